@@ -1,0 +1,293 @@
+use crate::{Op, OpError, Operands, Signature, TensorType};
+use rnn_core::Shape;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// A tensor of one [`Graph`]. Ids grow in the order of creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TensorId(pub(crate) u32);
+
+impl TensorId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Where a tensor's values live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// Written by a node, dead after its last use: the planner finds it a place in the arena.
+    Transient,
+    /// Uploaded from the host before each run.
+    Input,
+    /// On the device for as long as the session lives; shared by name among its programs.
+    Resident,
+    /// A contiguous part of another tensor, from an element offset on. Costs nothing.
+    View {
+        /// The tensor looked at; never itself a view.
+        base: TensorId,
+        /// The first element.
+        offset: usize,
+    },
+}
+
+/// One value in the graph.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// What it is called in dumps; residents and inputs are found by it.
+    pub name: String,
+    /// Shape and element type.
+    pub ty: TensorType,
+    /// Where it lives.
+    pub storage: Storage,
+    /// The node that writes it.
+    pub producer: Option<usize>,
+}
+
+/// One use of an op.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What is done.
+    pub op: Arc<dyn Op>,
+    /// To which tensors.
+    pub operands: Operands,
+}
+
+/// A node that cannot be: which, on what, why.
+#[derive(Debug, thiserror::Error)]
+#[error("{op}({operands}): {source}")]
+pub struct GraphError {
+    /// The op's name.
+    pub op: &'static str,
+    /// Its operand types.
+    pub operands: String,
+    /// The reason.
+    pub source: OpError,
+}
+
+/// Ops over tensors, in the order in which they run.
+///
+/// A node only reads tensors that exist when it is pushed, so the order of creation is an order
+/// of execution; nodes whose results nobody needs are dropped by the planner.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    tensors: Vec<Tensor>,
+    nodes: Vec<Node>,
+    inputs: Vec<TensorId>,
+    outputs: Vec<TensorId>,
+    residents: HashMap<String, TensorId>,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A tensor that the host uploads before each run, in the order of these calls.
+    pub fn input(&mut self, name: impl Into<String>, ty: TensorType) -> TensorId {
+        let id = self.add(name.into(), ty, Storage::Input, None);
+        self.inputs.push(id);
+        id
+    }
+
+    /// A tensor that stays on the device; the same name is the same tensor in every program of a
+    /// session. The first call decides its type.
+    pub fn resident(&mut self, name: &str, ty: TensorType) -> TensorId {
+        if let Some(&id) = self.residents.get(name) {
+            return id;
+        }
+        let id = self.add(name.into(), ty, Storage::Resident, None);
+        self.residents.insert(name.into(), id);
+        id
+    }
+
+    /// The elements of `base` from `offset` on, as a tensor of shape `shape`.
+    pub fn view(
+        &mut self,
+        base: TensorId,
+        offset: usize,
+        shape: impl Into<Shape>,
+    ) -> Result<TensorId, GraphError> {
+        let shape = shape.into();
+        let of = &self[base];
+        if offset + shape.len() > of.ty.len() {
+            return Err(GraphError {
+                op: "view",
+                operands: of.ty.to_string(),
+                source: OpError::shape(format!(
+                    "elements {offset}..{} asked for as {shape}",
+                    offset + shape.len()
+                )),
+            });
+        }
+        let ty = TensorType { shape, dtype: of.ty.dtype };
+        let (base, offset) = match of.storage {
+            Storage::View { base, offset: inner } => (base, inner + offset),
+            _ => (base, offset),
+        };
+        Ok(self.add(
+            format!("{}[{offset}..]", self[base].name),
+            ty,
+            Storage::View { base, offset },
+            None,
+        ))
+    }
+
+    /// The same elements under another shape.
+    pub fn reshape(
+        &mut self,
+        tensor: TensorId,
+        shape: impl Into<Shape>,
+    ) -> Result<TensorId, GraphError> {
+        self.view(tensor, 0, shape)
+    }
+
+    /// Adds a node and returns its outputs.
+    pub fn push(&mut self, op: impl Op, inputs: &[TensorId]) -> Result<Vec<TensorId>, GraphError> {
+        self.push_node(Arc::new(op), inputs, &[])
+    }
+
+    /// Adds a node with a single output.
+    pub fn apply(&mut self, op: impl Op, inputs: &[TensorId]) -> Result<TensorId, GraphError> {
+        Ok(self.push(op, inputs)?[0])
+    }
+
+    /// Adds a node that changes `updates` in place besides writing outputs.
+    pub fn push_node(
+        &mut self,
+        op: Arc<dyn Op>,
+        inputs: &[TensorId],
+        updates: &[TensorId],
+    ) -> Result<Vec<TensorId>, GraphError> {
+        let types = |ids: &[TensorId]| ids.iter().map(|&t| self[t].ty.clone()).collect::<Vec<_>>();
+        let (input_types, update_types) = (types(inputs), types(updates));
+        let output_types = op.infer(&input_types, &update_types).map_err(|source| {
+            let all: Vec<_> =
+                input_types.iter().chain(&update_types).map(|t| t.to_string()).collect();
+            GraphError { op: op.name(), operands: all.join(", "), source }
+        })?;
+        let node = self.nodes.len();
+        let name = op.name();
+        let outputs: Vec<_> = output_types
+            .into_iter()
+            .enumerate()
+            .map(|(i, ty)| {
+                self.add(format!("{name}#{node}.{i}"), ty, Storage::Transient, Some(node))
+            })
+            .collect();
+        self.nodes.push(Node {
+            op,
+            operands: Operands {
+                inputs: inputs.to_vec(),
+                updates: updates.to_vec(),
+                outputs: outputs.clone(),
+            },
+        });
+        Ok(outputs)
+    }
+
+    /// Names a tensor whose values the host reads after a run.
+    pub fn output(&mut self, tensor: TensorId) {
+        self.outputs.push(tensor);
+    }
+
+    /// Makes the node that produces `tensor` write straight into `base` at `offset`.
+    ///
+    /// Returns false, changing nothing, when the tensor is no transient of its own (an input, a
+    /// view, already placed): the caller copies instead.
+    pub fn place(&mut self, tensor: TensorId, base: TensorId, offset: usize) -> bool {
+        let viewed = self
+            .tensors
+            .iter()
+            .any(|t| matches!(t.storage, Storage::View { base, .. } if base == tensor));
+        let slot = &mut self.tensors[tensor.index()];
+        if slot.storage != Storage::Transient || slot.producer.is_none() || viewed {
+            return false;
+        }
+        slot.storage = Storage::View { base, offset };
+        true
+    }
+
+    /// The tensors uploaded before a run, in order.
+    pub fn inputs(&self) -> &[TensorId] {
+        &self.inputs
+    }
+
+    /// The tensors read back after a run, in order.
+    pub fn outputs(&self) -> &[TensorId] {
+        &self.outputs
+    }
+
+    /// All nodes in order of execution.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// All tensors with their ids.
+    pub fn tensors(&self) -> impl Iterator<Item = (TensorId, &Tensor)> {
+        self.tensors.iter().enumerate().map(|(i, t)| (TensorId(i as u32), t))
+    }
+
+    /// The shape of a tensor.
+    pub fn shape(&self, tensor: TensorId) -> &Shape {
+        &self[tensor].ty.shape
+    }
+
+    /// The op that writes `tensor` and what it reads.
+    pub fn producer(&self, tensor: TensorId) -> Option<&Node> {
+        self[tensor].producer.map(|n| &self.nodes[n])
+    }
+
+    /// The tensor that holds the values (the base of a view) and the element offset in it.
+    pub fn root(&self, tensor: TensorId) -> (TensorId, usize) {
+        match self[tensor].storage {
+            Storage::View { base, offset } => {
+                let (root, inner) = self.root(base);
+                (root, inner + offset)
+            }
+            _ => (tensor, 0),
+        }
+    }
+
+    /// The types of all operands of a node.
+    pub fn signature(&self, node: &Node) -> Signature {
+        let types = |ids: &[TensorId]| ids.iter().map(|&t| self[t].ty.clone()).collect();
+        Signature {
+            inputs: types(&node.operands.inputs),
+            updates: types(&node.operands.updates),
+            outputs: types(&node.operands.outputs),
+        }
+    }
+
+    /// The node with its operand types, as errors and dumps show it.
+    pub fn describe(&self, node: &Node) -> String {
+        let s = self.signature(node);
+        let mut text = String::new();
+        for (i, ty) in s.inputs.iter().chain(&s.updates).enumerate() {
+            let _ = write!(text, "{}{ty}", if i == 0 { "" } else { ", " });
+        }
+        text
+    }
+
+    fn add(
+        &mut self,
+        name: String,
+        ty: TensorType,
+        storage: Storage,
+        producer: Option<usize>,
+    ) -> TensorId {
+        let id = TensorId(self.tensors.len() as u32);
+        self.tensors.push(Tensor { name, ty, storage, producer });
+        id
+    }
+}
+
+impl std::ops::Index<TensorId> for Graph {
+    type Output = Tensor;
+
+    fn index(&self, id: TensorId) -> &Tensor {
+        &self.tensors[id.index()]
+    }
+}

@@ -1,0 +1,137 @@
+use crate::{OpError, Shader};
+
+/// A tensor of the node being recorded, by its place in the signature, or a scratch buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// A tensor read.
+    Input(usize),
+    /// A tensor changed in place.
+    Update(usize),
+    /// A tensor written.
+    Output(usize),
+    /// One of [`Work::scratch`].
+    Scratch(usize),
+}
+
+/// The value of one uniform parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ParamValue {
+    /// For a `u32` member.
+    U32(u32),
+    /// For an `f32` member.
+    F32(f32),
+}
+
+impl From<u32> for ParamValue {
+    fn from(value: u32) -> Self {
+        Self::U32(value)
+    }
+}
+
+impl From<usize> for ParamValue {
+    /// Sizes are checked against the device's limits before a launch; see `Recording::validate`.
+    fn from(value: usize) -> Self {
+        Self::U32(value as u32)
+    }
+}
+
+impl From<f32> for ParamValue {
+    fn from(value: f32) -> Self {
+        Self::F32(value)
+    }
+}
+
+/// How many workgroups to start on each axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid(pub [u32; 3]);
+
+impl Grid {
+    /// WebGPU's limit on every axis.
+    pub const MAX_PER_AXIS: u32 = 65_535;
+
+    /// At least `groups` workgroups, folded over x and y where they exceed one axis. The kernel
+    /// numbers them `id.x + id.y * count.x` and ignores the surplus.
+    pub fn cover(groups: usize) -> Result<Self, OpError> {
+        let max = Self::MAX_PER_AXIS as usize;
+        let y = groups.div_ceil(max).max(1);
+        if y > max {
+            return Err(OpError::Limit(format!("{groups} workgroups exceed {max} x {max}")));
+        }
+        Ok(Self([groups.div_ceil(y).max(1) as u32, y as u32, 1]))
+    }
+
+    /// Workgroups by axis, checked against the limit.
+    pub fn new(x: usize, y: usize, z: usize) -> Result<Self, OpError> {
+        let max = Self::MAX_PER_AXIS as usize;
+        if x.max(y).max(z) > max {
+            return Err(OpError::Limit(format!(
+                "{x} x {y} x {z} workgroups exceed {max} on an axis"
+            )));
+        }
+        Ok(Self([x, y, z].map(|n| n.max(1) as u32)))
+    }
+}
+
+/// One kernel launch, its tensors still named by their place in the node.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The module.
+    pub shader: &'static Shader,
+    /// The entry point in it.
+    pub entry: &'static str,
+    /// Values of `override` constants.
+    pub constants: Vec<(&'static str, f64)>,
+    /// Tensors by the name of the WGSL variable.
+    pub bindings: Vec<(&'static str, Operand)>,
+    /// Uniform parameters by the name of the member.
+    pub params: Vec<(&'static str, ParamValue)>,
+    /// Workgroups.
+    pub grid: Grid,
+}
+
+impl Launch {
+    /// A launch of `entry` over `grid`.
+    pub fn new(shader: &'static Shader, entry: &'static str, grid: Grid) -> Self {
+        Self { shader, entry, constants: vec![], bindings: vec![], params: vec![], grid }
+    }
+
+    /// Sets an `override` constant.
+    pub fn constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
+        self.constants.push((name, value.into()));
+        self
+    }
+
+    /// Binds a tensor. A member `<name>_offset` of the parameters, where there is one, receives
+    /// the element at which a view starts.
+    pub fn bind(mut self, name: &'static str, operand: Operand) -> Self {
+        self.bindings.push((name, operand));
+        self
+    }
+
+    /// Sets a uniform parameter.
+    pub fn param(mut self, name: &'static str, value: impl Into<ParamValue>) -> Self {
+        self.params.push((name, value.into()));
+        self
+    }
+}
+
+/// Everything that one node launches.
+#[derive(Clone, Debug, Default)]
+pub struct Work {
+    /// Temporary buffers, in elements.
+    pub scratch: Vec<usize>,
+    /// Launches in order.
+    pub launches: Vec<Launch>,
+}
+
+impl From<Launch> for Work {
+    fn from(launch: Launch) -> Self {
+        Self { scratch: vec![], launches: vec![launch] }
+    }
+}
+
+impl From<Vec<Launch>> for Work {
+    fn from(launches: Vec<Launch>) -> Self {
+        Self { scratch: vec![], launches }
+    }
+}

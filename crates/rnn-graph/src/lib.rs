@@ -1,0 +1,26 @@
+//! The graph runtime: a typed [`Graph`] of [`Op`]s, reverse-mode differentiation, a memory
+//! planner, and [`Recording`]s that a device replays. This crate names no concrete op and no GPU
+//! API.
+
+mod autodiff;
+mod device;
+mod graph;
+mod launch;
+mod op;
+mod plan;
+mod recording;
+mod reference;
+mod shader;
+
+pub use autodiff::{Algebra, gradients};
+pub use device::{
+    Device, DeviceError, DeviceInfo, DeviceKind, Limits, Profile, ProfileRow, Program, Session,
+    Ticket,
+};
+pub use graph::{Graph, GraphError, Node, Storage, Tensor, TensorId};
+pub use launch::{Grid, Launch, Operand, ParamValue, Work};
+pub use op::{Cost, Op, OpError, Operands, Signature, TensorType};
+pub use plan::{Block, Plan, Region, Space};
+pub use recording::{Binding, Command, Dispatch, Recording, RecordingError};
+pub use reference::{Io, Real, Slice, SliceMut, Values, evaluate};
+pub use shader::{Access, EntryPoint, Shader, ShaderError};

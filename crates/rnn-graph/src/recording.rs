@@ -1,0 +1,318 @@
+use crate::launch::ParamValue;
+use crate::{
+    Access, Cost, Graph, GraphError, Launch, Limits, Node, OpError, Operand, Plan, Region, Shader,
+    Space, TensorId,
+};
+use std::fmt;
+
+/// A tensor as one dispatch sees it.
+#[derive(Clone, Debug)]
+pub struct Binding {
+    /// `@binding` number in group 0.
+    pub index: u32,
+    /// The name of the WGSL variable.
+    pub name: String,
+    /// The elements bound; aligned to [`Binding::ALIGNMENT`].
+    pub region: Region,
+    /// As the shader declares.
+    pub access: Access,
+}
+
+impl Binding {
+    /// Elements to which a binding's offset is aligned: 256 bytes, the strictest that WebGPU
+    /// lets an adapter ask for.
+    pub const ALIGNMENT: usize = 64;
+}
+
+/// One kernel launch over memory regions.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// The index of the node in the graph.
+    pub node: usize,
+    /// The op that recorded it.
+    pub op: &'static str,
+    /// The module.
+    pub shader: &'static Shader,
+    /// The entry point.
+    pub entry: &'static str,
+    /// Values of `override` constants.
+    pub constants: Vec<(&'static str, f64)>,
+    /// Tensors.
+    pub bindings: Vec<Binding>,
+    /// The uniform's binding number and bytes; empty where the kernel takes none.
+    pub params: Option<(u32, Vec<u8>)>,
+    /// Workgroups.
+    pub grid: [u32; 3],
+    /// Cost of the op, on the first of its dispatches.
+    pub cost: Cost,
+}
+
+/// One step of a recording.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// The host fills an input.
+    Upload(TensorId, Region),
+    /// The device runs a kernel.
+    Dispatch(Box<Dispatch>),
+    /// The host reads an output.
+    Download(TensorId, Region),
+}
+
+/// What a device does in one run, as plain data: built once, replayed every step.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// The memory that the commands name.
+    pub plan: Plan,
+    /// Uploads, then dispatches, then downloads.
+    pub commands: Vec<Command>,
+}
+
+/// Why a graph could not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// A node could not be recorded.
+    #[error(transparent)]
+    Node(#[from] GraphError),
+    /// A command breaks a rule of the device; always a mistake in an op or the planner.
+    #[error("{dispatch}: {message}")]
+    Invalid {
+        /// Which dispatch.
+        dispatch: String,
+        /// Which rule.
+        message: String,
+    },
+}
+
+impl Recording {
+    /// Records the graph for a device of these limits.
+    pub fn new(graph: &Graph, limits: &Limits) -> Result<Self, RecordingError> {
+        let mut works = Vec::new();
+        for node in graph.nodes() {
+            let signature = graph.signature(node);
+            let work = node.op.record(&signature, limits);
+            works.push(work.map_err(|source| explain(graph, node, source))?);
+        }
+        let plan = Plan::new(graph, |node| works[node].scratch.clone());
+        let upload = |&t: &TensorId| Command::Upload(t, plan.region(graph, t));
+        let download = |&t: &TensorId| Command::Download(t, plan.region(graph, t));
+        let mut commands: Vec<_> = graph.inputs().iter().map(upload).collect();
+        for (&index, scratch) in plan.order.iter().zip(&plan.scratch) {
+            let node = &graph.nodes()[index];
+            let mut cost = node.op.cost(&graph.signature(node));
+            for launch in &works[index].launches {
+                let place = |operand| match operand {
+                    Operand::Input(i) => plan.region(graph, node.operands.inputs[i]),
+                    Operand::Update(i) => plan.region(graph, node.operands.updates[i]),
+                    Operand::Output(i) => plan.region(graph, node.operands.outputs[i]),
+                    Operand::Scratch(i) => scratch[i],
+                };
+                let mut dispatch =
+                    resolve(launch, place).map_err(|source| explain(graph, node, source))?;
+                dispatch.node = index;
+                dispatch.op = node.op.name();
+                dispatch.cost = std::mem::take(&mut cost);
+                commands.push(Command::Dispatch(Box::new(dispatch)));
+            }
+        }
+        commands.extend(graph.outputs().iter().map(download));
+        let recording = Self { plan, commands };
+        recording.validate(limits)?;
+        Ok(recording)
+    }
+
+    /// The kernel launches in order.
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.commands.iter().filter_map(|c| match c {
+            Command::Dispatch(d) => Some(&**d),
+            _ => None,
+        })
+    }
+
+    /// Checks every rule that a device relies on: uploads only before and downloads only after
+    /// all dispatches, no writable binding whose buffer is bound a second time for reading, no
+    /// overlap with another writable one, bindings and grids within the limits.
+    pub fn validate(&self, limits: &Limits) -> Result<(), RecordingError> {
+        let phase = |c: &Command| match c {
+            Command::Upload(..) => 0,
+            Command::Dispatch(_) => 1,
+            Command::Download(..) => 2,
+        };
+        if !self.commands.is_sorted_by_key(phase) {
+            return Err(RecordingError::Invalid {
+                dispatch: "recording".into(),
+                message: "an upload or download stands between dispatches".into(),
+            });
+        }
+        for dispatch in self.dispatches() {
+            dispatch.validate(limits).map_err(|message| RecordingError::Invalid {
+                dispatch: format!("{}#{} {}", dispatch.op, dispatch.node, dispatch.entry),
+                message,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Dispatch {
+    fn validate(&self, limits: &Limits) -> Result<(), String> {
+        if self.bindings.len() > limits.max_storage_buffers as usize {
+            let (n, max) = (self.bindings.len(), limits.max_storage_buffers);
+            return Err(format!("{n} storage bindings, the device takes {max}"));
+        }
+        for (i, a) in self.bindings.iter().enumerate() {
+            let bytes = 4 * a.region.len as u64;
+            if bytes > limits.max_binding_bytes {
+                let max = limits.max_binding_bytes;
+                return Err(format!(
+                    "{} has {bytes} bytes, the device binds at most {max}",
+                    a.name
+                ));
+            }
+            for b in &self.bindings[i + 1..] {
+                let same_buffer = a.region.space == b.region.space;
+                if same_buffer && a.access != b.access {
+                    return Err(format!("{} and {} read and write one buffer", a.name, b.name));
+                }
+                if a.access == Access::ReadWrite && a.region.overlaps(&b.region) {
+                    return Err(format!("{} overlaps {}, which is written", a.name, b.name));
+                }
+            }
+        }
+        if self.grid.iter().any(|&n| n > crate::Grid::MAX_PER_AXIS) {
+            return Err(format!("{:?} workgroups", self.grid));
+        }
+        Ok(())
+    }
+}
+
+fn explain(graph: &Graph, node: &Node, source: OpError) -> GraphError {
+    GraphError { op: node.op.name(), operands: graph.describe(node), source }
+}
+
+/// Finds what the shader calls things: every binding and parameter of the entry point must be
+/// given, and nothing that it does not have.
+fn resolve(launch: &Launch, place: impl Fn(Operand) -> Region) -> Result<Dispatch, OpError> {
+    let shader = launch.shader;
+    let entry = shader.entry_point(launch.entry)?;
+    let complain = |message: String| shader.error(format!("{}: {message}", launch.entry));
+    for (name, _) in &launch.constants {
+        if !shader.constants()?.iter().any(|c| c == name) {
+            return Err(complain(format!("no override {name}")).into());
+        }
+    }
+    for (name, _) in &launch.bindings {
+        if !entry.storage.iter().any(|(n, ..)| n == name) {
+            return Err(complain(format!("it does not use a binding {name}")).into());
+        }
+    }
+    let mut params = launch.params.clone();
+    let mut bindings = Vec::new();
+    for (name, index, access) in &entry.storage {
+        let &(key, operand) = launch
+            .bindings
+            .iter()
+            .find(|(n, _)| n == name)
+            .ok_or_else(|| complain(format!("nothing bound to {name}")))?;
+        let mut region = place(operand);
+        let skip = region.offset % Binding::ALIGNMENT;
+        region.offset -= skip;
+        region.len += skip;
+        if *access == Access::ReadWrite {
+            if matches!(operand, Operand::Input(_)) {
+                return Err(complain(format!("{name} is an input but declared writable")).into());
+            }
+            if skip != 0 {
+                return Err(complain(format!("{name} is written at an unaligned offset")).into());
+            }
+        }
+        let takes_offset = entry.params.as_ref().and_then(|block| {
+            block.members.iter().find(|(m, ..)| m.strip_suffix("_offset") == Some(key))
+        });
+        match takes_offset {
+            Some((member, ..)) => params.push((member, ParamValue::U32(skip as u32))),
+            None if skip != 0 => {
+                return Err(complain(format!("{name} is an unaligned view")).into());
+            }
+            None => {}
+        }
+        bindings.push(Binding { index: *index, name: name.clone(), region, access: *access });
+    }
+    let params = match &entry.params {
+        Some(block) => Some((block.binding, pack(block, &params).map_err(complain)?)),
+        None if params.is_empty() => None,
+        None => return Err(complain("it takes no parameters".into()).into()),
+    };
+    Ok(Dispatch {
+        node: 0,
+        op: "",
+        shader,
+        entry: launch.entry,
+        constants: launch.constants.clone(),
+        bindings,
+        params,
+        grid: launch.grid.0,
+        cost: Cost::default(),
+    })
+}
+
+fn pack(
+    block: &crate::shader::ParamBlock,
+    params: &[(impl AsRef<str>, ParamValue)],
+) -> Result<Vec<u8>, String> {
+    let mut bytes = vec![0; block.size as usize];
+    for (name, offset, float) in &block.members {
+        let (_, value) = params
+            .iter()
+            .find(|(n, _)| n.as_ref() == name)
+            .ok_or_else(|| format!("no value for parameter {name}"))?;
+        let word = match (value, float) {
+            (ParamValue::U32(v), false) => v.to_le_bytes(),
+            (ParamValue::F32(v), true) => v.to_le_bytes(),
+            _ => return Err(format!("parameter {name} has another type")),
+        };
+        let at = *offset as usize;
+        bytes[at..at + 4].copy_from_slice(&word);
+    }
+    if let Some((name, _)) =
+        params.iter().find(|(n, _)| !block.members.iter().any(|(m, ..)| m == n.as_ref()))
+    {
+        return Err(format!("no parameter {}", name.as_ref()));
+    }
+    Ok(bytes)
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.space {
+            Space::Resident(t) => write!(f, "resident{}", t.index())?,
+            Space::Input(t) => write!(f, "input{}", t.index())?,
+            Space::Arena(block) => write!(f, "arena{}", block.0)?,
+        }
+        write!(f, "[{}..{}]", self.offset, self.offset + self.len)
+    }
+}
+
+/// One line a command: what snapshot tests compare.
+impl fmt::Display for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "arena {:?} elements", self.plan.blocks)?;
+        for command in &self.commands {
+            match command {
+                Command::Upload(_, region) => writeln!(f, "upload {region}")?,
+                Command::Download(_, region) => writeln!(f, "download {region}")?,
+                Command::Dispatch(d) => {
+                    write!(f, "{} {}.{} {:?}", d.op, d.shader.name(), d.entry, d.grid)?;
+                    for (name, value) in &d.constants {
+                        write!(f, " {name}={value}")?;
+                    }
+                    for b in &d.bindings {
+                        let mark = if b.access == Access::ReadWrite { "!" } else { "" };
+                        write!(f, " {}{mark}={}", b.name, b.region)?;
+                    }
+                    writeln!(f)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,243 @@
+use crate::{Graph, Op, Signature, Storage, TensorId, TensorType};
+use rnn_core::{DType, Data, HostTensor};
+use std::collections::HashMap;
+
+/// The floating-point types in which references are evaluated.
+pub trait Real:
+    num_traits::Float + num_traits::FromPrimitive + std::iter::Sum + Send + Sync + 'static
+{
+    /// A constant.
+    fn of(value: f64) -> Self {
+        Self::from_f64(value).unwrap_or_else(Self::nan)
+    }
+
+    /// Runs an op's definition in this precision.
+    fn run(op: &dyn Op, io: &mut Io<'_, Self>);
+}
+
+impl Real for f64 {
+    fn run(op: &dyn Op, io: &mut Io<'_, Self>) {
+        op.reference_f64(io);
+    }
+}
+
+impl Real for f32 {
+    fn run(op: &dyn Op, io: &mut Io<'_, Self>) {
+        op.reference_f32(io);
+    }
+}
+
+/// Elements to read.
+#[derive(Clone, Copy, Debug)]
+pub enum Slice<'a, F> {
+    /// Floats.
+    Float(&'a [F]),
+    /// Unsigned integers.
+    Uint(&'a [u32]),
+}
+
+/// Elements to write.
+#[derive(Debug)]
+pub enum SliceMut<'a, F> {
+    /// Floats.
+    Float(&'a mut [F]),
+    /// Unsigned integers.
+    Uint(&'a mut [u32]),
+}
+
+/// The tensors of one node during an evaluation on the host.
+///
+/// Asking for floats where the signature has integers, or the reverse, is a mistake in the op and
+/// panics.
+#[derive(Debug)]
+pub struct Io<'a, F> {
+    /// Their types.
+    pub signature: &'a Signature,
+    /// Tensors read.
+    pub inputs: Vec<Slice<'a, F>>,
+    /// Tensors changed in place.
+    pub updates: Vec<SliceMut<'a, F>>,
+    /// Tensors written.
+    pub outputs: Vec<SliceMut<'a, F>>,
+}
+
+impl<'a, F> Io<'a, F> {
+    /// The floats of an input.
+    pub fn input(&self, index: usize) -> &'a [F] {
+        match self.inputs[index] {
+            Slice::Float(values) => values,
+            Slice::Uint(_) => panic!("input {index} holds integers"),
+        }
+    }
+
+    /// The integers of an input.
+    pub fn uints(&self, index: usize) -> &'a [u32] {
+        match self.inputs[index] {
+            Slice::Uint(values) => values,
+            Slice::Float(_) => panic!("input {index} holds floats"),
+        }
+    }
+
+    /// The extents of an input.
+    pub fn dims(&self, index: usize) -> &'a [usize] {
+        self.signature.inputs[index].dims()
+    }
+
+    /// The floats of the only output.
+    pub fn output(&mut self) -> &mut [F] {
+        let [output] = self.outputs();
+        output
+    }
+
+    /// The floats of all `N` outputs.
+    pub fn outputs<const N: usize>(&mut self) -> [&mut [F]; N] {
+        floats(&mut self.outputs)
+    }
+
+    /// The floats of all `N` updated tensors.
+    pub fn updates<const N: usize>(&mut self) -> [&mut [F]; N] {
+        floats(&mut self.updates)
+    }
+
+    /// The integers of all `N` outputs.
+    pub fn uint_outputs<const N: usize>(&mut self) -> [&mut [u32]; N] {
+        let all: Vec<&mut [u32]> = self
+            .outputs
+            .iter_mut()
+            .map(|s| match s {
+                SliceMut::Uint(values) => &mut **values,
+                SliceMut::Float(_) => panic!("an output holds floats"),
+            })
+            .collect();
+        all.try_into().unwrap_or_else(|v: Vec<_>| panic!("{} outputs, asked for {N}", v.len()))
+    }
+}
+
+fn floats<'s, F, const N: usize>(slices: &'s mut [SliceMut<'_, F>]) -> [&'s mut [F]; N] {
+    let all: Vec<&'s mut [F]> = slices
+        .iter_mut()
+        .map(|s| match s {
+            SliceMut::Float(values) => &mut **values,
+            SliceMut::Uint(_) => panic!("asked for floats of an integer tensor"),
+        })
+        .collect();
+    all.try_into().unwrap_or_else(|v: Vec<_>| panic!("{} tensors, asked for {N}", v.len()))
+}
+
+/// The elements of a tensor during an evaluation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values<F> {
+    /// Floats.
+    Float(Vec<F>),
+    /// Unsigned integers.
+    Uint(Vec<u32>),
+}
+
+impl<F: Real> Values<F> {
+    /// Widened or narrowed from a host tensor.
+    pub fn from_host(tensor: &HostTensor) -> Self {
+        match tensor.data() {
+            Data::F32(v) => Self::Float(v.iter().map(|&x| F::of(x.into())).collect()),
+            Data::U32(v) => Self::Uint(v.clone()),
+        }
+    }
+
+    /// Elements that no definition may leave in place: NaN, and the largest integer.
+    pub fn poison(ty: &TensorType) -> Self {
+        match ty.dtype {
+            DType::F32 => Self::Float(vec![F::nan(); ty.len()]),
+            DType::U32 => Self::Uint(vec![u32::MAX; ty.len()]),
+        }
+    }
+
+    /// The floats; empty for integers.
+    pub fn floats(&self) -> &[F] {
+        match self {
+            Self::Float(v) => v,
+            Self::Uint(_) => &[],
+        }
+    }
+
+    fn part(&self, offset: usize, len: usize) -> Slice<'_, F> {
+        match self {
+            Self::Float(v) => Slice::Float(&v[offset..offset + len]),
+            Self::Uint(v) => Slice::Uint(&v[offset..offset + len]),
+        }
+    }
+
+    fn part_mut(&mut self, offset: usize, len: usize) -> SliceMut<'_, F> {
+        match self {
+            Self::Float(v) => SliceMut::Float(&mut v[offset..offset + len]),
+            Self::Uint(v) => SliceMut::Uint(&mut v[offset..offset + len]),
+        }
+    }
+
+    fn store(&mut self, offset: usize, values: Self) {
+        match (self, values) {
+            (Self::Float(to), Self::Float(from)) => {
+                to[offset..offset + from.len()].copy_from_slice(&from)
+            }
+            (Self::Uint(to), Self::Uint(from)) => {
+                to[offset..offset + from.len()].copy_from_slice(&from)
+            }
+            _ => panic!("element types differ"),
+        }
+    }
+}
+
+/// Evaluates every node of the graph by its definition. `given` holds inputs and residents;
+/// residents that are not given start at zero. Returns the values of all roots.
+pub fn evaluate<F: Real>(
+    graph: &Graph,
+    given: HashMap<TensorId, Values<F>>,
+) -> HashMap<TensorId, Values<F>> {
+    let mut memory = given;
+    for (id, tensor) in graph.tensors() {
+        if !matches!(tensor.storage, Storage::View { .. }) {
+            memory.entry(id).or_insert_with(|| match tensor.storage {
+                Storage::Resident => {
+                    Values::from_host(&HostTensor::zeros(tensor.ty.shape.clone(), tensor.ty.dtype))
+                }
+                _ => Values::poison(&tensor.ty),
+            });
+        }
+    }
+    for node in graph.nodes() {
+        let signature = graph.signature(node);
+        let o = &node.operands;
+        let copy = |id: TensorId| {
+            let (root, offset) = graph.root(id);
+            match memory[&root].part(offset, graph[id].ty.len()) {
+                Slice::Float(v) => Values::Float(v.to_vec()),
+                Slice::Uint(v) => Values::Uint(v.to_vec()),
+            }
+        };
+        let inputs: Vec<Values<F>> = o.inputs.iter().map(|&t| copy(t)).collect();
+        let mut updates: Vec<Values<F>> = o.updates.iter().map(|&t| copy(t)).collect();
+        let mut outputs: Vec<Values<F>> = signature.outputs.iter().map(Values::poison).collect();
+        let mut io = Io {
+            signature: &signature,
+            inputs: inputs.iter().zip(&signature.inputs).map(|(v, t)| v.part(0, t.len())).collect(),
+            updates: updates
+                .iter_mut()
+                .zip(&signature.updates)
+                .map(|(v, t)| v.part_mut(0, t.len()))
+                .collect(),
+            outputs: outputs
+                .iter_mut()
+                .zip(&signature.outputs)
+                .map(|(v, t)| v.part_mut(0, t.len()))
+                .collect(),
+        };
+        F::run(&*node.op, &mut io);
+        for (&id, values) in
+            o.updates.iter().chain(&o.outputs).zip(updates.into_iter().chain(outputs))
+        {
+            let (root, offset) = graph.root(id);
+            if let Some(to) = memory.get_mut(&root) {
+                to.store(offset, values);
+            }
+        }
+    }
+    memory
+}

@@ -1,0 +1,169 @@
+use std::sync::OnceLock;
+
+/// How a kernel uses a storage binding, as its WGSL declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `var<storage, read>`
+    Read,
+    /// `var<storage, read_write>`
+    ReadWrite,
+}
+
+/// A WGSL module, made of source parts that are joined in order. Bindings, parameters and
+/// constants are read out of the source; nothing is declared twice.
+#[derive(Debug)]
+pub struct Shader {
+    name: &'static str,
+    parts: &'static [&'static str],
+    reflection: OnceLock<Result<Reflection, String>>,
+}
+
+/// A shader that cannot be used as a launch asks.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("shader {shader}: {message}")]
+pub struct ShaderError {
+    shader: &'static str,
+    message: String,
+}
+
+/// What one `@compute` function uses.
+#[derive(Debug)]
+pub struct EntryPoint {
+    /// Its name.
+    pub name: String,
+    /// The storage bindings that it uses: name, binding number, access.
+    pub storage: Vec<(String, u32, Access)>,
+    /// The uniform `params`, if it uses one.
+    pub params: Option<ParamBlock>,
+}
+
+/// The layout of a kernel's uniform parameters.
+#[derive(Clone, Debug)]
+pub struct ParamBlock {
+    /// The binding number.
+    pub binding: u32,
+    /// Bytes of the whole struct.
+    pub size: u32,
+    /// Each member's name, byte offset, and whether it is a float.
+    pub members: Vec<(String, u32, bool)>,
+}
+
+#[derive(Debug)]
+struct Reflection {
+    source: String,
+    entry_points: Vec<EntryPoint>,
+    constants: Vec<String>,
+}
+
+impl Shader {
+    /// A module from parts that the compiler sees as one text.
+    pub const fn new(name: &'static str, parts: &'static [&'static str]) -> Self {
+        Self { name, parts, reflection: OnceLock::new() }
+    }
+
+    /// Its name in recordings and errors.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The whole WGSL text.
+    pub fn source(&self) -> Result<&str, ShaderError> {
+        Ok(&self.reflect()?.source)
+    }
+
+    /// All compute entry points.
+    pub fn entry_points(&self) -> Result<&[EntryPoint], ShaderError> {
+        Ok(&self.reflect()?.entry_points)
+    }
+
+    /// The names of the `override` constants.
+    pub fn constants(&self) -> Result<&[String], ShaderError> {
+        Ok(&self.reflect()?.constants)
+    }
+
+    /// One entry point by name.
+    pub fn entry_point(&self, name: &str) -> Result<&EntryPoint, ShaderError> {
+        self.entry_points()?
+            .iter()
+            .find(|e| e.name == name)
+            .ok_or_else(|| self.error(format!("no entry point {name}")))
+    }
+
+    pub(crate) fn error(&self, message: String) -> ShaderError {
+        ShaderError { shader: self.name, message }
+    }
+
+    fn reflect(&self) -> Result<&Reflection, ShaderError> {
+        self.reflection
+            .get_or_init(|| reflect(&self.parts.join("\n")))
+            .as_ref()
+            .map_err(|message| self.error(message.clone()))
+    }
+}
+
+fn reflect(source: &str) -> Result<Reflection, String> {
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+    let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
+    let info = Validator::new(ValidationFlags::all(), Capabilities::all())
+        .validate(&module)
+        .map_err(|e| e.emit_to_string(source))?;
+    let entry_points = module
+        .entry_points
+        .iter()
+        .enumerate()
+        .map(|(i, entry)| {
+            let used = info.get_entry_point(i);
+            reflect_entry(&module, &entry.name, |global| !used[global].is_empty())
+        })
+        .collect::<Result<_, _>>()?;
+    let constants = module.overrides.iter().filter_map(|(_, o)| o.name.clone()).collect();
+    Ok(Reflection { source: source.to_owned(), entry_points, constants })
+}
+
+fn reflect_entry(
+    module: &naga::Module,
+    name: &str,
+    uses: impl Fn(naga::Handle<naga::GlobalVariable>) -> bool,
+) -> Result<EntryPoint, String> {
+    let mut entry = EntryPoint { name: name.to_owned(), storage: Vec::new(), params: None };
+    for (handle, global) in module.global_variables.iter().filter(|(h, _)| uses(*h)) {
+        let Some(binding) = &global.binding else { continue };
+        let name = global.name.clone().unwrap_or_default();
+        match global.space {
+            naga::AddressSpace::Storage { access } => {
+                let writable = access.contains(naga::StorageAccess::STORE);
+                let access = if writable { Access::ReadWrite } else { Access::Read };
+                entry.storage.push((name, binding.binding, access));
+            }
+            naga::AddressSpace::Uniform => {
+                entry.params = Some(reflect_params(module, handle, binding.binding)?);
+            }
+            _ => return Err(format!("binding {name} is neither storage nor uniform")),
+        }
+    }
+    Ok(entry)
+}
+
+fn reflect_params(
+    module: &naga::Module,
+    global: naga::Handle<naga::GlobalVariable>,
+    binding: u32,
+) -> Result<ParamBlock, String> {
+    let ty = &module.types[module.global_variables[global].ty];
+    let naga::TypeInner::Struct { members, span } = &ty.inner else {
+        return Err("the uniform binding must be a struct of u32 and f32".into());
+    };
+    let members = members
+        .iter()
+        .map(|m| match module.types[m.ty].inner {
+            naga::TypeInner::Scalar(naga::Scalar { kind: naga::ScalarKind::Float, width: 4 }) => {
+                Ok((m.name.clone().unwrap_or_default(), m.offset, true))
+            }
+            naga::TypeInner::Scalar(naga::Scalar { kind: naga::ScalarKind::Uint, width: 4 }) => {
+                Ok((m.name.clone().unwrap_or_default(), m.offset, false))
+            }
+            _ => Err(format!("parameter {:?} is neither u32 nor f32", m.name)),
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(ParamBlock { binding, size: span.next_multiple_of(16), members })
+}
