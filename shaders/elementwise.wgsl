@@ -1,0 +1,30 @@
+struct Params { count: u32, factor: f32 }
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+// 0: a + b, 1: a - b, 2: a * b
+override OPERATION: u32 = 0u;
+
+@compute @workgroup_size(THREADS)
+fn binary(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+    let i = flat_index(id, n);
+    if i >= params.count {
+        return;
+    }
+    switch OPERATION {
+        case 0u: { out[i] = params.factor * (a[i] + b[i]); }
+        case 1u: { out[i] = params.factor * (a[i] - b[i]); }
+        default: { out[i] = params.factor * (a[i] * b[i]); }
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn scale(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+    let i = flat_index(id, n);
+    if i < params.count {
+        out[i] = params.factor * a[i];
+    }
+}

@@ -1,0 +1,131 @@
+// out = activation(A . B + bias), A of M x K and B of K x N, either stored transposed.
+// A workgroup computes a 64 x 64 tile, a thread 4 x 4 of it; K goes by in slices of 16.
+struct Params {
+    m: u32,
+    n: u32,
+    k: u32,
+    // K is divided into `splits` parts of `k_part`, whose products are added afterwards.
+    k_part: u32,
+    splits: u32,
+    a_offset: u32,
+    b_offset: u32,
+    bias_offset: u32,
+}
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<uniform> params: Params;
+
+override TRANSPOSE_A: bool = false;
+override TRANSPOSE_B: bool = false;
+override HAS_BIAS: bool = false;
+override ACTIVATION: u32 = 0u;
+
+const TILE = 64u;
+const SLICE = 16u;
+// One more column than needed keeps threads of a subgroup on different memory banks.
+const PITCH = TILE + 1u;
+
+var<workgroup> a_tile: array<f32, SLICE * PITCH>;
+var<workgroup> b_tile: array<f32, SLICE * PITCH>;
+
+fn load_a(row: u32, k: u32, k_end: u32) -> f32 {
+    if row >= params.m || k >= k_end {
+        return 0.0;
+    }
+    return a[params.a_offset + select(row * params.k + k, k * params.m + row, TRANSPOSE_A)];
+}
+
+fn load_b(k: u32, column: u32, k_end: u32) -> f32 {
+    if column >= params.n || k >= k_end {
+        return 0.0;
+    }
+    return b[params.b_offset + select(k * params.n + column, column * params.k + k, TRANSPOSE_B)];
+}
+
+fn epilogue(sum: f32, column: u32) -> f32 {
+    var z = sum;
+    if HAS_BIAS {
+        z += bias[params.bias_offset + column];
+    }
+    return activate(ACTIVATION, z);
+}
+
+// Thread i of 256 brings elements i, i + 256, .. of a slice; neighbours read neighbours.
+fn load_tiles(row0: u32, column0: u32, k0: u32, k_end: u32, thread: u32) {
+    for (var i = thread; i < TILE * SLICE; i += 256u) {
+        let a_k = select(i % SLICE, i / TILE, TRANSPOSE_A);
+        let a_row = select(i / SLICE, i % TILE, TRANSPOSE_A);
+        a_tile[a_k * PITCH + a_row] = load_a(row0 + a_row, k0 + a_k, k_end);
+        let b_k = select(i / TILE, i % SLICE, TRANSPOSE_B);
+        let b_column = select(i % TILE, i / SLICE, TRANSPOSE_B);
+        b_tile[b_k * PITCH + b_column] = load_b(k0 + b_k, column0 + b_column, k_end);
+    }
+}
+
+@compute @workgroup_size(256)
+fn multiply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let row0 = group.y * TILE;
+    let column0 = group.x * TILE;
+    let k_start = group.z * params.k_part;
+    let k_end = min(k_start + params.k_part, params.k);
+    let tx = thread % 16u;
+    let ty = thread / 16u;
+    // Rows ty, ty + 16, ..; each vector holds columns tx, tx + 16, tx + 32, tx + 48.
+    var sum0 = vec4<f32>();
+    var sum1 = vec4<f32>();
+    var sum2 = vec4<f32>();
+    var sum3 = vec4<f32>();
+    for (var k0 = k_start; k0 < k_end; k0 += SLICE) {
+        load_tiles(row0, column0, k0, k_end, thread);
+        workgroupBarrier();
+        for (var k = 0u; k < SLICE; k++) {
+            let at = k * PITCH;
+            let right = vec4<f32>(
+                b_tile[at + tx], b_tile[at + tx + 16u], b_tile[at + tx + 32u], b_tile[at + tx + 48u]);
+            sum0 += a_tile[at + ty] * right;
+            sum1 += a_tile[at + ty + 16u] * right;
+            sum2 += a_tile[at + ty + 32u] * right;
+            sum3 += a_tile[at + ty + 48u] * right;
+        }
+        workgroupBarrier();
+    }
+    store_row(row0 + ty, column0 + tx, group.z, sum0);
+    store_row(row0 + ty + 16u, column0 + tx, group.z, sum1);
+    store_row(row0 + ty + 32u, column0 + tx, group.z, sum2);
+    store_row(row0 + ty + 48u, column0 + tx, group.z, sum3);
+}
+
+fn store_row(row: u32, column0: u32, split: u32, sums: vec4<f32>) {
+    if row >= params.m {
+        return;
+    }
+    for (var i = 0u; i < 4u; i++) {
+        let column = column0 + 16u * i;
+        if column < params.n {
+            let at = (split * params.m + row) * params.n + column;
+            if params.splits == 1u {
+                out[at] = epilogue(sums[i], column);
+            } else {
+                out[at] = sums[i];
+            }
+        }
+    }
+}
+
+// Adds the parts in order; `a` holds them, one M x N matrix after another.
+@compute @workgroup_size(THREADS)
+fn add_parts(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+    let i = flat_index(id, n);
+    let count = params.m * params.n;
+    if i >= count {
+        return;
+    }
+    var sum = 0.0;
+    for (var s = 0u; s < params.splits; s++) {
+        sum += a[s * count + i];
+    }
+    out[i] = epilogue(sum, i % params.n);
+}

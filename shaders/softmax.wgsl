@@ -1,0 +1,78 @@
+// One workgroup a row. forward: out = exp(x - max) / sum; backward: out = x * (g - sum(g * x))
+// with x the softmax itself.
+struct Params { rows: u32, columns: u32 }
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> gradient: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+const LANES = 64u;
+var<workgroup> lanes: array<f32, LANES>;
+
+fn row_maximum(lane: u32, value: f32) -> f32 {
+    lanes[lane] = value;
+    for (var half = LANES / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane < half {
+            lanes[lane] = max(lanes[lane], lanes[lane + half]);
+        }
+    }
+    let result = workgroupUniformLoad(&lanes[0]);
+    workgroupBarrier();
+    return result;
+}
+
+fn row_sum(lane: u32, value: f32) -> f32 {
+    lanes[lane] = value;
+    for (var half = LANES / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane < half {
+            lanes[lane] += lanes[lane + half];
+        }
+    }
+    let result = workgroupUniformLoad(&lanes[0]);
+    workgroupBarrier();
+    return result;
+}
+
+@compute @workgroup_size(LANES)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+           @builtin(local_invocation_index) lane: u32) {
+    let row = group.x + group.y * groups.x;
+    if row >= params.rows {
+        return;
+    }
+    let base = row * params.columns;
+    var highest = -3.0e38;
+    for (var c = lane; c < params.columns; c += LANES) {
+        highest = max(highest, x[base + c]);
+    }
+    highest = row_maximum(lane, highest);
+    var sum = 0.0;
+    for (var c = lane; c < params.columns; c += LANES) {
+        sum += exp(x[base + c] - highest);
+    }
+    sum = row_sum(lane, sum);
+    for (var c = lane; c < params.columns; c += LANES) {
+        out[base + c] = exp(x[base + c] - highest) / sum;
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+            @builtin(local_invocation_index) lane: u32) {
+    let row = group.x + group.y * groups.x;
+    if row >= params.rows {
+        return;
+    }
+    let base = row * params.columns;
+    var dot = 0.0;
+    for (var c = lane; c < params.columns; c += LANES) {
+        dot += gradient[base + c] * x[base + c];
+    }
+    dot = row_sum(lane, dot);
+    for (var c = lane; c < params.columns; c += LANES) {
+        out[base + c] = x[base + c] * (gradient[base + c] - dot);
+    }
+}
