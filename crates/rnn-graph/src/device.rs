@@ -99,6 +99,14 @@ pub enum DeviceError {
         /// What the driver said.
         message: String,
     },
+    /// Something asked for does not exist: a feature of the device, a program of the session.
+    #[error("{owner} has no {what}")]
+    Missing {
+        /// The device or the session.
+        owner: String,
+        /// What was asked for.
+        what: String,
+    },
     /// The driver refused something: a mistake in this program.
     #[error(
         "{device} refused a command: {message}; please report this with the output of `rnn-gpu devices`"

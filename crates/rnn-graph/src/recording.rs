@@ -261,10 +261,10 @@ fn pack(
 ) -> Result<Vec<u8>, String> {
     let mut bytes = vec![0; block.size as usize];
     for (name, offset, float) in &block.members {
-        let (_, value) = params
-            .iter()
-            .find(|(n, _)| n.as_ref() == name)
-            .ok_or_else(|| format!("no value for parameter {name}"))?;
+        let given = params.iter().find(|(n, _)| n.as_ref() == name).map(|(_, value)| *value);
+        // The offset of a binding that this entry point does not use.
+        let unused = name.ends_with("_offset").then_some(ParamValue::U32(0));
+        let value = given.or(unused).ok_or_else(|| format!("no value for parameter {name}"))?;
         let word = match (value, float) {
             (ParamValue::U32(v), false) => v.to_le_bytes(),
             (ParamValue::F32(v), true) => v.to_le_bytes(),

@@ -1,0 +1,67 @@
+//! Which kernel runs an op.
+
+use crate::product::{Matrix, Threads, multiply};
+use crate::{scan, vector};
+use rayon::prelude::*;
+use rnn_graph::{Io, Op};
+use rnn_ops::{Lstm, LstmBackward, Matmul, SimpleRnn, SimpleRnnBackward, SumRows};
+
+/// Runs the op's fast kernel, or its definition where it has none.
+pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
+    if let Some(op) = op.downcast::<Matmul>() {
+        matmul(op, io);
+    } else if let Some(op) = op.downcast::<Lstm>() {
+        scan::lstm(op, io);
+    } else if let Some(op) = op.downcast::<LstmBackward>() {
+        scan::lstm_backward(op, io);
+    } else if let Some(op) = op.downcast::<SimpleRnn>() {
+        scan::simple_rnn(op, io);
+    } else if let Some(op) = op.downcast::<SimpleRnnBackward>() {
+        scan::simple_rnn_backward(op, io);
+    } else if op.downcast::<SumRows>().is_some() {
+        sum_rows(io);
+    } else {
+        op.reference_f32(io);
+    }
+}
+
+fn matmul(op: &Matmul, io: &mut Io<'_, f32>) {
+    let s = io.signature;
+    let (a_type, b_type) = (&s.inputs[0], &s.inputs[1]);
+    let (rows, columns) = (a_type.shape.rows(), a_type.shape.last());
+    let (a, b) = (io.input(0), io.input(1));
+    let (m, k, a) = match op.transpose_a {
+        false => (rows, columns, Matrix::row_major(a, columns)),
+        true => (columns, rows, Matrix::column_major(a, columns)),
+    };
+    let (n, b) = match op.transpose_b {
+        false => (b_type.dims()[1], Matrix::row_major(b, b_type.dims()[1])),
+        true => (b_type.dims()[0], Matrix::column_major(b, k)),
+    };
+    let bias = op.bias.then(|| io.input(2));
+    let out = io.output();
+    if let Some(bias) = bias {
+        out.par_chunks_exact_mut(n).with_min_len(64).for_each(|row| row.copy_from_slice(bias));
+    }
+    multiply(out, bias.is_some(), (a, b), (m, n, k), Threads::All);
+    if op.activation != rnn_ops::Activation::Linear {
+        out.par_chunks_mut(1 << 14).for_each(|part| vector::activate(op.activation, part));
+    }
+}
+
+/// Parts of the rows are summed in parallel, then the parts in order.
+fn sum_rows(io: &mut Io<'_, f32>) {
+    const ROWS_PER_PART: usize = 1024;
+    let (x, width) = (io.input(0), io.signature.inputs[0].shape.last());
+    let parts: Vec<Vec<f32>> = x
+        .par_chunks(ROWS_PER_PART * width)
+        .map(|rows| {
+            let mut sum = vec![0.0; width];
+            rows.chunks_exact(width).for_each(|row| vector::add(&mut sum, row));
+            sum
+        })
+        .collect();
+    let out = io.output();
+    out.fill(0.0);
+    parts.iter().for_each(|part| vector::add(out, part));
+}

@@ -1,0 +1,12 @@
+//! The CPU device: executes a graph in host memory, with fast kernels for the heavy ops and each
+//! op's own definition, in single precision, for the light ones.
+
+mod device;
+mod kernels;
+mod memory;
+mod product;
+mod scan;
+mod session;
+mod vector;
+
+pub use device::CpuDevice;

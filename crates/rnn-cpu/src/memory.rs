@@ -1,0 +1,112 @@
+//! Host memory by area, and the borrowing of several parts of it at once.
+
+use bytemuck::{cast_slice, cast_slice_mut};
+use rnn_core::DType;
+use rnn_graph::{Slice, SliceMut, TensorType};
+use std::collections::BTreeMap;
+
+/// Elements of one area: a resident, an input or a block of the arena.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub area: usize,
+    pub offset: usize,
+    pub len: usize,
+}
+
+/// All areas of a session; elements are kept as bits, whatever their type.
+#[derive(Debug, Default)]
+pub struct Memory {
+    areas: Vec<Vec<u32>>,
+}
+
+impl Memory {
+    /// A new area of zeros.
+    pub fn add(&mut self, len: usize) -> usize {
+        self.areas.push(vec![0; len]);
+        self.areas.len() - 1
+    }
+
+    /// Makes sure that an area has at least `len` elements.
+    pub fn grow(&mut self, area: usize, len: usize) {
+        if self.areas[area].len() < len {
+            self.areas[area].resize(len, 0);
+        }
+    }
+
+    /// The elements of a place.
+    pub fn bits(&self, place: Place) -> &[u32] {
+        &self.areas[place.area][place.offset..place.offset + place.len]
+    }
+
+    /// The elements of a place, to write.
+    pub fn bits_mut(&mut self, place: Place) -> &mut [u32] {
+        &mut self.areas[place.area][place.offset..place.offset + place.len]
+    }
+
+    /// The elements of a place under their type.
+    pub fn slice(&self, place: Place, ty: &TensorType) -> Slice<'_, f32> {
+        let bits = self.bits(place);
+        match ty.dtype {
+            DType::F32 => Slice::Float(cast_slice(bits)),
+            DType::U32 => Slice::Uint(bits),
+        }
+    }
+
+    /// Takes the areas of these places out, so that they can be written while others are read.
+    pub fn detach(&mut self, places: &[Place]) -> Detached {
+        let mut areas = BTreeMap::new();
+        for place in places {
+            areas.entry(place.area).or_insert_with(|| std::mem::take(&mut self.areas[place.area]));
+        }
+        Detached { areas }
+    }
+
+    /// Puts detached areas back.
+    pub fn attach(&mut self, detached: Detached) {
+        for (area, data) in detached.areas {
+            self.areas[area] = data;
+        }
+    }
+}
+
+/// Areas that one node writes.
+#[derive(Debug)]
+pub struct Detached {
+    areas: BTreeMap<usize, Vec<u32>>,
+}
+
+impl Detached {
+    /// The places as slices, in the order given. They must not overlap: the planner's promise.
+    pub fn slices<'a>(
+        &'a mut self,
+        places: &[Place],
+        types: impl Iterator<Item = &'a TensorType>,
+    ) -> Vec<SliceMut<'a, f32>> {
+        let types: Vec<_> = types.collect();
+        let mut parts: Vec<Option<&'a mut [u32]>> = places.iter().map(|_| None).collect();
+        for (area, data) in &mut self.areas {
+            let mut inside: Vec<usize> =
+                (0..places.len()).filter(|&i| places[i].area == *area).collect();
+            inside.sort_by_key(|&i| places[i].offset);
+            let (mut rest, mut start) = (data.as_mut_slice(), 0);
+            for i in inside {
+                let (_, tail) = rest.split_at_mut(places[i].offset - start);
+                let (part, tail) = tail.split_at_mut(places[i].len);
+                parts[i] = Some(part);
+                rest = tail;
+                start = places[i].offset + places[i].len;
+            }
+        }
+        parts
+            .into_iter()
+            .zip(types)
+            .map(|(part, ty)| {
+                let bits = part.unwrap_or(&mut []);
+                match ty.dtype {
+                    DType::F32 => SliceMut::Float(cast_slice_mut(bits)),
+                    DType::U32 => SliceMut::Uint(bits),
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,84 @@
+//! Matrix products: the safe face of the gemm crate, and this crate's only unsafe code.
+#![allow(unsafe_code, reason = "gemm takes raw pointers; the bounds are asserted beside the call")]
+
+/// A matrix in a slice: `at(row, column) = data[row * row_stride + column * column_stride]`.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a> {
+    pub data: &'a [f32],
+    pub row_stride: usize,
+    pub column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows one after another.
+    pub fn row_major(data: &'a [f32], columns: usize) -> Self {
+        Self { data, row_stride: columns, column_stride: 1 }
+    }
+
+    /// The transpose of a row-major matrix of `rows` columns.
+    pub fn column_major(data: &'a [f32], rows: usize) -> Self {
+        Self { data, row_stride: 1, column_stride: rows }
+    }
+
+    fn covers(&self, rows: usize, columns: usize) -> bool {
+        let last = (rows - 1) * self.row_stride + (columns - 1) * self.column_stride;
+        last < self.data.len()
+    }
+}
+
+/// Whether a product may use all threads or runs on the caller's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    All,
+    One,
+}
+
+/// out (m x n, row-major) = A B, or out += A B, with k terms in each sum.
+pub fn multiply(
+    out: &mut [f32],
+    accumulate: bool,
+    (a, b): (Matrix<'_>, Matrix<'_>),
+    (m, n, k): (usize, usize, usize),
+    threads: Threads,
+) {
+    assert_eq!(out.len(), m * n, "the output of a product");
+    if m == 0 || n == 0 {
+        return;
+    }
+    if k == 0 {
+        if !accumulate {
+            out.fill(0.0);
+        }
+        return;
+    }
+    assert!(a.covers(m, k) && b.covers(k, n), "the operands of a product");
+    let parallelism = match threads {
+        Threads::All => gemm::Parallelism::Rayon(0),
+        Threads::One => gemm::Parallelism::None,
+    };
+    // SAFETY: every element that gemm touches lies inside the slices, as asserted above, and
+    // `out` is borrowed mutably, so it overlaps neither operand.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            accumulate,
+            a.data.as_ptr(),
+            a.column_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.column_stride as isize,
+            b.row_stride as isize,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}

@@ -1,0 +1,212 @@
+use crate::kernels;
+use crate::memory::{Memory, Place};
+use rnn_core::{DType, Data, HostTensor, TensorError};
+use rnn_graph::{
+    DeviceError, Graph, Io, Plan, Profile, Program, Region, Session, Signature, Space, TensorId,
+    TensorType, Ticket,
+};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A graph ready to run.
+struct Compiled {
+    graph: Arc<Graph>,
+    steps: Vec<Step>,
+    inputs: Vec<(TensorId, Place)>,
+    outputs: Vec<(TensorId, Place)>,
+    arena_bytes: u64,
+}
+
+struct Step {
+    node: usize,
+    signature: Signature,
+    reads: Vec<Place>,
+    /// Updates, then outputs.
+    writes: Vec<Place>,
+}
+
+/// Residents by name, one arena for all programs (they run one after another), and programs.
+#[derive(Default)]
+pub struct CpuSession {
+    memory: Memory,
+    residents: HashMap<String, (usize, TensorType)>,
+    /// The area of each block of the arena.
+    blocks: Vec<usize>,
+    programs: Vec<Compiled>,
+    reads: HashMap<Ticket, HostTensor>,
+    tickets: u64,
+    profile: Option<Profile>,
+}
+
+fn missing(what: String) -> DeviceError {
+    DeviceError::Missing { owner: "the CPU session".into(), what }
+}
+
+impl CpuSession {
+    /// The area of a resident, made when it is first named.
+    fn declare(&mut self, name: &str, ty: &TensorType) -> Result<(), DeviceError> {
+        match self.residents.get(name) {
+            Some((_, known)) if known == ty => Ok(()),
+            Some((_, known)) => Err(DeviceError::Resident(format!(
+                "{name} is {known} in one program and {ty} in another"
+            ))),
+            None => {
+                let area = self.memory.add(ty.len());
+                self.residents.insert(name.into(), (area, ty.clone()));
+                Ok(())
+            }
+        }
+    }
+
+    fn resident(&self, name: &str) -> Result<(Place, TensorType), DeviceError> {
+        let (area, ty) =
+            self.residents.get(name).ok_or_else(|| missing(format!("resident {name}")))?;
+        Ok((Place { area: *area, offset: 0, len: ty.len() }, ty.clone()))
+    }
+
+    fn tensor(&self, place: Place, ty: &TensorType) -> Result<HostTensor, TensorError> {
+        let bits = self.memory.bits(place);
+        let data = match ty.dtype {
+            DType::F32 => Data::F32(bytemuck::cast_slice(bits).to_vec()),
+            DType::U32 => Data::U32(bits.to_vec()),
+        };
+        HostTensor::new(ty.shape.clone(), data)
+    }
+
+    fn program(&self, program: Program) -> Result<&Compiled, DeviceError> {
+        self.programs.get(program.0).ok_or_else(|| missing(format!("program {}", program.0)))
+    }
+}
+
+impl Session for CpuSession {
+    fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
+        let plan = Plan::new(&graph, |_| vec![]);
+        for (_, tensor) in graph.tensors() {
+            if tensor.storage == rnn_graph::Storage::Resident {
+                self.declare(&tensor.name, &tensor.ty)?;
+            }
+        }
+        for (i, &len) in plan.blocks.iter().enumerate() {
+            match self.blocks.get(i) {
+                Some(&area) => self.memory.grow(area, len),
+                None => self.blocks.push(self.memory.add(len)),
+            }
+        }
+        let input_areas: HashMap<TensorId, usize> =
+            graph.inputs().iter().map(|&t| (t, self.memory.add(graph[t].ty.len()))).collect();
+        let place = |t: TensorId| {
+            let Region { space, offset, len } = plan.region(&graph, t);
+            let area = match space {
+                Space::Resident(id) => self.residents[&graph[id].name].0,
+                Space::Input(id) => input_areas[&id],
+                Space::Arena(block) => self.blocks[block.0],
+            };
+            Place { area, offset, len }
+        };
+        let places = |ids: &[TensorId]| ids.iter().map(|&t| place(t)).collect::<Vec<_>>();
+        let pairs = |ids: &[TensorId]| ids.iter().map(|&t| (t, place(t))).collect();
+        let steps = plan
+            .order
+            .iter()
+            .map(|&node| {
+                let o = &graph.nodes()[node].operands;
+                Step {
+                    node,
+                    signature: graph.signature(&graph.nodes()[node]),
+                    reads: places(&o.inputs),
+                    writes: [places(&o.updates), places(&o.outputs)].concat(),
+                }
+            })
+            .collect();
+        let (inputs, outputs) = (pairs(graph.inputs()), pairs(graph.outputs()));
+        let arena_bytes = plan.arena_bytes();
+        self.programs.push(Compiled { graph, steps, inputs, outputs, arena_bytes });
+        Ok(Program(self.programs.len() - 1))
+    }
+
+    fn write(&mut self, resident: &str, values: &HostTensor) -> Result<(), DeviceError> {
+        let (place, ty) = self.resident(resident)?;
+        if values.dtype() != ty.dtype || *values.shape() != ty.shape {
+            return Err(DeviceError::mismatch(resident, (&ty.shape, ty.dtype), values));
+        }
+        self.memory.bits_mut(place).copy_from_slice(bytemuck::cast_slice(values.as_bytes()));
+        Ok(())
+    }
+
+    fn run(&mut self, program: Program, inputs: &[&HostTensor]) -> Result<(), DeviceError> {
+        self.program(program)?;
+        let Self { memory, programs, profile, .. } = self;
+        let Compiled { graph, steps, inputs: places, .. } = &programs[program.0];
+        if inputs.len() != places.len() {
+            return Err(DeviceError::Mismatch {
+                name: "inputs".into(),
+                expected: format!("{} tensors", places.len()),
+                found: format!("{}", inputs.len()),
+            });
+        }
+        for (values, &(id, place)) in inputs.iter().zip(places) {
+            let tensor = &graph[id];
+            if values.dtype() != tensor.ty.dtype || *values.shape() != tensor.ty.shape {
+                let expected = (&tensor.ty.shape, tensor.ty.dtype);
+                return Err(DeviceError::mismatch(&tensor.name, expected, values));
+            }
+            memory.bits_mut(place).copy_from_slice(bytemuck::cast_slice(values.as_bytes()));
+        }
+        for step in steps {
+            let started = profile.is_some().then(Instant::now);
+            let op = &*graph.nodes()[step.node].op;
+            let mut written = memory.detach(&step.writes);
+            let signature = &step.signature;
+            let types = signature.updates.iter().chain(&signature.outputs);
+            let mut updates = written.slices(&step.writes, types);
+            let outputs = updates.split_off(signature.updates.len());
+            let reads = step.reads.iter().zip(&signature.inputs);
+            let inputs = reads.map(|(&place, ty)| memory.slice(place, ty)).collect();
+            kernels::run(op, &mut Io { signature, inputs, updates, outputs });
+            memory.attach(written);
+            if let (Some(profile), Some(started)) = (profile.as_mut(), started) {
+                profile.add(op.name(), 1, started.elapsed(), op.cost(signature));
+            }
+        }
+        Ok(())
+    }
+
+    fn fetch(&mut self, program: Program) -> Result<Vec<HostTensor>, DeviceError> {
+        let compiled = self.program(program)?;
+        let outputs = compiled.outputs.iter();
+        Ok(outputs
+            .map(|&(id, place)| self.tensor(place, &compiled.graph[id].ty))
+            .collect::<Result<_, _>>()?)
+    }
+
+    fn start_read(&mut self, resident: &str) -> Result<Ticket, DeviceError> {
+        let (place, ty) = self.resident(resident)?;
+        let tensor = self.tensor(place, &ty)?;
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.reads.insert(ticket, tensor);
+        Ok(ticket)
+    }
+
+    fn poll_read(&mut self, ticket: Ticket) -> Result<Option<HostTensor>, DeviceError> {
+        self.wait_read(ticket).map(Some)
+    }
+
+    fn wait_read(&mut self, ticket: Ticket) -> Result<HostTensor, DeviceError> {
+        self.reads.remove(&ticket).ok_or_else(|| missing(format!("read {}", ticket.0)))
+    }
+
+    fn memory(&self, program: Program) -> (u64, u64) {
+        let residents = self.residents.values().map(|(_, ty)| 4 * ty.len() as u64).sum();
+        (self.programs.get(program.0).map_or(0, |p| p.arena_bytes), residents)
+    }
+
+    fn enable_profile(&mut self) {
+        self.profile = Some(Profile::default());
+    }
+
+    fn profile(&mut self) -> Result<Profile, DeviceError> {
+        Ok(self.profile.clone().unwrap_or_default().sorted())
+    }
+}

@@ -1,0 +1,116 @@
+use rnn_core::{DType, HostTensor, Rng};
+use rnn_graph::Op;
+use std::sync::Arc;
+
+/// Whether a case belongs to the quick check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Runs everywhere, also on the software adapter.
+    Smoke,
+    /// Runs in the full check.
+    Full,
+}
+
+/// Random values for one operand.
+#[derive(Clone, Debug)]
+pub enum Sample {
+    /// Standard normal floats.
+    Normal(Vec<usize>),
+    /// Floats uniform between two bounds.
+    Uniform(Vec<usize>, f32, f32),
+    /// Integers below a bound.
+    Below(Vec<usize>, u32),
+    /// Exactly these integers.
+    Exactly(Vec<usize>, Vec<u32>),
+}
+
+impl Sample {
+    /// Draws the tensor.
+    pub fn draw(&self, rng: &mut Rng) -> HostTensor {
+        let floats = |shape: &[usize], rng: &mut Rng, f: &dyn Fn(&mut Rng) -> f64| {
+            let data = (0..shape.iter().product()).map(|_| f(rng) as f32).collect();
+            HostTensor::from_f32(shape, data)
+        };
+        let drawn = match self {
+            Sample::Normal(shape) => floats(shape, rng, &Rng::normal),
+            Sample::Uniform(shape, low, high) => {
+                floats(shape, rng, &|r| r.uniform_in((*low).into(), (*high).into()))
+            }
+            Sample::Below(shape, bound) => {
+                let data = (0..shape.iter().product()).map(|_| rng.below(*bound)).collect();
+                HostTensor::from_u32(shape.as_slice(), data)
+            }
+            Sample::Exactly(shape, data) => HostTensor::from_u32(shape.as_slice(), data.clone()),
+        };
+        drawn.unwrap_or_else(|_| HostTensor::zeros(Vec::new(), DType::F32))
+    }
+}
+
+/// One configuration of an op with the data to try it on.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Op and configuration, unique in the suite.
+    pub name: String,
+    /// The op.
+    pub op: Arc<dyn Op>,
+    /// Its inputs.
+    pub inputs: Vec<Sample>,
+    /// The tensors that it changes in place.
+    pub updates: Vec<Sample>,
+    /// The inputs whose gradient finite differences check.
+    pub differentiable: Vec<usize>,
+    /// Largest `|got - want| / max(max |want|, 1e-3)` of a tensor.
+    pub tolerance: f64,
+    /// When it runs.
+    pub tier: Tier,
+}
+
+impl Case {
+    /// A quick case at the tolerance of a few roundings.
+    pub fn new(name: impl Into<String>, op: impl Op, inputs: Vec<Sample>) -> Self {
+        Self {
+            name: name.into(),
+            op: Arc::new(op),
+            inputs,
+            updates: vec![],
+            differentiable: vec![],
+            tolerance: 2e-6,
+            tier: Tier::Smoke,
+        }
+    }
+
+    /// Sets the tensors changed in place.
+    pub fn updates(mut self, updates: Vec<Sample>) -> Self {
+        self.updates = updates;
+        self
+    }
+
+    /// Sets the inputs whose gradient is checked.
+    pub fn gradient(mut self, inputs: &[usize]) -> Self {
+        self.differentiable = inputs.to_vec();
+        self
+    }
+
+    /// Sets the tolerance; the caller says why in a comment.
+    pub fn tolerance(mut self, tolerance: f64) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// Moves the case out of the quick check.
+    pub fn full(mut self) -> Self {
+        self.tier = Tier::Full;
+        self
+    }
+
+    /// Inputs and updates, the same at every call.
+    pub fn draw(&self) -> (Vec<HostTensor>, Vec<HostTensor>) {
+        // FNV-1a of the name: cases do not share their numbers.
+        let seed = self.name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+            (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        let mut rng = Rng::new(seed, 0);
+        let mut all = |samples: &[Sample]| samples.iter().map(|s| s.draw(&mut rng)).collect();
+        (all(&self.inputs), all(&self.updates))
+    }
+}

@@ -1,0 +1,117 @@
+use crate::common::{arity, ensure, nested, threads};
+use crate::{Case, Definition, Sample};
+use rnn_core::{DType, Philox};
+use rnn_graph::{
+    Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
+    TensorId, TensorType, Work,
+};
+
+pub static SHADER: Shader = Shader::new(
+    "dropout",
+    &[
+        include_str!("../../../shaders/flat.wgsl"),
+        include_str!("../../../shaders/philox.wgsl"),
+        include_str!("../../../shaders/dropout.wgsl"),
+    ],
+);
+
+/// y_i = x_i keep_i / (1 - rate), keep_i = 1 with probability 1 - rate.
+///
+/// keep is a pure function of (seed, step, layer, i), so the gradient is the same op applied to
+/// dy and no mask is stored. Inputs: x, and `[seed low, seed high, step, 0]`.
+#[derive(Clone, Debug)]
+pub struct Dropout {
+    /// The fraction set to zero, in 0..1.
+    pub rate: f32,
+    /// Tells the dropouts of one model apart.
+    pub layer: u32,
+}
+
+/// The 32-bit word below which an element is dropped.
+pub fn drop_threshold(rate: f32) -> u32 {
+    (f64::from(rate) * 4_294_967_296.0) as u32
+}
+
+impl Definition for Dropout {
+    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
+        let (x, random) = (io.input(0), io.uints(1));
+        let philox = Philox::new([random[0], random[1]]);
+        let scale = F::of(1.0 / (1.0 - f64::from(self.rate)));
+        for (block, (y, x)) in io.output().chunks_mut(4).zip(x.chunks(4)).enumerate() {
+            let words = philox.block([block as u32, random[2], self.layer, 0]);
+            for ((y, &x), word) in y.iter_mut().zip(x).zip(words) {
+                *y = if word >= drop_threshold(self.rate) { x * scale } else { F::zero() };
+            }
+        }
+    }
+}
+
+impl Op for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
+        let [x, random] = arity(inputs)?;
+        ensure((0.0..1.0).contains(&self.rate), || format!("rate {} is not in 0..1", self.rate))?;
+        ensure(random.dtype == DType::U32 && random.len() >= 3, || format!("the key is {random}"))?;
+        Ok(vec![x.clone()])
+    }
+
+    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+        let count = s.outputs[0].len();
+        Ok(Launch::new(&SHADER, "drop_elements", threads(count.div_ceil(4))?)
+            .bind("x", Operand::Input(0))
+            .bind("random", Operand::Input(1))
+            .bind("out", Operand::Output(0))
+            .param("count", count)
+            .param("layer", self.layer)
+            .param("threshold", drop_threshold(self.rate))
+            .param("scale", (1.0 / (1.0 - f64::from(self.rate))) as f32)
+            .into())
+    }
+
+    fn backward(
+        &self,
+        graph: &mut Graph,
+        operands: &Operands,
+        gradients: &[Option<TensorId>],
+    ) -> Result<Vec<Option<TensorId>>, OpError> {
+        let Some(g) = gradients[0] else { return Ok(vec![None, None]) };
+        let dx = graph.apply(self.clone(), &[g, operands.inputs[1]]).map_err(nested)?;
+        Ok(vec![Some(dx), None])
+    }
+
+    defined!();
+
+    fn cost(&self, s: &Signature) -> Cost {
+        // Ten rounds of about ten operations for four elements.
+        Cost { flops: 25 * s.outputs[0].len() as u64, bytes: s.bytes() }
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    [(1, 0.5), (1023, 0.4), (300, 0.0)]
+        .map(|(n, rate)| {
+            let key = Sample::Exactly(vec![4], vec![0xdead_beef, 17, 3, 0]);
+            let inputs = vec![Sample::Normal(vec![n]), key];
+            Case::new(format!("dropout {n} at {rate}"), Dropout { rate, layer: 2 }, inputs)
+                .gradient(&[0])
+        })
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fraction_dropped_is_the_rate() {
+        let philox = Philox::new([1, 2]);
+        let dropped = (0..25_000)
+            .flat_map(|b| philox.block([b, 0, 0, 0]))
+            .filter(|&w| w < drop_threshold(0.4))
+            .count();
+        assert!((dropped as f64 / 100_000.0 - 0.4).abs() < 0.005, "{dropped}");
+    }
+}

@@ -1,0 +1,101 @@
+//! One file an op: equations, shape rule, kernels, gradient, definition, cost, cases.
+//!
+//! Sequences are time-major inside a graph: `[time, batch, features]`.
+
+#[macro_use]
+mod common;
+
+mod activation;
+mod binary_cross_entropy;
+mod case;
+mod dropout;
+mod elementwise;
+mod embedding;
+mod layout;
+mod lstm;
+mod matmul;
+mod optimizer;
+mod simple_rnn;
+mod softmax;
+mod sort_tokens;
+mod sum_rows;
+
+pub use activation::{Activate, ActivateBackward, Activation};
+pub use binary_cross_entropy::{BinaryCrossEntropy, BinaryCrossEntropyBackward, BinaryMetrics};
+pub use case::{Case, Sample, Tier};
+pub use common::Definition;
+pub use dropout::{Dropout, drop_threshold};
+pub use elementwise::{Binary, Scale};
+pub use embedding::{Embedding, EmbeddingBackward};
+pub use layout::{Fill, Pad, ReverseLeading, TransposeLeading};
+pub use lstm::{Lstm, LstmBackward};
+pub use matmul::Matmul;
+pub use optimizer::{Adam, Sgd};
+pub use simple_rnn::{SimpleRnn, SimpleRnnBackward};
+pub use softmax::{Softmax, SoftmaxBackward};
+pub use sort_tokens::SortTokens;
+pub use sum_rows::SumRows;
+
+use rnn_core::Shape;
+use rnn_graph::{Algebra, Graph, GraphError, Op, Shader, TensorId};
+use std::sync::Arc;
+
+/// Every shader of this crate.
+pub static SHADERS: &[&Shader] = &[
+    &activation::SHADER,
+    &binary_cross_entropy::SHADER,
+    &dropout::SHADER,
+    &elementwise::SHADER,
+    &embedding::SHADER,
+    &layout::SHADER,
+    &lstm::FOUR_ROWS,
+    &lstm::ONE_ROW,
+    &matmul::SHADER,
+    &optimizer::SHADER,
+    &simple_rnn::FOUR_ROWS,
+    &simple_rnn::ONE_ROW,
+    &softmax::SHADER,
+    &sort_tokens::SHADER,
+    &sum_rows::SHADER,
+];
+
+/// The cases of every op: one list for checking, gradients and timing.
+pub fn suite() -> Vec<Case> {
+    let lists = [
+        activation::cases,
+        binary_cross_entropy::cases,
+        dropout::cases,
+        elementwise::cases,
+        embedding::cases,
+        layout::cases,
+        lstm::cases,
+        matmul::cases,
+        optimizer::cases,
+        simple_rnn::cases,
+        softmax::cases,
+        sort_tokens::cases,
+        sum_rows::cases,
+    ];
+    lists.iter().flat_map(|cases| cases()).collect()
+}
+
+struct StandardAlgebra;
+
+impl Algebra for StandardAlgebra {
+    fn add(&self) -> Arc<dyn Op> {
+        Arc::new(Binary::Add)
+    }
+
+    fn pad(&self, offset: usize, full: Shape) -> Arc<dyn Op> {
+        Arc::new(Pad { offset, full })
+    }
+}
+
+/// [`rnn_graph::gradients`] with this crate's addition and padding.
+pub fn gradients(
+    graph: &mut Graph,
+    seeds: &[(TensorId, TensorId)],
+    wrt: &[TensorId],
+) -> Result<Vec<Option<TensorId>>, GraphError> {
+    rnn_graph::gradients(graph, seeds, wrt, &StandardAlgebra)
+}

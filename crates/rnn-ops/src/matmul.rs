@@ -1,0 +1,221 @@
+use crate::activation::{ActivateBackward, Activation};
+use crate::common::{dims, ensure, nested, threads};
+use crate::{Case, Definition, Sample, SumRows};
+use rnn_core::Shape;
+use rnn_graph::{
+    Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
+    TensorId, TensorType, Work,
+};
+
+pub static SHADER: Shader = Shader::new(
+    "matmul",
+    &[
+        include_str!("../../../shaders/flat.wgsl"),
+        include_str!("../../../shaders/activations.wgsl"),
+        include_str!("../../../shaders/matmul.wgsl"),
+    ],
+);
+
+/// y = activation(A B + bias).
+///
+/// A of any rank is the matrix of its last axis: `[.., K]`, or `[.., M]` stored transposed, when
+/// its leading axes are K. B is `[K, N]`, or `[N, K]` stored transposed; bias is `[N]`.
+#[derive(Clone, Debug, Default)]
+pub struct Matmul {
+    /// A is stored as K x M.
+    pub transpose_a: bool,
+    /// B is stored as N x K.
+    pub transpose_b: bool,
+    /// A third input is added to every row.
+    pub bias: bool,
+    /// Applied to every element at the end.
+    pub activation: Activation,
+}
+
+/// The extents of a product.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extents {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+}
+
+impl Matmul {
+    pub(crate) fn extents(&self, a: &TensorType, b: &TensorType) -> Result<Extents, OpError> {
+        let [b_rows, b_columns] = dims(b)?;
+        ensure(a.shape.rank() >= 1, || "A is a scalar".into())?;
+        let (m, k) = match self.transpose_a {
+            false => (a.shape.rows(), a.shape.last()),
+            true => (a.shape.last(), a.shape.rows()),
+        };
+        let (b_k, n) = if self.transpose_b { (b_columns, b_rows) } else { (b_rows, b_columns) };
+        ensure(k == b_k, || format!("A gives {k} terms to each sum, B {b_k}"))?;
+        Ok(Extents { m, n, k })
+    }
+
+    /// How many parts K is cut into: enough for the device to be busy where M x N is small and K
+    /// is long, as in weight gradients. Depends on the shape alone, so results repeat.
+    fn splits(e: Extents) -> usize {
+        let tiles = e.m.div_ceil(64) * e.n.div_ceil(64);
+        if tiles >= 128 { 1 } else { (e.k / 512).clamp(1, 256 / tiles) }
+    }
+}
+
+impl Definition for Matmul {
+    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
+        let s = io.signature;
+        let Ok(Extents { m, n, k }) = self.extents(&s.inputs[0], &s.inputs[1]) else { return };
+        let (a, b) = (io.input(0), io.input(1));
+        let bias = self.bias.then(|| io.input(2));
+        let out = io.output();
+        for row in 0..m {
+            for column in 0..n {
+                let sum: F = (0..k)
+                    .map(|i| {
+                        let a = if self.transpose_a { a[i * m + row] } else { a[row * k + i] };
+                        let b =
+                            if self.transpose_b { b[column * k + i] } else { b[i * n + column] };
+                        a * b
+                    })
+                    .sum();
+                let z = bias.map_or(sum, |bias| sum + bias[column]);
+                out[row * n + column] = self.activation.apply(z);
+            }
+        }
+    }
+}
+
+impl Op for Matmul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
+        let wanted = if self.bias { 3 } else { 2 };
+        ensure(inputs.len() == wanted, || {
+            format!("{} operands given, it takes {wanted}", inputs.len())
+        })?;
+        let e = self.extents(&inputs[0], &inputs[1])?;
+        if let Some(bias) = inputs.get(2) {
+            ensure(bias.dims() == [e.n], || format!("the bias is {bias}, not [{}]", e.n))?;
+        }
+        let shape = match self.transpose_a {
+            false => inputs[0].shape.with_last(e.n),
+            true => Shape::from([e.m, e.n]),
+        };
+        Ok(vec![TensorType::f32(shape)])
+    }
+
+    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+        let e = self.extents(&s.inputs[0], &s.inputs[1])?;
+        let splits = Self::splits(e);
+        let k_part = e.k.div_ceil(splits).next_multiple_of(16).max(16);
+        let splits = e.k.div_ceil(k_part).max(1);
+        let bias = Operand::Input(if self.bias { 2 } else { 1 });
+        let describe = |launch: Launch| {
+            launch
+                .constant("HAS_BIAS", u8::from(self.bias))
+                .constant("ACTIVATION", self.activation.code())
+                .bind("bias", bias)
+                .param("m", e.m)
+                .param("n", e.n)
+                .param("k", e.k)
+                .param("k_part", k_part)
+                .param("splits", splits)
+        };
+        let to = if splits == 1 { Operand::Output(0) } else { Operand::Scratch(0) };
+        let grid = Grid::new(e.n.div_ceil(64), e.m.div_ceil(64), splits)?;
+        let multiply = describe(Launch::new(&SHADER, "multiply", grid))
+            .constant("TRANSPOSE_A", u8::from(self.transpose_a))
+            .constant("TRANSPOSE_B", u8::from(self.transpose_b))
+            .bind("a", Operand::Input(0))
+            .bind("b", Operand::Input(1))
+            .bind("out", to);
+        if splits == 1 {
+            return Ok(multiply.into());
+        }
+        let add = describe(Launch::new(&SHADER, "add_parts", threads(e.m * e.n)?))
+            .bind("a", Operand::Scratch(0))
+            .bind("out", Operand::Output(0));
+        Ok(Work { scratch: vec![splits * e.m * e.n], launches: vec![multiply, add] })
+    }
+
+    fn backward(
+        &self,
+        graph: &mut Graph,
+        operands: &Operands,
+        gradients: &[Option<TensorId>],
+    ) -> Result<Vec<Option<TensorId>>, OpError> {
+        let Some(mut g) = gradients[0] else { return Ok(vec![None; operands.inputs.len()]) };
+        let (a, b, y) = (operands.inputs[0], operands.inputs[1], operands.outputs[0]);
+        if self.activation != Activation::Linear {
+            g = graph.apply(ActivateBackward(self.activation), &[y, g]).map_err(nested)?;
+        }
+        let product =
+            |transpose_a, transpose_b| Matmul { transpose_a, transpose_b, ..Self::default() };
+        let (ta, tb) = (self.transpose_a, self.transpose_b);
+        // dA = g B^T and dB = A^T g, with the roles exchanged where an operand is stored transposed.
+        let da = if ta {
+            graph.apply(product(tb, true), &[b, g])
+        } else {
+            graph.apply(product(false, !tb), &[g, b])
+        };
+        let db = if tb {
+            graph.apply(product(true, ta), &[g, a])
+        } else {
+            graph.apply(product(!ta, false), &[a, g])
+        };
+        let a_shape = graph.shape(a).clone();
+        let da = graph.reshape(da.map_err(nested)?, a_shape).map_err(nested)?;
+        let mut result = vec![Some(da), Some(db.map_err(nested)?)];
+        if self.bias {
+            result.push(Some(graph.apply(SumRows, &[g]).map_err(nested)?));
+        }
+        Ok(result)
+    }
+
+    defined!();
+
+    fn cost(&self, s: &Signature) -> Cost {
+        let flops = self
+            .extents(&s.inputs[0], &s.inputs[1])
+            .map_or(0, |e| 2 * e.m as u64 * e.n as u64 * e.k as u64);
+        Cost { flops, bytes: s.bytes() }
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let sizes = [(1, 1, 1), (5, 7, 3), (65, 33, 17), (128, 1, 128), (31, 129, 64)];
+    for (m, n, k) in sizes {
+        for (transpose_a, transpose_b) in
+            [(false, false), (true, false), (false, true), (true, true)]
+        {
+            let op = Matmul { transpose_a, transpose_b, ..Matmul::default() };
+            let a = Sample::Normal(if transpose_a { vec![k, m] } else { vec![m, k] });
+            let b = Sample::Normal(if transpose_b { vec![n, k] } else { vec![k, n] });
+            let mark = |t| if t { "t" } else { "" };
+            let name = format!("matmul {m}x{n}x{k} a{} b{}", mark(transpose_a), mark(transpose_b));
+            cases.push(Case::new(name, op, vec![a, b]).gradient(&[0, 1]));
+        }
+    }
+    for activation in Activation::ALL {
+        let op = Matmul { bias: true, activation, ..Matmul::default() };
+        let inputs = vec![
+            Sample::Normal(vec![2, 9, 20]),
+            Sample::Normal(vec![20, 35]),
+            Sample::Normal(vec![35]),
+        ];
+        let name = format!("matmul bias {}", activation.name());
+        cases.push(Case::new(name, op, inputs).gradient(&[0, 1, 2]));
+    }
+    // 4,099 terms in each sum: rounding grows with the square root of their number.
+    let split = Matmul { transpose_a: true, bias: true, ..Matmul::default() };
+    let inputs = vec![
+        Sample::Normal(vec![4099, 40]),
+        Sample::Normal(vec![4099, 70]),
+        Sample::Normal(vec![70]),
+    ];
+    cases.push(Case::new("matmul split k", split, inputs).tolerance(5e-6));
+    cases
+}

@@ -1,0 +1,135 @@
+use rnn_graph::{DeviceInfo, DeviceKind, Limits};
+use std::fmt;
+
+/// How an adapter is attached; the order is the order of preference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AdapterClass {
+    /// A graphics card with its own memory.
+    Discrete,
+    /// Shares the memory of the CPU.
+    Integrated,
+    /// Lent by a hypervisor.
+    Virtual,
+    /// The driver does not say.
+    Other,
+    /// The graphics API emulated on the CPU.
+    Software,
+}
+
+/// What an adapter offers beyond [`Limits`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Features {
+    /// Half-precision arithmetic in kernels.
+    pub f16: bool,
+    /// The smallest and the largest subgroup, where kernels may use subgroup operations.
+    pub subgroups: Option<(u32, u32)>,
+    /// Timestamps, which profiling needs.
+    pub timestamps: bool,
+    /// Bytes of the largest buffer.
+    pub max_buffer_bytes: u64,
+}
+
+/// An adapter of this machine, to be opened by [`WgpuDevice::open`](crate::WgpuDevice::open).
+#[derive(Clone, Debug)]
+pub struct Adapter {
+    /// Name, backend and driver.
+    pub info: DeviceInfo,
+    /// How it is attached.
+    pub class: AdapterClass,
+    /// What kernels may use.
+    pub limits: Limits,
+    /// What else it offers.
+    pub features: Features,
+    pub(crate) raw: wgpu::Adapter,
+}
+
+/// All adapters of this machine: discrete, integrated, virtual, other, software; within a class as
+/// the system lists them. Empty where no driver is installed.
+pub fn adapters() -> Vec<Adapter> {
+    if wgpu::Instance::enabled_backend_features().is_empty() {
+        return Vec::new();
+    }
+    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends,
+        // Not the default: it compiles shaders that validate indirect draws and takes bindings
+        // for them. `WGPU_VALIDATION=1` still turns the driver's validation layers on.
+        flags: wgpu::InstanceFlags::empty().with_env(),
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let found = pollster::block_on(instance.enumerate_adapters(backends));
+    let mut adapters: Vec<_> = found.into_iter().map(Adapter::new).collect();
+    adapters.sort_by_key(|a| a.class);
+    adapters
+}
+
+impl Adapter {
+    fn new(raw: wgpu::Adapter) -> Self {
+        let (info, limits, has) = (raw.get_info(), raw.limits(), raw.features());
+        let class = match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => AdapterClass::Discrete,
+            wgpu::DeviceType::IntegratedGpu => AdapterClass::Integrated,
+            wgpu::DeviceType::VirtualGpu => AdapterClass::Virtual,
+            wgpu::DeviceType::Other => AdapterClass::Other,
+            wgpu::DeviceType::Cpu => AdapterClass::Software,
+        };
+        let subgroups = has
+            .contains(wgpu::Features::SUBGROUP)
+            .then_some((info.subgroup_min_size, info.subgroup_max_size));
+        Self {
+            info: DeviceInfo {
+                name: info.name,
+                backend: backend_name(info.backend).into(),
+                driver: format!("{} {}", info.driver, info.driver_info).trim().into(),
+                kind: match class {
+                    AdapterClass::Software => DeviceKind::SoftwareGpu,
+                    _ => DeviceKind::Gpu,
+                },
+            },
+            class,
+            limits: kernel_limits(&limits),
+            features: Features {
+                f16: has.contains(wgpu::Features::SHADER_F16),
+                subgroups,
+                timestamps: has.contains(wgpu::Features::TIMESTAMP_QUERY),
+                max_buffer_bytes: limits.max_buffer_size,
+            },
+            raw,
+        }
+    }
+}
+
+fn backend_name(backend: wgpu::Backend) -> &'static str {
+    match backend {
+        wgpu::Backend::Vulkan => "Vulkan",
+        wgpu::Backend::Metal => "Metal",
+        wgpu::Backend::Dx12 => "DX12",
+        other => other.to_str(),
+    }
+}
+
+fn kernel_limits(limits: &wgpu::Limits) -> Limits {
+    Limits {
+        // Kernels number their threads along x.
+        max_invocations: limits
+            .max_compute_invocations_per_workgroup
+            .min(limits.max_compute_workgroup_size_x),
+        max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+    }
+}
+
+impl fmt::Display for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let yes = |has| if has { "yes" } else { "no" };
+        write!(f, "f16 {}, subgroups ", yes(self.f16))?;
+        match self.subgroups {
+            None => f.write_str("no")?,
+            Some((min, max)) if min == max => write!(f, "of {min}")?,
+            Some((min, max)) => write!(f, "of {min} to {max}")?,
+        }
+        let mib = self.max_buffer_bytes >> 20;
+        write!(f, ", timestamps {}, buffers to {mib} MiB", yes(self.timestamps))
+    }
+}

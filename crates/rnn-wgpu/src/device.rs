@@ -1,0 +1,234 @@
+use crate::Adapter;
+use crate::faults::{Fault, Faults};
+use crate::pipeline::Pipelines;
+use crate::session::GpuSession;
+use rnn_graph::{Device, DeviceError, DeviceInfo, Limits, Session};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// How a device is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Compiles kernels with naga's bounds checks and loop guards, and zeroes workgroup memory
+    /// before each workgroup: slower, for verification.
+    pub checked: bool,
+}
+
+/// The driver did not hand out the device.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open {adapter}: {source}")]
+pub struct OpenError {
+    adapter: String,
+    source: wgpu::RequestDeviceError,
+}
+
+/// An open GPU. Its sessions share the compiled pipelines.
+#[derive(Clone)]
+pub struct WgpuDevice(Arc<Gpu>);
+
+/// What the sessions of one device share.
+pub(crate) struct Gpu {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub info: DeviceInfo,
+    pub limits: Limits,
+    pub checked: bool,
+    /// Nanoseconds between two ticks of a timestamp, where there are timestamps.
+    pub timestamp_period: Option<f64>,
+    pub faults: Arc<Faults>,
+    pub pipelines: Pipelines,
+}
+
+impl WgpuDevice {
+    /// Opens an adapter with all the limits that it has.
+    pub fn open(adapter: &Adapter, options: Options) -> Result<Self, OpenError> {
+        let wanted = wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::SUBGROUP
+            | wgpu::Features::SUBGROUP_BARRIER
+            | wgpu::Features::SHADER_F16;
+        let features = adapter.raw.features() & wanted;
+        let request = adapter.raw.request_device(&wgpu::DeviceDescriptor {
+            label: Some("rnn-gpu"),
+            required_features: features,
+            required_limits: adapter.raw.limits(),
+            ..Default::default()
+        });
+        let (device, queue) = pollster::block_on(request)
+            .map_err(|source| OpenError { adapter: adapter.info.to_string(), source })?;
+
+        let faults = Arc::new(Faults::new(adapter.info.name.clone()));
+        let sink = faults.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| sink.record(error.into())));
+        let sink = faults.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            sink.record(Fault::Lost(format!("{reason:?}: {message}")));
+        });
+
+        let timestamps = features.contains(wgpu::Features::TIMESTAMP_QUERY);
+        Ok(Self(Arc::new(Gpu {
+            timestamp_period: timestamps.then(|| f64::from(queue.get_timestamp_period())),
+            device,
+            queue,
+            info: adapter.info.clone(),
+            limits: adapter.limits.clone(),
+            checked: options.checked,
+            faults,
+            pipelines: Pipelines::default(),
+        })))
+    }
+}
+
+impl Device for WgpuDevice {
+    fn info(&self) -> &DeviceInfo {
+        &self.0.info
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    fn session(&self) -> Box<dyn Session> {
+        Box::new(GpuSession::new(self.0.clone()))
+    }
+}
+
+impl std::fmt::Debug for WgpuDevice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("WgpuDevice").field(&self.0.info).finish()
+    }
+}
+
+impl Gpu {
+    /// A zeroed buffer of at least `bytes` bytes, and never an empty one.
+    pub fn buffer(
+        &self,
+        what: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer, DeviceError> {
+        let max = self.device.limits().max_buffer_size;
+        if bytes > max {
+            return Err(self.faults.error(Fault::OutOfMemory(format!(
+                "{what} needs {bytes} bytes, one buffer holds at most {max}"
+            ))));
+        }
+        Ok(self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(what),
+            size: bytes.max(4).next_multiple_of(BUFFER_GRANULE).min(max),
+            usage,
+            mapped_at_creation: false,
+        }))
+    }
+
+    /// Creates things; what wgpu has against them is returned instead of becoming the device's
+    /// fault, so that a caller may try again with less.
+    pub fn guarded<T>(
+        &self,
+        create: impl FnOnce() -> Result<T, DeviceError>,
+    ) -> Result<T, DeviceError> {
+        self.faults.check()?;
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let created = create();
+        // Scopes are a stack: the last pushed is popped first. An invalid object made of one that
+        // could not be allocated is a consequence, so lack of memory is reported first.
+        let (internal, validation) =
+            (pollster::block_on(internal.pop()), pollster::block_on(validation.pop()));
+        let memory = pollster::block_on(memory.pop());
+        if let Some(error) = memory.or(validation).or(internal) {
+            return Err(self.faults.error(error.into()));
+        }
+        self.faults.check()?;
+        created
+    }
+
+    /// Submits the commands.
+    pub fn submit(
+        &self,
+        encoder: wgpu::CommandEncoder,
+    ) -> Result<wgpu::SubmissionIndex, DeviceError> {
+        let index = self.queue.submit([encoder.finish()]);
+        self.faults.check()?;
+        Ok(index)
+    }
+
+    /// Lets wgpu run the callbacks of whatever has finished.
+    pub fn poll(&self) -> Result<(), DeviceError> {
+        self.poll_with(wgpu::PollType::Poll)
+    }
+
+    /// Waits for a submission and the callbacks that hang on it.
+    pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), DeviceError> {
+        self.poll_with(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })
+    }
+
+    fn poll_with(&self, how: wgpu::PollType) -> Result<(), DeviceError> {
+        self.faults.check()?;
+        // wgpu 30 reports a device lost during a poll by a panic (`handle_error_fatal`), after the
+        // lost callback has run; its locks do not poison.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(how)));
+        self.faults.check()?;
+        match polled {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.faults.error(Fault::Refused(error.to_string()))),
+            Err(_) => Err(self.faults.error(Fault::Lost("it failed during a wait".into()))),
+        }
+    }
+}
+
+/// Buffers are made of whole units of the strictest offset alignment of WebGPU.
+const BUFFER_GRANULE: u64 = wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The best adapter, under the rule of `tests/common`.
+    pub fn open(test: &str) -> Option<Arc<Gpu>> {
+        let Some(adapter) = crate::adapters().into_iter().next() else {
+            assert!(
+                std::env::var("RNN_GPU_REQUIRE_GPU").as_deref() != Ok("1"),
+                "{test}: no adapter, and RNN_GPU_REQUIRE_GPU=1"
+            );
+            println!("SKIPPED {test}: no adapter");
+            return None;
+        };
+        let device = WgpuDevice::open(&adapter, Options::default());
+        Some(device.expect("the adapter opens").0)
+    }
+
+    #[test]
+    fn a_lost_device_is_an_error_of_every_later_call() {
+        let Some(gpu) = open("a_lost_device_is_an_error_of_every_later_call") else { return };
+        let mut session = GpuSession::new(gpu.clone());
+        gpu.device.destroy();
+        for _ in 0..2 {
+            let error = gpu.poll().unwrap_err();
+            assert!(matches!(error, DeviceError::Lost { .. }), "{error}");
+            let error = session.compile(Default::default()).unwrap_err();
+            assert!(matches!(error, DeviceError::Lost { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_refused_command_is_an_error_of_every_later_call() {
+        let Some(gpu) = open("a_refused_command_is_an_error_of_every_later_call") else { return };
+        let mut session = GpuSession::new(gpu.clone());
+        let target = gpu.buffer("target", 4, wgpu::BufferUsages::COPY_DST).unwrap();
+        gpu.queue.write_buffer(&target, 1 << 20, &[0; 4]);
+        for _ in 0..2 {
+            let error = session.compile(Default::default()).unwrap_err();
+            assert!(matches!(error, DeviceError::Refused { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_guarded_refusal_is_returned_once() {
+        let Some(gpu) = open("a_guarded_refusal_is_returned_once") else { return };
+        let wrong = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::MAP_WRITE;
+        let error = gpu.guarded(|| gpu.buffer("wrong", 4, wrong | wgpu::BufferUsages::STORAGE));
+        assert!(matches!(error, Err(DeviceError::Refused { .. })));
+        assert!(gpu.guarded(|| gpu.buffer("right", 4, wgpu::BufferUsages::STORAGE)).is_ok());
+    }
+}

@@ -1,0 +1,21 @@
+//! The GPU device: replays [`Recording`](rnn_graph::Recording)s through wgpu, on Vulkan, Metal and
+//! DX12. No other crate names wgpu.
+//!
+//! One run of a program is one submission of one compute pass. Buffers, bind groups and
+//! parameters are made when the program is compiled; a run uploads its inputs, replays the
+//! dispatches and returns. Nothing here panics: what goes wrong in wgpu or in the driver comes
+//! back from the next call as a [`DeviceError`](rnn_graph::DeviceError).
+
+mod adapter;
+mod device;
+mod faults;
+mod memory;
+mod pipeline;
+mod program;
+mod readback;
+mod session;
+mod timing;
+mod trusted;
+
+pub use adapter::{Adapter, AdapterClass, Features, adapters};
+pub use device::{OpenError, Options, WgpuDevice};

@@ -1,0 +1,181 @@
+use crate::device::Gpu;
+use crate::memory::{Memory, Spaces};
+use crate::pipeline::Pipeline;
+use crate::readback::Part;
+use rnn_core::HostTensor;
+use rnn_graph::{
+    Command, Cost, DeviceError, Dispatch, Graph, Recording, Region, TensorId, TensorType,
+};
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+/// A graph made ready to run: nothing is created between two runs.
+pub(crate) struct Program {
+    graph: Arc<Graph>,
+    inputs: Vec<(TensorId, wgpu::Buffer)>,
+    /// Where the outputs lie, in order.
+    pub outputs: Vec<(TensorType, Part)>,
+    pub steps: Vec<Step>,
+    pub arena_bytes: u64,
+}
+
+/// One dispatch with all its bindings.
+pub(crate) struct Step {
+    pub node: usize,
+    pub op: &'static str,
+    pub cost: Cost,
+    pipeline: Arc<Pipeline>,
+    bindings: wgpu::BindGroup,
+    grid: [u32; 3],
+}
+
+impl Program {
+    /// Records the graph and creates what it needs. `memory` gains the residents and blocks that
+    /// are new.
+    pub fn new(gpu: &Gpu, graph: Arc<Graph>, memory: &mut Memory) -> Result<Self, DeviceError> {
+        let recording = Recording::new(&graph, &gpu.limits)?;
+        let kept = |space| {
+            let reads = |c: &Command| matches!(c, Command::Download(_, r) if r.space == space);
+            recording.commands.iter().any(reads)
+        };
+        let spaces = memory.spaces(gpu, &graph, &recording.plan, kept)?;
+        let params = Params::new(gpu, &recording)?;
+        let mut program = Self {
+            graph,
+            inputs: vec![],
+            outputs: vec![],
+            steps: vec![],
+            arena_bytes: recording.plan.arena_bytes(),
+        };
+        for command in &recording.commands {
+            match command {
+                Command::Upload(id, region) => {
+                    program.inputs.push((*id, spaces[&region.space].clone()));
+                }
+                Command::Dispatch(dispatch) => {
+                    let offset = params.offsets[program.steps.len()];
+                    let step = Step::new(gpu, dispatch, &spaces, &params.buffer, offset)?;
+                    program.steps.push(step);
+                }
+                Command::Download(id, region) => {
+                    let source = spaces[&region.space].clone();
+                    let ty = program.graph[*id].ty.clone();
+                    program.outputs.push((ty, Part::new(source, region.offset, region.len)));
+                }
+            }
+        }
+        Ok(program)
+    }
+
+    /// Queues the upload of all inputs, if they are what the program takes.
+    pub fn upload(&self, gpu: &Gpu, values: &[&HostTensor]) -> Result<(), DeviceError> {
+        if values.len() != self.inputs.len() {
+            return Err(DeviceError::Mismatch {
+                name: "inputs".into(),
+                expected: format!("{} tensors", self.inputs.len()),
+                found: format!("{}", values.len()),
+            });
+        }
+        for ((id, _), values) in self.inputs.iter().zip(values) {
+            let tensor = &self.graph[*id];
+            expect(&tensor.name, &tensor.ty, values)?;
+        }
+        for ((_, buffer), values) in self.inputs.iter().zip(values) {
+            gpu.queue.write_buffer(buffer, 0, values.as_bytes());
+        }
+        gpu.faults.check()
+    }
+
+    /// Encodes every dispatch into one pass.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for step in &self.steps {
+            step.encode(&mut pass);
+        }
+    }
+}
+
+impl Step {
+    fn new(
+        gpu: &Gpu,
+        dispatch: &Dispatch,
+        spaces: &Spaces,
+        params: &wgpu::Buffer,
+        params_offset: u64,
+    ) -> Result<Self, DeviceError> {
+        let pipeline = gpu.pipelines.get(gpu, dispatch)?;
+        let tensors = dispatch.bindings.iter().map(|b| wgpu::BindGroupEntry {
+            binding: b.index,
+            resource: wgpu::BindingResource::Buffer(bind(&spaces[&b.region.space], &b.region)),
+        });
+        let params = dispatch.params.iter().map(|(index, bytes)| wgpu::BindGroupEntry {
+            binding: *index,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer: params,
+                offset: params_offset,
+                size: NonZeroU64::new(bytes.len() as u64),
+            }),
+        });
+        let entries: Vec<_> = tensors.chain(params).collect();
+        let bindings = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(dispatch.op),
+            layout: &pipeline.layout,
+            entries: &entries,
+        });
+        Ok(Self {
+            node: dispatch.node,
+            op: dispatch.op,
+            cost: dispatch.cost,
+            pipeline,
+            bindings,
+            grid: dispatch.grid,
+        })
+    }
+
+    /// Encodes the dispatch.
+    pub fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.compute);
+        pass.set_bind_group(0, &self.bindings, &[]);
+        let [x, y, z] = self.grid;
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+/// WebGPU has no empty bindings: an empty region binds the first element, which no kernel uses.
+fn bind<'a>(buffer: &'a wgpu::Buffer, region: &Region) -> wgpu::BufferBinding<'a> {
+    let (offset, len) = if region.len == 0 { (0, 1) } else { (region.offset, region.len) };
+    wgpu::BufferBinding { buffer, offset: 4 * offset as u64, size: NonZeroU64::new(4 * len as u64) }
+}
+
+/// The uniform parameters of all dispatches, which no run changes.
+struct Params {
+    buffer: wgpu::Buffer,
+    offsets: Vec<u64>,
+}
+
+impl Params {
+    fn new(gpu: &Gpu, recording: &Recording) -> Result<Self, DeviceError> {
+        let alignment = gpu.device.limits().min_uniform_buffer_offset_alignment as usize;
+        let mut bytes = Vec::new();
+        let mut offsets = Vec::new();
+        for dispatch in recording.dispatches() {
+            offsets.push(bytes.len() as u64);
+            if let Some((_, params)) = &dispatch.params {
+                bytes.extend_from_slice(params);
+                bytes.resize(bytes.len().next_multiple_of(alignment), 0);
+            }
+        }
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let buffer = gpu.buffer("parameters", bytes.len() as u64, usage)?;
+        gpu.queue.write_buffer(&buffer, 0, &bytes);
+        Ok(Self { buffer, offsets })
+    }
+}
+
+/// An error unless `values` have the type.
+pub(crate) fn expect(name: &str, ty: &TensorType, values: &HostTensor) -> Result<(), DeviceError> {
+    if *values.shape() != ty.shape || values.dtype() != ty.dtype {
+        return Err(DeviceError::mismatch(name, (&ty.shape, ty.dtype), values));
+    }
+    Ok(())
+}

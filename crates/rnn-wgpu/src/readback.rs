@@ -1,0 +1,111 @@
+use crate::device::Gpu;
+use crate::faults::Fault;
+use rnn_core::{DType, Data, HostTensor};
+use rnn_graph::{DeviceError, TensorType};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+
+/// Elements of a buffer that the host wants.
+pub(crate) struct Part {
+    buffer: wgpu::Buffer,
+    offset: u64,
+    pub bytes: u64,
+}
+
+impl Part {
+    /// `len` elements from `offset` on.
+    pub fn new(buffer: wgpu::Buffer, offset: usize, len: usize) -> Self {
+        Self { buffer, offset: 4 * offset as u64, bytes: 4 * len as u64 }
+    }
+}
+
+/// Bytes on their way to the host.
+pub(crate) struct Readback {
+    staging: wgpu::Buffer,
+    bytes: u64,
+    submission: wgpu::SubmissionIndex,
+    /// `None` once the bytes are here.
+    arrival: Option<Receiver<Result<(), wgpu::BufferAsyncError>>>,
+}
+
+impl Readback {
+    /// Queues a copy of the parts, one behind the other.
+    pub fn start(gpu: &Gpu, parts: &[&Part]) -> Result<Self, DeviceError> {
+        let bytes = parts.iter().map(|p| p.bytes).sum();
+        let staging = Self::staging(gpu, bytes)?;
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        let mut at = 0;
+        for part in parts.iter().filter(|p| p.bytes > 0) {
+            encoder.copy_buffer_to_buffer(&part.buffer, part.offset, &staging, at, part.bytes);
+            at += part.bytes;
+        }
+        Self::submit(gpu, encoder, staging, bytes)
+    }
+
+    /// A buffer that the host can read.
+    pub fn staging(gpu: &Gpu, bytes: u64) -> Result<wgpu::Buffer, DeviceError> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        gpu.guarded(|| gpu.buffer("a copy for the host", bytes, usage))
+    }
+
+    /// Submits the commands that fill `staging` and asks for it.
+    pub fn submit(
+        gpu: &Gpu,
+        encoder: wgpu::CommandEncoder,
+        staging: wgpu::Buffer,
+        bytes: u64,
+    ) -> Result<Self, DeviceError> {
+        let submission = gpu.submit(encoder)?;
+        let (sender, receiver) = channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            // The reader may have gone; then nobody wants the bytes.
+            let _ = sender.send(result);
+        });
+        Ok(Self { staging, bytes, submission, arrival: Some(receiver) })
+    }
+
+    /// Whether the bytes are here. Does not block.
+    pub fn arrived(&mut self, gpu: &Gpu) -> Result<bool, DeviceError> {
+        gpu.poll()?;
+        self.received(gpu)
+    }
+
+    /// Waits for the bytes and hands them to `read`.
+    pub fn finish<T>(mut self, gpu: &Gpu, read: impl FnOnce(&[u8]) -> T) -> Result<T, DeviceError> {
+        if self.arrival.is_some() {
+            gpu.wait(self.submission.clone())?;
+            if !self.received(gpu)? {
+                return Err(refused(gpu, "a copy did not arrive with its submission"));
+            }
+        }
+        let view = self.staging.get_mapped_range(..).map_err(|error| refused(gpu, error))?;
+        Ok(read(&view[..self.bytes as usize]))
+    }
+
+    fn received(&mut self, gpu: &Gpu) -> Result<bool, DeviceError> {
+        let Some(arrival) = &self.arrival else { return Ok(true) };
+        match arrival.try_recv() {
+            Ok(Ok(())) => {
+                self.arrival = None;
+                Ok(true)
+            }
+            Err(TryRecvError::Empty) => Ok(false),
+            Ok(Err(error)) => Err(refused(gpu, error)),
+            Err(TryRecvError::Disconnected) => Err(refused(gpu, "a copy was dropped")),
+        }
+    }
+}
+
+/// The device's fault, if there is one that explains this.
+fn refused(gpu: &Gpu, message: impl ToString) -> DeviceError {
+    let fault = Fault::Refused(message.to_string());
+    gpu.faults.check().err().unwrap_or_else(|| gpu.faults.error(fault))
+}
+
+/// The bytes as a tensor.
+pub(crate) fn tensor(ty: &TensorType, bytes: &[u8]) -> Result<HostTensor, DeviceError> {
+    let data = match ty.dtype {
+        DType::F32 => Data::F32(bytemuck::pod_collect_to_vec(bytes)),
+        DType::U32 => Data::U32(bytemuck::pod_collect_to_vec(bytes)),
+    };
+    Ok(HostTensor::new(ty.shape.clone(), data)?)
+}

@@ -1,0 +1,150 @@
+use crate::device::Gpu;
+use crate::memory::Memory;
+use crate::program::{Program as Compiled, expect};
+use crate::readback::{Part, Readback, tensor};
+use crate::timing::Timing;
+use rnn_core::HostTensor;
+use rnn_graph::{DeviceError, Graph, Profile, Program, Session, TensorType, Ticket};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// Runs that may be queued before `run` waits: enough to keep the GPU busy while the host
+/// prepares the next, few enough that an interrupt takes effect soon.
+const MAX_IN_FLIGHT: usize = 3;
+
+/// The residents and programs of one model on a GPU.
+pub(crate) struct GpuSession {
+    gpu: Arc<Gpu>,
+    memory: Memory,
+    programs: Vec<Compiled>,
+    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    reads: HashMap<Ticket, (TensorType, Readback)>,
+    next_ticket: u64,
+    timing: Option<Timing>,
+}
+
+impl GpuSession {
+    pub fn new(gpu: Arc<Gpu>) -> Self {
+        Self {
+            gpu,
+            memory: Memory::default(),
+            programs: Vec::new(),
+            in_flight: VecDeque::new(),
+            reads: HashMap::new(),
+            next_ticket: 0,
+            timing: None,
+        }
+    }
+
+    fn read(&mut self, ticket: Ticket) -> Result<(TensorType, Readback), DeviceError> {
+        self.reads.remove(&ticket).ok_or_else(|| no_read(ticket))
+    }
+}
+
+impl Session for GpuSession {
+    fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
+        // The session keeps nothing of a program that could not be made.
+        let mut memory = self.memory.clone();
+        let program = self.gpu.guarded(|| Compiled::new(&self.gpu, graph, &mut memory))?;
+        self.memory = memory;
+        self.programs.push(program);
+        Ok(Program(self.programs.len() - 1))
+    }
+
+    fn write(&mut self, resident: &str, values: &HostTensor) -> Result<(), DeviceError> {
+        self.gpu.faults.check()?;
+        let target = self.memory.resident(resident)?;
+        expect(resident, &target.ty, values)?;
+        self.gpu.queue.write_buffer(&target.buffer, 0, values.as_bytes());
+        self.gpu.faults.check()
+    }
+
+    fn run(&mut self, program: Program, inputs: &[&HostTensor]) -> Result<(), DeviceError> {
+        self.gpu.faults.check()?;
+        while self.in_flight.len() >= MAX_IN_FLIGHT
+            && let Some(oldest) = self.in_flight.pop_front()
+        {
+            self.gpu.wait(oldest)?;
+        }
+        let compiled = find(&self.programs, program)?;
+        compiled.upload(&self.gpu, inputs)?;
+        if let Some(timing) = &mut self.timing {
+            timing.run(&self.gpu, program.0, compiled)?;
+            timing.drain(&self.gpu, &self.programs, MAX_IN_FLIGHT)?;
+            return Ok(());
+        }
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        compiled.encode(&mut encoder);
+        let submission = self.gpu.submit(encoder)?;
+        self.in_flight.push_back(submission);
+        Ok(())
+    }
+
+    fn fetch(&mut self, program: Program) -> Result<Vec<HostTensor>, DeviceError> {
+        let compiled = find(&self.programs, program)?;
+        let parts: Vec<_> = compiled.outputs.iter().map(|(_, part)| part).collect();
+        Readback::start(&self.gpu, &parts)?.finish(&self.gpu, |mut bytes| {
+            let take = |(ty, part): &(TensorType, Part)| {
+                let (own, rest) = bytes.split_at(part.bytes as usize);
+                bytes = rest;
+                tensor(ty, own)
+            };
+            compiled.outputs.iter().map(take).collect()
+        })?
+    }
+
+    fn start_read(&mut self, resident: &str) -> Result<Ticket, DeviceError> {
+        let source = self.memory.resident(resident)?;
+        let part = Part::new(source.buffer.clone(), 0, source.ty.len());
+        let readback = Readback::start(&self.gpu, &[&part])?;
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.reads.insert(ticket, (source.ty.clone(), readback));
+        Ok(ticket)
+    }
+
+    fn poll_read(&mut self, ticket: Ticket) -> Result<Option<HostTensor>, DeviceError> {
+        let (_, readback) = self.reads.get_mut(&ticket).ok_or_else(|| no_read(ticket))?;
+        if !readback.arrived(&self.gpu)? {
+            return Ok(None);
+        }
+        self.wait_read(ticket).map(Some)
+    }
+
+    fn wait_read(&mut self, ticket: Ticket) -> Result<HostTensor, DeviceError> {
+        let (ty, readback) = self.read(ticket)?;
+        readback.finish(&self.gpu, |bytes| tensor(&ty, bytes))?
+    }
+
+    fn memory(&self, program: Program) -> (u64, u64) {
+        let arena = self.programs.get(program.0).map_or(0, |p| p.arena_bytes);
+        (arena, self.memory.resident_bytes())
+    }
+
+    fn enable_profile(&mut self) {
+        self.timing = self.gpu.timestamp_period.map(Timing::new);
+    }
+
+    fn profile(&mut self) -> Result<Profile, DeviceError> {
+        if self.gpu.timestamp_period.is_none() {
+            let owner = self.gpu.info.to_string();
+            return Err(DeviceError::Missing { owner, what: "timestamps to profile with".into() });
+        }
+        match &mut self.timing {
+            Some(timing) => Ok(timing.drain(&self.gpu, &self.programs, 0)?.clone().sorted()),
+            None => Ok(Profile::default()),
+        }
+    }
+}
+
+fn find(programs: &[Compiled], program: Program) -> Result<&Compiled, DeviceError> {
+    programs.get(program.0).ok_or_else(|| missing(format!("program {}", program.0)))
+}
+
+fn no_read(ticket: Ticket) -> DeviceError {
+    missing(format!("read {} under way; each yields its tensor once", ticket.0))
+}
+
+fn missing(what: String) -> DeviceError {
+    DeviceError::Missing { owner: "the session".into(), what }
+}

@@ -1,0 +1,135 @@
+use crate::device::Gpu;
+use crate::program::{Program, Step};
+use crate::readback::Readback;
+use rnn_graph::{DeviceError, Profile};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+/// Timestamps round every dispatch of a session.
+pub(crate) struct Timing {
+    /// Nanoseconds between two ticks.
+    period: f64,
+    /// By program, made when it first runs.
+    queries: HashMap<usize, Queries>,
+    /// Runs whose timestamps have not been read, the oldest first.
+    pending: VecDeque<(usize, Readback)>,
+    profile: Profile,
+}
+
+/// Room for two timestamps a dispatch.
+struct Queries {
+    sets: Vec<wgpu::QuerySet>,
+    resolved: wgpu::Buffer,
+    bytes: u64,
+}
+
+/// Dispatches that one query set holds.
+const PER_SET: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
+
+/// Bytes of the two timestamps of one dispatch.
+const PAIR: usize = 2 * wgpu::QUERY_SIZE as usize;
+
+impl Timing {
+    pub fn new(period: f64) -> Self {
+        Self {
+            period,
+            queries: HashMap::new(),
+            pending: VecDeque::new(),
+            profile: Profile::default(),
+        }
+    }
+
+    /// Runs a program, each dispatch in a pass of its own between two timestamps.
+    pub fn run(&mut self, gpu: &Gpu, index: usize, program: &Program) -> Result<(), DeviceError> {
+        let queries = match self.queries.remove(&index) {
+            Some(queries) => queries,
+            None => Queries::new(gpu, program.steps.len())?,
+        };
+        let staging = Readback::staging(gpu, queries.bytes)?;
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        for (i, step) in program.steps.iter().enumerate() {
+            let first = 2 * (i % PER_SET) as u32;
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some(step.op),
+                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                    query_set: &queries.sets[i / PER_SET],
+                    beginning_of_pass_write_index: Some(first),
+                    end_of_pass_write_index: Some(first + 1),
+                }),
+            });
+            step.encode(&mut pass);
+        }
+        queries.resolve(&mut encoder, &staging, program.steps.len());
+        let readback = Readback::submit(gpu, encoder, staging, queries.bytes)?;
+        self.queries.insert(index, queries);
+        self.pending.push_back((index, readback));
+        Ok(())
+    }
+
+    /// Waits until at most `limit` runs have not been read.
+    pub fn drain(
+        &mut self,
+        gpu: &Gpu,
+        programs: &[Program],
+        limit: usize,
+    ) -> Result<&Profile, DeviceError> {
+        while self.pending.len() > limit
+            && let Some((index, readback)) = self.pending.pop_front()
+        {
+            let (period, profile) = (self.period, &mut self.profile);
+            readback
+                .finish(gpu, |stamps| account(&programs[index].steps, stamps, period, profile))?;
+        }
+        Ok(&self.profile)
+    }
+}
+
+impl Queries {
+    fn new(gpu: &Gpu, dispatches: usize) -> Result<Self, DeviceError> {
+        gpu.guarded(|| {
+            let set = |count: usize| {
+                gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+                    label: Some("timestamps"),
+                    ty: wgpu::QueryType::Timestamp,
+                    count: 2 * count as u32,
+                })
+            };
+            let sets = (0..dispatches.div_ceil(PER_SET))
+                .map(|i| set(PER_SET.min(dispatches - i * PER_SET)))
+                .collect();
+            let bytes = (dispatches * PAIR) as u64;
+            let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+            Ok(Self { sets, resolved: gpu.buffer("timestamps", bytes, usage)?, bytes })
+        })
+    }
+
+    fn resolve(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        staging: &wgpu::Buffer,
+        dispatches: usize,
+    ) {
+        for (i, set) in self.sets.iter().enumerate() {
+            let first = i * PER_SET;
+            let count = 2 * PER_SET.min(dispatches - first) as u32;
+            encoder.resolve_query_set(set, 0..count, &self.resolved, (first * PAIR) as u64);
+        }
+        if self.bytes > 0 {
+            encoder.copy_buffer_to_buffer(&self.resolved, 0, staging, 0, self.bytes);
+        }
+    }
+}
+
+/// Adds the times of one run. The dispatches of a node are neighbours; together they are one call.
+fn account(steps: &[Step], stamps: &[u8], period: f64, profile: &mut Profile) {
+    let stamps: Vec<u64> = bytemuck::pod_collect_to_vec(stamps);
+    let mut previous = None;
+    for (step, pair) in steps.iter().zip(stamps.chunks_exact(2)) {
+        // Some drivers' clocks step back a little.
+        let ticks = pair[1].saturating_sub(pair[0]);
+        let time = Duration::from_nanos((ticks as f64 * period) as u64);
+        let calls = u64::from(previous != Some(step.node));
+        profile.add(step.op, calls, time, step.cost);
+        previous = Some(step.node);
+    }
+}
