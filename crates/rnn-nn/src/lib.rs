@@ -1,0 +1,14 @@
+//! Keras-like layers, initializers, optimizers and models over the graph runtime.
+
+mod initializer;
+mod layer;
+mod model;
+mod optimizer;
+mod summary;
+mod trainer;
+
+pub use initializer::Initializer;
+pub use layer::{Dense, Dropout, Embedding, Layer, LayerError, Lstm, SimpleRnn, Weight};
+pub use model::{InputSpec, ModelError, Sequential, Slot};
+pub use optimizer::Optimizer;
+pub use trainer::{Batch, EpochLog, Event, History, Metrics, TrainError, Trainer};

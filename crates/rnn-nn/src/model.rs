@@ -1,0 +1,208 @@
+use crate::layer::Build;
+use crate::{Layer, LayerError};
+use rnn_core::{HostTensor, Rng, TensorError};
+use rnn_graph::{Binding, Graph, GraphError, TensorId, TensorType};
+use rnn_ops::TransposeLeading;
+
+/// What a model is fed, without the batch axis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InputSpec {
+    /// Token ids `[T]`.
+    Tokens(usize),
+    /// A sequence of floats `[T, F]`.
+    Sequence(usize, usize),
+    /// Floats `[F]`.
+    Features(usize),
+}
+
+impl InputSpec {
+    pub(crate) fn shape(&self) -> Vec<usize> {
+        match *self {
+            Self::Tokens(steps) => vec![steps],
+            Self::Sequence(steps, width) => vec![steps, width],
+            Self::Features(width) => vec![width],
+        }
+    }
+
+    pub(crate) fn ty(&self, batch: usize) -> TensorType {
+        let shape = [vec![batch], self.shape()].concat();
+        match self {
+            Self::Tokens(_) => TensorType::u32(shape),
+            _ => TensorType::f32(shape),
+        }
+    }
+}
+
+/// Why a model cannot be built or loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A layer does not fit.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// Weights from elsewhere do not fit.
+    #[error("weight {name}: the model has {expected:?}, got {found}")]
+    Weight {
+        /// Its name.
+        name: String,
+        /// The model's shape.
+        expected: Vec<usize>,
+        /// What was given, or "nothing".
+        found: String,
+    },
+    /// A weight is not of floats.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
+
+/// Where a weight lies in the arena of all parameters.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// `layer/weight`, unique in the model.
+    pub name: String,
+    /// The extents.
+    pub shape: Vec<usize>,
+    /// The first element; aligned so that kernels can bind it.
+    pub offset: usize,
+    layer: usize,
+}
+
+impl Slot {
+    fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// A stack of layers with their weights, which lie in one arena.
+#[derive(Debug)]
+pub struct Sequential {
+    pub(crate) input: InputSpec,
+    pub(crate) layers: Vec<(String, Box<dyn Layer>)>,
+    slots: Vec<Slot>,
+    parameters: Vec<f32>,
+    output: Vec<usize>,
+    seed: u64,
+}
+
+impl Sequential {
+    /// An empty model; `seed` decides the first weights.
+    pub fn new(input: InputSpec, seed: u64) -> Self {
+        let output = input.shape();
+        Self { input, layers: vec![], slots: vec![], parameters: vec![], output, seed }
+    }
+
+    /// Appends a layer and draws its weights.
+    pub fn add(mut self, layer: impl Layer + 'static) -> Result<Self, ModelError> {
+        let weights = layer.weights(&self.output)?;
+        let output = layer.output(&self.output)?;
+        let name = self.unique_name(layer.class());
+        for weight in weights {
+            let offset = self.parameters.len();
+            let mut rng = Rng::new(self.seed, self.slots.len() as u64);
+            self.parameters.extend(weight.initializer.draw(&weight.shape, &mut rng));
+            let aligned = self.parameters.len().next_multiple_of(Binding::ALIGNMENT);
+            self.parameters.resize(aligned, 0.0);
+            let name = format!("{name}/{}", weight.name);
+            self.slots.push(Slot { name, shape: weight.shape, offset, layer: self.layers.len() });
+        }
+        self.output = output;
+        self.layers.push((name, Box::new(layer)));
+        Ok(self)
+    }
+
+    /// Keras's names: `lstm`, then `lstm_1`, ..
+    fn unique_name(&self, class: &'static str) -> String {
+        let stem = match class {
+            "SimpleRNN" => "simple_rnn".to_owned(),
+            other => other.to_lowercase(),
+        };
+        let same = self.layers.iter().filter(|(_, l)| l.class() == class).count();
+        if same == 0 { stem } else { format!("{stem}_{same}") }
+    }
+
+    /// The number of trainable parameters.
+    pub fn count_params(&self) -> usize {
+        self.slots.iter().map(Slot::len).sum()
+    }
+
+    pub(crate) fn layer_params(&self, layer: usize) -> usize {
+        self.slots.iter().filter(|s| s.layer == layer).map(Slot::len).sum()
+    }
+
+    /// The weights' places.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// All parameters, with the gaps of alignment between weights.
+    pub fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    pub(crate) fn set_parameters(&mut self, values: &[f32]) {
+        self.parameters.copy_from_slice(values);
+    }
+
+    /// Every weight by name.
+    pub fn weights(&self) -> Result<Vec<(String, HostTensor)>, ModelError> {
+        let tensor = |s: &Slot| {
+            let values = self.parameters[s.offset..s.offset + s.len()].to_vec();
+            Ok((s.name.clone(), HostTensor::from_f32(s.shape.as_slice(), values)?))
+        };
+        self.slots.iter().map(tensor).collect()
+    }
+
+    /// Replaces every weight; all must be given.
+    pub fn set_weights(&mut self, weights: &[(String, HostTensor)]) -> Result<(), ModelError> {
+        for slot in &self.slots {
+            let given = weights.iter().find(|(name, _)| *name == slot.name).map(|(_, t)| t);
+            let fits = given.filter(|t| t.shape().dims() == slot.shape);
+            let Some(tensor) = fits else {
+                return Err(ModelError::Weight {
+                    name: slot.name.clone(),
+                    expected: slot.shape.clone(),
+                    found: given.map_or("nothing".into(), |t| t.shape().to_string()),
+                });
+            };
+            let at = slot.offset..slot.offset + slot.len();
+            self.parameters[at].copy_from_slice(tensor.as_f32()?);
+        }
+        Ok(())
+    }
+
+    /// The largest token id plus one, if the model takes token ids.
+    pub fn vocabulary(&self) -> Option<usize> {
+        self.layers.first().and_then(|(_, layer)| layer.vocabulary())
+    }
+
+    /// The resident tensor of all parameters.
+    pub(crate) fn arena(&self, graph: &mut Graph, name: &str) -> TensorId {
+        graph.resident(name, TensorType::f32([self.parameters.len()]))
+    }
+
+    /// Adds the forward pass; dropout acts if `random` is given. Returns the output, batch-major,
+    /// and the weights' tensors.
+    pub(crate) fn build(
+        &self,
+        graph: &mut Graph,
+        input: TensorId,
+        random: Option<TensorId>,
+    ) -> Result<(TensorId, Vec<TensorId>), GraphError> {
+        let arena = self.arena(graph, "parameters");
+        let views = self.slots.iter().map(|s| graph.view(arena, s.offset, s.shape.as_slice()));
+        let weights = views.collect::<Result<Vec<_>, _>>()?;
+        let mut value = match self.input {
+            InputSpec::Features(_) => input,
+            _ => graph.apply(TransposeLeading, &[input])?,
+        };
+        for (index, (_, layer)) in self.layers.iter().enumerate() {
+            let own = self.slots.iter().zip(&weights).filter(|(s, _)| s.layer == index);
+            let own: Vec<TensorId> = own.map(|(_, &w)| w).collect();
+            let mut build = Build { graph, random, index: index as u32 };
+            value = layer.build(&mut build, value, &own)?;
+        }
+        if self.output.len() > 1 {
+            value = graph.apply(TransposeLeading, &[value])?;
+        }
+        Ok((value, weights))
+    }
+}
