@@ -35,8 +35,8 @@ fn matmul(op: &Matmul, io: &mut Io<'_, f32>) {
         true => (columns, rows, Matrix::column_major(a, columns)),
     };
     let (n, b) = match op.transpose_b {
-        false => (b_type.dims()[1], Matrix::row_major(b, b_type.dims()[1])),
-        true => (b_type.dims()[0], Matrix::column_major(b, k)),
+        false => (b_type.shape.last(), Matrix::row_major(b, b_type.shape.last())),
+        true => (b_type.shape.rows(), Matrix::column_major(b, k)),
     };
     let bias = op.bias.then(|| io.input(2));
     let out = io.output();

@@ -1,5 +1,5 @@
 use crate::activation::{ActivateBackward, Activation};
-use crate::common::{dims, ensure, nested, threads};
+use crate::common::{ensure, nested, threads};
 use crate::{Case, Definition, Sample, SumRows};
 use rnn_core::Shape;
 use rnn_graph::{
@@ -19,7 +19,7 @@ pub static SHADER: Shader = Shader::new(
 /// y = activation(A B + bias).
 ///
 /// A of any rank is the matrix of its last axis: `[.., K]`, or `[.., M]` stored transposed, when
-/// its leading axes are K. B is `[K, N]`, or `[N, K]` stored transposed; bias is `[N]`.
+/// its leading axes are K. B likewise is `[.., N]`, or `[.., K]` stored transposed; bias is `[N]`.
 #[derive(Clone, Debug, Default)]
 pub struct Matmul {
     /// A is stored as K x M.
@@ -42,8 +42,8 @@ pub(crate) struct Extents {
 
 impl Matmul {
     pub(crate) fn extents(&self, a: &TensorType, b: &TensorType) -> Result<Extents, OpError> {
-        let [b_rows, b_columns] = dims(b)?;
-        ensure(a.shape.rank() >= 1, || "A is a scalar".into())?;
+        ensure(a.shape.rank() >= 1 && b.shape.rank() >= 1, || "an operand is a scalar".into())?;
+        let (b_rows, b_columns) = (b.shape.rows(), b.shape.last());
         let (m, k) = match self.transpose_a {
             false => (a.shape.rows(), a.shape.last()),
             true => (a.shape.last(), a.shape.rows()),

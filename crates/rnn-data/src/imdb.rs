@@ -1,0 +1,198 @@
+//! The Large Movie Review Dataset in the layout of Keras's `imdb.npz`
+//! (keras/src/datasets/imdb.py).
+
+use crate::mt19937::Mt19937;
+use rnn_formats::npy::ConvertError;
+use rnn_formats::npz::{Npz, NpzError};
+use std::path::Path;
+
+/// Reviews as token ids, with a label each: 1 positive, 0 negative.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reviews {
+    /// Token ids.
+    pub tokens: Vec<Vec<u32>>,
+    /// Labels.
+    pub labels: Vec<f32>,
+}
+
+/// The arguments of `load_data`; the default is Keras's.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// Only words of a rank below this are kept.
+    pub num_words: Option<u32>,
+    /// The most frequent words that are left out.
+    pub skip_top: u32,
+    /// Reviews of this length or longer, start token included, are dropped.
+    pub maxlen: Option<usize>,
+    /// Of the shuffle.
+    pub seed: u32,
+    /// Put before every review.
+    pub start_char: Option<u32>,
+    /// Replaces words that are left out; without it they vanish.
+    pub oov_char: Option<u32>,
+    /// Added to every rank.
+    pub index_from: u32,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            num_words: None,
+            skip_top: 0,
+            maxlen: None,
+            seed: 113,
+            start_char: Some(1),
+            oov_char: Some(2),
+            index_from: 3,
+        }
+    }
+}
+
+/// Why the reviews could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ImdbError {
+    /// The file is missing, damaged or lacks an array.
+    #[error(transparent)]
+    Npz(#[from] NpzError),
+    /// An array holds something else.
+    #[error("{array}: {source}")]
+    Array {
+        /// Its name.
+        array: &'static str,
+        /// What was wrong.
+        source: ConvertError,
+    },
+    /// The arrays do not belong together.
+    #[error("{0}; use the imdb.npz that Keras downloads")]
+    Content(String),
+}
+
+/// Reviews as they are stored: word ranks from 1, in the order of the file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RawReviews {
+    /// For training.
+    pub train: Reviews,
+    /// For testing.
+    pub test: Reviews,
+}
+
+impl RawReviews {
+    /// Reads `imdb.npz`.
+    ///
+    /// # Errors
+    /// [`ImdbError`] if the file cannot be read or is not in that layout.
+    pub fn read(path: &Path) -> Result<Self, ImdbError> {
+        let mut npz = Npz::open(path)?;
+        let train = read_part(&mut npz, "x_train", "y_train")?;
+        let test = read_part(&mut npz, "x_test", "y_test")?;
+        Ok(Self { train, test })
+    }
+
+    /// Training and test reviews, shuffled and indexed as Keras's `load_data` does.
+    pub fn load(self, options: &LoadOptions) -> (Reviews, Reviews) {
+        // One stream shuffles both, one after the other.
+        let mut rng = Mt19937::new(options.seed);
+        let train = indexed(self.train, &mut rng, options);
+        let test = indexed(self.test, &mut rng, options);
+        let highest = train.tokens.iter().chain(&test.tokens).flatten().max().copied();
+        let limit = options.num_words.unwrap_or(highest.map_or(0, |h| h.saturating_add(1)));
+        (restricted(train, limit, options), restricted(test, limit, options))
+    }
+}
+
+fn read_part<R: std::io::Read + std::io::Seek>(
+    npz: &mut Npz<R>,
+    x: &'static str,
+    y: &'static str,
+) -> Result<Reviews, ImdbError> {
+    let array = |array| move |source| ImdbError::Array { array, source };
+    let lists = npz.read(x)?.into_lists().map_err(array(x))?;
+    let labels = npz.read(y)?.to_f32().map_err(array(y))?;
+    let labels = labels.as_f32().map_err(|e| ImdbError::Content(e.to_string()))?.to_vec();
+    if lists.len() != labels.len() {
+        let (n, m) = (lists.len(), labels.len());
+        return Err(ImdbError::Content(format!("{x} has {n} reviews, {y} {m} labels")));
+    }
+    let rank = |rank: i64| {
+        u32::try_from(rank).map_err(|_| ImdbError::Content(format!("{x}: a word has rank {rank}")))
+    };
+    let ranks = |list: Vec<i64>| list.into_iter().map(rank).collect();
+    Ok(Reviews { tokens: lists.into_iter().map(ranks).collect::<Result<_, _>>()?, labels })
+}
+
+/// In shuffled order; ranks become ids, and reviews that are too long go.
+fn indexed(raw: Reviews, rng: &mut Mt19937, o: &LoadOptions) -> Reviews {
+    let mut pairs: Vec<_> = raw.tokens.into_iter().zip(raw.labels).collect();
+    rng.shuffle(&mut pairs);
+    let id = |rank: u32| rank.saturating_add(o.index_from);
+    let (tokens, labels) = pairs
+        .into_iter()
+        .map(|(ranks, label)| {
+            (o.start_char.into_iter().chain(ranks.into_iter().map(id)).collect::<Vec<_>>(), label)
+        })
+        .filter(|(tokens, _)| o.maxlen.is_none_or(|max| tokens.len() < max))
+        .unzip();
+    Reviews { tokens, labels }
+}
+
+/// Rare and very frequent words become `oov_char`, or vanish. The start token counts as a word.
+fn restricted(mut reviews: Reviews, limit: u32, o: &LoadOptions) -> Reviews {
+    let kept = |t: &u32| (o.skip_top..limit).contains(t);
+    for tokens in &mut reviews.tokens {
+        match o.oov_char {
+            Some(oov) => tokens.iter_mut().filter(|t| !kept(t)).for_each(|t| *t = oov),
+            None => tokens.retain(kept),
+        }
+    }
+    reviews
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    /// The real data, or None with a line that says so; under CI it must be there if the folder
+    /// that holds it is.
+    fn real_data(test: &str) -> Option<PathBuf> {
+        let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+        let path = std::env::var_os("RNN_GPU_IMDB").map(PathBuf::from);
+        let path = path.unwrap_or_else(|| shared.join("imdb/imdb.npz"));
+        if path.exists() {
+            return Some(path);
+        }
+        assert!(std::env::var_os("CI").is_none() || !shared.exists(), "no {}", path.display());
+        println!("SKIPPED {test}: no imdb.npz");
+        None
+    }
+
+    #[test]
+    fn the_options_do_what_keras_documents() {
+        let part = |tokens: &[&[u32]]| Reviews {
+            tokens: tokens.iter().map(|t| t.to_vec()).collect(),
+            labels: vec![1.0; tokens.len()],
+        };
+        let raw = RawReviews { train: part(&[&[1, 5, 9]]), test: part(&[&[2]]) };
+        let load = |o: LoadOptions| raw.clone().load(&o).0.tokens;
+        let standard = LoadOptions::default();
+        assert_eq!(load(standard), [[1, 4, 8, 12]]);
+        assert_eq!(load(LoadOptions { num_words: Some(9), ..standard }), [[1, 4, 8, 2]]);
+        let vanish = LoadOptions { oov_char: None, skip_top: 5, ..standard };
+        assert_eq!(load(vanish), [[8, 12]]);
+        assert!(load(LoadOptions { maxlen: Some(4), ..standard }).is_empty());
+    }
+
+    // The review at place 21463 of the file, which the shuffle moves to 3093.
+    #[test]
+    fn a_known_review_is_where_it_should_be() -> Result<(), ImdbError> {
+        let Some(path) = real_data("a_known_review_is_where_it_should_be") else { return Ok(()) };
+        let options = LoadOptions { num_words: Some(5000), ..LoadOptions::default() };
+        let (train, test) = RawReviews::read(&path)?.load(&options);
+        assert_eq!((train.tokens.len(), test.tokens.len()), (25_000, 25_000));
+        let review = &train.tokens[3093];
+        let beginning = [1, 416, 9, 35, 576, 73, 93, 248, 201, 44, 49, 84, 15, 26, 416, 23, 35];
+        assert_eq!((review.len(), train.labels[3093]), (186, 1.0));
+        assert_eq!(review[..beginning.len()], beginning);
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+use rnn_core::{HostTensor, TensorError};
+
+/// Which end of a sequence is padded or cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The beginning.
+    Pre,
+    /// The end.
+    Post,
+}
+
+/// The arguments of [`pad_sequences`]; the default is Keras's.
+#[derive(Clone, Copy, Debug)]
+pub struct PadOptions {
+    /// The common length; the longest sequence's if not given.
+    pub maxlen: Option<usize>,
+    /// Where shorter ones are filled.
+    pub padding: Side,
+    /// Where longer ones are cut.
+    pub truncating: Side,
+    /// What fills.
+    pub value: u32,
+}
+
+impl Default for PadOptions {
+    fn default() -> Self {
+        Self { maxlen: None, padding: Side::Pre, truncating: Side::Pre, value: 0 }
+    }
+}
+
+/// Brings sequences to one length: `[N, maxlen]` (keras/src/utils/sequence_utils.py).
+///
+/// # Errors
+/// Never for sequences that fit into memory.
+pub fn pad_sequences(
+    sequences: &[Vec<u32>],
+    options: &PadOptions,
+) -> Result<HostTensor, TensorError> {
+    let longest = sequences.iter().map(Vec::len).max().unwrap_or(0);
+    let length = options.maxlen.unwrap_or(longest);
+    let mut data = vec![options.value; sequences.len() * length];
+    for (row, sequence) in data.chunks_exact_mut(length.max(1)).zip(sequences) {
+        let kept = sequence.len().min(length);
+        let from = if options.truncating == Side::Pre { sequence.len() - kept } else { 0 };
+        let to = if options.padding == Side::Pre { length - kept } else { 0 };
+        row[to..to + kept].copy_from_slice(&sequence[from..from + kept]);
+    }
+    HostTensor::from_u32([sequences.len(), length], data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pads_and_cuts_at_either_end() -> Result<(), TensorError> {
+        let sequences = [vec![1, 2, 3], vec![4]];
+        let pad = |maxlen, padding, truncating| {
+            let options = PadOptions { maxlen, padding, truncating, value: 9 };
+            pad_sequences(&sequences, &options)?.as_u32().map(<[u32]>::to_vec)
+        };
+        assert_eq!(pad(None, Side::Pre, Side::Pre)?, [1, 2, 3, 9, 9, 4]);
+        assert_eq!(pad(Some(2), Side::Pre, Side::Pre)?, [2, 3, 9, 4]);
+        assert_eq!(pad(Some(2), Side::Post, Side::Post)?, [1, 2, 4, 9]);
+        assert_eq!(pad(Some(4), Side::Post, Side::Pre)?, [1, 2, 3, 9, 4, 9, 9, 9]);
+        assert!(pad_sequences(&[], &PadOptions::default())?.shape().is_empty());
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+use super::{NpyArray, Values};
+use rnn_core::{HostTensor, Shape, TensorError};
+
+/// Why an array could not become a tensor, or lists.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum ConvertError {
+    /// One element has no counterpart in the type asked for.
+    #[error("element {index} is {value}, which {target} cannot represent; rescale the array")]
+    Range {
+        /// Its position in row-major order.
+        index: usize,
+        /// Its value.
+        value: String,
+        /// The element type asked for.
+        target: &'static str,
+    },
+    /// The array holds another kind of element.
+    #[error("an array of {found} and shape {shape} holds no {wanted}; pick another array")]
+    Kind {
+        /// What it holds.
+        found: &'static str,
+        /// Its shape.
+        shape: Shape,
+        /// What was asked for.
+        wanted: &'static str,
+    },
+    /// The elements do not fill the shape.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
+
+/// Integers up to this magnitude are exact in f32.
+const EXACT_IN_F32: i64 = 1 << 24;
+
+impl NpyArray {
+    /// The array as floats, of the same shape. Doubles are rounded to the nearest float.
+    ///
+    /// # Errors
+    /// [`ConvertError::Range`] for an integer beyond 2^24, which f32 would round, or a finite
+    /// double beyond the range of f32; [`ConvertError::Kind`] for lists.
+    pub fn to_f32(&self) -> Result<HostTensor, ConvertError> {
+        let data = match &self.values {
+            Values::F32(v) => v.clone(),
+            Values::F64(v) => convert(v, "f32", |x| {
+                let rounded = x as f32;
+                (rounded.is_finite() || !x.is_finite()).then_some(rounded)
+            })?,
+            Values::I64(v) => {
+                let exact = -EXACT_IN_F32..=EXACT_IN_F32;
+                convert(v, "f32", |x| exact.contains(&x).then_some(x as f32))?
+            }
+            Values::U64(v) => {
+                convert(v, "f32", |x| (x <= EXACT_IN_F32 as u64).then_some(x as f32))?
+            }
+            Values::Lists(_) => return Err(self.holds_no("numbers")),
+        };
+        Ok(HostTensor::from_f32(self.shape.clone(), data)?)
+    }
+
+    /// The array as unsigned integers, of the same shape.
+    ///
+    /// # Errors
+    /// [`ConvertError::Range`] for an element outside 0..2^32; [`ConvertError::Kind`] for floats
+    /// and lists.
+    pub fn to_u32(&self) -> Result<HostTensor, ConvertError> {
+        let data = match &self.values {
+            Values::I64(v) => convert(v, "u32", |x| u32::try_from(x).ok())?,
+            Values::U64(v) => convert(v, "u32", |x| u32::try_from(x).ok())?,
+            _ => return Err(self.holds_no("integers")),
+        };
+        Ok(HostTensor::from_u32(self.shape.clone(), data)?)
+    }
+
+    /// The lists of an object array.
+    ///
+    /// # Errors
+    /// [`ConvertError::Kind`] for an array of numbers.
+    pub fn into_lists(self) -> Result<Vec<Vec<i64>>, ConvertError> {
+        match self.values {
+            Values::Lists(lists) => Ok(lists),
+            _ => Err(self.holds_no("lists")),
+        }
+    }
+
+    fn holds_no(&self, wanted: &'static str) -> ConvertError {
+        let found = match self.values {
+            Values::F32(_) | Values::F64(_) => "floats",
+            Values::I64(_) | Values::U64(_) => "integers",
+            Values::Lists(_) => "lists",
+        };
+        ConvertError::Kind { found, shape: self.shape.clone(), wanted }
+    }
+}
+
+fn convert<T: Copy + ToString, U>(
+    values: &[T],
+    target: &'static str,
+    one: impl Fn(T) -> Option<U>,
+) -> Result<Vec<U>, ConvertError> {
+    let convert_one = |(index, &value): (usize, &T)| {
+        one(value).ok_or_else(|| ConvertError::Range { index, value: value.to_string(), target })
+    };
+    values.iter().enumerate().map(convert_one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn array(values: Values, len: usize) -> NpyArray {
+        NpyArray { shape: Shape::from([len]), values }
+    }
+
+    #[test]
+    fn converts_within_range() {
+        let integers = array(Values::I64(vec![0, 7]), 2);
+        assert_eq!(integers.to_u32().unwrap().as_u32(), Ok(&[0, 7][..]));
+        assert_eq!(integers.to_f32().unwrap().as_f32(), Ok(&[0.0, 7.0][..]));
+        let doubles = array(Values::F64(vec![0.1, f64::INFINITY]), 2);
+        assert_eq!(doubles.to_f32().unwrap().as_f32(), Ok(&[0.1, f32::INFINITY][..]));
+    }
+
+    #[test]
+    fn names_the_element_out_of_range() {
+        let error = array(Values::I64(vec![3, -1]), 2).to_u32().unwrap_err().to_string();
+        assert_eq!(error, "element 1 is -1, which u32 cannot represent; rescale the array");
+        assert!(array(Values::I64(vec![(1 << 24) + 1]), 1).to_f32().is_err());
+        assert!(array(Values::U64(vec![1 << 32]), 1).to_u32().is_err());
+        assert!(array(Values::F64(vec![1e300]), 1).to_f32().is_err());
+    }
+
+    #[test]
+    fn keeps_kinds_apart() {
+        let lists = array(Values::Lists(vec![vec![1]]), 1);
+        assert!(lists.to_f32().unwrap_err().to_string().contains("lists and shape [1]"));
+        assert_eq!(lists.into_lists().unwrap(), [[1]]);
+        assert!(array(Values::F32(vec![1.0]), 1).to_u32().is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! NumPy's `.npy` format, versions 1 to 3: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
+
+mod convert;
+mod header;
+mod read;
+mod write;
+
+pub use convert::ConvertError;
+pub use read::{parse, read};
+pub use write::{to_writer, write};
+
+use crate::pickle::PickleError;
+use rnn_core::Shape;
+use std::io;
+use std::path::PathBuf;
+
+/// An array read from `.npy`, row-major whatever the order in the file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NpyArray {
+    shape: Shape,
+    values: Values,
+}
+
+/// The elements of an [`NpyArray`]. Narrow types are widened to the next variant that holds them
+/// exactly.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// From `f2` and `f4`.
+    F32(Vec<f32>),
+    /// From `f8`.
+    F64(Vec<f64>),
+    /// From `bool`, `i1`, `u1`, `i2`, `u2`, `i4`, `u4` and `i8`.
+    I64(Vec<i64>),
+    /// From `u8`, the unsigned integers of eight bytes.
+    U64(Vec<u64>),
+    /// From object arrays: one list of integers per element of a one-dimensional array.
+    Lists(Vec<Vec<i64>>),
+}
+
+impl NpyArray {
+    /// The extents.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The elements.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+}
+
+/// Why an `.npy` file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum NpyError {
+    /// The file could not be opened or read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system reported.
+        source: io::Error,
+    },
+    /// The bytes are no `.npy` array, or a damaged one.
+    #[error("not a readable .npy array: {problem} (at byte {at}); save it again with numpy.save")]
+    Malformed {
+        /// What was wrong.
+        problem: String,
+        /// The offset from the start of the array.
+        at: usize,
+    },
+    /// The array is sound, but of an element type this reader has no use for.
+    #[error(
+        "the .npy element type {descr} is not supported; convert the array with .astype to a \
+         little-endian bool, integer or float, e.g. '<f4'"
+    )]
+    Unsupported {
+        /// NumPy's description of the type.
+        descr: String,
+    },
+    /// The elements of an object array could not be read.
+    #[error("the object array cannot be read: {0}")]
+    Pickle(#[from] PickleError),
+}
+
+impl NpyError {
+    fn malformed(at: usize, problem: impl Into<String>) -> Self {
+        Self::Malformed { problem: problem.into(), at }
+    }
+}

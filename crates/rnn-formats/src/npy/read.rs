@@ -1,0 +1,153 @@
+use super::header::{self, Header};
+use super::{NpyArray, NpyError, Values};
+use crate::pickle;
+use half::f16;
+use rnn_core::Shape;
+use std::path::Path;
+
+/// Reads the `.npy` file at `path`.
+///
+/// # Errors
+/// [`NpyError`] if the file cannot be read, or as [`parse`].
+pub fn read(path: &Path) -> Result<NpyArray, NpyError> {
+    let bytes =
+        std::fs::read(path).map_err(|source| NpyError::Io { path: path.to_owned(), source })?;
+    parse(&bytes)
+}
+
+/// Parses the bytes of an `.npy` file.
+///
+/// Numbers take at most 8 bytes each, so at most 8 times the input is allocated (16 times for a
+/// moment if the array is in Fortran order); for object arrays see [`crate::pickle`].
+///
+/// # Errors
+/// [`NpyError`] if the header is malformed, the number of bytes does not fit the shape, or the
+/// element type is not supported (see [`Values`] for those that are).
+pub fn parse(bytes: &[u8]) -> Result<NpyArray, NpyError> {
+    let header = header::parse(bytes)?;
+    let data = bytes.get(header.data_start..).unwrap_or_default();
+    let values = match header.descr.as_str() {
+        "|O" | "O" => return objects(&header, data),
+        "|b1" => Values::I64(elements(&header, data, |[b]: [u8; 1]| i64::from(b != 0))?),
+        "|i1" | "<i1" => Values::I64(elements(&header, data, |b| i8::from_le_bytes(b).into())?),
+        "|u1" | "<u1" => Values::I64(elements(&header, data, |b| u8::from_le_bytes(b).into())?),
+        "<i2" => Values::I64(elements(&header, data, |b| i16::from_le_bytes(b).into())?),
+        "<u2" => Values::I64(elements(&header, data, |b| u16::from_le_bytes(b).into())?),
+        "<i4" => Values::I64(elements(&header, data, |b| i32::from_le_bytes(b).into())?),
+        "<u4" => Values::I64(elements(&header, data, |b| u32::from_le_bytes(b).into())?),
+        "<i8" => Values::I64(elements(&header, data, i64::from_le_bytes)?),
+        "<u8" => Values::U64(elements(&header, data, u64::from_le_bytes)?),
+        "<f2" => Values::F32(elements(&header, data, |b| f16::from_le_bytes(b).to_f32())?),
+        "<f4" => Values::F32(elements(&header, data, f32::from_le_bytes)?),
+        "<f8" => Values::F64(elements(&header, data, f64::from_le_bytes)?),
+        _ => return Err(NpyError::Unsupported { descr: header.descr }),
+    };
+    Ok(NpyArray { shape: Shape::new(header.shape), values })
+}
+
+fn elements<T: Clone, const WIDTH: usize>(
+    header: &Header,
+    data: &[u8],
+    decode: impl Fn([u8; WIDTH]) -> T,
+) -> Result<Vec<T>, NpyError> {
+    let shape = Shape::new(header.shape.as_slice());
+    if shape.len().checked_mul(WIDTH) != Some(data.len()) {
+        let problem = format!(
+            "shape {shape} of {} needs {} elements of {WIDTH} bytes, but {} bytes follow the header",
+            header.descr,
+            shape.len(),
+            data.len()
+        );
+        return Err(NpyError::malformed(header.data_start, problem));
+    }
+    let (chunks, _) = data.as_chunks::<WIDTH>();
+    let stored: Vec<T> = chunks.iter().map(|&chunk| decode(chunk)).collect();
+    Ok(if header.fortran_order { row_major(&header.shape, &stored) } else { stored })
+}
+
+/// Reorders elements stored with the first axis fastest.
+fn row_major<T: Clone>(dims: &[usize], stored: &[T]) -> Vec<T> {
+    let mut index = vec![0; dims.len()];
+    let mut ordered = Vec::with_capacity(stored.len());
+    while ordered.len() < stored.len() {
+        let offset = dims.iter().zip(&index).rev().fold(0, |offset, (d, i)| offset * d + i);
+        ordered.extend(stored.get(offset).cloned());
+        for (i, d) in index.iter_mut().zip(dims).rev() {
+            *i += 1;
+            if *i < *d {
+                break;
+            }
+            *i = 0;
+        }
+    }
+    ordered
+}
+
+fn objects(header: &Header, data: &[u8]) -> Result<NpyArray, NpyError> {
+    let lists = pickle::ragged_integer_lists(data)?;
+    if header.shape != [lists.len()] {
+        let problem = format!(
+            "the header announces objects of shape {}, but {} lists follow",
+            Shape::new(header.shape.as_slice()),
+            lists.len()
+        );
+        return Err(NpyError::malformed(header.data_start, problem));
+    }
+    Ok(NpyArray { shape: Shape::from([lists.len()]), values: Values::Lists(lists) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
+        let fortran = if fortran { "True" } else { "False" };
+        let text = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}}}");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((text.len() as u16).to_le_bytes());
+        bytes.extend(text.as_bytes());
+        bytes.extend(data);
+        bytes
+    }
+
+    fn values(descr: &str, data: &[u8]) -> Values {
+        parse(&file(descr, false, "(1,)", data)).unwrap().values
+    }
+
+    #[test]
+    fn widens_every_element_type() {
+        assert_eq!(values("|b1", &[1]), Values::I64(vec![1]));
+        assert_eq!(values("|i1", &[0xff]), Values::I64(vec![-1]));
+        assert_eq!(values("|u1", &[0xff]), Values::I64(vec![255]));
+        assert_eq!(values("<i2", &[0xfe, 0xff]), Values::I64(vec![-2]));
+        assert_eq!(values("<u2", &[0xfe, 0xff]), Values::I64(vec![65534]));
+        assert_eq!(values("<i4", &(-3i32).to_le_bytes()), Values::I64(vec![-3]));
+        assert_eq!(values("<u4", &u32::MAX.to_le_bytes()), Values::I64(vec![0xffff_ffff]));
+        assert_eq!(values("<i8", &i64::MIN.to_le_bytes()), Values::I64(vec![i64::MIN]));
+        assert_eq!(values("<u8", &u64::MAX.to_le_bytes()), Values::U64(vec![u64::MAX]));
+        assert_eq!(values("<f2", &[0x00, 0x3e]), Values::F32(vec![1.5]));
+        assert_eq!(values("<f4", &1.5f32.to_le_bytes()), Values::F32(vec![1.5]));
+        assert_eq!(values("<f8", &1.1f64.to_le_bytes()), Values::F64(vec![1.1]));
+    }
+
+    #[test]
+    fn fortran_order_becomes_row_major() {
+        let array = parse(&file("|u1", true, "(2, 3)", &[0, 3, 1, 4, 2, 5])).unwrap();
+        assert_eq!(array.values, Values::I64(vec![0, 1, 2, 3, 4, 5]));
+        let cube: Vec<u8> = (0..24).collect();
+        let array = parse(&file("|u1", true, "(2, 3, 4)", &cube)).unwrap();
+        // numpy.arange(24).reshape(2, 3, 4, order="F").ravel()
+        let expected =
+            [0, 6, 12, 18, 2, 8, 14, 20, 4, 10, 16, 22, 1, 7, 13, 19, 3, 9, 15, 21, 5, 11, 17, 23];
+        assert_eq!(array.values, Values::I64(expected.to_vec()));
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_read() {
+        let error = |bytes: &[u8]| parse(bytes).unwrap_err().to_string();
+        assert!(error(&file(">f4", false, "(1,)", &[0; 4])).contains("'<f4'"));
+        assert!(error(&file("<f4", false, "(2,)", &[0; 7])).contains("but 7 bytes"));
+        assert!(error(&file("<f4", false, "(1,)", &[0; 5])).contains("but 5 bytes"));
+        assert!(error(&file("<f8", false, "(4611686018427387904,)", &[])).contains("but 0 bytes"));
+    }
+}

@@ -1,0 +1,75 @@
+use crate::atomic::{WriteError, write_atomically};
+use crate::write_elements;
+use rnn_core::{Data, HostTensor};
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Writes `tensor` as an `.npy` file of `<f4` or `<u4`, replacing `path` atomically.
+///
+/// # Errors
+/// [`WriteError`] if the file cannot be written.
+pub fn write(path: &Path, tensor: &HostTensor) -> Result<(), WriteError> {
+    write_atomically(path, |file| to_writer(file, tensor))
+}
+
+/// Writes `tensor` in `.npy` format, version 1.0.
+///
+/// # Errors
+/// Those of `writer`, and [`io::ErrorKind::InvalidInput`] if the shape has so many axes that the
+/// header would not fit.
+pub fn to_writer(writer: &mut impl Write, tensor: &HostTensor) -> io::Result<()> {
+    let descr = match tensor.data() {
+        Data::F32(_) => "<f4",
+        Data::U32(_) => "<u4",
+    };
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (");
+    for extent in tensor.shape().dims() {
+        let _ = write!(header, "{extent}, ");
+    }
+    header.push_str("), }");
+    // Magic, version, length and header together take a multiple of 64 bytes, so that the
+    // elements can be mapped aligned. The header ends in a newline.
+    let padding = 63 - (10 + header.len()) % 64;
+    header.extend(std::iter::repeat_n(' ', padding));
+    header.push('\n');
+    let length = u16::try_from(header.len()).map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidInput, "the shape has too many axes for .npy")
+    })?;
+    writer.write_all(b"\x93NUMPY\x01\x00")?;
+    writer.write_all(&length.to_le_bytes())?;
+    writer.write_all(header.as_bytes())?;
+    write_elements(writer, tensor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::npy;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        let floats = HostTensor::from_f32([2, 1], vec![1.5, -0.0]).unwrap();
+        write(&path, &floats).unwrap();
+        assert_eq!(npy::read(&path).unwrap().to_f32().unwrap(), floats);
+        let integers = HostTensor::from_u32([3], vec![0, 1, u32::MAX]).unwrap();
+        write(&path, &integers).unwrap();
+        assert_eq!(npy::read(&path).unwrap().to_u32().unwrap(), integers);
+        let scalar = HostTensor::scalar(2.0);
+        write(&path, &scalar).unwrap();
+        assert_eq!(npy::read(&path).unwrap().to_f32().unwrap(), scalar);
+    }
+
+    #[test]
+    fn elements_begin_at_a_multiple_of_64() {
+        for rank in 0..40 {
+            let mut bytes = Vec::new();
+            let tensor = HostTensor::from_u32(vec![1; rank], vec![5]).unwrap();
+            to_writer(&mut bytes, &tensor).unwrap();
+            assert_eq!((bytes.len() - 4) % 64, 0);
+            assert_eq!(npy::parse(&bytes).unwrap().to_u32().unwrap(), tensor);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! NumPy's `.npz` format: a zip archive of `.npy` files.
+
+use crate::npy::{self, NpyArray, NpyError};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+/// An array that is longer than this when unpacked is refused: 1 GiB. It guards against archives
+/// of a few kilobytes that unpack to fill the memory.
+pub const MAX_ARRAY_BYTES: u64 = 1 << 30;
+
+/// Why an `.npz` file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum NpzError {
+    /// The file could not be opened or read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system reported.
+        source: std::io::Error,
+    },
+    /// The archive is damaged, or no zip archive at all.
+    #[error("{origin} is not a sound .npz archive: {source}; fetch or save it again")]
+    Archive {
+        /// The file.
+        origin: String,
+        /// What the zip reader reported.
+        source: ZipError,
+    },
+    /// The archive has no array of this name.
+    #[error("{origin} holds no array '{name}'; it holds {}", list(present))]
+    Missing {
+        /// The file.
+        origin: String,
+        /// The array asked for.
+        name: String,
+        /// The arrays there are.
+        present: Vec<String>,
+    },
+    /// The array unpacks to more than [`MAX_ARRAY_BYTES`].
+    #[error("array '{name}' of {origin} unpacks to more than {MAX_ARRAY_BYTES} bytes; split it")]
+    TooLarge {
+        /// The file.
+        origin: String,
+        /// The array.
+        name: String,
+    },
+    /// The array itself could not be read.
+    #[error("array '{name}' of {origin}: {source}")]
+    Array {
+        /// The file.
+        origin: String,
+        /// The array.
+        name: String,
+        /// What was wrong.
+        source: NpyError,
+    },
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "no arrays".into() } else { names.join(", ") }
+}
+
+/// An open `.npz` archive.
+pub struct Npz<R> {
+    archive: ZipArchive<R>,
+    origin: String,
+}
+
+impl Npz<BufReader<File>> {
+    /// Opens the archive at `path` and reads its directory.
+    ///
+    /// # Errors
+    /// [`NpzError::Io`] or [`NpzError::Archive`].
+    pub fn open(path: &Path) -> Result<Self, NpzError> {
+        let file =
+            File::open(path).map_err(|source| NpzError::Io { path: path.to_owned(), source })?;
+        Self::new(BufReader::new(file), path.display().to_string())
+    }
+}
+
+impl<R: Read + Seek> Npz<R> {
+    /// Reads the directory of an archive; `origin` names it in error messages.
+    ///
+    /// # Errors
+    /// [`NpzError::Archive`].
+    pub fn new(reader: R, origin: impl Into<String>) -> Result<Self, NpzError> {
+        let origin = origin.into();
+        match ZipArchive::new(reader) {
+            Ok(archive) => Ok(Self { archive, origin }),
+            Err(source) => Err(NpzError::Archive { origin, source }),
+        }
+    }
+
+    /// The names of the arrays, in the order of the archive.
+    pub fn names(&self) -> Vec<String> {
+        let names = self.archive.file_names();
+        names.filter_map(|name| name.strip_suffix(".npy")).map(str::to_owned).collect()
+    }
+
+    /// Reads the array `name` (without the `.npy`).
+    ///
+    /// # Errors
+    /// [`NpzError`] if there is no such array, or it is damaged, too large or of an unsupported
+    /// element type.
+    pub fn read(&mut self, name: &str) -> Result<NpyArray, NpzError> {
+        let bytes = self.unpack(name)?;
+        npy::parse(&bytes).map_err(|source| NpzError::Array {
+            origin: self.origin.clone(),
+            name: name.to_owned(),
+            source,
+        })
+    }
+
+    fn unpack(&mut self, name: &str) -> Result<Vec<u8>, NpzError> {
+        let (origin, present) = (self.origin.clone(), self.names());
+        let name = name.to_owned();
+        let entry = match self.archive.by_name(&format!("{name}.npy")) {
+            Ok(entry) => entry,
+            Err(ZipError::FileNotFound) => {
+                return Err(NpzError::Missing { origin, name, present });
+            }
+            Err(source) => return Err(NpzError::Archive { origin, source }),
+        };
+        // The buffer grows with what is actually unpacked, not with what the archive announces.
+        let mut bytes = Vec::new();
+        match entry.take(MAX_ARRAY_BYTES + 1).read_to_end(&mut bytes) {
+            Ok(_) if bytes.len() as u64 > MAX_ARRAY_BYTES => {
+                Err(NpzError::TooLarge { origin, name })
+            }
+            Ok(_) => Ok(bytes),
+            Err(source) => Err(NpzError::Archive { origin, source: ZipError::Io(source) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rnn_core::HostTensor;
+    use std::io::{Cursor, Write};
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    fn archive() -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, value) in [("a.npy", 1.0), ("b.npy", 2.0)] {
+            zip.start_file(name, SimpleFileOptions::default()).unwrap();
+            npy::to_writer(&mut zip, &HostTensor::scalar(value)).unwrap();
+        }
+        zip.start_file("damaged.npy", SimpleFileOptions::default()).unwrap();
+        zip.write_all(b"nothing").unwrap();
+        zip.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn reads_arrays_by_name() {
+        let mut npz = Npz::new(Cursor::new(archive()), "test.npz").unwrap();
+        assert_eq!(npz.names(), ["a", "b", "damaged"]);
+        assert_eq!(npz.read("b").unwrap().to_f32().unwrap(), HostTensor::scalar(2.0));
+    }
+
+    #[test]
+    fn errors_name_the_archive_and_the_array() {
+        let mut npz = Npz::new(Cursor::new(archive()), "test.npz").unwrap();
+        let missing = npz.read("c").unwrap_err().to_string();
+        assert_eq!(missing, "test.npz holds no array 'c'; it holds a, b, damaged");
+        let damaged = npz.read("damaged").unwrap_err().to_string();
+        assert!(damaged.starts_with("array 'damaged' of test.npz: not a readable .npy array"));
+        assert!(Npz::open(Path::new("no/such.npz")).is_err());
+    }
+
+    #[test]
+    fn damaged_archives_are_errors() {
+        let whole = archive();
+        for end in 0..whole.len() {
+            assert!(Npz::new(Cursor::new(&whole[..end]), "cut").is_err());
+        }
+        let mut changed = whole.clone();
+        for i in 0..whole.len() {
+            changed[i] ^= 0x55;
+            if let Ok(mut npz) = Npz::new(Cursor::new(&changed), "changed") {
+                for name in npz.names() {
+                    let _ = npz.read(&name);
+                }
+            }
+            changed[i] = whole[i];
+        }
+    }
+}

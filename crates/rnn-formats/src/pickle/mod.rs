@@ -1,0 +1,66 @@
+//! The pickles inside NumPy object arrays: one-dimensional arrays of lists of integers.
+//!
+//! A pickle is a program for a stack machine that may call any Python function. This reader runs
+//! that machine over inert values. The handful of callables with which NumPy rebuilds an array
+//! are recognised by name and represented, never executed; every other name is refused. Pickle
+//! protocols 0 to 5 are read (<https://peps.python.org/pep-0307/>, PEP 3154, PEP 574; the opcodes
+//! are documented in CPython's `pickletools`).
+//!
+//! The stack, the memo and all lists together take at most about 100 bytes per byte of input, and
+//! an input longer than [`MAX_BYTES`] is refused.
+
+mod machine;
+mod opcode;
+mod reader;
+mod value;
+
+/// Longer pickles are refused: 64 MiB. The reviews of IMDB take 14 MB.
+pub const MAX_BYTES: usize = 64 << 20;
+
+/// Why a pickle could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PickleError {
+    /// The pickle is longer than [`MAX_BYTES`].
+    #[error("a pickle of {len} bytes is longer than the {MAX_BYTES} read; split the array")]
+    TooLong {
+        /// Its length.
+        len: usize,
+    },
+    /// The pickle names a function or class other than those that rebuild an array.
+    #[error(
+        "refuses to call {name} (pickle byte {at}): only NumPy object arrays of integer lists are \
+         read; do not open this file with tools that run pickles unless you trust its source"
+    )]
+    Callable {
+        /// Module and name, as the pickle gives them.
+        name: String,
+        /// The offset of the opcode.
+        at: usize,
+    },
+    /// The pickle is damaged, or holds something else than lists of integers.
+    #[error(
+        "{problem} (pickle byte {at}); expected a NumPy object array of integer lists, as saved by \
+         numpy.save or numpy.savez"
+    )]
+    Content {
+        /// What was wrong.
+        problem: String,
+        /// The offset of the opcode.
+        at: usize,
+    },
+}
+
+/// Reads a pickled one-dimensional NumPy object array whose elements are lists of integers.
+///
+/// # Errors
+/// [`PickleError`] if the pickle is too long or malformed, names any other callable, or holds
+/// anything else than lists of 64-bit integers.
+pub fn ragged_integer_lists(pickle: &[u8]) -> Result<Vec<Vec<i64>>, PickleError> {
+    if pickle.len() > MAX_BYTES {
+        return Err(PickleError::TooLong { len: pickle.len() });
+    }
+    machine::Machine::new(pickle).run()
+}
+
+#[cfg(test)]
+mod tests;

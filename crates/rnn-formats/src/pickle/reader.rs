@@ -1,0 +1,153 @@
+//! Reading the operands of opcodes.
+
+use super::PickleError;
+use super::value::Value;
+
+/// A position in the pickle.
+pub(super) struct Reader<'a> {
+    input: &'a [u8],
+    at: usize,
+    /// The offset of the opcode being read, for error messages.
+    opcode_at: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(input: &'a [u8]) -> Self {
+        Self { input, at: 0, opcode_at: 0 }
+    }
+
+    /// The length of the whole pickle.
+    pub fn len(&self) -> usize {
+        self.input.len()
+    }
+
+    pub fn opcode(&mut self) -> Result<u8, PickleError> {
+        self.opcode_at = self.at;
+        Ok(self.array::<1>()?[0])
+    }
+
+    pub fn content(&self, problem: impl Into<String>) -> PickleError {
+        PickleError::Content { problem: problem.into(), at: self.opcode_at }
+    }
+
+    pub fn callable(&self, module: &[u8], name: &[u8]) -> PickleError {
+        let name = format!("{}.{}", String::from_utf8_lossy(module), String::from_utf8_lossy(name));
+        PickleError::Callable { name, at: self.opcode_at }
+    }
+
+    pub fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
+        let array = self.input.get(self.at..).and_then(|rest| rest.first_chunk::<N>());
+        let array = *array.ok_or_else(|| self.content("the pickle ends early"))?;
+        self.at += N;
+        Ok(array)
+    }
+
+    pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], PickleError> {
+        let end = self.at.checked_add(len);
+        let bytes = end
+            .and_then(|end| self.input.get(self.at..end))
+            .ok_or_else(|| self.content("the pickle ends early"))?;
+        self.at += len;
+        Ok(bytes)
+    }
+
+    /// A length or index of `N` little-endian bytes.
+    pub fn size<const N: usize>(&mut self) -> Result<usize, PickleError> {
+        let mut wide = [0; 8];
+        wide.iter_mut().zip(self.array::<N>()?).for_each(|(w, b)| *w = b);
+        usize::try_from(u64::from_le_bytes(wide))
+            .map_err(|_| self.content("a length is beyond the address space"))
+    }
+
+    /// A string or bytes whose length precedes it in `N` bytes.
+    pub fn counted<const N: usize>(&mut self) -> Result<Value, PickleError> {
+        let len = self.size::<N>()?;
+        self.bytes(len)?;
+        Ok(self.text(self.at - len, len))
+    }
+
+    /// The bytes up to the next newline, which is skipped.
+    pub fn line(&mut self) -> Result<&'a [u8], PickleError> {
+        let rest = self.input.get(self.at..).unwrap_or_default();
+        let len = rest
+            .iter()
+            .position(|&b| b == b'\n')
+            .ok_or_else(|| self.content("the pickle ends early"))?;
+        self.at += len + 1;
+        Ok(rest.get(..len).unwrap_or_default())
+    }
+
+    /// A string up to the next newline, within quotes if `quoted`.
+    pub fn text_line(&mut self, quoted: bool) -> Result<Value, PickleError> {
+        let mut start = self.at;
+        let mut line = self.line()?;
+        if quoted {
+            line = match line {
+                [b'\'', inner @ .., b'\''] | [b'"', inner @ .., b'"'] => inner,
+                _ => return Err(self.content("a string is not quoted")),
+            };
+            start += 1;
+        }
+        if line.contains(&b'\\') {
+            return Err(self.content("strings with escapes are not read"));
+        }
+        Ok(self.text(start, line.len()))
+    }
+
+    /// A decimal integer up to the next newline, perhaps with the suffix of a Python 2 long.
+    pub fn decimal(&mut self) -> Result<i64, PickleError> {
+        let line = self.line()?;
+        let digits = line.strip_suffix(b"L").unwrap_or(line);
+        std::str::from_utf8(digits)
+            .ok()
+            .and_then(|digits| digits.parse().ok())
+            .ok_or_else(|| self.content("expected a decimal integer of at most 64 bits"))
+    }
+
+    /// The operand of INT, which protocols 0 and 1 also use for booleans.
+    pub fn int(&mut self) -> Result<Value, PickleError> {
+        let start = self.at;
+        match self.line()? {
+            b"00" => return Ok(Value::Bool(false)),
+            b"01" => return Ok(Value::Bool(true)),
+            _ => self.at = start,
+        }
+        self.decimal().map(Value::Int)
+    }
+
+    /// A memo index in decimal.
+    pub fn decimal_size(&mut self) -> Result<usize, PickleError> {
+        let value = self.decimal()?;
+        usize::try_from(value).map_err(|_| self.content("a memo index is negative"))
+    }
+
+    /// A two's complement little-endian integer of `len` bytes.
+    pub fn long(&mut self, len: usize) -> Result<i64, PickleError> {
+        let bytes = self.bytes(len)?;
+        let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
+        let fill = if negative { 0xff } else { 0 };
+        let (low, high) = bytes.split_at(len.min(8));
+        let mut wide = [fill; 8];
+        wide.iter_mut().zip(low).for_each(|(w, b)| *w = *b);
+        let value = i64::from_le_bytes(wide);
+        if high.iter().any(|&b| b != fill) || (value < 0) != negative {
+            return Err(self.content("an integer has more than 64 bits"));
+        }
+        Ok(value)
+    }
+
+    /// The bytes of a text value.
+    pub fn resolve(&self, value: Value) -> Option<&'a [u8]> {
+        match value {
+            Value::Text { start, len } => {
+                self.input.get(start as usize..start as usize + len as usize)
+            }
+            _ => None,
+        }
+    }
+
+    // The input is at most `MAX_BYTES` long, so that offsets fit 32 bits.
+    fn text(&self, start: usize, len: usize) -> Value {
+        Value::Text { start: start as u32, len: len as u32 }
+    }
+}

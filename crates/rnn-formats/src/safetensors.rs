@@ -1,0 +1,189 @@
+//! The safetensors format: <https://huggingface.co/docs/safetensors/index>.
+//!
+//! The writer is our own, because equal input must give equal bytes and the library keeps
+//! metadata in a hash map. Reading goes through the library, which validates the header.
+
+use crate::atomic::{WriteError, write_atomically};
+use crate::{element_count, write_elements};
+use ::safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use half::{bf16, f16};
+use rnn_core::{DType, HostTensor, TensorError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The header key under which the format keeps free-form strings.
+const METADATA: &str = "__metadata__";
+
+/// What [`load`] returns: the tensors with their names, in the order of the file, and the
+/// metadata.
+pub type Loaded = (Vec<(String, HostTensor)>, BTreeMap<String, String>);
+
+/// Why a safetensors file could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum SafetensorsError {
+    /// The file could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A tensor may not be stored under this name.
+    #[error("two tensors are named '{name}', or the format reserves that name; rename one")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The file could not be opened or read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system reported.
+        source: io::Error,
+    },
+    /// The file is damaged, or no safetensors file at all.
+    #[error("{} is not a sound safetensors file: {source}; fetch or save it again", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What the library reported.
+        source: SafeTensorError,
+    },
+    /// One tensor could not be represented.
+    #[error("tensor '{name}' of {}: {problem}", path.display())]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// What was wrong, and what to do.
+        problem: String,
+    },
+}
+
+/// Writes named tensors and metadata to `path`, atomically. Equal arguments give equal bytes: the
+/// tensors keep their order, and the metadata is sorted by key.
+///
+/// # Errors
+/// [`SafetensorsError::Name`] if two tensors share a name; [`SafetensorsError::Write`] if the file
+/// cannot be written.
+pub fn save<N: AsRef<str>>(
+    path: &Path,
+    tensors: &[(N, HostTensor)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), SafetensorsError> {
+    let header = header(tensors, metadata)?;
+    write_atomically(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(header.as_bytes())?;
+        tensors.iter().try_for_each(|(_, tensor)| write_elements(file, tensor))
+    })?;
+    Ok(())
+}
+
+fn header<N: AsRef<str>>(
+    tensors: &[(N, HostTensor)],
+    metadata: &BTreeMap<String, String>,
+) -> Result<String, SafetensorsError> {
+    let mut entries = Vec::with_capacity(tensors.len() + 1);
+    if !metadata.is_empty() {
+        let pairs: Vec<_> =
+            metadata.iter().map(|(k, v)| format!("{}:{}", quote(k), quote(v))).collect();
+        entries.push(format!("{}:{{{}}}", quote(METADATA), pairs.join(",")));
+    }
+    let mut names = BTreeSet::from([METADATA]);
+    let mut start = 0;
+    for (name, tensor) in tensors {
+        let name = name.as_ref();
+        if !names.insert(name) {
+            return Err(SafetensorsError::Name { name: name.to_owned() });
+        }
+        let dtype = match tensor.dtype() {
+            DType::F32 => "F32",
+            DType::U32 => "U32",
+        };
+        let end = start + tensor.as_bytes().len();
+        let mut entry = format!("{}:{{\"dtype\":\"{dtype}\",\"shape\":[", quote(name));
+        for (axis, extent) in tensor.shape().dims().iter().enumerate() {
+            let _ = write!(entry, "{}{extent}", if axis == 0 { "" } else { "," });
+        }
+        let _ = write!(entry, "],\"data_offsets\":[{start},{end}]}}");
+        entries.push(entry);
+        start = end;
+    }
+    let mut header = format!("{{{}}}", entries.join(","));
+    // Spaces at the end align the elements to 8 bytes.
+    let padded = header.len().next_multiple_of(8);
+    header.extend(std::iter::repeat_n(' ', padded - header.len()));
+    Ok(header)
+}
+
+/// A string as a JSON literal.
+fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Reads all tensors of `path`. F16 and BF16 become f32; I32 and I64 become u32 if they are not
+/// negative and fit. At most three times the size of the file is allocated.
+///
+/// # Errors
+/// [`SafetensorsError`] if the file cannot be read, is damaged, or has a tensor of another type.
+pub fn load(path: &Path) -> Result<Loaded, SafetensorsError> {
+    let owned = || path.to_owned();
+    let bytes =
+        std::fs::read(path).map_err(|source| SafetensorsError::Io { path: owned(), source })?;
+    let damaged = |source| SafetensorsError::Header { path: owned(), source };
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+    let metadata = header.metadata().iter().flatten();
+    let metadata = metadata.map(|(k, v)| (k.clone(), v.clone())).collect();
+    let tensors = header.offset_keys().into_iter().map(|name| {
+        let view = file.tensor(&name).map_err(damaged)?;
+        match tensor(&view) {
+            Ok(tensor) => Ok((name, tensor)),
+            Err(problem) => Err(SafetensorsError::Tensor { path: owned(), name, problem }),
+        }
+    });
+    Ok((tensors.collect::<Result<_, _>>()?, metadata))
+}
+
+fn tensor(view: &TensorView<'_>) -> Result<HostTensor, String> {
+    let (shape, data) = (view.shape(), view.data());
+    if element_count(shape).is_none() {
+        return Err(format!("shape {shape:?} is beyond the address space; save the tensor again"));
+    }
+    let made: Result<HostTensor, TensorError> = match view.dtype() {
+        Dtype::F32 => HostTensor::from_f32(shape, decode(data, f32::from_le_bytes)),
+        Dtype::F16 => HostTensor::from_f32(shape, decode(data, |b| f16::from_le_bytes(b).to_f32())),
+        Dtype::BF16 => {
+            HostTensor::from_f32(shape, decode(data, |b| bf16::from_le_bytes(b).to_f32()))
+        }
+        Dtype::U32 => HostTensor::from_u32(shape, decode(data, u32::from_le_bytes)),
+        Dtype::I32 => HostTensor::from_u32(shape, indices(data, i32::from_le_bytes)?),
+        Dtype::I64 => HostTensor::from_u32(shape, indices(data, i64::from_le_bytes)?),
+        other => {
+            return Err(format!("element type {other} is not supported; save it as F32 or U32"));
+        }
+    };
+    made.map_err(|e| e.to_string())
+}
+
+fn decode<T, const WIDTH: usize>(data: &[u8], one: impl Fn([u8; WIDTH]) -> T) -> Vec<T> {
+    data.as_chunks::<WIDTH>().0.iter().map(|&chunk| one(chunk)).collect()
+}
+
+fn indices<T: Copy + TryInto<u32> + ToString, const WIDTH: usize>(
+    data: &[u8],
+    one: impl Fn([u8; WIDTH]) -> T,
+) -> Result<Vec<u32>, String> {
+    let convert = |(i, &chunk): (usize, &[u8; WIDTH])| {
+        let value = one(chunk);
+        value.try_into().map_err(|_| {
+            let value = value.to_string();
+            format!("element {i} is {value}, outside 0..2^32; save the tensor as F32")
+        })
+    };
+    data.as_chunks::<WIDTH>().0.iter().enumerate().map(convert).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! Choosing what to compute on.
+
+use anyhow::{Result, bail};
+use rnn_cpu::CpuDevice;
+use rnn_graph::{Device, DeviceKind};
+use rnn_wgpu::{Adapter, Options, WgpuDevice, adapters};
+
+/// Opens `auto`, `cpu`, `gpu`, `gpu:N`, or the first device whose name contains the word. Returns
+/// it with the reason for the choice.
+///
+/// # Errors
+/// If there is no such device, or it cannot be opened.
+pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
+    let cpu = |why: String| -> Result<(Box<dyn Device>, String)> {
+        Ok((Box::new(CpuDevice::new()), why))
+    };
+    let gpu = |adapter: &Adapter, why: &str| -> Result<(Box<dyn Device>, String)> {
+        Ok((Box::new(WgpuDevice::open(adapter, Options::default())?), why.into()))
+    };
+    if choice == "cpu" {
+        return cpu("as asked".into());
+    }
+    let all = adapters();
+    let real = all.iter().find(|a| a.info.kind == DeviceKind::Gpu);
+    match choice {
+        "auto" => match real {
+            Some(adapter) => gpu(adapter, "the best GPU found"),
+            None if all.is_empty() => cpu("no GPU driver found".into()),
+            None => cpu("the only GPU driver is a software one, which is slower than this".into()),
+        },
+        "gpu" => match real.or(all.first()) {
+            Some(adapter) => gpu(adapter, "as asked"),
+            None => {
+                bail!("no GPU found: install its Vulkan, Metal or DX12 driver, or use --device cpu")
+            }
+        },
+        other => {
+            let index = other.strip_prefix("gpu:").and_then(|n| n.parse::<usize>().ok());
+            let word = other.to_lowercase();
+            let found = match index {
+                Some(n) => all.get(n),
+                None => all.iter().find(|a| a.info.name.to_lowercase().contains(&word)),
+            };
+            match found {
+                Some(adapter) => gpu(adapter, "as asked"),
+                None => bail!("no device {other:?}: `rnn-gpu devices` lists those that there are"),
+            }
+        }
+    }
+}
+
+/// One line for each device, as `--device` can name it.
+pub fn list() -> String {
+    let mut text = format!("cpu    {}\n", CpuDevice::new().info());
+    for (i, adapter) in adapters().iter().enumerate() {
+        text += &format!("gpu:{i}  {} {}\n", adapter.info, adapter.features);
+    }
+    text
+}

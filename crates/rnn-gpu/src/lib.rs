@@ -1,0 +1,14 @@
+//! Train and run recurrent networks on any GPU, or on the CPU: the library behind the `rnn-gpu`
+//! command. The layers are in [`nn`], the devices are opened by [`device`].
+
+pub mod data;
+pub mod device;
+pub mod experiment;
+pub mod plot;
+pub mod report;
+pub mod run;
+pub mod train;
+
+pub use rnn_data as datasets;
+pub use rnn_nn as nn;
+pub use rnn_ops::Activation;

@@ -1,0 +1,117 @@
+//! The `rnn-gpu` command.
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use rnn_gpu::experiment::{Experiment, LENGTH};
+use rnn_gpu::run::Config;
+use rnn_gpu::{device, train};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+#[derive(Parser)]
+#[command(version, about = "Train and run recurrent networks on any GPU")]
+#[command(after_help = "Example:\n  rnn-gpu train lstm --data imdb.npz --epochs 3")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List what can be computed on
+    Devices,
+    /// Print a model's layers, shapes and parameters
+    Summary {
+        /// The model
+        experiment: Experiment,
+    },
+    /// Train a model and write a run folder
+    Train(TrainArgs),
+    /// Measure a trained model on the test reviews
+    Evaluate {
+        /// The folder that `train` wrote
+        run: PathBuf,
+        /// auto, cpu, gpu, gpu:N or part of a name
+        #[arg(long, default_value = "auto")]
+        device: String,
+    },
+}
+
+#[derive(clap::Args)]
+struct TrainArgs {
+    /// The model
+    experiment: Experiment,
+    /// The reviews, as Keras's imdb.npz
+    #[arg(long)]
+    data: PathBuf,
+    /// Passes over the training reviews
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    epochs: u32,
+    /// Reviews in a step
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: u32,
+    /// Tokens of a review
+    #[arg(long, default_value_t = LENGTH as u32, value_parser = clap::value_parser!(u32).range(1..))]
+    length: u32,
+    /// auto, cpu, gpu, gpu:N or part of a name
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Decides first weights, split and order
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Use at most so many reviews of each set
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// The folder to write [default: runs/EXPERIMENT]
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Print the time that each op took
+    #[arg(long)]
+    profile: bool,
+}
+
+fn main() -> Result<()> {
+    // A second Ctrl-C does not wait for the step.
+    ctrlc::set_handler(|| {
+        if train::INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .context("cannot catch Ctrl-C")?;
+    match Cli::parse().command {
+        Command::Devices => {
+            print!("{}", device::list());
+            Ok(())
+        }
+        Command::Summary { experiment } => {
+            print!("{}", experiment.model(LENGTH, 1)?.summary());
+            Ok(())
+        }
+        Command::Train(args) => run_training(args),
+        Command::Evaluate { run, device } => {
+            let (device, why) = device::open(&device)?;
+            println!("device: {}: {why}", device.info());
+            train::evaluate(&run, &*device)
+        }
+    }
+}
+
+fn run_training(args: TrainArgs) -> Result<()> {
+    let (device, why) = device::open(&args.device)?;
+    println!("device: {}: {why}", device.info());
+    let name = args.experiment.name();
+    let out = args.out.unwrap_or_else(|| PathBuf::from("runs").join(name));
+    let config = Config {
+        experiment: args.experiment,
+        data: args.data,
+        length: args.length as usize,
+        batch_size: args.batch_size as usize,
+        epochs: args.epochs as usize,
+        seed: args.seed,
+        limit: args.limit.map(|n| n as usize),
+        device: device.info().to_string(),
+    };
+    train::train(&config, &*device, &out, args.profile)?;
+    println!("wrote {}", out.display());
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! Pictures of a training run, as PNG files.
+
+mod axis;
+mod canvas;
+mod curves;
+mod font;
+mod histogram;
+mod output;
+
+pub use curves::{Curves, EpochMetrics, curves};
+pub use histogram::probability_histogram;
+
+use plotters::style::RGBColor;
+
+// The Okabe-Ito palette, which colour-blind readers can tell apart.
+const BLUE: RGBColor = RGBColor(0, 114, 178);
+const VERMILLION: RGBColor = RGBColor(213, 94, 0);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn pictures_are_written_whole_and_without_leftovers() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let epoch = EpochMetrics { loss: 0.6, accuracy: 0.7 };
+        let run = Curves {
+            train: vec![epoch],
+            validation: vec![EpochMetrics { loss: f32::NAN, ..epoch }],
+        };
+        curves(&folder.path().join("curves.png"), "One epoch", &run)?;
+        curves(&folder.path().join("curves.png"), "None", &Curves::default())?;
+        probability_histogram(&folder.path().join("histogram.png"), "Few", &[(0.2, true)], &[])?;
+
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder.path())? {
+            let entry = entry?;
+            let picture = image::load_from_memory(&fs::read(entry.path())?)?;
+            assert_eq!((picture.width(), picture.height()), (2400, 960));
+            names.push(entry.file_name());
+        }
+        names.sort();
+        assert_eq!(names, ["curves.png", "histogram.png"]);
+        Ok(())
+    }
+
+    #[test]
+    fn errors_name_the_picture() {
+        let path = Path::new("no such folder").join("curves.png");
+        let error = curves(&path, "", &Curves::default()).expect_err("the folder is missing");
+        assert!(error.to_string().contains("curves.png"), "{error}");
+    }
+}

@@ -1,0 +1,22 @@
+use std::fs::File;
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use image::{ImageFormat, RgbImage};
+
+/// Writes a picture in one step: a reader finds the whole old file or the whole new one.
+pub(super) fn write_png(path: &Path, picture: &RgbImage) -> Result<()> {
+    let mut png = Cursor::new(Vec::new());
+    picture.write_to(&mut png, ImageFormat::Png)?;
+
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // `create_new` rather than tempfile's own opening, which hides the file from other users.
+    let mut file = tempfile::Builder::new()
+        .prefix(".picture-")
+        .make_in(folder, |path| File::create_new(path))
+        .context("cannot create a temporary file beside it")?;
+    file.write_all(png.get_ref())?;
+    file.persist(path).map_err(|failure| failure.error)?;
+    Ok(())
+}

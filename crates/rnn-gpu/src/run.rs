@@ -1,0 +1,122 @@
+//! The folder of one training run.
+
+use crate::experiment::Experiment;
+use crate::nn::{EpochLog, History, Metrics, Sequential};
+use crate::plot::{Curves, EpochMetrics, curves};
+use anyhow::{Context, Result, bail};
+use rnn_formats::{safetensors, write_atomically};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// What was trained and how: `config.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// The model.
+    pub experiment: Experiment,
+    /// The reviews.
+    pub data: PathBuf,
+    /// Tokens of a review.
+    pub length: usize,
+    /// Examples in a step.
+    pub batch_size: usize,
+    /// Passes over the training reviews.
+    pub epochs: usize,
+    /// Decides first weights, split and order.
+    pub seed: u64,
+    /// At most so many reviews of each set.
+    pub limit: Option<usize>,
+    /// Where it was trained.
+    pub device: String,
+}
+
+/// A folder with config, weights, history and pictures.
+#[derive(Clone, Debug)]
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// Makes the folder, before any work that would be lost if it could not be written.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or written.
+    pub fn create(path: &Path, config: &Config) -> Result<Self> {
+        fs::create_dir_all(path).with_context(|| {
+            format!("cannot make the folder {}; choose another with --out", path.display())
+        })?;
+        let folder = Self(path.to_owned());
+        folder.write_text("config.json", &serde_json::to_string_pretty(config)?)?;
+        Ok(folder)
+    }
+
+    /// Opens the folder of an earlier run.
+    ///
+    /// # Errors
+    /// If it holds no readable `config.json`.
+    pub fn open(path: &Path) -> Result<(Self, Config)> {
+        let file = path.join("config.json");
+        let text = fs::read_to_string(&file).with_context(|| {
+            format!("{} is not the folder of a run: no config.json", path.display())
+        })?;
+        let config = serde_json::from_str(&text)
+            .with_context(|| format!("{} is damaged", file.display()))?;
+        Ok((Self(path.to_owned()), config))
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes `weights.safetensors`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save_weights(&self, model: &Sequential) -> Result<()> {
+        let metadata = BTreeMap::from([("format".to_owned(), "rnn-gpu".to_owned())]);
+        Ok(safetensors::save(&self.file("weights.safetensors"), &model.weights()?, &metadata)?)
+    }
+
+    /// Puts the weights of the run into a model.
+    ///
+    /// # Errors
+    /// If the file is missing, damaged, or of another model.
+    pub fn load_weights(&self, model: &mut Sequential) -> Result<()> {
+        let path = self.file("weights.safetensors");
+        if !path.exists() {
+            bail!("{} has no weights: its training did not finish", self.0.display());
+        }
+        let (weights, _) = safetensors::load(&path)?;
+        Ok(model.set_weights(&weights)?)
+    }
+
+    /// Writes `history.csv`, `history.json` and `curves.png`.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save_history(&self, title: &str, history: &History) -> Result<()> {
+        self.write_text("history.json", &serde_json::to_string_pretty(history)?)?;
+        let mut csv = "epoch,loss,accuracy,val_loss,val_accuracy,seconds\n".to_owned();
+        for EpochLog { epoch, train, validation, seconds } in &history.epochs {
+            let (loss, accuracy) =
+                validation.map_or((f64::NAN, f64::NAN), |v| (v.loss, v.accuracy));
+            csv +=
+                &format!("{epoch},{},{},{loss},{accuracy},{seconds}\n", train.loss, train.accuracy);
+        }
+        self.write_text("history.csv", &csv)?;
+        let point = |m: &Metrics| EpochMetrics { loss: m.loss as f32, accuracy: m.accuracy as f32 };
+        let train = history.epochs.iter().map(|e| point(&e.train)).collect();
+        let validation = history.epochs.iter().filter_map(|e| Some(point(e.validation.as_ref()?)));
+        let picture = Curves { train, validation: validation.collect() };
+        curves(&self.file("curves.png"), title, &picture)
+    }
+
+    /// Writes a text file.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
+        Ok(write_atomically(&self.file(name), |file| file.write_all(text.as_bytes()))?)
+    }
+}

@@ -1,0 +1,176 @@
+//! Training and evaluating an experiment, with progress for people.
+
+use crate::data::{self, Splits};
+use crate::nn::{Batch, Event, Metrics, Optimizer, Trainer};
+use crate::plot::probability_histogram;
+use crate::report::ClassificationReport;
+use crate::run::{Config, RunFolder};
+use anyhow::{Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use rnn_data::{Batches, Dataset};
+use rnn_graph::Device;
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Set by Ctrl-C: the step at hand is finished, then work stops.
+pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Trains what `config` says and writes the run folder.
+///
+/// # Errors
+/// If the data cannot be read, the folder not be written, the device fails, or it is interrupted.
+pub fn train(config: &Config, device: &dyn Device, out: &Path, profile: bool) -> Result<()> {
+    let folder = RunFolder::create(out, config)?;
+    let splits = data::load(&config.data, config.length, config.seed, config.limit)?;
+    let model = config.experiment.model(config.length, config.seed)?;
+    print!("{}", model.summary());
+    println!(
+        "{} reviews to train on, {} to validate, {} to test",
+        splits.train.len(),
+        splits.validation.len(),
+        splits.test.len()
+    );
+    let mut trainer = Trainer::new(model, device, Optimizer::adam(), config.seed);
+    if profile {
+        trainer.enable_profile();
+    }
+    let size = config.batch_size;
+    let mut progress = Progress::new(config.epochs, splits.train.len(), size);
+    let history = trainer.fit(
+        config.epochs,
+        &mut |epoch| boxed(splits.train.shuffled_batches(size, config.seed, epoch as u64)),
+        &mut || boxed(splits.validation.batches(size)),
+        &mut |event| progress.observe(event),
+    )?;
+    if INTERRUPTED.load(Ordering::Relaxed) {
+        bail!("interrupted; the unfinished run in {} holds no weights", out.display());
+    }
+    folder.save_weights(trainer.model()?)?;
+    folder.save_history(&format!("{} on IMDB reviews", config.experiment.name()), &history)?;
+    if profile {
+        println!("{}", trainer.profile()?);
+    }
+    report(&mut trainer, &splits, config, &folder)
+}
+
+/// Evaluates a finished run.
+///
+/// # Errors
+/// If the run cannot be read, the data neither, or the device fails.
+pub fn evaluate(path: &Path, device: &dyn Device) -> Result<()> {
+    let (folder, config) = RunFolder::open(path)?;
+    let mut model = config.experiment.model(config.length, config.seed)?;
+    folder.load_weights(&mut model)?;
+    let splits = data::load(&config.data, config.length, config.seed, config.limit)?;
+    let mut trainer = Trainer::new(model, device, Optimizer::adam(), config.seed);
+    report(&mut trainer, &splits, &config, &folder)
+}
+
+/// Test metrics and the classification report, printed and saved, and the histogram.
+fn report(
+    trainer: &mut Trainer,
+    splits: &Splits,
+    config: &Config,
+    folder: &RunFolder,
+) -> Result<()> {
+    let size = config.batch_size;
+    let Some(metrics) = trainer.evaluate(&mut boxed(splits.test.batches(size)))? else {
+        bail!("there are no test reviews");
+    };
+    let test = probabilities(trainer, &splits.test, size)?;
+    let train = probabilities(trainer, &splits.train, size)?;
+    let report = ClassificationReport::from_predictions(&test, &splits.test.labels());
+    let text = format!(
+        "test loss {:.4}, accuracy {:.4}, precision {:.4}, recall {:.4}\n\n{report}",
+        metrics.loss, metrics.accuracy, report.positive.precision, report.positive.recall
+    );
+    println!("{text}");
+    folder.write_text("report.txt", &text)?;
+    let pairs = |probabilities: Vec<f32>, set: &Dataset| -> Vec<(f32, bool)> {
+        probabilities.into_iter().zip(set.labels().into_iter().map(|l| l > 0.5)).collect()
+    };
+    let title = format!("{} on IMDB reviews", config.experiment.name());
+    let picture = folder.file("histogram.png");
+    probability_histogram(
+        &picture,
+        &title,
+        &pairs(train, &splits.train),
+        &pairs(test, &splits.test),
+    )
+}
+
+fn probabilities(trainer: &mut Trainer, set: &Dataset, size: usize) -> Result<Vec<f32>> {
+    let mut all = Vec::with_capacity(set.len());
+    for (tokens, _) in set.batches(size) {
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            bail!("interrupted");
+        }
+        all.extend_from_slice(trainer.predict_batch(&tokens)?.as_f32()?);
+    }
+    Ok(all)
+}
+
+fn boxed(batches: Batches) -> Box<dyn Iterator<Item = Batch>> {
+    Box::new(batches.map(|(inputs, labels)| Batch { inputs, labels }))
+}
+
+/// A bar per epoch on a terminal, a line per epoch elsewhere.
+struct Progress {
+    epochs: usize,
+    examples: usize,
+    batch_size: usize,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    fn new(epochs: usize, examples: usize, batch_size: usize) -> Self {
+        Self { epochs, examples, batch_size, bar: None }
+    }
+
+    fn observe(&mut self, event: Event) -> ControlFlow<()> {
+        match event {
+            Event::Epoch(epoch) => {
+                println!("Epoch {epoch}/{}", self.epochs);
+                self.bar = std::io::stderr().is_terminal().then(|| self.new_bar());
+            }
+            Event::Step(step, metrics) => {
+                if let Some(bar) = &self.bar {
+                    bar.set_position((step * self.batch_size).min(self.examples) as u64);
+                    bar.set_message(describe("", &metrics));
+                }
+            }
+            Event::EpochEnd(log) => {
+                if let Some(bar) = self.bar.take() {
+                    bar.finish_and_clear();
+                }
+                let validation = log.validation.map(|v| describe("validation ", &v));
+                println!(
+                    "{:.1} s, {:.0} samples/s, {}{}",
+                    log.seconds,
+                    log.train.count as f64 / log.seconds.max(1e-9),
+                    describe("", &log.train),
+                    validation.map_or(String::new(), |v| format!(", {v}"))
+                );
+            }
+        }
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn new_bar(&self) -> ProgressBar {
+        let bar = ProgressBar::new(self.examples as u64);
+        let template = "{wide_bar} {pos}/{len} {eta} left, {per_sec}, {msg}";
+        bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
+        bar
+    }
+}
+
+fn describe(prefix: &str, m: &Metrics) -> String {
+    format!("{prefix}loss {:.4}, {prefix}accuracy {:.4}", m.loss, m.accuracy)
+}

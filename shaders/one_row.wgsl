@@ -1,0 +1,2 @@
+// Batch rows to a workgroup of a scan.
+const ROWS = 1u;
