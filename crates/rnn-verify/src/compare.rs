@@ -1,0 +1,60 @@
+/// How far a tensor is from its reference.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Comparison {
+    /// Largest `|got - want| / max(max |want|, 1e-3)`.
+    pub error: f64,
+    /// The element where it is.
+    pub index: usize,
+}
+
+/// The one comparator. The error is relative to the tensor's largest element, because a sum of
+/// many terms is only as exact as the largest of them.
+///
+/// # Errors
+/// A sentence if the lengths differ, there is nothing to compare, either side is not finite, or
+/// the error exceeds the tolerance.
+pub fn compare(got: &[f32], want: &[f64], tolerance: f64) -> Result<Comparison, String> {
+    if got.len() != want.len() {
+        return Err(format!("{} elements, the reference has {}", got.len(), want.len()));
+    }
+    if got.is_empty() {
+        return Err("nothing was compared".into());
+    }
+    let scale = want.iter().fold(1e-3f64, |a, b| a.max(b.abs()));
+    let mut worst = Comparison { error: 0.0, index: 0 };
+    for (index, (&got, &want)) in got.iter().zip(want).enumerate() {
+        if !got.is_finite() || !want.is_finite() {
+            return Err(format!("element {index} is {got}, the reference has {want}"));
+        }
+        let error = (f64::from(got) - want).abs() / scale;
+        if error > worst.error {
+            worst = Comparison { error, index };
+        }
+    }
+    if worst.error > tolerance {
+        let Comparison { error, index } = worst;
+        return Err(format!(
+            "element {index} is {}, the reference has {}: error {error:.2e}, tolerance {tolerance:.2e}",
+            got[index], want[index]
+        ));
+    }
+    Ok(worst)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compare;
+
+    // Each of these must fail: a checker that cannot fail checks nothing.
+    #[test]
+    fn negative_controls() {
+        let want = [1.0, -2.0, 0.5];
+        assert!(compare(&[1.0, -2.0, 0.5], &want, 1e-6).is_ok());
+        assert!(compare(&[1.0, -2.0, 0.6], &want, 1e-6).is_err(), "one element off");
+        assert!(compare(&[1.01, -2.02, 0.505], &want, 1e-3).is_err(), "one per cent off");
+        assert!(compare(&[1.0, f32::NAN, 0.5], &want, 1e9).is_err(), "not a number");
+        assert!(compare(&[1.0, -2.0, 0.5], &[1.0, f64::NAN, 0.5], 1e9).is_err(), "either side");
+        assert!(compare(&[1.0, -2.0], &want, 1e9).is_err(), "truncated");
+        assert!(compare(&[], &[], 1e9).is_err(), "empty");
+    }
+}
