@@ -1,57 +1,94 @@
-//! Project tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask verify`.
+//! Project tasks: `cargo xtask <task>`.
 
 mod tidy;
 
-use anyhow::{Context, Result, bail};
-use clap::{Parser, Subcommand};
-use std::process::Command;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 
+use anyhow::{Context, Result};
+use clap::Parser;
+
+/// Project tasks.
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Project tasks")]
-struct Cli {
-    #[command(subcommand)]
-    task: Task,
-}
-
-#[derive(Subcommand)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Everything that a change must pass, in the order of how soon it fails.
-    Ci,
-    /// The project's own rules: dependency table, file lengths, forbidden words.
+    /// Check what the compiler does not: layering, file sizes, stray text
     Tidy,
-    /// Check every op on every device against the references.
+    /// Run `rnn-gpu verify` with the given arguments
+    #[command(disable_help_flag = true)]
     Verify {
-        /// Passed on to `rnn-gpu verify`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
+        args: Vec<OsString>,
     },
+    /// Run every check, stopping at the first that fails
+    Ci,
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().task {
-        Task::Ci => ci(),
-        Task::Tidy => tidy::run(),
+fn main() -> Result<ExitCode> {
+    let task = Task::parse();
+    let root = workspace_root()?;
+    let code = match task {
+        Task::Tidy => tidy(&root)?,
         Task::Verify { args } => {
-            let mut words = vec!["run", "--release", "--package", "rnn-gpu", "--", "verify"];
-            words.extend(args.iter().map(String::as_str));
-            cargo(&words)
+            let command = ["run", "--release", "-p", "rnn-gpu", "--", "verify"].map(OsString::from);
+            cargo(&root, command.into_iter().chain(args))?
+        }
+        Task::Ci => ci(&root)?,
+    };
+    // Windows has wider exit codes than `ExitCode`; what does not fit is still a failure.
+    Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Runs the checks in order and returns the first exit code that is not 0.
+fn ci(root: &Path) -> Result<i32> {
+    const STEPS: [&str; 4] = [
+        "fmt --all --check",
+        "clippy --release --workspace --all-targets -- -D warnings",
+        "xtask tidy",
+        "test --release --workspace",
+    ];
+    for step in STEPS {
+        println!("$ cargo {step}");
+        let code = match step {
+            "xtask tidy" => tidy(root)?,
+            _ => cargo(root, step.split(' '))?,
+        };
+        if code != 0 {
+            return Ok(code);
         }
     }
+    Ok(0)
 }
 
-fn ci() -> Result<()> {
-    cargo(&["fmt", "--all", "--check"])?;
-    tidy::run()?;
-    cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    cargo(&["test", "--release", "--workspace"])
-}
-
-/// Runs cargo in the workspace, saying so.
-fn cargo(words: &[&str]) -> Result<()> {
-    println!("$ cargo {}", words.join(" "));
-    let status = Command::new(env!("CARGO")).args(words).status().context("cannot start cargo")?;
-    if !status.success() {
-        bail!("`cargo {}` failed", words.join(" "));
+/// Prints what is untidy and returns 1 if anything is.
+fn tidy(root: &Path) -> Result<i32> {
+    let violations = tidy::check(root)?;
+    for violation in &violations {
+        println!("{violation}");
     }
-    Ok(())
+    println!("tidy: {} violations", violations.len());
+    Ok(i32::from(!violations.is_empty()))
+}
+
+/// Runs cargo in the workspace root and returns its exit code; 1 if a signal ended it.
+fn cargo(root: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<i32> {
+    let status = Command::new(cargo_path())
+        .args(args)
+        .current_dir(root)
+        .status()
+        .context("cannot start cargo")?;
+    Ok(status.code().unwrap_or(1))
+}
+
+/// The cargo that runs this task, so that one chosen as `cargo +toolchain` stays in use.
+fn cargo_path() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+fn workspace_root() -> Result<PathBuf> {
+    let package = env::var_os("CARGO_MANIFEST_DIR").context("run this task as `cargo xtask`")?;
+    let root = Path::new(&package).parent().context("xtask lies outside a workspace")?;
+    Ok(root.to_owned())
 }

@@ -8,6 +8,7 @@ pub mod plot;
 pub mod report;
 pub mod run;
 pub mod train;
+pub mod verify;
 
 pub use rnn_data as datasets;
 pub use rnn_nn as nn;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use rnn_gpu::experiment::{Experiment, LENGTH};
 use rnn_gpu::run::Config;
-use rnn_gpu::{device, train};
+use rnn_gpu::{device, train, verify};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -27,6 +27,12 @@ enum Command {
     },
     /// Train a model and write a run folder
     Train(TrainArgs),
+    /// Check every op on every device against its reference
+    Verify {
+        /// Leave out the large cases
+        #[arg(long)]
+        smoke: bool,
+    },
     /// Measure a trained model on the test reviews
     Evaluate {
         /// The folder that `train` wrote
@@ -88,6 +94,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         Command::Train(args) => run_training(args),
+        Command::Verify { smoke } => verify::verify(smoke),
         Command::Evaluate { run, device } => {
             let (device, why) = device::open(&device)?;
             println!("device: {}: {why}", device.info());

@@ -1,3 +1,5 @@
+//! How well a binary sentiment classifier does.
+
 use std::fmt;
 
 use serde::Serialize;

@@ -4,11 +4,13 @@ mod initializer;
 mod layer;
 mod model;
 mod optimizer;
+mod recurrent;
 mod summary;
 mod trainer;
 
 pub use initializer::Initializer;
-pub use layer::{Dense, Dropout, Embedding, Layer, LayerError, Lstm, SimpleRnn, Weight};
+pub use layer::{Dense, Dropout, Embedding, Layer, LayerError, Weight};
 pub use model::{InputSpec, ModelError, Sequential, Slot};
 pub use optimizer::Optimizer;
+pub use recurrent::{Lstm, SimpleRnn};
 pub use trainer::{Batch, EpochLog, Event, History, Metrics, TrainError, Trainer};

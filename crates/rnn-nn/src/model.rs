@@ -91,6 +91,7 @@ impl Sequential {
     }
 
     /// Appends a layer and draws its weights.
+    #[allow(clippy::should_implement_trait, reason = "Keras's name; no one adds a layer with +")]
     pub fn add(mut self, layer: impl Layer + 'static) -> Result<Self, ModelError> {
         let weights = layer.weights(&self.output)?;
         let output = layer.output(&self.output)?;

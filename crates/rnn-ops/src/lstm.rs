@@ -5,21 +5,23 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
-macro_rules! shader {
-    ($rows:literal) => {
-        Shader::new(
-            concat!("lstm_", $rows),
-            &[
-                include_str!("../../../shaders/activations.wgsl"),
-                include_str!(concat!("../../../shaders/", $rows, ".wgsl")),
-                include_str!("../../../shaders/lstm.wgsl"),
-            ],
-        )
-    };
-}
+pub static FOUR_ROWS: Shader = Shader::new(
+    "lstm_four_rows",
+    &[
+        include_str!("../../../shaders/activations.wgsl"),
+        include_str!("../../../shaders/four_rows.wgsl"),
+        include_str!("../../../shaders/lstm.wgsl"),
+    ],
+);
 
-pub static FOUR_ROWS: Shader = shader!("four_rows");
-pub static ONE_ROW: Shader = shader!("one_row");
+pub static ONE_ROW: Shader = Shader::new(
+    "lstm_one_row",
+    &[
+        include_str!("../../../shaders/activations.wgsl"),
+        include_str!("../../../shaders/one_row.wgsl"),
+        include_str!("../../../shaders/lstm.wgsl"),
+    ],
+);
 
 /// A long short-term memory over a whole sequence (keras/src/layers/rnn/lstm.py), gates in
 /// Keras's order i, f, c, o:

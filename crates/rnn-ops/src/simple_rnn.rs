@@ -5,21 +5,23 @@ use rnn_graph::{
     TensorType, Work,
 };
 
-macro_rules! shader {
-    ($rows:literal) => {
-        Shader::new(
-            concat!("simple_rnn_", $rows),
-            &[
-                include_str!("../../../shaders/activations.wgsl"),
-                include_str!(concat!("../../../shaders/", $rows, ".wgsl")),
-                include_str!("../../../shaders/simple_rnn.wgsl"),
-            ],
-        )
-    };
-}
+pub static FOUR_ROWS: Shader = Shader::new(
+    "simple_rnn_four_rows",
+    &[
+        include_str!("../../../shaders/activations.wgsl"),
+        include_str!("../../../shaders/four_rows.wgsl"),
+        include_str!("../../../shaders/simple_rnn.wgsl"),
+    ],
+);
 
-pub static FOUR_ROWS: Shader = shader!("four_rows");
-pub static ONE_ROW: Shader = shader!("one_row");
+pub static ONE_ROW: Shader = Shader::new(
+    "simple_rnn_one_row",
+    &[
+        include_str!("../../../shaders/activations.wgsl"),
+        include_str!("../../../shaders/one_row.wgsl"),
+        include_str!("../../../shaders/simple_rnn.wgsl"),
+    ],
+);
 
 /// A fully connected recurrent layer over a whole sequence (keras/src/layers/rnn/simple_rnn.py):
 /// h(t) = activation(x(t) + h(t-1) U).
