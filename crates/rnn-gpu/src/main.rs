@@ -6,6 +6,7 @@ use rnn_gpu::experiment::{Experiment, LENGTH};
 use rnn_gpu::run::Config;
 use rnn_gpu::{device, train, verify};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 #[derive(Parser)]
@@ -76,7 +77,18 @@ struct TrainArgs {
     profile: bool,
 }
 
-fn main() -> Result<()> {
+/// One message on failure, whatever RUST_BACKTRACE says: users' mistakes need no stack.
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     // A second Ctrl-C does not wait for the step.
     ctrlc::set_handler(|| {
         if train::INTERRUPTED.swap(true, Ordering::Relaxed) {
