@@ -38,7 +38,7 @@ pub struct Build<'a> {
 
 /// One layer of a model. Shapes are without the batch axis and in Keras's order; inside the graph
 /// a sequence is time-major, `[T, B, F]`.
-pub trait Layer: std::fmt::Debug + Send {
+pub trait Layer: std::fmt::Debug + Send + Sync {
     /// Keras's class name.
     fn class(&self) -> &'static str;
 

@@ -9,7 +9,7 @@ mod summary;
 mod trainer;
 
 pub use initializer::Initializer;
-pub use layer::{Dense, Dropout, Embedding, Layer, LayerError, Weight};
+pub use layer::{Build, Dense, Dropout, Embedding, Layer, LayerError, Weight};
 pub use model::{InputSpec, ModelError, Sequential, Slot};
 pub use optimizer::Optimizer;
 pub use recurrent::{Lstm, SimpleRnn};

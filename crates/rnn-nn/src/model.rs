@@ -3,6 +3,7 @@ use crate::{Layer, LayerError};
 use rnn_core::{HostTensor, Rng, TensorError};
 use rnn_graph::{Binding, Graph, GraphError, TensorId, TensorType};
 use rnn_ops::TransposeLeading;
+use std::sync::Arc;
 
 /// What a model is fed, without the batch axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,10 +74,10 @@ impl Slot {
 }
 
 /// A stack of layers with their weights, which lie in one arena.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sequential {
     pub(crate) input: InputSpec,
-    pub(crate) layers: Vec<(String, Box<dyn Layer>)>,
+    pub(crate) layers: Vec<(String, Arc<dyn Layer>)>,
     slots: Vec<Slot>,
     parameters: Vec<f32>,
     output: Vec<usize>,
@@ -106,7 +107,7 @@ impl Sequential {
             self.slots.push(Slot { name, shape: weight.shape, offset, layer: self.layers.len() });
         }
         self.output = output;
-        self.layers.push((name, Box::new(layer)));
+        self.layers.push((name, Arc::new(layer)));
         Ok(self)
     }
 

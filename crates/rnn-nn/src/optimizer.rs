@@ -39,7 +39,7 @@ impl Optimizer {
     }
 
     /// How many values it keeps for each weight.
-    pub(crate) fn slots(&self) -> usize {
+    pub fn slots(&self) -> usize {
         match self {
             Self::Sgd { momentum: 0.0, .. } => 0,
             Self::Sgd { .. } => 1,
@@ -49,7 +49,7 @@ impl Optimizer {
 
     /// The rate that the kernel is given at step 1, 2, ..: for Adam with both bias corrections,
     /// lr sqrt(1 - beta_2^t) / (1 - beta_1^t).
-    pub(crate) fn rate(&self, step: u64) -> f32 {
+    pub fn rate(&self, step: u64) -> f32 {
         match *self {
             Self::Sgd { learning_rate, .. } => learning_rate as f32,
             Self::Adam { learning_rate, beta_1, beta_2, .. } => {
@@ -60,7 +60,7 @@ impl Optimizer {
     }
 
     /// Adds the update of all parameters; `arenas` are the parameters and then the slots.
-    pub(crate) fn push(
+    pub fn push(
         &self,
         graph: &mut Graph,
         gradients: TensorId,

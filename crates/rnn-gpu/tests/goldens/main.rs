@@ -1,0 +1,285 @@
+//! Our results beside Keras's, on every device: tests/golden/README.md says how they were made.
+
+mod golden;
+
+use golden::{Golden, devices, expect_close, goldens};
+use rnn_core::HostTensor;
+use rnn_gpu::Activation;
+use rnn_gpu::nn::{
+    Batch, Build, Dense, Embedding, InputSpec, Layer, Lstm, Optimizer, Sequential, SimpleRnn,
+    Trainer,
+};
+use rnn_graph::{Graph, TensorId, TensorType};
+use rnn_ops::{self as ops, BinaryCrossEntropy, Fill, Matmul, Softmax, TransposeLeading};
+use std::sync::Arc;
+
+/// Two f32 computations of sums of a few dozen terms.
+const TOLERANCE: f64 = 5e-6;
+
+/// A layer between batch-major ends, forward and backward.
+fn check_layer(golden: &Golden, layer: &dyn Layer, input: &str, weights: &[&str]) {
+    let mut graph = Graph::new();
+    let x = golden.input(&mut graph, input);
+    let sequence = graph.shape(x).dims().len() > 2 || layer.vocabulary().is_some();
+    let flip = |graph: &mut Graph, t: TensorId| graph.apply(TransposeLeading, &[t]).expect("axes");
+    let inner = if sequence { flip(&mut graph, x) } else { x };
+    let ids: Vec<TensorId> = weights.iter().map(|w| golden.input(&mut graph, w)).collect();
+    let mut build = Build { graph: &mut graph, random: None, index: 0 };
+    let mut output = layer.build(&mut build, inner, &ids).expect("the layer fits");
+    if golden.tensor("output").shape().dims().len() > 2 {
+        output = flip(&mut graph, output);
+    }
+    let mut sources: Vec<(&str, TensorId)> = weights.iter().copied().zip(ids).collect();
+    if layer.vocabulary().is_none() {
+        sources.push((input, x));
+    }
+    golden.check(graph, &[("output", output)], &sources, TOLERANCE);
+}
+
+fn weight_names<'a>(golden: &Golden, names: &[&'a str]) -> Vec<&'a str> {
+    names.iter().copied().filter(|name| golden.has(name)).collect()
+}
+
+#[test]
+fn embedding() {
+    for golden in goldens("embedding") {
+        check_layer(&golden, &Embedding::new(11, 5), "tokens", &["weights"]);
+    }
+}
+
+#[test]
+fn dense() {
+    for golden in goldens("dense") {
+        let weights = weight_names(&golden, &["kernel", "bias"]);
+        if golden.args["activation"] == "softmax" {
+            softmax(&golden);
+            continue;
+        }
+        let layer = Dense::new(6, golden.activation("activation"));
+        let layer = if golden.flag("use_bias") { layer } else { layer.without_bias() };
+        check_layer(&golden, &layer, "x", &weights);
+    }
+}
+
+/// Softmax is an op of its own, not an activation of a layer.
+fn softmax(golden: &Golden) {
+    let mut graph = Graph::new();
+    let names = ["x", "kernel", "bias"];
+    let ids = names.map(|name| golden.input(&mut graph, name));
+    let z = graph.apply(Matmul { bias: true, ..Matmul::default() }, &ids).expect("it fits");
+    let y = graph.apply(Softmax, &[z]).expect("it fits");
+    let sources: Vec<_> = names.into_iter().zip(ids).collect();
+    golden.check(graph, &[("output", y)], &sources, TOLERANCE);
+}
+
+#[test]
+fn simple_rnn() {
+    for golden in goldens("simple_rnn") {
+        let activation = golden.activation("activation");
+        if golden.flag("initial_state") {
+            let op = ops::SimpleRnn { activation };
+            check_states(&golden, &["h"], |g, x, u, state| {
+                let out = g.push(op, &[x, u, state]).expect("it fits");
+                (out[0], out[1])
+            });
+            continue;
+        }
+        let mut layer = SimpleRnn::new(5).activation(activation);
+        if golden.flag("return_sequences") {
+            layer = layer.return_sequences();
+        }
+        if golden.flag("go_backwards") {
+            layer = layer.go_backwards();
+        }
+        if !golden.flag("use_bias") {
+            layer = layer.without_bias();
+        }
+        let weights = weight_names(&golden, &["kernel", "recurrent_kernel", "bias"]);
+        check_layer(&golden, &layer, "x", &weights);
+    }
+}
+
+#[test]
+fn lstm() {
+    for golden in goldens("lstm") {
+        let activation = golden.activation("activation");
+        let recurrent_activation = golden.activation("recurrent_activation");
+        if golden.flag("initial_state") {
+            let op = ops::Lstm { activation, recurrent_activation };
+            check_states(&golden, &["h", "c"], |g, x, u, state| {
+                let out = g.push(op, &[x, u, state]).expect("it fits");
+                (out[0], out[3])
+            });
+            continue;
+        }
+        let mut layer =
+            Lstm::new(5).activation(activation).recurrent_activation(recurrent_activation);
+        if golden.flag("return_sequences") {
+            layer = layer.return_sequences();
+        }
+        if golden.flag("go_backwards") {
+            layer = layer.go_backwards();
+        }
+        if !golden.flag("use_bias") {
+            layer = layer.without_bias();
+        }
+        let weights = weight_names(&golden, &["kernel", "recurrent_kernel", "bias"]);
+        check_layer(&golden, &layer, "x", &weights);
+    }
+}
+
+/// A scan from a given state: sequence and last states, and the gradients of all.
+fn check_states(
+    golden: &Golden,
+    states: &[&str],
+    scan: impl FnOnce(&mut Graph, TensorId, TensorId, TensorId) -> (TensorId, TensorId),
+) {
+    let g = &mut Graph::new();
+    let weights = ["kernel", "recurrent_kernel", "bias"];
+    let x = golden.input(g, "x");
+    let [w, u, b] = weights.map(|name| golden.input(g, name));
+    let initial: Vec<String> = states.iter().map(|s| format!("initial_state_{s}")).collect();
+    let initial_ids: Vec<TensorId> = initial.iter().map(|name| golden.input(g, name)).collect();
+    let [batch, units] = g.shape(initial_ids[0]).dims() else { panic!("a state [B, H]") };
+    let (batch, units) = (*batch, *units);
+    // The op takes its states stacked: the sum of each, padded to its place.
+    let full = [states.len(), batch, units];
+    let mut state = g.apply(Fill { shape: full.into(), value: 0.0 }, &[]).expect("it fits");
+    for (i, &id) in initial_ids.iter().enumerate() {
+        let pad = ops::Pad { offset: i * batch * units, full: full.into() };
+        let padded = g.apply(pad, &[id]).expect("it fits");
+        state = g.apply(ops::Binary::Add, &[state, padded]).expect("it fits");
+    }
+    let steps = g.apply(TransposeLeading, &[x]).expect("it fits");
+    let projected = g.apply(Matmul { bias: true, ..Matmul::default() }, &[steps, w, b]);
+    let (hidden, last) = scan(g, projected.expect("it fits"), u, state);
+    let output = g.apply(TransposeLeading, &[hidden]).expect("it fits");
+    let lasts: Vec<String> = states.iter().map(|s| format!("last_{s}")).collect();
+    let mut ends = vec![("output", output)];
+    for (i, name) in lasts.iter().enumerate() {
+        let part = g.view(last, i * batch * units, [batch, units]).expect("a state");
+        ends.push((name, part));
+    }
+    let mut sources = vec![("x", x)];
+    sources.extend(weights.into_iter().zip([w, u, b]));
+    sources.extend(initial.iter().map(String::as_str).zip(initial_ids));
+    golden.check(std::mem::take(g), &ends, &sources, TOLERANCE);
+}
+
+/// Keras recovers the logits where a model ends in a sigmoid, as ours does; bare probabilities are
+/// put as the logits that they come from.
+#[test]
+fn binary_cross_entropy() {
+    for mut golden in goldens("bce") {
+        if !golden.flag("from_logits") {
+            let p = golden.tensor("probabilities").as_f32().expect("floats").to_vec();
+            let d_p = golden.tensor("d_probabilities").as_f32().expect("floats").to_vec();
+            let logits = p.iter().map(|p| (p / (1.0 - p)).ln()).collect();
+            let slopes = p.iter().zip(d_p).map(|(p, d)| d * p * (1.0 - p)).collect();
+            for (name, values) in [("logits", logits), ("d_logits", slopes)] {
+                golden.insert(name, HostTensor::from_f32([p.len(), 1], values).expect("a column"));
+            }
+        }
+        let mut graph = Graph::new();
+        let logits = golden.input(&mut graph, "logits");
+        let labels = golden.input(&mut graph, "labels");
+        let loss = graph.apply(BinaryCrossEntropy, &[logits, labels]).expect("it fits");
+        let one = graph.apply(Fill { shape: [1].into(), value: 1.0 }, &[]).expect("it fits");
+        let d = rnn_ops::gradients(&mut graph, &[(loss, one)], &[logits]).expect("gradients");
+        let ends = [("loss", loss), ("d_logits", d[0].expect("a gradient"))];
+        golden.check(graph, &ends, &[], TOLERANCE);
+    }
+}
+
+fn optimizer_of(golden: &Golden) -> Optimizer {
+    let learning_rate = golden.number("learning_rate");
+    let number = |name| golden.number(name) as f32;
+    match golden.args["optimizer"].as_str() {
+        Some("sgd") => {
+            let (momentum, nesterov) = (number("momentum"), golden.flag("nesterov"));
+            Optimizer::Sgd { learning_rate, momentum, nesterov }
+        }
+        Some("adam") => Optimizer::Adam {
+            learning_rate,
+            beta_1: number("beta_1"),
+            beta_2: number("beta_2"),
+            epsilon: number("epsilon"),
+        },
+        other => panic!("{}: optimizer {other:?}", golden.name),
+    }
+}
+
+#[test]
+fn optimizers() {
+    for golden in goldens("optimizers") {
+        let optimizer = optimizer_of(&golden);
+        let ty = || TensorType::f32([3, 4]);
+        let mut graph = Graph::new();
+        let gradient = graph.input("gradient", ty());
+        let rate = graph.input("rate", TensorType::f32([1]));
+        let slots = (0..optimizer.slots()).map(|i| format!("slot_{i}"));
+        let arenas: Vec<TensorId> =
+            ["w".to_owned()].into_iter().chain(slots).map(|n| graph.resident(&n, ty())).collect();
+        optimizer.push(&mut graph, gradient, rate, &arenas).expect("it fits");
+        let graph = Arc::new(graph);
+        for device in devices() {
+            let mut session = device.session();
+            let program = session.compile(graph.clone()).expect("it compiles");
+            session.write("w", golden.tensor("w")).expect("weights");
+            for step in 0..5 {
+                let rate = HostTensor::scalar(optimizer.rate(step + 1));
+                let rate = rate.reshape([1]).expect("one element");
+                let gradient = golden.tensor(&format!("g{step}"));
+                session.run(program, &[gradient, &rate]).expect("a step");
+                let w = session.read("w").expect("weights");
+                let place = format!("{} step {step} on {}", golden.name, device.info());
+                expect_close(&place, &w, golden.tensor(&format!("w{}", step + 1)), TOLERANCE);
+            }
+        }
+    }
+}
+
+/// Ten steps of a small model from Keras's weights on Keras's batches: every loss within 1e-4.
+#[test]
+fn ten_training_losses() {
+    for golden in goldens("training") {
+        let size = |name| golden.number(name) as usize;
+        let model = Sequential::new(InputSpec::Tokens(12), 0)
+            .add(Embedding::new(size("vocabulary"), size("dim")))
+            .expect("it fits");
+        let lstm = golden.args["layer"] == "lstm";
+        let model = if lstm {
+            let gate = golden.activation("recurrent_activation");
+            model.add(Lstm::new(size("units")).recurrent_activation(gate))
+        } else {
+            model.add(SimpleRnn::new(size("units")))
+        };
+        let mut model =
+            model.and_then(|m| m.add(Dense::new(1, Activation::Sigmoid))).expect("the layers fit");
+        let names =
+            ["embedding", "kernel", "recurrent_kernel", "bias", "dense_kernel", "dense_bias"];
+        let slots: Vec<String> = model.slots().iter().map(|s| s.name.clone()).collect();
+        let weights: Vec<(String, HostTensor)> =
+            slots.iter().cloned().zip(names.map(|n| golden.tensor(n).clone())).collect();
+        for device in devices() {
+            model.set_weights(&weights).expect("Keras's shapes are ours");
+            let mut trainer = Trainer::new(model.clone(), &*device, Optimizer::adam(), 0);
+            let want = golden.tensor("losses").as_f32().expect("floats");
+            for (step, &want) in want.iter().enumerate() {
+                let inputs = golden.tensor(&format!("x{step}")).clone();
+                let labels = golden.tensor(&format!("y{step}")).clone();
+                trainer.train_batch(&Batch { inputs, labels }).expect("a step");
+                let loss = trainer.take_metrics().expect("metrics").loss;
+                let error = (loss / f64::from(want) - 1.0).abs();
+                let place = format!("{} step {step} on {}", golden.name, device.info());
+                assert!(error < 1e-4, "{place}: {loss}, Keras has {want}");
+            }
+            let trained = trainer.model().expect("weights").weights().expect("tensors");
+            for ((_, got), name) in trained.iter().zip(names) {
+                let place = format!("{} final {name} on {}", golden.name, device.info());
+                // Ten Adam steps of 1e-3 amplify rounding where a gradient is next to nothing.
+                expect_close(&place, got, golden.tensor(&format!("final_{name}")), 1e-3);
+            }
+        }
+    }
+}
