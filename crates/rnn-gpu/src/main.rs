@@ -83,7 +83,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            // 128 + SIGINT is what shells expect of a command that Ctrl-C ended.
+            if train::INTERRUPTED.load(Ordering::Relaxed) { 130.into() } else { ExitCode::FAILURE }
         }
     }
 }

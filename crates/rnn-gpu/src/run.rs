@@ -3,7 +3,7 @@
 use crate::experiment::Experiment;
 use crate::nn::{EpochLog, History, Metrics, Sequential};
 use crate::plot::{Curves, EpochMetrics, curves};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rnn_formats::{safetensors, write_atomically};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,17 +37,37 @@ pub struct Config {
 pub struct RunFolder(PathBuf);
 
 impl RunFolder {
-    /// Makes the folder, before any work that would be lost if it could not be written.
+    /// Makes sure of the folder, before any work that would be lost if it could not be written.
     ///
     /// # Errors
     /// If the folder cannot be made or written.
-    pub fn create(path: &Path, config: &Config) -> Result<Self> {
-        fs::create_dir_all(path).with_context(|| {
-            format!("cannot make the folder {}; choose another with --out", path.display())
-        })?;
-        let folder = Self(path.to_owned());
-        folder.write_text("config.json", &serde_json::to_string_pretty(config)?)?;
-        Ok(folder)
+    pub fn create(path: &Path) -> Result<Self> {
+        let advice =
+            || format!("cannot write to the folder {}; choose another with --out", path.display());
+        fs::create_dir_all(path).with_context(advice)?;
+        tempfile::tempfile_in(path).with_context(advice)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// Removes the folder again if nothing has been written to it.
+    pub fn abandon(self) {
+        // It fails where there is something to keep: an earlier run.
+        let _ = fs::remove_dir(self.0);
+    }
+
+    /// Writes what evaluation needs: weights, and `config.json`, whose presence marks the run as
+    /// finished.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save(&self, config: &Config, model: &Sequential) -> Result<()> {
+        let mark = self.file("config.json");
+        if mark.exists() {
+            fs::remove_file(&mark).with_context(|| format!("cannot replace {}", mark.display()))?;
+        }
+        let metadata = BTreeMap::from([("format".to_owned(), "rnn-gpu".to_owned())]);
+        safetensors::save(&self.file("weights.safetensors"), &model.weights()?, &metadata)?;
+        self.write_text("config.json", &serde_json::to_string_pretty(config)?)
     }
 
     /// Opens the folder of an earlier run.
@@ -57,7 +77,7 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<(Self, Config)> {
         let file = path.join("config.json");
         let text = fs::read_to_string(&file).with_context(|| {
-            format!("{} is not the folder of a run: no config.json", path.display())
+            format!("{} is not the folder of a finished run: no config.json", path.display())
         })?;
         let config = serde_json::from_str(&text)
             .with_context(|| format!("{} is damaged", file.display()))?;
@@ -69,25 +89,12 @@ impl RunFolder {
         self.0.join(name)
     }
 
-    /// Writes `weights.safetensors`.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn save_weights(&self, model: &Sequential) -> Result<()> {
-        let metadata = BTreeMap::from([("format".to_owned(), "rnn-gpu".to_owned())]);
-        Ok(safetensors::save(&self.file("weights.safetensors"), &model.weights()?, &metadata)?)
-    }
-
     /// Puts the weights of the run into a model.
     ///
     /// # Errors
     /// If the file is missing, damaged, or of another model.
     pub fn load_weights(&self, model: &mut Sequential) -> Result<()> {
-        let path = self.file("weights.safetensors");
-        if !path.exists() {
-            bail!("{} has no weights: its training did not finish", self.0.display());
-        }
-        let (weights, _) = safetensors::load(&path)?;
+        let (weights, _) = safetensors::load(&self.file("weights.safetensors"))?;
         Ok(model.set_weights(&weights)?)
     }
 

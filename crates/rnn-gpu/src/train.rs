@@ -22,7 +22,20 @@ pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// If the data cannot be read, the folder not be written, the device fails, or it is interrupted.
 pub fn train(config: &Config, device: &dyn Device, out: &Path, profile: bool) -> Result<()> {
-    let folder = RunFolder::create(out, config)?;
+    let folder = RunFolder::create(out)?;
+    let result = train_into(&folder, config, device, profile);
+    if result.is_err() {
+        folder.abandon();
+    }
+    result
+}
+
+fn train_into(
+    folder: &RunFolder,
+    config: &Config,
+    device: &dyn Device,
+    profile: bool,
+) -> Result<()> {
     let splits = data::load(&config.data, config.length, config.seed, config.limit)?;
     let model = config.experiment.model(config.length, config.seed)?;
     print!("{}", model.summary());
@@ -45,14 +58,14 @@ pub fn train(config: &Config, device: &dyn Device, out: &Path, profile: bool) ->
         &mut |event| progress.observe(event),
     )?;
     if INTERRUPTED.load(Ordering::Relaxed) {
-        bail!("interrupted; the unfinished run in {} holds no weights", out.display());
+        bail!("interrupted; nothing was written");
     }
-    folder.save_weights(trainer.model()?)?;
+    folder.save(config, trainer.model()?)?;
     folder.save_history(&format!("{} on IMDB reviews", config.experiment.name()), &history)?;
     if profile {
         println!("{}", trainer.profile()?);
     }
-    report(&mut trainer, &splits, config, &folder)
+    report(&mut trainer, &splits, config, folder)
 }
 
 /// Evaluates a finished run.

@@ -1,35 +1,190 @@
-//! Users' mistakes: one clear message, an exit code that is not 0, no panic.
+//! The command as users run it: a short training run, and their mistakes, each of which gets one
+//! clear message, an exit code that is not 0, no panic and no half-written file.
 
-use std::process::Command;
+use rnn_core::HostTensor;
+use rnn_formats::npy;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+const REVIEWS: usize = 256;
+const WORDS: usize = 8;
+
+fn rnn_gpu(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rnn-gpu"));
+    command.args(args);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
 
 /// The message of a call that must fail.
 fn failure(args: &[&str]) -> String {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_rnn-gpu")).args(args).output().expect("it starts");
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && !message.contains("panicked"), "{message}");
+    let output = rnn_gpu(args).output().expect("it starts");
+    let message = text(&output.stderr);
+    assert!(!output.status.success() && !message.contains("panicked"), "{args:?}: {message}");
     message
 }
 
+fn success(args: &[&str]) -> String {
+    let Output { status, stdout, stderr } = rnn_gpu(args).output().expect("it starts");
+    assert!(status.success(), "{args:?}: {}", text(&stderr));
+    text(&stdout)
+}
+
+/// A folder of files that a test feeds to the command.
+struct Sandbox(TempDir);
+
+impl Sandbox {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().expect("a UTF-8 path").to_owned()
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.path(name);
+        fs::write(&path, bytes).expect("the folder is writable");
+        path
+    }
+
+    /// An archive of arrays, each as the bytes of an `.npy` file.
+    fn npz(&self, name: &str, arrays: &[(&str, Vec<u8>)]) -> String {
+        let path = self.path(name);
+        let mut zip = zip::ZipWriter::new(fs::File::create(&path).expect("a file"));
+        for (array, bytes) in arrays {
+            let stored = zip::write::SimpleFileOptions::default()
+                .compression_method(zip::CompressionMethod::Stored);
+            zip.start_file(format!("{array}.npy"), stored).expect("an entry");
+            zip.write_all(bytes).expect("the disk has room");
+        }
+        zip.finish().expect("an archive");
+        path
+    }
+
+    /// Reviews of which every positive one holds word 20, every negative one word 30.
+    fn reviews(&self) -> String {
+        let labels: Vec<u32> = (0..REVIEWS as u32).map(|i| i % 2).collect();
+        let review = |&label: &u32| [1, 2, 30 - 10 * label, 4, 5, 6, 7, 8];
+        let words: Vec<u32> = labels.iter().flat_map(review).collect();
+        let x = npy_bytes(HostTensor::from_u32([REVIEWS, WORDS], words));
+        let y = npy_bytes(HostTensor::from_u32([REVIEWS], labels));
+        let arrays = [("x_train", &x), ("y_train", &y), ("x_test", &x), ("y_test", &y)];
+        self.npz("reviews.npz", &arrays.map(|(name, bytes)| (name, bytes.clone())))
+    }
+}
+
+fn npy_bytes(tensor: Result<HostTensor, rnn_core::TensorError>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    npy::to_writer(&mut bytes, &tensor.expect("the shape fits")).expect("memory");
+    bytes
+}
+
+/// An object array whose pickle would run a shell command.
+fn hostile_npy(command: &str) -> Vec<u8> {
+    let mut header = "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }".to_owned();
+    header += &" ".repeat(128 - 10 - 1 - header.len());
+    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    bytes.extend(header.bytes());
+    bytes.extend(b"\ncposix\nsystem\n(S'");
+    bytes.extend(command.bytes());
+    bytes.extend(b"'\ntR.");
+    bytes
+}
+
 #[test]
-fn mistakes_are_named() {
-    let folder = std::env::temp_dir().join(format!("rnn-gpu-command-{}", std::process::id()));
-    let out = folder.join("run");
-    let out = out.to_str().expect("a UTF-8 path");
-    let train =
-        |data: &str| failure(&["train", "lstm", "--device", "cpu", "--data", data, "--out", out]);
+fn bad_data_is_named_and_leaves_nothing_behind() {
+    let sandbox = Sandbox::new();
+    let out = sandbox.path("run");
+    let train = |data: &str| {
+        let message = failure(&["train", "lstm", "--device", "cpu", "--data", data, "--out", &out]);
+        assert!(!Path::new(&out).exists(), "{message}");
+        message
+    };
     assert!(train("/nowhere.npz").contains("cannot load /nowhere.npz"));
-    let junk = folder.join("junk.npz");
-    std::fs::write(&junk, b"PK\x03\x04 not really").expect("the folder exists");
-    assert!(train(junk.to_str().expect("a UTF-8 path")).contains("junk.npz"));
-    assert!(
-        failure(&["train", "lstm", "--data", "x", "--batch-size", "0"]).contains("--batch-size")
-    );
-    assert!(failure(&["train", "transformer", "--data", "x"]).contains("simple-rnn"));
-    let blocked = junk.join("run");
-    let blocked = blocked.to_str().expect("a UTF-8 path");
-    let message = failure(&["train", "lstm", "--device", "cpu", "--data", "x", "--out", blocked]);
+    let junk = sandbox.write("junk.npz", b"PK\x03\x04 not really");
+    assert!(train(&junk).contains("junk.npz is not a sound .npz archive"));
+    let whole = fs::read(sandbox.reviews()).expect("it was just written");
+    let truncated = sandbox.write("truncated.npz", &whole[..whole.len() / 2]);
+    assert!(train(&truncated).contains("truncated.npz is not a sound .npz archive"));
+    let empty = sandbox.npz("empty.npz", &[]);
+    assert!(train(&empty).contains("holds no array 'x_train'"));
+    let mark = sandbox.path("mark");
+    let hostile = sandbox.npz("hostile.npz", &[("x_train", hostile_npy(&format!("touch {mark}")))]);
+    let message = train(&hostile);
+    assert!(message.contains("x_train") && message.contains("posix"), "{message}");
+    assert!(!Path::new(&mark).exists(), "the pickle was executed");
+}
+
+#[test]
+fn bad_arguments_are_named() {
+    let sandbox = Sandbox::new();
+    let data = sandbox.reviews();
+    let train = ["train", "lstm", "--device", "cpu", "--data", &data];
+    assert!(failure(&[&train[..], &["--batch-size", "0"]].concat()).contains("--batch-size"));
+    let message = failure(&["train", "transformer", "--data", &data]);
+    assert!(message.contains("transformer") && message.contains("simple-rnn"), "{message}");
+    let file = sandbox.write("file", b"");
+    let blocked = format!("{file}/run");
+    let message = failure(&[&train[..], &["--out", &blocked]].concat());
     assert!(message.contains("--out"), "{message}");
-    assert!(failure(&["evaluate", out, "--device", "cpu"]).contains("no weights"));
-    std::fs::remove_dir_all(&folder).expect("it is ours");
+    let message = failure(&["train", "lstm", "--device", "riva 128", "--data", &data]);
+    assert!(message.contains("riva 128"), "{message}");
+    assert!(failure(&["evaluate", &sandbox.path("none")]).contains("no config.json"));
+}
+
+#[test]
+fn a_short_run_learns_and_can_be_evaluated() {
+    let sandbox = Sandbox::new();
+    let (data, out) = (sandbox.reviews(), sandbox.path("run"));
+    let size = ["--length", "10", "--batch-size", "16", "--device", "cpu"];
+    let args = [&["train", "lstm", "--data", &data, "--out", &out], &size[..]].concat();
+    let printed = success(&args);
+    assert!(printed.contains("242,561") && printed.contains("device: CPU"), "{printed}");
+    let history = fs::read_to_string(PathBuf::from(&out).join("history.csv")).expect("a history");
+    let loss = |line: &str| -> f64 {
+        line.split(',').nth(1).and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+    };
+    let losses: Vec<f64> = history.lines().skip(1).map(loss).collect();
+    assert!(losses.len() == 3 && losses[2] < 0.7 * losses[0], "{history}");
+    for file in ["weights.safetensors", "history.json", "curves.png", "histogram.png", "report.txt"]
+    {
+        let bytes = fs::metadata(PathBuf::from(&out).join(file)).expect("a file").len();
+        assert!(bytes > 0, "{file} is empty");
+    }
+    let evaluated = success(&["evaluate", &out, "--device", "cpu"]);
+    let line = evaluated.lines().find(|l| l.starts_with("test loss")).expect("a test loss");
+    assert!(printed.contains(line) && line.contains("accuracy 1.0000"), "{evaluated}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_it_cleanly() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    let sandbox = Sandbox::new();
+    let (data, out) = (sandbox.reviews(), sandbox.path("run"));
+    let args = ["train", "lstm", "--data", &data, "--out", &out, "--epochs", "100000"];
+    let mut child = rnn_gpu(&[&args[..], &["--device", "cpu", "--length", "8"]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    assert!(lines.any(|line| line.expect("text").starts_with("Epoch 2/")), "it never trained");
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
+    // Its output must find a reader to the end.
+    let rest = lines.count();
+    let Output { status, stderr, .. } = child.wait_with_output().expect("it ends");
+    let message = text(&stderr);
+    assert_eq!(status.code(), Some(130), "{message} after {rest} lines");
+    assert!(message.contains("interrupted") && !message.contains("panicked"), "{message}");
+    assert!(!Path::new(&out).exists(), "it left something behind");
 }

@@ -71,15 +71,19 @@ impl NpyArray {
         Ok(HostTensor::from_u32(self.shape.clone(), data)?)
     }
 
-    /// The lists of an object array.
+    /// The lists of an object array, or the rows of a matrix of integers.
     ///
     /// # Errors
-    /// [`ConvertError::Kind`] for an array of numbers.
+    /// [`ConvertError::Kind`] for other arrays; [`ConvertError::Range`] for an integer of 2^63 or
+    /// more.
     pub fn into_lists(self) -> Result<Vec<Vec<i64>>, ConvertError> {
-        match self.values {
-            Values::Lists(lists) => Ok(lists),
-            _ => Err(self.holds_no("lists")),
-        }
+        let rows = match (self.values, self.shape.dims()) {
+            (Values::Lists(lists), _) => return Ok(lists),
+            (Values::I64(rows), [_, _]) => rows,
+            (Values::U64(rows), [_, _]) => convert(&rows, "i64", |v| i64::try_from(v).ok())?,
+            (values, _) => return Err(Self { values, shape: self.shape }.holds_no("lists")),
+        };
+        Ok(rows.chunks_exact(self.shape.last().max(1)).map(<[i64]>::to_vec).collect())
     }
 
     fn holds_no(&self, wanted: &'static str) -> ConvertError {
@@ -134,6 +138,9 @@ mod tests {
         let lists = array(Values::Lists(vec![vec![1]]), 1);
         assert!(lists.to_f32().unwrap_err().to_string().contains("lists and shape [1]"));
         assert_eq!(lists.into_lists().unwrap(), [[1]]);
+        let matrix = NpyArray { shape: [2, 2].into(), values: Values::U64(vec![1, 2, 3, 4]) };
+        assert_eq!(matrix.into_lists().unwrap(), [[1, 2], [3, 4]]);
+        assert!(array(Values::I64(vec![1]), 1).into_lists().is_err());
         assert!(array(Values::F32(vec![1.0]), 1).to_u32().is_err());
     }
 }
