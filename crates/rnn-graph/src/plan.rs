@@ -58,41 +58,34 @@ impl Plan {
     pub fn new(graph: &Graph, mut scratch: impl FnMut(usize) -> Vec<usize>) -> Self {
         let order = live_nodes(graph);
         let last_use = last_uses(graph, &order);
-        let mut arena = Arena::default();
-        let mut plan = Plan {
-            places: vec![None; graph.tensors().count()],
-            blocks: vec![],
-            scratch: vec![],
-            order,
-        };
-        let mut expiring: Vec<Vec<Block>> = vec![vec![]; plan.order.len()];
-        for (step, &node) in plan.order.iter().enumerate() {
+        let mut lives = Vec::new();
+        // Which life belongs to which tensor, and to which scratch buffer.
+        let mut tensors = Vec::new();
+        let mut temporaries = Vec::new();
+        for (first, &node) in order.iter().enumerate() {
             for &output in &graph.nodes()[node].operands.outputs {
                 if graph[output].storage == Storage::Transient {
-                    let block = arena.take(graph[output].ty.len());
-                    plan.places[output.index()] = Some(block);
-                    let last = last_use[output.index()].unwrap_or(step).max(step);
-                    if last < usize::MAX {
-                        expiring[last].push(block);
-                    }
+                    let last = last_use[output.index()].unwrap_or(first).max(first);
+                    tensors.push((output, lives.len()));
+                    lives.push(Life { len: graph[output].ty.len(), first, last });
                 }
             }
-            let temporaries: Vec<Region> = scratch(node)
-                .into_iter()
-                .map(|len| Region { space: Space::Arena(arena.take(len)), offset: 0, len })
-                .collect();
-            for region in &temporaries {
-                if let Space::Arena(block) = region.space {
-                    expiring[step].push(block);
-                }
-            }
-            plan.scratch.push(temporaries);
-            for block in std::mem::take(&mut expiring[step]) {
-                arena.give_back(block);
-            }
+            let lens = scratch(node);
+            temporaries.push(lives.len()..lives.len() + lens.len());
+            lives.extend(lens.into_iter().map(|len| Life { len, first, last: first }));
         }
-        plan.blocks = arena.lengths;
-        plan
+        let (assigned, blocks) = assign(&lives);
+        let mut places = vec![None; graph.tensors().count()];
+        for (tensor, life) in tensors {
+            places[tensor.index()] = Some(assigned[life]);
+        }
+        let region = |life: usize| Region {
+            space: Space::Arena(assigned[life]),
+            offset: 0,
+            len: lives[life].len,
+        };
+        let scratch = temporaries.into_iter().map(|own| own.map(region).collect()).collect();
+        Plan { order, blocks, scratch, places }
     }
 
     /// Where a tensor lives. Only valid for tensors of nodes in `order`.
@@ -157,34 +150,33 @@ fn last_uses(graph: &Graph, order: &[usize]) -> Vec<Option<usize>> {
     last
 }
 
-/// Best-fit allocation of blocks; because everything is planned before anything is allocated, a
-/// free block that is too small can still grow.
-#[derive(Default)]
-struct Arena {
-    lengths: Vec<usize>,
-    free: Vec<usize>,
+/// The steps during which a buffer holds something, both included, and its elements.
+struct Life {
+    len: usize,
+    first: usize,
+    last: usize,
 }
 
-impl Arena {
-    fn take(&mut self, len: usize) -> Block {
-        let fits = self.free.iter().enumerate().filter(|&(_, &b)| self.lengths[b] >= len);
-        let choice = fits
-            .min_by_key(|&(_, &b)| self.lengths[b])
-            .or_else(|| self.free.iter().enumerate().max_by_key(|&(_, &b)| self.lengths[b]))
-            .map(|(i, _)| i);
-        let block = match choice {
-            Some(i) => self.free.remove(i),
-            None => {
-                self.lengths.push(0);
-                self.lengths.len() - 1
-            }
-        };
-        self.lengths[block] = self.lengths[block].max(len);
-        Block(block)
+/// Gives every life a block that no other life occupies at the same time, and returns the blocks'
+/// lengths. The longest buffers choose first, so that a block is never too small for a later one;
+/// of the blocks that are free for its time, a buffer takes the smallest.
+fn assign(lives: &[Life]) -> (Vec<Block>, Vec<usize>) {
+    let mut by_length: Vec<usize> = (0..lives.len()).collect();
+    by_length.sort_by_key(|&i| std::cmp::Reverse(lives[i].len));
+    let mut blocks: Vec<Vec<usize>> = Vec::new();
+    let mut assigned = vec![Block(0); lives.len()];
+    for index in by_length {
+        let life = &lives[index];
+        let meets =
+            |&other: &usize| life.first <= lives[other].last && lives[other].first <= life.last;
+        // Lengths descend from block to block.
+        let block = blocks.iter().rposition(|occupants| !occupants.iter().any(meets));
+        let block = block.unwrap_or_else(|| {
+            blocks.push(vec![]);
+            blocks.len() - 1
+        });
+        blocks[block].push(index);
+        assigned[index] = Block(block);
     }
-
-    fn give_back(&mut self, block: Block) {
-        self.free.push(block.0);
-        self.free.sort_unstable();
-    }
+    (assigned, blocks.iter().map(|occupants| lives[occupants[0]].len).collect())
 }

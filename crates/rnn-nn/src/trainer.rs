@@ -247,6 +247,11 @@ impl Trainer {
         Ok(self.session.profile()?)
     }
 
+    /// The graph of one training step on a batch of this size, for inspection.
+    pub fn training_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
+        self.graph(batch_size, Mode::Train)
+    }
+
     /// Figures that have arrived, and a request for the next ones: no step waits for them.
     fn glance(&mut self) -> Result<Metrics, TrainError> {
         match self.pending {
