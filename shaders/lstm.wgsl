@@ -1,63 +1,79 @@
-// A whole LSTM sequence in one launch. A workgroup owns ROWS rows of the batch for all steps;
-// a thread owns hidden units lane, lane + LANES, .. and finishes all four gates of each, so the
-// only exchange between threads is the hidden state (forward) or dz (backward) of one step.
-struct Params { steps: u32, batch: u32 }
-
+// A whole LSTM sequence in one launch.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> recurrent: array<f32>;
 @group(0) @binding(2) var<storage, read> state: array<f32>;
-@group(0) @binding(3) var<storage, read_write> hidden: array<f32>;
-@group(0) @binding(4) var<storage, read_write> cell: array<f32>;
-@group(0) @binding(5) var<storage, read_write> gates: array<f32>;
-@group(0) @binding(6) var<storage, read_write> last: array<f32>;
+@group(0) @binding(3) var<storage, read> mask: array<u32>;
+@group(0) @binding(4) var<storage, read> dropout: array<f32>;
+@group(0) @binding(5) var<storage, read_write> hidden: array<f32>;
+@group(0) @binding(6) var<storage, read_write> saved: array<f32>;
+@group(0) @binding(7) var<storage, read_write> last: array<f32>;
 
-@group(0) @binding(7) var<storage, read> cell_in: array<f32>;
-@group(0) @binding(8) var<storage, read> gates_in: array<f32>;
+@group(0) @binding(8) var<storage, read> saved_in: array<f32>;
 @group(0) @binding(9) var<storage, read> d_hidden: array<f32>;
 @group(0) @binding(10) var<storage, read> d_last: array<f32>;
 @group(0) @binding(11) var<storage, read_write> d_x: array<f32>;
 @group(0) @binding(12) var<storage, read_write> d_state: array<f32>;
 @group(0) @binding(13) var<uniform> params: Params;
 
-override HIDDEN: u32 = 32u;
-override LANES: u32 = 32u;
-// ROWS * HIDDEN
-override TILE: u32 = 128u;
-// 2 * TILE
-override TWO_TILES: u32 = 256u;
-override ACTIVATION: u32 = 3u;
-override RECURRENT_ACTIVATION: u32 = 2u;
-override HAS_STATE: bool = false;
-override HAS_D_HIDDEN: bool = false;
-override HAS_D_LAST: bool = false;
+// Words of h_tiles: 2 TILE, or four times as many with dropout.
+override STATE_WORDS: u32 = 256u;
 
-// The hidden state of this step and of the next, taking turns; element (unit, row).
-var<workgroup> h_tiles: array<f32, TWO_TILES>;
+// The hidden state of this step and of the next, taking turns; element (unit, row), or with
+// dropout element (unit, row, gate): what that gate sees of it.
+var<workgroup> h_tiles: array<f32, STATE_WORDS>;
 // The gradients of the four pre-activations; element (unit, row).
 var<workgroup> dz_tile: array<vec4<f32>, TILE>;
 
-// Gradients decay into denormal numbers, which some devices compute slowly and others flush.
-fn flush(v: f32) -> f32 {
-    return select(v, 0.0, abs(v) < 1.1754944e-38);
+fn is_masked(t: u32, row: u32) -> bool {
+    return HAS_MASK && mask[t * params.batch + row] == 0u;
 }
 
-fn initial(part: u32, row: u32, unit: u32) -> f32 {
-    if HAS_STATE && row < params.batch {
-        return state[(part * params.batch + row) * HIDDEN + unit];
+// The factors of the four gates' dropout of one hidden unit.
+fn dropped(row: u32, unit: u32) -> vec4<f32> {
+    let at = row * HIDDEN + unit;
+    let gate = params.batch * HIDDEN;
+    return vec4<f32>(
+        dropout[at], dropout[at + gate], dropout[at + 2u * gate], dropout[at + 3u * gate]);
+}
+
+fn share(base: u32, unit: u32, r: u32, row: u32, h: f32) {
+    let i = unit * ROWS + r;
+    if HAS_DROPOUT {
+        var seen = vec4<f32>();
+        if row < params.batch {
+            seen = h * dropped(row, unit);
+        }
+        let at = base + 4u * i;
+        h_tiles[at] = seen.x;
+        h_tiles[at + 1u] = seen.y;
+        h_tiles[at + 2u] = seen.z;
+        h_tiles[at + 3u] = seen.w;
+    } else {
+        h_tiles[base + i] = h;
     }
-    return 0.0;
 }
 
+fn seen(base: u32, i: u32) -> vec4<f32> {
+    if HAS_DROPOUT {
+        let at = base + 4u * i;
+        return vec4<f32>(h_tiles[at], h_tiles[at + 1u], h_tiles[at + 2u], h_tiles[at + 3u]);
+    }
+    return vec4<f32>(h_tiles[base + i]);
+}
+
+// `last` carries h and c from step to step.
 @compute @workgroup_size(LANES)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row0 = group.x * ROWS;
-    for (var i = lane; i < TILE; i += LANES) {
-        h_tiles[i] = initial(0u, row0 + i % ROWS, i / ROWS);
+    for (var unit = lane; unit < HIDDEN; unit += LANES) {
+        for (var r = 0u; r < ROWS; r++) {
+            share(0u, unit, r, row0 + r, begin(row0 + r, unit));
+        }
     }
     workgroupBarrier();
     var now = 0u;
     for (var t = 0u; t < params.steps; t++) {
-        let next = TILE - now;
+        let next = STATE_WORDS / 2u - now;
         for (var unit = lane; unit < HIDDEN; unit += LANES) {
             var z: array<vec4<f32>, ROWS>;
             for (var k = 0u; k < HIDDEN; k++) {
@@ -66,12 +82,11 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
                     recurrent[at], recurrent[at + HIDDEN],
                     recurrent[at + 2u * HIDDEN], recurrent[at + 3u * HIDDEN]);
                 for (var r = 0u; r < ROWS; r++) {
-                    z[r] += h_tiles[now + k * ROWS + r] * u;
+                    z[r] += seen(now, k * ROWS + r) * u;
                 }
             }
             for (var r = 0u; r < ROWS; r++) {
-                let h = finish(t, row0 + r, unit, z[r]);
-                h_tiles[next + unit * ROWS + r] = h;
+                share(next, unit, r, row0 + r, finish(t, row0 + r, unit, z[r]));
             }
         }
         workgroupBarrier();
@@ -79,34 +94,55 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     }
 }
 
+// Sets the carried state of one unit of one row; returns h.
+fn begin(row: u32, unit: u32) -> f32 {
+    if row >= params.batch {
+        return 0.0;
+    }
+    let carry = row * HIDDEN + unit;
+    let carry_c = carry + params.batch * HIDDEN;
+    var h = 0.0;
+    var c = 0.0;
+    if HAS_STATE {
+        h = state[carry];
+        c = state[carry_c];
+    }
+    last[carry] = h;
+    last[carry_c] = c;
+    return h;
+}
+
 // Gates, cell and hidden state of one unit of one row, from h . U.
 fn finish(t: u32, row: u32, unit: u32, product: vec4<f32>) -> f32 {
     if row >= params.batch {
         return 0.0;
     }
-    let at = (t * params.batch + row) * 4u * HIDDEN + unit;
+    let place = t * params.batch + row;
+    let at = place * 4u * HIDDEN + unit;
     let z = product + vec4<f32>(x[at], x[at + HIDDEN], x[at + 2u * HIDDEN], x[at + 3u * HIDDEN]);
     let i = activate(RECURRENT_ACTIVATION, z.x);
     let f = activate(RECURRENT_ACTIVATION, z.y);
     let g = activate(ACTIVATION, z.z);
     let o = activate(RECURRENT_ACTIVATION, z.w);
-    let here = (t * params.batch + row) * HIDDEN + unit;
-    var c = initial(1u, row, unit);
-    if t > 0u {
-        c = cell[here - params.batch * HIDDEN];
+    let carry = row * HIDDEN + unit;
+    let carry_c = carry + params.batch * HIDDEN;
+    let c_before = last[carry_c];
+    let c = flush(f * c_before + i * g);
+    let c_active = activate(ACTIVATION, c);
+    let to = place * 6u * HIDDEN + unit;
+    saved[to] = i;
+    saved[to + HIDDEN] = f;
+    saved[to + 2u * HIDDEN] = g;
+    saved[to + 3u * HIDDEN] = o;
+    saved[to + 4u * HIDDEN] = c_before;
+    saved[to + 5u * HIDDEN] = c_active;
+    var h = last[carry];
+    if !is_masked(t, row) {
+        h = o * c_active;
+        last[carry] = h;
+        last[carry_c] = c;
     }
-    c = flush(f * c + i * g);
-    let h = o * activate(ACTIVATION, c);
-    gates[at] = i;
-    gates[at + HIDDEN] = f;
-    gates[at + 2u * HIDDEN] = g;
-    gates[at + 3u * HIDDEN] = o;
-    cell[here] = c;
-    hidden[here] = h;
-    if t + 1u == params.steps {
-        last[row * HIDDEN + unit] = h;
-        last[(params.batch + row) * HIDDEN + unit] = c;
-    }
+    hidden[place * HIDDEN + unit] = h;
     return h;
 }
 
@@ -124,7 +160,8 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         }
         workgroupBarrier();
         for (var unit = lane; unit < HIDDEN; unit += LANES) {
-            var dh: array<f32, ROWS>;
+            // One sum a gate: each is dropped out in its own way.
+            var dh: array<vec4<f32>, ROWS>;
             for (var k = 0u; k < HIDDEN; k++) {
                 let at = k * HIDDEN + unit;
                 let gate = HIDDEN * HIDDEN;
@@ -132,12 +169,17 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
                     recurrent[at], recurrent[at + gate],
                     recurrent[at + 2u * gate], recurrent[at + 3u * gate]);
                 for (var r = 0u; r < ROWS; r++) {
-                    dh[r] += dot(dz_tile[k * ROWS + r], u);
+                    dh[r] += dz_tile[k * ROWS + r] * u;
                 }
             }
             for (var r = 0u; r < ROWS; r++) {
-                if row0 + r < params.batch {
-                    d_state[(row0 + r) * HIDDEN + unit] = flush(dh[r]);
+                let row = row0 + r;
+                if row < params.batch && !is_masked(t, row) {
+                    var factors = vec4<f32>(1.0);
+                    if HAS_DROPOUT {
+                        factors = dropped(row, unit);
+                    }
+                    d_state[row * HIDDEN + unit] = flush(dot(dh[r], factors));
                 }
             }
         }
@@ -160,30 +202,34 @@ fn gate_gradients(t: u32, row: u32, unit: u32) -> vec4<f32> {
         dh = d_last[carry];
         dc = d_last[carry_c];
     }
-    let here = (t * params.batch + row) * HIDDEN + unit;
+    let place = t * params.batch + row;
     if HAS_D_HIDDEN {
-        dh += d_hidden[here];
+        dh += d_hidden[place * HIDDEN + unit];
     }
-    let at = (t * params.batch + row) * 4u * HIDDEN + unit;
-    let i = gates_in[at];
-    let f = gates_in[at + HIDDEN];
-    let g = gates_in[at + 2u * HIDDEN];
-    let o = gates_in[at + 3u * HIDDEN];
-    var c_before = initial(1u, row, unit);
-    if t > 0u {
-        c_before = cell_in[here - params.batch * HIDDEN];
+    var dz = vec4<f32>();
+    if is_masked(t, row) {
+        d_state[carry] = dh;
+    } else {
+        let at_saved = place * 6u * HIDDEN + unit;
+        let i = saved_in[at_saved];
+        let f = saved_in[at_saved + HIDDEN];
+        let g = saved_in[at_saved + 2u * HIDDEN];
+        let o = saved_in[at_saved + 3u * HIDDEN];
+        let c_before = saved_in[at_saved + 4u * HIDDEN];
+        let c_active = saved_in[at_saved + 5u * HIDDEN];
+        dc += dh * o * slope(ACTIVATION, c_active);
+        dz = vec4<f32>(
+            flush(dc * g * slope(RECURRENT_ACTIVATION, i)),
+            flush(dc * c_before * slope(RECURRENT_ACTIVATION, f)),
+            flush(dc * i * slope(ACTIVATION, g)),
+            flush(dh * c_active * slope(RECURRENT_ACTIVATION, o)));
+        dc = flush(dc * f);
     }
-    let c_active = activate(ACTIVATION, cell_in[here]);
-    dc += dh * o * slope(ACTIVATION, c_active);
-    let dz = vec4<f32>(
-        flush(dc * g * slope(RECURRENT_ACTIVATION, i)),
-        flush(dc * c_before * slope(RECURRENT_ACTIVATION, f)),
-        flush(dc * i * slope(ACTIVATION, g)),
-        flush(dh * c_active * slope(RECURRENT_ACTIVATION, o)));
+    d_state[carry_c] = dc;
+    let at = place * 4u * HIDDEN + unit;
     d_x[at] = dz.x;
     d_x[at + HIDDEN] = dz.y;
     d_x[at + 2u * HIDDEN] = dz.z;
     d_x[at + 3u * HIDDEN] = dz.w;
-    d_state[carry_c] = flush(dc * f);
     return dz;
 }

@@ -1,5 +1,8 @@
 // out = activation(A . B + bias), A of M x K and B of K x N, either stored transposed.
 // A workgroup computes a 64 x 64 tile, a thread 4 x 4 of it; K goes by in slices of 16.
+//
+// With dropout, the columns of W belong to gates, each of which sees the input through factors of
+// its own, one for each feature of each of `period` rows: every row r uses those of r % period.
 struct Params {
     m: u32,
     n: u32,
@@ -7,21 +10,31 @@ struct Params {
     // K is divided into `splits` parts of `k_part`, whose products are added afterwards.
     k_part: u32,
     splits: u32,
+    // Gates among the columns of the result.
+    column_gates: u32,
+    period: u32,
     a_offset: u32,
     b_offset: u32,
     bias_offset: u32,
+    dropout_offset: u32,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read> dropout: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<uniform> params: Params;
 
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override HAS_BIAS: bool = false;
 override ACTIVATION: u32 = 0u;
+// The factors apply to A, or to the sums of each gate's terms.
+override DROP_A: bool = false;
+override DROP_SUMS: bool = false;
+// Gates among the terms of each sum.
+override K_GATES: u32 = 1u;
 
 const TILE = 64u;
 const SLICE = 16u;
@@ -31,15 +44,28 @@ const PITCH = TILE + 1u;
 var<workgroup> a_tile: array<f32, SLICE * PITCH>;
 var<workgroup> b_tile: array<f32, SLICE * PITCH>;
 
-fn load_a(row: u32, k: u32, k_end: u32) -> f32 {
+fn factor(gate: u32, row: u32, feature: u32, features: u32) -> f32 {
+    let at = (gate * params.period + row % params.period) * features + feature;
+    return dropout[params.dropout_offset + at];
+}
+
+fn load_a(row: u32, k: u32, k_end: u32, gate: u32) -> f32 {
     if row >= params.m || k >= k_end {
         return 0.0;
     }
-    return a[params.a_offset + select(row * params.k + k, k * params.m + row, TRANSPOSE_A)];
+    var v = a[params.a_offset + select(row * params.k + k, k * params.m + row, TRANSPOSE_A)];
+    if DROP_A {
+        if TRANSPOSE_A {
+            v *= factor(gate, k, row, params.m);
+        } else {
+            v *= factor(gate, row, k, params.k);
+        }
+    }
+    return v;
 }
 
-fn load_b(k: u32, column: u32, k_end: u32) -> f32 {
-    if column >= params.n || k >= k_end {
+fn load_b(k: u32, column: u32, k_end: u32, column_end: u32) -> f32 {
+    if column >= column_end || k >= k_end {
         return 0.0;
     }
     return b[params.b_offset + select(k * params.n + column, column * params.k + k, TRANSPOSE_B)];
@@ -53,58 +79,86 @@ fn epilogue(sum: f32, column: u32) -> f32 {
     return activate(ACTIVATION, z);
 }
 
+// The columns of a workgroup, all of one gate.
+struct Columns { gate: u32, first: u32, end: u32 }
+
+fn columns_of(group: u32) -> Columns {
+    let width = params.n / params.column_gates;
+    let tiles = (width + TILE - 1u) / TILE;
+    let gate = group / tiles;
+    return Columns(gate, gate * width + group % tiles * TILE, (gate + 1u) * width);
+}
+
 // Thread i of 256 brings elements i, i + 256, .. of a slice; neighbours read neighbours.
-fn load_tiles(row0: u32, column0: u32, k0: u32, k_end: u32, thread: u32) {
+fn load_tiles(row0: u32, columns: Columns, k0: u32, k_end: u32, thread: u32) {
     for (var i = thread; i < TILE * SLICE; i += 256u) {
         let a_k = select(i % SLICE, i / TILE, TRANSPOSE_A);
         let a_row = select(i / SLICE, i % TILE, TRANSPOSE_A);
-        a_tile[a_k * PITCH + a_row] = load_a(row0 + a_row, k0 + a_k, k_end);
+        a_tile[a_k * PITCH + a_row] = load_a(row0 + a_row, k0 + a_k, k_end, columns.gate);
         let b_k = select(i / TILE, i % SLICE, TRANSPOSE_B);
-        let b_column = select(i % TILE, i / SLICE, TRANSPOSE_B);
-        b_tile[b_k * PITCH + b_column] = load_b(k0 + b_k, column0 + b_column, k_end);
+        let b_column = columns.first + select(i % TILE, i / SLICE, TRANSPOSE_B);
+        b_tile[b_k * PITCH + b_column - columns.first] =
+            load_b(k0 + b_k, b_column, k_end, columns.end);
     }
 }
 
 @compute @workgroup_size(256)
 fn multiply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let row0 = group.y * TILE;
-    let column0 = group.x * TILE;
+    let columns = columns_of(group.x);
     let k_start = group.z * params.k_part;
     let k_end = min(k_start + params.k_part, params.k);
+    let k_width = params.k / K_GATES;
     let tx = thread % 16u;
     let ty = thread / 16u;
     // Rows ty, ty + 16, ..; each vector holds columns tx, tx + 16, tx + 32, tx + 48.
-    var sum0 = vec4<f32>();
-    var sum1 = vec4<f32>();
-    var sum2 = vec4<f32>();
-    var sum3 = vec4<f32>();
-    for (var k0 = k_start; k0 < k_end; k0 += SLICE) {
-        load_tiles(row0, column0, k0, k_end, thread);
-        workgroupBarrier();
-        for (var k = 0u; k < SLICE; k++) {
-            let at = k * PITCH;
-            let right = vec4<f32>(
-                b_tile[at + tx], b_tile[at + tx + 16u], b_tile[at + tx + 32u], b_tile[at + tx + 48u]);
-            sum0 += a_tile[at + ty] * right;
-            sum1 += a_tile[at + ty + 16u] * right;
-            sum2 += a_tile[at + ty + 32u] * right;
-            sum3 += a_tile[at + ty + 48u] * right;
+    var total: mat4x4<f32>;
+    for (var gate = 0u; gate < K_GATES; gate++) {
+        let gate_end = min(k_end, (gate + 1u) * k_width);
+        var sums: mat4x4<f32>;
+        for (var k0 = max(k_start, gate * k_width); k0 < gate_end; k0 += SLICE) {
+            load_tiles(row0, columns, k0, gate_end, thread);
+            workgroupBarrier();
+            for (var k = 0u; k < SLICE; k++) {
+                let at = k * PITCH;
+                let right = vec4<f32>(
+                    b_tile[at + tx], b_tile[at + tx + 16u],
+                    b_tile[at + tx + 32u], b_tile[at + tx + 48u]);
+                sums[0] += a_tile[at + ty] * right;
+                sums[1] += a_tile[at + ty + 16u] * right;
+                sums[2] += a_tile[at + ty + 32u] * right;
+                sums[3] += a_tile[at + ty + 48u] * right;
+            }
+            workgroupBarrier();
         }
-        workgroupBarrier();
+        for (var i = 0u; i < 4u; i++) {
+            total[i] += drop_sums(gate, row0 + ty + 16u * i, columns.first + tx, sums[i]);
+        }
     }
-    store_row(row0 + ty, column0 + tx, group.z, sum0);
-    store_row(row0 + ty + 16u, column0 + tx, group.z, sum1);
-    store_row(row0 + ty + 32u, column0 + tx, group.z, sum2);
-    store_row(row0 + ty + 48u, column0 + tx, group.z, sum3);
+    for (var i = 0u; i < 4u; i++) {
+        store_row(row0 + ty + 16u * i, columns.first + tx, columns.end, group.z, total[i]);
+    }
 }
 
-fn store_row(row: u32, column0: u32, split: u32, sums: vec4<f32>) {
+fn drop_sums(gate: u32, row: u32, column0: u32, sums: vec4<f32>) -> vec4<f32> {
+    var result = sums;
+    if DROP_SUMS {
+        for (var i = 0u; i < 4u; i++) {
+            // Columns beyond the last are not stored.
+            let column = min(column0 + 16u * i, params.n - 1u);
+            result[i] *= factor(gate, row, column, params.n);
+        }
+    }
+    return result;
+}
+
+fn store_row(row: u32, column0: u32, column_end: u32, split: u32, sums: vec4<f32>) {
     if row >= params.m {
         return;
     }
     for (var i = 0u; i < 4u; i++) {
         let column = column0 + 16u * i;
-        if column < params.n {
+        if column < column_end {
             let at = (split * params.m + row) * params.n + column;
             if params.splits == 1u {
                 out[at] = epilogue(sums[i], column);

@@ -1,47 +1,52 @@
-// A whole SimpleRNN sequence in one launch; the same division of labour as lstm.wgsl.
-struct Params { steps: u32, batch: u32 }
-
+// A whole SimpleRNN sequence in one launch.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> recurrent: array<f32>;
 @group(0) @binding(2) var<storage, read> state: array<f32>;
-@group(0) @binding(3) var<storage, read_write> hidden: array<f32>;
-@group(0) @binding(4) var<storage, read_write> last: array<f32>;
+@group(0) @binding(3) var<storage, read> mask: array<u32>;
+@group(0) @binding(4) var<storage, read> dropout: array<f32>;
+@group(0) @binding(5) var<storage, read_write> hidden: array<f32>;
+@group(0) @binding(6) var<storage, read_write> last: array<f32>;
 
-@group(0) @binding(5) var<storage, read> hidden_in: array<f32>;
-@group(0) @binding(6) var<storage, read> d_hidden: array<f32>;
-@group(0) @binding(7) var<storage, read> d_last: array<f32>;
-@group(0) @binding(8) var<storage, read_write> d_x: array<f32>;
-@group(0) @binding(9) var<storage, read_write> d_state: array<f32>;
-@group(0) @binding(10) var<uniform> params: Params;
+@group(0) @binding(7) var<storage, read> hidden_in: array<f32>;
+@group(0) @binding(8) var<storage, read> d_hidden: array<f32>;
+@group(0) @binding(9) var<storage, read> d_last: array<f32>;
+@group(0) @binding(10) var<storage, read_write> d_x: array<f32>;
+@group(0) @binding(11) var<storage, read_write> d_state: array<f32>;
+@group(0) @binding(12) var<uniform> params: Params;
 
-override HIDDEN: u32 = 32u;
-override LANES: u32 = 32u;
-// ROWS * HIDDEN
-override TILE: u32 = 128u;
-// 2 * TILE
-override TWO_TILES: u32 = 256u;
-override ACTIVATION: u32 = 3u;
-override HAS_STATE: bool = false;
-override HAS_D_HIDDEN: bool = false;
-override HAS_D_LAST: bool = false;
+// 2 TILE
+override STATE_WORDS: u32 = 256u;
 
-// The hidden state of this step and of the next, taking turns; element (unit, row).
-var<workgroup> h_tiles: array<f32, TWO_TILES>;
+// The hidden state, dropped out, of this step and of the next, taking turns; element (unit, row).
+var<workgroup> h_tiles: array<f32, STATE_WORDS>;
 var<workgroup> dz_tile: array<f32, TILE>;
 
-// Gradients decay into denormal numbers, which some devices compute slowly and others flush.
-fn flush(v: f32) -> f32 {
-    return select(v, 0.0, abs(v) < 1.1754944e-38);
+fn is_masked(t: u32, row: u32) -> bool {
+    return HAS_MASK && mask[t * params.batch + row] == 0u;
 }
 
+fn drop_out(v: f32, row: u32, unit: u32) -> f32 {
+    if HAS_DROPOUT && row < params.batch {
+        return v * dropout[row * HIDDEN + unit];
+    }
+    return v;
+}
+
+// `last` carries h from step to step.
 @compute @workgroup_size(LANES)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let row0 = group.x * ROWS;
-    for (var i = lane; i < TILE; i += LANES) {
-        let row = row0 + i % ROWS;
-        h_tiles[i] = 0.0;
-        if HAS_STATE && row < params.batch {
-            h_tiles[i] = state[row * HIDDEN + i / ROWS];
+    for (var unit = lane; unit < HIDDEN; unit += LANES) {
+        for (var r = 0u; r < ROWS; r++) {
+            let row = row0 + r;
+            var h = 0.0;
+            if row < params.batch {
+                if HAS_STATE {
+                    h = state[row * HIDDEN + unit];
+                }
+                last[row * HIDDEN + unit] = h;
+            }
+            h_tiles[unit * ROWS + r] = drop_out(h, row, unit);
         }
     }
     workgroupBarrier();
@@ -57,7 +62,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
                 }
             }
             for (var r = 0u; r < ROWS; r++) {
-                h_tiles[next + unit * ROWS + r] = finish(t, row0 + r, unit, z[r]);
+                let h = finish(t, row0 + r, unit, z[r]);
+                h_tiles[next + unit * ROWS + r] = drop_out(h, row0 + r, unit);
             }
         }
         workgroupBarrier();
@@ -70,11 +76,13 @@ fn finish(t: u32, row: u32, unit: u32, product: f32) -> f32 {
         return 0.0;
     }
     let here = (t * params.batch + row) * HIDDEN + unit;
-    let h = activate(ACTIVATION, x[here] + product);
-    hidden[here] = h;
-    if t + 1u == params.steps {
-        last[row * HIDDEN + unit] = h;
+    let carry = row * HIDDEN + unit;
+    var h = last[carry];
+    if !is_masked(t, row) {
+        h = activate(ACTIVATION, x[here] + product);
+        last[carry] = h;
     }
+    hidden[here] = h;
     return h;
 }
 
@@ -99,8 +107,9 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
                 }
             }
             for (var r = 0u; r < ROWS; r++) {
-                if row0 + r < params.batch {
-                    d_state[(row0 + r) * HIDDEN + unit] = flush(dh[r]);
+                let row = row0 + r;
+                if row < params.batch && !is_masked(t, row) {
+                    d_state[row * HIDDEN + unit] = flush(drop_out(dh[r], row, unit));
                 }
             }
         }
@@ -123,7 +132,12 @@ fn gradient(t: u32, row: u32, unit: u32) -> f32 {
     if HAS_D_HIDDEN {
         dh += d_hidden[here];
     }
-    let dz = flush(dh * slope(ACTIVATION, hidden_in[here]));
+    var dz = 0.0;
+    if is_masked(t, row) {
+        d_state[carry] = dh;
+    } else {
+        dz = flush(dh * slope(ACTIVATION, hidden_in[here]));
+    }
     d_x[here] = dz;
     return dz;
 }

@@ -1,10 +1,13 @@
 //! Which kernel runs an op.
 
-use crate::product::{Matrix, Threads, multiply};
-use crate::{scan, vector};
+use crate::product::{Matrix, MatrixMut, Threads, multiply};
+use crate::{dropout_matmul, scan, vector};
 use rayon::prelude::*;
 use rnn_graph::{Io, Op};
-use rnn_ops::{Lstm, LstmBackward, Matmul, SimpleRnn, SimpleRnnBackward, SumRows};
+use rnn_ops::{
+    DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, Lstm, LstmBackward, Matmul, SimpleRnn,
+    SimpleRnnBackward, SumRows,
+};
 
 /// Runs the op's fast kernel, or its definition where it has none.
 pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
@@ -18,6 +21,12 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
         scan::simple_rnn(op, io);
     } else if let Some(op) = op.downcast::<SimpleRnnBackward>() {
         scan::simple_rnn_backward(op, io);
+    } else if let Some(op) = op.downcast::<DropoutMatmul>() {
+        dropout_matmul::forward(op, io);
+    } else if op.downcast::<DropoutMatmulInput>().is_some() {
+        dropout_matmul::input(io);
+    } else if op.downcast::<DropoutMatmulWeights>().is_some() {
+        dropout_matmul::weights(io);
     } else if op.downcast::<SumRows>().is_some() {
         sum_rows(io);
     } else {
@@ -43,7 +52,7 @@ fn matmul(op: &Matmul, io: &mut Io<'_, f32>) {
     if let Some(bias) = bias {
         out.par_chunks_exact_mut(n).with_min_len(64).for_each(|row| row.copy_from_slice(bias));
     }
-    multiply(out, bias.is_some(), (a, b), (m, n, k), Threads::All);
+    multiply(MatrixMut::row_major(out, n), bias.is_some(), (a, b), (m, n, k), Threads::All);
     if op.activation != rnn_ops::Activation::Linear {
         out.par_chunks_mut(1 << 14).for_each(|part| vector::activate(op.activation, part));
     }

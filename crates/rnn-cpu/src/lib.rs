@@ -2,6 +2,7 @@
 //! op's own definition, in single precision, for the light ones.
 
 mod device;
+mod dropout_matmul;
 mod kernels;
 mod memory;
 mod product;

@@ -26,6 +26,19 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// Where a product goes: rows of consecutive elements, `row_stride` apart.
+pub struct MatrixMut<'a> {
+    pub data: &'a mut [f32],
+    pub row_stride: usize,
+}
+
+impl<'a> MatrixMut<'a> {
+    /// Rows one after another.
+    pub fn row_major(data: &'a mut [f32], columns: usize) -> Self {
+        Self { data, row_stride: columns }
+    }
+}
+
 /// Whether a product may use all threads or runs on the caller's.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Threads {
@@ -33,21 +46,22 @@ pub enum Threads {
     One,
 }
 
-/// out (m x n, row-major) = A B, or out += A B, with k terms in each sum.
+/// out (m x n) = A B, or out += A B, with k terms in each sum.
 pub fn multiply(
-    out: &mut [f32],
+    out: MatrixMut<'_>,
     accumulate: bool,
     (a, b): (Matrix<'_>, Matrix<'_>),
     (m, n, k): (usize, usize, usize),
     threads: Threads,
 ) {
-    assert_eq!(out.len(), m * n, "the output of a product");
     if m == 0 || n == 0 {
         return;
     }
+    let MatrixMut { data, row_stride } = out;
+    assert!(row_stride >= n && (m - 1) * row_stride + n <= data.len(), "the output of a product");
     if k == 0 {
         if !accumulate {
-            out.fill(0.0);
+            data.chunks_mut(row_stride).take(m).for_each(|row| row[..n].fill(0.0));
         }
         return;
     }
@@ -57,15 +71,15 @@ pub fn multiply(
         Threads::One => gemm::Parallelism::None,
     };
     // SAFETY: every element that gemm touches lies inside the slices, as asserted above, and
-    // `out` is borrowed mutably, so it overlaps neither operand.
+    // the output is borrowed mutably, so it overlaps neither operand.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            out.as_mut_ptr(),
+            data.as_mut_ptr(),
             1,
-            n as isize,
+            row_stride as isize,
             accumulate,
             a.data.as_ptr(),
             a.column_stride as isize,

@@ -1,8 +1,8 @@
 //! Recurrent layers over whole sequences. Rows of a batch do not depend on each other, so each
 //! thread takes a group of rows through all steps without waiting for another.
 
-use crate::product::{Matrix, Threads, multiply};
-use crate::vector::{activate, flush};
+use crate::product::{Matrix, MatrixMut, Threads, multiply};
+use crate::vector::{activate, add, flush, scale_by};
 use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Lstm, LstmBackward, SimpleRnn, SimpleRnnBackward};
@@ -25,69 +25,156 @@ fn by_group(data: &mut [f32], per_step: usize, per_group: usize) -> Vec<Vec<&mut
     groups
 }
 
+/// The recurrent matrix, or its transpose, and how its gates see the hidden state.
+#[derive(Clone, Copy)]
+struct Recurrence<'a> {
+    matrix: &'a [f32],
+    hidden: usize,
+    gates: usize,
+    /// `[gates, batch, hidden]`.
+    dropout: Option<&'a [f32]>,
+    batch: usize,
+    /// `[steps, batch]`.
+    mask: Option<&'a [u32]>,
+}
+
+impl Recurrence<'_> {
+    fn takes_part(&self, t: usize, row: usize) -> bool {
+        self.mask.is_none_or(|mask| mask[t * self.batch + row] != 0)
+    }
+
+    /// The factors of some rows, from `row` on.
+    fn factors(&self, dropout: &'_ [f32], gate: usize, row: usize, rows: usize) -> Vec<f32> {
+        let from = (gate * self.batch + row) * self.hidden;
+        dropout[from..from + rows * self.hidden].to_vec()
+    }
+
+    /// z_g += (h d_g) U_g for all gates; rows of z are `z_stride` apart and `row` is the first.
+    fn add_product(&self, z: &mut [f32], z_stride: usize, h: &[f32], row: usize) {
+        let (hidden, columns) = (self.hidden, self.gates * self.hidden);
+        let rows = h.len() / hidden;
+        let Some(dropout) = self.dropout else {
+            let product = (Matrix::row_major(h, hidden), Matrix::row_major(self.matrix, columns));
+            let out = MatrixMut { data: z, row_stride: z_stride };
+            return multiply(out, true, product, (rows, columns, hidden), Threads::One);
+        };
+        for gate in 0..self.gates {
+            let mut seen = self.factors(dropout, gate, row, rows);
+            scale_by(&mut seen, h);
+            let u = Matrix::row_major(&self.matrix[gate * hidden..], columns);
+            let out = MatrixMut { data: &mut z[gate * hidden..], row_stride: z_stride };
+            let product = (Matrix::row_major(&seen, hidden), u);
+            multiply(out, true, product, (rows, hidden, hidden), Threads::One);
+        }
+    }
+
+    /// dh = sum over gates of d_g (dz_g U_g^T), for the rows that take part in step t.
+    fn carry_back(&self, dh: &mut [f32], dz: &[f32], (t, row): (usize, usize), part: &mut [f32]) {
+        let (hidden, columns) = (self.hidden, self.gates * self.hidden);
+        let rows = dh.len() / hidden;
+        let (sum, part) = part.split_at_mut(dh.len());
+        match self.dropout {
+            None => {
+                let product =
+                    (Matrix::row_major(dz, columns), Matrix::row_major(self.matrix, hidden));
+                let out = MatrixMut::row_major(sum, hidden);
+                multiply(out, false, product, (rows, hidden, columns), Threads::One);
+            }
+            Some(dropout) => {
+                sum.fill(0.0);
+                for gate in 0..self.gates {
+                    let ut = Matrix::row_major(&self.matrix[gate * hidden * hidden..], hidden);
+                    let product = (Matrix::row_major(&dz[gate * hidden..], columns), ut);
+                    let out = MatrixMut::row_major(&mut part[..], hidden);
+                    multiply(out, false, product, (rows, hidden, hidden), Threads::One);
+                    scale_by(part, &self.factors(dropout, gate, row, rows));
+                    add(sum, part);
+                }
+            }
+        }
+        let both = dh.chunks_exact_mut(hidden).zip(sum.chunks_exact(hidden));
+        for (_, (dh, sum)) in both.enumerate().filter(|(i, _)| self.takes_part(t, row + i)) {
+            dh.iter_mut().zip(sum).for_each(|(dh, sum)| *dh = flush(*sum));
+        }
+    }
+}
+
 pub fn lstm(op: &Lstm, io: &mut Io<'_, f32>) {
     let &[steps, batch, width] = io.dims(0) else { return };
     let hidden = width / 4;
-    let (x, u) = (io.input(0), io.input(1));
-    let zeros = vec![0.0; 2 * batch * hidden];
-    let state = if io.inputs.len() > 2 { io.input(2) } else { &zeros };
-    let (h0, c0) = state.split_at(batch * hidden);
+    let (x, matrix) = (io.input(0), io.input(1));
+    let [state, mask, dropout] = op.inputs.places(2);
+    let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
+    let mask = mask.map(|p| io.uints(p));
+    let recurrence = Recurrence { matrix, hidden, gates: 4, dropout, batch, mask };
+    let [h, saved, last] = io.outputs();
+    match state {
+        Some(state) => last.copy_from_slice(state),
+        None => last.fill(0.0),
+    }
     let group_rows = rows_per_group(batch);
     let per_group = group_rows * hidden;
-    let [h, c, gates, last] = io.outputs();
-    let hs = by_group(h, batch * hidden, per_group);
-    let cs = by_group(c, batch * hidden, per_group);
-    let zs = by_group(gates, batch * width, group_rows * width);
-    hs.into_par_iter().zip(cs).zip(zs).enumerate().for_each(|(group, ((mut h, mut c), mut z))| {
-        let at = group * per_group;
+    let (h_last, c_last) = last.split_at_mut(batch * hidden);
+    let carries = h_last.par_chunks_mut(per_group).zip(c_last.par_chunks_mut(per_group));
+    let outputs = by_group(h, batch * hidden, per_group).into_par_iter().zip(by_group(
+        saved,
+        6 * batch * hidden,
+        6 * per_group,
+    ));
+    outputs.zip(carries).enumerate().for_each(|(group, ((mut h, mut saved), (h_last, c_last)))| {
+        let row0 = group * group_rows;
         for t in 0..steps {
-            let rows = z[t].len() / width;
-            let from = (t * batch + group * group_rows) * width;
-            z[t].copy_from_slice(&x[from..from + rows * width]);
-            let (h_past, h_now) = h.split_at_mut(t);
-            let (c_past, c_now) = c.split_at_mut(t);
-            let h_before = h_past.last().map_or(&h0[at..at + rows * hidden], |h| h);
-            let c_before = c_past.last().map_or(&c0[at..at + rows * hidden], |c| c);
-            let product = (Matrix::row_major(h_before, hidden), Matrix::row_major(u, width));
-            multiply(z[t], true, product, (rows, width, hidden), Threads::One);
-            let rows = z[t].chunks_exact_mut(width).zip(h_now[0].chunks_exact_mut(hidden));
-            let rows =
-                rows.zip(c_now[0].chunks_exact_mut(hidden).zip(c_before.chunks_exact(hidden)));
-            for ((z, h), (c, c_before)) in rows {
-                lstm_row(op, z, h, c, c_before);
+            let from = (t * batch + row0) * width;
+            let xs = x[from..from + 4 * h_last.len()].chunks_exact(width);
+            for (parts, x) in saved[t].chunks_exact_mut(6 * hidden).zip(xs) {
+                parts[..width].copy_from_slice(x);
             }
+            recurrence.add_product(saved[t], 6 * hidden, h_last, row0);
+            let states = h_last.chunks_exact_mut(hidden).zip(c_last.chunks_exact_mut(hidden));
+            for (i, (parts, (h, c))) in
+                saved[t].chunks_exact_mut(6 * hidden).zip(states).enumerate()
+            {
+                lstm_row(op, parts, h, c, recurrence.takes_part(t, row0 + i));
+            }
+            h[t].copy_from_slice(h_last);
         }
     });
-    last[..batch * hidden].copy_from_slice(&h[(steps - 1) * batch * hidden..]);
-    last[batch * hidden..].copy_from_slice(&c[(steps - 1) * batch * hidden..]);
 }
 
-/// Turns the pre-activations of one row into its gates, cell and hidden state.
-fn lstm_row(op: &Lstm, z: &mut [f32], h: &mut [f32], c: &mut [f32], c_before: &[f32]) {
+/// Turns the pre-activations of one row into its gates, and moves h and c on.
+fn lstm_row(op: &Lstm, parts: &mut [f32], h: &mut [f32], c: &mut [f32], takes_part: bool) {
     let n = h.len();
-    activate(op.recurrent_activation, &mut z[..2 * n]);
-    activate(op.activation, &mut z[2 * n..3 * n]);
-    activate(op.recurrent_activation, &mut z[3 * n..]);
-    let (i, rest) = z.split_at(n);
+    activate(op.recurrent_activation, &mut parts[..2 * n]);
+    activate(op.activation, &mut parts[2 * n..3 * n]);
+    activate(op.recurrent_activation, &mut parts[3 * n..4 * n]);
+    let (gates, cells) = parts.split_at_mut(4 * n);
+    let (c_before, c_active) = cells.split_at_mut(n);
+    let (i, rest) = gates.split_at(n);
     let (f, rest) = rest.split_at(n);
     let (g, o) = rest.split_at(n);
+    c_before.copy_from_slice(c);
     for k in 0..n {
-        c[k] = flush(f[k] * c_before[k] + i[k] * g[k]);
+        c_active[k] = flush(f[k] * c_before[k] + i[k] * g[k]);
     }
-    h.copy_from_slice(c);
-    activate(op.activation, h);
-    for k in 0..n {
-        h[k] *= o[k];
+    if takes_part {
+        c.copy_from_slice(c_active);
+    }
+    activate(op.activation, c_active);
+    if takes_part {
+        for k in 0..n {
+            h[k] = o[k] * c_active[k];
+        }
     }
 }
 
 pub fn lstm_backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
-    let &[steps, batch, width] = io.dims(2) else { return };
-    let hidden = width / 4;
-    let (ut, c, gates) = (io.input(0), io.input(1), io.input(2));
-    let [state, d_hidden, d_last] = op.optional().map(|place| place.map(|p| io.input(p)));
-    let zeros = vec![0.0; batch * hidden];
-    let c0 = state.map_or(zeros.as_slice(), |s| &s[batch * hidden..]);
+    let &[steps, batch, parts] = io.dims(1) else { return };
+    let hidden = parts / 6;
+    let (matrix, saved) = (io.input(0), io.input(1));
+    let [mask, rest @ ..] = op.optional();
+    let mask = mask.map(|p| io.uints(p));
+    let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
+    let recurrence = Recurrence { matrix, hidden, gates: 4, dropout, batch, mask };
     let [dz, d_state] = io.outputs();
     match d_last {
         Some(given) => d_state.copy_from_slice(given),
@@ -97,49 +184,37 @@ pub fn lstm_backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
     let per_group = group_rows * hidden;
     let (dh, dc) = d_state.split_at_mut(batch * hidden);
     let carries = dh.par_chunks_mut(per_group).zip(dc.par_chunks_mut(per_group));
-    let dzs = by_group(dz, batch * width, group_rows * width);
+    let dzs = by_group(dz, 4 * batch * hidden, 4 * per_group);
     dzs.into_par_iter().zip(carries).enumerate().for_each(|(group, (mut dz, (dh, dc)))| {
-        let rows = dh.len() / hidden;
-        let mut c_active = vec![0.0; hidden];
+        let row0 = group * group_rows;
+        let mut scratch = vec![0.0; 2 * dh.len()];
         for t in (0..steps).rev() {
-            for row in 0..rows {
-                let here = (t * batch + group * group_rows + row) * hidden;
-                let c_before = match t {
-                    0 => &c0[group * per_group + row * hidden..],
-                    _ => &c[here - batch * hidden..],
-                };
-                c_active.copy_from_slice(&c[here..here + hidden]);
-                activate(op.forward.activation, &mut c_active);
-                let part = row * hidden..(row + 1) * hidden;
-                if let Some(d) = d_hidden {
-                    crate::vector::add(&mut dh[part.clone()], &d[here..here + hidden]);
-                }
-                let saved = &gates[4 * here..4 * here + width];
-                let dz = &mut dz[t][row * width..(row + 1) * width];
-                let cells = (&c_active[..], &c_before[..hidden]);
-                lstm_row_backward(&op.forward, saved, cells, &dh[part.clone()], &mut dc[part], dz);
+            if let Some(d) = d_hidden {
+                let from = (t * batch + row0) * hidden;
+                add(dh, &d[from..from + dh.len()]);
             }
-            let product = (Matrix::row_major(dz[t], width), Matrix::row_major(ut, hidden));
-            multiply(dh, false, product, (rows, hidden, width), Threads::One);
-            dh.iter_mut().for_each(|v| *v = flush(*v));
+            let carries = dh.chunks_exact(hidden).zip(dc.chunks_exact_mut(hidden));
+            for (i, (dz, (dh, dc))) in dz[t].chunks_exact_mut(4 * hidden).zip(carries).enumerate() {
+                let row = row0 + i;
+                if recurrence.takes_part(t, row) {
+                    let from = (t * batch + row) * parts;
+                    lstm_row_backward(&op.forward, &saved[from..from + parts], dh, dc, dz);
+                } else {
+                    dz.fill(0.0);
+                }
+            }
+            recurrence.carry_back(dh, dz[t], (t, row0), &mut scratch);
         }
     });
 }
 
 /// The gradients of one row's pre-activations; `dc` becomes the gradient of the cell before.
-fn lstm_row_backward(
-    op: &Lstm,
-    saved: &[f32],
-    (c_active, c_before): (&[f32], &[f32]),
-    dh: &[f32],
-    dc: &mut [f32],
-    dz: &mut [f32],
-) {
+fn lstm_row_backward(op: &Lstm, saved: &[f32], dh: &[f32], dc: &mut [f32], dz: &mut [f32]) {
     let n = dh.len();
     let (act, rec) = (op.activation, op.recurrent_activation);
-    let (i, rest) = saved.split_at(n);
-    let (f, rest) = rest.split_at(n);
-    let (g, o) = rest.split_at(n);
+    let mut saved = saved.chunks_exact(n);
+    let mut next = || saved.next().unwrap_or_default();
+    let [i, f, g, o, c_before, c_active] = [next(), next(), next(), next(), next(), next()];
     let (dz_i, rest) = dz.split_at_mut(n);
     let (dz_f, rest) = rest.split_at_mut(n);
     let (dz_g, dz_o) = rest.split_at_mut(n);
@@ -155,54 +230,76 @@ fn lstm_row_backward(
 
 pub fn simple_rnn(op: &SimpleRnn, io: &mut Io<'_, f32>) {
     let &[steps, batch, hidden] = io.dims(0) else { return };
-    let (x, u) = (io.input(0), io.input(1));
-    let zeros = vec![0.0; batch * hidden];
-    let h0 = if io.inputs.len() > 2 { io.input(2) } else { &zeros };
+    let (x, matrix) = (io.input(0), io.input(1));
+    let [state, mask, dropout] = op.inputs.places(2);
+    let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
+    let mask = mask.map(|p| io.uints(p));
+    let recurrence = Recurrence { matrix, hidden, gates: 1, dropout, batch, mask };
+    let [h, last] = io.outputs();
+    match state {
+        Some(state) => last.copy_from_slice(state),
+        None => last.fill(0.0),
+    }
     let group_rows = rows_per_group(batch);
     let per_group = group_rows * hidden;
-    let [h, last] = io.outputs();
     let groups = by_group(h, batch * hidden, per_group);
-    groups.into_par_iter().enumerate().for_each(|(group, mut h)| {
-        for t in 0..steps {
-            let (past, now) = h.split_at_mut(t);
-            let len = now[0].len();
-            let at = group * per_group;
-            let before = past.last().map_or(&h0[at..at + len], |h| h);
-            let from = t * batch * hidden + at;
-            now[0].copy_from_slice(&x[from..from + len]);
-            let product = (Matrix::row_major(before, hidden), Matrix::row_major(u, hidden));
-            multiply(now[0], true, product, (len / hidden, hidden, hidden), Threads::One);
-            activate(op.activation, now[0]);
-        }
-    });
-    last.copy_from_slice(&h[(steps - 1) * batch * hidden..]);
+    groups.into_par_iter().zip(last.par_chunks_mut(per_group)).enumerate().for_each(
+        |(group, (mut h, last))| {
+            let row0 = group * group_rows;
+            for t in 0..steps {
+                let from = (t * batch + row0) * hidden;
+                h[t].copy_from_slice(&x[from..from + last.len()]);
+                recurrence.add_product(h[t], hidden, last, row0);
+                activate(op.activation, h[t]);
+                let rows = h[t].chunks_exact_mut(hidden).zip(last.chunks_exact_mut(hidden));
+                for (i, (h, last)) in rows.enumerate() {
+                    if recurrence.takes_part(t, row0 + i) {
+                        last.copy_from_slice(h);
+                    } else {
+                        h.copy_from_slice(last);
+                    }
+                }
+            }
+        },
+    );
 }
 
 pub fn simple_rnn_backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
     let &[steps, batch, hidden] = io.dims(1) else { return };
-    let (ut, h) = (io.input(0), io.input(1));
-    let [d_hidden, d_last] = op.optional().map(|place| place.map(|p| io.input(p)));
+    let (matrix, h) = (io.input(0), io.input(1));
+    let [mask, rest @ ..] = op.optional();
+    let mask = mask.map(|p| io.uints(p));
+    let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
+    let recurrence = Recurrence { matrix, hidden, gates: 1, dropout, batch, mask };
     let [dz, dh] = io.outputs();
     match d_last {
         Some(given) => dh.copy_from_slice(given),
         None => dh.fill(0.0),
     }
-    let per_group = rows_per_group(batch) * hidden;
+    let group_rows = rows_per_group(batch);
+    let per_group = group_rows * hidden;
     let groups = by_group(dz, batch * hidden, per_group);
     groups.into_par_iter().zip(dh.par_chunks_mut(per_group)).enumerate().for_each(
         |(group, (mut dz, dh))| {
+            let row0 = group * group_rows;
+            let mut scratch = vec![0.0; 2 * dh.len()];
             for t in (0..steps).rev() {
-                let from = t * batch * hidden + group * per_group;
+                let from = (t * batch + row0) * hidden;
                 if let Some(d) = d_hidden {
-                    crate::vector::add(dh, &d[from..from + dh.len()]);
+                    add(dh, &d[from..from + dh.len()]);
                 }
-                for ((dz, &dh), &h) in dz[t].iter_mut().zip(&*dh).zip(&h[from..]) {
-                    *dz = flush(dh * op.activation.slope(h));
+                let h = &h[from..from + dh.len()];
+                let rows = h.chunks_exact(hidden).zip(dh.chunks_exact(hidden));
+                for (i, (dz, (h, dh))) in dz[t].chunks_exact_mut(hidden).zip(rows).enumerate() {
+                    if recurrence.takes_part(t, row0 + i) {
+                        for ((dz, dh), h) in dz.iter_mut().zip(dh).zip(h) {
+                            *dz = flush(dh * op.forward.activation.slope(*h));
+                        }
+                    } else {
+                        dz.fill(0.0);
+                    }
                 }
-                let rows = dh.len() / hidden;
-                let product = (Matrix::row_major(dz[t], hidden), Matrix::row_major(ut, hidden));
-                multiply(dh, false, product, (rows, hidden, hidden), Threads::One);
-                dh.iter_mut().for_each(|v| *v = flush(*v));
+                recurrence.carry_back(dh, dz[t], (t, row0), &mut scratch);
             }
         },
     );

@@ -66,6 +66,16 @@ pub fn add(sum: &mut [f32], values: &[f32]) {
     add_slice(sum, values);
 }
 
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
+fn scale_slice(values: &mut [f32], factors: &[f32]) {
+    values.iter_mut().zip(factors).for_each(|(v, f)| *v *= f);
+}
+
+/// values *= factors
+pub fn scale_by(values: &mut [f32], factors: &[f32]) {
+    scale_slice(values, factors);
+}
+
 /// Gradients decay into denormal numbers, which cost a hundred times a normal one.
 #[inline(always)]
 pub fn flush(v: f32) -> f32 {

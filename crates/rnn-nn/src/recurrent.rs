@@ -1,7 +1,7 @@
 use crate::Initializer;
 use crate::layer::{Build, Layer, LayerError, Weight, project, weight};
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{self as ops, Activation, ReverseLeading};
+use rnn_ops::{self as ops, Activation, ReverseLeading, ScanInputs};
 
 /// The arguments that all recurrent layers share.
 #[derive(Clone, Debug)]
@@ -127,7 +127,8 @@ impl Layer for SimpleRnn {
         w: &[TensorId],
     ) -> Result<TensorId, GraphError> {
         let x = self.common.project(b, input, w)?;
-        let op = ops::SimpleRnn { activation: self.common.activation };
+        let op =
+            ops::SimpleRnn { activation: self.common.activation, inputs: ScanInputs::default() };
         let out = b.graph.push(op, &[x, w[1]])?;
         self.common.select(b, out[0], out[1])
     }
@@ -179,8 +180,9 @@ impl Layer for Lstm {
         let op = ops::Lstm {
             activation: self.common.activation,
             recurrent_activation: self.recurrent_activation,
+            inputs: ScanInputs::default(),
         };
         let out = b.graph.push(op, &[x, w[1]])?;
-        self.common.select(b, out[0], out[3])
+        self.common.select(b, out[0], out[2])
     }
 }

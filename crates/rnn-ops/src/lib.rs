@@ -9,12 +9,14 @@ mod activation;
 mod binary_cross_entropy;
 mod case;
 mod dropout;
+mod dropout_matmul;
 mod elementwise;
 mod embedding;
 mod layout;
 mod lstm;
 mod matmul;
 mod optimizer;
+mod scan;
 mod simple_rnn;
 mod softmax;
 mod sort_tokens;
@@ -25,12 +27,14 @@ pub use binary_cross_entropy::{BinaryCrossEntropy, BinaryCrossEntropyBackward, B
 pub use case::{Case, Sample, Tier};
 pub use common::Definition;
 pub use dropout::{Dropout, drop_threshold};
+pub use dropout_matmul::{DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, GateExtents};
 pub use elementwise::{Binary, Scale};
 pub use embedding::{Embedding, EmbeddingBackward};
 pub use layout::{Fill, Pad, ReverseLeading, TransposeLeading};
 pub use lstm::{Lstm, LstmBackward};
 pub use matmul::Matmul;
 pub use optimizer::{Adam, Sgd};
+pub use scan::ScanInputs;
 pub use simple_rnn::{SimpleRnn, SimpleRnnBackward};
 pub use softmax::{Softmax, SoftmaxBackward};
 pub use sort_tokens::SortTokens;
@@ -65,6 +69,7 @@ pub fn suite() -> Vec<Case> {
         activation::cases,
         binary_cross_entropy::cases,
         dropout::cases,
+        dropout_matmul::cases,
         elementwise::cases,
         embedding::cases,
         layout::cases,

@@ -1,4 +1,5 @@
-use crate::common::{ScanShape, dims, ensure, nested, recurrent_gradient};
+use crate::common::{dims, ensure, nested};
+use crate::scan::{ScanInputs, ScanShape, places, recurrent_gradient, scan_samples, takes_part};
 use crate::{Activation, Case, Definition, Sample, TransposeLeading};
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -10,6 +11,7 @@ pub static FOUR_ROWS: Shader = Shader::new(
     &[
         include_str!("../../../shaders/activations.wgsl"),
         include_str!("../../../shaders/four_rows.wgsl"),
+        include_str!("../../../shaders/scan.wgsl"),
         include_str!("../../../shaders/lstm.wgsl"),
     ],
 );
@@ -19,6 +21,7 @@ pub static ONE_ROW: Shader = Shader::new(
     &[
         include_str!("../../../shaders/activations.wgsl"),
         include_str!("../../../shaders/one_row.wgsl"),
+        include_str!("../../../shaders/scan.wgsl"),
         include_str!("../../../shaders/lstm.wgsl"),
     ],
 );
@@ -27,21 +30,26 @@ pub static ONE_ROW: Shader = Shader::new(
 /// Keras's order i, f, c, o:
 ///
 /// ```text
-/// z(t) = x(t) + h(t-1) U
+/// z_g(t) = x_g(t) + (h(t-1) d_g) U_g                  for each gate g, d its dropout factors
 /// i, f, o = recurrent_activation(z_i, z_f, z_o),  g = activation(z_c)
 /// c(t) = f c(t-1) + i g
 /// h(t) = o activation(c(t))
 /// ```
 ///
-/// Inputs: x `[T, B, 4H]`, already projected and biased; U `[H, 4H]`; optionally the initial
-/// state `[2, B, H]`, h then c. Outputs: h `[T, B, H]`, c `[T, B, H]`, gates `[T, B, 4H]`, and the
-/// final state `[2, B, H]`. Gradients flow through h and the final state.
+/// Where a row is masked at t, h(t) = h(t-1) and c(t) = c(t-1).
+///
+/// Inputs: x `[T, B, 4H]`, already projected and biased; U `[H, 4H]`; then of [`ScanInputs`] what
+/// there is, the state `[2, B, H]` being h, then c. Outputs: h `[T, B, H]`; what the backward pass
+/// needs, `[T, B, 6H]`: i, f, g, o, c(t-1) and activation(c(t)) as they are without the mask; and
+/// the final state `[2, B, H]`. Gradients flow through h and the final state.
 #[derive(Clone, Debug)]
 pub struct Lstm {
     /// Of the candidate and the cell.
     pub activation: Activation,
     /// Of the three gates.
     pub recurrent_activation: Activation,
+    /// What it takes besides x and U.
+    pub inputs: ScanInputs,
 }
 
 struct Extents {
@@ -56,54 +64,50 @@ fn extents(x: &TensorType) -> Result<Extents, OpError> {
     Ok(Extents { steps, batch, hidden: gates / 4 })
 }
 
-/// One step of one unit: the gates and the cell.
-fn gates<F: Real>(op: &Lstm, z: [F; 4], c_before: F) -> ([F; 4], F) {
-    let i = op.recurrent_activation.apply(z[0]);
-    let f = op.recurrent_activation.apply(z[1]);
-    let g = op.activation.apply(z[2]);
-    let o = op.recurrent_activation.apply(z[3]);
-    ([i, f, g, o], f * c_before + i * g)
-}
-
 impl Definition for Lstm {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
         let Ok(Extents { steps, batch, hidden }) = extents(&io.signature.inputs[0]) else { return };
         let (x, u) = (io.input(0), io.input(1));
-        let zeros = vec![F::zero(); 2 * batch * hidden];
-        let state = if io.inputs.len() > 2 { io.input(2) } else { &zeros };
-        let [h, c, saved, last] = io.outputs();
+        let [state, mask, dropout] = self.inputs.places(2);
+        let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
+        let mask = mask.map(|p| io.uints(p));
+        let (act, rec) = (self.activation, self.recurrent_activation);
+        let [h, saved, last] = io.outputs();
         let per_step = batch * hidden;
+        match state {
+            Some(state) => last.copy_from_slice(state),
+            None => last.fill(F::zero()),
+        }
+        let (h_last, c_last) = last.split_at_mut(per_step);
         for t in 0..steps {
-            for b in 0..batch {
-                for j in 0..hidden {
-                    let row = b * hidden;
-                    let h_before = |k: usize| match t {
-                        0 => state[row + k],
-                        _ => h[(t - 1) * per_step + row + k],
+            let h_before = h_last.to_vec();
+            for e in 0..per_step {
+                let (row, j) = (e / hidden, e % hidden);
+                let z = [0, 1, 2, 3].map(|gate| {
+                    let column = gate * hidden + j;
+                    let seen = |k: usize| {
+                        let at = row * hidden + k;
+                        h_before[at] * dropout.map_or(F::one(), |d| d[gate * per_step + at])
                     };
-                    let c_before = match t {
-                        0 => state[per_step + row + j],
-                        _ => c[(t - 1) * per_step + row + j],
-                    };
-                    let at = (t * batch + b) * 4 * hidden + j;
-                    let z = [0, 1, 2, 3].map(|gate| {
-                        let column = gate * hidden + j;
-                        let product: F =
-                            (0..hidden).map(|k| h_before(k) * u[k * 4 * hidden + column]).sum();
-                        x[at + gate * hidden] + product
-                    });
-                    let (gate, cell) = gates(self, z, c_before);
-                    for (g, value) in gate.into_iter().enumerate() {
-                        saved[at + g * hidden] = value;
-                    }
-                    let here = t * per_step + row + j;
-                    c[here] = cell;
-                    h[here] = gate[3] * self.activation.apply(cell);
+                    let product: F =
+                        (0..hidden).map(|k| seen(k) * u[k * 4 * hidden + column]).sum();
+                    x[(t * batch + row) * 4 * hidden + column] + product
+                });
+                let [i, f, g, o] =
+                    [rec.apply(z[0]), rec.apply(z[1]), act.apply(z[2]), rec.apply(z[3])];
+                let c = f * c_last[e] + i * g;
+                let c_active = act.apply(c);
+                let values = [i, f, g, o, c_last[e], c_active];
+                for (part, value) in values.into_iter().enumerate() {
+                    saved[(t * batch + row) * 6 * hidden + part * hidden + j] = value;
                 }
+                if takes_part(mask, t * batch + row) {
+                    h_last[e] = o * c_active;
+                    c_last[e] = c;
+                }
+                h[t * per_step + e] = h_last[e];
             }
         }
-        last[..per_step].copy_from_slice(&h[(steps - 1) * per_step..]);
-        last[per_step..].copy_from_slice(&c[(steps - 1) * per_step..]);
     }
 }
 
@@ -113,39 +117,37 @@ impl Op for Lstm {
     }
 
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
-        ensure((2..=3).contains(&inputs.len()), || "it takes x, U and optionally a state".into())?;
+        ensure(inputs.len() >= 2, || "it takes x and U".into())?;
         let Extents { steps, batch, hidden } = extents(&inputs[0])?;
         ensure(inputs[1].dims() == [hidden, 4 * hidden], || {
             format!("U is {}, not [{hidden}x{}]", inputs[1], 4 * hidden)
         })?;
-        if let Some(state) = inputs.get(2) {
-            ensure(state.dims() == [2, batch, hidden], || {
-                format!("the state is {state}, not [2x{batch}x{hidden}]")
-            })?;
-        }
+        self.inputs.check(inputs, 2, [2, batch, hidden], (steps, 4))?;
         Ok(vec![
             TensorType::f32([steps, batch, hidden]),
-            TensorType::f32([steps, batch, hidden]),
-            inputs[0].clone(),
+            TensorType::f32([steps, batch, 6 * hidden]),
             TensorType::f32([2, batch, hidden]),
         ])
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let Extents { steps, batch, hidden } = extents(&s.inputs[0])?;
-        let has_state = s.inputs.len() > 2;
-        // Two hidden states: one word each for a unit of a row.
-        let scan = ScanShape::choose(&FOUR_ROWS, &ONE_ROW, hidden, 2, limits)?;
+        // Two hidden states of a word for a unit of a row, or one for each gate.
+        let words = if self.inputs.dropout { 8 } else { 2 };
+        let scan = ScanShape::choose(&FOUR_ROWS, &ONE_ROW, hidden, words, limits)?;
+        let launch = scan.launch("forward", steps, batch, hidden)?;
+        let words = (words * scan.rows * hidden) as u32;
+        let [state, mask, dropout] = self.inputs.places(2);
         Ok(self
-            .activations(scan.launch("forward", steps, batch, hidden)?)
-            .constant("HAS_STATE", u8::from(has_state))
+            .options(launch, [mask, dropout])
+            .constant("HAS_STATE", u8::from(state.is_some()))
+            .constant("STATE_WORDS", words)
             .bind("x", Operand::Input(0))
             .bind("recurrent", Operand::Input(1))
-            .bind("state", Operand::Input(if has_state { 2 } else { 0 }))
+            .bind("state", Operand::Input(state.unwrap_or(0)))
             .bind("hidden", Operand::Output(0))
-            .bind("cell", Operand::Output(1))
-            .bind("gates", Operand::Output(2))
-            .bind("last", Operand::Output(3))
+            .bind("saved", Operand::Output(1))
+            .bind("last", Operand::Output(2))
             .into())
     }
 
@@ -155,26 +157,25 @@ impl Op for Lstm {
         operands: &Operands,
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
-        let &[d_hidden, None, None, d_last] = gradients else {
+        let (&[d_hidden, None, d_last], &[hidden, saved, _]) = (gradients, &operands.outputs[..])
+        else {
             return Err(OpError::NotDifferentiable);
         };
-        let [hidden, cell, saved, _] = operands.outputs[..] else {
-            return Err(OpError::NotDifferentiable);
-        };
-        let state = operands.inputs.get(2).copied();
+        let [state, mask, dropout] =
+            self.inputs.places(2).map(|place| place.map(|p| operands.inputs[p]));
         let u_transposed = graph.apply(TransposeLeading, &[operands.inputs[1]]).map_err(nested)?;
-        let mut inputs = vec![u_transposed, cell, saved];
-        inputs.extend(state.iter().chain(&d_hidden).chain(&d_last));
+        let mut inputs = vec![u_transposed, saved];
+        inputs.extend([mask, dropout, d_hidden, d_last].into_iter().flatten());
         let op = LstmBackward {
             forward: self.clone(),
-            state: state.is_some(),
             d_hidden: d_hidden.is_some(),
             d_last: d_last.is_some(),
         };
         let result = graph.push(op, &inputs).map_err(nested)?;
-        let d_recurrent = recurrent_gradient(graph, hidden, result[0], state)?;
+        let d_recurrent = recurrent_gradient(graph, hidden, result[0], state, dropout)?;
         let mut all = vec![Some(result[0]), Some(d_recurrent)];
         all.extend(state.map(|_| Some(result[1])));
+        all.resize(operands.inputs.len(), None);
         Ok(all)
     }
 
@@ -187,10 +188,17 @@ impl Op for Lstm {
 }
 
 impl Lstm {
-    fn activations(&self, launch: Launch) -> Launch {
+    /// The constants and bindings that both directions share.
+    fn options(&self, launch: Launch, [mask, dropout]: [Option<usize>; 2]) -> Launch {
+        // What is absent is never read; any tensor stands in for it.
+        let or_any = |place: Option<usize>| Operand::Input(place.unwrap_or(0));
         launch
             .constant("ACTIVATION", self.activation.code())
             .constant("RECURRENT_ACTIVATION", self.recurrent_activation.code())
+            .constant("HAS_MASK", u8::from(mask.is_some()))
+            .constant("HAS_DROPOUT", u8::from(dropout.is_some()))
+            .bind("mask", or_any(mask))
+            .bind("dropout", or_any(dropout))
     }
 }
 
@@ -199,18 +207,19 @@ impl Lstm {
 /// ```text
 /// dh += d_hidden(t),  dc += dh o act'(c)
 /// dz_i = dc g rec'(i), dz_f = dc c(t-1) rec'(f), dz_c = dc i act'(g), dz_o = dh act(c) rec'(o)
-/// dh(t-1) = dz U^T,  dc(t-1) = dc f
+/// dh(t-1) = sum over gates g of d_g (dz_g U_g^T),  dc(t-1) = dc f
 /// ```
 ///
-/// Inputs: U transposed `[4H, H]`, c, gates, then those that there are of: initial state, the
-/// gradient of h `[T, B, H]`, the gradient of the final state `[2, B, H]`. Outputs: dz
-/// `[T, B, 4H]`, which is the gradient of x, and that of the initial state `[2, B, H]`.
+/// Where a row is masked, dz = 0 and dh, dc stay.
+///
+/// Inputs: U transposed `[4H, H]`, what the forward pass saved, then those that there are of:
+/// mask, dropout factors, the gradient of h `[T, B, H]`, that of the final state `[2, B, H]`.
+/// Outputs: dz `[T, B, 4H]`, which is the gradient of x, and that of the initial state
+/// `[2, B, H]`.
 #[derive(Clone, Debug)]
 pub struct LstmBackward {
     /// The op that is differentiated.
     pub forward: Lstm,
-    /// Whether an initial state is given.
-    pub state: bool,
     /// Whether the sequence of h has a gradient.
     pub d_hidden: bool,
     /// Whether the final state has a gradient.
@@ -218,21 +227,28 @@ pub struct LstmBackward {
 }
 
 impl LstmBackward {
-    /// The places of the optional inputs.
-    pub fn optional(&self) -> [Option<usize>; 3] {
-        let mut next = 3;
-        [self.state, self.d_hidden, self.d_last].map(|present| {
-            next += usize::from(present);
-            present.then_some(next - 1)
-        })
+    /// The places of mask, dropout, d_hidden and d_last.
+    pub fn optional(&self) -> [Option<usize>; 4] {
+        let ScanInputs { mask, dropout, .. } = self.forward.inputs;
+        places(2, [mask, dropout, self.d_hidden, self.d_last])
+    }
+
+    fn extents(inputs: &[TensorType]) -> Result<Extents, OpError> {
+        let [steps, batch, parts] = dims(&inputs[1])?;
+        ensure(parts % 6 == 0 && steps > 0, || format!("{} was not saved by it", inputs[1]))?;
+        Ok(Extents { steps, batch, hidden: parts / 6 })
     }
 }
 
 impl Definition for LstmBackward {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let Ok(Extents { steps, batch, hidden }) = extents(&io.signature.inputs[2]) else { return };
-        let (ut, c, saved) = (io.input(0), io.input(1), io.input(2));
-        let [state, d_hidden, d_last] = self.optional().map(|place| place.map(|p| io.input(p)));
+        let Ok(Extents { steps, batch, hidden }) = Self::extents(&io.signature.inputs) else {
+            return;
+        };
+        let (ut, saved) = (io.input(0), io.input(1));
+        let [mask, rest @ ..] = self.optional();
+        let mask = mask.map(|p| io.uints(p));
+        let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
         let (act, rec) = (self.forward.activation, self.forward.recurrent_activation);
         let [dz, d_state] = io.outputs();
         let per_step = batch * hidden;
@@ -243,24 +259,36 @@ impl Definition for LstmBackward {
         let (dh, dc) = d_state.split_at_mut(per_step);
         for t in (0..steps).rev() {
             for e in 0..per_step {
-                let at = (t * batch + e / hidden) * 4 * hidden + e % hidden;
-                let [i, f, g, o] = [0, 1, 2, 3].map(|gate| saved[at + gate * hidden]);
-                let c_before = match t {
-                    0 => state.map_or(F::zero(), |s| s[per_step + e]),
-                    _ => c[(t - 1) * per_step + e],
-                };
-                let c_active = act.apply(c[t * per_step + e]);
-                let dh = dh[e] + d_hidden.map_or(F::zero(), |d| d[t * per_step + e]);
-                let d_cell = dc[e] + dh * o * act.slope(c_active);
-                dz[at] = d_cell * g * rec.slope(i);
-                dz[at + hidden] = d_cell * c_before * rec.slope(f);
-                dz[at + 2 * hidden] = d_cell * i * act.slope(g);
-                dz[at + 3 * hidden] = dh * c_active * rec.slope(o);
-                dc[e] = d_cell * f;
+                let (row, j) = (e / hidden, e % hidden);
+                let place = t * batch + row;
+                let [i, f, g, o, c_before, c_active] =
+                    [0, 1, 2, 3, 4, 5].map(|part| saved[(place * 6 + part) * hidden + j]);
+                dh[e] = dh[e] + d_hidden.map_or(F::zero(), |d| d[t * per_step + e]);
+                let mut dz_gates = [F::zero(); 4];
+                if takes_part(mask, place) {
+                    let d_cell = dc[e] + dh[e] * o * act.slope(c_active);
+                    dz_gates = [
+                        d_cell * g * rec.slope(i),
+                        d_cell * c_before * rec.slope(f),
+                        d_cell * i * act.slope(g),
+                        dh[e] * c_active * rec.slope(o),
+                    ];
+                    dc[e] = d_cell * f;
+                }
+                for (gate, value) in dz_gates.into_iter().enumerate() {
+                    dz[(place * 4 + gate) * hidden + j] = value;
+                }
             }
             for e in 0..per_step {
-                let row = (t * batch + e / hidden) * 4 * hidden;
-                dh[e] = (0..4 * hidden).map(|k| dz[row + k] * ut[k * hidden + e % hidden]).sum();
+                let (row, j) = (e / hidden, e % hidden);
+                if takes_part(mask, t * batch + row) {
+                    let from = (t * batch + row) * 4 * hidden;
+                    let factor =
+                        |k: usize| dropout.map_or(F::one(), |d| d[k / hidden * per_step + e]);
+                    dh[e] = (0..4 * hidden)
+                        .map(|k| factor(k) * dz[from + k] * ut[k * hidden + j])
+                        .sum();
+                }
             }
         }
     }
@@ -272,32 +300,28 @@ impl Op for LstmBackward {
     }
 
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
-        let wanted = 3 + self.optional().iter().flatten().count();
+        let wanted = 2 + self.optional().iter().flatten().count();
         ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
-        let Extents { batch, hidden, .. } = extents(&inputs[2])?;
+        let Extents { steps, batch, hidden } = Self::extents(inputs)?;
         ensure(inputs[0].dims() == [4 * hidden, hidden], || format!("U^T is {}", inputs[0]))?;
-        Ok(vec![inputs[2].clone(), TensorType::f32([2, batch, hidden])])
+        Ok(vec![TensorType::f32([steps, batch, 4 * hidden]), TensorType::f32([2, batch, hidden])])
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
-        let Extents { steps, batch, hidden } = extents(&s.inputs[2])?;
-        let [state, d_hidden, d_last] = self.optional();
+        let Extents { steps, batch, hidden } = Self::extents(&s.inputs)?;
+        let [mask, dropout, d_hidden, d_last] = self.optional();
         // dz: four words for a unit of a row.
         let scan = ScanShape::choose(&FOUR_ROWS, &ONE_ROW, hidden, 4, limits)?;
-        // What is absent is never read; any tensor stands in for it.
-        let or_any = |place: Option<usize>| Operand::Input(place.unwrap_or(0));
+        let launch = scan.launch("backward", steps, batch, hidden)?;
         Ok(self
             .forward
-            .activations(scan.launch("backward", steps, batch, hidden)?)
-            .constant("HAS_STATE", u8::from(state.is_some()))
+            .options(launch, [mask, dropout])
             .constant("HAS_D_HIDDEN", u8::from(d_hidden.is_some()))
             .constant("HAS_D_LAST", u8::from(d_last.is_some()))
             .bind("recurrent", Operand::Input(0))
-            .bind("cell_in", Operand::Input(1))
-            .bind("gates_in", Operand::Input(2))
-            .bind("state", or_any(state))
-            .bind("d_hidden", or_any(d_hidden))
-            .bind("d_last", or_any(d_last))
+            .bind("saved_in", Operand::Input(1))
+            .bind("d_hidden", Operand::Input(d_hidden.unwrap_or(0)))
+            .bind("d_last", Operand::Input(d_last.unwrap_or(0)))
             .bind("d_x", Operand::Output(0))
             .bind("d_state", Operand::Output(1))
             .into())
@@ -308,56 +332,60 @@ impl Op for LstmBackward {
     defined!();
 
     fn cost(&self, s: &Signature) -> Cost {
-        let (rows, u) = (s.inputs[2].shape.rows() as u64, s.inputs[0].len() as u64);
+        let (rows, u) = (s.inputs[1].shape.rows() as u64, s.inputs[0].len() as u64);
         Cost { flops: 2 * rows * u + 8 * s.outputs[0].len() as u64, bytes: s.bytes() }
     }
 }
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    let lstm = |activation, recurrent_activation| Lstm { activation, recurrent_activation };
-    let standard = lstm(Activation::Tanh, Activation::Sigmoid);
+    let standard = |inputs| Lstm {
+        activation: Activation::Tanh,
+        recurrent_activation: Activation::Sigmoid,
+        inputs,
+    };
+    let plain = ScanInputs::default();
+    let full = ScanInputs { state: true, mask: true, dropout: true };
+    let hard = |recurrent_activation, inputs| Lstm { recurrent_activation, ..standard(inputs) };
     let variants = [
-        (standard.clone(), true),
-        (standard.clone(), false),
-        (lstm(Activation::Tanh, Activation::HardSigmoid), true),
-        (lstm(Activation::Tanh, Activation::HardSigmoid2018), false),
-        (lstm(Activation::Relu, Activation::Sigmoid), true),
+        standard(plain),
+        standard(full),
+        standard(ScanInputs { mask: true, ..plain }),
+        standard(ScanInputs { dropout: true, ..plain }),
+        hard(Activation::HardSigmoid, ScanInputs { state: true, ..plain }),
+        hard(Activation::HardSigmoid2018, full),
+        Lstm { activation: Activation::Relu, ..standard(ScanInputs { state: true, ..plain }) },
     ];
-    let sizes = [(1, 1, 1), (3, 5, 7), (4, 2, 33)];
-    for (op, state) in variants {
-        for (t, b, h) in sizes {
+    for op in variants {
+        for (t, b, h) in [(1, 1, 1), (3, 5, 7), (4, 2, 33)] {
             let mut inputs =
                 vec![Sample::Normal(vec![t, b, 4 * h]), Sample::Uniform(vec![h, 4 * h], -0.4, 0.4)];
-            if state {
-                inputs.push(Sample::Uniform(vec![2, b, h], -1.0, 1.0));
-            }
+            let differentiable: Vec<usize> = (0..2 + usize::from(op.inputs.state)).collect();
+            inputs.extend(scan_samples(op.inputs, [2, t, b, h], 4));
             let (act, rec) = (op.activation.name(), op.recurrent_activation.name());
-            let with = if state { " state" } else { "" };
-            let differentiable: Vec<usize> = (0..inputs.len()).collect();
-            let name = format!("lstm {t}x{b}x{h} {act} {rec}{with}");
+            let name = format!("lstm {t}x{b}x{h} {act} {rec}{}", op.inputs);
             let case = Case::new(name, op.clone(), inputs).gradient(&differentiable);
             cases.push(case.tolerance(1e-5));
         }
     }
-    for (state, d_hidden, d_last) in
-        [(true, true, true), (false, true, false), (false, false, true)]
+    for (inputs, d_hidden, d_last) in
+        [(plain, true, true), (plain, true, false), (full, false, true), (full, true, true)]
     {
         let (t, b, h) = (3, 6, 40);
-        let op = LstmBackward { forward: standard.clone(), state, d_hidden, d_last };
-        let mut inputs = vec![
+        let op = LstmBackward { forward: standard(inputs), d_hidden, d_last };
+        let mut samples = vec![
             Sample::Uniform(vec![4 * h, h], -0.2, 0.2),
-            Sample::Normal(vec![t, b, h]),
-            Sample::Uniform(vec![t, b, 4 * h], 0.0, 1.0),
+            Sample::Uniform(vec![t, b, 6 * h], 0.0, 1.0),
         ];
-        inputs.extend(state.then(|| Sample::Normal(vec![2, b, h])));
-        inputs.extend(d_hidden.then(|| Sample::Normal(vec![t, b, h])));
-        inputs.extend(d_last.then(|| Sample::Normal(vec![2, b, h])));
-        let name = format!("lstm backward {state} {d_hidden} {d_last}");
-        cases.push(Case::new(name, op, inputs).tolerance(1e-5));
+        let inner = ScanInputs { state: false, ..inputs };
+        samples.extend(scan_samples(inner, [2, t, b, h], 4));
+        samples.extend(d_hidden.then(|| Sample::Normal(vec![t, b, h])));
+        samples.extend(d_last.then(|| Sample::Normal(vec![2, b, h])));
+        let name = format!("lstm backward{inner} {d_hidden} {d_last}");
+        cases.push(Case::new(name, op, samples).tolerance(1e-5));
     }
     let wide = vec![Sample::Normal(vec![2, 3, 1200]), Sample::Uniform(vec![300, 1200], -0.1, 0.1)];
     // Sums of 300 terms, fed back through the state.
-    cases.push(Case::new("lstm 2x3x300", standard, wide).tolerance(1e-5).full());
+    cases.push(Case::new("lstm 2x3x300", standard(plain), wide).tolerance(1e-5).full());
     cases
 }

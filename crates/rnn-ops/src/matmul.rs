@@ -52,12 +52,83 @@ impl Matmul {
         ensure(k == b_k, || format!("A gives {k} terms to each sum, B {b_k}"))?;
         Ok(Extents { m, n, k })
     }
+}
 
+/// A product as the shader computes it.
+pub(crate) struct Product {
+    pub extents: Extents,
+    pub a: Operand,
+    pub b: Operand,
+    pub transpose_a: bool,
+    pub transpose_b: bool,
+    pub bias: Option<Operand>,
+    pub activation: Activation,
+    pub dropout: Option<ProductDropout>,
+}
+
+/// How dropout enters a product; see matmul.wgsl.
+#[derive(Clone, Copy)]
+pub(crate) struct ProductDropout {
+    /// `[gates, period, features]`.
+    pub factors: Operand,
+    pub gates: usize,
+    pub period: usize,
+    /// Applied to the sums over each gate's terms instead of to A.
+    pub to_sums: bool,
+}
+
+impl Product {
     /// How many parts K is cut into: enough for the device to be busy where M x N is small and K
     /// is long, as in weight gradients. Depends on the shape alone, so results repeat.
-    fn splits(e: Extents) -> usize {
-        let tiles = e.m.div_ceil(64) * e.n.div_ceil(64);
-        if tiles >= 128 { 1 } else { (e.k / 512).clamp(1, 256 / tiles) }
+    fn splits(&self) -> usize {
+        let Extents { m, n, k } = self.extents;
+        let tiles = m.div_ceil(64) * n.div_ceil(64);
+        let whole = tiles >= 128 || self.dropout.is_some_and(|d| d.to_sums);
+        if whole { 1 } else { (k / 512).clamp(1, 256 / tiles) }
+    }
+
+    pub fn record(self) -> Result<Work, OpError> {
+        let e = self.extents;
+        let splits = self.splits();
+        let k_part = e.k.div_ceil(splits).next_multiple_of(16).max(16);
+        let splits = e.k.div_ceil(k_part).max(1);
+        let dropout = self.dropout;
+        let to_sums = dropout.is_some_and(|d| d.to_sums);
+        let gates = dropout.map_or(1, |d| d.gates);
+        let (column_gates, k_gates) = if to_sums { (1, gates) } else { (gates, 1) };
+        let describe = |launch: Launch| {
+            launch
+                .constant("HAS_BIAS", u8::from(self.bias.is_some()))
+                .constant("ACTIVATION", self.activation.code())
+                .bind("bias", self.bias.unwrap_or(self.b))
+                .param("m", e.m)
+                .param("n", e.n)
+                .param("k", e.k)
+                .param("k_part", k_part)
+                .param("splits", splits)
+                .param("column_gates", column_gates)
+                .param("period", dropout.map_or(1, |d| d.period))
+        };
+        let to = if splits == 1 { Operand::Output(0) } else { Operand::Scratch(0) };
+        let columns = column_gates * (e.n / column_gates).div_ceil(64);
+        let grid = Grid::new(columns, e.m.div_ceil(64), splits)?;
+        let multiply = describe(Launch::new(&SHADER, "multiply", grid))
+            .constant("TRANSPOSE_A", u8::from(self.transpose_a))
+            .constant("TRANSPOSE_B", u8::from(self.transpose_b))
+            .constant("DROP_A", u8::from(dropout.is_some() && !to_sums))
+            .constant("DROP_SUMS", u8::from(to_sums))
+            .constant("K_GATES", k_gates as u32)
+            .bind("a", self.a)
+            .bind("b", self.b)
+            .bind("dropout", dropout.map_or(self.b, |d| d.factors))
+            .bind("out", to);
+        if splits == 1 {
+            return Ok(multiply.into());
+        }
+        let add = describe(Launch::new(&SHADER, "add_parts", threads(e.m * e.n)?))
+            .bind("a", Operand::Scratch(0))
+            .bind("out", Operand::Output(0));
+        Ok(Work { scratch: vec![splits * e.m * e.n], launches: vec![multiply, add] })
     }
 }
 
@@ -107,37 +178,17 @@ impl Op for Matmul {
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        let e = self.extents(&s.inputs[0], &s.inputs[1])?;
-        let splits = Self::splits(e);
-        let k_part = e.k.div_ceil(splits).next_multiple_of(16).max(16);
-        let splits = e.k.div_ceil(k_part).max(1);
-        let bias = Operand::Input(if self.bias { 2 } else { 1 });
-        let describe = |launch: Launch| {
-            launch
-                .constant("HAS_BIAS", u8::from(self.bias))
-                .constant("ACTIVATION", self.activation.code())
-                .bind("bias", bias)
-                .param("m", e.m)
-                .param("n", e.n)
-                .param("k", e.k)
-                .param("k_part", k_part)
-                .param("splits", splits)
-        };
-        let to = if splits == 1 { Operand::Output(0) } else { Operand::Scratch(0) };
-        let grid = Grid::new(e.n.div_ceil(64), e.m.div_ceil(64), splits)?;
-        let multiply = describe(Launch::new(&SHADER, "multiply", grid))
-            .constant("TRANSPOSE_A", u8::from(self.transpose_a))
-            .constant("TRANSPOSE_B", u8::from(self.transpose_b))
-            .bind("a", Operand::Input(0))
-            .bind("b", Operand::Input(1))
-            .bind("out", to);
-        if splits == 1 {
-            return Ok(multiply.into());
+        Product {
+            extents: self.extents(&s.inputs[0], &s.inputs[1])?,
+            a: Operand::Input(0),
+            b: Operand::Input(1),
+            transpose_a: self.transpose_a,
+            transpose_b: self.transpose_b,
+            bias: self.bias.then_some(Operand::Input(2)),
+            activation: self.activation,
+            dropout: None,
         }
-        let add = describe(Launch::new(&SHADER, "add_parts", threads(e.m * e.n)?))
-            .bind("a", Operand::Scratch(0))
-            .bind("out", Operand::Output(0));
-        Ok(Work { scratch: vec![splits * e.m * e.n], launches: vec![multiply, add] })
+        .record()
     }
 
     fn backward(

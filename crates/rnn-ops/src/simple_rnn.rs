@@ -1,8 +1,9 @@
-use crate::common::{ScanShape, dims, ensure, nested, recurrent_gradient};
+use crate::common::{dims, ensure, nested};
+use crate::scan::{ScanInputs, ScanShape, places, recurrent_gradient, scan_samples, takes_part};
 use crate::{Activation, Case, Definition, Sample, TransposeLeading};
 use rnn_graph::{
-    Cost, Graph, Io, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature, TensorId,
-    TensorType, Work,
+    Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
+    TensorId, TensorType, Work,
 };
 
 pub static FOUR_ROWS: Shader = Shader::new(
@@ -10,6 +11,7 @@ pub static FOUR_ROWS: Shader = Shader::new(
     &[
         include_str!("../../../shaders/activations.wgsl"),
         include_str!("../../../shaders/four_rows.wgsl"),
+        include_str!("../../../shaders/scan.wgsl"),
         include_str!("../../../shaders/simple_rnn.wgsl"),
     ],
 );
@@ -19,41 +21,53 @@ pub static ONE_ROW: Shader = Shader::new(
     &[
         include_str!("../../../shaders/activations.wgsl"),
         include_str!("../../../shaders/one_row.wgsl"),
+        include_str!("../../../shaders/scan.wgsl"),
         include_str!("../../../shaders/simple_rnn.wgsl"),
     ],
 );
 
 /// A fully connected recurrent layer over a whole sequence (keras/src/layers/rnn/simple_rnn.py):
-/// h(t) = activation(x(t) + h(t-1) U).
+/// h(t) = activation(x(t) + (h(t-1) d) U), d the dropout factors; where a row is masked at t,
+/// h(t) = h(t-1).
 ///
-/// Inputs: x `[T, B, H]`, already projected and biased; U `[H, H]`; optionally the initial state
-/// `[1, B, H]`. Outputs: h `[T, B, H]` and the final state `[1, B, H]`.
+/// Inputs: x `[T, B, H]`, already projected and biased; U `[H, H]`; then of [`ScanInputs`] what
+/// there is, the state being `[1, B, H]`. Outputs: h `[T, B, H]` and the final state `[1, B, H]`.
 #[derive(Clone, Debug)]
 pub struct SimpleRnn {
     /// Of the new state.
     pub activation: Activation,
+    /// What it takes besides x and U.
+    pub inputs: ScanInputs,
 }
 
 impl Definition for SimpleRnn {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
         let &[steps, batch, hidden] = io.dims(0) else { return };
         let (x, u) = (io.input(0), io.input(1));
-        let zeros = vec![F::zero(); batch * hidden];
-        let state = if io.inputs.len() > 2 { io.input(2) } else { &zeros };
+        let [state, mask, dropout] = self.inputs.places(2);
+        let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
+        let mask = mask.map(|p| io.uints(p));
         let [h, last] = io.outputs();
+        match state {
+            Some(state) => last.copy_from_slice(state),
+            None => last.fill(F::zero()),
+        }
         let per_step = batch * hidden;
         for t in 0..steps {
+            let before = last.to_vec();
             for e in 0..per_step {
-                let (row, j) = (e / hidden * hidden, e % hidden);
-                let before = |k: usize| match t {
-                    0 => state[row + k],
-                    _ => h[(t - 1) * per_step + row + k],
-                };
-                let product: F = (0..hidden).map(|k| before(k) * u[k * hidden + j]).sum();
-                h[t * per_step + e] = self.activation.apply(x[t * per_step + e] + product);
+                let (row, j) = (e / hidden, e % hidden);
+                if takes_part(mask, t * batch + row) {
+                    let seen = |k: usize| {
+                        let at = row * hidden + k;
+                        before[at] * dropout.map_or(F::one(), |d| d[at])
+                    };
+                    let product: F = (0..hidden).map(|k| seen(k) * u[k * hidden + j]).sum();
+                    last[e] = self.activation.apply(x[t * per_step + e] + product);
+                }
+                h[t * per_step + e] = last[e];
             }
         }
-        last.copy_from_slice(&h[(steps - 1) * per_step..]);
     }
 }
 
@@ -63,31 +77,28 @@ impl Op for SimpleRnn {
     }
 
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
-        ensure((2..=3).contains(&inputs.len()), || "it takes x, U and optionally a state".into())?;
+        ensure(inputs.len() >= 2, || "it takes x and U".into())?;
         let [steps, batch, hidden] = dims(&inputs[0])?;
         ensure(steps > 0, || format!("{} has no step", inputs[0]))?;
         ensure(inputs[1].dims() == [hidden, hidden], || {
             format!("U is {}, not [{hidden}x{hidden}]", inputs[1])
         })?;
-        let last = TensorType::f32([1, batch, hidden]);
-        if let Some(state) = inputs.get(2) {
-            ensure(*state == last, || format!("the state is {state}, not {last}"))?;
-        }
-        Ok(vec![inputs[0].clone(), last])
+        self.inputs.check(inputs, 2, [1, batch, hidden], (steps, 1))?;
+        Ok(vec![inputs[0].clone(), TensorType::f32([1, batch, hidden])])
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let [steps, batch, hidden] = dims(&s.inputs[0])?;
-        let has_state = s.inputs.len() > 2;
         // Two hidden states: one word each for a unit of a row.
         let scan = ScanShape::choose(&FOUR_ROWS, &ONE_ROW, hidden, 2, limits)?;
-        Ok(scan
-            .launch("forward", steps, batch, hidden)?
-            .constant("ACTIVATION", self.activation.code())
-            .constant("HAS_STATE", u8::from(has_state))
+        let launch = scan.launch("forward", steps, batch, hidden)?;
+        let [state, mask, dropout] = self.inputs.places(2);
+        Ok(options(launch, self.activation, [mask, dropout])
+            .constant("HAS_STATE", u8::from(state.is_some()))
+            .constant("STATE_WORDS", (2 * scan.rows * hidden) as u32)
             .bind("x", Operand::Input(0))
             .bind("recurrent", Operand::Input(1))
-            .bind("state", Operand::Input(if has_state { 2 } else { 0 }))
+            .bind("state", Operand::Input(state.unwrap_or(0)))
             .bind("hidden", Operand::Output(0))
             .bind("last", Operand::Output(1))
             .into())
@@ -100,20 +111,22 @@ impl Op for SimpleRnn {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let (d_hidden, d_last) = (gradients[0], gradients[1]);
-        let state = operands.inputs.get(2).copied();
+        let [state, mask, dropout] =
+            self.inputs.places(2).map(|place| place.map(|p| operands.inputs[p]));
         let hidden = operands.outputs[0];
         let u_transposed = graph.apply(TransposeLeading, &[operands.inputs[1]]).map_err(nested)?;
         let mut inputs = vec![u_transposed, hidden];
-        inputs.extend(d_hidden.iter().chain(&d_last));
+        inputs.extend([mask, dropout, d_hidden, d_last].into_iter().flatten());
         let op = SimpleRnnBackward {
-            activation: self.activation,
+            forward: self.clone(),
             d_hidden: d_hidden.is_some(),
             d_last: d_last.is_some(),
         };
         let result = graph.push(op, &inputs).map_err(nested)?;
-        let d_recurrent = recurrent_gradient(graph, hidden, result[0], state)?;
+        let d_recurrent = recurrent_gradient(graph, hidden, result[0], state, dropout)?;
         let mut all = vec![Some(result[0]), Some(d_recurrent)];
         all.extend(state.map(|_| Some(result[1])));
+        all.resize(operands.inputs.len(), None);
         Ok(all)
     }
 
@@ -125,15 +138,28 @@ impl Op for SimpleRnn {
     }
 }
 
-/// dz(t) = (dh + d_hidden(t)) activation'(h(t)); dh(t-1) = dz(t) U^T.
+/// The constants and bindings that both directions share.
+fn options(launch: Launch, activation: Activation, [mask, dropout]: [Option<usize>; 2]) -> Launch {
+    // What is absent is never read; any tensor stands in for it.
+    let or_any = |place: Option<usize>| Operand::Input(place.unwrap_or(0));
+    launch
+        .constant("ACTIVATION", activation.code())
+        .constant("HAS_MASK", u8::from(mask.is_some()))
+        .constant("HAS_DROPOUT", u8::from(dropout.is_some()))
+        .bind("mask", or_any(mask))
+        .bind("dropout", or_any(dropout))
+}
+
+/// dz(t) = (dh + d_hidden(t)) activation'(h(t)); dh(t-1) = d (dz(t) U^T). Where a row is masked,
+/// dz = 0 and dh stays.
 ///
-/// Inputs: U transposed `[H, H]`, h `[T, B, H]`, then those that there are of: the gradient of h,
-/// that of the final state `[1, B, H]`. Outputs: dz `[T, B, H]`, which is the gradient of x, and
-/// that of the initial state `[1, B, H]`.
+/// Inputs: U transposed `[H, H]`, h `[T, B, H]`, then those that there are of: mask, dropout
+/// factors, the gradient of h, that of the final state `[1, B, H]`. Outputs: dz `[T, B, H]`, which
+/// is the gradient of x, and that of the initial state `[1, B, H]`.
 #[derive(Clone, Debug)]
 pub struct SimpleRnnBackward {
-    /// Of the op that is differentiated.
-    pub activation: Activation,
+    /// The op that is differentiated.
+    pub forward: SimpleRnn,
     /// Whether the sequence of h has a gradient.
     pub d_hidden: bool,
     /// Whether the final state has a gradient.
@@ -141,9 +167,10 @@ pub struct SimpleRnnBackward {
 }
 
 impl SimpleRnnBackward {
-    /// The places of the optional inputs.
-    pub fn optional(&self) -> [Option<usize>; 2] {
-        [self.d_hidden.then_some(2), self.d_last.then_some(2 + usize::from(self.d_hidden))]
+    /// The places of mask, dropout, d_hidden and d_last.
+    pub fn optional(&self) -> [Option<usize>; 4] {
+        let ScanInputs { mask, dropout, .. } = self.forward.inputs;
+        places(2, [mask, dropout, self.d_hidden, self.d_last])
     }
 }
 
@@ -151,7 +178,9 @@ impl Definition for SimpleRnnBackward {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
         let &[steps, batch, hidden] = io.dims(1) else { return };
         let (ut, h) = (io.input(0), io.input(1));
-        let [d_hidden, d_last] = self.optional().map(|place| place.map(|p| io.input(p)));
+        let [mask, rest @ ..] = self.optional();
+        let mask = mask.map(|p| io.uints(p));
+        let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
         let [dz, dh] = io.outputs();
         let per_step = batch * hidden;
         match d_last {
@@ -160,13 +189,16 @@ impl Definition for SimpleRnnBackward {
         }
         for t in (0..steps).rev() {
             let step = t * per_step;
+            let active = |e: usize| takes_part(mask, t * batch + e / hidden);
             for e in 0..per_step {
-                let total = dh[e] + d_hidden.map_or(F::zero(), |d| d[step + e]);
-                dz[step + e] = total * self.activation.slope(h[step + e]);
+                dh[e] = dh[e] + d_hidden.map_or(F::zero(), |d| d[step + e]);
+                let slope = self.forward.activation.slope(h[step + e]);
+                dz[step + e] = if active(e) { dh[e] * slope } else { F::zero() };
             }
-            for (e, dh) in dh.iter_mut().enumerate() {
+            for e in (0..per_step).filter(|&e| active(e)) {
                 let (row, j) = (step + e / hidden * hidden, e % hidden);
-                *dh = (0..hidden).map(|k| dz[row + k] * ut[k * hidden + j]).sum();
+                let sum: F = (0..hidden).map(|k| dz[row + k] * ut[k * hidden + j]).sum();
+                dh[e] = sum * dropout.map_or(F::one(), |d| d[e]);
             }
         }
     }
@@ -187,19 +219,16 @@ impl Op for SimpleRnnBackward {
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let [steps, batch, hidden] = dims(&s.inputs[1])?;
-        let [d_hidden, d_last] = self.optional();
+        let [mask, dropout, d_hidden, d_last] = self.optional();
         let scan = ScanShape::choose(&FOUR_ROWS, &ONE_ROW, hidden, 1, limits)?;
-        // What is absent is never read; any tensor stands in for it.
-        let or_any = |place: Option<usize>| Operand::Input(place.unwrap_or(0));
-        Ok(scan
-            .launch("backward", steps, batch, hidden)?
-            .constant("ACTIVATION", self.activation.code())
+        let launch = scan.launch("backward", steps, batch, hidden)?;
+        Ok(options(launch, self.forward.activation, [mask, dropout])
             .constant("HAS_D_HIDDEN", u8::from(d_hidden.is_some()))
             .constant("HAS_D_LAST", u8::from(d_last.is_some()))
             .bind("recurrent", Operand::Input(0))
             .bind("hidden_in", Operand::Input(1))
-            .bind("d_hidden", or_any(d_hidden))
-            .bind("d_last", or_any(d_last))
+            .bind("d_hidden", Operand::Input(d_hidden.unwrap_or(0)))
+            .bind("d_last", Operand::Input(d_last.unwrap_or(0)))
             .bind("d_x", Operand::Output(0))
             .bind("d_state", Operand::Output(1))
             .into())
@@ -217,28 +246,38 @@ impl Op for SimpleRnnBackward {
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (activation, state) in
-        [(Activation::Tanh, true), (Activation::Tanh, false), (Activation::Relu, true)]
-    {
+    let plain = ScanInputs::default();
+    let full = ScanInputs { state: true, mask: true, dropout: true };
+    for (activation, with) in [
+        (Activation::Tanh, plain),
+        (Activation::Tanh, full),
+        (Activation::Relu, ScanInputs { state: true, ..plain }),
+        (Activation::Tanh, ScanInputs { mask: true, ..plain }),
+    ] {
         for (t, b, h) in [(1, 1, 1), (3, 5, 7), (4, 2, 33)] {
             let mut inputs =
                 vec![Sample::Normal(vec![t, b, h]), Sample::Uniform(vec![h, h], -0.4, 0.4)];
-            inputs.extend(state.then(|| Sample::Uniform(vec![1, b, h], -1.0, 1.0)));
-            let differentiable: Vec<usize> = (0..inputs.len()).collect();
-            let with = if state { " state" } else { "" };
+            let differentiable: Vec<usize> = (0..2 + usize::from(with.state)).collect();
+            inputs.extend(scan_samples(with, [1, t, b, h], 1));
             let name = format!("simple rnn {t}x{b}x{h} {}{with}", activation.name());
-            let case = Case::new(name, SimpleRnn { activation }, inputs);
+            let case = Case::new(name, SimpleRnn { activation, inputs: with }, inputs);
             cases.push(case.gradient(&differentiable).tolerance(1e-5));
         }
     }
-    for (d_hidden, d_last) in [(true, true), (true, false), (false, true)] {
+    for (inputs, d_hidden, d_last) in
+        [(plain, true, true), (plain, true, false), (full, false, true), (full, true, true)]
+    {
         let (t, b, h) = (3, 6, 40);
-        let op = SimpleRnnBackward { activation: Activation::Tanh, d_hidden, d_last };
-        let mut inputs =
+        let forward = SimpleRnn { activation: Activation::Tanh, inputs };
+        let op = SimpleRnnBackward { forward, d_hidden, d_last };
+        let mut samples =
             vec![Sample::Uniform(vec![h, h], -0.2, 0.2), Sample::Uniform(vec![t, b, h], -1.0, 1.0)];
-        inputs.extend(d_hidden.then(|| Sample::Normal(vec![t, b, h])));
-        inputs.extend(d_last.then(|| Sample::Normal(vec![1, b, h])));
-        cases.push(Case::new(format!("simple rnn backward {d_hidden} {d_last}"), op, inputs));
+        let inner = ScanInputs { state: false, ..inputs };
+        samples.extend(scan_samples(inner, [1, t, b, h], 1));
+        samples.extend(d_hidden.then(|| Sample::Normal(vec![t, b, h])));
+        samples.extend(d_last.then(|| Sample::Normal(vec![1, b, h])));
+        let name = format!("simple rnn backward{inner} {d_hidden} {d_last}");
+        cases.push(Case::new(name, op, samples).tolerance(1e-5));
     }
     cases
 }

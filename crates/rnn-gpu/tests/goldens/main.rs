@@ -10,8 +10,13 @@ use rnn_gpu::nn::{
     Trainer,
 };
 use rnn_graph::{Graph, TensorId, TensorType};
-use rnn_ops::{self as ops, BinaryCrossEntropy, Fill, Matmul, Softmax, TransposeLeading};
+use rnn_ops::{
+    self as ops, BinaryCrossEntropy, Fill, Matmul, ScanInputs, Softmax, TransposeLeading,
+};
 use std::sync::Arc;
+
+/// An initial state, and nothing else that is optional.
+const STATE: ScanInputs = ScanInputs { state: true, mask: false, dropout: false };
 
 /// Two f32 computations of sums of a few dozen terms.
 const TOLERANCE: f64 = 5e-6;
@@ -77,7 +82,7 @@ fn simple_rnn() {
     for golden in goldens("simple_rnn") {
         let activation = golden.activation("activation");
         if golden.flag("initial_state") {
-            let op = ops::SimpleRnn { activation };
+            let op = ops::SimpleRnn { activation, inputs: STATE };
             check_states(&golden, &["h"], |g, x, u, state| {
                 let out = g.push(op, &[x, u, state]).expect("it fits");
                 (out[0], out[1])
@@ -105,10 +110,10 @@ fn lstm() {
         let activation = golden.activation("activation");
         let recurrent_activation = golden.activation("recurrent_activation");
         if golden.flag("initial_state") {
-            let op = ops::Lstm { activation, recurrent_activation };
+            let op = ops::Lstm { activation, recurrent_activation, inputs: STATE };
             check_states(&golden, &["h", "c"], |g, x, u, state| {
                 let out = g.push(op, &[x, u, state]).expect("it fits");
-                (out[0], out[3])
+                (out[0], out[2])
             });
             continue;
         }
