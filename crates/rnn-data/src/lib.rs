@@ -1,9 +1,9 @@
 //! Datasets and preprocessing, as Keras defines them.
 
-mod batches;
+pub mod corpus;
+pub mod download;
 pub mod imdb;
 mod mt19937;
 mod sequence;
 
-pub use batches::{Batches, Dataset, DatasetError};
 pub use sequence::{PadOptions, Side, pad_sequences};

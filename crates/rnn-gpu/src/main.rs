@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use rnn_gpu::data::Source;
 use rnn_gpu::experiment::{Experiment, LENGTH};
 use rnn_gpu::run::Config;
 use rnn_gpu::{device, train, verify};
@@ -48,18 +49,23 @@ enum Command {
 struct TrainArgs {
     /// The model
     experiment: Experiment,
-    /// The reviews, as Keras's imdb.npz
+    /// The reviews, as Keras's imdb.npz [default: the cached or downloaded file, else a bundled
+    /// corpus of synthetic reviews]
     #[arg(long)]
-    data: PathBuf,
+    data: Option<PathBuf>,
+    /// Do not download anything
+    #[arg(long, env = "RNN_GPU_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
+    offline: bool,
     /// Passes over the training reviews
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
     /// Reviews in a step
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
-    /// Tokens of a review
-    #[arg(long, default_value_t = LENGTH as u32, value_parser = clap::value_parser!(u32).range(1..))]
-    length: u32,
+    /// Tokens of a review; longer ones lose their beginning [default: 500; 201 of the bundled
+    /// corpus]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    length: Option<u32>,
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
@@ -119,12 +125,14 @@ fn run() -> Result<()> {
 fn run_training(args: TrainArgs) -> Result<()> {
     let (device, why) = device::open(&args.device)?;
     println!("device: {}: {why}", device.info());
+    let (data, which) = Source::find(args.data, args.offline);
+    println!("data: {which}");
     let name = args.experiment.name();
     let out = args.out.unwrap_or_else(|| PathBuf::from("runs").join(name));
     let config = Config {
         experiment: args.experiment,
-        data: args.data,
-        length: args.length as usize,
+        length: args.length.map_or(data.length(), |n| n as usize),
+        data,
         batch_size: args.batch_size as usize,
         epochs: args.epochs as usize,
         seed: args.seed,

@@ -1,5 +1,6 @@
 //! The folder of one training run.
 
+use crate::data::Source;
 use crate::experiment::Experiment;
 use crate::nn::{EpochLog, History, Metrics, Sequential};
 use crate::plot::{Curves, EpochMetrics, curves};
@@ -17,7 +18,7 @@ pub struct Config {
     /// The model.
     pub experiment: Experiment,
     /// The reviews.
-    pub data: PathBuf,
+    pub data: Source,
     /// Tokens of a review.
     pub length: usize,
     /// Examples in a step.
@@ -30,6 +31,13 @@ pub struct Config {
     pub limit: Option<usize>,
     /// Where it was trained.
     pub device: String,
+}
+
+impl Config {
+    /// Which model on what, for the head of every result.
+    pub fn title(&self) -> String {
+        format!("{} on {}", self.experiment.name(), self.data.name())
+    }
 }
 
 /// A folder with config, weights, history and pictures.

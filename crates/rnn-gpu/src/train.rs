@@ -1,13 +1,12 @@
 //! Training and evaluating an experiment, with progress for people.
 
 use crate::data::{self, Splits};
-use crate::nn::{Batch, Event, Metrics, Optimizer, Trainer};
+use crate::nn::{Dataset, Event, FitOptions, Metrics, Optimizer, Trainer};
 use crate::plot::probability_histogram;
 use crate::report::ClassificationReport;
 use crate::run::{Config, RunFolder};
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use rnn_data::{Batches, Dataset};
 use rnn_graph::Device;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
@@ -36,7 +35,7 @@ fn train_into(
     device: &dyn Device,
     profile: bool,
 ) -> Result<()> {
-    let splits = data::load(&config.data, config.length, config.seed, config.limit)?;
+    let splits = data::load(config)?;
     let model = config.experiment.model(config.length, config.seed)?;
     print!("{}", model.summary());
     println!(
@@ -51,17 +50,14 @@ fn train_into(
     }
     let size = config.batch_size;
     let mut progress = Progress::new(config.epochs, splits.train.len(), size);
-    let history = trainer.fit(
-        config.epochs,
-        &mut |epoch| boxed(splits.train.shuffled_batches(size, config.seed, epoch as u64)),
-        &mut || boxed(splits.validation.batches(size)),
-        &mut |event| progress.observe(event),
-    )?;
+    let options = FitOptions { epochs: config.epochs, batch_size: size };
+    let observe = &mut |event| progress.observe(event);
+    let history = trainer.fit(&splits.train, Some(&splits.validation), options, observe)?;
     if INTERRUPTED.load(Ordering::Relaxed) {
         bail!("interrupted; nothing was written");
     }
     folder.save(config, trainer.model()?)?;
-    folder.save_history(&format!("{} on IMDB reviews", config.experiment.name()), &history)?;
+    folder.save_history(&config.title(), &history)?;
     if profile {
         println!("{}", trainer.profile()?);
     }
@@ -76,7 +72,7 @@ pub fn evaluate(path: &Path, device: &dyn Device) -> Result<()> {
     let (folder, config) = RunFolder::open(path)?;
     let mut model = config.experiment.model(config.length, config.seed)?;
     folder.load_weights(&mut model)?;
-    let splits = data::load(&config.data, config.length, config.seed, config.limit)?;
+    let splits = data::load(&config)?;
     let mut trainer = Trainer::new(model, device, Optimizer::adam(), config.seed);
     report(&mut trainer, &splits, &config, &folder)
 }
@@ -89,44 +85,30 @@ fn report(
     folder: &RunFolder,
 ) -> Result<()> {
     let size = config.batch_size;
-    let Some(metrics) = trainer.evaluate(&mut boxed(splits.test.batches(size)))? else {
-        bail!("there are no test reviews");
-    };
-    let test = probabilities(trainer, &splits.test, size)?;
-    let train = probabilities(trainer, &splits.train, size)?;
+    let metrics = trainer.evaluate(&splits.test, size)?;
+    let test = trainer.predict(&splits.test, size)?;
+    let train = trainer.predict(&splits.train, size)?;
     let report = ClassificationReport::from_predictions(&test, &splits.test.labels());
     let text = format!(
-        "test loss {:.4}, accuracy {:.4}, precision {:.4}, recall {:.4}\n\n{report}",
-        metrics.loss, metrics.accuracy, report.positive.precision, report.positive.recall
+        "{}\ntest loss {:.4}, accuracy {:.4}, precision {:.4}, recall {:.4}\n\n{report}",
+        config.title(),
+        metrics.loss,
+        metrics.accuracy,
+        report.positive.precision,
+        report.positive.recall
     );
     println!("{text}");
     folder.write_text("report.txt", &text)?;
     let pairs = |probabilities: Vec<f32>, set: &Dataset| -> Vec<(f32, bool)> {
         probabilities.into_iter().zip(set.labels().into_iter().map(|l| l > 0.5)).collect()
     };
-    let title = format!("{} on IMDB reviews", config.experiment.name());
     let picture = folder.file("histogram.png");
     probability_histogram(
         &picture,
-        &title,
+        &config.title(),
         &pairs(train, &splits.train),
         &pairs(test, &splits.test),
     )
-}
-
-fn probabilities(trainer: &mut Trainer, set: &Dataset, size: usize) -> Result<Vec<f32>> {
-    let mut all = Vec::with_capacity(set.len());
-    for (tokens, _) in set.batches(size) {
-        if INTERRUPTED.load(Ordering::Relaxed) {
-            bail!("interrupted");
-        }
-        all.extend_from_slice(trainer.predict_batch(&tokens)?.as_f32()?);
-    }
-    Ok(all)
-}
-
-fn boxed(batches: Batches) -> Box<dyn Iterator<Item = Batch>> {
-    Box::new(batches.map(|(inputs, labels)| Batch { inputs, labels }))
 }
 
 /// A bar per epoch on a terminal, a line per epoch elsewhere.

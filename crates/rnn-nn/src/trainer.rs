@@ -1,4 +1,4 @@
-use crate::{InputSpec, ModelError, Optimizer, Sequential};
+use crate::{Dataset, InputSpec, ModelError, Optimizer, Sequential};
 use rnn_core::{HostTensor, TensorError};
 use rnn_graph::{
     Device, DeviceError, Graph, GraphError, Profile, Program, Session, TensorId, TensorType, Ticket,
@@ -94,6 +94,15 @@ pub struct History {
     pub epochs: Vec<EpochLog>,
 }
 
+/// How long to train, and in what portions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FitOptions {
+    /// Passes over the training examples.
+    pub epochs: usize,
+    /// Examples in a step.
+    pub batch_size: usize,
+}
+
 /// What `fit` reports while it works.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -176,22 +185,24 @@ impl Trainer {
         Ok(metrics)
     }
 
-    /// Trains for some epochs. `train` makes the batches of an epoch, `validation` those to
-    /// measure after each. The observer may stop it between two steps.
+    /// Trains for some epochs, each in an order of its own that the trainer's seed decides, and
+    /// measures `validation` after each. The observer may stop it between two steps.
     pub fn fit(
         &mut self,
-        epochs: usize,
-        train: &mut dyn FnMut(usize) -> Box<dyn Iterator<Item = Batch>>,
-        validation: &mut dyn FnMut() -> Box<dyn Iterator<Item = Batch>>,
+        train: &Dataset,
+        validation: Option<&Dataset>,
+        options: FitOptions,
         observer: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> Result<History, TrainError> {
         let mut history = History::default();
+        let FitOptions { epochs, batch_size } = options;
         for epoch in 1..=epochs {
             let started = Instant::now();
             if observer(Event::Epoch(epoch)).is_break() {
                 return Ok(history);
             }
-            for (index, batch) in train(epoch).enumerate() {
+            let batches = train.shuffled_batches(batch_size, self.seed, epoch as u64);
+            for (index, batch) in batches.enumerate() {
                 self.train_batch(&batch)?;
                 let metrics = self.glance()?;
                 if observer(Event::Step(index + 1, metrics)).is_break() {
@@ -203,7 +214,8 @@ impl Trainer {
                 return Err(TrainError::Empty);
             }
             let seconds = started.elapsed().as_secs_f64();
-            let validation = self.evaluate(&mut *validation())?;
+            let validation = validation.filter(|set| !set.is_empty());
+            let validation = validation.map(|set| self.evaluate(set, batch_size)).transpose()?;
             let log = EpochLog { epoch, train: metrics, validation, seconds };
             history.epochs.push(log.clone());
             if observer(Event::EpochEnd(log)).is_break() {
@@ -213,19 +225,24 @@ impl Trainer {
         Ok(history)
     }
 
-    /// The metrics over some batches; `None` if there are none.
-    pub fn evaluate(
-        &mut self,
-        batches: &mut dyn Iterator<Item = Batch>,
-    ) -> Result<Option<Metrics>, TrainError> {
-        for batch in batches {
+    /// The metrics over all examples.
+    pub fn evaluate(&mut self, set: &Dataset, batch_size: usize) -> Result<Metrics, TrainError> {
+        if set.is_empty() {
+            return Err(TrainError::Empty);
+        }
+        for batch in set.batches(batch_size) {
             self.evaluate_batch(&batch)?;
         }
-        if self.programs.is_empty() {
-            return Ok(None);
+        self.take_metrics()
+    }
+
+    /// The model's output for every example, in order.
+    pub fn predict(&mut self, set: &Dataset, batch_size: usize) -> Result<Vec<f32>, TrainError> {
+        let mut all = Vec::with_capacity(set.len());
+        for batch in set.batches(batch_size) {
+            all.extend_from_slice(self.predict_batch(&batch.inputs)?.as_f32()?);
         }
-        let metrics = self.take_metrics()?;
-        Ok((metrics.count > 0).then_some(metrics))
+        Ok(all)
     }
 
     /// The model with the weights that it has on the device now.

@@ -1,3 +1,4 @@
+use crate::Batch;
 use rnn_core::{HostTensor, Rng, TensorError};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -85,26 +86,27 @@ impl Dataset {
         Batches::start(dataset, size)
     }
 
-    fn gather(&self, rows: &[u32]) -> Option<(HostTensor, HostTensor)> {
+    fn gather(&self, rows: &[u32]) -> Option<Batch> {
         let mut tokens = Vec::with_capacity(rows.len() * self.length);
         for &row in rows {
             let at = row as usize * self.length;
             tokens.extend_from_slice(&self.tokens[at..at + self.length]);
         }
         let labels = rows.iter().map(|&r| self.labels[r as usize]).collect();
-        let tokens = HostTensor::from_u32([rows.len(), self.length], tokens).ok()?;
-        Some((tokens, HostTensor::from_f32([rows.len(), 1], labels).ok()?))
+        Some(Batch {
+            inputs: HostTensor::from_u32([rows.len(), self.length], tokens).ok()?,
+            labels: HostTensor::from_f32([rows.len(), 1], labels).ok()?,
+        })
     }
 }
 
 /// Streams below this one belong to epochs.
 const SPLIT_STREAM: u64 = u64::MAX;
 
-/// Batches prepared on another thread, two ahead: tokens `[B, T]`, labels `[B, 1]`. The last may
-/// be smaller. Dropping it ends the thread.
+/// Batches prepared on another thread, two ahead. The last may be smaller. Dropping it ends the thread.
 #[derive(Debug)]
 pub struct Batches {
-    receiver: Receiver<(HostTensor, HostTensor)>,
+    receiver: Receiver<Batch>,
 }
 
 impl Batches {
@@ -124,7 +126,7 @@ impl Batches {
 }
 
 impl Iterator for Batches {
-    type Item = (HostTensor, HostTensor);
+    type Item = Batch;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.receiver.recv().ok()
@@ -141,7 +143,7 @@ mod tests {
     }
 
     fn tokens(batches: Batches) -> Vec<Vec<u32>> {
-        batches.map(|(x, _)| x.as_u32().unwrap().to_vec()).collect()
+        batches.map(|b| b.inputs.as_u32().unwrap().to_vec()).collect()
     }
 
     #[test]

@@ -1,0 +1,174 @@
+//! Files that are fetched once and kept: resumable, bounded, checked.
+
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a machine without a network waits.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a server may be silent.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A file on the web that never changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Download {
+    /// Where it is.
+    pub url: &'static str,
+    /// SHA-256 of its content, in hexadecimal.
+    pub sha256: &'static str,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Why a file could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// No connection, or the server refused or fell silent.
+    #[error("cannot download {url}: {source}")]
+    Network {
+        /// The address.
+        url: &'static str,
+        /// What went wrong.
+        source: Box<ureq::Error>,
+    },
+    /// The transfer broke off; what has arrived is kept.
+    #[error("the download of {url} broke off after {have} bytes: {source}; run again to go on")]
+    Broken {
+        /// The address.
+        url: &'static str,
+        /// Bytes on the disk.
+        have: u64,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The content is another.
+    #[error("{url} is not the file that was expected: {problem}; it was deleted")]
+    Content {
+        /// The address.
+        url: &'static str,
+        /// What differs.
+        problem: String,
+    },
+    /// The disk.
+    #[error("cannot write {}: {source}", path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What the system reported.
+        source: io::Error,
+    },
+}
+
+impl Download {
+    /// Whether `path` holds the file.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let long_enough = fs::metadata(path).is_ok_and(|m| m.len() == self.bytes);
+        long_enough && digest(path).is_ok_and(|found| found == self.sha256)
+    }
+
+    /// Brings the file to `path`. What an earlier, broken transfer left in `path` with `.part`
+    /// appended is continued; `progress` is told the bytes that have arrived.
+    ///
+    /// # Errors
+    /// [`DownloadError`]; then `path` is as it was.
+    pub fn fetch(&self, path: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), DownloadError> {
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let disk = |path: &Path| {
+            let path = path.to_owned();
+            move |source| DownloadError::Disk { path, source }
+        };
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(disk(folder))?;
+        }
+        self.transfer(&part, progress)?;
+        let found = digest(&part).map_err(disk(&part))?;
+        if found != self.sha256 {
+            fs::remove_file(&part).map_err(disk(&part))?;
+            let problem = format!("its SHA-256 is {found}, not {}", self.sha256);
+            return Err(DownloadError::Content { url: self.url, problem });
+        }
+        fs::rename(&part, path).map_err(disk(path))
+    }
+
+    fn transfer(&self, part: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), DownloadError> {
+        let url = self.url;
+        let disk = |source| DownloadError::Disk { path: part.to_owned(), source };
+        let mut have = fs::metadata(part).map_or(0, |m| m.len());
+        if have == self.bytes {
+            return Ok(());
+        }
+        let config = ureq::Agent::config_builder()
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_recv_response(Some(SILENCE_TIMEOUT));
+        let mut request = config.build().new_agent().get(url);
+        if have > 0 && have < self.bytes {
+            request = request.header("Range", format!("bytes={have}-"));
+        }
+        let response = request.call();
+        let response = response.map_err(|e| DownloadError::Network { url, source: Box::new(e) })?;
+        // A server may send the whole file although a part was asked for.
+        let goes_on = response.status() == 206;
+        if !goes_on {
+            have = 0;
+        }
+        let mut file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .append(goes_on)
+            .truncate(!goes_on)
+            .open(part)
+            .map_err(disk)?;
+        let mut body = response.into_body().into_reader();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let broken = |source| DownloadError::Broken { url, have, source };
+            let n = body.read(&mut buffer).map_err(broken)?;
+            have += n as u64;
+            if n == 0 && have < self.bytes {
+                let source = io::ErrorKind::UnexpectedEof.into();
+                return Err(DownloadError::Broken { url, have, source });
+            }
+            if have > self.bytes {
+                drop(file);
+                fs::remove_file(part).map_err(disk)?;
+                let problem = format!("it has more than {} bytes", self.bytes);
+                return Err(DownloadError::Content { url, problem });
+            }
+            if n == 0 {
+                return file.sync_all().map_err(disk);
+            }
+            file.write_all(&buffer[..n]).map_err(disk)?;
+            progress(have);
+        }
+    }
+}
+
+fn digest(path: &Path) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    io::copy(&mut File::open(path)?, &mut HashWriter(&mut hasher))?;
+    Ok(hasher.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
