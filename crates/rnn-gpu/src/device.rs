@@ -49,6 +49,18 @@ pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
     }
 }
 
+/// Opens everything that can be computed on.
+///
+/// # Errors
+/// If a GPU driver lists an adapter that it does not open.
+pub fn open_all() -> Result<Vec<Box<dyn Device>>> {
+    let mut devices: Vec<Box<dyn Device>> = vec![Box::new(CpuDevice::new())];
+    for adapter in &adapters() {
+        devices.push(Box::new(WgpuDevice::open(adapter, Options::default())?));
+    }
+    Ok(devices)
+}
+
 /// One line for each device, as `--device` can name it.
 pub fn list() -> String {
     let mut text = format!("cpu    {}\n", CpuDevice::new().info());

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use rnn_gpu::data::Source;
 use rnn_gpu::experiment::{Experiment, LENGTH};
 use rnn_gpu::run::Config;
+use rnn_gpu::verify::VerifyArgs;
 use rnn_gpu::{device, train, verify};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,11 +31,7 @@ enum Command {
     /// Train a model and write a run folder
     Train(TrainArgs),
     /// Check every op on every device against its reference
-    Verify {
-        /// Leave out the large cases
-        #[arg(long)]
-        smoke: bool,
-    },
+    Verify(VerifyArgs),
     /// Measure a trained model on the test reviews
     Evaluate {
         /// The folder that `train` wrote
@@ -113,7 +110,7 @@ fn run() -> Result<()> {
             Ok(())
         }
         Command::Train(args) => run_training(args),
-        Command::Verify { smoke } => verify::verify(smoke),
+        Command::Verify(args) => verify::verify(&args),
         Command::Evaluate { run, device } => {
             let (device, why) = device::open(&device)?;
             println!("device: {}: {why}", device.info());

@@ -163,6 +163,43 @@ fn a_short_run_learns_and_can_be_evaluated() {
     assert!(printed.contains(line) && line.contains("accuracy 1.0000"), "{evaluated}");
 }
 
+#[test]
+fn without_data_and_offline_it_trains_on_the_bundled_corpus() {
+    let sandbox = Sandbox::new();
+    let out = sandbox.path("run");
+    let args = ["train", "simple-rnn", "--limit", "64", "--epochs", "1", "--device", "cpu"];
+    let output = rnn_gpu(&[&args[..], &["--length", "16", "--out", &out]].concat())
+        .env_remove("RNN_GPU_IMDB")
+        .env("RNN_GPU_OFFLINE", "1")
+        .env("RNN_GPU_CACHE", sandbox.path("cache"))
+        .output()
+        .expect("it starts");
+    let printed = text(&output.stdout);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(printed.contains("data: the bundled corpus of synthetic reviews"), "{printed}");
+    let report = fs::read_to_string(PathBuf::from(&out).join("report.txt")).expect("a report");
+    assert!(report.starts_with("simple-rnn on the bundled synthetic corpus"), "{report}");
+    assert!(!Path::new(&sandbox.path("cache")).exists(), "offline, it made a cache");
+}
+
+#[test]
+fn verify_writes_its_report() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.path("report.json");
+    let table = success(&["verify", "--smoke", "--device", "cpu", "--json", &file]);
+    assert!(table.contains("kernels: CPU") && table.contains(" 0 failed"), "{table}");
+    assert!(table.contains("skip  control"), "{table}");
+    let written = fs::read_to_string(&file).expect("a report");
+    let printed = success(&["verify", "--smoke", "--device", "cpu", "--json"]);
+    for json in [written, printed] {
+        let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        let checks = report["checks"].as_array().expect("checks");
+        let lstm = |c: &&serde_json::Value| c["section"] == "kernel" && c["op"] == "lstm";
+        let lstm = checks.iter().find(lstm).expect("an LSTM");
+        assert!(lstm["outcome"] == "passed" && lstm["error"].is_number(), "{lstm}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_it_cleanly() {

@@ -1,3 +1,4 @@
+use crate::{Measured, NotPassed};
 use rnn_core::Rng;
 use rnn_graph::{Graph, TensorId, TensorType, Values, evaluate};
 use rnn_ops::Case;
@@ -11,11 +12,11 @@ const TOLERANCE: f64 = 2e-6;
 const SAMPLES: usize = 16;
 
 /// Compares the graph-level gradient of a case, evaluated in f64, with central differences of its
-/// forward reference. Returns the worst error as a share of the tolerance.
+/// forward reference.
 ///
 /// # Errors
-/// A sentence that says which element of which input differs.
-pub fn check_gradient(case: &Case) -> Result<f64, String> {
+/// Which element of which input differs.
+pub fn check_gradient(case: &Case) -> Result<Measured, NotPassed> {
     let (inputs, _) = case.draw();
     let mut graph = Graph::new();
     let ids: Vec<TensorId> = inputs
@@ -57,7 +58,7 @@ pub fn check_gradient(case: &Case) -> Result<f64, String> {
     let results = evaluate::<f64>(&graph, given.clone());
     let mut worst = 0.0f64;
     for (&input, gradient) in wrt.iter().zip(gradients) {
-        let gradient = gradient.ok_or("an input has no gradient")?;
+        let gradient = gradient.ok_or_else(|| "an input has no gradient".to_owned())?;
         let (root, offset) = graph.root(gradient);
         let len = graph[input].ty.len();
         let found = &results[&root].floats()[offset..offset + len];
@@ -75,10 +76,12 @@ pub fn check_gradient(case: &Case) -> Result<f64, String> {
             let error = (found[at] - want).abs() / scale;
             if error.is_nan() || error > TOLERANCE {
                 let name = &graph[input].name;
-                return Err(format!("{name}[{at}] is {}, differences give {want}", found[at]));
+                return Err(
+                    format!("{name}[{at}] is {}, differences give {want}", found[at]).into()
+                );
             }
-            worst = worst.max(error / TOLERANCE);
+            worst = worst.max(error);
         }
     }
-    Ok(worst)
+    Ok(Measured { error: worst, tolerance: TOLERANCE })
 }

@@ -1,65 +1,131 @@
-use crate::compare;
+use crate::{Measured, NotPassed, compare};
 use rnn_core::HostTensor;
-use rnn_graph::{Device, Graph, TensorId, TensorType, Values, evaluate};
+use rnn_graph::{
+    Device, DeviceError, Graph, OpError, RecordingError, TensorId, TensorType, Values, evaluate,
+};
 use rnn_ops::Case;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Runs a case on a device and compares every output and update with the f64 reference. Returns
-/// the worst error as a share of the tolerance.
+/// A case as a graph, with its data and what should come out.
+#[derive(Debug)]
+pub struct Trial {
+    graph: Arc<Graph>,
+    inputs: Vec<HostTensor>,
+    updates: Vec<HostTensor>,
+    want: Vec<Values<f64>>,
+    tolerance: f64,
+}
+
+/// Runs a case on a device and compares every output and update with the f64 reference.
 ///
 /// # Errors
-/// A sentence that says which tensor differs, or why the device could not run the case.
-pub fn check_kernel(case: &Case, device: &dyn Device) -> Result<f64, String> {
-    let (inputs, updates) = case.draw();
-    let ty = |t: &HostTensor| TensorType { shape: t.shape().clone(), dtype: t.dtype() };
-    let mut graph = Graph::new();
-    let input_ids: Vec<TensorId> =
-        inputs.iter().enumerate().map(|(i, t)| graph.input(format!("input {i}"), ty(t))).collect();
-    let names: Vec<String> = (0..updates.len()).map(|i| format!("update {i}")).collect();
-    let update_ids: Vec<TensorId> =
-        names.iter().zip(&updates).map(|(name, t)| graph.resident(name, ty(t))).collect();
-    let outputs =
-        graph.push_node(case.op.clone(), &input_ids, &update_ids).map_err(|e| e.to_string())?;
-    outputs.iter().for_each(|&t| graph.output(t));
+/// Which tensor differs, or why the device could not run the case.
+pub fn check_kernel(case: &Case, device: &dyn Device) -> Result<Measured, NotPassed> {
+    let trial = Trial::new(case)?;
+    trial.judge(&trial.run(device)?)
+}
 
-    let ids = input_ids.iter().chain(&update_ids);
-    let given: HashMap<TensorId, Values<f64>> =
-        ids.zip(inputs.iter().chain(&updates)).map(|(&id, t)| (id, Values::from_host(t))).collect();
-    let want = evaluate::<f64>(&graph, given);
+impl Trial {
+    /// Draws the data of a case and evaluates the reference.
+    ///
+    /// # Errors
+    /// If the case does not fit the op's shape rule.
+    pub fn new(case: &Case) -> Result<Self, NotPassed> {
+        let (inputs, updates) = case.draw();
+        let ty = |t: &HostTensor| TensorType { shape: t.shape().clone(), dtype: t.dtype() };
+        let mut graph = Graph::new();
+        let input_ids: Vec<TensorId> = inputs
+            .iter()
+            .enumerate()
+            .map(|(i, t)| graph.input(format!("input {i}"), ty(t)))
+            .collect();
+        let update_ids: Vec<TensorId> =
+            updates.iter().enumerate().map(|(i, t)| graph.resident(&name(i), ty(t))).collect();
+        let outputs =
+            graph.push_node(case.op.clone(), &input_ids, &update_ids).map_err(|e| e.to_string())?;
+        outputs.iter().for_each(|&t| graph.output(t));
+        let ids = input_ids.iter().chain(&update_ids);
+        let hosts = inputs.iter().chain(&updates);
+        let given: HashMap<TensorId, Values<f64>> =
+            ids.zip(hosts).map(|(&id, t)| (id, Values::from_host(t))).collect();
+        let mut values = evaluate::<f64>(&graph, given);
+        let want = outputs.iter().chain(&update_ids).filter_map(|id| values.remove(id)).collect();
+        Ok(Self { graph: Arc::new(graph), inputs, updates, want, tolerance: case.tolerance })
+    }
 
-    let run = || -> Result<Vec<HostTensor>, rnn_graph::DeviceError> {
+    /// The graph of the one node.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The outputs and then the updates, as a device computes them.
+    ///
+    /// # Errors
+    /// Why the device could not; a skip where its limits do not reach.
+    pub fn run(&self, device: &dyn Device) -> Result<Vec<HostTensor>, NotPassed> {
+        self.try_run(device).map_err(|error| match limit(&error) {
+            Some(limit) => NotPassed::Skipped(limit),
+            None => NotPassed::Failed(error.to_string()),
+        })
+    }
+
+    fn try_run(&self, device: &dyn Device) -> Result<Vec<HostTensor>, DeviceError> {
         let mut session = device.session();
-        let program = session.compile(Arc::new(graph.clone()))?;
-        for (name, values) in names.iter().zip(&updates) {
-            session.write(name, values)?;
+        let program = session.compile(self.graph.clone())?;
+        for (i, values) in self.updates.iter().enumerate() {
+            session.write(&name(i), values)?;
         }
-        session.run(program, &inputs.iter().collect::<Vec<_>>())?;
+        session.run(program, &self.inputs.iter().collect::<Vec<_>>())?;
         let mut got = session.fetch(program)?;
-        for name in &names {
-            got.push(session.read(name)?);
+        for i in 0..self.updates.len() {
+            got.push(session.read(&name(i))?);
         }
         Ok(got)
-    };
-    let got = run().map_err(|e| e.to_string())?;
-    let mut worst = 0.0f64;
-    for (i, (id, got)) in outputs.iter().chain(&update_ids).zip(&got).enumerate() {
-        match &want[id] {
-            Values::Float(want) => {
-                let got = got.as_f32().map_err(|e| e.to_string())?;
-                let found =
-                    compare(got, want, case.tolerance).map_err(|e| format!("tensor {i}: {e}"))?;
-                worst = worst.max(found.error / case.tolerance);
-            }
-            Values::Uint(want) => {
-                if got.as_u32().map_err(|e| e.to_string())? != want {
-                    return Err(format!("tensor {i}: integers differ from the reference"));
+    }
+
+    /// Compares with the reference.
+    ///
+    /// # Errors
+    /// Which tensor differs.
+    pub fn judge(&self, got: &[HostTensor]) -> Result<Measured, NotPassed> {
+        if got.len() != self.want.len() || got.is_empty() {
+            let message = format!("{} tensors, the reference has {}", got.len(), self.want.len());
+            return Err(message.into());
+        }
+        let mut measured = Measured { error: 0.0, tolerance: self.tolerance };
+        for (i, (got, want)) in got.iter().zip(&self.want).enumerate() {
+            match want {
+                Values::Float(want) => {
+                    let got = got.as_f32().map_err(|e| e.to_string())?;
+                    let found = compare(got, want, self.tolerance)
+                        .map_err(|e| format!("tensor {i}: {e}"))?;
+                    measured.error = measured.error.max(found.error);
+                }
+                Values::Uint(want) => {
+                    if got.as_u32().map_err(|e| e.to_string())? != want {
+                        return Err(
+                            format!("tensor {i}: integers differ from the reference").into()
+                        );
+                    }
                 }
             }
         }
+        Ok(measured)
     }
-    if got.is_empty() {
-        return Err("nothing was compared".into());
+}
+
+fn name(update: usize) -> String {
+    format!("update {update}")
+}
+
+/// The limit of the device that a case exceeds, if that is what went wrong.
+fn limit(error: &DeviceError) -> Option<String> {
+    match error {
+        DeviceError::Recording(RecordingError::Node(error)) => match &error.source {
+            OpError::Limit(message) => Some(message.clone()),
+            _ => None,
+        },
+        _ => None,
     }
-    Ok(worst)
 }

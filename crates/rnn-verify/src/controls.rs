@@ -1,0 +1,166 @@
+//! Planted mistakes: a checker that cannot fail checks nothing.
+
+use crate::{Measured, NotPassed, Trial, check_gradient};
+use rnn_core::HostTensor;
+use rnn_graph::{
+    Cost, Device, DeviceKind, Graph, Io, Limits, Op, OpError, Operands, Shader, Signature,
+    TensorId, TensorType, Work,
+};
+use rnn_ops::{Activation, Case, Matmul, Sample, Scale};
+use std::sync::Arc;
+
+/// A planted mistake by name, and whether it was found.
+pub type Control = (&'static str, Result<Measured, NotPassed>);
+
+/// Plants mistakes into what a device computes and into the kernels that it runs.
+pub fn controls(device: &dyn Device) -> Vec<Control> {
+    let case = product();
+    let results = Trial::new(&case).and_then(|trial| {
+        let sound = trial.run(device)?;
+        trial.judge(&sound)?;
+        Ok((trial, sound))
+    });
+    let (trial, sound) = match results {
+        Ok(results) => results,
+        Err(error) => return vec![("sound results", Err(error))],
+    };
+    let planted = |change: &dyn Fn(&mut Vec<f32>)| {
+        let mut values = sound[0].as_f32().map_err(|e| e.to_string())?.to_vec();
+        change(&mut values);
+        let tensor = HostTensor::from_f32([values.len()].as_slice(), values);
+        found(trial.judge(&[tensor.map_err(|e| e.to_string())?]))
+    };
+    let mut all: Vec<Control> = vec![
+        ("one element is not a number", planted(&|v| v[7] = f32::NAN)),
+        ("one element has the other sign", planted(&|v| v[7] = -v[7])),
+        ("all elements are 1% too large", planted(&|v| v.iter_mut().for_each(|v| *v *= 1.01))),
+        ("the last element is missing", planted(&|v| v.truncate(v.len() - 1))),
+        ("nothing was computed", found(trial.judge(&[]))),
+    ];
+    let kernels: [(_, Case, _, _); 2] = [
+        ("the matmul kernel adds no bias", case, "z += bias", "z += 0.0 * bias"),
+        (
+            "the lstm kernel swaps two gates",
+            recurrence(),
+            "c = flush(f * c_before + i * g)",
+            "c = flush(i * c_before + f * g)",
+        ),
+    ];
+    for (name, case, from, to) in kernels {
+        let result = match device.info().kind {
+            DeviceKind::Cpu => Err(NotPassed::Skipped("the CPU device runs no kernels".into())),
+            _ => run_edited(&case, Edit { from, to }, device),
+        };
+        all.push((name, result));
+    }
+    all
+}
+
+/// Plants a mistake into the gradient of an op.
+pub fn gradient_control() -> Control {
+    let sound = product();
+    let op = Tampered { op: sound.op.clone(), edit: None, gradient: 1.01 };
+    let tampered = Case { op: Arc::new(op), ..sound.clone() };
+    let result = check_gradient(&sound).and_then(|_| found(check_gradient(&tampered)));
+    ("the gradient is 1% too large", result)
+}
+
+fn product() -> Case {
+    let op = Matmul { bias: true, activation: Activation::Tanh, ..Matmul::default() };
+    let matrix = |rows, columns| Sample::Normal(vec![rows, columns]);
+    Case::new("control", op, vec![matrix(5, 3), matrix(3, 4), Sample::Normal(vec![4])])
+        .gradient(&[0, 1, 2])
+}
+
+fn recurrence() -> Case {
+    let named = |case: &Case| case.op.name() == "lstm" && !case.differentiable.is_empty();
+    let found = rnn_ops::suite().into_iter().find(named);
+    found.unwrap_or_else(product)
+}
+
+/// A mistake passes as a control if it fails as a result.
+fn found(judgement: Result<Measured, NotPassed>) -> Result<Measured, NotPassed> {
+    match judgement {
+        Err(NotPassed::Failed(_)) => Ok(Measured { error: 0.0, tolerance: 1.0 }),
+        Err(skipped) => Err(skipped),
+        Ok(_) => Err(NotPassed::Failed("the planted mistake was not found".into())),
+    }
+}
+
+fn run_edited(case: &Case, edit: Edit, device: &dyn Device) -> Result<Measured, NotPassed> {
+    let op = Tampered { op: case.op.clone(), edit: Some(edit), gradient: 1.0 };
+    let trial = Trial::new(&Case { op: Arc::new(op), ..case.clone() })?;
+    found(trial.judge(&trial.run(device)?))
+}
+
+/// A change of a kernel's text.
+#[derive(Clone, Copy, Debug)]
+struct Edit {
+    from: &'static str,
+    to: &'static str,
+}
+
+/// An op with a mistake in it.
+#[derive(Debug)]
+struct Tampered {
+    op: Arc<dyn Op>,
+    edit: Option<Edit>,
+    /// The gradient's factor.
+    gradient: f32,
+}
+
+impl Op for Tampered {
+    fn name(&self) -> &'static str {
+        self.op.name()
+    }
+
+    fn infer(
+        &self,
+        inputs: &[TensorType],
+        updates: &[TensorType],
+    ) -> Result<Vec<TensorType>, OpError> {
+        self.op.infer(inputs, updates)
+    }
+
+    fn record(&self, signature: &Signature, limits: &Limits) -> Result<Work, OpError> {
+        let mut work = self.op.record(signature, limits)?;
+        let Some(Edit { from, to }) = self.edit else { return Ok(work) };
+        for launch in &mut work.launches {
+            let source = launch.shader.source()?;
+            if !source.contains(from) {
+                return Err(OpError::shape(format!("{} has no {from:?}", launch.shader.name())));
+            }
+            // Shaders live as long as the program; a verification edits a handful.
+            let text: &'static str = source.replace(from, to).leak();
+            let parts: &'static [&'static str] = Box::leak(Box::new([text]));
+            launch.shader = Box::leak(Box::new(Shader::new(launch.shader.name(), parts)));
+        }
+        Ok(work)
+    }
+
+    fn backward(
+        &self,
+        graph: &mut Graph,
+        operands: &Operands,
+        gradients: &[Option<TensorId>],
+    ) -> Result<Vec<Option<TensorId>>, OpError> {
+        let sound = self.op.backward(graph, operands, gradients)?;
+        let scale = |gradient: Option<TensorId>| {
+            let scaled = gradient.map(|g| graph.apply(Scale(self.gradient), &[g]));
+            scaled.transpose().map_err(|e| OpError::Graph(Box::new(e)))
+        };
+        sound.into_iter().map(scale).collect()
+    }
+
+    fn reference_f64(&self, io: &mut Io<'_, f64>) {
+        self.op.reference_f64(io);
+    }
+
+    fn reference_f32(&self, io: &mut Io<'_, f32>) {
+        self.op.reference_f32(io);
+    }
+
+    fn cost(&self, signature: &Signature) -> Cost {
+        self.op.cost(signature)
+    }
+}

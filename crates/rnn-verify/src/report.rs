@@ -1,0 +1,218 @@
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What a check that passed found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Measured {
+    /// Worst error, as [`crate::compare`] defines it.
+    pub error: f64,
+    /// The largest that would have passed.
+    pub tolerance: f64,
+}
+
+/// Why a check did not pass.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotPassed {
+    /// What was found is wrong.
+    #[error("{0}")]
+    Failed(String),
+    /// It could not be tried here.
+    #[error("skipped: {0}")]
+    Skipped(String),
+}
+
+impl From<String> for NotPassed {
+    fn from(message: String) -> Self {
+        Self::Failed(message)
+    }
+}
+
+/// What a check is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Section {
+    /// An op on a device, against its f64 reference.
+    Kernel,
+    /// The gradient of an op's reference, against finite differences.
+    Gradient,
+    /// A shader, validated and translated.
+    Shader,
+    /// A planted mistake, which the checks above must find.
+    Control,
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Kernel => "kernel",
+            Self::Gradient => "gradient",
+            Self::Shader => "shader",
+            Self::Control => "control",
+        })
+    }
+}
+
+/// How a check ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "outcome")]
+pub enum Outcome {
+    /// As it should.
+    Passed(Measured),
+    /// Something is wrong.
+    Failed {
+        /// What.
+        reason: String,
+    },
+    /// It could not be tried.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Check {
+    /// What it is about.
+    pub section: Section,
+    /// The device, shader language or tool that it ran on.
+    pub target: String,
+    /// The op or shader.
+    pub op: String,
+    /// The configuration.
+    pub case: String,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { section, target, case, outcome, .. } = self;
+        match outcome {
+            Outcome::Passed(Measured { error, .. }) => {
+                write!(f, "ok    {section} {case} [{target}]: error {error:.1e}")
+            }
+            Outcome::Failed { reason } => write!(f, "FAIL  {section} {case} [{target}]: {reason}"),
+            Outcome::Skipped { reason } => write!(f, "skip  {section} {case} [{target}]: {reason}"),
+        }
+    }
+}
+
+/// All checks of one verification.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// In the order in which they ran.
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    /// Adds a check and returns it.
+    pub fn add(
+        &mut self,
+        section: Section,
+        target: &str,
+        (op, case): (&str, &str),
+        result: Result<Measured, NotPassed>,
+    ) -> &Check {
+        let outcome = match result {
+            Ok(measured) => Outcome::Passed(measured),
+            Err(NotPassed::Failed(reason)) => Outcome::Failed { reason },
+            Err(NotPassed::Skipped(reason)) => Outcome::Skipped { reason },
+        };
+        let (target, op, case) = (target.to_owned(), op.to_owned(), case.to_owned());
+        self.checks.push(Check { section, target, op, case, outcome });
+        &self.checks[self.checks.len() - 1]
+    }
+
+    /// How many passed, failed and were skipped.
+    pub fn counts(&self) -> [usize; 3] {
+        self.checks.iter().fold([0; 3], |mut counts, check| {
+            counts[match check.outcome {
+                Outcome::Passed(_) => 0,
+                Outcome::Failed { .. } => 1,
+                Outcome::Skipped { .. } => 2,
+            }] += 1;
+            counts
+        })
+    }
+}
+
+/// The checks of one op on one target.
+#[derive(Default)]
+struct Row {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    error: f64,
+    share: f64,
+}
+
+/// A line for each section, target and op, then skips and failures by name, then the sum.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows: BTreeMap<(Section, &str, &str), Row> = BTreeMap::new();
+        for check in &self.checks {
+            let row = rows.entry((check.section, &check.target, &check.op)).or_default();
+            match check.outcome {
+                Outcome::Passed(Measured { error, tolerance }) => {
+                    row.passed += 1;
+                    row.error = row.error.max(error);
+                    row.share = row.share.max(error / tolerance);
+                }
+                Outcome::Failed { .. } => row.failed += 1,
+                Outcome::Skipped { .. } => row.skipped += 1,
+            }
+        }
+        let mut heading = None;
+        for ((section, target, op), row) in rows {
+            if heading != Some((section, target)) {
+                heading = Some((section, target));
+                writeln!(f, "\n{section}s: {target}")?;
+                writeln!(
+                    f,
+                    "  {:<30} {:>6} {:>6} {:>7} {:>11} {:>11}",
+                    "op", "passed", "failed", "skipped", "worst error", "% tolerance"
+                )?;
+            }
+            write!(f, "  {op:<30} {:>6} {:>6} {:>7}", row.passed, row.failed, row.skipped)?;
+            match row.share > 0.0 {
+                true => writeln!(f, " {:>11.1e} {:>11.1}", row.error, 100.0 * row.share)?,
+                false => writeln!(f)?,
+            }
+        }
+        writeln!(f)?;
+        for check in self.checks.iter().filter(|c| !matches!(c.outcome, Outcome::Passed(_))) {
+            writeln!(f, "{check}")?;
+        }
+        let [passed, failed, skipped] = self.counts();
+        writeln!(f, "{passed} passed, {failed} failed, {skipped} skipped")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Measured, NotPassed, Report, Section};
+
+    #[test]
+    fn the_table_counts_and_names() {
+        let mut report = Report::default();
+        let mut add = |case: &str, result| {
+            report.add(Section::Kernel, "gpu", ("matmul", case), result);
+        };
+        add("small", Ok(Measured { error: 1e-6, tolerance: 1e-5 }));
+        add("large", Err(NotPassed::Failed("element 3 is NaN".into())));
+        add("huge", Err(NotPassed::Skipped("too large for the device".into())));
+        let text = report.to_string();
+        for part in [
+            "kernels: gpu",
+            "1      1       1      1.0e-6        10.0",
+            "FAIL  kernel large [gpu]: element 3 is NaN",
+            "skip  kernel huge [gpu]: too large for the device",
+            "1 passed, 1 failed, 1 skipped",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+use crate::{Measured, NotPassed, Trial};
+use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{Module, ShaderStage};
+use rnn_graph::{Dispatch, Limits, Recording, Shader};
+use rnn_ops::Case;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::Command;
+
+/// A pipeline: an entry point of a shader with the constants that an op sets.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// The module.
+    pub shader: &'static Shader,
+    /// The entry point.
+    pub entry: &'static str,
+    constants: Vec<(&'static str, f64)>,
+}
+
+/// The result of one step of the way to a driver.
+pub type Step = (&'static str, Result<Measured, NotPassed>);
+
+/// Every pipeline that these cases ask a device of these limits for, each once. A case that the
+/// limits refuse asks for none; the kernel checks say so.
+pub fn variants(cases: &[Case], limits: &Limits) -> Result<Vec<Variant>, NotPassed> {
+    let mut found = BTreeMap::new();
+    for case in cases {
+        let trial = Trial::new(case)?;
+        let Ok(recording) = Recording::new(trial.graph(), limits) else { continue };
+        for Dispatch { shader, entry, constants, .. } in recording.dispatches() {
+            let variant = Variant { shader, entry, constants: constants.clone() };
+            found.insert((shader.name(), variant.name()), variant);
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+impl Variant {
+    /// Entry point and constants.
+    pub fn name(&self) -> String {
+        let constants = self.constants.iter().map(|(name, value)| format!(" {name}={value}"));
+        format!("{}.{}{}", self.shader.name(), self.entry, constants.collect::<String>())
+    }
+
+    /// Validates it and translates it to what Vulkan, Metal and DX12 take; where Khronos's own
+    /// validators are installed, they judge the translations.
+    pub fn check(&self) -> Vec<Step> {
+        let valid = match self.validate() {
+            Ok(valid) => valid,
+            Err(message) => return vec![("naga", failed(message))],
+        };
+        let mut steps: Vec<Step> = vec![("naga", ok())];
+        let mut translated = |language, tool, result: Result<Judge, String>| match result {
+            Ok(judge) => {
+                steps.push((language, ok()));
+                steps.extend(judge.map(|judge| (tool, judge())));
+            }
+            Err(message) => steps.push((language, failed(message))),
+        };
+        translated("SPIR-V", "spirv-val", valid.spirv());
+        translated("HLSL", "glslangValidator", valid.hlsl(self.entry));
+        translated("MSL", "", valid.msl());
+        steps
+    }
+
+    fn validate(&self) -> Result<Valid, String> {
+        let source = self.shader.source().map_err(|e| e.to_string())?;
+        let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
+        // No capability beyond what WebGPU guarantees.
+        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+        let info = validator.validate(&module).map_err(|e| e.emit_to_string(source))?;
+        let constants: PipelineConstants =
+            self.constants.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
+        let entry = Some((ShaderStage::Compute, self.entry));
+        let (module, info) =
+            pipeline_constants::process_overrides(&module, &info, entry, &constants)
+                .map_err(|e| format!("constants: {e}"))?;
+        Ok(Valid { module: module.into_owned(), info: info.into_owned() })
+    }
+}
+
+/// What an outside validator says of a translation.
+type Judge = Option<Box<dyn FnOnce() -> Result<Measured, NotPassed>>>;
+
+/// A module of one entry point whose constants are set.
+struct Valid {
+    module: Module,
+    info: ModuleInfo,
+}
+
+impl Valid {
+    fn spirv(&self) -> Result<Judge, String> {
+        let words = spv::write_vec(&self.module, &self.info, &spv::Options::default(), None)
+            .map_err(|e| e.to_string())?;
+        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+        Ok(Some(Box::new(move || {
+            tool(Command::new("spirv-val").args(["--target-env", "vulkan1.1"]), &bytes)
+        })))
+    }
+
+    fn msl(&self) -> Result<Judge, String> {
+        let (options, pipeline) = (msl::Options::default(), msl::PipelineOptions::default());
+        msl::write_string(&self.module, &self.info, &options, &pipeline)
+            .map_err(|e| e.to_string())?;
+        Ok(None)
+    }
+
+    fn hlsl(&self, entry: &str) -> Result<Judge, String> {
+        let (options, pipeline) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
+        let mut text = String::new();
+        hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(&self.module, &self.info, None)
+            .map_err(|e| e.to_string())?;
+        let entry = entry.to_owned();
+        Ok(Some(Box::new(move || {
+            let mut command = Command::new("glslangValidator");
+            // -D: HLSL; -V: for Vulkan; the output goes nowhere.
+            command.args(["-D", "-V", "-S", "comp", "-o", NOWHERE, "-e", &entry]);
+            tool(&mut command, without_array_casts(&text).as_bytes())
+        })))
+    }
+}
+
+/// HLSL in which named zeros stand for `(float[4])0`: DX12's compilers cast 0 to an array, which
+/// glslang does not know.
+fn without_array_casts(hlsl: &str) -> String {
+    let (mut zeros, mut text) = (BTreeMap::new(), String::new());
+    let mut rest = hlsl;
+    while let Some(end) = rest.find("])0;") {
+        let Some(start) = rest[..end].rfind('(') else { break };
+        let Some((element, length)) = rest[start + 1..end].split_once('[') else { break };
+        let name = format!("zero_{element}_{length}");
+        text += &rest[..start];
+        text += &name;
+        zeros.insert(name, (element, length));
+        rest = &rest[end + "])0".len()..];
+    }
+    let declare = |(name, (element, length))| format!("static {element} {name}[{length}];\n");
+    zeros.into_iter().map(declare).collect::<String>() + &text + rest
+}
+
+const NOWHERE: &str = if cfg!(windows) { "NUL" } else { "/dev/null" };
+
+/// Runs an outside validator on a file of these bytes.
+fn tool(command: &mut Command, bytes: &[u8]) -> Result<Measured, NotPassed> {
+    let name = command.get_program().display().to_string();
+    let mut file = tempfile::NamedTempFile::new().map_err(|e| e.to_string())?;
+    file.write_all(bytes).map_err(|e| e.to_string())?;
+    match command.arg(file.path()).output() {
+        Ok(output) if output.status.success() => ok(),
+        Ok(output) => {
+            let said = [output.stdout, output.stderr].concat();
+            failed(format!("{name}: {}", String::from_utf8_lossy(&said).trim()))
+        }
+        Err(_) => Err(NotPassed::Skipped(format!("{name} is not installed"))),
+    }
+}
+
+/// Right or wrong, without an error to measure.
+fn ok() -> Result<Measured, NotPassed> {
+    Ok(Measured { error: 0.0, tolerance: 1.0 })
+}
+
+fn failed(message: String) -> Result<Measured, NotPassed> {
+    Err(NotPassed::Failed(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NotPassed, Variant, tool, variants, without_array_casts};
+    use rnn_graph::{Limits, Shader};
+    use std::process::Command;
+
+    #[test]
+    fn every_variant_of_the_suite_translates() {
+        let all = variants(&rnn_ops::suite(), &Limits::WEBGPU).expect("the cases are sound");
+        assert!(all.len() > 50, "{} variants", all.len());
+        for variant in &all {
+            for (step, result) in variant.check() {
+                let skipped = matches!(result, Err(NotPassed::Skipped(_)));
+                assert!(result.is_ok() || skipped, "{}: {step}: {result:?}", variant.name());
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_of_arrays_get_names() {
+        let text = without_array_casts("float4 z[4] = (float4[4])0; a = (float)0;");
+        assert_eq!(
+            text,
+            "static float4 zero_float4_4[4];\nfloat4 z[4] = zero_float4_4; a = (float)0;"
+        );
+    }
+
+    #[test]
+    fn bad_shaders_are_failures() {
+        static BROKEN: Shader = Shader::new("broken", &["fn main() -> u32 { return 1.5; }"]);
+        static SOUND: Shader = Shader::new("sound", &["@compute @workgroup_size(1) fn main() {}"]);
+        let check = |shader, entry| Variant { shader, entry, constants: vec![] }.check();
+        assert!(matches!(check(&BROKEN, "main")[..], [("naga", Err(NotPassed::Failed(_)))]));
+        assert!(check(&SOUND, "main").iter().all(|(_, r)| !matches!(r, Err(NotPassed::Failed(_)))));
+    }
+
+    #[test]
+    fn outside_validators_can_fail_and_may_be_absent() {
+        let absent = tool(&mut Command::new("no-such-validator"), b"");
+        assert!(matches!(absent, Err(NotPassed::Skipped(_))));
+        let refused = tool(&mut Command::new("spirv-val"), b"not SPIR-V");
+        assert!(refused.is_err(), "{refused:?}");
+    }
+}
