@@ -1,40 +1,98 @@
 use rnn_core::Rng;
 
 /// How a weight gets its first values, as Keras defines them
-/// (keras/src/initializers/random_initializers.py).
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// (keras/src/initializers/random_initializers.py). A fan is what feeds or leaves a unit: of a
+/// kernel `[.., in, out]`, `in` or `out` times the extents before them.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Initializer {
     /// 0 everywhere.
     Zeros,
-    /// 0, but 1 in the second of four equal parts: an LSTM's bias with `unit_forget_bias`.
-    UnitForgetBias,
-    /// Uniform within `sqrt(6 / (rows + columns))`.
+    /// 1 everywhere.
+    Ones,
+    /// A value everywhere.
+    Constant(f64),
+    /// 1 in the second of four equal parts, another initializer's values in the others: an LSTM's
+    /// bias.
+    UnitForgetBias(Box<Initializer>),
+    /// Uniform within `sqrt(6 / (fan_in + fan_out))`.
     GlorotUniform,
+    /// Truncated normal of variance `2 / (fan_in + fan_out)`.
+    GlorotNormal,
+    /// Uniform within `sqrt(6 / fan_in)`.
+    HeUniform,
+    /// Truncated normal of variance `2 / fan_in`.
+    HeNormal,
+    /// Uniform within `sqrt(3 / fan_in)`.
+    LecunUniform,
+    /// Truncated normal of variance `1 / fan_in`.
+    LecunNormal,
     /// The orthogonal factor of a normal matrix.
     Orthogonal,
+    /// 1 on the diagonal.
+    Identity,
     /// Uniform between two bounds.
     Uniform(f64, f64),
+    /// Normal with a mean and a standard deviation.
+    Normal(f64, f64),
+    /// The same, drawn again beyond two standard deviations.
+    TruncatedNormal(f64, f64),
 }
+
+/// The standard deviation of a unit normal truncated at two.
+const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_239_8;
 
 impl Initializer {
     /// Values for a weight of this shape, row-major.
-    pub fn draw(self, shape: &[usize], rng: &mut Rng) -> Vec<f32> {
-        let len = shape.iter().product();
+    pub fn draw(&self, shape: &[usize], rng: &mut Rng) -> Vec<f32> {
+        let len: usize = shape.iter().product();
         let columns = shape.last().copied().unwrap_or(1);
         let rows = len / columns.max(1);
-        let mut uniform =
-            |low, high| (0..len).map(|_| rng.uniform_in(low, high) as f32).collect::<Vec<_>>();
+        let (fan_in, fan_out) = fans(shape);
+        let uniform = |limit: f64| Self::Uniform(-limit, limit);
+        let normal =
+            |variance: f64| Self::TruncatedNormal(0.0, variance.sqrt() / TRUNCATED_DEVIATION);
+        let mut each = |value: &mut dyn FnMut(&mut Rng) -> f64| -> Vec<f32> {
+            (0..len).map(|_| value(rng) as f32).collect()
+        };
         match self {
             Self::Zeros => vec![0.0; len],
-            Self::UnitForgetBias => {
-                (0..len).map(|i| if i / (len / 4).max(1) == 1 { 1.0 } else { 0.0 }).collect()
+            Self::Ones => vec![1.0; len],
+            &Self::Constant(value) => vec![value as f32; len],
+            Self::UnitForgetBias(others) => {
+                let mut values = others.draw(shape, rng);
+                values[len / 4..len / 2].fill(1.0);
+                values
             }
-            Self::GlorotUniform => {
-                let limit = (6.0 / (rows + columns) as f64).sqrt();
-                uniform(-limit, limit)
-            }
-            Self::Uniform(low, high) => uniform(low, high),
+            Self::GlorotUniform => uniform((6.0 / (fan_in + fan_out)).sqrt()).draw(shape, rng),
+            Self::GlorotNormal => normal(2.0 / (fan_in + fan_out)).draw(shape, rng),
+            Self::HeUniform => uniform((6.0 / fan_in).sqrt()).draw(shape, rng),
+            Self::HeNormal => normal(2.0 / fan_in).draw(shape, rng),
+            Self::LecunUniform => uniform((3.0 / fan_in).sqrt()).draw(shape, rng),
+            Self::LecunNormal => normal(1.0 / fan_in).draw(shape, rng),
             Self::Orthogonal => orthogonal(rows, columns, rng),
+            Self::Identity => {
+                (0..len).map(|i| f32::from(u8::from(i / columns == i % columns))).collect()
+            }
+            &Self::Uniform(low, high) => each(&mut |rng| rng.uniform_in(low, high)),
+            &Self::Normal(mean, deviation) => each(&mut |rng| mean + deviation * rng.normal()),
+            &Self::TruncatedNormal(mean, deviation) => each(&mut |rng| {
+                let mut value = rng.normal();
+                while value.abs() > 2.0 {
+                    value = rng.normal();
+                }
+                mean + deviation * value
+            }),
+        }
+    }
+}
+
+fn fans(shape: &[usize]) -> (f64, f64) {
+    match *shape {
+        [] => (1.0, 1.0),
+        [length] => (length as f64, length as f64),
+        [ref field @ .., inputs, outputs] => {
+            let field: usize = field.iter().product();
+            ((field * inputs) as f64, (field * outputs) as f64)
         }
     }
 }
@@ -77,6 +135,33 @@ mod tests {
                 assert!((dot - f32::from(u8::from(a == b))).abs() < 1e-5);
             }
         }
+    }
+
+    #[test]
+    fn scaled_draws_have_their_variance() {
+        let (fan_in, fan_out) = (3.0 * 40.0, 3.0 * 70.0);
+        for (initializer, variance) in [
+            (Initializer::GlorotUniform, 2.0 / (fan_in + fan_out)),
+            (Initializer::GlorotNormal, 2.0 / (fan_in + fan_out)),
+            (Initializer::HeUniform, 2.0 / fan_in),
+            (Initializer::HeNormal, 2.0 / fan_in),
+            (Initializer::LecunUniform, 1.0 / fan_in),
+            (Initializer::LecunNormal, 1.0 / fan_in),
+            (Initializer::Normal(0.0, 0.05), 0.0025),
+        ] {
+            let w = initializer.draw(&[3, 40, 70], &mut Rng::new(5, 0));
+            let found = w.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / w.len() as f64;
+            assert!((found / variance - 1.0).abs() < 0.05, "{initializer:?}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_forget_bias_leaves_the_other_gates() {
+        let bias = Initializer::UnitForgetBias(Box::new(Initializer::Constant(0.5)));
+        let values = bias.draw(&[8], &mut Rng::new(1, 0));
+        assert_eq!(values, [0.5, 0.5, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5]);
+        let identity = Initializer::Identity.draw(&[2, 3], &mut Rng::new(1, 0));
+        assert_eq!(identity, [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
     }
 
     #[test]

@@ -1,5 +1,4 @@
-use crate::layer::Build;
-use crate::{Layer, LayerError};
+use crate::layers::{Build, Layer, LayerError, Value};
 use rnn_core::{HostTensor, Rng, TensorError};
 use rnn_graph::{Binding, Graph, GraphError, TensorId, TensorType};
 use rnn_ops::TransposeLeading;
@@ -192,19 +191,21 @@ impl Sequential {
         let arena = self.arena(graph, "parameters");
         let views = self.slots.iter().map(|s| graph.view(arena, s.offset, s.shape.as_slice()));
         let weights = views.collect::<Result<Vec<_>, _>>()?;
-        let mut value = match self.input {
+        let mut value = Value::from(match self.input {
             InputSpec::Features(_) => input,
             _ => graph.apply(TransposeLeading, &[input])?,
-        };
-        for (index, (_, layer)) in self.layers.iter().enumerate() {
+        });
+        let mut build = Build::new(graph, random);
+        for (index, (name, layer)) in self.layers.iter().enumerate() {
             let own = self.slots.iter().zip(&weights).filter(|(s, _)| s.layer == index);
             let own: Vec<TensorId> = own.map(|(_, &w)| w).collect();
-            let mut build = Build { graph, random, index: index as u32 };
+            build.name.clone_from(name);
             value = layer.build(&mut build, value, &own)?;
         }
-        if self.output.len() > 1 {
-            value = graph.apply(TransposeLeading, &[value])?;
-        }
-        Ok((value, weights))
+        let output = match self.output.len() {
+            0 | 1 => value.tensor,
+            _ => graph.apply(TransposeLeading, &[value.tensor])?,
+        };
+        Ok((output, weights))
     }
 }

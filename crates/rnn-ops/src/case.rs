@@ -22,6 +22,8 @@ pub enum Sample {
     Below(Vec<usize>, u32),
     /// Exactly these integers.
     Exactly(Vec<usize>, Vec<u32>),
+    /// Exactly these floats.
+    Floats(Vec<usize>, Vec<f32>),
 }
 
 impl Sample {
@@ -41,6 +43,7 @@ impl Sample {
                 HostTensor::from_u32(shape.as_slice(), data)
             }
             Sample::Exactly(shape, data) => HostTensor::from_u32(shape.as_slice(), data.clone()),
+            Sample::Floats(shape, data) => HostTensor::from_f32(shape.as_slice(), data.clone()),
         };
         drawn.unwrap_or_else(|_| HostTensor::zeros(Vec::new(), DType::F32))
     }

@@ -23,8 +23,17 @@ struct Extents {
 }
 
 fn launch(entry: &'static str, e: &Extents, value: f32) -> Result<Launch, OpError> {
+    launch_into(Operand::Output(0), entry, e, value)
+}
+
+fn launch_into(
+    out: Operand,
+    entry: &'static str,
+    e: &Extents,
+    value: f32,
+) -> Result<Launch, OpError> {
     Ok(Launch::new(&SHADER, entry, threads(e.count)?)
-        .bind("out", Operand::Output(0))
+        .bind("out", out)
         .param("count", e.count)
         .param("rows", e.rows)
         .param("columns", e.columns)
@@ -211,6 +220,48 @@ impl Op for Pad {
     }
 }
 
+/// Sets a tensor that stays on the device: w = x. Input: x; update: w, of as many elements.
+#[derive(Clone, Debug)]
+pub struct Assign;
+
+impl Definition for Assign {
+    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
+        let x = io.input(0);
+        let [w] = io.updates();
+        w.copy_from_slice(x);
+    }
+}
+
+impl Op for Assign {
+    fn name(&self) -> &'static str {
+        "assign"
+    }
+
+    fn infer(
+        &self,
+        inputs: &[TensorType],
+        updates: &[TensorType],
+    ) -> Result<Vec<TensorType>, OpError> {
+        let ([x], [w]) = (arity(inputs)?, arity(updates)?);
+        ensure(x.len() == w.len() && x.dtype == w.dtype, || format!("{w} is set to {x}"))?;
+        Ok(vec![])
+    }
+
+    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+        let count = s.inputs[0].len();
+        let e = Extents { count, length: count, ..Extents::default() };
+        Ok(launch_into(Operand::Update(0), "pad", &e, 0.0)?.bind("x", Operand::Input(0)).into())
+    }
+
+    not_differentiable!();
+
+    defined!();
+
+    fn cost(&self, s: &Signature) -> Cost {
+        Cost { flops: 0, bytes: s.bytes() }
+    }
+}
+
 /// A tensor of one value.
 #[derive(Clone, Debug)]
 pub struct Fill {
@@ -265,6 +316,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("transpose u32", TransposeLeading, vec![Sample::Below(vec![6, 9], 99)]),
         Case::new("reverse 4x3x5", ReverseLeading, normal(&[4, 3, 5])).gradient(&[0]),
         Case::new("pad", Pad { offset: 7, full: [3, 10].into() }, normal(&[2, 5])).gradient(&[0]),
+        Case::new("assign", Assign, normal(&[4, 9])).updates(normal(&[36])),
         Case::new("fill", Fill { shape: [300].into(), value: 2.5 }, vec![]),
     ]
 }

@@ -14,6 +14,7 @@ mod elementwise;
 mod embedding;
 mod layout;
 mod lstm;
+mod mask;
 mod matmul;
 mod optimizer;
 mod scan;
@@ -30,8 +31,9 @@ pub use dropout::{Dropout, drop_threshold};
 pub use dropout_matmul::{DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, GateExtents};
 pub use elementwise::{Binary, Scale};
 pub use embedding::{Embedding, EmbeddingBackward};
-pub use layout::{Fill, Pad, ReverseLeading, TransposeLeading};
+pub use layout::{Assign, Fill, Pad, ReverseLeading, TransposeLeading};
 pub use lstm::{Lstm, LstmBackward};
+pub use mask::{MaskItems, SeenMask, StepMask};
 pub use matmul::Matmul;
 pub use optimizer::{Adam, Sgd};
 pub use scan::ScanInputs;
@@ -54,6 +56,7 @@ pub static SHADERS: &[&Shader] = &[
     &layout::SHADER,
     &lstm::FOUR_ROWS,
     &lstm::ONE_ROW,
+    &mask::SHADER,
     &matmul::SHADER,
     &optimizer::SHADER,
     &simple_rnn::FOUR_ROWS,
@@ -74,6 +77,7 @@ pub fn suite() -> Vec<Case> {
         embedding::cases,
         layout::cases,
         lstm::cases,
+        mask::cases,
         matmul::cases,
         optimizer::cases,
         simple_rnn::cases,

@@ -29,8 +29,8 @@ fn check_layer(golden: &Golden, layer: &dyn Layer, input: &str, weights: &[&str]
     let flip = |graph: &mut Graph, t: TensorId| graph.apply(TransposeLeading, &[t]).expect("axes");
     let inner = if sequence { flip(&mut graph, x) } else { x };
     let ids: Vec<TensorId> = weights.iter().map(|w| golden.input(&mut graph, w)).collect();
-    let mut build = Build { graph: &mut graph, random: None, index: 0 };
-    let mut output = layer.build(&mut build, inner, &ids).expect("the layer fits");
+    let mut build = Build::new(&mut graph, None);
+    let mut output = layer.build(&mut build, inner.into(), &ids).expect("the layer fits").tensor;
     if golden.tensor("output").shape().dims().len() > 2 {
         output = flip(&mut graph, output);
     }

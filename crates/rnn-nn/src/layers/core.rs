@@ -1,0 +1,163 @@
+use super::{Build, Layer, LayerError, Value, Weight};
+use crate::Initializer;
+use rnn_graph::{GraphError, TensorId};
+use rnn_ops::{Activate, Activation, MaskItems, Matmul, StepMask};
+
+/// Sets a fraction of the elements to zero during training and scales the others up.
+#[derive(Clone, Debug)]
+pub struct Dropout {
+    rate: f32,
+}
+
+impl Dropout {
+    /// Drops this fraction, in 0..1.
+    pub fn new(rate: f32) -> Self {
+        Self { rate }
+    }
+}
+
+impl Layer for Dropout {
+    fn class(&self) -> &'static str {
+        "Dropout"
+    }
+
+    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        Ok(vec![])
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        Ok(input.to_vec())
+    }
+
+    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
+        Ok(Value { tensor: b.drop(self.rate, input.tensor)?, ..input })
+    }
+}
+
+/// Skips the steps whose features all equal a value: `[T, F]` -> `[T, F]`, those steps zero.
+#[derive(Clone, Debug)]
+pub struct Masking {
+    value: f32,
+}
+
+impl Masking {
+    /// Steps of this value are skipped.
+    pub fn new(value: f32) -> Self {
+        Self { value }
+    }
+}
+
+impl Layer for Masking {
+    fn class(&self) -> &'static str {
+        "Masking"
+    }
+
+    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        Ok(vec![])
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        match input {
+            [_, _] => Ok(input.to_vec()),
+            _ => Err(LayerError::new("Masking", "a sequence [T, F]", input)),
+        }
+    }
+
+    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
+        let mask = b.graph.apply(StepMask { padding: self.value }, &[input.tensor])?;
+        let tensor = b.graph.apply(MaskItems, &[input.tensor, mask])?;
+        Ok(Value { tensor, mask: Some(mask) })
+    }
+}
+
+/// y = activation(x W + b) over the last axis.
+#[derive(Clone, Debug)]
+pub struct Dense {
+    units: usize,
+    activation: Activation,
+    use_bias: bool,
+    kernel_initializer: Initializer,
+    bias_initializer: Initializer,
+}
+
+impl Dense {
+    /// A layer of this width.
+    pub fn new(units: usize, activation: Activation) -> Self {
+        Self {
+            units,
+            activation,
+            use_bias: true,
+            kernel_initializer: Initializer::GlorotUniform,
+            bias_initializer: Initializer::Zeros,
+        }
+    }
+
+    /// Without b.
+    pub fn without_bias(mut self) -> Self {
+        self.use_bias = false;
+        self
+    }
+
+    /// Replaces `glorot_uniform` for W.
+    pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
+        self.kernel_initializer = initializer;
+        self
+    }
+
+    /// Replaces zeros for b.
+    pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
+        self.bias_initializer = initializer;
+        self
+    }
+}
+
+/// x W + b with the weights of a layer that may have no bias.
+pub(super) fn project(
+    b: &mut Build<'_>,
+    x: TensorId,
+    w: TensorId,
+    bias: Option<TensorId>,
+) -> Result<TensorId, GraphError> {
+    let mut operands = vec![x, w];
+    operands.extend(bias);
+    b.graph.apply(Matmul { bias: bias.is_some(), ..Matmul::default() }, &operands)
+}
+
+/// The activation as a node of its own, so that a loss can take what stands before it.
+pub(super) fn activate(
+    b: &mut Build<'_>,
+    z: TensorId,
+    activation: Activation,
+) -> Result<TensorId, GraphError> {
+    match activation {
+        Activation::Linear => Ok(z),
+        activation => b.graph.apply(Activate(activation), &[z]),
+    }
+}
+
+impl Layer for Dense {
+    fn class(&self) -> &'static str {
+        "Dense"
+    }
+
+    fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        self.output(input)?;
+        let width = input.last().copied().unwrap_or(0);
+        let mut all = vec![Weight::new("kernel", &[width, self.units], &self.kernel_initializer)];
+        let bias = || Weight::new("bias", &[self.units], &self.bias_initializer);
+        all.extend(self.use_bias.then(bias));
+        Ok(all)
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        match input.split_last() {
+            Some((_, rest)) => Ok([rest, &[self.units]].concat()),
+            None => Err(LayerError::new("Dense", "[.., F]", &[])),
+        }
+    }
+
+    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
+        let z = project(b, input.tensor, w[0], w.get(1).copied())?;
+        Ok(Value { tensor: activate(b, z, self.activation)?, ..input })
+    }
+}

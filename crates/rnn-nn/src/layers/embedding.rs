@@ -1,0 +1,61 @@
+use super::{Build, Layer, LayerError, Value, Weight};
+use crate::Initializer;
+use rnn_graph::{GraphError, TensorId};
+use rnn_ops::{self as ops, StepMask};
+
+/// Rows of a table by token: `[T]` -> `[T, width]`.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    vocabulary: usize,
+    width: usize,
+    mask_zero: bool,
+    initializer: Initializer,
+}
+
+impl Embedding {
+    /// A table of `vocabulary` rows, uniform within 0.05 at first.
+    pub fn new(vocabulary: usize, width: usize) -> Self {
+        let initializer = Initializer::Uniform(-0.05, 0.05);
+        Self { vocabulary, width, mask_zero: false, initializer }
+    }
+
+    /// Token 0 is padding, which the layers behind skip.
+    pub fn mask_zero(mut self) -> Self {
+        self.mask_zero = true;
+        self
+    }
+
+    /// Replaces the uniform first values.
+    pub fn embeddings_initializer(mut self, initializer: Initializer) -> Self {
+        self.initializer = initializer;
+        self
+    }
+}
+
+impl Layer for Embedding {
+    fn class(&self) -> &'static str {
+        "Embedding"
+    }
+
+    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        Ok(vec![Weight::new("embeddings", &[self.vocabulary, self.width], &self.initializer)])
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        match *input {
+            [steps] => Ok(vec![steps, self.width]),
+            _ => Err(LayerError::new("Embedding", "token ids [T]", input)),
+        }
+    }
+
+    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
+        let padding = StepMask { padding: 0.0 };
+        let mask = self.mask_zero.then(|| b.graph.apply(padding, &[input.tensor])).transpose()?;
+        let tensor = b.graph.apply(ops::Embedding, &[input.tensor, w[0]])?;
+        Ok(Value { tensor, mask })
+    }
+
+    fn vocabulary(&self) -> Option<usize> {
+        Some(self.vocabulary)
+    }
+}

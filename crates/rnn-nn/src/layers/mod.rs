@@ -1,0 +1,126 @@
+//! The layers, with Keras's names and defaults.
+
+mod core;
+mod embedding;
+mod recurrent;
+
+pub use core::{Dense, Dropout, Masking};
+pub use embedding::Embedding;
+pub use recurrent::{Cell, Lstm, LstmCell, Recurred, Recurrent, SimpleRnn, SimpleRnnCell};
+
+use crate::Initializer;
+use rnn_core::Shape;
+use rnn_graph::{Graph, GraphError, TensorId};
+use rnn_ops::{self as ops, Fill};
+
+/// A weight that a layer asks for.
+#[derive(Clone, Debug)]
+pub struct Weight {
+    /// Its name within the layer, as Keras calls it.
+    pub name: String,
+    /// The extents.
+    pub shape: Vec<usize>,
+    /// Its first values.
+    pub initializer: Initializer,
+}
+
+impl Weight {
+    pub(crate) fn new(name: &str, shape: &[usize], initializer: &Initializer) -> Self {
+        Self { name: name.into(), shape: shape.to_vec(), initializer: initializer.clone() }
+    }
+}
+
+/// A layer that does not fit what stands before it.
+#[derive(Debug, thiserror::Error)]
+#[error("{layer} takes {expected}, got {found:?} (without the batch axis)")]
+pub struct LayerError {
+    pub(crate) layer: &'static str,
+    pub(crate) expected: &'static str,
+    pub(crate) found: Vec<usize>,
+}
+
+impl LayerError {
+    pub(crate) fn new(layer: &'static str, expected: &'static str, found: &[usize]) -> Self {
+        Self { layer, expected, found: found.to_vec() }
+    }
+}
+
+/// What flows from layer to layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// The values; of a sequence `[T, B, ..]`.
+    pub tensor: TensorId,
+    /// Which rows take part in which steps, u32 `[T, B]`; all, where there is none.
+    pub mask: Option<TensorId>,
+}
+
+impl From<TensorId> for Value {
+    fn from(tensor: TensorId) -> Self {
+        Self { tensor, mask: None }
+    }
+}
+
+/// What a layer is built into.
+pub struct Build<'a> {
+    /// The graph that grows.
+    pub graph: &'a mut Graph,
+    /// The key of random numbers, during training.
+    pub random: Option<TensorId>,
+    /// The layer's name, unique in the model.
+    pub name: String,
+    streams: u32,
+}
+
+impl<'a> Build<'a> {
+    /// Builds into a graph; dropout acts if a key is given.
+    pub fn new(graph: &'a mut Graph, random: Option<TensorId>) -> Self {
+        Self { graph, random, name: String::new(), streams: 0 }
+    }
+
+    /// x with elements dropped, if it is training and the rate lies within 0..1.
+    pub fn drop(&mut self, rate: f32, x: TensorId) -> Result<TensorId, GraphError> {
+        let acts = rate > 0.0 && rate < 1.0;
+        let Some(random) = self.random.filter(|_| acts) else { return Ok(x) };
+        // Every use draws from a stream of its own.
+        let layer = self.streams;
+        self.streams += 1;
+        self.graph.apply(ops::Dropout { rate, layer }, &[x, random])
+    }
+
+    /// Factors of 0 or 1 / (1 - rate), if dropout acts.
+    pub fn drop_factors(
+        &mut self,
+        rate: f32,
+        shape: impl Into<Shape>,
+    ) -> Result<Option<TensorId>, GraphError> {
+        let acts = self.random.is_some() && rate > 0.0 && rate < 1.0;
+        let ones = acts.then(|| self.graph.apply(Fill { shape: shape.into(), value: 1.0 }, &[]));
+        ones.map(|ones| self.drop(rate, ones?)).transpose()
+    }
+}
+
+/// One layer of a model. Shapes are without the batch axis and in Keras's order; inside the graph
+/// a sequence is time-major, `[T, B, F]`.
+pub trait Layer: std::fmt::Debug + Send + Sync {
+    /// Keras's class name.
+    fn class(&self) -> &'static str;
+
+    /// The weights for an input of this shape.
+    fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError>;
+
+    /// The shape of the output.
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError>;
+
+    /// Adds the layer's nodes; `weights` are in the order of [`Layer::weights`].
+    fn build(
+        &self,
+        build: &mut Build<'_>,
+        input: Value,
+        weights: &[TensorId],
+    ) -> Result<Value, GraphError>;
+
+    /// The number of token ids that the layer accepts, if it takes token ids.
+    fn vocabulary(&self) -> Option<usize> {
+        None
+    }
+}

@@ -1,0 +1,367 @@
+use super::core::project;
+use super::{Build, Layer, LayerError, Value, Weight};
+use crate::Initializer;
+use rnn_core::Shape;
+use rnn_graph::{GraphError, TensorId, TensorType};
+use rnn_ops::{
+    self as ops, Activation, Assign, DropoutMatmul, MaskItems, Pad, ReverseLeading, ScanInputs,
+    SeenMask,
+};
+use std::sync::Arc;
+
+/// The equations of a recurrent layer.
+pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
+    /// Keras's class name of the layer.
+    const CLASS: &'static str;
+    /// How often the columns of a kernel repeat the units.
+    const GATES: usize;
+    /// Tensors in the state, the first of them h.
+    const STATES: usize;
+
+    /// The activation of the new state.
+    fn activation(&mut self) -> &mut Activation;
+
+    /// The shape and first values of the bias.
+    fn bias(&self, units: usize, initializer: &Initializer) -> (Vec<usize>, Initializer) {
+        (vec![Self::GATES * units], initializer.clone())
+    }
+
+    /// Runs over the whole sequence. `operands` are x W + b `[T, B, GATES H]`, U and what `inputs`
+    /// names. Returns h of every step and the final state `[STATES, B, H]`.
+    fn scan(
+        &self,
+        b: &mut Build<'_>,
+        inputs: ScanInputs,
+        operands: &[TensorId],
+    ) -> Result<(TensorId, TensorId), GraphError>;
+}
+
+/// A recurrent layer with Keras's arguments: `[T, F]` -> `[H]`, or `[T, H]` with
+/// `return_sequences`.
+#[derive(Clone, Debug)]
+pub struct Recurrent<C> {
+    cell: C,
+    units: usize,
+    use_bias: bool,
+    return_sequences: bool,
+    go_backwards: bool,
+    stateful: bool,
+    dropout: f32,
+    recurrent_dropout: f32,
+    kernel_initializer: Initializer,
+    recurrent_initializer: Initializer,
+    bias_initializer: Initializer,
+}
+
+/// What a recurrent layer returns.
+#[derive(Clone, Copy, Debug)]
+pub struct Recurred {
+    /// The last h, or that of every step.
+    pub output: Value,
+    /// The final state, `[STATES, B, H]`.
+    pub state: TensorId,
+}
+
+impl<C: Cell> Recurrent<C> {
+    fn with_cell(cell: C, units: usize) -> Self {
+        Self {
+            cell,
+            units,
+            use_bias: true,
+            return_sequences: false,
+            go_backwards: false,
+            stateful: false,
+            dropout: 0.0,
+            recurrent_dropout: 0.0,
+            kernel_initializer: Initializer::GlorotUniform,
+            recurrent_initializer: Initializer::Orthogonal,
+            bias_initializer: Initializer::Zeros,
+        }
+    }
+
+    /// Returns h of every step instead of the last.
+    pub fn return_sequences(mut self) -> Self {
+        self.return_sequences = true;
+        self
+    }
+
+    /// Processes the last step first; a returned sequence is in that order too.
+    pub fn go_backwards(mut self) -> Self {
+        self.go_backwards = true;
+        self
+    }
+
+    /// Begins each batch with the state in which the batch before ended.
+    pub fn stateful(mut self) -> Self {
+        self.stateful = true;
+        self
+    }
+
+    /// Without b.
+    pub fn without_bias(mut self) -> Self {
+        self.use_bias = false;
+        self
+    }
+
+    /// Replaces tanh.
+    pub fn activation(mut self, activation: Activation) -> Self {
+        *self.cell.activation() = activation;
+        self
+    }
+
+    /// During training, drops this fraction of x, the same features at every step.
+    pub fn dropout(mut self, rate: f32) -> Self {
+        self.dropout = rate;
+        self
+    }
+
+    /// During training, drops this fraction of the h that each gate sees, the same units at every
+    /// step.
+    pub fn recurrent_dropout(mut self, rate: f32) -> Self {
+        self.recurrent_dropout = rate;
+        self
+    }
+
+    /// Replaces `glorot_uniform` for W.
+    pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
+        self.kernel_initializer = initializer;
+        self
+    }
+
+    /// Replaces `orthogonal` for U.
+    pub fn recurrent_initializer(mut self, initializer: Initializer) -> Self {
+        self.recurrent_initializer = initializer;
+        self
+    }
+
+    /// Replaces zeros for b.
+    pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
+        self.bias_initializer = initializer;
+        self
+    }
+
+    /// Adds the layer's nodes; begins with `initial` `[STATES, B, H]` if given, which takes the
+    /// place of a stateful layer's state.
+    ///
+    /// # Errors
+    /// If an operand has another shape.
+    pub fn call(
+        &self,
+        b: &mut Build<'_>,
+        input: Value,
+        initial: Option<TensorId>,
+        w: &[TensorId],
+    ) -> Result<Recurred, GraphError> {
+        let ordered = self.in_order(b, input)?;
+        let batch = b.graph.shape(ordered.tensor).dims()[1];
+        let shape = Shape::from([C::STATES, batch, self.units]);
+        let kept = self.stateful.then(|| {
+            let name = format!("{}/state", b.name);
+            b.graph.resident(&name, TensorType::f32(shape.clone()))
+        });
+        // The backward pass reads the state too, when the one that is kept has moved on.
+        let copy = |kept| b.graph.apply(Pad { offset: 0, full: shape.clone() }, &[kept]);
+        let initial = match (initial, kept) {
+            (Some(initial), _) => Some(initial),
+            (None, kept) => kept.map(copy).transpose()?,
+        };
+        let factors = b.drop_factors(self.recurrent_dropout, [C::GATES, batch, self.units])?;
+        let mut operands = vec![self.project(b, ordered.tensor, w)?, w[1]];
+        operands.extend([initial, ordered.mask, factors].into_iter().flatten());
+        let inputs = ScanInputs {
+            state: initial.is_some(),
+            mask: ordered.mask.is_some(),
+            dropout: factors.is_some(),
+        };
+        let (hidden, state) = self.cell.scan(b, inputs, &operands)?;
+        if let Some(kept) = kept {
+            b.graph.push_node(Arc::new(Assign), &[state], &[kept])?;
+        }
+        let mut output = match self.return_sequences {
+            true => Value { tensor: hidden, mask: input.mask },
+            false => b.graph.view(state, 0, [batch, self.units])?.into(),
+        };
+        if let (Some(mask), true) = (ordered.mask, initial.is_some()) {
+            output.tensor = self.before_first_step(b, output.tensor, mask)?;
+        }
+        Ok(Recurred { output, state })
+    }
+
+    fn in_order(&self, b: &mut Build<'_>, input: Value) -> Result<Value, GraphError> {
+        if !self.go_backwards {
+            return Ok(input);
+        }
+        let mut reverse = |t: TensorId| b.graph.apply(ReverseLeading, &[t]);
+        Ok(Value { tensor: reverse(input.tensor)?, mask: input.mask.map(reverse).transpose()? })
+    }
+
+    /// x W + b for all steps as one product. With dropout of h each gate sees x through dropout
+    /// of its own; without, all see the same (keras/src/layers/rnn/lstm.py).
+    fn project(
+        &self,
+        b: &mut Build<'_>,
+        x: TensorId,
+        w: &[TensorId],
+    ) -> Result<TensorId, GraphError> {
+        let [batch, width] = [1, 2].map(|axis| b.graph.shape(x).dims()[axis]);
+        let gates = if self.recurrent_dropout > 0.0 { C::GATES } else { 1 };
+        let bias = self.use_bias.then(|| b.graph.view(w[2], 0, [C::GATES * self.units]));
+        let bias = bias.transpose()?;
+        match b.drop_factors(self.dropout, [gates, batch, width])? {
+            None => project(b, x, w[0], bias),
+            Some(factors) => {
+                let mut operands = vec![x, w[0], factors];
+                operands.extend(bias);
+                b.graph.apply(DropoutMatmul { bias: bias.is_some() }, &operands)
+            }
+        }
+    }
+
+    /// Until its first step a masked row puts out zeros, not the state that it begins with.
+    fn before_first_step(
+        &self,
+        b: &mut Build<'_>,
+        output: TensorId,
+        mask: TensorId,
+    ) -> Result<TensorId, GraphError> {
+        let [steps, batch] = [0, 1].map(|axis| b.graph.shape(mask).dims()[axis]);
+        let seen = b.graph.apply(SeenMask, &[mask])?;
+        let seen = match self.return_sequences {
+            true => seen,
+            false => b.graph.view(seen, (steps - 1) * batch, [batch])?,
+        };
+        b.graph.apply(MaskItems, &[output, seen])
+    }
+}
+
+impl<C: Cell> Layer for Recurrent<C> {
+    fn class(&self) -> &'static str {
+        C::CLASS
+    }
+
+    fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        self.output(input)?;
+        let (width, columns) = (input[1], C::GATES * self.units);
+        let mut all = vec![
+            Weight::new("kernel", &[width, columns], &self.kernel_initializer),
+            Weight::new("recurrent_kernel", &[self.units, columns], &self.recurrent_initializer),
+        ];
+        let (shape, initializer) = self.cell.bias(self.units, &self.bias_initializer);
+        all.extend(self.use_bias.then(|| Weight::new("bias", &shape, &initializer)));
+        Ok(all)
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        match *input {
+            [steps, _] if self.return_sequences => Ok(vec![steps, self.units]),
+            [_, _] => Ok(vec![self.units]),
+            _ => Err(LayerError::new(C::CLASS, "a sequence [T, F]", input)),
+        }
+    }
+
+    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
+        Ok(self.call(b, input, None, w)?.output)
+    }
+}
+
+/// h(t) = activation(x(t) W + b + h(t-1) U).
+pub type SimpleRnn = Recurrent<SimpleRnnCell>;
+
+/// The equations of [`SimpleRnn`].
+#[derive(Clone, Debug)]
+pub struct SimpleRnnCell {
+    activation: Activation,
+}
+
+impl Recurrent<SimpleRnnCell> {
+    /// A layer of this many units, with tanh.
+    pub fn new(units: usize) -> Self {
+        Self::with_cell(SimpleRnnCell { activation: Activation::Tanh }, units)
+    }
+}
+
+impl Cell for SimpleRnnCell {
+    const CLASS: &'static str = "SimpleRNN";
+    const GATES: usize = 1;
+    const STATES: usize = 1;
+
+    fn activation(&mut self) -> &mut Activation {
+        &mut self.activation
+    }
+
+    fn scan(
+        &self,
+        b: &mut Build<'_>,
+        inputs: ScanInputs,
+        operands: &[TensorId],
+    ) -> Result<(TensorId, TensorId), GraphError> {
+        let op = ops::SimpleRnn { activation: self.activation, inputs };
+        let out = b.graph.push(op, operands)?;
+        Ok((out[0], out[1]))
+    }
+}
+
+/// Long short-term memory; see [`rnn_ops::Lstm`] for the equations.
+pub type Lstm = Recurrent<LstmCell>;
+
+/// The equations of [`Lstm`].
+#[derive(Clone, Debug)]
+pub struct LstmCell {
+    activation: Activation,
+    recurrent_activation: Activation,
+    unit_forget_bias: bool,
+}
+
+impl Recurrent<LstmCell> {
+    /// A layer of this many units, with tanh, sigmoid gates and `unit_forget_bias`.
+    pub fn new(units: usize) -> Self {
+        let cell = LstmCell {
+            activation: Activation::Tanh,
+            recurrent_activation: Activation::Sigmoid,
+            unit_forget_bias: true,
+        };
+        Self::with_cell(cell, units)
+    }
+
+    /// Replaces the sigmoid of the gates.
+    pub fn recurrent_activation(mut self, activation: Activation) -> Self {
+        self.cell.recurrent_activation = activation;
+        self
+    }
+
+    /// The forget gate's bias begins like the others', not at 1.
+    pub fn without_unit_forget_bias(mut self) -> Self {
+        self.cell.unit_forget_bias = false;
+        self
+    }
+}
+
+impl Cell for LstmCell {
+    const CLASS: &'static str = "LSTM";
+    const GATES: usize = 4;
+    const STATES: usize = 2;
+
+    fn activation(&mut self) -> &mut Activation {
+        &mut self.activation
+    }
+
+    fn bias(&self, units: usize, initializer: &Initializer) -> (Vec<usize>, Initializer) {
+        let plain = initializer.clone();
+        let initializer = match self.unit_forget_bias {
+            true => Initializer::UnitForgetBias(Box::new(plain)),
+            false => plain,
+        };
+        (vec![4 * units], initializer)
+    }
+
+    fn scan(
+        &self,
+        b: &mut Build<'_>,
+        inputs: ScanInputs,
+        operands: &[TensorId],
+    ) -> Result<(TensorId, TensorId), GraphError> {
+        let (activation, recurrent_activation) = (self.activation, self.recurrent_activation);
+        let out = b.graph.push(ops::Lstm { activation, recurrent_activation, inputs }, operands)?;
+        Ok((out[0], out[2]))
+    }
+}
