@@ -11,8 +11,10 @@ mod trainer;
 pub use dataset::{Batches, Dataset, DatasetError};
 pub use initializer::Initializer;
 pub use layers::{
-    Build, Cell, Dense, Dropout, Embedding, Layer, LayerError, Lstm, LstmCell, Masking, Recurred,
-    Recurrent, SimpleRnn, SimpleRnnCell, Value, Weight,
+    AveragePooling1D, Build, Cell, Conv1D, Dense, Dropout, Embedding, Flatten,
+    GlobalAveragePooling1D, GlobalMaxPooling1D, Layer, LayerError, Lstm, LstmCell, Masking,
+    MaxPooling1D, Pooling1D, Recurred, Recurrent, SimpleRnn, SimpleRnnCell, TimeDistributed, Value,
+    Weight,
 };
 pub use model::{InputSpec, ModelError, Sequential, Slot};
 pub use optimizer::Optimizer;

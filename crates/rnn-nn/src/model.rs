@@ -112,10 +112,7 @@ impl Sequential {
 
     /// Keras's names: `lstm`, then `lstm_1`, ..
     fn unique_name(&self, class: &'static str) -> String {
-        let stem = match class {
-            "SimpleRNN" => "simple_rnn".to_owned(),
-            other => other.to_lowercase(),
-        };
+        let stem = snake_case(class);
         let same = self.layers.iter().filter(|(_, l)| l.class() == class).count();
         if same == 0 { stem } else { format!("{stem}_{same}") }
     }
@@ -207,5 +204,33 @@ impl Sequential {
             _ => graph.apply(TransposeLeading, &[value.tensor])?,
         };
         Ok((output, weights))
+    }
+}
+
+/// As keras/src/utils/naming.py: SimpleRNN is simple_rnn, MaxPooling1D max_pooling1d.
+fn snake_case(class: &str) -> String {
+    let letters: Vec<char> = class.chars().collect();
+    let mut name = String::new();
+    for (i, letter) in letters.iter().enumerate() {
+        let after_lower = i > 0 && letters[i - 1].is_lowercase();
+        let before_lower = letters.get(i + 1).is_some_and(|c| c.is_lowercase());
+        let after_letter = i > 0 && letters[i - 1].is_uppercase();
+        if letter.is_uppercase() && (after_lower || (after_letter && before_lower)) {
+            name.push('_');
+        }
+        name.extend(letter.to_lowercase());
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::snake_case;
+
+    #[test]
+    fn layers_are_named_as_keras_names_them() {
+        let names = ["SimpleRNN", "LSTM", "GRU", "MaxPooling1D", "Conv1D", "TimeDistributed"];
+        let wanted = ["simple_rnn", "lstm", "gru", "max_pooling1d", "conv1d", "time_distributed"];
+        assert_eq!(names.map(snake_case), wanted);
     }
 }

@@ -17,11 +17,13 @@ mod lstm;
 mod mask;
 mod matmul;
 mod optimizer;
+mod pool;
 mod scan;
 mod simple_rnn;
 mod softmax;
 mod sort_tokens;
 mod sum_rows;
+mod window;
 
 pub use activation::{Activate, ActivateBackward, Activation};
 pub use binary_cross_entropy::{BinaryCrossEntropy, BinaryCrossEntropyBackward, BinaryMetrics};
@@ -36,11 +38,13 @@ pub use lstm::{Lstm, LstmBackward};
 pub use mask::{MaskItems, SeenMask, StepMask};
 pub use matmul::Matmul;
 pub use optimizer::{Adam, Sgd};
+pub use pool::{AveragePool, AveragePoolBackward, MaxPool, MaxPoolBackward};
 pub use scan::ScanInputs;
 pub use simple_rnn::{SimpleRnn, SimpleRnnBackward};
 pub use softmax::{Softmax, SoftmaxBackward};
 pub use sort_tokens::SortTokens;
 pub use sum_rows::SumRows;
+pub use window::{Fold, Padding, Unfold, Window};
 
 use rnn_core::Shape;
 use rnn_graph::{Algebra, Graph, GraphError, Op, Shader, TensorId};
@@ -64,6 +68,7 @@ pub static SHADERS: &[&Shader] = &[
     &softmax::SHADER,
     &sort_tokens::SHADER,
     &sum_rows::SHADER,
+    &window::SHADER,
 ];
 
 /// The cases of every op: one list for checking, gradients and timing.
@@ -80,10 +85,12 @@ pub fn suite() -> Vec<Case> {
         mask::cases,
         matmul::cases,
         optimizer::cases,
+        pool::cases,
         simple_rnn::cases,
         softmax::cases,
         sort_tokens::cases,
         sum_rows::cases,
+        window::cases,
     ];
     lists.iter().flat_map(|cases| cases()).collect()
 }

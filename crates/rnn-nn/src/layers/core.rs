@@ -1,7 +1,7 @@
 use super::{Build, Layer, LayerError, Value, Weight};
 use crate::Initializer;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{Activate, Activation, MaskItems, Matmul, StepMask};
+use rnn_ops::{Activate, Activation, MaskItems, Matmul, StepMask, TransposeLeading};
 
 /// Sets a fraction of the elements to zero during training and scales the others up.
 #[derive(Clone, Debug)]
@@ -159,5 +159,64 @@ impl Layer for Dense {
     fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
         let z = project(b, input.tensor, w[0], w.get(1).copied())?;
         Ok(Value { tensor: activate(b, z, self.activation)?, ..input })
+    }
+}
+
+/// All features of all steps side by side: `[T, F]` -> `[T F]`.
+#[derive(Clone, Debug)]
+pub struct Flatten;
+
+impl Layer for Flatten {
+    fn class(&self) -> &'static str {
+        "Flatten"
+    }
+
+    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        Ok(vec![])
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        Ok(vec![input.iter().product()])
+    }
+
+    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
+        let axes = b.graph.shape(input.tensor).dims();
+        let (rank, len) = (axes.len(), axes.iter().product::<usize>());
+        if rank < 3 {
+            return Ok(input);
+        }
+        let rows = b.graph.apply(TransposeLeading, &[input.tensor])?;
+        let batch = b.graph.shape(rows).dims()[0];
+        Ok(b.graph.reshape(rows, [batch, len / batch])?.into())
+    }
+}
+
+/// A layer applied to every step: `[T, ..]` -> `[T, ..]`.
+#[derive(Clone, Debug)]
+pub struct TimeDistributed<L>(pub L);
+
+impl<L: Layer> Layer for TimeDistributed<L> {
+    fn class(&self) -> &'static str {
+        "TimeDistributed"
+    }
+
+    fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        self.0.weights(input.get(1..).unwrap_or_default())
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        match input.split_first() {
+            Some((&steps, step)) => Ok([&[steps], &self.0.output(step)?[..]].concat()),
+            None => Err(LayerError::new("TimeDistributed", "a sequence [T, ..]", input)),
+        }
+    }
+
+    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
+        let axes = b.graph.shape(input.tensor).dims().to_vec();
+        let rows = b.graph.reshape(input.tensor, [&[axes[0] * axes[1]], &axes[2..]].concat())?;
+        let output = self.0.build(b, rows.into(), w)?.tensor;
+        let step = b.graph.shape(output).dims()[1..].to_vec();
+        let tensor = b.graph.reshape(output, [&axes[..2], &step].concat())?;
+        Ok(Value { tensor, ..input })
     }
 }

@@ -1,10 +1,14 @@
 //! The layers, with Keras's names and defaults.
 
+mod conv;
 mod core;
 mod embedding;
 mod recurrent;
 
-pub use core::{Dense, Dropout, Masking};
+pub use conv::{
+    AveragePooling1D, Conv1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D, Pooling1D,
+};
+pub use core::{Dense, Dropout, Flatten, Masking, TimeDistributed};
 pub use embedding::Embedding;
 pub use recurrent::{Cell, Lstm, LstmCell, Recurred, Recurrent, SimpleRnn, SimpleRnnCell};
 
