@@ -1,6 +1,7 @@
 //! Train and run recurrent networks on any GPU, or on the CPU: the library behind the `rnn-gpu`
 //! command. The layers are in [`nn`], the devices are opened by [`device`].
 
+pub mod compare;
 pub mod data;
 pub mod device;
 pub mod experiment;
@@ -12,4 +13,4 @@ pub mod verify;
 
 pub use rnn_data as datasets;
 pub use rnn_nn as nn;
-pub use rnn_ops::Activation;
+pub use rnn_ops::{Activation, Padding};

@@ -1,19 +1,22 @@
 //! The `rnn-gpu` command.
 
 use anyhow::{Context, Result};
+use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand};
 use rnn_gpu::data::Source;
 use rnn_gpu::experiment::{Experiment, LENGTH};
 use rnn_gpu::run::Config;
 use rnn_gpu::verify::VerifyArgs;
-use rnn_gpu::{device, train, verify};
-use std::path::PathBuf;
+use rnn_gpu::{compare, device, train, verify};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 #[derive(Parser)]
 #[command(version, about = "Train and run recurrent networks on any GPU")]
-#[command(after_help = "Example:\n  rnn-gpu train lstm --data imdb.npz --epochs 3")]
+#[command(
+    after_help = "Example:\n  rnn-gpu train lstm --data imdb.npz --epochs 3\n  rnn-gpu compare runs/lstm runs/cnn-lstm"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -32,6 +35,15 @@ enum Command {
     Train(TrainArgs),
     /// Check every op on every device against its reference
     Verify(VerifyArgs),
+    /// Print finished runs side by side and draw their curves in one picture
+    Compare {
+        /// The folders that `train` wrote
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// The picture to write
+        #[arg(long, default_value = "runs/compare.png")]
+        out: PathBuf,
+    },
     /// Measure a trained model on the test reviews
     Evaluate {
         /// The folder that `train` wrote
@@ -44,8 +56,8 @@ enum Command {
 
 #[derive(clap::Args)]
 struct TrainArgs {
-    /// The model
-    experiment: Experiment,
+    /// The model, or all of them one after the other
+    experiment: Choice,
     /// The reviews, as Keras's imdb.npz [default: the cached or downloaded file, else a bundled
     /// corpus of synthetic reviews]
     #[arg(long)]
@@ -72,12 +84,36 @@ struct TrainArgs {
     /// Use at most so many reviews of each set
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
-    /// The folder to write [default: runs/EXPERIMENT]
+    /// The folder to write; with `all`, one in it for each [default: runs/EXPERIMENT]
     #[arg(long)]
     out: Option<PathBuf>,
     /// Print the time that each op took
     #[arg(long)]
     profile: bool,
+}
+
+/// What `train` can be asked for.
+#[derive(Clone, Copy, Debug)]
+enum Choice {
+    One(Experiment),
+    All,
+}
+
+impl clap::ValueEnum for Choice {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [Choice; 5] = {
+            let [a, b, c, d] = Experiment::ALL;
+            [Choice::One(a), Choice::One(b), Choice::One(c), Choice::One(d), Choice::All]
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::One(experiment) => experiment.to_possible_value(),
+            Self::All => Some(PossibleValue::new("all").help("all of them")),
+        }
+    }
 }
 
 /// One message on failure, whatever RUST_BACKTRACE says: users' mistakes need no stack.
@@ -110,6 +146,7 @@ fn run() -> Result<()> {
             Ok(())
         }
         Command::Train(args) => run_training(args),
+        Command::Compare { runs, out } => compare::compare(&runs, &out),
         Command::Verify(args) => verify::verify(&args),
         Command::Evaluate { run, device } => {
             let (device, why) = device::open(&device)?;
@@ -124,19 +161,31 @@ fn run_training(args: TrainArgs) -> Result<()> {
     println!("device: {}: {why}", device.info());
     let (data, which) = Source::find(args.data, args.offline);
     println!("data: {which}");
-    let name = args.experiment.name();
-    let out = args.out.unwrap_or_else(|| PathBuf::from("runs").join(name));
-    let config = Config {
-        experiment: args.experiment,
+    let config = |experiment| Config {
+        experiment,
         length: args.length.map_or(data.length(), |n| n as usize),
-        data,
+        data: data.clone(),
         batch_size: args.batch_size as usize,
         epochs: args.epochs as usize,
         seed: args.seed,
         limit: args.limit.map(|n| n as usize),
         device: device.info().to_string(),
     };
-    train::train(&config, &*device, &out, args.profile)?;
-    println!("wrote {}", out.display());
-    Ok(())
+    let train = |experiment: Experiment, out: &Path| {
+        train::train(&config(experiment), &*device, out, args.profile)?;
+        println!("wrote {}", out.display());
+        anyhow::Ok(())
+    };
+    let runs = PathBuf::from("runs");
+    match args.experiment {
+        Choice::One(one) => train(one, &args.out.unwrap_or_else(|| runs.join(one.name()))),
+        Choice::All => {
+            let parent = args.out.unwrap_or(runs);
+            let folders = Experiment::ALL.map(|experiment| parent.join(experiment.name()));
+            for (experiment, folder) in Experiment::ALL.into_iter().zip(&folders) {
+                train(experiment, folder)?;
+            }
+            compare::compare(&folders, &parent.join("compare.png"))
+        }
+    }
 }

@@ -3,9 +3,10 @@
 use crate::data::Source;
 use crate::experiment::Experiment;
 use crate::nn::{EpochLog, History, Metrics, Sequential};
-use crate::plot::{Curves, EpochMetrics, curves};
+use crate::plot::{EpochMetrics, Series, curves};
 use anyhow::{Context, Result};
 use rnn_formats::{safetensors, write_atomically};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,6 +39,25 @@ impl Config {
     pub fn title(&self) -> String {
         format!("{} on {}", self.experiment.name(), self.data.name())
     }
+}
+
+/// What a run came to on the test reviews: `results.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// Trainable parameters.
+    pub parameters: usize,
+    /// Binary cross-entropy.
+    pub loss: f64,
+    /// The share on the right side of 0.5.
+    pub accuracy: f64,
+    /// Of the positive class.
+    pub precision: f64,
+    /// Of the positive class.
+    pub recall: f64,
+    /// Of the positive class.
+    pub f1: f64,
+    /// Mean wall time of the training part of an epoch.
+    pub seconds_per_epoch: f64,
 }
 
 /// A folder with config, weights, history and pictures.
@@ -121,10 +141,44 @@ impl RunFolder {
         }
         self.write_text("history.csv", &csv)?;
         let point = |m: &Metrics| EpochMetrics { loss: m.loss as f32, accuracy: m.accuracy as f32 };
+        let series = |name: &str, epochs| Series { name: name.into(), epochs };
         let train = history.epochs.iter().map(|e| point(&e.train)).collect();
-        let validation = history.epochs.iter().filter_map(|e| Some(point(e.validation.as_ref()?)));
-        let picture = Curves { train, validation: validation.collect() };
-        curves(&self.file("curves.png"), title, &picture)
+        let validation: Vec<EpochMetrics> =
+            history.epochs.iter().filter_map(|e| Some(point(e.validation.as_ref()?))).collect();
+        let mut all = vec![series("train", train)];
+        all.extend((!validation.is_empty()).then(|| series("validation", validation)));
+        curves(&self.file("curves.png"), title, &all)
+    }
+
+    /// Writes `results.json`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save_results(&self, results: &Results) -> Result<()> {
+        self.write_text("results.json", &serde_json::to_string_pretty(results)?)
+    }
+
+    /// What the run came to.
+    ///
+    /// # Errors
+    /// If the run has not been measured.
+    pub fn results(&self) -> Result<Results> {
+        self.read_json("results.json")
+    }
+
+    /// The course of the training.
+    ///
+    /// # Errors
+    /// If the run has no readable history.
+    pub fn history(&self) -> Result<History> {
+        self.read_json("history.json")
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        let file = self.file(name);
+        let text = fs::read_to_string(&file)
+            .with_context(|| format!("{} has no {name}: train it to the end", self.0.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
     }
 
     /// Writes a text file.

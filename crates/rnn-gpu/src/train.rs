@@ -4,7 +4,7 @@ use crate::data::{self, Splits};
 use crate::nn::{Dataset, Event, FitOptions, Metrics, Optimizer, Trainer};
 use crate::plot::probability_histogram;
 use crate::report::ClassificationReport;
-use crate::run::{Config, RunFolder};
+use crate::run::{Config, Results, RunFolder};
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use rnn_graph::Device;
@@ -99,6 +99,17 @@ fn report(
     );
     println!("{text}");
     folder.write_text("report.txt", &text)?;
+    let epochs = folder.history()?.epochs;
+    let seconds: f64 = epochs.iter().map(|e| e.seconds).sum();
+    folder.save_results(&Results {
+        parameters: trainer.model()?.count_params(),
+        loss: metrics.loss,
+        accuracy: metrics.accuracy,
+        precision: report.positive.precision,
+        recall: report.positive.recall,
+        f1: report.positive.f1,
+        seconds_per_epoch: seconds / epochs.len().max(1) as f64,
+    })?;
     let pairs = |probabilities: Vec<f32>, set: &Dataset| -> Vec<(f32, bool)> {
         probabilities.into_iter().zip(set.labels().into_iter().map(|l| l > 0.5)).collect()
     };

@@ -183,6 +183,26 @@ fn without_data_and_offline_it_trains_on_the_bundled_corpus() {
 }
 
 #[test]
+fn all_models_train_and_are_compared() {
+    let sandbox = Sandbox::new();
+    let (data, out) = (sandbox.reviews(), sandbox.path("runs"));
+    let size = ["--length", "8", "--limit", "48", "--epochs", "2", "--device", "cpu"];
+    let printed = success(&[&["train", "all", "--data", &data, "--out", &out], &size[..]].concat());
+    for line in ["cnn-lstm          245665", "lstm-dropout      242561", "simple-rnn        180737"]
+    {
+        assert!(printed.contains(line), "{printed}");
+    }
+    let folder = |name: &str| format!("{out}/{name}");
+    let picture = sandbox.path("two.png");
+    let runs = [&folder("lstm")[..], &folder("cnn-lstm")[..]];
+    let table = success(&[&["compare"], &runs[..], &["--out", &picture]].concat());
+    assert!(table.starts_with("IMDB reviews\nmodel") && !table.contains("simple-rnn"), "{table}");
+    assert!(fs::metadata(&picture).expect("a picture").len() > 0);
+    fs::remove_file(format!("{}/results.json", folder("lstm"))).expect("it was there");
+    assert!(failure(&["compare", &folder("lstm")]).contains("results.json"));
+}
+
+#[test]
 fn verify_writes_its_report() {
     let sandbox = Sandbox::new();
     let file = sandbox.path("report.json");

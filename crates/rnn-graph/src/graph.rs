@@ -25,7 +25,7 @@ pub enum Storage {
     Resident,
     /// A contiguous part of another tensor, from an element offset on. Costs nothing.
     View {
-        /// The tensor looked at; never itself a view.
+        /// The tensor looked at, itself perhaps a view: gradients follow the chain.
         base: TensorId,
         /// The first element.
         offset: usize,
@@ -122,11 +122,10 @@ impl Graph {
                 )),
             });
         }
+        if shape == of.ty.shape {
+            return Ok(base);
+        }
         let ty = TensorType { shape, dtype: of.ty.dtype };
-        let (base, offset) = match of.storage {
-            Storage::View { base, offset: inner } => (base, inner + offset),
-            _ => (base, offset),
-        };
         Ok(self.add(
             format!("{}[{offset}..]", self[base].name),
             ty,

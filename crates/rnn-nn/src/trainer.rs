@@ -4,7 +4,7 @@ use rnn_graph::{
     Device, DeviceError, Graph, GraphError, Profile, Program, Session, TensorId, TensorType, Ticket,
 };
 use rnn_ops::{Activate, Activation, BinaryCrossEntropy, BinaryMetrics, Fill, Pad};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -37,6 +37,9 @@ pub enum TrainError {
     /// The model's last layer is not one that the loss can be computed for.
     #[error("binary cross-entropy needs a model that ends in one sigmoid unit, not {0}")]
     Output(String),
+    /// A weight without a gradient; always a mistake in a layer.
+    #[error("the loss does not depend on the weight {0}, which therefore cannot be trained")]
+    Detached(String),
     /// A token is not in the vocabulary.
     #[error(
         "token {token} in row {row} is beyond the vocabulary of {vocabulary}; load the data with num_words = {vocabulary}"
@@ -55,7 +58,7 @@ pub enum TrainError {
 }
 
 /// Means over the examples since the last reset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Binary cross-entropy.
     pub loss: f64,
@@ -75,7 +78,7 @@ impl Metrics {
 }
 
 /// What one epoch came to.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EpochLog {
     /// From 1 on.
     pub epoch: usize,
@@ -88,7 +91,7 @@ pub struct EpochLog {
 }
 
 /// All epochs.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct History {
     /// In order.
     pub epochs: Vec<EpochLog>,
@@ -353,8 +356,7 @@ impl Trainer {
         let gradients = rnn_ops::gradients(g, &[(loss, one)], weights)?;
         let arena = self.model.arena(g, "gradients");
         for (slot, gradient) in self.model.slots().iter().zip(gradients) {
-            // A weight that the loss does not depend on keeps the arena's zeros.
-            let Some(gradient) = gradient else { continue };
+            let gradient = gradient.ok_or_else(|| TrainError::Detached(slot.name.clone()))?;
             if !g.place(gradient, arena, slot.offset) {
                 let copy = Pad { offset: 0, full: slot.shape.as_slice().into() };
                 let copy = g.apply(copy, &[gradient])?;

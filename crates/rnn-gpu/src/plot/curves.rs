@@ -1,11 +1,12 @@
+use std::iter;
 use std::path::Path;
 
 use anyhow::Result;
 use plotters::prelude::*;
 
+use super::PALETTE;
 use super::axis::{Axis, padded};
 use super::canvas::{self, Panel, px};
-use super::{BLUE, VERMILLION};
 
 /// What one epoch reached on one data set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,27 +17,28 @@ pub struct EpochMetrics {
     pub accuracy: f32,
 }
 
-/// The course of a training run, one entry per epoch.
+/// A curve: what was measured after each epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Curves {
-    /// Metrics of the training set.
-    pub train: Vec<EpochMetrics>,
-    /// Metrics of the validation set; empty when there is none.
-    pub validation: Vec<EpochMetrics>,
+pub struct Series {
+    /// For the legend.
+    pub name: String,
+    /// One entry per epoch.
+    pub epochs: Vec<EpochMetrics>,
 }
 
-/// Writes the loss and accuracy curves of a training run to a PNG file.
+/// Writes loss and accuracy curves to a PNG file; beyond eight series colours repeat.
 ///
 /// Values that are not finite, as of a run that diverged, are left out.
-pub fn curves(path: &Path, title: &str, curves: &Curves) -> Result<()> {
-    let mut series = vec![("train", BLUE, curves.train.as_slice())];
-    if !curves.validation.is_empty() {
-        series.push(("validation", VERMILLION, &curves.validation));
-    }
-    let legend: Vec<_> = series.iter().map(|&(name, color, _)| (name, color)).collect();
+pub fn curves(path: &Path, title: &str, series: &[Series]) -> Result<()> {
+    let colored: Vec<_> = series
+        .iter()
+        .zip(PALETTE.into_iter().cycle())
+        .map(|(s, color)| (s.name.as_str(), color, s.epochs.as_slice()))
+        .collect();
+    let legend: Vec<_> = colored.iter().map(|&(name, color, _)| (name, color)).collect();
     let panels = [
-        panel("Loss", "binary cross-entropy", &series, |m| f64::from(m.loss)),
-        panel("Accuracy", "accuracy", &series, |m| f64::from(m.accuracy)),
+        panel("Loss", "binary cross-entropy", &colored, |m| f64::from(m.loss)),
+        panel("Accuracy", "accuracy", &colored, |m| f64::from(m.accuracy)),
     ];
     canvas::save(path, title, &legend, panels)
 }
@@ -55,7 +57,7 @@ fn panel<'a>(
         y: Axis::new(label, range, 6, 0.0),
         series: Box::new(move |chart| {
             // Smaller from curve to curve, so that points that coincide all show.
-            let radii = [px(5), px(3)].into_iter();
+            let radii = [px(5), px(4), px(3)].into_iter().chain(iter::repeat(px(2)));
             for ((_, color, metrics), radius) in series.iter().zip(radii) {
                 let points: Vec<_> = (1u32..)
                     .map(f64::from)

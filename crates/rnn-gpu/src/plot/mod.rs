@@ -7,7 +7,7 @@ mod font;
 mod histogram;
 mod output;
 
-pub use curves::{Curves, EpochMetrics, curves};
+pub use curves::{EpochMetrics, Series, curves};
 pub use histogram::probability_histogram;
 
 use plotters::style::RGBColor;
@@ -15,6 +15,16 @@ use plotters::style::RGBColor;
 // The Okabe-Ito palette, which colour-blind readers can tell apart.
 const BLUE: RGBColor = RGBColor(0, 114, 178);
 const VERMILLION: RGBColor = RGBColor(213, 94, 0);
+const PALETTE: [RGBColor; 8] = [
+    BLUE,
+    VERMILLION,
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 0, 0),
+    RGBColor(240, 228, 66),
+];
 
 #[cfg(test)]
 mod tests {
@@ -27,12 +37,11 @@ mod tests {
     fn pictures_are_written_whole_and_without_leftovers() -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
         let epoch = EpochMetrics { loss: 0.6, accuracy: 0.7 };
-        let run = Curves {
-            train: vec![epoch],
-            validation: vec![EpochMetrics { loss: f32::NAN, ..epoch }],
-        };
+        let diverged = EpochMetrics { loss: f32::NAN, ..epoch };
+        let run = [("train", epoch), ("validation", diverged)]
+            .map(|(name, epoch)| Series { name: name.into(), epochs: vec![epoch] });
         curves(&folder.path().join("curves.png"), "One epoch", &run)?;
-        curves(&folder.path().join("curves.png"), "None", &Curves::default())?;
+        curves(&folder.path().join("curves.png"), "None", &[])?;
         probability_histogram(&folder.path().join("histogram.png"), "Few", &[(0.2, true)], &[])?;
 
         let mut names = Vec::new();
@@ -50,7 +59,7 @@ mod tests {
     #[test]
     fn errors_name_the_picture() {
         let path = Path::new("no such folder").join("curves.png");
-        let error = curves(&path, "", &Curves::default()).expect_err("the folder is missing");
+        let error = curves(&path, "", &[]).expect_err("the folder is missing");
         assert!(error.to_string().contains("curves.png"), "{error}");
     }
 }

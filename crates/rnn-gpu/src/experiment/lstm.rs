@@ -1,0 +1,10 @@
+use super::VOCABULARY;
+use crate::Activation;
+use crate::nn::{Dense, Embedding, Lstm, ModelError, Sequential};
+
+pub fn model(start: Sequential) -> Result<Sequential, ModelError> {
+    start
+        .add(Embedding::new(VOCABULARY, 32))?
+        .add(Lstm::new(128))?
+        .add(Dense::new(1, Activation::Sigmoid))
+}
