@@ -62,6 +62,8 @@ pub struct Case {
     pub updates: Vec<Sample>,
     /// The inputs whose gradient finite differences check.
     pub differentiable: Vec<usize>,
+    /// The outputs through which it is checked; others are kept for the backward pass.
+    pub through: Vec<usize>,
     /// Largest `|got - want| / max(max |want|, 1e-3)` of a tensor.
     pub tolerance: f64,
     /// When it runs.
@@ -77,6 +79,7 @@ impl Case {
             inputs,
             updates: vec![],
             differentiable: vec![],
+            through: vec![0],
             tolerance: 2e-6,
             tier: Tier::Smoke,
         }
@@ -91,6 +94,12 @@ impl Case {
     /// Sets the inputs whose gradient is checked.
     pub fn gradient(mut self, inputs: &[usize]) -> Self {
         self.differentiable = inputs.to_vec();
+        self
+    }
+
+    /// Sets the outputs through which gradients are checked, if not the first alone.
+    pub fn through(mut self, outputs: &[usize]) -> Self {
+        self.through = outputs.to_vec();
         self
     }
 

@@ -8,10 +8,13 @@ mod common;
 mod activation;
 mod binary_cross_entropy;
 mod case;
+mod columns;
 mod dropout;
 mod dropout_matmul;
 mod elementwise;
 mod embedding;
+mod gru;
+mod gru_backward;
 mod layout;
 mod lstm;
 mod mask;
@@ -28,11 +31,14 @@ mod window;
 pub use activation::{Activate, ActivateBackward, Activation};
 pub use binary_cross_entropy::{BinaryCrossEntropy, BinaryCrossEntropyBackward, BinaryMetrics};
 pub use case::{Case, Sample, Tier};
+pub use columns::{Columns, Concat};
 pub use common::Definition;
 pub use dropout::{Dropout, drop_threshold};
 pub use dropout_matmul::{DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, GateExtents};
 pub use elementwise::{Binary, Scale};
 pub use embedding::{Embedding, EmbeddingBackward};
+pub use gru::Gru;
+pub use gru_backward::GruBackward;
 pub use layout::{Assign, Fill, Pad, ReverseLeading, TransposeLeading};
 pub use lstm::{Lstm, LstmBackward};
 pub use mask::{MaskItems, SeenMask, StepMask};
@@ -54,9 +60,12 @@ use std::sync::Arc;
 pub static SHADERS: &[&Shader] = &[
     &activation::SHADER,
     &binary_cross_entropy::SHADER,
+    &columns::SHADER,
     &dropout::SHADER,
     &elementwise::SHADER,
     &embedding::SHADER,
+    &gru::FOUR_ROWS,
+    &gru::ONE_ROW,
     &layout::SHADER,
     &lstm::FOUR_ROWS,
     &lstm::ONE_ROW,
@@ -76,10 +85,12 @@ pub fn suite() -> Vec<Case> {
     let lists = [
         activation::cases,
         binary_cross_entropy::cases,
+        columns::cases,
         dropout::cases,
         dropout_matmul::cases,
         elementwise::cases,
         embedding::cases,
+        gru::cases,
         layout::cases,
         lstm::cases,
         mask::cases,

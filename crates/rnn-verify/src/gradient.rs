@@ -29,10 +29,7 @@ pub fn check_gradient(case: &Case) -> Result<Measured, NotPassed> {
         .collect();
     let fail = |e: rnn_graph::GraphError| e.to_string();
     let outputs = graph.push_node(case.op.clone(), &ids, &[]).map_err(fail)?;
-    // A scan's inner outputs (cell, gates) are saved for the backward pass and have no gradient
-    // of their own: its first and last output carry the cotangents, as a layer uses them.
-    let mut ends = vec![outputs[0]];
-    ends.extend(outputs.last().filter(|&&t| t != outputs[0]));
+    let ends: Vec<TensorId> = case.through.iter().map(|&i| outputs[i]).collect();
     let mut seeds = Vec::new();
     for (i, &end) in ends.iter().enumerate() {
         let ty = graph[end].ty.clone();
