@@ -1,12 +1,12 @@
 //! Which kernel runs an op.
 
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
-use crate::{dropout_matmul, scan, vector};
+use crate::{dropout_matmul, gru, scan, vector};
 use rayon::prelude::*;
 use rnn_graph::{Io, Op};
 use rnn_ops::{
-    DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, Lstm, LstmBackward, Matmul, SimpleRnn,
-    SimpleRnnBackward, SumRows,
+    DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, Gru, GruBackward, Lstm, LstmBackward,
+    Matmul, SimpleRnn, SimpleRnnBackward, SumRows,
 };
 
 /// Runs the op's fast kernel, or its definition where it has none.
@@ -21,6 +21,10 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
         scan::simple_rnn(op, io);
     } else if let Some(op) = op.downcast::<SimpleRnnBackward>() {
         scan::simple_rnn_backward(op, io);
+    } else if let Some(op) = op.downcast::<Gru>() {
+        gru::forward(op, io);
+    } else if let Some(op) = op.downcast::<GruBackward>() {
+        gru::backward(op, io);
     } else if let Some(op) = op.downcast::<DropoutMatmul>() {
         dropout_matmul::forward(op, io);
     } else if op.downcast::<DropoutMatmulInput>().is_some() {

@@ -3,6 +3,7 @@
 
 mod device;
 mod dropout_matmul;
+mod gru;
 mod kernels;
 mod memory;
 mod product;

@@ -9,12 +9,16 @@ use rnn_ops::{Lstm, LstmBackward, SimpleRnn, SimpleRnnBackward};
 
 /// Rows of the batch to a group: the same for any number of threads up to four, so that results
 /// do not depend on it; small batches are not split further than 8 rows.
-fn rows_per_group(batch: usize) -> usize {
+pub(crate) fn rows_per_group(batch: usize) -> usize {
     batch.div_ceil(4).max(8).min(batch.max(1))
 }
 
 /// `[steps, batch, width]` as, for each group of rows, one slice a step.
-fn by_group(data: &mut [f32], per_step: usize, per_group: usize) -> Vec<Vec<&mut [f32]>> {
+pub(crate) fn by_group(
+    data: &mut [f32],
+    per_step: usize,
+    per_group: usize,
+) -> Vec<Vec<&mut [f32]>> {
     let mut groups: Vec<Vec<&mut [f32]>> = Vec::new();
     groups.resize_with(per_step.div_ceil(per_group), Vec::new);
     for step in data.chunks_exact_mut(per_step) {
@@ -27,20 +31,28 @@ fn by_group(data: &mut [f32], per_step: usize, per_group: usize) -> Vec<Vec<&mut
 
 /// The recurrent matrix, or its transpose, and how its gates see the hidden state.
 #[derive(Clone, Copy)]
-struct Recurrence<'a> {
-    matrix: &'a [f32],
-    hidden: usize,
-    gates: usize,
+pub(crate) struct Recurrence<'a> {
+    pub matrix: &'a [f32],
+    pub hidden: usize,
+    /// The gates that see the hidden state through this product.
+    pub gates: usize,
+    /// Columns of the matrix, those of other gates included.
+    pub columns: usize,
     /// `[gates, batch, hidden]`.
-    dropout: Option<&'a [f32]>,
-    batch: usize,
+    pub dropout: Option<&'a [f32]>,
+    pub batch: usize,
     /// `[steps, batch]`.
-    mask: Option<&'a [u32]>,
+    pub mask: Option<&'a [u32]>,
 }
 
 impl Recurrence<'_> {
-    fn takes_part(&self, t: usize, row: usize) -> bool {
+    pub fn takes_part(&self, t: usize, row: usize) -> bool {
         self.mask.is_none_or(|mask| mask[t * self.batch + row] != 0)
+    }
+
+    /// By how much a gate sees one unit of a row.
+    pub fn factor(&self, gate: usize, row: usize, unit: usize) -> f32 {
+        self.dropout.map_or(1.0, |d| d[(gate * self.batch + row) * self.hidden + unit])
     }
 
     /// The factors of some rows, from `row` on.
@@ -50,13 +62,14 @@ impl Recurrence<'_> {
     }
 
     /// z_g += (h d_g) U_g for all gates; rows of z are `z_stride` apart and `row` is the first.
-    fn add_product(&self, z: &mut [f32], z_stride: usize, h: &[f32], row: usize) {
-        let (hidden, columns) = (self.hidden, self.gates * self.hidden);
+    pub fn add_product(&self, z: &mut [f32], z_stride: usize, h: &[f32], row: usize) {
+        let (hidden, columns) = (self.hidden, self.columns);
         let rows = h.len() / hidden;
         let Some(dropout) = self.dropout else {
             let product = (Matrix::row_major(h, hidden), Matrix::row_major(self.matrix, columns));
             let out = MatrixMut { data: z, row_stride: z_stride };
-            return multiply(out, true, product, (rows, columns, hidden), Threads::One);
+            let extents = (rows, self.gates * hidden, hidden);
+            return multiply(out, true, product, extents, Threads::One);
         };
         for gate in 0..self.gates {
             let mut seen = self.factors(dropout, gate, row, rows);
@@ -69,8 +82,14 @@ impl Recurrence<'_> {
     }
 
     /// dh = sum over gates of d_g (dz_g U_g^T), for the rows that take part in step t.
-    fn carry_back(&self, dh: &mut [f32], dz: &[f32], (t, row): (usize, usize), part: &mut [f32]) {
-        let (hidden, columns) = (self.hidden, self.gates * self.hidden);
+    pub fn carry_back(
+        &self,
+        dh: &mut [f32],
+        dz: &[f32],
+        (t, row): (usize, usize),
+        part: &mut [f32],
+    ) {
+        let (hidden, columns) = (self.hidden, self.columns);
         let rows = dh.len() / hidden;
         let (sum, part) = part.split_at_mut(dh.len());
         match self.dropout {
@@ -78,7 +97,8 @@ impl Recurrence<'_> {
                 let product =
                     (Matrix::row_major(dz, columns), Matrix::row_major(self.matrix, hidden));
                 let out = MatrixMut::row_major(sum, hidden);
-                multiply(out, false, product, (rows, hidden, columns), Threads::One);
+                let extents = (rows, hidden, self.gates * hidden);
+                multiply(out, false, product, extents, Threads::One);
             }
             Some(dropout) => {
                 sum.fill(0.0);
@@ -106,7 +126,8 @@ pub fn lstm(op: &Lstm, io: &mut Io<'_, f32>) {
     let [state, mask, dropout] = op.inputs.places(2);
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
     let mask = mask.map(|p| io.uints(p));
-    let recurrence = Recurrence { matrix, hidden, gates: 4, dropout, batch, mask };
+    let recurrence =
+        Recurrence { matrix, hidden, gates: 4, columns: 4 * hidden, dropout, batch, mask };
     let [h, saved, last] = io.outputs();
     match state {
         Some(state) => last.copy_from_slice(state),
@@ -174,7 +195,8 @@ pub fn lstm_backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
     let [mask, rest @ ..] = op.optional();
     let mask = mask.map(|p| io.uints(p));
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
-    let recurrence = Recurrence { matrix, hidden, gates: 4, dropout, batch, mask };
+    let recurrence =
+        Recurrence { matrix, hidden, gates: 4, columns: 4 * hidden, dropout, batch, mask };
     let [dz, d_state] = io.outputs();
     match d_last {
         Some(given) => d_state.copy_from_slice(given),
@@ -234,7 +256,7 @@ pub fn simple_rnn(op: &SimpleRnn, io: &mut Io<'_, f32>) {
     let [state, mask, dropout] = op.inputs.places(2);
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
     let mask = mask.map(|p| io.uints(p));
-    let recurrence = Recurrence { matrix, hidden, gates: 1, dropout, batch, mask };
+    let recurrence = Recurrence { matrix, hidden, gates: 1, columns: hidden, dropout, batch, mask };
     let [h, last] = io.outputs();
     match state {
         Some(state) => last.copy_from_slice(state),
@@ -270,7 +292,7 @@ pub fn simple_rnn_backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
     let [mask, rest @ ..] = op.optional();
     let mask = mask.map(|p| io.uints(p));
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
-    let recurrence = Recurrence { matrix, hidden, gates: 1, dropout, batch, mask };
+    let recurrence = Recurrence { matrix, hidden, gates: 1, columns: hidden, dropout, batch, mask };
     let [dz, dh] = io.outputs();
     match d_last {
         Some(given) => dh.copy_from_slice(given),

@@ -1,0 +1,180 @@
+//! The gated recurrent unit; see `scan.rs` for how threads divide the batch.
+
+use crate::product::{Matrix, MatrixMut, Threads, multiply};
+use crate::scan::{Recurrence, by_group, rows_per_group};
+use crate::vector::{activate, add, flush};
+use rayon::prelude::*;
+use rnn_graph::Io;
+use rnn_ops::{Gru, GruBackward};
+
+pub fn forward(op: &Gru, io: &mut Io<'_, f32>) {
+    let &[steps, batch, width] = io.dims(0) else { return };
+    let hidden = width / 3;
+    let (x, matrix) = (io.input(0), io.input(1));
+    let [bias, state, mask, dropout] = op.optional();
+    let [bias, state, dropout] = [bias, state, dropout].map(|place| place.map(|p| io.input(p)));
+    let mask = mask.map(|p| io.uints(p));
+    let gates = if op.reset_after { 3 } else { 2 };
+    let recurrence = Recurrence { matrix, hidden, gates, columns: width, dropout, batch, mask };
+    let [h, saved] = io.outputs();
+    let mut last = state.map_or_else(|| vec![0.0; batch * hidden], <[f32]>::to_vec);
+    let group_rows = rows_per_group(batch);
+    let per_group = group_rows * hidden;
+    let outputs = by_group(h, batch * hidden, per_group).into_par_iter().zip(by_group(
+        saved,
+        5 * batch * hidden,
+        5 * per_group,
+    ));
+    outputs.zip(last.par_chunks_mut(per_group)).enumerate().for_each(
+        |(group, ((mut h, mut saved), last))| {
+            let row0 = group * group_rows;
+            let mut inner = vec![0.0; 3 * last.len()];
+            let mut passed = vec![0.0; last.len()];
+            for t in 0..steps {
+                for row in inner.chunks_exact_mut(width) {
+                    match bias {
+                        Some(bias) => row.copy_from_slice(bias),
+                        None => row.fill(0.0),
+                    }
+                }
+                recurrence.add_product(&mut inner, width, last, row0);
+                let from = (t * batch + row0) * width;
+                let rows = saved[t].chunks_exact_mut(5 * hidden).zip(inner.chunks_exact(width));
+                let xs = x[from..].chunks_exact(width).zip(last.chunks_exact(hidden));
+                for ((parts, inner), (x, last)) in rows.zip(xs) {
+                    for k in 0..2 * hidden {
+                        parts[k] = x[k] + inner[k];
+                    }
+                    activate(op.recurrent_activation, &mut parts[..2 * hidden]);
+                    parts[3 * hidden..4 * hidden].copy_from_slice(last);
+                    parts[4 * hidden..].copy_from_slice(&inner[2 * hidden..]);
+                }
+                if !op.reset_after {
+                    let rows = saved[t].chunks_exact_mut(5 * hidden);
+                    for (i, (parts, passed)) in
+                        rows.zip(passed.chunks_exact_mut(hidden)).enumerate()
+                    {
+                        for k in 0..hidden {
+                            let factor = recurrence.factor(2, row0 + i, k);
+                            passed[k] = parts[hidden + k] * parts[3 * hidden + k] * factor;
+                        }
+                        parts[4 * hidden..].copy_from_slice(passed);
+                    }
+                    let u = Matrix::row_major(&matrix[2 * hidden..], width);
+                    let out = MatrixMut { data: &mut inner[2 * hidden..], row_stride: width };
+                    let product = (Matrix::row_major(&passed, hidden), u);
+                    let extents = (last.len() / hidden, hidden, hidden);
+                    multiply(out, true, product, extents, Threads::One);
+                }
+                let rows = saved[t].chunks_exact_mut(5 * hidden).zip(inner.chunks_exact(width));
+                let xs = x[from..].chunks_exact(width).zip(last.chunks_exact_mut(hidden));
+                for (i, ((parts, inner), (x, last))) in rows.zip(xs).enumerate() {
+                    let (x, inner) = (&x[2 * hidden..], &inner[2 * hidden..]);
+                    for k in 0..hidden {
+                        let reset = if op.reset_after { parts[hidden + k] } else { 1.0 };
+                        parts[2 * hidden + k] = x[k] + reset * inner[k];
+                    }
+                    activate(op.activation, &mut parts[2 * hidden..3 * hidden]);
+                    if recurrence.takes_part(t, row0 + i) {
+                        for k in 0..hidden {
+                            let (z, g) = (parts[k], parts[2 * hidden + k]);
+                            last[k] = flush(z * last[k] + (1.0 - z) * g);
+                        }
+                    }
+                }
+                h[t].copy_from_slice(last);
+            }
+        },
+    );
+}
+
+pub fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
+    let &[steps, batch, parts] = io.dims(1) else { return };
+    let (hidden, width) = (parts / 5, 3 * (parts / 5));
+    let (matrix, saved, d_hidden) = (io.input(0), io.input(1), io.input(2));
+    let [mask, dropout] = op.optional();
+    let (mask, dropout) = (mask.map(|p| io.uints(p)), dropout.map(|p| io.input(p)));
+    let gru = &op.0;
+    let gates = if gru.reset_after { 3 } else { 2 };
+    let recurrence = Recurrence { matrix, hidden, gates, columns: width, dropout, batch, mask };
+    let [dx, da, dh] = io.outputs();
+    dh.fill(0.0);
+    let group_rows = rows_per_group(batch);
+    let per_group = group_rows * hidden;
+    let outputs = by_group(dx, 3 * batch * hidden, 3 * per_group).into_par_iter().zip(by_group(
+        da,
+        3 * batch * hidden,
+        3 * per_group,
+    ));
+    outputs.zip(dh.par_chunks_mut(per_group)).enumerate().for_each(
+        |(group, ((mut dx, mut da), dh))| {
+            let row0 = group * group_rows;
+            let mut scratch = vec![0.0; 2 * dh.len()];
+            let mut carried = vec![0.0; dh.len()];
+            for t in (0..steps).rev() {
+                let place = t * batch + row0;
+                add(dh, &d_hidden[place * hidden..place * hidden + dh.len()]);
+                let saved = &saved[place * parts..];
+                let rows = dx[t].chunks_exact_mut(width).zip(da[t].chunks_exact_mut(width));
+                let rows = rows.zip(saved.chunks_exact(parts).zip(dh.chunks_exact_mut(hidden)));
+                for (i, ((dx, da), (saved, dh))) in rows.enumerate() {
+                    match recurrence.takes_part(t, row0 + i) {
+                        true => row_backward(gru, saved, dh, dx),
+                        false => dx.fill(0.0),
+                    }
+                    da.copy_from_slice(dx);
+                    if gru.reset_after {
+                        for k in 0..hidden {
+                            da[2 * hidden + k] *= saved[hidden + k];
+                        }
+                    }
+                }
+                if !gru.reset_after {
+                    // Through the product with what passed the reset gate.
+                    let ut = Matrix::row_major(&matrix[2 * hidden * hidden..], hidden);
+                    let product = (Matrix::row_major(&dx[t][2 * hidden..], width), ut);
+                    let out = MatrixMut::row_major(&mut carried, hidden);
+                    multiply(
+                        out,
+                        false,
+                        product,
+                        (dh.len() / hidden, hidden, hidden),
+                        Threads::One,
+                    );
+                    let rows = dx[t].chunks_exact_mut(width).zip(da[t].chunks_exact_mut(width));
+                    let others = saved.chunks_exact(parts).zip(dh.chunks_exact_mut(hidden));
+                    let rows = rows.zip(others.zip(carried.chunks_exact(hidden)));
+                    for (i, ((dx, da), ((saved, dh), passed))) in rows.enumerate() {
+                        if !recurrence.takes_part(t, row0 + i) {
+                            continue;
+                        }
+                        for k in 0..hidden {
+                            let p = passed[k] * recurrence.factor(2, row0 + i, k);
+                            let (r, before) = (saved[hidden + k], saved[3 * hidden + k]);
+                            let d = flush(p * before * gru.recurrent_activation.slope(r));
+                            dx[hidden + k] = d;
+                            da[hidden + k] = d;
+                            dh[k] += p * r;
+                        }
+                    }
+                }
+                carried.fill(0.0);
+                recurrence.carry_back(&mut carried, da[t], (t, row0), &mut scratch);
+                dh.iter_mut().zip(&carried).for_each(|(dh, c)| *dh = flush(*dh + c));
+            }
+        },
+    );
+}
+
+/// The gradients of one row of x, as far as the row alone decides them; dh becomes dh z.
+fn row_backward(op: &Gru, saved: &[f32], dh: &mut [f32], dx: &mut [f32]) {
+    let n = dh.len();
+    let (act, rec) = (op.activation, op.recurrent_activation);
+    for k in 0..n {
+        let [z, r, g, before, inner] = [0, 1, 2, 3, 4].map(|part| saved[part * n + k]);
+        dx[k] = flush(dh[k] * (before - g) * rec.slope(z));
+        dx[2 * n + k] = flush(dh[k] * (1.0 - z) * act.slope(g));
+        dx[n + k] = if op.reset_after { flush(dx[2 * n + k] * inner * rec.slope(r)) } else { 0.0 };
+        dh[k] = flush(dh[k] * z);
+    }
+}
