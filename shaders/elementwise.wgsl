@@ -1,4 +1,5 @@
-struct Params { count: u32, factor: f32 }
+// b repeats after `period` elements.
+struct Params { count: u32, period: u32, factor: f32 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
@@ -14,10 +15,11 @@ fn binary(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     if i >= params.count {
         return;
     }
+    let right = b[i % params.period];
     switch OPERATION {
-        case 0u: { out[i] = params.factor * (a[i] + b[i]); }
-        case 1u: { out[i] = params.factor * (a[i] - b[i]); }
-        default: { out[i] = params.factor * (a[i] * b[i]); }
+        case 0u: { out[i] = a[i] + right; }
+        case 1u: { out[i] = a[i] - right; }
+        default: { out[i] = a[i] * right; }
     }
 }
 

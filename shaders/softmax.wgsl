@@ -7,35 +7,6 @@ struct Params { rows: u32, columns: u32 }
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-const LANES = 64u;
-var<workgroup> lanes: array<f32, LANES>;
-
-fn row_maximum(lane: u32, value: f32) -> f32 {
-    lanes[lane] = value;
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if lane < half {
-            lanes[lane] = max(lanes[lane], lanes[lane + half]);
-        }
-    }
-    let result = workgroupUniformLoad(&lanes[0]);
-    workgroupBarrier();
-    return result;
-}
-
-fn row_sum(lane: u32, value: f32) -> f32 {
-    lanes[lane] = value;
-    for (var half = LANES / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if lane < half {
-            lanes[lane] += lanes[lane + half];
-        }
-    }
-    let result = workgroupUniformLoad(&lanes[0]);
-    workgroupBarrier();
-    return result;
-}
-
 @compute @workgroup_size(LANES)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
            @builtin(local_invocation_index) lane: u32) {

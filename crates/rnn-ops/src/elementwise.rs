@@ -1,8 +1,8 @@
 use crate::common::{arity, ensure, nested, threads};
-use crate::{Case, Definition, Sample};
+use crate::{Case, Definition, Sample, SumRows};
 use rnn_graph::{
-    Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
-    TensorId, TensorType, Work,
+    Cost, Graph, GraphError, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader,
+    Signature, TensorId, TensorType, Work,
 };
 
 pub static SHADER: Shader = Shader::new(
@@ -13,7 +13,7 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// An elementwise operation on two tensors of one shape.
+/// An elementwise operation on a `[.., s]` and b `[s]`: b is repeated along the axes that it lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binary {
     /// a + b
@@ -29,9 +29,9 @@ impl Definition for Binary {
         let (a, b) = (io.input(0), io.input(1));
         for (i, out) in io.output().iter_mut().enumerate() {
             *out = match self {
-                Self::Add => a[i] + b[i],
-                Self::Sub => a[i] - b[i],
-                Self::Mul => a[i] * b[i],
+                Self::Add => a[i] + b[i % b.len()],
+                Self::Sub => a[i] - b[i % b.len()],
+                Self::Mul => a[i] * b[i % b.len()],
             };
         }
     }
@@ -48,7 +48,8 @@ impl Op for Binary {
 
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let [a, b] = arity(inputs)?;
-        ensure(a == b, || format!("{a} and {b} differ"))?;
+        let fits = a.dtype == b.dtype && a.dims().ends_with(b.dims()) && !b.is_empty();
+        ensure(fits, || format!("{a} does not end as {b}"))?;
         Ok(vec![a.clone()])
     }
 
@@ -60,6 +61,7 @@ impl Op for Binary {
             .bind("b", Operand::Input(1))
             .bind("out", Operand::Output(0))
             .param("count", count)
+            .param("period", s.inputs[1].len())
             .param("factor", 1.0)
             .into())
     }
@@ -72,14 +74,13 @@ impl Op for Binary {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None, None]) };
         let (a, b) = (operands.inputs[0], operands.inputs[1]);
-        Ok(match self {
-            Self::Add => vec![Some(g), Some(g)],
-            Self::Sub => vec![Some(g), Some(graph.apply(Scale(-1.0), &[g]).map_err(nested)?)],
-            Self::Mul => vec![
-                Some(graph.apply(Self::Mul, &[g, b]).map_err(nested)?),
-                Some(graph.apply(Self::Mul, &[g, a]).map_err(nested)?),
-            ],
-        })
+        let mut apply = |op: Self, x, y| graph.apply(op, &[x, y]).map_err(nested);
+        let (da, db) = match self {
+            Self::Add => (g, g),
+            Self::Sub => (g, graph.apply(Scale(-1.0), &[g]).map_err(nested)?),
+            Self::Mul => (apply(Self::Mul, g, b)?, apply(Self::Mul, g, a)?),
+        };
+        Ok(vec![Some(da), Some(sum_repeats(graph, db, b).map_err(nested)?)])
     }
 
     defined!();
@@ -87,6 +88,17 @@ impl Op for Binary {
     fn cost(&self, s: &Signature) -> Cost {
         Cost { flops: s.outputs[0].len() as u64, bytes: s.bytes() }
     }
+}
+
+/// The sum over the axes that `like` lacks.
+fn sum_repeats(graph: &mut Graph, x: TensorId, like: TensorId) -> Result<TensorId, GraphError> {
+    let (len, shape) = (graph.shape(x).len(), graph.shape(like).clone());
+    if len == shape.len() {
+        return graph.reshape(x, shape);
+    }
+    let rows = graph.reshape(x, [len / shape.len(), shape.len()])?;
+    let sum = graph.apply(SumRows, &[rows])?;
+    graph.reshape(sum, shape)
 }
 
 /// y = factor * x
@@ -118,6 +130,7 @@ impl Op for Scale {
             .bind("a", Operand::Input(0))
             .bind("out", Operand::Output(0))
             .param("count", count)
+            .param("period", 1u32)
             .param("factor", self.0)
             .into())
     }
@@ -141,10 +154,14 @@ impl Op for Scale {
 
 pub fn cases() -> Vec<Case> {
     let two = |n: usize| vec![Sample::Normal(vec![n]), Sample::Normal(vec![n])];
+    let repeated = |a: &[usize], b: &[usize]| [a, b].map(|s| Sample::Normal(s.to_vec())).to_vec();
     vec![
         Case::new("add 1", Binary::Add, two(1)).gradient(&[0, 1]),
         Case::new("sub 300", Binary::Sub, two(300)).gradient(&[0, 1]),
         Case::new("mul 257", Binary::Mul, two(257)).gradient(&[0, 1]),
+        Case::new("add 4x33 + 33", Binary::Add, repeated(&[4, 33], &[33])).gradient(&[0, 1]),
+        Case::new("sub 7x3x5 - 3x5", Binary::Sub, repeated(&[7, 3, 5], &[3, 5])).gradient(&[0, 1]),
+        Case::new("mul 300x2 * 2", Binary::Mul, repeated(&[300, 2], &[2])).gradient(&[0, 1]),
         Case::new("scale 255", Scale(-1.5), vec![Sample::Normal(vec![5, 51])]).gradient(&[0]),
     ]
 }

@@ -19,6 +19,7 @@ mod layout;
 mod lstm;
 mod mask;
 mod matmul;
+mod normalize;
 mod optimizer;
 mod pool;
 mod scan;
@@ -43,6 +44,7 @@ pub use layout::{Assign, Fill, Pad, ReverseLeading, TransposeLeading};
 pub use lstm::{Lstm, LstmBackward};
 pub use mask::{MaskItems, SeenMask, StepMask};
 pub use matmul::Matmul;
+pub use normalize::{Normalize, NormalizeBackward};
 pub use optimizer::{Adam, Sgd};
 pub use pool::{AveragePool, AveragePoolBackward, MaxPool, MaxPoolBackward};
 pub use scan::ScanInputs;
@@ -71,6 +73,7 @@ pub static SHADERS: &[&Shader] = &[
     &lstm::ONE_ROW,
     &mask::SHADER,
     &matmul::SHADER,
+    &normalize::SHADER,
     &optimizer::SHADER,
     &simple_rnn::FOUR_ROWS,
     &simple_rnn::ONE_ROW,
@@ -95,6 +98,7 @@ pub fn suite() -> Vec<Case> {
         lstm::cases,
         mask::cases,
         matmul::cases,
+        normalize::cases,
         optimizer::cases,
         pool::cases,
         simple_rnn::cases,

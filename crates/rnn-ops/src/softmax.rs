@@ -5,8 +5,10 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
-pub static SHADER: Shader =
-    Shader::new("softmax", &[include_str!("../../../shaders/softmax.wgsl")]);
+pub static SHADER: Shader = Shader::new(
+    "softmax",
+    &[include_str!("../../../shaders/row.wgsl"), include_str!("../../../shaders/softmax.wgsl")],
+);
 
 /// y_c = e^(x_c) / sum_k e^(x_k) over the last axis.
 #[derive(Clone, Debug)]
