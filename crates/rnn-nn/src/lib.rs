@@ -11,10 +11,10 @@ mod trainer;
 pub use dataset::{Batches, Dataset, DatasetError};
 pub use initializer::Initializer;
 pub use layers::{
-    AveragePooling1D, Build, Cell, Conv1D, Dense, Dropout, Embedding, Flatten,
-    GlobalAveragePooling1D, GlobalMaxPooling1D, Layer, LayerError, Lstm, LstmCell, Masking,
-    MaxPooling1D, Pooling1D, Recurred, Recurrent, SimpleRnn, SimpleRnnCell, TimeDistributed, Value,
-    Weight,
+    AveragePooling1D, Bidirectional, Build, Cell, Conv1D, Dense, Dropout, Embedding, Flatten,
+    GlobalAveragePooling1D, GlobalMaxPooling1D, Gru, GruCell, Layer, LayerError,
+    LayerNormalization, Lstm, LstmCell, Masking, MaxPooling1D, Merge, Pooling1D, Recurred,
+    Recurrent, Scan, SimpleRnn, SimpleRnnCell, SpatialDropout1D, TimeDistributed, Value, Weight,
 };
 pub use model::{InputSpec, ModelError, Sequential, Slot};
 pub use optimizer::Optimizer;

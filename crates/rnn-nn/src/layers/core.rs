@@ -1,7 +1,7 @@
 use super::{Build, Layer, LayerError, Value, Weight};
 use crate::Initializer;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{Activate, Activation, MaskItems, Matmul, StepMask, TransposeLeading};
+use rnn_ops::{Activate, Activation, Binary, MaskItems, Matmul, StepMask, TransposeLeading};
 
 /// Sets a fraction of the elements to zero during training and scales the others up.
 #[derive(Clone, Debug)]
@@ -31,6 +31,47 @@ impl Layer for Dropout {
 
     fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
         Ok(Value { tensor: b.drop(self.rate, input.tensor)?, ..input })
+    }
+}
+
+/// Drops whole features of a sequence, at every step the same: `[T, F]` -> `[T, F]`.
+#[derive(Clone, Debug)]
+pub struct SpatialDropout1D {
+    rate: f32,
+}
+
+impl SpatialDropout1D {
+    /// Drops this fraction of the features, in 0..1.
+    pub fn new(rate: f32) -> Self {
+        Self { rate }
+    }
+}
+
+impl Layer for SpatialDropout1D {
+    fn class(&self) -> &'static str {
+        "SpatialDropout1D"
+    }
+
+    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        Ok(vec![])
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        match input {
+            [_, _] => Ok(input.to_vec()),
+            _ => Err(LayerError::new("SpatialDropout1D", "a sequence [T, F]", input)),
+        }
+    }
+
+    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
+        let step = b.graph.shape(input.tensor).dims()[1..].to_vec();
+        match b.drop_factors(self.rate, step)? {
+            None => Ok(input),
+            Some(factors) => {
+                let tensor = b.graph.apply(Binary::Mul, &[input.tensor, factors])?;
+                Ok(Value { tensor, ..input })
+            }
+        }
     }
 }
 

@@ -1,16 +1,22 @@
 //! The layers, with Keras's names and defaults.
 
+mod bidirectional;
+mod cells;
 mod conv;
 mod core;
 mod embedding;
+mod normalization;
 mod recurrent;
 
+pub use bidirectional::{Bidirectional, Merge};
+pub use cells::{Gru, GruCell, Lstm, LstmCell, SimpleRnn, SimpleRnnCell};
 pub use conv::{
     AveragePooling1D, Conv1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D, Pooling1D,
 };
-pub use core::{Dense, Dropout, Flatten, Masking, TimeDistributed};
+pub use core::{Dense, Dropout, Flatten, Masking, SpatialDropout1D, TimeDistributed};
 pub use embedding::Embedding;
-pub use recurrent::{Cell, Lstm, LstmCell, Recurred, Recurrent, SimpleRnn, SimpleRnnCell};
+pub use normalization::LayerNormalization;
+pub use recurrent::{Cell, Recurred, Recurrent, Scan};
 
 use crate::Initializer;
 use rnn_core::Shape;

@@ -4,8 +4,7 @@ use crate::Initializer;
 use rnn_core::Shape;
 use rnn_graph::{GraphError, TensorId, TensorType};
 use rnn_ops::{
-    self as ops, Activation, Assign, DropoutMatmul, MaskItems, Pad, ReverseLeading, ScanInputs,
-    SeenMask,
+    Activation, Assign, DropoutMatmul, MaskItems, Pad, ReverseLeading, ScanInputs, SeenMask,
 };
 use std::sync::Arc;
 
@@ -26,21 +25,28 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
         (vec![Self::GATES * units], initializer.clone())
     }
 
-    /// Runs over the whole sequence. `operands` are x W + b `[T, B, GATES H]`, U and what `inputs`
-    /// names. Returns h of every step and the final state `[STATES, B, H]`.
-    fn scan(
-        &self,
-        b: &mut Build<'_>,
-        inputs: ScanInputs,
-        operands: &[TensorId],
-    ) -> Result<(TensorId, TensorId), GraphError>;
+    /// Runs over the whole sequence. Returns h of every step and the final state `[STATES, B, H]`.
+    fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError>;
+}
+
+/// What a cell runs over.
+#[derive(Clone, Copy, Debug)]
+pub struct Scan<'a> {
+    /// x W + b, `[T, B, GATES H]`, and U.
+    pub projected: [TensorId; 2],
+    /// The whole bias, of which the first `GATES H` elements are in `projected`.
+    pub bias: Option<TensorId>,
+    /// What `optional` holds.
+    pub inputs: ScanInputs,
+    /// Initial state, mask and dropout factors, those that there are.
+    pub optional: &'a [TensorId],
 }
 
 /// A recurrent layer with Keras's arguments: `[T, F]` -> `[H]`, or `[T, H]` with
 /// `return_sequences`.
 #[derive(Clone, Debug)]
 pub struct Recurrent<C> {
-    cell: C,
+    pub(super) cell: C,
     units: usize,
     use_bias: bool,
     return_sequences: bool,
@@ -63,7 +69,7 @@ pub struct Recurred {
 }
 
 impl<C: Cell> Recurrent<C> {
-    fn with_cell(cell: C, units: usize) -> Self {
+    pub(super) fn with_cell(cell: C, units: usize) -> Self {
         Self {
             cell,
             units,
@@ -88,6 +94,12 @@ impl<C: Cell> Recurrent<C> {
     /// Processes the last step first; a returned sequence is in that order too.
     pub fn go_backwards(mut self) -> Self {
         self.go_backwards = true;
+        self
+    }
+
+    /// The same layer, with the other end of the sequence first.
+    pub(super) fn reversed(mut self) -> Self {
+        self.go_backwards = !self.go_backwards;
         self
     }
 
@@ -166,14 +178,19 @@ impl<C: Cell> Recurrent<C> {
             (None, kept) => kept.map(copy).transpose()?,
         };
         let factors = b.drop_factors(self.recurrent_dropout, [C::GATES, batch, self.units])?;
-        let mut operands = vec![self.project(b, ordered.tensor, w)?, w[1]];
-        operands.extend([initial, ordered.mask, factors].into_iter().flatten());
-        let inputs = ScanInputs {
-            state: initial.is_some(),
-            mask: ordered.mask.is_some(),
-            dropout: factors.is_some(),
+        let optional: Vec<TensorId> =
+            [initial, ordered.mask, factors].into_iter().flatten().collect();
+        let scan = Scan {
+            projected: [self.project(b, ordered.tensor, w)?, w[1]],
+            bias: w.get(2).copied(),
+            inputs: ScanInputs {
+                state: initial.is_some(),
+                mask: ordered.mask.is_some(),
+                dropout: factors.is_some(),
+            },
+            optional: &optional,
         };
-        let (hidden, state) = self.cell.scan(b, inputs, &operands)?;
+        let (hidden, state) = self.cell.scan(b, scan)?;
         if let Some(kept) = kept {
             b.graph.push_node(Arc::new(Assign), &[state], &[kept])?;
         }
@@ -261,107 +278,5 @@ impl<C: Cell> Layer for Recurrent<C> {
 
     fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
         Ok(self.call(b, input, None, w)?.output)
-    }
-}
-
-/// h(t) = activation(x(t) W + b + h(t-1) U).
-pub type SimpleRnn = Recurrent<SimpleRnnCell>;
-
-/// The equations of [`SimpleRnn`].
-#[derive(Clone, Debug)]
-pub struct SimpleRnnCell {
-    activation: Activation,
-}
-
-impl Recurrent<SimpleRnnCell> {
-    /// A layer of this many units, with tanh.
-    pub fn new(units: usize) -> Self {
-        Self::with_cell(SimpleRnnCell { activation: Activation::Tanh }, units)
-    }
-}
-
-impl Cell for SimpleRnnCell {
-    const CLASS: &'static str = "SimpleRNN";
-    const GATES: usize = 1;
-    const STATES: usize = 1;
-
-    fn activation(&mut self) -> &mut Activation {
-        &mut self.activation
-    }
-
-    fn scan(
-        &self,
-        b: &mut Build<'_>,
-        inputs: ScanInputs,
-        operands: &[TensorId],
-    ) -> Result<(TensorId, TensorId), GraphError> {
-        let op = ops::SimpleRnn { activation: self.activation, inputs };
-        let out = b.graph.push(op, operands)?;
-        Ok((out[0], out[1]))
-    }
-}
-
-/// Long short-term memory; see [`rnn_ops::Lstm`] for the equations.
-pub type Lstm = Recurrent<LstmCell>;
-
-/// The equations of [`Lstm`].
-#[derive(Clone, Debug)]
-pub struct LstmCell {
-    activation: Activation,
-    recurrent_activation: Activation,
-    unit_forget_bias: bool,
-}
-
-impl Recurrent<LstmCell> {
-    /// A layer of this many units, with tanh, sigmoid gates and `unit_forget_bias`.
-    pub fn new(units: usize) -> Self {
-        let cell = LstmCell {
-            activation: Activation::Tanh,
-            recurrent_activation: Activation::Sigmoid,
-            unit_forget_bias: true,
-        };
-        Self::with_cell(cell, units)
-    }
-
-    /// Replaces the sigmoid of the gates.
-    pub fn recurrent_activation(mut self, activation: Activation) -> Self {
-        self.cell.recurrent_activation = activation;
-        self
-    }
-
-    /// The forget gate's bias begins like the others', not at 1.
-    pub fn without_unit_forget_bias(mut self) -> Self {
-        self.cell.unit_forget_bias = false;
-        self
-    }
-}
-
-impl Cell for LstmCell {
-    const CLASS: &'static str = "LSTM";
-    const GATES: usize = 4;
-    const STATES: usize = 2;
-
-    fn activation(&mut self) -> &mut Activation {
-        &mut self.activation
-    }
-
-    fn bias(&self, units: usize, initializer: &Initializer) -> (Vec<usize>, Initializer) {
-        let plain = initializer.clone();
-        let initializer = match self.unit_forget_bias {
-            true => Initializer::UnitForgetBias(Box::new(plain)),
-            false => plain,
-        };
-        (vec![4 * units], initializer)
-    }
-
-    fn scan(
-        &self,
-        b: &mut Build<'_>,
-        inputs: ScanInputs,
-        operands: &[TensorId],
-    ) -> Result<(TensorId, TensorId), GraphError> {
-        let (activation, recurrent_activation) = (self.activation, self.recurrent_activation);
-        let out = b.graph.push(ops::Lstm { activation, recurrent_activation, inputs }, operands)?;
-        Ok((out[0], out[2]))
     }
 }

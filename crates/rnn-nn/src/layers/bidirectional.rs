@@ -1,0 +1,102 @@
+use super::recurrent::{Cell, Recurrent};
+use super::{Build, Layer, LayerError, Value, Weight};
+use rnn_graph::{GraphError, TensorId};
+use rnn_ops::{Binary, Concat, ReverseLeading, Scale};
+
+/// How the two directions of a [`Bidirectional`] layer become one output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Merge {
+    /// Side by side.
+    #[default]
+    Concat,
+    /// Their sum.
+    Sum,
+    /// Their product.
+    Mul,
+    /// Their mean.
+    Average,
+}
+
+/// A recurrent layer and its mirror image, which reads the sequence from its end.
+#[derive(Clone, Debug)]
+pub struct Bidirectional<C> {
+    forward: Recurrent<C>,
+    backward: Recurrent<C>,
+    merge: Merge,
+}
+
+impl<C: Cell> Bidirectional<C> {
+    /// Two layers like this one, with weights of their own; outputs side by side.
+    pub fn new(layer: Recurrent<C>) -> Self {
+        let backward = layer.clone().reversed();
+        Self { forward: layer, backward, merge: Merge::Concat }
+    }
+
+    /// Replaces concatenation.
+    pub fn merge_mode(mut self, merge: Merge) -> Self {
+        self.merge = merge;
+        self
+    }
+
+    /// The outputs of both directions, in the order of time, not merged: Keras's merge mode None.
+    ///
+    /// # Errors
+    /// If an operand has another shape.
+    pub fn call(
+        &self,
+        b: &mut Build<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<[Value; 2], GraphError> {
+        let name = b.name.clone();
+        let (forward_weights, backward_weights) = w.split_at(w.len() / 2);
+        b.name = format!("{name}/forward");
+        let forward = self.forward.call(b, input, None, forward_weights)?.output;
+        b.name = format!("{name}/backward");
+        let mut backward = self.backward.call(b, input, None, backward_weights)?.output;
+        b.name = name;
+        if b.graph.shape(backward.tensor).rank() > 2 {
+            backward.tensor = b.graph.apply(ReverseLeading, &[backward.tensor])?;
+        }
+        Ok([forward, backward])
+    }
+}
+
+impl<C: Cell> Layer for Bidirectional<C> {
+    fn class(&self) -> &'static str {
+        "Bidirectional"
+    }
+
+    fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        let named = |prefix: &str, weights: Vec<Weight>| {
+            let name = |w: Weight| Weight { name: format!("{prefix}_{}", w.name), ..w };
+            weights.into_iter().map(name).collect::<Vec<_>>()
+        };
+        let forward = named("forward", self.forward.weights(input)?);
+        let backward = named("backward", self.backward.weights(input)?);
+        Ok([forward, backward].concat())
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        let mut output = self.forward.output(input)?;
+        if let (Merge::Concat, Some(width)) = (self.merge, output.last_mut()) {
+            *width *= 2;
+        }
+        Ok(output)
+    }
+
+    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
+        let [forward, backward] = self.call(b, input, w)?;
+        let both = [forward.tensor, backward.tensor];
+        let tensor = match self.merge {
+            Merge::Concat => b.graph.apply(Concat, &both)?,
+            Merge::Sum => b.graph.apply(Binary::Add, &both)?,
+            Merge::Mul => b.graph.apply(Binary::Mul, &both)?,
+            Merge::Average => {
+                let sum = b.graph.apply(Binary::Add, &both)?;
+                b.graph.apply(Scale(0.5), &[sum])?
+            }
+        };
+        Ok(Value { tensor, ..forward })
+    }
+}

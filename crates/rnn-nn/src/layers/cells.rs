@@ -1,0 +1,171 @@
+use super::Build;
+use super::recurrent::{Cell, Recurrent, Scan};
+use crate::Initializer;
+use rnn_graph::{GraphError, TensorId};
+use rnn_ops::{self as ops, Activation};
+
+/// h(t) = activation(x(t) W + b + h(t-1) U).
+pub type SimpleRnn = Recurrent<SimpleRnnCell>;
+
+/// The equations of [`SimpleRnn`].
+#[derive(Clone, Debug)]
+pub struct SimpleRnnCell {
+    activation: Activation,
+}
+
+impl Recurrent<SimpleRnnCell> {
+    /// A layer of this many units, with tanh.
+    pub fn new(units: usize) -> Self {
+        Self::with_cell(SimpleRnnCell { activation: Activation::Tanh }, units)
+    }
+}
+
+impl Cell for SimpleRnnCell {
+    const CLASS: &'static str = "SimpleRNN";
+    const GATES: usize = 1;
+    const STATES: usize = 1;
+
+    fn activation(&mut self) -> &mut Activation {
+        &mut self.activation
+    }
+
+    fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError> {
+        let op = ops::SimpleRnn { activation: self.activation, inputs: scan.inputs };
+        let out = b.graph.push(op, &[&scan.projected[..], scan.optional].concat())?;
+        Ok((out[0], out[1]))
+    }
+}
+
+/// Long short-term memory; see [`rnn_ops::Lstm`] for the equations.
+pub type Lstm = Recurrent<LstmCell>;
+
+/// The equations of [`Lstm`].
+#[derive(Clone, Debug)]
+pub struct LstmCell {
+    activation: Activation,
+    recurrent_activation: Activation,
+    unit_forget_bias: bool,
+}
+
+impl Recurrent<LstmCell> {
+    /// A layer of this many units, with tanh, sigmoid gates and `unit_forget_bias`.
+    pub fn new(units: usize) -> Self {
+        let cell = LstmCell {
+            activation: Activation::Tanh,
+            recurrent_activation: Activation::Sigmoid,
+            unit_forget_bias: true,
+        };
+        Self::with_cell(cell, units)
+    }
+
+    /// Replaces the sigmoid of the gates.
+    pub fn recurrent_activation(mut self, activation: Activation) -> Self {
+        self.cell.recurrent_activation = activation;
+        self
+    }
+
+    /// The forget gate's bias begins like the others', not at 1.
+    pub fn without_unit_forget_bias(mut self) -> Self {
+        self.cell.unit_forget_bias = false;
+        self
+    }
+}
+
+impl Cell for LstmCell {
+    const CLASS: &'static str = "LSTM";
+    const GATES: usize = 4;
+    const STATES: usize = 2;
+
+    fn activation(&mut self) -> &mut Activation {
+        &mut self.activation
+    }
+
+    fn bias(&self, units: usize, initializer: &Initializer) -> (Vec<usize>, Initializer) {
+        let plain = initializer.clone();
+        let initializer = match self.unit_forget_bias {
+            true => Initializer::UnitForgetBias(Box::new(plain)),
+            false => plain,
+        };
+        (vec![4 * units], initializer)
+    }
+
+    fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError> {
+        let (activation, recurrent_activation) = (self.activation, self.recurrent_activation);
+        let op = ops::Lstm { activation, recurrent_activation, inputs: scan.inputs };
+        let out = b.graph.push(op, &[&scan.projected[..], scan.optional].concat())?;
+        Ok((out[0], out[2]))
+    }
+}
+
+/// A gated recurrent unit; see [`rnn_ops::Gru`] for the equations.
+pub type Gru = Recurrent<GruCell>;
+
+/// The equations of [`Gru`].
+#[derive(Clone, Debug)]
+pub struct GruCell {
+    activation: Activation,
+    recurrent_activation: Activation,
+    reset_after: bool,
+}
+
+impl Recurrent<GruCell> {
+    /// A layer of this many units, with tanh, sigmoid gates and the reset gate behind the product.
+    pub fn new(units: usize) -> Self {
+        let cell = GruCell {
+            activation: Activation::Tanh,
+            recurrent_activation: Activation::Sigmoid,
+            reset_after: true,
+        };
+        Self::with_cell(cell, units)
+    }
+
+    /// Replaces the sigmoid of the gates.
+    pub fn recurrent_activation(mut self, activation: Activation) -> Self {
+        self.cell.recurrent_activation = activation;
+        self
+    }
+
+    /// The reset gate acts on h before the product with U, as in Keras 2 by default.
+    pub fn reset_before(mut self) -> Self {
+        self.cell.reset_after = false;
+        self
+    }
+}
+
+impl Cell for GruCell {
+    const CLASS: &'static str = "GRU";
+    const GATES: usize = 3;
+    const STATES: usize = 1;
+
+    fn activation(&mut self) -> &mut Activation {
+        &mut self.activation
+    }
+
+    /// With `reset_after` a second row, for the product with U.
+    fn bias(&self, units: usize, initializer: &Initializer) -> (Vec<usize>, Initializer) {
+        let shape = if self.reset_after { vec![2, 3 * units] } else { vec![3 * units] };
+        (shape, initializer.clone())
+    }
+
+    fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError> {
+        let inner = scan.bias.filter(|_| self.reset_after).map(|bias| {
+            let columns = b.graph.shape(bias).last();
+            b.graph.view(bias, columns, [columns])
+        });
+        let inner = inner.transpose()?;
+        let op = ops::Gru {
+            activation: self.activation,
+            recurrent_activation: self.recurrent_activation,
+            reset_after: self.reset_after,
+            bias: inner.is_some(),
+            inputs: scan.inputs,
+        };
+        let mut operands = scan.projected.to_vec();
+        operands.extend(inner);
+        operands.extend(scan.optional);
+        let hidden = b.graph.push(op, &operands)?[0];
+        let [steps, batch, units] = [0, 1, 2].map(|axis| b.graph.shape(hidden).dims()[axis]);
+        let state = b.graph.view(hidden, (steps - 1) * batch * units, [1, batch, units])?;
+        Ok((hidden, state))
+    }
+}
