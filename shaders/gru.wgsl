@@ -141,7 +141,8 @@ fn gates(t: u32, row: u32, unit: u32, r: u32, product: vec3<f32>, h_seen: f32) {
     let at = place * 3u * HIDDEN + unit;
     var inner = product;
     if HAS_BIAS {
-        inner += vec3<f32>(bias[unit], bias[HIDDEN + unit], bias[2u * HIDDEN + unit]);
+        let b = params.bias_offset + unit;
+        inner += vec3<f32>(bias[b], bias[b + HIDDEN], bias[b + 2u * HIDDEN]);
     }
     let z = activate(RECURRENT_ACTIVATION, x[at] + inner.x);
     let reset = activate(RECURRENT_ACTIVATION, x[at + HIDDEN] + inner.y);

@@ -1,7 +1,8 @@
 // What the kernels of whole sequences share. A workgroup owns ROWS rows of the batch for all
 // steps; a thread owns hidden units lane, lane + LANES, .. and finishes all gates of each, so the
 // only exchange between threads is the hidden state (forward) or dz (backward) of one step.
-struct Params { steps: u32, batch: u32 }
+// The bias is that of a GRU.
+struct Params { steps: u32, batch: u32, bias_offset: u32 }
 
 override HIDDEN: u32 = 32u;
 override LANES: u32 = 32u;

@@ -128,11 +128,30 @@ def assert_all_pieces(tensors, units, edge):
     """The gate inputs reach both flat ends and the slope of a hard sigmoid."""
     h = np.array(tensors["output"])  # the whole sequence, from a zero state
     before = np.concatenate([np.zeros_like(h[:, :1]), h[:, :-1]], axis=1)
-    z = tensors["x"] @ tensors["kernel"] + before @ tensors["recurrent_kernel"] + tensors["bias"]
-    for gate in (0, 1, 3):
+    bias = np.sum(np.atleast_2d(tensors["bias"]), axis=0)  # a GRU has two
+    z = tensors["x"] @ tensors["kernel"] + before @ tensors["recurrent_kernel"] + bias
+    for gate in (0, 1, 3) if len(bias) == 4 * units else (0, 1):
         gate_z = z[..., gate * units : (gate + 1) * units]
         counts = [(gate_z < -edge).sum(), (abs(gate_z) < edge).sum(), (gate_z > edge).sum()]
         assert min(counts) >= 3, (gate, counts)
+
+
+def give_factors(layer, tensors, rng, gates, units, kind):
+    """Dropout factors of our choice: one set a gate for x and h, or one for x that all share."""
+
+    def draw(count, width):
+        return 2.0 * rng.integers(0, 2, (count, 3, width)).astype(np.float32)
+
+    def kept(factors, shared):
+        masks = [tf.constant(f) for f in factors]
+        return lambda step_input: masks[0] if shared or gates == 1 else masks
+
+    count = gates if kind == "each" else 1
+    tensors["input_factors"] = draw(count, 4)
+    layer.cell.get_dropout_mask = kept(tensors["input_factors"], kind == "shared")
+    if kind == "each":
+        tensors["recurrent_factors"] = draw(gates, units)
+        layer.cell.get_recurrent_dropout_mask = kept(tensors["recurrent_factors"], False)
 
 
 def recurrent_case(group, case, cell, **options):
@@ -144,11 +163,14 @@ def recurrent_case(group, case, cell, **options):
         "initial_state": False,
         "activation": "tanh",
     }
-    lstm = cell == "lstm"
-    if lstm:
+    lstm, gru = cell == "lstm", cell == "gru"
+    if lstm or gru:
         args["recurrent_activation"] = "sigmoid"
+    if gru:
+        args["reset_after"] = True
+    args |= {"mask": False, "factors": None}
     args |= options
-    units, gates = 5, 4 if lstm else 1
+    units, gates = 5, {"lstm": 4, "gru": 3, "simple_rnn": 1}[cell]
     hard = args.get("recurrent_activation", "").startswith("hard")
     scale = 1.6 if hard else 0.6
 
@@ -160,7 +182,8 @@ def recurrent_case(group, case, cell, **options):
     }
     weight_names = ["kernel", "recurrent_kernel"]
     if args["use_bias"]:
-        tensors["bias"] = normal(rng, gates * units, scale=0.5)
+        shape = (2, gates * units) if gru and args["reset_after"] else (gates * units,)
+        tensors["bias"] = normal(rng, *shape, scale=0.5)
         weight_names.append("bias")
     states = ["h", "c"] if lstm else ["h"]
     state_names = [f"initial_state_{s}" for s in states] if args["initial_state"] else []
@@ -168,21 +191,40 @@ def recurrent_case(group, case, cell, **options):
         tensors[name] = normal(rng, 3, units, scale=0.7)
 
     settings = {k: args[k] for k in ("return_sequences", "go_backwards", "use_bias")}
-    if lstm:
+    if lstm or gru:
         settings["recurrent_activation"] = activation_of(args["recurrent_activation"])
         settings["use_cudnn"] = False
-    layer_class = keras.layers.LSTM if lstm else keras.layers.SimpleRNN
+    if gru:
+        settings["reset_after"] = args["reset_after"]
+    if args["factors"]:
+        settings["dropout"] = 0.5
+        settings["recurrent_dropout"] = 0.5 if args["factors"] == "each" else 0.0
+    layer_class = {
+        "lstm": keras.layers.LSTM,
+        "gru": keras.layers.GRU,
+        "simple_rnn": keras.layers.SimpleRNN,
+    }[cell]
     layer = layer_class(
         units, activation=activation_of(args["activation"]), return_state=True, **settings
     )
     layer.build((3, 6, 4))
     layer.set_weights([tensors[name] for name in weight_names])
 
+    call = {}
+    if args["mask"]:
+        # Padding before, padding behind, holes.
+        tensors["mask"] = np.array(
+            [[0, 0, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 1, 0, 0, 1, 0]], np.int32
+        )
+        call["mask"] = tf.constant(tensors["mask"].astype(bool))
+    if args["factors"]:
+        give_factors(layer, tensors, rng, gates, units, args["factors"])
+        call["training"] = True
     x = tf.constant(tensors["x"])
     initial = [tf.constant(tensors[name]) for name in state_names]
     with tf.GradientTape() as tape:
         tape.watch([x, *initial])
-        output, *last = layer(x, initial_state=initial or None)
+        output, *last = layer(x, initial_state=initial or None, **call)
     tensors["output"] = output
     tensors |= {f"last_{s}": value for s, value in zip(states, last)}
 
@@ -212,6 +254,18 @@ def simple_rnn():
         "no_bias": {"use_bias": False},
         "initial_state": {"return_sequences": True, "return_state": True, "initial_state": True},
         "relu_activation": {"return_sequences": True, "activation": "relu"},
+        "mask": {"return_sequences": True, "mask": True},
+        "mask_last": {"mask": True},
+        "mask_backwards": {"return_sequences": True, "mask": True, "go_backwards": True},
+        "mask_state": {
+            "return_sequences": True,
+            "return_state": True,
+            "initial_state": True,
+            "mask": True,
+        },
+        "mask_state_last": {"initial_state": True, "mask": True},
+        "dropout": {"return_sequences": True, "factors": "each"},
+        "dropout_of_input": {"factors": "shared"},
     }.items():
         recurrent_case(group, case, "simple_rnn", **options)
     group.save()
@@ -228,8 +282,151 @@ def lstm():
         "no_bias": {"use_bias": False},
         "initial_state": {"return_sequences": True, "return_state": True, "initial_state": True},
         "relu_activation": {"return_sequences": True, "activation": "relu"},
+        "mask": {"return_sequences": True, "mask": True},
+        "mask_last": {"mask": True},
+        "mask_backwards": {"return_sequences": True, "mask": True, "go_backwards": True},
+        "mask_state": {
+            "return_sequences": True,
+            "return_state": True,
+            "initial_state": True,
+            "mask": True,
+        },
+        "mask_state_last": {"initial_state": True, "mask": True},
+        "dropout": {"return_sequences": True, "factors": "each"},
+        "dropout_of_input": {"factors": "shared"},
     }.items():
         recurrent_case(group, case, "lstm", **options)
+    group.save()
+
+
+def gru():
+    group = Group("gru")
+    before = {"reset_after": False}
+    for case, options in {
+        "last": {},
+        "sequences": {"return_sequences": True},
+        "hard_sigmoid": {"return_sequences": True, "recurrent_activation": "hard_sigmoid"},
+        "go_backwards": {"return_sequences": True, "go_backwards": True},
+        "no_bias": {"use_bias": False},
+        "initial_state": {"return_sequences": True, "return_state": True, "initial_state": True},
+        "mask": {"return_sequences": True, "mask": True},
+        "mask_last": {"mask": True},
+        "mask_backwards": {"return_sequences": True, "mask": True, "go_backwards": True},
+        "mask_state": {
+            "return_sequences": True,
+            "return_state": True,
+            "initial_state": True,
+            "mask": True,
+        },
+        "mask_state_last": {"initial_state": True, "mask": True},
+        "dropout": {"return_sequences": True, "factors": "each"},
+        "dropout_of_input": {"factors": "shared"},
+        "before": before | {"return_sequences": True},
+        "before_no_bias": before | {"use_bias": False},
+        "before_state": before | {"return_state": True, "initial_state": True},
+        "before_mask": before | {"return_sequences": True, "mask": True},
+        "before_dropout": before | {"return_sequences": True, "factors": "each"},
+    }.items():
+        recurrent_case(group, case, "gru", **options)
+    group.save()
+
+
+def layer_case(group, case, args, layer, x, rng):
+    """A layer with random weights, forward and backward."""
+    layer.build(x.shape)
+    weights = [normal(rng, *v.shape, scale=0.6) for v in layer.trainable_variables]
+    layer.set_weights(weights)
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        output = layer(x)
+    d_output = normal(rng, *output.shape)
+    sources = [x, *(v.value for v in layer.trainable_variables)]
+    gradients = tape.gradient(output, sources, output_gradients=d_output)
+    names = ["x", *(f"w{i}" for i in range(len(weights)))]
+    tensors = {"x": x, "output": output, "d_output": d_output}
+    tensors |= dict(zip(names[1:], weights))
+    tensors |= {f"d_{name}": gradient for name, gradient in zip(names, gradients)}
+    group.add(case, args | {"weights": len(weights)}, tensors)
+
+
+def conv1d():
+    group = Group("conv1d")
+    plain = {
+        "kernel_size": 3,
+        "strides": 1,
+        "dilation_rate": 1,
+        "padding": "valid",
+        "activation": "linear",
+        "use_bias": True,
+    }
+    for case, options in {
+        "valid": {},
+        "same": {"padding": "same", "activation": "relu"},
+        "same_even": {"padding": "same", "kernel_size": 4},
+        "causal": {"padding": "causal", "activation": "tanh"},
+        "strides": {"strides": 2},
+        "same_strides": {"strides": 3, "padding": "same"},
+        "dilation": {"dilation_rate": 2, "padding": "same"},
+        "causal_dilation": {"dilation_rate": 3, "padding": "causal"},
+        "one_step": {"kernel_size": 1, "use_bias": False},
+    }.items():
+        rng = group.rng(case)
+        args = plain | options
+        layer = keras.layers.Conv1D(5, **args)
+        layer_case(group, case, args, layer, normal(rng, 2, 10, 4), rng)
+    group.save()
+
+
+def pooling():
+    group = Group("pooling")
+    sizes = {
+        "pairs": {"pool_size": 2, "strides": 2, "padding": "valid"},
+        "overlapping": {"pool_size": 3, "strides": 1, "padding": "valid"},
+        "same": {"pool_size": 4, "strides": 3, "padding": "same"},
+    }
+    for kind in ("Max", "Average"):
+        for case, args in sizes.items():
+            case = f"{kind.lower()}_{case}"
+            rng = group.rng(case)
+            layer = getattr(keras.layers, f"{kind}Pooling1D")(**args)
+            layer_case(group, case, args | {"kind": kind}, layer, normal(rng, 2, 11, 3), rng)
+        case = f"global_{kind.lower()}"
+        rng = group.rng(case)
+        layer = getattr(keras.layers, f"Global{kind}Pooling1D")()
+        layer_case(group, case, {"kind": f"Global{kind}"}, layer, normal(rng, 2, 11, 3), rng)
+    group.save()
+
+
+def layer_normalization():
+    group = Group("layer_normalization")
+    for case, epsilon in [("default", 1e-3), ("small_epsilon", 1e-6)]:
+        rng = group.rng(case)
+        layer = keras.layers.LayerNormalization(epsilon=epsilon)
+        layer_case(group, case, {"epsilon": epsilon}, layer, normal(rng, 3, 4, 7), rng)
+    group.save()
+
+
+def bidirectional():
+    group = Group("bidirectional")
+    for case, args in {
+        "concat": {"merge_mode": "concat", "return_sequences": True, "layer": "lstm"},
+        "concat_last": {"merge_mode": "concat", "return_sequences": False, "layer": "gru"},
+        "sum": {"merge_mode": "sum", "return_sequences": True, "layer": "gru"},
+        "mul": {"merge_mode": "mul", "return_sequences": False, "layer": "lstm"},
+        "ave": {"merge_mode": "ave", "return_sequences": True, "layer": "simple_rnn"},
+    }.items():
+        rng = group.rng(case)
+        settings = {"return_sequences": args["return_sequences"]}
+        if args["layer"] != "simple_rnn":
+            settings["use_cudnn"] = False
+        layer = {
+            "lstm": keras.layers.LSTM,
+            "gru": keras.layers.GRU,
+            "simple_rnn": keras.layers.SimpleRNN,
+        }[args["layer"]](3, **settings)
+        layer = keras.layers.Bidirectional(layer, merge_mode=args["merge_mode"])
+        layer_case(group, case, args, layer, normal(rng, 2, 5, 4), rng)
     group.save()
 
 
@@ -355,5 +552,18 @@ def training():
 
 
 if __name__ == "__main__":
-    for write in (embedding, dense, simple_rnn, lstm, optimizers, bce, training):
+    for write in (
+        embedding,
+        dense,
+        simple_rnn,
+        lstm,
+        gru,
+        conv1d,
+        pooling,
+        layer_normalization,
+        bidirectional,
+        optimizers,
+        bce,
+        training,
+    ):
         write()

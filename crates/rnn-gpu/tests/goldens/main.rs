@@ -1,22 +1,19 @@
 //! Our results beside Keras's, on every device: tests/golden/README.md says how they were made.
 
 mod golden;
+mod recurrent;
 
 use golden::{Golden, devices, expect_close, goldens};
 use rnn_core::HostTensor;
-use rnn_gpu::Activation;
 use rnn_gpu::nn::{
-    Batch, Build, Dense, Embedding, InputSpec, Layer, Lstm, Optimizer, Sequential, SimpleRnn,
-    Trainer,
+    AveragePooling1D, Batch, Bidirectional, Build, Cell, Conv1D, Dense, Embedding,
+    GlobalAveragePooling1D, GlobalMaxPooling1D, Gru, InputSpec, Layer, LayerNormalization, Lstm,
+    MaxPooling1D, Merge, Optimizer, Pooling1D, Recurrent, Sequential, SimpleRnn, Trainer,
 };
+use rnn_gpu::{Activation, Padding};
 use rnn_graph::{Graph, TensorId, TensorType};
-use rnn_ops::{
-    self as ops, BinaryCrossEntropy, Fill, Matmul, ScanInputs, Softmax, TransposeLeading,
-};
+use rnn_ops::{BinaryCrossEntropy, Fill, Matmul, Softmax, TransposeLeading};
 use std::sync::Arc;
-
-/// An initial state, and nothing else that is optional.
-const STATE: ScanInputs = ScanInputs { state: true, mask: false, dropout: false };
 
 /// Two f32 computations of sums of a few dozen terms.
 const TOLERANCE: f64 = 5e-6;
@@ -77,98 +74,81 @@ fn softmax(golden: &Golden) {
     golden.check(graph, &[("output", y)], &sources, TOLERANCE);
 }
 
-#[test]
-fn simple_rnn() {
-    for golden in goldens("simple_rnn") {
-        let activation = golden.activation("activation");
-        if golden.flag("initial_state") {
-            let op = ops::SimpleRnn { activation, inputs: STATE };
-            check_states(&golden, &["h"], |g, x, u, state| {
-                let out = g.push(op, &[x, u, state]).expect("it fits");
-                (out[0], out[1])
-            });
-            continue;
-        }
-        let mut layer = SimpleRnn::new(5).activation(activation);
-        if golden.flag("return_sequences") {
-            layer = layer.return_sequences();
-        }
-        if golden.flag("go_backwards") {
-            layer = layer.go_backwards();
-        }
-        if !golden.flag("use_bias") {
-            layer = layer.without_bias();
-        }
-        let weights = weight_names(&golden, &["kernel", "recurrent_kernel", "bias"]);
-        check_layer(&golden, &layer, "x", &weights);
+/// A layer whose golden names its weights w0, w1, ..
+fn check_any(golden: &Golden, layer: &dyn Layer) {
+    let names: Vec<String> =
+        (0..golden.number("weights") as usize).map(|i| format!("w{i}")).collect();
+    check_layer(golden, layer, "x", &names.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+fn padding_of(golden: &Golden) -> Padding {
+    match golden.args["padding"].as_str() {
+        Some("same") => Padding::Same,
+        Some("causal") => Padding::Causal,
+        _ => Padding::Valid,
     }
 }
 
 #[test]
-fn lstm() {
-    for golden in goldens("lstm") {
-        let activation = golden.activation("activation");
-        let recurrent_activation = golden.activation("recurrent_activation");
-        if golden.flag("initial_state") {
-            let op = ops::Lstm { activation, recurrent_activation, inputs: STATE };
-            check_states(&golden, &["h", "c"], |g, x, u, state| {
-                let out = g.push(op, &[x, u, state]).expect("it fits");
-                (out[0], out[2])
-            });
-            continue;
-        }
-        let mut layer =
-            Lstm::new(5).activation(activation).recurrent_activation(recurrent_activation);
-        if golden.flag("return_sequences") {
-            layer = layer.return_sequences();
-        }
-        if golden.flag("go_backwards") {
-            layer = layer.go_backwards();
-        }
+fn conv1d() {
+    for golden in goldens("conv1d") {
+        let size = |name| golden.number(name) as usize;
+        let mut layer = Conv1D::new(5, size("kernel_size"))
+            .strides(size("strides"))
+            .dilation_rate(size("dilation_rate"))
+            .padding(padding_of(&golden))
+            .activation(golden.activation("activation"));
         if !golden.flag("use_bias") {
             layer = layer.without_bias();
         }
-        let weights = weight_names(&golden, &["kernel", "recurrent_kernel", "bias"]);
-        check_layer(&golden, &layer, "x", &weights);
+        check_any(&golden, &layer);
     }
 }
 
-/// A scan from a given state: sequence and last states, and the gradients of all.
-fn check_states(
-    golden: &Golden,
-    states: &[&str],
-    scan: impl FnOnce(&mut Graph, TensorId, TensorId, TensorId) -> (TensorId, TensorId),
-) {
-    let g = &mut Graph::new();
-    let weights = ["kernel", "recurrent_kernel", "bias"];
-    let x = golden.input(g, "x");
-    let [w, u, b] = weights.map(|name| golden.input(g, name));
-    let initial: Vec<String> = states.iter().map(|s| format!("initial_state_{s}")).collect();
-    let initial_ids: Vec<TensorId> = initial.iter().map(|name| golden.input(g, name)).collect();
-    let [batch, units] = g.shape(initial_ids[0]).dims() else { panic!("a state [B, H]") };
-    let (batch, units) = (*batch, *units);
-    // The op takes its states stacked: the sum of each, padded to its place.
-    let full = [states.len(), batch, units];
-    let mut state = g.apply(Fill { shape: full.into(), value: 0.0 }, &[]).expect("it fits");
-    for (i, &id) in initial_ids.iter().enumerate() {
-        let pad = ops::Pad { offset: i * batch * units, full: full.into() };
-        let padded = g.apply(pad, &[id]).expect("it fits");
-        state = g.apply(ops::Binary::Add, &[state, padded]).expect("it fits");
+#[test]
+fn pooling() {
+    for golden in goldens("pooling") {
+        let windows = |layer: fn(usize) -> Pooling1D| {
+            let size = |name| golden.number(name) as usize;
+            layer(size("pool_size")).strides(size("strides")).padding(padding_of(&golden))
+        };
+        let layer = match golden.args["kind"].as_str() {
+            Some("Max") => windows(MaxPooling1D),
+            Some("Average") => windows(AveragePooling1D),
+            Some("GlobalMax") => GlobalMaxPooling1D(),
+            _ => GlobalAveragePooling1D(),
+        };
+        check_any(&golden, &layer);
     }
-    let steps = g.apply(TransposeLeading, &[x]).expect("it fits");
-    let projected = g.apply(Matmul { bias: true, ..Matmul::default() }, &[steps, w, b]);
-    let (hidden, last) = scan(g, projected.expect("it fits"), u, state);
-    let output = g.apply(TransposeLeading, &[hidden]).expect("it fits");
-    let lasts: Vec<String> = states.iter().map(|s| format!("last_{s}")).collect();
-    let mut ends = vec![("output", output)];
-    for (i, name) in lasts.iter().enumerate() {
-        let part = g.view(last, i * batch * units, [batch, units]).expect("a state");
-        ends.push((name, part));
+}
+
+#[test]
+fn layer_normalization() {
+    for golden in goldens("layer_normalization") {
+        let layer = LayerNormalization::new().epsilon(golden.number("epsilon") as f32);
+        check_any(&golden, &layer);
     }
-    let mut sources = vec![("x", x)];
-    sources.extend(weights.into_iter().zip([w, u, b]));
-    sources.extend(initial.iter().map(String::as_str).zip(initial_ids));
-    golden.check(std::mem::take(g), &ends, &sources, TOLERANCE);
+}
+
+#[test]
+fn bidirectional() {
+    fn check<C: Cell>(golden: &Golden, layer: Recurrent<C>) {
+        let layer = if golden.flag("return_sequences") { layer.return_sequences() } else { layer };
+        let merge = match golden.args["merge_mode"].as_str() {
+            Some("sum") => Merge::Sum,
+            Some("mul") => Merge::Mul,
+            Some("ave") => Merge::Average,
+            _ => Merge::Concat,
+        };
+        check_any(golden, &Bidirectional::new(layer).merge_mode(merge));
+    }
+    for golden in goldens("bidirectional") {
+        match golden.args["layer"].as_str() {
+            Some("lstm") => check(&golden, Lstm::new(3)),
+            Some("gru") => check(&golden, Gru::new(3)),
+            _ => check(&golden, SimpleRnn::new(3)),
+        }
+    }
 }
 
 /// Keras recovers the logits where a model ends in a sigmoid, as ours does; bare probabilities are
