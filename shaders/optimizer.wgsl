@@ -1,48 +1,167 @@
-// One step of the optimizer over all parameters at once.
-struct Params { count: u32, momentum: f32, beta_1: f32, beta_2: f32, epsilon: f32 }
+// One step of the optimizer over all parameters at once; crates/rnn-ops/src/optimizer.rs has the
+// equations.
+struct Params {
+    count: u32,
+    momentum: f32,
+    // Decay of the first moment, and of the second or of the only one.
+    beta_1: f32,
+    beta_2: f32,
+    epsilon: f32,
+    clip: f32,
+}
 
 @group(0) @binding(0) var<storage, read> gradients: array<f32>;
-// The learning rate of this step; for Adam with both bias corrections in it.
-@group(0) @binding(1) var<storage, read> rate: array<f32>;
+// What depends on the step: rate, decay of the weights, then three factors of Nadam.
+@group(0) @binding(1) var<storage, read> step: array<f32>;
 @group(0) @binding(2) var<storage, read_write> parameters: array<f32>;
 @group(0) @binding(3) var<storage, read_write> first: array<f32>;
 @group(0) @binding(4) var<storage, read_write> second: array<f32>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(5) var<storage, read_write> third: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
 
 override NESTEROV: bool = false;
+
+fn gradient(i: u32) -> f32 {
+    return clamp(gradients[i], -params.clip, params.clip);
+}
+
+fn decayed(i: u32) -> f32 {
+    return parameters[i] - parameters[i] * step[1];
+}
 
 @compute @workgroup_size(THREADS)
 fn sgd(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
     if i < params.count {
-        parameters[i] -= rate[0] * gradients[i];
+        parameters[i] = decayed(i) - step[0] * gradient(i);
     }
 }
 
-// `first` is the velocity.
 @compute @workgroup_size(THREADS)
 fn sgd_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
     if i >= params.count {
         return;
     }
-    let step = rate[0] * gradients[i];
-    let velocity = params.momentum * first[i] - step;
+    let down = step[0] * gradient(i);
+    let velocity = params.momentum * first[i] - down;
     first[i] = velocity;
-    parameters[i] += select(velocity, params.momentum * velocity - step, NESTEROV);
+    let change = select(velocity, params.momentum * velocity - down, NESTEROV);
+    parameters[i] = decayed(i) + change;
 }
 
-// `first` and `second` are the moments.
+fn moment(before: f32, value: f32) -> f32 {
+    return params.beta_2 * before + (1.0 - params.beta_2) * value;
+}
+
+@compute @workgroup_size(THREADS)
+fn rmsprop(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+    let i = flat_index(id, n);
+    if i >= params.count {
+        return;
+    }
+    let g = gradient(i);
+    let v = moment(first[i], g * g);
+    first[i] = v;
+    parameters[i] = decayed(i) - step[0] * g / sqrt(v + params.epsilon);
+}
+
+@compute @workgroup_size(THREADS)
+fn rmsprop_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+    let i = flat_index(id, n);
+    if i >= params.count {
+        return;
+    }
+    let g = gradient(i);
+    let v = moment(first[i], g * g);
+    let m = params.momentum * second[i] + step[0] * g / sqrt(v + params.epsilon);
+    first[i] = v;
+    second[i] = m;
+    parameters[i] = decayed(i) - m;
+}
+
+@compute @workgroup_size(THREADS)
+fn rmsprop_centered(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+    let i = flat_index(id, n);
+    if i >= params.count {
+        return;
+    }
+    let g = gradient(i);
+    let v = moment(first[i], g * g);
+    let mean = moment(second[i], g);
+    first[i] = v;
+    second[i] = mean;
+    parameters[i] = decayed(i) - step[0] * g / sqrt(v - mean * mean + params.epsilon);
+}
+
+@compute @workgroup_size(THREADS)
+fn rmsprop_centered_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+    let i = flat_index(id, n);
+    if i >= params.count {
+        return;
+    }
+    let g = gradient(i);
+    let v = moment(first[i], g * g);
+    let mean = moment(second[i], g);
+    let down = step[0] * g / sqrt(v - mean * mean + params.epsilon);
+    let m = params.momentum * third[i] + down;
+    first[i] = v;
+    second[i] = mean;
+    third[i] = m;
+    parameters[i] = decayed(i) - m;
+}
+
+@compute @workgroup_size(THREADS)
+fn adagrad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+    let i = flat_index(id, n);
+    if i >= params.count {
+        return;
+    }
+    let g = gradient(i);
+    let sum = first[i] + g * g;
+    first[i] = sum;
+    parameters[i] = decayed(i) - step[0] * g / sqrt(sum + params.epsilon);
+}
+
+@compute @workgroup_size(THREADS)
+fn adadelta(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+    let i = flat_index(id, n);
+    if i >= params.count {
+        return;
+    }
+    let g = gradient(i);
+    let a = moment(first[i], g * g);
+    let change = -sqrt(second[i] + params.epsilon) / sqrt(a + params.epsilon) * g;
+    first[i] = a;
+    second[i] = moment(second[i], change * change);
+    parameters[i] = decayed(i) + step[0] * change;
+}
+
 @compute @workgroup_size(THREADS)
 fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
     if i >= params.count {
         return;
     }
-    let g = gradients[i];
+    let g = gradient(i);
     let m = first[i] + (g - first[i]) * (1.0 - params.beta_1);
     let v = second[i] + (g * g - second[i]) * (1.0 - params.beta_2);
     first[i] = m;
     second[i] = v;
-    parameters[i] -= rate[0] * m / (sqrt(v) + params.epsilon);
+    parameters[i] = decayed(i) - step[0] * m / (sqrt(v) + params.epsilon);
+}
+
+@compute @workgroup_size(THREADS)
+fn nadam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+    let i = flat_index(id, n);
+    if i >= params.count {
+        return;
+    }
+    let g = gradient(i);
+    let m = first[i] + (g - first[i]) * (1.0 - params.beta_1);
+    let v = second[i] + (g * g - second[i]) * (1.0 - params.beta_2);
+    first[i] = m;
+    second[i] = v;
+    let ahead = step[2] * m + step[3] * g;
+    parameters[i] = decayed(i) - step[0] * ahead / (sqrt(step[4] * v) + params.epsilon);
 }

@@ -432,32 +432,38 @@ def bidirectional():
 
 def optimizers():
     group = Group("optimizers")
-    sgd = {"optimizer": "sgd", "learning_rate": 0.01, "momentum": 0.0, "nesterov": False}
-    adam = {
-        "optimizer": "adam",
-        "learning_rate": 0.001,
-        "beta_1": 0.9,
-        "beta_2": 0.999,
-        "epsilon": 1e-7,
-    }
-    for case, args in {
-        "sgd": sgd,
-        "sgd_momentum": sgd | {"momentum": 0.9},
-        "sgd_nesterov": sgd | {"momentum": 0.9, "nesterov": True},
-        "adam": adam,
-        "adam_beta": adam | {"learning_rate": 0.01, "beta_1": 0.8},
-    }.items():
+    for case, name, settings in [
+        ("sgd", "SGD", {}),
+        ("sgd_momentum", "SGD", {"momentum": 0.9}),
+        ("sgd_nesterov", "SGD", {"momentum": 0.9, "nesterov": True}),
+        ("sgd_clipvalue", "SGD", {"clipvalue": 0.5}),
+        ("sgd_clipnorm", "SGD", {"clipnorm": 1.5}),
+        ("sgd_global_clipnorm", "SGD", {"global_clipnorm": 1.5}),
+        ("rmsprop", "RMSprop", {}),
+        ("rmsprop_momentum", "RMSprop", {"momentum": 0.5}),
+        ("rmsprop_centered", "RMSprop", {"centered": True, "momentum": 0.5}),
+        ("adagrad", "Adagrad", {"learning_rate": 0.01}),
+        ("adadelta", "Adadelta", {"learning_rate": 1.0}),
+        ("adam", "Adam", {}),
+        ("adam_beta", "Adam", {"learning_rate": 0.01, "beta_1": 0.8}),
+        ("adamw", "AdamW", {"learning_rate": 0.01}),
+        ("nadam", "Nadam", {"learning_rate": 0.01}),
+    ]:
         rng = group.rng(case)
-        settings = {k: v for k, v in args.items() if k != "optimizer"}
-        optimizer = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}[
-            args["optimizer"]
-        ](**settings)
-        tensors = {"w": normal(rng, 3, 4)}
-        w = keras.Variable(tensors["w"])
+        optimizer = getattr(keras.optimizers, name)(**settings)
+        config = optimizer.get_config()
+        args = {"optimizer": name} | {
+            key: value for key, value in config.items() if isinstance(value, (bool, float))
+        }
+        # Two weights, so that norms of each and of all differ.
+        tensors = {"w": normal(rng, 3, 4), "v": normal(rng, 5, scale=0.5)}
+        variables = [keras.Variable(tensors["w"]), keras.Variable(tensors["v"])]
         for step in range(5):
-            gradient = tensors[f"g{step}"] = normal(rng, 3, 4)
-            optimizer.apply([tf.constant(gradient)], [w])
-            tensors[f"w{step + 1}"] = w.numpy()
+            gradients = [normal(rng, 3, 4), normal(rng, 5, scale=0.3)]
+            tensors[f"gw{step}"], tensors[f"gv{step}"] = gradients
+            optimizer.apply([tf.constant(g) for g in gradients], variables)
+            for key, variable in zip("wv", variables):
+                tensors[f"{key}{step + 1}"] = variable.numpy()
         group.add(case, args, tensors)
     group.save()
 

@@ -30,7 +30,7 @@ fn train(device: &dyn Device, steps: u64) -> (Vec<f64>, Vec<f32>) {
         .and_then(|m| m.add(Lstm::new(8)))
         .and_then(|m| m.add(Dense::new(1, Activation::Sigmoid)))
         .expect("the layers fit");
-    let adam = Optimizer::Adam { learning_rate: 0.02, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 };
+    let adam = Optimizer::adam().learning_rate(0.02);
     let mut trainer = Trainer::new(model, device, adam, 11);
     let losses = (0..steps)
         .map(|i| {

@@ -99,6 +99,11 @@ impl<'a, F> Io<'a, F> {
         floats(&mut self.updates)
     }
 
+    /// The floats of every updated tensor.
+    pub fn all_updates(&mut self) -> Vec<&mut [F]> {
+        all_floats(&mut self.updates)
+    }
+
     /// The integers of all `N` outputs.
     pub fn uint_outputs<const N: usize>(&mut self) -> [&mut [u32]; N] {
         let all: Vec<&mut [u32]> = self
@@ -114,14 +119,16 @@ impl<'a, F> Io<'a, F> {
 }
 
 fn floats<'s, F, const N: usize>(slices: &'s mut [SliceMut<'_, F>]) -> [&'s mut [F]; N] {
-    let all: Vec<&'s mut [F]> = slices
-        .iter_mut()
-        .map(|s| match s {
-            SliceMut::Float(values) => &mut **values,
-            SliceMut::Uint(_) => panic!("asked for floats of an integer tensor"),
-        })
-        .collect();
+    let all = all_floats(slices);
     all.try_into().unwrap_or_else(|v: Vec<_>| panic!("{} tensors, asked for {N}", v.len()))
+}
+
+fn all_floats<'s, F>(slices: &'s mut [SliceMut<'_, F>]) -> Vec<&'s mut [F]> {
+    let floats = |s: &'s mut SliceMut<'_, F>| match s {
+        SliceMut::Float(values) => &mut **values,
+        SliceMut::Uint(_) => panic!("asked for floats of an integer tensor"),
+    };
+    slices.iter_mut().map(floats).collect()
 }
 
 /// The elements of a tensor during an evaluation.

@@ -17,5 +17,5 @@ pub use layers::{
     Recurrent, Scan, SimpleRnn, SimpleRnnCell, SpatialDropout1D, TimeDistributed, Value, Weight,
 };
 pub use model::{InputSpec, ModelError, Sequential, Slot};
-pub use optimizer::Optimizer;
+pub use optimizer::{Clip, Optimizer, Schedule};
 pub use trainer::{Batch, EpochLog, Event, FitOptions, History, Metrics, TrainError, Trainer};

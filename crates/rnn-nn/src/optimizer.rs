@@ -1,81 +1,224 @@
 use rnn_graph::{Graph, GraphError, TensorId};
-use rnn_ops::{Adam, Sgd};
+use rnn_ops::{ClipByNorm, Rule, STEP_NUMBERS, Update};
+use std::f64::consts::PI;
 use std::sync::Arc;
 
-/// How weights follow their gradients; Keras's defaults.
+/// The learning rate by step, as keras/src/optimizers/schedules define it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Optimizer {
-    /// Stochastic gradient descent.
-    Sgd {
-        /// Step size.
-        learning_rate: f64,
-        /// The part of the last step that is repeated.
-        momentum: f32,
-        /// Looks ahead along the velocity.
-        nesterov: bool,
+pub enum Schedule {
+    /// The same at every step.
+    Constant(f64),
+    /// `initial decay_rate^(step / decay_steps)`.
+    ExponentialDecay {
+        /// At step 0.
+        initial: f64,
+        /// Steps in which it decays once.
+        decay_steps: f64,
+        /// The factor of one decay.
+        decay_rate: f64,
+        /// Decays all at once, at the end of so many steps.
+        staircase: bool,
     },
-    /// Adam.
-    Adam {
-        /// Step size.
-        learning_rate: f64,
-        /// Decay of the first moment.
-        beta_1: f32,
-        /// Decay of the second moment.
-        beta_2: f32,
-        /// Keeps the quotient finite.
-        epsilon: f32,
+    /// Half a wave of the cosine from `initial` down to `alpha initial`, where it stays.
+    CosineDecay {
+        /// At step 0.
+        initial: f64,
+        /// Steps to the end.
+        decay_steps: f64,
+        /// What is left, as a fraction.
+        alpha: f64,
     },
 }
 
+impl Schedule {
+    /// The rate at step 0, 1, ..
+    pub fn rate(&self, step: u64) -> f64 {
+        match *self {
+            Self::Constant(rate) => rate,
+            Self::ExponentialDecay { initial, decay_steps, decay_rate, staircase } => {
+                let decays = step as f64 / decay_steps;
+                initial * decay_rate.powf(if staircase { decays.floor() } else { decays })
+            }
+            Self::CosineDecay { initial, decay_steps, alpha } => {
+                let done = (step as f64 / decay_steps).min(1.0);
+                initial * ((1.0 - alpha) * 0.5 * (1.0 + (PI * done).cos()) + alpha)
+            }
+        }
+    }
+}
+
+/// What is done to gradients that are too large.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Clip {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Each element is kept within plus and minus this: `clipvalue`.
+    Value(f32),
+    /// The gradient of each weight is scaled down to this norm: `clipnorm`.
+    Norm(f32),
+    /// All gradients together are scaled down to this norm: `global_clipnorm`.
+    GlobalNorm(f32),
+}
+
+/// How weights follow their gradients; Keras's defaults.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Optimizer {
+    rule: Rule,
+    learning_rate: Schedule,
+    weight_decay: f64,
+    clip: Clip,
+}
+
 impl Optimizer {
-    /// Adam with a learning rate of 0.001.
-    pub fn adam() -> Self {
-        Self::Adam { learning_rate: 1e-3, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }
+    /// A rule with a learning rate.
+    pub fn new(rule: Rule, learning_rate: f64) -> Self {
+        let learning_rate = Schedule::Constant(learning_rate);
+        Self { rule, learning_rate, weight_decay: 0.0, clip: Clip::Off }
     }
 
     /// Plain gradient descent with a learning rate of 0.01.
     pub fn sgd() -> Self {
-        Self::Sgd { learning_rate: 0.01, momentum: 0.0, nesterov: false }
+        Self::new(Rule::Sgd { momentum: 0.0, nesterov: false }, 0.01)
+    }
+
+    /// RMSprop with a learning rate of 0.001.
+    pub fn rmsprop() -> Self {
+        let rule = Rule::RmsProp { rho: 0.9, momentum: 0.0, epsilon: 1e-7, centered: false };
+        Self::new(rule, 1e-3)
+    }
+
+    /// Adagrad with a learning rate of 0.001.
+    pub fn adagrad() -> Self {
+        Self::new(Rule::Adagrad { epsilon: 1e-7 }, 1e-3)
+    }
+
+    /// Adadelta with a learning rate of 0.001; in 2018 it was 1.
+    pub fn adadelta() -> Self {
+        Self::new(Rule::Adadelta { rho: 0.95, epsilon: 1e-7 }, 1e-3)
+    }
+
+    /// Adam with a learning rate of 0.001.
+    pub fn adam() -> Self {
+        Self::new(Rule::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }, 1e-3)
+    }
+
+    /// Adam with weights that decay by 0.004 times the learning rate at each step.
+    pub fn adamw() -> Self {
+        Self::adam().weight_decay(0.004)
+    }
+
+    /// Adam with Nesterov's momentum and a learning rate of 0.001.
+    pub fn nadam() -> Self {
+        Self::new(Rule::Nadam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }, 1e-3)
+    }
+
+    /// Replaces the learning rate.
+    pub fn learning_rate(mut self, rate: f64) -> Self {
+        self.learning_rate = Schedule::Constant(rate);
+        self
+    }
+
+    /// Lets the learning rate follow the steps.
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.learning_rate = schedule;
+        self
+    }
+
+    /// At each step weights lose this fraction, times the learning rate.
+    pub fn weight_decay(mut self, decay: f64) -> Self {
+        self.weight_decay = decay;
+        self
+    }
+
+    /// Limits the gradients.
+    pub fn clip(mut self, clip: Clip) -> Self {
+        self.clip = clip;
+        self
     }
 
     /// How many values it keeps for each weight.
     pub fn slots(&self) -> usize {
-        match self {
-            Self::Sgd { momentum: 0.0, .. } => 0,
-            Self::Sgd { .. } => 1,
-            Self::Adam { .. } => 2,
-        }
+        self.rule.slots()
     }
 
-    /// The rate that the kernel is given at step 1, 2, ..: for Adam with both bias corrections,
-    /// lr sqrt(1 - beta_2^t) / (1 - beta_1^t).
-    pub fn rate(&self, step: u64) -> f32 {
-        match *self {
-            Self::Sgd { learning_rate, .. } => learning_rate as f32,
-            Self::Adam { learning_rate, beta_1, beta_2, .. } => {
-                let decay = |beta: f32| 1.0 - f64::from(beta).powf(step as f64);
-                (learning_rate * decay(beta_2).sqrt() / decay(beta_1)) as f32
+    /// What a slot holds at first.
+    pub fn first_slot_value(&self) -> f32 {
+        // Adagrad's initial_accumulator_value.
+        if matches!(self.rule, Rule::Adagrad { .. }) { 0.1 } else { 0.0 }
+    }
+
+    /// What the kernel is given at step 1, 2, .., the learning rate being multiplied by `factor`:
+    /// the rate (Adam's with both bias corrections, lr sqrt(1 - beta_2^t) / (1 - beta_1^t)), the
+    /// decay of weights, and Nadam's factors (keras/src/optimizers/nadam.py).
+    pub fn numbers(&self, step: u64, factor: f64) -> [f32; STEP_NUMBERS] {
+        let learning_rate = factor * self.learning_rate.rate(step - 1);
+        let corrected = |beta: f32| 1.0 - f64::from(beta).powf(step as f64);
+        let decay = self.weight_decay * learning_rate;
+        let numbers = match self.rule {
+            Rule::Adam { beta_1, beta_2, .. } => {
+                let rate = learning_rate * corrected(beta_2).sqrt() / corrected(beta_1);
+                [rate, decay, 0.0, 0.0, 0.0]
             }
-        }
+            Rule::Nadam { beta_1, beta_2, .. } => {
+                let u = |t: u64| f64::from(beta_1) * (1.0 - 0.5 * 0.96f64.powf(t as f64));
+                // 0.96^1000 is lost beside 1: later factors are all beta_1.
+                let exact = step.min(1000);
+                let product = (1..=exact).map(u).product::<f64>()
+                    * f64::from(beta_1).powf((step - exact) as f64);
+                let next = product * u(step + 1);
+                let (a, b) = (u(step + 1) / (1.0 - next), (1.0 - u(step)) / (1.0 - product));
+                [learning_rate, decay, a, b, corrected(beta_2).recip()]
+            }
+            _ => [learning_rate, decay, 0.0, 0.0, 0.0],
+        };
+        numbers.map(|number| number as f32)
     }
 
-    /// Adds the update of all parameters; `arenas` are the parameters and then the slots.
+    /// Adds the update of all parameters. `numbers` are those of the step, `arenas` the parameters
+    /// and then the slots; `each` holds the gradient of each weight, parts of `gradients`.
     pub fn push(
         &self,
         graph: &mut Graph,
         gradients: TensorId,
-        rate: TensorId,
+        each: &[TensorId],
+        numbers: TensorId,
         arenas: &[TensorId],
     ) -> Result<(), GraphError> {
-        let inputs = [gradients, rate];
-        match *self {
-            Self::Sgd { momentum, nesterov, .. } => {
-                graph.push_node(Arc::new(Sgd { momentum, nesterov }), &inputs, arenas)?
-            }
-            Self::Adam { beta_1, beta_2, epsilon, .. } => {
-                graph.push_node(Arc::new(Adam { beta_1, beta_2, epsilon }), &inputs, arenas)?
-            }
+        let all = [gradients];
+        let (limited, norm) = match self.clip {
+            Clip::Norm(norm) => (each, norm),
+            Clip::GlobalNorm(norm) => (&all[..], norm),
+            Clip::Off | Clip::Value(_) => (&[][..], 0.0),
         };
+        for &part in limited {
+            graph.push_node(Arc::new(ClipByNorm { norm }), &[], &[part])?;
+        }
+        let clip = if let Clip::Value(value) = self.clip { value } else { f32::INFINITY };
+        let op = Update { rule: self.rule, clip };
+        graph.push_node(Arc::new(op), &[gradients, numbers], arenas)?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Schedule;
+
+    #[test]
+    fn schedules_pass_through_their_ends() {
+        let (initial, decay_steps) = (0.1, 100.0);
+        let exponential = |staircase| Schedule::ExponentialDecay {
+            initial,
+            decay_steps,
+            decay_rate: 0.5,
+            staircase,
+        };
+        assert!((exponential(false).rate(150) - 0.1 * 0.5f64.powf(1.5)).abs() < 1e-12);
+        assert!((exponential(true).rate(150) - 0.05).abs() < 1e-12);
+        let cosine = Schedule::CosineDecay { initial, decay_steps, alpha: 0.1 };
+        for (step, rate) in [(0, 0.1), (50, 0.055), (100, 0.01), (1000, 0.01)] {
+            assert!((cosine.rate(step) - rate).abs() < 1e-12, "{step}");
+        }
     }
 }

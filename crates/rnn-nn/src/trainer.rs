@@ -3,7 +3,7 @@ use rnn_core::{HostTensor, TensorError};
 use rnn_graph::{
     Device, DeviceError, Graph, GraphError, Profile, Program, Session, TensorId, TensorType, Ticket,
 };
-use rnn_ops::{Activate, Activation, BinaryCrossEntropy, BinaryMetrics, Fill, Pad};
+use rnn_ops::{Activate, Activation, BinaryCrossEntropy, BinaryMetrics, Fill, Pad, STEP_NUMBERS};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -132,6 +132,8 @@ pub struct Trainer {
     optimizer: Optimizer,
     seed: u64,
     step: u64,
+    /// What the learning rate is multiplied by.
+    rate_factor: f64,
     programs: HashMap<(usize, Mode), Program>,
     pending: Option<Ticket>,
     latest: Metrics,
@@ -146,6 +148,7 @@ impl Trainer {
             optimizer,
             seed,
             step: 0,
+            rate_factor: 1.0,
             programs: HashMap::new(),
             pending: None,
             latest: Metrics::default(),
@@ -158,8 +161,9 @@ impl Trainer {
         let random = [self.seed as u32, (self.seed >> 32) as u32, self.step as u32, 0];
         let random = HostTensor::from_u32([4], random.to_vec())?;
         self.step += 1;
-        let rate = HostTensor::from_f32([1], vec![self.optimizer.rate(self.step)])?;
-        Ok(self.session.run(program, &[&batch.inputs, &batch.labels, &random, &rate])?)
+        let numbers = self.optimizer.numbers(self.step, self.rate_factor).to_vec();
+        let numbers = HostTensor::from_f32([STEP_NUMBERS], numbers)?;
+        Ok(self.session.run(program, &[&batch.inputs, &batch.labels, &random, &numbers])?)
     }
 
     /// Queues the metrics of one batch, without changing weights.
@@ -297,9 +301,17 @@ impl Trainer {
         }
         let graph = self.graph(size, mode)?;
         let program = self.session.compile(Arc::new(graph))?;
+        let count = self.model.parameters().len();
         if self.programs.is_empty() {
             let values = self.model.parameters().to_vec();
             self.session.write("parameters", &HostTensor::from_f32([values.len()], values)?)?;
+        }
+        let first = self.optimizer.first_slot_value();
+        if mode == Mode::Train && first != 0.0 && !self.programs.keys().any(|k| k.1 == mode) {
+            let values = HostTensor::from_f32([count], vec![first; count])?;
+            for slot in 0..self.optimizer.slots() {
+                self.session.write(&format!("slot_{slot}"), &values)?;
+            }
         }
         self.programs.insert((size, mode), program);
         Ok(program)
@@ -338,8 +350,8 @@ impl Trainer {
         let loss = g.apply(BinaryCrossEntropy, &[logits, labels])?;
         g.push_node(Arc::new(BinaryMetrics), &[logits, labels, loss], &[metrics])?;
         if mode == Mode::Train {
-            let rate = g.input("rate", TensorType::f32([1]));
-            self.push_update(g, loss, &weights, rate)?;
+            let numbers = g.input("step", TensorType::f32([STEP_NUMBERS]));
+            self.push_update(g, loss, &weights, numbers)?;
         }
         Ok(graph)
     }
@@ -350,7 +362,7 @@ impl Trainer {
         g: &mut Graph,
         loss: TensorId,
         weights: &[TensorId],
-        rate: TensorId,
+        numbers: TensorId,
     ) -> Result<(), TrainError> {
         let one = g.apply(Fill { shape: [1].into(), value: 1.0 }, &[])?;
         let gradients = rnn_ops::gradients(g, &[(loss, one)], weights)?;
@@ -363,11 +375,14 @@ impl Trainer {
                 g.place(copy, arena, slot.offset);
             }
         }
+        let views = self.model.slots().iter();
+        let views = views.map(|slot| g.view(arena, slot.offset, slot.shape.as_slice()));
+        let each = views.collect::<Result<Vec<_>, _>>()?;
         let mut arenas = vec![self.model.arena(g, "parameters")];
         for slot in 0..self.optimizer.slots() {
             arenas.push(self.model.arena(g, &format!("slot_{slot}")));
         }
-        Ok(self.optimizer.push(g, arena, rate, &arenas)?)
+        Ok(self.optimizer.push(g, arena, &each, numbers, &arenas)?)
     }
 }
 

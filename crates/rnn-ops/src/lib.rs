@@ -8,6 +8,7 @@ mod common;
 mod activation;
 mod binary_cross_entropy;
 mod case;
+mod clip_by_norm;
 mod columns;
 mod dropout;
 mod dropout_matmul;
@@ -32,6 +33,7 @@ mod window;
 pub use activation::{Activate, ActivateBackward, Activation};
 pub use binary_cross_entropy::{BinaryCrossEntropy, BinaryCrossEntropyBackward, BinaryMetrics};
 pub use case::{Case, Sample, Tier};
+pub use clip_by_norm::ClipByNorm;
 pub use columns::{Columns, Concat};
 pub use common::Definition;
 pub use dropout::{Dropout, drop_threshold};
@@ -45,7 +47,7 @@ pub use lstm::{Lstm, LstmBackward};
 pub use mask::{MaskItems, SeenMask, StepMask};
 pub use matmul::Matmul;
 pub use normalize::{Normalize, NormalizeBackward};
-pub use optimizer::{Adam, Sgd};
+pub use optimizer::{Rule, STEP_NUMBERS, Update};
 pub use pool::{AveragePool, AveragePoolBackward, MaxPool, MaxPoolBackward};
 pub use scan::ScanInputs;
 pub use simple_rnn::{SimpleRnn, SimpleRnnBackward};
@@ -62,6 +64,7 @@ use std::sync::Arc;
 pub static SHADERS: &[&Shader] = &[
     &activation::SHADER,
     &binary_cross_entropy::SHADER,
+    &clip_by_norm::SHADER,
     &columns::SHADER,
     &dropout::SHADER,
     &elementwise::SHADER,
@@ -88,6 +91,7 @@ pub fn suite() -> Vec<Case> {
     let lists = [
         activation::cases,
         binary_cross_entropy::cases,
+        clip_by_norm::cases,
         columns::cases,
         dropout::cases,
         dropout_matmul::cases,

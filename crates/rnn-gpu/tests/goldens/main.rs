@@ -6,13 +6,15 @@ mod recurrent;
 use golden::{Golden, devices, expect_close, goldens};
 use rnn_core::HostTensor;
 use rnn_gpu::nn::{
-    AveragePooling1D, Batch, Bidirectional, Build, Cell, Conv1D, Dense, Embedding,
+    AveragePooling1D, Batch, Bidirectional, Build, Cell, Clip, Conv1D, Dense, Embedding,
     GlobalAveragePooling1D, GlobalMaxPooling1D, Gru, InputSpec, Layer, LayerNormalization, Lstm,
     MaxPooling1D, Merge, Optimizer, Pooling1D, Recurrent, Sequential, SimpleRnn, Trainer,
 };
 use rnn_gpu::{Activation, Padding};
 use rnn_graph::{Graph, TensorId, TensorType};
-use rnn_ops::{BinaryCrossEntropy, Fill, Matmul, Softmax, TransposeLeading};
+use rnn_ops::{
+    Assign, BinaryCrossEntropy, Fill, Matmul, Rule, STEP_NUMBERS, Softmax, TransposeLeading,
+};
 use std::sync::Arc;
 
 /// Two f32 computations of sums of a few dozen terms.
@@ -177,48 +179,98 @@ fn binary_cross_entropy() {
 }
 
 fn optimizer_of(golden: &Golden) -> Optimizer {
-    let learning_rate = golden.number("learning_rate");
-    let number = |name| golden.number(name) as f32;
-    match golden.args["optimizer"].as_str() {
-        Some("sgd") => {
-            let (momentum, nesterov) = (number("momentum"), golden.flag("nesterov"));
-            Optimizer::Sgd { learning_rate, momentum, nesterov }
-        }
-        Some("adam") => Optimizer::Adam {
-            learning_rate,
-            beta_1: number("beta_1"),
-            beta_2: number("beta_2"),
-            epsilon: number("epsilon"),
-        },
+    let number = |name: &str| golden.args[name].as_f64().unwrap_or(0.0) as f32;
+    let optimizer = match golden.args["optimizer"].as_str() {
+        Some("SGD") => Optimizer::new(
+            Rule::Sgd { momentum: number("momentum"), nesterov: golden.flag("nesterov") },
+            0.0,
+        ),
+        Some("RMSprop") => Optimizer::new(
+            Rule::RmsProp {
+                rho: number("rho"),
+                momentum: number("momentum"),
+                epsilon: number("epsilon"),
+                centered: golden.flag("centered"),
+            },
+            0.0,
+        ),
+        Some("Adagrad") => Optimizer::adagrad(),
+        Some("Adadelta") => Optimizer::adadelta(),
+        Some("Adam") => Optimizer::new(
+            Rule::Adam {
+                beta_1: number("beta_1"),
+                beta_2: number("beta_2"),
+                epsilon: number("epsilon"),
+            },
+            0.0,
+        ),
+        Some("AdamW") => Optimizer::adamw(),
+        Some("Nadam") => Optimizer::nadam(),
         other => panic!("{}: optimizer {other:?}", golden.name),
+    };
+    let clips = [
+        ("clipvalue", Clip::Value(number("clipvalue"))),
+        ("clipnorm", Clip::Norm(number("clipnorm"))),
+        ("global_clipnorm", Clip::GlobalNorm(number("global_clipnorm"))),
+    ];
+    let given = clips.into_iter().find(|(name, _)| number(name) > 0.0);
+    let clip = given.map_or(Clip::Off, |(_, clip)| clip);
+    optimizer.learning_rate(golden.number("learning_rate")).clip(clip)
+}
+
+/// Two weights in one arena, the second behind the gap that alignment leaves.
+const SECOND: usize = 64;
+const ARENA: usize = 128;
+
+fn arena(golden: &Golden, names: [&str; 2]) -> HostTensor {
+    let mut values = vec![0.0; ARENA];
+    for (name, from) in names.into_iter().zip([0, SECOND]) {
+        let part = golden.tensor(name).as_f32().expect("floats");
+        values[from..from + part.len()].copy_from_slice(part);
     }
+    HostTensor::from_f32([ARENA], values).expect("the arena")
 }
 
 #[test]
 fn optimizers() {
     for golden in goldens("optimizers") {
         let optimizer = optimizer_of(&golden);
-        let ty = || TensorType::f32([3, 4]);
+        let ty = || TensorType::f32([ARENA]);
         let mut graph = Graph::new();
-        let gradient = graph.input("gradient", ty());
-        let rate = graph.input("rate", TensorType::f32([1]));
+        let given = graph.input("gradients", ty());
+        let numbers = graph.input("numbers", TensorType::f32([STEP_NUMBERS]));
+        // Clipping works in place, on the arena that a training step fills.
+        let gradients = graph.resident("gradients", ty());
+        graph.push_node(Arc::new(Assign), &[given], &[gradients]).expect("it fits");
+        let each = [(0, vec![3, 4]), (SECOND, vec![5])]
+            .map(|(from, shape)| graph.view(gradients, from, shape).expect("a part"));
         let slots = (0..optimizer.slots()).map(|i| format!("slot_{i}"));
-        let arenas: Vec<TensorId> =
-            ["w".to_owned()].into_iter().chain(slots).map(|n| graph.resident(&n, ty())).collect();
-        optimizer.push(&mut graph, gradient, rate, &arenas).expect("it fits");
+        let arenas: Vec<TensorId> = ["weights".to_owned()]
+            .into_iter()
+            .chain(slots.clone())
+            .map(|n| graph.resident(&n, ty()))
+            .collect();
+        optimizer.push(&mut graph, gradients, &each, numbers, &arenas).expect("it fits");
         let graph = Arc::new(graph);
         for device in devices() {
             let mut session = device.session();
             let program = session.compile(graph.clone()).expect("it compiles");
-            session.write("w", golden.tensor("w")).expect("weights");
+            session.write("weights", &arena(&golden, ["w", "v"])).expect("weights");
+            let first = vec![optimizer.first_slot_value(); ARENA];
+            let first = HostTensor::from_f32([ARENA], first).expect("an arena");
+            for slot in slots.clone() {
+                session.write(&slot, &first).expect("a slot");
+            }
             for step in 0..5 {
-                let rate = HostTensor::scalar(optimizer.rate(step + 1));
-                let rate = rate.reshape([1]).expect("one element");
-                let gradient = golden.tensor(&format!("g{step}"));
-                session.run(program, &[gradient, &rate]).expect("a step");
-                let w = session.read("w").expect("weights");
+                let numbers = optimizer.numbers(step + 1, 1.0).to_vec();
+                let numbers = HostTensor::from_f32([STEP_NUMBERS], numbers).expect("numbers");
+                let [w, v] = ["gw", "gv"].map(|name| format!("{name}{step}"));
+                let gradients = arena(&golden, [&w, &v]);
+                session.run(program, &[&gradients, &numbers]).expect("a step");
+                let [w, v] = ["w", "v"].map(|name| format!("{name}{}", step + 1));
                 let place = format!("{} step {step} on {}", golden.name, device.info());
-                expect_close(&place, &w, golden.tensor(&format!("w{}", step + 1)), TOLERANCE);
+                let got = session.read("weights").expect("weights");
+                expect_close(&place, &got, &arena(&golden, [&w, &v]), TOLERANCE);
             }
         }
     }
