@@ -492,11 +492,21 @@ def bce():
 
 def training():
     group = Group("training")
+    held = {
+        "kernel_regularizer": keras.regularizers.L2(0.02),
+        "recurrent_regularizer": keras.regularizers.L1(0.01),
+        "bias_regularizer": keras.regularizers.L1L2(0.01, 0.02),
+        "activity_regularizer": keras.regularizers.L2(0.05),
+        "kernel_constraint": keras.constraints.MaxNorm(0.8),
+        "recurrent_constraint": keras.constraints.MinMaxNorm(0.6, 0.9, rate=0.7),
+        "bias_constraint": keras.constraints.NonNeg(),
+    }
     vocabulary, dim, units, batch, time, steps = 50, 8, 16, 8, 12, 10
     for case, layer_name, recurrent_activation in [
         ("lstm", "lstm", "sigmoid"),
         ("simple_rnn", "simple_rnn", None),
         ("lstm_hard_sigmoid_2018", "lstm", "hard_sigmoid_2018"),
+        ("lstm_regularized", "lstm", "sigmoid"),
     ]:
         rng = group.rng(case)
         args = {
@@ -515,6 +525,7 @@ def training():
                 units,
                 recurrent_activation=activation_of(recurrent_activation),
                 use_cudnn=False,
+                **(held if case == "lstm_regularized" else {}),
             )
             bias = np.repeat([0.0, 1.0, 0.0, 0.0], units)
         else:
@@ -533,7 +544,11 @@ def training():
             [
                 keras.layers.Embedding(vocabulary, dim),
                 recurrent,
-                keras.layers.Dense(1, activation="sigmoid"),
+                keras.layers.Dense(
+                    1,
+                    activation="sigmoid",
+                    kernel_constraint="unit_norm" if case == "lstm_regularized" else None,
+                ),
             ]
         )
         model.build((batch, time))
@@ -544,7 +559,7 @@ def training():
             x = tensors[f"x{step}"] = rng.integers(0, vocabulary, (batch, time), np.int32)
             y = tensors[f"y{step}"] = rng.integers(0, 2, (batch, 1)).astype(np.float32)
             with tf.GradientTape() as tape:
-                loss = loss_of(y, model(x, training=True))
+                loss = loss_of(y, model(x, training=True)) + sum(model.losses)
             losses.append(loss.numpy())
             gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
             # On TensorFlow, Keras's Adam squares an embedding's gradient for each position

@@ -15,7 +15,9 @@ pub use layers::{
     GlobalAveragePooling1D, GlobalMaxPooling1D, Gru, GruCell, Layer, LayerError,
     LayerNormalization, Lstm, LstmCell, Masking, MaxPooling1D, Merge, Pooling1D, Recurred,
     Recurrent, Scan, SimpleRnn, SimpleRnnCell, SpatialDropout1D, TimeDistributed, Value, Weight,
+    WeightArguments,
 };
 pub use model::{InputSpec, ModelError, Sequential, Slot};
 pub use optimizer::{Clip, Optimizer, Schedule};
+pub use rnn_ops::{Constraint, Penalty};
 pub use trainer::{Batch, EpochLog, Event, FitOptions, History, Metrics, TrainError, Trainer};

@@ -1,7 +1,7 @@
-use crate::layers::{Build, Layer, LayerError, Value};
+use crate::layers::{Build, Layer, LayerError, Value, WeightArguments};
 use rnn_core::{HostTensor, Rng, TensorError};
 use rnn_graph::{Binding, Graph, GraphError, TensorId, TensorType};
-use rnn_ops::TransposeLeading;
+use rnn_ops::{Constraint, Penalty, TransposeLeading};
 use std::sync::Arc;
 
 /// What a model is fed, without the batch axis.
@@ -63,6 +63,10 @@ pub struct Slot {
     pub shape: Vec<usize>,
     /// The first element; aligned so that kernels can bind it.
     pub offset: usize,
+    /// What its size adds to the loss.
+    pub regularizer: Option<Penalty>,
+    /// What it is brought back to after each step.
+    pub constraint: Option<Constraint>,
     layer: usize,
 }
 
@@ -70,6 +74,16 @@ impl Slot {
     fn len(&self) -> usize {
         self.shape.iter().product()
     }
+}
+
+/// A model's tensors in a graph.
+pub(crate) struct Built {
+    /// The output, batch-major.
+    pub output: TensorId,
+    /// The weights, in the order of the slots.
+    pub weights: Vec<TensorId>,
+    /// What regularizers add to the loss, each `[1]`.
+    pub penalties: Vec<TensorId>,
 }
 
 /// A stack of layers with their weights, which lie in one arena.
@@ -99,11 +113,20 @@ impl Sequential {
         for weight in weights {
             let offset = self.parameters.len();
             let mut rng = Rng::new(self.seed, self.slots.len() as u64);
-            self.parameters.extend(weight.initializer.draw(&weight.shape, &mut rng));
+            self.parameters.extend(weight.arguments.initializer.draw(&weight.shape, &mut rng));
             let aligned = self.parameters.len().next_multiple_of(Binding::ALIGNMENT);
             self.parameters.resize(aligned, 0.0);
             let name = format!("{name}/{}", weight.name);
-            self.slots.push(Slot { name, shape: weight.shape, offset, layer: self.layers.len() });
+            let WeightArguments { regularizer, constraint, .. } = weight.arguments;
+            let layer = self.layers.len();
+            self.slots.push(Slot {
+                name,
+                shape: weight.shape,
+                offset,
+                regularizer,
+                constraint,
+                layer,
+            });
         }
         self.output = output;
         self.layers.push((name, Arc::new(layer)));
@@ -177,14 +200,13 @@ impl Sequential {
         graph.resident(name, TensorType::f32([self.parameters.len()]))
     }
 
-    /// Adds the forward pass; dropout acts if `random` is given. Returns the output, batch-major,
-    /// and the weights' tensors.
+    /// Adds the forward pass; dropout acts if `random` is given.
     pub(crate) fn build(
         &self,
         graph: &mut Graph,
         input: TensorId,
         random: Option<TensorId>,
-    ) -> Result<(TensorId, Vec<TensorId>), GraphError> {
+    ) -> Result<Built, GraphError> {
         let arena = self.arena(graph, "parameters");
         let views = self.slots.iter().map(|s| graph.view(arena, s.offset, s.shape.as_slice()));
         let weights = views.collect::<Result<Vec<_>, _>>()?;
@@ -201,9 +223,14 @@ impl Sequential {
         }
         let output = match self.output.len() {
             0 | 1 => value.tensor,
-            _ => graph.apply(TransposeLeading, &[value.tensor])?,
+            _ => build.graph.apply(TransposeLeading, &[value.tensor])?,
         };
-        Ok((output, weights))
+        let mut penalties = build.penalties;
+        for (slot, &weight) in self.slots.iter().zip(&weights) {
+            let penalty = slot.regularizer.clone().map(|p| graph.apply(p, &[weight]));
+            penalties.extend(penalty.transpose()?);
+        }
+        Ok(Built { output, weights, penalties })
     }
 }
 

@@ -3,7 +3,10 @@ use rnn_core::{HostTensor, TensorError};
 use rnn_graph::{
     Device, DeviceError, Graph, GraphError, Profile, Program, Session, TensorId, TensorType, Ticket,
 };
-use rnn_ops::{Activate, Activation, BinaryCrossEntropy, BinaryMetrics, Fill, Pad, STEP_NUMBERS};
+use rnn_ops::{
+    Activate, Activation, Binary, BinaryCrossEntropy, BinaryMetrics, Constrain, Fill, Pad,
+    STEP_NUMBERS,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -339,19 +342,22 @@ impl Trainer {
         // Whichever program comes first declares them all, so that they can be written and read.
         let metrics = g.resident("metrics", TensorType::f32([3]));
         if mode == Mode::Predict {
-            let (output, _) = self.model.build(g, inputs, None)?;
-            g.output(output);
+            let built = self.model.build(g, inputs, None)?;
+            g.output(built.output);
             return Ok(graph);
         }
         let labels = g.input("labels", TensorType::f32([batch, 1]));
         let random = (mode == Mode::Train).then(|| g.input("random", TensorType::u32([4])));
-        let (output, weights) = self.model.build(g, inputs, random)?;
-        let logits = logits_of(g, output)?;
-        let loss = g.apply(BinaryCrossEntropy, &[logits, labels])?;
+        let built = self.model.build(g, inputs, random)?;
+        let logits = logits_of(g, built.output)?;
+        let mut loss = g.apply(BinaryCrossEntropy, &[logits, labels])?;
+        for penalty in built.penalties {
+            loss = g.apply(Binary::Add, &[loss, penalty])?;
+        }
         g.push_node(Arc::new(BinaryMetrics), &[logits, labels, loss], &[metrics])?;
         if mode == Mode::Train {
             let numbers = g.input("step", TensorType::f32([STEP_NUMBERS]));
-            self.push_update(g, loss, &weights, numbers)?;
+            self.push_update(g, loss, &built.weights, numbers)?;
         }
         Ok(graph)
     }
@@ -382,7 +388,13 @@ impl Trainer {
         for slot in 0..self.optimizer.slots() {
             arenas.push(self.model.arena(g, &format!("slot_{slot}")));
         }
-        Ok(self.optimizer.push(g, arena, &each, numbers, &arenas)?)
+        self.optimizer.push(g, arena, &each, numbers, &arenas)?;
+        for (slot, &weight) in self.model.slots().iter().zip(weights) {
+            if let Some(constraint) = slot.constraint {
+                g.push_node(Arc::new(Constrain(constraint)), &[], &[weight])?;
+            }
+        }
+        Ok(())
     }
 }
 

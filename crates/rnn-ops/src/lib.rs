@@ -10,6 +10,7 @@ mod binary_cross_entropy;
 mod case;
 mod clip_by_norm;
 mod columns;
+mod constrain;
 mod dropout;
 mod dropout_matmul;
 mod elementwise;
@@ -22,6 +23,7 @@ mod mask;
 mod matmul;
 mod normalize;
 mod optimizer;
+mod penalty;
 mod pool;
 mod scan;
 mod simple_rnn;
@@ -36,6 +38,7 @@ pub use case::{Case, Sample, Tier};
 pub use clip_by_norm::ClipByNorm;
 pub use columns::{Columns, Concat};
 pub use common::Definition;
+pub use constrain::{Constrain, Constraint};
 pub use dropout::{Dropout, drop_threshold};
 pub use dropout_matmul::{DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, GateExtents};
 pub use elementwise::{Binary, Scale};
@@ -48,6 +51,7 @@ pub use mask::{MaskItems, SeenMask, StepMask};
 pub use matmul::Matmul;
 pub use normalize::{Normalize, NormalizeBackward};
 pub use optimizer::{Rule, STEP_NUMBERS, Update};
+pub use penalty::{Penalty, PenaltyBackward};
 pub use pool::{AveragePool, AveragePoolBackward, MaxPool, MaxPoolBackward};
 pub use scan::ScanInputs;
 pub use simple_rnn::{SimpleRnn, SimpleRnnBackward};
@@ -66,6 +70,7 @@ pub static SHADERS: &[&Shader] = &[
     &binary_cross_entropy::SHADER,
     &clip_by_norm::SHADER,
     &columns::SHADER,
+    &constrain::SHADER,
     &dropout::SHADER,
     &elementwise::SHADER,
     &embedding::SHADER,
@@ -78,6 +83,7 @@ pub static SHADERS: &[&Shader] = &[
     &matmul::SHADER,
     &normalize::SHADER,
     &optimizer::SHADER,
+    &penalty::SHADER,
     &simple_rnn::FOUR_ROWS,
     &simple_rnn::ONE_ROW,
     &softmax::SHADER,
@@ -93,6 +99,7 @@ pub fn suite() -> Vec<Case> {
         binary_cross_entropy::cases,
         clip_by_norm::cases,
         columns::cases,
+        constrain::cases,
         dropout::cases,
         dropout_matmul::cases,
         elementwise::cases,
@@ -104,6 +111,7 @@ pub fn suite() -> Vec<Case> {
         matmul::cases,
         normalize::cases,
         optimizer::cases,
+        penalty::cases,
         pool::cases,
         simple_rnn::cases,
         softmax::cases,

@@ -6,9 +6,10 @@ mod recurrent;
 use golden::{Golden, devices, expect_close, goldens};
 use rnn_core::HostTensor;
 use rnn_gpu::nn::{
-    AveragePooling1D, Batch, Bidirectional, Build, Cell, Clip, Conv1D, Dense, Embedding,
-    GlobalAveragePooling1D, GlobalMaxPooling1D, Gru, InputSpec, Layer, LayerNormalization, Lstm,
-    MaxPooling1D, Merge, Optimizer, Pooling1D, Recurrent, Sequential, SimpleRnn, Trainer,
+    AveragePooling1D, Batch, Bidirectional, Build, Cell, Clip, Constraint, Conv1D, Dense,
+    Embedding, GlobalAveragePooling1D, GlobalMaxPooling1D, Gru, InputSpec, Layer,
+    LayerNormalization, Lstm, MaxPooling1D, Merge, Optimizer, Penalty, Pooling1D, Recurrent,
+    Sequential, SimpleRnn, Trainer,
 };
 use rnn_gpu::{Activation, Padding};
 use rnn_graph::{Graph, TensorId, TensorType};
@@ -276,6 +277,18 @@ fn optimizers() {
     }
 }
 
+/// The regularizers and constraints of the golden that has them.
+fn hold(layer: Lstm) -> Lstm {
+    layer
+        .kernel_regularizer(Penalty { l1: 0.0, l2: 0.02 })
+        .recurrent_regularizer(Penalty { l1: 0.01, l2: 0.0 })
+        .bias_regularizer(Penalty { l1: 0.01, l2: 0.02 })
+        .activity_regularizer(Penalty { l1: 0.0, l2: 0.05 })
+        .kernel_constraint(Constraint::max_norm(0.8))
+        .recurrent_constraint(Constraint::min_max_norm(0.6, 0.9, 0.7))
+        .bias_constraint(Constraint::NonNegative)
+}
+
 /// Ten steps of a small model from Keras's weights on Keras's batches: every loss within 1e-4.
 #[test]
 fn ten_training_losses() {
@@ -285,14 +298,19 @@ fn ten_training_losses() {
             .add(Embedding::new(size("vocabulary"), size("dim")))
             .expect("it fits");
         let lstm = golden.args["layer"] == "lstm";
+        let held = golden.name.ends_with("lstm_regularized");
         let model = if lstm {
             let gate = golden.activation("recurrent_activation");
-            model.add(Lstm::new(size("units")).recurrent_activation(gate))
+            let layer = Lstm::new(size("units")).recurrent_activation(gate);
+            model.add(if held { hold(layer) } else { layer })
         } else {
             model.add(SimpleRnn::new(size("units")))
         };
-        let mut model =
-            model.and_then(|m| m.add(Dense::new(1, Activation::Sigmoid))).expect("the layers fit");
+        let mut dense = Dense::new(1, Activation::Sigmoid);
+        if held {
+            dense = dense.kernel_constraint(Constraint::unit_norm());
+        }
+        let mut model = model.and_then(|m| m.add(dense)).expect("the layers fit");
         let names =
             ["embedding", "kernel", "recurrent_kernel", "bias", "dense_kernel", "dense_bias"];
         let slots: Vec<String> = model.slots().iter().map(|s| s.name.clone()).collect();

@@ -1,8 +1,8 @@
 use super::core::{activate, project};
-use super::{Build, Layer, LayerError, Value, Weight};
+use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{Activation, AveragePool, MaxPool, Padding, Unfold, Window};
+use rnn_ops::{Activation, AveragePool, MaxPool, Padding, Penalty, Unfold, Window};
 
 /// A convolution over time: `[T, C]` -> `[T', filters]`, y(t) = activation(sum over j of
 /// x(t stride + j dilation - before) W_j + b).
@@ -15,8 +15,9 @@ pub struct Conv1D {
     padding: Padding,
     activation: Activation,
     use_bias: bool,
-    kernel_initializer: Initializer,
-    bias_initializer: Initializer,
+    kernel: WeightArguments,
+    bias: WeightArguments,
+    activity_regularizer: Option<Penalty>,
 }
 
 impl Conv1D {
@@ -30,8 +31,9 @@ impl Conv1D {
             padding: Padding::Valid,
             activation: Activation::Linear,
             use_bias: true,
-            kernel_initializer: Initializer::GlorotUniform,
-            bias_initializer: Initializer::Zeros,
+            kernel: Initializer::GlorotUniform.into(),
+            bias: Initializer::Zeros.into(),
+            activity_regularizer: None,
         }
     }
 
@@ -65,17 +67,14 @@ impl Conv1D {
         self
     }
 
-    /// Replaces `glorot_uniform` for W.
-    pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
-        self.kernel_initializer = initializer;
+    /// Adds the size of the output to the loss.
+    pub fn activity_regularizer(mut self, regularizer: Penalty) -> Self {
+        self.activity_regularizer = Some(regularizer);
         self
     }
 
-    /// Replaces zeros for b.
-    pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
-        self.bias_initializer = initializer;
-        self
-    }
+    weight_arguments!(kernel, kernel_initializer, kernel_regularizer, kernel_constraint);
+    weight_arguments!(bias, bias_initializer, bias_regularizer, bias_constraint);
 
     fn window(&self, steps: usize) -> Option<Window> {
         Window::over(steps, (self.kernel_size, self.strides, self.dilation_rate), self.padding)
@@ -90,8 +89,8 @@ impl Layer for Conv1D {
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
         self.output(input)?;
         let shape = [self.kernel_size, input[1], self.filters];
-        let mut all = vec![Weight::new("kernel", &shape, &self.kernel_initializer)];
-        let bias = || Weight::new("bias", &[self.filters], &self.bias_initializer);
+        let mut all = vec![Weight::new("kernel", &shape, &self.kernel)];
+        let bias = || Weight::new("bias", &[self.filters], &self.bias);
         all.extend(self.use_bias.then(bias));
         Ok(all)
     }
@@ -115,7 +114,9 @@ impl Layer for Conv1D {
         };
         let kernel = b.graph.reshape(w[0], [self.kernel_size * channels, self.filters])?;
         let z = project(b, taps, kernel, w.get(1).copied())?;
-        Ok(activate(b, z, self.activation)?.into())
+        let output = activate(b, z, self.activation)?;
+        b.regularize(output, self.activity_regularizer.as_ref())?;
+        Ok(output.into())
     }
 }
 

@@ -1,7 +1,9 @@
-use super::{Build, Layer, LayerError, Value, Weight};
+use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{Activate, Activation, Binary, MaskItems, Matmul, StepMask, TransposeLeading};
+use rnn_ops::{
+    Activate, Activation, Binary, MaskItems, Matmul, Penalty, StepMask, TransposeLeading,
+};
 
 /// Sets a fraction of the elements to zero during training and scales the others up.
 #[derive(Clone, Debug)]
@@ -117,8 +119,9 @@ pub struct Dense {
     units: usize,
     activation: Activation,
     use_bias: bool,
-    kernel_initializer: Initializer,
-    bias_initializer: Initializer,
+    kernel: WeightArguments,
+    bias: WeightArguments,
+    activity_regularizer: Option<Penalty>,
 }
 
 impl Dense {
@@ -128,8 +131,9 @@ impl Dense {
             units,
             activation,
             use_bias: true,
-            kernel_initializer: Initializer::GlorotUniform,
-            bias_initializer: Initializer::Zeros,
+            kernel: Initializer::GlorotUniform.into(),
+            bias: Initializer::Zeros.into(),
+            activity_regularizer: None,
         }
     }
 
@@ -139,17 +143,14 @@ impl Dense {
         self
     }
 
-    /// Replaces `glorot_uniform` for W.
-    pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
-        self.kernel_initializer = initializer;
+    /// Adds the size of the output to the loss.
+    pub fn activity_regularizer(mut self, regularizer: Penalty) -> Self {
+        self.activity_regularizer = Some(regularizer);
         self
     }
 
-    /// Replaces zeros for b.
-    pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
-        self.bias_initializer = initializer;
-        self
-    }
+    weight_arguments!(kernel, kernel_initializer, kernel_regularizer, kernel_constraint);
+    weight_arguments!(bias, bias_initializer, bias_regularizer, bias_constraint);
 }
 
 /// x W + b with the weights of a layer that may have no bias.
@@ -184,8 +185,8 @@ impl Layer for Dense {
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
         self.output(input)?;
         let width = input.last().copied().unwrap_or(0);
-        let mut all = vec![Weight::new("kernel", &[width, self.units], &self.kernel_initializer)];
-        let bias = || Weight::new("bias", &[self.units], &self.bias_initializer);
+        let mut all = vec![Weight::new("kernel", &[width, self.units], &self.kernel)];
+        let bias = || Weight::new("bias", &[self.units], &self.bias);
         all.extend(self.use_bias.then(bias));
         Ok(all)
     }
@@ -199,7 +200,9 @@ impl Layer for Dense {
 
     fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
         let z = project(b, input.tensor, w[0], w.get(1).copied())?;
-        Ok(Value { tensor: activate(b, z, self.activation)?, ..input })
+        let tensor = activate(b, z, self.activation)?;
+        b.regularize(tensor, self.activity_regularizer.as_ref())?;
+        Ok(Value { tensor, ..input })
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Build, Layer, LayerError, Value, Weight};
+use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, StepMask};
@@ -9,14 +9,14 @@ pub struct Embedding {
     vocabulary: usize,
     width: usize,
     mask_zero: bool,
-    initializer: Initializer,
+    embeddings: WeightArguments,
 }
 
 impl Embedding {
     /// A table of `vocabulary` rows, uniform within 0.05 at first.
     pub fn new(vocabulary: usize, width: usize) -> Self {
-        let initializer = Initializer::Uniform(-0.05, 0.05);
-        Self { vocabulary, width, mask_zero: false, initializer }
+        let embeddings = Initializer::Uniform(-0.05, 0.05).into();
+        Self { vocabulary, width, mask_zero: false, embeddings }
     }
 
     /// Token 0 is padding, which the layers behind skip.
@@ -25,11 +25,12 @@ impl Embedding {
         self
     }
 
-    /// Replaces the uniform first values.
-    pub fn embeddings_initializer(mut self, initializer: Initializer) -> Self {
-        self.initializer = initializer;
-        self
-    }
+    weight_arguments!(
+        embeddings,
+        embeddings_initializer,
+        embeddings_regularizer,
+        embeddings_constraint
+    );
 }
 
 impl Layer for Embedding {
@@ -38,7 +39,7 @@ impl Layer for Embedding {
     }
 
     fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        Ok(vec![Weight::new("embeddings", &[self.vocabulary, self.width], &self.initializer)])
+        Ok(vec![Weight::new("embeddings", &[self.vocabulary, self.width], &self.embeddings)])
     }
 
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {

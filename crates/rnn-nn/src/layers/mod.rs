@@ -1,5 +1,27 @@
 //! The layers, with Keras's names and defaults.
 
+/// The three arguments of Keras's layers for one of their weights.
+macro_rules! weight_arguments {
+    ($field:ident, $initializer:ident, $regularizer:ident, $constraint:ident) => {
+        /// Replaces the first values.
+        pub fn $initializer(mut self, initializer: crate::Initializer) -> Self {
+            self.$field.initializer = initializer;
+            self
+        }
+
+        /// Adds its size to the loss.
+        pub fn $regularizer(mut self, regularizer: rnn_ops::Penalty) -> Self {
+            self.$field.regularizer = Some(regularizer);
+            self
+        }
+
+        /// Brings it back after each step.
+        pub fn $constraint(mut self, constraint: rnn_ops::Constraint) -> Self {
+            self.$field.constraint = Some(constraint);
+            self
+        }
+    };
+}
 mod bidirectional;
 mod cells;
 mod conv;
@@ -21,7 +43,7 @@ pub use recurrent::{Cell, Recurred, Recurrent, Scan};
 use crate::Initializer;
 use rnn_core::Shape;
 use rnn_graph::{Graph, GraphError, TensorId};
-use rnn_ops::{self as ops, Fill};
+use rnn_ops::{self as ops, Constraint, Fill, Penalty, Scale};
 
 /// A weight that a layer asks for.
 #[derive(Clone, Debug)]
@@ -30,13 +52,30 @@ pub struct Weight {
     pub name: String,
     /// The extents.
     pub shape: Vec<usize>,
+    /// Its first values and what holds it.
+    pub arguments: WeightArguments,
+}
+
+/// How a weight begins, and what holds it.
+#[derive(Clone, Debug)]
+pub struct WeightArguments {
     /// Its first values.
     pub initializer: Initializer,
+    /// What its size adds to the loss.
+    pub regularizer: Option<Penalty>,
+    /// What it is brought back to after each step.
+    pub constraint: Option<Constraint>,
+}
+
+impl From<Initializer> for WeightArguments {
+    fn from(initializer: Initializer) -> Self {
+        Self { initializer, regularizer: None, constraint: None }
+    }
 }
 
 impl Weight {
-    pub(crate) fn new(name: &str, shape: &[usize], initializer: &Initializer) -> Self {
-        Self { name: name.into(), shape: shape.to_vec(), initializer: initializer.clone() }
+    pub(crate) fn new(name: &str, shape: &[usize], arguments: &WeightArguments) -> Self {
+        Self { name: name.into(), shape: shape.to_vec(), arguments: arguments.clone() }
     }
 }
 
@@ -78,13 +117,30 @@ pub struct Build<'a> {
     pub random: Option<TensorId>,
     /// The layer's name, unique in the model.
     pub name: String,
+    /// What the sizes of outputs add to the loss, each `[1]`.
+    pub penalties: Vec<TensorId>,
     streams: u32,
 }
 
 impl<'a> Build<'a> {
     /// Builds into a graph; dropout acts if a key is given.
     pub fn new(graph: &'a mut Graph, random: Option<TensorId>) -> Self {
-        Self { graph, random, name: String::new(), streams: 0 }
+        Self { graph, random, name: String::new(), penalties: vec![], streams: 0 }
+    }
+
+    /// Adds a penalty on a layer's output to the loss, for each example of the batch.
+    pub(crate) fn regularize(
+        &mut self,
+        output: TensorId,
+        regularizer: Option<&Penalty>,
+    ) -> Result<(), GraphError> {
+        let Some(regularizer) = regularizer else { return Ok(()) };
+        let axes = self.graph.shape(output).dims();
+        let batch = if axes.len() > 2 { axes[1] } else { axes[0] };
+        let sum = self.graph.apply(regularizer.clone(), &[output])?;
+        let mean = self.graph.apply(Scale(1.0 / batch as f32), &[sum])?;
+        self.penalties.push(mean);
+        Ok(())
     }
 
     /// x with elements dropped, if it is training and the rate lies within 0..1.

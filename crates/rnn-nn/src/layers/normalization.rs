@@ -36,8 +36,8 @@ impl Layer for LayerNormalization {
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
         let width = *self.output(input)?.last().unwrap_or(&0);
         Ok(vec![
-            Weight::new("gamma", &[width], &Initializer::Ones),
-            Weight::new("beta", &[width], &Initializer::Zeros),
+            Weight::new("gamma", &[width], &Initializer::Ones.into()),
+            Weight::new("beta", &[width], &Initializer::Zeros.into()),
         ])
     }
 

@@ -1,10 +1,11 @@
 use super::core::project;
-use super::{Build, Layer, LayerError, Value, Weight};
+use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use rnn_core::Shape;
 use rnn_graph::{GraphError, TensorId, TensorType};
 use rnn_ops::{
-    Activation, Assign, DropoutMatmul, MaskItems, Pad, ReverseLeading, ScanInputs, SeenMask,
+    Activation, Assign, DropoutMatmul, MaskItems, Pad, Penalty, ReverseLeading, ScanInputs,
+    SeenMask,
 };
 use std::sync::Arc;
 
@@ -54,9 +55,10 @@ pub struct Recurrent<C> {
     stateful: bool,
     dropout: f32,
     recurrent_dropout: f32,
-    kernel_initializer: Initializer,
-    recurrent_initializer: Initializer,
-    bias_initializer: Initializer,
+    kernel: WeightArguments,
+    recurrent: WeightArguments,
+    bias: WeightArguments,
+    activity_regularizer: Option<Penalty>,
 }
 
 /// What a recurrent layer returns.
@@ -79,9 +81,10 @@ impl<C: Cell> Recurrent<C> {
             stateful: false,
             dropout: 0.0,
             recurrent_dropout: 0.0,
-            kernel_initializer: Initializer::GlorotUniform,
-            recurrent_initializer: Initializer::Orthogonal,
-            bias_initializer: Initializer::Zeros,
+            kernel: Initializer::GlorotUniform.into(),
+            recurrent: Initializer::Orthogonal.into(),
+            bias: Initializer::Zeros.into(),
+            activity_regularizer: None,
         }
     }
 
@@ -134,23 +137,20 @@ impl<C: Cell> Recurrent<C> {
         self
     }
 
-    /// Replaces `glorot_uniform` for W.
-    pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
-        self.kernel_initializer = initializer;
+    /// Adds the size of the output to the loss.
+    pub fn activity_regularizer(mut self, regularizer: Penalty) -> Self {
+        self.activity_regularizer = Some(regularizer);
         self
     }
 
-    /// Replaces `orthogonal` for U.
-    pub fn recurrent_initializer(mut self, initializer: Initializer) -> Self {
-        self.recurrent_initializer = initializer;
-        self
-    }
-
-    /// Replaces zeros for b.
-    pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
-        self.bias_initializer = initializer;
-        self
-    }
+    weight_arguments!(kernel, kernel_initializer, kernel_regularizer, kernel_constraint);
+    weight_arguments!(
+        recurrent,
+        recurrent_initializer,
+        recurrent_regularizer,
+        recurrent_constraint
+    );
+    weight_arguments!(bias, bias_initializer, bias_regularizer, bias_constraint);
 
     /// Adds the layer's nodes; begins with `initial` `[STATES, B, H]` if given, which takes the
     /// place of a stateful layer's state.
@@ -201,6 +201,7 @@ impl<C: Cell> Recurrent<C> {
         if let (Some(mask), true) = (ordered.mask, initial.is_some()) {
             output.tensor = self.before_first_step(b, output.tensor, mask)?;
         }
+        b.regularize(output.tensor, self.activity_regularizer.as_ref())?;
         Ok(Recurred { output, state })
     }
 
@@ -260,11 +261,12 @@ impl<C: Cell> Layer for Recurrent<C> {
         self.output(input)?;
         let (width, columns) = (input[1], C::GATES * self.units);
         let mut all = vec![
-            Weight::new("kernel", &[width, columns], &self.kernel_initializer),
-            Weight::new("recurrent_kernel", &[self.units, columns], &self.recurrent_initializer),
+            Weight::new("kernel", &[width, columns], &self.kernel),
+            Weight::new("recurrent_kernel", &[self.units, columns], &self.recurrent),
         ];
-        let (shape, initializer) = self.cell.bias(self.units, &self.bias_initializer);
-        all.extend(self.use_bias.then(|| Weight::new("bias", &shape, &initializer)));
+        let (shape, initializer) = self.cell.bias(self.units, &self.bias.initializer);
+        let bias = WeightArguments { initializer, ..self.bias.clone() };
+        all.extend(self.use_bias.then(|| Weight::new("bias", &shape, &bias)));
         Ok(all)
     }
 
