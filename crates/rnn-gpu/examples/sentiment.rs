@@ -17,12 +17,13 @@ fn main() -> anyhow::Result<()> {
     let (device, _) = device::open("auto")?;
     let mut trainer = Trainer::new(model, &*device, Optimizer::adam(), 1);
     let options = FitOptions { epochs: 3, batch_size: 128 };
-    trainer.fit(&train, None, options, &mut |event| {
+    let mut print = |event: &Event| {
         if let Event::EpochEnd(log) = event {
             println!("epoch {}: accuracy {:.3}", log.epoch, log.train.accuracy);
         }
         ControlFlow::Continue(())
-    })?;
+    };
+    trainer.fit(&train, None, options, &mut [&mut print])?;
     println!("on reviews not seen: accuracy {:.3}", trainer.evaluate(&test, 128)?.accuracy);
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! Training and evaluating an experiment, with progress for people.
 
 use crate::data::{self, Splits};
-use crate::nn::{Dataset, Event, FitOptions, Metrics, Optimizer, Trainer};
+use crate::nn::{
+    Callback, Dataset, Event, FitOptions, Metrics, Optimizer, TerminateOnNan, Trainer,
+};
 use crate::plot::probability_histogram;
 use crate::report::ClassificationReport;
 use crate::run::{Config, Results, RunFolder};
@@ -51,8 +53,9 @@ fn train_into(
     let size = config.batch_size;
     let mut progress = Progress::new(config.epochs, splits.train.len(), size);
     let options = FitOptions { epochs: config.epochs, batch_size: size };
-    let observe = &mut |event| progress.observe(event);
-    let history = trainer.fit(&splits.train, Some(&splits.validation), options, observe)?;
+    let mut observe = |event: &Event| progress.observe(event);
+    let callbacks: &mut [&mut dyn Callback] = &mut [&mut observe, &mut TerminateOnNan];
+    let history = trainer.fit(&splits.train, Some(&splits.validation), options, callbacks)?;
     if INTERRUPTED.load(Ordering::Relaxed) {
         bail!("interrupted; nothing was written");
     }
@@ -135,7 +138,7 @@ impl Progress {
         Self { epochs, examples, batch_size, bar: None }
     }
 
-    fn observe(&mut self, event: Event) -> ControlFlow<()> {
+    fn observe(&mut self, event: &Event) -> ControlFlow<()> {
         match event {
             Event::Epoch(epoch) => {
                 println!("Epoch {epoch}/{}", self.epochs);
@@ -143,8 +146,8 @@ impl Progress {
             }
             Event::Step(step, metrics) => {
                 if let Some(bar) = &self.bar {
-                    bar.set_position((step * self.batch_size).min(self.examples) as u64);
-                    bar.set_message(describe("", &metrics));
+                    bar.set_position((*step * self.batch_size).min(self.examples) as u64);
+                    bar.set_message(describe("", metrics));
                 }
             }
             Event::EpochEnd(log) => {

@@ -1,6 +1,9 @@
 //! Keras-like layers, initializers, optimizers and models over the graph runtime.
 
+mod callback;
 mod dataset;
+mod error;
+mod history;
 mod initializer;
 mod layers;
 mod model;
@@ -8,7 +11,12 @@ mod optimizer;
 mod summary;
 mod trainer;
 
+pub use callback::{
+    Callback, EarlyStopping, ModelCheckpoint, Monitor, ReduceOnPlateau, TerminateOnNan,
+};
 pub use dataset::{Batches, Dataset, DatasetError};
+pub use error::TrainError;
+pub use history::{EpochLog, Event, FitOptions, History, Metrics};
 pub use initializer::Initializer;
 pub use layers::{
     AveragePooling1D, Bidirectional, Build, Cell, Conv1D, Dense, Dropout, Embedding, Flatten,
@@ -20,4 +28,4 @@ pub use layers::{
 pub use model::{InputSpec, ModelError, Sequential, Slot};
 pub use optimizer::{Clip, Optimizer, Schedule};
 pub use rnn_ops::{Constraint, Penalty};
-pub use trainer::{Batch, EpochLog, Event, FitOptions, History, Metrics, TrainError, Trainer};
+pub use trainer::{Batch, Trainer};

@@ -1,13 +1,13 @@
-use crate::{Dataset, InputSpec, ModelError, Optimizer, Sequential};
-use rnn_core::{HostTensor, TensorError};
-use rnn_graph::{
-    Device, DeviceError, Graph, GraphError, Profile, Program, Session, TensorId, TensorType, Ticket,
+use crate::{
+    Callback, Dataset, EpochLog, Event, FitOptions, History, InputSpec, Metrics, Optimizer,
+    Sequential, TrainError,
 };
+use rnn_core::HostTensor;
+use rnn_graph::{Device, Graph, Profile, Program, Session, TensorId, TensorType, Ticket};
 use rnn_ops::{
     Activate, Activation, Binary, BinaryCrossEntropy, BinaryMetrics, Constrain, Fill, Pad,
     STEP_NUMBERS,
 };
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -20,104 +20,6 @@ pub struct Batch {
     pub inputs: HostTensor,
     /// `[B, 1]`, 0 or 1.
     pub labels: HostTensor,
-}
-
-/// Why training stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// The model does not fit together.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// The model cannot be turned into a graph.
-    #[error(transparent)]
-    Graph(#[from] GraphError),
-    /// The device failed.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// A tensor is of the wrong kind.
-    #[error(transparent)]
-    Tensor(#[from] TensorError),
-    /// The model's last layer is not one that the loss can be computed for.
-    #[error("binary cross-entropy needs a model that ends in one sigmoid unit, not {0}")]
-    Output(String),
-    /// A weight without a gradient; always a mistake in a layer.
-    #[error("the loss does not depend on the weight {0}, which therefore cannot be trained")]
-    Detached(String),
-    /// A token is not in the vocabulary.
-    #[error(
-        "token {token} in row {row} is beyond the vocabulary of {vocabulary}; load the data with num_words = {vocabulary}"
-    )]
-    Token {
-        /// The token id.
-        token: u32,
-        /// The row of the batch.
-        row: usize,
-        /// The first id that does not exist.
-        vocabulary: usize,
-    },
-    /// A batch or data set without examples.
-    #[error("there are no examples to work on")]
-    Empty,
-}
-
-/// Means over the examples since the last reset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Metrics {
-    /// Binary cross-entropy.
-    pub loss: f64,
-    /// The fraction on the right side of 0.5.
-    pub accuracy: f64,
-    /// Examples seen.
-    pub count: usize,
-}
-
-impl Metrics {
-    fn from_sums(sums: &HostTensor) -> Result<Self, TensorError> {
-        let sums = sums.as_f32()?;
-        let [loss, correct, count] = [0, 1, 2].map(|i| f64::from(sums[i]));
-        let n = count.max(1.0);
-        Ok(Self { loss: loss / n, accuracy: correct / n, count: count as usize })
-    }
-}
-
-/// What one epoch came to.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct EpochLog {
-    /// From 1 on.
-    pub epoch: usize,
-    /// Over the training examples, while the weights changed.
-    pub train: Metrics,
-    /// Over the validation examples, at the end of the epoch.
-    pub validation: Option<Metrics>,
-    /// Wall time of training, without validation.
-    pub seconds: f64,
-}
-
-/// All epochs.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct History {
-    /// In order.
-    pub epochs: Vec<EpochLog>,
-}
-
-/// How long to train, and in what portions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FitOptions {
-    /// Passes over the training examples.
-    pub epochs: usize,
-    /// Examples in a step.
-    pub batch_size: usize,
-}
-
-/// What `fit` reports while it works.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// An epoch begins.
-    Epoch(usize),
-    /// A step was queued; the metrics are of the most recent step whose figures have arrived.
-    Step(usize, Metrics),
-    /// An epoch is over.
-    EpochEnd(EpochLog),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -196,26 +98,26 @@ impl Trainer {
     }
 
     /// Trains for some epochs, each in an order of its own that the trainer's seed decides, and
-    /// measures `validation` after each. The observer may stop it between two steps.
+    /// measures `validation` after each. Callbacks may end it between two steps.
     pub fn fit(
         &mut self,
         train: &Dataset,
         validation: Option<&Dataset>,
         options: FitOptions,
-        observer: &mut dyn FnMut(Event) -> ControlFlow<()>,
+        callbacks: &mut [&mut dyn Callback],
     ) -> Result<History, TrainError> {
         let mut history = History::default();
         let FitOptions { epochs, batch_size } = options;
         for epoch in 1..=epochs {
             let started = Instant::now();
-            if observer(Event::Epoch(epoch)).is_break() {
+            if self.tell(callbacks, &Event::Epoch(epoch))?.is_break() {
                 return Ok(history);
             }
             let batches = train.shuffled_batches(batch_size, self.seed, epoch as u64);
             for (index, batch) in batches.enumerate() {
                 self.train_batch(&batch)?;
                 let metrics = self.glance()?;
-                if observer(Event::Step(index + 1, metrics)).is_break() {
+                if self.tell(callbacks, &Event::Step(index + 1, metrics))?.is_break() {
                     return Ok(history);
                 }
             }
@@ -228,11 +130,46 @@ impl Trainer {
             let validation = validation.map(|set| self.evaluate(set, batch_size)).transpose()?;
             let log = EpochLog { epoch, train: metrics, validation, seconds };
             history.epochs.push(log.clone());
-            if observer(Event::EpochEnd(log)).is_break() {
+            if self.tell(callbacks, &Event::EpochEnd(log))?.is_break() {
                 return Ok(history);
             }
         }
         Ok(history)
+    }
+
+    /// All are told, also when one of them breaks off.
+    fn tell(
+        &mut self,
+        callbacks: &mut [&mut dyn Callback],
+        event: &Event,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        let mut flow = ControlFlow::Continue(());
+        for callback in callbacks {
+            if callback.on_event(event, self)?.is_break() {
+                flow = ControlFlow::Break(());
+            }
+        }
+        Ok(flow)
+    }
+
+    /// What the learning rate is multiplied by: 1 at first.
+    pub fn rate_factor(&self) -> f64 {
+        self.rate_factor
+    }
+
+    /// Multiplies the learning rate from the next step on.
+    pub fn set_rate_factor(&mut self, factor: f64) {
+        self.rate_factor = factor;
+    }
+
+    /// Replaces all parameters, as [`Sequential::parameters`] gives them.
+    pub fn set_parameters(&mut self, values: &[f32]) -> Result<(), TrainError> {
+        let tensor = HostTensor::from_f32([values.len()], values.to_vec())?;
+        if !self.programs.is_empty() {
+            self.session.write("parameters", &tensor)?;
+        }
+        self.model.set_parameters(values);
+        Ok(())
     }
 
     /// The metrics over all examples.

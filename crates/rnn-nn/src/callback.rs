@@ -1,0 +1,245 @@
+use crate::{EpochLog, Event, Sequential, TrainError, Trainer};
+use std::ops::ControlFlow;
+
+/// Something that follows training, and may end or change it
+/// (keras/src/callbacks).
+pub trait Callback {
+    /// Is told of every event; `Break` ends the training after this step or epoch.
+    ///
+    /// # Errors
+    /// Whatever keeps it from its work; the training ends.
+    fn on_event(
+        &mut self,
+        event: &Event,
+        trainer: &mut Trainer,
+    ) -> Result<ControlFlow<()>, TrainError>;
+}
+
+impl<F: FnMut(&Event) -> ControlFlow<()>> Callback for F {
+    fn on_event(&mut self, event: &Event, _: &mut Trainer) -> Result<ControlFlow<()>, TrainError> {
+        Ok(self(event))
+    }
+}
+
+const ON: Result<ControlFlow<()>, TrainError> = Ok(ControlFlow::Continue(()));
+
+/// What a callback watches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Monitor {
+    /// The validation loss, or the training loss where nothing is validated.
+    #[default]
+    Loss,
+    /// The validation accuracy, or the training accuracy where nothing is validated.
+    Accuracy,
+    /// The training loss.
+    TrainLoss,
+    /// The training accuracy.
+    TrainAccuracy,
+}
+
+impl Monitor {
+    /// The figure, with the sign that makes larger better.
+    fn score(self, log: &EpochLog) -> f64 {
+        let shown = log.validation.unwrap_or(log.train);
+        match self {
+            Self::Loss => -shown.loss,
+            Self::Accuracy => shown.accuracy,
+            Self::TrainLoss => -log.train.loss,
+            Self::TrainAccuracy => log.train.accuracy,
+        }
+    }
+}
+
+/// The best figure so far, and for how many epochs none was better.
+#[derive(Clone, Copy, Debug)]
+struct Best {
+    monitor: Monitor,
+    min_delta: f64,
+    score: f64,
+    wait: usize,
+}
+
+impl Best {
+    fn new(monitor: Monitor, min_delta: f64) -> Self {
+        Self { monitor, min_delta, score: f64::NEG_INFINITY, wait: 0 }
+    }
+
+    /// Whether this epoch is the best.
+    fn improves(&mut self, log: &EpochLog) -> bool {
+        let score = self.monitor.score(log);
+        // The first figure is the best so far; NaN never is.
+        let better = score > self.score + self.min_delta;
+        self.wait += 1;
+        if better {
+            self.score = score;
+            self.wait = 0;
+        }
+        better
+    }
+}
+
+/// Ends the training once it no longer helps.
+#[derive(Clone, Debug)]
+pub struct EarlyStopping {
+    best: Best,
+    patience: usize,
+    restore: bool,
+    weights: Option<Vec<f32>>,
+    stopped: bool,
+}
+
+impl EarlyStopping {
+    /// After `patience` epochs without a better figure.
+    pub fn new(monitor: Monitor, patience: usize) -> Self {
+        let best = Best::new(monitor, 0.0);
+        Self { best, patience, restore: false, weights: None, stopped: false }
+    }
+
+    /// Only a change beyond this counts as better.
+    pub fn min_delta(mut self, min_delta: f64) -> Self {
+        self.best.min_delta = min_delta;
+        self
+    }
+
+    /// When it stops, the model gets back the weights of its best epoch.
+    pub fn restore_best_weights(mut self) -> Self {
+        self.restore = true;
+        self
+    }
+
+    /// Whether it ended a training.
+    pub fn stopped(&self) -> bool {
+        self.stopped
+    }
+}
+
+impl Callback for EarlyStopping {
+    fn on_event(
+        &mut self,
+        event: &Event,
+        trainer: &mut Trainer,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        let Event::EpochEnd(log) = event else { return ON };
+        if self.best.improves(log) {
+            if self.restore {
+                self.weights = Some(trainer.model()?.parameters().to_vec());
+            }
+            return ON;
+        }
+        if self.best.wait < self.patience {
+            return ON;
+        }
+        if let Some(weights) = &self.weights {
+            trainer.set_parameters(weights)?;
+        }
+        self.stopped = true;
+        Ok(ControlFlow::Break(()))
+    }
+}
+
+/// Lowers the learning rate once training no longer helps.
+#[derive(Clone, Debug)]
+pub struct ReduceOnPlateau {
+    best: Best,
+    factor: f64,
+    patience: usize,
+    cooldown: usize,
+    resting: usize,
+    floor: f64,
+}
+
+impl ReduceOnPlateau {
+    /// After `patience` epochs without a figure better by 0.0001, multiplies the rate by `factor`.
+    pub fn new(monitor: Monitor, factor: f64, patience: usize) -> Self {
+        let best = Best::new(monitor, 1e-4);
+        Self { best, factor, patience, cooldown: 0, resting: 0, floor: 0.0 }
+    }
+
+    /// Only a change beyond this counts as better.
+    pub fn min_delta(mut self, min_delta: f64) -> Self {
+        self.best.min_delta = min_delta;
+        self
+    }
+
+    /// Epochs after a reduction that are not counted.
+    pub fn cooldown(mut self, epochs: usize) -> Self {
+        self.cooldown = epochs;
+        self
+    }
+
+    /// The part of the first rate below which it does not go.
+    pub fn floor(mut self, fraction: f64) -> Self {
+        self.floor = fraction;
+        self
+    }
+}
+
+impl Callback for ReduceOnPlateau {
+    fn on_event(
+        &mut self,
+        event: &Event,
+        trainer: &mut Trainer,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        let Event::EpochEnd(log) = event else { return ON };
+        if self.resting > 0 {
+            self.resting -= 1;
+            self.best.wait = 0;
+        }
+        let better = self.best.improves(log);
+        if self.resting > 0 {
+            self.best.wait = 0;
+        } else if !better && self.best.wait >= self.patience {
+            let factor = trainer.rate_factor() * self.factor;
+            trainer.set_rate_factor(factor.max(self.floor));
+            self.resting = self.cooldown;
+            self.best.wait = 0;
+        }
+        ON
+    }
+}
+
+/// Saves the model after each epoch that is the best so far.
+pub struct ModelCheckpoint<F> {
+    best: Best,
+    save: F,
+}
+
+impl<F: FnMut(&Sequential) -> Result<(), String>> ModelCheckpoint<F> {
+    /// `save` is given the model; its message ends the training.
+    pub fn new(monitor: Monitor, save: F) -> Self {
+        Self { best: Best::new(monitor, 0.0), save }
+    }
+}
+
+impl<F: FnMut(&Sequential) -> Result<(), String>> Callback for ModelCheckpoint<F> {
+    fn on_event(
+        &mut self,
+        event: &Event,
+        trainer: &mut Trainer,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        if let Event::EpochEnd(log) = event
+            && self.best.improves(log)
+        {
+            (self.save)(trainer.model()?).map_err(TrainError::Callback)?;
+        }
+        ON
+    }
+}
+
+/// Ends the training with an error when the loss is no longer a number.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TerminateOnNan;
+
+impl Callback for TerminateOnNan {
+    fn on_event(&mut self, event: &Event, _: &mut Trainer) -> Result<ControlFlow<()>, TrainError> {
+        let (metrics, step) = match event {
+            Event::Step(step, metrics) => (*metrics, *step),
+            Event::EpochEnd(log) => (log.train, log.train.count),
+            Event::Epoch(_) => return ON,
+        };
+        match metrics.loss.is_finite() {
+            true => ON,
+            false => Err(TrainError::NotFinite { loss: metrics.loss, step }),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+use crate::ModelError;
+use rnn_core::TensorError;
+use rnn_graph::{DeviceError, GraphError};
+
+/// Why training stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The model does not fit together.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The model cannot be turned into a graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A tensor is of the wrong kind.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// The model's last layer is not one that the loss can be computed for.
+    #[error("binary cross-entropy needs a model that ends in one sigmoid unit, not {0}")]
+    Output(String),
+    /// A weight without a gradient; always a mistake in a layer.
+    #[error("the loss does not depend on the weight {0}, which therefore cannot be trained")]
+    Detached(String),
+    /// A token is not in the vocabulary.
+    #[error(
+        "token {token} in row {row} is beyond the vocabulary of {vocabulary}; load the data with num_words = {vocabulary}"
+    )]
+    Token {
+        /// The token id.
+        token: u32,
+        /// The row of the batch.
+        row: usize,
+        /// The first id that does not exist.
+        vocabulary: usize,
+    },
+    /// The loss is not a number any more.
+    #[error(
+        "the loss became {loss} by step {step} of an epoch; lower the learning rate, or clip gradients"
+    )]
+    NotFinite {
+        /// What it became.
+        loss: f64,
+        /// The step after which that was seen.
+        step: usize,
+    },
+    /// A callback could not do its work.
+    #[error("{0}")]
+    Callback(String),
+    /// A batch or data set without examples.
+    #[error("there are no examples to work on")]
+    Empty,
+}
