@@ -1,6 +1,6 @@
 """Keras on TensorFlow CPU: the IMDB review classifier, timed.
 
-Embedding(5000, 32) -> LSTM(128) or SimpleRNN(128) -> Dense(1, sigmoid), on
+Embedding(5000, 32) -> one of the four recurrent parts -> Dense(1, sigmoid), on
 reviews padded to 500 words. --data takes the imdb.npz that Keras distributes.
 """
 
@@ -20,7 +20,12 @@ import tensorflow as tf
 WORDS, LENGTH = 5000, 500
 START, UNKNOWN, INDEX_FROM = 1, 2, 3
 TEST_REVIEWS = 10_000
-PARAMETERS = {"lstm": 242_561, "simple-rnn": 180_737}
+PARAMETERS = {
+    "simple-rnn": 180_737,
+    "lstm": 242_561,
+    "lstm-dropout": 242_561,
+    "cnn-lstm": 245_665,
+}
 
 
 def encode(reviews):
@@ -48,13 +53,19 @@ def load(path):
 
 
 def build(kind):
-    layer = {"lstm": keras.layers.LSTM, "simple-rnn": keras.layers.SimpleRNN}[kind]
+    layers = keras.layers
+    between = {
+        "simple-rnn": [layers.SimpleRNN(128)],
+        "lstm": [layers.LSTM(128)],
+        "lstm-dropout": [layers.LSTM(128, dropout=0.4, recurrent_dropout=0.4)],
+        "cnn-lstm": [
+            layers.Conv1D(32, 3, padding="same", activation="relu"),
+            layers.MaxPooling1D(2),
+            layers.LSTM(128),
+        ],
+    }[kind]
     model = keras.Sequential(
-        [
-            keras.layers.Embedding(WORDS, 32),
-            layer(128),
-            keras.layers.Dense(1, activation="sigmoid"),
-        ]
+        [layers.Embedding(WORDS, 32), *between, layers.Dense(1, activation="sigmoid")]
     )
     model.build((None, LENGTH))
     assert model.count_params() == PARAMETERS[kind], model.count_params()

@@ -490,6 +490,44 @@ def bce():
     group.save()
 
 
+def losses():
+    """Weighed losses of a linear or softmax layer, with the gradient of what goes into it."""
+    group = Group("losses")
+    for case, loss, ending in [
+        ("mean_squared_error", keras.losses.MeanSquaredError(), "linear"),
+        ("mean_absolute_error", keras.losses.MeanAbsoluteError(), "linear"),
+        ("huber", keras.losses.Huber(delta=0.7), "linear"),
+        ("binary_crossentropy", keras.losses.BinaryCrossentropy(), "sigmoid"),
+        ("categorical_crossentropy", keras.losses.CategoricalCrossentropy(), "softmax"),
+        (
+            "sparse_categorical_crossentropy",
+            keras.losses.SparseCategoricalCrossentropy(),
+            "softmax",
+        ),
+    ]:
+        rng = group.rng(case)
+        z = tf.constant(normal(rng, 6, 4))
+        if case.startswith("sparse"):
+            labels = rng.integers(0, 4, 6).astype(np.int32)
+        elif ending == "softmax":
+            labels = np.eye(4, dtype=np.float32)[rng.integers(0, 4, 6)]
+        elif ending == "sigmoid":
+            labels = rng.integers(0, 2, (6, 4)).astype(np.float32)
+        else:
+            labels = normal(rng, 6, 4)
+        weights = rng.uniform(0.0, 2.0, 6).astype(np.float32)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(z)
+            output = keras.activations.get(ending)(z)
+            plain = loss(labels, output)
+            weighed = loss(labels, output, sample_weight=weights)
+        tensors = {"z": z, "labels": labels, "weights": weights}
+        tensors |= {"plain_loss": plain, "plain_d_z": tape.gradient(plain, z)}
+        tensors |= {"weighed_loss": weighed, "weighed_d_z": tape.gradient(weighed, z)}
+        group.add(case, {"ending": ending}, tensors)
+    group.save()
+
+
 def training():
     group = Group("training")
     held = {
@@ -585,6 +623,7 @@ if __name__ == "__main__":
         bidirectional,
         optimizers,
         bce,
+        losses,
         training,
     ):
         write()

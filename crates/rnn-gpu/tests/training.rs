@@ -17,6 +17,7 @@ fn batch(index: u64) -> Batch {
     let tokens: Vec<u32> = (0..16 * LENGTH).map(|_| rng.below(8)).collect();
     let labels = tokens.chunks(LENGTH).map(|t| f32::from(u8::from(t.contains(&1)))).collect();
     Batch {
+        weights: None,
         inputs: HostTensor::from_u32([16, LENGTH], tokens).expect("16 rows"),
         labels: HostTensor::from_f32([16, 1], labels).expect("16 labels"),
     }

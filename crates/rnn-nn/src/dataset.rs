@@ -9,6 +9,7 @@ use std::thread;
 pub struct Dataset {
     tokens: Arc<[u32]>,
     labels: Arc<[f32]>,
+    weights: Option<Arc<[f32]>>,
     length: usize,
     rows: Vec<u32>,
 }
@@ -16,12 +17,12 @@ pub struct Dataset {
 /// Examples that do not belong together.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// Another number of labels than of rows.
-    #[error("{rows} rows of tokens and {labels} labels")]
+    /// Another number of labels or weights than of rows.
+    #[error("{rows} rows of tokens and {labels} labels or weights")]
     Rows {
         /// Rows of tokens.
         rows: usize,
-        /// Labels.
+        /// Labels or weights.
         labels: usize,
     },
     /// The tokens are not integers.
@@ -39,9 +40,30 @@ impl Dataset {
         Ok(Self {
             tokens: tokens.as_u32()?.into(),
             labels: labels.into(),
+            weights: None,
             length: tokens.shape().last(),
             rows: (0..rows as u32).collect(),
         })
+    }
+
+    /// How much each example counts in the loss, in the order of the rows given.
+    ///
+    /// # Errors
+    /// If there are not as many weights as rows.
+    pub fn sample_weights(mut self, weights: Vec<f32>) -> Result<Self, DatasetError> {
+        if weights.len() != self.labels.len() {
+            let (rows, labels) = (self.labels.len(), weights.len());
+            return Err(DatasetError::Rows { rows, labels });
+        }
+        self.weights = Some(weights.into());
+        Ok(self)
+    }
+
+    /// How much the examples of class 0, 1, .. count in the loss; those of others count 1.
+    pub fn class_weights(mut self, weights: &[f32]) -> Self {
+        let weight = |&label: &f32| weights.get(label as usize).copied().unwrap_or(1.0);
+        self.weights = Some(self.labels.iter().map(weight).collect());
+        self
     }
 
     /// The number of examples.
@@ -93,7 +115,11 @@ impl Dataset {
             tokens.extend_from_slice(&self.tokens[at..at + self.length]);
         }
         let labels = rows.iter().map(|&r| self.labels[r as usize]).collect();
+        let weights = self.weights.as_ref().map(|all| {
+            HostTensor::from_f32([rows.len()], rows.iter().map(|&r| all[r as usize]).collect())
+        });
         Some(Batch {
+            weights: weights.transpose().ok()?,
             inputs: HostTensor::from_u32([rows.len(), self.length], tokens).ok()?,
             labels: HostTensor::from_f32([rows.len(), 1], labels).ok()?,
         })
@@ -155,6 +181,24 @@ mod tests {
         assert_eq!(order(1, 1), order(1, 1));
         assert_ne!(order(1, 1), order(1, 2));
         assert_ne!(order(1, 1), order(2, 1));
+    }
+
+    #[test]
+    fn weights_stay_with_their_examples() {
+        let weigh = |data: Dataset| -> Vec<f32> {
+            let batches = data.shuffled_batches(4, 1, 1);
+            let pairs = batches.flat_map(|b| {
+                let weights = b.weights.unwrap().as_f32().unwrap().to_vec();
+                b.inputs.as_u32().unwrap().to_vec().into_iter().zip(weights).collect::<Vec<_>>()
+            });
+            let mut pairs: Vec<(u32, f32)> = pairs.collect();
+            pairs.sort_by_key(|p| p.0);
+            pairs.into_iter().map(|p| p.1).collect()
+        };
+        assert_eq!(weigh(numbers(5).class_weights(&[0.5, 2.0])), [0.5, 2.0, 0.5, 2.0, 0.5]);
+        let given = vec![1.0, 2.0, 3.0, 4.0, 5.0];
+        assert_eq!(weigh(numbers(5).sample_weights(given.clone()).unwrap()), given);
+        assert!(numbers(4).sample_weights(given).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use crate::ModelError;
+use crate::{Loss, ModelError};
 use rnn_core::TensorError;
 use rnn_graph::{DeviceError, GraphError};
 
@@ -18,8 +18,11 @@ pub enum TrainError {
     #[error(transparent)]
     Tensor(#[from] TensorError),
     /// The model's last layer is not one that the loss can be computed for.
-    #[error("binary cross-entropy needs a model that ends in one sigmoid unit, not {0}")]
-    Output(String),
+    #[error("{loss:?} needs a model that ends in {}", ending(*loss))]
+    Output {
+        /// The loss.
+        loss: Loss,
+    },
     /// A weight without a gradient; always a mistake in a layer.
     #[error("the loss does not depend on the weight {0}, which therefore cannot be trained")]
     Detached(String),
@@ -51,4 +54,11 @@ pub enum TrainError {
     /// A batch or data set without examples.
     #[error("there are no examples to work on")]
     Empty,
+}
+
+fn ending(loss: Loss) -> &'static str {
+    match loss {
+        Loss::BinaryCrossentropy => "a sigmoid",
+        _ => "a Softmax layer",
+    }
 }

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 /// Means over the examples since the last reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// Binary cross-entropy.
+    /// The loss, with what regularizers add.
     pub loss: f64,
-    /// The fraction on the right side of 0.5.
+    /// The fraction that is classified right; 0 where there are no classes.
     pub accuracy: f64,
     /// Examples seen.
     pub count: usize,

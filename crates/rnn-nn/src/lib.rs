@@ -6,6 +6,7 @@ mod error;
 mod history;
 mod initializer;
 mod layers;
+mod loss;
 mod model;
 mod optimizer;
 mod summary;
@@ -22,9 +23,10 @@ pub use layers::{
     AveragePooling1D, Bidirectional, Build, Cell, Conv1D, Dense, Dropout, Embedding, Flatten,
     GlobalAveragePooling1D, GlobalMaxPooling1D, Gru, GruCell, Layer, LayerError,
     LayerNormalization, Lstm, LstmCell, Masking, MaxPooling1D, Merge, Pooling1D, Recurred,
-    Recurrent, Scan, SimpleRnn, SimpleRnnCell, SpatialDropout1D, TimeDistributed, Value, Weight,
-    WeightArguments,
+    Recurrent, Scan, SimpleRnn, SimpleRnnCell, Softmax, SpatialDropout1D, TimeDistributed, Value,
+    Weight, WeightArguments,
 };
+pub use loss::{Judged, Loss};
 pub use model::{InputSpec, ModelError, Sequential, Slot};
 pub use optimizer::{Clip, Optimizer, Schedule};
 pub use rnn_ops::{Constraint, Penalty};

@@ -140,6 +140,11 @@ impl Sequential {
         if same == 0 { stem } else { format!("{stem}_{same}") }
     }
 
+    /// The extents of the output of a batch.
+    pub fn output_shape(&self, batch: usize) -> Vec<usize> {
+        [&[batch], &self.output[..]].concat()
+    }
+
     /// The number of trainable parameters.
     pub fn count_params(&self) -> usize {
         self.slots.iter().map(Slot::len).sum()

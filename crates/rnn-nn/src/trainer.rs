@@ -1,13 +1,10 @@
 use crate::{
-    Callback, Dataset, EpochLog, Event, FitOptions, History, InputSpec, Metrics, Optimizer,
-    Sequential, TrainError,
+    Callback, Dataset, EpochLog, Event, FitOptions, History, InputSpec, Judged, Loss, Metrics,
+    Optimizer, Sequential, TrainError,
 };
 use rnn_core::HostTensor;
 use rnn_graph::{Device, Graph, Profile, Program, Session, TensorId, TensorType, Ticket};
-use rnn_ops::{
-    Activate, Activation, Binary, BinaryCrossEntropy, BinaryMetrics, Constrain, Fill, Pad,
-    STEP_NUMBERS,
-};
+use rnn_ops::{Binary, Constrain, Fill, Pad, STEP_NUMBERS};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -18,8 +15,10 @@ use std::time::Instant;
 pub struct Batch {
     /// `[B, ..]`, tokens or floats as the model takes.
     pub inputs: HostTensor,
-    /// `[B, 1]`, 0 or 1.
+    /// As the loss takes them: of the output's shape, or classes `[B]`.
     pub labels: HostTensor,
+    /// How much each example counts, `[B]`; the same, where there are none.
+    pub weights: Option<HostTensor>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,11 +34,13 @@ pub struct Trainer {
     model: Sequential,
     session: Box<dyn Session>,
     optimizer: Optimizer,
+    loss: Loss,
     seed: u64,
     step: u64,
     /// What the learning rate is multiplied by.
     rate_factor: f64,
-    programs: HashMap<(usize, Mode), Program>,
+    /// By batch size, mode, and whether examples are weighed.
+    programs: HashMap<(usize, Mode, bool), Program>,
     pending: Option<Ticket>,
     latest: Metrics,
 }
@@ -51,6 +52,7 @@ impl Trainer {
             model,
             session: device.session(),
             optimizer,
+            loss: Loss::default(),
             seed,
             step: 0,
             rate_factor: 1.0,
@@ -58,6 +60,12 @@ impl Trainer {
             pending: None,
             latest: Metrics::default(),
         }
+    }
+
+    /// Replaces the binary cross-entropy.
+    pub fn loss(mut self, loss: Loss) -> Self {
+        self.loss = loss;
+        self
     }
 
     /// Queues one training step, without waiting for it.
@@ -68,19 +76,24 @@ impl Trainer {
         self.step += 1;
         let numbers = self.optimizer.numbers(self.step, self.rate_factor).to_vec();
         let numbers = HostTensor::from_f32([STEP_NUMBERS], numbers)?;
-        Ok(self.session.run(program, &[&batch.inputs, &batch.labels, &random, &numbers])?)
+        let mut inputs = vec![&batch.inputs, &batch.labels];
+        inputs.extend(&batch.weights);
+        inputs.extend([&random, &numbers]);
+        Ok(self.session.run(program, &inputs)?)
     }
 
     /// Queues the metrics of one batch, without changing weights.
     pub fn evaluate_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
         let program = self.program(batch, Mode::Evaluate)?;
-        Ok(self.session.run(program, &[&batch.inputs, &batch.labels])?)
+        let mut inputs = vec![&batch.inputs, &batch.labels];
+        inputs.extend(&batch.weights);
+        Ok(self.session.run(program, &inputs)?)
     }
 
     /// The model's output for a batch.
     pub fn predict_batch(&mut self, inputs: &HostTensor) -> Result<HostTensor, TrainError> {
-        let labels = HostTensor::zeros([inputs.shape().dims()[0], 1], rnn_core::DType::F32);
-        let batch = Batch { inputs: inputs.clone(), labels };
+        let labels = HostTensor::zeros([0], rnn_core::DType::F32);
+        let batch = Batch { inputs: inputs.clone(), labels, weights: None };
         let program = self.program(&batch, Mode::Predict)?;
         self.session.run(program, &[&batch.inputs])?;
         self.session.fetch(program)?.pop().ok_or(TrainError::Empty)
@@ -213,7 +226,7 @@ impl Trainer {
 
     /// The graph of one training step on a batch of this size, for inspection.
     pub fn training_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
-        self.graph(batch_size, Mode::Train)
+        self.graph(batch_size, Mode::Train, false)
     }
 
     /// Figures that have arrived, and a request for the next ones: no step waits for them.
@@ -236,10 +249,11 @@ impl Trainer {
         if size == 0 {
             return Err(TrainError::Empty);
         }
-        if let Some(&program) = self.programs.get(&(size, mode)) {
+        let key = (size, mode, batch.weights.is_some());
+        if let Some(&program) = self.programs.get(&key) {
             return Ok(program);
         }
-        let graph = self.graph(size, mode)?;
+        let graph = self.graph(size, mode, key.2)?;
         let program = self.session.compile(Arc::new(graph))?;
         let count = self.model.parameters().len();
         if self.programs.is_empty() {
@@ -253,7 +267,7 @@ impl Trainer {
                 self.session.write(&format!("slot_{slot}"), &values)?;
             }
         }
-        self.programs.insert((size, mode), program);
+        self.programs.insert(key, program);
         Ok(program)
     }
 
@@ -272,7 +286,7 @@ impl Trainer {
         }
     }
 
-    fn graph(&self, batch: usize, mode: Mode) -> Result<Graph, TrainError> {
+    fn graph(&self, batch: usize, mode: Mode, weighted: bool) -> Result<Graph, TrainError> {
         let mut graph = Graph::new();
         let g = &mut graph;
         let inputs = g.input("inputs", self.model.input.ty(batch));
@@ -283,15 +297,19 @@ impl Trainer {
             g.output(built.output);
             return Ok(graph);
         }
-        let labels = g.input("labels", TensorType::f32([batch, 1]));
+        let output = TensorType::f32(self.model.output_shape(batch));
+        let labels = g.input("labels", self.loss.labels(&output));
+        let weights = weighted.then(|| g.input("weights", TensorType::f32([batch])));
         let random = (mode == Mode::Train).then(|| g.input("random", TensorType::u32([4])));
         let built = self.model.build(g, inputs, random)?;
-        let logits = logits_of(g, built.output)?;
-        let mut loss = g.apply(BinaryCrossEntropy, &[logits, labels])?;
+        let judged = self.loss.push(g, built.output, labels, weights)?;
+        let Judged { predictions, labels, mut loss } =
+            judged.ok_or(TrainError::Output { loss: self.loss })?;
         for penalty in built.penalties {
             loss = g.apply(Binary::Add, &[loss, penalty])?;
         }
-        g.push_node(Arc::new(BinaryMetrics), &[logits, labels, loss], &[metrics])?;
+        let kind = self.loss.metrics();
+        g.push_node(Arc::new(kind), &[predictions, labels, loss], &[metrics])?;
         if mode == Mode::Train {
             let numbers = g.input("step", TensorType::f32([STEP_NUMBERS]));
             self.push_update(g, loss, &built.weights, numbers)?;
@@ -333,15 +351,4 @@ impl Trainer {
         }
         Ok(())
     }
-}
-
-/// What stands before the model's final sigmoid.
-fn logits_of(graph: &Graph, output: TensorId) -> Result<TensorId, TrainError> {
-    let node = graph.producer(output);
-    let sigmoid = node.filter(|n| {
-        n.op.downcast::<Activate>().is_some_and(|a| a.0 == Activation::Sigmoid)
-            && graph.shape(output).last() == 1
-    });
-    let found = || node.map_or("nothing".to_owned(), |n| n.op.name().to_owned());
-    sigmoid.map(|n| n.operands.inputs[0]).ok_or_else(|| TrainError::Output(found()))
 }

@@ -6,8 +6,8 @@
 mod common;
 
 mod activation;
-mod binary_cross_entropy;
 mod case;
+mod categorical;
 mod clip_by_norm;
 mod columns;
 mod constrain;
@@ -18,9 +18,11 @@ mod embedding;
 mod gru;
 mod gru_backward;
 mod layout;
+mod loss;
 mod lstm;
 mod mask;
 mod matmul;
+mod metrics;
 mod normalize;
 mod optimizer;
 mod penalty;
@@ -33,8 +35,8 @@ mod sum_rows;
 mod window;
 
 pub use activation::{Activate, ActivateBackward, Activation};
-pub use binary_cross_entropy::{BinaryCrossEntropy, BinaryCrossEntropyBackward, BinaryMetrics};
 pub use case::{Case, Sample, Tier};
+pub use categorical::{CategoricalCrossEntropy, CategoricalCrossEntropyBackward, OneHot};
 pub use clip_by_norm::ClipByNorm;
 pub use columns::{Columns, Concat};
 pub use common::Definition;
@@ -46,9 +48,11 @@ pub use embedding::{Embedding, EmbeddingBackward};
 pub use gru::Gru;
 pub use gru_backward::GruBackward;
 pub use layout::{Assign, Fill, Pad, ReverseLeading, TransposeLeading};
+pub use loss::{ElementLoss, Loss, LossBackward};
 pub use lstm::{Lstm, LstmBackward};
 pub use mask::{MaskItems, SeenMask, StepMask};
 pub use matmul::Matmul;
+pub use metrics::Metrics;
 pub use normalize::{Normalize, NormalizeBackward};
 pub use optimizer::{Rule, STEP_NUMBERS, Update};
 pub use penalty::{Penalty, PenaltyBackward};
@@ -67,7 +71,7 @@ use std::sync::Arc;
 /// Every shader of this crate.
 pub static SHADERS: &[&Shader] = &[
     &activation::SHADER,
-    &binary_cross_entropy::SHADER,
+    &categorical::SHADER,
     &clip_by_norm::SHADER,
     &columns::SHADER,
     &constrain::SHADER,
@@ -77,10 +81,12 @@ pub static SHADERS: &[&Shader] = &[
     &gru::FOUR_ROWS,
     &gru::ONE_ROW,
     &layout::SHADER,
+    &loss::SHADER,
     &lstm::FOUR_ROWS,
     &lstm::ONE_ROW,
     &mask::SHADER,
     &matmul::SHADER,
+    &metrics::SHADER,
     &normalize::SHADER,
     &optimizer::SHADER,
     &penalty::SHADER,
@@ -96,7 +102,7 @@ pub static SHADERS: &[&Shader] = &[
 pub fn suite() -> Vec<Case> {
     let lists = [
         activation::cases,
-        binary_cross_entropy::cases,
+        categorical::cases,
         clip_by_norm::cases,
         columns::cases,
         constrain::cases,
@@ -106,9 +112,11 @@ pub fn suite() -> Vec<Case> {
         embedding::cases,
         gru::cases,
         layout::cases,
+        loss::cases,
         lstm::cases,
         mask::cases,
         matmul::cases,
+        metrics::cases,
         normalize::cases,
         optimizer::cases,
         penalty::cases,

@@ -1,5 +1,5 @@
-use crate::common::{arity, ensure};
-use crate::{Case, Definition, Sample};
+use crate::common::{arity, ensure, nested};
+use crate::{Binary, Case, Definition, Fill, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work,
@@ -62,11 +62,14 @@ impl Op for SumRows {
 
     fn backward(
         &self,
-        _: &mut Graph,
-        _: &Operands,
-        _: &[Option<TensorId>],
+        graph: &mut Graph,
+        operands: &Operands,
+        gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
-        Err(OpError::NotDifferentiable)
+        let Some(g) = gradients[0] else { return Ok(vec![None]) };
+        let shape = graph.shape(operands.inputs[0]).clone();
+        let zeros = graph.apply(Fill { shape, value: 0.0 }, &[]).map_err(nested)?;
+        Ok(vec![Some(graph.apply(Binary::Add, &[zeros, g]).map_err(nested)?)])
     }
 
     defined!();
@@ -80,7 +83,7 @@ pub fn cases() -> Vec<Case> {
     [(1, 1), (7, 65), (127, 31), (129, 128), (1000, 3)]
         .map(|(rows, columns)| {
             let x = Sample::Normal(vec![rows, columns]);
-            Case::new(format!("sum rows {rows}x{columns}"), SumRows, vec![x])
+            Case::new(format!("sum rows {rows}x{columns}"), SumRows, vec![x]).gradient(&[0])
         })
         .into()
 }

@@ -6,7 +6,7 @@ mod recurrent;
 use golden::{Golden, devices, expect_close, goldens};
 use rnn_core::HostTensor;
 use rnn_gpu::nn::{
-    AveragePooling1D, Batch, Bidirectional, Build, Cell, Clip, Constraint, Conv1D, Dense,
+    self, AveragePooling1D, Batch, Bidirectional, Build, Cell, Clip, Constraint, Conv1D, Dense,
     Embedding, GlobalAveragePooling1D, GlobalMaxPooling1D, Gru, InputSpec, Layer,
     LayerNormalization, Lstm, MaxPooling1D, Merge, Optimizer, Penalty, Pooling1D, Recurrent,
     Sequential, SimpleRnn, Trainer,
@@ -14,7 +14,8 @@ use rnn_gpu::nn::{
 use rnn_gpu::{Activation, Padding};
 use rnn_graph::{Graph, TensorId, TensorType};
 use rnn_ops::{
-    Assign, BinaryCrossEntropy, Fill, Matmul, Rule, STEP_NUMBERS, Softmax, TransposeLeading,
+    Activate, Assign, ElementLoss, Fill, Loss, Matmul, Rule, STEP_NUMBERS, Softmax,
+    TransposeLeading,
 };
 use std::sync::Arc;
 
@@ -171,10 +172,47 @@ fn binary_cross_entropy() {
         let mut graph = Graph::new();
         let logits = golden.input(&mut graph, "logits");
         let labels = golden.input(&mut graph, "labels");
-        let loss = graph.apply(BinaryCrossEntropy, &[logits, labels]).expect("it fits");
+        let bce = Loss { of: ElementLoss::BinaryCrossEntropy, weighted: false };
+        let loss = graph.apply(bce, &[logits, labels]).expect("it fits");
         let one = graph.apply(Fill { shape: [1].into(), value: 1.0 }, &[]).expect("it fits");
         let d = rnn_ops::gradients(&mut graph, &[(loss, one)], &[logits]).expect("gradients");
         let ends = [("loss", loss), ("d_logits", d[0].expect("a gradient"))];
+        golden.check(graph, &ends, &[], TOLERANCE);
+    }
+}
+
+#[test]
+fn losses() {
+    for golden in goldens("losses") {
+        let loss = match golden.name.trim_start_matches("losses ") {
+            "mean_squared_error" => nn::Loss::MeanSquaredError,
+            "mean_absolute_error" => nn::Loss::MeanAbsoluteError,
+            "huber" => nn::Loss::Huber { delta: 0.7 },
+            "binary_crossentropy" => nn::Loss::BinaryCrossentropy,
+            "categorical_crossentropy" => nn::Loss::CategoricalCrossentropy,
+            _ => nn::Loss::SparseCategoricalCrossentropy,
+        };
+        let mut graph = Graph::new();
+        let z = golden.input(&mut graph, "z");
+        let output = match golden.args["ending"].as_str() {
+            Some("softmax") => graph.apply(Softmax, &[z]),
+            Some("sigmoid") => graph.apply(Activate(Activation::Sigmoid), &[z]),
+            _ => Ok(z),
+        };
+        let output = output.expect("it fits");
+        let labels = golden.input(&mut graph, "labels");
+        let weights = golden.input(&mut graph, "weights");
+        assert_eq!(graph[labels].ty, loss.labels(&graph[output].ty), "{}", golden.name);
+        let one = graph.apply(Fill { shape: [1].into(), value: 1.0 }, &[]).expect("it fits");
+        let mut ends = Vec::new();
+        for (weights, names) in
+            [(None, ["plain_loss", "plain_d_z"]), (Some(weights), ["weighed_loss", "weighed_d_z"])]
+        {
+            let judged = loss.push(&mut graph, output, labels, weights).expect("it fits");
+            let value = judged.expect("the ending is the loss's").loss;
+            let d = rnn_ops::gradients(&mut graph, &[(value, one)], &[z]).expect("gradients");
+            ends.extend([(names[0], value), (names[1], d[0].expect("a gradient"))]);
+        }
         golden.check(graph, &ends, &[], TOLERANCE);
     }
 }
@@ -323,7 +361,7 @@ fn ten_training_losses() {
             for (step, &want) in want.iter().enumerate() {
                 let inputs = golden.tensor(&format!("x{step}")).clone();
                 let labels = golden.tensor(&format!("y{step}")).clone();
-                trainer.train_batch(&Batch { inputs, labels }).expect("a step");
+                trainer.train_batch(&Batch { inputs, labels, weights: None }).expect("a step");
                 let loss = trainer.take_metrics().expect("metrics").loss;
                 let error = (loss / f64::from(want) - 1.0).abs();
                 let place = format!("{} step {step} on {}", golden.name, device.info());

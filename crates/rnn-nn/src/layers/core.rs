@@ -2,7 +2,8 @@ use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{
-    Activate, Activation, Binary, MaskItems, Matmul, Penalty, StepMask, TransposeLeading,
+    self as ops, Activate, Activation, Binary, MaskItems, Matmul, Penalty, StepMask,
+    TransposeLeading,
 };
 
 /// Sets a fraction of the elements to zero during training and scales the others up.
@@ -203,6 +204,29 @@ impl Layer for Dense {
         let tensor = activate(b, z, self.activation)?;
         b.regularize(tensor, self.activity_regularizer.as_ref())?;
         Ok(Value { tensor, ..input })
+    }
+}
+
+/// Probabilities over the last axis; behind a linear [`Dense`], what Keras's Dense does with
+/// `activation="softmax"`.
+#[derive(Clone, Debug)]
+pub struct Softmax;
+
+impl Layer for Softmax {
+    fn class(&self) -> &'static str {
+        "Softmax"
+    }
+
+    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        Ok(vec![])
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        Ok(input.to_vec())
+    }
+
+    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
+        Ok(Value { tensor: b.graph.apply(ops::Softmax, &[input.tensor])?, ..input })
     }
 }
 

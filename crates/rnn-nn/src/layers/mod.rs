@@ -35,7 +35,7 @@ pub use cells::{Gru, GruCell, Lstm, LstmCell, SimpleRnn, SimpleRnnCell};
 pub use conv::{
     AveragePooling1D, Conv1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D, Pooling1D,
 };
-pub use core::{Dense, Dropout, Flatten, Masking, SpatialDropout1D, TimeDistributed};
+pub use core::{Dense, Dropout, Flatten, Masking, Softmax, SpatialDropout1D, TimeDistributed};
 pub use embedding::Embedding;
 pub use normalization::LayerNormalization;
 pub use recurrent::{Cell, Recurred, Recurrent, Scan};

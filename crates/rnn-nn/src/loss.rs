@@ -1,0 +1,124 @@
+use rnn_graph::{Graph, GraphError, TensorId, TensorType};
+use rnn_ops::{
+    self as ops, Activate, Activation, Binary, CategoricalCrossEntropy, ElementLoss, Metrics,
+    OneHot, Scale, SumRows,
+};
+
+/// What training makes small; Keras's names and means.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Loss {
+    /// Of a model that ends in sigmoid units; labels 0 or 1 of the output's shape.
+    #[default]
+    BinaryCrossentropy,
+    /// Of a model that ends in softmax; labels are probabilities `[B, C]`.
+    CategoricalCrossentropy,
+    /// Of a model that ends in softmax; labels are classes, u32 `[B]`.
+    SparseCategoricalCrossentropy,
+    /// The mean of the squared errors.
+    MeanSquaredError,
+    /// The mean of the absolute errors.
+    MeanAbsoluteError,
+    /// Squared for small errors, linear from `delta` on.
+    Huber {
+        /// Where the line begins.
+        delta: f32,
+    },
+}
+
+/// A loss in a graph.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged {
+    /// What metrics compare with the labels: logits, where the model ends in a probability.
+    pub predictions: TensorId,
+    /// The labels, as predictions should be.
+    pub labels: TensorId,
+    /// The loss, `[1]`.
+    pub loss: TensorId,
+}
+
+impl Loss {
+    /// The type of the labels of a batch, for a model's output of this type.
+    pub fn labels(&self, output: &TensorType) -> TensorType {
+        match self {
+            Self::SparseCategoricalCrossentropy => TensorType::u32([output.dims()[0]]),
+            _ => output.clone(),
+        }
+    }
+
+    /// What is counted as right.
+    pub fn metrics(&self) -> Metrics {
+        match self {
+            Self::BinaryCrossentropy => Metrics::Binary,
+            Self::CategoricalCrossentropy | Self::SparseCategoricalCrossentropy => {
+                Metrics::Categorical
+            }
+            _ => Metrics::Regression,
+        }
+    }
+
+    /// Adds the loss: the mean over the batch, each example weighed. `None` if the model does not
+    /// end in the probability that the loss is of.
+    pub fn push(
+        &self,
+        g: &mut Graph,
+        output: TensorId,
+        labels: TensorId,
+        weights: Option<TensorId>,
+    ) -> Result<Option<Judged>, GraphError> {
+        let of = match *self {
+            Self::BinaryCrossentropy => ElementLoss::BinaryCrossEntropy,
+            Self::MeanSquaredError => ElementLoss::SquaredError,
+            Self::MeanAbsoluteError => ElementLoss::AbsoluteError,
+            Self::Huber { delta } => ElementLoss::Huber { delta },
+            Self::CategoricalCrossentropy | Self::SparseCategoricalCrossentropy => {
+                return self.push_categorical(g, output, labels, weights);
+            }
+        };
+        let predictions = match self {
+            Self::BinaryCrossentropy => logits(g, output, |g, op| {
+                let sigmoid = |a: &Activate| a.0 == Activation::Sigmoid;
+                g.producer(op).is_some_and(|n| n.op.downcast().is_some_and(sigmoid))
+            }),
+            _ => Some(output),
+        };
+        let Some(predictions) = predictions else { return Ok(None) };
+        let mut operands = vec![predictions, labels];
+        operands.extend(weights);
+        let loss = g.apply(ops::Loss { of, weighted: weights.is_some() }, &operands)?;
+        Ok(Some(Judged { predictions, labels, loss }))
+    }
+
+    fn push_categorical(
+        &self,
+        g: &mut Graph,
+        output: TensorId,
+        labels: TensorId,
+        weights: Option<TensorId>,
+    ) -> Result<Option<Judged>, GraphError> {
+        let softmax =
+            |g: &Graph, t| g.producer(t).is_some_and(|n| n.op.downcast::<ops::Softmax>().is_some());
+        let Some(predictions) = logits(g, output, softmax) else { return Ok(None) };
+        let [examples, classes] = [0, 1].map(|axis| g.shape(output).dims()[axis]);
+        let labels = match self {
+            Self::SparseCategoricalCrossentropy => g.apply(OneHot { classes }, &[labels])?,
+            _ => labels,
+        };
+        let mut losses = g.apply(CategoricalCrossEntropy, &[predictions, labels])?;
+        if let Some(weights) = weights {
+            losses = g.apply(Binary::Mul, &[losses, weights])?;
+        }
+        let column = g.reshape(losses, [examples, 1])?;
+        let sum = g.apply(SumRows, &[column])?;
+        let loss = g.apply(Scale(1.0 / examples as f32), &[sum])?;
+        Ok(Some(Judged { predictions, labels, loss }))
+    }
+}
+
+/// What stands before the model's final activation, if that is the one wanted.
+fn logits(
+    g: &Graph,
+    output: TensorId,
+    wanted: impl Fn(&Graph, TensorId) -> bool,
+) -> Option<TensorId> {
+    g.producer(output).filter(|_| wanted(g, output)).map(|node| node.operands.inputs[0])
+}

@@ -1,0 +1,85 @@
+// Cross-entropy of the softmax of each row with its labels, one workgroup a row, and its gradient.
+struct Params { rows: u32, columns: u32 }
+
+@group(0) @binding(0) var<storage, read> logits: array<f32>;
+@group(0) @binding(1) var<storage, read> labels: array<f32>;
+@group(0) @binding(2) var<storage, read> d_loss: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read> classes: array<u32>;
+@group(0) @binding(5) var<uniform> params: Params;
+
+fn row_of(group: vec3<u32>, groups: vec3<u32>) -> u32 {
+    return group.x + group.y * groups.x;
+}
+
+fn highest_of(base: u32, lane: u32) -> f32 {
+    var highest = -3.0e38;
+    for (var c = lane; c < params.columns; c += LANES) {
+        highest = max(highest, logits[base + c]);
+    }
+    return row_maximum(lane, highest);
+}
+
+fn exponentials(base: u32, lane: u32, highest: f32) -> f32 {
+    var sum = 0.0;
+    for (var c = lane; c < params.columns; c += LANES) {
+        sum += exp(logits[base + c] - highest);
+    }
+    return row_sum(lane, sum);
+}
+
+// out[r] = sum over c of labels (log(sum exp) - logits)
+@compute @workgroup_size(LANES)
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+           @builtin(local_invocation_index) lane: u32) {
+    let row = row_of(group, groups);
+    if row >= params.rows {
+        return;
+    }
+    let base = row * params.columns;
+    let highest = highest_of(base, lane);
+    let all = highest + log(exponentials(base, lane, highest));
+    var loss = 0.0;
+    for (var c = lane; c < params.columns; c += LANES) {
+        loss += labels[base + c] * (all - logits[base + c]);
+    }
+    loss = row_sum(lane, loss);
+    if lane == 0u {
+        out[row] = loss;
+    }
+}
+
+// out = (softmax sum(labels) - labels) d_loss[r]
+@compute @workgroup_size(LANES)
+fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+            @builtin(local_invocation_index) lane: u32) {
+    let row = row_of(group, groups);
+    if row >= params.rows {
+        return;
+    }
+    let base = row * params.columns;
+    let highest = highest_of(base, lane);
+    let all = exponentials(base, lane, highest);
+    var mass = 0.0;
+    for (var c = lane; c < params.columns; c += LANES) {
+        mass += labels[base + c];
+    }
+    mass = row_sum(lane, mass);
+    for (var c = lane; c < params.columns; c += LANES) {
+        let softmax = exp(logits[base + c] - highest) / all;
+        out[base + c] = (softmax * mass - labels[base + c]) * d_loss[row];
+    }
+}
+
+// out[r, c] = 1 where c is the class of row r
+@compute @workgroup_size(LANES)
+fn one_hot(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+           @builtin(local_invocation_index) lane: u32) {
+    let row = row_of(group, groups);
+    if row >= params.rows {
+        return;
+    }
+    for (var c = lane; c < params.columns; c += LANES) {
+        out[row * params.columns + c] = select(0.0, 1.0, classes[row] == c);
+    }
+}

@@ -1,0 +1,68 @@
+// The mean loss of predictions, and its gradient.
+struct Params { count: u32, examples: u32, delta: f32 }
+
+@group(0) @binding(0) var<storage, read> predictions: array<f32>;
+@group(0) @binding(1) var<storage, read> labels: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(3) var<storage, read> d_loss: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<uniform> params: Params;
+
+// 0: binary cross-entropy of logits, 1: squared error, 2: absolute error, 3: Huber's
+override KIND: u32 = 0u;
+override HAS_WEIGHTS: bool = false;
+
+fn loss(x: f32, y: f32) -> f32 {
+    let error = abs(x - y);
+    switch KIND {
+        case 0u: {
+            // max(x, 0) - x y + log(1 + e^-|x|): no overflow at either end. log(1 + e) loses e
+            // below 1e-4, where e - e^2/2 is exact to f32.
+            let e = exp(-min(abs(x), 87.0));
+            return max(x, 0.0) - x * y + select(log(1.0 + e), e - 0.5 * e * e, e < 1e-4);
+        }
+        case 1u: { return error * error; }
+        case 2u: { return error; }
+        default: {
+            let far = params.delta * (error - 0.5 * params.delta);
+            return select(far, 0.5 * error * error, error <= params.delta);
+        }
+    }
+}
+
+fn loss_slope(x: f32, y: f32) -> f32 {
+    switch KIND {
+        case 0u: { return sigmoid(x) - y; }
+        case 1u: { return 2.0 * (x - y); }
+        case 2u: { return sign(x - y); }
+        default: { return clamp(x - y, -params.delta, params.delta); }
+    }
+}
+
+fn weight(i: u32) -> f32 {
+    if HAS_WEIGHTS {
+        return weights[i / (params.count / params.examples)];
+    }
+    return 1.0;
+}
+
+@compute @workgroup_size(THREADS)
+fn forward(@builtin(local_invocation_index) thread: u32) {
+    var sum = 0.0;
+    for (var i = thread; i < params.count; i += THREADS) {
+        sum += weight(i) * loss(predictions[i], labels[i]);
+    }
+    sum = tree_sum(thread, sum);
+    if thread == 0u {
+        out[0] = sum / f32(params.count);
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+    let i = flat_index(id, n);
+    if i < params.count {
+        let slope = weight(i) * loss_slope(predictions[i], labels[i]);
+        out[i] = slope * d_loss[0] / f32(params.count);
+    }
+}
