@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand};
 use rnn_gpu::data::Source;
-use rnn_gpu::experiment::{Experiment, LENGTH};
+use rnn_gpu::experiment::{Experiment, LENGTH, Preset};
 use rnn_gpu::run::Config;
 use rnn_gpu::verify::VerifyArgs;
 use rnn_gpu::{compare, device, train, verify};
@@ -65,6 +65,9 @@ struct TrainArgs {
     /// Do not download anything
     #[arg(long, env = "RNN_GPU_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
     offline: bool,
+    /// Whose defaults the model follows
+    #[arg(long, value_enum, default_value_t)]
+    preset: Preset,
     /// Passes over the training reviews
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
@@ -142,7 +145,7 @@ fn run() -> Result<()> {
             Ok(())
         }
         Command::Summary { experiment } => {
-            print!("{}", experiment.model(LENGTH, 1)?.summary());
+            print!("{}", experiment.model(Preset::default(), LENGTH, 1)?.summary());
             Ok(())
         }
         Command::Train(args) => run_training(args),
@@ -163,6 +166,7 @@ fn run_training(args: TrainArgs) -> Result<()> {
     println!("data: {which}");
     let config = |experiment| Config {
         experiment,
+        preset: args.preset,
         length: args.length.map_or(data.length(), |n| n as usize),
         data: data.clone(),
         batch_size: args.batch_size as usize,

@@ -1,7 +1,7 @@
 //! The folder of one training run.
 
 use crate::data::Source;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Preset};
 use crate::nn::{EpochLog, History, Metrics, Sequential};
 use crate::plot::{EpochMetrics, Series, curves};
 use anyhow::{Context, Result};
@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 pub struct Config {
     /// The model.
     pub experiment: Experiment,
+    /// Whose defaults it follows.
+    #[serde(default)]
+    pub preset: Preset,
     /// The reviews.
     pub data: Source,
     /// Tokens of a review.

@@ -38,7 +38,7 @@ fn train_into(
     profile: bool,
 ) -> Result<()> {
     let splits = data::load(config)?;
-    let model = config.experiment.model(config.length, config.seed)?;
+    let model = config.experiment.model(config.preset, config.length, config.seed)?;
     print!("{}", model.summary());
     println!(
         "{} reviews to train on, {} to validate, {} to test",
@@ -73,7 +73,7 @@ fn train_into(
 /// If the run cannot be read, the data neither, or the device fails.
 pub fn evaluate(path: &Path, device: &dyn Device) -> Result<()> {
     let (folder, config) = RunFolder::open(path)?;
-    let mut model = config.experiment.model(config.length, config.seed)?;
+    let mut model = config.experiment.model(config.preset, config.length, config.seed)?;
     folder.load_weights(&mut model)?;
     let splits = data::load(&config)?;
     let mut trainer = Trainer::new(model, device, Optimizer::adam(), config.seed);

@@ -167,8 +167,9 @@ fn a_short_run_learns_and_can_be_evaluated() {
 fn without_data_and_offline_it_trains_on_the_bundled_corpus() {
     let sandbox = Sandbox::new();
     let out = sandbox.path("run");
-    let args = ["train", "simple-rnn", "--limit", "64", "--epochs", "1", "--device", "cpu"];
-    let output = rnn_gpu(&[&args[..], &["--length", "16", "--out", &out]].concat())
+    let args = ["train", "lstm", "--limit", "64", "--epochs", "1", "--device", "cpu"];
+    let more = ["--preset", "2018", "--length", "16", "--out", &out];
+    let output = rnn_gpu(&[&args[..], &more].concat())
         .env_remove("RNN_GPU_IMDB")
         .env("RNN_GPU_OFFLINE", "1")
         .env("RNN_GPU_CACHE", sandbox.path("cache"))
@@ -178,7 +179,9 @@ fn without_data_and_offline_it_trains_on_the_bundled_corpus() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(printed.contains("data: the bundled corpus of synthetic reviews"), "{printed}");
     let report = fs::read_to_string(PathBuf::from(&out).join("report.txt")).expect("a report");
-    assert!(report.starts_with("simple-rnn on the bundled synthetic corpus"), "{report}");
+    let config = fs::read_to_string(PathBuf::from(&out).join("config.json")).expect("a config");
+    assert!(config.contains("keras2018"), "{config}");
+    assert!(report.starts_with("lstm on the bundled synthetic corpus"), "{report}");
     assert!(!Path::new(&sandbox.path("cache")).exists(), "offline, it made a cache");
 }
 

@@ -1,12 +1,12 @@
-use super::VOCABULARY;
+use super::{Preset, VOCABULARY};
 use crate::nn::{Conv1D, Dense, Embedding, Lstm, MaxPooling1D, ModelError, Sequential};
 use crate::{Activation, Padding};
 
-pub fn model(start: Sequential) -> Result<Sequential, ModelError> {
+pub fn model(start: Sequential, preset: Preset) -> Result<Sequential, ModelError> {
     start
         .add(Embedding::new(VOCABULARY, 32))?
         .add(Conv1D::new(32, 3).padding(Padding::Same).activation(Activation::Relu))?
         .add(MaxPooling1D(2))?
-        .add(Lstm::new(128))?
+        .add(Lstm::new(128).recurrent_activation(preset.gate()))?
         .add(Dense::new(1, Activation::Sigmoid))
 }

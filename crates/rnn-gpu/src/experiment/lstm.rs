@@ -1,10 +1,10 @@
-use super::VOCABULARY;
+use super::{Preset, VOCABULARY};
 use crate::Activation;
 use crate::nn::{Dense, Embedding, Lstm, ModelError, Sequential};
 
-pub fn model(start: Sequential) -> Result<Sequential, ModelError> {
+pub fn model(start: Sequential, preset: Preset) -> Result<Sequential, ModelError> {
     start
         .add(Embedding::new(VOCABULARY, 32))?
-        .add(Lstm::new(128))?
+        .add(Lstm::new(128).recurrent_activation(preset.gate()))?
         .add(Dense::new(1, Activation::Sigmoid))
 }

@@ -1,10 +1,12 @@
-use super::VOCABULARY;
+use super::{Preset, VOCABULARY};
 use crate::Activation;
 use crate::nn::{Dense, Embedding, Lstm, ModelError, Sequential};
 
-pub fn model(start: Sequential) -> Result<Sequential, ModelError> {
+pub fn model(start: Sequential, preset: Preset) -> Result<Sequential, ModelError> {
     start
         .add(Embedding::new(VOCABULARY, 32))?
-        .add(Lstm::new(128).dropout(0.4).recurrent_dropout(0.4))?
+        .add(
+            Lstm::new(128).recurrent_activation(preset.gate()).dropout(0.4).recurrent_dropout(0.4),
+        )?
         .add(Dense::new(1, Activation::Sigmoid))
 }
