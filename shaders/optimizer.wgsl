@@ -137,18 +137,20 @@ fn adadelta(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     parameters[i] = decayed(i) + step[0] * change;
 }
 
+// Adam's means of the gradient and of its square.
+fn move_moments(i: u32, g: f32) {
+    first[i] += (g - first[i]) * (1.0 - params.beta_1);
+    second[i] += (g * g - second[i]) * (1.0 - params.beta_2);
+}
+
 @compute @workgroup_size(THREADS)
 fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
     if i >= params.count {
         return;
     }
-    let g = gradient(i);
-    let m = first[i] + (g - first[i]) * (1.0 - params.beta_1);
-    let v = second[i] + (g * g - second[i]) * (1.0 - params.beta_2);
-    first[i] = m;
-    second[i] = v;
-    parameters[i] = decayed(i) - step[0] * m / (sqrt(v) + params.epsilon);
+    move_moments(i, gradient(i));
+    parameters[i] = decayed(i) - step[0] * first[i] / (sqrt(second[i]) + params.epsilon);
 }
 
 @compute @workgroup_size(THREADS)
@@ -158,10 +160,7 @@ fn nadam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
         return;
     }
     let g = gradient(i);
-    let m = first[i] + (g - first[i]) * (1.0 - params.beta_1);
-    let v = second[i] + (g * g - second[i]) * (1.0 - params.beta_2);
-    first[i] = m;
-    second[i] = v;
-    let ahead = step[2] * m + step[3] * g;
-    parameters[i] = decayed(i) - step[0] * ahead / (sqrt(step[4] * v) + params.epsilon);
+    move_moments(i, g);
+    let ahead = step[2] * first[i] + step[3] * g;
+    parameters[i] = decayed(i) - step[0] * ahead / (sqrt(step[4] * second[i]) + params.epsilon);
 }

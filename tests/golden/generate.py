@@ -430,6 +430,104 @@ def bidirectional():
     group.save()
 
 
+def time_distributed():
+    group = Group("time_distributed")
+    rng = group.rng("dense")
+    layer = keras.layers.TimeDistributed(keras.layers.Dense(4, activation="tanh"))
+    layer_case(group, "dense", {}, layer, normal(rng, 3, 5, 6), rng)
+    group.save()
+
+
+def masking():
+    """Masking in front of a layer that takes the mask."""
+    group = Group("masking")
+    for case, behind in [
+        ("lstm", keras.layers.LSTM(4, return_sequences=True, use_cudnn=False)),
+        ("average", keras.layers.GlobalAveragePooling1D()),
+    ]:
+        rng = group.rng(case)
+        x = normal(rng, 3, 5, 6)
+        # In front, behind, and a hole; one feature alone does not make a step padding.
+        for row, step in [(0, 0), (0, 1), (1, 4), (2, 2)]:
+            x[row, step] = 0.0
+        x[1, 1, :5] = 0.0
+        layer = keras.Sequential([keras.layers.Masking(0.0), behind])
+        layer_case(group, case, {}, layer, x, rng)
+    group.save()
+
+
+def stateful():
+    """Two batches, of which the second begins where the first ended, and one after a reset."""
+    group = Group("stateful")
+    for case, layer in {
+        "simple_rnn": keras.layers.SimpleRNN(4, stateful=True),
+        "lstm": keras.layers.LSTM(4, stateful=True, use_cudnn=False),
+        "gru": keras.layers.GRU(4, stateful=True, use_cudnn=False),
+    }.items():
+        rng = group.rng(case)
+        layer.build((2, 5, 3))
+        weights = [normal(rng, *v.shape, scale=0.6) for v in layer.trainable_variables]
+        layer.set_weights(weights + layer.get_weights()[len(weights) :])
+        tensors = {f"w{i}": w for i, w in enumerate(weights)}
+        for call in range(3):
+            if call == 2:
+                layer.reset_states()
+            tensors[f"x{call}"] = normal(rng, 2, 5, 3)
+            tensors[f"y{call}"] = layer(tensors[f"x{call}"])
+        group.add(case, {}, tensors)
+    group.save()
+
+
+def schedules():
+    group = Group("schedules")
+    steps = np.arange(40)
+    decay = keras.optimizers.schedules
+    for case, schedule in {
+        "exponential": decay.ExponentialDecay(0.1, 10, 0.5),
+        "exponential_staircase": decay.ExponentialDecay(0.1, 10, 0.5, staircase=True),
+        "cosine": decay.CosineDecay(0.2, 30, alpha=0.1),
+    }.items():
+        group.add(case, {}, {"rates": [float(schedule(step)) for step in steps]})
+    group.save()
+
+
+def metrics():
+    """Of probabilities, in two batches."""
+    group = Group("metrics")
+    rng = group.rng("binary")
+    logits, labels = normal(rng, 2, 40), rng.integers(0, 2, (2, 40)).astype(np.float32)
+    logits += labels
+    measures = {
+        "accuracy": keras.metrics.BinaryAccuracy(),
+        "precision": keras.metrics.Precision(),
+        "recall": keras.metrics.Recall(),
+        "f1": keras.metrics.F1Score(threshold=0.5),
+        "auc": keras.metrics.AUC(),
+    }
+    tensors = {"logits": logits, "labels": labels}
+    for name, measure in measures.items():
+        for z, y in zip(logits, labels):
+            measure.update_state(y[:, None], tf.sigmoid(z)[:, None])
+        tensors[name] = measure.result()
+    group.add("binary", {"classes": 1}, tensors)
+
+    rng = group.rng("categorical")
+    logits = normal(rng, 2, 40, 4)
+    labels = np.eye(4, dtype=np.float32)[rng.integers(0, 4, (2, 40))]
+    logits += labels
+    tensors = {"logits": logits, "labels": labels}
+    measures = {
+        "accuracy": keras.metrics.CategoricalAccuracy(),
+        "f1": keras.metrics.F1Score(average="macro"),
+    }
+    for name, measure in measures.items():
+        for z, y in zip(logits, labels):
+            measure.update_state(y, tf.nn.softmax(z))
+        tensors[name] = measure.result()
+    group.add("categorical", {"classes": 4}, tensors)
+    group.save()
+
+
 def optimizers():
     group = Group("optimizers")
     for case, name, settings in [
@@ -621,9 +719,14 @@ if __name__ == "__main__":
         pooling,
         layer_normalization,
         bidirectional,
+        time_distributed,
+        masking,
+        stateful,
         optimizers,
+        schedules,
         bce,
         losses,
+        metrics,
         training,
     ):
         write()

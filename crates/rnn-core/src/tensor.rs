@@ -150,6 +150,26 @@ impl HostTensor {
         }
     }
 
+    /// These rows of the leading axis, in this order; `None` if one does not exist.
+    pub fn rows(&self, rows: &[u32]) -> Option<Self> {
+        fn gather<T: Copy>(all: &[T], rows: &[u32], width: usize) -> Option<Vec<T>> {
+            let mut some = Vec::with_capacity(rows.len() * width);
+            for &row in rows {
+                let from = row as usize * width;
+                some.extend_from_slice(all.get(from..from + width)?);
+            }
+            Some(some)
+        }
+        let (&count, row) = self.shape.dims().split_first()?;
+        let width = row.iter().product();
+        let data = match &self.data {
+            Data::F32(v) => Data::F32(gather(v, rows, width)?),
+            Data::U32(v) => Data::U32(gather(v, rows, width)?),
+        };
+        let exist = rows.iter().all(|&row| (row as usize) < count);
+        exist.then(|| Self { shape: [&[rows.len()], row].concat().into(), data })
+    }
+
     /// The same elements under another shape.
     pub fn reshape(self, shape: impl Into<Shape>) -> Result<Self, TensorError> {
         Self::new(shape, self.data)

@@ -1,6 +1,6 @@
 //! Finished runs side by side.
 
-use crate::plot::{EpochMetrics, Series, curves};
+use crate::plot::{Series, curves};
 use crate::run::{Config, Results, RunFolder};
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
@@ -22,11 +22,7 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
             name = format!("{name} ({})", path.display());
         }
         let history = folder.history()?;
-        let point = |m: crate::nn::Metrics| EpochMetrics {
-            loss: m.loss as f32,
-            accuracy: m.accuracy as f32,
-        };
-        let shown = history.epochs.iter().map(|e| point(e.validation.unwrap_or(e.train))).collect();
+        let shown = history.epochs.iter().map(|e| e.validation.unwrap_or(e.train)).collect();
         series.push(Series { name: name.clone(), epochs: shown });
         all.push((name, config, results));
     }
@@ -47,18 +43,19 @@ fn table(all: &[(String, Config, Results)], mixed: bool) -> String {
     let names: Vec<String> = all.iter().map(|(n, config, _)| name(n, config)).collect();
     let width = names.iter().map(|n| n.chars().count()).max().unwrap_or(0).max("model".len());
     let mut text = format!(
-        "{:width$}  {:>10}  {:>8}  {:>9}  {:>6}  {:>6}  {:>9}  device\n",
-        "model", "parameters", "accuracy", "precision", "recall", "F1", "s / epoch"
+        "{:width$}  {:>10}  {:>8}  {:>9}  {:>6}  {:>6}  {:>6}  {:>9}  device\n",
+        "model", "parameters", "accuracy", "precision", "recall", "F1", "AUC", "s / epoch"
     );
     for (name, (_, config, r)) in names.iter().zip(all) {
         let _ = writeln!(
             text,
-            "{name:width$}  {:>10}  {:>8.4}  {:>9.4}  {:>6.4}  {:>6.4}  {:>9.1}  {}",
+            "{name:width$}  {:>10}  {:>8.4}  {:>9.4}  {:>6.4}  {:>6.4}  {:>6.4}  {:>9.1}  {}",
             r.parameters,
-            r.accuracy,
-            r.precision,
-            r.recall,
-            r.f1,
+            r.test.accuracy,
+            r.test.precision,
+            r.test.recall,
+            r.test.f1,
+            r.test.auc,
             r.seconds_per_epoch,
             config.device
         );

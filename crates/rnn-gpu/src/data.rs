@@ -1,5 +1,6 @@
 //! Reviews, ready for a model.
 
+use crate::HostTensor;
 use crate::experiment::VOCABULARY;
 use crate::nn::Dataset;
 use crate::run::Config;
@@ -133,7 +134,8 @@ pub fn load(config: &Config) -> Result<Splits> {
     let (train, test) = config.data.read()?.load(&options);
     let dataset = |reviews: Reviews| -> Result<Dataset> {
         let pad = PadOptions { maxlen: Some(config.length), ..PadOptions::default() };
-        Ok(Dataset::new(&pad_sequences(&reviews.tokens, &pad)?, reviews.labels)?)
+        let labels = HostTensor::from_f32([reviews.labels.len()], reviews.labels)?;
+        Ok(Dataset::new(pad_sequences(&reviews.tokens, &pad)?, labels)?)
     };
     let (train, validation) = dataset(train)?.split(TRAIN_SHARE, config.seed);
     let test = dataset(test)?.take(10_000);

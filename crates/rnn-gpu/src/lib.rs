@@ -11,6 +11,7 @@ pub mod run;
 pub mod train;
 pub mod verify;
 
+pub use rnn_core::HostTensor;
 pub use rnn_data as datasets;
 pub use rnn_nn as nn;
 pub use rnn_ops::{Activation, Padding};

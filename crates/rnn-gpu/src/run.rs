@@ -3,7 +3,7 @@
 use crate::data::Source;
 use crate::experiment::{Experiment, Preset};
 use crate::nn::{EpochLog, History, Metrics, Sequential};
-use crate::plot::{EpochMetrics, Series, curves};
+use crate::plot::{Series, curves};
 use anyhow::{Context, Result};
 use rnn_formats::{safetensors, write_atomically};
 use serde::de::DeserializeOwned;
@@ -49,16 +49,9 @@ impl Config {
 pub struct Results {
     /// Trainable parameters.
     pub parameters: usize,
-    /// Binary cross-entropy.
-    pub loss: f64,
-    /// The share on the right side of 0.5.
-    pub accuracy: f64,
-    /// Of the positive class.
-    pub precision: f64,
-    /// Of the positive class.
-    pub recall: f64,
-    /// Of the positive class.
-    pub f1: f64,
+    /// Of the test reviews.
+    #[serde(flatten)]
+    pub test: Metrics,
     /// Mean wall time of the training part of an epoch.
     pub seconds_per_epoch: f64,
 }
@@ -135,19 +128,11 @@ impl RunFolder {
     /// If a file cannot be written.
     pub fn save_history(&self, title: &str, history: &History) -> Result<()> {
         self.write_text("history.json", &serde_json::to_string_pretty(history)?)?;
-        let mut csv = "epoch,loss,accuracy,val_loss,val_accuracy,seconds\n".to_owned();
-        for EpochLog { epoch, train, validation, seconds } in &history.epochs {
-            let (loss, accuracy) =
-                validation.map_or((f64::NAN, f64::NAN), |v| (v.loss, v.accuracy));
-            csv +=
-                &format!("{epoch},{},{},{loss},{accuracy},{seconds}\n", train.loss, train.accuracy);
-        }
-        self.write_text("history.csv", &csv)?;
-        let point = |m: &Metrics| EpochMetrics { loss: m.loss as f32, accuracy: m.accuracy as f32 };
+        let lines: String = history.epochs.iter().map(EpochLog::csv).collect();
+        self.write_text("history.csv", &format!("{}{lines}", EpochLog::CSV_NAMES))?;
         let series = |name: &str, epochs| Series { name: name.into(), epochs };
-        let train = history.epochs.iter().map(|e| point(&e.train)).collect();
-        let validation: Vec<EpochMetrics> =
-            history.epochs.iter().filter_map(|e| Some(point(e.validation.as_ref()?))).collect();
+        let train = history.epochs.iter().map(|e| e.train).collect();
+        let validation: Vec<Metrics> = history.epochs.iter().filter_map(|e| e.validation).collect();
         let mut all = vec![series("train", train)];
         all.extend((!validation.is_empty()).then(|| series("validation", validation)));
         curves(&self.file("curves.png"), title, &all)

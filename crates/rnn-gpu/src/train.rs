@@ -1,5 +1,6 @@
 //! Training and evaluating an experiment, with progress for people.
 
+use crate::HostTensor;
 use crate::data::{self, Splits};
 use crate::nn::{
     Callback, Dataset, Event, FitOptions, Metrics, Optimizer, TerminateOnNan, Trainer,
@@ -91,14 +92,18 @@ fn report(
     let metrics = trainer.evaluate(&splits.test, size)?;
     let test = trainer.predict(&splits.test, size)?;
     let train = trainer.predict(&splits.train, size)?;
-    let report = ClassificationReport::from_predictions(&test, &splits.test.labels());
+    let labels = splits.test.labels();
+    let report = ClassificationReport::from_predictions(test.as_f32()?, labels.as_f32()?);
     let text = format!(
-        "{}\ntest loss {:.4}, accuracy {:.4}, precision {:.4}, recall {:.4}\n\n{report}",
+        "{}\ntest loss {:.4}, accuracy {:.4}, precision {:.4}, recall {:.4}, F1 {:.4}, AUC {:.4}\n\n\
+         {report}",
         config.title(),
         metrics.loss,
         metrics.accuracy,
-        report.positive.precision,
-        report.positive.recall
+        metrics.precision,
+        metrics.recall,
+        metrics.f1,
+        metrics.auc
     );
     println!("{text}");
     folder.write_text("report.txt", &text)?;
@@ -106,22 +111,20 @@ fn report(
     let seconds: f64 = epochs.iter().map(|e| e.seconds).sum();
     folder.save_results(&Results {
         parameters: trainer.model()?.count_params(),
-        loss: metrics.loss,
-        accuracy: metrics.accuracy,
-        precision: report.positive.precision,
-        recall: report.positive.recall,
-        f1: report.positive.f1,
+        test: metrics,
         seconds_per_epoch: seconds / epochs.len().max(1) as f64,
     })?;
-    let pairs = |probabilities: Vec<f32>, set: &Dataset| -> Vec<(f32, bool)> {
-        probabilities.into_iter().zip(set.labels().into_iter().map(|l| l > 0.5)).collect()
+    let pairs = |probabilities: HostTensor, set: &Dataset| -> Result<Vec<(f32, bool)>> {
+        let labels = set.labels();
+        let positive = labels.as_f32()?.iter().map(|&label| label > 0.5);
+        Ok(probabilities.as_f32()?.iter().copied().zip(positive).collect())
     };
     let picture = folder.file("histogram.png");
     probability_histogram(
         &picture,
         &config.title(),
-        &pairs(train, &splits.train),
-        &pairs(test, &splits.test),
+        &pairs(train, &splits.train)?,
+        &pairs(test, &splits.test)?,
     )
 }
 

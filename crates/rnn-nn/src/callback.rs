@@ -1,4 +1,5 @@
-use crate::{EpochLog, Event, Sequential, TrainError, Trainer};
+use crate::{EpochLog, Event, Figure, Sequential, TrainError, Trainer};
+use std::io::Write;
 use std::ops::ControlFlow;
 
 /// Something that follows training, and may end or change it
@@ -24,29 +25,28 @@ impl<F: FnMut(&Event) -> ControlFlow<()>> Callback for F {
 const ON: Result<ControlFlow<()>, TrainError> = Ok(ControlFlow::Continue(()));
 
 /// What a callback watches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Monitor {
-    /// The validation loss, or the training loss where nothing is validated.
-    #[default]
-    Loss,
-    /// The validation accuracy, or the training accuracy where nothing is validated.
-    Accuracy,
-    /// The training loss.
-    TrainLoss,
-    /// The training accuracy.
-    TrainAccuracy,
+    /// Of the validation examples, or of the training examples where nothing is validated.
+    Validation(Figure),
+    /// Of the training examples.
+    Training(Figure),
+}
+
+impl From<Figure> for Monitor {
+    fn from(figure: Figure) -> Self {
+        Self::Validation(figure)
+    }
 }
 
 impl Monitor {
     /// The figure, with the sign that makes larger better.
     fn score(self, log: &EpochLog) -> f64 {
-        let shown = log.validation.unwrap_or(log.train);
-        match self {
-            Self::Loss => -shown.loss,
-            Self::Accuracy => shown.accuracy,
-            Self::TrainLoss => -log.train.loss,
-            Self::TrainAccuracy => log.train.accuracy,
-        }
+        let (metrics, figure) = match self {
+            Self::Validation(figure) => (log.validation.unwrap_or(log.train), figure),
+            Self::Training(figure) => (log.train, figure),
+        };
+        if figure == Figure::Loss { -metrics.loss } else { metrics.figure(figure) }
     }
 }
 
@@ -60,8 +60,8 @@ struct Best {
 }
 
 impl Best {
-    fn new(monitor: Monitor, min_delta: f64) -> Self {
-        Self { monitor, min_delta, score: f64::NEG_INFINITY, wait: 0 }
+    fn new(monitor: impl Into<Monitor>, min_delta: f64) -> Self {
+        Self { monitor: monitor.into(), min_delta, score: f64::NEG_INFINITY, wait: 0 }
     }
 
     /// Whether this epoch is the best.
@@ -90,7 +90,7 @@ pub struct EarlyStopping {
 
 impl EarlyStopping {
     /// After `patience` epochs without a better figure.
-    pub fn new(monitor: Monitor, patience: usize) -> Self {
+    pub fn new(monitor: impl Into<Monitor>, patience: usize) -> Self {
         let best = Best::new(monitor, 0.0);
         Self { best, patience, restore: false, weights: None, stopped: false }
     }
@@ -150,7 +150,7 @@ pub struct ReduceOnPlateau {
 
 impl ReduceOnPlateau {
     /// After `patience` epochs without a figure better by 0.0001, multiplies the rate by `factor`.
-    pub fn new(monitor: Monitor, factor: f64, patience: usize) -> Self {
+    pub fn new(monitor: impl Into<Monitor>, factor: f64, patience: usize) -> Self {
         let best = Best::new(monitor, 1e-4);
         Self { best, factor, patience, cooldown: 0, resting: 0, floor: 0.0 }
     }
@@ -206,7 +206,7 @@ pub struct ModelCheckpoint<F> {
 
 impl<F: FnMut(&Sequential) -> Result<(), String>> ModelCheckpoint<F> {
     /// `save` is given the model; its message ends the training.
-    pub fn new(monitor: Monitor, save: F) -> Self {
+    pub fn new(monitor: impl Into<Monitor>, save: F) -> Self {
         Self { best: Best::new(monitor, 0.0), save }
     }
 }
@@ -241,5 +241,35 @@ impl Callback for TerminateOnNan {
             true => ON,
             false => Err(TrainError::NotFinite { loss: metrics.loss, step }),
         }
+    }
+}
+
+/// Writes a line for each epoch: a file can be followed while the training runs.
+#[derive(Debug)]
+pub struct CsvLog<W> {
+    writer: W,
+    begun: bool,
+}
+
+impl<W: Write> CsvLog<W> {
+    /// A log with a line of names on top.
+    pub fn new(writer: W) -> Self {
+        Self { writer, begun: false }
+    }
+
+    /// Continues a log that has its names already.
+    pub fn append(writer: W) -> Self {
+        Self { writer, begun: true }
+    }
+}
+
+impl<W: Write> Callback for CsvLog<W> {
+    fn on_event(&mut self, event: &Event, _: &mut Trainer) -> Result<ControlFlow<()>, TrainError> {
+        let Event::EpochEnd(log) = event else { return ON };
+        let head = if self.begun { "" } else { EpochLog::CSV_NAMES };
+        let written = write!(self.writer, "{head}{}", log.csv()).and_then(|()| self.writer.flush());
+        written.map_err(|e| TrainError::Callback(format!("cannot write the log: {e}")))?;
+        self.begun = true;
+        ON
     }
 }

@@ -1,68 +1,64 @@
 use crate::Batch;
-use rnn_core::{HostTensor, Rng, TensorError};
+use rnn_core::{DType, Data, HostTensor, Rng, Shape};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-/// Examples in memory: token ids `[N, T]` and labels.
+/// Examples in memory: what a model is fed `[N, ..]` and the labels `[N, ..]`.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    tokens: Arc<[u32]>,
-    labels: Arc<[f32]>,
-    weights: Option<Arc<[f32]>>,
-    length: usize,
+    inputs: Arc<HostTensor>,
+    labels: Arc<HostTensor>,
+    weights: Option<Arc<HostTensor>>,
     rows: Vec<u32>,
 }
 
 /// Examples that do not belong together.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// Another number of labels or weights than of rows.
-    #[error("{rows} rows of tokens and {labels} labels or weights")]
+    /// Another number of labels or weights than of inputs.
+    #[error("inputs {inputs} are not of as many examples as labels or weights {others}")]
     Rows {
-        /// Rows of tokens.
-        rows: usize,
-        /// Labels or weights.
-        labels: usize,
+        /// The shape of the inputs.
+        inputs: Shape,
+        /// That of labels or weights.
+        others: Shape,
     },
-    /// The tokens are not integers.
-    #[error(transparent)]
-    Tensor(#[from] TensorError),
 }
 
 impl Dataset {
-    /// A dataset of padded sequences `[N, T]` and N labels.
-    pub fn new(tokens: &HostTensor, labels: Vec<f32>) -> Result<Self, DatasetError> {
-        let rows = tokens.shape().rows();
-        if rows != labels.len() {
-            return Err(DatasetError::Rows { rows, labels: labels.len() });
-        }
+    /// A dataset of N inputs and labels, which are numbers, rows of numbers, or classes (u32).
+    ///
+    /// # Errors
+    /// If there are not as many labels as inputs.
+    pub fn new(inputs: HostTensor, labels: HostTensor) -> Result<Self, DatasetError> {
+        let count = check(&inputs, &labels)?;
         Ok(Self {
-            tokens: tokens.as_u32()?.into(),
+            inputs: inputs.into(),
             labels: labels.into(),
             weights: None,
-            length: tokens.shape().last(),
-            rows: (0..rows as u32).collect(),
+            rows: (0..count as u32).collect(),
         })
     }
 
-    /// How much each example counts in the loss, in the order of the rows given.
+    /// How much each example counts in the loss, `[N]`, in the order of the inputs given.
     ///
     /// # Errors
-    /// If there are not as many weights as rows.
-    pub fn sample_weights(mut self, weights: Vec<f32>) -> Result<Self, DatasetError> {
-        if weights.len() != self.labels.len() {
-            let (rows, labels) = (self.labels.len(), weights.len());
-            return Err(DatasetError::Rows { rows, labels });
-        }
+    /// If there are not as many weights as inputs.
+    pub fn sample_weights(mut self, weights: HostTensor) -> Result<Self, DatasetError> {
+        check(&self.inputs, &weights)?;
         self.weights = Some(weights.into());
         Ok(self)
     }
 
     /// How much the examples of class 0, 1, .. count in the loss; those of others count 1.
     pub fn class_weights(mut self, weights: &[f32]) -> Self {
-        let weight = |&label: &f32| weights.get(label as usize).copied().unwrap_or(1.0);
-        self.weights = Some(self.labels.iter().map(weight).collect());
+        let weight = |class: usize| weights.get(class).copied().unwrap_or(1.0);
+        let all: Vec<f32> = match self.labels.data() {
+            Data::F32(classes) => classes.iter().map(|&c| weight(c as usize)).collect(),
+            Data::U32(classes) => classes.iter().map(|&c| weight(c as usize)).collect(),
+        };
+        self.weights = HostTensor::from_f32([all.len()], all).ok().map(Into::into);
         self
     }
 
@@ -77,8 +73,9 @@ impl Dataset {
     }
 
     /// The labels, in order.
-    pub fn labels(&self) -> Vec<f32> {
-        self.rows.iter().map(|&r| self.labels[r as usize]).collect()
+    pub fn labels(&self) -> HostTensor {
+        // All rows exist: `new` has numbered them.
+        self.labels.rows(&self.rows).unwrap_or_else(|| HostTensor::zeros([0], DType::F32))
     }
 
     /// The first `count` examples.
@@ -109,20 +106,23 @@ impl Dataset {
     }
 
     fn gather(&self, rows: &[u32]) -> Option<Batch> {
-        let mut tokens = Vec::with_capacity(rows.len() * self.length);
-        for &row in rows {
-            let at = row as usize * self.length;
-            tokens.extend_from_slice(&self.tokens[at..at + self.length]);
-        }
-        let labels = rows.iter().map(|&r| self.labels[r as usize]).collect();
-        let weights = self.weights.as_ref().map(|all| {
-            HostTensor::from_f32([rows.len()], rows.iter().map(|&r| all[r as usize]).collect())
-        });
         Some(Batch {
-            weights: weights.transpose().ok()?,
-            inputs: HostTensor::from_u32([rows.len(), self.length], tokens).ok()?,
-            labels: HostTensor::from_f32([rows.len(), 1], labels).ok()?,
+            inputs: self.inputs.rows(rows)?,
+            labels: self.labels.rows(rows)?,
+            weights: self.weights.as_ref().map_or(Some(None), |w| w.rows(rows).map(Some))?,
         })
+    }
+}
+
+/// The number of examples, if both are of as many.
+fn check(inputs: &HostTensor, others: &HostTensor) -> Result<usize, DatasetError> {
+    let count = inputs.shape().dims().first();
+    match count.filter(|count| others.shape().dims().first() == Some(count)) {
+        Some(&count) => Ok(count),
+        None => {
+            let (inputs, others) = (inputs.shape().clone(), others.shape().clone());
+            Err(DatasetError::Rows { inputs, others })
+        }
     }
 }
 
@@ -165,7 +165,8 @@ mod tests {
 
     fn numbers(n: u32) -> Dataset {
         let tokens = HostTensor::from_u32([n as usize, 1], (0..n).collect()).unwrap();
-        Dataset::new(&tokens, (0..n).map(|i| (i % 2) as f32).collect()).unwrap()
+        let labels = (0..n).map(|i| (i % 2) as f32).collect();
+        Dataset::new(tokens, HostTensor::from_f32([n as usize], labels).unwrap()).unwrap()
     }
 
     fn tokens(batches: Batches) -> Vec<Vec<u32>> {
@@ -196,8 +197,9 @@ mod tests {
             pairs.into_iter().map(|p| p.1).collect()
         };
         assert_eq!(weigh(numbers(5).class_weights(&[0.5, 2.0])), [0.5, 2.0, 0.5, 2.0, 0.5]);
-        let given = vec![1.0, 2.0, 3.0, 4.0, 5.0];
-        assert_eq!(weigh(numbers(5).sample_weights(given.clone()).unwrap()), given);
+        let values = vec![1.0, 2.0, 3.0, 4.0, 5.0];
+        let given = HostTensor::from_f32([5], values.clone()).unwrap();
+        assert_eq!(weigh(numbers(5).sample_weights(given.clone()).unwrap()), values);
         assert!(numbers(4).sample_weights(given).is_err());
     }
 

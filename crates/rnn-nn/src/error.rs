@@ -1,5 +1,5 @@
 use crate::{Loss, ModelError};
-use rnn_core::TensorError;
+use rnn_core::{Shape, TensorError};
 use rnn_graph::{DeviceError, GraphError};
 
 /// Why training stopped.
@@ -47,6 +47,14 @@ pub enum TrainError {
         loss: f64,
         /// The step after which that was seen.
         step: usize,
+    },
+    /// Labels that the loss cannot compare with the output.
+    #[error("the loss takes labels {expected}, got {found}")]
+    Labels {
+        /// The shape for this batch.
+        expected: Shape,
+        /// The shape given.
+        found: Shape,
     },
     /// A callback could not do its work.
     #[error("{0}")]

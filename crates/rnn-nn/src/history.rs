@@ -1,4 +1,5 @@
 use rnn_core::{HostTensor, TensorError};
+use rnn_ops::Tally;
 use serde::{Deserialize, Serialize};
 
 /// Means over the examples since the last reset.
@@ -8,17 +9,96 @@ pub struct Metrics {
     pub loss: f64,
     /// The fraction that is classified right; 0 where there are no classes.
     pub accuracy: f64,
+    /// The fraction right of what was taken for a class, the mean over classes; of two classes
+    /// that of the positive one.
+    #[serde(default)]
+    pub precision: f64,
+    /// The fraction found of what belongs to a class, over classes as `precision`.
+    #[serde(default)]
+    pub recall: f64,
+    /// The harmonic mean of precision and recall, over classes as `precision`.
+    #[serde(default)]
+    pub f1: f64,
+    /// The area under the ROC curve of 200 thresholds; 0 unless there are two classes.
+    #[serde(default)]
+    pub auc: f64,
     /// Examples seen.
     pub count: usize,
 }
 
+/// One of the [`Metrics`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// The loss, which is better if smaller; the others if larger.
+    Loss,
+    /// The fraction right.
+    Accuracy,
+    /// The fraction right of what was taken for a class.
+    Precision,
+    /// The fraction found of what belongs to a class.
+    Recall,
+    /// The harmonic mean of precision and recall.
+    F1,
+    /// The area under the ROC curve.
+    Auc,
+}
+
 impl Metrics {
-    pub(crate) fn from_sums(sums: &HostTensor) -> Result<Self, TensorError> {
-        let sums = sums.as_f32()?;
-        let [loss, correct, count] = [0, 1, 2].map(|i| f64::from(sums[i]));
-        let n = count.max(1.0);
-        Ok(Self { loss: loss / n, accuracy: correct / n, count: count as usize })
+    /// One of them.
+    pub fn figure(&self, figure: Figure) -> f64 {
+        match figure {
+            Figure::Loss => self.loss,
+            Figure::Accuracy => self.accuracy,
+            Figure::Precision => self.precision,
+            Figure::Recall => self.recall,
+            Figure::F1 => self.f1,
+            Figure::Auc => self.auc,
+        }
     }
+
+    fn csv(&self) -> String {
+        let Self { loss, accuracy, precision, recall, f1, auc, count: _ } = self;
+        format!("{loss},{accuracy},{precision},{recall},{f1},{auc}")
+    }
+
+    /// From the sums of a [`Tally`].
+    pub(crate) fn from_sums(sums: &HostTensor, tally: Tally) -> Result<Self, TensorError> {
+        let sums: Vec<f64> = sums.as_f32()?.iter().copied().map(f64::from).collect();
+        let [loss, right, count] = [0, 1, 2].map(|i| sums[i]);
+        let (classes, buckets) = match tally {
+            Tally::Binary => sums[3..].split_at(3),
+            _ => sums[3..].split_at(sums.len() - 3),
+        };
+        let mean = |of: fn(&[f64]) -> f64| {
+            let scores = classes.chunks_exact(3).map(of);
+            scores.sum::<f64>() / (classes.len() / 3).max(1) as f64
+        };
+        Ok(Self {
+            loss: ratio(loss, count),
+            accuracy: ratio(right, count),
+            precision: mean(|c| ratio(c[0], c[1])),
+            recall: mean(|c| ratio(c[0], c[2])),
+            f1: mean(|c| ratio(2.0 * c[0], c[1] + c[2])),
+            auc: area_under_roc(buckets),
+            count: count as usize,
+        })
+    }
+}
+
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+/// By the trapezoidal rule, from negative and positive examples by bucket of their probability,
+/// the lowest first.
+fn area_under_roc(buckets: &[f64]) -> f64 {
+    let (mut negatives, mut positives, mut area) = (0.0, 0.0, 0.0);
+    for bucket in buckets.chunks_exact(2).rev() {
+        area += bucket[0] * (positives + bucket[1] / 2.0);
+        negatives += bucket[0];
+        positives += bucket[1];
+    }
+    ratio(area, negatives * positives)
 }
 
 /// What one epoch came to.
@@ -32,6 +112,18 @@ pub struct EpochLog {
     pub validation: Option<Metrics>,
     /// Wall time of training, without validation.
     pub seconds: f64,
+}
+
+impl EpochLog {
+    /// The line above the lines of [`EpochLog::csv`].
+    pub const CSV_NAMES: &str = "epoch,loss,accuracy,precision,recall,f1,auc,val_loss,val_accuracy,\
+        val_precision,val_recall,val_f1,val_auc,seconds\n";
+
+    /// The epoch as a line of comma-separated values.
+    pub fn csv(&self) -> String {
+        let validation = self.validation.map_or(",,,,,".into(), |v| v.csv());
+        format!("{},{},{validation},{}\n", self.epoch, self.train.csv(), self.seconds)
+    }
 }
 
 /// All epochs.

@@ -9,15 +9,16 @@ mod layers;
 mod loss;
 mod model;
 mod optimizer;
+mod step;
 mod summary;
 mod trainer;
 
 pub use callback::{
-    Callback, EarlyStopping, ModelCheckpoint, Monitor, ReduceOnPlateau, TerminateOnNan,
+    Callback, CsvLog, EarlyStopping, ModelCheckpoint, Monitor, ReduceOnPlateau, TerminateOnNan,
 };
 pub use dataset::{Batches, Dataset, DatasetError};
 pub use error::TrainError;
-pub use history::{EpochLog, Event, FitOptions, History, Metrics};
+pub use history::{EpochLog, Event, Figure, FitOptions, History, Metrics};
 pub use initializer::Initializer;
 pub use layers::{
     AveragePooling1D, Bidirectional, Build, Cell, Conv1D, Dense, Dropout, Embedding, Flatten,
@@ -29,5 +30,5 @@ pub use layers::{
 pub use loss::{Judged, Loss};
 pub use model::{InputSpec, ModelError, Sequential, Slot};
 pub use optimizer::{Clip, Optimizer, Schedule};
-pub use rnn_ops::{Constraint, Penalty};
+pub use rnn_ops::{Constraint, Penalty, Tally};
 pub use trainer::{Batch, Trainer};

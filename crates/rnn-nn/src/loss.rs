@@ -1,7 +1,7 @@
-use rnn_graph::{Graph, GraphError, TensorId, TensorType};
+use rnn_graph::{Graph, GraphError, Op, TensorId, TensorType};
 use rnn_ops::{
-    self as ops, Activate, Activation, Binary, CategoricalCrossEntropy, ElementLoss, Metrics,
-    OneHot, Scale, SumRows,
+    self as ops, Activate, Activation, Binary, CategoricalCrossEntropy, ElementLoss, OneHot, Scale,
+    SumRows, Tally,
 };
 
 /// What training makes small; Keras's names and means.
@@ -45,14 +45,14 @@ impl Loss {
         }
     }
 
-    /// What is counted as right.
-    pub fn metrics(&self) -> Metrics {
+    /// What is counted for metrics.
+    pub fn tally(&self) -> Tally {
         match self {
-            Self::BinaryCrossentropy => Metrics::Binary,
+            Self::BinaryCrossentropy => Tally::Binary,
             Self::CategoricalCrossentropy | Self::SparseCategoricalCrossentropy => {
-                Metrics::Categorical
+                Tally::Categorical
             }
-            _ => Metrics::Regression,
+            _ => Tally::Regression,
         }
     }
 
@@ -74,11 +74,9 @@ impl Loss {
                 return self.push_categorical(g, output, labels, weights);
             }
         };
-        let predictions = match self {
-            Self::BinaryCrossentropy => logits(g, output, |g, op| {
-                let sigmoid = |a: &Activate| a.0 == Activation::Sigmoid;
-                g.producer(op).is_some_and(|n| n.op.downcast().is_some_and(sigmoid))
-            }),
+        let sigmoid = |a: &Activate| a.0 == Activation::Sigmoid;
+        let predictions = match of {
+            ElementLoss::BinaryCrossEntropy => logits(g, output, sigmoid),
             _ => Some(output),
         };
         let Some(predictions) = predictions else { return Ok(None) };
@@ -95,9 +93,7 @@ impl Loss {
         labels: TensorId,
         weights: Option<TensorId>,
     ) -> Result<Option<Judged>, GraphError> {
-        let softmax =
-            |g: &Graph, t| g.producer(t).is_some_and(|n| n.op.downcast::<ops::Softmax>().is_some());
-        let Some(predictions) = logits(g, output, softmax) else { return Ok(None) };
+        let Some(predictions) = logits(g, output, |_: &ops::Softmax| true) else { return Ok(None) };
         let [examples, classes] = [0, 1].map(|axis| g.shape(output).dims()[axis]);
         let labels = match self {
             Self::SparseCategoricalCrossentropy => g.apply(OneHot { classes }, &[labels])?,
@@ -115,10 +111,7 @@ impl Loss {
 }
 
 /// What stands before the model's final activation, if that is the one wanted.
-fn logits(
-    g: &Graph,
-    output: TensorId,
-    wanted: impl Fn(&Graph, TensorId) -> bool,
-) -> Option<TensorId> {
-    g.producer(output).filter(|_| wanted(g, output)).map(|node| node.operands.inputs[0])
+fn logits<O: Op>(g: &Graph, output: TensorId, wanted: impl FnOnce(&O) -> bool) -> Option<TensorId> {
+    let last = g.producer(output)?;
+    last.op.downcast().is_some_and(wanted).then(|| last.operands.inputs[0])
 }

@@ -1,10 +1,12 @@
+use crate::step::{Mode, Step};
 use crate::{
-    Callback, Dataset, EpochLog, Event, FitOptions, History, InputSpec, Judged, Loss, Metrics,
-    Optimizer, Sequential, TrainError,
+    Callback, Dataset, EpochLog, Event, FitOptions, History, InputSpec, Loss, Metrics, Optimizer,
+    Sequential, TrainError,
 };
-use rnn_core::HostTensor;
-use rnn_graph::{Device, Graph, Profile, Program, Session, TensorId, TensorType, Ticket};
-use rnn_ops::{Binary, Constrain, Fill, Pad, STEP_NUMBERS};
+use rnn_core::{DType, HostTensor, Shape};
+use rnn_graph::{Device, Graph, Profile, Program, Session, Ticket};
+use rnn_ops::{STEP_NUMBERS, Tally};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,17 +17,10 @@ use std::time::Instant;
 pub struct Batch {
     /// `[B, ..]`, tokens or floats as the model takes.
     pub inputs: HostTensor,
-    /// As the loss takes them: of the output's shape, or classes `[B]`.
+    /// As the loss takes them: of the output's elements, or classes `[B]`.
     pub labels: HostTensor,
     /// How much each example counts, `[B]`; the same, where there are none.
     pub weights: Option<HostTensor>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Mode {
-    Train,
-    Evaluate,
-    Predict,
 }
 
 /// A model on a device, with its optimizer. Parameters, gradients, slots and metrics stay on the
@@ -35,12 +30,15 @@ pub struct Trainer {
     session: Box<dyn Session>,
     optimizer: Optimizer,
     loss: Loss,
+    tally: Tally,
     seed: u64,
     step: u64,
     /// What the learning rate is multiplied by.
     rate_factor: f64,
     /// By batch size, mode, and whether examples are weighed.
     programs: HashMap<(usize, Mode, bool), Program>,
+    /// The states that stateful layers keep.
+    states: HashMap<String, Shape>,
     pending: Option<Ticket>,
     latest: Metrics,
 }
@@ -53,50 +51,82 @@ impl Trainer {
             session: device.session(),
             optimizer,
             loss: Loss::default(),
+            tally: Loss::default().tally(),
             seed,
             step: 0,
             rate_factor: 1.0,
             programs: HashMap::new(),
+            states: HashMap::new(),
             pending: None,
             latest: Metrics::default(),
         }
     }
 
-    /// Replaces the binary cross-entropy.
+    /// Replaces the binary cross-entropy, and what is counted for metrics by what suits the loss.
     pub fn loss(mut self, loss: Loss) -> Self {
         self.loss = loss;
+        self.tally = loss.tally();
+        self
+    }
+
+    /// Replaces what is counted for metrics: [`Tally::Regression`] leaves the loss alone.
+    pub fn tally(mut self, tally: Tally) -> Self {
+        self.tally = tally;
         self
     }
 
     /// Queues one training step, without waiting for it.
     pub fn train_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
-        let program = self.program(batch, Mode::Train)?;
         let random = [self.seed as u32, (self.seed >> 32) as u32, self.step as u32, 0];
         let random = HostTensor::from_u32([4], random.to_vec())?;
-        self.step += 1;
-        let numbers = self.optimizer.numbers(self.step, self.rate_factor).to_vec();
+        let numbers = self.optimizer.numbers(self.step + 1, self.rate_factor).to_vec();
         let numbers = HostTensor::from_f32([STEP_NUMBERS], numbers)?;
-        let mut inputs = vec![&batch.inputs, &batch.labels];
-        inputs.extend(&batch.weights);
-        inputs.extend([&random, &numbers]);
-        Ok(self.session.run(program, &inputs)?)
+        self.judge(batch, Mode::Train, &[&random, &numbers])?;
+        self.step += 1;
+        Ok(())
     }
 
     /// Queues the metrics of one batch, without changing weights.
     pub fn evaluate_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
-        let program = self.program(batch, Mode::Evaluate)?;
-        let mut inputs = vec![&batch.inputs, &batch.labels];
+        self.judge(batch, Mode::Evaluate, &[])
+    }
+
+    fn judge(&mut self, batch: &Batch, mode: Mode, more: &[&HostTensor]) -> Result<(), TrainError> {
+        let program = self.program(&batch.inputs, mode, batch.weights.is_some())?;
+        let labels = self.labels(batch)?;
+        let mut inputs = vec![&batch.inputs, &*labels];
         inputs.extend(&batch.weights);
+        inputs.extend(more);
         Ok(self.session.run(program, &inputs)?)
+    }
+
+    /// The labels with the axes that the loss wants: `[B]` may stand for `[B, 1]`.
+    fn labels<'a>(&self, batch: &'a Batch) -> Result<Cow<'a, HostTensor>, TrainError> {
+        let examples = batch.inputs.shape().dims().first().copied().unwrap_or(0);
+        let (labels, wanted) = (&batch.labels, self.at_hand().labels(examples));
+        if *labels.shape() == wanted.shape {
+            return Ok(Cow::Borrowed(labels));
+        }
+        if labels.shape().len() != wanted.len() {
+            let found = labels.shape().clone();
+            return Err(TrainError::Labels { expected: wanted.shape, found });
+        }
+        Ok(Cow::Owned(labels.clone().reshape(wanted.shape)?))
     }
 
     /// The model's output for a batch.
     pub fn predict_batch(&mut self, inputs: &HostTensor) -> Result<HostTensor, TrainError> {
-        let labels = HostTensor::zeros([0], rnn_core::DType::F32);
-        let batch = Batch { inputs: inputs.clone(), labels, weights: None };
-        let program = self.program(&batch, Mode::Predict)?;
-        self.session.run(program, &[&batch.inputs])?;
+        let program = self.program(inputs, Mode::Predict, false)?;
+        self.session.run(program, &[inputs])?;
         self.session.fetch(program)?.pop().ok_or(TrainError::Empty)
+    }
+
+    /// Sets the states that stateful layers keep between batches to zero.
+    pub fn reset_states(&mut self) -> Result<(), TrainError> {
+        for (name, shape) in &self.states {
+            self.session.write(name, &HostTensor::zeros(shape.clone(), DType::F32))?;
+        }
+        Ok(())
     }
 
     /// Waits for everything queued, returns the metrics since the last call and starts anew.
@@ -104,8 +134,9 @@ impl Trainer {
         if let Some(ticket) = self.pending.take() {
             self.session.wait_read(ticket)?;
         }
-        let metrics = Metrics::from_sums(&self.session.read("metrics")?)?;
-        self.session.write("metrics", &HostTensor::zeros([3], rnn_core::DType::F32))?;
+        let sums = self.session.read("metrics")?;
+        let metrics = Metrics::from_sums(&sums, self.tally)?;
+        self.session.write("metrics", &HostTensor::zeros(sums.shape().clone(), DType::F32))?;
         self.latest = Metrics::default();
         Ok(metrics)
     }
@@ -196,13 +227,14 @@ impl Trainer {
         self.take_metrics()
     }
 
-    /// The model's output for every example, in order.
-    pub fn predict(&mut self, set: &Dataset, batch_size: usize) -> Result<Vec<f32>, TrainError> {
-        let mut all = Vec::with_capacity(set.len());
+    /// The model's output for every example, in order, `[N, ..]`.
+    pub fn predict(&mut self, set: &Dataset, batch_size: usize) -> Result<HostTensor, TrainError> {
+        let shape = self.model.output_shape(set.len());
+        let mut all = Vec::with_capacity(shape.iter().product());
         for batch in set.batches(batch_size) {
             all.extend_from_slice(self.predict_batch(&batch.inputs)?.as_f32()?);
         }
-        Ok(all)
+        Ok(HostTensor::from_f32(shape, all)?)
     }
 
     /// The model with the weights that it has on the device now.
@@ -226,7 +258,7 @@ impl Trainer {
 
     /// The graph of one training step on a batch of this size, for inspection.
     pub fn training_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
-        self.graph(batch_size, Mode::Train, false)
+        self.at_hand().graph(batch_size, Mode::Train, false)
     }
 
     /// Figures that have arrived, and a request for the next ones: no step waits for them.
@@ -235,7 +267,7 @@ impl Trainer {
             None => self.pending = Some(self.session.start_read("metrics")?),
             Some(ticket) => {
                 if let Some(sums) = self.session.poll_read(ticket)? {
-                    self.latest = Metrics::from_sums(&sums)?;
+                    self.latest = Metrics::from_sums(&sums, self.tally)?;
                     self.pending = None;
                 }
             }
@@ -243,22 +275,35 @@ impl Trainer {
         Ok(self.latest)
     }
 
-    fn program(&mut self, batch: &Batch, mode: Mode) -> Result<Program, TrainError> {
-        self.check_tokens(&batch.inputs)?;
-        let size = batch.inputs.shape().dims().first().copied().unwrap_or(0);
+    fn at_hand(&self) -> Step<'_> {
+        let Self { model, loss, tally, optimizer, .. } = self;
+        Step { model, loss: *loss, tally: *tally, optimizer }
+    }
+
+    fn program(
+        &mut self,
+        inputs: &HostTensor,
+        mode: Mode,
+        weighted: bool,
+    ) -> Result<Program, TrainError> {
+        self.check_tokens(inputs)?;
+        let size = inputs.shape().dims().first().copied().unwrap_or(0);
         if size == 0 {
             return Err(TrainError::Empty);
         }
-        let key = (size, mode, batch.weights.is_some());
+        let key = (size, mode, weighted);
         if let Some(&program) = self.programs.get(&key) {
             return Ok(program);
         }
-        let graph = self.graph(size, mode, key.2)?;
+        let graph = self.at_hand().graph(size, mode, weighted)?;
+        let states = graph.tensors().filter(|(_, tensor)| tensor.name.ends_with("/state"));
+        self.states.extend(states.map(|(_, t)| (t.name.clone(), t.ty.shape.clone())));
         let program = self.session.compile(Arc::new(graph))?;
-        let count = self.model.parameters().len();
+        let values = self.model.parameters();
+        let count = values.len();
         if self.programs.is_empty() {
-            let values = self.model.parameters().to_vec();
-            self.session.write("parameters", &HostTensor::from_f32([values.len()], values)?)?;
+            let values = HostTensor::from_f32([count], values.to_vec())?;
+            self.session.write("parameters", &values)?;
         }
         let first = self.optimizer.first_slot_value();
         if mode == Mode::Train && first != 0.0 && !self.programs.keys().any(|k| k.1 == mode) {
@@ -284,71 +329,5 @@ impl Trainer {
                 Err(TrainError::Token { token, row: at / width, vocabulary })
             }
         }
-    }
-
-    fn graph(&self, batch: usize, mode: Mode, weighted: bool) -> Result<Graph, TrainError> {
-        let mut graph = Graph::new();
-        let g = &mut graph;
-        let inputs = g.input("inputs", self.model.input.ty(batch));
-        // Whichever program comes first declares them all, so that they can be written and read.
-        let metrics = g.resident("metrics", TensorType::f32([3]));
-        if mode == Mode::Predict {
-            let built = self.model.build(g, inputs, None)?;
-            g.output(built.output);
-            return Ok(graph);
-        }
-        let output = TensorType::f32(self.model.output_shape(batch));
-        let labels = g.input("labels", self.loss.labels(&output));
-        let weights = weighted.then(|| g.input("weights", TensorType::f32([batch])));
-        let random = (mode == Mode::Train).then(|| g.input("random", TensorType::u32([4])));
-        let built = self.model.build(g, inputs, random)?;
-        let judged = self.loss.push(g, built.output, labels, weights)?;
-        let Judged { predictions, labels, mut loss } =
-            judged.ok_or(TrainError::Output { loss: self.loss })?;
-        for penalty in built.penalties {
-            loss = g.apply(Binary::Add, &[loss, penalty])?;
-        }
-        let kind = self.loss.metrics();
-        g.push_node(Arc::new(kind), &[predictions, labels, loss], &[metrics])?;
-        if mode == Mode::Train {
-            let numbers = g.input("step", TensorType::f32([STEP_NUMBERS]));
-            self.push_update(g, loss, &built.weights, numbers)?;
-        }
-        Ok(graph)
-    }
-
-    /// Gradients of the loss, written straight into their arena, and the optimizer over it.
-    fn push_update(
-        &self,
-        g: &mut Graph,
-        loss: TensorId,
-        weights: &[TensorId],
-        numbers: TensorId,
-    ) -> Result<(), TrainError> {
-        let one = g.apply(Fill { shape: [1].into(), value: 1.0 }, &[])?;
-        let gradients = rnn_ops::gradients(g, &[(loss, one)], weights)?;
-        let arena = self.model.arena(g, "gradients");
-        for (slot, gradient) in self.model.slots().iter().zip(gradients) {
-            let gradient = gradient.ok_or_else(|| TrainError::Detached(slot.name.clone()))?;
-            if !g.place(gradient, arena, slot.offset) {
-                let copy = Pad { offset: 0, full: slot.shape.as_slice().into() };
-                let copy = g.apply(copy, &[gradient])?;
-                g.place(copy, arena, slot.offset);
-            }
-        }
-        let views = self.model.slots().iter();
-        let views = views.map(|slot| g.view(arena, slot.offset, slot.shape.as_slice()));
-        let each = views.collect::<Result<Vec<_>, _>>()?;
-        let mut arenas = vec![self.model.arena(g, "parameters")];
-        for slot in 0..self.optimizer.slots() {
-            arenas.push(self.model.arena(g, &format!("slot_{slot}")));
-        }
-        self.optimizer.push(g, arena, &each, numbers, &arenas)?;
-        for (slot, &weight) in self.model.slots().iter().zip(weights) {
-            if let Some(constraint) = slot.constraint {
-                g.push_node(Arc::new(Constrain(constraint)), &[], &[weight])?;
-            }
-        }
-        Ok(())
     }
 }

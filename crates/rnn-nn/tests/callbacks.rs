@@ -2,9 +2,9 @@
 
 use rnn_core::HostTensor;
 use rnn_nn::{
-    Callback, Dataset, Dense, EarlyStopping, Embedding, EpochLog, Event, FitOptions, Flatten,
-    InputSpec, Metrics, ModelCheckpoint, Monitor, Optimizer, ReduceOnPlateau, Sequential,
-    TerminateOnNan, TrainError, Trainer,
+    Callback, CsvLog, Dataset, Dense, EarlyStopping, Embedding, EpochLog, Event, Figure,
+    FitOptions, Flatten, InputSpec, Metrics, ModelCheckpoint, Monitor, Optimizer, ReduceOnPlateau,
+    Sequential, TerminateOnNan, TrainError, Trainer,
 };
 use rnn_ops::Activation;
 use std::ops::ControlFlow;
@@ -12,7 +12,8 @@ use std::ops::ControlFlow;
 fn data() -> Dataset {
     let tokens: Vec<u32> = (0..64).map(|i| i % 8).collect();
     let labels = tokens.chunks(2).map(|pair| (pair[0] % 4 / 2) as f32).collect();
-    Dataset::new(&HostTensor::from_u32([32, 2], tokens).expect("tokens"), labels).expect("rows")
+    let labels = HostTensor::from_f32([32], labels).expect("labels");
+    Dataset::new(HostTensor::from_u32([32, 2], tokens).expect("tokens"), labels).expect("rows")
 }
 
 fn trainer(optimizer: Optimizer) -> Trainer {
@@ -32,14 +33,14 @@ fn fit(trainer: &mut Trainer, callbacks: &mut [&mut dyn Callback]) -> Result<usi
 
 /// The end of an epoch with this training loss.
 fn epoch(loss: f64) -> Event {
-    let train = Metrics { loss, accuracy: 0.5, count: 8 };
+    let train = Metrics { loss, accuracy: 0.5, count: 8, ..Metrics::default() };
     Event::EpochEnd(EpochLog { epoch: 1, train, validation: None, seconds: 0.0 })
 }
 
 #[test]
 fn early_stopping_waits_and_restores() {
     let mut trainer = trainer(Optimizer::sgd());
-    let mut stop = EarlyStopping::new(Monitor::Loss, 2).restore_best_weights();
+    let mut stop = EarlyStopping::new(Figure::Loss, 2).restore_best_weights();
     let best = trainer.model().expect("weights").parameters().to_vec();
     let mut ends = |loss: f64, trainer: &mut Trainer| {
         stop.on_event(&epoch(loss), trainer).expect("no error").is_break()
@@ -53,7 +54,7 @@ fn early_stopping_waits_and_restores() {
 
 #[test]
 fn an_unreachable_improvement_ends_training_early() {
-    let mut stop = EarlyStopping::new(Monitor::TrainAccuracy, 3).min_delta(2.0);
+    let mut stop = EarlyStopping::new(Monitor::Training(Figure::Accuracy), 3).min_delta(2.0);
     let mut trainer = trainer(Optimizer::adam());
     // The first epoch is the best; three follow.
     assert_eq!(fit(&mut trainer, &mut [&mut stop]).expect("it trains"), 4);
@@ -63,7 +64,7 @@ fn an_unreachable_improvement_ends_training_early() {
 #[test]
 fn a_plateau_lowers_the_rate_down_to_its_floor() {
     let mut trainer = trainer(Optimizer::sgd());
-    let mut reduce = ReduceOnPlateau::new(Monitor::Loss, 0.5, 2).cooldown(2).floor(0.3);
+    let mut reduce = ReduceOnPlateau::new(Figure::Loss, 0.5, 2).cooldown(2).floor(0.3);
     let mut factors = Vec::new();
     for loss in [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5] {
         let _ = reduce.on_event(&epoch(loss), &mut trainer).expect("no error");
@@ -80,13 +81,13 @@ fn checkpoints_are_taken_of_the_best_alone() {
         saved += 1;
         Ok(())
     };
-    let mut checkpoint = ModelCheckpoint::new(Monitor::Loss, &mut save);
+    let mut checkpoint = ModelCheckpoint::new(Figure::Loss, &mut save);
     let mut trainer = trainer(Optimizer::sgd());
     for loss in [1.0, 0.8, 0.9, 0.7] {
         let _ = checkpoint.on_event(&epoch(loss), &mut trainer).expect("no error");
     }
     assert_eq!(saved, 3);
-    let mut broken = ModelCheckpoint::new(Monitor::Loss, |_: &Sequential| Err("disk full".into()));
+    let mut broken = ModelCheckpoint::new(Figure::Loss, |_: &Sequential| Err("disk full".into()));
     let message = fit(&mut trainer, &mut [&mut broken]).expect_err("it cannot save").to_string();
     assert_eq!(message, "disk full");
 }
@@ -107,4 +108,15 @@ fn a_closure_is_a_callback() {
     };
     assert_eq!(fit(&mut trainer(Optimizer::sgd()), &mut [&mut count]).expect("it trains"), 1);
     assert_eq!(steps, 6);
+}
+
+#[test]
+fn a_log_has_a_line_for_each_epoch() {
+    let mut lines = Vec::new();
+    fit(&mut trainer(Optimizer::adam()), &mut [&mut CsvLog::new(&mut lines)]).expect("it trains");
+    let text = String::from_utf8(lines).expect("text");
+    assert_eq!(text.lines().count(), 21);
+    let columns: Vec<usize> = text.lines().map(|line| line.split(',').count()).collect();
+    assert!(columns.iter().all(|&n| n == 14), "{columns:?}");
+    assert!(text.starts_with("epoch,loss,accuracy,precision,"), "{text}");
 }

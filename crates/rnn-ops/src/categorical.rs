@@ -160,14 +160,7 @@ impl Op for OneHot {
         Ok(launch("one_hot", &s.outputs[0])?.bind("classes", Operand::Input(0)).into())
     }
 
-    fn backward(
-        &self,
-        _: &mut Graph,
-        _: &Operands,
-        _: &[Option<TensorId>],
-    ) -> Result<Vec<Option<TensorId>>, OpError> {
-        Ok(vec![None])
-    }
+    no_gradient!();
 
     defined!();
 

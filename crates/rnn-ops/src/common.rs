@@ -35,6 +35,20 @@ macro_rules! not_differentiable {
     };
 }
 
+/// `Op::backward` of an op of integers, through which nothing flows back.
+macro_rules! no_gradient {
+    () => {
+        fn backward(
+            &self,
+            _: &mut rnn_graph::Graph,
+            operands: &rnn_graph::Operands,
+            _: &[Option<rnn_graph::TensorId>],
+        ) -> Result<Vec<Option<rnn_graph::TensorId>>, rnn_graph::OpError> {
+            Ok(vec![None; operands.inputs.len()])
+        }
+    };
+}
+
 /// Threads in a workgroup of the one-thread-an-element kernels; `THREADS` in flat.wgsl.
 pub const THREADS: usize = 256;
 

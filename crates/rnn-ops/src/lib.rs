@@ -21,8 +21,8 @@ mod layout;
 mod loss;
 mod lstm;
 mod mask;
+mod masked_mean;
 mod matmul;
-mod metrics;
 mod normalize;
 mod optimizer;
 mod penalty;
@@ -32,6 +32,7 @@ mod simple_rnn;
 mod softmax;
 mod sort_tokens;
 mod sum_rows;
+mod tally;
 mod window;
 
 pub use activation::{Activate, ActivateBackward, Activation};
@@ -51,8 +52,8 @@ pub use layout::{Assign, Fill, Pad, ReverseLeading, TransposeLeading};
 pub use loss::{ElementLoss, Loss, LossBackward};
 pub use lstm::{Lstm, LstmBackward};
 pub use mask::{MaskItems, SeenMask, StepMask};
+pub use masked_mean::{MaskedMean, MaskedMeanBackward};
 pub use matmul::Matmul;
-pub use metrics::Metrics;
 pub use normalize::{Normalize, NormalizeBackward};
 pub use optimizer::{Rule, STEP_NUMBERS, Update};
 pub use penalty::{Penalty, PenaltyBackward};
@@ -62,6 +63,7 @@ pub use simple_rnn::{SimpleRnn, SimpleRnnBackward};
 pub use softmax::{Softmax, SoftmaxBackward};
 pub use sort_tokens::SortTokens;
 pub use sum_rows::SumRows;
+pub use tally::Tally;
 pub use window::{Fold, Padding, Unfold, Window};
 
 use rnn_core::Shape;
@@ -85,8 +87,8 @@ pub static SHADERS: &[&Shader] = &[
     &lstm::FOUR_ROWS,
     &lstm::ONE_ROW,
     &mask::SHADER,
+    &masked_mean::SHADER,
     &matmul::SHADER,
-    &metrics::SHADER,
     &normalize::SHADER,
     &optimizer::SHADER,
     &penalty::SHADER,
@@ -95,6 +97,7 @@ pub static SHADERS: &[&Shader] = &[
     &softmax::SHADER,
     &sort_tokens::SHADER,
     &sum_rows::SHADER,
+    &tally::SHADER,
     &window::SHADER,
 ];
 
@@ -115,8 +118,8 @@ pub fn suite() -> Vec<Case> {
         loss::cases,
         lstm::cases,
         mask::cases,
+        masked_mean::cases,
         matmul::cases,
-        metrics::cases,
         normalize::cases,
         optimizer::cases,
         penalty::cases,
@@ -125,6 +128,7 @@ pub fn suite() -> Vec<Case> {
         softmax::cases,
         sort_tokens::cases,
         sum_rows::cases,
+        tally::cases,
         window::cases,
     ];
     lists.iter().flat_map(|cases| cases()).collect()

@@ -1,5 +1,7 @@
 use crate::common::{dims, ensure, nested};
-use crate::scan::{ScanInputs, ScanShape, places, recurrent_gradient, scan_samples, takes_part};
+use crate::scan::{
+    ScanInputs, ScanShape, optional_inputs, places, recurrent_gradient, scan_samples, takes_part,
+};
 use crate::{Activation, Case, Definition, Sample, TransposeLeading};
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -189,16 +191,10 @@ impl Op for Lstm {
 
 impl Lstm {
     /// The constants and bindings that both directions share.
-    fn options(&self, launch: Launch, [mask, dropout]: [Option<usize>; 2]) -> Launch {
-        // What is absent is never read; any tensor stands in for it.
-        let or_any = |place: Option<usize>| Operand::Input(place.unwrap_or(0));
-        launch
+    fn options(&self, launch: Launch, optional: [Option<usize>; 2]) -> Launch {
+        optional_inputs(launch, optional)
             .constant("ACTIVATION", self.activation.code())
             .constant("RECURRENT_ACTIVATION", self.recurrent_activation.code())
-            .constant("HAS_MASK", u8::from(mask.is_some()))
-            .constant("HAS_DROPOUT", u8::from(dropout.is_some()))
-            .bind("mask", or_any(mask))
-            .bind("dropout", or_any(dropout))
     }
 }
 

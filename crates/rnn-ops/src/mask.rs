@@ -72,14 +72,7 @@ impl Op for StepMask {
             .into())
     }
 
-    fn backward(
-        &self,
-        _: &mut Graph,
-        _: &Operands,
-        _: &[Option<TensorId>],
-    ) -> Result<Vec<Option<TensorId>>, OpError> {
-        Ok(vec![None])
-    }
+    no_gradient!();
 
     defined!();
 
@@ -171,14 +164,7 @@ impl Op for SeenMask {
         Ok(launch("seen", batch, steps)?.bind("mask", Operand::Input(0)).param("value", 0.0).into())
     }
 
-    fn backward(
-        &self,
-        _: &mut Graph,
-        _: &Operands,
-        _: &[Option<TensorId>],
-    ) -> Result<Vec<Option<TensorId>>, OpError> {
-        Ok(vec![None])
-    }
+    no_gradient!();
 
     defined!();
 

@@ -2,7 +2,9 @@
 
 use crate::common::{dims, ensure, nested};
 use crate::{Binary, DropoutMatmulWeights, Fill, Matmul, Sample};
-use rnn_graph::{Graph, GraphError, Grid, Launch, Limits, OpError, Shader, TensorId, TensorType};
+use rnn_graph::{
+    Graph, GraphError, Grid, Launch, Limits, OpError, Operand, Shader, TensorId, TensorType,
+};
 use std::fmt;
 
 /// How the kernels of a scan divide a batch.
@@ -116,6 +118,17 @@ pub fn places<const N: usize>(first: usize, present: [bool; N]) -> [Option<usize
         next += usize::from(present);
         present.then(|| next - 1)
     })
+}
+
+/// The constants and bindings of mask and dropout factors, which every scan kernel has.
+pub fn optional_inputs(launch: Launch, [mask, dropout]: [Option<usize>; 2]) -> Launch {
+    // What is absent is never read; any tensor stands in for it.
+    let or_any = |place: Option<usize>| Operand::Input(place.unwrap_or(0));
+    launch
+        .constant("HAS_MASK", u8::from(mask.is_some()))
+        .constant("HAS_DROPOUT", u8::from(dropout.is_some()))
+        .bind("mask", or_any(mask))
+        .bind("dropout", or_any(dropout))
 }
 
 /// Whether a row takes part in a step.

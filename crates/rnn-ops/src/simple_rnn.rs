@@ -1,9 +1,11 @@
 use crate::common::{dims, ensure, nested};
-use crate::scan::{ScanInputs, ScanShape, places, recurrent_gradient, scan_samples, takes_part};
+use crate::scan::{
+    ScanInputs, ScanShape, optional_inputs, places, recurrent_gradient, scan_samples, takes_part,
+};
 use crate::{Activation, Case, Definition, Sample, TransposeLeading};
 use rnn_graph::{
-    Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
-    TensorId, TensorType, Work,
+    Cost, Graph, Io, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature, TensorId,
+    TensorType, Work,
 };
 
 pub static FOUR_ROWS: Shader = Shader::new(
@@ -93,7 +95,8 @@ impl Op for SimpleRnn {
         let scan = ScanShape::choose(&FOUR_ROWS, &ONE_ROW, hidden, 2, limits)?;
         let launch = scan.launch("forward", steps, batch, hidden)?;
         let [state, mask, dropout] = self.inputs.places(2);
-        Ok(options(launch, self.activation, [mask, dropout])
+        Ok(optional_inputs(launch, [mask, dropout])
+            .constant("ACTIVATION", self.activation.code())
             .constant("HAS_STATE", u8::from(state.is_some()))
             .constant("STATE_WORDS", (2 * scan.rows * hidden) as u32)
             .bind("x", Operand::Input(0))
@@ -136,18 +139,6 @@ impl Op for SimpleRnn {
         let (rows, u) = (s.inputs[0].shape.rows() as u64, s.inputs[1].len() as u64);
         Cost { flops: 2 * rows * u + 4 * s.outputs[0].len() as u64, bytes: s.bytes() }
     }
-}
-
-/// The constants and bindings that both directions share.
-fn options(launch: Launch, activation: Activation, [mask, dropout]: [Option<usize>; 2]) -> Launch {
-    // What is absent is never read; any tensor stands in for it.
-    let or_any = |place: Option<usize>| Operand::Input(place.unwrap_or(0));
-    launch
-        .constant("ACTIVATION", activation.code())
-        .constant("HAS_MASK", u8::from(mask.is_some()))
-        .constant("HAS_DROPOUT", u8::from(dropout.is_some()))
-        .bind("mask", or_any(mask))
-        .bind("dropout", or_any(dropout))
 }
 
 /// dz(t) = (dh + d_hidden(t)) activation'(h(t)); dh(t-1) = d (dz(t) U^T). Where a row is masked,
@@ -222,7 +213,8 @@ impl Op for SimpleRnnBackward {
         let [mask, dropout, d_hidden, d_last] = self.optional();
         let scan = ScanShape::choose(&FOUR_ROWS, &ONE_ROW, hidden, 1, limits)?;
         let launch = scan.launch("backward", steps, batch, hidden)?;
-        Ok(options(launch, self.forward.activation, [mask, dropout])
+        Ok(optional_inputs(launch, [mask, dropout])
+            .constant("ACTIVATION", self.forward.activation.code())
             .constant("HAS_D_HIDDEN", u8::from(d_hidden.is_some()))
             .constant("HAS_D_LAST", u8::from(d_last.is_some()))
             .bind("recurrent", Operand::Input(0))

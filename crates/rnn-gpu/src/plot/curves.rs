@@ -1,6 +1,7 @@
 use std::iter;
 use std::path::Path;
 
+use crate::nn::Metrics;
 use anyhow::Result;
 use plotters::prelude::*;
 
@@ -8,22 +9,13 @@ use super::PALETTE;
 use super::axis::{Axis, padded};
 use super::canvas::{self, Panel, px};
 
-/// What one epoch reached on one data set.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct EpochMetrics {
-    /// The mean binary cross-entropy.
-    pub loss: f32,
-    /// The share of samples classified correctly.
-    pub accuracy: f32,
-}
-
 /// A curve: what was measured after each epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
     /// For the legend.
     pub name: String,
     /// One entry per epoch.
-    pub epochs: Vec<EpochMetrics>,
+    pub epochs: Vec<Metrics>,
 }
 
 /// Writes loss and accuracy curves to a PNG file; beyond eight series colours repeat.
@@ -37,8 +29,8 @@ pub fn curves(path: &Path, title: &str, series: &[Series]) -> Result<()> {
         .collect();
     let legend: Vec<_> = colored.iter().map(|&(name, color, _)| (name, color)).collect();
     let panels = [
-        panel("Loss", "binary cross-entropy", &colored, |m| f64::from(m.loss)),
-        panel("Accuracy", "accuracy", &colored, |m| f64::from(m.accuracy)),
+        panel("Loss", "binary cross-entropy", &colored, |m| m.loss),
+        panel("Accuracy", "accuracy", &colored, |m| m.accuracy),
     ];
     canvas::save(path, title, &legend, panels)
 }
@@ -46,8 +38,8 @@ pub fn curves(path: &Path, title: &str, series: &[Series]) -> Result<()> {
 fn panel<'a>(
     caption: &str,
     label: &'static str,
-    series: &'a [(&str, RGBColor, &[EpochMetrics])],
-    metric: fn(&EpochMetrics) -> f64,
+    series: &'a [(&str, RGBColor, &[Metrics])],
+    metric: fn(&Metrics) -> f64,
 ) -> Panel<'a> {
     let epochs = series.iter().map(|(.., metrics)| metrics.len()).max().unwrap_or(0);
     let range = padded(series.iter().flat_map(|(.., metrics)| metrics.iter()).map(metric));

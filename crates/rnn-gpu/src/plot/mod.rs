@@ -7,7 +7,7 @@ mod font;
 mod histogram;
 mod output;
 
-pub use curves::{EpochMetrics, Series, curves};
+pub use curves::{Series, curves};
 pub use histogram::probability_histogram;
 
 use plotters::style::RGBColor;
@@ -32,12 +32,13 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::nn::Metrics;
 
     #[test]
     fn pictures_are_written_whole_and_without_leftovers() -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
-        let epoch = EpochMetrics { loss: 0.6, accuracy: 0.7 };
-        let diverged = EpochMetrics { loss: f32::NAN, ..epoch };
+        let epoch = Metrics { loss: 0.6, accuracy: 0.7, ..Metrics::default() };
+        let diverged = Metrics { loss: f64::NAN, ..epoch };
         let run = [("train", epoch), ("validation", diverged)]
             .map(|(name, epoch)| Series { name: name.into(), epochs: vec![epoch] });
         curves(&folder.path().join("curves.png"), "One epoch", &run)?;

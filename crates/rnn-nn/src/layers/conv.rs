@@ -2,7 +2,7 @@ use super::core::{activate, project};
 use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{Activation, AveragePool, MaxPool, Padding, Penalty, Unfold, Window};
+use rnn_ops::{Activation, AveragePool, MaskedMean, MaxPool, Padding, Penalty, Unfold, Window};
 
 /// A convolution over time: `[T, C]` -> `[T', filters]`, y(t) = activation(sum over j of
 /// x(t stride + j dilation - before) W_j + b).
@@ -210,6 +210,9 @@ impl Layer for Pooling1D {
             [0, 1, 2].map(|axis| b.graph.shape(input.tensor).dims()[axis]);
         // The model has checked that it fits; one step alone is its own mean.
         let Some(window) = self.over(steps) else { return Ok(input) };
+        if let (Pooling::Average, None, Some(mask)) = (self.kind, self.window, input.mask) {
+            return Ok(b.graph.push(MaskedMean, &[input.tensor, mask])?[0].into());
+        }
         let pooled = match self.kind {
             Pooling::Max => b.graph.push(MaxPool(window), &[input.tensor])?[0],
             Pooling::Average => b.graph.apply(AveragePool(window), &[input.tensor])?,

@@ -22,6 +22,7 @@ macro_rules! weight_arguments {
         }
     };
 }
+
 mod bidirectional;
 mod cells;
 mod conv;
@@ -143,10 +144,14 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
-    /// x with elements dropped, if it is training and the rate lies within 0..1.
+    /// The key of random numbers, if it is training and the rate lies within 0..1.
+    fn drops(&self, rate: f32) -> Option<TensorId> {
+        self.random.filter(|_| rate > 0.0 && rate < 1.0)
+    }
+
+    /// x with elements dropped, if dropout acts.
     pub fn drop(&mut self, rate: f32, x: TensorId) -> Result<TensorId, GraphError> {
-        let acts = rate > 0.0 && rate < 1.0;
-        let Some(random) = self.random.filter(|_| acts) else { return Ok(x) };
+        let Some(random) = self.drops(rate) else { return Ok(x) };
         // Every use draws from a stream of its own.
         let layer = self.streams;
         self.streams += 1;
@@ -159,9 +164,11 @@ impl<'a> Build<'a> {
         rate: f32,
         shape: impl Into<Shape>,
     ) -> Result<Option<TensorId>, GraphError> {
-        let acts = self.random.is_some() && rate > 0.0 && rate < 1.0;
-        let ones = acts.then(|| self.graph.apply(Fill { shape: shape.into(), value: 1.0 }, &[]));
-        ones.map(|ones| self.drop(rate, ones?)).transpose()
+        if self.drops(rate).is_none() {
+            return Ok(None);
+        }
+        let ones = self.graph.apply(Fill { shape: shape.into(), value: 1.0 }, &[])?;
+        self.drop(rate, ones).map(Some)
     }
 }
 

@@ -1,0 +1,89 @@
+// The running sums of an epoch; crates/rnn-ops/src/tally.rs says what they are.
+struct Params { examples: u32, width: u32, classes: u32, counters: u32 }
+
+@group(0) @binding(0) var<storage, read> predictions: array<f32>;
+@group(0) @binding(1) var<storage, read> labels: array<f32>;
+@group(0) @binding(2) var<storage, read> loss: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<uniform> params: Params;
+
+// 0: there are no classes, 1: each prediction is a logit, 2: the largest of an example is its class
+override KIND: u32 = 0u;
+
+const NO_CLASS = 0xffffffffu;
+const BUCKETS = 199u;
+
+// Of the examples, or their parts, that the threads hold: classes, and bucket of the probability.
+var<workgroup> taken: array<u32, THREADS>;
+var<workgroup> belongs: array<u32, THREADS>;
+var<workgroup> buckets: array<u32, THREADS>;
+
+fn load_logit(thread: u32, at: u32) {
+    let logit = predictions[at];
+    taken[thread] = select(NO_CLASS, 0u, logit > 0.0);
+    belongs[thread] = select(NO_CLASS, 0u, labels[at] > 0.5);
+    let above = f32(BUCKETS) / (1.0 + exp(-clamp(logit, -80.0, 80.0)));
+    buckets[thread] = u32(clamp(ceil(above), 1.0, f32(BUCKETS))) - 1u;
+}
+
+fn load_example(thread: u32, example: u32) {
+    let base = example * params.width;
+    var best = 0u;
+    var best_label = 0u;
+    for (var i = 1u; i < params.width; i++) {
+        best = select(best, i, predictions[base + i] > predictions[base + best]);
+        best_label = select(best_label, i, labels[base + i] > labels[base + best_label]);
+    }
+    taken[thread] = best;
+    belongs[thread] = best_label;
+}
+
+// Whether what this thread holds counts for a counter.
+fn counts(thread: u32, counter: u32) -> bool {
+    if counter < 3u * params.classes {
+        let class_index = counter / 3u;
+        let is_taken = taken[thread] == class_index;
+        let is_member = belongs[thread] == class_index;
+        switch counter % 3u {
+            case 0u: { return is_taken && is_member; }
+            case 1u: { return is_taken; }
+            default: { return is_member; }
+        }
+    }
+    let place = counter - 3u * params.classes;
+    let positive = belongs[thread] != NO_CLASS;
+    return buckets[thread] == place / 2u && positive == (place % 2u == 1u);
+}
+
+@compute @workgroup_size(THREADS)
+fn add(@builtin(local_invocation_index) thread: u32) {
+    var correct = 0.0;
+    // A part is what has a class of its own.
+    let parts = select(params.examples, params.examples * params.width, KIND == 1u);
+    for (var first = 0u; KIND != 0u && first < parts; first += THREADS) {
+        let held = min(THREADS, parts - first);
+        if thread < held {
+            if KIND == 1u {
+                load_logit(thread, first + thread);
+            } else {
+                load_example(thread, first + thread);
+            }
+            correct += select(0.0, 1.0, taken[thread] == belongs[thread]);
+        }
+        workgroupBarrier();
+        for (var counter = thread; counter < params.counters; counter += THREADS) {
+            var count = 0u;
+            for (var other = 0u; other < held; other++) {
+                count += select(0u, 1u, counts(other, counter));
+            }
+            out[3u + counter] += f32(count);
+        }
+        workgroupBarrier();
+    }
+    correct = tree_sum(thread, correct);
+    if thread == 0u {
+        out[0] += loss[0] * f32(params.examples);
+        out[1] += correct * f32(params.examples) / f32(max(parts, 1u));
+        out[2] += f32(params.examples);
+    }
+}
