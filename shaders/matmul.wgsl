@@ -1,5 +1,5 @@
 // out = activation(A . B + bias), A of M x K and B of K x N, either stored transposed.
-// A workgroup computes a 64 x 64 tile, a thread 4 x 4 of it; K goes by in slices of 16.
+// A workgroup computes a tile; K goes by in slices.
 //
 // With dropout, the columns of W belong to gates, each of which sees the input through factors of
 // its own, one for each feature of each of `period` rows: every row r uses those of r % period.
@@ -35,14 +35,6 @@ override DROP_A: bool = false;
 override DROP_SUMS: bool = false;
 // Gates among the terms of each sum.
 override K_GATES: u32 = 1u;
-
-const TILE = 64u;
-const SLICE = 16u;
-// One more column than needed keeps threads of a subgroup on different memory banks.
-const PITCH = TILE + 1u;
-
-var<workgroup> a_tile: array<f32, SLICE * PITCH>;
-var<workgroup> b_tile: array<f32, SLICE * PITCH>;
 
 fn factor(gate: u32, row: u32, feature: u32, features: u32) -> f32 {
     let at = (gate * params.period + row % params.period) * features + feature;
@@ -119,16 +111,7 @@ fn multiply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         for (var k0 = max(k_start, gate * k_width); k0 < gate_end; k0 += SLICE) {
             load_tiles(row0, columns, k0, gate_end, thread);
             workgroupBarrier();
-            for (var k = 0u; k < SLICE; k++) {
-                let at = k * PITCH;
-                let right = vec4<f32>(
-                    b_tile[at + tx], b_tile[at + tx + 16u],
-                    b_tile[at + tx + 32u], b_tile[at + tx + 48u]);
-                sums[0] += a_tile[at + ty] * right;
-                sums[1] += a_tile[at + ty + 16u] * right;
-                sums[2] += a_tile[at + ty + 32u] * right;
-                sums[3] += a_tile[at + ty + 48u] * right;
-            }
+            add_slice(&sums, tx, ty);
             workgroupBarrier();
         }
         for (var i = 0u; i < 4u; i++) {

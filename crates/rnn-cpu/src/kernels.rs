@@ -1,12 +1,12 @@
 //! Which kernel runs an op.
 
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
-use crate::{dropout_matmul, gru, scan, vector};
+use crate::{conv, dropout_matmul, gru, scan, vector};
 use rayon::prelude::*;
 use rnn_graph::{Io, Op};
 use rnn_ops::{
-    DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, Gru, GruBackward, Lstm, LstmBackward,
-    Matmul, SimpleRnn, SimpleRnnBackward, SumRows,
+    Conv, ConvInput, ConvKernel, DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, Gru,
+    GruBackward, Lstm, LstmBackward, Matmul, SimpleRnn, SimpleRnnBackward, SumRows,
 };
 
 /// Runs the op's fast kernel, or its definition where it has none.
@@ -31,6 +31,12 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
         dropout_matmul::input(io);
     } else if op.downcast::<DropoutMatmulWeights>().is_some() {
         dropout_matmul::weights(io);
+    } else if let Some(op) = op.downcast::<Conv>() {
+        conv::forward(op, io);
+    } else if let Some(op) = op.downcast::<ConvInput>() {
+        conv::input(op, io);
+    } else if let Some(op) = op.downcast::<ConvKernel>() {
+        conv::kernel(op, io);
     } else if op.downcast::<SumRows>().is_some() {
         sum_rows(io);
     } else {

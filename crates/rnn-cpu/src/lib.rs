@@ -1,6 +1,7 @@
 //! The CPU device: executes a graph in host memory, with fast kernels for the heavy ops and each
 //! op's own definition, in single precision, for the light ones.
 
+mod conv;
 mod device;
 mod dropout_matmul;
 mod gru;

@@ -11,6 +11,7 @@ mod categorical;
 mod clip_by_norm;
 mod columns;
 mod constrain;
+mod conv;
 mod dropout;
 mod dropout_matmul;
 mod elementwise;
@@ -42,6 +43,7 @@ pub use clip_by_norm::ClipByNorm;
 pub use columns::{Columns, Concat};
 pub use common::Definition;
 pub use constrain::{Constrain, Constraint};
+pub use conv::{Conv, ConvInput, ConvKernel, Pixels, Windows};
 pub use dropout::{Dropout, drop_threshold};
 pub use dropout_matmul::{DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, GateExtents};
 pub use elementwise::{Binary, Scale};
@@ -77,6 +79,7 @@ pub static SHADERS: &[&Shader] = &[
     &clip_by_norm::SHADER,
     &columns::SHADER,
     &constrain::SHADER,
+    &conv::SHADER,
     &dropout::SHADER,
     &elementwise::SHADER,
     &embedding::SHADER,
@@ -109,6 +112,7 @@ pub fn suite() -> Vec<Case> {
         clip_by_norm::cases,
         columns::cases,
         constrain::cases,
+        conv::cases,
         dropout::cases,
         dropout_matmul::cases,
         elementwise::cases,

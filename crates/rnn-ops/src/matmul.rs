@@ -12,6 +12,7 @@ pub static SHADER: Shader = Shader::new(
     &[
         include_str!("../../../shaders/flat.wgsl"),
         include_str!("../../../shaders/activations.wgsl"),
+        include_str!("../../../shaders/tile.wgsl"),
         include_str!("../../../shaders/matmul.wgsl"),
     ],
 );

@@ -69,7 +69,7 @@ impl Window {
         (t * self.stride + j * self.dilation).checked_sub(self.before).filter(|&s| s < steps)
     }
 
-    fn check(&self, steps: usize) -> Result<(), OpError> {
+    pub(crate) fn check(&self, steps: usize) -> Result<(), OpError> {
         let last = (self.windows.max(1) - 1) * self.stride;
         let fits = self.size > 0 && self.stride > 0 && self.dilation > 0 && self.windows > 0;
         ensure(fits && last < steps + self.before, || format!("{self:?} over {steps} steps"))

@@ -1,0 +1,58 @@
+use super::{Conv, ConvInput, ConvKernel, Pixels, Windows};
+use crate::{Case, Padding, Sample};
+
+/// Windows of every kind, with the pixels that they slide over.
+fn geometries() -> Vec<(&'static str, Windows, Pixels)> {
+    let one = (1, 1, 1);
+    let plain = (3, 1, 1);
+    [
+        ("3x3 same", [1, 7, 6], [one, plain, plain], Padding::Same, false),
+        ("3x3 valid", [1, 7, 6], [one, plain, plain], Padding::Valid, false),
+        ("3x2 stride 2", [1, 7, 6], [one, (3, 2, 1), (2, 2, 1)], Padding::Same, false),
+        ("3x3 dilation 2", [1, 9, 8], [one, (3, 1, 2), (3, 1, 2)], Padding::Same, false),
+        ("3x3x3 same", [4, 5, 3], [plain, plain, plain], Padding::Same, true),
+        ("2x3x1 stride", [5, 6, 4], [(2, 2, 1), (3, 2, 1), one], Padding::Valid, true),
+        ("5 causal", [11, 1, 1], [(5, 1, 2), one, one], Padding::Causal, true),
+        ("2x2x2 inner", [3, 4, 5], [(2, 1, 1), (2, 1, 1), (2, 1, 1)], Padding::Same, false),
+    ]
+    .into_iter()
+    .filter_map(|(name, extents, shapes, padding, leading)| {
+        // Causal padding is of time; the other axes have one tap, which it leaves alone.
+        let windows = Windows::over(extents, shapes, padding, leading)?;
+        Some((name, windows, Pixels { items: 2, extents, leading }))
+    })
+    .collect()
+}
+
+fn sample(pixels: &Pixels, channels: usize) -> Sample {
+    Sample::Normal(pixels.ty(channels).dims().to_vec())
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let sizes = [(3, 5), (1, 1), (17, 70)];
+    for (i, (name, windows, source)) in geometries().into_iter().enumerate() {
+        let (channels, filters) = sizes[i % 3];
+        let bias = i % 2 == 0;
+        let kernel = Sample::Normal(vec![windows.taps(), channels, filters]);
+        let (x, dy) = (sample(&source, channels), sample(&windows.targets(source.items), filters));
+        let mut operands = vec![x.clone(), kernel.clone()];
+        operands.extend(bias.then(|| Sample::Normal(vec![filters])));
+        let sources: Vec<usize> = (0..operands.len()).collect();
+        let conv = Conv { windows, bias };
+        cases.push(Case::new(format!("conv {name}"), conv, operands).gradient(&sources));
+        let op = ConvInput { windows, source: source.extents };
+        cases.push(Case::new(format!("conv_input {name}"), op, vec![dy.clone(), kernel]));
+        let op = ConvKernel { windows };
+        cases.push(Case::new(format!("conv_kernel {name}"), op, vec![x, dy]));
+    }
+    // Sums over 1,300 pixels, in parts.
+    let plain = [(1, 1, 1), (3, 1, 1), (3, 1, 1)];
+    let split = Windows::over([1, 26, 25], plain, Padding::Same, false);
+    cases.extend(split.map(|windows| {
+        let source = Pixels { items: 2, extents: [1, 26, 25], leading: false };
+        let inputs = vec![sample(&source, 4), sample(&source, 9)];
+        Case::new("conv_kernel split", ConvKernel { windows }, inputs)
+    }));
+    cases
+}

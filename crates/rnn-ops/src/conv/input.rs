@@ -1,0 +1,76 @@
+use super::{Product, Windows, cost};
+use crate::Definition;
+use crate::common::{arity, dims, ensure};
+use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
+
+/// The gradient of the input of a convolution: dx(q) = sum over the windows p and taps j that see
+/// q of dy(p) W_j^T. Inputs: dy, W `[taps, C, F]`. Output: dx, of `source` extents and C channels.
+#[derive(Clone, Debug)]
+pub struct ConvInput {
+    /// Where the windows lie.
+    pub windows: Windows,
+    /// D, H and W of the input.
+    pub source: [usize; 3],
+}
+
+impl Definition for ConvInput {
+    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
+        let Ok((targets, filters)) = self.windows.results(&io.signature.inputs[0]) else { return };
+        let channels = io.signature.outputs[0].shape.last();
+        let Ok((source, _)) = self.windows.sources(&io.signature.outputs[0]) else { return };
+        let (dy, w) = (io.input(0), io.input(1));
+        let dx = io.output();
+        dx.fill(F::zero());
+        for (dy, (item, place)) in dy.chunks_exact(filters).zip(targets.places()) {
+            for (tap, seen) in self.windows.seen(place, self.source) {
+                let from = source.at(item, seen) * channels;
+                for (c, dx) in dx[from..from + channels].iter_mut().enumerate() {
+                    let weights = &w[(tap * channels + c) * filters..][..filters];
+                    let sum: F = dy.iter().zip(weights).map(|(&dy, &w)| dy * w).sum();
+                    *dx = *dx + sum;
+                }
+            }
+        }
+    }
+}
+
+impl Op for ConvInput {
+    fn name(&self) -> &'static str {
+        "conv_input"
+    }
+
+    fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
+        let [dy, w] = arity(inputs)?;
+        let (targets, filters) = self.windows.results(dy)?;
+        let [taps, channels, columns] = dims(w)?;
+        ensure(taps == self.windows.taps() && columns == filters, || {
+            format!("the kernel is {w}, the gradient {dy}, of windows {:?}", self.windows)
+        })?;
+        let source = super::Pixels { extents: self.source, ..targets };
+        self.windows.sources(&source.ty(channels))?;
+        Ok(vec![source.ty(channels)])
+    }
+
+    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+        let (source, columns) = self.windows.sources(&s.outputs[0])?;
+        let (rows, terms) = (s.outputs[0].shape.rows(), s.inputs[0].shape.last());
+        let parts = (0, 1);
+        let product = Product { windows: self.windows, source, rows, columns, terms, parts };
+        Ok(product
+            .multiply(true)?
+            .constant("HAS_BIAS", 0)
+            .bind("a", Operand::Input(0))
+            .bind("b", Operand::Input(1))
+            .bind("bias", Operand::Input(1))
+            .bind("out", Operand::Output(0))
+            .into())
+    }
+
+    not_differentiable!();
+
+    defined!();
+
+    fn cost(&self, s: &Signature) -> Cost {
+        cost(s, s.inputs[0].shape.rows(), s.inputs[1].len())
+    }
+}

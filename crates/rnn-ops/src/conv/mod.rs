@@ -1,0 +1,160 @@
+//! Convolutions over up to three axes, as matrix products over what the windows see.
+
+mod cases;
+mod input;
+mod kernel;
+mod windows;
+
+pub(crate) use cases::cases;
+pub use input::ConvInput;
+pub use kernel::ConvKernel;
+pub use windows::{Pixels, Windows};
+
+use crate::Definition;
+use crate::SumRows;
+use crate::common::{dims, ensure, nested};
+use rnn_graph::{
+    Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
+    TensorId, TensorType, Work,
+};
+
+pub static SHADER: Shader = Shader::new(
+    "conv",
+    &[
+        include_str!("../../../../shaders/flat.wgsl"),
+        include_str!("../../../../shaders/tile.wgsl"),
+        include_str!("../../../../shaders/windows.wgsl"),
+        include_str!("../../../../shaders/conv.wgsl"),
+    ],
+);
+
+/// y(p) = sum over taps j of x(p stride + j dilation - before) W_j + b, x zero beyond its ends.
+///
+/// Inputs: x `[N, D, H, W, C]`, or `[D, N, H, W, C]` if D leads; W `[taps, C, F]`; b `[F]` if
+/// `bias`. Output: y as x, with F channels, one pixel a window.
+#[derive(Clone, Debug)]
+pub struct Conv {
+    /// Where the windows lie.
+    pub windows: Windows,
+    /// Whether there is b.
+    pub bias: bool,
+}
+
+/// A matrix product in which A is seen through windows; a workgroup computes 64 x 64 of it.
+struct Product {
+    windows: Windows,
+    source: Pixels,
+    rows: usize,
+    columns: usize,
+    /// Channels of A.
+    terms: usize,
+    /// Pixels of each part of a sum over pixels, and parts.
+    parts: (usize, usize),
+}
+
+impl Product {
+    fn launch(&self, entry: &'static str, grid: Grid) -> Launch {
+        let launch = Launch::new(&SHADER, entry, grid)
+            .constant("TERMS", self.terms as u32)
+            .param("items", self.source.items)
+            .param("rows", self.rows)
+            .param("columns", self.columns)
+            .param("per_part", self.parts.0)
+            .param("parts", self.parts.1);
+        self.windows.describe(launch, self.source.extents)
+    }
+
+    /// A launch over all tiles.
+    fn multiply(&self, transposed: bool) -> Result<Launch, OpError> {
+        let grid = Grid::new(self.columns.div_ceil(64), self.rows.div_ceil(64), 1)?;
+        Ok(self.launch("multiply", grid).constant("TRANSPOSED", u8::from(transposed)))
+    }
+}
+
+/// The cost of multiplying and adding at every tap.
+fn cost(s: &Signature, targets: usize, kernel: usize) -> Cost {
+    Cost { flops: 2 * targets as u64 * kernel as u64, bytes: s.bytes() }
+}
+
+impl Definition for Conv {
+    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
+        let Ok((source, channels)) = self.windows.sources(&io.signature.inputs[0]) else { return };
+        let filters = io.signature.inputs[1].shape.last();
+        let (x, w) = (io.input(0), io.input(1));
+        let bias = self.bias.then(|| io.input(2));
+        let places = self.windows.targets(source.items).places();
+        for (y, (item, place)) in io.output().chunks_exact_mut(filters).zip(places) {
+            for (f, y) in y.iter_mut().enumerate() {
+                let taps = self.windows.seen(place, source.extents);
+                let sum: F = taps
+                    .map(|(tap, seen)| {
+                        let from = source.at(item, seen) * channels;
+                        let weight = |c: usize| w[(tap * channels + c) * filters + f];
+                        (0..channels).map(|c| x[from + c] * weight(c)).sum::<F>()
+                    })
+                    .sum();
+                *y = bias.map_or(sum, |bias| sum + bias[f]);
+            }
+        }
+    }
+}
+
+impl Op for Conv {
+    fn name(&self) -> &'static str {
+        "conv"
+    }
+
+    fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
+        let wanted = 2 + usize::from(self.bias);
+        ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
+        let (source, channels) = self.windows.sources(&inputs[0])?;
+        let [taps, rows, filters] = dims(&inputs[1])?;
+        ensure(taps == self.windows.taps() && rows == channels, || {
+            format!("the kernel is {}, of windows {:?} over {}", inputs[1], self.windows, inputs[0])
+        })?;
+        let bias = inputs.get(2).is_none_or(|bias| bias.dims() == [filters]);
+        ensure(bias, || format!("the bias is {}, not [{filters}]", inputs[2]))?;
+        Ok(vec![self.windows.targets(source.items).ty(filters)])
+    }
+
+    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+        let (source, terms) = self.windows.sources(&s.inputs[0])?;
+        let (rows, columns) = (s.outputs[0].shape.rows(), s.outputs[0].shape.last());
+        let parts = (0, 1);
+        let product = Product { windows: self.windows, source, rows, columns, terms, parts };
+        Ok(product
+            .multiply(false)?
+            .constant("HAS_BIAS", u8::from(self.bias))
+            .bind("a", Operand::Input(0))
+            .bind("b", Operand::Input(1))
+            .bind("bias", Operand::Input(if self.bias { 2 } else { 1 }))
+            .bind("out", Operand::Output(0))
+            .into())
+    }
+
+    fn backward(
+        &self,
+        graph: &mut Graph,
+        operands: &Operands,
+        gradients: &[Option<TensorId>],
+    ) -> Result<Vec<Option<TensorId>>, OpError> {
+        let Some(g) = gradients[0] else { return Ok(vec![None; operands.inputs.len()]) };
+        let (x, w, windows) = (operands.inputs[0], operands.inputs[1], self.windows);
+        let (source, _) = windows.sources(&graph[x].ty)?;
+        let input = ConvInput { windows, source: source.extents };
+        let mut all = vec![
+            Some(graph.apply(input, &[g, w]).map_err(nested)?),
+            Some(graph.apply(ConvKernel { windows }, &[x, g]).map_err(nested)?),
+        ];
+        if self.bias {
+            all.push(Some(graph.apply(SumRows, &[g]).map_err(nested)?));
+        }
+        Ok(all)
+    }
+
+    defined!();
+
+    fn cost(&self, s: &Signature) -> Cost {
+        cost(s, s.outputs[0].shape.rows(), s.inputs[1].len())
+    }
+}

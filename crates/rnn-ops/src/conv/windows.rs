@@ -1,0 +1,147 @@
+use crate::common::{dims, ensure};
+use crate::{Padding, Window};
+use rnn_graph::{Launch, OpError, TensorType};
+
+/// Windows over three axes of `[N, D, H, W, C]`, or of `[D, N, H, W, C]`: a time-major sequence of
+/// which time is windowed too. Fewer axes are axes of extent 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Windows {
+    /// Over D, H and W.
+    pub axes: [Window; 3],
+    /// D stands before the items.
+    pub leading: bool,
+}
+
+/// The pixels of a tensor: those of so many items, at places along three axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pixels {
+    /// N.
+    pub items: usize,
+    /// D, H and W.
+    pub extents: [usize; 3],
+    /// D stands before the items.
+    pub leading: bool,
+}
+
+impl Pixels {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.items * self.per_item()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many belong to an item.
+    pub fn per_item(&self) -> usize {
+        self.extents.iter().product()
+    }
+
+    /// The number of the pixel of an item at a place.
+    pub fn at(&self, item: usize, [d, h, w]: [usize; 3]) -> usize {
+        let [depth, height, width] = self.extents;
+        let slice = if self.leading { d * self.items + item } else { item * depth + d };
+        (slice * height + h) * width + w
+    }
+
+    /// The item of a pixel, and its place.
+    pub fn place(&self, pixel: usize) -> (usize, [usize; 3]) {
+        let [depth, height, width] = self.extents;
+        let (slice, h, w) = (pixel / (height * width), pixel / width % height, pixel % width);
+        match self.leading {
+            true => (slice % self.items, [slice / self.items, h, w]),
+            false => (slice / depth, [slice % depth, h, w]),
+        }
+    }
+
+    /// Every item and place, in the order of their numbers.
+    pub fn places(self) -> impl Iterator<Item = (usize, [usize; 3])> {
+        (0..self.len()).map(move |pixel| self.place(pixel))
+    }
+
+    /// The type of a tensor with so many channels.
+    pub fn ty(&self, channels: usize) -> TensorType {
+        let [depth, height, width] = self.extents;
+        let slices = if self.leading { [depth, self.items] } else { [self.items, depth] };
+        TensorType::f32([slices[0], slices[1], height, width, channels])
+    }
+}
+
+impl Windows {
+    /// Windows of sizes, strides and dilations over extents; none where one does not fit.
+    pub fn over(
+        extents: [usize; 3],
+        shapes: [(usize, usize, usize); 3],
+        padding: Padding,
+        leading: bool,
+    ) -> Option<Self> {
+        let [d, h, w] = [0, 1, 2].map(|i| Window::over(extents[i], shapes[i], padding));
+        Some(Self { axes: [d?, h?, w?], leading })
+    }
+
+    /// Positions that a window sees.
+    pub fn taps(&self) -> usize {
+        self.axes.iter().map(|axis| axis.size).product()
+    }
+
+    /// The pixels of what is windowed, and its channels.
+    pub fn sources(&self, x: &TensorType) -> Result<(Pixels, usize), OpError> {
+        let (pixels, channels) = pixels(x, self.leading)?;
+        for (axis, &extent) in self.axes.iter().zip(&pixels.extents) {
+            axis.check(extent)?;
+        }
+        Ok((pixels, channels))
+    }
+
+    /// The windows over so many items.
+    pub fn targets(&self, items: usize) -> Pixels {
+        Pixels { items, extents: self.axes.map(|axis| axis.windows), leading: self.leading }
+    }
+
+    /// The pixels of one value a window, checked, and its channels.
+    pub fn results(&self, y: &TensorType) -> Result<(Pixels, usize), OpError> {
+        let (pixels, channels) = pixels(y, self.leading)?;
+        ensure(pixels == self.targets(pixels.items), || format!("{y} for the windows {self:?}"))?;
+        Ok((pixels, channels))
+    }
+
+    /// The taps of the window at a place that lie within the extents, and the places they see.
+    pub fn seen(
+        &self,
+        target: [usize; 3],
+        extents: [usize; 3],
+    ) -> impl Iterator<Item = (usize, [usize; 3])> + use<> {
+        let axes = self.axes;
+        let [_, height, width] = axes.map(|axis| axis.size);
+        (0..self.taps()).filter_map(move |tap| {
+            let taps = [tap / (height * width), tap / width % height, tap % width];
+            let [d, h, w] = [0, 1, 2].map(|i| axes[i].source(target[i], taps[i], extents[i]));
+            Some((tap, [d?, h?, w?]))
+        })
+    }
+
+    /// The constants of windows.wgsl.
+    pub(crate) fn describe(&self, launch: Launch, source: [usize; 3]) -> Launch {
+        const NAMES: [[&str; 6]; 3] = [
+            ["SIZE_D", "STRIDE_D", "DILATION_D", "BEFORE_D", "SOURCE_D", "TARGET_D"],
+            ["SIZE_H", "STRIDE_H", "DILATION_H", "BEFORE_H", "SOURCE_H", "TARGET_H"],
+            ["SIZE_W", "STRIDE_W", "DILATION_W", "BEFORE_W", "SOURCE_W", "TARGET_W"],
+        ];
+        let launch = launch.constant("LEADING", u8::from(self.leading));
+        self.axes.iter().zip(source).zip(NAMES).fold(launch, |launch, ((axis, extent), names)| {
+            let Window { size, stride, dilation, before, windows } = *axis;
+            let values = [size, stride, dilation, before, extent, windows];
+            let named = names.into_iter().zip(values);
+            named.fold(launch, |launch, (name, value)| launch.constant(name, value as u32))
+        })
+    }
+}
+
+fn pixels(ty: &TensorType, leading: bool) -> Result<(Pixels, usize), OpError> {
+    let [first, second, height, width, channels] = dims(ty)?;
+    let (items, depth) = if leading { (second, first) } else { (first, second) };
+    ensure(!ty.is_empty(), || format!("{ty} has no pixels"))?;
+    Ok((Pixels { items, extents: [depth, height, width], leading }, channels))
+}

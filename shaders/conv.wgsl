@@ -1,0 +1,170 @@
+// Convolutions as products of matrices of which one is seen through windows and never made.
+struct Params {
+    items: u32,
+    rows: u32,
+    columns: u32,
+    // Of the sum over pixels.
+    per_part: u32,
+    parts: u32,
+    a_offset: u32,
+    b_offset: u32,
+    bias_offset: u32,
+}
+
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<uniform> params: Params;
+
+// Channels of A.
+override TERMS: u32 = 1u;
+// Rows are sources, A's pixels the targets whose windows see them: the gradient of the input.
+override TRANSPOSED: bool = false;
+override HAS_BIAS: bool = false;
+
+fn taps() -> u32 {
+    return SIZE_D * SIZE_H * SIZE_W;
+}
+
+fn row_place(row: u32) -> Place {
+    if TRANSPOSED {
+        return place_of(row, params.items, source_extents());
+    }
+    let target_place = place_of(row, params.items, target_extents());
+    return Place(target_place.item, window_start(target_place.at));
+}
+
+fn load_a(row: u32, place: Place, k: u32) -> f32 {
+    let tap = k / TERMS;
+    if row >= params.rows || tap >= taps() {
+        return 0.0;
+    }
+    var pixel: u32;
+    if TRANSPOSED {
+        pixel = target_seeing(place, tap, params.items);
+    } else {
+        pixel = source_seen(place, tap, params.items);
+    }
+    if pixel == NO_PIXEL {
+        return 0.0;
+    }
+    return a[params.a_offset + pixel * TERMS + k % TERMS];
+}
+
+fn load_b(k: u32, column: u32) -> f32 {
+    if column >= params.columns || k >= taps() * TERMS {
+        return 0.0;
+    }
+    var at = k * params.columns + column;
+    if TRANSPOSED {
+        at = (k / TERMS * params.columns + column) * TERMS + k % TERMS;
+    }
+    return b[params.b_offset + at];
+}
+
+// Thread i of 256 brings term i % 16 of rows i / 16, i / 16 + 16, ..
+@compute @workgroup_size(256)
+fn multiply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let row0 = group.y * TILE;
+    let column0 = group.x * TILE;
+    // Where the rows of this thread begin; an array of structures is not HLSL's.
+    var items: array<u32, 4>;
+    var starts: array<vec3<i32>, 4>;
+    for (var i = 0u; i < 4u; i++) {
+        let place = row_place(row0 + thread / SLICE + 16u * i);
+        items[i] = place.item;
+        starts[i] = place.at;
+    }
+    var sums: mat4x4<f32>;
+    for (var k0 = 0u; k0 < taps() * TERMS; k0 += SLICE) {
+        let k = thread % SLICE;
+        for (var i = 0u; i < 4u; i++) {
+            let row = thread / SLICE + 16u * i;
+            a_tile[k * PITCH + row] = load_a(row0 + row, Place(items[i], starts[i]), k0 + k);
+        }
+        for (var i = thread; i < TILE * SLICE; i += 256u) {
+            let b_k = select(i / TILE, i % SLICE, TRANSPOSED);
+            let column = select(i % TILE, i / SLICE, TRANSPOSED);
+            b_tile[b_k * PITCH + column] = load_b(k0 + b_k, column0 + column);
+        }
+        workgroupBarrier();
+        add_slice(&sums, thread % 16u, thread / 16u);
+        workgroupBarrier();
+    }
+    if HAS_BIAS {
+        var added: vec4<f32>;
+        for (var j = 0u; j < 4u; j++) {
+            // Columns beyond the last are not stored.
+            let column = min(column0 + thread % 16u + 16u * j, params.columns - 1u);
+            added[j] = bias[params.bias_offset + column];
+        }
+        sums += mat4x4<f32>(added, added, added, added);
+    }
+    store(0u, row0 + thread / 16u, column0 + thread % 16u, sums);
+}
+
+fn store(part: u32, row0: u32, column0: u32, sums: mat4x4<f32>) {
+    for (var i = 0u; i < 4u; i++) {
+        let row = row0 + 16u * i;
+        for (var j = 0u; j < 4u; j++) {
+            let column = column0 + 16u * j;
+            if row < params.rows && column < params.columns {
+                out[(part * params.rows + row) * params.columns + column] = sums[i][j];
+            }
+        }
+    }
+}
+
+// The gradient of the kernel: rows are channels of taps, and the sum goes over a part of all
+// targets. Thread i of 256 brings row i % 64 of targets i / 64, i / 64 + 4, ..
+@compute @workgroup_size(256)
+fn multiply_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let row0 = group.y * TILE;
+    let column0 = group.x * TILE;
+    let pixels = params.items * TARGET_D * TARGET_H * TARGET_W;
+    let end = min(pixels, (group.z + 1u) * params.per_part);
+    let lane = thread % TILE;
+    let row = row0 + lane;
+    let column = column0 + lane;
+    var sums: mat4x4<f32>;
+    for (var first = group.z * params.per_part; first < end; first += SLICE) {
+        for (var k = thread / TILE; k < SLICE; k += 4u) {
+            let pixel = first + k;
+            var left = 0.0;
+            var right = 0.0;
+            if pixel < end && row < params.rows {
+                let place = place_of(pixel, params.items, target_extents());
+                let start = Place(place.item, window_start(place.at));
+                let seen = source_seen(start, row / TERMS, params.items);
+                if seen != NO_PIXEL {
+                    left = a[params.a_offset + seen * TERMS + row % TERMS];
+                }
+            }
+            if pixel < end && column < params.columns {
+                right = b[params.b_offset + pixel * params.columns + column];
+            }
+            a_tile[k * PITCH + lane] = left;
+            b_tile[k * PITCH + lane] = right;
+        }
+        workgroupBarrier();
+        add_slice(&sums, thread % 16u, thread / 16u);
+        workgroupBarrier();
+    }
+    store(group.z, row0 + thread / 16u, column0 + thread % 16u, sums);
+}
+
+// Adds the parts in order; `a` holds them, one matrix after another.
+@compute @workgroup_size(THREADS)
+fn add_parts(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+    let i = flat_index(id, n);
+    let count = params.rows * params.columns;
+    if i >= count {
+        return;
+    }
+    var sum = 0.0;
+    for (var part = 0u; part < params.parts; part++) {
+        sum += a[part * count + i];
+    }
+    out[i] = sum;
+}

@@ -1,0 +1,81 @@
+// Windows over three axes of the pixels of so many items; crates/rnn-ops/src/conv/windows.rs.
+override SIZE_D: u32 = 1u;
+override SIZE_H: u32 = 1u;
+override SIZE_W: u32 = 1u;
+override STRIDE_D: u32 = 1u;
+override STRIDE_H: u32 = 1u;
+override STRIDE_W: u32 = 1u;
+override DILATION_D: u32 = 1u;
+override DILATION_H: u32 = 1u;
+override DILATION_W: u32 = 1u;
+override BEFORE_D: u32 = 0u;
+override BEFORE_H: u32 = 0u;
+override BEFORE_W: u32 = 0u;
+override SOURCE_D: u32 = 1u;
+override SOURCE_H: u32 = 1u;
+override SOURCE_W: u32 = 1u;
+override TARGET_D: u32 = 1u;
+override TARGET_H: u32 = 1u;
+override TARGET_W: u32 = 1u;
+// D stands before the items.
+override LEADING: bool = false;
+
+const NO_PIXEL = 0xffffffffu;
+
+struct Place { item: u32, at: vec3<i32> }
+
+fn source_extents() -> vec3<u32> { return vec3<u32>(SOURCE_D, SOURCE_H, SOURCE_W); }
+fn target_extents() -> vec3<u32> { return vec3<u32>(TARGET_D, TARGET_H, TARGET_W); }
+
+fn place_of(pixel: u32, items: u32, extents: vec3<u32>) -> Place {
+    let w = pixel % extents.z;
+    let h = pixel / extents.z % extents.y;
+    let slice = pixel / (extents.z * extents.y);
+    if LEADING {
+        return Place(slice % items, vec3<i32>(vec3<u32>(slice / items, h, w)));
+    }
+    return Place(slice / extents.x, vec3<i32>(vec3<u32>(slice % extents.x, h, w)));
+}
+
+fn pixel_at(item: u32, items: u32, at: vec3<i32>, extents: vec3<u32>) -> u32 {
+    if any(at < vec3<i32>(0)) || any(at >= vec3<i32>(extents)) {
+        return NO_PIXEL;
+    }
+    let place = vec3<u32>(at);
+    let slice = select(item * extents.x + place.x, place.x * items + item, LEADING);
+    return (slice * extents.y + place.y) * extents.z + place.z;
+}
+
+// How far from where its window begins a tap sees.
+fn reach(tap: u32) -> vec3<i32> {
+    let at = vec3<u32>(tap / (SIZE_H * SIZE_W), tap / SIZE_W % SIZE_H, tap % SIZE_W);
+    return vec3<i32>(at * vec3<u32>(DILATION_D, DILATION_H, DILATION_W));
+}
+
+fn strides() -> vec3<i32> {
+    return vec3<i32>(vec3<u32>(STRIDE_D, STRIDE_H, STRIDE_W));
+}
+
+fn before() -> vec3<i32> {
+    return vec3<i32>(vec3<u32>(BEFORE_D, BEFORE_H, BEFORE_W));
+}
+
+// Where the window of a target begins among the sources.
+fn window_start(place: vec3<i32>) -> vec3<i32> {
+    return place * strides() - before();
+}
+
+// The source that a tap of a window sees; the window is given by where it begins.
+fn source_seen(start: Place, tap: u32, items: u32) -> u32 {
+    return pixel_at(start.item, items, start.at + reach(tap), source_extents());
+}
+
+// The target whose window sees a source through a tap.
+fn target_seeing(source: Place, tap: u32, items: u32) -> u32 {
+    let start = source.at + before() - reach(tap);
+    let at = start / strides();
+    if any(start < vec3<i32>(0)) || any(at * strides() != start) {
+        return NO_PIXEL;
+    }
+    return pixel_at(source.item, items, at, target_extents());
+}
