@@ -151,14 +151,31 @@ pub fn input(op: &ConvInput, io: &mut Io<'_, f32>) {
     dx.fill(0.0);
     let items = geometry.items(dx).into_par_iter().enumerate();
     items.for_each_init(Vec::new, |rows, (item, mut slices)| {
-        add_item(&geometry, (dy, w, filters), item, &mut slices, rows);
+        let all = GateColumns { first: 0, count: filters, stride: filters };
+        add_item(&geometry, (dy, w, all), item, &mut slices, rows);
     });
 }
 
-/// Adds dy W^T of the windows over one item to what they see of it.
-fn add_item(
+/// Columns of rows of `stride` numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct GateColumns {
+    pub first: usize,
+    pub count: usize,
+    pub stride: usize,
+}
+
+impl GateColumns {
+    /// Those of one of four gates.
+    pub fn gate(self, gate: usize) -> Self {
+        let count = self.stride / 4;
+        Self { first: gate * count, count, ..self }
+    }
+}
+
+/// Adds dy W^T of the windows over one item to what they see of it, of some columns of both.
+pub(crate) fn add_item(
     geometry: &Geometry,
-    (dy, w, filters): (&[f32], &[f32], usize),
+    (dy, w, columns): (&[f32], &[f32], GateColumns),
     item: usize,
     slices: &mut [&mut [f32]],
     rows: &mut Vec<f32>,
@@ -170,10 +187,11 @@ fn add_item(
         for first in (start..start + height * across).step_by(geometry.rows_per_part()) {
             let count = geometry.rows_per_part().min(start + height * across - first);
             rows.resize(count * width, 0.0);
-            let left = Matrix::row_major(&dy[first * filters..], filters);
-            let product = (left, Matrix::column_major(w, filters));
+            let GateColumns { first: column, count: terms, stride } = columns;
+            let left = Matrix::row_major(&dy[first * stride + column..], stride);
+            let product = (left, Matrix::column_major(&w[column..], stride));
             let out = MatrixMut::row_major(rows, width);
-            multiply(out, false, product, (count, width, filters), Threads::One);
+            multiply(out, false, product, (count, width, terms), Threads::One);
             geometry.fold(rows, first, slices);
         }
     }

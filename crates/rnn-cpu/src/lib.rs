@@ -2,6 +2,7 @@
 //! op's own definition, in single precision, for the light ones.
 
 mod conv;
+mod conv_lstm;
 mod device;
 mod dropout_matmul;
 mod gru;

@@ -5,7 +5,7 @@ use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::vector::{activate, add, flush, scale_by};
 use rayon::prelude::*;
 use rnn_graph::Io;
-use rnn_ops::{Lstm, LstmBackward, SimpleRnn, SimpleRnnBackward};
+use rnn_ops::{Lstm, LstmBackward, LstmGates, SimpleRnn, SimpleRnnBackward};
 
 /// Rows of the batch to a group: the same for any number of threads up to four, so that results
 /// do not depend on it; small batches are not split further than 8 rows.
@@ -155,7 +155,7 @@ pub fn lstm(op: &Lstm, io: &mut Io<'_, f32>) {
             for (i, (parts, (h, c))) in
                 saved[t].chunks_exact_mut(6 * hidden).zip(states).enumerate()
             {
-                lstm_row(op, parts, h, c, recurrence.takes_part(t, row0 + i));
+                lstm_row(&op.gates, parts, h, c, recurrence.takes_part(t, row0 + i));
             }
             h[t].copy_from_slice(h_last);
         }
@@ -163,7 +163,13 @@ pub fn lstm(op: &Lstm, io: &mut Io<'_, f32>) {
 }
 
 /// Turns the pre-activations of one row into its gates, and moves h and c on.
-fn lstm_row(op: &Lstm, parts: &mut [f32], h: &mut [f32], c: &mut [f32], takes_part: bool) {
+pub(crate) fn lstm_row(
+    op: &LstmGates,
+    parts: &mut [f32],
+    h: &mut [f32],
+    c: &mut [f32],
+    takes_part: bool,
+) {
     let n = h.len();
     activate(op.recurrent_activation, &mut parts[..2 * n]);
     activate(op.activation, &mut parts[2 * n..3 * n]);
@@ -220,7 +226,7 @@ pub fn lstm_backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
                 let row = row0 + i;
                 if recurrence.takes_part(t, row) {
                     let from = (t * batch + row) * parts;
-                    lstm_row_backward(&op.forward, &saved[from..from + parts], dh, dc, dz);
+                    lstm_row_backward(&op.forward.gates, &saved[from..from + parts], dh, dc, dz);
                 } else {
                     dz.fill(0.0);
                 }
@@ -231,7 +237,13 @@ pub fn lstm_backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
 }
 
 /// The gradients of one row's pre-activations; `dc` becomes the gradient of the cell before.
-fn lstm_row_backward(op: &Lstm, saved: &[f32], dh: &[f32], dc: &mut [f32], dz: &mut [f32]) {
+pub(crate) fn lstm_row_backward(
+    op: &LstmGates,
+    saved: &[f32],
+    dh: &[f32],
+    dc: &mut [f32],
+    dz: &mut [f32],
+) {
     let n = dh.len();
     let (act, rec) = (op.activation, op.recurrent_activation);
     let mut saved = saved.chunks_exact(n);

@@ -12,6 +12,8 @@ mod clip_by_norm;
 mod columns;
 mod constrain;
 mod conv;
+mod conv_lstm;
+mod conv_lstm_backward;
 mod dropout;
 mod dropout_matmul;
 mod elementwise;
@@ -21,6 +23,7 @@ mod gru_backward;
 mod layout;
 mod loss;
 mod lstm;
+mod lstm_gates;
 mod mask;
 mod masked_mean;
 mod matmul;
@@ -44,6 +47,8 @@ pub use columns::{Columns, Concat};
 pub use common::Definition;
 pub use constrain::{Constrain, Constraint};
 pub use conv::{Conv, ConvInput, ConvKernel, Pixels, Windows};
+pub use conv_lstm::{ConvLstm, ConvLstmExtents};
+pub use conv_lstm_backward::ConvLstmBackward;
 pub use dropout::{Dropout, drop_threshold};
 pub use dropout_matmul::{DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, GateExtents};
 pub use elementwise::{Binary, Scale};
@@ -53,6 +58,7 @@ pub use gru_backward::GruBackward;
 pub use layout::{Assign, Fill, Pad, ReverseLeading, TransposeLeading};
 pub use loss::{ElementLoss, Loss, LossBackward};
 pub use lstm::{Lstm, LstmBackward};
+pub use lstm_gates::LstmGates;
 pub use mask::{MaskItems, SeenMask, StepMask};
 pub use masked_mean::{MaskedMean, MaskedMeanBackward};
 pub use matmul::Matmul;
@@ -80,6 +86,7 @@ pub static SHADERS: &[&Shader] = &[
     &columns::SHADER,
     &constrain::SHADER,
     &conv::SHADER,
+    &conv_lstm::SHADER,
     &dropout::SHADER,
     &elementwise::SHADER,
     &embedding::SHADER,
@@ -113,6 +120,7 @@ pub fn suite() -> Vec<Case> {
         columns::cases,
         constrain::cases,
         conv::cases,
+        conv_lstm::cases,
         dropout::cases,
         dropout_matmul::cases,
         elementwise::cases,

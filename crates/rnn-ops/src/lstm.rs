@@ -2,7 +2,7 @@ use crate::common::{dims, ensure, nested};
 use crate::scan::{
     ScanInputs, ScanShape, optional_inputs, places, recurrent_gradient, scan_samples, takes_part,
 };
-use crate::{Activation, Case, Definition, Sample, TransposeLeading};
+use crate::{Activation, Case, Definition, LstmGates, Sample, TransposeLeading};
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work,
@@ -46,10 +46,8 @@ pub static ONE_ROW: Shader = Shader::new(
 /// the final state `[2, B, H]`. Gradients flow through h and the final state.
 #[derive(Clone, Debug)]
 pub struct Lstm {
-    /// Of the candidate and the cell.
-    pub activation: Activation,
-    /// Of the three gates.
-    pub recurrent_activation: Activation,
+    /// The gates.
+    pub gates: LstmGates,
     /// What it takes besides x and U.
     pub inputs: ScanInputs,
 }
@@ -73,7 +71,6 @@ impl Definition for Lstm {
         let [state, mask, dropout] = self.inputs.places(2);
         let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
         let mask = mask.map(|p| io.uints(p));
-        let (act, rec) = (self.activation, self.recurrent_activation);
         let [h, saved, last] = io.outputs();
         let per_step = batch * hidden;
         match state {
@@ -95,16 +92,12 @@ impl Definition for Lstm {
                         (0..hidden).map(|k| seen(k) * u[k * 4 * hidden + column]).sum();
                     x[(t * batch + row) * 4 * hidden + column] + product
                 });
-                let [i, f, g, o] =
-                    [rec.apply(z[0]), rec.apply(z[1]), act.apply(z[2]), rec.apply(z[3])];
-                let c = f * c_last[e] + i * g;
-                let c_active = act.apply(c);
-                let values = [i, f, g, o, c_last[e], c_active];
+                let (values, c) = self.gates.step(z, c_last[e]);
                 for (part, value) in values.into_iter().enumerate() {
                     saved[(t * batch + row) * 6 * hidden + part * hidden + j] = value;
                 }
                 if takes_part(mask, t * batch + row) {
-                    h_last[e] = o * c_active;
+                    h_last[e] = values[3] * values[5];
                     c_last[e] = c;
                 }
                 h[t * per_step + e] = h_last[e];
@@ -193,8 +186,8 @@ impl Lstm {
     /// The constants and bindings that both directions share.
     fn options(&self, launch: Launch, optional: [Option<usize>; 2]) -> Launch {
         optional_inputs(launch, optional)
-            .constant("ACTIVATION", self.activation.code())
-            .constant("RECURRENT_ACTIVATION", self.recurrent_activation.code())
+            .constant("ACTIVATION", self.gates.activation.code())
+            .constant("RECURRENT_ACTIVATION", self.gates.recurrent_activation.code())
     }
 }
 
@@ -245,7 +238,6 @@ impl Definition for LstmBackward {
         let [mask, rest @ ..] = self.optional();
         let mask = mask.map(|p| io.uints(p));
         let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
-        let (act, rec) = (self.forward.activation, self.forward.recurrent_activation);
         let [dz, d_state] = io.outputs();
         let per_step = batch * hidden;
         match d_last {
@@ -257,19 +249,11 @@ impl Definition for LstmBackward {
             for e in 0..per_step {
                 let (row, j) = (e / hidden, e % hidden);
                 let place = t * batch + row;
-                let [i, f, g, o, c_before, c_active] =
-                    [0, 1, 2, 3, 4, 5].map(|part| saved[(place * 6 + part) * hidden + j]);
+                let values = [0, 1, 2, 3, 4, 5].map(|part| saved[(place * 6 + part) * hidden + j]);
                 dh[e] = dh[e] + d_hidden.map_or(F::zero(), |d| d[t * per_step + e]);
                 let mut dz_gates = [F::zero(); 4];
                 if takes_part(mask, place) {
-                    let d_cell = dc[e] + dh[e] * o * act.slope(c_active);
-                    dz_gates = [
-                        d_cell * g * rec.slope(i),
-                        d_cell * c_before * rec.slope(f),
-                        d_cell * i * act.slope(g),
-                        dh[e] * c_active * rec.slope(o),
-                    ];
-                    dc[e] = d_cell * f;
+                    (dz_gates, dc[e]) = self.forward.gates.back(values, dh[e], dc[e]);
                 }
                 for (gate, value) in dz_gates.into_iter().enumerate() {
                     dz[(place * 4 + gate) * hidden + j] = value;
@@ -335,14 +319,14 @@ impl Op for LstmBackward {
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    let standard = |inputs| Lstm {
-        activation: Activation::Tanh,
-        recurrent_activation: Activation::Sigmoid,
+    let lstm = |activation, recurrent_activation, inputs| Lstm {
+        gates: LstmGates { activation, recurrent_activation },
         inputs,
     };
+    let standard = |inputs| lstm(Activation::Tanh, Activation::Sigmoid, inputs);
     let plain = ScanInputs::default();
     let full = ScanInputs { state: true, mask: true, dropout: true };
-    let hard = |recurrent_activation, inputs| Lstm { recurrent_activation, ..standard(inputs) };
+    let hard = |gate, inputs| lstm(Activation::Tanh, gate, inputs);
     let variants = [
         standard(plain),
         standard(full),
@@ -350,7 +334,7 @@ pub fn cases() -> Vec<Case> {
         standard(ScanInputs { dropout: true, ..plain }),
         hard(Activation::HardSigmoid, ScanInputs { state: true, ..plain }),
         hard(Activation::HardSigmoid2018, full),
-        Lstm { activation: Activation::Relu, ..standard(ScanInputs { state: true, ..plain }) },
+        lstm(Activation::Relu, Activation::Sigmoid, ScanInputs { state: true, ..plain }),
     ];
     for op in variants {
         for (t, b, h) in [(1, 1, 1), (3, 5, 7), (4, 2, 33)] {
@@ -358,7 +342,7 @@ pub fn cases() -> Vec<Case> {
                 vec![Sample::Normal(vec![t, b, 4 * h]), Sample::Uniform(vec![h, 4 * h], -0.4, 0.4)];
             let differentiable: Vec<usize> = (0..2 + usize::from(op.inputs.state)).collect();
             inputs.extend(scan_samples(op.inputs, [2, t, b, h], 4));
-            let (act, rec) = (op.activation.name(), op.recurrent_activation.name());
+            let (act, rec) = (op.gates.activation.name(), op.gates.recurrent_activation.name());
             let name = format!("lstm {t}x{b}x{h} {act} {rec}{}", op.inputs);
             let case =
                 Case::new(name, op.clone(), inputs).gradient(&differentiable).through(&[0, 2]);

@@ -4,7 +4,7 @@ use crate::TOLERANCE;
 use crate::golden::{Golden, goldens};
 use rnn_gpu::nn::{Build, Cell, Gru, Lstm, Recurrent, SimpleRnn, Value};
 use rnn_graph::{Graph, TensorId};
-use rnn_ops::{self as ops, Concat, DropoutMatmul, ScanInputs, TransposeLeading};
+use rnn_ops::{self as ops, Concat, DropoutMatmul, LstmGates, ScanInputs, TransposeLeading};
 
 const UNITS: usize = 5;
 
@@ -130,7 +130,7 @@ fn with_factors(
         }
         _ => {
             let recurrent_activation = golden.activation("recurrent_activation");
-            let op = ops::Lstm { activation, recurrent_activation, inputs };
+            let op = ops::Lstm { gates: LstmGates { activation, recurrent_activation }, inputs };
             let out = g.push(op, &operands).expect("it fits");
             (out[0], out[2])
         }

@@ -2,7 +2,7 @@ use super::Build;
 use super::recurrent::{Cell, Recurrent, Scan};
 use crate::Initializer;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{self as ops, Activation};
+use rnn_ops::{self as ops, Activation, LstmGates};
 
 /// h(t) = activation(x(t) W + b + h(t-1) U).
 pub type SimpleRnn = Recurrent<SimpleRnnCell>;
@@ -91,7 +91,10 @@ impl Cell for LstmCell {
 
     fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError> {
         let (activation, recurrent_activation) = (self.activation, self.recurrent_activation);
-        let op = ops::Lstm { activation, recurrent_activation, inputs: scan.inputs };
+        let op = ops::Lstm {
+            gates: LstmGates { activation, recurrent_activation },
+            inputs: scan.inputs,
+        };
         let out = b.graph.push(op, &[&scan.projected[..], scan.optional].concat())?;
         Ok((out[0], out[2]))
     }

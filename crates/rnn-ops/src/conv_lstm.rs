@@ -1,0 +1,314 @@
+use crate::common::{ensure, nested};
+use crate::conv::{ConvKernel, Pixels, Windows};
+use crate::scan::{optional_inputs, takes_part};
+use crate::{
+    Activation, Binary, Case, Columns, Concat, ConvLstmBackward, Definition, Fill, LstmGates,
+    Padding, Sample, ScanInputs,
+};
+use rnn_graph::{
+    Cost, Graph, GraphError, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real,
+    Shader, Signature, TensorId, TensorType, Work,
+};
+
+pub static SHADER: Shader = Shader::new(
+    "conv_lstm",
+    &[
+        include_str!("../../../shaders/activations.wgsl"),
+        include_str!("../../../shaders/tile.wgsl"),
+        include_str!("../../../shaders/windows.wgsl"),
+        include_str!("../../../shaders/conv_lstm.wgsl"),
+    ],
+);
+
+/// A convolutional LSTM over a whole sequence (keras/src/layers/rnn/conv_lstm.py): an
+/// [`crate::Lstm`] of which h(t-1) U is a convolution.
+///
+/// ```text
+/// z_g(p, t) = x_g(p, t) + sum over taps j of (h(p + j, t-1) d_g(p + j)) U_j,g
+/// ```
+///
+/// Inputs, with T steps and B items to a step: x `[T B, D, H, W, 4F]`, already convolved and
+/// biased; U `[taps, F, 4F]`; then of [`ScanInputs`] what there is: the state `[2 B, D, H, W, F]`
+/// being h, then c; the mask u32 `[T, B]`; dropout factors `[4 B, D, H, W, F]`. Outputs: h
+/// `[T B, D, H, W, F]`; what the backward pass needs, `[T B, D, H, W, 6F]`; and the final state
+/// `[2 B, D, H, W, F]`. Gradients flow through h and the final state.
+#[derive(Clone, Debug)]
+pub struct ConvLstm {
+    /// T.
+    pub steps: usize,
+    /// The windows over h, which keep the extents.
+    pub windows: Windows,
+    /// The gates.
+    pub gates: LstmGates,
+    /// What it takes besides x and U.
+    pub inputs: ScanInputs,
+}
+
+/// What a sequence of a [`ConvLstm`] consists of.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvLstmExtents {
+    /// The pixels of one step.
+    pub step: Pixels,
+    /// F.
+    pub filters: usize,
+}
+
+impl ConvLstmExtents {
+    /// Numbers of a step's hidden state.
+    pub fn per_step(&self) -> usize {
+        self.step.len() * self.filters
+    }
+
+    /// The type of so many times the pixels of a step's items.
+    pub fn ty(&self, times: usize, channels: usize) -> TensorType {
+        Pixels { items: times * self.step.items, ..self.step }.ty(channels)
+    }
+}
+
+impl ConvLstm {
+    /// The extents of a sequence that holds `parts` times the filters.
+    pub fn extents(&self, x: &TensorType, parts: usize) -> Result<ConvLstmExtents, OpError> {
+        let (all, channels) = self.windows.sources(x)?;
+        let keeps = self.windows.axes.iter().zip(all.extents).all(|(a, e)| a.windows == e);
+        ensure(!self.windows.leading && keeps, || format!("{:?} over {x}", self.windows))?;
+        let whole = self.steps > 0 && all.items % self.steps == 0 && channels % parts == 0;
+        ensure(whole, || format!("{x} does not hold {parts} parts for {} steps", self.steps))?;
+        let step = Pixels { items: all.items / self.steps, ..all };
+        Ok(ConvLstmExtents { step, filters: channels / parts })
+    }
+
+    /// A launch over all pixels of a step.
+    pub(crate) fn launch(
+        &self,
+        (entry, channels): (&'static str, usize),
+        e: &ConvLstmExtents,
+        step: usize,
+        optional: [Option<usize>; 2],
+    ) -> Result<Launch, OpError> {
+        let grid = Grid::new(e.filters.div_ceil(channels), e.step.len().div_ceil(64), 1)?;
+        let launch = Launch::new(&SHADER, entry, grid)
+            .constant("FILTERS", e.filters as u32)
+            .constant("ACTIVATION", self.gates.activation.code())
+            .constant("RECURRENT_ACTIVATION", self.gates.recurrent_activation.code())
+            .param("items", e.step.items)
+            .param("steps", self.steps)
+            .param("step", step);
+        Ok(self.windows.describe(optional_inputs(launch, optional), e.step.extents))
+    }
+
+    /// The gradient of U: that of a convolution of all h(t-1) to all dz(t).
+    fn recurrent_gradient(
+        &self,
+        graph: &mut Graph,
+        (hidden, dz): (TensorId, TensorId),
+        [state, dropout]: [Option<TensorId>; 2],
+    ) -> Result<TensorId, OpError> {
+        let e = self.extents(&graph[dz].ty, 4)?;
+        let mut add = |h: TensorId, steps: usize, from: usize| -> Result<TensorId, GraphError> {
+            let h = graph.view(h, 0, e.ty(steps, e.filters).shape)?;
+            let dz = graph.view(dz, 4 * from * e.per_step(), e.ty(steps, 4 * e.filters).shape)?;
+            let kernel = ConvKernel { windows: self.windows };
+            let Some(dropout) = dropout else { return graph.apply(kernel, &[h, dz]) };
+            let mut gates = Vec::new();
+            for gate in 0..4 {
+                let one = e.ty(1, e.filters).shape;
+                let factors = graph.view(dropout, gate * e.per_step(), one.clone())?;
+                let by_step = graph.reshape(h, [&[steps], one.dims()].concat())?;
+                let seen = graph.apply(Binary::Mul, &[by_step, factors])?;
+                let seen = graph.reshape(seen, e.ty(steps, e.filters).shape)?;
+                let columns = Columns { start: gate * e.filters, width: e.filters };
+                let dz = graph.apply(columns, &[dz])?;
+                gates.push(graph.apply(kernel.clone(), &[seen, dz])?);
+            }
+            graph.apply(Concat, &gates)
+        };
+        let later = (self.steps > 1).then(|| add(hidden, self.steps - 1, 1)).transpose();
+        let first = state.map(|state| add(state, 1, 0)).transpose();
+        match (later.map_err(nested)?, first.map_err(nested)?) {
+            (Some(a), Some(b)) => graph.apply(Binary::Add, &[a, b]),
+            (Some(only), None) | (None, Some(only)) => Ok(only),
+            (None, None) => {
+                let shape = [self.windows.taps(), e.filters, 4 * e.filters].into();
+                graph.apply(Fill { shape, value: 0.0 }, &[])
+            }
+        }
+        .map_err(nested)
+    }
+}
+
+impl Definition for ConvLstm {
+    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
+        let Ok(e) = self.extents(&io.signature.inputs[0], 4) else { return };
+        let (x, u, filters, per_step) = (io.input(0), io.input(1), e.filters, e.per_step());
+        let [state, mask, dropout] = self.inputs.places(2);
+        let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
+        let mask = mask.map(|p| io.uints(p));
+        let [h, saved, last] = io.outputs();
+        match state {
+            Some(state) => last.copy_from_slice(state),
+            None => last.fill(F::zero()),
+        }
+        let (h_last, c_last) = last.split_at_mut(per_step);
+        for t in 0..self.steps {
+            let h_before = h_last.to_vec();
+            for (pixel, (item, place)) in e.step.places().enumerate() {
+                for j in 0..filters {
+                    let row = t * e.step.len() + pixel;
+                    let z = [0, 1, 2, 3].map(|gate| {
+                        let column = gate * filters + j;
+                        let taps = self.windows.seen(place, e.step.extents);
+                        let sum: F = taps
+                            .map(|(tap, seen)| {
+                                let from = e.step.at(item, seen) * filters;
+                                let factor = |k: usize| {
+                                    dropout.map_or(F::one(), |d| d[gate * per_step + from + k])
+                                };
+                                let weight =
+                                    |k: usize| u[(tap * filters + k) * 4 * filters + column];
+                                (0..filters)
+                                    .map(|k| h_before[from + k] * factor(k) * weight(k))
+                                    .sum::<F>()
+                            })
+                            .sum();
+                        x[row * 4 * filters + column] + sum
+                    });
+                    let at = pixel * filters + j;
+                    let (values, c) = self.gates.step(z, c_last[at]);
+                    for (part, value) in values.into_iter().enumerate() {
+                        saved[(row * 6 + part) * filters + j] = value;
+                    }
+                    if takes_part(mask, t * e.step.items + item) {
+                        h_last[at] = values[3] * values[5];
+                        c_last[at] = c;
+                    }
+                    h[t * per_step + at] = h_last[at];
+                }
+            }
+        }
+    }
+}
+
+impl Op for ConvLstm {
+    fn name(&self) -> &'static str {
+        "conv_lstm"
+    }
+
+    fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
+        let places = self.inputs.places(2);
+        let wanted = 2 + places.iter().flatten().count();
+        ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
+        let e = self.extents(&inputs[0], 4)?;
+        let state = e.ty(2, e.filters);
+        let types = [
+            (Some(1), TensorType::f32([self.windows.taps(), e.filters, 4 * e.filters])),
+            (places[0], state.clone()),
+            (places[1], TensorType::u32([self.steps, e.step.items])),
+            (places[2], e.ty(4, e.filters)),
+        ];
+        for (place, ty) in types {
+            let fits = place.is_none_or(|place| inputs[place] == ty);
+            ensure(fits, || format!("an input of {inputs:?} should be {ty}"))?;
+        }
+        Ok(vec![e.ty(self.steps, e.filters), e.ty(self.steps, 6 * e.filters), state])
+    }
+
+    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+        let e = self.extents(&s.inputs[0], 4)?;
+        let [state, mask, dropout] = self.inputs.places(2);
+        let step = |t| {
+            Ok(self
+                .launch(("forward", 16), &e, t, [mask, dropout])?
+                .constant("HAS_STATE", u8::from(state.is_some()))
+                .bind("x", Operand::Input(0))
+                .bind("recurrent", Operand::Input(1))
+                .bind("state", Operand::Input(state.unwrap_or(0)))
+                .bind("hidden", Operand::Output(0))
+                .bind("saved", Operand::Output(1))
+                .bind("last", Operand::Output(2)))
+        };
+        let launches = (0..self.steps).map(step).collect::<Result<_, OpError>>()?;
+        Ok(Work { scratch: vec![], launches })
+    }
+
+    fn backward(
+        &self,
+        graph: &mut Graph,
+        operands: &Operands,
+        gradients: &[Option<TensorId>],
+    ) -> Result<Vec<Option<TensorId>>, OpError> {
+        let (&[d_hidden, None, d_last], &[hidden, saved, _]) = (gradients, &operands.outputs[..])
+        else {
+            return Err(OpError::NotDifferentiable);
+        };
+        let [state, mask, dropout] =
+            self.inputs.places(2).map(|place| place.map(|p| operands.inputs[p]));
+        let mut inputs = vec![operands.inputs[1], saved];
+        inputs.extend([mask, dropout, d_hidden, d_last].into_iter().flatten());
+        let (d_hidden, d_last) = (d_hidden.is_some(), d_last.is_some());
+        let op = ConvLstmBackward { forward: self.clone(), d_hidden, d_last };
+        let result = graph.push(op, &inputs).map_err(nested)?;
+        let du = self.recurrent_gradient(graph, (hidden, result[0]), [state, dropout])?;
+        let mut all = vec![Some(result[0]), Some(du)];
+        all.extend(state.map(|_| Some(result[1])));
+        all.resize(operands.inputs.len(), None);
+        Ok(all)
+    }
+
+    defined!();
+
+    fn cost(&self, s: &Signature) -> Cost {
+        let (pixels, u) = (s.inputs[0].shape.rows() as u64, s.inputs[1].len() as u64);
+        Cost { flops: 2 * pixels * u + 5 * s.outputs[1].len() as u64, bytes: s.bytes() }
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    let all = ScanInputs { state: true, mask: true, dropout: true };
+    let some = |state, mask, dropout| ScanInputs { state, mask, dropout };
+    let mut cases = Vec::new();
+    for (extents, items, filters, steps, sizes, inputs, activation) in [
+        ([1, 1, 1], 1, 1, 1, [1, 1, 1], some(false, false, false), Activation::Tanh),
+        ([1, 5, 4], 2, 3, 3, [1, 3, 3], some(false, false, false), Activation::Tanh),
+        ([1, 5, 4], 2, 3, 3, [1, 3, 3], some(true, false, false), Activation::Tanh),
+        ([1, 4, 3], 3, 2, 4, [1, 3, 2], some(false, true, false), Activation::Relu),
+        ([1, 5, 4], 2, 3, 3, [1, 3, 3], some(false, false, true), Activation::Tanh),
+        ([1, 1, 9], 2, 2, 3, [1, 1, 3], all, Activation::Tanh),
+        ([3, 4, 3], 2, 2, 2, [3, 2, 3], all, Activation::Tanh),
+        ([1, 9, 9], 2, 17, 2, [1, 3, 3], some(true, false, false), Activation::Tanh),
+    ] {
+        let shapes = sizes.map(|size| (size, 1, 1));
+        let Some(windows) = Windows::over(extents, shapes, Padding::Same, false) else { continue };
+        let recurrent_activation = Activation::HardSigmoid;
+        let gates = LstmGates { activation, recurrent_activation };
+        let op = ConvLstm { steps, windows, gates, inputs };
+        let step = Pixels { items, extents, leading: false };
+        let e = ConvLstmExtents { step, filters };
+        let shape = |times, channels| e.ty(times, channels).dims().to_vec();
+        let scale = 1.0 / (filters as f32).sqrt();
+        let kernel = vec![windows.taps(), filters, 4 * filters];
+        let mut forward =
+            vec![Sample::Normal(shape(steps, 4 * filters)), Sample::Uniform(kernel, -scale, scale)];
+        // The last item takes part in nothing.
+        let there = (0..steps * items).map(|i| u32::from(i % 3 != 1 && i % items + 1 < items));
+        let mask = Sample::Exactly(vec![steps, items], there.collect());
+        forward.extend(inputs.state.then(|| Sample::Uniform(shape(2, filters), -1.0, 1.0)));
+        forward.extend(inputs.mask.then(|| mask.clone()));
+        forward.extend(inputs.dropout.then(|| Sample::Uniform(shape(4, filters), 0.0, 2.0)));
+        let name = format!("{steps}x{items}x{extents:?}x{filters}{inputs}").replace(", ", "x");
+        let sources: Vec<usize> = (0..2 + usize::from(inputs.state)).collect();
+        cases.push(
+            Case::new(format!("conv_lstm {name}"), op.clone(), forward.clone())
+                .through(&[0, 2])
+                .gradient(&sources),
+        );
+        let mut backward =
+            vec![forward[1].clone(), Sample::Uniform(shape(steps, 6 * filters), 0.0, 1.0)];
+        backward.extend(inputs.mask.then_some(mask));
+        backward.extend(inputs.dropout.then(|| Sample::Uniform(shape(4, filters), 0.0, 2.0)));
+        backward.push(Sample::Normal(shape(steps, filters)));
+        backward.extend(inputs.state.then(|| Sample::Normal(shape(2, filters))));
+        let op = ConvLstmBackward { forward: op, d_hidden: true, d_last: inputs.state };
+        cases.push(Case::new(format!("conv_lstm backward {name}"), op, backward));
+    }
+    cases
+}

@@ -1,0 +1,134 @@
+use crate::common::ensure;
+use crate::conv_lstm::ConvLstm;
+use crate::scan::{places, takes_part};
+use crate::{Definition, ScanInputs};
+use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
+
+/// The gradients of x and of the initial state of a [`ConvLstm`], from the last step to the
+/// first: gates as in [`crate::LstmBackward`], and
+///
+/// ```text
+/// dh(q, t-1) = sum over gates g and the windows p and taps j that see q of
+///              d_g(q) (dz_g(p, t) U_j,g^T)
+/// ```
+///
+/// Where an item is masked, dz = 0 and dh, dc stay.
+///
+/// Inputs: U, what the forward pass saved, then those that there are of: mask, dropout factors,
+/// the gradient of h, that of the final state. Outputs: dz `[T B, D, H, W, 4F]`, which is the
+/// gradient of x, and that of the initial state `[2 B, D, H, W, F]`.
+#[derive(Clone, Debug)]
+pub struct ConvLstmBackward {
+    /// The op that is differentiated.
+    pub forward: ConvLstm,
+    /// Whether the sequence of h has a gradient.
+    pub d_hidden: bool,
+    /// Whether the final state has a gradient.
+    pub d_last: bool,
+}
+
+impl ConvLstmBackward {
+    /// The places of mask, dropout, d_hidden and d_last.
+    pub fn optional(&self) -> [Option<usize>; 4] {
+        let ScanInputs { mask, dropout, .. } = self.forward.inputs;
+        places(2, [mask, dropout, self.d_hidden, self.d_last])
+    }
+}
+
+impl Definition for ConvLstmBackward {
+    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
+        let Ok(e) = self.forward.extents(&io.signature.inputs[1], 6) else { return };
+        let (u, saved, filters, per_step) = (io.input(0), io.input(1), e.filters, e.per_step());
+        let [mask, rest @ ..] = self.optional();
+        let mask = mask.map(|p| io.uints(p));
+        let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
+        let [dz, d_state] = io.outputs();
+        match d_last {
+            Some(given) => d_state.copy_from_slice(given),
+            None => d_state.fill(F::zero()),
+        }
+        let (dh, dc) = d_state.split_at_mut(per_step);
+        for t in (0..self.forward.steps).rev() {
+            let there = |item: usize| takes_part(mask, t * e.step.items + item);
+            for at in 0..per_step {
+                let (pixel, j) = (at / filters, at % filters);
+                let row = t * e.step.len() + pixel;
+                dh[at] = dh[at] + d_hidden.map_or(F::zero(), |d| d[t * per_step + at]);
+                let values = [0, 1, 2, 3, 4, 5].map(|part| saved[(row * 6 + part) * filters + j]);
+                let mut of_gates = [F::zero(); 4];
+                if there(e.step.place(pixel).0) {
+                    (of_gates, dc[at]) = self.forward.gates.back(values, dh[at], dc[at]);
+                }
+                for (gate, value) in of_gates.into_iter().enumerate() {
+                    dz[(row * 4 + gate) * filters + j] = value;
+                }
+            }
+            for (pixel, (item, _)) in e.step.places().enumerate().filter(|(_, p)| there(p.0)) {
+                let _ = item;
+                dh[pixel * filters..(pixel + 1) * filters].fill(F::zero());
+            }
+            for (pixel, (item, place)) in e.step.places().enumerate() {
+                if !there(item) {
+                    continue;
+                }
+                let row = t * e.step.len() + pixel;
+                for (tap, seen) in self.forward.windows.seen(place, e.step.extents) {
+                    for k in 0..filters {
+                        let to = e.step.at(item, seen) * filters + k;
+                        for column in 0..4 * filters {
+                            let factor =
+                                dropout.map_or(F::one(), |d| d[column / filters * per_step + to]);
+                            let weight = u[(tap * filters + k) * 4 * filters + column];
+                            dh[to] = dh[to] + factor * dz[row * 4 * filters + column] * weight;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Op for ConvLstmBackward {
+    fn name(&self) -> &'static str {
+        "conv_lstm_backward"
+    }
+
+    fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
+        let wanted = 2 + self.optional().iter().flatten().count();
+        ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
+        let e = self.forward.extents(&inputs[1], 6)?;
+        let kernel = [self.forward.windows.taps(), e.filters, 4 * e.filters];
+        ensure(inputs[0].dims() == kernel, || format!("U is {}, not {kernel:?}", inputs[0]))?;
+        Ok(vec![e.ty(self.forward.steps, 4 * e.filters), e.ty(2, e.filters)])
+    }
+
+    /// A launch for each step, and one for the gradient of the initial state.
+    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+        let e = self.forward.extents(&s.inputs[1], 6)?;
+        let [mask, dropout, d_hidden, d_last] = self.optional();
+        let step = |t| {
+            Ok(self
+                .forward
+                .launch(("backward", 64), &e, t, [mask, dropout])?
+                .constant("HAS_D_HIDDEN", u8::from(d_hidden.is_some()))
+                .constant("HAS_D_LAST", u8::from(d_last.is_some()))
+                .bind("recurrent", Operand::Input(0))
+                .bind("saved_in", Operand::Input(1))
+                .bind("d_hidden", Operand::Input(d_hidden.unwrap_or(0)))
+                .bind("d_last", Operand::Input(d_last.unwrap_or(0)))
+                .bind("d_x", Operand::Output(0))
+                .bind("d_state", Operand::Output(1)))
+        };
+        let launches = (0..=self.forward.steps).rev().map(step).collect::<Result<_, OpError>>()?;
+        Ok(Work { scratch: vec![], launches })
+    }
+
+    not_differentiable!();
+
+    defined!();
+
+    fn cost(&self, s: &Signature) -> Cost {
+        let (pixels, u) = (s.outputs[0].shape.rows() as u64, s.inputs[0].len() as u64);
+        Cost { flops: 2 * pixels * u + 4 * s.inputs[1].len() as u64, bytes: s.bytes() }
+    }
+}
