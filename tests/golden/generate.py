@@ -378,6 +378,112 @@ def conv1d():
     group.save()
 
 
+def conv2d_and_conv3d():
+    plain = {"strides": 1, "dilation_rate": 1, "padding": "valid", "activation": "linear"}
+    for name, layer_class, shape, cases in [
+        (
+            "conv2d",
+            keras.layers.Conv2D,
+            (2, 6, 5, 3),
+            {
+                "valid": {"kernel_size": (3, 2), "activation": "relu"},
+                "same": {"kernel_size": 3, "padding": "same"},
+                "strides": {"kernel_size": (3, 2), "strides": (2, 3), "padding": "same"},
+                "dilation": {"kernel_size": 2, "dilation_rate": (2, 1)},
+                "one_pixel": {"kernel_size": 1},
+            },
+        ),
+        (
+            "conv3d",
+            keras.layers.Conv3D,
+            (2, 4, 5, 3, 2),
+            {
+                "same": {"kernel_size": 3, "padding": "same", "activation": "sigmoid"},
+                "strides": {"kernel_size": (2, 3, 1), "strides": (1, 2, 2)},
+            },
+        ),
+    ]:
+        group = Group(name)
+        for case, options in cases.items():
+            rng = group.rng(case)
+            args = plain | options
+            axes = len(shape) - 2
+            for key in ("kernel_size", "strides", "dilation_rate"):
+                if not isinstance(args[key], tuple):
+                    args[key] = (args[key],) * axes
+            layer_case(group, case, args, layer_class(4, **args), normal(rng, *shape), rng)
+        group.save()
+
+
+def conv_lstm():
+    group = Group("conv_lstm")
+    plain = {
+        "kernel_size": 3,
+        "strides": 1,
+        "dilation_rate": 1,
+        "padding": "same",
+        "activation": "tanh",
+        "recurrent_activation": "sigmoid",
+        "use_bias": True,
+        "return_sequences": False,
+        "go_backwards": False,
+    }
+    shapes = {1: (3, 4, 6, 2), 2: (3, 4, 5, 4, 2), 3: (3, 3, 4, 3, 2, 2)}
+    for case, axes, options in [
+        ("1d_same", 1, {"return_sequences": True}),
+        ("1d_strides", 1, {"padding": "valid", "strides": 2}),
+        ("2d_last", 2, {}),
+        ("2d_sequences", 2, {"return_sequences": True, "recurrent_activation": "hard_sigmoid_2018"}),
+        ("2d_valid", 2, {"padding": "valid", "kernel_size": (3, 2), "go_backwards": True}),
+        ("2d_dilation", 2, {"dilation_rate": (2, 1), "use_bias": False}),
+        ("2d_state", 2, {"return_sequences": True, "state": True}),
+        ("2d_mask", 2, {"return_sequences": True, "mask": True}),
+        ("2d_mask_state", 2, {"mask": True, "state": True}),
+        ("3d_same", 3, {"return_sequences": True, "kernel_size": (3, 2, 1)}),
+    ]:
+        rng = group.rng(case)
+        args = plain | options
+        for key in ("kernel_size", "strides", "dilation_rate"):
+            if not isinstance(args[key], tuple):
+                args[key] = (args[key],) * axes
+        with_state, with_mask = args.pop("state", False), args.pop("mask", False)
+        settings = args | {"recurrent_activation": activation_of(args["recurrent_activation"])}
+        layer = getattr(keras.layers, f"ConvLSTM{axes}D")(3, return_state=True, **settings)
+        x = tf.constant(normal(rng, *shapes[axes]))
+        layer.build(x.shape)
+        weights = [normal(rng, *v.shape, scale=0.4) for v in layer.trainable_variables]
+        layer.set_weights(weights)
+        tensors = {"x": x} | {f"w{i}": w for i, w in enumerate(weights)}
+        names, call = [f"w{i}" for i in range(len(weights))], {}
+        initial = []
+        if with_state:
+            shape = layer(x)[1].shape
+            initial = [tf.constant(normal(rng, *shape, scale=0.7)) for _ in "hc"]
+            tensors |= {f"initial_state_{s}": value for s, value in zip("hc", initial)}
+            call["initial_state"] = initial
+        if with_mask:
+            mask = np.array([[0, 1, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1]], np.int32)
+            tensors["mask"] = mask
+            call["mask"] = tf.constant(mask.astype(bool))
+        with tf.GradientTape() as tape:
+            tape.watch([x, *initial])
+            output, *last = layer(x, **call)
+        tensors |= {"output": output} | {f"last_{s}": value for s, value in zip("hc", last)}
+        targets = ["output", "last_h", "last_c"] if with_state else ["output"]
+        for name in targets:
+            tensors[f"d_{name}"] = normal(rng, *tensors[name].shape)
+        sources = [x, *(v.value for v in layer.trainable_variables), *initial]
+        gradients = tape.gradient(
+            [output, *last][: len(targets)],
+            sources,
+            output_gradients=[tf.constant(tensors[f"d_{name}"]) for name in targets],
+        )
+        names = ["x", *names, *(f"initial_state_{s}" for s, _ in zip("hc", initial))]
+        tensors |= {f"d_{name}": g for name, g in zip(names, gradients)}
+        group.add(case, args | {"axes": axes, "weights": len(weights)}, tensors)
+    group.save()
+
+
 def pooling():
     group = Group("pooling")
     sizes = {
@@ -716,6 +822,8 @@ if __name__ == "__main__":
         lstm,
         gru,
         conv1d,
+        conv2d_and_conv3d,
+        conv_lstm,
         pooling,
         layer_normalization,
         bidirectional,

@@ -21,9 +21,10 @@ pub use error::TrainError;
 pub use history::{EpochLog, Event, Figure, FitOptions, History, Metrics};
 pub use initializer::Initializer;
 pub use layers::{
-    AveragePooling1D, Bidirectional, Build, Cell, Conv1D, Dense, Dropout, Embedding, Flatten,
+    AveragePooling1D, Bidirectional, Build, Cell, CellShapes, Conv, Conv1D, Conv2D, Conv3D,
+    ConvLstm1D, ConvLstm2D, ConvLstm3D, ConvLstmCell, Dense, Dropout, Embedding, Flatten,
     GlobalAveragePooling1D, GlobalMaxPooling1D, Gru, GruCell, Layer, LayerError,
-    LayerNormalization, Lstm, LstmCell, Masking, MaxPooling1D, Merge, Pooling1D, Recurred,
+    LayerNormalization, Lstm, LstmCell, Masking, MaxPooling1D, Merge, PerAxis, Pooling1D, Recurred,
     Recurrent, Scan, SimpleRnn, SimpleRnnCell, Softmax, SpatialDropout1D, TimeDistributed, Value,
     Weight, WeightArguments,
 };

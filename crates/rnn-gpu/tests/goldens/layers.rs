@@ -13,13 +13,13 @@ use rnn_gpu::{Activation, Padding};
 use rnn_graph::{GraphError, TensorId};
 
 /// A layer whose golden names its weights w0, w1, ..
-fn check_any(golden: &Golden, layer: &dyn Layer) {
+pub fn check_any(golden: &Golden, layer: &dyn Layer) {
     let names: Vec<String> =
         (0..golden.number("weights") as usize).map(|i| format!("w{i}")).collect();
     check_layer(golden, layer, "x", &names.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
-fn padding_of(golden: &Golden) -> Padding {
+pub fn padding_of(golden: &Golden) -> Padding {
     match golden.args["padding"].as_str() {
         Some("same") => Padding::Same,
         Some("causal") => Padding::Causal,

@@ -59,7 +59,6 @@ fn check<C: Cell>(golden: &Golden, mut layer: Recurrent<C>, states: &[&str]) {
     }
     let given: Vec<TensorId> = sources[1 + weights.len()..].iter().map(|&(_, t)| t).collect();
     let state = (!given.is_empty()).then(|| stacked(g, &given));
-    let flip = |g: &mut Graph, t: TensorId| g.apply(TransposeLeading, &[t]).expect("axes");
     let tensor = flip(g, x);
     let mask = golden.has("mask").then(|| {
         let mask = golden.input(g, "mask");
@@ -85,13 +84,18 @@ fn check<C: Cell>(golden: &Golden, mut layer: Recurrent<C>, states: &[&str]) {
     golden.check(std::mem::take(g), &ends, &sources, TOLERANCE);
 }
 
-/// States `[B, H]` as one tensor `[STATES, B, H]`.
-fn stacked(g: &mut Graph, states: &[TensorId]) -> TensorId {
-    let [batch, units] = [0, 1].map(|axis| g.shape(states[0]).dims()[axis]);
+/// Time-major to batch-major, and back.
+pub fn flip(g: &mut Graph, t: TensorId) -> TensorId {
+    g.apply(TransposeLeading, &[t]).expect("axes")
+}
+
+/// States `[B, ..]` as one tensor `[STATES, B, ..]`.
+pub fn stacked(g: &mut Graph, states: &[TensorId]) -> TensorId {
+    let shape = g.shape(states[0]).clone();
     let flat: Vec<TensorId> =
-        states.iter().map(|&s| g.reshape(s, [1, batch * units]).expect("elements")).collect();
+        states.iter().map(|&s| g.reshape(s, [1, shape.len()]).expect("elements")).collect();
     let all = g.apply(Concat, &flat).expect("one row");
-    g.reshape(all, [states.len(), batch, units]).expect("elements")
+    g.reshape(all, [&[states.len()], shape.dims()].concat()).expect("elements")
 }
 
 /// What a layer builds in training, with the golden's dropout factors in place of random ones.

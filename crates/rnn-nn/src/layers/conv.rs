@@ -1,18 +1,18 @@
 use super::core::{activate, project};
+use super::spatial::{PerAxis, Spatial};
 use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{Activation, AveragePool, MaskedMean, MaxPool, Padding, Penalty, Unfold, Window};
+use rnn_ops::{
+    self as ops, Activation, AveragePool, MaskedMean, MaxPool, Padding, Penalty, Window,
+};
 
-/// A convolution over time: `[T, C]` -> `[T', filters]`, y(t) = activation(sum over j of
-/// x(t stride + j dilation - before) W_j + b).
+/// A convolution over N axes: `[A1, .., AN, C]` -> `[A1', .., AN', filters]`,
+/// y(p) = activation(sum over taps j of x(p stride + j dilation - before) W_j + b).
 #[derive(Clone, Debug)]
-pub struct Conv1D {
+pub struct Conv<const N: usize> {
     filters: usize,
-    kernel_size: usize,
-    strides: usize,
-    dilation_rate: usize,
-    padding: Padding,
+    spatial: Spatial<N>,
     activation: Activation,
     use_bias: bool,
     kernel: WeightArguments,
@@ -20,15 +20,21 @@ pub struct Conv1D {
     activity_regularizer: Option<Penalty>,
 }
 
-impl Conv1D {
-    /// Filters over so many steps; stride 1, no padding, linear.
-    pub fn new(filters: usize, kernel_size: usize) -> Self {
+/// A convolution over time: `[T, C]` -> `[T', filters]`.
+pub type Conv1D = Conv<1>;
+
+/// A convolution over pictures: `[H, W, C]` -> `[H', W', filters]`.
+pub type Conv2D = Conv<2>;
+
+/// A convolution over volumes or films: `[D, H, W, C]` -> `[D', H', W', filters]`.
+pub type Conv3D = Conv<3>;
+
+impl<const N: usize> Conv<N> {
+    /// Filters of this size; stride 1, no padding, linear.
+    pub fn new(filters: usize, kernel_size: impl PerAxis<N>) -> Self {
         Self {
             filters,
-            kernel_size,
-            strides: 1,
-            dilation_rate: 1,
-            padding: Padding::Valid,
+            spatial: Spatial::new(kernel_size),
             activation: Activation::Linear,
             use_bias: true,
             kernel: Initializer::GlorotUniform.into(),
@@ -37,21 +43,21 @@ impl Conv1D {
         }
     }
 
-    /// Steps from one window to the next.
-    pub fn strides(mut self, strides: usize) -> Self {
-        self.strides = strides;
+    /// Pixels from one window to the next.
+    pub fn strides(mut self, strides: impl PerAxis<N>) -> Self {
+        self.spatial.strides = strides.per_axis();
         self
     }
 
-    /// Steps from one that a window sees to the next.
-    pub fn dilation_rate(mut self, dilation_rate: usize) -> Self {
-        self.dilation_rate = dilation_rate;
+    /// Pixels from one that a window sees to the next.
+    pub fn dilation_rate(mut self, dilation_rate: impl PerAxis<N>) -> Self {
+        self.spatial.dilation_rate = dilation_rate.per_axis();
         self
     }
 
-    /// What lies beyond the ends.
+    /// What lies beyond the ends; causal padding is of time, and of [`Conv1D`] alone.
     pub fn padding(mut self, padding: Padding) -> Self {
-        self.padding = padding;
+        self.spatial.padding = padding;
         self
     }
 
@@ -75,20 +81,16 @@ impl Conv1D {
 
     weight_arguments!(kernel, kernel_initializer, kernel_regularizer, kernel_constraint);
     weight_arguments!(bias, bias_initializer, bias_regularizer, bias_constraint);
-
-    fn window(&self, steps: usize) -> Option<Window> {
-        Window::over(steps, (self.kernel_size, self.strides, self.dilation_rate), self.padding)
-    }
 }
 
-impl Layer for Conv1D {
+impl<const N: usize> Layer for Conv<N> {
     fn class(&self) -> &'static str {
-        "Conv1D"
+        ["Conv1D", "Conv2D", "Conv3D"][N - 1]
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
         self.output(input)?;
-        let shape = [self.kernel_size, input[1], self.filters];
+        let shape = [&self.spatial.size[..], &[input[N], self.filters]].concat();
         let mut all = vec![Weight::new("kernel", &shape, &self.kernel)];
         let bias = || Weight::new("bias", &[self.filters], &self.bias);
         all.extend(self.use_bias.then(bias));
@@ -96,24 +98,38 @@ impl Layer for Conv1D {
     }
 
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        let windows = match *input {
-            [steps, _] => self.window(steps).map(|w| w.windows),
-            _ => None,
-        };
-        let too_short = || LayerError::new("Conv1D", "a sequence [T, C] as long as it", input);
-        Ok(vec![windows.ok_or_else(too_short)?, self.filters])
+        let extents = input.split_last().map(|(_, extents)| extents);
+        let causal = self.spatial.padding == Padding::Causal && N > 1;
+        let results = extents.filter(|_| !causal).and_then(|e| self.spatial.results(e));
+        let expected = "as many axes as its windows, as long as they are, and channels";
+        let misfit = || LayerError::new(self.class(), expected, input);
+        Ok([results.ok_or_else(misfit)?, vec![self.filters]].concat())
     }
 
     fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
-        let [steps, _, channels] = [0, 1, 2].map(|axis| b.graph.shape(input.tensor).dims()[axis]);
-        let taps = match self.window(steps) {
-            Some(window) if self.kernel_size > 1 || self.strides > 1 => {
-                b.graph.apply(Unfold(window), &[input.tensor])?
+        let axes = b.graph.shape(input.tensor).dims().to_vec();
+        let (batch, channels) = (axes[1], axes[N + 1]);
+        let extents = [&axes[..1], &axes[2..=N]].concat();
+        let taps = self.spatial.taps();
+        let bias = w.get(1).copied();
+        let windows = self.spatial.over(&extents, true);
+        let z = match windows.filter(|_| taps > 1 || self.spatial.strides != [1; N]) {
+            // A product for each pixel; the model has checked that windows fit.
+            None => {
+                let kernel = b.graph.reshape(w[0], [channels, self.filters])?;
+                project(b, input.tensor, kernel, bias)?
             }
-            _ => input.tensor,
+            Some(windows) => {
+                let pixels = Spatial::<N>::pixels([axes[0], batch], &extents, channels, true);
+                let x = b.graph.reshape(input.tensor, pixels)?;
+                let mut operands = vec![x, b.graph.reshape(w[0], [taps, channels, self.filters])?];
+                operands.extend(bias);
+                let z = b.graph.apply(ops::Conv { windows, bias: bias.is_some() }, &operands)?;
+                let results = self.spatial.results(&extents).unwrap_or(extents);
+                let shape = [&results[..1], &[batch], &results[1..], &[self.filters]].concat();
+                b.graph.reshape(z, shape)?
+            }
         };
-        let kernel = b.graph.reshape(w[0], [self.kernel_size * channels, self.filters])?;
-        let z = project(b, taps, kernel, w.get(1).copied())?;
         let output = activate(b, z, self.activation)?;
         b.regularize(output, self.activity_regularizer.as_ref())?;
         Ok(output.into())

@@ -26,24 +26,29 @@ macro_rules! weight_arguments {
 mod bidirectional;
 mod cells;
 mod conv;
+mod conv_lstm;
 mod core;
 mod embedding;
 mod normalization;
 mod recurrent;
+mod spatial;
 
 pub use bidirectional::{Bidirectional, Merge};
 pub use cells::{Gru, GruCell, Lstm, LstmCell, SimpleRnn, SimpleRnnCell};
 pub use conv::{
-    AveragePooling1D, Conv1D, GlobalAveragePooling1D, GlobalMaxPooling1D, MaxPooling1D, Pooling1D,
+    AveragePooling1D, Conv, Conv1D, Conv2D, Conv3D, GlobalAveragePooling1D, GlobalMaxPooling1D,
+    MaxPooling1D, Pooling1D,
 };
+pub use conv_lstm::{ConvLstm1D, ConvLstm2D, ConvLstm3D, ConvLstmCell};
 pub use core::{Dense, Dropout, Flatten, Masking, Softmax, SpatialDropout1D, TimeDistributed};
 pub use embedding::Embedding;
 pub use normalization::LayerNormalization;
-pub use recurrent::{Cell, Recurred, Recurrent, Scan};
+pub use recurrent::{Cell, CellShapes, Recurred, Recurrent, Scan};
+pub use spatial::PerAxis;
 
 use crate::Initializer;
 use rnn_core::Shape;
-use rnn_graph::{Graph, GraphError, TensorId};
+use rnn_graph::{Graph, GraphError, OpError, TensorId};
 use rnn_ops::{self as ops, Constraint, Fill, Penalty, Scale};
 
 /// A weight that a layer asks for.
@@ -127,6 +132,12 @@ impl<'a> Build<'a> {
     /// Builds into a graph; dropout acts if a key is given.
     pub fn new(graph: &'a mut Graph, random: Option<TensorId>) -> Self {
         Self { graph, random, name: String::new(), penalties: vec![], streams: 0 }
+    }
+
+    /// An operand that a layer does not take.
+    pub(crate) fn misfit(&self, layer: &'static str, x: TensorId, expected: &str) -> GraphError {
+        let source = OpError::shape(format!("it takes {expected}"));
+        GraphError { op: layer, operands: self.graph[x].ty.to_string(), source }
     }
 
     /// Adds a penalty on a layer's output to the loss, for each example of the batch.

@@ -1,11 +1,10 @@
-use super::core::project;
 use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use rnn_core::Shape;
 use rnn_graph::{GraphError, TensorId, TensorType};
 use rnn_ops::{
-    Activation, Assign, DropoutMatmul, MaskItems, Pad, Penalty, ReverseLeading, ScanInputs,
-    SeenMask,
+    Activation, Assign, DropoutMatmul, MaskItems, Matmul, Pad, Penalty, ReverseLeading, ScanInputs,
+    SeenMask, TransposeLeading,
 };
 use std::sync::Arc;
 
@@ -21,18 +20,72 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// The activation of the new state.
     fn activation(&mut self) -> &mut Activation;
 
+    /// The extents of kernel and recurrent kernel for an input `[T, ..]` of a sample, and those of
+    /// a unit's state `[.., units]`; none, where the input does not fit.
+    fn shapes(&self, input: &[usize], units: usize) -> Option<CellShapes> {
+        let &[_, width] = input else { return None };
+        let columns = Self::GATES * units;
+        Some(CellShapes {
+            kernel: vec![width, columns],
+            recurrent_kernel: vec![units, columns],
+            state: vec![units],
+        })
+    }
+
+    /// What an input should be.
+    fn expected(&self) -> &'static str {
+        "a sequence [T, F]"
+    }
+
+    /// Inputs that are dropped out each in its own way. With dropout of h each gate sees x through
+    /// dropout of its own; without, all see the same (keras/src/layers/rnn/lstm.py).
+    fn input_drops(&self, recurrent_dropout: bool) -> usize {
+        if recurrent_dropout { Self::GATES } else { 1 }
+    }
+
+    /// x W + b for all steps at once, x `[T, B, ..]`, through dropout factors `[drops, B, ..]` if
+    /// given.
+    fn project(
+        &self,
+        b: &mut Build<'_>,
+        x: TensorId,
+        [w, bias, factors]: [Option<TensorId>; 3],
+    ) -> Result<TensorId, GraphError> {
+        let mut operands = vec![x];
+        operands.extend([w, factors, bias].into_iter().flatten());
+        let bias = bias.is_some();
+        match factors {
+            None => b.graph.apply(Matmul { bias, ..Matmul::default() }, &operands),
+            Some(_) => b.graph.apply(DropoutMatmul { bias }, &operands),
+        }
+    }
+
     /// The shape and first values of the bias.
     fn bias(&self, units: usize, initializer: &Initializer) -> (Vec<usize>, Initializer) {
         (vec![Self::GATES * units], initializer.clone())
     }
 
-    /// Runs over the whole sequence. Returns h of every step and the final state `[STATES, B, H]`.
+    /// Runs over the whole sequence. Returns h of every step and the final state
+    /// `[STATES, B, ..]`.
     fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError>;
+}
+
+/// The extents of a cell's tensors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CellShapes {
+    /// Of W.
+    pub kernel: Vec<usize>,
+    /// Of U.
+    pub recurrent_kernel: Vec<usize>,
+    /// Of h, of one sample.
+    pub state: Vec<usize>,
 }
 
 /// What a cell runs over.
 #[derive(Clone, Copy, Debug)]
 pub struct Scan<'a> {
+    /// T.
+    pub steps: usize,
     /// x W + b, `[T, B, GATES H]`, and U.
     pub projected: [TensorId; 2],
     /// The whole bias, of which the first `GATES H` elements are in `projected`.
@@ -165,8 +218,13 @@ impl<C: Cell> Recurrent<C> {
         w: &[TensorId],
     ) -> Result<Recurred, GraphError> {
         let ordered = self.in_order(b, input)?;
-        let batch = b.graph.shape(ordered.tensor).dims()[1];
-        let shape = Shape::from([C::STATES, batch, self.units]);
+        let axes = b.graph.shape(ordered.tensor).dims().to_vec();
+        let sample = [&axes[..1], &axes[2..]].concat();
+        let fits = self.cell.shapes(&sample, self.units);
+        let misfit = || b.misfit(C::CLASS, input.tensor, self.cell.expected());
+        let shapes = fits.ok_or_else(misfit)?;
+        let of_state = |times| Shape::from([&[times, axes[1]], &shapes.state[..]].concat());
+        let shape = of_state(C::STATES);
         let kept = self.stateful.then(|| {
             let name = format!("{}/state", b.name);
             b.graph.resident(&name, TensorType::f32(shape.clone()))
@@ -177,10 +235,11 @@ impl<C: Cell> Recurrent<C> {
             (Some(initial), _) => Some(initial),
             (None, kept) => kept.map(copy).transpose()?,
         };
-        let factors = b.drop_factors(self.recurrent_dropout, [C::GATES, batch, self.units])?;
+        let factors = b.drop_factors(self.recurrent_dropout, of_state(C::GATES))?;
         let optional: Vec<TensorId> =
             [initial, ordered.mask, factors].into_iter().flatten().collect();
         let scan = Scan {
+            steps: axes[0],
             projected: [self.project(b, ordered.tensor, w)?, w[1]],
             bias: w.get(2).copied(),
             inputs: ScanInputs {
@@ -196,13 +255,21 @@ impl<C: Cell> Recurrent<C> {
         }
         let mut output = match self.return_sequences {
             true => Value { tensor: hidden, mask: input.mask },
-            false => b.graph.view(state, 0, [batch, self.units])?.into(),
+            false => b.graph.view(state, 0, &of_state(1).dims()[1..])?.into(),
         };
         if let (Some(mask), true) = (ordered.mask, initial.is_some()) {
             output.tensor = self.before_first_step(b, output.tensor, mask)?;
         }
+        if !self.return_sequences && shapes.state.len() > 1 {
+            output.tensor = b.graph.apply(TransposeLeading, &[output.tensor])?;
+        }
         b.regularize(output.tensor, self.activity_regularizer.as_ref())?;
         Ok(Recurred { output, state })
+    }
+
+    fn shapes(&self, input: &[usize]) -> Result<CellShapes, LayerError> {
+        let fits = self.cell.shapes(input, self.units);
+        fits.ok_or_else(|| LayerError::new(C::CLASS, self.cell.expected(), input))
     }
 
     fn in_order(&self, b: &mut Build<'_>, input: Value) -> Result<Value, GraphError> {
@@ -213,26 +280,18 @@ impl<C: Cell> Recurrent<C> {
         Ok(Value { tensor: reverse(input.tensor)?, mask: input.mask.map(reverse).transpose()? })
     }
 
-    /// x W + b for all steps as one product. With dropout of h each gate sees x through dropout
-    /// of its own; without, all see the same (keras/src/layers/rnn/lstm.py).
+    /// x W + b for all steps.
     fn project(
         &self,
         b: &mut Build<'_>,
         x: TensorId,
         w: &[TensorId],
     ) -> Result<TensorId, GraphError> {
-        let [batch, width] = [1, 2].map(|axis| b.graph.shape(x).dims()[axis]);
-        let gates = if self.recurrent_dropout > 0.0 { C::GATES } else { 1 };
+        let drops = self.cell.input_drops(self.recurrent_dropout > 0.0);
+        let factors = [&[drops], &b.graph.shape(x).dims()[1..]].concat();
+        let factors = b.drop_factors(self.dropout, factors)?;
         let bias = self.use_bias.then(|| b.graph.view(w[2], 0, [C::GATES * self.units]));
-        let bias = bias.transpose()?;
-        match b.drop_factors(self.dropout, [gates, batch, width])? {
-            None => project(b, x, w[0], bias),
-            Some(factors) => {
-                let mut operands = vec![x, w[0], factors];
-                operands.extend(bias);
-                b.graph.apply(DropoutMatmul { bias: bias.is_some() }, &operands)
-            }
-        }
+        self.cell.project(b, x, [Some(w[0]), bias.transpose()?, factors])
     }
 
     /// Until its first step a masked row puts out zeros, not the state that it begins with.
@@ -248,7 +307,13 @@ impl<C: Cell> Recurrent<C> {
             true => seen,
             false => b.graph.view(seen, (steps - 1) * batch, [batch])?,
         };
-        b.graph.apply(MaskItems, &[output, seen])
+        // All of a sample's state is one item.
+        let shape = b.graph.shape(output).clone();
+        let items = b.graph.shape(seen).dims().to_vec();
+        let width = shape.len() / items.iter().product::<usize>();
+        let rows = b.graph.reshape(output, [&items[..], &[width]].concat())?;
+        let rows = b.graph.apply(MaskItems, &[rows, seen])?;
+        b.graph.reshape(rows, shape)
     }
 }
 
@@ -258,11 +323,10 @@ impl<C: Cell> Layer for Recurrent<C> {
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        self.output(input)?;
-        let (width, columns) = (input[1], C::GATES * self.units);
+        let shapes = self.shapes(input)?;
         let mut all = vec![
-            Weight::new("kernel", &[width, columns], &self.kernel),
-            Weight::new("recurrent_kernel", &[self.units, columns], &self.recurrent),
+            Weight::new("kernel", &shapes.kernel, &self.kernel),
+            Weight::new("recurrent_kernel", &shapes.recurrent_kernel, &self.recurrent),
         ];
         let (shape, initializer) = self.cell.bias(self.units, &self.bias.initializer);
         let bias = WeightArguments { initializer, ..self.bias.clone() };
@@ -271,11 +335,8 @@ impl<C: Cell> Layer for Recurrent<C> {
     }
 
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        match *input {
-            [steps, _] if self.return_sequences => Ok(vec![steps, self.units]),
-            [_, _] => Ok(vec![self.units]),
-            _ => Err(LayerError::new(C::CLASS, "a sequence [T, F]", input)),
-        }
+        let state = self.shapes(input)?.state;
+        Ok(if self.return_sequences { [&input[..1], &state].concat() } else { state })
     }
 
     fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {

@@ -1,0 +1,169 @@
+use super::Build;
+use super::recurrent::{Cell, CellShapes, Recurrent, Scan};
+use super::spatial::{PerAxis, Spatial};
+use crate::Initializer;
+use rnn_graph::{GraphError, TensorId};
+use rnn_ops::{self as ops, Activation, Binary, Columns, Concat, LstmGates, Padding, ScanInputs};
+
+/// A convolutional LSTM over sequences, `[T, A, C]`.
+pub type ConvLstm1D = Recurrent<ConvLstmCell<1>>;
+
+/// A convolutional LSTM over films: `[T, H, W, C]` -> `[H', W', filters]`, or
+/// `[T, H', W', filters]` with `return_sequences`.
+pub type ConvLstm2D = Recurrent<ConvLstmCell<2>>;
+
+/// A convolutional LSTM over films of volumes, `[T, D, H, W, C]`.
+pub type ConvLstm3D = Recurrent<ConvLstmCell<3>>;
+
+/// The equations of a convolutional LSTM; see [`rnn_ops::ConvLstm`]. The windows over the input
+/// have padding, strides and dilation; those over h keep its extents.
+#[derive(Clone, Debug)]
+pub struct ConvLstmCell<const N: usize> {
+    spatial: Spatial<N>,
+    gates: LstmGates,
+    unit_forget_bias: bool,
+}
+
+impl<const N: usize> Recurrent<ConvLstmCell<N>> {
+    /// Filters of this size; stride 1, no padding, tanh, sigmoid gates, `unit_forget_bias`.
+    pub fn new(filters: usize, kernel_size: impl PerAxis<N>) -> Self {
+        let gates =
+            LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
+        let spatial = Spatial::new(kernel_size);
+        Self::with_cell(ConvLstmCell { spatial, gates, unit_forget_bias: true }, filters)
+    }
+
+    /// Pixels from one window over the input to the next.
+    pub fn strides(mut self, strides: impl PerAxis<N>) -> Self {
+        self.cell.spatial.strides = strides.per_axis();
+        self
+    }
+
+    /// Pixels from one that a window over the input sees to the next.
+    pub fn dilation_rate(mut self, dilation_rate: impl PerAxis<N>) -> Self {
+        self.cell.spatial.dilation_rate = dilation_rate.per_axis();
+        self
+    }
+
+    /// What lies beyond the ends of the input.
+    pub fn padding(mut self, padding: Padding) -> Self {
+        self.cell.spatial.padding = padding;
+        self
+    }
+
+    /// Replaces the sigmoid of the gates.
+    pub fn recurrent_activation(mut self, activation: Activation) -> Self {
+        self.cell.gates.recurrent_activation = activation;
+        self
+    }
+
+    /// The forget gate's bias begins like the others', not at 1.
+    pub fn without_unit_forget_bias(mut self) -> Self {
+        self.cell.unit_forget_bias = false;
+        self
+    }
+}
+
+impl<const N: usize> Cell for ConvLstmCell<N> {
+    const CLASS: &'static str = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"][N - 1];
+    const GATES: usize = 4;
+    const STATES: usize = 2;
+
+    fn activation(&mut self) -> &mut Activation {
+        &mut self.gates.activation
+    }
+
+    fn expected(&self) -> &'static str {
+        "a sequence [T, .., C] with as many axes between as its windows, as long as they are"
+    }
+
+    fn shapes(&self, input: &[usize], filters: usize) -> Option<CellShapes> {
+        let extents = input.get(1..=N).filter(|_| input.len() == N + 2)?;
+        let state = [self.spatial.results(extents)?, vec![filters]].concat();
+        let kernel = |channels| [&self.spatial.size[..], &[channels, 4 * filters]].concat();
+        Some(CellShapes { kernel: kernel(input[N + 1]), recurrent_kernel: kernel(filters), state })
+    }
+
+    /// Always each gate in its own way (keras/src/layers/rnn/conv_lstm.py).
+    fn input_drops(&self, _: bool) -> usize {
+        Self::GATES
+    }
+
+    fn bias(&self, filters: usize, initializer: &Initializer) -> (Vec<usize>, Initializer) {
+        let plain = initializer.clone();
+        let initializer = match self.unit_forget_bias {
+            true => Initializer::UnitForgetBias(Box::new(plain)),
+            false => plain,
+        };
+        (vec![4 * filters], initializer)
+    }
+
+    fn project(
+        &self,
+        b: &mut Build<'_>,
+        x: TensorId,
+        [w, bias, factors]: [Option<TensorId>; 3],
+    ) -> Result<TensorId, GraphError> {
+        let axes = b.graph.shape(x).dims().to_vec();
+        let (steps, batch, channels) = (axes[0], axes[1], axes[N + 2]);
+        let extents = &axes[2..N + 2];
+        let (Some(windows), Some(w)) = (self.spatial.over(extents, false), w) else {
+            return Err(b.misfit(Self::CLASS, x, self.expected()));
+        };
+        let columns = b.graph.shape(w).last();
+        let w = b.graph.reshape(w, [self.spatial.taps(), channels, columns])?;
+        let depth = if N == 3 { extents[0] } else { 1 };
+        let pixels = Spatial::<N>::pixels([steps * batch, depth], extents, channels, false);
+        let convolve = |b: &mut Build<'_>, x, w, bias: Option<TensorId>| {
+            let mut operands = vec![b.graph.reshape(x, pixels)?, w];
+            operands.extend(bias);
+            b.graph.apply(ops::Conv { windows, bias: bias.is_some() }, &operands)
+        };
+        let Some(factors) = factors else { return convolve(b, x, w, bias) };
+        let mut gates = Vec::new();
+        for gate in 0..Self::GATES {
+            let one: usize = axes[1..].iter().product();
+            let factors = b.graph.view(factors, gate * one, &axes[1..])?;
+            let seen = b.graph.apply(Binary::Mul, &[x, factors])?;
+            let width = columns / Self::GATES;
+            let part = Columns { start: gate * width, width };
+            let w = b.graph.apply(part.clone(), &[w])?;
+            let bias = bias.map(|bias| b.graph.view(bias, gate * width, [width])).transpose()?;
+            gates.push(convolve(b, seen, w, bias)?);
+        }
+        b.graph.apply(Concat, &gates)
+    }
+
+    fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError> {
+        let [z, u] = scan.projected;
+        let shape = b.graph.shape(z).dims().to_vec();
+        let filters = shape[4] / Self::GATES;
+        let recurrent = Spatial { padding: Padding::Same, ..Spatial::<N>::new(self.spatial.size) };
+        let inner = [shape[1], shape[2], shape[3]];
+        let windows = recurrent.over(&inner[3 - N..], false);
+        let windows = windows.ok_or_else(|| b.misfit(Self::CLASS, z, self.expected()))?;
+        let taps = self.spatial.taps();
+        let mut operands = vec![z, b.graph.reshape(u, [taps, filters, Self::GATES * filters])?];
+        let ScanInputs { state, mask, dropout } = scan.inputs;
+        let kinds = [(state, Self::STATES), (mask, 0), (dropout, Self::GATES)];
+        let given = kinds.into_iter().filter(|(there, _)| *there).zip(scan.optional);
+        for ((_, times), &tensor) in given {
+            let batch = b.graph.shape(tensor).dims()[1];
+            operands.push(match times {
+                0 => tensor,
+                _ => {
+                    let items = [times * batch, inner[0], inner[1], inner[2], filters];
+                    b.graph.reshape(tensor, items)?
+                }
+            });
+        }
+        let steps = scan.steps;
+        let op = ops::ConvLstm { steps, windows, gates: self.gates, inputs: scan.inputs };
+        let out = b.graph.push(op, &operands)?;
+        let batch = shape[0] / steps;
+        let extents = &inner[3 - N..];
+        let hidden = [&[steps, batch], extents, &[filters]].concat();
+        let state = [&[Self::STATES, batch], extents, &[filters]].concat();
+        Ok((b.graph.reshape(out[0], hidden)?, b.graph.reshape(out[2], state)?))
+    }
+}

@@ -1,0 +1,80 @@
+use rnn_ops::{Padding, Windows};
+
+/// One number for all axes, or one for each.
+pub trait PerAxis<const N: usize> {
+    /// One for each.
+    fn per_axis(self) -> [usize; N];
+}
+
+impl<const N: usize> PerAxis<N> for usize {
+    fn per_axis(self) -> [usize; N] {
+        [self; N]
+    }
+}
+
+impl<const N: usize> PerAxis<N> for [usize; N] {
+    fn per_axis(self) -> [usize; N] {
+        self
+    }
+}
+
+/// Windows over N axes, before their extents are known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spatial<const N: usize> {
+    pub size: [usize; N],
+    pub strides: [usize; N],
+    pub dilation_rate: [usize; N],
+    pub padding: Padding,
+}
+
+impl<const N: usize> Spatial<N> {
+    /// Windows of this size, one beside the other, inside the extents.
+    pub fn new(size: impl PerAxis<N>) -> Self {
+        let size = size.per_axis();
+        Self { size, strides: [1; N], dilation_rate: [1; N], padding: Padding::Valid }
+    }
+
+    /// Positions that a window sees.
+    pub fn taps(&self) -> usize {
+        self.size.iter().product()
+    }
+
+    /// Of N axes, where each stands among D, H and W. The first leads in a tensor
+    /// `[A1, B, A2, .., C]`; the last is W, whose pixels are neighbours in memory.
+    fn places(leading: bool) -> [usize; N] {
+        std::array::from_fn(|axis| if leading && axis == 0 { 0 } else { 3 - N + axis })
+    }
+
+    /// The windows over extents; none where they do not fit.
+    pub fn over(&self, extents: &[usize], leading: bool) -> Option<Windows> {
+        let mut all = [1; 3];
+        let mut shapes = [(1, 1, 1); 3];
+        for (axis, place) in Self::places(leading).into_iter().enumerate() {
+            all[place] = *extents.get(axis)?;
+            shapes[place] = (self.size[axis], self.strides[axis], self.dilation_rate[axis]);
+        }
+        Windows::over(all, shapes, self.padding, leading)
+    }
+
+    /// The extents of one value a window.
+    pub fn results(&self, extents: &[usize]) -> Option<Vec<usize>> {
+        let windows = self.over(extents, true).filter(|_| extents.len() == N)?;
+        Some(Self::places(true).map(|place| windows.axes[place].windows).to_vec())
+    }
+
+    /// `[slices, slices, H, W, C]` of a tensor of so many slices and these extents.
+    pub fn pixels(
+        slices: [usize; 2],
+        extents: &[usize],
+        channels: usize,
+        leading: bool,
+    ) -> [usize; 5] {
+        let mut all = [slices[0], slices[1], 1, 1, channels];
+        for (axis, place) in Self::places(leading).into_iter().enumerate() {
+            if place > 0 {
+                all[place + 1] = extents[axis];
+            }
+        }
+        all
+    }
+}
