@@ -502,6 +502,28 @@ def pooling():
         layer = getattr(keras.layers, f"Global{kind}Pooling1D")()
         layer_case(group, case, {"kind": f"Global{kind}"}, layer, normal(rng, 2, 11, 3), rng)
     group.save()
+    group = Group("pooling2d")
+    for kind in ("Max", "Average"):
+        for case, args in {
+            "squares": {"pool_size": (2, 2), "strides": (2, 2), "padding": "valid"},
+            "same": {"pool_size": (3, 2), "strides": (2, 1), "padding": "same"},
+        }.items():
+            case = f"{kind.lower()}_{case}"
+            rng = group.rng(case)
+            layer = getattr(keras.layers, f"{kind}Pooling2D")(**args)
+            layer_case(group, case, args | {"kind": kind}, layer, normal(rng, 2, 5, 6, 3), rng)
+        case = f"global_{kind.lower()}"
+        rng = group.rng(case)
+        layer = getattr(keras.layers, f"Global{kind}Pooling2D")()
+        layer_case(group, case, {"kind": f"Global{kind}"}, layer, normal(rng, 2, 5, 4, 3), rng)
+    group.save()
+    group = Group("pooling3d")
+    for kind in ("Max", "Average"):
+        args = {"pool_size": (2, 1, 3), "strides": (1, 2, 2), "padding": "same"}
+        rng = group.rng(kind)
+        layer = getattr(keras.layers, f"{kind}Pooling3D")(**args)
+        layer_case(group, kind, args | {"kind": kind}, layer, normal(rng, 2, 4, 3, 5, 2), rng)
+    group.save()
 
 
 def layer_normalization():

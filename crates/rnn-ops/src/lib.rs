@@ -72,7 +72,7 @@ pub use softmax::{Softmax, SoftmaxBackward};
 pub use sort_tokens::SortTokens;
 pub use sum_rows::SumRows;
 pub use tally::Tally;
-pub use window::{Fold, Padding, Unfold, Window};
+pub use window::{Padding, Window};
 
 use rnn_core::Shape;
 use rnn_graph::{Algebra, Graph, GraphError, Op, Shader, TensorId};
@@ -102,13 +102,13 @@ pub static SHADERS: &[&Shader] = &[
     &normalize::SHADER,
     &optimizer::SHADER,
     &penalty::SHADER,
+    &pool::SHADER,
     &simple_rnn::FOUR_ROWS,
     &simple_rnn::ONE_ROW,
     &softmax::SHADER,
     &sort_tokens::SHADER,
     &sum_rows::SHADER,
     &tally::SHADER,
-    &window::SHADER,
 ];
 
 /// The cases of every op: one list for checking, gradients and timing.
@@ -141,7 +141,6 @@ pub fn suite() -> Vec<Case> {
         sort_tokens::cases,
         sum_rows::cases,
         tally::cases,
-        window::cases,
     ];
     lists.iter().flat_map(|cases| cases()).collect()
 }

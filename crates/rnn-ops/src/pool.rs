@@ -1,77 +1,96 @@
-//! Pooling over time.
+//! Pooling over up to three axes.
 
-use crate::common::{arity, dims, ensure, nested};
-use crate::window::window_cases;
-use crate::{Case, Definition, Sample, Window};
+use crate::common::{arity, ensure, nested, threads};
+use crate::conv::{Pixels, Windows, geometries};
+use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
-    Cost, Graph, Io, Limits, Op, OpError, Operand, Operands, Real, Signature, SliceMut, TensorId,
-    TensorType, Work,
+    Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
+    SliceMut, TensorId, TensorType, Work,
 };
 
-/// The largest element that each window sees, and the step where it is; the first of equals.
-///
-/// Input: x `[T, B, C]`. Outputs: `[windows, B, C]` and the steps, u32 of the same shape.
-#[derive(Clone, Debug)]
-pub struct MaxPool(pub Window);
+pub static SHADER: Shader = Shader::new(
+    "pool",
+    &[
+        include_str!("../../../shaders/flat.wgsl"),
+        include_str!("../../../shaders/windows.wgsl"),
+        include_str!("../../../shaders/pool.wgsl"),
+    ],
+);
 
-/// Each step sums the gradients of the windows whose largest element it has. Inputs: the gradient
-/// `[windows, B, C]` and the steps that [`MaxPool`] found. Output `[T, B, C]`.
+/// The largest element that each window sees, and the number of its pixel; the first of equals.
+///
+/// Input: x `[N, D, H, W, C]`, or `[D, N, H, W, C]` if D leads. Outputs: the same with one pixel a
+/// window, and the pixels, u32 of that shape.
+#[derive(Clone, Debug)]
+pub struct MaxPool(pub Windows);
+
+/// Each pixel sums the gradients of the windows whose largest element it has. Inputs: the gradient
+/// and the pixels that [`MaxPool`] found. Output: as what was pooled.
 #[derive(Clone, Debug)]
 pub struct MaxPoolBackward {
     /// The windows.
-    pub window: Window,
-    /// T.
-    pub steps: usize,
+    pub windows: Windows,
+    /// D, H and W of what was pooled.
+    pub source: [usize; 3],
 }
 
-/// The mean of the steps that each window sees; those beyond the ends do not count.
-/// `[T, B, C]` -> `[windows, B, C]`.
+/// The mean of the pixels that each window sees; what lies beyond the ends does not count.
 #[derive(Clone, Debug)]
-pub struct AveragePool(pub Window);
+pub struct AveragePool(pub Windows);
 
-/// Each step sums its share of the gradients of the windows that see it.
-/// `[windows, B, C]` -> `[T, B, C]`.
+/// Each pixel sums its share of the gradients of the windows that see it.
 #[derive(Clone, Debug)]
 pub struct AveragePoolBackward {
     /// The windows.
-    pub window: Window,
-    /// T.
-    pub steps: usize,
+    pub windows: Windows,
+    /// D, H and W of what was pooled.
+    pub source: [usize; 3],
 }
 
-/// The steps that window t sees.
-fn seen(window: Window, t: usize, steps: usize) -> impl Iterator<Item = usize> {
-    (0..window.size).filter_map(move |j| window.source(t, j, steps))
-}
-
-/// T and the elements of a step.
-fn sizes(ty: &TensorType) -> (usize, usize) {
-    let steps = ty.dims().first().copied().unwrap_or(1);
-    (steps, ty.len() / steps.max(1))
-}
-
-/// The shape rule of the backward ops.
-fn undo(window: &Window, steps: usize, d: &TensorType) -> Result<TensorType, OpError> {
-    let [windows, batch, channels] = dims(d)?;
-    ensure(windows == window.windows, || format!("{d} does not hold {window:?}"))?;
-    let x = TensorType::f32([steps, batch, channels]);
-    window.results(&x, 1)?;
+/// The type of what was pooled.
+fn undo(windows: &Windows, source: [usize; 3], d: &TensorType) -> Result<TensorType, OpError> {
+    let (targets, channels) = windows.results(d)?;
+    let x = Pixels { extents: source, ..targets }.ty(channels);
+    windows.sources(&x)?;
     Ok(x)
+}
+
+/// A launch over the elements of a tensor.
+fn launch(
+    windows: &Windows,
+    (entry, source): (&'static str, &TensorType),
+    elements: &TensorType,
+) -> Result<Launch, OpError> {
+    let (source, channels) = windows.sources(source)?;
+    let launch = Launch::new(&SHADER, entry, threads(elements.len())?)
+        .bind("out", Operand::Output(0))
+        .param("count", elements.len())
+        .param("items", source.items)
+        .param("channels", channels);
+    Ok(windows.describe(launch, source.extents))
+}
+
+/// Every tap compares or adds once.
+fn cost(windows: &Windows, s: &Signature) -> Cost {
+    Cost { flops: (s.outputs[0].len() * windows.taps()) as u64, bytes: s.bytes() }
 }
 
 impl Definition for MaxPool {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let (steps, per_step) = sizes(&io.signature.inputs[0]);
+        let Ok((source, channels)) = self.0.sources(&io.signature.inputs[0]) else { return };
+        let targets = self.0.targets(source.items);
         let x = io.input(0);
         let [SliceMut::Float(y), SliceMut::Uint(at)] = &mut io.outputs[..] else { return };
         for (i, (y, at)) in y.iter_mut().zip(at.iter_mut()).enumerate() {
-            let value = |s: usize| x[s * per_step + i % per_step];
+            let (item, place) = targets.place(i / channels);
+            let value = |pixel: usize| x[pixel * channels + i % channels];
             let larger = |best, next| if value(next) > value(best) { next } else { best };
+            let seen = self.0.seen(place, source.extents).map(|(_, seen)| source.at(item, seen));
             // A window beyond the ends sees nothing.
-            let best = seen(self.0, i / per_step, steps).reduce(larger);
+            let best = seen.reduce(larger);
             *y = best.map_or(F::zero(), value);
-            *at = best.unwrap_or(steps) as u32;
+            *at = best.map_or(u32::MAX, |best| best as u32);
         }
     }
 }
@@ -83,14 +102,15 @@ impl Op for MaxPool {
 
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let [x] = arity(inputs)?;
-        let y = self.0.results(x, 1)?;
+        let (source, channels) = self.0.sources(x)?;
+        let y = self.0.targets(source.items).ty(channels);
         let at = TensorType { dtype: DType::U32, ..y.clone() };
         Ok(vec![y, at])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        let launch = self.0.launch("max_pool", s.outputs[0].len(), &s.inputs[0])?;
-        Ok(launch.bind("x", Operand::Input(0)).bind("index_out", Operand::Output(1)).into())
+        let launch = launch(&self.0, ("largest", &s.inputs[0]), &s.outputs[0])?;
+        Ok(launch.bind("x", Operand::Input(0)).bind("pixel_out", Operand::Output(1)).into())
     }
 
     fn backward(
@@ -100,28 +120,27 @@ impl Op for MaxPool {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
-        let steps = graph.shape(operands.inputs[0]).dims()[0];
-        let op = MaxPoolBackward { window: self.0, steps };
+        let source = self.0.sources(&graph[operands.inputs[0]].ty)?.0.extents;
+        let op = MaxPoolBackward { windows: self.0, source };
         Ok(vec![Some(graph.apply(op, &[g, operands.outputs[1]]).map_err(nested)?)])
     }
 
     defined!();
 
     fn cost(&self, s: &Signature) -> Cost {
-        Cost { flops: (s.outputs[0].len() * self.0.size) as u64, bytes: s.bytes() }
+        cost(&self.0, s)
     }
 }
 
 impl Definition for MaxPoolBackward {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let (_, per_step) = sizes(&io.signature.inputs[0]);
+        let channels = io.signature.inputs[0].shape.last();
         let (d, at) = (io.input(0), io.uints(1));
         let dx = io.output();
         dx.fill(F::zero());
-        for (i, (&d, &s)) in d.iter().zip(at).enumerate() {
-            if (s as usize) < self.steps {
-                let to = s as usize * per_step + i % per_step;
-                dx[to] = dx[to] + d;
+        for (i, (&d, &pixel)) in d.iter().zip(at).enumerate() {
+            if let Some(dx) = dx.get_mut(pixel as usize * channels + i % channels) {
+                *dx = *dx + d;
             }
         }
     }
@@ -135,12 +154,12 @@ impl Op for MaxPoolBackward {
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let [d, at] = arity(inputs)?;
         ensure(at.dtype == DType::U32 && at.shape == d.shape, || format!("{at} for {d}"))?;
-        Ok(vec![undo(&self.window, self.steps, d)?])
+        Ok(vec![undo(&self.windows, self.source, d)?])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        let launch = self.window.launch("max_pool_backward", s.outputs[0].len(), &s.outputs[0])?;
-        Ok(launch.bind("d", Operand::Input(0)).bind("index", Operand::Input(1)).into())
+        let launch = launch(&self.windows, ("largest_backward", &s.outputs[0]), &s.outputs[0])?;
+        Ok(launch.bind("x", Operand::Input(0)).bind("pixel_in", Operand::Input(1)).into())
     }
 
     not_differentiable!();
@@ -148,19 +167,21 @@ impl Op for MaxPoolBackward {
     defined!();
 
     fn cost(&self, s: &Signature) -> Cost {
-        Cost { flops: (s.outputs[0].len() * self.window.size) as u64, bytes: s.bytes() }
+        cost(&self.windows, s)
     }
 }
 
 impl Definition for AveragePool {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let (steps, per_step) = sizes(&io.signature.inputs[0]);
+        let Ok((source, channels)) = self.0.sources(&io.signature.inputs[0]) else { return };
+        let places = self.0.targets(source.items).places();
         let x = io.input(0);
-        for (i, y) in io.output().iter_mut().enumerate() {
-            let count = seen(self.0, i / per_step, steps).count().max(1);
-            let sum: F =
-                seen(self.0, i / per_step, steps).map(|s| x[s * per_step + i % per_step]).sum();
-            *y = sum / F::of(count as f64);
+        for (y, (item, place)) in io.output().chunks_exact_mut(channels).zip(places) {
+            let seen = || self.0.seen(place, source.extents).map(|(_, seen)| source.at(item, seen));
+            let count = F::of(seen().count().max(1) as f64);
+            for (c, y) in y.iter_mut().enumerate() {
+                *y = seen().map(|pixel| x[pixel * channels + c]).sum::<F>() / count;
+            }
         }
     }
 }
@@ -172,11 +193,12 @@ impl Op for AveragePool {
 
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let [x] = arity(inputs)?;
-        Ok(vec![self.0.results(x, 1)?])
+        let (source, channels) = self.0.sources(x)?;
+        Ok(vec![self.0.targets(source.items).ty(channels)])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        let launch = self.0.launch("average_pool", s.outputs[0].len(), &s.inputs[0])?;
+        let launch = launch(&self.0, ("average", &s.inputs[0]), &s.outputs[0])?;
         Ok(launch.bind("x", Operand::Input(0)).into())
     }
 
@@ -187,31 +209,32 @@ impl Op for AveragePool {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
-        let steps = graph.shape(operands.inputs[0]).dims()[0];
-        let op = AveragePoolBackward { window: self.0, steps };
+        let source = self.0.sources(&graph[operands.inputs[0]].ty)?.0.extents;
+        let op = AveragePoolBackward { windows: self.0, source };
         Ok(vec![Some(graph.apply(op, &[g]).map_err(nested)?)])
     }
 
     defined!();
 
     fn cost(&self, s: &Signature) -> Cost {
-        Cost { flops: (s.outputs[0].len() * self.0.size) as u64, bytes: s.bytes() }
+        cost(&self.0, s)
     }
 }
 
 impl Definition for AveragePoolBackward {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let (windows, per_step) = sizes(&io.signature.inputs[0]);
+        let Ok((source, channels)) = self.windows.sources(&io.signature.outputs[0]) else { return };
+        let places = self.windows.targets(source.items).places();
         let d = io.input(0);
         let dx = io.output();
         dx.fill(F::zero());
-        for t in 0..windows {
-            let count = F::of(seen(self.window, t, self.steps).count().max(1) as f64);
-            for s in seen(self.window, t, self.steps) {
-                for e in 0..per_step {
-                    let to = s * per_step + e;
-                    dx[to] = dx[to] + d[t * per_step + e] / count;
-                }
+        for (d, (item, place)) in d.chunks_exact(channels).zip(places) {
+            let seen = || self.windows.seen(place, source.extents);
+            let count = F::of(seen().count().max(1) as f64);
+            for (_, seen) in seen() {
+                let from = source.at(item, seen) * channels;
+                let pixel = dx[from..from + channels].iter_mut();
+                pixel.zip(d).for_each(|(dx, &d)| *dx = *dx + d / count);
             }
         }
     }
@@ -224,13 +247,13 @@ impl Op for AveragePoolBackward {
 
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let [d] = arity(inputs)?;
-        Ok(vec![undo(&self.window, self.steps, d)?])
+        Ok(vec![undo(&self.windows, self.source, d)?])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let x = &s.outputs[0];
-        let launch = self.window.launch("average_pool_backward", x.len(), x)?;
-        Ok(launch.bind("d", Operand::Input(0)).into())
+        let launch = launch(&self.windows, ("average_backward", x), x)?;
+        Ok(launch.bind("x", Operand::Input(0)).into())
     }
 
     not_differentiable!();
@@ -238,26 +261,29 @@ impl Op for AveragePoolBackward {
     defined!();
 
     fn cost(&self, s: &Signature) -> Cost {
-        Cost { flops: (s.outputs[0].len() * self.window.size) as u64, bytes: s.bytes() }
+        cost(&self.windows, s)
     }
 }
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (name, window) in window_cases() {
-        let x = || vec![Sample::Normal(vec![9, 3, 5])];
-        let d = Sample::Normal(vec![window.windows, 3, 5]);
-        // Any step serves as the largest, one beyond the end too.
-        let at = Sample::Below(vec![window.windows, 3, 5], 10);
-        cases.push(Case::new(format!("max_pool {name}"), MaxPool(window), x()).gradient(&[0]));
-        cases.push(
-            Case::new(format!("average_pool {name}"), AveragePool(window), x()).gradient(&[0]),
-        );
-        let op = AveragePoolBackward { window, steps: 9 };
+    for (name, windows, source) in geometries() {
+        let x = || vec![Sample::Normal(source.ty(5).dims().to_vec())];
+        let targets = windows.targets(source.items).ty(5).dims().to_vec();
+        let d = Sample::Normal(targets.clone());
+        cases.push(Case::new(format!("max_pool {name}"), MaxPool(windows), x()).gradient(&[0]));
+        let average = Case::new(format!("average_pool {name}"), AveragePool(windows), x());
+        cases.push(average.gradient(&[0]));
+        let source_extents = source.extents;
+        let op = AveragePoolBackward { windows, source: source_extents };
         cases.push(Case::new(format!("average_pool_backward {name}"), op, vec![d.clone()]));
-        if name == "all" {
-            let op = MaxPoolBackward { window, steps: 9 };
-            cases.push(Case::new("max_pool_backward all", op, vec![d, at]));
+        // The pixel that the middle of each window sees; it lies inside where padding is `same`.
+        if name == "3x3 same" {
+            let at = windows.targets(source.items).places();
+            let at = at.flat_map(|(item, place)| [source.at(item, place) as u32; 5]).collect();
+            let op = MaxPoolBackward { windows, source: source_extents };
+            let inputs = vec![d, Sample::Exactly(targets, at)];
+            cases.push(Case::new(format!("max_pool_backward {name}"), op, inputs));
         }
     }
     cases

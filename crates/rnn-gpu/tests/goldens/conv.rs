@@ -4,7 +4,11 @@ use crate::TOLERANCE;
 use crate::golden::{Golden, goldens};
 use crate::layers::{check_any, padding_of};
 use crate::recurrent::{flip, stacked};
-use rnn_gpu::nn::{Build, Cell, Conv, ConvLstm1D, ConvLstm2D, ConvLstm3D, Layer, Recurrent, Value};
+use rnn_gpu::nn::{
+    AveragePooling2D, AveragePooling3D, Build, Cell, Conv, ConvLstm1D, ConvLstm2D, ConvLstm3D,
+    GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, MaxPooling2D, MaxPooling3D, Recurrent,
+    Value,
+};
 use rnn_graph::{Graph, TensorId};
 
 /// An argument of one number an axis.
@@ -32,6 +36,38 @@ fn conv2d() {
 #[test]
 fn conv3d() {
     check_conv::<3>("conv3d", 4);
+}
+
+macro_rules! pooling {
+    ($golden:ident, $layer:ident) => {
+        $layer(axes(&$golden, "pool_size"))
+            .strides(axes(&$golden, "strides"))
+            .padding(padding_of(&$golden))
+    };
+}
+
+#[test]
+fn pooling2d() {
+    for golden in goldens("pooling2d") {
+        let layer = match golden.args["kind"].as_str() {
+            Some("Max") => pooling!(golden, MaxPooling2D),
+            Some("Average") => pooling!(golden, AveragePooling2D),
+            Some("GlobalMax") => GlobalMaxPooling2D(),
+            _ => GlobalAveragePooling2D(),
+        };
+        check_any(&golden, &layer);
+    }
+}
+
+#[test]
+fn pooling3d() {
+    for golden in goldens("pooling3d") {
+        let layer = match golden.args["kind"].as_str() {
+            Some("Max") => pooling!(golden, MaxPooling3D),
+            _ => pooling!(golden, AveragePooling3D),
+        };
+        check_any(&golden, &layer);
+    }
 }
 
 macro_rules! conv_lstm {

@@ -6,7 +6,7 @@ use rnn_core::HostTensor;
 use rnn_gpu::nn::{
     AveragePooling1D, Bidirectional, Build, Cell, Conv1D, Dense, GlobalAveragePooling1D,
     GlobalMaxPooling1D, Gru, InputSpec, Layer, LayerError, LayerNormalization, Lstm, Masking,
-    MaxPooling1D, Merge, Optimizer, Pooling1D, Recurrent, Sequential, SimpleRnn, TimeDistributed,
+    MaxPooling1D, Merge, Optimizer, Pooling, Recurrent, Sequential, SimpleRnn, TimeDistributed,
     Trainer, Value, Weight,
 };
 use rnn_gpu::{Activation, Padding};
@@ -46,7 +46,7 @@ fn conv1d() {
 #[test]
 fn pooling() {
     for golden in goldens("pooling") {
-        let windows = |layer: fn(usize) -> Pooling1D| {
+        let windows = |layer: fn(usize) -> Pooling<1>| {
             let size = |name| golden.number(name) as usize;
             layer(size("pool_size")).strides(size("strides")).padding(padding_of(&golden))
         };

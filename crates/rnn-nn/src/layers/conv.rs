@@ -3,9 +3,7 @@ use super::spatial::{PerAxis, Spatial};
 use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{
-    self as ops, Activation, AveragePool, MaskedMean, MaxPool, Padding, Penalty, Window,
-};
+use rnn_ops::{self as ops, Activation, Padding, Penalty};
 
 /// A convolution over N axes: `[A1, .., AN, C]` -> `[A1', .., AN', filters]`,
 /// y(p) = activation(sum over taps j of x(p stride + j dilation - before) W_j + b).
@@ -133,109 +131,5 @@ impl<const N: usize> Layer for Conv<N> {
         let output = activate(b, z, self.activation)?;
         b.regularize(output, self.activity_regularizer.as_ref())?;
         Ok(output.into())
-    }
-}
-
-/// What a pooling layer keeps of a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pooling {
-    Max,
-    Average,
-}
-
-/// One value for the steps of a window: `[T, C]` -> `[T', C]`, or `[C]` of all steps.
-#[derive(Clone, Debug)]
-pub struct Pooling1D {
-    kind: Pooling,
-    /// Size and stride; none for all steps.
-    window: Option<(usize, usize)>,
-    padding: Padding,
-}
-
-macro_rules! pooling {
-    ($name:ident, $global:ident, $kind:ident, $what:literal) => {
-        #[doc = $what]
-        #[doc = " of windows of so many steps, one after the other."]
-        #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
-        pub fn $name(pool_size: usize) -> Pooling1D {
-            let window = Some((pool_size, pool_size));
-            Pooling1D { kind: Pooling::$kind, window, padding: Padding::Valid }
-        }
-
-        #[doc = $what]
-        #[doc = " of all steps."]
-        #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
-        pub fn $global() -> Pooling1D {
-            Pooling1D { kind: Pooling::$kind, window: None, padding: Padding::Valid }
-        }
-    };
-}
-
-pooling!(MaxPooling1D, GlobalMaxPooling1D, Max, "The largest value");
-pooling!(AveragePooling1D, GlobalAveragePooling1D, Average, "The mean");
-
-impl Pooling1D {
-    /// Steps from one window to the next, if not the window's size.
-    pub fn strides(mut self, strides: usize) -> Self {
-        if let Some((_, stride)) = &mut self.window {
-            *stride = strides;
-        }
-        self
-    }
-
-    /// What lies beyond the ends; it is never counted.
-    pub fn padding(mut self, padding: Padding) -> Self {
-        self.padding = padding;
-        self
-    }
-
-    fn over(&self, steps: usize) -> Option<Window> {
-        let (size, stride) = self.window.unwrap_or((steps, 1));
-        Window::over(steps, (size, stride, 1), self.padding)
-    }
-}
-
-impl Layer for Pooling1D {
-    fn class(&self) -> &'static str {
-        match (self.kind, self.window) {
-            (Pooling::Max, Some(_)) => "MaxPooling1D",
-            (Pooling::Max, None) => "GlobalMaxPooling1D",
-            (Pooling::Average, Some(_)) => "AveragePooling1D",
-            (Pooling::Average, None) => "GlobalAveragePooling1D",
-        }
-    }
-
-    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        Ok(vec![])
-    }
-
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        let fit = match *input {
-            [steps, channels] => self.over(steps).map(|window| (window.windows, channels)),
-            _ => None,
-        };
-        match fit {
-            Some((_, channels)) if self.window.is_none() => Ok(vec![channels]),
-            Some((windows, channels)) => Ok(vec![windows, channels]),
-            None => Err(LayerError::new(self.class(), "a sequence [T, C] as long as it", input)),
-        }
-    }
-
-    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
-        let [steps, batch, channels] =
-            [0, 1, 2].map(|axis| b.graph.shape(input.tensor).dims()[axis]);
-        // The model has checked that it fits; one step alone is its own mean.
-        let Some(window) = self.over(steps) else { return Ok(input) };
-        if let (Pooling::Average, None, Some(mask)) = (self.kind, self.window, input.mask) {
-            return Ok(b.graph.push(MaskedMean, &[input.tensor, mask])?[0].into());
-        }
-        let pooled = match self.kind {
-            Pooling::Max => b.graph.push(MaxPool(window), &[input.tensor])?[0],
-            Pooling::Average => b.graph.apply(AveragePool(window), &[input.tensor])?,
-        };
-        match self.window {
-            Some(_) => Ok(pooled.into()),
-            None => Ok(b.graph.reshape(pooled, [batch, channels])?.into()),
-        }
     }
 }

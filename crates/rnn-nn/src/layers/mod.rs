@@ -30,19 +30,22 @@ mod conv_lstm;
 mod core;
 mod embedding;
 mod normalization;
+mod pool;
 mod recurrent;
 mod spatial;
 
 pub use bidirectional::{Bidirectional, Merge};
 pub use cells::{Gru, GruCell, Lstm, LstmCell, SimpleRnn, SimpleRnnCell};
-pub use conv::{
-    AveragePooling1D, Conv, Conv1D, Conv2D, Conv3D, GlobalAveragePooling1D, GlobalMaxPooling1D,
-    MaxPooling1D, Pooling1D,
-};
+pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
 pub use conv_lstm::{ConvLstm1D, ConvLstm2D, ConvLstm3D, ConvLstmCell};
 pub use core::{Dense, Dropout, Flatten, Masking, Softmax, SpatialDropout1D, TimeDistributed};
 pub use embedding::Embedding;
 pub use normalization::LayerNormalization;
+pub use pool::{
+    AveragePooling1D, AveragePooling2D, AveragePooling3D, GlobalAveragePooling1D,
+    GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D,
+    GlobalMaxPooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, Pooling,
+};
 pub use recurrent::{Cell, CellShapes, Recurred, Recurrent, Scan};
 pub use spatial::PerAxis;
 

@@ -2,7 +2,7 @@ use super::{Conv, ConvInput, ConvKernel, Pixels, Windows};
 use crate::{Case, Padding, Sample};
 
 /// Windows of every kind, with the pixels that they slide over.
-fn geometries() -> Vec<(&'static str, Windows, Pixels)> {
+pub fn geometries() -> Vec<(&'static str, Windows, Pixels)> {
     let one = (1, 1, 1);
     let plain = (3, 1, 1);
     [

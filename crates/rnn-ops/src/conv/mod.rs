@@ -5,7 +5,7 @@ mod input;
 mod kernel;
 mod windows;
 
-pub(crate) use cases::cases;
+pub(crate) use cases::{cases, geometries};
 pub use input::ConvInput;
 pub use kernel::ConvKernel;
 pub use windows::{Pixels, Windows};

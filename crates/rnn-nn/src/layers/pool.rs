@@ -1,0 +1,126 @@
+use super::spatial::{PerAxis, Spatial};
+use super::{Build, Layer, LayerError, Value, Weight};
+use rnn_graph::{GraphError, TensorId};
+use rnn_ops::{AveragePool, MaskedMean, MaxPool, Padding, Windows};
+
+/// What a pooling layer keeps of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Max,
+    Average,
+}
+
+/// One value for the pixels of a window: `[A1, .., AN, C]` -> `[A1', .., AN', C]`, or `[C]` of all
+/// pixels.
+#[derive(Clone, Debug)]
+pub struct Pooling<const N: usize> {
+    kind: Kind,
+    /// None for all pixels.
+    spatial: Option<Spatial<N>>,
+}
+
+macro_rules! pooling {
+    ($axes:literal, $name:ident, $global:ident, $kind:ident, $what:literal) => {
+        #[doc = $what]
+        #[doc = " of windows of this size, one beside the other."]
+        #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
+        pub fn $name(pool_size: impl PerAxis<$axes>) -> Pooling<$axes> {
+            let mut spatial = Spatial::new(pool_size);
+            spatial.strides = spatial.size;
+            Pooling { kind: Kind::$kind, spatial: Some(spatial) }
+        }
+
+        #[doc = $what]
+        #[doc = " of all pixels."]
+        #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
+        pub fn $global() -> Pooling<$axes> {
+            Pooling { kind: Kind::$kind, spatial: None }
+        }
+    };
+}
+
+pooling!(1, MaxPooling1D, GlobalMaxPooling1D, Max, "The largest value");
+pooling!(2, MaxPooling2D, GlobalMaxPooling2D, Max, "The largest value");
+pooling!(3, MaxPooling3D, GlobalMaxPooling3D, Max, "The largest value");
+pooling!(1, AveragePooling1D, GlobalAveragePooling1D, Average, "The mean");
+pooling!(2, AveragePooling2D, GlobalAveragePooling2D, Average, "The mean");
+pooling!(3, AveragePooling3D, GlobalAveragePooling3D, Average, "The mean");
+
+impl<const N: usize> Pooling<N> {
+    /// Pixels from one window to the next, if not the window's size.
+    pub fn strides(mut self, strides: impl PerAxis<N>) -> Self {
+        if let Some(spatial) = &mut self.spatial {
+            spatial.strides = strides.per_axis();
+        }
+        self
+    }
+
+    /// What lies beyond the ends; it is never counted.
+    pub fn padding(mut self, padding: Padding) -> Self {
+        if let Some(spatial) = &mut self.spatial {
+            spatial.padding = padding;
+        }
+        self
+    }
+
+    /// The windows over these extents.
+    fn over(&self, extents: &[usize]) -> Option<Spatial<N>> {
+        match self.spatial {
+            Some(spatial) => Some(spatial),
+            None => <[usize; N]>::try_from(extents).ok().map(Spatial::new),
+        }
+    }
+}
+
+impl<const N: usize> Layer for Pooling<N> {
+    fn class(&self) -> &'static str {
+        let names = match (self.kind, self.spatial) {
+            (Kind::Max, Some(_)) => ["MaxPooling1D", "MaxPooling2D", "MaxPooling3D"],
+            (Kind::Max, None) => ["GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D"],
+            (Kind::Average, Some(_)) => {
+                ["AveragePooling1D", "AveragePooling2D", "AveragePooling3D"]
+            }
+            (Kind::Average, None) => {
+                ["GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D"]
+            }
+        };
+        names[N - 1]
+    }
+
+    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        Ok(vec![])
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        let fit = input.split_last().and_then(|(&channels, extents)| {
+            let results = self.over(extents)?.results(extents)?;
+            Some([if self.spatial.is_some() { results } else { vec![] }, vec![channels]].concat())
+        });
+        let expected = "as many axes as its windows, as long as they are, and channels";
+        fit.ok_or_else(|| LayerError::new(self.class(), expected, input))
+    }
+
+    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
+        if let (Kind::Average, None, 1, Some(mask)) = (self.kind, self.spatial, N, input.mask) {
+            return Ok(b.graph.push(MaskedMean, &[input.tensor, mask])?[0].into());
+        }
+        let axes = b.graph.shape(input.tensor).dims().to_vec();
+        let (batch, channels) = (axes[1], axes[N + 1]);
+        let extents = [&axes[..1], &axes[2..=N]].concat();
+        let fit =
+            self.over(&extents).and_then(|s| Some((s.over(&extents, true)?, s.results(&extents)?)));
+        let misfit = || b.misfit(self.class(), input.tensor, "windows that fit");
+        let (windows, results): (Windows, Vec<usize>) = fit.ok_or_else(misfit)?;
+        let pixels = Spatial::<N>::pixels([axes[0], batch], &extents, channels, true);
+        let x = b.graph.reshape(input.tensor, pixels)?;
+        let pooled = match self.kind {
+            Kind::Max => b.graph.push(MaxPool(windows), &[x])?[0],
+            Kind::Average => b.graph.apply(AveragePool(windows), &[x])?,
+        };
+        let shape = match self.spatial {
+            Some(_) => [&results[..1], &[batch], &results[1..], &[channels]].concat(),
+            None => vec![batch, channels],
+        };
+        Ok(b.graph.reshape(pooled, shape)?.into())
+    }
+}
