@@ -37,7 +37,7 @@ impl Geometry {
 
     /// The taps of a target's window that see consecutive pixels: the first tap, the first pixel
     /// and their number.
-    fn runs(&self, target: usize, mut run: impl FnMut(usize, usize, usize)) {
+    pub fn runs(&self, target: usize, mut run: impl FnMut(usize, usize, usize)) {
         let (item, place) = self.targets.place(target);
         let [d_axis, h_axis, w_axis] = self.windows.axes;
         let [depth, height, width] = self.source.extents;
@@ -77,12 +77,12 @@ impl Geometry {
         }
     }
 
-    /// Adds rows to what their windows see of one item, whose slices along D are given.
-    pub fn fold(&self, rows: &[f32], first: usize, item: &mut [&mut [f32]]) {
+    /// Adds rows to what the targets' windows see of one item, whose slices along D are given.
+    pub fn fold(&self, rows: &[f32], targets: &[usize], item: &mut [&mut [f32]]) {
         let (channels, per_slice) =
             (self.channels, self.source.extents[1] * self.source.extents[2]);
-        for (i, row) in rows.chunks_exact(self.width()).enumerate() {
-            self.runs(first + i, |tap, pixel, count| {
+        for (row, &target) in rows.chunks_exact(self.width()).zip(targets) {
+            self.runs(target, |tap, pixel, count| {
                 let (slice, at) = (pixel / per_slice, pixel % per_slice);
                 let d = match self.source.leading {
                     true => slice / self.source.items,
@@ -150,11 +150,14 @@ pub fn input(op: &ConvInput, io: &mut Io<'_, f32>) {
     let dx = io.output();
     dx.fill(0.0);
     let items = geometry.items(dx).into_par_iter().enumerate();
-    items.for_each_init(Vec::new, |rows, (item, mut slices)| {
+    items.for_each_init(Scratch::default, |scratch, (item, mut slices)| {
         let all = GateColumns { first: 0, count: filters, stride: filters };
-        add_item(&geometry, (dy, w, all), item, &mut slices, rows);
+        add_item(&geometry, (dy, w, all), item, &mut slices, scratch);
     });
 }
+
+/// Rows of gradients of windows, and of what the windows see.
+pub(crate) type Scratch = (Vec<f32>, Vec<f32>);
 
 /// Columns of rows of `stride` numbers.
 #[derive(Clone, Copy)]
@@ -178,22 +181,26 @@ pub(crate) fn add_item(
     (dy, w, columns): (&[f32], &[f32], GateColumns),
     item: usize,
     slices: &mut [&mut [f32]],
-    rows: &mut Vec<f32>,
+    scratch: &mut Scratch,
 ) {
     let width = geometry.width();
     let [depth, height, across] = geometry.targets.extents;
-    for d in 0..depth {
-        let start = geometry.targets.at(item, [d, 0, 0]);
-        for first in (start..start + height * across).step_by(geometry.rows_per_part()) {
-            let count = geometry.rows_per_part().min(start + height * across - first);
-            rows.resize(count * width, 0.0);
-            let GateColumns { first: column, count: terms, stride } = columns;
-            let left = Matrix::row_major(&dy[first * stride + column..], stride);
-            let product = (left, Matrix::column_major(&w[column..], stride));
-            let out = MatrixMut::row_major(rows, width);
-            multiply(out, false, product, (count, width, terms), Threads::One);
-            geometry.fold(rows, first, slices);
+    let slices_of_item = (0..depth).map(|d| geometry.targets.at(item, [d, 0, 0]));
+    let all: Vec<usize> = slices_of_item.flat_map(|first| first..first + height * across).collect();
+    let GateColumns { first, count: terms, stride } = columns;
+    for targets in all.chunks(geometry.rows_per_part()) {
+        // The rows of an item need not follow each other; here they do.
+        let (left, out) = scratch;
+        left.clear();
+        for target in targets {
+            left.extend_from_slice(&dy[target * stride + first..][..terms]);
         }
+        out.resize(targets.len() * width, 0.0);
+        let right = Matrix::column_major(&w[first..], stride);
+        let product = (Matrix::row_major(left, terms), right);
+        let extents = (targets.len(), width, terms);
+        multiply(MatrixMut::row_major(out, width), false, product, extents, Threads::One);
+        geometry.fold(out, targets, slices);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The convolutional LSTM: all pixels of a step are rows, which threads share; steps follow each
 //! other.
 
-use crate::conv::{GateColumns, Geometry, add_item};
+use crate::conv::{GateColumns, Geometry, Scratch, add_item};
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::scan::{lstm_row, lstm_row_backward};
 use crate::vector::{add, flush, scale_by};
@@ -119,9 +119,9 @@ pub fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
         let carry = |dh: &mut [f32], columns: GateColumns| {
             let items = geometry.items(dh).into_par_iter().enumerate();
             let items = items.filter(|(item, _)| there(*item));
-            items.for_each_init(Vec::new, |rows, (item, mut slices)| {
+            items.for_each_init(Scratch::default, |scratch, (item, mut slices)| {
                 slices.iter_mut().for_each(|slice| slice.fill(0.0));
-                add_item(&geometry, (dz, u, columns), item, &mut slices, rows);
+                add_item(&geometry, (dz, u, columns), item, &mut slices, scratch);
                 slices.iter_mut().flat_map(|s| s.iter_mut()).for_each(|v| *v = flush(*v));
             });
         };

@@ -1,13 +1,13 @@
 //! Which kernel runs an op.
 
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
-use crate::{conv, conv_lstm, dropout_matmul, gru, scan, vector};
+use crate::{conv, conv_lstm, dropout_matmul, gru, pool, scan, vector};
 use rayon::prelude::*;
 use rnn_graph::{Io, Op};
 use rnn_ops::{
-    Conv, ConvInput, ConvKernel, ConvLstm, ConvLstmBackward, DropoutMatmul, DropoutMatmulInput,
-    DropoutMatmulWeights, Gru, GruBackward, Lstm, LstmBackward, Matmul, SimpleRnn,
-    SimpleRnnBackward, SumRows,
+    AveragePool, Conv, ConvInput, ConvKernel, ConvLstm, ConvLstmBackward, DropoutMatmul,
+    DropoutMatmulInput, DropoutMatmulWeights, Gru, GruBackward, Lstm, LstmBackward, Matmul,
+    MaxPool, SimpleRnn, SimpleRnnBackward, SumRows,
 };
 
 /// Runs the op's fast kernel, or its definition where it has none.
@@ -42,6 +42,10 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
         conv_lstm::forward(op, io);
     } else if let Some(op) = op.downcast::<ConvLstmBackward>() {
         conv_lstm::backward(op, io);
+    } else if let Some(op) = op.downcast::<MaxPool>() {
+        pool::max(op, io);
+    } else if let Some(op) = op.downcast::<AveragePool>() {
+        pool::average(op, io);
     } else if op.downcast::<SumRows>().is_some() {
         sum_rows(io);
     } else {
