@@ -535,6 +535,37 @@ def layer_normalization():
     group.save()
 
 
+def batch_normalization():
+    """Two steps of training, with gradients and moving averages, then inference."""
+    group = Group("batch_normalization")
+    for case, shape, settings in [
+        ("rows", (6, 5), {}),
+        ("films", (2, 3, 4, 3, 5), {"momentum": 0.8, "epsilon": 1e-2}),
+    ]:
+        rng = group.rng(case)
+        layer = keras.layers.BatchNormalization(**settings)
+        layer.build(shape)
+        weights = [normal(rng, 5), normal(rng, 5), normal(rng, 5), rng.uniform(0.5, 2.0, 5)]
+        layer.set_weights(weights)
+        tensors = {f"w{i}": w for i, w in enumerate(weights)}
+        for step in range(2):
+            x = tensors[f"x{step}"] = tf.constant(normal(rng, *shape, scale=2.0))
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                output = layer(x, training=True)
+            d_output = tensors[f"d_output{step}"] = normal(rng, *shape)
+            sources = [x, layer.gamma.value, layer.beta.value]
+            gradients = tape.gradient(output, sources, output_gradients=d_output)
+            tensors |= {f"{n}{step}": g for n, g in zip(["d_x", "d_gamma", "d_beta"], gradients)}
+            tensors[f"output{step}"] = output
+            tensors[f"moving_mean{step}"] = layer.moving_mean.numpy()
+            tensors[f"moving_variance{step}"] = layer.moving_variance.numpy()
+        tensors["x2"] = normal(rng, *shape)
+        tensors["output2"] = layer(tensors["x2"], training=False)
+        group.add(case, {"momentum": layer.momentum, "epsilon": layer.epsilon}, tensors)
+    group.save()
+
+
 def bidirectional():
     group = Group("bidirectional")
     for case, args in {
@@ -848,6 +879,7 @@ if __name__ == "__main__":
         conv_lstm,
         pooling,
         layer_normalization,
+        batch_normalization,
         bidirectional,
         time_distributed,
         masking,

@@ -1,13 +1,13 @@
 //! Which kernel runs an op.
 
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
-use crate::{conv, conv_lstm, dropout_matmul, gru, pool, scan, vector};
+use crate::{conv, conv_lstm, dropout_matmul, gru, normalize, pool, scan, vector};
 use rayon::prelude::*;
 use rnn_graph::{Io, Op};
 use rnn_ops::{
-    AveragePool, Conv, ConvInput, ConvKernel, ConvLstm, ConvLstmBackward, DropoutMatmul,
-    DropoutMatmulInput, DropoutMatmulWeights, Gru, GruBackward, Lstm, LstmBackward, Matmul,
-    MaxPool, SimpleRnn, SimpleRnnBackward, SumRows,
+    AveragePool, BatchNormalize, BatchNormalizeBackward, Conv, ConvInput, ConvKernel, ConvLstm,
+    ConvLstmBackward, DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, Gru, GruBackward,
+    Lstm, LstmBackward, Matmul, MaxPool, SimpleRnn, SimpleRnnBackward, SumRows,
 };
 
 /// Runs the op's fast kernel, or its definition where it has none.
@@ -46,6 +46,10 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
         pool::max(op, io);
     } else if let Some(op) = op.downcast::<AveragePool>() {
         pool::average(op, io);
+    } else if let Some(op) = op.downcast::<BatchNormalize>() {
+        normalize::forward(op, io);
+    } else if op.downcast::<BatchNormalizeBackward>().is_some() {
+        normalize::backward(io);
     } else if op.downcast::<SumRows>().is_some() {
         sum_rows(io);
     } else {

@@ -8,6 +8,7 @@ mod dropout_matmul;
 mod gru;
 mod kernels;
 mod memory;
+mod normalize;
 mod pool;
 mod product;
 mod scan;

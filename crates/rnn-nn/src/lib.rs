@@ -21,13 +21,14 @@ pub use error::TrainError;
 pub use history::{EpochLog, Event, Figure, FitOptions, History, Metrics};
 pub use initializer::Initializer;
 pub use layers::{
-    AveragePooling1D, AveragePooling2D, AveragePooling3D, Bidirectional, Build, Cell, CellShapes,
-    Conv, Conv1D, Conv2D, Conv3D, ConvLstm1D, ConvLstm2D, ConvLstm3D, ConvLstmCell, Dense, Dropout,
-    Embedding, Flatten, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D,
-    GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D, Gru, GruCell, Layer, LayerError,
-    LayerNormalization, Lstm, LstmCell, Masking, MaxPooling1D, MaxPooling2D, MaxPooling3D, Merge,
-    PerAxis, Pooling, Recurred, Recurrent, Scan, SimpleRnn, SimpleRnnCell, Softmax,
-    SpatialDropout1D, TimeDistributed, Value, Weight, WeightArguments,
+    AveragePooling1D, AveragePooling2D, AveragePooling3D, BatchNormalization, Bidirectional, Build,
+    Cell, CellShapes, Conv, Conv1D, Conv2D, Conv3D, ConvLstm1D, ConvLstm2D, ConvLstm3D,
+    ConvLstmCell, Dense, Dropout, Embedding, Flatten, GlobalAveragePooling1D,
+    GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D,
+    GlobalMaxPooling3D, Gru, GruCell, Layer, LayerError, LayerNormalization, Lstm, LstmCell,
+    Masking, MaxPooling1D, MaxPooling2D, MaxPooling3D, Merge, PerAxis, Pooling, Recurred,
+    Recurrent, Scan, SimpleRnn, SimpleRnnCell, Softmax, SpatialDropout1D, TimeDistributed, Value,
+    Weight, WeightArguments,
 };
 pub use loss::{Judged, Loss};
 pub use model::{InputSpec, ModelError, Sequential, Slot};

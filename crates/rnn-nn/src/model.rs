@@ -67,6 +67,8 @@ pub struct Slot {
     pub regularizer: Option<Penalty>,
     /// What it is brought back to after each step.
     pub constraint: Option<Constraint>,
+    /// Gradients move it. Those that they do not move lie behind all others.
+    pub trained: bool,
     layer: usize,
 }
 
@@ -93,6 +95,8 @@ pub struct Sequential {
     pub(crate) layers: Vec<(String, Arc<dyn Layer>)>,
     slots: Vec<Slot>,
     parameters: Vec<f32>,
+    /// The part of the parameters that gradients move, from the first on.
+    trained: usize,
     output: Vec<usize>,
     seed: u64,
 }
@@ -101,7 +105,7 @@ impl Sequential {
     /// An empty model; `seed` decides the first weights.
     pub fn new(input: InputSpec, seed: u64) -> Self {
         let output = input.shape();
-        Self { input, layers: vec![], slots: vec![], parameters: vec![], output, seed }
+        Self { input, layers: vec![], slots: vec![], parameters: vec![], trained: 0, output, seed }
     }
 
     /// Appends a layer and draws its weights.
@@ -111,11 +115,16 @@ impl Sequential {
         let output = layer.output(&self.output)?;
         let name = self.unique_name(layer.class());
         for weight in weights {
-            let offset = self.parameters.len();
+            let offset = if weight.trained { self.trained } else { self.parameters.len() };
             let mut rng = Rng::new(self.seed, self.slots.len() as u64);
-            self.parameters.extend(weight.arguments.initializer.draw(&weight.shape, &mut rng));
-            let aligned = self.parameters.len().next_multiple_of(Binding::ALIGNMENT);
-            self.parameters.resize(aligned, 0.0);
+            let mut values = weight.arguments.initializer.draw(&weight.shape, &mut rng);
+            values.resize(values.len().next_multiple_of(Binding::ALIGNMENT), 0.0);
+            if weight.trained {
+                self.trained += values.len();
+                let behind = self.slots.iter_mut().filter(|slot| !slot.trained);
+                behind.for_each(|slot| slot.offset += values.len());
+            }
+            self.parameters.splice(offset..offset, values);
             let name = format!("{name}/{}", weight.name);
             let WeightArguments { regularizer, constraint, .. } = weight.arguments;
             let layer = self.layers.len();
@@ -125,6 +134,7 @@ impl Sequential {
                 offset,
                 regularizer,
                 constraint,
+                trained: weight.trained,
                 layer,
             });
         }
@@ -145,9 +155,19 @@ impl Sequential {
         [&[batch], &self.output[..]].concat()
     }
 
-    /// The number of trainable parameters.
+    /// The number of parameters.
     pub fn count_params(&self) -> usize {
         self.slots.iter().map(Slot::len).sum()
+    }
+
+    /// The number of those that gradients move.
+    pub fn count_trained(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.trained).map(Slot::len).sum()
+    }
+
+    /// How much of the arena gradients move, gaps included.
+    pub(crate) fn trained(&self) -> usize {
+        self.trained
     }
 
     pub(crate) fn layer_params(&self, layer: usize) -> usize {
@@ -201,8 +221,13 @@ impl Sequential {
     }
 
     /// The resident tensor of all parameters.
-    pub(crate) fn arena(&self, graph: &mut Graph, name: &str) -> TensorId {
-        graph.resident(name, TensorType::f32([self.parameters.len()]))
+    pub(crate) fn arena(&self, graph: &mut Graph) -> TensorId {
+        graph.resident("parameters", TensorType::f32([self.parameters.len()]))
+    }
+
+    /// A resident tensor of a number for each parameter that gradients move.
+    pub(crate) fn trained_arena(&self, graph: &mut Graph, name: &str) -> TensorId {
+        graph.resident(name, TensorType::f32([self.trained]))
     }
 
     /// Adds the forward pass; dropout acts if `random` is given.
@@ -212,7 +237,7 @@ impl Sequential {
         input: TensorId,
         random: Option<TensorId>,
     ) -> Result<Built, GraphError> {
-        let arena = self.arena(graph, "parameters");
+        let arena = self.arena(graph);
         let views = self.slots.iter().map(|s| graph.view(arena, s.offset, s.shape.as_slice()));
         let weights = views.collect::<Result<Vec<_>, _>>()?;
         let mut value = Value::from(match self.input {

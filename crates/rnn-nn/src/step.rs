@@ -65,10 +65,12 @@ impl Step<'_> {
         weights: &[TensorId],
         numbers: TensorId,
     ) -> Result<(), TrainError> {
+        let slots = self.model.slots().iter().zip(weights);
+        let (slots, weights): (Vec<_>, Vec<_>) = slots.filter(|(slot, _)| slot.trained).unzip();
         let one = g.apply(Fill { shape: [1].into(), value: 1.0 }, &[])?;
-        let gradients = rnn_ops::gradients(g, &[(loss, one)], weights)?;
-        let arena = self.model.arena(g, "gradients");
-        for (slot, gradient) in self.model.slots().iter().zip(gradients) {
+        let gradients = rnn_ops::gradients(g, &[(loss, one)], &weights)?;
+        let arena = self.model.trained_arena(g, "gradients");
+        for (slot, gradient) in slots.iter().zip(gradients) {
             let gradient = gradient.ok_or_else(|| TrainError::Detached(slot.name.clone()))?;
             if !g.place(gradient, arena, slot.offset) {
                 let copy = Pad { offset: 0, full: slot.shape.as_slice().into() };
@@ -76,15 +78,15 @@ impl Step<'_> {
                 g.place(copy, arena, slot.offset);
             }
         }
-        let views = self.model.slots().iter();
-        let views = views.map(|slot| g.view(arena, slot.offset, slot.shape.as_slice()));
+        let views = slots.iter().map(|slot| g.view(arena, slot.offset, slot.shape.as_slice()));
         let each = views.collect::<Result<Vec<_>, _>>()?;
-        let mut arenas = vec![self.model.arena(g, "parameters")];
+        let parameters = self.model.arena(g);
+        let mut arenas = vec![g.view(parameters, 0, [self.model.trained()])?];
         for slot in 0..self.optimizer.slots() {
-            arenas.push(self.model.arena(g, &format!("slot_{slot}")));
+            arenas.push(self.model.trained_arena(g, &format!("slot_{slot}")));
         }
         self.optimizer.push(g, arena, &each, numbers, &arenas)?;
-        for (slot, &weight) in self.model.slots().iter().zip(weights) {
+        for (slot, weight) in slots.iter().zip(weights) {
             if let Some(constraint) = slot.constraint {
                 g.push_node(Arc::new(Constrain(constraint)), &[], &[weight])?;
             }

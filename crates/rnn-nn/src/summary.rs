@@ -37,6 +37,11 @@ impl Sequential {
             thousands(total),
             total as f64 * 4.0 / 1024.0
         );
+        let trained = self.count_trained();
+        if trained < total {
+            let _ = writeln!(text, "Trainable params: {}", thousands(trained));
+            let _ = writeln!(text, "Non-trainable params: {}", thousands(total - trained));
+        }
         text
     }
 }

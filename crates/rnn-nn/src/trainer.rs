@@ -307,6 +307,7 @@ impl Trainer {
         }
         let first = self.optimizer.first_slot_value();
         if mode == Mode::Train && first != 0.0 && !self.programs.keys().any(|k| k.1 == mode) {
+            let count = self.model.trained();
             let values = HostTensor::from_f32([count], vec![first; count])?;
             for slot in 0..self.optimizer.slots() {
                 self.session.write(&format!("slot_{slot}"), &values)?;

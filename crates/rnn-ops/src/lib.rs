@@ -6,6 +6,7 @@
 mod common;
 
 mod activation;
+mod batch_normalize;
 mod case;
 mod categorical;
 mod clip_by_norm;
@@ -20,6 +21,7 @@ mod elementwise;
 mod embedding;
 mod gru;
 mod gru_backward;
+mod inverse_root;
 mod layout;
 mod loss;
 mod lstm;
@@ -40,6 +42,7 @@ mod tally;
 mod window;
 
 pub use activation::{Activate, ActivateBackward, Activation};
+pub use batch_normalize::{BatchNormalize, BatchNormalizeBackward, MovingAverage};
 pub use case::{Case, Sample, Tier};
 pub use categorical::{CategoricalCrossEntropy, CategoricalCrossEntropyBackward, OneHot};
 pub use clip_by_norm::ClipByNorm;
@@ -55,6 +58,7 @@ pub use elementwise::{Binary, Scale};
 pub use embedding::{Embedding, EmbeddingBackward};
 pub use gru::Gru;
 pub use gru_backward::GruBackward;
+pub use inverse_root::InverseRoot;
 pub use layout::{Assign, Fill, Pad, ReverseLeading, TransposeLeading};
 pub use loss::{ElementLoss, Loss, LossBackward};
 pub use lstm::{Lstm, LstmBackward};
@@ -81,6 +85,7 @@ use std::sync::Arc;
 /// Every shader of this crate.
 pub static SHADERS: &[&Shader] = &[
     &activation::SHADER,
+    &batch_normalize::SHADER,
     &categorical::SHADER,
     &clip_by_norm::SHADER,
     &columns::SHADER,
@@ -92,6 +97,7 @@ pub static SHADERS: &[&Shader] = &[
     &embedding::SHADER,
     &gru::FOUR_ROWS,
     &gru::ONE_ROW,
+    &inverse_root::SHADER,
     &layout::SHADER,
     &loss::SHADER,
     &lstm::FOUR_ROWS,
@@ -115,6 +121,7 @@ pub static SHADERS: &[&Shader] = &[
 pub fn suite() -> Vec<Case> {
     let lists = [
         activation::cases,
+        batch_normalize::cases,
         categorical::cases,
         clip_by_norm::cases,
         columns::cases,
@@ -126,6 +133,7 @@ pub fn suite() -> Vec<Case> {
         elementwise::cases,
         embedding::cases,
         gru::cases,
+        inverse_root::cases,
         layout::cases,
         loss::cases,
         lstm::cases,

@@ -1,5 +1,6 @@
 //! Our results beside Keras's, on every device: tests/golden/README.md says how they were made.
 
+mod batch_normalization;
 mod conv;
 mod fitting;
 mod golden;

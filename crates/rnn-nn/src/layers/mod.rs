@@ -40,7 +40,7 @@ pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
 pub use conv_lstm::{ConvLstm1D, ConvLstm2D, ConvLstm3D, ConvLstmCell};
 pub use core::{Dense, Dropout, Flatten, Masking, Softmax, SpatialDropout1D, TimeDistributed};
 pub use embedding::Embedding;
-pub use normalization::LayerNormalization;
+pub use normalization::{BatchNormalization, LayerNormalization};
 pub use pool::{
     AveragePooling1D, AveragePooling2D, AveragePooling3D, GlobalAveragePooling1D,
     GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D,
@@ -63,6 +63,8 @@ pub struct Weight {
     pub shape: Vec<usize>,
     /// Its first values and what holds it.
     pub arguments: WeightArguments,
+    /// Gradients move it; else it is the layer itself that does.
+    pub trained: bool,
 }
 
 /// How a weight begins, and what holds it.
@@ -84,7 +86,13 @@ impl From<Initializer> for WeightArguments {
 
 impl Weight {
     pub(crate) fn new(name: &str, shape: &[usize], arguments: &WeightArguments) -> Self {
-        Self { name: name.into(), shape: shape.to_vec(), arguments: arguments.clone() }
+        let (name, shape) = (name.into(), shape.to_vec());
+        Self { name, shape, arguments: arguments.clone(), trained: true }
+    }
+
+    /// The same, moved by the layer alone.
+    pub(crate) fn not_trained(self) -> Self {
+        Self { trained: false, ..self }
     }
 }
 

@@ -1,0 +1,67 @@
+//! Batch normalization: steps of training, what they leave in the moving averages, inference.
+
+use crate::TOLERANCE;
+use crate::golden::{Golden, devices, expect_close, goldens};
+use rnn_core::HostTensor;
+use rnn_gpu::nn::{BatchNormalization, Build, Layer};
+use rnn_graph::{Graph, TensorId, TensorType};
+use std::sync::Arc;
+
+const NAMES: [&str; 4] = ["w0", "w1", "w2", "w3"];
+
+/// The layer between inputs and weights that stay on the device; outputs are y and, in training,
+/// the gradients of x, gamma and beta.
+fn graph(golden: &Golden, layer: &BatchNormalization, training: bool) -> Arc<Graph> {
+    let mut graph = Graph::new();
+    let ty = TensorType::f32(golden.tensor("x0").shape().clone());
+    let x = graph.input("x", ty.clone());
+    let weights = NAMES.map(|name| graph.resident(name, TensorType::f32([5])));
+    let random = training.then(|| graph.input("random", TensorType::u32([4])));
+    let mut build = Build::new(&mut graph, random);
+    let y = layer.build(&mut build, x.into(), &weights).expect("the layer fits").tensor;
+    graph.output(y);
+    if training {
+        let d = graph.input("d_output", ty);
+        let sources = [x, weights[0], weights[1]];
+        let gradients = rnn_ops::gradients(&mut graph, &[(y, d)], &sources).expect("gradients");
+        let gradients: Vec<TensorId> = gradients.into_iter().flatten().collect();
+        gradients.iter().for_each(|&g| graph.output(g));
+    }
+    Arc::new(graph)
+}
+
+#[test]
+fn batch_normalization() {
+    for golden in goldens("batch_normalization") {
+        let layer = BatchNormalization::new()
+            .momentum(golden.number("momentum") as f32)
+            .epsilon(golden.number("epsilon") as f32);
+        let key = HostTensor::from_u32([4], vec![0; 4]).expect("a key");
+        for device in devices() {
+            let mut session = device.session();
+            let check = |name: String, got: &HostTensor| {
+                let place = format!("{} {name} on {}", golden.name, device.info());
+                expect_close(&place, got, golden.tensor(&name), TOLERANCE);
+            };
+            let training = session.compile(graph(&golden, &layer, true)).expect("it compiles");
+            let inference = session.compile(graph(&golden, &layer, false)).expect("it compiles");
+            for name in NAMES {
+                session.write(name, golden.tensor(name)).expect("a weight");
+            }
+            for step in 0..2 {
+                let tensor = |name: &str| golden.tensor(&format!("{name}{step}"));
+                let inputs = [tensor("x"), &key, tensor("d_output")];
+                session.run(training, &inputs).expect("it runs");
+                let outputs = session.fetch(training).expect("outputs");
+                for (name, got) in ["output", "d_x", "d_gamma", "d_beta"].iter().zip(&outputs) {
+                    check(format!("{name}{step}"), got);
+                }
+                for (name, weight) in [("moving_mean", "w2"), ("moving_variance", "w3")] {
+                    check(format!("{name}{step}"), &session.read(weight).expect("a weight"));
+                }
+            }
+            session.run(inference, &[golden.tensor("x2")]).expect("it runs");
+            check("output2".into(), &session.fetch(inference).expect("outputs")[0]);
+        }
+    }
+}
