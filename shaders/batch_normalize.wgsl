@@ -1,6 +1,13 @@
 // Columns of zero mean and unit variance: sums over parts of the rows, then over the parts, in
 // order.
-struct Params { rows: u32, columns: u32, per_part: u32, epsilon: f32 }
+struct Params {
+    rows: u32,
+    columns: u32,
+    per_part: u32,
+    epsilon: f32,
+    x_offset: u32,
+    gradient_offset: u32,
+}
 
 // What came in or, backward, what forward put out; in the second pass of a sum its parts.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -34,7 +41,7 @@ fn sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
     }
     var total = 0.0;
     for (var row = part.first; row < part.end; row++) {
-        total += x[row * params.columns + column];
+        total += x[params.x_offset + row * params.columns + column];
     }
     out[group.y * params.columns + column] = total;
 }
@@ -48,7 +55,7 @@ fn squares(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     }
     var total = 0.0;
     for (var row = part.first; row < part.end; row++) {
-        let away = x[row * params.columns + column] - mean[column];
+        let away = x[params.x_offset + row * params.columns + column] - mean[column];
         total += away * away;
     }
     out[group.y * params.columns + column] = total;
@@ -58,7 +65,7 @@ fn squares(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
 fn mean_of_parts(column: u32, width: u32) -> f32 {
     var total = 0.0;
     for (var part = 0u; part < parts(); part++) {
-        total += x[part * width + column];
+        total += x[params.x_offset + part * width + column];
     }
     return total / f32(params.rows);
 }
@@ -84,7 +91,7 @@ fn normalize(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
     let i = flat_index(id, n);
     if i < params.rows * params.columns {
         let column = i % params.columns;
-        out[i] = (x[i] - mean[column]) * scale[column];
+        out[i] = (x[params.x_offset + i] - mean[column]) * scale[column];
     }
 }
 
@@ -100,8 +107,8 @@ fn gradient_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     var along = 0.0;
     for (var row = part.first; row < part.end; row++) {
         let at = row * params.columns + column;
-        total += gradient[at];
-        along += gradient[at] * x[at];
+        total += gradient[params.gradient_offset + at];
+        along += gradient[params.gradient_offset + at] * x[params.x_offset + at];
     }
     out[group.y * 2u * params.columns + column] = total;
     out[(group.y * 2u + 1u) * params.columns + column] = along;
@@ -121,8 +128,8 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let i = flat_index(id, n);
     if i < params.rows * params.columns {
         let column = i % params.columns;
-        let along = x[i] * mean[params.columns + column];
-        out[i] = scale[column] * (gradient[i] - mean[column] - along);
+        let along = x[params.x_offset + i] * mean[params.columns + column];
+        out[i] = scale[column] * (gradient[params.gradient_offset + i] - mean[column] - along);
     }
 }
 
@@ -130,6 +137,6 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
 fn follow(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
     if i < params.columns {
-        out[i] = MOMENTUM * out[i] + (1.0 - MOMENTUM) * FACTOR * x[i];
+        out[i] = MOMENTUM * out[i] + (1.0 - MOMENTUM) * FACTOR * x[params.x_offset + i];
     }
 }

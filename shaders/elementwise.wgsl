@@ -1,5 +1,5 @@
 // b repeats after `period` elements.
-struct Params { count: u32, period: u32, factor: f32 }
+struct Params { count: u32, period: u32, factor: f32, a_offset: u32, b_offset: u32 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
@@ -15,11 +15,12 @@ fn binary(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     if i >= params.count {
         return;
     }
-    let right = b[i % params.period];
+    let left = a[params.a_offset + i];
+    let right = b[params.b_offset + i % params.period];
     switch OPERATION {
-        case 0u: { out[i] = a[i] + right; }
-        case 1u: { out[i] = a[i] - right; }
-        default: { out[i] = a[i] * right; }
+        case 0u: { out[i] = left + right; }
+        case 1u: { out[i] = left - right; }
+        default: { out[i] = left * right; }
     }
 }
 
@@ -27,6 +28,6 @@ fn binary(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
 fn scale(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
     if i < params.count {
-        out[i] = params.factor * a[i];
+        out[i] = params.factor * a[params.a_offset + i];
     }
 }

@@ -1,5 +1,5 @@
 // The mean of the steps that a mask leaves, and how many they are.
-struct Params { steps: u32, batch: u32, channels: u32, mask_offset: u32 }
+struct Params { steps: u32, batch: u32, channels: u32, x_offset: u32, mask_offset: u32 }
 
 // Backward, x is the gradient of the mean.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -20,7 +20,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     var count = 0.0;
     for (var t = 0u; t < params.steps; t++) {
         if mask[params.mask_offset + t * params.batch + row] != 0u {
-            sum += x[t * params.batch * params.channels + i];
+            sum += x[params.x_offset + t * params.batch * params.channels + i];
             count += 1.0;
         }
     }
@@ -39,5 +39,5 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     }
     let row = i % per_step / params.channels;
     let there = mask[params.mask_offset + i / params.channels] != 0u;
-    out[i] = select(0.0, x[i % per_step] / max(steps_given[row], 1.0), there);
+    out[i] = select(0.0, x[params.x_offset + i % per_step] / max(steps_given[row], 1.0), there);
 }

@@ -4,8 +4,9 @@
 use rnn_core::{HostTensor, Rng};
 use rnn_graph::{Device, Graph, TensorId, TensorType, Values, evaluate};
 use rnn_nn::{
-    AveragePooling1D, Bidirectional, Build, Cell, Conv1D, Dense, Gru, Layer, LayerNormalization,
-    Lstm, MaxPooling1D, Merge, Recurrent, SimpleRnn, SpatialDropout1D, TimeDistributed, Value,
+    AveragePooling1D, AveragePooling3D, Bidirectional, Build, Cell, Conv1D, Conv2D, Conv3D,
+    ConvLstm1D, ConvLstm2D, Dense, Gru, Layer, LayerNormalization, Lstm, MaxPooling1D,
+    MaxPooling2D, Merge, Recurrent, SimpleRnn, SpatialDropout1D, TimeDistributed, Value,
 };
 use rnn_ops::{Activation, Padding};
 use rnn_verify::compare;
@@ -80,6 +81,28 @@ fn draw_layer(rng: &mut Rng, units: usize) -> Box<dyn Layer> {
     }
 }
 
+/// A layer, and the axes of its samples besides channels.
+fn draw_pixel_layer(rng: &mut Rng) -> (Box<dyn Layer>, usize) {
+    let filters = pick(rng, &[1, 3, 16, 17, 33]);
+    let mut small = || 1 + rng.below(3) as usize;
+    let (size, strides) = ([small(), small(), small()], [small(), small(), small()]);
+    let padding = pick(rng, &[Padding::Same, Padding::Valid]);
+    match rng.below(6) {
+        0 => {
+            let layer = Conv2D::new(filters, [size[0], size[1]]).padding(padding);
+            (Box::new(layer.strides([strides[0], strides[1]])), 2)
+        }
+        1 => (Box::new(Conv3D::new(filters, size).padding(padding).strides(strides)), 3),
+        2 => (Box::new(MaxPooling2D([size[0], size[1]]).padding(padding)), 2),
+        3 => (Box::new(AveragePooling3D(size).padding(padding).strides(strides)), 3),
+        4 => {
+            let layer = ConvLstm2D::new(filters, [size[0], size[1]]).padding(padding);
+            (Box::new(recurrent(rng, layer)), 3)
+        }
+        _ => (Box::new(recurrent(rng, ConvLstm1D::new(filters, size[0]).padding(padding))), 2),
+    }
+}
+
 /// A layer between random tensors, with its gradients.
 struct Trial {
     name: String,
@@ -89,7 +112,8 @@ struct Trial {
 }
 
 impl Trial {
-    fn draw(seed: u64) -> Self {
+    /// A layer over a sequence.
+    fn sequence(seed: u64) -> Self {
         let rng = &mut Rng::new(seed, 0);
         let units = if rng.below(12) == 0 { 300 } else { pick(rng, &WIDTHS) };
         let layer = draw_layer(rng, units);
@@ -98,14 +122,30 @@ impl Trial {
         while steps * batch * units * (units + width) > BUDGET {
             (steps, batch) = (steps.div_ceil(2), batch.div_ceil(2));
         }
+        Self::draw(rng, seed, &*layer, &[steps, width], batch)
+    }
+
+    /// A layer over pictures, volumes or films, with extents around those of its windows.
+    fn pixels(seed: u64) -> Self {
+        let rng = &mut Rng::new(seed, 1);
+        let (layer, axes) = draw_pixel_layer(rng);
+        let mut sample: Vec<usize> = (0..axes).map(|_| 3 + rng.below(4) as usize).collect();
+        sample.push(pick(rng, &[1, 2, 5, 17]));
+        let batch = pick(rng, &[1, 2, 3]);
+        Self::draw(rng, seed, &*layer, &sample, batch)
+    }
+
+    /// A layer between random tensors.
+    fn draw(rng: &mut Rng, seed: u64, layer: &dyn Layer, sample: &[usize], batch: usize) -> Self {
+        let steps = sample[0];
         let mut trial = Self {
-            name: format!("seed {seed}: {layer:?} on [{steps}, {batch}, {width}]"),
+            name: format!("seed {seed}: {layer:?} on {sample:?}, batch {batch}"),
             graph: Graph::new(),
             given: HashMap::new(),
             results: vec![],
         };
-        let x = trial.input(rng, &[steps, batch, width], 1.0);
-        let weights = layer.weights(&[steps, width]).expect("it fits");
+        let x = trial.input(rng, &[&[steps, batch], &sample[1..]].concat(), 1.0);
+        let weights = layer.weights(sample).expect("it fits");
         let mut sources = vec![x];
         for weight in &weights {
             let fan = weight.shape.iter().rev().skip(1).product::<usize>().max(1);
@@ -184,8 +224,8 @@ fn random_layers_agree_with_their_definition() {
         devices.push(Box::new(device));
     }
     let mut failures = Vec::new();
-    for seed in 0..CONFIGURATIONS {
-        let trial = Trial::draw(seed);
+    let trials = (0..CONFIGURATIONS).map(Trial::sequence);
+    for trial in trials.chain((0..CONFIGURATIONS).map(Trial::pixels)) {
         let want = trial.reference();
         for device in &devices {
             if let Err(error) = trial.check(&**device, &want) {
