@@ -34,3 +34,8 @@ fn slope(code: u32, y: f32) -> f32 {
         default: { return 1.0; }
     }
 }
+
+// Gradients decay into denormal numbers, which some devices compute slowly and others flush.
+fn flush(v: f32) -> f32 {
+    return select(v, 0.0, abs(v) < 1.1754944e-38);
+}

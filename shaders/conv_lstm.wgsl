@@ -29,11 +29,6 @@ override HAS_D_LAST: bool = false;
 
 const THREADS = 256u;
 
-// Gradients decay into denormal numbers, which some devices compute slowly and others flush.
-fn flush(v: f32) -> f32 {
-    return select(v, 0.0, abs(v) < 1.1754944e-38);
-}
-
 // Pixels of a step, of all items.
 fn pixels() -> u32 {
     return params.items * SOURCE_D * SOURCE_H * SOURCE_W;
@@ -124,10 +119,6 @@ fn finish(pixel: u32, channel: u32, product: vec4<f32>) {
     let place = params.step * pixels() + pixel;
     let at = place * 4u * FILTERS + channel;
     let z = product + vec4<f32>(x[at], x[at + FILTERS], x[at + 2u * FILTERS], x[at + 3u * FILTERS]);
-    let i = activate(RECURRENT_ACTIVATION, z.x);
-    let f = activate(RECURRENT_ACTIVATION, z.y);
-    let g = activate(ACTIVATION, z.z);
-    let o = activate(RECURRENT_ACTIVATION, z.w);
     let carry = pixel * FILTERS + channel;
     let carry_c = carry + pixels() * FILTERS;
     var c_before = 0.0;
@@ -136,19 +127,18 @@ fn finish(pixel: u32, channel: u32, product: vec4<f32>) {
     } else if HAS_STATE {
         c_before = state[carry_c];
     }
-    let c = flush(f * c_before + i * g);
-    let c_active = activate(ACTIVATION, c);
+    let cell = step_cell(z, c_before);
     let to = place * 6u * FILTERS + channel;
-    saved[to] = i;
-    saved[to + FILTERS] = f;
-    saved[to + 2u * FILTERS] = g;
-    saved[to + 3u * FILTERS] = o;
+    saved[to] = cell.gates.x;
+    saved[to + FILTERS] = cell.gates.y;
+    saved[to + 2u * FILTERS] = cell.gates.z;
+    saved[to + 3u * FILTERS] = cell.gates.w;
     saved[to + 4u * FILTERS] = c_before;
-    saved[to + 5u * FILTERS] = c_active;
+    saved[to + 5u * FILTERS] = cell.c_active;
     let stays = is_masked(params.step, pixel);
-    let h = select(o * c_active, hidden_before(pixel, channel), stays);
+    let h = select(cell.gates.w * cell.c_active, hidden_before(pixel, channel), stays);
     last[carry] = h;
-    last[carry_c] = select(c, c_before, stays);
+    last[carry_c] = select(cell.c, c_before, stays);
     hidden[place * FILTERS + channel] = h;
 }
 
@@ -255,19 +245,14 @@ fn gate_gradients(pixel: u32, channel: u32, product: f32) {
     var dz = vec4<f32>();
     if !is_masked(t, pixel) {
         let at_saved = place * 6u * FILTERS + channel;
-        let i = saved_in[at_saved];
-        let f = saved_in[at_saved + FILTERS];
-        let g = saved_in[at_saved + 2u * FILTERS];
-        let o = saved_in[at_saved + 3u * FILTERS];
+        let gates = vec4<f32>(
+            saved_in[at_saved], saved_in[at_saved + FILTERS],
+            saved_in[at_saved + 2u * FILTERS], saved_in[at_saved + 3u * FILTERS]);
         let c_before = saved_in[at_saved + 4u * FILTERS];
         let c_active = saved_in[at_saved + 5u * FILTERS];
-        dc += dh * o * slope(ACTIVATION, c_active);
-        dz = vec4<f32>(
-            flush(dc * g * slope(RECURRENT_ACTIVATION, i)),
-            flush(dc * c_before * slope(RECURRENT_ACTIVATION, f)),
-            flush(dc * i * slope(ACTIVATION, g)),
-            flush(dh * c_active * slope(RECURRENT_ACTIVATION, o)));
-        dc = flush(dc * f);
+        let gradients = cell_gradients(gates, c_before, c_active, dh, dc);
+        dz = gradients.dz;
+        dc = gradients.dc;
     }
     d_state[carry] = dh;
     d_state[carry_c] = dc;

@@ -120,27 +120,22 @@ fn finish(t: u32, row: u32, unit: u32, product: vec4<f32>) -> f32 {
     let place = t * params.batch + row;
     let at = place * 4u * HIDDEN + unit;
     let z = product + vec4<f32>(x[at], x[at + HIDDEN], x[at + 2u * HIDDEN], x[at + 3u * HIDDEN]);
-    let i = activate(RECURRENT_ACTIVATION, z.x);
-    let f = activate(RECURRENT_ACTIVATION, z.y);
-    let g = activate(ACTIVATION, z.z);
-    let o = activate(RECURRENT_ACTIVATION, z.w);
     let carry = row * HIDDEN + unit;
     let carry_c = carry + params.batch * HIDDEN;
     let c_before = last[carry_c];
-    let c = flush(f * c_before + i * g);
-    let c_active = activate(ACTIVATION, c);
+    let cell = step_cell(z, c_before);
     let to = place * 6u * HIDDEN + unit;
-    saved[to] = i;
-    saved[to + HIDDEN] = f;
-    saved[to + 2u * HIDDEN] = g;
-    saved[to + 3u * HIDDEN] = o;
+    saved[to] = cell.gates.x;
+    saved[to + HIDDEN] = cell.gates.y;
+    saved[to + 2u * HIDDEN] = cell.gates.z;
+    saved[to + 3u * HIDDEN] = cell.gates.w;
     saved[to + 4u * HIDDEN] = c_before;
-    saved[to + 5u * HIDDEN] = c_active;
+    saved[to + 5u * HIDDEN] = cell.c_active;
     var h = last[carry];
     if !is_masked(t, row) {
-        h = o * c_active;
+        h = cell.gates.w * cell.c_active;
         last[carry] = h;
-        last[carry_c] = c;
+        last[carry_c] = cell.c;
     }
     hidden[place * HIDDEN + unit] = h;
     return h;
@@ -211,19 +206,14 @@ fn gate_gradients(t: u32, row: u32, unit: u32) -> vec4<f32> {
         d_state[carry] = dh;
     } else {
         let at_saved = place * 6u * HIDDEN + unit;
-        let i = saved_in[at_saved];
-        let f = saved_in[at_saved + HIDDEN];
-        let g = saved_in[at_saved + 2u * HIDDEN];
-        let o = saved_in[at_saved + 3u * HIDDEN];
+        let gates = vec4<f32>(
+            saved_in[at_saved], saved_in[at_saved + HIDDEN],
+            saved_in[at_saved + 2u * HIDDEN], saved_in[at_saved + 3u * HIDDEN]);
         let c_before = saved_in[at_saved + 4u * HIDDEN];
         let c_active = saved_in[at_saved + 5u * HIDDEN];
-        dc += dh * o * slope(ACTIVATION, c_active);
-        dz = vec4<f32>(
-            flush(dc * g * slope(RECURRENT_ACTIVATION, i)),
-            flush(dc * c_before * slope(RECURRENT_ACTIVATION, f)),
-            flush(dc * i * slope(ACTIVATION, g)),
-            flush(dh * c_active * slope(RECURRENT_ACTIVATION, o)));
-        dc = flush(dc * f);
+        let gradients = cell_gradients(gates, c_before, c_active, dh, dc);
+        dz = gradients.dz;
+        dc = gradients.dc;
     }
     d_state[carry_c] = dc;
     let at = place * 4u * HIDDEN + unit;

@@ -15,8 +15,3 @@ override HAS_MASK: bool = false;
 override HAS_DROPOUT: bool = false;
 override HAS_D_HIDDEN: bool = false;
 override HAS_D_LAST: bool = false;
-
-// Gradients decay into denormal numbers, which some devices compute slowly and others flush.
-fn flush(v: f32) -> f32 {
-    return select(v, 0.0, abs(v) < 1.1754944e-38);
-}

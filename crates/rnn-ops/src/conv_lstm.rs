@@ -16,6 +16,7 @@ pub static SHADER: Shader = Shader::new(
         include_str!("../../../shaders/activations.wgsl"),
         include_str!("../../../shaders/tile.wgsl"),
         include_str!("../../../shaders/windows.wgsl"),
+        include_str!("../../../shaders/lstm_gates.wgsl"),
         include_str!("../../../shaders/conv_lstm.wgsl"),
     ],
 );

@@ -63,8 +63,7 @@ impl Definition for ConvLstmBackward {
                     dz[(row * 4 + gate) * filters + j] = value;
                 }
             }
-            for (pixel, (item, _)) in e.step.places().enumerate().filter(|(_, p)| there(p.0)) {
-                let _ = item;
+            for (pixel, _) in e.step.places().enumerate().filter(|(_, place)| there(place.0)) {
                 dh[pixel * filters..(pixel + 1) * filters].fill(F::zero());
             }
             for (pixel, (item, place)) in e.step.places().enumerate() {

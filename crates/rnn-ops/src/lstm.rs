@@ -14,6 +14,7 @@ pub static FOUR_ROWS: Shader = Shader::new(
         include_str!("../../../shaders/activations.wgsl"),
         include_str!("../../../shaders/four_rows.wgsl"),
         include_str!("../../../shaders/scan.wgsl"),
+        include_str!("../../../shaders/lstm_gates.wgsl"),
         include_str!("../../../shaders/lstm.wgsl"),
     ],
 );
@@ -24,6 +25,7 @@ pub static ONE_ROW: Shader = Shader::new(
         include_str!("../../../shaders/activations.wgsl"),
         include_str!("../../../shaders/one_row.wgsl"),
         include_str!("../../../shaders/scan.wgsl"),
+        include_str!("../../../shaders/lstm_gates.wgsl"),
         include_str!("../../../shaders/lstm.wgsl"),
     ],
 );

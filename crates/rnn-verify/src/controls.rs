@@ -42,8 +42,8 @@ pub fn controls(device: &dyn Device) -> Vec<Control> {
         (
             "the lstm kernel swaps two gates",
             recurrence(),
-            "c = flush(f * c_before + i * g)",
-            "c = flush(i * c_before + f * g)",
+            "c = flush(gates.y * c_before + gates.x * gates.z)",
+            "c = flush(gates.x * c_before + gates.y * gates.z)",
         ),
     ];
     for (name, case, from, to) in kernels {
