@@ -5,9 +5,9 @@ use crate::{conv, conv_lstm, dropout_matmul, gru, normalize, pool, scan, vector}
 use rayon::prelude::*;
 use rnn_graph::{Io, Op};
 use rnn_ops::{
-    AveragePool, BatchNormalize, BatchNormalizeBackward, Conv, ConvInput, ConvKernel, ConvLstm,
-    ConvLstmBackward, DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, Gru, GruBackward,
-    Lstm, LstmBackward, Matmul, MaxPool, SimpleRnn, SimpleRnnBackward, SumRows,
+    AveragePool, BatchNormalize, BatchNormalizeBackward, Binary, Conv, ConvInput, ConvKernel,
+    ConvLstm, ConvLstmBackward, DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, Gru,
+    GruBackward, Lstm, LstmBackward, Matmul, MaxPool, SimpleRnn, SimpleRnnBackward, SumRows,
 };
 
 /// Runs the op's fast kernel, or its definition where it has none.
@@ -52,9 +52,34 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
         normalize::backward(io);
     } else if op.downcast::<SumRows>().is_some() {
         sum_rows(io);
+    } else if let Some(op) = op.downcast::<Binary>() {
+        binary(op, io);
     } else {
         op.reference_f32(io);
     }
+}
+
+fn binary(op: &Binary, io: &mut Io<'_, f32>) {
+    match op {
+        Binary::Add => elementwise(io, |a, b| a + b),
+        Binary::Sub => elementwise(io, |a, b| a - b),
+        Binary::Mul => elementwise(io, |a, b| a * b),
+    }
+}
+
+/// Parts of a in parallel. b is as long, or repeated along a; then each part begins where b does.
+fn elementwise(io: &mut Io<'_, f32>, combine: impl Fn(f32, f32) -> f32 + Sync) {
+    const PART: usize = 1 << 14;
+    let (a, b) = (io.input(0), io.input(1));
+    let repeated = a.len() > b.len();
+    let part = if repeated { PART.next_multiple_of(b.len()) } else { PART };
+    let parts = io.output().par_chunks_mut(part).zip(a.par_chunks(part)).enumerate();
+    parts.for_each(|(index, (out, a))| {
+        let b = if repeated { b } else { &b[index * part..][..a.len()] };
+        for (out, a) in out.chunks_mut(b.len()).zip(a.chunks(b.len())) {
+            out.iter_mut().zip(a).zip(b).for_each(|((out, &a), &b)| *out = combine(a, b));
+        }
+    });
 }
 
 fn matmul(op: &Matmul, io: &mut Io<'_, f32>) {

@@ -3,6 +3,7 @@
 pub mod corpus;
 pub mod download;
 pub mod imdb;
+pub mod movies;
 mod mt19937;
 mod sequence;
 

@@ -2,7 +2,7 @@
 //! `cargo run --release --example scan_cost [DEVICE]`. Steps of all variants take turns.
 
 use rnn_core::{HostTensor, Rng};
-use rnn_gpu::nn::{Batch, Dense, Embedding, InputSpec, Lstm, Optimizer, Sequential, Trainer};
+use rnn_gpu::nn::{Batch, Dense, Embedding, InputSpec, Lstm, Model, Optimizer, Trainer};
 use rnn_gpu::{Activation, device};
 use std::time::Instant;
 
@@ -19,8 +19,8 @@ fn batch(rng: &mut Rng) -> anyhow::Result<Batch> {
     }
     let labels = (0..BATCH).map(|_| rng.below(2) as f32).collect();
     Ok(Batch {
-        inputs: HostTensor::from_u32([BATCH, LENGTH], tokens)?,
-        labels: HostTensor::from_f32([BATCH, 1], labels)?,
+        inputs: vec![HostTensor::from_u32([BATCH, LENGTH], tokens)?],
+        labels: vec![HostTensor::from_f32([BATCH, 1], labels)?],
         weights: None,
     })
 }
@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
         ("both", table(), Lstm::new(128).dropout(0.4).recurrent_dropout(0.4)),
         ("mask", table().mask_zero(), Lstm::new(128)),
     ] {
-        let model = Sequential::new(InputSpec::Tokens(LENGTH), 1)
+        let model = Model::sequential(InputSpec::Tokens(LENGTH), 1)
             .add(embedding)?
             .add(lstm)?
             .add(Dense::new(1, Activation::Sigmoid))?;

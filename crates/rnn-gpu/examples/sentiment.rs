@@ -2,7 +2,7 @@
 
 use rnn_gpu::datasets::{PadOptions, corpus, imdb::LoadOptions, pad_sequences};
 use rnn_gpu::nn::{Dataset, Dense, Embedding, Event, FitOptions, InputSpec, Lstm};
-use rnn_gpu::nn::{Optimizer, Sequential, Trainer};
+use rnn_gpu::nn::{Model, Optimizer, Trainer};
 use rnn_gpu::{Activation, HostTensor, device};
 use std::ops::ControlFlow;
 
@@ -10,9 +10,9 @@ fn main() -> anyhow::Result<()> {
     let (reviews, _) = corpus::bundled().load(&LoadOptions::default());
     let tokens = pad_sequences(&reviews.tokens, &PadOptions::default())?;
     let (length, labels) = (tokens.shape().last(), reviews.labels);
-    let (train, test) =
-        Dataset::new(tokens, HostTensor::from_f32([labels.len()], labels)?)?.split(0.8, 1);
-    let model = Sequential::new(InputSpec::Tokens(length), 1)
+    let labels = HostTensor::from_f32([labels.len()], labels)?;
+    let (train, test) = Dataset::new([tokens], [labels])?.split(0.8, 1);
+    let model = Model::sequential(InputSpec::Tokens(length), 1)
         .add(Embedding::new(5000, 32))?
         .add(Lstm::new(64))?
         .add(Dense::new(1, Activation::Sigmoid))?;

@@ -1,5 +1,6 @@
 //! Finished runs side by side.
 
+use crate::nn::Tally;
 use crate::plot::{Series, curves};
 use crate::run::{Config, Results, RunFolder};
 use anyhow::{Context, Result};
@@ -30,7 +31,8 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
     let mixed = all.iter().any(|(_, config, _)| config.data.name() != first.data.name());
     let title = if mixed { "Runs on different data" } else { first.data.name() };
     print!("{title}\n{}", table(&all, mixed));
-    curves(picture, &format!("{title}: validation"), &series)?;
+    let classes = all.iter().any(|(_, c, _)| c.experiment.tally() != Tally::Regression);
+    curves(picture, &format!("{title}: validation"), classes, &series)?;
     println!("wrote {}", picture.display());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Reviews, ready for a model.
+//! Reviews and films, ready for a model.
 
 use crate::HostTensor;
 use crate::experiment::VOCABULARY;
@@ -9,6 +9,7 @@ use etcetera::BaseStrategy as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use rnn_data::download::Download;
 use rnn_data::imdb::{LoadOptions, RawReviews, Reviews};
+use rnn_data::movies::MovieOptions;
 use rnn_data::{PadOptions, corpus, pad_sequences};
 use serde::{Deserialize, Serialize};
 use std::env;
@@ -32,6 +33,8 @@ pub enum Source {
     Imdb(PathBuf),
     /// The synthetic reviews of [`rnn_data::corpus`].
     Bundled,
+    /// Films of moving squares.
+    Movies(MovieOptions),
 }
 
 impl Source {
@@ -64,23 +67,16 @@ impl Source {
         match self {
             Self::Imdb(_) => "IMDB reviews",
             Self::Bundled => "the bundled synthetic corpus",
+            Self::Movies(_) => "moving squares",
         }
     }
 
-    /// How many tokens of a review a model sees unless told otherwise.
+    /// How many tokens of a review, or frames of a film, a model sees unless told otherwise.
     pub fn length(&self) -> usize {
         match self {
             Self::Imdb(_) => crate::experiment::LENGTH,
             Self::Bundled => corpus::MAX_WORDS + 1,
-        }
-    }
-
-    fn read(&self) -> Result<RawReviews> {
-        match self {
-            Self::Imdb(path) => {
-                RawReviews::read(path).with_context(|| format!("cannot load {}", path.display()))
-            }
-            Self::Bundled => Ok(corpus::bundled()),
+            Self::Movies(movies) => movies.frames,
         }
     }
 }
@@ -115,34 +111,60 @@ fn download(path: &Path) -> Result<()> {
     Ok(result?)
 }
 
-/// Three sets of padded reviews.
+/// Three sets of examples.
 pub struct Splits {
-    /// 70% of the training reviews.
+    /// 70% of the training reviews; 95% of the films to train on.
     pub train: Dataset,
-    /// The other 30%.
+    /// The rest of them.
     pub validation: Dataset,
-    /// The first 10,000 test reviews, as the tutorial takes them.
+    /// The first 10,000 test reviews, as the tutorial takes them; the films not trained on.
     pub test: Dataset,
 }
 
-/// Reads the reviews that a run is about.
+/// Reads or makes what a run is about.
 ///
 /// # Errors
 /// If the file cannot be read or is not in the layout of Keras's `imdb.npz`.
 pub fn load(config: &Config) -> Result<Splits> {
-    let options = LoadOptions { num_words: Some(VOCABULARY as u32), ..LoadOptions::default() };
-    let (train, test) = config.data.read()?.load(&options);
-    let dataset = |reviews: Reviews| -> Result<Dataset> {
-        let pad = PadOptions { maxlen: Some(config.length), ..PadOptions::default() };
-        let labels = HostTensor::from_f32([reviews.labels.len()], reviews.labels)?;
-        Ok(Dataset::new(pad_sequences(&reviews.tokens, &pad)?, labels)?)
+    let (train, validation, test) = match &config.data {
+        Source::Imdb(path) => {
+            let raw = RawReviews::read(path);
+            reviews(raw.with_context(|| format!("cannot load {}", path.display()))?, config)?
+        }
+        Source::Bundled => reviews(corpus::bundled(), config)?,
+        Source::Movies(movies) => films(movies)?,
     };
-    let (train, validation) = dataset(train)?.split(TRAIN_SHARE, config.seed);
-    let test = dataset(test)?.take(10_000);
     let limit = config.limit.unwrap_or(usize::MAX);
     Ok(Splits {
         train: train.take(limit),
         validation: validation.take(limit),
         test: test.take(limit),
     })
+}
+
+fn reviews(raw: RawReviews, config: &Config) -> Result<(Dataset, Dataset, Dataset)> {
+    let options = LoadOptions { num_words: Some(VOCABULARY as u32), ..LoadOptions::default() };
+    let (train, test) = raw.load(&options);
+    let dataset = |reviews: Reviews| -> Result<Dataset> {
+        let pad = PadOptions { maxlen: Some(config.length), ..PadOptions::default() };
+        let labels = HostTensor::from_f32([reviews.labels.len()], reviews.labels)?;
+        Ok(Dataset::new([pad_sequences(&reviews.tokens, &pad)?], [labels])?)
+    };
+    let (train, validation) = dataset(train)?.split(TRAIN_SHARE, config.seed);
+    Ok((train, validation, dataset(test)?.take(10_000)))
+}
+
+/// How many of so many films are trained on: of the tutorial's 1,200 the first 1,000.
+pub fn trained_films(count: usize) -> usize {
+    count * 5 / 6
+}
+
+/// As Keras's validation_split of 0.05 does, the last of the films to train on validate.
+fn films(movies: &MovieOptions) -> Result<(Dataset, Dataset, Dataset)> {
+    let (noisy, shifted) = movies.all()?;
+    let all = Dataset::new([noisy], [shifted])?;
+    let trained = trained_films(movies.count);
+    let validated = trained.div_ceil(20);
+    let split = trained - validated;
+    Ok((all.range(0..split), all.range(split..trained), all.range(trained..movies.count)))
 }

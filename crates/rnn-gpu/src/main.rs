@@ -1,10 +1,12 @@
 //! The `rnn-gpu` command.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand};
 use rnn_gpu::data::Source;
-use rnn_gpu::experiment::{Experiment, LENGTH, Preset};
+use rnn_gpu::datasets::movies::MovieOptions;
+use rnn_gpu::experiment::{Experiment, Preset};
+use rnn_gpu::rollout::{self, RolloutOptions};
 use rnn_gpu::run::Config;
 use rnn_gpu::verify::VerifyArgs;
 use rnn_gpu::{compare, device, train, verify};
@@ -44,7 +46,24 @@ enum Command {
         #[arg(long, default_value = "runs/compare.png")]
         out: PathBuf,
     },
-    /// Measure a trained model on the test reviews
+    /// Let a next-frame model go on with a film on its own, and draw what it predicts
+    Rollout {
+        /// The folder that `train next-frame` wrote
+        run: PathBuf,
+        /// The film's number [default: the fifth that was not trained on, 1004 of the tutorial's]
+        #[arg(long)]
+        which: Option<usize>,
+        /// Frames that the model sees [default: half of the film's, 7 of the tutorial's]
+        #[arg(long)]
+        track: Option<usize>,
+        /// Frames that it predicts
+        #[arg(long, default_value_t = 16)]
+        frames: usize,
+        /// auto, cpu, gpu, gpu:N or part of a name
+        #[arg(long, default_value = "auto")]
+        device: String,
+    },
+    /// Measure a trained model on the test data
     Evaluate {
         /// The folder that `train` wrote
         run: PathBuf,
@@ -65,26 +84,32 @@ struct TrainArgs {
     /// Do not download anything
     #[arg(long, env = "RNN_GPU_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
     offline: bool,
-    /// Whose defaults the model follows
-    #[arg(long, value_enum, default_value_t)]
-    preset: Preset,
-    /// Passes over the training reviews
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-    epochs: u32,
-    /// Reviews in a step
-    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
-    batch_size: u32,
-    /// Tokens of a review; longer ones lose their beginning [default: 500; 201 of the bundled
-    /// corpus]
+    /// Whose defaults the model follows [default: keras3; 2018 of next-frame]
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+    /// Passes over the training data [default: 3; 20 of next-frame]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    epochs: Option<u32>,
+    /// Examples in a step [default: 128; 10 of next-frame, 4 of its quick preset]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: Option<u32>,
+    /// Tokens of a review, of which longer ones lose their beginning, or frames of a film
+    /// [default: 500; 201 of the bundled corpus; 15 of next-frame, 10 of its quick preset]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     length: Option<u32>,
+    /// Films to make, of which five sixths are trained on [default: 1200; 192 of the quick preset]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(6..=1_000_000))]
+    movies: Option<u32>,
+    /// Pixels of a side of a film, an even number [default: 40; 20 of the quick preset]
+    #[arg(long, value_parser = movie_size)]
+    size: Option<u32>,
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
     /// Decides first weights, split and order
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Use at most so many reviews of each set
+    /// Use at most so many examples of each set
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
     /// The folder to write; with `all`, one in it for each [default: runs/EXPERIMENT]
@@ -95,6 +120,10 @@ struct TrainArgs {
     profile: bool,
 }
 
+/// Films that two cores learn from in five minutes.
+const QUICK: MovieOptions =
+    MovieOptions { count: 192, frames: 10, size: 20, squares: (1, 3), seed: 1 };
+
 /// What `train` can be asked for.
 #[derive(Clone, Copy, Debug)]
 enum Choice {
@@ -104,17 +133,19 @@ enum Choice {
 
 impl clap::ValueEnum for Choice {
     fn value_variants<'a>() -> &'a [Self] {
-        const ALL: [Choice; 5] = {
-            let [a, b, c, d] = Experiment::ALL;
-            [Choice::One(a), Choice::One(b), Choice::One(c), Choice::One(d), Choice::All]
-        };
-        &ALL
+        const {
+            &{
+                let [a, b, c, d] = Experiment::REVIEWS;
+                let films = Choice::One(Experiment::NextFrame);
+                [Choice::One(a), Choice::One(b), Choice::One(c), Choice::One(d), films, Choice::All]
+            }
+        }
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         match self {
             Self::One(experiment) => experiment.to_possible_value(),
-            Self::All => Some(PossibleValue::new("all").help("all of them")),
+            Self::All => Some(PossibleValue::new("all").help("all those on reviews")),
         }
     }
 }
@@ -145,12 +176,17 @@ fn run() -> Result<()> {
             Ok(())
         }
         Command::Summary { experiment } => {
-            print!("{}", experiment.model(Preset::default(), LENGTH, 1)?.summary());
+            print!("{}", experiment.model(experiment.input(), Preset::default(), 1)?.summary());
             Ok(())
         }
         Command::Train(args) => run_training(args),
         Command::Compare { runs, out } => compare::compare(&runs, &out),
         Command::Verify(args) => verify::verify(&args),
+        Command::Rollout { run, which, track, frames, device } => {
+            let (device, why) = device::open(&device)?;
+            println!("device: {}: {why}", device.info());
+            rollout::rollout(&run, RolloutOptions { which, track, frames }, &*device)
+        }
         Command::Evaluate { run, device } => {
             let (device, why) = device::open(&device)?;
             println!("device: {}: {why}", device.info());
@@ -159,18 +195,55 @@ fn run() -> Result<()> {
     }
 }
 
+/// Squares start on a grid that is half as far from the frame's middle as its edge.
+fn movie_size(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(size @ 8..=1024) if size % 2 == 0 => Ok(size),
+        _ => Err("a film takes an even number of pixels from 8 to 1024".into()),
+    }
+}
+
 fn run_training(args: TrainArgs) -> Result<()> {
     let (device, why) = device::open(&args.device)?;
     println!("device: {}: {why}", device.info());
-    let (data, which) = Source::find(args.data, args.offline);
+    let films = matches!(args.experiment, Choice::One(Experiment::NextFrame));
+    let preset = args.preset.unwrap_or(if films { Preset::Keras2018 } else { Preset::Keras3 });
+    let quick = preset == Preset::Quick;
+    ensure!(films || !quick, "--preset quick is for next-frame alone");
+    ensure!(
+        films || (args.movies, args.size) == (None, None),
+        "--movies and --size are for next-frame alone"
+    );
+    let number = |asked: Option<u32>, default: usize| asked.map_or(default, |n| n as usize);
+    let (data, which) = if films {
+        ensure!(args.data.is_none(), "next-frame makes its own films and takes no --data");
+        let tutorial = if quick { QUICK } else { MovieOptions::default() };
+        let movies = MovieOptions {
+            count: number(args.movies, tutorial.count),
+            frames: number(args.length, tutorial.frames),
+            size: number(args.size, tutorial.size),
+            seed: args.seed,
+            ..tutorial
+        };
+        let MovieOptions { count, frames, size, .. } = movies;
+        let text = format!("{count} films of moving squares, {frames} frames of {size} x {size}");
+        (Source::Movies(movies), text)
+    } else {
+        Source::find(args.data, args.offline)
+    };
     println!("data: {which}");
+    let (epochs, batch_size) = match (films, quick) {
+        (true, true) => (20, 4),
+        (true, false) => (20, 10),
+        _ => (3, 128),
+    };
     let config = |experiment| Config {
         experiment,
-        preset: args.preset,
-        length: args.length.map_or(data.length(), |n| n as usize),
+        preset,
+        length: number(args.length, data.length()),
         data: data.clone(),
-        batch_size: args.batch_size as usize,
-        epochs: args.epochs as usize,
+        batch_size: number(args.batch_size, batch_size),
+        epochs: number(args.epochs, epochs),
         seed: args.seed,
         limit: args.limit.map(|n| n as usize),
         device: device.info().to_string(),
@@ -185,8 +258,8 @@ fn run_training(args: TrainArgs) -> Result<()> {
         Choice::One(one) => train(one, &args.out.unwrap_or_else(|| runs.join(one.name()))),
         Choice::All => {
             let parent = args.out.unwrap_or(runs);
-            let folders = Experiment::ALL.map(|experiment| parent.join(experiment.name()));
-            for (experiment, folder) in Experiment::ALL.into_iter().zip(&folders) {
+            let folders = Experiment::REVIEWS.map(|experiment| parent.join(experiment.name()));
+            for (experiment, folder) in Experiment::REVIEWS.into_iter().zip(&folders) {
                 train(experiment, folder)?;
             }
             compare::compare(&folders, &parent.join("compare.png"))

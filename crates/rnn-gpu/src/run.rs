@@ -2,10 +2,11 @@
 
 use crate::data::Source;
 use crate::experiment::{Experiment, Preset};
-use crate::nn::{EpochLog, History, Metrics, Sequential};
+use crate::nn::{EpochLog, History, InputSpec, Metrics, Model, ModelError, Tally, Trainer};
 use crate::plot::{Series, curves};
 use anyhow::{Context, Result};
 use rnn_formats::{safetensors, write_atomically};
+use rnn_graph::Device;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,35 +22,53 @@ pub struct Config {
     /// Whose defaults it follows.
     #[serde(default)]
     pub preset: Preset,
-    /// The reviews.
+    /// The reviews or films.
     pub data: Source,
-    /// Tokens of a review.
+    /// Tokens of a review, or frames of a film.
     pub length: usize,
     /// Examples in a step.
     pub batch_size: usize,
-    /// Passes over the training reviews.
+    /// Passes over the training data.
     pub epochs: usize,
     /// Decides first weights, split and order.
     pub seed: u64,
-    /// At most so many reviews of each set.
+    /// At most so many examples of each set.
     pub limit: Option<usize>,
     /// Where it was trained.
     pub device: String,
 }
 
 impl Config {
+    /// The model with its first weights.
+    ///
+    /// # Errors
+    /// If the reviews are too short for it.
+    pub fn model(&self) -> Result<Model, ModelError> {
+        let input = match &self.data {
+            Source::Movies(movies) => InputSpec::floats([self.length, movies.size, movies.size, 1]),
+            Source::Imdb(_) | Source::Bundled => InputSpec::Tokens(self.length),
+        };
+        self.experiment.model(input, self.preset, self.seed)
+    }
+
+    /// A trainer of a model with what the experiment asks for.
+    pub fn trainer(&self, model: Model, device: &dyn Device) -> Trainer {
+        let optimizer = self.experiment.optimizer(self.preset);
+        Trainer::new(model, device, optimizer, self.seed).tally(self.experiment.tally())
+    }
+
     /// Which model on what, for the head of every result.
     pub fn title(&self) -> String {
         format!("{} on {}", self.experiment.name(), self.data.name())
     }
 }
 
-/// What a run came to on the test reviews: `results.json`.
+/// What a run came to on the test data: `results.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// Trainable parameters.
     pub parameters: usize,
-    /// Of the test reviews.
+    /// Of the test data.
     #[serde(flatten)]
     pub test: Metrics,
     /// Mean wall time of the training part of an epoch.
@@ -84,7 +103,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn save(&self, config: &Config, model: &Sequential) -> Result<()> {
+    pub fn save(&self, config: &Config, model: &Model) -> Result<()> {
         let mark = self.file("config.json");
         if mark.exists() {
             fs::remove_file(&mark).with_context(|| format!("cannot replace {}", mark.display()))?;
@@ -113,11 +132,22 @@ impl RunFolder {
         self.0.join(name)
     }
 
+    /// A folder in it, made if need be.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn subfolder(&self, name: &str) -> Result<PathBuf> {
+        let path = self.0.join(name);
+        fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make the folder {}", path.display()))?;
+        Ok(path)
+    }
+
     /// Puts the weights of the run into a model.
     ///
     /// # Errors
     /// If the file is missing, damaged, or of another model.
-    pub fn load_weights(&self, model: &mut Sequential) -> Result<()> {
+    pub fn load_weights(&self, model: &mut Model) -> Result<()> {
         let (weights, _) = safetensors::load(&self.file("weights.safetensors"))?;
         Ok(model.set_weights(&weights)?)
     }
@@ -126,7 +156,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn save_history(&self, title: &str, history: &History) -> Result<()> {
+    pub fn save_history(&self, config: &Config, history: &History) -> Result<()> {
         self.write_text("history.json", &serde_json::to_string_pretty(history)?)?;
         let lines: String = history.epochs.iter().map(EpochLog::csv).collect();
         self.write_text("history.csv", &format!("{}{lines}", EpochLog::CSV_NAMES))?;
@@ -135,7 +165,8 @@ impl RunFolder {
         let validation: Vec<Metrics> = history.epochs.iter().filter_map(|e| e.validation).collect();
         let mut all = vec![series("train", train)];
         all.extend((!validation.is_empty()).then(|| series("validation", validation)));
-        curves(&self.file("curves.png"), title, &all)
+        let classes = config.experiment.tally() != Tally::Regression;
+        curves(&self.file("curves.png"), &config.title(), classes, &all)
     }
 
     /// Writes `results.json`.

@@ -3,9 +3,7 @@
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
 use rnn_gpu::Activation;
-use rnn_gpu::nn::{
-    Batch, Dense, Dropout, Embedding, InputSpec, Lstm, Optimizer, Sequential, Trainer,
-};
+use rnn_gpu::nn::{Batch, Dense, Dropout, Embedding, InputSpec, Lstm, Model, Optimizer, Trainer};
 use rnn_graph::Device;
 use rnn_wgpu::{Options, WgpuDevice, adapters};
 
@@ -18,14 +16,14 @@ fn batch(index: u64) -> Batch {
     let labels = tokens.chunks(LENGTH).map(|t| f32::from(u8::from(t.contains(&1)))).collect();
     Batch {
         weights: None,
-        inputs: HostTensor::from_u32([16, LENGTH], tokens).expect("16 rows"),
-        labels: HostTensor::from_f32([16, 1], labels).expect("16 labels"),
+        inputs: vec![HostTensor::from_u32([16, LENGTH], tokens).expect("16 rows")],
+        labels: vec![HostTensor::from_f32([16, 1], labels).expect("16 labels")],
     }
 }
 
 /// The losses of some steps and the weights after them.
 fn train(device: &dyn Device, steps: u64) -> (Vec<f64>, Vec<f32>) {
-    let model = Sequential::new(InputSpec::Tokens(LENGTH), 3)
+    let model = Model::sequential(InputSpec::Tokens(LENGTH), 3)
         .add(Embedding::new(8, 4))
         .and_then(|m| m.add(Dropout::new(0.1)))
         .and_then(|m| m.add(Lstm::new(8)))

@@ -1,4 +1,4 @@
-use crate::{EpochLog, Event, Figure, Sequential, TrainError, Trainer};
+use crate::{EpochLog, Event, Figure, Model, TrainError, Trainer};
 use std::io::Write;
 use std::ops::ControlFlow;
 
@@ -204,14 +204,14 @@ pub struct ModelCheckpoint<F> {
     save: F,
 }
 
-impl<F: FnMut(&Sequential) -> Result<(), String>> ModelCheckpoint<F> {
+impl<F: FnMut(&Model) -> Result<(), String>> ModelCheckpoint<F> {
     /// `save` is given the model; its message ends the training.
     pub fn new(monitor: impl Into<Monitor>, save: F) -> Self {
         Self { best: Best::new(monitor, 0.0), save }
     }
 }
 
-impl<F: FnMut(&Sequential) -> Result<(), String>> Callback for ModelCheckpoint<F> {
+impl<F: FnMut(&Model) -> Result<(), String>> Callback for ModelCheckpoint<F> {
     fn on_event(
         &mut self,
         event: &Event,

@@ -1,14 +1,16 @@
 use crate::Batch;
-use rnn_core::{DType, Data, HostTensor, Rng, Shape};
+use rnn_core::{Data, HostTensor, Rng, Shape};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-/// Examples in memory: what a model is fed `[N, ..]` and the labels `[N, ..]`.
+/// Examples in memory: for each input of a model what it is fed `[N, ..]`, for each output the
+/// labels `[N, ..]`.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    inputs: Arc<HostTensor>,
-    labels: Arc<HostTensor>,
+    inputs: Arc<[HostTensor]>,
+    labels: Arc<[HostTensor]>,
     weights: Option<Arc<HostTensor>>,
     rows: Vec<u32>,
 }
@@ -16,6 +18,9 @@ pub struct Dataset {
 /// Examples that do not belong together.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
+    /// No array for any input.
+    #[error("a data set needs an array for each input of the model")]
+    Nothing,
     /// Another number of labels or weights than of inputs.
     #[error("inputs {inputs} are not of as many examples as labels or weights {others}")]
     Rows {
@@ -27,12 +32,19 @@ pub enum DatasetError {
 }
 
 impl Dataset {
-    /// A dataset of N inputs and labels, which are numbers, rows of numbers, or classes (u32).
+    /// A dataset of N examples: an array for each input of the model, and labels for each output,
+    /// which are numbers, rows of numbers, or classes (u32).
     ///
     /// # Errors
-    /// If there are not as many labels as inputs.
-    pub fn new(inputs: HostTensor, labels: HostTensor) -> Result<Self, DatasetError> {
-        let count = check(&inputs, &labels)?;
+    /// If the arrays are not of as many examples.
+    pub fn new(
+        inputs: impl Into<Vec<HostTensor>>,
+        labels: impl Into<Vec<HostTensor>>,
+    ) -> Result<Self, DatasetError> {
+        let (inputs, labels) = (inputs.into(), labels.into());
+        let first = inputs.first().ok_or(DatasetError::Nothing)?;
+        let count = first.shape().dims().first().copied().unwrap_or(0);
+        inputs.iter().chain(&labels).try_for_each(|array| check(first, array))?;
         Ok(Self {
             inputs: inputs.into(),
             labels: labels.into(),
@@ -46,17 +58,19 @@ impl Dataset {
     /// # Errors
     /// If there are not as many weights as inputs.
     pub fn sample_weights(mut self, weights: HostTensor) -> Result<Self, DatasetError> {
-        check(&self.inputs, &weights)?;
+        check(&self.inputs[0], &weights)?;
         self.weights = Some(weights.into());
         Ok(self)
     }
 
-    /// How much the examples of class 0, 1, .. count in the loss; those of others count 1.
+    /// How much the examples of class 0, 1, .. of the first labels count in the loss; those of
+    /// others count 1.
     pub fn class_weights(mut self, weights: &[f32]) -> Self {
         let weight = |class: usize| weights.get(class).copied().unwrap_or(1.0);
-        let all: Vec<f32> = match self.labels.data() {
-            Data::F32(classes) => classes.iter().map(|&c| weight(c as usize)).collect(),
-            Data::U32(classes) => classes.iter().map(|&c| weight(c as usize)).collect(),
+        let all: Vec<f32> = match self.labels.first().map(HostTensor::data) {
+            Some(Data::F32(classes)) => classes.iter().map(|&c| weight(c as usize)).collect(),
+            Some(Data::U32(classes)) => classes.iter().map(|&c| weight(c as usize)).collect(),
+            None => return self,
         };
         self.weights = HostTensor::from_f32([all.len()], all).ok().map(Into::into);
         self
@@ -72,16 +86,21 @@ impl Dataset {
         self.rows.is_empty()
     }
 
-    /// The labels, in order.
-    pub fn labels(&self) -> HostTensor {
-        // All rows exist: `new` has numbered them.
-        self.labels.rows(&self.rows).unwrap_or_else(|| HostTensor::zeros([0], DType::F32))
+    /// The labels of each output, in order.
+    pub fn labels(&self) -> Vec<HostTensor> {
+        self.labels.iter().filter_map(|labels| labels.rows(&self.rows)).collect()
     }
 
     /// The first `count` examples.
     pub fn take(mut self, count: usize) -> Self {
         self.rows.truncate(count);
         self
+    }
+
+    /// Some of the examples, by their number; those that there are.
+    pub fn range(&self, range: Range<usize>) -> Self {
+        let end = range.end.min(self.rows.len());
+        Self { rows: self.rows[range.start.min(end)..end].to_vec(), ..self.clone() }
     }
 
     /// Shuffles and divides: the first part gets `fraction` of the examples.
@@ -107,19 +126,19 @@ impl Dataset {
 
     fn gather(&self, rows: &[u32]) -> Option<Batch> {
         Some(Batch {
-            inputs: self.inputs.rows(rows)?,
-            labels: self.labels.rows(rows)?,
+            inputs: self.inputs.iter().map(|x| x.rows(rows)).collect::<Option<_>>()?,
+            labels: self.labels.iter().map(|x| x.rows(rows)).collect::<Option<_>>()?,
             weights: self.weights.as_ref().map_or(Some(None), |w| w.rows(rows).map(Some))?,
         })
     }
 }
 
-/// The number of examples, if both are of as many.
-fn check(inputs: &HostTensor, others: &HostTensor) -> Result<usize, DatasetError> {
+/// Both are of as many examples.
+fn check(inputs: &HostTensor, others: &HostTensor) -> Result<(), DatasetError> {
     let count = inputs.shape().dims().first();
-    match count.filter(|count| others.shape().dims().first() == Some(count)) {
-        Some(&count) => Ok(count),
-        None => {
+    match count.is_some() && count == others.shape().dims().first() {
+        true => Ok(()),
+        false => {
             let (inputs, others) = (inputs.shape().clone(), others.shape().clone());
             Err(DatasetError::Rows { inputs, others })
         }
@@ -166,11 +185,11 @@ mod tests {
     fn numbers(n: u32) -> Dataset {
         let tokens = HostTensor::from_u32([n as usize, 1], (0..n).collect()).unwrap();
         let labels = (0..n).map(|i| (i % 2) as f32).collect();
-        Dataset::new(tokens, HostTensor::from_f32([n as usize], labels).unwrap()).unwrap()
+        Dataset::new([tokens], [HostTensor::from_f32([n as usize], labels).unwrap()]).unwrap()
     }
 
     fn tokens(batches: Batches) -> Vec<Vec<u32>> {
-        batches.map(|b| b.inputs.as_u32().unwrap().to_vec()).collect()
+        batches.map(|b| b.inputs[0].as_u32().unwrap().to_vec()).collect()
     }
 
     #[test]
@@ -190,7 +209,7 @@ mod tests {
             let batches = data.shuffled_batches(4, 1, 1);
             let pairs = batches.flat_map(|b| {
                 let weights = b.weights.unwrap().as_f32().unwrap().to_vec();
-                b.inputs.as_u32().unwrap().to_vec().into_iter().zip(weights).collect::<Vec<_>>()
+                b.inputs[0].as_u32().unwrap().to_vec().into_iter().zip(weights).collect::<Vec<_>>()
             });
             let mut pairs: Vec<(u32, f32)> = pairs.collect();
             pairs.sort_by_key(|p| p.0);

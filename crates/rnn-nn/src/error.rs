@@ -59,6 +59,21 @@ pub enum TrainError {
     /// A callback could not do its work.
     #[error("{0}")]
     Callback(String),
+    /// Not one array for each input, or not labels or a loss for each output.
+    #[error("the model has {expected} {ends}, got {found} {given}")]
+    Count {
+        /// "inputs" or "outputs".
+        ends: &'static str,
+        /// How many the model has.
+        expected: usize,
+        /// What there should be as many of.
+        given: &'static str,
+        /// How many there are.
+        found: usize,
+    },
+    /// A model that puts out nothing.
+    #[error("the model has no output to compare with labels: name one with Model::with_outputs")]
+    NoOutput,
     /// A batch or data set without examples.
     #[error("there are no examples to work on")]
     Empty,

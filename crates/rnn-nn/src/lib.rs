@@ -5,10 +5,12 @@ mod dataset;
 mod error;
 mod history;
 mod initializer;
+mod input;
 mod layers;
 mod loss;
 mod model;
 mod optimizer;
+mod parameters;
 mod step;
 mod summary;
 mod trainer;
@@ -20,18 +22,21 @@ pub use dataset::{Batches, Dataset, DatasetError};
 pub use error::TrainError;
 pub use history::{EpochLog, Event, Figure, FitOptions, History, Metrics};
 pub use initializer::Initializer;
+pub use input::InputSpec;
 pub use layers::{
-    AveragePooling1D, AveragePooling2D, AveragePooling3D, BatchNormalization, Bidirectional, Build,
-    Cell, CellShapes, Conv, Conv1D, Conv2D, Conv3D, ConvLstm1D, ConvLstm2D, ConvLstm3D,
-    ConvLstmCell, Dense, Dropout, Embedding, Flatten, GlobalAveragePooling1D,
-    GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D,
-    GlobalMaxPooling3D, Gru, GruCell, Layer, LayerError, LayerNormalization, Lstm, LstmCell,
-    Masking, MaxPooling1D, MaxPooling2D, MaxPooling3D, Merge, PerAxis, Pooling, Recurred,
-    Recurrent, Scan, SimpleRnn, SimpleRnnCell, Softmax, SpatialDropout1D, TimeDistributed, Value,
-    Weight, WeightArguments,
+    Add, Average, AveragePooling1D, AveragePooling2D, AveragePooling3D, BatchNormalization,
+    Bidirectional, Build, Cell, CellShapes, Concatenate, Conv, Conv1D, Conv2D, Conv3D, ConvLstm1D,
+    ConvLstm2D, ConvLstm3D, ConvLstmCell, Dense, Dropout, Elementwise, Embedding, Flatten,
+    GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D,
+    GlobalMaxPooling2D, GlobalMaxPooling3D, Gru, GruCell, Layer, LayerError, LayerNormalization,
+    Lstm, LstmCell, Masking, MaxPooling1D, MaxPooling2D, MaxPooling3D, Merge, Multiply, PerAxis,
+    Pooling, Recurred, Recurrent, Reshape, Scan, SimpleRnn, SimpleRnnCell, Softmax,
+    SpatialDropout1D, Subtract, TimeDistributed, UpSampling, UpSampling1D, UpSampling2D,
+    UpSampling3D, Value, Weight, WeightArguments,
 };
 pub use loss::{Judged, Loss};
-pub use model::{InputSpec, ModelError, Sequential, Slot};
+pub use model::{Model, ModelError, Symbol};
 pub use optimizer::{Clip, Optimizer, Schedule};
+pub use parameters::Slot;
 pub use rnn_ops::{Constraint, Penalty, Tally};
 pub use trainer::{Batch, Trainer};

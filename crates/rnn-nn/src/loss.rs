@@ -1,7 +1,7 @@
-use rnn_graph::{Graph, GraphError, Op, TensorId, TensorType};
+use rnn_graph::{Graph, GraphError, Op, Storage, TensorId, TensorType};
 use rnn_ops::{
     self as ops, Activate, Activation, Binary, CategoricalCrossEntropy, ElementLoss, OneHot, Scale,
-    SumRows, Tally,
+    SumRows, Tally, TransposeLeading,
 };
 
 /// What training makes small; Keras's names and means.
@@ -76,7 +76,7 @@ impl Loss {
         };
         let sigmoid = |a: &Activate| a.0 == Activation::Sigmoid;
         let predictions = match of {
-            ElementLoss::BinaryCrossEntropy => logits(g, output, sigmoid),
+            ElementLoss::BinaryCrossEntropy => logits(g, output, &sigmoid)?,
             _ => Some(output),
         };
         let Some(predictions) = predictions else { return Ok(None) };
@@ -93,7 +93,9 @@ impl Loss {
         labels: TensorId,
         weights: Option<TensorId>,
     ) -> Result<Option<Judged>, GraphError> {
-        let Some(predictions) = logits(g, output, |_: &ops::Softmax| true) else { return Ok(None) };
+        let Some(predictions) = logits(g, output, &|_: &ops::Softmax| true)? else {
+            return Ok(None);
+        };
         let [examples, classes] = [0, 1].map(|axis| g.shape(output).dims()[axis]);
         let labels = match self {
             Self::SparseCategoricalCrossentropy => g.apply(OneHot { classes }, &[labels])?,
@@ -110,8 +112,28 @@ impl Loss {
     }
 }
 
-/// What stands before the model's final activation, if that is the one wanted.
-fn logits<O: Op>(g: &Graph, output: TensorId, wanted: impl FnOnce(&O) -> bool) -> Option<TensorId> {
-    let last = g.producer(output)?;
-    last.op.downcast().is_some_and(wanted).then(|| last.operands.inputs[0])
+/// What stands before the model's final activation, if that is the one wanted, in the order of the
+/// output: what only moves elements is done again without the activation.
+fn logits<O: Op>(
+    g: &mut Graph,
+    output: TensorId,
+    wanted: &impl Fn(&O) -> bool,
+) -> Result<Option<TensorId>, GraphError> {
+    if let Storage::View { base, offset } = g[output].storage {
+        let shape = g.shape(output).clone();
+        let base = logits(g, base, wanted)?;
+        return base.map(|base| g.view(base, offset, shape)).transpose();
+    }
+    let Some(last) = g.producer(output) else { return Ok(None) };
+    let input = last.operands.inputs.first().copied();
+    if last.op.downcast().is_some_and(wanted) {
+        return Ok(input);
+    }
+    match input {
+        Some(input) if last.op.downcast::<TransposeLeading>().is_some() => {
+            let before = logits(g, input, wanted)?;
+            before.map(|before| g.apply(TransposeLeading, &[before])).transpose()
+        }
+        _ => Ok(None),
+    }
 }

@@ -1,37 +1,10 @@
-use crate::layers::{Build, Layer, LayerError, Value, WeightArguments};
-use rnn_core::{HostTensor, Rng, TensorError};
-use rnn_graph::{Binding, Graph, GraphError, TensorId, TensorType};
-use rnn_ops::{Constraint, Penalty, TransposeLeading};
+use crate::layers::{Build, Layer, LayerError, Value};
+use crate::parameters::Parameters;
+use crate::{InputSpec, Slot};
+use rnn_core::{HostTensor, TensorError};
+use rnn_graph::{Graph, GraphError, TensorId, TensorType};
+use rnn_ops::TransposeLeading;
 use std::sync::Arc;
-
-/// What a model is fed, without the batch axis.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InputSpec {
-    /// Token ids `[T]`.
-    Tokens(usize),
-    /// A sequence of floats `[T, F]`.
-    Sequence(usize, usize),
-    /// Floats `[F]`.
-    Features(usize),
-}
-
-impl InputSpec {
-    pub(crate) fn shape(&self) -> Vec<usize> {
-        match *self {
-            Self::Tokens(steps) => vec![steps],
-            Self::Sequence(steps, width) => vec![steps, width],
-            Self::Features(width) => vec![width],
-        }
-    }
-
-    pub(crate) fn ty(&self, batch: usize) -> TensorType {
-        let shape = [vec![batch], self.shape()].concat();
-        match self {
-            Self::Tokens(_) => TensorType::u32(shape),
-            _ => TensorType::f32(shape),
-        }
-    }
-}
 
 /// Why a model cannot be built or loaded.
 #[derive(Debug, thiserror::Error)]
@@ -52,95 +25,169 @@ pub enum ModelError {
     /// A weight is not of floats.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// A symbol that the model did not give.
+    #[error("{0:?} is not a tensor of this model")]
+    Symbol(Symbol),
+    /// What cannot be applied again.
+    #[error("{0:?} is an input of the model: no layer made it")]
+    NoLayer(Symbol),
 }
 
-/// Where a weight lies in the arena of all parameters.
-#[derive(Clone, Debug)]
-pub struct Slot {
-    /// `layer/weight`, unique in the model.
-    pub name: String,
-    /// The extents.
-    pub shape: Vec<usize>,
-    /// The first element; aligned so that kernels can bind it.
-    pub offset: usize,
-    /// What its size adds to the loss.
-    pub regularizer: Option<Penalty>,
-    /// What it is brought back to after each step.
-    pub constraint: Option<Constraint>,
-    /// Gradients move it. Those that they do not move lie behind all others.
-    pub trained: bool,
-    layer: usize,
-}
+/// A tensor of a model that is being described: an input, or what a layer puts out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Symbol(usize);
 
-impl Slot {
-    fn len(&self) -> usize {
-        self.shape.iter().product()
+impl Symbol {
+    pub(crate) fn index(self) -> usize {
+        self.0
     }
+}
+
+/// One use of a layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub layer: usize,
+    pub inputs: Vec<Symbol>,
+    pub outputs: Vec<Symbol>,
 }
 
 /// A model's tensors in a graph.
 pub(crate) struct Built {
-    /// The output, batch-major.
-    pub output: TensorId,
+    /// The outputs, batch-major.
+    pub outputs: Vec<TensorId>,
     /// The weights, in the order of the slots.
     pub weights: Vec<TensorId>,
     /// What regularizers add to the loss, each `[1]`.
     pub penalties: Vec<TensorId>,
 }
 
-/// A stack of layers with their weights, which lie in one arena.
+/// Layers, what flows between them, and their weights, which lie in one arena.
+///
+/// A stack is [`Model::sequential`] and [`Model::add`]. Anything else begins with [`Model::new`]:
+/// inputs, layers applied to what is there, and the outputs, as in Keras's functional models.
 #[derive(Clone, Debug)]
-pub struct Sequential {
-    pub(crate) input: InputSpec,
+pub struct Model {
+    pub(crate) inputs: Vec<(InputSpec, Symbol)>,
     pub(crate) layers: Vec<(String, Arc<dyn Layer>)>,
-    slots: Vec<Slot>,
-    parameters: Vec<f32>,
-    /// The part of the parameters that gradients move, from the first on.
-    trained: usize,
-    output: Vec<usize>,
+    pub(crate) calls: Vec<Call>,
+    outputs: Vec<Symbol>,
+    /// Of each symbol, without the batch axis.
+    shapes: Vec<Vec<usize>>,
+    parameters: Parameters,
     seed: u64,
 }
 
-impl Sequential {
-    /// An empty model; `seed` decides the first weights.
-    pub fn new(input: InputSpec, seed: u64) -> Self {
-        let output = input.shape();
-        Self { input, layers: vec![], slots: vec![], parameters: vec![], trained: 0, output, seed }
+impl Model {
+    /// A model without inputs and layers; `seed` decides the first weights.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            inputs: vec![],
+            layers: vec![],
+            calls: vec![],
+            outputs: vec![],
+            shapes: vec![],
+            parameters: Parameters::default(),
+            seed,
+        }
     }
 
-    /// Appends a layer and draws its weights.
+    /// The beginning of a stack of layers.
+    pub fn sequential(input: InputSpec, seed: u64) -> Self {
+        let mut model = Self::new(seed);
+        let input = model.input(input);
+        model.with_outputs([input])
+    }
+
+    /// Another input.
+    pub fn input(&mut self, spec: InputSpec) -> Symbol {
+        let symbol = self.symbol(spec.shape());
+        self.inputs.push((spec, symbol));
+        symbol
+    }
+
+    /// Applies a new layer to the outputs, which those of the layer replace: another layer of a
+    /// stack.
     #[allow(clippy::should_implement_trait, reason = "Keras's name; no one adds a layer with +")]
     pub fn add(mut self, layer: impl Layer + 'static) -> Result<Self, ModelError> {
-        let weights = layer.weights(&self.output)?;
-        let output = layer.output(&self.output)?;
+        self.outputs = self.push(layer, &self.outputs.clone())?;
+        Ok(self)
+    }
+
+    /// Applies a new layer, draws its weights and returns its first output.
+    pub fn apply(
+        &mut self,
+        layer: impl Layer + 'static,
+        inputs: &[Symbol],
+    ) -> Result<Symbol, ModelError> {
+        Ok(self.push(layer, inputs)?[0])
+    }
+
+    /// The same, with all that the layer puts out.
+    pub fn push(
+        &mut self,
+        layer: impl Layer + 'static,
+        inputs: &[Symbol],
+    ) -> Result<Vec<Symbol>, ModelError> {
+        let weights = layer.weights(self.first_shape(inputs)?)?;
+        layer.outputs(&self.shapes_of(inputs)?)?;
         let name = self.unique_name(layer.class());
         for weight in weights {
-            let offset = if weight.trained { self.trained } else { self.parameters.len() };
-            let mut rng = Rng::new(self.seed, self.slots.len() as u64);
-            let mut values = weight.arguments.initializer.draw(&weight.shape, &mut rng);
-            values.resize(values.len().next_multiple_of(Binding::ALIGNMENT), 0.0);
-            if weight.trained {
-                self.trained += values.len();
-                let behind = self.slots.iter_mut().filter(|slot| !slot.trained);
-                behind.for_each(|slot| slot.offset += values.len());
-            }
-            self.parameters.splice(offset..offset, values);
-            let name = format!("{name}/{}", weight.name);
-            let WeightArguments { regularizer, constraint, .. } = weight.arguments;
-            let layer = self.layers.len();
-            self.slots.push(Slot {
-                name,
-                shape: weight.shape,
-                offset,
-                regularizer,
-                constraint,
-                trained: weight.trained,
-                layer,
-            });
+            self.parameters.push((self.layers.len(), &name), weight, self.seed);
         }
-        self.output = output;
         self.layers.push((name, Arc::new(layer)));
-        Ok(self)
+        self.call(self.layers.len() - 1, inputs)
+    }
+
+    /// Applies the layer that put out `symbol` once more, with the same weights.
+    pub fn apply_again(
+        &mut self,
+        symbol: Symbol,
+        inputs: &[Symbol],
+    ) -> Result<Vec<Symbol>, ModelError> {
+        let maker = self.calls.iter().find(|call| call.outputs.contains(&symbol));
+        let Call { layer, inputs: first, .. } = maker.ok_or(ModelError::NoLayer(symbol))?;
+        let weights = |inputs: &[Symbol]| -> Result<Vec<Vec<usize>>, ModelError> {
+            let weights = self.layers[*layer].1.weights(self.first_shape(inputs)?)?;
+            Ok(weights.into_iter().map(|weight| weight.shape).collect())
+        };
+        if weights(first)? != weights(inputs)? {
+            let class = self.layers[*layer].1.class();
+            let found = self.first_shape(inputs)?;
+            return Err(LayerError::new(class, "an input that its weights fit", found).into());
+        }
+        self.call(*layer, inputs)
+    }
+
+    fn call(&mut self, layer: usize, inputs: &[Symbol]) -> Result<Vec<Symbol>, ModelError> {
+        let shapes = self.layers[layer].1.outputs(&self.shapes_of(inputs)?)?;
+        let outputs: Vec<Symbol> = shapes.into_iter().map(|shape| self.symbol(shape)).collect();
+        self.calls.push(Call { layer, inputs: inputs.to_vec(), outputs: outputs.clone() });
+        Ok(outputs)
+    }
+
+    /// Says what the model puts out.
+    pub fn with_outputs(mut self, outputs: impl Into<Vec<Symbol>>) -> Self {
+        self.outputs = outputs.into();
+        self
+    }
+
+    fn symbol(&mut self, shape: Vec<usize>) -> Symbol {
+        self.shapes.push(shape);
+        Symbol(self.shapes.len() - 1)
+    }
+
+    /// The extents of a tensor, without the batch axis.
+    pub fn shape(&self, symbol: Symbol) -> Result<&[usize], ModelError> {
+        Ok(self.shapes.get(symbol.0).ok_or(ModelError::Symbol(symbol))?)
+    }
+
+    fn shapes_of(&self, symbols: &[Symbol]) -> Result<Vec<&[usize]>, ModelError> {
+        symbols.iter().map(|&symbol| self.shape(symbol)).collect()
+    }
+
+    /// What a layer's weights are made for.
+    fn first_shape(&self, symbols: &[Symbol]) -> Result<&[usize], ModelError> {
+        symbols.first().map_or(Ok(&[]), |&symbol| self.shape(symbol))
     }
 
     /// Keras's names: `lstm`, then `lstm_1`, ..
@@ -150,117 +197,123 @@ impl Sequential {
         if same == 0 { stem } else { format!("{stem}_{same}") }
     }
 
-    /// The extents of the output of a batch.
-    pub fn output_shape(&self, batch: usize) -> Vec<usize> {
-        [&[batch], &self.output[..]].concat()
+    pub(crate) fn count_symbols(&self) -> usize {
+        self.shapes.len()
+    }
+
+    /// What the model puts out.
+    pub fn outputs(&self) -> &[Symbol] {
+        &self.outputs
+    }
+
+    /// The extents of each output of a batch.
+    pub fn output_shapes(&self, batch: usize) -> Vec<Vec<usize>> {
+        let shape = |symbol: &Symbol| [&[batch], &self.shapes[symbol.0][..]].concat();
+        self.outputs.iter().map(shape).collect()
     }
 
     /// The number of parameters.
     pub fn count_params(&self) -> usize {
-        self.slots.iter().map(Slot::len).sum()
+        self.slots().iter().map(Slot::len).sum()
     }
 
     /// The number of those that gradients move.
     pub fn count_trained(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.trained).map(Slot::len).sum()
+        self.slots().iter().filter(|slot| slot.trained).map(Slot::len).sum()
     }
 
     /// How much of the arena gradients move, gaps included.
     pub(crate) fn trained(&self) -> usize {
-        self.trained
+        self.parameters.trained
     }
 
     pub(crate) fn layer_params(&self, layer: usize) -> usize {
-        self.slots.iter().filter(|s| s.layer == layer).map(Slot::len).sum()
+        self.slots().iter().filter(|s| s.layer == layer).map(Slot::len).sum()
     }
 
     /// The weights' places.
     pub fn slots(&self) -> &[Slot] {
-        &self.slots
+        &self.parameters.slots
     }
 
     /// All parameters, with the gaps of alignment between weights.
     pub fn parameters(&self) -> &[f32] {
-        &self.parameters
+        &self.parameters.values
     }
 
     pub(crate) fn set_parameters(&mut self, values: &[f32]) {
-        self.parameters.copy_from_slice(values);
+        self.parameters.values.copy_from_slice(values);
     }
 
     /// Every weight by name.
     pub fn weights(&self) -> Result<Vec<(String, HostTensor)>, ModelError> {
-        let tensor = |s: &Slot| {
-            let values = self.parameters[s.offset..s.offset + s.len()].to_vec();
-            Ok((s.name.clone(), HostTensor::from_f32(s.shape.as_slice(), values)?))
-        };
-        self.slots.iter().map(tensor).collect()
+        self.parameters.weights()
     }
 
     /// Replaces every weight; all must be given.
     pub fn set_weights(&mut self, weights: &[(String, HostTensor)]) -> Result<(), ModelError> {
-        for slot in &self.slots {
-            let given = weights.iter().find(|(name, _)| *name == slot.name).map(|(_, t)| t);
-            let fits = given.filter(|t| t.shape().dims() == slot.shape);
-            let Some(tensor) = fits else {
-                return Err(ModelError::Weight {
-                    name: slot.name.clone(),
-                    expected: slot.shape.clone(),
-                    found: given.map_or("nothing".into(), |t| t.shape().to_string()),
-                });
-            };
-            let at = slot.offset..slot.offset + slot.len();
-            self.parameters[at].copy_from_slice(tensor.as_f32()?);
-        }
-        Ok(())
+        self.parameters.set_weights(weights)
     }
 
-    /// The largest token id plus one, if the model takes token ids.
-    pub fn vocabulary(&self) -> Option<usize> {
-        self.layers.first().and_then(|(_, layer)| layer.vocabulary())
+    /// The smallest vocabulary of the layers that look up the tokens of an input.
+    pub(crate) fn vocabulary(&self, input: Symbol) -> Option<usize> {
+        let users = self.calls.iter().filter(|call| call.inputs.contains(&input));
+        users.filter_map(|call| self.layers[call.layer].1.vocabulary()).min()
     }
 
     /// The resident tensor of all parameters.
     pub(crate) fn arena(&self, graph: &mut Graph) -> TensorId {
-        graph.resident("parameters", TensorType::f32([self.parameters.len()]))
+        self.parameters.arena(graph)
     }
 
     /// A resident tensor of a number for each parameter that gradients move.
     pub(crate) fn trained_arena(&self, graph: &mut Graph, name: &str) -> TensorId {
-        graph.resident(name, TensorType::f32([self.trained]))
+        graph.resident(name, TensorType::f32([self.parameters.trained]))
     }
 
-    /// Adds the forward pass; dropout acts if `random` is given.
+    /// Adds the forward pass over a tensor for each input; dropout acts if `random` is given.
     pub(crate) fn build(
         &self,
         graph: &mut Graph,
-        input: TensorId,
+        inputs: &[TensorId],
         random: Option<TensorId>,
     ) -> Result<Built, GraphError> {
-        let arena = self.arena(graph);
-        let views = self.slots.iter().map(|s| graph.view(arena, s.offset, s.shape.as_slice()));
-        let weights = views.collect::<Result<Vec<_>, _>>()?;
-        let mut value = Value::from(match self.input {
-            InputSpec::Features(_) => input,
-            _ => graph.apply(TransposeLeading, &[input])?,
-        });
+        let weights = self.parameters.views(graph)?;
+        let mut values: Vec<Option<Value>> = vec![None; self.shapes.len()];
+        for ((spec, symbol), &input) in self.inputs.iter().zip(inputs) {
+            let tensor = match spec.leads() {
+                true => graph.apply(TransposeLeading, &[input])?,
+                false => input,
+            };
+            values[symbol.0] = Some(tensor.into());
+        }
         let mut build = Build::new(graph, random);
-        for (index, (name, layer)) in self.layers.iter().enumerate() {
-            let own = self.slots.iter().zip(&weights).filter(|(s, _)| s.layer == index);
+        for call in &self.calls {
+            let (name, layer) = &self.layers[call.layer];
+            let own = self.slots().iter().zip(&weights).filter(|(s, _)| s.layer == call.layer);
             let own: Vec<TensorId> = own.map(|(_, &w)| w).collect();
             build.name.clone_from(name);
-            value = layer.build(&mut build, value, &own)?;
+            // A call comes after those that made its inputs.
+            let operands: Vec<Value> = call.inputs.iter().filter_map(|s| values[s.0]).collect();
+            let made = layer.push(&mut build, &operands, &own)?;
+            for (symbol, value) in call.outputs.iter().zip(made) {
+                values[symbol.0] = Some(value);
+            }
         }
-        let output = match self.output.len() {
-            0 | 1 => value.tensor,
-            _ => build.graph.apply(TransposeLeading, &[value.tensor])?,
-        };
         let mut penalties = build.penalties;
-        for (slot, &weight) in self.slots.iter().zip(&weights) {
+        let mut outputs = Vec::new();
+        for symbol in &self.outputs {
+            let Some(value) = values[symbol.0] else { continue };
+            outputs.push(match self.shapes[symbol.0].len() {
+                0 | 1 => value.tensor,
+                _ => graph.apply(TransposeLeading, &[value.tensor])?,
+            });
+        }
+        for (slot, &weight) in self.slots().iter().zip(&weights) {
             let penalty = slot.regularizer.clone().map(|p| graph.apply(p, &[weight]));
             penalties.extend(penalty.transpose()?);
         }
-        Ok(Built { output, weights, penalties })
+        Ok(Built { outputs, weights, penalties })
     }
 }
 

@@ -1,6 +1,6 @@
-use crate::{Judged, Loss, Optimizer, Sequential, TrainError};
+use crate::{Judged, Loss, Model, Optimizer, TrainError};
 use rnn_graph::{Graph, TensorId, TensorType};
-use rnn_ops::{Binary, Constrain, Fill, Pad, STEP_NUMBERS, Tally};
+use rnn_ops::{Binary, Constrain, Fill, Pad, STEP_NUMBERS, Scale, Tally};
 use std::sync::Arc;
 
 /// What is done with a batch.
@@ -13,42 +13,65 @@ pub(crate) enum Mode {
 
 /// What is done with a model.
 pub(crate) struct Step<'a> {
-    pub model: &'a Sequential,
-    pub loss: Loss,
+    pub model: &'a Model,
+    /// Of each output, and what it counts.
+    pub losses: &'a [(Loss, f32)],
     pub tally: Tally,
     pub optimizer: &'a Optimizer,
 }
 
 impl Step<'_> {
-    /// The type of the labels of a batch.
-    pub fn labels(&self, batch: usize) -> TensorType {
-        self.loss.labels(&TensorType::f32(self.model.output_shape(batch)))
+    /// The types of the labels of a batch.
+    pub fn labels(&self, batch: usize) -> Vec<TensorType> {
+        let outputs = self.model.output_shapes(batch).into_iter();
+        outputs.zip(self.losses).map(|(o, (loss, _))| loss.labels(&TensorType::f32(o))).collect()
     }
 
-    /// The graph for a batch. Its inputs are, of those that the mode needs: inputs, labels,
-    /// weights, random, step.
+    /// The graph for a batch. Its inputs are, of those that the mode needs: the model's inputs,
+    /// labels of each output, weights, random, step.
     pub fn graph(&self, batch: usize, mode: Mode, weighted: bool) -> Result<Graph, TrainError> {
+        let outputs = self.model.output_shapes(1);
+        let first = outputs.first().ok_or(TrainError::NoOutput)?;
+        one_each("outputs", outputs.len(), "losses", self.losses.len())?;
         let mut graph = Graph::new();
         let g = &mut graph;
-        let inputs = g.input("inputs", self.model.input.ty(batch));
+        let numbered = |name: &str, i: usize| format!("{name}_{i}");
+        let specs = self.model.inputs.iter().enumerate();
+        let inputs: Vec<TensorId> =
+            specs.map(|(i, (spec, _))| g.input(numbered("inputs", i), spec.ty(batch))).collect();
         // Whichever program comes first declares them all, so that they can be written and read.
-        let sums = self.tally.len(self.model.output_shape(1).iter().product());
+        let sums = self.tally.len(first.iter().product());
         let metrics = g.resident("metrics", TensorType::f32([sums]));
         if mode == Mode::Predict {
-            let built = self.model.build(g, inputs, None)?;
-            g.output(built.output);
+            let built = self.model.build(g, &inputs, None)?;
+            built.outputs.iter().for_each(|&output| g.output(output));
             return Ok(graph);
         }
-        let labels = g.input("labels", self.labels(batch));
+        let labels = self.labels(batch).into_iter().enumerate();
+        let labels: Vec<TensorId> =
+            labels.map(|(i, ty)| g.input(numbered("labels", i), ty)).collect();
         let weights = weighted.then(|| g.input("weights", TensorType::f32([batch])));
         let random = (mode == Mode::Train).then(|| g.input("random", TensorType::u32([4])));
-        let built = self.model.build(g, inputs, random)?;
-        let judged = self.loss.push(g, built.output, labels, weights)?;
-        let Judged { predictions, labels, mut loss } =
-            judged.ok_or(TrainError::Output { loss: self.loss })?;
-        for penalty in built.penalties {
-            loss = g.apply(Binary::Add, &[loss, penalty])?;
+        let built = self.model.build(g, &inputs, random)?;
+        let mut counted = None;
+        let mut terms = Vec::new();
+        let outputs = built.outputs.iter().zip(labels);
+        for ((&output, labels), &(loss, factor)) in outputs.zip(self.losses) {
+            let judged = loss.push(g, output, labels, weights)?;
+            let Judged { predictions, labels, loss } = judged.ok_or(TrainError::Output { loss })?;
+            terms.push(match factor {
+                1.0 => loss,
+                factor => g.apply(Scale(factor), &[loss])?,
+            });
+            counted = counted.or(Some([predictions, labels]));
         }
+        terms.extend(built.penalties);
+        let mut terms = terms.into_iter();
+        let mut loss = terms.next().ok_or(TrainError::NoOutput)?;
+        for term in terms {
+            loss = g.apply(Binary::Add, &[loss, term])?;
+        }
+        let [predictions, labels] = counted.ok_or(TrainError::NoOutput)?;
         g.push_node(Arc::new(self.tally), &[predictions, labels, loss], &[metrics])?;
         if mode == Mode::Train {
             let numbers = g.input("step", TensorType::f32([STEP_NUMBERS]));
@@ -92,5 +115,18 @@ impl Step<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether something is given for each input or each output of a model.
+pub(crate) fn one_each(
+    ends: &'static str,
+    expected: usize,
+    given: &'static str,
+    found: usize,
+) -> Result<(), TrainError> {
+    match expected == found {
+        true => Ok(()),
+        false => Err(TrainError::Count { ends, expected, given, found }),
     }
 }

@@ -1,35 +1,12 @@
-use crate::Sequential;
+use crate::{Model, Symbol};
 use std::fmt::Write as _;
 
-impl Sequential {
-    /// The table that Keras prints: layers, output shapes, parameters.
+impl Model {
+    /// The table that Keras prints: layers, output shapes, parameters; of what is not a stack also
+    /// the inputs, and what each layer is applied to.
     pub fn summary(&self) -> String {
-        let mut rows = vec![["Layer (type)".to_owned(), "Output Shape".into(), "Param #".into()]];
-        let mut shape = self.input.shape();
-        for (index, (name, layer)) in self.layers.iter().enumerate() {
-            shape = layer.output(&shape).unwrap_or_default();
-            let dims: Vec<String> = shape.iter().map(usize::to_string).collect();
-            rows.push([
-                format!("{name} ({})", layer.class()),
-                format!("(None, {})", dims.join(", ")),
-                thousands(self.layer_params(index)),
-            ]);
-        }
-        let width = |c: usize| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0);
-        let [a, b, c] = [width(0), width(1), width(2)];
-        let rule = |l, m, r| {
-            let bar = |n| "─".repeat(n + 2);
-            format!("{l}{}{m}{}{m}{}{r}\n", bar(a), bar(b), bar(c))
-        };
-        let mut text = rule("┌", "┬", "┐");
-        for (i, [name, shape, params]) in rows.iter().enumerate() {
-            let _ = writeln!(text, "│ {name:<a$} │ {shape:<b$} │ {params:>c$} │");
-            text += &if i + 1 == rows.len() {
-                rule("└", "┴", "┘")
-            } else {
-                rule("├", "┼", "┤")
-            };
-        }
+        let mut text = String::new();
+        push_table(&mut text, &self.summary_rows());
         let total = self.count_params();
         let _ = writeln!(
             text,
@@ -43,6 +20,87 @@ impl Sequential {
             let _ = writeln!(text, "Non-trainable params: {}", thousands(total - trained));
         }
         text
+    }
+}
+
+impl Model {
+    fn summary_rows(&self) -> Vec<Vec<String>> {
+        let chain = self.is_stack();
+        let mut names = vec![String::new(); self.count_symbols()];
+        let mut rows =
+            vec![["Layer (type)", "Output Shape", "Param #", "Connected to"].map(String::from)];
+        for (i, &(_, symbol)) in self.inputs.iter().enumerate() {
+            let name = if i == 0 { "input_layer".into() } else { format!("input_layer_{i}") };
+            if !chain {
+                let shape = self.shape_text(&[symbol]);
+                rows.push([format!("{name} (InputLayer)"), shape, "0".into(), "-".into()]);
+            }
+            names[symbol.index()] = name;
+        }
+        let mut seen = vec![false; self.layers.len()];
+        for call in &self.calls {
+            let (name, layer) = &self.layers[call.layer];
+            let first = !std::mem::replace(&mut seen[call.layer], true);
+            let params = if first { self.layer_params(call.layer) } else { 0 };
+            let sources: Vec<&str> =
+                call.inputs.iter().map(|s| names[s.index()].as_str()).collect();
+            rows.push([
+                format!("{name} ({})", layer.class()),
+                self.shape_text(&call.outputs),
+                thousands(params),
+                sources.join(", "),
+            ]);
+            for (i, output) in call.outputs.iter().enumerate() {
+                names[output.index()] = if i == 0 { name.clone() } else { format!("{name}[{i}]") };
+            }
+        }
+        let columns = if chain { 3 } else { 4 };
+        rows.into_iter().map(|row| row.into_iter().take(columns).collect()).collect()
+    }
+
+    /// Every layer is applied once, to what the one before it put out, and the last output is the
+    /// model's.
+    fn is_stack(&self) -> bool {
+        let [(_, input)] = self.inputs[..] else { return false };
+        let mut last = input;
+        for call in &self.calls {
+            if call.inputs != [last] || call.outputs.len() != 1 {
+                return false;
+            }
+            last = call.outputs[0];
+        }
+        self.calls.len() == self.layers.len() && self.outputs() == [last]
+    }
+
+    fn shape_text(&self, symbols: &[Symbol]) -> String {
+        let text = |&symbol: &Symbol| {
+            let dims: Vec<String> =
+                self.shape(symbol).unwrap_or_default().iter().map(usize::to_string).collect();
+            format!("(None, {})", dims.join(", "))
+        };
+        symbols.iter().map(text).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Lines around cells; the third column holds numbers.
+fn push_table(text: &mut String, rows: &[Vec<String>]) {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |c: usize| rows.iter().map(|r| r[c].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let rule = |l, m: &str, r| {
+        let bars: Vec<String> = widths.iter().map(|n| "─".repeat(n + 2)).collect();
+        format!("{l}{}{r}\n", bars.join(m))
+    };
+    *text += &rule("┌", "┬", "┐");
+    for (i, row) in rows.iter().enumerate() {
+        let cell = |(c, (cell, &width)): (usize, (&String, &usize))| match c {
+            2 => format!(" {cell:>width$} "),
+            _ => format!(" {cell:<width$} "),
+        };
+        let cells: Vec<String> = row.iter().zip(&widths).enumerate().map(cell).collect();
+        let _ = writeln!(text, "│{}│", cells.join("│"));
+        let last = i + 1 == rows.len();
+        *text += &if last { rule("└", "┴", "┘") } else { rule("├", "┼", "┤") };
     }
 }
 
@@ -61,18 +119,32 @@ fn thousands(n: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Dense, Embedding, InputSpec, Lstm, Sequential, SimpleRnn};
+    use crate::{Add, Concatenate, Dense, Embedding, InputSpec, Lstm, Model, SimpleRnn};
     use rnn_ops::Activation;
 
     #[test]
     fn the_tutorials_models_have_its_parameters() -> Result<(), crate::ModelError> {
-        let start = || Sequential::new(InputSpec::Tokens(500), 1).add(Embedding::new(5000, 32));
+        let start = || Model::sequential(InputSpec::Tokens(500), 1).add(Embedding::new(5000, 32));
         let lstm = start()?.add(Lstm::new(128))?.add(Dense::new(1, Activation::Sigmoid))?;
         assert_eq!(lstm.count_params(), 242_561);
         assert!(lstm.summary().contains("│ lstm (LSTM)           │ (None, 128)     │  82,432 │"));
         assert!(lstm.summary().contains("Total params: 242,561"));
         let simple = start()?.add(SimpleRnn::new(128))?.add(Dense::new(1, Activation::Sigmoid))?;
         assert_eq!(simple.count_params(), 180_737);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_not_a_stack_says_what_its_layers_are_applied_to() -> Result<(), crate::ModelError> {
+        let mut model = Model::new(1);
+        let [a, b] = [3, 4].map(|width| model.input(InputSpec::floats([5, width])));
+        let both = model.apply(Concatenate::new(), &[a, b])?;
+        let states = model.push(Lstm::new(8).return_state(), &[both])?;
+        let sum = model.apply(Add(), &states[1..])?;
+        let text = model.with_outputs([states[0], sum]).summary();
+        assert!(text.contains("│ input_layer_1 (InputLayer) │ (None, 5, 4)"), "{text}");
+        assert!(text.contains("│ add (Add)                  │"), "{text}");
+        assert!(text.contains("│ lstm[1], lstm[2]"), "{text}");
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
-use crate::step::{Mode, Step};
+use crate::step::{Mode, Step, one_each};
 use crate::{
-    Callback, Dataset, EpochLog, Event, FitOptions, History, InputSpec, Loss, Metrics, Optimizer,
-    Sequential, TrainError,
+    Callback, Dataset, EpochLog, Event, FitOptions, History, InputSpec, Loss, Metrics, Model,
+    Optimizer, TrainError,
 };
 use rnn_core::{DType, HostTensor, Shape};
-use rnn_graph::{Device, Graph, Profile, Program, Session, Ticket};
+use rnn_graph::{Device, Graph, Profile, Program, Session, TensorType, Ticket};
 use rnn_ops::{STEP_NUMBERS, Tally};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,10 +15,10 @@ use std::time::Instant;
 /// Examples that are processed together.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// `[B, ..]`, tokens or floats as the model takes.
-    pub inputs: HostTensor,
-    /// As the loss takes them: of the output's elements, or classes `[B]`.
-    pub labels: HostTensor,
+    /// Of each input of the model `[B, ..]`, tokens or floats as it takes.
+    pub inputs: Vec<HostTensor>,
+    /// Of each output as its loss takes them: of the output's elements, or classes `[B]`.
+    pub labels: Vec<HostTensor>,
     /// How much each example counts, `[B]`; the same, where there are none.
     pub weights: Option<HostTensor>,
 }
@@ -26,10 +26,10 @@ pub struct Batch {
 /// A model on a device, with its optimizer. Parameters, gradients, slots and metrics stay on the
 /// device; a step moves only the batch.
 pub struct Trainer {
-    model: Sequential,
+    model: Model,
     session: Box<dyn Session>,
     optimizer: Optimizer,
-    loss: Loss,
+    losses: Vec<(Loss, f32)>,
     tally: Tally,
     seed: u64,
     step: u64,
@@ -45,12 +45,13 @@ pub struct Trainer {
 
 impl Trainer {
     /// Prepares a model for a device. `seed` decides what dropout drops.
-    pub fn new(model: Sequential, device: &dyn Device, optimizer: Optimizer, seed: u64) -> Self {
+    pub fn new(model: Model, device: &dyn Device, optimizer: Optimizer, seed: u64) -> Self {
+        let losses = vec![(Loss::default(), 1.0); model.output_shapes(1).len()];
         Self {
             model,
             session: device.session(),
             optimizer,
-            loss: Loss::default(),
+            losses,
             tally: Loss::default().tally(),
             seed,
             step: 0,
@@ -62,10 +63,18 @@ impl Trainer {
         }
     }
 
-    /// Replaces the binary cross-entropy, and what is counted for metrics by what suits the loss.
-    pub fn loss(mut self, loss: Loss) -> Self {
-        self.loss = loss;
-        self.tally = loss.tally();
+    /// Replaces the binary cross-entropy of every output, and what is counted for metrics by what
+    /// suits the loss.
+    pub fn loss(self, loss: Loss) -> Self {
+        let losses = vec![(loss, 1.0); self.losses.len()];
+        self.losses(losses)
+    }
+
+    /// Sets the loss of each output and what it counts in the sum that training makes small.
+    /// Metrics are those of the first output, beside that sum.
+    pub fn losses(mut self, losses: impl Into<Vec<(Loss, f32)>>) -> Self {
+        self.losses = losses.into();
+        self.tally = self.losses.first().map_or(self.tally, |(loss, _)| loss.tally());
         self
     }
 
@@ -94,31 +103,35 @@ impl Trainer {
     fn judge(&mut self, batch: &Batch, mode: Mode, more: &[&HostTensor]) -> Result<(), TrainError> {
         let program = self.program(&batch.inputs, mode, batch.weights.is_some())?;
         let labels = self.labels(batch)?;
-        let mut inputs = vec![&batch.inputs, &*labels];
+        let mut inputs: Vec<&HostTensor> = batch.inputs.iter().collect();
+        inputs.extend(labels.iter().map(|labels| &**labels));
         inputs.extend(&batch.weights);
         inputs.extend(more);
         Ok(self.session.run(program, &inputs)?)
     }
 
-    /// The labels with the axes that the loss wants: `[B]` may stand for `[B, 1]`.
-    fn labels<'a>(&self, batch: &'a Batch) -> Result<Cow<'a, HostTensor>, TrainError> {
-        let examples = batch.inputs.shape().dims().first().copied().unwrap_or(0);
-        let (labels, wanted) = (&batch.labels, self.at_hand().labels(examples));
-        if *labels.shape() == wanted.shape {
-            return Ok(Cow::Borrowed(labels));
-        }
-        if labels.shape().len() != wanted.len() {
-            let found = labels.shape().clone();
-            return Err(TrainError::Labels { expected: wanted.shape, found });
-        }
-        Ok(Cow::Owned(labels.clone().reshape(wanted.shape)?))
+    /// The labels with the axes that the losses want: `[B]` may stand for `[B, 1]`.
+    fn labels<'a>(&self, batch: &'a Batch) -> Result<Vec<Cow<'a, HostTensor>>, TrainError> {
+        let wanted = self.at_hand().labels(examples(&batch.inputs));
+        one_each("outputs", wanted.len(), "arrays of labels", batch.labels.len())?;
+        let reshape = |(labels, wanted): (&'a HostTensor, TensorType)| {
+            if *labels.shape() == wanted.shape {
+                return Ok(Cow::Borrowed(labels));
+            }
+            if labels.shape().len() != wanted.len() {
+                let found = labels.shape().clone();
+                return Err(TrainError::Labels { expected: wanted.shape, found });
+            }
+            Ok(Cow::Owned(labels.clone().reshape(wanted.shape)?))
+        };
+        batch.labels.iter().zip(wanted).map(reshape).collect()
     }
 
-    /// The model's output for a batch.
-    pub fn predict_batch(&mut self, inputs: &HostTensor) -> Result<HostTensor, TrainError> {
+    /// The model's outputs for a batch, given an array for each input.
+    pub fn predict_batch(&mut self, inputs: &[HostTensor]) -> Result<Vec<HostTensor>, TrainError> {
         let program = self.program(inputs, Mode::Predict, false)?;
-        self.session.run(program, &[inputs])?;
-        self.session.fetch(program)?.pop().ok_or(TrainError::Empty)
+        self.session.run(program, &inputs.iter().collect::<Vec<_>>())?;
+        Ok(self.session.fetch(program)?)
     }
 
     /// Sets the states that stateful layers keep between batches to zero.
@@ -206,7 +219,7 @@ impl Trainer {
         self.rate_factor = factor;
     }
 
-    /// Replaces all parameters, as [`Sequential::parameters`] gives them.
+    /// Replaces all parameters, as [`Model::parameters`] gives them.
     pub fn set_parameters(&mut self, values: &[f32]) -> Result<(), TrainError> {
         let tensor = HostTensor::from_f32([values.len()], values.to_vec())?;
         if !self.programs.is_empty() {
@@ -227,18 +240,25 @@ impl Trainer {
         self.take_metrics()
     }
 
-    /// The model's output for every example, in order, `[N, ..]`.
-    pub fn predict(&mut self, set: &Dataset, batch_size: usize) -> Result<HostTensor, TrainError> {
-        let shape = self.model.output_shape(set.len());
-        let mut all = Vec::with_capacity(shape.iter().product());
+    /// The model's outputs for every example, in order, each `[N, ..]`.
+    pub fn predict(
+        &mut self,
+        set: &Dataset,
+        batch_size: usize,
+    ) -> Result<Vec<HostTensor>, TrainError> {
+        let shapes = self.model.output_shapes(set.len());
+        let mut all = vec![Vec::new(); shapes.len()];
         for batch in set.batches(batch_size) {
-            all.extend_from_slice(self.predict_batch(&batch.inputs)?.as_f32()?);
+            for (all, output) in all.iter_mut().zip(self.predict_batch(&batch.inputs)?) {
+                all.extend_from_slice(output.as_f32()?);
+            }
         }
-        Ok(HostTensor::from_f32(shape, all)?)
+        let tensor = |(shape, all): (Vec<usize>, _)| Ok(HostTensor::from_f32(shape, all)?);
+        shapes.into_iter().zip(all).map(tensor).collect()
     }
 
     /// The model with the weights that it has on the device now.
-    pub fn model(&mut self) -> Result<&mut Sequential, TrainError> {
+    pub fn model(&mut self) -> Result<&mut Model, TrainError> {
         if !self.programs.is_empty() {
             let values = self.session.read("parameters")?;
             self.model.set_parameters(values.as_f32()?);
@@ -276,18 +296,19 @@ impl Trainer {
     }
 
     fn at_hand(&self) -> Step<'_> {
-        let Self { model, loss, tally, optimizer, .. } = self;
-        Step { model, loss: *loss, tally: *tally, optimizer }
+        let Self { model, losses, tally, optimizer, .. } = self;
+        Step { model, losses, tally: *tally, optimizer }
     }
 
     fn program(
         &mut self,
-        inputs: &HostTensor,
+        inputs: &[HostTensor],
         mode: Mode,
         weighted: bool,
     ) -> Result<Program, TrainError> {
+        one_each("inputs", self.model.inputs.len(), "arrays", inputs.len())?;
         self.check_tokens(inputs)?;
-        let size = inputs.shape().dims().first().copied().unwrap_or(0);
+        let size = examples(inputs);
         if size == 0 {
             return Err(TrainError::Empty);
         }
@@ -317,18 +338,23 @@ impl Trainer {
         Ok(program)
     }
 
-    fn check_tokens(&self, inputs: &HostTensor) -> Result<(), TrainError> {
-        let (InputSpec::Tokens(_), Some(vocabulary)) = (&self.model.input, self.model.vocabulary())
-        else {
-            return Ok(());
-        };
-        let width = inputs.shape().last().max(1);
-        match inputs.as_u32()?.iter().position(|&t| t as usize >= vocabulary) {
-            None => Ok(()),
-            Some(at) => {
-                let token = inputs.as_u32()?[at];
-                Err(TrainError::Token { token, row: at / width, vocabulary })
+    fn check_tokens(&self, inputs: &[HostTensor]) -> Result<(), TrainError> {
+        for (input, (spec, symbol)) in inputs.iter().zip(&self.model.inputs) {
+            let (InputSpec::Tokens(_), Some(vocabulary)) = (spec, self.model.vocabulary(*symbol))
+            else {
+                continue;
+            };
+            let (tokens, width) = (input.as_u32()?, input.shape().last().max(1));
+            if let Some(at) = tokens.iter().position(|&t| t as usize >= vocabulary) {
+                let (token, row) = (tokens[at], at / width);
+                return Err(TrainError::Token { token, row, vocabulary });
             }
         }
+        Ok(())
     }
+}
+
+/// The number of examples of a batch.
+fn examples(inputs: &[HostTensor]) -> usize {
+    inputs.first().and_then(|input| input.shape().dims().first()).copied().unwrap_or(0)
 }

@@ -3,8 +3,8 @@
 use rnn_core::HostTensor;
 use rnn_nn::{
     Callback, CsvLog, Dataset, Dense, EarlyStopping, Embedding, EpochLog, Event, Figure,
-    FitOptions, Flatten, InputSpec, Metrics, ModelCheckpoint, Monitor, Optimizer, ReduceOnPlateau,
-    Sequential, TerminateOnNan, TrainError, Trainer,
+    FitOptions, Flatten, InputSpec, Metrics, Model, ModelCheckpoint, Monitor, Optimizer,
+    ReduceOnPlateau, TerminateOnNan, TrainError, Trainer,
 };
 use rnn_ops::Activation;
 use std::ops::ControlFlow;
@@ -13,12 +13,12 @@ fn data() -> Dataset {
     let tokens: Vec<u32> = (0..64).map(|i| i % 8).collect();
     let labels = tokens.chunks(2).map(|pair| (pair[0] % 4 / 2) as f32).collect();
     let labels = HostTensor::from_f32([32], labels).expect("labels");
-    Dataset::new(HostTensor::from_u32([32, 2], tokens).expect("tokens"), labels).expect("rows")
+    Dataset::new([HostTensor::from_u32([32, 2], tokens).expect("tokens")], [labels]).expect("rows")
 }
 
 fn trainer(optimizer: Optimizer) -> Trainer {
-    let model = || -> Result<Sequential, rnn_nn::ModelError> {
-        Sequential::new(InputSpec::Tokens(2), 1)
+    let model = || -> Result<Model, rnn_nn::ModelError> {
+        Model::sequential(InputSpec::Tokens(2), 1)
             .add(Embedding::new(8, 4))?
             .add(Flatten)?
             .add(Dense::new(1, Activation::Sigmoid))
@@ -77,7 +77,7 @@ fn a_plateau_lowers_the_rate_down_to_its_floor() {
 #[test]
 fn checkpoints_are_taken_of_the_best_alone() {
     let mut saved = 0;
-    let mut save = |_: &Sequential| {
+    let mut save = |_: &Model| {
         saved += 1;
         Ok(())
     };
@@ -87,7 +87,7 @@ fn checkpoints_are_taken_of_the_best_alone() {
         let _ = checkpoint.on_event(&epoch(loss), &mut trainer).expect("no error");
     }
     assert_eq!(saved, 3);
-    let mut broken = ModelCheckpoint::new(Figure::Loss, |_: &Sequential| Err("disk full".into()));
+    let mut broken = ModelCheckpoint::new(Figure::Loss, |_: &Model| Err("disk full".into()));
     let message = fit(&mut trainer, &mut [&mut broken]).expect_err("it cannot save").to_string();
     assert_eq!(message, "disk full");
 }

@@ -3,14 +3,14 @@
 
 use expect_test::expect_file;
 use rnn_graph::{Command, Limits, Recording, Space, Storage};
-use rnn_nn::{Dense, Dropout, Embedding, InputSpec, Layer, Lstm, Optimizer, Sequential, SimpleRnn};
+use rnn_nn::{Dense, Dropout, Embedding, InputSpec, Layer, Lstm, Model, Optimizer, SimpleRnn};
 use rnn_nn::{ModelError, Trainer};
 use rnn_ops::Activation;
 
 /// The tutorial's model around a recurrent layer, in small.
 fn recording(recurrent: impl Layer + 'static) -> Recording {
-    let build = || -> Result<Sequential, ModelError> {
-        Sequential::new(InputSpec::Tokens(20), 1)
+    let build = || -> Result<Model, ModelError> {
+        Model::sequential(InputSpec::Tokens(20), 1)
             .add(Embedding::new(50, 8))?
             .add(Dropout::new(0.2))?
             .add(recurrent)?
@@ -58,7 +58,8 @@ fn values_move_only_at_the_ends_of_a_step() {
 #[test]
 fn parameters_and_their_slots_stay_on_the_device() {
     let device = rnn_cpu::CpuDevice::new();
-    let model = Sequential::new(InputSpec::Features(3), 1).add(Dense::new(1, Activation::Sigmoid));
+    let model =
+        Model::sequential(InputSpec::floats([3]), 1).add(Dense::new(1, Activation::Sigmoid));
     let trainer = Trainer::new(model.expect("a layer"), &device, Optimizer::adam(), 1);
     let graph = trainer.training_graph(2).expect("a graph");
     let residents = graph.tensors().filter(|(_, t)| t.storage == Storage::Resident);

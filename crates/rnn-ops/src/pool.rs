@@ -256,7 +256,15 @@ impl Op for AveragePoolBackward {
         Ok(launch.bind("x", Operand::Input(0)).into())
     }
 
-    not_differentiable!();
+    fn backward(
+        &self,
+        graph: &mut Graph,
+        _: &Operands,
+        gradients: &[Option<TensorId>],
+    ) -> Result<Vec<Option<TensorId>>, OpError> {
+        let Some(g) = gradients[0] else { return Ok(vec![None]) };
+        Ok(vec![Some(graph.apply(AveragePool(self.windows), &[g]).map_err(nested)?)])
+    }
 
     defined!();
 
@@ -276,7 +284,9 @@ pub fn cases() -> Vec<Case> {
         cases.push(average.gradient(&[0]));
         let source_extents = source.extents;
         let op = AveragePoolBackward { windows, source: source_extents };
-        cases.push(Case::new(format!("average_pool_backward {name}"), op, vec![d.clone()]));
+        cases.push(
+            Case::new(format!("average_pool_backward {name}"), op, vec![d.clone()]).gradient(&[0]),
+        );
         // The pixel that the middle of each window sees; it lies inside where padding is `same`.
         if name == "3x3 same" {
             let at = windows.targets(source.items).places();

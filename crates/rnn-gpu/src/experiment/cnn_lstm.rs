@@ -1,8 +1,8 @@
 use super::{Preset, VOCABULARY};
-use crate::nn::{Conv1D, Dense, Embedding, Lstm, MaxPooling1D, ModelError, Sequential};
+use crate::nn::{Conv1D, Dense, Embedding, Lstm, MaxPooling1D, Model, ModelError};
 use crate::{Activation, Padding};
 
-pub fn model(start: Sequential, preset: Preset) -> Result<Sequential, ModelError> {
+pub fn model(start: Model, preset: Preset) -> Result<Model, ModelError> {
     start
         .add(Embedding::new(VOCABULARY, 32))?
         .add(Conv1D::new(32, 3).padding(Padding::Same).activation(Activation::Relu))?

@@ -1,8 +1,8 @@
 use super::{Preset, VOCABULARY};
 use crate::Activation;
-use crate::nn::{Dense, Embedding, Lstm, ModelError, Sequential};
+use crate::nn::{Dense, Embedding, Lstm, Model, ModelError};
 
-pub fn model(start: Sequential, preset: Preset) -> Result<Sequential, ModelError> {
+pub fn model(start: Model, preset: Preset) -> Result<Model, ModelError> {
     start
         .add(Embedding::new(VOCABULARY, 32))?
         .add(Lstm::new(128).recurrent_activation(preset.gate()))?

@@ -3,10 +3,11 @@
 mod cnn_lstm;
 mod lstm;
 mod lstm_dropout;
+pub mod next_frame;
 mod simple_rnn;
 
 use crate::Activation;
-use crate::nn::{InputSpec, ModelError, Sequential};
+use crate::nn::{InputSpec, Model, ModelError, Optimizer, Tally};
 use serde::{Deserialize, Serialize};
 
 /// Words that the models know, the three special tokens included.
@@ -26,6 +27,8 @@ pub enum Experiment {
     LstmDropout,
     /// The same as lstm behind Conv1D(32, 3) and MaxPooling1D(2).
     CnnLstm,
+    /// 4 x (ConvLSTM2D(40, 3 x 3), BatchNormalization), Conv3D(1, 3 x 3 x 3), on films.
+    NextFrame,
 }
 
 /// Whose defaults a model follows.
@@ -39,6 +42,8 @@ pub enum Preset {
     /// Keras 2.2's, of 2018, when the tutorial was written: gates are hard sigmoids.
     #[value(name = "2018")]
     Keras2018,
+    /// next-frame as in 2018 on small films, for machines without a GPU.
+    Quick,
 }
 
 impl Preset {
@@ -46,14 +51,14 @@ impl Preset {
     pub fn gate(self) -> Activation {
         match self {
             Self::Keras3 => Activation::Sigmoid,
-            Self::Keras2018 => Activation::HardSigmoid2018,
+            Self::Keras2018 | Self::Quick => Activation::HardSigmoid2018,
         }
     }
 }
 
 impl Experiment {
-    /// All of them, in the tutorial's order.
-    pub const ALL: [Self; 4] = [Self::SimpleRnn, Self::Lstm, Self::LstmDropout, Self::CnnLstm];
+    /// Those on reviews, in the tutorial's order.
+    pub const REVIEWS: [Self; 4] = [Self::SimpleRnn, Self::Lstm, Self::LstmDropout, Self::CnnLstm];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -62,6 +67,15 @@ impl Experiment {
             Self::Lstm => "lstm",
             Self::LstmDropout => "lstm-dropout",
             Self::CnnLstm => "cnn-lstm",
+            Self::NextFrame => "next-frame",
+        }
+    }
+
+    /// What the tutorial feeds it.
+    pub fn input(self) -> InputSpec {
+        match self {
+            Self::NextFrame => InputSpec::floats([15, 40, 40, 1]),
+            _ => InputSpec::Tokens(LENGTH),
         }
     }
 
@@ -69,32 +83,49 @@ impl Experiment {
     ///
     /// # Errors
     /// If the reviews are too short for it.
-    pub fn model(self, preset: Preset, length: usize, seed: u64) -> Result<Sequential, ModelError> {
-        let start = Sequential::new(InputSpec::Tokens(length), seed);
+    pub fn model(self, input: InputSpec, preset: Preset, seed: u64) -> Result<Model, ModelError> {
+        let start = Model::sequential(input, seed);
         match self {
             Self::SimpleRnn => simple_rnn::model(start),
             Self::Lstm => lstm::model(start, preset),
             Self::LstmDropout => lstm_dropout::model(start, preset),
             Self::CnnLstm => cnn_lstm::model(start, preset),
+            Self::NextFrame => next_frame::model(start, preset),
+        }
+    }
+
+    /// What trains it.
+    pub fn optimizer(self, preset: Preset) -> Optimizer {
+        match self {
+            Self::NextFrame => next_frame::optimizer(preset),
+            _ => Optimizer::adam(),
+        }
+    }
+
+    /// What is counted besides the loss: a film has no classes.
+    pub fn tally(self) -> Tally {
+        match self {
+            Self::NextFrame => Tally::Regression,
+            _ => Tally::Binary,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Experiment, LENGTH, Preset};
+    use super::{Experiment, Preset};
 
     #[test]
     fn the_models_have_the_tutorials_parameters() -> Result<(), crate::nn::ModelError> {
-        for (experiment, wanted) in
-            Experiment::ALL.into_iter().zip([180_737, 242_561, 242_561, 245_665])
-        {
-            assert_eq!(
-                experiment.model(Preset::default(), LENGTH, 1)?.count_params(),
-                wanted,
-                "{experiment:?}"
-            );
+        let parameters = |experiment: Experiment| {
+            let model = experiment.model(experiment.input(), Preset::default(), 1)?;
+            Ok::<_, crate::nn::ModelError>(model.count_params())
+        };
+        let wanted = [180_737, 242_561, 242_561, 245_665];
+        for (experiment, wanted) in Experiment::REVIEWS.into_iter().zip(wanted) {
+            assert_eq!(parameters(experiment)?, wanted, "{experiment:?}");
         }
+        assert_eq!(parameters(Experiment::NextFrame)?, 407_001);
         Ok(())
     }
 }

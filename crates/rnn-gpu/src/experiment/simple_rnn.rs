@@ -1,8 +1,8 @@
 use super::VOCABULARY;
 use crate::Activation;
-use crate::nn::{Dense, Embedding, ModelError, Sequential, SimpleRnn};
+use crate::nn::{Dense, Embedding, Model, ModelError, SimpleRnn};
 
-pub fn model(start: Sequential) -> Result<Sequential, ModelError> {
+pub fn model(start: Model) -> Result<Model, ModelError> {
     start
         .add(Embedding::new(VOCABULARY, 32))?
         .add(SimpleRnn::new(128))?

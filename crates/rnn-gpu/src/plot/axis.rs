@@ -28,18 +28,23 @@ impl Axis {
 
     /// Room for `epochs` points, ticked at whole epochs from 1 on.
     pub fn epochs(epochs: usize) -> Self {
+        Self::counted("epoch", epochs)
+    }
+
+    /// Room for as many points as there are of something, ticked at whole numbers from 1 on.
+    pub fn counted(label: &'static str, count: usize) -> Self {
         const MOST_TICKS: usize = 12;
         let step = [1, 5, 10, 20, 50, 100, 200, 500]
             .into_iter()
-            .find(|step| epochs / step <= MOST_TICKS)
-            .unwrap_or(epochs / MOST_TICKS);
-        let epochs = epochs.max(1);
-        // Half an epoch of room keeps a single point in the middle.
-        let margin = if epochs == 1 { 0.5 } else { 0.03 * (epochs - 1) as f64 };
+            .find(|step| count / step <= MOST_TICKS)
+            .unwrap_or(count / MOST_TICKS);
+        let count = count.max(1);
+        // Half a step of room keeps a single point in the middle.
+        let margin = if count == 1 { 0.5 } else { 0.03 * (count - 1) as f64 };
         Self {
-            label: "epoch",
-            range: 1.0 - margin..epochs as f64 + margin,
-            ticks: (1..=epochs).filter(|e| *e == 1 || e % step == 0).map(|e| e as f64).collect(),
+            label,
+            range: 1.0 - margin..count as f64 + margin,
+            ticks: (1..=count).filter(|n| *n == 1 || n % step == 0).map(|n| n as f64).collect(),
             decimals: 0,
         }
     }

@@ -45,19 +45,19 @@ pub(super) fn px(points: u32) -> u32 {
     points * PIXELS_PER_POINT
 }
 
-/// Draws two panels side by side below a title and a legend they share, and writes a PNG.
+/// Draws panels side by side below a title and a legend they share, and writes a PNG.
 pub(super) fn save(
     path: &Path,
     title: &str,
     legend: &[(&str, RGBColor)],
-    panels: [Panel<'_>; 2],
+    panels: Vec<Panel<'_>>,
 ) -> Result<()> {
     render(title, legend, panels)
         .and_then(|picture| output::write_png(path, &picture))
         .with_context(|| format!("cannot write the picture {}", path.display()))
 }
 
-fn render(title: &str, legend: &[(&str, RGBColor)], panels: [Panel<'_>; 2]) -> Result<RgbImage> {
+fn render(title: &str, legend: &[(&str, RGBColor)], panels: Vec<Panel<'_>>) -> Result<RgbImage> {
     font::register()?;
     let mut picture = RgbImage::new(px(WIDTH), px(HEIGHT));
     {
@@ -67,7 +67,7 @@ fn render(title: &str, legend: &[(&str, RGBColor)], panels: [Panel<'_>; 2]) -> R
         let (header, body) = root.split_vertically(px(72));
         draw_title(&header, title)?;
         draw_legend(&header, legend)?;
-        for (area, panel) in body.split_evenly((1, 2)).iter().zip(panels) {
+        for (area, panel) in body.split_evenly((1, panels.len())).iter().zip(panels) {
             draw_panel(area, panel)?;
         }
         root.present()?;
@@ -75,7 +75,7 @@ fn render(title: &str, legend: &[(&str, RGBColor)], panels: [Panel<'_>; 2]) -> R
     Ok(picture)
 }
 
-fn text_style(points: u32) -> TextStyle<'static> {
+pub(super) fn text_style(points: u32) -> TextStyle<'static> {
     (font::FAMILY, px(points)).into_font().color(&TEXT)
 }
 

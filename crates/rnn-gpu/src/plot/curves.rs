@@ -18,20 +18,19 @@ pub struct Series {
     pub epochs: Vec<Metrics>,
 }
 
-/// Writes loss and accuracy curves to a PNG file; beyond eight series colours repeat.
+/// Writes loss curves to a PNG file, beside those of accuracy if there are `classes`; beyond eight
+/// series colours repeat.
 ///
 /// Values that are not finite, as of a run that diverged, are left out.
-pub fn curves(path: &Path, title: &str, series: &[Series]) -> Result<()> {
+pub fn curves(path: &Path, title: &str, classes: bool, series: &[Series]) -> Result<()> {
     let colored: Vec<_> = series
         .iter()
         .zip(PALETTE.into_iter().cycle())
         .map(|(s, color)| (s.name.as_str(), color, s.epochs.as_slice()))
         .collect();
     let legend: Vec<_> = colored.iter().map(|&(name, color, _)| (name, color)).collect();
-    let panels = [
-        panel("Loss", "binary cross-entropy", &colored, |m| m.loss),
-        panel("Accuracy", "accuracy", &colored, |m| m.accuracy),
-    ];
+    let mut panels = vec![panel("Loss", "binary cross-entropy", &colored, |m| m.loss)];
+    panels.extend(classes.then(|| panel("Accuracy", "accuracy", &colored, |m| m.accuracy)));
     canvas::save(path, title, &legend, panels)
 }
 

@@ -23,7 +23,7 @@ pub fn probability_histogram(
     test: &[(f32, bool)],
 ) -> Result<()> {
     let legend = [("negative reviews", VERMILLION), ("positive reviews", BLUE)];
-    canvas::save(path, title, &legend, [panel("Train", train), panel("Test", test)])
+    canvas::save(path, title, &legend, vec![panel("Train", train), panel("Test", test)])
 }
 
 fn panel(name: &str, reviews: &[(f32, bool)]) -> Panel<'static> {

@@ -3,11 +3,15 @@
 mod axis;
 mod canvas;
 mod curves;
+mod errors;
+mod film;
 mod font;
 mod histogram;
 mod output;
 
 pub use curves::{Series, curves};
+pub use errors::error_curves;
+pub use film::{Film, film};
 pub use histogram::probability_histogram;
 
 use plotters::style::RGBColor;
@@ -41,8 +45,8 @@ mod tests {
         let diverged = Metrics { loss: f64::NAN, ..epoch };
         let run = [("train", epoch), ("validation", diverged)]
             .map(|(name, epoch)| Series { name: name.into(), epochs: vec![epoch] });
-        curves(&folder.path().join("curves.png"), "One epoch", &run)?;
-        curves(&folder.path().join("curves.png"), "None", &[])?;
+        curves(&folder.path().join("curves.png"), "One epoch", true, &run)?;
+        curves(&folder.path().join("curves.png"), "None", false, &[])?;
         probability_histogram(&folder.path().join("histogram.png"), "Few", &[(0.2, true)], &[])?;
 
         let mut names = Vec::new();
@@ -60,7 +64,7 @@ mod tests {
     #[test]
     fn errors_name_the_picture() {
         let path = Path::new("no such folder").join("curves.png");
-        let error = curves(&path, "", &[]).expect_err("the folder is missing");
+        let error = curves(&path, "", true, &[]).expect_err("the folder is missing");
         assert!(error.to_string().contains("curves.png"), "{error}");
     }
 }

@@ -5,8 +5,8 @@ use crate::golden::{Golden, devices, expect_close, goldens};
 use rnn_core::HostTensor;
 use rnn_gpu::Activation;
 use rnn_gpu::nn::{
-    self, Batch, Clip, Constraint, Dense, Embedding, Initializer, InputSpec, Lstm, Optimizer,
-    Penalty, Schedule, Sequential, SimpleRnn, Softmax, Trainer,
+    self, Batch, Clip, Constraint, Dense, Embedding, Initializer, InputSpec, Lstm, Model,
+    Optimizer, Penalty, Schedule, SimpleRnn, Softmax, Trainer,
 };
 use rnn_graph::{Graph, TensorId, TensorType};
 use rnn_ops::{self as ops, Activate, Assign, ElementLoss, Fill, Loss, Rule, STEP_NUMBERS};
@@ -189,7 +189,7 @@ fn hold(layer: Lstm) -> Lstm {
 fn ten_training_losses() {
     for golden in goldens("training") {
         let size = |name| golden.number(name) as usize;
-        let model = Sequential::new(InputSpec::Tokens(12), 0)
+        let model = Model::sequential(InputSpec::Tokens(12), 0)
             .add(Embedding::new(size("vocabulary"), size("dim")))
             .expect("it fits");
         let lstm = golden.args["layer"] == "lstm";
@@ -216,8 +216,8 @@ fn ten_training_losses() {
             let mut trainer = Trainer::new(model.clone(), &*device, Optimizer::adam(), 0);
             let want = golden.tensor("losses").as_f32().expect("floats");
             for (step, &want) in want.iter().enumerate() {
-                let inputs = golden.tensor(&format!("x{step}")).clone();
-                let labels = golden.tensor(&format!("y{step}")).clone();
+                let inputs = vec![golden.tensor(&format!("x{step}")).clone()];
+                let labels = vec![golden.tensor(&format!("y{step}")).clone()];
                 trainer.train_batch(&Batch { inputs, labels, weights: None }).expect("a step");
                 let loss = trainer.take_metrics().expect("metrics").loss;
                 let error = (loss / f64::from(want) - 1.0).abs();
@@ -257,7 +257,7 @@ fn schedules() {
 fn metrics() {
     for golden in goldens("metrics") {
         let width = golden.number("classes") as usize;
-        let model = Sequential::new(InputSpec::Features(width), 0);
+        let model = Model::sequential(InputSpec::floats([width]), 0);
         let pass =
             |activation| Dense::new(width, activation).kernel_initializer(Initializer::Identity);
         let (model, loss) = if width == 1 {
@@ -277,7 +277,7 @@ fn metrics() {
             let mut trainer =
                 Trainer::new(model.clone(), &*device, Optimizer::adam(), 0).loss(loss);
             for batch in 0..2 {
-                let (inputs, labels) = (part("logits", batch), part("labels", batch));
+                let (inputs, labels) = (vec![part("logits", batch)], vec![part("labels", batch)]);
                 trainer.evaluate_batch(&Batch { inputs, labels, weights: None }).expect("a step");
             }
             let got = trainer.take_metrics().expect("metrics");

@@ -1,10 +1,7 @@
 use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{
-    self as ops, Activate, Activation, Binary, MaskItems, Matmul, Penalty, StepMask,
-    TransposeLeading,
-};
+use rnn_ops::{self as ops, Activate, Activation, Binary, MaskItems, Matmul, Penalty, StepMask};
 
 /// Sets a fraction of the elements to zero during training and scales the others up.
 #[derive(Clone, Debug)]
@@ -227,35 +224,6 @@ impl Layer for Softmax {
 
     fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
         Ok(Value { tensor: b.graph.apply(ops::Softmax, &[input.tensor])?, ..input })
-    }
-}
-
-/// All features of all steps side by side: `[T, F]` -> `[T F]`.
-#[derive(Clone, Debug)]
-pub struct Flatten;
-
-impl Layer for Flatten {
-    fn class(&self) -> &'static str {
-        "Flatten"
-    }
-
-    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        Ok(vec![])
-    }
-
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        Ok(vec![input.iter().product()])
-    }
-
-    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
-        let axes = b.graph.shape(input.tensor).dims();
-        let (rank, len) = (axes.len(), axes.iter().product::<usize>());
-        if rank < 3 {
-            return Ok(input);
-        }
-        let rows = b.graph.apply(TransposeLeading, &[input.tensor])?;
-        let batch = b.graph.shape(rows).dims()[0];
-        Ok(b.graph.reshape(rows, [batch, len / batch])?.into())
     }
 }
 

@@ -23,23 +23,27 @@ macro_rules! weight_arguments {
     };
 }
 
+mod axes;
 mod bidirectional;
 mod cells;
 mod conv;
 mod conv_lstm;
 mod core;
 mod embedding;
+mod merging;
 mod normalization;
 mod pool;
 mod recurrent;
+mod reshaping;
 mod spatial;
 
 pub use bidirectional::{Bidirectional, Merge};
 pub use cells::{Gru, GruCell, Lstm, LstmCell, SimpleRnn, SimpleRnnCell};
 pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
 pub use conv_lstm::{ConvLstm1D, ConvLstm2D, ConvLstm3D, ConvLstmCell};
-pub use core::{Dense, Dropout, Flatten, Masking, Softmax, SpatialDropout1D, TimeDistributed};
+pub use core::{Dense, Dropout, Masking, Softmax, SpatialDropout1D, TimeDistributed};
 pub use embedding::Embedding;
+pub use merging::{Add, Average, Concatenate, Elementwise, Multiply, Subtract};
 pub use normalization::{BatchNormalization, LayerNormalization};
 pub use pool::{
     AveragePooling1D, AveragePooling2D, AveragePooling3D, GlobalAveragePooling1D,
@@ -47,6 +51,7 @@ pub use pool::{
     GlobalMaxPooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, Pooling,
 };
 pub use recurrent::{Cell, CellShapes, Recurred, Recurrent, Scan};
+pub use reshaping::{Flatten, Reshape, UpSampling, UpSampling1D, UpSampling2D, UpSampling3D};
 pub use spatial::PerAxis;
 
 use crate::Initializer;
@@ -98,16 +103,21 @@ impl Weight {
 
 /// A layer that does not fit what stands before it.
 #[derive(Debug, thiserror::Error)]
-#[error("{layer} takes {expected}, got {found:?} (without the batch axis)")]
+#[error("{layer} takes {expected}, got {found} (without the batch axis)")]
 pub struct LayerError {
     pub(crate) layer: &'static str,
     pub(crate) expected: &'static str,
-    pub(crate) found: Vec<usize>,
+    pub(crate) found: String,
 }
 
 impl LayerError {
     pub(crate) fn new(layer: &'static str, expected: &'static str, found: &[usize]) -> Self {
-        Self { layer, expected, found: found.to_vec() }
+        Self { layer, expected, found: format!("{found:?}") }
+    }
+
+    /// The same for a layer of several inputs.
+    pub(crate) fn of(layer: &'static str, expected: &'static str, found: &[&[usize]]) -> Self {
+        Self { layer, expected, found: format!("{found:?}") }
     }
 }
 
@@ -200,7 +210,7 @@ pub trait Layer: std::fmt::Debug + Send + Sync {
     /// Keras's class name.
     fn class(&self) -> &'static str;
 
-    /// The weights for an input of this shape.
+    /// The weights for an input of this shape; of several inputs it is the first.
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError>;
 
     /// The shape of the output.
@@ -213,6 +223,24 @@ pub trait Layer: std::fmt::Debug + Send + Sync {
         input: Value,
         weights: &[TensorId],
     ) -> Result<Value, GraphError>;
+
+    /// The shapes of all outputs for all inputs: one of each, unless the layer says otherwise.
+    fn outputs(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
+        match inputs {
+            [input] => Ok(vec![self.output(input)?]),
+            _ => Err(LayerError::of(self.class(), "one input", inputs)),
+        }
+    }
+
+    /// Adds the layer's nodes for all inputs and returns all outputs.
+    fn push(
+        &self,
+        build: &mut Build<'_>,
+        inputs: &[Value],
+        weights: &[TensorId],
+    ) -> Result<Vec<Value>, GraphError> {
+        inputs.iter().map(|&input| self.build(build, input, weights)).collect()
+    }
 
     /// The number of token ids that the layer accepts, if it takes token ids.
     fn vocabulary(&self) -> Option<usize> {

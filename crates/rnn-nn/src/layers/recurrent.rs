@@ -1,10 +1,11 @@
+use super::axes::{stack, swap_leading};
 use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use rnn_core::Shape;
 use rnn_graph::{GraphError, TensorId, TensorType};
 use rnn_ops::{
     Activation, Assign, DropoutMatmul, MaskItems, Matmul, Pad, Penalty, ReverseLeading, ScanInputs,
-    SeenMask, TransposeLeading,
+    SeenMask,
 };
 use std::sync::Arc;
 
@@ -104,6 +105,7 @@ pub struct Recurrent<C> {
     units: usize,
     use_bias: bool,
     return_sequences: bool,
+    return_state: bool,
     go_backwards: bool,
     stateful: bool,
     dropout: f32,
@@ -130,6 +132,7 @@ impl<C: Cell> Recurrent<C> {
             units,
             use_bias: true,
             return_sequences: false,
+            return_state: false,
             go_backwards: false,
             stateful: false,
             dropout: 0.0,
@@ -144,6 +147,12 @@ impl<C: Cell> Recurrent<C> {
     /// Returns h of every step instead of the last.
     pub fn return_sequences(mut self) -> Self {
         self.return_sequences = true;
+        self
+    }
+
+    /// Puts out the final state too: behind the output, h and what else the state holds.
+    pub fn return_state(mut self) -> Self {
+        self.return_state = true;
         self
     }
 
@@ -260,8 +269,8 @@ impl<C: Cell> Recurrent<C> {
         if let (Some(mask), true) = (ordered.mask, initial.is_some()) {
             output.tensor = self.before_first_step(b, output.tensor, mask)?;
         }
-        if !self.return_sequences && shapes.state.len() > 1 {
-            output.tensor = b.graph.apply(TransposeLeading, &[output.tensor])?;
+        if !self.return_sequences {
+            output.tensor = swap_leading(b, output.tensor)?;
         }
         b.regularize(output.tensor, self.activity_regularizer.as_ref())?;
         Ok(Recurred { output, state })
@@ -341,5 +350,40 @@ impl<C: Cell> Layer for Recurrent<C> {
 
     fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
         Ok(self.call(b, input, None, w)?.output)
+    }
+
+    /// Behind the output the tensors of the final state, if they are returned. Behind the sequence
+    /// there may be those of the initial state.
+    fn outputs(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
+        let misfit = || LayerError::of(C::CLASS, "a sequence, and no or all states", inputs);
+        let (&sequence, states) = inputs.split_first().ok_or_else(misfit)?;
+        let state = self.shapes(sequence)?.state;
+        let begins = states.is_empty() || states.len() == C::STATES;
+        if !begins || states.iter().any(|given| **given != state) {
+            return Err(misfit());
+        }
+        let more = if self.return_state { C::STATES } else { 0 };
+        Ok([vec![self.output(sequence)?], vec![state; more]].concat())
+    }
+
+    fn push(
+        &self,
+        b: &mut Build<'_>,
+        inputs: &[Value],
+        w: &[TensorId],
+    ) -> Result<Vec<Value>, GraphError> {
+        let Some((&input, states)) = inputs.split_first() else { return Ok(vec![]) };
+        let initial = (!states.is_empty()).then(|| stack(b, states)).transpose()?;
+        let Recurred { output, state } = self.call(b, input, initial, w)?;
+        let mut outputs = vec![output];
+        if self.return_state {
+            let shape = b.graph.shape(state).dims()[1..].to_vec();
+            let elements: usize = shape.iter().product();
+            for index in 0..C::STATES {
+                let one = b.graph.view(state, index * elements, shape.as_slice())?;
+                outputs.push(swap_leading(b, one)?.into());
+            }
+        }
+        Ok(outputs)
     }
 }

@@ -1,0 +1,200 @@
+//! Movies of moving squares, as the Keras example of ConvLSTM2D makes them.
+
+use rayon::prelude::*;
+use rnn_core::{HostTensor, Rng, TensorError};
+use serde::{Deserialize, Serialize};
+
+/// Which movies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovieOptions {
+    /// How many.
+    pub count: usize,
+    /// Frames of a movie.
+    pub frames: usize,
+    /// Pixels of a frame's side. The squares start within the frame and may leave it.
+    pub size: usize,
+    /// The fewest squares of a movie, and the most.
+    pub squares: (u32, u32),
+    /// Decides them all.
+    pub seed: u64,
+}
+
+impl Default for MovieOptions {
+    /// The example's own: 1,200 movies of 15 frames of 40 x 40 pixels, with 3 to 7 squares.
+    fn default() -> Self {
+        Self { count: 1200, frames: 15, size: 40, squares: (3, 7), seed: 1 }
+    }
+}
+
+/// A movie, and the same without noise, one step ahead.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Movie {
+    /// `[T, S, S]`: what is shown.
+    pub noisy: Vec<f32>,
+    /// `[T, S, S]`: what comes next.
+    pub shifted: Vec<f32>,
+}
+
+/// A square before the first step: its place is where its middle is, in pixels of the frame.
+#[derive(Clone, Copy, Debug)]
+struct Square {
+    start: [i32; 2],
+    direction: [i32; 2],
+    half_width: i32,
+}
+
+/// What a frame changes around a square: 0.1 more or less, or nothing.
+type Noise = Option<f32>;
+
+impl MovieOptions {
+    /// The number of elements of a movie.
+    fn len(&self) -> usize {
+        self.frames * self.size * self.size
+    }
+
+    /// Movie number `index`. More frames leave the first ones as they are.
+    pub fn movie(&self, index: usize) -> Movie {
+        let (squares, noise) = self.draw(index);
+        let mut movie = Movie { noisy: vec![0.0; self.len()], shifted: vec![0.0; self.len()] };
+        let pixels = self.size * self.size;
+        let frames =
+            movie.noisy.chunks_exact_mut(pixels).zip(movie.shifted.chunks_exact_mut(pixels));
+        for ((t, (noisy, shifted)), noise) in (0..).zip(frames).zip(noise) {
+            for (square, noise) in squares.iter().zip(noise) {
+                self.paint(noisy, square, t, 0, 1.0);
+                if let Some(noise) = noise {
+                    self.paint(noisy, square, t, 1, noise);
+                }
+                self.paint(shifted, square, t + 1, 0, 1.0);
+            }
+            noisy.iter_mut().chain(shifted).for_each(|value| *value = value.min(1.0));
+        }
+        movie
+    }
+
+    /// The squares of a movie, and the noise around each in every frame.
+    fn draw(&self, index: usize) -> (Vec<Square>, Vec<Vec<Noise>>) {
+        let mut rng = Rng::new(self.seed, index as u64);
+        let mut below = |bound: u32| rng.below(bound) as i32;
+        let (fewest, most) = self.squares;
+        let count = fewest as i32 + below(most - fewest + 1);
+        let squares: Vec<Square> = (0..count)
+            .map(|_| Square {
+                start: [below(self.size as u32), below(self.size as u32)],
+                direction: [below(3) - 1, below(3) - 1],
+                half_width: 2 + below(2),
+            })
+            .collect();
+        let mut noise = || (below(2) == 1).then(|| if below(2) == 0 { 0.1 } else { -0.1 });
+        let noise = (0..self.frames).map(|_| squares.iter().map(|_| noise()).collect()).collect();
+        (squares, noise)
+    }
+
+    /// Adds to the pixels that a square, made larger on every side, covers at a step.
+    fn paint(&self, frame: &mut [f32], square: &Square, t: i32, larger: i32, value: f32) {
+        let half = square.half_width + larger;
+        let covered = |axis: usize| {
+            let middle = square.start[axis] + square.direction[axis] * t;
+            let inside = |at: i32| at.clamp(0, self.size as i32) as usize;
+            inside(middle - half)..inside(middle + half)
+        };
+        for x in covered(0) {
+            let row = &mut frame[x * self.size..(x + 1) * self.size];
+            row[covered(1)].iter_mut().for_each(|pixel| *pixel += value);
+        }
+    }
+
+    /// All movies, each `[N, T, S, S, 1]`: the noisy ones, and what comes next.
+    ///
+    /// # Errors
+    /// Never: the shape is that of the elements.
+    pub fn all(&self) -> Result<(HostTensor, HostTensor), TensorError> {
+        let movies: Vec<Movie> =
+            (0..self.count).into_par_iter().map(|index| self.movie(index)).collect();
+        let shape = [self.count, self.frames, self.size, self.size, 1];
+        let part = |of: fn(&Movie) -> &Vec<f32>| {
+            HostTensor::from_f32(shape, movies.iter().flat_map(of).copied().collect())
+        };
+        Ok((part(|movie| &movie.noisy)?, part(|movie| &movie.shifted)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example's own rules, to the letter: everything is drawn on a field of twice the size,
+    /// of which the middle is kept at the end.
+    fn naive(options: &MovieOptions, index: usize) -> Movie {
+        let (squares, noise) = options.draw(index);
+        let (size, field) = (options.size, 2 * options.size);
+        let margin = (size / 2) as i32;
+        let mut movie = Movie { noisy: vec![], shifted: vec![] };
+        for t in 0..options.frames as i32 {
+            let mut fields = [vec![0.0f32; field * field], vec![0.0f32; field * field]];
+            for (square, noise) in squares.iter().zip(&noise[t as usize]) {
+                let start = square.start.map(|at| at + margin);
+                let mut add = |which: usize, t: i32, half: i32, value: f32| {
+                    let middle = [0, 1].map(|axis| start[axis] + square.direction[axis] * t);
+                    for x in middle[0] - half..middle[0] + half {
+                        for y in middle[1] - half..middle[1] + half {
+                            fields[which][x as usize * field + y as usize] += value;
+                        }
+                    }
+                };
+                add(0, t, square.half_width, 1.0);
+                if let Some(noise) = *noise {
+                    add(0, t, square.half_width + 1, noise);
+                }
+                add(1, t + 1, square.half_width, 1.0);
+            }
+            let [noisy, shifted] = fields.map(|all| {
+                let rows = all.chunks_exact(field).skip(size / 2).take(size);
+                let kept = rows.flat_map(|row| row[size / 2..size / 2 + size].to_vec());
+                kept.map(|value| if value >= 1.0 { 1.0 } else { value }).collect::<Vec<f32>>()
+            });
+            movie.noisy.extend(noisy);
+            movie.shifted.extend(shifted);
+        }
+        movie
+    }
+
+    #[test]
+    fn movies_follow_the_rules() {
+        let options = MovieOptions { count: 40, ..MovieOptions::default() };
+        for index in 0..options.count {
+            assert_eq!(options.movie(index), naive(&options, index), "movie {index}");
+        }
+    }
+
+    #[test]
+    fn draws_have_the_examples_ranges() {
+        let options = MovieOptions::default();
+        let drawn: Vec<_> = (0..500).map(|index| options.draw(index)).collect();
+        let counts = |count| drawn.iter().filter(|(squares, _)| squares.len() == count).count();
+        assert!((3..=7).all(|count| counts(count) > 50));
+        let squares: Vec<&Square> = drawn.iter().flat_map(|(squares, _)| squares).collect();
+        let all = |of: fn(&Square) -> i32, low, high| {
+            let values = || squares.iter().map(|square| of(square));
+            assert_eq!((values().min(), values().max()), (Some(low), Some(high)));
+        };
+        all(|square| square.start[0], 0, 39);
+        all(|square| square.start[1], 0, 39);
+        all(|square| square.direction[0], -1, 1);
+        all(|square| square.half_width, 2, 3);
+        let noise: Vec<Noise> = drawn.into_iter().flat_map(|(_, n)| n.concat()).collect();
+        let share = |of| noise.iter().filter(|n| **n == of).count() as f64 / noise.len() as f64;
+        assert!((share(None) - 0.5).abs() < 0.02 && (share(Some(0.1)) - 0.25).abs() < 0.02);
+    }
+
+    #[test]
+    fn more_frames_leave_the_first_ones_as_they_are() {
+        let short = MovieOptions { count: 3, frames: 5, ..MovieOptions::default() };
+        let long = MovieOptions { frames: 9, ..short };
+        let (few, many) = (short.movie(2), long.movie(2));
+        assert_eq!(few.noisy, many.noisy[..few.noisy.len()]);
+        let (noisy, shifted) = short.all().expect("tensors");
+        assert_eq!(noisy.shape().dims(), [3, 5, 40, 40, 1]);
+        assert_eq!(shifted.as_f32().expect("floats")[2 * few.shifted.len()..], few.shifted);
+    }
+}

@@ -1,0 +1,134 @@
+use super::canvas::{px, text_style};
+use super::{font, output};
+use anyhow::{Context, Result};
+use image::codecs::gif::{GifEncoder, Repeat};
+use image::{Delay, Frame, Rgb, RgbImage, imageops};
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use std::path::Path;
+use std::time::Duration;
+
+/// A film as a model goes on with it, beside the true one. Frames are squares of values from 0
+/// to 1.
+#[derive(Clone, Debug)]
+pub struct Film {
+    /// Pixels of a frame's side.
+    pub side: usize,
+    /// Frames that the model was shown.
+    pub seen: usize,
+    /// Those, and its predictions.
+    pub frames: Vec<Vec<f32>>,
+    /// As many true frames.
+    pub truth: Vec<Vec<f32>>,
+}
+
+/// Pixels of a side of a large frame, about.
+const LARGE: usize = 400;
+/// The same in the picture of all frames.
+const SMALL: usize = 120;
+const GAP: u32 = 16;
+const HEADER: u32 = 48;
+const FRAME_TIME: Duration = Duration::from_millis(400);
+
+/// Writes `frame-01.png`, .. with prediction and truth side by side, `frames.png` with all of
+/// them, and the animation `film.gif` into a folder.
+pub fn film(folder: &Path, film: &Film) -> Result<()> {
+    font::register()?;
+    let mut pictures = Vec::new();
+    for index in 0..film.frames.len() {
+        let picture = side_by_side(film, index)?;
+        write(&folder.join(format!("frame-{:02}.png", index + 1)), &picture)?;
+        pictures.push(picture);
+    }
+    write(&folder.join("frames.png"), &sheet(film)?)?;
+    let path = folder.join("film.gif");
+    let mut bytes = Vec::new();
+    animate(&mut bytes, pictures)
+        .map_err(anyhow::Error::from)
+        .and_then(|()| output::write(&path, &bytes))
+        .with_context(|| format!("cannot write the animation {}", path.display()))
+}
+
+fn write(path: &Path, picture: &RgbImage) -> Result<()> {
+    output::write_png(path, picture)
+        .with_context(|| format!("cannot write the picture {}", path.display()))
+}
+
+fn animate(bytes: &mut Vec<u8>, pictures: Vec<RgbImage>) -> image::ImageResult<()> {
+    let mut encoder = GifEncoder::new_with_speed(bytes, 10);
+    encoder.set_repeat(Repeat::Infinite)?;
+    let delay = Delay::from_saturating_duration(FRAME_TIME);
+    for picture in pictures {
+        let picture = image::DynamicImage::ImageRgb8(picture).into_rgba8();
+        encoder.encode_frame(Frame::from_parts(picture, 0, 0, delay))?;
+    }
+    Ok(())
+}
+
+/// A frame, enlarged to about so many pixels; every pixel of it becomes a square.
+fn enlarged(frame: &[f32], side: usize, about: usize) -> RgbImage {
+    let mut small = RgbImage::new(side as u32, side as u32);
+    for (pixel, &value) in small.pixels_mut().zip(frame) {
+        let color = ViridisRGB::get_color(value.clamp(0.0, 1.0));
+        *pixel = Rgb([color.0, color.1, color.2]);
+    }
+    let size = (side * about.div_ceil(side)) as u32;
+    imageops::resize(&small, size, size, imageops::FilterType::Nearest)
+}
+
+/// What the model was shown or predicted, beside the truth, as in the tutorial.
+fn side_by_side(film: &Film, index: usize) -> Result<RgbImage> {
+    let left = if index < film.seen { "Initial trajectory" } else { "Predictions !" };
+    let frames = [&film.frames[index], &film.truth[index]];
+    let parts = frames.map(|frame| enlarged(frame, film.side, LARGE));
+    let size = parts[0].width();
+    let mut picture = blank(2 * size + 3 * GAP, size + HEADER + GAP);
+    let mut texts = Vec::new();
+    for (part, (x, label)) in parts.iter().zip([(GAP, left), (2 * GAP + size, "Ground truth")]) {
+        imageops::replace(&mut picture, part, x.into(), HEADER.into());
+        texts.push((label.to_owned(), (x + size / 2, HEADER / 2)));
+    }
+    label(&mut picture, &texts, 14)?;
+    Ok(picture)
+}
+
+/// All frames: predictions above, truth below.
+fn sheet(film: &Film) -> Result<RgbImage> {
+    let size = (film.side * SMALL.div_ceil(film.side)) as u32;
+    let columns = film.frames.len() as u32;
+    let (width, row) = (columns * (size + GAP) + GAP, size + GAP);
+    let mut picture = blank(width, 2 * (HEADER + row) + GAP);
+    let mut texts = Vec::new();
+    for (line, frames) in [&film.frames, &film.truth].into_iter().enumerate() {
+        let top = line as u32 * (HEADER + row);
+        for (index, frame) in frames.iter().enumerate() {
+            let x = GAP + index as u32 * (size + GAP);
+            let part = enlarged(frame, film.side, SMALL);
+            imageops::replace(&mut picture, &part, x.into(), (top + HEADER).into());
+            let what = match (line, index < film.seen) {
+                (0, true) => "seen",
+                (0, false) => "predicted",
+                _ => "truth",
+            };
+            texts.push((format!("{} {what}", index + 1), (x + size / 2, top + HEADER / 2)));
+        }
+    }
+    label(&mut picture, &texts, 8)?;
+    Ok(picture)
+}
+
+fn blank(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_pixel(width, height, Rgb([255; 3]))
+}
+
+/// Writes texts around their places.
+fn label(picture: &mut RgbImage, texts: &[(String, (u32, u32))], points: u32) -> Result<()> {
+    let size = picture.dimensions();
+    let area = BitMapBackend::with_buffer(picture, size).into_drawing_area();
+    let style = text_style(points).pos(Pos::new(HPos::Center, VPos::Center));
+    for (text, (x, y)) in texts {
+        area.draw_text(text, &style, (*x as i32, (*y + px(1)) as i32))?;
+    }
+    area.present()?;
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! What a next-frame model makes of a film when it is fed its own predictions.
+
+use crate::HostTensor;
+use crate::data::{Source, trained_films};
+use crate::experiment::{Experiment, next_frame};
+use crate::film_error::FrameError;
+use crate::nn::{Model, Trainer};
+use crate::plot::{Film, error_curves, film};
+use crate::run::{Config, RunFolder};
+use anyhow::{Result, bail, ensure};
+use rnn_data::movies::MovieOptions;
+use rnn_graph::Device;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// What to roll out.
+#[derive(Clone, Copy, Debug)]
+pub struct RolloutOptions {
+    /// The film's number; by default the fifth that was not trained on.
+    pub which: Option<usize>,
+    /// Frames of it that the model sees; by default half of them, rounded down.
+    pub track: Option<usize>,
+    /// Frames that it predicts behind those.
+    pub frames: usize,
+}
+
+/// Predicts frames of a film behind its first ones: each frame costs one step, because the layers
+/// keep their states. Frames are squares; `model` is that of [`next_frame::stepping`].
+///
+/// # Errors
+/// If the device fails, or the frames are not of the model's size.
+pub fn predict(
+    (model, config, device): (Model, &Config, &dyn Device),
+    seen: &[Vec<f32>],
+    frames: usize,
+) -> Result<Vec<Vec<f32>>> {
+    let shapes = model.output_shapes(1);
+    let size = shapes[0][2];
+    let pixels = size * size;
+    let mut trainer: Trainer = config.trainer(model, device);
+    let mut before = HostTensor::zeros(shapes[1].as_slice(), rnn_core::DType::F32);
+    let mut predicted: Vec<Vec<f32>> = Vec::new();
+    for step in 0..seen.len() + frames - 1 {
+        let frame = seen.get(step).or_else(|| predicted.get(step - seen.len()));
+        let Some(frame) = frame else { bail!("frame {step} is missing") };
+        let frame = HostTensor::from_f32([1, 1, size, size, 1], frame.clone())?;
+        let mut outputs = trainer.predict_batch(&[frame, before])?.into_iter();
+        let (Some(two), Some(features)) = (outputs.next(), outputs.next()) else {
+            bail!("the model puts out no frame")
+        };
+        before = features;
+        if step + 1 >= seen.len() {
+            predicted.push(two.as_f32()?[pixels..].to_vec());
+        }
+    }
+    Ok(predicted)
+}
+
+/// Rolls out a film of a run: writes pictures of every frame, one of all, an animation, and the
+/// errors.
+///
+/// # Errors
+/// If the run is of another experiment, there is no such film or not as many frames, or a file
+/// cannot be written.
+pub fn rollout(path: &Path, options: RolloutOptions, device: &dyn Device) -> Result<()> {
+    let (folder, config) = RunFolder::open(path)?;
+    let (Experiment::NextFrame, Source::Movies(movies)) = (config.experiment, &config.data) else {
+        bail!(
+            "{} holds a run of {}; only a next-frame run can be rolled out",
+            path.display(),
+            config.experiment.name()
+        )
+    };
+    let trained = trained_films(movies.count);
+    let which = options.which.unwrap_or((trained + 4).min(movies.count - 1));
+    let track =
+        options.track.unwrap_or(movies.frames / 2).max(usize::from(options.track.is_none()));
+    let frames = options.frames;
+    ensure!(
+        which < movies.count,
+        "there is no film {which}: the run's films are 0 to {}",
+        movies.count - 1
+    );
+    ensure!(frames > 0, "--frames 0 leaves nothing to predict: ask for one frame at least");
+    ensure!(
+        track > 0,
+        "--track 0 leaves nothing to begin with: let the model see one frame at least"
+    );
+    ensure!(
+        track <= movies.frames,
+        "--track {track} is longer than the film: it has {} frames",
+        movies.frames
+    );
+    let mut model = next_frame::stepping(movies.size, config.preset)?;
+    folder.load_weights(&mut model)?;
+    let all = track + frames;
+    let movie = MovieOptions { frames: all, ..*movies }.movie(which);
+    let split = |pixels: &[f32]| -> Vec<Vec<f32>> {
+        pixels.chunks_exact(movies.size * movies.size).map(<[f32]>::to_vec).collect()
+    };
+    let (noisy, shifted) = (split(&movie.noisy), split(&movie.shifted));
+    let predicted = predict((model, &config, device), &noisy[..track], frames)?;
+    // Frame t is what follows frame t - 1; before the first there is none.
+    let truth: Vec<Vec<f32>> = noisy[..1].iter().chain(&shifted[..all - 1]).cloned().collect();
+    let errors: Vec<FrameError> =
+        predicted.iter().zip(&truth[track..]).map(|(p, y)| FrameError::new(p, y)).collect();
+    let table = table(track, &errors);
+    print!("film {which}, {track} frames seen, {frames} predicted\n{table}");
+    let name = format!("rollout-{which}");
+    let pictures = folder.subfolder(&name)?;
+    let shown = Film {
+        side: movies.size,
+        seen: track,
+        frames: [&noisy[..track], &predicted].concat(),
+        truth,
+    };
+    film(&pictures, &shown)?;
+    error_curves(&pictures.join("errors.png"), &format!("Film {which}"), &errors)?;
+    folder.write_text(&format!("{name}/errors.csv"), &csv(track, &errors))?;
+    println!("wrote {}", pictures.display());
+    Ok(())
+}
+
+fn table(track: usize, errors: &[FrameError]) -> String {
+    let mut text = format!("{:>5}  {:>9}  {:>9}  {:>6}\n", "frame", "BCE", "MSE", "SSIM");
+    for (i, e) in errors.iter().enumerate() {
+        let frame = track + i + 1;
+        let _ = writeln!(text, "{frame:>5}  {:>9.6}  {:>9.6}  {:>6.4}", e.bce, e.mse, e.ssim);
+    }
+    text
+}
+
+fn csv(track: usize, errors: &[FrameError]) -> String {
+    let lines = errors.iter().enumerate();
+    let line = |(i, e): (usize, &FrameError)| {
+        format!("{},{},{},{}\n", track + i + 1, e.bce, e.mse, e.ssim)
+    };
+    format!("frame,bce,mse,ssim\n{}", lines.map(line).collect::<String>())
+}

@@ -1,0 +1,142 @@
+use super::axes::{reshape, sample};
+use super::spatial::{PerAxis, Spatial};
+use super::{Build, Layer, LayerError, Value, Weight};
+use rnn_graph::{GraphError, TensorId};
+use rnn_ops::{AveragePoolBackward, Scale};
+
+/// All elements of a sample side by side: `[T, F]` -> `[T F]`.
+#[derive(Clone, Debug)]
+pub struct Flatten;
+
+impl Layer for Flatten {
+    fn class(&self) -> &'static str {
+        "Flatten"
+    }
+
+    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        Ok(vec![])
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        Ok(vec![input.iter().product()])
+    }
+
+    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
+        let sample = sample(b, input.tensor).iter().product();
+        Ok(reshape(b, input.tensor, &[sample])?.into())
+    }
+}
+
+/// The same elements of a sample, in the same order, with other extents.
+#[derive(Clone, Debug)]
+pub struct Reshape {
+    target: Vec<isize>,
+}
+
+impl Reshape {
+    /// To these extents without the batch; one of them may be -1, which stands for the rest.
+    pub fn new(target: impl Into<Vec<isize>>) -> Self {
+        Self { target: target.into() }
+    }
+
+    fn of(&self, input: &[usize]) -> Option<Vec<usize>> {
+        let elements: usize = input.iter().product();
+        let known: usize = self.target.iter().filter_map(|&n| usize::try_from(n).ok()).product();
+        let free = self.target.iter().filter(|&&n| n < 0).count();
+        let rest = elements.checked_div(known).unwrap_or(0);
+        let extent = |&n: &isize| usize::try_from(n).unwrap_or(rest);
+        let shape: Vec<usize> = self.target.iter().map(extent).collect();
+        (free < 2 && !shape.is_empty() && shape.iter().product::<usize>() == elements)
+            .then_some(shape)
+    }
+}
+
+impl Layer for Reshape {
+    fn class(&self) -> &'static str {
+        "Reshape"
+    }
+
+    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        Ok(vec![])
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        let expected = "as many elements as its target shape has";
+        self.of(input).ok_or_else(|| LayerError::new("Reshape", expected, input))
+    }
+
+    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
+        let misfit = || b.misfit("Reshape", input.tensor, "as many elements as its target has");
+        let target = self.of(&sample(b, input.tensor)).ok_or_else(misfit)?;
+        Ok(reshape(b, input.tensor, &target)?.into())
+    }
+}
+
+/// Every pixel stands for a block of pixels: `[A1, .., AN, C]` -> `[S1 A1, .., SN AN, C]`.
+#[derive(Clone, Debug)]
+pub struct UpSampling<const N: usize> {
+    size: [usize; N],
+}
+
+macro_rules! up_sampling {
+    ($axes:literal, $name:ident) => {
+        /// Repeats each pixel so often along each axis.
+        #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
+        pub fn $name(size: impl PerAxis<$axes>) -> UpSampling<$axes> {
+            UpSampling { size: size.per_axis() }
+        }
+    };
+}
+
+up_sampling!(1, UpSampling1D);
+up_sampling!(2, UpSampling2D);
+up_sampling!(3, UpSampling3D);
+
+impl<const N: usize> UpSampling<N> {
+    fn enlarged(&self, extents: &[usize]) -> Vec<usize> {
+        extents.iter().zip(self.size).map(|(extent, size)| extent * size).collect()
+    }
+}
+
+impl<const N: usize> Layer for UpSampling<N> {
+    fn class(&self) -> &'static str {
+        ["UpSampling1D", "UpSampling2D", "UpSampling3D"][N - 1]
+    }
+
+    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        Ok(vec![])
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        match input.split_last() {
+            Some((&channels, extents)) if extents.len() == N && !self.size.contains(&0) => {
+                Ok([self.enlarged(extents), vec![channels]].concat())
+            }
+            _ => Err(LayerError::new(
+                self.class(),
+                "as many axes as it enlarges, and channels",
+                input,
+            )),
+        }
+    }
+
+    /// The adjoint of the mean over blocks gives each pixel of a block an equal share.
+    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
+        let axes = b.graph.shape(input.tensor).dims().to_vec();
+        let (batch, channels) = (axes[1], axes[N + 1]);
+        let extents = [&axes[..1], &axes[2..=N]].concat();
+        let enlarged = self.enlarged(&extents);
+        let mut blocks = Spatial::<N>::new(self.size);
+        blocks.strides = self.size;
+        let misfit = || b.misfit(self.class(), input.tensor, "blocks of one pixel at least");
+        let windows = blocks.over(&enlarged, true).ok_or_else(misfit)?;
+        let pixels = Spatial::<N>::pixels([axes[0], batch], &extents, channels, true);
+        let x = b.graph.reshape(input.tensor, pixels)?;
+        let source = Spatial::<N>::pixels([enlarged[0], batch], &enlarged, channels, true);
+        let source = [source[0], source[2], source[3]];
+        let shares = b.graph.apply(AveragePoolBackward { windows, source }, &[x])?;
+        let blocks = b.graph.apply(Scale(blocks.taps() as f32), &[shares])?;
+        let shape = [&enlarged[..1], &[batch], &enlarged[1..], &[channels]].concat();
+        Ok(b.graph.reshape(blocks, shape)?.into())
+    }
+}

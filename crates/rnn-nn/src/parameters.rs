@@ -1,0 +1,103 @@
+use crate::ModelError;
+use crate::layers::{Weight, WeightArguments};
+use rnn_core::{HostTensor, Rng};
+use rnn_graph::{Binding, Graph, GraphError, TensorId, TensorType};
+use rnn_ops::{Constraint, Penalty};
+
+/// Where a weight lies in the arena of all parameters.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// `layer/weight`, unique in the model.
+    pub name: String,
+    /// The extents.
+    pub shape: Vec<usize>,
+    /// The first element; aligned so that kernels can bind it.
+    pub offset: usize,
+    /// What its size adds to the loss.
+    pub regularizer: Option<Penalty>,
+    /// What it is brought back to after each step.
+    pub constraint: Option<Constraint>,
+    /// Gradients move it. Those that they do not move lie behind all others.
+    pub trained: bool,
+    pub(crate) layer: usize,
+}
+
+impl Slot {
+    pub(crate) fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// All weights of a model in one arena.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parameters {
+    pub slots: Vec<Slot>,
+    pub values: Vec<f32>,
+    /// The part that gradients move, from the first on, gaps included.
+    pub trained: usize,
+}
+
+impl Parameters {
+    /// Draws a weight of a layer.
+    pub fn push(&mut self, (layer, layer_name): (usize, &str), weight: Weight, seed: u64) {
+        let offset = if weight.trained { self.trained } else { self.values.len() };
+        let mut rng = Rng::new(seed, self.slots.len() as u64);
+        let mut values = weight.arguments.initializer.draw(&weight.shape, &mut rng);
+        values.resize(values.len().next_multiple_of(Binding::ALIGNMENT), 0.0);
+        if weight.trained {
+            self.trained += values.len();
+            let behind = self.slots.iter_mut().filter(|slot| !slot.trained);
+            behind.for_each(|slot| slot.offset += values.len());
+        }
+        self.values.splice(offset..offset, values);
+        let WeightArguments { regularizer, constraint, .. } = weight.arguments;
+        self.slots.push(Slot {
+            name: format!("{layer_name}/{}", weight.name),
+            shape: weight.shape,
+            offset,
+            regularizer,
+            constraint,
+            trained: weight.trained,
+            layer,
+        });
+    }
+
+    /// Every weight by name.
+    pub fn weights(&self) -> Result<Vec<(String, HostTensor)>, ModelError> {
+        let tensor = |s: &Slot| {
+            let values = self.values[s.offset..s.offset + s.len()].to_vec();
+            Ok((s.name.clone(), HostTensor::from_f32(s.shape.as_slice(), values)?))
+        };
+        self.slots.iter().map(tensor).collect()
+    }
+
+    /// Replaces every weight; all must be given.
+    pub fn set_weights(&mut self, weights: &[(String, HostTensor)]) -> Result<(), ModelError> {
+        for slot in &self.slots {
+            let given = weights.iter().find(|(name, _)| *name == slot.name).map(|(_, t)| t);
+            let fits = given.filter(|t| t.shape().dims() == slot.shape);
+            let Some(tensor) = fits else {
+                return Err(ModelError::Weight {
+                    name: slot.name.clone(),
+                    expected: slot.shape.clone(),
+                    found: given.map_or("nothing".into(), |t| t.shape().to_string()),
+                });
+            };
+            let at = slot.offset..slot.offset + slot.len();
+            self.values[at].copy_from_slice(tensor.as_f32()?);
+        }
+        Ok(())
+    }
+
+    /// The resident tensor of all parameters.
+    pub fn arena(&self, graph: &mut Graph) -> TensorId {
+        graph.resident("parameters", TensorType::f32([self.values.len()]))
+    }
+
+    /// A view of each weight.
+    pub fn views(&self, graph: &mut Graph) -> Result<Vec<TensorId>, GraphError> {
+        let arena = self.arena(graph);
+        let views = self.slots.iter().map(|s| graph.view(arena, s.offset, s.shape.as_slice()));
+        views.collect()
+    }
+}
