@@ -440,14 +440,18 @@ def conv_lstm():
         ("2d_mask", 2, {"return_sequences": True, "mask": True}),
         ("2d_mask_state", 2, {"mask": True, "state": True}),
         ("3d_same", 3, {"return_sequences": True, "kernel_size": (3, 2, 1)}),
+        ("2d_dropout", 2, {"return_sequences": True, "dropout": True}),
     ]:
         rng = group.rng(case)
         args = plain | options
+        drops = args.pop("dropout", False)
         for key in ("kernel_size", "strides", "dilation_rate"):
             if not isinstance(args[key], tuple):
                 args[key] = (args[key],) * axes
         with_state, with_mask = args.pop("state", False), args.pop("mask", False)
         settings = args | {"recurrent_activation": activation_of(args["recurrent_activation"])}
+        if drops:
+            settings |= {"dropout": 0.5, "recurrent_dropout": 0.5}
         layer = getattr(keras.layers, f"ConvLSTM{axes}D")(3, return_state=True, **settings)
         x = tf.constant(normal(rng, *shapes[axes]))
         layer.build(x.shape)
@@ -465,6 +469,17 @@ def conv_lstm():
             mask = np.array([[0, 1, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1]], np.int32)
             tensors["mask"] = mask
             call["mask"] = tf.constant(mask.astype(bool))
+        if drops:
+            # Factors of our choice: one set a gate for x and for h.
+            draw = lambda channels: 2.0 * rng.integers(0, 2, (4, 3, 5, 4, channels))
+            for name, method, channels in [
+                ("input_factors", "get_dropout_mask", 2),
+                ("recurrent_factors", "get_recurrent_dropout_mask", 3),
+            ]:
+                factors = tensors[name] = draw(channels).astype(np.float32)
+                kept = [tf.constant(f) for f in factors]
+                setattr(layer.cell, method, lambda step_input, kept=kept: kept)
+            call["training"] = True
         with tf.GradientTape() as tape:
             tape.watch([x, *initial])
             output, *last = layer(x, **call)
@@ -541,9 +556,11 @@ def batch_normalization():
     for case, shape, settings in [
         ("rows", (6, 5), {}),
         ("films", (2, 3, 4, 3, 5), {"momentum": 0.8, "epsilon": 1e-2}),
+        ("films_2018", (2, 3, 2, 2, 5), {"momentum": 0.8}),
     ]:
         rng = group.rng(case)
         layer = keras.layers.BatchNormalization(**settings)
+        corrected = case.endswith("2018")
         layer.build(shape)
         weights = [normal(rng, 5), normal(rng, 5), normal(rng, 5), rng.uniform(0.5, 2.0, 5)]
         layer.set_weights(weights)
@@ -559,10 +576,19 @@ def batch_normalization():
             tensors |= {f"{n}{step}": g for n, g in zip(["d_x", "d_gamma", "d_beta"], gradients)}
             tensors[f"output{step}"] = output
             tensors[f"moving_mean{step}"] = layer.moving_mean.numpy()
+            if corrected:
+                # Keras 2.2.4, layers/normalization.py: n / (n - (1 + epsilon)) times the variance.
+                n = np.prod(shape[:-1])
+                factor = n / (n - (1.0 + layer.epsilon))
+                before = tensors[f"moving_variance{step - 1}"] if step else weights[3]
+                variance = np.var(np.array(x, np.float64), axis=tuple(range(len(shape) - 1)))
+                moved = layer.momentum * before + (1 - layer.momentum) * variance * factor
+                layer.moving_variance.assign(moved)
             tensors[f"moving_variance{step}"] = layer.moving_variance.numpy()
         tensors["x2"] = normal(rng, *shape)
         tensors["output2"] = layer(tensors["x2"], training=False)
-        group.add(case, {"momentum": layer.momentum, "epsilon": layer.epsilon}, tensors)
+        args = {"momentum": layer.momentum, "epsilon": layer.epsilon, "corrected": corrected}
+        group.add(case, args, tensors)
     group.save()
 
 
@@ -867,6 +893,127 @@ def training():
     group.save()
 
 
+def functional():
+    """Models that are no stack: outputs with the first weights, then three steps of SGD."""
+    group = Group("functional")
+    k = keras.layers
+
+    def branches():
+        a, b = keras.Input((5, 3)), keras.Input((5, 4))
+        left, right = k.LSTM(4, return_sequences=True), k.GRU(4, return_sequences=True)
+        x, y = left(a), right(b)
+        merged = [layer()([x, y]) for layer in (k.Add, k.Multiply, k.Average, k.Subtract)]
+        features = k.Concatenate()(merged)
+        steps = k.Concatenate(axis=1)([features, features])
+        last = k.Dense(3)
+        return keras.Model([a, b], last(k.Flatten()(steps))), [left, right, last]
+
+    def encoder_decoder():
+        a, b = keras.Input((5, 3)), keras.Input((4, 2))
+        encoder = k.LSTM(4, return_state=True)
+        decoder = k.LSTM(4, return_sequences=True)
+        last = k.Dense(2)
+        read, h, c = encoder(a)
+        told = last(decoder(b, initial_state=[h, c]))
+        return keras.Model([a, b], [told, read]), [encoder, decoder, last]
+
+    def siamese():
+        a, b = keras.Input((5, 3)), keras.Input((5, 3))
+        shared, last = k.SimpleRNN(4), k.Dense(1)
+        difference = k.Subtract()([shared(a), shared(b)])
+        return keras.Model([a, b], last(difference)), [shared, last]
+
+    def pictures():
+        a = keras.Input((4, 6, 2))
+        conv = k.Conv2D(3, 3, padding="same", activation="tanh")
+        first = conv(a)
+        small = k.MaxPooling2D(2)(first)
+        large = k.UpSampling2D((2, 2))(small)
+        both = k.Concatenate()([first, large])
+        turned = k.Reshape((8, -1))(both)
+        film = k.Reshape((2, 4, 3, 6))(turned)
+        state = k.ConvLSTM2D(2, 3, padding="same", return_state=True)
+        going, h, c = state(film)
+        again = k.ConvLSTM2D(2, 3, padding="same", return_sequences=True)
+        frames = again(film, initial_state=[h, c])
+        enlarged = k.UpSampling3D((1, 2, 1))(frames)
+        return keras.Model(a, [enlarged, going]), [conv, state, again]
+
+    for build in (branches, encoder_decoder, siamese, pictures):
+        case = build.__name__
+        rng = group.rng(case)
+        model, layers = build()
+        tensors, count = {}, 0
+        for layer in layers:
+            weights = [normal(rng, *v.shape, scale=0.4) for v in layer.trainable_variables]
+            layer.set_weights(weights)
+            for weight in weights:
+                tensors[f"w{count}"] = weight
+                count += 1
+        x = [normal(rng, 3, *i.shape[1:]) for i in model.inputs]
+        outputs = model(x)
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        y = [normal(rng, *o.shape) for o in outputs]
+        tensors |= {f"x{i}": v for i, v in enumerate(x)} | {f"y{i}": v for i, v in enumerate(y)}
+        tensors |= {f"output{i}": v for i, v in enumerate(outputs)}
+        optimizer, loss_of = keras.optimizers.SGD(0.1), keras.losses.MeanSquaredError()
+        losses = []
+        for _ in range(3):
+            with tf.GradientTape() as tape:
+                outputs = model(x, training=True)
+                outputs = outputs if isinstance(outputs, list) else [outputs]
+                terms = zip((1.0, 0.5), y, outputs)
+                loss = sum(factor * loss_of(wanted, got) for factor, wanted, got in terms)
+            losses.append(loss.numpy())
+            gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+            optimizer.apply(gradients, model.trainable_variables)
+        tensors["losses"] = np.array(losses)
+        args = {"weights": count, "inputs": len(x), "outputs": len(outputs)}
+        group.add(case, args, tensors)
+    group.save()
+
+
+def next_frame():
+    """Ten losses of the next-frame model in small, with Keras 2's gates and Adadelta of 2018."""
+    group = Group("next_frame")
+    filters, batch, frames, size, steps = 4, 2, 4, 8, 10
+    rng = group.rng("reduced")
+    k = keras.layers
+    recurrent = {
+        "padding": "same",
+        "return_sequences": True,
+        "recurrent_activation": hard_sigmoid_2018,
+    }
+    stack = []
+    for _ in range(4):
+        stack += [k.ConvLSTM2D(filters, 3, **recurrent), k.BatchNormalization()]
+    model = keras.Sequential([*stack, k.Conv3D(1, 3, padding="same", activation="sigmoid")])
+    model.build((batch, frames, size, size, 1))
+    tensors, count = {}, 0
+    for layer in model.layers:
+        weights = layer.get_weights()
+        if not isinstance(layer, k.BatchNormalization):
+            weights = [normal(rng, *w.shape, scale=0.25) for w in weights]
+            layer.set_weights(weights)
+        for weight in weights:
+            tensors[f"w{count}"] = weight
+            count += 1
+    optimizer = keras.optimizers.Adadelta(1.0, rho=0.95)
+    loss_of, losses = keras.losses.BinaryCrossentropy(), []
+    for step in range(steps):
+        shape = (batch, frames, size, size, 1)
+        y = tensors[f"y{step}"] = rng.integers(0, 2, shape).astype(np.float32)
+        x = tensors[f"x{step}"] = np.roll(y, 1, axis=2) + normal(rng, *shape, scale=0.1)
+        with tf.GradientTape() as tape:
+            loss = loss_of(y, model(x, training=True))
+        losses.append(loss.numpy())
+        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+        optimizer.apply(gradients, model.trainable_variables)
+    tensors["losses"] = np.array(losses)
+    group.add("reduced", {"filters": filters, "weights": count, "steps": steps}, tensors)
+    group.save()
+
+
 if __name__ == "__main__":
     for write in (
         embedding,
@@ -890,5 +1037,7 @@ if __name__ == "__main__":
         losses,
         metrics,
         training,
+        functional,
+        next_frame,
     ):
         write()

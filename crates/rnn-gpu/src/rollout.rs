@@ -4,10 +4,11 @@ use crate::HostTensor;
 use crate::data::{Source, trained_films};
 use crate::experiment::{Experiment, next_frame};
 use crate::film_error::FrameError;
-use crate::nn::{Model, Trainer};
+use crate::nn::Trainer;
 use crate::plot::{Film, error_curves, film};
-use crate::run::{Config, RunFolder};
+use crate::run::RunFolder;
 use anyhow::{Result, bail, ensure};
+use rnn_core::DType;
 use rnn_data::movies::MovieOptions;
 use rnn_graph::Device;
 use std::fmt::Write as _;
@@ -25,20 +26,16 @@ pub struct RolloutOptions {
 }
 
 /// Predicts frames of a film behind its first ones: each frame costs one step, because the layers
-/// keep their states. Frames are squares; `model` is that of [`next_frame::stepping`].
+/// keep their states. Frames are squares; the trainer's model is that of [`next_frame::stepping`].
 ///
 /// # Errors
 /// If the device fails, or the frames are not of the model's size.
-pub fn predict(
-    (model, config, device): (Model, &Config, &dyn Device),
-    seen: &[Vec<f32>],
-    frames: usize,
-) -> Result<Vec<Vec<f32>>> {
-    let shapes = model.output_shapes(1);
-    let size = shapes[0][2];
+pub fn predict(trainer: &mut Trainer, seen: &[Vec<f32>], frames: usize) -> Result<Vec<Vec<f32>>> {
+    let shapes = trainer.model()?.output_shapes(1);
+    let [predictions, features] = &shapes[..] else { bail!("this is no stepping model") };
+    let size = predictions[2];
     let pixels = size * size;
-    let mut trainer: Trainer = config.trainer(model, device);
-    let mut before = HostTensor::zeros(shapes[1].as_slice(), rnn_core::DType::F32);
+    let mut before = HostTensor::zeros(features.as_slice(), DType::F32);
     let mut predicted: Vec<Vec<f32>> = Vec::new();
     for step in 0..seen.len() + frames - 1 {
         let frame = seen.get(step).or_else(|| predicted.get(step - seen.len()));
@@ -73,8 +70,7 @@ pub fn rollout(path: &Path, options: RolloutOptions, device: &dyn Device) -> Res
     };
     let trained = trained_films(movies.count);
     let which = options.which.unwrap_or((trained + 4).min(movies.count - 1));
-    let track =
-        options.track.unwrap_or(movies.frames / 2).max(usize::from(options.track.is_none()));
+    let track = options.track.unwrap_or((movies.frames / 2).max(1));
     let frames = options.frames;
     ensure!(
         which < movies.count,
@@ -99,7 +95,8 @@ pub fn rollout(path: &Path, options: RolloutOptions, device: &dyn Device) -> Res
         pixels.chunks_exact(movies.size * movies.size).map(<[f32]>::to_vec).collect()
     };
     let (noisy, shifted) = (split(&movie.noisy), split(&movie.shifted));
-    let predicted = predict((model, &config, device), &noisy[..track], frames)?;
+    let mut trainer = config.trainer(model, device);
+    let predicted = predict(&mut trainer, &noisy[..track], frames)?;
     // Frame t is what follows frame t - 1; before the first there is none.
     let truth: Vec<Vec<f32>> = noisy[..1].iter().chain(&shifted[..all - 1]).cloned().collect();
     let errors: Vec<FrameError> =

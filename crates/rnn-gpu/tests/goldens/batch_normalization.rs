@@ -36,6 +36,7 @@ fn batch_normalization() {
         let layer = BatchNormalization::new()
             .momentum(golden.number("momentum") as f32)
             .epsilon(golden.number("epsilon") as f32);
+        let layer = if golden.flag("corrected") { layer.corrected_variance() } else { layer };
         let key = HostTensor::from_u32([4], vec![0; 4]).expect("a key");
         for device in devices() {
             let mut session = device.session();

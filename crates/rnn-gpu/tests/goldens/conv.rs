@@ -9,7 +9,7 @@ use rnn_gpu::nn::{
     GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, MaxPooling2D, MaxPooling3D, Recurrent,
     Value,
 };
-use rnn_graph::{Graph, TensorId};
+use rnn_graph::{Graph, TensorId, TensorType};
 
 /// An argument of one number an axis.
 fn axes<const N: usize>(golden: &Golden, name: &str) -> [usize; N] {
@@ -116,7 +116,17 @@ fn check<C: Cell>(golden: &Golden, mut layer: Recurrent<C>) {
         let mask = golden.input(g, "mask");
         flip(g, mask)
     });
-    let result = layer.call(&mut Build::new(g, None), Value { tensor, mask }, state, &weights);
+    let factors: Vec<TensorId> = ["recurrent_factors", "input_factors"]
+        .into_iter()
+        .filter(|name| golden.has(name))
+        .map(|name| golden.input(g, name))
+        .collect();
+    let random = (!factors.is_empty()).then(|| g.resident("random", TensorType::u32([4])));
+    if random.is_some() {
+        layer = layer.dropout(0.5).recurrent_dropout(0.5);
+    }
+    let mut build = Build::new(g, random).given_factors(factors);
+    let result = layer.call(&mut build, Value { tensor, mask }, state, &weights);
     let result = result.expect("the layer fits");
     let output = flip(g, result.output.tensor);
     let shape = g.shape(result.state).dims()[1..].to_vec();

@@ -5,6 +5,7 @@ mod conv;
 mod fitting;
 mod golden;
 mod layers;
+mod models;
 mod recurrent;
 
 use golden::{Golden, goldens};

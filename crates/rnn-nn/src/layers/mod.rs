@@ -58,6 +58,7 @@ use crate::Initializer;
 use rnn_core::Shape;
 use rnn_graph::{Graph, GraphError, OpError, TensorId};
 use rnn_ops::{self as ops, Constraint, Fill, Penalty, Scale};
+use std::collections::VecDeque;
 
 /// A weight that a layer asks for.
 #[derive(Clone, Debug)]
@@ -147,12 +148,26 @@ pub struct Build<'a> {
     /// What the sizes of outputs add to the loss, each `[1]`.
     pub penalties: Vec<TensorId>,
     streams: u32,
+    given_factors: VecDeque<TensorId>,
 }
 
 impl<'a> Build<'a> {
     /// Builds into a graph; dropout acts if a key is given.
     pub fn new(graph: &'a mut Graph, random: Option<TensorId>) -> Self {
-        Self { graph, random, name: String::new(), penalties: vec![], streams: 0 }
+        Self {
+            graph,
+            random,
+            name: String::new(),
+            penalties: vec![],
+            streams: 0,
+            given_factors: VecDeque::new(),
+        }
+    }
+
+    /// Dropout factors that are taken in this order instead of random ones.
+    pub fn given_factors(mut self, factors: impl Into<VecDeque<TensorId>>) -> Self {
+        self.given_factors = factors.into();
+        self
     }
 
     /// An operand that a layer does not take.
@@ -198,6 +213,9 @@ impl<'a> Build<'a> {
     ) -> Result<Option<TensorId>, GraphError> {
         if self.drops(rate).is_none() {
             return Ok(None);
+        }
+        if let Some(given) = self.given_factors.pop_front() {
+            return self.graph.reshape(given, shape).map(Some);
         }
         let ones = self.graph.apply(Fill { shape: shape.into(), value: 1.0 }, &[])?;
         self.drop(rate, ones).map(Some)
