@@ -3,22 +3,38 @@
 use crate::nn::Trainer;
 use anyhow::{Result, bail};
 use indicatif::HumanBytes;
-use rnn_graph::{Device, DeviceKind, Limits, Recording, Storage};
+use rnn_graph::{Device, DeviceKind, Limits, Plan, Recording, Storage, Tensor};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-/// Bytes that a training step keeps on the device, and those of its largest buffer.
-fn needed(trainer: &Trainer, batch: usize, device: &dyn Device) -> Result<(u64, u64)> {
-    let graph = trainer.training_graph(batch)?;
-    // The plan does not depend on how large a binding may be.
-    let limits = Limits { max_binding_bytes: u64::MAX, ..*device.limits() };
-    let plan = Recording::new(&graph, &limits)?.plan;
-    let lasting = graph
-        .tensors()
-        .filter(|(_, tensor)| matches!(tensor.storage, Storage::Input | Storage::Resident));
-    let lasting: Vec<u64> = lasting.map(|(_, tensor)| 4 * tensor.ty.len() as u64).collect();
-    let blocks = plan.blocks.iter().map(|&elements| 4 * elements as u64);
-    let largest = blocks.chain(lasting.iter().copied()).max().unwrap_or(0);
-    Ok((plan.arena_bytes() + lasting.iter().sum::<u64>(), largest))
+/// What a training step asks of a device.
+struct Need {
+    /// Bytes that it keeps on the device.
+    total: u64,
+    /// Those of its largest buffer.
+    largest: u64,
+    /// Why it cannot be launched, if it cannot.
+    refused: Option<String>,
+}
+
+impl Need {
+    fn of(trainer: &Trainer, batch: usize, device: &dyn Device) -> Result<Self> {
+        let graph = trainer.training_graph(batch)?;
+        let gpu = device.info().kind != DeviceKind::Cpu;
+        // How much a binding may span is compared here, with a message for users.
+        let limits = Limits { max_binding_bytes: u64::MAX, ..*device.limits() };
+        let recorded = gpu.then(|| Recording::new(&graph, &limits)).transpose();
+        let (plan, refused) = match recorded {
+            Ok(Some(recording)) => (recording.plan, None),
+            Ok(None) => (Plan::new(&graph, |_| vec![]), None),
+            Err(error) => (Plan::new(&graph, |_| vec![]), Some(error.to_string())),
+        };
+        let lasts = |tensor: &Tensor| matches!(tensor.storage, Storage::Input | Storage::Resident);
+        let lasting = graph.tensors().filter(|(_, tensor)| lasts(tensor));
+        let lasting: Vec<u64> = lasting.map(|(_, tensor)| 4 * tensor.ty.len() as u64).collect();
+        let blocks = plan.blocks.iter().map(|&elements| 4 * elements as u64);
+        let largest = blocks.chain(lasting.iter().copied()).max().unwrap_or(0);
+        Ok(Self { total: plan.arena_bytes() + lasting.iter().sum::<u64>(), largest, refused })
+    }
 }
 
 /// Bytes that the device can give, where that is known: of a GPU's own memory drivers tell
@@ -44,17 +60,19 @@ pub fn check(trainer: &Trainer, batch: usize, device: &dyn Device) -> Result<Str
         DeviceKind::Cpu => u64::MAX,
         _ => device.limits().max_binding_bytes,
     };
-    let fits = |(total, largest): (u64, u64)| total <= room.unwrap_or(u64::MAX) && largest <= limit;
-    let need = needed(trainer, batch, device)?;
-    if fits(need) {
+    let fits = |need: &Need| {
+        need.total <= room.unwrap_or(u64::MAX) && need.largest <= limit && need.refused.is_none()
+    };
+    let need = Need::of(trainer, batch, device)?;
+    if fits(&need) {
         let room = room.map_or(String::new(), |room| format!(", of {} free", HumanBytes(room)));
-        let bytes = HumanBytes(need.0);
+        let bytes = HumanBytes(need.total);
         return Ok(format!("memory: a step of {batch} examples needs {bytes}{room}"));
     }
     let (mut most, mut too_many) = (0, batch);
     while most + 1 < too_many {
         let middle = most.midpoint(too_many);
-        match fits(needed(trainer, middle, device)?) {
+        match fits(&Need::of(trainer, middle, device)?) {
             true => most = middle,
             false => too_many = middle,
         }
@@ -63,15 +81,19 @@ pub fn check(trainer: &Trainer, batch: usize, device: &dyn Device) -> Result<Str
         0 => "not even one example fits: make the examples smaller".to_owned(),
         most => format!("--batch-size {most} fits"),
     };
-    match room.filter(|&room| need.0 > room) {
+    match room.filter(|&room| need.total > room) {
         Some(room) => bail!(
             "a step of {batch} examples needs {} of memory, {} are free; {advice}",
-            HumanBytes(need.0),
+            HumanBytes(need.total),
             HumanBytes(room)
         ),
+        None if need.largest <= limit => {
+            let reason = need.refused.unwrap_or_default();
+            bail!("a step of {batch} examples cannot be launched: {reason}; {advice}")
+        }
         None => bail!(
             "a step of {batch} examples needs a buffer of {}, the device allows {}; {advice}",
-            HumanBytes(need.1),
+            HumanBytes(need.largest),
             HumanBytes(limit)
         ),
     }
