@@ -1,10 +1,12 @@
-//! Rolling out a film step by step is exactly what running the whole film again each time gives.
+//! The next-frame model: how much a training step launches; and that rolling out a film step by
+//! step is exactly what running the whole film again each time gives.
 
 use rnn_core::{HostTensor, Rng};
 use rnn_gpu::device;
-use rnn_gpu::experiment::{Preset, next_frame};
+use rnn_gpu::experiment::{Experiment, Preset, next_frame};
 use rnn_gpu::nn::{InputSpec, Model, Optimizer, Trainer};
 use rnn_gpu::rollout::predict;
+use rnn_graph::{Command, Limits, Recording};
 
 const SIZE: usize = 8;
 
@@ -53,4 +55,21 @@ fn steps_with_kept_states_equal_whole_runs() {
             assert!(error < 1e-5, "frame {frame} on {}: {error}", device.info());
         }
     }
+}
+
+#[test]
+fn a_training_step_of_the_tutorials_size_is_launched_at_once() {
+    let experiment = Experiment::NextFrame;
+    let model = experiment.model(experiment.input(), Preset::Keras2018, 1).expect("it fits");
+    let device = rnn_cpu::CpuDevice::new();
+    let optimizer = experiment.optimizer(Preset::Keras2018);
+    let trainer = Trainer::new(model, &device, optimizer, 1).tally(experiment.tally());
+    let graph = trainer.training_graph(10).expect("a graph");
+    // Of the limits that WebGPU guarantees, tensors of 15 x 10 x 40 x 40 pixels exceed one.
+    let limits = Limits { max_binding_bytes: 1 << 30, ..Limits::WEBGPU };
+    let recording = Recording::new(&graph, &limits).expect("a recording");
+    let count = recording.dispatches().count();
+    assert!(count <= 700, "{count} launches");
+    let downloads = recording.commands.iter().filter(|c| matches!(c, Command::Download(..)));
+    assert_eq!(downloads.count(), 0, "a step reads nothing back");
 }
