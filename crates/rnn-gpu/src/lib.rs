@@ -1,6 +1,7 @@
 //! Train and run recurrent networks on any GPU, or on the CPU: the library behind the `rnn-gpu`
 //! command. The layers are in [`nn`], the devices are opened by [`device`].
 
+pub mod bench;
 pub mod compare;
 pub mod data;
 pub mod device;

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand};
+use rnn_gpu::bench::{self, BenchArgs};
 use rnn_gpu::data::Source;
 use rnn_gpu::datasets::movies::MovieOptions;
 use rnn_gpu::experiment::{Experiment, Preset};
@@ -37,6 +38,8 @@ enum Command {
     Train(TrainArgs),
     /// Check every op on every device against its reference
     Verify(VerifyArgs),
+    /// Time ops and whole steps on a device
+    Bench(BenchArgs),
     /// Print finished runs side by side and draw their curves in one picture
     Compare {
         /// The folders that `train` wrote
@@ -182,6 +185,7 @@ fn run() -> Result<()> {
         Command::Train(args) => run_training(args),
         Command::Compare { runs, out } => compare::compare(&runs, &out),
         Command::Verify(args) => verify::verify(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Rollout { run, which, track, frames, device } => {
             let (device, why) = device::open(&device)?;
             println!("device: {}: {why}", device.info());

@@ -1,0 +1,121 @@
+//! How fast a device is: kernels and whole steps, each checked before it is timed.
+
+mod kernels;
+mod measure;
+mod steps;
+mod table;
+
+use crate::device;
+use anyhow::{Context, Result, bail};
+use measure::{Ceilings, Timing};
+use rnn_formats::write_atomically;
+use rnn_graph::Device;
+use serde::Serialize;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// What to measure and where.
+#[derive(clap::Args)]
+pub struct BenchArgs {
+    /// Single ops, training steps and inference of the experiments, or both
+    #[arg(long, value_enum, default_value_t)]
+    suite: Suite,
+    /// auto, cpu, gpu, gpu:N or part of a name
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Measure only what has this in its name
+    #[arg(long)]
+    filter: Option<String>,
+    /// Smaller cases, for machines without a GPU
+    #[arg(long)]
+    quick: bool,
+    /// Also write the figures to FILE
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Suite {
+    /// Single ops.
+    Kernels,
+    /// Training steps and inference.
+    Steps,
+    /// Both.
+    #[default]
+    All,
+}
+
+/// One line of the table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    /// What was timed.
+    pub name: String,
+    /// Its time and what it did.
+    #[serde(flatten)]
+    pub timing: Timing,
+}
+
+/// All figures of one device.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// What computed.
+    pub device: String,
+    /// The best that was measured there.
+    pub ceilings: Ceilings,
+    /// One for each case.
+    pub lines: Vec<Line>,
+}
+
+/// Measures and prints a table.
+///
+/// # Errors
+/// If a result is wrong, the device fails, or the file cannot be written.
+pub fn bench(args: &BenchArgs) -> Result<()> {
+    let (device, why) = device::open(&args.device)?;
+    println!("device: {}: {why}", device.info());
+    let ceilings = Ceilings::measure(&*device, args.quick)?;
+    println!(
+        "ceilings: {:.0} GFLOP/s in a large matmul, {:.1} GB/s in a large sum\n",
+        ceilings.gflops, ceilings.gbytes
+    );
+    let mut lines = Vec::new();
+    table::head();
+    let wanted = |name: &str| args.filter.as_ref().is_none_or(|part| name.contains(part));
+    let mut add = |name: String, timing: Timing| {
+        let line = Line { name, timing };
+        table::line(&line, &ceilings);
+        lines.push(line);
+    };
+    if args.suite != Suite::Steps {
+        for kernel in kernels::all(args.quick).into_iter().filter(|k| wanted(&k.name)) {
+            check(&kernel, &*device)?;
+            match measure::kernel(&kernel.timed, &*device)? {
+                Some(timing) => add(kernel.name, timing),
+                None => println!("{:36} exceeds a limit of the device", kernel.name),
+            }
+        }
+    }
+    if args.suite != Suite::Kernels {
+        for step in steps::all(args.quick).into_iter().filter(|s| wanted(&s.name)) {
+            step.check(&*device).with_context(|| step.name.clone())?;
+            add(step.name.clone(), step.measure(&*device)?);
+        }
+    }
+    let figures = Figures { device: device.info().to_string(), ceilings, lines };
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&figures)?;
+        write_atomically(path, |file| file.write_all(text.as_bytes()))?;
+    }
+    Ok(())
+}
+
+/// Compares a small case of the same op with its reference.
+fn check(kernel: &kernels::Kernel, device: &dyn Device) -> Result<()> {
+    match rnn_verify::check_kernel(&kernel.checked, device) {
+        Ok(_) | Err(rnn_verify::NotPassed::Skipped(_)) => Ok(()),
+        Err(rnn_verify::NotPassed::Failed(message)) => {
+            bail!("{} is wrong on {}: {message}", kernel.name, device.info())
+        }
+    }
+}

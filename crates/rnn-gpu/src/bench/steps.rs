@@ -1,0 +1,132 @@
+use super::measure::{Timing, repeat};
+use crate::experiment::{Experiment, Preset, VOCABULARY};
+use crate::nn::{Batch, InputSpec, Trainer};
+use crate::{HostTensor, nn::Metrics};
+use anyhow::{Result, ensure};
+use rnn_core::Rng;
+use rnn_cpu::CpuDevice;
+use rnn_data::movies::MovieOptions;
+use rnn_graph::{Cost, Device};
+use std::time::Instant;
+
+/// Work on one batch of an experiment.
+pub struct Step {
+    /// Experiment and batch.
+    pub name: String,
+    experiment: Experiment,
+    batch: usize,
+    training: bool,
+    /// Frames and pixels of a side of a film.
+    film: (usize, usize),
+    /// Tokens of a review.
+    length: usize,
+}
+
+/// Training and inference of the five experiments.
+pub fn all(quick: bool) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for experiment in Experiment::REVIEWS.into_iter().chain([Experiment::NextFrame]) {
+        let films = experiment == Experiment::NextFrame;
+        let batch = match (films, quick) {
+            (true, true) => 2,
+            (true, false) => 10,
+            (false, _) => 128,
+        };
+        for training in [true, false] {
+            let what = if training { "training step" } else { "inference" };
+            steps.push(Step {
+                name: format!("{} {what}, batch {batch}", experiment.name()),
+                experiment,
+                batch,
+                training,
+                film: (15, 40),
+                length: if quick { 100 } else { 500 },
+            });
+        }
+    }
+    steps
+}
+
+impl Step {
+    fn input(&self) -> InputSpec {
+        let (frames, size) = self.film;
+        match self.experiment {
+            Experiment::NextFrame => InputSpec::floats([frames, size, size, 1]),
+            _ => InputSpec::Tokens(self.length),
+        }
+    }
+
+    fn trainer(&self, device: &dyn Device) -> Result<Trainer> {
+        let preset = Preset::Keras3;
+        let model = self.experiment.model(self.input(), preset, 1)?;
+        let optimizer = self.experiment.optimizer(preset);
+        Ok(Trainer::new(model, device, optimizer, 1).tally(self.experiment.tally()))
+    }
+
+    fn examples(&self) -> Result<Batch> {
+        let (frames, size) = self.film;
+        let (inputs, labels) = match self.experiment {
+            Experiment::NextFrame => {
+                let movies = MovieOptions { count: self.batch, frames, size, ..Default::default() };
+                movies.all()?
+            }
+            _ => {
+                let mut rng = Rng::new(1, 0);
+                let count = self.batch * self.length;
+                let tokens = (0..count).map(|_| rng.below(VOCABULARY as u32)).collect();
+                let labels = (0..self.batch).map(|_| rng.below(2) as f32).collect();
+                (
+                    HostTensor::from_u32([self.batch, self.length], tokens)?,
+                    HostTensor::from_f32([self.batch, 1], labels)?,
+                )
+            }
+        };
+        Ok(Batch { inputs: vec![inputs], labels: vec![labels], weights: None })
+    }
+
+    fn run(trainer: &mut Trainer, batch: &Batch, training: bool) -> Result<Metrics> {
+        match training {
+            true => trainer.train_batch(batch)?,
+            false => trainer.evaluate_batch(batch)?,
+        }
+        Ok(trainer.take_metrics()?)
+    }
+
+    /// Compares the losses of three small steps with the CPU device's, whose ops `verify` compares
+    /// with references.
+    pub fn check(&self, device: &dyn Device) -> Result<()> {
+        let small = Self { name: self.name.clone(), batch: 2, film: (3, 8), length: 12, ..*self };
+        let batch = small.examples()?;
+        let cpu = CpuDevice::new();
+        let (mut ours, mut wanted) = (small.trainer(device)?, small.trainer(&cpu)?);
+        for _ in 0..3 {
+            let got = Self::run(&mut ours, &batch, self.training)?.loss;
+            let want = Self::run(&mut wanted, &batch, self.training)?.loss;
+            let close = (got / want - 1.0).abs() < 1e-4;
+            ensure!(close, "the loss is {got}, on the CPU device {want}");
+        }
+        Ok(())
+    }
+
+    /// Times it by the wall clock, from the batch on the host to its metrics there, or to its
+    /// predictions.
+    pub fn measure(&self, device: &dyn Device) -> Result<Timing> {
+        let batch = self.examples()?;
+        let mut trainer = self.trainer(device)?;
+        let graph = trainer.training_graph(self.batch)?;
+        let mut cost = Cost::default();
+        if self.training {
+            let nodes = graph.nodes().iter();
+            nodes.for_each(|node| cost += node.op.cost(&graph.signature(node)));
+        }
+        let seconds = repeat(|| {
+            let started = Instant::now();
+            match self.training {
+                true => drop(Self::run(&mut trainer, &batch, true)?),
+                false => drop(trainer.predict_batch(&batch.inputs)?),
+            }
+            Ok(started.elapsed().as_secs_f64())
+        })?;
+        Ok(Timing { seconds, flops: cost.flops, bytes: cost.bytes })
+    }
+}
