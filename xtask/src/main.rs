@@ -22,6 +22,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Verify and time every device and its peers, and write a dated report to bench/results
+    GpuReport,
     /// Run every check, stopping at the first that fails
     Ci,
 }
@@ -35,6 +37,10 @@ fn main() -> Result<ExitCode> {
             let command = ["run", "--release", "-p", "rnn-gpu", "--", "verify"].map(OsString::from);
             cargo(&root, command.into_iter().chain(args))?
         }
+        Task::GpuReport => match cargo(&root, ["build", "--release", "-p", "rnn-gpu"])? {
+            0 => script(&root, "xtask/gpu-report.sh")?,
+            code => code,
+        },
         Task::Ci => ci(&root)?,
     };
     // Windows has wider exit codes than `ExitCode`; what does not fit is still a failure.
@@ -80,6 +86,12 @@ fn cargo(root: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Resu
         .status()
         .context("cannot start cargo")?;
     Ok(status.code().unwrap_or(1))
+}
+
+/// Runs a shell script in the workspace root and returns its exit code; 1 if a signal ended it.
+fn script(root: &Path, path: &str) -> Result<i32> {
+    let status = Command::new("sh").arg(path).current_dir(root).status();
+    Ok(status.with_context(|| format!("cannot start sh {path}"))?.code().unwrap_or(1))
 }
 
 /// The cargo that runs this task, so that one chosen as `cargo +toolchain` stays in use.

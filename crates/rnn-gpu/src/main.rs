@@ -59,9 +59,9 @@ enum Command {
         /// Frames that the model sees [default: half of the film's, 7 of the tutorial's]
         #[arg(long)]
         track: Option<usize>,
-        /// Frames that it predicts
-        #[arg(long, default_value_t = 16)]
-        frames: usize,
+        /// Frames that it predicts [default: 16; of films of fewer than 15 frames, to their end]
+        #[arg(long)]
+        frames: Option<usize>,
         /// auto, cpu, gpu, gpu:N or part of a name
         #[arg(long, default_value = "auto")]
         device: String,
@@ -90,17 +90,17 @@ struct TrainArgs {
     /// Whose defaults the model follows [default: keras3; 2018 of next-frame]
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// Passes over the training data [default: 3; 20 of next-frame]
+    /// Passes over the training data [default: 3; 20 of next-frame, 3 of its quick preset]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
-    /// Examples in a step [default: 128; 10 of next-frame, 4 of its quick preset]
+    /// Examples in a step [default: 128; 10 of next-frame, 1 of its quick preset]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: Option<u32>,
     /// Tokens of a review, of which longer ones lose their beginning, or frames of a film
-    /// [default: 500; 201 of the bundled corpus; 15 of next-frame, 10 of its quick preset]
+    /// [default: 500; 201 of the bundled corpus; 15 of next-frame, 12 of its quick preset]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     length: Option<u32>,
-    /// Films to make, of which five sixths are trained on [default: 1200; 192 of the quick preset]
+    /// Films to make, of which five sixths are trained on [default: 1200; 720 of the quick preset]
     #[arg(long, value_parser = clap::value_parser!(u32).range(6..=1_000_000))]
     movies: Option<u32>,
     /// Pixels of a side of a film, an even number [default: 40; 20 of the quick preset]
@@ -125,7 +125,7 @@ struct TrainArgs {
 
 /// Films that two cores learn from in five minutes.
 const QUICK: MovieOptions =
-    MovieOptions { count: 192, frames: 10, size: 20, squares: (1, 3), seed: 1 };
+    MovieOptions { count: 720, frames: 12, size: 20, squares: (1, 3), seed: 1 };
 
 /// What `train` can be asked for.
 #[derive(Clone, Copy, Debug)]
@@ -237,7 +237,7 @@ fn run_training(args: TrainArgs) -> Result<()> {
     };
     println!("data: {which}");
     let (epochs, batch_size) = match (films, quick) {
-        (true, true) => (20, 4),
+        (true, true) => (3, 1),
         (true, false) => (20, 10),
         _ => (3, 128),
     };

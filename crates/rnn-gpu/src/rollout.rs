@@ -14,6 +14,9 @@ use rnn_graph::Device;
 use std::fmt::Write as _;
 use std::path::Path;
 
+/// Frames of the tutorial's films.
+const TUTORIAL_FRAMES: usize = 15;
+
 /// What to roll out.
 #[derive(Clone, Copy, Debug)]
 pub struct RolloutOptions {
@@ -21,8 +24,9 @@ pub struct RolloutOptions {
     pub which: Option<usize>,
     /// Frames of it that the model sees; by default half of them, rounded down.
     pub track: Option<usize>,
-    /// Frames that it predicts behind those.
-    pub frames: usize,
+    /// Frames that it predicts behind those; by default the tutorial's 16, or of films that are
+    /// shorter than its 15 frames one more than they have left.
+    pub frames: Option<usize>,
 }
 
 /// Predicts frames of a film behind its first ones: each frame costs one step, because the layers
@@ -71,7 +75,9 @@ pub fn rollout(path: &Path, options: RolloutOptions, device: &dyn Device) -> Res
     let trained = trained_films(movies.count);
     let which = options.which.unwrap_or((trained + 4).min(movies.count - 1));
     let track = options.track.unwrap_or((movies.frames / 2).max(1));
-    let frames = options.frames;
+    let to_the_end = (movies.frames + 1).saturating_sub(track);
+    let usual = if movies.frames < TUTORIAL_FRAMES { to_the_end } else { TUTORIAL_FRAMES + 1 };
+    let frames = options.frames.unwrap_or(usual);
     ensure!(
         which < movies.count,
         "there is no film {which}: the run's films are 0 to {}",
@@ -103,6 +109,9 @@ pub fn rollout(path: &Path, options: RolloutOptions, device: &dyn Device) -> Res
         predicted.iter().zip(&truth[track..]).map(|(p, y)| FrameError::new(p, y)).collect();
     let table = table(track, &errors);
     print!("film {which}, {track} frames seen, {frames} predicted\n{table}");
+    if all > movies.frames + 1 {
+        println!("the model was trained on {} frames: beyond them it has to guess", movies.frames);
+    }
     let name = format!("rollout-{which}");
     let pictures = folder.subfolder(&name)?;
     let shown = Film {
