@@ -74,16 +74,12 @@ pub fn rollout(path: &Path, options: RolloutOptions, device: &dyn Device) -> Res
     };
     let trained = trained_films(movies.count);
     let which = options.which.unwrap_or((trained + 4).min(movies.count - 1));
-    let track = options.track.unwrap_or((movies.frames / 2).max(1));
-    let to_the_end = (movies.frames + 1).saturating_sub(track);
-    let usual = if movies.frames < TUTORIAL_FRAMES { to_the_end } else { TUTORIAL_FRAMES + 1 };
-    let frames = options.frames.unwrap_or(usual);
     ensure!(
         which < movies.count,
         "there is no film {which}: the run's films are 0 to {}",
         movies.count - 1
     );
-    ensure!(frames > 0, "--frames 0 leaves nothing to predict: ask for one frame at least");
+    let track = options.track.unwrap_or((movies.frames / 2).max(1));
     ensure!(
         track > 0,
         "--track 0 leaves nothing to begin with: let the model see one frame at least"
@@ -93,6 +89,10 @@ pub fn rollout(path: &Path, options: RolloutOptions, device: &dyn Device) -> Res
         "--track {track} is longer than the film: it has {} frames",
         movies.frames
     );
+    let to_the_end = movies.frames + 1 - track;
+    let usual = if movies.frames < TUTORIAL_FRAMES { to_the_end } else { TUTORIAL_FRAMES + 1 };
+    let frames = options.frames.unwrap_or(usual);
+    ensure!(frames > 0, "--frames 0 leaves nothing to predict: ask for one frame at least");
     let mut model = next_frame::stepping(movies.size, config.preset)?;
     folder.load_weights(&mut model)?;
     let all = track + frames;
