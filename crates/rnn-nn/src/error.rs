@@ -74,6 +74,9 @@ pub enum TrainError {
     /// A model that puts out nothing.
     #[error("the model has no output to compare with labels: name one with Model::with_outputs")]
     NoOutput,
+    /// A prediction that cannot be ascribed to tokens.
+    #[error("the model has no Embedding layer, to whose tokens a prediction could be ascribed")]
+    NoEmbedding,
     /// A batch or data set without examples.
     #[error("there are no examples to work on")]
     Empty,

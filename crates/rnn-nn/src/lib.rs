@@ -1,5 +1,6 @@
 //! Keras-like layers, initializers, optimizers and models over the graph runtime.
 
+mod attribution;
 mod callback;
 mod dataset;
 mod error;

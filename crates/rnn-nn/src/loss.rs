@@ -112,6 +112,14 @@ impl Loss {
     }
 }
 
+/// What stands before a final sigmoid or softmax: log-odds, but for a constant; else the output.
+pub(crate) fn before_probability(g: &mut Graph, output: TensorId) -> Result<TensorId, GraphError> {
+    if let Some(logits) = logits(g, output, &|a: &Activate| a.0 == Activation::Sigmoid)? {
+        return Ok(logits);
+    }
+    Ok(logits(g, output, &|_: &ops::Softmax| true)?.unwrap_or(output))
+}
+
 /// What stands before the model's final activation, if that is the one wanted, in the order of the
 /// output: what only moves elements is done again without the activation.
 fn logits<O: Op>(

@@ -59,6 +59,8 @@ pub(crate) struct Built {
     pub weights: Vec<TensorId>,
     /// What regularizers add to the loss, each `[1]`.
     pub penalties: Vec<TensorId>,
+    /// What the first layer that looks up tokens puts out, `[T, B, E]`.
+    pub embedded: Option<TensorId>,
 }
 
 /// Layers, what flows between them, and their weights, which lie in one arena.
@@ -261,6 +263,12 @@ impl Model {
         users.filter_map(|call| self.layers[call.layer].1.vocabulary()).min()
     }
 
+    /// What the first layer that looks up tokens puts out.
+    fn embedded(&self) -> Option<Symbol> {
+        let looks_up = |call: &&Call| self.layers[call.layer].1.vocabulary().is_some();
+        self.calls.iter().find(looks_up)?.outputs.first().copied()
+    }
+
     /// The resident tensor of all parameters.
     pub(crate) fn arena(&self, graph: &mut Graph) -> TensorId {
         self.parameters.arena(graph)
@@ -313,7 +321,8 @@ impl Model {
             let penalty = slot.regularizer.clone().map(|p| graph.apply(p, &[weight]));
             penalties.extend(penalty.transpose()?);
         }
-        Ok(Built { outputs, weights, penalties })
+        let embedded = self.embedded().and_then(|symbol| values[symbol.0]).map(|v| v.tensor);
+        Ok(Built { outputs, weights, penalties, embedded })
     }
 }
 

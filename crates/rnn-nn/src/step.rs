@@ -1,3 +1,4 @@
+use crate::attribution::push_attribution;
 use crate::{Judged, Loss, Model, Optimizer, TrainError};
 use rnn_graph::{Graph, TensorId, TensorType};
 use rnn_ops::{Binary, Constrain, Fill, Pad, STEP_NUMBERS, Scale, Tally};
@@ -9,6 +10,7 @@ pub(crate) enum Mode {
     Train,
     Evaluate,
     Predict,
+    Attribute,
 }
 
 /// What is done with a model.
@@ -28,7 +30,7 @@ impl Step<'_> {
     }
 
     /// The graph for a batch. Its inputs are, of those that the mode needs: the model's inputs,
-    /// labels of each output, weights, random, step.
+    /// labels of each output, weights, random, step, direction.
     pub fn graph(&self, batch: usize, mode: Mode, weighted: bool) -> Result<Graph, TrainError> {
         let outputs = self.model.output_shapes(1);
         let first = outputs.first().ok_or(TrainError::NoOutput)?;
@@ -45,6 +47,10 @@ impl Step<'_> {
         if mode == Mode::Predict {
             let built = self.model.build(g, &inputs, None)?;
             built.outputs.iter().for_each(|&output| g.output(output));
+            return Ok(graph);
+        }
+        if mode == Mode::Attribute {
+            push_attribution(self.model, g, &inputs)?;
             return Ok(graph);
         }
         let labels = self.labels(batch).into_iter().enumerate();

@@ -134,6 +134,26 @@ impl Trainer {
         Ok(self.session.fetch(program)?)
     }
 
+    /// The first output for a batch, and how much each token contributed to it, `[B, T]`: gradient
+    /// times input (Shrikumar et al., 2016, arXiv:1605.01713),
+    ///
+    /// c(t) = sum over features f of dz / de(t, f) * e(t, f),
+    ///
+    /// where e is what the Embedding layer puts out for the tokens, and z the sum of the output,
+    /// weighed by `direction`, which is of the output's shape. An output that ends in a sigmoid or
+    /// softmax is taken before it, so that contributions are to log-odds.
+    pub fn attribute_batch(
+        &mut self,
+        inputs: &[HostTensor],
+        direction: &HostTensor,
+    ) -> Result<[HostTensor; 2], TrainError> {
+        let program = self.program(inputs, Mode::Attribute, false)?;
+        let all: Vec<&HostTensor> = inputs.iter().chain([direction]).collect();
+        self.session.run(program, &all)?;
+        let found = self.session.fetch(program)?;
+        found.try_into().map_err(|_| TrainError::NoOutput)
+    }
+
     /// Sets the states that stateful layers keep between batches to zero.
     pub fn reset_states(&mut self) -> Result<(), TrainError> {
         for (name, shape) in &self.states {
