@@ -6,5 +6,6 @@ pub mod imdb;
 pub mod movies;
 mod mt19937;
 mod sequence;
+pub mod text;
 
 pub use sequence::{PadOptions, Side, pad_sequences};
