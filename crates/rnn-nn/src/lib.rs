@@ -2,6 +2,7 @@
 
 mod attribution;
 mod callback;
+mod config;
 mod dataset;
 mod error;
 mod history;
@@ -10,6 +11,7 @@ mod input;
 mod layers;
 mod loss;
 mod model;
+mod naming;
 mod optimizer;
 mod parameters;
 mod step;
@@ -19,6 +21,7 @@ mod trainer;
 pub use callback::{
     Callback, CsvLog, EarlyStopping, ModelCheckpoint, Monitor, ReduceOnPlateau, TerminateOnNan,
 };
+pub use config::{Architecture, Argument, Arguments, Compile, ConfigError, Dialect, Input, Reader};
 pub use dataset::{Batches, Dataset, DatasetError};
 pub use error::TrainError;
 pub use history::{EpochLog, Event, Figure, FitOptions, History, Metrics};
@@ -30,10 +33,10 @@ pub use layers::{
     ConvLstm2D, ConvLstm3D, ConvLstmCell, Dense, Dropout, Elementwise, Embedding, Flatten,
     GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D,
     GlobalMaxPooling2D, GlobalMaxPooling3D, Gru, GruCell, Layer, LayerError, LayerNormalization,
-    Lstm, LstmCell, Masking, MaxPooling1D, MaxPooling2D, MaxPooling3D, Merge, Multiply, PerAxis,
-    Pooling, Recurred, Recurrent, Reshape, Scan, SimpleRnn, SimpleRnnCell, Softmax,
-    SpatialDropout1D, Subtract, TimeDistributed, UpSampling, UpSampling1D, UpSampling2D,
-    UpSampling3D, Value, Weight, WeightArguments,
+    Lstm, LstmCell, Masking, MaxPooling1D, MaxPooling2D, MaxPooling3D, Merge, Multiply,
+    OutputActivation, PerAxis, Pooling, Recurred, Recurrent, Reshape, Scan, SimpleRnn,
+    SimpleRnnCell, Softmax, SpatialDropout1D, Subtract, TimeDistributed, UpSampling, UpSampling1D,
+    UpSampling2D, UpSampling3D, Value, Weight, WeightArguments,
 };
 pub use loss::{Judged, Loss};
 pub use model::{Model, ModelError, Symbol};

@@ -1,4 +1,5 @@
 use crate::layers::{Build, Layer, LayerError, Value};
+use crate::naming::unique_name;
 use crate::parameters::Parameters;
 use crate::{InputSpec, Slot};
 use rnn_core::{HostTensor, TensorError};
@@ -28,6 +29,9 @@ pub enum ModelError {
     /// A symbol that the model did not give.
     #[error("{0:?} is not a tensor of this model")]
     Symbol(Symbol),
+    /// Two layers or inputs of one name.
+    #[error("there are two layers or inputs named {0}: each needs a name of its own")]
+    Name(String),
     /// What cannot be applied again.
     #[error("{0:?} is an input of the model: no layer made it")]
     NoLayer(Symbol),
@@ -51,6 +55,23 @@ pub(crate) struct Call {
     pub outputs: Vec<Symbol>,
 }
 
+/// What a model is fed.
+#[derive(Clone, Debug)]
+pub(crate) struct ModelInput {
+    pub name: String,
+    pub spec: InputSpec,
+    pub symbol: Symbol,
+}
+
+/// A layer of a model.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub name: String,
+    pub layer: Arc<dyn Layer>,
+    /// Gradients move its weights.
+    pub trainable: bool,
+}
+
 /// A model's tensors in a graph.
 pub(crate) struct Built {
     /// The outputs, batch-major.
@@ -69,8 +90,8 @@ pub(crate) struct Built {
 /// inputs, layers applied to what is there, and the outputs, as in Keras's functional models.
 #[derive(Clone, Debug)]
 pub struct Model {
-    pub(crate) inputs: Vec<(InputSpec, Symbol)>,
-    pub(crate) layers: Vec<(String, Arc<dyn Layer>)>,
+    pub(crate) inputs: Vec<ModelInput>,
+    pub(crate) layers: Vec<Named>,
     pub(crate) calls: Vec<Call>,
     outputs: Vec<Symbol>,
     /// Of each symbol, without the batch axis.
@@ -102,9 +123,20 @@ impl Model {
 
     /// Another input.
     pub fn input(&mut self, spec: InputSpec) -> Symbol {
+        let name = unique_name("InputLayer", |name| self.has(name));
+        self.named_input(&name, spec)
+    }
+
+    pub(crate) fn named_input(&mut self, name: &str, spec: InputSpec) -> Symbol {
         let symbol = self.symbol(spec.shape());
-        self.inputs.push((spec, symbol));
+        self.inputs.push(ModelInput { name: name.to_owned(), spec, symbol });
         symbol
+    }
+
+    /// Whether a layer or an input has this name.
+    fn has(&self, name: &str) -> bool {
+        self.layers.iter().any(|layer| layer.name == name)
+            || self.inputs.iter().any(|input| input.name == name)
     }
 
     /// Applies a new layer to the outputs, which those of the layer replace: another layer of a
@@ -130,13 +162,28 @@ impl Model {
         layer: impl Layer + 'static,
         inputs: &[Symbol],
     ) -> Result<Vec<Symbol>, ModelError> {
+        let name = unique_name(layer.class(), |name| self.has(name));
+        self.push_named(&name, true, layer, inputs)
+    }
+
+    /// The same by a name, that no other layer may have.
+    pub(crate) fn push_named(
+        &mut self,
+        name: &str,
+        trainable: bool,
+        layer: impl Layer + 'static,
+        inputs: &[Symbol],
+    ) -> Result<Vec<Symbol>, ModelError> {
+        if self.has(name) {
+            return Err(ModelError::Name(name.to_owned()));
+        }
         let weights = layer.weights(self.first_shape(inputs)?)?;
         layer.outputs(&self.shapes_of(inputs)?)?;
-        let name = self.unique_name(layer.class());
         for weight in weights {
-            self.parameters.push((self.layers.len(), &name), weight, self.seed);
+            let weight = if trainable { weight } else { weight.not_trained() };
+            self.parameters.push((self.layers.len(), name), weight, self.seed);
         }
-        self.layers.push((name, Arc::new(layer)));
+        self.layers.push(Named { name: name.to_owned(), layer: Arc::new(layer), trainable });
         self.call(self.layers.len() - 1, inputs)
     }
 
@@ -149,11 +196,11 @@ impl Model {
         let maker = self.calls.iter().find(|call| call.outputs.contains(&symbol));
         let Call { layer, inputs: first, .. } = maker.ok_or(ModelError::NoLayer(symbol))?;
         let weights = |inputs: &[Symbol]| -> Result<Vec<Vec<usize>>, ModelError> {
-            let weights = self.layers[*layer].1.weights(self.first_shape(inputs)?)?;
+            let weights = self.layers[*layer].layer.weights(self.first_shape(inputs)?)?;
             Ok(weights.into_iter().map(|weight| weight.shape).collect())
         };
         if weights(first)? != weights(inputs)? {
-            let class = self.layers[*layer].1.class();
+            let class = self.layers[*layer].layer.class();
             let found = self.first_shape(inputs)?;
             return Err(LayerError::new(class, "an input that its weights fit", found).into());
         }
@@ -161,7 +208,7 @@ impl Model {
     }
 
     fn call(&mut self, layer: usize, inputs: &[Symbol]) -> Result<Vec<Symbol>, ModelError> {
-        let shapes = self.layers[layer].1.outputs(&self.shapes_of(inputs)?)?;
+        let shapes = self.layers[layer].layer.outputs(&self.shapes_of(inputs)?)?;
         let outputs: Vec<Symbol> = shapes.into_iter().map(|shape| self.symbol(shape)).collect();
         self.calls.push(Call { layer, inputs: inputs.to_vec(), outputs: outputs.clone() });
         Ok(outputs)
@@ -190,13 +237,6 @@ impl Model {
     /// What a layer's weights are made for.
     fn first_shape(&self, symbols: &[Symbol]) -> Result<&[usize], ModelError> {
         symbols.first().map_or(Ok(&[]), |&symbol| self.shape(symbol))
-    }
-
-    /// Keras's names: `lstm`, then `lstm_1`, ..
-    fn unique_name(&self, class: &'static str) -> String {
-        let stem = snake_case(class);
-        let same = self.layers.iter().filter(|(_, l)| l.class() == class).count();
-        if same == 0 { stem } else { format!("{stem}_{same}") }
     }
 
     pub(crate) fn count_symbols(&self) -> usize {
@@ -260,12 +300,12 @@ impl Model {
     /// The smallest vocabulary of the layers that look up the tokens of an input.
     pub(crate) fn vocabulary(&self, input: Symbol) -> Option<usize> {
         let users = self.calls.iter().filter(|call| call.inputs.contains(&input));
-        users.filter_map(|call| self.layers[call.layer].1.vocabulary()).min()
+        users.filter_map(|call| self.layers[call.layer].layer.vocabulary()).min()
     }
 
     /// What the first layer that looks up tokens puts out.
     fn embedded(&self) -> Option<Symbol> {
-        let looks_up = |call: &&Call| self.layers[call.layer].1.vocabulary().is_some();
+        let looks_up = |call: &&Call| self.layers[call.layer].layer.vocabulary().is_some();
         self.calls.iter().find(looks_up)?.outputs.first().copied()
     }
 
@@ -288,7 +328,7 @@ impl Model {
     ) -> Result<Built, GraphError> {
         let weights = self.parameters.views(graph)?;
         let mut values: Vec<Option<Value>> = vec![None; self.shapes.len()];
-        for ((spec, symbol), &input) in self.inputs.iter().zip(inputs) {
+        for (ModelInput { spec, symbol, .. }, &input) in self.inputs.iter().zip(inputs) {
             let tensor = match spec.leads() {
                 true => graph.apply(TransposeLeading, &[input])?,
                 false => input,
@@ -297,10 +337,11 @@ impl Model {
         }
         let mut build = Build::new(graph, random);
         for call in &self.calls {
-            let (name, layer) = &self.layers[call.layer];
+            let Named { name, layer, trainable } = &self.layers[call.layer];
             let own = self.slots().iter().zip(&weights).filter(|(s, _)| s.layer == call.layer);
             let own: Vec<TensorId> = own.map(|(_, &w)| w).collect();
             build.name.clone_from(name);
+            build.frozen = !trainable;
             // A call comes after those that made its inputs.
             let operands: Vec<Value> = call.inputs.iter().filter_map(|s| values[s.0]).collect();
             let made = layer.push(&mut build, &operands, &own)?;
@@ -317,39 +358,11 @@ impl Model {
                 _ => graph.apply(TransposeLeading, &[value.tensor])?,
             });
         }
-        for (slot, &weight) in self.slots().iter().zip(&weights) {
+        for (slot, &weight) in self.slots().iter().zip(&weights).filter(|(slot, _)| slot.trained) {
             let penalty = slot.regularizer.clone().map(|p| graph.apply(p, &[weight]));
             penalties.extend(penalty.transpose()?);
         }
         let embedded = self.embedded().and_then(|symbol| values[symbol.0]).map(|v| v.tensor);
         Ok(Built { outputs, weights, penalties, embedded })
-    }
-}
-
-/// As keras/src/utils/naming.py: SimpleRNN is simple_rnn, MaxPooling1D max_pooling1d.
-fn snake_case(class: &str) -> String {
-    let letters: Vec<char> = class.chars().collect();
-    let mut name = String::new();
-    for (i, letter) in letters.iter().enumerate() {
-        let after_lower = i > 0 && letters[i - 1].is_lowercase();
-        let before_lower = letters.get(i + 1).is_some_and(|c| c.is_lowercase());
-        let after_letter = i > 0 && letters[i - 1].is_uppercase();
-        if letter.is_uppercase() && (after_lower || (after_letter && before_lower)) {
-            name.push('_');
-        }
-        name.extend(letter.to_lowercase());
-    }
-    name
-}
-
-#[cfg(test)]
-mod tests {
-    use super::snake_case;
-
-    #[test]
-    fn layers_are_named_as_keras_names_them() {
-        let names = ["SimpleRNN", "LSTM", "GRU", "MaxPooling1D", "Conv1D", "TimeDistributed"];
-        let wanted = ["simple_rnn", "lstm", "gru", "max_pooling1d", "conv1d", "time_distributed"];
-        assert_eq!(names.map(snake_case), wanted);
     }
 }

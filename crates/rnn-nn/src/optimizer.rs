@@ -1,3 +1,4 @@
+use crate::config::{Arguments, ConfigError};
 use rnn_graph::{Graph, GraphError, TensorId};
 use rnn_ops::{ClipByNorm, Rule, STEP_NUMBERS, Update};
 use std::f64::consts::PI;
@@ -135,6 +136,82 @@ impl Optimizer {
     pub fn clip(mut self, clip: Clip) -> Self {
         self.clip = clip;
         self
+    }
+
+    /// Each of them by Keras's class name. AdamW is an Adam with another default.
+    pub(crate) fn all() -> [(&'static str, Self); 7] {
+        [
+            ("SGD", Self::sgd()),
+            ("RMSprop", Self::rmsprop()),
+            ("Adagrad", Self::adagrad()),
+            ("Adadelta", Self::adadelta()),
+            ("Adam", Self::adam()),
+            ("AdamW", Self::adamw()),
+            ("Nadam", Self::nadam()),
+        ]
+    }
+
+    /// Keras's class name.
+    pub fn class(&self) -> &'static str {
+        let kind = std::mem::discriminant(&self.rule);
+        let all = Self::all();
+        let found = all.iter().find(|(_, other)| std::mem::discriminant(&other.rule) == kind);
+        found.map_or("Adam", |(name, _)| name)
+    }
+
+    /// Keras's names of the arguments.
+    pub(crate) fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.renamed(["learning_rate", "lr"], &mut self.learning_rate)?;
+        let mut weight_decay = (self.weight_decay != 0.0).then_some(self.weight_decay);
+        a.optional("weight_decay", &mut weight_decay)?;
+        self.weight_decay = weight_decay.unwrap_or(0.0);
+        let [mut value, mut norm, mut global_norm] = match self.clip {
+            Clip::Off => [None; 3],
+            Clip::Value(value) => [Some(value), None, None],
+            Clip::Norm(norm) => [None, Some(norm), None],
+            Clip::GlobalNorm(norm) => [None, None, Some(norm)],
+        };
+        a.optional("clipvalue", &mut value)?;
+        a.optional("clipnorm", &mut norm)?;
+        a.optional("global_clipnorm", &mut global_norm)?;
+        self.clip = match (value, norm, global_norm) {
+            (None, None, None) => Clip::Off,
+            (Some(value), None, None) => Clip::Value(value),
+            (None, Some(norm), None) => Clip::Norm(norm),
+            (None, None, Some(norm)) => Clip::GlobalNorm(norm),
+            _ => {
+                let message = "an optimizer clips by clipvalue, clipnorm or global_clipnorm alone";
+                return Err(ConfigError::Structure(message.into()));
+            }
+        };
+        a.ignored(&["name", "ema_momentum", "jit_compile", "is_legacy_optimizer"]);
+        a.fixed("decay", 0.0)?;
+        match &mut self.rule {
+            Rule::Sgd { momentum, nesterov } => {
+                a.optional("momentum", momentum)?;
+                a.optional("nesterov", nesterov)
+            }
+            Rule::RmsProp { rho, momentum, epsilon, centered } => {
+                a.optional("rho", rho)?;
+                a.optional("momentum", momentum)?;
+                a.nullable("epsilon", epsilon)?;
+                a.optional("centered", centered)
+            }
+            Rule::Adagrad { epsilon } => {
+                a.fixed("initial_accumulator_value", 0.1)?;
+                a.nullable("epsilon", epsilon)
+            }
+            Rule::Adadelta { rho, epsilon } => {
+                a.optional("rho", rho)?;
+                a.nullable("epsilon", epsilon)
+            }
+            Rule::Adam { beta_1, beta_2, epsilon } | Rule::Nadam { beta_1, beta_2, epsilon } => {
+                a.optional("beta_1", beta_1)?;
+                a.optional("beta_2", beta_2)?;
+                a.fixed("schedule_decay", 0.004)?;
+                a.nullable("epsilon", epsilon)
+            }
+        }
     }
 
     /// How many values it keeps for each weight.

@@ -9,6 +9,8 @@ use rnn_ops::{Constraint, Penalty};
 pub struct Slot {
     /// `layer/weight`, unique in the model.
     pub name: String,
+    /// The part of the layer that holds it, as [`Weight::owner`].
+    pub owner: String,
     /// The extents.
     pub shape: Vec<usize>,
     /// The first element; aligned so that kernels can bind it.
@@ -53,6 +55,7 @@ impl Parameters {
         let WeightArguments { regularizer, constraint, .. } = weight.arguments;
         self.slots.push(Slot {
             name: format!("{layer_name}/{}", weight.name),
+            owner: weight.owner,
             shape: weight.shape,
             offset,
             regularizer,

@@ -40,7 +40,7 @@ impl Step<'_> {
         let numbered = |name: &str, i: usize| format!("{name}_{i}");
         let specs = self.model.inputs.iter().enumerate();
         let inputs: Vec<TensorId> =
-            specs.map(|(i, (spec, _))| g.input(numbered("inputs", i), spec.ty(batch))).collect();
+            specs.map(|(i, of)| g.input(numbered("inputs", i), of.spec.ty(batch))).collect();
         // Whichever program comes first declares them all, so that they can be written and read.
         let sums = self.tally.len(first.iter().product());
         let metrics = g.resident("metrics", TensorType::f32([sums]));

@@ -1,3 +1,4 @@
+use crate::model::{ModelInput, Named};
 use crate::{Model, Symbol};
 use std::fmt::Write as _;
 
@@ -29,17 +30,16 @@ impl Model {
         let mut names = vec![String::new(); self.count_symbols()];
         let mut rows =
             vec![["Layer (type)", "Output Shape", "Param #", "Connected to"].map(String::from)];
-        for (i, &(_, symbol)) in self.inputs.iter().enumerate() {
-            let name = if i == 0 { "input_layer".into() } else { format!("input_layer_{i}") };
+        for ModelInput { name, symbol, .. } in &self.inputs {
             if !chain {
-                let shape = self.shape_text(&[symbol]);
+                let shape = self.shape_text(&[*symbol]);
                 rows.push([format!("{name} (InputLayer)"), shape, "0".into(), "-".into()]);
             }
-            names[symbol.index()] = name;
+            names[symbol.index()].clone_from(name);
         }
         let mut seen = vec![false; self.layers.len()];
         for call in &self.calls {
-            let (name, layer) = &self.layers[call.layer];
+            let Named { name, layer, .. } = &self.layers[call.layer];
             let first = !std::mem::replace(&mut seen[call.layer], true);
             let params = if first { self.layer_params(call.layer) } else { 0 };
             let sources: Vec<&str> =
@@ -61,8 +61,8 @@ impl Model {
     /// Every layer is applied once, to what the one before it put out, and the last output is the
     /// model's.
     fn is_stack(&self) -> bool {
-        let [(_, input)] = self.inputs[..] else { return false };
-        let mut last = input;
+        let [input] = &self.inputs[..] else { return false };
+        let mut last = input.symbol;
         for call in &self.calls {
             if call.inputs != [last] || call.outputs.len() != 1 {
                 return false;

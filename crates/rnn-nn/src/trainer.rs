@@ -359,8 +359,9 @@ impl Trainer {
     }
 
     fn check_tokens(&self, inputs: &[HostTensor]) -> Result<(), TrainError> {
-        for (input, (spec, symbol)) in inputs.iter().zip(&self.model.inputs) {
-            let (InputSpec::Tokens(_), Some(vocabulary)) = (spec, self.model.vocabulary(*symbol))
+        for (input, of) in inputs.iter().zip(&self.model.inputs) {
+            let (InputSpec::Tokens(_), Some(vocabulary)) =
+                (&of.spec, self.model.vocabulary(of.symbol))
             else {
                 continue;
             };

@@ -97,10 +97,10 @@ fn time_distributed() {
 }
 
 /// A layer behind the mask of steps that are zero.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Masked<L>(L);
 
-impl<L: Layer> Layer for Masked<L> {
+impl<L: Layer + Clone> Layer for Masked<L> {
     fn class(&self) -> &'static str {
         self.0.class()
     }

@@ -1,5 +1,7 @@
-use super::recurrent::{Cell, Recurrent};
+use super::cell::Cell;
+use super::recurrent::Recurrent;
 use super::{Build, Layer, LayerError, Value, Weight};
+use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, ReverseLeading, Scale};
 
@@ -69,7 +71,10 @@ impl<C: Cell> Layer for Bidirectional<C> {
 
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
         let named = |prefix: &str, weights: Vec<Weight>| {
-            let name = |w: Weight| Weight { name: format!("{prefix}_{}", w.name), ..w };
+            let name = |w: Weight| {
+                let name = format!("{prefix}_{}", w.name);
+                Weight { name, ..w.of(&format!("{prefix}_layer")) }
+            };
             weights.into_iter().map(name).collect::<Vec<_>>()
         };
         let forward = named("forward", self.forward.weights(input)?);
@@ -98,5 +103,17 @@ impl<C: Cell> Layer for Bidirectional<C> {
             }
         };
         Ok(Value { tensor, ..forward })
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        if !a.layer("layer", &mut self.forward)? {
+            return Err(a.missing("layer"));
+        }
+        // A given backward layer says itself which way it reads.
+        let mirror = self.forward.clone().reversed();
+        if !a.layer("backward_layer", &mut self.backward)? {
+            self.backward = mirror;
+        }
+        a.optional("merge_mode", &mut self.merge)
     }
 }

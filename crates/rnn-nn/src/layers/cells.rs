@@ -1,6 +1,8 @@
 use super::Build;
-use super::recurrent::{Cell, Recurrent, Scan};
+use super::cell::{Cell, Scan};
+use super::recurrent::Recurrent;
 use crate::Initializer;
+use crate::config::{Arguments, ConfigError, Dialect};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activation, LstmGates};
 
@@ -33,6 +35,10 @@ impl Cell for SimpleRnnCell {
         let op = ops::SimpleRnn { activation: self.activation, inputs: scan.inputs };
         let out = b.graph.push(op, &[&scan.projected[..], scan.optional].concat())?;
         Ok((out[0], out[1]))
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.optional("activation", &mut self.activation)
     }
 }
 
@@ -97,6 +103,12 @@ impl Cell for LstmCell {
         };
         let out = b.graph.push(op, &[&scan.projected[..], scan.optional].concat())?;
         Ok((out[0], out[2]))
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.optional("activation", &mut self.activation)?;
+        a.optional("recurrent_activation", &mut self.recurrent_activation)?;
+        a.optional("unit_forget_bias", &mut self.unit_forget_bias)
     }
 }
 
@@ -170,5 +182,14 @@ impl Cell for GruCell {
         let [steps, batch, units] = [0, 1, 2].map(|axis| b.graph.shape(hidden).dims()[axis]);
         let state = b.graph.view(hidden, (steps - 1) * batch * units, [1, batch, units])?;
         Ok((hidden, state))
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        if a.dialect() == Dialect::Keras2 {
+            self.reset_after = false;
+        }
+        a.optional("activation", &mut self.activation)?;
+        a.optional("recurrent_activation", &mut self.recurrent_activation)?;
+        a.optional("reset_after", &mut self.reset_after)
     }
 }

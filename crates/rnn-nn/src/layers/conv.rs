@@ -1,9 +1,10 @@
-use super::core::{activate, project};
+use super::core::project;
 use super::spatial::{PerAxis, Spatial};
-use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
+use super::{Build, Layer, LayerError, OutputActivation, Value, Weight, WeightArguments};
 use crate::Initializer;
+use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{self as ops, Activation, Padding, Penalty};
+use rnn_ops::{self as ops, Padding, Penalty};
 
 /// A convolution over N axes: `[A1, .., AN, C]` -> `[A1', .., AN', filters]`,
 /// y(p) = activation(sum over taps j of x(p stride + j dilation - before) W_j + b).
@@ -11,7 +12,7 @@ use rnn_ops::{self as ops, Activation, Padding, Penalty};
 pub struct Conv<const N: usize> {
     filters: usize,
     spatial: Spatial<N>,
-    activation: Activation,
+    activation: OutputActivation,
     use_bias: bool,
     kernel: WeightArguments,
     bias: WeightArguments,
@@ -33,7 +34,7 @@ impl<const N: usize> Conv<N> {
         Self {
             filters,
             spatial: Spatial::new(kernel_size),
-            activation: Activation::Linear,
+            activation: OutputActivation::default(),
             use_bias: true,
             kernel: Initializer::GlorotUniform.into(),
             bias: Initializer::Zeros.into(),
@@ -60,8 +61,8 @@ impl<const N: usize> Conv<N> {
     }
 
     /// Applied at the end.
-    pub fn activation(mut self, activation: Activation) -> Self {
-        self.activation = activation;
+    pub fn activation(mut self, activation: impl Into<OutputActivation>) -> Self {
+        self.activation = activation.into();
         self
     }
 
@@ -128,8 +129,19 @@ impl<const N: usize> Layer for Conv<N> {
                 b.graph.reshape(z, shape)?
             }
         };
-        let output = activate(b, z, self.activation)?;
+        let output = self.activation.apply(b, z)?;
         b.regularize(output, self.activity_regularizer.as_ref())?;
         Ok(output.into())
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.required("filters", &mut self.filters)?;
+        self.spatial.arguments(a)?;
+        a.fixed("groups", 1)?;
+        a.optional("activation", &mut self.activation)?;
+        a.optional("use_bias", &mut self.use_bias)?;
+        a.weight("kernel", &mut self.kernel)?;
+        a.weight("bias", &mut self.bias)?;
+        a.optional("activity_regularizer", &mut self.activity_regularizer)
     }
 }

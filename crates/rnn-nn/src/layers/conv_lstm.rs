@@ -1,7 +1,9 @@
 use super::Build;
-use super::recurrent::{Cell, CellShapes, Recurrent, Scan};
+use super::cell::{Cell, CellShapes, Scan};
+use super::recurrent::Recurrent;
 use super::spatial::{PerAxis, Spatial};
 use crate::Initializer;
+use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activation, Binary, Columns, Concat, LstmGates, Padding, ScanInputs};
 
@@ -68,6 +70,7 @@ impl<const N: usize> Cell for ConvLstmCell<N> {
     const CLASS: &'static str = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"][N - 1];
     const GATES: usize = 4;
     const STATES: usize = 2;
+    const UNITS: &'static str = "filters";
 
     fn activation(&mut self) -> &mut Activation {
         &mut self.gates.activation
@@ -165,5 +168,12 @@ impl<const N: usize> Cell for ConvLstmCell<N> {
         let hidden = [&[steps, batch], extents, &[filters]].concat();
         let state = [&[Self::STATES, batch], extents, &[filters]].concat();
         Ok((b.graph.reshape(out[0], hidden)?, b.graph.reshape(out[2], state)?))
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        self.spatial.arguments(a)?;
+        a.optional("activation", &mut self.gates.activation)?;
+        a.optional("recurrent_activation", &mut self.gates.recurrent_activation)?;
+        a.optional("unit_forget_bias", &mut self.unit_forget_bias)
     }
 }

@@ -1,7 +1,8 @@
-use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
+use super::{Build, Layer, LayerError, OutputActivation, Value, Weight, WeightArguments};
 use crate::Initializer;
+use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{self as ops, Activate, Activation, Binary, MaskItems, Matmul, Penalty, StepMask};
+use rnn_ops::{self as ops, Binary, MaskItems, Matmul, Penalty, StepMask};
 
 /// Sets a fraction of the elements to zero during training and scales the others up.
 #[derive(Clone, Debug)]
@@ -31,6 +32,12 @@ impl Layer for Dropout {
 
     fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
         Ok(Value { tensor: b.drop(self.rate, input.tensor)?, ..input })
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.required("rate", &mut self.rate)?;
+        a.ignored(&["seed"]);
+        Ok(())
     }
 }
 
@@ -73,6 +80,12 @@ impl Layer for SpatialDropout1D {
             }
         }
     }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.required("rate", &mut self.rate)?;
+        a.ignored(&["seed"]);
+        Ok(())
+    }
 }
 
 /// Skips the steps whose features all equal a value: `[T, F]` -> `[T, F]`, those steps zero.
@@ -109,13 +122,17 @@ impl Layer for Masking {
         let tensor = b.graph.apply(MaskItems, &[input.tensor, mask])?;
         Ok(Value { tensor, mask: Some(mask) })
     }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.optional("mask_value", &mut self.value)
+    }
 }
 
 /// y = activation(x W + b) over the last axis.
 #[derive(Clone, Debug)]
 pub struct Dense {
     units: usize,
-    activation: Activation,
+    activation: OutputActivation,
     use_bias: bool,
     kernel: WeightArguments,
     bias: WeightArguments,
@@ -124,10 +141,10 @@ pub struct Dense {
 
 impl Dense {
     /// A layer of this width.
-    pub fn new(units: usize, activation: Activation) -> Self {
+    pub fn new(units: usize, activation: impl Into<OutputActivation>) -> Self {
         Self {
             units,
-            activation,
+            activation: activation.into(),
             use_bias: true,
             kernel: Initializer::GlorotUniform.into(),
             bias: Initializer::Zeros.into(),
@@ -163,18 +180,6 @@ pub(super) fn project(
     b.graph.apply(Matmul { bias: bias.is_some(), ..Matmul::default() }, &operands)
 }
 
-/// The activation as a node of its own, so that a loss can take what stands before it.
-pub(super) fn activate(
-    b: &mut Build<'_>,
-    z: TensorId,
-    activation: Activation,
-) -> Result<TensorId, GraphError> {
-    match activation {
-        Activation::Linear => Ok(z),
-        activation => b.graph.apply(Activate(activation), &[z]),
-    }
-}
-
 impl Layer for Dense {
     fn class(&self) -> &'static str {
         "Dense"
@@ -198,15 +203,23 @@ impl Layer for Dense {
 
     fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
         let z = project(b, input.tensor, w[0], w.get(1).copied())?;
-        let tensor = activate(b, z, self.activation)?;
+        let tensor = self.activation.apply(b, z)?;
         b.regularize(tensor, self.activity_regularizer.as_ref())?;
         Ok(Value { tensor, ..input })
     }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.required("units", &mut self.units)?;
+        a.optional("activation", &mut self.activation)?;
+        a.optional("use_bias", &mut self.use_bias)?;
+        a.weight("kernel", &mut self.kernel)?;
+        a.weight("bias", &mut self.bias)?;
+        a.optional("activity_regularizer", &mut self.activity_regularizer)
+    }
 }
 
-/// Probabilities over the last axis; behind a linear [`Dense`], what Keras's Dense does with
-/// `activation="softmax"`.
-#[derive(Clone, Debug)]
+/// Probabilities over the last axis; also an activation of [`Dense`]: `Dense::new(3, Softmax)`.
+#[derive(Clone, Copy, Debug)]
 pub struct Softmax;
 
 impl Layer for Softmax {
@@ -225,19 +238,24 @@ impl Layer for Softmax {
     fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
         Ok(Value { tensor: b.graph.apply(ops::Softmax, &[input.tensor])?, ..input })
     }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.fixed("axis", -1)
+    }
 }
 
 /// A layer applied to every step: `[T, ..]` -> `[T, ..]`.
 #[derive(Clone, Debug)]
 pub struct TimeDistributed<L>(pub L);
 
-impl<L: Layer> Layer for TimeDistributed<L> {
+impl<L: Layer + Clone + 'static> Layer for TimeDistributed<L> {
     fn class(&self) -> &'static str {
         "TimeDistributed"
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        self.0.weights(input.get(1..).unwrap_or_default())
+        let weights = self.0.weights(input.get(1..).unwrap_or_default())?;
+        Ok(weights.into_iter().map(|weight| weight.of("layer")).collect())
     }
 
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
@@ -254,5 +272,13 @@ impl<L: Layer> Layer for TimeDistributed<L> {
         let step = b.graph.shape(output).dims()[1..].to_vec();
         let tensor = b.graph.reshape(output, [&axes[..2], &step].concat())?;
         Ok(Value { tensor, ..input })
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        let given = a.layer("layer", &mut self.0)?;
+        if !given {
+            return Err(a.missing("layer"));
+        }
+        Ok(())
     }
 }

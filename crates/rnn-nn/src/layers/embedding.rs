@@ -1,5 +1,6 @@
 use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
+use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, StepMask};
 
@@ -58,5 +59,13 @@ impl Layer for Embedding {
 
     fn vocabulary(&self) -> Option<usize> {
         Some(self.vocabulary)
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.required("input_dim", &mut self.vocabulary)?;
+        a.required("output_dim", &mut self.width)?;
+        a.optional("mask_zero", &mut self.mask_zero)?;
+        a.ignored(&["input_length"]);
+        a.weight("embeddings", &mut self.embeddings)
     }
 }

@@ -1,4 +1,5 @@
 use super::{Build, Layer, LayerError, Value, Weight};
+use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, Scale};
 
@@ -76,6 +77,14 @@ impl Layer for Elementwise {
             tensor = b.graph.apply(Scale(1.0 / inputs.len() as f32), &[tensor])?;
         }
         Ok(vec![Value { tensor, mask }])
+    }
+
+    fn merges(&self) -> bool {
+        true
+    }
+
+    fn arguments(&mut self, _: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        Ok(())
     }
 }
 
@@ -175,6 +184,21 @@ impl Layer for Concatenate {
         let all = b.graph.apply(Concat, &rows)?;
         let tensor = b.graph.reshape(all, shape)?;
         Ok(vec![Value { tensor, ..first }])
+    }
+
+    fn merges(&self) -> bool {
+        true
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        // Keras counts the batch.
+        let mut axis = if self.axis < 0 { self.axis } else { self.axis + 1 };
+        a.optional("axis", &mut axis)?;
+        if axis == 0 {
+            return Err(a.refuse("axis", &0.into(), "other axes than the batch".into()));
+        }
+        self.axis = if axis < 0 { axis } else { axis - 1 };
+        Ok(())
     }
 }
 

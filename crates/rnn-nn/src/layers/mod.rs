@@ -23,8 +23,11 @@ macro_rules! weight_arguments {
     };
 }
 
+mod activation;
 mod axes;
 mod bidirectional;
+mod boxed;
+mod cell;
 mod cells;
 mod conv;
 mod conv_lstm;
@@ -37,7 +40,9 @@ mod recurrent;
 mod reshaping;
 mod spatial;
 
+pub use activation::OutputActivation;
 pub use bidirectional::{Bidirectional, Merge};
+pub use cell::{Cell, CellShapes, Scan};
 pub use cells::{Gru, GruCell, Lstm, LstmCell, SimpleRnn, SimpleRnnCell};
 pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
 pub use conv_lstm::{ConvLstm1D, ConvLstm2D, ConvLstm3D, ConvLstmCell};
@@ -50,11 +55,13 @@ pub use pool::{
     GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D,
     GlobalMaxPooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, Pooling,
 };
-pub use recurrent::{Cell, CellShapes, Recurred, Recurrent, Scan};
+pub use recurrent::{Recurred, Recurrent};
 pub use reshaping::{Flatten, Reshape, UpSampling, UpSampling1D, UpSampling2D, UpSampling3D};
 pub use spatial::PerAxis;
 
 use crate::Initializer;
+use crate::config::{Arguments, ConfigError};
+use dyn_clone::DynClone;
 use rnn_core::Shape;
 use rnn_graph::{Graph, GraphError, OpError, TensorId};
 use rnn_ops::{self as ops, Constraint, Fill, Penalty, Scale};
@@ -65,6 +72,9 @@ use std::collections::VecDeque;
 pub struct Weight {
     /// Its name within the layer, as Keras calls it.
     pub name: String,
+    /// The part of the layer that holds it, as Keras names its attributes: `cell`,
+    /// `forward_layer/cell`; empty for the layer itself.
+    pub owner: String,
     /// The extents.
     pub shape: Vec<usize>,
     /// Its first values and what holds it.
@@ -93,7 +103,17 @@ impl From<Initializer> for WeightArguments {
 impl Weight {
     pub(crate) fn new(name: &str, shape: &[usize], arguments: &WeightArguments) -> Self {
         let (name, shape) = (name.into(), shape.to_vec());
-        Self { name, shape, arguments: arguments.clone(), trained: true }
+        let (owner, arguments) = (String::new(), arguments.clone());
+        Self { name, owner, shape, arguments, trained: true }
+    }
+
+    /// The same, held by a part of the layer.
+    pub(crate) fn of(self, part: &str) -> Self {
+        let owner = match self.owner.as_str() {
+            "" => part.to_owned(),
+            inner => format!("{part}/{inner}"),
+        };
+        Self { owner, ..self }
     }
 
     /// The same, moved by the layer alone.
@@ -145,6 +165,8 @@ pub struct Build<'a> {
     pub random: Option<TensorId>,
     /// The layer's name, unique in the model.
     pub name: String,
+    /// Training does not change the layer; dropout acts all the same.
+    pub frozen: bool,
     /// What the sizes of outputs add to the loss, each `[1]`.
     pub penalties: Vec<TensorId>,
     streams: u32,
@@ -158,6 +180,7 @@ impl<'a> Build<'a> {
             graph,
             random,
             name: String::new(),
+            frozen: false,
             penalties: vec![],
             streams: 0,
             given_factors: VecDeque::new(),
@@ -224,7 +247,7 @@ impl<'a> Build<'a> {
 
 /// One layer of a model. Shapes are without the batch axis and in Keras's order; inside the graph
 /// a sequence is time-major, `[T, B, F]`.
-pub trait Layer: std::fmt::Debug + Send + Sync {
+pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     /// Keras's class name.
     fn class(&self) -> &'static str;
 
@@ -264,4 +287,23 @@ pub trait Layer: std::fmt::Debug + Send + Sync {
     fn vocabulary(&self) -> Option<usize> {
         None
     }
+
+    /// Whether several inputs are one argument, a list, to Keras.
+    fn merges(&self) -> bool {
+        false
+    }
+
+    /// Keras's names of the layer's arguments: replaces them by those of a description, or says
+    /// what they are.
+    ///
+    /// # Errors
+    /// If one of them is not supported; without this method, always.
+    fn arguments(&mut self, arguments: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        Err(ConfigError::Foreign {
+            owner: arguments.owner().to_owned(),
+            what: format!("{} does not say its arguments", self.class()),
+        })
+    }
 }
+
+dyn_clone::clone_trait_object!(Layer);

@@ -1,19 +1,91 @@
-use super::{Build, Layer, LayerError, Value, Weight};
+use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
+use crate::config::{Arguments, ConfigError, Dialect};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{BatchNormalize, Binary, InverseRoot, MovingAverage, Normalize};
 use std::sync::Arc;
+
+/// y = x gamma + beta over the last axis, behind a normalization.
+#[derive(Clone, Debug)]
+struct Affine {
+    /// Negative from the end; positive as Keras counts, the batch being 0. It must be the last.
+    axis: isize,
+    scale: bool,
+    center: bool,
+    gamma: WeightArguments,
+    beta: WeightArguments,
+}
+
+impl Affine {
+    fn new() -> Self {
+        let (gamma, beta) = (Initializer::Ones.into(), Initializer::Zeros.into());
+        Self { axis: -1, scale: true, center: true, gamma, beta }
+    }
+
+    /// The features of the last axis.
+    fn width(&self, class: &'static str, input: &[usize]) -> Result<usize, LayerError> {
+        let last = self.axis == -1 || usize::try_from(self.axis) == Ok(input.len());
+        let width = input.last().filter(|_| last);
+        width.copied().ok_or_else(|| LayerError::new(class, "[.., F] along the last axis", input))
+    }
+
+    fn weights(&self, width: usize) -> Vec<Weight> {
+        let gamma = self.scale.then(|| Weight::new("gamma", &[width], &self.gamma));
+        let beta = self.center.then(|| Weight::new("beta", &[width], &self.beta));
+        gamma.into_iter().chain(beta).collect()
+    }
+
+    /// `w` are those weights that there are.
+    fn apply(
+        &self,
+        b: &mut Build<'_>,
+        mut x: TensorId,
+        w: &[TensorId],
+    ) -> Result<TensorId, GraphError> {
+        let with = [(self.scale, Binary::Mul), (self.center, Binary::Add)];
+        let with = with.into_iter().filter(|(there, _)| *there);
+        for ((_, op), &weight) in with.zip(w) {
+            x = b.graph.apply(op, &[x, weight])?;
+        }
+        Ok(x)
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.optional("axis", &mut self.axis)?;
+        a.optional("scale", &mut self.scale)?;
+        a.optional("center", &mut self.center)?;
+        a.weight("gamma", &mut self.gamma)?;
+        a.weight("beta", &mut self.beta)
+    }
+}
+
+macro_rules! affine_arguments {
+    () => {
+        /// Without gamma.
+        pub fn without_scale(mut self) -> Self {
+            self.affine.scale = false;
+            self
+        }
+
+        /// Without beta.
+        pub fn without_center(mut self) -> Self {
+            self.affine.center = false;
+            self
+        }
+    };
+}
 
 /// Zero mean and unit variance over the last axis, then gamma and beta.
 #[derive(Clone, Debug)]
 pub struct LayerNormalization {
     epsilon: f32,
+    affine: Affine,
 }
 
 impl LayerNormalization {
     /// With an epsilon of 0.001.
     pub fn new() -> Self {
-        Self { epsilon: 1e-3 }
+        Self { epsilon: 1e-3, affine: Affine::new() }
     }
 
     /// Replaces what keeps the quotient finite.
@@ -21,6 +93,8 @@ impl LayerNormalization {
         self.epsilon = epsilon;
         self
     }
+
+    affine_arguments!();
 }
 
 impl Default for LayerNormalization {
@@ -35,24 +109,22 @@ impl Layer for LayerNormalization {
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        let width = *self.output(input)?.last().unwrap_or(&0);
-        Ok(vec![
-            Weight::new("gamma", &[width], &Initializer::Ones.into()),
-            Weight::new("beta", &[width], &Initializer::Zeros.into()),
-        ])
+        Ok(self.affine.weights(self.affine.width(self.class(), input)?))
     }
 
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        match input {
-            [] => Err(LayerError::new("LayerNormalization", "[.., F]", input)),
-            _ => Ok(input.to_vec()),
-        }
+        self.affine.width(self.class(), input)?;
+        Ok(input.to_vec())
     }
 
     fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
         let normal = b.graph.push(Normalize { epsilon: self.epsilon }, &[input.tensor])?[0];
-        let scaled = b.graph.apply(Binary::Mul, &[normal, w[0]])?;
-        Ok(Value { tensor: b.graph.apply(Binary::Add, &[scaled, w[1]])?, ..input })
+        Ok(Value { tensor: self.affine.apply(b, normal, w)?, ..input })
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.optional("epsilon", &mut self.epsilon)?;
+        self.affine.arguments(a)
     }
 }
 
@@ -63,12 +135,22 @@ pub struct BatchNormalization {
     momentum: f32,
     epsilon: f32,
     corrected: bool,
+    affine: Affine,
+    moving_mean: Initializer,
+    moving_variance: Initializer,
 }
 
 impl BatchNormalization {
     /// With a momentum of 0.99 and an epsilon of 0.001.
     pub fn new() -> Self {
-        Self { momentum: 0.99, epsilon: 1e-3, corrected: false }
+        Self {
+            momentum: 0.99,
+            epsilon: 1e-3,
+            corrected: false,
+            affine: Affine::new(),
+            moving_mean: Initializer::Zeros,
+            moving_variance: Initializer::Ones,
+        }
     }
 
     /// What the moving averages keep at each step.
@@ -89,6 +171,8 @@ impl BatchNormalization {
         self.corrected = true;
         self
     }
+
+    affine_arguments!();
 }
 
 impl Default for BatchNormalization {
@@ -103,40 +187,52 @@ impl Layer for BatchNormalization {
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        let width = *self.output(input)?.last().unwrap_or(&0);
-        let weight = |name: &str, first: Initializer| Weight::new(name, &[width], &first.into());
-        Ok(vec![
-            weight("gamma", Initializer::Ones),
-            weight("beta", Initializer::Zeros),
-            weight("moving_mean", Initializer::Zeros).not_trained(),
-            weight("moving_variance", Initializer::Ones).not_trained(),
-        ])
+        let width = self.affine.width(self.class(), input)?;
+        let moving = |name: &str, first: &Initializer| {
+            Weight::new(name, &[width], &first.clone().into()).not_trained()
+        };
+        let mut all = self.affine.weights(width);
+        all.push(moving("moving_mean", &self.moving_mean));
+        all.push(moving("moving_variance", &self.moving_variance));
+        Ok(all)
     }
 
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        match input {
-            [] => Err(LayerError::new("BatchNormalization", "[.., F]", input)),
-            _ => Ok(input.to_vec()),
-        }
+        self.affine.width(self.class(), input)?;
+        Ok(input.to_vec())
     }
 
     fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
         let x = input.tensor;
-        let normal = if b.random.is_some() {
+        let (affine, moving) = w.split_at(w.len().saturating_sub(2));
+        let &[mean, variance] = moving else {
+            return Err(b.misfit(self.class(), x, "a moving mean and variance"));
+        };
+        let normal = if b.random.is_some() && !b.frozen {
             let out = b.graph.push(BatchNormalize { epsilon: self.epsilon }, &[x])?;
             let rows = b.graph.shape(x).rows() as f32;
             let correction = if self.corrected { rows / (rows - 1.0 - self.epsilon) } else { 1.0 };
-            for (value, average, factor) in [(out[2], w[2], 1.0), (out[3], w[3], correction)] {
+            for (value, average, factor) in [(out[2], mean, 1.0), (out[3], variance, correction)] {
                 let follow = MovingAverage { momentum: self.momentum, factor };
                 b.graph.push_node(Arc::new(follow), &[value], &[average])?;
             }
             out[0]
         } else {
-            let scale = b.graph.apply(InverseRoot { epsilon: self.epsilon }, &[w[3]])?;
-            let centered = b.graph.apply(Binary::Sub, &[x, w[2]])?;
+            let scale = b.graph.apply(InverseRoot { epsilon: self.epsilon }, &[variance])?;
+            let centered = b.graph.apply(Binary::Sub, &[x, mean])?;
             b.graph.apply(Binary::Mul, &[centered, scale])?
         };
-        let scaled = b.graph.apply(Binary::Mul, &[normal, w[0]])?;
-        Ok(Value { tensor: b.graph.apply(Binary::Add, &[scaled, w[1]])?, ..input })
+        Ok(Value { tensor: self.affine.apply(b, normal, affine)?, ..input })
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        self.corrected |= a.dialect() == Dialect::Keras2;
+        a.ours("corrected_variance", &mut self.corrected)?;
+        a.optional("momentum", &mut self.momentum)?;
+        a.optional("epsilon", &mut self.epsilon)?;
+        a.optional("moving_mean_initializer", &mut self.moving_mean)?;
+        a.optional("moving_variance_initializer", &mut self.moving_variance)?;
+        a.ignored(&["fused", "renorm_momentum"]);
+        self.affine.arguments(a)
     }
 }

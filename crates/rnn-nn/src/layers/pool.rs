@@ -1,5 +1,6 @@
 use super::spatial::{PerAxis, Spatial};
 use super::{Build, Layer, LayerError, Value, Weight};
+use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{AveragePool, MaskedMean, MaxPool, Padding, Windows};
 
@@ -122,5 +123,14 @@ impl<const N: usize> Layer for Pooling<N> {
             None => vec![batch, channels],
         };
         Ok(b.graph.reshape(pooled, shape)?.into())
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        let Some(spatial) = &mut self.spatial else { return Ok(()) };
+        a.optional("pool_size", &mut spatial.size)?;
+        let mut strides = a.reader().map(|_| spatial.strides);
+        a.optional("strides", &mut strides)?;
+        spatial.strides = strides.unwrap_or(spatial.size);
+        a.optional("padding", &mut spatial.padding)
     }
 }

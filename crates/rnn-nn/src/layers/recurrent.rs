@@ -1,101 +1,12 @@
 use super::axes::{stack, swap_leading};
+use super::cell::{Cell, CellShapes, Scan};
 use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
+use crate::config::{Arguments, ConfigError};
 use rnn_core::Shape;
 use rnn_graph::{GraphError, TensorId, TensorType};
-use rnn_ops::{
-    Activation, Assign, DropoutMatmul, MaskItems, Matmul, Pad, Penalty, ReverseLeading, ScanInputs,
-    SeenMask,
-};
+use rnn_ops::{Activation, Assign, MaskItems, Pad, Penalty, ReverseLeading, ScanInputs, SeenMask};
 use std::sync::Arc;
-
-/// The equations of a recurrent layer.
-pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
-    /// Keras's class name of the layer.
-    const CLASS: &'static str;
-    /// How often the columns of a kernel repeat the units.
-    const GATES: usize;
-    /// Tensors in the state, the first of them h.
-    const STATES: usize;
-
-    /// The activation of the new state.
-    fn activation(&mut self) -> &mut Activation;
-
-    /// The extents of kernel and recurrent kernel for an input `[T, ..]` of a sample, and those of
-    /// a unit's state `[.., units]`; none, where the input does not fit.
-    fn shapes(&self, input: &[usize], units: usize) -> Option<CellShapes> {
-        let &[_, width] = input else { return None };
-        let columns = Self::GATES * units;
-        Some(CellShapes {
-            kernel: vec![width, columns],
-            recurrent_kernel: vec![units, columns],
-            state: vec![units],
-        })
-    }
-
-    /// What an input should be.
-    fn expected(&self) -> &'static str {
-        "a sequence [T, F]"
-    }
-
-    /// Inputs that are dropped out each in its own way. With dropout of h each gate sees x through
-    /// dropout of its own; without, all see the same (keras/src/layers/rnn/lstm.py).
-    fn input_drops(&self, recurrent_dropout: bool) -> usize {
-        if recurrent_dropout { Self::GATES } else { 1 }
-    }
-
-    /// x W + b for all steps at once, x `[T, B, ..]`, through dropout factors `[drops, B, ..]` if
-    /// given.
-    fn project(
-        &self,
-        b: &mut Build<'_>,
-        x: TensorId,
-        [w, bias, factors]: [Option<TensorId>; 3],
-    ) -> Result<TensorId, GraphError> {
-        let mut operands = vec![x];
-        operands.extend([w, factors, bias].into_iter().flatten());
-        let bias = bias.is_some();
-        match factors {
-            None => b.graph.apply(Matmul { bias, ..Matmul::default() }, &operands),
-            Some(_) => b.graph.apply(DropoutMatmul { bias }, &operands),
-        }
-    }
-
-    /// The shape and first values of the bias.
-    fn bias(&self, units: usize, initializer: &Initializer) -> (Vec<usize>, Initializer) {
-        (vec![Self::GATES * units], initializer.clone())
-    }
-
-    /// Runs over the whole sequence. Returns h of every step and the final state
-    /// `[STATES, B, ..]`.
-    fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError>;
-}
-
-/// The extents of a cell's tensors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CellShapes {
-    /// Of W.
-    pub kernel: Vec<usize>,
-    /// Of U.
-    pub recurrent_kernel: Vec<usize>,
-    /// Of h, of one sample.
-    pub state: Vec<usize>,
-}
-
-/// What a cell runs over.
-#[derive(Clone, Copy, Debug)]
-pub struct Scan<'a> {
-    /// T.
-    pub steps: usize,
-    /// x W + b, `[T, B, GATES H]`, and U.
-    pub projected: [TensorId; 2],
-    /// The whole bias, of which the first `GATES H` elements are in `projected`.
-    pub bias: Option<TensorId>,
-    /// What `optional` holds.
-    pub inputs: ScanInputs,
-    /// Initial state, mask and dropout factors, those that there are.
-    pub optional: &'a [TensorId],
-}
 
 /// A recurrent layer with Keras's arguments: `[T, F]` -> `[H]`, or `[T, H]` with
 /// `return_sequences`.
@@ -340,7 +251,7 @@ impl<C: Cell> Layer for Recurrent<C> {
         let (shape, initializer) = self.cell.bias(self.units, &self.bias.initializer);
         let bias = WeightArguments { initializer, ..self.bias.clone() };
         all.extend(self.use_bias.then(|| Weight::new("bias", &shape, &bias)));
-        Ok(all)
+        Ok(all.into_iter().map(|weight| weight.of("cell")).collect())
     }
 
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
@@ -385,5 +296,22 @@ impl<C: Cell> Layer for Recurrent<C> {
             }
         }
         Ok(outputs)
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.required(C::UNITS, &mut self.units)?;
+        self.cell.arguments(a)?;
+        a.optional("use_bias", &mut self.use_bias)?;
+        a.optional("return_sequences", &mut self.return_sequences)?;
+        a.optional("return_state", &mut self.return_state)?;
+        a.optional("go_backwards", &mut self.go_backwards)?;
+        a.optional("stateful", &mut self.stateful)?;
+        a.optional("dropout", &mut self.dropout)?;
+        a.optional("recurrent_dropout", &mut self.recurrent_dropout)?;
+        a.ignored(&["implementation", "seed", "unroll"]);
+        a.weight("kernel", &mut self.kernel)?;
+        a.weight("recurrent", &mut self.recurrent)?;
+        a.weight("bias", &mut self.bias)?;
+        a.optional("activity_regularizer", &mut self.activity_regularizer)
     }
 }

@@ -1,3 +1,4 @@
+use crate::config::{Arguments, ConfigError};
 use rnn_ops::{Padding, Windows};
 
 /// One number for all axes, or one for each.
@@ -32,6 +33,14 @@ impl<const N: usize> Spatial<N> {
     pub fn new(size: impl PerAxis<N>) -> Self {
         let size = size.per_axis();
         Self { size, strides: [1; N], dilation_rate: [1; N], padding: Padding::Valid }
+    }
+
+    /// Keras's names of them.
+    pub fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.required("kernel_size", &mut self.size)?;
+        a.optional("strides", &mut self.strides)?;
+        a.optional("padding", &mut self.padding)?;
+        a.optional("dilation_rate", &mut self.dilation_rate)
     }
 
     /// Positions that a window sees.

@@ -1,0 +1,211 @@
+use super::{ConfigError, Dialect, Reader, shown};
+use crate::WeightArguments;
+use serde_json::{Map, Value};
+
+/// A value that a layer's argument can have.
+pub trait Argument: Sized {
+    /// What may be given, for messages.
+    fn supported() -> String;
+
+    /// The value; none, where it is not supported.
+    fn read(value: &Value, dialect: Dialect) -> Option<Self>;
+
+    /// The value in Keras 3's terms; none, where the reader has nothing like it.
+    fn write(&self, reader: Reader) -> Option<Value>;
+}
+
+/// The arguments of a layer or optimizer, by Keras's names: those of a description, which replace
+/// the values here, or those that become one.
+pub struct Arguments<'a> {
+    /// What messages call the layer.
+    owner: String,
+    /// Of the layer that they are of, where that is said.
+    pub(super) trainable: bool,
+    side: Side<'a>,
+}
+
+enum Side<'a> {
+    Read { given: &'a Map<String, Value>, dialect: Dialect, known: Vec<String> },
+    Write { made: Map<String, Value>, reader: Reader },
+}
+
+impl<'a> Arguments<'a> {
+    /// Those of a description.
+    pub(super) fn given(owner: String, given: &'a Map<String, Value>, dialect: Dialect) -> Self {
+        Self { owner, trainable: true, side: Side::Read { given, dialect, known: vec![] } }
+    }
+
+    /// Those that become a description.
+    pub(super) fn written(owner: String, reader: Reader) -> Self {
+        Self { owner, trainable: true, side: Side::Write { made: Map::new(), reader } }
+    }
+
+    /// Whose defaults hold; Keras 3's in what is written.
+    pub fn dialect(&self) -> Dialect {
+        match self.side {
+            Side::Read { dialect, .. } => dialect,
+            Side::Write { .. } => Dialect::Keras3,
+        }
+    }
+
+    pub(crate) fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// What a description says, if it is one that is read.
+    pub(super) fn take(&mut self, name: &str) -> Option<&'a Value> {
+        let Side::Read { given, known, .. } = &mut self.side else { return None };
+        known.push(name.to_owned());
+        given.get(name)
+    }
+
+    /// Who reads what is written, if it is one that is written.
+    pub(crate) fn reader(&self) -> Option<Reader> {
+        match self.side {
+            Side::Read { .. } => None,
+            Side::Write { reader, .. } => Some(reader),
+        }
+    }
+
+    pub(super) fn put(&mut self, name: &str, value: Value) {
+        if let Side::Write { made, .. } = &mut self.side {
+            made.insert(name.to_owned(), value);
+        }
+    }
+
+    pub(crate) fn missing(&self, argument: &str) -> ConfigError {
+        ConfigError::Missing { owner: self.owner.clone(), argument: argument.to_owned() }
+    }
+
+    pub(crate) fn refuse(&self, argument: &str, value: &Value, supported: String) -> ConfigError {
+        let (owner, argument) = (self.owner.clone(), argument.to_owned());
+        ConfigError::Argument { owner, argument, value: shown(value), supported }
+    }
+
+    /// An argument that stays as it is where it is not given.
+    ///
+    /// # Errors
+    /// If its value is not supported.
+    pub fn optional<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
+        if let Some(reader) = self.reader() {
+            let written = value.write(reader);
+            let foreign = || ConfigError::Foreign {
+                owner: self.owner.clone(),
+                what: format!("{name} has a value that Keras 3 does not know"),
+            };
+            self.put(name, written.ok_or_else(foreign)?);
+        } else if let Some(given) = self.take(name) {
+            let read = T::read(given, self.dialect());
+            *value = read.ok_or_else(|| self.refuse(name, given, T::supported()))?;
+        }
+        Ok(())
+    }
+
+    /// An argument that must be given.
+    ///
+    /// # Errors
+    /// If it is not, or its value is not supported.
+    pub fn required<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
+        if let Side::Read { given, .. } = &self.side
+            && given.get(name).is_none_or(Value::is_null)
+        {
+            return Err(self.missing(name));
+        }
+        self.optional(name, value)
+    }
+
+    /// An argument that had another name in Keras 2.
+    ///
+    /// # Errors
+    /// If its value is not supported.
+    pub fn renamed<T: Argument>(
+        &mut self,
+        [name, before]: [&str; 2],
+        value: &mut T,
+    ) -> Result<(), ConfigError> {
+        if self.reader().is_none() && self.take(before).is_some() {
+            self.optional(before, value)?;
+        }
+        self.optional(name, value)
+    }
+
+    /// An argument whose null stands for the default.
+    ///
+    /// # Errors
+    /// If its value is not supported.
+    pub fn nullable<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
+        match self.take(name) {
+            Some(Value::Null) => Ok(()),
+            _ => self.optional(name, value),
+        }
+    }
+
+    /// An argument that Keras does not have; a file for Keras goes without.
+    ///
+    /// # Errors
+    /// If its value is not supported.
+    pub fn ours<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
+        match self.reader() {
+            Some(Reader::Keras) => Ok(()),
+            _ => self.optional(name, value),
+        }
+    }
+
+    /// The three arguments for a weight: `kernel_initializer`, `_regularizer`, `_constraint`.
+    ///
+    /// # Errors
+    /// If one of them is not supported.
+    pub fn weight(&mut self, name: &str, weight: &mut WeightArguments) -> Result<(), ConfigError> {
+        self.optional(&format!("{name}_initializer"), &mut weight.initializer)?;
+        self.optional(&format!("{name}_regularizer"), &mut weight.regularizer)?;
+        self.optional(&format!("{name}_constraint"), &mut weight.constraint)
+    }
+
+    /// An argument that must have this value, where it is given.
+    ///
+    /// # Errors
+    /// If it has another.
+    pub fn fixed(&mut self, name: &str, value: impl Into<Value>) -> Result<(), ConfigError> {
+        let (given, value) = (self.take(name), value.into());
+        let same = |given: &Value| match (given.as_f64(), value.as_f64()) {
+            (Some(a), Some(b)) => a == b,
+            _ => *given == value || is_neutral(given),
+        };
+        match given.filter(|given| !same(given)) {
+            Some(given) => Err(self.refuse(name, given, shown(&value))),
+            None => Ok(()),
+        }
+    }
+
+    /// Arguments that change no result.
+    pub fn ignored(&mut self, names: &[&str]) {
+        if let Side::Read { known, .. } = &mut self.side {
+            known.extend(names.iter().map(|&name| name.to_owned()));
+        }
+    }
+
+    /// Whether there is anything that no one asked for, which must not be passed over.
+    pub(super) fn finish(self) -> Result<Map<String, Value>, ConfigError> {
+        match self.side {
+            Side::Write { made, .. } => Ok(made),
+            Side::Read { given, mut known, .. } => {
+                let odd =
+                    |(name, value): &(&String, &Value)| !known.contains(name) && !is_neutral(value);
+                let Some((argument, value)) = given.iter().find(odd) else {
+                    return Ok(Map::new());
+                };
+                known.sort();
+                known.dedup();
+                let supported = format!("the arguments {}", known.join(", "));
+                let (argument, value) = (argument.clone(), shown(value));
+                Err(ConfigError::Argument { owner: self.owner, argument, value, supported })
+            }
+        }
+    }
+}
+
+/// What an argument says that asks for nothing.
+fn is_neutral(value: &Value) -> bool {
+    matches!(value, Value::Null | Value::Bool(false))
+        || value.as_str().is_some_and(|text| text == "channels_last")
+}

@@ -1,0 +1,337 @@
+//! Sequential and functional models, as Keras 2 and Keras 3 write them.
+
+use super::architecture::{Architecture, Call, Input, Source};
+use super::layer::{Described, INPUT_ARGUMENTS};
+use super::{ConfigError, Dialect, Reader, shown};
+use serde_json::Value;
+use std::collections::HashMap;
+
+pub(super) fn architecture(value: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
+    let class = value.get("class_name").and_then(Value::as_str);
+    let config = value.get("config").unwrap_or(&Value::Null);
+    let mut architecture = match class {
+        Some("Sequential") => sequential(value, config, dialect)?,
+        Some("Functional" | "Model") => functional(config, dialect)?,
+        Some(class) => {
+            return Err(ConfigError::Class {
+                owner: "the model".into(),
+                class: class.into(),
+                supported: "Sequential, Functional".into(),
+            });
+        }
+        None => {
+            return Err(ConfigError::structure("not a model's description: it has no class_name"));
+        }
+    };
+    find_tokens(&mut architecture)?;
+    Ok(architecture)
+}
+
+fn field<'a>(value: &'a Value, name: &str, owner: &str) -> Result<&'a [Value], ConfigError> {
+    let list = value.get(name).and_then(Value::as_array);
+    let missing = || ConfigError::structure(format!("{owner} has no list {name}"));
+    list.map(Vec::as_slice).ok_or_else(missing)
+}
+
+/// What is described by an InputLayer, or by the first layer of a stack.
+fn batch_shape(config: &Value) -> Option<Vec<Option<usize>>> {
+    let given = |name: &&str| config.get(name).and_then(Value::as_array);
+    let name = INPUT_ARGUMENTS.iter().find(|name| given(name).is_some())?;
+    let extents = config.get(name)?.as_array()?.iter();
+    let extent = |n: &Value| match n {
+        Value::Null => Some(None),
+        n => n.as_u64().filter(|&n| 0 < n && n < 1 << 31).map(|n| Some(n as usize)),
+    };
+    let extents: Option<Vec<Option<usize>>> = extents.map(extent).collect();
+    let batch: Option<Option<usize>> = (*name == "input_shape").then_some(None);
+    Some(batch.into_iter().chain(extents?).collect())
+}
+
+fn input(name: &str, config: &Value) -> Result<Input, ConfigError> {
+    let missing = || ConfigError::structure(format!("input {name} has no batch_shape"));
+    let batch_shape = batch_shape(config).filter(|shape| shape.len() > 1).ok_or_else(missing)?;
+    Ok(Input { name: name.to_owned(), batch_shape, tokens: false })
+}
+
+fn name_of(layer: &Value) -> &str {
+    let config = layer.get("config").and_then(|config| config.get("name"));
+    layer.get("name").or(config).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn is_input(layer: &Value) -> bool {
+    layer.get("class_name").and_then(Value::as_str) == Some("InputLayer")
+}
+
+fn sequential(
+    model: &Value,
+    config: &Value,
+    dialect: Dialect,
+) -> Result<Architecture, ConfigError> {
+    // Keras before 2.2.3 has no object around the list of layers.
+    let layers = match config.as_array() {
+        Some(list) => list,
+        None => field(config, "layers", "the model")?,
+    };
+    let (first, rest) =
+        layers.split_first().ok_or_else(|| ConfigError::structure("the model has no layers"))?;
+    let own = first.get("config").unwrap_or(&Value::Null);
+    let (input, layers) = if is_input(first) {
+        (input(name_of(first), own)?, rest)
+    } else {
+        let built = |of: Option<&Value>| {
+            let extents = of?.as_array()?.iter();
+            Some(extents.map(|n| n.as_u64().map(|n| n as usize)).collect::<Vec<_>>())
+        };
+        let later =
+            || built(model.get("build_config").and_then(|config| config.get("input_shape")));
+        let shape = batch_shape(own).or_else(|| built(config.get("build_input_shape")));
+        let shape = shape.or_else(later).filter(|shape| shape.len() > 1);
+        let unknown = || {
+            ConfigError::structure(
+                "the model does not say what it is fed: give its first layer an input shape",
+            )
+        };
+        let batch_shape = shape.ok_or_else(unknown)?;
+        (Input { name: "input_layer".into(), batch_shape, tokens: false }, layers)
+    };
+    let layers = layers.iter().map(|layer| Described::read(layer, dialect));
+    let mut layers = layers.collect::<Result<Vec<_>, _>>()?;
+    name_all(&mut layers);
+    let mut last = Source::Input(0);
+    let mut calls = Vec::new();
+    for layer in 0..layers.len() {
+        calls.push(Call { layer, inputs: vec![last] });
+        last = Source::Output { call: layer, index: 0 };
+    }
+    Ok(Architecture { inputs: vec![input], layers, calls, outputs: vec![last] })
+}
+
+/// Layers that have no name get Keras's.
+fn name_all(layers: &mut [Described]) {
+    for index in 0..layers.len() {
+        if layers[index].name.is_empty() {
+            let taken = |name: &str| layers.iter().any(|layer| layer.name == name);
+            layers[index].name = crate::naming::unique_name(layers[index].layer.class(), taken);
+        }
+    }
+}
+
+/// A tensor by the layer that makes it, which of its calls, and which of its outputs.
+type History = (String, usize, usize);
+
+/// One call as it is described.
+struct Node {
+    inputs: Vec<History>,
+    mask: Option<History>,
+}
+
+fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
+    let described = field(config, "layers", "the model")?;
+    let mut inputs = Vec::new();
+    let mut layers: Vec<Described> = Vec::new();
+    let mut waiting = Vec::new();
+    let mut made: HashMap<History, Source> = HashMap::new();
+    let ends = ends(config, "input_layers")?;
+    for (name, ..) in &ends {
+        let layer = described.iter().find(|layer| name_of(layer) == name);
+        let unknown = || ConfigError::structure(format!("there is no layer {name} to feed"));
+        let own = layer.ok_or_else(unknown)?.get("config").unwrap_or(&Value::Null);
+        made.insert((name.clone(), 0, 0), Source::Input(inputs.len()));
+        inputs.push(input(name, own)?);
+    }
+    let mut masks: HashMap<String, History> = HashMap::new();
+    for layer in described.iter().filter(|layer| !is_input(layer)) {
+        let name = name_of(layer);
+        let nodes = field(layer, "inbound_nodes", &format!("layer {name}"))?;
+        if layer.get("class_name").and_then(Value::as_str) == Some("NotEqual") {
+            masks.insert(name.to_owned(), mask_of_zeros(name, nodes)?);
+            continue;
+        }
+        let described = Described { name: name.to_owned(), ..Described::read(layer, dialect)? };
+        for (index, node) in nodes.iter().enumerate() {
+            waiting.push((layers.len(), index, self::node(name, node)?));
+        }
+        layers.push(described);
+    }
+    let mut calls: Vec<Call> = Vec::new();
+    // Each round places what only needs what is there; the file's order need not be one of calls.
+    while !waiting.is_empty() {
+        let mut later = Vec::new();
+        let before = waiting.len();
+        for (layer, index, node) in waiting {
+            let sources: Option<Vec<Source>> =
+                node.inputs.iter().map(|input| made.get(input).copied()).collect();
+            let Some(sources) = sources else {
+                later.push((layer, index, node));
+                continue;
+            };
+            let name = &layers[layer].name;
+            if let Some((mask, ..)) = &node.mask {
+                let tokens = masks.get(mask);
+                check_mask(name, tokens.and_then(|t| made.get(t)), &layers, &calls)?;
+            }
+            for output in 0..MAX_OUTPUTS {
+                let source = Source::Output { call: calls.len(), index: output };
+                made.insert((name.clone(), index, output), source);
+            }
+            calls.push(Call { layer, inputs: sources });
+        }
+        if later.len() == before {
+            let (layer, _, node) = &later[0];
+            let missing = node.inputs.iter().find(|input| !made.contains_key(*input));
+            return Err(ConfigError::structure(format!(
+                "layer {} takes what layer {} puts out, which is not computed before it",
+                layers[*layer].name,
+                missing.map_or("?", |(name, ..)| name)
+            )));
+        }
+        waiting = later;
+    }
+    let output = |end: History| {
+        let unknown = || ConfigError::structure(format!("there is no output of layer {}", end.0));
+        made.get(&end).copied().ok_or_else(unknown)
+    };
+    let outputs = self::ends(config, "output_layers")?.into_iter().map(output);
+    let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
+    Ok(Architecture { inputs, layers, calls, outputs })
+}
+
+/// No layer puts out more tensors: the output and the states of a recurrent layer.
+const MAX_OUTPUTS: usize = 3;
+
+/// `["dense", 0, 0]`, a list of such, or an object of them.
+fn ends(config: &Value, name: &str) -> Result<Vec<History>, ConfigError> {
+    let value = config.get(name).unwrap_or(&Value::Null);
+    if let Some(one) = history(value) {
+        return Ok(vec![one]);
+    }
+    let all: Option<Vec<History>> = match value {
+        Value::Array(list) => list.iter().map(history).collect(),
+        Value::Object(named) => named.values().map(history).collect(),
+        _ => None,
+    };
+    let odd = || ConfigError::structure(format!("{name} = {} names no tensors", shown(value)));
+    all.filter(|all| !all.is_empty()).ok_or_else(odd)
+}
+
+fn history(value: &Value) -> Option<History> {
+    let index = |i: usize| value.get(i)?.as_u64().map(|n| n as usize);
+    Some((value.get(0)?.as_str()?.to_owned(), index(1)?, index(2)?))
+}
+
+/// A tensor as Keras 3 describes it in a call.
+fn tensor(value: &Value) -> Option<History> {
+    (value.get("class_name")?.as_str()? == "__keras_tensor__")
+        .then(|| history(value.get("config")?.get("keras_history")?))?
+}
+
+/// All tensors of an argument, which may be one, or a list.
+fn tensors(value: &Value, of: fn(&Value) -> Option<History>) -> Option<Vec<History>> {
+    match of(value) {
+        Some(one) => Some(vec![one]),
+        None => value.as_array()?.iter().map(of).collect(),
+    }
+}
+
+fn node(layer: &str, value: &Value) -> Result<Node, ConfigError> {
+    let odd = |value: &Value| {
+        ConfigError::structure(format!(
+            "layer {layer} is called with {}, which is not supported; supported: tensors, \
+             initial_state",
+            shown(value)
+        ))
+    };
+    let none = serde_json::Map::new();
+    let mut inputs = Vec::new();
+    let mut keywords = &none;
+    let of = match value {
+        // Keras 2: [["lstm", 0, 0, {"initial_state": ..}], ..].
+        Value::Array(list) => {
+            for input in list {
+                inputs.push(history(input).ok_or_else(|| odd(input))?);
+                if let Some(Value::Object(given)) = input.get(3) {
+                    keywords = given;
+                }
+            }
+            history as fn(&Value) -> Option<History>
+        }
+        // Keras 3: {"args": [tensor, ..], "kwargs": {"initial_state": [tensor, ..]}}.
+        _ => {
+            for argument in field(value, "args", &format!("a call of layer {layer}"))? {
+                inputs.extend(tensors(argument, tensor).ok_or_else(|| odd(argument))?);
+            }
+            if let Some(Value::Object(given)) = value.get("kwargs") {
+                keywords = given;
+            }
+            tensor
+        }
+    };
+    let mut mask = None;
+    for (name, value) in keywords {
+        match name.as_str() {
+            _ if matches!(value, Value::Null | Value::Bool(false)) => {}
+            "initial_state" => inputs.extend(tensors(value, of).ok_or_else(|| odd(value))?),
+            "mask" => mask = Some(of(value).ok_or_else(|| odd(value))?),
+            _ => return Err(odd(&serde_json::json!({name: value}))),
+        }
+    }
+    match inputs.is_empty() {
+        true => Err(ConfigError::Structure(format!("layer {layer} is called without a tensor"))),
+        false => Ok(Node { inputs, mask }),
+    }
+}
+
+/// Keras 3 writes the mask that an Embedding makes as a node of its own, tokens != 0.
+fn mask_of_zeros(name: &str, nodes: &[Value]) -> Result<History, ConfigError> {
+    let arguments = |node: &Value| match node.get("args")?.as_array()?.as_slice() {
+        [tokens, zero] if zero.as_f64() == Some(0.0) => tensor(tokens),
+        _ => None,
+    };
+    let tokens = match nodes {
+        [node] => arguments(node),
+        _ => None,
+    };
+    let odd = || {
+        ConfigError::structure(format!(
+            "{name} (NotEqual) is not supported, but as the mask that an Embedding makes"
+        ))
+    };
+    tokens.ok_or_else(odd)
+}
+
+/// A mask that is said of a call must be the one that flows with its inputs anyway.
+fn check_mask(
+    name: &str,
+    tokens: Option<&Source>,
+    layers: &[Described],
+    calls: &[Call],
+) -> Result<(), ConfigError> {
+    let masks = |call: &Call| {
+        let written = layers[call.layer].write(Reader::Ours);
+        let zero = written.is_ok_and(|layer| layer["config"]["mask_zero"] == true);
+        zero && tokens == call.inputs.first()
+    };
+    match calls.iter().any(masks) {
+        true => Ok(()),
+        false => Err(ConfigError::Structure(format!(
+            "layer {name} is given a mask; supported are those of Embedding and Masking"
+        ))),
+    }
+}
+
+/// Inputs that an Embedding looks up hold tokens, whatever their dtype.
+fn find_tokens(architecture: &mut Architecture) -> Result<(), ConfigError> {
+    for (index, input) in architecture.inputs.iter_mut().enumerate() {
+        let source = Source::Input(index);
+        let users = || architecture.calls.iter().filter(|call| call.inputs.contains(&source));
+        let looks_up = |call: &&Call| architecture.layers[call.layer].layer.vocabulary().is_some();
+        input.tokens = users().any(|call| looks_up(&call));
+        if let Some(other) = users().find(|call| input.tokens && !looks_up(call)) {
+            return Err(ConfigError::structure(format!(
+                "input {} goes into an Embedding and into {}; supported: inputs of tokens alone",
+                input.name, architecture.layers[other.layer].name
+            )));
+        }
+    }
+    Ok(())
+}

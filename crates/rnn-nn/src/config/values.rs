@@ -1,0 +1,229 @@
+//! Values that arguments have.
+
+use super::{Argument, Dialect, Reader, class_and_config, same_name};
+use crate::{Merge, OutputActivation, Softmax};
+use rnn_ops::{Activation, Padding};
+use serde_json::{Value, json};
+
+impl Argument for bool {
+    fn supported() -> String {
+        "true, false".into()
+    }
+
+    fn read(value: &Value, _: Dialect) -> Option<Self> {
+        value.as_bool()
+    }
+
+    fn write(&self, _: Reader) -> Option<Value> {
+        Some(json!(self))
+    }
+}
+
+impl Argument for usize {
+    fn supported() -> String {
+        "whole numbers from 1 on".into()
+    }
+
+    fn read(value: &Value, _: Dialect) -> Option<Self> {
+        let whole = || value.as_f64().filter(|v| v.fract() == 0.0 && *v < 1e9).map(|v| v as u64);
+        // Sizes that no memory holds are refused here, where they have a name.
+        let number = value.as_u64().or_else(whole).filter(|n| (1..1 << 31).contains(n))?;
+        usize::try_from(number).ok()
+    }
+
+    fn write(&self, _: Reader) -> Option<Value> {
+        Some(json!(self))
+    }
+}
+
+impl Argument for isize {
+    fn supported() -> String {
+        "whole numbers".into()
+    }
+
+    /// Keras writes an axis as a number, or as a list of one.
+    fn read(value: &Value, _: Dialect) -> Option<Self> {
+        let one = value.as_array().filter(|list| list.len() == 1).map(|list| &list[0]);
+        one.unwrap_or(value).as_i64().and_then(|n| Self::try_from(n).ok())
+    }
+
+    fn write(&self, _: Reader) -> Option<Value> {
+        Some(json!(self))
+    }
+}
+
+impl Argument for f32 {
+    fn supported() -> String {
+        "numbers".into()
+    }
+
+    fn read(value: &Value, _: Dialect) -> Option<Self> {
+        value.as_f64().map(|v| v as f32).filter(|v| v.is_finite())
+    }
+
+    /// With the digits that the f32 needs: 0.1, not 0.10000000149.
+    fn write(&self, _: Reader) -> Option<Value> {
+        self.to_string().parse::<f64>().ok().map(Value::from)
+    }
+}
+
+impl Argument for f64 {
+    fn supported() -> String {
+        "numbers".into()
+    }
+
+    fn read(value: &Value, _: Dialect) -> Option<Self> {
+        value.as_f64().filter(|v| v.is_finite())
+    }
+
+    fn write(&self, _: Reader) -> Option<Value> {
+        Some(json!(self))
+    }
+}
+
+/// Null stands for none.
+impl<T: Argument> Argument for Option<T> {
+    fn supported() -> String {
+        format!("null, {}", T::supported())
+    }
+
+    fn read(value: &Value, dialect: Dialect) -> Option<Self> {
+        if value.is_null() { Some(None) } else { T::read(value, dialect).map(Some) }
+    }
+
+    fn write(&self, reader: Reader) -> Option<Value> {
+        self.as_ref().map_or(Some(Value::Null), |value| value.write(reader))
+    }
+}
+
+/// One number for each axis, or one for all.
+impl<const N: usize> Argument for [usize; N] {
+    fn supported() -> String {
+        format!("a whole number from 1 on, or {N} of them")
+    }
+
+    fn read(value: &Value, dialect: Dialect) -> Option<Self> {
+        let Some(list) = value.as_array() else {
+            return usize::read(value, dialect).map(|n| [n; N]);
+        };
+        let all: Option<Vec<usize>> = list.iter().map(|n| usize::read(n, dialect)).collect();
+        all?.try_into().ok()
+    }
+
+    fn write(&self, _: Reader) -> Option<Value> {
+        Some(json!(self.to_vec()))
+    }
+}
+
+/// A shape; null and -1 stand for what is left.
+impl Argument for Vec<isize> {
+    fn supported() -> String {
+        "a list of whole numbers".into()
+    }
+
+    fn read(value: &Value, _: Dialect) -> Option<Self> {
+        let extent = |n: &Value| match n {
+            Value::Null => Some(-1),
+            n => n.as_i64().and_then(|n| isize::try_from(n).ok()),
+        };
+        value.as_array()?.iter().map(extent).collect()
+    }
+
+    fn write(&self, _: Reader) -> Option<Value> {
+        Some(json!(self))
+    }
+}
+
+impl Argument for Padding {
+    fn supported() -> String {
+        "valid, same, causal".into()
+    }
+
+    fn read(value: &Value, _: Dialect) -> Option<Self> {
+        match value.as_str()? {
+            "valid" => Some(Self::Valid),
+            "same" => Some(Self::Same),
+            "causal" => Some(Self::Causal),
+            _ => None,
+        }
+    }
+
+    fn write(&self, _: Reader) -> Option<Value> {
+        Some(match self {
+            Self::Valid => json!("valid"),
+            Self::Same => json!("same"),
+            Self::Causal => json!("causal"),
+        })
+    }
+}
+
+impl Argument for Merge {
+    fn supported() -> String {
+        "concat, sum, mul, ave".into()
+    }
+
+    fn read(value: &Value, _: Dialect) -> Option<Self> {
+        match value.as_str()? {
+            "concat" => Some(Self::Concat),
+            "sum" => Some(Self::Sum),
+            "mul" => Some(Self::Mul),
+            "ave" => Some(Self::Average),
+            _ => None,
+        }
+    }
+
+    fn write(&self, _: Reader) -> Option<Value> {
+        Some(match self {
+            Self::Concat => json!("concat"),
+            Self::Sum => json!("sum"),
+            Self::Mul => json!("mul"),
+            Self::Average => json!("ave"),
+        })
+    }
+}
+
+impl Argument for Activation {
+    fn supported() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    /// `hard_sigmoid` means what it meant to the Keras that wrote it.
+    fn read(value: &Value, dialect: Dialect) -> Option<Self> {
+        if value.is_null() {
+            return Some(Self::Linear);
+        }
+        let (name, _) = class_and_config(value)?;
+        let found = Self::ALL.into_iter().find(|activation| same_name(activation.name(), name))?;
+        match (found, dialect) {
+            (Self::HardSigmoid, Dialect::Keras2) => Some(Self::HardSigmoid2018),
+            (found, _) => Some(found),
+        }
+    }
+
+    fn write(&self, reader: Reader) -> Option<Value> {
+        match (self, reader) {
+            (Self::HardSigmoid2018, Reader::Keras) => None,
+            _ => Some(json!(self.name())),
+        }
+    }
+}
+
+impl Argument for OutputActivation {
+    fn supported() -> String {
+        format!("{}, softmax", Activation::supported())
+    }
+
+    fn read(value: &Value, dialect: Dialect) -> Option<Self> {
+        match class_and_config(value) {
+            Some(("softmax", _)) => Some(Softmax.into()),
+            _ => Activation::read(value, dialect).map(Self::from),
+        }
+    }
+
+    fn write(&self, reader: Reader) -> Option<Value> {
+        match self {
+            Self::Softmax => Some(json!("softmax")),
+            Self::Elementwise(activation) => activation.write(reader),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Models as Keras 3 describes them.
+
+use super::architecture::{Architecture, Call, Input, Source};
+use super::{ConfigError, Reader, object};
+use serde_json::{Map, Value, json};
+
+pub(super) fn architecture(of: &Architecture, reader: Reader) -> Result<Value, ConfigError> {
+    let layers =
+        of.layers.iter().map(|layer| layer.write(reader)).collect::<Result<Vec<_>, _>>()?;
+    match is_stack(of) {
+        true => {
+            let input = object("keras.layers", "InputLayer", input_config(&of.inputs[0]));
+            let layers: Vec<Value> = [vec![input], layers].concat();
+            let config = json!({"name": "sequential", "trainable": true, "layers": layers});
+            Ok(object("keras", "Sequential", config))
+        }
+        false => Ok(functional(of, layers)),
+    }
+}
+
+/// Every layer is applied once, to what the one before it put out.
+fn is_stack(of: &Architecture) -> bool {
+    let mut last = Source::Input(0);
+    for (index, call) in of.calls.iter().enumerate() {
+        if call.layer != index || call.inputs != [last] {
+            return false;
+        }
+        last = Source::Output { call: index, index: 0 };
+    }
+    of.inputs.len() == 1 && of.calls.len() == of.layers.len() && of.outputs == [last]
+}
+
+fn input_config(input: &Input) -> Value {
+    let dtype = if input.tokens { "int32" } else { "float32" };
+    json!({"batch_shape": input.batch_shape, "dtype": dtype, "name": input.name})
+}
+
+fn functional(of: &Architecture, written: Vec<Value>) -> Value {
+    let shapes = shapes(of);
+    let mut layers = Vec::new();
+    for input in &of.inputs {
+        let mut layer = object("keras.layers", "InputLayer", input_config(input));
+        layer["name"] = json!(input.name);
+        layer["inbound_nodes"] = json!([]);
+        layers.push(layer);
+    }
+    for (index, mut layer) in written.into_iter().enumerate() {
+        let calls = of.calls.iter().filter(|call| call.layer == index);
+        let nodes: Vec<Value> = calls.map(|call| node(of, call, &shapes)).collect();
+        layer["name"] = json!(of.layers[index].name);
+        layer["inbound_nodes"] = json!(nodes);
+        layers.push(layer);
+    }
+    let ends = |sources: Vec<Source>| -> Value {
+        let mut ends: Vec<Value> = sources.into_iter().map(|s| history(of, s)).collect();
+        // A single tensor stands for itself, so that the model takes and gives arrays, not lists.
+        if ends.len() == 1 { ends.remove(0) } else { ends.into() }
+    };
+    let config = json!({
+        "name": "functional",
+        "trainable": true,
+        "layers": layers,
+        "input_layers": ends((0..of.inputs.len()).map(Source::Input).collect()),
+        "output_layers": ends(of.outputs.clone()),
+    });
+    object("keras", "Functional", config)
+}
+
+/// Layer, which of its calls, which of the call's outputs.
+fn history(of: &Architecture, source: Source) -> Value {
+    match source {
+        Source::Input(input) => json!([of.inputs[input].name, 0, 0]),
+        Source::Output { call, index } => {
+            let layer = of.calls[call].layer;
+            let before = of.calls[..call].iter().filter(|call| call.layer == layer).count();
+            json!([of.layers[layer].name, before, index])
+        }
+    }
+}
+
+fn node(of: &Architecture, call: &Call, shapes: &Shapes) -> Value {
+    let tensor = |&source: &Source| {
+        let tokens = matches!(source, Source::Input(input) if of.inputs[input].tokens);
+        json!({"class_name": "__keras_tensor__", "config": {
+            "shape": shapes.of(source),
+            "dtype": if tokens { "int32" } else { "float32" },
+            "keras_history": history(of, source),
+        }})
+    };
+    let tensors: Vec<Value> = call.inputs.iter().map(tensor).collect();
+    if of.layers[call.layer].layer.merges() {
+        return json!({"args": [tensors], "kwargs": {}});
+    }
+    let (first, states) = tensors.split_at(1.min(tensors.len()));
+    let mut keywords = Map::new();
+    if !states.is_empty() {
+        keywords.insert("initial_state".into(), states.into());
+    }
+    json!({"args": first, "kwargs": keywords})
+}
+
+/// The shapes of all tensors, where no extent is open.
+struct Shapes {
+    inputs: Vec<Value>,
+    outputs: Vec<Option<Vec<Vec<usize>>>>,
+}
+
+impl Shapes {
+    fn of(&self, source: Source) -> Value {
+        match source {
+            Source::Input(input) => self.inputs[input].clone(),
+            Source::Output { call, index } => {
+                let shape = self.outputs[call].as_ref().and_then(|shapes| shapes.get(index));
+                let extents = shape.into_iter().flatten().map(|&n| json!(n));
+                [Value::Null].into_iter().chain(extents).collect()
+            }
+        }
+    }
+}
+
+fn shapes(of: &Architecture) -> Shapes {
+    let inputs = of.inputs.iter().map(|input| json!(input.batch_shape)).collect();
+    let mut outputs: Vec<Option<Vec<Vec<usize>>>> = Vec::new();
+    for call in &of.calls {
+        let shape = |&source: &Source| -> Option<Vec<usize>> {
+            match source {
+                Source::Input(input) => of.inputs[input].batch_shape[1..].iter().copied().collect(),
+                Source::Output { call, index } => outputs.get(call)?.as_ref()?.get(index).cloned(),
+            }
+        };
+        let given: Option<Vec<Vec<usize>>> = call.inputs.iter().map(shape).collect();
+        let made = given.and_then(|given| {
+            let given: Vec<&[usize]> = given.iter().map(Vec::as_slice).collect();
+            of.layers[call.layer].layer.outputs(&given).ok()
+        });
+        outputs.push(made);
+    }
+    Shapes { inputs, outputs }
+}

@@ -1,0 +1,64 @@
+use super::{Build, Layer, LayerError, Softmax, Value, Weight};
+use crate::config::{Arguments, ConfigError};
+use rnn_graph::{GraphError, TensorId};
+use rnn_ops::{self as ops, Activate, Activation};
+
+/// What a layer applies at its end; as a layer of its own, Keras's Activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputActivation {
+    /// To each element.
+    Elementwise(Activation),
+    /// Over the last axis.
+    Softmax,
+}
+
+impl Default for OutputActivation {
+    fn default() -> Self {
+        Activation::Linear.into()
+    }
+}
+
+impl From<Activation> for OutputActivation {
+    fn from(activation: Activation) -> Self {
+        Self::Elementwise(activation)
+    }
+}
+
+impl From<Softmax> for OutputActivation {
+    fn from(_: Softmax) -> Self {
+        Self::Softmax
+    }
+}
+
+impl OutputActivation {
+    /// As a node of its own, so that a loss can take what stands before it.
+    pub(super) fn apply(self, b: &mut Build<'_>, z: TensorId) -> Result<TensorId, GraphError> {
+        match self {
+            Self::Elementwise(Activation::Linear) => Ok(z),
+            Self::Elementwise(activation) => b.graph.apply(Activate(activation), &[z]),
+            Self::Softmax => b.graph.apply(ops::Softmax, &[z]),
+        }
+    }
+}
+
+impl Layer for OutputActivation {
+    fn class(&self) -> &'static str {
+        "Activation"
+    }
+
+    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        Ok(vec![])
+    }
+
+    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        Ok(input.to_vec())
+    }
+
+    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
+        Ok(Value { tensor: self.apply(b, input.tensor)?, ..input })
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.required("activation", self)
+    }
+}

@@ -1,0 +1,98 @@
+use super::Build;
+use crate::Initializer;
+use crate::config::{Arguments, ConfigError};
+use rnn_graph::{GraphError, TensorId};
+use rnn_ops::{Activation, DropoutMatmul, Matmul, ScanInputs};
+
+/// The equations of a recurrent layer.
+pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
+    /// Keras's class name of the layer.
+    const CLASS: &'static str;
+    /// How often the columns of a kernel repeat the units.
+    const GATES: usize;
+    /// Tensors in the state, the first of them h.
+    const STATES: usize;
+    /// Keras's name of the number of units.
+    const UNITS: &'static str = "units";
+
+    /// The activation of the new state.
+    fn activation(&mut self) -> &mut Activation;
+
+    /// The extents of kernel and recurrent kernel for an input `[T, ..]` of a sample, and those of
+    /// a unit's state `[.., units]`; none, where the input does not fit.
+    fn shapes(&self, input: &[usize], units: usize) -> Option<CellShapes> {
+        let &[_, width] = input else { return None };
+        let columns = Self::GATES * units;
+        Some(CellShapes {
+            kernel: vec![width, columns],
+            recurrent_kernel: vec![units, columns],
+            state: vec![units],
+        })
+    }
+
+    /// What an input should be.
+    fn expected(&self) -> &'static str {
+        "a sequence [T, F]"
+    }
+
+    /// Inputs that are dropped out each in its own way. With dropout of h each gate sees x through
+    /// dropout of its own; without, all see the same (keras/src/layers/rnn/lstm.py).
+    fn input_drops(&self, recurrent_dropout: bool) -> usize {
+        if recurrent_dropout { Self::GATES } else { 1 }
+    }
+
+    /// x W + b for all steps at once, x `[T, B, ..]`, through dropout factors `[drops, B, ..]` if
+    /// given.
+    fn project(
+        &self,
+        b: &mut Build<'_>,
+        x: TensorId,
+        [w, bias, factors]: [Option<TensorId>; 3],
+    ) -> Result<TensorId, GraphError> {
+        let mut operands = vec![x];
+        operands.extend([w, factors, bias].into_iter().flatten());
+        let bias = bias.is_some();
+        match factors {
+            None => b.graph.apply(Matmul { bias, ..Matmul::default() }, &operands),
+            Some(_) => b.graph.apply(DropoutMatmul { bias }, &operands),
+        }
+    }
+
+    /// The shape and first values of the bias.
+    fn bias(&self, units: usize, initializer: &Initializer) -> (Vec<usize>, Initializer) {
+        (vec![Self::GATES * units], initializer.clone())
+    }
+
+    /// Runs over the whole sequence. Returns h of every step and the final state
+    /// `[STATES, B, ..]`.
+    fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError>;
+
+    /// Keras's names of the arguments that are the cell's own.
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError>;
+}
+
+/// The extents of a cell's tensors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CellShapes {
+    /// Of W.
+    pub kernel: Vec<usize>,
+    /// Of U.
+    pub recurrent_kernel: Vec<usize>,
+    /// Of h, of one sample.
+    pub state: Vec<usize>,
+}
+
+/// What a cell runs over.
+#[derive(Clone, Copy, Debug)]
+pub struct Scan<'a> {
+    /// T.
+    pub steps: usize,
+    /// x W + b, `[T, B, GATES H]`, and U.
+    pub projected: [TensorId; 2],
+    /// The whole bias, of which the first `GATES H` elements are in `projected`.
+    pub bias: Option<TensorId>,
+    /// What `optional` holds.
+    pub inputs: ScanInputs,
+    /// Initial state, mask and dropout factors, those that there are.
+    pub optional: &'a [TensorId],
+}

@@ -1,0 +1,243 @@
+//! Models in Keras's terms: what is written is read as the same model, what Keras 2 wrote means
+//! what it meant then, and what is not supported is named.
+
+use rnn_nn::{
+    Add, Architecture, AveragePooling2D, BatchNormalization, Bidirectional, Clip, Compile,
+    Concatenate, Constraint, Conv1D, Conv2D, ConvLstm2D, Dense, Dialect, Dropout, Embedding,
+    Flatten, GlobalMaxPooling1D, Gru, Initializer, InputSpec, Layer, LayerNormalization, Loss,
+    Lstm, Masking, MaxPooling1D, Merge, Model, ModelError, Optimizer, OutputActivation, Penalty,
+    Reader, Reshape, Schedule, SimpleRnn, Softmax, SpatialDropout1D, Subtract, TimeDistributed,
+    UpSampling2D,
+};
+use rnn_ops::{Activation, Padding};
+use serde_json::{Value, json};
+
+fn stack(input: InputSpec, layers: Vec<Box<dyn Layer>>) -> Model {
+    let start = Model::sequential(input, 3);
+    let all = layers.into_iter().try_fold(start, Model::add);
+    all.expect("the layers fit")
+}
+
+/// Written, read and written again: no argument is lost, and the weights are the same.
+fn expect_round_trip(model: &Model) -> Value {
+    let architecture = model.architecture();
+    let written = architecture.to_json(Reader::Ours).expect("it can be written");
+    let read = Architecture::from_json(&written, None).expect("it can be read");
+    assert_eq!(read.to_json(Reader::Ours).expect("it can be written again"), written);
+    assert_eq!(format!("{read:?}"), format!("{architecture:?}"));
+    let again = read.model(3).expect("the layers fit");
+    assert_eq!(again.summary(), model.summary());
+    assert_eq!(again.parameters(), model.parameters());
+    written
+}
+
+fn argument(model: &Value, layer: usize, name: &str) -> Value {
+    model["config"]["layers"][layer]["config"][name].clone()
+}
+
+#[test]
+fn stacks_with_arguments_of_all_kinds_come_back() {
+    let l2 = Penalty { l1: 0.0, l2: 0.01 };
+    let texts = stack(
+        InputSpec::Tokens(20),
+        vec![
+            Box::new(Embedding::new(50, 8).mask_zero().embeddings_regularizer(l2.clone())),
+            Box::new(SpatialDropout1D::new(0.1)),
+            Box::new(
+                Bidirectional::new(Lstm::new(4).return_sequences()).merge_mode(Merge::Average),
+            ),
+            Box::new(
+                Gru::new(5)
+                    .reset_before()
+                    .go_backwards()
+                    .dropout(0.2)
+                    .recurrent_dropout(0.3)
+                    .recurrent_activation(Activation::HardSigmoid)
+                    .recurrent_initializer(Initializer::Uniform(-0.1, 0.1))
+                    .kernel_constraint(Constraint::max_norm(3.0))
+                    .return_sequences(),
+            ),
+            Box::new(LayerNormalization::new().epsilon(0.01).without_scale()),
+            Box::new(TimeDistributed(Dense::new(6, Activation::Tanh).without_bias())),
+            Box::new(Lstm::new(3).without_unit_forget_bias().stateful()),
+            Box::new(Dropout::new(0.5)),
+            Box::new(Dense::new(4, Softmax).bias_initializer(Initializer::Constant(0.5))),
+        ],
+    );
+    let written = expect_round_trip(&texts);
+    assert_eq!(argument(&written, 1, "embeddings_regularizer")["config"]["l2"], json!(0.01));
+    assert_eq!(argument(&written, 3, "backward_layer")["config"]["go_backwards"], json!(true));
+    assert_eq!(argument(&written, 9, "activation"), json!("softmax"));
+    assert_eq!(argument(&written, 9, "name"), json!("dense"));
+    let pictures = stack(
+        InputSpec::floats([5, 8, 9, 2]),
+        vec![
+            Box::new(
+                ConvLstm2D::new(3, [2, 3])
+                    .padding(Padding::Same)
+                    .strides([1, 2])
+                    .activity_regularizer(l2),
+            ),
+            Box::new(BatchNormalization::new().momentum(0.9).corrected_variance()),
+            Box::new(Conv2D::new(4, 3).dilation_rate(2).activation(Activation::Relu)),
+            Box::new(UpSampling2D([2, 1])),
+            Box::new(AveragePooling2D(2).strides(1).padding(Padding::Same)),
+            Box::new(Reshape::new([8, -1])),
+            Box::new(Masking::new(0.5)),
+            Box::new(Conv1D::new(2, 2).padding(Padding::Causal)),
+            Box::new(MaxPooling1D(3)),
+            Box::new(OutputActivation::from(Activation::HardSigmoid2018)),
+            Box::new(SimpleRnn::new(3).activation(Activation::Relu).return_sequences()),
+            Box::new(GlobalMaxPooling1D()),
+            Box::new(Flatten),
+        ],
+    );
+    let written = expect_round_trip(&pictures);
+    assert_eq!(argument(&written, 5, "strides"), json!([1, 1]));
+    let message =
+        pictures.architecture().to_json(Reader::Keras).expect_err("not Keras's").to_string();
+    assert!(
+        message.contains("activation (Activation)") && message.contains("Keras 3"),
+        "{message}"
+    );
+}
+
+#[test]
+fn branches_states_and_shared_layers_come_back() -> Result<(), ModelError> {
+    let mut model = Model::new(3);
+    let [a, b] = [3, 3].map(|width| model.input(InputSpec::floats([5, width])));
+    let encoded = model.push(Lstm::new(4).return_state(), &[a])?;
+    let decoded = model.apply(Lstm::new(4).return_sequences(), &[b, encoded[1], encoded[2]])?;
+    let flat = model.apply(Flatten, &[decoded])?;
+    let both = model.apply(Concatenate::new(), &[flat, encoded[0]])?;
+    let one = model.apply(Dense::new(24, Activation::Relu), &[both])?;
+    let other = model.apply_again(one, &[one])?[0];
+    let sum = model.apply(Add(), &[one, other])?;
+    let difference = model.apply(Subtract(), &[sum, other])?;
+    let model = model.with_outputs([difference, encoded[0]]);
+    let written = expect_round_trip(&model);
+    let ends = json!([["subtract", 0, 0], ["lstm", 0, 0]]);
+    assert_eq!(written["config"]["output_layers"], ends);
+    let again = json!(["dense", 1, 0]);
+    let add = &written["config"]["layers"][7]["inbound_nodes"][0]["args"][0][1];
+    assert_eq!(add["config"]["keras_history"], again, "{add}");
+    Ok(())
+}
+
+/// A stack as Keras 2.2 writes it, around one layer.
+fn keras2(class: &str, config: Value) -> Value {
+    let mut config = config;
+    config["name"] = json!("first");
+    config["batch_input_shape"] = json!([null, null, 3]);
+    json!({
+        "class_name": "Sequential",
+        "keras_version": "2.2.4",
+        "config": [{"class_name": class, "config": config}],
+    })
+}
+
+fn error(model: &Value) -> String {
+    let model = Architecture::from_json(model, None).and_then(|read| read.model(1));
+    model.expect_err("it is not supported").to_string()
+}
+
+#[test]
+fn what_keras_2_wrote_means_what_it_meant() {
+    let read = |class, config| {
+        let read = Architecture::from_json(&keras2(class, config), None).expect("it can be read");
+        let read = read.with_shapes(&[&[7, 3]]).expect("the shape fits");
+        read.to_json(Reader::Ours).expect("it can be written")
+    };
+    let variance =
+        json!({"scale": 1.0, "mode": "fan_avg", "distribution": "uniform", "seed": null});
+    let lstm = json!({
+        "units": 4, "recurrent_activation": "hard_sigmoid", "implementation": 1, "unroll": false,
+        "kernel_initializer": {"class_name": "VarianceScaling", "config": variance},
+        "kernel_regularizer": {"class_name": "L1L2", "config": {"l1": 0.0, "l2": 0.02}},
+    });
+    let lstm = read("LSTM", lstm);
+    assert_eq!(argument(&lstm, 1, "recurrent_activation"), json!("hard_sigmoid_2018"));
+    assert_eq!(argument(&lstm, 1, "kernel_initializer")["class_name"], json!("GlorotUniform"));
+    assert_eq!(argument(&lstm, 1, "kernel_regularizer")["config"]["l2"], json!(0.02));
+    assert_eq!(argument(&lstm, 0, "batch_shape"), json!([null, 7, 3]));
+    let gru = read("GRU", json!({"units": 4}));
+    assert_eq!(argument(&gru, 1, "reset_after"), json!(false));
+    let normalization = read("BatchNormalization", json!({"axis": -1, "fused": null}));
+    assert_eq!(argument(&normalization, 1, "corrected_variance"), json!(true));
+}
+
+#[test]
+fn what_is_not_supported_is_named() {
+    let message = error(&keras2("CuDNNLSTM", json!({"units": 4})));
+    assert!(message.contains("first") && message.contains("CuDNNLSTM"), "{message}");
+    assert!(message.contains("Bidirectional") && message.contains("LSTM,"), "{message}");
+    let message = error(&keras2("LSTM", json!({"units": 4, "activation": "gelu"})));
+    for part in ["layer first (LSTM)", "activation", "\"gelu\"", "linear, relu, sigmoid, tanh"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let message = error(&keras2("LSTM", json!({"units": 4, "time_major": true})));
+    assert!(message.contains("time_major = true") && message.contains("return_state"), "{message}");
+    assert!(error(&keras2("LSTM", json!({}))).contains("units is missing"));
+    let message = error(&keras2("Conv1D", json!({"filters": 2, "kernel_size": [2], "groups": 3})));
+    assert!(message.contains("groups = 3"), "{message}");
+    let message = error(&keras2("LSTM", json!({"units": 4, "dtype": "float64"})));
+    assert!(message.contains("dtype = \"float64\""), "{message}");
+    let half = json!({"class_name": "Orthogonal", "config": {"gain": 0.5}});
+    let message = error(&keras2("LSTM", json!({"units": 4, "recurrent_initializer": half})));
+    assert!(message.contains("gain"), "{message}");
+    let message = error(&keras2("LSTM", json!({"units": 4})));
+    assert!(message.contains("without a length"), "{message}");
+    let inner = json!({"class_name": "RNN", "config": {}});
+    let message = error(&keras2("Bidirectional", json!({"layer": inner})));
+    assert!(message.contains("RNN") && message.contains("SimpleRNN, LSTM, GRU"), "{message}");
+    let architecture = Architecture::from_json(&keras2("LSTM", json!({"units": 4})), None);
+    let misfit = architecture.expect("it can be read").with_shapes(&[&[7, 4]]);
+    let message = misfit.expect_err("the width is another").to_string();
+    assert!(message.contains("[None, None, 3], got [7, 4]"), "{message}");
+}
+
+#[test]
+fn how_a_model_is_trained_comes_back() {
+    let optimizers = [
+        Optimizer::sgd().clip(Clip::GlobalNorm(1.5)),
+        Optimizer::rmsprop().learning_rate(0.01).clip(Clip::Value(0.5)),
+        Optimizer::adagrad(),
+        Optimizer::adadelta().learning_rate(1.0),
+        Optimizer::adamw(),
+        Optimizer::nadam().schedule(Schedule::CosineDecay {
+            initial: 0.1,
+            decay_steps: 100.0,
+            alpha: 0.1,
+        }),
+    ];
+    for optimizer in optimizers {
+        let losses = vec![(Loss::MeanSquaredError, 1.0), (Loss::Huber { delta: 0.5 }, 0.25)];
+        let compile = Compile { optimizer, losses };
+        let written = compile.to_json(Reader::Keras).expect("it can be written");
+        let read = Compile::from_json(&written, &["a", "b"], Dialect::Keras3);
+        assert_eq!(read.expect("it can be read"), compile, "{written}");
+    }
+    let keras2 = json!({
+        "optimizer_config": {"class_name": "Adam", "config": {
+            "lr": 0.0010000000474974513, "beta_1": 0.9, "beta_2": 0.999, "decay": 0.0,
+            "epsilon": null, "amsgrad": false,
+        }},
+        "loss": "binary_crossentropy", "metrics": ["acc"], "sample_weight_mode": null,
+    });
+    let read = Compile::from_json(&keras2, &["dense"], Dialect::Keras2).expect("it can be read");
+    let losses = vec![(Loss::BinaryCrossentropy, 1.0)];
+    assert_eq!(read, Compile { optimizer: Optimizer::adam(), losses });
+    let refuse = |value: Value| {
+        let read = Compile::from_json(&value, &["dense"], Dialect::Keras3);
+        read.expect_err("it is not supported").to_string()
+    };
+    let message = refuse(json!({"optimizer": "lion", "loss": "mse"}));
+    assert!(message.contains("lion") && message.contains("SGD, RMSprop"), "{message}");
+    let message = refuse(json!({"optimizer": "adam", "loss": "kl_divergence"}));
+    assert!(message.contains("kl_divergence") && message.contains("huber"), "{message}");
+    let amsgrad = json!({"class_name": "Adam", "config": {"amsgrad": true}});
+    let message = refuse(json!({"optimizer": amsgrad, "loss": "mse"}));
+    assert!(message.contains("optimizer Adam: amsgrad = true"), "{message}");
+    let logits = json!({"class_name": "BinaryCrossentropy", "config": {"from_logits": true}});
+    assert!(refuse(json!({"optimizer": "adam", "loss": logits})).contains("from_logits"));
+}
