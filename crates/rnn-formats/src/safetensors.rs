@@ -4,7 +4,7 @@
 //! metadata in a hash map. Reading goes through the library, which validates the header.
 
 use crate::atomic::{WriteError, write_atomically};
-use crate::{element_count, write_elements};
+use crate::elements::{decode, decode_indices, element_count, write_elements};
 use ::safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use half::{bf16, f16};
 use rnn_core::{DType, HostTensor, TensorError};
@@ -158,31 +158,13 @@ fn tensor(view: &TensorView<'_>) -> Result<HostTensor, String> {
             HostTensor::from_f32(shape, decode(data, |b| bf16::from_le_bytes(b).to_f32()))
         }
         Dtype::U32 => HostTensor::from_u32(shape, decode(data, u32::from_le_bytes)),
-        Dtype::I32 => HostTensor::from_u32(shape, indices(data, i32::from_le_bytes)?),
-        Dtype::I64 => HostTensor::from_u32(shape, indices(data, i64::from_le_bytes)?),
+        Dtype::I32 => HostTensor::from_u32(shape, decode_indices(data, i32::from_le_bytes)?),
+        Dtype::I64 => HostTensor::from_u32(shape, decode_indices(data, i64::from_le_bytes)?),
         other => {
             return Err(format!("element type {other} is not supported; save it as F32 or U32"));
         }
     };
     made.map_err(|e| e.to_string())
-}
-
-fn decode<T, const WIDTH: usize>(data: &[u8], one: impl Fn([u8; WIDTH]) -> T) -> Vec<T> {
-    data.as_chunks::<WIDTH>().0.iter().map(|&chunk| one(chunk)).collect()
-}
-
-fn indices<T: Copy + TryInto<u32> + ToString, const WIDTH: usize>(
-    data: &[u8],
-    one: impl Fn([u8; WIDTH]) -> T,
-) -> Result<Vec<u32>, String> {
-    let convert = |(i, &chunk): (usize, &[u8; WIDTH])| {
-        let value = one(chunk);
-        value.try_into().map_err(|_| {
-            let value = value.to_string();
-            format!("element {i} is {value}, outside 0..2^32; save the tensor as F32")
-        })
-    };
-    data.as_chunks::<WIDTH>().0.iter().enumerate().map(convert).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The header of an `.npy` file: a Python dictionary literal with exactly three keys.
 
 use super::NpyError;
-use crate::element_count;
+use crate::elements::element_count;
 
 /// Longer headers are refused: a plain array needs 128 bytes, NumPy itself stops at 10,000.
 const MAX_HEADER_BYTES: usize = 1 << 16;

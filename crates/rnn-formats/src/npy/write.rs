@@ -1,5 +1,5 @@
 use crate::atomic::{WriteError, write_atomically};
-use crate::write_elements;
+use crate::elements::write_elements;
 use rnn_core::{Data, HostTensor};
 use std::fmt::Write as _;
 use std::io::{self, Write};

@@ -1,0 +1,197 @@
+use super::source::Metered;
+use super::{Attribute, Group, Hdf5Error, MAX_DEPTH, MAX_EXPANSION, Node};
+use crate::elements::{decode, decode_indices, element_count};
+use half::{bf16, f16};
+use hdf5_pure::{AttrValue, Datatype, DatatypeByteOrder, File, Layout};
+use rnn_core::{Data, HostTensor};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+/// The attribute by which Keras marks two opaque bytes as a bfloat16.
+const DTYPE: &str = "dtype";
+
+/// Reads all groups and datasets of a file.
+///
+/// Floats of 16, 32 and 64 bits, and bfloat16 as Keras stores it, become f32; integers and
+/// booleans become u32 if they are not negative and fit. What is allocated, and what time it
+/// takes, is at most proportional to [`MAX_EXPANSION`] times the size of `bytes`.
+///
+/// # Errors
+/// [`Hdf5Error`] if the bytes are no HDF5 file, or one that is damaged, unpacks to more, or has a
+/// dataset of another type.
+pub fn parse(bytes: Vec<u8>) -> Result<Group, Hdf5Error> {
+    let size = bytes.len() as u64;
+    let damaged = |error: hdf5_pure::Error| Hdf5Error::Damaged(error.to_string());
+    let file = File::from_source(Metered::new(bytes)).map_err(damaged)?;
+    let mut reader = Reader {
+        unpacked_left: MAX_EXPANSION * size,
+        // A header of an object takes 16 bytes or more.
+        objects_left: size / 16,
+    };
+    reader.group(&file.root(), &mut Vec::new())
+}
+
+struct Reader {
+    unpacked_left: u64,
+    objects_left: u64,
+}
+
+impl Reader {
+    fn group(
+        &mut self,
+        group: &hdf5_pure::Group,
+        path: &mut Vec<String>,
+    ) -> Result<Group, Hdf5Error> {
+        let at = |problem: hdf5_pure::Error, path: &[String]| object(path, problem);
+        if path.len() > MAX_DEPTH {
+            return Err(object(path, format!("nested more than {MAX_DEPTH} groups deep")));
+        }
+        let attributes = group.attrs().map_err(|e| at(e, path))?;
+        let attributes = attributes.into_iter().filter_map(|(name, v)| Some((name, text(&v)?)));
+        let attributes = attributes.collect();
+        let mut members = BTreeMap::new();
+        for (name, member) in group.iter_groups().map_err(|e| at(e, path))? {
+            self.count(path)?;
+            path.push(name.clone());
+            let member = self.group(&member, path)?;
+            path.pop();
+            members.insert(name, Node::Group(member));
+        }
+        for (name, member) in group.iter_datasets().map_err(|e| at(e, path))? {
+            self.count(path)?;
+            path.push(name.clone());
+            let tensor = self.dataset(&member).map_err(|problem| object(path, problem))?;
+            path.pop();
+            members.insert(name, Node::Dataset(tensor));
+        }
+        Ok(Group { attributes, members })
+    }
+
+    fn count(&mut self, path: &[String]) -> Result<(), Hdf5Error> {
+        let left = self.objects_left.checked_sub(1);
+        self.objects_left =
+            left.ok_or_else(|| object(path, "more members than the file has room for"))?;
+        Ok(())
+    }
+
+    fn dataset(&mut self, dataset: &hdf5_pure::Dataset) -> Result<HostTensor, String> {
+        let say = |error: hdf5_pure::Error| error.to_string();
+        let datatype = dataset.datatype().map_err(say)?;
+        let extents = dataset.shape().map_err(say)?;
+        let dims: Option<Vec<usize>> = extents.iter().map(|&d| d.try_into().ok()).collect();
+        let (dims, count) =
+            dims.and_then(|dims| element_count(&dims).map(|count| (dims, count)))
+                .ok_or_else(|| format!("shape {extents:?} is beyond the address space"))?;
+        let width = dataset.element_size().map_err(say)?;
+        // f16 and smaller integers grow to four bytes.
+        self.unpack((count as u64).checked_mul(width.max(4)))?;
+        if let Layout::Chunked { chunk_shape, .. } = dataset.layout().map_err(say)? {
+            // All chunks are unpacked before they are put together.
+            let chunks = dataset.chunks().map_err(say)?.len() as u64;
+            let bytes = chunk_shape.iter().try_fold(width, |n, &d| n.checked_mul(d));
+            self.unpack(bytes.and_then(|bytes| bytes.checked_mul(chunks)))?;
+        }
+        let is_bf16 = match datatype {
+            Datatype::Opaque { .. } => {
+                let attributes = dataset.attrs().map_err(say)?;
+                attributes.get(DTYPE).and_then(AttrValue::as_str) == Some("bfloat16")
+            }
+            _ => false,
+        };
+        let raw = dataset.read_raw().map_err(say)?;
+        let data = elements(&datatype, is_bf16, &raw)?;
+        HostTensor::new(dims, data).map_err(|error| error.to_string())
+    }
+
+    fn unpack(&mut self, bytes: Option<u64>) -> Result<(), String> {
+        let left = bytes.and_then(|bytes| self.unpacked_left.checked_sub(bytes));
+        self.unpacked_left = left.ok_or_else(|| {
+            format!("with it the file would unpack to more than {MAX_EXPANSION} times its size")
+        })?;
+        Ok(())
+    }
+}
+
+fn object(path: &[String], problem: impl Display) -> Hdf5Error {
+    Hdf5Error::Object { path: format!("/{}", path.join("/")), problem: problem.to_string() }
+}
+
+fn text(value: &AttrValue) -> Option<Attribute> {
+    use AttrValue as V;
+    let scalar = matches!(
+        value,
+        V::String(_)
+            | V::AsciiString(_)
+            | V::StringSized { .. }
+            | V::AsciiStringSized { .. }
+            | V::VarLenString(_)
+            | V::VarLenAsciiString(_)
+    );
+    match value.as_strings() {
+        Some([one]) if scalar => Some(Attribute::Text(one.clone())),
+        Some(texts) => Some(Attribute::Texts(texts.to_vec())),
+        // h5py makes an empty list an array of doubles.
+        None if value.to_f64s().is_some_and(|v| v.is_empty()) => Some(Attribute::Texts(vec![])),
+        None => None,
+    }
+}
+
+fn elements(datatype: &Datatype, is_bf16: bool, raw: &[u8]) -> Result<Data, String> {
+    use DatatypeByteOrder::{BigEndian, LittleEndian};
+    Ok(match datatype {
+        Datatype::Opaque { size: 2, .. } if is_bf16 => {
+            Data::F32(decode(raw, |b| bf16::from_le_bytes(b).to_f32()))
+        }
+        Datatype::Enumeration { base_type, .. } => return elements(base_type, false, raw),
+        Datatype::FloatingPoint {
+            byte_order: order @ (LittleEndian | BigEndian), layout, ..
+        } => {
+            let big = *order == BigEndian;
+            let bits = (layout.bit_precision, layout.exponent_size, layout.mantissa_size);
+            Data::F32(match (bits, layout.bit_offset) {
+                ((32, 8, 23), 0) => decode(raw, |b| f32::from_le_bytes(little(b, big))),
+                ((64, 11, 52), 0) => narrow(decode(raw, |b| f64::from_le_bytes(little(b, big))))?,
+                ((16, 5, 10), 0) => decode(raw, |b| f16::from_le_bytes(little(b, big)).to_f32()),
+                ((16, 8, 7), 0) => decode(raw, |b| bf16::from_le_bytes(little(b, big)).to_f32()),
+                _ => return Err(unsupported(datatype)),
+            })
+        }
+        Datatype::FixedPoint { size, byte_order: order @ (LittleEndian | BigEndian), layout }
+            if layout.bit_offset == 0 && u32::from(layout.bit_precision) == size * 8 =>
+        {
+            let big = *order == BigEndian;
+            Data::U32(match (size, layout.signed) {
+                (1, true) => decode_indices(raw, i8::from_le_bytes),
+                (1, false) => decode_indices(raw, u8::from_le_bytes),
+                (2, true) => decode_indices(raw, |b| i16::from_le_bytes(little(b, big))),
+                (2, false) => decode_indices(raw, |b| u16::from_le_bytes(little(b, big))),
+                (4, true) => decode_indices(raw, |b| i32::from_le_bytes(little(b, big))),
+                (4, false) => decode_indices(raw, |b| u32::from_le_bytes(little(b, big))),
+                (8, true) => decode_indices(raw, |b| i64::from_le_bytes(little(b, big))),
+                (8, false) => decode_indices(raw, |b| u64::from_le_bytes(little(b, big))),
+                _ => return Err(unsupported(datatype)),
+            }?)
+        }
+        _ => return Err(unsupported(datatype)),
+    })
+}
+
+fn narrow(doubles: Vec<f64>) -> Result<Vec<f32>, String> {
+    let one = |x: f64| {
+        let float = x as f32;
+        let kept = float.is_finite() || !x.is_finite();
+        if kept { Ok(float) } else { Err(format!("{x} is beyond the range of f32; rescale it")) }
+    };
+    doubles.into_iter().map(one).collect()
+}
+
+fn little<const WIDTH: usize>(mut bytes: [u8; WIDTH], big: bool) -> [u8; WIDTH] {
+    if big {
+        bytes.reverse();
+    }
+    bytes
+}
+
+fn unsupported(datatype: &Datatype) -> String {
+    format!("element type {datatype:?} is not supported; save it as float32")
+}

@@ -1,0 +1,42 @@
+//! The bytes of a file, metered.
+
+use super::MAX_EXPANSION;
+use hdf5_pure::{FormatError, Source};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Bytes that may be read only so often. What the format's parsers allocate grows with what they
+/// read, and so does their time, so that one meter bounds both, also where a damaged file refers
+/// to the same bytes again and again.
+pub(super) struct Metered {
+    bytes: Vec<u8>,
+    left: AtomicU64,
+}
+
+impl Metered {
+    pub fn new(bytes: Vec<u8>) -> Self {
+        // The least file needs a few blocks of metadata, read once a member.
+        let left = MAX_EXPANSION * (bytes.len() as u64 + 4096);
+        Self { bytes, left: left.into() }
+    }
+}
+
+impl Source for Metered {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), FormatError> {
+        let length = buffer.len() as u64;
+        let take = |left: u64| left.checked_sub(length + 1);
+        if self.left.fetch_update(Relaxed, Relaxed, take).is_err() {
+            return Err(FormatError::Source("it refers to the same bytes over and over".into()));
+        }
+        let start = usize::try_from(offset).ok();
+        let range = start.and_then(|start| Some(start..start.checked_add(buffer.len())?));
+        match range.and_then(|range| self.bytes.get(range)) {
+            Some(bytes) => buffer.copy_from_slice(bytes),
+            None => return Err(FormatError::OffsetOverflow { offset, length }),
+        }
+        Ok(())
+    }
+}
