@@ -150,6 +150,14 @@ impl HostTensor {
         }
     }
 
+    /// Whether no element is NaN or infinite.
+    pub fn is_finite(&self) -> bool {
+        match &self.data {
+            Data::F32(values) => values.iter().all(|value| value.is_finite()),
+            Data::U32(_) => true,
+        }
+    }
+
     /// These rows of the leading axis, in this order; `None` if one does not exist.
     pub fn rows(&self, rows: &[u32]) -> Option<Self> {
         fn gather<T: Copy>(all: &[T], rows: &[u32], width: usize) -> Option<Vec<T>> {

@@ -31,6 +31,23 @@ pub fn write_atomically(
     replace(path, fill).map_err(|source| WriteError { path: path.to_owned(), source })
 }
 
+const PREFIX: &str = ".rnn-";
+const SUFFIX: &str = ".tmp";
+
+/// Removes what writers that died left unfinished in a folder, in which nobody else may write.
+pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let unfinished =
+            name.to_str().is_some_and(|n| n.starts_with(PREFIX) && n.ends_with(SUFFIX));
+        if unfinished && entry.file_type()?.is_file() {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn replace(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
@@ -40,7 +57,7 @@ fn replace(
         _ => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".rnn-").suffix(".tmp");
+    builder.prefix(PREFIX).suffix(SUFFIX);
     // Temporary files are private by default; a result should have the mode of any new file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -88,6 +105,17 @@ mod tests {
         assert!(error.to_string().contains("a.txt: out of luck"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_dead_writers_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".rnn-x7Y.tmp", ".rnn-x7Y", "a.tmp", "a.txt"] {
+            fs::write(folder.path().join(name), "half").unwrap();
+        }
+        remove_unfinished(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+        assert!(!folder.path().join(".rnn-x7Y.tmp").exists());
     }
 
     #[test]

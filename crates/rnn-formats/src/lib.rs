@@ -1,10 +1,12 @@
 //! The file formats of the project: NumPy's `.npy` and `.npz` (with the pickles inside object
-//! arrays), safetensors, HDF5, Keras's model files, and the one way every file is written.
+//! arrays), safetensors, checkpoints, HDF5, Keras's model files, and the one way every file is
+//! written.
 //!
 //! All readers treat their input as hostile: they execute nothing, never panic on any bytes, and
 //! allocate at most a stated multiple of what they were given.
 
 pub mod atomic;
+pub mod checkpoint;
 mod elements;
 pub mod hdf5;
 pub mod keras;
@@ -13,4 +15,4 @@ pub mod npz;
 pub mod pickle;
 pub mod safetensors;
 
-pub use atomic::{WriteError, write_atomically};
+pub use atomic::{WriteError, remove_unfinished, write_atomically};

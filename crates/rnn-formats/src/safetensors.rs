@@ -72,15 +72,21 @@ pub fn save<N: AsRef<str>>(
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), SafetensorsError> {
     let header = header(tensors, metadata)?;
-    write_atomically(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(header.as_bytes())?;
-        tensors.iter().try_for_each(|(_, tensor)| write_elements(file, tensor))
-    })?;
-    Ok(())
+    Ok(write_atomically(path, |file| write(file, &header, tensors))?)
 }
 
-fn header<N: AsRef<str>>(
+/// Writes a header and the elements of the tensors that it lists.
+pub(crate) fn write<N>(
+    file: &mut impl Write,
+    header: &str,
+    tensors: &[(N, HostTensor)],
+) -> io::Result<()> {
+    file.write_all(&(header.len() as u64).to_le_bytes())?;
+    file.write_all(header.as_bytes())?;
+    tensors.iter().try_for_each(|(_, tensor)| write_elements(file, tensor))
+}
+
+pub(crate) fn header<N: AsRef<str>>(
     tensors: &[(N, HostTensor)],
     metadata: &BTreeMap<String, String>,
 ) -> Result<String, SafetensorsError> {
@@ -128,12 +134,20 @@ fn quote(text: &str) -> String {
 /// # Errors
 /// [`SafetensorsError`] if the file cannot be read, is damaged, or has a tensor of another type.
 pub fn load(path: &Path) -> Result<Loaded, SafetensorsError> {
+    parse(path, &read(path)?)
+}
+
+/// The bytes of a file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SafetensorsError> {
+    std::fs::read(path).map_err(|source| SafetensorsError::Io { path: path.to_owned(), source })
+}
+
+/// What the bytes of the file at `path` hold.
+pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Loaded, SafetensorsError> {
     let owned = || path.to_owned();
-    let bytes =
-        std::fs::read(path).map_err(|source| SafetensorsError::Io { path: owned(), source })?;
     let damaged = |source| SafetensorsError::Header { path: owned(), source };
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+    let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let metadata = header.metadata().iter().flatten();
     let metadata = metadata.map(|(k, v)| (k.clone(), v.clone())).collect();
     let tensors = header.offset_keys().into_iter().map(|name| {

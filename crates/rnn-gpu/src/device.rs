@@ -49,6 +49,39 @@ pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
     }
 }
 
+/// How a device is opened.
+type Open = Box<dyn Fn() -> Result<Box<dyn Device>>>;
+
+/// An open device that can be opened again when it fails.
+pub struct Opened {
+    device: Box<dyn Device>,
+    open: Open,
+}
+
+impl Opened {
+    /// What `open` gives, now and later.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn new(open: impl Fn() -> Result<Box<dyn Device>> + 'static) -> Result<Self> {
+        Ok(Self { device: open()?, open: Box::new(open) })
+    }
+
+    /// The device.
+    pub fn device(&self) -> &dyn Device {
+        &*self.device
+    }
+
+    /// Opens it again.
+    ///
+    /// # Errors
+    /// If it is not there any more.
+    pub fn reopen(&mut self) -> Result<()> {
+        self.device = (self.open)()?;
+        Ok(())
+    }
+}
+
 /// Opens everything that can be computed on.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //! command. The layers are in [`nn`], the devices are opened by [`device`].
 
 pub mod bench;
+pub mod checkpoint;
 pub mod compare;
 pub mod data;
 pub mod device;

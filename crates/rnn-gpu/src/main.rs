@@ -4,11 +4,14 @@ use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand};
 use rnn_gpu::bench::{self, BenchArgs};
+use rnn_gpu::checkpoint::CheckpointArgs;
 use rnn_gpu::data::Source;
 use rnn_gpu::datasets::movies::MovieOptions;
+use rnn_gpu::device::Opened;
 use rnn_gpu::experiment::{Experiment, Preset};
 use rnn_gpu::rollout::{self, RolloutOptions};
 use rnn_gpu::run::Config;
+use rnn_gpu::train::TrainOptions;
 use rnn_gpu::verify::VerifyArgs;
 use rnn_gpu::{compare, device, train, verify};
 use std::path::{Path, PathBuf};
@@ -79,7 +82,8 @@ enum Command {
 #[derive(clap::Args)]
 struct TrainArgs {
     /// The model, or all of them one after the other
-    experiment: Choice,
+    #[arg(required_unless_present = "resume")]
+    experiment: Option<Choice>,
     /// The reviews, as Keras's imdb.npz [default: the cached or downloaded file, else a bundled
     /// corpus of synthetic reviews]
     #[arg(long)]
@@ -121,6 +125,8 @@ struct TrainArgs {
     /// Print the time that each op took
     #[arg(long)]
     profile: bool,
+    #[command(flatten)]
+    checkpoints: CheckpointArgs,
 }
 
 /// Films that two cores learn from in five minutes.
@@ -208,9 +214,21 @@ fn movie_size(text: &str) -> Result<u32, String> {
 }
 
 fn run_training(args: TrainArgs) -> Result<()> {
-    let (device, why) = device::open(&args.device)?;
-    println!("device: {}: {why}", device.info());
-    let films = matches!(args.experiment, Choice::One(Experiment::NextFrame));
+    let choice = args.device.clone();
+    let mut device = Opened::new(move || {
+        let (device, why) = device::open(&choice)?;
+        println!("device: {}: {why}", device.info());
+        Ok(device)
+    })?;
+    let number = |asked: Option<u32>, default: usize| asked.map_or(default, |n| n as usize);
+    let options = TrainOptions { checkpoints: args.checkpoints, profile: args.profile };
+    let Some(choice) = args.experiment else {
+        let run = options.checkpoints.resume.clone().unwrap_or_default();
+        train::resume(&run, args.epochs.map(|n| n as usize), &mut device, &options)?;
+        println!("wrote {}", run.display());
+        return Ok(());
+    };
+    let films = matches!(choice, Choice::One(Experiment::NextFrame));
     let preset = args.preset.unwrap_or(if films { Preset::Keras2018 } else { Preset::Keras3 });
     let quick = preset == Preset::Quick;
     ensure!(films || !quick, "--preset quick is for next-frame alone");
@@ -218,7 +236,6 @@ fn run_training(args: TrainArgs) -> Result<()> {
         films || (args.movies, args.size) == (None, None),
         "--movies and --size are for next-frame alone"
     );
-    let number = |asked: Option<u32>, default: usize| asked.map_or(default, |n| n as usize);
     let (data, which) = if films {
         ensure!(args.data.is_none(), "next-frame makes its own films and takes no --data");
         let tutorial = if quick { QUICK } else { MovieOptions::default() };
@@ -241,6 +258,7 @@ fn run_training(args: TrainArgs) -> Result<()> {
         (true, false) => (20, 10),
         _ => (3, 128),
     };
+    let name = device.device().info().to_string();
     let config = |experiment| Config {
         experiment,
         preset,
@@ -250,15 +268,15 @@ fn run_training(args: TrainArgs) -> Result<()> {
         epochs: number(args.epochs, epochs),
         seed: args.seed,
         limit: args.limit.map(|n| n as usize),
-        device: device.info().to_string(),
+        device: name.clone(),
     };
-    let train = |experiment: Experiment, out: &Path| {
-        train::train(&config(experiment), &*device, out, args.profile)?;
+    let mut train = |experiment: Experiment, out: &Path| {
+        train::train(&config(experiment), &mut device, out, &options)?;
         println!("wrote {}", out.display());
         anyhow::Ok(())
     };
     let runs = PathBuf::from("runs");
-    match args.experiment {
+    match choice {
         Choice::One(one) => train(one, &args.out.unwrap_or_else(|| runs.join(one.name()))),
         Choice::All => {
             let parent = args.out.unwrap_or(runs);

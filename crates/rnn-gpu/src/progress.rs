@@ -20,6 +20,8 @@ pub struct Progress {
     tally: Tally,
     started: Instant,
     epoch: usize,
+    /// How much of the training, in examples, was behind when it was first watched.
+    origin: Option<f64>,
     told: bool,
     bar: Option<ProgressBar>,
 }
@@ -28,7 +30,8 @@ impl Progress {
     /// Of so many epochs over so many examples to train on, and to validate on.
     pub fn new(epochs: usize, examples: [usize; 2], batch_size: usize, tally: Tally) -> Self {
         let started = Instant::now();
-        Self { epochs, examples, batch_size, tally, started, epoch: 0, told: false, bar: None }
+        let (epoch, origin, told, bar) = (0, None, false, None);
+        Self { epochs, examples, batch_size, tally, started, epoch, origin, told, bar }
     }
 
     /// Shows what happened; breaks off after Ctrl-C.
@@ -79,12 +82,13 @@ impl Progress {
 
     /// The time that the rest will take, if it goes on as before. Of a training step two thirds
     /// are backward.
-    fn left(&self, done: usize) -> Duration {
+    fn left(&mut self, done: usize) -> Duration {
         let [train, validate] = self.examples.map(|examples| examples as f64);
         let epoch = train + validate / 3.0;
         let behind = (self.epoch - 1) as f64 * epoch + done as f64;
         let ahead = self.epochs as f64 * epoch - behind;
-        self.started.elapsed().mul_f64((ahead / behind.max(1.0)).max(0.0))
+        let watched = behind - *self.origin.get_or_insert(behind - self.batch_size as f64);
+        self.started.elapsed().mul_f64((ahead / watched.max(1.0)).max(0.0))
     }
 
     fn new_bar(&self) -> ProgressBar {

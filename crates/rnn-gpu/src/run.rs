@@ -1,5 +1,6 @@
 //! The folder of one training run.
 
+use crate::checkpoint::Store;
 use crate::data::Source;
 use crate::experiment::{Experiment, Preset};
 use crate::nn::{EpochLog, History, InputSpec, Metrics, Model, ModelError, Tally, Trainer};
@@ -94,7 +95,8 @@ impl RunFolder {
 
     /// Removes the folder again if nothing has been written to it.
     pub fn abandon(self) {
-        // It fails where there is something to keep: an earlier run.
+        // These fail where there is something to keep: checkpoints, an earlier run.
+        let _ = fs::remove_dir(self.0.join("checkpoints"));
         let _ = fs::remove_dir(self.0);
     }
 
@@ -120,11 +122,20 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<(Self, Config)> {
         let file = path.join("config.json");
         let text = fs::read_to_string(&file).with_context(|| {
-            format!("{} is not the folder of a finished run: no config.json", path.display())
+            let (folder, path) = (path, path.display());
+            match Store::of(folder).is_unfinished() {
+                true => format!("the run in {path} is not finished: rnn-gpu train --resume {path}"),
+                false => format!("{path} is not the folder of a finished run: no config.json"),
+            }
         })?;
         let config = serde_json::from_str(&text)
             .with_context(|| format!("{} is damaged", file.display()))?;
         Ok((Self(path.to_owned()), config))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// A file in it.

@@ -1,71 +1,194 @@
 //! Training and evaluating an experiment, with progress for people.
 
+use crate::checkpoint::{Checkpoint, CheckpointArgs, Keeper, RunLock, Store};
 use crate::data::{self, Splits};
+use crate::device::Opened;
 use crate::experiment::Experiment;
 use crate::memory;
-use crate::nn::{Callback, Dataset, Event, FitOptions, Metrics, TerminateOnNan, Trainer};
+use crate::nn::{
+    Callback, Dataset, Event, FitOptions, History, Metrics, TerminateOnNan, TrainError, Trainer,
+};
 use crate::plot::probability_histogram;
 use crate::progress::Progress;
 use crate::report::ClassificationReport;
 use crate::run::{Config, Results, RunFolder};
-use anyhow::{Result, bail};
-use rnn_graph::Device;
+use anyhow::{Result, bail, ensure};
+use rnn_graph::{Device, DeviceError};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Set by Ctrl-C: the step at hand is finished, then work stops.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
+/// How often a run goes on with a new device after the old one failed.
+const MAX_DEVICE_FAULTS: usize = 2;
+
+/// How a run is carried out: nothing of it changes what comes out.
+#[derive(Clone, Debug, Default)]
+pub struct TrainOptions {
+    /// What happens with checkpoints.
+    pub checkpoints: CheckpointArgs,
+    /// Print the time that each op took.
+    pub profile: bool,
+}
+
 /// Trains what `config` says and writes the run folder.
 ///
 /// # Errors
-/// If the data cannot be read, the folder not be written, the device fails, or it is interrupted.
-pub fn train(config: &Config, device: &dyn Device, out: &Path, profile: bool) -> Result<()> {
+/// If the data cannot be read, the folder not be written or holds a run that is not finished, the
+/// device fails, or it is interrupted.
+pub fn train(
+    config: &Config,
+    device: &mut Opened,
+    out: &Path,
+    options: &TrainOptions,
+) -> Result<()> {
     let folder = RunFolder::create(out)?;
-    let result = train_into(&folder, config, device, profile);
+    let result = RunLock::acquire(out).and_then(|lock| {
+        let store = Store::of(out);
+        ensure!(
+            options.checkpoints.overwrite || !store.is_unfinished(),
+            "{out} holds a run that is not finished: go on with it by `rnn-gpu train --resume \
+             {out}`, choose another folder with --out, or discard it with --overwrite",
+            out = out.display()
+        );
+        Run { folder: &folder, store: &store, config, options }.train(device, None)?;
+        drop(lock);
+        Ok(())
+    });
     if result.is_err() {
         folder.abandon();
     }
     result
 }
 
-fn train_into(
-    folder: &RunFolder,
-    config: &Config,
-    device: &dyn Device,
-    profile: bool,
+/// Goes on with a run from its last checkpoint, until as many epochs are over as it was begun
+/// with, or as `epochs` says.
+///
+/// # Errors
+/// As [`train`], and if there is nothing to go on from.
+pub fn resume(
+    run: &Path,
+    epochs: Option<usize>,
+    device: &mut Opened,
+    options: &TrainOptions,
 ) -> Result<()> {
-    let splits = data::load(config)?;
-    let model = config.model()?;
-    print!("{}", model.summary());
-    let what = if config.experiment == Experiment::NextFrame { "films" } else { "reviews" };
-    println!(
-        "{} {what} to train on, {} to validate, {} to test",
-        splits.train.len(),
-        splits.validation.len(),
-        splits.test.len()
+    ensure!(run.is_dir(), "there is no folder {}", run.display());
+    let (folder, store) = (RunFolder::create(run)?, Store::of(run));
+    let _lock = RunLock::acquire(run)?;
+    let checkpoint = store.newest()?;
+    let mut config = checkpoint.config.clone();
+    let done = checkpoint.state.course.history.epochs.len();
+    config.epochs = epochs.unwrap_or(config.epochs);
+    ensure!(
+        !store.is_finished() || done < config.epochs,
+        "{} is finished: to go on with it, ask for more than {done} --epochs",
+        run.display()
     );
-    let mut trainer = config.trainer(model, device);
-    println!("{}", memory::check(&trainer, config.batch_size, device)?);
-    if profile {
-        trainer.enable_profile();
+    let here = device.device().info().to_string();
+    if here != config.device {
+        println!(
+            "so far it was trained on {}: elsewhere sums are rounded differently",
+            config.device
+        );
+        config.device = here;
     }
-    let size = config.batch_size;
-    let examples = [splits.train.len(), splits.validation.len()];
-    let mut progress = Progress::new(config.epochs, examples, size, config.experiment.tally());
-    let options = FitOptions { epochs: config.epochs, batch_size: size };
-    let mut observe = |event: &Event| progress.observe(event);
-    let callbacks: &mut [&mut dyn Callback] = &mut [&mut observe, &mut TerminateOnNan];
-    let history = trainer.fit(&splits.train, Some(&splits.validation), options, callbacks)?;
-    if INTERRUPTED.load(Ordering::Relaxed) {
-        bail!("interrupted; nothing was written");
+    println!("data: {}", config.data.name());
+    Run { folder: &folder, store: &store, config: &config, options }.train(device, Some(checkpoint))
+}
+
+/// A run at work.
+struct Run<'a> {
+    folder: &'a RunFolder,
+    store: &'a Store,
+    config: &'a Config,
+    options: &'a TrainOptions,
+}
+
+impl Run<'_> {
+    fn train(&self, device: &mut Opened, mut start: Option<Checkpoint>) -> Result<()> {
+        let &Run { folder, store, config, options } = self;
+        let splits = data::load(config)?;
+        let data = format!("{:016x}", splits.train.fingerprint());
+        let model = config.model()?;
+        print!("{}", model.summary());
+        let what = if config.experiment == Experiment::NextFrame { "films" } else { "reviews" };
+        println!(
+            "{} {what} to train on, {} to validate, {} to test",
+            splits.train.len(),
+            splits.validation.len(),
+            splits.test.len()
+        );
+        let mut keeper =
+            Keeper::new((store, config, data.clone()), &options.checkpoints, start.is_some());
+        let mut faults = 0;
+        let (mut trainer, history) = loop {
+            let mut trainer = config.trainer(model.clone(), device.device());
+            println!("{}", memory::check(&trainer, config.batch_size, device.device())?);
+            if options.profile {
+                trainer.enable_profile();
+            }
+            if let Some(Checkpoint { state, data: then, .. }) = start.take() {
+                ensure!(then == data, "the data is not what the run was trained on until now");
+                let epoch = state.course.history.epochs.len() + 1;
+                println!("going on after step {}, in epoch {epoch}", state.step);
+                trainer.restore(state)?;
+            }
+            match self.fit(&mut trainer, &splits, &mut keeper) {
+                Ok(history) => break (trainer, history),
+                Err(TrainError::Device(error)) if device_may_recover(&error) => {
+                    faults += 1;
+                    if faults > MAX_DEVICE_FAULTS || keeper.saved().is_none() {
+                        return Err(error.into());
+                    }
+                    eprintln!(
+                        "{error}\nopening the device again ({faults} of {MAX_DEVICE_FAULTS})"
+                    );
+                    drop(trainer);
+                    device.reopen()?;
+                    start = Some(store.newest()?);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            match keeper.saved() {
+                Some(step) => bail!(
+                    "interrupted after step {step}; go on with: rnn-gpu train --resume {}",
+                    folder.path().display()
+                ),
+                None => bail!("interrupted; nothing was written"),
+            }
+        }
+        folder.save(config, trainer.model()?)?;
+        folder.save_history(config, &history)?;
+        store.finish()?;
+        if options.profile {
+            println!("{}", trainer.profile()?);
+        }
+        report(&mut trainer, &splits, config, folder)
     }
-    folder.save(config, trainer.model()?)?;
-    folder.save_history(config, &history)?;
-    if profile {
-        println!("{}", trainer.profile()?);
+
+    fn fit(
+        &self,
+        trainer: &mut Trainer,
+        splits: &Splits,
+        keeper: &mut Keeper<'_>,
+    ) -> Result<History, TrainError> {
+        let Config { epochs, batch_size, experiment, .. } = *self.config;
+        let examples = [splits.train.len(), splits.validation.len()];
+        let mut progress = Progress::new(epochs, examples, batch_size, experiment.tally());
+        let mut observe = |event: &Event| progress.observe(event);
+        let callbacks: &mut [&mut dyn Callback] = &mut [&mut observe, &mut TerminateOnNan];
+        let data = (&splits.train, Some(&splits.validation));
+        let options = FitOptions { epochs, batch_size };
+        trainer.fit_with_checkpoints(data, options, callbacks, keeper)
     }
-    report(&mut trainer, &splits, config, folder)
+}
+
+/// Whether a device that is opened again may do better: one that refuses a command will not.
+fn device_may_recover(error: &DeviceError) -> bool {
+    matches!(error, DeviceError::Lost { .. } | DeviceError::OutOfMemory { .. })
 }
 
 /// Evaluates a finished run.

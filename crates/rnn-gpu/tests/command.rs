@@ -261,29 +261,3 @@ fn verify_writes_its_report() {
         assert!(lstm["outcome"] == "passed" && lstm["error"].is_number(), "{lstm}");
     }
 }
-
-#[cfg(unix)]
-#[test]
-fn ctrl_c_ends_it_cleanly() {
-    use std::io::{BufRead, BufReader};
-    use std::process::Stdio;
-    let sandbox = Sandbox::new();
-    let (data, out) = (sandbox.reviews(), sandbox.path("run"));
-    let args = ["train", "lstm", "--data", &data, "--out", &out, "--epochs", "100000"];
-    let mut child = rnn_gpu(&[&args[..], &["--device", "cpu", "--length", "8"]].concat())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    assert!(lines.any(|line| line.expect("text").starts_with("Epoch 2/")), "it never trained");
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
-    // Its output must find a reader to the end.
-    let rest = lines.count();
-    let Output { status, stderr, .. } = child.wait_with_output().expect("it ends");
-    let message = text(&stderr);
-    assert_eq!(status.code(), Some(130), "{message} after {rest} lines");
-    assert!(message.contains("interrupted") && !message.contains("panicked"), "{message}");
-    assert!(!Path::new(&out).exists(), "it left something behind");
-}

@@ -1,4 +1,6 @@
 use crate::{EpochLog, Event, Figure, Model, TrainError, Trainer};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::ControlFlow;
 
@@ -14,6 +16,36 @@ pub trait Callback {
         event: &Event,
         trainer: &mut Trainer,
     ) -> Result<ControlFlow<()>, TrainError>;
+
+    /// What it remembers, for a training that goes on later.
+    fn state(&self) -> CallbackState {
+        CallbackState::default()
+    }
+
+    /// Takes up what [`Callback::state`] gave.
+    fn restore(&mut self, _: &CallbackState) {}
+}
+
+/// What a callback remembers from one event to the next.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CallbackState {
+    /// Finite numbers by name.
+    pub numbers: BTreeMap<String, f64>,
+    /// Weights, as [`Model::parameters`] gives them.
+    #[serde(skip)]
+    pub weights: Option<Vec<f32>>,
+}
+
+impl CallbackState {
+    fn with(mut self, name: &str, number: impl Into<f64>) -> Self {
+        self.numbers.insert(name.into(), number.into());
+        self
+    }
+
+    /// A number that counts something; 0 where there is none.
+    fn count(&self, name: &str) -> usize {
+        self.numbers.get(name).map_or(0, |&number| number as usize)
+    }
 }
 
 impl<F: FnMut(&Event) -> ControlFlow<()>> Callback for F {
@@ -55,30 +87,44 @@ impl Monitor {
 struct Best {
     monitor: Monitor,
     min_delta: f64,
-    score: f64,
+    score: Option<f64>,
     wait: usize,
 }
 
 impl Best {
     fn new(monitor: impl Into<Monitor>, min_delta: f64) -> Self {
-        Self { monitor: monitor.into(), min_delta, score: f64::NEG_INFINITY, wait: 0 }
+        Self { monitor: monitor.into(), min_delta, score: None, wait: 0 }
     }
 
     /// Whether this epoch is the best.
     fn improves(&mut self, log: &EpochLog) -> bool {
         let score = self.monitor.score(log);
-        // The first figure is the best so far; NaN never is.
-        let better = score > self.score + self.min_delta;
+        // The first figure is the best so far; NaN and infinities never are.
+        let better =
+            score.is_finite() && self.score.is_none_or(|best| score > best + self.min_delta);
         self.wait += 1;
         if better {
-            self.score = score;
+            self.score = Some(score);
             self.wait = 0;
         }
         better
     }
+
+    fn state(&self) -> CallbackState {
+        let state = CallbackState::default().with("wait", self.wait as f64);
+        match self.score {
+            Some(score) => state.with("score", score),
+            None => state,
+        }
+    }
+
+    fn restore(&mut self, state: &CallbackState) {
+        self.wait = state.count("wait");
+        self.score = state.numbers.get("score").copied();
+    }
 }
 
-/// Ends the training once it no longer helps.
+/// Ends the training once it no longer helps; what it ended does not go on.
 #[derive(Clone, Debug)]
 pub struct EarlyStopping {
     best: Best,
@@ -119,6 +165,9 @@ impl Callback for EarlyStopping {
         event: &Event,
         trainer: &mut Trainer,
     ) -> Result<ControlFlow<()>, TrainError> {
+        if self.stopped {
+            return Ok(ControlFlow::Break(()));
+        }
         let Event::EpochEnd(log) = event else { return ON };
         if self.best.improves(log) {
             if self.restore {
@@ -134,6 +183,17 @@ impl Callback for EarlyStopping {
         }
         self.stopped = true;
         Ok(ControlFlow::Break(()))
+    }
+
+    fn state(&self) -> CallbackState {
+        let state = self.best.state().with("stopped", u8::from(self.stopped));
+        CallbackState { weights: self.weights.clone(), ..state }
+    }
+
+    fn restore(&mut self, state: &CallbackState) {
+        self.best.restore(state);
+        self.stopped = state.count("stopped") > 0;
+        self.weights.clone_from(&state.weights);
     }
 }
 
@@ -196,6 +256,15 @@ impl Callback for ReduceOnPlateau {
         }
         ON
     }
+
+    fn state(&self) -> CallbackState {
+        self.best.state().with("resting", self.resting as f64)
+    }
+
+    fn restore(&mut self, state: &CallbackState) {
+        self.best.restore(state);
+        self.resting = state.count("resting");
+    }
 }
 
 /// Saves the model after each epoch that is the best so far.
@@ -224,6 +293,14 @@ impl<F: FnMut(&Model) -> Result<(), String>> Callback for ModelCheckpoint<F> {
         }
         ON
     }
+
+    fn state(&self) -> CallbackState {
+        self.best.state()
+    }
+
+    fn restore(&mut self, state: &CallbackState) {
+        self.best.restore(state);
+    }
 }
 
 /// Ends the training with an error when the loss is no longer a number.
@@ -231,16 +308,21 @@ impl<F: FnMut(&Model) -> Result<(), String>> Callback for ModelCheckpoint<F> {
 pub struct TerminateOnNan;
 
 impl Callback for TerminateOnNan {
-    fn on_event(&mut self, event: &Event, _: &mut Trainer) -> Result<ControlFlow<()>, TrainError> {
-        let (metrics, step) = match event {
-            Event::Step(step, metrics) => (*metrics, *step),
-            Event::EpochEnd(log) => (log.train, log.train.count),
+    fn on_event(
+        &mut self,
+        event: &Event,
+        trainer: &mut Trainer,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        let loss = match event {
+            Event::Step(_, metrics) => metrics.loss,
+            Event::EpochEnd(log) => log.train.loss,
             Event::Epoch(_) => return ON,
         };
-        match metrics.loss.is_finite() {
-            true => ON,
-            false => Err(TrainError::NotFinite { loss: metrics.loss, step }),
+        if loss.is_finite() {
+            return ON;
         }
+        let what = format!("the loss became {loss}");
+        Err(TrainError::NotFinite { what, step: trainer.step })
     }
 }
 
@@ -252,7 +334,7 @@ pub struct CsvLog<W> {
 }
 
 impl<W: Write> CsvLog<W> {
-    /// A log with a line of names on top.
+    /// A log with a line of names on top, unless it continues a training.
     pub fn new(writer: W) -> Self {
         Self { writer, begun: false }
     }
@@ -271,5 +353,13 @@ impl<W: Write> Callback for CsvLog<W> {
         written.map_err(|e| TrainError::Callback(format!("cannot write the log: {e}")))?;
         self.begun = true;
         ON
+    }
+
+    fn state(&self) -> CallbackState {
+        CallbackState::default().with("begun", u8::from(self.begun))
+    }
+
+    fn restore(&mut self, state: &CallbackState) {
+        self.begun = state.count("begun") > 0;
     }
 }

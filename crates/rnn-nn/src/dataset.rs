@@ -86,6 +86,18 @@ impl Dataset {
         self.rows.is_empty()
     }
 
+    /// A number that tells this data set from others, by what some of its examples are: FNV-1a
+    /// over up to 64 of them.
+    pub fn fingerprint(&self) -> u64 {
+        let some = self.rows.iter().step_by(self.rows.len().div_ceil(64).max(1));
+        let batch = self.gather(&some.copied().collect::<Vec<_>>());
+        let arrays = batch.iter().flat_map(|b| b.inputs.iter().chain(&b.labels).chain(&b.weights));
+        let bytes = arrays.flat_map(|array| array.as_bytes()).copied();
+        let count = (self.rows.len() as u64).to_le_bytes();
+        let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        count.into_iter().chain(bytes).fold(0xcbf2_9ce4_8422_2325, step)
+    }
+
     /// The labels of each output, in order.
     pub fn labels(&self) -> Vec<HostTensor> {
         self.labels.iter().filter_map(|labels| labels.rows(&self.rows)).collect()
@@ -117,11 +129,11 @@ impl Dataset {
         Batches::start(self.clone(), size)
     }
 
-    /// All examples in the order of this seed and epoch, `size` at a time.
-    pub fn shuffled_batches(&self, size: usize, seed: u64, epoch: u64) -> Batches {
+    /// All examples in the order of this seed and epoch.
+    pub fn shuffled(&self, seed: u64, epoch: u64) -> Self {
         let mut dataset = self.clone();
         Rng::new(seed, epoch).shuffle(&mut dataset.rows);
-        Batches::start(dataset, size)
+        dataset
     }
 
     fn gather(&self, rows: &[u32]) -> Option<Batch> {
@@ -197,7 +209,7 @@ mod tests {
         let data = numbers(10);
         assert_eq!(tokens(data.batches(4)).concat(), (0..10).collect::<Vec<_>>());
         assert_eq!(tokens(data.batches(4)).iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 2]);
-        let order = |seed, epoch| tokens(data.shuffled_batches(3, seed, epoch));
+        let order = |seed, epoch| tokens(data.shuffled(seed, epoch).batches(3));
         assert_eq!(order(1, 1), order(1, 1));
         assert_ne!(order(1, 1), order(1, 2));
         assert_ne!(order(1, 1), order(2, 1));
@@ -206,7 +218,7 @@ mod tests {
     #[test]
     fn weights_stay_with_their_examples() {
         let weigh = |data: Dataset| -> Vec<f32> {
-            let batches = data.shuffled_batches(4, 1, 1);
+            let batches = data.shuffled(1, 1).batches(4);
             let pairs = batches.flat_map(|b| {
                 let weights = b.weights.unwrap().as_f32().unwrap().to_vec();
                 b.inputs[0].as_u32().unwrap().to_vec().into_iter().zip(weights).collect::<Vec<_>>()

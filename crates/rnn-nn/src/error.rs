@@ -38,15 +38,13 @@ pub enum TrainError {
         /// The first id that does not exist.
         vocabulary: usize,
     },
-    /// The loss is not a number any more.
-    #[error(
-        "the loss became {loss} by step {step} of an epoch; lower the learning rate, or clip gradients"
-    )]
+    /// The loss or a weight is not a finite number any more.
+    #[error("{what} by step {step}; lower the learning rate, or clip gradients")]
     NotFinite {
-        /// What it became.
-        loss: f64,
-        /// The step after which that was seen.
-        step: usize,
+        /// What became what.
+        what: String,
+        /// The steps done when that was seen.
+        step: u64,
     },
     /// Labels that the loss cannot compare with the output.
     #[error("the loss takes labels {expected}, got {found}")]

@@ -5,6 +5,7 @@ mod callback;
 mod config;
 mod dataset;
 mod error;
+mod fit;
 mod history;
 mod initializer;
 mod input;
@@ -14,16 +15,19 @@ mod model;
 mod naming;
 mod optimizer;
 mod parameters;
+mod state;
 mod step;
 mod summary;
 mod trainer;
 
 pub use callback::{
-    Callback, CsvLog, EarlyStopping, ModelCheckpoint, Monitor, ReduceOnPlateau, TerminateOnNan,
+    Callback, CallbackState, CsvLog, EarlyStopping, ModelCheckpoint, Monitor, ReduceOnPlateau,
+    TerminateOnNan,
 };
 pub use config::{Architecture, Argument, Arguments, Compile, ConfigError, Dialect, Input, Reader};
 pub use dataset::{Batches, Dataset, DatasetError};
 pub use error::TrainError;
+pub use fit::{Checkpoints, Moment};
 pub use history::{EpochLog, Event, Figure, FitOptions, History, Metrics};
 pub use initializer::Initializer;
 pub use input::InputSpec;
@@ -43,4 +47,5 @@ pub use model::{Model, ModelError, Symbol};
 pub use optimizer::{Clip, Optimizer, Schedule};
 pub use parameters::Slot;
 pub use rnn_ops::{Constraint, Penalty, Tally};
+pub use state::{Course, TrainerState};
 pub use trainer::{Batch, Trainer};

@@ -1,16 +1,11 @@
 use crate::step::{Mode, Step, one_each};
-use crate::{
-    Callback, Dataset, EpochLog, Event, FitOptions, History, InputSpec, Loss, Metrics, Model,
-    Optimizer, TrainError,
-};
-use rnn_core::{DType, HostTensor, Shape};
-use rnn_graph::{Device, Graph, Profile, Program, Session, TensorType, Ticket};
+use crate::{Course, Dataset, InputSpec, Loss, Metrics, Model, Optimizer, TrainError};
+use rnn_core::HostTensor;
+use rnn_graph::{Device, Graph, Profile, Program, Session, Storage, TensorType, Ticket};
 use rnn_ops::{STEP_NUMBERS, Tally};
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::ops::ControlFlow;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Examples that are processed together.
 #[derive(Clone, Debug)]
@@ -26,21 +21,25 @@ pub struct Batch {
 /// A model on a device, with its optimizer. Parameters, gradients, slots and metrics stay on the
 /// device; a step moves only the batch.
 pub struct Trainer {
-    model: Model,
-    session: Box<dyn Session>,
-    optimizer: Optimizer,
+    pub(crate) model: Model,
+    pub(crate) session: Box<dyn Session>,
+    pub(crate) optimizer: Optimizer,
     losses: Vec<(Loss, f32)>,
     tally: Tally,
-    seed: u64,
-    step: u64,
+    pub(crate) seed: u64,
+    pub(crate) step: u64,
     /// What the learning rate is multiplied by.
-    rate_factor: f64,
+    pub(crate) rate_factor: f64,
     /// By batch size, mode, and whether examples are weighed.
     programs: HashMap<(usize, Mode, bool), Program>,
-    /// The states that stateful layers keep.
-    states: HashMap<String, Shape>,
-    pending: Option<Ticket>,
-    latest: Metrics,
+    /// What the programs keep on the device.
+    pub(crate) residents: BTreeMap<String, TensorType>,
+    /// Residents of a restored state that no program has named yet.
+    pub(crate) restored: BTreeMap<String, HostTensor>,
+    /// Where `fit` goes on.
+    pub(crate) course: Option<Course>,
+    pub(crate) pending: Option<Ticket>,
+    pub(crate) latest: Metrics,
 }
 
 impl Trainer {
@@ -57,7 +56,9 @@ impl Trainer {
             step: 0,
             rate_factor: 1.0,
             programs: HashMap::new(),
-            states: HashMap::new(),
+            residents: BTreeMap::new(),
+            restored: BTreeMap::new(),
+            course: None,
             pending: None,
             latest: Metrics::default(),
         }
@@ -156,8 +157,10 @@ impl Trainer {
 
     /// Sets the states that stateful layers keep between batches to zero.
     pub fn reset_states(&mut self) -> Result<(), TrainError> {
-        for (name, shape) in &self.states {
-            self.session.write(name, &HostTensor::zeros(shape.clone(), DType::F32))?;
+        let kept = |name: &String| name.ends_with("/state");
+        self.restored.retain(|name, _| !kept(name));
+        for (name, ty) in self.residents.iter().filter(|(name, _)| kept(name)) {
+            self.session.write(name, &HostTensor::zeros(ty.shape.clone(), ty.dtype))?;
         }
         Ok(())
     }
@@ -167,66 +170,18 @@ impl Trainer {
         if let Some(ticket) = self.pending.take() {
             self.session.wait_read(ticket)?;
         }
-        let sums = self.session.read("metrics")?;
-        let metrics = Metrics::from_sums(&sums, self.tally)?;
-        self.session.write("metrics", &HostTensor::zeros(sums.shape().clone(), DType::F32))?;
         self.latest = Metrics::default();
-        Ok(metrics)
-    }
-
-    /// Trains for some epochs, each in an order of its own that the trainer's seed decides, and
-    /// measures `validation` after each. Callbacks may end it between two steps.
-    pub fn fit(
-        &mut self,
-        train: &Dataset,
-        validation: Option<&Dataset>,
-        options: FitOptions,
-        callbacks: &mut [&mut dyn Callback],
-    ) -> Result<History, TrainError> {
-        let mut history = History::default();
-        let FitOptions { epochs, batch_size } = options;
-        for epoch in 1..=epochs {
-            let started = Instant::now();
-            if self.tell(callbacks, &Event::Epoch(epoch))?.is_break() {
-                return Ok(history);
+        let sums = match self.residents.get("metrics") {
+            Some(ty) => {
+                let sums = self.session.read("metrics")?;
+                self.session.write("metrics", &HostTensor::zeros(ty.shape.clone(), ty.dtype))?;
+                Some(sums)
             }
-            let batches = train.shuffled_batches(batch_size, self.seed, epoch as u64);
-            for (index, batch) in batches.enumerate() {
-                self.train_batch(&batch)?;
-                let metrics = self.glance()?;
-                if self.tell(callbacks, &Event::Step(index + 1, metrics))?.is_break() {
-                    return Ok(history);
-                }
-            }
-            let metrics = self.take_metrics()?;
-            if metrics.count == 0 {
-                return Err(TrainError::Empty);
-            }
-            let seconds = started.elapsed().as_secs_f64();
-            let validation = validation.filter(|set| !set.is_empty());
-            let validation = validation.map(|set| self.evaluate(set, batch_size)).transpose()?;
-            let log = EpochLog { epoch, train: metrics, validation, seconds };
-            history.epochs.push(log.clone());
-            if self.tell(callbacks, &Event::EpochEnd(log))?.is_break() {
-                return Ok(history);
-            }
-        }
-        Ok(history)
-    }
-
-    /// All are told, also when one of them breaks off.
-    fn tell(
-        &mut self,
-        callbacks: &mut [&mut dyn Callback],
-        event: &Event,
-    ) -> Result<ControlFlow<()>, TrainError> {
-        let mut flow = ControlFlow::Continue(());
-        for callback in callbacks {
-            if callback.on_event(event, self)?.is_break() {
-                flow = ControlFlow::Break(());
-            }
-        }
-        Ok(flow)
+            // Nothing has run, here.
+            None => self.restored.remove("metrics"),
+        };
+        let metrics = sums.map(|sums| Metrics::from_sums(&sums, self.tally)).transpose()?;
+        Ok(metrics.unwrap_or_default())
     }
 
     /// What the learning rate is multiplied by: 1 at first.
@@ -302,7 +257,7 @@ impl Trainer {
     }
 
     /// Figures that have arrived, and a request for the next ones: no step waits for them.
-    fn glance(&mut self) -> Result<Metrics, TrainError> {
+    pub(crate) fn glance(&mut self) -> Result<Metrics, TrainError> {
         match self.pending {
             None => self.pending = Some(self.session.start_read("metrics")?),
             Some(ticket) => {
@@ -337,22 +292,16 @@ impl Trainer {
             return Ok(program);
         }
         let graph = self.at_hand().graph(size, mode, weighted)?;
-        let states = graph.tensors().filter(|(_, tensor)| tensor.name.ends_with("/state"));
-        self.states.extend(states.map(|(_, t)| (t.name.clone(), t.ty.shape.clone())));
+        let named = graph.tensors().filter(|(_, tensor)| tensor.storage == Storage::Resident);
+        let named: Vec<_> = named.map(|(_, t)| (t.name.clone(), t.ty.clone())).collect();
         let program = self.session.compile(Arc::new(graph))?;
-        let values = self.model.parameters();
-        let count = values.len();
-        if self.programs.is_empty() {
-            let values = HostTensor::from_f32([count], values.to_vec())?;
-            self.session.write("parameters", &values)?;
-        }
-        let first = self.optimizer.first_slot_value();
-        if mode == Mode::Train && first != 0.0 && !self.programs.keys().any(|k| k.1 == mode) {
-            let count = self.model.trained();
-            let values = HostTensor::from_f32([count], vec![first; count])?;
-            for slot in 0..self.optimizer.slots() {
-                self.session.write(&format!("slot_{slot}"), &values)?;
+        for (name, ty) in named {
+            if !self.residents.contains_key(&name)
+                && let Some(values) = self.first_values(&name, &ty)?
+            {
+                self.session.write(&name, &values)?;
             }
+            self.residents.insert(name, ty);
         }
         self.programs.insert(key, program);
         Ok(program)

@@ -1,0 +1,136 @@
+//! Checkpoints: safetensors files that end in a digest of themselves, so that a file that was cut,
+//! or of which one bit turned, is never taken for a state to go on from.
+
+use crate::atomic::write_atomically;
+use crate::safetensors::{self, Loaded, SafetensorsError};
+use rnn_core::HostTensor;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The last tensor of the file: the SHA-256 of all bytes before its own.
+const DIGEST: &str = "sha256";
+const DIGEST_BYTES: usize = 32;
+
+/// Why a checkpoint could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file could not be written, opened, or understood.
+    #[error(transparent)]
+    File(#[from] SafetensorsError),
+    /// The bytes are not those that were written.
+    #[error("{} is damaged: its contents do not have the digest that it ends in", path.display())]
+    Digest {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Writes named tensors and metadata to `path`, atomically; equal arguments give equal bytes.
+///
+/// # Errors
+/// [`CheckpointError::File`] if two tensors share a name, or the file cannot be written; whatever
+/// stood there before is untouched.
+pub fn save(
+    path: &Path,
+    mut tensors: Vec<(String, HostTensor)>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), CheckpointError> {
+    tensors.push((DIGEST.into(), HostTensor::zeros([DIGEST_BYTES / 4], rnn_core::DType::U32)));
+    let header = safetensors::header(&tensors, metadata)?;
+    tensors.pop();
+    let written = write_atomically(path, |file| {
+        let mut file = Hashing { inner: file, digest: Sha256::new() };
+        safetensors::write(&mut file, &header, &tensors)?;
+        let digest = file.digest.finalize();
+        file.inner.write_all(&digest)
+    });
+    Ok(written.map_err(SafetensorsError::from)?)
+}
+
+/// Reads what [`save`] wrote. At most three times the size of the file is allocated.
+///
+/// # Errors
+/// [`CheckpointError`] if the file cannot be read, or is not what was written.
+pub fn load(path: &Path) -> Result<Loaded, CheckpointError> {
+    let bytes = safetensors::read(path)?;
+    let sound = bytes.split_last_chunk::<DIGEST_BYTES>().is_some_and(|(contents, digest)| {
+        let found = Sha256::digest(contents);
+        found.as_slice() == digest
+    });
+    if !sound {
+        return Err(CheckpointError::Digest { path: path.to_owned() });
+    }
+    let (mut tensors, metadata) = safetensors::parse(path, &bytes)?;
+    tensors.retain(|(name, _)| name != DIGEST);
+    Ok((tensors, metadata))
+}
+
+/// Hashes what passes through.
+struct Hashing<W> {
+    inner: W,
+    digest: Sha256,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn example() -> (Vec<(String, HostTensor)>, BTreeMap<String, String>) {
+        let weights = HostTensor::from_f32([2, 2], vec![1.0, -0.0, f32::MIN_POSITIVE, 4.0]);
+        let empty = HostTensor::from_f32([0], vec![]);
+        let tensors = [("lstm/kernel", weights), ("nothing", empty)];
+        let tensors = tensors.map(|(name, tensor)| (name.to_owned(), tensor.unwrap()));
+        let metadata = BTreeMap::from([("step".to_owned(), "7".to_owned())]);
+        (tensors.into(), metadata)
+    }
+
+    #[test]
+    fn what_is_saved_loads_back_and_is_a_safetensors_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let (tensors, metadata) = example();
+        save(&path, tensors.clone(), &metadata).unwrap();
+        let (mut found, told) = load(&path).unwrap();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!((found, told), (tensors, metadata));
+        assert!(safetensors::load(&path).unwrap().0.iter().any(|(name, _)| name == DIGEST));
+    }
+
+    #[test]
+    fn no_cut_and_no_flipped_bit_goes_unseen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let (tensors, metadata) = example();
+        save(&path, tensors, &metadata).unwrap();
+        let whole = fs::read(&path).unwrap();
+        let refused = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            load(&path).is_err()
+        };
+        for length in 0..whole.len() {
+            assert!(refused(&whole[..length]), "cut to {length} bytes");
+        }
+        for bit in 0..8 * whole.len() {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(refused(&flipped), "bit {bit} flipped");
+        }
+        assert!(refused(&[&whole[..], &[0]].concat()));
+        assert!(!refused(&whole));
+    }
+}

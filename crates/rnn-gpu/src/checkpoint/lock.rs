@@ -1,0 +1,59 @@
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// Keeps other processes from training into the same folder, for as long as it lives. The system
+/// frees the lock of a process that dies.
+#[derive(Debug)]
+pub struct RunLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl RunLock {
+    /// Locks a folder that exists.
+    ///
+    /// # Errors
+    /// If another process trains into it, or it cannot be locked.
+    pub fn acquire(folder: &Path) -> Result<Self> {
+        let path = folder.join(".lock");
+        loop {
+            let cannot = || format!("cannot lock {}", path.display());
+            let file = File::create(&path).with_context(cannot)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => bail!(
+                    "another process trains into {}: wait for it, or choose another folder with \
+                     --out",
+                    folder.display()
+                ),
+                Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
+            }
+            // The one who held the lock may have removed the file after it was opened here.
+            if is_at(&file, &path) {
+                return Ok(Self { path, _file: file });
+            }
+        }
+    }
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        // A file that stays does no harm: it is not locked.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |data: fs::Metadata| (data.dev(), data.ino());
+    let (open, named) = (file.metadata().map(identity), fs::metadata(path).map(identity));
+    matches!((open, named), (Ok(open), Ok(named)) if open == named)
+}
+
+/// Elsewhere a file that is open keeps its name.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}

@@ -1,0 +1,173 @@
+use crate::{
+    Callback, Course, Dataset, EpochLog, Event, FitOptions, History, TrainError, Trainer,
+    TrainerState,
+};
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+/// A moment between two steps of a training, all callbacks having been told of what was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Steps done.
+    pub step: u64,
+    /// An epoch has just ended.
+    pub epoch_over: bool,
+    /// A callback ends the training here.
+    pub ending: bool,
+}
+
+/// Keeps states of a training, from which it can go on later. `()` keeps none.
+pub trait Checkpoints {
+    /// Whether the state of this moment is wanted: the device must be waited for to get it.
+    fn due(&mut self, moment: Moment) -> bool;
+
+    /// Keeps the state, in which all numbers are finite.
+    ///
+    /// # Errors
+    /// Whatever should end the training.
+    fn save(&mut self, moment: Moment, state: TrainerState) -> Result<(), TrainError>;
+}
+
+impl Checkpoints for () {
+    fn due(&mut self, _: Moment) -> bool {
+        false
+    }
+
+    fn save(&mut self, _: Moment, _: TrainerState) -> Result<(), TrainError> {
+        Ok(())
+    }
+}
+
+impl Trainer {
+    /// Trains until so many epochs are over, each in an order of its own that the trainer's seed
+    /// decides, and measures `validation` after each. Callbacks may end it between two steps.
+    /// After [`Trainer::restore`] it goes on where the state was taken, if it is given the same
+    /// data, batch size and callbacks.
+    ///
+    /// # Errors
+    /// If data or callbacks do not fit, a callback fails, or the device does.
+    pub fn fit(
+        &mut self,
+        train: &Dataset,
+        validation: Option<&Dataset>,
+        options: FitOptions,
+        callbacks: &mut [&mut dyn Callback],
+    ) -> Result<History, TrainError> {
+        self.fit_with_checkpoints((train, validation), options, callbacks, &mut ())
+    }
+
+    /// The same, the data being those to train on and to validate on; `checkpoints` is given the
+    /// states that it wants.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`], and if a state could not be kept, or holds numbers that are not finite.
+    pub fn fit_with_checkpoints(
+        &mut self,
+        (train, validation): (&Dataset, Option<&Dataset>),
+        options: FitOptions,
+        callbacks: &mut [&mut dyn Callback],
+        checkpoints: &mut dyn Checkpoints,
+    ) -> Result<History, TrainError> {
+        let course = self.course.take().unwrap_or_default();
+        let mut fit = Fit { trainer: self, callbacks, checkpoints, course, since: Instant::now() };
+        fit.restore_callbacks()?;
+        let validation = validation.filter(|set| !set.is_empty());
+        while fit.course.history.epochs.len() < options.epochs {
+            if fit.epoch(train, validation, options.batch_size)?.is_break() {
+                break;
+            }
+        }
+        Ok(fit.course.history)
+    }
+}
+
+/// A training at work.
+struct Fit<'a, 'c> {
+    trainer: &'a mut Trainer,
+    callbacks: &'a mut [&'c mut dyn Callback],
+    checkpoints: &'a mut dyn Checkpoints,
+    course: Course,
+    /// When the part of the epoch began that `course.seconds` does not count.
+    since: Instant,
+}
+
+impl Fit<'_, '_> {
+    fn restore_callbacks(&mut self) -> Result<(), TrainError> {
+        let states = std::mem::take(&mut self.course.callbacks);
+        let (expected, found) = (states.len(), self.callbacks.len());
+        if expected != found && expected > 0 {
+            let message = format!("the state is of {expected} callbacks, {found} were given");
+            return Err(TrainError::Callback(message));
+        }
+        self.callbacks
+            .iter_mut()
+            .zip(&states)
+            .for_each(|(callback, state)| callback.restore(state));
+        Ok(())
+    }
+
+    fn epoch(
+        &mut self,
+        train: &Dataset,
+        validation: Option<&Dataset>,
+        batch_size: usize,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        let epoch = self.course.history.epochs.len() + 1;
+        self.since = Instant::now();
+        if self.tell(&Event::Epoch(epoch))?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        let done = self.course.steps * batch_size;
+        let rest = train.shuffled(self.trainer.seed, epoch as u64).range(done..train.len());
+        for batch in rest.batches(batch_size) {
+            self.trainer.train_batch(&batch)?;
+            self.course.steps += 1;
+            let metrics = self.trainer.glance()?;
+            if self.tell(&Event::Step(self.course.steps, metrics))?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        let metrics = self.trainer.take_metrics()?;
+        if metrics.count == 0 {
+            return Err(TrainError::Empty);
+        }
+        let seconds = self.seconds();
+        let validation =
+            validation.map(|set| self.trainer.evaluate(set, batch_size)).transpose()?;
+        let log = EpochLog { epoch, train: metrics, validation, seconds };
+        self.course.history.epochs.push(log.clone());
+        (self.course.steps, self.course.seconds, self.since) = (0, 0.0, Instant::now());
+        self.tell(&Event::EpochEnd(log))
+    }
+
+    /// Seconds of training in this epoch.
+    fn seconds(&self) -> f64 {
+        self.course.seconds + self.since.elapsed().as_secs_f64()
+    }
+
+    /// Tells all callbacks, also when one of them breaks off. Then the state is kept, if it is
+    /// wanted; none is where an epoch begins, which is where the last one ended.
+    fn tell(&mut self, event: &Event) -> Result<ControlFlow<()>, TrainError> {
+        let mut flow = ControlFlow::Continue(());
+        for callback in &mut *self.callbacks {
+            if callback.on_event(event, self.trainer)?.is_break() {
+                flow = ControlFlow::Break(());
+            }
+        }
+        let epoch_over = matches!(event, Event::EpochEnd(_));
+        let moment = Moment { step: self.trainer.step, epoch_over, ending: flow.is_break() };
+        let begins = matches!(event, Event::Epoch(_)) && !moment.ending;
+        if !begins && self.checkpoints.due(moment) {
+            let callbacks = self.callbacks.iter().map(|callback| callback.state()).collect();
+            let seconds = if epoch_over { 0.0 } else { self.seconds() };
+            let course = Course { callbacks, seconds, ..self.course.clone() };
+            let state = self.trainer.state_in(course)?;
+            if let Some(name) = state.not_finite() {
+                let what = format!("{name} holds a number that is not finite");
+                return Err(TrainError::NotFinite { what, step: moment.step });
+            }
+            self.checkpoints.save(moment, state)?;
+        }
+        Ok(flow)
+    }
+}
