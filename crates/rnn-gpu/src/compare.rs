@@ -29,7 +29,7 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
     }
     let (_, first, _) = all.first().context("name at least one run")?;
     let mixed = all.iter().any(|(_, config, _)| config.data.name() != first.data.name());
-    let title = if mixed { "Runs on different data" } else { first.data.name() };
+    let title = if mixed { "Runs on different data".into() } else { first.data.name() };
     print!("{title}\n{}", table(&all, mixed));
     let classes = all.iter().any(|(_, c, _)| c.experiment.tally() != Tally::Regression);
     curves(picture, &format!("{title}: validation"), classes, &series)?;

@@ -10,6 +10,7 @@ pub mod experiment;
 pub mod film_error;
 pub mod memory;
 pub mod plot;
+pub mod predict;
 pub mod progress;
 pub mod report;
 pub mod rollout;
@@ -19,5 +20,6 @@ pub mod verify;
 
 pub use rnn_core::HostTensor;
 pub use rnn_data as datasets;
+pub use rnn_graph::Device;
 pub use rnn_nn as nn;
 pub use rnn_ops::{Activation, Padding};

@@ -5,10 +5,11 @@ use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand};
 use rnn_gpu::bench::{self, BenchArgs};
 use rnn_gpu::checkpoint::CheckpointArgs;
-use rnn_gpu::data::Source;
+use rnn_gpu::data::{Source, TextArgs};
 use rnn_gpu::datasets::movies::MovieOptions;
 use rnn_gpu::device::Opened;
 use rnn_gpu::experiment::{Experiment, Preset};
+use rnn_gpu::predict::{self, PredictArgs};
 use rnn_gpu::rollout::{self, RolloutOptions};
 use rnn_gpu::run::Config;
 use rnn_gpu::train::TrainOptions;
@@ -69,6 +70,8 @@ enum Command {
         #[arg(long, default_value = "auto")]
         device: String,
     },
+    /// Judge text by a trained model
+    Predict(PredictArgs),
     /// Measure a trained model on the test data
     Evaluate {
         /// The folder that `train` wrote
@@ -84,10 +87,13 @@ struct TrainArgs {
     /// The model, or all of them one after the other
     #[arg(required_unless_present = "resume")]
     experiment: Option<Choice>,
-    /// The reviews, as Keras's imdb.npz [default: the cached or downloaded file, else a bundled
-    /// corpus of synthetic reviews]
+    /// The reviews: Keras's imdb.npz; a folder with train/pos/*.txt, train/neg/*.txt and perhaps
+    /// test/..; or a .csv, .tsv or .jsonl file with a text and a label column [default: the cached
+    /// or downloaded imdb.npz, else a bundled corpus of synthetic reviews]
     #[arg(long)]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    text: TextArgs,
     /// Do not download anything
     #[arg(long, env = "RNN_GPU_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
     offline: bool,
@@ -191,6 +197,7 @@ fn run() -> Result<()> {
         Command::Train(args) => run_training(args),
         Command::Compare { runs, out } => compare::compare(&runs, &out),
         Command::Verify(args) => verify::verify(&args),
+        Command::Predict(args) => predict::predict(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Rollout { run, which, track, frames, device } => {
             let (device, why) = device::open(&device)?;
@@ -250,7 +257,7 @@ fn run_training(args: TrainArgs) -> Result<()> {
         let text = format!("{count} films of moving squares, {frames} frames of {size} x {size}");
         (Source::Movies(movies), text)
     } else {
-        Source::find(args.data, args.offline)
+        Source::find(args.data, args.text.columns(), args.offline)
     };
     println!("data: {which}");
     let (epochs, batch_size) = match (films, quick) {
@@ -268,6 +275,7 @@ fn run_training(args: TrainArgs) -> Result<()> {
         epochs: number(args.epochs, epochs),
         seed: args.seed,
         limit: args.limit.map(|n| n as usize),
+        word_index: args.text.word_index.clone(),
         device: name.clone(),
     };
     let mut train = |experiment: Experiment, out: &Path| {

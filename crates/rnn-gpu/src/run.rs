@@ -6,6 +6,7 @@ use crate::experiment::{Experiment, Preset};
 use crate::nn::{EpochLog, History, InputSpec, Metrics, Model, ModelError, Tally, Trainer};
 use crate::plot::{Series, curves};
 use anyhow::{Context, Result};
+use rnn_data::text::Vocabulary;
 use rnn_formats::{safetensors, write_atomically};
 use rnn_graph::Device;
 use serde::de::DeserializeOwned;
@@ -35,6 +36,9 @@ pub struct Config {
     pub seed: u64,
     /// At most so many examples of each set.
     pub limit: Option<usize>,
+    /// The words of the reviews by rank, as Keras's `imdb_word_index.json` lists them.
+    #[serde(default)]
+    pub word_index: Option<PathBuf>,
     /// Where it was trained.
     pub device: String,
 }
@@ -47,7 +51,7 @@ impl Config {
     pub fn model(&self) -> Result<Model, ModelError> {
         let input = match &self.data {
             Source::Movies(movies) => InputSpec::floats([self.length, movies.size, movies.size, 1]),
-            Source::Imdb(_) | Source::Bundled => InputSpec::Tokens(self.length),
+            _ => InputSpec::Tokens(self.length),
         };
         self.experiment.model(input, self.preset, self.seed)
     }
@@ -161,6 +165,30 @@ impl RunFolder {
     pub fn load_weights(&self, model: &mut Model) -> Result<()> {
         let (weights, _) = safetensors::load(&self.file("weights.safetensors"))?;
         Ok(model.set_weights(&weights)?)
+    }
+
+    /// Writes `vocabulary.json`: the words that the model knows, and how they are found in text.
+    /// That of an earlier run goes, where they are not known.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save_vocabulary(&self, vocabulary: Option<&Vocabulary>) -> Result<()> {
+        let file = self.file("vocabulary.json");
+        match vocabulary {
+            Some(words) => self.write_text("vocabulary.json", &serde_json::to_string(words)?),
+            None if file.exists() => Ok(fs::remove_file(&file)
+                .with_context(|| format!("cannot remove {}", file.display()))?),
+            None => Ok(()),
+        }
+    }
+
+    /// The words that the model knows, if the run has them.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn vocabulary(&self) -> Result<Option<Vocabulary>> {
+        let there = self.file("vocabulary.json").exists();
+        there.then(|| self.read_json("vocabulary.json")).transpose()
     }
 
     /// Writes `history.csv`, `history.json` and `curves.png`.

@@ -108,7 +108,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn train(&self, device: &mut Opened, mut start: Option<Checkpoint>) -> Result<()> {
         let &Run { folder, store, config, options } = self;
-        let splits = data::load(config)?;
+        let splits = data::load(config, None)?;
         let data = format!("{:016x}", splits.train.fingerprint());
         let model = config.model()?;
         print!("{}", model.summary());
@@ -160,6 +160,7 @@ impl Run<'_> {
                 None => bail!("interrupted; nothing was written"),
             }
         }
+        folder.save_vocabulary(splits.vocabulary.as_ref())?;
         folder.save(config, trainer.model()?)?;
         folder.save_history(config, &history)?;
         store.finish()?;
@@ -199,7 +200,7 @@ pub fn evaluate(path: &Path, device: &dyn Device) -> Result<()> {
     let (folder, config) = RunFolder::open(path)?;
     let mut model = config.model()?;
     folder.load_weights(&mut model)?;
-    let splits = data::load(&config)?;
+    let splits = data::load(&config, folder.vocabulary()?)?;
     let mut trainer = config.trainer(model, device);
     report(&mut trainer, &splits, &config, &folder)
 }
