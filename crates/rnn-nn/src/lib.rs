@@ -24,7 +24,9 @@ pub use callback::{
     Callback, CallbackState, CsvLog, EarlyStopping, ModelCheckpoint, Monitor, ReduceOnPlateau,
     TerminateOnNan,
 };
-pub use config::{Architecture, Argument, Arguments, Compile, ConfigError, Dialect, Input, Reader};
+pub use config::{
+    Architecture, Argument, Arguments, Compile, ConfigError, Dialect, Input, LayerUse, Reader,
+};
 pub use dataset::{Batches, Dataset, DatasetError};
 pub use error::TrainError;
 pub use fit::{Checkpoints, Moment};

@@ -38,7 +38,7 @@ pub enum ModelError {
 }
 
 /// A tensor of a model that is being described: an input, or what a layer puts out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Symbol(usize);
 
 impl Symbol {

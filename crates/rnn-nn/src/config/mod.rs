@@ -11,6 +11,7 @@ mod compile;
 mod layer;
 mod read;
 mod registry;
+mod uses;
 mod values;
 mod weights;
 mod write;
@@ -18,6 +19,7 @@ mod write;
 pub use architecture::{Architecture, Input};
 pub use arguments::{Argument, Arguments};
 pub use compile::Compile;
+pub use uses::LayerUse;
 
 use crate::ModelError;
 use serde_json::{Map, Value, json};

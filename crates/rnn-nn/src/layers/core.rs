@@ -1,3 +1,4 @@
+use super::axes::swap_leading;
 use super::{Build, Layer, LayerError, OutputActivation, Value, Weight, WeightArguments};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
@@ -268,7 +269,10 @@ impl<L: Layer + Clone + 'static> Layer for TimeDistributed<L> {
     fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
         let axes = b.graph.shape(input.tensor).dims().to_vec();
         let rows = b.graph.reshape(input.tensor, [&[axes[0] * axes[1]], &axes[2..]].concat())?;
+        // A step may have several axes itself, of which the first stands in front of the examples.
+        let rows = swap_leading(b, rows)?;
         let output = self.0.build(b, rows.into(), w)?.tensor;
+        let output = swap_leading(b, output)?;
         let step = b.graph.shape(output).dims()[1..].to_vec();
         let tensor = b.graph.reshape(output, [&axes[..2], &step].concat())?;
         Ok(Value { tensor, ..input })
