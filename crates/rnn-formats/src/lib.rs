@@ -1,6 +1,6 @@
 //! The file formats of the project: NumPy's `.npy` and `.npz` (with the pickles inside object
-//! arrays), safetensors, checkpoints, HDF5, Keras's model files, and the one way every file is
-//! written.
+//! arrays), safetensors, checkpoints, HDF5, Keras's model files, ONNX, and the one way every file
+//! is written.
 //!
 //! All readers treat their input as hostile: they execute nothing, never panic on any bytes, and
 //! allocate at most a stated multiple of what they were given.
@@ -12,6 +12,7 @@ pub mod hdf5;
 pub mod keras;
 pub mod npy;
 pub mod npz;
+pub mod onnx;
 pub mod pickle;
 pub mod safetensors;
 

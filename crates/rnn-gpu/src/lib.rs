@@ -22,4 +22,5 @@ pub use rnn_core::HostTensor;
 pub use rnn_data as datasets;
 pub use rnn_graph::Device;
 pub use rnn_nn as nn;
+pub use rnn_onnx as onnx;
 pub use rnn_ops::{Activation, Padding};

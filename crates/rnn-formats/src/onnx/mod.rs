@@ -1,0 +1,231 @@
+//! Writing ONNX models: a graph that grows node by node, as <https://onnx.ai/onnx/repo-docs/IR.html>
+//! describes it.
+
+mod proto;
+
+use prost::Message;
+use proto::{
+    AttributeProto, Dimension, Extent, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+};
+use rnn_core::HostTensor;
+
+/// The version of the operators that nodes name: that of ONNX 1.12, of 2022.
+pub const OPSET: i64 = 17;
+
+/// The version of the format that came with [`OPSET`].
+const IR_VERSION: i64 = 8;
+
+/// Protobuf counts bytes in 31 bits.
+const MAX_BYTES: usize = i32::MAX as usize;
+
+/// Why a graph could not become a file.
+#[derive(Debug, thiserror::Error)]
+#[error("the model takes {0} bytes, and an ONNX file holds less than 2 GiB; export .keras instead")]
+pub struct TooLarge(usize);
+
+/// The element types of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElementType {
+    /// f32.
+    Float = 1,
+    /// i32.
+    Int32 = 6,
+    /// i64.
+    Int64 = 7,
+}
+
+/// An extent of an input or output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dim {
+    /// Known.
+    Fixed(usize),
+    /// Open, by a name that stands for one extent everywhere.
+    Named(&'static str),
+}
+
+/// A value in a graph, by its unique name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueName(String);
+
+impl ValueName {
+    /// An optional operand that is not there.
+    pub fn none() -> Self {
+        Self(String::new())
+    }
+}
+
+/// The value of a node's attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// A float.
+    Float(f32),
+    /// An integer.
+    Int(i64),
+    /// A string.
+    Text(String),
+    /// Floats.
+    Floats(Vec<f32>),
+    /// Integers.
+    Ints(Vec<i64>),
+    /// Strings.
+    Texts(Vec<String>),
+}
+
+/// A graph under construction. Nodes must be added in an order of execution.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    proto: GraphProto,
+    scope: String,
+    made: usize,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new(name: &str) -> Self {
+        let proto = GraphProto { name: name.to_owned(), ..GraphProto::default() };
+        Self { proto, scope: String::new(), made: 0 }
+    }
+
+    /// Sets what the names of the nodes and values that follow begin with.
+    pub fn set_scope(&mut self, scope: &str) {
+        scope.clone_into(&mut self.scope);
+    }
+
+    /// An input of the model.
+    pub fn input(&mut self, name: &str, ty: ElementType, dims: &[Dim]) -> ValueName {
+        self.proto.input.push(value_info(name, ty, dims));
+        ValueName(name.to_owned())
+    }
+
+    /// Makes `value` an output of the model, under a name that no other value has.
+    pub fn output(&mut self, value: &ValueName, name: &str, ty: ElementType, dims: &[Dim]) {
+        self.proto.node.push(NodeProto {
+            input: vec![value.0.clone()],
+            output: vec![name.to_owned()],
+            name: format!("{name}/output"),
+            op_type: "Identity".into(),
+            attribute: vec![],
+        });
+        self.proto.output.push(value_info(name, ty, dims));
+    }
+
+    /// A constant of the tensor's type; of unsigned integers, i64.
+    pub fn tensor(&mut self, name: &str, tensor: &HostTensor) -> ValueName {
+        let dims = tensor.shape().dims().iter().map(|&d| d as i64).collect();
+        match tensor.data() {
+            rnn_core::Data::F32(floats) => {
+                let raw = floats.iter().flat_map(|v| v.to_le_bytes()).collect();
+                self.constant(name, ElementType::Float, dims, raw)
+            }
+            rnn_core::Data::U32(integers) => {
+                let raw = integers.iter().flat_map(|&v| i64::from(v).to_le_bytes()).collect();
+                self.constant(name, ElementType::Int64, dims, raw)
+            }
+        }
+    }
+
+    /// A constant list of integers, such as a shape.
+    pub fn ints(&mut self, name: &str, values: &[i64]) -> ValueName {
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.constant(name, ElementType::Int64, vec![values.len() as i64], raw)
+    }
+
+    fn constant(&mut self, name: &str, ty: ElementType, dims: Vec<i64>, raw: Vec<u8>) -> ValueName {
+        let name = self.name(name);
+        let (data_type, raw_data) = (ty as i32, raw);
+        self.proto.initializer.push(TensorProto { dims, data_type, name: name.clone(), raw_data });
+        ValueName(name)
+    }
+
+    /// Adds a node of one output.
+    pub fn node(
+        &mut self,
+        op: &str,
+        inputs: &[&ValueName],
+        attributes: &[(&str, Attribute)],
+    ) -> ValueName {
+        let output = self.name(op);
+        self.push(op, inputs, vec![output.clone()], attributes);
+        ValueName(output)
+    }
+
+    /// Adds a node of several outputs.
+    pub fn node_with_outputs(
+        &mut self,
+        op: &str,
+        inputs: &[&ValueName],
+        outputs: usize,
+        attributes: &[(&str, Attribute)],
+    ) -> Vec<ValueName> {
+        let names: Vec<String> = (0..outputs).map(|_| self.name(op)).collect();
+        self.push(op, inputs, names.clone(), attributes);
+        names.into_iter().map(ValueName).collect()
+    }
+
+    fn push(
+        &mut self,
+        op: &str,
+        inputs: &[&ValueName],
+        output: Vec<String>,
+        attributes: &[(&str, Attribute)],
+    ) {
+        self.proto.node.push(NodeProto {
+            input: inputs.iter().map(|value| value.0.clone()).collect(),
+            name: output.first().cloned().unwrap_or_default(),
+            output,
+            op_type: op.to_owned(),
+            attribute: attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
+        });
+    }
+
+    /// A name that no other value of the graph has.
+    fn name(&mut self, stem: &str) -> String {
+        self.made += 1;
+        format!("{}/{stem}_{}", self.scope, self.made)
+    }
+
+    /// The file.
+    ///
+    /// # Errors
+    /// [`TooLarge`] from 2 GiB on.
+    pub fn into_bytes(self) -> Result<Vec<u8>, TooLarge> {
+        let opset = OperatorSetIdProto { domain: String::new(), version: OPSET };
+        let model = ModelProto {
+            ir_version: IR_VERSION,
+            producer_name: "rnn-gpu".into(),
+            producer_version: env!("CARGO_PKG_VERSION").into(),
+            graph: Some(self.proto),
+            opset_import: vec![opset],
+        };
+        let bytes = model.encoded_len();
+        if bytes > MAX_BYTES { Err(TooLarge(bytes)) } else { Ok(model.encode_to_vec()) }
+    }
+}
+
+fn value_info(name: &str, ty: ElementType, dims: &[Dim]) -> ValueInfoProto {
+    let extent = |dim: &Dim| match *dim {
+        Dim::Fixed(extent) => Extent::DimValue(extent as i64),
+        Dim::Named(name) => Extent::DimParam(name.to_owned()),
+    };
+    let dim = dims.iter().map(|dim| Dimension { value: Some(extent(dim)) }).collect();
+    let tensor = TensorTypeProto { elem_type: ty as i32, shape: Some(TensorShapeProto { dim }) };
+    let r#type = Some(TypeProto { tensor_type: Some(tensor) });
+    ValueInfoProto { name: name.to_owned(), r#type }
+}
+
+fn attribute(name: &str, value: &Attribute) -> AttributeProto {
+    let name = name.to_owned();
+    let bytes = |text: &String| text.as_bytes().to_vec();
+    let empty = AttributeProto::default();
+    match value {
+        Attribute::Float(f) => AttributeProto { name, f: Some(*f), r#type: 1, ..empty },
+        Attribute::Int(i) => AttributeProto { name, i: Some(*i), r#type: 2, ..empty },
+        Attribute::Text(s) => AttributeProto { name, s: Some(bytes(s)), r#type: 3, ..empty },
+        Attribute::Floats(v) => AttributeProto { name, floats: v.clone(), r#type: 6, ..empty },
+        Attribute::Ints(v) => AttributeProto { name, ints: v.clone(), r#type: 7, ..empty },
+        Attribute::Texts(v) => {
+            AttributeProto { name, strings: v.iter().map(bytes).collect(), r#type: 8, ..empty }
+        }
+    }
+}

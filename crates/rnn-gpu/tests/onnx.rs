@@ -1,0 +1,255 @@
+//! onnxruntime predicts what the exported models predict here.
+
+#[path = "../../../tests/interchange/python.rs"]
+mod python;
+
+use rnn_core::{HostTensor, Rng};
+use rnn_cpu::CpuDevice;
+use rnn_formats::npy;
+use rnn_gpu::nn::{
+    Add, Architecture, Average, Concatenate, ConvLstm2D, Dense, Embedding, Flatten, Gru, InputSpec,
+    Lstm, Model, ModelError, Multiply, Optimizer, Subtract, Trainer,
+};
+use rnn_gpu::{Activation, onnx};
+use serde_json::{Value, json};
+use std::path::Path;
+
+const BATCH: usize = 3;
+const VOCABULARY: u32 = 7;
+
+/// A stack of layers given by class and arguments.
+fn stack(input: &[usize], layers: &[(&str, Value)]) -> Model {
+    let shape: Vec<Value> =
+        [Value::Null].into_iter().chain(input.iter().map(|&n| json!(n))).collect();
+    let input = json!({"class_name": "InputLayer", "config": {"batch_shape": shape, "name": "x"}});
+    let layers =
+        layers.iter().map(|(class, config)| json!({"class_name": class, "config": config}));
+    let layers: Vec<Value> = [input].into_iter().chain(layers).collect();
+    let model = json!({"class_name": "Sequential", "config": {"layers": layers}});
+    Architecture::from_json(&model, None).unwrap().model(1).unwrap()
+}
+
+fn stacks() -> Vec<(String, Model)> {
+    let mut all = Vec::new();
+    let mut add = |name: &str, input: &[usize], class: &str, config: Value| {
+        all.push((name.to_owned(), stack(input, &[(class, config)])));
+    };
+    for activation in
+        ["linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "hard_sigmoid_2018", "softmax"]
+    {
+        let config = json!({"units": 4, "activation": activation});
+        add(&format!("dense_{activation}"), &[5], "Dense", config);
+    }
+    add("dense_of_steps", &[3, 5], "Dense", json!({"units": 4, "use_bias": false}));
+    for (name, class, config) in [
+        ("simple_rnn", "SimpleRNN", json!({"units": 4})),
+        (
+            "simple_rnn_relu",
+            "SimpleRNN",
+            json!({"units": 4, "activation": "relu", "use_bias": false}),
+        ),
+        ("lstm", "LSTM", json!({"units": 4})),
+        ("lstm_sequences", "LSTM", json!({"units": 4, "return_sequences": true})),
+        ("lstm_backwards", "LSTM", json!({"units": 4, "go_backwards": true})),
+        (
+            "lstm_2018",
+            "LSTM",
+            json!({"units": 4, "recurrent_activation": "hard_sigmoid_2018", "activation": "linear",
+                "return_sequences": true, "go_backwards": true}),
+        ),
+        ("lstm_plain", "LSTM", json!({"units": 4, "use_bias": false, "activation": "relu"})),
+        ("gru", "GRU", json!({"units": 4})),
+        (
+            "gru_reset_before",
+            "GRU",
+            json!({"units": 4, "reset_after": false, "recurrent_activation": "hard_sigmoid",
+                "return_sequences": true}),
+        ),
+        ("gru_plain", "GRU", json!({"units": 4, "use_bias": false})),
+    ] {
+        add(name, &[6, 3], class, config);
+    }
+    for (merge, sequences) in [("concat", true), ("sum", false), ("mul", true), ("ave", true)] {
+        for class in ["LSTM", "GRU", "SimpleRNN"] {
+            let layer = json!({"class_name": class,
+                "config": {"units": 3, "return_sequences": sequences}});
+            let config = json!({"layer": layer, "merge_mode": merge});
+            add(&format!("bidirectional_{class}_{merge}"), &[5, 2], "Bidirectional", config);
+        }
+    }
+    for (axes, input) in [(1, &[9, 2][..]), (2, &[7, 6, 2]), (3, &[5, 6, 4, 2])] {
+        let windows = [
+            ("valid", 1, 1, "relu"),
+            ("same", 1, 1, "linear"),
+            ("same", 2, 1, "tanh"),
+            ("same", 1, 2, "softmax"),
+            ("valid", 2, 1, "linear"),
+        ];
+        for (i, (padding, strides, dilation, activation)) in windows.into_iter().enumerate() {
+            let config = json!({"filters": 3, "kernel_size": 3, "padding": padding,
+                "strides": strides, "dilation_rate": dilation, "activation": activation});
+            // A dilated window of three pixels reaches over five.
+            add(&format!("conv{axes}d_{i}"), input, &format!("Conv{axes}D"), config);
+        }
+        for kind in ["Max", "Average"] {
+            let class = |prefix: &str| format!("{prefix}{kind}Pooling{axes}D");
+            add(&format!("{}_global", class("")), input, &class("Global"), json!({}));
+            for (padding, strides) in
+                [("valid", Value::Null), ("same", json!(2)), ("same", json!(1))]
+            {
+                let name = format!("{}_{padding}_{strides}", class(""));
+                let config = json!({"pool_size": 3, "strides": strides, "padding": padding});
+                add(&name, input, &class(""), config);
+            }
+        }
+        add(
+            &format!("up_sampling{axes}d"),
+            input,
+            &format!("UpSampling{axes}D"),
+            json!({"size": 2}),
+        );
+        let film = [&[3], input].concat();
+        let config = json!({"filters": 2, "kernel_size": 2, "padding": "same"});
+        add(&format!("conv_lstm{axes}d"), &film, &format!("ConvLSTM{axes}D"), config);
+        let config = json!({"filters": 2, "kernel_size": 3, "strides": 2, "return_sequences": true,
+            "go_backwards": true, "use_bias": false, "recurrent_activation": "hard_sigmoid"});
+        add(&format!("conv_lstm{axes}d_back"), &film, &format!("ConvLSTM{axes}D"), config);
+    }
+    let config = json!({"filters": 3, "kernel_size": 3, "padding": "causal", "dilation_rate": 2});
+    add("conv1d_causal", &[9, 2], "Conv1D", config);
+    add("batch_normalization", &[4, 3], "BatchNormalization", json!({"epsilon": 0.01}));
+    add(
+        "batch_normalization_plain",
+        &[3],
+        "BatchNormalization",
+        json!({"scale": false, "center": false}),
+    );
+    add("layer_normalization", &[4, 3], "LayerNormalization", json!({"epsilon": 0.01}));
+    add(
+        "layer_normalization_plain",
+        &[3],
+        "LayerNormalization",
+        json!({"scale": false, "center": false}),
+    );
+    add("flatten", &[4, 3], "Flatten", json!({}));
+    add("reshape", &[4, 3], "Reshape", json!({"target_shape": [2, -1]}));
+    add("softmax", &[4, 3], "Softmax", json!({}));
+    add("activation", &[4, 3], "Activation", json!({"activation": "tanh"}));
+    add("dropout", &[4, 3], "Dropout", json!({"rate": 0.5}));
+    let layer = json!({"class_name": "Conv1D", "config": {"filters": 2, "kernel_size": 2}});
+    add("time_distributed", &[4, 5, 3], "TimeDistributed", json!({"layer": layer}));
+    let layer = json!({"class_name": "Flatten", "config": {}});
+    add("time_distributed_flatten", &[4, 5, 3], "TimeDistributed", json!({"layer": layer}));
+    let text = [
+        ("Embedding", json!({"input_dim": VOCABULARY, "output_dim": 3})),
+        ("Conv1D", json!({"filters": 4, "kernel_size": 3, "activation": "relu"})),
+        ("MaxPooling1D", json!({"pool_size": 2})),
+        ("LSTM", json!({"units": 4})),
+        ("Dense", json!({"units": 1, "activation": "sigmoid"})),
+    ];
+    all.push(("text".into(), stack(&[12], &text)));
+    all
+}
+
+/// States handed on, branches, layers that are applied twice, several inputs and outputs.
+fn functional() -> Result<Vec<(String, Model)>, ModelError> {
+    let mut encoder = Model::new(1);
+    let from = encoder.input(InputSpec::Tokens(5));
+    let to = encoder.input(InputSpec::floats([4, 3]));
+    let words = encoder.apply(Embedding::new(VOCABULARY as usize, 2), &[from])?;
+    let end = encoder.push(Lstm::new(4).return_state(), &[words])?;
+    let decoder = Lstm::new(4).return_sequences().return_state();
+    let made = encoder.push(decoder, &[to, end[1], end[2]])?;
+    let encoder = encoder.with_outputs([made[0], made[2]]);
+
+    let mut gru = Model::new(1);
+    let [x, h] = [&[4, 3][..], &[4]].map(|shape| gru.input(InputSpec::floats(shape)));
+    let made = gru.push(Gru::new(4).return_state(), &[x, h])?;
+    let gru = gru.with_outputs(made);
+
+    let mut film = Model::new(1);
+    let x = film.input(InputSpec::floats([3, 4, 4, 2]));
+    let layer = || ConvLstm2D::new(2, 3).padding(rnn_gpu::Padding::Same).return_state();
+    let end = film.push(layer(), &[x])?;
+    let made = film.push(layer().return_sequences(), &[x, end[1], end[2]])?;
+    let film = film.with_outputs(made);
+
+    let mut merging = Model::new(1);
+    let [x, y] = [(); 2].map(|()| merging.input(InputSpec::floats([4, 3])));
+    let shared = merging.apply(Dense::new(3, Activation::Tanh), &[x])?;
+    let again = merging.apply_again(shared, &[y])?[0];
+    let sum = merging.apply(Add(), &[x, y, again])?;
+    let product = merging.apply(Multiply(), &[sum, again, shared])?;
+    let mean = merging.apply(Average(), &[product, x])?;
+    let rest = merging.apply(Subtract(), &[mean, y])?;
+    let wide = merging.apply(Concatenate::new(), &[rest, x])?;
+    let long = merging.apply(Concatenate::axis(0), &[rest, x])?;
+    let flat = merging.apply(Flatten, &[long])?;
+    let merging = merging.with_outputs([wide, flat, shared, again]);
+
+    let named = [("encoder", encoder), ("gru_states", gru), ("film", film), ("merging", merging)];
+    Ok(named.map(|(name, model)| (name.to_owned(), model)).into())
+}
+
+fn floats(dims: &[usize], rng: &mut Rng, range: [f64; 2]) -> HostTensor {
+    let values = (0..dims.iter().product()).map(|_| rng.uniform_in(range[0], range[1]) as f32);
+    HostTensor::from_f32(dims, values.collect()).unwrap()
+}
+
+fn write_case(folder: &Path, name: &str, mut model: Model, rng: &mut Rng) {
+    let weights = model.weights().unwrap().into_iter().map(|(name, weight)| {
+        let range = if name.ends_with("variance") { [0.5, 2.0] } else { [-0.8, 0.8] };
+        let weight = floats(weight.shape().dims(), rng, range);
+        (name, weight)
+    });
+    let weights: Vec<(String, HostTensor)> = weights.collect();
+    model.set_weights(&weights).unwrap();
+    let file = |end: &str| folder.join(format!("{name}.{end}"));
+    std::fs::write(file("onnx"), onnx::export(&model).unwrap()).unwrap();
+    let mut inputs = Vec::new();
+    for (input, spec, _) in model.inputs() {
+        let tensor = match spec {
+            InputSpec::Tokens(steps) => {
+                let tokens = (0..BATCH * steps).map(|_| rng.below(VOCABULARY)).collect();
+                HostTensor::from_u32([BATCH, *steps], tokens).unwrap()
+            }
+            InputSpec::Floats(dims) => floats(&[&[BATCH], &dims[..]].concat(), rng, [-1.0, 1.0]),
+        };
+        npy::write(&file(&format!("in.{input}.npy")), &tensor).unwrap();
+        inputs.push(tensor);
+    }
+    let mut trainer = Trainer::new(model, &CpuDevice::new(), Optimizer::adam(), 1);
+    for (i, output) in trainer.predict_batch(&inputs).unwrap().iter().enumerate() {
+        npy::write(&file(&format!("out.{i}.npy")), output).unwrap();
+    }
+}
+
+#[test]
+fn onnxruntime_predicts_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rng = Rng::new(5, 0);
+    let models = [stacks(), functional().unwrap()].concat();
+    let count = models.len();
+    for (name, model) in models {
+        write_case(folder.path(), &name, model, &mut rng);
+    }
+    let test = "onnxruntime_predicts_the_same";
+    if let Some(said) = python::run(test, "check_onnx.py", &[folder.path()]) {
+        assert!(said.contains(&format!("{count} of {count} models agree to 1e-05")), "{said}");
+        println!("{said}");
+    }
+}
+
+#[test]
+fn what_has_no_counterpart_is_refused_by_name() {
+    let problem = |model: Model| onnx::export(&model).unwrap_err().to_string();
+    let embedding = json!({"input_dim": 5, "output_dim": 2, "mask_zero": true, "name": "words"});
+    let lstm = json!({"units": 2, "name": "scan"});
+    let masked = problem(stack(&[4], &[("Embedding", embedding.clone()), ("LSTM", lstm)]));
+    assert!(masked.starts_with("layer scan (LSTM) has no counterpart in ONNX: it skips steps"));
+    let stateful = json!({"units": 2, "stateful": true, "name": "scan"});
+    assert!(problem(stack(&[4, 2], &[("GRU", stateful)])).contains("keeps its state"));
+    // A mask that no layer asks for does no harm.
+    let flat = stack(&[4], &[("Embedding", embedding), ("Flatten", json!({}))]);
+    assert!(onnx::export(&flat).is_ok());
+}
