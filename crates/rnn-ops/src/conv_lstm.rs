@@ -1,25 +1,16 @@
+use crate::cell_kernels::Step;
 use crate::common::{ensure, nested};
 use crate::conv::{ConvKernel, Pixels, Windows};
-use crate::scan::{optional_inputs, takes_part};
+use crate::lstm;
+use crate::scan::{Extents, takes_part};
 use crate::{
     Activation, Binary, Case, Columns, Concat, ConvLstmBackward, Definition, Fill, LstmGates,
     Padding, Sample, ScanInputs,
 };
 use rnn_graph::{
-    Cost, Graph, GraphError, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real,
-    Shader, Signature, TensorId, TensorType, Work,
+    Cost, Graph, GraphError, Io, Limits, Op, OpError, Operands, Real, Signature, TensorId,
+    TensorType, Work,
 };
-
-pub static SHADER: Shader = Shader::new(
-    "conv_lstm",
-    &[
-        include_str!("../../../shaders/activations.wgsl"),
-        include_str!("../../../shaders/tile.wgsl"),
-        include_str!("../../../shaders/windows.wgsl"),
-        include_str!("../../../shaders/lstm_gates.wgsl"),
-        include_str!("../../../shaders/conv_lstm.wgsl"),
-    ],
-);
 
 /// A convolutional LSTM over a whole sequence (keras/src/layers/rnn/conv_lstm.py): an
 /// [`crate::Lstm`] of which h(t-1) U is a convolution.
@@ -78,23 +69,10 @@ impl ConvLstm {
         Ok(ConvLstmExtents { step, filters: channels / parts })
     }
 
-    /// A launch over all pixels of a step.
-    pub(crate) fn launch(
-        &self,
-        (entry, channels): (&'static str, usize),
-        e: &ConvLstmExtents,
-        step: usize,
-        optional: [Option<usize>; 2],
-    ) -> Result<Launch, OpError> {
-        let grid = Grid::new(e.filters.div_ceil(channels), e.step.len().div_ceil(64), 1)?;
-        let launch = Launch::new(&SHADER, entry, grid)
-            .constant("FILTERS", e.filters as u32)
-            .constant("ACTIVATION", self.gates.activation.code())
-            .constant("RECURRENT_ACTIVATION", self.gates.recurrent_activation.code())
-            .param("items", e.step.items)
-            .param("steps", self.steps)
-            .param("step", step);
-        Ok(self.windows.describe(optional_inputs(launch, optional), e.step.extents))
+    /// What a launch is made of.
+    pub(crate) fn step(&self, e: &ConvLstmExtents) -> Step {
+        let extents = Extents { steps: self.steps, batch: e.step.items, hidden: e.filters };
+        Step { shader: &lstm::KERNELS.step, extents, rows: e.step.len(), transposed: false }
     }
 
     /// The gradient of U: that of a convolution of all h(t-1) to all dz(t).
@@ -215,20 +193,14 @@ impl Op for ConvLstm {
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let e = self.extents(&s.inputs[0], 4)?;
-        let [state, mask, dropout] = self.inputs.places(2);
-        let step = |t| {
-            Ok(self
-                .launch(("forward", 16), &e, t, [mask, dropout])?
-                .constant("HAS_STATE", u8::from(state.is_some()))
-                .bind("x", Operand::Input(0))
-                .bind("recurrent", Operand::Input(1))
-                .bind("state", Operand::Input(state.unwrap_or(0)))
-                .bind("hidden", Operand::Output(0))
-                .bind("saved", Operand::Output(1))
-                .bind("last", Operand::Output(2)))
+        let step = self.step(&e);
+        let launch = |t| {
+            let launch = step.forward(0..4, t, self.inputs.dropout)?;
+            let launch = self.windows.describe(launch, e.step.extents);
+            Ok(self.gates.bind_forward(launch, self.inputs.places(2)))
         };
-        let launches = (0..self.steps).map(step).collect::<Result<_, OpError>>()?;
-        Ok(Work { scratch: vec![], launches })
+        let launches = (0..self.steps).map(launch).collect::<Result<Vec<_>, OpError>>()?;
+        Ok(launches.into())
     }
 
     fn backward(

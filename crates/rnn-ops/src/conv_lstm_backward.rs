@@ -2,7 +2,7 @@ use crate::common::ensure;
 use crate::conv_lstm::ConvLstm;
 use crate::scan::{places, takes_part};
 use crate::{Definition, ScanInputs};
-use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
+use rnn_graph::{Cost, Io, Limits, Op, OpError, Real, Signature, TensorType, Work};
 
 /// The gradients of x and of the initial state of a [`ConvLstm`], from the last step to the
 /// first: gates as in [`crate::LstmBackward`], and
@@ -104,22 +104,14 @@ impl Op for ConvLstmBackward {
     /// A launch for each step, and one for the gradient of the initial state.
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let e = self.forward.extents(&s.inputs[1], 6)?;
-        let [mask, dropout, d_hidden, d_last] = self.optional();
-        let step = |t| {
-            Ok(self
-                .forward
-                .launch(("backward", 64), &e, t, [mask, dropout])?
-                .constant("HAS_D_HIDDEN", u8::from(d_hidden.is_some()))
-                .constant("HAS_D_LAST", u8::from(d_last.is_some()))
-                .bind("recurrent", Operand::Input(0))
-                .bind("saved_in", Operand::Input(1))
-                .bind("d_hidden", Operand::Input(d_hidden.unwrap_or(0)))
-                .bind("d_last", Operand::Input(d_last.unwrap_or(0)))
-                .bind("d_x", Operand::Output(0))
-                .bind("d_state", Operand::Output(1)))
+        let step = self.forward.step(&e);
+        let launch = |t| {
+            let launch = step.backward(0..4, t)?;
+            let launch = self.forward.windows.describe(launch, e.step.extents);
+            Ok(self.forward.gates.bind_backward(launch, self.optional()))
         };
-        let launches = (0..=self.forward.steps).rev().map(step).collect::<Result<_, OpError>>()?;
-        Ok(Work { scratch: vec![], launches })
+        let launches = (0..=self.forward.steps).rev().map(launch);
+        Ok(launches.collect::<Result<Vec<_>, OpError>>()?.into())
     }
 
     not_differentiable!();

@@ -1,8 +1,10 @@
+use crate::cell_kernels::Direction;
 use crate::common::ensure;
-use crate::gru::{Extents, FOUR_ROWS, ONE_ROW, extents};
-use crate::scan::{ScanShape, places, takes_part};
+use crate::scan::{Extents, extents, places, takes_part};
 use crate::{Definition, Gru};
-use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
+use rnn_graph::{
+    Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
+};
 
 /// The gradients of x, of a and of the initial state, from the last step to the first:
 ///
@@ -106,20 +108,19 @@ impl Op for GruBackward {
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
-        let Extents { steps, batch, hidden } = extents(&s.inputs[1], 5)?;
-        // da, whose vectors of three take four words, and what comes through the reset gate.
-        let scan = ScanShape::choose(&FOUR_ROWS, &ONE_ROW, hidden, 5, limits)?;
-        let launch = scan.launch("backward", steps, batch, hidden)?;
-        Ok(self
-            .0
-            .options(launch, self.optional())
-            .bind("recurrent", Operand::Input(0))
-            .bind("saved_in", Operand::Input(1))
-            .bind("d_hidden", Operand::Input(2))
-            .bind("d_x", Operand::Output(0))
-            .bind("d_inner", Operand::Output(1))
-            .bind("d_state", Operand::Output(2))
-            .into())
+        let e = extents(&s.inputs[1], 5)?;
+        let bind = |launch: Launch| {
+            self.0
+                .options(launch, self.optional())
+                .bind("recurrent", Operand::Input(0))
+                .bind("saved_in", Operand::Input(1))
+                .bind("d_hidden", Operand::Input(2))
+                .bind("d_x", Operand::Output(0))
+                .bind("d_inner", Operand::Output(1))
+                .bind("d_state", Operand::Output(2))
+        };
+        let launches = self.0.launches(Direction::Backward, e, limits)?;
+        Ok(launches.into_iter().map(bind).collect::<Vec<_>>().into())
     }
 
     not_differentiable!();

@@ -4,6 +4,8 @@
 
 #[macro_use]
 mod common;
+#[macro_use]
+mod cell_kernels;
 
 mod activation;
 mod batch_normalize;
@@ -91,17 +93,19 @@ pub static SHADERS: &[&Shader] = &[
     &columns::SHADER,
     &constrain::SHADER,
     &conv::SHADER,
-    &conv_lstm::SHADER,
     &dropout::SHADER,
     &elementwise::SHADER,
     &embedding::SHADER,
-    &gru::FOUR_ROWS,
-    &gru::ONE_ROW,
+    &gru::KERNELS.four_rows,
+    &gru::KERNELS.one_row,
+    &gru::KERNELS.step,
+    &gru::RESET_BEFORE,
     &inverse_root::SHADER,
     &layout::SHADER,
     &loss::SHADER,
-    &lstm::FOUR_ROWS,
-    &lstm::ONE_ROW,
+    &lstm::KERNELS.four_rows,
+    &lstm::KERNELS.one_row,
+    &lstm::KERNELS.step,
     &mask::SHADER,
     &masked_mean::SHADER,
     &matmul::SHADER,
@@ -109,8 +113,9 @@ pub static SHADERS: &[&Shader] = &[
     &optimizer::SHADER,
     &penalty::SHADER,
     &pool::SHADER,
-    &simple_rnn::FOUR_ROWS,
-    &simple_rnn::ONE_ROW,
+    &simple_rnn::KERNELS.four_rows,
+    &simple_rnn::KERNELS.one_row,
+    &simple_rnn::KERNELS.step,
     &softmax::SHADER,
     &sort_tokens::SHADER,
     &sum_rows::SHADER,

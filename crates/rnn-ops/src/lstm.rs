@@ -1,34 +1,15 @@
-use crate::common::{dims, ensure, nested};
+use crate::cell_kernels::{CellKernels, Direction};
+use crate::common::{ensure, nested};
 use crate::scan::{
-    ScanInputs, ScanShape, optional_inputs, places, recurrent_gradient, scan_samples, takes_part,
+    Extents, ScanInputs, extents, places, recurrent_gradient, scan_samples, takes_part,
 };
 use crate::{Activation, Case, Definition, LstmGates, Sample, TransposeLeading};
 use rnn_graph::{
-    Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
-    TensorId, TensorType, Work,
+    Cost, Graph, Io, Limits, Op, OpError, Operands, Real, Signature, TensorId, TensorType, Work,
 };
 
-pub static FOUR_ROWS: Shader = Shader::new(
-    "lstm_four_rows",
-    &[
-        include_str!("../../../shaders/activations.wgsl"),
-        include_str!("../../../shaders/four_rows.wgsl"),
-        include_str!("../../../shaders/scan.wgsl"),
-        include_str!("../../../shaders/lstm_gates.wgsl"),
-        include_str!("../../../shaders/lstm.wgsl"),
-    ],
-);
-
-pub static ONE_ROW: Shader = Shader::new(
-    "lstm_one_row",
-    &[
-        include_str!("../../../shaders/activations.wgsl"),
-        include_str!("../../../shaders/one_row.wgsl"),
-        include_str!("../../../shaders/scan.wgsl"),
-        include_str!("../../../shaders/lstm_gates.wgsl"),
-        include_str!("../../../shaders/lstm.wgsl"),
-    ],
-);
+pub static KERNELS: CellKernels =
+    cell_kernels!("lstm", gates: 4, carry: 2, include_str!("../../../shaders/lstm_cell.wgsl"));
 
 /// A long short-term memory over a whole sequence (keras/src/layers/rnn/lstm.py), gates in
 /// Keras's order i, f, c, o:
@@ -54,21 +35,11 @@ pub struct Lstm {
     pub inputs: ScanInputs,
 }
 
-struct Extents {
-    steps: usize,
-    batch: usize,
-    hidden: usize,
-}
-
-fn extents(x: &TensorType) -> Result<Extents, OpError> {
-    let [steps, batch, gates] = dims(x)?;
-    ensure(gates % 4 == 0 && steps > 0, || format!("{x} does not hold four gates for some steps"))?;
-    Ok(Extents { steps, batch, hidden: gates / 4 })
-}
-
 impl Definition for Lstm {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let Ok(Extents { steps, batch, hidden }) = extents(&io.signature.inputs[0]) else { return };
+        let Ok(Extents { steps, batch, hidden }) = extents(&io.signature.inputs[0], 4) else {
+            return;
+        };
         let (x, u) = (io.input(0), io.input(1));
         let [state, mask, dropout] = self.inputs.places(2);
         let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
@@ -115,7 +86,7 @@ impl Op for Lstm {
 
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         ensure(inputs.len() >= 2, || "it takes x and U".into())?;
-        let Extents { steps, batch, hidden } = extents(&inputs[0])?;
+        let Extents { steps, batch, hidden } = extents(&inputs[0], 4)?;
         ensure(inputs[1].dims() == [hidden, 4 * hidden], || {
             format!("U is {}, not [{hidden}x{}]", inputs[1], 4 * hidden)
         })?;
@@ -128,24 +99,11 @@ impl Op for Lstm {
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
-        let Extents { steps, batch, hidden } = extents(&s.inputs[0])?;
-        // Two hidden states of a word for a unit of a row, or one for each gate.
-        let words = if self.inputs.dropout { 8 } else { 2 };
-        let scan = ScanShape::choose(&FOUR_ROWS, &ONE_ROW, hidden, words, limits)?;
-        let launch = scan.launch("forward", steps, batch, hidden)?;
-        let words = (words * scan.rows * hidden) as u32;
-        let [state, mask, dropout] = self.inputs.places(2);
-        Ok(self
-            .options(launch, [mask, dropout])
-            .constant("HAS_STATE", u8::from(state.is_some()))
-            .constant("STATE_WORDS", words)
-            .bind("x", Operand::Input(0))
-            .bind("recurrent", Operand::Input(1))
-            .bind("state", Operand::Input(state.unwrap_or(0)))
-            .bind("hidden", Operand::Output(0))
-            .bind("saved", Operand::Output(1))
-            .bind("last", Operand::Output(2))
-            .into())
+        let e = extents(&s.inputs[0], 4)?;
+        let launches = KERNELS.launches(Direction::Forward, e, self.inputs.dropout, limits)?;
+        let places = self.inputs.places(2);
+        let bind = |launch| self.gates.bind_forward(launch, places);
+        Ok(launches.into_iter().map(bind).collect::<Vec<_>>().into())
     }
 
     fn backward(
@@ -184,15 +142,6 @@ impl Op for Lstm {
     }
 }
 
-impl Lstm {
-    /// The constants and bindings that both directions share.
-    fn options(&self, launch: Launch, optional: [Option<usize>; 2]) -> Launch {
-        optional_inputs(launch, optional)
-            .constant("ACTIVATION", self.gates.activation.code())
-            .constant("RECURRENT_ACTIVATION", self.gates.recurrent_activation.code())
-    }
-}
-
 /// The gradients of z and of the initial state, from the last step to the first:
 ///
 /// ```text
@@ -223,17 +172,11 @@ impl LstmBackward {
         let ScanInputs { mask, dropout, .. } = self.forward.inputs;
         places(2, [mask, dropout, self.d_hidden, self.d_last])
     }
-
-    fn extents(inputs: &[TensorType]) -> Result<Extents, OpError> {
-        let [steps, batch, parts] = dims(&inputs[1])?;
-        ensure(parts % 6 == 0 && steps > 0, || format!("{} was not saved by it", inputs[1]))?;
-        Ok(Extents { steps, batch, hidden: parts / 6 })
-    }
 }
 
 impl Definition for LstmBackward {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let Ok(Extents { steps, batch, hidden }) = Self::extents(&io.signature.inputs) else {
+        let Ok(Extents { steps, batch, hidden }) = extents(&io.signature.inputs[1], 6) else {
             return;
         };
         let (ut, saved) = (io.input(0), io.input(1));
@@ -284,29 +227,17 @@ impl Op for LstmBackward {
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let wanted = 2 + self.optional().iter().flatten().count();
         ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
-        let Extents { steps, batch, hidden } = Self::extents(inputs)?;
+        let Extents { steps, batch, hidden } = extents(&inputs[1], 6)?;
         ensure(inputs[0].dims() == [4 * hidden, hidden], || format!("U^T is {}", inputs[0]))?;
         Ok(vec![TensorType::f32([steps, batch, 4 * hidden]), TensorType::f32([2, batch, hidden])])
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
-        let Extents { steps, batch, hidden } = Self::extents(&s.inputs)?;
-        let [mask, dropout, d_hidden, d_last] = self.optional();
-        // dz: four words for a unit of a row.
-        let scan = ScanShape::choose(&FOUR_ROWS, &ONE_ROW, hidden, 4, limits)?;
-        let launch = scan.launch("backward", steps, batch, hidden)?;
-        Ok(self
-            .forward
-            .options(launch, [mask, dropout])
-            .constant("HAS_D_HIDDEN", u8::from(d_hidden.is_some()))
-            .constant("HAS_D_LAST", u8::from(d_last.is_some()))
-            .bind("recurrent", Operand::Input(0))
-            .bind("saved_in", Operand::Input(1))
-            .bind("d_hidden", Operand::Input(d_hidden.unwrap_or(0)))
-            .bind("d_last", Operand::Input(d_last.unwrap_or(0)))
-            .bind("d_x", Operand::Output(0))
-            .bind("d_state", Operand::Output(1))
-            .into())
+        let e = extents(&s.inputs[1], 6)?;
+        let dropout = self.forward.inputs.dropout;
+        let launches = KERNELS.launches(Direction::Backward, e, dropout, limits)?;
+        let bind = |launch| self.forward.gates.bind_backward(launch, self.optional());
+        Ok(launches.into_iter().map(bind).collect::<Vec<_>>().into())
     }
 
     not_differentiable!();
@@ -367,8 +298,25 @@ pub fn cases() -> Vec<Case> {
         let name = format!("lstm backward{inner} {d_hidden} {d_last}");
         cases.push(Case::new(name, op, samples).tolerance(1e-5));
     }
-    let wide = vec![Sample::Normal(vec![2, 3, 1200]), Sample::Uniform(vec![300, 1200], -0.1, 0.1)];
-    // Sums of 300 terms, fed back through the state.
-    cases.push(Case::new("lstm 2x3x300", standard(plain), wide).tolerance(1e-5).full());
+    // Step by step.
+    for inputs in [plain, full] {
+        let (t, b, h) = (3, 5, 258);
+        let mut samples =
+            vec![Sample::Normal(vec![t, b, 4 * h]), Sample::Uniform(vec![h, 4 * h], -0.1, 0.1)];
+        samples.extend(scan_samples(inputs, [2, t, b, h], 4));
+        let name = format!("lstm {t}x{b}x{h}{inputs}");
+        cases.push(Case::new(name, standard(inputs), samples).tolerance(1e-5));
+        let op = LstmBackward { forward: standard(inputs), d_hidden: true, d_last: inputs.state };
+        let mut samples = vec![
+            Sample::Uniform(vec![4 * h, h], -0.1, 0.1),
+            Sample::Uniform(vec![t, b, 6 * h], 0.0, 1.0),
+        ];
+        let inner = ScanInputs { state: false, ..inputs };
+        samples.extend(scan_samples(inner, [2, t, b, h], 4));
+        samples.push(Sample::Normal(vec![t, b, h]));
+        samples.extend(inputs.state.then(|| Sample::Normal(vec![2, b, h])));
+        let name = format!("lstm backward {t}x{b}x{h}{inner}");
+        cases.push(Case::new(name, op, samples).tolerance(1e-5));
+    }
     cases
 }

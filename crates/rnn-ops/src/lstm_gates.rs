@@ -1,5 +1,6 @@
 use crate::Activation;
-use rnn_graph::Real;
+use crate::scan::optional_inputs;
+use rnn_graph::{Launch, Operand, Real};
 
 /// The gates of an LSTM, whatever their pre-activations z are made of; see [`crate::Lstm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,5 +32,40 @@ impl LstmGates {
             dh * c_active * rec.slope(o),
         ];
         (dz, dc * f)
+    }
+
+    /// Adds what a launch of the cell takes forward; `optional` are the places of state, mask and
+    /// dropout factors.
+    pub(crate) fn bind_forward(&self, launch: Launch, optional: [Option<usize>; 3]) -> Launch {
+        let [state, mask, dropout] = optional;
+        self.describe(optional_inputs(launch, [mask, dropout]))
+            .constant("HAS_STATE", u8::from(state.is_some()))
+            .bind("x", Operand::Input(0))
+            .bind("recurrent", Operand::Input(1))
+            .bind("state", Operand::Input(state.unwrap_or(0)))
+            .bind("hidden", Operand::Output(0))
+            .bind("saved", Operand::Output(1))
+            .bind("last", Operand::Output(2))
+    }
+
+    /// Adds what it takes backward; `optional` are the places of mask, dropout factors and the
+    /// gradients of h and of the final state.
+    pub(crate) fn bind_backward(&self, launch: Launch, optional: [Option<usize>; 4]) -> Launch {
+        let [mask, dropout, d_hidden, d_last] = optional;
+        self.describe(optional_inputs(launch, [mask, dropout]))
+            .constant("HAS_D_HIDDEN", u8::from(d_hidden.is_some()))
+            .constant("HAS_D_LAST", u8::from(d_last.is_some()))
+            .bind("recurrent", Operand::Input(0))
+            .bind("saved_in", Operand::Input(1))
+            .bind("d_hidden", Operand::Input(d_hidden.unwrap_or(0)))
+            .bind("d_last", Operand::Input(d_last.unwrap_or(0)))
+            .bind("d_x", Operand::Output(0))
+            .bind("d_state", Operand::Output(1))
+    }
+
+    fn describe(&self, launch: Launch) -> Launch {
+        launch
+            .constant("ACTIVATION", self.activation.code())
+            .constant("RECURRENT_ACTIVATION", self.recurrent_activation.code())
     }
 }

@@ -2,60 +2,23 @@
 
 use crate::common::{dims, ensure, nested};
 use crate::{Binary, DropoutMatmulWeights, Fill, Matmul, Sample};
-use rnn_graph::{
-    Graph, GraphError, Grid, Launch, Limits, OpError, Operand, Shader, TensorId, TensorType,
-};
+use rnn_graph::{Graph, GraphError, Launch, OpError, Operand, TensorId, TensorType};
 use std::fmt;
 
-/// How the kernels of a scan divide a batch.
-pub struct ScanShape {
-    /// The shader compiled for this many batch rows to a workgroup.
-    pub shader: &'static Shader,
-    /// Batch rows to a workgroup.
-    pub rows: usize,
-    /// Threads to a workgroup.
-    pub lanes: usize,
+/// What a recurrence runs over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extents {
+    pub steps: usize,
+    pub batch: usize,
+    pub hidden: usize,
 }
 
-impl ScanShape {
-    /// As many rows as fit: `words` are the words of workgroup memory that one hidden unit of
-    /// one row takes.
-    pub fn choose(
-        four_rows: &'static Shader,
-        one_row: &'static Shader,
-        hidden: usize,
-        words: usize,
-        limits: &Limits,
-    ) -> Result<Self, OpError> {
-        let lanes = hidden.next_multiple_of(32).min(limits.max_invocations as usize);
-        let bytes = |rows: usize| 4 * words * rows * hidden;
-        let fits = |rows| bytes(rows) <= limits.max_workgroup_bytes as usize;
-        match (fits(4), fits(1)) {
-            (true, _) => Ok(Self { shader: four_rows, rows: 4, lanes }),
-            (_, true) => Ok(Self { shader: one_row, rows: 1, lanes }),
-            _ => Err(OpError::Limit(format!(
-                "{hidden} hidden units need {} bytes of workgroup memory, the device has {}; use fewer units or --device cpu",
-                bytes(1),
-                limits.max_workgroup_bytes
-            ))),
-        }
-    }
-
-    /// A launch with the constants and sizes that every scan kernel takes.
-    pub fn launch(
-        &self,
-        entry: &'static str,
-        steps: usize,
-        batch: usize,
-        hidden: usize,
-    ) -> Result<Launch, OpError> {
-        Ok(Launch::new(self.shader, entry, Grid::new(batch.div_ceil(self.rows), 1, 1)?)
-            .constant("HIDDEN", hidden as u32)
-            .constant("LANES", self.lanes as u32)
-            .constant("TILE", (self.rows * hidden) as u32)
-            .param("steps", steps)
-            .param("batch", batch))
-    }
+/// The extents of a sequence `[T, B, parts H]`.
+pub(crate) fn extents(x: &TensorType, parts: usize) -> Result<Extents, OpError> {
+    let [steps, batch, columns] = dims(x)?;
+    let fits = columns % parts == 0 && steps > 0;
+    ensure(fits, || format!("{x} does not hold {parts} parts for some steps"))?;
+    Ok(Extents { steps, batch, hidden: columns / parts })
 }
 
 /// What a scan may take besides x and U, as inputs in this order.
@@ -120,7 +83,7 @@ pub fn places<const N: usize>(first: usize, present: [bool; N]) -> [Option<usize
     })
 }
 
-/// The constants and bindings of mask and dropout factors, which every scan kernel has.
+/// The constants and bindings of mask and dropout factors, which every recurrent kernel has.
 pub fn optional_inputs(launch: Launch, [mask, dropout]: [Option<usize>; 2]) -> Launch {
     // What is absent is never read; any tensor stands in for it.
     let or_any = |place: Option<usize>| Operand::Input(place.unwrap_or(0));

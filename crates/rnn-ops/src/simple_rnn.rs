@@ -1,32 +1,16 @@
+use crate::cell_kernels::{CellKernels, Direction};
 use crate::common::{dims, ensure, nested};
 use crate::scan::{
-    ScanInputs, ScanShape, optional_inputs, places, recurrent_gradient, scan_samples, takes_part,
+    ScanInputs, extents, optional_inputs, places, recurrent_gradient, scan_samples, takes_part,
 };
 use crate::{Activation, Case, Definition, Sample, TransposeLeading};
 use rnn_graph::{
-    Cost, Graph, Io, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature, TensorId,
-    TensorType, Work,
+    Cost, Graph, Io, Limits, Op, OpError, Operand, Operands, Real, Signature, TensorId, TensorType,
+    Work,
 };
 
-pub static FOUR_ROWS: Shader = Shader::new(
-    "simple_rnn_four_rows",
-    &[
-        include_str!("../../../shaders/activations.wgsl"),
-        include_str!("../../../shaders/four_rows.wgsl"),
-        include_str!("../../../shaders/scan.wgsl"),
-        include_str!("../../../shaders/simple_rnn.wgsl"),
-    ],
-);
-
-pub static ONE_ROW: Shader = Shader::new(
-    "simple_rnn_one_row",
-    &[
-        include_str!("../../../shaders/activations.wgsl"),
-        include_str!("../../../shaders/one_row.wgsl"),
-        include_str!("../../../shaders/scan.wgsl"),
-        include_str!("../../../shaders/simple_rnn.wgsl"),
-    ],
-);
+pub static KERNELS: CellKernels = cell_kernels!(
+    "simple_rnn", gates: 1, carry: 1, include_str!("../../../shaders/simple_rnn_cell.wgsl"));
 
 /// A fully connected recurrent layer over a whole sequence (keras/src/layers/rnn/simple_rnn.py):
 /// h(t) = activation(x(t) + (h(t-1) d) U), d the dropout factors; where a row is masked at t,
@@ -90,21 +74,20 @@ impl Op for SimpleRnn {
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
-        let [steps, batch, hidden] = dims(&s.inputs[0])?;
-        // Two hidden states: one word each for a unit of a row.
-        let scan = ScanShape::choose(&FOUR_ROWS, &ONE_ROW, hidden, 2, limits)?;
-        let launch = scan.launch("forward", steps, batch, hidden)?;
+        let e = extents(&s.inputs[0], 1)?;
         let [state, mask, dropout] = self.inputs.places(2);
-        Ok(optional_inputs(launch, [mask, dropout])
-            .constant("ACTIVATION", self.activation.code())
-            .constant("HAS_STATE", u8::from(state.is_some()))
-            .constant("STATE_WORDS", (2 * scan.rows * hidden) as u32)
-            .bind("x", Operand::Input(0))
-            .bind("recurrent", Operand::Input(1))
-            .bind("state", Operand::Input(state.unwrap_or(0)))
-            .bind("hidden", Operand::Output(0))
-            .bind("last", Operand::Output(1))
-            .into())
+        let bind = |launch| {
+            optional_inputs(launch, [mask, dropout])
+                .constant("ACTIVATION", self.activation.code())
+                .constant("HAS_STATE", u8::from(state.is_some()))
+                .bind("x", Operand::Input(0))
+                .bind("recurrent", Operand::Input(1))
+                .bind("state", Operand::Input(state.unwrap_or(0)))
+                .bind("hidden", Operand::Output(0))
+                .bind("last", Operand::Output(1))
+        };
+        let launches = KERNELS.launches(Direction::Forward, e, dropout.is_some(), limits)?;
+        Ok(launches.into_iter().map(bind).collect::<Vec<_>>().into())
     }
 
     fn backward(
@@ -209,21 +192,22 @@ impl Op for SimpleRnnBackward {
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
-        let [steps, batch, hidden] = dims(&s.inputs[1])?;
+        let e = extents(&s.inputs[1], 1)?;
         let [mask, dropout, d_hidden, d_last] = self.optional();
-        let scan = ScanShape::choose(&FOUR_ROWS, &ONE_ROW, hidden, 1, limits)?;
-        let launch = scan.launch("backward", steps, batch, hidden)?;
-        Ok(optional_inputs(launch, [mask, dropout])
-            .constant("ACTIVATION", self.forward.activation.code())
-            .constant("HAS_D_HIDDEN", u8::from(d_hidden.is_some()))
-            .constant("HAS_D_LAST", u8::from(d_last.is_some()))
-            .bind("recurrent", Operand::Input(0))
-            .bind("hidden_in", Operand::Input(1))
-            .bind("d_hidden", Operand::Input(d_hidden.unwrap_or(0)))
-            .bind("d_last", Operand::Input(d_last.unwrap_or(0)))
-            .bind("d_x", Operand::Output(0))
-            .bind("d_state", Operand::Output(1))
-            .into())
+        let bind = |launch| {
+            optional_inputs(launch, [mask, dropout])
+                .constant("ACTIVATION", self.forward.activation.code())
+                .constant("HAS_D_HIDDEN", u8::from(d_hidden.is_some()))
+                .constant("HAS_D_LAST", u8::from(d_last.is_some()))
+                .bind("recurrent", Operand::Input(0))
+                .bind("hidden_in", Operand::Input(1))
+                .bind("d_hidden", Operand::Input(d_hidden.unwrap_or(0)))
+                .bind("d_last", Operand::Input(d_last.unwrap_or(0)))
+                .bind("d_x", Operand::Output(0))
+                .bind("d_state", Operand::Output(1))
+        };
+        let launches = KERNELS.launches(Direction::Backward, e, dropout.is_some(), limits)?;
+        Ok(launches.into_iter().map(bind).collect::<Vec<_>>().into())
     }
 
     not_differentiable!();
@@ -256,10 +240,7 @@ pub fn cases() -> Vec<Case> {
             cases.push(case.gradient(&differentiable).through(&[0, 1]).tolerance(1e-5));
         }
     }
-    for (inputs, d_hidden, d_last) in
-        [(plain, true, true), (plain, true, false), (full, false, true), (full, true, true)]
-    {
-        let (t, b, h) = (3, 6, 40);
+    let backward = |inputs, d_hidden, d_last, [t, b, h]: [usize; 3]| {
         let forward = SimpleRnn { activation: Activation::Tanh, inputs };
         let op = SimpleRnnBackward { forward, d_hidden, d_last };
         let mut samples =
@@ -268,8 +249,28 @@ pub fn cases() -> Vec<Case> {
         samples.extend(scan_samples(inner, [1, t, b, h], 1));
         samples.extend(d_hidden.then(|| Sample::Normal(vec![t, b, h])));
         samples.extend(d_last.then(|| Sample::Normal(vec![1, b, h])));
-        let name = format!("simple rnn backward{inner} {d_hidden} {d_last}");
-        cases.push(Case::new(name, op, samples).tolerance(1e-5));
+        let name = format!("simple rnn backward {t}x{b}x{h}{inner} {d_hidden} {d_last}");
+        Case::new(name, op, samples).tolerance(1e-5)
+    };
+    for (inputs, d_hidden, d_last) in
+        [(plain, true, true), (plain, true, false), (full, false, true), (full, true, true)]
+    {
+        cases.push(backward(inputs, d_hidden, d_last, [3, 6, 40]));
     }
+    // Step by step.
+    for inputs in [plain, full] {
+        let (t, b, h) = (3, 5, 270);
+        let mut samples =
+            vec![Sample::Normal(vec![t, b, h]), Sample::Uniform(vec![h, h], -0.1, 0.1)];
+        samples.extend(scan_samples(inputs, [1, t, b, h], 1));
+        let op = SimpleRnn { activation: Activation::Tanh, inputs };
+        let name = format!("simple rnn {t}x{b}x{h}{inputs}");
+        cases.push(Case::new(name, op, samples).tolerance(1e-5));
+        cases.push(backward(inputs, true, inputs.state, [t, b, h]));
+    }
+    let wide =
+        vec![Sample::Normal(vec![2, 2, 4096]), Sample::Uniform(vec![4096, 4096], -0.02, 0.02)];
+    let op = SimpleRnn { activation: Activation::Tanh, inputs: plain };
+    cases.push(Case::new("simple rnn 2x2x4096", op, wide).tolerance(1e-5).full());
     cases
 }

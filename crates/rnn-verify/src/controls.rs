@@ -42,8 +42,8 @@ pub fn controls(device: &dyn Device) -> Vec<Control> {
         (
             "the lstm kernel swaps two gates",
             recurrence(),
-            "c = flush(gates.y * c_before + gates.x * gates.z)",
-            "c = flush(gates.x * c_before + gates.y * gates.z)",
+            "c = flush(gates.y * carry.c + gates.x * gates.z)",
+            "c = flush(gates.x * carry.c + gates.y * gates.z)",
         ),
     ];
     for (name, case, from, to) in kernels {

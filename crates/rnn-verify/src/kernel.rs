@@ -64,9 +64,15 @@ impl Trial {
     /// # Errors
     /// Why the device could not; a skip where its limits do not reach.
     pub fn run(&self, device: &dyn Device) -> Result<Vec<HostTensor>, NotPassed> {
-        self.try_run(device).map_err(|error| match limit(&error) {
-            Some(limit) => NotPassed::Skipped(limit),
-            None => NotPassed::Failed(error.to_string()),
+        self.try_run(device).map_err(|error| {
+            let limit = match &error {
+                DeviceError::Recording(error) => exceeds_limit(error),
+                _ => None,
+            };
+            match limit {
+                Some(limit) => NotPassed::Skipped(limit.to_owned()),
+                None => NotPassed::Failed(error.to_string()),
+            }
         })
     }
 
@@ -120,12 +126,12 @@ fn name(update: usize) -> String {
 }
 
 /// The limit of the device that a case exceeds, if that is what went wrong.
-fn limit(error: &DeviceError) -> Option<String> {
+pub(crate) fn exceeds_limit(error: &RecordingError) -> Option<&str> {
     match error {
-        DeviceError::Recording(RecordingError::Node(error)) => match &error.source {
-            OpError::Limit(message) => Some(message.clone()),
+        RecordingError::Node(error) => match &error.source {
+            OpError::Limit(message) => Some(message),
             _ => None,
         },
-        _ => None,
+        RecordingError::Invalid { .. } => None,
     }
 }

@@ -1,3 +1,4 @@
+use crate::kernel::exceeds_limit;
 use crate::{Measured, NotPassed, Trial};
 use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -27,7 +28,11 @@ pub fn variants(cases: &[Case], limits: &Limits) -> Result<Vec<Variant>, NotPass
     let mut found = BTreeMap::new();
     for case in cases {
         let trial = Trial::new(case)?;
-        let Ok(recording) = Recording::new(trial.graph(), limits) else { continue };
+        let recording = match Recording::new(trial.graph(), limits) {
+            Ok(recording) => recording,
+            Err(error) if exceeds_limit(&error).is_some() => continue,
+            Err(error) => return Err(error.to_string().into()),
+        };
         for Dispatch { shader, entry, constants, .. } in recording.dispatches() {
             let variant = Variant { shader, entry, constants: constants.clone() };
             found.insert((shader.name(), variant.name()), variant);
@@ -136,8 +141,15 @@ fn without_array_casts(hlsl: &str) -> String {
         zeros.insert(name, (element, length));
         rest = &rest[end + "])0".len()..];
     }
-    let declare = |(name, (element, length))| format!("static {element} {name}[{length}];\n");
-    zeros.into_iter().map(declare).collect::<String>() + &text + rest
+    text += rest;
+    for (name, (element, length)) in zeros {
+        // A structure must be known before its zeros are.
+        let structure = text.find(&format!("struct {element} {{"));
+        let end = structure.and_then(|start| text[start..].find("};").map(|n| start + n + 2));
+        let declaration = format!("\nstatic {element} {name}[{length}];\n");
+        text.insert_str(end.unwrap_or(0), &declaration);
+    }
+    text
 }
 
 const NOWHERE: &str = if cfg!(windows) { "NUL" } else { "/dev/null" };
@@ -189,7 +201,7 @@ mod tests {
         let text = without_array_casts("float4 z[4] = (float4[4])0; a = (float)0;");
         assert_eq!(
             text,
-            "static float4 zero_float4_4[4];\nfloat4 z[4] = zero_float4_4; a = (float)0;"
+            "\nstatic float4 zero_float4_4[4];\nfloat4 z[4] = zero_float4_4; a = (float)0;"
         );
     }
 

@@ -29,9 +29,9 @@ fn every_kernel_matches_its_reference_on_every_adapter() {
         println!("SKIPPED every_kernel_matches_its_reference_on_every_adapter: no adapter");
     }
     for adapter in &all {
-        for checked in [false, true] {
-            let device = WgpuDevice::open(adapter, Options { checked }).expect("the adapter opens");
-            check_all(&device);
+        for (checked, minimal) in [(false, false), (true, false), (false, true)] {
+            let options = Options { checked, minimal };
+            check_all(&WgpuDevice::open(adapter, options).expect("the adapter opens"));
         }
     }
 }

@@ -108,7 +108,7 @@ fn backend_name(backend: wgpu::Backend) -> &'static str {
     }
 }
 
-fn kernel_limits(limits: &wgpu::Limits) -> Limits {
+pub(crate) fn kernel_limits(limits: &wgpu::Limits) -> Limits {
     Limits {
         // Kernels number their threads along x.
         max_invocations: limits

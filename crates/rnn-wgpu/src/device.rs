@@ -1,4 +1,5 @@
 use crate::Adapter;
+use crate::adapter::kernel_limits;
 use crate::faults::{Fault, Faults};
 use crate::pipeline::Pipelines;
 use crate::session::GpuSession;
@@ -12,6 +13,9 @@ pub struct Options {
     /// Compiles kernels with naga's bounds checks and loop guards, and zeroes workgroup memory
     /// before each workgroup: slower, for verification.
     pub checked: bool,
+    /// Takes no more than the limits that WebGPU guarantees on every adapter, and chooses kernels
+    /// for them, to verify those too.
+    pub minimal: bool,
 }
 
 /// The driver did not hand out the device.
@@ -47,10 +51,11 @@ impl WgpuDevice {
             | wgpu::Features::SUBGROUP_BARRIER
             | wgpu::Features::SHADER_F16;
         let features = adapter.raw.features() & wanted;
+        let limits = if options.minimal { wgpu::Limits::default() } else { adapter.raw.limits() };
         let request = adapter.raw.request_device(&wgpu::DeviceDescriptor {
             label: Some("rnn-gpu"),
             required_features: features,
-            required_limits: adapter.raw.limits(),
+            required_limits: limits.clone(),
             ..Default::default()
         });
         let (device, queue) = pollster::block_on(request)
@@ -70,7 +75,7 @@ impl WgpuDevice {
             device,
             queue,
             info: adapter.info.clone(),
-            limits: adapter.limits.clone(),
+            limits: kernel_limits(&limits),
             checked: options.checked,
             faults,
             pipelines: Pipelines::default(),

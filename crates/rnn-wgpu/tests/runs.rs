@@ -68,7 +68,9 @@ fn views_bind_at_their_offset() {
 fn overrides_size_workgroups_and_their_memory() {
     let test = "overrides_size_workgroups_and_their_memory";
     for checked in [false, true] {
-        let Some(device) = open_with(test, Options { checked }) else { return };
+        let Some(device) = open_with(test, Options { checked, ..Options::default() }) else {
+            return;
+        };
         let mut session = device.session();
         for (width, bias, square) in [(8, 0.0, false), (64, 0.5, true), (256, -1.0, false)] {
             let mut graph = Graph::new();

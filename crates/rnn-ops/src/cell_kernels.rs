@@ -1,0 +1,183 @@
+//! How the kernels of recurrent cells are launched: all steps at once, or step by step.
+
+use crate::scan::Extents;
+use rnn_graph::{Grid, Launch, Limits, OpError, Shader};
+use std::ops::Range;
+
+pub const ACTIVATIONS: &str = include_str!("../../../shaders/activations.wgsl");
+pub const RECURRENCE: &str = include_str!("../../../shaders/recurrence.wgsl");
+pub const FOUR_ROWS: &str = include_str!("../../../shaders/four_rows.wgsl");
+pub const ONE_ROW: &str = include_str!("../../../shaders/one_row.wgsl");
+pub const SCAN: &str = include_str!("../../../shaders/scan.wgsl");
+pub const WINDOWS: &str = include_str!("../../../shaders/windows.wgsl");
+pub const STEP_PRODUCT: &str = include_str!("../../../shaders/step_product.wgsl");
+pub const STEP: &str = include_str!("../../../shaders/step.wgsl");
+
+/// The kernels of a cell, of which `$cell` is the text.
+macro_rules! cell_kernels {
+    ($name:literal, gates: $gates:literal, carry: $carry:literal, $cell:expr) => {{
+        use $crate::cell_kernels as parts;
+        parts::CellKernels {
+            four_rows: rnn_graph::Shader::new(
+                concat!($name, "_four_rows"),
+                &[parts::ACTIVATIONS, parts::RECURRENCE, parts::FOUR_ROWS, parts::SCAN, $cell],
+            ),
+            one_row: rnn_graph::Shader::new(
+                concat!($name, "_one_row"),
+                &[parts::ACTIVATIONS, parts::RECURRENCE, parts::ONE_ROW, parts::SCAN, $cell],
+            ),
+            step: rnn_graph::Shader::new(
+                concat!($name, "_step"),
+                &[
+                    parts::ACTIVATIONS,
+                    parts::RECURRENCE,
+                    parts::WINDOWS,
+                    parts::STEP_PRODUCT,
+                    parts::STEP,
+                    $cell,
+                ],
+            ),
+            gates: $gates,
+            carry: $carry,
+        }
+    }};
+}
+
+/// The kernels of a recurrent cell.
+pub struct CellKernels {
+    /// All steps in one launch, four rows to a workgroup.
+    pub four_rows: Shader,
+    /// All steps in one launch, one row to a workgroup.
+    pub one_row: Shader,
+    /// One step.
+    pub step: Shader,
+    pub gates: usize,
+    /// Words that a unit carries from step to step.
+    pub carry: usize,
+}
+
+/// With time, or against it, from the last step's gradients to those of the first state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Forward,
+    Backward,
+}
+
+/// Units up to which all steps are one launch. Each of its workgroups reads all of U at each step,
+/// for four rows; step by step, 64 rows share what is read, for the price of a launch. No GPU has
+/// measured yet where the two meet.
+const MOST_SCANNED: usize = 256;
+/// PARTS and MOST_TURNS in scan.wgsl.
+const PARTS: usize = 4;
+const MOST_TURNS: usize = 4;
+
+impl CellKernels {
+    /// All steps of a dense cell; the caller adds bindings.
+    pub fn launches(
+        &'static self,
+        direction: Direction,
+        e: Extents,
+        dropout: bool,
+        limits: &Limits,
+    ) -> Result<Vec<Launch>, OpError> {
+        if let Some(launch) = self.scan(direction, e, dropout, limits)? {
+            return Ok(vec![launch]);
+        }
+        let step = Step { shader: &self.step, extents: e, rows: e.batch, transposed: true };
+        let gates = 0..self.gates;
+        match direction {
+            Direction::Forward => {
+                (0..e.steps).map(|t| step.forward(gates.clone(), t, dropout)).collect()
+            }
+            Direction::Backward => {
+                (0..=e.steps).rev().map(|t| step.backward(gates.clone(), t)).collect()
+            }
+        }
+    }
+
+    /// All steps in one launch, if the state is narrow enough and its tiles fit.
+    fn scan(
+        &'static self,
+        direction: Direction,
+        Extents { steps, batch, hidden }: Extents,
+        dropout: bool,
+        limits: &Limits,
+    ) -> Result<Option<Launch>, OpError> {
+        let (entry, views) = match direction {
+            Direction::Forward if !dropout => ("forward", 1),
+            Direction::Forward => ("forward", self.gates),
+            Direction::Backward => ("backward", self.gates),
+        };
+        let lanes = hidden.next_multiple_of(32).min(limits.max_invocations as usize / PARTS);
+        let fits = |rows: usize| {
+            let words = (views + PARTS + self.carry) * rows * hidden;
+            4 * words <= limits.max_workgroup_bytes as usize
+                && rows * hidden <= MOST_TURNS * PARTS * lanes
+        };
+        let (shader, rows) = match () {
+            _ if hidden > MOST_SCANNED => return Ok(None),
+            _ if batch >= 4 && fits(4) => (&self.four_rows, 4),
+            _ if fits(1) => (&self.one_row, 1),
+            _ => return Ok(None),
+        };
+        let grid = Grid::new(batch.div_ceil(rows), 1, 1)?;
+        let launch = Launch::new(shader, entry, grid)
+            .constant("HIDDEN", hidden as u32)
+            .constant("LANES", lanes as u32)
+            .constant("VIEWS", views as u32)
+            .param("items", batch)
+            .param("steps", steps)
+            .param("step", 0usize);
+        Ok(Some(launch))
+    }
+}
+
+/// Launches of one step each; see step_product.wgsl.
+pub struct Step {
+    pub shader: &'static Shader,
+    /// Of items, each of which has as many rows as it has pixels.
+    pub extents: Extents,
+    pub rows: usize,
+    /// The backward pass is given U transposed.
+    pub transposed: bool,
+}
+
+impl Step {
+    /// A launch over the columns of some gates.
+    pub fn forward(
+        &self,
+        gates: Range<usize>,
+        step: usize,
+        dropout: bool,
+    ) -> Result<Launch, OpError> {
+        // A gate alone has tiles of 64 units; with others it shares them.
+        let units = if gates.len() == 1 { 64 } else { 16 };
+        let (views, depth) = if dropout && gates.len() > 1 { (4u32, 8u32) } else { (1, 16) };
+        let launch = self.launch("forward", units, gates, step)?;
+        Ok(launch.constant("VIEWS", views).constant("DEPTH", depth))
+    }
+
+    /// A launch over all units, to which the gradients of some gates flow back.
+    pub fn backward(&self, gates: Range<usize>, step: usize) -> Result<Launch, OpError> {
+        let launch = self.launch("backward", 64, gates, step)?;
+        Ok(launch.constant("TRANSPOSED", u8::from(self.transposed)))
+    }
+
+    fn launch(
+        &self,
+        entry: &'static str,
+        units: usize,
+        gates: Range<usize>,
+        step: usize,
+    ) -> Result<Launch, OpError> {
+        let Extents { steps, batch, hidden } = self.extents;
+        let grid = Grid::new(hidden.div_ceil(units), self.rows.div_ceil(64), 1)?;
+        Ok(Launch::new(self.shader, entry, grid)
+            .constant("HIDDEN", hidden as u32)
+            .constant("FIRST_GATE", gates.start as u32)
+            .constant("GATE_COUNT", gates.len() as u32)
+            .param("items", batch)
+            .param("steps", steps)
+            .param("step", step))
+    }
+}

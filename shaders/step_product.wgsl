@@ -1,0 +1,186 @@
+// The products of one step of a recurrence, in tiles of 64 rows for 256 threads. Rows see the rows
+// around them through windows; those of a dense cell, whose windows have one tap, themselves.
+//
+// Forward a thread sums four rows, 16 apart, and four columns: the gates of one unit, of which a
+// tile has 16, or four units, 16 apart, where there is one gate.
+override FIRST_GATE: u32 = 0u;
+override GATE_COUNT: u32 = GATES;
+// Hidden states that gates see: one, or four, one each.
+override VIEWS: u32 = 1u;
+// Terms to a slice.
+override DEPTH: u32 = 16u;
+override SEEN: u32 = VIEWS * DEPTH * PITCH;
+// U is stored transposed; known of products back alone.
+override TRANSPOSED: bool = false;
+
+const THREADS = 256u;
+const TILE = 64u;
+const SLICE = 16u;
+// One more row than needed keeps threads of a subgroup on different memory banks.
+const PITCH = TILE + 1u;
+
+var<workgroup> seen_tile: array<f32, SEEN>;
+var<workgroup> weight_tile: array<f32, SLICE * PITCH>;
+
+fn rows() -> u32 {
+    return params.items * SOURCE_D * SOURCE_H * SOURCE_W;
+}
+
+fn item_of(row: u32) -> u32 {
+    return row / (SOURCE_D * SOURCE_H * SOURCE_W);
+}
+
+fn taps() -> u32 {
+    return SIZE_D * SIZE_H * SIZE_W;
+}
+
+// The first row and the first unit of a tile.
+fn corner(group: vec3<u32>) -> vec2<u32> {
+    return vec2<u32>(group.y * TILE, group.x * select(16u, TILE, GATE_COUNT == 1u));
+}
+
+// The gate and the unit of one of 64 columns.
+fn column_of(column: u32, unit0: u32) -> vec2<u32> {
+    if GATE_COUNT == 1u {
+        return vec2<u32>(FIRST_GATE, unit0 + column);
+    }
+    return vec2<u32>(FIRST_GATE + column / 16u, unit0 + column % 16u);
+}
+
+// `seen` of the cell times U.
+fn multiply(first: vec2<u32>, thread: u32) -> mat4x4<f32> {
+    let tx = thread % 16u;
+    let ty = thread / 16u;
+    let terms = taps() * HIDDEN;
+    // Thread i brings term i % DEPTH of rows i / DEPTH, i / DEPTH + 256 / DEPTH, .. Where their
+    // windows begin; an array of structures is not HLSL's.
+    var items: array<u32, 4>;
+    var starts: array<vec3<i32>, 4>;
+    for (var i = 0u; i < DEPTH / 4u; i++) {
+        let row = first.x + thread / DEPTH + i * (THREADS / DEPTH);
+        let place = place_of(row, params.items, target_extents());
+        items[i] = place.item;
+        starts[i] = window_start(place.at);
+    }
+    var sums: mat4x4<f32>;
+    for (var k0 = 0u; k0 < terms; k0 += DEPTH) {
+        let own = thread % DEPTH;
+        let k = k0 + own;
+        for (var i = 0u; i < DEPTH / 4u; i++) {
+            let row = thread / DEPTH + i * (THREADS / DEPTH);
+            var source = NO_PIXEL;
+            if first.x + row < rows() && k < terms {
+                source = source_seen(Place(items[i], starts[i]), k / HIDDEN, params.items);
+            }
+            for (var view = 0u; view < VIEWS; view++) {
+                var h = 0.0;
+                if source != NO_PIXEL && view < GATE_COUNT {
+                    h = seen(source, k % HIDDEN, FIRST_GATE + view);
+                }
+                seen_tile[(own * VIEWS + view) * PITCH + row] = h;
+            }
+        }
+        for (var i = thread; i < DEPTH * TILE; i += THREADS) {
+            let column = column_of(i % TILE, first.y);
+            let term = k0 + i / TILE;
+            var weight = 0.0;
+            if term < terms && column.x < FIRST_GATE + GATE_COUNT && column.y < HIDDEN {
+                weight = recurrent[(term * GATES + column.x) * HIDDEN + column.y];
+            }
+            weight_tile[i / TILE * PITCH + i % TILE] = weight;
+        }
+        workgroupBarrier();
+        for (var i = 0u; i < DEPTH; i++) {
+            let at = i * PITCH + tx;
+            let weights = vec4<f32>(
+                weight_tile[at], weight_tile[at + 16u],
+                weight_tile[at + 32u], weight_tile[at + 48u]);
+            sums[0] += viewed(i, ty) * weights;
+            sums[1] += viewed(i, ty + 16u) * weights;
+            sums[2] += viewed(i, ty + 32u) * weights;
+            sums[3] += viewed(i, ty + 48u) * weights;
+        }
+        workgroupBarrier();
+    }
+    return sums;
+}
+
+// What the four columns of a thread see of a term.
+fn viewed(term: u32, row: u32) -> vec4<f32> {
+    let at = term * VIEWS * PITCH + row;
+    if VIEWS == 1u {
+        return vec4<f32>(seen_tile[at]);
+    }
+    return vec4<f32>(
+        seen_tile[at], seen_tile[at + PITCH],
+        seen_tile[at + 2u * PITCH], seen_tile[at + 3u * PITCH]);
+}
+
+// The gradients of a later step's gates, from `gate_gradient` of the cell, times U transposed: of
+// four rows and four units, 16 apart, by each gate's factors.
+fn multiply_back(t: u32, first: vec2<u32>, thread: u32) -> mat4x4<f32> {
+    let tx = thread % 16u;
+    let ty = thread / 16u;
+    let terms = taps() * HIDDEN;
+    var items: array<u32, 4>;
+    var at: array<vec3<i32>, 4>;
+    for (var i = 0u; i < 4u; i++) {
+        let place = place_of(first.x + ty + 16u * i, params.items, source_extents());
+        items[i] = place.item;
+        at[i] = place.at;
+    }
+    var total: mat4x4<f32>;
+    for (var gate = FIRST_GATE; gate < FIRST_GATE + GATE_COUNT; gate++) {
+        var sums: mat4x4<f32>;
+        for (var k0 = 0u; k0 < terms; k0 += SLICE) {
+            for (var i = 0u; i < 4u; i++) {
+                let row = ty + 16u * i;
+                var dz = 0.0;
+                if first.x + row < rows() && k0 + tx < terms {
+                    let tap = (k0 + tx) / HIDDEN;
+                    let sees = target_seeing(Place(items[i], at[i]), tap, params.items);
+                    if sees != NO_PIXEL {
+                        dz = gate_gradient(t, sees, gate, (k0 + tx) % HIDDEN);
+                    }
+                }
+                seen_tile[tx * PITCH + row] = dz;
+            }
+            for (var i = thread; i < TILE * SLICE; i += THREADS) {
+                let term = select(i % SLICE, i / TILE, TRANSPOSED);
+                let column = select(i / SLICE, i % TILE, TRANSPOSED);
+                weight_tile[term * PITCH + column] = weight_back(gate, k0 + term, first.y + column);
+            }
+            workgroupBarrier();
+            for (var i = 0u; i < SLICE; i++) {
+                let at = i * PITCH + tx;
+                let weights = vec4<f32>(
+                    weight_tile[at], weight_tile[at + 16u],
+                    weight_tile[at + 32u], weight_tile[at + 48u]);
+                sums[0] += seen_tile[i * PITCH + ty] * weights;
+                sums[1] += seen_tile[i * PITCH + ty + 16u] * weights;
+                sums[2] += seen_tile[i * PITCH + ty + 32u] * weights;
+                sums[3] += seen_tile[i * PITCH + ty + 48u] * weights;
+            }
+            workgroupBarrier();
+        }
+        for (var i = 0u; i < 4u; i++) {
+            for (var j = 0u; j < 4u; j++) {
+                let row = min(first.x + ty + 16u * i, rows() - 1u);
+                let unit = min(first.y + tx + 16u * j, HIDDEN - 1u);
+                total[i][j] += sums[i][j] * factor(gate, row, unit);
+            }
+        }
+    }
+    return total;
+}
+
+fn weight_back(gate: u32, term: u32, unit: u32) -> f32 {
+    if term >= taps() * HIDDEN || unit >= HIDDEN {
+        return 0.0;
+    }
+    if TRANSPOSED {
+        return recurrent[(gate * HIDDEN + term) * HIDDEN + unit];
+    }
+    let row = term / HIDDEN * HIDDEN + unit;
+    return recurrent[(row * GATES + gate) * HIDDEN + term % HIDDEN];
+}
