@@ -6,13 +6,14 @@ use crate::device::Opened;
 use crate::experiment::Experiment;
 use crate::memory;
 use crate::nn::{
-    Callback, Dataset, Event, FitOptions, History, Metrics, TerminateOnNan, TrainError, Trainer,
+    Callback, Course, Dataset, Event, FitOptions, History, Metrics, TerminateOnNan, TrainError,
+    Trainer, TrainerState,
 };
 use crate::plot::probability_histogram;
 use crate::progress::Progress;
 use crate::report::ClassificationReport;
 use crate::run::{Config, Results, RunFolder};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use rnn_graph::{Device, DeviceError};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -128,12 +129,15 @@ impl Run<'_> {
             if options.profile {
                 trainer.enable_profile();
             }
+            let mut course = Course::default();
             if let Some(Checkpoint { state, data: then, .. }) = start.take() {
+                course.clone_from(&state.course);
                 ensure!(then == data, "the data is not what the run was trained on until now");
                 let epoch = state.course.history.epochs.len() + 1;
                 println!("going on after step {}, in epoch {epoch}", state.step);
                 trainer.restore(state)?;
             }
+            let origin = trainer.state()?;
             match self.fit(&mut trainer, &splits, &mut keeper) {
                 Ok(history) => break (trainer, history),
                 Err(TrainError::Device(error)) if device_may_recover(&error) => {
@@ -148,6 +152,21 @@ impl Run<'_> {
                     device.reopen()?;
                     start = Some(store.newest()?);
                 }
+                Err(error @ TrainError::NotFinite { step, .. }) => {
+                    let good = match keeper.saved() {
+                        Some(_) => store.newest()?.state,
+                        None => TrainerState { course, ..origin },
+                    };
+                    let kept = good.step;
+                    println!("looking for the cause in the steps from {kept} on");
+                    let (device, size) = (device.device(), config.batch_size);
+                    let cause =
+                        trainer.trace_not_finite(device, (good, step), &splits.train, size)?;
+                    let cause = cause.map_or("when repeated, it stayed finite".into(), |cause| {
+                        format!("{cause}; the state after step {kept} was the last one kept")
+                    });
+                    return Err(anyhow!(cause).context(error));
+                }
                 Err(error) => return Err(error.into()),
             }
         };
@@ -160,14 +179,14 @@ impl Run<'_> {
                 None => bail!("interrupted; nothing was written"),
             }
         }
-        folder.save_vocabulary(splits.vocabulary.as_ref())?;
         folder.save(config, trainer.model()?)?;
+        folder.save_vocabulary(splits.vocabulary.as_ref())?;
         folder.save_history(config, &history)?;
-        store.finish()?;
         if options.profile {
             println!("{}", trainer.profile()?);
         }
-        report(&mut trainer, &splits, config, folder)
+        report(&mut trainer, &splits, config, folder)?;
+        store.finish()
     }
 
     fn fit(

@@ -18,6 +18,7 @@ mod parameters;
 mod state;
 mod step;
 mod summary;
+mod trace;
 mod trainer;
 
 pub use callback::{
@@ -50,4 +51,5 @@ pub use optimizer::{Clip, Optimizer, Schedule};
 pub use parameters::Slot;
 pub use rnn_ops::{Constraint, Penalty, Tally};
 pub use state::{Course, TrainerState};
+pub use trace::NotFinite;
 pub use trainer::{Batch, Trainer};

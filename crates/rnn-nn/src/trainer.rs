@@ -87,13 +87,19 @@ impl Trainer {
 
     /// Queues one training step, without waiting for it.
     pub fn train_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
-        let random = [self.seed as u32, (self.seed >> 32) as u32, self.step as u32, 0];
-        let random = HostTensor::from_u32([4], random.to_vec())?;
-        let numbers = self.optimizer.numbers(self.step + 1, self.rate_factor).to_vec();
-        let numbers = HostTensor::from_f32([STEP_NUMBERS], numbers)?;
+        let [random, numbers] = self.step_inputs()?;
         self.judge(batch, Mode::Train, &[&random, &numbers])?;
         self.step += 1;
         Ok(())
+    }
+
+    /// What the next step is given besides a batch: the key of what dropout drops, and the
+    /// optimizer's numbers.
+    pub(crate) fn step_inputs(&self) -> Result<[HostTensor; 2], TrainError> {
+        let random = [self.seed as u32, (self.seed >> 32) as u32, self.step as u32, 0];
+        let numbers = self.optimizer.numbers(self.step + 1, self.rate_factor);
+        let random = HostTensor::from_u32([4], random.to_vec())?;
+        Ok([random, HostTensor::from_f32([STEP_NUMBERS], numbers.to_vec())?])
     }
 
     /// Queues the metrics of one batch, without changing weights.
@@ -103,6 +109,16 @@ impl Trainer {
 
     fn judge(&mut self, batch: &Batch, mode: Mode, more: &[&HostTensor]) -> Result<(), TrainError> {
         let program = self.program(&batch.inputs, mode, batch.weights.is_some())?;
+        self.run(program, batch, more)
+    }
+
+    /// Queues a program that takes a batch, and more.
+    pub(crate) fn run(
+        &mut self,
+        program: Program,
+        batch: &Batch,
+        more: &[&HostTensor],
+    ) -> Result<(), TrainError> {
         let labels = self.labels(batch)?;
         let mut inputs: Vec<&HostTensor> = batch.inputs.iter().collect();
         inputs.extend(labels.iter().map(|labels| &**labels));
@@ -270,7 +286,13 @@ impl Trainer {
         Ok(self.latest)
     }
 
-    fn at_hand(&self) -> Step<'_> {
+    /// A trainer of the same model as it was at first, on a device.
+    pub(crate) fn twin(&self, device: &dyn Device) -> Self {
+        let twin = Self::new(self.model.clone(), device, self.optimizer, self.seed);
+        twin.losses(self.losses.clone()).tally(self.tally)
+    }
+
+    pub(crate) fn at_hand(&self) -> Step<'_> {
         let Self { model, losses, tally, optimizer, .. } = self;
         Step { model, losses, tally: *tally, optimizer }
     }
@@ -292,6 +314,13 @@ impl Trainer {
             return Ok(program);
         }
         let graph = self.at_hand().graph(size, mode, weighted)?;
+        let program = self.compile(graph)?;
+        self.programs.insert(key, program);
+        Ok(program)
+    }
+
+    /// Prepares a graph, and gives the residents that it is the first to name their values.
+    pub(crate) fn compile(&mut self, graph: Graph) -> Result<Program, TrainError> {
         let named = graph.tensors().filter(|(_, tensor)| tensor.storage == Storage::Resident);
         let named: Vec<_> = named.map(|(_, t)| (t.name.clone(), t.ty.clone())).collect();
         let program = self.session.compile(Arc::new(graph))?;
@@ -303,7 +332,6 @@ impl Trainer {
             }
             self.residents.insert(name, ty);
         }
-        self.programs.insert(key, program);
         Ok(program)
     }
 
@@ -325,6 +353,6 @@ impl Trainer {
 }
 
 /// The number of examples of a batch.
-fn examples(inputs: &[HostTensor]) -> usize {
+pub(crate) fn examples(inputs: &[HostTensor]) -> usize {
     inputs.first().and_then(|input| input.shape().dims().first()).copied().unwrap_or(0)
 }

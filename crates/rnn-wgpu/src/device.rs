@@ -3,9 +3,10 @@ use crate::adapter::kernel_limits;
 use crate::faults::{Fault, Faults};
 use crate::pipeline::Pipelines;
 use crate::session::GpuSession;
-use rnn_graph::{Device, DeviceError, DeviceInfo, Limits, Session};
+use rnn_graph::{Device, DeviceError, DeviceInfo, DeviceKind, Limits, Session};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How a device is opened.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +38,8 @@ pub(crate) struct Gpu {
     pub info: DeviceInfo,
     pub limits: Limits,
     pub checked: bool,
+    /// How long a submission may take.
+    patience: Option<Duration>,
     /// Nanoseconds between two ticks of a timestamp, where there are timestamps.
     pub timestamp_period: Option<f64>,
     pub faults: Arc<Faults>,
@@ -70,7 +73,9 @@ impl WgpuDevice {
         });
 
         let timestamps = features.contains(wgpu::Features::TIMESTAMP_QUERY);
+        let real = adapter.info.kind == DeviceKind::Gpu;
         Ok(Self(Arc::new(Gpu {
+            patience: real.then_some(PATIENCE),
             timestamp_period: timestamps.then(|| f64::from(queue.get_timestamp_period())),
             device,
             queue,
@@ -82,6 +87,17 @@ impl WgpuDevice {
         })))
     }
 }
+
+impl WgpuDevice {
+    /// Gives the device up, for tests of what comes after: all calls fail as if the driver had
+    /// been reset.
+    pub fn lose(&self) {
+        self.0.device.destroy();
+    }
+}
+
+/// A GPU that has not answered for so long hangs. One that is emulated may only be slow.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Device for WgpuDevice {
     fn info(&self) -> &DeviceInfo {
@@ -131,7 +147,7 @@ impl Gpu {
         &self,
         create: impl FnOnce() -> Result<T, DeviceError>,
     ) -> Result<T, DeviceError> {
-        self.faults.check()?;
+        self.check()?;
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
@@ -142,9 +158,9 @@ impl Gpu {
             (pollster::block_on(internal.pop()), pollster::block_on(validation.pop()));
         let memory = pollster::block_on(memory.pop());
         if let Some(error) = memory.or(validation).or(internal) {
-            return Err(self.faults.error(error.into()));
+            return Err(self.explain(error.into()));
         }
-        self.faults.check()?;
+        self.check()?;
         created
     }
 
@@ -154,8 +170,30 @@ impl Gpu {
         encoder: wgpu::CommandEncoder,
     ) -> Result<wgpu::SubmissionIndex, DeviceError> {
         let index = self.queue.submit([encoder.finish()]);
-        self.faults.check()?;
+        self.check()?;
         Ok(index)
+    }
+
+    /// An error if anything has gone wrong so far.
+    pub fn check(&self) -> Result<(), DeviceError> {
+        match self.faults.check() {
+            Err(DeviceError::Refused { message, .. }) => Err(self.explain(Fault::Refused(message))),
+            checked => checked,
+        }
+    }
+
+    /// The error for a fault. A device that is lost refuses commands before it tells that it is
+    /// lost, at a poll.
+    pub fn explain(&self, fault: Fault) -> DeviceError {
+        if matches!(fault, Fault::Refused(_)) {
+            let timeout = Some(Duration::from_secs(1));
+            let wait = wgpu::PollType::Wait { submission_index: None, timeout };
+            let _ = catch_unwind(AssertUnwindSafe(|| self.device.poll(wait)));
+        }
+        match self.faults.check() {
+            Err(error @ (DeviceError::Lost { .. } | DeviceError::OutOfMemory { .. })) => error,
+            _ => self.faults.error(fault),
+        }
     }
 
     /// Lets wgpu run the callbacks of whatever has finished.
@@ -165,18 +203,26 @@ impl Gpu {
 
     /// Waits for a submission and the callbacks that hang on it.
     pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), DeviceError> {
-        self.poll_with(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })
+        self.poll_with(wgpu::PollType::Wait {
+            submission_index: Some(submission),
+            timeout: self.patience,
+        })
     }
 
     fn poll_with(&self, how: wgpu::PollType) -> Result<(), DeviceError> {
-        self.faults.check()?;
+        self.check()?;
         // wgpu 30 reports a device lost during a poll by a panic (`handle_error_fatal`), after the
         // lost callback has run; its locks do not poison.
         let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(how)));
-        self.faults.check()?;
+        self.check()?;
         match polled {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(self.faults.error(Fault::Refused(error.to_string()))),
+            Ok(Err(wgpu::PollError::Timeout)) => {
+                let message = format!("no answer for {} s", PATIENCE.as_secs());
+                self.faults.record(Fault::Lost(message.clone()));
+                Err(self.faults.error(Fault::Lost(message)))
+            }
+            Ok(Err(error)) => Err(self.explain(Fault::Refused(error.to_string()))),
             Err(_) => Err(self.faults.error(Fault::Lost("it failed during a wait".into()))),
         }
     }

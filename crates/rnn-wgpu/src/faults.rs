@@ -9,7 +9,7 @@ pub(crate) enum Fault {
     Refused(String),
 }
 
-/// The first fault that wgpu reported through a callback. It stays: after a lost device or a
+/// The first fault that wgpu reported through a callback, or the one that explains it. It stays: after a lost device or a
 /// refused command no later result could be trusted.
 #[derive(Debug)]
 pub(crate) struct Faults {
@@ -24,9 +24,14 @@ impl Faults {
 
     pub fn record(&self, fault: Fault) {
         let mut first = self.first();
-        // wgpu gives a device up when a submission lacks memory, and names the reason afterwards.
-        let explains =
-            |known: &Fault| matches!((known, &fault), (Fault::Lost(_), Fault::OutOfMemory(_)));
+        // wgpu gives a device up when a submission lacks memory, and names the reason afterwards;
+        // a device that is lost refuses commands before it says so.
+        let explains = |known: &Fault| {
+            matches!(
+                (known, &fault),
+                (Fault::Lost(_), Fault::OutOfMemory(_)) | (Fault::Refused(_), Fault::Lost(_))
+            )
+        };
         if first.as_ref().is_none_or(explains) {
             *first = Some(fault);
         }
@@ -72,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_fault_stays_unless_lack_of_memory_explains_it() {
+    fn the_first_fault_stays_unless_a_later_one_explains_it() {
         let faults = Faults::new("gpu".into());
         assert!(faults.check().is_ok());
         faults.record(Fault::Lost("hung".into()));
@@ -83,5 +88,9 @@ mod tests {
         faults.record(Fault::OutOfMemory("full".into()));
         faults.record(Fault::Lost("again".into()));
         assert!(matches!(faults.check(), Err(DeviceError::OutOfMemory { .. })));
+        let faults = Faults::new("gpu".into());
+        faults.record(Fault::Refused("invalid".into()));
+        faults.record(Fault::Lost("hung".into()));
+        assert!(matches!(faults.check(), Err(DeviceError::Lost { .. })));
     }
 }

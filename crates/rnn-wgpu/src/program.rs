@@ -83,7 +83,7 @@ impl Program {
         for ((_, buffer), values) in self.inputs.iter().zip(values) {
             gpu.queue.write_buffer(buffer, 0, values.as_bytes());
         }
-        gpu.faults.check()
+        gpu.check()
     }
 
     /// Encodes every dispatch into one pass.

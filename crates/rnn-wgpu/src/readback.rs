@@ -97,8 +97,7 @@ impl Readback {
 
 /// The device's fault, if there is one that explains this.
 fn refused(gpu: &Gpu, message: impl ToString) -> DeviceError {
-    let fault = Fault::Refused(message.to_string());
-    gpu.faults.check().err().unwrap_or_else(|| gpu.faults.error(fault))
+    gpu.explain(Fault::Refused(message.to_string()))
 }
 
 /// The bytes as a tensor.

@@ -52,15 +52,15 @@ impl Session for GpuSession {
     }
 
     fn write(&mut self, resident: &str, values: &HostTensor) -> Result<(), DeviceError> {
-        self.gpu.faults.check()?;
+        self.gpu.check()?;
         let target = self.memory.resident(resident)?;
         expect(resident, &target.ty, values)?;
         self.gpu.queue.write_buffer(&target.buffer, 0, values.as_bytes());
-        self.gpu.faults.check()
+        self.gpu.check()
     }
 
     fn run(&mut self, program: Program, inputs: &[&HostTensor]) -> Result<(), DeviceError> {
-        self.gpu.faults.check()?;
+        self.gpu.check()?;
         while self.in_flight.len() >= MAX_IN_FLIGHT
             && let Some(oldest) = self.in_flight.pop_front()
         {

@@ -1,0 +1,227 @@
+//! Devices that are lost in the middle of a run, and numbers that stop being finite: on the CPU
+//! device, where a loss is made up, and on every adapter, which is really given up.
+
+use rnn_core::{HostTensor, Rng};
+use rnn_cpu::CpuDevice;
+use rnn_gpu::Activation;
+use rnn_gpu::checkpoint::{CheckpointArgs, Every};
+use rnn_gpu::device::Opened;
+use rnn_gpu::nn::{
+    Callback, Checkpoints, Dataset, Dense, FitOptions, InputSpec, Loss, Lstm, Model, ModelError,
+    Moment, Optimizer, TerminateOnNan, TrainError, Trainer, TrainerState,
+};
+use rnn_gpu::run::Config;
+use rnn_gpu::train::{TrainOptions, train};
+use rnn_graph::{
+    Device, DeviceError, DeviceInfo, Graph, Limits, Profile, Program, Session, Ticket,
+};
+use rnn_wgpu::{Adapter, Options, WgpuDevice, adapters};
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A device that is lost after so many runs of its first session.
+struct Doomed {
+    device: Box<dyn Device>,
+    gpu: Option<WgpuDevice>,
+    runs: usize,
+}
+
+struct DoomedSession {
+    session: Box<dyn Session>,
+    gpu: Option<WgpuDevice>,
+    runs: usize,
+}
+
+impl Device for Doomed {
+    fn info(&self) -> &DeviceInfo {
+        self.device.info()
+    }
+
+    fn limits(&self) -> &Limits {
+        self.device.limits()
+    }
+
+    fn session(&self) -> Box<dyn Session> {
+        let (session, gpu, runs) = (self.device.session(), self.gpu.clone(), self.runs);
+        Box::new(DoomedSession { session, gpu, runs })
+    }
+}
+
+impl Session for DoomedSession {
+    fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
+        self.session.compile(graph)
+    }
+
+    fn write(&mut self, resident: &str, values: &HostTensor) -> Result<(), DeviceError> {
+        self.session.write(resident, values)
+    }
+
+    fn run(&mut self, program: Program, inputs: &[&HostTensor]) -> Result<(), DeviceError> {
+        if self.runs == 0 {
+            match &self.gpu {
+                Some(gpu) => gpu.lose(),
+                None => {
+                    let (device, message) = ("CPU".into(), "unplugged".into());
+                    return Err(DeviceError::Lost { device, message });
+                }
+            }
+        }
+        self.runs = self.runs.saturating_sub(1);
+        self.session.run(program, inputs)
+    }
+
+    fn fetch(&mut self, program: Program) -> Result<Vec<HostTensor>, DeviceError> {
+        self.session.fetch(program)
+    }
+
+    fn start_read(&mut self, resident: &str) -> Result<Ticket, DeviceError> {
+        self.session.start_read(resident)
+    }
+
+    fn poll_read(&mut self, ticket: Ticket) -> Result<Option<HostTensor>, DeviceError> {
+        self.session.poll_read(ticket)
+    }
+
+    fn wait_read(&mut self, ticket: Ticket) -> Result<HostTensor, DeviceError> {
+        self.session.wait_read(ticket)
+    }
+
+    fn memory(&self, program: Program) -> (u64, u64) {
+        self.session.memory(program)
+    }
+
+    fn enable_profile(&mut self) {
+        self.session.enable_profile();
+    }
+
+    fn profile(&mut self) -> Result<Profile, DeviceError> {
+        self.session.profile()
+    }
+}
+
+/// Where tests run: on the CPU device, and on every adapter.
+fn places() -> Vec<Option<Adapter>> {
+    let all = adapters();
+    if all.is_empty() {
+        assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
+        println!("SKIPPED on adapters: there are none");
+    }
+    std::iter::once(None).chain(all.into_iter().map(Some)).collect()
+}
+
+fn open(place: &Option<Adapter>) -> (Box<dyn Device>, Option<WgpuDevice>) {
+    match place {
+        None => (Box::new(CpuDevice::new()), None),
+        Some(adapter) => {
+            let gpu = WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
+            (Box::new(gpu.clone()), Some(gpu))
+        }
+    }
+}
+
+/// Trains on a device that is lost after so many runs, time and again: what ends it, if it does.
+fn run(place: &Option<Adapter>, losses: &[usize], every: Every, out: &Path) -> Option<String> {
+    let (place, left) = (place.clone(), RefCell::new(losses.to_vec()));
+    let mut device = Opened::new(move || {
+        let (device, gpu) = open(&place);
+        let runs = left.borrow_mut().pop().unwrap_or(usize::MAX);
+        Ok(Box::new(Doomed { device, gpu, runs }) as Box<dyn Device>)
+    })
+    .expect("a device");
+    let config = serde_json::json!({
+        "experiment": "simple-rnn", "data": "bundled", "length": 4, "batch_size": 8, "epochs": 2,
+        "seed": 1, "limit": 40, "device": device.device().info().to_string(),
+    });
+    let config: Config = serde_json::from_value(config).expect("a config");
+    let checkpoints = CheckpointArgs { checkpoint_every: every, ..CheckpointArgs::default() };
+    let options = TrainOptions { checkpoints, profile: false };
+    train(&config, &mut device, out, &options).err().map(|error| format!("{error:#}"))
+}
+
+#[test]
+fn a_run_outlives_two_losses_of_its_device() {
+    for place in places() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = |name: &str| folder.path().join(name);
+        let weights = |name: &str| fs::read(out(name).join("weights.safetensors")).expect("a file");
+        let run = |losses: &[usize], every, name: &str| run(&place, losses, every, &out(name));
+        assert_eq!(run(&[], Every::Epoch, "whole"), None);
+        assert_eq!(run(&[2, 8], Every::Steps(2), "lost"), None);
+        assert_eq!(weights("lost"), weights("whole"));
+        let error = run(&[0, 0, 8], Every::Steps(2), "thrice").expect("too many losses");
+        assert!(error.contains("was lost") && error.contains("--device cpu"), "{error}");
+        assert!(out("thrice").join("checkpoints").exists());
+        let error = run(&[3], Every::Steps(4), "early").expect("nothing to go on from");
+        assert!(error.contains("was lost"), "{error}");
+        assert!(!out("early").exists(), "it left something behind");
+    }
+}
+
+fn trainer(device: &dyn Device, rate: f64) -> Trainer {
+    let model = || -> Result<Model, ModelError> {
+        Model::sequential(InputSpec::floats([3, 2]), 1)
+            .add(Lstm::new(4))?
+            .add(Dense::new(1, Activation::Linear))
+    };
+    let optimizer = Optimizer::sgd().learning_rate(rate);
+    Trainer::new(model().expect("the layers fit"), device, optimizer, 1)
+        .loss(Loss::MeanSquaredError)
+}
+
+/// Asks for states, whose numbers are looked at: WGSL lets a clamp swallow NaN, so that the loss
+/// may not show what weights hold.
+struct EveryEpoch;
+
+impl Checkpoints for EveryEpoch {
+    fn due(&mut self, moment: Moment) -> bool {
+        moment.epoch_over
+    }
+
+    fn save(&mut self, _: Moment, _: TrainerState) -> Result<(), TrainError> {
+        Ok(())
+    }
+}
+
+fn data(broken: Option<usize>) -> Dataset {
+    let mut rng = Rng::new(3, 0);
+    let values = (0..16 * 6).map(|_| rng.normal() as f32).collect();
+    let mut labels = vec![1.0; 16];
+    if let Some(at) = broken {
+        labels[at] = f32::INFINITY;
+    }
+    let inputs = HostTensor::from_f32([16, 3, 2], values).expect("inputs");
+    let labels = HostTensor::from_f32([16, 1], labels).expect("labels");
+    Dataset::new([inputs], [labels]).expect("as many labels")
+}
+
+#[test]
+fn the_first_op_that_was_not_finite_is_named() {
+    let trace = |device: &dyn Device, rate: f64, data: &Dataset| {
+        let mut trainer = trainer(device, rate);
+        let begin = trainer.state().expect("a state");
+        let options = FitOptions { epochs: 3, batch_size: 4 };
+        let callbacks: &mut [&mut dyn Callback] = &mut [&mut TerminateOnNan];
+        let sets = (data, None);
+        let ended = trainer.fit_with_checkpoints(sets, options, callbacks, &mut EveryEpoch);
+        let error = ended.expect_err("not finite");
+        let TrainError::NotFinite { step, .. } = error else { panic!("{error}") };
+        let cause = trainer.trace_not_finite(device, (begin, step), data, 4);
+        cause.expect("a device at work").expect("a cause")
+    };
+    for place in places() {
+        let (device, _) = open(&place);
+        // The first step makes weights so large that in the second they overflow.
+        let cause = trace(&*device, 1e36, &data(None));
+        assert_eq!(cause.step, 2, "{cause}");
+        assert!(cause.what.starts_with("loss(") && cause.what.contains("put out inf"), "{cause}");
+        println!("{}: {cause}", device.info());
+        let cause = trace(&*device, 0.01, &data(Some(9)));
+        assert!(cause.what.contains("the batch's labels hold inf (1 of 4"), "{cause}");
+        // Weights are past all bounds before a loss shows it.
+        let cause = trace(&*device, f64::INFINITY, &data(None));
+        assert_eq!(cause.step, 1, "{cause}");
+        println!("{}: {cause}", device.info());
+    }
+}

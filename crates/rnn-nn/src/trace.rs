@@ -1,0 +1,154 @@
+use crate::step::Mode;
+use crate::trainer::examples;
+use crate::{Batch, Dataset, TrainError, Trainer, TrainerState};
+use rnn_core::{DType, HostTensor};
+use rnn_graph::{Device, Graph, TensorId};
+use std::fmt;
+
+/// Where the numbers of a training stopped being finite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotFinite {
+    /// The step, from 1 on.
+    pub step: u64,
+    /// What was the first to hold NaN or an infinity.
+    pub what: String,
+}
+
+impl fmt::Display for NotFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "in step {}, {}", self.step, self.what)
+    }
+}
+
+/// Bytes of outputs that one run brings to the host.
+const BYTES_AT_ONCE: usize = 256 << 20;
+
+impl Trainer {
+    /// Repeats the training from a state on, one step at a time and up to step `last`, to the first
+    /// after which a number that is kept is not finite. That step is run again with the output of
+    /// every op read back: the first that is not finite is the one to be told. `None`, if all stay
+    /// finite. Callbacks are not told, so what they change is not repeated.
+    ///
+    /// # Errors
+    /// If the state is of another model, or the device fails.
+    pub fn trace_not_finite(
+        &self,
+        device: &dyn Device,
+        (from, last): (TrainerState, u64),
+        train: &Dataset,
+        batch_size: usize,
+    ) -> Result<Option<NotFinite>, TrainError> {
+        let mut twin = self.twin(device);
+        let mut epoch = from.course.history.epochs.len() as u64 + 1;
+        let mut done = from.course.steps * batch_size;
+        twin.restore(from)?;
+        let mut before = twin.state()?;
+        while twin.step < last && !train.is_empty() {
+            let rest = train.shuffled(twin.seed, epoch).range(done..train.len());
+            for batch in rest.batches(batch_size) {
+                twin.train_batch(&batch)?;
+                let after = twin.state()?;
+                if after.not_finite().is_some() {
+                    return self.inspect(device, &before, &batch, &after).map(Some);
+                }
+                if twin.step >= last {
+                    return Ok(None);
+                }
+                before = after;
+            }
+            twin.take_metrics()?;
+            (epoch, done) = (epoch + 1, 0);
+        }
+        Ok(None)
+    }
+
+    /// The first that is not finite in a step that begins in a state and ends in another.
+    fn inspect(
+        &self,
+        device: &dyn Device,
+        before: &TrainerState,
+        batch: &Batch,
+        after: &TrainerState,
+    ) -> Result<NotFinite, TrainError> {
+        let found = |what| Ok(NotFinite { step: before.step + 1, what });
+        let given = batch.inputs.iter().map(|inputs| ("inputs", inputs));
+        let given = given.chain(batch.labels.iter().map(|labels| ("labels", labels)));
+        for (name, tensor) in given.chain(batch.weights.iter().map(|w| ("weights", w))) {
+            if !tensor.is_finite() {
+                return found(format!("the batch's {name} hold {}", extremes(tensor)));
+            }
+        }
+        let weighted = batch.weights.is_some();
+        let graph = self.at_hand().graph(examples(&batch.inputs), Mode::Train, weighted)?;
+        for group in groups(&graph) {
+            let mut twin = self.twin(device);
+            twin.restore(before.clone())?;
+            let mut told = graph.clone();
+            group.iter().for_each(|&(_, output)| told.output(output));
+            let program = twin.compile(told)?;
+            let [random, numbers] = twin.step_inputs()?;
+            twin.run(program, batch, &[&random, &numbers])?;
+            let outputs = twin.session.fetch(program)?;
+            let mut pairs = group.iter().zip(&outputs);
+            if let Some((&(node, _), output)) = pairs.find(|(_, output)| !output.is_finite()) {
+                return found(self.describe(&graph, node, output));
+            }
+        }
+        let name = after.not_finite().unwrap_or("the sum of the losses");
+        found(format!("every op put out finite numbers, but what was added to {name} is not"))
+    }
+
+    /// A node with the weights that it reads, and what it put out.
+    fn describe(&self, graph: &Graph, node: usize, output: &HostTensor) -> String {
+        let (count, of) = (graph.nodes().len(), &graph.nodes()[node]);
+        let weight = |&operand: &TensorId| {
+            let (root, offset) = graph.root(operand);
+            let slots = self.model.slots().iter();
+            let mut slots = slots.filter(|_| graph[root].name == "parameters");
+            slots.find(|slot| slot.offset == offset).map(|slot| slot.name.as_str())
+        };
+        let weights: Vec<&str> = of.operands.inputs.iter().filter_map(weight).collect();
+        let of_weights = match weights.is_empty() {
+            true => String::new(),
+            false => format!(" of {}", weights.join(", ")),
+        };
+        format!(
+            "{}({}){of_weights}, op {} of {count}, was the first to put out {}",
+            of.op.name(),
+            graph.describe(of),
+            node + 1,
+            extremes(output)
+        )
+    }
+}
+
+/// The outputs of all nodes, in order, in groups that the host has room for.
+fn groups(graph: &Graph) -> Vec<Vec<(usize, TensorId)>> {
+    let mut groups = vec![vec![]];
+    let mut bytes = 0;
+    for (index, node) in graph.nodes().iter().enumerate() {
+        for &output in &node.operands.outputs {
+            if graph[output].ty.dtype != DType::F32 {
+                continue;
+            }
+            let more = 4 * graph[output].ty.len();
+            if bytes > 0 && bytes + more > BYTES_AT_ONCE {
+                groups.push(vec![]);
+                bytes = 0;
+            }
+            bytes += more;
+            if let Some(group) = groups.last_mut() {
+                group.push((index, output));
+            }
+        }
+    }
+    groups
+}
+
+/// How many numbers are not finite, and what the first is.
+fn extremes(tensor: &HostTensor) -> String {
+    let values = tensor.as_f32().unwrap_or(&[]);
+    let mut broken = values.iter().filter(|value| !value.is_finite());
+    let first = broken.next().copied().unwrap_or(f32::NAN);
+    format!("{first} ({} of {} numbers are not finite)", broken.count() + 1, values.len())
+}
