@@ -49,10 +49,11 @@ fn main() -> Result<ExitCode> {
 
 /// Runs the checks in order and returns the first exit code that is not 0.
 fn ci(root: &Path) -> Result<i32> {
-    const STEPS: [&str; 4] = [
+    const STEPS: [&str; 5] = [
         "fmt --all --check",
         "clippy --release --workspace --all-targets -- -D warnings",
         "xtask tidy",
+        "doc --release --no-deps --workspace",
         "test --release --workspace",
     ];
     for step in STEPS {
@@ -78,10 +79,12 @@ fn tidy(root: &Path) -> Result<i32> {
     Ok(i32::from(!violations.is_empty()))
 }
 
-/// Runs cargo in the workspace root and returns its exit code; 1 if a signal ended it.
+/// Runs cargo in the workspace root and returns its exit code; 1 if a signal ended it. What
+/// rustdoc warns of is an error.
 fn cargo(root: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<i32> {
     let status = Command::new(cargo_path())
         .args(args)
+        .env("RUSTDOCFLAGS", "-D warnings")
         .current_dir(root)
         .status()
         .context("cannot start cargo")?;

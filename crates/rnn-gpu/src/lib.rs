@@ -1,5 +1,15 @@
 //! Train and run recurrent networks on any GPU, or on the CPU: the library behind the `rnn-gpu`
-//! command. The layers are in [`nn`], the devices are opened by [`device`].
+//! command.
+//!
+//! [`prelude`] brings in what most programs need. The layers are in [`nn`], a page each with
+//! equations, shapes and what differs from Keras; the devices are opened by [`device`]; [`op`] is
+//! for ops with kernels of one's own. `examples/` shows
+//!
+//! - `builder`: models as stacks and as graphs of layers, trained and evaluated;
+//! - `training_loop`: batches, rates and ends of one's own;
+//! - `custom_op`: a kernel of one's own, verified and trained;
+//! - `predict_text`: from reviews in a table to the words that decide;
+//! - `weights`: reading, writing and replacing weights.
 
 pub mod bench;
 pub mod checkpoint;
@@ -9,8 +19,10 @@ pub mod device;
 pub mod experiment;
 pub mod film_error;
 pub mod memory;
+pub mod op;
 pub mod plot;
 pub mod predict;
+pub mod prelude;
 pub mod progress;
 pub mod report;
 pub mod rollout;
@@ -18,8 +30,9 @@ pub mod run;
 pub mod train;
 pub mod verify;
 
-pub use rnn_core::HostTensor;
+pub use rnn_core::{HostTensor, Rng};
 pub use rnn_data as datasets;
+pub use rnn_formats as formats;
 pub use rnn_graph::Device;
 pub use rnn_nn as nn;
 pub use rnn_onnx as onnx;
