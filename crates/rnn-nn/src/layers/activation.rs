@@ -3,7 +3,8 @@ use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activate, Activation};
 
-/// What a layer applies at its end; as a layer of its own, Keras's Activation.
+/// What a layer applies at its end, y = activation(x); as a layer of its own, Keras's Activation:
+/// any shape -> the same. [`Activation`] has the functions. A mask is passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputActivation {
     /// To each element.

@@ -19,7 +19,16 @@ pub enum Merge {
     Average,
 }
 
-/// A recurrent layer and its mirror image, which reads the sequence from its end.
+/// A recurrent layer and its mirror image, which reads the sequence from its end: `[T, F]` ->
+/// `[2H]`, or `[T, 2H]` with `return_sequences`; `[H]` and `[T, H]` where outputs are not put side
+/// by side.
+///
+/// ```text
+/// y = merge(forward(x), backward(x)),  a sequence of backward in the order of time
+/// ```
+///
+/// Both have weights of their own, the backward layer's named behind the forward layer's
+/// (keras/src/layers/rnn/bidirectional.py). Unlike Keras's, it neither takes nor puts out states.
 #[derive(Clone, Debug)]
 pub struct Bidirectional<C> {
     forward: Recurrent<C>,

@@ -6,7 +6,14 @@ use crate::config::{Arguments, ConfigError, Dialect};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activation, LstmGates};
 
-/// h(t) = activation(x(t) W + b + h(t-1) U).
+/// The plain recurrent layer: `[T, F]` -> `[H]`, or `[T, H]` with `return_sequences`.
+///
+/// ```text
+/// h(t) = activation(x(t) W + b + h(t-1) U),  W [F, H], U [H, H], b [H]
+/// ```
+///
+/// tanh, Glorot-uniform W, orthogonal U and b = 0 unless told otherwise, as in Keras
+/// (keras/src/layers/rnn/simple_rnn.py). [`Recurrent`] has the arguments, masks and states.
 pub type SimpleRnn = Recurrent<SimpleRnnCell>;
 
 /// The equations of [`SimpleRnn`].
@@ -42,7 +49,21 @@ impl Cell for SimpleRnnCell {
     }
 }
 
-/// Long short-term memory; see [`rnn_ops::Lstm`] for the equations.
+/// Long short-term memory (Hochreiter and Schmidhuber, 1997; forget gate of Gers et al., 2000):
+/// `[T, F]` -> `[H]`, or `[T, H]` with `return_sequences`.
+///
+/// ```text
+/// z_i, z_f, z_c, z_o = x(t) W + h(t-1) U + b,  W [F, 4H], U [H, 4H], b [4H]
+/// i, f, o = recurrent_activation(z_i, z_f, z_o)
+/// c(t) = f c(t-1) + i activation(z_c)
+/// h(t) = o activation(c(t))
+/// ```
+///
+/// Gates lie in Keras's order i, f, c, o, and b begins at 1 for f (keras/src/layers/rnn/lstm.py).
+/// Gates are sigmoids, as in Keras from 2.3 on; those of 2.2 are
+/// `recurrent_activation(Activation::HardSigmoid2018)`. With recurrent dropout each gate sees x and
+/// h through factors of its own, as Keras's `implementation=1` has it; with dropout alone all gates
+/// share one. [`Recurrent`] has the other arguments, masks and states; the state is h, then c.
 pub type Lstm = Recurrent<LstmCell>;
 
 /// The equations of [`Lstm`].
@@ -112,7 +133,21 @@ impl Cell for LstmCell {
     }
 }
 
-/// A gated recurrent unit; see [`rnn_ops::Gru`] for the equations.
+/// A gated recurrent unit (Cho et al., 2014): `[T, F]` -> `[H]`, or `[T, H]` with
+/// `return_sequences`.
+///
+/// ```text
+/// x_z, x_r, x_h = x(t) W + b_0,  W [F, 3H], U [H, 3H], b [2, 3H]
+/// a_z, a_r, a_h = h(t-1) U + b_1
+/// z, r = recurrent_activation(x_z + a_z, x_r + a_r)
+/// g = activation(x_h + r a_h)
+/// h(t) = z h(t-1) + (1 - z) g
+/// ```
+///
+/// Gates lie in Keras's order z, r, h (keras/src/layers/rnn/gru.py). With
+/// [`reset_before`](Recurrent::reset_before), Keras's `reset_after=False`, b is `[3H]` and
+/// a_h = (r h(t-1)) U_h, not multiplied by r again. [`Recurrent`] has the other arguments, masks and
+/// states.
 pub type Gru = Recurrent<GruCell>;
 
 /// The equations of [`Gru`].

@@ -6,8 +6,18 @@ use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Padding, Penalty};
 
-/// A convolution over N axes: `[A1, .., AN, C]` -> `[A1', .., AN', filters]`,
-/// y(p) = activation(sum over taps j of x(p stride + j dilation - before) W_j + b).
+/// A convolution over N axes: `[A1, .., AN, C]` -> `[A1', .., AN', filters]`.
+///
+/// ```text
+/// y(p) = activation(sum over taps j of x(p stride + j dilation - before) W_j + b)
+/// W [K1, .., KN, C, filters], b [filters]
+/// A' = (A - (K - 1) dilation - 1) / stride + 1, rounded down    valid: before = 0
+/// A' = A / stride, rounded up                                   same: half of what is missing
+/// ```
+///
+/// x is zero beyond its ends, as in Keras (keras/src/layers/convolutional/base_conv.py): a
+/// cross-correlation, channels last. Unlike Keras there are no `groups`, and channels are never
+/// first. A mask ends here.
 #[derive(Clone, Debug)]
 pub struct Conv<const N: usize> {
     filters: usize,
@@ -19,13 +29,16 @@ pub struct Conv<const N: usize> {
     activity_regularizer: Option<Penalty>,
 }
 
-/// A convolution over time: `[T, C]` -> `[T', filters]`.
+/// A convolution over time: `[T, C]` -> `[T', filters]`; the equations are those of [`Conv`]. With
+/// causal padding y(t) sees x up to t, and nothing behind.
 pub type Conv1D = Conv<1>;
 
-/// A convolution over pictures: `[H, W, C]` -> `[H', W', filters]`.
+/// A convolution over pictures: `[H, W, C]` -> `[H', W', filters]`; the equations are those of
+/// [`Conv`].
 pub type Conv2D = Conv<2>;
 
-/// A convolution over volumes or films: `[D, H, W, C]` -> `[D', H', W', filters]`.
+/// A convolution over volumes or films: `[D, H, W, C]` -> `[D', H', W', filters]`; the equations
+/// are those of [`Conv`].
 pub type Conv3D = Conv<3>;
 
 impl<const N: usize> Conv<N> {

@@ -7,18 +7,33 @@ use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activation, Binary, Columns, Concat, LstmGates, Padding, ScanInputs};
 
-/// A convolutional LSTM over sequences, `[T, A, C]`.
+/// A convolutional LSTM over sequences: `[T, A, C]` -> `[A', filters]`, or `[T, A', filters]` with
+/// `return_sequences`; the equations are those of [`ConvLstmCell`].
 pub type ConvLstm1D = Recurrent<ConvLstmCell<1>>;
 
 /// A convolutional LSTM over films: `[T, H, W, C]` -> `[H', W', filters]`, or
-/// `[T, H', W', filters]` with `return_sequences`.
+/// `[T, H', W', filters]` with `return_sequences`; the equations are those of [`ConvLstmCell`].
 pub type ConvLstm2D = Recurrent<ConvLstmCell<2>>;
 
-/// A convolutional LSTM over films of volumes, `[T, D, H, W, C]`.
+/// A convolutional LSTM over films of volumes: `[T, D, H, W, C]` -> `[D', H', W', filters]`, or
+/// `[T, D', H', W', filters]` with `return_sequences`; the equations are those of
+/// [`ConvLstmCell`].
 pub type ConvLstm3D = Recurrent<ConvLstmCell<3>>;
 
-/// The equations of a convolutional LSTM; see [`rnn_ops::ConvLstm`]. The windows over the input
-/// have padding, strides and dilation; those over h keep its extents.
+/// The equations of a convolutional LSTM (Shi et al., 2015, arXiv:1506.04214, without peepholes).
+///
+/// ```text
+/// z_i, z_f, z_c, z_o = x(t) * W + h(t-1) * U + b,  * being convolution
+/// i, f, o = recurrent_activation(z_i, z_f, z_o)
+/// c(t) = f c(t-1) + i activation(z_c)
+/// h(t) = o activation(c(t))
+/// W [K1, .., KN, C, 4 filters], U [K1, .., KN, filters, 4 filters], b [4 filters]
+/// ```
+///
+/// The windows over the input have padding, strides and dilation; those over h keep its extents.
+/// As in Keras (keras/src/layers/rnn/conv_lstm.py) dropout is always of each gate's own, and
+/// padding is valid unless told otherwise. Gates are sigmoids, as in Keras 3; to 2.15 they were
+/// hard sigmoids, `recurrent_activation(Activation::HardSigmoid2018)`.
 #[derive(Clone, Debug)]
 pub struct ConvLstmCell<const N: usize> {
     spatial: Spatial<N>,

@@ -5,7 +5,16 @@ use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Binary, MaskItems, Matmul, Penalty, StepMask};
 
-/// Sets a fraction of the elements to zero during training and scales the others up.
+/// Sets a fraction of the elements to zero during training and scales the others up: any shape ->
+/// the same.
+///
+/// ```text
+/// y = x m / (1 - rate),  m = 0 with probability rate, else 1     during training
+/// y = x                                                          otherwise
+/// ```
+///
+/// Unlike Keras: m is a function of (seed, step, layer, element), the same on every run and device;
+/// a rate of 1 drops nothing; there is no `noise_shape`. A mask is passed on.
 #[derive(Clone, Debug)]
 pub struct Dropout {
     rate: f32,
@@ -43,6 +52,12 @@ impl Layer for Dropout {
 }
 
 /// Drops whole features of a sequence, at every step the same: `[T, F]` -> `[T, F]`.
+///
+/// ```text
+/// y(t, f) = x(t, f) m(f) / (1 - rate)                            during training
+/// ```
+///
+/// m as in [`Dropout`]. A mask is passed on.
 #[derive(Clone, Debug)]
 pub struct SpatialDropout1D {
     rate: f32,
@@ -90,6 +105,14 @@ impl Layer for SpatialDropout1D {
 }
 
 /// Skips the steps whose features all equal a value: `[T, F]` -> `[T, F]`, those steps zero.
+///
+/// ```text
+/// mask(t) = any over f of x(t, f) != value,  y(t, f) = x(t, f) mask(t)
+/// ```
+///
+/// Layers behind it skip the steps until one puts out something else than a sequence: recurrent
+/// layers keep their state, and [`GlobalAveragePooling1D`](crate::GlobalAveragePooling1D) leaves
+/// the steps out of the mean.
 #[derive(Clone, Debug)]
 pub struct Masking {
     value: f32,
@@ -129,7 +152,14 @@ impl Layer for Masking {
     }
 }
 
-/// y = activation(x W + b) over the last axis.
+/// A product over the last axis: `[.., F]` -> `[.., units]`.
+///
+/// ```text
+/// y = activation(x W + b),  W [F, units], b [units]
+/// ```
+///
+/// Begins with Glorot-uniform W and b = 0, as in Keras. The activation is given with the units, and
+/// may be [`Softmax`]. Of a sequence a mask is passed on.
 #[derive(Clone, Debug)]
 pub struct Dense {
     units: usize,
@@ -219,7 +249,15 @@ impl Layer for Dense {
     }
 }
 
-/// Probabilities over the last axis; also an activation of [`Dense`]: `Dense::new(3, Softmax)`.
+/// Probabilities over the last axis, `[.., C]` -> `[.., C]`; also an activation of [`Dense`]:
+/// `Dense::new(3, Softmax)`.
+///
+/// ```text
+/// y_c = exp(x_c - max x) / sum over k of exp(x_k - max x)
+/// ```
+///
+/// Unlike Keras's layer it takes no other axis, and passes a mask on without applying it. A
+/// cross-entropy takes x itself, not y.
 #[derive(Clone, Copy, Debug)]
 pub struct Softmax;
 
@@ -245,7 +283,14 @@ impl Layer for Softmax {
     }
 }
 
-/// A layer applied to every step: `[T, ..]` -> `[T, ..]`.
+/// A layer applied to every step with the same weights: `[T, ..]` -> `[T, ..]`.
+///
+/// ```text
+/// y(t) = layer(x(t))
+/// ```
+///
+/// All steps are computed at once, as a batch of B T examples. A mask is passed on, and is not
+/// shown to the layer.
 #[derive(Clone, Debug)]
 pub struct TimeDistributed<L>(pub L);
 

@@ -5,6 +5,15 @@ use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, StepMask};
 
 /// Rows of a table by token: `[T]` -> `[T, width]`.
+///
+/// ```text
+/// y(t) = E[token(t)],  E [vocabulary, width]
+/// mask(t) = token(t) != 0,  with mask_zero
+/// ```
+///
+/// E begins uniform within 0.05. Its gradient is summed token by token in a fixed order. Without
+/// `mask_zero` padding is a word like any other, as in Keras. Unlike Keras, a token beyond the
+/// vocabulary is an error on every device, which names it.
 #[derive(Clone, Debug)]
 pub struct Embedding {
     vocabulary: usize,

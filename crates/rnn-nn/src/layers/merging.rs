@@ -3,7 +3,9 @@ use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, Scale};
 
-/// Inputs of one shape become one output of that shape, element by element.
+/// Inputs of one shape become one output of that shape, element by element: what [`Add`],
+/// [`Multiply`], [`Average`] and [`Subtract`] make. Unlike Keras's, they want inputs of exactly one
+/// shape, and with one mask or none.
 #[derive(Clone, Debug)]
 pub struct Elementwise {
     class: &'static str,
@@ -11,25 +13,25 @@ pub struct Elementwise {
     mean: bool,
 }
 
-/// The sum of all inputs.
+/// The sum of all inputs, of one shape: y = x_1 + x_2 + ..
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Add() -> Elementwise {
     Elementwise { class: "Add", with: Binary::Add, mean: false }
 }
 
-/// The product of all inputs.
+/// The product of all inputs, of one shape: y = x_1 x_2 ..
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Multiply() -> Elementwise {
     Elementwise { class: "Multiply", with: Binary::Mul, mean: false }
 }
 
-/// The mean of all inputs.
+/// The mean of all n inputs, of one shape: y = (x_1 + x_2 + ..) / n
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Average() -> Elementwise {
     Elementwise { class: "Average", with: Binary::Add, mean: true }
 }
 
-/// The first of two inputs, less the second.
+/// The first of two inputs of one shape, less the second: y = x_1 - x_2
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Subtract() -> Elementwise {
     Elementwise { class: "Subtract", with: Binary::Sub, mean: false }
@@ -88,7 +90,10 @@ impl Layer for Elementwise {
     }
 }
 
-/// Inputs one behind the other along one of their axes.
+/// Inputs one behind the other along one of their axes, in which alone they may differ:
+/// `[.., A]`, `[.., B]` -> `[.., A + B]`.
+///
+/// Unlike Keras, axes are counted without the batch, and all inputs must have one mask or none.
 #[derive(Clone, Debug)]
 pub struct Concatenate {
     /// From the last, if negative; the batch does not count.

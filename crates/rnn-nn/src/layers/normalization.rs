@@ -75,7 +75,15 @@ macro_rules! affine_arguments {
     };
 }
 
-/// Zero mean and unit variance over the last axis, then gamma and beta.
+/// Zero mean and unit variance over the last axis, then gamma and beta: `[.., F]` -> `[.., F]`.
+///
+/// ```text
+/// y = gamma (x - mean(x)) / sqrt(var(x) + epsilon) + beta,  gamma, beta [F]
+/// ```
+///
+/// The variance is the biased one, and epsilon is 0.001, as in Keras
+/// (keras/src/layers/normalization/layer_normalization.py); unlike there, the axis is the last. A
+/// mask is passed on.
 #[derive(Clone, Debug)]
 pub struct LayerNormalization {
     epsilon: f32,
@@ -128,8 +136,19 @@ impl Layer for LayerNormalization {
     }
 }
 
-/// Zero mean and unit variance of each feature over the batch, then gamma and beta; at inference
-/// with the moving averages of both, which training keeps as weights that are not trained.
+/// Zero mean and unit variance of each feature over the batch and all other axes, then gamma and
+/// beta; at inference with the moving averages of both, which training keeps as weights that are
+/// not trained: `[.., F]` -> `[.., F]`.
+///
+/// ```text
+/// y = gamma (x - mean) / sqrt(var + epsilon) + beta,  gamma, beta, moving_mean, moving_var [F]
+/// moving = momentum moving + (1 - momentum) batch,            after each step of training
+/// ```
+///
+/// As in Keras 3 both variances are biased (keras/src/layers/normalization/batch_normalization.py);
+/// in Keras 2 the moving one is not, see
+/// [`corrected_variance`](BatchNormalization::corrected_variance). Unlike Keras 3, masked steps
+/// count in mean and variance, and features are those of the last axis.
 #[derive(Clone, Debug)]
 pub struct BatchNormalization {
     momentum: f32,

@@ -13,6 +13,15 @@ enum Kind {
 
 /// One value for the pixels of a window: `[A1, .., AN, C]` -> `[A1', .., AN', C]`, or `[C]` of all
 /// pixels.
+///
+/// ```text
+/// y(p, c) = max or mean over taps j of x(p stride + j - before, c)
+/// A' = (A - K) / stride + 1, rounded down                       valid: before = 0
+/// A' = A / stride, rounded up                                   same: half of what is missing
+/// ```
+///
+/// Of two equal maxima the gradient goes to the first. Channels come last. As in Keras, the global
+/// mean over time leaves masked steps out; otherwise a mask ends here.
 #[derive(Clone, Debug)]
 pub struct Pooling<const N: usize> {
     kind: Kind,
@@ -23,7 +32,8 @@ pub struct Pooling<const N: usize> {
 macro_rules! pooling {
     ($axes:literal, $name:ident, $global:ident, $kind:ident, $what:literal) => {
         #[doc = $what]
-        #[doc = " of windows of this size, one beside the other."]
+        #[doc = " of windows of this size, one beside the other; shapes and equations are those of"]
+        #[doc = " [`Pooling`]."]
         #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
         pub fn $name(pool_size: impl PerAxis<$axes>) -> Pooling<$axes> {
             let mut spatial = Spatial::new(pool_size);
@@ -32,7 +42,7 @@ macro_rules! pooling {
         }
 
         #[doc = $what]
-        #[doc = " of all pixels."]
+        #[doc = " of all pixels: one number for each channel, `[C]`, without Keras's `keepdims`."]
         #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
         pub fn $global() -> Pooling<$axes> {
             Pooling { kind: Kind::$kind, spatial: None }

@@ -9,7 +9,16 @@ use rnn_ops::{Activation, Assign, MaskItems, Pad, Penalty, ReverseLeading, ScanI
 use std::sync::Arc;
 
 /// A recurrent layer with Keras's arguments: `[T, F]` -> `[H]`, or `[T, H]` with
-/// `return_sequences`.
+/// `return_sequences`. [`SimpleRnn`](crate::SimpleRnn), [`Lstm`](crate::Lstm),
+/// [`Gru`](crate::Gru), [`ConvLstm2D`](crate::ConvLstm2D) are of this type, and have the equations.
+///
+/// A masked step keeps the state and puts out what the step before did, zeros until the first.
+/// Dropout factors are drawn once for all steps of a batch, and act during training alone. A
+/// stateful layer begins with the state in which the batch before ended, until
+/// [`Trainer::reset_states`](crate::Trainer::reset_states).
+///
+/// Unlike Keras: the whole sequence is one op on the device, so that `implementation`, `unroll` and
+/// `use_cudnn` have no counterpart; there is no `zero_output_for_mask`.
 #[derive(Clone, Debug)]
 pub struct Recurrent<C> {
     pub(super) cell: C,

@@ -5,7 +5,8 @@ use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{AveragePoolBackward, Scale};
 
-/// All elements of a sample side by side: `[T, F]` -> `[T F]`.
+/// All elements of a sample side by side, in Keras's order, the last axis fastest:
+/// `[A, B, ..]` -> `[A B ..]`. A mask ends here.
 #[derive(Clone, Debug)]
 pub struct Flatten;
 
@@ -32,7 +33,8 @@ impl Layer for Flatten {
     }
 }
 
-/// The same elements of a sample, in the same order, with other extents.
+/// The same elements of a sample, in the same order, with other extents: `[A, B, ..]` -> the
+/// target, in which one extent may be -1 and stands for the rest. A mask ends here.
 #[derive(Clone, Debug)]
 pub struct Reshape {
     target: Vec<isize>,
@@ -82,6 +84,12 @@ impl Layer for Reshape {
 }
 
 /// Every pixel stands for a block of pixels: `[A1, .., AN, C]` -> `[S1 A1, .., SN AN, C]`.
+///
+/// ```text
+/// y(p, c) = x(p / S, c),  rounded down
+/// ```
+///
+/// This is Keras's `interpolation="nearest"`; there is no other. Channels come last.
 #[derive(Clone, Debug)]
 pub struct UpSampling<const N: usize> {
     size: [usize; N],
@@ -89,7 +97,7 @@ pub struct UpSampling<const N: usize> {
 
 macro_rules! up_sampling {
     ($axes:literal, $name:ident) => {
-        /// Repeats each pixel so often along each axis.
+        /// Repeats each pixel so often along each axis; the equation is that of [`UpSampling`].
         #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
         pub fn $name(size: impl PerAxis<$axes>) -> UpSampling<$axes> {
             UpSampling { size: size.per_axis() }
