@@ -4,7 +4,7 @@ use crate::HostTensor;
 use crate::experiment::VOCABULARY;
 use crate::nn::Dataset;
 use crate::run::Config;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use etcetera::BaseStrategy as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use rnn_data::download::Download;
@@ -57,6 +57,23 @@ impl TextArgs {
     /// The columns of a file.
     pub fn columns(&self) -> Columns {
         Columns { text: self.text_column.clone(), label: self.label_column.clone() }
+    }
+
+    /// Makes sure that nothing is asked for which this source does not have.
+    ///
+    /// # Errors
+    /// If columns are named of what has none, or words of what has its own.
+    pub fn check(&self, source: &Source) -> Result<()> {
+        ensure!(
+            matches!(source, Source::Text { .. }) || self.columns() == Columns::default(),
+            "--text-column and --label-column are for .csv, .tsv and .jsonl files"
+        );
+        ensure!(
+            matches!(source, Source::Text { .. } | Source::Imdb(_)) || self.word_index.is_none(),
+            "--word-index is for reviews given with --data; {} needs none",
+            source.name()
+        );
+        Ok(())
     }
 }
 
@@ -144,7 +161,7 @@ fn cached(offline: bool) -> Result<PathBuf> {
     if IMDB.is_at(&path) {
         return Ok(path);
     }
-    anyhow::ensure!(!offline, "offline, and {} is not there", path.display());
+    ensure!(!offline, "offline, and {} is not there", path.display());
     download(&IMDB, &path)?;
     // Without the words the reviews are of use all the same.
     if let Err(error) = download(&IMDB_WORDS, &folder.join(WORD_INDEX)) {

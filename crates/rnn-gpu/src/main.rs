@@ -259,6 +259,7 @@ fn run_training(args: TrainArgs) -> Result<()> {
     } else {
         Source::find(args.data, args.text.columns(), args.offline)
     };
+    args.text.check(&data)?;
     println!("data: {which}");
     let (epochs, batch_size) = match (films, quick) {
         (true, true) => (3, 1),

@@ -109,4 +109,8 @@ fn mistakes_in_text_are_named_and_leave_nothing_behind() {
     assert!(message.contains("train/pos"), "{message}");
     let message = train(&["--data", &data, "--word-index", &data]);
     assert!(message.contains("not a word index"), "{message}");
+    let message = train(&["--data", "reviews.npz", "--label-column", "stars"]);
+    assert!(message.contains("are for .csv"), "{message}");
+    let message = failure(&["train", "next-frame", "--word-index", &data]);
+    assert!(message.contains("moving squares needs none"), "{message}");
 }
