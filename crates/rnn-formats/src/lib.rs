@@ -1,6 +1,6 @@
 //! The file formats of the project: NumPy's `.npy` and `.npz` (with the pickles inside object
-//! arrays), safetensors, checkpoints, HDF5, Keras's model files, ONNX, and the one way every file
-//! is written.
+//! arrays), safetensors, checkpoints, HDF5, Keras's model files, ONNX, TensorBoard's events, and the
+//! one way every file is written.
 //!
 //! All readers treat their input as hostile: they execute nothing, never panic on any bytes, and
 //! allocate at most a stated multiple of what they were given.
@@ -15,5 +15,6 @@ pub mod npz;
 pub mod onnx;
 pub mod pickle;
 pub mod safetensors;
+pub mod tensorboard;
 
 pub use atomic::{WriteError, remove_unfinished, write_atomically};

@@ -1,0 +1,174 @@
+//! TensorBoard's event files, as far as scalars go.
+//!
+//! A file is a sequence of records: the length of the content as u64, the masked CRC-32C of those
+//! eight bytes, the content, its masked CRC (tensorflow/core/lib/io/record_writer.cc); all
+//! little-endian. The content is an `Event` (tensorflow/core/util/event.proto).
+
+use prost::Message;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+/// What the first event of every file says.
+const VERSION: &str = "brain.Event:2";
+
+#[derive(Clone, PartialEq, Message)]
+struct Event {
+    /// Seconds since 1970.
+    #[prost(double, tag = "1")]
+    wall_time: f64,
+    #[prost(int64, tag = "2")]
+    step: i64,
+    #[prost(string, optional, tag = "3")]
+    file_version: Option<String>,
+    #[prost(message, optional, tag = "5")]
+    summary: Option<Summary>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Summary {
+    #[prost(message, repeated, tag = "1")]
+    value: Vec<Value>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Value {
+    #[prost(string, tag = "1")]
+    tag: String,
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
+}
+
+/// A file of events, or anything else that they are written to.
+#[derive(Debug)]
+pub struct EventWriter<W> {
+    writer: W,
+}
+
+impl EventWriter<File> {
+    /// A new file in a folder, which is made if need be. TensorBoard follows it while it grows.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or the file not be written.
+    pub fn create(folder: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let (seconds, process) = (now() as u64, std::process::id());
+        // The board sorts files by time and reads every one that has `tfevents` in its name.
+        let mut version = 0;
+        loop {
+            let name = format!("events.out.tfevents.{seconds}.rnn-gpu.{process}.{version}");
+            match File::create_new(folder.join(name)) {
+                Ok(file) => return Self::new(file),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => version += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl<W: Write> EventWriter<W> {
+    /// Begins a sequence of events.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn new(writer: W) -> io::Result<Self> {
+        let mut events = Self { writer };
+        events.event(0, Some(VERSION.into()), None)?;
+        Ok(events)
+    }
+
+    /// Writes values of one step, each with the name of its curve.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn scalars(&mut self, step: u64, values: &[(&str, f64)]) -> io::Result<()> {
+        let value = |&(tag, value): &(&str, f64)| Value {
+            tag: tag.into(),
+            simple_value: Some(value as f32),
+        };
+        let summary = Summary { value: values.iter().map(value).collect() };
+        self.event(step as i64, None, Some(summary))
+    }
+
+    fn event(
+        &mut self,
+        step: i64,
+        file_version: Option<String>,
+        summary: Option<Summary>,
+    ) -> io::Result<()> {
+        let event = Event { wall_time: now(), step, file_version, summary };
+        self.writer.write_all(&record(&event.encode_to_vec()))?;
+        self.writer.flush()
+    }
+}
+
+fn now() -> f64 {
+    // A clock before 1970 is no reason not to train.
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+fn record(content: &[u8]) -> Vec<u8> {
+    let length = (content.len() as u64).to_le_bytes();
+    let mut record = length.to_vec();
+    record.extend(masked_crc(&length).to_le_bytes());
+    record.extend(content);
+    record.extend(masked_crc(content).to_le_bytes());
+    record
+}
+
+/// Masked, because a CRC of bytes that hold CRCs is a poor one (tensorflow/core/lib/hash/crc32c.h).
+fn masked_crc(bytes: &[u8]) -> u32 {
+    crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The contents of records, each of whose CRCs must be right.
+    fn contents(mut bytes: &[u8]) -> Vec<&[u8]> {
+        let mut all = Vec::new();
+        while !bytes.is_empty() {
+            let (length, rest) = bytes.split_at(8);
+            let (crc, rest) = rest.split_at(4);
+            assert_eq!(crc, masked_crc(length).to_le_bytes());
+            let length = u64::from_le_bytes(length.try_into().unwrap()) as usize;
+            let (content, rest) = rest.split_at(length);
+            let (crc, rest) = rest.split_at(4);
+            assert_eq!(crc, masked_crc(content).to_le_bytes());
+            all.push(content);
+            bytes = rest;
+        }
+        all
+    }
+
+    #[test]
+    fn checksums_are_those_of_the_standard() {
+        // RFC 3720, B.4: 32 bytes of zeros.
+        assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
+        assert_eq!(masked_crc(&[0; 32]), 0x8a91_36aau32.rotate_right(15).wrapping_add(0xa282_ead8));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut bytes = Vec::new();
+        let mut events = EventWriter::new(&mut bytes).unwrap();
+        events.scalars(7, &[("epoch_loss", 0.25), ("epoch_accuracy", f64::NAN)]).unwrap();
+        let events: Vec<Event> =
+            contents(&bytes).into_iter().map(|content| Event::decode(content).unwrap()).collect();
+        assert_eq!(events[0].file_version.as_deref(), Some("brain.Event:2"));
+        let summary = events[1].summary.as_ref().unwrap();
+        assert_eq!((events[1].step, summary.value[0].tag.as_str()), (7, "epoch_loss"));
+        assert_eq!(summary.value[0].simple_value, Some(0.25));
+        assert!(summary.value[1].simple_value.unwrap().is_nan());
+    }
+
+    #[test]
+    fn files_of_one_second_do_not_meet() {
+        let folder = tempfile::tempdir().unwrap();
+        let into = folder.path().join("train");
+        let _both = [EventWriter::create(&into).unwrap(), EventWriter::create(&into).unwrap()];
+        assert_eq!(fs::read_dir(&into).unwrap().count(), 2);
+    }
+}
