@@ -10,11 +10,12 @@ use rnn_gpu::datasets::movies::MovieOptions;
 use rnn_gpu::device::Opened;
 use rnn_gpu::experiment::{Experiment, Preset};
 use rnn_gpu::predict::{self, PredictArgs};
+use rnn_gpu::progress::WatchArgs;
 use rnn_gpu::rollout::{self, RolloutOptions};
-use rnn_gpu::run::Config;
+use rnn_gpu::run::{Config, RunFolder};
 use rnn_gpu::train::TrainOptions;
 use rnn_gpu::verify::VerifyArgs;
-use rnn_gpu::{compare, device, train, verify};
+use rnn_gpu::{compare, device, report, train, verify};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -44,12 +45,12 @@ enum Command {
     Verify(VerifyArgs),
     /// Time ops and whole steps on a device
     Bench(BenchArgs),
-    /// Print finished runs side by side and draw their curves in one picture
+    /// Print finished runs side by side, draw their curves in one picture and write a page of both
     Compare {
         /// The folders that `train` wrote
         #[arg(required = true)]
         runs: Vec<PathBuf>,
-        /// The picture to write
+        /// The picture to write; the page is beside it, as .html
         #[arg(long, default_value = "runs/compare.png")]
         out: PathBuf,
     },
@@ -132,6 +133,8 @@ struct TrainArgs {
     #[arg(long)]
     profile: bool,
     #[command(flatten)]
+    watch: WatchArgs,
+    #[command(flatten)]
     checkpoints: CheckpointArgs,
 }
 
@@ -178,13 +181,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    // A second Ctrl-C does not wait for the step.
-    ctrlc::set_handler(|| {
-        if train::INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })
-    .context("cannot catch Ctrl-C")?;
+    ctrlc::set_handler(train::interrupt).context("cannot catch Ctrl-C")?;
     match Cli::parse().command {
         Command::Devices => {
             print!("{}", device::list());
@@ -202,7 +199,9 @@ fn run() -> Result<()> {
         Command::Rollout { run, which, track, frames, device } => {
             let (device, why) = device::open(&device)?;
             println!("device: {}: {why}", device.info());
-            rollout::rollout(&run, RolloutOptions { which, track, frames }, &*device)
+            let (folder, config) = RunFolder::open(&run)?;
+            rollout::rollout(&folder, &config, RolloutOptions { which, track, frames }, &*device)?;
+            report::write(&folder, &config)
         }
         Command::Evaluate { run, device } => {
             let (device, why) = device::open(&device)?;
@@ -228,7 +227,8 @@ fn run_training(args: TrainArgs) -> Result<()> {
         Ok(device)
     })?;
     let number = |asked: Option<u32>, default: usize| asked.map_or(default, |n| n as usize);
-    let options = TrainOptions { checkpoints: args.checkpoints, profile: args.profile };
+    let options =
+        TrainOptions { checkpoints: args.checkpoints, watch: args.watch, profile: args.profile };
     let Some(choice) = args.experiment else {
         let run = options.checkpoints.resume.clone().unwrap_or_default();
         train::resume(&run, args.epochs.map(|n| n as usize), &mut device, &options)?;

@@ -1,23 +1,48 @@
-//! Whether a training step fits into a device's memory, before it is begun.
+//! What a training step keeps on a device, and whether that fits, before it is begun.
 
 use crate::nn::Trainer;
 use anyhow::{Result, bail};
 use indicatif::HumanBytes;
-use rnn_graph::{Device, DeviceKind, Limits, Plan, Recording, Storage, Tensor};
+use rnn_graph::{Device, DeviceKind, Limits, Plan, Recording, Storage};
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-/// What a training step asks of a device.
-struct Need {
-    /// Bytes that it keeps on the device.
-    total: u64,
-    /// Those of its largest buffer.
-    largest: u64,
-    /// Why it cannot be launched, if it cannot.
-    refused: Option<String>,
+/// The memory of a training step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Footprint {
+    /// Examples in the step.
+    pub batch: usize,
+    /// Nodes of the graph, which run one after another.
+    pub nodes: usize,
+    /// What lasts from step to step: names and bytes.
+    pub residents: Vec<(String, u64)>,
+    /// What is uploaded for each step: names and bytes.
+    pub inputs: Vec<(String, u64)>,
+    /// Bytes of each block of the arena, the largest first.
+    pub blocks: Vec<u64>,
+    /// What the blocks hold, and when.
+    pub spans: Vec<Span>,
+    /// Bytes that were free for it, where that is known.
+    pub free: Option<u64>,
 }
 
-impl Need {
-    fn of(trainer: &Trainer, batch: usize, device: &dyn Device) -> Result<Self> {
+/// What a block of the arena holds for a part of the step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// The op that writes it.
+    pub op: String,
+    /// The number of its block.
+    pub block: usize,
+    /// Its size.
+    pub bytes: u64,
+    /// The nodes from the one that writes it to the last that reads it.
+    pub nodes: (usize, usize),
+}
+
+impl Footprint {
+    /// Of a step on a device; the second value says why it cannot be launched, if it cannot.
+    fn of(trainer: &Trainer, batch: usize, device: &dyn Device) -> Result<(Self, Option<String>)> {
         let graph = trainer.training_graph(batch)?;
         let gpu = device.info().kind != DeviceKind::Cpu;
         // How much a binding may span is compared here, with a message for users.
@@ -28,13 +53,64 @@ impl Need {
             Ok(None) => (Plan::new(&graph, |_| vec![]), None),
             Err(error) => (Plan::new(&graph, |_| vec![]), Some(error.to_string())),
         };
-        let lasts = |tensor: &Tensor| matches!(tensor.storage, Storage::Input | Storage::Resident);
-        let lasting = graph.tensors().filter(|(_, tensor)| lasts(tensor));
-        let lasting: Vec<u64> = lasting.map(|(_, tensor)| 4 * tensor.ty.len() as u64).collect();
-        let blocks = plan.blocks.iter().map(|&elements| 4 * elements as u64);
-        let largest = blocks.chain(lasting.iter().copied()).max().unwrap_or(0);
-        Ok(Self { total: plan.arena_bytes() + lasting.iter().sum::<u64>(), largest, refused })
+        let stored = |storage: Storage| {
+            let tensors = graph.tensors().filter(move |(_, tensor)| tensor.storage == storage);
+            tensors.map(|(_, tensor)| (tensor.name.clone(), bytes(tensor.ty.len()))).collect()
+        };
+        let last = plan.order.len().saturating_sub(1);
+        let spans = plan.lives.iter().map(|life| Span {
+            op: graph.nodes()[plan.order[life.first]].op.name().to_owned(),
+            block: life.block.0,
+            bytes: bytes(life.len),
+            nodes: (life.first, life.last.min(last)),
+        });
+        let footprint = Self {
+            batch,
+            nodes: plan.order.len(),
+            residents: stored(Storage::Resident),
+            inputs: stored(Storage::Input),
+            blocks: plan.blocks.iter().copied().map(bytes).collect(),
+            spans: spans.collect(),
+            free: None,
+        };
+        Ok((footprint, refused))
     }
+
+    /// Bytes of the arena.
+    pub fn arena(&self) -> u64 {
+        self.blocks.iter().sum()
+    }
+
+    /// All bytes.
+    pub fn total(&self) -> u64 {
+        self.arena() + self.lasting().sum::<u64>()
+    }
+
+    /// Bytes of the largest buffer.
+    fn largest(&self) -> u64 {
+        self.blocks.iter().copied().chain(self.lasting()).max().unwrap_or(0)
+    }
+
+    fn lasting(&self) -> impl Iterator<Item = u64> {
+        self.residents.iter().chain(&self.inputs).map(|(_, bytes)| *bytes)
+    }
+}
+
+impl fmt::Display for Footprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let needs = HumanBytes(self.total());
+        let examples = if self.batch == 1 { "example" } else { "examples" };
+        write!(f, "a step of {} {examples} needs {needs}", self.batch)?;
+        match self.free {
+            Some(free) => write!(f, ", of {} free", HumanBytes(free)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Of so many four-byte elements.
+fn bytes(elements: usize) -> u64 {
+    4 * elements as u64
 }
 
 /// Bytes that the device can give, where that is known: of a GPU's own memory drivers tell
@@ -50,29 +126,27 @@ fn available(device: &dyn Device) -> Option<u64> {
     Some(system.available_memory().min(limit))
 }
 
-/// What a training step needs, in words.
+/// What a training step needs.
 ///
 /// # Errors
 /// If that is more than the device has; the message says which batch size fits.
-pub fn check(trainer: &Trainer, batch: usize, device: &dyn Device) -> Result<String> {
-    let room = available(device);
+pub fn check(trainer: &Trainer, batch: usize, device: &dyn Device) -> Result<Footprint> {
+    let free = available(device);
     let limit = match device.info().kind {
         DeviceKind::Cpu => u64::MAX,
         _ => device.limits().max_binding_bytes,
     };
-    let fits = |need: &Need| {
-        need.total <= room.unwrap_or(u64::MAX) && need.largest <= limit && need.refused.is_none()
+    let fits = |(need, refused): &(Footprint, Option<String>)| {
+        need.total() <= free.unwrap_or(u64::MAX) && need.largest() <= limit && refused.is_none()
     };
-    let need = Need::of(trainer, batch, device)?;
+    let need = Footprint::of(trainer, batch, device)?;
     if fits(&need) {
-        let room = room.map_or(String::new(), |room| format!(", of {} free", HumanBytes(room)));
-        let bytes = HumanBytes(need.total);
-        return Ok(format!("memory: a step of {batch} examples needs {bytes}{room}"));
+        return Ok(Footprint { free, ..need.0 });
     }
     let (mut most, mut too_many) = (0, batch);
     while most + 1 < too_many {
         let middle = most.midpoint(too_many);
-        match fits(&Need::of(trainer, middle, device)?) {
+        match fits(&Footprint::of(trainer, middle, device)?) {
             true => most = middle,
             false => too_many = middle,
         }
@@ -81,19 +155,20 @@ pub fn check(trainer: &Trainer, batch: usize, device: &dyn Device) -> Result<Str
         0 => "not even one example fits: make the examples smaller".to_owned(),
         most => format!("--batch-size {most} fits"),
     };
-    match room.filter(|&room| need.total > room) {
-        Some(room) => bail!(
+    let (need, refused) = need;
+    match free.filter(|&free| need.total() > free) {
+        Some(free) => bail!(
             "a step of {batch} examples needs {} of memory, {} are free; {advice}",
-            HumanBytes(need.total),
-            HumanBytes(room)
+            HumanBytes(need.total()),
+            HumanBytes(free)
         ),
-        None if need.largest <= limit => {
-            let reason = need.refused.unwrap_or_default();
+        None if need.largest() <= limit => {
+            let reason = refused.unwrap_or_default();
             bail!("a step of {batch} examples cannot be launched: {reason}; {advice}")
         }
         None => bail!(
             "a step of {batch} examples needs a buffer of {}, the device allows {}; {advice}",
-            HumanBytes(need.largest),
+            HumanBytes(need.largest()),
             HumanBytes(limit)
         ),
     }

@@ -6,19 +6,18 @@ use crate::experiment::{Experiment, next_frame};
 use crate::film_error::FrameError;
 use crate::nn::Trainer;
 use crate::plot::{Film, error_curves, film};
-use crate::run::RunFolder;
+use crate::run::{Config, RunFolder};
 use anyhow::{Result, bail, ensure};
 use rnn_core::DType;
 use rnn_data::movies::MovieOptions;
 use rnn_graph::Device;
 use std::fmt::Write as _;
-use std::path::Path;
 
 /// Frames of the tutorial's films.
 const TUTORIAL_FRAMES: usize = 15;
 
 /// What to roll out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct RolloutOptions {
     /// The film's number; by default the fifth that was not trained on.
     pub which: Option<usize>,
@@ -63,12 +62,15 @@ pub fn predict(trainer: &mut Trainer, seen: &[Vec<f32>], frames: usize) -> Resul
 /// # Errors
 /// If the run is of another experiment, there is no such film or not as many frames, or a file
 /// cannot be written.
-pub fn rollout(path: &Path, options: RolloutOptions, device: &dyn Device) -> Result<()> {
-    let (folder, config) = RunFolder::open(path)?;
+pub fn rollout(
+    folder: &RunFolder,
+    config: &Config,
+    options: RolloutOptions,
+    device: &dyn Device,
+) -> Result<()> {
     let (Experiment::NextFrame, Source::Movies(movies)) = (config.experiment, &config.data) else {
         bail!(
-            "{} holds a run of {}; only a next-frame run can be rolled out",
-            path.display(),
+            "this is a run of {}; only a next-frame run can be rolled out",
             config.experiment.name()
         )
     };

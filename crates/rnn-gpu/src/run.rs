@@ -5,6 +5,7 @@ use crate::data::Source;
 use crate::experiment::{Experiment, Preset};
 use crate::nn::{EpochLog, History, InputSpec, Metrics, Model, ModelError, Tally, Trainer};
 use crate::plot::{Series, curves};
+use crate::report::Measured;
 use anyhow::{Context, Result};
 use rnn_data::text::Vocabulary;
 use rnn_formats::{safetensors, write_atomically};
@@ -230,6 +231,39 @@ impl RunFolder {
     /// If the run has no readable history.
     pub fn history(&self) -> Result<History> {
         self.read_json("history.json")
+    }
+
+    /// Writes `report.json`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save_measured(&self, measured: &Measured) -> Result<()> {
+        self.write_text("report.json", &serde_json::to_string_pretty(measured)?)
+    }
+
+    /// What else was measured; nothing in runs of earlier versions.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn measured(&self) -> Result<Measured> {
+        match self.file("report.json").exists() {
+            true => self.read_json("report.json"),
+            false => Ok(Measured::default()),
+        }
+    }
+
+    /// The numbers of the films that were rolled out, in order.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn rollouts(&self) -> Result<Vec<usize>> {
+        let entries = fs::read_dir(&self.0)
+            .with_context(|| format!("cannot read the folder {}", self.0.display()))?;
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let number = |name: String| name.strip_prefix("rollout-")?.parse().ok();
+        let mut all: Vec<usize> = names.filter_map(number).collect();
+        all.sort_unstable();
+        Ok(all)
     }
 
     fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {

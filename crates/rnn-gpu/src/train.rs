@@ -6,13 +6,12 @@ use crate::device::Opened;
 use crate::experiment::Experiment;
 use crate::memory;
 use crate::nn::{
-    Callback, Course, Dataset, Event, FitOptions, History, Metrics, TerminateOnNan, TrainError,
-    Trainer, TrainerState,
+    Callback, Course, FitOptions, History, TerminateOnNan, TrainError, Trainer, TrainerState,
 };
-use crate::plot::probability_histogram;
-use crate::progress::Progress;
-use crate::report::ClassificationReport;
-use crate::run::{Config, Results, RunFolder};
+use crate::progress::{self, Figures, Watch, WatchArgs};
+use crate::report::{self, Measured};
+use crate::rollout::{RolloutOptions, rollout};
+use crate::run::{Config, RunFolder};
 use anyhow::{Result, anyhow, bail, ensure};
 use rnn_graph::{Device, DeviceError};
 use std::path::Path;
@@ -20,6 +19,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Set by Ctrl-C: the step at hand is finished, then work stops.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// What Ctrl-C does: a second one does not wait for the step.
+pub fn interrupt() {
+    if INTERRUPTED.swap(true, Ordering::Relaxed) {
+        progress::restore();
+        // 128 + SIGINT is what shells expect of a command that Ctrl-C ended.
+        std::process::exit(130);
+    }
+}
 
 /// How often a run goes on with a new device after the old one failed.
 const MAX_DEVICE_FAULTS: usize = 2;
@@ -29,6 +37,8 @@ const MAX_DEVICE_FAULTS: usize = 2;
 pub struct TrainOptions {
     /// What happens with checkpoints.
     pub checkpoints: CheckpointArgs,
+    /// How it is watched.
+    pub watch: WatchArgs,
     /// Print the time that each op took.
     pub profile: bool,
 }
@@ -123,9 +133,10 @@ impl Run<'_> {
         let mut keeper =
             Keeper::new((store, config, data.clone()), &options.checkpoints, start.is_some());
         let mut faults = 0;
-        let (mut trainer, history) = loop {
+        let (mut trainer, history, memory) = loop {
             let mut trainer = config.trainer(model.clone(), device.device());
-            println!("{}", memory::check(&trainer, config.batch_size, device.device())?);
+            let memory = memory::check(&trainer, config.batch_size, device.device())?;
+            println!("memory: {memory}");
             if options.profile {
                 trainer.enable_profile();
             }
@@ -138,8 +149,11 @@ impl Run<'_> {
                 trainer.restore(state)?;
             }
             let origin = trainer.state()?;
-            match self.fit(&mut trainer, &splits, &mut keeper) {
-                Ok(history) => break (trainer, history),
+            let examples = [splits.train.len(), splits.validation.len()];
+            let figures = Figures::new(config, examples, &memory);
+            let watch = Watch::new(figures, &options.watch, folder.path())?;
+            match self.fit(&mut trainer, &splits, &mut keeper, watch) {
+                Ok(history) => break (trainer, history, memory),
                 Err(TrainError::Device(error)) if device_may_recover(&error) => {
                     faults += 1;
                     if faults > MAX_DEVICE_FAULTS || keeper.saved().is_none() {
@@ -185,7 +199,13 @@ impl Run<'_> {
         if options.profile {
             println!("{}", trainer.profile()?);
         }
-        report(&mut trainer, &splits, config, folder)?;
+        let measured = report::measure(&mut trainer, &splits, config, folder)?;
+        let ops = report::time_step(&mut trainer, &splits.train, config.batch_size)?;
+        folder.save_measured(&Measured { memory: Some(memory), ops, ..measured })?;
+        if config.experiment == Experiment::NextFrame {
+            rollout(folder, config, RolloutOptions::default(), device.device())?;
+        }
+        report::write(folder, config)?;
         store.finish()
     }
 
@@ -194,12 +214,10 @@ impl Run<'_> {
         trainer: &mut Trainer,
         splits: &Splits,
         keeper: &mut Keeper<'_>,
+        mut watch: Watch,
     ) -> Result<History, TrainError> {
-        let Config { epochs, batch_size, experiment, .. } = *self.config;
-        let examples = [splits.train.len(), splits.validation.len()];
-        let mut progress = Progress::new(epochs, examples, batch_size, experiment.tally());
-        let mut observe = |event: &Event| progress.observe(event);
-        let callbacks: &mut [&mut dyn Callback] = &mut [&mut observe, &mut TerminateOnNan];
+        let Config { epochs, batch_size, .. } = *self.config;
+        let callbacks: &mut [&mut dyn Callback] = &mut [&mut watch, &mut TerminateOnNan];
         let data = (&splits.train, Some(&splits.validation));
         let options = FitOptions { epochs, batch_size };
         trainer.fit_with_checkpoints(data, options, callbacks, keeper)
@@ -211,73 +229,19 @@ fn device_may_recover(error: &DeviceError) -> bool {
     matches!(error, DeviceError::Lost { .. } | DeviceError::OutOfMemory { .. })
 }
 
-/// Evaluates a finished run.
+/// Evaluates a finished run and writes its results and report anew.
 ///
 /// # Errors
-/// If the run cannot be read, the data neither, or the device fails.
+/// If the run cannot be read, the data neither, the device fails, or a file cannot be written.
 pub fn evaluate(path: &Path, device: &dyn Device) -> Result<()> {
     let (folder, config) = RunFolder::open(path)?;
     let mut model = config.model()?;
     folder.load_weights(&mut model)?;
     let splits = data::load(&config, folder.vocabulary()?)?;
     let mut trainer = config.trainer(model, device);
-    report(&mut trainer, &splits, &config, &folder)
-}
-
-/// Measures the model on the test data, prints and saves what that came to.
-fn report(
-    trainer: &mut Trainer,
-    splits: &Splits,
-    config: &Config,
-    folder: &RunFolder,
-) -> Result<()> {
-    let test = trainer.evaluate(&splits.test, config.batch_size)?;
-    let text = match config.experiment {
-        Experiment::NextFrame => format!("{}\ntest loss {:.3e}", config.title(), test.loss),
-        _ => report_reviews(trainer, splits, config, (folder, &test))?,
-    };
-    println!("{text}");
-    folder.write_text("report.txt", &text)?;
-    let epochs = folder.history()?.epochs;
-    let seconds: f64 = epochs.iter().map(|e| e.seconds).sum();
-    folder.save_results(&Results {
-        parameters: trainer.model()?.count_params(),
-        test,
-        seconds_per_epoch: seconds / epochs.len().max(1) as f64,
-    })
-}
-
-/// The classification report, and the histogram of probabilities.
-fn report_reviews(
-    trainer: &mut Trainer,
-    splits: &Splits,
-    config: &Config,
-    (folder, m): (&RunFolder, &Metrics),
-) -> Result<String> {
-    let mut pairs = |set: &Dataset| -> Result<Vec<(f32, bool)>> {
-        let mut all = Vec::new();
-        let predictions = trainer.predict(set, config.batch_size)?;
-        for (probabilities, labels) in predictions.iter().zip(&set.labels()) {
-            let positive = labels.as_f32()?.iter().map(|&label| label > 0.5);
-            all.extend(probabilities.as_f32()?.iter().copied().zip(positive));
-        }
-        Ok(all)
-    };
-    let (train, test) = (pairs(&splits.train)?, pairs(&splits.test)?);
-    probability_histogram(&folder.file("histogram.png"), &config.title(), &train, &test)?;
-    let labels: Vec<f32> =
-        test.iter().map(|&(_, positive)| f32::from(u8::from(positive))).collect();
-    let probabilities: Vec<f32> = test.iter().map(|&(probability, _)| probability).collect();
-    Ok(format!(
-        "{}\ntest loss {:.4}, accuracy {:.4}, precision {:.4}, recall {:.4}, F1 {:.4}, AUC {:.4}\n\n\
-         {}",
-        config.title(),
-        m.loss,
-        m.accuracy,
-        m.precision,
-        m.recall,
-        m.f1,
-        m.auc,
-        ClassificationReport::from_predictions(&probabilities, &labels)
-    ))
+    let measured = report::measure(&mut trainer, &splits, &config, &folder)?;
+    // What a step of the training cost stays what it was.
+    let Measured { memory, ops, .. } = folder.measured()?;
+    folder.save_measured(&Measured { memory, ops, ..measured })?;
+    report::write(&folder, &config)
 }

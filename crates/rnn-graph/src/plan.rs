@@ -38,6 +38,21 @@ impl Region {
     }
 }
 
+/// What a block holds for some of the steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// The transient tensor, or none where it is scratch of the node at `first`.
+    pub tensor: Option<TensorId>,
+    /// The block that holds it.
+    pub block: Block,
+    /// Its elements.
+    pub len: usize,
+    /// The position in [`Plan::order`] of the node that writes it.
+    pub first: usize,
+    /// That of the last one that reads it; `usize::MAX` for what the host reads afterwards.
+    pub last: usize,
+}
+
 /// Which nodes run, in which order, and where every tensor lives.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -45,6 +60,8 @@ pub struct Plan {
     pub order: Vec<usize>,
     /// The length of each arena block, in elements.
     pub blocks: Vec<usize>,
+    /// What the blocks hold, and when.
+    pub lives: Vec<Life>,
     /// For each node in `order`, the regions of its scratch buffers.
     pub scratch: Vec<Vec<Region>>,
     places: Vec<Option<Block>>,
@@ -58,34 +75,33 @@ impl Plan {
     pub fn new(graph: &Graph, mut scratch: impl FnMut(usize) -> Vec<usize>) -> Self {
         let order = live_nodes(graph);
         let last_use = last_uses(graph, &order);
-        let mut lives = Vec::new();
-        // Which life belongs to which tensor, and to which scratch buffer.
-        let mut tensors = Vec::new();
+        let mut lives: Vec<Life> = Vec::new();
+        // Which lives are the scratch buffers of a step.
         let mut temporaries = Vec::new();
         for (first, &node) in order.iter().enumerate() {
+            let life = |tensor, len, last| Life { tensor, block: Block(0), len, first, last };
             for &output in &graph.nodes()[node].operands.outputs {
                 if graph[output].storage == Storage::Transient {
                     let last = last_use[output.index()].unwrap_or(first).max(first);
-                    tensors.push((output, lives.len()));
-                    lives.push(Life { len: graph[output].ty.len(), first, last });
+                    lives.push(life(Some(output), graph[output].ty.len(), last));
                 }
             }
-            let lens = scratch(node);
-            temporaries.push(lives.len()..lives.len() + lens.len());
-            lives.extend(lens.into_iter().map(|len| Life { len, first, last: first }));
+            let begin = lives.len();
+            lives.extend(scratch(node).into_iter().map(|len| life(None, len, first)));
+            temporaries.push(begin..lives.len());
         }
-        let (assigned, blocks) = assign(&lives);
+        let blocks = assign(&mut lives);
         let mut places = vec![None; graph.tensors().count()];
-        for (tensor, life) in tensors {
-            places[tensor.index()] = Some(assigned[life]);
+        for life in &lives {
+            if let Some(tensor) = life.tensor {
+                places[tensor.index()] = Some(life.block);
+            }
         }
-        let region = |life: usize| Region {
-            space: Space::Arena(assigned[life]),
-            offset: 0,
-            len: lives[life].len,
-        };
-        let scratch = temporaries.into_iter().map(|own| own.map(region).collect()).collect();
-        Plan { order, blocks, scratch, places }
+        let region =
+            |life: &Life| Region { space: Space::Arena(life.block), offset: 0, len: life.len };
+        let scratch = temporaries.into_iter().map(|own| lives[own].iter().map(region).collect());
+        let scratch = scratch.collect();
+        Plan { order, blocks, lives, scratch, places }
     }
 
     /// Where a tensor lives. Only valid for tensors of nodes in `order`.
@@ -150,21 +166,13 @@ fn last_uses(graph: &Graph, order: &[usize]) -> Vec<Option<usize>> {
     last
 }
 
-/// The steps during which a buffer holds something, both included, and its elements.
-struct Life {
-    len: usize,
-    first: usize,
-    last: usize,
-}
-
 /// Gives every life a block that no other life occupies at the same time, and returns the blocks'
 /// lengths. The longest buffers choose first, so that a block is never too small for a later one;
 /// of the blocks that are free for its time, a buffer takes the smallest.
-fn assign(lives: &[Life]) -> (Vec<Block>, Vec<usize>) {
+fn assign(lives: &mut [Life]) -> Vec<usize> {
     let mut by_length: Vec<usize> = (0..lives.len()).collect();
     by_length.sort_by_key(|&i| std::cmp::Reverse(lives[i].len));
     let mut blocks: Vec<Vec<usize>> = Vec::new();
-    let mut assigned = vec![Block(0); lives.len()];
     for index in by_length {
         let life = &lives[index];
         let meets =
@@ -176,7 +184,7 @@ fn assign(lives: &[Life]) -> (Vec<Block>, Vec<usize>) {
             blocks.len() - 1
         });
         blocks[block].push(index);
-        assigned[index] = Block(block);
+        lives[index].block = Block(block);
     }
-    (assigned, blocks.iter().map(|occupants| lives[occupants[0]].len).collect())
+    blocks.iter().map(|occupants| lives[occupants[0]].len).collect()
 }

@@ -25,7 +25,8 @@ impl Model {
 }
 
 impl Model {
-    fn summary_rows(&self) -> Vec<Vec<String>> {
+    /// The rows of that table, of which the first names the columns.
+    pub fn summary_rows(&self) -> Vec<Vec<String>> {
         let chain = self.is_stack();
         let mut names = vec![String::new(); self.count_symbols()];
         let mut rows =

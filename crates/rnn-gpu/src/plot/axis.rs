@@ -4,10 +4,10 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 use plotters::coord::types::RangedCoordf64;
 
 /// A labelled axis with its ticks.
-pub(super) struct Axis {
+pub(crate) struct Axis {
     pub label: &'static str,
-    range: Range<f64>,
-    ticks: Vec<f64>,
+    pub range: Range<f64>,
+    pub ticks: Vec<f64>,
     /// How many decimals tick labels carry.
     decimals: usize,
 }
@@ -50,6 +50,13 @@ impl Axis {
     }
 }
 
+impl Axis {
+    /// The label of a tick.
+    pub fn tick(&self, at: f64) -> String {
+        format!("{at:.*}", self.decimals)
+    }
+}
+
 impl Ranged for Axis {
     type FormatOption = NoDefaultFormatting;
     type ValueType = f64;
@@ -69,12 +76,12 @@ impl Ranged for Axis {
 
 impl ValueFormatter<f64> for Axis {
     fn format_ext(&self, tick: &f64) -> String {
-        format!("{tick:.*}", self.decimals)
+        self.tick(*tick)
     }
 }
 
 /// The range of the finite values, widened by a margin on both sides; 0 to 1 when there are none.
-pub(super) fn padded(values: impl Iterator<Item = f64>) -> Range<f64> {
+pub(crate) fn padded(values: impl Iterator<Item = f64>) -> Range<f64> {
     let (low, high) = values
         .filter(|v| v.is_finite())
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));

@@ -2,6 +2,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use plotters::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::axis::Axis;
 use super::canvas::{self, Panel, px};
@@ -9,30 +10,59 @@ use super::{BLUE, VERMILLION};
 
 const BINS: usize = 20;
 
-/// How many reviews of one class fall into each bin of predicted probability.
-type Counts = [usize; BINS];
+/// How many examples of each class fall into each bin of predicted probability.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Of the negative class.
+    pub negative: [usize; BINS],
+    /// Of the positive class.
+    pub positive: [usize; BINS],
+}
+
+impl Histogram {
+    /// Of examples, each its predicted probability of being positive, and whether it is.
+    /// Probabilities that are not finite are left out.
+    pub fn new(examples: &[(f32, bool)]) -> Self {
+        let mut histogram = Self::default();
+        for &(probability, positive) in examples.iter().filter(|(p, _)| p.is_finite()) {
+            let counts = match positive {
+                true => &mut histogram.positive,
+                false => &mut histogram.negative,
+            };
+            // Casting saturates: below 0 is the first bin. A probability of 1 belongs to the last.
+            counts[((probability * BINS as f32) as usize).min(BINS - 1)] += 1;
+        }
+        histogram
+    }
+
+    /// The examples counted.
+    pub fn count(&self) -> usize {
+        self.negative.iter().chain(&self.positive).sum()
+    }
+
+    /// The most in one bin of one class.
+    pub fn highest(&self) -> usize {
+        self.negative.iter().chain(&self.positive).max().copied().unwrap_or(0)
+    }
+}
 
 /// Writes histograms of the predicted probabilities of the train and the test set to a PNG file.
-///
-/// Each review is its predicted probability of being positive, and whether it is. Probabilities
-/// that are not finite are left out.
 pub fn probability_histogram(
     path: &Path,
     title: &str,
-    train: &[(f32, bool)],
-    test: &[(f32, bool)],
+    train: &Histogram,
+    test: &Histogram,
 ) -> Result<()> {
     let legend = [("negative reviews", VERMILLION), ("positive reviews", BLUE)];
     canvas::save(path, title, &legend, vec![panel("Train", train), panel("Test", test)])
 }
 
-fn panel(name: &str, reviews: &[(f32, bool)]) -> Panel<'static> {
-    let classes = [(VERMILLION, count(reviews, false)), (BLUE, count(reviews, true))];
-    let highest = classes.iter().flat_map(|(_, counts)| counts).max().copied().unwrap_or(0);
+fn panel(name: &str, histogram: &Histogram) -> Panel<'static> {
+    let classes = [(VERMILLION, histogram.negative), (BLUE, histogram.positive)];
     Panel {
-        caption: format!("{name} ({} reviews)", reviews.len()),
+        caption: format!("{name} ({} reviews)", histogram.count()),
         x: Axis::new("predicted probability of a positive review", 0.0..1.0, 10, 0.0),
-        y: Axis::new("reviews", 0.0..1.06 * highest.max(1) as f64, 6, 1.0),
+        y: Axis::new("reviews", 0.0..1.06 * histogram.highest().max(1) as f64, 6, 1.0),
         series: Box::new(move |chart| {
             for (color, counts) in &classes {
                 chart.draw_series(bars(counts, color.mix(0.45).filled()))?;
@@ -47,29 +77,19 @@ fn panel(name: &str, reviews: &[(f32, bool)]) -> Panel<'static> {
     }
 }
 
-fn count(reviews: &[(f32, bool)], class: bool) -> Counts {
-    let mut counts = [0; BINS];
-    let of_class = reviews.iter().filter(|(p, label)| *label == class && p.is_finite());
-    for (probability, _) in of_class {
-        // Casting saturates: below 0 is the first bin. A probability of 1 belongs to the last.
-        counts[((probability * BINS as f32) as usize).min(BINS - 1)] += 1;
-    }
-    counts
-}
-
 /// The probability at which a bin begins.
 fn edge(bin: usize) -> f64 {
     bin as f64 / BINS as f64
 }
 
-fn bars(counts: &Counts, style: ShapeStyle) -> impl Iterator<Item = Rectangle<(f64, f64)>> {
+fn bars(counts: &[usize; BINS], style: ShapeStyle) -> impl Iterator<Item = Rectangle<(f64, f64)>> {
     counts.iter().enumerate().filter(|&(_, &count)| count > 0).map(move |(i, &count)| {
         Rectangle::new([(edge(i), 0.0), (edge(i + 1), count as f64)], style)
     })
 }
 
 /// The steps along the tops of the bars.
-fn outline(counts: &Counts) -> Vec<(f64, f64)> {
+pub(crate) fn outline(counts: &[usize; BINS]) -> Vec<(f64, f64)> {
     let tops = counts
         .iter()
         .enumerate()
@@ -91,9 +111,9 @@ mod tests {
             (0.99, true),
             (f32::NAN, true),
         ];
-        let (negative, positive) = (count(&reviews, false), count(&reviews, true));
-        assert_eq!(negative[..2], [2, 1]);
-        assert_eq!(positive[BINS - 1], 2);
-        assert_eq!(negative.iter().chain(&positive).sum::<usize>(), 5);
+        let histogram = Histogram::new(&reviews);
+        assert_eq!(histogram.negative[..2], [2, 1]);
+        assert_eq!(histogram.positive[BINS - 1], 2);
+        assert_eq!(histogram.count(), 5);
     }
 }

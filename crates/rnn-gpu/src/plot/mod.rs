@@ -1,18 +1,18 @@
 //! Pictures of a training run, as PNG files.
 
-mod axis;
+pub(crate) mod axis;
 mod canvas;
 mod curves;
 mod errors;
 mod film;
 mod font;
-mod histogram;
+pub(crate) mod histogram;
 mod output;
 
 pub use curves::{Series, curves};
 pub use errors::error_curves;
 pub use film::{Film, film};
-pub use histogram::probability_histogram;
+pub use histogram::{Histogram, probability_histogram};
 
 use plotters::style::RGBColor;
 
@@ -47,7 +47,8 @@ mod tests {
             .map(|(name, epoch)| Series { name: name.into(), epochs: vec![epoch] });
         curves(&folder.path().join("curves.png"), "One epoch", true, &run)?;
         curves(&folder.path().join("curves.png"), "None", false, &[])?;
-        probability_histogram(&folder.path().join("histogram.png"), "Few", &[(0.2, true)], &[])?;
+        let (few, none) = (Histogram::new(&[(0.2, true)]), Histogram::default());
+        probability_histogram(&folder.path().join("histogram.png"), "Few", &few, &none)?;
 
         let mut names = Vec::new();
         for entry in fs::read_dir(folder.path())? {

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The probability above which a review is called positive.
 pub const THRESHOLD: f32 = 0.5;
 
 /// How well one class, or an average over the classes, was recovered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// The share of the predictions of this class that were right.
     pub precision: f64,
@@ -52,7 +52,7 @@ impl Scores {
 ///
 /// A score whose denominator is zero is 0. `Display` prints the customary table with two
 /// decimals, or with as many as asked for: `{report:.4}`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassificationReport {
     /// The scores of the negative class.
     pub negative: Scores,
@@ -64,6 +64,8 @@ pub struct ClassificationReport {
     pub macro_average: Scores,
     /// The mean of both classes weighted by their support.
     pub weighted_average: Scores,
+    /// How many samples of each class, the negative first, were taken for each.
+    pub confusion: [[usize; 2]; 2],
 }
 
 impl ClassificationReport {
@@ -77,7 +79,6 @@ impl ClassificationReport {
     pub fn from_predictions(probabilities: &[f32], labels: &[f32]) -> Self {
         assert_eq!(probabilities.len(), labels.len(), "one label for each probability");
 
-        // confusion[label][prediction]
         let mut confusion = [[0usize; 2]; 2];
         for (&probability, &label) in probabilities.iter().zip(labels) {
             let (label, prediction) = (label > 0.5, probability > THRESHOLD);
@@ -96,6 +97,7 @@ impl ClassificationReport {
             accuracy: ratio(confusion[0][0] + confusion[1][1], labels.len()),
             macro_average: Scores::average(classes, [1.0; 2]),
             weighted_average: Scores::average(classes, supports),
+            confusion,
         }
     }
 }

@@ -1,0 +1,117 @@
+//! Several runs on one page.
+
+use super::chart::{Chart, Line, key, short};
+use super::page::{figure, numbers, page, section, table, words};
+use super::run::{count, flatten};
+use crate::compare::Compared;
+use crate::nn::Metrics;
+use crate::plot::axis::{Axis, padded};
+use anyhow::Result;
+use maud::{Markup, html};
+
+/// The page of some runs; accuracy and the like are shown where there are `classes`.
+///
+/// # Errors
+/// If a configuration cannot be written as JSON.
+pub fn comparison(title: &str, classes: bool, runs: &[Compared]) -> Result<String> {
+    let settings = settings(runs)?;
+    let sections = html! {
+        (results(classes, runs))
+        (section("Validation", html! {
+            (key(runs.iter().map(|run| run.name.as_str())))
+            div.columns {
+                (curves("Loss", runs, |m| m.loss))
+                @if classes { (curves("Accuracy", runs, |m| m.accuracy)) }
+            }
+        }))
+        @if !settings.is_empty() {
+            (section("What differs", differing(runs, &settings)))
+        }
+    };
+    let lead = html! { (runs.len()) " runs side by side. The best of each column is coloured." };
+    Ok(page("Comparison", title, lead, sections))
+}
+
+/// A column of the table: its name, its figure, whether more of it is better, its text.
+type Column = (&'static str, fn(&Compared) -> f64, bool, fn(f64) -> String);
+
+fn results(classes: bool, runs: &[Compared]) -> Markup {
+    const OF_CLASSES: [Column; 5] = [
+        ("Accuracy", |run| run.results.test.accuracy, true, short),
+        ("Precision", |run| run.results.test.precision, true, short),
+        ("Recall", |run| run.results.test.recall, true, short),
+        ("F1", |run| run.results.test.f1, true, short),
+        ("AUC", |run| run.results.test.auc, true, short),
+    ];
+    let mut columns: Vec<Column> = vec![("Loss", |run| run.results.test.loss, false, short)];
+    columns.extend(classes.then_some(OF_CLASSES).into_iter().flatten());
+    columns.push(("Parameters", |run| run.results.parameters as f64, false, |n| count(n as usize)));
+    columns.push(("s / epoch", |run| run.results.seconds_per_epoch, false, |s| format!("{s:.1}")));
+    let best = |&(_, figure, more, _): &Column| {
+        let sign = if more { 1.0 } else { -1.0 };
+        runs.iter().map(|run| sign * figure(run)).fold(f64::NEG_INFINITY, f64::max) * sign
+    };
+    let rows = html! {
+        @for run in runs {
+            tr {
+                th scope="row" { (run.name) }
+                @for column in &columns {
+                    @let figure = (column.1)(run);
+                    td.n.best[runs.len() > 1 && figure == best(column)] { (column.3(figure)) }
+                }
+                td { (run.config.device) }
+            }
+        }
+    };
+    let mut heads = vec![words("Model")];
+    heads.extend(columns.iter().map(|column| numbers(column.0)));
+    heads.push(words("Device"));
+    figure("Test data", "", table("Results on the test data", &heads, rows))
+}
+
+fn curves(name: &'static str, runs: &[Compared], of: fn(&Metrics) -> f64) -> Markup {
+    let points = |run: &Compared| -> Vec<(f64, f64)> {
+        (1u32..).map(f64::from).zip(run.judged().iter().map(of)).collect()
+    };
+    let lines: Vec<Line<'_>> =
+        runs.iter().map(|run| Line { name: &run.name, points: points(run) }).collect();
+    let range = padded(lines.iter().flat_map(|line| line.points.iter().map(|p| p.1)));
+    let epochs = lines.iter().map(|line| line.points.len()).max().unwrap_or(0);
+    let chart = Chart::new(Axis::epochs(epochs), Axis::new("", range, 6, 0.0));
+    figure(name, "", chart.lines(&format!("{name} of {} runs by epoch", runs.len()), &lines))
+}
+
+/// Settings that are not the same in all runs: the name, and the value in each run.
+fn settings(runs: &[Compared]) -> Result<Vec<(String, Vec<String>)>> {
+    let mut facts: Vec<Vec<(String, String)>> = Vec::new();
+    for run in runs {
+        let mut own = Vec::new();
+        flatten("", &serde_json::to_value(&run.config)?, &mut own);
+        facts.push(own);
+    }
+    let mut names: Vec<&String> = Vec::new();
+    for (name, _) in facts.iter().flatten() {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let value = |own: &[(String, String)], name: &str| {
+        own.iter().find(|(n, _)| n == name).map_or("-".to_owned(), |(_, value)| value.clone())
+    };
+    let rows = names.into_iter().map(|name| {
+        let values: Vec<String> = facts.iter().map(|own| value(own, name)).collect();
+        (name.clone(), values)
+    });
+    Ok(rows.filter(|(_, values)| values.windows(2).any(|pair| pair[0] != pair[1])).collect())
+}
+
+fn differing(runs: &[Compared], settings: &[(String, Vec<String>)]) -> Markup {
+    let rows = html! {
+        @for (name, values) in settings {
+            tr { th scope="row" { (name) } @for value in values { td { (value) } } }
+        }
+    };
+    let mut heads = vec![words("Setting")];
+    heads.extend(runs.iter().map(|run| words(&run.name)));
+    html! { div.card { (table("Settings that differ", &heads, rows)) } }
+}

@@ -1,0 +1,149 @@
+//! What a trained model does on the test data, and what a step of its training costs.
+
+use super::ClassificationReport;
+use crate::data::Splits;
+use crate::memory::Footprint;
+use crate::nn::{Dataset, Metrics, Tally, TrainError, Trainer};
+use crate::plot::{Histogram, probability_histogram};
+use crate::run::{Config, Results, RunFolder};
+use anyhow::Result;
+use rnn_graph::DeviceError;
+use serde::{Deserialize, Serialize};
+
+/// What the page shows of a run beside its other files: `report.json`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Measured {
+    /// The rows of the model's summary, of which the first names the columns.
+    pub layers: Vec<Vec<String>>,
+    /// Examples to train on, to validate, to test.
+    pub examples: [usize; 3],
+    /// How the model tells two classes apart.
+    pub classes: Option<Classes>,
+    /// The memory of a training step.
+    pub memory: Option<Footprint>,
+    /// The time of a training step by op, the most expensive first; none where the device has no
+    /// clock.
+    pub ops: Vec<OpTime>,
+}
+
+/// How a model tells two classes apart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Classes {
+    /// Of the test data.
+    pub report: ClassificationReport,
+    /// Probabilities of the training data.
+    pub train: Histogram,
+    /// Probabilities of the test data.
+    pub test: Histogram,
+}
+
+/// What one op did in a step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OpTime {
+    /// Its name.
+    pub op: String,
+    /// How often it ran.
+    pub calls: u64,
+    /// For how long altogether.
+    pub seconds: f64,
+    /// Floating-point operations altogether.
+    pub flops: u64,
+    /// Bytes read and written altogether, each tensor once a call.
+    pub bytes: u64,
+}
+
+/// Measures the model on the test data, prints what that came to and writes it to `report.txt`,
+/// `results.json` and a histogram of probabilities.
+///
+/// # Errors
+/// If the device fails or a file cannot be written.
+pub fn measure(
+    trainer: &mut Trainer,
+    splits: &Splits,
+    config: &Config,
+    folder: &RunFolder,
+) -> Result<Measured> {
+    let test = trainer.evaluate(&splits.test, config.batch_size)?;
+    let binary = config.experiment.tally() == Tally::Binary;
+    let classes = binary.then(|| classes(trainer, splits, config)).transpose()?;
+    let text = match &classes {
+        Some(classes) => format!("{}\n\n{}", describe(config, &test), classes.report),
+        None => format!("{}\ntest loss {:.3e}", config.title(), test.loss),
+    };
+    println!("{text}");
+    folder.write_text("report.txt", &text)?;
+    if let Some(Classes { train, test, .. }) = &classes {
+        probability_histogram(&folder.file("histogram.png"), &config.title(), train, test)?;
+    }
+    let epochs = folder.history()?.epochs;
+    let seconds: f64 = epochs.iter().map(|e| e.seconds).sum();
+    let model = trainer.model()?;
+    folder.save_results(&Results {
+        parameters: model.count_params(),
+        test,
+        seconds_per_epoch: seconds / epochs.len().max(1) as f64,
+    })?;
+    Ok(Measured {
+        layers: model.summary_rows(),
+        examples: [&splits.train, &splits.validation, &splits.test].map(Dataset::len),
+        classes,
+        ..Measured::default()
+    })
+}
+
+fn classes(trainer: &mut Trainer, splits: &Splits, config: &Config) -> Result<Classes> {
+    let mut pairs = |set: &Dataset| -> Result<Vec<(f32, bool)>> {
+        let mut all = Vec::new();
+        let predictions = trainer.predict(set, config.batch_size)?;
+        for (probabilities, labels) in predictions.iter().zip(&set.labels()) {
+            let positive = labels.as_f32()?.iter().map(|&label| label > 0.5);
+            all.extend(probabilities.as_f32()?.iter().copied().zip(positive));
+        }
+        Ok(all)
+    };
+    let (train, test) = (pairs(&splits.train)?, pairs(&splits.test)?);
+    let labels: Vec<f32> =
+        test.iter().map(|&(_, positive)| f32::from(u8::from(positive))).collect();
+    let probabilities: Vec<f32> = test.iter().map(|&(probability, _)| probability).collect();
+    Ok(Classes {
+        report: ClassificationReport::from_predictions(&probabilities, &labels),
+        train: Histogram::new(&train),
+        test: Histogram::new(&test),
+    })
+}
+
+fn describe(config: &Config, m: &Metrics) -> String {
+    format!(
+        "{}\ntest loss {:.4}, accuracy {:.4}, precision {:.4}, recall {:.4}, F1 {:.4}, AUC {:.4}",
+        config.title(),
+        m.loss,
+        m.accuracy,
+        m.precision,
+        m.recall,
+        m.f1,
+        m.auc
+    )
+}
+
+/// Times a training step by op. The weights are moved by it: to be called last. Empty where the
+/// device has no clock.
+///
+/// # Errors
+/// If the device fails.
+pub fn time_step(trainer: &mut Trainer, set: &Dataset, batch: usize) -> Result<Vec<OpTime>> {
+    let Some(batch) = set.batches(batch).next() else { return Ok(vec![]) };
+    trainer.enable_profile();
+    trainer.train_batch(&batch)?;
+    let profile = match trainer.profile() {
+        Err(TrainError::Device(DeviceError::Missing { .. })) => return Ok(vec![]),
+        profile => profile?,
+    };
+    let time = |row: rnn_graph::ProfileRow| OpTime {
+        op: row.op,
+        calls: row.calls,
+        seconds: row.time.as_secs_f64(),
+        flops: row.cost.flops,
+        bytes: row.cost.bytes,
+    };
+    Ok(profile.rows.into_iter().map(time).collect())
+}
