@@ -38,6 +38,22 @@ pub enum TrainError {
         /// The first id that does not exist.
         vocabulary: usize,
     },
+    /// A label is none of the classes.
+    #[error(
+        "label {class} in row {row} is none of the {classes} classes that the model puts out, 0 to {}",
+        classes - 1
+    )]
+    Class {
+        /// The label.
+        class: u32,
+        /// The row of the batch.
+        row: usize,
+        /// How many there are.
+        classes: usize,
+    },
+    /// The model's input holds nothing.
+    #[error("an input of shape {0} holds nothing: a sequence takes one step at least")]
+    Length(Shape),
     /// The loss or a weight is not a finite number any more.
     #[error("{what} by step {step}; lower the learning rate, or clip gradients")]
     NotFinite {

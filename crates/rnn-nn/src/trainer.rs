@@ -141,7 +141,22 @@ impl Trainer {
             }
             Ok(Cow::Owned(labels.clone().reshape(wanted.shape)?))
         };
+        self.check_classes(batch)?;
         batch.labels.iter().zip(wanted).map(reshape).collect()
+    }
+
+    fn check_classes(&self, batch: &Batch) -> Result<(), TrainError> {
+        let outputs = self.model.output_shapes(1);
+        for ((labels, output), (loss, _)) in batch.labels.iter().zip(outputs).zip(&self.losses) {
+            let classes = output.last().copied().unwrap_or(1);
+            if *loss == Loss::SparseCategoricalCrossentropy
+                && let Ok(labels) = labels.as_u32()
+                && let Some(row) = labels.iter().position(|&class| class as usize >= classes)
+            {
+                return Err(TrainError::Class { class: labels[row], row, classes });
+            }
+        }
+        Ok(())
     }
 
     /// The model's outputs for a batch, given an array for each input.
@@ -305,6 +320,11 @@ impl Trainer {
     ) -> Result<Program, TrainError> {
         one_each("inputs", self.model.inputs.len(), "arrays", inputs.len())?;
         self.check_tokens(inputs)?;
+        for input in &self.model.inputs {
+            if input.spec.shape().contains(&0) {
+                return Err(TrainError::Length(input.spec.shape().into()));
+            }
+        }
         let size = examples(inputs);
         if size == 0 {
             return Err(TrainError::Empty);
