@@ -11,6 +11,7 @@
 //! - `predict_text`: from reviews in a table to the words that decide;
 //! - `weights`: reading, writing and replacing weights.
 
+pub mod arrays;
 pub mod bench;
 pub mod checkpoint;
 pub mod compare;
@@ -18,7 +19,10 @@ pub mod data;
 pub mod device;
 pub mod experiment;
 pub mod film_error;
+pub mod fit;
+pub mod interchange;
 pub mod memory;
+pub mod model_file;
 pub mod op;
 pub mod plot;
 pub mod predict;
@@ -28,6 +32,7 @@ pub mod report;
 pub mod rollout;
 pub mod run;
 pub mod train;
+pub mod training;
 pub mod verify;
 
 pub use rnn_core::{HostTensor, Rng};

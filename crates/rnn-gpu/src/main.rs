@@ -1,21 +1,16 @@
 //! The `rnn-gpu` command.
 
-use anyhow::{Context, Result, ensure};
-use clap::builder::PossibleValue;
-use clap::{Parser, Subcommand};
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand, ValueEnum as _};
 use rnn_gpu::bench::{self, BenchArgs};
-use rnn_gpu::checkpoint::CheckpointArgs;
-use rnn_gpu::data::{Source, TextArgs};
-use rnn_gpu::datasets::movies::MovieOptions;
-use rnn_gpu::device::Opened;
 use rnn_gpu::experiment::{Experiment, Preset};
+use rnn_gpu::model_file::{self, ModelFile};
 use rnn_gpu::predict::{self, PredictArgs};
-use rnn_gpu::progress::WatchArgs;
 use rnn_gpu::rollout::{self, RolloutOptions};
-use rnn_gpu::run::{Config, RunFolder};
-use rnn_gpu::train::TrainOptions;
+use rnn_gpu::run::RunFolder;
+use rnn_gpu::training::{self, TrainArgs};
 use rnn_gpu::verify::VerifyArgs;
-use rnn_gpu::{compare, device, report, train, verify};
+use rnn_gpu::{compare, device, fit, interchange, report, train, verify};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -36,8 +31,32 @@ enum Command {
     Devices,
     /// Print a model's layers, shapes and parameters
     Summary {
-        /// The model
-        experiment: Experiment,
+        /// An experiment, a run folder, .keras, .h5 or model.toml
+        model: String,
+    },
+    /// Write an example of a model.toml, to be changed
+    New {
+        /// The file
+        #[arg(default_value = "model.toml")]
+        path: PathBuf,
+    },
+    /// Predict with a trained model: judge text, or an array of examples
+    Predict(PredictArgs),
+    /// Turn a model of Keras's into a run folder
+    Import {
+        /// A .keras or .h5 file
+        file: PathBuf,
+        /// The folder to write [default: runs/NAME]
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Write a trained model for Keras and others
+    Export {
+        /// A run folder, .keras or .h5
+        model: PathBuf,
+        /// What to write: .keras, .h5, .weights.h5, .onnx or .safetensors
+        #[arg(long)]
+        to: PathBuf,
     },
     /// Train a model and write a run folder
     Train(TrainArgs),
@@ -71,101 +90,20 @@ enum Command {
         #[arg(long, default_value = "auto")]
         device: String,
     },
-    /// Judge text by a trained model
-    Predict(PredictArgs),
     /// Measure a trained model on the test data
     Evaluate {
-        /// The folder that `train` wrote
+        /// The folder that `train` wrote, .keras or .h5
         run: PathBuf,
+        /// Other data than the run's own: an .npz of x_test and y_test
+        #[arg(long)]
+        data: Option<PathBuf>,
+        /// The loss, where the model does not say it: a fit.toml
+        #[arg(long, requires = "data")]
+        fit: Option<PathBuf>,
         /// auto, cpu, gpu, gpu:N or part of a name
         #[arg(long, default_value = "auto")]
         device: String,
     },
-}
-
-#[derive(clap::Args)]
-struct TrainArgs {
-    /// The model, or all of them one after the other
-    #[arg(required_unless_present = "resume")]
-    experiment: Option<Choice>,
-    /// The reviews: Keras's imdb.npz; a folder with train/pos/*.txt, train/neg/*.txt and perhaps
-    /// test/..; or a .csv, .tsv or .jsonl file with a text and a label column [default: the cached
-    /// or downloaded imdb.npz, else a bundled corpus of synthetic reviews]
-    #[arg(long)]
-    data: Option<PathBuf>,
-    #[command(flatten)]
-    text: TextArgs,
-    /// Do not download anything
-    #[arg(long, env = "RNN_GPU_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
-    offline: bool,
-    /// Whose defaults the model follows [default: keras3; 2018 of next-frame]
-    #[arg(long, value_enum)]
-    preset: Option<Preset>,
-    /// Passes over the training data [default: 3; 20 of next-frame, 3 of its quick preset]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    epochs: Option<u32>,
-    /// Examples in a step [default: 128; 10 of next-frame, 1 of its quick preset]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    batch_size: Option<u32>,
-    /// Tokens of a review, of which longer ones lose their beginning, or frames of a film
-    /// [default: 500; 201 of the bundled corpus; 15 of next-frame, 12 of its quick preset]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    length: Option<u32>,
-    /// Films to make, of which five sixths are trained on [default: 1200; 720 of the quick preset]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(6..=1_000_000))]
-    movies: Option<u32>,
-    /// Pixels of a side of a film, an even number [default: 40; 20 of the quick preset]
-    #[arg(long, value_parser = movie_size)]
-    size: Option<u32>,
-    /// auto, cpu, gpu, gpu:N or part of a name
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Decides first weights, split and order
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Use at most so many examples of each set
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
-    /// The folder to write; with `all`, one in it for each [default: runs/EXPERIMENT]
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Print the time that each op took
-    #[arg(long)]
-    profile: bool,
-    #[command(flatten)]
-    watch: WatchArgs,
-    #[command(flatten)]
-    checkpoints: CheckpointArgs,
-}
-
-/// Films that two cores learn from in five minutes.
-const QUICK: MovieOptions =
-    MovieOptions { count: 720, frames: 12, size: 20, squares: (1, 3), seed: 1 };
-
-/// What `train` can be asked for.
-#[derive(Clone, Copy, Debug)]
-enum Choice {
-    One(Experiment),
-    All,
-}
-
-impl clap::ValueEnum for Choice {
-    fn value_variants<'a>() -> &'a [Self] {
-        const {
-            &{
-                let [a, b, c, d] = Experiment::REVIEWS;
-                let films = Choice::One(Experiment::NextFrame);
-                [Choice::One(a), Choice::One(b), Choice::One(c), Choice::One(d), films, Choice::All]
-            }
-        }
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        match self {
-            Self::One(experiment) => experiment.to_possible_value(),
-            Self::All => Some(PossibleValue::new("all").help("all those on reviews")),
-        }
-    }
 }
 
 /// One message on failure, whatever RUST_BACKTRACE says: users' mistakes need no stack.
@@ -187,14 +125,24 @@ fn run() -> Result<()> {
             print!("{}", device::list());
             Ok(())
         }
-        Command::Summary { experiment } => {
-            print!("{}", experiment.model(experiment.input(), Preset::default(), 1)?.summary());
+        Command::Summary { model } => {
+            let model = match Experiment::from_str(&model, true) {
+                Ok(experiment) => experiment.model(experiment.input(), Preset::default(), 1)?,
+                Err(_) => ModelFile::open(Path::new(&model))?.model(None, 1)?,
+            };
+            print!("{}", model.summary());
             Ok(())
         }
-        Command::Train(args) => run_training(args),
+        Command::New { path } => model_file::new(&path),
+        Command::Predict(args) => predict::predict(&args),
+        Command::Import { file, out } => {
+            let name = || PathBuf::from("runs").join(file.file_stem().unwrap_or_default());
+            interchange::import(&file, &out.unwrap_or_else(name))
+        }
+        Command::Export { model, to } => interchange::export(&model, &to),
+        Command::Train(args) => training::run(args),
         Command::Compare { runs, out } => compare::compare(&runs, &out),
         Command::Verify(args) => verify::verify(&args),
-        Command::Predict(args) => predict::predict(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Rollout { run, which, track, frames, device } => {
             let (device, why) = device::open(&device)?;
@@ -203,97 +151,13 @@ fn run() -> Result<()> {
             rollout::rollout(&folder, &config, RolloutOptions { which, track, frames }, &*device)?;
             report::write(&folder, &config)
         }
-        Command::Evaluate { run, device } => {
+        Command::Evaluate { run, data, fit, device } => {
             let (device, why) = device::open(&device)?;
             println!("device: {}: {why}", device.info());
-            train::evaluate(&run, &*device)
-        }
-    }
-}
-
-/// Squares start on a grid that is half as far from the frame's middle as its edge.
-fn movie_size(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(size @ 8..=1024) if size % 2 == 0 => Ok(size),
-        _ => Err("a film takes an even number of pixels from 8 to 1024".into()),
-    }
-}
-
-fn run_training(args: TrainArgs) -> Result<()> {
-    let choice = args.device.clone();
-    let mut device = Opened::new(move || {
-        let (device, why) = device::open(&choice)?;
-        println!("device: {}: {why}", device.info());
-        Ok(device)
-    })?;
-    let number = |asked: Option<u32>, default: usize| asked.map_or(default, |n| n as usize);
-    let options =
-        TrainOptions { checkpoints: args.checkpoints, watch: args.watch, profile: args.profile };
-    let Some(choice) = args.experiment else {
-        let run = options.checkpoints.resume.clone().unwrap_or_default();
-        train::resume(&run, args.epochs.map(|n| n as usize), &mut device, &options)?;
-        println!("wrote {}", run.display());
-        return Ok(());
-    };
-    let films = matches!(choice, Choice::One(Experiment::NextFrame));
-    let preset = args.preset.unwrap_or(if films { Preset::Keras2018 } else { Preset::Keras3 });
-    let quick = preset == Preset::Quick;
-    ensure!(films || !quick, "--preset quick is for next-frame alone");
-    ensure!(
-        films || (args.movies, args.size) == (None, None),
-        "--movies and --size are for next-frame alone"
-    );
-    let (data, which) = if films {
-        ensure!(args.data.is_none(), "next-frame makes its own films and takes no --data");
-        let tutorial = if quick { QUICK } else { MovieOptions::default() };
-        let movies = MovieOptions {
-            count: number(args.movies, tutorial.count),
-            frames: number(args.length, tutorial.frames),
-            size: number(args.size, tutorial.size),
-            seed: args.seed,
-            ..tutorial
-        };
-        let MovieOptions { count, frames, size, .. } = movies;
-        let text = format!("{count} films of moving squares, {frames} frames of {size} x {size}");
-        (Source::Movies(movies), text)
-    } else {
-        Source::find(args.data, args.text.columns(), args.offline)
-    };
-    args.text.check(&data)?;
-    println!("data: {which}");
-    let (epochs, batch_size) = match (films, quick) {
-        (true, true) => (3, 1),
-        (true, false) => (20, 10),
-        _ => (3, 128),
-    };
-    let name = device.device().info().to_string();
-    let config = |experiment| Config {
-        experiment,
-        preset,
-        length: number(args.length, data.length()),
-        data: data.clone(),
-        batch_size: number(args.batch_size, batch_size),
-        epochs: number(args.epochs, epochs),
-        seed: args.seed,
-        limit: args.limit.map(|n| n as usize),
-        word_index: args.text.word_index.clone(),
-        device: name.clone(),
-    };
-    let mut train = |experiment: Experiment, out: &Path| {
-        train::train(&config(experiment), &mut device, out, &options)?;
-        println!("wrote {}", out.display());
-        anyhow::Ok(())
-    };
-    let runs = PathBuf::from("runs");
-    match choice {
-        Choice::One(one) => train(one, &args.out.unwrap_or_else(|| runs.join(one.name()))),
-        Choice::All => {
-            let parent = args.out.unwrap_or(runs);
-            let folders = Experiment::REVIEWS.map(|experiment| parent.join(experiment.name()));
-            for (experiment, folder) in Experiment::REVIEWS.into_iter().zip(&folders) {
-                train(experiment, folder)?;
+            match data {
+                Some(data) => fit::evaluate(&run, &data, fit.as_deref(), &*device),
+                None => train::evaluate(&run, &*device),
             }
-            compare::compare(&folders, &parent.join("compare.png"))
         }
     }
 }

@@ -3,7 +3,10 @@
 use crate::checkpoint::Store;
 use crate::data::Source;
 use crate::experiment::{Experiment, Preset};
-use crate::nn::{EpochLog, History, InputSpec, Metrics, Model, ModelError, Tally, Trainer};
+use crate::model_file;
+use crate::nn::{
+    Compile, EpochLog, History, InputSpec, Loss, Metrics, Model, ModelError, Tally, Trainer,
+};
 use crate::plot::{Series, curves};
 use crate::report::Measured;
 use anyhow::{Context, Result};
@@ -12,7 +15,6 @@ use rnn_formats::{safetensors, write_atomically};
 use rnn_graph::Device;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -63,6 +65,12 @@ impl Config {
         Trainer::new(model, device, optimizer, self.seed).tally(self.experiment.tally())
     }
 
+    /// How the experiment is trained, for `model.json`.
+    pub fn compile(&self) -> Compile {
+        let optimizer = self.experiment.optimizer(self.preset);
+        Compile { optimizer, losses: vec![(Loss::BinaryCrossentropy, 1.0)] }
+    }
+
     /// Which model on what, for the head of every result.
     pub fn title(&self) -> String {
         format!("{} on {}", self.experiment.name(), self.data.name())
@@ -105,8 +113,8 @@ impl RunFolder {
         let _ = fs::remove_dir(self.0);
     }
 
-    /// Writes what evaluation needs: weights, and `config.json`, whose presence marks the run as
-    /// finished.
+    /// Writes what evaluation needs: weights, `model.json`, and `config.json`, whose presence marks
+    /// the run as finished.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -115,8 +123,7 @@ impl RunFolder {
         if mark.exists() {
             fs::remove_file(&mark).with_context(|| format!("cannot replace {}", mark.display()))?;
         }
-        let metadata = BTreeMap::from([("format".to_owned(), "rnn-gpu".to_owned())]);
-        safetensors::save(&self.file("weights.safetensors"), &model.weights()?, &metadata)?;
+        model_file::save(self, &model.architecture(), Some(&config.compile()), model)?;
         self.write_text("config.json", &serde_json::to_string_pretty(config)?)
     }
 
@@ -164,7 +171,7 @@ impl RunFolder {
     /// # Errors
     /// If the file is missing, damaged, or of another model.
     pub fn load_weights(&self, model: &mut Model) -> Result<()> {
-        let (weights, _) = safetensors::load(&self.file("weights.safetensors"))?;
+        let (weights, _) = safetensors::load(&self.file(model_file::WEIGHTS))?;
         Ok(model.set_weights(&weights)?)
     }
 

@@ -1,89 +1,25 @@
 //! The command as users run it: a short training run, and their mistakes, each of which gets one
 //! clear message, an exit code that is not 0, no panic and no half-written file.
 
+mod common;
+
+use common::{Sandbox, failure, npy_bytes, rnn_gpu, success, text};
 use rnn_core::HostTensor;
-use rnn_formats::npy;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use tempfile::TempDir;
 
 const REVIEWS: usize = 256;
 const WORDS: usize = 8;
 
-fn rnn_gpu(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rnn-gpu"));
-    command.args(args);
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// The message of a call that must fail.
-fn failure(args: &[&str]) -> String {
-    let output = rnn_gpu(args).output().expect("it starts");
-    let message = text(&output.stderr);
-    assert!(!output.status.success() && !message.contains("panicked"), "{args:?}: {message}");
-    message
-}
-
-fn success(args: &[&str]) -> String {
-    let Output { status, stdout, stderr } = rnn_gpu(args).output().expect("it starts");
-    assert!(status.success(), "{args:?}: {}", text(&stderr));
-    text(&stdout)
-}
-
-/// A folder of files that a test feeds to the command.
-struct Sandbox(TempDir);
-
-impl Sandbox {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a folder"))
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().expect("a UTF-8 path").to_owned()
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> String {
-        let path = self.path(name);
-        fs::write(&path, bytes).expect("the folder is writable");
-        path
-    }
-
-    /// An archive of arrays, each as the bytes of an `.npy` file.
-    fn npz(&self, name: &str, arrays: &[(&str, Vec<u8>)]) -> String {
-        let path = self.path(name);
-        let mut zip = zip::ZipWriter::new(fs::File::create(&path).expect("a file"));
-        for (array, bytes) in arrays {
-            let stored = zip::write::SimpleFileOptions::default()
-                .compression_method(zip::CompressionMethod::Stored);
-            zip.start_file(format!("{array}.npy"), stored).expect("an entry");
-            zip.write_all(bytes).expect("the disk has room");
-        }
-        zip.finish().expect("an archive");
-        path
-    }
-
-    /// Reviews of which every positive one holds word 20, every negative one word 30.
-    fn reviews(&self) -> String {
-        let labels: Vec<u32> = (0..REVIEWS as u32).map(|i| i % 2).collect();
-        let review = |&label: &u32| [1, 2, 30 - 10 * label, 4, 5, 6, 7, 8];
-        let words: Vec<u32> = labels.iter().flat_map(review).collect();
-        let x = npy_bytes(HostTensor::from_u32([REVIEWS, WORDS], words));
-        let y = npy_bytes(HostTensor::from_u32([REVIEWS], labels));
-        let arrays = [("x_train", &x), ("y_train", &y), ("x_test", &x), ("y_test", &y)];
-        self.npz("reviews.npz", &arrays.map(|(name, bytes)| (name, bytes.clone())))
-    }
-}
-
-fn npy_bytes(tensor: Result<HostTensor, rnn_core::TensorError>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    npy::to_writer(&mut bytes, &tensor.expect("the shape fits")).expect("memory");
-    bytes
+/// Reviews of which every positive one holds word 20, every negative one word 30.
+fn reviews(sandbox: &Sandbox) -> String {
+    let labels: Vec<u32> = (0..REVIEWS as u32).map(|i| i % 2).collect();
+    let review = |&label: &u32| [1, 2, 30 - 10 * label, 4, 5, 6, 7, 8];
+    let words: Vec<u32> = labels.iter().flat_map(review).collect();
+    let x = npy_bytes(HostTensor::from_u32([REVIEWS, WORDS], words));
+    let y = npy_bytes(HostTensor::from_u32([REVIEWS], labels));
+    let arrays = [("x_train", &x), ("y_train", &y), ("x_test", &x), ("y_test", &y)];
+    sandbox.npz("reviews.npz", &arrays.map(|(name, bytes)| (name, bytes.clone())))
 }
 
 /// An object array whose pickle would run a shell command.
@@ -110,7 +46,7 @@ fn bad_data_is_named_and_leaves_nothing_behind() {
     assert!(train("/nowhere.npz").contains("cannot load /nowhere.npz"));
     let junk = sandbox.write("junk.npz", b"PK\x03\x04 not really");
     assert!(train(&junk).contains("junk.npz is not a sound .npz archive"));
-    let whole = fs::read(sandbox.reviews()).expect("it was just written");
+    let whole = fs::read(reviews(&sandbox)).expect("it was just written");
     let truncated = sandbox.write("truncated.npz", &whole[..whole.len() / 2]);
     assert!(train(&truncated).contains("truncated.npz is not a sound .npz archive"));
     let empty = sandbox.npz("empty.npz", &[]);
@@ -125,7 +61,7 @@ fn bad_data_is_named_and_leaves_nothing_behind() {
 #[test]
 fn bad_arguments_are_named() {
     let sandbox = Sandbox::new();
-    let data = sandbox.reviews();
+    let data = reviews(&sandbox);
     let train = ["train", "lstm", "--device", "cpu", "--data", &data];
     assert!(failure(&[&train[..], &["--batch-size", "0"]].concat()).contains("--batch-size"));
     let message = failure(&["train", "transformer", "--data", &data]);
@@ -142,7 +78,7 @@ fn bad_arguments_are_named() {
 #[test]
 fn a_short_run_learns_and_can_be_evaluated() {
     let sandbox = Sandbox::new();
-    let (data, out) = (sandbox.reviews(), sandbox.path("run"));
+    let (data, out) = (reviews(&sandbox), sandbox.path("run"));
     let size = ["--length", "10", "--batch-size", "16", "--device", "cpu"];
     let args = [&["train", "lstm", "--data", &data, "--out", &out], &size[..]].concat();
     let printed = success(&args);
@@ -188,7 +124,7 @@ fn without_data_and_offline_it_trains_on_the_bundled_corpus() {
 #[test]
 fn all_models_train_and_are_compared() {
     let sandbox = Sandbox::new();
-    let (data, out) = (sandbox.reviews(), sandbox.path("runs"));
+    let (data, out) = (reviews(&sandbox), sandbox.path("runs"));
     let size = ["--length", "8", "--limit", "48", "--epochs", "2", "--device", "cpu"];
     let printed = success(&[&["train", "all", "--data", &data, "--out", &out], &size[..]].concat());
     for line in ["cnn-lstm          245665", "lstm-dropout      242561", "simple-rnn        180737"]
@@ -234,7 +170,7 @@ fn a_next_frame_run_is_rolled_out() {
     assert!(film(&["--data", "x.npz"]).contains("makes its own films"));
     let message = film(&["--movies", "6", "--batch-size", "1000000"]);
     assert!(message.contains("--batch-size") && message.contains("fits"), "{message}");
-    let reviews = sandbox.reviews();
+    let reviews = reviews(&sandbox);
     let train = ["train", "lstm", "--device", "cpu", "--data", &reviews];
     assert!(failure(&[&train[..], &["--preset", "quick"]].concat()).contains("next-frame alone"));
     let lstm = sandbox.path("lstm");

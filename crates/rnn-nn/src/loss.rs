@@ -10,9 +10,10 @@ pub enum Loss {
     /// Of a model that ends in sigmoid units; labels 0 or 1 of the output's shape.
     #[default]
     BinaryCrossentropy,
-    /// Of a model that ends in softmax; labels are probabilities `[B, C]`.
+    /// Of a model that ends in softmax; labels are probabilities `[B, C]`, or `[B, T, C]` of
+    /// sequences.
     CategoricalCrossentropy,
-    /// Of a model that ends in softmax; labels are classes, u32 `[B]`.
+    /// Of a model that ends in softmax; labels are classes, u32 `[B]`, or `[B, T]` of sequences.
     SparseCategoricalCrossentropy,
     /// The mean of the squared errors.
     MeanSquaredError,
@@ -40,7 +41,10 @@ impl Loss {
     /// The type of the labels of a batch, for a model's output of this type.
     pub fn labels(&self, output: &TensorType) -> TensorType {
         match self {
-            Self::SparseCategoricalCrossentropy => TensorType::u32([output.dims()[0]]),
+            Self::SparseCategoricalCrossentropy => {
+                let axes = output.dims();
+                TensorType::u32(&axes[..axes.len().saturating_sub(1)])
+            }
             _ => output.clone(),
         }
     }
@@ -96,10 +100,16 @@ impl Loss {
         let Some(predictions) = logits(g, output, &|_: &ops::Softmax| true)? else {
             return Ok(None);
         };
-        let [examples, classes] = [0, 1].map(|axis| g.shape(output).dims()[axis]);
+        // Each step of a sequence is judged as an example is.
+        let classes = g.shape(output).last();
+        let examples = g.shape(output).len() / classes.max(1);
+        let predictions = g.reshape(predictions, [examples, classes])?;
         let labels = match self {
-            Self::SparseCategoricalCrossentropy => g.apply(OneHot { classes }, &[labels])?,
-            _ => labels,
+            Self::SparseCategoricalCrossentropy => {
+                let labels = g.reshape(labels, [examples])?;
+                g.apply(OneHot { classes }, &[labels])?
+            }
+            _ => g.reshape(labels, [examples, classes])?,
         };
         let mut losses = g.apply(CategoricalCrossEntropy, &[predictions, labels])?;
         if let Some(weights) = weights {

@@ -243,6 +243,11 @@ impl Model {
         self.shapes.len()
     }
 
+    /// Names and classes of the layers, in the order in which they were added.
+    pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.layers.iter().map(|named| (named.name.as_str(), named.layer.class()))
+    }
+
     /// What the model puts out.
     pub fn outputs(&self) -> &[Symbol] {
         &self.outputs

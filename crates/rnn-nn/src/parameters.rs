@@ -21,7 +21,8 @@ pub struct Slot {
     pub constraint: Option<Constraint>,
     /// Gradients move it. Those that they do not move lie behind all others.
     pub trained: bool,
-    pub(crate) layer: usize,
+    /// The place of its layer among those of the model.
+    pub layer: usize,
 }
 
 impl Slot {

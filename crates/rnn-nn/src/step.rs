@@ -42,7 +42,12 @@ impl Step<'_> {
         let inputs: Vec<TensorId> =
             specs.map(|(i, of)| g.input(numbered("inputs", i), of.spec.ty(batch))).collect();
         // Whichever program comes first declares them all, so that they can be written and read.
-        let sums = self.tally.len(first.iter().product());
+        // The steps of a sequence are classified each by itself.
+        let width = match self.tally {
+            Tally::Categorical => first.last().copied().unwrap_or(1),
+            _ => first.iter().product(),
+        };
+        let sums = self.tally.len(width);
         let metrics = g.resident("metrics", TensorType::f32([sums]));
         if mode == Mode::Predict {
             let built = self.model.build(g, &inputs, None)?;

@@ -1,34 +1,46 @@
 //! What a trained model says of new inputs.
 
+mod arrays;
 mod classifier;
 mod text;
 
+pub use arrays::{ArrayInput, samples};
 pub use classifier::{Contribution, Prediction, TextClassifier};
 pub use text::TextInput;
 
 use crate::device;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use std::path::PathBuf;
 
 /// The arguments of `rnn-gpu predict`.
 #[derive(clap::Args)]
 pub struct PredictArgs {
-    /// The folder that `train` wrote
-    run: PathBuf,
+    /// The folder of a run; for arrays also .keras or .h5
+    model: PathBuf,
     #[command(flatten)]
     text: TextInput,
+    #[command(flatten)]
+    arrays: ArrayInput,
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
 }
 
-/// Predicts and prints.
+/// Predicts, and prints or writes what came out.
 ///
 /// # Errors
-/// If the run cannot be read, does not take such an input, or the device fails.
+/// If the model cannot be read, does not take such an input, or the device fails.
 pub fn predict(args: &PredictArgs) -> Result<()> {
+    let files = args.arrays.files();
+    ensure!(
+        files.is_some() || args.text.text.is_some(),
+        "give --text \"..\" to a model of text, or --input x.npy --output y.npy"
+    );
     let (device, why) = device::open(&args.device)?;
     // What is printed besides may be read by another program.
     eprintln!("device: {}: {why}", device.info());
-    text::predict(&args.run, &args.text, &*device)
+    match files {
+        Some(files) => arrays::predict(&args.model, files, args.arrays.batch_size(), &*device),
+        None => text::predict(&args.model, &args.text, &*device),
+    }
 }

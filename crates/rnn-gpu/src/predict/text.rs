@@ -15,13 +15,13 @@ const LISTED: usize = 12;
 pub struct TextInput {
     /// The text to judge; with -, every line of standard input that is not blank
     #[arg(long)]
-    text: String,
+    pub(super) text: Option<String>,
     /// Show how much each word contributed to the log-odds of a positive review: gradient times
     /// input of its embedding
-    #[arg(long)]
+    #[arg(long, requires = "text")]
     explain: bool,
     /// Print an object of JSON for each text
-    #[arg(long)]
+    #[arg(long, requires = "text")]
     json: bool,
     /// The words by rank, as Keras's imdb_word_index.json, for a run that does not hold them
     #[arg(long, value_name = "FILE")]
@@ -31,9 +31,9 @@ pub struct TextInput {
 /// Judges the text, or the lines of standard input.
 pub(super) fn predict(run: &Path, input: &TextInput, device: &dyn Device) -> Result<()> {
     let mut classifier = TextClassifier::open(run, input.word_index.as_deref(), device)?;
-    if input.text != "-" {
-        ensure!(!input.text.trim().is_empty(), "--text holds no word");
-        judge(&mut classifier, std::slice::from_ref(&input.text), input)?;
+    if let Some(text) = input.text.as_ref().filter(|text| *text != "-") {
+        ensure!(!text.trim().is_empty(), "--text holds no word");
+        judge(&mut classifier, std::slice::from_ref(text), input)?;
         return Ok(());
     }
     // Someone who types waits for each answer.

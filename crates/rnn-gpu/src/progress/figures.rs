@@ -40,6 +40,33 @@ pub struct Figures {
     epoch_started: Instant,
 }
 
+/// The training that is watched.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// Which model on what.
+    pub title: String,
+    /// What computes.
+    pub device: String,
+    /// Passes over the training data.
+    pub epochs: usize,
+    /// Examples in a step.
+    pub batch_size: usize,
+    /// Whether there are classes, and so an accuracy.
+    pub classes: bool,
+}
+
+impl From<&Config> for Watched {
+    fn from(config: &Config) -> Self {
+        Self {
+            title: config.title(),
+            device: config.device.clone(),
+            epochs: config.epochs,
+            batch_size: config.batch_size,
+            classes: config.experiment.tally() != Tally::Regression,
+        }
+    }
+}
+
 /// A mean over some examples of the training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
@@ -53,19 +80,20 @@ pub struct Point {
 
 impl Figures {
     /// Before the first step.
-    pub fn new(config: &Config, examples: [usize; 2], memory: &Footprint) -> Self {
+    pub fn new(of: impl Into<Watched>, examples: [usize; 2], memory: &Footprint) -> Self {
         let now = Instant::now();
+        let Watched { title, device, epochs, batch_size, classes } = of.into();
         Self {
-            title: config.title(),
-            device: config.device.clone(),
+            title,
+            device,
             memory: match memory.free {
                 Some(free) => format!("{} of {}", HumanBytes(memory.total()), HumanBytes(free)),
                 None => HumanBytes(memory.total()).to_string(),
             },
-            epochs: config.epochs,
+            epochs,
             examples,
-            batch_size: config.batch_size,
-            classes: config.experiment.tally() != Tally::Regression,
+            batch_size,
+            classes,
             epoch: 0,
             step: 0,
             latest: Metrics::default(),

@@ -8,7 +8,7 @@ mod screen;
 
 pub use board::Board;
 pub use draw::{Clock, draw};
-pub use figures::{Figures, Point};
+pub use figures::{Figures, Point, Watched};
 pub use screen::restore;
 
 use crate::nn::{Callback, Event, TrainError, Trainer};

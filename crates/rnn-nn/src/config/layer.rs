@@ -38,13 +38,9 @@ pub(super) const INPUT_ARGUMENTS: [&str; 3] = ["batch_input_shape", "batch_shape
 
 impl Described {
     /// From `{"class_name": .., "config": {..}}`.
-    pub fn read(value: &Value, dialect: Dialect) -> Result<Self, ConfigError> {
+    pub fn read(name: String, value: &Value, dialect: Dialect) -> Result<Self, ConfigError> {
         let (class, config) = parts(value)?;
-        let name = config.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let owner = match name.as_str() {
-            "" => format!("layer {class}"),
-            name => format!("layer {name} ({class})"),
-        };
+        let owner = format!("layer {name} ({class})");
         let mut layer = blank(&owner, class, config)?;
         let mut arguments = Arguments::given(owner, config, dialect);
         arguments.ignored(&INPUT_ARGUMENTS);
@@ -57,7 +53,10 @@ impl Described {
         let owner = format!("layer {} ({class})", self.name);
         let mut config = written(owner, &*self.layer, reader)?;
         config.insert("name".into(), json!(self.name));
-        config.insert("trainable".into(), json!(self.trainable));
+        // Not every layer of Keras takes it.
+        if !self.trainable {
+            config.insert("trainable".into(), json!(false));
+        }
         Ok(object("keras.layers", class, config.into()))
     }
 }

@@ -7,6 +7,7 @@
 mod architecture;
 mod arguments;
 mod compile;
+mod containers;
 
 mod layer;
 mod read;

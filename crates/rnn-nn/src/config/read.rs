@@ -3,6 +3,7 @@
 use super::architecture::{Architecture, Call, Input, Source};
 use super::layer::{Described, INPUT_ARGUMENTS};
 use super::{ConfigError, Dialect, Reader, shown};
+use crate::naming::unique_name;
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -94,9 +95,9 @@ fn sequential(
         let batch_shape = shape.ok_or_else(unknown)?;
         (Input { name: "input_layer".into(), batch_shape, tokens: false }, layers)
     };
-    let layers = layers.iter().map(|layer| Described::read(layer, dialect));
-    let mut layers = layers.collect::<Result<Vec<_>, _>>()?;
-    name_all(&mut layers);
+    let layers = named(layers).into_iter();
+    let layers = layers.map(|(name, layer)| Described::read(name, layer, dialect));
+    let layers = layers.collect::<Result<Vec<_>, _>>()?;
     let mut last = Source::Input(0);
     let mut calls = Vec::new();
     for layer in 0..layers.len() {
@@ -106,14 +107,20 @@ fn sequential(
     Ok(Architecture { inputs: vec![input], layers, calls, outputs: vec![last] })
 }
 
-/// Layers that have no name get Keras's.
-fn name_all(layers: &mut [Described]) {
-    for index in 0..layers.len() {
-        if layers[index].name.is_empty() {
-            let taken = |name: &str| layers.iter().any(|layer| layer.name == name);
-            layers[index].name = crate::naming::unique_name(layers[index].layer.class(), taken);
-        }
+/// The layers of a list by name; those that have none get Keras's.
+fn named(layers: &[Value]) -> Vec<(String, &Value)> {
+    let given: Vec<&str> = layers.iter().map(name_of).collect();
+    let mut named: Vec<(String, &Value)> = Vec::new();
+    for layer in layers {
+        let class = layer.get("class_name").and_then(Value::as_str).unwrap_or("layer");
+        let taken = |name: &str| given.contains(&name) || named.iter().any(|(n, _)| n == name);
+        let name = match name_of(layer) {
+            "" => unique_name(class, taken),
+            name => name.to_owned(),
+        };
+        named.push((name, layer));
     }
+    named
 }
 
 /// A tensor by the layer that makes it, which of its calls, and which of its outputs.
@@ -147,7 +154,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
             masks.insert(name.to_owned(), mask_of_zeros(name, nodes)?);
             continue;
         }
-        let described = Described { name: name.to_owned(), ..Described::read(layer, dialect)? };
+        let described = Described::read(name.to_owned(), layer, dialect)?;
         for (index, node) in nodes.iter().enumerate() {
             waiting.push((layers.len(), index, self::node(name, node)?));
         }
@@ -191,6 +198,9 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         let unknown = || ConfigError::structure(format!("there is no output of layer {}", end.0));
         made.get(&end).copied().ok_or_else(unknown)
     };
+    if dialect == Dialect::Keras2 {
+        refuse_masks_beside_states(&layers, &calls)?;
+    }
     let outputs = self::ends(config, "output_layers")?.into_iter().map(output);
     let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
     Ok(Architecture { inputs, layers, calls, outputs })
@@ -315,6 +325,24 @@ fn check_mask(
         true => Ok(()),
         false => Err(ConfigError::Structure(format!(
             "layer {name} is given a mask; supported are those of Embedding and Masking"
+        ))),
+    }
+}
+
+/// Keras 2 masks a layer that is given states, Keras 3 does not, and nor do we.
+fn refuse_masks_beside_states(layers: &[Described], calls: &[Call]) -> Result<(), ConfigError> {
+    let masks = |layer: &Described| {
+        let written = layer.write(Reader::Ours);
+        layer.layer.class() == "Masking"
+            || written.is_ok_and(|layer| layer["config"]["mask_zero"] == true)
+    };
+    let given = |call: &&Call| call.inputs.len() > 1 && !layers[call.layer].layer.merges();
+    match calls.iter().find(given).filter(|_| layers.iter().any(masks)) {
+        None => Ok(()),
+        Some(call) => Err(ConfigError::Structure(format!(
+            "layer {} is given states in a model with masks, which is not supported of Keras 2: \
+             save it with Keras 3, which computes it without the mask",
+            layers[call.layer].name
         ))),
     }
 }

@@ -1,6 +1,6 @@
 //! Values that arguments have.
 
-use super::{Argument, Dialect, Reader, class_and_config, same_name};
+use super::{Argument, Dialect, Reader, class_and_config, object, same_name};
 use crate::{Merge, OutputActivation, Softmax};
 use rnn_ops::{Activation, Padding};
 use serde_json::{Value, json};
@@ -110,8 +110,10 @@ impl<const N: usize> Argument for [usize; N] {
         all?.try_into().ok()
     }
 
-    fn write(&self, _: Reader) -> Option<Value> {
-        Some(json!(self.to_vec()))
+    fn write(&self, reader: Reader) -> Option<Value> {
+        // Not every layer of Keras's takes a list of one.
+        let plain = N == 1 && reader == Reader::Keras;
+        Some(if plain { json!(self[0]) } else { json!(self.to_vec()) })
     }
 }
 
@@ -192,7 +194,11 @@ impl Argument for Activation {
         if value.is_null() {
             return Some(Self::Linear);
         }
-        let (name, _) = class_and_config(value)?;
+        let (class, config) = class_and_config(value)?;
+        let name = match (class, config.get("name")) {
+            ("Sequential", Some(name)) => name.as_str()?,
+            _ => class,
+        };
         let found = Self::ALL.into_iter().find(|activation| same_name(activation.name(), name))?;
         match (found, dialect) {
             (Self::HardSigmoid, Dialect::Keras2) => Some(Self::HardSigmoid2018),
@@ -202,10 +208,20 @@ impl Argument for Activation {
 
     fn write(&self, reader: Reader) -> Option<Value> {
         match (self, reader) {
-            (Self::HardSigmoid2018, Reader::Keras) => None,
+            (Self::HardSigmoid2018, Reader::Keras) => Some(clipped_line(self.name())),
             _ => Some(json!(self.name())),
         }
     }
+}
+
+/// clip(0.2 x + 0.5, 0, 1) in what Keras 3 has: any model is a function, thus an activation.
+fn clipped_line(name: &str) -> Value {
+    let layer = |class, config| object("keras.layers", class, config);
+    let layers = [
+        layer("Rescaling", json!({"scale": 0.2, "offset": 0.5})),
+        layer("ReLU", json!({"max_value": 1.0})),
+    ];
+    object("keras", "Sequential", json!({"name": name, "layers": layers}))
 }
 
 impl Argument for OutputActivation {

@@ -63,7 +63,7 @@ fn functional(of: &Architecture, written: Vec<Value>) -> Value {
         "input_layers": ends((0..of.inputs.len()).map(Source::Input).collect()),
         "output_layers": ends(of.outputs.clone()),
     });
-    object("keras", "Functional", config)
+    object("keras.src.models.functional", "Functional", config)
 }
 
 /// Layer, which of its calls, which of the call's outputs.

@@ -39,6 +39,7 @@ pub struct Bidirectional<C> {
 impl<C: Cell> Bidirectional<C> {
     /// Two layers like this one, with weights of their own; outputs side by side.
     pub fn new(layer: Recurrent<C>) -> Self {
+        let layer = layer.zero_masked_sequences();
         let backward = layer.clone().reversed();
         Self { forward: layer, backward, merge: Merge::Concat }
     }
@@ -123,6 +124,9 @@ impl<C: Cell> Layer for Bidirectional<C> {
         if !a.layer("backward_layer", &mut self.backward)? {
             self.backward = mirror;
         }
+        // Keras sets it whatever the layers say (keras/src/layers/rnn/bidirectional.py).
+        self.forward = self.forward.clone().zero_masked_sequences();
+        self.backward = self.backward.clone().zero_masked_sequences();
         a.optional("merge_mode", &mut self.merge)
     }
 }

@@ -28,6 +28,7 @@ pub struct Recurrent<C> {
     return_state: bool,
     go_backwards: bool,
     stateful: bool,
+    zero_output_for_mask: bool,
     dropout: f32,
     recurrent_dropout: f32,
     kernel: WeightArguments,
@@ -55,6 +56,7 @@ impl<C: Cell> Recurrent<C> {
             return_state: false,
             go_backwards: false,
             stateful: false,
+            zero_output_for_mask: false,
             dropout: 0.0,
             recurrent_dropout: 0.0,
             kernel: Initializer::GlorotUniform.into(),
@@ -85,6 +87,18 @@ impl<C: Cell> Recurrent<C> {
     /// The same layer, with the other end of the sequence first.
     pub(super) fn reversed(mut self) -> Self {
         self.go_backwards = !self.go_backwards;
+        self
+    }
+
+    /// Puts out zeros at masked steps, not what it put out before them.
+    pub fn zero_output_for_mask(mut self) -> Self {
+        self.zero_output_for_mask = true;
+        self
+    }
+
+    /// As Keras's Bidirectional sets it: zeros at masked steps of sequences.
+    pub(super) fn zero_masked_sequences(mut self) -> Self {
+        self.zero_output_for_mask = self.return_sequences;
         self
     }
 
@@ -186,8 +200,12 @@ impl<C: Cell> Recurrent<C> {
             true => Value { tensor: hidden, mask: input.mask },
             false => b.graph.view(state, 0, &of_state(1).dims()[1..])?.into(),
         };
-        if let (Some(mask), true) = (ordered.mask, initial.is_some()) {
-            output.tensor = self.before_first_step(b, output.tensor, mask)?;
+        if let Some(mask) = ordered.mask {
+            if self.zero_output_for_mask && self.return_sequences {
+                output.tensor = mask_rows(b, output.tensor, mask)?;
+            } else if initial.is_some() {
+                output.tensor = self.before_first_step(b, output.tensor, mask)?;
+            }
         }
         if !self.return_sequences {
             output.tensor = swap_leading(b, output.tensor)?;
@@ -236,14 +254,18 @@ impl<C: Cell> Recurrent<C> {
             true => seen,
             false => b.graph.view(seen, (steps - 1) * batch, [batch])?,
         };
-        // All of a sample's state is one item.
-        let shape = b.graph.shape(output).clone();
-        let items = b.graph.shape(seen).dims().to_vec();
-        let width = shape.len() / items.iter().product::<usize>();
-        let rows = b.graph.reshape(output, [&items[..], &[width]].concat())?;
-        let rows = b.graph.apply(MaskItems, &[rows, seen])?;
-        b.graph.reshape(rows, shape)
+        mask_rows(b, output, seen)
     }
+}
+
+/// Zeros where the mask says so; all of a sample's state is one item.
+fn mask_rows(b: &mut Build<'_>, output: TensorId, mask: TensorId) -> Result<TensorId, GraphError> {
+    let shape = b.graph.shape(output).clone();
+    let items = b.graph.shape(mask).dims().to_vec();
+    let width = shape.len() / items.iter().product::<usize>();
+    let rows = b.graph.reshape(output, [&items[..], &[width]].concat())?;
+    let rows = b.graph.apply(MaskItems, &[rows, mask])?;
+    b.graph.reshape(rows, shape)
 }
 
 impl<C: Cell> Layer for Recurrent<C> {
@@ -294,7 +316,10 @@ impl<C: Cell> Layer for Recurrent<C> {
     ) -> Result<Vec<Value>, GraphError> {
         let Some((&input, states)) = inputs.split_first() else { return Ok(vec![]) };
         let initial = (!states.is_empty()).then(|| stack(b, states)).transpose()?;
-        let Recurred { output, state } = self.call(b, input, initial, w)?;
+        // Keras 3 does not hand a mask to a layer that is given states; behind it there is one.
+        let masked = if initial.is_some() { Value { mask: None, ..input } } else { input };
+        let Recurred { mut output, state } = self.call(b, masked, initial, w)?;
+        output.mask = input.mask.filter(|_| self.return_sequences);
         let mut outputs = vec![output];
         if self.return_state {
             let shape = b.graph.shape(state).dims()[1..].to_vec();
@@ -315,6 +340,7 @@ impl<C: Cell> Layer for Recurrent<C> {
         a.optional("return_state", &mut self.return_state)?;
         a.optional("go_backwards", &mut self.go_backwards)?;
         a.optional("stateful", &mut self.stateful)?;
+        a.optional("zero_output_for_mask", &mut self.zero_output_for_mask)?;
         a.optional("dropout", &mut self.dropout)?;
         a.optional("recurrent_dropout", &mut self.recurrent_dropout)?;
         a.ignored(&["implementation", "seed", "unroll"]);

@@ -1,0 +1,145 @@
+//! How the user's model is trained: `fit.toml`.
+
+use crate::model_file::object;
+use crate::nn::{Architecture, Compile, Dialect, EarlyStopping, Figure, Monitor};
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::fs;
+use std::path::Path;
+
+/// What `fit.toml` says; everything has a default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FitOptions {
+    /// Passes over the training examples.
+    pub epochs: usize,
+    /// Examples in a step.
+    pub batch_size: usize,
+    /// The share of the training examples, the last of them, that validates.
+    pub validation: f64,
+    /// Decides first weights and order.
+    pub seed: u64,
+    /// In place of the model's own: `"mse"`, `{ type = "Huber", delta = 0.5 }`.
+    loss: Option<Value>,
+    /// In place of the model's own: `"adam"`, `{ type = "SGD", momentum = 0.9 }`.
+    optimizer: Option<Value>,
+    /// In place of the optimizer's.
+    learning_rate: Option<f64>,
+    /// Ends the training once it no longer helps.
+    early_stopping: Option<Stopping>,
+}
+
+impl Default for FitOptions {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch_size: 32,
+            validation: 0.1,
+            seed: 1,
+            loss: None,
+            optimizer: None,
+            learning_rate: None,
+            early_stopping: None,
+        }
+    }
+}
+
+/// As Keras's EarlyStopping.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Stopping {
+    monitor: Watched,
+    patience: usize,
+    min_delta: f64,
+    restore_best_weights: bool,
+}
+
+impl Default for Stopping {
+    fn default() -> Self {
+        let monitor = Watched::Loss;
+        Self { monitor, patience: 3, min_delta: 0.0, restore_best_weights: true }
+    }
+}
+
+/// What is watched, of the validation examples where there are some.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Watched {
+    Loss,
+    Accuracy,
+    Precision,
+    Recall,
+    F1,
+    Auc,
+}
+
+impl FitOptions {
+    /// Reads a `fit.toml`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or says what is not supported.
+    pub fn read(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+        let options: Self = toml::from_str(&text).with_context(|| format!("cannot use {shown}"))?;
+        options.checked().with_context(|| format!("cannot use {shown}"))
+    }
+
+    fn checked(self) -> Result<Self> {
+        ensure!(self.epochs > 0, "epochs = 0: one epoch is the least");
+        ensure!(self.batch_size > 0, "batch_size = 0: one example is the least");
+        ensure!(
+            (0.0..1.0).contains(&self.validation),
+            "validation = {}: it is a share, from 0 to less than 1",
+            self.validation
+        );
+        Ok(self)
+    }
+
+    /// Loss and optimizer: those asked for here, else the model's own, else Adam.
+    ///
+    /// # Errors
+    /// If one of them is not supported, or there is no loss.
+    pub fn compile(&self, own: Option<&Compile>, architecture: &Architecture) -> Result<Compile> {
+        let mut wanted = match own {
+            Some(own) => own.to_json(crate::nn::Reader::Ours)?,
+            None => json!({"optimizer": "adam"}),
+        };
+        if let Some(loss) = &self.loss {
+            wanted["loss"] = object(loss.clone());
+            wanted["loss_weights"] = Value::Null;
+        }
+        if let Some(optimizer) = &self.optimizer {
+            wanted["optimizer"] = object(optimizer.clone());
+        }
+        if let Some(rate) = self.learning_rate {
+            if let Some(class) = wanted["optimizer"].as_str() {
+                wanted["optimizer"] = json!({"class_name": class, "config": Map::new()});
+            }
+            wanted["optimizer"]["config"]["learning_rate"] = json!(rate);
+        }
+        ensure!(
+            !wanted["loss"].is_null(),
+            "the model does not say what loss it is trained with: put loss = \"mse\" or another \
+             into the file given with --fit, or under [compile] of model.toml"
+        );
+        Ok(Compile::from_json(&wanted, &architecture.output_names(), Dialect::Keras3)?)
+    }
+
+    /// What ends the training early, if that is asked for.
+    pub fn early_stopping(&self) -> Option<EarlyStopping> {
+        let Stopping { monitor, patience, min_delta, restore_best_weights } =
+            self.early_stopping.clone()?;
+        let figure = match monitor {
+            Watched::Loss => Figure::Loss,
+            Watched::Accuracy => Figure::Accuracy,
+            Watched::Precision => Figure::Precision,
+            Watched::Recall => Figure::Recall,
+            Watched::F1 => Figure::F1,
+            Watched::Auc => Figure::Auc,
+        };
+        let stopping = EarlyStopping::new(Monitor::from(figure), patience).min_delta(min_delta);
+        Some(if restore_best_weights { stopping.restore_best_weights() } else { stopping })
+    }
+}

@@ -1,0 +1,46 @@
+//! `rnn-gpu import` and `rnn-gpu export`.
+
+use crate::model_file::{self, ModelFile};
+use crate::run::RunFolder;
+use anyhow::{Result, bail};
+use rnn_formats::keras::Format;
+use rnn_formats::write_atomically;
+use std::io::Write as _;
+use std::path::Path;
+
+/// Turns a model of Keras's into a run folder.
+///
+/// # Errors
+/// If the file cannot be read, holds what is not supported, or the folder cannot be written.
+pub fn import(path: &Path, out: &Path) -> Result<()> {
+    let file = ModelFile::open(path)?;
+    let model = file.trained_model(None)?;
+    print!("{}", model.summary());
+    let folder = RunFolder::create(out)?;
+    model_file::save(&folder, &file.architecture, file.compile.as_ref(), &model)?;
+    println!("wrote {}", out.display());
+    Ok(())
+}
+
+/// Writes a model for others, in the form that the name of `to` asks for.
+///
+/// # Errors
+/// If the model cannot be read, the form cannot hold it, or the file cannot be written.
+pub fn export(model: &Path, to: &Path) -> Result<()> {
+    let file = ModelFile::open(model)?;
+    match (Format::of_path(to), to.extension().and_then(|extension| extension.to_str())) {
+        (Some(format), _) => model_file::save_keras(&file, format, to)?,
+        (None, Some("safetensors")) => model_file::save_weights(to, &file.trained_model(None)?)?,
+        (None, Some("onnx")) => {
+            // Its extents are fixed.
+            let bytes = rnn_onnx::export(&file.closed_model()?)?;
+            write_atomically(to, |file| file.write_all(&bytes))?;
+        }
+        _ => bail!(
+            "--to {}: supported are .keras, .h5, .weights.h5, .onnx and .safetensors",
+            to.display()
+        ),
+    }
+    println!("wrote {}", to.display());
+    Ok(())
+}

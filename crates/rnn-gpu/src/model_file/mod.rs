@@ -1,0 +1,239 @@
+//! A model from wherever the user has it: a run, a file of Keras, a `model.toml`.
+
+mod keras;
+mod toml;
+
+pub use toml::{EXAMPLE, object};
+
+use crate::nn::{Architecture, Compile, Dialect, Model, Reader};
+use crate::run::RunFolder;
+use anyhow::{Context, Result, bail, ensure};
+use rnn_core::HostTensor;
+use rnn_formats::keras::{self as container, Format, KerasFile};
+use rnn_formats::{safetensors, write_atomically};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+/// The description of a run's model, in Keras's terms.
+pub const MODEL_JSON: &str = "model.json";
+/// The weights of a run.
+pub const WEIGHTS: &str = "weights.safetensors";
+
+/// What stands for an extent that is open where no data says how long it is: weights do not depend
+/// on it.
+const SOME_EXTENT: usize = 64;
+
+/// A model as it is kept.
+pub struct ModelFile {
+    /// What it is made of.
+    pub architecture: Architecture,
+    /// How it is trained, if that is said.
+    pub compile: Option<Compile>,
+    weights: Weights,
+}
+
+enum Weights {
+    /// By the names that slots have.
+    Named(Vec<(String, HostTensor)>),
+    Keras(Box<KerasFile>),
+    /// A description alone.
+    Missing,
+}
+
+impl ModelFile {
+    /// Opens a run folder, `.keras`, `.h5`, `.json` or `.toml`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or describes what is not supported.
+    pub fn open(path: &Path) -> Result<Self> {
+        let opened = if path.is_dir() {
+            Self::from_run(path)
+        } else {
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("keras" | "h5" | "hdf5") => Self::from_keras(path),
+                Some("json") => Self::described(&json(path)?, None, Weights::Missing),
+                Some("toml") => Self::described(&toml::read(path)?, None, Weights::Missing),
+                _ if !path.exists() => bail!("there is no such file or folder"),
+                _ => bail!(
+                    "not a model: supported are the folder of a run, .keras, .h5, .json and .toml"
+                ),
+            }
+        };
+        opened.with_context(|| format!("cannot use {}", path.display()))
+    }
+
+    fn from_run(path: &Path) -> Result<Self> {
+        if !path.join(MODEL_JSON).exists() {
+            // A run of an experiment, of before there was a model.json.
+            let (_, config) = RunFolder::open(path)?;
+            let (weights, _) = safetensors::load(&path.join(WEIGHTS))?;
+            return Ok(Self {
+                architecture: config.model()?.architecture(),
+                compile: Some(config.compile()),
+                weights: Weights::Named(weights),
+            });
+        }
+        let (weights, _) = safetensors::load(&path.join(WEIGHTS))?;
+        Self::described(&json(&path.join(MODEL_JSON))?, None, Weights::Named(weights))
+    }
+
+    fn from_keras(path: &Path) -> Result<Self> {
+        let mut file = container::read(path)?;
+        let mut config = file.config.take().context(
+            "it holds weights alone; save the whole model with Keras: model.save(\"model.keras\")",
+        )?;
+        if let (Some(config), Some(compile)) = (config.as_object_mut(), file.compile.take()) {
+            config.insert("compile_config".into(), compile);
+        }
+        let version = file.version.clone();
+        Self::described(&config, version.as_deref(), Weights::Keras(Box::new(file)))
+    }
+
+    fn described(value: &Value, version: Option<&str>, weights: Weights) -> Result<Self> {
+        let architecture = Architecture::from_json(value, version)?;
+        // A model that was never compiled has a configuration without a loss.
+        let compile = value
+            .get("compile_config")
+            .filter(|compile| compile.get("loss").is_some_and(|loss| !loss.is_null()));
+        let dialect = version.map_or(Dialect::default(), Dialect::of_version);
+        let outputs = architecture.output_names();
+        let compile = match compile.map(|c| Compile::from_json(c, &outputs, dialect)) {
+            Some(Err(error)) if !matches!(weights, Weights::Missing) => {
+                // It can predict all the same, and be trained with another loss.
+                eprintln!("not used: how the model was trained: {error}");
+                None
+            }
+            compile => compile.transpose()?,
+        };
+        Ok(Self { architecture, compile, weights })
+    }
+
+    /// Whether it has been trained, or at least has weights.
+    pub fn has_weights(&self) -> bool {
+        !matches!(self.weights, Weights::Missing)
+    }
+
+    /// The model with its weights, or with first weights that `seed` decides, for examples of
+    /// these shapes; where there are none, open extents are taken for some number.
+    ///
+    /// # Errors
+    /// If the shapes or the weights do not fit.
+    pub fn model(&self, samples: Option<&[&[usize]]>, seed: u64) -> Result<Model> {
+        let architecture = self.architecture.clone();
+        let architecture = match samples {
+            Some(samples) => architecture.with_shapes(samples)?,
+            None => architecture.with_open_extents(SOME_EXTENT),
+        };
+        let mut model = architecture.model(seed)?;
+        match &self.weights {
+            Weights::Named(weights) => model.set_weights(weights)?,
+            Weights::Keras(file) => {
+                let weights = keras::weights(file, &architecture, &model)?;
+                model.set_weights(&weights)?;
+            }
+            Weights::Missing => {}
+        }
+        Ok(model)
+    }
+
+    /// The trained model as it is described, with no extent open.
+    ///
+    /// # Errors
+    /// If one is open, or there are no weights.
+    pub fn closed_model(&self) -> Result<Model> {
+        let inputs = self.architecture.inputs().iter();
+        let extents = inputs.map(|input| input.batch_shape.iter().skip(1).copied().collect());
+        let extents: Option<Vec<Vec<usize>>> = extents.collect();
+        let extents = extents.context(
+            "an input of the model may have any length, and here it needs one: give the model an \
+             input shape without None",
+        )?;
+        self.trained_model(Some(&extents.iter().map(Vec::as_slice).collect::<Vec<_>>()))
+    }
+
+    /// The same as [`ModelFile::model`], with weights of its own.
+    ///
+    /// # Errors
+    /// As [`ModelFile::model`], and if it has none.
+    pub fn trained_model(&self, samples: Option<&[&[usize]]>) -> Result<Model> {
+        ensure!(
+            self.has_weights(),
+            "the model is a description without weights: train it first with \
+             `rnn-gpu train --model`"
+        );
+        self.model(samples, 0)
+    }
+}
+
+/// `model.json`: the architecture, with how it is trained.
+///
+/// # Errors
+/// If the reader has nothing like a layer or an argument.
+pub fn to_json(
+    architecture: &Architecture,
+    compile: Option<&Compile>,
+    reader: Reader,
+) -> Result<Value> {
+    let mut value = architecture.to_json(reader)?;
+    if let Some(compile) = compile {
+        value["compile_config"] = compile.to_json(reader)?;
+    }
+    Ok(value)
+}
+
+/// Writes a run's model: first the weights, then `model.json`, which says that they are there.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn save(
+    folder: &RunFolder,
+    architecture: &Architecture,
+    compile: Option<&Compile>,
+    model: &Model,
+) -> Result<()> {
+    let json = to_json(architecture, compile, Reader::Ours)?;
+    save_weights(&folder.file(WEIGHTS), model)?;
+    folder.write_text(MODEL_JSON, &serde_json::to_string_pretty(&json)?)
+}
+
+/// Writes weights as safetensors, by the names of layers and of their weights.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save_weights(path: &Path, model: &Model) -> Result<()> {
+    let metadata = BTreeMap::from([("format".to_owned(), "rnn-gpu".to_owned())]);
+    Ok(safetensors::save(path, &model.weights()?, &metadata)?)
+}
+
+/// Writes the model as Keras 3 stores it, in the form that the file's name asks for.
+///
+/// # Errors
+/// If Keras has nothing like a layer or an argument, or the file cannot be written.
+pub fn save_keras(file: &ModelFile, format: Format, path: &Path) -> Result<()> {
+    let model = file.trained_model(None)?;
+    let config = to_json(&file.architecture, None, Reader::Keras)?;
+    let compile =
+        file.compile.as_ref().map(|compile| compile.to_json(Reader::Keras)).transpose()?;
+    Ok(keras::file(format, &file.architecture, &model, config, compile)?.write(path)?)
+}
+
+/// Writes the example of a `model.toml`.
+///
+/// # Errors
+/// If there is a file already, or it cannot be written.
+pub fn new(path: &Path) -> Result<()> {
+    ensure!(path.extension().is_some_and(|e| e == "toml"), "a model description is a .toml file");
+    ensure!(!path.exists(), "{} is there already", path.display());
+    write_atomically(path, |file| file.write_all(EXAMPLE.as_bytes()))?;
+    println!("wrote {}; train it with: rnn-gpu train --model {0} --data d.npz", path.display());
+    Ok(())
+}
+
+fn json(path: &Path) -> Result<Value> {
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not sound JSON", path.display()))
+}

@@ -1,0 +1,110 @@
+//! Predictions for arrays.
+
+use crate::arrays::Arrays;
+use crate::model_file::ModelFile;
+use crate::nn::{Dataset, Optimizer, Trainer};
+use crate::train::INTERRUPTED;
+use anyhow::{Result, bail, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use rnn_core::HostTensor;
+use rnn_formats::npy;
+use rnn_graph::Device;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+/// Arrays that are judged, and where to.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ArrayInput {
+    /// What to predict from: .npy, .npz (an array x, or one for each input by its name) or .csv
+    #[arg(long, value_name = "FILE", requires = "output", conflicts_with = "text")]
+    input: Option<PathBuf>,
+    /// Where predictions go; of several outputs each gets a file, y-NAME.npy
+    #[arg(long, value_name = "y.npy", requires = "input")]
+    output: Option<PathBuf>,
+    /// Examples that are processed together
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: u32,
+}
+
+/// Predicts for every example of the first file, into the second.
+///
+/// # Errors
+/// If the model or the arrays cannot be read, do not fit together, or the device fails.
+pub fn predict(
+    model: &Path,
+    (input, output): (&Path, &Path),
+    batch_size: usize,
+    device: &dyn Device,
+) -> Result<()> {
+    ensure!(
+        output.extension().is_some_and(|extension| extension == "npy"),
+        "--output {}: predictions are written as .npy",
+        output.display()
+    );
+    let file = ModelFile::open(model)?;
+    let mut arrays = Arrays::open(input)?;
+    let described = file.architecture.inputs().to_vec();
+    let inputs = described.iter().map(|input| match described.len() {
+        1 => {
+            let only = arrays.only();
+            let mut names = vec![input.name.as_str(), "x", "x_test"];
+            names.extend(only.as_deref());
+            arrays.input(&names, input)
+        }
+        _ => arrays.input(&[&input.name], input),
+    });
+    let inputs = inputs.collect::<Result<Vec<_>>>()?;
+    let model = file.trained_model(Some(&samples(&inputs)))?;
+    let names: Vec<String> = file.architecture.output_names().into_iter().map(Into::into).collect();
+    let shapes = model.output_shapes(inputs[0].shape().dims()[0]);
+    let set = Dataset::new(inputs, [])?;
+    let mut trainer = Trainer::new(model, device, Optimizer::adam(), 0);
+    let mut all: Vec<Vec<f32>> = vec![vec![]; shapes.len()];
+    let bar = ProgressBar::new(set.len() as u64);
+    let template = "{wide_bar} {pos}/{len}, {eta} left";
+    bar.set_style(
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    for batch in set.batches(batch_size) {
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            bail!("interrupted; nothing was written");
+        }
+        let outputs = trainer.predict_batch(&batch.inputs)?;
+        bar.inc(batch.inputs[0].shape().dims()[0] as u64);
+        for (all, output) in all.iter_mut().zip(outputs) {
+            all.extend_from_slice(output.as_f32()?);
+        }
+    }
+    bar.finish_and_clear();
+    let several = shapes.len() > 1;
+    for ((shape, values), name) in shapes.into_iter().zip(all).zip(names) {
+        let path = if several { beside(output, &name) } else { output.to_owned() };
+        let shown = format!("{shape:?}");
+        npy::write(&path, &HostTensor::from_f32(shape, values)?)?;
+        eprintln!("wrote {} {shown}", path.display());
+    }
+    Ok(())
+}
+
+/// The extents of an example of each array.
+pub fn samples(inputs: &[HostTensor]) -> Vec<&[usize]> {
+    inputs.iter().map(|input| input.shape().dims().get(1..).unwrap_or_default()).collect()
+}
+
+/// `y.npy` as `y-NAME.npy`.
+fn beside(path: &Path, name: &str) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}-{}.npy", name.replace('/', "_")))
+}
+
+impl ArrayInput {
+    /// The files, if they are given.
+    pub fn files(&self) -> Option<(&Path, &Path)> {
+        Some((self.input.as_deref()?, self.output.as_deref()?))
+    }
+
+    /// Examples that are processed together.
+    pub fn batch_size(&self) -> usize {
+        self.batch_size as usize
+    }
+}

@@ -1,0 +1,215 @@
+//! The command `rnn-gpu train`.
+
+use crate::checkpoint::CheckpointArgs;
+use crate::compare;
+use crate::data::{Source, TextArgs};
+use crate::datasets::movies::MovieOptions;
+use crate::device::{self, Opened};
+use crate::experiment::{Experiment, Preset};
+use crate::fit::{self, FitArgs};
+use crate::progress::WatchArgs;
+use crate::run::Config;
+use crate::train::{self, TrainOptions};
+use anyhow::{Context, Result, ensure};
+use clap::builder::PossibleValue;
+use std::path::{Path, PathBuf};
+
+/// The arguments of `rnn-gpu train`.
+#[derive(clap::Args)]
+pub struct TrainArgs {
+    /// The model, or all of them one after the other
+    #[arg(required_unless_present_any = ["model", "resume"])]
+    experiment: Option<Choice>,
+    /// A model of your own instead, to train on --data, an .npz of x_train, y_train and perhaps
+    /// x_test, y_test: model.toml, .keras, .h5 or the folder of a run
+    #[arg(long, conflicts_with = "experiment", requires = "data")]
+    model: Option<PathBuf>,
+    /// How that is trained: a fit.toml of epochs, batch_size, validation, seed, loss, optimizer,
+    /// learning_rate and early_stopping
+    #[arg(long, requires = "model", value_name = "fit.toml")]
+    fit: Option<PathBuf>,
+    /// The reviews: Keras's imdb.npz; a folder with train/pos/*.txt, train/neg/*.txt and perhaps
+    /// test/..; or a .csv, .tsv or .jsonl file with a text and a label column [default: the cached
+    /// or downloaded imdb.npz, else a bundled corpus of synthetic reviews]
+    #[arg(long)]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    text: TextArgs,
+    /// Do not download anything
+    #[arg(long, env = "RNN_GPU_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
+    offline: bool,
+    /// Whose defaults the model follows [default: keras3; 2018 of next-frame]
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+    /// Passes over the training data [default: 3; 20 of next-frame, 3 of its quick preset]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    epochs: Option<u32>,
+    /// Examples in a step [default: 128; 10 of next-frame, 1 of its quick preset]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: Option<u32>,
+    /// Tokens of a review, of which longer ones lose their beginning, or frames of a film
+    /// [default: 500; 201 of the bundled corpus; 15 of next-frame, 12 of its quick preset]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    length: Option<u32>,
+    /// Films to make, of which five sixths are trained on [default: 1200; 720 of the quick preset]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(6..=1_000_000))]
+    movies: Option<u32>,
+    /// Pixels of a side of a film, an even number [default: 40; 20 of the quick preset]
+    #[arg(long, value_parser = movie_size)]
+    size: Option<u32>,
+    /// auto, cpu, gpu, gpu:N or part of a name
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Decides first weights, split and order [default: 1]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Use at most so many examples of each set
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// The folder to write; with `all`, one in it for each [default: runs/EXPERIMENT]
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Print the time that each op took
+    #[arg(long)]
+    profile: bool,
+    #[command(flatten)]
+    watch: WatchArgs,
+    #[command(flatten)]
+    checkpoints: CheckpointArgs,
+}
+
+/// Films that two cores learn from in five minutes.
+const QUICK: MovieOptions =
+    MovieOptions { count: 720, frames: 12, size: 20, squares: (1, 3), seed: 1 };
+
+/// What `train` can be asked for.
+#[derive(Clone, Copy, Debug)]
+enum Choice {
+    One(Experiment),
+    All,
+}
+
+impl clap::ValueEnum for Choice {
+    fn value_variants<'a>() -> &'a [Self] {
+        const {
+            &{
+                let [a, b, c, d] = Experiment::REVIEWS;
+                let films = Choice::One(Experiment::NextFrame);
+                [Choice::One(a), Choice::One(b), Choice::One(c), Choice::One(d), films, Choice::All]
+            }
+        }
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::One(experiment) => experiment.to_possible_value(),
+            Self::All => Some(PossibleValue::new("all").help("all those on reviews")),
+        }
+    }
+}
+
+/// Squares start on a grid that is half as far from the frame's middle as its edge.
+fn movie_size(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(size @ 8..=1024) if size % 2 == 0 => Ok(size),
+        _ => Err("a film takes an even number of pixels from 8 to 1024".into()),
+    }
+}
+
+/// Trains what was asked for.
+///
+/// # Errors
+/// If the arguments do not fit together, the training fails, or it is interrupted.
+pub fn run(args: TrainArgs) -> Result<()> {
+    if let Some(model) = args.model {
+        let named = || Path::new("runs").join(model.file_stem().unwrap_or_default());
+        return fit::fit(&FitArgs {
+            out: args.out.unwrap_or_else(named),
+            data: args.data.context("--model takes --data")?,
+            fit: args.fit,
+            epochs: args.epochs.map(|n| n as usize),
+            batch_size: args.batch_size.map(|n| n as usize),
+            seed: args.seed,
+            device: args.device,
+            watch: args.watch,
+            model,
+        });
+    }
+    let choice = args.device.clone();
+    let mut device = Opened::new(move || {
+        let (device, why) = device::open(&choice)?;
+        println!("device: {}: {why}", device.info());
+        Ok(device)
+    })?;
+    let number = |asked: Option<u32>, default: usize| asked.map_or(default, |n| n as usize);
+    let options =
+        TrainOptions { checkpoints: args.checkpoints, watch: args.watch, profile: args.profile };
+    let Some(choice) = args.experiment else {
+        let run = options.checkpoints.resume.clone().unwrap_or_default();
+        train::resume(&run, args.epochs.map(|n| n as usize), &mut device, &options)?;
+        println!("wrote {}", run.display());
+        return Ok(());
+    };
+    let films = matches!(choice, Choice::One(Experiment::NextFrame));
+    let preset = args.preset.unwrap_or(if films { Preset::Keras2018 } else { Preset::Keras3 });
+    let quick = preset == Preset::Quick;
+    let seed = args.seed.unwrap_or(1);
+    ensure!(films || !quick, "--preset quick is for next-frame alone");
+    ensure!(
+        films || (args.movies, args.size) == (None, None),
+        "--movies and --size are for next-frame alone"
+    );
+    let (data, which) = if films {
+        ensure!(args.data.is_none(), "next-frame makes its own films and takes no --data");
+        let tutorial = if quick { QUICK } else { MovieOptions::default() };
+        let movies = MovieOptions {
+            count: number(args.movies, tutorial.count),
+            frames: number(args.length, tutorial.frames),
+            size: number(args.size, tutorial.size),
+            seed,
+            ..tutorial
+        };
+        let MovieOptions { count, frames, size, .. } = movies;
+        let text = format!("{count} films of moving squares, {frames} frames of {size} x {size}");
+        (Source::Movies(movies), text)
+    } else {
+        Source::find(args.data, args.text.columns(), args.offline)
+    };
+    args.text.check(&data)?;
+    println!("data: {which}");
+    let (epochs, batch_size) = match (films, quick) {
+        (true, true) => (3, 1),
+        (true, false) => (20, 10),
+        _ => (3, 128),
+    };
+    let name = device.device().info().to_string();
+    let config = |experiment| Config {
+        experiment,
+        preset,
+        length: number(args.length, data.length()),
+        data: data.clone(),
+        batch_size: number(args.batch_size, batch_size),
+        epochs: number(args.epochs, epochs),
+        seed,
+        limit: args.limit.map(|n| n as usize),
+        word_index: args.text.word_index.clone(),
+        device: name.clone(),
+    };
+    let mut train = |experiment: Experiment, out: &Path| {
+        train::train(&config(experiment), &mut device, out, &options)?;
+        println!("wrote {}", out.display());
+        anyhow::Ok(())
+    };
+    let runs = PathBuf::from("runs");
+    match choice {
+        Choice::One(one) => train(one, &args.out.unwrap_or_else(|| runs.join(one.name()))),
+        Choice::All => {
+            let parent = args.out.unwrap_or(runs);
+            let folders = Experiment::REVIEWS.map(|experiment| parent.join(experiment.name()));
+            for (experiment, folder) in Experiment::REVIEWS.into_iter().zip(&folders) {
+                train(experiment, folder)?;
+            }
+            compare::compare(&folders, &parent.join("compare.png"))
+        }
+    }
+}

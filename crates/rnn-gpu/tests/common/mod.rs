@@ -1,0 +1,71 @@
+//! The command, called as users call it, and a folder of files to feed it.
+
+use rnn_core::HostTensor;
+use rnn_formats::npy;
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+pub fn rnn_gpu(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rnn-gpu"));
+    command.args(args);
+    command
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The message of a call that must fail.
+pub fn failure(args: &[&str]) -> String {
+    let output = rnn_gpu(args).output().expect("it starts");
+    let message = text(&output.stderr);
+    assert!(!output.status.success() && !message.contains("panicked"), "{args:?}: {message}");
+    message
+}
+
+pub fn success(args: &[&str]) -> String {
+    let Output { status, stdout, stderr } = rnn_gpu(args).output().expect("it starts");
+    assert!(status.success(), "{args:?}: {}", text(&stderr));
+    text(&stdout)
+}
+
+/// A folder of files that a test feeds to the command.
+pub struct Sandbox(TempDir);
+
+impl Sandbox {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().expect("a UTF-8 path").to_owned()
+    }
+
+    pub fn write(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.path(name);
+        fs::write(&path, bytes).expect("the folder is writable");
+        path
+    }
+
+    /// An archive of arrays, each as the bytes of an `.npy` file.
+    pub fn npz(&self, name: &str, arrays: &[(&str, Vec<u8>)]) -> String {
+        let path = self.path(name);
+        let mut zip = zip::ZipWriter::new(fs::File::create(&path).expect("a file"));
+        for (array, bytes) in arrays {
+            let stored = zip::write::SimpleFileOptions::default()
+                .compression_method(zip::CompressionMethod::Stored);
+            zip.start_file(format!("{array}.npy"), stored).expect("an entry");
+            zip.write_all(bytes).expect("the disk has room");
+        }
+        zip.finish().expect("an archive");
+        path
+    }
+}
+
+pub fn npy_bytes(tensor: Result<HostTensor, rnn_core::TensorError>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    npy::to_writer(&mut bytes, &tensor.expect("the shape fits")).expect("memory");
+    bytes
+}

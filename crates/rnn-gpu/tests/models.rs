@@ -1,0 +1,185 @@
+//! Models of the user's on arrays of the user's: described in TOML, trained, measured, predicted
+//! with, exported and imported; and what is said of what does not fit.
+
+mod common;
+
+use common::{Sandbox, failure, npy_bytes, rnn_gpu, success, text};
+use rnn_core::HostTensor;
+use rnn_formats::npy;
+use std::fs;
+use std::path::Path;
+
+const EXAMPLES: usize = 60;
+const STEPS: usize = 4;
+
+fn floats(shape: &[usize], values: Vec<f32>) -> Vec<u8> {
+    npy_bytes(HostTensor::from_f32(shape, values))
+}
+
+fn whole(shape: &[usize], values: Vec<u32>) -> Vec<u8> {
+    npy_bytes(HostTensor::from_u32(shape, values))
+}
+
+fn classes() -> Vec<u32> {
+    (0..EXAMPLES as u32).map(|i| i % 3).collect()
+}
+
+/// Sequences of which every step is a multiple of the class less 1.
+fn sequences() -> Vec<f32> {
+    let sequence = |class: u32| (0..STEPS).map(move |t| (class as f32 - 1.0) * (1.0 + t as f32));
+    classes().into_iter().flat_map(sequence).collect()
+}
+
+/// The same arrays to train on and to test.
+fn data(sandbox: &Sandbox, name: &str, x: &[u8], y: &[u8]) -> String {
+    let arrays = [("x_train", x), ("y_train", y), ("x_test", x), ("y_test", y)];
+    sandbox.npz(name, &arrays.map(|(name, bytes)| (name, bytes.to_vec())))
+}
+
+fn classifier(sandbox: &Sandbox) -> String {
+    let model = r#"
+        input = { shape = ["any", 1] }
+        compile = { loss = "sparse_categorical_crossentropy", optimizer = "adam" }
+        [[layer]]
+        type = "Bidirectional"
+        layer = { type = "GRU", units = 4 }
+        [[layer]]
+        type = "Dense"
+        units = 3
+        activation = "softmax"
+    "#;
+    sandbox.write("model.toml", model.as_bytes())
+}
+
+fn train<'a>(model: &'a str, data: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let args = ["train", "--model", model, "--data", data, "--out", out, "--device", "cpu"];
+    [&args[..], more].concat()
+}
+
+fn predict(model: &str, input: &str, output: &str) -> HostTensor {
+    success(&["predict", model, "--input", input, "--output", output, "--device", "cpu"]);
+    npy::read(Path::new(output)).expect("an array").to_f32().expect("floats")
+}
+
+#[test]
+fn a_described_model_learns_and_predicts_the_same_as_keras_file() {
+    let sandbox = Sandbox::new();
+    let (model, run) = (classifier(&sandbox), sandbox.path("run"));
+    let x = floats(&[EXAMPLES, STEPS, 1], sequences());
+    let data = data(&sandbox, "d.npz", &x, &whole(&[EXAMPLES], classes()));
+    let fit = "epochs = 12\nbatch_size = 8\nvalidation = 0.2\nlearning_rate = 0.03\n\
+               [early_stopping]\npatience = 6\n";
+    let fit = sandbox.write("fit.toml", fit.as_bytes());
+    let printed = success(&train(&model, &data, &run, &["--fit", &fit]));
+    assert!(printed.contains("48 examples to train on, 12 to validate, 60 to test"), "{printed}");
+    assert!(printed.contains("test loss") && printed.contains("accuracy 1.0000"), "{printed}");
+    let evaluated = success(&["evaluate", &run, "--data", &data, "--device", "cpu"]);
+    let line = evaluated.lines().find(|l| l.starts_with("test loss")).expect("a test loss");
+    assert!(printed.contains(line), "{evaluated}");
+    let x = sandbox.write("x.npy", &x);
+    let first = predict(&run, &x, &sandbox.path("y.npy"));
+    assert_eq!(first.shape().dims(), [EXAMPLES, 3]);
+    for name in ["m.keras", "m.h5"] {
+        let (file, again) = (sandbox.path(name), sandbox.path("again"));
+        success(&["export", &run, "--to", &file]);
+        assert_eq!(predict(&file, &x, &sandbox.path("k.npy")), first, "{name}");
+        success(&["import", &file, "--out", &again]);
+        assert_eq!(predict(&again, &x, &sandbox.path("i.npy")), first, "{name}");
+    }
+    // It goes on from Keras's file, whose loss and optimizer it has.
+    let more = success(&train(&sandbox.path("m.keras"), &data, &run, &["--epochs", "1"]));
+    assert!(more.contains("accuracy 1.0000"), "{more}");
+    assert!(success(&["summary", &run]).contains("bidirectional (Bidirectional)"));
+    success(&["export", &run, "--to", &sandbox.path("m.safetensors")]);
+    let message = failure(&["export", &run, "--to", &sandbox.path("m.onnx")]);
+    assert!(message.contains("any length"), "{message}");
+}
+
+#[test]
+fn sequences_of_classes_and_of_numbers_are_learned() {
+    let sandbox = Sandbox::new();
+    let describe = |name: &str, units: usize, activation: &str, loss: &str| {
+        let layers = format!(
+            "[input]\ntokens = {STEPS}\n[[layer]]\ntype = \"Embedding\"\ninput_dim = 3\n\
+             output_dim = 4\n[[layer]]\ntype = \"LSTM\"\nunits = 8\nreturn_sequences = true\n\
+             [[layer]]\ntype = \"Dense\"\nunits = {units}\nactivation = \"{activation}\"\n\
+             [compile]\nloss = \"{loss}\"\noptimizer = {{ type = \"Adam\", learning_rate = 0.05 }}\n"
+        );
+        sandbox.write(name, layers.as_bytes())
+    };
+    let tokens: Vec<u32> = (0..EXAMPLES * STEPS).map(|i| (i * i / 7 % 3) as u32).collect();
+    let x = whole(&[EXAMPLES, STEPS], tokens.clone());
+    let more = ["--epochs", "15", "--batch-size", "10"];
+    let model = describe("classes.toml", 3, "softmax", "sparse_categorical_crossentropy");
+    let d = data(&sandbox, "classes.npz", &x, &x);
+    let printed = success(&train(&model, &d, &sandbox.path("classes"), &more));
+    assert!(printed.contains("accuracy 1.0000"), "{printed}");
+    let model = describe("numbers.toml", 1, "linear", "mse");
+    let numbers = floats(&[EXAMPLES, STEPS, 1], tokens.iter().map(|&t| t as f32).collect());
+    let d = data(&sandbox, "numbers.npz", &x, &numbers);
+    let printed = success(&train(&model, &d, &sandbox.path("numbers"), &more));
+    let loss = printed.lines().find_map(|line| line.strip_prefix("test loss "));
+    let loss: f64 = loss.and_then(|loss| loss.parse().ok()).expect("a loss");
+    assert!(loss < 0.02, "{printed}");
+}
+
+#[test]
+fn what_does_not_fit_is_named_and_leaves_nothing_behind() {
+    let sandbox = Sandbox::new();
+    let (model, run) = (classifier(&sandbox), sandbox.path("run"));
+    let x = floats(&[EXAMPLES, STEPS, 1], sequences());
+    let y = whole(&[EXAMPLES], classes());
+    let refuse = |model: &str, x: &[u8], y: &[u8]| {
+        let message = failure(&train(model, &data(&sandbox, "d.npz", x, y), &run, &[]));
+        assert!(!Path::new(&run).exists(), "{message}");
+        message
+    };
+    let message = refuse(&model, &floats(&[EXAMPLES * STEPS / 2, 2], sequences()), &y);
+    assert!(message.contains("[None, None, 1], got [2]"), "{message}");
+    let message = refuse(&model, &x, &whole(&[EXAMPLES], vec![3; EXAMPLES]));
+    assert!(message.contains("class 3") && message.contains("3 classes"), "{message}");
+    let message = refuse(&model, &x, &floats(&[EXAMPLES], vec![0.5; EXAMPLES]));
+    assert!(message.contains("element 0 is 0.5"), "{message}");
+    let message = refuse(&model, &x, &floats(&[EXAMPLES, 3], vec![0.0; 3 * EXAMPLES]));
+    assert!(message.contains("categorical_crossentropy"), "{message}");
+    let tokens = "input.tokens = 4\nlayer = [{ type = \"Embedding\", input_dim = 3, output_dim = 2 }\
+                  , { type = \"SimpleRNN\", units = 1 }]\ncompile.loss = \"mse\"\n";
+    let tokens = sandbox.write("tokens.toml", tokens.as_bytes());
+    let numbers = floats(&[EXAMPLES], vec![0.0; EXAMPLES]);
+    let message = refuse(&tokens, &whole(&[EXAMPLES, 4], vec![7; 4 * EXAMPLES]), &numbers);
+    assert!(message.contains("token 7") && message.contains("vocabulary of 3"), "{message}");
+    let archive = sandbox.npz("x.npz", &[("x_train", x.clone())]);
+    let message = failure(&train(&model, &archive, &run, &[]));
+    assert!(message.contains("no array y_train; it holds x_train"), "{message}");
+    let odd = sandbox.write("odd.toml", b"[[layer]]\ntype = \"GRU\"\nunits = 2\n");
+    assert!(failure(&["summary", &odd]).contains("tokens = 500"));
+    let text = fs::read_to_string(&model).expect("it was just written");
+    let odd =
+        sandbox.write("odd.toml", text.replace("units = 4", "units = 4, unts = 3").as_bytes());
+    let message = failure(&["summary", &odd]);
+    assert!(message.contains("unts = 3") && message.contains("bidirectional"), "{message}");
+    let fit = sandbox.write("fit.toml", b"epochs = 3\nlerning_rate = 0.1\n");
+    let d = data(&sandbox, "d.npz", &x, &y);
+    let message = failure(&train(&model, &d, &run, &["--fit", &fit]));
+    assert!(message.contains("lerning_rate") && message.contains("learning_rate"), "{message}");
+    let two = sandbox.npz("two.npz", &[("a", x.clone()), ("b", x.clone())]);
+    let message = failure(&["predict", &model, "--input", &two, "--output", "y.npy"]);
+    assert!(message.contains("holds no array input_layer or x"), "{message}");
+    let x = sandbox.write("x.npy", &x);
+    let message = failure(&["predict", &model, "--input", &x, "--output", "y.npy"]);
+    assert!(message.contains("without weights"), "{message}");
+    let message = failure(&["predict", &model, "--input", &x, "--output", "y.txt"]);
+    assert!(message.contains("written as .npy"), "{message}");
+    assert!(failure(&["import", &sandbox.path("m.pt")]).contains("no such file"));
+    assert!(failure(&["summary", &x]).contains("not a model"));
+}
+
+#[test]
+fn the_example_of_a_model_is_one() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("model.toml");
+    assert!(success(&["new", &path]).contains("--model"));
+    assert!(success(&["summary", &path]).contains("(None, 100, 32)"));
+    let output = rnn_gpu(&["new", &path]).output().expect("it starts");
+    assert!(text(&output.stderr).contains("is there already"));
+}

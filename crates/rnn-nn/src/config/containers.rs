@@ -1,0 +1,106 @@
+//! Where Keras's files keep the layers of a model.
+
+use super::architecture::{Architecture, Source};
+use crate::naming::snake_case;
+use std::collections::HashMap;
+
+/// What Keras sorts: an input, or a layer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Operation {
+    Input(usize),
+    Layer(usize),
+}
+
+impl Architecture {
+    fn operation(&self, source: Source) -> Operation {
+        match source {
+            Source::Input(input) => Operation::Input(input),
+            Source::Output { call, .. } => Operation::Layer(self.calls[call].layer),
+        }
+    }
+
+    /// The calls that the outputs need, each behind those that make its inputs, and the operations
+    /// in the order in which the outputs' ancestors are met (`_build_map` in
+    /// keras/src/ops/function.py).
+    fn walk(&self) -> (Vec<usize>, HashMap<Operation, usize>) {
+        let mut order = Vec::new();
+        let mut met = HashMap::new();
+        let mut done = vec![false; self.calls.len()];
+        // A call is met before its inputs, and over after them.
+        let mut stack: Vec<(Source, bool)> =
+            self.outputs.iter().rev().map(|&output| (output, false)).collect();
+        while let Some((source, over)) = stack.pop() {
+            let next = met.len();
+            match source {
+                Source::Output { call, .. } if over => {
+                    if !std::mem::replace(&mut done[call], true) {
+                        order.push(call);
+                    }
+                }
+                Source::Output { call, .. } if done[call] => {}
+                Source::Output { call, .. } => {
+                    met.entry(self.operation(source)).or_insert(next);
+                    stack.push((source, true));
+                    stack.extend(self.calls[call].inputs.iter().rev().map(|&s| (s, false)));
+                }
+                Source::Input(_) => {
+                    met.entry(self.operation(source)).or_insert(next);
+                }
+            }
+        }
+        (order, met)
+    }
+
+    /// The layers in the order of Keras's `Model.layers`: those farthest from the outputs first
+    /// (`map_graph` in keras/src/ops/function.py). A layer that no output needs is not among them.
+    fn sorted(&self) -> Vec<Operation> {
+        let (order, met) = self.walk();
+        let mut depths: HashMap<Operation, usize> = HashMap::new();
+        let mut call_depths = vec![0; self.calls.len()];
+        for &call in order.iter().rev() {
+            let operation = Operation::Layer(self.calls[call].layer);
+            let depth = call_depths[call].max(depths.get(&operation).copied().unwrap_or(0));
+            depths.insert(operation, depth);
+            call_depths[call] = depth;
+            for &source in &self.calls[call].inputs {
+                match source {
+                    Source::Output { call, .. } => {
+                        call_depths[call] = call_depths[call].max(depth + 1);
+                    }
+                    Source::Input(_) => {
+                        let above = depths.entry(self.operation(source)).or_insert(0);
+                        *above = (*above).max(depth + 1);
+                    }
+                }
+            }
+        }
+        let mut all: Vec<(Operation, usize)> = depths.into_iter().collect();
+        all.sort_by_key(|&(operation, depth)| {
+            (usize::MAX - depth, met.get(&operation).copied().unwrap_or(usize::MAX))
+        });
+        all.into_iter().map(|(operation, _)| operation).collect()
+    }
+
+    /// Of each layer in Keras's order its place among [`Architecture::layers`], and its path in a
+    /// `.keras` file: `layers/lstm_1`, by class and number, not by name.
+    pub fn keras_paths(&self) -> Vec<(usize, String)> {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        let mut path = |class: &str| {
+            let stem = snake_case(class);
+            let count = counts.entry(stem.clone()).or_insert(0);
+            *count += 1;
+            let number = if *count > 1 { format!("_{}", *count - 1) } else { String::new() };
+            format!("layers/{stem}{number}")
+        };
+        let mut paths = Vec::new();
+        for operation in self.sorted() {
+            match operation {
+                Operation::Input(_) => drop(path("InputLayer")),
+                Operation::Layer(layer) => {
+                    paths.push((layer, path(self.layers[layer].layer.class())));
+                }
+            }
+        }
+        paths
+    }
+}

@@ -1,0 +1,152 @@
+"""models.py FOLDER: writes models of every supported layer, with arguments that are no defaults, as
+NAME.keras and NAME.h5, beside NAME.npz: what each is fed, and what Keras makes of it.
+models.py FOLDER check: Keras predicts the same from NAME.ours.keras and NAME.ours.h5.
+"""
+
+import os
+import pathlib
+import sys
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+import keras
+import numpy as np
+from keras import layers as L
+
+FOLDER = pathlib.Path(sys.argv[1])
+
+
+def stack(shape, *layers, dtype="float32"):
+    return keras.Sequential([keras.Input(shape, dtype=dtype), *layers])
+
+
+def stacks():
+    tokens = lambda *layers: stack((6,), L.Embedding(9, 4), *layers, dtype="int32")
+    masked = lambda *layers: stack(
+        (6,), L.Embedding(9, 4, mask_zero=True), *layers, dtype="int32"
+    )
+    steps = lambda *layers: stack((6, 3), *layers)
+    pictures = lambda *layers: stack((6, 7, 2), *layers)
+    films = lambda *layers: stack((4, 6, 5, 2), *layers)
+    gates = dict(activation="relu", recurrent_activation="hard_sigmoid")
+    yield "embedding", tokens()
+    yield "lstm", tokens(L.LSTM(5, **gates, return_sequences=True, go_backwards=True))
+    yield "lstm_masked", masked(L.LSTM(5, use_bias=False, dropout=0.1, recurrent_dropout=0.2))
+    yield "gru", steps(L.GRU(5, reset_after=False, **gates))
+    yield "gru_reset_after", steps(L.GRU(4, return_sequences=True, go_backwards=True))
+    yield "simple_rnn", masked(L.SimpleRNN(5, activation="sigmoid", return_sequences=True))
+    for mode in ["concat", "sum", "mul", "ave"]:
+        inner = L.GRU(4, return_sequences=mode != "sum")
+        yield f"bidirectional_{mode}", masked(L.Bidirectional(inner, merge_mode=mode))
+    other = L.LSTM(3, activation="relu", go_backwards=True, return_sequences=True)
+    both = L.Bidirectional(L.LSTM(3, return_sequences=True), backward_layer=other)
+    yield "bidirectional_backward", steps(both)
+    yield "dense", stack((5,), L.Dense(4, "relu", use_bias=False), L.Dense(3, "softmax"))
+    yield "time_distributed", stack(
+        (4, 6, 2), L.TimeDistributed(L.Conv1D(3, 2, activation="tanh"))
+    )
+    yield "conv1d", steps(L.Conv1D(4, 2, padding="causal", dilation_rate=2, activation="relu"))
+    yield "conv2d", pictures(L.Conv2D(3, (2, 3), (1, 2), padding="same", use_bias=False))
+    yield "conv3d", films(L.Conv3D(3, (2, 3, 2), (2, 1, 1), activation="sigmoid"))
+    yield "conv_lstm1d", stack((4, 6, 2), L.ConvLSTM1D(3, 2, strides=2, **gates))
+    yield "conv_lstm2d", films(
+        L.ConvLSTM2D(3, (2, 3), padding="same", return_sequences=True, go_backwards=True)
+    )
+    yield "conv_lstm3d", stack((3, 4, 4, 3, 2), L.ConvLSTM3D(2, 2, unit_forget_bias=False))
+    for kind in ["Max", "Average"]:
+        pool = lambda n: getattr(L, f"{kind}Pooling{n}D")
+        whole = lambda n: getattr(L, f"Global{kind}Pooling{n}D")
+        yield f"{kind.lower()}_pooling1d", steps(pool(1)(3, 2, padding="same"))
+        yield f"{kind.lower()}_pooling2d", pictures(pool(2)((2, 3), strides=(1, 2)))
+        yield f"{kind.lower()}_pooling3d", films(pool(3)(2, padding="same"))
+        yield f"global_{kind.lower()}_pooling1d", steps(whole(1)())
+        yield f"global_{kind.lower()}_pooling2d", pictures(whole(2)())
+        yield f"global_{kind.lower()}_pooling3d", films(whole(3)())
+    yield "masked_mean", masked(L.GlobalAveragePooling1D())
+    yield "batch_normalization", pictures(
+        L.BatchNormalization(epsilon=0.01, scale=False), L.BatchNormalization(center=False)
+    )
+    yield "layer_normalization", steps(
+        L.LayerNormalization(epsilon=0.01, center=False), L.LayerNormalization(scale=False)
+    )
+    yield "dropouts", steps(L.Dropout(0.3), L.SpatialDropout1D(0.2), L.Activation("tanh"))
+    yield "masking", steps(L.Masking(1.0), L.GRU(3))
+    yield "shapes", pictures(
+        L.UpSampling2D((2, 1)), L.Reshape((3, -1)), L.UpSampling1D(2), L.Softmax(), L.Flatten()
+    )
+    yield "up_sampling3d", films(L.UpSampling3D((1, 2, 2)))
+    frozen = L.Dense(3, trainable=False)
+    yield "frozen", stack((5,), frozen, L.BatchNormalization(trainable=False))
+
+
+def functional():
+    words = keras.Input((None,), dtype="int32", name="words")
+    steps = keras.Input((5, 2), name="steps")
+    embedded = L.Embedding(9, 4, mask_zero=True)(words)
+    sequence, h, c = L.LSTM(3, return_sequences=True, return_state=True)(embedded)
+    decoded = L.LSTM(3)(L.Masking(0.0)(steps), initial_state=[h, c])
+    shared = L.Dense(3, "tanh")
+    one, other = shared(decoded), shared(L.GlobalAveragePooling1D()(sequence))
+    ends = [L.Add()([one, other]), L.Subtract()([one, other])]
+    yield "branches", keras.Model([words, steps], [*ends, L.Multiply()([one, h])])
+    # Two layers of a class at different depths, described in the other order.
+    a = keras.Input((4,), name="a")
+    late = L.Dense(3, "relu", name="late")
+    early = L.Dense(4, "tanh", name="early")
+    b = keras.Input((4,), name="b")
+    right = L.Dense(3, "sigmoid", name="right")(b)
+    left = late(early(a))
+    merged = L.Concatenate(axis=1)([left, right, L.Average()([left, right])])
+    yield "depths", keras.Model([a, b], L.Dense(2, name="end")(merged))
+
+
+def examples(model, random):
+    for tensor in model.inputs:
+        shape = (4, *[n or 6 for n in tensor.shape[1:]])
+        if tensor.dtype == "int32":
+            x = random.integers(1, 9, shape)
+            x[0, -2:] = x[1, :2] = 0
+            yield x.astype("int32")
+        else:
+            x = random.normal(size=shape).astype("float32")
+            x[0, -1] = 1.0
+            x[1, :1] = 0.0
+            yield x
+
+
+def write():
+    random = np.random.default_rng(1)
+    for name, model in [*stacks(), *functional()]:
+        for variable in model.weights:
+            value = random.normal(scale=0.5, size=variable.shape)
+            positive = "variance" in variable.path
+            variable.assign(np.abs(value) + 0.5 if positive else value)
+        inputs = list(examples(model, random))
+        outputs = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        arrays = {f"input_{i}": x for i, x in enumerate(inputs)}
+        arrays.update({f"output_{i}": y for i, y in enumerate(outputs)})
+        np.savez(FOLDER / f"{name}.npz", **arrays)
+        model.save(FOLDER / f"{name}.keras")
+        model.save(FOLDER / f"{name}.h5")
+
+
+def check():
+    for arrays in sorted(FOLDER.glob("*.npz")):
+        name = arrays.stem
+        arrays = np.load(arrays)
+        outputs = [arrays[key] for key in arrays.files if key.startswith("output_")]
+        for ending in ["keras", "h5"]:
+            model = keras.models.load_model(FOLDER / f"{name}.ours.{ending}", compile=False)
+            inputs = [arrays[f"input_{i}"] for i in range(len(model.inputs))]
+            got = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+            got = got if isinstance(got, list) else [got]
+            for one, want in zip(got, outputs, strict=True):
+                np.testing.assert_allclose(one, want, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+check() if sys.argv[2:] == ["check"] else write()
+print("Keras", keras.__version__)
