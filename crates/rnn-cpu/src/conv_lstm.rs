@@ -3,11 +3,13 @@
 
 use crate::conv::{GateColumns, Geometry, Scratch, add_item};
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
-use crate::scan::{lstm_row, lstm_row_backward};
+use crate::scan::{lstm, lstm_backward};
+use crate::simd::{self, load, store};
 use crate::vector::{add, flush, scale_by};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use rnn_graph::Io;
-use rnn_ops::{ConvLstm, ConvLstmBackward};
+use rnn_ops::{ConvLstm, ConvLstmBackward, LstmGates};
 
 /// Pixels to a part of a step's element-wise work.
 const PIXELS: usize = 256;
@@ -27,38 +29,84 @@ pub fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
     }
     let (h_last, c_last) = last.split_at_mut(per_step);
     let mut seen = Vec::new();
-    for (t, (hidden, saved)) in
-        hidden.chunks_exact_mut(per_step).zip(saved.chunks_exact_mut(6 * per_step)).enumerate()
-    {
+    let mut next = vec![0.0; per_step];
+    for t in 0..op.steps {
         let begun = t > 0 || state.is_some();
         let gates = gates_of(dropout.filter(|_| begun), h_last, &mut seen, n);
         let x = &x[t * 4 * per_step..(t + 1) * 4 * per_step];
-        let parts = hidden.par_chunks_mut(rows * n).zip(saved.par_chunks_mut(rows * 6 * n));
-        let parts = parts.zip(c_last.par_chunks_mut(rows * n)).enumerate();
+        let saved = saved.get_mut(t * 6 * per_step..).unwrap_or_default();
+        let mut saved: Vec<&mut [f32]> = saved.chunks_mut(rows * 6 * n).collect();
+        saved.resize_with(per_step.div_ceil(rows * n), Default::default);
+        let states = next.par_chunks_mut(rows * n).zip(c_last.par_chunks_mut(rows * n));
+        let parts = x.par_chunks(rows * 4 * n).zip(states).zip(saved).enumerate();
         let before = &*h_last;
-        parts.for_each_init(Vec::new, |unfolded, (part, ((h, saved), c))| {
-            let (first, count) = (part * rows, h.len() / n);
-            h.copy_from_slice(&before[first * n..(first + count) * n]);
-            let xs = x[first * 4 * n..].chunks_exact(4 * n);
-            for (saved, x) in saved.chunks_exact_mut(6 * n).zip(xs) {
-                saved[..4 * n].copy_from_slice(x);
-            }
-            unfolded.resize(count * width, 0.0);
+        parts.for_each_init(Default::default, |(unfolded, z), (part, ((x, (h, c)), saved))| {
+            let (first, count): (usize, usize) = (part * rows, h.len() / n);
+            Vec::clear(z);
+            z.extend_from_slice(x);
+            Vec::resize(unfolded, count * width, 0.0);
             for (source, columns) in gates.iter().filter(|_| begun) {
                 geometry.unfold(source.unwrap_or(before), first, unfolded);
                 let right = Matrix::row_major(&u[columns.first..], 4 * n);
-                let out = MatrixMut { data: &mut saved[columns.first..], row_stride: 6 * n };
+                let out = MatrixMut { data: &mut z[columns.first..], row_stride: 4 * n };
                 let product = (Matrix::row_major(unfolded, width), right);
                 multiply(out, true, product, (count, columns.count, width), Threads::One);
             }
-            let states = h.chunks_exact_mut(n).zip(c.chunks_exact_mut(n));
-            for (i, (saved, (h, c))) in saved.chunks_exact_mut(6 * n).zip(states).enumerate() {
+            h.copy_from_slice(&before[first * n..(first + count) * n]);
+            let there = |i| {
                 let item = e.step.place(first + i).0;
-                let there = mask.is_none_or(|mask| mask[t * e.step.items + item] != 0);
-                lstm_row(&op.gates, saved, h, c, there);
-            }
+                mask.is_none_or(|mask| mask[t * e.step.items + item] != 0)
+            };
+            simd::dispatch(Forward { gates: &op.gates, units: n, z, saved, h, c, there });
         });
-        h_last.copy_from_slice(hidden);
+        h_last.copy_from_slice(&next);
+        if let Some(hidden) = hidden.get_mut(t * per_step..(t + 1) * per_step) {
+            hidden.copy_from_slice(&next);
+        }
+    }
+}
+
+/// The gates of some pixels, whose pre-activations are rows of z.
+struct Forward<'a, T> {
+    gates: &'a LstmGates,
+    units: usize,
+    z: &'a [f32],
+    /// Empty if nobody reads it.
+    saved: &'a mut [f32],
+    h: &'a mut [f32],
+    c: &'a mut [f32],
+    /// Whether a pixel takes part.
+    there: T,
+}
+
+impl<T: Fn(usize) -> bool> WithSimd for Forward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (n, lanes) = (self.units, S::F32_LANES);
+        let states = self.h.chunks_exact_mut(n).zip(self.c.chunks_exact_mut(n));
+        for (i, (z, (h, c))) in self.z.chunks_exact(4 * n).zip(states).enumerate() {
+            let there = (self.there)(i);
+            for unit in (0..n).step_by(lanes) {
+                let width = lanes.min(n - unit);
+                let mut gates = [simd.splat_f32s(0.0); 4];
+                for (gate, value) in gates.iter_mut().enumerate() {
+                    *value = load(simd, &z[gate * n + unit..][..width]);
+                }
+                let c = &mut c[unit..unit + width];
+                let (values, next) = lstm::step(simd, self.gates, gates, load(simd, c));
+                if let Some(saved) = self.saved.get_mut(i * 6 * n..(i + 1) * 6 * n) {
+                    for (part, value) in values.into_iter().enumerate() {
+                        store(simd, &mut saved[part * n + unit..][..width], value);
+                    }
+                }
+                if there {
+                    store(simd, c, next);
+                    store(simd, &mut h[unit..unit + width], simd.mul_f32s(values[3], values[5]));
+                }
+            }
+        }
     }
 }
 
@@ -76,6 +124,49 @@ fn gates_of<'a>(
     seen.chunks_exact_mut(h.len()).for_each(|gate| scale_by(gate, h));
     let gates = seen.chunks_exact(h.len()).enumerate();
     gates.map(|(gate, seen)| (Some(seen), all.gate(gate))).collect()
+}
+
+/// The gradients of the gates of some pixels.
+struct Backward<'a, T> {
+    gates: &'a LstmGates,
+    units: usize,
+    saved: &'a [f32],
+    dh: &'a [f32],
+    dc: &'a mut [f32],
+    dz: &'a mut [f32],
+    /// Whether a pixel takes part.
+    there: T,
+}
+
+impl<T: Fn(usize) -> bool> WithSimd for Backward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (n, lanes) = (self.units, S::F32_LANES);
+        let carries = self.dh.chunks_exact(n).zip(self.dc.chunks_exact_mut(n));
+        let pixels = self.dz.chunks_exact_mut(4 * n).zip(self.saved.chunks_exact(6 * n));
+        for (i, ((dz, saved), (dh, dc))) in pixels.zip(carries).enumerate() {
+            if !(self.there)(i) {
+                dz.fill(0.0);
+                continue;
+            }
+            for unit in (0..n).step_by(lanes) {
+                let width = lanes.min(n - unit);
+                let mut values = [simd.splat_f32s(0.0); 6];
+                for (part, value) in values.iter_mut().enumerate() {
+                    *value = load(simd, &saved[part * n + unit..][..width]);
+                }
+                let dc = &mut dc[unit..unit + width];
+                let carried = [load(simd, &dh[unit..unit + width]), load(simd, dc)];
+                let (gradients, before) = lstm_backward::step(simd, self.gates, values, carried);
+                store(simd, dc, before);
+                for (gate, value) in gradients.into_iter().enumerate() {
+                    store(simd, &mut dz[gate * n + unit..][..width], value);
+                }
+            }
+        }
+    }
 }
 
 pub fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
@@ -105,14 +196,9 @@ pub fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
                 let from = t * per_step + part * PIXELS * n;
                 add(dh, &d[from..from + dh.len()]);
             }
-            let carries = dh.chunks_exact(n).zip(dc.chunks_exact_mut(n));
-            let rows = dz.chunks_exact_mut(4 * n).zip(saved.chunks_exact(6 * n)).zip(carries);
-            for (i, ((dz, saved), (dh, dc))) in rows.enumerate() {
-                match there(e.step.place(part * PIXELS + i).0) {
-                    true => lstm_row_backward(&forward.gates, saved, dh, dc, dz),
-                    false => dz.fill(0.0),
-                }
-            }
+            let there = |i| there(e.step.place(part * PIXELS + i).0);
+            let gates = &forward.gates;
+            simd::dispatch(Backward { gates, units: n, saved, dh, dc, dz, there });
         });
         let dz = &*dz;
         // Of the items that take part, dh(t) is spent, and dh(t-1) takes its place.

@@ -1,7 +1,8 @@
 //! The gated recurrent unit; see `scan.rs` for how threads divide the batch.
 
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
-use crate::scan::{Recurrence, by_group, rows_per_group};
+use crate::recurrence::{Recurrence, rows_per_group};
+use crate::scan::by_group;
 use crate::vector::{activate, add, flush};
 use rayon::prelude::*;
 use rnn_graph::Io;

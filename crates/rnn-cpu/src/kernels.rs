@@ -1,13 +1,16 @@
 //! Which kernel runs an op.
 
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
-use crate::{conv, conv_lstm, dropout_matmul, gru, normalize, pool, scan, vector};
+use crate::{
+    conv, conv_lstm, dropout_matmul, embedding, gru, light, normalize, pool, scan, vector,
+};
 use rayon::prelude::*;
 use rnn_graph::{Io, Op};
 use rnn_ops::{
-    AveragePool, BatchNormalize, BatchNormalizeBackward, Binary, Conv, ConvInput, ConvKernel,
-    ConvLstm, ConvLstmBackward, DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, Gru,
-    GruBackward, Lstm, LstmBackward, Matmul, MaxPool, SimpleRnn, SimpleRnnBackward, SumRows,
+    Activate, ActivateBackward, AveragePool, BatchNormalize, BatchNormalizeBackward, Binary, Conv,
+    ConvInput, ConvKernel, ConvLstm, ConvLstmBackward, DropoutMatmul, DropoutMatmulInput,
+    DropoutMatmulWeights, Embedding, EmbeddingBackward, Gru, GruBackward, Lstm, LstmBackward,
+    Matmul, MaxPool, SimpleRnn, SimpleRnnBackward, SumRows, Update,
 };
 
 /// Runs the op's fast kernel, or its definition where it has none.
@@ -15,13 +18,13 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
     if let Some(op) = op.downcast::<Matmul>() {
         matmul(op, io);
     } else if let Some(op) = op.downcast::<Lstm>() {
-        scan::lstm(op, io);
+        scan::lstm::forward(op, io);
     } else if let Some(op) = op.downcast::<LstmBackward>() {
-        scan::lstm_backward(op, io);
+        scan::lstm_backward::backward(op, io);
     } else if let Some(op) = op.downcast::<SimpleRnn>() {
-        scan::simple_rnn(op, io);
+        scan::simple_rnn::forward(op, io);
     } else if let Some(op) = op.downcast::<SimpleRnnBackward>() {
-        scan::simple_rnn_backward(op, io);
+        scan::simple_rnn::backward(op, io);
     } else if let Some(op) = op.downcast::<Gru>() {
         gru::forward(op, io);
     } else if let Some(op) = op.downcast::<GruBackward>() {
@@ -53,33 +56,52 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
     } else if op.downcast::<SumRows>().is_some() {
         sum_rows(io);
     } else if let Some(op) = op.downcast::<Binary>() {
-        binary(op, io);
+        light::binary(op, io);
+    } else if let Some(op) = op.downcast::<Activate>() {
+        light::activate(op, io);
+    } else if let Some(op) = op.downcast::<ActivateBackward>() {
+        light::activate_backward(op, io);
+    } else if op.downcast::<Embedding>().is_some() {
+        embedding::look_up(io);
+    } else if op.downcast::<EmbeddingBackward>().is_some() {
+        embedding::backward(io);
+    } else if let Some(op) = op.downcast::<Update>() {
+        light::update(op, io);
     } else {
         op.reference_f32(io);
     }
 }
 
-fn binary(op: &Binary, io: &mut Io<'_, f32>) {
-    match op {
-        Binary::Add => elementwise(io, |a, b| a + b),
-        Binary::Sub => elementwise(io, |a, b| a - b),
-        Binary::Mul => elementwise(io, |a, b| a * b),
+/// Whether the op's kernel leaves out an output that it is given no memory for, as nobody reads
+/// it: h of every step, and what only a backward pass needs.
+pub fn may_omit(op: &dyn Op, output: usize) -> bool {
+    let saves = op.downcast::<Lstm>().is_some() || op.downcast::<ConvLstm>().is_some();
+    match output {
+        0 => saves || op.downcast::<SimpleRnn>().is_some(),
+        1 => saves,
+        _ => false,
     }
 }
 
-/// Parts of a in parallel. b is as long, or repeated along a; then each part begins where b does.
-fn elementwise(io: &mut Io<'_, f32>, combine: impl Fn(f32, f32) -> f32 + Sync) {
-    const PART: usize = 1 << 14;
-    let (a, b) = (io.input(0), io.input(1));
-    let repeated = a.len() > b.len();
-    let part = if repeated { PART.next_multiple_of(b.len()) } else { PART };
-    let parts = io.output().par_chunks_mut(part).zip(a.par_chunks(part)).enumerate();
-    parts.for_each(|(index, (out, a))| {
-        let b = if repeated { b } else { &b[index * part..][..a.len()] };
-        for (out, a) in out.chunks_mut(b.len()).zip(a.chunks(b.len())) {
-            out.iter_mut().zip(a).zip(b).for_each(|((out, &a), &b)| *out = combine(a, b));
+/// Rows whose products one thread sums, a block of them at a time, which its caches hold.
+const ROWS_PER_SUM: usize = 8192;
+const ROWS_PER_BLOCK: usize = 256;
+
+/// out = A^T B for tall A and B: parts of the rows are summed in parallel, then the parts in order.
+fn sum_outer_products(a: &[f32], b: &[f32], (m, n): (usize, usize), out: &mut [f32]) {
+    let parts = a.par_chunks(ROWS_PER_SUM * m).zip(b.par_chunks(ROWS_PER_SUM * n));
+    let sum = |(a, b): (&[f32], &[f32])| {
+        let mut sum = vec![0.0; m * n];
+        for (a, b) in a.chunks(ROWS_PER_BLOCK * m).zip(b.chunks(ROWS_PER_BLOCK * n)) {
+            let product = (Matrix::column_major(a, m), Matrix::row_major(b, n));
+            let extents = (m, n, a.len() / m);
+            multiply(MatrixMut::row_major(&mut sum, n), true, product, extents, Threads::One);
         }
-    });
+        sum
+    };
+    let sums: Vec<Vec<f32>> = parts.map(sum).collect();
+    out.fill(0.0);
+    sums.iter().for_each(|sum| vector::add(out, sum));
 }
 
 fn matmul(op: &Matmul, io: &mut Io<'_, f32>) {
@@ -87,6 +109,10 @@ fn matmul(op: &Matmul, io: &mut Io<'_, f32>) {
     let (a_type, b_type) = (&s.inputs[0], &s.inputs[1]);
     let (rows, columns) = (a_type.shape.rows(), a_type.shape.last());
     let (a, b) = (io.input(0), io.input(1));
+    let plain = Matmul { transpose_a: true, ..Matmul::default() };
+    if *op == plain && rows >= 2 * ROWS_PER_SUM {
+        return sum_outer_products(a, b, (columns, b_type.shape.last()), io.output());
+    }
     let (m, k, a) = match op.transpose_a {
         false => (rows, columns, Matrix::row_major(a, columns)),
         true => (columns, rows, Matrix::column_major(a, columns)),
@@ -97,13 +123,29 @@ fn matmul(op: &Matmul, io: &mut Io<'_, f32>) {
     };
     let bias = op.bias.then(|| io.input(2));
     let out = io.output();
-    if let Some(bias) = bias {
-        out.par_chunks_exact_mut(n).with_min_len(64).for_each(|row| row.copy_from_slice(bias));
+    let finish = |out: &mut [f32]| vector::activate(op.activation, out);
+    let start = |out: &mut [f32]| {
+        if let Some(bias) = bias {
+            out.chunks_exact_mut(n).for_each(|row| row.copy_from_slice(bias));
+        }
+    };
+    // Of a tall product each thread finishes rows while its caches hold them.
+    if m >= 8 * ROWS_PER_BLOCK && !op.transpose_a {
+        let blocks =
+            a.data.par_chunks(ROWS_PER_BLOCK * k).zip(out.par_chunks_mut(ROWS_PER_BLOCK * n));
+        blocks.for_each(|(a, out)| {
+            start(out);
+            let extents = (out.len() / n, n, k);
+            let product = (Matrix::row_major(a, k), b);
+            let to = MatrixMut::row_major(&mut *out, n);
+            multiply(to, bias.is_some(), product, extents, Threads::One);
+            finish(out);
+        });
+        return;
     }
+    out.par_chunks_mut(ROWS_PER_BLOCK * n).for_each(start);
     multiply(MatrixMut::row_major(out, n), bias.is_some(), (a, b), (m, n, k), Threads::All);
-    if op.activation != rnn_ops::Activation::Linear {
-        out.par_chunks_mut(1 << 14).for_each(|part| vector::activate(op.activation, part));
-    }
+    out.par_chunks_mut(1 << 14).for_each(finish);
 }
 
 /// Parts of the rows are summed in parallel, then the parts in order.

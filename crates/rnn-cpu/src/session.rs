@@ -2,10 +2,10 @@ use crate::kernels;
 use crate::memory::{Memory, Place};
 use rnn_core::{DType, Data, HostTensor, TensorError};
 use rnn_graph::{
-    DeviceError, Graph, Io, Plan, Profile, Program, Region, Session, Signature, Space, TensorId,
-    TensorType, Ticket,
+    DeviceError, Graph, Io, Node, Plan, Profile, Program, Region, Session, Signature, Space,
+    Storage, TensorId, TensorType, Ticket,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -83,7 +83,7 @@ impl Session for CpuSession {
     fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
         let plan = Plan::new(&graph, |_| vec![]);
         for (_, tensor) in graph.tensors() {
-            if tensor.storage == rnn_graph::Storage::Resident {
+            if tensor.storage == Storage::Resident {
                 self.declare(&tensor.name, &tensor.ty)?;
             }
         }
@@ -106,16 +106,27 @@ impl Session for CpuSession {
         };
         let places = |ids: &[TensorId]| ids.iter().map(|&t| place(t)).collect::<Vec<_>>();
         let pairs = |ids: &[TensorId]| ids.iter().map(|&t| (t, place(t))).collect();
+        let read =
+            |node: &usize| graph.nodes()[*node].operands.inputs.iter().chain(graph.outputs());
+        let read: HashSet<TensorId> =
+            plan.order.iter().flat_map(read).map(|&tensor| graph.root(tensor).0).collect();
         let steps = plan
             .order
             .iter()
             .map(|&node| {
-                let o = &graph.nodes()[node].operands;
+                let Node { op, operands: o } = &graph.nodes()[node];
+                let mut outputs = places(&o.outputs);
+                for (i, (place, tensor)) in outputs.iter_mut().zip(&o.outputs).enumerate() {
+                    let transient = graph[*tensor].storage == Storage::Transient;
+                    if transient && !read.contains(tensor) && kernels::may_omit(&**op, i) {
+                        place.len = 0;
+                    }
+                }
                 Step {
                     node,
                     signature: graph.signature(&graph.nodes()[node]),
                     reads: places(&o.inputs),
-                    writes: [places(&o.updates), places(&o.outputs)].concat(),
+                    writes: [places(&o.updates), outputs].concat(),
                 }
             })
             .collect();

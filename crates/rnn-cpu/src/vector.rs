@@ -76,10 +76,10 @@ pub fn scale_by(values: &mut [f32], factors: &[f32]) {
     scale_slice(values, factors);
 }
 
-/// Gradients decay into denormal numbers, which cost a hundred times a normal one.
+/// Zero in place of what is so small that its products would be denormal.
 #[inline(always)]
 pub fn flush(v: f32) -> f32 {
-    if v.abs() < f32::MIN_POSITIVE { 0.0 } else { v }
+    if v.abs() < rnn_ops::SMALLEST { 0.0 } else { v }
 }
 
 #[cfg(test)]

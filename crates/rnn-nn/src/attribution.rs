@@ -10,7 +10,7 @@ pub(crate) fn push_attribution(
     g: &mut Graph,
     inputs: &[TensorId],
 ) -> Result<(), TrainError> {
-    let built = model.build(g, inputs, None)?;
+    let built = model.build_through_embedded(g, inputs)?;
     let &output = built.outputs.first().ok_or(TrainError::NoOutput)?;
     let embedded = built.embedded.ok_or(TrainError::NoEmbedding)?;
     let z = before_probability(g, output)?;

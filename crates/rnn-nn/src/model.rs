@@ -331,16 +331,28 @@ impl Model {
         inputs: &[TensorId],
         random: Option<TensorId>,
     ) -> Result<Built, GraphError> {
-        let weights = self.parameters.views(graph)?;
+        self.build_into(Build::new(graph, random), inputs)
+    }
+
+    /// The same where `embedded` is on the way from the inputs to the outputs.
+    pub(crate) fn build_through_embedded(
+        &self,
+        graph: &mut Graph,
+        inputs: &[TensorId],
+    ) -> Result<Built, GraphError> {
+        self.build_into(Build::new(graph, None).reads_embedded(), inputs)
+    }
+
+    fn build_into(&self, mut build: Build<'_>, inputs: &[TensorId]) -> Result<Built, GraphError> {
+        let weights = self.parameters.views(build.graph)?;
         let mut values: Vec<Option<Value>> = vec![None; self.shapes.len()];
         for (ModelInput { spec, symbol, .. }, &input) in self.inputs.iter().zip(inputs) {
             let tensor = match spec.leads() {
-                true => graph.apply(TransposeLeading, &[input])?,
+                true => build.graph.apply(TransposeLeading, &[input])?,
                 false => input,
             };
             values[symbol.0] = Some(tensor.into());
         }
-        let mut build = Build::new(graph, random);
         for call in &self.calls {
             let Named { name, layer, trainable } = &self.layers[call.layer];
             let own = self.slots().iter().zip(&weights).filter(|(s, _)| s.layer == call.layer);
@@ -354,7 +366,7 @@ impl Model {
                 values[symbol.0] = Some(value);
             }
         }
-        let mut penalties = build.penalties;
+        let Build { graph, mut penalties, .. } = build;
         let mut outputs = Vec::new();
         for symbol in &self.outputs {
             let Some(value) = values[symbol.0] else { continue };

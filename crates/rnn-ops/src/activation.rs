@@ -14,6 +14,12 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
+/// What is smaller becomes zero inside scans: gradients decay, and where their products with
+/// weights become denormal many processors slow down a hundredfold, others flush. Beside the
+/// gradients of later steps, to which it is added, it is lost in rounding. 2^-100, as in
+/// `activations.wgsl`.
+pub const SMALLEST: f32 = 7.888_609e-31;
+
 /// An elementwise activation, as Keras names them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Activation {

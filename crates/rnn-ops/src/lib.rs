@@ -43,7 +43,7 @@ mod sum_rows;
 mod tally;
 mod window;
 
-pub use activation::{Activate, ActivateBackward, Activation};
+pub use activation::{Activate, ActivateBackward, Activation, SMALLEST};
 pub use batch_normalize::{BatchNormalize, BatchNormalizeBackward, MovingAverage};
 pub use case::{Case, Sample, Tier};
 pub use categorical::{CategoricalCrossEntropy, CategoricalCrossEntropyBackward, OneHot};

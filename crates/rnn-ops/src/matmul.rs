@@ -21,7 +21,7 @@ pub static SHADER: Shader = Shader::new(
 ///
 /// A of any rank is the matrix of its last axis: `[.., K]`, or `[.., M]` stored transposed, when
 /// its leading axes are K. B likewise is `[.., N]`, or `[.., K]` stored transposed; bias is `[N]`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matmul {
     /// A is stored as K x M.
     pub transpose_a: bool,

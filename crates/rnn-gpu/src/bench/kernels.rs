@@ -31,6 +31,7 @@ pub fn all(quick: bool) -> Vec<Kernel> {
     for (m, k, n) in [(64_000, 32, 512), (64_000, 128, 512), (128, 128, 512), (128, 1024, 4096)] {
         kernels.push(matmul(m, k, n));
     }
+    kernels.push(weight_gradient(64_000, 128, 512));
     kernels.push(embedding(64_000));
     let scans = [
         (500, 128, 32),
@@ -65,6 +66,14 @@ fn matmul(m: usize, k: usize, n: usize) -> Kernel {
             Sample::Uniform(vec![k, n], -0.1, 0.1),
             Sample::Normal(vec![n]),
         ];
+        Case::new("matmul", op.clone(), inputs).tolerance(1e-5)
+    })
+}
+
+fn weight_gradient(rows: usize, m: usize, n: usize) -> Kernel {
+    let op = Matmul { transpose_a: true, ..Matmul::default() };
+    Kernel::new(format!("matmul ({rows}x{m})^T {rows}x{n}"), rows, |rows| {
+        let inputs = vec![Sample::Normal(vec![rows, m]), Sample::Normal(vec![rows, n])];
         Case::new("matmul", op.clone(), inputs).tolerance(1e-5)
     })
 }

@@ -2,7 +2,7 @@ use super::Build;
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{Activation, DropoutMatmul, Matmul, ScanInputs};
+use rnn_ops::{Activation, DropoutMatmul, Embedding, Matmul, ScanInputs};
 
 /// The equations of a recurrent layer.
 pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
@@ -49,12 +49,19 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
         x: TensorId,
         [w, bias, factors]: [Option<TensorId>; 3],
     ) -> Result<TensorId, GraphError> {
-        let mut operands = vec![x];
-        operands.extend([w, factors, bias].into_iter().flatten());
-        let bias = bias.is_some();
-        match factors {
-            None => b.graph.apply(Matmul { bias, ..Matmul::default() }, &operands),
-            Some(_) => b.graph.apply(DropoutMatmul { bias }, &operands),
+        let operands =
+            |x| [Some(x), w, factors, bias].into_iter().flatten().collect::<Vec<TensorId>>();
+        if factors.is_some() {
+            return b.graph.apply(DropoutMatmul { bias: bias.is_some() }, &operands(x));
+        }
+        let product = Matmul { bias: bias.is_some(), ..Matmul::default() };
+        match b.looked_up(x) {
+            None => b.graph.apply(product, &operands(x)),
+            // Rows of E W + b are (rows of E) W + b.
+            Some([tokens, table]) => {
+                let table = b.graph.apply(product, &operands(table))?;
+                b.graph.apply(Embedding, &[tokens, table])
+            }
         }
     }
 

@@ -171,6 +171,7 @@ pub struct Build<'a> {
     pub penalties: Vec<TensorId>,
     streams: u32,
     given_factors: VecDeque<TensorId>,
+    reads_embedded: bool,
 }
 
 impl<'a> Build<'a> {
@@ -184,6 +185,7 @@ impl<'a> Build<'a> {
             penalties: vec![],
             streams: 0,
             given_factors: VecDeque::new(),
+            reads_embedded: false,
         }
     }
 
@@ -191,6 +193,22 @@ impl<'a> Build<'a> {
     pub fn given_factors(mut self, factors: impl Into<VecDeque<TensorId>>) -> Self {
         self.given_factors = factors.into();
         self
+    }
+
+    /// Lets every layer read what the embedding layer before it puts out.
+    pub(crate) fn reads_embedded(mut self) -> Self {
+        self.reads_embedded = true;
+        self
+    }
+
+    /// The tokens and the table by which x was looked up, where the table has fewer rows than x:
+    /// what is done to each row is then done to the table's instead.
+    pub(crate) fn looked_up(&self, x: TensorId) -> Option<[TensorId; 2]> {
+        let node = self.graph.producer(x).filter(|_| !self.reads_embedded)?;
+        node.op.downcast::<ops::Embedding>()?;
+        let &[tokens, table] = &node.operands.inputs[..] else { return None };
+        let fewer = self.graph.shape(table).rows() < self.graph.shape(x).rows();
+        fewer.then_some([tokens, table])
     }
 
     /// An operand that a layer does not take.

@@ -1,0 +1,42 @@
+//! Rows of tables, looked up and summed.
+
+use crate::vector::add;
+use rayon::prelude::*;
+use rnn_graph::Io;
+
+/// Positions that one thread takes.
+const PART: usize = 512;
+
+pub fn look_up(io: &mut Io<'_, f32>) {
+    let (tokens, table, width) = (io.uints(0), io.input(1), io.dims(1)[1]);
+    let parts = io.output().par_chunks_mut(PART * width).zip(tokens.par_chunks(PART));
+    parts.for_each(|(rows, tokens)| {
+        for (row, &token) in rows.chunks_exact_mut(width).zip(tokens) {
+            row.copy_from_slice(&table[token as usize * width..][..width]);
+        }
+    });
+}
+
+/// Each row of the table sums its positions in ascending order; of a token that stands in many,
+/// as padding does, in parts of them.
+pub fn backward(io: &mut Io<'_, f32>) {
+    let (d_out, width) = (io.input(1), io.signature.inputs[1].shape.last());
+    let (order, starts) = (io.uints(2), io.uints(3));
+    let sum = |sum: &mut [f32], positions: &[u32]| {
+        sum.fill(0.0);
+        for &position in positions {
+            add(sum, &d_out[position as usize * width..][..width]);
+        }
+    };
+    io.output().par_chunks_exact_mut(width).enumerate().for_each(|(token, row)| {
+        let positions = &order[starts[token] as usize..starts[token + 1] as usize];
+        if positions.len() <= PART {
+            return sum(row, positions);
+        }
+        let mut parts = vec![0.0; positions.len().div_ceil(PART) * width];
+        let each = parts.par_chunks_exact_mut(width).zip(positions.par_chunks(PART));
+        each.for_each(|(part, positions)| sum(part, positions));
+        row.fill(0.0);
+        parts.chunks_exact(width).for_each(|part| add(row, part));
+    });
+}

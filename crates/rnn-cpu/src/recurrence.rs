@@ -1,0 +1,101 @@
+//! Recurrent layers over whole sequences. Rows of a batch do not depend on each other, so each
+//! thread takes a group of rows through all steps without waiting for another.
+
+use crate::product::{Matrix, MatrixMut, Threads, multiply};
+use crate::vector::{add, flush, scale_by};
+
+/// Rows of the batch to a group: the same for any number of threads up to four, so that results
+/// do not depend on it; small batches are not split further than 8 rows.
+pub(crate) fn rows_per_group(batch: usize) -> usize {
+    batch.div_ceil(4).max(8).min(batch.max(1))
+}
+
+/// The recurrent matrix, or its transpose, and how its gates see the hidden state.
+#[derive(Clone, Copy)]
+pub(crate) struct Recurrence<'a> {
+    pub matrix: &'a [f32],
+    pub hidden: usize,
+    /// The gates that see the hidden state through this product.
+    pub gates: usize,
+    /// Columns of the matrix, those of other gates included.
+    pub columns: usize,
+    /// `[gates, batch, hidden]`.
+    pub dropout: Option<&'a [f32]>,
+    pub batch: usize,
+    /// `[steps, batch]`.
+    pub mask: Option<&'a [u32]>,
+}
+
+impl Recurrence<'_> {
+    pub fn takes_part(&self, t: usize, row: usize) -> bool {
+        self.mask.is_none_or(|mask| mask[t * self.batch + row] != 0)
+    }
+
+    /// By how much a gate sees one unit of a row.
+    pub fn factor(&self, gate: usize, row: usize, unit: usize) -> f32 {
+        self.dropout.map_or(1.0, |d| d[(gate * self.batch + row) * self.hidden + unit])
+    }
+
+    /// The factors of some rows, from `row` on.
+    fn factors(&self, dropout: &'_ [f32], gate: usize, row: usize, rows: usize) -> Vec<f32> {
+        let from = (gate * self.batch + row) * self.hidden;
+        dropout[from..from + rows * self.hidden].to_vec()
+    }
+
+    /// z_g += (h d_g) U_g for all gates; rows of z are `z_stride` apart and `row` is the first.
+    pub fn add_product(&self, z: &mut [f32], z_stride: usize, h: &[f32], row: usize) {
+        let (hidden, columns) = (self.hidden, self.columns);
+        let rows = h.len() / hidden;
+        let Some(dropout) = self.dropout else {
+            let product = (Matrix::row_major(h, hidden), Matrix::row_major(self.matrix, columns));
+            let out = MatrixMut { data: z, row_stride: z_stride };
+            let extents = (rows, self.gates * hidden, hidden);
+            return multiply(out, true, product, extents, Threads::One);
+        };
+        for gate in 0..self.gates {
+            let mut seen = self.factors(dropout, gate, row, rows);
+            scale_by(&mut seen, h);
+            let u = Matrix::row_major(&self.matrix[gate * hidden..], columns);
+            let out = MatrixMut { data: &mut z[gate * hidden..], row_stride: z_stride };
+            let product = (Matrix::row_major(&seen, hidden), u);
+            multiply(out, true, product, (rows, hidden, hidden), Threads::One);
+        }
+    }
+
+    /// dh = sum over gates of d_g (dz_g U_g^T), for the rows that take part in step t.
+    pub fn carry_back(
+        &self,
+        dh: &mut [f32],
+        dz: &[f32],
+        (t, row): (usize, usize),
+        part: &mut [f32],
+    ) {
+        let (hidden, columns) = (self.hidden, self.columns);
+        let rows = dh.len() / hidden;
+        let (sum, part) = part.split_at_mut(dh.len());
+        match self.dropout {
+            None => {
+                let product =
+                    (Matrix::row_major(dz, columns), Matrix::row_major(self.matrix, hidden));
+                let out = MatrixMut::row_major(sum, hidden);
+                let extents = (rows, hidden, self.gates * hidden);
+                multiply(out, false, product, extents, Threads::One);
+            }
+            Some(dropout) => {
+                sum.fill(0.0);
+                for gate in 0..self.gates {
+                    let ut = Matrix::row_major(&self.matrix[gate * hidden * hidden..], hidden);
+                    let product = (Matrix::row_major(&dz[gate * hidden..], columns), ut);
+                    let out = MatrixMut::row_major(&mut part[..], hidden);
+                    multiply(out, false, product, (rows, hidden, hidden), Threads::One);
+                    scale_by(part, &self.factors(dropout, gate, row, rows));
+                    add(sum, part);
+                }
+            }
+        }
+        let both = dh.chunks_exact_mut(hidden).zip(sum.chunks_exact(hidden));
+        for (_, (dh, sum)) in both.enumerate().filter(|(i, _)| self.takes_part(t, row + i)) {
+            dh.iter_mut().zip(sum).for_each(|(dh, sum)| *dh = flush(*sum));
+        }
+    }
+}

@@ -1,0 +1,214 @@
+use super::{
+    Division, FEW_ROWS, MOST_ROWS, Options, by_group, pad_rows, padded, rows_per_tile, unpad_rows,
+};
+use crate::panels::{Panels, VECTORS, rows};
+use crate::simd::{dispatch, flush, load, slope, store};
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+use rnn_graph::Io;
+use rnn_ops::{LstmBackward, LstmGates};
+
+pub fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
+    let &[_, batch, parts] = io.dims(1) else { return };
+    let units = parts / 6;
+    let (ut, saved) = (io.input(0), io.input(1));
+    let [mask, rest @ ..] = op.optional();
+    let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
+    let options = Options { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
+    let Division { lanes, rows: per_group } = Division::of(batch);
+    let stride = padded(units);
+    // Depths are gates, then units with their padding.
+    let panels = Panels::pack(
+        lanes,
+        (VECTORS * stride, units.div_ceil(VECTORS * lanes)),
+        |k| (k % stride < units).then(|| &ut[(k / stride * units + k % stride) * units..][..units]),
+        |panel, vector| {
+            let first = (panel * VECTORS + vector) * lanes;
+            units.min(first)..units.min(first + lanes)
+        },
+    );
+    let [dz, d_state] = io.outputs();
+    match d_last {
+        Some(given) => d_state.copy_from_slice(given),
+        None => d_state.fill(0.0),
+    }
+    let (dh, dc) = d_state.split_at_mut(batch * units);
+    let group = per_group * units;
+    let carries = dh.par_chunks_mut(group).zip(dc.par_chunks_mut(group));
+    let dz = by_group(dz, VECTORS * batch * units, VECTORS * group);
+    dz.into_par_iter().zip(carries).enumerate().for_each(|(group, (dz, (dh, dc)))| {
+        let (gates, panels, first) = (&op.forward.gates, &panels, group * per_group);
+        dispatch(Backward { gates, saved, d_hidden, panels, options, first, dz, dh, dc });
+    });
+}
+
+/// The gradients of a cell's pre-activations, and that of the cell before.
+#[inline(always)]
+pub(crate) fn step<S: Simd>(
+    s: S,
+    gates: &LstmGates,
+    [i, f, g, o, c_before, c_active]: [S::f32s; 6],
+    [dh, dc]: [S::f32s; 2],
+) -> ([S::f32s; VECTORS], S::f32s) {
+    let LstmGates { activation, recurrent_activation } = *gates;
+    let d = s.mul_add_e_f32s(s.mul_f32s(dh, o), slope(s, activation, c_active), dc);
+    let mut dz =
+        [s.mul_f32s(d, g), s.mul_f32s(d, c_before), s.mul_f32s(d, i), s.mul_f32s(dh, c_active)];
+    let kinds = [recurrent_activation, recurrent_activation, activation, recurrent_activation];
+    for ((dz, kind), gate) in dz.iter_mut().zip(kinds).zip([i, f, g, o]) {
+        *dz = flush(s, s.mul_f32s(*dz, slope(s, kind, gate)));
+    }
+    (dz, flush(s, s.mul_f32s(d, f)))
+}
+
+/// The rows of one thread.
+struct Backward<'a> {
+    gates: &'a LstmGates,
+    saved: &'a [f32],
+    d_hidden: Option<&'a [f32]>,
+    panels: &'a Panels,
+    options: Options<'a>,
+    /// The first of its rows.
+    first: usize,
+    dz: Vec<&'a mut [f32]>,
+    dh: &'a mut [f32],
+    dc: &'a mut [f32],
+}
+
+/// The gradients of some rows, each padded.
+struct Tile {
+    first: usize,
+    rows: usize,
+    dh: Vec<f32>,
+    dc: Vec<f32>,
+    /// `[rows, gates, units]`
+    dz: Vec<f32>,
+    factors: Vec<f32>,
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match rows_per_tile::<S>() {
+            MOST_ROWS => self.run::<S, MOST_ROWS>(simd),
+            _ => self.run::<S, FEW_ROWS>(simd),
+        }
+    }
+}
+
+impl Backward<'_> {
+    /// The padding of rows of dh, which whole panels write.
+    #[inline(always)]
+    fn stride<S: Simd>(&self) -> usize {
+        padded(self.options.units).next_multiple_of(VECTORS * S::F32_LANES)
+    }
+
+    #[inline(always)]
+    fn run<S: Simd, const R: usize>(mut self, simd: S) {
+        let (units, stride) = (self.options.units, self.stride::<S>());
+        let states = self.dh.chunks(R * units).zip(self.dc.chunks(R * units)).enumerate();
+        let tile = |(i, (dh, dc)): (usize, (&[f32], &[f32]))| Tile {
+            first: self.first + i * R,
+            rows: dh.len() / units,
+            dh: pad_rows(dh, units, R, stride),
+            dc: pad_rows(dc, units, R, stride),
+            dz: vec![0.0; R * VECTORS * padded(units)],
+            factors: self.options.factors(VECTORS, self.first + i * R, R, stride),
+        };
+        let mut tiles: Vec<Tile> = states.map(tile).collect();
+        for t in (0..self.dz.len()).rev() {
+            for tile in &mut tiles {
+                self.gates::<S, R>(simd, t, tile);
+                self.carry_back::<S, R>(simd, t, tile);
+            }
+        }
+        let states = self.dh.chunks_mut(R * units).zip(self.dc.chunks_mut(R * units));
+        for (tile, (dh, dc)) in tiles.iter().zip(states) {
+            unpad_rows(&tile.dh, stride, dh, units);
+            unpad_rows(&tile.dc, stride, dc, units);
+        }
+    }
+
+    /// dz(t) and dc(t-1); dh(t) gains what comes from the output.
+    #[inline(always)]
+    fn gates<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
+        let Options { batch, units, .. } = self.options;
+        let (stride, gate_stride, lanes) = (self.stride::<S>(), padded(units), S::F32_LANES);
+        let begins = tile.first - self.first;
+        for r in 0..tile.rows {
+            let place = t * batch + tile.first + r;
+            let saved = &self.saved[place * 6 * units..][..6 * units];
+            let dz = &mut tile.dz[r * VECTORS * gate_stride..][..VECTORS * gate_stride];
+            let takes_part = self.options.takes_part(t, tile.first + r);
+            for unit in (0..units).step_by(lanes) {
+                let (at, width) = (r * stride + unit, lanes.min(units - unit));
+                let dh = &mut tile.dh[at..at + lanes];
+                if let Some(d) = self.d_hidden {
+                    let d = load(simd, &d[place * units + unit..][..width]);
+                    store(simd, dh, simd.add_f32s(load(simd, dh), d));
+                }
+                if !takes_part {
+                    continue;
+                }
+                let dc = &mut tile.dc[at..at + lanes];
+                let mut values = [simd.splat_f32s(0.0); 6];
+                for (part, value) in values.iter_mut().enumerate() {
+                    *value = load(simd, &saved[part * units + unit..][..width]);
+                }
+                let (gradients, before) =
+                    step(simd, self.gates, values, [load(simd, dh), load(simd, dc)]);
+                store(simd, dc, before);
+                for (gate, value) in gradients.into_iter().enumerate() {
+                    store(simd, &mut dz[gate * gate_stride + unit..][..lanes], value);
+                }
+            }
+            if !takes_part {
+                dz.fill(0.0);
+            }
+            let out = &mut self.dz[t][(begins + r) * VECTORS * units..][..VECTORS * units];
+            unpad_rows(dz, gate_stride, out, units);
+        }
+    }
+
+    /// dh(t-1) of the rows that take part in step t.
+    #[inline(always)]
+    fn carry_back<S: Simd, const R: usize>(&self, simd: S, t: usize, tile: &mut Tile) {
+        let (units, lanes) = (self.options.units, S::F32_LANES);
+        let (stride, gate_stride) = (self.stride::<S>(), padded(units));
+        let zeros = [[simd.splat_f32s(0.0); VECTORS]; R];
+        for panel in 0..units.div_ceil(VECTORS * lanes) {
+            let mut sums = zeros;
+            let dz: [&[f32]; R] = rows(&tile.dz, VECTORS * gate_stride);
+            if tile.factors.is_empty() {
+                self.panels.multiply(simd, (panel, 0), dz, &mut sums);
+            } else {
+                for gate in 0..VECTORS {
+                    let mut of_gate = zeros;
+                    let from = gate * gate_stride;
+                    let mut left = dz;
+                    for row in &mut left {
+                        *row = &row[from..from + gate_stride];
+                    }
+                    self.panels.multiply(simd, (panel, from), left, &mut of_gate);
+                    for r in 0..R {
+                        let factors = &tile.factors[(gate * R + r) * stride..][..stride];
+                        for v in 0..VECTORS {
+                            let unit = (panel * VECTORS + v) * lanes;
+                            let factor = load(simd, &factors[unit..unit + lanes]);
+                            sums[r][v] = simd.mul_add_e_f32s(of_gate[r][v], factor, sums[r][v]);
+                        }
+                    }
+                }
+            }
+            for (r, sums) in sums.into_iter().enumerate().take(tile.rows) {
+                if self.options.takes_part(t, tile.first + r) {
+                    let at = r * stride + panel * VECTORS * lanes;
+                    let dh = tile.dh[at..at + VECTORS * lanes].chunks_exact_mut(lanes);
+                    dh.zip(sums).for_each(|(dh, sum)| store(simd, dh, flush(simd, sum)));
+                }
+            }
+        }
+    }
+}

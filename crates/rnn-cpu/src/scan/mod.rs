@@ -1,0 +1,114 @@
+//! Recurrent layers over whole sequences. Rows of a batch do not depend on each other, so each
+//! thread takes a group of rows through all steps without waiting for another; within a group a
+//! few rows at a time, whose sums stay in registers.
+
+pub mod lstm;
+pub mod lstm_backward;
+pub mod simple_rnn;
+
+use crate::panels::PADDING;
+use crate::simd::dispatch;
+use pulp::{Simd, WithSimd};
+
+/// Rows to a tile, by the processor's vector registers: the sums of a tile, a row of a panel and
+/// one number take them all.
+pub const MOST_ROWS: usize = 6;
+pub const FEW_ROWS: usize = 3;
+
+pub const fn rows_per_tile<S: Simd>() -> usize {
+    if S::REGISTER_COUNT >= 32 { MOST_ROWS } else { FEW_ROWS }
+}
+
+/// How a batch is divided, on this processor. What a row comes to does not depend on it.
+#[derive(Clone, Copy)]
+struct Division {
+    /// Floats of a vector.
+    lanes: usize,
+    /// Rows of the batch to a thread.
+    rows: usize,
+}
+
+impl Division {
+    fn of(batch: usize) -> Self {
+        struct Processor;
+        impl WithSimd for Processor {
+            type Output = (usize, usize);
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+                (S::F32_LANES, rows_per_tile::<S>())
+            }
+        }
+        let (lanes, tile) = dispatch(Processor);
+        let rows = batch.div_ceil(rayon::current_num_threads()).next_multiple_of(tile);
+        Self { lanes, rows }
+    }
+}
+
+/// `[steps, batch, width]` as, for each group of rows, one slice a step; no slices of nothing.
+pub(crate) fn by_group(
+    data: &mut [f32],
+    per_step: usize,
+    per_group: usize,
+) -> Vec<Vec<&mut [f32]>> {
+    let mut groups: Vec<Vec<&mut [f32]>> = Vec::new();
+    groups.resize_with(per_step.div_ceil(per_group), Vec::new);
+    for step in data.chunks_exact_mut(per_step) {
+        for (group, rows) in groups.iter_mut().zip(step.chunks_mut(per_group)) {
+            group.push(rows);
+        }
+    }
+    groups
+}
+
+/// Mask and dropout of a scan.
+#[derive(Clone, Copy)]
+struct Options<'a> {
+    batch: usize,
+    units: usize,
+    /// `[steps, batch]`.
+    mask: Option<&'a [u32]>,
+    /// By how much each gate sees each unit, `[gates, batch, units]`.
+    dropout: Option<&'a [f32]>,
+}
+
+impl Options<'_> {
+    fn takes_part(&self, t: usize, row: usize) -> bool {
+        self.mask.is_none_or(|mask| mask[t * self.batch + row] != 0)
+    }
+
+    /// The factors of some rows, each row padded: `[gates, rows, stride]`; nothing without dropout.
+    fn factors(&self, gates: usize, first: usize, rows: usize, stride: usize) -> Vec<f32> {
+        let Some(dropout) = self.dropout else { return vec![] };
+        let mut padded = vec![0.0; gates * rows * stride];
+        for (i, to) in padded.chunks_exact_mut(stride).enumerate() {
+            let (gate, row) = (i / rows, first + i % rows);
+            if row < self.batch {
+                let from = (gate * self.batch + row) * self.units;
+                to[..self.units].copy_from_slice(&dropout[from..from + self.units]);
+            }
+        }
+        padded
+    }
+}
+
+/// Units of a row, with what vectors need behind them.
+fn padded(units: usize) -> usize {
+    units.next_multiple_of(PADDING)
+}
+
+/// Rows of `units` with zeros behind each, and behind the last as many rows of zeros as a tile
+/// lacks.
+fn pad_rows(from: &[f32], units: usize, rows: usize, stride: usize) -> Vec<f32> {
+    let mut padded = vec![0.0; rows * stride];
+    for (to, from) in padded.chunks_exact_mut(stride).zip(from.chunks_exact(units)) {
+        to[..units].copy_from_slice(from);
+    }
+    padded
+}
+
+/// The reverse of [`pad_rows`].
+fn unpad_rows(from: &[f32], stride: usize, to: &mut [f32], units: usize) {
+    for (to, from) in to.chunks_exact_mut(units).zip(from.chunks_exact(stride)) {
+        to.copy_from_slice(&from[..units]);
+    }
+}

@@ -1,0 +1,228 @@
+use super::{
+    Division, FEW_ROWS, MOST_ROWS, Options, by_group, pad_rows, rows_per_tile, unpad_rows,
+};
+use crate::panels::{Panels, VECTORS, rows};
+use crate::simd::{self, activate, dispatch, flush, load, slope, store};
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+use rnn_graph::Io;
+use rnn_ops::{Activation, SimpleRnn, SimpleRnnBackward};
+
+/// The padding of rows that whole panels write.
+fn padded(units: usize, lanes: usize) -> usize {
+    super::padded(units).next_multiple_of(VECTORS * lanes)
+}
+
+fn pack(matrix: &[f32], units: usize, lanes: usize) -> Panels {
+    Panels::pack(
+        lanes,
+        (padded(units, lanes), units.div_ceil(VECTORS * lanes)),
+        |k| matrix.chunks_exact(units).nth(k),
+        |panel, vector| {
+            let first = (panel * VECTORS + vector) * lanes;
+            units.min(first)..units.min(first + lanes)
+        },
+    )
+}
+
+pub fn forward(op: &SimpleRnn, io: &mut Io<'_, f32>) {
+    let &[steps, batch, units] = io.dims(0) else { return };
+    let x = io.input(0);
+    let [state, mask, dropout] = op.inputs.places(2);
+    let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
+    let options = Options { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
+    let Division { lanes, rows: per_group } = Division::of(batch);
+    let panels = pack(io.input(1), units, lanes);
+    let [hidden, last] = io.outputs();
+    match state {
+        Some(state) => last.copy_from_slice(state),
+        None => last.fill(0.0),
+    }
+    let hidden = by_group(hidden, batch * units, per_group * units).into_par_iter();
+    let groups = hidden.zip(last.par_chunks_mut(per_group * units)).enumerate();
+    groups.for_each(|(group, (mut hidden, last))| {
+        let direction = Direction::Forward { x, hidden: &mut hidden };
+        let (activation, panels, first) = (op.activation, &panels, group * per_group);
+        dispatch(Scan { activation, panels, options, steps, first, state: last, direction });
+    });
+}
+
+pub fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
+    let &[steps, batch, units] = io.dims(1) else { return };
+    let hidden = io.input(1);
+    let [mask, rest @ ..] = op.optional();
+    let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
+    let options = Options { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
+    let Division { lanes, rows: per_group } = Division::of(batch);
+    let panels = pack(io.input(0), units, lanes);
+    let [dz, dh] = io.outputs();
+    match d_last {
+        Some(given) => dh.copy_from_slice(given),
+        None => dh.fill(0.0),
+    }
+    let dz = by_group(dz, batch * units, per_group * units).into_par_iter();
+    dz.zip(dh.par_chunks_mut(per_group * units)).enumerate().for_each(|(group, (mut dz, dh))| {
+        let direction = Direction::Backward { hidden, d_hidden, dz: &mut dz };
+        let (activation, panels, first) = (op.forward.activation, &panels, group * per_group);
+        dispatch(Scan { activation, panels, options, steps, first, state: dh, direction });
+    });
+}
+
+/// What is read and written at each step.
+enum Direction<'a, 'b> {
+    /// h(t) = activation(x(t) + (h(t-1) d) U)
+    /// h of each step is put out, unless nobody reads it.
+    Forward { x: &'a [f32], hidden: &'b mut [&'a mut [f32]] },
+    /// dz(t) = (dh + d_hidden(t)) activation'(h(t)), dh(t-1) = d (dz(t) U^T)
+    Backward { hidden: &'a [f32], d_hidden: Option<&'a [f32]>, dz: &'b mut [&'a mut [f32]] },
+}
+
+/// The rows of one thread.
+struct Scan<'a, 'b> {
+    activation: Activation,
+    panels: &'a Panels,
+    options: Options<'a>,
+    steps: usize,
+    /// The first of its rows.
+    first: usize,
+    /// h, or its gradient.
+    state: &'a mut [f32],
+    direction: Direction<'a, 'b>,
+}
+
+/// The state of some rows, each padded.
+struct Tile {
+    first: usize,
+    rows: usize,
+    state: Vec<f32>,
+    /// What is multiplied with the matrix.
+    left: Vec<f32>,
+    factors: Vec<f32>,
+}
+
+impl WithSimd for Scan<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match rows_per_tile::<S>() {
+            MOST_ROWS => self.run::<S, MOST_ROWS>(simd),
+            _ => self.run::<S, FEW_ROWS>(simd),
+        }
+    }
+}
+
+impl Scan<'_, '_> {
+    #[inline(always)]
+    fn run<S: Simd, const R: usize>(mut self, simd: S) {
+        let units = self.options.units;
+        let stride = padded(units, S::F32_LANES);
+        let tile = |(i, state): (usize, &[f32])| Tile {
+            first: self.first + i * R,
+            rows: state.len() / units,
+            state: pad_rows(state, units, R, stride),
+            left: vec![0.0; R * stride],
+            factors: self.options.factors(1, self.first + i * R, R, stride),
+        };
+        let mut tiles: Vec<Tile> = self.state.chunks(R * units).enumerate().map(tile).collect();
+        let back = matches!(self.direction, Direction::Backward { .. });
+        for step in 0..self.steps {
+            let t = if back { self.steps - 1 - step } else { step };
+            for tile in &mut tiles {
+                match back {
+                    true => self.back::<S, R>(simd, t, tile),
+                    false => self.forth::<S, R>(simd, t, tile),
+                }
+            }
+        }
+        for (tile, state) in tiles.iter().zip(self.state.chunks_mut(R * units)) {
+            unpad_rows(&tile.state, stride, state, units);
+        }
+    }
+
+    #[inline(always)]
+    fn product<S: Simd, const R: usize>(
+        &self,
+        simd: S,
+        panel: usize,
+        left: &[f32],
+    ) -> [[S::f32s; VECTORS]; R] {
+        let stride = padded(self.options.units, S::F32_LANES);
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
+        self.panels.multiply(simd, (panel, 0), rows(left, stride), &mut sums);
+        sums
+    }
+
+    #[inline(always)]
+    fn forth<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
+        let Options { batch, units, .. } = self.options;
+        let (lanes, stride) = (S::F32_LANES, padded(units, S::F32_LANES));
+        tile.left.copy_from_slice(&tile.state);
+        simd::scale_each(simd, &mut tile.left, &tile.factors, &tile.state);
+        let begins = tile.first - self.first;
+        for panel in 0..units.div_ceil(VECTORS * lanes) {
+            let sums = self.product::<S, R>(simd, panel, &tile.left);
+            let Direction::Forward { x, .. } = &self.direction else { return };
+            for (r, sums) in sums.into_iter().enumerate().take(tile.rows) {
+                if !self.options.takes_part(t, tile.first + r) {
+                    continue;
+                }
+                let x = &x[(t * batch + tile.first + r) * units..][..units];
+                for (v, sum) in sums.into_iter().enumerate() {
+                    let unit = (panel * VECTORS + v) * lanes;
+                    let x = load(simd, &x[units.min(unit)..units.min(unit + lanes)]);
+                    let h = activate(simd, self.activation, simd.add_f32s(x, sum));
+                    store(simd, &mut tile.state[r * stride + unit..][..lanes], h);
+                }
+            }
+        }
+        let Direction::Forward { hidden, .. } = &mut self.direction else { return };
+        if let Some(hidden) = hidden.get_mut(t) {
+            let out = &mut hidden[begins * units..][..tile.rows * units];
+            unpad_rows(&tile.state, stride, out, units);
+        }
+    }
+
+    #[inline(always)]
+    fn back<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
+        let Options { batch, units, .. } = self.options;
+        let (lanes, stride) = (S::F32_LANES, padded(units, S::F32_LANES));
+        let begins = tile.first - self.first;
+        let Direction::Backward { hidden, d_hidden, dz } = &mut self.direction else { return };
+        for r in 0..tile.rows {
+            let place = t * batch + tile.first + r;
+            let takes_part = self.options.takes_part(t, tile.first + r);
+            for unit in (0..units).step_by(lanes) {
+                let (at, width) = (r * stride + unit, lanes.min(units - unit));
+                let dh = &mut tile.state[at..at + lanes];
+                if let Some(d) = d_hidden {
+                    let d = load(simd, &d[place * units + unit..][..width]);
+                    store(simd, dh, simd.add_f32s(load(simd, dh), d));
+                }
+                let h = load(simd, &hidden[place * units + unit..][..width]);
+                let dz = match takes_part {
+                    true => simd.mul_f32s(load(simd, dh), slope(simd, self.activation, h)),
+                    false => simd.splat_f32s(0.0),
+                };
+                store(simd, &mut tile.left[at..at + lanes], flush(simd, dz));
+            }
+        }
+        let out = &mut dz[t][begins * units..][..tile.rows * units];
+        unpad_rows(&tile.left, stride, out, units);
+        for panel in 0..units.div_ceil(VECTORS * lanes) {
+            let sums = self.product::<S, R>(simd, panel, &tile.left);
+            for (r, sums) in sums.into_iter().enumerate().take(tile.rows) {
+                if !self.options.takes_part(t, tile.first + r) {
+                    continue;
+                }
+                let at = r * stride + panel * VECTORS * lanes;
+                let dh = tile.state[at..at + VECTORS * lanes].chunks_exact_mut(lanes);
+                dh.zip(sums).for_each(|(dh, sum)| store(simd, dh, flush(simd, sum)));
+                let dh = &mut tile.state[at..at + VECTORS * lanes];
+                if let Some(factors) = tile.factors.get(at..at + VECTORS * lanes) {
+                    simd::scale(simd, dh, factors);
+                }
+            }
+        }
+    }
+}
