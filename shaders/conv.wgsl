@@ -104,6 +104,55 @@ fn multiply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     store(0u, row0 + thread / 16u, column0 + thread % 16u, sums);
 }
 
+// A product of at most four columns: of 256 threads, 16 share the terms of a row.
+@compute @workgroup_size(256)
+fn multiply_few(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let row0 = group.y * TILE + thread / 16u;
+    var items: array<u32, 4>;
+    var starts: array<vec3<i32>, 4>;
+    for (var i = 0u; i < 4u; i++) {
+        let place = row_place(row0 + 16u * i);
+        items[i] = place.item;
+        starts[i] = place.at;
+    }
+    var sums: mat4x4<f32>;
+    for (var k = thread % 16u; k < taps() * TERMS; k += 16u) {
+        let right = vec4<f32>(load_b(k, 0u), load_b(k, 1u), load_b(k, 2u), load_b(k, 3u));
+        for (var i = 0u; i < 4u; i++) {
+            sums[i] += load_a(row0 + 16u * i, Place(items[i], starts[i]), k) * right;
+        }
+    }
+    let column = thread % 16u;
+    for (var i = 0u; i < 4u; i++) {
+        let row = row0 + 16u * i;
+        var sum = sum_shares(sums[i], thread, 16u, 1u);
+        if row < params.rows && column < params.columns {
+            if HAS_BIAS {
+                sum += bias[params.bias_offset + column];
+            }
+            out[row * params.columns + column] = sum;
+        }
+    }
+}
+
+// Adds in order what `count` threads, `stride` apart, found of four columns; the j-th of them
+// gets the sum of column j.
+fn sum_shares(values: vec4<f32>, thread: u32, count: u32, stride: u32) -> f32 {
+    for (var j = 0u; j < 4u; j++) {
+        a_tile[j * 256u + thread] = values[j];
+    }
+    workgroupBarrier();
+    var sum = 0.0;
+    if thread / stride % count < 4u {
+        let first = thread - thread / stride % count * stride;
+        for (var share = 0u; share < count; share++) {
+            sum += a_tile[thread / stride % count * 256u + first + share * stride];
+        }
+    }
+    workgroupBarrier();
+    return sum;
+}
+
 fn store(part: u32, row0: u32, column0: u32, sums: mat4x4<f32>) {
     for (var i = 0u; i < 4u; i++) {
         let row = row0 + 16u * i;
@@ -152,6 +201,33 @@ fn multiply_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
         workgroupBarrier();
     }
     store(group.z, row0 + thread / 16u, column0 + thread % 16u, sums);
+}
+
+// The same for at most four columns: thread i of 256 has row i % 64 of every fourth target.
+@compute @workgroup_size(256)
+fn multiply_few_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let row = group.y * TILE + thread % TILE;
+    let pixels = params.items * TARGET_D * TARGET_H * TARGET_W;
+    let end = min(pixels, (group.z + 1u) * params.per_part);
+    var sums: vec4<f32>;
+    for (var pixel = group.z * params.per_part + thread / TILE; pixel < end; pixel += 4u) {
+        let place = place_of(pixel, params.items, target_extents());
+        let start = Place(place.item, window_start(place.at));
+        let seen = source_seen(start, row / TERMS, params.items);
+        if row < params.rows && seen != NO_PIXEL {
+            let left = a[params.a_offset + seen * TERMS + row % TERMS];
+            for (var j = 0u; j < 4u; j++) {
+                if j < params.columns {
+                    sums[j] += left * b[params.b_offset + pixel * params.columns + j];
+                }
+            }
+        }
+    }
+    let column = thread / TILE;
+    let sum = sum_shares(sums, thread, 4u, TILE);
+    if row < params.rows && column < params.columns {
+        out[(group.z * params.rows + row) * params.columns + column] = sum;
+    }
 }
 
 // Adds the parts in order; `a` holds them, one matrix after another.

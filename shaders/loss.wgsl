@@ -1,5 +1,5 @@
 // The mean loss of predictions, and its gradient.
-struct Params { count: u32, examples: u32, delta: f32 }
+struct Params { count: u32, examples: u32, delta: f32, parts: u32 }
 
 @group(0) @binding(0) var<storage, read> predictions: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<f32>;
@@ -46,11 +46,25 @@ fn weight(i: u32) -> f32 {
     return 1.0;
 }
 
+// A workgroup sums every `parts`-th 256 predictions.
 @compute @workgroup_size(THREADS)
-fn forward(@builtin(local_invocation_index) thread: u32) {
+fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     var sum = 0.0;
-    for (var i = thread; i < params.count; i += THREADS) {
+    for (var i = group.x * THREADS + thread; i < params.count; i += params.parts * THREADS) {
         sum += weight(i) * loss(predictions[i], labels[i]);
+    }
+    sum = tree_sum(thread, sum);
+    if thread == 0u {
+        out[group.x] = select(sum, sum / f32(params.count), params.parts == 1u);
+    }
+}
+
+// `predictions` holds what the workgroups found.
+@compute @workgroup_size(THREADS)
+fn add_parts(@builtin(local_invocation_index) thread: u32) {
+    var sum = 0.0;
+    for (var i = thread; i < params.parts; i += THREADS) {
+        sum += predictions[i];
     }
     sum = tree_sum(thread, sum);
     if thread == 0u {

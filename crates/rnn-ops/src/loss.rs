@@ -111,11 +111,16 @@ impl Loss {
             .bind("predictions", Operand::Input(0))
             .bind("labels", Operand::Input(1))
             .bind("weights", weights)
-            .bind("out", Operand::Output(0))
             .param("count", x.len())
             .param("examples", x.dims().first().copied().unwrap_or(1))
             .param("delta", self.of.delta())
+            .param("parts", parts(x))
     }
+}
+
+/// Workgroups that share a sum over all predictions. Depends on the shape alone, so results repeat.
+fn parts(x: &TensorType) -> usize {
+    (x.len() / 4096).clamp(1, 256)
 }
 
 /// The weight of each prediction.
@@ -145,7 +150,21 @@ impl Op for Loss {
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        Ok(self.launch("forward", Grid::new(1, 1, 1)?, &s.inputs[0], 2).into())
+        let x = &s.inputs[0];
+        let parts = parts(x);
+        let sum = self.launch("forward", Grid::new(parts, 1, 1)?, x, 2);
+        if parts == 1 {
+            return Ok(sum.bind("out", Operand::Output(0)).into());
+        }
+        let add = Launch::new(&SHADER, "add_parts", Grid::new(1, 1, 1)?)
+            .bind("predictions", Operand::Scratch(0))
+            .bind("out", Operand::Output(0))
+            .param("count", x.len())
+            .param("examples", 0usize)
+            .param("delta", 0.0)
+            .param("parts", parts);
+        let launches = vec![sum.bind("out", Operand::Scratch(0)), add];
+        Ok(Work { scratch: vec![parts], launches })
     }
 
     fn backward(
@@ -195,7 +214,7 @@ impl Op for LossBackward {
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let grid = threads(s.outputs[0].len())?;
         let launch = self.0.launch("backward", grid, &s.inputs[0], 3);
-        Ok(launch.bind("d_loss", Operand::Input(2)).into())
+        Ok(launch.bind("d_loss", Operand::Input(2)).bind("out", Operand::Output(0)).into())
     }
 
     not_differentiable!();
@@ -216,7 +235,8 @@ pub fn cases() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for (name, of) in kinds {
-        for (examples, width, weighted) in [(1, 1, false), (92, 1, true), (60, 5, true)] {
+        let sizes = [(1, 1, false), (92, 1, true), (60, 5, true), (10, 1300, true)];
+        for (examples, width, weighted) in sizes {
             let op = Loss { of, weighted };
             let shape = vec![examples, width];
             let mut forward =

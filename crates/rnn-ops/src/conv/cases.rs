@@ -30,9 +30,9 @@ fn sample(pixels: &Pixels, channels: usize) -> Sample {
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    let sizes = [(3, 5), (1, 1), (17, 70)];
+    let sizes = [(3, 5), (5, 1), (17, 70), (4, 3)];
     for (i, (name, windows, source)) in geometries().into_iter().enumerate() {
-        let (channels, filters) = sizes[i % 3];
+        let (channels, filters) = sizes[i % 4];
         let bias = i % 2 == 0;
         let kernel = Sample::Normal(vec![windows.taps(), channels, filters]);
         let (x, dy) = (sample(&source, channels), sample(&windows.targets(source.items), filters));

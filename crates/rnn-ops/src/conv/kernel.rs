@@ -64,8 +64,9 @@ impl Op for ConvKernel {
         };
         let grid = Grid::new(columns.div_ceil(64), rows.div_ceil(64), parts)?;
         let to = if parts == 1 { Operand::Output(0) } else { Operand::Scratch(0) };
+        let entry = if product.is_narrow() { "multiply_few_pixels" } else { "multiply_pixels" };
         let multiply = product
-            .launch("multiply_pixels", grid)
+            .launch(entry, grid)
             .bind("a", Operand::Input(0))
             .bind("b", Operand::Input(1))
             .bind("out", to);

@@ -64,10 +64,16 @@ impl Product {
         self.windows.describe(launch, self.source.extents)
     }
 
+    /// Whether there are so few columns that most of a tile would be empty.
+    fn is_narrow(&self) -> bool {
+        self.columns <= 4
+    }
+
     /// A launch over all tiles.
     fn multiply(&self, transposed: bool) -> Result<Launch, OpError> {
         let grid = Grid::new(self.columns.div_ceil(64), self.rows.div_ceil(64), 1)?;
-        Ok(self.launch("multiply", grid).constant("TRANSPOSED", u8::from(transposed)))
+        let entry = if self.is_narrow() { "multiply_few" } else { "multiply" };
+        Ok(self.launch(entry, grid).constant("TRANSPOSED", u8::from(transposed)))
     }
 }
 
