@@ -18,15 +18,24 @@ section() {
     printf '```\n'
 }
 
+# A line of JSON for each experiment, training and inference, and each variant of a peer.
 peers() {
-    for script in "$here"/../bench/peers/torch_*.py "$here"/../bench/peers/jax_*.py; do
-        module=$(basename "$script" | cut -d_ -f1)
-        if python3 -c "import $module" 2>/dev/null; then
-            python3 "$script"
-        else
-            echo "$(basename "$script"): no $module here"
-        fi
+    for script in "$here"/../bench/peers/*_steps.py; do
+        module=$(basename "$script" _steps.py)
+        python3 -c "import $module" 2>/dev/null || { echo "no $module here"; continue; }
+        for variant in $(python3 "$script" --list-variants); do
+            for experiment in simple-rnn lstm lstm-dropout cnn-lstm next-frame; do
+                for mode in '' --inference; do
+                    # shellcheck disable=SC2086 # no mode is no argument
+                    python3 "$script" --experiment $experiment --variant "$variant" $mode
+                done
+            done
+        done
     done
+    for script in "$here"/../bench/peers/jax_*.py; do
+        python3 -c 'import jax' 2>/dev/null && python3 "$script"
+    done
+    true
 }
 
 {

@@ -30,14 +30,9 @@ class DropoutLSTM(nn.Module):
         nn.init.orthogonal_(self.recurrent)
 
     def forward(self, x):
-        batch, steps, features = x.shape
+        batch, _, features = x.shape
         h = x.new_zeros(batch, UNITS)
         c = h
-        if not self.training:
-            z = x @ self.kernel + self.bias
-            for t in range(steps):
-                h, c = self.cell(z[:, t] + h @ self.recurrent, c)
-            return h
         keep = 1 - DROPOUT
         factors = x.new_empty(4, batch, features).bernoulli_(keep) / keep
         seen = x.new_empty(4, batch, UNITS).bernoulli_(keep) / keep
@@ -46,8 +41,9 @@ class DropoutLSTM(nn.Module):
         x = x.transpose(0, 1)
         z = torch.stack([(x * factors[g]) @ kernels[g] for g in range(4)], 2)
         z = z + self.bias.view(4, UNITS)
-        for t in range(steps):
-            gates = z[t] + torch.bmm(h * seen, recurrent).transpose(0, 1)
+        # Indexing instead would make each step's gradient as large as all of z.
+        for z in z.unbind(0):
+            gates = z + torch.bmm(h * seen, recurrent).transpose(0, 1)
             h, c = self.cell(gates.reshape(batch, 4 * UNITS), c)
         return h
 
@@ -59,13 +55,13 @@ class DropoutLSTM(nn.Module):
 
 
 class Reviews(nn.Module):
-    def __init__(self, experiment):
+    def __init__(self, experiment, training):
         super().__init__()
         self.embedding = nn.Embedding(WORDS, 32)
         self.conv = nn.Conv1d(32, 32, 3, padding=1) if experiment == "cnn-lstm" else None
         if experiment == "simple-rnn":
             self.rnn = nn.RNN(32, UNITS, batch_first=True)
-        elif experiment == "lstm-dropout":
+        elif experiment == "lstm-dropout" and training:
             self.rnn = DropoutLSTM(32)
         else:
             self.rnn = nn.LSTM(32, UNITS, batch_first=True)
@@ -92,8 +88,8 @@ class ConvLSTM(nn.Module):
         z = z.view(batch, steps, 4 * FILTERS, height, width)
         h = c = None
         states = []
-        for t in range(steps):
-            gates = z[:, t] if h is None else z[:, t] + self.recurrent(h)
+        for z in z.unbind(1):
+            gates = z if h is None else z + self.recurrent(h)
             i, f, g, o = gates.chunk(4, 1)
             new = i.sigmoid() * g.tanh()
             c = new if c is None else f.sigmoid() * c + new
@@ -129,7 +125,7 @@ def main():
     torch.backends.cuda.matmul.allow_tf32 = args.variant != "plain"
     torch.backends.cudnn.allow_tf32 = args.variant != "plain"
     films = args.experiment == "next-frame"
-    model = (Films() if films else Reviews(args.experiment)).to(device)
+    model = (Films() if films else Reviews(args.experiment, not args.inference)).to(device)
     # PyTorch's LSTM has a second bias, and its normalization counts its averages as buffers.
     few = sum(p.numel() for p in model.parameters()) - PARAMETERS[args.experiment]
     assert few in (0, 128, 512, -2 * LAYERS * FILTERS), few
@@ -137,7 +133,8 @@ def main():
         for layer in model.layers:
             layer.to(memory_format=torch.channels_last)
     forward = torch.compile(model) if "compile" in args.variant else model
-    optimizer = torch.optim.Adadelta(model.parameters()) if films else torch.optim.Adam(model.parameters())
+    rule = torch.optim.Adadelta if films else torch.optim.Adam
+    optimizer = rule(model.parameters())
     x, y = (torch.from_numpy(a).to(device) for a in examples(args, np.random.default_rng(1)))
     amp = contextlib.nullcontext
     if "amp" in args.variant:

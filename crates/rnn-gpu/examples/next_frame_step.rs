@@ -1,4 +1,4 @@
-//! Times training steps of the next-frame model, to compare with bench/peers/keras_next_frame.py:
+//! Times training steps of the next-frame model, to compare with bench/peers/keras_steps.py:
 //! `cargo run --release --example next_frame_step -- [device] [batch size] [steps]`.
 
 use rnn_gpu::datasets::movies::MovieOptions;
