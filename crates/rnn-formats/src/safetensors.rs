@@ -142,8 +142,11 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SafetensorsError> {
     std::fs::read(path).map_err(|source| SafetensorsError::Io { path: path.to_owned(), source })
 }
 
-/// What the bytes of the file at `path` hold.
-pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Loaded, SafetensorsError> {
+/// What the bytes of the file at `path` hold, as [`load`].
+///
+/// # Errors
+/// [`SafetensorsError`] if they are damaged, or there is a tensor of another type.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<Loaded, SafetensorsError> {
     let owned = || path.to_owned();
     let damaged = |source| SafetensorsError::Header { path: owned(), source };
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;

@@ -24,8 +24,12 @@ const DTYPE: &str = "dtype";
 pub fn parse(bytes: Vec<u8>) -> Result<Group, Hdf5Error> {
     let size = bytes.len() as u64;
     let damaged = |error: hdf5_pure::Error| Hdf5Error::Damaged(error.to_string());
+    if let Some(end) = stated_end(&bytes).filter(|&end| end > size) {
+        return Err(Hdf5Error::Damaged(format!("it is cut short: {size} of {end} bytes")));
+    }
     let file = File::from_source(Metered::new(bytes)).map_err(damaged)?;
     let mut reader = Reader {
+        size,
         unpacked_left: MAX_EXPANSION * size,
         // A header of an object takes 16 bytes or more.
         objects_left: size / 16,
@@ -33,7 +37,30 @@ pub fn parse(bytes: Vec<u8>) -> Result<Group, Hdf5Error> {
     reader.group(&file.root(), &mut Vec::new())
 }
 
+/// Where the file should end, as its superblock says, if the file begins with it (HDF5 file format
+/// specification 3.0, II.A).
+fn stated_end(bytes: &[u8]) -> Option<u64> {
+    let rest = bytes.strip_prefix(b"\x89HDF\r\n\x1a\n")?;
+    let number = |at: usize| {
+        let bytes = rest.get(at..at + 8)?.try_into().ok()?;
+        Some(u64::from_le_bytes(bytes))
+    };
+    // The widths of addresses, the base address and the end, counted behind the signature.
+    let (width, base, end) = match rest.first()? {
+        0 => (5, 16, 32),
+        1 => (5, 20, 36),
+        2 | 3 => (1, 4, 20),
+        _ => return None,
+    };
+    if rest.get(width) != Some(&8) || number(base)? != 0 {
+        return None;
+    }
+    number(end)
+}
+
 struct Reader {
+    /// Bytes of the file.
+    size: u64,
     unpacked_left: u64,
     objects_left: u64,
 }
@@ -89,7 +116,15 @@ impl Reader {
         self.unpack((count as u64).checked_mul(width.max(4)))?;
         if let Layout::Chunked { chunk_shape, .. } = dataset.layout().map_err(say)? {
             // All chunks are unpacked before they are put together.
-            let chunks = dataset.chunks().map_err(say)?.len() as u64;
+            let chunks = dataset.chunks().map_err(say)?;
+            for chunk in &chunks {
+                // Memory for what is stored is had before it is read.
+                let end = chunk.address.checked_add(chunk.storage_size);
+                if end.is_none_or(|end| end > self.size) {
+                    return Err("a chunk ends behind the end of the file".into());
+                }
+            }
+            let chunks = chunks.len() as u64;
             let bytes = chunk_shape.iter().try_fold(width, |n, &d| n.checked_mul(d));
             self.unpack(bytes.and_then(|bytes| bytes.checked_mul(chunks)))?;
         }
