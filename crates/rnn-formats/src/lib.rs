@@ -3,7 +3,7 @@
 //! one way every file is written.
 //!
 //! All readers treat their input as hostile: they execute nothing, never panic on any bytes, and
-//! allocate at most a stated multiple of what they were given, HDF5 excepted (see [`hdf5::parse`]).
+//! allocate at most a stated multiple of what they were given.
 
 pub mod atomic;
 pub mod checkpoint;

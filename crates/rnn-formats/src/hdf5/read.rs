@@ -13,10 +13,8 @@ const DTYPE: &str = "dtype";
 /// Reads all groups and datasets of a file.
 ///
 /// Floats of 16, 32 and 64 bits, and bfloat16 as Keras stores it, become f32; integers and
-/// booleans become u32 if they are not negative and fit. What is read, and what datasets unpack to,
-/// is at most proportional to [`MAX_EXPANSION`] times the size of `bytes`. The HDF5 library itself
-/// may allocate what a damaged file declares before it finds that the file is too short: 738 MB
-/// have been seen, for a file of a few KB.
+/// booleans become u32 if they are not negative and fit. What is allocated, and what time it
+/// takes, is at most proportional to [`MAX_EXPANSION`] times the size of `bytes`.
 ///
 /// # Errors
 /// [`Hdf5Error`] if the bytes are no HDF5 file, or one that is damaged, unpacks to more, or has a

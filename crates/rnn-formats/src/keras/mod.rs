@@ -139,9 +139,8 @@ pub fn read(path: &Path) -> Result<KerasFile, KerasError> {
 
 /// Reads the bytes of a file; `origin` names it in error messages.
 ///
-/// Nothing is executed or written. What is unpacked is at most proportional to
-/// [`hdf5::MAX_EXPANSION`] times the size of `bytes`, twice for an archive; see [`hdf5::parse`] for
-/// what a damaged file may cost besides.
+/// Nothing is executed or written. What is allocated is at most proportional to
+/// [`hdf5::MAX_EXPANSION`] times the size of `bytes`, twice for an archive.
 ///
 /// # Errors
 /// [`KerasError::Contents`].
