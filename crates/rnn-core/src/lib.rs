@@ -1,10 +1,12 @@
-//! The vocabulary that every other crate shares: shapes, element types, tensors in host memory
-//! and counter-based random numbers.
+//! The vocabulary that every other crate shares: shapes, element types, tensors in host memory,
+//! arrays of examples and counter-based random numbers.
 
+mod examples;
 mod rng;
 mod shape;
 mod tensor;
 
+pub use examples::Examples;
 pub use rng::{Philox, Rng};
 pub use shape::Shape;
 pub use tensor::{DType, Data, HostTensor, TensorError};

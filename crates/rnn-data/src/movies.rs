@@ -1,8 +1,8 @@
 //! Movies of moving squares, as the Keras example of ConvLSTM2D makes them.
 
-use rayon::prelude::*;
-use rnn_core::{HostTensor, Rng, TensorError};
+use rnn_core::{Examples, HostTensor, Rng, Shape, TensorError};
 use serde::{Deserialize, Serialize};
+use std::error::Error;
 
 /// Which movies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,22 +54,31 @@ impl MovieOptions {
 
     /// Movie number `index`. More frames leave the first ones as they are.
     pub fn movie(&self, index: usize) -> Movie {
-        let (squares, noise) = self.draw(index);
-        let mut movie = Movie { noisy: vec![0.0; self.len()], shifted: vec![0.0; self.len()] };
-        let pixels = self.size * self.size;
-        let frames =
-            movie.noisy.chunks_exact_mut(pixels).zip(movie.shifted.chunks_exact_mut(pixels));
-        for ((t, (noisy, shifted)), noise) in (0..).zip(frames).zip(noise) {
-            for (square, noise) in squares.iter().zip(noise) {
-                self.paint(noisy, square, t, 0, 1.0);
-                if let Some(noise) = noise {
-                    self.paint(noisy, square, t, 1, noise);
-                }
-                self.paint(shifted, square, t + 1, 0, 1.0);
-            }
-            noisy.iter_mut().chain(shifted).for_each(|value| *value = value.min(1.0));
+        Movie {
+            noisy: self.frames_of(index, Side::Noisy),
+            shifted: self.frames_of(index, Side::Shifted),
         }
-        movie
+    }
+
+    fn frames_of(&self, index: usize, side: Side) -> Vec<f32> {
+        let (squares, noise) = self.draw(index);
+        let mut frames = vec![0.0; self.len()];
+        let pixels = self.size * self.size;
+        for ((t, frame), noise) in (0..).zip(frames.chunks_exact_mut(pixels)).zip(noise) {
+            for (square, noise) in squares.iter().zip(noise) {
+                match side {
+                    Side::Noisy => {
+                        self.paint(frame, square, t, 0, 1.0);
+                        if let Some(noise) = noise {
+                            self.paint(frame, square, t, 1, noise);
+                        }
+                    }
+                    Side::Shifted => self.paint(frame, square, t + 1, 0, 1.0),
+                }
+            }
+            frame.iter_mut().for_each(|value| *value = value.min(1.0));
+        }
+        frames
     }
 
     /// The squares of a movie, and the noise around each in every frame.
@@ -104,18 +113,63 @@ impl MovieOptions {
         }
     }
 
-    /// All movies, each `[N, T, S, S, 1]`: the noisy ones, and what comes next.
+    /// All movies in memory, each `[N, T, S, S, 1]`: the noisy ones, and what comes next.
     ///
     /// # Errors
     /// Never: the shape is that of the elements.
     pub fn all(&self) -> Result<(HostTensor, HostTensor), TensorError> {
-        let movies: Vec<Movie> =
-            (0..self.count).into_par_iter().map(|index| self.movie(index)).collect();
-        let shape = [self.count, self.frames, self.size, self.size, 1];
-        let part = |of: fn(&Movie) -> &Vec<f32>| {
-            HostTensor::from_f32(shape, movies.iter().flat_map(of).copied().collect())
-        };
-        Ok((part(|movie| &movie.noisy)?, part(|movie| &movie.shifted)?))
+        let all: Vec<u32> = (0..self.count as u32).collect();
+        Ok((self.noisy().make(&all)?, self.shifted().make(&all)?))
+    }
+
+    /// What all movies show, `[N, T, S, S, 1]`. Each is made when it is asked for.
+    pub fn noisy(&self) -> Movies {
+        Movies::new(self, Side::Noisy)
+    }
+
+    /// What comes next in all movies, `[N, T, S, S, 1]`.
+    pub fn shifted(&self) -> Movies {
+        Movies::new(self, Side::Shifted)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    Noisy,
+    Shifted,
+}
+
+/// One side of all movies.
+#[derive(Clone, Debug)]
+pub struct Movies {
+    options: MovieOptions,
+    side: Side,
+    shape: Shape,
+}
+
+impl Movies {
+    fn new(options: &MovieOptions, side: Side) -> Self {
+        let &MovieOptions { count, frames, size, .. } = options;
+        Self { options: *options, side, shape: [count, frames, size, size, 1].into() }
+    }
+
+    fn make(&self, which: &[u32]) -> Result<HostTensor, TensorError> {
+        let movies = which.iter().map(|&index| self.options.frames_of(index as usize, self.side));
+        let shape = [&[which.len()], &self.shape.dims()[1..]].concat();
+        HostTensor::from_f32(shape, movies.flatten().collect())
+    }
+}
+
+impl Examples for Movies {
+    fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    fn read(&self, which: &[u32]) -> Result<HostTensor, Box<dyn Error + Send + Sync>> {
+        if let Some(missing) = which.iter().find(|&&index| index as usize >= self.options.count) {
+            return Err(format!("there is no movie {missing} of {}", self.options.count).into());
+        }
+        Ok(self.make(which)?)
     }
 }
 
@@ -193,8 +247,13 @@ mod tests {
         let long = MovieOptions { frames: 9, ..short };
         let (few, many) = (short.movie(2), long.movie(2));
         assert_eq!(few.noisy, many.noisy[..few.noisy.len()]);
-        let (noisy, shifted) = short.all().expect("tensors");
-        assert_eq!(noisy.shape().dims(), [3, 5, 40, 40, 1]);
-        assert_eq!(shifted.as_f32().expect("floats")[2 * few.shifted.len()..], few.shifted);
+        assert_eq!(
+            short.all().expect("tensors").1.rows(&[2]).expect("a movie").as_f32(),
+            Ok(&few.shifted[..])
+        );
+        let two = short.shifted().read(&[0, 2]).expect("they exist");
+        assert_eq!(two.shape().dims(), [2, 5, 40, 40, 1]);
+        assert_eq!(two.as_f32().expect("floats")[few.shifted.len()..], few.shifted);
+        assert!(short.noisy().read(&[3]).is_err());
     }
 }

@@ -7,6 +7,7 @@ use crate::run::Config;
 use anyhow::{Context, Result, ensure};
 use etcetera::BaseStrategy as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use rnn_core::Examples;
 use rnn_data::download::Download;
 use rnn_data::imdb::{LoadOptions, RawReviews, Reviews};
 use rnn_data::movies::MovieOptions;
@@ -15,6 +16,7 @@ use rnn_data::{PadOptions, corpus, pad_sequences};
 use serde::{Deserialize, Serialize};
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The share of the training reviews that is trained on; the rest validates.
 const TRAIN_SHARE: f64 = 0.7;
@@ -270,8 +272,9 @@ pub fn trained_films(count: usize) -> usize {
 
 /// As Keras's validation_split of 0.05 does, the last of the films to train on validate.
 fn films(movies: &MovieOptions) -> Result<Splits> {
-    let (noisy, shifted) = movies.all()?;
-    let all = Dataset::new([noisy], [shifted])?;
+    let (noisy, shifted): (Arc<dyn Examples>, Arc<dyn Examples>) =
+        (Arc::new(movies.noisy()), Arc::new(movies.shifted()));
+    let all = Dataset::of([noisy], [shifted])?;
     let trained = trained_films(movies.count);
     let validated = trained.div_ceil(20);
     let split = trained - validated;

@@ -120,7 +120,7 @@ impl Run<'_> {
     fn train(&self, device: &mut Opened, mut start: Option<Checkpoint>) -> Result<()> {
         let &Run { folder, store, config, options } = self;
         let splits = data::load(config, None)?;
-        let data = format!("{:016x}", splits.train.fingerprint());
+        let data = format!("{:016x}", splits.train.fingerprint()?);
         let model = config.model()?;
         print!("{}", model.summary());
         let what = if config.experiment == Experiment::NextFrame { "films" } else { "reviews" };

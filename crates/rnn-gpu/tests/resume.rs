@@ -123,7 +123,8 @@ fn a_trainer_takes_up_an_earlier_state_of_its_own() {
     let device = CpuDevice::new();
     let mut trainer = trainer(&device);
     let begin = trainer.state().expect("a state");
-    let batches: Vec<_> = data(2 * BATCH, 1).batches(BATCH).collect();
+    let batches: Vec<_> =
+        data(2 * BATCH, 1).batches(BATCH).collect::<Result<_, _>>().expect("batches");
     let run = |trainer: &mut Trainer| {
         batches.iter().for_each(|batch| trainer.train_batch(batch).expect("a step"));
         trainer.state().expect("a state").tensors

@@ -1,21 +1,24 @@
 use crate::Batch;
-use rnn_core::{Data, HostTensor, Rng, Shape};
+use rnn_core::{Data, Examples, HostTensor, Rng, Shape};
+use std::error::Error;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-/// Examples in memory: for each input of a model what it is fed `[N, ..]`, for each output the
-/// labels `[N, ..]`.
+/// Examples: for each input of a model what it is fed `[N, ..]`, for each output the labels
+/// `[N, ..]`. Of arrays that are not in memory only the batches at hand are.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    inputs: Arc<[HostTensor]>,
-    labels: Arc<[HostTensor]>,
+    inputs: Arrays,
+    labels: Arrays,
     weights: Option<Arc<HostTensor>>,
-    rows: Vec<u32>,
+    order: Vec<u32>,
 }
 
-/// Examples that do not belong together.
+type Arrays = Arc<[Arc<dyn Examples>]>;
+
+/// Examples that do not belong together, or cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// No array for any input.
@@ -23,17 +26,23 @@ pub enum DatasetError {
     Nothing,
     /// Another number of labels or weights than of inputs.
     #[error("inputs {inputs} are not of as many examples as labels or weights {others}")]
-    Rows {
+    Counts {
         /// The shape of the inputs.
         inputs: Shape,
         /// That of labels or weights.
         others: Shape,
     },
+    /// More examples than can be numbered.
+    #[error("{0} examples are more than 2^32 - 1; divide the data set")]
+    TooMany(usize),
+    /// An array could not give its examples.
+    #[error("cannot read examples")]
+    Read(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl Dataset {
-    /// A dataset of N examples: an array for each input of the model, and labels for each output,
-    /// which are numbers, rows of numbers, or classes (u32).
+    /// A dataset of N examples in memory: an array for each input of the model, and labels for each
+    /// output, which are numbers, rows of numbers, or classes (u32).
     ///
     /// # Errors
     /// If the arrays are not of as many examples.
@@ -41,16 +50,27 @@ impl Dataset {
         inputs: impl Into<Vec<HostTensor>>,
         labels: impl Into<Vec<HostTensor>>,
     ) -> Result<Self, DatasetError> {
+        let share = |arrays: Vec<HostTensor>| -> Vec<Arc<dyn Examples>> {
+            arrays.into_iter().map(|array| Arc::new(array) as Arc<dyn Examples>).collect()
+        };
+        Self::of(share(inputs.into()), share(labels.into()))
+    }
+
+    /// The same of arrays that need not be in memory.
+    ///
+    /// # Errors
+    /// As [`Dataset::new`].
+    pub fn of(
+        inputs: impl Into<Vec<Arc<dyn Examples>>>,
+        labels: impl Into<Vec<Arc<dyn Examples>>>,
+    ) -> Result<Self, DatasetError> {
         let (inputs, labels) = (inputs.into(), labels.into());
-        let first = inputs.first().ok_or(DatasetError::Nothing)?;
-        let count = first.shape().dims().first().copied().unwrap_or(0);
-        inputs.iter().chain(&labels).try_for_each(|array| check(first, array))?;
-        Ok(Self {
-            inputs: inputs.into(),
-            labels: labels.into(),
-            weights: None,
-            rows: (0..count as u32).collect(),
-        })
+        let first = inputs.first().ok_or(DatasetError::Nothing)?.shape();
+        let count = first.dims().first().copied().unwrap_or(0);
+        let number = u32::try_from(count).map_err(|_| DatasetError::TooMany(count))?;
+        inputs.iter().chain(&labels).try_for_each(|array| check(first, array.shape()))?;
+        let order = (0..number).collect();
+        Ok(Self { inputs: inputs.into(), labels: labels.into(), weights: None, order })
     }
 
     /// How much each example counts in the loss, `[N]`, in the order of the inputs given.
@@ -58,69 +78,82 @@ impl Dataset {
     /// # Errors
     /// If there are not as many weights as inputs.
     pub fn sample_weights(mut self, weights: HostTensor) -> Result<Self, DatasetError> {
-        check(&self.inputs[0], &weights)?;
+        check(self.inputs[0].shape(), weights.shape())?;
         self.weights = Some(weights.into());
         Ok(self)
     }
 
     /// How much the examples of class 0, 1, .. of the first labels count in the loss; those of
     /// others count 1.
-    pub fn class_weights(mut self, weights: &[f32]) -> Self {
+    ///
+    /// # Errors
+    /// If the labels cannot be read.
+    pub fn class_weights(mut self, weights: &[f32]) -> Result<Self, DatasetError> {
+        let Some(labels) = self.labels.first() else { return Ok(self) };
         let weight = |class: usize| weights.get(class).copied().unwrap_or(1.0);
-        let all: Vec<f32> = match self.labels.first().map(HostTensor::data) {
-            Some(Data::F32(classes)) => classes.iter().map(|&c| weight(c as usize)).collect(),
-            Some(Data::U32(classes)) => classes.iter().map(|&c| weight(c as usize)).collect(),
-            None => return self,
-        };
+        let count = labels.shape().dims().first().copied().unwrap_or(0) as u32;
+        let mut all: Vec<f32> = Vec::new();
+        for which in (0..count).collect::<Vec<_>>().chunks(AT_ONCE) {
+            match labels.read(which).map_err(DatasetError::Read)?.data() {
+                Data::F32(classes) => all.extend(classes.iter().map(|&c| weight(c as usize))),
+                Data::U32(classes) => all.extend(classes.iter().map(|&c| weight(c as usize))),
+            }
+        }
         self.weights = HostTensor::from_f32([all.len()], all).ok().map(Into::into);
-        self
+        Ok(self)
     }
 
     /// The number of examples.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.order.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.order.is_empty()
     }
 
     /// A number that tells this data set from others, by what some of its examples are: FNV-1a
     /// over up to 64 of them.
-    pub fn fingerprint(&self) -> u64 {
-        let some = self.rows.iter().step_by(self.rows.len().div_ceil(64).max(1));
-        let batch = self.gather(&some.copied().collect::<Vec<_>>());
-        let arrays = batch.iter().flat_map(|b| b.inputs.iter().chain(&b.labels).chain(&b.weights));
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn fingerprint(&self) -> Result<u64, DatasetError> {
+        let some = self.order.iter().step_by(self.order.len().div_ceil(64).max(1));
+        let batch = self.gather(&some.copied().collect::<Vec<_>>())?;
+        let arrays = batch.inputs.iter().chain(&batch.labels).chain(&batch.weights);
         let bytes = arrays.flat_map(|array| array.as_bytes()).copied();
-        let count = (self.rows.len() as u64).to_le_bytes();
+        let count = (self.order.len() as u64).to_le_bytes();
         let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        count.into_iter().chain(bytes).fold(0xcbf2_9ce4_8422_2325, step)
+        Ok(count.into_iter().chain(bytes).fold(0xcbf2_9ce4_8422_2325, step))
     }
 
     /// The labels of each output, in order.
-    pub fn labels(&self) -> Vec<HostTensor> {
-        self.labels.iter().filter_map(|labels| labels.rows(&self.rows)).collect()
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn labels(&self) -> Result<Vec<HostTensor>, DatasetError> {
+        read(&self.labels, &self.order)
     }
 
     /// The first `count` examples.
     pub fn take(mut self, count: usize) -> Self {
-        self.rows.truncate(count);
+        self.order.truncate(count);
         self
     }
 
     /// Some of the examples, by their number; those that there are.
     pub fn range(&self, range: Range<usize>) -> Self {
-        let end = range.end.min(self.rows.len());
-        Self { rows: self.rows[range.start.min(end)..end].to_vec(), ..self.clone() }
+        let end = range.end.min(self.order.len());
+        Self { order: self.order[range.start.min(end)..end].to_vec(), ..self.clone() }
     }
 
     /// Shuffles and divides: the first part gets `fraction` of the examples.
     pub fn split(mut self, fraction: f64, seed: u64) -> (Self, Self) {
-        Rng::new(seed, SPLIT_STREAM).shuffle(&mut self.rows);
-        let at = ((self.rows.len() as f64 * fraction).round() as usize).min(self.rows.len());
-        let rest = self.rows.split_off(at);
-        let second = Self { rows: rest, ..self.clone() };
+        Rng::new(seed, SPLIT_STREAM).shuffle(&mut self.order);
+        let at = ((self.order.len() as f64 * fraction).round() as usize).min(self.order.len());
+        let rest = self.order.split_off(at);
+        let second = Self { order: rest, ..self.clone() };
         (self, second)
     }
 
@@ -132,48 +165,59 @@ impl Dataset {
     /// All examples in the order of this seed and epoch.
     pub fn shuffled(&self, seed: u64, epoch: u64) -> Self {
         let mut dataset = self.clone();
-        Rng::new(seed, epoch).shuffle(&mut dataset.rows);
+        Rng::new(seed, epoch).shuffle(&mut dataset.order);
         dataset
     }
 
-    fn gather(&self, rows: &[u32]) -> Option<Batch> {
-        Some(Batch {
-            inputs: self.inputs.iter().map(|x| x.rows(rows)).collect::<Option<_>>()?,
-            labels: self.labels.iter().map(|x| x.rows(rows)).collect::<Option<_>>()?,
-            weights: self.weights.as_ref().map_or(Some(None), |w| w.rows(rows).map(Some))?,
+    fn gather(&self, which: &[u32]) -> Result<Batch, DatasetError> {
+        let weights = self.weights.as_ref().map(|weights| Examples::read(&**weights, which));
+        Ok(Batch {
+            inputs: read(&self.inputs, which)?,
+            labels: read(&self.labels, which)?,
+            weights: weights.transpose().map_err(DatasetError::Read)?,
         })
     }
 }
 
+/// Examples that are read together, where more than a batch is wanted.
+const AT_ONCE: usize = 4096;
+
+fn read(arrays: &Arrays, which: &[u32]) -> Result<Vec<HostTensor>, DatasetError> {
+    arrays
+        .iter()
+        .map(|array| array.read(which))
+        .collect::<Result<_, _>>()
+        .map_err(DatasetError::Read)
+}
+
 /// Both are of as many examples.
-fn check(inputs: &HostTensor, others: &HostTensor) -> Result<(), DatasetError> {
-    let count = inputs.shape().dims().first();
-    match count.is_some() && count == others.shape().dims().first() {
+fn check(inputs: &Shape, others: &Shape) -> Result<(), DatasetError> {
+    let count = inputs.dims().first();
+    match count.is_some() && count == others.dims().first() {
         true => Ok(()),
-        false => {
-            let (inputs, others) = (inputs.shape().clone(), others.shape().clone());
-            Err(DatasetError::Rows { inputs, others })
-        }
+        false => Err(DatasetError::Counts { inputs: inputs.clone(), others: others.clone() }),
     }
 }
 
 /// Streams below this one belong to epochs.
 const SPLIT_STREAM: u64 = u64::MAX;
 
-/// Batches prepared on another thread, two ahead. The last may be smaller. Dropping it ends the thread.
+/// Batches prepared on another thread, two ahead. The last may be smaller; none follows one that
+/// could not be read. Dropping it ends the thread.
 #[derive(Debug)]
 pub struct Batches {
-    receiver: Receiver<Batch>,
+    receiver: Receiver<Result<Batch, DatasetError>>,
 }
 
 impl Batches {
     fn start(dataset: Dataset, size: usize) -> Self {
         let (sender, receiver) = sync_channel(2);
         thread::spawn(move || {
-            let batches = dataset.rows.chunks(size.max(1)).map_while(|rows| dataset.gather(rows));
-            for batch in batches {
-                // Nobody listens any more.
-                if sender.send(batch).is_err() {
+            for which in dataset.order.chunks(size.max(1)) {
+                let batch = dataset.gather(which);
+                let failed = batch.is_err();
+                // Nobody may listen any more.
+                if sender.send(batch).is_err() || failed {
                     return;
                 }
             }
@@ -183,7 +227,7 @@ impl Batches {
 }
 
 impl Iterator for Batches {
-    type Item = Batch;
+    type Item = Result<Batch, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.receiver.recv().ok()
@@ -201,7 +245,7 @@ mod tests {
     }
 
     fn tokens(batches: Batches) -> Vec<Vec<u32>> {
-        batches.map(|b| b.inputs[0].as_u32().unwrap().to_vec()).collect()
+        batches.map(|b| b.unwrap().inputs[0].as_u32().unwrap().to_vec()).collect()
     }
 
     #[test]
@@ -220,6 +264,7 @@ mod tests {
         let weigh = |data: Dataset| -> Vec<f32> {
             let batches = data.shuffled(1, 1).batches(4);
             let pairs = batches.flat_map(|b| {
+                let b = b.unwrap();
                 let weights = b.weights.unwrap().as_f32().unwrap().to_vec();
                 b.inputs[0].as_u32().unwrap().to_vec().into_iter().zip(weights).collect::<Vec<_>>()
             });
@@ -227,7 +272,10 @@ mod tests {
             pairs.sort_by_key(|p| p.0);
             pairs.into_iter().map(|p| p.1).collect()
         };
-        assert_eq!(weigh(numbers(5).class_weights(&[0.5, 2.0])), [0.5, 2.0, 0.5, 2.0, 0.5]);
+        assert_eq!(
+            weigh(numbers(5).class_weights(&[0.5, 2.0]).unwrap()),
+            [0.5, 2.0, 0.5, 2.0, 0.5]
+        );
         let values = vec![1.0, 2.0, 3.0, 4.0, 5.0];
         let given = HostTensor::from_f32([5], values.clone()).unwrap();
         assert_eq!(weigh(numbers(5).sample_weights(given.clone()).unwrap()), values);

@@ -1,4 +1,4 @@
-use crate::{Loss, ModelError};
+use crate::{DatasetError, Loss, ModelError};
 use rnn_core::{Shape, TensorError};
 use rnn_graph::{DeviceError, GraphError};
 
@@ -14,6 +14,9 @@ pub enum TrainError {
     /// The device failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// Examples could not be read.
+    #[error(transparent)]
+    Data(#[from] DatasetError),
     /// A tensor is of the wrong kind.
     #[error(transparent)]
     Tensor(#[from] TensorError),

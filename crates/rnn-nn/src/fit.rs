@@ -120,7 +120,7 @@ impl Fit<'_, '_> {
         let done = self.course.steps * batch_size;
         let rest = train.shuffled(self.trainer.seed, epoch as u64).range(done..train.len());
         for batch in rest.batches(batch_size) {
-            self.trainer.train_batch(&batch)?;
+            self.trainer.train_batch(&batch?)?;
             self.course.steps += 1;
             let metrics = self.trainer.glance()?;
             if self.tell(&Event::Step(self.course.steps, metrics))?.is_break() {

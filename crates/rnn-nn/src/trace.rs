@@ -46,6 +46,7 @@ impl Trainer {
         while twin.step < last && !train.is_empty() {
             let rest = train.shuffled(twin.seed, epoch).range(done..train.len());
             for batch in rest.batches(batch_size) {
+                let batch = batch?;
                 twin.train_batch(&batch)?;
                 let after = twin.state()?;
                 if after.not_finite().is_some() {

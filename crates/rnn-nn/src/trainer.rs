@@ -241,7 +241,7 @@ impl Trainer {
             return Err(TrainError::Empty);
         }
         for batch in set.batches(batch_size) {
-            self.evaluate_batch(&batch)?;
+            self.evaluate_batch(&batch?)?;
         }
         self.take_metrics()
     }
@@ -255,7 +255,7 @@ impl Trainer {
         let shapes = self.model.output_shapes(set.len());
         let mut all = vec![Vec::new(); shapes.len()];
         for batch in set.batches(batch_size) {
-            for (all, output) in all.iter_mut().zip(self.predict_batch(&batch.inputs)?) {
+            for (all, output) in all.iter_mut().zip(self.predict_batch(&batch?.inputs)?) {
                 all.extend_from_slice(output.as_f32()?);
             }
         }

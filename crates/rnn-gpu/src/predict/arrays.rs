@@ -69,6 +69,7 @@ pub fn predict(
         if INTERRUPTED.load(Ordering::Relaxed) {
             bail!("interrupted; nothing was written");
         }
+        let batch = batch?;
         let outputs = trainer.predict_batch(&batch.inputs)?;
         bar.inc(batch.inputs[0].shape().dims()[0] as u64);
         for (all, output) in all.iter_mut().zip(outputs) {

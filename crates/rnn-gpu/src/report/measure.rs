@@ -95,7 +95,7 @@ fn classes(trainer: &mut Trainer, splits: &Splits, config: &Config) -> Result<Cl
     let mut pairs = |set: &Dataset| -> Result<Vec<(f32, bool)>> {
         let mut all = Vec::new();
         let predictions = trainer.predict(set, config.batch_size)?;
-        for (probabilities, labels) in predictions.iter().zip(&set.labels()) {
+        for (probabilities, labels) in predictions.iter().zip(&set.labels()?) {
             let positive = labels.as_f32()?.iter().map(|&label| label > 0.5);
             all.extend(probabilities.as_f32()?.iter().copied().zip(positive));
         }
@@ -131,7 +131,7 @@ fn describe(config: &Config, m: &Metrics) -> String {
 /// # Errors
 /// If the device fails.
 pub fn time_step(trainer: &mut Trainer, set: &Dataset, batch: usize) -> Result<Vec<OpTime>> {
-    let Some(batch) = set.batches(batch).next() else { return Ok(vec![]) };
+    let Some(batch) = set.batches(batch).next().transpose()? else { return Ok(vec![]) };
     trainer.enable_profile();
     trainer.train_batch(&batch)?;
     let profile = match trainer.profile() {

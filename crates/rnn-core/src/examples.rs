@@ -1,0 +1,27 @@
+use crate::{HostTensor, Shape};
+use std::error::Error;
+use std::fmt::Debug;
+
+/// An array of examples along the leading axis, which lies in memory or in a file, or is computed:
+/// only those asked for need to be in memory.
+pub trait Examples: Debug + Send + Sync {
+    /// The extents, the number of examples first.
+    fn shape(&self) -> &Shape;
+
+    /// Some of them, in this order: `[which.len(), ..]`.
+    ///
+    /// # Errors
+    /// If one does not exist or cannot be read.
+    fn read(&self, which: &[u32]) -> Result<HostTensor, Box<dyn Error + Send + Sync>>;
+}
+
+impl Examples for HostTensor {
+    fn shape(&self) -> &Shape {
+        self.shape()
+    }
+
+    fn read(&self, which: &[u32]) -> Result<HostTensor, Box<dyn Error + Send + Sync>> {
+        let missing = || format!("not all of examples {which:?} are among {}", self.shape()).into();
+        self.rows(which).ok_or_else(missing)
+    }
+}
