@@ -1,11 +1,12 @@
 //! NumPy's `.npz` format: a zip archive of `.npy` files.
 
-use crate::npy::{self, NpyArray, NpyError};
+use crate::npy::{self, NpyArray, NpyError, StoredArray};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
-use zip::ZipArchive;
+use zip::read::ZipFile;
 use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
 
 /// An array that is longer than this when unpacked is refused: 1 GiB. It guards against archives
 /// of a few kilobytes that unpack to fill the memory.
@@ -48,6 +49,17 @@ pub enum NpzError {
         /// The array.
         name: String,
     },
+    /// The array is compressed, so that its rows cannot be read one by one.
+    #[error(
+        "array '{name}' of {origin} is compressed and can be read as a whole alone; save it with \
+         numpy.savez or numpy.save, or do without --stream"
+    )]
+    Compressed {
+        /// The file.
+        origin: String,
+        /// The array.
+        name: String,
+    },
     /// The array itself could not be read.
     #[error("array '{name}' of {origin}: {source}")]
     Array {
@@ -79,6 +91,29 @@ impl Npz<BufReader<File>> {
         let file =
             File::open(path).map_err(|source| NpzError::Io { path: path.to_owned(), source })?;
         Self::new(BufReader::new(file), path.display().to_string())
+    }
+}
+
+/// The array `name` of the archive at `path`, which stays there. Its checksum is not looked at.
+///
+/// # Errors
+/// As [`Npz::read`], and [`NpzError::Compressed`], or as [`StoredArray::open`].
+pub fn stored(path: &Path, name: &str) -> Result<StoredArray, NpzError> {
+    let mut archive = Npz::open(path)?;
+    let (origin, present) = (archive.origin.clone(), archive.names());
+    let file = File::open(path).map_err(|source| NpzError::Io { path: path.to_owned(), source })?;
+    let entry = archive.entry(name, &present)?;
+    let (start, len) = (entry.data_start(), entry.size());
+    let name = name.to_owned();
+    match start {
+        Some(start) if entry.compression() == CompressionMethod::Stored && !entry.encrypted() => {
+            StoredArray::within(file, path, start, len).map_err(|source| NpzError::Array {
+                origin,
+                name,
+                source,
+            })
+        }
+        _ => Err(NpzError::Compressed { origin, name }),
     }
 }
 
@@ -115,16 +150,20 @@ impl<R: Read + Seek> Npz<R> {
         })
     }
 
+    fn entry(&mut self, name: &str, present: &[String]) -> Result<ZipFile<'_, R>, NpzError> {
+        let origin = self.origin.clone();
+        self.archive.by_name(&format!("{name}.npy")).map_err(|source| match source {
+            ZipError::FileNotFound => {
+                NpzError::Missing { origin, name: name.to_owned(), present: present.to_vec() }
+            }
+            source => NpzError::Archive { origin, source },
+        })
+    }
+
     fn unpack(&mut self, name: &str) -> Result<Vec<u8>, NpzError> {
         let (origin, present) = (self.origin.clone(), self.names());
+        let entry = self.entry(name, &present)?;
         let name = name.to_owned();
-        let entry = match self.archive.by_name(&format!("{name}.npy")) {
-            Ok(entry) => entry,
-            Err(ZipError::FileNotFound) => {
-                return Err(NpzError::Missing { origin, name, present });
-            }
-            Err(source) => return Err(NpzError::Archive { origin, source }),
-        };
         // The buffer grows with what is actually unpacked, not with what the archive announces.
         let mut bytes = Vec::new();
         match entry.take(MAX_ARRAY_BYTES + 1).read_to_end(&mut bytes) {
@@ -161,6 +200,26 @@ mod tests {
         let mut npz = Npz::new(Cursor::new(archive()), "test.npz").unwrap();
         assert_eq!(npz.names(), ["a", "b", "damaged"]);
         assert_eq!(npz.read("b").unwrap().to_f32().unwrap(), HostTensor::scalar(2.0));
+    }
+
+    #[test]
+    fn stored_arrays_are_read_in_place_and_compressed_ones_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npz");
+        let mut zip = ZipWriter::new(File::create(&path).unwrap());
+        let tensor = HostTensor::from_f32([2, 2], vec![1.0, 2.0, 3.0, 4.0]).unwrap();
+        for (name, method) in
+            [("a.npy", CompressionMethod::Stored), ("b.npy", CompressionMethod::Deflated)]
+        {
+            let options = SimpleFileOptions::default().compression_method(method);
+            zip.start_file(name, options).unwrap();
+            npy::to_writer(&mut zip, &tensor).unwrap();
+        }
+        zip.finish().unwrap();
+        let rows = stored(&path, "a").unwrap().rows(&[1]).unwrap();
+        assert_eq!(rows.to_f32().unwrap().as_f32(), Ok(&[3.0, 4.0][..]));
+        assert!(stored(&path, "b").unwrap_err().to_string().contains("is compressed"));
+        assert!(matches!(stored(&path, "c"), Err(NpzError::Missing { .. })));
     }
 
     #[test]

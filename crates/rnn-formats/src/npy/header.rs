@@ -2,15 +2,16 @@
 
 use super::NpyError;
 use crate::elements::element_count;
+use rnn_core::Shape;
 
 /// Longer headers are refused: a plain array needs 128 bytes, NumPy itself stops at 10,000.
-const MAX_HEADER_BYTES: usize = 1 << 16;
+pub(super) const MAX_HEADER_BYTES: usize = 1 << 16;
 
 /// NumPy allows no more axes.
 const MAX_RANK: usize = 64;
 
 /// What the header says of the array.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Header {
     /// The element type, such as `<f4`.
     pub descr: String,
@@ -20,6 +21,19 @@ pub(super) struct Header {
     pub shape: Vec<usize>,
     /// Where the elements begin, in bytes from the start of the file.
     pub data_start: usize,
+}
+
+impl Header {
+    /// The error of a file whose elements are of `width` bytes and take `found` together.
+    pub fn misfit(&self, width: usize, found: u64) -> NpyError {
+        let shape = Shape::new(self.shape.as_slice());
+        let problem = format!(
+            "shape {shape} of {} needs {} elements of {width} bytes, but {found} bytes follow the header",
+            self.descr,
+            shape.len()
+        );
+        NpyError::malformed(self.data_start, problem)
+    }
 }
 
 const MAGIC: &[u8] = b"\x93NUMPY";

@@ -3,10 +3,12 @@
 mod convert;
 mod header;
 mod read;
+mod stored;
 mod write;
 
 pub use convert::ConvertError;
 pub use read::{parse, read};
+pub use stored::StoredArray;
 pub use write::{to_writer, write};
 
 use crate::pickle::PickleError;
@@ -76,6 +78,15 @@ pub enum NpyError {
     Unsupported {
         /// NumPy's description of the type.
         descr: String,
+    },
+    /// The array can be read as a whole alone.
+    #[error(
+        "an array {what} cannot be read row by row; save numpy.ascontiguousarray(a) of numbers, or \
+         do without --stream"
+    )]
+    Indivisible {
+        /// What it is like.
+        what: &'static str,
     },
     /// The elements of an object array could not be read.
     #[error("the object array cannot be read: {0}")]

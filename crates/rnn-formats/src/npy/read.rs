@@ -26,8 +26,26 @@ pub fn read(path: &Path) -> Result<NpyArray, NpyError> {
 pub fn parse(bytes: &[u8]) -> Result<NpyArray, NpyError> {
     let header = header::parse(bytes)?;
     let data = bytes.get(header.data_start..).unwrap_or_default();
+    match header.descr.as_str() {
+        "|O" | "O" => objects(&header, data),
+        _ => values(header, data),
+    }
+}
+
+/// Bytes of an element, if it is a number.
+pub(super) fn width(descr: &str) -> Option<usize> {
+    Some(match descr {
+        "|b1" | "|i1" | "<i1" | "|u1" | "<u1" => 1,
+        "<i2" | "<u2" | "<f2" => 2,
+        "<i4" | "<u4" | "<f4" => 4,
+        "<i8" | "<u8" | "<f8" => 8,
+        _ => return None,
+    })
+}
+
+/// The numbers that fill `data`.
+pub(super) fn values(header: Header, data: &[u8]) -> Result<NpyArray, NpyError> {
     let values = match header.descr.as_str() {
-        "|O" | "O" => return objects(&header, data),
         "|b1" => Values::I64(elements(&header, data, |[b]: [u8; 1]| i64::from(b != 0))?),
         "|i1" | "<i1" => Values::I64(elements(&header, data, |b| i8::from_le_bytes(b).into())?),
         "|u1" | "<u1" => Values::I64(elements(&header, data, |b| u8::from_le_bytes(b).into())?),
@@ -50,15 +68,9 @@ fn elements<T: Clone, const WIDTH: usize>(
     data: &[u8],
     decode: impl Fn([u8; WIDTH]) -> T,
 ) -> Result<Vec<T>, NpyError> {
-    let shape = Shape::new(header.shape.as_slice());
-    if shape.len().checked_mul(WIDTH) != Some(data.len()) {
-        let problem = format!(
-            "shape {shape} of {} needs {} elements of {WIDTH} bytes, but {} bytes follow the header",
-            header.descr,
-            shape.len(),
-            data.len()
-        );
-        return Err(NpyError::malformed(header.data_start, problem));
+    let len = Shape::new(header.shape.as_slice()).len();
+    if len.checked_mul(WIDTH) != Some(data.len()) {
+        return Err(header.misfit(WIDTH, data.len() as u64));
     }
     let (chunks, _) = data.as_chunks::<WIDTH>();
     let stored: Vec<T> = chunks.iter().map(|&chunk| decode(chunk)).collect();
