@@ -1,19 +1,21 @@
 // The cell of an LSTM, dense or convolutional: one unit of one row at a time.
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+// What the gates add up besides h, and behind a step their values i, f, g, o; going back the values,
+// and behind a step the gradients of the sums.
+@group(0) @binding(0) var<storage, read_write> gates: array<f32>;
 @group(0) @binding(1) var<storage, read> recurrent: array<f32>;
 @group(0) @binding(2) var<storage, read> state: array<f32>;
 @group(0) @binding(3) var<storage, read> mask: array<u32>;
 @group(0) @binding(4) var<storage, read> dropout: array<f32>;
 @group(0) @binding(5) var<storage, read_write> hidden: array<f32>;
-@group(0) @binding(6) var<storage, read_write> saved: array<f32>;
+// c before each step.
+@group(0) @binding(6) var<storage, read_write> cells: array<f32>;
 @group(0) @binding(7) var<storage, read_write> last: array<f32>;
 
-@group(0) @binding(8) var<storage, read> saved_in: array<f32>;
+@group(0) @binding(8) var<storage, read> cells_in: array<f32>;
 @group(0) @binding(9) var<storage, read> d_hidden: array<f32>;
 @group(0) @binding(10) var<storage, read> d_last: array<f32>;
-@group(0) @binding(11) var<storage, read_write> d_x: array<f32>;
-@group(0) @binding(12) var<storage, read_write> d_state: array<f32>;
-@group(0) @binding(13) var<uniform> params: Params;
+@group(0) @binding(11) var<storage, read_write> d_state: array<f32>;
+@group(0) @binding(12) var<uniform> params: Params;
 
 const GATES = 4u;
 
@@ -38,29 +40,36 @@ fn keep(row: u32, unit: u32, carry: Carry) {
 
 fn input(t: u32, row: u32, unit: u32) -> vec4<f32> {
     let at = (t * rows() + row) * 4u * HIDDEN + unit;
-    return vec4<f32>(x[at], x[at + HIDDEN], x[at + 2u * HIDDEN], x[at + 3u * HIDDEN]);
+    return vec4<f32>(
+        gates[at], gates[at + HIDDEN], gates[at + 2u * HIDDEN], gates[at + 3u * HIDDEN]);
+}
+
+fn put(t: u32, row: u32, unit: u32, of_gates: vec4<f32>) {
+    let at = (t * rows() + row) * 4u * HIDDEN + unit;
+    gates[at] = of_gates.x;
+    gates[at + HIDDEN] = of_gates.y;
+    gates[at + 2u * HIDDEN] = of_gates.z;
+    gates[at + 3u * HIDDEN] = of_gates.w;
+}
+
+fn cell(values: vec4<f32>, before: f32) -> f32 {
+    return flush(values.y * before + values.x * values.z);
 }
 
 fn advance(t: u32, row: u32, unit: u32, z: Terms, carry: Carry) -> Carry {
     let sums = z.given + z.product;
-    let gates = vec4<f32>(
+    let values = vec4<f32>(
         activate(RECURRENT_ACTIVATION, sums.x), activate(RECURRENT_ACTIVATION, sums.y),
         activate(ACTIVATION, sums.z), activate(RECURRENT_ACTIVATION, sums.w));
-    let c = flush(gates.y * carry.c + gates.x * gates.z);
-    let c_active = activate(ACTIVATION, c);
-    let place = t * rows() + row;
-    let to = place * 6u * HIDDEN + unit;
-    saved[to] = gates.x;
-    saved[to + HIDDEN] = gates.y;
-    saved[to + 2u * HIDDEN] = gates.z;
-    saved[to + 3u * HIDDEN] = gates.w;
-    saved[to + 4u * HIDDEN] = carry.c;
-    saved[to + 5u * HIDDEN] = c_active;
+    put(t, row, unit, values);
+    let at = (t * rows() + row) * HIDDEN + unit;
+    cells[at] = carry.c;
     var after = carry;
     if z.there {
-        after = Carry(gates.w * c_active, c);
+        let c = cell(values, carry.c);
+        after = Carry(values.w * activate(ACTIVATION, c), c);
     }
-    hidden[place * HIDDEN + unit] = after.h;
+    hidden[at] = after.h;
     return after;
 }
 
@@ -80,47 +89,36 @@ fn keep_gradient(row: u32, unit: u32, carry: Carry) {
     d_state[(rows() + row) * HIDDEN + unit] = carry.c;
 }
 
-// The gates; c before, activation of c, the gradient of h from outside, and whether the row takes
-// part.
+// The gates; c before, the gradient of h from outside, and whether the row takes part.
 fn trace(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
-    let place = t * rows() + row;
-    let at = place * 6u * HIDDEN + unit;
+    let at = (t * rows() + row) * HIDDEN + unit;
     var dh = 0.0;
     if HAS_D_HIDDEN {
-        dh = d_hidden[place * HIDDEN + unit];
+        dh = d_hidden[at];
     }
-    return mat2x4<f32>(
-        vec4<f32>(
-            saved_in[at], saved_in[at + HIDDEN],
-            saved_in[at + 2u * HIDDEN], saved_in[at + 3u * HIDDEN]),
-        vec4<f32>(
-            saved_in[at + 4u * HIDDEN], saved_in[at + 5u * HIDDEN],
-            dh, select(0.0, 1.0, takes_part(t, row))));
+    let there = select(0.0, 1.0, takes_part(t, row));
+    return mat2x4<f32>(input(t, row, unit), vec4<f32>(cells_in[at], dh, there, 0.0));
 }
 
 fn retreat(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> Retreat {
-    let gates = saved[0];
+    let values = saved[0];
     let c_before = saved[1].x;
-    let c_active = saved[1].y;
-    let dh = carry.h + saved[1].z;
+    let dh = carry.h + saved[1].y;
     var back = Retreat(vec4<f32>(0.0), Carry(dh, carry.c));
-    if saved[1].w != 0.0 {
-        let dc = carry.c + dh * gates.w * slope(ACTIVATION, c_active);
+    if saved[1].z != 0.0 {
+        let c_active = activate(ACTIVATION, cell(values, c_before));
+        let dc = carry.c + dh * values.w * slope(ACTIVATION, c_active);
         back.dz = vec4<f32>(
-            flush(dc * gates.z * slope(RECURRENT_ACTIVATION, gates.x)),
-            flush(dc * c_before * slope(RECURRENT_ACTIVATION, gates.y)),
-            flush(dc * gates.x * slope(ACTIVATION, gates.z)),
-            flush(dh * c_active * slope(RECURRENT_ACTIVATION, gates.w)));
-        back.carry = Carry(0.0, flush(dc * gates.y));
+            flush(dc * values.z * slope(RECURRENT_ACTIVATION, values.x)),
+            flush(dc * c_before * slope(RECURRENT_ACTIVATION, values.y)),
+            flush(dc * values.x * slope(ACTIVATION, values.z)),
+            flush(dh * c_active * slope(RECURRENT_ACTIVATION, values.w)));
+        back.carry = Carry(0.0, flush(dc * values.y));
     }
-    let at = (t * rows() + row) * 4u * HIDDEN + unit;
-    d_x[at] = back.dz.x;
-    d_x[at + HIDDEN] = back.dz.y;
-    d_x[at + 2u * HIDDEN] = back.dz.z;
-    d_x[at + 3u * HIDDEN] = back.dz.w;
+    put(t, row, unit, back.dz);
     return back;
 }
 
 fn gate_gradient(t: u32, row: u32, gate: u32, unit: u32) -> f32 {
-    return d_x[((t * rows() + row) * 4u + gate) * HIDDEN + unit];
+    return gates[((t * rows() + row) * 4u + gate) * HIDDEN + unit];
 }

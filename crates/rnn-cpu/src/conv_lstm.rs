@@ -15,14 +15,15 @@ use rnn_ops::{ConvLstm, ConvLstmBackward, LstmGates};
 const PIXELS: usize = 256;
 
 pub fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
-    let Ok(e) = op.extents(&io.signature.inputs[0], 4) else { return };
-    let (x, u, n, per_step) = (io.input(0), io.input(1), e.filters, e.per_step());
+    let Ok(e) = op.extents(&io.signature.inputs[0]) else { return };
+    let (u, n, per_step) = (io.input(1), e.filters, e.per_step());
     let [state, mask, dropout] = op.inputs.places(2);
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
     let mask = mask.map(|p| io.uints(p));
     let geometry = Geometry::new(op.windows, e.step, n);
     let (width, rows) = (geometry.width(), geometry.rows_per_part());
-    let [hidden, saved, last] = io.outputs();
+    let [hidden, sums, cells, last] = io.outputs();
+    let keeps = !cells.is_empty();
     match state {
         Some(state) => last.copy_from_slice(state),
         None => last.fill(0.0),
@@ -33,17 +34,15 @@ pub fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
     for t in 0..op.steps {
         let begun = t > 0 || state.is_some();
         let gates = gates_of(dropout.filter(|_| begun), h_last, &mut seen, n);
-        let x = &x[t * 4 * per_step..(t + 1) * 4 * per_step];
-        let saved = saved.get_mut(t * 6 * per_step..).unwrap_or_default();
-        let mut saved: Vec<&mut [f32]> = saved.chunks_mut(rows * 6 * n).collect();
-        saved.resize_with(per_step.div_ceil(rows * n), Default::default);
+        if let Some(cells) = cells.get_mut(t * per_step..(t + 1) * per_step) {
+            cells.copy_from_slice(c_last);
+        }
+        let sums = &mut sums[t * 4 * per_step..(t + 1) * 4 * per_step];
         let states = next.par_chunks_mut(rows * n).zip(c_last.par_chunks_mut(rows * n));
-        let parts = x.par_chunks(rows * 4 * n).zip(states).zip(saved).enumerate();
+        let parts = sums.par_chunks_mut(rows * 4 * n).zip(states).enumerate();
         let before = &*h_last;
-        parts.for_each_init(Default::default, |(unfolded, z), (part, ((x, (h, c)), saved))| {
+        parts.for_each_init(Vec::new, |unfolded, (part, (z, (h, c)))| {
             let (first, count): (usize, usize) = (part * rows, h.len() / n);
-            Vec::clear(z);
-            z.extend_from_slice(x);
             Vec::resize(unfolded, count * width, 0.0);
             for (source, columns) in gates.iter().filter(|_| begun) {
                 geometry.unfold(source.unwrap_or(before), first, unfolded);
@@ -57,7 +56,7 @@ pub fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
                 let item = e.step.place(first + i).0;
                 mask.is_none_or(|mask| mask[t * e.step.items + item] != 0)
             };
-            simd::dispatch(Forward { gates: &op.gates, units: n, z, saved, h, c, there });
+            simd::dispatch(Forward { gates: &op.gates, units: n, z, keeps, h, c, there });
         });
         h_last.copy_from_slice(&next);
         if let Some(hidden) = hidden.get_mut(t * per_step..(t + 1) * per_step) {
@@ -66,13 +65,12 @@ pub fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
     }
 }
 
-/// The gates of some pixels, whose pre-activations are rows of z.
+/// The gates of some pixels, whose pre-activations are rows of z, which may keep the gates.
 struct Forward<'a, T> {
     gates: &'a LstmGates,
     units: usize,
-    z: &'a [f32],
-    /// Empty if nobody reads it.
-    saved: &'a mut [f32],
+    z: &'a mut [f32],
+    keeps: bool,
     h: &'a mut [f32],
     c: &'a mut [f32],
     /// Whether a pixel takes part.
@@ -86,7 +84,7 @@ impl<T: Fn(usize) -> bool> WithSimd for Forward<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let (n, lanes) = (self.units, S::F32_LANES);
         let states = self.h.chunks_exact_mut(n).zip(self.c.chunks_exact_mut(n));
-        for (i, (z, (h, c))) in self.z.chunks_exact(4 * n).zip(states).enumerate() {
+        for (i, (z, (h, c))) in self.z.chunks_exact_mut(4 * n).zip(states).enumerate() {
             let there = (self.there)(i);
             for unit in (0..n).step_by(lanes) {
                 let width = lanes.min(n - unit);
@@ -95,15 +93,15 @@ impl<T: Fn(usize) -> bool> WithSimd for Forward<'_, T> {
                     *value = load(simd, &z[gate * n + unit..][..width]);
                 }
                 let c = &mut c[unit..unit + width];
-                let (values, next) = lstm::step(simd, self.gates, gates, load(simd, c));
-                if let Some(saved) = self.saved.get_mut(i * 6 * n..(i + 1) * 6 * n) {
-                    for (part, value) in values.into_iter().enumerate() {
-                        store(simd, &mut saved[part * n + unit..][..width], value);
+                let (values, state) = lstm::step(simd, self.gates, gates, load(simd, c));
+                if self.keeps {
+                    for (gate, value) in values.into_iter().enumerate() {
+                        store(simd, &mut z[gate * n + unit..][..width], value);
                     }
                 }
                 if there {
-                    store(simd, c, next);
-                    store(simd, &mut h[unit..unit + width], simd.mul_f32s(values[3], values[5]));
+                    store(simd, &mut h[unit..unit + width], state[0]);
+                    store(simd, c, state[1]);
                 }
             }
         }
@@ -126,11 +124,12 @@ fn gates_of<'a>(
     gates.map(|(gate, seen)| (Some(seen), all.gate(gate))).collect()
 }
 
-/// The gradients of the gates of some pixels.
+/// The gates of some pixels, which turn into the gradients of their pre-activations.
 struct Backward<'a, T> {
     gates: &'a LstmGates,
     units: usize,
-    saved: &'a [f32],
+    /// c before the step.
+    cells: &'a [f32],
     dh: &'a [f32],
     dc: &'a mut [f32],
     dz: &'a mut [f32],
@@ -145,21 +144,22 @@ impl<T: Fn(usize) -> bool> WithSimd for Backward<'_, T> {
     fn with_simd<S: Simd>(self, simd: S) {
         let (n, lanes) = (self.units, S::F32_LANES);
         let carries = self.dh.chunks_exact(n).zip(self.dc.chunks_exact_mut(n));
-        let pixels = self.dz.chunks_exact_mut(4 * n).zip(self.saved.chunks_exact(6 * n));
-        for (i, ((dz, saved), (dh, dc))) in pixels.zip(carries).enumerate() {
+        let pixels = self.dz.chunks_exact_mut(4 * n).zip(self.cells.chunks_exact(n));
+        for (i, ((dz, c), (dh, dc))) in pixels.zip(carries).enumerate() {
             if !(self.there)(i) {
                 dz.fill(0.0);
                 continue;
             }
             for unit in (0..n).step_by(lanes) {
                 let width = lanes.min(n - unit);
-                let mut values = [simd.splat_f32s(0.0); 6];
-                for (part, value) in values.iter_mut().enumerate() {
-                    *value = load(simd, &saved[part * n + unit..][..width]);
+                let mut values = [simd.splat_f32s(0.0); 4];
+                for (gate, value) in values.iter_mut().enumerate() {
+                    *value = load(simd, &dz[gate * n + unit..][..width]);
                 }
+                let c = load(simd, &c[unit..unit + width]);
                 let dc = &mut dc[unit..unit + width];
                 let carried = [load(simd, &dh[unit..unit + width]), load(simd, dc)];
-                let (gradients, before) = lstm_backward::step(simd, self.gates, values, carried);
+                let (gradients, before) = lstm_backward::step(simd, self.gates, values, c, carried);
                 store(simd, dc, before);
                 for (gate, value) in gradients.into_iter().enumerate() {
                     store(simd, &mut dz[gate * n + unit..][..width], value);
@@ -171,8 +171,8 @@ impl<T: Fn(usize) -> bool> WithSimd for Backward<'_, T> {
 
 pub fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
     let forward = &op.forward;
-    let Ok(e) = forward.extents(&io.signature.inputs[1], 6) else { return };
-    let (u, saved, n, per_step) = (io.input(0), io.input(1), e.filters, e.per_step());
+    let Ok(e) = forward.extents(&io.signature.inputs[0]) else { return };
+    let (u, cells, n, per_step) = (io.input(1), io.input(2), e.filters, e.per_step());
     let [mask, rest @ ..] = op.optional();
     let mask = mask.map(|p| io.uints(p));
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
@@ -188,17 +188,17 @@ pub fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
     for t in (0..forward.steps).rev() {
         let there = |item: usize| mask.is_none_or(|mask| mask[t * e.step.items + item] != 0);
         let dz = &mut dz[t * 4 * per_step..(t + 1) * 4 * per_step];
-        let saved = &saved[t * 6 * per_step..(t + 1) * 6 * per_step];
-        let parts = dz.par_chunks_mut(PIXELS * 4 * n).zip(saved.par_chunks(PIXELS * 6 * n));
+        let cells = &cells[t * per_step..(t + 1) * per_step];
+        let parts = dz.par_chunks_mut(PIXELS * 4 * n).zip(cells.par_chunks(PIXELS * n));
         let carries = dh.par_chunks_mut(PIXELS * n).zip(dc.par_chunks_mut(PIXELS * n));
-        parts.zip(carries).enumerate().for_each(|(part, ((dz, saved), (dh, dc)))| {
+        parts.zip(carries).enumerate().for_each(|(part, ((dz, cells), (dh, dc)))| {
             if let Some(d) = d_hidden {
                 let from = t * per_step + part * PIXELS * n;
                 add(dh, &d[from..from + dh.len()]);
             }
             let there = |i| there(e.step.place(part * PIXELS + i).0);
             let gates = &forward.gates;
-            simd::dispatch(Backward { gates, units: n, saved, dh, dc, dz, there });
+            simd::dispatch(Backward { gates, units: n, cells, dh, dc, dz, there });
         });
         let dz = &*dz;
         // Of the items that take part, dh(t) is spent, and dh(t-1) takes its place.

@@ -73,12 +73,12 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
 }
 
 /// Whether the op's kernel leaves out an output that it is given no memory for, as nobody reads
-/// it: h of every step, and what only a backward pass needs.
+/// it: h of every step, and c, which only a backward pass needs.
 pub fn may_omit(op: &dyn Op, output: usize) -> bool {
     let saves = op.downcast::<Lstm>().is_some() || op.downcast::<ConvLstm>().is_some();
     match output {
         0 => saves || op.downcast::<SimpleRnn>().is_some(),
-        1 => saves,
+        2 => saves,
         _ => false,
     }
 }

@@ -6,7 +6,7 @@ use rnn_graph::{Slice, SliceMut, TensorType};
 use std::collections::BTreeMap;
 
 /// Elements of one area: a resident, an input or a block of the arena.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub area: usize,
     pub offset: usize,
@@ -41,6 +41,12 @@ impl Memory {
     /// The elements of a place, to write.
     pub fn bits_mut(&mut self, place: Place) -> &mut [u32] {
         &mut self.areas[place.area][place.offset..place.offset + place.len]
+    }
+
+    /// Copies a place to another of its length.
+    pub fn copy(&mut self, from: Place, to: Place) {
+        let elements = self.bits(from).to_vec();
+        self.bits_mut(to).copy_from_slice(&elements);
     }
 
     /// The elements of a place under their type.

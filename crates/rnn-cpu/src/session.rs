@@ -2,8 +2,8 @@ use crate::kernels;
 use crate::memory::{Memory, Place};
 use rnn_core::{DType, Data, HostTensor, TensorError};
 use rnn_graph::{
-    DeviceError, Graph, Io, Node, Plan, Profile, Program, Region, Session, Signature, Space,
-    Storage, TensorId, TensorType, Ticket,
+    DeviceError, Graph, InPlace, Io, Node, Plan, Profile, Program, Region, Session, Signature,
+    Space, Storage, TensorId, TensorType, Ticket,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,6 +24,8 @@ struct Step {
     reads: Vec<Place>,
     /// Updates, then outputs.
     writes: Vec<Place>,
+    /// An input that turns into an output elsewhere: from where to where.
+    copy: Option<[Place; 2]>,
 }
 
 /// Residents by name, one arena for all programs (they run one after another), and programs.
@@ -122,11 +124,20 @@ impl Session for CpuSession {
                         place.len = 0;
                     }
                 }
+                let mut reads = places(&o.inputs);
+                let copy = op.in_place().and_then(|InPlace { input, output }| {
+                    // Its values are read in the output.
+                    let from = Place { len: 0, ..reads[input] };
+                    let from = std::mem::replace(&mut reads[input], from);
+                    let to = outputs[output];
+                    (from != to).then_some([from, to])
+                });
                 Step {
                     node,
                     signature: graph.signature(&graph.nodes()[node]),
-                    reads: places(&o.inputs),
+                    reads,
                     writes: [places(&o.updates), outputs].concat(),
+                    copy,
                 }
             })
             .collect();
@@ -167,6 +178,9 @@ impl Session for CpuSession {
         for step in steps {
             let started = profile.is_some().then(Instant::now);
             let op = &*graph.nodes()[step.node].op;
+            if let Some([from, to]) = step.copy {
+                memory.copy(from, to);
+            }
             let mut written = memory.detach(&step.writes);
             let signature = &step.signature;
             let types = signature.updates.iter().chain(&signature.outputs);

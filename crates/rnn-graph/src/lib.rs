@@ -19,7 +19,7 @@ pub use device::{
 };
 pub use graph::{Graph, GraphError, Node, Storage, Tensor, TensorId};
 pub use launch::{Grid, Launch, Operand, ParamValue, Work};
-pub use op::{Cost, Op, OpError, Operands, Signature, TensorType};
+pub use op::{Cost, InPlace, Op, OpError, Operands, Signature, TensorType};
 pub use plan::{Block, Life, Plan, Region, Space};
 pub use recording::{Binding, Command, Dispatch, Recording, RecordingError};
 pub use reference::{Io, Real, Slice, SliceMut, Values, evaluate};

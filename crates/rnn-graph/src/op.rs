@@ -75,6 +75,15 @@ pub struct Operands {
     pub outputs: Vec<TensorId>,
 }
 
+/// An input that turns into an output; see [`Op::in_place`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InPlace {
+    /// The place of the input in the signature.
+    pub input: usize,
+    /// The place of the output.
+    pub output: usize,
+}
+
 /// What one execution of an op costs, for throughput figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
@@ -120,10 +129,17 @@ impl OpError {
 
 /// One operation: its shape rule, kernels, gradient, definition and cost.
 ///
-/// There are no default bodies: an op without a gradient or a reference does not compile.
+/// An op without a gradient or a reference does not compile: such methods have no default bodies.
 pub trait Op: Any + fmt::Debug + Send + Sync {
     /// The op's name in recordings, tables and errors.
     fn name(&self) -> &'static str;
+
+    /// An input that turns into an output of the same type, if the op has one: the output holds
+    /// the input's values when the op begins, and they are read there alone. The two share memory
+    /// where nobody reads the input afterwards; else the input is copied first.
+    fn in_place(&self) -> Option<InPlace> {
+        None
+    }
 
     /// The shape rule: the output types for these inputs and updates.
     fn infer(

@@ -1,4 +1,4 @@
-use crate::{Graph, Storage, TensorId};
+use crate::{Graph, InPlace, Node, Storage, TensorId};
 
 /// Which memory a region is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,7 +41,8 @@ impl Region {
 /// What a block holds for some of the steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Life {
-    /// The transient tensor, or none where it is scratch of the node at `first`.
+    /// The transient tensor, or none where it is scratch of the node at `first`. Tensors that it
+    /// turns into live on in its place.
     pub tensor: Option<TensorId>,
     /// The block that holds it.
     pub block: Block,
@@ -71,32 +72,40 @@ impl Plan {
     /// Plans the graph. `scratch` says how many temporary elements a node needs.
     ///
     /// A transient occupies a block from the node that writes it to the last that reads it, so no
-    /// two operands of one node share a block: the rule against aliasing holds by construction.
+    /// two operands of one node share a block, but for an input that turns into an output: the
+    /// rule against aliasing holds by construction.
     pub fn new(graph: &Graph, mut scratch: impl FnMut(usize) -> Vec<usize>) -> Self {
         let order = live_nodes(graph);
         let last_use = last_uses(graph, &order);
         let mut lives: Vec<Life> = Vec::new();
+        // The life in which a tensor takes part.
+        let mut life_of: Vec<Option<usize>> = vec![None; graph.tensors().count()];
         // Which lives are the scratch buffers of a step.
         let mut temporaries = Vec::new();
         for (first, &node) in order.iter().enumerate() {
             let life = |tensor, len, last| Life { tensor, block: Block(0), len, first, last };
+            let taken = taken_over(graph, &graph.nodes()[node])
+                .filter(|(root, _)| last_use[root.index()] == Some(first));
             for &output in &graph.nodes()[node].operands.outputs {
-                if graph[output].storage == Storage::Transient {
-                    let last = last_use[output.index()].unwrap_or(first).max(first);
-                    lives.push(life(Some(output), graph[output].ty.len(), last));
+                if graph[output].storage != Storage::Transient {
+                    continue;
                 }
+                let last = last_use[output.index()].unwrap_or(first).max(first);
+                let earlier = taken.filter(|&(_, heir)| heir == output);
+                let earlier = earlier.and_then(|(root, _)| life_of[root.index()]);
+                let index = earlier.unwrap_or(lives.len());
+                match earlier {
+                    Some(earlier) => lives[earlier].last = last,
+                    None => lives.push(life(Some(output), graph[output].ty.len(), last)),
+                }
+                life_of[output.index()] = Some(index);
             }
             let begin = lives.len();
             lives.extend(scratch(node).into_iter().map(|len| life(None, len, first)));
             temporaries.push(begin..lives.len());
         }
         let blocks = assign(&mut lives);
-        let mut places = vec![None; graph.tensors().count()];
-        for life in &lives {
-            if let Some(tensor) = life.tensor {
-                places[tensor.index()] = Some(life.block);
-            }
-        }
+        let places = life_of.into_iter().map(|life| life.map(|life| lives[life].block)).collect();
         let region =
             |life: &Life| Region { space: Space::Arena(life.block), offset: 0, len: life.len };
         let scratch = temporaries.into_iter().map(|own| lives[own].iter().map(region).collect());
@@ -150,6 +159,18 @@ fn live_nodes(graph: &Graph) -> Vec<usize> {
     }
     live.reverse();
     live
+}
+
+/// The root that a node may overwrite with an output, and that output: both are transients of one
+/// length, and the node reads the root once.
+fn taken_over(graph: &Graph, node: &Node) -> Option<(TensorId, TensorId)> {
+    let InPlace { input, output } = node.op.in_place()?;
+    let (root, _) = graph.root(*node.operands.inputs.get(input)?);
+    let output = *node.operands.outputs.get(output)?;
+    let transient = |t: TensorId| graph[t].storage == Storage::Transient;
+    let reads = node.operands.inputs.iter().filter(|&&t| graph.root(t).0 == root).count();
+    let fits = graph[root].ty.len() == graph[output].ty.len();
+    (transient(root) && transient(output) && fits && reads == 1).then_some((root, output))
 }
 
 /// The last step that reads each root; `usize::MAX` for what the host reads afterwards.

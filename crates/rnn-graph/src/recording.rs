@@ -1,7 +1,7 @@
 use crate::launch::ParamValue;
 use crate::{
-    Access, Cost, Graph, GraphError, Launch, Limits, Node, OpError, Operand, Plan, Region, Shader,
-    Space, TensorId,
+    Access, Cost, Graph, GraphError, Grid, InPlace, Launch, Limits, Node, OpError, Operand, Plan,
+    Region, Shader, Space, TensorId,
 };
 use std::fmt;
 
@@ -99,13 +99,14 @@ impl Recording {
         for (&index, scratch) in plan.order.iter().zip(&plan.scratch) {
             let node = &graph.nodes()[index];
             let mut cost = node.op.cost(&graph.signature(node));
-            for launch in &works[index].launches {
-                let place = |operand| match operand {
-                    Operand::Input(i) => plan.region(graph, node.operands.inputs[i]),
-                    Operand::Update(i) => plan.region(graph, node.operands.updates[i]),
-                    Operand::Output(i) => plan.region(graph, node.operands.outputs[i]),
-                    Operand::Scratch(i) => scratch[i],
-                };
+            let place = |operand| match operand {
+                Operand::Input(i) => plan.region(graph, node.operands.inputs[i]),
+                Operand::Update(i) => plan.region(graph, node.operands.updates[i]),
+                Operand::Output(i) => plan.region(graph, node.operands.outputs[i]),
+                Operand::Scratch(i) => scratch[i],
+            };
+            let copy = copy_first(node, place).map_err(|source| explain(graph, node, source))?;
+            for launch in copy.iter().chain(&works[index].launches) {
                 let mut dispatch =
                     resolve(launch, place).map_err(|source| explain(graph, node, source))?;
                 dispatch.node = index;
@@ -183,6 +184,26 @@ impl Dispatch {
         }
         Ok(())
     }
+}
+
+static COPY: Shader = Shader::new(
+    "copy",
+    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/copy.wgsl")],
+);
+/// `THREADS` in flat.wgsl.
+const COPY_THREADS: usize = 256;
+
+/// The copy of an input that turns into an output, where the two do not share memory.
+fn copy_first(node: &Node, place: impl Fn(Operand) -> Region) -> Result<Option<Launch>, OpError> {
+    let Some(InPlace { input, output }) = node.op.in_place() else { return Ok(None) };
+    let (from, to) = (Operand::Input(input), Operand::Output(output));
+    let count = place(to).len;
+    let launch = |grid| {
+        let launch = Launch::new(&COPY, "copy", grid).bind("x", from).bind("out", to);
+        launch.param("count", count)
+    };
+    let copies = place(from) != place(to);
+    copies.then(|| Grid::cover(count.div_ceil(COPY_THREADS)).map(launch)).transpose()
 }
 
 fn explain(graph: &Graph, node: &Node, source: OpError) -> GraphError {

@@ -1,4 +1,4 @@
-use crate::{Graph, Op, Signature, Storage, TensorId, TensorType};
+use crate::{Graph, InPlace, Op, Signature, Storage, TensorId, TensorType};
 use rnn_core::{DType, Data, HostTensor};
 use std::collections::HashMap;
 
@@ -222,6 +222,9 @@ pub fn evaluate<F: Real>(
         let inputs: Vec<Values<F>> = o.inputs.iter().map(|&t| copy(t)).collect();
         let mut updates: Vec<Values<F>> = o.updates.iter().map(|&t| copy(t)).collect();
         let mut outputs: Vec<Values<F>> = signature.outputs.iter().map(Values::poison).collect();
+        if let Some(InPlace { input, output }) = node.op.in_place() {
+            outputs[output] = inputs[input].clone();
+        }
         let mut io = Io {
             signature: &signature,
             inputs: inputs.iter().zip(&signature.inputs).map(|(v, t)| v.part(0, t.len())).collect(),

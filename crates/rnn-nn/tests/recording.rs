@@ -7,6 +7,14 @@ use rnn_nn::{Dense, Dropout, Embedding, InputSpec, Layer, Lstm, Model, Optimizer
 use rnn_nn::{ModelError, Trainer};
 use rnn_ops::Activation;
 
+/// A training step of a model.
+fn step(model: Result<Model, ModelError>, batch: usize) -> Recording {
+    let device = rnn_cpu::CpuDevice::new();
+    let trainer = Trainer::new(model.expect("the layers fit"), &device, Optimizer::adam(), 1);
+    let graph = trainer.training_graph(batch).expect("a graph");
+    Recording::new(&graph, &Limits::WEBGPU).expect("a recording")
+}
+
 /// The tutorial's model around a recurrent layer, in small.
 fn recording(recurrent: impl Layer + 'static) -> Recording {
     let build = || -> Result<Model, ModelError> {
@@ -16,10 +24,7 @@ fn recording(recurrent: impl Layer + 'static) -> Recording {
             .add(recurrent)?
             .add(Dense::new(1, Activation::Sigmoid))
     };
-    let device = rnn_cpu::CpuDevice::new();
-    let trainer = Trainer::new(build().expect("the layers fit"), &device, Optimizer::adam(), 1);
-    let graph = trainer.training_graph(16).expect("a graph");
-    Recording::new(&graph, &Limits::WEBGPU).expect("a recording")
+    step(build(), 16)
 }
 
 #[test]
@@ -80,4 +85,18 @@ fn the_arena_is_smaller_than_what_passes_through_it() {
         .map(|b| b.region.len)
         .sum();
     assert!(4 * arena < 3 * written, "{arena} elements for {written}");
+}
+
+/// PyTorch's memory grew by 515 MB in the same step (`bench/peers`, CPU).
+#[test]
+fn the_tutorials_lstm_trains_in_half_of_pytorchs_memory() {
+    let build = || -> Result<Model, ModelError> {
+        Model::sequential(InputSpec::Tokens(500), 1)
+            .add(Embedding::new(5000, 32))?
+            .add(Lstm::new(128))?
+            .add(Dense::new(1, Activation::Sigmoid))
+    };
+    let arena = step(build(), 128).plan.arena_bytes();
+    println!("{arena} bytes of arena");
+    assert!(2 * arena <= 515_000_000, "{arena} bytes");
 }

@@ -8,7 +8,7 @@ use crate::{
     Padding, Sample, ScanInputs,
 };
 use rnn_graph::{
-    Cost, Graph, GraphError, Io, Limits, Op, OpError, Operands, Real, Signature, TensorId,
+    Cost, Graph, GraphError, InPlace, Io, Limits, Op, OpError, Operands, Real, Signature, TensorId,
     TensorType, Work,
 };
 
@@ -22,8 +22,9 @@ use rnn_graph::{
 /// Inputs, with T steps and B items to a step: x `[T B, D, H, W, 4F]`, already convolved and
 /// biased; U `[taps, F, 4F]`; then of [`ScanInputs`] what there is: the state `[2 B, D, H, W, F]`
 /// being h, then c; the mask u32 `[T, B]`; dropout factors `[4 B, D, H, W, F]`. Outputs: h
-/// `[T B, D, H, W, F]`; what the backward pass needs, `[T B, D, H, W, 6F]`; and the final state
-/// `[2 B, D, H, W, F]`. Gradients flow through h and the final state.
+/// `[T B, D, H, W, F]`; the gates, into which x turns, and c(t-1) `[T B, D, H, W, F]`, which the
+/// backward pass needs; and the final state `[2 B, D, H, W, F]`. Gradients flow through h and the
+/// final state.
 #[derive(Clone, Debug)]
 pub struct ConvLstm {
     /// T.
@@ -58,15 +59,15 @@ impl ConvLstmExtents {
 }
 
 impl ConvLstm {
-    /// The extents of a sequence that holds `parts` times the filters.
-    pub fn extents(&self, x: &TensorType, parts: usize) -> Result<ConvLstmExtents, OpError> {
+    /// The extents of a sequence of gates, which holds four times the filters.
+    pub fn extents(&self, x: &TensorType) -> Result<ConvLstmExtents, OpError> {
         let (all, channels) = self.windows.sources(x)?;
         let keeps = self.windows.axes.iter().zip(all.extents).all(|(a, e)| a.windows == e);
         ensure(!self.windows.leading && keeps, || format!("{:?} over {x}", self.windows))?;
-        let whole = self.steps > 0 && all.items % self.steps == 0 && channels % parts == 0;
-        ensure(whole, || format!("{x} does not hold {parts} parts for {} steps", self.steps))?;
+        let whole = self.steps > 0 && all.items % self.steps == 0 && channels % 4 == 0;
+        ensure(whole, || format!("{x} does not hold four gates for {} steps", self.steps))?;
         let step = Pixels { items: all.items / self.steps, ..all };
-        Ok(ConvLstmExtents { step, filters: channels / parts })
+        Ok(ConvLstmExtents { step, filters: channels / 4 })
     }
 
     /// What a launch is made of.
@@ -82,7 +83,7 @@ impl ConvLstm {
         (hidden, dz): (TensorId, TensorId),
         [state, dropout]: [Option<TensorId>; 2],
     ) -> Result<TensorId, OpError> {
-        let e = self.extents(&graph[dz].ty, 4)?;
+        let e = self.extents(&graph[dz].ty)?;
         let mut add = |h: TensorId, steps: usize, from: usize| -> Result<TensorId, GraphError> {
             let h = graph.view(h, 0, e.ty(steps, e.filters).shape)?;
             let dz = graph.view(dz, 4 * from * e.per_step(), e.ty(steps, 4 * e.filters).shape)?;
@@ -117,12 +118,12 @@ impl ConvLstm {
 
 impl Definition for ConvLstm {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let Ok(e) = self.extents(&io.signature.inputs[0], 4) else { return };
-        let (x, u, filters, per_step) = (io.input(0), io.input(1), e.filters, e.per_step());
+        let Ok(e) = self.extents(&io.signature.inputs[0]) else { return };
+        let (u, filters, per_step) = (io.input(1), e.filters, e.per_step());
         let [state, mask, dropout] = self.inputs.places(2);
         let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
         let mask = mask.map(|p| io.uints(p));
-        let [h, saved, last] = io.outputs();
+        let [h, gates, c, last] = io.outputs();
         match state {
             Some(state) => last.copy_from_slice(state),
             None => last.fill(F::zero()),
@@ -149,16 +150,16 @@ impl Definition for ConvLstm {
                                     .sum::<F>()
                             })
                             .sum();
-                        x[row * 4 * filters + column] + sum
+                        gates[row * 4 * filters + column] + sum
                     });
                     let at = pixel * filters + j;
-                    let (values, c) = self.gates.step(z, c_last[at]);
-                    for (part, value) in values.into_iter().enumerate() {
-                        saved[(row * 6 + part) * filters + j] = value;
+                    let values = self.gates.values(z);
+                    for (gate, value) in values.into_iter().enumerate() {
+                        gates[(row * 4 + gate) * filters + j] = value;
                     }
+                    c[t * per_step + at] = c_last[at];
                     if takes_part(mask, t * e.step.items + item) {
-                        h_last[at] = values[3] * values[5];
-                        c_last[at] = c;
+                        [h_last[at], c_last[at]] = self.gates.step(values, c_last[at]);
                     }
                     h[t * per_step + at] = h_last[at];
                 }
@@ -172,11 +173,15 @@ impl Op for ConvLstm {
         "conv_lstm"
     }
 
+    fn in_place(&self) -> Option<InPlace> {
+        Some(InPlace { input: 0, output: 1 })
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let places = self.inputs.places(2);
         let wanted = 2 + places.iter().flatten().count();
         ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
-        let e = self.extents(&inputs[0], 4)?;
+        let e = self.extents(&inputs[0])?;
         let state = e.ty(2, e.filters);
         let types = [
             (Some(1), TensorType::f32([self.windows.taps(), e.filters, 4 * e.filters])),
@@ -188,11 +193,12 @@ impl Op for ConvLstm {
             let fits = place.is_none_or(|place| inputs[place] == ty);
             ensure(fits, || format!("an input of {inputs:?} should be {ty}"))?;
         }
-        Ok(vec![e.ty(self.steps, e.filters), e.ty(self.steps, 6 * e.filters), state])
+        let sequence = e.ty(self.steps, e.filters);
+        Ok(vec![sequence.clone(), inputs[0].clone(), sequence, state])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        let e = self.extents(&s.inputs[0], 4)?;
+        let e = self.extents(&s.inputs[0])?;
         let step = self.step(&e);
         let launch = |t| {
             let launch = step.forward(0..4, t, self.inputs.dropout)?;
@@ -209,13 +215,14 @@ impl Op for ConvLstm {
         operands: &Operands,
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
-        let (&[d_hidden, None, d_last], &[hidden, saved, _]) = (gradients, &operands.outputs[..])
+        let (&[d_hidden, None, None, d_last], &[hidden, gates, c, _]) =
+            (gradients, &operands.outputs[..])
         else {
             return Err(OpError::NotDifferentiable);
         };
         let [state, mask, dropout] =
             self.inputs.places(2).map(|place| place.map(|p| operands.inputs[p]));
-        let mut inputs = vec![operands.inputs[1], saved];
+        let mut inputs = vec![gates, operands.inputs[1], c];
         inputs.extend([mask, dropout, d_hidden, d_last].into_iter().flatten());
         let (d_hidden, d_last) = (d_hidden.is_some(), d_last.is_some());
         let op = ConvLstmBackward { forward: self.clone(), d_hidden, d_last };
@@ -231,7 +238,7 @@ impl Op for ConvLstm {
 
     fn cost(&self, s: &Signature) -> Cost {
         let (pixels, u) = (s.inputs[0].shape.rows() as u64, s.inputs[1].len() as u64);
-        Cost { flops: 2 * pixels * u + 5 * s.outputs[1].len() as u64, bytes: s.bytes() }
+        Cost { flops: 2 * pixels * u + 8 * s.outputs[1].len() as u64, bytes: s.bytes() }
     }
 }
 
@@ -271,11 +278,14 @@ pub fn cases() -> Vec<Case> {
         let sources: Vec<usize> = (0..2 + usize::from(inputs.state)).collect();
         cases.push(
             Case::new(format!("conv_lstm {name}"), op.clone(), forward.clone())
-                .through(&[0, 2])
+                .through(&[0, 3])
                 .gradient(&sources),
         );
-        let mut backward =
-            vec![forward[1].clone(), Sample::Uniform(shape(steps, 6 * filters), 0.0, 1.0)];
+        let mut backward = vec![
+            Sample::Uniform(shape(steps, 4 * filters), 0.0, 1.0),
+            forward[1].clone(),
+            Sample::Uniform(shape(steps, filters), -1.0, 1.0),
+        ];
         backward.extend(inputs.mask.then_some(mask));
         backward.extend(inputs.dropout.then(|| Sample::Uniform(shape(4, filters), 0.0, 2.0)));
         backward.push(Sample::Normal(shape(steps, filters)));

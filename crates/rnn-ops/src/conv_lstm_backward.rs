@@ -2,7 +2,7 @@ use crate::common::ensure;
 use crate::conv_lstm::ConvLstm;
 use crate::scan::{places, takes_part};
 use crate::{Definition, ScanInputs};
-use rnn_graph::{Cost, Io, Limits, Op, OpError, Real, Signature, TensorType, Work};
+use rnn_graph::{Cost, InPlace, Io, Limits, Op, OpError, Real, Signature, TensorType, Work};
 
 /// The gradients of x and of the initial state of a [`ConvLstm`], from the last step to the
 /// first: gates as in [`crate::LstmBackward`], and
@@ -14,9 +14,9 @@ use rnn_graph::{Cost, Io, Limits, Op, OpError, Real, Signature, TensorType, Work
 ///
 /// Where an item is masked, dz = 0 and dh, dc stay.
 ///
-/// Inputs: U, what the forward pass saved, then those that there are of: mask, dropout factors,
-/// the gradient of h, that of the final state. Outputs: dz `[T B, D, H, W, 4F]`, which is the
-/// gradient of x, and that of the initial state `[2 B, D, H, W, F]`.
+/// Inputs: the gates, U, c(t-1), then those that there are of: mask, dropout factors, the gradient
+/// of h, that of the final state. Outputs: dz `[T B, D, H, W, 4F]`, into which the gates turn and
+/// which is the gradient of x, and that of the initial state `[2 B, D, H, W, F]`.
 #[derive(Clone, Debug)]
 pub struct ConvLstmBackward {
     /// The op that is differentiated.
@@ -31,14 +31,14 @@ impl ConvLstmBackward {
     /// The places of mask, dropout, d_hidden and d_last.
     pub fn optional(&self) -> [Option<usize>; 4] {
         let ScanInputs { mask, dropout, .. } = self.forward.inputs;
-        places(2, [mask, dropout, self.d_hidden, self.d_last])
+        places(3, [mask, dropout, self.d_hidden, self.d_last])
     }
 }
 
 impl Definition for ConvLstmBackward {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let Ok(e) = self.forward.extents(&io.signature.inputs[1], 6) else { return };
-        let (u, saved, filters, per_step) = (io.input(0), io.input(1), e.filters, e.per_step());
+        let Ok(e) = self.forward.extents(&io.signature.inputs[0]) else { return };
+        let (u, c, filters, per_step) = (io.input(1), io.input(2), e.filters, e.per_step());
         let [mask, rest @ ..] = self.optional();
         let mask = mask.map(|p| io.uints(p));
         let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
@@ -54,10 +54,12 @@ impl Definition for ConvLstmBackward {
                 let (pixel, j) = (at / filters, at % filters);
                 let row = t * e.step.len() + pixel;
                 dh[at] = dh[at] + d_hidden.map_or(F::zero(), |d| d[t * per_step + at]);
-                let values = [0, 1, 2, 3, 4, 5].map(|part| saved[(row * 6 + part) * filters + j]);
+                let values = [0, 1, 2, 3].map(|gate| dz[(row * 4 + gate) * filters + j]);
                 let mut of_gates = [F::zero(); 4];
                 if there(e.step.place(pixel).0) {
-                    (of_gates, dc[at]) = self.forward.gates.back(values, dh[at], dc[at]);
+                    let c_before = c[t * per_step + at];
+                    (of_gates, dc[at]) =
+                        self.forward.gates.back(values, c_before, [dh[at], dc[at]]);
                 }
                 for (gate, value) in of_gates.into_iter().enumerate() {
                     dz[(row * 4 + gate) * filters + j] = value;
@@ -92,18 +94,24 @@ impl Op for ConvLstmBackward {
         "conv_lstm_backward"
     }
 
+    fn in_place(&self) -> Option<InPlace> {
+        Some(InPlace { input: 0, output: 0 })
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
-        let wanted = 2 + self.optional().iter().flatten().count();
+        let wanted = 3 + self.optional().iter().flatten().count();
         ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
-        let e = self.forward.extents(&inputs[1], 6)?;
+        let e = self.forward.extents(&inputs[0])?;
         let kernel = [self.forward.windows.taps(), e.filters, 4 * e.filters];
-        ensure(inputs[0].dims() == kernel, || format!("U is {}, not {kernel:?}", inputs[0]))?;
-        Ok(vec![e.ty(self.forward.steps, 4 * e.filters), e.ty(2, e.filters)])
+        ensure(inputs[1].dims() == kernel, || format!("U is {}, not {kernel:?}", inputs[1]))?;
+        let cells = e.ty(self.forward.steps, e.filters);
+        ensure(inputs[2] == cells, || format!("c is {}, not {cells}", inputs[2]))?;
+        Ok(vec![inputs[0].clone(), e.ty(2, e.filters)])
     }
 
     /// A launch for each step, and one for the gradient of the initial state.
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        let e = self.forward.extents(&s.inputs[1], 6)?;
+        let e = self.forward.extents(&s.inputs[0])?;
         let step = self.forward.step(&e);
         let launch = |t| {
             let launch = step.backward(0..4, t)?;
@@ -119,7 +127,7 @@ impl Op for ConvLstmBackward {
     defined!();
 
     fn cost(&self, s: &Signature) -> Cost {
-        let (pixels, u) = (s.outputs[0].shape.rows() as u64, s.inputs[0].len() as u64);
-        Cost { flops: 2 * pixels * u + 4 * s.inputs[1].len() as u64, bytes: s.bytes() }
+        let (pixels, u) = (s.outputs[0].shape.rows() as u64, s.inputs[1].len() as u64);
+        Cost { flops: 2 * pixels * u + 8 * s.outputs[0].len() as u64, bytes: s.bytes() }
     }
 }

@@ -5,7 +5,8 @@ use crate::scan::{
 };
 use crate::{Activation, Case, Definition, LstmGates, Sample, TransposeLeading};
 use rnn_graph::{
-    Cost, Graph, Io, Limits, Op, OpError, Operands, Real, Signature, TensorId, TensorType, Work,
+    Cost, Graph, InPlace, Io, Limits, Op, OpError, Operands, Real, Signature, TensorId, TensorType,
+    Work,
 };
 
 pub static KERNELS: CellKernels =
@@ -25,8 +26,9 @@ pub static KERNELS: CellKernels =
 ///
 /// Inputs: x `[T, B, 4H]`, already projected and biased; U `[H, 4H]`; then of [`ScanInputs`] what
 /// there is, the state `[2, B, H]` being h, then c. Outputs: h `[T, B, H]`; what the backward pass
-/// needs, `[T, B, 6H]`: i, f, g, o, c(t-1) and activation(c(t)) as they are without the mask; and
-/// the final state `[2, B, H]`. Gradients flow through h and the final state.
+/// needs, the gates i, f, g, o as they are without the mask, `[T, B, 4H]`, into which x turns, and
+/// c(t-1) `[T, B, H]`; and the final state `[2, B, H]`. Gradients flow through h and the final
+/// state.
 #[derive(Clone, Debug)]
 pub struct Lstm {
     /// The gates.
@@ -40,11 +42,11 @@ impl Definition for Lstm {
         let Ok(Extents { steps, batch, hidden }) = extents(&io.signature.inputs[0], 4) else {
             return;
         };
-        let (x, u) = (io.input(0), io.input(1));
+        let u = io.input(1);
         let [state, mask, dropout] = self.inputs.places(2);
         let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
         let mask = mask.map(|p| io.uints(p));
-        let [h, saved, last] = io.outputs();
+        let [h, gates, c, last] = io.outputs();
         let per_step = batch * hidden;
         match state {
             Some(state) => last.copy_from_slice(state),
@@ -63,15 +65,15 @@ impl Definition for Lstm {
                     };
                     let product: F =
                         (0..hidden).map(|k| seen(k) * u[k * 4 * hidden + column]).sum();
-                    x[(t * batch + row) * 4 * hidden + column] + product
+                    gates[(t * batch + row) * 4 * hidden + column] + product
                 });
-                let (values, c) = self.gates.step(z, c_last[e]);
-                for (part, value) in values.into_iter().enumerate() {
-                    saved[(t * batch + row) * 6 * hidden + part * hidden + j] = value;
+                let values = self.gates.values(z);
+                for (gate, value) in values.into_iter().enumerate() {
+                    gates[((t * batch + row) * 4 + gate) * hidden + j] = value;
                 }
+                c[t * per_step + e] = c_last[e];
                 if takes_part(mask, t * batch + row) {
-                    h_last[e] = values[3] * values[5];
-                    c_last[e] = c;
+                    [h_last[e], c_last[e]] = self.gates.step(values, c_last[e]);
                 }
                 h[t * per_step + e] = h_last[e];
             }
@@ -84,6 +86,10 @@ impl Op for Lstm {
         "lstm"
     }
 
+    fn in_place(&self) -> Option<InPlace> {
+        Some(InPlace { input: 0, output: 1 })
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         ensure(inputs.len() >= 2, || "it takes x and U".into())?;
         let Extents { steps, batch, hidden } = extents(&inputs[0], 4)?;
@@ -93,7 +99,8 @@ impl Op for Lstm {
         self.inputs.check(inputs, 2, [2, batch, hidden], (steps, 4))?;
         Ok(vec![
             TensorType::f32([steps, batch, hidden]),
-            TensorType::f32([steps, batch, 6 * hidden]),
+            inputs[0].clone(),
+            TensorType::f32([steps, batch, hidden]),
             TensorType::f32([2, batch, hidden]),
         ])
     }
@@ -112,14 +119,15 @@ impl Op for Lstm {
         operands: &Operands,
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
-        let (&[d_hidden, None, d_last], &[hidden, saved, _]) = (gradients, &operands.outputs[..])
+        let (&[d_hidden, None, None, d_last], &[hidden, gates, c, _]) =
+            (gradients, &operands.outputs[..])
         else {
             return Err(OpError::NotDifferentiable);
         };
         let [state, mask, dropout] =
             self.inputs.places(2).map(|place| place.map(|p| operands.inputs[p]));
         let u_transposed = graph.apply(TransposeLeading, &[operands.inputs[1]]).map_err(nested)?;
-        let mut inputs = vec![u_transposed, saved];
+        let mut inputs = vec![gates, u_transposed, c];
         inputs.extend([mask, dropout, d_hidden, d_last].into_iter().flatten());
         let op = LstmBackward {
             forward: self.clone(),
@@ -145,6 +153,7 @@ impl Op for Lstm {
 /// The gradients of z and of the initial state, from the last step to the first:
 ///
 /// ```text
+/// c(t) = f c(t-1) + i g
 /// dh += d_hidden(t),  dc += dh o act'(c)
 /// dz_i = dc g rec'(i), dz_f = dc c(t-1) rec'(f), dz_c = dc i act'(g), dz_o = dh act(c) rec'(o)
 /// dh(t-1) = sum over gates g of d_g (dz_g U_g^T),  dc(t-1) = dc f
@@ -152,10 +161,10 @@ impl Op for Lstm {
 ///
 /// Where a row is masked, dz = 0 and dh, dc stay.
 ///
-/// Inputs: U transposed `[4H, H]`, what the forward pass saved, then those that there are of:
-/// mask, dropout factors, the gradient of h `[T, B, H]`, that of the final state `[2, B, H]`.
-/// Outputs: dz `[T, B, 4H]`, which is the gradient of x, and that of the initial state
-/// `[2, B, H]`.
+/// Inputs: the gates `[T, B, 4H]`, U transposed `[4H, H]`, c(t-1) `[T, B, H]`, then those that there
+/// are of: mask, dropout factors, the gradient of h `[T, B, H]`, that of the final state
+/// `[2, B, H]`. Outputs: dz `[T, B, 4H]`, into which the gates turn and which is the gradient of x,
+/// and that of the initial state `[2, B, H]`.
 #[derive(Clone, Debug)]
 pub struct LstmBackward {
     /// The op that is differentiated.
@@ -170,16 +179,16 @@ impl LstmBackward {
     /// The places of mask, dropout, d_hidden and d_last.
     pub fn optional(&self) -> [Option<usize>; 4] {
         let ScanInputs { mask, dropout, .. } = self.forward.inputs;
-        places(2, [mask, dropout, self.d_hidden, self.d_last])
+        places(3, [mask, dropout, self.d_hidden, self.d_last])
     }
 }
 
 impl Definition for LstmBackward {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let Ok(Extents { steps, batch, hidden }) = extents(&io.signature.inputs[1], 6) else {
+        let Ok(Extents { steps, batch, hidden }) = extents(&io.signature.inputs[0], 4) else {
             return;
         };
-        let (ut, saved) = (io.input(0), io.input(1));
+        let (ut, c) = (io.input(1), io.input(2));
         let [mask, rest @ ..] = self.optional();
         let mask = mask.map(|p| io.uints(p));
         let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
@@ -194,11 +203,12 @@ impl Definition for LstmBackward {
             for e in 0..per_step {
                 let (row, j) = (e / hidden, e % hidden);
                 let place = t * batch + row;
-                let values = [0, 1, 2, 3, 4, 5].map(|part| saved[(place * 6 + part) * hidden + j]);
+                let values = [0, 1, 2, 3].map(|gate| dz[(place * 4 + gate) * hidden + j]);
                 dh[e] = dh[e] + d_hidden.map_or(F::zero(), |d| d[t * per_step + e]);
                 let mut dz_gates = [F::zero(); 4];
                 if takes_part(mask, place) {
-                    (dz_gates, dc[e]) = self.forward.gates.back(values, dh[e], dc[e]);
+                    let c_before = c[t * per_step + e];
+                    (dz_gates, dc[e]) = self.forward.gates.back(values, c_before, [dh[e], dc[e]]);
                 }
                 for (gate, value) in dz_gates.into_iter().enumerate() {
                     dz[(place * 4 + gate) * hidden + j] = value;
@@ -224,16 +234,21 @@ impl Op for LstmBackward {
         "lstm_backward"
     }
 
+    fn in_place(&self) -> Option<InPlace> {
+        Some(InPlace { input: 0, output: 0 })
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
-        let wanted = 2 + self.optional().iter().flatten().count();
+        let wanted = 3 + self.optional().iter().flatten().count();
         ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
-        let Extents { steps, batch, hidden } = extents(&inputs[1], 6)?;
-        ensure(inputs[0].dims() == [4 * hidden, hidden], || format!("U^T is {}", inputs[0]))?;
-        Ok(vec![TensorType::f32([steps, batch, 4 * hidden]), TensorType::f32([2, batch, hidden])])
+        let Extents { steps, batch, hidden } = extents(&inputs[0], 4)?;
+        ensure(inputs[1].dims() == [4 * hidden, hidden], || format!("U^T is {}", inputs[1]))?;
+        ensure(inputs[2].dims() == [steps, batch, hidden], || format!("c is {}", inputs[2]))?;
+        Ok(vec![inputs[0].clone(), TensorType::f32([2, batch, hidden])])
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
-        let e = extents(&s.inputs[1], 6)?;
+        let e = extents(&s.inputs[0], 4)?;
         let dropout = self.forward.inputs.dropout;
         let launches = KERNELS.launches(Direction::Backward, e, dropout, limits)?;
         let bind = |launch| self.forward.gates.bind_backward(launch, self.optional());
@@ -245,7 +260,7 @@ impl Op for LstmBackward {
     defined!();
 
     fn cost(&self, s: &Signature) -> Cost {
-        let (rows, u) = (s.inputs[1].shape.rows() as u64, s.inputs[0].len() as u64);
+        let (rows, u) = (s.inputs[0].shape.rows() as u64, s.inputs[1].len() as u64);
         Cost { flops: 2 * rows * u + 8 * s.outputs[0].len() as u64, bytes: s.bytes() }
     }
 }
@@ -278,7 +293,7 @@ pub fn cases() -> Vec<Case> {
             let (act, rec) = (op.gates.activation.name(), op.gates.recurrent_activation.name());
             let name = format!("lstm {t}x{b}x{h} {act} {rec}{}", op.inputs);
             let case =
-                Case::new(name, op.clone(), inputs).gradient(&differentiable).through(&[0, 2]);
+                Case::new(name, op.clone(), inputs).gradient(&differentiable).through(&[0, 3]);
             cases.push(case.tolerance(1e-5));
         }
     }
@@ -288,8 +303,9 @@ pub fn cases() -> Vec<Case> {
         let (t, b, h) = (3, 6, 40);
         let op = LstmBackward { forward: standard(inputs), d_hidden, d_last };
         let mut samples = vec![
+            Sample::Uniform(vec![t, b, 4 * h], 0.0, 1.0),
             Sample::Uniform(vec![4 * h, h], -0.2, 0.2),
-            Sample::Uniform(vec![t, b, 6 * h], 0.0, 1.0),
+            Sample::Uniform(vec![t, b, h], -1.0, 1.0),
         ];
         let inner = ScanInputs { state: false, ..inputs };
         samples.extend(scan_samples(inner, [2, t, b, h], 4));
@@ -308,8 +324,9 @@ pub fn cases() -> Vec<Case> {
         cases.push(Case::new(name, standard(inputs), samples).tolerance(1e-5));
         let op = LstmBackward { forward: standard(inputs), d_hidden: true, d_last: inputs.state };
         let mut samples = vec![
+            Sample::Uniform(vec![t, b, 4 * h], 0.0, 1.0),
             Sample::Uniform(vec![4 * h, h], -0.1, 0.1),
-            Sample::Uniform(vec![t, b, 6 * h], 0.0, 1.0),
+            Sample::Uniform(vec![t, b, h], -1.0, 1.0),
         ];
         let inner = ScanInputs { state: false, ..inputs };
         samples.extend(scan_samples(inner, [2, t, b, h], 4));

@@ -12,18 +12,27 @@ pub struct LstmGates {
 }
 
 impl LstmGates {
-    /// i, f, g, o, c(t-1) and activation(c(t)), which the backward pass needs, and c(t).
-    pub(crate) fn step<F: Real>(&self, z: [F; 4], c_before: F) -> ([F; 6], F) {
+    /// i, f, g and o.
+    pub(crate) fn values<F: Real>(&self, z: [F; 4]) -> [F; 4] {
         let (act, rec) = (self.activation, self.recurrent_activation);
-        let [i, f, g, o] = [rec.apply(z[0]), rec.apply(z[1]), act.apply(z[2]), rec.apply(z[3])];
-        let c = f * c_before + i * g;
-        ([i, f, g, o, c_before, act.apply(c)], c)
+        [rec.apply(z[0]), rec.apply(z[1]), act.apply(z[2]), rec.apply(z[3])]
     }
 
-    /// dz of the four gates and dc(t-1), from what [`LstmGates::step`] gave.
-    pub(crate) fn back<F: Real>(&self, saved: [F; 6], dh: F, dc: F) -> ([F; 4], F) {
+    /// h(t) and c(t).
+    pub(crate) fn step<F: Real>(&self, [i, f, g, o]: [F; 4], c_before: F) -> [F; 2] {
+        let c = f * c_before + i * g;
+        [o * self.activation.apply(c), c]
+    }
+
+    /// dz of the four gates and dc(t-1), from the gates' values and c(t-1).
+    pub(crate) fn back<F: Real>(
+        &self,
+        [i, f, g, o]: [F; 4],
+        c_before: F,
+        [dh, dc]: [F; 2],
+    ) -> ([F; 4], F) {
         let (act, rec) = (self.activation, self.recurrent_activation);
-        let [i, f, g, o, c_before, c_active] = saved;
+        let c_active = act.apply(f * c_before + i * g);
         let dc = dc + dh * o * act.slope(c_active);
         let dz = [
             dc * g * rec.slope(i),
@@ -40,12 +49,12 @@ impl LstmGates {
         let [state, mask, dropout] = optional;
         self.describe(optional_inputs(launch, [mask, dropout]))
             .constant("HAS_STATE", u8::from(state.is_some()))
-            .bind("x", Operand::Input(0))
             .bind("recurrent", Operand::Input(1))
-            .bind("state", Operand::Input(state.unwrap_or(0)))
+            .bind("state", Operand::Input(state.unwrap_or(1)))
             .bind("hidden", Operand::Output(0))
-            .bind("saved", Operand::Output(1))
-            .bind("last", Operand::Output(2))
+            .bind("gates", Operand::Output(1))
+            .bind("cells", Operand::Output(2))
+            .bind("last", Operand::Output(3))
     }
 
     /// Adds what it takes backward; `optional` are the places of mask, dropout factors and the
@@ -55,11 +64,11 @@ impl LstmGates {
         self.describe(optional_inputs(launch, [mask, dropout]))
             .constant("HAS_D_HIDDEN", u8::from(d_hidden.is_some()))
             .constant("HAS_D_LAST", u8::from(d_last.is_some()))
-            .bind("recurrent", Operand::Input(0))
-            .bind("saved_in", Operand::Input(1))
-            .bind("d_hidden", Operand::Input(d_hidden.unwrap_or(0)))
-            .bind("d_last", Operand::Input(d_last.unwrap_or(0)))
-            .bind("d_x", Operand::Output(0))
+            .bind("recurrent", Operand::Input(1))
+            .bind("cells_in", Operand::Input(2))
+            .bind("d_hidden", Operand::Input(d_hidden.unwrap_or(1)))
+            .bind("d_last", Operand::Input(d_last.unwrap_or(1)))
+            .bind("gates", Operand::Output(0))
             .bind("d_state", Operand::Output(1))
     }
 

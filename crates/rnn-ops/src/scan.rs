@@ -85,8 +85,9 @@ pub fn places<const N: usize>(first: usize, present: [bool; N]) -> [Option<usize
 
 /// The constants and bindings of mask and dropout factors, which every recurrent kernel has.
 pub fn optional_inputs(launch: Launch, [mask, dropout]: [Option<usize>; 2]) -> Launch {
-    // What is absent is never read; any tensor stands in for it.
-    let or_any = |place: Option<usize>| Operand::Input(place.unwrap_or(0));
+    // What is absent is never read; the matrix stands in for it, or another input that the kernel
+    // does not write.
+    let or_any = |place: Option<usize>| Operand::Input(place.unwrap_or(1));
     launch
         .constant("HAS_MASK", u8::from(mask.is_some()))
         .constant("HAS_DROPOUT", u8::from(dropout.is_some()))

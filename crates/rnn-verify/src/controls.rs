@@ -3,7 +3,7 @@
 use crate::{Measured, NotPassed, Trial, check_gradient};
 use rnn_core::HostTensor;
 use rnn_graph::{
-    Cost, Device, DeviceKind, Graph, Io, Limits, Op, OpError, Operands, Shader, Signature,
+    Cost, Device, DeviceKind, Graph, InPlace, Io, Limits, Op, OpError, Operands, Shader, Signature,
     TensorId, TensorType, Work,
 };
 use rnn_ops::{Activation, Case, Matmul, Sample, Scale};
@@ -42,8 +42,8 @@ pub fn controls(device: &dyn Device) -> Vec<Control> {
         (
             "the lstm kernel swaps two gates",
             recurrence(),
-            "c = flush(gates.y * carry.c + gates.x * gates.z)",
-            "c = flush(gates.x * carry.c + gates.y * gates.z)",
+            "flush(values.y * before + values.x * values.z)",
+            "flush(values.x * before + values.y * values.z)",
         ),
     ];
     for (name, case, from, to) in kernels {
@@ -112,6 +112,10 @@ struct Tampered {
 impl Op for Tampered {
     fn name(&self) -> &'static str {
         self.op.name()
+    }
+
+    fn in_place(&self) -> Option<InPlace> {
+        self.op.in_place()
     }
 
     fn infer(

@@ -11,7 +11,7 @@ use rnn_ops::{Lstm, LstmGates};
 pub fn forward(op: &Lstm, io: &mut Io<'_, f32>) {
     let &[steps, batch, width] = io.dims(0) else { return };
     let units = width / VECTORS;
-    let (x, u) = (io.input(0), io.input(1));
+    let u = io.input(1);
     let [state, mask, dropout] = op.inputs.places(2);
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
     let options = Options { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
@@ -23,7 +23,7 @@ pub fn forward(op: &Lstm, io: &mut Io<'_, f32>) {
         |k| u.chunks_exact(width).nth(k),
         |panel, gate| gate * units + panel * lanes..gate * units + units.min((panel + 1) * lanes),
     );
-    let [hidden, saved, last] = io.outputs();
+    let [hidden, sums, cells, last] = io.outputs();
     match state {
         Some(state) => last.copy_from_slice(state),
         None => last.fill(0.0),
@@ -32,34 +32,40 @@ pub fn forward(op: &Lstm, io: &mut Io<'_, f32>) {
     let group = per_group * units;
     let carries = h.par_chunks_mut(group).zip(c.par_chunks_mut(group));
     let hidden = by_group(hidden, batch * units, group);
-    let saved = by_group(saved, 6 * batch * units, 6 * group);
-    let groups = hidden.into_par_iter().zip(saved).zip(carries).enumerate();
-    groups.for_each(|(group, ((hidden, saved), (h, c)))| {
+    let sums = by_group(sums, VECTORS * batch * units, VECTORS * group);
+    let cells = by_group(cells, batch * units, group);
+    let groups = hidden.into_par_iter().zip(sums).zip(cells).zip(carries).enumerate();
+    groups.for_each(|(group, (((hidden, sums), cells), (h, c)))| {
         let first = group * per_group;
         let (gates, panels) = (&op.gates, &panels);
-        dispatch(Forward { gates, x, panels, options, steps, first, hidden, saved, h, c });
+        dispatch(Forward { gates, panels, options, steps, first, hidden, sums, cells, h, c });
     });
 }
 
-/// The next state of a cell: i, f, g, o, the cell before, the activated cell; and the cell.
+/// The next state of a cell: the gates i, f, g, o; h and c.
 #[inline(always)]
 pub(crate) fn step<S: Simd>(
     s: S,
     gates: &LstmGates,
     z: [S::f32s; VECTORS],
     c: S::f32s,
-) -> ([S::f32s; 6], S::f32s) {
+) -> ([S::f32s; VECTORS], [S::f32s; 2]) {
     let LstmGates { activation, recurrent_activation } = *gates;
     let [i, f] = activate_two(s, [recurrent_activation; 2], [z[0], z[1]]);
     let [g, o] = activate_two(s, [activation, recurrent_activation], [z[2], z[3]]);
-    let next = flush(s, s.mul_add_e_f32s(f, c, s.mul_f32s(i, g)));
-    ([i, f, g, o, c, activate(s, activation, next)], next)
+    let next = cell(s, [i, f, g], c);
+    ([i, f, g, o], [s.mul_f32s(o, activate(s, activation, next)), next])
+}
+
+/// c(t), from the gates i, f, g and c(t-1).
+#[inline(always)]
+pub(crate) fn cell<S: Simd>(s: S, [i, f, g]: [S::f32s; 3], c: S::f32s) -> S::f32s {
+    flush(s, s.mul_add_e_f32s(f, c, s.mul_f32s(i, g)))
 }
 
 /// The rows of one thread.
 struct Forward<'a> {
     gates: &'a LstmGates,
-    x: &'a [f32],
     panels: &'a Panels,
     options: Options<'a>,
     steps: usize,
@@ -67,7 +73,10 @@ struct Forward<'a> {
     first: usize,
     /// Of each step; empty if nobody reads them.
     hidden: Vec<&'a mut [f32]>,
-    saved: Vec<&'a mut [f32]>,
+    /// Of each step what its gates add up besides h; their values behind it, if there are cells.
+    sums: Vec<&'a mut [f32]>,
+    /// c before each step; empty if nobody reads them.
+    cells: Vec<&'a mut [f32]>,
     h: &'a mut [f32],
     c: &'a mut [f32],
 }
@@ -129,17 +138,23 @@ impl Forward<'_> {
 
     #[inline(always)]
     fn step<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
-        let Options { batch, units, dropout, .. } = self.options;
+        let Options { units, dropout, .. } = self.options;
         let (stride, lanes) = (padded(units), S::F32_LANES);
         let begins = tile.first - self.first;
         simd::scale_each(simd, &mut tile.seen, &tile.factors, &tile.h);
-        let mut saved = self.saved.get_mut(t).map(|saved| &mut saved[begins * 6 * units..]);
+        let sums = &mut self.sums[t][begins * VECTORS * units..];
+        let cells = self.cells.get_mut(t);
+        let keeps = cells.is_some();
+        if let Some(cells) = cells {
+            let cells = &mut cells[begins * units..][..tile.rows * units];
+            unpad_rows(&tile.c, stride, cells, units);
+        }
         for panel in 0..units.div_ceil(lanes) {
             let unit = panel * lanes;
             let width = lanes.min(units - unit);
             let mut z = [[simd.splat_f32s(0.0); VECTORS]; R];
             for (r, z) in z.iter_mut().enumerate().take(tile.rows) {
-                let x = &self.x[(t * batch + tile.first + r) * VECTORS * units..];
+                let x = &sums[r * VECTORS * units..];
                 for (gate, z) in z.iter_mut().enumerate() {
                     *z = load(simd, &x[gate * units + unit..][..width]);
                 }
@@ -156,17 +171,17 @@ impl Forward<'_> {
             for (r, z) in z.into_iter().enumerate().take(tile.rows) {
                 let at = r * stride + unit;
                 let c = &mut tile.c[at..at + lanes];
-                let (values, next) = step(simd, self.gates, z, load(simd, c));
-                if let Some(saved) = &mut saved {
-                    let saved = &mut saved[r * 6 * units..][..6 * units];
-                    for (part, value) in values.into_iter().enumerate() {
-                        store(simd, &mut saved[part * units + unit..][..width], value);
+                let (values, [h, next]) = step(simd, self.gates, z, load(simd, c));
+                if keeps {
+                    let to = &mut sums[r * VECTORS * units..];
+                    for (gate, value) in values.into_iter().enumerate() {
+                        store(simd, &mut to[gate * units + unit..][..width], value);
                     }
                 }
                 let h = match self.options.takes_part(t, tile.first + r) {
                     true => {
                         store(simd, c, next);
-                        simd.mul_f32s(values[3], values[5])
+                        h
                     }
                     false => load(simd, &tile.h[at..at + lanes]),
                 };

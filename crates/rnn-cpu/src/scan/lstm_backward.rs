@@ -2,16 +2,17 @@ use super::{
     Division, FEW_ROWS, MOST_ROWS, Options, by_group, pad_rows, padded, rows_per_tile, unpad_rows,
 };
 use crate::panels::{Panels, VECTORS, rows};
-use crate::simd::{dispatch, flush, load, slope, store};
+use crate::scan::lstm::cell;
+use crate::simd::{activate, dispatch, flush, load, slope, store};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{LstmBackward, LstmGates};
 
 pub fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
-    let &[_, batch, parts] = io.dims(1) else { return };
-    let units = parts / 6;
-    let (ut, saved) = (io.input(0), io.input(1));
+    let &[_, batch, width] = io.dims(0) else { return };
+    let units = width / VECTORS;
+    let (ut, cells) = (io.input(1), io.input(2));
     let [mask, rest @ ..] = op.optional();
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
     let options = Options { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
@@ -38,7 +39,7 @@ pub fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
     let dz = by_group(dz, VECTORS * batch * units, VECTORS * group);
     dz.into_par_iter().zip(carries).enumerate().for_each(|(group, (dz, (dh, dc)))| {
         let (gates, panels, first) = (&op.forward.gates, &panels, group * per_group);
-        dispatch(Backward { gates, saved, d_hidden, panels, options, first, dz, dh, dc });
+        dispatch(Backward { gates, cells, d_hidden, panels, options, first, dz, dh, dc });
     });
 }
 
@@ -47,10 +48,12 @@ pub fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
 pub(crate) fn step<S: Simd>(
     s: S,
     gates: &LstmGates,
-    [i, f, g, o, c_before, c_active]: [S::f32s; 6],
+    [i, f, g, o]: [S::f32s; VECTORS],
+    c_before: S::f32s,
     [dh, dc]: [S::f32s; 2],
 ) -> ([S::f32s; VECTORS], S::f32s) {
     let LstmGates { activation, recurrent_activation } = *gates;
+    let c_active = activate(s, activation, cell(s, [i, f, g], c_before));
     let d = s.mul_add_e_f32s(s.mul_f32s(dh, o), slope(s, activation, c_active), dc);
     let mut dz =
         [s.mul_f32s(d, g), s.mul_f32s(d, c_before), s.mul_f32s(d, i), s.mul_f32s(dh, c_active)];
@@ -64,12 +67,14 @@ pub(crate) fn step<S: Simd>(
 /// The rows of one thread.
 struct Backward<'a> {
     gates: &'a LstmGates,
-    saved: &'a [f32],
+    /// c before each step.
+    cells: &'a [f32],
     d_hidden: Option<&'a [f32]>,
     panels: &'a Panels,
     options: Options<'a>,
     /// The first of its rows.
     first: usize,
+    /// Of each step the gates, which turn into the gradients of what they added up.
     dz: Vec<&'a mut [f32]>,
     dh: &'a mut [f32],
     dc: &'a mut [f32],
@@ -139,7 +144,7 @@ impl Backward<'_> {
         let begins = tile.first - self.first;
         for r in 0..tile.rows {
             let place = t * batch + tile.first + r;
-            let saved = &self.saved[place * 6 * units..][..6 * units];
+            let out = &mut self.dz[t][(begins + r) * VECTORS * units..][..VECTORS * units];
             let dz = &mut tile.dz[r * VECTORS * gate_stride..][..VECTORS * gate_stride];
             let takes_part = self.options.takes_part(t, tile.first + r);
             for unit in (0..units).step_by(lanes) {
@@ -153,12 +158,13 @@ impl Backward<'_> {
                     continue;
                 }
                 let dc = &mut tile.dc[at..at + lanes];
-                let mut values = [simd.splat_f32s(0.0); 6];
-                for (part, value) in values.iter_mut().enumerate() {
-                    *value = load(simd, &saved[part * units + unit..][..width]);
+                let mut values = [simd.splat_f32s(0.0); VECTORS];
+                for (gate, value) in values.iter_mut().enumerate() {
+                    *value = load(simd, &out[gate * units + unit..][..width]);
                 }
-                let (gradients, before) =
-                    step(simd, self.gates, values, [load(simd, dh), load(simd, dc)]);
+                let c_before = load(simd, &self.cells[place * units + unit..][..width]);
+                let carried = [load(simd, dh), load(simd, dc)];
+                let (gradients, before) = step(simd, self.gates, values, c_before, carried);
                 store(simd, dc, before);
                 for (gate, value) in gradients.into_iter().enumerate() {
                     store(simd, &mut dz[gate * gate_stride + unit..][..lanes], value);
@@ -167,7 +173,6 @@ impl Backward<'_> {
             if !takes_part {
                 dz.fill(0.0);
             }
-            let out = &mut self.dz[t][(begins + r) * VECTORS * units..][..VECTORS * units];
             unpad_rows(dz, gate_stride, out, units);
         }
     }

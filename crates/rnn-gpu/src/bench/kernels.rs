@@ -101,8 +101,9 @@ fn lstm_backward(steps: usize, batch: usize, hidden: usize) -> Kernel {
     Kernel::new(format!("lstm_backward T={steps} B={batch} H={hidden}"), batch, |rows| {
         let steps = if rows < batch { 5 } else { steps };
         let inputs = vec![
+            Sample::Uniform(vec![steps, rows, 4 * hidden], 0.0, 0.9),
             Sample::Uniform(vec![4 * hidden, hidden], -0.1, 0.1),
-            Sample::Uniform(vec![steps, rows, 6 * hidden], 0.0, 0.9),
+            Sample::Uniform(vec![steps, rows, hidden], -0.9, 0.9),
             Sample::Normal(vec![steps, rows, hidden]),
         ];
         let op = LstmBackward { forward: forward.clone(), d_hidden: true, d_last: false };

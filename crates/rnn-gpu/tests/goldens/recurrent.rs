@@ -136,7 +136,7 @@ fn with_factors(
             let recurrent_activation = golden.activation("recurrent_activation");
             let op = ops::Lstm { gates: LstmGates { activation, recurrent_activation }, inputs };
             let out = g.push(op, &operands).expect("it fits");
-            (out[0], out[2])
+            (out[0], out[3])
         }
     };
     let [batch, units] = [1, 2].map(|axis| g.shape(last).dims()[axis]);

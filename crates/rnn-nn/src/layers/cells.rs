@@ -123,7 +123,7 @@ impl Cell for LstmCell {
             inputs: scan.inputs,
         };
         let out = b.graph.push(op, &[&scan.projected[..], scan.optional].concat())?;
-        Ok((out[0], out[2]))
+        Ok((out[0], out[3]))
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

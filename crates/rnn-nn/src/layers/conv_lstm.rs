@@ -182,7 +182,7 @@ impl<const N: usize> Cell for ConvLstmCell<N> {
         let extents = &inner[3 - N..];
         let hidden = [&[steps, batch], extents, &[filters]].concat();
         let state = [&[Self::STATES, batch], extents, &[filters]].concat();
-        Ok((b.graph.reshape(out[0], hidden)?, b.graph.reshape(out[2], state)?))
+        Ok((b.graph.reshape(out[0], hidden)?, b.graph.reshape(out[3], state)?))
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
