@@ -4,6 +4,9 @@
 # it can be carried to a machine without Rust:
 #   xtask/gpu-report.sh [target/release/rnn-gpu] [bench/results]
 set -u
+# The peers that this Python has; empty, and they are installed into an environment of their own.
+export RNN_GPU_PYTHON="${RNN_GPU_PYTHON-python3}"
+[ -n "$RNN_GPU_PYTHON" ] || unset RNN_GPU_PYTHON
 binary=${1:-target/release/rnn-gpu}
 folder=${2:-bench/results}
 here=$(dirname "$0")
@@ -18,24 +21,9 @@ section() {
     printf '```\n'
 }
 
-# A line of JSON for each experiment, training and inference, and each variant of a peer.
+# Of use, but no part of the verdict.
 peers() {
-    for script in "$here"/../bench/peers/*_steps.py; do
-        module=$(basename "$script" _steps.py)
-        python3 -c "import $module" 2>/dev/null || { echo "no $module here"; continue; }
-        for variant in $(python3 "$script" --list-variants); do
-            for experiment in simple-rnn lstm lstm-dropout cnn-lstm next-frame; do
-                for mode in '' --inference; do
-                    # shellcheck disable=SC2086 # no mode is no argument
-                    python3 "$script" --experiment $experiment --variant "$variant" $mode
-                done
-            done
-        done
-    done
-    for script in "$here"/../bench/peers/jax_*.py; do
-        python3 -c 'import jax' 2>/dev/null && python3 "$script"
-    done
-    true
+    "$binary" bench --peers="$here/../bench/peers" --out "$folder" || true
 }
 
 {

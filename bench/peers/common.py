@@ -13,17 +13,23 @@ DROPOUT = 0.4
 
 
 def arguments(description, variants):
+    """The arguments; `variants` gives those of (experiment, training) that are worth timing here,
+    the plain one first."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--experiment", choices=EXPERIMENTS, default="lstm")
-    parser.add_argument("--variant", choices=variants, default=variants[0])
+    parser.add_argument("--variant", help="switches joined by +")
     parser.add_argument("--inference", action="store_true", help="instead of training steps")
     parser.add_argument("--batch", type=int, help="examples in a step [128; next-frame 10]")
+    parser.add_argument("--length", type=int, default=LENGTH, help="tokens of a review")
     parser.add_argument("--threads", type=int, help="of the CPU")
-    parser.add_argument("--list-variants", action="store_true", help="print them and stop")
+    parser.add_argument("--list-variants", action="store_true", help="print them as JSON and stop")
     args = parser.parse_args()
     if args.list_variants:
-        print("\n".join(variants))
+        modes = {"training": True, "inference": False}
+        print(json.dumps({e: {m: variants(e, t) for m, t in modes.items()} for e in EXPERIMENTS}))
         raise SystemExit
+    args.variant = args.variant or variants(args.experiment, not args.inference)[0]
+    args.switches = set(args.variant.split("+"))
     args.batch = args.batch or (10 if args.experiment == "next-frame" else 128)
     return args
 
@@ -34,7 +40,7 @@ def examples(args, rng):
         shape = (args.batch, FRAMES, SIDE, SIDE, 1)
         films = rng.random(shape, "float32")
         return films, (rng.random(shape) < 0.05).astype("float32")
-    tokens = rng.integers(0, WORDS, (args.batch, LENGTH)).astype("int32")
+    tokens = rng.integers(0, WORDS, (args.batch, args.length)).astype("int32")
     return tokens, rng.integers(0, 2, (args.batch, 1)).astype("float32")
 
 

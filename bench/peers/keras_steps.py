@@ -1,4 +1,8 @@
-"""Keras on TensorFlow: training steps or inference of the five experiments, timed."""
+"""Keras on TensorFlow: training steps or inference of the five experiments, timed.
+
+Variants are TensorFlow's graph as it is (cuDNN on a GPU), compiled by XLA, and on a GPU both with
+TF32 products and with Keras's policy mixed_float16.
+"""
 
 import os
 
@@ -9,11 +13,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common import DROPOUT, FILTERS, FRAMES, LAYERS, LENGTH, PARAMETERS, SIDE, UNITS, WORDS
+from common import DROPOUT, FILTERS, FRAMES, LAYERS, PARAMETERS, SIDE, UNITS, WORDS
 from common import arguments, examples, measure
 
 
-def build(experiment):
+def variants(experiment, training):
+    precisions = ["", "tf32+", "f16+"] if tf.config.list_physical_devices("GPU") else [""]
+    return [precision + how for precision in precisions for how in ("graph", "xla")]
+
+
+def build(experiment, length):
     layers = keras.layers
     if experiment == "next-frame":
         stack = [keras.Input((FRAMES, SIDE, SIDE, 1))]
@@ -22,7 +31,7 @@ def build(experiment):
                 layers.ConvLSTM2D(FILTERS, 3, padding="same", return_sequences=True),
                 layers.BatchNormalization(),
             ]
-        stack += [layers.Conv3D(1, 3, padding="same", activation="sigmoid")]
+        stack += [layers.Conv3D(1, 3, padding="same", activation="sigmoid", dtype="float32")]
         return keras.Sequential(stack)
     between = {
         "simple-rnn": [layers.SimpleRNN(UNITS)],
@@ -34,20 +43,24 @@ def build(experiment):
             layers.LSTM(UNITS),
         ],
     }[experiment]
-    start = [keras.Input((LENGTH,), dtype="int32"), layers.Embedding(WORDS, 32)]
-    return keras.Sequential([*start, *between, layers.Dense(1, activation="sigmoid")])
+    start = [keras.Input((length,), dtype="int32"), layers.Embedding(WORDS, 32)]
+    end = layers.Dense(1, activation="sigmoid", dtype="float32")
+    return keras.Sequential([*start, *between, end])
 
 
 def main():
-    args = arguments(__doc__, ("plain", "xla"))
+    args = arguments(__doc__.splitlines()[0], variants)
     if args.threads:
         tf.config.threading.set_intra_op_parallelism_threads(args.threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_tensor_float_32_execution("tf32" in args.switches)
+    if "f16" in args.switches:
+        keras.mixed_precision.set_global_policy("mixed_float16")
     keras.utils.set_random_seed(1)
-    model = build(args.experiment)
+    model = build(args.experiment, args.length)
     assert model.count_params() == PARAMETERS[args.experiment], model.count_params()
     optimizer = "adadelta" if args.experiment == "next-frame" else "adam"
-    model.compile(optimizer, "binary_crossentropy", jit_compile=args.variant == "xla")
+    model.compile(optimizer, "binary_crossentropy", jit_compile="xla" in args.switches)
     x, y = (tf.constant(a) for a in examples(args, np.random.default_rng(1)))
     predict = lambda: model.predict_on_batch(x)
     train = lambda: model.train_on_batch(x, y)

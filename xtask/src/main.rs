@@ -22,6 +22,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Time the experiments' steps beside Keras's, PyTorch's and JAX's, with the given arguments of
+    /// `rnn-gpu bench --peers`, and write tables and a picture to bench/results
+    #[command(disable_help_flag = true)]
+    BenchPeers {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Verify and time every device and its peers, and write a dated report to bench/results
     GpuReport,
     /// Run every check, stopping at the first that fails
@@ -33,10 +40,8 @@ fn main() -> Result<ExitCode> {
     let root = workspace_root()?;
     let code = match task {
         Task::Tidy => tidy(&root)?,
-        Task::Verify { args } => {
-            let command = ["run", "--release", "-p", "rnn-gpu", "--", "verify"].map(OsString::from);
-            cargo(&root, command.into_iter().chain(args))?
-        }
+        Task::Verify { args } => rnn_gpu(&root, &["verify"], args)?,
+        Task::BenchPeers { args } => rnn_gpu(&root, &["bench", "--peers=bench/peers"], args)?,
         Task::GpuReport => match cargo(&root, ["build", "--release", "-p", "rnn-gpu"])? {
             0 => script(&root, "xtask/gpu-report.sh")?,
             code => code,
@@ -77,6 +82,12 @@ fn tidy(root: &Path) -> Result<i32> {
     }
     println!("tidy: {} violations", violations.len());
     Ok(i32::from(!violations.is_empty()))
+}
+
+/// Runs the `rnn-gpu` of this workspace and returns its exit code.
+fn rnn_gpu(root: &Path, command: &[&str], args: Vec<OsString>) -> Result<i32> {
+    let run = ["run", "--release", "-p", "rnn-gpu", "--"].iter().chain(command);
+    cargo(root, run.map(OsString::from).chain(args))
 }
 
 /// Runs cargo in the workspace root and returns its exit code; 1 if a signal ended it. What

@@ -1,11 +1,11 @@
 //! Reviews and films, ready for a model.
 
 use crate::HostTensor;
+use crate::cache;
 use crate::experiment::VOCABULARY;
 use crate::nn::Dataset;
 use crate::run::Config;
 use anyhow::{Context, Result, ensure};
-use etcetera::BaseStrategy as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use rnn_core::Examples;
 use rnn_data::download::Download;
@@ -152,13 +152,7 @@ impl Source {
 
 /// The checked file in the cache.
 fn cached(offline: bool) -> Result<PathBuf> {
-    let folder = match env::var_os("RNN_GPU_CACHE") {
-        Some(folder) => PathBuf::from(folder),
-        None => etcetera::choose_base_strategy()
-            .context("there is no home directory to keep a download in")?
-            .cache_dir()
-            .join("rnn-gpu"),
-    };
+    let folder = cache::folder()?;
     let path = folder.join("imdb.npz");
     if IMDB.is_at(&path) {
         return Ok(path);

@@ -13,6 +13,7 @@
 
 pub mod arrays;
 pub mod bench;
+pub mod cache;
 pub mod checkpoint;
 pub mod compare;
 pub mod data;

@@ -2,6 +2,8 @@
 
 mod kernels;
 mod measure;
+mod peers;
+mod scaling;
 mod steps;
 mod table;
 
@@ -17,9 +19,17 @@ use std::path::PathBuf;
 /// What to measure and where.
 #[derive(clap::Args)]
 pub struct BenchArgs {
-    /// Single ops, training steps and inference of the experiments, or both
+    /// What to measure
     #[arg(long, value_enum, default_value_t)]
     suite: Suite,
+    /// Instead, the steps beside those of Keras, PyTorch and JAX on the same device, by the scripts
+    /// in DIR; Python is RNN_GPU_PYTHON, else one in a virtual environment that is made for them
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "bench/peers")]
+    #[arg(conflicts_with_all = ["suite", "json"])]
+    peers: Option<PathBuf>,
+    /// The folder for the tables and pictures of --peers and of the suite `scaling`
+    #[arg(long, value_name = "DIR", default_value = "bench/results")]
+    out: PathBuf,
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
@@ -37,13 +47,16 @@ pub struct BenchArgs {
 /// What is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Suite {
-    /// Single ops.
+    /// Single ops
     Kernels,
-    /// Training steps and inference.
+    /// Training steps and inference of the experiments
     Steps,
-    /// Both.
+    /// Both
     #[default]
     All,
+    /// The step of an LSTM model over batch, time steps and units: its time, and the memory that
+    /// was planned for it beside what the process takes
+    Scaling,
 }
 
 /// One line of the table.
@@ -74,6 +87,13 @@ pub struct Figures {
 pub fn bench(args: &BenchArgs) -> Result<()> {
     let (device, why) = device::open(&args.device)?;
     println!("device: {}: {why}", device.info());
+    if let Some(scripts) = &args.peers {
+        let wanted = args.filter.as_deref().unwrap_or_default();
+        return peers::compare(&*device, scripts, wanted, args.quick, &args.out);
+    }
+    if args.suite == Suite::Scaling {
+        return scaling::measure(&*device, args.quick, &args.out);
+    }
     let ceilings = Ceilings::measure(&*device, args.quick)?;
     println!(
         "ceilings: {:.0} GFLOP/s in a large matmul, {:.1} GB/s in a large sum\n",

@@ -13,13 +13,13 @@ use std::time::Instant;
 pub struct Step {
     /// Experiment and batch.
     pub name: String,
-    experiment: Experiment,
-    batch: usize,
-    training: bool,
+    pub experiment: Experiment,
+    pub batch: usize,
+    pub training: bool,
     /// Frames and pixels of a side of a film.
     film: (usize, usize),
     /// Tokens of a review.
-    length: usize,
+    pub length: usize,
 }
 
 /// Training and inference of the five experiments.
@@ -47,6 +47,16 @@ pub fn all(quick: bool) -> Vec<Step> {
     steps
 }
 
+/// Reviews of random words, and whether each is positive.
+pub fn reviews(batch: usize, length: usize) -> Result<Batch> {
+    let mut rng = Rng::new(1, 0);
+    let tokens = (0..batch * length).map(|_| rng.below(VOCABULARY as u32)).collect();
+    let labels = (0..batch).map(|_| rng.below(2) as f32).collect();
+    let tokens = HostTensor::from_u32([batch, length], tokens)?;
+    let labels = HostTensor::from_f32([batch, 1], labels)?;
+    Ok(Batch { inputs: vec![tokens], labels: vec![labels], weights: None })
+}
+
 impl Step {
     fn input(&self) -> InputSpec {
         let (frames, size) = self.film;
@@ -65,22 +75,11 @@ impl Step {
 
     fn examples(&self) -> Result<Batch> {
         let (frames, size) = self.film;
-        let (inputs, labels) = match self.experiment {
-            Experiment::NextFrame => {
-                let movies = MovieOptions { count: self.batch, frames, size, ..Default::default() };
-                movies.all()?
-            }
-            _ => {
-                let mut rng = Rng::new(1, 0);
-                let count = self.batch * self.length;
-                let tokens = (0..count).map(|_| rng.below(VOCABULARY as u32)).collect();
-                let labels = (0..self.batch).map(|_| rng.below(2) as f32).collect();
-                (
-                    HostTensor::from_u32([self.batch, self.length], tokens)?,
-                    HostTensor::from_f32([self.batch, 1], labels)?,
-                )
-            }
-        };
+        if self.experiment != Experiment::NextFrame {
+            return reviews(self.batch, self.length);
+        }
+        let movies = MovieOptions { count: self.batch, frames, size, ..Default::default() };
+        let (inputs, labels) = movies.all()?;
         Ok(Batch { inputs: vec![inputs], labels: vec![labels], weights: None })
     }
 

@@ -10,6 +10,8 @@ pub(crate) struct Axis {
     pub ticks: Vec<f64>,
     /// How many decimals tick labels carry.
     decimals: usize,
+    /// What ticks are called instead of by their numbers.
+    names: Vec<String>,
 }
 
 impl Axis {
@@ -23,7 +25,14 @@ impl Axis {
             range,
             ticks: (first..=last).map(|i| i as f64 * step).collect(),
             decimals: (-step.log10().floor()).max(0.0) as usize,
+            names: Vec::new(),
         }
+    }
+
+    /// Places of width 1 from 0 on, each with its name below its middle.
+    pub fn named(names: Vec<String>) -> Self {
+        let ticks = (0..names.len()).map(|i| i as f64 + 0.5).collect();
+        Self { label: "", range: 0.0..names.len().max(1) as f64, ticks, decimals: 0, names }
     }
 
     /// Room for `epochs` points, ticked at whole epochs from 1 on.
@@ -46,6 +55,7 @@ impl Axis {
             range: 1.0 - margin..count as f64 + margin,
             ticks: (1..=count).filter(|n| *n == 1 || n % step == 0).map(|n| n as f64).collect(),
             decimals: 0,
+            names: Vec::new(),
         }
     }
 }
@@ -53,7 +63,10 @@ impl Axis {
 impl Axis {
     /// The label of a tick.
     pub fn tick(&self, at: f64) -> String {
-        format!("{at:.*}", self.decimals)
+        match self.names.get(at as usize) {
+            Some(name) => name.clone(),
+            None => format!("{at:.*}", self.decimals),
+        }
     }
 }
 

@@ -1,18 +1,22 @@
-//! Pictures of a training run, as PNG files.
+//! Pictures of training runs and of measured times, as PNG files.
 
 pub(crate) mod axis;
+mod bars;
 mod canvas;
 mod curves;
 mod errors;
 mod film;
 mod font;
 pub(crate) mod histogram;
+mod lines;
 mod output;
 
+pub use bars::{Bars, bars};
 pub use curves::{Series, curves};
 pub use errors::error_curves;
 pub use film::{Film, film};
 pub use histogram::{Histogram, probability_histogram};
+pub use lines::{Lines, lines};
 
 use plotters::style::RGBColor;
 

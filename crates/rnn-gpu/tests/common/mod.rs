@@ -1,5 +1,7 @@
 //! The command, called as users call it, and a folder of files to feed it.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use rnn_core::HostTensor;
 use rnn_formats::npy;
 use std::fs;

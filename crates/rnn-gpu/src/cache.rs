@@ -1,0 +1,19 @@
+//! The folder of what is made or fetched once and kept.
+
+use anyhow::{Context, Result};
+use etcetera::BaseStrategy as _;
+use std::env;
+use std::path::PathBuf;
+
+/// `RNN_GPU_CACHE`, else `rnn-gpu` in the user's cache directory. It need not exist.
+///
+/// # Errors
+/// If there is no home directory.
+pub fn folder() -> Result<PathBuf> {
+    if let Some(folder) = env::var_os("RNN_GPU_CACHE") {
+        return Ok(folder.into());
+    }
+    let base = etcetera::choose_base_strategy();
+    let base = base.context("there is no home directory to keep files in; set RNN_GPU_CACHE")?;
+    Ok(base.cache_dir().join("rnn-gpu"))
+}

@@ -1,0 +1,41 @@
+use super::PALETTE;
+use super::axis::Axis;
+use super::canvas::{self, Panel, px};
+use anyhow::Result;
+use plotters::prelude::*;
+use std::path::Path;
+
+/// Curves over one axis.
+pub struct Lines {
+    /// What the axes show.
+    pub axes: (&'static str, &'static str),
+    /// Of each series the points, in order; what is not finite is left out.
+    pub series: Vec<Vec<(f64, f64)>>,
+}
+
+/// Writes curves to a PNG file, in a panel for each axis, all from zero, so that what is
+/// proportional is a straight line through the corner.
+pub fn lines(path: &Path, title: &str, names: &[&str], panels: &[Lines]) -> Result<()> {
+    let legend: Vec<_> = names.iter().copied().zip(PALETTE.into_iter().cycle()).collect();
+    canvas::save(path, title, &legend, panels.iter().map(panel).collect())
+}
+
+fn panel(lines: &Lines) -> Panel<'_> {
+    let points = lines.series.iter().flatten().filter(|(_, y)| y.is_finite());
+    let (x, y) = points.fold((0.0f64, 0.0f64), |(x, y), p| (x.max(p.0), y.max(p.1)));
+    let axis = |label, highest: f64, step| Axis::new(label, 0.0..1.06 * highest.max(1e-6), 6, step);
+    Panel {
+        caption: format!("over {}", lines.axes.0),
+        x: axis(lines.axes.0, x, 1.0),
+        y: axis(lines.axes.1, y, 0.0),
+        series: Box::new(|chart| {
+            for (points, color) in lines.series.iter().zip(PALETTE.into_iter().cycle()) {
+                let points = points.iter().copied().filter(|(_, y)| y.is_finite());
+                let marker = |point| Circle::new(point, px(4), color.filled());
+                chart.draw_series(points.clone().map(marker))?;
+                chart.draw_series(LineSeries::new(points, color.stroke_width(px(2))))?;
+            }
+            Ok(())
+        }),
+    }
+}
