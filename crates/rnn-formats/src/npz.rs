@@ -1,6 +1,7 @@
 //! NumPy's `.npz` format: a zip archive of `.npy` files.
 
 use crate::npy::{self, NpyArray, NpyError, StoredArray};
+use rnn_core::Shape;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -142,12 +143,11 @@ impl<R: Read + Seek> Npz<R> {
     /// [`NpzError`] if there is no such array, or it is damaged, too large or of an unsupported
     /// element type.
     pub fn read(&mut self, name: &str) -> Result<NpyArray, NpzError> {
-        let bytes = self.unpack(name)?;
-        npy::parse(&bytes).map_err(|source| NpzError::Array {
-            origin: self.origin.clone(),
-            name: name.to_owned(),
-            source,
-        })
+        let bytes = self.unpack(name, MAX_ARRAY_BYTES + 1)?;
+        if bytes.len() as u64 > MAX_ARRAY_BYTES {
+            return Err(NpzError::TooLarge { origin: self.origin.clone(), name: name.to_owned() });
+        }
+        npy::parse(&bytes).map_err(|source| self.array_error(name, source))
     }
 
     fn entry(&mut self, name: &str, present: &[String]) -> Result<ZipFile<'_, R>, NpzError> {
@@ -160,16 +160,26 @@ impl<R: Read + Seek> Npz<R> {
         })
     }
 
-    fn unpack(&mut self, name: &str) -> Result<Vec<u8>, NpzError> {
+    /// The extents of the array `name`, whose elements are not read.
+    ///
+    /// # Errors
+    /// As [`Npz::read`].
+    pub fn shape(&mut self, name: &str) -> Result<Shape, NpzError> {
+        let bytes = self.unpack(name, npy::MAX_HEADER_BYTES)?;
+        npy::shape(&bytes).map_err(|source| self.array_error(name, source))
+    }
+
+    fn array_error(&self, name: &str, source: NpyError) -> NpzError {
+        NpzError::Array { origin: self.origin.clone(), name: name.to_owned(), source }
+    }
+
+    /// The first `most` bytes of an array.
+    fn unpack(&mut self, name: &str, most: u64) -> Result<Vec<u8>, NpzError> {
         let (origin, present) = (self.origin.clone(), self.names());
         let entry = self.entry(name, &present)?;
-        let name = name.to_owned();
         // The buffer grows with what is actually unpacked, not with what the archive announces.
         let mut bytes = Vec::new();
-        match entry.take(MAX_ARRAY_BYTES + 1).read_to_end(&mut bytes) {
-            Ok(_) if bytes.len() as u64 > MAX_ARRAY_BYTES => {
-                Err(NpzError::TooLarge { origin, name })
-            }
+        match entry.take(most).read_to_end(&mut bytes) {
             Ok(_) => Ok(bytes),
             Err(source) => Err(NpzError::Archive { origin, source: ZipError::Io(source) }),
         }
@@ -200,6 +210,7 @@ mod tests {
         let mut npz = Npz::new(Cursor::new(archive()), "test.npz").unwrap();
         assert_eq!(npz.names(), ["a", "b", "damaged"]);
         assert_eq!(npz.read("b").unwrap().to_f32().unwrap(), HostTensor::scalar(2.0));
+        assert_eq!(npz.shape("b").unwrap().dims(), [0; 0]);
     }
 
     #[test]

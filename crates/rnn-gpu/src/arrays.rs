@@ -15,9 +15,11 @@ pub struct Arrays {
     held: Held,
 }
 
+type Archive = Npz<BufReader<File>>;
+
 enum Held {
     One(NpyArray),
-    Named(Npz<BufReader<File>>),
+    Named(Archive),
     /// The rows of a table of numbers.
     Table(HostTensor),
 }
@@ -69,17 +71,30 @@ impl Arrays {
             Held::Table(rows) => of_kind(rows.clone(), kind).with_context(|| format!("{path}")),
             Held::One(array) => convert(array, kind).with_context(|| format!("{path}")),
             Held::Named(archive) => {
-                let present = archive.names();
-                let found = names.iter().find(|name| present.iter().any(|n| n == *name));
-                let missing = || {
-                    let (names, present) = (names.join(" or "), present.join(", "));
-                    format!("{path} holds no array {names}; it holds {present}")
-                };
-                let name = found.with_context(missing)?;
+                let name =
+                    found(archive, names).with_context(|| missing(&self.path, archive, names))?;
                 let array = archive.read(name)?;
                 convert(&array, kind).with_context(|| format!("array {name} of {path}"))
             }
         }
+    }
+
+    /// The extents of an example of the array that [`Arrays::get`] would take, whose elements are
+    /// not read.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn sample(&mut self, names: &[&str]) -> Result<Vec<usize>> {
+        let shape = match &mut self.held {
+            Held::Table(rows) => rows.shape().clone(),
+            Held::One(array) => array.shape().clone(),
+            Held::Named(archive) => {
+                let name =
+                    found(archive, names).with_context(|| missing(&self.path, archive, names))?;
+                archive.shape(name)?
+            }
+        };
+        Ok(shape.dims().get(1..).unwrap_or_default().to_vec())
     }
 
     /// What an input of a model is fed. The rows of a table take on the input's shape.
@@ -103,6 +118,17 @@ impl Arrays {
             _ => Ok(array),
         }
     }
+}
+
+/// The first of these names that an archive holds.
+fn found<'a>(archive: &Archive, names: &[&'a str]) -> Option<&'a str> {
+    let present = archive.names();
+    names.iter().copied().find(|name| present.iter().any(|n| n == name))
+}
+
+fn missing(path: &Path, archive: &Archive, names: &[&str]) -> String {
+    let (names, present) = (names.join(" or "), archive.names().join(", "));
+    format!("{} holds no array {names}; it holds {present}", path.display())
 }
 
 fn convert(array: &NpyArray, kind: Kind) -> Result<HostTensor> {

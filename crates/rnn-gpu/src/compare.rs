@@ -1,9 +1,9 @@
 //! Finished runs side by side.
 
-use crate::nn::{History, Metrics, Tally};
+use crate::nn::{Figure, History, Metrics, Tally};
 use crate::plot::{Series, curves};
 use crate::report;
-use crate::run::{Config, Results, RunFolder};
+use crate::run::{Config, Part, Results, RunFolder};
 use anyhow::{Context, Result, ensure};
 use rnn_formats::write_atomically;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// A finished run among others.
 pub struct Compared {
-    /// The experiment; that and the folder where there are two of one.
+    /// The model; that and the folder where there are two of one.
     pub name: String,
     /// What was trained.
     pub config: Config,
@@ -23,6 +23,16 @@ pub struct Compared {
 }
 
 impl Compared {
+    /// A figure of the results; none, if it is not one of the model's.
+    pub fn figure(&self, of: Figure) -> Option<f64> {
+        let there = match of {
+            Figure::Loss => true,
+            Figure::Auc => self.config.tally() == Tally::Binary,
+            _ => self.config.classes(),
+        };
+        there.then(|| self.results.test.figure(of))
+    }
+
     /// Of each epoch what the validation came to, or the training where nothing was validated.
     pub fn judged(&self) -> Vec<Metrics> {
         self.history.epochs.iter().map(|e| e.validation.unwrap_or(e.train)).collect()
@@ -40,24 +50,27 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
     let mut all: Vec<Compared> = Vec::new();
     for path in runs {
         let (folder, config) = RunFolder::open(path)?;
-        let mut name = config.experiment.name().to_owned();
-        // Two runs of one experiment are told apart by their folders.
+        let mut name = config.name().to_owned();
+        // Two runs of one model are told apart by their folders.
         if all.iter().any(|other| other.name == name) {
             name = format!("{name} ({})", path.display());
         }
         let (results, history) = (folder.results()?, folder.history()?);
+        if results.judged_by != Part::Test {
+            name = format!("{name} ({} data)", results.judged_by.name());
+        }
         all.push(Compared { name, config, history, results });
     }
-    let first = all.first().context("name at least one run")?.config.data.name();
-    let mixed = all.iter().any(|run| run.config.data.name() != first);
+    let first = all.first().context("name at least one run")?.config.data();
+    let mixed = all.iter().any(|run| run.config.data() != first);
     if mixed {
         for run in &mut all {
-            run.name = format!("{} on {}", run.name, run.config.data.name());
+            run.name = format!("{} on {}", run.name, run.config.data());
         }
     }
     let title = if mixed { "Runs on different data".to_owned() } else { first };
     print!("{title}\n{}", table(&all));
-    let classes = all.iter().any(|run| run.config.experiment.tally() != Tally::Regression);
+    let classes = all.iter().any(|run| run.config.classes());
     let series = all.iter().map(|run| Series { name: run.name.clone(), epochs: run.judged() });
     curves(picture, &format!("{title}: validation"), classes, &series.collect::<Vec<_>>())?;
     let text = report::comparison(&title, classes, &all)?;
@@ -69,23 +82,29 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
 fn table(all: &[Compared]) -> String {
     let names = all.iter().map(|run| run.name.chars().count());
     let width = names.max().unwrap_or(0).max("model".len());
-    let mut text = format!(
-        "{:width$}  {:>10}  {:>8}  {:>9}  {:>6}  {:>6}  {:>6}  {:>9}  device\n",
-        "model", "parameters", "accuracy", "precision", "recall", "F1", "AUC", "s / epoch"
-    );
-    for Compared { name, config, results: r, .. } in all {
-        let _ = writeln!(
-            text,
-            "{name:width$}  {:>10}  {:>8.4}  {:>9.4}  {:>6.4}  {:>6.4}  {:>6.4}  {:>9.1}  {}",
-            r.parameters,
-            r.test.accuracy,
-            r.test.precision,
-            r.test.recall,
-            r.test.f1,
-            r.test.auc,
-            r.seconds_per_epoch,
-            config.device
-        );
+    let mut text = format!("{:width$}  {:>10}", "model", "parameters");
+    for (head, _) in FIGURES {
+        let _ = write!(text, "  {head:>9}");
+    }
+    text += "  s / epoch  device\n";
+    for run in all {
+        let _ = write!(text, "{:width$}  {:>10}", run.name, run.results.parameters);
+        for (_, figure) in FIGURES {
+            let figure = run.figure(figure).map_or("-".into(), |value| format!("{value:.4}"));
+            let _ = write!(text, "  {figure:>9}");
+        }
+        let seconds = run.results.seconds_per_epoch;
+        let _ = writeln!(text, "  {seconds:>9.1}  {}", run.config.device);
     }
     text
 }
+
+/// The columns of the table.
+const FIGURES: [(&str, Figure); 6] = [
+    ("loss", Figure::Loss),
+    ("accuracy", Figure::Accuracy),
+    ("precision", Figure::Precision),
+    ("recall", Figure::Recall),
+    ("F1", Figure::F1),
+    ("AUC", Figure::Auc),
+];

@@ -1,10 +1,11 @@
-//! Reviews and films, ready for a model.
+//! Reviews, films and arrays, ready for a model.
 
 use crate::HostTensor;
 use crate::cache;
 use crate::experiment::VOCABULARY;
-use crate::nn::Dataset;
-use crate::run::Config;
+use crate::fit;
+use crate::nn::{Dataset, Model};
+use crate::run::{Config, Part, Task, Tutorial};
 use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rnn_core::Examples;
@@ -182,25 +183,38 @@ fn download(file: &Download, path: &Path) -> Result<()> {
 pub struct Splits {
     /// The words of the reviews, if they are known.
     pub vocabulary: Option<Vocabulary>,
-    /// 70% of the training reviews; 95% of the films to train on.
+    /// 70% of the training reviews; 95% of the films to train on; of arrays what `fit.toml` says.
     pub train: Dataset,
     /// The rest of them.
     pub validation: Dataset,
-    /// The first 10,000 test reviews, as the tutorial takes them; the films not trained on.
+    /// The first 10,000 test reviews, as the tutorial takes them; the films not trained on; arrays
+    /// to test, if there are some.
     pub test: Dataset,
 }
 
-/// Reads or makes what a run is about. `vocabulary` is that of a run that has been trained.
+impl Splits {
+    /// What a model is judged by: the test data; where there is none, what validated it, or else
+    /// what it was trained on.
+    pub fn judge(&self) -> (Part, &Dataset) {
+        let parts = [(Part::Test, &self.test), (Part::Validation, &self.validation)];
+        let found = parts.into_iter().find(|(_, set)| !set.is_empty());
+        found.unwrap_or((Part::Training, &self.train))
+    }
+}
+
+/// Reads or makes what a run is about, for its model. `vocabulary` is that of a run that has been
+/// trained.
 ///
 /// # Errors
-/// If the reviews cannot be read, or are not in one of the layouts.
-pub fn load(config: &Config, vocabulary: Option<Vocabulary>) -> Result<Splits> {
-    let sets = match &config.data {
-        Source::Movies(movies) => films(movies)?,
-        source => {
-            let (raw, vocabulary) = raw_reviews(source, config, vocabulary)?;
+/// If the data cannot be read, is not in one of the layouts, or does not fit the model.
+pub fn load(config: &Config, model: &Model, vocabulary: Option<Vocabulary>) -> Result<Splits> {
+    let sets = match &config.task {
+        Task::Own(own) => fit::splits(own, model)?,
+        Task::Tutorial(Tutorial { data: Source::Movies(movies), .. }) => films(movies)?,
+        Task::Tutorial(task) => {
+            let (raw, vocabulary) = raw_reviews(task, config.seed, vocabulary)?;
             let vocabulary = vocabulary.map(|words| words.limited(VOCABULARY as u32));
-            Splits { vocabulary, ..reviews(raw, config)? }
+            Splits { vocabulary, ..reviews(raw, task.length, config.seed)? }
         }
     };
     let limit = config.limit.unwrap_or(usize::MAX);
@@ -215,16 +229,16 @@ pub fn load(config: &Config, vocabulary: Option<Vocabulary>) -> Result<Splits> {
 
 /// The reviews as word ranks, with the words if they are known.
 fn raw_reviews(
-    source: &Source,
-    config: &Config,
+    task: &Tutorial,
+    seed: u64,
     vocabulary: Option<Vocabulary>,
 ) -> Result<(RawReviews, Option<Vocabulary>)> {
     let index = |path: &Path| Vocabulary::read_word_index(path);
-    let known = match (vocabulary, &config.word_index) {
+    let known = match (vocabulary, &task.word_index) {
         (None, Some(path)) => Some(index(path)?),
         (vocabulary, _) => vocabulary,
     };
-    Ok(match source {
+    Ok(match &task.data {
         Source::Imdb(path) => {
             let raw = RawReviews::read(path);
             let raw = raw.with_context(|| format!("cannot load {}", path.display()))?;
@@ -234,7 +248,7 @@ fn raw_reviews(
         }
         Source::Text { path, columns } => {
             let TextReviews { reviews, vocabulary, repaired } =
-                text::read(path, columns, known, config.seed)?;
+                text::read(path, columns, known, seed)?;
             if repaired > 0 {
                 eprintln!("{repaired} reviews hold bytes that are no UTF-8; they were replaced");
             }
@@ -247,15 +261,15 @@ fn raw_reviews(
     })
 }
 
-fn reviews(raw: RawReviews, config: &Config) -> Result<Splits> {
+fn reviews(raw: RawReviews, length: usize, seed: u64) -> Result<Splits> {
     let options = LoadOptions { num_words: Some(VOCABULARY as u32), ..LoadOptions::default() };
     let (train, test) = raw.load(&options);
     let dataset = |reviews: Reviews| -> Result<Dataset> {
-        let pad = PadOptions { maxlen: Some(config.length), ..PadOptions::default() };
+        let pad = PadOptions { maxlen: Some(length), ..PadOptions::default() };
         let labels = HostTensor::from_f32([reviews.labels.len()], reviews.labels)?;
         Ok(Dataset::new([pad_sequences(&reviews.tokens, &pad)?], [labels])?)
     };
-    let (train, validation) = dataset(train)?.split(TRAIN_SHARE, config.seed);
+    let (train, validation) = dataset(train)?.split(TRAIN_SHARE, seed);
     Ok(Splits { train, validation, test: dataset(test)?.take(10_000), vocabulary: None })
 }
 

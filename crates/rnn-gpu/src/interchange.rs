@@ -17,7 +17,9 @@ pub fn import(path: &Path, out: &Path) -> Result<()> {
     let model = file.trained_model(None)?;
     print!("{}", model.summary());
     let folder = RunFolder::create(out)?;
-    model_file::save(&folder, &file.architecture, file.compile.as_ref(), &model)?;
+    let kept = file.optimizer_state(&model)?;
+    let of = (&model, kept.as_ref());
+    model_file::save(&folder, &file.architecture, file.compile.as_ref(), of)?;
     println!("wrote {}", out.display());
     Ok(())
 }

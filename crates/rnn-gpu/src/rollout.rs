@@ -2,11 +2,11 @@
 
 use crate::HostTensor;
 use crate::data::{Source, trained_films};
-use crate::experiment::{Experiment, next_frame};
+use crate::experiment::next_frame;
 use crate::film_error::FrameError;
 use crate::nn::Trainer;
 use crate::plot::{Film, error_curves, film};
-use crate::run::{Config, RunFolder};
+use crate::run::{Config, RunFolder, Task, Tutorial};
 use anyhow::{Result, bail, ensure};
 use rnn_core::DType;
 use rnn_data::movies::MovieOptions;
@@ -68,11 +68,8 @@ pub fn rollout(
     options: RolloutOptions,
     device: &dyn Device,
 ) -> Result<()> {
-    let (Experiment::NextFrame, Source::Movies(movies)) = (config.experiment, &config.data) else {
-        bail!(
-            "this is a run of {}; only a next-frame run can be rolled out",
-            config.experiment.name()
-        )
+    let Task::Tutorial(Tutorial { data: Source::Movies(movies), preset, .. }) = &config.task else {
+        bail!("this is a run of {}; only a next-frame run can be rolled out", config.name())
     };
     let trained = trained_films(movies.count);
     let which = options.which.unwrap_or((trained + 4).min(movies.count - 1));
@@ -95,7 +92,7 @@ pub fn rollout(
     let usual = if movies.frames < TUTORIAL_FRAMES { to_the_end } else { TUTORIAL_FRAMES + 1 };
     let frames = options.frames.unwrap_or(usual);
     ensure!(frames > 0, "--frames 0 leaves nothing to predict: ask for one frame at least");
-    let mut model = next_frame::stepping(movies.size, config.preset)?;
+    let mut model = next_frame::stepping(movies.size, *preset)?;
     folder.load_weights(&mut model)?;
     let all = track + frames;
     let movie = MovieOptions { frames: all, ..*movies }.movie(which);

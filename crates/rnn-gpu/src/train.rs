@@ -11,7 +11,7 @@ use crate::nn::{
 use crate::progress::{self, Figures, Watch, WatchArgs};
 use crate::report::{self, Measured};
 use crate::rollout::{RolloutOptions, rollout};
-use crate::run::{Config, RunFolder};
+use crate::run::{Config, RunFolder, Task, Tutorial};
 use anyhow::{Result, anyhow, bail, ensure};
 use rnn_graph::{Device, DeviceError};
 use std::path::Path;
@@ -43,13 +43,26 @@ pub struct TrainOptions {
     pub profile: bool,
 }
 
-/// Trains what `config` says and writes the run folder.
+/// Where a training begins.
+#[derive(Clone, Debug)]
+enum Start {
+    /// With first weights.
+    Anew,
+    /// With weights that there are already.
+    From(Box<TrainerState>),
+    /// Where it was when this was taken.
+    At(Box<Checkpoint>),
+}
+
+/// Trains what `config` says and writes the run folder. It begins with `first`, or with weights
+/// that the seed decides.
 ///
 /// # Errors
 /// If the data cannot be read, the folder not be written or holds a run that is not finished, the
 /// device fails, or it is interrupted.
 pub fn train(
     config: &Config,
+    first: Option<TrainerState>,
     device: &mut Opened,
     out: &Path,
     options: &TrainOptions,
@@ -63,7 +76,8 @@ pub fn train(
              {out}`, choose another folder with --out, or discard it with --overwrite",
             out = out.display()
         );
-        Run { folder: &folder, store: &store, config, options }.train(device, None)?;
+        let start = first.map_or(Start::Anew, |state| Start::From(Box::new(state)));
+        Run { folder: &folder, store: &store, config, options }.train(device, start)?;
         drop(lock);
         Ok(())
     });
@@ -104,8 +118,9 @@ pub fn resume(
         );
         config.device = here;
     }
-    println!("data: {}", config.data.name());
-    Run { folder: &folder, store: &store, config: &config, options }.train(device, Some(checkpoint))
+    println!("data: {}", config.data());
+    let start = Start::At(Box::new(checkpoint));
+    Run { folder: &folder, store: &store, config: &config, options }.train(device, start)
 }
 
 /// A run at work.
@@ -117,21 +132,21 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn train(&self, device: &mut Opened, mut start: Option<Checkpoint>) -> Result<()> {
+    fn train(&self, device: &mut Opened, mut start: Start) -> Result<()> {
         let &Run { folder, store, config, options } = self;
-        let splits = data::load(config, None)?;
-        let data = format!("{:016x}", splits.train.fingerprint()?);
         let model = config.model()?;
+        let splits = data::load(config, &model, None)?;
+        let data = format!("{:016x}", splits.train.fingerprint()?);
         print!("{}", model.summary());
-        let what = if config.experiment == Experiment::NextFrame { "films" } else { "reviews" };
         println!(
             "{} {what} to train on, {} to validate, {} to test",
             splits.train.len(),
             splits.validation.len(),
-            splits.test.len()
+            splits.test.len(),
+            what = config.examples()
         );
-        let mut keeper =
-            Keeper::new((store, config, data.clone()), &options.checkpoints, start.is_some());
+        let goes_on = matches!(start, Start::At(_));
+        let mut keeper = Keeper::new((store, config, data.clone()), &options.checkpoints, goes_on);
         let mut faults = 0;
         let (mut trainer, history, memory) = loop {
             let mut trainer = config.trainer(model.clone(), device.device());
@@ -141,12 +156,17 @@ impl Run<'_> {
                 trainer.enable_profile();
             }
             let mut course = Course::default();
-            if let Some(Checkpoint { state, data: then, .. }) = start.take() {
-                course.clone_from(&state.course);
-                ensure!(then == data, "the data is not what the run was trained on until now");
-                let epoch = state.course.history.epochs.len() + 1;
-                println!("going on after step {}, in epoch {epoch}", state.step);
-                trainer.restore(state)?;
+            match std::mem::replace(&mut start, Start::Anew) {
+                Start::Anew => {}
+                Start::From(state) => trainer.restore(*state)?,
+                Start::At(checkpoint) => {
+                    let Checkpoint { state, data: then, .. } = *checkpoint;
+                    course.clone_from(&state.course);
+                    ensure!(then == data, "the data is not what the run was trained on until now");
+                    let epoch = state.course.history.epochs.len() + 1;
+                    println!("going on after step {}, in epoch {epoch}", state.step);
+                    trainer.restore(state)?;
+                }
             }
             let origin = trainer.state()?;
             let examples = [splits.train.len(), splits.validation.len()];
@@ -164,7 +184,7 @@ impl Run<'_> {
                     );
                     drop(trainer);
                     device.reopen()?;
-                    start = Some(store.newest()?);
+                    start = Start::At(Box::new(store.newest()?));
                 }
                 Err(error @ TrainError::NotFinite { step, .. }) => {
                     let good = match keeper.saved() {
@@ -193,7 +213,10 @@ impl Run<'_> {
                 None => bail!("interrupted; nothing was written"),
             }
         }
-        folder.save(config, trainer.model()?)?;
+        if history.epochs.len() < config.epochs {
+            println!("stopped after epoch {}", history.epochs.len());
+        }
+        folder.save(config, &mut trainer)?;
         folder.save_vocabulary(splits.vocabulary.as_ref())?;
         folder.save_history(config, &history)?;
         if options.profile {
@@ -202,7 +225,7 @@ impl Run<'_> {
         let measured = report::measure(&mut trainer, &splits, config, folder)?;
         let ops = report::time_step(&mut trainer, &splits.train, config.batch_size)?;
         folder.save_measured(&Measured { memory: Some(memory), ops, ..measured })?;
-        if config.experiment == Experiment::NextFrame {
+        if let Task::Tutorial(Tutorial { experiment: Experiment::NextFrame, .. }) = config.task {
             rollout(folder, config, RolloutOptions::default(), device.device())?;
         }
         report::write(folder, config)?;
@@ -217,10 +240,12 @@ impl Run<'_> {
         mut watch: Watch,
     ) -> Result<History, TrainError> {
         let Config { epochs, batch_size, .. } = *self.config;
-        let callbacks: &mut [&mut dyn Callback] = &mut [&mut watch, &mut TerminateOnNan];
-        let data = (&splits.train, Some(&splits.validation));
+        let mut stopping = self.config.early_stopping();
+        let (mut nan, data) = (TerminateOnNan, (&splits.train, Some(&splits.validation)));
+        let mut callbacks: Vec<&mut dyn Callback> = vec![&mut watch, &mut nan];
+        callbacks.extend(stopping.as_mut().map(|stopping| stopping as &mut dyn Callback));
         let options = FitOptions { epochs, batch_size };
-        trainer.fit_with_checkpoints(data, options, callbacks, keeper)
+        trainer.fit_with_checkpoints(data, options, &mut callbacks, keeper)
     }
 }
 
@@ -237,7 +262,7 @@ pub fn evaluate(path: &Path, device: &dyn Device) -> Result<()> {
     let (folder, config) = RunFolder::open(path)?;
     let mut model = config.model()?;
     folder.load_weights(&mut model)?;
-    let splits = data::load(&config, folder.vocabulary()?)?;
+    let splits = data::load(&config, &model, folder.vocabulary()?)?;
     let mut trainer = config.trainer(model, device);
     let measured = report::measure(&mut trainer, &splits, &config, &folder)?;
     // What a step of the training cost stays what it was.

@@ -8,11 +8,23 @@ use crate::device::{self, Opened};
 use crate::experiment::{Experiment, Preset};
 use crate::fit::{self, FitArgs};
 use crate::progress::WatchArgs;
-use crate::run::Config;
+use crate::run::{Config, Task, Tutorial};
 use crate::train::{self, TrainOptions};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
 use std::path::{Path, PathBuf};
+
+/// What the models of the tutorial have, and those of one's own do not.
+const TUTORIAL: [&str; 8] = [
+    "experiment",
+    "preset",
+    "length",
+    "movies",
+    "size",
+    "text_column",
+    "label_column",
+    "word_index",
+];
 
 /// The arguments of `rnn-gpu train`.
 #[derive(clap::Args)]
@@ -22,7 +34,7 @@ pub struct TrainArgs {
     experiment: Option<Choice>,
     /// A model of your own instead, to train on --data, an .npz of x_train, y_train and perhaps
     /// x_test, y_test: model.toml, .keras, .h5 or the folder of a run
-    #[arg(long, conflicts_with = "experiment", requires = "data")]
+    #[arg(long, requires = "data", conflicts_with_all = TUTORIAL)]
     model: Option<PathBuf>,
     /// How that is trained: a fit.toml of epochs, batch_size, validation, seed, loss, optimizer,
     /// learning_rate and early_stopping
@@ -121,20 +133,6 @@ fn movie_size(text: &str) -> Result<u32, String> {
 /// # Errors
 /// If the arguments do not fit together, the training fails, or it is interrupted.
 pub fn run(args: TrainArgs) -> Result<()> {
-    if let Some(model) = args.model {
-        let named = || Path::new("runs").join(model.file_stem().unwrap_or_default());
-        return fit::fit(&FitArgs {
-            out: args.out.unwrap_or_else(named),
-            data: args.data.context("--model takes --data")?,
-            fit: args.fit,
-            epochs: args.epochs.map(|n| n as usize),
-            batch_size: args.batch_size.map(|n| n as usize),
-            seed: args.seed,
-            device: args.device,
-            watch: args.watch,
-            model,
-        });
-    }
     let choice = args.device.clone();
     let mut device = Opened::new(move || {
         let (device, why) = device::open(&choice)?;
@@ -144,16 +142,34 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let number = |asked: Option<u32>, default: usize| asked.map_or(default, |n| n as usize);
     let options =
         TrainOptions { checkpoints: args.checkpoints, watch: args.watch, profile: args.profile };
+    if let Some(model) = args.model {
+        let named = Path::new("runs").join(model.file_stem().unwrap_or(model.as_os_str()));
+        let out = args.out.unwrap_or(named);
+        let (config, first) = fit::prepare(&FitArgs {
+            model,
+            data: args.data.context("--model takes --data")?,
+            fit: args.fit,
+            epochs: args.epochs.map(|n| n as usize),
+            batch_size: args.batch_size.map(|n| n as usize),
+            seed: args.seed,
+            limit: args.limit.map(|n| n as usize),
+            device: device.device().info().to_string(),
+        })?;
+        println!("data: {}", config.data());
+        train::train(&config, first, &mut device, &out, &options)?;
+        println!("wrote {}", out.display());
+        return Ok(());
+    }
     let Some(choice) = args.experiment else {
         let run = options.checkpoints.resume.clone().unwrap_or_default();
         train::resume(&run, args.epochs.map(|n| n as usize), &mut device, &options)?;
         println!("wrote {}", run.display());
         return Ok(());
     };
+    let seed = args.seed.unwrap_or(1);
     let films = matches!(choice, Choice::One(Experiment::NextFrame));
     let preset = args.preset.unwrap_or(if films { Preset::Keras2018 } else { Preset::Keras3 });
     let quick = preset == Preset::Quick;
-    let seed = args.seed.unwrap_or(1);
     ensure!(films || !quick, "--preset quick is for next-frame alone");
     ensure!(
         films || (args.movies, args.size) == (None, None),
@@ -184,19 +200,21 @@ pub fn run(args: TrainArgs) -> Result<()> {
     };
     let name = device.device().info().to_string();
     let config = |experiment| Config {
-        experiment,
-        preset,
-        length: number(args.length, data.length()),
-        data: data.clone(),
+        task: Task::Tutorial(Tutorial {
+            experiment,
+            preset,
+            length: number(args.length, data.length()),
+            data: data.clone(),
+            word_index: args.text.word_index.clone(),
+        }),
         batch_size: number(args.batch_size, batch_size),
         epochs: number(args.epochs, epochs),
         seed,
         limit: args.limit.map(|n| n as usize),
-        word_index: args.text.word_index.clone(),
         device: name.clone(),
     };
     let mut train = |experiment: Experiment, out: &Path| {
-        train::train(&config(experiment), &mut device, out, &options)?;
+        train::train(&config(experiment), None, &mut device, out, &options)?;
         println!("wrote {}", out.display());
         anyhow::Ok(())
     };

@@ -3,31 +3,59 @@
 //! nothing happened to, byte for byte.
 #![cfg(unix)]
 
-use rnn_core::Rng;
+mod common;
+
+use common::{Sandbox, npy_bytes};
+use rnn_core::{HostTensor, Rng};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// Nine steps an epoch.
-const SIZE: [&str; 6] = ["--length", "6", "--limit", "72", "--batch-size", "8"];
+const SIZE: [&str; 4] = ["--limit", "72", "--batch-size", "8"];
 
-/// A folder for one run of simple-rnn on the bundled corpus.
+/// A folder for one run.
 struct Run {
     device: String,
     epochs: usize,
-    folder: TempDir,
+    /// Which model on what.
+    task: Vec<String>,
+    folder: Sandbox,
 }
 
 impl Run {
+    /// Of simple-rnn on the bundled corpus.
     fn new(device: &str, epochs: usize) -> Self {
-        Self { device: device.into(), epochs, folder: tempfile::tempdir().expect("a folder") }
+        let task = ["simple-rnn", "--length", "6"].map(str::to_owned);
+        Self { device: device.into(), epochs, task: task.into(), folder: Sandbox::new() }
+    }
+
+    /// Of a model with dropout that stops early, if it ever stops to learn.
+    fn of_a_model_of_ones_own(epochs: usize) -> Self {
+        let folder = Sandbox::new();
+        let model = folder.write(
+            "model.toml",
+            b"input.shape = [\"any\", 2]\ncompile.loss = \"mse\"\ncompile.optimizer = \"rmsprop\"\n\
+              layer = [{ type = \"GRU\", units = 3, recurrent_dropout = 0.2 }, \
+              { type = \"Dense\", units = 1 }]\n",
+        );
+        let fit =
+            folder.write("fit.toml", b"validation = 0.1\nearly_stopping = { patience = 100 }\n");
+        let mut rng = Rng::new(1, 0);
+        let mut floats = |shape: &[usize]| {
+            let values = (0..shape.iter().product()).map(|_| rng.uniform_in(-1.0, 1.0));
+            npy_bytes(HostTensor::from_f32(shape, values.map(|v: f64| v as f32).collect()))
+        };
+        let arrays = [("x_train", floats(&[80, 4, 2])), ("y_train", floats(&[80]))];
+        let data = folder.npz("d.npz", &arrays);
+        let task = ["--model", &model, "--data", &data, "--fit", &fit].map(str::to_owned);
+        Self { device: "cpu".into(), epochs, task: task.into(), folder }
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.path().join("run")
+        self.folder.path("run").into()
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -38,15 +66,15 @@ impl Run {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rnn-gpu"));
         command.args(["train", "--device", &self.device]).args(args);
         command.env_remove("RNN_GPU_IMDB").env("RNN_GPU_OFFLINE", "1");
-        command.env("RNN_GPU_CACHE", self.folder.path());
+        command.env("RNN_GPU_CACHE", self.folder.path("cache"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     fn begin(&self, more: &[&str]) -> Command {
         let epochs = self.epochs.to_string();
-        let mut command = self.command(&["simple-rnn", "--epochs", &epochs]);
-        command.args(SIZE).args(more).arg("--out").arg(self.path());
+        let mut command = self.command(&["--epochs", &epochs]);
+        command.args(&self.task).args(SIZE).args(more).arg("--out").arg(self.path());
         if !more.contains(&"--checkpoint-every") {
             command.args(["--checkpoint-every", "1"]);
         }
@@ -107,8 +135,8 @@ fn wait_for(child: &mut Child, beginning: &str) {
 }
 
 /// Kills runs at random moments, each of which goes on where the last was killed.
-fn kill_and_go_on(device: &str, epochs: usize, kills: usize) {
-    let whole = Run::new(device, epochs);
+fn kill_and_go_on(what: &str, begin: impl Fn() -> Run, kills: usize) {
+    let whole = begin();
     let mut child = whole.begin(&[]).spawn().expect("it starts");
     wait_for(&mut child, "Epoch ");
     let started = Instant::now();
@@ -117,7 +145,7 @@ fn kill_and_go_on(device: &str, epochs: usize, kills: usize) {
     let time = started.elapsed().as_secs_f64();
     let expected = whole.outcome();
     let mut rng = Rng::new(kills as u64, 0);
-    let (mut run, mut finished, mut halves, mut losses) = (Run::new(device, epochs), 0, 0, vec![]);
+    let (mut run, mut finished, mut halves, mut losses) = (begin(), 0, 0, vec![]);
     for _ in 0..kills {
         let before = run.steps().last().copied();
         let mut command = if before.is_some() { run.resume(&[]) } else { run.begin(&[]) };
@@ -128,7 +156,7 @@ fn kill_and_go_on(device: &str, epochs: usize, kills: usize) {
         if child.wait().expect("it ends").success() {
             assert_eq!(run.outcome(), expected);
             finished += 1;
-            run = Run::new(device, epochs);
+            run = begin();
             continue;
         }
         let entries = fs::read_dir(run.file("checkpoints")).into_iter().flatten().flatten();
@@ -146,7 +174,7 @@ fn kill_and_go_on(device: &str, epochs: usize, kills: usize) {
     assert!(!told.contains("damaged"), "{told}");
     assert_eq!(run.outcome(), expected);
     println!(
-        "{device}: {kills} kills, {halves} while a checkpoint was written, {finished} after the \
+        "{what}: {kills} kills, {halves} while a checkpoint was written, {finished} after the \
          end; killed after steps {losses:?}"
     );
 }
@@ -154,7 +182,12 @@ fn kill_and_go_on(device: &str, epochs: usize, kills: usize) {
 #[test]
 fn killed_runs_end_with_the_same_bytes() {
     let kills = std::env::var("RNN_GPU_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(6);
-    kill_and_go_on("cpu", 9, kills);
+    kill_and_go_on("simple-rnn", || Run::new("cpu", 9), kills);
+}
+
+#[test]
+fn so_they_do_of_a_model_of_ones_own() {
+    kill_and_go_on("a model of one's own", || Run::of_a_model_of_ones_own(40), 3);
 }
 
 #[test]
@@ -163,7 +196,7 @@ fn so_they_do_on_an_adapter() {
         assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
         return println!("SKIPPED so_they_do_on_an_adapter: no adapter");
     }
-    kill_and_go_on("gpu", 1, 3);
+    kill_and_go_on("simple-rnn on an adapter", || Run::new("gpu", 1), 3);
 }
 
 #[test]

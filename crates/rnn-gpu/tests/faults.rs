@@ -137,7 +137,7 @@ fn run(place: &Option<Adapter>, losses: &[usize], every: Every, out: &Path) -> O
     let config: Config = serde_json::from_value(config).expect("a config");
     let checkpoints = CheckpointArgs { checkpoint_every: every, ..CheckpointArgs::default() };
     let options = TrainOptions { checkpoints, ..TrainOptions::default() };
-    train(&config, &mut device, out, &options).err().map(|error| format!("{error:#}"))
+    train(&config, None, &mut device, out, &options).err().map(|error| format!("{error:#}"))
 }
 
 #[test]

@@ -7,7 +7,7 @@ use rnn_gpu::datasets::movies::MovieOptions;
 use rnn_gpu::device::{self, Opened};
 use rnn_gpu::experiment::{Experiment, Preset};
 use rnn_gpu::report;
-use rnn_gpu::run::{Config, RunFolder};
+use rnn_gpu::run::{Config, RunFolder, Task, Tutorial};
 use rnn_gpu::train::{TrainOptions, train};
 use scraper::{ElementRef, Html, Selector};
 use std::fs;
@@ -15,17 +15,18 @@ use std::path::{Path, PathBuf};
 
 const HOSTILE: &str = "<script>alert(1)<b>&\"'";
 
+fn task(experiment: Experiment, data: Source, length: usize) -> Task {
+    let preset = Preset::default();
+    Task::Tutorial(Tutorial { experiment, preset, data, length, word_index: None })
+}
+
 fn config(experiment: Experiment, data: Source, length: usize) -> Config {
     Config {
-        experiment,
-        preset: Preset::default(),
-        data,
-        length,
+        task: task(experiment, data, length),
         batch_size: 8,
         epochs: 1,
         seed: 1,
         limit: Some(16),
-        word_index: None,
         device: "CPU".into(),
     }
 }
@@ -77,7 +78,7 @@ fn a_run_leaves_a_page_and_so_does_a_comparison() -> anyhow::Result<()> {
     let config = config(Experiment::Lstm, Source::Bundled, 16);
     let runs = ["lstm", HOSTILE].map(|name| parent.path().join(name));
     for run in &runs {
-        train(&config, &mut cpu, run, &TrainOptions::default())?;
+        train(&config, None, &mut cpu, run, &TrainOptions::default())?;
     }
     let (folder, config) = RunFolder::open(&runs[0])?;
     let written = page(&folder.file("report.html"));
@@ -98,8 +99,9 @@ fn a_run_leaves_a_page_and_so_does_a_comparison() -> anyhow::Result<()> {
     assert_eq!(counts, test.count);
 
     // Whoever names the data and the device writes text, not markup.
-    let hostile =
-        Config { data: Source::Imdb(PathBuf::from(HOSTILE)), device: HOSTILE.into(), ..config };
+    let data = Source::Imdb(PathBuf::from(HOSTILE));
+    let task = task(Experiment::Lstm, data, 16);
+    let hostile = Config { task, device: HOSTILE.into(), ..config };
     report::write(&folder, &hostile)?;
     let written = page(&folder.file("report.html"));
     let facts = text(&written, ".facts dd");
@@ -123,7 +125,7 @@ fn a_next_frame_run_shows_its_film() -> anyhow::Result<()> {
     let mut cpu = cpu()?;
     let movies = MovieOptions { count: 6, frames: 4, size: 8, ..MovieOptions::default() };
     let config = config(Experiment::NextFrame, Source::Movies(movies), 4);
-    train(&config, &mut cpu, parent.path(), &TrainOptions::default())?;
+    train(&config, None, &mut cpu, parent.path(), &TrainOptions::default())?;
     let written = page(&parent.path().join("report.html"));
     let headings = text(&written, "h2").join(", ");
     assert!(headings.starts_with("Training, Rollout of film 5, Model"), "{headings}");

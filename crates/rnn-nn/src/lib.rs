@@ -14,6 +14,7 @@ mod loss;
 mod model;
 mod naming;
 mod optimizer;
+mod optimizer_state;
 mod parameters;
 mod state;
 mod step;
@@ -48,6 +49,7 @@ pub use layers::{
 pub use loss::{Judged, Loss};
 pub use model::{Model, ModelError, Symbol};
 pub use optimizer::{Clip, Optimizer, Schedule};
+pub use optimizer_state::OptimizerState;
 pub use parameters::Slot;
 pub use rnn_ops::{Constraint, Penalty, Tally};
 pub use state::{Course, TrainerState};

@@ -219,10 +219,42 @@ impl Optimizer {
         self.rule.slots()
     }
 
+    /// Keras's names of what it keeps for each weight.
+    pub fn slot_names(&self) -> Vec<&'static str> {
+        let names = match self.rule {
+            Rule::Sgd { .. } => vec!["momentum"],
+            // The kernel's last slot is the momentum.
+            Rule::RmsProp { centered: true, .. } => {
+                vec!["velocity", "average_gradient", "momentum"]
+            }
+            Rule::RmsProp { .. } => vec!["velocity", "momentum"],
+            Rule::Adagrad { .. } => vec!["accumulator"],
+            Rule::Adadelta { .. } => vec!["accumulated_grad", "accumulated_delta_var"],
+            Rule::Adam { .. } | Rule::Nadam { .. } => vec!["momentum", "velocity"],
+        };
+        names.into_iter().take(self.slots()).collect()
+    }
+
     /// What a slot holds at first.
     pub fn first_slot_value(&self) -> f32 {
         // Adagrad's initial_accumulator_value.
         if matches!(self.rule, Rule::Adagrad { .. }) { 0.1 } else { 0.0 }
+    }
+
+    /// The learning rate, if it is the same at every step.
+    pub fn constant_rate(&self) -> Option<f64> {
+        match self.learning_rate {
+            Schedule::Constant(rate) => Some(rate),
+            _ => None,
+        }
+    }
+
+    /// The product of Nadam's momenta over so many steps, which Keras keeps beside the slots.
+    pub fn momentum_product(&self, steps: u64) -> Option<f64> {
+        match self.rule {
+            Rule::Nadam { beta_1, .. } => Some(nadam_product(beta_1, steps)),
+            _ => None,
+        }
     }
 
     /// What the kernel is given at step 1, 2, .., the learning rate being multiplied by `factor`:
@@ -238,11 +270,8 @@ impl Optimizer {
                 [rate, decay, 0.0, 0.0, 0.0]
             }
             Rule::Nadam { beta_1, beta_2, .. } => {
-                let u = |t: u64| f64::from(beta_1) * (1.0 - 0.5 * 0.96f64.powf(t as f64));
-                // 0.96^1000 is lost beside 1: later factors are all beta_1.
-                let exact = step.min(1000);
-                let product = (1..=exact).map(u).product::<f64>()
-                    * f64::from(beta_1).powf((step - exact) as f64);
+                let u = |t| nadam_momentum(beta_1, t);
+                let product = nadam_product(beta_1, step);
                 let next = product * u(step + 1);
                 let (a, b) = (u(step + 1) / (1.0 - next), (1.0 - u(step)) / (1.0 - product));
                 [learning_rate, decay, a, b, corrected(beta_2).recip()]
@@ -276,6 +305,18 @@ impl Optimizer {
         graph.push_node(Arc::new(op), &[gradients, numbers], arenas)?;
         Ok(())
     }
+}
+
+/// The momentum of step 1, 2, ..
+fn nadam_momentum(beta_1: f32, step: u64) -> f64 {
+    f64::from(beta_1) * (1.0 - 0.5 * 0.96f64.powf(step as f64))
+}
+
+fn nadam_product(beta_1: f32, steps: u64) -> f64 {
+    // 0.96^1000 is lost beside 1: later factors are all beta_1.
+    let exact = steps.min(1000);
+    let first: f64 = (1..=exact).map(|step| nadam_momentum(beta_1, step)).product();
+    first * f64::from(beta_1).powf((steps - exact) as f64)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use crate::attribution::push_attribution;
+use crate::optimizer_state::resident;
 use crate::{Judged, Loss, Model, Optimizer, TrainError};
 use rnn_graph::{Graph, TensorId, TensorType};
 use rnn_ops::{Binary, Constrain, Fill, Pad, STEP_NUMBERS, Scale, Tally};
@@ -117,7 +118,7 @@ impl Step<'_> {
         let parameters = self.model.arena(g);
         let mut arenas = vec![g.view(parameters, 0, [self.model.trained()])?];
         for slot in 0..self.optimizer.slots() {
-            arenas.push(self.model.trained_arena(g, &format!("slot_{slot}")));
+            arenas.push(self.model.trained_arena(g, &resident(slot)));
         }
         self.optimizer.push(g, arena, &each, numbers, &arenas)?;
         for (slot, weight) in slots.iter().zip(weights) {

@@ -7,6 +7,9 @@ use rnn_core::Shape;
 /// Longer headers are refused: a plain array needs 128 bytes, NumPy itself stops at 10,000.
 pub(super) const MAX_HEADER_BYTES: usize = 1 << 16;
 
+/// No file has its elements further in.
+pub const MAX_BYTES: u64 = 12 + MAX_HEADER_BYTES as u64;
+
 /// NumPy allows no more axes.
 const MAX_RANK: usize = 64;
 

@@ -7,7 +7,8 @@ mod stored;
 mod write;
 
 pub use convert::ConvertError;
-pub use read::{parse, read};
+pub(crate) use header::MAX_BYTES as MAX_HEADER_BYTES;
+pub use read::{parse, read, shape};
 pub use stored::StoredArray;
 pub use write::{to_writer, write};
 

@@ -63,6 +63,14 @@ pub(super) fn values(header: Header, data: &[u8]) -> Result<NpyArray, NpyError> 
     Ok(NpyArray { shape: Shape::new(header.shape), values })
 }
 
+/// The extents of an array, of which only the beginning need be there.
+///
+/// # Errors
+/// [`NpyError::Malformed`] if the header is.
+pub fn shape(bytes: &[u8]) -> Result<Shape, NpyError> {
+    Ok(Shape::new(header::parse(bytes)?.shape))
+}
+
 fn elements<T: Clone, const WIDTH: usize>(
     header: &Header,
     data: &[u8],

@@ -13,8 +13,10 @@ pub use store::{Checkpoint, Store};
 use std::path::PathBuf;
 
 /// What a run has decided when it began.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 13] = [
     "experiment",
+    "model",
+    "fit",
     "data",
     "preset",
     "batch_size",

@@ -1,7 +1,9 @@
 //! Examples and labels of the user's.
 
 use crate::arrays::{Arrays, Kind};
-use crate::nn::{Architecture, Dataset, Loss, Model};
+use crate::data::Splits;
+use crate::nn::{Architecture, Dataset, Input, Loss, Model};
+use crate::run::Own;
 use anyhow::{Context, Result, ensure};
 use rnn_core::HostTensor;
 
@@ -40,12 +42,8 @@ impl Part {
         suffix: &'static str,
         architecture: &Architecture,
     ) -> Result<Self> {
-        let inputs = architecture.inputs();
-        let read = |(index, input): (usize, &crate::nn::Input)| {
-            let names = names("x", suffix, (index, &input.name), inputs.len());
-            arrays.input(&borrowed(&names), input)
-        };
-        let inputs = inputs.iter().enumerate().map(read).collect::<Result<_>>()?;
+        let read = |(names, input): (Vec<String>, &Input)| arrays.input(&borrowed(&names), input);
+        let inputs = inputs(architecture, suffix).map(read).collect::<Result<_>>()?;
         Ok(Self { suffix, inputs })
     }
 
@@ -57,9 +55,10 @@ impl Part {
         self,
         arrays: &mut Arrays,
         model: &Model,
-        outputs: &[&str],
+        architecture: &Architecture,
         losses: &[(Loss, f32)],
     ) -> Result<Dataset> {
+        let outputs = architecture.output_names();
         let count = self.inputs[0].shape().dims().first().copied().unwrap_or(0);
         let shapes = model.output_shapes(count);
         let mut labels = Vec::new();
@@ -74,6 +73,48 @@ impl Part {
         }
         Ok(Dataset::new(self.inputs, labels)?)
     }
+}
+
+/// The names that the array of each input may have.
+fn inputs<'a>(
+    architecture: &'a Architecture,
+    suffix: &str,
+) -> impl Iterator<Item = (Vec<String>, &'a Input)> {
+    let inputs = architecture.inputs();
+    let name = move |(index, input): (usize, &'a Input)| {
+        (names("x", suffix, (index, &input.name), inputs.len()), input)
+    };
+    inputs.iter().enumerate().map(name)
+}
+
+/// The extents of an example of each input, of those to train on.
+pub fn samples(arrays: &mut Arrays, architecture: &Architecture) -> Result<Vec<Vec<usize>>> {
+    inputs(architecture, "_train").map(|(names, _)| arrays.sample(&borrowed(&names))).collect()
+}
+
+/// The arrays of a run: those to train on, of which the last validate, and those to test.
+///
+/// # Errors
+/// If they cannot be read or do not fit the model.
+pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
+    let Own { arrays, validation, model: described, .. } = own;
+    let mut arrays = Arrays::open(arrays)?;
+    let tested = Part::is_in(&arrays, "_test");
+    let mut read = |suffix| -> Result<Dataset> {
+        let part = Part::read(&mut arrays, suffix, &described.architecture)?;
+        let losses = &described.compile.losses;
+        part.with_labels(&mut arrays, model, &described.architecture, losses)
+    };
+    let all = read("_train")?;
+    let test = tested.then(|| read("_test")).transpose()?;
+    let at = all.len() - (all.len() as f64 * validation).round() as usize;
+    ensure!(at > 0, "validation leaves none of the {} examples to train on", all.len());
+    Ok(Splits {
+        vocabulary: None,
+        train: all.range(0..at),
+        validation: all.range(at..all.len()),
+        test: test.unwrap_or_else(|| all.range(0..0)),
+    })
 }
 
 /// The labels of an output of this shape.

@@ -3,7 +3,7 @@
 use crate::model_file::object;
 use crate::nn::{Architecture, Compile, Dialect, EarlyStopping, Figure, Monitor};
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub struct FitOptions {
     /// In place of the optimizer's.
     learning_rate: Option<f64>,
     /// Ends the training once it no longer helps.
-    early_stopping: Option<Stopping>,
+    pub early_stopping: Option<Stopping>,
 }
 
 impl Default for FitOptions {
@@ -46,9 +46,9 @@ impl Default for FitOptions {
 }
 
 /// As Keras's EarlyStopping.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Stopping {
+pub struct Stopping {
     monitor: Watched,
     patience: usize,
     min_delta: f64,
@@ -63,7 +63,7 @@ impl Default for Stopping {
 }
 
 /// What is watched, of the validation examples where there are some.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Watched {
     Loss,
@@ -126,12 +126,12 @@ impl FitOptions {
         );
         Ok(Compile::from_json(&wanted, &architecture.output_names(), Dialect::Keras3)?)
     }
+}
 
-    /// What ends the training early, if that is asked for.
-    pub fn early_stopping(&self) -> Option<EarlyStopping> {
-        let Stopping { monitor, patience, min_delta, restore_best_weights } =
-            self.early_stopping.clone()?;
-        let figure = match monitor {
+impl Stopping {
+    /// What carries it out.
+    pub fn callback(&self) -> EarlyStopping {
+        let figure = match self.monitor {
             Watched::Loss => Figure::Loss,
             Watched::Accuracy => Figure::Accuracy,
             Watched::Precision => Figure::Precision,
@@ -139,7 +139,8 @@ impl FitOptions {
             Watched::F1 => Figure::F1,
             Watched::Auc => Figure::Auc,
         };
-        let stopping = EarlyStopping::new(Monitor::from(figure), patience).min_delta(min_delta);
-        Some(if restore_best_weights { stopping.restore_best_weights() } else { stopping })
+        let stopping = EarlyStopping::new(Monitor::from(figure), self.patience);
+        let stopping = stopping.min_delta(self.min_delta);
+        if self.restore_best_weights { stopping.restore_best_weights() } else { stopping }
     }
 }

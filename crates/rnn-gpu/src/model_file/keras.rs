@@ -18,6 +18,13 @@ fn parts(model: &Model, layer: usize) -> Vec<(&str, Vec<&Slot>)> {
     parts
 }
 
+/// All weights in Keras's order.
+pub fn in_keras_order<'a>(architecture: &Architecture, model: &'a Model) -> Vec<&'a Slot> {
+    let layers = architecture.keras_paths().into_iter();
+    let parts = layers.flat_map(|(layer, _)| parts(model, layer));
+    parts.flat_map(|(_, slots)| slots).collect()
+}
+
 /// The weights of a file, by the names that they have in the model.
 pub fn weights(
     file: &KerasFile,
@@ -87,7 +94,6 @@ pub fn file(
     architecture: &Architecture,
     model: &Model,
     config: Value,
-    compile: Option<Value>,
 ) -> Result<KerasFile> {
     let weights = model.weights()?;
     let tensor = |slot: &Slot| -> Result<HostTensor> {
@@ -121,5 +127,6 @@ pub fn file(
         layers.extend(own);
     }
     let version = Some(KERAS_VERSION.to_owned());
-    Ok(KerasFile { format, version, config: Some(config), compile, layers, optimizer: vec![] })
+    let (config, optimizer) = (Some(config), vec![]);
+    Ok(KerasFile { format, version, config, compile: None, layers, optimizer })
 }

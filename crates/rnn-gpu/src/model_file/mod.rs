@@ -1,11 +1,14 @@
 //! A model from wherever the user has it: a run, a file of Keras, a `model.toml`.
 
+mod compiled;
 mod keras;
+mod optimizer;
 mod toml;
 
+pub use compiled::Compiled;
 pub use toml::{EXAMPLE, object};
 
-use crate::nn::{Architecture, Compile, Dialect, Model, Reader};
+use crate::nn::{Architecture, Compile, Dialect, Model, OptimizerState, Reader};
 use crate::run::RunFolder;
 use anyhow::{Context, Result, bail, ensure};
 use rnn_core::HostTensor;
@@ -15,7 +18,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The description of a run's model, in Keras's terms.
 pub const MODEL_JSON: &str = "model.json";
@@ -36,8 +39,8 @@ pub struct ModelFile {
 }
 
 enum Weights {
-    /// By the names that slots have.
-    Named(Vec<(String, HostTensor)>),
+    /// By the names that slots have, in the folder of a run.
+    Run(PathBuf, Vec<(String, HostTensor)>),
     Keras(Box<KerasFile>),
     /// A description alone.
     Missing,
@@ -66,18 +69,16 @@ impl ModelFile {
     }
 
     fn from_run(path: &Path) -> Result<Self> {
-        if !path.join(MODEL_JSON).exists() {
-            // A run of an experiment, of before there was a model.json.
-            let (_, config) = RunFolder::open(path)?;
-            let (weights, _) = safetensors::load(&path.join(WEIGHTS))?;
-            return Ok(Self {
-                architecture: config.model()?.architecture(),
-                compile: Some(config.compile()),
-                weights: Weights::Named(weights),
-            });
+        let weights = || -> Result<Weights> {
+            Ok(Weights::Run(path.to_owned(), safetensors::load(&path.join(WEIGHTS))?.0))
+        };
+        if path.join(MODEL_JSON).exists() {
+            return Self::described(&json(&path.join(MODEL_JSON))?, None, weights()?);
         }
-        let (weights, _) = safetensors::load(&path.join(WEIGHTS))?;
-        Self::described(&json(&path.join(MODEL_JSON))?, None, Weights::Named(weights))
+        // A run of an experiment, of before there was a model.json.
+        let (_, config) = RunFolder::open(path)?;
+        let Compiled { architecture, compile } = config.compiled(&config.model()?);
+        Ok(Self { architecture, compile: Some(compile), weights: weights()? })
     }
 
     fn from_keras(path: &Path) -> Result<Self> {
@@ -129,7 +130,7 @@ impl ModelFile {
         };
         let mut model = architecture.model(seed)?;
         match &self.weights {
-            Weights::Named(weights) => model.set_weights(weights)?,
+            Weights::Run(_, weights) => model.set_weights(weights)?,
             Weights::Keras(file) => {
                 let weights = keras::weights(file, &architecture, &model)?;
                 model.set_weights(&weights)?;
@@ -137,6 +138,26 @@ impl ModelFile {
             Weights::Missing => {}
         }
         Ok(model)
+    }
+
+    /// What the optimizer kept of this model, [`ModelFile::model`], when it was saved.
+    ///
+    /// # Errors
+    /// If the file of a run is damaged.
+    pub fn optimizer_state(&self, model: &Model) -> Result<Option<OptimizerState>> {
+        match (&self.weights, &self.compile) {
+            (Weights::Run(folder, _), _) => optimizer::load(folder),
+            (Weights::Keras(file), Some(compile)) => {
+                let state =
+                    optimizer::of_keras(file, &self.architecture, model, &compile.optimizer);
+                // The model is of use all the same.
+                Ok(state.unwrap_or_else(|error| {
+                    eprintln!("not used: what the optimizer kept: {error:#}");
+                    None
+                }))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// The trained model as it is described, with no extent open.
@@ -184,7 +205,8 @@ pub fn to_json(
     Ok(value)
 }
 
-/// Writes a run's model: first the weights, then `model.json`, which says that they are there.
+/// Writes a run's model: first the weights and what the optimizer keeps, then `model.json`, which
+/// says that they are there.
 ///
 /// # Errors
 /// If a file cannot be written.
@@ -192,10 +214,11 @@ pub fn save(
     folder: &RunFolder,
     architecture: &Architecture,
     compile: Option<&Compile>,
-    model: &Model,
+    (model, kept): (&Model, Option<&OptimizerState>),
 ) -> Result<()> {
     let json = to_json(architecture, compile, Reader::Ours)?;
     save_weights(&folder.file(WEIGHTS), model)?;
+    optimizer::save(folder, kept)?;
     folder.write_text(MODEL_JSON, &serde_json::to_string_pretty(&json)?)
 }
 
@@ -215,9 +238,22 @@ pub fn save_weights(path: &Path, model: &Model) -> Result<()> {
 pub fn save_keras(file: &ModelFile, format: Format, path: &Path) -> Result<()> {
     let model = file.trained_model(None)?;
     let config = to_json(&file.architecture, None, Reader::Keras)?;
-    let compile =
-        file.compile.as_ref().map(|compile| compile.to_json(Reader::Keras)).transpose()?;
-    Ok(keras::file(format, &file.architecture, &model, config, compile)?.write(path)?)
+    let mut written = keras::file(format, &file.architecture, &model, config)?;
+    if let Some(compile) = &file.compile {
+        let mut json = compile.to_json(Reader::Keras)?;
+        if format == Format::LegacyH5 {
+            json["optimizer_config"] = json["optimizer"].take();
+        }
+        written.compile = Some(json);
+        let kept = file.optimizer_state(&model)?;
+        let kept = kept.filter(|kept| kept.optimizer == compile.optimizer.class());
+        let variables = |kept: &OptimizerState| {
+            let of = (&file.architecture, &model);
+            optimizer::for_keras(format, of, &compile.optimizer, kept)
+        };
+        written.optimizer.extend(kept.as_ref().map(variables).transpose()?);
+    }
+    Ok(written.write(path)?)
 }
 
 /// Writes the example of a `model.toml`.

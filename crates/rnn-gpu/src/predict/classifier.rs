@@ -2,9 +2,9 @@ use crate::data::Source;
 use crate::experiment::VOCABULARY;
 use crate::nn::Trainer;
 use crate::report::THRESHOLD;
-use crate::run::RunFolder;
+use crate::run::{RunFolder, Task};
 use crate::{Device, HostTensor};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rnn_data::text::{Vocabulary, Word};
 use rnn_data::{PadOptions, pad_sequences};
 use serde::Serialize;
@@ -60,12 +60,10 @@ impl TextClassifier {
     /// If the run cannot be read, is not one on reviews, or its words are not known.
     pub fn open(run: &Path, word_index: Option<&Path>, device: &dyn Device) -> Result<Self> {
         let (folder, config) = RunFolder::open(run)?;
-        ensure!(
-            !matches!(config.data, Source::Movies(_)),
-            "{} is a run of {}, which reads no text",
-            run.display(),
-            config.experiment.name()
-        );
+        let length = match &config.task {
+            Task::Tutorial(task) if !matches!(task.data, Source::Movies(_)) => task.length,
+            _ => bail!("{} is a run of {}, which reads no text", run.display(), config.name()),
+        };
         let own = folder.vocabulary()?;
         ensure!(
             own.is_none() || word_index.is_none(),
@@ -83,7 +81,7 @@ impl TextClassifier {
         })?;
         let mut model = config.model()?;
         folder.load_weights(&mut model)?;
-        Ok(Self::new(config.trainer(model, device), vocabulary, config.length))
+        Ok(Self::new(config.trainer(model, device), vocabulary, length))
     }
 
     /// The probability of each text.

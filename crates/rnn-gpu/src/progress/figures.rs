@@ -1,5 +1,5 @@
 use crate::memory::Footprint;
-use crate::nn::{EpochLog, Event, Metrics, Tally};
+use crate::nn::{EpochLog, Event, Metrics};
 use crate::run::Config;
 use indicatif::HumanBytes;
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ impl From<&Config> for Watched {
             device: config.device.clone(),
             epochs: config.epochs,
             batch_size: config.batch_size,
-            classes: config.experiment.tally() != Tally::Regression,
+            classes: config.classes(),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::chart::{Chart, Line, key, short};
 use super::page::{figure, numbers, page, section, table, words};
 use super::run::{count, flatten};
 use crate::compare::Compared;
-use crate::nn::Metrics;
+use crate::nn::{Figure, Metrics};
 use crate::plot::axis::{Axis, padded};
 use anyhow::Result;
 use maud::{Markup, html};
@@ -33,23 +33,34 @@ pub fn comparison(title: &str, classes: bool, runs: &[Compared]) -> Result<Strin
 }
 
 /// A column of the table: its name, its figure, whether more of it is better, its text.
-type Column = (&'static str, fn(&Compared) -> f64, bool, fn(f64) -> String);
+type Column = (&'static str, fn(&Compared) -> Option<f64>, bool, fn(f64) -> String);
 
 fn results(classes: bool, runs: &[Compared]) -> Markup {
     const OF_CLASSES: [Column; 5] = [
-        ("Accuracy", |run| run.results.test.accuracy, true, short),
-        ("Precision", |run| run.results.test.precision, true, short),
-        ("Recall", |run| run.results.test.recall, true, short),
-        ("F1", |run| run.results.test.f1, true, short),
-        ("AUC", |run| run.results.test.auc, true, short),
+        ("Accuracy", |run| run.figure(Figure::Accuracy), true, short),
+        ("Precision", |run| run.figure(Figure::Precision), true, short),
+        ("Recall", |run| run.figure(Figure::Recall), true, short),
+        ("F1", |run| run.figure(Figure::F1), true, short),
+        ("AUC", |run| run.figure(Figure::Auc), true, short),
     ];
-    let mut columns: Vec<Column> = vec![("Loss", |run| run.results.test.loss, false, short)];
+    let mut columns: Vec<Column> = vec![("Loss", |run| run.figure(Figure::Loss), false, short)];
     columns.extend(classes.then_some(OF_CLASSES).into_iter().flatten());
-    columns.push(("Parameters", |run| run.results.parameters as f64, false, |n| count(n as usize)));
-    columns.push(("s / epoch", |run| run.results.seconds_per_epoch, false, |s| format!("{s:.1}")));
+    columns.push((
+        "Parameters",
+        |run| Some(run.results.parameters as f64),
+        false,
+        |n| count(n as usize),
+    ));
+    columns.push((
+        "s / epoch",
+        |run| Some(run.results.seconds_per_epoch),
+        false,
+        |s| format!("{s:.1}"),
+    ));
     let best = |&(_, figure, more, _): &Column| {
         let sign = if more { 1.0 } else { -1.0 };
-        runs.iter().map(|run| sign * figure(run)).fold(f64::NEG_INFINITY, f64::max) * sign
+        runs.iter().filter_map(figure).map(|value| sign * value).fold(f64::NEG_INFINITY, f64::max)
+            * sign
     };
     let rows = html! {
         @for run in runs {
@@ -57,7 +68,9 @@ fn results(classes: bool, runs: &[Compared]) -> Markup {
                 th scope="row" { (run.name) }
                 @for column in &columns {
                     @let figure = (column.1)(run);
-                    td.n.best[runs.len() > 1 && figure == best(column)] { (column.3(figure)) }
+                    td.n.best[runs.len() > 1 && figure == Some(best(column))] {
+                        (figure.map_or("-".into(), column.3))
+                    }
                 }
                 td { (run.config.device) }
             }
@@ -86,7 +99,7 @@ fn settings(runs: &[Compared]) -> Result<Vec<(String, Vec<String>)>> {
     let mut facts: Vec<Vec<(String, String)>> = Vec::new();
     for run in runs {
         let mut own = Vec::new();
-        flatten("", &serde_json::to_value(&run.config)?, &mut own);
+        flatten("", &run.config.settings()?, &mut own);
         facts.push(own);
     }
     let mut names: Vec<&String> = Vec::new();

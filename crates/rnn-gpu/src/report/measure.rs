@@ -5,7 +5,7 @@ use crate::data::Splits;
 use crate::memory::Footprint;
 use crate::nn::{Dataset, Metrics, Tally, TrainError, Trainer};
 use crate::plot::{Histogram, probability_histogram};
-use crate::run::{Config, Results, RunFolder};
+use crate::run::{Config, Part, Results, RunFolder};
 use anyhow::Result;
 use rnn_graph::DeviceError;
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,8 @@ pub struct OpTime {
     pub bytes: u64,
 }
 
-/// Measures the model on the test data, prints what that came to and writes it to `report.txt`,
+/// Measures the model on the test data, or what there is in its place, prints what that came to and
+/// writes it to `report.txt`,
 /// `results.json` and a histogram of probabilities.
 ///
 /// # Errors
@@ -63,13 +64,14 @@ pub fn measure(
     config: &Config,
     folder: &RunFolder,
 ) -> Result<Measured> {
-    let test = trainer.evaluate(&splits.test, config.batch_size)?;
-    let binary = config.experiment.tally() == Tally::Binary;
-    let classes = binary.then(|| classes(trainer, splits, config)).transpose()?;
-    let text = match &classes {
-        Some(classes) => format!("{}\n\n{}", describe(config, &test), classes.report),
-        None => format!("{}\ntest loss {:.3e}", config.title(), test.loss),
-    };
+    let (judged_by, set) = splits.judge();
+    let test = trainer.evaluate(set, config.batch_size)?;
+    let binary = config.tally() == Tally::Binary;
+    let classes = binary.then(|| classes(trainer, [&splits.train, set], config)).transpose()?;
+    let mut text = format!("{}\n{}", config.title(), describe(judged_by, &test, config.tally()));
+    if let Some(classes) = &classes {
+        text += &format!("\n\n{}", classes.report);
+    }
     println!("{text}");
     folder.write_text("report.txt", &text)?;
     if let Some(Classes { train, test, .. }) = &classes {
@@ -80,6 +82,7 @@ pub fn measure(
     let model = trainer.model()?;
     folder.save_results(&Results {
         parameters: model.count_params(),
+        judged_by,
         test,
         seconds_per_epoch: seconds / epochs.len().max(1) as f64,
     })?;
@@ -91,17 +94,21 @@ pub fn measure(
     })
 }
 
-fn classes(trainer: &mut Trainer, splits: &Splits, config: &Config) -> Result<Classes> {
+fn classes(
+    trainer: &mut Trainer,
+    [train, test]: [&Dataset; 2],
+    config: &Config,
+) -> Result<Classes> {
     let mut pairs = |set: &Dataset| -> Result<Vec<(f32, bool)>> {
         let mut all = Vec::new();
         let predictions = trainer.predict(set, config.batch_size)?;
-        for (probabilities, labels) in predictions.iter().zip(&set.labels()?) {
+        for (probabilities, labels) in predictions.iter().zip(&set.labels()?).take(1) {
             let positive = labels.as_f32()?.iter().map(|&label| label > 0.5);
             all.extend(probabilities.as_f32()?.iter().copied().zip(positive));
         }
         Ok(all)
     };
-    let (train, test) = (pairs(&splits.train)?, pairs(&splits.test)?);
+    let (train, test) = (pairs(train)?, pairs(test)?);
     let labels: Vec<f32> =
         test.iter().map(|&(_, positive)| f32::from(u8::from(positive))).collect();
     let probabilities: Vec<f32> = test.iter().map(|&(probability, _)| probability).collect();
@@ -112,17 +119,20 @@ fn classes(trainer: &mut Trainer, splits: &Splits, config: &Config) -> Result<Cl
     })
 }
 
-fn describe(config: &Config, m: &Metrics) -> String {
-    format!(
-        "{}\ntest loss {:.4}, accuracy {:.4}, precision {:.4}, recall {:.4}, F1 {:.4}, AUC {:.4}",
-        config.title(),
-        m.loss,
-        m.accuracy,
-        m.precision,
-        m.recall,
-        m.f1,
-        m.auc
-    )
+/// What a model comes to on a part of the data, as a line.
+pub fn describe(part: Part, m: &Metrics, tally: Tally) -> String {
+    let mut line = format!("{} loss ", part.name());
+    line += &match tally {
+        Tally::Regression => format!("{:.3e}", m.loss),
+        _ => format!(
+            "{:.4}, accuracy {:.4}, precision {:.4}, recall {:.4}, F1 {:.4}",
+            m.loss, m.accuracy, m.precision, m.recall, m.f1
+        ),
+    };
+    if tally == Tally::Binary {
+        line += &format!(", AUC {:.4}", m.auc);
+    }
+    line
 }
 
 /// Times a training step by op. The weights are moved by it: to be called last. Empty where the

@@ -12,5 +12,5 @@ mod step;
 
 pub use classification::{ClassificationReport, Scores, THRESHOLD};
 pub use comparison::comparison;
-pub use measure::{Classes, Measured, OpTime, measure, time_step};
+pub use measure::{Classes, Measured, OpTime, describe, measure, time_step};
 pub use run::write;

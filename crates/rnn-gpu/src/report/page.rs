@@ -33,7 +33,7 @@ pub(super) fn section(heading: &str, content: Markup) -> Markup {
 }
 
 /// Figures that should be seen first; the first of them before all others.
-pub(super) fn tiles(figures: &[(&str, String)]) -> Markup {
+pub(super) fn tiles(figures: &[(String, String)]) -> Markup {
     html! {
         dl.tiles {
             @for (i, (name, figure)) in figures.iter().enumerate() {

@@ -6,7 +6,7 @@ use crate::nn::{EpochLog, History, Metrics, Tally};
 use crate::plot::Histogram;
 use crate::plot::axis::{Axis, padded};
 use crate::plot::histogram::outline;
-use crate::run::{Config, Results, RunFolder};
+use crate::run::{Config, Part, Results, RunFolder};
 use anyhow::Result;
 use indicatif::HumanCount;
 use maud::{Markup, html};
@@ -29,8 +29,9 @@ fn render(
     measured: &Measured,
     films: &[film::Rollout],
 ) -> Result<String> {
-    let classes = config.experiment.tally() != Tally::Regression;
+    let classes = config.classes();
     let [train, validation, test] = measured.examples.map(count);
+    let judge = &capitalized(results.judged_by);
     let lead = html! {
         @let epochs = history.epochs.len();
         (epochs) @if epochs == 1 { " epoch" } @else { " epochs" }
@@ -38,13 +39,13 @@ fn render(
         " to validate, " (test) " to test."
     };
     let sections = html! {
-        (tiles(&headline(results, classes)))
+        (tiles(&headline(results, config.tally())))
         (section("Training", training(&history.epochs, classes)))
-        @if let Some(classes) = &measured.classes { (section("Test", tested(classes))) }
+        @if let Some(classes) = &measured.classes { (section(judge, tested(classes, results.judged_by))) }
         @for film in films { (section(&film.heading(), film.show())) }
         @if !measured.layers.is_empty() { (section("Model", layers(&measured.layers, results.parameters))) }
         (step::show(measured))
-        (section("Configuration", configuration(&serde_json::to_value(config)?)))
+        (section("Configuration", configuration(&config.settings()?)))
     };
     Ok(page("Training run", &config.title(), lead, sections))
 }
@@ -55,22 +56,28 @@ pub(super) fn count(n: usize) -> String {
 }
 
 /// What `results.json` holds.
-fn headline(results: &Results, classes: bool) -> Vec<(&'static str, String)> {
+fn headline(results: &Results, tally: Tally) -> Vec<(String, String)> {
     let m = &results.test;
-    let mut figures = match classes {
-        true => vec![
+    let loss = format!("{} loss", capitalized(results.judged_by));
+    let mut figures: Vec<(&str, String)> = match tally {
+        Tally::Regression => vec![(&loss, short(m.loss))],
+        _ => vec![
             ("Accuracy", short(m.accuracy)),
             ("Loss", short(m.loss)),
             ("Precision", short(m.precision)),
             ("Recall", short(m.recall)),
             ("F1", short(m.f1)),
-            ("AUC", short(m.auc)),
         ],
-        false => vec![("Test loss", short(m.loss))],
     };
+    figures.extend((tally == Tally::Binary).then(|| ("AUC", short(m.auc))));
     figures.push(("Parameters", count(results.parameters)));
     figures.push(("Epoch", format!("{:.1} s", results.seconds_per_epoch)));
-    figures
+    figures.into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect()
+}
+
+fn capitalized(part: Part) -> String {
+    let (first, rest) = part.name().split_at(1);
+    first.to_uppercase() + rest
 }
 
 fn training(epochs: &[EpochLog], classes: bool) -> Markup {
@@ -136,7 +143,7 @@ fn epoch_table(epochs: &[EpochLog], classes: bool) -> Markup {
     table("Figures by epoch", &heads, rows)
 }
 
-fn tested(classes: &Classes) -> Markup {
+fn tested(classes: &Classes, part: Part) -> Markup {
     html! {
         div.columns {
             (figure("Classification report", "", scores(classes)))
@@ -144,7 +151,7 @@ fn tested(classes: &Classes) -> Markup {
         }
         div.columns {
             (histogram("Probabilities in training data", &classes.train))
-            (histogram("Probabilities in test data", &classes.test))
+            (histogram(&format!("Probabilities in {} data", part.name()), &classes.test))
         }
     }
 }

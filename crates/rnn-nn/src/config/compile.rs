@@ -1,7 +1,7 @@
 use super::{
     Argument, Arguments, ConfigError, Dialect, Reader, class_and_config, object, same_name,
 };
-use crate::{Loss, Optimizer, Schedule};
+use crate::{Loss, Optimizer, Schedule, Tally};
 use serde_json::{Map, Value, json};
 
 /// How a model is trained: Keras's `compile_config`.
@@ -37,6 +37,11 @@ impl Compile {
         let weights = weights.into_iter().map(|weight| weight.unwrap_or(1.0));
         let losses = losses.ok_or_else(missing)?.into_iter().zip(weights).collect();
         Ok(Self { optimizer, losses })
+    }
+
+    /// What is counted besides the loss, for the first output.
+    pub fn tally(&self) -> Tally {
+        self.losses.first().map_or(Tally::Regression, |(loss, _)| loss.tally())
     }
 
     /// The same in Keras 3's spelling.

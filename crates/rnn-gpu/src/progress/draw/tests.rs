@@ -4,7 +4,7 @@ use crate::experiment::{Experiment, Preset};
 use crate::memory::Footprint;
 use crate::nn::{EpochLog, Event, Metrics};
 use crate::progress::Figures;
-use crate::run::Config;
+use crate::run::{Config, Task, Tutorial};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use std::time::Duration;
@@ -12,15 +12,17 @@ use std::time::Duration;
 /// In the second of three epochs, whose loss falls by steps.
 fn figures() -> Figures {
     let config = Config {
-        experiment: Experiment::Lstm,
-        preset: Preset::default(),
-        data: Source::Bundled,
-        length: 8,
+        task: Task::Tutorial(Tutorial {
+            experiment: Experiment::Lstm,
+            preset: Preset::default(),
+            data: Source::Bundled,
+            length: 8,
+            word_index: None,
+        }),
         batch_size: 10,
         epochs: 3,
         seed: 1,
         limit: None,
-        word_index: None,
         device: "CPU, 2 threads".into(),
     };
     let memory = Footprint { batch: 10, blocks: vec![3 << 20], ..Footprint::default() };

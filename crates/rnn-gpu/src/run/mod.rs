@@ -1,92 +1,60 @@
 //! The folder of one training run.
 
+mod config;
+
+pub use config::{Config, Own, Task, Tutorial};
+
 use crate::checkpoint::Store;
-use crate::data::Source;
-use crate::experiment::{Experiment, Preset};
-use crate::model_file;
-use crate::nn::{
-    Compile, EpochLog, History, InputSpec, Loss, Metrics, Model, ModelError, Tally, Trainer,
-};
+use crate::model_file::{self, Compiled};
+use crate::nn::{EpochLog, History, Metrics, Model, Trainer};
 use crate::plot::{Series, curves};
 use crate::report::Measured;
 use anyhow::{Context, Result};
 use rnn_data::text::Vocabulary;
 use rnn_formats::{safetensors, write_atomically};
-use rnn_graph::Device;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// What was trained and how: `config.json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Config {
-    /// The model.
-    pub experiment: Experiment,
-    /// Whose defaults it follows.
-    #[serde(default)]
-    pub preset: Preset,
-    /// The reviews or films.
-    pub data: Source,
-    /// Tokens of a review, or frames of a film.
-    pub length: usize,
-    /// Examples in a step.
-    pub batch_size: usize,
-    /// Passes over the training data.
-    pub epochs: usize,
-    /// Decides first weights, split and order.
-    pub seed: u64,
-    /// At most so many examples of each set.
-    pub limit: Option<usize>,
-    /// The words of the reviews by rank, as Keras's `imdb_word_index.json` lists them.
-    #[serde(default)]
-    pub word_index: Option<PathBuf>,
-    /// Where it was trained.
-    pub device: String,
-}
-
-impl Config {
-    /// The model with its first weights.
-    ///
-    /// # Errors
-    /// If the reviews are too short for it.
-    pub fn model(&self) -> Result<Model, ModelError> {
-        let input = match &self.data {
-            Source::Movies(movies) => InputSpec::floats([self.length, movies.size, movies.size, 1]),
-            _ => InputSpec::Tokens(self.length),
-        };
-        self.experiment.model(input, self.preset, self.seed)
-    }
-
-    /// A trainer of a model with what the experiment asks for.
-    pub fn trainer(&self, model: Model, device: &dyn Device) -> Trainer {
-        let optimizer = self.experiment.optimizer(self.preset);
-        Trainer::new(model, device, optimizer, self.seed).tally(self.experiment.tally())
-    }
-
-    /// How the experiment is trained, for `model.json`.
-    pub fn compile(&self) -> Compile {
-        let optimizer = self.experiment.optimizer(self.preset);
-        Compile { optimizer, losses: vec![(Loss::BinaryCrossentropy, 1.0)] }
-    }
-
-    /// Which model on what, for the head of every result.
-    pub fn title(&self) -> String {
-        format!("{} on {}", self.experiment.name(), self.data.name())
-    }
-}
-
-/// What a run came to on the test data: `results.json`.
+/// What a run came to: `results.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// Trainable parameters.
     pub parameters: usize,
-    /// Of the test data.
+    /// What it is judged by.
+    #[serde(default)]
+    pub judged_by: Part,
+    /// Of that data.
     #[serde(flatten)]
     pub test: Metrics,
     /// Mean wall time of the training part of an epoch.
     pub seconds_per_epoch: f64,
+}
+
+/// A part of the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// What was trained on.
+    Training,
+    /// What was held back of that.
+    Validation,
+    /// What had no part in the training.
+    #[default]
+    Test,
+}
+
+impl Part {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Training => "training",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
 }
 
 /// A folder with config, weights, history and pictures.
@@ -113,17 +81,20 @@ impl RunFolder {
         let _ = fs::remove_dir(self.0);
     }
 
-    /// Writes what evaluation needs: weights, `model.json`, and `config.json`, whose presence marks
+    /// Writes what evaluation needs: weights, what the optimizer keeps, `model.json`, and `config.json`, whose presence marks
     /// the run as finished.
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn save(&self, config: &Config, model: &Model) -> Result<()> {
+    pub fn save(&self, config: &Config, trainer: &mut Trainer) -> Result<()> {
         let mark = self.file("config.json");
         if mark.exists() {
             fs::remove_file(&mark).with_context(|| format!("cannot replace {}", mark.display()))?;
         }
-        model_file::save(self, &model.architecture(), Some(&config.compile()), model)?;
+        let kept = trainer.optimizer_state()?;
+        let model = trainer.model()?;
+        let Compiled { architecture, compile } = config.compiled(model);
+        model_file::save(self, &architecture, Some(&compile), (model, kept.as_ref()))?;
         self.write_text("config.json", &serde_json::to_string_pretty(config)?)
     }
 
@@ -135,9 +106,12 @@ impl RunFolder {
         let file = path.join("config.json");
         let text = fs::read_to_string(&file).with_context(|| {
             let (folder, path) = (path, path.display());
-            match Store::of(folder).is_unfinished() {
-                true => format!("the run in {path} is not finished: rnn-gpu train --resume {path}"),
-                false => format!("{path} is not the folder of a finished run: no config.json"),
+            if Store::of(folder).is_unfinished() {
+                format!("the run in {path} is not finished: rnn-gpu train --resume {path}")
+            } else if folder.join(model_file::MODEL_JSON).exists() {
+                format!("{path} was imported, not trained here, so there is no data: give --data")
+            } else {
+                format!("{path} is not the folder of a finished run: no config.json")
             }
         })?;
         let config = serde_json::from_str(&text)
@@ -212,8 +186,7 @@ impl RunFolder {
         let validation: Vec<Metrics> = history.epochs.iter().filter_map(|e| e.validation).collect();
         let mut all = vec![series("train", train)];
         all.extend((!validation.is_empty()).then(|| series("validation", validation)));
-        let classes = config.experiment.tally() != Tally::Regression;
-        curves(&self.file("curves.png"), &config.title(), classes, &all)
+        curves(&self.file("curves.png"), &config.title(), config.classes(), &all)
     }
 
     /// Writes `results.json`.

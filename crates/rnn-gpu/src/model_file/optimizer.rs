@@ -1,0 +1,153 @@
+//! What an optimizer keeps, as runs and Keras's files hold it.
+
+use super::keras::in_keras_order;
+use crate::nn::{Architecture, Model, Optimizer, OptimizerState, Slot};
+use crate::run::RunFolder;
+use anyhow::{Context, Result, ensure};
+use rnn_core::HostTensor;
+use rnn_formats::keras::{Format, KerasFile, Variables};
+use rnn_formats::safetensors;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// What the optimizer of a run keeps.
+const FILE: &str = "optimizer.safetensors";
+
+/// Writes it; without any, that of an earlier run goes.
+pub fn save(folder: &RunFolder, state: Option<&OptimizerState>) -> Result<()> {
+    let path = folder.file(FILE);
+    let Some(OptimizerState { optimizer, step, slots }) = state else {
+        return match path.exists() {
+            true => {
+                fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            false => Ok(()),
+        };
+    };
+    let metadata = [("optimizer", optimizer.clone()), ("step", step.to_string())];
+    let metadata: BTreeMap<String, String> =
+        metadata.map(|(key, value)| (key.to_owned(), value)).into();
+    Ok(safetensors::save(&path, slots, &metadata)?)
+}
+
+/// Reads that of a run, if it has one.
+pub fn load(run: &Path) -> Result<Option<OptimizerState>> {
+    let path = run.join(FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let (slots, mut metadata) = safetensors::load(&path)?;
+    let damaged = || format!("{} does not say whose it is", path.display());
+    let step = metadata.get("step").and_then(|step| step.parse().ok()).with_context(damaged)?;
+    let optimizer = metadata.remove("optimizer").with_context(damaged)?;
+    Ok(Some(OptimizerState { optimizer, step, slots }))
+}
+
+/// What stands before and behind the slots in Keras's order of an optimizer's variables
+/// (keras/src/optimizers), and the slots themselves by name and weight.
+struct Layout<'a> {
+    rate: Option<f64>,
+    slots: Vec<(&'static str, &'a Slot)>,
+    /// Nadam's product of momentum's factors.
+    product: Option<f64>,
+}
+
+impl<'a> Layout<'a> {
+    fn new(optimizer: &Optimizer, architecture: &Architecture, model: &'a Model) -> Self {
+        let mut weights = in_keras_order(architecture, model);
+        weights.retain(|slot| slot.trained);
+        let mut names = optimizer.slot_names();
+        let slots = if optimizer.class() == "RMSprop" {
+            // One slot of all weights after the other; Keras has the momentum second.
+            names.sort_by_key(|name| *name == "average_gradient");
+            names.iter().flat_map(|name| weights.iter().map(|slot| (*name, *slot))).collect()
+        } else {
+            weights.iter().flat_map(|slot| names.iter().map(|name| (*name, *slot))).collect()
+        };
+        Self { rate: optimizer.constant_rate(), slots, product: optimizer.momentum_product(0) }
+    }
+
+    /// Variables before the slots.
+    fn first(&self) -> usize {
+        1 + usize::from(self.rate.is_some())
+    }
+
+    fn len(&self) -> usize {
+        self.first() + self.slots.len() + usize::from(self.product.is_some())
+    }
+}
+
+/// What a file of Keras 3 holds; none, where the optimizer did no step.
+///
+/// # Errors
+/// If its variables are not those of such an optimizer of such a model.
+pub fn of_keras(
+    file: &KerasFile,
+    architecture: &Architecture,
+    model: &Model,
+    optimizer: &Optimizer,
+) -> Result<Option<OptimizerState>> {
+    let Some(variables) = file.optimizer.first() else { return Ok(None) };
+    let tensors = &variables.tensors;
+    let layout = Layout::new(optimizer, architecture, model);
+    if tensors.len() <= layout.first() && !layout.slots.is_empty() {
+        return Ok(None);
+    }
+    ensure!(
+        tensors.len() == layout.len(),
+        "{} of this model has {} variables in Keras 3, the file has {}",
+        optimizer.class(),
+        layout.len(),
+        tensors.len()
+    );
+    let step = tensors.first().and_then(|(_, step)| step.as_u32().ok()?.first().copied());
+    let step = step.context("the number of steps is none")?.into();
+    let mut state = OptimizerState { optimizer: optimizer.class().into(), step, slots: vec![] };
+    for ((name, weight), (_, tensor)) in layout.slots.iter().zip(&tensors[layout.first()..]) {
+        ensure!(
+            tensor.shape().dims() == weight.shape,
+            "{name} of {} has the shape {}",
+            weight.name,
+            tensor.shape()
+        );
+        state.push(name, weight, tensor.clone());
+    }
+    Ok((step > 0).then_some(state))
+}
+
+/// The same for a file that is written.
+///
+/// # Errors
+/// If something is missing.
+pub fn for_keras(
+    format: Format,
+    (architecture, model): (&Architecture, &Model),
+    optimizer: &Optimizer,
+    state: &OptimizerState,
+) -> Result<Variables> {
+    let layout = Layout::new(optimizer, architecture, model);
+    let class = optimizer.class().to_lowercase();
+    let scalar = |value: f64| HostTensor::scalar(value as f32);
+    let step = HostTensor::from_u32([0; 0], vec![u32::try_from(state.step)?])?;
+    let mut tensors = vec![("iteration".to_owned(), step)];
+    tensors.extend(layout.rate.map(|rate| ("learning_rate".to_owned(), scalar(rate))));
+    for (name, weight) in &layout.slots {
+        let tensor = state.slot(name, weight);
+        let tensor = tensor.with_context(|| format!("no {name} of {} is kept", weight.name))?;
+        tensors.push((format!("{}_{name}", weight.name.replace('/', "_")), tensor.clone()));
+    }
+    let product = optimizer.momentum_product(state.step);
+    tensors.extend(product.map(|product| ("variable".to_owned(), scalar(product))));
+    let path = match format {
+        Format::LegacyH5 => "optimizer_weights".to_owned(),
+        _ => "optimizer".to_owned(),
+    };
+    for (index, (name, _)) in tensors.iter_mut().enumerate() {
+        *name = match format {
+            Format::LegacyH5 => format!("{class}/{name}"),
+            _ => index.to_string(),
+        };
+    }
+    Ok(Variables { path, name: class, tensors })
+}

@@ -1,0 +1,204 @@
+//! What a run trains, and how: `config.json`.
+
+use crate::data::Source;
+use crate::experiment::{Experiment, Preset};
+use crate::fit::Stopping;
+use crate::model_file::Compiled;
+use crate::nn::{Architecture, Compile, EarlyStopping, InputSpec, Loss, Model, Tally, Trainer};
+use anyhow::Result;
+use rnn_graph::Device;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// What was trained and how: `config.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// Which model on what.
+    #[serde(flatten)]
+    pub task: Task,
+    /// Examples in a step.
+    pub batch_size: usize,
+    /// Passes over the training data.
+    pub epochs: usize,
+    /// Decides first weights, split and order.
+    pub seed: u64,
+    /// At most so many examples of each set.
+    pub limit: Option<usize>,
+    /// Where it was trained.
+    pub device: String,
+}
+
+/// A model, and what it is trained on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Task {
+    /// One of the tutorial's.
+    Tutorial(Tutorial),
+    /// One of the user's.
+    Own(Box<Own>),
+}
+
+/// A model of the tutorial on reviews or films.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tutorial {
+    /// The model.
+    pub experiment: Experiment,
+    /// Whose defaults it follows.
+    #[serde(default)]
+    pub preset: Preset,
+    /// The reviews or films.
+    pub data: Source,
+    /// Tokens of a review, or frames of a film.
+    pub length: usize,
+    /// The words of the reviews by rank, as Keras's `imdb_word_index.json` lists them.
+    #[serde(default)]
+    pub word_index: Option<PathBuf>,
+}
+
+/// A model of the user's on arrays of the user's.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Own {
+    /// What results call it.
+    pub name: String,
+    /// An `.npz` of `x_train`, `y_train` and perhaps `x_test`, `y_test`.
+    pub arrays: PathBuf,
+    /// The share of the training examples, the last of them, that validates.
+    pub validation: f64,
+    /// What ends the training early.
+    #[serde(default)]
+    pub early_stopping: Option<Stopping>,
+    /// The extents of an example of each input.
+    pub samples: Vec<Vec<usize>>,
+    /// What it is made of, and how it is trained.
+    pub model: Compiled,
+}
+
+impl Own {
+    /// The architecture with the extents of the examples.
+    fn closed(&self) -> Result<Architecture> {
+        let samples: Vec<&[usize]> = self.samples.iter().map(Vec::as_slice).collect();
+        Ok(self.model.architecture.clone().with_shapes(&samples)?)
+    }
+}
+
+impl Tutorial {
+    fn model(&self, seed: u64) -> Result<Model> {
+        let input = match &self.data {
+            Source::Movies(movies) => InputSpec::floats([self.length, movies.size, movies.size, 1]),
+            _ => InputSpec::Tokens(self.length),
+        };
+        Ok(self.experiment.model(input, self.preset, seed)?)
+    }
+}
+
+impl Config {
+    /// What results call the model.
+    pub fn name(&self) -> &str {
+        match &self.task {
+            Task::Tutorial(task) => task.experiment.name(),
+            Task::Own(own) => &own.name,
+        }
+    }
+
+    /// What results call the data.
+    pub fn data(&self) -> String {
+        match &self.task {
+            Task::Tutorial(task) => task.data.name(),
+            Task::Own(own) => {
+                let name = own.arrays.file_name().unwrap_or(own.arrays.as_os_str());
+                name.to_string_lossy().into_owned()
+            }
+        }
+    }
+
+    /// What the examples are.
+    pub fn examples(&self) -> &'static str {
+        match &self.task {
+            Task::Tutorial(Tutorial { experiment: Experiment::NextFrame, .. }) => "films",
+            Task::Tutorial(_) => "reviews",
+            Task::Own(_) => "examples",
+        }
+    }
+
+    /// Which model on what, for the head of every result.
+    pub fn title(&self) -> String {
+        format!("{} on {}", self.name(), self.data())
+    }
+
+    /// The model with its first weights.
+    ///
+    /// # Errors
+    /// If the examples are too short for it.
+    pub fn model(&self) -> Result<Model> {
+        match &self.task {
+            Task::Tutorial(task) => task.model(self.seed),
+            Task::Own(own) => Ok(own.closed()?.model(self.seed)?),
+        }
+    }
+
+    /// What `model.json` says of the model: extents that its description leaves open stay so.
+    pub fn compiled(&self, model: &Model) -> Compiled {
+        match &self.task {
+            Task::Tutorial(_) => {
+                Compiled { architecture: model.architecture(), compile: self.compile() }
+            }
+            Task::Own(own) => own.model.clone(),
+        }
+    }
+
+    /// How it is trained.
+    pub fn compile(&self) -> Compile {
+        match &self.task {
+            Task::Tutorial(task) => Compile {
+                optimizer: task.experiment.optimizer(task.preset),
+                losses: vec![(Loss::BinaryCrossentropy, 1.0)],
+            },
+            Task::Own(own) => own.model.compile.clone(),
+        }
+    }
+
+    /// A trainer of the model, or of one with the same weights and other outputs.
+    pub fn trainer(&self, model: Model, device: &dyn Device) -> Trainer {
+        let Compile { optimizer, losses } = self.compile();
+        let trainer = Trainer::new(model, device, optimizer, self.seed);
+        let trainer = match self.task {
+            Task::Tutorial(_) => trainer,
+            Task::Own(_) => trainer.losses(losses),
+        };
+        trainer.tally(self.tally())
+    }
+
+    /// What is counted besides the loss; of several outputs for the first.
+    pub fn tally(&self) -> Tally {
+        match &self.task {
+            Task::Tutorial(task) => task.experiment.tally(),
+            Task::Own(own) => own.model.compile.tally(),
+        }
+    }
+
+    /// Whether there are classes, and so an accuracy.
+    pub fn classes(&self) -> bool {
+        self.tally() != Tally::Regression
+    }
+
+    /// What ends the training early, if that was asked for.
+    pub fn early_stopping(&self) -> Option<EarlyStopping> {
+        match &self.task {
+            Task::Tutorial(_) => None,
+            Task::Own(own) => own.early_stopping.as_ref().map(Stopping::callback),
+        }
+    }
+
+    /// All of it for people; layers have a table of their own.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    pub fn settings(&self) -> Result<Value> {
+        let mut settings = serde_json::to_value(self)?;
+        if let Task::Own(own) = &self.task {
+            settings["model"] = own.model.compile.to_json(crate::nn::Reader::Ours)?;
+        }
+        Ok(settings)
+    }
+}

@@ -1,0 +1,108 @@
+use crate::{Model, ModelError, Optimizer, Slot, TrainError, Trainer, TrainerState};
+use rnn_core::HostTensor;
+
+/// What an optimizer keeps between steps, by the names of the weights: unlike a [`TrainerState`] it
+/// does not depend on where they lie.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptimizerState {
+    /// [`Optimizer::class`].
+    pub optimizer: String,
+    /// Steps done.
+    pub step: u64,
+    /// For each of [`Optimizer::slot_names`] and each weight that gradients move, as
+    /// `momentum/lstm/kernel`, a tensor of the weight's shape.
+    pub slots: Vec<(String, HostTensor)>,
+}
+
+fn named(slot: &str, weight: &Slot) -> String {
+    format!("{slot}/{}", weight.name)
+}
+
+/// The resident that holds a slot of all weights.
+pub(crate) fn resident(slot: usize) -> String {
+    format!("slot_{slot}")
+}
+
+impl OptimizerState {
+    /// What is kept of a weight under one of the optimizer's names.
+    pub fn slot(&self, slot: &str, weight: &Slot) -> Option<&HostTensor> {
+        let name = named(slot, weight);
+        self.slots.iter().find(|(n, _)| *n == name).map(|(_, tensor)| tensor)
+    }
+
+    /// Keeps something of a weight under one of the optimizer's names.
+    pub fn push(&mut self, slot: &str, weight: &Slot, tensor: HostTensor) {
+        self.slots.push((named(slot, weight), tensor));
+    }
+
+    /// All weights' slots of a name in one arena, as a step takes them.
+    fn arena(
+        &self,
+        slot: &str,
+        model: &Model,
+        optimizer: &Optimizer,
+    ) -> Result<HostTensor, ModelError> {
+        let mut values = vec![optimizer.first_slot_value(); model.trained()];
+        for weight in model.slots().iter().filter(|weight| weight.trained) {
+            let found = self.slot(slot, weight);
+            let fits = found.filter(|tensor| tensor.shape().dims() == weight.shape);
+            let tensor = fits.ok_or_else(|| ModelError::Weight {
+                name: named(slot, weight),
+                expected: weight.shape.clone(),
+                found: found.map_or("nothing".into(), |tensor| tensor.shape().to_string()),
+            })?;
+            values[weight.offset..weight.offset + weight.len()].copy_from_slice(tensor.as_f32()?);
+        }
+        Ok(HostTensor::from_f32([values.len()], values)?)
+    }
+}
+
+impl TrainerState {
+    /// That of a training which begins with a model's weights and what an optimizer of the same
+    /// kind kept until now.
+    ///
+    /// # Errors
+    /// If nothing was kept of a weight, or something of another shape.
+    pub fn beginning(
+        model: &Model,
+        optimizer: &Optimizer,
+        kept: Option<&OptimizerState>,
+        seed: u64,
+    ) -> Result<Self, ModelError> {
+        let mut tensors = model.weights()?;
+        let step = kept.map_or(0, |kept| kept.step);
+        for (index, slot) in optimizer.slot_names().into_iter().enumerate() {
+            if let Some(kept) = kept {
+                tensors.push((resident(index), kept.arena(slot, model, optimizer)?));
+            }
+        }
+        Ok(Self { tensors, seed, step, rate_factor: 1.0, ..Self::default() })
+    }
+}
+
+impl Trainer {
+    /// What the optimizer keeps now; none before the first step. Waits for everything queued.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn optimizer_state(&mut self) -> Result<Option<OptimizerState>, TrainError> {
+        if self.step == 0 {
+            return Ok(None);
+        }
+        let state = self.state()?;
+        let mut slots = Vec::new();
+        for (index, slot) in self.optimizer.slot_names().into_iter().enumerate() {
+            let name = resident(index);
+            let found = state.tensors.iter().find(|(n, _)| *n == name);
+            let Some((_, arena)) = found else { return Ok(None) };
+            let arena = arena.as_f32()?;
+            for weight in self.model.slots().iter().filter(|weight| weight.trained) {
+                let values = arena[weight.offset..weight.offset + weight.len()].to_vec();
+                let tensor = HostTensor::from_f32(weight.shape.as_slice(), values)?;
+                slots.push((named(slot, weight), tensor));
+            }
+        }
+        let optimizer = self.optimizer.class().to_owned();
+        Ok(Some(OptimizerState { optimizer, step: self.step, slots }))
+    }
+}
