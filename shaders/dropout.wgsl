@@ -1,24 +1,34 @@
-// out = x * keep / (1 - rate); keep of element i is word i % 4 of Philox at counter
-// (i / 4, step, layer, 0), kept where word >= threshold = rate * 2^32.
-struct Params { count: u32, layer: u32, threshold: u32, scale: f32 }
+// out[t, b, i] = x[t, b, i] keep / (1 - rate); keep is word i % 4 of Philox at counter
+// (t blocks + i / 4, step, layer, first + b), kept where word >= threshold = rate * 2^32.
+// blocks: groups of four elements of all rows and steps.
+struct Params { blocks: u32, rows: u32, width: u32, layer: u32, threshold: u32, scale: f32 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-// Seed (two words) and step.
+// Seed (two words), step, and the number of the first row.
 @group(0) @binding(1) var<storage, read> random: array<u32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(THREADS)
 fn drop_elements(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
-    let block = flat_index(id, n);
-    if 4u * block >= params.count {
+    let index = flat_index(id, n);
+    if index >= params.blocks {
         return;
     }
-    let words = philox(vec2<u32>(random[0], random[1]), vec4<u32>(block, random[2], params.layer, 0u));
+    let of_row = (params.width + 3u) / 4u;
+    let row = index / of_row;
+    let block = index % of_row;
+    let counter = vec4<u32>(
+        row / params.rows * of_row + block,
+        random[2],
+        params.layer,
+        random[3] + row % params.rows);
+    let words = philox(vec2<u32>(random[0], random[1]), counter);
     for (var lane = 0u; lane < 4u; lane++) {
         let i = 4u * block + lane;
-        if i < params.count {
-            out[i] = select(0.0, params.scale * x[i], words[lane] >= params.threshold);
+        if i < params.width {
+            let at = row * params.width + i;
+            out[at] = select(0.0, params.scale * x[at], words[lane] >= params.threshold);
         }
     }
 }

@@ -15,10 +15,13 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// y_i = x_i keep_i / (1 - rate), keep_i = 1 with probability 1 - rate.
+/// y[t, b, i] = x[t, b, i] keep[t, b, i] / (1 - rate), keep = 1 with probability 1 - rate.
 ///
-/// keep is a pure function of (seed, step, layer, i), so the gradient is the same op applied to
-/// dy and no mask is stored. Inputs: x, and `[seed low, seed high, step, 0]`.
+/// keep is a pure function of (seed, step, layer, t, first + b, i): the gradient is the same op
+/// applied to dy, no mask is stored, and what an example loses does not depend on how a batch is
+/// divided among ranks. It is word i % 4 of Philox at counter (t ceil(I / 4) + i / 4, step, layer,
+/// first + b). Inputs: x `[B, ..]` or, of three axes and more, `[T, B, ..]`, and `[seed low,
+/// seed high, step, first]`, first being the number of the first row among those of all ranks.
 #[derive(Clone, Debug)]
 pub struct Dropout {
     /// The fraction set to zero, in 0..1.
@@ -32,15 +35,27 @@ pub fn drop_threshold(rate: f32) -> u32 {
     (f64::from(rate) * 4_294_967_296.0) as u32
 }
 
+/// B, and how many elements of a row are dropped each by itself in one step.
+fn extents(x: &TensorType) -> (usize, usize) {
+    let axes = if x.dims().len() > 2 { &x.dims()[1..] } else { x.dims() };
+    axes.split_first().map_or((1, 1), |(&rows, row)| (rows, row.iter().product()))
+}
+
 impl Definition for Dropout {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
         let (x, random) = (io.input(0), io.uints(1));
+        let (rows, width) = extents(&io.signature.inputs[0]);
+        let (width, blocks) = (width.max(1), width.div_ceil(4));
         let philox = Philox::new([random[0], random[1]]);
         let scale = F::of(1.0 / (1.0 - f64::from(self.rate)));
-        for (block, (y, x)) in io.output().chunks_mut(4).zip(x.chunks(4)).enumerate() {
-            let words = philox.block([block as u32, random[2], self.layer, 0]);
-            for ((y, &x), word) in y.iter_mut().zip(x).zip(words) {
-                *y = if word >= drop_threshold(self.rate) { x * scale } else { F::zero() };
+        for (at, (y, x)) in io.output().chunks_mut(width).zip(x.chunks(width)).enumerate() {
+            let (t, b) = (at / rows, at % rows);
+            for (block, (y, x)) in y.chunks_mut(4).zip(x.chunks(4)).enumerate() {
+                let (block, row) = (t * blocks + block, random[3].wrapping_add(b as u32));
+                let words = philox.block([block as u32, random[2], self.layer, row]);
+                for ((y, &x), word) in y.iter_mut().zip(x).zip(words) {
+                    *y = if word >= drop_threshold(self.rate) { x * scale } else { F::zero() };
+                }
             }
         }
     }
@@ -54,17 +69,20 @@ impl Op for Dropout {
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let [x, random] = arity(inputs)?;
         ensure((0.0..1.0).contains(&self.rate), || format!("rate {} is not in 0..1", self.rate))?;
-        ensure(random.dtype == DType::U32 && random.len() >= 3, || format!("the key is {random}"))?;
+        ensure(random.dtype == DType::U32 && random.len() == 4, || format!("the key is {random}"))?;
         Ok(vec![x.clone()])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        let count = s.outputs[0].len();
-        Ok(Launch::new(&SHADER, "drop_elements", threads(count.div_ceil(4))?)
+        let (rows, width) = extents(&s.inputs[0]);
+        let blocks = s.outputs[0].len() / width.max(1) * width.div_ceil(4);
+        Ok(Launch::new(&SHADER, "drop_elements", threads(blocks)?)
             .bind("x", Operand::Input(0))
             .bind("random", Operand::Input(1))
             .bind("out", Operand::Output(0))
-            .param("count", count)
+            .param("blocks", blocks)
+            .param("rows", rows)
+            .param("width", width)
             .param("layer", self.layer)
             .param("threshold", drop_threshold(self.rate))
             .param("scale", (1.0 / (1.0 - f64::from(self.rate))) as f32)
@@ -91,11 +109,12 @@ impl Op for Dropout {
 }
 
 pub fn cases() -> Vec<Case> {
-    [(1, 0.5), (1023, 0.4), (300, 0.0)]
-        .map(|(n, rate)| {
-            let key = Sample::Exactly(vec![4], vec![0xdead_beef, 17, 3, 0]);
-            let inputs = vec![Sample::Normal(vec![n]), key];
-            Case::new(format!("dropout {n} at {rate}"), Dropout { rate, layer: 2 }, inputs)
+    let shapes = [(vec![1], 0.5), (vec![3, 341], 0.4), (vec![2, 3, 5, 10], 0.3), (vec![300], 0.0)];
+    shapes
+        .map(|(shape, rate)| {
+            let key = Sample::Exactly(vec![4], vec![0xdead_beef, 17, 3, 40]);
+            let inputs = vec![Sample::Normal(shape.clone()), key];
+            Case::new(format!("dropout {shape:?} at {rate}"), Dropout { rate, layer: 2 }, inputs)
                 .gradient(&[0])
         })
         .into()
