@@ -1,10 +1,12 @@
 use crate::loss::before_probability;
-use crate::{Model, TrainError};
+use crate::step::Mode;
+use crate::{Model, TrainError, Trainer};
+use rnn_core::HostTensor;
 use rnn_graph::{Graph, TensorId};
 use rnn_ops::{Binary, Fill, Matmul, TransposeLeading};
 
 /// Adds the forward pass and, for each token, gradient times input of what the embedding layer
-/// puts out; see [`crate::Trainer::attribute_batch`]. The input `direction` comes last.
+/// puts out; see [`Trainer::attribute_batch`]. The input `direction` comes last.
 pub(crate) fn push_attribution(
     model: &Model,
     g: &mut Graph,
@@ -26,4 +28,26 @@ pub(crate) fn push_attribution(
     g.output(output);
     g.output(contributions);
     Ok(())
+}
+
+impl Trainer {
+    /// The first output for a batch, and how much each token contributed to it, `[B, T]`: gradient
+    /// times input (Shrikumar et al., 2016, arXiv:1605.01713),
+    ///
+    /// c(t) = sum over features f of dz / de(t, f) * e(t, f),
+    ///
+    /// where e is what the Embedding layer puts out for the tokens, and z the sum of the output,
+    /// weighed by `direction`, which is of the output's shape. An output that ends in a sigmoid or
+    /// softmax is taken before it, so that contributions are to log-odds.
+    pub fn attribute_batch(
+        &mut self,
+        inputs: &[HostTensor],
+        direction: &HostTensor,
+    ) -> Result<[HostTensor; 2], TrainError> {
+        let program = self.program(inputs, Mode::Attribute, false)?;
+        let all: Vec<&HostTensor> = inputs.iter().chain([direction]).collect();
+        self.session.run(program, &all)?;
+        let found = self.session.fetch(program)?;
+        found.try_into().map_err(|_| TrainError::NoOutput)
+    }
 }

@@ -123,9 +123,7 @@ impl Dataset {
         let batch = self.gather(&some.copied().collect::<Vec<_>>())?;
         let arrays = batch.inputs.iter().chain(&batch.labels).chain(&batch.weights);
         let bytes = arrays.flat_map(|array| array.as_bytes()).copied();
-        let count = (self.order.len() as u64).to_le_bytes();
-        let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        Ok(count.into_iter().chain(bytes).fold(0xcbf2_9ce4_8422_2325, step))
+        Ok(fnv1a((self.order.len() as u64).to_le_bytes().into_iter().chain(bytes)))
     }
 
     /// The labels of each output, in order.
@@ -157,6 +155,14 @@ impl Dataset {
         (self, second)
     }
 
+    /// Of each `batch` examples those in `range`.
+    pub(crate) fn part(&self, batch: usize, range: Range<usize>) -> Self {
+        let within =
+            |all: &[u32]| all[range.start.min(all.len())..range.end.min(all.len())].to_vec();
+        let order = self.order.chunks(batch.max(1)).flat_map(within).collect();
+        Self { order, ..self.clone() }
+    }
+
     /// All examples in order, `size` at a time.
     pub fn batches(&self, size: usize) -> Batches {
         Batches::start(self.clone(), size)
@@ -177,6 +183,12 @@ impl Dataset {
             weights: weights.transpose().map_err(DatasetError::Read)?,
         })
     }
+}
+
+/// A digest that tells apart what was not meant to deceive.
+pub(crate) fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
+    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// Examples that are read together, where more than a batch is wanted.

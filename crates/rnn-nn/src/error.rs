@@ -73,6 +73,19 @@ pub enum TrainError {
         /// The shape given.
         found: Shape,
     },
+    /// A layer whose state belongs to the examples of one rank.
+    #[error("{0} is kept from batch to batch, which several ranks cannot do: train on one")]
+    Stateful(String),
+    /// Ranks do not hold the same.
+    #[error(
+        "after step {step} rank {rank} holds other numbers than rank 0: all ranks need the same program, data, options and kind of device"
+    )]
+    Apart {
+        /// The first that is apart.
+        rank: usize,
+        /// The steps done when that was seen.
+        step: u64,
+    },
     /// A callback could not do its work.
     #[error("{0}")]
     Callback(String),

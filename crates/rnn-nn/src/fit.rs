@@ -41,6 +41,7 @@ impl Checkpoints for () {
 impl Trainer {
     /// Trains until so many epochs are over, each in an order of its own that the trainer's seed
     /// decides, and measures `validation` after each. Callbacks may end it between two steps.
+    /// Batches are of all ranks together; what breaks off on one of them ends the training of all.
     /// After [`Trainer::restore`] it goes on where the state was taken, if it is given the same
     /// data, batch size and callbacks.
     ///
@@ -72,8 +73,10 @@ impl Trainer {
         let mut fit = Fit { trainer: self, callbacks, checkpoints, course, since: Instant::now() };
         fit.restore_callbacks()?;
         let validation = validation.filter(|set| !set.is_empty());
-        while fit.course.history.epochs.len() < options.epochs {
-            if fit.epoch(train, validation, options.batch_size)?.is_break() {
+        let (epochs, batch_size) = (options.epochs, options.batch_size.max(1));
+        fit.trainer.check_ranks(&[train.fingerprint()?, epochs as u64, batch_size as u64])?;
+        while fit.course.history.epochs.len() < epochs {
+            if fit.epoch(train, validation, batch_size)?.is_break() {
                 break;
             }
         }
@@ -119,8 +122,12 @@ impl Fit<'_, '_> {
         }
         let done = self.course.steps * batch_size;
         let rest = train.shuffled(self.trainer.seed, epoch as u64).range(done..train.len());
-        for batch in rest.batches(batch_size) {
-            self.trainer.train_batch(&batch?)?;
+        let (part, size) = self.trainer.part(&rest, batch_size);
+        let mut batches = part.batches(size);
+        for _ in 0..rest.len().div_ceil(batch_size) {
+            // Where a rank has no part in the last batch, there is none.
+            let batch = batches.next().transpose()?.unwrap_or_default();
+            self.trainer.train_batch(&batch)?;
             self.course.steps += 1;
             let metrics = self.trainer.glance()?;
             if self.tell(&Event::Step(self.course.steps, metrics))?.is_break() {
@@ -137,6 +144,7 @@ impl Fit<'_, '_> {
         let log = EpochLog { epoch, train: metrics, validation, seconds };
         self.course.history.epochs.push(log.clone());
         (self.course.steps, self.course.seconds, self.since) = (0, 0.0, Instant::now());
+        self.trainer.check_ranks(&[])?;
         self.tell(&Event::EpochEnd(log))
     }
 
@@ -153,6 +161,9 @@ impl Fit<'_, '_> {
             if callback.on_event(event, self.trainer)?.is_break() {
                 flow = ControlFlow::Break(());
             }
+        }
+        if self.trainer.on_any_rank(flow.is_break()) {
+            flow = ControlFlow::Break(());
         }
         let epoch_over = matches!(event, Event::EpochEnd(_));
         let moment = Moment { step: self.trainer.step, epoch_over, ending: flow.is_break() };

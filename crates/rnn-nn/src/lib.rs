@@ -4,6 +4,7 @@ mod attribution;
 mod callback;
 mod config;
 mod dataset;
+mod distributed;
 mod error;
 mod fit;
 mod history;
@@ -30,6 +31,7 @@ pub use config::{
     Architecture, Argument, Arguments, Compile, ConfigError, Dialect, Input, LayerUse, Reader,
 };
 pub use dataset::{Batches, Dataset, DatasetError};
+pub use distributed::Communicator;
 pub use error::TrainError;
 pub use fit::{Checkpoints, Moment};
 pub use history::{EpochLog, Event, Figure, FitOptions, History, Metrics};

@@ -319,6 +319,11 @@ impl Model {
         self.parameters.arena(graph)
     }
 
+    /// A view of each weight.
+    pub(crate) fn views(&self, graph: &mut Graph) -> Result<Vec<TensorId>, GraphError> {
+        self.parameters.views(graph)
+    }
+
     /// A resident tensor of a number for each parameter that gradients move.
     pub(crate) fn trained_arena(&self, graph: &mut Graph, name: &str) -> TensorId {
         graph.resident(name, TensorType::f32([self.parameters.trained]))
@@ -344,7 +349,7 @@ impl Model {
     }
 
     fn build_into(&self, mut build: Build<'_>, inputs: &[TensorId]) -> Result<Built, GraphError> {
-        let weights = self.parameters.views(build.graph)?;
+        let weights = self.views(build.graph)?;
         let mut values: Vec<Option<Value>> = vec![None; self.shapes.len()];
         for (ModelInput { spec, symbol, .. }, &input) in self.inputs.iter().zip(inputs) {
             let tensor = match spec.leads() {

@@ -54,7 +54,7 @@ impl Trainer {
     pub fn state(&mut self) -> Result<TrainerState, TrainError> {
         let mut tensors = self.model()?.weights()?;
         // A step writes all gradients before it reads one.
-        let kept = |name: &&String| !matches!(name.as_str(), "parameters" | "gradients");
+        let kept = |name: &&String| !matches!(name.as_str(), "parameters" | "gradients" | "shared");
         let names: Vec<String> = self.residents.keys().filter(kept).cloned().collect();
         for name in names {
             let values = self.session.read(&name)?;

@@ -1,6 +1,6 @@
 use crate::attribution::push_attribution;
 use crate::optimizer_state::resident;
-use crate::{Judged, Loss, Model, Optimizer, TrainError};
+use crate::{Judged, Loss, Model, Optimizer, Slot, TrainError};
 use rnn_graph::{Graph, TensorId, TensorType};
 use rnn_ops::{Binary, Constrain, Fill, Pad, STEP_NUMBERS, Scale, Tally};
 use std::sync::Arc;
@@ -9,6 +9,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mode {
     Train,
+    /// Training as far as other ranks have no part in it: what they share of it is put out.
+    Share,
     Evaluate,
     Predict,
     Attribute,
@@ -33,23 +35,16 @@ impl Step<'_> {
     /// The graph for a batch. Its inputs are, of those that the mode needs: the model's inputs,
     /// labels of each output, weights, random, step, direction.
     pub fn graph(&self, batch: usize, mode: Mode, weighted: bool) -> Result<Graph, TrainError> {
-        let outputs = self.model.output_shapes(1);
-        let first = outputs.first().ok_or(TrainError::NoOutput)?;
-        one_each("outputs", outputs.len(), "losses", self.losses.len())?;
+        let outputs = self.model.output_shapes(1).len();
+        one_each("outputs", outputs, "losses", self.losses.len())?;
         let mut graph = Graph::new();
         let g = &mut graph;
         let numbered = |name: &str, i: usize| format!("{name}_{i}");
         let specs = self.model.inputs.iter().enumerate();
         let inputs: Vec<TensorId> =
             specs.map(|(i, of)| g.input(numbered("inputs", i), of.spec.ty(batch))).collect();
-        // Whichever program comes first declares them all, so that they can be written and read.
-        // The steps of a sequence are classified each by itself.
-        let width = match self.tally {
-            Tally::Categorical => first.last().copied().unwrap_or(1),
-            _ => first.iter().product(),
-        };
-        let sums = self.tally.len(width);
-        let metrics = g.resident("metrics", TensorType::f32([sums]));
+        // Whichever program comes first declares them, so that they can be written and read.
+        let metrics = self.metrics(g)?;
         if mode == Mode::Predict {
             let built = self.model.build(g, &inputs, None)?;
             built.outputs.iter().for_each(|&output| g.output(output));
@@ -63,7 +58,8 @@ impl Step<'_> {
         let labels: Vec<TensorId> =
             labels.map(|(i, ty)| g.input(numbered("labels", i), ty)).collect();
         let weights = weighted.then(|| g.input("weights", TensorType::f32([batch])));
-        let random = (mode == Mode::Train).then(|| g.input("random", TensorType::u32([4])));
+        let training = matches!(mode, Mode::Train | Mode::Share);
+        let random = training.then(|| g.input("random", TensorType::u32([4])));
         let built = self.model.build(g, &inputs, random)?;
         let mut counted = None;
         let mut terms = Vec::new();
@@ -84,27 +80,48 @@ impl Step<'_> {
             loss = g.apply(Binary::Add, &[loss, term])?;
         }
         let [predictions, labels] = counted.ok_or(TrainError::NoOutput)?;
-        g.push_node(Arc::new(self.tally), &[predictions, labels, loss], &[metrics])?;
+        let judged = [predictions, labels, loss];
+        if mode == Mode::Share {
+            self.push_shared(g, judged, &built.weights)?;
+            return Ok(graph);
+        }
+        g.push_node(Arc::new(self.tally), &judged, &[metrics])?;
         if mode == Mode::Train {
             let numbers = g.input("step", TensorType::f32([STEP_NUMBERS]));
-            self.push_update(g, loss, &built.weights, numbers)?;
+            let gradients = self.model.trained_arena(g, "gradients");
+            self.push_gradients(g, loss, &built.weights, gradients)?;
+            self.push_update(g, gradients, &built.weights, numbers)?;
         }
         Ok(graph)
     }
 
-    /// Gradients of the loss, written straight into their arena, and the optimizer over it.
-    fn push_update(
+    /// The sums from which metrics follow.
+    pub fn metrics(&self, g: &mut Graph) -> Result<TensorId, TrainError> {
+        Ok(g.resident("metrics", TensorType::f32([self.sums()?])))
+    }
+
+    /// How many they are.
+    pub fn sums(&self) -> Result<usize, TrainError> {
+        let outputs = self.model.output_shapes(1);
+        let first = outputs.first().ok_or(TrainError::NoOutput)?;
+        // The steps of a sequence are classified each by itself.
+        Ok(self.tally.len(match self.tally {
+            Tally::Categorical => first.last().copied().unwrap_or(1),
+            _ => first.iter().product(),
+        }))
+    }
+
+    /// Gradients of the loss, written straight into their places in `arena`.
+    pub fn push_gradients(
         &self,
         g: &mut Graph,
         loss: TensorId,
         weights: &[TensorId],
-        numbers: TensorId,
+        arena: TensorId,
     ) -> Result<(), TrainError> {
-        let slots = self.model.slots().iter().zip(weights);
-        let (slots, weights): (Vec<_>, Vec<_>) = slots.filter(|(slot, _)| slot.trained).unzip();
+        let (slots, weights) = self.trained(weights);
         let one = g.apply(Fill { shape: [1].into(), value: 1.0 }, &[])?;
         let gradients = rnn_ops::gradients(g, &[(loss, one)], &weights)?;
-        let arena = self.model.trained_arena(g, "gradients");
         for (slot, gradient) in slots.iter().zip(gradients) {
             let gradient = gradient.ok_or_else(|| TrainError::Detached(slot.name.clone()))?;
             if !g.place(gradient, arena, slot.offset) {
@@ -113,20 +130,37 @@ impl Step<'_> {
                 g.place(copy, arena, slot.offset);
             }
         }
-        let views = slots.iter().map(|slot| g.view(arena, slot.offset, slot.shape.as_slice()));
+        Ok(())
+    }
+
+    /// The optimizer over all gradients, and what holds the weights.
+    pub fn push_update(
+        &self,
+        g: &mut Graph,
+        gradients: TensorId,
+        weights: &[TensorId],
+        numbers: TensorId,
+    ) -> Result<(), TrainError> {
+        let (slots, weights) = self.trained(weights);
+        let views = slots.iter().map(|slot| g.view(gradients, slot.offset, slot.shape.as_slice()));
         let each = views.collect::<Result<Vec<_>, _>>()?;
         let parameters = self.model.arena(g);
         let mut arenas = vec![g.view(parameters, 0, [self.model.trained()])?];
         for slot in 0..self.optimizer.slots() {
             arenas.push(self.model.trained_arena(g, &resident(slot)));
         }
-        self.optimizer.push(g, arena, &each, numbers, &arenas)?;
+        self.optimizer.push(g, gradients, &each, numbers, &arenas)?;
         for (slot, weight) in slots.iter().zip(weights) {
             if let Some(constraint) = slot.constraint {
                 g.push_node(Arc::new(Constrain(constraint)), &[], &[weight])?;
             }
         }
         Ok(())
+    }
+
+    /// The weights that gradients move.
+    fn trained(&self, weights: &[TensorId]) -> (Vec<&Slot>, Vec<TensorId>) {
+        self.model.slots().iter().zip(weights).filter(|(slot, _)| slot.trained).unzip()
     }
 }
 

@@ -87,7 +87,7 @@ impl Trainer {
             let mut told = graph.clone();
             group.iter().for_each(|&(_, output)| told.output(output));
             let program = twin.compile(told)?;
-            let [random, numbers] = twin.step_inputs()?;
+            let [random, numbers] = twin.step_inputs(0)?;
             twin.run(program, batch, &[&random, &numbers])?;
             let outputs = twin.session.fetch(program)?;
             let mut pairs = group.iter().zip(&outputs);

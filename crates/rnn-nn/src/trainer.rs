@@ -1,3 +1,4 @@
+use crate::distributed::Ranks;
 use crate::step::{Mode, Step, one_each};
 use crate::{Course, Dataset, InputSpec, Loss, Metrics, Model, Optimizer, TrainError};
 use rnn_core::HostTensor;
@@ -8,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Examples that are processed together.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// Of each input of the model `[B, ..]`, tokens or floats as it takes.
     pub inputs: Vec<HostTensor>,
@@ -40,6 +41,8 @@ pub struct Trainer {
     pub(crate) course: Option<Course>,
     pub(crate) pending: Option<Ticket>,
     pub(crate) latest: Metrics,
+    /// Those that train with it.
+    pub(crate) ranks: Option<Ranks>,
 }
 
 impl Trainer {
@@ -61,6 +64,7 @@ impl Trainer {
             course: None,
             pending: None,
             latest: Metrics::default(),
+            ranks: None,
         }
     }
 
@@ -85,18 +89,23 @@ impl Trainer {
         self
     }
 
-    /// Queues one training step, without waiting for it.
+    /// Queues one training step, without waiting for it. With other ranks it is a step of all, the
+    /// batch being this rank's part, which may be empty; parts follow each other in their order.
     pub fn train_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
-        let [random, numbers] = self.step_inputs()?;
-        self.judge(batch, Mode::Train, &[&random, &numbers])?;
+        if self.ranks.is_some() {
+            self.train_part(batch)?;
+        } else {
+            let [random, numbers] = self.step_inputs(0)?;
+            self.judge(batch, Mode::Train, &[&random, &numbers])?;
+        }
         self.step += 1;
         Ok(())
     }
 
     /// What the next step is given besides a batch: the key of what dropout drops, and the
-    /// optimizer's numbers.
-    pub(crate) fn step_inputs(&self) -> Result<[HostTensor; 2], TrainError> {
-        let random = [self.seed as u32, (self.seed >> 32) as u32, self.step as u32, 0];
+    /// optimizer's numbers. `first` is the number of the batch's first row.
+    pub(crate) fn step_inputs(&self, first: u32) -> Result<[HostTensor; 2], TrainError> {
+        let random = [self.seed as u32, (self.seed >> 32) as u32, self.step as u32, first];
         let numbers = self.optimizer.numbers(self.step + 1, self.rate_factor);
         let random = HostTensor::from_u32([4], random.to_vec())?;
         Ok([random, HostTensor::from_f32([STEP_NUMBERS], numbers.to_vec())?])
@@ -107,7 +116,12 @@ impl Trainer {
         self.judge(batch, Mode::Evaluate, &[])
     }
 
-    fn judge(&mut self, batch: &Batch, mode: Mode, more: &[&HostTensor]) -> Result<(), TrainError> {
+    pub(crate) fn judge(
+        &mut self,
+        batch: &Batch,
+        mode: Mode,
+        more: &[&HostTensor],
+    ) -> Result<(), TrainError> {
         let program = self.program(&batch.inputs, mode, batch.weights.is_some())?;
         self.run(program, batch, more)
     }
@@ -166,26 +180,6 @@ impl Trainer {
         Ok(self.session.fetch(program)?)
     }
 
-    /// The first output for a batch, and how much each token contributed to it, `[B, T]`: gradient
-    /// times input (Shrikumar et al., 2016, arXiv:1605.01713),
-    ///
-    /// c(t) = sum over features f of dz / de(t, f) * e(t, f),
-    ///
-    /// where e is what the Embedding layer puts out for the tokens, and z the sum of the output,
-    /// weighed by `direction`, which is of the output's shape. An output that ends in a sigmoid or
-    /// softmax is taken before it, so that contributions are to log-odds.
-    pub fn attribute_batch(
-        &mut self,
-        inputs: &[HostTensor],
-        direction: &HostTensor,
-    ) -> Result<[HostTensor; 2], TrainError> {
-        let program = self.program(inputs, Mode::Attribute, false)?;
-        let all: Vec<&HostTensor> = inputs.iter().chain([direction]).collect();
-        self.session.run(program, &all)?;
-        let found = self.session.fetch(program)?;
-        found.try_into().map_err(|_| TrainError::NoOutput)
-    }
-
     /// Sets the states that stateful layers keep between batches to zero.
     pub fn reset_states(&mut self) -> Result<(), TrainError> {
         let kept = |name: &String| name.ends_with("/state");
@@ -198,11 +192,21 @@ impl Trainer {
 
     /// Waits for everything queued, returns the metrics since the last call and starts anew.
     pub fn take_metrics(&mut self) -> Result<Metrics, TrainError> {
+        let sums = self.take_sums()?;
+        self.metrics(sums)
+    }
+
+    fn metrics(&self, sums: Option<HostTensor>) -> Result<Metrics, TrainError> {
+        let metrics = sums.map(|sums| Metrics::from_sums(&sums, self.tally)).transpose()?;
+        Ok(metrics.unwrap_or_default())
+    }
+
+    fn take_sums(&mut self) -> Result<Option<HostTensor>, TrainError> {
         if let Some(ticket) = self.pending.take() {
             self.session.wait_read(ticket)?;
         }
         self.latest = Metrics::default();
-        let sums = match self.residents.get("metrics") {
+        Ok(match self.residents.get("metrics") {
             Some(ty) => {
                 let sums = self.session.read("metrics")?;
                 self.session.write("metrics", &HostTensor::zeros(ty.shape.clone(), ty.dtype))?;
@@ -210,9 +214,7 @@ impl Trainer {
             }
             // Nothing has run, here.
             None => self.restored.remove("metrics"),
-        };
-        let metrics = sums.map(|sums| Metrics::from_sums(&sums, self.tally)).transpose()?;
-        Ok(metrics.unwrap_or_default())
+        })
     }
 
     /// What the learning rate is multiplied by: 1 at first.
@@ -235,15 +237,18 @@ impl Trainer {
         Ok(())
     }
 
-    /// The metrics over all examples.
+    /// The metrics over all examples, of which each rank measures a part.
     pub fn evaluate(&mut self, set: &Dataset, batch_size: usize) -> Result<Metrics, TrainError> {
         if set.is_empty() {
             return Err(TrainError::Empty);
         }
-        for batch in set.batches(batch_size) {
+        let (part, size) = self.part(set, batch_size);
+        for batch in part.batches(size) {
             self.evaluate_batch(&batch?)?;
         }
-        self.take_metrics()
+        let sums = self.take_sums()?;
+        let sums = self.all_sums(sums)?;
+        self.metrics(sums)
     }
 
     /// The model's outputs for every example, in order, each `[N, ..]`.
@@ -312,7 +317,7 @@ impl Trainer {
         Step { model, losses, tally: *tally, optimizer }
     }
 
-    fn program(
+    pub(crate) fn program(
         &mut self,
         inputs: &[HostTensor],
         mode: Mode,

@@ -1,0 +1,239 @@
+//! Training by several processes, each of which has all of the model and a part of every batch.
+
+use crate::dataset::fnv1a;
+use crate::step::{Mode, Step};
+use crate::trainer::examples;
+use crate::{Batch, Dataset, TrainError, Trainer};
+use rnn_core::HostTensor;
+use rnn_graph::{Binding, Graph, Program, TensorId, TensorType};
+use rnn_ops::{Assign, Binary, Fill, Pad, STEP_NUMBERS};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What connects the ranks, as MPI calls processes that work on the same. All of them call the
+/// same methods in the same order; each returns once all have called it. There is no return from
+/// a connection that is lost: it ends the process.
+pub trait Communicator: fmt::Debug {
+    /// This process's number, from 0 on.
+    fn rank(&self) -> usize;
+
+    /// How many there are.
+    fn size(&self) -> usize;
+
+    /// The numbers of all ranks, in their order.
+    fn all_gather(&self, number: u64) -> Vec<u64>;
+
+    /// Replaces the values by their sums over all ranks, added in the order of ranks: the same
+    /// bits on all of them, and whenever it is repeated.
+    fn all_reduce(&self, values: &mut [f32]);
+}
+
+/// A trainer's connection to other ranks.
+pub(crate) struct Ranks {
+    communicator: Rc<dyn Communicator>,
+    /// What ends a step, once there is one.
+    update: Option<(Program, Exchange)>,
+}
+
+/// What ranks share of a step, which lies in one resident of each: gradients, in the places of
+/// their weights, and weights that layers have moved by themselves, of both of which the mean over
+/// all examples counts; then what is added to the sums of the metrics.
+#[derive(Clone, Debug)]
+struct Exchange {
+    /// Weights that layers move: which of the slots, and their places.
+    moved: Vec<(usize, usize)>,
+    /// Where the means end and the sums begin.
+    sums: usize,
+    /// All elements.
+    len: usize,
+}
+
+impl Exchange {
+    const RESIDENT: &str = "shared";
+
+    fn of(step: &Step<'_>) -> Result<Self, TrainError> {
+        let mut g = Graph::new();
+        let inputs = step.model.inputs.iter().map(|of| g.input("inputs", of.spec.ty(1)));
+        let inputs: Vec<TensorId> = inputs.collect();
+        let random = g.input("random", TensorType::u32([4]));
+        let weights = step.model.build(&mut g, &inputs, Some(random))?.weights;
+        let parameters = step.model.arena(&mut g);
+        let updated = g.nodes().iter().flat_map(|node| &node.operands.updates);
+        if let Some(&state) = updated.clone().find(|&&tensor| g.root(tensor).0 != parameters) {
+            return Err(TrainError::Stateful(g[state].name.clone()));
+        }
+        let updated: Vec<TensorId> = updated.copied().collect();
+        let (mut moved, mut sums) = (vec![], step.model.trained());
+        for (index, (slot, weight)) in step.model.slots().iter().zip(weights).enumerate() {
+            if updated.contains(&weight) {
+                moved.push((index, sums));
+                sums += slot.len().next_multiple_of(Binding::ALIGNMENT);
+            }
+        }
+        Ok(Self { moved, sums, len: sums + step.sums()? })
+    }
+
+    fn resident(&self, g: &mut Graph) -> TensorId {
+        g.resident(Self::RESIDENT, TensorType::f32([self.len]))
+    }
+}
+
+impl Step<'_> {
+    /// The end of [`Mode::Share`]: predictions, labels and loss are those of this rank.
+    pub(crate) fn push_shared(
+        &self,
+        g: &mut Graph,
+        judged: [TensorId; 3],
+        weights: &[TensorId],
+    ) -> Result<(), TrainError> {
+        let exchange = Exchange::of(self)?;
+        let shared = exchange.resident(g);
+        self.push_gradients(g, judged[2], weights, shared)?;
+        for &(index, place) in &exchange.moved {
+            let copy = Pad { offset: 0, full: g.shape(weights[index]).clone() };
+            let copy = g.apply(copy, &[weights[index]])?;
+            g.place(copy, shared, place);
+        }
+        let zeros = Fill { shape: [self.sums()?].into(), value: 0.0 };
+        let sums = g.apply(zeros, &[])?;
+        g.place(sums, shared, exchange.sums);
+        g.push_node(Arc::new(self.tally), &judged, &[sums])?;
+        Ok(())
+    }
+
+    /// What all ranks do alike, once they hold what they share.
+    fn update_graph(&self, exchange: &Exchange) -> Result<Graph, TrainError> {
+        let mut graph = Graph::new();
+        let g = &mut graph;
+        let (shared, metrics) = (exchange.resident(g), self.metrics(g)?);
+        let numbers = g.input("step", TensorType::f32([STEP_NUMBERS]));
+        let weights = self.model.views(g)?;
+        let gradients = g.view(shared, 0, [self.model.trained()])?;
+        self.push_update(g, gradients, &weights, numbers)?;
+        let mut take = |place: usize, of: TensorId, add: bool| {
+            let mut values = g.view(shared, place, g.shape(of).clone())?;
+            if add {
+                values = g.apply(Binary::Add, &[of, values])?;
+            }
+            g.push_node(Arc::new(Assign), &[values], &[of])
+        };
+        for &(index, place) in &exchange.moved {
+            take(place, weights[index], false)?;
+        }
+        take(exchange.sums, metrics, true)?;
+        Ok(graph)
+    }
+}
+
+impl Trainer {
+    /// Trains together with the trainers of other ranks, which hold the same model and see the
+    /// same data: after each step the weights are those that one rank would have come to with all
+    /// parts of the batch, but for rounding, and the same bits on all ranks.
+    ///
+    /// Batch normalization alone differs: each rank normalizes by the statistics of its part, and
+    /// the moving averages follow their mean. Recurrent layers that keep their states between
+    /// batches are refused when training begins.
+    pub fn distributed(mut self, communicator: Rc<dyn Communicator>) -> Self {
+        self.ranks = Some(Ranks { communicator, update: None });
+        self
+    }
+
+    /// Goes on without the other ranks.
+    pub fn leave(&mut self) {
+        self.ranks = None;
+    }
+
+    /// A training step on this rank's part of a batch; the parts follow each other in the order of
+    /// ranks, and may be empty.
+    pub(crate) fn train_part(&mut self, batch: &Batch) -> Result<(), TrainError> {
+        let Some(communicator) = self.communicator() else { return Ok(()) };
+        let own = examples(&batch.inputs);
+        let counts = communicator.all_gather(own as u64);
+        let first: u64 = counts[..communicator.rank()].iter().sum();
+        let total: u64 = counts.iter().sum();
+        if total == 0 {
+            return Err(TrainError::Empty);
+        }
+        let [random, numbers] = self.step_inputs(first as u32)?;
+        let (update, exchange) = self.update()?;
+        let mut values = vec![0.0; exchange.len];
+        if own > 0 {
+            self.judge(batch, Mode::Share, &[&random])?;
+            values.copy_from_slice(self.session.read(Exchange::RESIDENT)?.as_f32()?);
+            let weight = own as f32 / total as f32;
+            values[..exchange.sums].iter_mut().for_each(|value| *value *= weight);
+        }
+        communicator.all_reduce(&mut values);
+        let values = HostTensor::from_f32([exchange.len], values)?;
+        self.session.write(Exchange::RESIDENT, &values)?;
+        Ok(self.session.run(update, &[&numbers])?)
+    }
+
+    fn update(&mut self) -> Result<(Program, Exchange), TrainError> {
+        if let Some(Ranks { update: Some(update), .. }) = &self.ranks {
+            return Ok(update.clone());
+        }
+        let exchange = Exchange::of(&self.at_hand())?;
+        let graph = self.at_hand().update_graph(&exchange)?;
+        let update = (self.compile(graph)?, exchange);
+        if let Some(ranks) = &mut self.ranks {
+            ranks.update = Some(update.clone());
+        }
+        Ok(update)
+    }
+
+    fn communicator(&self) -> Option<Rc<dyn Communicator>> {
+        self.ranks.as_ref().map(|ranks| ranks.communicator.clone())
+    }
+
+    /// This rank's part of a set that is worked on in batches of `batch` examples over all ranks,
+    /// and how many of its examples belong to a batch.
+    pub(crate) fn part(&self, set: &Dataset, batch: usize) -> (Dataset, usize) {
+        match self.communicator() {
+            None => (set.clone(), batch),
+            Some(ranks) => {
+                let most = batch.div_ceil(ranks.size());
+                let first = most * ranks.rank();
+                let own = most.min(batch.saturating_sub(first));
+                (set.part(batch, first..first + own), own)
+            }
+        }
+    }
+
+    /// Whether it is so on one of the ranks.
+    pub(crate) fn on_any_rank(&self, so: bool) -> bool {
+        match self.communicator() {
+            None => so,
+            Some(ranks) => ranks.all_gather(u64::from(so)).contains(&1),
+        }
+    }
+
+    /// The sums of the metrics over what each rank has measured.
+    pub(crate) fn all_sums(
+        &self,
+        own: Option<HostTensor>,
+    ) -> Result<Option<HostTensor>, TrainError> {
+        let Some(communicator) = self.communicator() else { return Ok(own) };
+        let mut sums = match own {
+            Some(own) => own.as_f32()?.to_vec(),
+            None => vec![0.0; self.at_hand().sums()?],
+        };
+        communicator.all_reduce(&mut sums);
+        Ok(Some(HostTensor::from_f32([sums.len()], sums)?))
+    }
+
+    /// Makes sure that all ranks hold the same, and are given the same numbers.
+    pub(crate) fn check_ranks(&mut self, given: &[u64]) -> Result<(), TrainError> {
+        let Some(communicator) = self.communicator() else { return Ok(()) };
+        let state = self.state()?;
+        let tensors = state.tensors.iter().flat_map(|(_, tensor)| tensor.as_bytes()).copied();
+        let numbers = [self.seed, self.step].into_iter().chain(given.iter().copied());
+        let numbers = numbers.flat_map(u64::to_le_bytes);
+        let found = communicator.all_gather(fnv1a(numbers.chain(tensors)));
+        match found.iter().position(|digest| *digest != found[0]) {
+            Some(rank) => Err(TrainError::Apart { rank, step: self.step }),
+            None => Ok(()),
+        }
+    }
+}
