@@ -177,7 +177,7 @@ impl Run<'_> {
                 Err(TrainError::Device(error)) if device_may_recover(&error) => {
                     faults += 1;
                     if faults > MAX_DEVICE_FAULTS || keeper.saved().is_none() {
-                        return Err(error.into());
+                        return Err(self.stopped(error.into(), &keeper));
                     }
                     eprintln!(
                         "{error}\nopening the device again ({faults} of {MAX_DEVICE_FAULTS})"
@@ -201,7 +201,7 @@ impl Run<'_> {
                     });
                     return Err(anyhow!(cause).context(error));
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(self.stopped(error.into(), &keeper)),
             }
         };
         if INTERRUPTED.load(Ordering::Relaxed) {
@@ -230,6 +230,17 @@ impl Run<'_> {
         }
         report::write(folder, config)?;
         store.finish()
+    }
+
+    /// What ended the run, and how to go on.
+    fn stopped(&self, error: anyhow::Error, keeper: &Keeper<'_>) -> anyhow::Error {
+        match keeper.saved() {
+            Some(step) => anyhow!(
+                "{error:#}; the checkpoint after step {step} is kept: rnn-gpu train --resume {}",
+                self.folder.path().display()
+            ),
+            None => error,
+        }
     }
 
     fn fit(

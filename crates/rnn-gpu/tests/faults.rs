@@ -1,5 +1,5 @@
-//! Devices that are lost in the middle of a run, and numbers that stop being finite: on the CPU
-//! device, where a loss is made up, and on every adapter, which is really given up.
+//! Devices that fail in the middle of a run, and numbers that stop being finite: on the CPU device,
+//! where faults are made up, and on every adapter, which is really given up.
 
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
@@ -11,7 +11,7 @@ use rnn_gpu::nn::{
     Moment, Optimizer, TerminateOnNan, TrainError, Trainer, TrainerState,
 };
 use rnn_gpu::run::Config;
-use rnn_gpu::train::{TrainOptions, train};
+use rnn_gpu::train::{TrainOptions, resume, train};
 use rnn_graph::{
     Device, DeviceError, DeviceInfo, Graph, Limits, Profile, Program, Session, Ticket,
 };
@@ -20,18 +20,47 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// A device that is lost after so many runs of its first session.
+/// A device that fails after so many runs of its first session.
 struct Doomed {
     device: Box<dyn Device>,
-    gpu: Option<WgpuDevice>,
+    fault: Fault,
     runs: usize,
 }
 
 struct DoomedSession {
     session: Box<dyn Session>,
-    gpu: Option<WgpuDevice>,
+    fault: Fault,
     runs: usize,
+}
+
+/// What a device fails of.
+#[derive(Clone)]
+enum Fault {
+    /// It is really given up.
+    Reset(WgpuDevice),
+    MadeUp(Kind),
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Lost,
+    OutOfMemory,
+    Refused,
+    Timeout,
+}
+
+impl Kind {
+    fn error(self) -> DeviceError {
+        let (device, message) = ("CPU".into(), "made up".into());
+        match self {
+            Self::Lost => DeviceError::Lost { device, message },
+            Self::OutOfMemory => DeviceError::OutOfMemory { device, message },
+            Self::Refused => DeviceError::Refused { device, message },
+            Self::Timeout => DeviceError::Timeout { device, patience: Duration::from_secs(600) },
+        }
+    }
 }
 
 impl Device for Doomed {
@@ -44,8 +73,8 @@ impl Device for Doomed {
     }
 
     fn session(&self) -> Box<dyn Session> {
-        let (session, gpu, runs) = (self.device.session(), self.gpu.clone(), self.runs);
-        Box::new(DoomedSession { session, gpu, runs })
+        let (session, fault, runs) = (self.device.session(), self.fault.clone(), self.runs);
+        Box::new(DoomedSession { session, fault, runs })
     }
 }
 
@@ -60,12 +89,9 @@ impl Session for DoomedSession {
 
     fn run(&mut self, program: Program, inputs: &[&HostTensor]) -> Result<(), DeviceError> {
         if self.runs == 0 {
-            match &self.gpu {
-                Some(gpu) => gpu.lose(),
-                None => {
-                    let (device, message) = ("CPU".into(), "unplugged".into());
-                    return Err(DeviceError::Lost { device, message });
-                }
+            match &self.fault {
+                Fault::Reset(gpu) => gpu.lose(),
+                Fault::MadeUp(kind) => return Err(kind.error()),
             }
         }
         self.runs = self.runs.saturating_sub(1);
@@ -123,11 +149,21 @@ fn open(place: &Option<Adapter>) -> (Box<dyn Device>, Option<WgpuDevice>) {
 
 /// Trains on a device that is lost after so many runs, time and again: what ends it, if it does.
 fn run(place: &Option<Adapter>, losses: &[usize], every: Every, out: &Path) -> Option<String> {
-    let (place, left) = (place.clone(), RefCell::new(losses.to_vec()));
+    fail(place, (Kind::Lost, losses), every, out)
+}
+
+fn fail(
+    place: &Option<Adapter>,
+    (kind, runs): (Kind, &[usize]),
+    every: Every,
+    out: &Path,
+) -> Option<String> {
+    let (place, left) = (place.clone(), RefCell::new(runs.to_vec()));
     let mut device = Opened::new(move || {
         let (device, gpu) = open(&place);
         let runs = left.borrow_mut().pop().unwrap_or(usize::MAX);
-        Ok(Box::new(Doomed { device, gpu, runs }) as Box<dyn Device>)
+        let fault = gpu.map_or(Fault::MadeUp(kind), Fault::Reset);
+        Ok(Box::new(Doomed { device, fault, runs }) as Box<dyn Device>)
     })
     .expect("a device");
     let config = serde_json::json!({
@@ -156,6 +192,30 @@ fn a_run_outlives_two_losses_of_its_device() {
         let error = run(&[3], Every::Steps(4), "early").expect("nothing to go on from");
         assert!(error.contains("was lost"), "{error}");
         assert!(!out("early").exists(), "it left something behind");
+    }
+}
+
+#[test]
+fn what_a_new_device_would_not_mend_ends_a_run_and_leaves_its_checkpoints() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = |name: &str| folder.path().join(name);
+    assert_eq!(run(&None, &[], Every::Epoch, &out("whole")), None);
+    let lacking = fail(&None, (Kind::OutOfMemory, &[2, 8]), Every::Steps(2), &out("lacking"));
+    assert_eq!(lacking, None, "memory that others took may be free again");
+    let weights = |name: &str| fs::read(out(name).join("weights.safetensors")).expect("a file");
+    assert_eq!(weights("lacking"), weights("whole"));
+    for (name, kind, advice) in [
+        ("refused", Kind::Refused, "please report this"),
+        ("timeout", Kind::Timeout, "not answered for 600 s"),
+    ] {
+        let error = fail(&None, (kind, &[7]), Every::Steps(2), &out(name)).expect("a fault");
+        assert!(error.contains(advice), "{error}");
+        assert!(error.contains("the checkpoint after step 4 is kept"), "{error}");
+        let kept = fs::read_dir(out(name).join("checkpoints")).expect("a folder").count();
+        assert_eq!(kept, 2, "{name}");
+        let mut device = Opened::new(|| Ok(open(&None).0)).expect("a device");
+        resume(&out(name), None, &mut device, &TrainOptions::default()).expect("it goes on");
+        assert_eq!(weights(name), weights("whole"), "{name}");
     }
 }
 

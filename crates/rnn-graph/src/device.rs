@@ -99,6 +99,18 @@ pub enum DeviceError {
         /// What the driver said.
         message: String,
     },
+    /// The device does not answer: it hangs, or has been given too much at once.
+    #[error(
+        "{device} has not answered for {} s: it hangs, or a step is too much for it; use a smaller \
+         batch, or --device cpu",
+        patience.as_secs_f64()
+    )]
+    Timeout {
+        /// The device.
+        device: String,
+        /// How long it was waited for.
+        patience: Duration,
+    },
     /// Something asked for does not exist: a feature of the device, a program of the session.
     #[error("{owner} has no {what}")]
     Missing {

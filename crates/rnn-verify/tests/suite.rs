@@ -30,7 +30,7 @@ fn every_kernel_matches_its_reference_on_every_adapter() {
     }
     for adapter in &all {
         for (checked, minimal) in [(false, false), (true, false), (false, true)] {
-            let options = Options { checked, minimal };
+            let options = Options { checked, minimal, ..Options::default() };
             check_all(&WgpuDevice::open(adapter, options).expect("the adapter opens"));
         }
     }

@@ -6,6 +6,7 @@ use crate::session::GpuSession;
 use rnn_graph::{Device, DeviceError, DeviceInfo, DeviceKind, Limits, Session};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 /// How a device is opened.
@@ -17,6 +18,9 @@ pub struct Options {
     /// Takes no more than the limits that WebGPU guarantees on every adapter, and chooses kernels
     /// for them, to verify those too.
     pub minimal: bool,
+    /// How long one submission may take, in place of ten minutes, or an hour on a GPU that is
+    /// emulated.
+    pub patience: Option<Duration>,
 }
 
 /// The driver did not hand out the device.
@@ -39,7 +43,7 @@ pub(crate) struct Gpu {
     pub limits: Limits,
     pub checked: bool,
     /// How long a submission may take.
-    patience: Option<Duration>,
+    patience: Duration,
     /// Nanoseconds between two ticks of a timestamp, where there are timestamps.
     pub timestamp_period: Option<f64>,
     pub faults: Arc<Faults>,
@@ -73,9 +77,10 @@ impl WgpuDevice {
         });
 
         let timestamps = features.contains(wgpu::Features::TIMESTAMP_QUERY);
-        let real = adapter.info.kind == DeviceKind::Gpu;
+        let emulated = adapter.info.kind == DeviceKind::SoftwareGpu;
+        let patience = if emulated { 6 * PATIENCE } else { PATIENCE };
         Ok(Self(Arc::new(Gpu {
-            patience: real.then_some(PATIENCE),
+            patience: options.patience.unwrap_or(patience),
             timestamp_period: timestamps.then(|| f64::from(queue.get_timestamp_period())),
             device,
             queue,
@@ -96,7 +101,7 @@ impl WgpuDevice {
     }
 }
 
-/// A GPU that has not answered for so long hangs. One that is emulated may only be slow.
+/// A GPU that has not answered for so long hangs; one that is emulated may only be slow.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Device for WgpuDevice {
@@ -205,7 +210,7 @@ impl Gpu {
     pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), DeviceError> {
         self.poll_with(wgpu::PollType::Wait {
             submission_index: Some(submission),
-            timeout: self.patience,
+            timeout: Some(self.patience),
         })
     }
 
@@ -215,12 +220,21 @@ impl Gpu {
         // lost callback has run; its locks do not poison.
         let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(how)));
         self.check()?;
+        self.conclude(polled.map(|polled| polled.map(drop)))
+    }
+
+    /// What has come of a poll; panics are outside.
+    fn conclude(
+        &self,
+        polled: thread::Result<Result<(), wgpu::PollError>>,
+    ) -> Result<(), DeviceError> {
         match polled {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(())) => Ok(()),
             Ok(Err(wgpu::PollError::Timeout)) => {
-                let message = format!("no answer for {} s", PATIENCE.as_secs());
-                self.faults.record(Fault::Lost(message.clone()));
-                Err(self.faults.error(Fault::Lost(message)))
+                self.faults.record(Fault::Timeout(self.patience));
+                // A queue that is dropped waits for its work, which may never end.
+                std::mem::forget(self.queue.clone());
+                self.check()
             }
             Ok(Err(error)) => Err(self.explain(Fault::Refused(error.to_string()))),
             Err(_) => Err(self.faults.error(Fault::Lost("it failed during a wait".into()))),
@@ -271,6 +285,21 @@ pub(crate) mod tests {
         for _ in 0..2 {
             let error = session.compile(Default::default()).unwrap_err();
             assert!(matches!(error, DeviceError::Refused { .. }), "{error}");
+        }
+    }
+
+    /// llvmpipe finishes work before it is waited for, so that what wgpu answers is made up.
+    #[test]
+    fn a_device_that_does_not_answer_is_asked_no_more() {
+        let Some(gpu) = open("a_device_that_does_not_answer_is_asked_no_more") else { return };
+        let mut session = GpuSession::new(gpu.clone());
+        assert!(gpu.conclude(Ok(Err(wgpu::PollError::Timeout))).is_err());
+        for _ in 0..2 {
+            let error = session.compile(Default::default()).unwrap_err();
+            assert!(matches!(error, DeviceError::Timeout { .. }), "{error}");
+            let message = error.to_string();
+            assert!(message.contains("for 3600 s") || message.contains("for 600 s"), "{message}");
+            assert!(message.contains("use a smaller batch, or --device cpu"), "{message}");
         }
     }
 

@@ -1,5 +1,6 @@
 use rnn_graph::DeviceError;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What can go wrong outside the control of a caller.
 #[derive(Clone, Debug)]
@@ -7,10 +8,11 @@ pub(crate) enum Fault {
     OutOfMemory(String),
     Lost(String),
     Refused(String),
+    Timeout(Duration),
 }
 
-/// The first fault that wgpu reported through a callback, or the one that explains it. It stays: after a lost device or a
-/// refused command no later result could be trusted.
+/// The first fault, or the one that explains it. It stays: after a lost device or a refused command
+/// no later result could be trusted.
 #[derive(Debug)]
 pub(crate) struct Faults {
     device: String,
@@ -52,6 +54,7 @@ impl Faults {
             Fault::OutOfMemory(message) => DeviceError::OutOfMemory { device, message },
             Fault::Lost(message) => DeviceError::Lost { device, message },
             Fault::Refused(message) => DeviceError::Refused { device, message },
+            Fault::Timeout(patience) => DeviceError::Timeout { device, patience },
         }
     }
 
