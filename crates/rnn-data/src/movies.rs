@@ -47,6 +47,22 @@ struct Square {
 type Noise = Option<f32>;
 
 impl MovieOptions {
+    /// Whether there are such movies; the message says what is out of range.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { count, frames, size, squares: (fewest, most), .. } = *self;
+        let sizes = [("count", count, 1_000_000), ("frames", frames, 10_000), ("size", size, 1024)];
+        if let Some((name, value, most)) = sizes.into_iter().find(|s| !(1..=s.2).contains(&s.1)) {
+            return Err(format!("movies: {name} = {value} is not from 1 to {most}"));
+        }
+        match fewest <= most && most <= 1000 {
+            true => Ok(()),
+            false => Err(format!("movies: from {fewest} to {most} squares")),
+        }
+    }
+
     /// The number of elements of a movie.
     fn len(&self) -> usize {
         self.frames * self.size * self.size

@@ -54,7 +54,14 @@ pub fn save(
 /// # Errors
 /// [`CheckpointError`] if the file cannot be read, or is not what was written.
 pub fn load(path: &Path) -> Result<Loaded, CheckpointError> {
-    let bytes = safetensors::read(path)?;
+    parse(path, &safetensors::read(path)?)
+}
+
+/// What the bytes of the file at `path` hold, as [`load`].
+///
+/// # Errors
+/// [`CheckpointError`] if they are not what was written.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<Loaded, CheckpointError> {
     let sound = bytes.split_last_chunk::<DIGEST_BYTES>().is_some_and(|(contents, digest)| {
         let found = Sha256::digest(contents);
         found.as_slice() == digest
@@ -62,7 +69,7 @@ pub fn load(path: &Path) -> Result<Loaded, CheckpointError> {
     if !sound {
         return Err(CheckpointError::Digest { path: path.to_owned() });
     }
-    let (mut tensors, metadata) = safetensors::parse(path, &bytes)?;
+    let (mut tensors, metadata) = safetensors::parse(path, bytes)?;
     tensors.retain(|(name, _)| name != DIGEST);
     Ok((tensors, metadata))
 }

@@ -1,8 +1,8 @@
 //! What a training step keeps on a device, and whether that fits, before it is begun.
 
 use crate::nn::Trainer;
-use anyhow::{Result, bail};
-use indicatif::HumanBytes;
+use anyhow::{Result, bail, ensure};
+use indicatif::{HumanBytes, HumanCount};
 use rnn_graph::{Device, DeviceKind, Limits, Plan, Recording, Storage};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -116,14 +116,32 @@ fn bytes(elements: usize) -> u64 {
 /// Bytes that the device can give, where that is known: of a GPU's own memory drivers tell
 /// nothing through WebGPU.
 fn available(device: &dyn Device) -> Option<u64> {
-    if device.info().kind == DeviceKind::Gpu {
-        return None;
-    }
+    (device.info().kind != DeviceKind::Gpu).then(host)
+}
+
+/// Bytes that this machine can give.
+fn host() -> u64 {
     let kind = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(kind);
     // A container may be given less than the machine has.
     let limit = system.cgroup_limits().map_or(u64::MAX, |group| group.free_memory);
-    Some(system.available_memory().min(limit))
+    system.available_memory().min(limit)
+}
+
+/// Whether this machine can hold the weights of a model, before they are drawn.
+///
+/// # Errors
+/// If it cannot.
+pub fn check_weights(parameters: usize) -> Result<()> {
+    let (need, free) = (bytes(parameters), host());
+    let count = HumanCount(parameters as u64);
+    ensure!(
+        need <= free,
+        "the model's {count} parameters need {} of memory, {} are free",
+        HumanBytes(need),
+        HumanBytes(free)
+    );
+    Ok(())
 }
 
 /// What a training step needs.

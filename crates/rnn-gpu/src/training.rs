@@ -8,7 +8,7 @@ use crate::device::{self, Opened};
 use crate::experiment::{Experiment, Preset};
 use crate::fit::{self, FitArgs};
 use crate::progress::WatchArgs;
-use crate::run::{Config, Task, Tutorial};
+use crate::run::{Config, MAX_BATCH, Task, Tutorial};
 use crate::train::{self, TrainOptions};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
@@ -57,7 +57,7 @@ pub struct TrainArgs {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
     /// Examples in a step [default: 128; 10 of next-frame, 1 of its quick preset]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=MAX_BATCH as i64))]
     batch_size: Option<u32>,
     /// Tokens of a review, of which longer ones lose their beginning, or frames of a film
     /// [default: 500; 201 of the bundled corpus; 15 of next-frame, 12 of its quick preset]

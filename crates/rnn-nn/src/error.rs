@@ -1,6 +1,55 @@
-use crate::{DatasetError, Loss, ModelError};
+use crate::layers::LayerError;
+use crate::{DatasetError, Loss, Symbol};
 use rnn_core::{Shape, TensorError};
 use rnn_graph::{DeviceError, GraphError};
+
+/// Why a model cannot be built or loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A layer does not fit.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// Weights from elsewhere do not fit.
+    #[error("weight {name}: the model has {expected:?}, got {found}")]
+    Weight {
+        /// Its name.
+        name: String,
+        /// The model's shape.
+        expected: Vec<usize>,
+        /// What was given, or "nothing".
+        found: String,
+    },
+    /// A weight is not of floats.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// A symbol that the model did not give.
+    #[error("{0:?} is not a tensor of this model")]
+    Symbol(Symbol),
+    /// Two layers or inputs of one name.
+    #[error("there are two layers or inputs named {0}: each needs a name of its own")]
+    Name(String),
+    /// What cannot be applied again.
+    #[error("{0:?} is an input of the model: no layer made it")]
+    NoLayer(Symbol),
+    /// Elements that a device could not number.
+    #[error("{what} of shape {shape:?} is too large: 2^31 elements are the most")]
+    Size {
+        /// What has them.
+        what: String,
+        /// The shape.
+        shape: Vec<usize>,
+    },
+}
+
+/// The most elements of a tensor of one example, and of all weights.
+const MAX_ELEMENTS: usize = 1 << 31;
+
+/// How many elements there are.
+pub(crate) fn elements(what: &str, shape: &[usize]) -> Result<usize, ModelError> {
+    let elements = shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
+    let size = || ModelError::Size { what: what.to_owned(), shape: shape.to_vec() };
+    elements.filter(|&n| n <= MAX_ELEMENTS).ok_or_else(size)
+}
 
 /// Why training stopped.
 #[derive(Debug, thiserror::Error)]

@@ -32,7 +32,7 @@ pub use config::{
 };
 pub use dataset::{Batches, Dataset, DatasetError};
 pub use distributed::Communicator;
-pub use error::TrainError;
+pub use error::{ModelError, TrainError};
 pub use fit::{Checkpoints, Moment};
 pub use history::{EpochLog, Event, Figure, FitOptions, History, Metrics};
 pub use initializer::Initializer;
@@ -49,7 +49,7 @@ pub use layers::{
     UpSampling2D, UpSampling3D, Value, Weight, WeightArguments,
 };
 pub use loss::{Judged, Loss};
-pub use model::{Model, ModelError, Symbol};
+pub use model::{Model, Symbol};
 pub use optimizer::{Clip, Optimizer, Schedule};
 pub use optimizer_state::OptimizerState;
 pub use parameters::Slot;

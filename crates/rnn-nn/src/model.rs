@@ -1,41 +1,12 @@
+use crate::error::elements;
 use crate::layers::{Build, Layer, LayerError, Value};
 use crate::naming::unique_name;
 use crate::parameters::Parameters;
-use crate::{InputSpec, Slot};
-use rnn_core::{HostTensor, TensorError};
+use crate::{InputSpec, ModelError, Slot};
+use rnn_core::HostTensor;
 use rnn_graph::{Graph, GraphError, TensorId, TensorType};
 use rnn_ops::TransposeLeading;
 use std::sync::Arc;
-
-/// Why a model cannot be built or loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// A layer does not fit.
-    #[error(transparent)]
-    Layer(#[from] LayerError),
-    /// Weights from elsewhere do not fit.
-    #[error("weight {name}: the model has {expected:?}, got {found}")]
-    Weight {
-        /// Its name.
-        name: String,
-        /// The model's shape.
-        expected: Vec<usize>,
-        /// What was given, or "nothing".
-        found: String,
-    },
-    /// A weight is not of floats.
-    #[error(transparent)]
-    Tensor(#[from] TensorError),
-    /// A symbol that the model did not give.
-    #[error("{0:?} is not a tensor of this model")]
-    Symbol(Symbol),
-    /// Two layers or inputs of one name.
-    #[error("there are two layers or inputs named {0}: each needs a name of its own")]
-    Name(String),
-    /// What cannot be applied again.
-    #[error("{0:?} is an input of the model: no layer made it")]
-    NoLayer(Symbol),
-}
 
 /// A tensor of a model that is being described: an input, or what a layer puts out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,12 +68,18 @@ pub struct Model {
     /// Of each symbol, without the batch axis.
     shapes: Vec<Vec<usize>>,
     parameters: Parameters,
-    seed: u64,
+    /// Decides the first weights; without it they are counted, not drawn.
+    seed: Option<u64>,
 }
 
 impl Model {
     /// A model without inputs and layers; `seed` decides the first weights.
     pub fn new(seed: u64) -> Self {
+        Self::with_seed(Some(seed))
+    }
+
+    /// The same; without a seed it has no weights and is of use for their number alone.
+    pub(crate) fn with_seed(seed: Option<u64>) -> Self {
         Self {
             inputs: vec![],
             layers: vec![],
@@ -177,8 +154,16 @@ impl Model {
         if self.has(name) {
             return Err(ModelError::Name(name.to_owned()));
         }
+        for shape in self.shapes_of(inputs)? {
+            elements("an input", shape)?;
+        }
         let weights = layer.weights(self.first_shape(inputs)?)?;
         layer.outputs(&self.shapes_of(inputs)?)?;
+        let mut all = self.parameters.len;
+        for weight in &weights {
+            all += elements(&format!("the weight {}", weight.name), &weight.shape)?;
+            elements("the arena of all weights, with this layer's,", &[all])?;
+        }
         for weight in weights {
             let weight = if trainable { weight } else { weight.not_trained() };
             self.parameters.push((self.layers.len(), name), weight, self.seed);
@@ -209,6 +194,9 @@ impl Model {
 
     fn call(&mut self, layer: usize, inputs: &[Symbol]) -> Result<Vec<Symbol>, ModelError> {
         let shapes = self.layers[layer].layer.outputs(&self.shapes_of(inputs)?)?;
+        for shape in &shapes {
+            elements("the output", shape)?;
+        }
         let outputs: Vec<Symbol> = shapes.into_iter().map(|shape| self.symbol(shape)).collect();
         self.calls.push(Call { layer, inputs: inputs.to_vec(), outputs: outputs.clone() });
         Ok(outputs)

@@ -36,23 +36,29 @@ impl Slot {
 pub(crate) struct Parameters {
     pub slots: Vec<Slot>,
     pub values: Vec<f32>,
+    /// How many values there are, or would be.
+    pub len: usize,
     /// The part that gradients move, from the first on, gaps included.
     pub trained: usize,
 }
 
 impl Parameters {
-    /// Draws a weight of a layer.
-    pub fn push(&mut self, (layer, layer_name): (usize, &str), weight: Weight, seed: u64) {
-        let offset = if weight.trained { self.trained } else { self.values.len() };
-        let mut rng = Rng::new(seed, self.slots.len() as u64);
-        let mut values = weight.arguments.initializer.draw(&weight.shape, &mut rng);
-        values.resize(values.len().next_multiple_of(Binding::ALIGNMENT), 0.0);
+    /// Draws a weight of a layer; without a seed it makes room alone.
+    pub fn push(&mut self, (layer, layer_name): (usize, &str), weight: Weight, seed: Option<u64>) {
+        let offset = if weight.trained { self.trained } else { self.len };
+        let len = weight.shape.iter().product::<usize>().next_multiple_of(Binding::ALIGNMENT);
+        self.len += len;
         if weight.trained {
-            self.trained += values.len();
+            self.trained += len;
             let behind = self.slots.iter_mut().filter(|slot| !slot.trained);
-            behind.for_each(|slot| slot.offset += values.len());
+            behind.for_each(|slot| slot.offset += len);
         }
-        self.values.splice(offset..offset, values);
+        if let Some(seed) = seed {
+            let mut rng = Rng::new(seed, self.slots.len() as u64);
+            let mut values = weight.arguments.initializer.draw(&weight.shape, &mut rng);
+            values.resize(len, 0.0);
+            self.values.splice(offset..offset, values);
+        }
         let WeightArguments { regularizer, constraint, .. } = weight.arguments;
         self.slots.push(Slot {
             name: format!("{layer_name}/{}", weight.name),

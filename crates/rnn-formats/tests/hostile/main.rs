@@ -1,35 +1,15 @@
 //! Damaged and malicious files: an error or a result, no panic, no allocation beyond a bound.
 
-mod mutate;
+#[path = "../../../../tests/hostile/mod.rs"]
+mod hostile;
 mod targets;
 
-use peak_alloc::PeakAlloc;
-use rnn_core::{HostTensor, Rng};
+use hostile::{Target, alone, file, worst, zipped};
+use rnn_core::HostTensor;
 use rnn_formats::hdf5::{self, Group, MAX_EXPANSION, Node};
 use rnn_formats::keras;
-use std::io::{Cursor, Write};
-use std::sync::Mutex;
-use targets::{Target, all, file, rewritten};
+use targets::{all, rewritten};
 use zip::CompressionMethod;
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
-
-#[global_allocator]
-static MEMORY: PeakAlloc = PeakAlloc;
-
-/// The allocator counts for the whole process.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// Runs the parser and holds it to its bound; whether the file was sound.
-fn bounded(target: &Target, bytes: Vec<u8>) -> bool {
-    let bound = target.bound(bytes.len());
-    MEMORY.reset_peak_usage();
-    let before = MEMORY.current_usage() as u64;
-    let sound = (target.run)(bytes);
-    let peak = MEMORY.peak_usage() as u64 - before.min(MEMORY.peak_usage() as u64);
-    assert!(peak <= bound, "{}: {peak} bytes allocated of {bound}", target.name);
-    sound
-}
 
 fn target(name: &str) -> Target {
     all().into_iter().find(|target| target.name == name).expect("a target")
@@ -37,35 +17,23 @@ fn target(name: &str) -> Target {
 
 #[test]
 fn every_byte_changed_and_every_length_cut_is_survived() {
-    let _alone = ALONE.lock();
+    let _alone = alone();
     for (name, bytes) in [
         ("keras", rewritten("keras3.keras")),
         ("hdf5", file("keras3.weights.h5")),
         ("hdf5", rewritten("keras3.weights.h5")),
         ("npz", target("npz").seeds[0].clone()),
         ("safetensors", target("safetensors").seeds[0].clone()),
+        ("checkpoint", target("checkpoint").seeds[0].clone()),
     ] {
-        let target = target(name);
-        assert!(bounded(&target, bytes.clone()));
-        for at in 0..bytes.len() {
-            let mut changed = bytes.clone();
-            changed[at] ^= 0xff;
-            bounded(&target, changed);
-            assert!(!bounded(&target, bytes[..at].to_vec()), "{name} cut at {at} is no file");
-        }
+        target(name).survives_every_damage(&bytes, true);
     }
 }
 
 #[test]
 fn damaged_files_are_errors_or_results() {
-    let _alone = ALONE.lock();
-    for target in all() {
-        let mut rng = Rng::new(1, 0);
-        for _ in 0..3000 {
-            let case = target.case(&mut rng);
-            bounded(&target, case);
-        }
-    }
+    let _alone = alone();
+    all().iter().for_each(|target| target.survives(3000));
 }
 
 /// What a parser says of a file that it refuses.
@@ -73,28 +41,19 @@ fn refused(bytes: Vec<u8>) -> String {
     keras::parse(bytes, "bomb.keras").expect_err("a refusal").to_string()
 }
 
-fn zipped(members: &[(&str, &[u8])]) -> Vec<u8> {
-    zipped_by(CompressionMethod::Deflated, members)
-}
-
-fn zipped_by(method: CompressionMethod, members: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, contents) in members {
-        zip.start_file(*name, SimpleFileOptions::default().compression_method(method)).unwrap();
-        zip.write_all(contents).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
+fn deflated(members: &[(&str, &[u8])]) -> Vec<u8> {
+    zipped(CompressionMethod::Deflated, members)
 }
 
 #[test]
 fn bombs_do_not_go_off() {
-    let _alone = ALONE.lock();
+    let _alone = alone();
     let target = target("keras");
     let zeros = vec![0; 30 << 20];
     let bomb =
-        zipped(&[("config.json", b"{}"), ("metadata.json", b"{}"), ("model.weights.h5", &zeros)]);
+        deflated(&[("config.json", b"{}"), ("metadata.json", b"{}"), ("model.weights.h5", &zeros)]);
     drop(zeros);
-    assert!(!bounded(&target, bomb.clone()));
+    assert!(!target.bounded(bomb.clone()));
     let wanted = format!("model.weights.h5 unpacks to more than {MAX_EXPANSION} times");
     assert!(refused(bomb).contains(&wanted));
 
@@ -108,7 +67,7 @@ fn bombs_do_not_go_off() {
             for extent in [1u64 << 20, 1 << 40, u64::MAX] {
                 let mut changed = whole.clone();
                 changed[at..at + 8].copy_from_slice(&extent.to_le_bytes());
-                bounded(&self::target("hdf5"), changed);
+                self::target("hdf5").bounded(changed);
             }
         }
     }
@@ -117,7 +76,7 @@ fn bombs_do_not_go_off() {
 #[test]
 fn an_archive_is_read_by_three_names_and_never_unpacked_to_the_disk() {
     let weights = rewritten("keras3.weights.h5");
-    let archive = zipped(&[
+    let archive = deflated(&[
         ("../../escaped", b"x"),
         ("/etc/escaped", b"x"),
         ("config.json", b"{\"class_name\": \"Sequential\"}"),
@@ -125,7 +84,7 @@ fn an_archive_is_read_by_three_names_and_never_unpacked_to_the_disk() {
         ("model.weights.h5", &weights),
     ]);
     assert!(keras::parse(archive, "m.keras").is_ok());
-    let without = refused(zipped(&[("config.json", b"{}"), ("metadata.json", b"{}")]));
+    let without = refused(deflated(&[("config.json", b"{}"), ("metadata.json", b"{}")]));
     assert!(
         without.contains("the archive holds no model.weights.h5, but config.json"),
         "{without}"
@@ -137,19 +96,13 @@ fn an_archive_is_read_by_three_names_and_never_unpacked_to_the_disk() {
         ("metadata.json", b"{}"),
         ("model.weights.h5", &weights),
     ];
-    let message = refused(zipped_by(CompressionMethod::Stored, &members));
+    let message = refused(zipped(CompressionMethod::Stored, &members));
     assert!(message.contains("config.json is not sound JSON"), "{message}");
 }
 
 /// Inputs that a run of `examples/fuzz.rs` found too expensive for an earlier version.
 #[test]
 fn the_worst_cases_stay_within_their_bounds() {
-    let _alone = ALONE.lock();
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hostile/worst");
-    for entry in std::fs::read_dir(folder).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        let target = target(name.split('-').next().unwrap());
-        bounded(&target, std::fs::read(&path).unwrap());
-    }
+    let _alone = alone();
+    worst(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hostile/worst"), &all());
 }

@@ -1,84 +1,21 @@
-//! The parsers, what they are fed, and what they may allocate.
+//! The parsers of the crate, and what they are fed.
 
-use crate::mutate::mutate;
-use rnn_core::{HostTensor, Rng};
+use crate::hostile::{Damage, Target, file, written, zipped};
+use rnn_core::HostTensor;
 use rnn_formats::hdf5::MAX_EXPANSION;
 use rnn_formats::keras::KerasFile;
 use rnn_formats::npz::Npz;
-use rnn_formats::{hdf5, keras, npy, pickle, safetensors};
+use rnn_formats::{checkpoint, hdf5, keras, npy, pickle, safetensors};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read, Write};
+use std::io::Cursor;
 use std::path::Path;
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipArchive, ZipWriter};
-
-/// A parser of bytes from anywhere.
-pub struct Target {
-    pub name: &'static str,
-    /// Sound files.
-    pub seeds: Vec<Vec<u8>>,
-    /// Reads a file to its end; whether it is sound.
-    pub run: fn(Vec<u8>) -> bool,
-    /// Bytes that may be allocated at once, for each byte of a file and a page beside.
-    pub expansion: u64,
-    /// It is a zip archive, of which the contents are to be damaged too.
-    zipped: bool,
-}
-
-impl Target {
-    /// The most that may be allocated for a file of this size.
-    pub fn bound(&self, size: usize) -> u64 {
-        self.expansion * (size as u64 + 4096)
-    }
-
-    /// One of the seeds, damaged.
-    pub fn case(&self, rng: &mut Rng) -> Vec<u8> {
-        let pick = |rng: &mut Rng| &self.seeds[rng.below(self.seeds.len() as u32) as usize];
-        let (mut bytes, other) = (pick(rng).clone(), pick(rng));
-        if self.zipped && rng.below(4) > 0 {
-            return zip_again(&bytes, rng);
-        }
-        mutate(&mut bytes, other, rng);
-        bytes
-    }
-}
-
-/// The archive with one damaged member, whose checksum is right.
-fn zip_again(bytes: &[u8], rng: &mut Rng) -> Vec<u8> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).expect("a sound archive");
-    let damaged = rng.below(archive.len() as u32) as usize;
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for index in 0..archive.len() {
-        let mut member = archive.by_index(index).expect("a member");
-        let mut contents = Vec::new();
-        member.read_to_end(&mut contents).expect("sound contents");
-        if index == damaged {
-            mutate(&mut contents, &[], rng);
-        }
-        let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-        zip.start_file(member.name(), stored).expect("a new member");
-        zip.write_all(&contents).expect("room");
-    }
-    zip.finish().expect("an archive").into_inner()
-}
-
-/// What lies in `tests/interchange/files`.
-pub fn file(name: &str) -> Vec<u8> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/interchange/files/");
-    std::fs::read(format!("{folder}{name}")).expect("a file of the repository")
-}
+use zip::CompressionMethod;
 
 /// A Keras file in the form that it is written in here.
 pub fn rewritten(name: &str) -> Vec<u8> {
     let file: KerasFile = keras::parse(file(name), name).expect("a sound file");
     written(|path| file.write(path).expect("a file"))
-}
-
-fn written(write: impl FnOnce(&Path)) -> Vec<u8> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("seed");
-    write(&path);
-    std::fs::read(path).expect("what was written")
 }
 
 /// `pickle.dumps` of an object array of [1, 300, 70000, -5, 2**40] and [], protocol 3.
@@ -107,12 +44,8 @@ fn arrays() -> Vec<Vec<u8>> {
 }
 
 fn npz() -> Vec<u8> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (index, array) in arrays().into_iter().enumerate() {
-        zip.start_file(format!("{index}.npy"), SimpleFileOptions::default()).expect("a member");
-        zip.write_all(&array).expect("room");
-    }
-    zip.finish().expect("an archive").into_inner()
+    let members: Vec<_> = (0..).map(|i| format!("{i}.npy")).zip(arrays()).collect();
+    zipped(CompressionMethod::Deflated, &members)
 }
 
 fn read_npz(bytes: Vec<u8>) -> bool {
@@ -120,41 +53,69 @@ fn read_npz(bytes: Vec<u8>) -> bool {
     npz.names().iter().all(|name| npz.read(name).is_ok())
 }
 
-fn tensors() -> Vec<u8> {
+fn tensors(
+    save: impl FnOnce(&Path, Vec<(String, HostTensor)>, &BTreeMap<String, String>),
+) -> Vec<u8> {
     let tensors = [
-        ("a", HostTensor::from_f32([2, 3], vec![1.5; 6]).expect("six")),
-        ("b", HostTensor::from_u32([4], vec![7; 4]).expect("four")),
+        ("a".to_owned(), HostTensor::from_f32([2, 3], vec![1.5; 6]).expect("six")),
+        ("b".to_owned(), HostTensor::from_u32([4], vec![7; 4]).expect("four")),
     ];
     let metadata = BTreeMap::from([("key".to_owned(), "value".to_owned())]);
-    written(|path| safetensors::save(path, &tensors, &metadata).expect("a file"))
+    written(|path| save(path, tensors.into(), &metadata))
 }
 
-/// All parsers of the crate that take bytes.
+/// The digest at the end of a checkpoint.
+fn seal(bytes: &mut [u8]) {
+    if let Some((contents, digest)) = bytes.split_last_chunk_mut::<32>() {
+        digest.copy_from_slice(&Sha256::digest(contents));
+    }
+}
+
+/// All parsers of the crate.
 pub fn all() -> Vec<Target> {
-    let read_safetensors = |bytes: Vec<u8>| safetensors::parse(Path::new("fuzz"), &bytes).is_ok();
+    let weights = tensors(|path, tensors, metadata| {
+        safetensors::save(path, &tensors, metadata).expect("a file");
+    });
+    let state = tensors(|path, tensors, metadata| {
+        checkpoint::save(path, tensors, metadata).expect("a file");
+    });
     let legacy = || ["keras2.h5", "keras3.h5", "keras3.weights.h5"].map(file);
     let hdf5_seeds = [
         legacy().to_vec(),
         ["types.h5", "types_latest.h5"].map(file).to_vec(),
         ["keras2.h5", "keras3.weights.h5"].map(rewritten).to_vec(),
     ];
-    let target =
-        |name, seeds, run, expansion| Target { name, seeds, run, expansion, zipped: false };
+    let keras_seeds = vec![file("keras3.keras"), rewritten("keras3.keras")];
     vec![
-        target("npy", arrays(), |bytes| npy::parse(&bytes).is_ok(), 64),
-        target("pickle", vec![PICKLE.to_vec()], |b| pickle::ragged_integer_lists(&b).is_ok(), 64),
-        target("safetensors", vec![tensors()], read_safetensors, 64),
-        target("hdf5", hdf5_seeds.concat(), |b| hdf5::parse(b).is_ok(), 3 * MAX_EXPANSION),
+        Target::new("npy", arrays(), |bytes| npy::parse(&bytes).is_ok(), 64),
+        Target::new(
+            "pickle",
+            vec![PICKLE.to_vec()],
+            |bytes| pickle::ragged_integer_lists(&bytes).is_ok(),
+            64,
+        ),
+        Target::new(
+            "safetensors",
+            vec![weights],
+            |b| safetensors::parse(Path::new("fuzz"), &b).is_ok(),
+            64,
+        ),
+        Target::new(
+            "checkpoint",
+            vec![state],
+            |b| checkpoint::parse(Path::new("fuzz"), &b).is_ok(),
+            64,
+        )
+        .damaged(Damage::Sealed(seal)),
+        Target::new("hdf5", hdf5_seeds.concat(), |b| hdf5::parse(b).is_ok(), 3 * MAX_EXPANSION),
         // Deflate packs 1,032 bytes into one at most, of which an array takes 8 each.
-        Target { zipped: true, ..target("npz", vec![npz()], read_npz, 16 * 1032) },
-        Target {
-            zipped: true,
-            ..target(
-                "keras",
-                vec![file("keras3.keras"), rewritten("keras3.keras")],
-                |bytes| keras::parse(bytes, "fuzz").is_ok(),
-                4 * MAX_EXPANSION,
-            )
-        },
+        Target::new("npz", vec![npz()], read_npz, 16 * 1032).damaged(Damage::Members),
+        Target::new(
+            "keras",
+            keras_seeds,
+            |bytes| keras::parse(bytes, "fuzz").is_ok(),
+            4 * MAX_EXPANSION,
+        )
+        .damaged(Damage::Members),
     ]
 }

@@ -143,7 +143,9 @@ fn read(path: &Path) -> Result<Checkpoint> {
     let (tensors, metadata) = checkpoint::load(path)?;
     let state = TrainerState { tensors, ..value(path, &metadata, "state")? };
     let data = metadata.get("data").cloned().unwrap_or_default();
-    Ok(Checkpoint { config: value(path, &metadata, "config")?, data, state })
+    let config: Config = value(path, &metadata, "config")?;
+    config.check().with_context(|| format!("{} is damaged", path.display()))?;
+    Ok(Checkpoint { config, data, state })
 }
 
 fn value<T: serde::de::DeserializeOwned>(

@@ -2,6 +2,7 @@
 
 use crate::model_file::object;
 use crate::nn::{Architecture, Compile, Dialect, EarlyStopping, Figure, Monitor};
+use crate::run::MAX_BATCH;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -89,6 +90,11 @@ impl FitOptions {
     fn checked(self) -> Result<Self> {
         ensure!(self.epochs > 0, "epochs = 0: one epoch is the least");
         ensure!(self.batch_size > 0, "batch_size = 0: one example is the least");
+        ensure!(
+            self.batch_size <= MAX_BATCH,
+            "batch_size = {}: {MAX_BATCH} examples are the most",
+            self.batch_size
+        );
         ensure!(
             (0.0..1.0).contains(&self.validation),
             "validation = {}: it is a share, from 0 to less than 1",

@@ -8,6 +8,7 @@ mod toml;
 pub use compiled::Compiled;
 pub use toml::{EXAMPLE, object};
 
+use crate::memory;
 use crate::nn::{Architecture, Compile, Dialect, Model, OptimizerState, Reader};
 use crate::run::RunFolder;
 use anyhow::{Context, Result, bail, ensure};
@@ -128,6 +129,7 @@ impl ModelFile {
             Some(samples) => architecture.with_shapes(samples)?,
             None => architecture.with_open_extents(SOME_EXTENT),
         };
+        memory::check_weights(architecture.count_params()?)?;
         let mut model = architecture.model(seed)?;
         match &self.weights {
             Weights::Run(_, weights) => model.set_weights(weights)?,

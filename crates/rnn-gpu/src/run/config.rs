@@ -3,13 +3,17 @@
 use crate::data::Source;
 use crate::experiment::{Experiment, Preset};
 use crate::fit::Stopping;
+use crate::memory;
 use crate::model_file::Compiled;
 use crate::nn::{Architecture, Compile, EarlyStopping, InputSpec, Loss, Model, Tally, Trainer};
-use anyhow::Result;
+use anyhow::{Error, Result, ensure};
 use rnn_graph::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
+
+/// The most examples in a step.
+pub const MAX_BATCH: usize = 1 << 20;
 
 /// What was trained and how: `config.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -133,7 +137,11 @@ impl Config {
     pub fn model(&self) -> Result<Model> {
         match &self.task {
             Task::Tutorial(task) => task.model(self.seed),
-            Task::Own(own) => Ok(own.closed()?.model(self.seed)?),
+            Task::Own(own) => {
+                let architecture = own.closed()?;
+                memory::check_weights(architecture.count_params()?)?;
+                Ok(architecture.model(self.seed)?)
+            }
         }
     }
 
@@ -155,6 +163,28 @@ impl Config {
                 losses: vec![(Loss::BinaryCrossentropy, 1.0)],
             },
             Task::Own(own) => own.model.compile.clone(),
+        }
+    }
+
+    /// Whether it asks for nothing that no run has: a file may say anything.
+    ///
+    /// # Errors
+    /// If it does.
+    pub fn check(&self) -> Result<()> {
+        ensure!((1..=MAX_BATCH).contains(&self.batch_size), "batch_size = {}", self.batch_size);
+        match &self.task {
+            Task::Tutorial(task) => {
+                ensure!((1..=10_000).contains(&task.length), "length = {}", task.length);
+                match &task.data {
+                    Source::Movies(movies) => movies.check().map_err(Error::msg),
+                    _ => Ok(()),
+                }
+            }
+            Task::Own(own) => {
+                let share = own.validation;
+                ensure!((0.0..1.0).contains(&share), "validation = {share}");
+                Ok(())
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 mod config;
 
-pub use config::{Config, Own, Task, Tutorial};
+pub use config::{Config, MAX_BATCH, Own, Task, Tutorial};
 
 use crate::checkpoint::Store;
 use crate::model_file::{self, Compiled};
@@ -114,8 +114,9 @@ impl RunFolder {
                 format!("{path} is not the folder of a finished run: no config.json")
             }
         })?;
-        let config = serde_json::from_str(&text)
-            .with_context(|| format!("{} is damaged", file.display()))?;
+        let damaged = || format!("{} is damaged", file.display());
+        let config: Config = serde_json::from_str(&text).with_context(damaged)?;
+        config.check().with_context(damaged)?;
         Ok((Self(path.to_owned()), config))
     }
 

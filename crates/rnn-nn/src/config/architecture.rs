@@ -128,7 +128,18 @@ impl Architecture {
     /// # Errors
     /// If an extent is open, or a layer does not fit what stands before it.
     pub fn model(&self, seed: u64) -> Result<Model, ConfigError> {
-        let mut model = Model::new(seed);
+        self.assemble(Model::new(seed))
+    }
+
+    /// How many parameters the model would have. Nothing of their size is allocated.
+    ///
+    /// # Errors
+    /// As [`Architecture::model`].
+    pub fn count_params(&self) -> Result<usize, ConfigError> {
+        Ok(self.assemble(Model::with_seed(None))?.count_params())
+    }
+
+    fn assemble(&self, mut model: Model) -> Result<Model, ConfigError> {
         let mut inputs = Vec::new();
         for input in &self.inputs {
             let spec = input_spec(input)?;

@@ -5,7 +5,7 @@ use super::layer::{Described, INPUT_ARGUMENTS};
 use super::{ConfigError, Dialect, Reader, shown};
 use crate::naming::unique_name;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 pub(super) fn architecture(value: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
     let class = value.get("class_name").and_then(Value::as_str);
@@ -38,14 +38,18 @@ fn field<'a>(value: &'a Value, name: &str, owner: &str) -> Result<&'a [Value], C
 fn batch_shape(config: &Value) -> Option<Vec<Option<usize>>> {
     let given = |name: &&str| config.get(name).and_then(Value::as_array);
     let name = INPUT_ARGUMENTS.iter().find(|name| given(name).is_some())?;
-    let extents = config.get(name)?.as_array()?.iter();
+    let extents = extents(config.get(name)?)?;
+    let batch: Option<Option<usize>> = (*name == "input_shape").then_some(None);
+    Some(batch.into_iter().chain(extents).collect())
+}
+
+/// The extents of a shape, of which null leaves one open.
+fn extents(shape: &Value) -> Option<Vec<Option<usize>>> {
     let extent = |n: &Value| match n {
         Value::Null => Some(None),
         n => n.as_u64().filter(|&n| 0 < n && n < 1 << 31).map(|n| Some(n as usize)),
     };
-    let extents: Option<Vec<Option<usize>>> = extents.map(extent).collect();
-    let batch: Option<Option<usize>> = (*name == "input_shape").then_some(None);
-    Some(batch.into_iter().chain(extents?).collect())
+    shape.as_array()?.iter().map(extent).collect()
 }
 
 fn input(name: &str, config: &Value) -> Result<Input, ConfigError> {
@@ -79,14 +83,11 @@ fn sequential(
     let (input, layers) = if is_input(first) {
         (input(name_of(first), own)?, rest)
     } else {
-        let built = |of: Option<&Value>| {
-            let extents = of?.as_array()?.iter();
-            Some(extents.map(|n| n.as_u64().map(|n| n as usize)).collect::<Vec<_>>())
-        };
         let later =
-            || built(model.get("build_config").and_then(|config| config.get("input_shape")));
-        let shape = batch_shape(own).or_else(|| built(config.get("build_input_shape")));
-        let shape = shape.or_else(later).filter(|shape| shape.len() > 1);
+            || model.get("build_config").and_then(|config| config.get("input_shape")?.into());
+        let built = || config.get("build_input_shape").or_else(later).and_then(extents);
+        let shape = batch_shape(own).or_else(built);
+        let shape = shape.filter(|shape| shape.len() > 1);
         let unknown = || {
             ConfigError::structure(
                 "the model does not say what it is fed: give its first layer an input shape",
@@ -95,6 +96,7 @@ fn sequential(
         let batch_shape = shape.ok_or_else(unknown)?;
         (Input { name: "input_layer".into(), batch_shape, tokens: false }, layers)
     };
+    few(layers.len())?;
     let layers = named(layers).into_iter();
     let layers = layers.map(|(name, layer)| Described::read(name, layer, dialect));
     let layers = layers.collect::<Result<Vec<_>, _>>()?;
@@ -109,15 +111,15 @@ fn sequential(
 
 /// The layers of a list by name; those that have none get Keras's.
 fn named(layers: &[Value]) -> Vec<(String, &Value)> {
-    let given: Vec<&str> = layers.iter().map(name_of).collect();
+    let mut taken: HashSet<String> = layers.iter().map(|layer| name_of(layer).into()).collect();
     let mut named: Vec<(String, &Value)> = Vec::new();
     for layer in layers {
         let class = layer.get("class_name").and_then(Value::as_str).unwrap_or("layer");
-        let taken = |name: &str| given.contains(&name) || named.iter().any(|(n, _)| n == name);
         let name = match name_of(layer) {
-            "" => unique_name(class, taken),
+            "" => unique_name(class, |name| taken.contains(name)),
             name => name.to_owned(),
         };
+        taken.insert(name.clone());
         named.push((name, layer));
     }
     named
@@ -130,6 +132,15 @@ type History = (String, usize, usize);
 struct Node {
     inputs: Vec<History>,
     mask: Option<History>,
+}
+
+/// The most calls of layers in a model. Models that people make have fewer than 2,000.
+const MAX_CALLS: usize = 10_000;
+
+/// Whether there are no more calls than work that grows with their square is well done for.
+fn few(calls: usize) -> Result<(), ConfigError> {
+    let many = || format!("the model has {calls} layers, {MAX_CALLS} are the most");
+    if calls <= MAX_CALLS { Ok(()) } else { Err(ConfigError::Structure(many())) }
 }
 
 fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
@@ -160,6 +171,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         }
         layers.push(described);
     }
+    few(waiting.len())?;
     let mut calls: Vec<Call> = Vec::new();
     // Each round places what only needs what is there; the file's order need not be one of calls.
     while !waiting.is_empty() {
@@ -317,9 +329,9 @@ fn check_mask(
     calls: &[Call],
 ) -> Result<(), ConfigError> {
     let masks = |call: &Call| {
-        let written = layers[call.layer].write(Reader::Ours);
-        let zero = written.is_ok_and(|layer| layer["config"]["mask_zero"] == true);
-        zero && tokens == call.inputs.first()
+        let written = || layers[call.layer].write(Reader::Ours);
+        tokens == call.inputs.first()
+            && written().is_ok_and(|layer| layer["config"]["mask_zero"] == true)
     };
     match calls.iter().any(masks) {
         true => Ok(()),

@@ -21,7 +21,7 @@ impl Argument for bool {
 
 impl Argument for usize {
     fn supported() -> String {
-        "whole numbers from 1 on".into()
+        "whole numbers from 1 on, below 2^31".into()
     }
 
     fn read(value: &Value, _: Dialect) -> Option<Self> {

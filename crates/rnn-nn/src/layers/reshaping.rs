@@ -48,7 +48,8 @@ impl Reshape {
 
     fn of(&self, input: &[usize]) -> Option<Vec<usize>> {
         let elements: usize = input.iter().product();
-        let known: usize = self.target.iter().filter_map(|&n| usize::try_from(n).ok()).product();
+        let mut given = self.target.iter().filter_map(|&n| usize::try_from(n).ok());
+        let known = given.try_fold(1usize, |known, n| known.checked_mul(n))?;
         let free = self.target.iter().filter(|&&n| n < 0).count();
         let rest = elements.checked_div(known).unwrap_or(0);
         let extent = |&n: &isize| usize::try_from(n).unwrap_or(rest);

@@ -53,3 +53,46 @@ pub fn mutate(bytes: &mut Vec<u8>, other: &[u8], rng: &mut Rng) {
         }
     }
 }
+
+/// Words and numbers at which readers of text go wrong.
+const WORDS: [&str; 20] = [
+    "0",
+    "1",
+    "2",
+    "3",
+    "7",
+    "-1",
+    "0.5",
+    "-0.0",
+    "1e-320",
+    "1e308",
+    "1e999",
+    "65536",
+    "2147483647",
+    "4294967296",
+    "1000000000000",
+    "18446744073709551615",
+    "null",
+    "true",
+    "[]",
+    "{}",
+];
+
+/// One to four words of a text replaced by words of it or by such.
+pub fn mutate_words(bytes: &mut Vec<u8>, rng: &mut Rng) {
+    for _ in 0..=rng.below(4) {
+        let inside = |byte: u8| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte);
+        let words: Vec<&[u8]> =
+            bytes.split(|&byte| !inside(byte)).filter(|word| !word.is_empty()).collect();
+        let Some(last) = words.len().checked_sub(1) else { return };
+        let mut pick = || words[rng.below(last as u32 + 1) as usize];
+        let (old, other) = (pick(), pick().to_vec());
+        let at = old.as_ptr().addr() - bytes.as_ptr().addr();
+        let end = at + old.len();
+        let new = match rng.below(3) {
+            0 => other,
+            _ => WORDS[rng.below(WORDS.len() as u32) as usize].into(),
+        };
+        drop(bytes.splice(at..end, new));
+    }
+}
