@@ -13,12 +13,13 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> tokens: array<u32>;
 // The table, or the gradient of the rows that were read from it.
-@group(0) @binding(1) var<storage, read> rows: array<f32>;
+@group(0) @binding(1) var<storage, read> rows: array<Stored>;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
 @group(0) @binding(3) var<storage, read> starts: array<u32>;
 @group(0) @binding(4) var<storage, read> windows: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
-@group(0) @binding(6) var<uniform> params: Params;
+@group(0) @binding(6) var<storage, read_write> gathered: array<Stored>;
+@group(0) @binding(7) var<uniform> params: Params;
 
 const WINDOW = 64u;
 
@@ -28,14 +29,14 @@ fn gather(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     if i < params.count {
         // Tokens are checked against the vocabulary before they are uploaded.
         let token = min(tokens[i / params.width], params.vocabulary - 1u);
-        out[i] = rows[token * params.width + i % params.width];
+        gathered[i] = rows[token * params.width + i % params.width];
     }
 }
 
 fn sum_positions(first: u32, end: u32, column: u32) -> f32 {
     var sum = 0.0;
     for (var i = first; i < end; i++) {
-        sum += rows[order[i] * params.width + column];
+        sum += f32(rows[order[i] * params.width + column]);
     }
     return sum;
 }

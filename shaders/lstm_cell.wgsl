@@ -1,18 +1,18 @@
 // The cell of an LSTM, dense or convolutional: one unit of one row at a time.
 // What the gates add up besides h, and behind a step their values i, f, g, o; going back the values,
 // and behind a step the gradients of the sums.
-@group(0) @binding(0) var<storage, read_write> gates: array<f32>;
-@group(0) @binding(1) var<storage, read> recurrent: array<f32>;
+@group(0) @binding(0) var<storage, read_write> gates: array<Stored>;
+@group(0) @binding(1) var<storage, read> recurrent: array<Stored>;
 @group(0) @binding(2) var<storage, read> state: array<f32>;
 @group(0) @binding(3) var<storage, read> mask: array<u32>;
 @group(0) @binding(4) var<storage, read> dropout: array<f32>;
-@group(0) @binding(5) var<storage, read_write> hidden: array<f32>;
+@group(0) @binding(5) var<storage, read_write> hidden: array<Stored>;
 // c before each step.
-@group(0) @binding(6) var<storage, read_write> cells: array<f32>;
+@group(0) @binding(6) var<storage, read_write> cells: array<Stored>;
 @group(0) @binding(7) var<storage, read_write> last: array<f32>;
 
-@group(0) @binding(8) var<storage, read> cells_in: array<f32>;
-@group(0) @binding(9) var<storage, read> d_hidden: array<f32>;
+@group(0) @binding(8) var<storage, read> cells_in: array<Stored>;
+@group(0) @binding(9) var<storage, read> d_hidden: array<Stored>;
 @group(0) @binding(10) var<storage, read> d_last: array<f32>;
 @group(0) @binding(11) var<storage, read_write> d_state: array<f32>;
 @group(0) @binding(12) var<uniform> params: Params;
@@ -41,15 +41,16 @@ fn keep(row: u32, unit: u32, carry: Carry) {
 fn input(t: u32, row: u32, unit: u32) -> vec4<f32> {
     let at = (t * rows() + row) * 4u * HIDDEN + unit;
     return vec4<f32>(
-        gates[at], gates[at + HIDDEN], gates[at + 2u * HIDDEN], gates[at + 3u * HIDDEN]);
+        f32(gates[at]), f32(gates[at + HIDDEN]),
+        f32(gates[at + 2u * HIDDEN]), f32(gates[at + 3u * HIDDEN]));
 }
 
 fn put(t: u32, row: u32, unit: u32, of_gates: vec4<f32>) {
     let at = (t * rows() + row) * 4u * HIDDEN + unit;
-    gates[at] = of_gates.x;
-    gates[at + HIDDEN] = of_gates.y;
-    gates[at + 2u * HIDDEN] = of_gates.z;
-    gates[at + 3u * HIDDEN] = of_gates.w;
+    gates[at] = Stored(of_gates.x);
+    gates[at + HIDDEN] = Stored(of_gates.y);
+    gates[at + 2u * HIDDEN] = Stored(of_gates.z);
+    gates[at + 3u * HIDDEN] = Stored(of_gates.w);
 }
 
 fn cell(values: vec4<f32>, before: f32) -> f32 {
@@ -63,13 +64,13 @@ fn advance(t: u32, row: u32, unit: u32, z: Terms, carry: Carry) -> Carry {
         activate(ACTIVATION, sums.z), activate(RECURRENT_ACTIVATION, sums.w));
     put(t, row, unit, values);
     let at = (t * rows() + row) * HIDDEN + unit;
-    cells[at] = carry.c;
+    cells[at] = Stored(carry.c);
     var after = carry;
     if z.there {
         let c = cell(values, carry.c);
         after = Carry(values.w * activate(ACTIVATION, c), c);
     }
-    hidden[at] = after.h;
+    hidden[at] = Stored(after.h);
     return after;
 }
 
@@ -94,10 +95,10 @@ fn trace(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
     let at = (t * rows() + row) * HIDDEN + unit;
     var dh = 0.0;
     if HAS_D_HIDDEN {
-        dh = d_hidden[at];
+        dh = f32(d_hidden[at]);
     }
     let there = select(0.0, 1.0, takes_part(t, row));
-    return mat2x4<f32>(input(t, row, unit), vec4<f32>(cells_in[at], dh, there, 0.0));
+    return mat2x4<f32>(input(t, row, unit), vec4<f32>(f32(cells_in[at]), dh, there, 0.0));
 }
 
 fn retreat(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> Retreat {
@@ -120,5 +121,5 @@ fn retreat(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> Ret
 }
 
 fn gate_gradient(t: u32, row: u32, gate: u32, unit: u32) -> f32 {
-    return gates[((t * rows() + row) * 4u + gate) * HIDDEN + unit];
+    return f32(gates[((t * rows() + row) * 4u + gate) * HIDDEN + unit]);
 }

@@ -19,12 +19,15 @@ struct Params {
     dropout_offset: u32,
 }
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
+// A, B and Out are f32 or f16; sums are f32.
+@group(0) @binding(0) var<storage, read> a: array<A>;
+@group(0) @binding(1) var<storage, read> b: array<B>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read> dropout: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> out: array<Out>;
+// Products of parts of K, one M x N matrix after another.
+@group(0) @binding(5) var<storage, read> parts: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
 
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
@@ -45,7 +48,7 @@ fn load_a(row: u32, k: u32, k_end: u32, gate: u32) -> f32 {
     if row >= params.m || k >= k_end {
         return 0.0;
     }
-    var v = a[params.a_offset + select(row * params.k + k, k * params.m + row, TRANSPOSE_A)];
+    var v = f32(a[params.a_offset + select(row * params.k + k, k * params.m + row, TRANSPOSE_A)]);
     if DROP_A {
         if TRANSPOSE_A {
             v *= factor(gate, k, row, params.m);
@@ -60,7 +63,8 @@ fn load_b(k: u32, column: u32, k_end: u32, column_end: u32) -> f32 {
     if column >= column_end || k >= k_end {
         return 0.0;
     }
-    return b[params.b_offset + select(k * params.n + column, column * params.k + k, TRANSPOSE_B)];
+    let at = select(k * params.n + column, column * params.k + k, TRANSPOSE_B);
+    return f32(b[params.b_offset + at]);
 }
 
 fn epilogue(sum: f32, column: u32) -> f32 {
@@ -144,15 +148,15 @@ fn store_row(row: u32, column0: u32, column_end: u32, split: u32, sums: vec4<f32
         if column < column_end {
             let at = (split * params.m + row) * params.n + column;
             if params.splits == 1u {
-                out[at] = epilogue(sums[i], column);
+                out[at] = Out(epilogue(sums[i], column));
             } else {
-                out[at] = sums[i];
+                out[at] = Out(sums[i]);
             }
         }
     }
 }
 
-// Adds the parts in order; `a` holds them, one M x N matrix after another.
+// Adds the parts in order.
 @compute @workgroup_size(THREADS)
 fn add_parts(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
@@ -162,7 +166,7 @@ fn add_parts(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
     }
     var sum = 0.0;
     for (var s = 0u; s < params.splits; s++) {
-        sum += a[s * count + i];
+        sum += parts[s * count + i];
     }
-    out[i] = epilogue(sum, i % params.n);
+    out[i] = Out(epilogue(sum, i % params.n));
 }

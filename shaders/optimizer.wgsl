@@ -11,7 +11,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> gradients: array<f32>;
-// What depends on the step: rate, decay of the weights, then three factors of Nadam.
+// What depends on the step: rate, decay of the weights, three factors of Nadam, and zero where the
+// step is left out.
 @group(0) @binding(1) var<storage, read> step: array<f32>;
 @group(0) @binding(2) var<storage, read_write> parameters: array<f32>;
 @group(0) @binding(3) var<storage, read_write> first: array<f32>;
@@ -20,6 +21,10 @@ struct Params {
 @group(0) @binding(6) var<uniform> params: Params;
 
 override NESTEROV: bool = false;
+
+fn moves(i: u32) -> bool {
+    return i < params.count && step[5] != 0.0;
+}
 
 fn gradient(i: u32) -> f32 {
     return clamp(gradients[i], -params.clip, params.clip);
@@ -32,7 +37,7 @@ fn decayed(i: u32) -> f32 {
 @compute @workgroup_size(THREADS)
 fn sgd(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if i < params.count {
+    if moves(i) {
         parameters[i] = decayed(i) - step[0] * gradient(i);
     }
 }
@@ -40,7 +45,7 @@ fn sgd(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n:
 @compute @workgroup_size(THREADS)
 fn sgd_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if i >= params.count {
+    if !moves(i) {
         return;
     }
     let down = step[0] * gradient(i);
@@ -57,7 +62,7 @@ fn moment(before: f32, value: f32) -> f32 {
 @compute @workgroup_size(THREADS)
 fn rmsprop(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if i >= params.count {
+    if !moves(i) {
         return;
     }
     let g = gradient(i);
@@ -69,7 +74,7 @@ fn rmsprop(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 @compute @workgroup_size(THREADS)
 fn rmsprop_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if i >= params.count {
+    if !moves(i) {
         return;
     }
     let g = gradient(i);
@@ -83,7 +88,7 @@ fn rmsprop_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
 @compute @workgroup_size(THREADS)
 fn rmsprop_centered(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if i >= params.count {
+    if !moves(i) {
         return;
     }
     let g = gradient(i);
@@ -97,7 +102,7 @@ fn rmsprop_centered(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
 @compute @workgroup_size(THREADS)
 fn rmsprop_centered_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if i >= params.count {
+    if !moves(i) {
         return;
     }
     let g = gradient(i);
@@ -114,7 +119,7 @@ fn rmsprop_centered_momentum(@builtin(global_invocation_id) id: vec3<u32>, @buil
 @compute @workgroup_size(THREADS)
 fn adagrad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if i >= params.count {
+    if !moves(i) {
         return;
     }
     let g = gradient(i);
@@ -126,7 +131,7 @@ fn adagrad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 @compute @workgroup_size(THREADS)
 fn adadelta(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if i >= params.count {
+    if !moves(i) {
         return;
     }
     let g = gradient(i);
@@ -146,7 +151,7 @@ fn move_moments(i: u32, g: f32) {
 @compute @workgroup_size(THREADS)
 fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if i >= params.count {
+    if !moves(i) {
         return;
     }
     move_moments(i, gradient(i));
@@ -156,7 +161,7 @@ fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n
 @compute @workgroup_size(THREADS)
 fn nadam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if i >= params.count {
+    if !moves(i) {
         return;
     }
     let g = gradient(i);

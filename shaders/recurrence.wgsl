@@ -33,7 +33,7 @@ fn factor(gate: u32, row: u32, unit: u32) -> f32 {
 fn hidden_before(t: u32, row: u32, unit: u32) -> f32 {
     let at = row * HIDDEN + unit;
     if t > 0u {
-        return hidden[(t - 1u) * rows() * HIDDEN + at];
+        return f32(hidden[(t - 1u) * rows() * HIDDEN + at]);
     }
     if HAS_STATE {
         return state[at];

@@ -53,7 +53,8 @@ fn multiply(thread: u32) {
     for (var unit = thread % LANES; unit < HIDDEN; unit += LANES) {
         var sum: Rows;
         for (var k = first; k < end; k++) {
-            sum += rows_at((view + k) * ROWS) * recurrent[(k * GATES + gate) * HIDDEN + unit];
+            let weight = f32(recurrent[(k * GATES + gate) * HIDDEN + unit]);
+            sum += rows_at((view + k) * ROWS) * weight;
         }
         for (var r = 0u; r < ROWS; r++) {
             sums[(part * ROWS + r) * HIDDEN + unit] = row_of(sum, r);
@@ -126,7 +127,7 @@ fn multiply_back(thread: u32, row0: u32) {
     for (var unit = thread % LANES; unit < HIDDEN; unit += LANES) {
         var sum: Rows;
         for (var k = first; k < end; k++) {
-            sum += rows_at(k * ROWS) * recurrent[k * HIDDEN + unit];
+            sum += rows_at(k * ROWS) * f32(recurrent[k * HIDDEN + unit]);
         }
         for (var r = 0u; r < ROWS; r++) {
             // Rows beyond the last are not read.

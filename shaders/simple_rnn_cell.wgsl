@@ -1,16 +1,16 @@
 // The cell of a SimpleRNN: one unit of one row at a time.
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> recurrent: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<Stored>;
+@group(0) @binding(1) var<storage, read> recurrent: array<Stored>;
 @group(0) @binding(2) var<storage, read> state: array<f32>;
 @group(0) @binding(3) var<storage, read> mask: array<u32>;
 @group(0) @binding(4) var<storage, read> dropout: array<f32>;
-@group(0) @binding(5) var<storage, read_write> hidden: array<f32>;
+@group(0) @binding(5) var<storage, read_write> hidden: array<Stored>;
 @group(0) @binding(6) var<storage, read_write> last: array<f32>;
 
-@group(0) @binding(7) var<storage, read> hidden_in: array<f32>;
-@group(0) @binding(8) var<storage, read> d_hidden: array<f32>;
+@group(0) @binding(7) var<storage, read> hidden_in: array<Stored>;
+@group(0) @binding(8) var<storage, read> d_hidden: array<Stored>;
 @group(0) @binding(9) var<storage, read> d_last: array<f32>;
-@group(0) @binding(10) var<storage, read_write> d_x: array<f32>;
+@group(0) @binding(10) var<storage, read_write> d_x: array<Stored>;
 @group(0) @binding(11) var<storage, read_write> d_state: array<f32>;
 @group(0) @binding(12) var<uniform> params: Params;
 
@@ -28,7 +28,7 @@ fn keep(row: u32, unit: u32, carry: Carry) {
 }
 
 fn input(t: u32, row: u32, unit: u32) -> vec4<f32> {
-    return vec4<f32>(x[(t * rows() + row) * HIDDEN + unit], 0.0, 0.0, 0.0);
+    return vec4<f32>(f32(x[(t * rows() + row) * HIDDEN + unit]), 0.0, 0.0, 0.0);
 }
 
 fn advance(t: u32, row: u32, unit: u32, z: Terms, carry: Carry) -> Carry {
@@ -36,7 +36,7 @@ fn advance(t: u32, row: u32, unit: u32, z: Terms, carry: Carry) -> Carry {
     if z.there {
         after.h = activate(ACTIVATION, z.given.x + z.product.x);
     }
-    hidden[(t * rows() + row) * HIDDEN + unit] = after.h;
+    hidden[(t * rows() + row) * HIDDEN + unit] = Stored(after.h);
     return after;
 }
 
@@ -60,10 +60,10 @@ fn trace(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
     let at = (t * rows() + row) * HIDDEN + unit;
     var dh = 0.0;
     if HAS_D_HIDDEN {
-        dh = d_hidden[at];
+        dh = f32(d_hidden[at]);
     }
     let there = select(0.0, 1.0, takes_part(t, row));
-    return mat2x4<f32>(vec4<f32>(hidden_in[at], dh, there, 0.0), vec4<f32>(0.0));
+    return mat2x4<f32>(vec4<f32>(f32(hidden_in[at]), dh, there, 0.0), vec4<f32>(0.0));
 }
 
 fn retreat(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> Retreat {
@@ -73,10 +73,10 @@ fn retreat(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> Ret
         back.dz.x = flush(dh * slope(ACTIVATION, saved[0].x));
         back.carry.h = 0.0;
     }
-    d_x[(t * rows() + row) * HIDDEN + unit] = back.dz.x;
+    d_x[(t * rows() + row) * HIDDEN + unit] = Stored(back.dz.x);
     return back;
 }
 
 fn gate_gradient(t: u32, row: u32, gate: u32, unit: u32) -> f32 {
-    return d_x[(t * rows() + row) * HIDDEN + unit];
+    return f32(d_x[(t * rows() + row) * HIDDEN + unit]);
 }

@@ -85,7 +85,7 @@ fn multiply(first: vec2<u32>, thread: u32) -> mat4x4<f32> {
             let term = k0 + i / TILE;
             var weight = 0.0;
             if term < terms && column.x < FIRST_GATE + GATE_COUNT && column.y < HIDDEN {
-                weight = recurrent[(term * GATES + column.x) * HIDDEN + column.y];
+                weight = f32(recurrent[(term * GATES + column.x) * HIDDEN + column.y]);
             }
             weight_tile[i / TILE * PITCH + i % TILE] = weight;
         }
@@ -179,8 +179,8 @@ fn weight_back(gate: u32, term: u32, unit: u32) -> f32 {
         return 0.0;
     }
     if TRANSPOSED {
-        return recurrent[(gate * HIDDEN + term) * HIDDEN + unit];
+        return f32(recurrent[(gate * HIDDEN + term) * HIDDEN + unit]);
     }
     let row = term / HIDDEN * HIDDEN + unit;
-    return recurrent[(row * GATES + gate) * HIDDEN + term % HIDDEN];
+    return f32(recurrent[(row * GATES + gate) * HIDDEN + term % HIDDEN]);
 }

@@ -2,7 +2,7 @@
 // rows and once more to sum the parts: a fixed order, whatever the device.
 struct Params { rows: u32, columns: u32, rows_per_part: u32, x_offset: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<Stored>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
@@ -16,7 +16,7 @@ fn sum_part(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id)
     let end = min(first + params.rows_per_part, params.rows);
     var sum = 0.0;
     for (var row = first; row < end; row++) {
-        sum += x[params.x_offset + row * params.columns + column];
+        sum += f32(x[params.x_offset + row * params.columns + column]);
     }
     out[group.y * params.columns + column] = sum;
 }

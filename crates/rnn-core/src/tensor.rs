@@ -1,19 +1,33 @@
 use crate::Shape;
 use std::fmt;
 
-/// The element type of a tensor. Both are four bytes wide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The element type of a tensor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DType {
     /// IEEE 754 single precision.
+    #[default]
     F32,
+    /// IEEE 754 half precision, between ops on a device: on the host it is widened.
+    F16,
     /// Unsigned integers: token ids, random keys, sort orders.
     U32,
+}
+
+impl DType {
+    /// Bytes of an element on a device.
+    pub fn bytes(self) -> usize {
+        match self {
+            DType::F32 | DType::U32 => 4,
+            DType::F16 => 2,
+        }
+    }
 }
 
 impl fmt::Display for DType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             DType::F32 => "f32",
+            DType::F16 => "f16",
             DType::U32 => "u32",
         })
     }
@@ -97,7 +111,7 @@ impl HostTensor {
     pub fn zeros(shape: impl Into<Shape>, dtype: DType) -> Self {
         let shape = shape.into();
         let data = match dtype {
-            DType::F32 => Data::F32(vec![0.0; shape.len()]),
+            DType::F32 | DType::F16 => Data::F32(vec![0.0; shape.len()]),
             DType::U32 => Data::U32(vec![0; shape.len()]),
         };
         Self { shape, data }

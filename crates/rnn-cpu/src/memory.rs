@@ -53,7 +53,7 @@ impl Memory {
     pub fn slice(&self, place: Place, ty: &TensorType) -> Slice<'_, f32> {
         let bits = self.bits(place);
         match ty.dtype {
-            DType::F32 => Slice::Float(cast_slice(bits)),
+            DType::F32 | DType::F16 => Slice::Float(cast_slice(bits)),
             DType::U32 => Slice::Uint(bits),
         }
     }
@@ -109,7 +109,7 @@ impl Detached {
             .map(|(part, ty)| {
                 let bits = part.unwrap_or(&mut []);
                 match ty.dtype {
-                    DType::F32 => SliceMut::Float(cast_slice_mut(bits)),
+                    DType::F32 | DType::F16 => SliceMut::Float(cast_slice_mut(bits)),
                     DType::U32 => SliceMut::Uint(bits),
                 }
             })

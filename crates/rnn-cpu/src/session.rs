@@ -2,8 +2,8 @@ use crate::kernels;
 use crate::memory::{Memory, Place};
 use rnn_core::{DType, Data, HostTensor, TensorError};
 use rnn_graph::{
-    DeviceError, Graph, InPlace, Io, Node, Plan, Profile, Program, Region, Session, Signature,
-    Space, Storage, TensorId, TensorType, Ticket,
+    DeviceError, Graph, InPlace, Io, Node, Plan, Profile, Program, RecordingError, Region, Session,
+    Signature, Space, Storage, TensorId, TensorType, Ticket,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl CpuSession {
     fn tensor(&self, place: Place, ty: &TensorType) -> Result<HostTensor, TensorError> {
         let bits = self.memory.bits(place);
         let data = match ty.dtype {
-            DType::F32 => Data::F32(bytemuck::cast_slice(bits).to_vec()),
+            DType::F32 | DType::F16 => Data::F32(bytemuck::cast_slice(bits).to_vec()),
             DType::U32 => Data::U32(bits.to_vec()),
         };
         HostTensor::new(ty.shape.clone(), data)
@@ -83,6 +83,7 @@ impl CpuSession {
 
 impl Session for CpuSession {
     fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
+        graph.check_storage(false).map_err(RecordingError::from)?;
         let plan = Plan::new(&graph, |_| vec![]);
         for (_, tensor) in graph.tensors() {
             if tensor.storage == Storage::Resident {

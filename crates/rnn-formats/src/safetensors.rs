@@ -105,6 +105,7 @@ pub(crate) fn header<N: AsRef<str>>(
         }
         let dtype = match tensor.dtype() {
             DType::F32 => "F32",
+            DType::F16 => "F16",
             DType::U32 => "U32",
         };
         let end = start + tensor.as_bytes().len();

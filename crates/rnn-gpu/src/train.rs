@@ -6,7 +6,8 @@ use crate::device::Opened;
 use crate::experiment::Experiment;
 use crate::memory;
 use crate::nn::{
-    Callback, Course, FitOptions, History, TerminateOnNan, TrainError, Trainer, TrainerState,
+    Callback, Course, FitOptions, History, Precision, TerminateOnNan, TrainError, Trainer,
+    TrainerState,
 };
 use crate::progress::{self, Figures, Watch, WatchArgs};
 use crate::report::{self, Measured};
@@ -134,6 +135,12 @@ struct Run<'a> {
 impl Run<'_> {
     fn train(&self, device: &mut Opened, mut start: Start) -> Result<()> {
         let &Run { folder, store, config, options } = self;
+        ensure!(
+            config.precision == Precision::F32 || device.device().limits().half,
+            "{} has no half precision, which --precision mixed takes: choose another --device, or \
+             leave it out",
+            device.device().info()
+        );
         let model = config.model()?;
         let splits = data::load(config, &model, None)?;
         let data = format!("{:016x}", splits.train.fingerprint()?);
@@ -149,7 +156,8 @@ impl Run<'_> {
         let mut keeper = Keeper::new((store, config, data.clone()), &options.checkpoints, goes_on);
         let mut faults = 0;
         let (mut trainer, history, memory) = loop {
-            let mut trainer = config.trainer(model.clone(), device.device());
+            let trainer = config.trainer(model.clone(), device.device());
+            let mut trainer = trainer.precision(config.precision);
             let memory = memory::check(&trainer, config.batch_size, device.device())?;
             println!("memory: {memory}");
             if options.profile {

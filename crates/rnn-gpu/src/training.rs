@@ -7,6 +7,7 @@ use crate::datasets::movies::MovieOptions;
 use crate::device::{self, Opened};
 use crate::experiment::{Experiment, Preset};
 use crate::fit::{self, FitArgs};
+use crate::nn::Precision;
 use crate::progress::WatchArgs;
 use crate::run::{Config, MAX_BATCH, Task, Tutorial};
 use crate::train::{self, TrainOptions};
@@ -69,6 +70,10 @@ pub struct TrainArgs {
     /// Pixels of a side of a film, an even number [default: 40; 20 of the quick preset]
     #[arg(long, value_parser = movie_size)]
     size: Option<u32>,
+    /// f32, or mixed: LSTM and SimpleRNN keep sequences in half precision and sum in single, on
+    /// GPUs that have it; the loss is scaled so that small gradients are not lost
+    #[arg(long, default_value = "f32")]
+    precision: Precision,
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
@@ -152,6 +157,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
             epochs: args.epochs.map(|n| n as usize),
             batch_size: args.batch_size.map(|n| n as usize),
             seed: args.seed,
+            precision: args.precision,
             limit: args.limit.map(|n| n as usize),
             device: device.device().info().to_string(),
         })?;
@@ -210,6 +216,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         batch_size: number(args.batch_size, batch_size),
         epochs: number(args.epochs, epochs),
         seed,
+        precision: args.precision,
         limit: args.limit.map(|n| n as usize),
         device: name.clone(),
     };

@@ -6,6 +6,7 @@ use rnn_gpu::data::Source;
 use rnn_gpu::datasets::movies::MovieOptions;
 use rnn_gpu::device::{self, Opened};
 use rnn_gpu::experiment::{Experiment, Preset};
+use rnn_gpu::nn::Precision;
 use rnn_gpu::report;
 use rnn_gpu::run::{Config, RunFolder, Task, Tutorial};
 use rnn_gpu::train::{TrainOptions, train};
@@ -26,6 +27,7 @@ fn config(experiment: Experiment, data: Source, length: usize) -> Config {
         batch_size: 8,
         epochs: 1,
         seed: 1,
+        precision: Precision::F32,
         limit: Some(16),
         device: "CPU".into(),
     }

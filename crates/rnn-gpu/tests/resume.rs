@@ -5,8 +5,8 @@ use rnn_cpu::CpuDevice;
 use rnn_gpu::Activation;
 use rnn_gpu::nn::{
     BatchNormalization, Callback, Checkpoints, Dataset, Dense, EarlyStopping, Embedding, Figure,
-    FitOptions, History, InputSpec, Lstm, Model, ModelError, Moment, Optimizer, ReduceOnPlateau,
-    Schedule, SpatialDropout1D, TrainError, Trainer, TrainerState,
+    FitOptions, History, InputSpec, Lstm, Model, ModelError, Moment, Optimizer, Precision,
+    ReduceOnPlateau, Schedule, SpatialDropout1D, TrainError, Trainer, TrainerState,
 };
 use rnn_graph::Device;
 use rnn_wgpu::{Options, WgpuDevice, adapters};
@@ -26,7 +26,7 @@ fn data(examples: usize, seed: u64) -> Dataset {
 
 /// With everything that a step leaves behind: states that are kept, averages that move, dropout,
 /// slots that do not begin at zero, a rate that changes.
-fn trainer(device: &dyn Device) -> Trainer {
+fn trainer(device: &dyn Device, precision: Precision) -> Trainer {
     let model = || -> Result<Model, ModelError> {
         Model::sequential(InputSpec::Tokens(LENGTH), 3)
             .add(Embedding::new(6, 4))?
@@ -42,7 +42,7 @@ fn trainer(device: &dyn Device) -> Trainer {
         staircase: false,
     };
     let optimizer = Optimizer::adagrad().schedule(decay);
-    Trainer::new(model().expect("the layers fit"), device, optimizer, 11)
+    Trainer::new(model().expect("the layers fit"), device, optimizer, 11).precision(precision)
 }
 
 /// Keeps every state.
@@ -64,8 +64,12 @@ impl Checkpoints for All {
 }
 
 /// The course of a training from a state on, or from the beginning, and what it ends in.
-fn train(device: &dyn Device, from: Option<&TrainerState>) -> (History, TrainerState, All) {
-    let mut trainer = trainer(device);
+fn train(
+    device: &dyn Device,
+    precision: Precision,
+    from: Option<&TrainerState>,
+) -> (History, TrainerState, All) {
+    let mut trainer = trainer(device, precision);
     if let Some(state) = from {
         trainer.restore(state.clone()).expect("a state of this model");
     }
@@ -87,11 +91,11 @@ fn figures(history: &History) -> Vec<String> {
     history.epochs.iter().map(figures).collect()
 }
 
-fn check(device: &dyn Device, stride: usize) {
-    let (history, end, states) = train(device, None);
+fn check(device: &dyn Device, precision: Precision, stride: usize) {
+    let (history, end, states) = train(device, precision, None);
     assert!(states.0.len() >= 12, "an epoch of three steps leaves four states");
     for state in states.0.iter().step_by(stride) {
-        let (again, same, _) = train(device, Some(state));
+        let (again, same, _) = train(device, precision, Some(state));
         let at = (state.step, state.course.steps);
         assert_eq!(figures(&again), figures(&history), "from {at:?}");
         assert_eq!((same.step, same.rate_factor), (end.step, end.rate_factor), "from {at:?}");
@@ -103,7 +107,7 @@ fn check(device: &dyn Device, stride: usize) {
 
 #[test]
 fn a_training_goes_on_from_any_state_with_the_same_bits() {
-    check(&CpuDevice::new(), 1);
+    check(&CpuDevice::new(), Precision::F32, 1);
 }
 
 #[test]
@@ -114,14 +118,18 @@ fn so_it_does_on_every_adapter() {
         println!("SKIPPED so_it_does_on_every_adapter: no adapter");
     }
     for adapter in &all {
-        check(&WgpuDevice::open(adapter, Options::default()).expect("the adapter opens"), 5);
+        let device = WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
+        check(&device, Precision::F32, 5);
+        if device.limits().half {
+            check(&device, Precision::Mixed, 7);
+        }
     }
 }
 
 #[test]
 fn a_trainer_takes_up_an_earlier_state_of_its_own() {
     let device = CpuDevice::new();
-    let mut trainer = trainer(&device);
+    let mut trainer = trainer(&device, Precision::F32);
     let begin = trainer.state().expect("a state");
     let batches: Vec<_> =
         data(2 * BATCH, 1).batches(BATCH).collect::<Result<_, _>>().expect("batches");
@@ -141,6 +149,7 @@ fn a_state_of_another_model_is_refused() {
         Model::sequential(InputSpec::floats([3]), 1).add(Dense::new(1, Activation::Sigmoid));
     let mut other = Trainer::new(other.expect("it fits"), &device, Optimizer::sgd(), 1);
     let state = other.state().expect("a state");
-    let message = trainer(&device).restore(state).expect_err("another model").to_string();
+    let message =
+        trainer(&device, Precision::F32).restore(state).expect_err("another model").to_string();
     assert!(message.contains("embedding") && message.contains("got nothing"), "{message}");
 }

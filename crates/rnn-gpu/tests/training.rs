@@ -3,7 +3,9 @@
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
 use rnn_gpu::Activation;
-use rnn_gpu::nn::{Batch, Dense, Dropout, Embedding, InputSpec, Lstm, Model, Optimizer, Trainer};
+use rnn_gpu::nn::{
+    Batch, Dense, Dropout, Embedding, InputSpec, Lstm, Model, Optimizer, Precision, Trainer,
+};
 use rnn_graph::Device;
 use rnn_wgpu::{Options, WgpuDevice, adapters};
 
@@ -21,8 +23,7 @@ fn batch(index: u64) -> Batch {
     }
 }
 
-/// The losses of some steps and the weights after them.
-fn train(device: &dyn Device, steps: u64) -> (Vec<f64>, Vec<f32>) {
+fn trainer(device: &dyn Device) -> Trainer {
     let model = Model::sequential(InputSpec::Tokens(LENGTH), 3)
         .add(Embedding::new(8, 4))
         .and_then(|m| m.add(Dropout::new(0.1)))
@@ -30,7 +31,11 @@ fn train(device: &dyn Device, steps: u64) -> (Vec<f64>, Vec<f32>) {
         .and_then(|m| m.add(Dense::new(1, Activation::Sigmoid)))
         .expect("the layers fit");
     let adam = Optimizer::adam().learning_rate(0.02);
-    let mut trainer = Trainer::new(model, device, adam, 11);
+    Trainer::new(model, device, adam, 11)
+}
+
+/// The losses of some steps and the weights after them.
+fn train(mut trainer: Trainer, steps: u64) -> (Vec<f64>, Vec<f32>) {
     let losses = (0..steps)
         .map(|i| {
             trainer.train_batch(&batch(i % 8)).expect("a step");
@@ -40,6 +45,12 @@ fn train(device: &dyn Device, steps: u64) -> (Vec<f64>, Vec<f32>) {
     (losses, trainer.model().expect("weights").parameters().to_vec())
 }
 
+/// Whether the last steps have half the loss of the first.
+fn halved(losses: &[f64]) -> bool {
+    let mean = |l: &[f64]| l.iter().sum::<f64>() / l.len() as f64;
+    mean(&losses[losses.len() - 8..]) < 0.5 * mean(&losses[..8])
+}
+
 fn bits(weights: &[f32]) -> Vec<u32> {
     weights.iter().map(|w| w.to_bits()).collect()
 }
@@ -47,10 +58,9 @@ fn bits(weights: &[f32]) -> Vec<u32> {
 #[test]
 fn the_loss_falls_and_the_same_seed_gives_the_same_bits() {
     let device = CpuDevice::new();
-    let (losses, weights) = train(&device, 120);
-    let mean = |l: &[f64]| l.iter().sum::<f64>() / l.len() as f64;
-    assert!(mean(&losses[112..]) < 0.5 * mean(&losses[..8]), "{losses:?}");
-    assert_eq!(bits(&weights), bits(&train(&device, 120).1));
+    let (losses, weights) = train(trainer(&device), 120);
+    assert!(halved(&losses), "{losses:?}");
+    assert_eq!(bits(&weights), bits(&train(trainer(&device), 120).1));
 }
 
 #[test]
@@ -60,13 +70,64 @@ fn every_adapter_repeats_itself_and_follows_the_cpu() {
         assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
         println!("SKIPPED every_adapter_repeats_itself_and_follows_the_cpu: no adapter");
     }
-    let (cpu, _) = train(&CpuDevice::new(), 10);
+    let (cpu, _) = train(trainer(&CpuDevice::new()), 10);
     for adapter in &all {
         let device = WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
-        let (losses, weights) = train(&device, 10);
-        assert_eq!(bits(&weights), bits(&train(&device, 10).1));
+        let (losses, weights) = train(trainer(&device), 10);
+        assert_eq!(bits(&weights), bits(&train(trainer(&device), 10).1));
         for (gpu, cpu) in losses.iter().zip(&cpu) {
             assert!((gpu - cpu).abs() < 1e-4 * cpu, "{losses:?}\n{cpu:?}");
+        }
+    }
+}
+
+fn adapters_with_half() -> Vec<WgpuDevice> {
+    let open = |adapter| WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
+    let mut all: Vec<WgpuDevice> = adapters().iter().map(open).collect();
+    all.retain(|device| device.limits().half);
+    if all.is_empty() {
+        println!("SKIPPED mixed precision: no adapter with half precision");
+    }
+    all
+}
+
+#[test]
+fn mixed_precision_learns_as_single_precision_does() {
+    let (single, _) = train(trainer(&CpuDevice::new()), 120);
+    for device in adapters_with_half() {
+        let mixed = || trainer(&device).precision(Precision::Mixed);
+        let (losses, weights) = train(mixed(), 120);
+        assert!(halved(&losses), "{losses:?}");
+        for (mixed, single) in losses.iter().zip(&single[..10]) {
+            assert!((mixed - single).abs() < 1e-2 * single, "{losses:?}\n{single:?}");
+        }
+        assert_eq!(bits(&weights), bits(&train(mixed(), 120).1));
+    }
+    let mut refused = trainer(&CpuDevice::new()).precision(Precision::Mixed);
+    let message = refused.train_batch(&batch(0)).expect_err("no half precision").to_string();
+    assert!(message.contains("no half precision"), "{message}");
+}
+
+#[test]
+fn a_step_whose_gradients_overflow_is_left_out() {
+    for device in adapters_with_half() {
+        let mut trainer = trainer(&device).precision(Precision::Mixed);
+        trainer.train_batch(&batch(0)).expect("a step");
+        let mut state = trainer.state().expect("a state");
+        let scale = state.tensors.iter_mut().find(|(name, _)| name == "loss_scale");
+        let (_, scale) = scale.expect("the scale is part of the state");
+        assert_eq!(scale.as_f32(), Ok(&[32768.0, 1.0][..]));
+        *scale = HostTensor::from_f32([2], vec![1e30, 1.0]).expect("two numbers");
+        trainer.restore(state.clone()).expect("its own state");
+        trainer.train_batch(&batch(1)).expect("a step");
+        for ((name, after), (_, before)) in
+            trainer.state().expect("a state").tensors.iter().zip(&state.tensors)
+        {
+            match name.as_str() {
+                "metrics" => {}
+                "loss_scale" => assert_eq!(after.as_f32(), Ok(&[5e29, 0.0][..])),
+                _ => assert_eq!(after.as_bytes(), before.as_bytes(), "{name}"),
+            }
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct Limits {
     pub max_storage_buffers: u32,
     /// Bytes that one binding may span.
     pub max_binding_bytes: u64,
+    /// Whether kernels know numbers of half precision.
+    pub half: bool,
 }
 
 impl Limits {
@@ -24,6 +26,7 @@ impl Limits {
         max_workgroup_bytes: 16 << 10,
         max_storage_buffers: 8,
         max_binding_bytes: 128 << 20,
+        half: false,
     };
 }
 

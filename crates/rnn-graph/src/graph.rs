@@ -1,5 +1,5 @@
 use crate::{Op, OpError, Operands, Signature, TensorType};
-use rnn_core::Shape;
+use rnn_core::{DType, Shape};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -125,6 +125,10 @@ impl Graph {
         if shape == of.ty.shape {
             return Ok(base);
         }
+        if !(offset * of.ty.dtype.bytes()).is_multiple_of(4) {
+            let source = OpError::shape(format!("a view from element {offset} splits a word"));
+            return Err(GraphError { op: "view", operands: of.ty.to_string(), source });
+        }
         let ty = TensorType { shape, dtype: of.ty.dtype };
         Ok(self.add(
             format!("{}[{offset}..]", self[base].name),
@@ -162,11 +166,15 @@ impl Graph {
     ) -> Result<Vec<TensorId>, GraphError> {
         let types = |ids: &[TensorId]| ids.iter().map(|&t| self[t].ty.clone()).collect::<Vec<_>>();
         let (input_types, update_types) = (types(inputs), types(updates));
-        let output_types = op.infer(&input_types, &update_types).map_err(|source| {
+        let explain = |source| {
             let all: Vec<_> =
                 input_types.iter().chain(&update_types).map(|t| t.to_string()).collect();
             GraphError { op: op.name(), operands: all.join(", "), source }
-        })?;
+        };
+        if !op.takes_half() && input_types.iter().any(|ty| ty.dtype == DType::F16) {
+            return Err(explain(OpError::shape("it takes no half precision")));
+        }
+        let output_types = op.infer(&input_types, &update_types).map_err(explain)?;
         let node = self.nodes.len();
         let name = op.name();
         let outputs: Vec<_> = output_types
@@ -217,6 +225,19 @@ impl Graph {
     /// The tensors read back after a run, in order.
     pub fn outputs(&self) -> &[TensorId] {
         &self.outputs
+    }
+
+    /// An error if a tensor is of half precision and the device has none.
+    ///
+    /// # Errors
+    /// Which node puts it out.
+    pub fn check_storage(&self, half: bool) -> Result<(), GraphError> {
+        let narrow = self.tensors.iter().filter(|t| !half && t.ty.dtype == DType::F16);
+        let Some(node) = narrow.filter_map(|t| t.producer).next().map(|n| &self.nodes[n]) else {
+            return Ok(());
+        };
+        let source = OpError::Limit("the device has no half precision".into());
+        Err(GraphError { op: node.op.name(), operands: self.describe(node), source })
     }
 
     /// All nodes in order of execution.

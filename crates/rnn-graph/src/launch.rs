@@ -118,7 +118,7 @@ impl Launch {
 /// Everything that one node launches.
 #[derive(Clone, Debug, Default)]
 pub struct Work {
-    /// Temporary buffers, in elements.
+    /// Temporary buffers, in words of four bytes.
     pub scratch: Vec<usize>,
     /// Launches in order.
     pub launches: Vec<Launch>,

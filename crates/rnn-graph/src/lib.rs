@@ -23,4 +23,4 @@ pub use op::{Cost, InPlace, Op, OpError, Operands, Signature, TensorType};
 pub use plan::{Block, Life, Plan, Region, Space};
 pub use recording::{Binding, Command, Dispatch, Recording, RecordingError};
 pub use reference::{Io, Real, Slice, SliceMut, Values, evaluate};
-pub use shader::{Access, EntryPoint, Shader, ShaderError};
+pub use shader::{Access, EntryPoint, Shader, ShaderError, Slot};

@@ -18,6 +18,11 @@ impl TensorType {
         Self { shape: shape.into(), dtype: DType::F32 }
     }
 
+    /// The same extents with other elements.
+    pub fn of(&self, dtype: DType) -> Self {
+        Self { shape: self.shape.clone(), dtype }
+    }
+
     /// A tensor of unsigned integers.
     pub fn u32(shape: impl Into<Shape>) -> Self {
         Self { shape: shape.into(), dtype: DType::U32 }
@@ -26,6 +31,11 @@ impl TensorType {
     /// The number of elements.
     pub fn len(&self) -> usize {
         self.shape.len()
+    }
+
+    /// The words of four bytes that hold them on a device.
+    pub fn words(&self) -> usize {
+        (self.len() * self.dtype.bytes()).div_ceil(4)
     }
 
     /// Whether there is no element.
@@ -59,7 +69,7 @@ pub struct Signature {
 impl Signature {
     /// Bytes moved when every tensor is touched once (updates twice).
     pub fn bytes(&self) -> u64 {
-        let words = |types: &[TensorType]| types.iter().map(|t| t.len() as u64).sum::<u64>();
+        let words = |types: &[TensorType]| types.iter().map(|t| t.words() as u64).sum::<u64>();
         4 * (words(&self.inputs) + 2 * words(&self.updates) + words(&self.outputs))
     }
 }
@@ -133,6 +143,11 @@ impl OpError {
 pub trait Op: Any + fmt::Debug + Send + Sync {
     /// The op's name in recordings, tables and errors.
     fn name(&self) -> &'static str;
+
+    /// Whether its kernels know tensors of half precision.
+    fn takes_half(&self) -> bool {
+        false
+    }
 
     /// An input that turns into an output of the same type, if the op has one: the output holds
     /// the input's values when the op begins, and they are read there alone. The two share memory

@@ -18,19 +18,19 @@ pub enum Space {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Block(pub usize);
 
-/// A range of four-byte elements in one space.
+/// A range of four-byte words in one space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
     /// The memory.
     pub space: Space,
-    /// The first element.
+    /// The first word.
     pub offset: usize,
-    /// The number of elements.
+    /// The number of words.
     pub len: usize,
 }
 
 impl Region {
-    /// Whether the two share an element.
+    /// Whether the two share a word.
     pub fn overlaps(&self, other: &Region) -> bool {
         self.space == other.space
             && self.offset < other.offset + other.len
@@ -46,7 +46,7 @@ pub struct Life {
     pub tensor: Option<TensorId>,
     /// The block that holds it.
     pub block: Block,
-    /// Its elements.
+    /// Its words.
     pub len: usize,
     /// The position in [`Plan::order`] of the node that writes it.
     pub first: usize,
@@ -59,7 +59,7 @@ pub struct Life {
 pub struct Plan {
     /// Indices of the nodes that matter, in order of execution.
     pub order: Vec<usize>,
-    /// The length of each arena block, in elements.
+    /// The length of each arena block, in words.
     pub blocks: Vec<usize>,
     /// What the blocks hold, and when.
     pub lives: Vec<Life>,
@@ -69,7 +69,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans the graph. `scratch` says how many temporary elements a node needs.
+    /// Plans the graph. `scratch` says how many temporary words a node needs.
     ///
     /// A transient occupies a block from the node that writes it to the last that reads it, so no
     /// two operands of one node share a block, but for an input that turns into an output: the
@@ -96,7 +96,7 @@ impl Plan {
                 let index = earlier.unwrap_or(lives.len());
                 match earlier {
                     Some(earlier) => lives[earlier].last = last,
-                    None => lives.push(life(Some(output), graph[output].ty.len(), last)),
+                    None => lives.push(life(Some(output), graph[output].ty.words(), last)),
                 }
                 life_of[output.index()] = Some(index);
             }
@@ -127,7 +127,8 @@ impl Plan {
                     panic!("tensor {} is not part of the plan", graph[root].name)
                 })),
             };
-        Region { space, offset, len: graph[tensor].ty.len() }
+        let ty = &graph[tensor].ty;
+        Region { space, offset: offset * ty.dtype.bytes() / 4, len: ty.words() }
     }
 
     /// Bytes of the whole arena.
@@ -169,7 +170,7 @@ fn taken_over(graph: &Graph, node: &Node) -> Option<(TensorId, TensorId)> {
     let output = *node.operands.outputs.get(output)?;
     let transient = |t: TensorId| graph[t].storage == Storage::Transient;
     let reads = node.operands.inputs.iter().filter(|&&t| graph.root(t).0 == root).count();
-    let fits = graph[root].ty.len() == graph[output].ty.len();
+    let fits = graph[root].ty.words() == graph[output].ty.words();
     (transient(root) && transient(output) && fits && reads == 1).then_some((root, output))
 }
 

@@ -1,7 +1,7 @@
 use crate::launch::ParamValue;
 use crate::{
     Access, Cost, Graph, GraphError, Grid, InPlace, Launch, Limits, Node, OpError, Operand, Plan,
-    Region, Shader, Space, TensorId,
+    Region, Shader, Slot, Space, TensorId,
 };
 use std::fmt;
 
@@ -12,14 +12,14 @@ pub struct Binding {
     pub index: u32,
     /// The name of the WGSL variable.
     pub name: String,
-    /// The elements bound; aligned to [`Binding::ALIGNMENT`].
+    /// The words bound; aligned to [`Binding::ALIGNMENT`].
     pub region: Region,
     /// As the shader declares.
     pub access: Access,
 }
 
 impl Binding {
-    /// Elements to which a binding's offset is aligned: 256 bytes, the strictest that WebGPU
+    /// Words to which a binding's offset is aligned: 256 bytes, the strictest that WebGPU
     /// lets an adapter ask for.
     pub const ALIGNMENT: usize = 64;
 }
@@ -86,6 +86,7 @@ pub enum RecordingError {
 impl Recording {
     /// Records the graph for a device of these limits.
     pub fn new(graph: &Graph, limits: &Limits) -> Result<Self, RecordingError> {
+        graph.check_storage(limits.half)?;
         let mut works = Vec::new();
         for node in graph.nodes() {
             let signature = graph.signature(node);
@@ -222,13 +223,13 @@ fn resolve(launch: &Launch, place: impl Fn(Operand) -> Region) -> Result<Dispatc
         }
     }
     for (name, _) in &launch.bindings {
-        if !entry.storage.iter().any(|(n, ..)| n == name) {
+        if !entry.storage.iter().any(|slot| slot.name == *name) {
             return Err(complain(format!("it does not use a binding {name}")).into());
         }
     }
     let mut params = launch.params.clone();
     let mut bindings = Vec::new();
-    for (name, index, access) in &entry.storage {
+    for Slot { name, binding: index, access, stride } in &entry.storage {
         let &(key, operand) = launch
             .bindings
             .iter()
@@ -250,7 +251,7 @@ fn resolve(launch: &Launch, place: impl Fn(Operand) -> Region) -> Result<Dispatc
             block.members.iter().find(|(m, ..)| m.strip_suffix("_offset") == Some(key))
         });
         match takes_offset {
-            Some((member, ..)) => params.push((member, ParamValue::U32(skip as u32))),
+            Some((member, ..)) => params.push((member, ParamValue::U32(4 * skip as u32 / stride))),
             None if skip != 0 => {
                 return Err(complain(format!("{name} is an unaligned view")).into());
             }

@@ -152,9 +152,18 @@ impl<F: Real> Values<F> {
     /// Elements that no definition may leave in place: NaN, and the largest integer.
     pub fn poison(ty: &TensorType) -> Self {
         match ty.dtype {
-            DType::F32 => Self::Float(vec![F::nan(); ty.len()]),
+            DType::F32 | DType::F16 => Self::Float(vec![F::nan(); ty.len()]),
             DType::U32 => Self::Uint(vec![u32::MAX; ty.len()]),
         }
+    }
+
+    /// As a tensor of that type holds them: to half precision, to the nearest, where it is.
+    fn rounded(mut self, dtype: DType) -> Self {
+        if let (Self::Float(values), DType::F16) = (&mut self, dtype) {
+            let round = |v: F| half::f16::from_f64(v.to_f64().unwrap_or(f64::NAN)).to_f64();
+            values.iter_mut().for_each(|v| *v = F::of(round(*v)));
+        }
+        self
     }
 
     /// The floats; empty for integers.
@@ -192,7 +201,7 @@ impl<F: Real> Values<F> {
     }
 }
 
-/// Evaluates every node of the graph by its definition. `given` holds inputs and residents;
+/// Evaluates every node of the graph by its definition; what is stored in half precision is rounded. `given` holds inputs and residents;
 /// residents that are not given start at zero. Returns the values of all roots.
 pub fn evaluate<F: Real>(
     graph: &Graph,
@@ -245,7 +254,7 @@ pub fn evaluate<F: Real>(
         {
             let (root, offset) = graph.root(id);
             if let Some(to) = memory.get_mut(&root) {
-                to.store(offset, values);
+                to.store(offset, values.rounded(graph[id].ty.dtype));
             }
         }
     }

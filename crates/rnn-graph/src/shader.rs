@@ -31,10 +31,23 @@ pub struct ShaderError {
 pub struct EntryPoint {
     /// Its name.
     pub name: String,
-    /// The storage bindings that it uses: name, binding number, access.
-    pub storage: Vec<(String, u32, Access)>,
+    /// The storage bindings that it uses.
+    pub storage: Vec<Slot>,
     /// The uniform `params`, if it uses one.
     pub params: Option<ParamBlock>,
+}
+
+/// A storage binding: an array.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// Its name.
+    pub name: String,
+    /// The binding number.
+    pub binding: u32,
+    /// How it is used.
+    pub access: Access,
+    /// Bytes of an element.
+    pub stride: u32,
 }
 
 /// The layout of a kernel's uniform parameters.
@@ -133,7 +146,10 @@ fn reflect_entry(
             naga::AddressSpace::Storage { access } => {
                 let writable = access.contains(naga::StorageAccess::STORE);
                 let access = if writable { Access::ReadWrite } else { Access::Read };
-                entry.storage.push((name, binding.binding, access));
+                let naga::TypeInner::Array { stride, .. } = module.types[global.ty].inner else {
+                    return Err(format!("binding {name} is no array"));
+                };
+                entry.storage.push(Slot { name, binding: binding.binding, access, stride });
             }
             naga::AddressSpace::Uniform => {
                 entry.params = Some(reflect_params(module, handle, binding.binding)?);

@@ -57,7 +57,7 @@ impl Exchange {
         let inputs = step.model.inputs.iter().map(|of| g.input("inputs", of.spec.ty(1)));
         let inputs: Vec<TensorId> = inputs.collect();
         let random = g.input("random", TensorType::u32([4]));
-        let weights = step.model.build(&mut g, &inputs, Some(random))?.weights;
+        let weights = step.model.build(&mut g, &inputs, Some(random), step.precision)?.weights;
         let parameters = step.model.arena(&mut g);
         let updated = g.nodes().iter().flat_map(|node| &node.operands.updates);
         if let Some(&state) = updated.clone().find(|&&tensor| g.root(tensor).0 != parameters) {

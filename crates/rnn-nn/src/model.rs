@@ -2,7 +2,7 @@ use crate::error::elements;
 use crate::layers::{Build, Layer, LayerError, Value};
 use crate::naming::unique_name;
 use crate::parameters::Parameters;
-use crate::{InputSpec, ModelError, Slot};
+use crate::{InputSpec, ModelError, Precision, Slot};
 use rnn_core::HostTensor;
 use rnn_graph::{Graph, GraphError, TensorId, TensorType};
 use rnn_ops::TransposeLeading;
@@ -323,8 +323,9 @@ impl Model {
         graph: &mut Graph,
         inputs: &[TensorId],
         random: Option<TensorId>,
+        precision: Precision,
     ) -> Result<Built, GraphError> {
-        self.build_into(Build::new(graph, random), inputs)
+        self.build_into(Build::new(graph, random).precision(precision), inputs)
     }
 
     /// The same where `embedded` is on the way from the inputs to the outputs.

@@ -259,7 +259,7 @@ impl Optimizer {
 
     /// What the kernel is given at step 1, 2, .., the learning rate being multiplied by `factor`:
     /// the rate (Adam's with both bias corrections, lr sqrt(1 - beta_2^t) / (1 - beta_1^t)), the
-    /// decay of weights, and Nadam's factors (keras/src/optimizers/nadam.py).
+    /// decay of weights, Nadam's factors (keras/src/optimizers/nadam.py), and 1.
     pub fn numbers(&self, step: u64, factor: f64) -> [f32; STEP_NUMBERS] {
         let learning_rate = factor * self.learning_rate.rate(step - 1);
         let corrected = |beta: f32| 1.0 - f64::from(beta).powf(step as f64);
@@ -267,16 +267,16 @@ impl Optimizer {
         let numbers = match self.rule {
             Rule::Adam { beta_1, beta_2, .. } => {
                 let rate = learning_rate * corrected(beta_2).sqrt() / corrected(beta_1);
-                [rate, decay, 0.0, 0.0, 0.0]
+                [rate, decay, 0.0, 0.0, 0.0, 1.0]
             }
             Rule::Nadam { beta_1, beta_2, .. } => {
                 let u = |t| nadam_momentum(beta_1, t);
                 let product = nadam_product(beta_1, step);
                 let next = product * u(step + 1);
                 let (a, b) = (u(step + 1) / (1.0 - next), (1.0 - u(step)) / (1.0 - product));
-                [learning_rate, decay, a, b, corrected(beta_2).recip()]
+                [learning_rate, decay, a, b, corrected(beta_2).recip(), 1.0]
             }
-            _ => [learning_rate, decay, 0.0, 0.0, 0.0],
+            _ => [learning_rate, decay, 0.0, 0.0, 0.0, 1.0],
         };
         numbers.map(|number| number as f32)
     }

@@ -1,14 +1,15 @@
 use crate::{CallbackState, History, TrainError, Trainer};
 use rnn_core::HostTensor;
 use rnn_graph::TensorType;
+use rnn_ops::FIRST_LOSS_SCALE;
 use serde::{Deserialize, Serialize};
 
 /// All that a training is between two of its steps: a trainer of the same model and optimizer that
 /// is given it goes on with the same bits, if it does so on the same device.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TrainerState {
-    /// Weights by name; `slot_0`, .. of the optimizer; the sums of the metrics; the states that
-    /// layers keep.
+    /// Weights by name; `slot_0`, .. of the optimizer; `loss_scale` of mixed precision; the sums of
+    /// the metrics; the states that layers keep.
     #[serde(skip)]
     pub tensors: Vec<(String, HostTensor)>,
     /// Decides the order of the examples, and what dropout drops.
@@ -118,6 +119,7 @@ impl Trainer {
         let first = self.optimizer.first_slot_value();
         let values = match name {
             "parameters" => self.model.parameters().to_vec(),
+            "loss_scale" => FIRST_LOSS_SCALE.to_vec(),
             slot if slot.starts_with("slot_") && first != 0.0 => vec![first; ty.len()],
             _ => return Ok(None),
         };

@@ -1,8 +1,8 @@
 use crate::attribution::push_attribution;
 use crate::optimizer_state::resident;
-use crate::{Judged, Loss, Model, Optimizer, Slot, TrainError};
+use crate::{Judged, Loss, Model, Optimizer, Precision, Slot, TrainError};
 use rnn_graph::{Graph, TensorId, TensorType};
-use rnn_ops::{Binary, Constrain, Fill, Pad, STEP_NUMBERS, Scale, Tally};
+use rnn_ops::{Binary, Constrain, Fill, LOSS_SCALE, Pad, STEP_NUMBERS, Scale, Tally, Unscale};
 use std::sync::Arc;
 
 /// What is done with a batch.
@@ -23,6 +23,7 @@ pub(crate) struct Step<'a> {
     pub losses: &'a [(Loss, f32)],
     pub tally: Tally,
     pub optimizer: &'a Optimizer,
+    pub precision: Precision,
 }
 
 impl Step<'_> {
@@ -46,7 +47,7 @@ impl Step<'_> {
         // Whichever program comes first declares them, so that they can be written and read.
         let metrics = self.metrics(g)?;
         if mode == Mode::Predict {
-            let built = self.model.build(g, &inputs, None)?;
+            let built = self.model.build(g, &inputs, None, self.precision)?;
             built.outputs.iter().for_each(|&output| g.output(output));
             return Ok(graph);
         }
@@ -60,7 +61,7 @@ impl Step<'_> {
         let weights = weighted.then(|| g.input("weights", TensorType::f32([batch])));
         let training = matches!(mode, Mode::Train | Mode::Share);
         let random = training.then(|| g.input("random", TensorType::u32([4])));
-        let built = self.model.build(g, &inputs, random)?;
+        let built = self.model.build(g, &inputs, random, self.precision)?;
         let mut counted = None;
         let mut terms = Vec::new();
         let outputs = built.outputs.iter().zip(labels);
@@ -111,6 +112,12 @@ impl Step<'_> {
         }))
     }
 
+    /// What the loss is multiplied by before its gradients, in mixed precision.
+    fn loss_scale(&self, g: &mut Graph) -> Option<TensorId> {
+        let mixed = self.precision == Precision::Mixed;
+        mixed.then(|| g.resident("loss_scale", TensorType::f32([LOSS_SCALE])))
+    }
+
     /// Gradients of the loss, written straight into their places in `arena`.
     pub fn push_gradients(
         &self,
@@ -120,8 +127,11 @@ impl Step<'_> {
         arena: TensorId,
     ) -> Result<(), TrainError> {
         let (slots, weights) = self.trained(weights);
-        let one = g.apply(Fill { shape: [1].into(), value: 1.0 }, &[])?;
-        let gradients = rnn_ops::gradients(g, &[(loss, one)], &weights)?;
+        let seed = match self.loss_scale(g) {
+            Some(scale) => g.view(scale, 0, [1])?,
+            None => g.apply(Fill { shape: [1].into(), value: 1.0 }, &[])?,
+        };
+        let gradients = rnn_ops::gradients(g, &[(loss, seed)], &weights)?;
         for (slot, gradient) in slots.iter().zip(gradients) {
             let gradient = gradient.ok_or_else(|| TrainError::Detached(slot.name.clone()))?;
             if !g.place(gradient, arena, slot.offset) {
@@ -149,6 +159,10 @@ impl Step<'_> {
         for slot in 0..self.optimizer.slots() {
             arenas.push(self.model.trained_arena(g, &resident(slot)));
         }
+        let numbers = match self.loss_scale(g) {
+            Some(scale) => g.push_node(Arc::new(Unscale), &[numbers], &[gradients, scale])?[0],
+            None => numbers,
+        };
         self.optimizer.push(g, gradients, &each, numbers, &arenas)?;
         for (slot, weight) in slots.iter().zip(weights) {
             if let Some(constraint) = slot.constraint {

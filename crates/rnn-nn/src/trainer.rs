@@ -1,6 +1,6 @@
 use crate::distributed::Ranks;
 use crate::step::{Mode, Step, one_each};
-use crate::{Course, Dataset, InputSpec, Loss, Metrics, Model, Optimizer, TrainError};
+use crate::{Course, Dataset, InputSpec, Loss, Metrics, Model, Optimizer, Precision, TrainError};
 use rnn_core::HostTensor;
 use rnn_graph::{Device, Graph, Profile, Program, Session, Storage, TensorType, Ticket};
 use rnn_ops::{STEP_NUMBERS, Tally};
@@ -27,6 +27,7 @@ pub struct Trainer {
     pub(crate) optimizer: Optimizer,
     losses: Vec<(Loss, f32)>,
     tally: Tally,
+    precision: Precision,
     pub(crate) seed: u64,
     pub(crate) step: u64,
     /// What the learning rate is multiplied by.
@@ -55,6 +56,7 @@ impl Trainer {
             optimizer,
             losses,
             tally: Loss::default().tally(),
+            precision: Precision::F32,
             seed,
             step: 0,
             rate_factor: 1.0,
@@ -86,6 +88,12 @@ impl Trainer {
     /// Replaces what is counted for metrics: [`Tally::Regression`] leaves the loss alone.
     pub fn tally(mut self, tally: Tally) -> Self {
         self.tally = tally;
+        self
+    }
+
+    /// Replaces single precision.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
         self
     }
 
@@ -309,12 +317,12 @@ impl Trainer {
     /// A trainer of the same model as it was at first, on a device.
     pub(crate) fn twin(&self, device: &dyn Device) -> Self {
         let twin = Self::new(self.model.clone(), device, self.optimizer, self.seed);
-        twin.losses(self.losses.clone()).tally(self.tally)
+        twin.losses(self.losses.clone()).tally(self.tally).precision(self.precision)
     }
 
     pub(crate) fn at_hand(&self) -> Step<'_> {
-        let Self { model, losses, tally, optimizer, .. } = self;
-        Step { model, losses, tally: *tally, optimizer }
+        let Self { model, losses, tally, optimizer, precision, .. } = self;
+        Step { model, losses, tally: *tally, optimizer, precision: *precision }
     }
 
     pub(crate) fn program(

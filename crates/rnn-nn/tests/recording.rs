@@ -4,15 +4,16 @@
 use expect_test::expect_file;
 use rnn_graph::{Command, Limits, Recording, Space, Storage};
 use rnn_nn::{Dense, Dropout, Embedding, InputSpec, Layer, Lstm, Model, Optimizer, SimpleRnn};
-use rnn_nn::{ModelError, Trainer};
+use rnn_nn::{ModelError, Precision, Trainer};
 use rnn_ops::Activation;
 
 /// A training step of a model.
-fn step(model: Result<Model, ModelError>, batch: usize) -> Recording {
+fn step(model: Result<Model, ModelError>, batch: usize, precision: Precision) -> Recording {
     let device = rnn_cpu::CpuDevice::new();
     let trainer = Trainer::new(model.expect("the layers fit"), &device, Optimizer::adam(), 1);
-    let graph = trainer.training_graph(batch).expect("a graph");
-    Recording::new(&graph, &Limits::WEBGPU).expect("a recording")
+    let graph = trainer.precision(precision).training_graph(batch).expect("a graph");
+    let limits = Limits { half: precision == Precision::Mixed, ..Limits::WEBGPU };
+    Recording::new(&graph, &limits).expect("a recording")
 }
 
 /// The tutorial's model around a recurrent layer, in small.
@@ -24,7 +25,7 @@ fn recording(recurrent: impl Layer + 'static) -> Recording {
             .add(recurrent)?
             .add(Dense::new(1, Activation::Sigmoid))
     };
-    step(build(), 16)
+    step(build(), 16, Precision::F32)
 }
 
 #[test]
@@ -96,7 +97,9 @@ fn the_tutorials_lstm_trains_in_half_of_pytorchs_memory() {
             .add(Lstm::new(128))?
             .add(Dense::new(1, Activation::Sigmoid))
     };
-    let arena = step(build(), 128).plan.arena_bytes();
-    println!("{arena} bytes of arena");
-    assert!(2 * arena <= 515_000_000, "{arena} bytes");
+    let arena = |precision| step(build(), 128, precision).plan.arena_bytes();
+    let [single, mixed] = [Precision::F32, Precision::Mixed].map(arena);
+    println!("{single} bytes of arena, {mixed} in mixed precision");
+    assert!(2 * single <= 515_000_000, "{single} bytes");
+    assert!(9 * mixed <= 5 * single, "{mixed} bytes");
 }

@@ -58,6 +58,8 @@ pub struct Case {
     pub op: Arc<dyn Op>,
     /// Its inputs.
     pub inputs: Vec<Sample>,
+    /// Which of them are rounded to half precision.
+    pub half: Vec<usize>,
     /// The tensors that it changes in place.
     pub updates: Vec<Sample>,
     /// The inputs whose gradient finite differences check.
@@ -77,12 +79,25 @@ impl Case {
             name: name.into(),
             op: Arc::new(op),
             inputs,
+            half: vec![],
             updates: vec![],
             differentiable: vec![],
             through: vec![0],
             tolerance: 2e-6,
             tier: Tier::Smoke,
         }
+    }
+
+    /// Adds to the name.
+    pub(crate) fn named(mut self, suffix: &str) -> Self {
+        self.name += suffix;
+        self
+    }
+
+    /// Rounds inputs to half precision.
+    pub fn half(mut self, inputs: &[usize]) -> Self {
+        self.half = inputs.to_vec();
+        self
     }
 
     /// Sets the tensors changed in place.

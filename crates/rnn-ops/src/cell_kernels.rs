@@ -1,9 +1,12 @@
 //! How the kernels of recurrent cells are launched: all steps at once, or step by step.
 
+use crate::cast::narrow;
 use crate::scan::Extents;
-use rnn_graph::{Grid, Launch, Limits, OpError, Shader};
+use rnn_graph::{Grid, Launch, Limits, OpError, Operand, Shader, Work};
 use std::ops::Range;
 
+pub const SINGLE: &str = include_str!("../../../shaders/single.wgsl");
+pub const HALF: &str = include_str!("../../../shaders/half.wgsl");
 pub const ACTIVATIONS: &str = include_str!("../../../shaders/activations.wgsl");
 pub const RECURRENCE: &str = include_str!("../../../shaders/recurrence.wgsl");
 pub const FOUR_ROWS: &str = include_str!("../../../shaders/four_rows.wgsl");
@@ -13,22 +16,55 @@ pub const WINDOWS: &str = include_str!("../../../shaders/windows.wgsl");
 pub const STEP_PRODUCT: &str = include_str!("../../../shaders/step_product.wgsl");
 pub const STEP: &str = include_str!("../../../shaders/step.wgsl");
 
-/// The kernels of a cell, of which `$cell` is the text.
+/// The kernels of a cell, of which `$cell` is the text: with `and half`, also over sequences of half
+/// precision.
 macro_rules! cell_kernels {
-    ($name:literal, gates: $gates:literal, carry: $carry:literal, $cell:expr) => {{
+    ($name:literal, gates: $gates:literal, carry: $carry:literal, $cell:expr) => {
+        cell_kernels!(@of None, $name, $gates, $carry, $cell)
+    };
+    ($name:literal and half, gates: $gates:literal, carry: $carry:literal, $cell:expr) => {
+        cell_kernels!(
+            @of Some(cell_kernels!(@schedules concat!($name, "_half"), HALF, $cell)),
+            $name, $gates, $carry, $cell
+        )
+    };
+    (@of $half:expr, $name:literal, $gates:literal, $carry:literal, $cell:expr) => {
+        $crate::cell_kernels::CellKernels {
+            single: cell_kernels!(@schedules $name, SINGLE, $cell),
+            half: $half,
+            gates: $gates,
+            carry: $carry,
+        }
+    };
+    (@schedules $name:expr, $stored:ident, $cell:expr) => {{
         use $crate::cell_kernels as parts;
-        parts::CellKernels {
+        parts::Schedules {
             four_rows: rnn_graph::Shader::new(
                 concat!($name, "_four_rows"),
-                &[parts::ACTIVATIONS, parts::RECURRENCE, parts::FOUR_ROWS, parts::SCAN, $cell],
+                &[
+                    parts::$stored,
+                    parts::ACTIVATIONS,
+                    parts::RECURRENCE,
+                    parts::FOUR_ROWS,
+                    parts::SCAN,
+                    $cell,
+                ],
             ),
             one_row: rnn_graph::Shader::new(
                 concat!($name, "_one_row"),
-                &[parts::ACTIVATIONS, parts::RECURRENCE, parts::ONE_ROW, parts::SCAN, $cell],
+                &[
+                    parts::$stored,
+                    parts::ACTIVATIONS,
+                    parts::RECURRENCE,
+                    parts::ONE_ROW,
+                    parts::SCAN,
+                    $cell,
+                ],
             ),
             step: rnn_graph::Shader::new(
                 concat!($name, "_step"),
                 &[
+                    parts::$stored,
                     parts::ACTIVATIONS,
                     parts::RECURRENCE,
                     parts::WINDOWS,
@@ -37,23 +73,38 @@ macro_rules! cell_kernels {
                     $cell,
                 ],
             ),
-            gates: $gates,
-            carry: $carry,
         }
     }};
 }
 
 /// The kernels of a recurrent cell.
 pub struct CellKernels {
+    pub single: Schedules,
+    /// Over sequences of half precision.
+    pub half: Option<Schedules>,
+    pub gates: usize,
+    /// Words that a unit carries from step to step.
+    pub carry: usize,
+}
+
+/// The kernels of a recurrent cell for one precision of its sequences.
+pub struct Schedules {
     /// All steps in one launch, four rows to a workgroup.
     pub four_rows: Shader,
     /// All steps in one launch, one row to a workgroup.
     pub one_row: Shader,
     /// One step.
     pub step: Shader,
-    pub gates: usize,
-    /// Words that a unit carries from step to step.
-    pub carry: usize,
+}
+
+/// All steps of a dense cell.
+#[derive(Clone, Copy, Debug)]
+pub struct Scan {
+    pub direction: Direction,
+    pub extents: Extents,
+    pub dropout: bool,
+    /// The sequences are of half precision.
+    pub half: bool,
 }
 
 /// With time, or against it, from the last step's gradients to those of the first state.
@@ -72,18 +123,36 @@ const PARTS: usize = 4;
 const MOST_TURNS: usize = 4;
 
 impl CellKernels {
-    /// All steps of a dense cell; the caller adds bindings.
-    pub fn launches(
+    /// A scan whose bindings but `recurrent` are added by `bind`. Beside sequences of half
+    /// precision the matrix is rounded to it first.
+    pub fn work(
         &'static self,
-        direction: Direction,
-        e: Extents,
-        dropout: bool,
+        scan: Scan,
+        matrix: Operand,
         limits: &Limits,
-    ) -> Result<Vec<Launch>, OpError> {
-        if let Some(launch) = self.scan(direction, e, dropout, limits)? {
+        bind: impl Fn(Launch) -> Launch,
+    ) -> Result<Work, OpError> {
+        let count = self.gates * scan.extents.hidden * scan.extents.hidden;
+        let (mut work, mut recurrent) = (Work::default(), matrix);
+        if scan.half {
+            recurrent = Operand::Scratch(0);
+            work.scratch.push(count.div_ceil(2));
+            work.launches.push(narrow(matrix, recurrent, count)?);
+        }
+        let launches = self.launches(scan, limits)?.into_iter();
+        work.launches.extend(launches.map(|launch| bind(launch).bind("recurrent", recurrent)));
+        Ok(work)
+    }
+
+    /// A scan; the caller adds bindings.
+    pub fn launches(&'static self, scan: Scan, limits: &Limits) -> Result<Vec<Launch>, OpError> {
+        let Scan { direction, extents: e, dropout, half } = scan;
+        let kernels = if half { self.half.as_ref() } else { Some(&self.single) };
+        let kernels = kernels.ok_or_else(|| OpError::shape("it takes no half precision"))?;
+        if let Some(launch) = self.whole(kernels, scan, limits)? {
             return Ok(vec![launch]);
         }
-        let step = Step { shader: &self.step, extents: e, rows: e.batch, transposed: true };
+        let step = Step { shader: &kernels.step, extents: e, rows: e.batch, transposed: true };
         let gates = 0..self.gates;
         match direction {
             Direction::Forward => {
@@ -96,13 +165,13 @@ impl CellKernels {
     }
 
     /// All steps in one launch, if the state is narrow enough and its tiles fit.
-    fn scan(
-        &'static self,
-        direction: Direction,
-        Extents { steps, batch, hidden }: Extents,
-        dropout: bool,
+    fn whole(
+        &self,
+        kernels: &'static Schedules,
+        Scan { direction, extents, dropout, .. }: Scan,
         limits: &Limits,
     ) -> Result<Option<Launch>, OpError> {
+        let Extents { steps, batch, hidden } = extents;
         let (entry, views) = match direction {
             Direction::Forward if !dropout => ("forward", 1),
             Direction::Forward => ("forward", self.gates),
@@ -116,8 +185,8 @@ impl CellKernels {
         };
         let (shader, rows) = match () {
             _ if hidden > MOST_SCANNED => return Ok(None),
-            _ if batch >= 4 && fits(4) => (&self.four_rows, 4),
-            _ if fits(1) => (&self.one_row, 1),
+            _ if batch >= 4 && fits(4) => (&kernels.four_rows, 4),
+            _ if fits(1) => (&kernels.one_row, 1),
             _ => return Ok(None),
         };
         let grid = Grid::new(batch.div_ceil(rows), 1, 1)?;

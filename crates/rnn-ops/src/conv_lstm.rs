@@ -8,8 +8,8 @@ use crate::{
     Padding, Sample, ScanInputs,
 };
 use rnn_graph::{
-    Cost, Graph, GraphError, InPlace, Io, Limits, Op, OpError, Operands, Real, Signature, TensorId,
-    TensorType, Work,
+    Cost, Graph, GraphError, InPlace, Io, Limits, Op, OpError, Operand, Operands, Real, Signature,
+    TensorId, TensorType, Work,
 };
 
 /// A convolutional LSTM over a whole sequence (keras/src/layers/rnn/conv_lstm.py): an
@@ -73,7 +73,7 @@ impl ConvLstm {
     /// What a launch is made of.
     pub(crate) fn step(&self, e: &ConvLstmExtents) -> Step {
         let extents = Extents { steps: self.steps, batch: e.step.items, hidden: e.filters };
-        Step { shader: &lstm::KERNELS.step, extents, rows: e.step.len(), transposed: false }
+        Step { shader: &lstm::KERNELS.single.step, extents, rows: e.step.len(), transposed: false }
     }
 
     /// The gradient of U: that of a convolution of all h(t-1) to all dz(t).
@@ -203,6 +203,7 @@ impl Op for ConvLstm {
         let launch = |t| {
             let launch = step.forward(0..4, t, self.inputs.dropout)?;
             let launch = self.windows.describe(launch, e.step.extents);
+            let launch = launch.bind("recurrent", Operand::Input(1));
             Ok(self.gates.bind_forward(launch, self.inputs.places(2)))
         };
         let launches = (0..self.steps).map(launch).collect::<Result<Vec<_>, OpError>>()?;

@@ -2,7 +2,9 @@ use crate::common::ensure;
 use crate::conv_lstm::ConvLstm;
 use crate::scan::{places, takes_part};
 use crate::{Definition, ScanInputs};
-use rnn_graph::{Cost, InPlace, Io, Limits, Op, OpError, Real, Signature, TensorType, Work};
+use rnn_graph::{
+    Cost, InPlace, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
+};
 
 /// The gradients of x and of the initial state of a [`ConvLstm`], from the last step to the
 /// first: gates as in [`crate::LstmBackward`], and
@@ -116,6 +118,7 @@ impl Op for ConvLstmBackward {
         let launch = |t| {
             let launch = step.backward(0..4, t)?;
             let launch = self.forward.windows.describe(launch, e.step.extents);
+            let launch = launch.bind("recurrent", Operand::Input(1));
             Ok(self.forward.gates.bind_backward(launch, self.optional()))
         };
         let launches = (0..=self.forward.steps).rev().map(launch);

@@ -1,11 +1,12 @@
 use crate::common::{dims, ensure, nested};
-use crate::matmul::{Extents, Product, ProductDropout};
+use crate::matmul::{Extents, Product, ProductDropout, stored};
 use crate::{Activation, Case, Definition, Sample, SumRows};
-use rnn_core::Shape;
+use rnn_core::{DType, Shape};
 use rnn_graph::{
     Cost, Graph, Io, Limits, Op, OpError, Operand, Operands, Real, Signature, TensorId, TensorType,
     Work,
 };
+use std::sync::Arc;
 
 /// Rows times a matrix whose columns belong to gates, each of which sees the rows through dropout
 /// of its own that is the same at every time step (keras/src/layers/rnn/dropout_rnn_cell.py):
@@ -20,6 +21,8 @@ use rnn_graph::{
 pub struct DropoutMatmul {
     /// A fourth input is added to every row.
     pub bias: bool,
+    /// What y is stored as.
+    pub output: DType,
 }
 
 /// dx[t, b, k] = sum over g and n of d[g, b, k] dy[t, b, g N + n] W[k, g N + n].
@@ -101,7 +104,7 @@ impl GateExtents {
         self.gates * self.width
     }
 
-    fn product(&self, m: usize, n: usize, k: usize, to_sums: bool) -> Product {
+    fn product(&self, s: &Signature, [m, n, k]: [usize; 3], to_sums: bool) -> Product {
         let factors = Operand::Input(2);
         let (gates, period) = (self.gates, self.period);
         Product {
@@ -113,6 +116,7 @@ impl GateExtents {
             bias: None,
             activation: Activation::Linear,
             dropout: Some(ProductDropout { factors, gates, period, to_sums }),
+            stored: stored(s),
         }
     }
 
@@ -180,6 +184,10 @@ impl Op for DropoutMatmul {
         "dropout_matmul"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let wanted = if self.bias { 4 } else { 3 };
         ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
@@ -187,12 +195,12 @@ impl Op for DropoutMatmul {
         if let Some(bias) = inputs.get(3) {
             ensure(bias.dims() == [columns], || format!("the bias is {bias}, not [{columns}]"))?;
         }
-        Ok(vec![TensorType::f32(inputs[0].shape.with_last(columns))])
+        Ok(vec![TensorType::f32(inputs[0].shape.with_last(columns)).of(self.output)])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let e = Self::extents(&s.inputs)?;
-        let product = e.product(s.inputs[0].shape.rows(), e.columns(), e.features, false);
+        let product = e.product(s, [s.inputs[0].shape.rows(), e.columns(), e.features], false);
         Product { bias: self.bias.then_some(Operand::Input(3)), ..product }.record()
     }
 
@@ -225,6 +233,10 @@ impl Op for DropoutMatmulInput {
         "dropout_matmul_input"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         ensure(inputs.len() == 3, || format!("{} operands, it takes 3", inputs.len()))?;
         let e = Self::extents(inputs)?;
@@ -233,7 +245,7 @@ impl Op for DropoutMatmulInput {
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let e = Self::extents(&s.inputs)?;
-        let product = e.product(s.inputs[0].shape.rows(), e.features, e.columns(), true);
+        let product = e.product(s, [s.inputs[0].shape.rows(), e.features, e.columns()], true);
         Product { transpose_b: true, ..product }.record()
     }
 
@@ -251,6 +263,10 @@ impl Op for DropoutMatmulWeights {
         "dropout_matmul_weights"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         ensure(inputs.len() == 3, || format!("{} operands, it takes 3", inputs.len()))?;
         let e = Self::extents(inputs)?;
@@ -259,7 +275,7 @@ impl Op for DropoutMatmulWeights {
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let e = Self::extents(&s.inputs)?;
-        let product = e.product(e.features, e.columns(), s.inputs[0].shape.rows(), false);
+        let product = e.product(s, [e.features, e.columns(), s.inputs[0].shape.rows()], false);
         Product { transpose_a: true, ..product }.record()
     }
 
@@ -282,11 +298,21 @@ pub fn cases() -> Vec<Case> {
         let d = Sample::Uniform(vec![g, b, k], 0.0, 2.0);
         let name = |part: &str| format!("dropout matmul{part} {t}x{b}x{k} {g}x{n}");
         let inputs = vec![x.clone(), w.clone(), d.clone(), Sample::Normal(vec![g * n])];
-        let forward = DropoutMatmul { bias: true };
+        let forward = DropoutMatmul { bias: true, output: DType::F32 };
         cases.push(Case::new(name(""), forward, inputs).gradient(&[0, 1, 3]));
         let inputs = vec![dy.clone(), w, d.clone()];
         cases.push(Case::new(name(" input"), DropoutMatmulInput, inputs));
         cases.push(Case::new(name(" weights"), DropoutMatmulWeights, vec![x, dy, d]));
+        if (t, b) == (2, 33) {
+            let mut halves = cases[cases.len() - 3..].to_vec();
+            halves[0].op = Arc::new(DropoutMatmul { bias: true, output: DType::F16 });
+            halves[0].differentiable.clear();
+            // Rounded by half of 2^-10.
+            halves[0].tolerance = 1e-3;
+            halves[1].half = vec![0];
+            halves[2].half = vec![0, 1];
+            cases.extend(halves.into_iter().map(|case| case.named(" half")));
+        }
     }
     // 2,700 terms in each sum, divided among several workgroups.
     let inputs = vec![

@@ -1,3 +1,4 @@
+use crate::cell_kernels::{HALF, SINGLE};
 use crate::common::{arity, dims, ensure, nested, threads};
 use crate::{Case, Definition, Sample, SortTokens};
 use rnn_core::DType;
@@ -6,15 +7,21 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
-pub static SHADER: Shader = Shader::new(
-    "embedding",
-    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/embedding.wgsl")],
-);
+const FLAT: &str = include_str!("../../../shaders/flat.wgsl");
+const EMBEDDING: &str = include_str!("../../../shaders/embedding.wgsl");
+pub static SHADER: Shader = Shader::new("embedding", &[SINGLE, FLAT, EMBEDDING]);
+pub static OF_HALVES: Shader = Shader::new("embedding_half", &[HALF, FLAT, EMBEDDING]);
+
+/// The kernels for rows of this type.
+fn shader(rows: &TensorType) -> &'static Shader {
+    if rows.dtype == DType::F16 { &OF_HALVES } else { &SHADER }
+}
 
 /// Sorted positions to a window of the gradient; `WINDOW` in embedding.wgsl.
 const WINDOW: usize = 64;
 
-/// out[.., :] = table[tokens[..], :]: tokens of shape S, table `[V, E]` -> `S + [E]`.
+/// out[.., :] = table[tokens[..], :]: tokens of shape S, table `[V, E]` -> `S + [E]`, of its
+/// precision.
 #[derive(Clone, Debug)]
 pub struct Embedding;
 
@@ -33,22 +40,26 @@ impl Op for Embedding {
         "embedding"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let [tokens, table] = arity(inputs)?;
         let [_, width] = dims(table)?;
         ensure(tokens.dtype == DType::U32, || format!("tokens are {tokens}, not integers"))?;
         let mut shape = tokens.dims().to_vec();
         shape.push(width);
-        Ok(vec![TensorType::f32(shape)])
+        Ok(vec![TensorType { shape: shape.into(), dtype: table.dtype }])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let [vocabulary, width] = dims(&s.inputs[1])?;
         let count = s.outputs[0].len();
-        Ok(Launch::new(&SHADER, "gather", threads(count)?)
+        Ok(Launch::new(shader(&s.inputs[1]), "gather", threads(count)?)
             .bind("tokens", Operand::Input(0))
             .bind("rows", Operand::Input(1))
-            .bind("out", Operand::Output(0))
+            .bind("gathered", Operand::Output(0))
             .param("count", count)
             .param("positions", s.inputs[0].len())
             .param("vocabulary", vocabulary)
@@ -74,13 +85,13 @@ impl Op for Embedding {
     defined!();
 
     fn cost(&self, s: &Signature) -> Cost {
-        Cost { flops: 0, bytes: 4 * (s.inputs[0].len() + 2 * s.outputs[0].len()) as u64 }
+        Cost { flops: 0, bytes: 4 * (s.inputs[0].words() + 2 * s.outputs[0].words()) as u64 }
     }
 }
 
 /// d_table[v, :] = sum of d_out over the positions of token v, in ascending order.
 ///
-/// tokens, d_out, and their order and starts from [`SortTokens`] -> `[V, E]`.
+/// tokens, d_out, and their order and starts from [`SortTokens`] -> `[V, E]`, in single precision.
 #[derive(Clone, Debug)]
 pub struct EmbeddingBackward {
     /// Rows of the table.
@@ -107,6 +118,10 @@ impl Op for EmbeddingBackward {
         "embedding_backward"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let [tokens, d_out, order, starts] = arity(inputs)?;
         let n = tokens.len();
@@ -121,7 +136,7 @@ impl Op for EmbeddingBackward {
         let (positions, width) = (s.inputs[0].len(), s.inputs[1].shape.last());
         let windows = positions.div_ceil(WINDOW);
         let launch = |entry, count: usize| -> Result<Launch, OpError> {
-            Ok(Launch::new(&SHADER, entry, threads(count)?)
+            Ok(Launch::new(shader(&s.inputs[1]), entry, threads(count)?)
                 .bind("rows", Operand::Input(1))
                 .bind("order", Operand::Input(2))
                 .param("count", count)
@@ -169,6 +184,9 @@ pub fn cases() -> Vec<Case> {
         embed(1, 1, 1),
         embed(21, 11, 5),
         embed(130, 50, 32),
-        Case::new("embedding backward padded", EmbeddingBackward { vocabulary: 6 }, inputs),
+        Case { differentiable: vec![], ..embed(21, 11, 5) }.half(&[1]).named(" half"),
+        Case::new("embedding backward padded", EmbeddingBackward { vocabulary: 6 }, inputs.clone()),
+        Case::new("embedding backward half", EmbeddingBackward { vocabulary: 6 }, inputs)
+            .half(&[1]),
     ]
 }

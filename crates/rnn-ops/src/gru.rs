@@ -1,5 +1,5 @@
 use crate::cell_kernels::{
-    ACTIVATIONS, CellKernels, Direction, RECURRENCE, STEP_PRODUCT, Step, WINDOWS,
+    ACTIVATIONS, CellKernels, Direction, RECURRENCE, STEP_PRODUCT, Scan, Step, WINDOWS,
 };
 use crate::common::{dims, ensure, nested};
 use crate::scan::{
@@ -78,7 +78,8 @@ impl Gru {
     ) -> Result<Vec<Launch>, OpError> {
         let dropout = self.inputs.dropout;
         if self.reset_after {
-            return KERNELS.launches(direction, e, dropout, limits);
+            let scan = Scan { direction, extents: e, dropout, half: false };
+            return KERNELS.launches(scan, limits);
         }
         let step = Step { shader: &RESET_BEFORE, extents: e, rows: e.batch, transposed: true };
         let mut launches = Vec::new();

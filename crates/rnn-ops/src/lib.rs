@@ -10,6 +10,7 @@ mod cell_kernels;
 mod activation;
 mod batch_normalize;
 mod case;
+mod cast;
 mod categorical;
 mod clip_by_norm;
 mod columns;
@@ -41,11 +42,13 @@ mod softmax;
 mod sort_tokens;
 mod sum_rows;
 mod tally;
+mod unscale;
 mod window;
 
 pub use activation::{Activate, ActivateBackward, Activation, SMALLEST};
 pub use batch_normalize::{BatchNormalize, BatchNormalizeBackward, MovingAverage};
 pub use case::{Case, Sample, Tier};
+pub use cast::Cast;
 pub use categorical::{CategoricalCrossEntropy, CategoricalCrossEntropyBackward, OneHot};
 pub use clip_by_norm::ClipByNorm;
 pub use columns::{Columns, Concat};
@@ -78,55 +81,19 @@ pub use softmax::{Softmax, SoftmaxBackward};
 pub use sort_tokens::SortTokens;
 pub use sum_rows::SumRows;
 pub use tally::Tally;
+pub use unscale::{FIRST_LOSS_SCALE, LOSS_SCALE, Unscale};
 pub use window::{Padding, Window};
 
 use rnn_core::Shape;
-use rnn_graph::{Algebra, Graph, GraphError, Op, Shader, TensorId};
+use rnn_graph::{Algebra, Graph, GraphError, Op, TensorId};
 use std::sync::Arc;
-
-/// Every shader of this crate.
-pub static SHADERS: &[&Shader] = &[
-    &activation::SHADER,
-    &batch_normalize::SHADER,
-    &categorical::SHADER,
-    &clip_by_norm::SHADER,
-    &columns::SHADER,
-    &constrain::SHADER,
-    &conv::SHADER,
-    &dropout::SHADER,
-    &elementwise::SHADER,
-    &embedding::SHADER,
-    &gru::KERNELS.four_rows,
-    &gru::KERNELS.one_row,
-    &gru::KERNELS.step,
-    &gru::RESET_BEFORE,
-    &inverse_root::SHADER,
-    &layout::SHADER,
-    &loss::SHADER,
-    &lstm::KERNELS.four_rows,
-    &lstm::KERNELS.one_row,
-    &lstm::KERNELS.step,
-    &mask::SHADER,
-    &masked_mean::SHADER,
-    &matmul::SHADER,
-    &normalize::SHADER,
-    &optimizer::SHADER,
-    &penalty::SHADER,
-    &pool::SHADER,
-    &simple_rnn::KERNELS.four_rows,
-    &simple_rnn::KERNELS.one_row,
-    &simple_rnn::KERNELS.step,
-    &softmax::SHADER,
-    &sort_tokens::SHADER,
-    &sum_rows::SHADER,
-    &tally::SHADER,
-];
 
 /// The cases of every op: one list for checking, gradients and timing.
 pub fn suite() -> Vec<Case> {
     let lists = [
         activation::cases,
         batch_normalize::cases,
+        cast::cases,
         categorical::cases,
         clip_by_norm::cases,
         columns::cases,
@@ -154,6 +121,7 @@ pub fn suite() -> Vec<Case> {
         sort_tokens::cases,
         sum_rows::cases,
         tally::cases,
+        unscale::cases,
     ];
     lists.iter().flat_map(|cases| cases()).collect()
 }

@@ -1,16 +1,16 @@
-use crate::cell_kernels::{CellKernels, Direction};
+use crate::cell_kernels::{CellKernels, Direction, Scan};
 use crate::common::{ensure, nested};
 use crate::scan::{
     Extents, ScanInputs, extents, places, recurrent_gradient, scan_samples, takes_part,
 };
 use crate::{Activation, Case, Definition, LstmGates, Sample, TransposeLeading};
+use rnn_core::DType;
 use rnn_graph::{
-    Cost, Graph, InPlace, Io, Limits, Op, OpError, Operands, Real, Signature, TensorId, TensorType,
-    Work,
+    Cost, Graph, InPlace, Io, Limits, Op, OpError, Operand, Operands, Real, Signature, TensorId,
+    TensorType, Work,
 };
 
-pub static KERNELS: CellKernels =
-    cell_kernels!("lstm", gates: 4, carry: 2, include_str!("../../../shaders/lstm_cell.wgsl"));
+pub static KERNELS: CellKernels = cell_kernels!("lstm" and half, gates: 4, carry: 2, include_str!("../../../shaders/lstm_cell.wgsl"));
 
 /// A long short-term memory over a whole sequence (keras/src/layers/rnn/lstm.py), gates in
 /// Keras's order i, f, c, o:
@@ -28,7 +28,7 @@ pub static KERNELS: CellKernels =
 /// there is, the state `[2, B, H]` being h, then c. Outputs: h `[T, B, H]`; what the backward pass
 /// needs, the gates i, f, g, o as they are without the mask, `[T, B, 4H]`, into which x turns, and
 /// c(t-1) `[T, B, H]`; and the final state `[2, B, H]`. Gradients flow through h and the final
-/// state.
+/// state. Sequences may be of half precision, all of them; sums and the state are not.
 #[derive(Clone, Debug)]
 pub struct Lstm {
     /// The gates.
@@ -86,6 +86,10 @@ impl Op for Lstm {
         "lstm"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn in_place(&self) -> Option<InPlace> {
         Some(InPlace { input: 0, output: 1 })
     }
@@ -97,20 +101,21 @@ impl Op for Lstm {
             format!("U is {}, not [{hidden}x{}]", inputs[1], 4 * hidden)
         })?;
         self.inputs.check(inputs, 2, [2, batch, hidden], (steps, 4))?;
-        Ok(vec![
-            TensorType::f32([steps, batch, hidden]),
-            inputs[0].clone(),
-            TensorType::f32([steps, batch, hidden]),
-            TensorType::f32([2, batch, hidden]),
-        ])
+        let sequence = TensorType::f32([steps, batch, hidden]).of(inputs[0].dtype);
+        let last = TensorType::f32([2, batch, hidden]);
+        Ok(vec![sequence.clone(), inputs[0].clone(), sequence, last])
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
-        let e = extents(&s.inputs[0], 4)?;
-        let launches = KERNELS.launches(Direction::Forward, e, self.inputs.dropout, limits)?;
+        let scan = Scan {
+            direction: Direction::Forward,
+            extents: extents(&s.inputs[0], 4)?,
+            dropout: self.inputs.dropout,
+            half: s.inputs[0].dtype == DType::F16,
+        };
         let places = self.inputs.places(2);
         let bind = |launch| self.gates.bind_forward(launch, places);
-        Ok(launches.into_iter().map(bind).collect::<Vec<_>>().into())
+        KERNELS.work(scan, Operand::Input(1), limits, bind)
     }
 
     fn backward(
@@ -234,6 +239,10 @@ impl Op for LstmBackward {
         "lstm_backward"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn in_place(&self) -> Option<InPlace> {
         Some(InPlace { input: 0, output: 0 })
     }
@@ -243,16 +252,23 @@ impl Op for LstmBackward {
         ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
         let Extents { steps, batch, hidden } = extents(&inputs[0], 4)?;
         ensure(inputs[1].dims() == [4 * hidden, hidden], || format!("U^T is {}", inputs[1]))?;
-        ensure(inputs[2].dims() == [steps, batch, hidden], || format!("c is {}", inputs[2]))?;
+        let sequence = TensorType::f32([steps, batch, hidden]).of(inputs[0].dtype);
+        ensure(inputs[2] == sequence, || format!("c is {}, not {sequence}", inputs[2]))?;
+        if let Some(d_hidden) = self.optional()[2].map(|place| &inputs[place]) {
+            ensure(*d_hidden == sequence, || format!("the gradient of h is {d_hidden}"))?;
+        }
         Ok(vec![inputs[0].clone(), TensorType::f32([2, batch, hidden])])
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
-        let e = extents(&s.inputs[0], 4)?;
-        let dropout = self.forward.inputs.dropout;
-        let launches = KERNELS.launches(Direction::Backward, e, dropout, limits)?;
+        let scan = Scan {
+            direction: Direction::Backward,
+            extents: extents(&s.inputs[0], 4)?,
+            dropout: self.forward.inputs.dropout,
+            half: s.inputs[0].dtype == DType::F16,
+        };
         let bind = |launch| self.forward.gates.bind_backward(launch, self.optional());
-        Ok(launches.into_iter().map(bind).collect::<Vec<_>>().into())
+        KERNELS.work(scan, Operand::Input(1), limits, bind)
     }
 
     not_differentiable!();
@@ -314,6 +330,7 @@ pub fn cases() -> Vec<Case> {
         let name = format!("lstm backward{inner} {d_hidden} {d_last}");
         cases.push(Case::new(name, op, samples).tolerance(1e-5));
     }
+    cases.extend(half_cases());
     // Step by step.
     for inputs in [plain, full] {
         let (t, b, h) = (3, 5, 258);
@@ -334,6 +351,39 @@ pub fn cases() -> Vec<Case> {
         samples.extend(inputs.state.then(|| Sample::Normal(vec![2, b, h])));
         let name = format!("lstm backward {t}x{b}x{h}{inner}");
         cases.push(Case::new(name, op, samples).tolerance(1e-5));
+    }
+    cases
+}
+
+/// Sequences of half precision: in one launch and step by step. What is stored has an error of half
+/// of 2^-10, and so have the factors of the products, which add up to sums of a few.
+fn half_cases() -> Vec<Case> {
+    let plain = ScanInputs::default();
+    let full = ScanInputs { state: true, mask: true, dropout: true };
+    let mut cases = Vec::new();
+    for (inputs, [t, b, h]) in [(plain, [4, 5, 7]), (full, [3, 6, 40]), (full, [3, 5, 258])] {
+        let scale = 1.0 / (h as f32).sqrt();
+        let gates =
+            LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
+        let forward = Lstm { gates, inputs };
+        let mut samples =
+            vec![Sample::Normal(vec![t, b, 4 * h]), Sample::Uniform(vec![h, 4 * h], -scale, scale)];
+        samples.extend(scan_samples(inputs, [2, t, b, h], 4));
+        let name = format!("lstm half {t}x{b}x{h}{inputs}");
+        cases.push(Case::new(name, forward.clone(), samples).half(&[0]).tolerance(2e-3));
+        let op = LstmBackward { forward, d_hidden: true, d_last: true };
+        let mut samples = vec![
+            Sample::Uniform(vec![t, b, 4 * h], 0.0, 1.0),
+            Sample::Uniform(vec![4 * h, h], -scale, scale),
+            Sample::Uniform(vec![t, b, h], -1.0, 1.0),
+        ];
+        let inner = ScanInputs { state: false, ..inputs };
+        samples.extend(scan_samples(inner, [2, t, b, h], 4));
+        samples.push(Sample::Normal(vec![t, b, h]));
+        samples.push(Sample::Normal(vec![2, b, h]));
+        let half = [0, 2, samples.len() - 2];
+        let name = format!("lstm backward half {t}x{b}x{h}{inner}");
+        cases.push(Case::new(name, op, samples).half(&half).tolerance(2e-3));
     }
     cases
 }

@@ -49,7 +49,6 @@ impl LstmGates {
         let [state, mask, dropout] = optional;
         self.describe(optional_inputs(launch, [mask, dropout]))
             .constant("HAS_STATE", u8::from(state.is_some()))
-            .bind("recurrent", Operand::Input(1))
             .bind("state", Operand::Input(state.unwrap_or(1)))
             .bind("hidden", Operand::Output(0))
             .bind("gates", Operand::Output(1))
@@ -64,7 +63,6 @@ impl LstmGates {
         self.describe(optional_inputs(launch, [mask, dropout]))
             .constant("HAS_D_HIDDEN", u8::from(d_hidden.is_some()))
             .constant("HAS_D_LAST", u8::from(d_last.is_some()))
-            .bind("recurrent", Operand::Input(1))
             .bind("cells_in", Operand::Input(2))
             .bind("d_hidden", Operand::Input(d_hidden.unwrap_or(1)))
             .bind("d_last", Operand::Input(d_last.unwrap_or(1)))

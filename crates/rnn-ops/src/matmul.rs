@@ -1,21 +1,57 @@
 use crate::activation::{ActivateBackward, Activation};
 use crate::common::{ensure, nested, threads};
 use crate::{Case, Definition, Sample, SumRows};
-use rnn_core::Shape;
+use rnn_core::{DType, Shape};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work,
 };
 
-pub static SHADER: Shader = Shader::new(
-    "matmul",
-    &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/activations.wgsl"),
-        include_str!("../../../shaders/tile.wgsl"),
-        include_str!("../../../shaders/matmul.wgsl"),
-    ],
-);
+/// The kernels by what A, B and the result are stored as.
+pub static SHADERS: [([DType; 3], Shader); 5] = {
+    macro_rules! kernels {
+        ($name:literal, $types:literal) => {
+            Shader::new(
+                $name,
+                &[
+                    $types,
+                    include_str!("../../../shaders/flat.wgsl"),
+                    include_str!("../../../shaders/activations.wgsl"),
+                    include_str!("../../../shaders/tile.wgsl"),
+                    include_str!("../../../shaders/matmul.wgsl"),
+                ],
+            )
+        };
+    }
+    use DType::{F16, F32};
+    [
+        ([F32, F32, F32], kernels!("matmul", "alias A = f32; alias B = f32; alias Out = f32;")),
+        (
+            [F32, F32, F16],
+            kernels!(
+                "matmul_to_half",
+                "enable f16; alias A = f32; alias B = f32; alias Out = f16;"
+            ),
+        ),
+        (
+            [F16, F32, F32],
+            kernels!("matmul_half_a", "enable f16; alias A = f16; alias B = f32; alias Out = f32;"),
+        ),
+        (
+            [F32, F16, F32],
+            kernels!("matmul_half_b", "enable f16; alias A = f32; alias B = f16; alias Out = f32;"),
+        ),
+        (
+            [F16, F16, F32],
+            kernels!("matmul_halves", "enable f16; alias A = f16; alias B = f16; alias Out = f32;"),
+        ),
+    ]
+};
+
+/// What the operands of a product are stored as.
+pub(crate) fn stored(s: &Signature) -> [DType; 3] {
+    [s.inputs[0].dtype, s.inputs[1].dtype, s.outputs[0].dtype]
+}
 
 /// y = activation(A B + bias).
 ///
@@ -31,6 +67,8 @@ pub struct Matmul {
     pub bias: bool,
     /// Applied to every element at the end.
     pub activation: Activation,
+    /// What y is stored as. A and B may be of half precision, too; sums are not.
+    pub output: DType,
 }
 
 /// The extents of a product.
@@ -65,6 +103,7 @@ pub(crate) struct Product {
     pub bias: Option<Operand>,
     pub activation: Activation,
     pub dropout: Option<ProductDropout>,
+    pub stored: [DType; 3],
 }
 
 /// How dropout enters a product; see matmul.wgsl.
@@ -84,12 +123,19 @@ impl Product {
     fn splits(&self) -> usize {
         let Extents { m, n, k } = self.extents;
         let tiles = m.div_ceil(64) * n.div_ceil(64);
-        let whole = tiles >= 128 || self.dropout.is_some_and(|d| d.to_sums);
+        // Parts are sums of single precision.
+        let narrow = self.stored[2] == DType::F16;
+        let whole = tiles >= 128 || narrow || self.dropout.is_some_and(|d| d.to_sums);
         if whole { 1 } else { (k / 512).clamp(1, 256 / tiles) }
     }
 
     pub fn record(self) -> Result<Work, OpError> {
         let e = self.extents;
+        let found = SHADERS.iter().find(|(stored, _)| *stored == self.stored);
+        let (_, shader) = found.ok_or_else(|| {
+            let [a, b, y] = self.stored;
+            OpError::shape(format!("no product of {a} and {b} is stored as {y}"))
+        })?;
         let splits = self.splits();
         let k_part = e.k.div_ceil(splits).next_multiple_of(16).max(16);
         let splits = e.k.div_ceil(k_part).max(1);
@@ -113,7 +159,7 @@ impl Product {
         let to = if splits == 1 { Operand::Output(0) } else { Operand::Scratch(0) };
         let columns = column_gates * (e.n / column_gates).div_ceil(64);
         let grid = Grid::new(columns, e.m.div_ceil(64), splits)?;
-        let multiply = describe(Launch::new(&SHADER, "multiply", grid))
+        let multiply = describe(Launch::new(shader, "multiply", grid))
             .constant("TRANSPOSE_A", u8::from(self.transpose_a))
             .constant("TRANSPOSE_B", u8::from(self.transpose_b))
             .constant("DROP_A", u8::from(dropout.is_some() && !to_sums))
@@ -126,8 +172,8 @@ impl Product {
         if splits == 1 {
             return Ok(multiply.into());
         }
-        let add = describe(Launch::new(&SHADER, "add_parts", threads(e.m * e.n)?))
-            .bind("a", Operand::Scratch(0))
+        let add = describe(Launch::new(shader, "add_parts", threads(e.m * e.n)?))
+            .bind("parts", Operand::Scratch(0))
             .bind("out", Operand::Output(0));
         Ok(Work { scratch: vec![splits * e.m * e.n], launches: vec![multiply, add] })
     }
@@ -162,6 +208,10 @@ impl Op for Matmul {
         "matmul"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let wanted = if self.bias { 3 } else { 2 };
         ensure(inputs.len() == wanted, || {
@@ -175,7 +225,7 @@ impl Op for Matmul {
             false => inputs[0].shape.with_last(e.n),
             true => Shape::from([e.m, e.n]),
         };
-        Ok(vec![TensorType::f32(shape)])
+        Ok(vec![TensorType { shape, dtype: self.output }])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
@@ -188,6 +238,7 @@ impl Op for Matmul {
             bias: self.bias.then_some(Operand::Input(2)),
             activation: self.activation,
             dropout: None,
+            stored: stored(s),
         }
         .record()
     }
@@ -268,6 +319,14 @@ pub fn cases() -> Vec<Case> {
         Sample::Normal(vec![4099, 70]),
         Sample::Normal(vec![70]),
     ];
-    cases.push(Case::new("matmul split k", split, inputs).tolerance(5e-6));
+    cases.push(Case::new("matmul split k", split.clone(), inputs.clone()).tolerance(5e-6));
+    let halves = Case::new("matmul split k halves", split, inputs);
+    cases.push(halves.half(&[0, 1]).tolerance(5e-6));
+    let matrices = || vec![Sample::Normal(vec![65, 17]), Sample::Normal(vec![17, 33])];
+    cases.push(Case::new("matmul half a", Matmul::default(), matrices()).half(&[0]));
+    cases.push(Case::new("matmul half b", Matmul::default(), matrices()).half(&[1]));
+    // Rounded by half of 2^-10.
+    let to_half = Matmul { output: DType::F16, ..Matmul::default() };
+    cases.push(Case::new("matmul to half", to_half, matrices()).tolerance(1e-3));
     cases
 }

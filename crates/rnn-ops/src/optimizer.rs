@@ -165,9 +165,9 @@ impl Rule {
     }
 }
 
-/// Numbers that the host gives to each step: rate, the share by which weights decay first, and
-/// Nadam's a, b and c.
-pub const STEP_NUMBERS: usize = 5;
+/// Numbers that the host gives to each step: rate, the share by which weights decay first, Nadam's
+/// a, b and c, and 1; where [`crate::Unscale`] puts 0 in its place, the step is left out.
+pub const STEP_NUMBERS: usize = 6;
 
 /// One step over all parameters: g is clipped to +-`clip`, w loses its share, the rule acts.
 ///
@@ -184,6 +184,9 @@ pub struct Update {
 impl Definition for Update {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
         let (g, step) = (io.input(0), io.input(1));
+        if step[STEP_NUMBERS - 1] == F::zero() {
+            return;
+        }
         let clip = F::of(self.clip.into());
         let mut arenas: Vec<&mut [F]> = io.all_updates();
         let mut slots = vec![F::zero(); self.rule.slots()];
@@ -283,5 +286,11 @@ pub fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> =
         rules.iter().map(|&(name, rule)| case(name.into(), rule, f32::INFINITY)).collect();
     cases.push(case("sgd clipped".into(), rules[0].1, 0.5));
+    for (name, rule) in [rules[0], rules[9]] {
+        let mut left_out = case(format!("{name} left out"), rule, f32::INFINITY);
+        left_out.inputs[1] =
+            Sample::Floats(vec![STEP_NUMBERS], vec![0.1, 0.01, 0.1, 0.1, 0.1, 0.0]);
+        cases.push(left_out);
+    }
     cases
 }

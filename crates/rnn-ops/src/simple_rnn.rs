@@ -1,16 +1,17 @@
-use crate::cell_kernels::{CellKernels, Direction};
+use crate::cell_kernels::{CellKernels, Direction, Scan};
 use crate::common::{dims, ensure, nested};
 use crate::scan::{
     ScanInputs, extents, optional_inputs, places, recurrent_gradient, scan_samples, takes_part,
 };
 use crate::{Activation, Case, Definition, Sample, TransposeLeading};
+use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, Io, Limits, Op, OpError, Operand, Operands, Real, Signature, TensorId, TensorType,
     Work,
 };
 
 pub static KERNELS: CellKernels = cell_kernels!(
-    "simple_rnn", gates: 1, carry: 1, include_str!("../../../shaders/simple_rnn_cell.wgsl"));
+    "simple_rnn" and half, gates: 1, carry: 1, include_str!("../../../shaders/simple_rnn_cell.wgsl"));
 
 /// A fully connected recurrent layer over a whole sequence (keras/src/layers/rnn/simple_rnn.py):
 /// h(t) = activation(x(t) + (h(t-1) d) U), d the dropout factors; where a row is masked at t,
@@ -18,6 +19,7 @@ pub static KERNELS: CellKernels = cell_kernels!(
 ///
 /// Inputs: x `[T, B, H]`, already projected and biased; U `[H, H]`; then of [`ScanInputs`] what
 /// there is, the state being `[1, B, H]`. Outputs: h `[T, B, H]` and the final state `[1, B, H]`.
+/// Sequences may be of half precision, all of them; sums and the state are not.
 #[derive(Clone, Debug)]
 pub struct SimpleRnn {
     /// Of the new state.
@@ -62,6 +64,10 @@ impl Op for SimpleRnn {
         "simple_rnn"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         ensure(inputs.len() >= 2, || "it takes x and U".into())?;
         let [steps, batch, hidden] = dims(&inputs[0])?;
@@ -74,20 +80,23 @@ impl Op for SimpleRnn {
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
-        let e = extents(&s.inputs[0], 1)?;
+        let scan = Scan {
+            direction: Direction::Forward,
+            extents: extents(&s.inputs[0], 1)?,
+            dropout: self.inputs.dropout,
+            half: s.inputs[0].dtype == DType::F16,
+        };
         let [state, mask, dropout] = self.inputs.places(2);
         let bind = |launch| {
             optional_inputs(launch, [mask, dropout])
                 .constant("ACTIVATION", self.activation.code())
                 .constant("HAS_STATE", u8::from(state.is_some()))
                 .bind("x", Operand::Input(0))
-                .bind("recurrent", Operand::Input(1))
                 .bind("state", Operand::Input(state.unwrap_or(0)))
                 .bind("hidden", Operand::Output(0))
                 .bind("last", Operand::Output(1))
         };
-        let launches = KERNELS.launches(Direction::Forward, e, dropout.is_some(), limits)?;
-        Ok(launches.into_iter().map(bind).collect::<Vec<_>>().into())
+        KERNELS.work(scan, Operand::Input(1), limits, bind)
     }
 
     fn backward(
@@ -183,31 +192,41 @@ impl Op for SimpleRnnBackward {
         "simple_rnn_backward"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let wanted = 2 + self.optional().iter().flatten().count();
         ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
         let [_, batch, hidden] = dims(&inputs[1])?;
         ensure(inputs[0].dims() == [hidden, hidden], || format!("U^T is {}", inputs[0]))?;
+        if let Some(d_hidden) = self.optional()[2].map(|place| &inputs[place]) {
+            ensure(*d_hidden == inputs[1], || format!("the gradient of h is {d_hidden}"))?;
+        }
         Ok(vec![inputs[1].clone(), TensorType::f32([1, batch, hidden])])
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
-        let e = extents(&s.inputs[1], 1)?;
+        let scan = Scan {
+            direction: Direction::Backward,
+            extents: extents(&s.inputs[1], 1)?,
+            dropout: self.forward.inputs.dropout,
+            half: s.inputs[1].dtype == DType::F16,
+        };
         let [mask, dropout, d_hidden, d_last] = self.optional();
         let bind = |launch| {
             optional_inputs(launch, [mask, dropout])
                 .constant("ACTIVATION", self.forward.activation.code())
                 .constant("HAS_D_HIDDEN", u8::from(d_hidden.is_some()))
                 .constant("HAS_D_LAST", u8::from(d_last.is_some()))
-                .bind("recurrent", Operand::Input(0))
                 .bind("hidden_in", Operand::Input(1))
                 .bind("d_hidden", Operand::Input(d_hidden.unwrap_or(0)))
                 .bind("d_last", Operand::Input(d_last.unwrap_or(0)))
                 .bind("d_x", Operand::Output(0))
                 .bind("d_state", Operand::Output(1))
         };
-        let launches = KERNELS.launches(Direction::Backward, e, dropout.is_some(), limits)?;
-        Ok(launches.into_iter().map(bind).collect::<Vec<_>>().into())
+        KERNELS.work(scan, Operand::Input(0), limits, bind)
     }
 
     not_differentiable!();
@@ -267,6 +286,20 @@ pub fn cases() -> Vec<Case> {
         let name = format!("simple rnn {t}x{b}x{h}{inputs}");
         cases.push(Case::new(name, op, samples).tolerance(1e-5));
         cases.push(backward(inputs, true, inputs.state, [t, b, h]));
+    }
+    // Of half precision: factors and what is stored have an error of half of 2^-10.
+    for (with, [t, b, h]) in [(full, [3, 6, 40]), (full, [3, 5, 270])] {
+        let scale = 1.0 / (h as f32).sqrt();
+        let mut samples =
+            vec![Sample::Normal(vec![t, b, h]), Sample::Uniform(vec![h, h], -scale, scale)];
+        samples.extend(scan_samples(with, [1, t, b, h], 1));
+        let op = SimpleRnn { activation: Activation::Tanh, inputs: with };
+        let name = format!("simple rnn half {t}x{b}x{h}{with}");
+        cases.push(Case::new(name, op, samples).half(&[0]).tolerance(2e-3));
+        let mut case = backward(with, true, true, [t, b, h]);
+        case.name += " half";
+        let half = [1, case.inputs.len() - 2];
+        cases.push(case.half(&half).tolerance(4e-3));
     }
     let wide =
         vec![Sample::Normal(vec![2, 2, 4096]), Sample::Uniform(vec![4096, 4096], -0.02, 0.02)];

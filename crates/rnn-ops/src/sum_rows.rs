@@ -1,12 +1,15 @@
+use crate::cell_kernels::{HALF, SINGLE};
 use crate::common::{arity, ensure, nested};
 use crate::{Binary, Case, Definition, Fill, Sample};
+use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work,
 };
 
-pub static SHADER: Shader =
-    Shader::new("sum_rows", &[include_str!("../../../shaders/sum_rows.wgsl")]);
+const SUM_ROWS: &str = include_str!("../../../shaders/sum_rows.wgsl");
+pub static SHADER: Shader = Shader::new("sum_rows", &[SINGLE, SUM_ROWS]);
+pub static OF_HALVES: Shader = Shader::new("sum_rows_half", &[HALF, SUM_ROWS]);
 
 /// y_n = sum over all leading axes of x: `[.., N] -> [N]`. The gradient of a bias.
 #[derive(Clone, Debug)]
@@ -30,6 +33,10 @@ impl Op for SumRows {
         "sum_rows"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let [x] = arity(inputs)?;
         ensure(x.shape.rank() >= 1, || "a scalar has no rows".into())?;
@@ -40,7 +47,9 @@ impl Op for SumRows {
         let (rows, columns) = (s.inputs[0].shape.rows(), s.inputs[0].shape.last());
         let sum = |from, to, rows: usize, rows_per_part: usize| -> Result<Launch, OpError> {
             let grid = Grid::new(columns.div_ceil(64), rows.div_ceil(rows_per_part), 1)?;
-            Ok(Launch::new(&SHADER, "sum_part", grid)
+            let half = from == Operand::Input(0) && s.inputs[0].dtype == DType::F16;
+            let shader = if half { &OF_HALVES } else { &SHADER };
+            Ok(Launch::new(shader, "sum_part", grid)
                 .bind("x", from)
                 .bind("out", to)
                 .param("rows", rows)
@@ -80,10 +89,14 @@ impl Op for SumRows {
 }
 
 pub fn cases() -> Vec<Case> {
-    [(1, 1), (7, 65), (127, 31), (129, 128), (1000, 3)]
-        .map(|(rows, columns)| {
-            let x = Sample::Normal(vec![rows, columns]);
-            Case::new(format!("sum rows {rows}x{columns}"), SumRows, vec![x]).gradient(&[0])
-        })
-        .into()
+    let case = |name: &str, rows, columns| {
+        let x = Sample::Normal(vec![rows, columns]);
+        Case::new(format!("sum rows{name} {rows}x{columns}"), SumRows, vec![x])
+    };
+    let sizes = [(1, 1), (7, 65), (127, 31), (129, 128), (1000, 3)];
+    let mut cases: Vec<Case> =
+        sizes.iter().map(|&(rows, columns)| case("", rows, columns).gradient(&[0])).collect();
+    cases.push(case(" half", 7, 65).half(&[0]));
+    cases.push(case(" half", 300, 33).half(&[0]));
+    cases
 }

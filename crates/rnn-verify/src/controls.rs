@@ -114,6 +114,10 @@ impl Op for Tampered {
         self.op.name()
     }
 
+    fn takes_half(&self) -> bool {
+        self.op.takes_half()
+    }
+
     fn in_place(&self) -> Option<InPlace> {
         self.op.in_place()
     }

@@ -1,9 +1,9 @@
 use crate::{Measured, NotPassed, compare};
-use rnn_core::HostTensor;
+use rnn_core::{DType, HostTensor};
 use rnn_graph::{
     Device, DeviceError, Graph, OpError, RecordingError, TensorId, TensorType, Values, evaluate,
 };
-use rnn_ops::Case;
+use rnn_ops::{Case, Cast};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -42,8 +42,13 @@ impl Trial {
             .collect();
         let update_ids: Vec<TensorId> =
             updates.iter().enumerate().map(|(i, t)| graph.resident(&name(i), ty(t))).collect();
+        let mut operands = input_ids.clone();
+        for &i in &case.half {
+            let rounded = graph.apply(Cast(DType::F16), &[input_ids[i]]);
+            operands[i] = rounded.map_err(|e| e.to_string())?;
+        }
         let outputs =
-            graph.push_node(case.op.clone(), &input_ids, &update_ids).map_err(|e| e.to_string())?;
+            graph.push_node(case.op.clone(), &operands, &update_ids).map_err(|e| e.to_string())?;
         outputs.iter().for_each(|&t| graph.output(t));
         let ids = input_ids.iter().chain(&update_ids);
         let hosts = inputs.iter().chain(&updates);

@@ -27,7 +27,7 @@ pub fn verify(
     let mut add = |section, target: &str, what: (&str, &str), result| {
         observe(report.add(section, target, what, result));
     };
-    match variants(cases, &Limits::WEBGPU) {
+    match variants(cases, &Limits { half: true, ..Limits::WEBGPU }) {
         Ok(all) => {
             for variant in &all {
                 for (step, result) in variant.check() {

@@ -87,7 +87,7 @@ impl Adapter {
                 },
             },
             class,
-            limits: kernel_limits(&limits),
+            limits: kernel_limits(&limits, has),
             features: Features {
                 f16: has.contains(wgpu::Features::SHADER_F16),
                 subgroups,
@@ -108,7 +108,7 @@ fn backend_name(backend: wgpu::Backend) -> &'static str {
     }
 }
 
-pub(crate) fn kernel_limits(limits: &wgpu::Limits) -> Limits {
+pub(crate) fn kernel_limits(limits: &wgpu::Limits, features: wgpu::Features) -> Limits {
     Limits {
         // Kernels number their threads along x.
         max_invocations: limits
@@ -117,6 +117,7 @@ pub(crate) fn kernel_limits(limits: &wgpu::Limits) -> Limits {
         max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+        half: features.contains(wgpu::Features::SHADER_F16),
     }
 }
 

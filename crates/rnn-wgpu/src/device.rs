@@ -57,7 +57,10 @@ impl WgpuDevice {
             | wgpu::Features::SUBGROUP
             | wgpu::Features::SUBGROUP_BARRIER
             | wgpu::Features::SHADER_F16;
-        let features = adapter.raw.features() & wanted;
+        let mut features = adapter.raw.features() & wanted;
+        if options.minimal {
+            features.remove(wgpu::Features::SHADER_F16);
+        }
         let limits = if options.minimal { wgpu::Limits::default() } else { adapter.raw.limits() };
         let request = adapter.raw.request_device(&wgpu::DeviceDescriptor {
             label: Some("rnn-gpu"),
@@ -85,7 +88,7 @@ impl WgpuDevice {
             device,
             queue,
             info: adapter.info.clone(),
-            limits: kernel_limits(&limits),
+            limits: kernel_limits(&limits, features),
             checked: options.checked,
             faults,
             pipelines: Pipelines::default(),

@@ -1,5 +1,6 @@
 use crate::device::Gpu;
 use crate::faults::Fault;
+use half::f16;
 use rnn_core::{DType, Data, HostTensor};
 use rnn_graph::{DeviceError, TensorType};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
@@ -104,6 +105,11 @@ fn refused(gpu: &Gpu, message: impl ToString) -> DeviceError {
 pub(crate) fn tensor(ty: &TensorType, bytes: &[u8]) -> Result<HostTensor, DeviceError> {
     let data = match ty.dtype {
         DType::F32 => Data::F32(bytemuck::pod_collect_to_vec(bytes)),
+        DType::F16 => {
+            let halves =
+                bytes.chunks_exact(2).take(ty.len()).map(|b| f16::from_le_bytes([b[0], b[1]]));
+            Data::F32(halves.map(f16::to_f32).collect())
+        }
         DType::U32 => Data::U32(bytemuck::pod_collect_to_vec(bytes)),
     };
     Ok(HostTensor::new(ty.shape.clone(), data)?)

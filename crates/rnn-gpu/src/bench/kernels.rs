@@ -157,7 +157,7 @@ fn adam(parameters: usize) -> Kernel {
         let n = if n < parameters { 1000 } else { n };
         let inputs = vec![
             Sample::Normal(vec![n]),
-            Sample::Floats(vec![STEP_NUMBERS], vec![1e-3, 0.0, 0.1, 0.001, 1.0]),
+            Sample::Floats(vec![STEP_NUMBERS], vec![1e-3, 0.0, 0.1, 0.001, 1.0, 1.0]),
         ];
         let slots = (0..2).map(|_| Sample::Uniform(vec![n], 0.0, 1.0));
         let updates = std::iter::once(Sample::Normal(vec![n])).chain(slots).collect();

@@ -13,7 +13,7 @@ pub use store::{Checkpoint, Store};
 use std::path::PathBuf;
 
 /// What a run has decided when it began.
-const SETTINGS: [&str; 13] = [
+const SETTINGS: [&str; 14] = [
     "experiment",
     "model",
     "fit",
@@ -24,6 +24,7 @@ const SETTINGS: [&str; 13] = [
     "movies",
     "size",
     "seed",
+    "precision",
     "limit",
     "out",
     "overwrite",

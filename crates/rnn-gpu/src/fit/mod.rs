@@ -9,7 +9,7 @@ pub use options::{FitOptions, Stopping};
 use self::data::Part;
 use crate::arrays::Arrays;
 use crate::model_file::{Compiled, ModelFile};
-use crate::nn::{Trainer, TrainerState};
+use crate::nn::{Precision, Trainer, TrainerState};
 use crate::predict::samples;
 use crate::report::describe;
 use crate::run::{Config, Own, Part as Judged, Task};
@@ -32,6 +32,8 @@ pub struct FitArgs {
     pub batch_size: Option<usize>,
     /// The same.
     pub seed: Option<u64>,
+    /// What it is trained with.
+    pub precision: Precision,
     /// At most so many examples of each set.
     pub limit: Option<usize>,
     /// What trains it.
@@ -83,6 +85,7 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
         batch_size: args.batch_size.unwrap_or(options.batch_size),
         epochs: args.epochs.unwrap_or(options.epochs),
         seed,
+        precision: args.precision,
         limit: args.limit,
         device: args.device.clone(),
     };

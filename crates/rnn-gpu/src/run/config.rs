@@ -5,7 +5,9 @@ use crate::experiment::{Experiment, Preset};
 use crate::fit::Stopping;
 use crate::memory;
 use crate::model_file::Compiled;
-use crate::nn::{Architecture, Compile, EarlyStopping, InputSpec, Loss, Model, Tally, Trainer};
+use crate::nn::{
+    Architecture, Compile, EarlyStopping, InputSpec, Loss, Model, Precision, Tally, Trainer,
+};
 use anyhow::{Error, Result, ensure};
 use rnn_graph::Device;
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,9 @@ pub struct Config {
     pub epochs: usize,
     /// Decides first weights, split and order.
     pub seed: u64,
+    /// What training computes with.
+    #[serde(default)]
+    pub precision: Precision,
     /// At most so many examples of each set.
     pub limit: Option<usize>,
     /// Where it was trained.

@@ -2,6 +2,7 @@
 
 use crate::TOLERANCE;
 use crate::golden::{Golden, goldens};
+use rnn_core::DType;
 use rnn_gpu::nn::{Build, Cell, Gru, Lstm, Recurrent, SimpleRnn, Value};
 use rnn_graph::{Graph, TensorId};
 use rnn_ops::{self as ops, Concat, DropoutMatmul, LstmGates, ScanInputs, TransposeLeading};
@@ -108,7 +109,9 @@ fn with_factors(
     let gates = g.shape(w[1]).last() / UNITS;
     let factors = golden.input(g, "input_factors");
     let bias = g.view(w[2], 0, [gates * UNITS]).expect("a bias");
-    let x = g.apply(DropoutMatmul { bias: true }, &[x, w[0], factors, bias]).expect("it fits");
+    let x = g
+        .apply(DropoutMatmul { bias: true, output: DType::F32 }, &[x, w[0], factors, bias])
+        .expect("it fits");
     let each = golden.has("recurrent_factors");
     let inputs = ScanInputs { dropout: each, ..ScanInputs::default() };
     let mut operands = vec![x, w[1]];

@@ -1,6 +1,7 @@
 use super::Build;
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
+use rnn_core::DType;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Activation, DropoutMatmul, Embedding, Matmul, ScanInputs};
 
@@ -12,6 +13,8 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
     const GATES: usize;
     /// Tensors in the state, the first of them h.
     const STATES: usize;
+    /// Whether its scan takes sequences of half precision.
+    const HALF: bool = false;
     /// Keras's name of the number of units.
     const UNITS: &'static str = "units";
 
@@ -51,10 +54,11 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
     ) -> Result<TensorId, GraphError> {
         let operands =
             |x| [Some(x), w, factors, bias].into_iter().flatten().collect::<Vec<TensorId>>();
+        let (bias, output) = (bias.is_some(), if Self::HALF { b.sequences() } else { DType::F32 });
         if factors.is_some() {
-            return b.graph.apply(DropoutMatmul { bias: bias.is_some() }, &operands(x));
+            return b.graph.apply(DropoutMatmul { bias, output }, &operands(x));
         }
-        let product = Matmul { bias: bias.is_some(), ..Matmul::default() };
+        let product = Matmul { bias, output, ..Matmul::default() };
         match b.looked_up(x) {
             None => b.graph.apply(product, &operands(x)),
             // Rows of E W + b are (rows of E) W + b.

@@ -33,6 +33,7 @@ impl Cell for SimpleRnnCell {
     const CLASS: &'static str = "SimpleRNN";
     const GATES: usize = 1;
     const STATES: usize = 1;
+    const HALF: bool = true;
 
     fn activation(&mut self) -> &mut Activation {
         &mut self.activation
@@ -102,6 +103,7 @@ impl Cell for LstmCell {
     const CLASS: &'static str = "LSTM";
     const GATES: usize = 4;
     const STATES: usize = 2;
+    const HALF: bool = true;
 
     fn activation(&mut self) -> &mut Activation {
         &mut self.activation

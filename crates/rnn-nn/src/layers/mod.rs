@@ -59,10 +59,10 @@ pub use recurrent::{Recurred, Recurrent};
 pub use reshaping::{Flatten, Reshape, UpSampling, UpSampling1D, UpSampling2D, UpSampling3D};
 pub use spatial::PerAxis;
 
-use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
+use crate::{Initializer, Precision};
 use dyn_clone::DynClone;
-use rnn_core::Shape;
+use rnn_core::{DType, Shape};
 use rnn_graph::{Graph, GraphError, OpError, TensorId};
 use rnn_ops::{self as ops, Constraint, Fill, Penalty, Scale};
 use std::collections::VecDeque;
@@ -172,6 +172,7 @@ pub struct Build<'a> {
     streams: u32,
     given_factors: VecDeque<TensorId>,
     reads_embedded: bool,
+    precision: Precision,
 }
 
 impl<'a> Build<'a> {
@@ -186,6 +187,7 @@ impl<'a> Build<'a> {
             streams: 0,
             given_factors: VecDeque::new(),
             reads_embedded: false,
+            precision: Precision::F32,
         }
     }
 
@@ -193,6 +195,20 @@ impl<'a> Build<'a> {
     pub fn given_factors(mut self, factors: impl Into<VecDeque<TensorId>>) -> Self {
         self.given_factors = factors.into();
         self
+    }
+
+    /// Stores sequences as the precision says.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// What the sequences of a layer are stored as that knows half precision.
+    pub(crate) fn sequences(&self) -> DType {
+        match self.precision {
+            Precision::F32 => DType::F32,
+            Precision::Mixed => DType::F16,
+        }
     }
 
     /// Lets every layer read what the embedding layer before it puts out.

@@ -3,9 +3,11 @@ use super::cell::{Cell, CellShapes, Scan};
 use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
-use rnn_core::Shape;
+use rnn_core::{DType, Shape};
 use rnn_graph::{GraphError, TensorId, TensorType};
-use rnn_ops::{Activation, Assign, MaskItems, Pad, Penalty, ReverseLeading, ScanInputs, SeenMask};
+use rnn_ops::{
+    Activation, Assign, Cast, MaskItems, Pad, Penalty, ReverseLeading, ScanInputs, SeenMask,
+};
 use std::sync::Arc;
 
 /// A recurrent layer with Keras's arguments: `[T, F]` -> `[H]`, or `[T, H]` with
@@ -197,7 +199,7 @@ impl<C: Cell> Recurrent<C> {
             b.graph.push_node(Arc::new(Assign), &[state], &[kept])?;
         }
         let mut output = match self.return_sequences {
-            true => Value { tensor: hidden, mask: input.mask },
+            true => Value { tensor: widen(b, hidden)?, mask: input.mask },
             false => b.graph.view(state, 0, &of_state(1).dims()[1..])?.into(),
         };
         if let Some(mask) = ordered.mask {
@@ -255,6 +257,14 @@ impl<C: Cell> Recurrent<C> {
             false => b.graph.view(seen, (steps - 1) * batch, [batch])?,
         };
         mask_rows(b, output, seen)
+    }
+}
+
+/// What leaves the layer is of single precision.
+fn widen(b: &mut Build<'_>, x: TensorId) -> Result<TensorId, GraphError> {
+    match b.graph[x].ty.dtype {
+        DType::F16 => b.graph.apply(Cast(DType::F32), &[x]),
+        _ => Ok(x),
     }
 }
 

@@ -2,7 +2,7 @@ use super::{Clock, draw};
 use crate::data::Source;
 use crate::experiment::{Experiment, Preset};
 use crate::memory::Footprint;
-use crate::nn::{EpochLog, Event, Metrics};
+use crate::nn::{EpochLog, Event, Metrics, Precision};
 use crate::progress::Figures;
 use crate::run::{Config, Task, Tutorial};
 use ratatui::Terminal;
@@ -22,6 +22,7 @@ fn figures() -> Figures {
         batch_size: 10,
         epochs: 3,
         seed: 1,
+        precision: Precision::F32,
         limit: None,
         device: "CPU, 2 threads".into(),
     };

@@ -1,0 +1,96 @@
+use crate::common::{arity, ensure, nested, threads};
+use crate::{Case, Definition, Sample};
+use rnn_core::DType;
+use rnn_graph::{
+    Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
+    TensorId, TensorType, Work,
+};
+
+const FLAT: &str = include_str!("../../../shaders/flat.wgsl");
+const CAST: &str = include_str!("../../../shaders/cast.wgsl");
+
+pub static NARROW: Shader =
+    Shader::new("cast_narrow", &["enable f16;\nalias From = f32;\nalias To = f16;", FLAT, CAST]);
+pub static WIDEN: Shader =
+    Shader::new("cast_widen", &["enable f16;\nalias From = f16;\nalias To = f32;", FLAT, CAST]);
+
+/// y = x in another precision, rounded to the nearest where it is the lower one.
+#[derive(Clone, Debug)]
+pub struct Cast(pub DType);
+
+/// Launches the rounding of so many elements to half precision.
+pub(crate) fn narrow(from: Operand, to: Operand, count: usize) -> Result<Launch, OpError> {
+    launch(&NARROW, from, to, count)
+}
+
+fn launch(
+    shader: &'static Shader,
+    from: Operand,
+    to: Operand,
+    count: usize,
+) -> Result<Launch, OpError> {
+    let launch = Launch::new(shader, "convert", threads(count)?).bind("x", from).bind("out", to);
+    Ok(launch.param("count", count))
+}
+
+impl Definition for Cast {
+    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
+        let x = io.input(0);
+        io.output().copy_from_slice(x);
+    }
+}
+
+impl Op for Cast {
+    fn name(&self) -> &'static str {
+        "cast"
+    }
+
+    fn takes_half(&self) -> bool {
+        true
+    }
+
+    fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
+        let [x] = arity(inputs)?;
+        let kinds = [x.dtype, self.0];
+        ensure(kinds == [DType::F32, DType::F16] || kinds == [DType::F16, DType::F32], || {
+            format!("{x} to {}", self.0)
+        })?;
+        Ok(vec![x.of(self.0)])
+    }
+
+    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+        let shader = if self.0 == DType::F16 { &NARROW } else { &WIDEN };
+        Ok(launch(shader, Operand::Input(0), Operand::Output(0), s.outputs[0].len())?.into())
+    }
+
+    fn backward(
+        &self,
+        graph: &mut Graph,
+        operands: &Operands,
+        gradients: &[Option<TensorId>],
+    ) -> Result<Vec<Option<TensorId>>, OpError> {
+        let Some(g) = gradients[0] else { return Ok(vec![None]) };
+        let dtype = graph[operands.inputs[0]].ty.dtype;
+        match graph[g].ty.dtype == dtype {
+            true => Ok(vec![Some(g)]),
+            false => Ok(vec![Some(graph.apply(Cast(dtype), &[g]).map_err(nested)?)]),
+        }
+    }
+
+    defined!();
+
+    fn cost(&self, s: &Signature) -> Cost {
+        Cost { flops: 0, bytes: s.bytes() }
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    // Of numbers of half precision nothing is lost; what is rounded loses half of 2^-10.
+    let case = |n: usize| {
+        let x = vec![Sample::Normal(vec![n])];
+        let widened = Case::new(format!("cast {n} widened"), Cast(DType::F32), x.clone());
+        let narrowed = Case::new(format!("cast {n} narrowed"), Cast(DType::F16), x);
+        [widened.half(&[0]), narrowed.tolerance(1e-3)]
+    };
+    [1, 7, 1000].into_iter().flat_map(case).collect()
+}
