@@ -1,28 +1,38 @@
-//! The user's arrays: `.npy`, `.npz` and `.csv`, as a model takes them.
+//! The user's arrays: `.npy`, `.npz`, folders of `.npy` and `.csv`, as a model takes them.
 
+mod array;
+
+pub use array::{Array, Streamed};
+
+use crate::memory;
 use crate::nn::Input;
 use anyhow::{Context, Result, bail, ensure};
-use rnn_core::HostTensor;
-use rnn_formats::npy::{self, NpyArray};
-use rnn_formats::npz::Npz;
-use std::fs::File;
+use indicatif::HumanBytes;
+use rnn_core::{HostTensor, Shape};
+use rnn_formats::npy::{self, NpyArray, StoredArray};
+use rnn_formats::npz::{self, Npz};
+use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-/// A file of arrays.
+/// A file or folder of arrays.
 pub struct Arrays {
     path: PathBuf,
     held: Held,
+    stream: bool,
 }
 
-type Archive = Npz<BufReader<File>>;
-
 enum Held {
-    One(NpyArray),
-    Named(Archive),
+    One,
+    Named(Npz<BufReader<File>>),
+    /// The names of the `.npy` files in it.
+    Folder(Vec<String>),
     /// The rows of a table of numbers.
     Table(HostTensor),
 }
+
+/// An array that would take more than this part of the memory that is free is streamed.
+const SHARE: u64 = 4;
 
 /// What an array's elements are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,66 +43,154 @@ pub enum Kind {
     Whole,
 }
 
+impl Kind {
+    /// What a model is fed.
+    pub fn of(input: &Input) -> Self {
+        if input.tokens { Self::Whole } else { Self::Floats }
+    }
+}
+
 impl Arrays {
-    /// Opens a file; of an archive the arrays are read when they are asked for.
+    /// Opens a file or a folder; arrays are read when they are asked for. Those that are large for
+    /// the memory at hand, or all of them where `stream` says so, stay in their files, and a batch
+    /// reads its examples from there.
     ///
     /// # Errors
     /// If it cannot be read, or has another form.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path, stream: bool) -> Result<Self> {
+        let shown = path.display();
         let held = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("npy") => Held::One(npy::read(path)?),
+            _ if path.is_dir() => Held::Folder(names_in(path)?),
+            Some("npy") => Held::One,
             Some("npz") => Held::Named(Npz::open(path)?),
+            Some("csv") if stream => bail!("{shown} is text, which --stream is not for"),
             Some("csv") => Held::Table(table(path)?),
-            _ => bail!("{}: supported are .npy, .npz and .csv", path.display()),
+            _ => bail!("{shown}: supported are .npy, .npz, folders of .npy, and .csv"),
         };
-        Ok(Self { path: path.to_owned(), held })
+        Ok(Self { path: path.to_owned(), held, stream })
     }
 
-    /// Whether an archive holds an array of this name.
-    pub fn has(&self, name: &str) -> bool {
-        matches!(&self.held, Held::Named(archive) if archive.names().iter().any(|n| n == name))
-    }
-
-    /// The name of the array of an archive of one.
-    pub fn only(&self) -> Option<String> {
+    fn names(&self) -> Vec<String> {
         match &self.held {
-            Held::Named(archive) => archive.names().pop().filter(|_| archive.names().len() == 1),
-            _ => None,
+            Held::Named(archive) => archive.names(),
+            Held::Folder(names) => names.clone(),
+            Held::One | Held::Table(_) => vec![],
         }
     }
 
-    /// The first of these arrays that there is; a file of one array has no names.
+    /// Whether there is an array of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.names().iter().any(|n| n == name)
+    }
+
+    /// The name of the array, if there is one alone.
+    pub fn only(&self) -> Option<String> {
+        let mut names = self.names();
+        names.pop().filter(|_| names.is_empty())
+    }
+
+    /// The first of these names that there is; a file of one array has none.
+    fn choose<'a>(&self, names: &[&'a str]) -> Result<&'a str> {
+        if matches!(self.held, Held::One | Held::Table(_)) {
+            return Ok("");
+        }
+        names.iter().copied().find(|name| self.has(name)).with_context(|| {
+            let (names, present) = (names.join(" or "), self.names().join(", "));
+            format!("{} holds no array {names}; it holds {present}", self.path.display())
+        })
+    }
+
+    fn describe(&self, name: &str) -> String {
+        match name {
+            "" => self.path.display().to_string(),
+            name => format!("array {name} of {}", self.path.display()),
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        match self.held {
+            Held::Folder(_) => self.path.join(format!("{name}.npy")),
+            _ => self.path.clone(),
+        }
+    }
+
+    fn stored(&self, name: &str) -> Result<StoredArray> {
+        Ok(match self.held {
+            Held::Named(_) => npz::stored(&self.path, name)?,
+            _ => StoredArray::open(&self.file(name))?,
+        })
+    }
+
+    fn read(&mut self, name: &str) -> Result<NpyArray> {
+        let file = self.file(name);
+        Ok(match &mut self.held {
+            Held::Named(archive) => archive.read(name)?,
+            _ => npy::read(&file)?,
+        })
+    }
+
+    /// The first of these arrays that there is, in memory; a file of one array has no names.
     ///
     /// # Errors
     /// If there is none, or its elements are of another kind.
     pub fn get(&mut self, names: &[&str], kind: Kind) -> Result<HostTensor> {
-        let path = self.path.display();
-        match &mut self.held {
-            Held::Table(rows) => of_kind(rows.clone(), kind).with_context(|| format!("{path}")),
-            Held::One(array) => convert(array, kind).with_context(|| format!("{path}")),
-            Held::Named(archive) => {
-                let name =
-                    found(archive, names).with_context(|| missing(&self.path, archive, names))?;
-                let array = archive.read(name)?;
-                convert(&array, kind).with_context(|| format!("array {name} of {path}"))
+        let name = self.choose(names)?;
+        let array = match &self.held {
+            Held::Table(rows) => of_kind(rows.clone(), kind),
+            _ => convert(&self.read(name)?, kind),
+        };
+        array.with_context(|| self.describe(name))
+    }
+
+    /// The same, in memory or streamed.
+    ///
+    /// # Errors
+    /// As [`Arrays::get`], and if an array that is to be streamed cannot be.
+    pub fn array(&mut self, names: &[&str], kind: Kind) -> Result<Array> {
+        let name = self.choose(names)?;
+        if !matches!(self.held, Held::Table(_)) {
+            match self.stored(name) {
+                Ok(stored) if self.stream || self.is_large(name, &stored) => {
+                    return Ok(Array::streamed(self.describe(name), stored, kind));
+                }
+                Err(error) if self.stream => return Err(error),
+                _ => {}
             }
         }
+        self.get(names, kind).map(Array::Memory)
+    }
+
+    /// Whether an array takes too much memory, which is told.
+    fn is_large(&self, name: &str, stored: &StoredArray) -> bool {
+        // As it is stored, widened to eight bytes, and converted to four.
+        let needs = stored.bytes() + 12 * stored.shape().len() as u64;
+        let free = memory::host();
+        let large = needs > free / SHARE || stored.bytes() > npz::MAX_ARRAY_BYTES;
+        if large {
+            eprintln!(
+                "{} is streamed: in memory it would take {}, of {} free",
+                self.describe(name),
+                HumanBytes(needs),
+                HumanBytes(free)
+            );
+        }
+        large
     }
 
     /// The extents of an example of the array that [`Arrays::get`] would take, whose elements are
-    /// not read.
+    /// not read where that can be avoided.
     ///
     /// # Errors
     /// If there is none.
     pub fn sample(&mut self, names: &[&str]) -> Result<Vec<usize>> {
-        let shape = match &mut self.held {
+        let name = self.choose(names)?;
+        let shape: Shape = match &mut self.held {
             Held::Table(rows) => rows.shape().clone(),
-            Held::One(array) => array.shape().clone(),
-            Held::Named(archive) => {
-                let name =
-                    found(archive, names).with_context(|| missing(&self.path, archive, names))?;
-                archive.shape(name)?
-            }
+            Held::Named(archive) => archive.shape(name)?,
+            Held::One | Held::Folder(_) => match self.stored(name) {
+                Ok(stored) => stored.shape().clone(),
+                Err(_) => self.read(name)?.shape().clone(),
+            },
         };
         Ok(shape.dims().get(1..).unwrap_or_default().to_vec())
     }
@@ -101,9 +199,8 @@ impl Arrays {
     ///
     /// # Errors
     /// If there is no such array, or it is of another shape or kind.
-    pub fn input(&mut self, names: &[&str], input: &Input) -> Result<HostTensor> {
-        let kind = if input.tokens { Kind::Whole } else { Kind::Floats };
-        let array = self.get(names, kind)?;
+    pub fn input(&mut self, names: &[&str], input: &Input) -> Result<Array> {
+        let array = self.array(names, Kind::of(input))?;
         let axes = array.shape().dims();
         let count = *axes.first().context("an array of examples has an axis of them")?;
         let extents = &input.batch_shape[1..];
@@ -113,22 +210,23 @@ impl Arrays {
             Some(sample)
                 if flat && sample.iter().product::<usize>() * count == array.shape().len() =>
             {
-                Ok(array.reshape([vec![count], sample].concat())?)
+                array.reshape([vec![count], sample].concat())
             }
             _ => Ok(array),
         }
     }
 }
 
-/// The first of these names that an archive holds.
-fn found<'a>(archive: &Archive, names: &[&'a str]) -> Option<&'a str> {
-    let present = archive.names();
-    names.iter().copied().find(|name| present.iter().any(|n| n == name))
-}
-
-fn missing(path: &Path, archive: &Archive, names: &[&str]) -> String {
-    let (names, present) = (names.join(" or "), archive.names().join(", "));
-    format!("{} holds no array {names}; it holds {present}", path.display())
+/// The names of the arrays in a folder, in order.
+fn names_in(folder: &Path) -> Result<Vec<String>> {
+    let cannot = || format!("cannot read the folder {}", folder.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let name = entry.with_context(cannot)?.file_name();
+        names.extend(name.to_str().and_then(|name| name.strip_suffix(".npy")).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
 }
 
 fn convert(array: &NpyArray, kind: Kind) -> Result<HostTensor> {

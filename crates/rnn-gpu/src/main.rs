@@ -94,9 +94,12 @@ enum Command {
     Evaluate {
         /// The folder that `train` wrote, .keras or .h5
         run: PathBuf,
-        /// Other data than the run's own: an .npz of x_test and y_test
+        /// Other data than the run's own: an .npz or a folder of .npy, of x_test and y_test
         #[arg(long)]
         data: Option<PathBuf>,
+        /// Read examples from there as they are needed, whatever memory there is
+        #[arg(long, requires = "data")]
+        stream: bool,
         /// The loss, where the model does not say it: a fit.toml
         #[arg(long, requires = "data")]
         fit: Option<PathBuf>,
@@ -151,11 +154,11 @@ fn run() -> Result<()> {
             rollout::rollout(&folder, &config, RolloutOptions { which, track, frames }, &*device)?;
             report::write(&folder, &config)
         }
-        Command::Evaluate { run, data, fit, device } => {
+        Command::Evaluate { run, data, stream, fit, device } => {
             let (device, why) = device::open(&device)?;
             println!("device: {}: {why}", device.info());
             match data {
-                Some(data) => fit::evaluate(&run, &data, fit.as_deref(), &*device),
+                Some(data) => fit::evaluate(&run, (&data, stream), fit.as_deref(), &*device),
                 None => train::evaluate(&run, &*device),
             }
         }

@@ -120,7 +120,7 @@ fn available(device: &dyn Device) -> Option<u64> {
 }
 
 /// Bytes that this machine can give.
-fn host() -> u64 {
+pub fn host() -> u64 {
     let kind = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(kind);
     // A container may be given less than the machine has.

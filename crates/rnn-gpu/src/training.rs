@@ -33,8 +33,8 @@ pub struct TrainArgs {
     /// The model, or all of them one after the other
     #[arg(required_unless_present_any = ["model", "resume"])]
     experiment: Option<Choice>,
-    /// A model of your own instead, to train on --data, an .npz of x_train, y_train and perhaps
-    /// x_test, y_test: model.toml, .keras, .h5 or the folder of a run
+    /// A model of your own instead, to train on --data, an .npz or a folder of .npy, of x_train,
+    /// y_train and perhaps x_test, y_test: model.toml, .keras, .h5 or the folder of a run
     #[arg(long, requires = "data", conflicts_with_all = TUTORIAL)]
     model: Option<PathBuf>,
     /// How that is trained: a fit.toml of epochs, batch_size, validation, seed, loss, optimizer,
@@ -46,6 +46,10 @@ pub struct TrainArgs {
     /// or downloaded imdb.npz, else a bundled corpus of synthetic reviews]
     #[arg(long)]
     data: Option<PathBuf>,
+    /// Read examples of arrays from their files as they are needed, as is done anyway with arrays
+    /// that are large for the memory at hand
+    #[arg(long, requires = "model")]
+    stream: bool,
     #[command(flatten)]
     text: TextArgs,
     /// Do not download anything
@@ -153,6 +157,7 @@ pub fn run(args: TrainArgs) -> Result<()> {
         let (config, first) = fit::prepare(&FitArgs {
             model,
             data: args.data.context("--model takes --data")?,
+            stream: args.stream,
             fit: args.fit,
             epochs: args.epochs.map(|n| n as usize),
             batch_size: args.batch_size.map(|n| n as usize),

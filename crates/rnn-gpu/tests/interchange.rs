@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 const TOLERANCE: f32 = 1e-5;
 
 fn predictions(file: &ModelFile, inputs: &[HostTensor]) -> Result<Vec<HostTensor>> {
-    let model = file.trained_model(Some(&samples(inputs)))?;
+    let model = file.trained_model(Some(&samples(inputs.iter().map(HostTensor::shape))))?;
     let device = CpuDevice::new();
     let mut trainer = Trainer::new(model, &device, Optimizer::adam(), 0);
     Ok(trainer.predict_batch(inputs)?)
@@ -36,9 +36,9 @@ fn expect_close(got: &HostTensor, want: &HostTensor) -> Result<()> {
 /// Predicts from one of Keras's files and exports the model.
 fn check(keras: &Path) -> Result<()> {
     let file = ModelFile::open(keras)?;
-    let mut arrays = Arrays::open(&keras.with_extension("npz"))?;
+    let mut arrays = Arrays::open(&keras.with_extension("npz"), false)?;
     let described = file.architecture.inputs().iter().enumerate();
-    let inputs = described.map(|(i, input)| arrays.input(&[&format!("input_{i}")], input));
+    let inputs = described.map(|(i, input)| arrays.get(&[&format!("input_{i}")], Kind::of(input)));
     let inputs = inputs.collect::<Result<Vec<_>>>()?;
     let outputs = predictions(&file, &inputs)?;
     for (index, got) in outputs.iter().enumerate() {

@@ -1,31 +1,18 @@
 //! What is out of range, or close to it: right, or one clear error before anything is launched, on
 //! the CPU device and on every adapter.
 
+mod devices;
+
+use devices::devices;
 use rnn_core::HostTensor;
 use rnn_cpu::CpuDevice;
-use rnn_gpu::Activation;
 use rnn_gpu::nn::{
     Batch, Dataset, Dense, Embedding, FitOptions, GlobalMaxPooling1D, Initializer, InputSpec,
     LayerNormalization, Loss, Lstm, Model, ModelError, Optimizer, SimpleRnn, Softmax, TrainError,
     Trainer,
 };
-use rnn_graph::Device;
-use rnn_wgpu::{Options, WgpuDevice, adapters};
-
-/// The CPU device, and every adapter.
-fn devices() -> Vec<Box<dyn Device>> {
-    let all = adapters();
-    if all.is_empty() {
-        assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
-        println!("SKIPPED on adapters: there are none");
-    }
-    let mut devices: Vec<Box<dyn Device>> = vec![Box::new(CpuDevice::new())];
-    for adapter in &all {
-        let device = WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
-        devices.push(Box::new(device));
-    }
-    devices
-}
+use rnn_gpu::{Activation, memory};
+use rnn_graph::{Device, DeviceInfo, DeviceKind, Limits, Session};
 
 fn trainer(device: &dyn Device, model: Model) -> Trainer {
     Trainer::new(model, device, Optimizer::sgd(), 1)
@@ -60,7 +47,7 @@ fn refusal(device: &dyn Device, inputs: HostTensor, labels: HostTensor) -> Strin
 
 #[test]
 fn what_is_not_there_is_named() {
-    for device in devices() {
+    for (device, _) in devices() {
         let message = refusal(&*device, tokens(3, 5), classes(1));
         assert!(message.contains("token 5 in row 0") && message.contains("of 5"), "{message}");
         let message = refusal(&*device, tokens(3, 4), classes(3));
@@ -80,7 +67,7 @@ fn what_is_not_there_is_named() {
 
 /// What a model of one input predicts for it on each device, or why it cannot.
 fn predict(model: impl Fn() -> Model, input: &HostTensor) -> Vec<Result<Vec<f32>, String>> {
-    let predict = |device: Box<dyn Device>| {
+    let predict = |(device, _): (Box<dyn Device>, _)| {
         let outputs = trainer(&*device, model()).predict_batch(std::slice::from_ref(input));
         match outputs {
             Ok(outputs) => Ok(outputs[0].as_f32().expect("floats").to_vec()),
@@ -157,4 +144,39 @@ fn one_unit_and_thousands_are_right() {
     // Its recurrent matrix has 268 MB.
     let layer = || Lstm::new(4096).recurrent_initializer(small());
     check("LSTM(4096)", &|start| start.add(layer()), &["the device binds at most"]);
+}
+
+/// A GPU that offers what WebGPU guarantees, and no more.
+struct Modest(CpuDevice, DeviceInfo);
+
+impl Device for Modest {
+    fn info(&self) -> &DeviceInfo {
+        &self.1
+    }
+
+    fn limits(&self) -> &Limits {
+        &Limits::WEBGPU
+    }
+
+    fn session(&self) -> Box<dyn Session> {
+        self.0.session()
+    }
+}
+
+#[test]
+fn a_step_that_does_not_fit_is_refused_with_a_batch_that_does() {
+    let cpu = CpuDevice::new();
+    let info = DeviceInfo { kind: DeviceKind::Gpu, ..cpu.info().clone() };
+    let device = Modest(cpu, info);
+    // 250 KiB an example.
+    let model = Model::sequential(InputSpec::floats([1000, 64]), 1)
+        .add(Lstm::new(2))
+        .and_then(|model| model.add(Dense::new(1, Activation::Sigmoid)));
+    let trainer = trainer(&device, model.expect("the layers fit"));
+    let refusal = |batch| memory::check(&trainer, batch, &device).map_err(|e| e.to_string()).err();
+    let message = refusal(5000).expect("1.2 GB");
+    assert!(message.contains("the device allows 128.00 MiB; --batch-size"), "{message}");
+    let fits = message.rsplit("--batch-size ").next().and_then(|text| text.split(' ').next());
+    let fits = fits.and_then(|number| number.parse().ok()).expect("a number");
+    assert_eq!((refusal(fits), refusal(fits + 1).is_some()), (None, true), "{message}");
 }

@@ -2,6 +2,9 @@
 //! that run at the same time do not disturb each other. `RNN_GPU_SOAK=10000` trains for so many
 //! steps, and makes and drops a tenth as many models.
 
+mod devices;
+
+use devices::devices;
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
 use rnn_gpu::Activation;
@@ -31,23 +34,8 @@ fn process_bytes() -> Option<usize> {
     Some(4096 * statm.split_whitespace().nth(1)?.parse::<usize>().ok()?)
 }
 
-fn devices() -> Vec<Box<dyn Device>> {
-    let all = adapters();
-    if all.is_empty() {
-        assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
-        println!("SKIPPED on adapters: there are none");
-    }
-    let mut devices: Vec<Box<dyn Device>> = vec![Box::new(CpuDevice::new())];
-    for adapter in &all {
-        let device = WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
-        devices.push(Box::new(device));
-    }
-    devices
-}
-
-/// Without dropout on an emulated GPU: while it runs the kernel of `dropout_matmul`, llvmpipe of
-/// Mesa 22.3.6 takes 1.2 MB a step and does not give it back, where other kernels under the same
-/// runtime leave memory flat. Why is not known.
+/// Without dropout on an emulated GPU: llvmpipe of Mesa 22.3.6 compiles some kernels again at each
+/// dispatch, also those of `dropout_matmul` here, and keeps every version (CONTRIBUTING.md).
 fn trainer(device: &dyn Device, seed: u64) -> Trainer {
     let dropout = if device.info().kind == DeviceKind::SoftwareGpu { 0.0 } else { 0.2 };
     let model = || -> Result<Model, ModelError> {
@@ -89,11 +77,13 @@ fn grown(before: Option<usize>) -> usize {
 #[test]
 fn memory_and_step_time_stay_flat() {
     let _alone = alone();
-    for device in devices() {
+    for (device, gpu) in devices() {
         let mut trainer = trainer(&*device, 1);
         let tenth = steps() / 10;
         train(&mut trainer, tenth);
         let before = process_bytes();
+        let buffers = || gpu.as_ref().and_then(WgpuDevice::allocated_bytes);
+        let buffers_before = buffers();
         let mut times = Vec::new();
         for _ in 0..9 {
             let started = Instant::now();
@@ -102,11 +92,13 @@ fn memory_and_step_time_stay_flat() {
         }
         let grown = grown(before);
         println!(
-            "{}: {} steps, grown by {} KiB, a step in each tenth {times:.0?}",
+            "{}: {} steps, grown by {} KiB, buffers {buffers_before:?} bytes, a step in each tenth \
+             {times:.0?}",
             device.info(),
             10 * tenth,
             grown >> 10
         );
+        assert_eq!(buffers(), buffers_before, "buffers of the device");
         assert!(grown < 8 << 20, "grown by {grown} bytes");
         // Others compute on the machine too: only what grows is wrong.
         let (first, last): (Duration, Duration) =
@@ -118,7 +110,8 @@ fn memory_and_step_time_stay_flat() {
 #[test]
 fn models_that_are_dropped_leave_nothing() {
     let _alone = alone();
-    for device in devices() {
+    for (device, gpu) in devices() {
+        let buffers = || gpu.as_ref().and_then(WgpuDevice::allocated_bytes);
         let make = |count: usize| {
             for seed in 0..count as u64 {
                 train(&mut trainer(&*device, seed), 1);
@@ -126,11 +119,12 @@ fn models_that_are_dropped_leave_nothing() {
         };
         let count = steps() / 10;
         make(count.min(100));
-        let before = process_bytes();
+        let (before, buffers_before) = (process_bytes(), buffers());
         make(count);
         let grown = grown(before);
         println!("{}: {count} models, grown by {} KiB", device.info(), grown >> 10);
         assert!(grown < 16 << 20, "grown by {grown} bytes");
+        assert_eq!(buffers(), buffers_before, "buffers of the device");
     }
 }
 

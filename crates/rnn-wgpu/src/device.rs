@@ -97,6 +97,13 @@ impl WgpuDevice {
 }
 
 impl WgpuDevice {
+    /// Bytes of all buffers, where wgpu keeps account of them.
+    pub fn allocated_bytes(&self) -> Option<u64> {
+        // Buffers that were dropped are freed at a poll, if the device is still there.
+        let _ = self.0.poll();
+        Some(self.0.device.generate_allocator_report()?.total_allocated_bytes)
+    }
+
     /// Gives the device up, for tests of what comes after: all calls fail as if the driver had
     /// been reset.
     pub fn lose(&self) {

@@ -18,6 +18,7 @@ const SETTINGS: [&str; 14] = [
     "model",
     "fit",
     "data",
+    "stream",
     "preset",
     "batch_size",
     "length",

@@ -1,16 +1,16 @@
 //! Examples and labels of the user's.
 
-use crate::arrays::{Arrays, Kind};
+use crate::arrays::{Array, Arrays, Kind};
 use crate::data::Splits;
 use crate::nn::{Architecture, Dataset, Input, Loss, Model};
 use crate::run::Own;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rnn_core::HostTensor;
 
 /// Arrays of one part of the data: `x_train` and `y_train`, or those of another suffix.
 pub struct Part {
     suffix: &'static str,
-    pub inputs: Vec<HostTensor>,
+    pub inputs: Vec<Array>,
 }
 
 /// `x_train`; of several inputs `x_train_NAME` or `x_train_0`.
@@ -71,7 +71,9 @@ impl Part {
                     .with_context(|| format!("labels {} do not fit", names[0]))?,
             );
         }
-        Ok(Dataset::new(self.inputs, labels)?)
+        let shared =
+            |arrays: Vec<Array>| arrays.into_iter().map(Array::examples).collect::<Vec<_>>();
+        Ok(Dataset::of(shared(self.inputs), shared(labels))?)
     }
 }
 
@@ -97,8 +99,8 @@ pub fn samples(arrays: &mut Arrays, architecture: &Architecture) -> Result<Vec<V
 /// # Errors
 /// If they cannot be read or do not fit the model.
 pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
-    let Own { arrays, validation, model: described, .. } = own;
-    let mut arrays = Arrays::open(arrays)?;
+    let Own { arrays, stream, validation, model: described, .. } = own;
+    let mut arrays = Arrays::open(arrays, *stream)?;
     let tested = Part::is_in(&arrays, "_test");
     let mut read = |suffix| -> Result<Dataset> {
         let part = Part::read(&mut arrays, suffix, &described.architecture)?;
@@ -118,15 +120,10 @@ pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
 }
 
 /// The labels of an output of this shape.
-fn labels_for(
-    arrays: &mut Arrays,
-    names: &[&str],
-    loss: Loss,
-    shape: &[usize],
-) -> Result<HostTensor> {
+fn labels_for(arrays: &mut Arrays, names: &[&str], loss: Loss, shape: &[usize]) -> Result<Array> {
     let sparse = loss == Loss::SparseCategoricalCrossentropy;
     let kind = if sparse { Kind::Whole } else { Kind::Floats };
-    let labels = arrays.get(names, kind)?;
+    let labels = arrays.array(names, kind)?;
     let wanted = if sparse { &shape[..shape.len() - 1] } else { shape };
     let axes = labels.shape().dims();
     let trimmed = |axes: &[usize]| -> Vec<usize> {
@@ -138,24 +135,32 @@ fn labels_for(
         if sparse { "classes" } else { "labels" },
         hint(loss, axes, shape)
     );
-    let labels = labels.clone().reshape(wanted)?;
-    if sparse {
-        let classes = shape.last().copied().unwrap_or(0);
-        if let Some(at) = labels.as_u32()?.iter().position(|&class| class as usize >= classes) {
-            let class = labels.as_u32()?[at];
-            anyhow::bail!(
-                "element {at} is class {class}; the model has {classes} classes, 0 to {}",
-                classes.saturating_sub(1)
-            );
+    let classes = shape.last().copied().unwrap_or(0);
+    labels.reshape(wanted)?.checked(move |labels| check(labels, loss, classes))
+}
+
+/// Whether labels are among the classes, or probabilities, where the loss takes such.
+fn check(labels: &HostTensor, loss: Loss, classes: usize) -> Result<()> {
+    match loss {
+        Loss::SparseCategoricalCrossentropy => {
+            let labels = labels.as_u32()?;
+            if let Some(at) = labels.iter().position(|&class| class as usize >= classes) {
+                bail!(
+                    "element {at} is class {}; the model has {classes} classes, 0 to {}",
+                    labels[at],
+                    classes.saturating_sub(1)
+                );
+            }
         }
+        Loss::BinaryCrossentropy | Loss::CategoricalCrossentropy => {
+            let mut labels = labels.as_f32()?.iter();
+            if let Some(odd) = labels.find(|label| !(0.0..=1.0).contains(*label)) {
+                bail!("a label is {odd}; the loss takes probabilities, from 0 to 1");
+            }
+        }
+        _ => {}
     }
-    let probabilities = [Loss::BinaryCrossentropy, Loss::CategoricalCrossentropy];
-    if probabilities.contains(&loss)
-        && let Some(odd) = labels.as_f32()?.iter().find(|label| !(0.0..=1.0).contains(*label))
-    {
-        anyhow::bail!("a label is {odd}; the loss takes probabilities, from 0 to 1");
-    }
-    Ok(labels)
+    Ok(())
 }
 
 /// What is often mistaken.

@@ -7,7 +7,7 @@ pub use data::splits;
 pub use options::{FitOptions, Stopping};
 
 use self::data::Part;
-use crate::arrays::Arrays;
+use crate::arrays::{Array, Arrays};
 use crate::model_file::{Compiled, ModelFile};
 use crate::nn::{Precision, Trainer, TrainerState};
 use crate::predict::samples;
@@ -24,6 +24,8 @@ pub struct FitArgs {
     pub model: PathBuf,
     /// The arrays: x_train, y_train, and perhaps x_test, y_test.
     pub data: PathBuf,
+    /// Leave them in their files.
+    pub stream: bool,
     /// `fit.toml`.
     pub fit: Option<PathBuf>,
     /// In place of what `fit.toml` says.
@@ -49,7 +51,7 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
         args.fit.as_deref().map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
     let file = ModelFile::open(&args.model)?;
     let compile = options.compile(file.compile.as_ref(), &file.architecture)?;
-    let samples = data::samples(&mut Arrays::open(&args.data)?, &file.architecture)?;
+    let samples = data::samples(&mut Arrays::open(&args.data, args.stream)?, &file.architecture)?;
     let seed = args.seed.unwrap_or(options.seed);
     let borrowed: Vec<&[usize]> = samples.iter().map(Vec::as_slice).collect();
     let model = file.model(Some(&borrowed), seed)?;
@@ -75,6 +77,7 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
     let own = Own {
         name: name.to_string_lossy().into_owned(),
         arrays: args.data.clone(),
+        stream: args.stream,
         validation: options.validation,
         early_stopping: options.early_stopping,
         samples,
@@ -96,15 +99,20 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
 ///
 /// # Errors
 /// If the model or the data cannot be read or do not fit together, or the device fails.
-pub fn evaluate(model: &Path, data: &Path, fit: Option<&Path>, device: &dyn Device) -> Result<()> {
+pub fn evaluate(
+    model: &Path,
+    (data, stream): (&Path, bool),
+    fit: Option<&Path>,
+    device: &dyn Device,
+) -> Result<()> {
     let options = fit.map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
     let file = ModelFile::open(model)?;
     let compile = options.compile(file.compile.as_ref(), &file.architecture)?;
-    let mut arrays = Arrays::open(data)?;
+    let mut arrays = Arrays::open(data, stream)?;
     let suffix = if Part::is_in(&arrays, "_test") { "_test" } else { "" };
     let part = Part::read(&mut arrays, suffix, &file.architecture)
         .context("evaluation takes x_test and y_test, or x and y")?;
-    let model = file.trained_model(Some(&samples(&part.inputs)))?;
+    let model = file.trained_model(Some(&samples(part.inputs.iter().map(Array::shape))))?;
     let test = part.with_labels(&mut arrays, &model, &file.architecture, &compile.losses)?;
     let tally = compile.tally();
     let mut trainer = Trainer::new(model, device, compile.optimizer, 0).losses(compile.losses);

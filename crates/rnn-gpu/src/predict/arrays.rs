@@ -1,12 +1,12 @@
 //! Predictions for arrays.
 
-use crate::arrays::Arrays;
+use crate::arrays::{Array, Arrays};
 use crate::model_file::ModelFile;
 use crate::nn::{Dataset, Optimizer, Trainer};
 use crate::train::INTERRUPTED;
 use anyhow::{Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use rnn_core::HostTensor;
+use rnn_core::{HostTensor, Shape};
 use rnn_formats::npy;
 use rnn_graph::Device;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,16 @@ use std::sync::atomic::Ordering;
 /// Arrays that are judged, and where to.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ArrayInput {
-    /// What to predict from: .npy, .npz (an array x, or one for each input by its name) or .csv
+    /// What to predict from: .npy; .npz or a folder of .npy (an array x, or one for each input by its
+    /// name); .csv
     #[arg(long, value_name = "FILE", requires = "output", conflicts_with = "text")]
     input: Option<PathBuf>,
     /// Where predictions go; of several outputs each gets a file, y-NAME.npy
     #[arg(long, value_name = "y.npy", requires = "input")]
     output: Option<PathBuf>,
+    /// Read examples from the file as they are needed, whatever memory there is
+    #[arg(long, requires = "input")]
+    stream: bool,
     /// Examples that are processed together
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     batch_size: u32,
@@ -32,8 +36,8 @@ pub struct ArrayInput {
 /// If the model or the arrays cannot be read, do not fit together, or the device fails.
 pub fn predict(
     model: &Path,
+    args: &ArrayInput,
     (input, output): (&Path, &Path),
-    batch_size: usize,
     device: &dyn Device,
 ) -> Result<()> {
     ensure!(
@@ -42,7 +46,7 @@ pub fn predict(
         output.display()
     );
     let file = ModelFile::open(model)?;
-    let mut arrays = Arrays::open(input)?;
+    let mut arrays = Arrays::open(input, args.stream)?;
     let described = file.architecture.inputs().to_vec();
     let inputs = described.iter().map(|input| match described.len() {
         1 => {
@@ -54,10 +58,11 @@ pub fn predict(
         _ => arrays.input(&[&input.name], input),
     });
     let inputs = inputs.collect::<Result<Vec<_>>>()?;
-    let model = file.trained_model(Some(&samples(&inputs)))?;
+    let model = file.trained_model(Some(&samples(inputs.iter().map(Array::shape))))?;
     let names: Vec<String> = file.architecture.output_names().into_iter().map(Into::into).collect();
     let shapes = model.output_shapes(inputs[0].shape().dims()[0]);
-    let set = Dataset::new(inputs, [])?;
+    let inputs: Vec<_> = inputs.into_iter().map(Array::examples).collect();
+    let set = Dataset::of(inputs, [])?;
     let mut trainer = Trainer::new(model, device, Optimizer::adam(), 0);
     let mut all: Vec<Vec<f32>> = vec![vec![]; shapes.len()];
     let bar = ProgressBar::new(set.len() as u64);
@@ -65,7 +70,7 @@ pub fn predict(
     bar.set_style(
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    for batch in set.batches(batch_size) {
+    for batch in set.batches(args.batch_size as usize) {
         if INTERRUPTED.load(Ordering::Relaxed) {
             bail!("interrupted; nothing was written");
         }
@@ -87,9 +92,9 @@ pub fn predict(
     Ok(())
 }
 
-/// The extents of an example of each array.
-pub fn samples(inputs: &[HostTensor]) -> Vec<&[usize]> {
-    inputs.iter().map(|input| input.shape().dims().get(1..).unwrap_or_default()).collect()
+/// The extents of an example of arrays of these shapes.
+pub fn samples<'a>(shapes: impl Iterator<Item = &'a Shape>) -> Vec<&'a [usize]> {
+    shapes.map(|shape| shape.dims().get(1..).unwrap_or_default()).collect()
 }
 
 /// `y.npy` as `y-NAME.npy`.
@@ -102,10 +107,5 @@ impl ArrayInput {
     /// The files, if they are given.
     pub fn files(&self) -> Option<(&Path, &Path)> {
         Some((self.input.as_deref()?, self.output.as_deref()?))
-    }
-
-    /// Examples that are processed together.
-    pub fn batch_size(&self) -> usize {
-        self.batch_size as usize
     }
 }

@@ -40,7 +40,7 @@ pub fn predict(args: &PredictArgs) -> Result<()> {
     // What is printed besides may be read by another program.
     eprintln!("device: {}: {why}", device.info());
     match files {
-        Some(files) => arrays::predict(&args.model, files, args.arrays.batch_size(), &*device),
+        Some(files) => arrays::predict(&args.model, &args.arrays, files, &*device),
         None => text::predict(&args.model, &args.text, &*device),
     }
 }

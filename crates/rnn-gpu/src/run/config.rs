@@ -70,8 +70,11 @@ pub struct Tutorial {
 pub struct Own {
     /// What results call it.
     pub name: String,
-    /// An `.npz` of `x_train`, `y_train` and perhaps `x_test`, `y_test`.
+    /// An `.npz` or a folder of `x_train`, `y_train` and perhaps `x_test`, `y_test`.
     pub arrays: PathBuf,
+    /// Whether they are left in their files, though they are not large for the memory at hand.
+    #[serde(default)]
+    pub stream: bool,
     /// The share of the training examples, the last of them, that validates.
     pub validation: f64,
     /// What ends the training early.
