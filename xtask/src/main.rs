@@ -14,7 +14,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Check what the compiler does not: layering, file sizes, stray text
+    /// Check what the compiler does not: layering, licences, file sizes, stray text
     Tidy,
     /// Run `rnn-gpu verify` with the given arguments
     #[command(disable_help_flag = true)]
@@ -54,10 +54,11 @@ fn main() -> Result<ExitCode> {
 
 /// Runs the checks in order and returns the first exit code that is not 0.
 fn ci(root: &Path) -> Result<i32> {
-    const STEPS: [&str; 5] = [
+    const STEPS: [&str; 6] = [
         "fmt --all --check",
         "clippy --release --workspace --all-targets -- -D warnings",
         "xtask tidy",
+        "deny check",
         "doc --release --no-deps --workspace",
         "test --release --workspace",
     ];
@@ -65,6 +66,7 @@ fn ci(root: &Path) -> Result<i32> {
         println!("$ cargo {step}");
         let code = match step {
             "xtask tidy" => tidy(root)?,
+            "deny check" => deny(root)?,
             _ => cargo(root, step.split(' '))?,
         };
         if code != 0 {
@@ -72,6 +74,27 @@ fn ci(root: &Path) -> Result<i32> {
         }
     }
     Ok(0)
+}
+
+/// Holds all packages to `deny.toml`, where cargo-deny is installed; to the known advisories where
+/// their list can be had.
+fn deny(root: &Path) -> Result<i32> {
+    let quiet = |args: [&str; 2]| {
+        let output = Command::new(cargo_path()).args(args).current_dir(root).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !quiet(["deny", "--version"]) {
+        println!("SKIPPED cargo deny: it is not installed; tidy has read the licences");
+        return Ok(0);
+    }
+    match cargo(root, ["deny", "check", "licenses", "bans", "sources"])? {
+        0 if quiet(["deny", "fetch"]) => cargo(root, ["deny", "check", "advisories"]),
+        0 => {
+            println!("SKIPPED cargo deny check advisories: their list cannot be fetched");
+            Ok(0)
+        }
+        code => Ok(code),
+    }
 }
 
 /// Prints what is untidy and returns 1 if anything is.

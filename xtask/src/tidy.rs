@@ -1,6 +1,7 @@
 //! Checks on the source tree that the compiler does not make.
 
 mod architecture;
+mod licences;
 mod masked;
 mod rust;
 mod shaders;
@@ -62,6 +63,7 @@ pub fn check(root: &Path) -> Result<Vec<impl fmt::Display>> {
     let mut violations = architecture::check(&files, &workspace);
     violations.extend(workspace::check(&files, &workspace));
     violations.extend(shaders::check(&files));
+    violations.extend(licences::check(root, &files)?);
     for file in &files {
         violations.extend(text::check(file));
         if file.has_extension("rs") {
