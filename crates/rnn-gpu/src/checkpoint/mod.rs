@@ -13,7 +13,7 @@ pub use store::{Checkpoint, Store};
 use std::path::PathBuf;
 
 /// What a run has decided when it began.
-const SETTINGS: [&str; 14] = [
+const SETTINGS: [&str; 15] = [
     "experiment",
     "model",
     "fit",
