@@ -233,3 +233,30 @@ fn the_example_of_a_model_is_one() {
     let output = rnn_gpu(&["new", &path]).output().expect("it starts");
     assert!(text(&output.stderr).contains("is there already"));
 }
+
+#[test]
+fn numbers_that_are_not_finite_end_a_run_with_their_cause_and_its_checkpoint_stays() {
+    let sandbox = Sandbox::new();
+    let (run, fit) = (sandbox.path("run"), sandbox.write("fit.toml", b"learning_rate = 1000.0\n"));
+    let model = "input.shape = [4, 1]\ncompile = { loss = \"mse\", optimizer = \"SGD\" }\n\
+                 layer = [{ type = \"Flatten\" }, { type = \"Dense\", units = 1 }]\n";
+    let model = sandbox.write("line.toml", model.as_bytes());
+    let x = floats(&[EXAMPLES, STEPS, 1], sequences());
+    let y = floats(&[EXAMPLES], classes().iter().map(|&c| c as f32).collect());
+    let d = data(&sandbox, "d.npz", &x, &y);
+    let more = ["--fit", &fit, "--batch-size", "6", "--checkpoint-every", "1"];
+    let message = failure(&train(&model, &d, &run, &more));
+    // Each step moves the weights further beyond the last ones, until f32 ends.
+    let number = |before: &str| -> usize {
+        let (_, after) = message.split_once(before).unwrap_or_else(|| panic!("{message}"));
+        let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().unwrap_or_else(|_| panic!("{message}"))
+    };
+    let (step, kept) = (number("in step "), number("the state after step "));
+    assert!(step > 2 && kept + 1 == step, "{message}");
+    assert!(message.contains(" put out ") && message.contains("lower the learning"), "{message}");
+    let checkpoint = Path::new(&run).join(format!("checkpoints/step-{kept:08}.safetensors"));
+    assert!(checkpoint.exists(), "{}", checkpoint.display());
+    let message = failure(&["train", "--resume", &run, "--device", "cpu"]);
+    assert!(message.contains(&format!("in step {step}, ")), "{message}");
+}

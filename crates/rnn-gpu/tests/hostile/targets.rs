@@ -103,7 +103,7 @@ const LAYERS: &str = r#"
 
 /// Beyond this a model is described, not made.
 const FEW_PARAMETERS: usize = 20_000;
-const FEW_BYTES: u64 = 1 << 20;
+const FEW_BYTES: u64 = 1 << 18;
 
 /// A model is made and fed with zeros, if it is small.
 fn model(path: &Path) -> bool {
