@@ -11,11 +11,14 @@ struct Params {
     bias_offset: u32,
 }
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
+// A, B and Out are f32 or f16; sums are f32.
+@group(0) @binding(0) var<storage, read> a: array<A>;
+@group(0) @binding(1) var<storage, read> b: array<B>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read_write> out: array<Out>;
+// Sums over parts of the pixels, one matrix after another.
+@group(0) @binding(4) var<storage, read> parts: array<f32>;
+@group(0) @binding(5) var<uniform> params: Params;
 
 // Channels of A.
 override TERMS: u32 = 1u;
@@ -49,7 +52,7 @@ fn load_a(row: u32, place: Place, k: u32) -> f32 {
     if pixel == NO_PIXEL {
         return 0.0;
     }
-    return a[params.a_offset + pixel * TERMS + k % TERMS];
+    return f32(a[params.a_offset + pixel * TERMS + k % TERMS]);
 }
 
 fn load_b(k: u32, column: u32) -> f32 {
@@ -60,7 +63,7 @@ fn load_b(k: u32, column: u32) -> f32 {
     if TRANSPOSED {
         at = (k / TERMS * params.columns + column) * TERMS + k % TERMS;
     }
-    return b[params.b_offset + at];
+    return f32(b[params.b_offset + at]);
 }
 
 // Thread i of 256 brings term i % 16 of rows i / 16, i / 16 + 16, ..
@@ -130,7 +133,7 @@ fn multiply_few(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
             if HAS_BIAS {
                 sum += bias[params.bias_offset + column];
             }
-            out[row * params.columns + column] = sum;
+            out[row * params.columns + column] = Out(sum);
         }
     }
 }
@@ -159,7 +162,7 @@ fn store(part: u32, row0: u32, column0: u32, sums: mat4x4<f32>) {
         for (var j = 0u; j < 4u; j++) {
             let column = column0 + 16u * j;
             if row < params.rows && column < params.columns {
-                out[(part * params.rows + row) * params.columns + column] = sums[i][j];
+                out[(part * params.rows + row) * params.columns + column] = Out(sums[i][j]);
             }
         }
     }
@@ -187,11 +190,11 @@ fn multiply_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
                 let start = Place(place.item, window_start(place.at));
                 let seen = source_seen(start, row / TERMS, params.items);
                 if seen != NO_PIXEL {
-                    left = a[params.a_offset + seen * TERMS + row % TERMS];
+                    left = f32(a[params.a_offset + seen * TERMS + row % TERMS]);
                 }
             }
             if pixel < end && column < params.columns {
-                right = b[params.b_offset + pixel * params.columns + column];
+                right = f32(b[params.b_offset + pixel * params.columns + column]);
             }
             a_tile[k * PITCH + lane] = left;
             b_tile[k * PITCH + lane] = right;
@@ -215,10 +218,10 @@ fn multiply_few_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_i
         let start = Place(place.item, window_start(place.at));
         let seen = source_seen(start, row / TERMS, params.items);
         if row < params.rows && seen != NO_PIXEL {
-            let left = a[params.a_offset + seen * TERMS + row % TERMS];
+            let left = f32(a[params.a_offset + seen * TERMS + row % TERMS]);
             for (var j = 0u; j < 4u; j++) {
                 if j < params.columns {
-                    sums[j] += left * b[params.b_offset + pixel * params.columns + j];
+                    sums[j] += left * f32(b[params.b_offset + pixel * params.columns + j]);
                 }
             }
         }
@@ -226,11 +229,11 @@ fn multiply_few_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_i
     let column = thread / TILE;
     let sum = sum_shares(sums, thread, 4u, TILE);
     if row < params.rows && column < params.columns {
-        out[(group.z * params.rows + row) * params.columns + column] = sum;
+        out[(group.z * params.rows + row) * params.columns + column] = Out(sum);
     }
 }
 
-// Adds the parts in order; `a` holds them, one matrix after another.
+// Adds the parts in order.
 @compute @workgroup_size(THREADS)
 fn add_parts(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
@@ -240,7 +243,7 @@ fn add_parts(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
     }
     var sum = 0.0;
     for (var part = 0u; part < params.parts; part++) {
-        sum += a[part * count + i];
+        sum += parts[part * count + i];
     }
-    out[i] = sum;
+    out[i] = Out(sum);
 }

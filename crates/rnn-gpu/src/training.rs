@@ -74,8 +74,8 @@ pub struct TrainArgs {
     /// Pixels of a side of a film, an even number [default: 40; 20 of the quick preset]
     #[arg(long, value_parser = movie_size)]
     size: Option<u32>,
-    /// f32, or mixed: LSTM and SimpleRNN keep sequences in half precision and sum in single, on
-    /// GPUs that have it; the loss is scaled so that small gradients are not lost
+    /// f32, or mixed: LSTM, ConvLSTM and SimpleRNN keep sequences in half precision and sum in
+    /// single, on GPUs that have it; the loss is scaled so that small gradients are not lost
     #[arg(long, default_value = "f32")]
     precision: Precision,
     /// auto, cpu, gpu, gpu:N or part of a name

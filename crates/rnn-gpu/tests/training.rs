@@ -2,10 +2,11 @@
 
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
-use rnn_gpu::Activation;
 use rnn_gpu::nn::{
-    Batch, Dense, Dropout, Embedding, InputSpec, Lstm, Model, Optimizer, Precision, Trainer,
+    Batch, ConvLstm2D, Dense, Dropout, Embedding, Flatten, InputSpec, Lstm, Model, Optimizer,
+    Precision, Trainer,
 };
+use rnn_gpu::{Activation, Padding};
 use rnn_graph::Device;
 use rnn_wgpu::{Options, WgpuDevice, adapters};
 
@@ -32,6 +33,30 @@ fn trainer(device: &dyn Device) -> Trainer {
         .expect("the layers fit");
     let adam = Optimizer::adam().learning_rate(0.02);
     Trainer::new(model, device, adam, 11)
+}
+
+/// Where the mean of a film's pixels is above zero.
+fn film_batch(index: u64) -> Batch {
+    let mut rng = Rng::new(6, index);
+    let pixels: Vec<f32> = (0..4 * 3 * 5 * 4).map(|_| rng.normal() as f32).collect();
+    let positive = |film: &[f32]| f32::from(u8::from(film.iter().sum::<f32>() > 0.0));
+    let labels = pixels.chunks(3 * 5 * 4).map(positive).collect();
+    Batch {
+        weights: None,
+        inputs: vec![HostTensor::from_f32([4, 3, 5, 4, 1], pixels).expect("4 films")],
+        labels: vec![HostTensor::from_f32([4, 1], labels).expect("4 labels")],
+    }
+}
+
+/// Of films, through two ConvLSTM layers, the second with dropout of h.
+fn film_trainer(device: &dyn Device) -> Trainer {
+    let model = Model::sequential(InputSpec::floats([3, 5, 4, 1]), 3)
+        .add(ConvLstm2D::new(6, [3, 3]).padding(Padding::Same).return_sequences())
+        .and_then(|m| m.add(ConvLstm2D::new(4, [3, 3]).recurrent_dropout(0.2)))
+        .and_then(|m| m.add(Flatten))
+        .and_then(|m| m.add(Dense::new(1, Activation::Sigmoid)))
+        .expect("the layers fit");
+    Trainer::new(model, device, Optimizer::adam().learning_rate(0.01), 11)
 }
 
 /// The losses of some steps and the weights after them.
@@ -102,6 +127,16 @@ fn mixed_precision_learns_as_single_precision_does() {
             assert!((mixed - single).abs() < 1e-2 * single, "{losses:?}\n{single:?}");
         }
         assert_eq!(bits(&weights), bits(&train(mixed(), 120).1));
+
+        let mut films =
+            [Precision::F32, Precision::Mixed].map(|p| film_trainer(&device).precision(p));
+        for step in 0..10 {
+            let [single, mixed] = films.each_mut().map(|trainer| {
+                trainer.train_batch(&film_batch(step)).expect("a step");
+                trainer.take_metrics().expect("metrics").loss
+            });
+            assert!((mixed - single).abs() < 1e-2 * single, "step {step}: {mixed}, not {single}");
+        }
     }
     let mut refused = trainer(&CpuDevice::new()).precision(Precision::Mixed);
     let message = refused.train_batch(&batch(0)).expect_err("no half precision").to_string();

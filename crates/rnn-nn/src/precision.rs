@@ -3,12 +3,13 @@ use std::str::FromStr;
 
 /// What a training computes with.
 ///
-/// With `Mixed`, x W, h, the gates and cells of [`crate::Lstm`] and [`crate::SimpleRnn`] and their
-/// gradients are stored in half precision, [`rnn_core::DType::F16`], and so is the recurrent matrix
-/// while a scan multiplies it. Sums, states, all other layers, weights, their gradients and the
-/// optimizer stay in single precision. The loss is multiplied by a scale, and its gradients divided
-/// by it, so that small ones are not lost; a step in which one is not finite is left out and halves
-/// the scale, as Keras's LossScaleOptimizer does. The CPU device has no half precision.
+/// With `Mixed`, x W, h, the gates and cells of [`crate::Lstm`], [`crate::SimpleRnn`] and
+/// [`crate::ConvLstm2D`] with their gradients are stored in half precision,
+/// [`rnn_core::DType::F16`], and so is the recurrent matrix while a scan multiplies it. Sums,
+/// states, all other layers, weights, their gradients and the optimizer stay in single precision.
+/// The loss is multiplied by a scale, and its gradients divided by it, so that small ones are not
+/// lost; a step in which one is not finite is left out and halves the scale, as Keras's
+/// LossScaleOptimizer does. The CPU device has no half precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {

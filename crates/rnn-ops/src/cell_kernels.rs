@@ -133,22 +133,20 @@ impl CellKernels {
         bind: impl Fn(Launch) -> Launch,
     ) -> Result<Work, OpError> {
         let count = self.gates * scan.extents.hidden * scan.extents.hidden;
-        let (mut work, mut recurrent) = (Work::default(), matrix);
-        if scan.half {
-            recurrent = Operand::Scratch(0);
-            work.scratch.push(count.div_ceil(2));
-            work.launches.push(narrow(matrix, recurrent, count)?);
-        }
-        let launches = self.launches(scan, limits)?.into_iter();
-        work.launches.extend(launches.map(|launch| bind(launch).bind("recurrent", recurrent)));
-        Ok(work)
+        let launches = self.launches(scan, limits)?.into_iter().map(bind);
+        with_matrix(launches, (matrix, count), scan.half)
+    }
+
+    /// The kernels for sequences of a precision.
+    pub fn of(&'static self, half: bool) -> Result<&'static Schedules, OpError> {
+        let kernels = if half { self.half.as_ref() } else { Some(&self.single) };
+        kernels.ok_or_else(|| OpError::shape("it takes no half precision"))
     }
 
     /// A scan; the caller adds bindings.
     pub fn launches(&'static self, scan: Scan, limits: &Limits) -> Result<Vec<Launch>, OpError> {
         let Scan { direction, extents: e, dropout, half } = scan;
-        let kernels = if half { self.half.as_ref() } else { Some(&self.single) };
-        let kernels = kernels.ok_or_else(|| OpError::shape("it takes no half precision"))?;
+        let kernels = self.of(half)?;
         if let Some(launch) = self.whole(kernels, scan, limits)? {
             return Ok(vec![launch]);
         }
@@ -199,6 +197,23 @@ impl CellKernels {
             .param("step", 0usize);
         Ok(Some(launch))
     }
+}
+
+/// Launches, bound to a recurrent matrix of so many elements, which beside sequences of half
+/// precision is rounded to it first.
+pub fn with_matrix(
+    launches: impl Iterator<Item = Launch>,
+    (matrix, count): (Operand, usize),
+    half: bool,
+) -> Result<Work, OpError> {
+    let (mut work, mut recurrent) = (Work::default(), matrix);
+    if half {
+        recurrent = Operand::Scratch(0);
+        work.scratch.push(count.div_ceil(2));
+        work.launches.push(narrow(matrix, recurrent, count)?);
+    }
+    work.launches.extend(launches.map(|launch| launch.bind("recurrent", recurrent)));
+    Ok(work)
 }
 
 /// Launches of one step each; see step_product.wgsl.

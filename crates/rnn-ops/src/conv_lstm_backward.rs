@@ -1,7 +1,9 @@
+use crate::cell_kernels::with_matrix;
 use crate::common::ensure;
 use crate::conv_lstm::ConvLstm;
 use crate::scan::{places, takes_part};
 use crate::{Definition, ScanInputs};
+use rnn_core::DType;
 use rnn_graph::{
     Cost, InPlace, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
 };
@@ -96,6 +98,10 @@ impl Op for ConvLstmBackward {
         "conv_lstm_backward"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn in_place(&self) -> Option<InPlace> {
         Some(InPlace { input: 0, output: 0 })
     }
@@ -106,23 +112,27 @@ impl Op for ConvLstmBackward {
         let e = self.forward.extents(&inputs[0])?;
         let kernel = [self.forward.windows.taps(), e.filters, 4 * e.filters];
         ensure(inputs[1].dims() == kernel, || format!("U is {}, not {kernel:?}", inputs[1]))?;
-        let cells = e.ty(self.forward.steps, e.filters);
-        ensure(inputs[2] == cells, || format!("c is {}, not {cells}", inputs[2]))?;
+        let sequence = e.ty(self.forward.steps, e.filters).of(inputs[0].dtype);
+        ensure(inputs[2] == sequence, || format!("c is {}, not {sequence}", inputs[2]))?;
+        if let Some(d_hidden) = self.optional()[2].map(|place| &inputs[place]) {
+            ensure(*d_hidden == sequence, || format!("the gradient of h is {d_hidden}"))?;
+        }
         Ok(vec![inputs[0].clone(), e.ty(2, e.filters)])
     }
 
     /// A launch for each step, and one for the gradient of the initial state.
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let e = self.forward.extents(&s.inputs[0])?;
-        let step = self.forward.step(&e);
+        let half = s.inputs[0].dtype == DType::F16;
+        let step = self.forward.step(&e, half)?;
         let launch = |t| {
             let launch = step.backward(0..4, t)?;
             let launch = self.forward.windows.describe(launch, e.step.extents);
-            let launch = launch.bind("recurrent", Operand::Input(1));
             Ok(self.forward.gates.bind_backward(launch, self.optional()))
         };
         let launches = (0..=self.forward.steps).rev().map(launch);
-        Ok(launches.collect::<Result<Vec<_>, OpError>>()?.into())
+        let launches = launches.collect::<Result<Vec<_>, OpError>>()?.into_iter();
+        with_matrix(launches, (Operand::Input(1), s.inputs[1].len()), half)
     }
 
     not_differentiable!();

@@ -1,5 +1,6 @@
 use crate::common::{dims, ensure, nested};
-use crate::matmul::{Extents, Product, ProductDropout, stored};
+use crate::matmul::{Extents, Product, ProductDropout};
+use crate::product_kernels::stored;
 use crate::{Activation, Case, Definition, Sample, SumRows};
 use rnn_core::{DType, Shape};
 use rnn_graph::{

@@ -6,6 +6,8 @@
 mod common;
 #[macro_use]
 mod cell_kernels;
+#[macro_use]
+mod product_kernels;
 
 mod activation;
 mod batch_normalize;

@@ -1,57 +1,20 @@
 use crate::activation::{ActivateBackward, Activation};
 use crate::common::{ensure, nested, threads};
+use crate::product_kernels::{ProductKernels, find, stored};
 use crate::{Case, Definition, Sample, SumRows};
 use rnn_core::{DType, Shape};
 use rnn_graph::{
-    Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
+    Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Signature,
     TensorId, TensorType, Work,
 };
 
-/// The kernels by what A, B and the result are stored as.
-pub static SHADERS: [([DType; 3], Shader); 5] = {
-    macro_rules! kernels {
-        ($name:literal, $types:literal) => {
-            Shader::new(
-                $name,
-                &[
-                    $types,
-                    include_str!("../../../shaders/flat.wgsl"),
-                    include_str!("../../../shaders/activations.wgsl"),
-                    include_str!("../../../shaders/tile.wgsl"),
-                    include_str!("../../../shaders/matmul.wgsl"),
-                ],
-            )
-        };
-    }
-    use DType::{F16, F32};
-    [
-        ([F32, F32, F32], kernels!("matmul", "alias A = f32; alias B = f32; alias Out = f32;")),
-        (
-            [F32, F32, F16],
-            kernels!(
-                "matmul_to_half",
-                "enable f16; alias A = f32; alias B = f32; alias Out = f16;"
-            ),
-        ),
-        (
-            [F16, F32, F32],
-            kernels!("matmul_half_a", "enable f16; alias A = f16; alias B = f32; alias Out = f32;"),
-        ),
-        (
-            [F32, F16, F32],
-            kernels!("matmul_half_b", "enable f16; alias A = f32; alias B = f16; alias Out = f32;"),
-        ),
-        (
-            [F16, F16, F32],
-            kernels!("matmul_halves", "enable f16; alias A = f16; alias B = f16; alias Out = f32;"),
-        ),
-    ]
-};
-
-/// What the operands of a product are stored as.
-pub(crate) fn stored(s: &Signature) -> [DType; 3] {
-    [s.inputs[0].dtype, s.inputs[1].dtype, s.outputs[0].dtype]
-}
+static KERNELS: ProductKernels = product_kernels!(
+    "matmul",
+    include_str!("../../../shaders/flat.wgsl"),
+    include_str!("../../../shaders/activations.wgsl"),
+    include_str!("../../../shaders/tile.wgsl"),
+    include_str!("../../../shaders/matmul.wgsl"),
+);
 
 /// y = activation(A B + bias).
 ///
@@ -131,11 +94,7 @@ impl Product {
 
     pub fn record(self) -> Result<Work, OpError> {
         let e = self.extents;
-        let found = SHADERS.iter().find(|(stored, _)| *stored == self.stored);
-        let (_, shader) = found.ok_or_else(|| {
-            let [a, b, y] = self.stored;
-            OpError::shape(format!("no product of {a} and {b} is stored as {y}"))
-        })?;
+        let shader = find(&KERNELS, self.stored)?;
         let splits = self.splits();
         let k_part = e.k.div_ceil(splits).next_multiple_of(16).max(16);
         let splits = e.k.div_ceil(k_part).max(1);

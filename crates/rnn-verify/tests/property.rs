@@ -6,7 +6,7 @@ use rnn_graph::{Device, Graph, TensorId, TensorType, Values, evaluate};
 use rnn_nn::{
     AveragePooling1D, AveragePooling3D, Bidirectional, Build, Cell, Conv1D, Conv2D, Conv3D,
     ConvLstm1D, ConvLstm2D, Dense, Gru, Layer, LayerNormalization, Lstm, MaxPooling1D,
-    MaxPooling2D, Merge, Recurrent, SimpleRnn, SpatialDropout1D, TimeDistributed, Value,
+    MaxPooling2D, Merge, Precision, Recurrent, SimpleRnn, SpatialDropout1D, TimeDistributed, Value,
 };
 use rnn_ops::{Activation, Padding};
 use rnn_verify::compare;
@@ -23,6 +23,8 @@ const BUDGET: usize = 6_000_000;
 const CONFIGURATIONS: u64 = 60;
 /// Sums of up to 300 terms, fed back through up to 33 steps, relative to the largest element.
 const TOLERANCE: f64 = 5e-5;
+/// The same with factors and gates that have an error of half of 2^-10.
+const MIXED_TOLERANCE: f64 = 1e-2;
 
 fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.below(from.len() as u32) as usize]
@@ -109,11 +111,12 @@ struct Trial {
     graph: Graph,
     given: HashMap<TensorId, HostTensor>,
     results: Vec<TensorId>,
+    precision: Precision,
 }
 
 impl Trial {
     /// A layer over a sequence.
-    fn sequence(seed: u64) -> Self {
+    fn sequence(seed: u64, precision: Precision) -> Self {
         let rng = &mut Rng::new(seed, 0);
         let units = if rng.below(12) == 0 { 300 } else { pick(rng, &WIDTHS) };
         let layer = draw_layer(rng, units);
@@ -122,27 +125,34 @@ impl Trial {
         while steps * batch * units * (units + width) > BUDGET {
             (steps, batch) = (steps.div_ceil(2), batch.div_ceil(2));
         }
-        Self::draw(rng, seed, &*layer, &[steps, width], batch)
+        Self::draw(rng, (seed, precision), &*layer, &[steps, width], batch)
     }
 
     /// A layer over pictures, volumes or films, with extents around those of its windows.
-    fn pixels(seed: u64) -> Self {
+    fn pixels(seed: u64, precision: Precision) -> Self {
         let rng = &mut Rng::new(seed, 1);
         let (layer, axes) = draw_pixel_layer(rng);
         let mut sample: Vec<usize> = (0..axes).map(|_| 3 + rng.below(4) as usize).collect();
         sample.push(pick(rng, &[1, 2, 5, 17]));
         let batch = pick(rng, &[1, 2, 3]);
-        Self::draw(rng, seed, &*layer, &sample, batch)
+        Self::draw(rng, (seed, precision), &*layer, &sample, batch)
     }
 
     /// A layer between random tensors.
-    fn draw(rng: &mut Rng, seed: u64, layer: &dyn Layer, sample: &[usize], batch: usize) -> Self {
+    fn draw(
+        rng: &mut Rng,
+        (seed, precision): (u64, Precision),
+        layer: &dyn Layer,
+        sample: &[usize],
+        batch: usize,
+    ) -> Self {
         let steps = sample[0];
         let mut trial = Self {
-            name: format!("seed {seed}: {layer:?} on {sample:?}, batch {batch}"),
+            name: format!("seed {seed}, {precision:?}: {layer:?} on {sample:?}, batch {batch}"),
             graph: Graph::new(),
             given: HashMap::new(),
             results: vec![],
+            precision,
         };
         let x = trial.input(rng, &[&[steps, batch], &sample[1..]].concat(), 1.0);
         let weights = layer.weights(sample).expect("it fits");
@@ -157,7 +167,7 @@ impl Trial {
         });
         let key = HostTensor::from_u32([4], vec![seed as u32, 7, 3, 0]).expect("a key");
         let key = trial.uints(key);
-        let mut build = Build::new(&mut trial.graph, Some(key));
+        let mut build = Build::new(&mut trial.graph, Some(key)).precision(precision);
         let value = Value { tensor: x, mask };
         let output = layer.build(&mut build, value, &sources[1..]).expect("it fits").tensor;
         let shape = trial.graph.shape(output).dims().to_vec();
@@ -203,8 +213,12 @@ impl Trial {
             session.fetch(program)
         };
         let got = run().map_err(|e| e.to_string())?;
+        let tolerance = match self.precision {
+            Precision::F32 => TOLERANCE,
+            Precision::Mixed => MIXED_TOLERANCE,
+        };
         for (i, (got, want)) in got.iter().zip(want).enumerate() {
-            compare(got.as_f32().map_err(|e| e.to_string())?, want, TOLERANCE)
+            compare(got.as_f32().map_err(|e| e.to_string())?, want, tolerance)
                 .map_err(|e| format!("result {i}: {e}"))?;
         }
         Ok(())
@@ -224,10 +238,16 @@ fn random_layers_agree_with_their_definition() {
         devices.push(Box::new(device));
     }
     let mut failures = Vec::new();
-    let trials = (0..CONFIGURATIONS).map(Trial::sequence);
-    for trial in trials.chain((0..CONFIGURATIONS).map(Trial::pixels)) {
+    let trials = |precision, count: u64| {
+        let sequences = (0..count).map(move |seed| Trial::sequence(seed, precision));
+        sequences.chain((0..count).map(move |seed| Trial::pixels(seed, precision)))
+    };
+    // Those of half of the configurations, as far as devices know half precision.
+    let mixed = trials(Precision::Mixed, CONFIGURATIONS / 2);
+    for trial in trials(Precision::F32, CONFIGURATIONS).chain(mixed) {
+        let single = trial.precision == Precision::F32;
         let want = trial.reference();
-        for device in &devices {
+        for device in devices.iter().filter(|device| single || device.limits().half) {
             if let Err(error) = trial.check(&**device, &want) {
                 failures.push(format!("{} on {}: {error}", trial.name, device.info()));
             }

@@ -1,4 +1,5 @@
 use crate::{Activation, Padding};
+use rnn_core::DType;
 use rnn_ops::{
     Case, Conv, ConvLstm, Embedding, Lstm, LstmBackward, LstmGates, Matmul, Rule, STEP_NUMBERS,
     Sample, ScanInputs, Update, Windows,
@@ -126,7 +127,8 @@ fn conv(items: usize, channels: usize, filters: usize) -> Kernel {
             Sample::Uniform(vec![9, channels, filters], -0.1, 0.1),
             Sample::Normal(vec![filters]),
         ];
-        let op = windows(height, 40).map(|windows| Conv { windows, bias: true });
+        let op =
+            windows(height, 40).map(|windows| Conv { windows, bias: true, output: DType::F32 });
         Case::new("conv", op.unwrap_or_else(|| unreachable!("the padding is same")), inputs)
             .tolerance(1e-5)
     })

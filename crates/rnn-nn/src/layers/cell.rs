@@ -54,7 +54,11 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
     ) -> Result<TensorId, GraphError> {
         let operands =
             |x| [Some(x), w, factors, bias].into_iter().flatten().collect::<Vec<TensorId>>();
-        let (bias, output) = (bias.is_some(), if Self::HALF { b.sequences() } else { DType::F32 });
+        // Views of half precision begin at whole words, and so do steps then.
+        let columns = w.map_or(0, |w| b.graph.shape(w).last());
+        let whole = (b.graph.shape(x).dims()[1] * columns).is_multiple_of(2);
+        let output = if Self::HALF && whole { b.sequences() } else { DType::F32 };
+        let bias = bias.is_some();
         if factors.is_some() {
             return b.graph.apply(DropoutMatmul { bias, output }, &operands(x));
         }

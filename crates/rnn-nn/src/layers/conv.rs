@@ -3,6 +3,7 @@ use super::spatial::{PerAxis, Spatial};
 use super::{Build, Layer, LayerError, OutputActivation, Value, Weight, WeightArguments};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
+use rnn_core::DType;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Padding, Penalty};
 
@@ -136,7 +137,10 @@ impl<const N: usize> Layer for Conv<N> {
                 let x = b.graph.reshape(input.tensor, pixels)?;
                 let mut operands = vec![x, b.graph.reshape(w[0], [taps, channels, self.filters])?];
                 operands.extend(bias);
-                let z = b.graph.apply(ops::Conv { windows, bias: bias.is_some() }, &operands)?;
+                let z = b.graph.apply(
+                    ops::Conv { windows, bias: bias.is_some(), output: DType::F32 },
+                    &operands,
+                )?;
                 let results = self.spatial.results(&extents).unwrap_or(extents);
                 let shape = [&results[..1], &[batch], &results[1..], &[self.filters]].concat();
                 b.graph.reshape(z, shape)?

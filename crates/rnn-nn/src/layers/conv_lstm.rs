@@ -4,6 +4,7 @@ use super::recurrent::Recurrent;
 use super::spatial::{PerAxis, Spatial};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
+use rnn_core::DType;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activation, Binary, Columns, Concat, LstmGates, Padding, ScanInputs};
 
@@ -132,10 +133,12 @@ impl<const N: usize> Cell for ConvLstmCell<N> {
         let w = b.graph.reshape(w, [self.spatial.taps(), channels, columns])?;
         let depth = if N == 3 { extents[0] } else { 1 };
         let pixels = Spatial::<N>::pixels([steps * batch, depth], extents, channels, false);
+        // Gates that see x each in its own way are put together in single precision.
+        let output = if factors.is_none() { b.sequences() } else { DType::F32 };
         let convolve = |b: &mut Build<'_>, x, w, bias: Option<TensorId>| {
             let mut operands = vec![b.graph.reshape(x, pixels)?, w];
             operands.extend(bias);
-            b.graph.apply(ops::Conv { windows, bias: bias.is_some() }, &operands)
+            b.graph.apply(ops::Conv { windows, bias: bias.is_some(), output }, &operands)
         };
         let Some(factors) = factors else { return convolve(b, x, w, bias) };
         let mut gates = Vec::new();

@@ -1,5 +1,6 @@
 use super::{Conv, ConvInput, ConvKernel, Pixels, Windows};
 use crate::{Case, Padding, Sample};
+use rnn_core::DType;
 
 /// Windows of every kind, with the pixels that they slide over.
 pub fn geometries() -> Vec<(&'static str, Windows, Pixels)> {
@@ -39,12 +40,22 @@ pub fn cases() -> Vec<Case> {
         let mut operands = vec![x.clone(), kernel.clone()];
         operands.extend(bias.then(|| Sample::Normal(vec![filters])));
         let sources: Vec<usize> = (0..operands.len()).collect();
-        let conv = Conv { windows, bias };
-        cases.push(Case::new(format!("conv {name}"), conv, operands).gradient(&sources));
+        let conv = Conv { windows, bias, output: DType::F32 };
+        cases.push(Case::new(format!("conv {name}"), conv, operands.clone()).gradient(&sources));
+        let half = Conv { windows, bias, output: DType::F16 };
+        // Rounded by half of 2^-10.
+        let half = Case::new(format!("conv {name} to half"), half, operands).tolerance(1e-3);
         let op = ConvInput { windows, source: source.extents };
-        cases.push(Case::new(format!("conv_input {name}"), op, vec![dy.clone(), kernel]));
+        let input = Case::new(format!("conv_input {name}"), op, vec![dy.clone(), kernel]);
         let op = ConvKernel { windows };
-        cases.push(Case::new(format!("conv_kernel {name}"), op, vec![x, dy]));
+        let of_kernel = Case::new(format!("conv_kernel {name}"), op, vec![x, dy]);
+        if i % 4 < 2 {
+            cases.push(half);
+            cases.push(input.clone().half(&[0]).named(" half"));
+            cases.push(of_kernel.clone().half(&[1]).named(" half"));
+            cases.push(of_kernel.clone().half(&[0, 1]).named(" halves"));
+        }
+        cases.extend([input, of_kernel]);
     }
     // Sums over 1,300 pixels, in parts.
     let plain = [(1, 1, 1), (3, 1, 1), (3, 1, 1)];

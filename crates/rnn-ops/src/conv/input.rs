@@ -1,6 +1,7 @@
-use super::{Product, Windows, cost};
+use super::{KERNELS, Product, Windows, cost};
 use crate::Definition;
 use crate::common::{arity, dims, ensure};
+use crate::product_kernels::{find, stored};
 use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
 
 /// The gradient of the input of a convolution: dx(q) = sum over the windows p and taps j that see
@@ -39,6 +40,10 @@ impl Op for ConvInput {
         "conv_input"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let [dy, w] = arity(inputs)?;
         let (targets, filters) = self.windows.results(dy)?;
@@ -55,7 +60,9 @@ impl Op for ConvInput {
         let (source, columns) = self.windows.sources(&s.outputs[0])?;
         let (rows, terms) = (s.outputs[0].shape.rows(), s.inputs[0].shape.last());
         let parts = (0, 1);
-        let product = Product { windows: self.windows, source, rows, columns, terms, parts };
+        let kernels = find(&KERNELS, stored(s))?;
+        let product =
+            Product { kernels, windows: self.windows, source, rows, columns, terms, parts };
         Ok(product
             .multiply(true)?
             .constant("HAS_BIAS", 0)

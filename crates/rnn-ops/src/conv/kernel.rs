@@ -1,6 +1,7 @@
-use super::{Product, Windows, cost};
+use super::{KERNELS, Product, Windows, cost};
 use crate::Definition;
 use crate::common::{arity, ensure, threads};
+use crate::product_kernels::{find, stored};
 use rnn_graph::{Cost, Grid, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
 
 /// The gradient of the kernel of a convolution: dW_j = sum over all windows p of
@@ -36,6 +37,10 @@ impl Op for ConvKernel {
         "conv_kernel"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let [x, dy] = arity(inputs)?;
         let (source, channels) = self.windows.sources(x)?;
@@ -55,6 +60,7 @@ impl Op for ConvKernel {
         let per_part = pixels.div_ceil(parts).next_multiple_of(16);
         let parts = pixels.div_ceil(per_part);
         let product = Product {
+            kernels: find(&KERNELS, stored(s))?,
             windows: self.windows,
             source,
             rows,
@@ -75,7 +81,7 @@ impl Op for ConvKernel {
         }
         let add = product
             .launch("add_parts", threads(rows * columns)?)
-            .bind("a", Operand::Scratch(0))
+            .bind("parts", Operand::Scratch(0))
             .bind("out", Operand::Output(0));
         Ok(Work { scratch: vec![parts * rows * columns], launches: vec![multiply, add] })
     }

@@ -13,19 +13,19 @@ pub use windows::{Pixels, Windows};
 use crate::Definition;
 use crate::SumRows;
 use crate::common::{dims, ensure, nested};
+use crate::product_kernels::{ProductKernels, find, stored};
+use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work,
 };
 
-pub static SHADER: Shader = Shader::new(
+static KERNELS: ProductKernels = product_kernels!(
     "conv",
-    &[
-        include_str!("../../../../shaders/flat.wgsl"),
-        include_str!("../../../../shaders/tile.wgsl"),
-        include_str!("../../../../shaders/windows.wgsl"),
-        include_str!("../../../../shaders/conv.wgsl"),
-    ],
+    include_str!("../../../../shaders/flat.wgsl"),
+    include_str!("../../../../shaders/tile.wgsl"),
+    include_str!("../../../../shaders/windows.wgsl"),
+    include_str!("../../../../shaders/conv.wgsl"),
 );
 
 /// y(p) = sum over taps j of x(p stride + j dilation - before) W_j + b, x zero beyond its ends.
@@ -38,10 +38,13 @@ pub struct Conv {
     pub windows: Windows,
     /// Whether there is b.
     pub bias: bool,
+    /// What y is stored as. x and dy may be of half precision, too; sums are not.
+    pub output: DType,
 }
 
 /// A matrix product in which A is seen through windows; a workgroup computes 64 x 64 of it.
 struct Product {
+    kernels: &'static Shader,
     windows: Windows,
     source: Pixels,
     rows: usize,
@@ -54,7 +57,7 @@ struct Product {
 
 impl Product {
     fn launch(&self, entry: &'static str, grid: Grid) -> Launch {
-        let launch = Launch::new(&SHADER, entry, grid)
+        let launch = Launch::new(self.kernels, entry, grid)
             .constant("TERMS", self.terms as u32)
             .param("items", self.source.items)
             .param("rows", self.rows)
@@ -110,6 +113,10 @@ impl Op for Conv {
         "conv"
     }
 
+    fn takes_half(&self) -> bool {
+        true
+    }
+
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
         let wanted = 2 + usize::from(self.bias);
         ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
@@ -120,14 +127,16 @@ impl Op for Conv {
         })?;
         let bias = inputs.get(2).is_none_or(|bias| bias.dims() == [filters]);
         ensure(bias, || format!("the bias is {}, not [{filters}]", inputs[2]))?;
-        Ok(vec![self.windows.targets(source.items).ty(filters)])
+        Ok(vec![self.windows.targets(source.items).ty(filters).of(self.output)])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let (source, terms) = self.windows.sources(&s.inputs[0])?;
         let (rows, columns) = (s.outputs[0].shape.rows(), s.outputs[0].shape.last());
         let parts = (0, 1);
-        let product = Product { windows: self.windows, source, rows, columns, terms, parts };
+        let kernels = find(&KERNELS, stored(s))?;
+        let product =
+            Product { kernels, windows: self.windows, source, rows, columns, terms, parts };
         Ok(product
             .multiply(false)?
             .constant("HAS_BIAS", u8::from(self.bias))
