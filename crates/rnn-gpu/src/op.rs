@@ -7,8 +7,8 @@
 //! [`Case`], and takes the shaders through the translations for Vulkan, Metal and DX12.
 
 pub use rnn_graph::{
-    Cost, Graph, GraphError, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real,
-    Shader, Signature, TensorId, TensorType, Work,
+    Cost, Graph, GraphError, Grid, InPlace, Io, Launch, Limits, Op, OpError, Operand, Operands,
+    Real, Shader, Signature, TensorId, TensorType, Work,
 };
 pub use rnn_ops::{Binary, Case, Definition, Sample, Scale};
 pub use rnn_verify::{Check, Report, verify};

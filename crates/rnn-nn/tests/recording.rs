@@ -97,7 +97,11 @@ fn the_tutorials_lstm_trains_in_half_of_pytorchs_memory() {
             .add(Lstm::new(128))?
             .add(Dense::new(1, Activation::Sigmoid))
     };
-    let arena = |precision| step(build(), 128, precision).plan.arena_bytes();
+    let arena = |precision| {
+        let recording = step(build(), 128, precision);
+        assert!(recording.dispatches().count() <= 40, "{recording}");
+        recording.plan.arena_bytes()
+    };
     let [single, mixed] = [Precision::F32, Precision::Mixed].map(arena);
     println!("{single} bytes of arena, {mixed} in mixed precision");
     assert!(2 * single <= 515_000_000, "{single} bytes");

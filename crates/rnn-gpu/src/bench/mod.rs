@@ -117,7 +117,8 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
         }
     }
     if args.suite != Suite::Kernels {
-        for step in steps::all(args.quick).into_iter().filter(|s| wanted(&s.name)) {
+        let all = steps::all(args.quick, device.limits().half);
+        for step in all.into_iter().filter(|s| wanted(&s.name)) {
             step.check(&*device).with_context(|| step.name.clone())?;
             add(step.name.clone(), step.measure(&*device)?);
         }

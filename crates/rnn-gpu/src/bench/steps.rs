@@ -1,6 +1,6 @@
 use super::measure::{Timing, repeat};
 use crate::experiment::{Experiment, Preset, VOCABULARY};
-use crate::nn::{Batch, InputSpec, Trainer};
+use crate::nn::{Batch, InputSpec, Precision, Trainer};
 use crate::{HostTensor, nn::Metrics};
 use anyhow::{Result, ensure};
 use rnn_core::Rng;
@@ -16,14 +16,16 @@ pub struct Step {
     pub experiment: Experiment,
     pub batch: usize,
     pub training: bool,
+    pub precision: Precision,
     /// Frames and pixels of a side of a film.
     film: (usize, usize),
     /// Tokens of a review.
     pub length: usize,
 }
 
-/// Training and inference of the five experiments.
-pub fn all(quick: bool) -> Vec<Step> {
+/// Training and inference of the five experiments, where there is half precision also mixed.
+pub fn all(quick: bool, half: bool) -> Vec<Step> {
+    let precisions = if half { &[Precision::F32, Precision::Mixed][..] } else { &[Precision::F32] };
     let mut steps = Vec::new();
     for experiment in Experiment::REVIEWS.into_iter().chain([Experiment::NextFrame]) {
         let films = experiment == Experiment::NextFrame;
@@ -34,14 +36,18 @@ pub fn all(quick: bool) -> Vec<Step> {
         };
         for training in [true, false] {
             let what = if training { "training step" } else { "inference" };
-            steps.push(Step {
-                name: format!("{} {what}, batch {batch}", experiment.name()),
-                experiment,
-                batch,
-                training,
-                film: (15, 40),
-                length: if quick { 100 } else { 500 },
-            });
+            for &precision in precisions {
+                let mixed = if precision == Precision::Mixed { ", mixed" } else { "" };
+                steps.push(Step {
+                    name: format!("{} {what}, batch {batch}{mixed}", experiment.name()),
+                    experiment,
+                    batch,
+                    training,
+                    precision,
+                    film: (15, 40),
+                    length: if quick { 100 } else { 500 },
+                });
+            }
         }
     }
     steps
@@ -66,11 +72,12 @@ impl Step {
         }
     }
 
-    fn trainer(&self, device: &dyn Device) -> Result<Trainer> {
+    fn trainer(&self, device: &dyn Device, precision: Precision) -> Result<Trainer> {
         let preset = Preset::Keras3;
         let model = self.experiment.model(self.input(), preset, 1)?;
         let optimizer = self.experiment.optimizer(preset);
-        Ok(Trainer::new(model, device, optimizer, 1).tally(self.experiment.tally()))
+        let trainer = Trainer::new(model, device, optimizer, 1).precision(precision);
+        Ok(trainer.tally(self.experiment.tally()))
     }
 
     fn examples(&self) -> Result<Batch> {
@@ -97,11 +104,13 @@ impl Step {
         let small = Self { name: self.name.clone(), batch: 2, film: (3, 8), length: 12, ..*self };
         let batch = small.examples()?;
         let cpu = CpuDevice::new();
-        let (mut ours, mut wanted) = (small.trainer(device)?, small.trainer(&cpu)?);
+        let mut ours = small.trainer(device, self.precision)?;
+        let mut wanted = small.trainer(&cpu, Precision::F32)?;
+        let tolerance = if self.precision == Precision::F32 { 1e-4 } else { 1e-2 };
         for _ in 0..3 {
             let got = Self::run(&mut ours, &batch, self.training)?.loss;
             let want = Self::run(&mut wanted, &batch, self.training)?.loss;
-            let close = (got / want - 1.0).abs() < 1e-4;
+            let close = (got / want - 1.0).abs() < tolerance;
             ensure!(close, "the loss is {got}, on the CPU device {want}");
         }
         Ok(())
@@ -111,7 +120,7 @@ impl Step {
     /// predictions.
     pub fn measure(&self, device: &dyn Device) -> Result<Timing> {
         let batch = self.examples()?;
-        let mut trainer = self.trainer(device)?;
+        let mut trainer = self.trainer(device, self.precision)?;
         let graph = trainer.training_graph(self.batch)?;
         let mut cost = Cost::default();
         if self.training {

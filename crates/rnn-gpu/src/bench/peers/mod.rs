@@ -120,7 +120,7 @@ pub fn compare(
 ) -> Result<()> {
     let info = device.info();
     let scripts = Script::all(scripts, info.kind == DeviceKind::Gpu)?;
-    let all = steps::all(quick).into_iter().filter(|step| step.name.contains(wanted));
+    let all = steps::all(quick, false).into_iter().filter(|step| step.name.contains(wanted));
     let all: Vec<Step> = all.collect();
     ensure!(!all.is_empty(), "no step has {wanted:?} in its name");
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
