@@ -1,9 +1,10 @@
 //! Choosing what to compute on.
 
+use crate::cache;
 use anyhow::{Result, bail};
 use rnn_cpu::CpuDevice;
 use rnn_graph::{Device, DeviceKind};
-use rnn_wgpu::{Adapter, Options, WgpuDevice, adapters};
+use rnn_wgpu::{Adapter, adapters};
 
 /// Opens `auto`, `cpu`, `gpu`, `gpu:N`, or the first device whose name contains the word. Returns
 /// it with the reason for the choice.
@@ -15,7 +16,7 @@ pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
         Ok((Box::new(CpuDevice::new()), why))
     };
     let gpu = |adapter: &Adapter, why: &str| -> Result<(Box<dyn Device>, String)> {
-        Ok((Box::new(WgpuDevice::open(adapter, Options::default())?), why.into()))
+        Ok((Box::new(cache::open(adapter)?), why.into()))
     };
     if choice == "cpu" {
         return cpu("as asked".into());
@@ -89,7 +90,7 @@ impl Opened {
 pub fn open_all() -> Result<Vec<Box<dyn Device>>> {
     let mut devices: Vec<Box<dyn Device>> = vec![Box::new(CpuDevice::new())];
     for adapter in &adapters() {
-        devices.push(Box::new(WgpuDevice::open(adapter, Options::default())?));
+        devices.push(Box::new(cache::open(adapter)?));
     }
     Ok(devices)
 }

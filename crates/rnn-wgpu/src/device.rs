@@ -1,10 +1,12 @@
 use crate::Adapter;
 use crate::adapter::kernel_limits;
+use crate::cache::Cache;
 use crate::faults::{Fault, Faults};
 use crate::pipeline::Pipelines;
 use crate::session::GpuSession;
 use rnn_graph::{Device, DeviceError, DeviceInfo, DeviceKind, Limits, Session};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -48,15 +50,44 @@ pub(crate) struct Gpu {
     pub timestamp_period: Option<f64>,
     pub faults: Arc<Faults>,
     pub pipelines: Pipelines,
+    /// What the driver compiled in earlier runs.
+    pub cache: Option<Cache>,
+}
+
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        if self.faults.check().is_ok() {
+            self.cache.iter().for_each(Cache::save);
+        }
+    }
 }
 
 impl WgpuDevice {
     /// Opens an adapter with all the limits that it has.
     pub fn open(adapter: &Adapter, options: Options) -> Result<Self, OpenError> {
+        Self::open_in(adapter, options, None)
+    }
+
+    /// The same; what the driver compiles is kept in a folder, where the driver hands it out, and
+    /// taken from there.
+    pub fn open_cached(
+        adapter: &Adapter,
+        options: Options,
+        folder: &Path,
+    ) -> Result<Self, OpenError> {
+        Self::open_in(adapter, options, Some(folder))
+    }
+
+    fn open_in(
+        adapter: &Adapter,
+        options: Options,
+        folder: Option<&Path>,
+    ) -> Result<Self, OpenError> {
         let wanted = wgpu::Features::TIMESTAMP_QUERY
             | wgpu::Features::SUBGROUP
             | wgpu::Features::SUBGROUP_BARRIER
-            | wgpu::Features::SHADER_F16;
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::PIPELINE_CACHE;
         let mut features = adapter.raw.features() & wanted;
         if options.minimal {
             features.remove(wgpu::Features::SHADER_F16);
@@ -82,6 +113,7 @@ impl WgpuDevice {
         let timestamps = features.contains(wgpu::Features::TIMESTAMP_QUERY);
         let emulated = adapter.info.kind == DeviceKind::SoftwareGpu;
         let patience = if emulated { 6 * PATIENCE } else { PATIENCE };
+        let cache = folder.and_then(|folder| Cache::open(&adapter.raw, &device, folder));
         Ok(Self(Arc::new(Gpu {
             patience: options.patience.unwrap_or(patience),
             timestamp_period: timestamps.then(|| f64::from(queue.get_timestamp_period())),
@@ -92,6 +124,7 @@ impl WgpuDevice {
             checked: options.checked,
             faults,
             pipelines: Pipelines::default(),
+            cache,
         })))
     }
 }

@@ -7,6 +7,7 @@
 //! back from the next call as a [`DeviceError`](rnn_graph::DeviceError).
 
 mod adapter;
+mod cache;
 mod device;
 mod faults;
 mod memory;

@@ -116,7 +116,7 @@ fn compile(gpu: &Gpu, module: &wgpu::ShaderModule, dispatch: &Dispatch) -> Pipel
             constants: &dispatch.constants,
             zero_initialize_workgroup_memory: gpu.checked,
         },
-        cache: None,
+        cache: gpu.cache.as_ref().map(|cache| &cache.raw),
     });
     Pipeline { compute, layout }
 }

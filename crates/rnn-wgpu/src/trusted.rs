@@ -1,5 +1,8 @@
 //! The only unsafe code of the crate.
-#![allow(unsafe_code, reason = "wgpu marks modules without injected checks as unsafe")]
+#![allow(
+    unsafe_code,
+    reason = "wgpu marks modules without injected checks and compiled pipelines as unsafe"
+)]
 
 /// Compiles a kernel without the bounds checks, loop guards and division guards that naga would
 /// inject into it.
@@ -13,4 +16,17 @@ pub(crate) fn shader_module(
     // divisors are not zero is what the checked mode (`Options::checked`) and the comparison of
     // every kernel with its reference test.
     unsafe { device.create_shader_module_trusted(descriptor, checks) }
+}
+
+/// A cache of compiled pipelines that begins with what [`wgpu::PipelineCache::get_data`] returned
+/// in an earlier run.
+pub(crate) fn pipeline_cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
+    let label = Some("rnn-gpu");
+    let descriptor = wgpu::PipelineCacheDescriptor { label, data, fallback: true };
+    // SAFETY: the data is of a file that is named after this adapter and driver and has the digest
+    // that `Cache::save` wrote in front of it, so that no damage comes this far; wgpu compares the
+    // adapter's, the driver's and its own version with those in the data and begins anew where they
+    // differ. Who can forge the file with its digest can write into the user's cache directory,
+    // and so replace programs that the user runs.
+    unsafe { device.create_pipeline_cache(&descriptor) }
 }
