@@ -1,11 +1,10 @@
 //! The convolutional LSTM: all pixels of a step are rows, which threads share; steps follow each
 //! other.
 
-use crate::conv::{GateColumns, Geometry, Scratch, add_item};
-use crate::product::{Matrix, MatrixMut, Threads, multiply};
+use crate::conv::{GateColumns, Geometry, Product, Scratch, Transposed, split};
 use crate::scan::{lstm, lstm_backward};
 use crate::simd::{self, load, store};
-use crate::vector::{add, flush, scale_by};
+use crate::vector::{add, flush_each, scale_by};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use rnn_graph::Io;
@@ -21,7 +20,10 @@ pub fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
     let mask = mask.map(|p| io.uints(p));
     let geometry = Geometry::new(op.windows, e.step, n);
-    let (width, rows) = (geometry.width(), geometry.rows_per_part());
+    let columns = gate_columns(dropout.is_some(), n);
+    let products: Vec<Product<'_>> =
+        columns.iter().map(|&columns| Product::new(geometry, u, columns)).collect();
+    let parts = products[0].parts();
     let [hidden, sums, cells, last] = io.outputs();
     let keeps = !cells.is_empty();
     match state {
@@ -29,31 +31,31 @@ pub fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
         None => last.fill(0.0),
     }
     let (h_last, c_last) = last.split_at_mut(per_step);
-    let mut seen = Vec::new();
+    // h as each gate sees it, if they see it differently.
+    let mut seen = vec![0.0; dropout.map_or(0, <[f32]>::len)];
     let mut next = vec![0.0; per_step];
     for t in 0..op.steps {
         let begun = t > 0 || state.is_some();
-        let gates = gates_of(dropout.filter(|_| begun), h_last, &mut seen, n);
+        if let Some(factors) = dropout.filter(|_| begun) {
+            seen.copy_from_slice(factors);
+            seen.chunks_exact_mut(per_step).for_each(|gate| scale_by(gate, h_last));
+        }
         if let Some(cells) = cells.get_mut(t * per_step..(t + 1) * per_step) {
             cells.copy_from_slice(c_last);
         }
         let sums = &mut sums[t * 4 * per_step..(t + 1) * 4 * per_step];
-        let states = next.par_chunks_mut(rows * n).zip(c_last.par_chunks_mut(rows * n));
-        let parts = sums.par_chunks_mut(rows * 4 * n).zip(states).enumerate();
+        let states = split(&mut next, n, &parts).into_par_iter().zip(split(c_last, n, &parts));
+        let pixels = split(sums, 4 * n, &parts).into_par_iter().zip(states);
         let before = &*h_last;
-        parts.for_each_init(Vec::new, |unfolded, (part, (z, (h, c)))| {
-            let (first, count): (usize, usize) = (part * rows, h.len() / n);
-            Vec::resize(unfolded, count * width, 0.0);
-            for (source, columns) in gates.iter().filter(|_| begun) {
-                geometry.unfold(source.unwrap_or(before), first, unfolded);
-                let right = Matrix::row_major(&u[columns.first..], 4 * n);
-                let out = MatrixMut { data: &mut z[columns.first..], row_stride: 4 * n };
-                let product = (Matrix::row_major(unfolded, width), right);
-                multiply(out, true, product, (count, columns.count, width), Threads::One);
+        let pixels = pixels.zip(&parts);
+        pixels.for_each_init(Scratch::default, |scratch, ((z, (h, c)), part)| {
+            for (gate, product) in products.iter().enumerate().filter(|_| begun) {
+                let x = seen.chunks_exact(per_step).nth(gate).unwrap_or(before);
+                product.add(x, part.clone(), (z, columns[gate]), scratch);
             }
-            h.copy_from_slice(&before[first * n..(first + count) * n]);
+            h.copy_from_slice(&before[part.start * n..part.end * n]);
             let there = |i| {
-                let item = e.step.place(first + i).0;
+                let item = e.step.place(part.start + i).0;
                 mask.is_none_or(|mask| mask[t * e.step.items + item] != 0)
             };
             simd::dispatch(Forward { gates: &op.gates, units: n, z, keeps, h, c, there });
@@ -108,20 +110,10 @@ impl<T: Fn(usize) -> bool> WithSimd for Forward<'_, T> {
     }
 }
 
-/// The products of a step: of all gates at once, or of each with what it sees of h.
-fn gates_of<'a>(
-    dropout: Option<&[f32]>,
-    h: &[f32],
-    seen: &'a mut Vec<f32>,
-    filters: usize,
-) -> Vec<(Option<&'a [f32]>, GateColumns)> {
-    let all = GateColumns { first: 0, count: 4 * filters, stride: 4 * filters };
-    let Some(factors) = dropout else { return vec![(None, all)] };
-    seen.clear();
-    seen.extend_from_slice(factors);
-    seen.chunks_exact_mut(h.len()).for_each(|gate| scale_by(gate, h));
-    let gates = seen.chunks_exact(h.len()).enumerate();
-    gates.map(|(gate, seen)| (Some(seen), all.gate(gate))).collect()
+/// The columns of U of all gates together, or of each if it sees an h of its own.
+fn gate_columns(apart: bool, filters: usize) -> Vec<GateColumns> {
+    let all = GateColumns::all(4 * filters);
+    if apart { (0..4).map(|gate| all.gate(gate)).collect() } else { vec![all] }
 }
 
 /// The gates of some pixels, which turn into the gradients of their pre-activations.
@@ -177,7 +169,9 @@ pub fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
     let mask = mask.map(|p| io.uints(p));
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
     let geometry = Geometry::new(forward.windows, e.step, n);
-    let all = GateColumns { first: 0, count: 4 * n, stride: 4 * n };
+    let columns = gate_columns(dropout.is_some(), n).into_iter();
+    let products: Vec<Transposed<'_>> =
+        columns.map(|columns| Transposed::new(geometry, u, columns)).collect();
     let [dz, d_state] = io.outputs();
     match d_last {
         Some(given) => d_state.copy_from_slice(given),
@@ -202,21 +196,16 @@ pub fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
         });
         let dz = &*dz;
         // Of the items that take part, dh(t) is spent, and dh(t-1) takes its place.
-        let carry = |dh: &mut [f32], columns: GateColumns| {
-            let items = geometry.items(dh).into_par_iter().enumerate();
-            let items = items.filter(|(item, _)| there(*item));
-            items.for_each_init(Scratch::default, |scratch, (item, mut slices)| {
-                slices.iter_mut().for_each(|slice| slice.fill(0.0));
-                add_item(&geometry, (dz, u, columns), item, &mut slices, scratch);
-                slices.iter_mut().flat_map(|s| s.iter_mut()).for_each(|v| *v = flush(*v));
-            });
-        };
         match dropout {
-            None => carry(dh, all),
+            None => {
+                products[0].write(dz, dh, there);
+                dh.par_chunks_mut(PIXELS * n).for_each(flush_each);
+            }
             Some(factors) => {
                 let mut sum = vec![0.0; per_step];
-                for (gate, factors) in factors.chunks_exact(per_step).enumerate() {
-                    carry(&mut of_gate, all.gate(gate));
+                for (product, factors) in products.iter().zip(factors.chunks_exact(per_step)) {
+                    product.write(dz, &mut of_gate, there);
+                    flush_each(&mut of_gate);
                     scale_by(&mut of_gate, factors);
                     add(&mut sum, &of_gate);
                 }

@@ -19,5 +19,6 @@ mod scan;
 mod session;
 mod simd;
 mod vector;
+mod winograd;
 
 pub use device::CpuDevice;

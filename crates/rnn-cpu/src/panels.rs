@@ -10,10 +10,27 @@ pub const VECTORS: usize = 4;
 pub const PADDING: usize = 16;
 
 /// Terms of a sum whose bounds are checked together.
-const UNROLL: usize = 8;
+pub const UNROLL: usize = 8;
 
-/// A matrix `[depth, ..]`, packed: for each panel of columns, for each of its rows, [`VECTORS`]
-/// vectors.
+/// Floats that begin at a cache line.
+#[derive(Default)]
+pub struct Lines(Vec<f32>);
+
+impl Lines {
+    const LINE: usize = 64 / size_of::<f32>();
+
+    /// So many of them, zeros where they were not there before.
+    pub fn take(&mut self, len: usize) -> &mut [f32] {
+        if self.0.len() < len + Self::LINE {
+            self.0 = vec![0.0; len + Self::LINE];
+        }
+        let start = self.0.as_ptr().align_offset(64).min(Self::LINE);
+        &mut self.0[start..start + len]
+    }
+}
+
+/// A matrix `[depth, ..]`, packed: for each panel of columns, for each of its rows, as many vectors
+/// as a panel has.
 pub struct Panels {
     data: Vec<f32>,
     /// Where the first cache line of `data` begins.
@@ -22,20 +39,29 @@ pub struct Panels {
 }
 
 impl Panels {
-    /// Packs rows `source(k)`; the columns of vector v of panel p begin at `first(p, v)` and end at
-    /// the latest at `end(v)`. What lies beyond is zero.
+    /// Packs rows `source(k)`, of which vector v of panel p takes `columns(p, v)`. What lies beyond
+    /// is zero.
     pub fn pack<'a>(
         lanes: usize,
+        extents: (usize, usize),
+        source: impl Fn(usize) -> Option<&'a [f32]>,
+        columns: impl Fn(usize, usize) -> std::ops::Range<usize>,
+    ) -> Self {
+        Self::pack_wide((lanes, VECTORS), extents, source, columns)
+    }
+
+    /// The same with any number of vectors to a panel.
+    pub fn pack_wide<'a>(
+        (lanes, vectors): (usize, usize),
         (depth, panels): (usize, usize),
         source: impl Fn(usize) -> Option<&'a [f32]>,
         columns: impl Fn(usize, usize) -> std::ops::Range<usize>,
     ) -> Self {
-        const LINE: usize = 64 / size_of::<f32>();
-        let per_panel = depth * VECTORS * lanes;
-        let mut data = vec![0.0; panels * per_panel + LINE];
-        let start = data.as_ptr().align_offset(64).min(LINE);
+        let per_panel = depth * vectors * lanes;
+        let mut data = vec![0.0; panels * per_panel + Lines::LINE];
+        let start = data.as_ptr().align_offset(64).min(Lines::LINE);
         for (panel, packed) in data[start..].chunks_exact_mut(per_panel).take(panels).enumerate() {
-            for (k, row) in packed.chunks_exact_mut(VECTORS * lanes).enumerate() {
+            for (k, row) in packed.chunks_exact_mut(vectors * lanes).enumerate() {
                 let Some(source) = source(k) else { continue };
                 for (vector, to) in row.chunks_exact_mut(lanes).enumerate() {
                     let from = &source[columns(panel, vector)];
@@ -48,7 +74,7 @@ impl Panels {
 
     /// One panel, as vectors.
     #[inline(always)]
-    fn panel<S: Simd>(&self, panel: usize) -> &[[S::f32s; VECTORS]] {
+    fn panel<S: Simd, const V: usize>(&self, panel: usize) -> &[[S::f32s; V]] {
         let from = self.start + panel * self.per_panel;
         bytemuck::cast_slice::<_, S::f32s>(&self.data[from..from + self.per_panel]).as_chunks().0
     }
@@ -58,15 +84,15 @@ impl Panels {
     /// Loops and no closures here: a closure that is not inlined is not compiled for the
     /// processor at hand.
     #[inline(always)]
-    pub fn multiply<S: Simd, const R: usize>(
+    pub fn multiply<S: Simd, const R: usize, const V: usize>(
         &self,
         simd: S,
         (panel, from): (usize, usize),
         left: [&[f32]; R],
-        sums: &mut [[S::f32s; VECTORS]; R],
+        sums: &mut [[S::f32s; V]; R],
     ) {
         let depth = left[0].len();
-        let right = self.panel::<S>(panel)[from..from + depth].as_chunks::<UNROLL>().0;
+        let right = self.panel::<S, V>(panel)[from..from + depth].as_chunks::<UNROLL>().0;
         let mut blocks: [&[[f32; UNROLL]]; R] = [&[]; R];
         for r in 0..R {
             blocks[r] = &left[r].as_chunks::<UNROLL>().0[..right.len()];
@@ -76,7 +102,7 @@ impl Panels {
             for k in 0..UNROLL {
                 for r in 0..R {
                     let a = simd.splat_f32s(blocks[r][i][k]);
-                    for v in 0..VECTORS {
+                    for v in 0..V {
                         z[r][v] = simd.mul_add_e_f32s(a, right[k][v], z[r][v]);
                     }
                 }
@@ -95,7 +121,7 @@ impl Panels {
         sums: &mut [[S::f32s; VECTORS]; R],
     ) {
         let depth = left[0][0].len();
-        let right = self.panel::<S>(panel)[..depth].as_chunks::<UNROLL>().0;
+        let right = self.panel::<S, VECTORS>(panel)[..depth].as_chunks::<UNROLL>().0;
         let mut blocks: [[&[[f32; UNROLL]]; R]; VECTORS] = [[&[]; R]; VECTORS];
         for v in 0..VECTORS {
             for r in 0..R {
@@ -115,6 +141,28 @@ impl Panels {
         }
         *sums = z;
     }
+}
+
+/// Adds to the sums of R columns of `left`, whose rows are `stride` apart, times rows of vectors.
+#[inline(always)]
+pub fn multiply_transposed<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    left: &[f32],
+    stride: usize,
+    right: &[[S::f32s; V]],
+    sums: &mut [[S::f32s; V]; R],
+) {
+    let mut z = *sums;
+    for (left, right) in left.chunks(stride).zip(right) {
+        let Some(left) = left.first_chunk::<R>() else { break };
+        for r in 0..R {
+            let a = simd.splat_f32s(left[r]);
+            for v in 0..V {
+                z[r][v] = simd.mul_add_e_f32s(a, right[v], z[r][v]);
+            }
+        }
+    }
+    *sums = z;
 }
 
 /// R rows of a buffer, one behind the other.

@@ -17,6 +17,19 @@ pub fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
     }
 }
 
+/// The first elements of a slice that has as many as a vector. Loops around it unroll, which they
+/// do not around [`load`].
+#[inline(always)]
+pub fn load_whole<S: Simd>(from: &[f32]) -> S::f32s {
+    bytemuck::cast_slice(&from[..S::F32_LANES])[0]
+}
+
+/// The reverse of [`load_whole`].
+#[inline(always)]
+pub fn store_whole<S: Simd>(to: &mut [f32], vector: S::f32s) {
+    bytemuck::cast_slice_mut(&mut to[..S::F32_LANES])[0] = vector;
+}
+
 /// Stores as many elements as the slice has.
 #[inline(always)]
 pub fn store<S: Simd>(simd: S, to: &mut [f32], vector: S::f32s) {

@@ -82,6 +82,11 @@ pub fn flush(v: f32) -> f32 {
     if v.abs() < rnn_ops::SMALLEST { 0.0 } else { v }
 }
 
+/// The same of each element.
+pub fn flush_each(values: &mut [f32]) {
+    values.iter_mut().for_each(|v| *v = flush(*v));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,274 @@
+use super::{PLACES, Part, TILES, Tiling, rows_of_block, stride, transform, vectors_of_panel};
+use crate::conv::GateColumns;
+use crate::panels::{Lines, Panels, UNROLL, rows};
+use crate::simd::{dispatch, load_whole, store_whole};
+use pulp::{Simd, WithSimd};
+use std::ops::Range;
+
+/// A kernel, transformed, and the tiles that it meets.
+pub struct Kernel {
+    tiling: Tiling,
+    /// At each place of a tile a matrix `[channels, filters]`.
+    places: Vec<Panels>,
+    channels: usize,
+    filters: usize,
+    vectors: usize,
+}
+
+/// Transforms of the tiles of a block, and the products of a panel.
+#[derive(Default)]
+pub struct Scratch {
+    tiles: Lines,
+    products: Lines,
+}
+
+struct Processor;
+
+impl WithSimd for Processor {
+    type Output = (usize, usize);
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        (S::F32_LANES, S::REGISTER_COUNT)
+    }
+}
+
+/// Floats of a vector and vector registers, on this processor.
+pub fn processor() -> (usize, usize) {
+    dispatch(Processor)
+}
+
+impl Kernel {
+    /// The kernel of a convolution, of whose taps `[9, channels, ..]` some columns are filters.
+    pub fn new(tiling: Tiling, taps: &[f32], channels: usize, columns: GateColumns) -> Self {
+        let (transformed, each) = Self::transform(taps, columns);
+        let place = |i: usize| &transformed[i * each..(i + 1) * each];
+        let matrix = |i: usize, panel: Packing| {
+            let row = |k: usize| place(i).chunks_exact(columns.count).nth(k);
+            panel.pack(channels, row)
+        };
+        Self::of(tiling, channels, columns.count, matrix)
+    }
+
+    /// The kernel turned around, of a convolution of gradients of the filters to gradients of the
+    /// channels. G turned around is G with its outer rows exchanged.
+    pub fn reversed(tiling: Tiling, taps: &[f32], channels: usize, columns: GateColumns) -> Self {
+        let (transformed, each) = Self::transform(taps, columns);
+        let mut turned = vec![0.0; each];
+        let matrix = |i: usize, panel: Packing| {
+            let other = |i: usize| [3, 1, 2, 0][i];
+            let from = 4 * other(i / 4) + other(i % 4);
+            let place = transformed[from * each..(from + 1) * each].chunks_exact(columns.count);
+            for (channel, row) in place.enumerate() {
+                for (filter, &value) in row.iter().enumerate() {
+                    turned[filter * channels + channel] = value;
+                }
+            }
+            panel.pack(columns.count, |k| turned.chunks_exact(channels).nth(k))
+        };
+        Self::of(tiling.reversed(), columns.count, channels, matrix)
+    }
+
+    fn transform(taps: &[f32], columns: GateColumns) -> (Vec<f32>, usize) {
+        let GateColumns { first, count, stride } = columns;
+        let rows = taps.chunks_exact(stride).map(|row| &row[first..first + count]);
+        let taps: Vec<f32> = rows.flatten().copied().collect();
+        (transform::kernel(&taps), taps.len() / 9)
+    }
+
+    fn of(
+        tiling: Tiling,
+        channels: usize,
+        filters: usize,
+        mut matrix: impl FnMut(usize, Packing) -> Panels,
+    ) -> Self {
+        let (lanes, _) = processor();
+        let vectors = vectors_of_panel(filters, lanes);
+        let packing = Packing { lanes, vectors, filters };
+        let places = (0..PLACES).map(|i| matrix(i, packing)).collect();
+        Self { tiling, places, channels, filters, vectors }
+    }
+
+    /// Channels of what it is applied to.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// The pixels that come out, in parts that [`Kernel::add`] takes.
+    pub fn parts(&self) -> Vec<Range<usize>> {
+        self.tiling.parts().into_iter().map(|part| self.tiling.pixels(part)).collect()
+    }
+
+    /// Adds to the pixels of a part, of which some columns are filters, what their windows make of
+    /// x, of which some columns are channels.
+    pub fn add(
+        &self,
+        (x, from): (&[f32], GateColumns),
+        part: Range<usize>,
+        (out, to): (&mut [f32], GateColumns),
+        scratch: &mut Scratch,
+    ) {
+        let part = self.tiling.part(part);
+        debug_assert!(from.count == self.channels && to.count == self.filters);
+        dispatch(Add { kernel: self, x, from, part, out, to, scratch });
+    }
+}
+
+/// How matrices of so many columns become panels.
+#[derive(Clone, Copy)]
+struct Packing {
+    lanes: usize,
+    vectors: usize,
+    filters: usize,
+}
+
+impl Packing {
+    fn pack<'a>(self, depth: usize, row: impl Fn(usize) -> Option<&'a [f32]>) -> Panels {
+        let Self { lanes, vectors, filters } = self;
+        let panels = filters.div_ceil(vectors * lanes);
+        let extents = (depth.next_multiple_of(UNROLL), panels);
+        Panels::pack_wide((lanes, vectors), extents, row, |panel, vector| {
+            let first = (panel * vectors + vector) * lanes;
+            filters.min(first)..filters.min(first + lanes)
+        })
+    }
+}
+
+struct Add<'a> {
+    kernel: &'a Kernel,
+    x: &'a [f32],
+    from: GateColumns,
+    part: Part,
+    out: &'a mut [f32],
+    to: GateColumns,
+    scratch: &'a mut Scratch,
+}
+
+impl WithSimd for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match (rows_of_block(S::REGISTER_COUNT, self.kernel.vectors), self.kernel.vectors) {
+            (8, 3) => self.run::<S, 8, 3>(simd),
+            (6, 4) => self.run::<S, 6, 4>(simd),
+            (5, 5) => self.run::<S, 5, 5>(simd),
+            (4, 3) => self.run::<S, 4, 3>(simd),
+            (3, 4) => self.run::<S, 3, 4>(simd),
+            _ => self.run::<S, 2, 5>(simd),
+        }
+    }
+}
+
+impl Add<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) {
+        let Self { kernel, x, from, part, out, to, scratch } = self;
+        let (lanes, stride) = (S::F32_LANES, stride(kernel.channels, R));
+        let depth = kernel.channels.next_multiple_of(UNROLL);
+        let (per_place, width) = (TILES.next_multiple_of(R), V * lanes);
+        let tiles = scratch.tiles.take(PLACES * per_place * stride);
+        let products = scratch.products.take(PLACES * per_place * width);
+        for first in (0..part.tiles()).step_by(TILES) {
+            let count = TILES.min(part.tiles() - first);
+            let block = Block { tiling: kernel.tiling, part, first, count };
+            block.spread(simd, (x, from), tiles, (per_place, stride));
+            for panel in 0..kernel.filters.div_ceil(width) {
+                for (place, matrix) in kernel.places.iter().enumerate() {
+                    for tile in (0..count).step_by(R) {
+                        let at = place * per_place + tile;
+                        let mut left: [&[f32]; R] = rows(&tiles[at * stride..], stride);
+                        for row in &mut left {
+                            *row = &row[..depth];
+                        }
+                        let mut sums = [[simd.splat_f32s(0.0); V]; R];
+                        matrix.multiply(simd, (panel, 0), left, &mut sums);
+                        let to = products[at * width..].chunks_exact_mut(lanes);
+                        for (to, sum) in to.zip(sums.as_flattened()) {
+                            store_whole::<S>(to, *sum);
+                        }
+                    }
+                }
+                for tile in 0..count {
+                    let made = part.made(first + tile);
+                    for v in 0..V {
+                        let filter = (panel * V + v) * lanes;
+                        if filter >= to.count {
+                            break;
+                        }
+                        let mut m = [[simd.splat_f32s(0.0); 4]; 4];
+                        for (place, m) in m.as_flattened_mut().iter_mut().enumerate() {
+                            let at = (place * per_place + tile) * width + v * lanes;
+                            *m = load_whole::<S>(&products[at..]);
+                        }
+                        let y = transform::output(simd, m);
+                        for (made, y) in made.as_flattened().iter().zip(y.as_flattened()) {
+                            let Some(pixel) = made else { continue };
+                            let out = &mut out[pixel * to.stride + to.first..][..to.count];
+                            add_vector(simd, &mut out[filter..], *y);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds a vector to as many elements as there are.
+#[inline(always)]
+fn add_vector<S: Simd>(simd: S, out: &mut [f32], vector: S::f32s) {
+    if out.len() >= S::F32_LANES {
+        let sum = simd.add_f32s(load_whole::<S>(out), vector);
+        return store_whole::<S>(out, sum);
+    }
+    let values = [vector];
+    for (out, value) in out.iter_mut().zip(bytemuck::cast_slice::<_, f32>(&values)) {
+        *out += value;
+    }
+}
+
+/// Some tiles of a part.
+#[derive(Clone, Copy)]
+pub struct Block {
+    pub tiling: Tiling,
+    pub part: Part,
+    pub first: usize,
+    pub count: usize,
+}
+
+impl Block {
+    /// The transforms of what the tiles see, `[places, per_place, stride]`.
+    #[inline(always)]
+    pub fn spread<S: Simd>(
+        self,
+        simd: S,
+        (x, from): (&[f32], GateColumns),
+        tiles: &mut [f32],
+        (per_place, stride): (usize, usize),
+    ) {
+        let (lanes, outside) = (S::F32_LANES, vec![0.0; from.count]);
+        for tile in 0..self.count {
+            let seen = self.tiling.seen(self.part, self.first + tile);
+            let mut rows = [[&outside[..]; 4]; 4];
+            for (row, pixel) in rows.as_flattened_mut().iter_mut().zip(seen.as_flattened()) {
+                if let Some(pixel) = pixel {
+                    *row = &x[pixel * from.stride + from.first..][..from.count];
+                }
+            }
+            let mut channel = 0;
+            while channel < from.count {
+                // The last vector overlaps the one before.
+                channel = channel.min(from.count - lanes);
+                let mut d = [[simd.splat_f32s(0.0); 4]; 4];
+                for (d, row) in d.as_flattened_mut().iter_mut().zip(rows.as_flattened()) {
+                    *d = load_whole::<S>(&row[channel..]);
+                }
+                let transformed = transform::input(simd, d);
+                for (place, vector) in transformed.as_flattened().iter().enumerate() {
+                    let at = (place * per_place + tile) * stride + channel;
+                    store_whole::<S>(&mut tiles[at..], *vector);
+                }
+                channel += lanes;
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+use super::apply::{Block, processor};
+use super::{PLACES, Part, TILES, Tiling, rows_of_block, stride, transform, vectors_of_panel};
+use crate::conv::GateColumns;
+use crate::panels::{Lines, multiply_transposed};
+use crate::simd::{dispatch, load, store_whole};
+use crate::vector::add;
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+/// Sums of parts of the pixels, which are added in order: so many that their number does not
+/// depend on that of threads.
+const SUMS: usize = 16;
+
+/// The gradient of the taps `[9, channels, filters]` of a convolution of x to y.
+pub fn gradient(
+    tiling: Tiling,
+    (x, channels): (&[f32], usize),
+    (dy, filters): (&[f32], usize),
+) -> Vec<f32> {
+    let (lanes, registers) = processor();
+    let vectors = vectors_of_panel(filters, lanes);
+    let shape = Shape { channels, filters, vectors, rows: rows_of_block(registers, vectors) };
+    let parts = tiling.parts();
+    let sums: Vec<Vec<f32>> = parts
+        .par_chunks(parts.len().div_ceil(SUMS).max(1))
+        .map(|parts| dispatch(Sum { tiling, x, dy, parts, shape }))
+        .collect();
+    let (width, depth) = (vectors * lanes, channels.next_multiple_of(shape.rows));
+    let panels = filters.div_ceil(width);
+    let mut sum = vec![0.0; PLACES * panels * depth * width];
+    sums.iter().for_each(|part| add(&mut sum, part));
+    let mut places = Vec::with_capacity(PLACES * channels * filters);
+    for place in sum.chunks_exact(panels * depth * width) {
+        for channel in 0..channels {
+            for (panel, rows) in place.chunks_exact(depth * width).enumerate() {
+                let columns = width.min(filters - panel * width);
+                places.extend_from_slice(&rows[channel * width..][..columns]);
+            }
+        }
+    }
+    transform::kernel_gradient(&places)
+}
+
+#[derive(Clone, Copy)]
+struct Shape {
+    channels: usize,
+    filters: usize,
+    vectors: usize,
+    rows: usize,
+}
+
+/// The sum of some parts, `[places, panels, channels, vectors]`.
+struct Sum<'a> {
+    tiling: Tiling,
+    x: &'a [f32],
+    dy: &'a [f32],
+    parts: &'a [Part],
+    shape: Shape,
+}
+
+impl WithSimd for Sum<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+        match (self.shape.rows, self.shape.vectors) {
+            (8, 3) => self.run::<S, 8, 3>(simd),
+            (6, 4) => self.run::<S, 6, 4>(simd),
+            (5, 5) => self.run::<S, 5, 5>(simd),
+            (4, 3) => self.run::<S, 4, 3>(simd),
+            (3, 4) => self.run::<S, 3, 4>(simd),
+            _ => self.run::<S, 2, 5>(simd),
+        }
+    }
+}
+
+impl Sum<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Vec<f32> {
+        let Shape { channels, filters, .. } = self.shape;
+        let (stride, width) = (stride(channels, R), V * S::F32_LANES);
+        let (depth, panels) = (channels.next_multiple_of(R), filters.div_ceil(width));
+        let (mut tiles, mut gradients) = (Lines::default(), Lines::default());
+        let tiles = tiles.take(PLACES * TILES * stride);
+        let gradients = gradients.take(PLACES * panels * TILES * width);
+        let mut sum = vec![0.0; PLACES * panels * depth * width];
+        let all = GateColumns { first: 0, count: channels, stride: channels };
+        for &part in self.parts {
+            for first in (0..part.tiles()).step_by(TILES) {
+                let count = TILES.min(part.tiles() - first);
+                let block = Block { tiling: self.tiling, part, first, count };
+                block.spread(simd, (self.x, all), tiles, (TILES, stride));
+                self.spread_gradients::<S, V>(simd, block, gradients);
+                for place in 0..PLACES {
+                    let tiles = &tiles[place * TILES * stride..][..count * stride];
+                    for panel in 0..panels {
+                        let at = place * panels + panel;
+                        let right = &gradients[at * TILES * width..][..count * width];
+                        let right = bytemuck::cast_slice::<_, S::f32s>(right).as_chunks::<V>().0;
+                        for channel in (0..depth).step_by(R) {
+                            let sums = &mut sum[(at * depth + channel) * width..][..R * width];
+                            let sums = bytemuck::cast_slice_mut::<_, S::f32s>(sums);
+                            let (sums, _) = sums.as_chunks_mut::<V>();
+                            if let Some(sums) = sums.first_chunk_mut::<R>() {
+                                multiply_transposed(simd, &tiles[channel..], stride, right, sums);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        sum
+    }
+
+    /// The transforms of the gradients of what tiles make, `[places, panels, TILES, vectors]`.
+    #[inline(always)]
+    fn spread_gradients<S: Simd, const V: usize>(&self, simd: S, block: Block, to: &mut [f32]) {
+        let (lanes, filters, width) = (S::F32_LANES, self.shape.filters, V * S::F32_LANES);
+        let panels = filters.div_ceil(width);
+        let [height, across] = self.tiling.target;
+        let outside = vec![0.0; filters];
+        let begin = (block.part.slice * height + block.part.first) * across;
+        for tile in 0..block.count {
+            let made = block.part.made(block.first + tile);
+            let mut rows = [[&outside[..]; 2]; 2];
+            for (row, pixel) in rows.as_flattened_mut().iter_mut().zip(made.as_flattened()) {
+                if let Some(pixel) = pixel {
+                    *row = &self.dy[(begin + pixel) * filters..][..filters];
+                }
+            }
+            for filter in (0..filters).step_by(lanes) {
+                let mut dy = [[simd.splat_f32s(0.0); 2]; 2];
+                for (dy, row) in dy.as_flattened_mut().iter_mut().zip(rows.as_flattened()) {
+                    *dy = load(simd, &row[filter..]);
+                }
+                let transformed = transform::output_gradient(simd, dy);
+                let (panel, column) = (filter / width, filter % width);
+                for (place, vector) in transformed.as_flattened().iter().enumerate() {
+                    let at = ((place * panels + panel) * TILES + tile) * width + column;
+                    store_whole::<S>(&mut to[at..], *vector);
+                }
+            }
+        }
+    }
+}
