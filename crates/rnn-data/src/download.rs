@@ -27,7 +27,7 @@ pub struct Download {
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
     /// No connection, or the server refused or fell silent.
-    #[error("cannot download {url}: {source}")]
+    #[error("cannot download {url}")]
     Network {
         /// The address.
         url: &'static str,
@@ -35,7 +35,7 @@ pub enum DownloadError {
         source: Box<ureq::Error>,
     },
     /// The transfer broke off; what has arrived is kept.
-    #[error("the download of {url} broke off after {have} bytes: {source}; run again to go on")]
+    #[error("the download of {url} broke off after {have} bytes; run again to go on")]
     Broken {
         /// The address.
         url: &'static str,
@@ -53,7 +53,7 @@ pub enum DownloadError {
         problem: String,
     },
     /// The disk.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}", path.display())]
     Disk {
         /// The file.
         path: PathBuf,

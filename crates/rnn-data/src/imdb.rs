@@ -55,7 +55,7 @@ pub enum ImdbError {
     #[error(transparent)]
     Npz(#[from] NpzError),
     /// An array holds something else.
-    #[error("{array}: {source}")]
+    #[error("cannot use {array}")]
     Array {
         /// Its name.
         array: &'static str,

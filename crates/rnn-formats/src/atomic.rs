@@ -1,13 +1,14 @@
 //! Writing files so that a reader sees the old contents or the new, never a part.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// A file could not be written. Whatever stood at the path before is untouched.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot write {}: {source}; check that the folder exists, is writable and has space left",
+    "cannot write {}; check that the folder exists, is writable and has space left",
     path.display()
 )]
 pub struct WriteError {
@@ -17,18 +18,29 @@ pub struct WriteError {
     pub source: io::Error,
 }
 
-/// Replaces the file at `path` by what `fill` writes.
-///
-/// The bytes go to a temporary file in the same folder, are flushed to the disk, and only then
-/// renamed over `path`. If anything fails, or the process dies, `path` keeps its old contents.
+/// Replaces the file at `path` by what `fill` writes, as an [`AtomicFile`] does.
 ///
 /// # Errors
 /// [`WriteError`] if the folder is missing or not writable, the disk is full, or `fill` fails.
 pub fn write_atomically(
     path: &Path,
-    fill: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
+    fill: impl FnOnce(&mut AtomicFile) -> io::Result<()>,
 ) -> Result<(), WriteError> {
-    replace(path, fill).map_err(|source| WriteError { path: path.to_owned(), source })
+    let mut file = AtomicFile::create(path)?;
+    let filled = fill(&mut file);
+    filled.map_err(|source| WriteError { path: path.to_owned(), source })?;
+    file.commit()
+}
+
+/// A file that takes the place of another once it is whole.
+///
+/// The bytes go to a temporary file in the same folder, which [`AtomicFile::commit`] flushes to the
+/// disk and renames. If anything fails before, the process dies or this is dropped, the other keeps
+/// its contents.
+#[derive(Debug)]
+pub struct AtomicFile {
+    writer: BufWriter<NamedTempFile>,
+    path: PathBuf,
 }
 
 const PREFIX: &str = ".rnn-";
@@ -48,32 +60,59 @@ pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn replace(
-    path: &Path,
-    fill: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
-) -> io::Result<()> {
-    let folder = match path.parent() {
+impl AtomicFile {
+    /// Begins what will stand at `path`.
+    ///
+    /// # Errors
+    /// [`WriteError`] if the folder is missing or not writable.
+    pub fn create(path: &Path) -> Result<Self, WriteError> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(PREFIX).suffix(SUFFIX);
+        // Temporary files are private by default; a result should have the mode of any new file.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        match builder.tempfile_in(folder(path)) {
+            Ok(file) => Ok(Self { writer: BufWriter::new(file), path: path.to_owned() }),
+            Err(source) => Err(WriteError { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Puts it in its place.
+    ///
+    /// # Errors
+    /// [`WriteError`] if the disk is full, or the place cannot be taken.
+    pub fn commit(self) -> Result<(), WriteError> {
+        let Self { writer, path } = self;
+        let place = || -> io::Result<()> {
+            let temporary = writer.into_inner().map_err(IntoInnerError::into_error)?;
+            temporary.as_file().sync_all()?;
+            temporary.persist(&path).map_err(|e| e.error)?;
+            // The rename is durable once the folder is. Not every file system can flush a folder.
+            #[cfg(unix)]
+            if let Ok(folder) = File::open(folder(&path)) {
+                let _ = folder.sync_all();
+            }
+            Ok(())
+        };
+        place().map_err(|source| WriteError { path: path.clone(), source })
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PREFIX).suffix(SUFFIX);
-    // Temporary files are private by default; a result should have the mode of any new file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut temporary = builder.tempfile_in(folder)?;
-    let mut writer = BufWriter::new(temporary.as_file_mut());
-    fill(&mut writer)?;
-    writer.flush()?;
-    drop(writer);
-    temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|e| e.error)?;
-    // The rename is durable once the folder is. Not every file system can flush a folder.
-    #[cfg(unix)]
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -102,7 +141,8 @@ mod tests {
             Err(io::Error::other("out of luck"))
         })
         .unwrap_err();
-        assert!(error.to_string().contains("a.txt: out of luck"));
+        assert!(error.to_string().contains("a.txt"));
+        assert_eq!(error.source.to_string(), "out of luck");
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }

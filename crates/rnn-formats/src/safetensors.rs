@@ -33,7 +33,7 @@ pub enum SafetensorsError {
         name: String,
     },
     /// The file could not be opened or read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -41,7 +41,7 @@ pub enum SafetensorsError {
         source: io::Error,
     },
     /// The file is damaged, or no safetensors file at all.
-    #[error("{} is not a sound safetensors file: {source}; fetch or save it again", path.display())]
+    #[error("{} is not a sound safetensors file; fetch or save it again", path.display())]
     Header {
         /// The file.
         path: PathBuf,

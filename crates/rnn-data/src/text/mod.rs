@@ -47,7 +47,7 @@ pub struct TextReviews {
 #[derive(Debug, thiserror::Error)]
 pub enum TextError {
     /// The disk.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,

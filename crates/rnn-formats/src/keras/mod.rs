@@ -79,7 +79,7 @@ pub struct KerasFile {
 #[derive(Debug, thiserror::Error)]
 pub enum KerasError {
     /// The file could not be opened or read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -10,7 +10,7 @@ pub use convert::ConvertError;
 pub(crate) use header::MAX_BYTES as MAX_HEADER_BYTES;
 pub use read::{parse, read, shape};
 pub use stored::StoredArray;
-pub use write::{to_writer, write};
+pub use write::{FloatsWriter, to_writer, write};
 
 use crate::pickle::PickleError;
 use rnn_core::Shape;
@@ -56,7 +56,7 @@ impl NpyArray {
 #[derive(Debug, thiserror::Error)]
 pub enum NpyError {
     /// The file could not be opened or read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -90,7 +90,7 @@ pub enum NpyError {
         what: &'static str,
     },
     /// The elements of an object array could not be read.
-    #[error("the object array cannot be read: {0}")]
+    #[error("the object array cannot be read")]
     Pickle(#[from] PickleError),
 }
 

@@ -136,6 +136,7 @@ mod tests {
     use super::*;
     use crate::npy::{self, to_writer};
     use rnn_core::HostTensor;
+    use std::error::Error as _;
     use std::io::Write;
 
     fn stored(bytes: &[u8]) -> Result<StoredArray, NpyError> {
@@ -192,7 +193,7 @@ mod tests {
         let array = StoredArray::open(file_.path()).expect("an array");
         file_.as_file().set_len(file().len() as u64 - 1).expect("it can be cut");
         assert!(array.rows(&[0, 1, 2, 3]).is_ok());
-        let error = array.rows(&[4]).unwrap_err().to_string();
+        let error = array.rows(&[4]).unwrap_err().source().unwrap().to_string();
         assert!(error.contains("ends before its array does"), "{error}");
     }
 }

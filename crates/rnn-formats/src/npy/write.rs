@@ -1,9 +1,9 @@
-use crate::atomic::{WriteError, write_atomically};
+use crate::atomic::{AtomicFile, WriteError, write_atomically};
 use crate::elements::write_elements;
 use rnn_core::{Data, HostTensor};
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes `tensor` as an `.npy` file of `<f4` or `<u4`, replacing `path` atomically.
 ///
@@ -23,8 +23,68 @@ pub fn to_writer(writer: &mut impl Write, tensor: &HostTensor) -> io::Result<()>
         Data::F32(_) => "<f4",
         Data::U32(_) => "<u4",
     };
+    write_header(writer, descr, tensor.shape().dims())?;
+    write_elements(writer, tensor)
+}
+
+/// An `.npy` file of floats that is written part by part, and takes the place of another once it is
+/// whole.
+#[derive(Debug)]
+pub struct FloatsWriter {
+    file: AtomicFile,
+    path: PathBuf,
+    /// Elements to come.
+    left: usize,
+}
+
+impl FloatsWriter {
+    /// Begins an array of this shape.
+    ///
+    /// # Errors
+    /// [`WriteError`] if the file cannot be written.
+    pub fn create(path: &Path, shape: &[usize]) -> Result<Self, WriteError> {
+        let file = AtomicFile::create(path)?;
+        let mut writer = Self { file, path: path.to_owned(), left: shape.iter().product() };
+        let written = write_header(&mut writer.file, "<f4", shape);
+        writer.named(written)?;
+        Ok(writer)
+    }
+
+    /// Writes the next elements.
+    ///
+    /// # Errors
+    /// [`WriteError`] if they are more than are wanted, no floats, or the disk is full.
+    pub fn write(&mut self, part: &HostTensor) -> Result<(), WriteError> {
+        let written = match (part.as_f32(), self.left.checked_sub(part.shape().len())) {
+            (Ok(_), Some(left)) => {
+                self.left = left;
+                write_elements(&mut self.file, part)
+            }
+            _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "the part does not fit")),
+        };
+        self.named(written)
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// [`WriteError`] if elements are missing, or the disk is full.
+    pub fn finish(self) -> Result<(), WriteError> {
+        if self.left > 0 {
+            let missing = format!("{} elements are missing", self.left);
+            self.named(Err(io::Error::new(io::ErrorKind::UnexpectedEof, missing)))?;
+        }
+        self.file.commit()
+    }
+
+    fn named(&self, written: io::Result<()>) -> Result<(), WriteError> {
+        written.map_err(|source| WriteError { path: self.path.clone(), source })
+    }
+}
+
+fn write_header(writer: &mut impl Write, descr: &str, shape: &[usize]) -> io::Result<()> {
     let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (");
-    for extent in tensor.shape().dims() {
+    for extent in shape {
         let _ = write!(header, "{extent}, ");
     }
     header.push_str("), }");
@@ -38,8 +98,7 @@ pub fn to_writer(writer: &mut impl Write, tensor: &HostTensor) -> io::Result<()>
     })?;
     writer.write_all(b"\x93NUMPY\x01\x00")?;
     writer.write_all(&length.to_le_bytes())?;
-    writer.write_all(header.as_bytes())?;
-    write_elements(writer, tensor)
+    writer.write_all(header.as_bytes())
 }
 
 #[cfg(test)]
@@ -60,6 +119,24 @@ mod tests {
         let scalar = HostTensor::scalar(2.0);
         write(&path, &scalar).unwrap();
         assert_eq!(npy::read(&path).unwrap().to_f32().unwrap(), scalar);
+    }
+
+    #[test]
+    fn parts_make_the_whole_and_nothing_less() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        let part = |values: &[f32]| HostTensor::from_f32([values.len()], values.to_vec()).unwrap();
+        let mut writer = FloatsWriter::create(&path, &[3, 1]).unwrap();
+        writer.write(&part(&[1.0, 2.0])).unwrap();
+        assert!(writer.write(&part(&[3.0, 4.0])).is_err());
+        assert!(writer.finish().is_err() && !path.exists());
+        let mut writer = FloatsWriter::create(&path, &[3, 1]).unwrap();
+        writer.write(&part(&[1.0, 2.0])).unwrap();
+        writer.write(&part(&[3.0])).unwrap();
+        writer.finish().unwrap();
+        let whole = HostTensor::from_f32([3, 1], vec![1.0, 2.0, 3.0]).unwrap();
+        assert_eq!(npy::read(&path).unwrap().to_f32().unwrap(), whole);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use crate::nn::{Dataset, Optimizer, Trainer};
 use crate::train::INTERRUPTED;
 use anyhow::{Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use rnn_core::{HostTensor, Shape};
-use rnn_formats::npy;
+use rnn_core::Shape;
+use rnn_formats::npy::FloatsWriter;
 use rnn_graph::Device;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -64,7 +64,12 @@ pub fn predict(
     let inputs: Vec<_> = inputs.into_iter().map(Array::examples).collect();
     let set = Dataset::of(inputs, [])?;
     let mut trainer = Trainer::new(model, device, Optimizer::adam(), 0);
-    let mut all: Vec<Vec<f32>> = vec![vec![]; shapes.len()];
+    let several = shapes.len() > 1;
+    let place = |name| if several { beside(output, name) } else { output.to_owned() };
+    let paths: Vec<PathBuf> = names.iter().map(|name| place(name)).collect();
+    // Written as they come: they may be larger than memory.
+    let files = paths.iter().zip(&shapes).map(|(path, shape)| FloatsWriter::create(path, shape));
+    let mut files = files.collect::<Result<Vec<_>, _>>()?;
     let bar = ProgressBar::new(set.len() as u64);
     let template = "{wide_bar} {pos}/{len}, {eta} left";
     bar.set_style(
@@ -77,17 +82,12 @@ pub fn predict(
         let batch = batch?;
         let outputs = trainer.predict_batch(&batch.inputs)?;
         bar.inc(batch.inputs[0].shape().dims()[0] as u64);
-        for (all, output) in all.iter_mut().zip(outputs) {
-            all.extend_from_slice(output.as_f32()?);
-        }
+        files.iter_mut().zip(&outputs).try_for_each(|(file, output)| file.write(output))?;
     }
     bar.finish_and_clear();
-    let several = shapes.len() > 1;
-    for ((shape, values), name) in shapes.into_iter().zip(all).zip(names) {
-        let path = if several { beside(output, &name) } else { output.to_owned() };
-        let shown = format!("{shape:?}");
-        npy::write(&path, &HostTensor::from_f32(shape, values)?)?;
-        eprintln!("wrote {} {shown}", path.display());
+    for ((file, path), shape) in files.into_iter().zip(&paths).zip(&shapes) {
+        file.finish()?;
+        eprintln!("wrote {} {shape:?}", path.display());
     }
     Ok(())
 }
