@@ -38,7 +38,8 @@ fn classes(class: u32) -> HostTensor {
 /// The message of a step on this, which the device never sees.
 fn refusal(device: &dyn Device, inputs: HostTensor, labels: HostTensor) -> String {
     let steps = inputs.shape().dims()[1];
-    let mut trainer = trainer(device, classifier(steps)).loss(Loss::SparseCategoricalCrossentropy);
+    let mut trainer =
+        trainer(device, classifier(steps)).loss(Loss::sparse_categorical_crossentropy());
     let batch = Batch { inputs: vec![inputs], labels: vec![labels], weights: None };
     let error = trainer.train_batch(&batch).expect_err("out of range");
     assert!(!matches!(error, TrainError::Device(_)), "{error}");
@@ -56,7 +57,7 @@ fn what_is_not_there_is_named() {
         assert!(message.contains("one step at least"), "{message}");
 
         let mut trainer =
-            trainer(&*device, classifier(3)).loss(Loss::SparseCategoricalCrossentropy);
+            trainer(&*device, classifier(3)).loss(Loss::sparse_categorical_crossentropy());
         let nothing = Dataset::new([tokens(3, 0)], [classes(0)]).expect("two rows").take(0);
         let options = FitOptions { epochs: 1, batch_size: 4 };
         let message = trainer.fit(&nothing, None, options, &mut []).expect_err("no examples");

@@ -134,6 +134,12 @@ impl Dataset {
         read(&self.labels, &self.order)
     }
 
+    /// The shapes of all labels of each output, those of examples left out by [`Dataset::range`] and
+    /// the like included.
+    pub fn label_shapes(&self) -> impl Iterator<Item = &Shape> {
+        self.labels.iter().map(|labels| labels.shape())
+    }
+
     /// The first `count` examples.
     pub fn take(mut self, count: usize) -> Self {
         self.order.truncate(count);

@@ -70,7 +70,7 @@ pub enum TrainError {
     #[error(transparent)]
     Tensor(#[from] TensorError),
     /// The model's last layer is not one that the loss can be computed for.
-    #[error("{loss:?} needs a model that ends in {}", ending(*loss))]
+    #[error("{} needs a model that ends in {}, or from_logits = true", loss.name(), ending(*loss))]
     Output {
         /// The loss.
         loss: Loss,
@@ -163,7 +163,7 @@ pub enum TrainError {
 
 fn ending(loss: Loss) -> &'static str {
     match loss {
-        Loss::BinaryCrossentropy => "a sigmoid",
+        Loss::BinaryCrossentropy(_) => "a sigmoid",
         _ => "a Softmax layer",
     }
 }

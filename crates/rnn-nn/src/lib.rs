@@ -49,7 +49,7 @@ pub use layers::{
     SimpleRnnCell, Softmax, SpatialDropout1D, Subtract, TimeDistributed, UpSampling, UpSampling1D,
     UpSampling2D, UpSampling3D, Value, Weight, WeightArguments,
 };
-pub use loss::{Judged, Loss};
+pub use loss::{Crossentropy, Judged, Loss};
 pub use model::{Model, Symbol};
 pub use optimizer::{Clip, Optimizer, Schedule};
 pub use optimizer_state::OptimizerState;

@@ -1,20 +1,22 @@
 use rnn_graph::{Graph, GraphError, Op, Storage, TensorId, TensorType};
 use rnn_ops::{
-    self as ops, Activate, Activation, Binary, CategoricalCrossEntropy, ElementLoss, OneHot, Scale,
-    SumRows, Tally, TransposeLeading,
+    self as ops, Activate, Activation, Binary, CategoricalCrossEntropy, ElementLoss, Fill, OneHot,
+    Scale, SumRows, Tally, TransposeLeading,
 };
 
 /// What training makes small; Keras's names and means.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loss {
     /// Of a model that ends in sigmoid units; labels 0 or 1 of the output's shape.
-    #[default]
-    BinaryCrossentropy,
+    BinaryCrossentropy(Crossentropy),
     /// Of a model that ends in softmax; labels are probabilities `[B, C]`, or `[B, T, C]` of
     /// sequences.
-    CategoricalCrossentropy,
+    CategoricalCrossentropy(Crossentropy),
     /// Of a model that ends in softmax; labels are classes, u32 `[B]`, or `[B, T]` of sequences.
-    SparseCategoricalCrossentropy,
+    SparseCategoricalCrossentropy {
+        /// As [`Crossentropy::from_logits`].
+        from_logits: bool,
+    },
     /// The mean of the squared errors.
     MeanSquaredError,
     /// The mean of the absolute errors.
@@ -24,6 +26,21 @@ pub enum Loss {
         /// Where the line begins.
         delta: f32,
     },
+}
+
+/// How a cross-entropy is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Crossentropy {
+    /// The model puts out logits; else it ends in the sigmoid or softmax.
+    pub from_logits: bool,
+    /// s: labels y count as y (1 - s) + s / C, of C classes, which of sigmoid units are two.
+    pub label_smoothing: f32,
+}
+
+impl Default for Loss {
+    fn default() -> Self {
+        Self::binary_crossentropy()
+    }
 }
 
 /// A loss in a graph.
@@ -38,10 +55,34 @@ pub struct Judged {
 }
 
 impl Loss {
+    /// Of the probabilities of sigmoid units.
+    pub fn binary_crossentropy() -> Self {
+        Self::BinaryCrossentropy(Crossentropy::default())
+    }
+
+    /// Of the probabilities of a softmax; labels are probabilities.
+    pub fn categorical_crossentropy() -> Self {
+        Self::CategoricalCrossentropy(Crossentropy::default())
+    }
+
+    /// Of the probabilities of a softmax; labels are classes.
+    pub fn sparse_categorical_crossentropy() -> Self {
+        Self::SparseCategoricalCrossentropy { from_logits: false }
+    }
+
+    /// Whether the model is to put out logits, not probabilities.
+    pub fn from_logits(&self) -> bool {
+        match self {
+            Self::BinaryCrossentropy(of) | Self::CategoricalCrossentropy(of) => of.from_logits,
+            Self::SparseCategoricalCrossentropy { from_logits } => *from_logits,
+            _ => false,
+        }
+    }
+
     /// The type of the labels of a batch, for a model's output of this type.
     pub fn labels(&self, output: &TensorType) -> TensorType {
         match self {
-            Self::SparseCategoricalCrossentropy => {
+            Self::SparseCategoricalCrossentropy { .. } => {
                 let axes = output.dims();
                 TensorType::u32(&axes[..axes.len().saturating_sub(1)])
             }
@@ -52,8 +93,8 @@ impl Loss {
     /// What is counted for metrics.
     pub fn tally(&self) -> Tally {
         match self {
-            Self::BinaryCrossentropy => Tally::Binary,
-            Self::CategoricalCrossentropy | Self::SparseCategoricalCrossentropy => {
+            Self::BinaryCrossentropy(_) => Tally::Binary,
+            Self::CategoricalCrossentropy(_) | Self::SparseCategoricalCrossentropy { .. } => {
                 Tally::Categorical
             }
             _ => Tally::Regression,
@@ -70,21 +111,21 @@ impl Loss {
         weights: Option<TensorId>,
     ) -> Result<Option<Judged>, GraphError> {
         let of = match *self {
-            Self::BinaryCrossentropy => ElementLoss::BinaryCrossEntropy,
+            Self::BinaryCrossentropy(_) => ElementLoss::BinaryCrossEntropy,
             Self::MeanSquaredError => ElementLoss::SquaredError,
             Self::MeanAbsoluteError => ElementLoss::AbsoluteError,
             Self::Huber { delta } => ElementLoss::Huber { delta },
-            Self::CategoricalCrossentropy | Self::SparseCategoricalCrossentropy => {
+            Self::CategoricalCrossentropy(_) | Self::SparseCategoricalCrossentropy { .. } => {
                 return self.push_categorical(g, output, labels, weights);
             }
         };
         let sigmoid = |a: &Activate| a.0 == Activation::Sigmoid;
         let predictions = match of {
-            ElementLoss::BinaryCrossEntropy => logits(g, output, &sigmoid)?,
+            ElementLoss::BinaryCrossEntropy if !self.from_logits() => logits(g, output, &sigmoid)?,
             _ => Some(output),
         };
         let Some(predictions) = predictions else { return Ok(None) };
-        let mut operands = vec![predictions, labels];
+        let mut operands = vec![predictions, self.smooth(g, labels, 2)?];
         operands.extend(weights);
         let loss = g.apply(ops::Loss { of, weighted: weights.is_some() }, &operands)?;
         Ok(Some(Judged { predictions, labels, loss }))
@@ -97,21 +138,24 @@ impl Loss {
         labels: TensorId,
         weights: Option<TensorId>,
     ) -> Result<Option<Judged>, GraphError> {
-        let Some(predictions) = logits(g, output, &|_: &ops::Softmax| true)? else {
-            return Ok(None);
+        let predictions = match self.from_logits() {
+            true => Some(output),
+            false => logits(g, output, &|_: &ops::Softmax| true)?,
         };
+        let Some(predictions) = predictions else { return Ok(None) };
         // Each step of a sequence is judged as an example is.
         let classes = g.shape(output).last();
         let examples = g.shape(output).len() / classes.max(1);
         let predictions = g.reshape(predictions, [examples, classes])?;
         let labels = match self {
-            Self::SparseCategoricalCrossentropy => {
+            Self::SparseCategoricalCrossentropy { .. } => {
                 let labels = g.reshape(labels, [examples])?;
                 g.apply(OneHot { classes }, &[labels])?
             }
             _ => g.reshape(labels, [examples, classes])?,
         };
-        let mut losses = g.apply(CategoricalCrossEntropy, &[predictions, labels])?;
+        let smooth = self.smooth(g, labels, classes)?;
+        let mut losses = g.apply(CategoricalCrossEntropy, &[predictions, smooth])?;
         if let Some(weights) = weights {
             losses = g.apply(Binary::Mul, &[losses, weights])?;
         }
@@ -119,6 +163,28 @@ impl Loss {
         let sum = g.apply(SumRows, &[column])?;
         let loss = g.apply(Scale(1.0 / examples as f32), &[sum])?;
         Ok(Some(Judged { predictions, labels, loss }))
+    }
+}
+
+impl Loss {
+    /// The labels as the loss takes them; metrics take them as they are.
+    fn smooth(
+        &self,
+        g: &mut Graph,
+        labels: TensorId,
+        classes: usize,
+    ) -> Result<TensorId, GraphError> {
+        let smoothing = match self {
+            Self::BinaryCrossentropy(of) | Self::CategoricalCrossentropy(of) => of.label_smoothing,
+            _ => 0.0,
+        };
+        if smoothing == 0.0 {
+            return Ok(labels);
+        }
+        let kept = g.apply(Scale(1.0 - smoothing), &[labels])?;
+        let (shape, value) = (g.shape(labels).clone(), smoothing / classes as f32);
+        let spread = g.apply(Fill { shape, value }, &[])?;
+        g.apply(Binary::Add, &[kept, spread])
     }
 }
 

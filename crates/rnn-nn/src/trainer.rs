@@ -171,7 +171,7 @@ impl Trainer {
         let outputs = self.model.output_shapes(1);
         for ((labels, output), (loss, _)) in batch.labels.iter().zip(outputs).zip(&self.losses) {
             let classes = output.last().copied().unwrap_or(1);
-            if *loss == Loss::SparseCategoricalCrossentropy
+            if matches!(loss, Loss::SparseCategoricalCrossentropy { .. })
                 && let Ok(labels) = labels.as_u32()
                 && let Some(row) = labels.iter().position(|&class| class as usize >= classes)
             {

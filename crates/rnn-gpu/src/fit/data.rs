@@ -2,7 +2,7 @@
 
 use crate::arrays::{Array, Arrays, Kind};
 use crate::data::Splits;
-use crate::nn::{Architecture, Dataset, Input, Loss, Model};
+use crate::nn::{Architecture, Dataset, Input, Loss, Model, Tally};
 use crate::run::Own;
 use anyhow::{Context, Result, bail, ensure};
 use rnn_core::HostTensor;
@@ -73,7 +73,25 @@ impl Part {
         }
         let shared =
             |arrays: Vec<Array>| arrays.into_iter().map(Array::examples).collect::<Vec<_>>();
-        Ok(Dataset::of(shared(self.inputs), shared(labels))?)
+        let set = Dataset::of(shared(self.inputs), shared(labels))?;
+        let name = format!("w{}", self.suffix);
+        if !arrays.has(&name) {
+            return Ok(set);
+        }
+        let weights = arrays.get(&[&name], Kind::Floats)?;
+        let classes = |(loss, _): &(Loss, f32)| loss.tally() == Tally::Categorical;
+        let steps =
+            losses.iter().zip(&shapes).any(|(loss, shape)| classes(loss) && shape.len() > 2);
+        ensure!(
+            !steps,
+            "{name}: weights of examples that have a class at each step are not supported"
+        );
+        ensure!(
+            weights.shape().dims() == [count],
+            "{name} is of shape {}; it takes a weight for each of {count} examples",
+            weights.shape()
+        );
+        Ok(set.sample_weights(weights)?)
     }
 }
 
@@ -99,9 +117,10 @@ pub fn samples(arrays: &mut Arrays, architecture: &Architecture) -> Result<Vec<V
 /// # Errors
 /// If they cannot be read or do not fit the model.
 pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
-    let Own { arrays, stream, validation, model: described, .. } = own;
+    let Own { arrays, stream, validation, class_weights, model: described, .. } = own;
     let mut arrays = Arrays::open(arrays, *stream)?;
     let tested = Part::is_in(&arrays, "_test");
+    let weighed = arrays.has("w_train");
     let mut read = |suffix| -> Result<Dataset> {
         let part = Part::read(&mut arrays, suffix, &described.architecture)?;
         let losses = &described.compile.losses;
@@ -111,9 +130,19 @@ pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
     let test = tested.then(|| read("_test")).transpose()?;
     let at = all.len() - (all.len() as f64 * validation).round() as usize;
     ensure!(at > 0, "validation leaves none of the {} examples to train on", all.len());
+    let train = match class_weights.as_slice() {
+        [] => all.range(0..at),
+        weights => {
+            let one = described.compile.losses.len() == 1
+                && all.label_shapes().next().is_some_and(|shape| shape.len() == all.len());
+            ensure!(one, "class_weights take labels that are one class for each example");
+            ensure!(!weighed, "the data has weights, w_train: class_weights are too many");
+            all.range(0..at).class_weights(weights)?
+        }
+    };
     Ok(Splits {
         vocabulary: None,
-        train: all.range(0..at),
+        train,
         validation: all.range(at..all.len()),
         test: test.unwrap_or_else(|| all.range(0..0)),
     })
@@ -121,7 +150,7 @@ pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
 
 /// The labels of an output of this shape.
 fn labels_for(arrays: &mut Arrays, names: &[&str], loss: Loss, shape: &[usize]) -> Result<Array> {
-    let sparse = loss == Loss::SparseCategoricalCrossentropy;
+    let sparse = matches!(loss, Loss::SparseCategoricalCrossentropy { .. });
     let kind = if sparse { Kind::Whole } else { Kind::Floats };
     let labels = arrays.array(names, kind)?;
     let wanted = if sparse { &shape[..shape.len() - 1] } else { shape };
@@ -142,7 +171,7 @@ fn labels_for(arrays: &mut Arrays, names: &[&str], loss: Loss, shape: &[usize]) 
 /// Whether labels are among the classes, or probabilities, where the loss takes such.
 fn check(labels: &HostTensor, loss: Loss, classes: usize) -> Result<()> {
     match loss {
-        Loss::SparseCategoricalCrossentropy => {
+        Loss::SparseCategoricalCrossentropy { .. } => {
             let labels = labels.as_u32()?;
             if let Some(at) = labels.iter().position(|&class| class as usize >= classes) {
                 bail!(
@@ -152,7 +181,7 @@ fn check(labels: &HostTensor, loss: Loss, classes: usize) -> Result<()> {
                 );
             }
         }
-        Loss::BinaryCrossentropy | Loss::CategoricalCrossentropy => {
+        Loss::BinaryCrossentropy(_) | Loss::CategoricalCrossentropy(_) => {
             let mut labels = labels.as_f32()?.iter();
             if let Some(odd) = labels.find(|label| !(0.0..=1.0).contains(*label)) {
                 bail!("a label is {odd}; the loss takes probabilities, from 0 to 1");
@@ -166,10 +195,10 @@ fn check(labels: &HostTensor, loss: Loss, classes: usize) -> Result<()> {
 /// What is often mistaken.
 fn hint(loss: Loss, axes: &[usize], shape: &[usize]) -> &'static str {
     match loss {
-        Loss::CategoricalCrossentropy if axes.len() < shape.len() => {
+        Loss::CategoricalCrossentropy(_) if axes.len() < shape.len() => {
             "; of classes by number the loss is \"sparse_categorical_crossentropy\""
         }
-        Loss::SparseCategoricalCrossentropy if axes == shape => {
+        Loss::SparseCategoricalCrossentropy { .. } if axes == shape => {
             "; of probabilities the loss is \"categorical_crossentropy\""
         }
         _ => "",

@@ -79,6 +79,7 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
         arrays: args.data.clone(),
         stream: args.stream,
         validation: options.validation,
+        class_weights: options.class_weights,
         early_stopping: options.early_stopping,
         samples,
         model: Compiled { architecture: file.architecture, compile },

@@ -3,7 +3,7 @@
 use crate::model_file::object;
 use crate::nn::{Architecture, Compile, Dialect, EarlyStopping, Figure, Monitor};
 use crate::run::MAX_BATCH;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::fs;
@@ -21,6 +21,8 @@ pub struct FitOptions {
     pub validation: f64,
     /// Decides first weights and order.
     pub seed: u64,
+    /// What the examples of class 0, 1, .. count in training.
+    pub class_weights: Vec<f32>,
     /// In place of the model's own: `"mse"`, `{ type = "Huber", delta = 0.5 }`.
     loss: Option<Value>,
     /// In place of the model's own: `"adam"`, `{ type = "SGD", momentum = 0.9 }`.
@@ -38,6 +40,7 @@ impl Default for FitOptions {
             batch_size: 32,
             validation: 0.1,
             seed: 1,
+            class_weights: vec![],
             loss: None,
             optimizer: None,
             learning_rate: None,
@@ -100,6 +103,10 @@ impl FitOptions {
             "validation = {}: it is a share, from 0 to less than 1",
             self.validation
         );
+        let odd = self.class_weights.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0));
+        if let Some(odd) = odd {
+            bail!("class_weights: {odd} is none; they are numbers from 0 on");
+        }
         Ok(self)
     }
 

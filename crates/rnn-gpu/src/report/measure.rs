@@ -99,12 +99,14 @@ fn classes(
     [train, test]: [&Dataset; 2],
     config: &Config,
 ) -> Result<Classes> {
+    let logits = config.compile().losses.first().is_some_and(|(loss, _)| loss.from_logits());
+    let probability = |x: f32| if logits { 1.0 / (1.0 + (-x).exp()) } else { x };
     let mut pairs = |set: &Dataset| -> Result<Vec<(f32, bool)>> {
         let mut all = Vec::new();
         let predictions = trainer.predict(set, config.batch_size)?;
         for (probabilities, labels) in predictions.iter().zip(&set.labels()?).take(1) {
             let positive = labels.as_f32()?.iter().map(|&label| label > 0.5);
-            all.extend(probabilities.as_f32()?.iter().copied().zip(positive));
+            all.extend(probabilities.as_f32()?.iter().map(|&x| probability(x)).zip(positive));
         }
         Ok(all)
     };

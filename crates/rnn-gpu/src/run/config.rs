@@ -77,6 +77,9 @@ pub struct Own {
     pub stream: bool,
     /// The share of the training examples, the last of them, that validates.
     pub validation: f64,
+    /// What the examples of class 0, 1, .. count in training; the same, where there are none.
+    #[serde(default)]
+    pub class_weights: Vec<f32>,
     /// What ends the training early.
     #[serde(default)]
     pub early_stopping: Option<Stopping>,
@@ -168,7 +171,7 @@ impl Config {
         match &self.task {
             Task::Tutorial(task) => Compile {
                 optimizer: task.experiment.optimizer(task.preset),
-                losses: vec![(Loss::BinaryCrossentropy, 1.0)],
+                losses: vec![(Loss::binary_crossentropy(), 1.0)],
             },
             Task::Own(own) => own.model.compile.clone(),
         }

@@ -45,9 +45,9 @@ fn losses() {
             "mean_squared_error" => nn::Loss::MeanSquaredError,
             "mean_absolute_error" => nn::Loss::MeanAbsoluteError,
             "huber" => nn::Loss::Huber { delta: 0.7 },
-            "binary_crossentropy" => nn::Loss::BinaryCrossentropy,
-            "categorical_crossentropy" => nn::Loss::CategoricalCrossentropy,
-            _ => nn::Loss::SparseCategoricalCrossentropy,
+            "binary_crossentropy" => nn::Loss::binary_crossentropy(),
+            "categorical_crossentropy" => nn::Loss::categorical_crossentropy(),
+            _ => nn::Loss::sparse_categorical_crossentropy(),
         };
         let mut graph = Graph::new();
         let z = golden.input(&mut graph, "z");
@@ -261,10 +261,10 @@ fn metrics() {
         let pass =
             |activation| Dense::new(width, activation).kernel_initializer(Initializer::Identity);
         let (model, loss) = if width == 1 {
-            (model.add(pass(Activation::Sigmoid)), nn::Loss::BinaryCrossentropy)
+            (model.add(pass(Activation::Sigmoid)), nn::Loss::binary_crossentropy())
         } else {
             let model = model.add(pass(Activation::Linear)).and_then(|m| m.add(Softmax));
-            (model, nn::Loss::CategoricalCrossentropy)
+            (model, nn::Loss::categorical_crossentropy())
         };
         let model = model.expect("the layers fit");
         let part = |name: &str, batch: usize| {

@@ -2,7 +2,7 @@ use super::{
     Argument, Arguments, ConfigError, Dialect, Reader, class_and_config, object, same_name,
 };
 use crate::{Loss, Optimizer, Schedule, Tally};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// How a model is trained: Keras's `compile_config`.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +30,17 @@ impl Compile {
             Some(optimizer) => Optimizer::from_json(optimizer, dialect)?,
             None => Optimizer::rmsprop(),
         };
-        let losses = each(value.get("loss"), outputs, "loss", dialect)?;
-        let weights = each(value.get("loss_weights"), outputs, "loss_weights", dialect)?;
+        let loss = |value: &Value| Loss::from_json(value, dialect);
+        let losses = each(value.get("loss"), outputs, "loss", loss)?;
+        let weight = |value: &Value| {
+            f32::read(value, dialect).ok_or_else(|| ConfigError::Argument {
+                owner: "compile".into(),
+                argument: "loss_weights".into(),
+                value: super::shown(value),
+                supported: f32::supported(),
+            })
+        };
+        let weights = each(value.get("loss_weights"), outputs, "loss_weights", weight)?;
         let missing = || ConfigError::Missing { owner: "compile".into(), argument: "loss".into() };
         let losses: Option<Vec<Loss>> = losses.into_iter().collect();
         let weights = weights.into_iter().map(|weight| weight.unwrap_or(1.0));
@@ -49,7 +58,8 @@ impl Compile {
     /// # Errors
     /// If Keras has nothing like it.
     pub fn to_json(&self, reader: Reader) -> Result<Value, ConfigError> {
-        let losses = self.losses.iter().map(|(loss, _)| loss.write(reader));
+        let losses = self.losses.iter().map(|(loss, _)| loss.to_json(reader));
+        let losses = losses.collect::<Result<Vec<_>, _>>()?;
         let weights = self.losses.iter().map(|(_, weight)| weight.write(reader));
         let one_or_all =
             |mut all: Vec<Value>| if all.len() == 1 { all.remove(0) } else { all.into() };
@@ -60,26 +70,23 @@ impl Compile {
             .then(|| weights.flatten().collect());
         Ok(json!({
             "optimizer": self.optimizer.to_json(reader)?,
-            "loss": one_or_all(losses.flatten().collect()),
+            "loss": one_or_all(losses),
             "loss_weights": weights.map(one_or_all),
         }))
     }
 }
 
 /// What is said for all outputs at once, for each in a list, or by name.
-fn each<T: Argument + Clone>(
+fn each<T: Clone>(
     value: Option<&Value>,
     outputs: &[&str],
     argument: &str,
-    dialect: Dialect,
+    read: impl Fn(&Value) -> Result<T, ConfigError>,
 ) -> Result<Vec<Option<T>>, ConfigError> {
-    let refuse = |value: &Value| ConfigError::Argument {
-        owner: "compile".into(),
-        argument: argument.into(),
-        value: super::shown(value),
-        supported: T::supported(),
+    let one = |value: &Value| match value {
+        Value::Null => Ok(None),
+        value => read(value).map(Some),
     };
-    let one = |value: &Value| Option::<T>::read(value, dialect).ok_or_else(|| refuse(value));
     match value {
         None | Some(Value::Null) => Ok(vec![None; outputs.len()]),
         Some(Value::Array(list)) if list.len() == outputs.len() => list.iter().map(one).collect(),
@@ -185,51 +192,74 @@ impl Argument for Schedule {
     }
 }
 
-/// Names that Keras accepts for a loss, the one that is written first.
-const LOSSES: [(&[&str], Loss); 6] = [
-    (&["binary_crossentropy", "bce"], Loss::BinaryCrossentropy),
-    (&["categorical_crossentropy"], Loss::CategoricalCrossentropy),
-    (&["sparse_categorical_crossentropy"], Loss::SparseCategoricalCrossentropy),
-    (&["mean_squared_error", "mse"], Loss::MeanSquaredError),
-    (&["mean_absolute_error", "mae"], Loss::MeanAbsoluteError),
-    (&["huber", "huber_loss"], Loss::Huber { delta: 1.0 }),
-];
+/// Names that Keras accepts for a loss, its class first.
+fn losses() -> [(&'static [&'static str], Loss); 6] {
+    [
+        (&["BinaryCrossentropy", "bce"], Loss::binary_crossentropy()),
+        (&["CategoricalCrossentropy"], Loss::categorical_crossentropy()),
+        (&["SparseCategoricalCrossentropy"], Loss::sparse_categorical_crossentropy()),
+        (&["MeanSquaredError", "mse"], Loss::MeanSquaredError),
+        (&["MeanAbsoluteError", "mae"], Loss::MeanAbsoluteError),
+        (&["Huber", "huber_loss"], Loss::Huber { delta: 1.0 }),
+    ]
+}
 
-impl Argument for Loss {
-    fn supported() -> String {
-        let names = LOSSES.map(|(names, _)| names[0]).join(", ");
-        format!("{names}, of probabilities (from_logits false, label_smoothing 0)")
+impl Loss {
+    /// Keras's name of it.
+    pub fn name(&self) -> &'static str {
+        let kind = std::mem::discriminant(self);
+        let all = losses();
+        let found = all.iter().find(|(_, loss)| std::mem::discriminant(loss) == kind);
+        found.map_or("loss", |(names, _)| names[0])
     }
 
-    fn read(value: &Value, _: Dialect) -> Option<Self> {
-        let (class, config) = class_and_config(value)?;
-        let named = |(names, _): &&(&[&str], Self)| names.iter().any(|n| same_name(n, class));
-        let (_, found) = LOSSES.iter().find(named)?;
-        let plain = |(name, value): (&String, &Value)| match name.as_str() {
-            "name" | "fn" => true,
-            "reduction" => matches!(value.as_str(), Some("sum_over_batch_size" | "auto" | "mean")),
-            "axis" => value.as_f64() == Some(-1.0),
-            "label_smoothing" => value.as_f64() == Some(0.0),
-            "delta" => matches!(found, Self::Huber { .. }),
-            _ => matches!(value, Value::Null | Value::Bool(false)),
-        };
-        if !config.iter().all(plain) {
-            return None;
-        }
-        match (found, config.get("delta")) {
-            (Self::Huber { .. }, Some(delta)) => {
-                delta.as_f64().map(|delta| Self::Huber { delta: delta as f32 })
+    /// Keras's names of the arguments.
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.ignored(&["name", "fn", "dtype"]);
+        match self {
+            Self::BinaryCrossentropy(of) | Self::CategoricalCrossentropy(of) => {
+                a.optional("from_logits", &mut of.from_logits)?;
+                a.optional("label_smoothing", &mut of.label_smoothing)?;
+                a.fixed("axis", -1)
             }
-            _ => Some(*found),
+            Self::SparseCategoricalCrossentropy { from_logits } => {
+                a.optional("from_logits", from_logits)?;
+                a.fixed("axis", -1)
+            }
+            Self::Huber { delta } => a.optional("delta", delta),
+            _ => Ok(()),
         }
     }
 
-    fn write(&self, reader: Reader) -> Option<Value> {
-        if let Self::Huber { delta } = self {
-            let mut config = Map::new();
-            config.insert("delta".into(), delta.write(reader)?);
-            return Some(object("keras.losses", "Huber", config.into()));
+    /// Reads `"mse"`, or `{"class_name": "Huber", "config": ..}`.
+    fn from_json(value: &Value, dialect: Dialect) -> Result<Self, ConfigError> {
+        let all = losses();
+        let unknown = || ConfigError::Class {
+            owner: "loss".into(),
+            class: super::shown(value),
+            supported: all.iter().map(|(names, _)| names[0]).collect::<Vec<_>>().join(", "),
+        };
+        let (class, mut config) = class_and_config(value).ok_or_else(unknown)?;
+        let named = |(names, _): &&(&[&str], Self)| names.iter().any(|n| same_name(n, class));
+        let (names, mut loss) = *all.iter().find(named).ok_or_else(unknown)?;
+        // One number of them all, whatever it is called.
+        if matches!(
+            config.get("reduction").and_then(Value::as_str),
+            Some("sum_over_batch_size" | "auto" | "mean")
+        ) {
+            config.remove("reduction");
         }
-        LOSSES.iter().find(|(_, loss)| loss == self).map(|(names, _)| json!(names[0]))
+        let mut arguments = Arguments::given(format!("loss {}", names[0]), &config, dialect);
+        loss.arguments(&mut arguments)?;
+        arguments.finish()?;
+        Ok(loss)
+    }
+
+    /// The same as an object of Keras 3.
+    fn to_json(self, reader: Reader) -> Result<Value, ConfigError> {
+        let mut loss = self;
+        let mut arguments = Arguments::written(format!("loss {}", self.name()), reader);
+        loss.arguments(&mut arguments)?;
+        Ok(object("keras.losses", self.name(), arguments.finish()?.into()))
     }
 }
