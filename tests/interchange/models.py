@@ -103,6 +103,23 @@ def functional():
     yield "depths", keras.Model([a, b], L.Dense(2, name="end")(merged))
 
 
+def nested():
+    steps = lambda: keras.Input((5, 2))
+    inner = stack((5, 2), L.Dense(3, "tanh"), L.BatchNormalization(), L.GRU(2))
+    a, b = steps(), steps()
+    x = steps()
+    two = keras.Model(x, [L.LSTM(2)(x), L.GlobalMaxPooling1D()(x)], name="two")
+    one, other = two(b)
+    ends = L.Concatenate()([inner(a), inner(b), one, other])
+    yield "nested", keras.Model([a, b], L.Dense(2)(ends))
+    embedding = stack((None,), L.Embedding(9, 4, mask_zero=True), dtype="int32")
+    frozen = keras.Sequential([L.Dense(3), L.BatchNormalization()], name="frozen")
+    frozen.trainable = False
+    yield "nested_stacks", stack(
+        (6,), embedding, L.LSTM(3, return_sequences=True), frozen, L.GRU(2), dtype="int32"
+    )
+
+
 def examples(model, random):
     for tensor in model.inputs:
         shape = (4, *[n or 6 for n in tensor.shape[1:]])
@@ -119,7 +136,7 @@ def examples(model, random):
 
 def write():
     random = np.random.default_rng(1)
-    for name, model in [*stacks(), *functional()]:
+    for name, model in [*stacks(), *functional(), *nested()]:
         for variable in model.weights:
             value = random.normal(scale=0.5, size=variable.shape)
             positive = "variance" in variable.path

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{Format, KERAS_VERSION, KerasFile, Variables};
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// The weights of each layer by the part that holds them, in Keras's order of both.
 fn parts(model: &Model, layer: usize) -> Vec<(&str, Vec<&Slot>)> {
@@ -18,9 +19,18 @@ fn parts(model: &Model, layer: usize) -> Vec<(&str, Vec<&Slot>)> {
     parts
 }
 
+/// The layers in Keras's order by their place in the model, which has them in the order of calls,
+/// and by their path in a `.keras` file.
+fn layers(architecture: &Architecture, model: &Model) -> Vec<(usize, String)> {
+    let names: Vec<&str> = architecture.layers().map(|(name, _)| name).collect();
+    let place = |name: &str| model.layers().position(|(other, _)| other == name);
+    let paths = architecture.keras_paths().into_iter();
+    paths.filter_map(|(layer, path)| Some((place(names[layer])?, path))).collect()
+}
+
 /// All weights in Keras's order.
 pub fn in_keras_order<'a>(architecture: &Architecture, model: &'a Model) -> Vec<&'a Slot> {
-    let layers = architecture.keras_paths().into_iter();
+    let layers = layers(architecture, model).into_iter();
     let parts = layers.flat_map(|(layer, _)| parts(model, layer));
     parts.flat_map(|(_, slots)| slots).collect()
 }
@@ -32,23 +42,53 @@ pub fn weights(
     model: &Model,
 ) -> Result<Vec<(String, HostTensor)>> {
     let mut weights = Vec::new();
+    if file.format == Format::LegacyH5 {
+        return legacy_weights(file, architecture, model);
+    }
+    let paths = architecture.layers().zip(architecture.layer_paths());
+    let paths: HashMap<&str, &[String]> = paths.map(|((name, _), path)| (name, path)).collect();
+    let numbered = layers(architecture, model);
     for (index, (name, class)) in model.layers().enumerate() {
         let place = Place { name, class, file };
-        if file.format == Format::LegacyH5 {
-            let slots: Vec<&Slot> = model.slots().iter().filter(|s| s.layer == index).collect();
-            place.take(name, &slots, &mut weights)?;
-            continue;
-        }
         let by_number = || {
-            let paths = architecture.keras_paths();
-            paths.into_iter().find(|(layer, _)| *layer == index).map(|(_, path)| path)
+            let found = numbered.iter().find(|(layer, _)| *layer == index);
+            found.map(|(_, path)| path.clone())
         };
-        let path = place.named().or_else(by_number);
+        let path = place.named(paths[name]).or_else(by_number);
         for (owner, slots) in parts(model, index) {
             let path = path.as_deref().context("no output of the model needs it")?;
             let path = if owner.is_empty() { path.into() } else { format!("{path}/{owner}") };
             place.take(&path, &slots, &mut weights)?;
         }
+    }
+    Ok(weights)
+}
+
+/// The same of a legacy file, in which a model within the model has one list of weights: those that
+/// are trained before all others.
+fn legacy_weights(
+    file: &KerasFile,
+    architecture: &Architecture,
+    model: &Model,
+) -> Result<Vec<(String, HostTensor)>> {
+    let places: HashMap<&str, usize> =
+        model.layers().enumerate().map(|(place, (name, _))| (name, place)).collect();
+    let mut groups: Vec<(&str, &'static str, Vec<&Slot>)> = Vec::new();
+    for ((name, class), path) in architecture.layers().zip(architecture.layer_paths()) {
+        let place = places.get(name);
+        let slots = model.slots().iter().filter(|slot| Some(&slot.layer) == place);
+        let (top, nested) = (path[0].as_str(), path.len() > 1);
+        match groups.iter_mut().find(|(name, ..)| *name == top) {
+            Some((.., all)) => all.extend(slots),
+            None => groups.push((top, if nested { "a model" } else { class }, slots.collect())),
+        }
+    }
+    let mut weights = Vec::new();
+    for (name, class, mut slots) in groups {
+        if class == "a model" {
+            slots.sort_by_key(|slot| !slot.trained);
+        }
+        Place { name, class, file }.take(name, &slots, &mut weights)?;
     }
     Ok(weights)
 }
@@ -61,11 +101,19 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// The group of the layer's name; paths themselves count layers by class.
-    fn named(&self) -> Option<String> {
-        let direct = |path: &str| path.strip_prefix("layers/").is_some_and(|p| !p.contains('/'));
-        let mut groups = self.file.layers.iter().filter(|group| direct(&group.path));
-        groups.find(|group| group.name == self.name).map(|group| group.path.clone())
+    /// The group of a layer by its name and those of the models that it stands in; paths themselves
+    /// count layers by class.
+    fn named(&self, names: &[String]) -> Option<String> {
+        let mut found = String::new();
+        for name in names {
+            let prefix =
+                if found.is_empty() { "layers/".into() } else { format!("{found}/layers/") };
+            let direct =
+                |path: &str| path.strip_prefix(&prefix).is_some_and(|rest| !rest.contains('/'));
+            let mut groups = self.file.layers.iter();
+            found = groups.find(|group| group.name == *name && direct(&group.path))?.path.clone();
+        }
+        Some(found)
     }
 
     fn take(
@@ -102,7 +150,7 @@ pub fn file(
     };
     let names: Vec<&str> = model.layers().map(|(name, _)| name).collect();
     let mut layers = Vec::new();
-    for (layer, path) in architecture.keras_paths() {
+    for (layer, path) in self::layers(architecture, model) {
         let name = names[layer].to_owned();
         if format == Format::LegacyH5 {
             let slots = model.slots().iter().filter(|slot| slot.layer == layer);

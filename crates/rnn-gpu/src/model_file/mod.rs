@@ -6,14 +6,14 @@ mod optimizer;
 mod toml;
 
 pub use compiled::Compiled;
-pub use toml::{EXAMPLE, object};
+pub use toml::{FIT, object};
 
 use crate::memory;
 use crate::nn::{Architecture, Compile, Dialect, Model, OptimizerState, Reader};
 use crate::run::RunFolder;
 use anyhow::{Context, Result, bail, ensure};
 use rnn_core::HostTensor;
-use rnn_formats::keras::{self as container, Format, KerasFile};
+use rnn_formats::keras::{self as container, Format, KerasFile, Variables};
 use rnn_formats::{safetensors, write_atomically};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -105,7 +105,7 @@ impl ModelFile {
         let compile = match compile.map(|c| Compile::from_json(c, &outputs, dialect)) {
             Some(Err(error)) if !matches!(weights, Weights::Missing) => {
                 // It can predict all the same, and be trained with another loss.
-                eprintln!("not used: how the model was trained: {error}");
+                eprintln!("not used: how the model was trained: {:#}", anyhow::Error::from(error));
                 None
             }
             compile => compile.transpose()?,
@@ -243,30 +243,42 @@ pub fn save_keras(file: &ModelFile, format: Format, path: &Path) -> Result<()> {
     let mut written = keras::file(format, &file.architecture, &model, config)?;
     if let Some(compile) = &file.compile {
         let mut json = compile.to_json(Reader::Keras)?;
-        if format == Format::LegacyH5 {
-            json["optimizer_config"] = json["optimizer"].take();
+        match format {
+            Format::LegacyH5 => json["optimizer_config"] = json["optimizer"].take(),
+            // What an optimizer keeps Keras 3 reads from .keras alone.
+            _ => written.optimizer.extend(kept_for_keras(file, &model, compile)?),
         }
         written.compile = Some(json);
-        let kept = file.optimizer_state(&model)?;
-        let kept = kept.filter(|kept| kept.optimizer == compile.optimizer.class());
-        let variables = |kept: &OptimizerState| {
-            let of = (&file.architecture, &model);
-            optimizer::for_keras(format, of, &compile.optimizer, kept)
-        };
-        written.optimizer.extend(kept.as_ref().map(variables).transpose()?);
     }
     Ok(written.write(path)?)
 }
 
-/// Writes the example of a `model.toml`.
+fn kept_for_keras(file: &ModelFile, model: &Model, compile: &Compile) -> Result<Option<Variables>> {
+    let kept = file.optimizer_state(model)?;
+    let kept = kept.filter(|kept| kept.optimizer == compile.optimizer.class());
+    let of = (&file.architecture, model);
+    kept.map(|kept| optimizer::for_keras(of, &compile.optimizer, &kept)).transpose()
+}
+
+/// Writes the example of a `model.toml`, or of a `fit.toml`.
 ///
 /// # Errors
 /// If there is a file already, or it cannot be written.
 pub fn new(path: &Path) -> Result<()> {
-    ensure!(path.extension().is_some_and(|e| e == "toml"), "a model description is a .toml file");
+    ensure!(
+        path.extension().is_some_and(|e| e == "toml"),
+        "{}: it is a .toml file",
+        path.display()
+    );
     ensure!(!path.exists(), "{} is there already", path.display());
-    write_atomically(path, |file| file.write_all(EXAMPLE.as_bytes()))?;
-    println!("wrote {}; train it with: rnn-gpu train --model {0} --data d.npz", path.display());
+    let fit = path.file_stem().is_some_and(|stem| stem == "fit");
+    let example = if fit { FIT } else { toml::MODEL };
+    write_atomically(path, |file| file.write_all(example.as_bytes()))?;
+    let shown = path.display();
+    match fit {
+        true => println!("wrote {shown}; use it with: rnn-gpu train --model .. --fit {shown}"),
+        false => println!("wrote {shown}; train it: rnn-gpu train --model {shown} --data d.npz"),
+    }
     Ok(())
 }
 

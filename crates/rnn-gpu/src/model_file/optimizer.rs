@@ -5,7 +5,7 @@ use crate::nn::{Architecture, Model, Optimizer, OptimizerState, Slot};
 use crate::run::RunFolder;
 use anyhow::{Context, Result, ensure};
 use rnn_core::HostTensor;
-use rnn_formats::keras::{Format, KerasFile, Variables};
+use rnn_formats::keras::{KerasFile, Variables};
 use rnn_formats::safetensors;
 use std::collections::BTreeMap;
 use std::fs;
@@ -95,6 +95,10 @@ pub fn of_keras(
         return Ok(None);
     }
     ensure!(
+        architecture.layer_paths().all(|path| path.len() == 1),
+        "of a model with models in it, it is not supported"
+    );
+    ensure!(
         tensors.len() == layout.len(),
         "{} of this model has {} variables in Keras 3, the file has {}",
         optimizer.class(),
@@ -116,38 +120,28 @@ pub fn of_keras(
     Ok((step > 0).then_some(state))
 }
 
-/// The same for a file that is written.
+/// The same for a `.keras` file that is written.
 ///
 /// # Errors
 /// If something is missing.
 pub fn for_keras(
-    format: Format,
     (architecture, model): (&Architecture, &Model),
     optimizer: &Optimizer,
     state: &OptimizerState,
 ) -> Result<Variables> {
     let layout = Layout::new(optimizer, architecture, model);
-    let class = optimizer.class().to_lowercase();
     let scalar = |value: f64| HostTensor::scalar(value as f32);
-    let step = HostTensor::from_u32([0; 0], vec![u32::try_from(state.step)?])?;
-    let mut tensors = vec![("iteration".to_owned(), step)];
-    tensors.extend(layout.rate.map(|rate| ("learning_rate".to_owned(), scalar(rate))));
+    let step = u32::try_from(state.step).context("Keras counts fewer steps")?;
+    let mut tensors = vec![HostTensor::from_u32([0; 0], vec![step])?];
+    tensors.extend(layout.rate.map(scalar));
     for (name, weight) in &layout.slots {
         let tensor = state.slot(name, weight);
-        let tensor = tensor.with_context(|| format!("no {name} of {} is kept", weight.name))?;
-        tensors.push((format!("{}_{name}", weight.name.replace('/', "_")), tensor.clone()));
+        let missing = || format!("no {name} of {} is kept", weight.name);
+        tensors.push(tensor.with_context(missing)?.clone());
     }
-    let product = optimizer.momentum_product(state.step);
-    tensors.extend(product.map(|product| ("variable".to_owned(), scalar(product))));
-    let path = match format {
-        Format::LegacyH5 => "optimizer_weights".to_owned(),
-        _ => "optimizer".to_owned(),
-    };
-    for (index, (name, _)) in tensors.iter_mut().enumerate() {
-        *name = match format {
-            Format::LegacyH5 => format!("{class}/{name}"),
-            _ => index.to_string(),
-        };
-    }
-    Ok(Variables { path, name: class, tensors })
+    tensors.extend(optimizer.momentum_product(state.step).map(scalar));
+    let numbered = tensors.into_iter().enumerate();
+    let tensors = numbered.map(|(number, tensor)| (number.to_string(), tensor)).collect();
+    let (path, name) = ("optimizer".to_owned(), optimizer.class().to_lowercase());
+    Ok(Variables { path, name, tensors })
 }

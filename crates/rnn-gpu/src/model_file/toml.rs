@@ -6,7 +6,9 @@ use std::fs;
 use std::path::Path;
 
 /// What `rnn-gpu new` writes.
-pub const EXAMPLE: &str = include_str!("example.toml");
+pub const MODEL: &str = include_str!("model.toml");
+/// What `rnn-gpu new fit.toml` writes.
+pub const FIT: &str = include_str!("fit.toml");
 
 /// The description in a file, as Keras writes a stack of layers.
 pub fn read(path: &Path) -> Result<Value> {

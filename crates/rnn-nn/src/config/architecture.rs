@@ -85,6 +85,12 @@ impl Architecture {
         self.layers.iter().map(|described| (described.name.as_str(), described.layer.class()))
     }
 
+    /// Of each layer the names of the models that it stood in, where models stood in models, and
+    /// its own.
+    pub fn layer_paths(&self) -> impl Iterator<Item = &[String]> {
+        self.layers.iter().map(|described| described.path.as_slice())
+    }
+
     /// The architecture for examples of these shapes, which open extents take over.
     ///
     /// # Errors
@@ -152,7 +158,7 @@ impl Architecture {
             Source::Output { call, index } => made.get(call).and_then(|o| o.get(index)).copied(),
         };
         for call in &self.calls {
-            let Described { name, layer, trainable } = &self.layers[call.layer];
+            let Described { name, layer, trainable, .. } = &self.layers[call.layer];
             let at = |source: ModelError| ConfigError::Layer {
                 name: name.clone(),
                 source: Box::new(source),
@@ -223,6 +229,7 @@ impl Model {
         });
         let layers = self.layers.iter().map(|named| Described {
             name: named.name.clone(),
+            path: vec![named.name.clone()],
             layer: dyn_clone::clone_box(&*named.layer),
             trainable: named.trainable,
         });

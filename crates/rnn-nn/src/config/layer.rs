@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 #[derive(Clone, Debug)]
 pub(super) struct Described {
     pub name: String,
+    /// The names of the models that it stood in, if there were some, and its own.
+    pub path: Vec<String>,
     pub layer: Box<dyn Layer>,
     pub trainable: bool,
 }
@@ -45,7 +47,7 @@ impl Described {
         let mut arguments = Arguments::given(owner, config, dialect);
         arguments.ignored(&INPUT_ARGUMENTS);
         let trainable = arguments.with_common(|a| layer.arguments(a))?;
-        Ok(Self { name, layer, trainable })
+        Ok(Self { path: vec![name.clone()], name, layer, trainable })
     }
 
     pub fn write(&self, reader: Reader) -> Result<Value, ConfigError> {

@@ -10,6 +10,7 @@ mod compile;
 mod containers;
 
 mod layer;
+mod nested;
 mod read;
 mod registry;
 mod uses;

@@ -2,30 +2,32 @@
 
 use super::architecture::{Architecture, Call, Input, Source};
 use super::layer::{Described, INPUT_ARGUMENTS};
+use super::nested::Nested;
 use super::{ConfigError, Dialect, Reader, shown};
 use crate::naming::unique_name;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 
 pub(super) fn architecture(value: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
-    let class = value.get("class_name").and_then(Value::as_str);
-    let config = value.get("config").unwrap_or(&Value::Null);
-    let mut architecture = match class {
-        Some("Sequential") => sequential(value, config, dialect)?,
-        Some("Functional" | "Model") => functional(config, dialect)?,
-        Some(class) => {
-            return Err(ConfigError::Class {
-                owner: "the model".into(),
-                class: class.into(),
-                supported: "Sequential, Functional".into(),
-            });
-        }
-        None => {
-            return Err(ConfigError::structure("not a model's description: it has no class_name"));
-        }
-    };
+    let mut architecture = model(value, dialect)?;
     find_tokens(&mut architecture)?;
     Ok(architecture)
+}
+
+/// A model, or one within another.
+pub(super) fn model(value: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
+    let class = value.get("class_name").and_then(Value::as_str);
+    let config = value.get("config").unwrap_or(&Value::Null);
+    match class {
+        Some("Sequential") => sequential(value, config, dialect),
+        Some("Functional" | "Model") => functional(config, dialect),
+        Some(class) => Err(ConfigError::Class {
+            owner: "the model".into(),
+            class: class.into(),
+            supported: "Sequential, Functional".into(),
+        }),
+        None => Err(ConfigError::structure("not a model's description: it has no class_name")),
+    }
 }
 
 fn field<'a>(value: &'a Value, name: &str, owner: &str) -> Result<&'a [Value], ConfigError> {
@@ -97,14 +99,20 @@ fn sequential(
         (Input { name: "input_layer".into(), batch_shape, tokens: false }, layers)
     };
     few(layers.len())?;
-    let layers = named(layers).into_iter();
-    let layers = layers.map(|(name, layer)| Described::read(name, layer, dialect));
-    let layers = layers.collect::<Result<Vec<_>, _>>()?;
+    let described = named(layers);
+    let mut layers = Vec::new();
     let mut last = Source::Input(0);
     let mut calls = Vec::new();
-    for layer in 0..layers.len() {
-        calls.push(Call { layer, inputs: vec![last] });
-        last = Source::Output { call: layer, index: 0 };
+    for (name, value) in described {
+        if let Some(nested) = Nested::read(&name, value, dialect, &mut layers)? {
+            let outputs = nested.call(&[last], &mut calls)?;
+            let several = || ConfigError::structure(format!("{name} puts out several tensors"));
+            last = <[Source; 1]>::try_from(outputs).map_err(|_| several())?[0];
+            continue;
+        }
+        calls.push(Call { layer: layers.len(), inputs: vec![last] });
+        layers.push(Described::read(name, value, dialect)?);
+        last = Source::Output { call: calls.len() - 1, index: 0 };
     }
     Ok(Architecture { inputs: vec![input], layers, calls, outputs: vec![last] })
 }
@@ -128,6 +136,12 @@ fn named(layers: &[Value]) -> Vec<(String, &Value)> {
 /// A tensor by the layer that makes it, which of its calls, and which of its outputs.
 type History = (String, usize, usize);
 
+/// What a functional model is put together from.
+enum Part {
+    Layer(usize),
+    Model(Nested),
+}
+
 /// One call as it is described.
 struct Node {
     inputs: Vec<History>,
@@ -138,7 +152,7 @@ struct Node {
 const MAX_CALLS: usize = 10_000;
 
 /// Whether there are no more calls than work that grows with their square is well done for.
-fn few(calls: usize) -> Result<(), ConfigError> {
+pub(super) fn few(calls: usize) -> Result<(), ConfigError> {
     let many = || format!("the model has {calls} layers, {MAX_CALLS} are the most");
     if calls <= MAX_CALLS { Ok(()) } else { Err(ConfigError::Structure(many())) }
 }
@@ -147,6 +161,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
     let described = field(config, "layers", "the model")?;
     let mut inputs = Vec::new();
     let mut layers: Vec<Described> = Vec::new();
+    let mut parts = Vec::new();
     let mut waiting = Vec::new();
     let mut made: HashMap<History, Source> = HashMap::new();
     let ends = ends(config, "input_layers")?;
@@ -165,11 +180,17 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
             masks.insert(name.to_owned(), mask_of_zeros(name, nodes)?);
             continue;
         }
-        let described = Described::read(name.to_owned(), layer, dialect)?;
+        let part = match Nested::read(name, layer, dialect, &mut layers)? {
+            Some(nested) => Part::Model(nested),
+            None => {
+                layers.push(Described::read(name.to_owned(), layer, dialect)?);
+                Part::Layer(layers.len() - 1)
+            }
+        };
         for (index, node) in nodes.iter().enumerate() {
-            waiting.push((layers.len(), index, self::node(name, node)?));
+            waiting.push((parts.len(), index, self::node(name, node)?));
         }
-        layers.push(described);
+        parts.push((name, part));
     }
     few(waiting.len())?;
     let mut calls: Vec<Call> = Vec::new();
@@ -177,30 +198,36 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
     while !waiting.is_empty() {
         let mut later = Vec::new();
         let before = waiting.len();
-        for (layer, index, node) in waiting {
+        for (part, index, node) in waiting {
             let sources: Option<Vec<Source>> =
                 node.inputs.iter().map(|input| made.get(input).copied()).collect();
             let Some(sources) = sources else {
-                later.push((layer, index, node));
+                later.push((part, index, node));
                 continue;
             };
-            let name = &layers[layer].name;
+            let (name, part) = &parts[part];
             if let Some((mask, ..)) = &node.mask {
                 let tokens = masks.get(mask);
                 check_mask(name, tokens.and_then(|t| made.get(t)), &layers, &calls)?;
             }
-            for output in 0..MAX_OUTPUTS {
-                let source = Source::Output { call: calls.len(), index: output };
-                made.insert((name.clone(), index, output), source);
+            let outputs = match part {
+                Part::Model(nested) => nested.call(&sources, &mut calls)?,
+                Part::Layer(layer) => {
+                    calls.push(Call { layer: *layer, inputs: sources });
+                    let call = calls.len() - 1;
+                    (0..MAX_OUTPUTS).map(|index| Source::Output { call, index }).collect()
+                }
+            };
+            for (output, source) in outputs.into_iter().enumerate() {
+                made.insert(((*name).to_owned(), index, output), source);
             }
-            calls.push(Call { layer, inputs: sources });
         }
         if later.len() == before {
-            let (layer, _, node) = &later[0];
+            let (part, _, node) = &later[0];
             let missing = node.inputs.iter().find(|input| !made.contains_key(*input));
             return Err(ConfigError::structure(format!(
                 "layer {} takes what layer {} puts out, which is not computed before it",
-                layers[*layer].name,
+                parts[*part].0,
                 missing.map_or("?", |(name, ..)| name)
             )));
         }

@@ -1,0 +1,67 @@
+//! Models within models: their layers become layers of the model around them.
+
+use super::architecture::{Architecture, Call, Source};
+use super::layer::Described;
+use super::{ConfigError, Dialect, read};
+use serde_json::Value;
+
+/// A model that stands in the place of a layer.
+pub(super) struct Nested {
+    name: String,
+    architecture: Architecture,
+    /// The place of its first layer among all.
+    first: usize,
+}
+
+impl Nested {
+    /// Reads it, if it is one, and puts its layers behind `layers`.
+    pub fn read(
+        name: &str,
+        value: &Value,
+        dialect: Dialect,
+        layers: &mut Vec<Described>,
+    ) -> Result<Option<Self>, ConfigError> {
+        let class = value.get("class_name").and_then(Value::as_str);
+        if !matches!(class, Some("Sequential" | "Functional" | "Model")) {
+            return Ok(None);
+        }
+        let frozen = value.get("config").is_some_and(|config| config["trainable"] == false);
+        let mut architecture = read::model(value, dialect)?;
+        let first = layers.len();
+        for mut layer in architecture.layers.drain(..) {
+            layer.name = format!("{name}_{}", layer.name);
+            layer.path.insert(0, name.to_owned());
+            layer.trainable &= !frozen;
+            layers.push(layer);
+        }
+        Ok(Some(Self { name: name.to_owned(), architecture, first }))
+    }
+
+    /// Applies it to tensors; what it puts out.
+    pub fn call(
+        &self,
+        inputs: &[Source],
+        calls: &mut Vec<Call>,
+    ) -> Result<Vec<Source>, ConfigError> {
+        let wanted = self.architecture.inputs.len();
+        if inputs.len() != wanted {
+            return Err(ConfigError::structure(format!(
+                "the model {} within the model takes {wanted} tensors, it is given {}",
+                self.name,
+                inputs.len()
+            )));
+        }
+        // A model that is applied often within one that is applied often is many.
+        let before = calls.len();
+        read::few(before + self.architecture.calls.len())?;
+        let outside = |source: &Source| match *source {
+            Source::Input(input) => inputs[input],
+            Source::Output { call, index } => Source::Output { call: before + call, index },
+        };
+        calls.extend(self.architecture.calls.iter().map(|call| Call {
+            layer: self.first + call.layer,
+            inputs: call.inputs.iter().map(outside).collect(),
+        }));
+        Ok(self.architecture.outputs.iter().map(outside).collect())
+    }
+}
