@@ -18,7 +18,10 @@ use std::sync::atomic::Ordering;
 #[derive(Parser)]
 #[command(version, about = "Train and run recurrent networks on any GPU")]
 #[command(
-    after_help = "Example:\n  rnn-gpu train lstm --data imdb.npz --epochs 3\n  rnn-gpu compare runs/lstm runs/cnn-lstm"
+    after_help = "Examples:\n  rnn-gpu train lstm\n  rnn-gpu predict runs/lstm --text \"a wonderful \
+        film\" --explain\n  rnn-gpu new model.toml\n  rnn-gpu train --model model.toml --data \
+        d.npz\n  rnn-gpu export runs/model --to model.keras\n\n`rnn-gpu help COMMAND` says more of \
+        a command."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -34,13 +37,13 @@ enum Command {
         /// An experiment, a run folder, .keras, .h5 or model.toml
         model: String,
     },
-    /// Write an example of a model.toml, to be changed
+    /// Write an example of a model.toml, or of a fit.toml, to be changed
     New {
-        /// The file
+        /// The file; one that is named fit.toml says how a model is trained
         #[arg(default_value = "model.toml")]
         path: PathBuf,
     },
-    /// Predict with a trained model: judge text, or an array of examples
+    /// Predict with a trained model, from text or from arrays
     Predict(PredictArgs),
     /// Turn a model of Keras's into a run folder
     Import {
@@ -54,11 +57,12 @@ enum Command {
     Export {
         /// A run folder, .keras or .h5
         model: PathBuf,
-        /// What to write: .keras, .h5, .weights.h5, .onnx or .safetensors
+        /// What to write: .keras (with which Keras can go on training), .h5, .weights.h5, .onnx or
+        /// .safetensors
         #[arg(long)]
         to: PathBuf,
     },
-    /// Train a model and write a run folder
+    /// Train a model of the tutorial, or one of your own, and write a run folder
     Train(TrainArgs),
     /// Check every op on every device against its reference
     Verify(VerifyArgs),
@@ -94,7 +98,8 @@ enum Command {
     Evaluate {
         /// The folder that `train` wrote, .keras or .h5
         run: PathBuf,
-        /// Other data than the run's own: an .npz or a folder of .npy, of x_test and y_test
+        /// Other data than the run's own: an .npz or a folder of .npy, of x_test and y_test, or x
+        /// and y
         #[arg(long)]
         data: Option<PathBuf>,
         /// Read examples from there as they are needed, whatever memory there is

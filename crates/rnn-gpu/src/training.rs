@@ -27,53 +27,38 @@ const TUTORIAL: [&str; 8] = [
     "word_index",
 ];
 
+const OWN_MODEL: &str = "A model of your own";
+const TUTORIAL_MODEL: &str = "Models of the tutorial";
+
 /// The arguments of `rnn-gpu train`.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:\n  rnn-gpu train lstm --epochs 3\n  rnn-gpu train lstm --data \
+    reviews.csv --text-column body\n  rnn-gpu train --model model.toml --data d.npz --fit \
+    fit.toml\n  rnn-gpu train --resume runs/lstm")]
 pub struct TrainArgs {
-    /// The model, or all of them one after the other
+    /// A model of the tutorial, or all those on reviews one after the other
     #[arg(required_unless_present_any = ["model", "resume"])]
     experiment: Option<Choice>,
-    /// A model of your own instead, to train on --data, an .npz or a folder of .npy, of x_train,
-    /// y_train and perhaps x_test, y_test: model.toml, .keras, .h5 or the folder of a run
-    #[arg(long, requires = "data", conflicts_with_all = TUTORIAL)]
-    model: Option<PathBuf>,
-    /// How that is trained: a fit.toml of epochs, batch_size, validation, seed, loss, optimizer,
-    /// learning_rate and early_stopping
-    #[arg(long, requires = "model", value_name = "fit.toml")]
-    fit: Option<PathBuf>,
-    /// The reviews: Keras's imdb.npz; a folder with train/pos/*.txt, train/neg/*.txt and perhaps
-    /// test/..; or a .csv, .tsv or .jsonl file with a text and a label column [default: the cached
-    /// or downloaded imdb.npz, else a bundled corpus of synthetic reviews]
-    #[arg(long)]
+    /// What to train on. Of a model of your own: an .npz or a folder of .npy, of x_train, y_train and
+    /// perhaps x_test, y_test, and w_train, what each example counts. Of one of the tutorial's:
+    /// Keras's imdb.npz, a folder with train/pos/*.txt and train/neg/*.txt, or a .csv, .tsv or .jsonl
+    /// file of texts and labels [default: the cached or downloaded imdb.npz, else bundled synthetic
+    /// reviews]
+    #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
-    /// Read examples of arrays from their files as they are needed, as is done anyway with arrays
-    /// that are large for the memory at hand
-    #[arg(long, requires = "model")]
-    stream: bool,
-    #[command(flatten)]
-    text: TextArgs,
-    /// Do not download anything
-    #[arg(long, env = "RNN_GPU_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
-    offline: bool,
-    /// Whose defaults the model follows [default: keras3; 2018 of next-frame]
-    #[arg(long, value_enum)]
-    preset: Option<Preset>,
-    /// Passes over the training data [default: 3; 20 of next-frame, 3 of its quick preset]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Passes over the training data [default: 3; 10 of your own; 20 of next-frame, 3 of its quick
+    /// preset]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
-    /// Examples in a step [default: 128; 10 of next-frame, 1 of its quick preset]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=MAX_BATCH as i64))]
+    /// Examples in a step [default: 128; 32 of your own; 10 of next-frame, 1 of its quick preset]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_BATCH as i64))]
     batch_size: Option<u32>,
-    /// Tokens of a review, of which longer ones lose their beginning, or frames of a film
-    /// [default: 500; 201 of the bundled corpus; 15 of next-frame, 12 of its quick preset]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    length: Option<u32>,
-    /// Films to make, of which five sixths are trained on [default: 1200; 720 of the quick preset]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(6..=1_000_000))]
-    movies: Option<u32>,
-    /// Pixels of a side of a film, an even number [default: 40; 20 of the quick preset]
-    #[arg(long, value_parser = movie_size)]
-    size: Option<u32>,
+    /// Decides first weights, split and order [default: 1]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Use at most so many examples of each set
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
     /// f32, or mixed: LSTM, ConvLSTM and SimpleRNN keep sequences in half precision and sum in
     /// single, on GPUs that have it; the loss is scaled so that small gradients are not lost
     #[arg(long, default_value = "f32")]
@@ -81,14 +66,8 @@ pub struct TrainArgs {
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Decides first weights, split and order [default: 1]
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Use at most so many examples of each set
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
-    /// The folder to write; with `all`, one in it for each [default: runs/EXPERIMENT]
-    #[arg(long)]
+    /// The folder to write; with `all`, one in it for each [default: runs/NAME]
+    #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
     /// Print the time that each op took
     #[arg(long)]
@@ -97,6 +76,45 @@ pub struct TrainArgs {
     watch: WatchArgs,
     #[command(flatten)]
     checkpoints: CheckpointArgs,
+    /// A model.toml (`rnn-gpu new` writes one), a .keras or .h5 file, or a run, with whose weights
+    /// it begins
+    #[arg(long, requires = "data", conflicts_with_all = TUTORIAL, help_heading = OWN_MODEL)]
+    model: Option<PathBuf>,
+    /// How it is trained: loss, optimizer, validation, early stopping (`rnn-gpu new fit.toml`
+    /// writes an example)
+    #[arg(long, requires = "model", value_name = "fit.toml", help_heading = OWN_MODEL)]
+    fit: Option<PathBuf>,
+    /// Read examples from their files as they are needed, as is done anyway with arrays that are
+    /// large for the memory at hand
+    #[arg(long, requires = "model", help_heading = OWN_MODEL)]
+    stream: bool,
+    /// Whose defaults the model follows [default: keras3; 2018 of next-frame]
+    #[arg(long, value_enum, help_heading = TUTORIAL_MODEL)]
+    preset: Option<Preset>,
+    /// Tokens of a review, of which longer ones lose their beginning, or frames of a film
+    /// [default: 500; 201 of the bundled corpus; 15 of next-frame, 12 of its quick preset]
+    #[arg(
+        long, value_name = "N", help_heading = TUTORIAL_MODEL,
+        value_parser = clap::value_parser!(u32).range(1..=10_000)
+    )]
+    length: Option<u32>,
+    #[command(flatten, next_help_heading = TUTORIAL_MODEL)]
+    text: TextArgs,
+    /// Do not download anything
+    #[arg(
+        long, env = "RNN_GPU_OFFLINE", help_heading = TUTORIAL_MODEL,
+        value_parser = clap::builder::FalseyValueParser::new()
+    )]
+    offline: bool,
+    /// Films to make, of which five sixths are trained on [default: 1200; 720 of the quick preset]
+    #[arg(
+        long, value_name = "N", help_heading = TUTORIAL_MODEL,
+        value_parser = clap::value_parser!(u32).range(6..=1_000_000)
+    )]
+    movies: Option<u32>,
+    /// Pixels of a side of a film, an even number [default: 40; 20 of the quick preset]
+    #[arg(long, value_name = "N", value_parser = movie_size, help_heading = TUTORIAL_MODEL)]
+    size: Option<u32>,
 }
 
 /// Films that two cores learn from in five minutes.

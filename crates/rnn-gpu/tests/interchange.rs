@@ -106,7 +106,7 @@ fn go_on(keras: &Path) -> Result<()> {
     let want = after.model(None, 0)?.weights()?;
     let file = ModelFile::open(keras)?;
     let compile = file.compile.clone().context("it was compiled")?;
-    let mut arrays = Arrays::open(&keras.with_extension("npz"))?;
+    let mut arrays = Arrays::open(&keras.with_extension("npz"), false)?;
     let sparse = matches!(compile.losses[0].0, Loss::SparseCategoricalCrossentropy { .. });
     let x = arrays.get(&["x"], Kind::Floats)?;
     let y = arrays.get(&["y"], if sparse { Kind::Whole } else { Kind::Floats })?;

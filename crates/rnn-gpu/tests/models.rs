@@ -6,6 +6,7 @@ mod common;
 use common::{Sandbox, failure, npy_bytes, rnn_gpu, success, text};
 use rnn_core::HostTensor;
 use rnn_formats::npy;
+use rnn_gpu::fit::FitOptions;
 use std::fs;
 use std::path::Path;
 
@@ -145,6 +146,26 @@ fn its_run_is_measured_compared_and_gone_on_with() {
     assert!(table.contains("judge on d.npz") && table.contains("(validation data)"), "{table}");
 }
 
+/// What counts nothing teaches nothing, by example or by class.
+#[test]
+fn examples_and_classes_count_what_is_asked_for() {
+    let sandbox = Sandbox::new();
+    let (model, run) = (classifier(&sandbox), sandbox.path("run"));
+    let x = floats(&[EXAMPLES, STEPS, 1], sequences());
+    let y = whole(&[EXAMPLES], classes());
+    let weights = floats(&[EXAMPLES], vec![0.0; EXAMPLES]);
+    let weighed = [("x_train", x.clone()), ("y_train", y.clone()), ("w_train", weights)];
+    let weighed = sandbox.npz("w.npz", &weighed);
+    let printed = success(&train(&model, &weighed, &run, &["--epochs", "1"]));
+    assert!(printed.contains(", loss 0.0000, accuracy"), "{printed}");
+    let fit = sandbox.write("fit.toml", b"class_weights = [0.0, 0.0, 0.0]\nepochs = 1\n");
+    let d = data(&sandbox, "d.npz", &x, &y);
+    let printed = success(&train(&model, &d, &run, &["--fit", &fit]));
+    assert!(printed.contains(", loss 0.0000, accuracy"), "{printed}");
+    let message = failure(&train(&model, &weighed, &run, &["--fit", &fit]));
+    assert!(message.contains("w_train"), "{message}");
+}
+
 #[test]
 fn sequences_of_classes_and_of_numbers_are_learned() {
     let sandbox = Sandbox::new();
@@ -232,6 +253,9 @@ fn the_example_of_a_model_is_one() {
     assert!(success(&["summary", &path]).contains("(None, 100, 32)"));
     let output = rnn_gpu(&["new", &path]).output().expect("it starts");
     assert!(text(&output.stderr).contains("is there already"));
+    let path = sandbox.path("fit.toml");
+    success(&["new", &path]);
+    assert!(FitOptions::read(Path::new(&path)).is_ok());
 }
 
 #[test]

@@ -33,6 +33,7 @@ const SETTINGS: [&str; 15] = [
 
 /// What `train` is told about checkpoints.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Checkpoints")]
 pub struct CheckpointArgs {
     /// Go on with the unfinished run in this folder, from its last checkpoint; of a finished one,
     /// for more --epochs

@@ -6,7 +6,7 @@ mod optimizer;
 mod toml;
 
 pub use compiled::Compiled;
-pub use toml::{FIT, object};
+pub use toml::{FIT, MODEL, object};
 
 use crate::memory;
 use crate::nn::{Architecture, Compile, Dialect, Model, OptimizerState, Reader};

@@ -33,7 +33,7 @@ pub fn draw(frame: &mut Frame<'_>, figures: &Figures, clock: Clock, ending: bool
         Constraint::Length(1),
         Constraint::Length(1),
         Constraint::Min(6),
-        Constraint::Length(3),
+        Constraint::Length(4),
         Constraint::Length(1),
     ];
     let [head, progress, charts, status, foot] =
@@ -137,18 +137,17 @@ fn status_lines(figures: &Figures, clock: Clock) -> Vec<Line<'static>> {
     let named = |name: &'static str, text: String, color: Color| {
         Line::from(vec![Span::from(format!("{name:<11}")).fg(color), Span::from(text)])
     };
-    let time = |time: Duration| HumanDuration(time).to_string();
     let pace = format!(
-        "{:.1} samples/s, {} gone, {} left, memory {}",
+        "{:.1} samples/s, {:#} gone, {:#} left",
         clock.rate,
-        time(clock.elapsed),
-        time(clock.left),
-        figures.memory
+        HumanDuration(clock.elapsed),
+        HumanDuration(clock.left),
     );
     vec![
         named("training", training, TRAINING),
         named("validation", validation, VALIDATION),
         named("pace", pace, Color::Reset),
+        named("memory", figures.memory.clone(), Color::Reset),
     ]
 }
 

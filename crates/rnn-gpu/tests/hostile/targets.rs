@@ -10,7 +10,7 @@ use rnn_gpu::datasets::text::{self, Columns, Vocabulary};
 use rnn_gpu::device::Opened;
 use rnn_gpu::fit::FitOptions;
 use rnn_gpu::memory;
-use rnn_gpu::model_file::{EXAMPLE, ModelFile};
+use rnn_gpu::model_file::{MODEL, ModelFile};
 use rnn_gpu::nn::{
     Batch, Dense, Embedding, InputSpec, Loss, Model, ModelError, Optimizer, SimpleRnn, Trainer,
     TrainerState,
@@ -134,7 +134,7 @@ fn model(path: &Path) -> bool {
 }
 
 fn fit_options(path: &Path) -> bool {
-    let described = self::path("example.toml", EXAMPLE.as_bytes());
+    let described = self::path("example.toml", MODEL.as_bytes());
     let Ok(file) = ModelFile::open(&described) else { return false };
     let Ok(options) = FitOptions::read(path) else { return false };
     options.compile(file.compile.as_ref(), &file.architecture).is_ok()
@@ -292,7 +292,7 @@ pub fn all() -> Vec<Target> {
     let few = Vocabulary::new(Default::default(), ["the", "film"].map(String::from).into());
     let index = r#"{"the": 1, "film": 3, "isn't": 2, "fawn\u00e9": 4}"#;
     let text = |text: &str| vec![text.as_bytes().to_vec()];
-    let example = EXAMPLE.replace("5000", "50").replace("64", "4");
+    let example = MODEL.replace("5000", "50").replace("64", "4");
     let models = [&example, LAYERS].map(|text| text.as_bytes().to_vec()).to_vec();
     let fit = "epochs = 3\nbatch_size = 8\nvalidation = 0.2\nseed = 7\nlearning_rate = 0.01\n\
                loss = { type = \"Huber\", delta = 0.5 }\noptimizer = \"rmsprop\"\n\

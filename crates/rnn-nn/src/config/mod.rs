@@ -10,6 +10,7 @@ mod compile;
 mod containers;
 
 mod layer;
+mod masks;
 mod nested;
 mod read;
 mod registry;

@@ -62,6 +62,7 @@ fn a_narrow_screen_has_its_charts_one_above_the_other() {
     let row = |text: &str| screen.lines().position(|line| line.contains(text));
     assert!(row("Loss") < row("Accuracy"), "{screen}");
     assert!(screen.contains("stopping after this step"), "{screen}");
+    assert!(screen.contains("25.0 samples/s, 2m gone, 60s left\n"), "{screen}");
 }
 
 #[test]
