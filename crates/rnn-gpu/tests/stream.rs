@@ -112,6 +112,29 @@ fn sparse(path: &str, shape: &[usize]) {
 
 #[cfg(unix)]
 #[test]
+fn what_is_large_is_streamed_unasked() {
+    // A quarter of a terabyte, of which the run sees four examples.
+    const ROWS: usize = 1 << 16;
+    let sandbox = Sandbox::new();
+    let layers = "input = { shape = [1024, 1024] }\ncompile = { loss = \"mse\" }\n\
+                  [[layer]]\ntype = \"GlobalAveragePooling1D\"\n\
+                  [[layer]]\ntype = \"Dense\"\nunits = 1\n";
+    let model = sandbox.write("model.toml", layers.as_bytes());
+    let fit = sandbox.write("fit.toml", b"epochs = 1\nbatch_size = 2\nvalidation = 0.0\n");
+    let (data, out) = (sandbox.path("data"), sandbox.path("run"));
+    fs::create_dir(&data).expect("a folder");
+    sparse(&format!("{data}/x_train.npy"), &[ROWS, 1024, 1024]);
+    sparse(&format!("{data}/y_train.npy"), &[ROWS, 1]);
+    let output = rnn_gpu(&train(&model, &data, &fit, &out)).args(["--limit", "4"]).output();
+    let output = output.expect("it starts");
+    let message = text(&output.stderr);
+    assert!(output.status.success(), "{message}");
+    let told = format!("array x_train of {data} is streamed: in memory it would take 1.00 TiB");
+    assert!(message.contains(&told) && !message.contains("y_train"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
 fn more_data_than_a_process_may_have_is_trained_on() {
     // 512 MiB of floats, for a process of 400 MiB.
     const LIMIT_KIB: usize = 400 << 10;
