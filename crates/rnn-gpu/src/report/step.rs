@@ -169,5 +169,5 @@ fn lifetimes(memory: &Footprint) -> Markup {
 }
 
 fn length(span: &Span) -> u64 {
-    (span.nodes.1 - span.nodes.0 + 1) as u64
+    span.nodes.1.saturating_sub(span.nodes.0).saturating_add(1) as u64
 }
