@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
 /// Project tasks.
@@ -62,7 +62,7 @@ fn ci(root: &Path) -> Result<i32> {
         "doc --release --no-deps --workspace",
         "test --release --workspace",
     ];
-    for step in STEPS {
+    for step in STEPS.into_iter().chain(distributed()?) {
         println!("$ cargo {step}");
         let code = match step {
             "xtask tidy" => tidy(root)?,
@@ -95,6 +95,21 @@ fn deny(root: &Path) -> Result<i32> {
         }
         code => Ok(code),
     }
+}
+
+/// The checks of what several ranks do together, where there is an MPI to build with; that there
+/// is none is an error where `CI` is set, on the system that it is packaged for.
+fn distributed() -> Result<impl Iterator<Item = &'static str>> {
+    const STEPS: [&str; 2] = [
+        "clippy --release -p rnn-gpu --features mpi --all-targets -- -D warnings",
+        "test --release -p rnn-gpu --features mpi --test distributed",
+    ];
+    let there = Command::new("mpicc").arg("--version").output().is_ok_and(|o| o.status.success());
+    if !there {
+        ensure!(env::var_os("CI").is_none() || !cfg!(target_os = "linux"), "there is no mpicc");
+        println!("SKIPPED distributed: no mpicc");
+    }
+    Ok(STEPS.into_iter().filter(move |_| there))
 }
 
 /// Prints what is untidy and returns 1 if anything is.

@@ -37,16 +37,43 @@ pub fn save(
     mut tensors: Vec<(String, HostTensor)>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), CheckpointError> {
-    tensors.push((DIGEST.into(), HostTensor::zeros([DIGEST_BYTES / 4], rnn_core::DType::U32)));
-    let header = safetensors::header(&tensors, metadata)?;
-    tensors.pop();
-    let written = write_atomically(path, |file| {
-        let mut file = Hashing { inner: file, digest: Sha256::new() };
-        safetensors::write(&mut file, &header, &tensors)?;
-        let digest = file.digest.finalize();
-        file.inner.write_all(&digest)
-    });
+    let header = header(&mut tensors, metadata)?;
+    let written = write_atomically(path, |file| write(file, &header, &tensors));
     Ok(written.map_err(SafetensorsError::from)?)
+}
+
+/// The bytes that [`save`] writes, for another process.
+///
+/// # Errors
+/// [`CheckpointError::File`] if two tensors share a name.
+pub fn to_bytes(
+    mut tensors: Vec<(String, HostTensor)>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, CheckpointError> {
+    let header = header(&mut tensors, metadata)?;
+    let mut bytes = Vec::new();
+    let written = write(&mut bytes, &header, &tensors);
+    let path = PathBuf::new();
+    written.map_err(|source| SafetensorsError::Io { path, source })?;
+    Ok(bytes)
+}
+
+/// A header that lists the digest too.
+fn header(
+    tensors: &mut Vec<(String, HostTensor)>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<String, SafetensorsError> {
+    tensors.push((DIGEST.into(), HostTensor::zeros([DIGEST_BYTES / 4], rnn_core::DType::U32)));
+    let header = safetensors::header(tensors, metadata);
+    tensors.pop();
+    header
+}
+
+fn write(file: &mut impl Write, header: &str, tensors: &[(String, HostTensor)]) -> io::Result<()> {
+    let mut file = Hashing { inner: file, digest: Sha256::new() };
+    safetensors::write(&mut file, header, tensors)?;
+    let digest = file.digest.finalize();
+    file.inner.write_all(&digest)
 }
 
 /// Reads what [`save`] wrote. At most three times the size of the file is allocated.

@@ -50,6 +50,21 @@ pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
     }
 }
 
+/// What a process opens that is one of several on a machine, `local_rank` being its number: of the
+/// GPUs that `auto` and `gpu` stand for each takes one.
+pub fn of_rank(choice: &str, local_rank: usize) -> String {
+    if !matches!(choice, "auto" | "gpu") {
+        return choice.into();
+    }
+    let all = adapters().into_iter().enumerate();
+    let gpus: Vec<usize> =
+        all.filter(|(_, adapter)| adapter.info.kind == DeviceKind::Gpu).map(|(i, _)| i).collect();
+    match gpus.len() {
+        0 | 1 => choice.into(),
+        count => format!("gpu:{}", gpus[local_rank % count]),
+    }
+}
+
 /// How a device is opened.
 type Open = Box<dyn Fn() -> Result<Box<dyn Device>>>;
 

@@ -18,6 +18,7 @@ pub mod checkpoint;
 pub mod compare;
 pub mod data;
 pub mod device;
+pub mod distributed;
 pub mod experiment;
 pub mod film_error;
 pub mod fit;

@@ -13,7 +13,6 @@ use rnn_gpu::verify::VerifyArgs;
 use rnn_gpu::{compare, device, fit, interchange, report, train, verify};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 
 #[derive(Parser)]
 #[command(version, about = "Train and run recurrent networks on any GPU")]
@@ -120,8 +119,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            // 128 + SIGINT is what shells expect of a command that Ctrl-C ended.
-            if train::INTERRUPTED.load(Ordering::Relaxed) { 130.into() } else { ExitCode::FAILURE }
+            train::exit_code().into()
         }
     }
 }

@@ -3,10 +3,11 @@
 use crate::checkpoint::{Checkpoint, CheckpointArgs, Keeper, RunLock, Store};
 use crate::data::{self, Splits};
 use crate::device::Opened;
+use crate::distributed::{self, World};
 use crate::experiment::Experiment;
 use crate::memory;
 use crate::nn::{
-    Callback, Course, FitOptions, History, Precision, TerminateOnNan, TrainError, Trainer,
+    Callback, Checkpoints, FitOptions, History, Precision, TerminateOnNan, TrainError, Trainer,
     TrainerState,
 };
 use crate::progress::{self, Figures, Watch, WatchArgs};
@@ -16,6 +17,7 @@ use crate::run::{Config, RunFolder, Task, Tutorial};
 use anyhow::{Result, anyhow, bail, ensure};
 use rnn_graph::{Device, DeviceError};
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Set by Ctrl-C: the step at hand is finished, then work stops.
@@ -30,6 +32,12 @@ pub fn interrupt() {
     }
 }
 
+/// With what the process ends after an error.
+pub fn exit_code() -> u8 {
+    // 128 + SIGINT is what shells expect of a command that Ctrl-C ended.
+    if INTERRUPTED.load(Ordering::Relaxed) { 130 } else { 1 }
+}
+
 /// How often a run goes on with a new device after the old one failed.
 const MAX_DEVICE_FAULTS: usize = 2;
 
@@ -42,6 +50,23 @@ pub struct TrainOptions {
     pub watch: WatchArgs,
     /// Print the time that each op took.
     pub profile: bool,
+    /// The ranks that train together; this is the first of them.
+    pub world: Option<Rc<dyn World>>,
+}
+
+impl TrainOptions {
+    /// How many processes train together.
+    pub fn ranks(&self) -> usize {
+        self.world.as_ref().map_or(1, |world| world.size())
+    }
+
+    /// What trains, for the configuration of a run.
+    pub fn place(&self, device: &dyn Device) -> String {
+        match self.ranks() {
+            1 => device.info().to_string(),
+            ranks => format!("{ranks} ranks of {}", device.info()),
+        }
+    }
 }
 
 /// Where a training begins.
@@ -111,7 +136,7 @@ pub fn resume(
         "{} is finished: to go on with it, ask for more than {done} --epochs",
         run.display()
     );
-    let here = device.device().info().to_string();
+    let here = options.place(device.device());
     if here != config.device {
         println!(
             "so far it was trained on {}: elsewhere sums are rounded differently",
@@ -158,30 +183,43 @@ impl Run<'_> {
         let (mut trainer, history, memory) = loop {
             let trainer = config.trainer(model.clone(), device.device());
             let mut trainer = trainer.precision(config.precision);
-            let memory = memory::check(&trainer, config.batch_size, device.device())?;
+            let part = config.step_size().div_ceil(options.ranks());
+            let memory = memory::check(&trainer, part, device.device())?;
             println!("memory: {memory}");
             if options.profile {
                 trainer.enable_profile();
             }
-            let mut course = Course::default();
-            match std::mem::replace(&mut start, Start::Anew) {
-                Start::Anew => {}
-                Start::From(state) => trainer.restore(*state)?,
+            let state = match std::mem::replace(&mut start, Start::Anew) {
+                Start::Anew => trainer.state()?,
+                Start::From(state) => *state,
                 Start::At(checkpoint) => {
                     let Checkpoint { state, data: then, .. } = *checkpoint;
-                    course.clone_from(&state.course);
                     ensure!(then == data, "the data is not what the run was trained on until now");
                     let epoch = state.course.history.epochs.len() + 1;
                     println!("going on after step {}, in epoch {epoch}", state.step);
-                    trainer.restore(state)?;
+                    state
                 }
+            };
+            if let Some(world) = &options.world {
+                let (config, data, state) = (config.clone(), data.clone(), state.clone());
+                distributed::send(&**world, Checkpoint { config, data, state })?;
+                trainer = trainer.distributed(world.clone());
             }
+            let course = state.course.clone();
+            trainer.restore(state)?;
             let origin = trainer.state()?;
             let examples = [splits.train.len(), splits.validation.len()];
             let figures = Figures::new(config, examples, &memory);
-            let watch = Watch::new(figures, &options.watch, folder.path())?;
-            match self.fit(&mut trainer, &splits, &mut keeper, watch) {
+            let mut watch = Watch::new(figures, &options.watch, folder.path())?;
+            let fitted = fit(config, &mut trainer, &splits, &mut keeper, &mut watch);
+            drop(watch);
+            trainer.leave();
+            match fitted {
                 Ok(history) => break (trainer, history, memory),
+                // The other ranks do not go back.
+                Err(error) if options.world.is_some() => {
+                    return Err(self.stopped(error.into(), &keeper));
+                }
                 Err(TrainError::Device(error)) if device_may_recover(&error) => {
                     faults += 1;
                     if faults > MAX_DEVICE_FAULTS || keeper.saved().is_none() {
@@ -201,7 +239,7 @@ impl Run<'_> {
                     };
                     let kept = good.step;
                     println!("looking for the cause in the steps from {kept} on");
-                    let (device, size) = (device.device(), config.batch_size);
+                    let (device, size) = (device.device(), config.step_size());
                     let cause =
                         trainer.trace_not_finite(device, (good, step), &splits.train, size)?;
                     let cause = cause.map_or("when repeated, it stayed finite".into(), |cause| {
@@ -250,22 +288,22 @@ impl Run<'_> {
             None => error,
         }
     }
+}
 
-    fn fit(
-        &self,
-        trainer: &mut Trainer,
-        splits: &Splits,
-        keeper: &mut Keeper<'_>,
-        mut watch: Watch,
-    ) -> Result<History, TrainError> {
-        let Config { epochs, batch_size, .. } = *self.config;
-        let mut stopping = self.config.early_stopping();
-        let (mut nan, data) = (TerminateOnNan, (&splits.train, Some(&splits.validation)));
-        let mut callbacks: Vec<&mut dyn Callback> = vec![&mut watch, &mut nan];
-        callbacks.extend(stopping.as_mut().map(|stopping| stopping as &mut dyn Callback));
-        let options = FitOptions { epochs, batch_size };
-        trainer.fit_with_checkpoints(data, options, &mut callbacks, keeper)
-    }
+/// What every rank does alike; `watch` may break off.
+pub(crate) fn fit(
+    config: &Config,
+    trainer: &mut Trainer,
+    splits: &Splits,
+    checkpoints: &mut dyn Checkpoints,
+    watch: &mut dyn Callback,
+) -> Result<History, TrainError> {
+    let mut stopping = config.early_stopping();
+    let (mut nan, data) = (TerminateOnNan, (&splits.train, Some(&splits.validation)));
+    let mut callbacks: Vec<&mut dyn Callback> = vec![watch, &mut nan];
+    callbacks.extend(stopping.as_mut().map(|stopping| stopping as &mut dyn Callback));
+    let options = FitOptions { epochs: config.epochs, batch_size: config.step_size() };
+    trainer.fit_with_checkpoints(data, options, &mut callbacks, checkpoints)
 }
 
 /// Whether a device that is opened again may do better: one that refuses a command will not.

@@ -5,6 +5,7 @@ use crate::compare;
 use crate::data::{Source, TextArgs};
 use crate::datasets::movies::MovieOptions;
 use crate::device::{self, Opened};
+use crate::distributed::{self, World};
 use crate::experiment::{Experiment, Preset};
 use crate::fit::{self, FitArgs};
 use crate::nn::Precision;
@@ -14,6 +15,7 @@ use crate::train::{self, TrainOptions};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// What the models of the tutorial have, and those of one's own do not.
 const TUTORIAL: [&str; 8] = [
@@ -66,6 +68,10 @@ pub struct TrainArgs {
     /// auto, cpu, gpu, gpu:N or part of a name
     #[arg(long, default_value = "auto")]
     device: String,
+    /// Train with the other processes that mpirun has started: of a step each computes --batch-size
+    /// examples. Needs a build with --features mpi
+    #[arg(long)]
+    distributed: bool,
     /// The folder to write; with `all`, one in it for each [default: runs/NAME]
     #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
@@ -160,15 +166,29 @@ fn movie_size(text: &str) -> Result<u32, String> {
 /// # Errors
 /// If the arguments do not fit together, the training fails, or it is interrupted.
 pub fn run(args: TrainArgs) -> Result<()> {
-    let choice = args.device.clone();
+    match args.distributed {
+        true => distributed::run(&args.device.clone(), |world| lead(args, Some(world))),
+        false => lead(args, None),
+    }
+}
+
+fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
+    let choice = match &world {
+        Some(world) => device::of_rank(&args.device, world.local_rank()),
+        None => args.device,
+    };
     let mut device = Opened::new(move || {
         let (device, why) = device::open(&choice)?;
         println!("device: {}: {why}", device.info());
         Ok(device)
     })?;
     let number = |asked: Option<u32>, default: usize| asked.map_or(default, |n| n as usize);
-    let options =
-        TrainOptions { checkpoints: args.checkpoints, watch: args.watch, profile: args.profile };
+    let TrainArgs { checkpoints, watch, profile, .. } = args;
+    let options = TrainOptions { checkpoints, watch, profile, world };
+    let (ranks, place) = (options.ranks(), options.place(device.device()));
+    if ranks > 1 {
+        println!("{ranks} ranks");
+    }
     if let Some(model) = args.model {
         let named = Path::new("runs").join(model.file_stem().unwrap_or(model.as_os_str()));
         let out = args.out.unwrap_or(named);
@@ -182,7 +202,8 @@ pub fn run(args: TrainArgs) -> Result<()> {
             seed: args.seed,
             precision: args.precision,
             limit: args.limit.map(|n| n as usize),
-            device: device.device().info().to_string(),
+            ranks,
+            device: place,
         })?;
         println!("data: {}", config.data());
         train::train(&config, first, &mut device, &out, &options)?;
@@ -227,7 +248,6 @@ pub fn run(args: TrainArgs) -> Result<()> {
         (true, false) => (20, 10),
         _ => (3, 128),
     };
-    let name = device.device().info().to_string();
     let config = |experiment| Config {
         task: Task::Tutorial(Tutorial {
             experiment,
@@ -237,11 +257,12 @@ pub fn run(args: TrainArgs) -> Result<()> {
             word_index: args.text.word_index.clone(),
         }),
         batch_size: number(args.batch_size, batch_size),
+        ranks,
         epochs: number(args.epochs, epochs),
         seed,
         precision: args.precision,
         limit: args.limit.map(|n| n as usize),
-        device: name.clone(),
+        device: place.clone(),
     };
     let mut train = |experiment: Experiment, out: &Path| {
         train::train(&config(experiment), None, &mut device, out, &options)?;

@@ -197,3 +197,12 @@ fn verify_writes_its_report() {
         assert!(lstm["outcome"] == "passed" && lstm["error"].is_number(), "{lstm}");
     }
 }
+
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn ranks_need_a_build_with_mpi() {
+    for args in [["train", "lstm", "--distributed"], ["bench", "--suite", "ranks"]] {
+        let message = failure(&args);
+        assert!(message.contains("cargo build --release --features mpi"), "{message}");
+    }
+}

@@ -24,6 +24,7 @@ fn task(experiment: Experiment, data: Source, length: usize) -> Task {
 fn config(experiment: Experiment, data: Source, length: usize) -> Config {
     Config {
         task: task(experiment, data, length),
+        ranks: 1,
         batch_size: 8,
         epochs: 1,
         seed: 1,

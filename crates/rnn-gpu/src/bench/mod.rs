@@ -3,11 +3,12 @@
 mod kernels;
 mod measure;
 mod peers;
+mod ranks;
 mod scaling;
 mod steps;
 mod table;
 
-use crate::device;
+use crate::{device, distributed};
 use anyhow::{Context, Result, bail};
 use measure::{Ceilings, Timing};
 use rnn_formats::write_atomically;
@@ -57,6 +58,8 @@ enum Suite {
     /// The step of an LSTM model over batch, time steps and units: its time, and the memory that
     /// was planned for it beside what the process takes
     Scaling,
+    /// Training steps of all ranks that mpirun has started, beside those of each alone
+    Ranks,
 }
 
 /// One line of the table.
@@ -85,11 +88,15 @@ pub struct Figures {
 /// # Errors
 /// If a result is wrong, the device fails, or the file cannot be written.
 pub fn bench(args: &BenchArgs) -> Result<()> {
+    let part = args.filter.as_deref().unwrap_or_default();
+    if args.suite == Suite::Ranks {
+        let measure = |world: &_| ranks::measure(world, &args.device, args.quick, part);
+        return distributed::together(measure);
+    }
     let (device, why) = device::open(&args.device)?;
     println!("device: {}: {why}", device.info());
     if let Some(scripts) = &args.peers {
-        let wanted = args.filter.as_deref().unwrap_or_default();
-        return peers::compare(&*device, scripts, wanted, args.quick, &args.out);
+        return peers::compare(&*device, scripts, part, args.quick, &args.out);
     }
     if args.suite == Suite::Scaling {
         return scaling::measure(&*device, args.quick, &args.out);
@@ -101,7 +108,7 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     );
     let mut lines = Vec::new();
     table::head();
-    let wanted = |name: &str| args.filter.as_ref().is_none_or(|part| name.contains(part));
+    let wanted = |name: &str| name.contains(part);
     let mut add = |name: String, timing: Timing| {
         let line = Line { name, timing };
         table::line(&line, &ceilings);

@@ -72,7 +72,8 @@ impl Step {
         }
     }
 
-    fn trainer(&self, device: &dyn Device, precision: Precision) -> Result<Trainer> {
+    /// A model at its beginning.
+    pub fn trainer(&self, device: &dyn Device, precision: Precision) -> Result<Trainer> {
         let preset = Preset::Keras3;
         let model = self.experiment.model(self.input(), preset, 1)?;
         let optimizer = self.experiment.optimizer(preset);
@@ -80,7 +81,8 @@ impl Step {
         Ok(trainer.tally(self.experiment.tally()))
     }
 
-    fn examples(&self) -> Result<Batch> {
+    /// A batch.
+    pub fn examples(&self) -> Result<Batch> {
         let (frames, size) = self.film;
         if self.experiment != Experiment::NextFrame {
             return reviews(self.batch, self.length);
@@ -90,7 +92,8 @@ impl Step {
         Ok(Batch { inputs: vec![inputs], labels: vec![labels], weights: None })
     }
 
-    fn run(trainer: &mut Trainer, batch: &Batch, training: bool) -> Result<Metrics> {
+    /// One step, with its metrics.
+    pub fn run(trainer: &mut Trainer, batch: &Batch, training: bool) -> Result<Metrics> {
         match training {
             true => trainer.train_batch(batch)?,
             false => trainer.evaluate_batch(batch)?,

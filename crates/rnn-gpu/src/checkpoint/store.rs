@@ -1,3 +1,4 @@
+use crate::HostTensor;
 use crate::nn::TrainerState;
 use crate::run::Config;
 use anyhow::{Context, Result, anyhow, bail};
@@ -15,6 +16,49 @@ pub struct Checkpoint {
     pub data: String,
     /// Everything else.
     pub state: TrainerState,
+}
+
+/// Tensors and texts by name, of which a file is made.
+type Parts = (Vec<(String, HostTensor)>, BTreeMap<String, String>);
+
+impl Checkpoint {
+    /// The bytes of a file of it.
+    ///
+    /// # Errors
+    /// If two tensors share a name.
+    pub fn to_bytes(self) -> Result<Vec<u8>> {
+        let (tensors, metadata) = self.into_parts()?;
+        Ok(checkpoint::to_bytes(tensors, &metadata)?)
+    }
+
+    /// Reads what [`Checkpoint::to_bytes`] gave.
+    ///
+    /// # Errors
+    /// If they are other bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let path = Path::new("the checkpoint of rank 0");
+        Self::from_parts(path, checkpoint::parse(path, bytes)?)
+    }
+
+    fn into_parts(self) -> Result<Parts> {
+        let Self { config, data, mut state } = self;
+        let tensors = std::mem::take(&mut state.tensors);
+        let metadata = [
+            ("format", "rnn-gpu checkpoint 1".to_owned()),
+            ("config", serde_json::to_string(&config)?),
+            ("data", data),
+            ("state", serde_json::to_string(&state)?),
+        ];
+        Ok((tensors, metadata.map(|(key, value)| (key.to_owned(), value)).into()))
+    }
+
+    fn from_parts(path: &Path, (tensors, metadata): Parts) -> Result<Self> {
+        let state = TrainerState { tensors, ..value(path, &metadata, "state")? };
+        let data = metadata.get("data").cloned().unwrap_or_default();
+        let config: Config = value(path, &metadata, "config")?;
+        config.check().with_context(|| format!("{} is damaged", path.display()))?;
+        Ok(Self { config, data, state })
+    }
 }
 
 /// The folder of a run's checkpoints: `step-N.safetensors`, N being the steps done,
@@ -90,15 +134,8 @@ impl Store {
         Ok(())
     }
 
-    fn write(&self, name: &str, Checkpoint { config, data, mut state }: Checkpoint) -> Result<()> {
-        let tensors = std::mem::take(&mut state.tensors);
-        let metadata = [
-            ("format", "rnn-gpu checkpoint 1".to_owned()),
-            ("config", serde_json::to_string(&config)?),
-            ("data", data),
-            ("state", serde_json::to_string(&state)?),
-        ];
-        let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+    fn write(&self, name: &str, checkpoint: Checkpoint) -> Result<()> {
+        let (tensors, metadata) = checkpoint.into_parts()?;
         Ok(checkpoint::save(&self.folder.join(name), tensors, &metadata)?)
     }
 
@@ -140,12 +177,7 @@ impl Store {
 }
 
 fn read(path: &Path) -> Result<Checkpoint> {
-    let (tensors, metadata) = checkpoint::load(path)?;
-    let state = TrainerState { tensors, ..value(path, &metadata, "state")? };
-    let data = metadata.get("data").cloned().unwrap_or_default();
-    let config: Config = value(path, &metadata, "config")?;
-    config.check().with_context(|| format!("{} is damaged", path.display()))?;
-    Ok(Checkpoint { config, data, state })
+    Checkpoint::from_parts(path, checkpoint::load(path)?)
 }
 
 fn value<T: serde::de::DeserializeOwned>(

@@ -38,6 +38,8 @@ pub struct FitArgs {
     pub precision: Precision,
     /// At most so many examples of each set.
     pub limit: Option<usize>,
+    /// How many train it together.
+    pub ranks: usize,
     /// What trains it.
     pub device: String,
 }
@@ -87,6 +89,7 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
     let config = Config {
         task: Task::Own(Box::new(own)),
         batch_size: args.batch_size.unwrap_or(options.batch_size),
+        ranks: args.ranks,
         epochs: args.epochs.unwrap_or(options.epochs),
         seed,
         precision: args.precision,

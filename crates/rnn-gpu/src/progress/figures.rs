@@ -61,7 +61,7 @@ impl From<&Config> for Watched {
             title: config.title(),
             device: config.device.clone(),
             epochs: config.epochs,
-            batch_size: config.batch_size,
+            batch_size: config.step_size(),
             classes: config.classes(),
         }
     }

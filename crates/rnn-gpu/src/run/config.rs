@@ -16,6 +16,8 @@ use std::path::PathBuf;
 
 /// The most examples in a step.
 pub const MAX_BATCH: usize = 1 << 20;
+/// The most processes that train together.
+const MAX_RANKS: usize = 1 << 16;
 
 /// What was trained and how: `config.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,8 +25,11 @@ pub struct Config {
     /// Which model on what.
     #[serde(flatten)]
     pub task: Task,
-    /// Examples in a step.
+    /// Examples that each rank has in a step.
     pub batch_size: usize,
+    /// Processes that train together.
+    #[serde(default = "alone")]
+    pub ranks: usize,
     /// Passes over the training data.
     pub epochs: usize,
     /// Decides first weights, split and order.
@@ -36,6 +41,11 @@ pub struct Config {
     pub limit: Option<usize>,
     /// Where it was trained.
     pub device: String,
+}
+
+/// What there was before there were ranks.
+fn alone() -> usize {
+    1
 }
 
 /// A model, and what it is trained on.
@@ -108,6 +118,11 @@ impl Tutorial {
 }
 
 impl Config {
+    /// Examples in a step of all ranks.
+    pub fn step_size(&self) -> usize {
+        self.batch_size * self.ranks
+    }
+
     /// What results call the model.
     pub fn name(&self) -> &str {
         match &self.task {
@@ -183,6 +198,7 @@ impl Config {
     /// If it does.
     pub fn check(&self) -> Result<()> {
         ensure!((1..=MAX_BATCH).contains(&self.batch_size), "batch_size = {}", self.batch_size);
+        ensure!((1..=MAX_RANKS).contains(&self.ranks), "ranks = {}", self.ranks);
         match &self.task {
             Task::Tutorial(task) => {
                 ensure!((1..=10_000).contains(&task.length), "length = {}", task.length);

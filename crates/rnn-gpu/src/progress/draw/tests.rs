@@ -20,6 +20,7 @@ fn figures() -> Figures {
             word_index: None,
         }),
         batch_size: 10,
+        ranks: 1,
         epochs: 3,
         seed: 1,
         precision: Precision::F32,
