@@ -2,7 +2,8 @@ use crate::{CallbackState, History, TrainError, Trainer};
 use rnn_core::HostTensor;
 use rnn_graph::TensorType;
 use rnn_ops::FIRST_LOSS_SCALE;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// All that a training is between two of its steps: a trainer of the same model and optimizer that
 /// is given it goes on with the same bits, if it does so on the same device.
@@ -15,11 +16,23 @@ pub struct TrainerState {
     /// Decides the order of the examples, and what dropout drops.
     pub seed: u64,
     /// Steps done.
+    #[serde(deserialize_with = "steps")]
     pub step: u64,
     /// What the learning rate is multiplied by.
     pub rate_factor: f64,
     /// How far [`Trainer::fit`] is.
     pub course: Course,
+}
+
+/// A number of steps that can still be counted on from.
+fn steps<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let steps = u64::deserialize(from)?;
+    let most = 1 << 53;
+    if steps < most {
+        Ok(steps)
+    } else {
+        Err(Error::custom(format!("{steps} steps are no training")))
+    }
 }
 
 /// How far a training over several epochs is.

@@ -7,6 +7,7 @@ mod targets;
 
 use hostile::{alone, worst};
 use rnn_gpu::model_file::ModelFile;
+use rnn_gpu::nn::TrainerState;
 use targets::all;
 
 #[test]
@@ -30,6 +31,15 @@ fn damaged_files_are_errors_or_results() {
 fn the_worst_cases_stay_within_their_bounds() {
     let _alone = alone();
     worst(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hostile/worst"), &all());
+}
+
+#[test]
+fn steps_that_cannot_be_counted_on_from_are_refused() {
+    let state = serde_json::to_string(&TrainerState::default()).expect("JSON");
+    let damaged = state.replace("\"step\":0", &format!("\"step\":{}", u64::MAX));
+    assert_ne!(damaged, state);
+    let error = serde_json::from_str::<TrainerState>(&damaged).expect_err("a refusal");
+    assert!(error.to_string().contains("18446744073709551615 steps"), "{error}");
 }
 
 #[test]
