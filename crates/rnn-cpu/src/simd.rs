@@ -8,6 +8,19 @@ pub fn dispatch<K: WithSimd>(kernel: K) -> K::Output {
     Arch::new().dispatch(kernel)
 }
 
+/// Floats of a vector, and vector registers, of the processor at hand.
+pub fn processor() -> (usize, usize) {
+    struct Processor;
+    impl WithSimd for Processor {
+        type Output = (usize, usize);
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+            (S::F32_LANES, S::REGISTER_COUNT)
+        }
+    }
+    dispatch(Processor)
+}
+
 /// The first elements of a slice; zeros behind its end.
 #[inline(always)]
 pub fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {

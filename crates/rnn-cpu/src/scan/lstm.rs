@@ -1,9 +1,7 @@
-use super::{
-    Division, FEW_ROWS, MOST_ROWS, Options, by_group, pad_rows, padded, rows_per_tile, unpad_rows,
-};
+use super::{Division, Options, Tiled, by_group, pad_rows, padded, run_tiled, unpad_rows};
 use crate::panels::{Panels, VECTORS, rows};
-use crate::simd::{self, activate, activate_two, dispatch, flush, load, store};
-use pulp::{Simd, WithSimd};
+use crate::simd::{self, activate, activate_two, flush, load, store};
+use pulp::Simd;
 use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Lstm, LstmGates};
@@ -38,7 +36,7 @@ pub fn forward(op: &Lstm, io: &mut Io<'_, f32>) {
     groups.for_each(|(group, (((hidden, sums), cells), (h, c)))| {
         let first = group * per_group;
         let (gates, panels) = (&op.gates, &panels);
-        dispatch(Forward { gates, panels, options, steps, first, hidden, sums, cells, h, c });
+        run_tiled(Forward { gates, panels, options, steps, first, hidden, sums, cells, h, c });
     });
 }
 
@@ -93,19 +91,7 @@ struct Tile {
     seen: Vec<f32>,
 }
 
-impl WithSimd for Forward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match rows_per_tile::<S>() {
-            MOST_ROWS => self.run::<S, MOST_ROWS>(simd),
-            _ => self.run::<S, FEW_ROWS>(simd),
-        }
-    }
-}
-
-impl Forward<'_> {
+impl Tiled for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize>(mut self, simd: S) {
         let (units, stride) = (self.options.units, padded(self.options.units));
@@ -135,7 +121,9 @@ impl Forward<'_> {
             unpad_rows(&tile.c, stride, c, units);
         }
     }
+}
 
+impl Forward<'_> {
     #[inline(always)]
     fn step<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
         let Options { units, dropout, .. } = self.options;

@@ -1,10 +1,8 @@
-use super::{
-    Division, FEW_ROWS, MOST_ROWS, Options, by_group, pad_rows, padded, rows_per_tile, unpad_rows,
-};
+use super::{Division, Options, Tiled, by_group, pad_rows, padded, run_tiled, unpad_rows};
 use crate::panels::{Panels, VECTORS, rows};
 use crate::scan::lstm::cell;
-use crate::simd::{activate, dispatch, flush, load, slope, store};
-use pulp::{Simd, WithSimd};
+use crate::simd::{activate, flush, load, slope, store};
+use pulp::Simd;
 use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{LstmBackward, LstmGates};
@@ -39,7 +37,7 @@ pub fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
     let dz = by_group(dz, VECTORS * batch * units, VECTORS * group);
     dz.into_par_iter().zip(carries).enumerate().for_each(|(group, (dz, (dh, dc)))| {
         let (gates, panels, first) = (&op.forward.gates, &panels, group * per_group);
-        dispatch(Backward { gates, cells, d_hidden, panels, options, first, dz, dh, dc });
+        run_tiled(Backward { gates, cells, d_hidden, panels, options, first, dz, dh, dc });
     });
 }
 
@@ -91,25 +89,7 @@ struct Tile {
     factors: Vec<f32>,
 }
 
-impl WithSimd for Backward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match rows_per_tile::<S>() {
-            MOST_ROWS => self.run::<S, MOST_ROWS>(simd),
-            _ => self.run::<S, FEW_ROWS>(simd),
-        }
-    }
-}
-
-impl Backward<'_> {
-    /// The padding of rows of dh, which whole panels write.
-    #[inline(always)]
-    fn stride<S: Simd>(&self) -> usize {
-        padded(self.options.units).next_multiple_of(VECTORS * S::F32_LANES)
-    }
-
+impl Tiled for Backward<'_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize>(mut self, simd: S) {
         let (units, stride) = (self.options.units, self.stride::<S>());
@@ -134,6 +114,14 @@ impl Backward<'_> {
             unpad_rows(&tile.dh, stride, dh, units);
             unpad_rows(&tile.dc, stride, dc, units);
         }
+    }
+}
+
+impl Backward<'_> {
+    /// The padding of rows of dh, which whole panels write.
+    #[inline(always)]
+    fn stride<S: Simd>(&self) -> usize {
+        padded(self.options.units).next_multiple_of(VECTORS * S::F32_LANES)
     }
 
     /// dz(t) and dc(t-1); dh(t) gains what comes from the output.

@@ -7,16 +7,37 @@ pub mod lstm_backward;
 pub mod simple_rnn;
 
 use crate::panels::PADDING;
-use crate::simd::dispatch;
+use crate::simd::{dispatch, processor};
 use pulp::{Simd, WithSimd};
 
 /// Rows to a tile, by the processor's vector registers: the sums of a tile, a row of a panel and
 /// one number take them all.
-pub const MOST_ROWS: usize = 6;
-pub const FEW_ROWS: usize = 3;
+const MOST_ROWS: usize = 6;
+const FEW_ROWS: usize = 3;
 
-pub const fn rows_per_tile<S: Simd>() -> usize {
-    if S::REGISTER_COUNT >= 32 { MOST_ROWS } else { FEW_ROWS }
+const fn rows_per_tile(registers: usize) -> usize {
+    if registers >= 32 { MOST_ROWS } else { FEW_ROWS }
+}
+
+/// What one thread does with tiles of R rows.
+trait Tiled {
+    fn run<S: Simd, const R: usize>(self, simd: S);
+}
+
+/// Runs it with the rows that fit the processor at hand.
+fn run_tiled(work: impl Tiled) {
+    struct Work<T>(T);
+    impl<T: Tiled> WithSimd for Work<T> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            match rows_per_tile(S::REGISTER_COUNT) {
+                MOST_ROWS => self.0.run::<S, MOST_ROWS>(simd),
+                _ => self.0.run::<S, FEW_ROWS>(simd),
+            }
+        }
+    }
+    dispatch(Work(work))
 }
 
 /// How a batch is divided, on this processor. What a row comes to does not depend on it.
@@ -30,15 +51,8 @@ struct Division {
 
 impl Division {
     fn of(batch: usize) -> Self {
-        struct Processor;
-        impl WithSimd for Processor {
-            type Output = (usize, usize);
-            #[inline(always)]
-            fn with_simd<S: Simd>(self, _: S) -> Self::Output {
-                (S::F32_LANES, rows_per_tile::<S>())
-            }
-        }
-        let (lanes, tile) = dispatch(Processor);
+        let (lanes, registers) = processor();
+        let tile = rows_per_tile(registers);
         let rows = batch.div_ceil(rayon::current_num_threads()).next_multiple_of(tile);
         Self { lanes, rows }
     }

@@ -1,9 +1,7 @@
-use super::{
-    Division, FEW_ROWS, MOST_ROWS, Options, by_group, pad_rows, rows_per_tile, unpad_rows,
-};
+use super::{Division, Options, Tiled, by_group, pad_rows, run_tiled, unpad_rows};
 use crate::panels::{Panels, VECTORS, rows};
-use crate::simd::{self, activate, dispatch, flush, load, slope, store};
-use pulp::{Simd, WithSimd};
+use crate::simd::{self, activate, flush, load, slope, store};
+use pulp::Simd;
 use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Activation, SimpleRnn, SimpleRnnBackward};
@@ -43,7 +41,7 @@ pub fn forward(op: &SimpleRnn, io: &mut Io<'_, f32>) {
     groups.for_each(|(group, (mut hidden, last))| {
         let direction = Direction::Forward { x, hidden: &mut hidden };
         let (activation, panels, first) = (op.activation, &panels, group * per_group);
-        dispatch(Scan { activation, panels, options, steps, first, state: last, direction });
+        run_tiled(Scan { activation, panels, options, steps, first, state: last, direction });
     });
 }
 
@@ -64,7 +62,7 @@ pub fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
     dz.zip(dh.par_chunks_mut(per_group * units)).enumerate().for_each(|(group, (mut dz, dh))| {
         let direction = Direction::Backward { hidden, d_hidden, dz: &mut dz };
         let (activation, panels, first) = (op.forward.activation, &panels, group * per_group);
-        dispatch(Scan { activation, panels, options, steps, first, state: dh, direction });
+        run_tiled(Scan { activation, panels, options, steps, first, state: dh, direction });
     });
 }
 
@@ -100,19 +98,7 @@ struct Tile {
     factors: Vec<f32>,
 }
 
-impl WithSimd for Scan<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match rows_per_tile::<S>() {
-            MOST_ROWS => self.run::<S, MOST_ROWS>(simd),
-            _ => self.run::<S, FEW_ROWS>(simd),
-        }
-    }
-}
-
-impl Scan<'_, '_> {
+impl Tiled for Scan<'_, '_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize>(mut self, simd: S) {
         let units = self.options.units;
@@ -139,7 +125,9 @@ impl Scan<'_, '_> {
             unpad_rows(&tile.state, stride, state, units);
         }
     }
+}
 
+impl Scan<'_, '_> {
     #[inline(always)]
     fn product<S: Simd, const R: usize>(
         &self,

@@ -1,8 +1,10 @@
-use super::{PLACES, Part, TILES, Tiling, rows_of_block, stride, transform, vectors_of_panel};
+use super::{
+    Blocked, PLACES, Part, TILES, Tiling, run_blocked, stride, transform, vectors_of_panel,
+};
 use crate::conv::GateColumns;
 use crate::panels::{Lines, Panels, UNROLL, rows};
-use crate::simd::{dispatch, load_whole, store_whole};
-use pulp::{Simd, WithSimd};
+use crate::simd::{load_whole, processor, store_whole};
+use pulp::Simd;
 use std::ops::Range;
 
 /// A kernel, transformed, and the tiles that it meets.
@@ -20,21 +22,6 @@ pub struct Kernel {
 pub struct Scratch {
     tiles: Lines,
     products: Lines,
-}
-
-struct Processor;
-
-impl WithSimd for Processor {
-    type Output = (usize, usize);
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
-        (S::F32_LANES, S::REGISTER_COUNT)
-    }
-}
-
-/// Floats of a vector and vector registers, on this processor.
-pub fn processor() -> (usize, usize) {
-    dispatch(Processor)
 }
 
 impl Kernel {
@@ -109,7 +96,7 @@ impl Kernel {
     ) {
         let part = self.tiling.part(part);
         debug_assert!(from.count == self.channels && to.count == self.filters);
-        dispatch(Add { kernel: self, x, from, part, out, to, scratch });
+        run_blocked(self.vectors, Add { kernel: self, x, from, part, out, to, scratch });
     }
 }
 
@@ -143,23 +130,9 @@ struct Add<'a> {
     scratch: &'a mut Scratch,
 }
 
-impl WithSimd for Add<'_> {
+impl Blocked for Add<'_> {
     type Output = ();
 
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match (rows_of_block(S::REGISTER_COUNT, self.kernel.vectors), self.kernel.vectors) {
-            (8, 3) => self.run::<S, 8, 3>(simd),
-            (6, 4) => self.run::<S, 6, 4>(simd),
-            (5, 5) => self.run::<S, 5, 5>(simd),
-            (4, 3) => self.run::<S, 4, 3>(simd),
-            (3, 4) => self.run::<S, 3, 4>(simd),
-            _ => self.run::<S, 2, 5>(simd),
-        }
-    }
-}
-
-impl Add<'_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) {
         let Self { kernel, x, from, part, out, to, scratch } = self;

@@ -1,10 +1,13 @@
-use super::apply::{Block, processor};
-use super::{PLACES, Part, TILES, Tiling, rows_of_block, stride, transform, vectors_of_panel};
+use super::apply::Block;
+use super::{
+    Blocked, PLACES, Part, TILES, Tiling, rows_of_block, run_blocked, stride, transform,
+    vectors_of_panel,
+};
 use crate::conv::GateColumns;
 use crate::panels::{Lines, multiply_transposed};
-use crate::simd::{dispatch, load, store_whole};
+use crate::simd::{load, processor, store_whole};
 use crate::vector::add;
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 use rayon::prelude::*;
 
 /// Sums of parts of the pixels, which are added in order: so many that their number does not
@@ -19,13 +22,14 @@ pub fn gradient(
 ) -> Vec<f32> {
     let (lanes, registers) = processor();
     let vectors = vectors_of_panel(filters, lanes);
-    let shape = Shape { channels, filters, vectors, rows: rows_of_block(registers, vectors) };
+    let shape = Shape { channels, filters };
     let parts = tiling.parts();
     let sums: Vec<Vec<f32>> = parts
         .par_chunks(parts.len().div_ceil(SUMS).max(1))
-        .map(|parts| dispatch(Sum { tiling, x, dy, parts, shape }))
+        .map(|parts| run_blocked(vectors, Sum { tiling, x, dy, parts, shape }))
         .collect();
-    let (width, depth) = (vectors * lanes, channels.next_multiple_of(shape.rows));
+    let (width, depth) =
+        (vectors * lanes, channels.next_multiple_of(rows_of_block(registers, vectors)));
     let panels = filters.div_ceil(width);
     let mut sum = vec![0.0; PLACES * panels * depth * width];
     sums.iter().for_each(|part| add(&mut sum, part));
@@ -45,8 +49,6 @@ pub fn gradient(
 struct Shape {
     channels: usize,
     filters: usize,
-    vectors: usize,
-    rows: usize,
 }
 
 /// The sum of some parts, `[places, panels, channels, vectors]`.
@@ -58,26 +60,12 @@ struct Sum<'a> {
     shape: Shape,
 }
 
-impl WithSimd for Sum<'_> {
+impl Blocked for Sum<'_> {
     type Output = Vec<f32>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        match (self.shape.rows, self.shape.vectors) {
-            (8, 3) => self.run::<S, 8, 3>(simd),
-            (6, 4) => self.run::<S, 6, 4>(simd),
-            (5, 5) => self.run::<S, 5, 5>(simd),
-            (4, 3) => self.run::<S, 4, 3>(simd),
-            (3, 4) => self.run::<S, 3, 4>(simd),
-            _ => self.run::<S, 2, 5>(simd),
-        }
-    }
-}
-
-impl Sum<'_> {
-    #[inline(always)]
     fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Vec<f32> {
-        let Shape { channels, filters, .. } = self.shape;
+        let Shape { channels, filters } = self.shape;
         let (stride, width) = (stride(channels, R), V * S::F32_LANES);
         let (depth, panels) = (channels.next_multiple_of(R), filters.div_ceil(width));
         let (mut tiles, mut gradients) = (Lines::default(), Lines::default());
@@ -111,7 +99,9 @@ impl Sum<'_> {
         }
         sum
     }
+}
 
+impl Sum<'_> {
     /// The transforms of the gradients of what tiles make, `[places, panels, TILES, vectors]`.
     #[inline(always)]
     fn spread_gradients<S: Simd, const V: usize>(&self, simd: S, block: Block, to: &mut [f32]) {
