@@ -59,15 +59,15 @@ pub fn gradients(
         if output_gradients.iter().all(Option::is_none) {
             continue;
         }
-        let explain = |graph: &Graph, source: OpError| GraphError {
+        let explain = |graph: &Graph, reason: OpError| GraphError {
             op: node.op.name(),
             operands: graph.describe(&node),
-            source,
+            reason,
         };
         let input_gradients = node
             .op
             .backward(graph, &node.operands, &output_gradients)
-            .map_err(|source| explain(graph, source))?;
+            .map_err(|reason| explain(graph, reason))?;
         for (&input, gradient) in node.operands.inputs.iter().zip(input_gradients) {
             let Some(gradient) = gradient.filter(|_| relevant[input.index()]) else { continue };
             if graph.shape(gradient) != graph.shape(input) {

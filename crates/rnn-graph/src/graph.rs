@@ -56,14 +56,14 @@ pub struct Node {
 
 /// A node that cannot be: which, on what, why.
 #[derive(Debug, thiserror::Error)]
-#[error("{op}({operands}): {source}")]
+#[error("{op}({operands}): {reason}")]
 pub struct GraphError {
     /// The op's name.
     pub op: &'static str,
     /// Its operand types.
     pub operands: String,
-    /// The reason.
-    pub source: OpError,
+    /// Why.
+    pub reason: OpError,
 }
 
 /// Ops over tensors, in the order in which they run.
@@ -116,7 +116,7 @@ impl Graph {
             return Err(GraphError {
                 op: "view",
                 operands: of.ty.to_string(),
-                source: OpError::shape(format!(
+                reason: OpError::shape(format!(
                     "elements {offset}..{} asked for as {shape}",
                     offset + shape.len()
                 )),
@@ -126,8 +126,8 @@ impl Graph {
             return Ok(base);
         }
         if !(offset * of.ty.dtype.bytes()).is_multiple_of(4) {
-            let source = OpError::shape(format!("a view from element {offset} splits a word"));
-            return Err(GraphError { op: "view", operands: of.ty.to_string(), source });
+            let reason = OpError::shape(format!("a view from element {offset} splits a word"));
+            return Err(GraphError { op: "view", operands: of.ty.to_string(), reason });
         }
         let ty = TensorType { shape, dtype: of.ty.dtype };
         Ok(self.add(
@@ -166,10 +166,10 @@ impl Graph {
     ) -> Result<Vec<TensorId>, GraphError> {
         let types = |ids: &[TensorId]| ids.iter().map(|&t| self[t].ty.clone()).collect::<Vec<_>>();
         let (input_types, update_types) = (types(inputs), types(updates));
-        let explain = |source| {
+        let explain = |reason| {
             let all: Vec<_> =
                 input_types.iter().chain(&update_types).map(|t| t.to_string()).collect();
-            GraphError { op: op.name(), operands: all.join(", "), source }
+            GraphError { op: op.name(), operands: all.join(", "), reason }
         };
         if !op.takes_half() && input_types.iter().any(|ty| ty.dtype == DType::F16) {
             return Err(explain(OpError::shape("it takes no half precision")));
@@ -236,8 +236,8 @@ impl Graph {
         let Some(node) = narrow.filter_map(|t| t.producer).next().map(|n| &self.nodes[n]) else {
             return Ok(());
         };
-        let source = OpError::Limit("the device has no half precision".into());
-        Err(GraphError { op: node.op.name(), operands: self.describe(node), source })
+        let reason = OpError::Limit("the device has no half precision".into());
+        Err(GraphError { op: node.op.name(), operands: self.describe(node), reason })
     }
 
     /// All nodes in order of execution.

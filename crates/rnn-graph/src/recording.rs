@@ -207,8 +207,8 @@ fn copy_first(node: &Node, place: impl Fn(Operand) -> Region) -> Result<Option<L
     copies.then(|| Grid::cover(count.div_ceil(COPY_THREADS)).map(launch)).transpose()
 }
 
-fn explain(graph: &Graph, node: &Node, source: OpError) -> GraphError {
-    GraphError { op: node.op.name(), operands: graph.describe(node), source }
+fn explain(graph: &Graph, node: &Node, reason: OpError) -> GraphError {
+    GraphError { op: node.op.name(), operands: graph.describe(node), reason }
 }
 
 /// Finds what the shader calls things: every binding and parameter of the entry point must be

@@ -133,7 +133,7 @@ fn name(update: usize) -> String {
 /// The limit of the device that a case exceeds, if that is what went wrong.
 pub(crate) fn exceeds_limit(error: &RecordingError) -> Option<&str> {
     match error {
-        RecordingError::Node(error) => match &error.source {
+        RecordingError::Node(error) => match &error.reason {
             OpError::Limit(message) => Some(message),
             _ => None,
         },

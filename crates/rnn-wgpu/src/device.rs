@@ -27,7 +27,7 @@ pub struct Options {
 
 /// The driver did not hand out the device.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open {adapter}: {source}")]
+#[error("cannot open {adapter}")]
 pub struct OpenError {
     adapter: String,
     source: wgpu::RequestDeviceError,

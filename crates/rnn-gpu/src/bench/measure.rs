@@ -140,7 +140,7 @@ pub fn kernel(case: &Case, device: &dyn Device) -> Result<Option<Timing>> {
 fn exceeds_limit(error: &DeviceError) -> bool {
     match error {
         DeviceError::Recording(RecordingError::Node(error)) => {
-            matches!(error.source, OpError::Limit(_))
+            matches!(error.reason, OpError::Limit(_))
         }
         _ => false,
     }

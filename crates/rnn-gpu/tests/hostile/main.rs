@@ -58,6 +58,7 @@ fn sizes_that_no_machine_has_are_refused_by_name_before_they_are_allocated() {
     let embedding = "type = \"Embedding\"\ninput_dim = 2000000000\noutput_dim = 2000000000";
     let message = refused("tokens = 9", &[embedding]);
     assert!(message.contains("layer embedding: the weight embeddings"), "{message}");
+    assert_eq!(message.matches("the weight embeddings").count(), 1, "{message}");
     let wide = "type = \"Dense\"\nunits = 40000\nname = \"wide\"";
     let message = refused("shape = [40000]", &[wide, &wide.replace("wide", "wider")]);
     assert!(message.contains("layer wider: the arena of all weights"), "{message}");

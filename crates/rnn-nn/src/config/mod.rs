@@ -102,7 +102,7 @@ pub enum ConfigError {
     #[error("{0}")]
     Structure(String),
     /// A layer does not fit what stands before it.
-    #[error("layer {name}: {source}")]
+    #[error("layer {name}")]
     Layer {
         /// Its name.
         name: String,

@@ -229,8 +229,8 @@ impl<'a> Build<'a> {
 
     /// An operand that a layer does not take.
     pub(crate) fn misfit(&self, layer: &'static str, x: TensorId, expected: &str) -> GraphError {
-        let source = OpError::shape(format!("it takes {expected}"));
-        GraphError { op: layer, operands: self.graph[x].ty.to_string(), source }
+        let reason = OpError::shape(format!("it takes {expected}"));
+        GraphError { op: layer, operands: self.graph[x].ty.to_string(), reason }
     }
 
     /// Adds a penalty on a layer's output to the loss, for each example of the batch.
