@@ -11,6 +11,7 @@ use rnn_gpu::run::RunFolder;
 use rnn_gpu::training::{self, TrainArgs};
 use rnn_gpu::verify::VerifyArgs;
 use rnn_gpu::{compare, device, fit, interchange, report, train, verify};
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -115,12 +116,25 @@ enum Command {
 
 /// One message on failure, whatever RUST_BACKTRACE says: users' mistakes need no stack.
 fn main() -> ExitCode {
+    without_compositor();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             train::exit_code().into()
         }
+    }
+}
+
+/// Mesa's layer above all Vulkan drivers looks for a Wayland compositor, and Wayland's library prints
+/// an error where `XDG_RUNTIME_DIR` is not set, as on servers and in containers. No window is opened
+/// here: the compositor is then said to be at a path that is no socket.
+#[allow(unsafe_code, reason = "the layer can be told by the environment alone")]
+fn without_compositor() {
+    let is_set = |name| env::var_os(name).is_some();
+    if cfg!(target_os = "linux") && !is_set("XDG_RUNTIME_DIR") && !is_set("WAYLAND_DISPLAY") {
+        // SAFETY: this is the first that the program does; there is no other thread.
+        unsafe { env::set_var("WAYLAND_DISPLAY", "/dev/null") };
     }
 }
 
