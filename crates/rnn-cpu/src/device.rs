@@ -35,7 +35,7 @@ impl Device for CpuDevice {
     }
 
     fn limits(&self) -> &Limits {
-        &Limits::WEBGPU
+        const { &Limits { half: true, ..Limits::WEBGPU } }
     }
 
     fn session(&self) -> Box<dyn Session> {

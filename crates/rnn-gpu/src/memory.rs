@@ -50,7 +50,7 @@ impl Footprint {
         let recorded = gpu.then(|| Recording::new(&graph, &limits)).transpose();
         let (plan, refused) = match recorded {
             Ok(Some(recording)) => (recording.plan, None),
-            Ok(None) => (Plan::new(&graph, |_| vec![]), None),
+            Ok(None) => (Plan::unpacked(&graph), None),
             Err(error) => (Plan::new(&graph, |_| vec![]), Some(error.to_string())),
         };
         let stored = |storage: Storage| {

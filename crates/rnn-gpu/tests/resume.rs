@@ -108,6 +108,7 @@ fn check(device: &dyn Device, precision: Precision, stride: usize) {
 #[test]
 fn a_training_goes_on_from_any_state_with_the_same_bits() {
     check(&CpuDevice::new(), Precision::F32, 1);
+    check(&CpuDevice::new(), Precision::Mixed, 7);
 }
 
 #[test]

@@ -106,12 +106,14 @@ fn every_adapter_repeats_itself_and_follows_the_cpu() {
     }
 }
 
-fn adapters_with_half() -> Vec<WgpuDevice> {
-    let open = |adapter| WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
-    let mut all: Vec<WgpuDevice> = adapters().iter().map(open).collect();
+fn devices_with_half() -> Vec<Box<dyn Device>> {
+    let mut all: Vec<Box<dyn Device>> = vec![Box::new(CpuDevice::new())];
+    for adapter in &adapters() {
+        all.push(Box::new(WgpuDevice::open(adapter, Options::default()).expect("it opens")));
+    }
     all.retain(|device| device.limits().half);
-    if all.is_empty() {
-        println!("SKIPPED mixed precision: no adapter with half precision");
+    if all.len() < 2 {
+        println!("SKIPPED mixed precision on a GPU: no adapter with half precision");
     }
     all
 }
@@ -119,8 +121,8 @@ fn adapters_with_half() -> Vec<WgpuDevice> {
 #[test]
 fn mixed_precision_learns_as_single_precision_does() {
     let (single, _) = train(trainer(&CpuDevice::new()), 120);
-    for device in adapters_with_half() {
-        let mixed = || trainer(&device).precision(Precision::Mixed);
+    for device in devices_with_half() {
+        let mixed = || trainer(&*device).precision(Precision::Mixed);
         let (losses, weights) = train(mixed(), 120);
         assert!(halved(&losses), "{losses:?}");
         for (mixed, single) in losses.iter().zip(&single[..10]) {
@@ -129,7 +131,7 @@ fn mixed_precision_learns_as_single_precision_does() {
         assert_eq!(bits(&weights), bits(&train(mixed(), 120).1));
 
         let mut films =
-            [Precision::F32, Precision::Mixed].map(|p| film_trainer(&device).precision(p));
+            [Precision::F32, Precision::Mixed].map(|p| film_trainer(&*device).precision(p));
         for step in 0..10 {
             let [single, mixed] = films.each_mut().map(|trainer| {
                 trainer.train_batch(&film_batch(step)).expect("a step");
@@ -138,15 +140,12 @@ fn mixed_precision_learns_as_single_precision_does() {
             assert!((mixed - single).abs() < 1e-2 * single, "step {step}: {mixed}, not {single}");
         }
     }
-    let mut refused = trainer(&CpuDevice::new()).precision(Precision::Mixed);
-    let message = refused.train_batch(&batch(0)).expect_err("no half precision").to_string();
-    assert!(message.contains("no half precision"), "{message}");
 }
 
 #[test]
 fn a_step_whose_gradients_overflow_is_left_out() {
-    for device in adapters_with_half() {
-        let mut trainer = trainer(&device).precision(Precision::Mixed);
+    for device in devices_with_half() {
+        let mut trainer = trainer(&*device).precision(Precision::Mixed);
         trainer.train_batch(&batch(0)).expect("a step");
         let mut state = trainer.state().expect("a state");
         let scale = state.tensors.iter_mut().find(|(name, _)| name == "loss_scale");

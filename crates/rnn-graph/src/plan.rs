@@ -1,4 +1,4 @@
-use crate::{Graph, InPlace, Node, Storage, TensorId};
+use crate::{Graph, InPlace, Node, Storage, TensorId, TensorType};
 
 /// Which memory a region is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +66,8 @@ pub struct Plan {
     /// For each node in `order`, the regions of its scratch buffers.
     pub scratch: Vec<Vec<Region>>,
     places: Vec<Option<Block>>,
+    /// Whether two elements of half precision share a word.
+    packed: bool,
 }
 
 impl Plan {
@@ -74,7 +76,18 @@ impl Plan {
     /// A transient occupies a block from the node that writes it to the last that reads it, so no
     /// two operands of one node share a block, but for an input that turns into an output: the
     /// rule against aliasing holds by construction.
-    pub fn new(graph: &Graph, mut scratch: impl FnMut(usize) -> Vec<usize>) -> Self {
+    pub fn new(graph: &Graph, scratch: impl FnMut(usize) -> Vec<usize>) -> Self {
+        Self::of(graph, scratch, true)
+    }
+
+    /// The same for a device that needs no scratch and gives each element a word, whatever its
+    /// precision.
+    pub fn unpacked(graph: &Graph) -> Self {
+        Self::of(graph, |_| vec![], false)
+    }
+
+    fn of(graph: &Graph, mut scratch: impl FnMut(usize) -> Vec<usize>, packed: bool) -> Self {
+        let words = |t: TensorId| words(&graph[t].ty, packed);
         let order = live_nodes(graph);
         let last_use = last_uses(graph, &order);
         let mut lives: Vec<Life> = Vec::new();
@@ -84,7 +97,7 @@ impl Plan {
         let mut temporaries = Vec::new();
         for (first, &node) in order.iter().enumerate() {
             let life = |tensor, len, last| Life { tensor, block: Block(0), len, first, last };
-            let taken = taken_over(graph, &graph.nodes()[node])
+            let taken = taken_over(graph, &graph.nodes()[node], words)
                 .filter(|(root, _)| last_use[root.index()] == Some(first));
             for &output in &graph.nodes()[node].operands.outputs {
                 if graph[output].storage != Storage::Transient {
@@ -96,7 +109,7 @@ impl Plan {
                 let index = earlier.unwrap_or(lives.len());
                 match earlier {
                     Some(earlier) => lives[earlier].last = last,
-                    None => lives.push(life(Some(output), graph[output].ty.words(), last)),
+                    None => lives.push(life(Some(output), words(output), last)),
                 }
                 life_of[output.index()] = Some(index);
             }
@@ -110,7 +123,7 @@ impl Plan {
             |life: &Life| Region { space: Space::Arena(life.block), offset: 0, len: life.len };
         let scratch = temporaries.into_iter().map(|own| lives[own].iter().map(region).collect());
         let scratch = scratch.collect();
-        Plan { order, blocks, lives, scratch, places }
+        Plan { order, blocks, lives, scratch, places, packed }
     }
 
     /// Where a tensor lives. Only valid for tensors of nodes in `order`.
@@ -128,13 +141,19 @@ impl Plan {
                 })),
             };
         let ty = &graph[tensor].ty;
-        Region { space, offset: offset * ty.dtype.bytes() / 4, len: ty.words() }
+        let bytes = if self.packed { ty.dtype.bytes() } else { 4 };
+        Region { space, offset: offset * bytes / 4, len: words(ty, self.packed) }
     }
 
     /// Bytes of the whole arena.
     pub fn arena_bytes(&self) -> u64 {
         4 * self.blocks.iter().map(|&b| b as u64).sum::<u64>()
     }
+}
+
+/// The words that a tensor takes.
+fn words(ty: &TensorType, packed: bool) -> usize {
+    if packed { ty.words() } else { ty.len() }
 }
 
 /// Nodes that change a resident, or feed one that does or an output.
@@ -164,13 +183,17 @@ fn live_nodes(graph: &Graph) -> Vec<usize> {
 
 /// The root that a node may overwrite with an output, and that output: both are transients of one
 /// length, and the node reads the root once.
-fn taken_over(graph: &Graph, node: &Node) -> Option<(TensorId, TensorId)> {
+fn taken_over(
+    graph: &Graph,
+    node: &Node,
+    words: impl Fn(TensorId) -> usize,
+) -> Option<(TensorId, TensorId)> {
     let InPlace { input, output } = node.op.in_place()?;
     let (root, _) = graph.root(*node.operands.inputs.get(input)?);
     let output = *node.operands.outputs.get(output)?;
     let transient = |t: TensorId| graph[t].storage == Storage::Transient;
     let reads = node.operands.inputs.iter().filter(|&&t| graph.root(t).0 == root).count();
-    let fits = graph[root].ty.words() == graph[output].ty.words();
+    let fits = words(root) == words(output);
     (transient(root) && transient(output) && fits && reads == 1).then_some((root, output))
 }
 

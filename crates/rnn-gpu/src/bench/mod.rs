@@ -124,7 +124,7 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
         }
     }
     if args.suite != Suite::Kernels {
-        let all = steps::all(args.quick, device.limits().half);
+        let all = steps::all(args.quick, steps::gain_by_half(&*device));
         for step in all.into_iter().filter(|s| wanted(&s.name)) {
             step.check(&*device).with_context(|| step.name.clone())?;
             add(step.name.clone(), step.measure(&*device)?);

@@ -62,7 +62,7 @@ pub fn measure(world: &Rc<dyn World>, choice: &str, quick: bool, wanted: &str) -
             "", "alone ms", "together ms", "efficiency", "exchange ms", "MB"
         );
     }
-    let all = steps::all(quick, device.limits().half).into_iter();
+    let all = steps::all(quick, steps::gain_by_half(&*device)).into_iter();
     for step in all.filter(|step| step.training && step.name.contains(wanted)) {
         let batch = step.examples()?;
         let ranks = Timed { world: world.clone(), spent: Cell::default(), bytes: Cell::default() };

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use rnn_core::Rng;
 use rnn_cpu::CpuDevice;
 use rnn_data::movies::MovieOptions;
-use rnn_graph::{Cost, Device};
+use rnn_graph::{Cost, Device, DeviceKind};
 use std::time::Instant;
 
 /// Work on one batch of an experiment.
@@ -23,9 +23,15 @@ pub struct Step {
     pub length: usize,
 }
 
-/// Training and inference of the five experiments, where there is half precision also mixed.
-pub fn all(quick: bool, half: bool) -> Vec<Step> {
-    let precisions = if half { &[Precision::F32, Precision::Mixed][..] } else { &[Precision::F32] };
+/// Whether mixed precision is to be faster there: the CPU device only rounds.
+pub fn gain_by_half(device: &dyn Device) -> bool {
+    device.limits().half && device.info().kind != DeviceKind::Cpu
+}
+
+/// Training and inference of the five experiments, if asked also in mixed precision.
+pub fn all(quick: bool, mixed: bool) -> Vec<Step> {
+    let precisions =
+        if mixed { &[Precision::F32, Precision::Mixed][..] } else { &[Precision::F32] };
     let mut steps = Vec::new();
     for experiment in Experiment::REVIEWS.into_iter().chain([Experiment::NextFrame]) {
         let films = experiment == Experiment::NextFrame;
