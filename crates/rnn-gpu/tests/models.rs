@@ -74,6 +74,7 @@ fn a_described_model_learns_and_predicts_the_same_as_keras_file() {
     let printed = success(&train(&model, &data, &run, &["--fit", &fit]));
     assert!(printed.contains("48 examples to train on, 12 to validate, 60 to test"), "{printed}");
     assert!(printed.contains("test loss") && printed.contains("accuracy 1.0000"), "{printed}");
+    assert!(printed.contains("           2       1.00      1.00      1.00        20"), "{printed}");
     let evaluated = success(&["evaluate", &run, "--data", &data, "--device", "cpu"]);
     let line = evaluated.lines().find(|l| l.starts_with("test loss")).expect("a test loss");
     assert!(printed.contains(line), "{evaluated}");

@@ -1,4 +1,4 @@
-//! How well a binary sentiment classifier does.
+//! How well a classifier tells its classes apart.
 
 use std::fmt;
 
@@ -32,11 +32,11 @@ impl Scores {
         }
     }
 
-    /// The average of two classes, each counting as much as its weight.
-    fn average(classes: [Self; 2], weights: [f64; 2]) -> Self {
-        let total: f64 = weights.iter().sum();
+    /// The average of classes, each counting as much as its weight.
+    fn average(classes: &[Self], weight: impl Fn(&Self) -> f64) -> Self {
+        let total: f64 = classes.iter().map(&weight).sum();
         let mean = |score: fn(&Self) -> f64| {
-            let sum: f64 = classes.iter().zip(weights).map(|(c, w)| w * score(c)).sum();
+            let sum: f64 = classes.iter().map(|c| weight(c) * score(c)).sum();
             if total == 0.0 { 0.0 } else { sum / total }
         };
         Self {
@@ -48,24 +48,24 @@ impl Scores {
     }
 }
 
-/// Precision, recall and F1 of a binary sentiment classifier.
+/// Precision, recall and F1 of a classifier.
 ///
 /// A score whose denominator is zero is 0. `Display` prints the customary table with two
 /// decimals, or with as many as asked for: `{report:.4}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassificationReport {
-    /// The scores of the negative class.
-    pub negative: Scores,
-    /// The scores of the positive class.
-    pub positive: Scores,
+    /// What the classes are called.
+    pub names: Vec<String>,
+    /// The scores of each class.
+    pub classes: Vec<Scores>,
     /// The share of all samples that were classified correctly.
     pub accuracy: f64,
-    /// The plain mean of both classes.
+    /// The plain mean of all classes.
     pub macro_average: Scores,
-    /// The mean of both classes weighted by their support.
+    /// The mean of all classes weighted by their support.
     pub weighted_average: Scores,
-    /// How many samples of each class, the negative first, were taken for each.
-    pub confusion: [[usize; 2]; 2],
+    /// How many samples of each class were taken for each.
+    pub confusion: Vec<Vec<usize>>,
 }
 
 impl ClassificationReport {
@@ -79,24 +79,28 @@ impl ClassificationReport {
     pub fn from_predictions(probabilities: &[f32], labels: &[f32]) -> Self {
         assert_eq!(probabilities.len(), labels.len(), "one label for each probability");
 
-        let mut confusion = [[0usize; 2]; 2];
+        let mut confusion = vec![vec![0; 2]; 2];
         for (&probability, &label) in probabilities.iter().zip(labels) {
             let (label, prediction) = (label > 0.5, probability > THRESHOLD);
             confusion[usize::from(label)][usize::from(prediction)] += 1;
         }
+        Self::from_counts(["negative", "positive"].map(String::from).into(), confusion)
+    }
 
-        let class = |c: usize| {
-            let predicted = confusion[0][c] + confusion[1][c];
-            Scores::new(confusion[c][c], predicted, confusion[c].iter().sum())
+    /// From how many samples of each class were taken for each, a row for each class.
+    pub fn from_counts(names: Vec<String>, confusion: Vec<Vec<usize>>) -> Self {
+        let class = |(c, taken_for): (usize, &Vec<usize>)| {
+            let predicted = confusion.iter().map(|row| row[c]).sum();
+            Scores::new(taken_for[c], predicted, taken_for.iter().sum())
         };
-        let classes @ [negative, positive] = [class(0), class(1)];
-        let supports = classes.map(|c| c.support as f64);
+        let classes: Vec<Scores> = confusion.iter().enumerate().map(class).collect();
+        let right = confusion.iter().enumerate().map(|(c, row)| row[c]).sum();
         Self {
-            negative,
-            positive,
-            accuracy: ratio(confusion[0][0] + confusion[1][1], labels.len()),
-            macro_average: Scores::average(classes, [1.0; 2]),
-            weighted_average: Scores::average(classes, supports),
+            names,
+            accuracy: ratio(right, confusion.iter().flatten().sum()),
+            macro_average: Scores::average(&classes, |_| 1.0),
+            weighted_average: Scores::average(&classes, |class| class.support as f64),
+            classes,
             confusion,
         }
     }
@@ -117,8 +121,7 @@ impl fmt::Display for ClassificationReport {
 
         line(f, "", ["precision", "recall", "f1-score", "support"])?;
         writeln!(f)?;
-        scores(f, "negative", &self.negative)?;
-        scores(f, "positive", &self.positive)?;
+        self.names.iter().zip(&self.classes).try_for_each(|(name, s)| scores(f, name, s))?;
         writeln!(f)?;
         let accuracy = format!("{:.digits$}", self.accuracy);
         line(f, "accuracy", ["", "", &accuracy, &self.macro_average.support.to_string()])?;
@@ -154,8 +157,8 @@ mod tests {
     #[test]
     fn scores_match_a_hand_computation() {
         let report = mixed();
-        assert_scores(report.negative, [3.0 / 5.0, 3.0 / 4.0, 2.0 / 3.0], 4);
-        assert_scores(report.positive, [4.0 / 5.0, 2.0 / 3.0, 8.0 / 11.0], 6);
+        assert_scores(report.classes[0], [3.0 / 5.0, 3.0 / 4.0, 2.0 / 3.0], 4);
+        assert_scores(report.classes[1], [4.0 / 5.0, 2.0 / 3.0, 8.0 / 11.0], 6);
         assert_scores(report.macro_average, [0.7, 17.0 / 24.0, 23.0 / 33.0], 10);
         assert_scores(report.weighted_average, [0.72, 0.7, 0.4 * 2.0 / 3.0 + 0.6 * 8.0 / 11.0], 10);
         assert!((report.accuracy - 0.7).abs() < 1e-12);
@@ -188,8 +191,8 @@ weighted avg       0.72      0.70      0.70        10
     #[test]
     fn a_class_never_predicted_scores_zero() {
         let report = ClassificationReport::from_predictions(&[0.1, 0.2, 0.3], &[0.0, 1.0, 1.0]);
-        assert_scores(report.negative, [1.0 / 3.0, 1.0, 0.5], 1);
-        assert_scores(report.positive, [0.0, 0.0, 0.0], 2);
+        assert_scores(report.classes[0], [1.0 / 3.0, 1.0, 0.5], 1);
+        assert_scores(report.classes[1], [0.0, 0.0, 0.0], 2);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::nn::{Dataset, Metrics, Tally, TrainError, Trainer};
 use crate::plot::{Histogram, probability_histogram};
 use crate::run::{Config, Part, Results, RunFolder};
 use anyhow::Result;
+use rnn_core::DType;
 use rnn_graph::DeviceError;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,7 @@ pub struct Measured {
     pub layers: Vec<Vec<String>>,
     /// Examples to train on, to validate, to test.
     pub examples: [usize; 3],
-    /// How the model tells two classes apart.
+    /// How the model tells classes apart, where there are not too many.
     pub classes: Option<Classes>,
     /// The memory of a training step.
     pub memory: Option<Footprint>,
@@ -26,16 +27,19 @@ pub struct Measured {
     pub ops: Vec<OpTime>,
 }
 
-/// How a model tells two classes apart.
+/// How a model tells classes apart.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Classes {
     /// Of the test data.
     pub report: ClassificationReport,
-    /// Probabilities of the training data.
-    pub train: Histogram,
-    /// Probabilities of the test data.
-    pub test: Histogram,
+    /// Of two classes, the probabilities of the training data and of the test data.
+    pub probabilities: Option<[Histogram; 2]>,
 }
+
+/// The most classes that are told of one by one.
+const MOST_CLASSES: usize = 20;
+/// Batches of which predictions are kept at once.
+const BATCHES: usize = 64;
 
 /// What one op did in a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -66,15 +70,18 @@ pub fn measure(
 ) -> Result<Measured> {
     let (judged_by, set) = splits.judge();
     let test = trainer.evaluate(set, config.batch_size)?;
-    let binary = config.tally() == Tally::Binary;
-    let classes = binary.then(|| classes(trainer, [&splits.train, set], config)).transpose()?;
+    let classes = match config.tally() {
+        Tally::Binary => Some(two_classes(trainer, [&splits.train, set], config)?),
+        Tally::Categorical => many_classes(trainer, set, config)?,
+        Tally::Regression => None,
+    };
     let mut text = format!("{}\n{}", config.title(), describe(judged_by, &test, config.tally()));
     if let Some(classes) = &classes {
         text += &format!("\n\n{}", classes.report);
     }
     println!("{text}");
     folder.write_text("report.txt", &text)?;
-    if let Some(Classes { train, test, .. }) = &classes {
+    if let Some(Classes { probabilities: Some([train, test]), .. }) = &classes {
         probability_histogram(&folder.file("histogram.png"), &config.title(), train, test)?;
     }
     let epochs = folder.history()?.epochs;
@@ -94,7 +101,7 @@ pub fn measure(
     })
 }
 
-fn classes(
+fn two_classes(
     trainer: &mut Trainer,
     [train, test]: [&Dataset; 2],
     config: &Config,
@@ -116,9 +123,39 @@ fn classes(
     let probabilities: Vec<f32> = test.iter().map(|&(probability, _)| probability).collect();
     Ok(Classes {
         report: ClassificationReport::from_predictions(&probabilities, &labels),
-        train: Histogram::new(&train),
-        test: Histogram::new(&test),
+        probabilities: Some([Histogram::new(&train), Histogram::new(&test)]),
     })
+}
+
+/// Of the first output; none if it has too many.
+fn many_classes(trainer: &mut Trainer, set: &Dataset, config: &Config) -> Result<Option<Classes>> {
+    let mut confusion: Vec<Vec<usize>> = Vec::new();
+    let part = BATCHES * config.batch_size;
+    for first in (0..set.len()).step_by(part) {
+        let part = set.range(first..set.len().min(first + part));
+        let (predictions, labels) = (trainer.predict(&part, config.batch_size)?, part.labels()?);
+        let (Some(scores), Some(labels)) = (predictions.first(), labels.first()) else { continue };
+        let count = scores.shape().last();
+        if count > MOST_CLASSES {
+            return Ok(None);
+        }
+        confusion.resize_with(count, || vec![0; count]);
+        let taken_for = scores.as_f32()?.chunks_exact(count).map(highest);
+        let labels: Vec<usize> = match labels.dtype() {
+            DType::U32 => labels.as_u32()?.iter().map(|&class| class as usize).collect(),
+            _ => labels.as_f32()?.chunks_exact(count).map(highest).collect(),
+        };
+        labels.into_iter().zip(taken_for).for_each(|(class, taken)| confusion[class][taken] += 1);
+    }
+    let names = (0..confusion.len()).map(|class| class.to_string()).collect();
+    let report = ClassificationReport::from_counts(names, confusion);
+    Ok(Some(Classes { report, probabilities: None }))
+}
+
+/// The place of the highest number, the first of equals.
+fn highest(scores: &[f32]) -> usize {
+    let higher = |best: usize, i: usize| if scores[i] > scores[best] { i } else { best };
+    (0..scores.len()).fold(0, higher)
 }
 
 /// What a model comes to on a part of the data, as a line.

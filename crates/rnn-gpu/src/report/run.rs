@@ -1,7 +1,7 @@
 use super::chart::{Chart, Line, key, short};
 use super::measure::{Classes, Measured};
 use super::page::{figure, numbers, page, section, table, tiles, words};
-use super::{Scores, film, step};
+use super::{ClassificationReport, Scores, film, step};
 use crate::nn::{EpochLog, History, Metrics, Tally};
 use crate::plot::Histogram;
 use crate::plot::axis::{Axis, padded};
@@ -147,11 +147,13 @@ fn tested(classes: &Classes, part: Part) -> Markup {
     html! {
         div.columns {
             (figure("Classification report", "", scores(classes)))
-            (figure("Confusion matrix", "share of each class", confusion(classes.report.confusion)))
+            (figure("Confusion matrix", "share of each class", confusion(&classes.report)))
         }
-        div.columns {
-            (histogram("Probabilities in training data", &classes.train))
-            (histogram(&format!("Probabilities in {} data", part.name()), &classes.test))
+        @if let Some([train, test]) = &classes.probabilities {
+            div.columns {
+                (histogram("Probabilities in training data", train))
+                (histogram(&format!("Probabilities in {} data", part.name()), test))
+            }
         }
     }
 }
@@ -169,27 +171,35 @@ fn scores(classes: &Classes) -> Markup {
     };
     let heads = ["Precision", "Recall", "F1", "Examples"].map(numbers);
     let rows = html! {
-        (row("negative", &report.negative))
-        (row("positive", &report.positive))
+        @for (name, scores) in report.names.iter().zip(&report.classes) { (row(name, scores)) }
         (row("mean", &report.macro_average))
         (row("weighted", &report.weighted_average))
     };
     table("Classification report", &[&[words("Class")], &heads[..]].concat(), rows)
 }
 
-fn confusion(counts: [[usize; 2]; 2]) -> Markup {
-    const NAMES: [&str; 2] = ["negative", "positive"];
+fn confusion(ClassificationReport { names, confusion, .. }: &ClassificationReport) -> Markup {
+    let many = names.len() > 4;
     html! {
-        table.confusion {
-            thead { tr { td {} @for name in NAMES { th scope="col" { "taken for " (name) } } } }
-            tbody {
-                @for (name, row) in NAMES.into_iter().zip(counts) {
+        div.scroll role="region" aria-label="Confusion matrix" tabindex="0" {
+            table.confusion.many[many] {
+                thead {
                     tr {
-                        th scope="row" { (name) }
-                        @for n in row {
-                            @let share = 100.0 * n as f64 / row.iter().sum::<usize>().max(1) as f64;
-                            td style=(format!("--share:{share:.1}%")) {
-                                strong { (count(n)) } (format!("{share:.1}%"))
+                        th { @if many { "taken for" } }
+                        @for name in names {
+                            th scope="col" { @if !many { "taken for " } (name) }
+                        }
+                    }
+                }
+                tbody {
+                    @for (name, row) in names.iter().zip(confusion) {
+                        tr {
+                            th scope="row" { (name) }
+                            @for &n in row {
+                                @let share = 100.0 * n as f64 / row.iter().sum::<usize>().max(1) as f64;
+                                td style=(format!("--share:{share:.1}%")) {
+                                    strong { (count(n)) } @if !many { (format!("{share:.1}%")) }
+                                }
                             }
                         }
                     }
