@@ -5,7 +5,7 @@ use crate::{
     conv, conv_lstm, dropout_matmul, embedding, gru, light, normalize, pool, scan, vector,
 };
 use rayon::prelude::*;
-use rnn_graph::{Io, Op};
+use rnn_graph::{Io, Op, Signature};
 use rnn_ops::{
     Activate, ActivateBackward, AveragePool, BatchNormalize, BatchNormalizeBackward, Binary, Conv,
     ConvInput, ConvKernel, ConvLstm, ConvLstmBackward, DropoutMatmul, DropoutMatmulInput,
@@ -73,11 +73,13 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
 }
 
 /// Whether the op's kernel leaves out an output that it is given no memory for, as nobody reads
-/// it: h of every step, and c, which only a backward pass needs.
-pub fn may_omit(op: &dyn Op, output: usize) -> bool {
-    let saves = op.downcast::<Lstm>().is_some() || op.downcast::<ConvLstm>().is_some();
+/// it: h of every step; c, which only a backward pass needs; and the gates, unless x is there first.
+pub fn may_omit(op: &dyn Op, signature: &Signature, output: usize) -> bool {
+    let lstm = op.downcast::<Lstm>();
+    let saves = lstm.is_some() || op.downcast::<ConvLstm>().is_some();
     match output {
         0 => saves || op.downcast::<SimpleRnn>().is_some(),
+        1 => lstm.is_some_and(|op| scan::source::makes_steps(op, signature)),
         2 => saves,
         _ => false,
     }

@@ -111,29 +111,23 @@ impl Panels {
         *sums = z;
     }
 
-    /// The same where each vector of the panel sees rows of its own, as gates do through dropout.
+    /// The same with rows that lie beside each other, a few floats of each at a time, so that all
+    /// are reached from one place; and with several views of them, if each vector has its own.
     #[inline(always)]
-    pub fn multiply_each<S: Simd, const R: usize>(
+    pub fn multiply_views<S: Simd, const R: usize, const G: usize>(
         &self,
         simd: S,
         panel: usize,
-        left: [[&[f32]; R]; VECTORS],
+        left: &[Views<R, G>],
         sums: &mut [[S::f32s; VECTORS]; R],
     ) {
-        let depth = left[0][0].len();
-        let right = self.panel::<S, VECTORS>(panel)[..depth].as_chunks::<UNROLL>().0;
-        let mut blocks: [[&[[f32; UNROLL]]; R]; VECTORS] = [[&[]; R]; VECTORS];
-        for v in 0..VECTORS {
-            for r in 0..R {
-                blocks[v][r] = &left[v][r].as_chunks::<UNROLL>().0[..right.len()];
-            }
-        }
+        let right = self.panel::<S, VECTORS>(panel).as_chunks::<UNROLL>().0;
         let mut z = *sums;
-        for (i, right) in right.iter().enumerate() {
+        for (left, right) in left.iter().zip(right) {
             for k in 0..UNROLL {
                 for v in 0..VECTORS {
                     for r in 0..R {
-                        let a = simd.splat_f32s(blocks[v][r][i][k]);
+                        let a = simd.splat_f32s(left[v % G][r][k]);
                         z[r][v] = simd.mul_add_e_f32s(a, right[k][v], z[r][v]);
                     }
                 }
@@ -142,6 +136,9 @@ impl Panels {
         *sums = z;
     }
 }
+
+/// A few floats of each of R rows, as each of G views sees them.
+pub type Views<const R: usize, const G: usize> = [[[f32; UNROLL]; R]; G];
 
 /// Adds to the sums of R columns of `left`, whose rows are `stride` apart, times rows of vectors.
 #[inline(always)]

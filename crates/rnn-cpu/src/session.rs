@@ -137,10 +137,14 @@ impl Session for CpuSession {
             .iter()
             .map(|&node| {
                 let Node { op, operands: o } = &graph.nodes()[node];
+                let signature = graph.signature(&graph.nodes()[node]);
                 let mut outputs = places(&o.outputs);
                 for (i, (place, tensor)) in outputs.iter_mut().zip(&o.outputs).enumerate() {
                     let transient = graph[*tensor].storage == Storage::Transient;
-                    if transient && !read.contains(tensor) && kernels::may_omit(&**op, i) {
+                    if transient
+                        && !read.contains(tensor)
+                        && kernels::may_omit(&**op, &signature, i)
+                    {
                         place.len = 0;
                     }
                 }
@@ -154,7 +158,7 @@ impl Session for CpuSession {
                 });
                 Step {
                     node,
-                    signature: graph.signature(&graph.nodes()[node]),
+                    signature,
                     reads,
                     writes: [places(&o.updates), outputs].concat(),
                     copy,

@@ -124,6 +124,30 @@ pub struct Work {
     pub launches: Vec<Launch>,
 }
 
+impl Work {
+    /// The same over other tensors, as part of the work of another node.
+    pub fn over(mut self, operand: impl Fn(Operand) -> Operand) -> Self {
+        for (_, bound) in self.launches.iter_mut().flat_map(|launch| &mut launch.bindings) {
+            if !matches!(bound, Operand::Scratch(_)) {
+                *bound = operand(*bound);
+            }
+        }
+        self
+    }
+
+    /// First this, then the other, each with its own temporary buffers.
+    pub fn then(mut self, mut next: Self) -> Self {
+        for (_, bound) in next.launches.iter_mut().flat_map(|launch| &mut launch.bindings) {
+            if let Operand::Scratch(at) = bound {
+                *at += self.scratch.len();
+            }
+        }
+        self.scratch.append(&mut next.scratch);
+        self.launches.append(&mut next.launches);
+        self
+    }
+}
+
 impl From<Launch> for Work {
     fn from(launch: Launch) -> Self {
         Self { scratch: vec![], launches: vec![launch] }

@@ -1,9 +1,10 @@
 use crate::cell_kernels::{CellKernels, Direction, Scan};
 use crate::common::{ensure, nested};
-use crate::scan::{
-    Extents, ScanInputs, extents, places, recurrent_gradient, scan_samples, takes_part,
+use crate::scan::{Extents, ScanInputs, extents, recurrent_gradient, scan_samples, takes_part};
+use crate::{
+    Activation, Case, Definition, DropoutMatmul, Embedding, LstmBackward, LstmGates, Matmul,
+    Sample, Source, TransposeLeading,
 };
-use crate::{Activation, Case, Definition, LstmGates, Sample, TransposeLeading};
 use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, InPlace, Io, Limits, Op, OpError, Operand, Operands, Real, Signature, TensorId,
@@ -29,23 +30,42 @@ pub static KERNELS: CellKernels = cell_kernels!("lstm" and half, gates: 4, carry
 /// needs, the gates i, f, g, o as they are without the mask, `[T, B, 4H]`, into which x turns, and
 /// c(t-1) `[T, B, H]`; and the final state `[2, B, H]`. Gradients flow through h and the final
 /// state. Sequences may be of half precision, all of them; sums and the state are not.
+///
+/// With a source, x is what that makes of the first inputs.
 #[derive(Clone, Debug)]
 pub struct Lstm {
     /// The gates.
     pub gates: LstmGates,
+    /// What makes x, unless it is given.
+    pub source: Option<Source>,
     /// What it takes besides x and U.
     pub inputs: ScanInputs,
 }
 
+impl Lstm {
+    /// The place of U, behind x or what x is made of.
+    pub fn matrix(&self) -> usize {
+        self.source.as_ref().map_or(1, Source::inputs)
+    }
+
+    /// The places of state, mask and dropout factors.
+    pub fn optional(&self) -> [Option<usize>; 3] {
+        self.inputs.places(self.matrix() + 1)
+    }
+}
+
 impl Definition for Lstm {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let Ok(Extents { steps, batch, hidden }) = extents(&io.signature.inputs[0], 4) else {
+        let Ok(Extents { steps, batch, hidden }) = extents(&io.signature.outputs[1], 4) else {
             return;
         };
-        let u = io.input(1);
-        let [state, mask, dropout] = self.inputs.places(2);
+        let u = io.input(self.matrix());
+        let [state, mask, dropout] = self.optional();
         let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
         let mask = mask.map(|p| io.uints(p));
+        if let Some(source) = &self.source {
+            source.make(io, 1, F::run);
+        }
         let [h, gates, c, last] = io.outputs();
         let per_step = batch * hidden;
         match state {
@@ -91,31 +111,40 @@ impl Op for Lstm {
     }
 
     fn in_place(&self) -> Option<InPlace> {
-        Some(InPlace { input: 0, output: 1 })
+        self.source.is_none().then_some(InPlace { input: 0, output: 1 })
     }
 
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
-        ensure(inputs.len() >= 2, || "it takes x and U".into())?;
-        let Extents { steps, batch, hidden } = extents(&inputs[0], 4)?;
-        ensure(inputs[1].dims() == [hidden, 4 * hidden], || {
-            format!("U is {}, not [{hidden}x{}]", inputs[1], 4 * hidden)
+        let matrix = self.matrix();
+        ensure(inputs.len() > matrix, || "it takes x and U".into())?;
+        let x = match &self.source {
+            Some(source) => source.infer(inputs)?,
+            None => inputs[0].clone(),
+        };
+        let Extents { steps, batch, hidden } = extents(&x, 4)?;
+        ensure(inputs[matrix].dims() == [hidden, 4 * hidden], || {
+            format!("U is {}, not [{hidden}x{}]", inputs[matrix], 4 * hidden)
         })?;
-        self.inputs.check(inputs, 2, [2, batch, hidden], (steps, 4))?;
-        let sequence = TensorType::f32([steps, batch, hidden]).of(inputs[0].dtype);
+        self.inputs.check(inputs, matrix + 1, [2, batch, hidden], (steps, 4))?;
+        let sequence = TensorType::f32([steps, batch, hidden]).of(x.dtype);
         let last = TensorType::f32([2, batch, hidden]);
-        Ok(vec![sequence.clone(), inputs[0].clone(), sequence, last])
+        Ok(vec![sequence.clone(), x, sequence, last])
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let scan = Scan {
             direction: Direction::Forward,
-            extents: extents(&s.inputs[0], 4)?,
+            extents: extents(&s.outputs[1], 4)?,
             dropout: self.inputs.dropout,
-            half: s.inputs[0].dtype == DType::F16,
+            half: s.outputs[1].dtype == DType::F16,
         };
-        let places = self.inputs.places(2);
-        let bind = |launch| self.gates.bind_forward(launch, places);
-        KERNELS.work(scan, Operand::Input(1), limits, bind)
+        let bind = |launch| self.gates.bind_forward(launch, self.optional());
+        let work = KERNELS.work(scan, Operand::Input(self.matrix()), limits, bind)?;
+        Ok(match &self.source {
+            // x, which the scan then turns into gates.
+            Some(source) => source.record(s, 1, limits)?.then(work),
+            None => work,
+        })
     }
 
     fn backward(
@@ -129,9 +158,9 @@ impl Op for Lstm {
         else {
             return Err(OpError::NotDifferentiable);
         };
-        let [state, mask, dropout] =
-            self.inputs.places(2).map(|place| place.map(|p| operands.inputs[p]));
-        let u_transposed = graph.apply(TransposeLeading, &[operands.inputs[1]]).map_err(nested)?;
+        let [state, mask, dropout] = self.optional().map(|place| place.map(|p| operands.inputs[p]));
+        let u = operands.inputs[self.matrix()];
+        let u_transposed = graph.apply(TransposeLeading, &[u]).map_err(nested)?;
         let mut inputs = vec![gates, u_transposed, c];
         inputs.extend([mask, dropout, d_hidden, d_last].into_iter().flatten());
         let op = LstmBackward {
@@ -141,7 +170,11 @@ impl Op for Lstm {
         };
         let result = graph.push(op, &inputs).map_err(nested)?;
         let d_recurrent = recurrent_gradient(graph, hidden, result[0], state, dropout)?;
-        let mut all = vec![Some(result[0]), Some(d_recurrent)];
+        let mut all = match &self.source {
+            Some(source) => source.backward(graph, operands, result[0])?,
+            None => vec![Some(result[0])],
+        };
+        all.push(Some(d_recurrent));
         all.extend(state.map(|_| Some(result[1])));
         all.resize(operands.inputs.len(), None);
         Ok(all)
@@ -150,134 +183,8 @@ impl Op for Lstm {
     defined!();
 
     fn cost(&self, s: &Signature) -> Cost {
-        let (x, u) = (s.inputs[0].shape.rows() as u64, s.inputs[1].len() as u64);
+        let (x, u) = (s.outputs[1].shape.rows() as u64, s.inputs[self.matrix()].len() as u64);
         Cost { flops: 2 * x * u + 10 * s.outputs[2].len() as u64, bytes: s.bytes() }
-    }
-}
-
-/// The gradients of z and of the initial state, from the last step to the first:
-///
-/// ```text
-/// c(t) = f c(t-1) + i g
-/// dh += d_hidden(t),  dc += dh o act'(c)
-/// dz_i = dc g rec'(i), dz_f = dc c(t-1) rec'(f), dz_c = dc i act'(g), dz_o = dh act(c) rec'(o)
-/// dh(t-1) = sum over gates g of d_g (dz_g U_g^T),  dc(t-1) = dc f
-/// ```
-///
-/// Where a row is masked, dz = 0 and dh, dc stay.
-///
-/// Inputs: the gates `[T, B, 4H]`, U transposed `[4H, H]`, c(t-1) `[T, B, H]`, then those that there
-/// are of: mask, dropout factors, the gradient of h `[T, B, H]`, that of the final state
-/// `[2, B, H]`. Outputs: dz `[T, B, 4H]`, into which the gates turn and which is the gradient of x,
-/// and that of the initial state `[2, B, H]`.
-#[derive(Clone, Debug)]
-pub struct LstmBackward {
-    /// The op that is differentiated.
-    pub forward: Lstm,
-    /// Whether the sequence of h has a gradient.
-    pub d_hidden: bool,
-    /// Whether the final state has a gradient.
-    pub d_last: bool,
-}
-
-impl LstmBackward {
-    /// The places of mask, dropout, d_hidden and d_last.
-    pub fn optional(&self) -> [Option<usize>; 4] {
-        let ScanInputs { mask, dropout, .. } = self.forward.inputs;
-        places(3, [mask, dropout, self.d_hidden, self.d_last])
-    }
-}
-
-impl Definition for LstmBackward {
-    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let Ok(Extents { steps, batch, hidden }) = extents(&io.signature.inputs[0], 4) else {
-            return;
-        };
-        let (ut, c) = (io.input(1), io.input(2));
-        let [mask, rest @ ..] = self.optional();
-        let mask = mask.map(|p| io.uints(p));
-        let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
-        let [dz, d_state] = io.outputs();
-        let per_step = batch * hidden;
-        match d_last {
-            Some(given) => d_state.copy_from_slice(given),
-            None => d_state.fill(F::zero()),
-        }
-        let (dh, dc) = d_state.split_at_mut(per_step);
-        for t in (0..steps).rev() {
-            for e in 0..per_step {
-                let (row, j) = (e / hidden, e % hidden);
-                let place = t * batch + row;
-                let values = [0, 1, 2, 3].map(|gate| dz[(place * 4 + gate) * hidden + j]);
-                dh[e] = dh[e] + d_hidden.map_or(F::zero(), |d| d[t * per_step + e]);
-                let mut dz_gates = [F::zero(); 4];
-                if takes_part(mask, place) {
-                    let c_before = c[t * per_step + e];
-                    (dz_gates, dc[e]) = self.forward.gates.back(values, c_before, [dh[e], dc[e]]);
-                }
-                for (gate, value) in dz_gates.into_iter().enumerate() {
-                    dz[(place * 4 + gate) * hidden + j] = value;
-                }
-            }
-            for e in 0..per_step {
-                let (row, j) = (e / hidden, e % hidden);
-                if takes_part(mask, t * batch + row) {
-                    let from = (t * batch + row) * 4 * hidden;
-                    let factor =
-                        |k: usize| dropout.map_or(F::one(), |d| d[k / hidden * per_step + e]);
-                    dh[e] = (0..4 * hidden)
-                        .map(|k| factor(k) * dz[from + k] * ut[k * hidden + j])
-                        .sum();
-                }
-            }
-        }
-    }
-}
-
-impl Op for LstmBackward {
-    fn name(&self) -> &'static str {
-        "lstm_backward"
-    }
-
-    fn takes_half(&self) -> bool {
-        true
-    }
-
-    fn in_place(&self) -> Option<InPlace> {
-        Some(InPlace { input: 0, output: 0 })
-    }
-
-    fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
-        let wanted = 3 + self.optional().iter().flatten().count();
-        ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
-        let Extents { steps, batch, hidden } = extents(&inputs[0], 4)?;
-        ensure(inputs[1].dims() == [4 * hidden, hidden], || format!("U^T is {}", inputs[1]))?;
-        let sequence = TensorType::f32([steps, batch, hidden]).of(inputs[0].dtype);
-        ensure(inputs[2] == sequence, || format!("c is {}, not {sequence}", inputs[2]))?;
-        if let Some(d_hidden) = self.optional()[2].map(|place| &inputs[place]) {
-            ensure(*d_hidden == sequence, || format!("the gradient of h is {d_hidden}"))?;
-        }
-        Ok(vec![inputs[0].clone(), TensorType::f32([2, batch, hidden])])
-    }
-
-    fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
-        let scan = Scan {
-            direction: Direction::Backward,
-            extents: extents(&s.inputs[0], 4)?,
-            dropout: self.forward.inputs.dropout,
-            half: s.inputs[0].dtype == DType::F16,
-        };
-        let bind = |launch| self.forward.gates.bind_backward(launch, self.optional());
-        KERNELS.work(scan, Operand::Input(1), limits, bind)
-    }
-
-    not_differentiable!();
-
-    defined!();
-
-    fn cost(&self, s: &Signature) -> Cost {
-        let (rows, u) = (s.inputs[0].shape.rows() as u64, s.inputs[1].len() as u64);
-        Cost { flops: 2 * rows * u + 8 * s.outputs[0].len() as u64, bytes: s.bytes() }
     }
 }
 
@@ -285,6 +192,7 @@ pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let lstm = |activation, recurrent_activation, inputs| Lstm {
         gates: LstmGates { activation, recurrent_activation },
+        source: None,
         inputs,
     };
     let standard = |inputs| lstm(Activation::Tanh, Activation::Sigmoid, inputs);
@@ -330,6 +238,7 @@ pub fn cases() -> Vec<Case> {
         let name = format!("lstm backward{inner} {d_hidden} {d_last}");
         cases.push(Case::new(name, op, samples).tolerance(1e-5));
     }
+    cases.extend(sourced_cases());
     cases.extend(half_cases());
     // Step by step.
     for inputs in [plain, full] {
@@ -355,6 +264,55 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// x from a table and from products, also of half precision.
+fn sourced_cases() -> Vec<Case> {
+    let (t, b, h, rows, features) = (3, 5, 9, 4, 6);
+    let w = Sample::Uniform(vec![features, 4 * h], -0.4, 0.4);
+    let x = [Sample::Normal(vec![t, b, features]), w];
+    let bias = Sample::Normal(vec![4 * h]);
+    let factors = |gates| Sample::Uniform(vec![gates, b, features], 0.0, 2.0);
+    let output = DType::F32;
+    let table = [Sample::Below(vec![t, b], rows as u32), Sample::Normal(vec![rows, 4 * h])];
+    let mut sources = vec![(Source::new(Embedding, 2), table.to_vec(), vec![1])];
+    let product = Matmul { bias: true, ..Matmul::default() };
+    sources.push((
+        Source::new(product, 3),
+        [&x[..], std::slice::from_ref(&bias)].concat(),
+        vec![0, 1, 2],
+    ));
+    for gates in [1, 4] {
+        let op = DropoutMatmul { bias: gates == 4, output };
+        let mut inputs = [&x[..], &[factors(gates)]].concat();
+        inputs.extend(op.bias.then(|| bias.clone()));
+        sources.push((Source::new(op, inputs.len()), inputs, vec![0, 1]));
+    }
+    let halves = DropoutMatmul { bias: false, output: DType::F16 };
+    sources.push((Source::new(halves, 3), [&x[..], &[factors(4)]].concat(), vec![]));
+    let mut cases = Vec::new();
+    for (source, first, differentiable) in sources {
+        for dropout in [false, true] {
+            let inputs = ScanInputs { state: dropout, mask: dropout, dropout };
+            let gates = LstmGates {
+                activation: Activation::Tanh,
+                recurrent_activation: Activation::Sigmoid,
+            };
+            let op = Lstm { gates, source: Some(source.clone()), inputs };
+            let name = format!("lstm from {}{inputs}", source.op().name());
+            let mut samples = first.clone();
+            samples.push(Sample::Uniform(vec![h, 4 * h], -0.4, 0.4));
+            samples.extend(scan_samples(inputs, [2, t, b, h], 4));
+            let mut differentiable = differentiable.clone();
+            let half = differentiable.is_empty();
+            if !half {
+                differentiable.push(first.len());
+            }
+            let case = Case::new(name, op, samples).gradient(&differentiable).through(&[0, 3]);
+            cases.push(case.tolerance(if half { 2e-3 } else { 1e-5 }));
+        }
+    }
+    cases
+}
+
 /// Sequences of half precision: in one launch and step by step. What is stored has an error of half
 /// of 2^-10, and so have the factors of the products, which add up to sums of a few.
 fn half_cases() -> Vec<Case> {
@@ -365,7 +323,7 @@ fn half_cases() -> Vec<Case> {
         let scale = 1.0 / (h as f32).sqrt();
         let gates =
             LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
-        let forward = Lstm { gates, inputs };
+        let forward = Lstm { gates, source: None, inputs };
         let mut samples =
             vec![Sample::Normal(vec![t, b, 4 * h]), Sample::Uniform(vec![h, 4 * h], -scale, scale)];
         samples.extend(scan_samples(inputs, [2, t, b, h], 4));

@@ -1,27 +1,33 @@
+use super::source::X;
 use super::{Division, Options, Tiled, by_group, pad_rows, padded, run_tiled, unpad_rows};
-use crate::panels::{Panels, VECTORS, rows};
-use crate::simd::{self, activate, activate_two, flush, load, store};
+use crate::panels::{Panels, UNROLL, VECTORS, Views};
+use crate::simd::{activate, activate_two, flush, load, store};
 use pulp::Simd;
 use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Lstm, LstmGates};
 
 pub fn forward(op: &Lstm, io: &mut Io<'_, f32>) {
-    let &[steps, batch, width] = io.dims(0) else { return };
-    let units = width / VECTORS;
-    let u = io.input(1);
-    let [state, mask, dropout] = op.inputs.places(2);
+    let &[steps, batch, units] = io.signature.outputs[0].dims() else { return };
+    let width = VECTORS * units;
+    let x = X::of(op, io);
+    let u = io.input(op.matrix());
+    let [state, mask, dropout] = op.optional();
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
     let options = Options { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
     let Division { lanes, rows: per_group } = Division::of(batch);
-    // A panel holds the four gates of some units.
+    // A panel holds the four gates of some units; its rows are those of W, then those of U.
+    let features = x.depth();
     let panels = Panels::pack(
         lanes,
-        (padded(units), units.div_ceil(lanes)),
-        |k| u.chunks_exact(width).nth(k),
+        (features + padded(units), units.div_ceil(lanes)),
+        |k| match k.checked_sub(features) {
+            None => x.weights(k, width),
+            Some(k) => u.chunks_exact(width).nth(k),
+        },
         |panel, gate| gate * units + panel * lanes..gate * units + units.min((panel + 1) * lanes),
     );
-    let [hidden, sums, cells, last] = io.outputs();
+    let [hidden, gates, cells, last] = io.outputs();
     match state {
         Some(state) => last.copy_from_slice(state),
         None => last.fill(0.0),
@@ -30,13 +36,13 @@ pub fn forward(op: &Lstm, io: &mut Io<'_, f32>) {
     let group = per_group * units;
     let carries = h.par_chunks_mut(group).zip(c.par_chunks_mut(group));
     let hidden = by_group(hidden, batch * units, group);
-    let sums = by_group(sums, VECTORS * batch * units, VECTORS * group);
+    let gates = by_group(gates, batch * width, VECTORS * group);
     let cells = by_group(cells, batch * units, group);
-    let groups = hidden.into_par_iter().zip(sums).zip(cells).zip(carries).enumerate();
-    groups.for_each(|(group, (((hidden, sums), cells), (h, c)))| {
-        let first = group * per_group;
-        let (gates, panels) = (&op.gates, &panels);
-        run_tiled(Forward { gates, panels, options, steps, first, hidden, sums, cells, h, c });
+    let groups = hidden.into_par_iter().zip(gates).zip(cells).zip(carries).enumerate();
+    groups.for_each(|(group, (((hidden, gates), cells), (h, c)))| {
+        let (op, panels, first) = (op.gates, &panels, group * per_group);
+        let written = Written { hidden, gates, cells };
+        run_tiled(Forward { op, panels, x, options, steps, first, written, h, c });
     });
 }
 
@@ -61,58 +67,82 @@ pub(crate) fn cell<S: Simd>(s: S, [i, f, g]: [S::f32s; 3], c: S::f32s) -> S::f32
     flush(s, s.mul_add_e_f32s(f, c, s.mul_f32s(i, g)))
 }
 
+/// What one thread writes of each step; nothing of what nobody reads.
+struct Written<'a> {
+    hidden: Vec<&'a mut [f32]>,
+    /// The gates; before the step x, if it is given.
+    gates: Vec<&'a mut [f32]>,
+    /// c before the step. Without them nobody reads the gates.
+    cells: Vec<&'a mut [f32]>,
+}
+
 /// The rows of one thread.
 struct Forward<'a> {
-    gates: &'a LstmGates,
+    op: LstmGates,
     panels: &'a Panels,
+    x: X<'a>,
     options: Options<'a>,
     steps: usize,
     /// The first of its rows.
     first: usize,
-    /// Of each step; empty if nobody reads them.
-    hidden: Vec<&'a mut [f32]>,
-    /// Of each step what its gates add up besides h; their values behind it, if there are cells.
-    sums: Vec<&'a mut [f32]>,
-    /// c before each step; empty if nobody reads them.
-    cells: Vec<&'a mut [f32]>,
+    written: Written<'a>,
     h: &'a mut [f32],
     c: &'a mut [f32],
 }
 
 /// The state of some rows, each padded.
-struct Tile {
+struct Tile<const R: usize, const G: usize> {
     first: usize,
     rows: usize,
     h: Vec<f32>,
-    next: Vec<f32>,
     c: Vec<f32>,
-    factors: Vec<f32>,
-    /// h as each gate sees it, if there are factors.
-    seen: Vec<f32>,
+    /// What meets W and U at a step: what x is made of, then h.
+    seen: Vec<Views<R, G>>,
+    /// By how much each view sees it, if there is dropout.
+    factors: Vec<Views<R, G>>,
 }
 
 impl Tiled for Forward<'_> {
     #[inline(always)]
-    fn run<S: Simd, const R: usize>(mut self, simd: S) {
+    fn run<S: Simd, const R: usize>(self, simd: S) {
+        match self.x.views(&self.options) {
+            1 => self.scan::<S, R, 1>(simd),
+            _ => self.scan::<S, R, VECTORS>(simd),
+        }
+    }
+}
+
+impl Forward<'_> {
+    #[inline(always)]
+    fn scan<S: Simd, const R: usize, const G: usize>(mut self, simd: S) {
         let (units, stride) = (self.options.units, padded(self.options.units));
         let states = self.h.chunks(R * units).zip(self.c.chunks(R * units)).enumerate();
         let tile = |(i, (h, c)): (usize, (&[f32], &[f32]))| {
             let first = self.first + i * R;
-            let factors = self.options.factors(VECTORS, first, R, stride);
             Tile {
                 first,
                 rows: h.len() / units,
                 h: pad_rows(h, units, R, stride),
-                next: vec![0.0; R * stride],
                 c: pad_rows(c, units, R, stride),
-                seen: vec![0.0; factors.len()],
-                factors,
+                seen: vec![[[[0.0; UNROLL]; R]; G]; (self.x.depth() + stride) / UNROLL],
+                factors: self.x.factors(&self.options, first),
             }
         };
-        let mut tiles: Vec<Tile> = states.map(tile).collect();
+        let mut tiles: Vec<Tile<R, G>> = states.map(tile).collect();
         for t in 0..self.steps {
             for tile in &mut tiles {
-                self.step::<S, R>(simd, t, tile);
+                self.see(t, tile);
+            }
+            // All rows meet a panel while the nearest cache holds it.
+            for panel in 0..units.div_ceil(S::F32_LANES) {
+                for tile in &mut tiles {
+                    self.panel(simd, (t, panel), tile);
+                }
+            }
+            if let Some(hidden) = self.written.hidden.get_mut(t) {
+                for (tile, hidden) in tiles.iter().zip(hidden.chunks_mut(R * units)) {
+                    unpad_rows(&tile.h, stride, hidden, units);
+                }
             }
         }
         let states = self.h.chunks_mut(R * units).zip(self.c.chunks_mut(R * units));
@@ -121,65 +151,77 @@ impl Tiled for Forward<'_> {
             unpad_rows(&tile.c, stride, c, units);
         }
     }
-}
 
-impl Forward<'_> {
+    /// What the rows see at step t.
     #[inline(always)]
-    fn step<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
-        let Options { units, dropout, .. } = self.options;
-        let (stride, lanes) = (padded(units), S::F32_LANES);
-        let begins = tile.first - self.first;
-        simd::scale_each(simd, &mut tile.seen, &tile.factors, &tile.h);
-        let sums = &mut self.sums[t][begins * VECTORS * units..];
-        let cells = self.cells.get_mut(t);
-        let keeps = cells.is_some();
-        if let Some(cells) = cells {
-            let cells = &mut cells[begins * units..][..tile.rows * units];
+    fn see<const R: usize, const G: usize>(&mut self, t: usize, tile: &mut Tile<R, G>) {
+        let Options { batch, units, .. } = self.options;
+        let stride = padded(units);
+        let (of_x, of_h) = tile.seen.split_at_mut(self.x.depth() / UNROLL);
+        for r in 0..tile.rows {
+            let x = self.x.row(t * batch + tile.first + r);
+            for (seen, x) in of_x.iter_mut().zip(x.chunks(UNROLL)) {
+                let mut floats = [0.0; UNROLL];
+                match x.first_chunk() {
+                    Some(whole) => floats = *whole,
+                    None => floats[..x.len()].copy_from_slice(x),
+                }
+                seen.iter_mut().for_each(|view| view[r] = floats);
+            }
+            let h = tile.h[r * stride..][..stride].as_chunks::<UNROLL>().0;
+            for (seen, floats) in of_h.iter_mut().zip(h) {
+                seen.iter_mut().for_each(|view| view[r] = *floats);
+            }
+        }
+        let seen = tile.seen.as_flattened_mut().as_flattened_mut().as_flattened_mut();
+        let factors = tile.factors.as_flattened().as_flattened().as_flattened();
+        for (seen, factor) in seen.iter_mut().zip(factors) {
+            *seen *= factor;
+        }
+        if let Some(cells) = self.written.cells.get_mut(t) {
+            let cells = &mut cells[(tile.first - self.first) * units..][..tile.rows * units];
             unpad_rows(&tile.c, stride, cells, units);
         }
-        for panel in 0..units.div_ceil(lanes) {
-            let unit = panel * lanes;
-            let width = lanes.min(units - unit);
-            let mut z = [[simd.splat_f32s(0.0); VECTORS]; R];
-            for (r, z) in z.iter_mut().enumerate().take(tile.rows) {
-                let x = &sums[r * VECTORS * units..];
-                for (gate, z) in z.iter_mut().enumerate() {
-                    *z = load(simd, &x[gate * units + unit..][..width]);
-                }
-            }
-            if dropout.is_none() {
-                self.panels.multiply(simd, (panel, 0), rows(&tile.h, stride), &mut z);
-            } else {
-                let mut seen = [[&[][..]; R]; VECTORS];
-                for (gate, seen) in seen.iter_mut().enumerate() {
-                    *seen = rows(&tile.seen[gate * R * stride..], stride);
-                }
-                self.panels.multiply_each(simd, panel, seen, &mut z);
-            }
-            for (r, z) in z.into_iter().enumerate().take(tile.rows) {
-                let at = r * stride + unit;
-                let c = &mut tile.c[at..at + lanes];
-                let (values, [h, next]) = step(simd, self.gates, z, load(simd, c));
-                if keeps {
-                    let to = &mut sums[r * VECTORS * units..];
-                    for (gate, value) in values.into_iter().enumerate() {
-                        store(simd, &mut to[gate * units + unit..][..width], value);
-                    }
-                }
-                let h = match self.options.takes_part(t, tile.first + r) {
-                    true => {
-                        store(simd, c, next);
-                        h
-                    }
-                    false => load(simd, &tile.h[at..at + lanes]),
-                };
-                store(simd, &mut tile.next[at..at + lanes], h);
+    }
+
+    /// The gates of a panel's units, and the next state of these.
+    #[inline(always)]
+    fn panel<S: Simd, const R: usize, const G: usize>(
+        &mut self,
+        simd: S,
+        (t, panel): (usize, usize),
+        tile: &mut Tile<R, G>,
+    ) {
+        let Options { batch, units, .. } = self.options;
+        let (stride, lanes, width) = (padded(units), S::F32_LANES, VECTORS * units);
+        let unit = panel * lanes;
+        let of_panel = lanes.min(units - unit);
+        let keeps = !self.written.cells.is_empty();
+        let begins = (tile.first - self.first) * width;
+        let mut gates = self.written.gates.get_mut(t).map(|gates| &mut gates[begins..]);
+        let mut z = [[simd.splat_f32s(0.0); VECTORS]; R];
+        for (r, z) in z.iter_mut().enumerate().take(tile.rows) {
+            let given = gates.as_ref().map_or(&[][..], |gates| &gates[r * width..][..width]);
+            let x = self.x.start(t * batch + tile.first + r, given);
+            for (gate, z) in z.iter_mut().enumerate().take(x.len() / units) {
+                *z = load(simd, &x[gate * units + unit..][..of_panel]);
             }
         }
-        std::mem::swap(&mut tile.h, &mut tile.next);
-        if let Some(hidden) = self.hidden.get_mut(t) {
-            let hidden = &mut hidden[begins * units..][..tile.rows * units];
-            unpad_rows(&tile.h, stride, hidden, units);
+        self.panels.multiply_views(simd, panel, &tile.seen, &mut z);
+        for (r, z) in z.into_iter().enumerate().take(tile.rows) {
+            let at = r * stride + unit;
+            let c = &mut tile.c[at..at + lanes];
+            let (values, [h, next]) = step(simd, &self.op, z, load(simd, c));
+            if let Some(gates) = gates.as_mut().filter(|_| keeps) {
+                let to = &mut gates[r * width..][..width];
+                for (gate, value) in values.into_iter().enumerate() {
+                    store(simd, &mut to[gate * units + unit..][..of_panel], value);
+                }
+            }
+            if self.options.takes_part(t, tile.first + r) {
+                store(simd, c, next);
+                store(simd, &mut tile.h[at..at + lanes], h);
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 pub mod lstm;
 pub mod lstm_backward;
 pub mod simple_rnn;
+pub mod source;
 
 use crate::panels::PADDING;
 use crate::simd::{dispatch, processor};

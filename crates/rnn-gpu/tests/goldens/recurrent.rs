@@ -137,7 +137,8 @@ fn with_factors(
         }
         _ => {
             let recurrent_activation = golden.activation("recurrent_activation");
-            let op = ops::Lstm { gates: LstmGates { activation, recurrent_activation }, inputs };
+            let gates = LstmGates { activation, recurrent_activation };
+            let op = ops::Lstm { gates, source: None, inputs };
             let out = g.push(op, &operands).expect("it fits");
             (out[0], out[3])
         }

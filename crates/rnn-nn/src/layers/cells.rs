@@ -4,7 +4,7 @@ use super::recurrent::Recurrent;
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError, Dialect};
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{self as ops, Activation, LstmGates};
+use rnn_ops::{self as ops, Activation, LstmGates, Source};
 
 /// The plain recurrent layer: `[T, F]` -> `[H]`, or `[T, H]` with `return_sequences`.
 ///
@@ -120,11 +120,17 @@ impl Cell for LstmCell {
 
     fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError> {
         let (activation, recurrent_activation) = (self.activation, self.recurrent_activation);
-        let op = ops::Lstm {
-            gates: LstmGates { activation, recurrent_activation },
-            inputs: scan.inputs,
+        let gates = LstmGates { activation, recurrent_activation };
+        let [x, u] = scan.projected;
+        let producer = b.graph.producer(x);
+        let source = producer.and_then(|node| Some((Source::of(node)?, &node.operands.inputs)));
+        let (source, mut operands) = match source {
+            Some((source, operands)) => (Some(source), operands.clone()),
+            None => (None, vec![x]),
         };
-        let out = b.graph.push(op, &[&scan.projected[..], scan.optional].concat())?;
+        operands.push(u);
+        operands.extend(scan.optional);
+        let out = b.graph.push(ops::Lstm { gates, source, inputs: scan.inputs }, &operands)?;
         Ok((out[0], out[3]))
     }
 
