@@ -1,6 +1,6 @@
 //! Rows of tables, looked up and summed.
 
-use crate::vector::add;
+use crate::vector::{add, add_four};
 use rayon::prelude::*;
 use rnn_graph::Io;
 
@@ -24,9 +24,10 @@ pub fn backward(io: &mut Io<'_, f32>) {
     let (order, starts) = (io.uints(2), io.uints(3));
     let sum = |sum: &mut [f32], positions: &[u32]| {
         sum.fill(0.0);
-        for &position in positions {
-            add(sum, &d_out[position as usize * width..][..width]);
-        }
+        let row = |position: u32| &d_out[position as usize * width..][..width];
+        let (fours, rest) = positions.as_chunks();
+        fours.iter().for_each(|&four| add_four(sum, four.map(row)));
+        rest.iter().for_each(|&position| add(sum, row(position)));
     };
     io.output().par_chunks_exact_mut(width).enumerate().for_each(|(token, row)| {
         let positions = &order[starts[token] as usize..starts[token + 1] as usize];

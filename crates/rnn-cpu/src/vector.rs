@@ -67,6 +67,19 @@ pub fn add(sum: &mut [f32], values: &[f32]) {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
+fn add_four_slices(sum: &mut [f32], [a, b, c, d]: [&[f32]; 4]) {
+    let rest = b.iter().zip(c).zip(d);
+    for ((sum, a), ((b, c), d)) in sum.iter_mut().zip(a).zip(rest) {
+        *sum = *sum + a + b + c + d;
+    }
+}
+
+/// sum += each of four, in their order.
+pub fn add_four(sum: &mut [f32], values: [&[f32]; 4]) {
+    add_four_slices(sum, values);
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
 fn scale_slice(values: &mut [f32], factors: &[f32]) {
     values.iter_mut().zip(factors).for_each(|(v, f)| *v *= f);
 }
