@@ -66,51 +66,67 @@ fn load_b(k: u32, column: u32) -> f32 {
     return f32(b[params.b_offset + at]);
 }
 
-// Thread i of 256 brings term i % 16 of rows i / 16, i / 16 + 16, ..
-@compute @workgroup_size(256)
+// A thread brings term i % SLICE of four rows, i being its number.
+@compute @workgroup_size(TILE_THREADS)
 fn multiply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row0 = group.y * TILE;
-    let column0 = group.x * TILE;
+    let row0 = group.y * TILE_ROWS;
+    let column0 = group.x * TILE_COLUMNS;
+    let first = thread / SLICE;
+    let stride = TILE_ROWS / 4u;
     // Where the rows of this thread begin; an array of structures is not HLSL's.
     var items: array<u32, 4>;
     var starts: array<vec3<i32>, 4>;
     for (var i = 0u; i < 4u; i++) {
-        let place = row_place(row0 + thread / SLICE + 16u * i);
+        let place = row_place(row0 + first + i * stride);
         items[i] = place.item;
         starts[i] = place.at;
     }
-    var sums: mat4x4<f32>;
+    let tx = thread % COLUMN_THREADS;
+    let ty = thread / COLUMN_THREADS;
+    var sums: Blocks;
     for (var k0 = 0u; k0 < taps() * TERMS; k0 += SLICE) {
         let k = thread % SLICE;
         for (var i = 0u; i < 4u; i++) {
-            let row = thread / SLICE + 16u * i;
-            a_tile[k * PITCH + row] = load_a(row0 + row, Place(items[i], starts[i]), k0 + k);
+            let row = first + i * stride;
+            a_tile[k * A_PITCH + row] = load_a(row0 + row, Place(items[i], starts[i]), k0 + k);
         }
-        for (var i = thread; i < TILE * SLICE; i += 256u) {
-            let b_k = select(i / TILE, i % SLICE, TRANSPOSED);
-            let column = select(i % TILE, i / SLICE, TRANSPOSED);
-            b_tile[b_k * PITCH + column] = load_b(k0 + b_k, column0 + column);
+        for (var i = thread; i < TILE_COLUMNS * SLICE; i += TILE_THREADS) {
+            let b_k = select(i / TILE_COLUMNS, i % SLICE, TRANSPOSED);
+            let column = select(i % TILE_COLUMNS, i / SLICE, TRANSPOSED);
+            b_tile[b_k * B_PITCH + column] = load_b(k0 + b_k, column0 + column);
         }
         workgroupBarrier();
-        add_slice(&sums, thread % 16u, thread / 16u);
+        add_slice(&sums, tx, ty);
         workgroupBarrier();
     }
-    if HAS_BIAS {
-        var added: vec4<f32>;
-        for (var j = 0u; j < 4u; j++) {
-            // Columns beyond the last are not stored.
-            let column = min(column0 + thread % 16u + 16u * j, params.columns - 1u);
-            added[j] = bias[params.bias_offset + column];
-        }
-        sums += mat4x4<f32>(added, added, added, added);
-    }
-    store(0u, row0 + thread / 16u, column0 + thread % 16u, sums);
+    let column = column0 + tx;
+    sums.first = add_bias(column, sums.first);
+    sums.beside = add_bias(column + columns_on(), sums.beside);
+    sums.below = add_bias(column, sums.below);
+    sums.across = add_bias(column + columns_on(), sums.across);
+    store_blocks(0u, row0 + ty, column, sums);
 }
 
-// A product of at most four columns: of 256 threads, 16 share the terms of a row.
+fn add_bias(column0: u32, sums: mat4x4<f32>) -> mat4x4<f32> {
+    if !HAS_BIAS {
+        return sums;
+    }
+    var added: vec4<f32>;
+    for (var j = 0u; j < 4u; j++) {
+        // Columns beyond the last are not stored.
+        let column = min(column0 + j * COLUMN_THREADS, params.columns - 1u);
+        added[j] = bias[params.bias_offset + column];
+    }
+    return sums + mat4x4<f32>(added, added, added, added);
+}
+
+// Rows of a workgroup of 256 threads in products of at most four columns.
+const FEW_ROWS = 64u;
+
+// A product of at most four columns: 16 threads share the terms of a row.
 @compute @workgroup_size(256)
 fn multiply_few(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row0 = group.y * TILE + thread / 16u;
+    let row0 = group.y * FEW_ROWS + thread / 16u;
     var items: array<u32, 4>;
     var starts: array<vec3<i32>, 4>;
     for (var i = 0u; i < 4u; i++) {
@@ -156,11 +172,24 @@ fn sum_shares(values: vec4<f32>, thread: u32, count: u32, stride: u32) -> f32 {
     return sum;
 }
 
+fn store_blocks(part: u32, row: u32, column: u32, sums: Blocks) {
+    store(part, row, column, sums.first);
+    if COLUMN_BLOCKS > 1u {
+        store(part, row, column + columns_on(), sums.beside);
+    }
+    if ROW_BLOCKS > 1u {
+        store(part, row + rows_on(), column, sums.below);
+    }
+    if COLUMN_BLOCKS > 1u && ROW_BLOCKS > 1u {
+        store(part, row + rows_on(), column + columns_on(), sums.across);
+    }
+}
+
 fn store(part: u32, row0: u32, column0: u32, sums: mat4x4<f32>) {
     for (var i = 0u; i < 4u; i++) {
-        let row = row0 + 16u * i;
         for (var j = 0u; j < 4u; j++) {
-            let column = column0 + 16u * j;
+            let row = row0 + i * ROW_THREADS;
+            let column = column0 + j * COLUMN_THREADS;
             if row < params.rows && column < params.columns {
                 out[(part * params.rows + row) * params.columns + column] = Out(sums[i][j]);
             }
@@ -169,65 +198,68 @@ fn store(part: u32, row0: u32, column0: u32, sums: mat4x4<f32>) {
 }
 
 // The gradient of the kernel: rows are channels of taps, and the sum goes over a part of all
-// targets. Thread i of 256 brings row i % 64 of targets i / 64, i / 64 + 4, ..
-@compute @workgroup_size(256)
+// targets.
+@compute @workgroup_size(TILE_THREADS)
 fn multiply_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row0 = group.y * TILE;
-    let column0 = group.x * TILE;
+    let row0 = group.y * TILE_ROWS;
+    let column0 = group.x * TILE_COLUMNS;
     let pixels = params.items * TARGET_D * TARGET_H * TARGET_W;
     let end = min(pixels, (group.z + 1u) * params.per_part);
-    let lane = thread % TILE;
-    let row = row0 + lane;
-    let column = column0 + lane;
-    var sums: mat4x4<f32>;
+    let tx = thread % COLUMN_THREADS;
+    let ty = thread / COLUMN_THREADS;
+    var sums: Blocks;
     for (var first = group.z * params.per_part; first < end; first += SLICE) {
-        for (var k = thread / TILE; k < SLICE; k += 4u) {
-            let pixel = first + k;
-            var left = 0.0;
-            var right = 0.0;
-            if pixel < end && row < params.rows {
-                let place = place_of(pixel, params.items, target_extents());
-                let start = Place(place.item, window_start(place.at));
-                let seen = source_seen(start, row / TERMS, params.items);
-                if seen != NO_PIXEL {
-                    left = f32(a[params.a_offset + seen * TERMS + row % TERMS]);
-                }
-            }
+        for (var i = thread; i < TILE_ROWS * SLICE; i += TILE_THREADS) {
+            let k = i / TILE_ROWS;
+            a_tile[k * A_PITCH + i % TILE_ROWS] = seen(first + k, end, row0 + i % TILE_ROWS);
+        }
+        for (var i = thread; i < TILE_COLUMNS * SLICE; i += TILE_THREADS) {
+            let pixel = first + i / TILE_COLUMNS;
+            let column = column0 + i % TILE_COLUMNS;
+            var value = 0.0;
             if pixel < end && column < params.columns {
-                right = f32(b[params.b_offset + pixel * params.columns + column]);
+                value = f32(b[params.b_offset + pixel * params.columns + column]);
             }
-            a_tile[k * PITCH + lane] = left;
-            b_tile[k * PITCH + lane] = right;
+            b_tile[i / TILE_COLUMNS * B_PITCH + i % TILE_COLUMNS] = value;
         }
         workgroupBarrier();
-        add_slice(&sums, thread % 16u, thread / 16u);
+        add_slice(&sums, tx, ty);
         workgroupBarrier();
     }
-    store(group.z, row0 + thread / 16u, column0 + thread % 16u, sums);
+    store_blocks(group.z, row0 + ty, column0 + tx, sums);
+}
+
+// What the window of a target sees in a row: a channel of a tap.
+fn seen(pixel: u32, end: u32, row: u32) -> f32 {
+    if pixel >= end || row >= params.rows {
+        return 0.0;
+    }
+    let place = place_of(pixel, params.items, target_extents());
+    let start = Place(place.item, window_start(place.at));
+    let source = source_seen(start, row / TERMS, params.items);
+    if source == NO_PIXEL {
+        return 0.0;
+    }
+    return f32(a[params.a_offset + source * TERMS + row % TERMS]);
 }
 
 // The same for at most four columns: thread i of 256 has row i % 64 of every fourth target.
 @compute @workgroup_size(256)
 fn multiply_few_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row = group.y * TILE + thread % TILE;
+    let row = group.y * FEW_ROWS + thread % FEW_ROWS;
     let pixels = params.items * TARGET_D * TARGET_H * TARGET_W;
     let end = min(pixels, (group.z + 1u) * params.per_part);
     var sums: vec4<f32>;
-    for (var pixel = group.z * params.per_part + thread / TILE; pixel < end; pixel += 4u) {
-        let place = place_of(pixel, params.items, target_extents());
-        let start = Place(place.item, window_start(place.at));
-        let seen = source_seen(start, row / TERMS, params.items);
-        if row < params.rows && seen != NO_PIXEL {
-            let left = f32(a[params.a_offset + seen * TERMS + row % TERMS]);
-            for (var j = 0u; j < 4u; j++) {
-                if j < params.columns {
-                    sums[j] += left * f32(b[params.b_offset + pixel * params.columns + j]);
-                }
+    for (var pixel = group.z * params.per_part + thread / FEW_ROWS; pixel < end; pixel += 4u) {
+        let value = seen(pixel, end, row);
+        for (var j = 0u; j < 4u; j++) {
+            if j < params.columns {
+                sums[j] += value * f32(b[params.b_offset + pixel * params.columns + j]);
             }
         }
     }
-    let column = thread / TILE;
-    let sum = sum_shares(sums, thread, 4u, TILE);
+    let column = thread / FEW_ROWS;
+    let sum = sum_shares(sums, thread, 4u, FEW_ROWS);
     if row < params.rows && column < params.columns {
         out[(group.z * params.rows + row) * params.columns + column] = Out(sum);
     }

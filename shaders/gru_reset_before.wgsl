@@ -9,12 +9,12 @@ fn seen(row: u32, unit: u32, gate: u32) -> f32 {
     return hidden_before(params.step, row, unit) * factor(gate, row, unit);
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let first = corner(group);
     let sums = multiply(first, thread);
     for (var i = 0u; i < 4u; i++) {
-        let row = first.x + thread / 16u + 16u * i;
+        let row = first.x + thread / 16u + ROW_THREADS * i;
         if FIRST_GATE == OF_CANDIDATE {
             for (var j = 0u; j < 4u; j++) {
                 finish_candidate(row, first.y + thread % 16u + 16u * j, sums[i][j]);
@@ -55,9 +55,9 @@ fn finish_candidate(row: u32, unit: u32, product: f32) {
 
 // `params.step` is one more than the step at hand, as in step.wgsl; the reset gate's gradient comes
 // behind the others, through the candidate of the same step.
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let first = vec2<u32>(group.y * TILE, group.x * TILE);
+    let first = vec2<u32>(group.y * ROWS, group.x * COLUMNS);
     var sums: mat4x4<f32>;
     if FIRST_GATE == OF_CANDIDATE {
         sums = multiply_back(params.step - 1u, first, thread);
@@ -66,7 +66,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     }
     for (var i = 0u; i < 4u; i++) {
         for (var j = 0u; j < 4u; j++) {
-            let row = first.x + thread / 16u + 16u * i;
+            let row = first.x + thread / 16u + ROW_THREADS * i;
             let unit = first.y + thread % 16u + 16u * j;
             if row >= rows() || unit >= HIDDEN {
                 continue;

@@ -80,77 +80,91 @@ struct Columns { gate: u32, first: u32, end: u32 }
 
 fn columns_of(group: u32) -> Columns {
     let width = params.n / params.column_gates;
-    let tiles = (width + TILE - 1u) / TILE;
+    let tiles = (width + TILE_COLUMNS - 1u) / TILE_COLUMNS;
     let gate = group / tiles;
-    return Columns(gate, gate * width + group % tiles * TILE, (gate + 1u) * width);
+    return Columns(gate, gate * width + group % tiles * TILE_COLUMNS, (gate + 1u) * width);
 }
 
-// Thread i of 256 brings elements i, i + 256, .. of a slice; neighbours read neighbours.
+// Neighbouring threads read neighbouring elements.
 fn load_tiles(row0: u32, columns: Columns, k0: u32, k_end: u32, thread: u32) {
-    for (var i = thread; i < TILE * SLICE; i += 256u) {
-        let a_k = select(i % SLICE, i / TILE, TRANSPOSE_A);
-        let a_row = select(i / SLICE, i % TILE, TRANSPOSE_A);
-        a_tile[a_k * PITCH + a_row] = load_a(row0 + a_row, k0 + a_k, k_end, columns.gate);
-        let b_k = select(i / TILE, i % SLICE, TRANSPOSE_B);
-        let b_column = columns.first + select(i % TILE, i / SLICE, TRANSPOSE_B);
-        b_tile[b_k * PITCH + b_column - columns.first] =
-            load_b(k0 + b_k, b_column, k_end, columns.end);
+    for (var i = thread; i < TILE_ROWS * SLICE; i += TILE_THREADS) {
+        let k = select(i % SLICE, i / TILE_ROWS, TRANSPOSE_A);
+        let row = select(i / SLICE, i % TILE_ROWS, TRANSPOSE_A);
+        a_tile[k * A_PITCH + row] = load_a(row0 + row, k0 + k, k_end, columns.gate);
+    }
+    for (var i = thread; i < TILE_COLUMNS * SLICE; i += TILE_THREADS) {
+        let k = select(i / TILE_COLUMNS, i % SLICE, TRANSPOSE_B);
+        let column = select(i % TILE_COLUMNS, i / SLICE, TRANSPOSE_B);
+        b_tile[k * B_PITCH + column] = load_b(k0 + k, columns.first + column, k_end, columns.end);
     }
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(TILE_THREADS)
 fn multiply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row0 = group.y * TILE;
+    let row0 = group.y * TILE_ROWS;
     let columns = columns_of(group.x);
     let k_start = group.z * params.k_part;
     let k_end = min(k_start + params.k_part, params.k);
     let k_width = params.k / K_GATES;
-    let tx = thread % 16u;
-    let ty = thread / 16u;
-    // Rows ty, ty + 16, ..; each vector holds columns tx, tx + 16, tx + 32, tx + 48.
-    var total: mat4x4<f32>;
+    let tx = thread % COLUMN_THREADS;
+    let ty = thread / COLUMN_THREADS;
+    let row = row0 + ty;
+    let column = columns.first + tx;
+    let row_on = row + rows_on();
+    let column_on = column + columns_on();
+    var total: Blocks;
     for (var gate = 0u; gate < K_GATES; gate++) {
         let gate_end = min(k_end, (gate + 1u) * k_width);
-        var sums: mat4x4<f32>;
+        var sums: Blocks;
         for (var k0 = max(k_start, gate * k_width); k0 < gate_end; k0 += SLICE) {
             load_tiles(row0, columns, k0, gate_end, thread);
             workgroupBarrier();
             add_slice(&sums, tx, ty);
             workgroupBarrier();
         }
-        for (var i = 0u; i < 4u; i++) {
-            total[i] += drop_sums(gate, row0 + ty + 16u * i, columns.first + tx, sums[i]);
-        }
+        total.first += drop_sums(gate, row, column, sums.first);
+        total.beside += drop_sums(gate, row, column_on, sums.beside);
+        total.below += drop_sums(gate, row_on, column, sums.below);
+        total.across += drop_sums(gate, row_on, column_on, sums.across);
     }
-    for (var i = 0u; i < 4u; i++) {
-        store_row(row0 + ty + 16u * i, columns.first + tx, columns.end, group.z, total[i]);
+    store(row, column, columns.end, group.z, total.first);
+    if COLUMN_BLOCKS > 1u {
+        store(row, column_on, columns.end, group.z, total.beside);
+    }
+    if ROW_BLOCKS > 1u {
+        store(row_on, column, columns.end, group.z, total.below);
+    }
+    if COLUMN_BLOCKS > 1u && ROW_BLOCKS > 1u {
+        store(row_on, column_on, columns.end, group.z, total.across);
     }
 }
 
-fn drop_sums(gate: u32, row: u32, column0: u32, sums: vec4<f32>) -> vec4<f32> {
+fn drop_sums(gate: u32, row0: u32, column0: u32, sums: mat4x4<f32>) -> mat4x4<f32> {
     var result = sums;
     if DROP_SUMS {
         for (var i = 0u; i < 4u; i++) {
-            // Columns beyond the last are not stored.
-            let column = min(column0 + 16u * i, params.n - 1u);
-            result[i] *= factor(gate, row, column, params.n);
+            for (var j = 0u; j < 4u; j++) {
+                // Columns beyond the last are not stored.
+                let column = min(column0 + j * COLUMN_THREADS, params.n - 1u);
+                result[i][j] *= factor(gate, row0 + i * ROW_THREADS, column, params.n);
+            }
         }
     }
     return result;
 }
 
-fn store_row(row: u32, column0: u32, column_end: u32, split: u32, sums: vec4<f32>) {
-    if row >= params.m {
-        return;
-    }
+fn store(row0: u32, column0: u32, column_end: u32, split: u32, sums: mat4x4<f32>) {
     for (var i = 0u; i < 4u; i++) {
-        let column = column0 + 16u * i;
-        if column < column_end {
-            let at = (split * params.m + row) * params.n + column;
-            if params.splits == 1u {
-                out[at] = Out(epilogue(sums[i], column));
-            } else {
-                out[at] = Out(sums[i]);
+        for (var j = 0u; j < 4u; j++) {
+            let row = row0 + i * ROW_THREADS;
+            let column = column0 + j * COLUMN_THREADS;
+            if row < params.m && column < column_end {
+                let at = (split * params.m + row) * params.n + column;
+                if params.splits == 1u {
+                    out[at] = Out(epilogue(sums[i][j], column));
+                } else {
+                    out[at] = Out(sums[i][j]);
+                }
             }
         }
     }

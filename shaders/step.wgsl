@@ -3,7 +3,7 @@ fn seen(row: u32, unit: u32, gate: u32) -> f32 {
     return hidden_before(params.step, row, unit) * factor(gate, row, unit);
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let first = corner(group);
     var sums: mat4x4<f32>;
@@ -11,7 +11,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
         sums = multiply(first, thread);
     }
     for (var i = 0u; i < 4u; i++) {
-        let row = first.x + thread / 16u + 16u * i;
+        let row = first.x + thread / 16u + ROW_THREADS * i;
         if GATES > 1u {
             finish(row, first.y + thread % 16u, sums[i]);
         } else {
@@ -33,17 +33,17 @@ fn finish(row: u32, unit: u32, product: vec4<f32>) {
 
 // `params.step` is one more than the step at hand: the gradients of its gates flow back to the
 // hidden state before it. At 0 there is no step left, and the gradient is that of the first state.
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let first = vec2<u32>(group.y * TILE, group.x * TILE);
+    let first = vec2<u32>(group.y * ROWS, group.x * COLUMNS);
     var sums: mat4x4<f32>;
     if params.step < params.steps {
         sums = multiply_back(params.step, first, thread);
     }
     for (var i = 0u; i < 4u; i++) {
         for (var j = 0u; j < 4u; j++) {
-            finish_back(
-                first.x + thread / 16u + 16u * i, first.y + thread % 16u + 16u * j, sums[i][j]);
+            let row = first.x + thread / 16u + ROW_THREADS * i;
+            finish_back(row, first.y + thread % 16u + 16u * j, sums[i][j]);
         }
     }
 }

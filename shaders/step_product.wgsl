@@ -1,23 +1,27 @@
-// The products of one step of a recurrence, in tiles of 64 rows for 256 threads. Rows see the rows
-// around them through windows; those of a dense cell, whose windows have one tap, themselves.
+// The products of one step of a recurrence, in tiles of 64 columns for ROW_THREADS x 16 threads.
+// Rows see the rows around them through windows; those of a dense cell, whose windows have one tap,
+// themselves. However many rows a tile has, an element is summed by one thread, in one order.
 //
-// Forward a thread sums four rows, 16 apart, and four columns: the gates of one unit, of which a
-// tile has 16, or four units, 16 apart, where there is one gate.
+// Forward a thread sums four rows, ROW_THREADS apart, and four columns: the gates of one unit, of
+// which a tile has 16, or four units, 16 apart, where there is one gate.
+override ROW_THREADS: u32 = 16u;
+override THREADS: u32 = 16u * ROW_THREADS;
+override ROWS: u32 = 4u * ROW_THREADS;
+// One more than needed keeps threads of a subgroup on different memory banks.
+override ROW_PITCH: u32 = ROWS + 1u;
 override FIRST_GATE: u32 = 0u;
 override GATE_COUNT: u32 = GATES;
 // Hidden states that gates see: one, or four, one each.
 override VIEWS: u32 = 1u;
 // Terms to a slice.
 override DEPTH: u32 = 16u;
-override SEEN: u32 = VIEWS * DEPTH * PITCH;
+override SEEN: u32 = VIEWS * DEPTH * ROW_PITCH;
 // U is stored transposed; known of products back alone.
 override TRANSPOSED: bool = false;
 
-const THREADS = 256u;
-const TILE = 64u;
+const COLUMNS = 64u;
 const SLICE = 16u;
-// One more row than needed keeps threads of a subgroup on different memory banks.
-const PITCH = TILE + 1u;
+const PITCH = COLUMNS + 1u;
 
 var<workgroup> seen_tile: array<f32, SEEN>;
 var<workgroup> weight_tile: array<f32, SLICE * PITCH>;
@@ -36,7 +40,7 @@ fn taps() -> u32 {
 
 // The first row and the first unit of a tile.
 fn corner(group: vec3<u32>) -> vec2<u32> {
-    return vec2<u32>(group.y * TILE, group.x * select(16u, TILE, GATE_COUNT == 1u));
+    return vec2<u32>(group.y * ROWS, group.x * select(16u, COLUMNS, GATE_COUNT == 1u));
 }
 
 // The gate and the unit of one of 64 columns.
@@ -52,7 +56,7 @@ fn multiply(first: vec2<u32>, thread: u32) -> mat4x4<f32> {
     let tx = thread % 16u;
     let ty = thread / 16u;
     let terms = taps() * HIDDEN;
-    // Thread i brings term i % DEPTH of rows i / DEPTH, i / DEPTH + 256 / DEPTH, .. Where their
+    // Thread i brings term i % DEPTH of rows i / DEPTH, i / DEPTH + THREADS / DEPTH, .. Where their
     // windows begin; an array of structures is not HLSL's.
     var items: array<u32, 4>;
     var starts: array<vec3<i32>, 4>;
@@ -77,17 +81,17 @@ fn multiply(first: vec2<u32>, thread: u32) -> mat4x4<f32> {
                 if source != NO_PIXEL && view < GATE_COUNT {
                     h = seen(source, k % HIDDEN, FIRST_GATE + view);
                 }
-                seen_tile[(own * VIEWS + view) * PITCH + row] = h;
+                seen_tile[(own * VIEWS + view) * ROW_PITCH + row] = h;
             }
         }
-        for (var i = thread; i < DEPTH * TILE; i += THREADS) {
-            let column = column_of(i % TILE, first.y);
-            let term = k0 + i / TILE;
+        for (var i = thread; i < DEPTH * COLUMNS; i += THREADS) {
+            let column = column_of(i % COLUMNS, first.y);
+            let term = k0 + i / COLUMNS;
             var weight = 0.0;
             if term < terms && column.x < FIRST_GATE + GATE_COUNT && column.y < HIDDEN {
                 weight = f32(recurrent[(term * GATES + column.x) * HIDDEN + column.y]);
             }
-            weight_tile[i / TILE * PITCH + i % TILE] = weight;
+            weight_tile[i / COLUMNS * PITCH + i % COLUMNS] = weight;
         }
         workgroupBarrier();
         for (var i = 0u; i < DEPTH; i++) {
@@ -96,9 +100,9 @@ fn multiply(first: vec2<u32>, thread: u32) -> mat4x4<f32> {
                 weight_tile[at], weight_tile[at + 16u],
                 weight_tile[at + 32u], weight_tile[at + 48u]);
             sums[0] += viewed(i, ty) * weights;
-            sums[1] += viewed(i, ty + 16u) * weights;
-            sums[2] += viewed(i, ty + 32u) * weights;
-            sums[3] += viewed(i, ty + 48u) * weights;
+            sums[1] += viewed(i, ty + ROW_THREADS) * weights;
+            sums[2] += viewed(i, ty + 2u * ROW_THREADS) * weights;
+            sums[3] += viewed(i, ty + 3u * ROW_THREADS) * weights;
         }
         workgroupBarrier();
     }
@@ -107,17 +111,17 @@ fn multiply(first: vec2<u32>, thread: u32) -> mat4x4<f32> {
 
 // What the four columns of a thread see of a term.
 fn viewed(term: u32, row: u32) -> vec4<f32> {
-    let at = term * VIEWS * PITCH + row;
+    let at = term * VIEWS * ROW_PITCH + row;
     if VIEWS == 1u {
         return vec4<f32>(seen_tile[at]);
     }
     return vec4<f32>(
-        seen_tile[at], seen_tile[at + PITCH],
-        seen_tile[at + 2u * PITCH], seen_tile[at + 3u * PITCH]);
+        seen_tile[at], seen_tile[at + ROW_PITCH],
+        seen_tile[at + 2u * ROW_PITCH], seen_tile[at + 3u * ROW_PITCH]);
 }
 
 // The gradients of a later step's gates, from `gate_gradient` of the cell, times U transposed: of
-// four rows and four units, 16 apart, by each gate's factors.
+// four rows, ROW_THREADS apart, and four units, 16 apart, by each gate's factors.
 fn multiply_back(t: u32, first: vec2<u32>, thread: u32) -> mat4x4<f32> {
     let tx = thread % 16u;
     let ty = thread / 16u;
@@ -125,7 +129,7 @@ fn multiply_back(t: u32, first: vec2<u32>, thread: u32) -> mat4x4<f32> {
     var items: array<u32, 4>;
     var at: array<vec3<i32>, 4>;
     for (var i = 0u; i < 4u; i++) {
-        let place = place_of(first.x + ty + 16u * i, params.items, source_extents());
+        let place = place_of(first.x + ty + ROW_THREADS * i, params.items, source_extents());
         items[i] = place.item;
         at[i] = place.at;
     }
@@ -134,7 +138,7 @@ fn multiply_back(t: u32, first: vec2<u32>, thread: u32) -> mat4x4<f32> {
         var sums: mat4x4<f32>;
         for (var k0 = 0u; k0 < terms; k0 += SLICE) {
             for (var i = 0u; i < 4u; i++) {
-                let row = ty + 16u * i;
+                let row = ty + ROW_THREADS * i;
                 var dz = 0.0;
                 if first.x + row < rows() && k0 + tx < terms {
                     let tap = (k0 + tx) / HIDDEN;
@@ -143,29 +147,30 @@ fn multiply_back(t: u32, first: vec2<u32>, thread: u32) -> mat4x4<f32> {
                         dz = gate_gradient(t, sees, gate, (k0 + tx) % HIDDEN);
                     }
                 }
-                seen_tile[tx * PITCH + row] = dz;
+                seen_tile[tx * ROW_PITCH + row] = dz;
             }
-            for (var i = thread; i < TILE * SLICE; i += THREADS) {
-                let term = select(i % SLICE, i / TILE, TRANSPOSED);
-                let column = select(i / SLICE, i % TILE, TRANSPOSED);
+            for (var i = thread; i < COLUMNS * SLICE; i += THREADS) {
+                let term = select(i % SLICE, i / COLUMNS, TRANSPOSED);
+                let column = select(i / SLICE, i % COLUMNS, TRANSPOSED);
                 weight_tile[term * PITCH + column] = weight_back(gate, k0 + term, first.y + column);
             }
             workgroupBarrier();
             for (var i = 0u; i < SLICE; i++) {
+                let seen_at = i * ROW_PITCH;
                 let at = i * PITCH + tx;
                 let weights = vec4<f32>(
                     weight_tile[at], weight_tile[at + 16u],
                     weight_tile[at + 32u], weight_tile[at + 48u]);
-                sums[0] += seen_tile[i * PITCH + ty] * weights;
-                sums[1] += seen_tile[i * PITCH + ty + 16u] * weights;
-                sums[2] += seen_tile[i * PITCH + ty + 32u] * weights;
-                sums[3] += seen_tile[i * PITCH + ty + 48u] * weights;
+                sums[0] += seen_tile[seen_at + ty] * weights;
+                sums[1] += seen_tile[seen_at + ty + ROW_THREADS] * weights;
+                sums[2] += seen_tile[seen_at + ty + 2u * ROW_THREADS] * weights;
+                sums[3] += seen_tile[seen_at + ty + 3u * ROW_THREADS] * weights;
             }
             workgroupBarrier();
         }
         for (var i = 0u; i < 4u; i++) {
             for (var j = 0u; j < 4u; j++) {
-                let row = min(first.x + ty + 16u * i, rows() - 1u);
+                let row = min(first.x + ty + ROW_THREADS * i, rows() - 1u);
                 let unit = min(first.y + tx + 16u * j, HIDDEN - 1u);
                 total[i][j] += sums[i][j] * factor(gate, row, unit);
             }

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use etcetera::BaseStrategy as _;
-use rnn_wgpu::{Adapter, OpenError, Options, WgpuDevice};
+use rnn_graph::DeviceKind;
+use rnn_wgpu::{Adapter, Divisions, OpenError, Options, WgpuDevice};
 use std::env;
 use std::path::PathBuf;
 
@@ -19,16 +20,32 @@ pub fn folder() -> Result<PathBuf> {
     Ok(base.cache_dir().join("rnn-gpu"))
 }
 
-/// Opens a GPU; what its driver compiles is kept, unless `RNN_GPU_NO_CACHE` is set.
+/// Where of a GPU is kept what its driver compiles, and which kernels are fastest on it; none, if
+/// `RNN_GPU_NO_CACHE` is set.
+pub fn of_devices() -> Option<PathBuf> {
+    let unwanted = env::var_os("RNN_GPU_NO_CACHE").is_some_and(|value| !value.is_empty());
+    folder().ok().filter(|_| !unwanted).map(|folder| folder.join("pipelines"))
+}
+
+/// Whether kernels are tuned: on GPUs, unless `RNN_GPU_AUTOTUNE` is 0; on emulated ones only if it
+/// is 1, as measuring takes longer there than small runs.
+fn tunes(adapter: &Adapter) -> bool {
+    match env::var("RNN_GPU_AUTOTUNE").as_deref() {
+        Ok("0") => false,
+        Ok("1") => true,
+        _ => adapter.info.kind == DeviceKind::Gpu,
+    }
+}
+
+/// Opens a GPU.
 ///
 /// # Errors
 /// If the driver does not hand it out.
 pub fn open(adapter: &Adapter) -> Result<WgpuDevice, OpenError> {
-    let unwanted = env::var_os("RNN_GPU_NO_CACHE").is_some_and(|value| !value.is_empty());
-    match folder() {
-        Ok(folder) if !unwanted => {
-            WgpuDevice::open_cached(adapter, Options::default(), &folder.join("pipelines"))
-        }
-        _ => WgpuDevice::open(adapter, Options::default()),
+    let divisions = if tunes(adapter) { Divisions::Fastest } else { Divisions::Usual };
+    let options = Options { divisions, ..Options::default() };
+    match of_devices() {
+        Some(folder) => WgpuDevice::open_cached(adapter, options, &folder),
+        None => WgpuDevice::open(adapter, options),
     }
 }

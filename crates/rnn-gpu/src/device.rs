@@ -113,8 +113,14 @@ pub fn open_all() -> Result<Vec<Box<dyn Device>>> {
 /// One line for each device, as `--device` can name it.
 pub fn list() -> String {
     let mut text = format!("cpu    {}\n", CpuDevice::new().info());
+    let folder = cache::of_devices();
     for (i, adapter) in adapters().iter().enumerate() {
-        text += &format!("gpu:{i}  {} {}\n", adapter.info, adapter.features);
+        text += &format!("gpu:{i}  {} {}", adapter.info, adapter.features);
+        let tuned = folder.as_deref().map(|folder| adapter.tuned(folder)).unwrap_or_default();
+        if tuned.kernels > 0 {
+            text += &format!(", {} of {} kernels tuned", tuned.changed, tuned.kernels);
+        }
+        text += "\n";
     }
     text
 }

@@ -72,6 +72,19 @@ impl Grid {
     }
 }
 
+/// Another division of a launch's outputs among workgroups and threads: a kernel of the same
+/// bindings, parameters and entry point that computes the same bits, as each element is the work of
+/// one thread, in the same order. Which is fastest only a device can tell.
+#[derive(Clone, Debug)]
+pub struct Division {
+    /// The module.
+    pub shader: &'static Shader,
+    /// Values of `override` constants beside the launch's own, or in their place.
+    pub constants: Vec<(&'static str, f64)>,
+    /// Workgroups.
+    pub grid: Grid,
+}
+
 /// One kernel launch, its tensors still named by their place in the node.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -87,12 +100,40 @@ pub struct Launch {
     pub params: Vec<(&'static str, ParamValue)>,
     /// Workgroups.
     pub grid: Grid,
+    /// What a device may run in its place.
+    pub alternatives: Vec<Division>,
 }
 
 impl Launch {
     /// A launch of `entry` over `grid`.
     pub fn new(shader: &'static Shader, entry: &'static str, grid: Grid) -> Self {
-        Self { shader, entry, constants: vec![], bindings: vec![], params: vec![], grid }
+        Self {
+            shader,
+            entry,
+            constants: vec![],
+            bindings: vec![],
+            params: vec![],
+            grid,
+            alternatives: vec![],
+        }
+    }
+
+    /// Adds another division.
+    pub fn or(mut self, division: Division) -> Self {
+        self.alternatives.push(division);
+        self
+    }
+
+    /// The alternatives with all their constants.
+    pub fn divisions(&self) -> impl Iterator<Item = Division> {
+        self.alternatives.iter().map(|other| {
+            let kept = self
+                .constants
+                .iter()
+                .filter(|(name, _)| other.constants.iter().all(|(replaced, _)| replaced != name));
+            let constants = kept.chain(&other.constants).copied().collect();
+            Division { constants, ..other.clone() }
+        })
     }
 
     /// Sets an `override` constant.

@@ -18,7 +18,7 @@ pub use device::{
     Ticket,
 };
 pub use graph::{Graph, GraphError, Node, Storage, Tensor, TensorId};
-pub use launch::{Grid, Launch, Operand, ParamValue, Work};
+pub use launch::{Division, Grid, Launch, Operand, ParamValue, Work};
 pub use op::{Cost, InPlace, Op, OpError, Operands, Signature, TensorType};
 pub use plan::{Block, Life, Plan, Region, Space};
 pub use recording::{Binding, Command, Dispatch, Recording, RecordingError};

@@ -1,7 +1,7 @@
 use crate::launch::ParamValue;
 use crate::{
-    Access, Cost, Graph, GraphError, Grid, InPlace, Launch, Limits, Node, OpError, Operand, Plan,
-    Region, Shader, Slot, Space, TensorId,
+    Access, Cost, Division, Graph, GraphError, Grid, InPlace, Launch, Limits, Node, OpError,
+    Operand, Plan, Region, Shader, Slot, Space, TensorId,
 };
 use std::fmt;
 
@@ -43,6 +43,8 @@ pub struct Dispatch {
     pub params: Option<(u32, Vec<u8>)>,
     /// Workgroups.
     pub grid: [u32; 3],
+    /// What computes the same bits.
+    pub alternatives: Vec<Division>,
     /// Cost of the op, on the first of its dispatches.
     pub cost: Cost,
 }
@@ -130,6 +132,14 @@ impl Recording {
         })
     }
 
+    /// The same, to be changed.
+    pub fn dispatches_mut(&mut self) -> impl Iterator<Item = &mut Dispatch> {
+        self.commands.iter_mut().filter_map(|c| match c {
+            Command::Dispatch(d) => Some(&mut **d),
+            _ => None,
+        })
+    }
+
     /// Checks every rule that a device relies on: uploads only before and downloads only after
     /// all dispatches, no writable binding whose buffer is bound a second time for reading, no
     /// overlap with another writable one, bindings and grids within the limits.
@@ -156,6 +166,14 @@ impl Recording {
 }
 
 impl Dispatch {
+    /// Takes its nth alternative; 0, or one that there is not, changes nothing.
+    pub fn divide(&mut self, n: usize) {
+        let other = n.checked_sub(1).and_then(|n| self.alternatives.get(n)).cloned();
+        if let Some(Division { shader, constants, grid }) = other {
+            (self.shader, self.constants, self.grid) = (shader, constants, grid.0);
+        }
+    }
+
     fn validate(&self, limits: &Limits) -> Result<(), String> {
         if self.bindings.len() > limits.max_storage_buffers as usize {
             let (n, max) = (self.bindings.len(), limits.max_storage_buffers);
@@ -180,8 +198,11 @@ impl Dispatch {
                 }
             }
         }
-        if self.grid.iter().any(|&n| n > crate::Grid::MAX_PER_AXIS) {
-            return Err(format!("{:?} workgroups", self.grid));
+        let grids = self.alternatives.iter().map(|other| other.grid.0).chain([self.grid]);
+        for grid in grids {
+            if grid.iter().any(|&n| n > crate::Grid::MAX_PER_AXIS) {
+                return Err(format!("{grid:?} workgroups"));
+            }
         }
         Ok(())
     }
@@ -217,10 +238,10 @@ fn resolve(launch: &Launch, place: impl Fn(Operand) -> Region) -> Result<Dispatc
     let shader = launch.shader;
     let entry = shader.entry_point(launch.entry)?;
     let complain = |message: String| shader.error(format!("{}: {message}", launch.entry));
-    for (name, _) in &launch.constants {
-        if !shader.constants()?.iter().any(|c| c == name) {
-            return Err(complain(format!("no override {name}")).into());
-        }
+    check_constants(shader, launch.entry, &launch.constants)?;
+    for other in &launch.alternatives {
+        other.shader.entry_point(launch.entry)?;
+        check_constants(other.shader, launch.entry, &other.constants)?;
     }
     for (name, _) in &launch.bindings {
         if !entry.storage.iter().any(|slot| slot.name == *name) {
@@ -273,8 +294,21 @@ fn resolve(launch: &Launch, place: impl Fn(Operand) -> Region) -> Result<Dispatc
         bindings,
         params,
         grid: launch.grid.0,
+        alternatives: launch.divisions().collect(),
         cost: Cost::default(),
     })
+}
+
+fn check_constants(
+    shader: &Shader,
+    entry: &str,
+    constants: &[(&'static str, f64)],
+) -> Result<(), OpError> {
+    let known = shader.constants()?;
+    match constants.iter().find(|(name, _)| !known.iter().any(|c| c == name)) {
+        Some((name, _)) => Err(shader.error(format!("{entry}: no override {name}")).into()),
+        None => Ok(()),
+    }
 }
 
 fn pack(

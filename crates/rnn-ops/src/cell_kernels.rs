@@ -2,7 +2,7 @@
 
 use crate::cast::narrow;
 use crate::scan::Extents;
-use rnn_graph::{Grid, Launch, Limits, OpError, Operand, Shader, Work};
+use rnn_graph::{Division, Grid, Launch, Limits, OpError, Operand, Shader, Work};
 use std::ops::Range;
 
 pub const SINGLE: &str = include_str!("../../../shaders/single.wgsl");
@@ -181,14 +181,18 @@ impl CellKernels {
             4 * words <= limits.max_workgroup_bytes as usize
                 && rows * hidden <= MOST_TURNS * PARTS * lanes
         };
-        let (shader, rows) = match () {
+        let one_row =
+            Division { shader: &kernels.one_row, constants: vec![], grid: Grid::new(batch, 1, 1)? };
+        let launch = match () {
             _ if hidden > MOST_SCANNED => return Ok(None),
-            _ if batch >= 4 && fits(4) => (&kernels.four_rows, 4),
-            _ if fits(1) => (&kernels.one_row, 1),
+            _ if batch >= 4 && fits(4) => {
+                let grid = Grid::new(batch.div_ceil(4), 1, 1)?;
+                Launch::new(&kernels.four_rows, entry, grid).or(one_row)
+            }
+            _ if fits(1) => Launch::new(one_row.shader, entry, one_row.grid),
             _ => return Ok(None),
         };
-        let grid = Grid::new(batch.div_ceil(rows), 1, 1)?;
-        let launch = Launch::new(shader, entry, grid)
+        let launch = launch
             .constant("HIDDEN", hidden as u32)
             .constant("LANES", lanes as u32)
             .constant("VIEWS", views as u32)
@@ -255,13 +259,25 @@ impl Step {
         step: usize,
     ) -> Result<Launch, OpError> {
         let Extents { steps, batch, hidden } = self.extents;
-        let grid = Grid::new(hidden.div_ceil(units), self.rows.div_ceil(64), 1)?;
-        Ok(Launch::new(self.shader, entry, grid)
+        // Fewer rows to a workgroup keep more processors busy.
+        let [usual, half, quarter] =
+            [16, 8, 4].map(|threads| self.division(threads, hidden.div_ceil(units)));
+        let launch = Launch::new(self.shader, entry, usual?.grid);
+        Ok([half?, quarter?]
+            .into_iter()
+            .fold(launch, Launch::or)
             .constant("HIDDEN", hidden as u32)
             .constant("FIRST_GATE", gates.start as u32)
             .constant("GATE_COUNT", gates.len() as u32)
             .param("items", batch)
             .param("steps", steps)
             .param("step", step))
+    }
+
+    /// So many threads down a tile, each of four rows; see step_product.wgsl.
+    fn division(&self, row_threads: usize, columns: usize) -> Result<Division, OpError> {
+        let grid = Grid::new(columns, self.rows.div_ceil(4 * row_threads), 1)?;
+        let constants = vec![("ROW_THREADS", row_threads as f64)];
+        Ok(Division { shader: self.shader, constants, grid })
     }
 }

@@ -46,6 +46,7 @@ mod sort_tokens;
 mod source;
 mod sum_rows;
 mod tally;
+mod tile;
 mod unscale;
 mod window;
 

@@ -1,11 +1,12 @@
 use crate::activation::{ActivateBackward, Activation};
 use crate::common::{ensure, nested, threads};
 use crate::product_kernels::{ProductKernels, find, stored};
+use crate::tile::Tiled;
 use crate::{Case, Definition, Sample, SumRows};
 use rnn_core::{DType, Shape};
 use rnn_graph::{
-    Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Signature,
-    TensorId, TensorType, Work,
+    Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Signature, TensorId,
+    TensorType, Work,
 };
 
 static KERNELS: ProductKernels = product_kernels!(
@@ -116,9 +117,13 @@ impl Product {
                 .param("period", dropout.map_or(1, |d| d.period))
         };
         let to = if splits == 1 { Operand::Output(0) } else { Operand::Scratch(0) };
-        let columns = column_gates * (e.n / column_gates).div_ceil(64);
-        let grid = Grid::new(columns, e.m.div_ceil(64), splits)?;
-        let multiply = describe(Launch::new(shader, "multiply", grid))
+        let tiled = Tiled {
+            rows: e.m,
+            columns: e.n / column_gates,
+            column_groups: column_gates,
+            parts: splits,
+        };
+        let multiply = describe(tiled.launch(shader, "multiply")?)
             .constant("TRANSPOSE_A", u8::from(self.transpose_a))
             .constant("TRANSPOSE_B", u8::from(self.transpose_b))
             .constant("DROP_A", u8::from(dropout.is_some() && !to_sums))
@@ -248,7 +253,7 @@ impl Op for Matmul {
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    let sizes = [(1, 1, 1), (5, 7, 3), (65, 33, 17), (128, 1, 128), (31, 129, 64)];
+    let sizes = [(1, 1, 1), (5, 7, 3), (65, 130, 17), (128, 1, 128), (31, 129, 64)];
     for (m, n, k) in sizes {
         for (transpose_a, transpose_b) in
             [(false, false), (true, false), (false, true), (true, true)]

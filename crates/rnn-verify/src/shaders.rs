@@ -33,9 +33,12 @@ pub fn variants(cases: &[Case], limits: &Limits) -> Result<Vec<Variant>, NotPass
             Err(error) if exceeds_limit(&error).is_some() => continue,
             Err(error) => return Err(error.to_string().into()),
         };
-        for Dispatch { shader, entry, constants, .. } in recording.dispatches() {
-            let variant = Variant { shader, entry, constants: constants.clone() };
-            found.insert((shader.name(), variant.name()), variant);
+        for Dispatch { shader, entry, constants, alternatives, .. } in recording.dispatches() {
+            let others = alternatives.iter().map(|other| (other.shader, &other.constants));
+            for (shader, constants) in others.chain([(*shader, constants)]) {
+                let variant = Variant { shader, entry, constants: constants.clone() };
+                found.insert((shader.name(), variant.name()), variant);
+            }
         }
     }
     Ok(found.into_values().collect())

@@ -1,5 +1,7 @@
+use crate::tuning::{self, Tuned};
 use rnn_graph::{DeviceInfo, DeviceKind, Limits};
 use std::fmt;
+use std::path::Path;
 
 /// How an adapter is attached; the order is the order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +66,11 @@ pub fn adapters() -> Vec<Adapter> {
 }
 
 impl Adapter {
+    /// What has been measured on it, of which the choices are kept in a folder.
+    pub fn tuned(&self, folder: &Path) -> Tuned {
+        tuning::tuned(&self.raw.get_info(), folder)
+    }
+
     fn new(raw: wgpu::Adapter) -> Self {
         let (info, limits, has) = (raw.get_info(), raw.limits(), raw.features());
         let class = match info.device_type {

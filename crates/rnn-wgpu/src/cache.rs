@@ -26,9 +26,7 @@ impl Cache {
         }
         let info = adapter.get_info();
         let key = wgpu::util::pipeline_cache_key(&info)?;
-        let driver = Sha256::digest(format!("{} {} {}", info.name, info.driver, info.driver_info));
-        let short: String = driver.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let path = folder.join(format!("{key}_{short}.bin"));
+        let path = folder.join(format!("{key}_{}.bin", driver_digest(&info)));
         let found = read(&path);
         let raw = trusted::pipeline_cache(device, found.as_deref());
         Some(Self { raw, path, found })
@@ -38,8 +36,14 @@ impl Cache {
     /// an error is of no account.
     pub fn save(&self) {
         let data = self.raw.get_data().filter(|data| self.found.as_ref() != Some(data));
-        let _ = data.map(|data| write(&self.path, &data));
+        let _ = data.map(|data| replace(&self.path, &[&Sha256::digest(&data), &data]));
     }
+}
+
+/// Names an adapter with its driver.
+pub(crate) fn driver_digest(info: &wgpu::AdapterInfo) -> String {
+    let driver = Sha256::digest(format!("{} {} {}", info.name, info.driver, info.driver_info));
+    driver.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What was written, and is as it was.
@@ -53,12 +57,11 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 }
 
 /// Other runs find the whole old file or the whole new one.
-fn write(path: &Path, data: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(&Sha256::digest(data))?;
-    file.write_all(data)?;
+    parts.iter().try_for_each(|part| file.write_all(part))?;
     file.persist(path)?;
     Ok(())
 }

@@ -4,7 +4,8 @@ use crate::cache::Cache;
 use crate::faults::{Fault, Faults};
 use crate::pipeline::Pipelines;
 use crate::session::GpuSession;
-use rnn_graph::{Device, DeviceError, DeviceInfo, DeviceKind, Limits, Session};
+use crate::tuning::Tuning;
+use rnn_graph::{Device, DeviceError, DeviceInfo, DeviceKind, Limits, Recording, Session};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,9 +21,23 @@ pub struct Options {
     /// Takes no more than the limits that WebGPU guarantees on every adapter, and chooses kernels
     /// for them, to verify those too.
     pub minimal: bool,
+    /// How kernels divide their outputs among threads.
+    pub divisions: Divisions,
     /// How long one submission may take, in place of ten minutes, or an hour on a GPU that is
     /// emulated.
     pub patience: Option<Duration>,
+}
+
+/// Which division of each kernel's outputs a device takes; all put out the same bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Divisions {
+    /// The usual one.
+    #[default]
+    Usual,
+    /// The nth alternative, counted from 1, where there is one, to verify those too.
+    Alternative(usize),
+    /// The fastest, measured when a program first needs it.
+    Fastest,
 }
 
 /// The driver did not hand out the device.
@@ -52,6 +67,8 @@ pub(crate) struct Gpu {
     pub pipelines: Pipelines,
     /// What the driver compiled in earlier runs.
     pub cache: Option<Cache>,
+    divisions: Divisions,
+    tuning: Tuning,
 }
 
 impl Drop for Gpu {
@@ -68,8 +85,8 @@ impl WgpuDevice {
         Self::open_in(adapter, options, None)
     }
 
-    /// The same; what the driver compiles is kept in a folder, where the driver hands it out, and
-    /// taken from there.
+    /// The same; what the driver compiles, where it hands it out, and which divisions are fastest
+    /// are kept in a folder and taken from there.
     pub fn open_cached(
         adapter: &Adapter,
         options: Options,
@@ -125,6 +142,8 @@ impl WgpuDevice {
             faults,
             pipelines: Pipelines::default(),
             cache,
+            divisions: options.divisions,
+            tuning: Tuning::open(&adapter.raw.get_info(), folder),
         })))
     }
 }
@@ -168,6 +187,16 @@ impl std::fmt::Debug for WgpuDevice {
 }
 
 impl Gpu {
+    /// Chooses how each dispatch divides its outputs.
+    pub fn divide(&self, recording: &mut Recording) -> Result<(), DeviceError> {
+        match self.divisions {
+            Divisions::Usual => {}
+            Divisions::Alternative(n) => recording.dispatches_mut().for_each(|d| d.divide(n)),
+            Divisions::Fastest => self.tuning.choose(self, recording)?,
+        }
+        Ok(())
+    }
+
     /// A zeroed buffer of at least `bytes` bytes, and never an empty one.
     pub fn buffer(
         &self,

@@ -17,6 +17,8 @@ mod readback;
 mod session;
 mod timing;
 mod trusted;
+mod tuning;
 
 pub use adapter::{Adapter, AdapterClass, Features, adapters};
-pub use device::{OpenError, Options, WgpuDevice};
+pub use device::{Divisions, OpenError, Options, WgpuDevice};
+pub use tuning::Tuned;

@@ -33,7 +33,8 @@ impl Program {
     /// Records the graph and creates what it needs. `memory` gains the residents and blocks that
     /// are new.
     pub fn new(gpu: &Gpu, graph: Arc<Graph>, memory: &mut Memory) -> Result<Self, DeviceError> {
-        let recording = Recording::new(&graph, &gpu.limits)?;
+        let mut recording = Recording::new(&graph, &gpu.limits)?;
+        gpu.divide(&mut recording)?;
         let kept = |space| {
             let reads = |c: &Command| matches!(c, Command::Download(_, r) if r.space == space);
             recording.commands.iter().any(reads)
@@ -96,7 +97,8 @@ impl Program {
 }
 
 impl Step {
-    fn new(
+    /// Compiles the kernel and binds what it names.
+    pub fn new(
         gpu: &Gpu,
         dispatch: &Dispatch,
         spaces: &Spaces,

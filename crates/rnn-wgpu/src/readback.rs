@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 
 /// Elements of a buffer that the host wants.
 pub(crate) struct Part {
-    buffer: wgpu::Buffer,
-    offset: u64,
+    pub buffer: wgpu::Buffer,
+    pub offset: u64,
     pub bytes: u64,
 }
 

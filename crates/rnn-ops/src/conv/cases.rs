@@ -31,7 +31,7 @@ fn sample(pixels: &Pixels, channels: usize) -> Sample {
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    let sizes = [(3, 5), (5, 1), (17, 70), (4, 3)];
+    let sizes = [(17, 70), (5, 1), (3, 5), (4, 3)];
     for (i, (name, windows, source)) in geometries().into_iter().enumerate() {
         let (channels, filters) = sizes[i % 4];
         let bias = i % 2 == 0;

@@ -2,7 +2,9 @@ use super::{KERNELS, Product, Windows, cost};
 use crate::Definition;
 use crate::common::{arity, ensure, threads};
 use crate::product_kernels::{find, stored};
-use rnn_graph::{Cost, Grid, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
+use rnn_graph::{
+    Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
+};
 
 /// The gradient of the kernel of a convolution: dW_j = sum over all windows p of
 /// x(p stride + j dilation - before)^T dy(p). Inputs: x, dy. Output: dW `[taps, C, F]`.
@@ -68,19 +70,18 @@ impl Op for ConvKernel {
             terms,
             parts: (per_part, parts),
         };
-        let grid = Grid::new(columns.div_ceil(64), rows.div_ceil(64), parts)?;
         let to = if parts == 1 { Operand::Output(0) } else { Operand::Scratch(0) };
-        let entry = if product.is_narrow() { "multiply_few_pixels" } else { "multiply_pixels" };
         let multiply = product
-            .launch(entry, grid)
+            .launch("multiply_pixels", "multiply_few_pixels")?
             .bind("a", Operand::Input(0))
             .bind("b", Operand::Input(1))
             .bind("out", to);
         if parts == 1 {
             return Ok(multiply.into());
         }
+        let add = Launch::new(product.kernels, "add_parts", threads(rows * columns)?);
         let add = product
-            .launch("add_parts", threads(rows * columns)?)
+            .describe(add)
             .bind("parts", Operand::Scratch(0))
             .bind("out", Operand::Output(0));
         Ok(Work { scratch: vec![parts * rows * columns], launches: vec![multiply, add] })

@@ -14,6 +14,7 @@ use crate::Definition;
 use crate::SumRows;
 use crate::common::{dims, ensure, nested};
 use crate::product_kernels::{ProductKernels, find, stored};
+use crate::tile::Tiled;
 use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -42,7 +43,7 @@ pub struct Conv {
     pub output: DType,
 }
 
-/// A matrix product in which A is seen through windows; a workgroup computes 64 x 64 of it.
+/// A matrix product in which A is seen through windows.
 struct Product {
     kernels: &'static Shader,
     windows: Windows,
@@ -56,8 +57,8 @@ struct Product {
 }
 
 impl Product {
-    fn launch(&self, entry: &'static str, grid: Grid) -> Launch {
-        let launch = Launch::new(self.kernels, entry, grid)
+    fn describe(&self, launch: Launch) -> Launch {
+        let launch = launch
             .constant("TERMS", self.terms as u32)
             .param("items", self.source.items)
             .param("rows", self.rows)
@@ -67,16 +68,21 @@ impl Product {
         self.windows.describe(launch, self.source.extents)
     }
 
-    /// Whether there are so few columns that most of a tile would be empty.
-    fn is_narrow(&self) -> bool {
-        self.columns <= 4
+    /// A launch over all of the product; where there are so few columns that most of a tile would
+    /// be empty, that of the second entry point.
+    fn launch(&self, entry: &'static str, of_few: &'static str) -> Result<Launch, OpError> {
+        let Self { rows, columns, parts: (_, parts), .. } = *self;
+        let launch = if columns <= 4 {
+            Launch::new(self.kernels, of_few, Grid::new(1, rows.div_ceil(64), parts)?)
+        } else {
+            Tiled { rows, columns, column_groups: 1, parts }.launch(self.kernels, entry)?
+        };
+        Ok(self.describe(launch))
     }
 
-    /// A launch over all tiles.
     fn multiply(&self, transposed: bool) -> Result<Launch, OpError> {
-        let grid = Grid::new(self.columns.div_ceil(64), self.rows.div_ceil(64), 1)?;
-        let entry = if self.is_narrow() { "multiply_few" } else { "multiply" };
-        Ok(self.launch(entry, grid).constant("TRANSPOSED", u8::from(transposed)))
+        let launch = self.launch("multiply", "multiply_few")?;
+        Ok(launch.constant("TRANSPOSED", u8::from(transposed)))
     }
 }
 

@@ -1,0 +1,320 @@
+use crate::cache::{driver_digest, replace};
+use crate::device::Gpu;
+use crate::memory::Spaces;
+use crate::program::Step;
+use crate::readback::{Part, Readback};
+use rnn_graph::{Access, DeviceError, Dispatch, Recording, Space};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Which division of its outputs among threads makes each kernel fastest, measured when a program
+/// first needs it. Choices are kept in a file for each adapter and driver, by the kernel's text and
+/// constants and the order of its sizes; a file that is damaged is passed over and replaced.
+///
+/// What is chosen changes no bit: a division that puts out other bits than the usual one is none.
+#[derive(Debug)]
+pub(crate) struct Tuning {
+    path: Option<PathBuf>,
+    choices: Mutex<BTreeMap<String, Choice>>,
+}
+
+/// What was measured of one kernel at one order of sizes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Choice {
+    /// Shader and entry point, for readers.
+    kernel: String,
+    /// Workgroups of the usual division, for readers.
+    grid: [u32; 3],
+    /// 0 is the usual division, n its nth alternative.
+    division: usize,
+    /// Microseconds of each; none of those that failed or put out other bits.
+    micros: Vec<Option<f64>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    digest: String,
+    choices: BTreeMap<String, Choice>,
+}
+
+/// How many kernels have been measured on an adapter, and for how many of them another division
+/// than the usual one is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tuned {
+    /// All that were measured.
+    pub kernels: usize,
+    /// Those divided otherwise.
+    pub changed: usize,
+}
+
+/// What a program spends on measuring, at most by one kernel more; later programs go on.
+const BUDGET: Duration = Duration::from_secs(2);
+/// What is gained must be more than what measuring is wrong by.
+const GAIN: f64 = 0.97;
+/// Kernels of larger operands keep the usual division: memory may be short.
+const MOST_BYTES: u64 = 1 << 30;
+/// No adapter has so many kernels.
+const MOST_FILE_BYTES: u64 = 16 << 20;
+
+impl Tuning {
+    /// That of an adapter; without a folder nothing is kept.
+    pub fn open(info: &wgpu::AdapterInfo, folder: Option<&Path>) -> Self {
+        let path = folder.map(|folder| file(info, folder));
+        let choices = path.as_deref().and_then(read).unwrap_or_default();
+        Self { path, choices: Mutex::new(choices) }
+    }
+
+    /// Chooses a division for each dispatch. What has not been measured yet is, on memory of its
+    /// own.
+    pub fn choose(&self, gpu: &Gpu, recording: &mut Recording) -> Result<(), DeviceError> {
+        let mut choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
+        let (begin, known) = (Instant::now(), choices.len());
+        let mut texts = HashMap::new();
+        for dispatch in recording.dispatches_mut().filter(|d| !d.alternatives.is_empty()) {
+            let key = key(dispatch, &mut texts);
+            if !choices.contains_key(&key)
+                && begin.elapsed() < BUDGET
+                && let Some(choice) = measure(gpu, dispatch)?
+            {
+                choices.insert(key.clone(), choice);
+            }
+            dispatch.divide(choices.get(&key).map_or(0, |choice| choice.division));
+        }
+        // Only later runs would miss the file: an error is of no account.
+        if let Some(path) = self.path.as_deref().filter(|_| choices.len() > known) {
+            let kept = Kept { digest: digest(&choices), choices: choices.clone() };
+            let text = serde_json::to_vec_pretty(&kept);
+            let _ = text.map(|text| replace(path, &[&text]));
+        }
+        Ok(())
+    }
+}
+
+/// What a folder holds of an adapter.
+pub(crate) fn tuned(info: &wgpu::AdapterInfo, folder: &Path) -> Tuned {
+    let choices = read(&file(info, folder)).unwrap_or_default();
+    let changed = choices.values().filter(|choice| choice.division > 0).count();
+    Tuned { kernels: choices.len(), changed }
+}
+
+fn file(info: &wgpu::AdapterInfo, folder: &Path) -> PathBuf {
+    let (backend, driver) = (info.backend.to_str(), driver_digest(info));
+    folder.join(format!("tuning_{backend}_{}_{}_{driver}.json", info.vendor, info.device))
+}
+
+/// What was written, and is as it was.
+fn read(path: &Path) -> Option<BTreeMap<String, Choice>> {
+    if fs::metadata(path).ok()?.len() > MOST_FILE_BYTES {
+        return None;
+    }
+    let kept: Kept = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    (kept.digest == digest(&kept.choices)).then_some(kept.choices)
+}
+
+fn digest(choices: &BTreeMap<String, Choice>) -> String {
+    hex(&Sha256::digest(serde_json::to_vec(choices).unwrap_or_default()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Names the kernel with its alternatives, and its sizes rounded up to powers of two. `texts` holds
+/// digests of shaders by their place in memory.
+fn key(dispatch: &Dispatch, texts: &mut HashMap<usize, Vec<u8>>) -> String {
+    let mut hash = Sha256::new();
+    let mut add_kernel = |shader: &'static rnn_graph::Shader, constants: &[(&str, f64)]| {
+        let text = texts
+            .entry(std::ptr::from_ref(shader).addr())
+            .or_insert_with(|| Sha256::digest(shader.source().unwrap_or_default()).to_vec());
+        hash.update(text);
+        hash.update(format!("{constants:?}"));
+    };
+    add_kernel(dispatch.shader, &dispatch.constants);
+    for other in &dispatch.alternatives {
+        add_kernel(other.shader, &other.constants);
+    }
+    let sizes = dispatch.bindings.iter().map(|binding| binding.region.len.next_power_of_two());
+    let grid = dispatch.grid.map(u32::next_power_of_two);
+    hash.update(format!("{} {grid:?} {:?}", dispatch.entry, sizes.collect::<Vec<_>>()));
+    hex(&hash.finalize()[..16])
+}
+
+/// Times all divisions of a dispatch; none if its operands cannot be had a second time.
+fn measure(gpu: &Gpu, dispatch: &Dispatch) -> Result<Option<Choice>, DeviceError> {
+    let bench = match gpu.guarded(|| Bench::new(gpu, dispatch)) {
+        Ok(bench) => bench,
+        Err(DeviceError::OutOfMemory { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Some(bench) = bench else { return Ok(None) };
+    let (usual, time) = gpu.guarded(|| bench.run(&bench.dispatch))?;
+    let mut micros = vec![Some(time)];
+    for division in 1..=dispatch.alternatives.len() {
+        let mut other = bench.dispatch.clone();
+        other.divide(division);
+        micros.push(match gpu.guarded(|| bench.run(&other)) {
+            Ok((bytes, time)) => (bytes == usual).then_some(time),
+            Err(DeviceError::Refused { .. } | DeviceError::OutOfMemory { .. }) => None,
+            Err(error) => return Err(error),
+        });
+    }
+    let timed = micros.iter().enumerate().filter_map(|(i, &micros)| Some((i, micros?)));
+    let fastest = timed.min_by(|(_, a), (_, b)| a.total_cmp(b));
+    let division = fastest.filter(|&(_, micros)| micros < GAIN * time).map_or(0, |(i, _)| i);
+    let kernel = format!("{}.{}", dispatch.shader.name(), dispatch.entry);
+    Ok(Some(Choice { kernel, grid: dispatch.grid, division, micros }))
+}
+
+/// A dispatch on operands of its own.
+struct Bench<'a> {
+    gpu: &'a Gpu,
+    dispatch: Dispatch,
+    spaces: Spaces,
+    written: Vec<Part>,
+    params: wgpu::Buffer,
+    pattern: wgpu::Buffer,
+    timestamps: Option<(wgpu::QuerySet, wgpu::Buffer)>,
+}
+
+impl<'a> Bench<'a> {
+    /// None, if the operands are too large.
+    fn new(gpu: &'a Gpu, dispatch: &Dispatch) -> Result<Option<Self>, DeviceError> {
+        let mut dispatch = dispatch.clone();
+        // What the bindings of a space span.
+        let mut spans: HashMap<Space, (usize, usize)> = HashMap::new();
+        for binding in &dispatch.bindings {
+            let (first, end) = (binding.region.offset, binding.region.offset + binding.region.len);
+            let span = spans.entry(binding.region.space).or_insert((first, end));
+            *span = (span.0.min(first), span.1.max(end));
+        }
+        let bytes: u64 = spans.values().map(|(first, end)| 4 * (end - first) as u64).sum();
+        if bytes > MOST_BYTES {
+            return Ok(None);
+        }
+        let storage = wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_DST
+            | wgpu::BufferUsages::COPY_SRC;
+        let buffer = |(space, (first, end)): (&Space, &(usize, usize))| {
+            let bytes = 4 * (end - first) as u64;
+            Ok((*space, gpu.buffer("an operand to measure with", bytes, storage)?))
+        };
+        let spaces: Spaces = spans.iter().map(buffer).collect::<Result<_, DeviceError>>()?;
+        let mut written = Vec::new();
+        for binding in &mut dispatch.bindings {
+            binding.region.offset -= spans[&binding.region.space].0;
+            if binding.access == Access::ReadWrite {
+                let buffer = spaces[&binding.region.space].clone();
+                written.push(Part::new(buffer, binding.region.offset, binding.region.len));
+            }
+        }
+        let uniform = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let bytes = dispatch.params.as_ref().map_or(&[][..], |(_, bytes)| bytes);
+        let params = gpu.buffer("parameters", bytes.len() as u64, uniform)?;
+        gpu.queue.write_buffer(&params, 0, bytes);
+        let words = pattern();
+        let pattern = gpu.buffer("a pattern", 4 * words.len() as u64, storage)?;
+        gpu.queue.write_buffer(&pattern, 0, bytemuck::cast_slice(&words));
+        let timestamps = gpu.timestamp_period.map(|_| timestamps(gpu)).transpose()?;
+        let bench = Self { gpu, dispatch, spaces, written, params, pattern, timestamps };
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        bench.spaces.values().for_each(|buffer| bench.fill(&mut encoder, buffer, 0, buffer.size()));
+        gpu.submit(encoder)?;
+        Ok(Some(bench))
+    }
+
+    /// What one run puts out, and the microseconds that one takes.
+    fn run(&self, dispatch: &Dispatch) -> Result<(Vec<u8>, f64), DeviceError> {
+        let gpu = self.gpu;
+        let step = Step::new(gpu, dispatch, &self.spaces, &self.params, 0)?;
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        for part in &self.written {
+            self.fill(&mut encoder, &part.buffer, part.offset, part.bytes);
+        }
+        step.encode(&mut encoder.begin_compute_pass(&Default::default()));
+        gpu.submit(encoder)?;
+        let written: Vec<&Part> = self.written.iter().collect();
+        let bytes = Readback::start(gpu, &written)?.finish(gpu, <[u8]>::to_vec)?;
+        let once = self.time(&step, 1)?;
+        let repetitions = (2000.0 / once.max(1.0)).clamp(1.0, 64.0) as u32;
+        let mut fastest = once;
+        for _ in 0..if once > 50_000.0 { 0 } else { 3 } {
+            fastest = fastest.min(self.time(&step, repetitions)?);
+        }
+        Ok((bytes, fastest))
+    }
+
+    /// Microseconds of one of so many runs.
+    fn time(&self, step: &Step, repetitions: u32) -> Result<f64, DeviceError> {
+        let gpu = self.gpu;
+        let staging = Readback::staging(gpu, 2 * u64::from(wgpu::QUERY_SIZE))?;
+        let begin = Instant::now();
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        let writes = self.timestamps.as_ref().map(|(set, _)| wgpu::ComputePassTimestampWrites {
+            query_set: set,
+            beginning_of_pass_write_index: Some(0),
+            end_of_pass_write_index: Some(1),
+        });
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some("measuring"),
+            timestamp_writes: writes,
+        });
+        (0..repetitions).for_each(|_| step.encode(&mut pass));
+        drop(pass);
+        if let Some((set, resolved)) = &self.timestamps {
+            encoder.resolve_query_set(set, 0..2, resolved, 0);
+            encoder.copy_buffer_to_buffer(resolved, 0, &staging, 0, staging.size().min(16));
+        }
+        let stamps = Readback::submit(gpu, encoder, staging, 16)?;
+        let stamps: Vec<u64> = stamps.finish(gpu, bytemuck::pod_collect_to_vec)?;
+        let micros = match gpu.timestamp_period {
+            Some(period) => stamps[1].saturating_sub(stamps[0]) as f64 * period / 1e3,
+            None => 1e6 * begin.elapsed().as_secs_f64(),
+        };
+        Ok(micros / f64::from(repetitions))
+    }
+
+    fn fill(&self, encoder: &mut wgpu::CommandEncoder, to: &wgpu::Buffer, first: u64, bytes: u64) {
+        let end = first + bytes;
+        let mut at = first;
+        while at < end {
+            let count = (end - at).min(4 * PATTERN as u64);
+            encoder.copy_buffer_to_buffer(&self.pattern, 0, to, at, count);
+            at += count;
+        }
+    }
+}
+
+/// Two timestamps.
+fn timestamps(gpu: &Gpu) -> Result<(wgpu::QuerySet, wgpu::Buffer), DeviceError> {
+    let set = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
+        label: Some("timestamps"),
+        ty: wgpu::QueryType::Timestamp,
+        count: 2,
+    });
+    let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+    let bytes = 2 * u64::from(wgpu::QUERY_SIZE);
+    Ok((set, gpu.buffer("timestamps", bytes, usage)?))
+}
+
+/// A prime, so that rows of a matrix do not repeat.
+const PATTERN: usize = 262_139;
+
+/// Words that are numbers of either sign of both precisions, none of them denormal: of half
+/// precision from 0.5 to 1, and of single precision below 2^-7. As integers none is zero.
+fn pattern() -> Vec<u32> {
+    let mut state = 0x9e37_79b9_u32;
+    let mut half = || {
+        // xorshift (Marsaglia 2003).
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state & 0x8000 | 0x3800 | state >> 16 & 0x3ff
+    };
+    (0..PATTERN).map(|_| half() << 16 | half()).collect()
+}
