@@ -13,6 +13,7 @@ mod memory;
 mod normalize;
 mod panels;
 mod pool;
+mod prefetch;
 mod product;
 mod recurrence;
 mod scan;

@@ -1,4 +1,4 @@
-//! Matrix products: the safe face of the gemm crate, and this crate's only unsafe code.
+//! Matrix products: the safe face of the gemm crate.
 #![allow(unsafe_code, reason = "gemm takes raw pointers; the bounds are asserted beside the call")]
 
 /// A matrix in a slice: `at(row, column) = data[row * row_stride + column * column_stride]`.

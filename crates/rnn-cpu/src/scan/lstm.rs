@@ -1,6 +1,7 @@
 use super::source::X;
 use super::{Division, Options, Tiled, by_group, pad_rows, padded, run_tiled, unpad_rows};
 use crate::panels::{Panels, UNROLL, VECTORS, Views};
+use crate::prefetch::prefetch;
 use crate::simd::{activate, activate_two, flush, load, store};
 use pulp::Simd;
 use rayon::prelude::*;
@@ -134,8 +135,12 @@ impl Forward<'_> {
                 self.see(t, tile);
             }
             // All rows meet a panel while the nearest cache holds it.
-            for panel in 0..units.div_ceil(S::F32_LANES) {
+            let panels = units.div_ceil(S::F32_LANES);
+            for panel in 0..panels {
                 for tile in &mut tiles {
+                    for row in (panel..tile.rows).step_by(panels) {
+                        self.prefetch(t + 1, tile.first + row);
+                    }
                     self.panel(simd, (t, panel), tile);
                 }
             }
@@ -182,6 +187,23 @@ impl Forward<'_> {
             let cells = &mut cells[(tile.first - self.first) * units..][..tile.rows * units];
             unpad_rows(&tile.c, stride, cells, units);
         }
+    }
+
+    /// Asks for what a row will read and write at a step.
+    #[inline(always)]
+    fn prefetch(&self, t: usize, row: usize) {
+        if t == self.steps {
+            return;
+        }
+        let Options { batch, units, .. } = self.options;
+        let Written { hidden, gates, cells } = &self.written;
+        for (written, width) in [(gates, VECTORS * units), (hidden, units), (cells, units)] {
+            if let Some(rows) = written.get(t) {
+                prefetch(&rows[(row - self.first) * width..][..width]);
+            }
+        }
+        prefetch(self.x.start(t * batch + row, &[]));
+        prefetch(self.x.row(t * batch + row));
     }
 
     /// The gates of a panel's units, and the next state of these.

@@ -1,5 +1,6 @@
 use super::{Division, Options, Tiled, by_group, pad_rows, padded, run_tiled, unpad_rows};
 use crate::panels::{Panels, VECTORS, rows};
+use crate::prefetch::prefetch;
 use crate::scan::lstm::cell;
 use crate::simd::{activate, flush, load, slope, store};
 use pulp::Simd;
@@ -104,9 +105,13 @@ impl Tiled for Backward<'_> {
         };
         let mut tiles: Vec<Tile> = states.map(tile).collect();
         for t in (0..self.dz.len()).rev() {
-            for tile in &mut tiles {
-                self.gates::<S, R>(simd, t, tile);
-                self.carry_back::<S, R>(simd, t, tile);
+            for i in 0..tiles.len() {
+                let next = match tiles.get(i + 1) {
+                    Some(tile) => Some((t, tile.first)),
+                    None => t.checked_sub(1).map(|t| (t, self.first)),
+                };
+                self.gates::<S, R>(simd, t, &mut tiles[i]);
+                self.carry_back::<S, R>(simd, t, &mut tiles[i], next);
             }
         }
         let states = self.dh.chunks_mut(R * units).zip(self.dc.chunks_mut(R * units));
@@ -165,33 +170,45 @@ impl Backward<'_> {
         }
     }
 
-    /// dh(t-1) of the rows that take part in step t.
+    /// dh(t-1) of the rows that take part in step t. Meanwhile memory is asked for what the tile at
+    /// the next step and row will read.
     #[inline(always)]
-    fn carry_back<S: Simd, const R: usize>(&self, simd: S, t: usize, tile: &mut Tile) {
+    fn carry_back<S: Simd, const R: usize>(
+        &self,
+        simd: S,
+        t: usize,
+        tile: &mut Tile,
+        next: Option<(usize, usize)>,
+    ) {
         let (units, lanes) = (self.options.units, S::F32_LANES);
         let (stride, gate_stride) = (self.stride::<S>(), padded(units));
-        let zeros = [[simd.splat_f32s(0.0); VECTORS]; R];
-        for panel in 0..units.div_ceil(VECTORS * lanes) {
-            let mut sums = zeros;
+        let panels = units.div_ceil(VECTORS * lanes);
+        for panel in 0..panels {
+            let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
             let dz: [&[f32]; R] = rows(&tile.dz, VECTORS * gate_stride);
-            if tile.factors.is_empty() {
-                self.panels.multiply(simd, (panel, 0), dz, &mut sums);
-            } else {
-                for gate in 0..VECTORS {
-                    let mut of_gate = zeros;
-                    let from = gate * gate_stride;
-                    let mut left = dz;
-                    for row in &mut left {
-                        *row = &row[from..from + gate_stride];
+            for gate in 0..VECTORS {
+                if let Some((t, first)) = next {
+                    for row in (panel * VECTORS + gate..R).step_by(panels * VECTORS) {
+                        self.prefetch(t, first + row);
                     }
-                    self.panels.multiply(simd, (panel, from), left, &mut of_gate);
-                    for r in 0..R {
-                        let factors = &tile.factors[(gate * R + r) * stride..][..stride];
-                        for v in 0..VECTORS {
-                            let unit = (panel * VECTORS + v) * lanes;
-                            let factor = load(simd, &factors[unit..unit + lanes]);
-                            sums[r][v] = simd.mul_add_e_f32s(of_gate[r][v], factor, sums[r][v]);
-                        }
+                }
+                let from = gate * gate_stride;
+                let mut left = dz;
+                for row in &mut left {
+                    *row = &row[from..from + gate_stride];
+                }
+                if tile.factors.is_empty() {
+                    self.panels.multiply(simd, (panel, from), left, &mut sums);
+                    continue;
+                }
+                let mut of_gate = [[simd.splat_f32s(0.0); VECTORS]; R];
+                self.panels.multiply(simd, (panel, from), left, &mut of_gate);
+                for r in 0..R {
+                    let factors = &tile.factors[(gate * R + r) * stride..][..stride];
+                    for v in 0..VECTORS {
+                        let unit = (panel * VECTORS + v) * lanes;
+                        let factor = load(simd, &factors[unit..unit + lanes]);
+                        sums[r][v] = simd.mul_add_e_f32s(of_gate[r][v], factor, sums[r][v]);
                     }
                 }
             }
@@ -201,6 +218,22 @@ impl Backward<'_> {
                     let dh = tile.dh[at..at + VECTORS * lanes].chunks_exact_mut(lanes);
                     dh.zip(sums).for_each(|(dh, sum)| store(simd, dh, flush(simd, sum)));
                 }
+            }
+        }
+    }
+
+    /// Asks for what a row will read at a step, if it is one of this thread's.
+    #[inline(always)]
+    fn prefetch(&self, t: usize, row: usize) {
+        let Options { batch, units, .. } = self.options;
+        let width = VECTORS * units;
+        let Some(gates) = self.dz[t].get((row - self.first) * width..) else { return };
+        if gates.len() >= width {
+            let place = t * batch + row;
+            prefetch(&gates[..width]);
+            prefetch(&self.cells[place * units..][..units]);
+            if let Some(d_hidden) = self.d_hidden {
+                prefetch(&d_hidden[place * units..][..units]);
             }
         }
     }
