@@ -1,7 +1,7 @@
 //! The convolutional LSTM: all pixels of a step are rows, which threads share; steps follow each
 //! other.
 
-use crate::conv::{GateColumns, Geometry, Product, Scratch, Transposed, split};
+use crate::conv::{GateColumns, Geometry, Product, Scratch, split};
 use crate::scan::{lstm, lstm_backward};
 use crate::simd::{self, load, store};
 use crate::vector::{add, flush_each, scale_by};
@@ -21,7 +21,7 @@ pub fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
     let mask = mask.map(|p| io.uints(p));
     let geometry = Geometry::new(op.windows, e.step, n);
     let columns = gate_columns(dropout.is_some(), n);
-    let products: Vec<Product<'_>> =
+    let products: Vec<Product> =
         columns.iter().map(|&columns| Product::new(geometry, u, columns)).collect();
     let parts = products[0].parts();
     let [hidden, sums, cells, last] = io.outputs();
@@ -170,8 +170,8 @@ pub fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
     let geometry = Geometry::new(forward.windows, e.step, n);
     let columns = gate_columns(dropout.is_some(), n).into_iter();
-    let products: Vec<Transposed<'_>> =
-        columns.map(|columns| Transposed::new(geometry, u, columns)).collect();
+    let products: Vec<Product> =
+        columns.map(|columns| Product::transposed(geometry, u, columns)).collect();
     let [dz, d_state] = io.outputs();
     match d_last {
         Some(given) => d_state.copy_from_slice(given),
@@ -180,7 +180,8 @@ pub fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
     let (dh, dc) = d_state.split_at_mut(per_step);
     let mut of_gate = vec![0.0; if dropout.is_some() { per_step } else { 0 }];
     for t in (0..forward.steps).rev() {
-        let there = |item: usize| mask.is_none_or(|mask| mask[t * e.step.items + item] != 0);
+        let there =
+            |pixel| mask.is_none_or(|mask| mask[t * e.step.items + e.step.place(pixel).0] != 0);
         let dz = &mut dz[t * 4 * per_step..(t + 1) * 4 * per_step];
         let cells = &cells[t * per_step..(t + 1) * per_step];
         let parts = dz.par_chunks_mut(PIXELS * 4 * n).zip(cells.par_chunks(PIXELS * n));
@@ -190,7 +191,7 @@ pub fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
                 let from = t * per_step + part * PIXELS * n;
                 add(dh, &d[from..from + dh.len()]);
             }
-            let there = |i| there(e.step.place(part * PIXELS + i).0);
+            let there = |i| there(part * PIXELS + i);
             let gates = &forward.gates;
             simd::dispatch(Backward { gates, units: n, cells, dh, dc, dz, there });
         });
@@ -198,20 +199,19 @@ pub fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
         // Of the items that take part, dh(t) is spent, and dh(t-1) takes its place.
         match dropout {
             None => {
-                products[0].write(dz, dh, there);
+                products[0].write(dz, (dh, n), there);
                 dh.par_chunks_mut(PIXELS * n).for_each(flush_each);
             }
             Some(factors) => {
                 let mut sum = vec![0.0; per_step];
                 for (product, factors) in products.iter().zip(factors.chunks_exact(per_step)) {
-                    product.write(dz, &mut of_gate, there);
+                    product.write(dz, (&mut of_gate, n), there);
                     flush_each(&mut of_gate);
                     scale_by(&mut of_gate, factors);
                     add(&mut sum, &of_gate);
                 }
-                let per_item = e.step.per_item() * n;
-                let items = dh.chunks_exact_mut(per_item).zip(sum.chunks_exact(per_item));
-                for (_, (dh, sum)) in items.enumerate().filter(|(item, _)| there(*item)) {
+                let pixels = dh.chunks_exact_mut(n).zip(sum.chunks_exact(n));
+                for (_, (dh, sum)) in pixels.enumerate().filter(|(pixel, _)| there(*pixel)) {
                     dh.copy_from_slice(sum);
                 }
             }

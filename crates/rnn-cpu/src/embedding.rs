@@ -41,3 +41,24 @@ pub fn backward(io: &mut Io<'_, f32>) {
         parts.chunks_exact(width).for_each(|part| add(row, part));
     });
 }
+
+/// Counts the positions of each token, and places them one by one.
+pub fn sort_tokens(io: &mut Io<'_, f32>) {
+    let tokens = io.uints(0);
+    let [order, starts] = io.uint_outputs();
+    starts.fill(0);
+    for &token in tokens {
+        starts[token as usize + 1] += 1;
+    }
+    let mut before = 0;
+    for start in starts.iter_mut() {
+        before += *start;
+        *start = before;
+    }
+    let mut next = starts.to_vec();
+    for (position, &token) in tokens.iter().enumerate() {
+        let at = &mut next[token as usize];
+        order[*at as usize] = position as u32;
+        *at += 1;
+    }
+}

@@ -1,6 +1,7 @@
 //! The CPU device: executes a graph in host memory, with fast kernels for the heavy ops and each
 //! op's own definition, in single precision, for the light ones.
 
+mod blocks;
 mod conv;
 mod conv_lstm;
 mod device;
@@ -9,13 +10,16 @@ mod embedding;
 mod gru;
 mod kernels;
 mod light;
+mod matmul;
 mod memory;
 mod normalize;
+mod outer;
 mod panels;
 mod pool;
 mod prefetch;
 mod product;
 mod recurrence;
+mod row_product;
 mod scan;
 mod session;
 mod simd;

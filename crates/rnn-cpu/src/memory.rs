@@ -1,9 +1,12 @@
 //! Host memory by area, and the borrowing of several parts of it at once.
 
 use bytemuck::{cast_slice, cast_slice_mut};
+use memmap2::MmapMut;
 use rnn_core::DType;
 use rnn_graph::{Slice, SliceMut, TensorType};
 use std::collections::BTreeMap;
+use std::io;
+use std::ops::{Deref, DerefMut};
 
 /// Elements of one area: a resident, an input or a block of the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,21 +19,58 @@ pub struct Place {
 /// All areas of a session; elements are kept as bits, whatever their type.
 #[derive(Debug, Default)]
 pub struct Memory {
-    areas: Vec<Vec<u32>>,
+    areas: Vec<Area>,
+}
+
+/// Elements, in pages as large as the system gives: of small ones, tensors have more than the
+/// processor remembers the addresses of.
+#[derive(Debug, Default)]
+struct Area(Option<MmapMut>);
+
+impl Area {
+    /// Zeros.
+    fn new(len: usize) -> io::Result<Self> {
+        if len == 0 {
+            return Ok(Self(None));
+        }
+        let map = MmapMut::map_anon(len.saturating_mul(size_of::<u32>()))?;
+        // Without large pages it works as well.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        Ok(Self(Some(map)))
+    }
+}
+
+impl Deref for Area {
+    type Target = [u32];
+
+    fn deref(&self) -> &[u32] {
+        self.0.as_deref().map_or(&[], cast_slice)
+    }
+}
+
+impl DerefMut for Area {
+    fn deref_mut(&mut self) -> &mut [u32] {
+        self.0.as_deref_mut().map_or(&mut [], cast_slice_mut)
+    }
 }
 
 impl Memory {
     /// A new area of zeros.
-    pub fn add(&mut self, len: usize) -> usize {
-        self.areas.push(vec![0; len]);
-        self.areas.len() - 1
+    pub fn add(&mut self, len: usize) -> io::Result<usize> {
+        self.areas.push(Area::new(len)?);
+        Ok(self.areas.len() - 1)
     }
 
     /// Makes sure that an area has at least `len` elements.
-    pub fn grow(&mut self, area: usize, len: usize) {
-        if self.areas[area].len() < len {
-            self.areas[area].resize(len, 0);
+    pub fn grow(&mut self, area: usize, len: usize) -> io::Result<()> {
+        let area = &mut self.areas[area];
+        if area.len() < len {
+            let mut larger = Area::new(len)?;
+            larger[..area.len()].copy_from_slice(area);
+            *area = larger;
         }
+        Ok(())
     }
 
     /// The elements of a place.
@@ -78,7 +118,7 @@ impl Memory {
 /// Areas that one node writes.
 #[derive(Debug)]
 pub struct Detached {
-    areas: BTreeMap<usize, Vec<u32>>,
+    areas: BTreeMap<usize, Area>,
 }
 
 impl Detached {
@@ -94,7 +134,7 @@ impl Detached {
             let mut inside: Vec<usize> =
                 (0..places.len()).filter(|&i| places[i].area == *area).collect();
             inside.sort_by_key(|&i| places[i].offset);
-            let (mut rest, mut start) = (data.as_mut_slice(), 0);
+            let (mut rest, mut start) = (&mut data[..], 0);
             for i in inside {
                 let (_, tail) = rest.split_at_mut(places[i].offset - start);
                 let (part, tail) = tail.split_at_mut(places[i].len);

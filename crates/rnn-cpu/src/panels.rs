@@ -1,6 +1,7 @@
 //! Products of a few rows with a matrix that is used again and again: the matrix is packed once,
 //! and the sums stay in registers.
 
+use crate::prefetch::{LINE, prefetch};
 use pulp::Simd;
 
 /// Vectors to a panel: the four gates of an LSTM, or consecutive columns.
@@ -17,14 +18,12 @@ pub const UNROLL: usize = 8;
 pub struct Lines(Vec<f32>);
 
 impl Lines {
-    const LINE: usize = 64 / size_of::<f32>();
-
     /// So many of them, zeros where they were not there before.
     pub fn take(&mut self, len: usize) -> &mut [f32] {
-        if self.0.len() < len + Self::LINE {
-            self.0 = vec![0.0; len + Self::LINE];
+        if self.0.len() < len + LINE {
+            self.0 = vec![0.0; len + LINE];
         }
-        let start = self.0.as_ptr().align_offset(64).min(Self::LINE);
+        let start = self.0.as_ptr().align_offset(64).min(LINE);
         &mut self.0[start..start + len]
     }
 }
@@ -58,8 +57,8 @@ impl Panels {
         columns: impl Fn(usize, usize) -> std::ops::Range<usize>,
     ) -> Self {
         let per_panel = depth * vectors * lanes;
-        let mut data = vec![0.0; panels * per_panel + Lines::LINE];
-        let start = data.as_ptr().align_offset(64).min(Lines::LINE);
+        let mut data = vec![0.0; panels * per_panel + LINE];
+        let start = data.as_ptr().align_offset(64).min(LINE);
         for (panel, packed) in data[start..].chunks_exact_mut(per_panel).take(panels).enumerate() {
             for (k, row) in packed.chunks_exact_mut(vectors * lanes).enumerate() {
                 let Some(source) = source(k) else { continue };
@@ -80,15 +79,28 @@ impl Panels {
     }
 
     /// Adds to the sums of R rows, `left[r]` of which meets the panel's rows from `from` on.
-    ///
-    /// Loops and no closures here: a closure that is not inlined is not compiled for the
-    /// processor at hand.
     #[inline(always)]
     pub fn multiply<S: Simd, const R: usize, const V: usize>(
         &self,
         simd: S,
+        at: (usize, usize),
+        left: [&[f32]; R],
+        sums: &mut [[S::f32s; V]; R],
+    ) {
+        self.multiply_and_fetch(simd, at, left, None, sums);
+    }
+
+    /// The same, while the rows that come next are fetched.
+    ///
+    /// Loops and no closures here: a closure that is not inlined is not compiled for the
+    /// processor at hand.
+    #[inline(always)]
+    pub fn multiply_and_fetch<S: Simd, const R: usize, const V: usize>(
+        &self,
+        simd: S,
         (panel, from): (usize, usize),
         left: [&[f32]; R],
+        next: Option<[&[f32]; R]>,
         sums: &mut [[S::f32s; V]; R],
     ) {
         let depth = left[0].len();
@@ -99,6 +111,12 @@ impl Panels {
         }
         let mut z = *sums;
         for (i, right) in right.iter().enumerate() {
+            if let Some(next) = next {
+                // A line is several blocks long.
+                for r in (i % (LINE / UNROLL)..R).step_by(LINE / UNROLL) {
+                    prefetch(next[r], i * UNROLL);
+                }
+            }
             for k in 0..UNROLL {
                 for r in 0..R {
                     let a = simd.splat_f32s(blocks[r][i][k]);
@@ -140,18 +158,21 @@ impl Panels {
 /// A few floats of each of R rows, as each of G views sees them.
 pub type Views<const R: usize, const G: usize> = [[[f32; UNROLL]; R]; G];
 
-/// Adds to the sums of R columns of `left`, whose rows are `stride` apart, times rows of vectors.
+/// Adds to the sums of R columns of `left`, whose rows are `stride` apart, times rows of vectors,
+/// while what comes next is fetched, a line a row.
 #[inline(always)]
 pub fn multiply_transposed<S: Simd, const R: usize, const V: usize>(
     simd: S,
     left: &[f32],
     stride: usize,
     right: &[[S::f32s; V]],
+    next: &[f32],
     sums: &mut [[S::f32s; V]; R],
 ) {
     let mut z = *sums;
-    for (left, right) in left.chunks(stride).zip(right) {
+    for (k, (left, right)) in left.chunks(stride).zip(right).enumerate() {
         let Some(left) = left.first_chunk::<R>() else { break };
+        prefetch(next, k * LINE);
         for r in 0..R {
             let a = simd.splat_f32s(left[r]);
             for v in 0..V {

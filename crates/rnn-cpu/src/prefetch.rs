@@ -1,18 +1,27 @@
-//! Asking for memory ahead of its use.
-#![allow(unsafe_code, reason = "the instruction takes a pointer, which it never follows visibly")]
+//! Asking for memory ahead of its use, which the processor does by itself along one stream, not
+//! along as many as a register block has rows.
+#![allow(unsafe_code, reason = "the instruction takes a pointer; it does not dereference it")]
 
 /// Floats of a cache line.
-const LINE: usize = 64 / size_of::<f32>();
+pub const LINE: usize = 64 / size_of::<f32>();
 
-/// Has the caches fetch what will be read soon, where the processor can be told so.
+/// Asks for the cache line of an element, if there is one, to come into the second-level cache.
 #[inline(always)]
-pub fn prefetch(data: &[f32]) {
+pub fn prefetch(data: &[f32], at: usize) {
     #[cfg(target_arch = "x86_64")]
-    for line in data.chunks(LINE) {
+    if let Some(element) = data.get(at) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: a prefetch reads nothing that the program sees, and faults at no address.
-        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+        // SAFETY: a prefetch changes nothing that a program sees, and the address is an element's.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(element).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = data.chunks(LINE);
+    let _ = (data, at);
+}
+
+/// The same for all of them.
+#[inline(always)]
+pub fn prefetch_all(data: &[f32]) {
+    for at in (0..data.len()).step_by(LINE) {
+        prefetch(data, at);
+    }
 }

@@ -9,6 +9,7 @@ use rnn_graph::{
     SliceMut, Space, Storage, TensorId, TensorType, Ticket,
 };
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -51,6 +52,10 @@ fn missing(what: String) -> DeviceError {
     DeviceError::Missing { owner: "the CPU session".into(), what }
 }
 
+fn no_memory(error: io::Error) -> DeviceError {
+    DeviceError::OutOfMemory { device: "the CPU".into(), message: error.to_string() }
+}
+
 /// Rounds what is stored in half precision, which no kernel here knows: each element has a word.
 fn narrow(io: &mut Io<'_, f32>) {
     for (values, ty) in io.outputs.iter_mut().zip(&io.signature.outputs) {
@@ -74,7 +79,7 @@ impl CpuSession {
                 "{name} is {known} in one program and {ty} in another"
             ))),
             None => {
-                let area = self.memory.add(ty.len());
+                let area = self.memory.add(ty.len()).map_err(no_memory)?;
                 self.residents.insert(name.into(), (area, ty.clone()));
                 Ok(())
             }
@@ -111,12 +116,16 @@ impl Session for CpuSession {
         }
         for (i, &len) in plan.blocks.iter().enumerate() {
             match self.blocks.get(i) {
-                Some(&area) => self.memory.grow(area, len),
-                None => self.blocks.push(self.memory.add(len)),
+                Some(&area) => self.memory.grow(area, len).map_err(no_memory)?,
+                None => self.blocks.push(self.memory.add(len).map_err(no_memory)?),
             }
         }
-        let input_areas: HashMap<TensorId, usize> =
-            graph.inputs().iter().map(|&t| (t, self.memory.add(graph[t].ty.len()))).collect();
+        let input_areas: HashMap<TensorId, usize> = graph
+            .inputs()
+            .iter()
+            .map(|&t| Ok((t, self.memory.add(graph[t].ty.len())?)))
+            .collect::<io::Result<_>>()
+            .map_err(no_memory)?;
         let place = |t: TensorId| {
             let Region { space, offset, len } = plan.region(&graph, t);
             let area = match space {

@@ -35,6 +35,7 @@ mod lstm_gates;
 mod mask;
 mod masked_mean;
 mod matmul;
+mod matmul_weights;
 mod normalize;
 mod optimizer;
 mod penalty;
@@ -77,6 +78,7 @@ pub use lstm_gates::LstmGates;
 pub use mask::{MaskItems, SeenMask, StepMask};
 pub use masked_mean::{MaskedMean, MaskedMeanBackward};
 pub use matmul::Matmul;
+pub use matmul_weights::MatmulWeights;
 pub use normalize::{Normalize, NormalizeBackward};
 pub use optimizer::{Rule, STEP_NUMBERS, Update};
 pub use penalty::{Penalty, PenaltyBackward};
@@ -119,6 +121,7 @@ pub fn suite() -> Vec<Case> {
         mask::cases,
         masked_mean::cases,
         matmul::cases,
+        matmul_weights::cases,
         normalize::cases,
         optimizer::cases,
         penalty::cases,

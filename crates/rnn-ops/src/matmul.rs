@@ -2,7 +2,7 @@ use crate::activation::{ActivateBackward, Activation};
 use crate::common::{ensure, nested, threads};
 use crate::product_kernels::{ProductKernels, find, stored};
 use crate::tile::Tiled;
-use crate::{Case, Definition, Sample, SumRows};
+use crate::{Case, Definition, MatmulWeights, Sample, SumRows};
 use rnn_core::{DType, Shape};
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Signature, TensorId,
@@ -227,18 +227,20 @@ impl Op for Matmul {
         } else {
             graph.apply(product(false, !tb), &[g, b])
         };
-        let db = if tb {
-            graph.apply(product(true, ta), &[g, a])
+        let weights = if self.bias && !ta && !tb {
+            graph.push(MatmulWeights, &[a, g])
+        } else if tb {
+            graph.push(product(true, ta), &[g, a])
         } else {
-            graph.apply(product(!ta, false), &[a, g])
+            graph.push(product(!ta, false), &[a, g])
         };
         let a_shape = graph.shape(a).clone();
         let da = graph.reshape(da.map_err(nested)?, a_shape).map_err(nested)?;
-        let mut result = vec![Some(da), Some(db.map_err(nested)?)];
-        if self.bias {
-            result.push(Some(graph.apply(SumRows, &[g]).map_err(nested)?));
+        let mut weights = weights.map_err(nested)?;
+        if self.bias && weights.len() == 1 {
+            weights.push(graph.apply(SumRows, &[g]).map_err(nested)?);
         }
-        Ok(result)
+        Ok([da].into_iter().chain(weights).map(Some).collect())
     }
 
     defined!();
@@ -275,6 +277,19 @@ pub fn cases() -> Vec<Case> {
         ];
         let name = format!("matmul bias {}", activation.name());
         cases.push(Case::new(name, op, inputs).gradient(&[0, 1, 2]));
+    }
+    // Tall enough for kernels of their own.
+    let tall = [(false, false, 24, 40), (false, true, 24, 9), (true, false, 40, 70)];
+    for (transpose_a, transpose_b, columns, n) in tall {
+        let op = Matmul { transpose_a, transpose_b, ..Matmul::default() };
+        let b = match (transpose_a, transpose_b) {
+            (true, _) => [4099, n],
+            (false, true) => [n, columns],
+            (false, false) => [columns, n],
+        };
+        let inputs = vec![Sample::Normal(vec![4099, columns]), Sample::Normal(b.to_vec())];
+        let name = format!("matmul tall {columns}x{n} a{transpose_a} b{transpose_b}");
+        cases.push(Case::new(name, op, inputs).tolerance(5e-6));
     }
     // 4,099 terms in each sum: rounding grows with the square root of their number.
     let split = Matmul { transpose_a: true, bias: true, ..Matmul::default() };

@@ -60,6 +60,13 @@ impl Window {
         (t * self.stride + j * self.dilation).checked_sub(self.before).filter(|&s| s < steps)
     }
 
+    /// The window whose tap `j` sees a step, if there is one.
+    pub fn target(&self, step: usize, j: usize) -> Option<usize> {
+        let start = (step + self.before).checked_sub(j * self.dilation)?;
+        let window = start / self.stride;
+        (start.is_multiple_of(self.stride) && window < self.windows).then_some(window)
+    }
+
     pub(crate) fn check(&self, steps: usize) -> Result<(), OpError> {
         let last = (self.windows.max(1) - 1) * self.stride;
         let fits = self.size > 0 && self.stride > 0 && self.dilation > 0 && self.windows > 0;

@@ -1,10 +1,11 @@
-use crate::vector::add;
-use rnn_ops::{Pixels, Windows};
+use super::GateColumns;
+use rnn_ops::{Pixels, Window, Windows};
+use std::ops::Range;
 
-/// Floats of a part of the rows: 256 KiB.
-const PART: usize = 1 << 16;
+/// A place that no slice has.
+pub(crate) const NOTHING: usize = usize::MAX;
 
-/// A convolution's geometry.
+/// Which pixels the windows of a convolution see; reversed, by which windows pixels are seen.
 #[derive(Clone, Copy)]
 pub(crate) struct Geometry {
     pub windows: Windows,
@@ -12,90 +13,99 @@ pub(crate) struct Geometry {
     pub targets: Pixels,
     /// Channels of the sources.
     pub channels: usize,
+    reversed: bool,
 }
 
 impl Geometry {
     pub fn new(windows: Windows, source: Pixels, channels: usize) -> Self {
-        Self { windows, source, targets: windows.targets(source.items), channels }
+        let (windows, source) = flat(windows, source);
+        let targets = windows.targets(source.items);
+        Self { windows, source, targets, channels, reversed: false }
     }
 
-    /// Floats that a window sees.
+    /// Of the gradient of the sources: each of them sees the windows, of so many channels, that see
+    /// it, each through one tap.
+    pub fn reversed(self, channels: usize) -> Self {
+        let Self { windows, source, targets, .. } = self;
+        Self { windows, source: targets, targets: source, channels, reversed: true }
+    }
+
+    /// Floats that a target sees.
     pub fn width(&self) -> usize {
         self.windows.taps() * self.channels
     }
 
-    /// Windows whose rows make a part.
-    pub fn rows_per_part(&self) -> usize {
-        (PART / self.width()).max(8)
+    /// Which place along an axis a target sees through a tap.
+    fn sees(&self, axis: Window, target: usize, tap: usize, extent: usize) -> Option<usize> {
+        if self.reversed { axis.target(target, tap) } else { axis.source(target, tap, extent) }
     }
 
-    /// The taps of a target's window that see consecutive pixels: the first tap, the first pixel
-    /// and their number.
-    pub fn runs(&self, target: usize, mut run: impl FnMut(usize, usize, usize)) {
-        let (item, place) = self.targets.place(target);
+    /// For each tap and each of some targets where the columns begin of the pixel that it sees, or
+    /// nothing: `[taps, targets]`.
+    pub fn seen(&self, part: Range<usize>, columns: GateColumns, starts: &mut Vec<usize>) {
         let [d_axis, h_axis, w_axis] = self.windows.axes;
         let [depth, height, width] = self.source.extents;
-        for jd in 0..d_axis.size {
-            let Some(d) = d_axis.source(place[0], jd, depth) else { continue };
-            for jh in 0..h_axis.size {
-                let Some(h) = h_axis.source(place[1], jh, height) else { continue };
-                let tap = (jd * h_axis.size + jh) * w_axis.size;
-                let start = place[2] * w_axis.stride;
-                if w_axis.dilation == 1 {
-                    let first = w_axis.before.saturating_sub(start);
-                    let end = (width + w_axis.before).saturating_sub(start).min(w_axis.size);
-                    if first < end {
-                        let w = start + first - w_axis.before;
-                        run(tap + first, self.source.at(item, [d, h, w]), end - first);
+        let count = part.len();
+        starts.clear();
+        starts.resize(self.windows.taps() * count, NOTHING);
+        let mut target = part.start;
+        while target < part.end {
+            let (item, [d, h, w]) = self.targets.place(target);
+            let line = (self.targets.extents[2] - w).min(part.end - target);
+            for jd in 0..d_axis.size {
+                let Some(seen_d) = self.sees(d_axis, d, jd, depth) else { continue };
+                for jh in 0..h_axis.size {
+                    let Some(seen_h) = self.sees(h_axis, h, jh, height) else { continue };
+                    let first = self.source.at(item, [seen_d, seen_h, 0]);
+                    for jw in 0..w_axis.size {
+                        let tap = (jd * h_axis.size + jh) * w_axis.size + jw;
+                        let starts = &mut starts[tap * count + target - part.start..][..line];
+                        for (i, start) in starts.iter_mut().enumerate() {
+                            if let Some(seen_w) = self.sees(w_axis, w + i, jw, width) {
+                                *start = (first + seen_w) * columns.stride + columns.first;
+                            }
+                        }
                     }
-                    continue;
                 }
-                for jw in 0..w_axis.size {
-                    if let Some(w) = w_axis.source(place[2], jw, width) {
-                        run(tap + jw, self.source.at(item, [d, h, w]), 1);
-                    }
+            }
+            target += line;
+        }
+    }
+
+    /// Copies what some targets see, rows that begin `stride` behind each other.
+    pub fn lay_out(
+        &self,
+        (x, columns): (&[f32], GateColumns),
+        part: Range<usize>,
+        (rows, stride): (&mut [f32], usize),
+        starts: &mut Vec<usize>,
+    ) {
+        let (count, channels) = (part.len(), columns.count);
+        self.seen(part, columns, starts);
+        for (row, to) in rows.chunks_mut(stride).enumerate().take(count) {
+            let taps = to.chunks_exact_mut(channels).zip(starts.chunks_exact(count));
+            for (to, starts) in taps {
+                match x.get(starts[row]..starts[row].wrapping_add(channels)) {
+                    Some(seen) => to.copy_from_slice(seen),
+                    None => to.fill(0.0),
                 }
             }
         }
     }
+}
 
-    /// What the windows from `first` on see, one row a window.
-    pub fn unfold(&self, x: &[f32], first: usize, rows: &mut [f32]) {
-        let channels = self.channels;
-        for (i, row) in rows.chunks_exact_mut(self.width()).enumerate() {
-            row.fill(0.0);
-            self.runs(first + i, |tap, pixel, count| {
-                let seen = &x[pixel * channels..(pixel + count) * channels];
-                row[tap * channels..(tap + count) * channels].copy_from_slice(seen);
-            });
-        }
+/// A sequence of items in which time alone is windowed is one picture of time by items, whose
+/// windows see one column: long lines instead of many.
+fn flat(windows: Windows, source: Pixels) -> (Windows, Pixels) {
+    let [d_axis, h_axis, w_axis] = windows.axes;
+    let single = |axis: Window, extent: usize| {
+        (axis.size, axis.before, axis.windows, extent) == (1, 0, 1, 1)
+    };
+    let [depth, height, width] = source.extents;
+    if !source.leading || !single(h_axis, height) || !single(w_axis, width) {
+        return (windows, source);
     }
-
-    /// Adds rows to what the targets' windows see of one item, whose slices along D are given.
-    pub fn fold(&self, rows: &[f32], targets: &[usize], item: &mut [&mut [f32]]) {
-        let (channels, per_slice) =
-            (self.channels, self.source.extents[1] * self.source.extents[2]);
-        for (row, &target) in rows.chunks_exact(self.width()).zip(targets) {
-            self.runs(target, |tap, pixel, count| {
-                let (slice, at) = (pixel / per_slice, pixel % per_slice);
-                let d = match self.source.leading {
-                    true => slice / self.source.items,
-                    false => slice % self.source.extents[0],
-                };
-                let seen = &mut item[d][at * channels..(at + count) * channels];
-                add(seen, &row[tap * channels..(tap + count) * channels]);
-            });
-        }
-    }
-
-    /// The slices along D of each item.
-    pub fn items<'a>(&self, x: &'a mut [f32]) -> Vec<Vec<&'a mut [f32]>> {
-        let Pixels { items, extents: [depth, height, width], leading } = self.source;
-        let mut all: Vec<Vec<&mut [f32]>> = Vec::new();
-        all.resize_with(items, Vec::new);
-        for (i, slice) in x.chunks_exact_mut(height * width * self.channels).enumerate() {
-            all[if leading { i % items } else { i / depth }].push(slice);
-        }
-        all
-    }
+    let items = Window { windows: source.items, stride: 1, dilation: 1, ..w_axis };
+    let windows = Windows { axes: [d_axis, h_axis, items], leading: false };
+    (windows, Pixels { items: 1, extents: [depth, 1, source.items], leading: false })
 }

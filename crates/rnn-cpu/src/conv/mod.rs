@@ -1,18 +1,18 @@
-//! Convolutions: what some windows see is laid out as rows, which a matrix product takes from there
-//! while they are in the cache. Those of 3 x 3 have a way of their own, `winograd`.
+//! Convolutions: what windows see is a row of a product, of pieces that are taken from where they
+//! are. Those of 3 x 3 have a way of their own, `winograd`.
 
 mod geometry;
 mod product;
 
 pub(crate) use geometry::Geometry;
-pub(crate) use product::{GateColumns, Product, Scratch, Transposed, split};
+pub(crate) use product::{GateColumns, Product, Scratch, split};
 
-use crate::product::{Matrix, MatrixMut, Threads, multiply};
-use crate::vector::add;
+use crate::outer::{Rows, sum_outer_products};
 use crate::winograd::{self, Tiling};
 use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Conv, ConvInput, ConvKernel};
+use std::ops::Range;
 
 pub fn forward(op: &Conv, io: &mut Io<'_, f32>) {
     let Ok((source, channels)) = op.windows.sources(&io.signature.inputs[0]) else { return };
@@ -37,40 +37,40 @@ pub fn input(op: &ConvInput, io: &mut Io<'_, f32>) {
     let columns = GateColumns::all(io.signature.inputs[0].shape.last());
     let geometry = Geometry::new(op.windows, source, channels);
     let (dy, w) = (io.input(0), io.input(1));
-    Transposed::new(geometry, w, columns).write(dy, io.output(), |_| true);
+    Product::transposed(geometry, w, columns).write(dy, (io.output(), channels), |_| true);
 }
 
-/// Parts of the pixels are summed in parallel, then the parts in order.
 pub fn kernel(op: &ConvKernel, io: &mut Io<'_, f32>) {
     let Ok((source, channels)) = op.windows.sources(&io.signature.inputs[0]) else { return };
     let filters = io.signature.inputs[1].shape.last();
     let geometry = Geometry::new(op.windows, source, channels);
     let (x, dy) = (io.input(0), io.input(1));
-    if let Some(tiling) = Tiling::of(&geometry, filters) {
-        let dw = winograd::gradient(tiling, (x, channels), (dy, filters));
-        return io.output().copy_from_slice(&dw);
+    match Tiling::of(&geometry, filters) {
+        Some(tiling) => {
+            let dw = winograd::gradient(tiling, (x, channels), (dy, filters));
+            io.output().copy_from_slice(&dw);
+        }
+        None => sum_outer_products(&Seen { geometry, x }, (dy, filters), io.output(), None),
     }
-    let (width, pixels) = (geometry.width(), geometry.targets.len());
-    let per_part = pixels.div_ceil((pixels / 2048).clamp(1, 16));
-    let parts: Vec<Vec<f32>> = (0..pixels.div_ceil(per_part))
-        .into_par_iter()
-        .map(|part| {
-            let mut sum = vec![0.0; width * filters];
-            let mut rows = Vec::new();
-            let end = ((part + 1) * per_part).min(pixels);
-            for first in (part * per_part..end).step_by(geometry.rows_per_part()) {
-                let count = geometry.rows_per_part().min(end - first);
-                rows.resize(count * width, 0.0);
-                geometry.unfold(x, first, &mut rows);
-                let right = Matrix::row_major(&dy[first * filters..], filters);
-                let product = (Matrix::column_major(&rows, width), right);
-                let out = MatrixMut::row_major(&mut sum, filters);
-                multiply(out, true, product, (width, filters, count), Threads::One);
-            }
-            sum
-        })
-        .collect();
-    let dw = io.output();
-    dw.fill(0.0);
-    parts.iter().for_each(|part| add(dw, part));
+}
+
+/// What the windows see of x, one row a window.
+struct Seen<'a> {
+    geometry: Geometry,
+    x: &'a [f32],
+}
+
+impl Rows for Seen<'_> {
+    fn width(&self) -> usize {
+        self.geometry.width()
+    }
+
+    fn lay_out(&self, rows: Range<usize>, to: &mut [f32], stride: usize) {
+        let columns = GateColumns::all(self.geometry.channels);
+        self.geometry.lay_out((self.x, columns), rows, (to, stride), &mut Vec::new());
+    }
+
+    fn memory(&self, _: Range<usize>) -> &[f32] {
+        &[]
+    }
 }

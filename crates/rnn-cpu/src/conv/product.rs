@@ -1,8 +1,17 @@
 use super::Geometry;
+use crate::panels::UNROLL;
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
+use crate::row_product::{Pieces, RowProduct};
 use crate::winograd::{Kernel, Scratch as Tiles, Tiling};
 use rayon::prelude::*;
 use std::ops::Range;
+
+/// Floats that the rows of a part see: 256 KiB.
+const PART: usize = 1 << 16;
+/// Rows of a part are a multiple of this, and so of the rows of most register blocks.
+const ROWS: usize = 24;
+/// Columns below which most of a vector would be empty.
+const FEWEST: usize = 8;
 
 /// Columns of rows of `stride` numbers.
 #[derive(Clone, Copy)]
@@ -25,34 +34,65 @@ impl GateColumns {
     }
 }
 
-/// What one thread works in: rows of what windows see, or of gradients, and transforms of tiles.
+/// What one thread works in: where pixels begin that windows see, rows of them, and transforms of
+/// tiles.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    seen: Vec<f32>,
+    starts: Vec<usize>,
     rows: Vec<f32>,
     tiles: Tiles,
 }
 
-/// What windows see of x, times taps `[taps, channels, ..]` of which some columns are filters.
-pub(crate) enum Product<'a> {
-    Rows { geometry: Geometry, taps: &'a [f32], columns: GateColumns },
+/// What windows see, times taps `[taps, channels, ..]` of which some columns are filters; or its
+/// transpose, from gradients of the filters to those of what windows see.
+pub(crate) struct Product {
+    /// The columns of what is multiplied.
+    from: GateColumns,
+    kind: Kind,
+}
+
+enum Kind {
+    Rows(Rows),
     Tiles(Kernel),
 }
 
-impl<'a> Product<'a> {
-    pub fn new(geometry: Geometry, taps: &'a [f32], columns: GateColumns) -> Self {
-        match Tiling::of(&geometry, columns.count) {
-            Some(tiling) => Self::Tiles(Kernel::new(tiling, taps, geometry.channels, columns)),
-            None => Self::Rows { geometry, taps, columns },
-        }
+impl Product {
+    pub fn new(geometry: Geometry, taps: &[f32], columns: GateColumns) -> Self {
+        let kind = match Tiling::of(&geometry, columns.count) {
+            Some(tiling) => Kind::Tiles(Kernel::new(tiling, taps, geometry.channels, columns)),
+            None => {
+                let rows = taps.chunks_exact(columns.stride);
+                let filters = rows.flat_map(|row| &row[columns.first..][..columns.count]);
+                Kind::Rows(Rows::new(geometry, filters.copied().collect(), columns.count))
+            }
+        };
+        Self { from: GateColumns::all(geometry.channels), kind }
     }
 
-    /// The windows in parts, of which a thread takes one at a time.
+    pub fn transposed(geometry: Geometry, taps: &[f32], columns: GateColumns) -> Self {
+        let channels = geometry.channels;
+        let kind = match Tiling::of(&geometry, columns.count) {
+            Some(tiling) => Kind::Tiles(Kernel::reversed(tiling, taps, channels, columns)),
+            None => {
+                let mut matrix = Vec::with_capacity(geometry.width() * columns.count);
+                for tap in taps.chunks_exact(channels * columns.stride) {
+                    for filter in columns.first..columns.first + columns.count {
+                        matrix.extend(tap.chunks_exact(columns.stride).map(|row| row[filter]));
+                    }
+                }
+                Kind::Rows(Rows::new(geometry.reversed(columns.count), matrix, channels))
+            }
+        };
+        Self { from: columns, kind }
+    }
+
+    /// The pixels that come out in parts, of which a thread takes one at a time.
     pub fn parts(&self) -> Vec<Range<usize>> {
-        match self {
-            Self::Tiles(kernel) => kernel.parts(),
-            Self::Rows { geometry, .. } => {
-                let (all, rows) = (geometry.targets.len(), geometry.rows_per_part());
+        match &self.kind {
+            Kind::Tiles(kernel) => kernel.parts(),
+            Kind::Rows(Rows { geometry, .. }) => {
+                let all = geometry.targets.len();
+                let rows = (PART / geometry.width()).max(1).next_multiple_of(ROWS);
                 (0..all).step_by(rows).map(|first| first..all.min(first + rows)).collect()
             }
         }
@@ -63,22 +103,93 @@ impl<'a> Product<'a> {
         &self,
         x: &[f32],
         part: Range<usize>,
-        (out, to): (&mut [f32], GateColumns),
+        out: (&mut [f32], GateColumns),
         scratch: &mut Scratch,
     ) {
-        match self {
-            Self::Tiles(kernel) => {
-                let from = GateColumns::all(kernel.channels());
-                kernel.add((x, from), part, (out, to), &mut scratch.tiles);
+        match &self.kind {
+            Kind::Tiles(kernel) => kernel.add((x, self.from), part, out, &mut scratch.tiles),
+            Kind::Rows(rows) => rows.add((x, self.from), part, out, scratch),
+        }
+    }
+
+    /// Writes the pixels that take part, of so many numbers each, and leaves the others.
+    pub fn write(
+        &self,
+        x: &[f32],
+        (out, each): (&mut [f32], usize),
+        takes_part: impl Fn(usize) -> bool + Sync,
+    ) {
+        let parts = self.parts();
+        let pixels = split(out, each, &parts).into_par_iter().zip(parts);
+        pixels.for_each_init(Scratch::default, |scratch, (out, part)| {
+            let spared: Vec<usize> = part.clone().filter(|&pixel| !takes_part(pixel)).collect();
+            if spared.len() == part.len() {
+                return;
             }
-            Self::Rows { geometry, taps, columns } => {
-                let width = geometry.width();
-                scratch.seen.resize(part.len() * width, 0.0);
-                geometry.unfold(x, part.start, &mut scratch.seen);
-                let right = Matrix::row_major(&taps[columns.first..], columns.stride);
-                let product = (Matrix::row_major(&scratch.seen, width), right);
+            let before = if spared.is_empty() { vec![] } else { out.to_vec() };
+            out.fill(0.0);
+            self.add(x, part.clone(), (out, GateColumns::all(each)), scratch);
+            for pixel in spared {
+                let at = (pixel - part.start) * each..(pixel - part.start + 1) * each;
+                out[at.clone()].copy_from_slice(&before[at]);
+            }
+        });
+    }
+}
+
+/// What targets see, as rows, times a matrix.
+struct Rows {
+    geometry: Geometry,
+    matrix: Right,
+    columns: usize,
+}
+
+enum Right {
+    Packed(RowProduct),
+    Narrow(Vec<f32>),
+}
+
+impl Rows {
+    fn new(geometry: Geometry, matrix: Vec<f32>, columns: usize) -> Self {
+        let matrix = match columns < FEWEST {
+            true => Right::Narrow(matrix),
+            false => Right::Packed(RowProduct::new(geometry.width(), columns, |row| {
+                matrix.chunks_exact(columns).nth(row)
+            })),
+        };
+        Self { geometry, matrix, columns }
+    }
+
+    fn add(
+        &self,
+        (x, from): (&[f32], GateColumns),
+        part: Range<usize>,
+        (out, to): (&mut [f32], GateColumns),
+        Scratch { starts, rows, .. }: &mut Scratch,
+    ) {
+        let (count, width) = (part.len(), self.geometry.width());
+        match &self.matrix {
+            // The rows are where they are.
+            Right::Packed(matrix) if from.count.is_multiple_of(UNROLL) => {
+                self.geometry.seen(part, from, starts);
+                let left = Pieces { data: x, starts, rows: count, depth: from.count };
+                matrix.add(left, out, to);
+            }
+            Right::Packed(matrix) => {
+                let depth = width.next_multiple_of(UNROLL);
+                rows.resize(count * depth, 0.0);
+                self.geometry.lay_out((x, from), part, (rows, depth), starts);
+                starts.clear();
+                starts.extend((0..count).map(|row| row * depth));
+                matrix.add(Pieces { data: rows, starts, rows: count, depth }, out, to);
+            }
+            Right::Narrow(matrix) => {
+                rows.resize(count * width, 0.0);
+                self.geometry.lay_out((x, from), part, (rows, width), starts);
+                let product =
+                    (Matrix::row_major(rows, width), Matrix::row_major(matrix, self.columns));
                 let out = MatrixMut { data: &mut out[to.first..], row_stride: to.stride };
-                multiply(out, true, product, (part.len(), to.count, width), Threads::One);
+                multiply(out, true, product, (count, self.columns, width), Threads::One);
             }
         }
     }
@@ -97,77 +208,4 @@ pub(crate) fn split<'a>(
         data = rest;
     }
     all
-}
-
-/// The transpose of a [`Product`]: from gradients of the filters to those of what windows see.
-pub(crate) enum Transposed<'a> {
-    Items { geometry: Geometry, taps: &'a [f32], columns: GateColumns },
-    Tiles { geometry: Geometry, kernel: Kernel, columns: GateColumns },
-}
-
-impl<'a> Transposed<'a> {
-    pub fn new(geometry: Geometry, taps: &'a [f32], columns: GateColumns) -> Self {
-        match Tiling::of(&geometry, columns.count) {
-            None => Self::Items { geometry, taps, columns },
-            Some(tiling) => {
-                let kernel = Kernel::reversed(tiling, taps, geometry.channels, columns);
-                Self::Tiles { geometry, kernel, columns }
-            }
-        }
-    }
-
-    /// Writes dx of the items that take part, and leaves that of the others.
-    pub fn write(&self, dy: &[f32], dx: &mut [f32], takes_part: impl Fn(usize) -> bool + Sync) {
-        match self {
-            // Items do not share pixels, so that each thread takes items of its own.
-            Self::Items { geometry, taps, columns } => {
-                let items = geometry.items(dx).into_par_iter().enumerate();
-                let items = items.filter(|(item, _)| takes_part(*item));
-                items.for_each_init(Scratch::default, |scratch, (item, mut slices)| {
-                    slices.iter_mut().for_each(|slice| slice.fill(0.0));
-                    add_item(geometry, (dy, taps, *columns), item, &mut slices, scratch);
-                });
-            }
-            Self::Tiles { geometry, kernel, columns } => {
-                let parts = kernel.parts();
-                let to = GateColumns::all(geometry.channels);
-                let pixels = split(dx, to.stride, &parts).into_par_iter().zip(parts);
-                let pixels =
-                    pixels.filter(|(_, part)| takes_part(geometry.source.place(part.start).0));
-                pixels.for_each_init(Tiles::default, |scratch, (dx, part)| {
-                    dx.fill(0.0);
-                    kernel.add((dy, *columns), part, (dx, to), scratch);
-                });
-            }
-        }
-    }
-}
-
-/// Adds dy W^T of the windows over one item to what they see of it, of some columns of both.
-fn add_item(
-    geometry: &Geometry,
-    (dy, w, columns): (&[f32], &[f32], GateColumns),
-    item: usize,
-    slices: &mut [&mut [f32]],
-    scratch: &mut Scratch,
-) {
-    let width = geometry.width();
-    let [depth, height, across] = geometry.targets.extents;
-    let slices_of_item = (0..depth).map(|d| geometry.targets.at(item, [d, 0, 0]));
-    let all: Vec<usize> = slices_of_item.flat_map(|first| first..first + height * across).collect();
-    let GateColumns { first, count: terms, stride } = columns;
-    for targets in all.chunks(geometry.rows_per_part()) {
-        // The rows of an item need not follow each other; here they do.
-        let Scratch { seen: left, rows: out, .. } = &mut *scratch;
-        left.clear();
-        for target in targets {
-            left.extend_from_slice(&dy[target * stride + first..][..terms]);
-        }
-        out.resize(targets.len() * width, 0.0);
-        let right = Matrix::column_major(&w[first..], stride);
-        let product = (Matrix::row_major(left, terms), right);
-        let extents = (targets.len(), width, terms);
-        multiply(MatrixMut::row_major(out, width), false, product, extents, Threads::One);
-        geometry.fold(out, targets, slices);
-    }
 }

@@ -1,7 +1,7 @@
 use super::source::X;
 use super::{Division, Options, Tiled, by_group, pad_rows, padded, run_tiled, unpad_rows};
 use crate::panels::{Panels, UNROLL, VECTORS, Views};
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_all;
 use crate::simd::{activate, activate_two, flush, load, store};
 use pulp::Simd;
 use rayon::prelude::*;
@@ -199,11 +199,11 @@ impl Forward<'_> {
         let Written { hidden, gates, cells } = &self.written;
         for (written, width) in [(gates, VECTORS * units), (hidden, units), (cells, units)] {
             if let Some(rows) = written.get(t) {
-                prefetch(&rows[(row - self.first) * width..][..width]);
+                prefetch_all(&rows[(row - self.first) * width..][..width]);
             }
         }
-        prefetch(self.x.start(t * batch + row, &[]));
-        prefetch(self.x.row(t * batch + row));
+        prefetch_all(self.x.start(t * batch + row, &[]));
+        prefetch_all(self.x.row(t * batch + row));
     }
 
     /// The gates of a panel's units, and the next state of these.

@@ -1,6 +1,6 @@
 use super::{Division, Options, Tiled, by_group, pad_rows, padded, run_tiled, unpad_rows};
 use crate::panels::{Panels, VECTORS, rows};
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_all;
 use crate::scan::lstm::cell;
 use crate::simd::{activate, flush, load, slope, store};
 use pulp::Simd;
@@ -230,10 +230,10 @@ impl Backward<'_> {
         let Some(gates) = self.dz[t].get((row - self.first) * width..) else { return };
         if gates.len() >= width {
             let place = t * batch + row;
-            prefetch(&gates[..width]);
-            prefetch(&self.cells[place * units..][..units]);
+            prefetch_all(&gates[..width]);
+            prefetch_all(&self.cells[place * units..][..units]);
             if let Some(d_hidden) = self.d_hidden {
-                prefetch(&d_hidden[place * units..][..units]);
+                prefetch_all(&d_hidden[place * units..][..units]);
             }
         }
     }

@@ -1,6 +1,5 @@
-use super::{
-    Blocked, PLACES, Part, TILES, Tiling, run_blocked, stride, transform, vectors_of_panel,
-};
+use super::{PLACES, Part, TILES, Tiling, stride, transform};
+use crate::blocks::{Blocked, run_blocked, vectors_of_panel};
 use crate::conv::GateColumns;
 use crate::panels::{Lines, Panels, UNROLL, rows};
 use crate::simd::{load_whole, processor, store_whole};
@@ -73,11 +72,6 @@ impl Kernel {
         let packing = Packing { lanes, vectors, filters };
         let places = (0..PLACES).map(|i| matrix(i, packing)).collect();
         Self { tiling, places, channels, filters, vectors }
-    }
-
-    /// Channels of what it is applied to.
-    pub fn channels(&self) -> usize {
-        self.channels
     }
 
     /// The pixels that come out, in parts that [`Kernel::add`] takes.

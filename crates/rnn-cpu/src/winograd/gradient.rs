@@ -1,8 +1,6 @@
 use super::apply::Block;
-use super::{
-    Blocked, PLACES, Part, TILES, Tiling, rows_of_block, run_blocked, stride, transform,
-    vectors_of_panel,
-};
+use super::{PLACES, Part, TILES, Tiling, stride, transform};
+use crate::blocks::{Blocked, rows_of_block, run_blocked, vectors_of_panel};
 use crate::conv::GateColumns;
 use crate::panels::{Lines, multiply_transposed};
 use crate::simd::{load, processor, store_whole};
@@ -90,7 +88,8 @@ impl Blocked for Sum<'_> {
                             let sums = bytemuck::cast_slice_mut::<_, S::f32s>(sums);
                             let (sums, _) = sums.as_chunks_mut::<V>();
                             if let Some(sums) = sums.first_chunk_mut::<R>() {
-                                multiply_transposed(simd, &tiles[channel..], stride, right, sums);
+                                let left = &tiles[channel..];
+                                multiply_transposed(simd, left, stride, right, &[], sums);
                             }
                         }
                     }

@@ -17,8 +17,6 @@ pub use gradient::gradient;
 
 use crate::conv::Geometry;
 use crate::panels::PADDING;
-use crate::simd::dispatch;
-use pulp::{Simd, WithSimd};
 use rnn_ops::Window;
 use std::ops::Range;
 
@@ -133,51 +131,6 @@ impl Part {
             })
         })
     }
-}
-
-/// Rows of the transforms of tiles to a register block, for so many vectors to a panel.
-const fn rows_of_block(registers: usize, vectors: usize) -> usize {
-    match (registers >= 32, vectors) {
-        (true, 3) => 8,
-        (true, 4) => 6,
-        (true, _) => 5,
-        (false, 3) => 4,
-        (false, 4) => 3,
-        (false, _) => 2,
-    }
-}
-
-/// Work on register blocks of R rows and V vectors.
-trait Blocked {
-    type Output;
-    fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Self::Output;
-}
-
-/// Runs it with the rows that fit the processor at hand.
-fn run_blocked<B: Blocked>(vectors: usize, work: B) -> B::Output {
-    struct Work<B>(usize, B);
-    impl<B: Blocked> WithSimd for Work<B> {
-        type Output = B::Output;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, simd: S) -> B::Output {
-            let Self(vectors, work) = self;
-            match (rows_of_block(S::REGISTER_COUNT, vectors), vectors) {
-                (8, 3) => work.run::<S, 8, 3>(simd),
-                (6, 4) => work.run::<S, 6, 4>(simd),
-                (5, 5) => work.run::<S, 5, 5>(simd),
-                (4, 3) => work.run::<S, 4, 3>(simd),
-                (3, 4) => work.run::<S, 3, 4>(simd),
-                _ => work.run::<S, 2, 5>(simd),
-            }
-        }
-    }
-    dispatch(Work(vectors, work))
-}
-
-/// Vectors to a panel such that panels of `filters` are filled best.
-fn vectors_of_panel(filters: usize, lanes: usize) -> usize {
-    let vectors = filters.div_ceil(lanes);
-    [4, 5, 3].into_iter().min_by_key(|&v| vectors.next_multiple_of(v)).unwrap_or(4)
 }
 
 /// Numbers from one tile's channels to the next's.

@@ -32,8 +32,11 @@ fn sample(pixels: &Pixels, channels: usize) -> Sample {
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let sizes = [(17, 70), (5, 1), (3, 5), (4, 3)];
-    for (i, (name, windows, source)) in geometries().into_iter().enumerate() {
-        let (channels, filters) = sizes[i % 4];
+    let sized = geometries().into_iter().enumerate().map(|(i, of)| (i, of, sizes[i % 4]));
+    // Widths that vectors divide, with windows of every kind but one that has kernels of its own.
+    let whole = geometries().into_iter().enumerate().skip(2).map(|(i, of)| (i + 1, of, (8, 24)));
+    for (i, (name, windows, source), (channels, filters)) in sized.chain(whole) {
+        let name = format!("{name} {channels} to {filters}");
         let bias = i % 2 == 0;
         let kernel = Sample::Normal(vec![windows.taps(), channels, filters]);
         let (x, dy) = (sample(&source, channels), sample(&windows.targets(source.items), filters));

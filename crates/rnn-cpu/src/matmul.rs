@@ -1,0 +1,112 @@
+//! Matrix products: tall ones by kernels of their own, others by gemm.
+
+use crate::conv::GateColumns;
+use crate::outer::{Plain, sum_outer_products};
+use crate::panels::UNROLL;
+use crate::product::{Matrix, MatrixMut, Threads, multiply};
+use crate::row_product::{Pieces, RowProduct};
+use crate::vector;
+use rayon::prelude::*;
+use rnn_graph::Io;
+use rnn_ops::Matmul;
+
+/// Rows from which on a product is tall, and columns below which it is too narrow for panels.
+const TALL: usize = 2048;
+const NARROW: usize = 8;
+/// Numbers of the most sums of outer products that a part of the rows keeps.
+const MOST_SUMS: usize = 1 << 18;
+
+/// Rows that a thread finishes while its caches hold them.
+fn rows_of_part(columns: usize) -> usize {
+    ((1 << 14) / columns.max(1)).clamp(24, 256).next_multiple_of(24)
+}
+
+/// Whether A^T B, A of so many rows and m columns, is summed in parts of the rows.
+fn sums_parts(rows: usize, m: usize, n: usize) -> bool {
+    rows >= TALL && m * n <= MOST_SUMS
+}
+
+pub fn run(op: &Matmul, io: &mut Io<'_, f32>) {
+    let s = io.signature;
+    let (a_type, b_type) = (&s.inputs[0], &s.inputs[1]);
+    let (rows, columns) = (a_type.shape.rows(), a_type.shape.last());
+    let (a, b) = (io.input(0), io.input(1));
+    let plain = Matmul { transpose_a: true, ..Matmul::default() };
+    if *op == plain && sums_parts(rows, columns, b_type.shape.last()) {
+        let b = (b, b_type.shape.last());
+        return sum_outer_products(&Plain(a, columns), b, io.output(), None);
+    }
+    let (m, k, a) = match op.transpose_a {
+        false => (rows, columns, Matrix::row_major(a, columns)),
+        true => (columns, rows, Matrix::column_major(a, columns)),
+    };
+    let (n, b) = match op.transpose_b {
+        false => (b_type.shape.last(), Matrix::row_major(b, b_type.shape.last())),
+        true => (b_type.shape.rows(), Matrix::column_major(b, k)),
+    };
+    let bias = op.bias.then(|| io.input(2));
+    let out = io.output();
+    let finish = |out: &mut [f32]| vector::activate(op.activation, out);
+    let start = |out: &mut [f32]| match bias {
+        Some(bias) => out.chunks_exact_mut(n).for_each(|row| row.copy_from_slice(bias)),
+        None => out.fill(0.0),
+    };
+    if m >= TALL && n >= NARROW && k.is_multiple_of(UNROLL) && !op.transpose_a {
+        let right = pack(b, (k, n));
+        let part = rows_of_part(n);
+        let parts = a.data.par_chunks(part * k).zip(out.par_chunks_mut(part * n));
+        parts.for_each(|(a, out)| {
+            start(out);
+            let starts: Vec<usize> = (0..a.len()).step_by(k).collect();
+            let left = Pieces { data: a, starts: &starts, rows: starts.len(), depth: k };
+            right.add(left, out, GateColumns::all(n));
+            finish(out);
+        });
+        return;
+    }
+    out.par_chunks_mut(rows_of_part(n) * n).for_each(start);
+    multiply(MatrixMut::row_major(out, n), true, (a, b), (m, n, k), Threads::All);
+    out.par_chunks_mut(1 << 14).for_each(finish);
+}
+
+/// The gradients of a kernel and a bias, for which dy is read once.
+pub fn weights(io: &mut Io<'_, f32>) {
+    let [a_type, b_type] = &io.signature.inputs[..] else { return };
+    let (rows, m, n) = (a_type.shape.rows(), a_type.shape.last(), b_type.shape.last());
+    let (a, b) = (io.input(0), io.input(1));
+    let [dw, db] = io.outputs();
+    if sums_parts(rows, m, n) {
+        return sum_outer_products(&Plain(a, m), (b, n), dw, Some(db));
+    }
+    let product = (Matrix::column_major(a, m), Matrix::row_major(b, n));
+    multiply(MatrixMut::row_major(dw, n), false, product, (m, n, rows), Threads::All);
+    sum_rows(b, db);
+}
+
+/// Parts of the rows are summed in parallel, then the parts in order.
+pub fn sum_rows(x: &[f32], out: &mut [f32]) {
+    const ROWS_PER_PART: usize = 1024;
+    let width = out.len();
+    let parts: Vec<Vec<f32>> = x
+        .par_chunks(ROWS_PER_PART * width)
+        .map(|rows| {
+            let mut sum = vec![0.0; width];
+            rows.chunks_exact(width).for_each(|row| vector::add(&mut sum, row));
+            sum
+        })
+        .collect();
+    out.fill(0.0);
+    parts.iter().for_each(|part| vector::add(out, part));
+}
+
+fn pack(b: Matrix<'_>, (k, n): (usize, usize)) -> RowProduct {
+    if b.column_stride == 1 {
+        return RowProduct::new(k, n, |row| b.data.chunks_exact(n).nth(row));
+    }
+    let mut rows = vec![0.0; k * n];
+    for (column, from) in b.data.chunks_exact(k).enumerate() {
+        let to = rows.chunks_exact_mut(n).map(|row| &mut row[column]);
+        to.zip(from).for_each(|(to, &value)| *to = value);
+    }
+    RowProduct::new(k, n, |row| rows.chunks_exact(n).nth(row))
+}

@@ -1,0 +1,111 @@
+//! Products of rows that lie anywhere with a matrix that is packed once.
+
+use crate::blocks::{Blocked, run_blocked, vectors_of_panel};
+use crate::conv::GateColumns;
+use crate::panels::{Panels, UNROLL};
+use crate::simd::{load, processor, store};
+use pulp::Simd;
+
+/// Rows of several pieces, one behind the other: what windows see, or rows as they are.
+#[derive(Clone, Copy)]
+pub struct Pieces<'a> {
+    pub data: &'a [f32],
+    /// Where each piece of each row begins, `[pieces, rows]`; beyond the data where it is zero.
+    pub starts: &'a [usize],
+    pub rows: usize,
+    /// Numbers of a piece, a multiple of [`UNROLL`].
+    pub depth: usize,
+}
+
+/// A matrix that rows are multiplied with.
+pub struct RowProduct {
+    panels: Panels,
+    columns: usize,
+    vectors: usize,
+    zeros: Vec<f32>,
+}
+
+impl RowProduct {
+    /// The matrix of so many rows, of which the others are zero, and columns.
+    pub fn new<'a>(depth: usize, columns: usize, row: impl Fn(usize) -> Option<&'a [f32]>) -> Self {
+        let depth = depth.next_multiple_of(UNROLL);
+        let (lanes, _) = processor();
+        let vectors = vectors_of_panel(columns, lanes);
+        let count = columns.div_ceil(vectors * lanes);
+        let panels = Panels::pack_wide((lanes, vectors), (depth, count), row, |panel, vector| {
+            let first = (panel * vectors + vector) * lanes;
+            columns.min(first)..columns.min(first + lanes)
+        });
+        Self { panels, columns, vectors, zeros: vec![0.0; depth] }
+    }
+
+    /// Adds the products of some rows to some columns of `out`.
+    pub fn add(&self, left: Pieces<'_>, out: &mut [f32], to: GateColumns) {
+        run_blocked(self.vectors, Add { right: self, left, out, to });
+    }
+}
+
+struct Add<'a> {
+    right: &'a RowProduct,
+    left: Pieces<'a>,
+    out: &'a mut [f32],
+    to: GateColumns,
+}
+
+impl Blocked for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) {
+        let Self { right: RowProduct { panels, columns, zeros, .. }, left, out, to } = self;
+        let Pieces { data, starts, rows, depth } = left;
+        let (lanes, width) = (S::F32_LANES, V * S::F32_LANES);
+        let zeros = &zeros[..depth];
+        for panel in 0..columns.div_ceil(width) {
+            let column = panel * width;
+            let count = width.min(columns - column);
+            for row in (0..rows).step_by(R) {
+                let mut sums = [[simd.splat_f32s(0.0); V]; R];
+                for (r, sums) in sums.iter_mut().enumerate().take(rows - row) {
+                    let out = &out[(row + r) * to.stride + to.first + column..][..count];
+                    for (sum, out) in sums.iter_mut().zip(out.chunks(lanes)) {
+                        *sum = load(simd, out);
+                    }
+                }
+                for (piece, starts) in starts.chunks_exact(rows).enumerate() {
+                    let (left, any) = pieces::<R>(data, &starts[row..], zeros, depth);
+                    if any {
+                        let at = (panel, piece * depth);
+                        let (next, _) = pieces(data, &starts[rows.min(row + R)..], &[], depth);
+                        // The first panel meets rows that no cache holds.
+                        let next = if panel == 0 { Some(next) } else { None };
+                        panels.multiply_and_fetch(simd, at, left, next, &mut sums);
+                    }
+                }
+                for (r, sums) in sums.iter().enumerate().take(rows - row) {
+                    let out = &mut out[(row + r) * to.stride + to.first + column..][..count];
+                    for (sum, out) in sums.iter().zip(out.chunks_mut(lanes)) {
+                        store(simd, out, *sum);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// R pieces that begin at these places, and whether there is one of them.
+#[inline(always)]
+fn pieces<'a, const R: usize>(
+    data: &'a [f32],
+    starts: &[usize],
+    missing: &'a [f32],
+    depth: usize,
+) -> ([&'a [f32]; R], bool) {
+    let (mut pieces, mut any) = ([missing; R], false);
+    for (to, &start) in pieces.iter_mut().zip(starts) {
+        if let Some(piece) = data.get(start..start.wrapping_add(depth)) {
+            (*to, any) = (piece, true);
+        }
+    }
+    (pieces, any)
+}
