@@ -52,7 +52,7 @@ pub(crate) struct Product {
 }
 
 enum Kind {
-    Rows(Rows),
+    Rows(Box<Rows>),
     Tiles(Kernel),
 }
 
@@ -63,7 +63,7 @@ impl Product {
             None => {
                 let rows = taps.chunks_exact(columns.stride);
                 let filters = rows.flat_map(|row| &row[columns.first..][..columns.count]);
-                Kind::Rows(Rows::new(geometry, filters.copied().collect(), columns.count))
+                Kind::Rows(Rows::new(geometry, filters.copied().collect(), columns.count).into())
             }
         };
         Self { from: GateColumns::all(geometry.channels), kind }
@@ -80,7 +80,7 @@ impl Product {
                         matrix.extend(tap.chunks_exact(columns.stride).map(|row| row[filter]));
                     }
                 }
-                Kind::Rows(Rows::new(geometry.reversed(columns.count), matrix, channels))
+                Kind::Rows(Rows::new(geometry.reversed(columns.count), matrix, channels).into())
             }
         };
         Self { from: columns, kind }
@@ -90,7 +90,8 @@ impl Product {
     pub fn parts(&self) -> Vec<Range<usize>> {
         match &self.kind {
             Kind::Tiles(kernel) => kernel.parts(),
-            Kind::Rows(Rows { geometry, .. }) => {
+            Kind::Rows(rows) => {
+                let geometry = &rows.geometry;
                 let all = geometry.targets.len();
                 let rows = (PART / geometry.width()).max(1).next_multiple_of(ROWS);
                 (0..all).step_by(rows).map(|first| first..all.min(first + rows)).collect()
