@@ -5,11 +5,11 @@ use crate::{
 };
 use rnn_graph::{Io, Op, Signature};
 use rnn_ops::{
-    Activate, ActivateBackward, AveragePool, BatchNormalize, BatchNormalizeBackward, Binary, Conv,
-    ConvInput, ConvKernel, ConvLstm, ConvLstmBackward, DropoutMatmul, DropoutMatmulInput,
-    DropoutMatmulWeights, Embedding, EmbeddingBackward, Gru, GruBackward, Lstm, LstmBackward,
-    Matmul, MatmulWeights, MaxPool, MaxPoolBackward, SimpleRnn, SimpleRnnBackward, SortTokens,
-    SumRows, Update,
+    Activate, ActivateBackward, Affine, AveragePool, BatchNormalize, BatchNormalizeBackward,
+    Binary, Conv, ConvInput, ConvKernel, ConvLstm, ConvLstmBackward, DropoutMatmul,
+    DropoutMatmulInput, DropoutMatmulWeights, Embedding, EmbeddingBackward, Gru, GruBackward, Lstm,
+    LstmBackward, Matmul, MatmulWeights, MaxPool, MaxPoolBackward, SimpleRnn, SimpleRnnBackward,
+    SortTokens, SumRows, Update,
 };
 
 /// Runs the op's fast kernel, or its definition where it has none.
@@ -56,6 +56,8 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
         normalize::forward(op, io);
     } else if op.downcast::<BatchNormalizeBackward>().is_some() {
         normalize::backward(io);
+    } else if op.downcast::<Affine>().is_some() {
+        normalize::affine(io);
     } else if op.downcast::<SumRows>().is_some() {
         matmul::sum_rows(io.input(0), io.output());
     } else if let Some(op) = op.downcast::<Binary>() {

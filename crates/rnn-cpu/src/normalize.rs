@@ -71,3 +71,15 @@ pub fn backward(io: &mut Io<'_, f32>) {
         }
     });
 }
+
+pub fn affine(io: &mut Io<'_, f32>) {
+    let (x, a, b) = (io.input(0), io.input(1), io.input(2));
+    let width = a.len();
+    io.output().par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width)).for_each(|(y, x)| {
+        for (y, x) in y.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+            for (((y, x), a), b) in y.iter_mut().zip(x).zip(a).zip(b) {
+                *y = x * a + b;
+            }
+        }
+    });
+}

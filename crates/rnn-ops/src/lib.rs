@@ -10,6 +10,7 @@ mod cell_kernels;
 mod product_kernels;
 
 mod activation;
+mod affine;
 mod batch_normalize;
 mod case;
 mod cast;
@@ -52,6 +53,7 @@ mod unscale;
 mod window;
 
 pub use activation::{Activate, ActivateBackward, Activation, SMALLEST};
+pub use affine::Affine;
 pub use batch_normalize::{BatchNormalize, BatchNormalizeBackward, MovingAverage};
 pub use case::{Case, Sample, Tier};
 pub use cast::Cast;
@@ -101,6 +103,7 @@ use std::sync::Arc;
 pub fn suite() -> Vec<Case> {
     let lists = [
         activation::cases,
+        affine::cases,
         batch_normalize::cases,
         cast::cases,
         categorical::cases,

@@ -2,12 +2,12 @@ use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError, Dialect};
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{BatchNormalize, Binary, InverseRoot, MovingAverage, Normalize};
+use rnn_ops::{Affine, BatchNormalize, Binary, InverseRoot, MovingAverage, Normalize, Scale};
 use std::sync::Arc;
 
-/// y = x gamma + beta over the last axis, behind a normalization.
+/// gamma and beta over the last axis, behind a normalization: y = x gamma + beta.
 #[derive(Clone, Debug)]
-struct Affine {
+struct GammaBeta {
     /// Negative from the end; positive as Keras counts, the batch being 0. It must be the last.
     axis: isize,
     scale: bool,
@@ -16,7 +16,7 @@ struct Affine {
     beta: WeightArguments,
 }
 
-impl Affine {
+impl GammaBeta {
     fn new() -> Self {
         let (gamma, beta) = (Initializer::Ones.into(), Initializer::Zeros.into());
         Self { axis: -1, scale: true, center: true, gamma, beta }
@@ -39,15 +39,35 @@ impl Affine {
     fn apply(
         &self,
         b: &mut Build<'_>,
-        mut x: TensorId,
+        x: TensorId,
         w: &[TensorId],
     ) -> Result<TensorId, GraphError> {
-        let with = [(self.scale, Binary::Mul), (self.center, Binary::Add)];
-        let with = with.into_iter().filter(|(there, _)| *there);
-        for ((_, op), &weight) in with.zip(w) {
-            x = b.graph.apply(op, &[x, weight])?;
+        match *w {
+            [gamma, beta] => b.graph.apply(Affine, &[x, gamma, beta]),
+            [gamma] if self.scale => b.graph.apply(Binary::Mul, &[x, gamma]),
+            [beta] => b.graph.apply(Binary::Add, &[x, beta]),
+            _ => Ok(x),
         }
-        Ok(x)
+    }
+
+    /// The same of (x - mean) scale, as one pass: x a + b, where a = scale gamma and
+    /// b = beta - mean a. All are `[F]`.
+    fn apply_fixed(
+        &self,
+        b: &mut Build<'_>,
+        (x, mean, scale): (TensorId, TensorId, TensorId),
+        w: &[TensorId],
+    ) -> Result<TensorId, GraphError> {
+        let mut shift = b.graph.apply(Scale(-1.0), &[mean])?;
+        let mut factor = scale;
+        if let Some(&gamma) = w.first().filter(|_| self.scale) {
+            factor = b.graph.apply(Binary::Mul, &[scale, gamma])?;
+        }
+        shift = b.graph.apply(Binary::Mul, &[shift, factor])?;
+        if let Some(&beta) = w.last().filter(|_| self.center) {
+            shift = b.graph.apply(Binary::Add, &[shift, beta])?;
+        }
+        b.graph.apply(Affine, &[x, factor, shift])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
@@ -87,13 +107,13 @@ macro_rules! affine_arguments {
 #[derive(Clone, Debug)]
 pub struct LayerNormalization {
     epsilon: f32,
-    affine: Affine,
+    affine: GammaBeta,
 }
 
 impl LayerNormalization {
     /// With an epsilon of 0.001.
     pub fn new() -> Self {
-        Self { epsilon: 1e-3, affine: Affine::new() }
+        Self { epsilon: 1e-3, affine: GammaBeta::new() }
     }
 
     /// Replaces what keeps the quotient finite.
@@ -154,7 +174,7 @@ pub struct BatchNormalization {
     momentum: f32,
     epsilon: f32,
     corrected: bool,
-    affine: Affine,
+    affine: GammaBeta,
     moving_mean: Initializer,
     moving_variance: Initializer,
 }
@@ -166,7 +186,7 @@ impl BatchNormalization {
             momentum: 0.99,
             epsilon: 1e-3,
             corrected: false,
-            affine: Affine::new(),
+            affine: GammaBeta::new(),
             moving_mean: Initializer::Zeros,
             moving_variance: Initializer::Ones,
         }
@@ -227,7 +247,7 @@ impl Layer for BatchNormalization {
         let &[mean, variance] = moving else {
             return Err(b.misfit(self.class(), x, "a moving mean and variance"));
         };
-        let normal = if b.random.is_some() && !b.frozen {
+        let tensor = if b.random.is_some() && !b.frozen {
             let out = b.graph.push(BatchNormalize { epsilon: self.epsilon }, &[x])?;
             let rows = b.graph.shape(x).rows() as f32;
             let correction = if self.corrected { rows / (rows - 1.0 - self.epsilon) } else { 1.0 };
@@ -235,13 +255,12 @@ impl Layer for BatchNormalization {
                 let follow = MovingAverage { momentum: self.momentum, factor };
                 b.graph.push_node(Arc::new(follow), &[value], &[average])?;
             }
-            out[0]
+            self.affine.apply(b, out[0], affine)?
         } else {
             let scale = b.graph.apply(InverseRoot { epsilon: self.epsilon }, &[variance])?;
-            let centered = b.graph.apply(Binary::Sub, &[x, mean])?;
-            b.graph.apply(Binary::Mul, &[centered, scale])?
+            self.affine.apply_fixed(b, (x, mean, scale), affine)?
         };
-        Ok(Value { tensor: self.affine.apply(b, normal, affine)?, ..input })
+        Ok(Value { tensor, ..input })
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
