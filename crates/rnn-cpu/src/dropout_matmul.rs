@@ -1,11 +1,13 @@
 //! Products with dropout of their own for each gate: rows are taken in blocks that stay in the
 //! cache, and each gate multiplies its view of a block.
 
+use crate::outer::{Rows, sum_outer_products};
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::vector;
 use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, GateExtents};
+use std::ops::Range;
 
 /// Rows of a block.
 const BLOCK: usize = 512;
@@ -66,37 +68,42 @@ pub fn input(io: &mut Io<'_, f32>) {
     });
 }
 
-/// Rows whose products are summed by one thread.
-const PART: usize = 16 * BLOCK;
+/// x as the gates see it.
+struct Seen<'a> {
+    x: &'a [f32],
+    factors: &'a [f32],
+    extents: GateExtents,
+}
 
-/// Each gate's sum over each part of the rows, then the parts in order.
-pub fn weights(io: &mut Io<'_, f32>) {
-    let Ok(e) = DropoutMatmulWeights::extents(&io.signature.inputs) else { return };
-    let (x, dy, factors) = (io.input(0), io.input(1), io.input(2));
-    let (columns, rows) = (e.gates * e.width, io.signature.inputs[0].shape.rows());
-    let tasks: Vec<(usize, usize)> =
-        (0..rows).step_by(PART).flat_map(|first| (0..e.gates).map(move |g| (first, g))).collect();
-    let sum_part = |&(first, gate): &(usize, usize)| {
-        let mut sum = vec![0.0; e.features * e.width];
-        let end = rows.min(first + PART);
-        for from in (first..end).step_by(BLOCK) {
-            let to = end.min(from + BLOCK);
-            let seen = seen(&e, factors, gate, from, &x[from * e.features..to * e.features]);
-            let product = (
-                Matrix::column_major(&seen, e.features),
-                Matrix::row_major(&dy[from * columns + gate * e.width..], columns),
-            );
-            let out = MatrixMut::row_major(&mut sum, e.width);
-            multiply(out, true, product, (e.features, e.width, to - from), Threads::One);
-        }
-        sum
-    };
-    let sums: Vec<Vec<f32>> = tasks.par_iter().map(sum_part).collect();
-    let out = io.output();
-    out.fill(0.0);
-    for (&(_, gate), sum) in tasks.iter().zip(&sums) {
-        for (row, sum) in out.chunks_exact_mut(columns).zip(sum.chunks_exact(e.width)) {
-            vector::add(&mut row[gate * e.width..(gate + 1) * e.width], sum);
+impl Rows for Seen<'_> {
+    fn width(&self) -> usize {
+        let GateExtents { features, .. } = self.extents;
+        features
+    }
+
+    fn views(&self) -> usize {
+        self.extents.gates
+    }
+
+    fn lay_out(&self, gate: usize, rows: Range<usize>, to: &mut [f32], stride: usize) {
+        let GateExtents { period, features, .. } = self.extents;
+        let of_gate = &self.factors[gate * period * features..][..period * features];
+        let each = to.chunks_mut(stride).zip(self.memory(rows.clone()).chunks_exact(features));
+        for ((to, x), row) in each.zip(rows) {
+            to[..features].copy_from_slice(x);
+            vector::scale_by(&mut to[..features], &of_gate[row % period * features..][..features]);
         }
     }
+
+    fn memory(&self, rows: Range<usize>) -> &[f32] {
+        let features = self.extents.features;
+        &self.x[rows.start * features..rows.end * features]
+    }
+}
+
+pub fn weights(io: &mut Io<'_, f32>) {
+    let Ok(extents) = DropoutMatmulWeights::extents(&io.signature.inputs) else { return };
+    let (x, dy, factors) = (io.input(0), io.input(1), io.input(2));
+    let seen = Seen { x, factors, extents };
+    sum_outer_products(&seen, (dy, extents.gates * extents.width), io.output(), None);
 }

@@ -24,8 +24,14 @@ pub trait Rows: Sync {
     /// Columns of A.
     fn width(&self) -> usize;
 
-    /// Copies some of the rows, each to begin `stride` behind the one before.
-    fn lay_out(&self, rows: Range<usize>, to: &mut [f32], stride: usize);
+    /// Into how many parts the columns of B fall that each see the rows in a way of their own, as
+    /// gates do through dropout.
+    fn views(&self) -> usize {
+        1
+    }
+
+    /// Copies some of the rows as a view sees them, each to begin `stride` behind the one before.
+    fn lay_out(&self, view: usize, rows: Range<usize>, to: &mut [f32], stride: usize);
 
     /// The memory that some of the rows are, if they are all of it.
     fn memory(&self, rows: Range<usize>) -> &[f32];
@@ -39,7 +45,7 @@ impl Rows for Plain<'_> {
         self.1
     }
 
-    fn lay_out(&self, rows: Range<usize>, to: &mut [f32], stride: usize) {
+    fn lay_out(&self, _: usize, rows: Range<usize>, to: &mut [f32], stride: usize) {
         let rows = self.memory(rows).chunks_exact(self.1);
         to.chunks_mut(stride).zip(rows).for_each(|(to, row)| to[..row.len()].copy_from_slice(row));
     }
@@ -58,31 +64,42 @@ pub fn sum_outer_products(
     sums: Option<&mut [f32]>,
 ) {
     let (rows, m, (lanes, registers)) = (b.len() / n, a.width(), processor());
-    let vectors = vectors_of_panels(m, n, (lanes, registers));
+    // Of a view. A panel lies in one.
+    let columns = n / a.views();
+    let vectors = vectors_of_panels(m, columns, (lanes, registers));
+    let few = n < FEWEST && a.views() == 1;
     let wants_sums = sums.is_some();
     let per_part = rows.div_ceil(rows.div_ceil(PART).clamp(1, PARTS)).max(1);
     let parts: Vec<Range<usize>> =
         (0..rows).step_by(per_part).map(|first| first..rows.min(first + per_part)).collect();
     let parts: Vec<Part> = parts
         .into_par_iter()
-        .map(|rows| match n < FEWEST {
+        .map(|rows| match few {
             true => sum_few(a, (b, n), rows, wants_sums),
-            false => run_blocked(vectors, Sum { a, b, n, rows, wants_sums }),
+            false => run_blocked(vectors, Sum { a, b, n, columns, rows, wants_sums }),
         })
         .collect();
-    let width = if n < FEWEST { n } else { vectors * lanes };
-    let depth = parts.first().map_or(0, |part| part.products.len() / n.next_multiple_of(width));
+    let width = if few { n } else { vectors * lanes };
+    let packed = a.views() * columns.next_multiple_of(width);
+    let depth = parts.first().map_or(0, |part| part.products.len() / packed);
     out.par_chunks_exact_mut(n).enumerate().take(m).for_each(|(row, out)| {
         out.fill(0.0);
         for part in &parts {
-            for (panel, out) in out.chunks_mut(width).enumerate() {
+            let panels = out.chunks_mut(columns).flat_map(|view| view.chunks_mut(width));
+            for (panel, out) in panels.enumerate() {
                 add(out, &part.products[(panel * depth + row) * width..][..out.len()]);
             }
         }
     });
     if let Some(sums) = sums {
         sums.fill(0.0);
-        parts.iter().for_each(|part| add(sums, &part.sums[..n]));
+        for part in &parts {
+            let panels = sums.chunks_mut(columns).flat_map(|view| view.chunks_mut(width));
+            panels.zip(part.sums.chunks(width)).for_each(|(sums, part)| {
+                let count = sums.len();
+                add(sums, &part[..count]);
+            });
+        }
     }
 }
 
@@ -100,7 +117,7 @@ fn sum_few(a: &impl Rows, (b, n): (&[f32], usize), rows: Range<usize>, wants_sum
     let mut sums = vec![0.0; if wants_sums { n } else { 0 }];
     for first in rows.clone().step_by(BLOCK) {
         let count = BLOCK.min(rows.end - first);
-        a.lay_out(first..first + count, &mut left, m);
+        a.lay_out(0, first..first + count, &mut left, m);
         let b = &b[first * n..(first + count) * n];
         let product = (Matrix::column_major(&left, m), Matrix::row_major(b, n));
         multiply(
@@ -119,6 +136,8 @@ struct Sum<'a, A> {
     a: &'a A,
     b: &'a [f32],
     n: usize,
+    /// Of a view.
+    columns: usize,
     rows: Range<usize>,
     wants_sums: bool,
 }
@@ -128,13 +147,15 @@ impl<A: Rows> Blocked for Sum<'_, A> {
 
     #[inline(always)]
     fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Part {
-        let Self { a, b, n, rows, wants_sums } = self;
+        let Self { a, b, n, columns, rows, wants_sums } = self;
         let (depth, width) = (a.width().next_multiple_of(R), V * S::F32_LANES);
-        let panels = n.div_ceil(width);
+        let panels_of_view = columns.div_ceil(width);
+        let panels = a.views() * panels_of_view;
         // Rows that do not all fall into the same sets of the cache.
         let stride = (depth.div_ceil(PADDING) | 1) * PADDING;
         let (mut left, mut right) = (Lines::default(), Lines::default());
-        let (left, right) = (left.take(BLOCK * stride), right.take(panels * BLOCK * width));
+        let (left, right) =
+            (left.take(a.views() * BLOCK * stride), right.take(panels * BLOCK * width));
         let mut products = vec![0.0; panels * depth * width];
         let mut sums = vec![0.0; if wants_sums { panels * width } else { 0 }];
         for first in rows.clone().step_by(BLOCK) {
@@ -143,9 +164,12 @@ impl<A: Rows> Blocked for Sum<'_, A> {
             let next = first + count..rows.end.min(first + count + BLOCK);
             let memory = [&b[next.start * n..next.end * n], a.memory(next)];
             let mut fetched = memory.into_iter().flat_map(|memory| memory.chunks(count * LINE));
-            a.lay_out(first..first + count, left, stride);
-            pack::<S, V>(simd, &b[first * n..(first + count) * n], n, right);
+            for (view, left) in left.chunks_exact_mut(BLOCK * stride).enumerate() {
+                a.lay_out(view, first..first + count, left, stride);
+            }
+            pack::<S, V>(simd, &b[first * n..(first + count) * n], (n, columns), right);
             for (panel, products) in products.chunks_exact_mut(depth * width).enumerate() {
+                let left = &left[panel / panels_of_view * BLOCK * stride..][..count * stride];
                 let right = &right[panel * BLOCK * width..][..count * width];
                 let right = bytemuck::cast_slice::<_, S::f32s>(right).as_chunks::<V>().0;
                 if let Some(sums) = sums.get_mut(panel * width..(panel + 1) * width) {
@@ -155,7 +179,7 @@ impl<A: Rows> Blocked for Sum<'_, A> {
                     let (sums, _) =
                         bytemuck::cast_slice_mut::<_, S::f32s>(sums).as_chunks_mut::<V>();
                     if let Some(sums) = sums.first_chunk_mut::<R>() {
-                        let left = &left[i * R..count * stride];
+                        let left = &left[i * R..];
                         let next = fetched.next().unwrap_or(&[]);
                         multiply_transposed(simd, left, stride, right, next, sums);
                     }
@@ -166,12 +190,18 @@ impl<A: Rows> Blocked for Sum<'_, A> {
     }
 }
 
-/// Rows of n columns as `[panels, BLOCK, vectors]`.
+/// Rows of n columns, so many of a view, as `[panels, BLOCK, vectors]`.
 #[inline(always)]
-fn pack<S: Simd, const V: usize>(simd: S, rows: &[f32], n: usize, to: &mut [f32]) {
+fn pack<S: Simd, const V: usize>(
+    simd: S,
+    rows: &[f32],
+    (n, columns): (usize, usize),
+    to: &mut [f32],
+) {
     let (lanes, width) = (S::F32_LANES, V * S::F32_LANES);
     for (k, row) in rows.chunks_exact(n).enumerate() {
-        for (panel, row) in row.chunks(width).enumerate() {
+        let panels = row.chunks(columns).flat_map(|view| view.chunks(width));
+        for (panel, row) in panels.enumerate() {
             let to = &mut to[(panel * BLOCK + k) * width..][..width];
             if row.len() == width {
                 for v in 0..V {

@@ -65,7 +65,7 @@ impl Rows for Seen<'_> {
         self.geometry.width()
     }
 
-    fn lay_out(&self, rows: Range<usize>, to: &mut [f32], stride: usize) {
+    fn lay_out(&self, _: usize, rows: Range<usize>, to: &mut [f32], stride: usize) {
         let columns = GateColumns::all(self.geometry.channels);
         self.geometry.lay_out((self.x, columns), rows, (to, stride), &mut Vec::new());
     }
