@@ -1,7 +1,7 @@
 #!/bin/sh
 # Writes a dated report of every device of this machine: that its results are right, how fast it
-# is, and how fast peers are on the same GPU where Python has them. Needs the binary alone, so that
-# it can be carried to a machine without Rust:
+# is, and how fast peers are on the same GPU: those that Python has, and burn where cargo is. Needs
+# the binary alone, so that it can be carried to a machine without Rust:
 #   xtask/gpu-report.sh [target/release/rnn-gpu] [bench/results]
 set -u
 # The peers that this Python has; empty, and they are installed into an environment of their own.
@@ -23,7 +23,7 @@ section() {
 
 # Of use, but no part of the verdict.
 peers() {
-    "$binary" bench --peers="$here/../bench/peers" --out "$folder" || true
+    "$binary" bench --peers="$here/../bench/peers" --burn --out "$folder" || true
 }
 
 {

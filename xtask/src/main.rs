@@ -22,8 +22,9 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Time the experiments' steps beside Keras's, PyTorch's and JAX's, with the given arguments of
-    /// `rnn-gpu bench --peers`, and write tables and a picture to bench/results
+    /// Time the experiments' steps beside Keras's, PyTorch's and JAX's, and with --burn beside burn's,
+    /// with the given arguments of `rnn-gpu bench --peers`; write tables and a picture to
+    /// bench/results
     #[command(disable_help_flag = true)]
     BenchPeers {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

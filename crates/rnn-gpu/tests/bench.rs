@@ -32,6 +32,10 @@ fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).expect("a file")).expect("JSON")
 }
 
+fn files(folder: &str) -> Vec<PathBuf> {
+    fs::read_dir(folder).expect("results").map(|e| e.expect("a file").path()).collect()
+}
+
 #[test]
 fn steps_are_set_beside_peers_and_what_fails_is_named() {
     const PYTHON: &str = if cfg!(windows) { "python" } else { "python3" };
@@ -44,15 +48,19 @@ fn steps_are_set_beside_peers_and_what_fails_is_named() {
     sandbox.write("fake_steps.py", PEER.as_bytes());
     sandbox.write("absent_steps.py", b"import no_such_module");
     let (peers, out) = (sandbox.path(""), sandbox.path("out"));
-    let what = ["--quick", "--filter", "simple-rnn inference", "--device", "cpu"];
-    let args = [&["bench", "--peers", &peers, "--out", &out], &what[..]].concat();
-    let output = rnn_gpu(&args).env("RNN_GPU_PYTHON", PYTHON).output().expect("it starts");
-    let printed = text(&output.stdout);
-    assert!(output.status.success(), "{printed}{}", text(&output.stderr));
-    assert!(printed.contains("absent is left out") && printed.contains("no_such_module"));
+    let bench = |step| {
+        let what = ["--quick", "--filter", step, "--device", "cpu"];
+        let args = [&["bench", "--peers", &peers, "--out", &out], &what[..]].concat();
+        let output = rnn_gpu(&args).env("RNN_GPU_PYTHON", PYTHON).output().expect("it starts");
+        let printed = text(&output.stdout);
+        assert!(output.status.success(), "{printed}{}", text(&output.stderr));
+        printed
+    };
+    let printed = bench("simple-rnn inference");
+    assert!(printed.contains("SKIPPED absent") && printed.contains("no_such_module"), "{printed}");
+    assert!(printed.contains("SKIPPED burn"), "{printed}");
 
-    let files: Vec<PathBuf> =
-        fs::read_dir(&out).expect("results").map(|e| e.expect("a file").path()).collect();
+    let files = files(&out);
     let file = |ending| files.iter().find(|f| f.extension().is_some_and(|e| e == ending));
     picture(file("png").expect("a picture"));
     let results = json(file("json").expect("figures"));
@@ -67,6 +75,10 @@ fn steps_are_set_beside_peers_and_what_fails_is_named() {
     assert!(table.contains(&format!("| 10000 (plain) | {ratio:.2} |")), "{table}");
     assert!(table.contains("| fake | wild | failed | - |"), "{table}");
     assert!(table.contains("wild is   not for this machine |"), "{table}");
+
+    bench("simple-rnn training");
+    let both = json(file("json").expect("figures"));
+    assert_eq!((&both["steps"][0]["training"], &both["steps"][1]), (&Value::Bool(true), row));
 }
 
 #[test]
@@ -74,10 +86,11 @@ fn scaling_is_measured_and_drawn() {
     let sandbox = Sandbox::new();
     let out = sandbox.path("scaling");
     success(&["bench", "--suite", "scaling", "--quick", "--device", "cpu", "--out", &out]);
-    let folder = Path::new(&out);
-    picture(&folder.join("scaling-time.png"));
-    picture(&folder.join("scaling-memory.png"));
-    let figures = json(&folder.join("scaling.json"));
+    let files = files(&out);
+    let file = |ending| files.iter().find(|f| f.to_string_lossy().ends_with(ending));
+    picture(file("-scaling-time.png").expect("a picture"));
+    picture(file("-scaling-memory.png").expect("a picture"));
+    let figures = json(file("-scaling.json").expect("figures"));
     let curves = figures["curves"].as_array().expect("curves");
     assert_eq!(curves.len(), 3);
     for curve in curves {

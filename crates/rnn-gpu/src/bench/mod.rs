@@ -12,10 +12,11 @@ use crate::{device, distributed};
 use anyhow::{Context, Result, bail};
 use measure::{Ceilings, Timing};
 use rnn_formats::write_atomically;
-use rnn_graph::Device;
+use rnn_graph::{Device, DeviceInfo};
 use serde::Serialize;
 use std::io::Write as _;
 use std::path::PathBuf;
+use time::OffsetDateTime;
 
 /// What to measure and where.
 #[derive(clap::Args)]
@@ -28,6 +29,9 @@ pub struct BenchArgs {
     #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "bench/peers")]
     #[arg(conflicts_with_all = ["suite", "json"])]
     peers: Option<PathBuf>,
+    /// With --peers also those of burn, which cargo compiles, the first time for minutes
+    #[arg(long, requires = "peers")]
+    burn: bool,
     /// The folder for the tables and pictures of --peers and of the suite `scaling`
     #[arg(long, value_name = "DIR", default_value = "bench/results")]
     out: PathBuf,
@@ -96,7 +100,11 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
     let (device, why) = device::open(&args.device)?;
     println!("device: {}: {why}", device.info());
     if let Some(scripts) = &args.peers {
-        return peers::compare(&*device, scripts, part, args.quick, &args.out);
+        let &BenchArgs { burn, quick, ref out, .. } = args;
+        return peers::compare(
+            &*device,
+            peers::Options { scripts, burn, wanted: part, quick, out },
+        );
     }
     if args.suite == Suite::Scaling {
         return scaling::measure(&*device, args.quick, &args.out);
@@ -136,6 +144,18 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
         write_atomically(path, |file| file.write_all(text.as_bytes()))?;
     }
     Ok(())
+}
+
+/// The date, by UTC.
+fn today() -> String {
+    OffsetDateTime::now_utc().date().to_string()
+}
+
+/// How a file of a device's results is called: `DATE-DEVICE` and how it ends.
+fn named(date: &str, info: &DeviceInfo, ending: &str) -> String {
+    let words = info.to_string().to_lowercase();
+    let words = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    format!("{date}-{}{ending}", words.take(6).collect::<Vec<_>>().join("-"))
 }
 
 /// Compares a small case of the same op with its reference.

@@ -2,6 +2,7 @@
 
 use super::measure::repeat;
 use super::steps::reviews;
+use super::{named, today};
 use crate::Activation;
 use crate::experiment::VOCABULARY;
 use crate::memory;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use std::fmt;
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
@@ -36,7 +37,8 @@ struct Point {
     /// What the planner says that the step keeps on the device.
     planned_bytes: u64,
     /// By how much the process is larger with it than it was before all of them, where the system
-    /// tells; what its allocator keeps from one to the next counts. Of a GPU with memory of its own, that is what the host keeps.
+    /// tells; what its allocator keeps from one to the next counts. Of a GPU with memory of its own,
+    /// that is what the host keeps.
     process_bytes: Option<u64>,
 }
 
@@ -51,12 +53,13 @@ struct Curve {
 
 #[derive(Debug, Serialize)]
 struct Scaling {
+    date: String,
     device: String,
     curves: Vec<Curve>,
 }
 
-/// Measures them, prints a table, and writes `scaling.json`, `scaling-time.png` and
-/// `scaling-memory.png` into a folder.
+/// Measures them, prints a table, and writes `DATE-DEVICE-scaling.json`, `-time.png` and
+/// `-memory.png` into a folder.
 ///
 /// # Errors
 /// If the device fails or a file cannot be written.
@@ -89,11 +92,13 @@ pub fn measure(device: &dyn Device, quick: bool, out: &Path) -> Result<()> {
         curve("time steps", |size| size.steps, |base, steps| Size { steps, ..base })?,
         curve("units", |size| size.units, |base, units| Size { units, ..base })?,
     ];
-    let scaling = Scaling { device: device.info().to_string(), curves };
+    let scaling = Scaling { date: today(), device: device.info().to_string(), curves };
     let text = serde_json::to_string_pretty(&scaling)?;
-    write_atomically(&out.join("scaling.json"), |file| file.write_all(text.as_bytes()))?;
-    draw(&scaling, out)?;
-    println!("wrote scaling.json, scaling-time.png and scaling-memory.png to {}", out.display());
+    let file = |ending| out.join(named(&scaling.date, device.info(), ending));
+    let figures = file("-scaling.json");
+    write_atomically(&figures, |file| file.write_all(text.as_bytes()))?;
+    draw(&scaling, &[file("-scaling-time.png"), file("-scaling-memory.png")])?;
+    println!("wrote {} and beside it -time.png and -memory.png", figures.display());
     Ok(())
 }
 
@@ -140,24 +145,35 @@ fn process_bytes() -> Option<u64> {
     system.process(this).map(|process| process.memory())
 }
 
-fn draw(scaling: &Scaling, out: &Path) -> Result<()> {
-    let panels = |unit, series: &[fn(&Point) -> f64]| {
-        let line = |curve: &Curve, of: fn(&Point) -> f64| {
-            let point = |p: &Point| ((curve.value)(&p.size) as f64, of(p));
-            curve.points.iter().map(point).collect::<Vec<_>>()
-        };
+fn draw(scaling: &Scaling, [time, memory]: &[PathBuf; 2]) -> Result<()> {
+    type Series = fn(&Curve) -> Vec<(f64, f64)>;
+    let panels = |unit, series: &[Series]| -> Vec<Lines> {
         let panel = |curve: &Curve| Lines {
             axes: (curve.over, unit),
-            series: series.iter().map(|&of| line(curve, of)).collect(),
+            series: series.iter().map(|of| of(curve)).collect(),
         };
-        scaling.curves.iter().map(panel).collect::<Vec<_>>()
+        scaling.curves.iter().map(panel).collect()
     };
     let title = |what: &str| format!("{what} of a training step of LSTM on {}", scaling.device);
-    let times = panels("milliseconds", &[|p| 1e3 * p.seconds]);
-    lines(&out.join("scaling-time.png"), &title("Time"), &["measured"], &times)?;
-    let planned: fn(&Point) -> f64 = |p| mb(p.planned_bytes);
-    let process: fn(&Point) -> f64 = |p| p.process_bytes.map_or(f64::NAN, mb);
-    let bytes = panels("megabytes", &[planned, process]);
-    let names = ["planned", "taken by the process"];
-    lines(&out.join("scaling-memory.png"), &title("Memory"), &names, &bytes)
+    let proportional: Series = |curve| {
+        let [.., last] = &curve.points[..] else { return vec![] };
+        let middle = &curve.points[curve.points.len() / 2];
+        let slope = 1e3 * middle.seconds / curve.at(middle);
+        vec![(0.0, 0.0), (curve.at(last), slope * curve.at(last))]
+    };
+    let times = panels("milliseconds", &[|curve| curve.line(|p| 1e3 * p.seconds), proportional]);
+    lines(time, &title("Time"), &["measured", "in proportion to the middle"], &times)?;
+    let process: Series = |curve| curve.line(|p| p.process_bytes.map_or(f64::NAN, mb));
+    let bytes = panels("megabytes", &[|curve| curve.line(|p| mb(p.planned_bytes)), process]);
+    lines(memory, &title("Memory"), &["planned", "taken by the process"], &bytes)
+}
+
+impl Curve {
+    fn at(&self, point: &Point) -> f64 {
+        (self.value)(&point.size) as f64
+    }
+
+    fn line(&self, of: fn(&Point) -> f64) -> Vec<(f64, f64)> {
+        self.points.iter().map(|point| (self.at(point), of(point))).collect()
+    }
 }

@@ -4,23 +4,23 @@ mod script;
 mod table;
 
 use super::steps::{self, Step};
+use super::{named, today};
 use crate::plot::{Bars, bars};
 use anyhow::{Context, Result, ensure};
 use rnn_formats::write_atomically;
-use rnn_graph::{Device, DeviceInfo, DeviceKind};
+use rnn_graph::{Device, DeviceKind};
 use script::Script;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
-use time::OffsetDateTime;
 
 /// What all of it came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Comparison {
     date: String,
-    version: &'static str,
+    version: String,
     /// Where rnn-gpu computed.
     device: String,
     processor: String,
@@ -30,9 +30,9 @@ struct Comparison {
 }
 
 /// A step by everyone.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Row {
-    experiment: &'static str,
+    experiment: String,
     training: bool,
     batch: usize,
     /// Seconds of ours before the peers had their turn, and after.
@@ -41,7 +41,7 @@ struct Row {
 }
 
 /// A step by a variant of a peer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Peer {
     name: String,
     variant: String,
@@ -49,7 +49,7 @@ struct Peer {
     outcome: Outcome,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Outcome {
     Timed(Timed),
@@ -76,6 +76,10 @@ impl Row {
         format!("{} {what}", self.experiment)
     }
 
+    fn is(&self, step: &Step) -> bool {
+        self.experiment == step.experiment.name() && self.training == step.training
+    }
+
     /// Seconds of ours.
     fn seconds(&self) -> f64 {
         self.ours.iter().sum::<f64>() / self.ours.len() as f64
@@ -93,6 +97,20 @@ impl Row {
 }
 
 impl Comparison {
+    /// Takes over the other steps that a file tells of, if it is of the same day, program and
+    /// machine.
+    fn keep(&mut self, path: &Path) {
+        let earlier = fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let Some(earlier) = earlier.filter(|earlier: &Self| {
+            let of = |c: &Self| [&c.date, &c.version, &c.device, &c.processor].map(String::clone);
+            of(earlier) == of(self) && earlier.quick == self.quick
+        }) else {
+            return;
+        };
+        let measured: Vec<String> = self.steps.iter().map(Row::name).collect();
+        self.steps.extend(earlier.steps.into_iter().filter(|row| !measured.contains(&row.name())));
+    }
+
     /// The names of the peers, in the order of their scripts.
     fn peers(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
@@ -105,28 +123,37 @@ impl Comparison {
     }
 }
 
-/// Measures the steps with `wanted` in their names and writes `DATE-DEVICE.md`, `.json` and `.png`
-/// into a folder.
+/// What to compare, and where.
+pub struct Options<'a> {
+    /// The folder of the peers' scripts.
+    pub scripts: &'a Path,
+    /// Whether burn is a peer.
+    pub burn: bool,
+    /// What the names of the steps contain.
+    pub wanted: &'a str,
+    /// Whether the steps are smaller ones.
+    pub quick: bool,
+    /// The folder of the results.
+    pub out: &'a Path,
+}
+
+/// Measures steps and writes `DATE-DEVICE.md`, `.json` and `.png`. Other steps that those files
+/// tell of stay, so that what takes long can be measured in parts.
 ///
 /// # Errors
 /// If there is no script or no Python, a result of ours is wrong, the device fails, or a file
 /// cannot be written. A peer that fails is a line of the table.
-pub fn compare(
-    device: &dyn Device,
-    scripts: &Path,
-    wanted: &str,
-    quick: bool,
-    out: &Path,
-) -> Result<()> {
+pub fn compare(device: &dyn Device, options: Options<'_>) -> Result<()> {
+    let Options { scripts, burn, wanted, quick, out } = options;
     let info = device.info();
-    let scripts = Script::all(scripts, info.kind == DeviceKind::Gpu)?;
-    let all = steps::all(quick, false).into_iter().filter(|step| step.name.contains(wanted));
-    let all: Vec<Step> = all.collect();
+    let scripts = Script::all(scripts, info.kind == DeviceKind::Gpu, burn)?;
+    let steps = steps::all(quick, false);
+    let all: Vec<&Step> = steps.iter().filter(|step| step.name.contains(wanted)).collect();
     ensure!(!all.is_empty(), "no step has {wanted:?} in its name");
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let mut comparison = Comparison {
-        date: OffsetDateTime::now_utc().date().to_string(),
-        version: env!("CARGO_PKG_VERSION"),
+        date: today(),
+        version: env!("CARGO_PKG_VERSION").into(),
         device: info.to_string(),
         processor: processor(),
         quick,
@@ -137,20 +164,22 @@ pub fn compare(
         step.check(device).with_context(|| step.name.clone())?;
         let before = step.measure(device)?.seconds;
         println!("  rnn-gpu: {:.1} ms", 1e3 * before);
-        let peers = scripts.iter().flat_map(|script| run(script, &step, info.kind)).collect();
+        let peers = scripts.iter().flat_map(|script| run(script, step, info.kind)).collect();
         let ours = [before, step.measure(device)?.seconds];
-        let Step { training, batch, .. } = step;
-        let experiment = step.experiment.name();
+        let &Step { training, batch, .. } = step;
+        let experiment = step.experiment.name().into();
         comparison.steps.push(Row { experiment, training, batch, ours, peers });
     }
+    let page = out.join(named(&comparison.date, info, ".md"));
+    let figures = page.with_extension("json");
+    comparison.keep(&figures);
+    comparison.steps.sort_by_key(|row| steps.iter().position(|step| row.is(step)));
     let text = table::markdown(&comparison);
     print!("\n{text}");
-    let write = |ending: &str, text: &str| {
-        let path = out.join(format!("{}-{}.{ending}", comparison.date, slug(info)));
-        write_atomically(&path, |file| file.write_all(text.as_bytes())).map(|()| path)
-    };
-    let page = write("md", &text)?;
-    write("json", &serde_json::to_string_pretty(&comparison)?)?;
+    let write =
+        |path: &Path, text: &str| write_atomically(path, |file| file.write_all(text.as_bytes()));
+    write(&page, &text)?;
+    write(&figures, &serde_json::to_string_pretty(&comparison)?)?;
     draw(&comparison, &page.with_extension("png"))?;
     println!("\nwrote {} and beside it .json and .png", page.display());
     Ok(())
@@ -181,7 +210,7 @@ fn draw(comparison: &Comparison, picture: &Path) -> Result<()> {
         let rows = comparison.steps.iter().filter(|row| row.training == training);
         let ratio = |row: &Row, name| row.fastest(Some(name)).map(|(_, s)| s / row.seconds());
         let group =
-            |row: &Row| (row.experiment.into(), names.iter().map(|n| ratio(row, n)).collect());
+            |row: &Row| (row.experiment.clone(), names.iter().map(|n| ratio(row, n)).collect());
         Bars { caption, groups: rows.map(group).collect() }
     };
     let panels = [panel("Training step", true), panel("Inference", false)];
@@ -195,11 +224,4 @@ fn processor() -> String {
     let system = System::new_with_specifics(kind);
     let brand = system.cpus().first().map_or("", |cpu| cpu.brand()).trim().to_owned();
     if brand.is_empty() { "unknown processor".into() } else { brand }
-}
-
-/// The name of a device as a part of a file name.
-fn slug(info: &DeviceInfo) -> String {
-    let words = info.to_string().to_lowercase();
-    let words = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-    words.take(6).collect::<Vec<_>>().join("-")
 }

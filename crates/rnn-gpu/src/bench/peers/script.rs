@@ -1,4 +1,4 @@
-//! The scripts of the peers, and the Python that runs them.
+//! The peers' programs: scripts, the Python that runs them, and burn's crate.
 
 use super::Timed;
 use crate::bench::steps::Step;
@@ -6,7 +6,8 @@ use crate::cache;
 use crate::experiment::Experiment;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::env::consts::EXE_EXTENSION;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
@@ -21,12 +22,13 @@ const POLL: Duration = Duration::from_millis(20);
 /// How the peers write their names.
 const NAMES: [(&str, &str); 3] = [("keras", "Keras"), ("torch", "PyTorch"), ("jax", "JAX")];
 
-/// `PEER_steps.py`: times one step a call, as `bench/peers/common.py` says.
+/// `PEER_steps.py`, or burn's crate: times one step a call, as `bench/peers/common.py` says.
 pub struct Script {
     /// The peer.
     pub name: String,
-    python: PathBuf,
-    path: PathBuf,
+    program: PathBuf,
+    /// What stands before all other arguments.
+    first: Vec<OsString>,
     /// Whether it may see GPUs.
     gpu: bool,
     variants: Variants,
@@ -36,11 +38,12 @@ pub struct Script {
 type Variants = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
 impl Script {
-    /// Those in a folder whose peers Python has; the others are told.
+    /// Those in a folder whose peers Python has, and burn if it is wanted and can be compiled; the
+    /// others are told.
     ///
     /// # Errors
     /// If there is none.
-    pub fn all(folder: &Path, gpu: bool) -> Result<Vec<Self>> {
+    pub fn all(folder: &Path, gpu: bool, burn: bool) -> Result<Vec<Self>> {
         let entries = fs::read_dir(folder)
             .with_context(|| format!("cannot read the peers' scripts in {}", folder.display()))?;
         let mut named: Vec<(String, PathBuf)> = Vec::new();
@@ -57,18 +60,37 @@ impl Script {
         let mut found = Vec::new();
         for (stem, path) in named {
             let name = NAMES.iter().find(|(short, _)| *short == stem).map_or(&*stem, |(_, n)| n);
-            let (name, python) = (name.to_owned(), python.clone());
-            let mut script = Self { name, python, path, gpu, variants: Variants::new() };
-            match script.call(&["--list-variants"]) {
-                Ok(variants) => {
-                    script.variants = variants;
-                    found.push(script);
+            found.extend(Self::asked(name, &python, vec![path.into()], gpu));
+        }
+        if !burn {
+            println!("SKIPPED burn: --burn compiles it");
+        } else {
+            match compiled(&folder.join("burn")) {
+                Ok(program) => {
+                    let first = gpu.then(|| "--gpu".into()).into_iter().collect();
+                    found.extend(Self::asked("burn", &program, first, gpu));
                 }
-                Err(error) => println!("{} is left out: {error:#}", script.name),
+                Err(error) => println!("SKIPPED burn: {error:#}"),
             }
         }
         ensure!(!found.is_empty(), "{} has none of the peers", python.display());
         Ok(found)
+    }
+
+    /// A peer that has said which variants it has; one that cannot is told.
+    fn asked(name: &str, program: &Path, first: Vec<OsString>, gpu: bool) -> Option<Self> {
+        let (name, program) = (name.to_owned(), program.to_owned());
+        let mut script = Self { name, program, first, gpu, variants: Variants::new() };
+        match script.call(&["--list-variants"]) {
+            Ok(variants) => {
+                script.variants = variants;
+                Some(script)
+            }
+            Err(error) => {
+                println!("SKIPPED {}: {error:#}", script.name);
+                None
+            }
+        }
     }
 
     /// Those that are worth timing.
@@ -97,8 +119,8 @@ impl Script {
     fn call<T: serde::de::DeserializeOwned>(&self, arguments: &[&str]) -> Result<T> {
         // In files, so that a script is never kept from writing.
         let (mut output, mut error) = (tempfile::tempfile()?, tempfile::tempfile()?);
-        let mut command = Command::new(&self.python);
-        command.arg(&self.path).args(arguments);
+        let mut command = Command::new(&self.program);
+        command.args(&self.first).args(arguments);
         command.stdout(output.try_clone()?).stderr(error.try_clone()?);
         if !self.gpu {
             command.env("CUDA_VISIBLE_DEVICES", "-1").env("JAX_PLATFORMS", "cpu");
@@ -113,14 +135,16 @@ impl Script {
         };
         match status.success() {
             true => serde_json::from_str(&last_line(&mut output)?)
-                .with_context(|| format!("{} printed no JSON", self.path.display())),
+                .with_context(|| format!("{} printed no JSON", self.name)),
             false => bail!("{status}: {}", last_line(&mut error)?),
         }
     }
 }
 
 fn wait(command: &mut Command) -> Result<ExitStatus> {
-    let mut child = command.spawn().context("cannot start Python")?;
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
     let started = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
@@ -166,4 +190,19 @@ fn python(folder: &Path) -> Result<PathBuf> {
     );
     fs::write(&done, wanted).with_context(|| format!("cannot write {}", done.display()))?;
     Ok(python)
+}
+
+/// The program of burn's crate, which cargo compiles; the first time for minutes.
+fn compiled(crate_folder: &Path) -> Result<PathBuf> {
+    let target = crate_folder.join("target");
+    println!("compiling {}", crate_folder.display());
+    let status = Command::new("cargo")
+        .args(["build", "--release", "--locked", "--quiet", "--manifest-path"])
+        .arg(crate_folder.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .status()
+        .context("cannot start cargo")?;
+    ensure!(status.success(), "cargo cannot build {}", crate_folder.display());
+    Ok(target.join("release/burn-steps").with_extension(EXE_EXTENSION))
 }
