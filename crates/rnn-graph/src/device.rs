@@ -17,6 +17,9 @@ pub struct Limits {
     pub max_binding_bytes: u64,
     /// Whether kernels know numbers of half precision.
     pub half: bool,
+    /// The side of square matrices of half precision that the device multiplies in one instruction,
+    /// with sums of single precision.
+    pub matrix_units: Option<u32>,
 }
 
 impl Limits {
@@ -27,6 +30,7 @@ impl Limits {
         max_storage_buffers: 8,
         max_binding_bytes: 128 << 20,
         half: false,
+        matrix_units: None,
     };
 }
 

@@ -199,10 +199,10 @@ impl Op for DropoutMatmul {
         Ok(vec![TensorType::f32(inputs[0].shape.with_last(columns)).of(self.output)])
     }
 
-    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+    fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let e = Self::extents(&s.inputs)?;
         let product = e.product(s, [s.inputs[0].shape.rows(), e.columns(), e.features], false);
-        Product { bias: self.bias.then_some(Operand::Input(3)), ..product }.record()
+        Product { bias: self.bias.then_some(Operand::Input(3)), ..product }.record(limits)
     }
 
     fn backward(
@@ -244,10 +244,10 @@ impl Op for DropoutMatmulInput {
         Ok(vec![TensorType::f32(inputs[0].shape.with_last(e.features))])
     }
 
-    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+    fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let e = Self::extents(&s.inputs)?;
         let product = e.product(s, [s.inputs[0].shape.rows(), e.features, e.columns()], true);
-        Product { transpose_b: true, ..product }.record()
+        Product { transpose_b: true, ..product }.record(limits)
     }
 
     not_differentiable!();
@@ -274,10 +274,10 @@ impl Op for DropoutMatmulWeights {
         Ok(vec![TensorType::f32(Shape::from([e.features, e.columns()]))])
     }
 
-    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+    fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let e = Self::extents(&s.inputs)?;
         let product = e.product(s, [e.features, e.columns(), s.inputs[0].shape.rows()], false);
-        Product { transpose_a: true, ..product }.record()
+        Product { transpose_a: true, ..product }.record(limits)
     }
 
     not_differentiable!();

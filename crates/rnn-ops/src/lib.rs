@@ -37,6 +37,7 @@ mod mask;
 mod masked_mean;
 mod matmul;
 mod matmul_weights;
+mod matrix_units;
 mod normalize;
 mod optimizer;
 mod penalty;

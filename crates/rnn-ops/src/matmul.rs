@@ -1,5 +1,6 @@
 use crate::activation::{ActivateBackward, Activation};
 use crate::common::{ensure, nested, threads};
+use crate::matrix_units;
 use crate::product_kernels::{ProductKernels, find, stored};
 use crate::tile::Tiled;
 use crate::{Case, Definition, MatmulWeights, Sample, SumRows};
@@ -93,7 +94,12 @@ impl Product {
         if whole { 1 } else { (k / 512).clamp(1, 256 / tiles) }
     }
 
-    pub fn record(self) -> Result<Work, OpError> {
+    /// Whether the sums are what it puts out.
+    pub fn ends_with_sums(&self) -> bool {
+        self.bias.is_none() && self.activation == Activation::Linear
+    }
+
+    pub fn record(self, limits: &Limits) -> Result<Work, OpError> {
         let e = self.extents;
         let shader = find(&KERNELS, self.stored)?;
         let splits = self.splits();
@@ -117,6 +123,28 @@ impl Product {
                 .param("period", dropout.map_or(1, |d| d.period))
         };
         let to = if splits == 1 { Operand::Output(0) } else { Operand::Scratch(0) };
+        let finish = |multiply: Launch| -> Result<Work, OpError> {
+            if splits == 1 {
+                return Ok(multiply.into());
+            }
+            let add = describe(Launch::new(shader, "add_parts", threads(e.m * e.n)?))
+                .bind("parts", Operand::Scratch(0))
+                .bind("out", Operand::Output(0));
+            Ok(Work { scratch: vec![splits * e.m * e.n], launches: vec![multiply, add] })
+        };
+        if let Some(launch) = matrix_units::launch(&self, splits, limits)? {
+            let multiply = launch
+                .constant("TRANSPOSE_A", u8::from(self.transpose_a))
+                .constant("TRANSPOSE_B", u8::from(self.transpose_b))
+                .bind("a", self.a)
+                .bind("b", self.b)
+                .bind("out", to)
+                .param("m", e.m)
+                .param("n", e.n)
+                .param("k", e.k)
+                .param("k_part", k_part);
+            return finish(multiply);
+        }
         let tiled = Tiled {
             rows: e.m,
             columns: e.n / column_gates,
@@ -133,13 +161,7 @@ impl Product {
             .bind("b", self.b)
             .bind("dropout", dropout.map_or(self.b, |d| d.factors))
             .bind("out", to);
-        if splits == 1 {
-            return Ok(multiply.into());
-        }
-        let add = describe(Launch::new(shader, "add_parts", threads(e.m * e.n)?))
-            .bind("parts", Operand::Scratch(0))
-            .bind("out", Operand::Output(0));
-        Ok(Work { scratch: vec![splits * e.m * e.n], launches: vec![multiply, add] })
+        finish(multiply)
     }
 }
 
@@ -192,7 +214,7 @@ impl Op for Matmul {
         Ok(vec![TensorType { shape, dtype: self.output }])
     }
 
-    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+    fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         Product {
             extents: self.extents(&s.inputs[0], &s.inputs[1])?,
             a: Operand::Input(0),
@@ -204,7 +226,7 @@ impl Op for Matmul {
             dropout: None,
             stored: stored(s),
         }
-        .record()
+        .record(limits)
     }
 
     fn backward(
@@ -301,6 +323,20 @@ pub fn cases() -> Vec<Case> {
     cases.push(Case::new("matmul split k", split.clone(), inputs.clone()).tolerance(5e-6));
     let halves = Case::new("matmul split k halves", split, inputs);
     cases.push(halves.half(&[0, 1]).tolerance(5e-6));
+    // Whole matrices of every matrix unit; the last in parts.
+    for (m, n, k) in [(32, 96, 48), (160, 32, 1040)] {
+        for (transpose_a, transpose_b) in
+            [(false, false), (true, false), (false, true), (true, true)]
+        {
+            let op = Matmul { transpose_a, transpose_b, ..Matmul::default() };
+            let a = Sample::Normal(if transpose_a { vec![k, m] } else { vec![m, k] });
+            let b = Sample::Normal(if transpose_b { vec![n, k] } else { vec![k, n] });
+            let mark = |t| if t { "t" } else { "" };
+            let name =
+                format!("matmul halves {m}x{n}x{k} a{} b{}", mark(transpose_a), mark(transpose_b));
+            cases.push(Case::new(name, op, vec![a, b]).half(&[0, 1]).tolerance(5e-6));
+        }
+    }
     let matrices = || vec![Sample::Normal(vec![65, 17]), Sample::Normal(vec![17, 33])];
     cases.push(Case::new("matmul half a", Matmul::default(), matrices()).half(&[0]));
     cases.push(Case::new("matmul half b", Matmul::default(), matrices()).half(&[1]));

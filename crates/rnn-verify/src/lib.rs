@@ -14,7 +14,7 @@ pub use kernel::{Trial, check_kernel};
 pub use report::{Check, Measured, NotPassed, Outcome, Report, Section};
 pub use shaders::{Variant, variants};
 
-use rnn_graph::{Device, Limits};
+use rnn_graph::{Device, DeviceKind};
 use rnn_ops::Case;
 
 /// Checks all of `cases` on all of `devices`, and tells `observe` of each check as it ends.
@@ -27,7 +27,7 @@ pub fn verify(
     let mut add = |section, target: &str, what: (&str, &str), result| {
         observe(report.add(section, target, what, result));
     };
-    match variants(cases, &Limits { half: true, ..Limits::WEBGPU }) {
+    match variants(cases) {
         Ok(all) => {
             for variant in &all {
                 for (step, result) in variant.check() {
@@ -48,6 +48,11 @@ pub fn verify(
         let target = device.info().to_string();
         for (name, result) in controls::controls(&**device) {
             add(Section::Control, &target, (name, name), result);
+        }
+        let runs_kernels = !cases.is_empty() && device.info().kind != DeviceKind::Cpu;
+        if runs_kernels && device.limits().matrix_units.is_none() {
+            let why = NotPassed::Skipped("the device has none".into());
+            add(Section::Kernel, &target, ("matmul", "matrix units"), Err(why));
         }
         for case in cases {
             let what = (case.op.name(), case.name.as_str());

@@ -22,22 +22,30 @@ pub struct Variant {
 /// The result of one step of the way to a driver.
 pub type Step = (&'static str, Result<Measured, NotPassed>);
 
-/// Every pipeline that these cases ask a device of these limits for, each once. A case that the
-/// limits refuse asks for none; the kernel checks say so.
-pub fn variants(cases: &[Case], limits: &Limits) -> Result<Vec<Variant>, NotPassed> {
+/// Every pipeline that these cases ask for, each once: of a device of the limits of WebGPU, with
+/// half precision, and with and without matrix units. A case that the limits refuse asks for none;
+/// the kernel checks say so.
+pub fn variants(cases: &[Case]) -> Result<Vec<Variant>, NotPassed> {
+    let limits = [None, Some(8), Some(16)].map(|matrix_units| Limits {
+        half: true,
+        matrix_units,
+        ..Limits::WEBGPU
+    });
     let mut found = BTreeMap::new();
     for case in cases {
         let trial = Trial::new(case)?;
-        let recording = match Recording::new(trial.graph(), limits) {
-            Ok(recording) => recording,
-            Err(error) if exceeds_limit(&error).is_some() => continue,
-            Err(error) => return Err(error.to_string().into()),
-        };
-        for Dispatch { shader, entry, constants, alternatives, .. } in recording.dispatches() {
-            let others = alternatives.iter().map(|other| (other.shader, &other.constants));
-            for (shader, constants) in others.chain([(*shader, constants)]) {
-                let variant = Variant { shader, entry, constants: constants.clone() };
-                found.insert((shader.name(), variant.name()), variant);
+        for limits in &limits {
+            let recording = match Recording::new(trial.graph(), limits) {
+                Ok(recording) => recording,
+                Err(error) if exceeds_limit(&error).is_some() => continue,
+                Err(error) => return Err(error.to_string().into()),
+            };
+            for Dispatch { shader, entry, constants, alternatives, .. } in recording.dispatches() {
+                let others = alternatives.iter().map(|other| (other.shader, &other.constants));
+                for (shader, constants) in others.chain([(*shader, constants)]) {
+                    let variant = Variant { shader, entry, constants: constants.clone() };
+                    found.insert((shader.name(), variant.name()), variant);
+                }
             }
         }
     }
@@ -67,16 +75,25 @@ impl Variant {
             Err(message) => steps.push((language, failed(message))),
         };
         translated("SPIR-V", "spirv-val", valid.spirv());
-        translated("HLSL", "glslangValidator", valid.hlsl(self.entry));
         translated("MSL", "", valid.msl());
+        if valid.has_matrix_units() {
+            steps.push(("HLSL", Err(NotPassed::Skipped("DX12 has no matrix units".into()))));
+        } else {
+            translated("HLSL", "glslangValidator", valid.hlsl(self.entry));
+        }
         steps
     }
 
     fn validate(&self) -> Result<Valid, String> {
         let source = self.shader.source().map_err(|e| e.to_string())?;
         let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
-        // No capability beyond what WebGPU guarantees, but for half precision.
-        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SHADER_FLOAT16);
+        // No capability beyond what WebGPU guarantees, but for half precision, and subgroups where
+        // they have matrix units.
+        let mut capabilities = Capabilities::SHADER_FLOAT16;
+        if module.types.iter().any(|(_, ty)| is_of_matrix_units(ty)) {
+            capabilities |= Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP;
+        }
+        let mut validator = Validator::new(ValidationFlags::all(), capabilities);
         let info = validator.validate(&module).map_err(|e| e.emit_to_string(source))?;
         let constants: PipelineConstants =
             self.constants.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
@@ -97,10 +114,24 @@ struct Valid {
     info: ModuleInfo,
 }
 
+fn is_of_matrix_units(ty: &naga::Type) -> bool {
+    matches!(ty.inner, naga::TypeInner::CooperativeMatrix { .. })
+}
+
 impl Valid {
+    fn has_matrix_units(&self) -> bool {
+        self.module.types.iter().any(|(_, ty)| is_of_matrix_units(ty))
+    }
+
     fn spirv(&self) -> Result<Judge, String> {
-        let words = spv::write_vec(&self.module, &self.info, &spv::Options::default(), None)
-            .map_err(|e| e.to_string())?;
+        // The first version that numbers subgroups.
+        let options = spv::Options { lang_version: (1, 3), ..spv::Options::default() };
+        let words =
+            spv::write_vec(&self.module, &self.info, &options, None).map_err(|e| e.to_string())?;
+        if self.has_matrix_units() {
+            // Validators of before 2024 do not know them.
+            return Ok(None);
+        }
         let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
         Ok(Some(Box::new(move || {
             tool(Command::new("spirv-val").args(["--target-env", "vulkan1.1"]), &bytes)
@@ -108,7 +139,9 @@ impl Valid {
     }
 
     fn msl(&self) -> Result<Judge, String> {
-        let (options, pipeline) = (msl::Options::default(), msl::PipelineOptions::default());
+        // The first version that has matrix units.
+        let options = msl::Options { lang_version: (2, 3), ..msl::Options::default() };
+        let pipeline = msl::PipelineOptions::default();
         msl::write_string(&self.module, &self.info, &options, &pipeline)
             .map_err(|e| e.to_string())?;
         Ok(None)
@@ -192,12 +225,12 @@ fn failed(message: String) -> Result<Measured, NotPassed> {
 #[cfg(test)]
 mod tests {
     use super::{NotPassed, Variant, tool, variants, without_array_casts};
-    use rnn_graph::{Limits, Shader};
+    use rnn_graph::Shader;
     use std::process::Command;
 
     #[test]
     fn every_variant_of_the_suite_translates() {
-        let all = variants(&rnn_ops::suite(), &Limits { half: true, ..Limits::WEBGPU });
+        let all = variants(&rnn_ops::suite());
         let all = all.expect("the cases are sound");
         assert!(all.len() > 50, "{} variants", all.len());
         for variant in &all {

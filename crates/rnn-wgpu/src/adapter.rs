@@ -25,6 +25,8 @@ pub struct Features {
     pub f16: bool,
     /// The smallest and the largest subgroup, where kernels may use subgroup operations.
     pub subgroups: Option<(u32, u32)>,
+    /// The side of what its matrix units multiply; [`Limits::matrix_units`].
+    pub matrix_units: Option<u32>,
     /// Timestamps, which profiling needs.
     pub timestamps: bool,
     /// Bytes of the largest buffer.
@@ -94,10 +96,11 @@ impl Adapter {
                 },
             },
             class,
-            limits: kernel_limits(&limits, has),
+            limits: kernel_limits(&raw, &limits, has),
             features: Features {
                 f16: has.contains(wgpu::Features::SHADER_F16),
                 subgroups,
+                matrix_units: matrix_units(&raw, has),
                 timestamps: has.contains(wgpu::Features::TIMESTAMP_QUERY),
                 max_buffer_bytes: limits.max_buffer_size,
             },
@@ -115,7 +118,26 @@ fn backend_name(backend: wgpu::Backend) -> &'static str {
     }
 }
 
-pub(crate) fn kernel_limits(limits: &wgpu::Limits, features: wgpu::Features) -> Limits {
+/// The largest that fit kernels, which know sides of 8 and 16. A subgroup is numbered by a built-in
+/// of its own feature.
+fn matrix_units(raw: &wgpu::Adapter, features: wgpu::Features) -> Option<u32> {
+    let wanted = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
+        | wgpu::Features::SUBGROUP
+        | wgpu::Features::SHADER_F16;
+    let all = raw.cooperative_matrix_properties().into_iter();
+    let fitting = all.filter(|unit| {
+        let square = unit.m_size == unit.n_size && unit.n_size == unit.k_size;
+        let halves = unit.ab_type == wgpu::CooperativeScalarType::F16;
+        square && halves && unit.cr_type == wgpu::CooperativeScalarType::F32
+    });
+    fitting.map(|unit| unit.m_size).max().filter(|_| features.contains(wanted))
+}
+
+pub(crate) fn kernel_limits(
+    raw: &wgpu::Adapter,
+    limits: &wgpu::Limits,
+    features: wgpu::Features,
+) -> Limits {
     Limits {
         // Kernels number their threads along x.
         max_invocations: limits
@@ -125,6 +147,7 @@ pub(crate) fn kernel_limits(limits: &wgpu::Limits, features: wgpu::Features) -> 
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         half: features.contains(wgpu::Features::SHADER_F16),
+        matrix_units: matrix_units(raw, features),
     }
 }
 
@@ -136,6 +159,10 @@ impl fmt::Display for Features {
             None => f.write_str("no")?,
             Some((min, max)) if min == max => write!(f, "of {min}")?,
             Some((min, max)) => write!(f, "of {min} to {max}")?,
+        }
+        match self.matrix_units {
+            None => f.write_str(", matrix units no")?,
+            Some(side) => write!(f, ", matrix units of {side} x {side}")?,
         }
         let mib = self.max_buffer_bytes >> 20;
         write!(f, ", timestamps {}, buffers to {mib} MiB", yes(self.timestamps))

@@ -4,6 +4,7 @@ use crate::cache::Cache;
 use crate::faults::{Fault, Faults};
 use crate::pipeline::Pipelines;
 use crate::session::GpuSession;
+use crate::trusted;
 use crate::tuning::Tuning;
 use rnn_graph::{Device, DeviceError, DeviceInfo, DeviceKind, Limits, Recording, Session};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -104,16 +105,19 @@ impl WgpuDevice {
             | wgpu::Features::SUBGROUP
             | wgpu::Features::SUBGROUP_BARRIER
             | wgpu::Features::SHADER_F16
-            | wgpu::Features::PIPELINE_CACHE;
+            | wgpu::Features::PIPELINE_CACHE
+            | wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
         let mut features = adapter.raw.features() & wanted;
         if options.minimal {
             features.remove(wgpu::Features::SHADER_F16);
+            features.remove(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
         }
         let limits = if options.minimal { wgpu::Limits::default() } else { adapter.raw.limits() };
         let request = adapter.raw.request_device(&wgpu::DeviceDescriptor {
             label: Some("rnn-gpu"),
             required_features: features,
             required_limits: limits.clone(),
+            experimental_features: trusted::experimental_features(),
             ..Default::default()
         });
         let (device, queue) = pollster::block_on(request)
@@ -137,7 +141,7 @@ impl WgpuDevice {
             device,
             queue,
             info: adapter.info.clone(),
-            limits: kernel_limits(&limits, features),
+            limits: kernel_limits(&adapter.raw, &limits, features),
             checked: options.checked,
             faults,
             pipelines: Pipelines::default(),

@@ -1,7 +1,8 @@
 //! The only unsafe code of the crate.
 #![allow(
     unsafe_code,
-    reason = "wgpu marks modules without injected checks and compiled pipelines as unsafe"
+    reason = "wgpu marks modules without injected checks, compiled pipelines and what is \
+              experimental as unsafe"
 )]
 
 /// Compiles a kernel without the bounds checks, loop guards and division guards that naga would
@@ -16,6 +17,14 @@ pub(crate) fn shader_module(
     // divisors are not zero is what the checked mode (`Options::checked`) and the comparison of
     // every kernel with its reference test.
     unsafe { device.create_shader_module_trusted(descriptor, checks) }
+}
+
+/// Leave to use what wgpu calls experimental.
+pub(crate) fn experimental_features() -> wgpu::ExperimentalFeatures {
+    // SAFETY: the only such feature that is asked for is that of cooperative matrices, which one
+    // kernel uses (matrix_units.wgsl), on whole matrices within its bindings; wgpu may have mistakes
+    // there, and the comparison of that kernel with its reference is what would show them.
+    unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 
 /// A cache of compiled pipelines that begins with what [`wgpu::PipelineCache::get_data`] returned
