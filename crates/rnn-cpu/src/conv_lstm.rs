@@ -2,6 +2,7 @@
 //! other.
 
 use crate::conv::{GateColumns, Geometry, Product, Scratch, split};
+use crate::row_product::Epilogue;
 use crate::scan::{lstm, lstm_backward};
 use crate::simd::{self, load, store};
 use crate::vector::{add, flush_each, scale_by};
@@ -51,7 +52,7 @@ pub fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
         pixels.for_each_init(Scratch::default, |scratch, ((z, (h, c)), part)| {
             for (gate, product) in products.iter().enumerate().filter(|_| begun) {
                 let x = seen.chunks_exact(per_step).nth(gate).unwrap_or(before);
-                product.add(x, part.clone(), (z, columns[gate]), scratch);
+                product.put(x, part.clone(), Epilogue::ADD, (z, columns[gate]), scratch);
             }
             h.copy_from_slice(&before[part.start * n..part.end * n]);
             let there = |i| {

@@ -1,7 +1,7 @@
 //! Which kernel runs an op.
 
 use crate::{
-    conv, conv_lstm, dropout_matmul, embedding, gru, light, matmul, normalize, pool, scan,
+    conv, conv_lstm, dropout_matmul, embedding, gru, layout, light, matmul, normalize, pool, scan,
 };
 use rnn_graph::{Io, Op, Signature};
 use rnn_ops::{
@@ -9,7 +9,7 @@ use rnn_ops::{
     Binary, Conv, ConvInput, ConvKernel, ConvLstm, ConvLstmBackward, DropoutMatmul,
     DropoutMatmulInput, DropoutMatmulWeights, Embedding, EmbeddingBackward, Gru, GruBackward, Lstm,
     LstmBackward, Matmul, MatmulWeights, MaxPool, MaxPoolBackward, SimpleRnn, SimpleRnnBackward,
-    SortTokens, SumRows, Update,
+    SortTokens, SumRows, TransposeLeading, Update,
 };
 
 /// Runs the op's fast kernel, or its definition where it has none.
@@ -58,6 +58,8 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
         normalize::backward(io);
     } else if op.downcast::<Affine>().is_some() {
         normalize::affine(io);
+    } else if op.downcast::<TransposeLeading>().is_some() {
+        layout::transpose_leading(io);
     } else if op.downcast::<SumRows>().is_some() {
         matmul::sum_rows(io.input(0), io.output());
     } else if let Some(op) = op.downcast::<Binary>() {

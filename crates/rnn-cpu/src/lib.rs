@@ -9,6 +9,7 @@ mod dropout_matmul;
 mod embedding;
 mod gru;
 mod kernels;
+mod layout;
 mod light;
 mod matmul;
 mod memory;

@@ -4,7 +4,7 @@ use crate::conv::GateColumns;
 use crate::outer::{Plain, sum_outer_products};
 use crate::panels::UNROLL;
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
-use crate::row_product::{Pieces, RowProduct};
+use crate::row_product::{Epilogue, Pieces, RowProduct};
 use crate::vector;
 use rayon::prelude::*;
 use rnn_graph::Io;
@@ -44,29 +44,22 @@ pub fn run(op: &Matmul, io: &mut Io<'_, f32>) {
         false => (b_type.shape.last(), Matrix::row_major(b, b_type.shape.last())),
         true => (b_type.shape.rows(), Matrix::column_major(b, k)),
     };
-    let bias = op.bias.then(|| io.input(2));
-    let out = io.output();
-    let finish = |out: &mut [f32]| vector::activate(op.activation, out);
-    let start = |out: &mut [f32]| match bias {
-        Some(bias) => out.chunks_exact_mut(n).for_each(|row| row.copy_from_slice(bias)),
-        None => out.fill(0.0),
-    };
+    let epilogue = Epilogue::new(op.bias.then(|| io.input(2)), op.activation);
+    let (out, all) = (io.output(), GateColumns::all(n));
     if m >= TALL && n >= NARROW && k.is_multiple_of(UNROLL) && !op.transpose_a {
         let right = pack(b, (k, n));
         let part = rows_of_part(n);
         let parts = a.data.par_chunks(part * k).zip(out.par_chunks_mut(part * n));
         parts.for_each(|(a, out)| {
-            start(out);
             let starts: Vec<usize> = (0..a.len()).step_by(k).collect();
             let left = Pieces { data: a, starts: &starts, rows: starts.len(), depth: k };
-            right.add(left, out, GateColumns::all(n));
-            finish(out);
+            right.put(left, epilogue, (out, all));
         });
         return;
     }
-    out.par_chunks_mut(rows_of_part(n) * n).for_each(start);
+    out.par_chunks_mut(rows_of_part(n) * n).for_each(|out| epilogue.begin(out, all));
     multiply(MatrixMut::row_major(out, n), true, (a, b), (m, n, k), Threads::All);
-    out.par_chunks_mut(1 << 14).for_each(finish);
+    out.par_chunks_mut(1 << 14).for_each(|out| epilogue.end(out));
 }
 
 /// The gradients of a kernel and a bias, for which dy is read once.

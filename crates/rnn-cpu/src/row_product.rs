@@ -3,8 +3,10 @@
 use crate::blocks::{Blocked, run_blocked, vectors_of_panel};
 use crate::conv::GateColumns;
 use crate::panels::{Panels, UNROLL};
-use crate::simd::{load, processor, store};
+use crate::simd::{activate, load, processor, store};
+use crate::vector;
 use pulp::Simd;
+use rnn_ops::Activation;
 
 /// Rows of several pieces, one behind the other: what windows see, or rows as they are.
 #[derive(Clone, Copy)]
@@ -15,6 +17,49 @@ pub struct Pieces<'a> {
     pub rows: usize,
     /// Numbers of a piece, a multiple of [`UNROLL`].
     pub depth: usize,
+}
+
+/// What sums begin with, and what becomes of them.
+#[derive(Clone, Copy)]
+pub struct Epilogue<'a> {
+    pub start: Start<'a>,
+    pub activation: Activation,
+}
+
+/// What sums begin with.
+#[derive(Clone, Copy)]
+pub enum Start<'a> {
+    /// What is there.
+    There,
+    /// The same of each row; zero without.
+    Bias(Option<&'a [f32]>),
+}
+
+impl<'a> Epilogue<'a> {
+    /// Sums are added to what is there.
+    pub const ADD: Self = Self { start: Start::There, activation: Activation::Linear };
+
+    /// activation(sum + bias)
+    pub fn new(bias: Option<&'a [f32]>, activation: Activation) -> Self {
+        Self { start: Start::Bias(bias), activation }
+    }
+
+    /// Writes what the sums of rows begin with, for kernels that add to what is there.
+    pub fn begin(&self, out: &mut [f32], to: GateColumns) {
+        let Start::Bias(bias) = self.start else { return };
+        for row in out.chunks_mut(to.stride) {
+            let row = &mut row[to.first..to.first + to.count];
+            match bias {
+                Some(bias) => row.copy_from_slice(bias),
+                None => row.fill(0.0),
+            }
+        }
+    }
+
+    /// Applies the activation to whole rows, behind kernels that do not.
+    pub fn end(&self, out: &mut [f32]) {
+        vector::activate(self.activation, out);
+    }
 }
 
 /// A matrix that rows are multiplied with.
@@ -39,25 +84,32 @@ impl RowProduct {
         Self { panels, columns, vectors, zeros: vec![0.0; depth] }
     }
 
-    /// Adds the products of some rows to some columns of `out`.
-    pub fn add(&self, left: Pieces<'_>, out: &mut [f32], to: GateColumns) {
-        run_blocked(self.vectors, Add { right: self, left, out, to });
+    /// Puts the products of some rows into some columns of `out`.
+    pub fn put(
+        &self,
+        left: Pieces<'_>,
+        epilogue: Epilogue<'_>,
+        (out, to): (&mut [f32], GateColumns),
+    ) {
+        run_blocked(self.vectors, Put { right: self, left, epilogue, out, to });
     }
 }
 
-struct Add<'a> {
+struct Put<'a> {
     right: &'a RowProduct,
     left: Pieces<'a>,
+    epilogue: Epilogue<'a>,
     out: &'a mut [f32],
     to: GateColumns,
 }
 
-impl Blocked for Add<'_> {
+impl Blocked for Put<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) {
-        let Self { right: RowProduct { panels, columns, zeros, .. }, left, out, to } = self;
+        let Self { right: RowProduct { panels, columns, zeros, .. }, left, out, to, .. } = self;
+        let Epilogue { start, activation } = self.epilogue;
         let Pieces { data, starts, rows, depth } = left;
         let (lanes, width) = (S::F32_LANES, V * S::F32_LANES);
         let zeros = &zeros[..depth];
@@ -67,9 +119,14 @@ impl Blocked for Add<'_> {
             for row in (0..rows).step_by(R) {
                 let mut sums = [[simd.splat_f32s(0.0); V]; R];
                 for (r, sums) in sums.iter_mut().enumerate().take(rows - row) {
-                    let out = &out[(row + r) * to.stride + to.first + column..][..count];
-                    for (sum, out) in sums.iter_mut().zip(out.chunks(lanes)) {
-                        *sum = load(simd, out);
+                    let from = match start {
+                        Start::There => &out[(row + r) * to.stride + to.first..][..*columns],
+                        Start::Bias(Some(bias)) => bias,
+                        Start::Bias(None) => break,
+                    };
+                    let from = from[column..column + count].chunks(lanes);
+                    for (sum, from) in sums.iter_mut().zip(from) {
+                        *sum = load(simd, from);
                     }
                 }
                 for (piece, starts) in starts.chunks_exact(rows).enumerate() {
@@ -85,7 +142,7 @@ impl Blocked for Add<'_> {
                 for (r, sums) in sums.iter().enumerate().take(rows - row) {
                     let out = &mut out[(row + r) * to.stride + to.first + column..][..count];
                     for (sum, out) in sums.iter().zip(out.chunks_mut(lanes)) {
-                        store(simd, out, *sum);
+                        store(simd, out, activate(simd, activation, *sum));
                     }
                 }
             }

@@ -56,11 +56,13 @@ impl Window {
     }
 
     /// The step that tap `j` of window `t` sees, if it lies within the sequence.
+    #[inline]
     pub fn source(&self, t: usize, j: usize, steps: usize) -> Option<usize> {
         (t * self.stride + j * self.dilation).checked_sub(self.before).filter(|&s| s < steps)
     }
 
     /// The window whose tap `j` sees a step, if there is one.
+    #[inline]
     pub fn target(&self, step: usize, j: usize) -> Option<usize> {
         let start = (step + self.before).checked_sub(j * self.dilation)?;
         let window = start / self.stride;

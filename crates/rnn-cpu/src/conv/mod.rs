@@ -8,27 +8,24 @@ pub(crate) use geometry::Geometry;
 pub(crate) use product::{GateColumns, Product, Scratch, split};
 
 use crate::outer::{Rows, sum_outer_products};
+use crate::row_product::Epilogue;
 use crate::winograd::{self, Tiling};
 use rayon::prelude::*;
 use rnn_graph::Io;
-use rnn_ops::{Conv, ConvInput, ConvKernel};
+use rnn_ops::{Activation, Conv, ConvInput, ConvKernel};
 use std::ops::Range;
 
 pub fn forward(op: &Conv, io: &mut Io<'_, f32>) {
     let Ok((source, channels)) = op.windows.sources(&io.signature.inputs[0]) else { return };
     let filters = io.signature.inputs[1].shape.last();
     let (x, w) = (io.input(0), io.input(1));
-    let bias = op.bias.then(|| io.input(2));
+    let epilogue = Epilogue::new(op.bias.then(|| io.input(2)), Activation::Linear);
     let columns = GateColumns::all(filters);
     let product = Product::new(Geometry::new(op.windows, source, channels), w, columns);
     let parts = product.parts();
     let pixels = split(io.output(), filters, &parts).into_par_iter().zip(parts);
     pixels.for_each_init(Scratch::default, |scratch, (y, part)| {
-        match bias {
-            Some(bias) => y.chunks_exact_mut(filters).for_each(|y| y.copy_from_slice(bias)),
-            None => y.fill(0.0),
-        }
-        product.add(x, part, (y, columns), scratch);
+        product.put(x, part, epilogue, (y, columns), scratch);
     });
 }
 

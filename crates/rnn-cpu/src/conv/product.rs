@@ -1,9 +1,10 @@
 use super::Geometry;
 use crate::panels::UNROLL;
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
-use crate::row_product::{Pieces, RowProduct};
+use crate::row_product::{Epilogue, Pieces, RowProduct};
 use crate::winograd::{Kernel, Scratch as Tiles, Tiling};
 use rayon::prelude::*;
+use rnn_ops::Activation;
 use std::ops::Range;
 
 /// Floats that the rows of a part see: 256 KiB.
@@ -99,17 +100,23 @@ impl Product {
         }
     }
 
-    /// Adds the product of a part to some columns of its pixels.
-    pub fn add(
+    /// Puts the product of a part into some columns of its pixels; into all, if there is an
+    /// activation.
+    pub fn put(
         &self,
         x: &[f32],
         part: Range<usize>,
-        out: (&mut [f32], GateColumns),
+        epilogue: Epilogue<'_>,
+        (out, to): (&mut [f32], GateColumns),
         scratch: &mut Scratch,
     ) {
         match &self.kind {
-            Kind::Tiles(kernel) => kernel.add((x, self.from), part, out, &mut scratch.tiles),
-            Kind::Rows(rows) => rows.add((x, self.from), part, out, scratch),
+            Kind::Rows(rows) => rows.put((x, self.from), part, epilogue, (out, to), scratch),
+            Kind::Tiles(kernel) => {
+                epilogue.begin(out, to);
+                kernel.add((x, self.from), part, (&mut *out, to), &mut scratch.tiles);
+                epilogue.end(out);
+            }
         }
     }
 
@@ -128,8 +135,8 @@ impl Product {
                 return;
             }
             let before = if spared.is_empty() { vec![] } else { out.to_vec() };
-            out.fill(0.0);
-            self.add(x, part.clone(), (out, GateColumns::all(each)), scratch);
+            let zeros = Epilogue::new(None, Activation::Linear);
+            self.put(x, part.clone(), zeros, (&mut *out, GateColumns::all(each)), scratch);
             for pixel in spared {
                 let at = (pixel - part.start) * each..(pixel - part.start + 1) * each;
                 out[at.clone()].copy_from_slice(&before[at]);
@@ -161,10 +168,11 @@ impl Rows {
         Self { geometry, matrix, columns }
     }
 
-    fn add(
+    fn put(
         &self,
         (x, from): (&[f32], GateColumns),
         part: Range<usize>,
+        epilogue: Epilogue<'_>,
         (out, to): (&mut [f32], GateColumns),
         Scratch { starts, rows, .. }: &mut Scratch,
     ) {
@@ -174,7 +182,7 @@ impl Rows {
             Right::Packed(matrix) if from.count.is_multiple_of(UNROLL) => {
                 self.geometry.seen(part, from, starts);
                 let left = Pieces { data: x, starts, rows: count, depth: from.count };
-                matrix.add(left, out, to);
+                matrix.put(left, epilogue, (out, to));
             }
             Right::Packed(matrix) => {
                 let depth = width.next_multiple_of(UNROLL);
@@ -182,15 +190,18 @@ impl Rows {
                 self.geometry.lay_out((x, from), part, (rows, depth), starts);
                 starts.clear();
                 starts.extend((0..count).map(|row| row * depth));
-                matrix.add(Pieces { data: rows, starts, rows: count, depth }, out, to);
+                let left = Pieces { data: rows, starts, rows: count, depth };
+                matrix.put(left, epilogue, (out, to));
             }
             Right::Narrow(matrix) => {
                 rows.resize(count * width, 0.0);
                 self.geometry.lay_out((x, from), part, (rows, width), starts);
                 let product =
                     (Matrix::row_major(rows, width), Matrix::row_major(matrix, self.columns));
-                let out = MatrixMut { data: &mut out[to.first..], row_stride: to.stride };
-                multiply(out, true, product, (count, self.columns, width), Threads::One);
+                epilogue.begin(out, to);
+                let sums = MatrixMut { data: &mut out[to.first..], row_stride: to.stride };
+                multiply(sums, true, product, (count, self.columns, width), Threads::One);
+                epilogue.end(out);
             }
         }
     }
