@@ -20,11 +20,14 @@ fn seen(e: &GateExtents, factors: &[f32], gate: usize, first: usize, rows: &[f32
 }
 
 fn drop_rows(e: &GateExtents, factors: &[f32], gate: usize, first: usize, rows: &mut [f32]) {
-    let of_gate = &factors[gate * e.period * e.features..][..e.period * e.features];
     for (i, row) in rows.chunks_exact_mut(e.features).enumerate() {
-        let at = (first + i) % e.period * e.features;
-        vector::scale_by(row, &of_gate[at..at + e.features]);
+        vector::scale_by(row, of_row(e, factors, gate, first + i));
     }
+}
+
+/// By how much a gate sees a row.
+fn of_row<'a>(e: &GateExtents, factors: &'a [f32], gate: usize, row: usize) -> &'a [f32] {
+    &factors[(gate * e.period + row % e.period) * e.features..][..e.features]
 }
 
 pub fn forward(op: &DropoutMatmul, io: &mut Io<'_, f32>) {
@@ -86,12 +89,11 @@ impl Rows for Seen<'_> {
     }
 
     fn lay_out(&self, gate: usize, rows: Range<usize>, to: &mut [f32], stride: usize) {
-        let GateExtents { period, features, .. } = self.extents;
-        let of_gate = &self.factors[gate * period * features..][..period * features];
+        let GateExtents { features, .. } = self.extents;
         let each = to.chunks_mut(stride).zip(self.memory(rows.clone()).chunks_exact(features));
         for ((to, x), row) in each.zip(rows) {
             to[..features].copy_from_slice(x);
-            vector::scale_by(&mut to[..features], &of_gate[row % period * features..][..features]);
+            vector::scale_by(&mut to[..features], of_row(&self.extents, self.factors, gate, row));
         }
     }
 

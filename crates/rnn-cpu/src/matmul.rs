@@ -1,5 +1,6 @@
 //! Matrix products: tall ones by kernels of their own, others by gemm.
 
+use crate::blocks::FEWEST_COLUMNS;
 use crate::conv::GateColumns;
 use crate::outer::{Plain, sum_outer_products};
 use crate::panels::UNROLL;
@@ -10,9 +11,8 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::Matmul;
 
-/// Rows from which on a product is tall, and columns below which it is too narrow for panels.
+/// Rows from which on a product is tall.
 const TALL: usize = 2048;
-const NARROW: usize = 8;
 /// Numbers of the most sums of outer products that a part of the rows keeps.
 const MOST_SUMS: usize = 1 << 18;
 
@@ -46,7 +46,7 @@ pub fn run(op: &Matmul, io: &mut Io<'_, f32>) {
     };
     let epilogue = Epilogue::new(op.bias.then(|| io.input(2)), op.activation);
     let (out, all) = (io.output(), GateColumns::all(n));
-    if m >= TALL && n >= NARROW && k.is_multiple_of(UNROLL) && !op.transpose_a {
+    if m >= TALL && n >= FEWEST_COLUMNS && k.is_multiple_of(UNROLL) && !op.transpose_a {
         let right = pack(b, (k, n));
         let part = rows_of_part(n);
         let parts = a.data.par_chunks(part * k).zip(out.par_chunks_mut(part * n));

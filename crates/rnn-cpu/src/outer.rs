@@ -1,6 +1,6 @@
 //! Sums of outer products, A^T B of tall A and B: the gradients of weights.
 
-use crate::blocks::{Blocked, run_blocked, vectors_of_panels};
+use crate::blocks::{Blocked, FEWEST_COLUMNS, run_blocked, vectors_of_panels};
 use crate::panels::{Lines, PADDING, multiply_transposed};
 use crate::prefetch::LINE;
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
@@ -10,8 +10,6 @@ use pulp::Simd;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Columns of B below which most of a vector would be empty.
-const FEWEST: usize = 8;
 /// Rows of a block, which the caches hold.
 const BLOCK: usize = 128;
 /// Rows of a part, whose sum one thread makes, until there are as many parts as there may be: by
@@ -67,7 +65,7 @@ pub fn sum_outer_products(
     // Of a view. A panel lies in one.
     let columns = n / a.views();
     let vectors = vectors_of_panels(m, columns, (lanes, registers));
-    let few = n < FEWEST && a.views() == 1;
+    let few = n < FEWEST_COLUMNS && a.views() == 1;
     let wants_sums = sums.is_some();
     let per_part = rows.div_ceil(rows.div_ceil(PART).clamp(1, PARTS)).max(1);
     let parts: Vec<Range<usize>> =
@@ -85,8 +83,7 @@ pub fn sum_outer_products(
     out.par_chunks_exact_mut(n).enumerate().take(m).for_each(|(row, out)| {
         out.fill(0.0);
         for part in &parts {
-            let panels = out.chunks_mut(columns).flat_map(|view| view.chunks_mut(width));
-            for (panel, out) in panels.enumerate() {
+            for (panel, out) in panels_of(out, columns, width).enumerate() {
                 add(out, &part.products[(panel * depth + row) * width..][..out.len()]);
             }
         }
@@ -94,13 +91,19 @@ pub fn sum_outer_products(
     if let Some(sums) = sums {
         sums.fill(0.0);
         for part in &parts {
-            let panels = sums.chunks_mut(columns).flat_map(|view| view.chunks_mut(width));
-            panels.zip(part.sums.chunks(width)).for_each(|(sums, part)| {
-                let count = sums.len();
-                add(sums, &part[..count]);
-            });
+            panels_of(sums, columns, width).zip(part.sums.chunks(width)).for_each(
+                |(sums, part)| {
+                    let count = sums.len();
+                    add(sums, &part[..count]);
+                },
+            );
         }
     }
+}
+
+/// A row in panels of so many columns, none of which reaches from one view into another.
+fn panels_of(row: &mut [f32], columns: usize, width: usize) -> impl Iterator<Item = &mut [f32]> {
+    row.chunks_mut(columns).flat_map(move |view| view.chunks_mut(width))
 }
 
 /// What one thread sums.

@@ -27,12 +27,11 @@ pub fn max(op: &MaxPool, io: &mut Io<'_, f32>) {
     let mut at = at.chunks_mut(PART * channels);
     let parts = y.chunks_mut(PART * channels).map(|y| (y, at.next().unwrap_or_default()));
     let parts: Vec<_> = parts.enumerate().collect();
-    parts.into_par_iter().for_each_init(Vec::new, |taps, (part, (y, at))| {
+    let scratch = || (Vec::new(), Vec::new());
+    parts.into_par_iter().for_each_init(scratch, |(taps, unread), (part, (y, at))| {
         seen(&geometry, part, y.len() / channels, taps);
-        match at.is_empty() {
-            true => largest(x, channels, taps, y, &mut vec![0; y.len()]),
-            false => largest(x, channels, taps, y, at),
-        }
+        unread.resize(if at.is_empty() { y.len() } else { 0 }, 0);
+        largest(x, channels, taps, y, if at.is_empty() { unread } else { at });
     });
 }
 

@@ -9,8 +9,8 @@ use std::str::FromStr;
 /// states, all other layers, weights, their gradients and the optimizer stay in single precision.
 /// The loss is multiplied by a scale, and its gradients divided by it, so that small ones are not
 /// lost; a step in which one is not finite is left out and halves the scale, as Keras's
-/// LossScaleOptimizer does. The CPU device rounds alike, in memory of single
-/// precision: it gains nothing, but shows what becomes of a model's accuracy.
+/// LossScaleOptimizer does. The CPU device rounds alike, in memory of single precision: it gains
+/// nothing, but shows what becomes of a model's accuracy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {

@@ -275,19 +275,33 @@ impl Op for Matmul {
     }
 }
 
+/// Which of A and B may be stored transposed.
+const TRANSPOSES: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
+
+fn described((m, n, k): (usize, usize, usize), (a, b): (bool, bool)) -> String {
+    let mark = |transposed| if transposed { "t" } else { "" };
+    format!("{m}x{n}x{k} a{} b{}", mark(a), mark(b))
+}
+
+/// A plain product of M x K and K x N.
+fn product_case(
+    name: String,
+    (m, n, k): (usize, usize, usize),
+    (transpose_a, transpose_b): (bool, bool),
+) -> Case {
+    let op = Matmul { transpose_a, transpose_b, ..Matmul::default() };
+    let a = Sample::Normal(if transpose_a { vec![k, m] } else { vec![m, k] });
+    let b = Sample::Normal(if transpose_b { vec![n, k] } else { vec![k, n] });
+    Case::new(name, op, vec![a, b])
+}
+
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let sizes = [(1, 1, 1), (5, 7, 3), (65, 130, 17), (128, 1, 128), (31, 129, 64)];
     for (m, n, k) in sizes {
-        for (transpose_a, transpose_b) in
-            [(false, false), (true, false), (false, true), (true, true)]
-        {
-            let op = Matmul { transpose_a, transpose_b, ..Matmul::default() };
-            let a = Sample::Normal(if transpose_a { vec![k, m] } else { vec![m, k] });
-            let b = Sample::Normal(if transpose_b { vec![n, k] } else { vec![k, n] });
-            let mark = |t| if t { "t" } else { "" };
-            let name = format!("matmul {m}x{n}x{k} a{} b{}", mark(transpose_a), mark(transpose_b));
-            cases.push(Case::new(name, op, vec![a, b]).gradient(&[0, 1]));
+        for transposes in TRANSPOSES {
+            let name = format!("matmul {}", described((m, n, k), transposes));
+            cases.push(product_case(name, (m, n, k), transposes).gradient(&[0, 1]));
         }
     }
     for activation in Activation::ALL {
@@ -303,15 +317,10 @@ pub fn cases() -> Vec<Case> {
     // Tall enough for kernels of their own.
     let tall = [(false, false, 24, 40), (false, true, 24, 9), (true, false, 40, 70)];
     for (transpose_a, transpose_b, columns, n) in tall {
-        let op = Matmul { transpose_a, transpose_b, ..Matmul::default() };
-        let b = match (transpose_a, transpose_b) {
-            (true, _) => [4099, n],
-            (false, true) => [n, columns],
-            (false, false) => [columns, n],
-        };
-        let inputs = vec![Sample::Normal(vec![4099, columns]), Sample::Normal(b.to_vec())];
+        let (m, k) = if transpose_a { (columns, 4099) } else { (4099, columns) };
         let name = format!("matmul tall {columns}x{n} a{transpose_a} b{transpose_b}");
-        cases.push(Case::new(name, op, inputs).tolerance(5e-6));
+        let case = product_case(name, (m, n, k), (transpose_a, transpose_b));
+        cases.push(case.tolerance(5e-6));
     }
     // 4,099 terms in each sum: rounding grows with the square root of their number.
     let split = Matmul { transpose_a: true, bias: true, ..Matmul::default() };
@@ -325,16 +334,10 @@ pub fn cases() -> Vec<Case> {
     cases.push(halves.half(&[0, 1]).tolerance(5e-6));
     // Whole matrices of every matrix unit; the last in parts.
     for (m, n, k) in [(32, 96, 48), (160, 32, 1040)] {
-        for (transpose_a, transpose_b) in
-            [(false, false), (true, false), (false, true), (true, true)]
-        {
-            let op = Matmul { transpose_a, transpose_b, ..Matmul::default() };
-            let a = Sample::Normal(if transpose_a { vec![k, m] } else { vec![m, k] });
-            let b = Sample::Normal(if transpose_b { vec![n, k] } else { vec![k, n] });
-            let mark = |t| if t { "t" } else { "" };
-            let name =
-                format!("matmul halves {m}x{n}x{k} a{} b{}", mark(transpose_a), mark(transpose_b));
-            cases.push(Case::new(name, op, vec![a, b]).half(&[0, 1]).tolerance(5e-6));
+        for transposes in TRANSPOSES {
+            let name = format!("matmul halves {}", described((m, n, k), transposes));
+            let case = product_case(name, (m, n, k), transposes);
+            cases.push(case.half(&[0, 1]).tolerance(5e-6));
         }
     }
     let matrices = || vec![Sample::Normal(vec![65, 17]), Sample::Normal(vec![17, 33])];

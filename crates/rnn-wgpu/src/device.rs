@@ -147,7 +147,10 @@ impl WgpuDevice {
             pipelines: Pipelines::default(),
             cache,
             divisions: options.divisions,
-            tuning: Tuning::open(&adapter.raw.get_info(), folder),
+            tuning: Tuning::open(
+                &adapter.raw.get_info(),
+                folder.filter(|_| options.divisions == Divisions::Fastest),
+            ),
         })))
     }
 }

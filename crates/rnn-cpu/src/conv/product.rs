@@ -1,4 +1,5 @@
 use super::Geometry;
+use crate::blocks::FEWEST_COLUMNS;
 use crate::panels::UNROLL;
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::row_product::{Epilogue, Pieces, RowProduct};
@@ -11,8 +12,6 @@ use std::ops::Range;
 const PART: usize = 1 << 16;
 /// Rows of a part are a multiple of this, and so of the rows of most register blocks.
 const ROWS: usize = 24;
-/// Columns below which most of a vector would be empty.
-const FEWEST: usize = 8;
 
 /// Columns of rows of `stride` numbers.
 #[derive(Clone, Copy)]
@@ -159,7 +158,7 @@ enum Right {
 
 impl Rows {
     fn new(geometry: Geometry, matrix: Vec<f32>, columns: usize) -> Self {
-        let matrix = match columns < FEWEST {
+        let matrix = match columns < FEWEST_COLUMNS {
             true => Right::Narrow(matrix),
             false => Right::Packed(RowProduct::new(geometry.width(), columns, |row| {
                 matrix.chunks_exact(columns).nth(row)

@@ -4,7 +4,7 @@ use super::{Options, padded};
 use crate::kernels;
 use crate::panels::{UNROLL, VECTORS, Views};
 use rnn_graph::{Io, Signature};
-use rnn_ops::{DropoutMatmul, Embedding, Lstm, Matmul};
+use rnn_ops::{DropoutMatmul, Embedding, Lstm};
 
 /// Bytes of W and U that the second cache of most processors holds beside all else.
 const MOST_BYTES: usize = 1 << 20;
@@ -52,13 +52,13 @@ impl<'a> X<'a> {
             return Self::Table { tokens: io.uints(0), rows: io.input(1), width: io.dims(1)[1] };
         }
         let dropout = source.op().downcast::<DropoutMatmul>();
-        let biased = source.op().downcast::<Matmul>().is_some_and(|product| product.bias);
-        let biased = biased || dropout.is_some_and(|product| product.bias);
+        // Behind x, W and dropout's factors, if there are.
+        let bias = 2 + usize::from(dropout.is_some());
         Self::Product {
             rows: io.input(0),
             features: io.signature.inputs[0].shape.last(),
             w: io.input(1),
-            bias: biased.then(|| io.input(source.inputs() - 1)),
+            bias: (source.inputs() > bias).then(|| io.input(bias)),
             dropout: dropout.map(|_| io.input(2)),
         }
     }
