@@ -1,5 +1,6 @@
 //! Project tasks: `cargo xtask <task>`.
 
+mod same_bits;
 mod tidy;
 
 use std::env;
@@ -32,6 +33,12 @@ enum Task {
     },
     /// Verify and time every device and its peers, and write a dated report to bench/results
     GpuReport,
+    /// Train briefly with this tree and with another commit, and compare the weights bit for bit
+    SameBits {
+        /// The commit that this tree should train like
+        #[arg(default_value = "HEAD")]
+        commit: String,
+    },
     /// Run every check, stopping at the first that fails
     Ci,
 }
@@ -47,6 +54,7 @@ fn main() -> Result<ExitCode> {
             0 => script(&root, "xtask/gpu-report.sh")?,
             code => code,
         },
+        Task::SameBits { commit } => same_bits::run(&root, Path::new(&cargo_path()), &commit)?,
         Task::Ci => ci(&root)?,
     };
     // Windows has wider exit codes than `ExitCode`; what does not fit is still a failure.

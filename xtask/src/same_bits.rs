@@ -1,0 +1,107 @@
+//! Whether two commits train to the same weights, bit for bit.
+//!
+//! A change that only moves or renames code leaves every bit of a training as it was. This check
+//! builds another commit beside the working tree, runs the same short trainings with both binaries
+//! on both devices of this machine, and compares the bytes of the weights that they write. Hashes of
+//! weights are not committed, because other processors and drivers round otherwise.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// A training that takes seconds: arguments of `rnn-gpu train` behind the device.
+struct Training {
+    name: &'static str,
+    arguments: &'static [&'static str],
+}
+
+const TRAININGS: [Training; 5] = [
+    Training { name: "simple-rnn", arguments: &["simple-rnn", "--limit=24", "--length=40"] },
+    Training { name: "lstm", arguments: &["lstm", "--limit=24", "--length=40"] },
+    Training { name: "lstm-dropout", arguments: &["lstm-dropout", "--limit=24", "--length=40"] },
+    Training { name: "cnn-lstm", arguments: &["cnn-lstm", "--limit=24", "--length=40"] },
+    Training {
+        name: "next-frame",
+        arguments: &["next-frame", "--preset=quick", "--size=8", "--length=4", "--movies=12"],
+    },
+];
+const COMMON: [&str; 4] = ["--epochs=2", "--batch-size=8", "--offline", "--checkpoint-every=never"];
+const DEVICES: [&str; 2] = ["cpu", "gpu"];
+
+/// Trains with `rnn-gpu` of the working tree and of `commit`; prints a line a training and returns
+/// 1 if the weights of any differ.
+pub fn run(root: &Path, cargo: &Path, commit: &str) -> Result<i32> {
+    let folder = root.join("target/same-bits");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let tree = folder.join("tree");
+    check_out(root, &tree, commit)?;
+    let before = build(&tree, cargo, &folder.join("build"))?;
+    let after = build(root, cargo, &root.join("target"))?;
+    let mut different = 0;
+    for training in &TRAININGS {
+        for device in DEVICES {
+            let [old, new] = [("before", &before), ("after", &after)].map(|(side, binary)| {
+                let out = folder.join(format!("{side}-{}-{device}", training.name));
+                train(binary, training, device, &out)
+            });
+            let same = old? == new?;
+            println!("{:12} {device}: {}", training.name, if same { "same" } else { "DIFFERENT" });
+            different += usize::from(!same);
+        }
+    }
+    println!("same-bits: {different} of {} differ", TRAININGS.len() * DEVICES.len());
+    Ok(i32::from(different > 0))
+}
+
+/// Puts the files of a commit into a work tree of their own.
+fn check_out(root: &Path, tree: &Path, commit: &str) -> Result<()> {
+    let git = |args: &[&str], folder: &Path| -> Result<()> {
+        let status = Command::new("git").args(args).current_dir(folder).status();
+        let status = status.context("cannot start git")?;
+        ensure!(status.success(), "git {} failed", args.join(" "));
+        Ok(())
+    };
+    if tree.exists() {
+        return git(&["checkout", "--quiet", "--detach", commit], tree);
+    }
+    let path = tree.to_str().context("the path of the project is no text")?;
+    git(&["worktree", "prune"], root)?;
+    git(&["worktree", "add", "--quiet", "--detach", path, commit], root)
+}
+
+fn build(tree: &Path, cargo: &Path, target: &Path) -> Result<PathBuf> {
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--release", "--package", "rnn-gpu", "--bin", "rnn-gpu"])
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(tree)
+        .status()
+        .context("cannot start cargo")?;
+    ensure!(status.success(), "{} does not build", tree.display());
+    Ok(target.join("release").join(format!("rnn-gpu{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// The bytes of the weights that a training leaves in its run folder.
+fn train(binary: &Path, training: &Training, device: &str, out: &Path) -> Result<Vec<u8>> {
+    if out.exists() {
+        fs::remove_dir_all(out).with_context(|| format!("cannot remove {}", out.display()))?;
+    }
+    let output = Command::new(binary)
+        .arg("train")
+        .args(training.arguments)
+        .args(COMMON)
+        .args(["--device", device, "--out"])
+        .arg(out)
+        .output()
+        .with_context(|| format!("cannot start {}", binary.display()))?;
+    ensure!(
+        output.status.success(),
+        "{} on {device} failed: {}",
+        training.name,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let weights = out.join("weights.safetensors");
+    fs::read(&weights).with_context(|| format!("cannot read {}", weights.display()))
+}
