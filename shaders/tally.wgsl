@@ -1,19 +1,29 @@
 // The running sums of an epoch; crates/rnn-ops/src/tally.rs says what they are.
-struct Params { examples: u32, width: u32, classes: u32, counters: u32 }
+struct Params {
+    examples: u32,
+    // Predictions are rows, each of so many.
+    rows: u32,
+    width: u32,
+    classes: u32,
+    counters: u32,
+    mask_offset: u32,
+}
 
 @group(0) @binding(0) var<storage, read> predictions: array<f32>;
 @group(0) @binding(1) var<storage, read> labels: array<f32>;
 @group(0) @binding(2) var<storage, read> loss: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read> mask: array<u32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<uniform> params: Params;
 
-// 0: there are no classes, 1: each prediction is a logit, 2: the largest of an example is its class
+// 0: there are no classes, 1: each prediction is a logit, 2: the largest of a row is its class
 override KIND: u32 = 0u;
+override HAS_MASK: bool = false;
 
 const NO_CLASS = 0xffffffffu;
 const BUCKETS = 199u;
 
-// Of the examples, or their parts, that the threads hold: classes, and bucket of the probability.
+// Of the rows, or their parts, that the threads hold: classes, and bucket of the probability.
 var<workgroup> taken: array<u32, THREADS>;
 var<workgroup> belongs: array<u32, THREADS>;
 var<workgroup> buckets: array<u32, THREADS>;
@@ -26,8 +36,8 @@ fn load_logit(thread: u32, at: u32) {
     buckets[thread] = u32(clamp(ceil(above), 1.0, f32(BUCKETS))) - 1u;
 }
 
-fn load_example(thread: u32, example: u32) {
-    let base = example * params.width;
+fn load_row(thread: u32, row: u32) {
+    let base = row * params.width;
     var best = 0u;
     var best_label = 0u;
     for (var i = 1u; i < params.width; i++) {
@@ -36,6 +46,16 @@ fn load_example(thread: u32, example: u32) {
     }
     taken[thread] = best;
     belongs[thread] = best_label;
+}
+
+// Whether a row counts; the mask has the steps of all examples first.
+fn takes_part(row: u32) -> bool {
+    if HAS_MASK {
+        let steps = params.rows / params.examples;
+        let at = row % steps * params.examples + row / steps;
+        return mask[params.mask_offset + at] != 0u;
+    }
+    return true;
 }
 
 // Whether what this thread holds counts for a counter.
@@ -58,17 +78,26 @@ fn counts(thread: u32, counter: u32) -> bool {
 @compute @workgroup_size(THREADS)
 fn add(@builtin(local_invocation_index) thread: u32) {
     var correct = 0.0;
+    var counted = 0.0;
     // A part is what has a class of its own.
-    let parts = select(params.examples, params.examples * params.width, KIND == 1u);
+    let row_parts = select(1u, params.width, KIND == 1u);
+    let parts = params.rows * row_parts;
     for (var first = 0u; KIND != 0u && first < parts; first += THREADS) {
         let held = min(THREADS, parts - first);
         if thread < held {
-            if KIND == 1u {
-                load_logit(thread, first + thread);
+            if !takes_part((first + thread) / row_parts) {
+                taken[thread] = NO_CLASS;
+                belongs[thread] = NO_CLASS;
+                buckets[thread] = NO_CLASS;
             } else {
-                load_example(thread, first + thread);
+                if KIND == 1u {
+                    load_logit(thread, first + thread);
+                } else {
+                    load_row(thread, first + thread);
+                }
+                correct += select(0.0, 1.0, taken[thread] == belongs[thread]);
+                counted += 1.0;
             }
-            correct += select(0.0, 1.0, taken[thread] == belongs[thread]);
         }
         workgroupBarrier();
         for (var counter = thread; counter < params.counters; counter += THREADS) {
@@ -76,14 +105,18 @@ fn add(@builtin(local_invocation_index) thread: u32) {
             for (var other = 0u; other < held; other++) {
                 count += select(0u, 1u, counts(other, counter));
             }
-            out[3u + counter] += f32(count);
+            out[4u + counter] += f32(count);
         }
         workgroupBarrier();
     }
     correct = tree_sum(thread, correct);
+    // All have read the sum before the next takes its place.
+    workgroupBarrier();
+    counted = tree_sum(thread, counted);
     if thread == 0u {
         out[0] += loss[0] * f32(params.examples);
-        out[1] += correct * f32(params.examples) / f32(max(parts, 1u));
+        out[1] += correct / f32(row_parts);
         out[2] += f32(params.examples);
+        out[3] += counted / f32(row_parts);
     }
 }

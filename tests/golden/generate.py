@@ -811,6 +811,134 @@ def losses():
     group.save()
 
 
+def masked_losses():
+    """Sequences of which masks leave out steps: what `evaluate` says in batches of 4 and 2, then three
+    steps of SGD on all of them. Weights of examples are given to Keras as [N, 1], of steps as
+    [N, T]."""
+    group = Group("masked_losses")
+    k, count, time = keras.layers, 6, 5
+
+    def one(units, activation):
+        x = keras.Input((time, 3))
+        hidden = k.LSTM(4, return_sequences=True, use_cudnn=False)
+        last = k.Dense(units, activation, kernel_regularizer=keras.regularizers.L2(0.01))
+        return keras.Model(x, last(hidden(k.Masking()(x)))), [hidden, last]
+
+    def plain():
+        x = keras.Input((time, 3))
+        hidden, last = k.SimpleRNN(4, return_sequences=True), k.Dense(4, "softmax")
+        return keras.Model(x, last(hidden(x))), [hidden, last]
+
+    def two():
+        a, b = keras.Input((time,), dtype="int32"), keras.Input((time, 3))
+        embedding = k.Embedding(7, 3, mask_zero=True)
+        left = k.GRU(4, return_sequences=True, use_cudnn=False)
+        right = k.SimpleRNN(4, return_sequences=True)
+        tags, values = k.Dense(4, "softmax", name="tags"), k.Dense(2, name="values")
+        outputs = [tags(left(embedding(a))), values(right(k.Masking()(b)))]
+        return keras.Model([a, b], outputs), [embedding, left, right, tags, values]
+
+    def holes(rng, case):
+        """No step of the last example of a batch, and some of the others."""
+        x = normal(rng, count, time, 3)
+        there = rng.integers(0, 3, (count, time)) > 0
+        there[3], there[0] = False, True
+        if case == "nobody":
+            there[:] = False
+        return x if case.startswith("plain") else x * there[..., None]
+
+    def labels(rng, loss, units):
+        classes = rng.integers(0, units, (count, time)).astype(np.int32)
+        if loss.startswith("sparse"):
+            return classes
+        if loss.startswith("categorical"):
+            return np.eye(units, dtype=np.float32)[classes]
+        if loss.startswith("binary"):
+            return rng.integers(0, 2, (count, time, units)).astype(np.float32)
+        return normal(rng, count, time, units)
+
+    def weights(rng, kind):
+        shape = {"examples": (count, 1), "steps": (count, time), "none": None}[kind]
+        return None if shape is None else rng.uniform(0.2, 2.0, shape).astype(np.float32)
+
+    sparse, categorical = "sparse_categorical_crossentropy", "categorical_crossentropy"
+    binary = "binary_crossentropy"
+    cases = [
+        ("sparse", [(sparse, 4, "softmax", "none")]),
+        ("sparse_examples", [(sparse, 4, "softmax", "examples")]),
+        ("sparse_steps", [(sparse, 4, "softmax", "steps")]),
+        ("categorical", [(categorical, 3, "softmax", "none")]),
+        ("categorical_steps", [(categorical, 3, "softmax", "steps")]),
+        ("binary", [(binary, 1, "sigmoid", "none")]),
+        ("binary_steps", [(binary, 1, "sigmoid", "steps")]),
+        ("binary_examples", [(binary, 3, "sigmoid", "examples")]),
+        ("squared", [("mean_squared_error", 2, "linear", "none")]),
+        ("squared_steps", [("mean_squared_error", 2, "linear", "steps")]),
+        ("absolute_examples", [("mean_absolute_error", 2, "linear", "examples")]),
+        ("huber_steps", [("huber", 2, "linear", "steps")]),
+        ("nobody", [(sparse, 4, "softmax", "steps")]),
+        ("plain_steps", [(sparse, 4, "softmax", "steps")]),
+        ("plain_examples", [(sparse, 4, "softmax", "examples")]),
+    ]
+    for kinds in [("none", "none"), ("steps", "examples"), ("examples", "steps")]:
+        ends = [(sparse, 4, "softmax", kinds[0]), ("mean_squared_error", 2, "linear", kinds[1])]
+        cases.append(("two_" + "_".join(kinds), ends))
+    for case, ends in cases:
+        rng = group.rng(case)
+        several = len(ends) > 1
+        if several:
+            model, layers = two()
+        else:
+            model, layers = plain() if case.startswith("plain") else one(*ends[0][1:3])
+        drawn = [normal(rng, *v.shape, scale=0.6) for layer in layers for v in layer.weights]
+        taken = iter(drawn)
+        for layer in layers:
+            layer.set_weights([next(taken) for _ in layer.weights])
+        x = [holes(rng, case)]
+        if several:
+            tokens = rng.integers(0, 7, (count, time)).astype(np.int32)
+            tokens[3, 1:] = 0
+            x.insert(0, tokens)
+        y = [labels(rng, loss, units) for loss, units, *_ in ends]
+        w = [weights(rng, kind) for *_, kind in ends]
+        if several and any(v is not None for v in w):
+            w = [np.ones((count, 1), np.float32) if v is None else v for v in w]
+        # Of several sigmoid units Keras takes "accuracy" for that of classes.
+        kind = "binary_accuracy" if ends[0][0].startswith("binary") else "accuracy"
+        asked = [kind] if ends[0][0].endswith("crossentropy") else []
+        model.compile(
+            optimizer=keras.optimizers.SGD(0.2),
+            loss=[loss for loss, *_ in ends] if several else ends[0][0],
+            loss_weights=[1.0, 0.5] if several else None,
+            metrics=[asked, []] if several else asked,
+        )
+        given = (lambda all: all) if several else (lambda all: all[0])
+        weighted = None if w[0] is None else given(w)
+        told = (given(x), given(y))
+        tensors = {f"w{i}": weight for i, weight in enumerate(drawn)}
+        tensors |= {f"x{i}": v for i, v in enumerate(x)} | {f"y{i}": v for i, v in enumerate(y)}
+        for i, v in enumerate(w):
+            if v is not None:
+                tensors[f"weights{i}"] = v[:, 0] if v.shape[1] == 1 else v
+
+        def figures(logs):
+            accuracy = [value for name, value in logs.items() if name.endswith("accuracy")]
+            return [logs["loss"], *accuracy[:1], *([] if accuracy else [0.0])]
+
+        settings = {"batch_size": 4, "sample_weight": weighted, "verbose": 0, "return_dict": True}
+        tensors["evaluated"] = np.array(figures(model.evaluate(*told, **settings)))
+        trained = []
+        for _ in range(3):
+            model.reset_metrics()
+            trained.append(figures(model.train_on_batch(*told, weighted, return_dict=True)))
+        tensors["trained"] = np.array(trained)
+        after = [v.numpy() for layer in layers for v in layer.weights]
+        tensors |= {f"after{i}": weight for i, weight in enumerate(after)}
+        args = {"weights": len(drawn), "inputs": len(x), "ends": [list(end[:3]) for end in ends]}
+        group.add(case, args, tensors)
+    group.save()
+
+
 def training():
     group = Group("training")
     held = {
@@ -1035,6 +1163,7 @@ if __name__ == "__main__":
         schedules,
         bce,
         losses,
+        masked_losses,
         metrics,
         training,
         functional,

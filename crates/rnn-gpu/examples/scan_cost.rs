@@ -21,7 +21,7 @@ fn batch(rng: &mut Rng) -> anyhow::Result<Batch> {
     Ok(Batch {
         inputs: vec![HostTensor::from_u32([BATCH, LENGTH], tokens)?],
         labels: vec![HostTensor::from_f32([BATCH, 1], labels)?],
-        weights: None,
+        weights: vec![],
     })
 }
 

@@ -53,7 +53,7 @@ fn main() -> anyhow::Result<()> {
 fn examples(experiment: Experiment) -> anyhow::Result<Batch> {
     if experiment == Experiment::NextFrame {
         let (noisy, shifted) = MovieOptions { count: 10, ..MovieOptions::default() }.all()?;
-        return Ok(Batch { inputs: vec![noisy], labels: vec![shifted], weights: None });
+        return Ok(Batch { inputs: vec![noisy], labels: vec![shifted], weights: vec![] });
     }
     let InputSpec::Tokens(length) = experiment.input() else { anyhow::bail!("no tokens") };
     let (rows, mut rng) = (128, Rng::new(1, 0));
@@ -62,6 +62,6 @@ fn examples(experiment: Experiment) -> anyhow::Result<Batch> {
     Ok(Batch {
         inputs: vec![HostTensor::from_u32([rows, length], tokens)?],
         labels: vec![HostTensor::from_f32([rows, 1], labels)?],
-        weights: None,
+        weights: vec![],
     })
 }

@@ -21,7 +21,7 @@ fn batch(number: u64) -> anyhow::Result<Batch> {
     Ok(Batch {
         inputs: vec![HostTensor::from_f32([BATCH, STEPS, 1], seen)?],
         labels: vec![HostTensor::from_f32([BATCH, 1], next)?],
-        weights: None,
+        weights: vec![],
     })
 }
 

@@ -40,7 +40,7 @@ fn refusal(device: &dyn Device, inputs: HostTensor, labels: HostTensor) -> Strin
     let steps = inputs.shape().dims()[1];
     let mut trainer =
         trainer(device, classifier(steps)).loss(Loss::sparse_categorical_crossentropy());
-    let batch = Batch { inputs: vec![inputs], labels: vec![labels], weights: None };
+    let batch = Batch { inputs: vec![inputs], labels: vec![labels], weights: vec![] };
     let error = trainer.train_batch(&batch).expect_err("out of range");
     assert!(!matches!(error, TrainError::Device(_)), "{error}");
     error.to_string()

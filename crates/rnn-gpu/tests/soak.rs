@@ -54,7 +54,7 @@ fn batch(index: u64) -> Batch {
     Batch {
         inputs: vec![HostTensor::from_u32([16, 8], tokens).expect("16 rows")],
         labels: vec![HostTensor::from_f32([16], labels).expect("16 labels")],
-        weights: None,
+        weights: vec![],
     }
 }
 

@@ -18,7 +18,7 @@ fn batch(index: u64) -> Batch {
     let tokens: Vec<u32> = (0..16 * LENGTH).map(|_| rng.below(8)).collect();
     let labels = tokens.chunks(LENGTH).map(|t| f32::from(u8::from(t.contains(&1)))).collect();
     Batch {
-        weights: None,
+        weights: vec![],
         inputs: vec![HostTensor::from_u32([16, LENGTH], tokens).expect("16 rows")],
         labels: vec![HostTensor::from_f32([16, 1], labels).expect("16 labels")],
     }
@@ -42,7 +42,7 @@ fn film_batch(index: u64) -> Batch {
     let positive = |film: &[f32]| f32::from(u8::from(film.iter().sum::<f32>() > 0.0));
     let labels = pixels.chunks(3 * 5 * 4).map(positive).collect();
     Batch {
-        weights: None,
+        weights: vec![],
         inputs: vec![HostTensor::from_f32([4, 3, 5, 4, 1], pixels).expect("4 films")],
         labels: vec![HostTensor::from_f32([4, 1], labels).expect("4 labels")],
     }

@@ -217,6 +217,33 @@ impl Graph {
         true
     }
 
+    /// The same graph without the nodes whose results no output depends on, those that change
+    /// residents among them: running it leaves everything on the device as it was, unless an output
+    /// comes from what a node has changed.
+    pub fn for_outputs_alone(mut self) -> Self {
+        let root = |graph: &Self, tensor| graph.root(tensor).0.index();
+        let mut needed = vec![false; self.tensors.len()];
+        self.outputs.iter().for_each(|&output| needed[root(&self, output)] = true);
+        let mut kept = vec![false; self.nodes.len()];
+        for (kept, node) in kept.iter_mut().zip(&self.nodes).rev() {
+            let Operands { inputs, updates, outputs } = &node.operands;
+            *kept = updates.iter().chain(outputs).any(|&made| needed[root(&self, made)]);
+            if *kept {
+                let read = inputs.iter().chain(updates);
+                read.for_each(|&read| needed[root(&self, read)] = true);
+            }
+        }
+        let mut next = 0..;
+        let place = |&kept: &bool| if kept { next.next() } else { None };
+        let places: Vec<Option<usize>> = kept.iter().map(place).collect();
+        for tensor in &mut self.tensors {
+            tensor.producer = tensor.producer.and_then(|node| places[node]);
+        }
+        let mut keep = kept.into_iter();
+        self.nodes.retain(|_| keep.next().unwrap_or(false));
+        self
+    }
+
     /// The tensors uploaded before a run, in order.
     pub fn inputs(&self) -> &[TensorId] {
         &self.inputs

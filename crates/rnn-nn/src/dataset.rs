@@ -12,7 +12,8 @@ use std::thread;
 pub struct Dataset {
     inputs: Arrays,
     labels: Arrays,
-    weights: Option<Arc<HostTensor>>,
+    /// None, one for all outputs, or one for each.
+    weights: Arrays,
     order: Vec<u32>,
 }
 
@@ -70,16 +71,31 @@ impl Dataset {
         let number = u32::try_from(count).map_err(|_| DatasetError::TooMany(count))?;
         inputs.iter().chain(&labels).try_for_each(|array| check(first, array.shape()))?;
         let order = (0..number).collect();
-        Ok(Self { inputs: inputs.into(), labels: labels.into(), weights: None, order })
+        Ok(Self { inputs: inputs.into(), labels: labels.into(), weights: [].into(), order })
     }
 
-    /// How much each example counts in the loss, `[N]`, in the order of the inputs given.
+    /// How much each example counts in the loss of every output, `[N]`, or each step of the one
+    /// output, as in [`Batch::weights`]; in the order of the inputs given.
     ///
     /// # Errors
-    /// If there are not as many weights as inputs.
-    pub fn sample_weights(mut self, weights: HostTensor) -> Result<Self, DatasetError> {
-        check(self.inputs[0].shape(), weights.shape())?;
-        self.weights = Some(weights.into());
+    /// If they are not of as many examples as the inputs.
+    pub fn sample_weights(self, weights: HostTensor) -> Result<Self, DatasetError> {
+        let weights: Arc<dyn Examples> = Arc::new(weights);
+        self.sample_weights_of([weights])
+    }
+
+    /// The same of arrays that need not be in memory, one for each output.
+    ///
+    /// # Errors
+    /// As [`Dataset::sample_weights`].
+    pub fn sample_weights_of(
+        mut self,
+        weights: impl Into<Vec<Arc<dyn Examples>>>,
+    ) -> Result<Self, DatasetError> {
+        let weights = weights.into();
+        let inputs = self.inputs[0].shape();
+        weights.iter().try_for_each(|array| check(inputs, array.shape()))?;
+        self.weights = weights.into();
         Ok(self)
     }
 
@@ -88,7 +104,7 @@ impl Dataset {
     ///
     /// # Errors
     /// If the labels cannot be read.
-    pub fn class_weights(mut self, weights: &[f32]) -> Result<Self, DatasetError> {
+    pub fn class_weights(self, weights: &[f32]) -> Result<Self, DatasetError> {
         let Some(labels) = self.labels.first() else { return Ok(self) };
         let weight = |class: usize| weights.get(class).copied().unwrap_or(1.0);
         let count = labels.shape().dims().first().copied().unwrap_or(0) as u32;
@@ -99,8 +115,8 @@ impl Dataset {
                 Data::U32(classes) => all.extend(classes.iter().map(|&c| weight(c as usize))),
             }
         }
-        self.weights = HostTensor::from_f32([all.len()], all).ok().map(Into::into);
-        Ok(self)
+        let all = HostTensor::from_f32([all.len()], all);
+        self.sample_weights(all.map_err(|error| DatasetError::Read(error.into()))?)
     }
 
     /// The number of examples.
@@ -182,11 +198,10 @@ impl Dataset {
     }
 
     fn gather(&self, which: &[u32]) -> Result<Batch, DatasetError> {
-        let weights = self.weights.as_ref().map(|weights| Examples::read(&**weights, which));
         Ok(Batch {
             inputs: read(&self.inputs, which)?,
             labels: read(&self.labels, which)?,
-            weights: weights.transpose().map_err(DatasetError::Read)?,
+            weights: read(&self.weights, which)?,
         })
     }
 }
@@ -283,7 +298,7 @@ mod tests {
             let batches = data.shuffled(1, 1).batches(4);
             let pairs = batches.flat_map(|b| {
                 let b = b.unwrap();
-                let weights = b.weights.unwrap().as_f32().unwrap().to_vec();
+                let weights = b.weights[0].as_f32().unwrap().to_vec();
                 b.inputs[0].as_u32().unwrap().to_vec().into_iter().zip(weights).collect::<Vec<_>>()
             });
             let mut pairs: Vec<(u32, f32)> = pairs.collect();

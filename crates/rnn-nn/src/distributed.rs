@@ -2,11 +2,11 @@
 
 use crate::dataset::fnv1a;
 use crate::step::{Mode, Step};
-use crate::trainer::examples;
+use crate::batch::examples;
 use crate::{Batch, Dataset, TrainError, Trainer};
 use rnn_core::HostTensor;
 use rnn_graph::{Binding, Graph, Program, TensorId, TensorType};
-use rnn_ops::{Assign, Binary, Fill, Pad, STEP_NUMBERS};
+use rnn_ops::{Assign, Binary, Fill, Pad, STEP_NUMBERS, UpdateTally};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -80,16 +80,16 @@ impl Exchange {
 }
 
 impl Step<'_> {
-    /// The end of [`Mode::Share`]: predictions, labels and loss are those of this rank.
+    /// The end of [`Mode::Share`]: the loss, and what is counted, are those of this rank.
     pub(crate) fn push_shared(
         &self,
         g: &mut Graph,
-        judged: [TensorId; 3],
+        (tally, loss, judged): (UpdateTally, TensorId, &[TensorId]),
         weights: &[TensorId],
     ) -> Result<(), TrainError> {
         let exchange = Exchange::of(self)?;
         let shared = exchange.resident(g);
-        self.push_gradients(g, judged[2], weights, shared)?;
+        self.push_gradients(g, loss, weights, shared)?;
         for &(index, place) in &exchange.moved {
             let copy = Pad { offset: 0, full: g.shape(weights[index]).clone() };
             let copy = g.apply(copy, &[weights[index]])?;
@@ -98,7 +98,7 @@ impl Step<'_> {
         let zeros = Fill { shape: [self.sums()?].into(), value: 0.0 };
         let sums = g.apply(zeros, &[])?;
         g.place(sums, shared, exchange.sums);
-        g.push_node(Arc::new(self.tally), &judged, &[sums])?;
+        g.push_node(Arc::new(tally), judged, &[sums])?;
         Ok(())
     }
 
@@ -156,10 +156,12 @@ impl Trainer {
             return Err(TrainError::Empty);
         }
         let [random, numbers] = self.step_inputs(first as u32)?;
+        let valid = self.valid_steps(batch, Some(&random))?;
         let (update, exchange) = self.update()?;
         let mut values = vec![0.0; exchange.len];
         if own > 0 {
-            self.judge(batch, Mode::Share, &[&random])?;
+            let more: Vec<&HostTensor> = [&random].into_iter().chain(&valid).collect();
+            self.judge(batch, Mode::Share, &more)?;
             values.copy_from_slice(self.session.read(Exchange::RESIDENT)?.as_f32()?);
             let weight = own as f32 / total as f32;
             values[..exchange.sums].iter_mut().for_each(|value| *value *= weight);
@@ -183,7 +185,7 @@ impl Trainer {
         Ok(update)
     }
 
-    fn communicator(&self) -> Option<Rc<dyn Communicator>> {
+    pub(crate) fn communicator(&self) -> Option<Rc<dyn Communicator>> {
         self.ranks.as_ref().map(|ranks| ranks.communicator.clone())
     }
 

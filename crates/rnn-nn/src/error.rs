@@ -122,9 +122,50 @@ pub enum TrainError {
         /// The shape given.
         found: Shape,
     },
+    /// Weights of examples or steps that do not fit an output.
+    #[error(
+        "weights of shape {found} do not fit the output {output}{}: it takes one number for each example, {}{}",
+        if *for_all { ", one array being for all outputs" } else { "" },
+        Shape::from([expected.dims().first().copied().unwrap_or(0)]),
+        if *for_all || expected.dims().len() < 2 {
+            String::new()
+        } else {
+            format!(", or for each step, {expected}")
+        }
+    )]
+    Weights {
+        /// The output's name.
+        output: String,
+        /// They are those of all outputs.
+        for_all: bool,
+        /// What has a loss of its own, of this batch.
+        expected: Shape,
+        /// The shape given.
+        found: Shape,
+    },
+    /// A mask that does not fit the losses of an output.
+    #[error(
+        "a mask of {steps} steps arrives at the output {output}, each example of which has losses of shape {values:?}: a mask takes one loss for each step, in Keras too; end it before the output, for instance with a Reshape or Flatten layer"
+    )]
+    Mask {
+        /// The output's name.
+        output: String,
+        /// The mask's steps.
+        steps: usize,
+        /// The extents of the losses of an example.
+        values: Vec<usize>,
+    },
     /// A layer whose state belongs to the examples of one rank.
     #[error("{0} is kept from batch to batch, which several ranks cannot do: train on one")]
     Stateful(String),
+    /// The middle of an epoch of which a version of this program counted something else.
+    #[error(
+        "the state after step {step} is from within an epoch whose metrics another version of this program counts otherwise: go on with that version to the end of the epoch, or from a state between epochs"
+    )]
+    Sums {
+        /// The steps done when it was taken.
+        step: u64,
+    },
     /// Ranks do not hold the same.
     #[error(
         "after step {step} rank {rank} holds other numbers than rank 0: all ranks need the same program, data, options and kind of device"

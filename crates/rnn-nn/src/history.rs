@@ -2,7 +2,11 @@ use rnn_core::{HostTensor, TensorError};
 use rnn_ops::Tally;
 use serde::{Deserialize, Serialize};
 
-/// Means over the examples since the last reset.
+/// Means over the examples since the last reset, and over their steps where each is judged by itself.
+/// Steps that a mask leaves out count in none of them; weights of examples count in the loss alone,
+/// as with Keras's `metrics`. The loss is that of batches, each counting as many times as it has
+/// examples, as in Keras's progress and `evaluate`. Unlike Keras, whose Precision, Recall and AUC do
+/// not look at masks, all figures leave out the same steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// The loss, with what regularizers add.
@@ -61,13 +65,14 @@ impl Metrics {
         format!("{loss},{accuracy},{precision},{recall},{f1},{auc}")
     }
 
-    /// From the sums of a [`Tally`].
+    /// From the sums of an [`UpdateTally`](rnn_ops::UpdateTally).
     pub(crate) fn from_sums(sums: &HostTensor, tally: Tally) -> Result<Self, TensorError> {
         let sums: Vec<f64> = sums.as_f32()?.iter().copied().map(f64::from).collect();
-        let [loss, right, count] = [0, 1, 2].map(|i| sums[i]);
+        let (leading, counters) = sums.split_at(Tally::LEADING);
+        let [loss, right, count, rows] = [0, 1, 2, 3].map(|i| leading[i]);
         let (classes, buckets) = match tally {
-            Tally::Binary => sums[3..].split_at(3),
-            _ => sums[3..].split_at(sums.len() - 3),
+            Tally::Binary => counters.split_at(3),
+            _ => counters.split_at(counters.len()),
         };
         let mean = |of: fn(&[f64]) -> f64| {
             let scores = classes.chunks_exact(3).map(of);
@@ -75,7 +80,7 @@ impl Metrics {
         };
         Ok(Self {
             loss: ratio(loss, count),
-            accuracy: ratio(right, count),
+            accuracy: ratio(right, rows),
             precision: mean(|c| ratio(c[0], c[1])),
             recall: mean(|c| ratio(c[0], c[2])),
             f1: mean(|c| ratio(2.0 * c[0], c[1] + c[2])),

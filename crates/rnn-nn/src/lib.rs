@@ -1,6 +1,7 @@
 //! Keras-like layers, initializers, optimizers and models over the graph runtime.
 
 mod attribution;
+mod batch;
 mod callback;
 mod config;
 mod dataset;
@@ -12,6 +13,7 @@ mod initializer;
 mod input;
 mod layers;
 mod loss;
+mod masks;
 mod model;
 mod naming;
 mod optimizer;
@@ -24,6 +26,7 @@ mod summary;
 mod trace;
 mod trainer;
 
+pub use batch::Batch;
 pub use callback::{
     Callback, CallbackState, CsvLog, EarlyStopping, ModelCheckpoint, Monitor, ReduceOnPlateau,
     TerminateOnNan,
@@ -58,4 +61,4 @@ pub use precision::Precision;
 pub use rnn_ops::{Constraint, Penalty, Tally};
 pub use state::{Course, TrainerState};
 pub use trace::NotFinite;
-pub use trainer::{Batch, Trainer};
+pub use trainer::Trainer;

@@ -46,12 +46,22 @@ impl Default for Loss {
 /// A loss in a graph.
 #[derive(Clone, Copy, Debug)]
 pub struct Judged {
-    /// What metrics compare with the labels: logits, where the model ends in a probability.
+    /// What metrics compare with the labels, `[rows, C]`: logits, where the model ends in a
+    /// probability.
     pub predictions: TensorId,
     /// The labels, as predictions should be.
     pub labels: TensorId,
     /// The loss, `[1]`.
     pub loss: TensorId,
+}
+
+/// What has a loss of its own, of an output of these axes, and the predictions of each: examples,
+/// or all their steps, in the order of the output. Keras means a loss over the last axis.
+pub(crate) fn rows(output: &[usize]) -> [usize; 2] {
+    match output {
+        [_, .., width] => [output[..output.len() - 1].iter().product(), *width],
+        _ => [output.iter().product(), 1],
+    }
 }
 
 impl Loss {
@@ -101,8 +111,9 @@ impl Loss {
         }
     }
 
-    /// Adds the loss: the mean over the batch, each example weighed. `None` if the model does not
-    /// end in the probability that the loss is of.
+    /// Adds the loss of an output `[B, ..]`: the mean over its [`rows`], of which `weights`, f32
+    /// `[rows]`, say how much each counts. `None` if the model does not end in the probability that
+    /// the loss is of.
     pub fn push(
         &self,
         g: &mut Graph,
@@ -110,6 +121,7 @@ impl Loss {
         labels: TensorId,
         weights: Option<TensorId>,
     ) -> Result<Option<Judged>, GraphError> {
+        let rows = rows(g.shape(output).dims());
         let of = match *self {
             Self::BinaryCrossentropy(_) => ElementLoss::BinaryCrossEntropy,
             Self::MeanSquaredError => ElementLoss::SquaredError,
@@ -125,6 +137,7 @@ impl Loss {
             _ => Some(output),
         };
         let Some(predictions) = predictions else { return Ok(None) };
+        let [predictions, labels] = [g.reshape(predictions, rows)?, g.reshape(labels, rows)?];
         let mut operands = vec![predictions, self.smooth(g, labels, 2)?];
         operands.extend(weights);
         let loss = g.apply(ops::Loss { of, weighted: weights.is_some() }, &operands)?;
@@ -143,25 +156,23 @@ impl Loss {
             false => logits(g, output, &|_: &ops::Softmax| true)?,
         };
         let Some(predictions) = predictions else { return Ok(None) };
-        // Each step of a sequence is judged as an example is.
-        let classes = g.shape(output).last();
-        let examples = g.shape(output).len() / classes.max(1);
-        let predictions = g.reshape(predictions, [examples, classes])?;
+        let [rows, classes] = rows(g.shape(output).dims());
+        let predictions = g.reshape(predictions, [rows, classes])?;
         let labels = match self {
             Self::SparseCategoricalCrossentropy { .. } => {
-                let labels = g.reshape(labels, [examples])?;
+                let labels = g.reshape(labels, [rows])?;
                 g.apply(OneHot { classes }, &[labels])?
             }
-            _ => g.reshape(labels, [examples, classes])?,
+            _ => g.reshape(labels, [rows, classes])?,
         };
         let smooth = self.smooth(g, labels, classes)?;
         let mut losses = g.apply(CategoricalCrossEntropy, &[predictions, smooth])?;
         if let Some(weights) = weights {
             losses = g.apply(Binary::Mul, &[losses, weights])?;
         }
-        let column = g.reshape(losses, [examples, 1])?;
+        let column = g.reshape(losses, [rows, 1])?;
         let sum = g.apply(SumRows, &[column])?;
-        let loss = g.apply(Scale(1.0 / examples as f32), &[sum])?;
+        let loss = g.apply(Scale(1.0 / rows as f32), &[sum])?;
         Ok(Some(Judged { predictions, labels, loss }))
     }
 }

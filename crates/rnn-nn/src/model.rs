@@ -47,6 +47,8 @@ pub(crate) struct Named {
 pub(crate) struct Built {
     /// The outputs, batch-major.
     pub outputs: Vec<TensorId>,
+    /// The mask that arrives at each output, `[T, B]`.
+    pub masks: Vec<Option<TensorId>>,
     /// The weights, in the order of the slots.
     pub weights: Vec<TensorId>,
     /// What regularizers add to the loss, each `[1]`.
@@ -247,6 +249,15 @@ impl Model {
         self.outputs.iter().map(shape).collect()
     }
 
+    /// The layer or input that makes an output.
+    pub(crate) fn output_name(&self, output: usize) -> String {
+        let Some(symbol) = self.outputs.get(output) else { return String::new() };
+        let call = self.calls.iter().find(|call| call.outputs.contains(symbol));
+        let input = || self.inputs.iter().find(|input| input.symbol == *symbol);
+        let name = call.map(|call| &self.layers[call.layer].name);
+        name.or_else(|| input().map(|input| &input.name)).cloned().unwrap_or_default()
+    }
+
     /// The number of parameters.
     pub fn count_params(&self) -> usize {
         self.slots().iter().map(Slot::len).sum()
@@ -361,9 +372,10 @@ impl Model {
             }
         }
         let Build { graph, mut penalties, .. } = build;
-        let mut outputs = Vec::new();
+        let (mut outputs, mut masks) = (Vec::new(), Vec::new());
         for symbol in &self.outputs {
             let Some(value) = values[symbol.0] else { continue };
+            masks.push(value.mask);
             outputs.push(match self.shapes[symbol.0].len() {
                 0 | 1 => value.tensor,
                 _ => graph.apply(TransposeLeading, &[value.tensor])?,
@@ -374,6 +386,6 @@ impl Model {
             penalties.extend(penalty.transpose()?);
         }
         let embedded = self.embedded().and_then(|symbol| values[symbol.0]).map(|v| v.tensor);
-        Ok(Built { outputs, weights, penalties, embedded })
+        Ok(Built { outputs, masks, weights, penalties, embedded })
     }
 }

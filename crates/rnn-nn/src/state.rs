@@ -102,6 +102,14 @@ impl Trainer {
         let slots = self.model.slots();
         let others = tensors.into_iter().filter(|(name, _)| slots.iter().all(|s| s.name != *name));
         self.restored = others.collect();
+        let sums = self.at_hand().sums()?;
+        if let Some(other) = self.restored.get("metrics").filter(|found| found.shape().len() != sums)
+        {
+            if other.as_f32()?.iter().any(|sum| *sum != 0.0) {
+                return Err(TrainError::Sums { step });
+            }
+            self.restored.remove("metrics");
+        }
         for (i, callback) in course.callbacks.iter_mut().enumerate() {
             let weights = self.restored.remove(&weights_of(i));
             callback.weights = weights.map(|w| w.as_f32().map(<[f32]>::to_vec)).transpose()?;

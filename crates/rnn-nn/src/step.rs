@@ -1,8 +1,12 @@
 use crate::attribution::push_attribution;
+use crate::loss::rows;
 use crate::optimizer_state::resident;
 use crate::{Judged, Loss, Model, Optimizer, Precision, Slot, TrainError};
 use rnn_graph::{Graph, TensorId, TensorType};
-use rnn_ops::{Binary, Constrain, Fill, LOSS_SCALE, Pad, STEP_NUMBERS, Scale, Tally, Unscale};
+use rnn_ops::{
+    Binary, Constrain, Fill, LOSS_SCALE, MaskedWeights, Pad, STEP_NUMBERS, Scale, Tally, Unscale,
+    UpdateTally,
+};
 use std::sync::Arc;
 
 /// What is done with a batch.
@@ -12,8 +16,26 @@ pub(crate) enum Mode {
     /// Training as far as other ranks have no part in it: what they share of it is put out.
     Share,
     Evaluate,
+    /// Evaluation of a part of a batch, of which other ranks have the rest.
+    EvaluateShare,
     Predict,
     Attribute,
+    /// What masks arrive at the outputs.
+    Masks,
+    /// The same during training, where what is dropped may matter.
+    TrainMasks,
+}
+
+impl Mode {
+    /// Dropout acts.
+    fn trains(self) -> bool {
+        matches!(self, Self::Train | Self::Share | Self::TrainMasks)
+    }
+
+    /// Other ranks have parts of the batch.
+    fn shares(self) -> bool {
+        matches!(self, Self::Share | Self::EvaluateShare)
+    }
 }
 
 /// What is done with a model.
@@ -34,7 +56,8 @@ impl Step<'_> {
     }
 
     /// The graph for a batch. Its inputs are, of those that the mode needs: the model's inputs,
-    /// labels of each output, weights, random, step, direction.
+    /// labels of each output, weights of each, random, valid steps of each that is masked, step,
+    /// direction.
     pub fn graph(&self, batch: usize, mode: Mode, weighted: bool) -> Result<Graph, TrainError> {
         let outputs = self.model.output_shapes(1).len();
         one_each("outputs", outputs, "losses", self.losses.len())?;
@@ -55,24 +78,44 @@ impl Step<'_> {
             push_attribution(self.model, g, &inputs)?;
             return Ok(graph);
         }
+        let random_key = TensorType::u32([4]);
+        if matches!(mode, Mode::Masks | Mode::TrainMasks) {
+            let random = mode.trains().then(|| g.input("random", random_key));
+            let built = self.model.build(g, &inputs, random, self.precision)?;
+            built.masks.into_iter().flatten().for_each(|mask| g.output(mask));
+            return Ok(graph.for_outputs_alone());
+        }
         let labels = self.labels(batch).into_iter().enumerate();
         let labels: Vec<TensorId> =
             labels.map(|(i, ty)| g.input(numbered("labels", i), ty)).collect();
-        let weights = weighted.then(|| g.input("weights", TensorType::f32([batch])));
-        let training = matches!(mode, Mode::Train | Mode::Share);
-        let random = training.then(|| g.input("random", TensorType::u32([4])));
+        let shapes = self.model.output_shapes(batch);
+        let shapes = shapes.iter().enumerate().filter(|_| weighted);
+        let weights: Vec<TensorId> = shapes
+            .map(|(i, shape)| g.input(numbered("weights", i), TensorType::f32([rows(shape)[0]])))
+            .collect();
+        let random = mode.trains().then(|| g.input("random", random_key));
         let built = self.model.build(g, &inputs, random, self.precision)?;
         let mut counted = None;
         let mut terms = Vec::new();
-        let outputs = built.outputs.iter().zip(labels);
-        for ((&output, labels), &(loss, factor)) in outputs.zip(self.losses) {
+        let outputs = built.outputs.iter().zip(&built.masks).zip(labels).zip(self.losses);
+        for (i, (((&output, &mask), labels), &(loss, factor))) in outputs.enumerate() {
+            let mut weights = weights.get(i).copied();
+            if let Some(mask) = mask {
+                self.check_mask(g, i, mask)?;
+                let valid = mode.shares().then(|| numbered("valid", i));
+                let valid = valid.map(|name| g.input(name, TensorType::f32([1])));
+                let op = MaskedWeights { weighted, given: valid.is_some() };
+                let operands: Vec<TensorId> =
+                    [Some(mask), weights, valid].into_iter().flatten().collect();
+                weights = Some(g.apply(op, &operands)?);
+            }
             let judged = loss.push(g, output, labels, weights)?;
             let Judged { predictions, labels, loss } = judged.ok_or(TrainError::Output { loss })?;
             terms.push(match factor {
                 1.0 => loss,
                 factor => g.apply(Scale(factor), &[loss])?,
             });
-            counted = counted.or(Some([predictions, labels]));
+            counted = counted.or(Some((predictions, labels, mask)));
         }
         terms.extend(built.penalties);
         let mut terms = terms.into_iter();
@@ -80,13 +123,15 @@ impl Step<'_> {
         for term in terms {
             loss = g.apply(Binary::Add, &[loss, term])?;
         }
-        let [predictions, labels] = counted.ok_or(TrainError::NoOutput)?;
-        let judged = [predictions, labels, loss];
+        let (predictions, labels, mask) = counted.ok_or(TrainError::NoOutput)?;
+        let judged: Vec<TensorId> =
+            [Some(predictions), Some(labels), Some(loss), mask].into_iter().flatten().collect();
+        let tally = UpdateTally { of: self.tally, examples: batch };
         if mode == Mode::Share {
-            self.push_shared(g, judged, &built.weights)?;
+            self.push_shared(g, (tally, loss, &judged), &built.weights)?;
             return Ok(graph);
         }
-        g.push_node(Arc::new(self.tally), &judged, &[metrics])?;
+        g.push_node(Arc::new(tally), &judged, &[metrics])?;
         if mode == Mode::Train {
             let numbers = g.input("step", TensorType::f32([STEP_NUMBERS]));
             let gradients = self.model.trained_arena(g, "gradients");
@@ -94,6 +139,19 @@ impl Step<'_> {
             self.push_update(g, gradients, &built.weights, numbers)?;
         }
         Ok(graph)
+    }
+
+    /// A mask is of use to a loss that has a value for each of its steps (keras/src/losses/loss.py,
+    /// where another one cannot be multiplied with the values).
+    fn check_mask(&self, g: &Graph, output: usize, mask: TensorId) -> Result<(), TrainError> {
+        let shapes = self.model.output_shapes(1);
+        let shape = shapes.get(output).map_or(&[][..], Vec::as_slice);
+        let steps = g.shape(mask).dims()[0];
+        if rows(shape)[0] == steps {
+            return Ok(());
+        }
+        let values = shape[..shape.len().saturating_sub(1)].iter().skip(1).copied().collect();
+        Err(TrainError::Mask { output: self.model.output_name(output), steps, values })
     }
 
     /// The sums from which metrics follow.

@@ -1,5 +1,5 @@
 use crate::step::Mode;
-use crate::trainer::examples;
+use crate::batch::examples;
 use crate::{Batch, Dataset, TrainError, Trainer, TrainerState};
 use rnn_core::{DType, HostTensor};
 use rnn_graph::{Device, Graph, TensorId};
@@ -79,7 +79,7 @@ impl Trainer {
                 return found(format!("the batch's {name} hold {}", extremes(tensor)));
             }
         }
-        let weighted = batch.weights.is_some();
+        let weighted = !batch.weights.is_empty();
         let graph = self.at_hand().graph(examples(&batch.inputs), Mode::Train, weighted)?;
         for group in groups(&graph) {
             let mut twin = self.twin(device);

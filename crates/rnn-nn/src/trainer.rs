@@ -1,23 +1,14 @@
+use crate::batch::examples;
 use crate::distributed::Ranks;
 use crate::step::{Mode, Step, one_each};
-use crate::{Course, Dataset, InputSpec, Loss, Metrics, Model, Optimizer, Precision, TrainError};
+use crate::{
+    Batch, Course, Dataset, InputSpec, Loss, Metrics, Model, Optimizer, Precision, TrainError,
+};
 use rnn_core::HostTensor;
 use rnn_graph::{Device, Graph, Profile, Program, Session, Storage, TensorType, Ticket};
 use rnn_ops::{STEP_NUMBERS, Tally};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-
-/// Examples that are processed together.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    /// Of each input of the model `[B, ..]`, tokens or floats as it takes.
-    pub inputs: Vec<HostTensor>,
-    /// Of each output as its loss takes them: of the output's elements, or classes `[B]`.
-    pub labels: Vec<HostTensor>,
-    /// How much each example counts, `[B]`; the same, where there are none.
-    pub weights: Option<HostTensor>,
-}
 
 /// A model on a device, with its optimizer. Parameters, gradients, slots and metrics stay on the
 /// device; a step moves only the batch.
@@ -32,6 +23,8 @@ pub struct Trainer {
     pub(crate) step: u64,
     /// What the learning rate is multiplied by.
     pub(crate) rate_factor: f64,
+    /// Whether a mask arrives at each output, once that was asked for.
+    pub(crate) masked: Option<Vec<bool>>,
     /// By batch size, mode, and whether examples are weighed.
     programs: HashMap<(usize, Mode, bool), Program>,
     /// What the programs keep on the device.
@@ -60,6 +53,7 @@ impl Trainer {
             seed,
             step: 0,
             rate_factor: 1.0,
+            masked: None,
             programs: HashMap::new(),
             residents: BTreeMap::new(),
             restored: BTreeMap::new(),
@@ -119,9 +113,17 @@ impl Trainer {
         Ok([random, HostTensor::from_f32([STEP_NUMBERS], numbers.to_vec())?])
     }
 
-    /// Queues the metrics of one batch, without changing weights.
+    /// Queues the metrics of one batch, without changing weights. With other ranks it is a batch of
+    /// all, as in [`Trainer::train_batch`].
     pub fn evaluate_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
-        self.judge(batch, Mode::Evaluate, &[])
+        if self.ranks.is_none() {
+            return self.judge(batch, Mode::Evaluate, &[]);
+        }
+        let valid = self.valid_steps(batch, None)?;
+        match examples(&batch.inputs) {
+            0 => Ok(()),
+            _ => self.judge(batch, Mode::EvaluateShare, &valid.iter().collect::<Vec<_>>()),
+        }
     }
 
     pub(crate) fn judge(
@@ -130,7 +132,7 @@ impl Trainer {
         mode: Mode,
         more: &[&HostTensor],
     ) -> Result<(), TrainError> {
-        let program = self.program(&batch.inputs, mode, batch.weights.is_some())?;
+        let program = self.program(&batch.inputs, mode, !batch.weights.is_empty())?;
         self.run(program, batch, more)
     }
 
@@ -141,44 +143,12 @@ impl Trainer {
         batch: &Batch,
         more: &[&HostTensor],
     ) -> Result<(), TrainError> {
-        let labels = self.labels(batch)?;
+        let (labels, weights) = (self.labels(batch)?, self.weights(batch)?);
         let mut inputs: Vec<&HostTensor> = batch.inputs.iter().collect();
         inputs.extend(labels.iter().map(|labels| &**labels));
-        inputs.extend(&batch.weights);
+        inputs.extend(&weights);
         inputs.extend(more);
         Ok(self.session.run(program, &inputs)?)
-    }
-
-    /// The labels with the axes that the losses want: `[B]` may stand for `[B, 1]`.
-    fn labels<'a>(&self, batch: &'a Batch) -> Result<Vec<Cow<'a, HostTensor>>, TrainError> {
-        let wanted = self.at_hand().labels(examples(&batch.inputs));
-        one_each("outputs", wanted.len(), "arrays of labels", batch.labels.len())?;
-        let reshape = |(labels, wanted): (&'a HostTensor, TensorType)| {
-            if *labels.shape() == wanted.shape {
-                return Ok(Cow::Borrowed(labels));
-            }
-            if labels.shape().len() != wanted.len() {
-                let found = labels.shape().clone();
-                return Err(TrainError::Labels { expected: wanted.shape, found });
-            }
-            Ok(Cow::Owned(labels.clone().reshape(wanted.shape)?))
-        };
-        self.check_classes(batch)?;
-        batch.labels.iter().zip(wanted).map(reshape).collect()
-    }
-
-    fn check_classes(&self, batch: &Batch) -> Result<(), TrainError> {
-        let outputs = self.model.output_shapes(1);
-        for ((labels, output), (loss, _)) in batch.labels.iter().zip(outputs).zip(&self.losses) {
-            let classes = output.last().copied().unwrap_or(1);
-            if matches!(loss, Loss::SparseCategoricalCrossentropy { .. })
-                && let Ok(labels) = labels.as_u32()
-                && let Some(row) = labels.iter().position(|&class| class as usize >= classes)
-            {
-                return Err(TrainError::Class { class: labels[row], row, classes });
-            }
-        }
-        Ok(())
     }
 
     /// The model's outputs for a batch, given an array for each input.
@@ -251,8 +221,10 @@ impl Trainer {
             return Err(TrainError::Empty);
         }
         let (part, size) = self.part(set, batch_size);
-        for batch in part.batches(size) {
-            self.evaluate_batch(&batch?)?;
+        let mut batches = part.batches(size);
+        for _ in 0..set.len().div_ceil(batch_size.max(1)) {
+            // Where a rank has no part in the last batch, there is none.
+            self.evaluate_batch(&batches.next().transpose()?.unwrap_or_default())?;
         }
         let sums = self.take_sums()?;
         let sums = self.all_sums(sums)?;
@@ -383,9 +355,4 @@ impl Trainer {
         }
         Ok(())
     }
-}
-
-/// The number of examples of a batch.
-pub(crate) fn examples(inputs: &[HostTensor]) -> usize {
-    inputs.first().and_then(|input| input.shape().dims().first()).copied().unwrap_or(0)
 }

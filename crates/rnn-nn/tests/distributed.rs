@@ -205,7 +205,7 @@ fn moving_averages_are_shared() {
             labels: vec![
                 HostTensor::from_f32([4 * copies], [0.0, 1.0, 1.0, 0.0].repeat(copies)).expect("4"),
             ],
-            weights: None,
+            weights: vec![],
         }
     };
     let run = |mut trainer: Trainer, copies| {

@@ -35,6 +35,7 @@ mod lstm_backward;
 mod lstm_gates;
 mod mask;
 mod masked_mean;
+mod masked_weights;
 mod matmul;
 mod matmul_weights;
 mod matrix_units;
@@ -80,6 +81,7 @@ pub use lstm_backward::LstmBackward;
 pub use lstm_gates::LstmGates;
 pub use mask::{MaskItems, SeenMask, StepMask};
 pub use masked_mean::{MaskedMean, MaskedMeanBackward};
+pub use masked_weights::MaskedWeights;
 pub use matmul::Matmul;
 pub use matmul_weights::MatmulWeights;
 pub use normalize::{Normalize, NormalizeBackward};
@@ -92,7 +94,7 @@ pub use softmax::{Softmax, SoftmaxBackward};
 pub use sort_tokens::SortTokens;
 pub use source::Source;
 pub use sum_rows::SumRows;
-pub use tally::Tally;
+pub use tally::{Tally, UpdateTally};
 pub use unscale::{FIRST_LOSS_SCALE, LOSS_SCALE, Unscale};
 pub use window::{Padding, Window};
 
@@ -124,6 +126,7 @@ pub fn suite() -> Vec<Case> {
         lstm::cases,
         mask::cases,
         masked_mean::cases,
+        masked_weights::cases,
         matmul::cases,
         matmul_weights::cases,
         normalize::cases,

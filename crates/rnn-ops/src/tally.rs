@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure};
+use crate::common::{arity, dims, ensure};
 use crate::{Activation, Case, Definition, Sample};
 use rnn_graph::{
     Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
@@ -18,26 +18,24 @@ const AUC_THRESHOLDS: usize = 200;
 /// A probability p lies in bucket ceil(p BUCKETS) - 1, above as many thresholds and one.
 const BUCKETS: usize = AUC_THRESHOLDS - 1;
 
-/// Running sums over the examples of an epoch, from which its metrics follow: loss B, how many of
-/// the examples are right, and their number B; then for each class how many are rightly taken for
-/// it, are taken for it, and belong to it; then, if there are but two classes, for each bucket of
-/// probabilities how many negative and positive examples lie in it.
-///
-/// Inputs: predictions and labels `[B, ..]`, loss `[1]`. Update: sums `[len]`.
+/// What is counted of the predictions of an epoch, beside its loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tally {
     /// There are no classes: none is right.
     Regression,
-    /// Each prediction is the logit of one class, the positive one; an example is right in part.
+    /// Each prediction is the logit of one class, the positive one; a row is right in part.
     Binary,
-    /// The largest prediction of an example is its class.
+    /// The largest prediction of a row is its class.
     Categorical,
 }
 
 impl Tally {
-    /// The number of sums, of examples of so many predictions.
+    /// Sums that stand before the counters of classes and buckets.
+    pub const LEADING: usize = 4;
+
+    /// The number of sums, of rows of so many predictions.
     pub fn len(self, width: usize) -> usize {
-        3 + self.counters(width)
+        Self::LEADING + self.counters(width)
     }
 
     fn counters(self, width: usize) -> usize {
@@ -48,7 +46,7 @@ impl Tally {
         }
     }
 
-    /// The classes that an example, or a part of it, is taken for and belongs to.
+    /// The classes that a row, or a part of it, is taken for and belongs to.
     fn classes<F: Real>(self, x: &[F], y: &[F]) -> [Option<usize>; 2] {
         // The first of equals.
         let largest =
@@ -66,42 +64,68 @@ fn bucket<F: Real>(logit: F) -> usize {
     (0..BUCKETS - 1).take_while(|&b| above > F::of(b as f64 + 1.0)).count()
 }
 
-/// Examples, and predictions of each.
-fn extents(x: &TensorType) -> (usize, usize) {
-    let examples = x.dims().first().copied().unwrap_or(1).max(1);
-    (examples, x.len() / examples)
+/// Adds a batch to the running sums of an epoch, from which its metrics follow: loss B, the rows
+/// that are right, the examples B, and the rows that count, of which the mask leaves out some; then
+/// for each class how many rows are rightly taken for it, are taken for it, and belong to it; then,
+/// if there are but two classes, for each bucket of probabilities how many negative and positive
+/// predictions lie in it.
+///
+/// A row is what has a loss of its own: an example, or a step of one. Inputs: predictions and labels
+/// `[B, C]`, or `[B T, C]` with examples first; loss `[1]`; if there is one, the mask u32 `[T, B]`.
+/// Update: sums `[len]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpdateTally {
+    /// What is counted.
+    pub of: Tally,
+    /// B.
+    pub examples: usize,
 }
 
-impl Definition for Tally {
+impl Definition for UpdateTally {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let (examples, width) = extents(&io.signature.inputs[0]);
+        let Self { of, examples } = *self;
+        let Ok([rows, width]) = dims(&io.signature.inputs[0]) else { return };
         let (x, y, loss) = (io.input(0), io.input(1), io.input(2)[0]);
+        let mask = (io.inputs.len() > 3).then(|| io.uints(3));
         let [sums] = io.updates();
         let mut add = |at: usize, value: F| sums[at] = sums[at] + value;
         add(0, loss * F::of(examples as f64));
         add(2, F::of(examples as f64));
-        let part = match self {
-            Self::Regression => return,
-            Self::Binary => 1,
-            Self::Categorical => width,
+        let part = match of {
+            Tally::Regression => return,
+            Tally::Binary => 1,
+            Tally::Categorical => width,
         };
-        let mut right = 0;
-        for (x, y) in x.chunks_exact(part).zip(y.chunks_exact(part)) {
-            let [taken, actual] = self.classes(x, y);
-            right += usize::from(taken == actual);
-            for (column, class) in [(1, taken), (2, actual)] {
-                class.into_iter().for_each(|c| add(3 + 3 * c + column, F::one()));
-            }
-            taken.filter(|_| taken == actual).into_iter().for_each(|c| add(3 + 3 * c, F::one()));
-            if *self == Self::Binary {
-                add(6 + 2 * bucket(x[0]) + usize::from(actual.is_some()), F::one());
+        let steps = rows / examples;
+        let takes_part = |row: usize| {
+            mask.is_none_or(|mask| mask[row % steps * examples + row / steps] != 0)
+        };
+        let (mut right, mut counted) = (0, 0);
+        for (row, (x, y)) in x.chunks_exact(width).zip(y.chunks_exact(width)).enumerate() {
+            for (x, y) in x.chunks_exact(part).zip(y.chunks_exact(part)) {
+                if !takes_part(row) {
+                    continue;
+                }
+                let [taken, actual] = of.classes(x, y);
+                counted += 1;
+                right += usize::from(taken == actual);
+                let mut count = |at: usize| add(Tally::LEADING + at, F::one());
+                for (column, class) in [(1, taken), (2, actual)] {
+                    class.into_iter().for_each(|c| count(3 * c + column));
+                }
+                taken.filter(|_| taken == actual).into_iter().for_each(|c| count(3 * c));
+                if of == Tally::Binary {
+                    count(3 + 2 * bucket(x[0]) + usize::from(actual.is_some()));
+                }
             }
         }
-        add(1, F::of(right as f64 * part as f64 / width as f64));
+        for (at, parts) in [(1, right), (3, counted)] {
+            add(at, F::of((parts * part) as f64 / width as f64));
+        }
     }
 }
 
-impl Op for Tally {
+impl Op for UpdateTally {
     fn name(&self) -> &'static str {
         "tally"
     }
@@ -111,25 +135,42 @@ impl Op for Tally {
         inputs: &[TensorType],
         updates: &[TensorType],
     ) -> Result<Vec<TensorType>, OpError> {
-        let ([x, y, loss], [sums]) = (arity(inputs)?, arity(updates)?);
-        ensure(x == y && !x.is_empty(), || format!("predictions {x}, labels {y}"))?;
-        let len = self.len(extents(x).1);
+        let (three, masks) = inputs.split_at(inputs.len().min(3));
+        let ([x, y, loss], [sums]) = (arity(three)?, arity(updates)?);
+        let [rows, width] = dims(x)?;
+        let whole = self.examples > 0 && rows.is_multiple_of(self.examples);
+        ensure(x == y && !x.is_empty() && whole, || {
+            format!("predictions {x}, labels {y} of {} examples", self.examples)
+        })?;
+        let len = self.of.len(width);
         ensure(loss.len() == 1 && sums.len() == len, || format!("loss {loss}, sums {sums}"))?;
+        let fits = match masks {
+            [] => true,
+            [mask] => *mask == TensorType::u32([rows / self.examples, self.examples]),
+            _ => false,
+        };
+        ensure(fits, || format!("masks {masks:?} for predictions {x}"))?;
         Ok(vec![])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        let (examples, width) = extents(&s.inputs[0]);
+        let [rows, width] = dims(&s.inputs[0])?;
+        let masked = s.inputs.len() > 3;
+        // A mask that is absent is never read; any tensor stands in for it.
+        let mask = Operand::Input(if masked { 3 } else { 0 });
         Ok(Launch::new(&SHADER, "add", Grid::new(1, 1, 1)?)
-            .constant("KIND", *self as u32)
+            .constant("KIND", self.of as u32)
+            .constant("HAS_MASK", u8::from(masked))
             .bind("predictions", Operand::Input(0))
             .bind("labels", Operand::Input(1))
             .bind("loss", Operand::Input(2))
+            .bind("mask", mask)
             .bind("out", Operand::Update(0))
-            .param("examples", examples)
+            .param("examples", self.examples)
+            .param("rows", rows)
             .param("width", width)
-            .param("classes", if *self == Self::Categorical { width } else { 1 })
-            .param("counters", self.counters(width))
+            .param("classes", if self.of == Tally::Categorical { width } else { 1 })
+            .param("counters", self.of.counters(width))
             .into())
     }
 
@@ -144,26 +185,34 @@ impl Op for Tally {
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (op, name) in [
+    for (of, name) in [
         (Tally::Regression, "regression"),
         (Tally::Binary, "binary"),
         (Tally::Categorical, "categorical"),
     ] {
-        for (examples, width) in [(1, 1), (300, 1), (61, 7), (3, 300)] {
+        for (examples, steps, width) in
+            [(1, 1, 1), (300, 1, 1), (61, 1, 7), (3, 1, 300), (4, 5, 1), (70, 9, 3)]
+        {
             // In the middle of a bucket, so that rounding moves none to another.
             let logit = |i: usize| {
                 let p = ((i * 83 % BUCKETS) as f32 + 0.5) / BUCKETS as f32;
                 (p / (1.0 - p)).ln() + 1e-4
             };
-            let shape = vec![examples, width];
-            let inputs = vec![
-                Sample::Floats(shape.clone(), (0..examples * width).map(logit).collect()),
+            let rows = examples * steps;
+            let shape = vec![rows, width];
+            let mut inputs = vec![
+                Sample::Floats(shape.clone(), (0..rows * width).map(logit).collect()),
                 Sample::Uniform(shape, 0.0, 1.0),
                 Sample::Normal(vec![1]),
             ];
-            let sums = vec![Sample::Uniform(vec![op.len(width)], 0.0, 9.0)];
-            let name = format!("tally {name} {examples}x{width}");
-            cases.push(Case::new(name, op, inputs).updates(sums));
+            let mask = || {
+                let there = (0..rows).map(|i| u32::from(i % 3 != 1)).collect();
+                Sample::Exactly(vec![steps, examples], there)
+            };
+            inputs.extend((steps > 1).then(mask));
+            let sums = vec![Sample::Uniform(vec![of.len(width)], 0.0, 9.0)];
+            let name = format!("tally {name} {examples}x{steps}x{width}");
+            cases.push(Case::new(name, UpdateTally { of, examples }, inputs).updates(sums));
         }
     }
     cases

@@ -66,7 +66,7 @@ pub fn reviews(batch: usize, length: usize) -> Result<Batch> {
     let labels = (0..batch).map(|_| rng.below(2) as f32).collect();
     let tokens = HostTensor::from_u32([batch, length], tokens)?;
     let labels = HostTensor::from_f32([batch, 1], labels)?;
-    Ok(Batch { inputs: vec![tokens], labels: vec![labels], weights: None })
+    Ok(Batch { inputs: vec![tokens], labels: vec![labels], weights: vec![] })
 }
 
 impl Step {
@@ -95,7 +95,7 @@ impl Step {
         }
         let movies = MovieOptions { count: self.batch, frames, size, ..Default::default() };
         let (inputs, labels) = movies.all()?;
-        Ok(Batch { inputs: vec![inputs], labels: vec![labels], weights: None })
+        Ok(Batch { inputs: vec![inputs], labels: vec![labels], weights: vec![] })
     }
 
     /// One step, with its metrics.

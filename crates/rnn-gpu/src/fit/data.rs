@@ -2,7 +2,8 @@
 
 use crate::arrays::{Array, Arrays, Kind};
 use crate::data::Splits;
-use crate::nn::{Architecture, Dataset, Input, Loss, Model, Tally};
+use super::weights;
+use crate::nn::{Architecture, Dataset, Input, Loss, Model};
 use crate::run::Own;
 use anyhow::{Context, Result, bail, ensure};
 use rnn_core::HostTensor;
@@ -14,7 +15,7 @@ pub struct Part {
 }
 
 /// `x_train`; of several inputs `x_train_NAME` or `x_train_0`.
-fn names(letter: &str, suffix: &str, (index, name): (usize, &str), count: usize) -> Vec<String> {
+pub(super) fn names(letter: &str, suffix: &str, (index, name): (usize, &str), count: usize) -> Vec<String> {
     let stem = format!("{letter}{suffix}");
     match count {
         1 => vec![stem],
@@ -22,7 +23,7 @@ fn names(letter: &str, suffix: &str, (index, name): (usize, &str), count: usize)
     }
 }
 
-fn borrowed(names: &[String]) -> Vec<&str> {
+pub(super) fn borrowed(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
@@ -74,24 +75,8 @@ impl Part {
         let shared =
             |arrays: Vec<Array>| arrays.into_iter().map(Array::examples).collect::<Vec<_>>();
         let set = Dataset::of(shared(self.inputs), shared(labels))?;
-        let name = format!("w{}", self.suffix);
-        if !arrays.has(&name) {
-            return Ok(set);
-        }
-        let weights = arrays.get(&[&name], Kind::Floats)?;
-        let classes = |(loss, _): &(Loss, f32)| loss.tally() == Tally::Categorical;
-        let steps =
-            losses.iter().zip(&shapes).any(|(loss, shape)| classes(loss) && shape.len() > 2);
-        ensure!(
-            !steps,
-            "{name}: weights of examples that have a class at each step are not supported"
-        );
-        ensure!(
-            weights.shape().dims() == [count],
-            "{name} is of shape {}; it takes a weight for each of {count} examples",
-            weights.shape()
-        );
-        Ok(set.sample_weights(weights)?)
+        let weights = weights::read(arrays, self.suffix, (&outputs, &shapes))?;
+        Ok(if weights.is_empty() { set } else { set.sample_weights_of(weights)? })
     }
 }
 
@@ -120,7 +105,8 @@ pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
     let Own { arrays, stream, validation, class_weights, model: described, .. } = own;
     let mut arrays = Arrays::open(arrays, *stream)?;
     let tested = Part::is_in(&arrays, "_test");
-    let weighed = arrays.has("w_train");
+    let outputs = described.architecture.output_names();
+    let weighed = weights::are_in(&arrays, "_train", &outputs);
     let mut read = |suffix| -> Result<Dataset> {
         let part = Part::read(&mut arrays, suffix, &described.architecture)?;
         let losses = &described.compile.losses;
@@ -136,7 +122,7 @@ pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
             let one = described.compile.losses.len() == 1
                 && all.label_shapes().next().is_some_and(|shape| shape.len() == all.len());
             ensure!(one, "class_weights take labels that are one class for each example");
-            ensure!(!weighed, "the data has weights, w_train: class_weights are too many");
+            ensure!(!weighed, "the data has weights, w_train, beside which class_weights are too many");
             all.range(0..at).class_weights(weights)?
         }
     };

@@ -2,6 +2,7 @@
 
 mod data;
 mod options;
+mod weights;
 
 pub use data::splits;
 pub use options::{FitOptions, Stopping};

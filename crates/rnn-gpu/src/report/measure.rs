@@ -111,9 +111,13 @@ fn two_classes(
     let mut pairs = |set: &Dataset| -> Result<Vec<(f32, bool)>> {
         let mut all = Vec::new();
         let predictions = trainer.predict(set, config.batch_size)?;
+        let rows = Rows::of(trainer, set, config.batch_size)?;
         for (probabilities, labels) in predictions.iter().zip(&set.labels()?).take(1) {
             let positive = labels.as_f32()?.iter().map(|&label| label > 0.5);
-            all.extend(probabilities.as_f32()?.iter().map(|&x| probability(x)).zip(positive));
+            let pairs = probabilities.as_f32()?.iter().map(|&x| probability(x)).zip(positive);
+            let width = probabilities.shape().last();
+            let counted = pairs.enumerate().filter(|(i, _)| rows.counts(i / width.max(1)));
+            all.extend(counted.map(|(_, pair)| pair));
         }
         Ok(all)
     };
@@ -125,6 +129,19 @@ fn two_classes(
         report: ClassificationReport::from_predictions(&probabilities, &labels),
         probabilities: Some([Histogram::new(&train), Histogram::new(&test)]),
     })
+}
+
+/// Which rows of the first output, examples or their steps, figures count: those that its mask leaves.
+struct Rows(Option<Vec<bool>>);
+
+impl Rows {
+    fn of(trainer: &mut Trainer, set: &Dataset, batch: usize) -> Result<Self> {
+        Ok(Self(trainer.output_masks(set, batch)?.into_iter().next().flatten()))
+    }
+
+    fn counts(&self, row: usize) -> bool {
+        self.0.as_ref().is_none_or(|mask| mask.get(row) == Some(&true))
+    }
 }
 
 /// Of the first output; none if it has too many.
@@ -139,13 +156,16 @@ fn many_classes(trainer: &mut Trainer, set: &Dataset, config: &Config) -> Result
         if count > MOST_CLASSES {
             return Ok(None);
         }
+        let rows = Rows::of(trainer, &part, config.batch_size)?;
         confusion.resize_with(count, || vec![0; count]);
         let taken_for = scores.as_f32()?.chunks_exact(count).map(highest);
         let labels: Vec<usize> = match labels.dtype() {
             DType::U32 => labels.as_u32()?.iter().map(|&class| class as usize).collect(),
             _ => labels.as_f32()?.chunks_exact(count).map(highest).collect(),
         };
-        labels.into_iter().zip(taken_for).for_each(|(class, taken)| confusion[class][taken] += 1);
+        let pairs = labels.into_iter().zip(taken_for).enumerate();
+        let counted = pairs.filter(|(row, _)| rows.counts(*row));
+        counted.for_each(|(_, (class, taken))| confusion[class][taken] += 1);
     }
     let names = (0..confusion.len()).map(|class| class.to_string()).collect();
     let report = ClassificationReport::from_counts(names, confusion);

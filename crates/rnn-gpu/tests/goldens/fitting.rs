@@ -218,7 +218,7 @@ fn ten_training_losses() {
             for (step, &want) in want.iter().enumerate() {
                 let inputs = vec![golden.tensor(&format!("x{step}")).clone()];
                 let labels = vec![golden.tensor(&format!("y{step}")).clone()];
-                trainer.train_batch(&Batch { inputs, labels, weights: None }).expect("a step");
+                trainer.train_batch(&Batch { inputs, labels, weights: vec![] }).expect("a step");
                 let loss = trainer.take_metrics().expect("metrics").loss;
                 let error = (loss / f64::from(want) - 1.0).abs();
                 let place = format!("{} step {step} on {}", golden.name, device.info());
@@ -278,7 +278,7 @@ fn metrics() {
                 Trainer::new(model.clone(), &*device, Optimizer::adam(), 0).loss(loss);
             for batch in 0..2 {
                 let (inputs, labels) = (vec![part("logits", batch)], vec![part("labels", batch)]);
-                trainer.evaluate_batch(&Batch { inputs, labels, weights: None }).expect("a step");
+                trainer.evaluate_batch(&Batch { inputs, labels, weights: vec![] }).expect("a step");
             }
             let got = trainer.take_metrics().expect("metrics");
             assert_eq!(got.count, 80);

@@ -57,7 +57,7 @@ fn pictures(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
 }
 
 /// Keras's weights in the order of our slots.
-fn set_weights(model: &mut Model, golden: &Golden) {
+pub fn set_weights(model: &mut Model, golden: &Golden) {
     let slots: Vec<String> = model.slots().iter().map(|slot| slot.name.clone()).collect();
     assert_eq!(slots.len(), golden.number("weights") as usize, "{}", golden.name);
     let weight = |(i, name)| (name, golden.tensor(&format!("w{i}")).clone());
@@ -89,7 +89,7 @@ fn functional() {
             (0..count).map(|i| golden.tensor(&format!("{name}{i}")).clone()).collect()
         };
         let batch =
-            Batch { inputs: many("x", "inputs"), labels: many("y", "outputs"), weights: None };
+            Batch { inputs: many("x", "inputs"), labels: many("y", "outputs"), weights: vec![] };
         let losses = [(Loss::MeanSquaredError, 1.0), (Loss::MeanSquaredError, 0.5)];
         for device in devices() {
             let optimizer = Optimizer::sgd().learning_rate(0.1);
@@ -131,7 +131,7 @@ fn next_frame() {
             for step in 0..golden.number("steps") as usize {
                 let inputs = vec![golden.tensor(&format!("x{step}")).clone()];
                 let labels = vec![golden.tensor(&format!("y{step}")).clone()];
-                trainer.train_batch(&Batch { inputs, labels, weights: None }).expect("a step");
+                trainer.train_batch(&Batch { inputs, labels, weights: vec![] }).expect("a step");
                 let loss = trainer.take_metrics().expect("metrics").loss;
                 expect_loss(&golden, step, loss, &*device);
             }

@@ -192,7 +192,7 @@ fn small_batch() -> Batch {
     Batch {
         inputs: vec![HostTensor::from_u32([2, 3], vec![1; 6]).expect("two rows")],
         labels: vec![HostTensor::from_f32([2, 1], vec![1.0; 2]).expect("two labels")],
-        weights: None,
+        weights: vec![],
     }
 }
 

@@ -1,0 +1,161 @@
+use crate::loss::rows;
+use crate::step::one_each;
+use crate::{Loss, TrainError, Trainer};
+use rnn_core::HostTensor;
+use rnn_graph::TensorType;
+use std::borrow::Cow;
+
+/// Examples that are processed together.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Of each input of the model `[B, ..]`, tokens or floats as it takes.
+    pub inputs: Vec<HostTensor>,
+    /// Of each output as its loss takes them: of the output's elements, or classes `[B]`.
+    pub labels: Vec<HostTensor>,
+    /// How much examples, or their steps, count in the loss; the same, where there are none. One
+    /// array `[B]` for all outputs, or one for each: `[B]`, or of the output's axes but the last,
+    /// where an extent of 1 is repeated.
+    pub weights: Vec<HostTensor>,
+}
+
+impl Batch {
+    /// Whether weights of these extents fit an output of these.
+    pub fn weights_fit(weights: &[usize], output: &[usize]) -> bool {
+        aligned(weights, judged(output)).is_some()
+    }
+}
+
+/// The axes of what has a loss of its own.
+fn judged(output: &[usize]) -> &[usize] {
+    &output[..output.len().saturating_sub(1).max(1).min(output.len())]
+}
+
+/// The number of examples of a batch.
+pub(crate) fn examples(inputs: &[HostTensor]) -> usize {
+    inputs.first().and_then(|input| input.shape().dims().first()).copied().unwrap_or(0)
+}
+
+impl Trainer {
+    /// The labels with the axes that the losses want: `[B]` may stand for `[B, 1]`.
+    pub(crate) fn labels<'a>(
+        &self,
+        batch: &'a Batch,
+    ) -> Result<Vec<Cow<'a, HostTensor>>, TrainError> {
+        let wanted = self.at_hand().labels(examples(&batch.inputs));
+        one_each("outputs", wanted.len(), "arrays of labels", batch.labels.len())?;
+        let reshape = |(labels, wanted): (&'a HostTensor, TensorType)| {
+            if *labels.shape() == wanted.shape {
+                return Ok(Cow::Borrowed(labels));
+            }
+            if labels.shape().len() != wanted.len() {
+                let found = labels.shape().clone();
+                return Err(TrainError::Labels { expected: wanted.shape, found });
+            }
+            Ok(Cow::Owned(labels.clone().reshape(wanted.shape)?))
+        };
+        self.check_classes(batch)?;
+        batch.labels.iter().zip(wanted).map(reshape).collect()
+    }
+
+    fn check_classes(&self, batch: &Batch) -> Result<(), TrainError> {
+        let outputs = self.model.output_shapes(1);
+        for ((labels, output), (loss, _)) in batch.labels.iter().zip(outputs).zip(self.at_hand().losses) {
+            let classes = output.last().copied().unwrap_or(1);
+            if matches!(loss, Loss::SparseCategoricalCrossentropy { .. })
+                && let Ok(labels) = labels.as_u32()
+                && let Some(row) = labels.iter().position(|&class| class as usize >= classes)
+            {
+                return Err(TrainError::Class { class: labels[row], row, classes });
+            }
+        }
+        Ok(())
+    }
+
+    /// A weight for each row of each output, if there are weights (keras/src/losses/loss.py,
+    /// `reduce_weighted_values`): what is one number for an example is that of all its steps.
+    pub(crate) fn weights(&self, batch: &Batch) -> Result<Vec<HostTensor>, TrainError> {
+        let outputs = self.model.output_shapes(examples(&batch.inputs));
+        let given = batch.weights.as_slice();
+        let of = |output: usize| match given {
+            [] => None,
+            [one] => Some(one),
+            _ => given.get(output),
+        };
+        if given.len() > 1 {
+            one_each("outputs", outputs.len(), "arrays of weights", given.len())?;
+        }
+        let for_all = given.len() == 1 && outputs.len() > 1;
+        let mut all = Vec::new();
+        for (index, output) in outputs.iter().enumerate() {
+            let Some(weights) = of(index) else { continue };
+            let axes = judged(output);
+            let found = weights.shape().dims();
+            let samplewise = matches!(found, [_] | [_, 1]);
+            let values = if for_all && !samplewise { None } else { spread(weights, axes) };
+            let values = values.ok_or_else(|| TrainError::Weights {
+                output: self.model.output_name(index),
+                for_all,
+                expected: axes.into(),
+                found: weights.shape().clone(),
+            })?;
+            all.push(HostTensor::from_f32([rows(output)[0]], values)?);
+        }
+        Ok(all)
+    }
+}
+
+/// Extents, as many as `axes`, of an array that may be repeated along those of them that are 1: it
+/// may lack all but the first, and have one of 1 too many at the end.
+fn aligned(found: &[usize], axes: &[usize]) -> Option<Vec<usize>> {
+    let mut found = found.to_vec();
+    if found.len() == axes.len() + 1 && found.last() == Some(&1) {
+        found.pop();
+    }
+    if found.len() == 1 {
+        found.resize(axes.len(), 1);
+    }
+    let fits = |(found, wanted): (&usize, &usize)| found == wanted || *found == 1;
+    let whole = found.len() == axes.len() && found.first() == axes.first();
+    (whole && found.iter().zip(axes).all(fits)).then_some(found)
+}
+
+/// The elements of an array of floats, repeated.
+fn spread(array: &HostTensor, axes: &[usize]) -> Option<Vec<f32>> {
+    let (values, found) = (array.as_f32().ok()?, aligned(array.shape().dims(), axes)?);
+    let place = |index: usize| {
+        let (mut rest, mut place, mut stride) = (index, 0, 1);
+        for (&found, &wanted) in found.iter().zip(axes).rev() {
+            place += if found == 1 { 0 } else { rest % wanted * stride };
+            (rest, stride) = (rest / wanted, stride * found);
+        }
+        place
+    };
+    Some((0..axes.iter().product()).map(|index| values[place(index)]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_repeated_along_the_axes_that_they_lack() {
+        let numbers = |shape: &[usize]| {
+            let count = shape.iter().product::<usize>() as u16;
+            HostTensor::from_f32(shape, (0..count).map(f32::from).collect()).unwrap()
+        };
+        let spread = |found: &[usize], wanted: &[usize]| spread(&numbers(found), wanted);
+        let each = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0];
+        for found in [&[2][..], &[2, 1], &[2, 1, 1]] {
+            assert_eq!(spread(found, &[2, 3]).unwrap(), each, "{found:?}");
+        }
+        let steps: Vec<f32> = (0..6).map(|i| i as f32).collect();
+        for found in [&[2, 3][..], &[2, 3, 1]] {
+            assert_eq!(spread(found, &[2, 3]).unwrap(), steps, "{found:?}");
+        }
+        assert_eq!(spread(&[2, 1], &[2]).unwrap(), [0.0, 1.0]);
+        assert_eq!(spread(&[2, 1, 2], &[2, 2, 2]).unwrap(), [0., 1., 0., 1., 2., 3., 2., 3.]);
+        for found in [&[3][..], &[2, 2], &[3, 2], &[1, 3], &[2, 3, 2], &[]] {
+            assert!(spread(found, &[2, 3]).is_none(), "{found:?}");
+        }
+    }
+}

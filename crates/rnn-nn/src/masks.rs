@@ -1,0 +1,99 @@
+//! Masks that arrive at the outputs of a model, brought to the host.
+
+use crate::batch::{Batch, examples};
+use crate::step::{Mode, Step};
+use crate::{Dataset, TrainError, Trainer};
+use rnn_core::HostTensor;
+use rnn_graph::{Graph, TensorId};
+
+impl Step<'_> {
+    /// Whether a mask arrives at each output.
+    pub fn masked(&self) -> Result<Vec<bool>, TrainError> {
+        let mut g = Graph::new();
+        let inputs = self.model.inputs.iter().map(|of| g.input("inputs", of.spec.ty(1)));
+        let inputs: Vec<TensorId> = inputs.collect();
+        let built = self.model.build(&mut g, &inputs, None, self.precision)?;
+        Ok(built.masks.iter().map(Option::is_some).collect())
+    }
+}
+
+impl Trainer {
+    pub(crate) fn masked(&mut self) -> Result<Vec<bool>, TrainError> {
+        if let Some(masked) = &self.masked {
+            return Ok(masked.clone());
+        }
+        let masked = self.at_hand().masked()?;
+        Ok(self.masked.insert(masked).clone())
+    }
+
+    /// The masks of a batch, u32 `[T, B]`, of those outputs that have one. Nothing else that runs
+    /// on the device sees that they were asked for.
+    fn masks_of(
+        &mut self,
+        inputs: &[HostTensor],
+        random: Option<&HostTensor>,
+    ) -> Result<Vec<HostTensor>, TrainError> {
+        let mode = if random.is_some() { Mode::TrainMasks } else { Mode::Masks };
+        let program = self.program(inputs, mode, false)?;
+        let given: Vec<&HostTensor> = inputs.iter().chain(random).collect();
+        self.session.run(program, &given)?;
+        Ok(self.session.fetch(program)?)
+    }
+
+    /// Of each output the steps that its mask leaves, of every example in order, `N T` of them; none
+    /// where no mask arrives. Losses and metrics count those alone.
+    ///
+    /// # Errors
+    /// If the examples cannot be read, or the device fails.
+    pub fn output_masks(
+        &mut self,
+        set: &Dataset,
+        batch_size: usize,
+    ) -> Result<Vec<Option<Vec<bool>>>, TrainError> {
+        let masked = self.masked()?;
+        let mut all: Vec<Option<Vec<bool>>> =
+            masked.iter().map(|&masked| masked.then(Vec::new)).collect();
+        if !masked.contains(&true) {
+            return Ok(all);
+        }
+        for batch in set.batches(batch_size) {
+            let masks = self.masks_of(&batch?.inputs, None)?;
+            for (all, mask) in all.iter_mut().flatten().zip(masks) {
+                let (steps, mask) = (mask.shape().dims()[0], mask.as_u32()?);
+                let examples = mask.len() / steps.max(1);
+                let there = |i: usize| mask[i % steps * examples + i / steps] != 0;
+                all.extend((0..mask.len()).map(there));
+            }
+        }
+        Ok(all)
+    }
+
+    /// What this rank divides the sum of each masked output's losses by, `[1]` each, where a batch
+    /// has parts on several ranks: the steps that take part on all ranks, times this rank's share of
+    /// the examples, by which the sums over ranks weigh what it puts out.
+    pub(crate) fn valid_steps(
+        &mut self,
+        batch: &Batch,
+        random: Option<&HostTensor>,
+    ) -> Result<Vec<HostTensor>, TrainError> {
+        let Some(communicator) = self.communicator() else { return Ok(vec![]) };
+        let masked = self.masked()?.into_iter().filter(|masked| *masked).count();
+        if masked == 0 {
+            return Ok(vec![]);
+        }
+        let own = examples(&batch.inputs);
+        let counts = communicator.all_gather(own as u64);
+        let share = own as f64 / counts.iter().sum::<u64>().max(1) as f64;
+        let masks = if own > 0 { self.masks_of(&batch.inputs, random)? } else { vec![] };
+        let mut all = Vec::new();
+        for index in 0..masked {
+            let there = match masks.get(index) {
+                Some(mask) => mask.as_u32()?.iter().filter(|&&there| there != 0).count(),
+                None => 0,
+            };
+            let valid: u64 = communicator.all_gather(there as u64).iter().sum();
+            all.push(HostTensor::from_f32([1], vec![(valid as f64 * share) as f32])?);
+        }
+        Ok(all)
+    }
+}
