@@ -663,6 +663,45 @@ def stateful():
     group.save()
 
 
+def stateful_fit():
+    """Two epochs of three batches in their order, each with a validation, then two batches of
+    predictions: states go on through all of it, but for a last prediction after a reset."""
+    group = Group("stateful_fit")
+    k, batch = keras.layers, 4
+    kept = {"stateful": True}
+    fused = {"stateful": True, "use_cudnn": False}
+    sequence, film = (5, 3), (3, 4, 4, 1)
+    for case, shape, layers in [
+        ("simple_rnn", sequence, [k.SimpleRNN(4, **kept)]),
+        ("lstm", sequence, [k.LSTM(4, **fused)]),
+        ("gru", sequence, [k.GRU(4, **fused)]),
+        ("stacked", sequence, [k.LSTM(4, return_sequences=True, **fused), k.GRU(3, **fused)]),
+        ("bidirectional", sequence, [k.Bidirectional(k.LSTM(3, **fused))]),
+        ("conv_lstm", film, [k.ConvLSTM2D(2, 3, padding="same", **kept), k.Flatten()]),
+    ]:
+        rng = group.rng(case)
+        model = keras.Sequential([keras.Input(batch_shape=(batch, *shape)), *layers, k.Dense(2)])
+        drawn = [normal(rng, *v.shape, scale=0.4) for v in model.trainable_variables]
+        for variable, weight in zip(model.trainable_variables, drawn):
+            variable.assign(weight)
+        model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mean_squared_error")
+        x, y = normal(rng, 3 * batch, *shape), normal(rng, 3 * batch, 2)
+        x_val, y_val = normal(rng, batch, *shape), normal(rng, batch, 2)
+        told = {"batch_size": batch, "verbose": 0}
+        validation = (x_val, y_val)
+        logs = model.fit(x, y, epochs=2, shuffle=False, validation_data=validation, **told).history
+        tensors = {"x": x, "y": y, "x_val": x_val, "y_val": y_val}
+        tensors |= {f"w{i}": weight for i, weight in enumerate(drawn)}
+        tensors |= {"losses": logs["loss"], "val_losses": logs["val_loss"]}
+        tensors["predicted"] = model.predict(x[: 2 * batch], **told)
+        for layer in model.layers:
+            if getattr(layer, "stateful", False):
+                layer.reset_states()
+        tensors["anew"] = model.predict(x[: 2 * batch], **told)
+        group.add(case, {"weights": len(drawn), "batch": batch}, tensors)
+    group.save()
+
+
 def schedules():
     group = Group("schedules")
     steps = np.arange(40)
@@ -1159,6 +1198,7 @@ if __name__ == "__main__":
         time_distributed,
         masking,
         stateful,
+        stateful_fit,
         optimizers,
         schedules,
         bce,

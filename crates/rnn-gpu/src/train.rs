@@ -5,6 +5,7 @@ use crate::data::{self, Splits};
 use crate::device::Opened;
 use crate::distributed::{self, World};
 use crate::experiment::Experiment;
+use crate::fit::States;
 use crate::memory;
 use crate::nn::{
     Callback, Checkpoints, FitOptions, History, Precision, TerminateOnNan, TrainError, Trainer,
@@ -168,6 +169,14 @@ impl Run<'_> {
         );
         let model = config.model()?;
         let splits = data::load(config, &model, None)?;
+        if let Task::Own(own) = &config.task {
+            let sets = [
+                ("to train on", splits.train.len()),
+                ("to validate", splits.validation.len()),
+                ("to test", splits.test.len()),
+            ];
+            States::of(&model, &own.model.architecture)?.check(config.batch_size, &sets)?;
+        }
         let data = format!("{:016x}", splits.train.fingerprint()?);
         print!("{}", model.summary());
         println!(

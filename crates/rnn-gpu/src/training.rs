@@ -42,7 +42,7 @@ pub struct TrainArgs {
     #[arg(required_unless_present_any = ["model", "resume"])]
     experiment: Option<Choice>,
     /// What to train on. Of a model of your own: an .npz or a folder of .npy, of x_train, y_train and
-    /// perhaps x_test, y_test, and w_train, what each example counts. Of one of the tutorial's:
+    /// perhaps x_test, y_test, and w_train, what each example or step counts. Of one of the tutorial's:
     /// Keras's imdb.npz, a folder with train/pos/*.txt and train/neg/*.txt, or a .csv, .tsv or .jsonl
     /// file of texts and labels [default: the cached or downloaded imdb.npz, else bundled synthetic
     /// reviews]
@@ -95,6 +95,12 @@ pub struct TrainArgs {
     /// large for the memory at hand
     #[arg(long, requires = "model", help_heading = OWN_MODEL)]
     stream: bool,
+    /// Give each epoch an order of its own [default, but of a stateful model]
+    #[arg(long, requires = "model", help_heading = OWN_MODEL)]
+    shuffle: bool,
+    /// Keep the order of the examples in every epoch [default of a stateful model]
+    #[arg(long, requires = "model", conflicts_with = "shuffle", help_heading = OWN_MODEL)]
+    no_shuffle: bool,
     /// Whose defaults the model follows [default: keras3; 2018 of next-frame]
     #[arg(long, value_enum, help_heading = TUTORIAL_MODEL)]
     preset: Option<Preset>,
@@ -201,6 +207,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
             epochs: args.epochs.map(|n| n as usize),
             batch_size: args.batch_size.map(|n| n as usize),
             seed: args.seed,
+            shuffle: (args.shuffle || args.no_shuffle).then_some(args.shuffle),
             precision: args.precision,
             limit: args.limit.map(|n| n as usize),
             ranks,

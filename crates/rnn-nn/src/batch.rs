@@ -59,7 +59,9 @@ impl Trainer {
 
     fn check_classes(&self, batch: &Batch) -> Result<(), TrainError> {
         let outputs = self.model.output_shapes(1);
-        for ((labels, output), (loss, _)) in batch.labels.iter().zip(outputs).zip(self.at_hand().losses) {
+        for ((labels, output), (loss, _)) in
+            batch.labels.iter().zip(outputs).zip(self.at_hand().losses)
+        {
             let classes = output.last().copied().unwrap_or(1);
             if matches!(loss, Loss::SparseCategoricalCrossentropy { .. })
                 && let Ok(labels) = labels.as_u32()

@@ -1,8 +1,8 @@
 //! Training by several processes, each of which has all of the model and a part of every batch.
 
+use crate::batch::examples;
 use crate::dataset::fnv1a;
 use crate::step::{Mode, Step};
-use crate::batch::examples;
 use crate::{Batch, Dataset, TrainError, Trainer};
 use rnn_core::HostTensor;
 use rnn_graph::{Binding, Graph, Program, TensorId, TensorType};

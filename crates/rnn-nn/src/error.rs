@@ -166,6 +166,18 @@ pub enum TrainError {
         /// The steps done when it was taken.
         step: u64,
     },
+    /// A batch whose rows are not those of which layers keep the states.
+    #[error(
+        "{name} is kept from batch to batch for {kept} rows, and here is a batch of {found}: batches of a stateful model have all the same size, so take one that divides the number of examples, or leave some out"
+    )]
+    StateRows {
+        /// Whose state.
+        name: String,
+        /// The rows of the batches until now.
+        kept: usize,
+        /// The rows of this batch.
+        found: usize,
+    },
     /// Ranks do not hold the same.
     #[error(
         "after step {step} rank {rank} holds other numbers than rank 0: all ranks need the same program, data, options and kind of device"

@@ -40,7 +40,9 @@ impl Checkpoints for () {
 
 impl Trainer {
     /// Trains until so many epochs are over, each in an order of its own that the trainer's seed
-    /// decides, and measures `validation` after each. Callbacks may end it between two steps.
+    /// decides, and measures `validation` after each. Callbacks may end it between two steps. Of a
+    /// stateful model the order stays, and states go on from the last epoch and from validation, as
+    /// in Keras 3, until [`Trainer::reset_states`]; [`Trainer::shuffle`] says otherwise.
     /// Batches are of all ranks together; what breaks off on one of them ends the training of all.
     /// After [`Trainer::restore`] it goes on where the state was taken, if it is given the same
     /// data, batch size and callbacks.
@@ -121,7 +123,7 @@ impl Fit<'_, '_> {
             return Ok(ControlFlow::Break(()));
         }
         let done = self.course.steps * batch_size;
-        let rest = train.shuffled(self.trainer.seed, epoch as u64).range(done..train.len());
+        let rest = self.trainer.ordered(train, epoch as u64)?.range(done..train.len());
         let (part, size) = self.trainer.part(&rest, batch_size);
         let mut batches = part.batches(size);
         for _ in 0..rest.len().div_ceil(batch_size) {

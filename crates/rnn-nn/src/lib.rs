@@ -21,6 +21,7 @@ mod optimizer_state;
 mod parameters;
 mod precision;
 mod state;
+mod stateful;
 mod step;
 mod summary;
 mod trace;

@@ -103,7 +103,8 @@ impl Trainer {
         let others = tensors.into_iter().filter(|(name, _)| slots.iter().all(|s| s.name != *name));
         self.restored = others.collect();
         let sums = self.at_hand().sums()?;
-        if let Some(other) = self.restored.get("metrics").filter(|found| found.shape().len() != sums)
+        if let Some(other) =
+            self.restored.get("metrics").filter(|found| found.shape().len() != sums)
         {
             if other.as_f32()?.iter().any(|sum| *sum != 0.0) {
                 return Err(TrainError::Sums { step });

@@ -1,5 +1,5 @@
-use crate::step::Mode;
 use crate::batch::examples;
+use crate::step::Mode;
 use crate::{Batch, Dataset, TrainError, Trainer, TrainerState};
 use rnn_core::{DType, HostTensor};
 use rnn_graph::{Device, Graph, TensorId};
@@ -44,7 +44,7 @@ impl Trainer {
         twin.restore(from)?;
         let mut before = twin.state()?;
         while twin.step < last && !train.is_empty() {
-            let rest = train.shuffled(twin.seed, epoch).range(done..train.len());
+            let rest = twin.ordered(train, epoch)?.range(done..train.len());
             for batch in rest.batches(batch_size) {
                 let batch = batch?;
                 twin.train_batch(&batch)?;

@@ -23,6 +23,8 @@ pub struct Trainer {
     pub(crate) step: u64,
     /// What the learning rate is multiplied by.
     pub(crate) rate_factor: f64,
+    /// Whether epochs have orders of their own, if that was said.
+    pub(crate) shuffle: Option<bool>,
     /// Whether a mask arrives at each output, once that was asked for.
     pub(crate) masked: Option<Vec<bool>>,
     /// By batch size, mode, and whether examples are weighed.
@@ -53,6 +55,7 @@ impl Trainer {
             seed,
             step: 0,
             rate_factor: 1.0,
+            shuffle: None,
             masked: None,
             programs: HashMap::new(),
             residents: BTreeMap::new(),
@@ -160,7 +163,7 @@ impl Trainer {
 
     /// Sets the states that stateful layers keep between batches to zero.
     pub fn reset_states(&mut self) -> Result<(), TrainError> {
-        let kept = |name: &String| name.ends_with("/state");
+        let kept = |name: &String| name.ends_with(crate::stateful::SUFFIX);
         self.restored.retain(|name, _| !kept(name));
         for (name, ty) in self.residents.iter().filter(|(name, _)| kept(name)) {
             self.session.write(name, &HostTensor::zeros(ty.shape.clone(), ty.dtype))?;
@@ -288,7 +291,8 @@ impl Trainer {
 
     /// A trainer of the same model as it was at first, on a device.
     pub(crate) fn twin(&self, device: &dyn Device) -> Self {
-        let twin = Self::new(self.model.clone(), device, self.optimizer, self.seed);
+        let mut twin = Self::new(self.model.clone(), device, self.optimizer, self.seed);
+        twin.shuffle = self.shuffle;
         twin.losses(self.losses.clone()).tally(self.tally).precision(self.precision)
     }
 
@@ -319,6 +323,7 @@ impl Trainer {
             return Ok(program);
         }
         let graph = self.at_hand().graph(size, mode, weighted)?;
+        self.check_states(&graph)?;
         let program = self.compile(graph)?;
         self.programs.insert(key, program);
         Ok(program)

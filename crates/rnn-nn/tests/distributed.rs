@@ -1,15 +1,16 @@
 //! Several ranks, here threads, come to what one comes to with all of their parts.
 
-use rnn_core::{HostTensor, Rng};
+use rnn_core::{Examples, HostTensor, Rng};
 use rnn_cpu::CpuDevice;
 use rnn_nn::{
     Batch, BatchNormalization, Callback, Checkpoints, Clip, Communicator, Dataset, Dense, Dropout,
-    Embedding, Event, FitOptions, History, InputSpec, Lstm, Model, ModelError, Moment, Optimizer,
-    Penalty, SpatialDropout1D, TrainError, Trainer, TrainerState,
+    Embedding, EpochLog, Event, FitOptions, History, InputSpec, Loss, Lstm, Masking, Model,
+    ModelError, Moment, Optimizer, Penalty, SpatialDropout1D, TrainError, Trainer, TrainerState,
 };
 use rnn_ops::Activation;
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -185,6 +186,78 @@ fn ranks_go_on_from_any_state_of_the_first_with_the_same_bits() {
         assert_eq!(bits(&same), bits(&weights), "from step {}", state.step);
         for (a, b) in again.epochs.iter().zip(&history.epochs) {
             assert_eq!((a.train, a.validation), (b.train, b.validation), "from {}", state.step);
+        }
+    }
+}
+
+/// Sequences with holes for two outputs of which each has a mask of its own; of some batches a rank
+/// has no step.
+fn masked_data(examples: usize) -> Dataset {
+    let mut rng = Rng::new(6, 0);
+    let there: Vec<bool> =
+        (0..examples * LENGTH).map(|i| i / LENGTH % 6 > 1 && rng.below(3) > 0).collect();
+    let tokens = there.iter().map(|&there| if there { 1 + rng.below(6) } else { 0 }).collect();
+    let mut floats = |width: usize| -> Vec<f32> {
+        (0..examples * LENGTH * width).map(|_| rng.normal() as f32).collect()
+    };
+    let (mut steps, tags, values) = (floats(2), floats(1), floats(2));
+    for (i, step) in steps.chunks_mut(2).enumerate() {
+        if i % 7 < 3 {
+            step.fill(0.0);
+        }
+    }
+    let tags = tags.into_iter().map(|tag| f32::from(u8::from(tag > 0.0))).collect();
+    let array = |width: usize, values| HostTensor::from_f32([examples, LENGTH, width], values);
+    let tokens = HostTensor::from_u32([examples, LENGTH], tokens).expect("rows of tokens");
+    let labels = [array(1, tags), array(2, values)].map(|labels| labels.expect("labels"));
+    let set = Dataset::new([tokens, array(2, steps).expect("steps")], labels).expect("as many");
+    let weights: Vec<f32> = (0..examples * LENGTH).map(|i| 0.5 + (i % 3) as f32).collect();
+    let each = HostTensor::from_f32([examples, LENGTH], weights.clone()).expect("of steps");
+    let whole = HostTensor::from_f32([examples], weights[..examples].to_vec()).expect("weights");
+    set.sample_weights_of([each, whole].map(|w| Arc::new(w) as Arc<dyn Examples>)).expect("as many")
+}
+
+fn masked_trainer() -> Trainer {
+    let model = || -> Result<Model, ModelError> {
+        let mut model = Model::new(3);
+        let [a, b] = [InputSpec::Tokens(LENGTH), InputSpec::floats([LENGTH, 2])];
+        let [a, b] = [model.input(a), model.input(b)];
+        let looked_up = model.apply(Embedding::new(7, 4).mask_zero(), &[a])?;
+        let left = model.apply(Lstm::new(5).return_sequences(), &[looked_up])?;
+        let dense = Dense::new(1, Activation::Sigmoid);
+        let dense = dense.kernel_regularizer(Penalty { l1: 0.0, l2: 0.01 });
+        let tags = model.apply(dense, &[left])?;
+        let dropped = model.apply(Dropout::new(0.4), &[b])?;
+        // What is dropped decides what is masked.
+        let masked = model.apply(Masking::new(0.0), &[dropped])?;
+        let values = model.apply(Dense::new(2, Activation::Linear), &[masked])?;
+        Ok(model.with_outputs([tags, values]))
+    };
+    trainer(model(), 11).losses([(Loss::binary_crossentropy(), 1.0), (Loss::MeanSquaredError, 0.5)])
+}
+
+#[test]
+fn ranks_count_the_steps_that_masks_leave_on_all_of_them() {
+    let fit = |mut trainer: Trainer| {
+        let (train, validation) = (masked_data(EXAMPLES), masked_data(10));
+        let options = FitOptions { epochs: 3, batch_size: BATCH };
+        let history = trainer.fit(&train, Some(&validation), options, &mut []).expect("it trains");
+        (history, trainer.model().expect("weights").parameters().to_vec())
+    };
+    let (history, expected) = fit(masked_trainer());
+    for count in [1, 2, 3] {
+        for (found, weights) in on_ranks(count, |ranks| fit(masked_trainer().distributed(ranks))) {
+            let what = format!("{count} ranks");
+            assert_close(&weights, &expected, &what);
+            for (found, expected) in found.epochs.iter().zip(&history.epochs) {
+                for part in [|log: &EpochLog| Some(log.train), |log: &EpochLog| log.validation] {
+                    let (found, expected) = (part(found), part(expected));
+                    let (found, expected) = found.zip(expected).expect("metrics of both");
+                    assert_eq!(found.count, expected.count, "{what}");
+                    assert!((found.loss - expected.loss).abs() < 1e-5, "{what}");
+                    assert!((found.accuracy - expected.accuracy).abs() < 1e-6, "{what}");
+                }
+            }
         }
     }
 }

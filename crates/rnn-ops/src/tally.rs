@@ -97,9 +97,8 @@ impl Definition for UpdateTally {
             Tally::Categorical => width,
         };
         let steps = rows / examples;
-        let takes_part = |row: usize| {
-            mask.is_none_or(|mask| mask[row % steps * examples + row / steps] != 0)
-        };
+        let takes_part =
+            |row: usize| mask.is_none_or(|mask| mask[row % steps * examples + row / steps] != 0);
         let (mut right, mut counted) = (0, 0);
         for (row, (x, y)) in x.chunks_exact(width).zip(y.chunks_exact(width)).enumerate() {
             for (x, y) in x.chunks_exact(part).zip(y.chunks_exact(part)) {

@@ -1,8 +1,8 @@
 //! Examples and labels of the user's.
 
+use super::weights;
 use crate::arrays::{Array, Arrays, Kind};
 use crate::data::Splits;
-use super::weights;
 use crate::nn::{Architecture, Dataset, Input, Loss, Model};
 use crate::run::Own;
 use anyhow::{Context, Result, bail, ensure};
@@ -15,7 +15,12 @@ pub struct Part {
 }
 
 /// `x_train`; of several inputs `x_train_NAME` or `x_train_0`.
-pub(super) fn names(letter: &str, suffix: &str, (index, name): (usize, &str), count: usize) -> Vec<String> {
+pub(super) fn names(
+    letter: &str,
+    suffix: &str,
+    (index, name): (usize, &str),
+    count: usize,
+) -> Vec<String> {
     let stem = format!("{letter}{suffix}");
     match count {
         1 => vec![stem],
@@ -122,7 +127,10 @@ pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
             let one = described.compile.losses.len() == 1
                 && all.label_shapes().next().is_some_and(|shape| shape.len() == all.len());
             ensure!(one, "class_weights take labels that are one class for each example");
-            ensure!(!weighed, "the data has weights, w_train, beside which class_weights are too many");
+            ensure!(
+                !weighed,
+                "the data has weights, w_train, beside which class_weights are too many"
+            );
             all.range(0..at).class_weights(weights)?
         }
     };

@@ -2,10 +2,12 @@
 
 mod data;
 mod options;
+mod states;
 mod weights;
 
 pub use data::splits;
 pub use options::{FitOptions, Stopping};
+pub use states::{States, batch_for};
 
 use self::data::Part;
 use crate::arrays::{Array, Arrays};
@@ -35,6 +37,8 @@ pub struct FitArgs {
     pub batch_size: Option<usize>,
     /// The same.
     pub seed: Option<u64>,
+    /// The same.
+    pub shuffle: Option<bool>,
     /// What it is trained with.
     pub precision: Precision,
     /// At most so many examples of each set.
@@ -58,6 +62,7 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
     let seed = args.seed.unwrap_or(options.seed);
     let borrowed: Vec<&[usize]> = samples.iter().map(Vec::as_slice).collect();
     let model = file.model(Some(&borrowed), seed)?;
+    let states = States::of(&model, &file.architecture)?;
     let kept = file.optimizer_state(&model)?;
     let kept = kept.filter(|kept| {
         let goes_on = kept.optimizer == compile.optimizer.class();
@@ -84,12 +89,13 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
         validation: options.validation,
         class_weights: options.class_weights,
         early_stopping: options.early_stopping,
+        shuffle: args.shuffle.or(options.shuffle).unwrap_or(!states.kept()),
         samples,
         model: Compiled { architecture: file.architecture, compile },
     };
     let config = Config {
         task: Task::Own(Box::new(own)),
-        batch_size: args.batch_size.unwrap_or(options.batch_size),
+        batch_size: states.batch(args.batch_size.or(options.batch_size)),
         ranks: args.ranks,
         epochs: args.epochs.unwrap_or(options.epochs),
         seed,
@@ -119,9 +125,10 @@ pub fn evaluate(
         .context("evaluation takes x_test and y_test, or x and y")?;
     let model = file.trained_model(Some(&samples(part.inputs.iter().map(Array::shape))))?;
     let test = part.with_labels(&mut arrays, &model, &file.architecture, &compile.losses)?;
+    let batch = batch_for(&file, &model, options.batch_size, test.len())?;
     let tally = compile.tally();
     let mut trainer = Trainer::new(model, device, compile.optimizer, 0).losses(compile.losses);
-    let metrics = trainer.evaluate(&test, options.batch_size)?;
+    let metrics = trainer.evaluate(&test, batch)?;
     println!("{}", describe(Judged::Test, &metrics, tally));
     Ok(())
 }

@@ -9,18 +9,23 @@ use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
 
+/// Examples in a step where nothing says how many.
+pub const DEFAULT_BATCH: usize = 32;
+
 /// What `fit.toml` says; everything has a default.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FitOptions {
     /// Passes over the training examples.
     pub epochs: usize,
-    /// Examples in a step.
-    pub batch_size: usize,
+    /// Examples in a step; without it as many as the model fixes, or 32.
+    pub batch_size: Option<usize>,
     /// The share of the training examples, the last of them, that validates.
     pub validation: f64,
     /// Decides first weights and order.
     pub seed: u64,
+    /// Each epoch has an order of its own; without it unless the model is stateful.
+    pub shuffle: Option<bool>,
     /// What the examples of class 0, 1, .. count in training.
     pub class_weights: Vec<f32>,
     /// In place of the model's own: `"mse"`, `{ type = "Huber", delta = 0.5 }`.
@@ -37,9 +42,10 @@ impl Default for FitOptions {
     fn default() -> Self {
         Self {
             epochs: 10,
-            batch_size: 32,
+            batch_size: None,
             validation: 0.1,
             seed: 1,
+            shuffle: None,
             class_weights: vec![],
             loss: None,
             optimizer: None,
@@ -92,12 +98,9 @@ impl FitOptions {
 
     fn checked(self) -> Result<Self> {
         ensure!(self.epochs > 0, "epochs = 0: one epoch is the least");
-        ensure!(self.batch_size > 0, "batch_size = 0: one example is the least");
-        ensure!(
-            self.batch_size <= MAX_BATCH,
-            "batch_size = {}: {MAX_BATCH} examples are the most",
-            self.batch_size
-        );
+        let batch = self.batch_size.unwrap_or(DEFAULT_BATCH);
+        ensure!(batch > 0, "batch_size = 0: one example is the least");
+        ensure!(batch <= MAX_BATCH, "batch_size = {batch}: {MAX_BATCH} examples are the most");
         ensure!(
             (0.0..1.0).contains(&self.validation),
             "validation = {}: it is a share, from 0 to less than 1",

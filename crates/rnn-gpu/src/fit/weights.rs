@@ -71,7 +71,8 @@ pub fn read(
 
 fn check(name: &str, found: &[usize], output: &[usize]) -> Result<()> {
     let judged = &output[..output.len().saturating_sub(1)];
-    let steps = if judged.len() > 1 { format!(", or for each step, {judged:?}") } else { "".into() };
+    let steps =
+        if judged.len() > 1 { format!(", or for each step, {judged:?}") } else { "".into() };
     ensure!(
         Batch::weights_fit(found, output),
         "{name} is of shape {found:?}; it takes a weight for each of {} examples{steps}",

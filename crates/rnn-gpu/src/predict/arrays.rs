@@ -1,6 +1,7 @@
 //! Predictions for arrays.
 
 use crate::arrays::{Array, Arrays};
+use crate::fit::batch_for;
 use crate::model_file::ModelFile;
 use crate::nn::{Dataset, Optimizer, Trainer};
 use crate::train::INTERRUPTED;
@@ -25,9 +26,9 @@ pub struct ArrayInput {
     /// Read examples from the file as they are needed, whatever memory there is
     #[arg(long, requires = "input")]
     stream: bool,
-    /// Examples that are processed together
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
-    batch_size: u32,
+    /// Examples that are processed together [default: 32; of a stateful model what its file fixes]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: Option<u32>,
 }
 
 /// Predicts for every example of the first file, into the second.
@@ -63,6 +64,7 @@ pub fn predict(
     let shapes = model.output_shapes(inputs[0].shape().dims()[0]);
     let inputs: Vec<_> = inputs.into_iter().map(Array::examples).collect();
     let set = Dataset::of(inputs, [])?;
+    let batch = batch_for(&file, &model, args.batch_size.map(|n| n as usize), set.len())?;
     let mut trainer = Trainer::new(model, device, Optimizer::adam(), 0);
     let several = shapes.len() > 1;
     let place = |name| if several { beside(output, name) } else { output.to_owned() };
@@ -75,7 +77,7 @@ pub fn predict(
     bar.set_style(
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    for batch in set.batches(args.batch_size as usize) {
+    for batch in set.batches(batch) {
         if INTERRUPTED.load(Ordering::Relaxed) {
             bail!("interrupted; nothing was written");
         }

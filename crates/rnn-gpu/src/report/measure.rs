@@ -69,6 +69,8 @@ pub fn measure(
     folder: &RunFolder,
 ) -> Result<Measured> {
     let (judged_by, set) = splits.judge();
+    // What is measured does not depend on what the model saw before.
+    trainer.reset_states()?;
     let test = trainer.evaluate(set, config.batch_size)?;
     let classes = match config.tally() {
         Tally::Binary => Some(two_classes(trainer, [&splits.train, set], config)?),
@@ -110,6 +112,7 @@ fn two_classes(
     let probability = |x: f32| if logits { 1.0 / (1.0 + (-x).exp()) } else { x };
     let mut pairs = |set: &Dataset| -> Result<Vec<(f32, bool)>> {
         let mut all = Vec::new();
+        trainer.reset_states()?;
         let predictions = trainer.predict(set, config.batch_size)?;
         let rows = Rows::of(trainer, set, config.batch_size)?;
         for (probabilities, labels) in predictions.iter().zip(&set.labels()?).take(1) {
@@ -148,6 +151,7 @@ impl Rows {
 fn many_classes(trainer: &mut Trainer, set: &Dataset, config: &Config) -> Result<Option<Classes>> {
     let mut confusion: Vec<Vec<usize>> = Vec::new();
     let part = BATCHES * config.batch_size;
+    trainer.reset_states()?;
     for first in (0..set.len()).step_by(part) {
         let part = set.range(first..set.len().min(first + part));
         let (predictions, labels) = (trainer.predict(&part, config.batch_size)?, part.labels()?);

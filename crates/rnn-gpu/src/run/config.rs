@@ -48,6 +48,11 @@ fn alone() -> usize {
     1
 }
 
+/// What there was before one could choose.
+fn shuffles() -> bool {
+    true
+}
+
 /// A model, and what it is trained on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -93,6 +98,9 @@ pub struct Own {
     /// What ends the training early.
     #[serde(default)]
     pub early_stopping: Option<Stopping>,
+    /// Each epoch has an order of its own.
+    #[serde(default = "shuffles")]
+    pub shuffle: bool,
     /// The extents of an example of each input.
     pub samples: Vec<Vec<usize>>,
     /// What it is made of, and how it is trained.
@@ -219,9 +227,9 @@ impl Config {
     pub fn trainer(&self, model: Model, device: &dyn Device) -> Trainer {
         let Compile { optimizer, losses } = self.compile();
         let trainer = Trainer::new(model, device, optimizer, self.seed);
-        let trainer = match self.task {
+        let trainer = match &self.task {
             Task::Tutorial(_) => trainer,
-            Task::Own(_) => trainer.losses(losses),
+            Task::Own(own) => trainer.losses(losses).shuffle(own.shuffle),
         };
         trainer.tally(self.tally())
     }

@@ -6,6 +6,7 @@ use rnn_core::HostTensor;
 use rnn_formats::npy;
 use std::fs;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
@@ -31,6 +32,20 @@ pub fn success(args: &[&str]) -> String {
     let Output { status, stdout, stderr } = rnn_gpu(args).output().expect("it starts");
     assert!(status.success(), "{args:?}: {}", text(&stderr));
     text(&stdout)
+}
+
+/// A file of ../shared/cases beside the checkout, or where RNN_GPU_SHARED says; without that folder
+/// the test says so.
+pub fn case(name: &str) -> Option<String> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let folder = std::env::var_os("RNN_GPU_SHARED").map_or_else(beside, PathBuf::from);
+    let path = folder.join("cases").join(name);
+    if path.exists() {
+        return Some(path.to_str().expect("a UTF-8 path").to_owned());
+    }
+    assert!(!folder.exists() || std::env::var_os("CI").is_none(), "no {}", path.display());
+    println!("SKIPPED {name}: there is no {}", path.display());
+    None
 }
 
 /// A folder of files that a test feeds to the command.

@@ -8,6 +8,7 @@ mod layers;
 mod masked_losses;
 mod models;
 mod recurrent;
+mod stateful_fit;
 
 use golden::{Golden, goldens};
 use rnn_gpu::nn::{Build, Dense, Embedding, Layer};

@@ -71,6 +71,12 @@ impl Architecture {
         &self.inputs
     }
 
+    /// The number of examples in a batch, where the description fixes it: for Keras, which makes the
+    /// states of stateful layers of that many rows. Other layers take batches of any size.
+    pub fn fixed_batch(&self) -> Option<usize> {
+        self.inputs.iter().find_map(|input| *input.batch_shape.first()?)
+    }
+
     /// The names of the layers that make the outputs.
     pub fn output_names(&self) -> Vec<&str> {
         let name = |source: &Source| match *source {
