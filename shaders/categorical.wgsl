@@ -13,7 +13,7 @@ fn row_of(group: vec3<u32>, groups: vec3<u32>) -> u32 {
 }
 
 fn highest_of(base: u32, lane: u32) -> f32 {
-    var highest = -3.0e38;
+    var highest = -3.4028234e38;
     for (var c = lane; c < params.columns; c += LANES) {
         highest = max(highest, logits[base + c]);
     }
@@ -23,7 +23,7 @@ fn highest_of(base: u32, lane: u32) -> f32 {
 fn exponentials(base: u32, lane: u32, highest: f32) -> f32 {
     var sum = 0.0;
     for (var c = lane; c < params.columns; c += LANES) {
-        sum += exp(logits[base + c] - highest);
+        sum += decay(logits[base + c] - highest);
     }
     return row_sum(lane, sum);
 }
@@ -38,7 +38,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     }
     let base = row * params.columns;
     let highest = highest_of(base, lane);
-    let all = highest + log(exponentials(base, lane, highest));
+    let all = highest + log_from_one(exponentials(base, lane, highest));
     var loss = 0.0;
     for (var c = lane; c < params.columns; c += LANES) {
         loss += labels[base + c] * (all - logits[base + c]);
@@ -66,7 +66,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     }
     mass = row_sum(lane, mass);
     for (var c = lane; c < params.columns; c += LANES) {
-        let softmax = exp(logits[base + c] - highest) / all;
+        let softmax = decay(logits[base + c] - highest) / all;
         out[base + c] = (softmax * mass - labels[base + c]) * d_loss[row];
     }
 }

@@ -26,7 +26,8 @@ fn scale(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) group
     for (var part = lane; part < params.parts; part += LANES) {
         sum += partial[part];
     }
-    let factor = params.norm / max(sqrt(row_sum(lane, sum)), params.norm);
+    let length = sqrt(row_sum(lane, sum));
+    let factor = params.norm / keep_nan(length, max(length, params.norm));
     let i = (group.x + group.y * groups.x) * LANES + lane;
     if i < params.count {
         values[i] *= factor;

@@ -27,6 +27,6 @@ fn limit_norm(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgro
 fn not_negative(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
     if i < params.count {
-        w[i] = max(w[i], 0.0);
+        w[i] = keep_nan(w[i], max(w[i], 0.0));
     }
 }

@@ -16,10 +16,8 @@ fn loss(x: f32, y: f32) -> f32 {
     let error = abs(x - y);
     switch KIND {
         case 0u: {
-            // max(x, 0) - x y + log(1 + e^-|x|): no overflow at either end. log(1 + e) loses e
-            // below 1e-4, where e - e^2/2 is exact to f32.
-            let e = exp(-min(abs(x), 87.0));
-            return max(x, 0.0) - x * y + select(log(1.0 + e), e - 0.5 * e * e, e < 1e-4);
+            // max(x, 0) - x y + log(1 + e^-|x|): no overflow at either end.
+            return max(x, 0.0) - x * y + log_of_one_and(decay(x));
         }
         case 1u: { return error * error; }
         case 2u: { return error; }
@@ -34,8 +32,8 @@ fn loss_slope(x: f32, y: f32) -> f32 {
     switch KIND {
         case 0u: { return sigmoid(x) - y; }
         case 1u: { return 2.0 * (x - y); }
-        case 2u: { return sign(x - y); }
-        default: { return clamp(x - y, -params.delta, params.delta); }
+        case 2u: { return keep_nan(x - y, sign(x - y)); }
+        default: { return keep_nan(x - y, clamp(x - y, -params.delta, params.delta)); }
     }
 }
 

@@ -19,7 +19,9 @@ override FLOATS: bool = false;
 
 fn is_padding(bits: u32) -> bool {
     if FLOATS {
-        return bitcast<f32>(bits) == params.value;
+        // Equal numbers have equal bits, but for both zeros.
+        let value = bitcast<u32>(params.value);
+        return bits == value || ((bits | value) & 0x7fffffffu) == 0u;
     }
     return bits == u32(params.value);
 }

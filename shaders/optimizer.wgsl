@@ -27,7 +27,7 @@ fn moves(i: u32) -> bool {
 }
 
 fn gradient(i: u32) -> f32 {
-    return clamp(gradients[i], -params.clip, params.clip);
+    return keep_nan(gradients[i], clamp(gradients[i], -params.clip, params.clip));
 }
 
 fn decayed(i: u32) -> f32 {

@@ -38,6 +38,6 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     let i = (group.x + group.y * groups.x) * LANES + lane;
     if i < params.count {
         let v = w[params.w_offset + i];
-        out[i] = gradient[0] * (params.l1 * sign(v) + 2.0 * params.l2 * v);
+        out[i] = gradient[0] * (params.l1 * keep_nan(v, sign(v)) + 2.0 * params.l2 * v);
     }
 }

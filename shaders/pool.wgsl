@@ -23,7 +23,8 @@ fn window_of(pixel: u32) -> Place {
     return Place(place.item, window_start(place.at));
 }
 
-// The largest element that a window sees, and its pixel; the first of equals.
+// The largest element that a window sees, and its pixel; the first of equals. What is not a number
+// is larger than all others.
 @compute @workgroup_size(THREADS)
 fn largest(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
@@ -37,7 +38,7 @@ fn largest(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         let pixel = source_seen(start, tap, params.items);
         if pixel != NO_PIXEL {
             let value = x[params.x_offset + pixel * params.channels + i % params.channels];
-            if best_pixel == NO_PIXEL || value > best {
+            if best_pixel == NO_PIXEL || (!is_nan(best) && (is_nan(value) || value > best)) {
                 best = value;
                 best_pixel = pixel;
             }

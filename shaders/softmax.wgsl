@@ -15,18 +15,18 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
         return;
     }
     let base = row * params.columns;
-    var highest = -3.0e38;
+    var highest = -3.4028234e38;
     for (var c = lane; c < params.columns; c += LANES) {
         highest = max(highest, x[base + c]);
     }
     highest = row_maximum(lane, highest);
     var sum = 0.0;
     for (var c = lane; c < params.columns; c += LANES) {
-        sum += exp(x[base + c] - highest);
+        sum += decay(x[base + c] - highest);
     }
     sum = row_sum(lane, sum);
     for (var c = lane; c < params.columns; c += LANES) {
-        out[base + c] = exp(x[base + c] - highest) / sum;
+        out[base + c] = decay(x[base + c] - highest) / sum;
     }
 }
 

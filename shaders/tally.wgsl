@@ -28,12 +28,19 @@ var<workgroup> taken: array<u32, THREADS>;
 var<workgroup> belongs: array<u32, THREADS>;
 var<workgroup> buckets: array<u32, THREADS>;
 
+// x > y, where no number is less than all others.
+fn exceeds(x: f32, y: f32) -> bool {
+    return !is_nan(x) && (is_nan(y) || x > y);
+}
+
 fn load_logit(thread: u32, at: u32) {
     let logit = predictions[at];
-    taken[thread] = select(NO_CLASS, 0u, logit > 0.0);
-    belongs[thread] = select(NO_CLASS, 0u, labels[at] > 0.5);
-    let above = f32(BUCKETS) / (1.0 + exp(-clamp(logit, -80.0, 80.0)));
-    buckets[thread] = u32(clamp(ceil(above), 1.0, f32(BUCKETS))) - 1u;
+    taken[thread] = select(NO_CLASS, 0u, is_positive(logit));
+    belongs[thread] = select(NO_CLASS, 0u, exceeds(labels[at], 0.5));
+    let above = f32(BUCKETS) * sigmoid(logit);
+    // What is no number lies in the first.
+    let bucket = u32(clamp(ceil(above), 1.0, f32(BUCKETS))) - 1u;
+    buckets[thread] = select(bucket, 0u, is_nan(logit));
 }
 
 fn load_row(thread: u32, row: u32) {
@@ -41,8 +48,8 @@ fn load_row(thread: u32, row: u32) {
     var best = 0u;
     var best_label = 0u;
     for (var i = 1u; i < params.width; i++) {
-        best = select(best, i, predictions[base + i] > predictions[base + best]);
-        best_label = select(best_label, i, labels[base + i] > labels[base + best_label]);
+        best = select(best, i, exceeds(predictions[base + i], predictions[base + best]));
+        best_label = select(best_label, i, exceeds(labels[base + i], labels[base + best_label]));
     }
     taken[thread] = best;
     belongs[thread] = best_label;

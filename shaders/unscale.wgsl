@@ -16,11 +16,6 @@ struct Params { count: u32, parts: u32, growth_steps: f32, most: f32 }
 
 const NUMBERS = 6u;
 
-// By its bits: a driver may take for granted that all numbers are finite.
-fn is_finite(v: f32) -> bool {
-    return (bitcast<u32>(v) & 0x7f800000u) != 0x7f800000u;
-}
-
 @compute @workgroup_size(LANES)
 fn look(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     var count = 0.0;

@@ -3,7 +3,8 @@
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::recurrence::{Recurrence, rows_per_group};
 use crate::scan::by_group;
-use crate::vector::{activate, add, flush};
+use crate::simd::activate_each;
+use crate::vector::{add, flush};
 use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Gru, GruBackward};
@@ -46,7 +47,7 @@ pub fn forward(op: &Gru, io: &mut Io<'_, f32>) {
                     for k in 0..2 * hidden {
                         parts[k] = x[k] + inner[k];
                     }
-                    activate(op.recurrent_activation, &mut parts[..2 * hidden]);
+                    activate_each(op.recurrent_activation, &mut parts[..2 * hidden]);
                     parts[3 * hidden..4 * hidden].copy_from_slice(last);
                     parts[4 * hidden..].copy_from_slice(&inner[2 * hidden..]);
                 }
@@ -75,7 +76,7 @@ pub fn forward(op: &Gru, io: &mut Io<'_, f32>) {
                         let reset = if op.reset_after { parts[hidden + k] } else { 1.0 };
                         parts[2 * hidden + k] = x[k] + reset * inner[k];
                     }
-                    activate(op.activation, &mut parts[2 * hidden..3 * hidden]);
+                    activate_each(op.activation, &mut parts[2 * hidden..3 * hidden]);
                     if recurrence.takes_part(t, row0 + i) {
                         for k in 0..hidden {
                             let (z, g) = (parts[k], parts[2 * hidden + k]);

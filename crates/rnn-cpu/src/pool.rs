@@ -54,7 +54,9 @@ fn largest(x: &[f32], channels: usize, taps: &[usize], y: &mut [f32], at: &mut [
                     _ => values[..y.len()].copy_from_slice(&x[..y.len()]),
                 }
                 for c in 0..LANES {
-                    let larger = (values[c] > best[c]) | (best_at[c] == u32::MAX);
+                    // Larger, or not a number where no other was.
+                    let larger = !(values[c] <= best[c]) & !best[c].is_nan();
+                    let larger = larger | (best_at[c] == u32::MAX);
                     best[c] = if larger { values[c] } else { best[c] };
                     best_at[c] = if larger { pixel as u32 } else { best_at[c] };
                 }

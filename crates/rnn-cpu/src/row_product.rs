@@ -3,8 +3,7 @@
 use crate::blocks::{Blocked, run_blocked, vectors_of_panel};
 use crate::conv::GateColumns;
 use crate::panels::{Panels, UNROLL};
-use crate::simd::{activate, load, processor, store};
-use crate::vector;
+use crate::simd::{activate, activate_each, load, processor, store};
 use pulp::Simd;
 use rnn_ops::Activation;
 
@@ -58,7 +57,7 @@ impl<'a> Epilogue<'a> {
 
     /// Applies the activation to whole rows, behind kernels that do not.
     pub fn end(&self, out: &mut [f32]) {
-        vector::activate(self.activation, out);
+        activate_each(self.activation, out);
     }
 }
 

@@ -53,101 +53,113 @@ pub fn store<S: Simd>(simd: S, to: &mut [f32], vector: S::f32s) {
     }
 }
 
-/// e^x to a few units in the last place for x in -40..40, beyond which it stays: 2^n times a
-/// polynomial in the rest, whose coefficients are those of the Taylor series on |r| <= ln 2 / 2.
+/// A vector whose elements have these bits.
 #[inline(always)]
-fn exp<S: Simd>(s: S, x: S::f32s) -> S::f32s {
-    // Adding 1.5 * 2^23 rounds to the nearest integer, which the low bits then hold.
+fn splat_bits<S: Simd>(s: S, bits: u32) -> S::f32s {
+    s.transmute_f32s_u32s(s.splat_u32s(bits))
+}
+
+/// |x|, at most `limit`; what is not a number stays so.
+#[inline(always)]
+fn magnitude<S: Simd>(s: S, x: S::f32s, limit: f32) -> S::f32s {
+    let (x, limit) = (s.abs_f32s(x), s.splat_f32s(limit));
+    s.select_f32s(s.greater_than_f32s(x, limit), limit, x)
+}
+
+/// q and s of e^-a = s (1 + q) for 0 <= a <= 88: s is a power of two, q without cancellation.
+/// As `exponential` in exponential.wgsl, where the numbers are explained.
+#[inline(always)]
+fn exponential<S: Simd>(s: S, a: S::f32s) -> [S::f32s; 2] {
     const ROUND: f32 = 12_582_912.0;
-    // The second operand is what comes of NaN.
-    let x = s.min_f32s(s.splat_f32s(40.0), s.max_f32s(s.splat_f32s(-40.0), x));
-    let shifted = s.mul_add_e_f32s(x, s.splat_f32s(std::f32::consts::LOG2_E), s.splat_f32s(ROUND));
+    let per_octave = s.splat_f32s(-std::f32::consts::LOG2_E);
+    let shifted = s.mul_add_e_f32s(a, per_octave, s.splat_f32s(ROUND));
     let n = s.sub_f32s(shifted, s.splat_f32s(ROUND));
-    // ln 2 in two parts, the first short enough that n times it is exact.
-    let r = s.mul_add_e_f32s(n, s.splat_f32s(-0.693_359_4), x);
+    let r = s.neg_f32s(s.mul_add_e_f32s(n, s.splat_f32s(0.693_359_4), a));
     let r = s.mul_add_e_f32s(n, s.splat_f32s(2.121_944_4e-4), r);
-    let mut p = s.splat_f32s(1.0 / 720.0);
-    for coefficient in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+    let mut p = s.splat_f32s(1.388_250_9e-3);
+    for coefficient in [8.366_58e-3, 0.041_667_2, 0.166_665_43, 0.499_999_97] {
         p = s.mul_add_e_f32s(p, r, s.splat_f32s(coefficient));
     }
-    let exponent = s.wrapping_dyn_shl_u32s(s.transmute_u32s_f32s(shifted), s.splat_u32s(23));
-    s.transmute_f32s_u32s(s.add_u32s(s.transmute_u32s_f32s(p), exponent))
+    let rest = s.mul_add_e_f32s(s.mul_f32s(r, r), p, r);
+    let n = s.wrapping_dyn_shl_u32s(s.transmute_u32s_f32s(shifted), s.splat_u32s(23));
+    [rest, s.transmute_f32s_u32s(s.add_u32s(n, s.splat_u32s(0x3f80_0000)))]
 }
 
-/// tanh x where |x| is small: 1 - 2 / (e^2x + 1) cancels there.
-#[inline(always)]
-fn tanh_near_zero<S: Simd>(s: S, x: S::f32s, far: S::f32s) -> S::f32s {
-    let x2 = s.mul_f32s(x, x);
-    let mut p = s.splat_f32s(-17.0 / 315.0);
-    for coefficient in [2.0 / 15.0, -1.0 / 3.0, 1.0] {
-        p = s.mul_add_e_f32s(p, x2, s.splat_f32s(coefficient));
-    }
-    s.select_f32s(s.less_than_f32s(x2, s.splat_f32s(0.01)), s.mul_f32s(x, p), far)
-}
-
-/// The activations that need no exponential; x for the others.
+/// The activations that need no exponential; x for the others. What is not a number stays so.
 #[inline(always)]
 fn activate_light<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
     let (zero, one) = (s.splat_f32s(0.0), s.splat_f32s(1.0));
     let slope = match activation {
-        Activation::Relu => return s.max_f32s(zero, x),
+        Activation::Relu => return s.select_f32s(s.less_than_f32s(x, zero), zero, x),
         Activation::HardSigmoid => 1.0 / 6.0,
         Activation::HardSigmoid2018 => 0.2,
         Activation::Linear | Activation::Sigmoid | Activation::Tanh => return x,
     };
     let line = s.mul_add_e_f32s(x, s.splat_f32s(slope), s.splat_f32s(0.5));
-    s.min_f32s(one, s.max_f32s(zero, line))
+    let line = s.select_f32s(s.less_than_f32s(line, zero), zero, line);
+    s.select_f32s(s.greater_than_f32s(line, one), one, line)
 }
 
-/// What sigmoid and tanh divide by: 1 + e^-x and 1 + e^2x; 1 for the others.
+/// An activation as a quotient, whose denominator lies between 1 and 2: of e = e^-|x|, or of
+/// m = e^-2|x| - 1 for tanh x = -m / (2 + m). That of others is 1.
 #[inline(always)]
-fn denominator<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
-    let scale = match activation {
-        Activation::Sigmoid => -1.0,
-        Activation::Tanh => 2.0,
-        _ => return s.splat_f32s(1.0),
-    };
-    s.add_f32s(exp(s, s.mul_f32s(x, s.splat_f32s(scale))), s.splat_f32s(1.0))
-}
-
-#[inline(always)]
-fn from_reciprocal<S: Simd>(
-    s: S,
-    activation: Activation,
-    x: S::f32s,
-    reciprocal: S::f32s,
-) -> S::f32s {
+fn quotient<S: Simd>(s: S, activation: Activation, x: S::f32s) -> [S::f32s; 2] {
+    let one = s.splat_f32s(1.0);
     match activation {
-        Activation::Sigmoid => reciprocal,
-        Activation::Tanh => {
-            let far = s.mul_add_e_f32s(reciprocal, s.splat_f32s(-2.0), s.splat_f32s(1.0));
-            tanh_near_zero(s, x, far)
+        Activation::Sigmoid => {
+            let [rest, scale] = exponential(s, magnitude(s, x, 88.0));
+            let e = s.mul_add_e_f32s(rest, scale, scale);
+            let negative = s.less_than_f32s(x, s.splat_f32s(0.0));
+            [s.select_f32s(negative, e, one), s.add_f32s(one, e)]
         }
-        light => activate_light(s, light, x),
+        Activation::Tanh => {
+            let a = magnitude(s, x, 44.0);
+            let [rest, scale] = exponential(s, s.add_f32s(a, a));
+            let m = s.mul_add_e_f32s(rest, scale, s.sub_f32s(scale, one));
+            let sign = s.and_f32s(x, splat_bits(s, 1 << 31));
+            [s.or_f32s(s.abs_f32s(m), sign), s.add_f32s(s.splat_f32s(2.0), m)]
+        }
+        light => [activate_light(s, light, x), one],
     }
 }
 
-/// One activation of one vector.
+/// One activation of one vector: sigmoid and tanh to 2.5 units in the last place.
 #[inline(always)]
 pub fn activate<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
-    let below = denominator(s, activation, x);
-    let reciprocal = match activation {
-        Activation::Sigmoid | Activation::Tanh => s.div_f32s(s.splat_f32s(1.0), below),
-        _ => below,
-    };
-    from_reciprocal(s, activation, x, reciprocal)
+    let [above, below] = quotient(s, activation, x);
+    match activation {
+        Activation::Sigmoid | Activation::Tanh => s.div_f32s(above, below),
+        _ => above,
+    }
 }
 
-/// Two activations for one division, the slowest of all instructions: 1/a = b / (a b).
+/// Two activations for one division, the slowest of all instructions: 1/a = b / (a b). To 4 units
+/// in the last place.
 #[inline(always)]
 pub fn activate_two<S: Simd>(s: S, activations: [Activation; 2], x: [S::f32s; 2]) -> [S::f32s; 2] {
-    let a = denominator(s, activations[0], x[0]);
-    let b = denominator(s, activations[1], x[1]);
+    let [a_above, a] = quotient(s, activations[0], x[0]);
+    let [b_above, b] = quotient(s, activations[1], x[1]);
     let both = s.div_f32s(s.splat_f32s(1.0), s.mul_f32s(a, b));
-    [
-        from_reciprocal(s, activations[0], x[0], s.mul_f32s(both, b)),
-        from_reciprocal(s, activations[1], x[1], s.mul_f32s(both, a)),
-    ]
+    [s.mul_f32s(a_above, s.mul_f32s(both, b)), s.mul_f32s(b_above, s.mul_f32s(both, a))]
+}
+
+/// Applies an activation to every element.
+pub fn activate_each(activation: Activation, values: &mut [f32]) {
+    struct Each<'a>(Activation, &'a mut [f32]);
+    impl WithSimd for Each<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self(activation, values) = self;
+            for values in values.chunks_mut(S::F32_LANES) {
+                let value = activate(simd, activation, load(simd, values));
+                store(simd, values, value);
+            }
+        }
+    }
+    if activation != Activation::Linear {
+        dispatch(Each(activation, values));
+    }
 }
 
 /// The derivative of an activation, from its value.
@@ -190,5 +202,81 @@ pub fn scale<S: Simd>(s: S, values: &mut [f32], factors: &[f32]) {
     for (values, factors) in values.chunks_mut(lanes).zip(factors.chunks(lanes)) {
         let product = s.mul_f32s(load(s, values), load(s, factors));
         store(s, values, product);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pairs of activations of a slice.
+    struct Two<'a>([Activation; 2], &'a [f32], [&'a mut [f32]; 2]);
+    impl WithSimd for Two<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self(activations, x, [a, b]) = self;
+            let outs = a.chunks_mut(S::F32_LANES).zip(b.chunks_mut(S::F32_LANES));
+            for (x, (a, b)) in x.chunks(S::F32_LANES).zip(outs) {
+                let x = load(simd, x);
+                let [first, second] = activate_two(simd, activations, [x, x]);
+                store(simd, a, first);
+                store(simd, b, second);
+            }
+        }
+    }
+
+    /// Every 4,001st number of both signs, with those at which something changes.
+    fn dense() -> Vec<f32> {
+        let edges = [0.0, f32::MIN_POSITIVE, 1e-40, 0.5, 44.0, 88.0, 104.0, f32::MAX];
+        let grid = (0..0x7f80_0000).step_by(4001).map(f32::from_bits);
+        edges.into_iter().chain(grid).flat_map(|x| [x, -x]).collect()
+    }
+
+    /// The error in units of the last place; 2^-126 is one below it, where numbers are denormal.
+    fn units(y: f32, want: f64) -> f64 {
+        let place = want.abs().max(f64::from(f32::MIN_POSITIVE)).log2().floor();
+        let unit = if want.abs() < f64::from(f32::MIN_POSITIVE) { -126.0 } else { place - 23.0 };
+        (f64::from(y) - want).abs() / unit.exp2()
+    }
+
+    #[test]
+    fn activations_keep_their_bound_everywhere() {
+        let xs = dense();
+        for activation in [Activation::Sigmoid, Activation::Tanh] {
+            let mut one = xs.clone();
+            activate_each(activation, &mut one);
+            let (mut two, mut other) = (xs.clone(), xs.clone());
+            let outs = [&mut two[..], &mut other[..]];
+            dispatch(Two([activation, Activation::Sigmoid], &xs, outs));
+            for (ys, bound) in [(one, 2.5), (two, 4.0)] {
+                for (x, y) in xs.iter().zip(ys) {
+                    let wide = f64::from(*x);
+                    let want = match activation {
+                        Activation::Sigmoid => 1.0 / (1.0 + (-wide).exp()),
+                        _ => wide.tanh(),
+                    };
+                    let error = units(y, want);
+                    assert!(error <= bound, "{activation:?}({x}) = {y}, not {want}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_so_and_infinities_saturate() {
+        for activation in Activation::ALL {
+            for lanes in [1, 16, 37] {
+                for special in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    let mut values = vec![special; lanes];
+                    activate_each(activation, &mut values);
+                    let want: f64 = activation.apply(f64::from(special));
+                    for y in values {
+                        let same = f64::from(y) == want || y.is_nan() && want.is_nan();
+                        assert!(same, "{activation:?}({special}) = {y}, not {want}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -21,6 +21,7 @@ pub mod device;
 pub mod distributed;
 pub mod experiment;
 pub mod film_error;
+pub mod finite;
 pub mod fit;
 pub mod interchange;
 pub mod memory;

@@ -4,6 +4,7 @@ use crate::HostTensor;
 use crate::data::{Source, trained_films};
 use crate::experiment::next_frame;
 use crate::film_error::FrameError;
+use crate::finite::FiniteRows;
 use crate::nn::Trainer;
 use crate::plot::{Film, error_curves, film};
 use crate::run::{Config, RunFolder, Task, Tutorial};
@@ -102,6 +103,9 @@ pub fn rollout(
     let (noisy, shifted) = (split(&movie.noisy), split(&movie.shifted));
     let mut trainer = config.trainer(model, device);
     let predicted = predict(&mut trainer, &noisy[..track], frames)?;
+    let mut rows = FiniteRows::of("outputs");
+    rows.see_rows(predicted.iter().map(Vec::as_slice));
+    rows.warn();
     // Frame t is what follows frame t - 1; before the first there is none.
     let truth: Vec<Vec<f32>> = noisy[..1].iter().chain(&shifted[..all - 1]).cloned().collect();
     let errors: Vec<FrameError> =

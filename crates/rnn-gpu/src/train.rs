@@ -5,6 +5,7 @@ use crate::data::{self, Splits};
 use crate::device::Opened;
 use crate::distributed::{self, World};
 use crate::experiment::Experiment;
+use crate::finite;
 use crate::fit::States;
 use crate::memory;
 use crate::nn::{
@@ -331,6 +332,8 @@ pub fn evaluate(path: &Path, device: &dyn Device) -> Result<()> {
     let splits = data::load(&config, &model, folder.vocabulary()?)?;
     let mut trainer = config.trainer(model, device);
     let measured = report::measure(&mut trainer, &splits, &config, &folder)?;
+    let loss = folder.results()?.test.loss;
+    finite::warn_of(&mut trainer, splits.judge().1, config.batch_size, loss)?;
     // What a step of the training cost stays what it was.
     let Measured { memory, ops, .. } = folder.measured()?;
     folder.save_measured(&Measured { memory, ops, ..measured })?;

@@ -285,3 +285,39 @@ fn numbers_that_are_not_finite_end_a_run_with_their_cause_and_its_checkpoint_sta
     let message = failure(&["train", "--resume", &run, "--device", "cpu"]);
     assert!(message.contains(&format!("in step {step}, ")), "{message}");
 }
+
+#[test]
+fn rows_that_are_not_finite_are_counted_and_come_out_so() {
+    let sandbox = Sandbox::new();
+    let (model, run) = (classifier(&sandbox), sandbox.path("run"));
+    let x = floats(&[EXAMPLES, STEPS, 1], sequences());
+    let sound = data(&sandbox, "d.npz", &x, &whole(&[EXAMPLES], classes()));
+    success(&train(&model, &sound, &run, &["--epochs", "1"]));
+    let mut values = sequences();
+    for (row, value) in [(17, f32::NAN), (18, f32::NAN), (59, f32::NAN), (3, f32::INFINITY)] {
+        values[row * STEPS + 1] = value;
+    }
+    let x = floats(&[EXAMPLES, STEPS, 1], values);
+    let (input, output) = (sandbox.write("x.npy", &x), sandbox.path("y.npy"));
+    let predict =
+        ["predict", &run, "--input", &input, "--output", &output, "--device", "cpu"];
+    let predicted = rnn_gpu(&predict).output().expect("it starts");
+    let said = text(&predicted.stderr);
+    assert!(predicted.status.success(), "{said}");
+    assert!(said.contains("4 of 60 rows have inputs that are not finite (first: row 3)"), "{said}");
+    // An infinity saturates the gates.
+    let outputs = "3 of 60 rows have outputs that are not finite (first: row 17)";
+    assert!(said.contains(outputs), "{said}");
+    let y = npy::read(Path::new(&output)).expect("an array").to_f32().expect("floats");
+    let rows = y.as_f32().expect("floats").chunks_exact(3).enumerate();
+    let broken = rows.filter(|(_, y)| y.iter().any(|y| !y.is_finite())).map(|(row, _)| row);
+    assert_eq!(broken.collect::<Vec<_>>(), [17, 18, 59]);
+    let broken = data(&sandbox, "nan.npz", &x, &whole(&[EXAMPLES], classes()));
+    let evaluate = ["evaluate", &run, "--data", &broken, "--device", "cpu"];
+    let evaluated = rnn_gpu(&evaluate).output().expect("it starts");
+    let said = text(&evaluated.stderr);
+    assert!(evaluated.status.success() && said.contains(outputs), "{said}");
+    assert!(text(&evaluated.stdout).contains("NaN"), "{evaluated:?}");
+    let finite = rnn_gpu(&["evaluate", &run, "--data", &sound, "--device", "cpu"]).output();
+    assert!(!text(&finite.expect("it starts").stderr).contains("warning"));
+}

@@ -1,6 +1,6 @@
 use rnn_core::{HostTensor, TensorError};
 use rnn_ops::Tally;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Means over the examples since the last reset, and over their steps where each is judged by itself.
 /// Steps that a mask leaves out count in none of them; weights of examples count in the loss alone,
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// The loss, with what regularizers add.
+    #[serde(deserialize_with = "finite_or_nan")]
     pub loss: f64,
     /// The fraction that is classified right; 0 where there are no classes.
     pub accuracy: f64,
@@ -28,6 +29,11 @@ pub struct Metrics {
     pub auc: f64,
     /// Examples seen.
     pub count: usize,
+}
+
+/// JSON has no NaN and no infinity: both are written as null.
+fn finite_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// One of the [`Metrics`].

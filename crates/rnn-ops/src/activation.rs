@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, nested, threads};
+use crate::common::{arity, clip, ensure, larger, nested, threads};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -9,6 +9,8 @@ pub static SHADER: Shader = Shader::new(
     "activation",
     &[
         include_str!("../../../shaders/flat.wgsl"),
+        include_str!("../../../shaders/bits.wgsl"),
+        include_str!("../../../shaders/exponential.wgsl"),
         include_str!("../../../shaders/activations.wgsl"),
         include_str!("../../../shaders/activation.wgsl"),
     ],
@@ -66,12 +68,12 @@ impl Activation {
         self as u32
     }
 
-    /// The value at x.
+    /// The value at x; what is not a number stays so.
     pub fn apply<F: Real>(self, x: F) -> F {
-        let clip = |y: F| y.max(F::zero()).min(F::one());
+        let clip = |y: F| clip(y, F::zero(), F::one());
         match self {
             Self::Linear => x,
-            Self::Relu => x.max(F::zero()),
+            Self::Relu => larger(x, F::zero()),
             Self::Sigmoid => F::one() / (F::one() + (-x).exp()),
             Self::Tanh => x.tanh(),
             Self::HardSigmoid => clip(x / F::of(6.0) + F::of(0.5)),

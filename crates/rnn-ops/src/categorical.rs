@@ -1,4 +1,4 @@
-use crate::common::{arity, dims, ensure, nested};
+use crate::common::{arity, dims, ensure, larger, nested};
 use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
@@ -8,7 +8,7 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "categorical",
-    &[include_str!("../../../shaders/row.wgsl"), include_str!("../../../shaders/categorical.wgsl")],
+    &[include_str!("../../../shaders/row.wgsl"), include_str!("../../../shaders/bits.wgsl"), include_str!("../../../shaders/exponential.wgsl"), include_str!("../../../shaders/categorical.wgsl")],
 );
 
 fn launch(entry: &'static str, matrix: &TensorType) -> Result<Launch, OpError> {
@@ -21,7 +21,7 @@ fn launch(entry: &'static str, matrix: &TensorType) -> Result<Launch, OpError> {
 
 /// The largest of a row, and the sum of e^(x - largest).
 fn exponentials<F: Real>(row: &[F]) -> (F, F) {
-    let highest = row.iter().fold(F::neg_infinity(), |a, &b| a.max(b));
+    let highest = row.iter().fold(F::neg_infinity(), |a, &b| larger(a, b));
     (highest, row.iter().map(|&x| (x - highest).exp()).sum())
 }
 

@@ -7,6 +7,8 @@ use std::ops::Range;
 
 pub const SINGLE: &str = include_str!("../../../shaders/single.wgsl");
 pub const HALF: &str = include_str!("../../../shaders/half.wgsl");
+pub const BITS: &str = include_str!("../../../shaders/bits.wgsl");
+pub const EXPONENTIAL: &str = include_str!("../../../shaders/exponential.wgsl");
 pub const ACTIVATIONS: &str = include_str!("../../../shaders/activations.wgsl");
 pub const RECURRENCE: &str = include_str!("../../../shaders/recurrence.wgsl");
 pub const FOUR_ROWS: &str = include_str!("../../../shaders/four_rows.wgsl");
@@ -43,6 +45,8 @@ macro_rules! cell_kernels {
                 concat!($name, "_four_rows"),
                 &[
                     parts::$stored,
+                    parts::BITS,
+                    parts::EXPONENTIAL,
                     parts::ACTIVATIONS,
                     parts::RECURRENCE,
                     parts::FOUR_ROWS,
@@ -54,6 +58,8 @@ macro_rules! cell_kernels {
                 concat!($name, "_one_row"),
                 &[
                     parts::$stored,
+                    parts::BITS,
+                    parts::EXPONENTIAL,
                     parts::ACTIVATIONS,
                     parts::RECURRENCE,
                     parts::ONE_ROW,
@@ -65,6 +71,8 @@ macro_rules! cell_kernels {
                 concat!($name, "_step"),
                 &[
                     parts::$stored,
+                    parts::BITS,
+                    parts::EXPONENTIAL,
                     parts::ACTIVATIONS,
                     parts::RECURRENCE,
                     parts::WINDOWS,

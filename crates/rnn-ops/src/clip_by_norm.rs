@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure};
+use crate::common::{arity, ensure, larger};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
@@ -7,7 +7,7 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "clip_by_norm",
     &[
-        include_str!("../../../shaders/row.wgsl"),
+        include_str!("../../../shaders/row.wgsl"), include_str!("../../../shaders/bits.wgsl"),
         include_str!("../../../shaders/clip_by_norm.wgsl"),
     ],
 );
@@ -29,7 +29,7 @@ impl Definition for ClipByNorm {
         let [g] = io.updates();
         let norm = F::of(self.norm.into());
         let length = g.iter().map(|&g| g * g).sum::<F>().sqrt();
-        g.iter_mut().for_each(|g| *g = *g * (norm / length.max(norm)));
+        g.iter_mut().for_each(|g| *g = *g * (norm / larger(length, norm)));
     }
 }
 

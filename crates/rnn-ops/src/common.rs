@@ -8,6 +8,27 @@ pub trait Definition {
     fn define<F: Real>(&self, io: &mut Io<'_, F>);
 }
 
+/// The larger of two; what is not a number where either is, which `Float::max` passes over.
+pub fn larger<F: Real>(a: F, b: F) -> F {
+    if a > b || a.is_nan() { a } else { b }
+}
+
+/// x within bounds; what is not a number stays so.
+pub fn clip<F: Real>(x: F, low: F, high: F) -> F {
+    if x < low {
+        low
+    } else if x > high {
+        high
+    } else {
+        x
+    }
+}
+
+/// Whether x is larger than y, where what is not a number is less than all others.
+pub fn exceeds<F: Real>(x: F, y: F) -> bool {
+    x > y || (y.is_nan() && !x.is_nan())
+}
+
 /// The two methods of `Op` that run a [`Definition`].
 macro_rules! defined {
     () => {

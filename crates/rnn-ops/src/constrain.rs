@@ -1,4 +1,4 @@
-use crate::common::{arity, threads};
+use crate::common::{arity, clip, larger, threads};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
@@ -6,7 +6,7 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "constrain",
-    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/constrain.wgsl")],
+    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/bits.wgsl"), include_str!("../../../shaders/constrain.wgsl")],
 );
 
 /// What a weight is brought back to after each step (keras/src/constraints/constraints.py). Norms
@@ -56,13 +56,13 @@ impl Definition for Constrain {
         let [w] = io.updates();
         let columns = w.len() / rows;
         match self.0 {
-            Constraint::NonNegative => w.iter_mut().for_each(|w| *w = w.max(F::zero())),
+            Constraint::NonNegative => w.iter_mut().for_each(|w| *w = larger(*w, F::zero())),
             Constraint::Norm { low, high, rate } => {
                 let [low, high, rate] = [low, high, rate].map(|v| F::of(v.into()));
                 for column in 0..columns {
                     let squares: F = w.iter().skip(column).step_by(columns).map(|&w| w * w).sum();
                     let norm = squares.sqrt();
-                    let wanted = rate * norm.max(low).min(high) + (F::one() - rate) * norm;
+                    let wanted = rate * clip(norm, low, high) + (F::one() - rate) * norm;
                     let factor = wanted / (F::of(EPSILON) + norm);
                     w.iter_mut().skip(column).step_by(columns).for_each(|w| *w = *w * factor);
                 }

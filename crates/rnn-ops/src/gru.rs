@@ -1,5 +1,5 @@
 use crate::cell_kernels::{
-    ACTIVATIONS, CellKernels, Direction, RECURRENCE, STEP_PRODUCT, Scan, Step, WINDOWS,
+    ACTIVATIONS, BITS, CellKernels, Direction, EXPONENTIAL, RECURRENCE, STEP_PRODUCT, Scan, Step, WINDOWS,
 };
 use crate::common::{dims, ensure, nested};
 use crate::scan::{
@@ -23,6 +23,8 @@ pub static KERNELS: CellKernels = cell_kernels!("gru", gates: 3, carry: 1, CELL)
 pub static RESET_BEFORE: Shader = Shader::new(
     "gru_reset_before",
     &[
+        BITS,
+        EXPONENTIAL,
         ACTIVATIONS,
         RECURRENCE,
         WINDOWS,

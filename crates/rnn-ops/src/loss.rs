@@ -1,4 +1,4 @@
-use crate::common::{ensure, nested, threads};
+use crate::common::{clip, ensure, larger, nested, threads};
 use crate::{Activation, Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -9,6 +9,8 @@ pub static SHADER: Shader = Shader::new(
     "loss",
     &[
         include_str!("../../../shaders/flat.wgsl"),
+        include_str!("../../../shaders/bits.wgsl"),
+        include_str!("../../../shaders/exponential.wgsl"),
         include_str!("../../../shaders/activations.wgsl"),
         include_str!("../../../shaders/tree_sum.wgsl"),
         include_str!("../../../shaders/loss.wgsl"),
@@ -48,7 +50,9 @@ impl ElementLoss {
     fn apply<F: Real>(self, x: F, y: F) -> F {
         let (error, half) = ((x - y).abs(), F::of(0.5));
         match self {
-            Self::BinaryCrossEntropy => x.max(F::zero()) - x * y + (-x.abs()).exp().ln_1p(),
+            Self::BinaryCrossEntropy => {
+                larger(x, F::zero()) - x * y + (-x.abs()).exp().ln_1p()
+            }
             Self::SquaredError => error * error,
             Self::AbsoluteError => error,
             Self::Huber { delta } => {
@@ -68,7 +72,7 @@ impl ElementLoss {
             Self::AbsoluteError => error.signum(),
             Self::Huber { delta } => {
                 let delta = F::of(delta.into());
-                error.max(-delta).min(delta)
+                clip(error, -delta, delta)
             }
         }
     }

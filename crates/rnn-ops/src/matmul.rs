@@ -13,6 +13,8 @@ use rnn_graph::{
 static KERNELS: ProductKernels = product_kernels!(
     "matmul",
     include_str!("../../../shaders/flat.wgsl"),
+    include_str!("../../../shaders/bits.wgsl"),
+    include_str!("../../../shaders/exponential.wgsl"),
     include_str!("../../../shaders/activations.wgsl"),
     include_str!("../../../shaders/tile.wgsl"),
     include_str!("../../../shaders/matmul.wgsl"),

@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, threads};
+use crate::common::{arity, clip, ensure, threads};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
@@ -6,7 +6,7 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "optimizer",
-    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/optimizer.wgsl")],
+    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/bits.wgsl"), include_str!("../../../shaders/optimizer.wgsl")],
 );
 
 /// How a weight w follows its gradient g, as keras/src/optimizers define it. `rate` is the learning
@@ -187,14 +187,14 @@ impl Definition for Update {
         if step[STEP_NUMBERS - 1] == F::zero() {
             return;
         }
-        let clip = F::of(self.clip.into());
+        let bound = F::of(self.clip.into());
         let mut arenas: Vec<&mut [F]> = io.all_updates();
         let mut slots = vec![F::zero(); self.rule.slots()];
         for (i, &g) in g.iter().enumerate() {
             for (slot, arena) in slots.iter_mut().zip(&arenas[1..]) {
                 *slot = arena[i];
             }
-            let change = self.rule.change(g.max(-clip).min(clip), step, &mut slots);
+            let change = self.rule.change(clip(g, -bound, bound), step, &mut slots);
             arenas[0][i] = arenas[0][i] - arenas[0][i] * step[1] + change;
             for (slot, arena) in slots.iter().zip(&mut arenas[1..]) {
                 arena[i] = *slot;

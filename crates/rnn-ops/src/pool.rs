@@ -12,13 +12,14 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "pool",
     &[
-        include_str!("../../../shaders/flat.wgsl"),
+        include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/bits.wgsl"),
         include_str!("../../../shaders/windows.wgsl"),
         include_str!("../../../shaders/pool.wgsl"),
     ],
 );
 
 /// The largest element that each window sees, and the number of its pixel; the first of equals.
+/// What is not a number is larger than all others, as to torch and to Keras's GlobalMaxPooling.
 ///
 /// Input: x `[N, D, H, W, C]`, or `[D, N, H, W, C]` if D leads. Outputs: the same with one pixel a
 /// window, and the pixels, u32 of that shape.
@@ -85,7 +86,11 @@ impl Definition for MaxPool {
         for (i, (y, at)) in y.iter_mut().zip(at.iter_mut()).enumerate() {
             let (item, place) = targets.place(i / channels);
             let value = |pixel: usize| x[pixel * channels + i % channels];
-            let larger = |best, next| if value(next) > value(best) { next } else { best };
+            let larger = |best: usize, next: usize| {
+                let (is, may_be) = (value(best), value(next));
+                let replaces = may_be > is || (may_be.is_nan() && !is.is_nan());
+                if replaces { next } else { best }
+            };
             let seen = self.0.seen(place, source.extents).map(|(_, seen)| source.at(item, seen));
             // A window beyond the ends sees nothing.
             let best = seen.reduce(larger);

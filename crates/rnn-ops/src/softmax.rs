@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, nested};
+use crate::common::{arity, ensure, larger, nested};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -7,7 +7,7 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "softmax",
-    &[include_str!("../../../shaders/row.wgsl"), include_str!("../../../shaders/softmax.wgsl")],
+    &[include_str!("../../../shaders/row.wgsl"), include_str!("../../../shaders/bits.wgsl"), include_str!("../../../shaders/exponential.wgsl"), include_str!("../../../shaders/softmax.wgsl")],
 );
 
 /// y_c = e^(x_c) / sum_k e^(x_k) over the last axis.
@@ -18,7 +18,7 @@ impl Definition for Softmax {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
         let (x, width) = (io.input(0), io.signature.inputs[0].shape.last());
         for (y, x) in io.output().chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-            let highest = x.iter().fold(F::neg_infinity(), |a, &b| a.max(b));
+            let highest = x.iter().fold(F::neg_infinity(), |a, &b| larger(a, b));
             let sum: F = x.iter().map(|&x| (x - highest).exp()).sum();
             for (y, &x) in y.iter_mut().zip(x) {
                 *y = (x - highest).exp() / sum;

@@ -1,4 +1,4 @@
-use crate::common::{arity, dims, ensure};
+use crate::common::{arity, dims, ensure, exceeds};
 use crate::{Activation, Case, Definition, Sample};
 use rnn_graph::{
     Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
@@ -7,7 +7,7 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "tally",
     &[
-        include_str!("../../../shaders/flat.wgsl"),
+        include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/bits.wgsl"), include_str!("../../../shaders/exponential.wgsl"), include_str!("../../../shaders/activations.wgsl"),
         include_str!("../../../shaders/tree_sum.wgsl"),
         include_str!("../../../shaders/tally.wgsl"),
     ],
@@ -48,9 +48,9 @@ impl Tally {
 
     /// The classes that a row, or a part of it, is taken for and belongs to.
     fn classes<F: Real>(self, x: &[F], y: &[F]) -> [Option<usize>; 2] {
-        // The first of equals.
+        // The first of equals; what is not a number is none.
         let largest =
-            |v: &[F]| (1..v.len()).fold(0, |best, i| if v[i] > v[best] { i } else { best });
+            |v: &[F]| (1..v.len()).fold(0, |best, i| if exceeds(v[i], v[best]) { i } else { best });
         match self {
             Self::Regression => [None; 2],
             Self::Binary => [(x[0] > F::zero()).then_some(0), (y[0] > F::of(0.5)).then_some(0)],

@@ -41,6 +41,17 @@ pub fn compare(got: &[f32], want: &[f64], tolerance: f64) -> Result<Comparison, 
     Ok(worst)
 }
 
+/// The error of a function's value in units in the last place of a normal f32. Below 2^-126, where
+/// a device may flush to zero, the unit is 2^-126.
+pub fn units_in_the_last_place(got: f32, want: f64) -> f64 {
+    let smallest = f64::from(f32::MIN_POSITIVE);
+    let unit = match want.abs() < smallest {
+        true => smallest,
+        false => (want.abs().log2().floor() - 23.0).exp2(),
+    };
+    (f64::from(got) - want).abs() / unit
+}
+
 #[cfg(test)]
 mod tests {
     use super::compare;

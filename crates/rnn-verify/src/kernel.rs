@@ -124,6 +124,35 @@ impl Trial {
         }
         Ok(measured)
     }
+
+    /// Whether NaN and infinities are where the reference has them; with `spreads` also elsewhere,
+    /// as where products meet what lies beside an element, or zeros beyond the ends.
+    ///
+    /// # Errors
+    /// Which element differs.
+    pub fn judge_not_finite(&self, got: &[HostTensor], spreads: bool) -> Result<(), NotPassed> {
+        if got.len() != self.want.len() {
+            return Err(format!("{} tensors, not {}", got.len(), self.want.len()).into());
+        }
+        for (i, (got, want)) in got.iter().zip(&self.want).enumerate() {
+            let Values::Float(want) = want else { continue };
+            let got = got.as_f32().map_err(|e| e.to_string())?;
+            let differs = |&at: &usize| match want[at].is_finite() {
+                true => !got[at].is_finite() && !spreads,
+                false => got[at].is_finite(),
+            };
+            let differing: Vec<usize> = (0..want.len().min(got.len())).filter(differs).collect();
+            if let Some(&at) = differing.first() {
+                let count = differing.len();
+                let (got, want) = (got[at], want[at]);
+                return Err(format!(
+                    "tensor {i}: element {at} is {got}, the reference has {want}; {count} differ"
+                )
+                .into());
+            }
+        }
+        Ok(())
+    }
 }
 
 fn name(update: usize) -> String {

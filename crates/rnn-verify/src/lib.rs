@@ -8,7 +8,7 @@ mod kernel;
 mod report;
 mod shaders;
 
-pub use compare::{Comparison, compare};
+pub use compare::{Comparison, compare, units_in_the_last_place};
 pub use gradient::check_gradient;
 pub use kernel::{Trial, check_kernel};
 pub use report::{Check, Measured, NotPassed, Outcome, Report, Section};

@@ -11,6 +11,7 @@ pub use states::{States, batch_for};
 
 use self::data::Part;
 use crate::arrays::{Array, Arrays};
+use crate::finite;
 use crate::model_file::{Compiled, ModelFile};
 use crate::nn::{Precision, Trainer, TrainerState};
 use crate::predict::samples;
@@ -130,5 +131,5 @@ pub fn evaluate(
     let mut trainer = Trainer::new(model, device, compile.optimizer, 0).losses(compile.losses);
     let metrics = trainer.evaluate(&test, batch)?;
     println!("{}", describe(Judged::Test, &metrics, tally));
-    Ok(())
+    finite::warn_of(&mut trainer, &test, options.batch_size, metrics.loss)
 }

@@ -2,6 +2,7 @@
 
 use crate::arrays::{Array, Arrays};
 use crate::fit::batch_for;
+use crate::finite::FiniteRows;
 use crate::model_file::ModelFile;
 use crate::nn::{Dataset, Optimizer, Trainer};
 use crate::train::INTERRUPTED;
@@ -77,12 +78,15 @@ pub fn predict(
     bar.set_style(
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
+    let [mut of_inputs, mut of_outputs] = ["inputs", "outputs"].map(FiniteRows::of);
     for batch in set.batches(batch) {
         if INTERRUPTED.load(Ordering::Relaxed) {
             bail!("interrupted; nothing was written");
         }
         let batch = batch?;
         let outputs = trainer.predict_batch(&batch.inputs)?;
+        of_inputs.see(&batch.inputs);
+        of_outputs.see(&outputs);
         bar.inc(batch.inputs[0].shape().dims()[0] as u64);
         files.iter_mut().zip(&outputs).try_for_each(|(file, output)| file.write(output))?;
     }
@@ -91,6 +95,8 @@ pub fn predict(
         file.finish()?;
         eprintln!("wrote {} {shape:?}", path.display());
     }
+    of_inputs.warn();
+    of_outputs.warn();
     Ok(())
 }
 

@@ -22,7 +22,8 @@ pub struct TextClassifier {
 pub struct Prediction {
     /// The text.
     pub text: String,
-    /// "positive", where the probability is above one half, or "negative".
+    /// "positive", where the probability is above one half, or "negative"; "undefined" where it is
+    /// not a number.
     pub label: &'static str,
     /// The probability that the text is positive.
     pub probability: f32,
@@ -142,7 +143,11 @@ impl TextClassifier {
 
 impl Prediction {
     fn new(text: &str, probability: f32) -> Self {
-        let label = if probability > THRESHOLD { "positive" } else { "negative" };
+        let label = match probability {
+            p if p.is_nan() => "undefined",
+            p if p > THRESHOLD => "positive",
+            _ => "negative",
+        };
         Self { text: text.into(), label, probability, words: None }
     }
 }

@@ -1,5 +1,6 @@
 use super::{Contribution, Prediction, TextClassifier};
 use crate::Device;
+use crate::finite::FiniteRows;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Result, ensure};
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
@@ -31,9 +32,20 @@ pub struct TextInput {
 /// Judges the text, or the lines of standard input.
 pub(super) fn predict(run: &Path, input: &TextInput, device: &dyn Device) -> Result<()> {
     let mut classifier = TextClassifier::open(run, input.word_index.as_deref(), device)?;
+    let mut rows = FiniteRows::of("outputs");
+    let judged = judge_all(&mut classifier, input, &mut rows);
+    rows.warn();
+    judged
+}
+
+fn judge_all(
+    classifier: &mut TextClassifier,
+    input: &TextInput,
+    rows: &mut FiniteRows,
+) -> Result<()> {
     if let Some(text) = input.text.as_ref().filter(|text| *text != "-") {
         ensure!(!text.trim().is_empty(), "--text holds no word");
-        judge(&mut classifier, std::slice::from_ref(text), input)?;
+        judge(classifier, std::slice::from_ref(text), input, rows)?;
         return Ok(());
     }
     // Someone who types waits for each answer.
@@ -46,24 +58,30 @@ pub(super) fn predict(run: &Path, input: &TextInput, device: &dyn Device) -> Res
         }
         texts.push(line);
         if texts.len() == size {
-            if !judge(&mut classifier, &texts, input)? {
+            if !judge(classifier, &texts, input, rows)? {
                 return Ok(());
             }
             texts.clear();
         }
     }
     if !texts.is_empty() {
-        judge(&mut classifier, &texts, input)?;
+        judge(classifier, &texts, input, rows)?;
     }
     Ok(())
 }
 
 /// Prints what the model says of some texts. False, if nobody reads it any more.
-fn judge(classifier: &mut TextClassifier, texts: &[String], input: &TextInput) -> Result<bool> {
+fn judge(
+    classifier: &mut TextClassifier,
+    texts: &[String],
+    input: &TextInput,
+    rows: &mut FiniteRows,
+) -> Result<bool> {
     let predictions = match input.explain {
         true => classifier.explain(texts)?,
         false => classifier.predict(texts)?,
     };
+    rows.see_rows(predictions.iter().map(|p| std::slice::from_ref(&p.probability)));
     // Without colours, where it is not a terminal or NO_COLOR is set.
     let mut out = anstream::stdout().lock();
     for prediction in &predictions {

@@ -1,0 +1,55 @@
+// Exponentials and logarithms of our own: what a driver makes of the built-in ones, above all with
+// fast math, has no bound. No intermediate overflows. Where the order of roundings matters, fma
+// fixes it, which fast math does not take apart; the bounds hold for one rounding or two.
+
+// e^-a = scale (1 + rest), in which scale is a power of two and rest has no cancellation.
+struct Exponential { rest: f32, scale: f32 }
+
+// Of 0 <= a <= 88.
+fn exponential(a: f32) -> Exponential {
+    // Behind the sum with 1.5 * 2^23 the low bits are the nearest integer k to a / ln 2.
+    let k = bitcast<u32>(fma(a, 1.442695, 12582912.0)) & 0xffu;
+    let n = f32(k);
+    // ln 2 in two parts, the first short enough that n times it is exact: -ln 2 / 2 <= r <= ln 2 / 2.
+    let r = fma(n, -2.1219444e-4, fma(n, 0.69335938, -a));
+    // e^r - 1 = r + r^2 p(r), p by Remez's algorithm to a relative error of 1.4e-8.
+    var p = fma(1.3882509e-3, r, 8.36658e-3);
+    p = fma(p, r, 0.0416672);
+    p = fma(p, r, 0.16666543);
+    p = fma(p, r, 0.49999997);
+    return Exponential(fma(r * r, p, r), bitcast<f32>((127u - k) << 23u));
+}
+
+// |x|, at most `limit`; that for what is not a number.
+fn magnitude(x: f32, limit: f32) -> f32 {
+    return bitcast<f32>(min(bitcast<u32>(x) & 0x7fffffffu, bitcast<u32>(limit)));
+}
+
+// e^-|x| to 1.1 units in the last place; below 2^-126 denormal or zero.
+fn decay(x: f32) -> f32 {
+    let p = exponential(magnitude(x, 88.0));
+    return keep_nan(x, fma(p.rest, p.scale, p.scale));
+}
+
+// 2 atanh(s) = log((1 + s) / (1 - s)) for |s| <= 1/3, by Remez's algorithm to 4.5e-9.
+fn twice_atanh(s: f32) -> f32 {
+    let z = s * s;
+    var p = fma(0.28018773, z, 0.28000537);
+    p = fma(p, z, 0.40021598);
+    p = fma(p, z, 0.6666641);
+    return fma(s * z, p, 2.0 * s);
+}
+
+// log(1 + e) for 0 <= e <= 1, to 3 units in the last place.
+fn log_of_one_and(e: f32) -> f32 {
+    return keep_nan(e, twice_atanh(e / (2.0 + e)));
+}
+
+// log x, to 3 units in the last place, for a normal x >= 1.
+fn log_from_one(x: f32) -> f32 {
+    let bits = bitcast<u32>(x);
+    // x = 2^n m, sqrt(1/2) <= m < sqrt(2).
+    let n = i32(bits - 0x3f3504f3u) >> 23u;
+    let m = bitcast<f32>(bits - (u32(n) << 23u));
+    return keep_nan(x, fma(f32(n), 0.6931472, twice_atanh((m - 1.0) / (m + 1.0))));
+}
