@@ -10,7 +10,7 @@ fn sigmoid(x: f32) -> f32 {
 // -m / (2 + m) with m = e^-2|x| - 1, whose relative error is small near zero, too.
 fn tanh_stable(x: f32) -> f32 {
     let p = exponential(2.0 * magnitude(x, 44.0));
-    let m = fma(p.rest, p.scale, p.scale - 1.0);
+    let m = select(fma(p.rest, p.scale, p.scale - 1.0), p.rest, p.scale == 1.0);
     let sign = bitcast<u32>(x) & 0x80000000u;
     return keep_nan(x, bitcast<f32>(bitcast<u32>(-m / (2.0 + m)) | sign));
 }

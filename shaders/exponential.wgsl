@@ -1,6 +1,7 @@
 // Exponentials and logarithms of our own: what a driver makes of the built-in ones, above all with
-// fast math, has no bound. No intermediate overflows. Where the order of roundings matters, fma
-// fixes it, which fast math does not take apart; the bounds hold for one rounding or two.
+// fast math, has no bound. No intermediate overflows. The bounds hold whether fma rounds once or
+// twice, and also where a compiler rearranges sums, as Metal's and Mesa's do: where that would cost
+// digits, integers are in its way.
 
 // e^-a = scale (1 + rest), in which scale is a power of two and rest has no cancellation.
 struct Exponential { rest: f32, scale: f32 }
@@ -9,9 +10,12 @@ struct Exponential { rest: f32, scale: f32 }
 fn exponential(a: f32) -> Exponential {
     // Behind the sum with 1.5 * 2^23 the low bits are the nearest integer k to a / ln 2.
     let k = bitcast<u32>(fma(a, 1.442695, 12582912.0)) & 0xffu;
-    let n = f32(k);
-    // ln 2 in two parts, the first short enough that n times it is exact: -ln 2 / 2 <= r <= ln 2 / 2.
-    let r = fma(n, -2.1219444e-4, fma(n, 0.69335938, -a));
+    // r = k ln 2 - a, at most ln 2 / 2. From 1/4 on a is a whole number of 2^-25, as which k ln 2 has
+    // no rounding but that of ln 2, added in the end; k = 0 below.
+    let bits = bitcast<u32>(a);
+    let whole = ((bits & 0x7fffffu) | 0x800000u) << (((bits >> 23u) - 125u) & 31u);
+    let difference = f32(i32(k * 23258160u - whole));
+    let r = select(fma(difference, 2.9802322e-8, f32(k) * -1.9046543e-9), -a, k == 0u);
     // e^r - 1 = r + r^2 p(r), p by Remez's algorithm to a relative error of 1.4e-8.
     var p = fma(1.3882509e-3, r, 8.36658e-3);
     p = fma(p, r, 0.0416672);
@@ -25,7 +29,7 @@ fn magnitude(x: f32, limit: f32) -> f32 {
     return bitcast<f32>(min(bitcast<u32>(x) & 0x7fffffffu, bitcast<u32>(limit)));
 }
 
-// e^-|x| to 1.1 units in the last place; below 2^-126 denormal or zero.
+// e^-|x| to 1.6 units in the last place; below 2^-126 denormal or zero.
 fn decay(x: f32) -> f32 {
     let p = exponential(magnitude(x, 88.0));
     return keep_nan(x, fma(p.rest, p.scale, p.scale));

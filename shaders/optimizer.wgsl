@@ -27,7 +27,12 @@ fn moves(i: u32) -> bool {
 }
 
 fn gradient(i: u32) -> f32 {
-    return keep_nan(gradients[i], clamp(gradients[i], -params.clip, params.clip));
+    let g = gradients[i];
+    // Without a bound an infinity stays one.
+    if params.clip >= 3.4028234e38 {
+        return g;
+    }
+    return keep_nan(g, clamp(g, -params.clip, params.clip));
 }
 
 fn decayed(i: u32) -> f32 {
@@ -165,7 +170,10 @@ fn nadam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
         return;
     }
     let g = gradient(i);
-    move_moments(i, g);
-    let ahead = step[2] * first[i] + step[3] * g;
-    parameters[i] = decayed(i) - step[0] * ahead / (sqrt(step[4] * second[i]) + params.epsilon);
+    let m = params.beta_1 * first[i] + (1.0 - params.beta_1) * g;
+    let v = moment(second[i], g * g);
+    first[i] = m;
+    second[i] = v;
+    let ahead = step[2] * m + step[3] * g;
+    parameters[i] = decayed(i) - step[0] * ahead / (sqrt(step[4] * v) + params.epsilon);
 }

@@ -123,7 +123,8 @@ fn quotient<S: Simd>(s: S, activation: Activation, x: S::f32s) -> [S::f32s; 2] {
     }
 }
 
-/// One activation of one vector: sigmoid and tanh to 2.5 units in the last place.
+/// One activation of one vector: sigmoid and tanh to 2.5 units in the last
+/// place.
 #[inline(always)]
 pub fn activate<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
     let [above, below] = quotient(s, activation, x);

@@ -299,8 +299,7 @@ fn rows_that_are_not_finite_are_counted_and_come_out_so() {
     }
     let x = floats(&[EXAMPLES, STEPS, 1], values);
     let (input, output) = (sandbox.write("x.npy", &x), sandbox.path("y.npy"));
-    let predict =
-        ["predict", &run, "--input", &input, "--output", &output, "--device", "cpu"];
+    let predict = ["predict", &run, "--input", &input, "--output", &output, "--device", "cpu"];
     let predicted = rnn_gpu(&predict).output().expect("it starts");
     let said = text(&predicted.stderr);
     assert!(predicted.status.success(), "{said}");

@@ -8,7 +8,12 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "categorical",
-    &[include_str!("../../../shaders/row.wgsl"), include_str!("../../../shaders/bits.wgsl"), include_str!("../../../shaders/exponential.wgsl"), include_str!("../../../shaders/categorical.wgsl")],
+    &[
+        include_str!("../../../shaders/row.wgsl"),
+        include_str!("../../../shaders/bits.wgsl"),
+        include_str!("../../../shaders/exponential.wgsl"),
+        include_str!("../../../shaders/categorical.wgsl"),
+    ],
 );
 
 fn launch(entry: &'static str, matrix: &TensorType) -> Result<Launch, OpError> {

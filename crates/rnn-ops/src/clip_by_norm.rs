@@ -7,7 +7,8 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "clip_by_norm",
     &[
-        include_str!("../../../shaders/row.wgsl"), include_str!("../../../shaders/bits.wgsl"),
+        include_str!("../../../shaders/row.wgsl"),
+        include_str!("../../../shaders/bits.wgsl"),
         include_str!("../../../shaders/clip_by_norm.wgsl"),
     ],
 );

@@ -6,7 +6,11 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "constrain",
-    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/bits.wgsl"), include_str!("../../../shaders/constrain.wgsl")],
+    &[
+        include_str!("../../../shaders/flat.wgsl"),
+        include_str!("../../../shaders/bits.wgsl"),
+        include_str!("../../../shaders/constrain.wgsl"),
+    ],
 );
 
 /// What a weight is brought back to after each step (keras/src/constraints/constraints.py). Norms

@@ -1,5 +1,6 @@
 use crate::cell_kernels::{
-    ACTIVATIONS, BITS, CellKernels, Direction, EXPONENTIAL, RECURRENCE, STEP_PRODUCT, Scan, Step, WINDOWS,
+    ACTIVATIONS, BITS, CellKernels, Direction, EXPONENTIAL, RECURRENCE, STEP_PRODUCT, Scan, Step,
+    WINDOWS,
 };
 use crate::common::{dims, ensure, nested};
 use crate::scan::{

@@ -50,9 +50,7 @@ impl ElementLoss {
     fn apply<F: Real>(self, x: F, y: F) -> F {
         let (error, half) = ((x - y).abs(), F::of(0.5));
         match self {
-            Self::BinaryCrossEntropy => {
-                larger(x, F::zero()) - x * y + (-x.abs()).exp().ln_1p()
-            }
+            Self::BinaryCrossEntropy => larger(x, F::zero()) - x * y + (-x.abs()).exp().ln_1p(),
             Self::SquaredError => error * error,
             Self::AbsoluteError => error,
             Self::Huber { delta } => {

@@ -6,7 +6,11 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "optimizer",
-    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/bits.wgsl"), include_str!("../../../shaders/optimizer.wgsl")],
+    &[
+        include_str!("../../../shaders/flat.wgsl"),
+        include_str!("../../../shaders/bits.wgsl"),
+        include_str!("../../../shaders/optimizer.wgsl"),
+    ],
 );
 
 /// How a weight w follows its gradient g, as keras/src/optimizers define it. `rate` is the learning

@@ -7,7 +7,11 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "penalty",
-    &[include_str!("../../../shaders/row.wgsl"), include_str!("../../../shaders/bits.wgsl"), include_str!("../../../shaders/penalty.wgsl")],
+    &[
+        include_str!("../../../shaders/row.wgsl"),
+        include_str!("../../../shaders/bits.wgsl"),
+        include_str!("../../../shaders/penalty.wgsl"),
+    ],
 );
 
 /// Threads in a workgroup; `LANES` in row.wgsl.

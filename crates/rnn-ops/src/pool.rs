@@ -12,7 +12,8 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "pool",
     &[
-        include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/bits.wgsl"),
+        include_str!("../../../shaders/flat.wgsl"),
+        include_str!("../../../shaders/bits.wgsl"),
         include_str!("../../../shaders/windows.wgsl"),
         include_str!("../../../shaders/pool.wgsl"),
     ],

@@ -7,7 +7,12 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "softmax",
-    &[include_str!("../../../shaders/row.wgsl"), include_str!("../../../shaders/bits.wgsl"), include_str!("../../../shaders/exponential.wgsl"), include_str!("../../../shaders/softmax.wgsl")],
+    &[
+        include_str!("../../../shaders/row.wgsl"),
+        include_str!("../../../shaders/bits.wgsl"),
+        include_str!("../../../shaders/exponential.wgsl"),
+        include_str!("../../../shaders/softmax.wgsl"),
+    ],
 );
 
 /// y_c = e^(x_c) / sum_k e^(x_k) over the last axis.

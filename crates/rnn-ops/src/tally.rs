@@ -7,7 +7,10 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "tally",
     &[
-        include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/bits.wgsl"), include_str!("../../../shaders/exponential.wgsl"), include_str!("../../../shaders/activations.wgsl"),
+        include_str!("../../../shaders/flat.wgsl"),
+        include_str!("../../../shaders/bits.wgsl"),
+        include_str!("../../../shaders/exponential.wgsl"),
+        include_str!("../../../shaders/activations.wgsl"),
         include_str!("../../../shaders/tree_sum.wgsl"),
         include_str!("../../../shaders/tally.wgsl"),
     ],

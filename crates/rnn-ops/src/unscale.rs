@@ -7,7 +7,11 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "unscale",
-    &[include_str!("../../../shaders/row.wgsl"), include_str!("../../../shaders/bits.wgsl"), include_str!("../../../shaders/unscale.wgsl")],
+    &[
+        include_str!("../../../shaders/row.wgsl"),
+        include_str!("../../../shaders/bits.wgsl"),
+        include_str!("../../../shaders/unscale.wgsl"),
+    ],
 );
 
 /// Threads in a workgroup; `LANES` in row.wgsl.

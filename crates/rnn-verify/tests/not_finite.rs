@@ -18,8 +18,8 @@ fn fixed(tensor: &HostTensor) -> Sample {
     }
 }
 
-/// Versions of a case with one element of one float operand replaced.
-fn planted(case: &Case, values: &[f32]) -> Vec<Case> {
+/// Versions of a case with one element of one float operand replaced, and which operand.
+fn planted(case: &Case, values: &[f32]) -> Vec<(usize, Case)> {
     let (inputs, updates) = case.draw();
     let mut all = Vec::new();
     let operands = inputs.iter().chain(&updates);
@@ -29,15 +29,52 @@ fn planted(case: &Case, values: &[f32]) -> Vec<Case> {
             case.inputs = inputs.iter().map(fixed).collect();
             case.updates = updates.iter().map(fixed).collect();
             let samples = case.inputs.iter_mut().chain(&mut case.updates);
-            let Some(Sample::Floats(_, floats)) = samples.into_iter().nth(operand) else { continue };
+            let Some(Sample::Floats(_, floats)) = samples.into_iter().nth(operand) else {
+                continue;
+            };
             let at = floats.len() * (2 * n + 1) / 6;
             let Some(float) = floats.get_mut(at) else { continue };
             *float = *value;
             case.name = format!("{}, operand {operand}[{at}] = {value}", case.name);
-            all.push(case);
+            all.push((operand, case));
         }
     }
     all
+}
+
+/// What a recurrence multiplies its states by: matrices and factors of dropout. Devices leave out the
+/// product with a first state that is zero, and that of rows that a mask leaves out, of which the
+/// definition has neither, or both: what is not finite there has to come out somewhere.
+fn scales_states(case: &Case, operand: usize) -> bool {
+    let name = case.op.name();
+    let Some(tensor) = case.inputs.get(operand) else { return false };
+    let (Sample::Floats(shape, _) | Sample::Exactly(shape, _)) = tensor else { return false };
+    let matrix = shape.len() == 2 || (name.starts_with("conv_lstm") && operand == 1);
+    let recurrent = ["lstm", "gru", "simple_rnn", "conv_lstm"].iter().any(|r| name.starts_with(r));
+    recurrent && (matrix || (case.name.contains("dropout") && operand >= 2))
+}
+
+/// Where more than the definition has may come out: convolutions multiply by zeros beyond the ends
+/// and, by Winograd's filtering, what lies beside; and the CPU device divides two gates of an LSTM at
+/// once, of which one is no number and the other goes with it.
+fn spreads(case: &Case) -> bool {
+    let name = case.op.name();
+    name.starts_with("conv") || name.starts_with("lstm")
+}
+
+fn steps(case: &Case) -> usize {
+    case.draw().0.first().and_then(|x| x.shape().dims().first().copied()).unwrap_or(0)
+}
+
+fn judge(case: &Case, operand: usize, device: &dyn Device) -> Result<(), NotPassed> {
+    let trial = Trial::new(case)?;
+    let got = trial.run(device)?;
+    let scales = scales_states(case, operand);
+    let seen = got.iter().any(|tensor| !tensor.is_finite());
+    match trial.judge_not_finite(&got, spreads(case) || scales) {
+        Err(_) if scales && (seen || steps(case) == 1) => Ok(()),
+        result => result,
+    }
 }
 
 fn check(device: &dyn Device) {
@@ -48,10 +85,8 @@ fn check(device: &dyn Device) {
         let seen = of_op.entry(case.op.name()).or_insert(0usize);
         *seen += 1;
         let values = if *seen <= 2 { &PLANTED[..] } else { &PLANTED[*seen % 3..][..1] };
-        for planted in planted(case, values) {
-            let trial = Trial::new(&planted).expect("the case is sound");
-            let spreads = case.op.name().starts_with("conv");
-            match trial.run(device).and_then(|got| trial.judge_not_finite(&got, spreads)) {
+        for (operand, planted) in planted(case, values) {
+            match judge(&planted, operand, device) {
                 Ok(()) => checked += 1,
                 Err(NotPassed::Skipped(_)) => {}
                 Err(NotPassed::Failed(why)) => failures.push(format!("{}: {why}", planted.name)),
@@ -59,7 +94,8 @@ fn check(device: &dyn Device) {
         }
     }
     println!("{}: {checked} planted values came out where they should", device.info());
-    assert!(failures.is_empty(), "{}: {} failures\n{}", device.info(), failures.len(), failures.join("\n"));
+    let count = failures.len();
+    assert!(failures.is_empty(), "{}: {count} failures\n{}", device.info(), failures.join("\n"));
     assert!(checked > 1000, "{checked}");
 }
 
@@ -73,7 +109,9 @@ fn what_is_not_finite_comes_out_where_it_should_on_every_adapter() {
     let all = adapters();
     if all.is_empty() {
         assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
-        println!("SKIPPED what_is_not_finite_comes_out_where_it_should_on_every_adapter: no adapter");
+        println!(
+            "SKIPPED what_is_not_finite_comes_out_where_it_should_on_every_adapter: no adapter"
+        );
     }
     for adapter in &all {
         check(&WgpuDevice::open(adapter, Options::default()).expect("the adapter opens"));

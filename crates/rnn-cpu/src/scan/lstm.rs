@@ -232,7 +232,8 @@ impl Forward<'_> {
         self.panels.multiply_views(simd, panel, &tile.seen, &mut z);
         for (r, z) in z.into_iter().enumerate().take(tile.rows) {
             let at = r * stride + unit;
-            let c = &mut tile.c[at..at + lanes];
+            // What lies behind the units stays zero: an infinity times the zeros there is no number.
+            let c = &mut tile.c[at..at + of_panel];
             let (values, [h, next]) = step(simd, &self.op, z, load(simd, c));
             if let Some(gates) = gates.as_mut().filter(|_| keeps) {
                 let to = &mut gates[r * width..][..width];
@@ -242,7 +243,7 @@ impl Forward<'_> {
             }
             if self.options.takes_part(t, tile.first + r) {
                 store(simd, c, next);
-                store(simd, &mut tile.h[at..at + lanes], h);
+                store(simd, &mut tile.h[at..at + of_panel], h);
             }
         }
     }

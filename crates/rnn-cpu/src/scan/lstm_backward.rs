@@ -142,7 +142,8 @@ impl Backward<'_> {
             let takes_part = self.options.takes_part(t, tile.first + r);
             for unit in (0..units).step_by(lanes) {
                 let (at, width) = (r * stride + unit, lanes.min(units - unit));
-                let dh = &mut tile.dh[at..at + lanes];
+                // Padding stays zero, as going forward.
+                let dh = &mut tile.dh[at..at + width];
                 if let Some(d) = self.d_hidden {
                     let d = load(simd, &d[place * units + unit..][..width]);
                     store(simd, dh, simd.add_f32s(load(simd, dh), d));
@@ -150,7 +151,7 @@ impl Backward<'_> {
                 if !takes_part {
                     continue;
                 }
-                let dc = &mut tile.dc[at..at + lanes];
+                let dc = &mut tile.dc[at..at + width];
                 let mut values = [simd.splat_f32s(0.0); VECTORS];
                 for (gate, value) in values.iter_mut().enumerate() {
                     *value = load(simd, &out[gate * units + unit..][..width]);
@@ -160,7 +161,7 @@ impl Backward<'_> {
                 let (gradients, before) = step(simd, self.gates, values, c_before, carried);
                 store(simd, dc, before);
                 for (gate, value) in gradients.into_iter().enumerate() {
-                    store(simd, &mut dz[gate * gate_stride + unit..][..lanes], value);
+                    store(simd, &mut dz[gate * gate_stride + unit..][..width], value);
                 }
             }
             if !takes_part {

@@ -158,9 +158,12 @@ impl Scan<'_, '_> {
                 let x = &x[(t * batch + tile.first + r) * units..][..units];
                 for (v, sum) in sums.into_iter().enumerate() {
                     let unit = (panel * VECTORS + v) * lanes;
-                    let x = load(simd, &x[units.min(unit)..units.min(unit + lanes)]);
+                    let x = &x[units.min(unit)..units.min(unit + lanes)];
+                    // Padding stays zero: an infinity times the zeros there is no number.
+                    let state = &mut tile.state[r * stride + unit..][..x.len()];
+                    let x = load(simd, x);
                     let h = activate(simd, self.activation, simd.add_f32s(x, sum));
-                    store(simd, &mut tile.state[r * stride + unit..][..lanes], h);
+                    store(simd, state, h);
                 }
             }
         }
@@ -182,7 +185,7 @@ impl Scan<'_, '_> {
             let takes_part = self.options.takes_part(t, tile.first + r);
             for unit in (0..units).step_by(lanes) {
                 let (at, width) = (r * stride + unit, lanes.min(units - unit));
-                let dh = &mut tile.state[at..at + lanes];
+                let dh = &mut tile.state[at..at + width];
                 if let Some(d) = d_hidden {
                     let d = load(simd, &d[place * units + unit..][..width]);
                     store(simd, dh, simd.add_f32s(load(simd, dh), d));
@@ -192,7 +195,7 @@ impl Scan<'_, '_> {
                     true => simd.mul_f32s(load(simd, dh), slope(simd, self.activation, h)),
                     false => simd.splat_f32s(0.0),
                 };
-                store(simd, &mut tile.left[at..at + lanes], flush(simd, dz));
+                store(simd, &mut tile.left[at..at + width], flush(simd, dz));
             }
         }
         let out = &mut dz[t][begins * units..][..tile.rows * units];
