@@ -44,7 +44,8 @@ fn planted(case: &Case, values: &[f32]) -> Vec<(usize, Case)> {
 
 /// What a recurrence multiplies its states by: matrices and factors of dropout. Devices leave out the
 /// product with a first state that is zero, and that of rows that a mask leaves out, of which the
-/// definition has neither, or both: what is not finite there has to come out somewhere.
+/// definition has neither, or both: a NaN there has to come out somewhere; an infinity saturates
+/// gates, but for its product with a zero.
 fn scales_states(case: &Case, operand: usize) -> bool {
     let name = case.op.name();
     let Some(tensor) = case.inputs.get(operand) else { return false };
@@ -70,9 +71,10 @@ fn judge(case: &Case, operand: usize, device: &dyn Device) -> Result<(), NotPass
     let trial = Trial::new(case)?;
     let got = trial.run(device)?;
     let scales = scales_states(case, operand);
+    let nan = case.name.ends_with("NaN") && steps(case) > 1;
     let seen = got.iter().any(|tensor| !tensor.is_finite());
     match trial.judge_not_finite(&got, spreads(case) || scales) {
-        Err(_) if scales && (seen || steps(case) == 1) => Ok(()),
+        Err(_) if scales && (seen || !nan) => Ok(()),
         result => result,
     }
 }
