@@ -43,7 +43,7 @@ fn largest(x: &[f32], channels: usize, taps: &[usize], y: &mut [f32], at: &mut [
     for (i, (y, at)) in pixels.enumerate() {
         let parts = y.chunks_mut(LANES).zip(at.chunks_mut(LANES));
         for (part, (y, at)) in parts.enumerate() {
-            let (mut best, mut best_at) = ([0.0; LANES], [u32::MAX; LANES]);
+            let (mut best, mut best_at) = ([0.0f32; LANES], [u32::MAX; LANES]);
             for seen in taps.chunks_exact(count) {
                 let pixel = seen[i];
                 let from = pixel.saturating_mul(channels).saturating_add(part * LANES);
@@ -55,8 +55,8 @@ fn largest(x: &[f32], channels: usize, taps: &[usize], y: &mut [f32], at: &mut [
                 }
                 for c in 0..LANES {
                     // Larger, or not a number where no other was.
-                    let larger = !(values[c] <= best[c]) & !best[c].is_nan();
-                    let larger = larger | (best_at[c] == u32::MAX);
+                    let first_nan = values[c].is_nan() & !best[c].is_nan();
+                    let larger = (values[c] > best[c]) | first_nan | (best_at[c] == u32::MAX);
                     best[c] = if larger { values[c] } else { best[c] };
                     best_at[c] = if larger { pixel as u32 } else { best_at[c] };
                 }

@@ -23,7 +23,7 @@ fn planted(case: &Case, values: &[f32]) -> Vec<(usize, Case)> {
     let (inputs, updates) = case.draw();
     let mut all = Vec::new();
     let operands = inputs.iter().chain(&updates);
-    for (operand, tensor) in operands.enumerate().filter(|(_, t)| t.dtype() == DType::F32) {
+    for (operand, _) in operands.enumerate().filter(|(_, t)| t.dtype() == DType::F32) {
         for (n, value) in values.iter().enumerate() {
             let mut case = case.clone();
             case.inputs = inputs.iter().map(fixed).collect();
