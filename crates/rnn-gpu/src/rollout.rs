@@ -100,7 +100,7 @@ pub fn rollout(
         pixels.chunks_exact(movies.size * movies.size).map(<[f32]>::to_vec).collect()
     };
     let (noisy, shifted) = (split(&movie.noisy), split(&movie.shifted));
-    let mut trainer = config.trainer(model, device);
+    let mut trainer = config.trainer(model, device)?;
     let predicted = predict(&mut trainer, &noisy[..track], frames)?;
     // Frame t is what follows frame t - 1; before the first there is none.
     let truth: Vec<Vec<f32>> = noisy[..1].iter().chain(&shifted[..all - 1]).cloned().collect();
