@@ -278,7 +278,7 @@ fn each_output_has_a_name_and_a_file_of_its_own() {
         "enc_out_1",
         "größe",
         "enc_out_2",
-        "DEC_1",
+        "DEC_4",
         "dec_3",
         "a",
     ];

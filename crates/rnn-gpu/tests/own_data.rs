@@ -327,7 +327,7 @@ fn a_run_is_found_from_any_folder() {
 fn a_run_is_judged_in_the_precision_that_it_was_trained_in() {
     let sandbox = Sandbox::new();
     let model = "input.shape = [6, 2]\ncompile.loss = \"mse\"\n\
-                 layer = [{ type = \"LSTM\", units = 8 }, { type = \"Dense\", units = 1 }]\n";
+                 layer = [{ type = \"SimpleRNN\", units = 8 }, { type = \"Dense\", units = 1 }]\n";
     let model = sandbox.write("m.toml", model.as_bytes());
     let x: Vec<f32> = (0..ROWS * 12).map(|i| (i % 13) as f32 / 13.0 - 0.4).collect();
     let x = npy_bytes(HostTensor::from_f32([ROWS, 6, 2], x));

@@ -292,7 +292,10 @@ impl RunFolder {
     pub fn rollouts(&self) -> Result<Vec<usize>> {
         let entries = fs::read_dir(&self.0)
             .with_context(|| format!("cannot read the folder {}", self.0.display()))?;
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        // Of an earlier run a folder may be left with files of the user's.
+        let is_whole = |entry: &fs::DirEntry| entry.path().join("errors.csv").is_file();
+        let entries = entries.flatten().filter(is_whole);
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
         let number = |name: String| name.strip_prefix("rollout-")?.parse().ok();
         let mut all: Vec<usize> = names.filter_map(number).collect();
         all.sort_unstable();
