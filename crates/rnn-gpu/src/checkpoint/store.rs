@@ -98,7 +98,7 @@ impl Store {
     /// # Errors
     /// If it cannot be written.
     pub fn finish(&self) -> Result<()> {
-        match self.folder.exists() {
+        match self.has_any() {
             true => Ok(rnn_formats::write_atomically(&self.folder.join(FINISHED), |_| Ok(()))?),
             false => Ok(()),
         }
