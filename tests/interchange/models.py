@@ -92,6 +92,13 @@ def functional():
     one, other = shared(decoded), shared(L.GlobalAveragePooling1D()(sequence))
     ends = [L.Add()([one, other]), L.Subtract()([one, other])]
     yield "branches", keras.Model([words, steps], [*ends, L.Multiply()([one, h])])
+    # Several outputs of one layer, a layer that is called twice, a tensor that is listed twice, and
+    # the input itself.
+    x = keras.Input((5, 2), name="x")
+    y, h, c = L.LSTM(3, return_sequences=True, return_state=True, name="dec")(x)
+    twice = L.Bidirectional(L.GRU(2), name="twice")
+    outputs = [y, h, c, twice(y), twice(L.Activation("tanh")(y)), h, x]
+    yield "several_outputs", keras.Model(x, outputs)
     # Two layers of a class at different depths, described in the other order.
     a = keras.Input((4,), name="a")
     late = L.Dense(3, "relu", name="late")
@@ -110,6 +117,8 @@ def nested():
     x = steps()
     two = keras.Model(x, [L.LSTM(2)(x), L.GlobalMaxPooling1D()(x)], name="two")
     one, other = two(b)
+    both = keras.Model([a, b], [*two(a), one, other])
+    yield "nested_outputs", both
     ends = L.Concatenate()([inner(a), inner(b), one, other])
     yield "nested", keras.Model([a, b], L.Dense(2)(ends))
     embedding = stack((None,), L.Embedding(9, 4, mask_zero=True), dtype="int32")

@@ -1,8 +1,10 @@
 //! The user's arrays: `.npy`, `.npz`, folders of `.npy` and `.csv`, as a model takes them.
 
 mod array;
+mod table;
 
 pub use array::{Array, Streamed};
+pub use table::{ColumnArgs, Columns, Table};
 
 use crate::memory;
 use crate::nn::Input;
@@ -11,6 +13,7 @@ use indicatif::HumanBytes;
 use rnn_core::{HostTensor, Shape};
 use rnn_formats::npy::{self, NpyArray, StoredArray};
 use rnn_formats::npz::{self, Npz};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -20,6 +23,8 @@ pub struct Arrays {
     path: PathBuf,
     held: Held,
     stream: bool,
+    /// The names of those that were asked for.
+    used: BTreeSet<String>,
 }
 
 enum Held {
@@ -27,8 +32,8 @@ enum Held {
     Named(Npz<BufReader<File>>),
     /// The names of the `.npy` files in it.
     Folder(Vec<String>),
-    /// The rows of a table of numbers.
-    Table(HostTensor),
+    /// Columns of a table of numbers: what a model is fed and, where they are known, the labels.
+    Table(HostTensor, Option<HostTensor>),
 }
 
 /// An array that would take more than this part of the memory that is free is streamed.
@@ -58,23 +63,74 @@ impl Arrays {
     /// # Errors
     /// If it cannot be read, or has another form.
     pub fn open(path: &Path, stream: bool) -> Result<Self> {
+        Self::open_columns(path, stream, None, |table| Ok((table.all()?, None)))
+    }
+
+    /// The same; of a table the columns that `of` says are features.
+    ///
+    /// # Errors
+    /// As [`Arrays::open`], and if a column is missing.
+    pub fn features(path: &Path, stream: bool, of: Option<&Columns>) -> Result<Self> {
+        Self::open_columns(path, stream, of, |table| match of {
+            Some(of) => Ok((table.features(of)?, None)),
+            None => Ok((table.all()?, None)),
+        })
+    }
+
+    /// Opens examples with their labels, of a table those columns that `of` says.
+    ///
+    /// # Errors
+    /// As [`Arrays::open`], and if the file cannot hold both.
+    pub fn labelled(path: &Path, stream: bool, of: Option<&Columns>) -> Result<Self> {
+        let arrays = Self::open_columns(path, stream, of, |table| match of {
+            Some(of) => Ok((table.features(of)?, Some(table.targets(of)?))),
+            None => Err(table.without_target()),
+        })?;
+        ensure!(
+            !matches!(arrays.held, Held::One),
+            "{} is one array, and examples and labels are two: put them into an .npz, or a folder \
+             of .npy, as x_train and y_train",
+            path.display()
+        );
+        Ok(arrays)
+    }
+
+    fn open_columns(
+        path: &Path,
+        stream: bool,
+        of: Option<&Columns>,
+        read: impl FnOnce(&Table) -> Result<(HostTensor, Option<HostTensor>)>,
+    ) -> Result<Self> {
         let shown = path.display();
         let held = match path.extension().and_then(|extension| extension.to_str()) {
             _ if path.is_dir() => Held::Folder(names_in(path)?),
             Some("npy") => Held::One,
             Some("npz") => Held::Named(Npz::open(path)?),
             Some("csv") if stream => bail!("{shown} is text, which --stream is not for"),
-            Some("csv") => Held::Table(table(path)?),
+            Some("csv") => {
+                let (x, y) = read(&Table::open_known(path, of)?)?;
+                Held::Table(x, y)
+            }
             _ => bail!("{shown}: supported are .npy, .npz, folders of .npy, and .csv"),
         };
-        Ok(Self { path: path.to_owned(), held, stream })
+        Ok(Self { path: path.to_owned(), held, stream, used: BTreeSet::new() })
     }
 
     fn names(&self) -> Vec<String> {
         match &self.held {
             Held::Named(archive) => archive.names(),
             Held::Folder(names) => names.clone(),
-            Held::One | Held::Table(_) => vec![],
+            Held::Table(_, None) => vec!["x".into(), "x_train".into()],
+            Held::Table(..) => ["x", "x_train", "y", "y_train"].map(Into::into).into(),
+            Held::One => vec![],
+        }
+    }
+
+    /// The names of the arrays in an archive or a folder that nobody has asked for.
+    pub fn unused(&self) -> Vec<String> {
+        match self.held {
+            Held::One | Held::Table(..) => vec![],
+            _ => self.names().into_iter().filter(|name| !self.used.contains(name)).collect(),
         }
     }
 
@@ -90,19 +146,32 @@ impl Arrays {
     }
 
     /// The first of these names that there is; a file of one array has none.
-    fn choose<'a>(&self, names: &[&'a str]) -> Result<&'a str> {
-        if matches!(self.held, Held::One | Held::Table(_)) {
+    fn choose<'a>(&mut self, names: &[&'a str]) -> Result<&'a str> {
+        if matches!(self.held, Held::One) {
             return Ok("");
         }
-        names.iter().copied().find(|name| self.has(name)).with_context(|| {
+        let name = names.iter().copied().find(|name| self.has(name)).with_context(|| {
             let (names, present) = (names.join(" or "), self.names().join(", "));
             format!("{} holds no array {names}; it holds {present}", self.path.display())
-        })
+        })?;
+        self.used.insert(name.to_owned());
+        Ok(name)
+    }
+
+    /// The columns of a table that an array is made of.
+    fn of_table(&self, name: &str) -> Option<&HostTensor> {
+        match &self.held {
+            Held::Table(_, Some(labels)) if name.starts_with('y') => Some(labels),
+            Held::Table(examples, _) => Some(examples),
+            _ => None,
+        }
     }
 
     fn describe(&self, name: &str) -> String {
         match name {
-            "" => self.path.display().to_string(),
+            _ if matches!(self.held, Held::One | Held::Table(..)) => {
+                self.path.display().to_string()
+            }
             name => format!("array {name} of {}", self.path.display()),
         }
     }
@@ -135,9 +204,9 @@ impl Arrays {
     /// If there is none, or its elements are of another kind.
     pub fn get(&mut self, names: &[&str], kind: Kind) -> Result<HostTensor> {
         let name = self.choose(names)?;
-        let array = match &self.held {
-            Held::Table(rows) => of_kind(rows.clone(), kind),
-            _ => convert(&self.read(name)?, kind),
+        let array = match self.of_table(name) {
+            Some(columns) => of_kind(columns.clone(), kind),
+            None => convert(&self.read(name)?, kind),
         };
         array.with_context(|| self.describe(name))
     }
@@ -148,7 +217,7 @@ impl Arrays {
     /// As [`Arrays::get`], and if an array that is to be streamed cannot be.
     pub fn array(&mut self, names: &[&str], kind: Kind) -> Result<Array> {
         let name = self.choose(names)?;
-        if !matches!(self.held, Held::Table(_)) {
+        if !matches!(self.held, Held::Table(..)) {
             match self.stored(name) {
                 Ok(stored) if self.stream || self.is_large(name, &stored) => {
                     return Ok(Array::streamed(self.describe(name), stored, kind));
@@ -177,15 +246,15 @@ impl Arrays {
         large
     }
 
-    /// The extents of an example of the array that [`Arrays::get`] would take, whose elements are
+    /// The extents of an example of the array that [`Arrays::input`] would take, whose elements are
     /// not read where that can be avoided.
     ///
     /// # Errors
     /// If there is none.
-    pub fn sample(&mut self, names: &[&str]) -> Result<Vec<usize>> {
+    pub fn sample(&mut self, names: &[&str], input: &Input) -> Result<Vec<usize>> {
         let name = self.choose(names)?;
         let shape: Shape = match &mut self.held {
-            Held::Table(rows) => rows.shape().clone(),
+            Held::Table(rows, _) => return Ok(folded(rows.shape().last(), input)),
             Held::Named(archive) => archive.shape(name)?,
             Held::One | Held::Folder(_) => match self.stored(name) {
                 Ok(stored) => stored.shape().clone(),
@@ -203,17 +272,28 @@ impl Arrays {
         let array = self.array(names, Kind::of(input))?;
         let axes = array.shape().dims();
         let count = *axes.first().context("an array of examples has an axis of them")?;
-        let extents = &input.batch_shape[1..];
-        let flat = matches!(self.held, Held::Table(_)) && extents.len() != 1;
-        let closed: Option<Vec<usize>> = extents.iter().copied().collect();
-        match closed {
-            Some(sample)
-                if flat && sample.iter().product::<usize>() * count == array.shape().len() =>
-            {
+        match self.held {
+            Held::Table(..) => {
+                let sample = folded(array.shape().last(), input);
                 array.reshape([vec![count], sample].concat())
             }
             _ => Ok(array),
         }
+    }
+}
+
+/// The extents of a row of so many numbers as an example of the input, of which one may be open; as
+/// it is, where they do not fit.
+fn folded(width: usize, input: &Input) -> Vec<usize> {
+    let extents = &input.batch_shape[1..];
+    let known = extents.iter().flatten().fold(1usize, |known, &n| known.saturating_mul(n));
+    let open = extents.iter().filter(|extent| extent.is_none()).count();
+    match open {
+        0 if known == width => extents.iter().flatten().copied().collect(),
+        1 if known > 0 && width.is_multiple_of(known) => {
+            extents.iter().map(|extent| extent.unwrap_or(width / known)).collect()
+        }
+        _ => vec![width],
     }
 }
 
@@ -254,30 +334,4 @@ fn of_kind(floats: HostTensor, kind: Kind) -> Result<HostTensor> {
         whole.push(value as u32);
     }
     Ok(HostTensor::from_u32(floats.shape().clone(), whole)?)
-}
-
-/// Rows of numbers; a first line that holds none is a heading.
-fn table(path: &Path) -> Result<HostTensor> {
-    let reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_path(path);
-    let mut reader = reader.with_context(|| format!("cannot read {}", path.display()))?;
-    let (mut values, mut width, mut rows) = (Vec::new(), 0, 0);
-    for (index, record) in reader.records().enumerate() {
-        let record = record.with_context(|| format!("{} is no table", path.display()))?;
-        let numbers: Vec<Option<f32>> = record.iter().map(|cell| cell.parse().ok()).collect();
-        if index == 0 && numbers.iter().all(Option::is_none) {
-            continue;
-        }
-        if let Some(column) = numbers.iter().position(Option::is_none) {
-            bail!(
-                "{}, line {}: {:?} is no number",
-                path.display(),
-                index + 1,
-                record.get(column).unwrap_or_default()
-            );
-        }
-        (width, rows) = (numbers.len(), rows + 1);
-        values.extend(numbers.into_iter().flatten());
-    }
-    ensure!(rows > 0, "{} holds no rows of numbers", path.display());
-    Ok(HostTensor::from_f32([rows, width], values)?)
 }

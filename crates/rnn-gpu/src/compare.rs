@@ -1,6 +1,7 @@
 //! Finished runs side by side.
 
 use crate::nn::{Figure, History, Metrics, Tally};
+use crate::outputs::Outputs;
 use crate::plot::{Series, curves};
 use crate::report;
 use crate::run::{Config, Part, Results, RunFolder};
@@ -47,6 +48,9 @@ impl Compared {
 pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
     let page = picture.with_extension("html");
     ensure!(page != picture, "--out names a picture: give it the ending .png");
+    let mut outputs = Outputs::default();
+    outputs.take(picture)?;
+    outputs.take(&page)?;
     let mut all: Vec<Compared> = Vec::new();
     for path in runs {
         let (folder, config) = RunFolder::open(path)?;

@@ -183,13 +183,16 @@ fn download(file: &Download, path: &Path) -> Result<()> {
 pub struct Splits {
     /// The words of the reviews, if they are known.
     pub vocabulary: Option<Vocabulary>,
-    /// 70% of the training reviews; 95% of the films to train on; of arrays what `fit.toml` says.
+    /// 70% of the training reviews; 95% of the films to train on; of arrays what `fit.toml` says, or
+    /// all of `x_train` where there is an `x_val`.
     pub train: Dataset,
     /// The rest of them.
     pub validation: Dataset,
     /// The first 10,000 test reviews, as the tutorial takes them; the films not trained on; arrays
     /// to test, if there are some.
     pub test: Dataset,
+    /// The arrays of the user's that are none of these.
+    pub unused: Vec<String>,
 }
 
 impl Splits {
@@ -224,6 +227,7 @@ pub fn load(config: &Config, model: &Model, vocabulary: Option<Vocabulary>) -> R
         validation: validation.take(limit),
         test: test.take(limit),
         vocabulary: sets.vocabulary,
+        unused: sets.unused,
     })
 }
 
@@ -270,7 +274,8 @@ fn reviews(raw: RawReviews, length: usize, seed: u64) -> Result<Splits> {
         Ok(Dataset::new([pad_sequences(&reviews.tokens, &pad)?], [labels])?)
     };
     let (train, validation) = dataset(train)?.split(TRAIN_SHARE, seed);
-    Ok(Splits { train, validation, test: dataset(test)?.take(10_000), vocabulary: None })
+    let test = dataset(test)?.take(10_000);
+    Ok(Splits { train, validation, test, vocabulary: None, unused: vec![] })
 }
 
 /// How many of so many films are trained on: of the tutorial's 1,200 the first 1,000.
@@ -291,5 +296,6 @@ fn films(movies: &MovieOptions) -> Result<Splits> {
         validation: all.range(split..trained),
         test: all.range(trained..movies.count),
         vocabulary: None,
+        unused: vec![],
     })
 }

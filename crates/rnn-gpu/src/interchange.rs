@@ -1,22 +1,33 @@
 //! `rnn-gpu import` and `rnn-gpu export`.
 
+use crate::checkpoint::RunLock;
 use crate::model_file::{self, ModelFile};
+use crate::outputs::Outputs;
 use crate::run::RunFolder;
-use anyhow::{Result, bail};
+use crate::run::contents::Holds;
+use anyhow::{Result, bail, ensure};
 use rnn_formats::keras::Format;
 use rnn_formats::write_atomically;
 use std::io::Write as _;
 use std::path::Path;
 
-/// Turns a model of Keras's into a run folder.
+/// Turns a model of Keras's into a run folder. Where `overwrite` says so, it takes the place of one
+/// that was imported; a run that was trained stays in any case.
 ///
 /// # Errors
-/// If the file cannot be read, holds what is not supported, or the folder cannot be written.
-pub fn import(path: &Path, out: &Path) -> Result<()> {
+/// If the file cannot be read, holds what is not supported, or the folder holds something or cannot
+/// be written.
+pub fn import(path: &Path, out: &Path, overwrite: bool) -> Result<()> {
+    ensure!(
+        !matches!(Holds::of(out)?, Holds::Run | Holds::Unfinished),
+        "{} holds a run that was trained: choose another folder with --out",
+        out.display()
+    );
     let file = ModelFile::open(path)?;
     let model = file.trained_model(None)?;
     print!("{}", model.summary());
-    let folder = RunFolder::create(out)?;
+    let folder = RunFolder::begin(out, overwrite)?;
+    let _lock = RunLock::acquire(out)?;
     let kept = file.optimizer_state(&model)?;
     let of = (&model, kept.as_ref());
     model_file::save(&folder, &file.architecture, file.compile.as_ref(), of)?;
@@ -30,6 +41,7 @@ pub fn import(path: &Path, out: &Path) -> Result<()> {
 /// If the model cannot be read, the form cannot hold it, or the file cannot be written.
 pub fn export(model: &Path, to: &Path) -> Result<()> {
     let file = ModelFile::open(model)?;
+    Outputs::of(&[model]).take(to)?;
     match (Format::of_path(to), to.extension().and_then(|extension| extension.to_str())) {
         (Some(format), _) => model_file::save_keras(&file, format, to)?,
         (None, Some("safetensors")) => model_file::save_weights(to, &file.trained_model(None)?)?,

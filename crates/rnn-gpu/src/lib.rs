@@ -27,6 +27,7 @@ pub mod interchange;
 pub mod memory;
 pub mod model_file;
 pub mod op;
+pub mod outputs;
 pub mod plot;
 pub mod predict;
 pub mod prelude;

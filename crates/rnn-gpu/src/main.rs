@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum as _};
+use rnn_gpu::arrays::ColumnArgs;
 use rnn_gpu::bench::{self, BenchArgs};
 use rnn_gpu::experiment::{Experiment, Preset};
 use rnn_gpu::model_file::{self, ModelFile};
@@ -52,6 +53,9 @@ enum Command {
         /// The folder to write [default: runs/NAME]
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Replace a model that was imported into the folder before
+        #[arg(long)]
+        overwrite: bool,
     },
     /// Write a trained model for Keras and others
     Export {
@@ -99,12 +103,14 @@ enum Command {
         /// The folder that `train` wrote, .keras or .h5
         run: PathBuf,
         /// Other data than the run's own: an .npz or a folder of .npy, of x_test and y_test, or x
-        /// and y
+        /// and y; or a .csv
         #[arg(long)]
         data: Option<PathBuf>,
         /// Read examples from there as they are needed, whatever memory there is
         #[arg(long, requires = "data")]
         stream: bool,
+        #[command(flatten)]
+        columns: ColumnArgs,
         /// The loss, where the model does not say it: a fit.toml
         #[arg(long, requires = "data")]
         fit: Option<PathBuf>,
@@ -155,9 +161,9 @@ fn run() -> Result<()> {
         }
         Command::New { path } => model_file::new(&path),
         Command::Predict(args) => predict::predict(&args),
-        Command::Import { file, out } => {
+        Command::Import { file, out, overwrite } => {
             let name = || PathBuf::from("runs").join(file.file_stem().unwrap_or_default());
-            interchange::import(&file, &out.unwrap_or_else(name))
+            interchange::import(&file, &out.unwrap_or_else(name), overwrite)
         }
         Command::Export { model, to } => interchange::export(&model, &to),
         Command::Train(args) => training::run(args),
@@ -171,11 +177,13 @@ fn run() -> Result<()> {
             rollout::rollout(&folder, &config, RolloutOptions { which, track, frames }, &*device)?;
             report::write(&folder, &config)
         }
-        Command::Evaluate { run, data, stream, fit, device } => {
+        Command::Evaluate { run, data, stream, columns, fit, device } => {
             let (device, why) = device::open(&device)?;
             println!("device: {}: {why}", device.info());
             match data {
-                Some(data) => fit::evaluate(&run, (&data, stream), fit.as_deref(), &*device),
+                Some(data) => {
+                    fit::evaluate(&run, (&data, stream, &columns), fit.as_deref(), &*device)
+                }
                 None => train::evaluate(&run, &*device),
             }
         }

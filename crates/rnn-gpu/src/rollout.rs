@@ -101,7 +101,7 @@ pub fn rollout(
         pixels.chunks_exact(movies.size * movies.size).map(<[f32]>::to_vec).collect()
     };
     let (noisy, shifted) = (split(&movie.noisy), split(&movie.shifted));
-    let mut trainer = config.trainer(model, device);
+    let mut trainer = config.trainer(model, device)?;
     let predicted = predict(&mut trainer, &noisy[..track], frames)?;
     let mut rows = FiniteRows::of("outputs");
     rows.see_rows(predicted.iter().map(Vec::as_slice));

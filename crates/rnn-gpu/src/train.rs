@@ -9,16 +9,16 @@ use crate::finite;
 use crate::fit::States;
 use crate::memory;
 use crate::nn::{
-    Callback, Checkpoints, FitOptions, History, Precision, TerminateOnNan, TrainError, Trainer,
+    Callback, Checkpoints, Compile, FitOptions, History, TerminateOnNan, TrainError, Trainer,
     TrainerState,
 };
 use crate::progress::{self, Figures, Watch, WatchArgs};
 use crate::report::{self, Measured};
 use crate::rollout::{RolloutOptions, rollout};
-use crate::run::{Config, RunFolder, Task, Tutorial};
+use crate::run::{Config, RunFolder, Task, Tutorial, check_precision};
 use anyhow::{Result, anyhow, bail, ensure};
 use rnn_graph::{Device, DeviceError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -86,8 +86,8 @@ enum Start {
 /// that the seed decides.
 ///
 /// # Errors
-/// If the data cannot be read, the folder not be written or holds a run that is not finished, the
-/// device fails, or it is interrupted.
+/// If the data cannot be read, the folder not be written or holds something else, or a run that is
+/// not to be replaced, the device fails, or it is interrupted.
 pub fn train(
     config: &Config,
     first: Option<TrainerState>,
@@ -95,34 +95,33 @@ pub fn train(
     out: &Path,
     options: &TrainOptions,
 ) -> Result<()> {
-    let folder = RunFolder::create(out)?;
+    let there = out.exists();
+    let folder = RunFolder::begin(out, options.checkpoints.overwrite)?;
     let result = RunLock::acquire(out).and_then(|lock| {
         let store = Store::of(out);
-        ensure!(
-            options.checkpoints.overwrite || !store.is_unfinished(),
-            "{out} holds a run that is not finished: go on with it by `rnn-gpu train --resume \
-             {out}`, choose another folder with --out, or discard it with --overwrite",
-            out = out.display()
-        );
+        if !options.checkpoints.overwrite {
+            folder.check_unfinished()?;
+        }
         let start = first.map_or(Start::Anew, |state| Start::From(Box::new(state)));
         Run { folder: &folder, store: &store, config, options }.train(device, start)?;
         drop(lock);
         Ok(())
     });
-    if result.is_err() {
+    if result.is_err() && !there {
         folder.abandon();
     }
     result
 }
 
 /// Goes on with a run from its last checkpoint, until as many epochs are over as it was begun
-/// with, or as `epochs` says.
+/// with, or as `epochs` says, on the same data and list of words, which may lie elsewhere now.
 ///
 /// # Errors
 /// As [`train`], and if there is nothing to go on from.
 pub fn resume(
     run: &Path,
     epochs: Option<usize>,
+    [data, words]: [Option<PathBuf>; 2],
     device: &mut Opened,
     options: &TrainOptions,
 ) -> Result<()> {
@@ -138,6 +137,8 @@ pub fn resume(
         "{} is finished: to go on with it, ask for more than {done} --epochs",
         run.display()
     );
+    config.replace_data([data, words])?;
+    config.check_data()?;
     let here = options.place(device.device());
     if here != config.device {
         println!(
@@ -162,12 +163,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn train(&self, device: &mut Opened, mut start: Start) -> Result<()> {
         let &Run { folder, store, config, options } = self;
-        ensure!(
-            config.precision == Precision::F32 || device.device().limits().half,
-            "{} has no half precision, which --precision mixed takes: choose another --device, or \
-             leave it out",
-            device.device().info()
-        );
+        check_precision(device.device(), config.precision)?;
         let model = config.model()?;
         let splits = data::load(config, &model, None)?;
         if let Task::Own(own) = &config.task {
@@ -178,8 +174,13 @@ impl Run<'_> {
             ];
             States::of(&model, &own.model.architecture)?.check(config.batch_size, &sets)?;
         }
-        let data = format!("{:016x}", splits.train.fingerprint()?);
+        let data = fingerprint(&splits)?;
+        let config = &Config { fingerprint: Some(data.clone()), ..config.clone() };
         print!("{}", model.summary());
+        println!("{}", described(&config.compile(), &model.output_names()));
+        if !splits.unused.is_empty() {
+            eprintln!("not used: the arrays {} of the data", splits.unused.join(", "));
+        }
         println!(
             "{} {what} to train on, {} to validate, {} to test",
             splits.train.len(),
@@ -191,8 +192,7 @@ impl Run<'_> {
         let mut keeper = Keeper::new((store, config, data.clone()), &options.checkpoints, goes_on);
         let mut faults = 0;
         let (mut trainer, history, memory) = loop {
-            let trainer = config.trainer(model.clone(), device.device());
-            let mut trainer = trainer.precision(config.precision);
+            let mut trainer = config.trainer(model.clone(), device.device())?;
             let part = config.step_size().div_ceil(options.ranks());
             let memory = memory::check(&trainer, part, device.device())?;
             println!("memory: {memory}");
@@ -204,7 +204,12 @@ impl Run<'_> {
                 Start::From(state) => *state,
                 Start::At(checkpoint) => {
                     let Checkpoint { state, data: then, .. } = *checkpoint;
-                    ensure!(then == data, "the data is not what the run was trained on until now");
+                    ensure!(
+                        then == data,
+                        "{} is not the data that the run was trained on until now: give that with \
+                         --data, or begin another run",
+                        config.data()
+                    );
                     let epoch = state.course.history.epochs.len() + 1;
                     println!("going on after step {}, in epoch {epoch}", state.step);
                     state
@@ -272,6 +277,7 @@ impl Run<'_> {
         if history.epochs.len() < config.epochs {
             println!("stopped after epoch {}", history.epochs.len());
         }
+        keeper.clear()?;
         folder.save(config, &mut trainer)?;
         folder.save_vocabulary(splits.vocabulary.as_ref())?;
         folder.save_history(config, &history)?;
@@ -300,6 +306,11 @@ impl Run<'_> {
     }
 }
 
+/// What tells the examples to train on from others.
+fn fingerprint(splits: &Splits) -> Result<String> {
+    Ok(format!("{:016x}", splits.train.fingerprint()?))
+}
+
 /// What every rank does alike; `watch` may break off.
 pub(crate) fn fit(
     config: &Config,
@@ -321,16 +332,38 @@ fn device_may_recover(error: &DeviceError) -> bool {
     matches!(error, DeviceError::Lost { .. } | DeviceError::OutOfMemory { .. })
 }
 
+/// What trains a model and what it makes small, as a line.
+fn described(Compile { optimizer, losses }: &Compile, outputs: &[String]) -> String {
+    let all = losses.iter().zip(outputs).map(|((loss, weight), output)| {
+        let of = if losses.len() > 1 { format!(" of {output}") } else { String::new() };
+        let times = if *weight == 1.0 { String::new() } else { format!("{weight} x ") };
+        format!("{times}{}{of}", loss.name())
+    });
+    format!("optimizer: {optimizer}; loss: {}", all.collect::<Vec<_>>().join(" + "))
+}
+
 /// Evaluates a finished run and writes its results and report anew.
 ///
 /// # Errors
-/// If the run cannot be read, the data neither, the device fails, or a file cannot be written.
+/// If the run cannot be read, the data neither or is other data, the device fails, or a file cannot
+/// be written.
 pub fn evaluate(path: &Path, device: &dyn Device) -> Result<()> {
-    let (folder, config) = RunFolder::open(path)?;
+    let (folder, mut config) = RunFolder::open(path)?;
+    if matches!(config.task, Task::Own(_)) {
+        config.check_data()?;
+    }
     let mut model = config.model()?;
     folder.load_weights(&mut model)?;
     let splits = data::load(&config, &model, folder.vocabulary()?)?;
-    let mut trainer = config.trainer(model, device);
+    if let (Task::Own(_), Some(then)) = (&config.task, &config.fingerprint) {
+        ensure!(
+            *then == fingerprint(&splits)?,
+            "{} is not the data that the run was trained on: to judge the run by it, give --data",
+            config.data()
+        );
+    }
+    println!("precision: {}, as it was trained", config.precision);
+    let mut trainer = config.trainer(model, device)?;
     let measured = report::measure(&mut trainer, &splits, &config, &folder)?;
     let loss = folder.results()?.test.loss;
     finite::warn_of(&mut trainer, splits.judge().1, config.batch_size, loss)?;

@@ -1,5 +1,6 @@
 //! The command `rnn-gpu train`.
 
+use crate::arrays::ColumnArgs;
 use crate::checkpoint::CheckpointArgs;
 use crate::compare;
 use crate::data::{Source, TextArgs};
@@ -10,7 +11,7 @@ use crate::experiment::{Experiment, Preset};
 use crate::fit::{self, FitArgs};
 use crate::nn::Precision;
 use crate::progress::WatchArgs;
-use crate::run::{Config, MAX_BATCH, Task, Tutorial};
+use crate::run::{Config, MAX_BATCH, RunFolder, Task, Tutorial};
 use crate::train::{self, TrainOptions};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
@@ -42,7 +43,8 @@ pub struct TrainArgs {
     #[arg(required_unless_present_any = ["model", "resume"])]
     experiment: Option<Choice>,
     /// What to train on. Of a model of your own: an .npz or a folder of .npy, of x_train, y_train and
-    /// perhaps x_test, y_test, and w_train, what each example or step counts. Of one of the tutorial's:
+    /// perhaps x_val, y_val, x_test, y_test, and w_train, what each example or step counts; or a .csv
+    /// with --target. Of one of the tutorial's:
     /// Keras's imdb.npz, a folder with train/pos/*.txt and train/neg/*.txt, or a .csv, .tsv or .jsonl
     /// file of texts and labels [default: the cached or downloaded imdb.npz, else bundled synthetic
     /// reviews]
@@ -95,6 +97,8 @@ pub struct TrainArgs {
     /// large for the memory at hand
     #[arg(long, requires = "model", help_heading = OWN_MODEL)]
     stream: bool,
+    #[command(flatten, next_help_heading = OWN_MODEL)]
+    columns: ColumnArgs,
     /// Give each epoch an order of its own [default, but of a stateful model]
     #[arg(long, requires = "model", help_heading = OWN_MODEL)]
     shuffle: bool,
@@ -202,6 +206,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         let (config, first) = fit::prepare(&FitArgs {
             model,
             data: args.data.context("--model takes --data")?,
+            columns: args.columns,
             stream: args.stream,
             fit: args.fit,
             epochs: args.epochs.map(|n| n as usize),
@@ -220,7 +225,9 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
     }
     let Some(choice) = args.experiment else {
         let run = options.checkpoints.resume.clone().unwrap_or_default();
-        train::resume(&run, args.epochs.map(|n| n as usize), &mut device, &options)?;
+        let epochs = args.epochs.map(|n| n as usize);
+        let moved = [args.data, args.text.word_index];
+        train::resume(&run, epochs, moved, &mut device, &options)?;
         println!("wrote {}", run.display());
         return Ok(());
     };
@@ -250,6 +257,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         Source::find(args.data, args.text.columns(), args.offline)
     };
     args.text.check(&data)?;
+    ensure!(args.columns.target.is_empty(), "--target is for models of your own, --model");
     println!("data: {which}");
     let (epochs, batch_size) = match (films, quick) {
         (true, true) => (3, 1),
@@ -271,6 +279,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         precision: args.precision,
         limit: args.limit.map(|n| n as usize),
         device: place.clone(),
+        fingerprint: None,
     };
     let mut train = |experiment: Experiment, out: &Path| {
         train::train(&config(experiment), None, &mut device, out, &options)?;
@@ -283,6 +292,10 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         Choice::All => {
             let parent = args.out.unwrap_or(runs);
             let folders = Experiment::REVIEWS.map(|experiment| parent.join(experiment.name()));
+            // Before the first has taken its time.
+            for folder in &folders {
+                RunFolder::check(folder, options.checkpoints.overwrite)?;
+            }
             for (experiment, folder) in Experiment::REVIEWS.into_iter().zip(&folders) {
                 train(experiment, folder)?;
             }

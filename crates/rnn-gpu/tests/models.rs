@@ -82,14 +82,15 @@ fn a_described_model_learns_and_predicts_the_same_as_keras_file() {
     let first = predict(&run, &x, &sandbox.path("y.npy"));
     assert_eq!(first.shape().dims(), [EXAMPLES, 3]);
     for name in ["m.keras", "m.h5"] {
-        let (file, again) = (sandbox.path(name), sandbox.path("again"));
+        let (file, again) = (sandbox.path(name), sandbox.path(&format!("{name}.run")));
         success(&["export", &run, "--to", &file]);
         assert_eq!(predict(&file, &x, &sandbox.path("k.npy")), first, "{name}");
         success(&["import", &file, "--out", &again]);
         assert_eq!(predict(&again, &x, &sandbox.path("i.npy")), first, "{name}");
     }
     // It goes on from Keras's file, whose loss and optimizer it has.
-    let more = success(&train(&sandbox.path("m.keras"), &data, &run, &["--epochs", "1"]));
+    let more = ["--epochs", "1", "--overwrite"];
+    let more = success(&train(&sandbox.path("m.keras"), &data, &run, &more));
     assert!(more.contains("accuracy 1.0000"), "{more}");
     assert!(success(&["summary", &run]).contains("bidirectional (Bidirectional)"));
     success(&["export", &run, "--to", &sandbox.path("m.safetensors")]);
@@ -140,7 +141,7 @@ fn its_run_is_measured_compared_and_gone_on_with() {
     assert!(printed.contains("going on with what Adam keeps after 36 steps"), "{printed}");
     // Without arrays to test it is judged by those that validate.
     let untested = sandbox.npz("u.npz", &[("x_train", x), ("y_train", y)]);
-    let printed = success(&train(&model, &untested, &again, &["--epochs", "1"]));
+    let printed = success(&train(&model, &untested, &again, &["--epochs", "1", "--overwrite"]));
     assert!(printed.contains("validation loss") && !printed.contains("test loss"), "{printed}");
     let picture = sandbox.path("two.png");
     let table = success(&["compare", &run, &again, "--out", &picture]);
@@ -161,9 +162,9 @@ fn examples_and_classes_count_what_is_asked_for() {
     assert!(printed.contains(", loss 0.0000, accuracy"), "{printed}");
     let fit = sandbox.write("fit.toml", b"class_weights = [0.0, 0.0, 0.0]\nepochs = 1\n");
     let d = data(&sandbox, "d.npz", &x, &y);
-    let printed = success(&train(&model, &d, &run, &["--fit", &fit]));
+    let printed = success(&train(&model, &d, &run, &["--fit", &fit, "--overwrite"]));
     assert!(printed.contains(", loss 0.0000, accuracy"), "{printed}");
-    let message = failure(&train(&model, &weighed, &run, &["--fit", &fit]));
+    let message = failure(&train(&model, &weighed, &run, &["--fit", &fit, "--overwrite"]));
     assert!(message.contains("w_train"), "{message}");
 }
 

@@ -187,7 +187,21 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
     let flat = merging.apply(Flatten, &[long])?;
     let merging = merging.with_outputs([wide, flat, shared, again]);
 
-    let named = [("encoder", encoder), ("gru_states", gru), ("film", film), ("merging", merging)];
+    // Outputs of one layer, one that is listed twice, and the inputs themselves.
+    let mut ends = Model::new(2);
+    let (x, words) = (ends.input(InputSpec::floats([4, 3])), ends.input(InputSpec::Tokens(3)));
+    let states = ends.push(Lstm::new(3).return_sequences().return_state(), &[x])?;
+    let looked_up = ends.apply(Embedding::new(VOCABULARY as usize, 2), &[words])?;
+    let outputs = [&states[..], &[states[1], x, words, looked_up]].concat();
+    let ends = ends.with_outputs(outputs);
+
+    let named = [
+        ("encoder", encoder),
+        ("gru_states", gru),
+        ("film", film),
+        ("merging", merging),
+        ("ends", ends),
+    ];
     Ok(named.map(|(name, model)| (name.to_owned(), model)).into())
 }
 

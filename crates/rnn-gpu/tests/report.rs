@@ -31,6 +31,7 @@ fn config(experiment: Experiment, data: Source, length: usize) -> Config {
         precision: Precision::F32,
         limit: Some(16),
         device: "CPU".into(),
+        fingerprint: None,
     }
 }
 

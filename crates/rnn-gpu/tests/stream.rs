@@ -67,7 +67,7 @@ fn what_is_streamed_comes_to_the_same_bytes() {
     };
     let in_memory = run(&npz, &[], "memory");
     assert!(run(&npz, &["--stream"], "npz") == in_memory, "from an archive");
-    assert!(run(&files, &["--stream"], "files") == in_memory, "from a folder");
+    assert!(run(&files, &["--stream"], "folder") == in_memory, "from a folder");
 
     let compressed = sandbox.path("compressed.npz");
     let mut zip = zip::ZipWriter::new(File::create(&compressed).expect("a file"));

@@ -34,6 +34,7 @@ pub use callback::{
 };
 pub use config::{
     Architecture, Argument, Arguments, Compile, ConfigError, Dialect, Input, LayerUse, Reader,
+    metrics_not_computed,
 };
 pub use dataset::{Batches, Dataset, DatasetError};
 pub use distributed::Communicator;
@@ -55,6 +56,7 @@ pub use layers::{
 };
 pub use loss::{Crossentropy, Judged, Loss};
 pub use model::{Model, Symbol};
+pub use naming::distinct_names;
 pub use optimizer::{Clip, Optimizer, Schedule};
 pub use optimizer_state::OptimizerState;
 pub use parameters::Slot;

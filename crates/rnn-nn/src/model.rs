@@ -376,9 +376,15 @@ impl Model {
         for symbol in &self.outputs {
             let Some(value) = values[symbol.0] else { continue };
             masks.push(value.mask);
-            outputs.push(match self.shapes[symbol.0].len() {
-                0 | 1 => value.tensor,
-                _ => graph.apply(TransposeLeading, &[value.tensor])?,
+            // Tokens, [T] without the batch, lead as sequences do.
+            let input = self.inputs.iter().find(|input| input.symbol == *symbol);
+            let leads = match input {
+                Some(input) => input.spec.leads(),
+                None => self.shapes[symbol.0].len() > 1,
+            };
+            outputs.push(match leads {
+                true => graph.apply(TransposeLeading, &[value.tensor])?,
+                false => value.tensor,
             });
         }
         for (slot, &weight) in self.slots().iter().zip(&weights).filter(|(slot, _)| slot.trained) {

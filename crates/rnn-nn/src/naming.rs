@@ -1,4 +1,29 @@
-//! The names that Keras gives to layers.
+//! The names that Keras gives to layers, and names that tell apart what is called alike.
+
+use std::collections::HashSet;
+
+/// The names in their order, each once: of those that `key` makes alike the first keeps its name,
+/// the others get the smallest number that makes them differ from all names, `dec`, `dec_1`, `dec_2`.
+pub fn distinct_names(names: &[&str], key: impl Fn(&str) -> String) -> Vec<String> {
+    let mut taken: HashSet<String> = names.iter().map(|name| key(name)).collect();
+    let mut seen = HashSet::new();
+    let mut all = Vec::with_capacity(names.len());
+    for name in names {
+        let mut distinct = (*name).to_owned();
+        if !seen.insert(key(name)) {
+            let mut number = 1;
+            loop {
+                distinct = format!("{name}_{number}");
+                if taken.insert(key(&distinct)) {
+                    break;
+                }
+                number += 1;
+            }
+        }
+        all.push(distinct);
+    }
+    all
+}
 
 /// Keras's names: `lstm`, then `lstm_1`, .., whichever is free.
 pub(crate) fn unique_name(class: &str, taken: impl Fn(&str) -> bool) -> String {
@@ -26,7 +51,17 @@ pub(crate) fn snake_case(class: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::snake_case;
+    use super::{distinct_names, snake_case};
+
+    #[test]
+    fn what_is_called_alike_is_told_apart() {
+        let all = |names: &[&str]| distinct_names(names, str::to_owned).join(" ");
+        assert_eq!(all(&["y", "dec", "dec", "dec"]), "y dec dec_1 dec_2");
+        // Names that layers have of their own are not given to others.
+        assert_eq!(all(&["dec", "dec", "dec_1", "dec_1"]), "dec dec_2 dec_1 dec_1_1");
+        let lower = distinct_names(&["A", "a", "A_1"], str::to_lowercase);
+        assert_eq!(lower, ["A", "a_2", "A_1"]);
+    }
 
     #[test]
     fn layers_are_named_as_keras_names_them() {

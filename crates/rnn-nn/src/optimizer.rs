@@ -2,6 +2,7 @@ use crate::config::{Arguments, ConfigError};
 use rnn_graph::{Graph, GraphError, TensorId};
 use rnn_ops::{ClipByNorm, Rule, STEP_NUMBERS, Update};
 use std::f64::consts::PI;
+use std::fmt;
 use std::sync::Arc;
 
 /// The learning rate by step, as keras/src/optimizers/schedules define it.
@@ -48,6 +49,20 @@ impl Schedule {
     }
 }
 
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Constant(rate) => write!(f, "{rate}"),
+            Self::ExponentialDecay { initial, decay_steps, decay_rate, .. } => {
+                write!(f, "{initial} x {decay_rate}^(step / {decay_steps})")
+            }
+            Self::CosineDecay { initial, decay_steps, .. } => {
+                write!(f, "{initial}, by half a cosine over {decay_steps} steps")
+            }
+        }
+    }
+}
+
 /// What is done to gradients that are too large.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Clip {
@@ -69,6 +84,22 @@ pub struct Optimizer {
     learning_rate: Schedule,
     weight_decay: f64,
     clip: Clip,
+}
+
+/// What trains a model, for people: `Adam, learning rate 0.001`.
+impl fmt::Display for Optimizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, learning rate {}", self.class(), self.learning_rate)?;
+        if self.weight_decay != 0.0 {
+            write!(f, ", weight decay {}", self.weight_decay)?;
+        }
+        match self.clip {
+            Clip::Off => Ok(()),
+            Clip::Value(value) => write!(f, ", clipvalue {value}"),
+            Clip::Norm(norm) => write!(f, ", clipnorm {norm}"),
+            Clip::GlobalNorm(norm) => write!(f, ", global_clipnorm {norm}"),
+        }
+    }
 }
 
 impl Optimizer {

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::str::FromStr;
 
 /// What a training computes with.
@@ -19,6 +20,15 @@ pub enum Precision {
     F32,
     /// Sequences in half precision.
     Mixed,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Mixed => "mixed",
+        })
+    }
 }
 
 impl FromStr for Precision {

@@ -4,7 +4,7 @@ use crate::step::{Mode, Step, one_each};
 use crate::{
     Batch, Course, Dataset, InputSpec, Loss, Metrics, Model, Optimizer, Precision, TrainError,
 };
-use rnn_core::HostTensor;
+use rnn_core::{Data, HostTensor};
 use rnn_graph::{Device, Graph, Profile, Program, Session, Storage, TensorType, Ticket};
 use rnn_ops::{STEP_NUMBERS, Tally};
 use std::collections::{BTreeMap, HashMap};
@@ -234,7 +234,8 @@ impl Trainer {
         self.metrics(sums)
     }
 
-    /// The model's outputs for every example, in order, each `[N, ..]`.
+    /// The model's outputs for every example, in the order of [`Model::output_names`], each
+    /// `[N, ..]` of floats.
     pub fn predict(
         &mut self,
         set: &Dataset,
@@ -244,7 +245,11 @@ impl Trainer {
         let mut all = vec![Vec::new(); shapes.len()];
         for batch in set.batches(batch_size) {
             for (all, output) in all.iter_mut().zip(self.predict_batch(&batch?.inputs)?) {
-                all.extend_from_slice(output.as_f32()?);
+                match output.data() {
+                    Data::F32(values) => all.extend_from_slice(values),
+                    // Tokens, where an input is an output.
+                    Data::U32(tokens) => all.extend(tokens.iter().map(|&token| token as f32)),
+                }
             }
         }
         let tensor = |(shape, all): (Vec<usize>, _)| Ok(HostTensor::from_f32(shape, all)?);

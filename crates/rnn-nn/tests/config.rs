@@ -256,3 +256,42 @@ fn how_a_model_is_trained_comes_back() {
     let again = Compile::from_json(&again, &["a"], Dialect::Keras3).expect("it can be read");
     assert_eq!(again, read);
 }
+
+/// Keras counts the calls of a model within the model from 1 in `output_layers`, and before Keras 3
+/// wherever it refers to them.
+#[test]
+fn calls_of_a_model_within_the_model_are_told_apart() {
+    let input = |name: &str| {
+        json!({"class_name": "InputLayer", "name": name, "inbound_nodes": [],
+            "config": {"batch_shape": [null, 2], "name": name}})
+    };
+    let dense = json!({"class_name": "Dense", "name": "d", "config": {"units": 2, "name": "d"},
+        "inbound_nodes": [[["x", 0, 0, {}]]]});
+    let inner = json!({"name": "two", "layers": [input("x"), dense],
+        "input_layers": [["x", 0, 0]], "output_layers": [["d", 0, 0]]});
+    let model = |of_sum: [usize; 2], outputs: [usize; 2]| {
+        let two = json!({"class_name": "Functional", "name": "two", "config": inner,
+            "inbound_nodes": [[["b", 0, 0, {}]], [["a", 0, 0, {}]]]});
+        let sum = json!({"class_name": "Subtract", "name": "sum", "config": {"name": "sum"},
+            "inbound_nodes": [[["two", of_sum[0], 0, {}], ["two", of_sum[1], 0, {}]]]});
+        json!({"class_name": "Functional", "config": {"name": "m",
+            "layers": [input("a"), input("b"), two, sum],
+            "input_layers": [["a", 0, 0], ["b", 0, 0]],
+            "output_layers": [["two", outputs[0], 0], ["two", outputs[1], 0], ["sum", 0, 0]]}})
+    };
+    // What each output is made of: the calls of the layers, of which the first is two(b).
+    let written = |json: &Value, version: &str| {
+        let read = Architecture::from_json(json, Some(version)).expect("it can be read");
+        let outputs = &read.to_json(Reader::Ours).expect("it can be written")["config"];
+        let calls: Vec<u64> =
+            (0..2).filter_map(|i| outputs["output_layers"][i][1].as_u64()).collect();
+        let sum = outputs["layers"].as_array().expect("layers").iter().find(|l| l["name"] == "sum");
+        let of = &sum.expect("a sum")["inbound_nodes"][0]["args"][0];
+        let of: Vec<u64> =
+            (0..2).filter_map(|i| of[i]["config"]["keras_history"][1].as_u64()).collect();
+        (calls, of)
+    };
+    assert_eq!(written(&model([0, 1], [2, 1]), "3.15.1"), (vec![1, 0], vec![0, 1]));
+    assert_eq!(written(&model([1, 2], [2, 1]), "2.4.0"), (vec![1, 0], vec![0, 1]));
+    assert_eq!(written(&model([0, 1], [1, 0]), "2.4.0"), (vec![1, 0], vec![0, 1]));
+}

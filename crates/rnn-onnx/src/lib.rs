@@ -62,7 +62,8 @@ const KEEP_MASKS: [&str; 14] = [
 const BATCH: Dim = Dim::Named("batch");
 
 /// The model at inference as an ONNX file. Inputs and outputs are named as the model's inputs and
-/// the layers that make its outputs; tokens are i32.
+/// outputs, [`Model::output_names`]; an output that shares its name with an input has `_output`
+/// behind it. Tokens are i32.
 ///
 /// # Errors
 /// [`ExportError`] if a layer has no counterpart, keeps its state between batches or skips steps
@@ -88,14 +89,18 @@ pub fn export(model: &Model) -> Result<Vec<u8>, ExportError> {
     for call in model.uses()? {
         export.layer(&call)?;
     }
-    let architecture = model.architecture();
-    for (&symbol, layer) in model.outputs().iter().zip(architecture.output_names()) {
-        let mut name = layer.to_owned();
+    let is_tokens = |symbol: Symbol| {
+        let mut inputs = model.inputs();
+        inputs.any(|(_, spec, input)| input == symbol && matches!(spec, InputSpec::Tokens(_)))
+    };
+    for (&symbol, layer) in model.outputs().iter().zip(model.output_names()) {
+        let mut name = layer;
         while !names.insert(name.clone()) {
             name.push_str("_output");
         }
         let Tensor { value, dims } = export.tensor(symbol)?;
-        export.graph.output(&value, &name, ElementType::Float, &batched(&dims));
+        let ty = if is_tokens(symbol) { ElementType::Int32 } else { ElementType::Float };
+        export.graph.output(&value, &name, ty, &batched(&dims));
     }
     Ok(export.graph.into_bytes()?)
 }

@@ -10,7 +10,7 @@ pub struct Keeper<'a> {
     data: String,
     every: Every,
     keep: usize,
-    /// Whether what is in the folder belongs to this run.
+    /// Whether what is in the folder belongs to this run alone.
     ours: bool,
     begun: bool,
     last: Instant,
@@ -35,10 +35,23 @@ impl<'a> Keeper<'a> {
         self.saved
     }
 
+    /// Makes room for the run, once it has something to write: until then an earlier run stays.
+    ///
+    /// # Errors
+    /// If the earlier run cannot be removed.
+    pub fn clear(&mut self) -> anyhow::Result<()> {
+        if !self.ours {
+            self.store.clear()?;
+            self.ours = true;
+        }
+        Ok(())
+    }
+
     fn write(&mut self, best: bool, state: TrainerState) -> anyhow::Result<()> {
+        self.clear()?;
         if !self.begun {
-            self.store.begin(self.ours)?;
-            (self.begun, self.ours) = (true, true);
+            self.store.begin()?;
+            self.begun = true;
         }
         let (config, data) = (self.config.clone(), self.data.clone());
         self.store.save(Checkpoint { config, data, state }, best, self.keep)

@@ -1,4 +1,4 @@
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,9 @@ impl RunLock {
     /// If another process trains into it, or it cannot be locked.
     pub fn acquire(folder: &Path) -> Result<Self> {
         let path = folder.join(".lock");
+        let foreign =
+            fs::symlink_metadata(&path).is_ok_and(|data| !data.is_file() || data.len() > 0);
+        ensure!(!foreign, "{} is no lock of this program: move it", path.display());
         loop {
             let cannot = || format!("cannot lock {}", path.display());
             let file = File::create(&path).with_context(cannot)?;

@@ -13,12 +13,15 @@ pub use store::{Checkpoint, Store};
 use std::path::PathBuf;
 
 /// What a run has decided when it began.
-const SETTINGS: [&str; 15] = [
+const SETTINGS: [&str; 18] = [
     "experiment",
     "model",
     "fit",
-    "data",
     "stream",
+    "target",
+    "features",
+    "text_column",
+    "label_column",
     "preset",
     "batch_size",
     "length",
@@ -36,7 +39,7 @@ const SETTINGS: [&str; 15] = [
 #[command(next_help_heading = "Checkpoints")]
 pub struct CheckpointArgs {
     /// Go on with the unfinished run in this folder, from its last checkpoint; of a finished one,
-    /// for more --epochs
+    /// for more --epochs. With --data, where the same data lies now
     #[arg(long, value_name = "RUN", conflicts_with_all = SETTINGS)]
     pub resume: Option<PathBuf>,
     /// When to take checkpoints besides those after each epoch: every so many steps, or after
@@ -46,7 +49,7 @@ pub struct CheckpointArgs {
     /// Checkpoints to keep, besides the one with the smallest validation loss
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub keep: u32,
-    /// Discard the unfinished run that is in the folder, if there is one
+    /// Replace the run that is in the folder, if there is one; other files in it stay
     #[arg(long)]
     pub overwrite: bool,
 }

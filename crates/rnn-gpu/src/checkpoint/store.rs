@@ -1,6 +1,6 @@
 use crate::HostTensor;
 use crate::nn::TrainerState;
-use crate::run::Config;
+use crate::run::{Config, contents};
 use anyhow::{Context, Result, anyhow, bail};
 use rnn_formats::{checkpoint, remove_unfinished};
 use std::collections::BTreeMap;
@@ -88,26 +88,36 @@ impl Store {
         self.folder.join(FINISHED).exists()
     }
 
+    /// Whether there is a checkpoint of any run.
+    pub fn has_any(&self) -> bool {
+        !self.steps().is_empty() || self.folder.join(BEST).exists()
+    }
+
     /// Says that the run has come to its end.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn finish(&self) -> Result<()> {
-        match self.folder.exists() {
+        match self.has_any() {
             true => Ok(rnn_formats::write_atomically(&self.folder.join(FINISHED), |_| Ok(()))?),
             false => Ok(()),
         }
     }
 
-    /// Makes the folder ready for a run that begins or, where `keep` says so, goes on.
+    /// Removes what an earlier run has written, and nothing else.
     ///
     /// # Errors
-    /// If it cannot be made or emptied.
-    pub fn begin(&self, keep: bool) -> Result<()> {
+    /// If it cannot be removed.
+    pub fn clear(&self) -> Result<()> {
+        contents::clear(&self.run)
+    }
+
+    /// Makes the folder ready for checkpoints.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn begin(&self) -> Result<()> {
         let cannot = || format!("cannot prepare {}", self.folder.display());
-        if !keep && self.folder.exists() {
-            fs::remove_dir_all(&self.folder).with_context(cannot)?;
-        }
         fs::create_dir_all(&self.folder).with_context(cannot)?;
         remove_unfinished(&self.folder).with_context(cannot)?;
         let mark = self.folder.join(FINISHED);
@@ -123,6 +133,8 @@ impl Store {
     /// If it cannot be written; then all others are still there.
     pub fn save(&self, checkpoint: Checkpoint, best: bool, keep: usize) -> Result<()> {
         let name = format!("step-{:08}.safetensors", checkpoint.state.step);
+        let config = checkpoint.config.kept_in(&self.run);
+        let checkpoint = Checkpoint { config, ..checkpoint };
         if best {
             self.write(BEST, checkpoint.clone())?;
         }
@@ -150,7 +162,10 @@ impl Store {
         let newest_first = self.steps().into_iter().rev().map(|(_, path)| path);
         for path in newest_first.chain(best) {
             match read(&path) {
-                Ok(checkpoint) => return Ok(checkpoint),
+                Ok(Checkpoint { config, data, state }) => {
+                    let config = config.found_in(&self.run);
+                    return Ok(Checkpoint { config, data, state });
+                }
                 Err(error) => {
                     eprintln!("{error:#}; going back to the one before");
                     let aside = path.with_extension("damaged");

@@ -96,8 +96,7 @@ fn follow(world: &Rc<dyn World>, choice: &str) -> Result<()> {
         let Checkpoint { config, state, .. } = Checkpoint::from_bytes(&bytes)?;
         let model = config.model()?;
         let splits = data::load(&config, &model, None).context("here the data cannot be read")?;
-        let trainer = config.trainer(model, &*device).precision(config.precision);
-        let mut trainer = trainer.distributed(world.clone());
+        let mut trainer = config.trainer(model, &*device)?.distributed(world.clone());
         trainer.restore(state)?;
         // Launchers interrupt all ranks; rank 0 decides after which step that counts.
         let mut watch = |_: &Event| ControlFlow::Continue(());

@@ -14,17 +14,19 @@ pub struct Part {
     pub inputs: Vec<Array>,
 }
 
-/// `x_train`; of several inputs `x_train_NAME` or `x_train_0`.
-pub(super) fn names(
-    letter: &str,
-    suffix: &str,
-    (index, name): (usize, &str),
-    count: usize,
-) -> Vec<String> {
+/// The names that the array of each input or output may have: `x_train`; of several `x_train_NAME`
+/// or, where none has its number for a name, `x_train_0`.
+pub(super) fn names(letter: &str, suffix: &str, all: &[&str]) -> Vec<Vec<String>> {
     let stem = format!("{letter}{suffix}");
-    match count {
-        1 => vec![stem],
-        _ => vec![format!("{stem}_{name}"), format!("{stem}_{index}")],
+    let of_each = |(index, name): (usize, &&str)| {
+        let number = index.to_string();
+        let free = !all.contains(&number.as_str());
+        let name = format!("{stem}_{name}");
+        [name].into_iter().chain(free.then(|| format!("{stem}_{number}"))).collect()
+    };
+    match all.len() {
+        1 => vec![vec![stem]],
+        _ => all.iter().enumerate().map(of_each).collect(),
     }
 }
 
@@ -33,10 +35,14 @@ pub(super) fn borrowed(names: &[String]) -> Vec<&str> {
 }
 
 impl Part {
-    /// Whether the file holds such a part.
-    pub fn is_in(arrays: &Arrays, suffix: &str) -> bool {
-        ["", "_0"].iter().any(|end| arrays.has(&format!("y{suffix}{end}")))
-            || arrays.has(&format!("x{suffix}"))
+    /// Whether the file holds an array of such a part.
+    pub fn is_in(arrays: &Arrays, suffix: &str, architecture: &Architecture) -> bool {
+        let named = architecture.output_names();
+        let outputs: Vec<&str> = named.iter().map(String::as_str).collect();
+        let inputs: Vec<&str> = architecture.inputs().iter().map(|i| i.name.as_str()).collect();
+        let all = [names("x", suffix, &inputs), names("y", suffix, &outputs)];
+        all.iter().flatten().flatten().any(|name| arrays.has(name))
+            || weights::are_in(arrays, suffix, &named)
     }
 
     /// Reads what the model is fed.
@@ -68,10 +74,10 @@ impl Part {
         let count = self.inputs[0].shape().dims().first().copied().unwrap_or(0);
         let shapes = model.output_shapes(count);
         let mut labels = Vec::new();
-        let ends = outputs.iter().zip(&shapes).zip(losses).enumerate();
-        for (index, ((name, shape), (loss, _))) in ends {
-            let names = names("y", self.suffix, (index, name), outputs.len());
-            let names = borrowed(&names);
+        let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
+        let names = names("y", self.suffix, &outputs);
+        for ((names, shape), (loss, _)) in names.iter().zip(&shapes).zip(losses) {
+            let names = borrowed(names);
             labels.push(
                 labels_for(arrays, &names, *loss, shape)
                     .with_context(|| format!("labels {} do not fit", names[0]))?,
@@ -91,25 +97,26 @@ fn inputs<'a>(
     suffix: &str,
 ) -> impl Iterator<Item = (Vec<String>, &'a Input)> {
     let inputs = architecture.inputs();
-    let name = move |(index, input): (usize, &'a Input)| {
-        (names("x", suffix, (index, &input.name), inputs.len()), input)
-    };
-    inputs.iter().enumerate().map(name)
+    let all: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+    names("x", suffix, &all).into_iter().zip(inputs)
 }
 
 /// The extents of an example of each input, of those to train on.
 pub fn samples(arrays: &mut Arrays, architecture: &Architecture) -> Result<Vec<Vec<usize>>> {
-    inputs(architecture, "_train").map(|(names, _)| arrays.sample(&borrowed(&names))).collect()
+    let all = inputs(architecture, "_train");
+    all.map(|(names, input)| arrays.sample(&borrowed(&names), input)).collect()
 }
 
-/// The arrays of a run: those to train on, of which the last validate, and those to test.
+/// The arrays of a run: those to train on, those to validate, which are the last to train on where
+/// there are none of their own, and those to test.
 ///
 /// # Errors
 /// If they cannot be read or do not fit the model.
 pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
-    let Own { arrays, stream, validation, class_weights, model: described, .. } = own;
-    let mut arrays = Arrays::open(arrays, *stream)?;
-    let tested = Part::is_in(&arrays, "_test");
+    let Own { arrays, stream, validation, class_weights, model: described, columns, .. } = own;
+    let mut arrays = Arrays::labelled(arrays, *stream, columns.as_ref())?;
+    let [validated, tested] =
+        ["_val", "_test"].map(|part| Part::is_in(&arrays, part, &described.architecture));
     let outputs = described.architecture.output_names();
     let weighed = weights::are_in(&arrays, "_train", &outputs);
     let mut read = |suffix| -> Result<Dataset> {
@@ -118,8 +125,10 @@ pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
         part.with_labels(&mut arrays, model, &described.architecture, losses)
     };
     let all = read("_train")?;
+    let given = validated.then(|| read("_val")).transpose()?;
     let test = tested.then(|| read("_test")).transpose()?;
-    let at = all.len() - (all.len() as f64 * validation).round() as usize;
+    let share = if given.is_some() { 0.0 } else { *validation };
+    let at = all.len() - (all.len() as f64 * share).round() as usize;
     ensure!(at > 0, "validation leaves none of the {} examples to train on", all.len());
     let train = match class_weights.as_slice() {
         [] => all.range(0..at),
@@ -137,8 +146,9 @@ pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
     Ok(Splits {
         vocabulary: None,
         train,
-        validation: all.range(at..all.len()),
+        validation: given.unwrap_or_else(|| all.range(at..all.len())),
         test: test.unwrap_or_else(|| all.range(0..0)),
+        unused: arrays.unused(),
     })
 }
 

@@ -10,24 +10,26 @@ pub use options::{FitOptions, Stopping};
 pub use states::{States, batch_for};
 
 use self::data::Part;
-use crate::arrays::{Array, Arrays};
+use crate::arrays::{Array, Arrays, ColumnArgs, Columns, Table};
 use crate::finite;
 use crate::model_file::{Compiled, ModelFile};
-use crate::nn::{Precision, Trainer, TrainerState};
+use crate::nn::{Compile, Precision, TrainerState, metrics_not_computed};
 use crate::predict::samples;
 use crate::report::describe;
 use crate::run::{Config, Own, Part as Judged, Task};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rnn_graph::Device;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 /// What `train --model` is told.
 #[derive(Clone, Debug, Default)]
 pub struct FitArgs {
     /// The model: a run folder, .keras, .h5 or model.toml.
     pub model: PathBuf,
-    /// The arrays: x_train, y_train, and perhaps x_test, y_test.
+    /// The arrays: x_train, y_train, and perhaps x_val, y_val, x_test, y_test.
     pub data: PathBuf,
+    /// The columns of a table.
+    pub columns: ColumnArgs,
     /// Leave them in their files.
     pub stream: bool,
     /// `fit.toml`.
@@ -58,12 +60,18 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
     let options =
         args.fit.as_deref().map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
     let file = ModelFile::open(&args.model)?;
-    let compile = options.compile(file.compile.as_ref(), &file.architecture)?;
-    let samples = data::samples(&mut Arrays::open(&args.data, args.stream)?, &file.architecture)?;
+    let compile = options.compile(&file)?;
+    let columns = columns(&args.data, &args.columns, None)?;
+    let mut arrays = Arrays::labelled(&args.data, args.stream, columns.as_ref())?;
+    let samples = data::samples(&mut arrays, &file.architecture)?;
+    if options.validation.is_some() && Part::is_in(&arrays, "_val", &file.architecture) {
+        eprintln!("not used: validation of fit.toml, because the data has x_val and y_val");
+    }
     let seed = args.seed.unwrap_or(options.seed);
     let borrowed: Vec<&[usize]> = samples.iter().map(Vec::as_slice).collect();
     let model = file.model(Some(&borrowed), seed)?;
     let states = States::of(&model, &file.architecture)?;
+    tell_of_metrics(&file, &compile, &model.output_shapes(1));
     let kept = file.optimizer_state(&model)?;
     let kept = kept.filter(|kept| {
         let goes_on = kept.optimizer == compile.optimizer.class();
@@ -85,9 +93,11 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
     let name = args.model.file_stem().unwrap_or(args.model.as_os_str());
     let own = Own {
         name: name.to_string_lossy().into_owned(),
-        arrays: args.data.clone(),
+        // Whoever goes on with the run may stand elsewhere.
+        arrays: absolute(&args.data).unwrap_or_else(|_| args.data.clone()),
         stream: args.stream,
-        validation: options.validation,
+        validation: options.validation(),
+        columns,
         class_weights: options.class_weights,
         early_stopping: options.early_stopping,
         shuffle: args.shuffle.or(options.shuffle).unwrap_or(!states.kept()),
@@ -103,6 +113,7 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
         precision: args.precision,
         limit: args.limit,
         device: args.device.clone(),
+        fingerprint: None,
     };
     Ok((config, first.transpose()?))
 }
@@ -113,23 +124,53 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
 /// If the model or the data cannot be read or do not fit together, or the device fails.
 pub fn evaluate(
     model: &Path,
-    (data, stream): (&Path, bool),
+    (data, stream, asked): (&Path, bool, &ColumnArgs),
     fit: Option<&Path>,
     device: &dyn Device,
 ) -> Result<()> {
     let options = fit.map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
     let file = ModelFile::open(model)?;
-    let compile = options.compile(file.compile.as_ref(), &file.architecture)?;
-    let mut arrays = Arrays::open(data, stream)?;
-    let suffix = if Part::is_in(&arrays, "_test") { "_test" } else { "" };
+    let compile = options.compile(&file)?;
+    let columns = columns(data, asked, file.columns.as_ref())?;
+    let mut arrays = Arrays::labelled(data, stream, columns.as_ref())?;
+    let tested = Part::is_in(&arrays, "_test", &file.architecture);
+    let suffix = if tested { "_test" } else { "" };
     let part = Part::read(&mut arrays, suffix, &file.architecture)
         .context("evaluation takes x_test and y_test, or x and y")?;
     let model = file.trained_model(Some(&samples(part.inputs.iter().map(Array::shape))))?;
     let test = part.with_labels(&mut arrays, &model, &file.architecture, &compile.losses)?;
     let batch = batch_for(&file, &model, options.batch_size, test.len())?;
+    tell_of_metrics(&file, &compile, &model.output_shapes(1));
+    file.tell_precision();
     let tally = compile.tally();
-    let mut trainer = Trainer::new(model, device, compile.optimizer, 0).losses(compile.losses);
+    let mut trainer = file.trainer(model, device, compile.optimizer)?.losses(compile.losses);
     let metrics = trainer.evaluate(&test, batch)?;
     println!("{}", describe(Judged::Test, &metrics, tally));
     finite::warn_of(&mut trainer, &test, options.batch_size, metrics.loss)
+}
+
+/// What the columns of a table are: those that are asked for, else those that the model was trained
+/// on; none, if the data is no table.
+fn columns(data: &Path, asked: &ColumnArgs, trained: Option<&Columns>) -> Result<Option<Columns>> {
+    let is_table = data.extension().is_some_and(|extension| extension == "csv") && !data.is_dir();
+    ensure!(
+        is_table || asked.target.is_empty(),
+        "--target is for .csv files; in {} examples and labels are arrays, x_train and y_train",
+        data.display()
+    );
+    if !is_table || asked.target.is_empty() && trained.is_some() {
+        return Ok(trained.cloned());
+    }
+    let columns = Table::open(data, asked)?.choose(asked)?;
+    println!("features: {}; target: {}", columns.features.join(", "), columns.targets.join(", "));
+    Ok(Some(columns))
+}
+
+/// Names the metrics that a file of Keras's asks for and no figure here is.
+fn tell_of_metrics(file: &ModelFile, compile: &Compile, shapes: &[Vec<usize>]) {
+    let outputs = file.architecture.output_names();
+    let width = shapes.first().and_then(|shape| shape.last()).copied().unwrap_or(1);
+    for metric in metrics_not_computed(&file.stated, compile, (&outputs[..], width)) {
+        eprintln!("not computed: the metric {metric}");
+    }
 }

@@ -1,7 +1,7 @@
 //! How the user's model is trained: `fit.toml`.
 
-use crate::model_file::object;
-use crate::nn::{Architecture, Compile, Dialect, EarlyStopping, Figure, Monitor};
+use crate::model_file::{ModelFile, object};
+use crate::nn::{Compile, Dialect, EarlyStopping, Figure, Monitor, Reader};
 use crate::run::MAX_BATCH;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,9 @@ pub struct FitOptions {
     pub epochs: usize,
     /// Examples in a step; without it as many as the model fixes, or 32.
     pub batch_size: Option<usize>,
-    /// The share of the training examples, the last of them, that validates.
-    pub validation: f64,
+    /// The share of the training examples, the last of them, that validates, unless the data has
+    /// examples for that.
+    pub validation: Option<f64>,
     /// Decides first weights and order.
     pub seed: u64,
     /// Each epoch has an order of its own; without it unless the model is stateful.
@@ -43,7 +44,7 @@ impl Default for FitOptions {
         Self {
             epochs: 10,
             batch_size: None,
-            validation: 0.1,
+            validation: None,
             seed: 1,
             shuffle: None,
             class_weights: vec![],
@@ -101,10 +102,10 @@ impl FitOptions {
         let batch = self.batch_size.unwrap_or(DEFAULT_BATCH);
         ensure!(batch > 0, "batch_size = 0: one example is the least");
         ensure!(batch <= MAX_BATCH, "batch_size = {batch}: {MAX_BATCH} examples are the most");
+        let validation = self.validation();
         ensure!(
-            (0.0..1.0).contains(&self.validation),
-            "validation = {}: it is a share, from 0 to less than 1",
-            self.validation
+            (0.0..1.0).contains(&validation),
+            "validation = {validation}: it is a share, from 0 to less than 1"
         );
         let odd = self.class_weights.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0));
         if let Some(odd) = odd {
@@ -113,14 +114,20 @@ impl FitOptions {
         Ok(self)
     }
 
+    /// The share of the training examples that validates.
+    pub fn validation(&self) -> f64 {
+        self.validation.unwrap_or(0.1)
+    }
+
     /// Loss and optimizer: those asked for here, else the model's own, else Adam.
     ///
     /// # Errors
     /// If one of them is not supported, or there is no loss.
-    pub fn compile(&self, own: Option<&Compile>, architecture: &Architecture) -> Result<Compile> {
-        let mut wanted = match own {
-            Some(own) => own.to_json(crate::nn::Reader::Ours)?,
-            None => json!({"optimizer": "adam"}),
+    pub fn compile(&self, model: &ModelFile) -> Result<Compile> {
+        let mut wanted = match (&model.compile, &model.optimizer) {
+            (Some(own), _) => own.to_json(Reader::Ours)?,
+            (None, Some(own)) => json!({"optimizer": own.to_json(Reader::Ours)?}),
+            (None, None) => json!({"optimizer": "adam"}),
         };
         if let Some(loss) = &self.loss {
             wanted["loss"] = object(loss.clone());
@@ -140,7 +147,8 @@ impl FitOptions {
             "the model does not say what loss it is trained with: put loss = \"mse\" or another \
              into the file given with --fit, or under [compile] of model.toml"
         );
-        Ok(Compile::from_json(&wanted, &architecture.output_names(), Dialect::Keras3)?)
+        let outputs = model.architecture.output_names();
+        Ok(Compile::from_json(&wanted, &outputs, Dialect::Keras3)?)
     }
 }
 

@@ -9,15 +9,18 @@ use rnn_core::Examples;
 use std::sync::Arc;
 
 /// Whether there are weights for this part of the data.
-pub fn are_in(arrays: &Arrays, suffix: &str, outputs: &[&str]) -> bool {
-    arrays.has(&format!("w{suffix}")) || !of_outputs(arrays, suffix, outputs).is_empty()
+pub fn are_in(arrays: &Arrays, suffix: &str, outputs: &[String]) -> bool {
+    let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
+    arrays.has(&format!("w{suffix}")) || !of_outputs(arrays, suffix, &outputs).is_empty()
 }
 
 /// The arrays that are for one of several outputs: `w_train_NAME` or `w_train_0`.
 fn of_outputs(arrays: &Arrays, suffix: &str, outputs: &[&str]) -> Vec<String> {
-    let several = outputs.iter().enumerate().filter(|_| outputs.len() > 1);
-    let names = several.flat_map(|(index, name)| names("w", suffix, (index, name), outputs.len()));
-    names.filter(|name| arrays.has(name)).collect()
+    let names = match outputs.len() {
+        1 => vec![],
+        _ => names("w", suffix, outputs).concat(),
+    };
+    names.into_iter().filter(|name| arrays.has(name)).collect()
 }
 
 /// The weights of outputs of these names and shapes: none, one array for all, or one for each, of
@@ -55,10 +58,9 @@ pub fn read(
         return Ok(vec![]);
     }
     let mut all: Vec<Arc<dyn Examples>> = Vec::new();
-    for (index, (output, shape)) in outputs.iter().zip(shapes).enumerate() {
-        let names = names("w", suffix, (index, output), outputs.len());
+    for (names, shape) in names("w", suffix, outputs).iter().zip(shapes) {
         if names.iter().any(|name| arrays.has(name)) {
-            let weights = arrays.array(&borrowed(&names), Kind::Floats)?;
+            let weights = arrays.array(&borrowed(names), Kind::Floats)?;
             check(&names[0], weights.shape().dims(), shape)?;
             all.push(weights.examples());
         } else {

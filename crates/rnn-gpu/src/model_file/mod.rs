@@ -8,13 +8,18 @@ mod toml;
 pub use compiled::Compiled;
 pub use toml::{FIT, MODEL, object};
 
+use crate::arrays::Columns;
 use crate::memory;
-use crate::nn::{Architecture, Compile, Dialect, Model, OptimizerState, Reader};
-use crate::run::RunFolder;
+use crate::nn::{
+    Architecture, Compile, Dialect, Model, Optimizer, OptimizerState, Precision, Reader, Trainer,
+};
+use crate::run::{RunFolder, trainer};
 use anyhow::{Context, Result, bail, ensure};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{self as container, Format, KerasFile, Variables};
 use rnn_formats::{safetensors, write_atomically};
+use rnn_graph::Device;
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -36,7 +41,24 @@ pub struct ModelFile {
     pub architecture: Architecture,
     /// How it is trained, if that is said.
     pub compile: Option<Compile>,
+    /// What trains it, where that alone is said, without a loss.
+    pub optimizer: Option<Optimizer>,
+    /// What the file says of training, as it says it.
+    pub stated: Value,
+    /// What a run was trained with.
+    pub precision: Precision,
+    /// The columns of the table that a run was trained on.
+    pub columns: Option<Columns>,
     weights: Weights,
+}
+
+/// What predictions need of a run's `config.json`.
+#[derive(Default, Deserialize)]
+struct Trained {
+    #[serde(default)]
+    precision: Precision,
+    #[serde(default)]
+    columns: Option<Columns>,
 }
 
 enum Weights {
@@ -73,13 +95,21 @@ impl ModelFile {
         let weights = || -> Result<Weights> {
             Ok(Weights::Run(path.to_owned(), safetensors::load(&path.join(WEIGHTS))?.0))
         };
-        if path.join(MODEL_JSON).exists() {
-            return Self::described(&json(&path.join(MODEL_JSON))?, None, weights()?);
-        }
-        // A run of an experiment, of before there was a model.json.
-        let (_, config) = RunFolder::open(path)?;
-        let Compiled { architecture, compile } = config.compiled(&config.model()?);
-        Ok(Self { architecture, compile: Some(compile), weights: weights()? })
+        let config = path.join("config.json");
+        let damaged = || format!("{} is damaged", config.display());
+        let Trained { precision, columns } = match config.exists() {
+            true => serde_json::from_value(json(&config)?).with_context(damaged)?,
+            false => Trained::default(),
+        };
+        let file = if path.join(MODEL_JSON).exists() {
+            Self::described(&json(&path.join(MODEL_JSON))?, None, weights()?)?
+        } else {
+            // A run of an experiment, of before there was a model.json.
+            let (_, config) = RunFolder::open(path)?;
+            let Compiled { architecture, compile } = config.compiled(&config.model()?);
+            Self::new(architecture, Some(compile), weights()?)
+        };
+        Ok(Self { precision, columns, ..file })
     }
 
     fn from_keras(path: &Path) -> Result<Self> {
@@ -94,12 +124,17 @@ impl ModelFile {
         Self::described(&config, version.as_deref(), Weights::Keras(Box::new(file)))
     }
 
+    fn new(architecture: Architecture, compile: Option<Compile>, weights: Weights) -> Self {
+        let (precision, stated) = (Precision::F32, Value::Null);
+        Self { architecture, compile, optimizer: None, stated, precision, columns: None, weights }
+    }
+
     fn described(value: &Value, version: Option<&str>, weights: Weights) -> Result<Self> {
         let architecture = Architecture::from_json(value, version)?;
+        let stated = value.get("compile_config").cloned().unwrap_or_default();
         // A model that was never compiled has a configuration without a loss.
-        let compile = value
-            .get("compile_config")
-            .filter(|compile| compile.get("loss").is_some_and(|loss| !loss.is_null()));
+        let has_loss = stated.get("loss").is_some_and(|loss| !loss.is_null());
+        let compile = has_loss.then_some(&stated);
         let dialect = version.map_or(Dialect::default(), Dialect::of_version);
         let outputs = architecture.output_names();
         let compile = match compile.map(|c| Compile::from_json(c, &outputs, dialect)) {
@@ -110,12 +145,40 @@ impl ModelFile {
             }
             compile => compile.transpose()?,
         };
-        Ok(Self { architecture, compile, weights })
+        let optimizer = match Compile::optimizer_in(&stated, dialect) {
+            Err(error) if matches!(weights, Weights::Missing) => return Err(error.into()),
+            Err(error) if !has_loss => {
+                eprintln!("not used: the model's optimizer: {:#}", anyhow::Error::from(error));
+                None
+            }
+            optimizer => optimizer.unwrap_or_default(),
+        };
+        Ok(Self { optimizer, stated, ..Self::new(architecture, compile, weights) })
     }
 
     /// Whether it has been trained, or at least has weights.
     pub fn has_weights(&self) -> bool {
         !matches!(self.weights, Weights::Missing)
+    }
+
+    /// What predicts and judges with a model of this file, in the precision that it was trained in.
+    ///
+    /// # Errors
+    /// If the device has no such precision.
+    pub fn trainer(
+        &self,
+        model: Model,
+        device: &dyn Device,
+        optimizer: Optimizer,
+    ) -> Result<Trainer> {
+        trainer(model, device, (optimizer, 0), self.precision)
+    }
+
+    /// Says of a precision that it is another than the usual.
+    pub fn tell_precision(&self) {
+        if self.precision != Precision::F32 {
+            eprintln!("precision: {}, as it was trained", self.precision);
+        }
     }
 
     /// The model with its weights, or with first weights that `seed` decides, for examples of
@@ -270,7 +333,8 @@ pub fn new(path: &Path) -> Result<()> {
         "{}: it is a .toml file",
         path.display()
     );
-    ensure!(!path.exists(), "{} is there already", path.display());
+    // A link that leads nowhere is there as well.
+    ensure!(fs::symlink_metadata(path).is_err(), "{} is there already", path.display());
     let fit = path.file_stem().is_some_and(|stem| stem == "fit");
     let example = if fit { FIT } else { toml::MODEL };
     write_atomically(path, |file| file.write_all(example.as_bytes()))?;

@@ -4,11 +4,12 @@ use crate::arrays::{Array, Arrays};
 use crate::fit::batch_for;
 use crate::finite::FiniteRows;
 use crate::model_file::ModelFile;
-use crate::nn::{Dataset, Optimizer, Trainer};
+use crate::nn::{Dataset, Optimizer};
+use crate::outputs::Outputs;
 use crate::train::INTERRUPTED;
 use anyhow::{Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use rnn_core::Shape;
+use rnn_core::{Data, HostTensor, Shape};
 use rnn_formats::npy::FloatsWriter;
 use rnn_graph::Device;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,8 @@ pub struct ArrayInput {
     /// name); .csv
     #[arg(long, value_name = "FILE", requires = "output", conflicts_with = "text")]
     input: Option<PathBuf>,
-    /// Where predictions go; of several outputs each gets a file, y-NAME.npy
+    /// Where predictions go; of several outputs each gets a file, y-NAME.npy, and of several of one
+    /// layer those behind the first are numbered, y-NAME_1.npy
     #[arg(long, value_name = "y.npy", requires = "input")]
     output: Option<PathBuf>,
     /// Read examples from the file as they are needed, whatever memory there is
@@ -37,7 +39,7 @@ pub struct ArrayInput {
 /// # Errors
 /// If the model or the arrays cannot be read, do not fit together, or the device fails.
 pub fn predict(
-    model: &Path,
+    model_path: &Path,
     args: &ArrayInput,
     (input, output): (&Path, &Path),
     device: &dyn Device,
@@ -47,8 +49,8 @@ pub fn predict(
         "--output {}: predictions are written as .npy",
         output.display()
     );
-    let file = ModelFile::open(model)?;
-    let mut arrays = Arrays::open(input, args.stream)?;
+    let file = ModelFile::open(model_path)?;
+    let mut arrays = Arrays::features(input, args.stream, file.columns.as_ref())?;
     let described = file.architecture.inputs().to_vec();
     let inputs = described.iter().map(|input| match described.len() {
         1 => {
@@ -61,15 +63,14 @@ pub fn predict(
     });
     let inputs = inputs.collect::<Result<Vec<_>>>()?;
     let model = file.trained_model(Some(&samples(inputs.iter().map(Array::shape))))?;
-    let names: Vec<String> = file.architecture.output_names().into_iter().map(Into::into).collect();
+    let names = file.architecture.output_names();
     let shapes = model.output_shapes(inputs[0].shape().dims()[0]);
     let inputs: Vec<_> = inputs.into_iter().map(Array::examples).collect();
     let set = Dataset::of(inputs, [])?;
     let batch = batch_for(&file, &model, args.batch_size.map(|n| n as usize), set.len())?;
-    let mut trainer = Trainer::new(model, device, Optimizer::adam(), 0);
-    let several = shapes.len() > 1;
-    let place = |name| if several { beside(output, name) } else { output.to_owned() };
-    let paths: Vec<PathBuf> = names.iter().map(|name| place(name)).collect();
+    file.tell_precision();
+    let mut trainer = file.trainer(model, device, Optimizer::adam())?;
+    let paths = Outputs::of(&[input, model_path]).take_each(output, &names)?;
     // Written as they come: they may be larger than memory.
     let files = paths.iter().zip(&shapes).map(|(path, shape)| FloatsWriter::create(path, shape));
     let mut files = files.collect::<Result<Vec<_>, _>>()?;
@@ -84,7 +85,8 @@ pub fn predict(
             bail!("interrupted; nothing was written");
         }
         let batch = batch?;
-        let outputs = trainer.predict_batch(&batch.inputs)?;
+        let outputs = trainer.predict_batch(&batch.inputs)?.into_iter().map(floats);
+        let outputs = outputs.collect::<Result<Vec<_>>>()?;
         of_inputs.see(&batch.inputs);
         of_outputs.see(&outputs);
         bar.inc(batch.inputs[0].shape().dims()[0] as u64);
@@ -100,15 +102,20 @@ pub fn predict(
     Ok(())
 }
 
+/// The tensor as floats: tokens are an output where an input is one.
+fn floats(tensor: HostTensor) -> Result<HostTensor> {
+    Ok(match tensor.data() {
+        Data::F32(_) => tensor,
+        Data::U32(tokens) => {
+            let values = tokens.iter().map(|&token| token as f32).collect();
+            HostTensor::from_f32(tensor.shape().clone(), values)?
+        }
+    })
+}
+
 /// The extents of an example of arrays of these shapes.
 pub fn samples<'a>(shapes: impl Iterator<Item = &'a Shape>) -> Vec<&'a [usize]> {
     shapes.map(|shape| shape.dims().get(1..).unwrap_or_default()).collect()
-}
-
-/// `y.npy` as `y-NAME.npy`.
-fn beside(path: &Path, name: &str) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!("{stem}-{}.npy", name.replace('/', "_")))
 }
 
 impl ArrayInput {

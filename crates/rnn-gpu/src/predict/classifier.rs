@@ -82,7 +82,7 @@ impl TextClassifier {
         })?;
         let mut model = config.model()?;
         folder.load_weights(&mut model)?;
-        Ok(Self::new(config.trainer(model, device), vocabulary, length))
+        Ok(Self::new(config.trainer(model, device)?, vocabulary, length))
     }
 
     /// The probability of each text.

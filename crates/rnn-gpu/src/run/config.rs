@@ -1,12 +1,14 @@
 //! What a run trains, and how: `config.json`.
 
+use crate::arrays::Columns;
 use crate::data::Source;
 use crate::experiment::{Experiment, Preset};
 use crate::fit::Stopping;
 use crate::memory;
 use crate::model_file::Compiled;
 use crate::nn::{
-    Architecture, Compile, EarlyStopping, InputSpec, Loss, Model, Precision, Tally, Trainer,
+    Architecture, Compile, EarlyStopping, InputSpec, Loss, Model, Optimizer, Precision, Tally,
+    Trainer,
 };
 use anyhow::{Error, Result, ensure};
 use rnn_graph::Device;
@@ -41,6 +43,9 @@ pub struct Config {
     pub limit: Option<usize>,
     /// Where it was trained.
     pub device: String,
+    /// What tells the data that it was trained on from others, [`crate::nn::Dataset::fingerprint`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 /// What there was before there were ranks.
@@ -85,8 +90,12 @@ pub struct Tutorial {
 pub struct Own {
     /// What results call it.
     pub name: String,
-    /// An `.npz` or a folder of `x_train`, `y_train` and perhaps `x_test`, `y_test`.
+    /// An `.npz` or a folder of `x_train`, `y_train` and perhaps `x_val`, `y_val`, `x_test`,
+    /// `y_test`, or a table.
     pub arrays: PathBuf,
+    /// The columns of a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Columns>,
     /// Whether they are left in their files, though they are not large for the memory at hand.
     #[serde(default)]
     pub stream: bool,
@@ -223,15 +232,19 @@ impl Config {
         }
     }
 
-    /// A trainer of the model, or of one with the same weights and other outputs.
-    pub fn trainer(&self, model: Model, device: &dyn Device) -> Trainer {
+    /// A trainer of the model, or of one with the same weights and other outputs, in the precision
+    /// of the run.
+    ///
+    /// # Errors
+    /// If the device has no such precision.
+    pub fn trainer(&self, model: Model, device: &dyn Device) -> Result<Trainer> {
         let Compile { optimizer, losses } = self.compile();
-        let trainer = Trainer::new(model, device, optimizer, self.seed);
+        let trainer = trainer(model, device, (optimizer, self.seed), self.precision)?;
         let trainer = match &self.task {
             Task::Tutorial(_) => trainer,
             Task::Own(own) => trainer.losses(losses).shuffle(own.shuffle),
         };
-        trainer.tally(self.tally())
+        Ok(trainer.tally(self.tally()))
     }
 
     /// What is counted besides the loss; of several outputs for the first.
@@ -266,4 +279,32 @@ impl Config {
         }
         Ok(settings)
     }
+}
+
+/// Makes sure that a device has a precision.
+///
+/// # Errors
+/// If it has not.
+pub fn check_precision(device: &dyn Device, precision: Precision) -> Result<()> {
+    ensure!(
+        precision == Precision::F32 || device.limits().half,
+        "{} has no half precision, which {precision} precision takes: choose another --device, \
+         such as cpu; to train without, leave --precision out",
+        device.info()
+    );
+    Ok(())
+}
+
+/// What trains, judges and predicts with a model: the one place where a precision meets a device.
+///
+/// # Errors
+/// As [`check_precision`].
+pub fn trainer(
+    model: Model,
+    device: &dyn Device,
+    (optimizer, seed): (Optimizer, u64),
+    precision: Precision,
+) -> Result<Trainer> {
+    check_precision(device, precision)?;
+    Ok(Trainer::new(model, device, optimizer, seed).precision(precision))
 }

@@ -1,15 +1,18 @@
 //! The folder of one training run.
 
 mod config;
+pub mod contents;
+mod paths;
 
-pub use config::{Config, MAX_BATCH, Own, Task, Tutorial};
+pub use config::{Config, MAX_BATCH, Own, Task, Tutorial, check_precision, trainer};
 
 use crate::checkpoint::Store;
 use crate::model_file::{self, Compiled};
 use crate::nn::{EpochLog, History, Metrics, Model, Trainer};
 use crate::plot::{Series, curves};
 use crate::report::Measured;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
+use contents::Holds;
 use rnn_data::text::Vocabulary;
 use rnn_formats::{safetensors, write_atomically};
 use serde::de::DeserializeOwned;
@@ -74,6 +77,54 @@ impl RunFolder {
         Ok(Self(path.to_owned()))
     }
 
+    /// The same for a run that begins, after [`RunFolder::check`].
+    ///
+    /// # Errors
+    /// As both.
+    pub fn begin(path: &Path, overwrite: bool) -> Result<Self> {
+        Self::check(path, overwrite)?;
+        Self::create(path)
+    }
+
+    /// Makes sure that a run may begin in a folder: it is not there, is empty, or holds a run that
+    /// may be replaced.
+    ///
+    /// # Errors
+    /// If the folder holds something else, or what is to stay.
+    pub fn check(path: &Path, overwrite: bool) -> Result<()> {
+        let shown = path.display();
+        match Holds::of(path)? {
+            Holds::Other(other) => bail!(
+                "{shown} is not empty and no run: it holds {}; choose another folder with --out",
+                other.file_name().unwrap_or(other.as_os_str()).display()
+            ),
+            Holds::Run if !overwrite => bail!(
+                "{shown} holds a finished run: choose another folder with --out, or replace the \
+                 run with --overwrite"
+            ),
+            Holds::Imported if !overwrite => bail!(
+                "{shown} holds an imported model: choose another folder with --out, or replace it \
+                 with --overwrite"
+            ),
+            // Another process may be at work on it: see `RunFolder::check_unfinished`.
+            _ => contents::check_room(path),
+        }
+    }
+
+    /// Makes sure that no run is in the folder that is not finished; with the folder locked.
+    ///
+    /// # Errors
+    /// If there is one.
+    pub fn check_unfinished(&self) -> Result<()> {
+        ensure!(
+            !Store::of(&self.0).is_unfinished(),
+            "{run} holds a run that is not finished: go on with it by `rnn-gpu train --resume \
+             {run}`, choose another folder with --out, or discard it with --overwrite",
+            run = self.0.display()
+        );
+        Ok(())
+    }
+
     /// Removes the folder again if nothing has been written to it.
     pub fn abandon(self) {
         // These fail where there is something to keep: checkpoints, an earlier run.
@@ -95,7 +146,8 @@ impl RunFolder {
         let model = trainer.model()?;
         let Compiled { architecture, compile } = config.compiled(model);
         model_file::save(self, &architecture, Some(&compile), (model, kept.as_ref()))?;
-        self.write_text("config.json", &serde_json::to_string_pretty(config)?)
+        let config = config.kept_in(self.path());
+        self.write_text("config.json", &serde_json::to_string_pretty(&config)?)
     }
 
     /// Opens the folder of an earlier run.
@@ -117,7 +169,7 @@ impl RunFolder {
         let damaged = || format!("{} is damaged", file.display());
         let config: Config = serde_json::from_str(&text).with_context(damaged)?;
         config.check().with_context(damaged)?;
-        Ok((Self(path.to_owned()), config))
+        Ok((Self(path.to_owned()), config.found_in(path)))
     }
 
     /// Where it is.
@@ -240,7 +292,10 @@ impl RunFolder {
     pub fn rollouts(&self) -> Result<Vec<usize>> {
         let entries = fs::read_dir(&self.0)
             .with_context(|| format!("cannot read the folder {}", self.0.display()))?;
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        // Of an earlier run a folder may be left with files of the user's.
+        let is_whole = |entry: &fs::DirEntry| entry.path().join("errors.csv").is_file();
+        let entries = entries.flatten().filter(is_whole);
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
         let number = |name: String| name.strip_prefix("rollout-")?.parse().ok();
         let mut all: Vec<usize> = names.filter_map(number).collect();
         all.sort_unstable();

@@ -137,7 +137,7 @@ fn fit_options(path: &Path) -> bool {
     let described = self::path("example.toml", MODEL.as_bytes());
     let Ok(file) = ModelFile::open(&described) else { return false };
     let Ok(options) = FitOptions::read(path) else { return false };
-    options.compile(file.compile.as_ref(), &file.architecture).is_ok()
+    options.compile(&file).is_ok()
 }
 
 fn reviews(path: &Path) -> bool {

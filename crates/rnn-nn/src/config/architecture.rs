@@ -1,5 +1,6 @@
 use super::layer::Described;
 use super::{ConfigError, Dialect, Reader, read, write};
+use crate::naming::distinct_names;
 use crate::{InputSpec, Model, ModelError, Symbol};
 use serde_json::Value;
 
@@ -77,13 +78,16 @@ impl Architecture {
         self.inputs.iter().find_map(|input| *input.batch_shape.first()?)
     }
 
-    /// The names of the layers that make the outputs.
-    pub fn output_names(&self) -> Vec<&str> {
+    /// The names of the outputs, each once: those of the layers that make them, or of the inputs
+    /// that they are. Where a layer makes several, or one is listed twice, those behind the first
+    /// are numbered in the order of the outputs: `dec`, `dec_1`, `dec_2`.
+    pub fn output_names(&self) -> Vec<String> {
         let name = |source: &Source| match *source {
             Source::Input(input) => self.inputs[input].name.as_str(),
             Source::Output { call, .. } => &self.layers[self.calls[call].layer].name,
         };
-        self.outputs.iter().map(name).collect()
+        let names: Vec<&str> = self.outputs.iter().map(name).collect();
+        distinct_names(&names, str::to_owned)
     }
 
     /// Names and classes of the layers, in Keras's order of them.
@@ -213,6 +217,11 @@ fn input_spec(input: &Input) -> Result<InputSpec, ConfigError> {
 }
 
 impl Model {
+    /// The names of the outputs, as [`Architecture::output_names`].
+    pub fn output_names(&self) -> Vec<String> {
+        self.architecture().output_names()
+    }
+
     /// What the model is made of.
     pub fn architecture(&self) -> Architecture {
         let mut sources = vec![Source::Input(0); self.count_symbols()];

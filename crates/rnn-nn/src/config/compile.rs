@@ -15,21 +15,19 @@ pub struct Compile {
 
 impl Compile {
     /// Reads a `compile_config`, or the `training_config` of an `.h5` file, for a model whose
-    /// outputs are made by the layers of these names. What metrics are asked for is not looked at:
-    /// all that a loss allows are computed.
+    /// outputs have these names ([`Architecture::output_names`](super::Architecture)). Where no
+    /// optimizer stands it is Adam: a file of Keras's always names one. What metrics are asked for
+    /// is not looked at: all that a loss allows are computed, and [`super::metrics_not_computed`]
+    /// names the others.
     ///
     /// # Errors
     /// If an optimizer, a loss or one of their arguments is not supported.
     pub fn from_json(
         value: &Value,
-        outputs: &[&str],
+        outputs: &[impl AsRef<str>],
         dialect: Dialect,
     ) -> Result<Self, ConfigError> {
-        let optimizer = value.get("optimizer").or_else(|| value.get("optimizer_config"));
-        let optimizer = match optimizer.filter(|optimizer| !optimizer.is_null()) {
-            Some(optimizer) => Optimizer::from_json(optimizer, dialect)?,
-            None => Optimizer::rmsprop(),
-        };
+        let optimizer = Self::optimizer_in(value, dialect)?.unwrap_or_else(Optimizer::adam);
         let loss = |value: &Value| Loss::from_json(value, dialect);
         let losses = each(value.get("loss"), outputs, "loss", loss)?;
         let weight = |value: &Value| {
@@ -46,6 +44,16 @@ impl Compile {
         let weights = weights.into_iter().map(|weight| weight.unwrap_or(1.0));
         let losses = losses.ok_or_else(missing)?.into_iter().zip(weights).collect();
         Ok(Self { optimizer, losses })
+    }
+
+    /// The optimizer that a `compile_config` or `training_config` names, if it does.
+    ///
+    /// # Errors
+    /// If it, or one of its arguments, is not supported.
+    pub fn optimizer_in(value: &Value, dialect: Dialect) -> Result<Option<Optimizer>, ConfigError> {
+        let optimizer = value.get("optimizer").or_else(|| value.get("optimizer_config"));
+        let optimizer = optimizer.filter(|optimizer| !optimizer.is_null());
+        optimizer.map(|optimizer| Optimizer::from_json(optimizer, dialect)).transpose()
     }
 
     /// What is counted besides the loss, for the first output.
@@ -79,7 +87,7 @@ impl Compile {
 /// What is said for all outputs at once, for each in a list, or by name.
 fn each<T: Clone>(
     value: Option<&Value>,
-    outputs: &[&str],
+    outputs: &[impl AsRef<str>],
     argument: &str,
     read: impl Fn(&Value) -> Result<T, ConfigError>,
 ) -> Result<Vec<Option<T>>, ConfigError> {
@@ -91,8 +99,15 @@ fn each<T: Clone>(
         None | Some(Value::Null) => Ok(vec![None; outputs.len()]),
         Some(Value::Array(list)) if list.len() == outputs.len() => list.iter().map(one).collect(),
         Some(Value::Object(named)) if !named.contains_key("class_name") => {
-            let value = |name: &&str| named.get(*name).map_or(Ok(None), one);
-            outputs.iter().map(value).collect()
+            let names: Vec<&str> = outputs.iter().map(AsRef::as_ref).collect();
+            if let Some(unknown) = named.keys().find(|name| !names.contains(&name.as_str())) {
+                return Err(ConfigError::structure(format!(
+                    "compile: {argument} names {unknown}, which is no output of the model; its \
+                     outputs are {}",
+                    names.join(", ")
+                )));
+            }
+            names.into_iter().map(|name| named.get(name).map_or(Ok(None), one)).collect()
         }
         Some(value @ Value::Array(_)) => Err(ConfigError::structure(format!(
             "compile: {argument} = {} has not one for each of the {} outputs",

@@ -11,6 +11,7 @@ mod containers;
 
 mod layer;
 mod masks;
+mod metrics;
 mod nested;
 mod read;
 mod registry;
@@ -22,6 +23,7 @@ mod write;
 pub use architecture::{Architecture, Input};
 pub use arguments::{Argument, Arguments};
 pub use compile::Compile;
+pub use metrics::metrics_not_computed;
 pub use uses::LayerUse;
 
 use crate::ModelError;

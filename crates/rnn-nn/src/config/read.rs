@@ -194,6 +194,29 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         parts.push((name, part));
     }
     few(waiting.len())?;
+    let mut outputs = self::ends(config, "output_layers")?;
+    let references = waiting.iter().flat_map(|(.., node): &(_, _, Node)| &node.inputs);
+    let from_zero: HashSet<&str> =
+        references.chain(&outputs).filter(|(_, call, _)| *call == 0).map(|of| &*of.0).collect();
+    // Keras counts the calls of a model within the model from 1, since making it is a call as well:
+    // before Keras 3 wherever they are referred to (get_network_config, kept_nodes), in Keras 3 in
+    // output_layers alone (keras/src/models/functional.py, get_tensor).
+    let starts: Vec<usize> = parts
+        .iter()
+        .map(|(name, part)| match part {
+            Part::Model(_) if dialect != Dialect::Keras3 => usize::from(!from_zero.contains(name)),
+            _ => 0,
+        })
+        .collect();
+    if dialect == Dialect::Keras3 {
+        for (name, call, _) in &mut outputs {
+            let of_name = |layer: &&Value| name_of(layer) == name;
+            let class = described.iter().find(of_name).and_then(|layer| layer.get("class_name"));
+            if class.is_some_and(|class| class == "Functional" || class == "Model") {
+                *call = call.saturating_sub(1);
+            }
+        }
+    }
     let mut calls: Vec<Call> = Vec::new();
     // Each round places what only needs what is there; the file's order need not be one of calls.
     while !waiting.is_empty() {
@@ -206,6 +229,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
                 later.push((part, index, node));
                 continue;
             };
+            let start = starts[part];
             let (name, part) = &parts[part];
             if let Some((mask, ..)) = &node.mask {
                 let tokens = masks.get(mask);
@@ -220,7 +244,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
                 }
             };
             for (output, source) in outputs.into_iter().enumerate() {
-                made.insert(((*name).to_owned(), index, output), source);
+                made.insert(((*name).to_owned(), start + index, output), source);
             }
         }
         if later.len() == before {
@@ -241,7 +265,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
     if dialect == Dialect::Keras2 {
         refuse_masks_beside_states(&layers, &calls)?;
     }
-    let outputs = self::ends(config, "output_layers")?.into_iter().map(output);
+    let outputs = outputs.into_iter().map(output);
     let outputs = outputs.collect::<Result<Vec<_>, _>>()?;
     Ok(Architecture { inputs, layers, calls, outputs })
 }

@@ -26,6 +26,7 @@ fn figures() -> Figures {
         precision: Precision::F32,
         limit: None,
         device: "CPU, 2 threads".into(),
+        fingerprint: None,
     };
     let memory = Footprint { batch: 10, blocks: vec![3 << 20], ..Footprint::default() };
     let mut figures = Figures::new(&config, [100, 20], &memory);
