@@ -146,7 +146,7 @@ pub fn evaluate(
     let mut trainer = file.trainer(model, device, compile.optimizer)?.losses(compile.losses);
     let metrics = trainer.evaluate(&test, batch)?;
     println!("{}", describe(Judged::Test, &metrics, tally));
-    finite::warn_of(&mut trainer, &test, options.batch_size, metrics.loss)
+    finite::warn_of(&mut trainer, &test, batch, metrics.loss)
 }
 
 /// What the columns of a table are: those that are asked for, else those that the model was trained

@@ -1,8 +1,8 @@
 //! Predictions for arrays.
 
 use crate::arrays::{Array, Arrays};
-use crate::fit::batch_for;
 use crate::finite::FiniteRows;
+use crate::fit::batch_for;
 use crate::model_file::ModelFile;
 use crate::nn::{Dataset, Optimizer};
 use crate::outputs::Outputs;
