@@ -214,7 +214,8 @@ fn what_a_new_device_would_not_mend_ends_a_run_and_leaves_its_checkpoints() {
         let kept = fs::read_dir(out(name).join("checkpoints")).expect("a folder").count();
         assert_eq!(kept, 2, "{name}");
         let mut device = Opened::new(|| Ok(open(&None).0)).expect("a device");
-        resume(&out(name), None, &mut device, &TrainOptions::default()).expect("it goes on");
+        resume(&out(name), None, [None, None], &mut device, &TrainOptions::default())
+            .expect("it goes on");
         assert_eq!(weights(name), weights("whole"), "{name}");
     }
 }

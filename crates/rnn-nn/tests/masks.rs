@@ -55,7 +55,7 @@ fn masks_are_told_and_weights_that_do_not_fit_are_refused() {
         assert!(matches!(error, TrainError::Weights { .. }), "{error}");
         let message = error.to_string();
         assert!(message.contains("the output dense: it takes"), "{message}");
-        assert!(message.contains("[3], or for each step, [3, 2]"), "{message}");
+        assert!(message.contains("[3], or for each step, [3x2]"), "{message}");
     }
 }
 
