@@ -139,13 +139,17 @@ fn subject(case: &Case) -> Subject<'_> {
     Subject { op: case.op.name(), case: &case.name, sizes: kernel::sizes(case) }
 }
 
-/// Checks all of `cases` on all of `devices`, and tells `observe` of what begins and ends.
+/// Checks all of `cases` on all of `devices`, and tells `observe` of each check as it ends.
 pub fn verify(
     cases: &[Case],
     devices: &[Box<dyn Device>],
-    observe: &mut dyn FnMut(Event<'_>),
+    observe: &mut dyn FnMut(&Check),
 ) -> Report {
-    let mut verification = Verification::new(0, observe);
+    let mut ended = |event: Event<'_>| match event {
+        Event::Ends(check) => observe(check),
+        Event::Begins { .. } => {}
+    };
+    let mut verification = Verification::new(0, &mut ended);
     verification.cases(cases, devices);
     verification.report()
 }
