@@ -1,7 +1,7 @@
-use super::{ELEMENTS, MANY, SHARED, WIDE, along, normal, uniform};
+use super::{BATCH, ELEMENTS, MANY, SHARED, STEPS, WIDE, along, normal, uniform};
 use crate::{
     BatchNormalize, BatchNormalizeBackward, Case, ClipByNorm, ElementLoss, EmbeddingBackward, Loss,
-    LossBackward, Penalty, Sample, SortTokens, SumRows, Tally,
+    LossBackward, MaskedWeights, Penalty, Sample, SortTokens, SumRows, Tally, UpdateTally,
 };
 
 /// Sums over the rows; columns do not depend on each other.
@@ -65,30 +65,47 @@ fn over_all() -> Vec<Case> {
     cases
 }
 
-/// What is counted of many examples. A logit lies in the middle of a bucket of probabilities, so
-/// that rounding moves none to another.
+/// What is counted of so many rows, each step of an example one. A logit lies in the middle of a
+/// bucket of probabilities, so that rounding moves none to another.
 fn tallies() -> Vec<Case> {
-    let case = |name: &str, op: Tally, width: usize| {
+    let case = |name: &str, of: Tally, [examples, steps, width]: [usize; 3]| {
         let logit = |i: usize| {
             let p = ((i * 83 % 199) as f32 + 0.5) / 199.0;
             (p / (1.0 - p)).ln() + 1e-4
         };
-        let shape = vec![MANY, width];
-        let logits = (0..MANY * width).map(logit).collect();
+        let shape = vec![examples * steps, width];
+        let logits = (0..examples * steps * width).map(logit).collect();
         let labels = Sample::Uniform(shape.clone(), 0.0, 1.0);
-        let inputs = vec![Sample::Floats(shape, logits), labels, normal(&[1])];
-        Case::new(format!("tally {name} {MANY}x{width}"), op, inputs).updates(vec![uniform(
-            &[op.len(width)],
+        let mut inputs = vec![Sample::Floats(shape, logits), labels, normal(&[1])];
+        inputs.extend((steps > 1).then(|| Sample::Below(vec![steps, examples], 2)));
+        let name = format!("tally {name} {examples}x{steps}x{width}");
+        Case::new(name, UpdateTally { of, examples }, inputs).updates(vec![uniform(
+            &[of.len(width)],
             0.0,
             9.0,
         )])
     };
     vec![
-        case("binary", Tally::Binary, 1),
-        case("binary", Tally::Binary, 5),
-        case("categorical", Tally::Categorical, 7),
-        case("regression", Tally::Regression, 7),
+        case("binary", Tally::Binary, [MANY, 1, 1]),
+        case("binary", Tally::Binary, [BATCH, STEPS, 3]),
+        case("categorical", Tally::Categorical, [MANY, 1, 7]),
+        case("categorical", Tally::Categorical, [BATCH, STEPS, 7]),
+        case("regression", Tally::Regression, [MANY, 1, 7]),
     ]
+}
+
+/// What the losses of masked sequences count.
+fn masked_weights() -> Vec<Case> {
+    let mask = |steps: usize, batch: usize| Sample::Below(vec![steps, batch], 2);
+    let case = |steps: usize, batch: usize, weighted: bool| {
+        let mut inputs = vec![mask(steps, batch)];
+        inputs.extend(weighted.then(|| uniform(&[steps * batch], 0.0, 2.0)));
+        let op = MaskedWeights { weighted, given: false };
+        let weights = if weighted { " weighted" } else { "" };
+        Case::new(format!("masked_weights {steps}x{batch}{weights}"), op, inputs)
+    };
+    // The last has elements for more than 65,535 workgroups.
+    vec![case(STEPS, BATCH, true), case(MANY, 3, false), case(STEPS, 33_601, false)]
 }
 
 /// Positions sorted by token, and the gradient of a table, of which most positions hold one token,
@@ -135,5 +152,5 @@ fn tokens() -> Vec<Case> {
 }
 
 pub fn cases() -> Vec<Case> {
-    [tokens(), over_rows(), over_all(), tallies()].concat()
+    [tokens(), over_rows(), over_all(), tallies(), masked_weights()].concat()
 }
