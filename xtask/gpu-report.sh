@@ -29,7 +29,7 @@ peers() {
 {
     echo "# Measured on $(date -u +%Y-%m-%d)"
     section 'Devices' "$binary" devices
-    section 'Right' "$binary" verify
+    section 'Right' "$binary" verify --full
     # Its first word is the name that --device takes.
     for device in $("$binary" devices 2>/dev/null | cut -d' ' -f1); do
         section "Fast: $device" "$binary" bench --device "$device"

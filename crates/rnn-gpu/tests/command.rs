@@ -198,6 +198,27 @@ fn verify_writes_its_report() {
     }
 }
 
+#[test]
+fn the_full_tier_names_sizes_and_what_is_wanted_of_it() {
+    let printed = success(&[
+        "verify",
+        "--full",
+        "--device",
+        "cpu",
+        "--filter",
+        "masked_mean T 70001",
+        "--json",
+    ]);
+    let report: serde_json::Value = serde_json::from_str(&printed).expect("JSON alone");
+    let checks = report["checks"].as_array().expect("checks");
+    let kernel = checks.iter().find(|check| check["section"] == "kernel").expect("a kernel");
+    assert_eq!(kernel["sizes"], "f32[70001x3x5] u32[70001x3]");
+    let message = failure(&["verify", "--full", "--device", "cpu", "--filter", "no such op"]);
+    assert!(message.contains("no op or case"), "{message}");
+    let message = failure(&["verify", "--full", "--smoke"]);
+    assert!(message.contains("cannot be used with"), "{message}");
+}
+
 #[cfg(not(feature = "mpi"))]
 #[test]
 fn ranks_need_a_build_with_mpi() {

@@ -1,13 +1,16 @@
-use rnn_core::{DType, HostTensor, Rng};
-use rnn_graph::Op;
+use crate::Rows;
+use rnn_core::{DType, HostTensor, Rng, Shape};
+use rnn_graph::{Op, TensorType};
 use std::sync::Arc;
 
-/// Whether a case belongs to the quick check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How much is checked; each tier holds those above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
-    /// Runs everywhere, also on the software adapter.
+    /// Small cases of every op.
     Smoke,
-    /// Runs in the full check.
+    /// Those too that need a large matrix.
+    Standard,
+    /// The sizes that people train, too: hundreds of steps, more rows and workgroups than 65,535.
     Full,
 }
 
@@ -27,6 +30,18 @@ pub enum Sample {
 }
 
 impl Sample {
+    /// The type of the tensor.
+    pub fn ty(&self) -> TensorType {
+        match self {
+            Self::Normal(shape) | Self::Uniform(shape, ..) | Self::Floats(shape, _) => {
+                TensorType::f32(Shape::new(shape.as_slice()))
+            }
+            Self::Below(shape, _) | Self::Exactly(shape, _) => {
+                TensorType::u32(Shape::new(shape.as_slice()))
+            }
+        }
+    }
+
     /// Draws the tensor.
     pub fn draw(&self, rng: &mut Rng) -> HostTensor {
         let floats = |shape: &[usize], rng: &mut Rng, f: &dyn Fn(&mut Rng) -> f64| {
@@ -68,6 +83,8 @@ pub struct Case {
     pub through: Vec<usize>,
     /// Largest `|got - want| / max(max |want|, 1e-3)` of a tensor.
     pub tolerance: f64,
+    /// How its rows repeat, where a device is given more of them than the samples hold.
+    pub rows: Option<Rows>,
     /// When it runs.
     pub tier: Tier,
 }
@@ -84,6 +101,7 @@ impl Case {
             differentiable: vec![],
             through: vec![0],
             tolerance: 2e-6,
+            rows: None,
             tier: Tier::Smoke,
         }
     }
@@ -124,9 +142,9 @@ impl Case {
         self
     }
 
-    /// Moves the case out of the quick check.
-    pub fn full(mut self) -> Self {
-        self.tier = Tier::Full;
+    /// Sets when it runs.
+    pub fn tier(mut self, tier: Tier) -> Self {
+        self.tier = tier;
         self
     }
 

@@ -25,6 +25,7 @@ mod dropout;
 mod dropout_matmul;
 mod elementwise;
 mod embedding;
+mod full;
 mod gru;
 mod gru_backward;
 mod inverse_root;
@@ -43,6 +44,7 @@ mod normalize;
 mod optimizer;
 mod penalty;
 mod pool;
+mod rows;
 mod scan;
 mod simple_rnn;
 mod softmax;
@@ -88,6 +90,7 @@ pub use normalize::{Normalize, NormalizeBackward};
 pub use optimizer::{Rule, STEP_NUMBERS, Update};
 pub use penalty::{Penalty, PenaltyBackward};
 pub use pool::{AveragePool, AveragePoolBackward, MaxPool, MaxPoolBackward};
+pub use rows::{RowAxis, Rows};
 pub use scan::ScanInputs;
 pub use simple_rnn::{SimpleRnn, SimpleRnnBackward};
 pub use softmax::{Softmax, SoftmaxBackward};
@@ -102,7 +105,7 @@ use rnn_core::Shape;
 use rnn_graph::{Algebra, Graph, GraphError, Op, TensorId};
 use std::sync::Arc;
 
-/// The cases of every op: one list for checking, gradients and timing.
+/// The small cases of every op: one list for checking, gradients and timing.
 pub fn suite() -> Vec<Case> {
     let lists = [
         activation::cases,
@@ -141,6 +144,18 @@ pub fn suite() -> Vec<Case> {
         unscale::cases,
     ];
     lists.iter().flat_map(|cases| cases()).collect()
+}
+
+impl Tier {
+    /// The cases of this tier and of those above it.
+    pub fn cases(self) -> Vec<Case> {
+        let mut cases = suite();
+        if self == Self::Full {
+            cases.extend(full::cases());
+        }
+        cases.retain(|case| case.tier <= self);
+        cases
+    }
 }
 
 struct StandardAlgebra;

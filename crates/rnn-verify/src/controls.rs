@@ -6,7 +6,7 @@ use rnn_graph::{
     Cost, Device, DeviceKind, Graph, InPlace, Io, Limits, Op, OpError, Operands, Shader, Signature,
     TensorId, TensorType, Work,
 };
-use rnn_ops::{Activation, Case, Matmul, Sample, Scale};
+use rnn_ops::{Activation, Case, Lstm, LstmGates, Matmul, RowAxis, Sample, Scale, ScanInputs};
 use std::sync::Arc;
 
 /// A planted mistake by name, and whether it was found.
@@ -14,31 +14,16 @@ pub type Control = (&'static str, Result<Measured, NotPassed>);
 
 /// Plants mistakes into what a device computes and into the kernels that it runs.
 pub fn controls(device: &dyn Device) -> Vec<Control> {
-    let case = product();
-    let results = Trial::new(&case).and_then(|trial| {
-        let sound = trial.run(device)?;
-        trial.judge(&sound)?;
-        Ok((trial, sound))
-    });
-    let (trial, sound) = match results {
-        Ok(results) => results,
-        Err(error) => return vec![("sound results", Err(error))],
-    };
-    let planted = |change: &dyn Fn(&mut Vec<f32>)| {
-        let mut values = sound[0].as_f32().map_err(|e| e.to_string())?.to_vec();
-        change(&mut values);
-        let tensor = HostTensor::from_f32([values.len()].as_slice(), values);
-        found(trial.judge(&[tensor.map_err(|e| e.to_string())?]))
-    };
-    let mut all: Vec<Control> = vec![
-        ("one element is not a number", planted(&|v| v[7] = f32::NAN)),
-        ("one element has the other sign", planted(&|v| v[7] = -v[7])),
-        ("all elements are 1% too large", planted(&|v| v.iter_mut().for_each(|v| *v *= 1.01))),
-        ("the last element is missing", planted(&|v| v.truncate(v.len() - 1))),
-        ("nothing was computed", found(trial.judge(&[]))),
-    ];
+    let mut all = Vec::new();
+    for (case, mistakes) in [
+        (product(), &IN_A_PRODUCT[..]),
+        (many_rows(), &[("rows beyond 65,535 are those 65,536 before them", wrap_rows)]),
+        (many_steps(), &[("steps after 484 are missing", stop_early)]),
+    ] {
+        all.extend(in_results(&case, mistakes, device));
+    }
     let kernels: [(_, Case, _, _); 2] = [
-        ("the matmul kernel adds no bias", case, "z += bias", "z += 0.0 * bias"),
+        ("the matmul kernel adds no bias", product(), "z += bias", "z += 0.0 * bias"),
         (
             "the lstm kernel swaps two gates",
             recurrence(),
@@ -56,6 +41,61 @@ pub fn controls(device: &dyn Device) -> Vec<Control> {
     all
 }
 
+/// What is changed in the first tensor of a sound result.
+type Change = fn(&mut Vec<f32>);
+
+const IN_A_PRODUCT: [(&str, Change); 4] = [
+    ("one element is not a number", |v| v[7] = f32::NAN),
+    ("one element has the other sign", |v| v[7] = -v[7]),
+    ("all elements are 1% too large", |v| v.iter_mut().for_each(|v| *v *= 1.01)),
+    ("the last element is missing", |v| v.truncate(v.len() - 1)),
+];
+
+/// Rows of [`many_rows`].
+const ROWS: usize = 70_001;
+
+/// An index of 16 bits has overflowed.
+fn wrap_rows(values: &mut Vec<f32>) {
+    let width = values.len() / ROWS;
+    values.copy_within(..(ROWS - 65_536) * width, 65_536 * width);
+}
+
+/// Steps of [`many_steps`].
+const STEPS: usize = 500;
+
+/// A loop has ended too early.
+fn stop_early(values: &mut Vec<f32>) {
+    let per_step = values.len() / STEPS;
+    values[485 * per_step..].fill(0.0);
+}
+
+/// Plants mistakes into what a device makes of a case.
+fn in_results(
+    case: &Case,
+    mistakes: &[(&'static str, Change)],
+    device: &dyn Device,
+) -> Vec<Control> {
+    let results = Trial::new(case).and_then(|trial| {
+        let sound = trial.run(device)?;
+        trial.judge(&sound)?;
+        Ok((trial, sound))
+    });
+    let (trial, sound) = match results {
+        Ok(results) => results,
+        Err(error) => return vec![("sound results", Err(error))],
+    };
+    let planted = |change: Change| {
+        let mut values = sound[0].as_f32().map_err(|e| e.to_string())?.to_vec();
+        change(&mut values);
+        let tensor = HostTensor::from_f32([values.len()].as_slice(), values);
+        let mut tampered = sound.clone();
+        tampered[0] = tensor.map_err(|e| e.to_string())?;
+        found(trial.judge(&tampered))
+    };
+    let nothing = ("nothing was computed", found(trial.judge(&[])));
+    mistakes.iter().map(|&(name, change)| (name, planted(change))).chain([nothing]).collect()
+}
+
 /// Plants a mistake into the gradient of an op.
 pub fn gradient_control() -> Control {
     let sound = product();
@@ -70,6 +110,30 @@ fn product() -> Case {
     let matrix = |rows, columns| Sample::Normal(vec![rows, columns]);
     Case::new("control", op, vec![matrix(5, 3), matrix(3, 4), Sample::Normal(vec![4])])
         .gradient(&[0, 1, 2])
+}
+
+/// More rows than an index of 16 bits counts.
+fn many_rows() -> Case {
+    let rows = [Some(RowAxis::new(0))];
+    Case::new("control of rows", Scale(2.0), vec![Sample::Normal(vec![5, 3])]).rows(
+        [ROWS, ROWS],
+        &rows,
+        &rows,
+    )
+}
+
+/// More steps than the software adapter once made of an LSTM of 128 units.
+fn many_steps() -> Case {
+    let (activation, recurrent_activation) = (Activation::Tanh, Activation::Sigmoid);
+    let gates = LstmGates { activation, recurrent_activation };
+    let op = Lstm { gates, source: None, inputs: ScanInputs::default() };
+    let inputs = vec![Sample::Normal(vec![STEPS, 3, 16]), Sample::Uniform(vec![4, 16], -0.4, 0.4)];
+    let rows = Some(RowAxis::new(1));
+    Case::new("control of steps", op, inputs).tolerance(1e-5).rows(
+        [7, 7],
+        &[rows, None],
+        &[rows; 4],
+    )
 }
 
 fn recurrence() -> Case {

@@ -1,9 +1,9 @@
 use crate::{Measured, NotPassed, compare};
-use rnn_core::{DType, HostTensor};
+use rnn_core::{DType, Data, HostTensor};
 use rnn_graph::{
     Device, DeviceError, Graph, OpError, RecordingError, TensorId, TensorType, Values, evaluate,
 };
-use rnn_ops::{Case, Cast};
+use rnn_ops::{Case, Cast, RowAxis, Rows, Sample};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,8 +13,17 @@ pub struct Trial {
     graph: Arc<Graph>,
     inputs: Vec<HostTensor>,
     updates: Vec<HostTensor>,
-    want: Vec<Values<f64>>,
+    want: Vec<Wanted>,
+    rows: Option<Rows>,
     tolerance: f64,
+}
+
+/// What should come out as one tensor: all of it, or its distinct rows.
+#[derive(Debug)]
+struct Wanted {
+    values: Values<f64>,
+    ty: TensorType,
+    axis: Option<RowAxis>,
 }
 
 /// Runs a case on a device and compares every output and update with the f64 reference.
@@ -26,37 +35,116 @@ pub fn check_kernel(case: &Case, device: &dyn Device) -> Result<Measured, NotPas
     trial.judge(&trial.run(device)?)
 }
 
+/// A case's op as a graph of one node, beside what rounds inputs to half precision.
+struct OneNode {
+    graph: Graph,
+    inputs: Vec<TensorId>,
+    updates: Vec<TensorId>,
+    outputs: Vec<TensorId>,
+}
+
+impl OneNode {
+    /// Of operands of these types.
+    fn new(
+        case: &Case,
+        inputs: Vec<TensorType>,
+        updates: Vec<TensorType>,
+    ) -> Result<Self, NotPassed> {
+        let mut graph = Graph::new();
+        let numbered = inputs.into_iter().enumerate();
+        let inputs: Vec<TensorId> =
+            numbered.map(|(i, ty)| graph.input(format!("input {i}"), ty)).collect();
+        let numbered = updates.into_iter().enumerate();
+        let updates: Vec<TensorId> = numbered.map(|(i, ty)| graph.resident(&name(i), ty)).collect();
+        let mut operands = inputs.clone();
+        for &i in &case.half {
+            let rounded = graph.apply(Cast(DType::F16), &[inputs[i]]);
+            operands[i] = rounded.map_err(|e| e.to_string())?;
+        }
+        let outputs =
+            graph.push_node(case.op.clone(), &operands, &updates).map_err(|e| e.to_string())?;
+        outputs.iter().for_each(|&t| graph.output(t));
+        Ok(Self { graph, inputs, updates, outputs })
+    }
+}
+
+/// The types of operands whose rows, where they have any, are as many as a device is given.
+fn grown(rows: Option<&Rows>, axes: Axes, few: Vec<TensorType>) -> Vec<TensorType> {
+    let Some(rows) = rows else { return few };
+    let grow = |(i, ty): (usize, TensorType)| TensorType {
+        shape: rows.shape(axes(rows, i), &ty.shape),
+        ..ty
+    };
+    few.into_iter().enumerate().map(grow).collect()
+}
+
+/// The axis of an operand by its place.
+type Axes = fn(&Rows, usize) -> Option<RowAxis>;
+
+const OF_INPUTS: Axes = |rows, i| rows.inputs.get(i).copied().flatten();
+const OF_UPDATES: Axes = |rows, i| rows.updates.get(i).copied().flatten();
+
+/// The graph that a device is given, without any data.
+///
+/// # Errors
+/// If the case does not fit the op's shape rule.
+pub(crate) fn graph(case: &Case) -> Result<Graph, NotPassed> {
+    let [inputs, updates] = types(case);
+    Ok(OneNode::new(case, inputs, updates)?.graph)
+}
+
+/// The types of inputs and updates, as a device is given them.
+fn types(case: &Case) -> [Vec<TensorType>; 2] {
+    let of = |samples: &[Sample]| samples.iter().map(Sample::ty).collect();
+    let rows = case.rows.as_ref();
+    [grown(rows, OF_INPUTS, of(&case.inputs)), grown(rows, OF_UPDATES, of(&case.updates))]
+}
+
+/// The types of all operands of a case on a device, as a report names them.
+pub(crate) fn sizes(case: &Case) -> String {
+    let all = types(case).concat();
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
 impl Trial {
-    /// Draws the data of a case and evaluates the reference.
+    /// Draws the data of a case and evaluates the reference, of the distinct rows where it has
+    /// such.
     ///
     /// # Errors
     /// If the case does not fit the op's shape rule.
     pub fn new(case: &Case) -> Result<Self, NotPassed> {
         let (inputs, updates) = case.draw();
-        let ty = |t: &HostTensor| TensorType { shape: t.shape().clone(), dtype: t.dtype() };
-        let mut graph = Graph::new();
-        let input_ids: Vec<TensorId> = inputs
-            .iter()
-            .enumerate()
-            .map(|(i, t)| graph.input(format!("input {i}"), ty(t)))
-            .collect();
-        let update_ids: Vec<TensorId> =
-            updates.iter().enumerate().map(|(i, t)| graph.resident(&name(i), ty(t))).collect();
-        let mut operands = input_ids.clone();
-        for &i in &case.half {
-            let rounded = graph.apply(Cast(DType::F16), &[input_ids[i]]);
-            operands[i] = rounded.map_err(|e| e.to_string())?;
-        }
-        let outputs =
-            graph.push_node(case.op.clone(), &operands, &update_ids).map_err(|e| e.to_string())?;
-        outputs.iter().for_each(|&t| graph.output(t));
-        let ids = input_ids.iter().chain(&update_ids);
+        let types = |hosts: &[HostTensor]| hosts.iter().map(ty).collect();
+        let few = OneNode::new(case, types(&inputs), types(&updates))?;
+        let ids = few.inputs.iter().chain(&few.updates);
         let hosts = inputs.iter().chain(&updates);
         let given: HashMap<TensorId, Values<f64>> =
             ids.zip(hosts).map(|(&id, t)| (id, Values::from_host(t))).collect();
-        let mut values = evaluate::<f64>(&graph, given);
-        let want = outputs.iter().chain(&update_ids).filter_map(|id| values.remove(id)).collect();
-        Ok(Self { graph: Arc::new(graph), inputs, updates, want, tolerance: case.tolerance })
+        let mut values = evaluate::<f64>(&few.graph, given);
+        let rows = case.rows.clone();
+        let axis = |list: fn(&Rows) -> &Vec<Option<RowAxis>>, i: usize| {
+            rows.as_ref().and_then(|rows| list(rows).get(i).copied().flatten())
+        };
+        let outputs = few.outputs.iter().enumerate().map(|(i, id)| (id, axis(|r| &r.outputs, i)));
+        let changed = few.updates.iter().enumerate().map(|(i, id)| (id, axis(|r| &r.updates, i)));
+        let want = outputs
+            .chain(changed)
+            .filter_map(|(id, axis)| {
+                let ty = few.graph[*id].ty.clone();
+                Some(Wanted { values: values.remove(id)?, ty, axis })
+            })
+            .collect();
+        let tolerance = case.tolerance;
+        let Some(of) = &rows else {
+            let graph = Arc::new(few.graph);
+            return Ok(Self { graph, inputs, updates, want, rows, tolerance });
+        };
+        let grow = |axes: Axes, few: Vec<HostTensor>| -> Vec<HostTensor> {
+            few.iter().enumerate().map(|(i, few)| of.grow(axes(of, i), few)).collect()
+        };
+        let (inputs, updates) = (grow(OF_INPUTS, inputs), grow(OF_UPDATES, updates));
+        let graph = Arc::new(OneNode::new(case, types(&inputs), types(&updates))?.graph);
+        Ok(Self { graph, inputs, updates, want, rows, tolerance })
     }
 
     /// The graph of the one node.
@@ -106,27 +194,15 @@ impl Trial {
         }
         let mut measured = Measured { error: 0.0, tolerance: self.tolerance };
         for (i, (got, want)) in got.iter().zip(&self.want).enumerate() {
-            match want {
-                Values::Float(want) => {
-                    let got = got.as_f32().map_err(|e| e.to_string())?;
-                    let found = compare(got, want, self.tolerance)
-                        .map_err(|e| format!("tensor {i}: {e}"))?;
-                    measured.error = measured.error.max(found.error);
-                }
-                Values::Uint(want) => {
-                    if got.as_u32().map_err(|e| e.to_string())? != want {
-                        return Err(
-                            format!("tensor {i}: integers differ from the reference").into()
-                        );
-                    }
-                }
-            }
+            let found = self.judge_tensor(got, want).map_err(|e| format!("tensor {i}: {e}"))?;
+            measured.error = measured.error.max(found);
         }
         Ok(measured)
     }
 
     /// Whether NaN and infinities are where the reference has them; with `spreads` also elsewhere,
-    /// as where products meet what lies beside an element, or zeros beyond the ends.
+    /// as where products meet what lies beside an element, or zeros beyond the ends. For a case
+    /// whose rows do not repeat.
     ///
     /// # Errors
     /// Which element differs.
@@ -135,7 +211,7 @@ impl Trial {
             return Err(format!("{} tensors, not {}", got.len(), self.want.len()).into());
         }
         for (i, (got, want)) in got.iter().zip(&self.want).enumerate() {
-            let Values::Float(want) = want else { continue };
+            let Values::Float(want) = &want.values else { continue };
             let got = got.as_f32().map_err(|e| e.to_string())?;
             let differs = |&at: &usize| match want[at].is_finite() {
                 true => !got[at].is_finite() && !spreads,
@@ -153,6 +229,48 @@ impl Trial {
         }
         Ok(())
     }
+
+    /// The worst error of one tensor: all at once, or each repetition of the distinct rows.
+    fn judge_tensor(&self, got: &HostTensor, want: &Wanted) -> Result<f64, String> {
+        let (Some(rows), Some(axis)) = (&self.rows, want.axis) else {
+            return judge_values(got.data(), &want.values, self.tolerance);
+        };
+        let shape = &want.ty.shape;
+        let full = rows.shape(want.axis, shape);
+        if got.shape().len() != full.len() {
+            return Err(format!("{} elements, there should be {full}", got.shape().len()));
+        }
+        let mut worst = 0.0f64;
+        for repetition in rows.repetitions(axis, shape) {
+            let some = 0..repetition.len();
+            let want = match &want.values {
+                Values::Float(v) => Values::Float(axis.take((v, shape), some)),
+                Values::Uint(v) => Values::Uint(axis.take((v, shape), some)),
+            };
+            let got = match got.data() {
+                Data::F32(v) => Data::F32(axis.take((v, &full), repetition.clone())),
+                Data::U32(v) => Data::U32(axis.take((v, &full), repetition.clone())),
+            };
+            let found = judge_values(&got, &want, self.tolerance);
+            worst = worst.max(found.map_err(|e| {
+                format!("rows {} to {}: {e}", repetition.start, repetition.end - 1)
+            })?);
+        }
+        Ok(worst)
+    }
+}
+
+fn judge_values(got: &Data, want: &Values<f64>, tolerance: f64) -> Result<f64, String> {
+    match (got, want) {
+        (Data::F32(got), Values::Float(want)) => Ok(compare(got, want, tolerance)?.error),
+        (Data::U32(got), Values::Uint(want)) if got == want => Ok(0.0),
+        (Data::U32(_), Values::Uint(_)) => Err("integers differ from the reference".into()),
+        _ => Err("its elements are not of the reference's kind".into()),
+    }
+}
+
+fn ty(tensor: &HostTensor) -> TensorType {
+    TensorType { shape: tensor.shape().clone(), dtype: tensor.dtype() }
 }
 
 fn name(update: usize) -> String {

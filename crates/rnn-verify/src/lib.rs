@@ -11,11 +11,133 @@ mod shaders;
 pub use compare::{Comparison, compare, units_in_the_last_place};
 pub use gradient::check_gradient;
 pub use kernel::{Trial, check_kernel};
-pub use report::{Check, Measured, NotPassed, Outcome, Report, Section};
+pub use report::{Check, Measured, NotPassed, Outcome, Report, Section, Subject};
 pub use shaders::{Variant, variants};
 
 use rnn_graph::{Device, DeviceKind};
 use rnn_ops::Case;
+
+/// What a verification tells of itself.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Something begins that may take a while.
+    Begins {
+        /// How many such things are over.
+        done: usize,
+        /// How many there are.
+        total: usize,
+        /// What begins.
+        what: &'a str,
+    },
+    /// A check ends.
+    Ends(&'a Check),
+}
+
+/// Checks that follow each other, of which somebody is told.
+pub struct Verification<'a> {
+    report: Report,
+    done: usize,
+    total: usize,
+    observe: &'a mut dyn FnMut(Event<'_>),
+}
+
+impl<'a> Verification<'a> {
+    /// None yet; `total` will be made outside of this crate.
+    pub fn new(total: usize, observe: &'a mut dyn FnMut(Event<'_>)) -> Self {
+        Self { report: Report::default(), done: 0, total, observe }
+    }
+
+    /// Makes one check.
+    pub fn check(
+        &mut self,
+        section: Section,
+        target: &str,
+        subject: Subject<'_>,
+        check: impl FnOnce() -> Result<Measured, NotPassed>,
+    ) {
+        self.begin(&format!("{section} {subject} [{target}]"));
+        self.add(section, target, subject, check());
+    }
+
+    /// The checks made.
+    pub fn report(self) -> Report {
+        self.report
+    }
+
+    fn begin(&mut self, what: &str) {
+        (self.observe)(Event::Begins { done: self.done, total: self.total, what });
+        self.done += 1;
+    }
+
+    fn add(
+        &mut self,
+        section: Section,
+        target: &str,
+        subject: Subject<'_>,
+        result: Result<Measured, NotPassed>,
+    ) {
+        (self.observe)(Event::Ends(self.report.add(section, target, subject, result)));
+    }
+
+    /// Checks all of `cases` on all of `devices`, their gradients and shaders, and plants mistakes.
+    pub fn cases(&mut self, cases: &[Case], devices: &[Box<dyn Device>]) {
+        let differentiable = || cases.iter().filter(|c| !c.differentiable.is_empty());
+        self.total += 1 + differentiable().count() + devices.len() * (1 + cases.len());
+        self.shaders(cases);
+        let differences = "finite differences in f64";
+        for case in differentiable() {
+            let (section, subject) = (Section::Gradient, subject(case));
+            self.check(section, differences, subject, || check_gradient(case));
+        }
+        let (name, result) = controls::gradient_control();
+        self.add(Section::Control, differences, named(name, name), result);
+        for device in devices {
+            self.kernels(cases, &**device);
+        }
+    }
+
+    fn shaders(&mut self, cases: &[Case]) {
+        self.begin("shaders");
+        match variants(cases) {
+            Ok(all) => {
+                for variant in &all {
+                    for (step, result) in variant.check() {
+                        let subject = variant.name();
+                        let subject = named(variant.shader.name(), &subject);
+                        self.add(Section::Shader, step, subject, result);
+                    }
+                }
+            }
+            Err(error) => self.add(Section::Shader, "naga", named("all", "all"), Err(error)),
+        }
+    }
+
+    fn kernels(&mut self, cases: &[Case], device: &dyn Device) {
+        let target = device.info().to_string();
+        self.begin(&format!("planted mistakes [{target}]"));
+        for (name, result) in controls::controls(device) {
+            self.add(Section::Control, &target, named(name, name), result);
+        }
+        let runs_kernels = !cases.is_empty() && device.info().kind != DeviceKind::Cpu;
+        if runs_kernels && device.limits().matrix_units.is_none() {
+            let why = NotPassed::Skipped("the device has none".into());
+            self.add(Section::Kernel, &target, named("matmul", "matrix units"), Err(why));
+        }
+        for case in cases {
+            let case = case.sized_for(device.info().kind);
+            let check = || check_kernel(&case, device);
+            self.check(Section::Kernel, &target, subject(&case), check);
+        }
+    }
+}
+
+fn named<'a>(op: &'a str, case: &'a str) -> Subject<'a> {
+    Subject { op, case, sizes: String::new() }
+}
+
+fn subject(case: &Case) -> Subject<'_> {
+    Subject { op: case.op.name(), case: &case.name, sizes: kernel::sizes(case) }
+}
 
 /// Checks all of `cases` on all of `devices`, and tells `observe` of each check as it ends.
 pub fn verify(
@@ -23,41 +145,11 @@ pub fn verify(
     devices: &[Box<dyn Device>],
     observe: &mut dyn FnMut(&Check),
 ) -> Report {
-    let mut report = Report::default();
-    let mut add = |section, target: &str, what: (&str, &str), result| {
-        observe(report.add(section, target, what, result));
+    let mut ended = |event: Event<'_>| match event {
+        Event::Ends(check) => observe(check),
+        Event::Begins { .. } => {}
     };
-    match variants(cases) {
-        Ok(all) => {
-            for variant in &all {
-                for (step, result) in variant.check() {
-                    add(Section::Shader, step, (variant.shader.name(), &variant.name()), result);
-                }
-            }
-        }
-        Err(error) => add(Section::Shader, "naga", ("all", "all"), Err(error)),
-    }
-    let differences = "finite differences in f64";
-    for case in cases.iter().filter(|c| !c.differentiable.is_empty()) {
-        let what = (case.op.name(), case.name.as_str());
-        add(Section::Gradient, differences, what, check_gradient(case));
-    }
-    let (name, result) = controls::gradient_control();
-    add(Section::Control, differences, (name, name), result);
-    for device in devices {
-        let target = device.info().to_string();
-        for (name, result) in controls::controls(&**device) {
-            add(Section::Control, &target, (name, name), result);
-        }
-        let runs_kernels = !cases.is_empty() && device.info().kind != DeviceKind::Cpu;
-        if runs_kernels && device.limits().matrix_units.is_none() {
-            let why = NotPassed::Skipped("the device has none".into());
-            add(Section::Kernel, &target, ("matmul", "matrix units"), Err(why));
-        }
-        for case in cases {
-            let what = (case.op.name(), case.name.as_str());
-            add(Section::Kernel, &target, what, check_kernel(case, &**device));
-        }
-    }
-    report
+    let mut verification = Verification::new(0, &mut ended);
+    verification.cases(cases, devices);
+    verification.report()
 }

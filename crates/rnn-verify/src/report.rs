@@ -40,6 +40,8 @@ pub enum Section {
     Shader,
     /// A planted mistake, which the checks above must find.
     Control,
+    /// Training steps of a whole model on a device, against the CPU device.
+    Training,
 }
 
 impl fmt::Display for Section {
@@ -49,6 +51,7 @@ impl fmt::Display for Section {
             Self::Gradient => "gradient",
             Self::Shader => "shader",
             Self::Control => "control",
+            Self::Training => "training",
         })
     }
 }
@@ -71,6 +74,27 @@ pub enum Outcome {
     },
 }
 
+/// What a check is about.
+#[derive(Clone, Debug, Default)]
+pub struct Subject<'a> {
+    /// The op, shader or model.
+    pub op: &'a str,
+    /// The configuration.
+    pub case: &'a str,
+    /// The types and extents of its operands; empty, where it has none.
+    pub sizes: String,
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.case)?;
+        if !self.sizes.is_empty() {
+            write!(f, " ({})", self.sizes)?;
+        }
+        Ok(())
+    }
+}
+
 /// One check.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Check {
@@ -82,6 +106,9 @@ pub struct Check {
     pub op: String,
     /// The configuration.
     pub case: String,
+    /// The types and extents of its operands; empty, where it has none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sizes: String,
     /// How it ended.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -89,13 +116,18 @@ pub struct Check {
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { section, target, case, outcome, .. } = self;
+        let Self { section, target, op, case, sizes, outcome } = self;
+        let subject = Subject { op, case, sizes: sizes.clone() };
         match outcome {
             Outcome::Passed(Measured { error, .. }) => {
-                write!(f, "ok    {section} {case} [{target}]: error {error:.1e}")
+                write!(f, "ok    {section} {subject} [{target}]: error {error:.1e}")
             }
-            Outcome::Failed { reason } => write!(f, "FAIL  {section} {case} [{target}]: {reason}"),
-            Outcome::Skipped { reason } => write!(f, "skip  {section} {case} [{target}]: {reason}"),
+            Outcome::Failed { reason } => {
+                write!(f, "FAIL  {section} {subject} [{target}]: {reason}")
+            }
+            Outcome::Skipped { reason } => {
+                write!(f, "skip  {section} {subject} [{target}]: {reason}")
+            }
         }
     }
 }
@@ -113,7 +145,7 @@ impl Report {
         &mut self,
         section: Section,
         target: &str,
-        (op, case): (&str, &str),
+        Subject { op, case, sizes }: Subject<'_>,
         result: Result<Measured, NotPassed>,
     ) -> &Check {
         let outcome = match result {
@@ -122,7 +154,7 @@ impl Report {
             Err(NotPassed::Skipped(reason)) => Outcome::Skipped { reason },
         };
         let (target, op, case) = (target.to_owned(), op.to_owned(), case.to_owned());
-        self.checks.push(Check { section, target, op, case, outcome });
+        self.checks.push(Check { section, target, op, case, sizes, outcome });
         &self.checks[self.checks.len() - 1]
     }
 
@@ -193,13 +225,14 @@ impl fmt::Display for Report {
 
 #[cfg(test)]
 mod tests {
-    use super::{Measured, NotPassed, Report, Section};
+    use super::{Measured, NotPassed, Report, Section, Subject};
 
     #[test]
     fn the_table_counts_and_names() {
         let mut report = Report::default();
         let mut add = |case: &str, result| {
-            report.add(Section::Kernel, "gpu", ("matmul", case), result);
+            let subject = Subject { op: "matmul", case, sizes: "f32[2x3]".into() };
+            report.add(Section::Kernel, "gpu", subject, result);
         };
         add("small", Ok(Measured { error: 1e-6, tolerance: 1e-5 }));
         add("large", Err(NotPassed::Failed("element 3 is NaN".into())));
@@ -208,8 +241,8 @@ mod tests {
         for part in [
             "kernels: gpu",
             "1      1       1      1.0e-6        10.0",
-            "FAIL  kernel large [gpu]: element 3 is NaN",
-            "skip  kernel huge [gpu]: too large for the device",
+            "FAIL  kernel large (f32[2x3]) [gpu]: element 3 is NaN",
+            "skip  kernel huge (f32[2x3]) [gpu]: too large for the device",
             "1 passed, 1 failed, 1 skipped",
         ] {
             assert!(text.contains(part), "{part} is not in\n{text}");

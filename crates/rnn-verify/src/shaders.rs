@@ -1,5 +1,5 @@
-use crate::kernel::exceeds_limit;
-use crate::{Measured, NotPassed, Trial};
+use crate::kernel::{exceeds_limit, graph};
+use crate::{Measured, NotPassed};
 use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage};
@@ -33,9 +33,9 @@ pub fn variants(cases: &[Case]) -> Result<Vec<Variant>, NotPassed> {
     });
     let mut found = BTreeMap::new();
     for case in cases {
-        let trial = Trial::new(case)?;
+        let graph = graph(case)?;
         for limits in &limits {
-            let recording = match Recording::new(trial.graph(), limits) {
+            let recording = match Recording::new(&graph, limits) {
                 Ok(recording) => recording,
                 Err(error) if exceeds_limit(&error).is_some() => continue,
                 Err(error) => return Err(error.to_string().into()),

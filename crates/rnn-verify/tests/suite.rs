@@ -58,7 +58,7 @@ fn every_planted_mistake_is_found() {
     }
     let report = rnn_verify::verify(&[], &devices, &mut |_| {});
     let [passed, failed, skipped] = report.counts();
-    // Five in results, and one in a gradient; two in kernels, which the CPU device does not run.
-    assert_eq!((passed, skipped), (1 + 5 + 7 * (devices.len() - 1), 2), "{report}");
+    // Nine in results, and one in a gradient; two in kernels, which the CPU device does not run.
+    assert_eq!((passed, skipped), (1 + 9 + 11 * (devices.len() - 1), 2), "{report}");
     assert_eq!(failed, 0, "{report}");
 }

@@ -8,6 +8,8 @@ mod scaling;
 mod steps;
 mod table;
 
+pub(crate) use steps::reviews;
+
 use crate::{device, distributed};
 use anyhow::{Context, Result, bail};
 use measure::{Ceilings, Timing};

@@ -1,0 +1,156 @@
+use super::{BATCH, ELEMENTS, MANY, SHARED, STEPS, WIDE, along, normal, uniform};
+use crate::{
+    BatchNormalize, BatchNormalizeBackward, Case, ClipByNorm, ElementLoss, EmbeddingBackward, Loss,
+    LossBackward, MaskedWeights, Penalty, Sample, SortTokens, SumRows, Tally, UpdateTally,
+};
+
+/// Sums over the rows; columns do not depend on each other.
+fn over_rows() -> Vec<Case> {
+    let x = || normal(&[MANY, 3]);
+    let count = [WIDE, WIDE];
+    let one = along(0);
+    let columns = along(1);
+    let size = format!("{MANY}x{WIDE}");
+    let back = vec![x(), x(), uniform(&[3], 0.5, 2.0)];
+    // Of 70,001 terms: rounding grows with the root of their number.
+    vec![
+        Case::new(format!("sum_rows {size}"), SumRows, vec![x()]).tolerance(1e-5).rows(
+            count,
+            &[columns],
+            &[one],
+        ),
+        Case::new("sum_rows 4200001x4", SumRows, vec![normal(&[4_200_001, 4])]).tolerance(1e-5),
+        Case::new(format!("batch_normalize {size}"), BatchNormalize { epsilon: 1e-3 }, vec![x()])
+            .tolerance(1e-5)
+            .rows(count, &[columns], &[columns, one, one, one]),
+        Case::new(format!("batch_normalize_backward {size}"), BatchNormalizeBackward, back)
+            .tolerance(1e-5)
+            .rows(count, &[columns, columns, one], &[columns]),
+    ]
+}
+
+/// Sums over everything.
+fn over_all() -> Vec<Case> {
+    let mut cases = vec![
+        Case::new(format!("clip_by_norm {ELEMENTS} to 2"), ClipByNorm { norm: 2.0 }, vec![])
+            .updates(vec![normal(&[ELEMENTS])]),
+        // Of 16,800,001 positive terms.
+        Case::new(format!("penalty {ELEMENTS}"), Penalty { l1: 0.01, l2: 0.02 }, {
+            vec![normal(&[ELEMENTS])]
+        })
+        .tolerance(2e-5),
+    ];
+    let kinds = [
+        ("binary cross-entropy", ElementLoss::BinaryCrossEntropy, WIDE, false),
+        ("binary cross-entropy", ElementLoss::BinaryCrossEntropy, 1, true),
+        ("squared error", ElementLoss::SquaredError, 3, true),
+        ("absolute error", ElementLoss::AbsoluteError, 3, true),
+        ("huber", ElementLoss::Huber { delta: 1.5 }, 3, true),
+    ];
+    for (name, of, width, weighted) in kinds {
+        let op = Loss { of, weighted };
+        let shape = [MANY, width];
+        let mut forward = vec![uniform(&shape, -30.0, 30.0), uniform(&shape, 0.0, 1.0)];
+        // A gradient of the mean times the number of its terms is of the size of one of them.
+        let d_loss = Sample::Floats(vec![1], vec![(MANY * width) as f32]);
+        let mut backward = [&forward[..], &[d_loss]].concat();
+        for inputs in [&mut forward, &mut backward] {
+            inputs.extend(weighted.then(|| uniform(&[MANY], 0.0, 2.0)));
+        }
+        let size = format!("{MANY}x{width}{}", if weighted { " weighted" } else { "" });
+        let back = LossBackward(op.clone());
+        cases.push(Case::new(format!("{name} {size}"), op, forward).tolerance(1e-5));
+        cases.push(Case::new(format!("{name} backward {size}"), back, backward));
+    }
+    cases
+}
+
+/// What is counted of so many rows, each step of an example one. A logit lies in the middle of a
+/// bucket of probabilities, so that rounding moves none to another.
+fn tallies() -> Vec<Case> {
+    let case = |name: &str, of: Tally, [examples, steps, width]: [usize; 3]| {
+        let logit = |i: usize| {
+            let p = ((i * 83 % 199) as f32 + 0.5) / 199.0;
+            (p / (1.0 - p)).ln() + 1e-4
+        };
+        let shape = vec![examples * steps, width];
+        let logits = (0..examples * steps * width).map(logit).collect();
+        let labels = Sample::Uniform(shape.clone(), 0.0, 1.0);
+        let mut inputs = vec![Sample::Floats(shape, logits), labels, normal(&[1])];
+        inputs.extend((steps > 1).then(|| Sample::Below(vec![steps, examples], 2)));
+        let name = format!("tally {name} {examples}x{steps}x{width}");
+        Case::new(name, UpdateTally { of, examples }, inputs).updates(vec![uniform(
+            &[of.len(width)],
+            0.0,
+            9.0,
+        )])
+    };
+    vec![
+        case("binary", Tally::Binary, [MANY, 1, 1]),
+        case("binary", Tally::Binary, [BATCH, STEPS, 3]),
+        case("categorical", Tally::Categorical, [MANY, 1, 7]),
+        case("categorical", Tally::Categorical, [BATCH, STEPS, 7]),
+        case("regression", Tally::Regression, [MANY, 1, 7]),
+    ]
+}
+
+/// What the losses of masked sequences count.
+fn masked_weights() -> Vec<Case> {
+    let mask = |steps: usize, batch: usize| Sample::Below(vec![steps, batch], 2);
+    let case = |steps: usize, batch: usize, weighted: bool| {
+        let mut inputs = vec![mask(steps, batch)];
+        inputs.extend(weighted.then(|| uniform(&[steps * batch], 0.0, 2.0)));
+        let op = MaskedWeights { weighted, given: false };
+        let weights = if weighted { " weighted" } else { "" };
+        Case::new(format!("masked_weights {steps}x{batch}{weights}"), op, inputs)
+    };
+    // The last has elements for more than 65,535 workgroups.
+    vec![case(STEPS, BATCH, true), case(MANY, 3, false), case(STEPS, 33_601, false)]
+}
+
+/// Positions sorted by token, and the gradient of a table, of which most positions hold one token,
+/// as padding does.
+fn tokens() -> Vec<Case> {
+    let sort = |positions: usize, vocabulary: usize| {
+        let tokens = Sample::Below(vec![positions], vocabulary as u32);
+        let name = format!("sort_tokens {positions} of {vocabulary}");
+        Case::new(name, SortTokens { vocabulary }, vec![tokens])
+    };
+    let gradient = |positions: usize, vocabulary: usize| {
+        let token = |i: usize| if i % 3 == 0 { i * 31 % vocabulary } else { 2 };
+        let tokens: Vec<u32> = (0..positions).map(|i| token(i) as u32).collect();
+        let mut order: Vec<u32> = (0..positions as u32).collect();
+        order.sort_by_key(|&position| tokens[position as usize]);
+        let mut starts = vec![0; vocabulary + 1];
+        tokens.iter().for_each(|&token| starts[token as usize + 1] += 1);
+        for token in 0..vocabulary {
+            starts[token + 1] += starts[token];
+        }
+        let inputs = vec![
+            Sample::Exactly(vec![positions], tokens),
+            normal(&[positions, 3]),
+            Sample::Exactly(vec![positions], order),
+            Sample::Exactly(vec![vocabulary + 1], starts),
+        ];
+        let name = format!("embedding_backward {positions} of {vocabulary}x32");
+        let axes = [SHARED, along(1), SHARED, SHARED];
+        // The padding's sum has tens of thousands of terms.
+        Case::new(name, EmbeddingBackward { vocabulary }, inputs).tolerance(1e-5).rows(
+            [32, 32],
+            &axes,
+            &[along(1)],
+        )
+    };
+    vec![
+        sort(MANY, 5000),
+        sort(MANY, MANY),
+        sort(1_000_003, 5000),
+        gradient(MANY, 5000),
+        gradient(MANY, MANY),
+        gradient(1_000_003, 5000),
+    ]
+}
+
+pub fn cases() -> Vec<Case> {
+    [tokens(), over_rows(), over_all(), tallies(), masked_weights()].concat()
+}
