@@ -8,6 +8,8 @@ class Draw:
         self.random = np.random.default_rng(seed)
         # Whether recurrent layers keep their states from batch to batch.
         self.stateful = self.chance(0.04)
+        # Whether the layers that are drawn stand in a wrapper.
+        self.wrapped = False
 
     def chance(self, probability):
         return bool(self.random.random() < probability)

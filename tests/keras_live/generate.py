@@ -116,12 +116,16 @@ class Case:
         counts = None
         if len(self.ends) > 1 and self.d.chance(0.6):
             counts = [self.d.number(0.2, 2.0) for _ in self.ends]
-        classes = len(self.ends) == 1 and self.ends[0].labels != "numbers"
+        losses = one([end.loss for end in self.ends])
+        names = getattr(self.model, "output_names", [])
+        if len(set(names)) == len(self.ends) > 1 and self.d.chance(0.3):
+            losses = dict(zip(names, losses))
+            counts = counts and dict(zip(names, counts))
         self.model.compile(
             optimizer=self.optimizer,
-            loss=one([end.loss for end in self.ends]),
+            loss=losses,
             loss_weights=counts,
-            metrics=["accuracy"] if classes else None,
+            metrics=training.metrics(self.ends),
             run_eagerly=True,
         )
 
@@ -149,7 +153,7 @@ class Case:
             for index, parts in enumerate(zip(*outputs))
         }
         metrics = self.model.get_metrics_result()
-        found |= {k: np.float64(v) for k, v in metrics.items() if k in ("loss", "accuracy")}
+        found |= {k.removeprefix("binary_"): np.float64(v) for k, v in metrics.items()}
         self.reset()
         counts = self.weights
         if self.class_weights:

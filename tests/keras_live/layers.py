@@ -39,7 +39,9 @@ def held(d, *names):
 
 
 def whole_layer(d):
-    return d.some(0.06, trainable=[False], activity_regularizer=penalty)
+    """A layer within a wrapper is trained where the wrapper is."""
+    frozen = {} if d.wrapped else d.some(0.06, trainable=[False])
+    return frozen | d.some(0.06, activity_regularizer=penalty)
 
 
 # Layers of any rank.
@@ -70,9 +72,8 @@ def batch_normalization(d, shape):
         center=[False],
         scale=[False],
     )
-    return L.BatchNormalization(
-        **given, **held(d, "beta", "gamma"), **d.some(0.1, trainable=[False])
-    )
+    frozen = {} if d.wrapped else d.some(0.1, trainable=[False])
+    return L.BatchNormalization(**given, **held(d, "beta", "gamma"), **frozen)
 
 
 def layer_normalization(d, shape):
@@ -168,7 +169,21 @@ def conv_recurrent(d, shape):
     return conv_cell(d, shape)
 
 
-def bidirectional(d, shape):
+def wrapping(wrap):
+    """A function that makes a wrapper, while whose inner layers are drawn."""
+
+    def drawn(d, shape):
+        outer, d.wrapped = d.wrapped, True
+        try:
+            return wrap(d, shape, {} if outer else d.some(0.06, trainable=[False]))
+        finally:
+            d.wrapped = outer
+
+    return drawn
+
+
+@wrapping
+def bidirectional(d, shape, whole):
     fixed = dict(return_sequences=d.chance(0.5))
     inner = lambda **more: (
         cell(d, **fixed, **more) if len(shape) == 2 else conv_cell(d, shape, **fixed, **more)
@@ -176,22 +191,25 @@ def bidirectional(d, shape):
     mode = d.some(0.6, merge_mode=["concat", "sum", "mul", "ave"])
     forward = inner()
     if len(shape) == 2 and d.chance(0.2):
+        # Side by side they may be of different widths.
+        side_by_side = mode.get("merge_mode", "concat") == "concat"
         backward = type(forward)(
-            forward.units,
+            d.whole(1, 4) if side_by_side and d.chance(0.5) else forward.units,
             return_sequences=forward.return_sequences,
             go_backwards=not forward.go_backwards,
             stateful=forward.stateful,
             **d.some(activation=SMOOTH, use_bias=[False]),
         )
-        return L.Bidirectional(forward, backward_layer=backward, **mode)
-    return L.Bidirectional(forward, **mode)
+        return L.Bidirectional(forward, backward_layer=backward, **mode, **whole)
+    return L.Bidirectional(forward, **mode, **whole)
 
 
-def time_distributed(d, shape):
+@wrapping
+def time_distributed(d, shape, whole):
     stateful, d.stateful = d.stateful, False
     inner = layer(d, shape[1:])
     d.stateful = stateful
-    return None if inner is None else L.TimeDistributed(inner)
+    return None if inner is None else L.TimeDistributed(inner, **whole)
 
 
 def spatial_dropout(d, shape):

@@ -132,6 +132,10 @@ class Growing:
         states = self.tensors[before + 1 :]
         if d.chance(0.3):
             return d.pick([output, *states])
+        vectors = [t for t in self.tensors if len(self.shape(t)) == 1]
+        if d.chance(0.3):
+            first = lambda: L.Dense(encoder.units, d.pick([None, "tanh"]))
+            states = [self.apply(first(), d.pick(vectors)) for _ in states]
         sequences = [t for t in self.tensors if len(self.shape(t)) == 2 and t.dtype != "int32"]
         decoder = type(encoder)(
             encoder.units, **d.some(0.5, return_sequences=[True], go_backwards=[True])
@@ -141,7 +145,8 @@ class Growing:
     def again(self, source):
         """A layer that is applied a second time, to another tensor or to the same."""
         earlier = [l for l, shape, n in self.calls if shape == self.shape(source) and n == 1]
-        earlier = [l for l in earlier if not getattr(l, "return_state", False)]
+        odd = lambda l: isinstance(l, L.Embedding) or getattr(l, "return_state", False)
+        earlier = [l for l in earlier if not odd(l)]
         return self.apply(self.d.pick(earlier), source) if earlier else None
 
     def nested(self, source):
@@ -156,8 +161,12 @@ class Growing:
                 return None
             x = made(x)
             stack.append(made)
-        model = keras.Sequential([keras.Input(shape), *stack]) if sequential else None
-        return self.apply(model or keras.Model(first, x), source)
+        if sequential:
+            return self.apply(keras.Sequential([keras.Input(shape), *stack]), source)
+        # What stands in its middle may be put out too.
+        middle = stack[0].output
+        outputs = [x, middle] if len(stack) > 1 and d.chance(0.3) else x
+        return self.apply(keras.Model(first, outputs), source)
 
     def leaves(self):
         return [t for t in self.tensors if id(t) not in self.used and not self.is_input(t)]

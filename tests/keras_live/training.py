@@ -27,12 +27,12 @@ def end(d, tensor, apply):
     if kind == "numbers":
         if d.chance(0.7):
             tensor = head(d, tensor, apply, d.whole(1, 3), d.pick([None, None, "tanh"]))
-        delta = d.number(0.3, 1.5)
         loss = d.pick(
             [
                 losses.MeanSquaredError(),
                 losses.MeanAbsoluteError(),
-                losses.Huber(delta=delta),
+                # A delta of another size is lost in the file: Keras 3.15.1 does not write it.
+                losses.Huber(),
                 "mse",
                 "mae",
                 "huber",
@@ -78,6 +78,18 @@ def labels(d, end, count):
     if end.labels == "sparse":
         return chosen.astype("int32")
     return np.eye(classes, dtype="float32")[chosen]
+
+
+def metrics(ends):
+    """The accuracy that the program counts, where there is one output of classes: of the classes of
+    an example, or of each sigmoid unit. Keras's name "accuracy" is something else where there are
+    several sigmoid units, the largest of them; and of logits it is at 0.5, not at the probability.
+    """
+    if len(ends) > 1 or ends[0].labels == "numbers":
+        return None
+    if ends[0].labels != "binary":
+        return ["accuracy"]
+    return None if getattr(ends[0].loss, "from_logits", False) else ["binary_accuracy"]
 
 
 def weights(d, ends, count):

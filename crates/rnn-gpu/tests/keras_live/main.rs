@@ -7,13 +7,14 @@ mod python;
 mod case;
 mod compare;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use case::{Case, Refusal};
 use rnn_gpu::Device;
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread::sleep;
@@ -129,7 +130,10 @@ fn judge(case: &Case, devices: &[&dyn Device], exact: bool) -> Result<Result<Vec
     let mut all = Vec::new();
     for (device, name) in devices.iter().zip(["CPU", "GPU"]) {
         let on = || format!("on the {name} device");
-        let got = match case.compute(*device).with_context(on)? {
+        // A panic is the failure of one seed, not of all.
+        let computed = catch_unwind(AssertUnwindSafe(|| case.compute(*device)));
+        let computed = computed.unwrap_or_else(|_| Err(anyhow!("it panics")));
+        let got = match computed.with_context(on)? {
             Ok(got) => got,
             Err(refusal) => return Ok(Err(refusal)),
         };
