@@ -53,6 +53,10 @@ class Case:
             self.sequential()
         else:
             self.functional()
+        for layer in self.model._flatten_layers():
+            if not layer.trainable:
+                # A trainable=False that a ConvLSTM is made with does not reach its cell.
+                layer.trainable = False
         for end in self.ends:
             training.check_mask(end.tensor)
         self.randomize()
