@@ -5,7 +5,8 @@ N.keras is the compiled model, N.after.keras the same after three steps of train
 is fed, and what Keras computes; its names are those of `rnn-gpu train --model`:
 
 x_train_0, ..       inputs                          y_train_0, ..   labels of each output
-w_train             weights of examples or steps    class_weights   of each class, in training
+w_train_0, ..       weights, for all outputs where there is one array, else for each
+class_weights       of each class, in training
 predict_0, ..       outputs                         loss            of all examples, as Model.evaluate has it
 accuracy            of all examples, where there is one output of classes
 losses              of the three steps
@@ -137,8 +138,7 @@ class Case:
         one = lambda all: all[0] if len(all) == 1 else all
         for at in range(0, self.count, BATCH):
             part = lambda all: one([a[at : at + BATCH] for a in all])
-            counts = None if weights is None else weights[at : at + BATCH]
-            yield part(self.inputs), part(self.labels), counts
+            yield part(self.inputs), part(self.labels), weights and part(weights)
 
     def reset(self):
         """States of stateful layers begin anew."""
@@ -161,7 +161,8 @@ class Case:
         self.reset()
         counts = self.weights
         if self.class_weights:
-            counts = np.array(self.class_weights, "float32")[self.labels[0].reshape(-1).astype(int)]
+            classes = self.labels[0].reshape(-1).astype(int)
+            counts = [np.array(self.class_weights, "float32")[classes]]
         step = lambda batch: training.train_step(self.model, self.optimizer, *batch)
         found["losses"] = np.array([step(batch) for batch in self.batches(counts)])
         return found
@@ -171,13 +172,13 @@ class Case:
         arrays = self.results()
         arrays |= {f"x_train_{i}": x for i, x in enumerate(self.inputs)}
         arrays |= {f"y_train_{i}": y for i, y in enumerate(self.labels)}
-        if self.weights is not None:
-            arrays["w_train"] = self.weights
+        arrays |= {f"w_train_{i}": w for i, w in enumerate(self.weights or [])}
         if self.class_weights:
             arrays["class_weights"] = np.array(self.class_weights, "float32")
         self.model.save(f"{stem}.after.keras")
-        # It comes last: who finds it finds all.
-        np.savez(f"{stem}.npz", **arrays)
+        # It comes last, and at once: who finds it finds all.
+        np.savez(f"{stem}.part.npz", **arrays)
+        os.replace(f"{stem}.part.npz", f"{stem}.npz")
 
     def write_exact(self, stem):
         """The same results in double precision, weights rounded at the end."""
@@ -190,13 +191,13 @@ class Case:
 
 def attempts(seed, stem, write):
     """Draws models until there is one that Keras computes."""
+    reasons = []
     for attempt in range(20):
         try:
             return write(Case(seed, attempt), stem)
         except (ValueError, tf.errors.InvalidArgumentError) as error:
-            reason = str(error).strip().splitlines()[0]
-            print(f"seed {seed}: not a model of Keras's: {reason}", file=sys.stderr)
-    raise SystemExit(f"seed {seed}: no model")
+            reasons.append(str(error))
+    raise SystemExit("\n".join([f"seed {seed}: Keras computes none of its models", *reasons]))
 
 
 def main():

@@ -93,16 +93,21 @@ def metrics(ends):
 
 
 def weights(d, ends, count):
-    """How much each example counts, or each step of it; None, where all count the same."""
-    shapes = {tuple(end.tensor.shape[1:-1]) for end in ends}
-    # Keras takes weights of just the shape that a loss has before its mean.
-    if len(shapes) > 1 or len(max(shapes)) > 1 or d.chance(0.5):
+    """How much each example counts, or each step of it, in all outputs or in each; None, where all
+    count the same.
+    """
+    # Keras takes weights of just the shape that a loss has before its mean, and those of steps by
+    # output.
+    shapes = [(count, *end.tensor.shape[1:-1]) for end in ends]
+    if max(map(len, shapes)) > 2 or d.chance(0.5):
         return None
-    shape = (count, *max(shapes))
-    given = d.random.uniform(0.2, 2.0, shape).round(2).astype("float32")
-    if d.chance(0.3):
-        given[d.random.random(shape) < 0.3] = 0.0
-    return given
+    arrays = []
+    for shape in shapes[:1] if set(shapes) == {(count,)} else shapes:
+        given = d.random.uniform(0.2, 2.0, shape).round(2).astype("float32")
+        if d.chance(0.3):
+            given[d.random.random(shape) < 0.3] = 0.0
+        arrays.append(given)
+    return arrays
 
 
 def class_weights(d, ends):

@@ -1,12 +1,14 @@
 //! One model with its data, and what a device makes of it.
 
 use anyhow::{Context, Result, bail};
+use rnn_core::Examples;
 use rnn_gpu::arrays::{Arrays, Kind};
 use rnn_gpu::model_file::ModelFile;
-use rnn_gpu::nn::{ConfigError, Dataset, Loss, Model, Optimizer, TrainError, Trainer};
+use rnn_gpu::nn::{ConfigError, Dataset, Loss, TrainError, Trainer};
 use rnn_gpu::predict::samples;
 use rnn_gpu::{Device, HostTensor};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The batches of tests/keras_live/generate.py.
 const BATCH: usize = 3;
@@ -96,26 +98,20 @@ impl Case {
 
     /// What a device makes of the model in the file.
     pub fn compute(&self, device: &dyn Device) -> Result<Result<Results, Refusal>> {
-        let opened = ModelFile::open(&self.file("keras"));
-        let file = match opened {
+        let file = match ModelFile::open(&self.file("keras")) {
             Ok(file) => file,
             Err(error) => return refusal(error).map(Err),
         };
-        let Some(compile) = file.compile.clone() else {
-            return Ok(Err(Refusal("how it is trained is not supported".into())));
-        };
+        let compile = file.compile.clone().context("its optimizer or a loss is not read")?;
         let data = self.data(&file, compile.losses.iter().map(|(loss, _)| *loss))?;
         let shapes = samples(data.inputs.iter().map(HostTensor::shape));
         let model = match file.trained_model(Some(&shapes)) {
             Ok(model) => model,
             Err(error) => return refusal(error).map(Err),
         };
-        let first = model.clone();
-        let trainer = |model: Model, optimizer: Optimizer| {
-            Trainer::new(model, device, optimizer, 0).losses(compile.losses.clone())
-        };
         let run = || -> Result<Results> {
-            let mut trainer = trainer(first, compile.optimizer.clone());
+            let mut trainer =
+                Trainer::new(model, device, compile.optimizer, 0).losses(compile.losses.clone());
             let predictions = trainer.predict(&data.judged, BATCH)?;
             trainer.reset_states()?;
             let metrics = trainer.evaluate(&data.judged, BATCH)?;
@@ -149,8 +145,13 @@ impl Case {
         let labels = labels.collect::<Result<Vec<_>>>()?;
         let set = Dataset::new(inputs.clone(), labels)?;
         let (mut judged, mut trained) = (set.clone(), set);
-        if arrays.has("w_train") {
-            judged = judged.sample_weights(arrays.get(&["w_train"], Kind::Floats)?)?;
+        let mut weights: Vec<Arc<dyn Examples>> = Vec::new();
+        while arrays.has(&format!("w_train_{}", weights.len())) {
+            let name = format!("w_train_{}", weights.len());
+            weights.push(Arc::new(arrays.get(&[&name], Kind::Floats)?));
+        }
+        if !weights.is_empty() {
+            judged = judged.sample_weights_of(weights)?;
             trained = judged.clone();
         }
         if arrays.has("class_weights") {

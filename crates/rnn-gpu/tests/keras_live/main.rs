@@ -2,6 +2,7 @@
 //! `cargo xtask keras-live` runs it; tests/keras_live/generate.py makes the models.
 
 #[path = "../../../../tests/interchange/python.rs"]
+#[allow(dead_code, reason = "the generator runs beside the test, not before it")]
 mod python;
 
 mod case;
