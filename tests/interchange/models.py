@@ -44,6 +44,8 @@ def stacks():
     other = L.LSTM(3, activation="relu", go_backwards=True, return_sequences=True)
     both = L.Bidirectional(L.LSTM(3, return_sequences=True), backward_layer=other)
     yield "bidirectional_backward", steps(both)
+    narrow = L.GRU(2, use_bias=False, go_backwards=True)
+    yield "bidirectional_uneven", steps(L.Bidirectional(L.GRU(4), backward_layer=narrow))
     yield "dense", stack((5,), L.Dense(4, "relu", use_bias=False), L.Dense(3, "softmax"))
     yield "time_distributed", stack(
         (4, 6, 2), L.TimeDistributed(L.Conv1D(3, 2, activation="tanh"))

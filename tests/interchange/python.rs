@@ -24,7 +24,7 @@ pub fn run(test: &str, script: &str, arguments: &[&Path]) -> Option<String> {
 
 /// The interpreter in `RNN_GPU_PYTHON`, or one in a virtual environment below `target`, which is
 /// made the first time.
-fn interpreter() -> Option<&'static Path> {
+pub fn interpreter() -> Option<&'static Path> {
     static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
     let find = || match std::env::var_os("RNN_GPU_PYTHON") {
         Some(python) => Some(python.into()),

@@ -1,5 +1,6 @@
 //! Project tasks: `cargo xtask <task>`.
 
+mod keras_live;
 mod same_bits;
 mod tidy;
 
@@ -39,6 +40,8 @@ enum Task {
         #[arg(default_value = "HEAD")]
         commit: String,
     },
+    /// Compare random models with Keras: outputs, losses, and three steps of training
+    KerasLive(keras_live::Args),
     /// Run every check, stopping at the first that fails
     Ci,
 }
@@ -55,6 +58,7 @@ fn main() -> Result<ExitCode> {
             code => code,
         },
         Task::SameBits { commit } => same_bits::run(&root, Path::new(&cargo_path()), &commit)?,
+        Task::KerasLive(args) => keras_live::run(&root, &args)?,
         Task::Ci => ci(&root)?,
     };
     // Windows has wider exit codes than `ExitCode`; what does not fit is still a failure.
@@ -63,18 +67,20 @@ fn main() -> Result<ExitCode> {
 
 /// Runs the checks in order and returns the first exit code that is not 0.
 fn ci(root: &Path) -> Result<i32> {
-    const STEPS: [&str; 6] = [
+    const STEPS: [&str; 7] = [
         "fmt --all --check",
         "clippy --release --workspace --all-targets -- -D warnings",
         "xtask tidy",
         "deny check",
         "doc --release --no-deps --workspace",
         "test --release --workspace",
+        "xtask keras-live",
     ];
     for step in STEPS.into_iter().chain(distributed()?) {
         println!("$ cargo {step}");
         let code = match step {
             "xtask tidy" => tidy(root)?,
+            "xtask keras-live" => keras_live::run(root, &keras_live::Args::ci())?,
             "deny check" => deny(root)?,
             _ => cargo(root, step.split(' '))?,
         };
@@ -140,8 +146,18 @@ fn rnn_gpu(root: &Path, command: &[&str], args: Vec<OsString>) -> Result<i32> {
 /// Runs cargo in the workspace root and returns its exit code; 1 if a signal ended it. What
 /// rustdoc warns of is an error.
 fn cargo(root: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<i32> {
+    cargo_with(root, args, [])
+}
+
+/// The same with variables of the environment.
+fn cargo_with(
+    root: &Path,
+    args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    variables: impl IntoIterator<Item = (String, OsString)>,
+) -> Result<i32> {
     let status = Command::new(cargo_path())
         .args(args)
+        .envs(variables)
         .env("RUSTDOCFLAGS", "-D warnings")
         .current_dir(root)
         .status()

@@ -21,7 +21,8 @@ pub enum Merge {
 
 /// A recurrent layer and its mirror image, which reads the sequence from its end: `[T, F]` ->
 /// `[2H]`, or `[T, 2H]` with `return_sequences`; `[H]` and `[T, H]` where outputs are not put side
-/// by side.
+/// by side. A backward layer that a file describes by itself may differ in what it computes, and in
+/// width where outputs are put side by side.
 ///
 /// ```text
 /// y = merge(forward(x), backward(x)),  a sequence of backward in the order of time
@@ -61,7 +62,7 @@ impl<C: Cell> Bidirectional<C> {
         w: &[TensorId],
     ) -> Result<[Value; 2], GraphError> {
         let name = b.name.clone();
-        let (forward_weights, backward_weights) = w.split_at(w.len() / 2);
+        let (forward_weights, backward_weights) = w.split_at(self.forward.count_weights());
         b.name = format!("{name}/forward");
         let forward = self.forward.call(b, input, None, forward_weights)?.output;
         b.name = format!("{name}/backward");
@@ -94,10 +95,18 @@ impl<C: Cell> Layer for Bidirectional<C> {
 
     fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         let mut output = self.forward.output(input)?;
-        if let (Merge::Concat, Some(width)) = (self.merge, output.last_mut()) {
-            *width *= 2;
-        }
-        Ok(output)
+        let backward = self.backward.output(input)?;
+        let fits = match (self.merge, output.split_last_mut(), backward.split_last()) {
+            (Merge::Concat, Some((width, extents)), Some((other, others))) => {
+                *width += other;
+                extents == others
+            }
+            _ => output == backward,
+        };
+        let expected = "two layers of one shape of outputs; to be put side by side they may differ \
+                        in width";
+        let misfit = || LayerError::of("Bidirectional", expected, &[&output, &backward]);
+        if fits { Ok(output) } else { Err(misfit()) }
     }
 
     fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {

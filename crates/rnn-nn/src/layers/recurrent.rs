@@ -216,6 +216,11 @@ impl<C: Cell> Recurrent<C> {
         Ok(Recurred { output, state })
     }
 
+    /// How many weights it has, whatever it is applied to.
+    pub(super) fn count_weights(&self) -> usize {
+        2 + usize::from(self.use_bias)
+    }
+
     fn shapes(&self, input: &[usize]) -> Result<CellShapes, LayerError> {
         let fits = self.cell.shapes(input, self.units);
         fits.ok_or_else(|| LayerError::new(C::CLASS, self.cell.expected(), input))

@@ -1,0 +1,185 @@
+//! One model with its data, and what a device makes of it.
+
+use anyhow::{Context, Result, bail};
+use rnn_core::Examples;
+use rnn_gpu::arrays::{Arrays, Kind};
+use rnn_gpu::model_file::ModelFile;
+use rnn_gpu::nn::{ConfigError, Dataset, Loss, TrainError, Trainer};
+use rnn_gpu::predict::samples;
+use rnn_gpu::{Device, HostTensor};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The batches of tests/keras_live/generate.py.
+const BATCH: usize = 3;
+
+/// What is computed of a case.
+pub struct Results {
+    /// Of each output.
+    pub predictions: Vec<HostTensor>,
+    /// Of all examples.
+    pub loss: f64,
+    /// The fraction classified right, where that is asked for.
+    pub accuracy: Option<f64>,
+    /// Of each step of training.
+    pub losses: Vec<f64>,
+    /// After training.
+    pub weights: Vec<(String, HostTensor)>,
+}
+
+/// The files of a seed.
+pub struct Case {
+    folder: PathBuf,
+    seed: u64,
+}
+
+/// A model that cannot be computed, and says so: what for.
+#[derive(Debug)]
+pub struct Refusal(pub String);
+
+impl Case {
+    pub fn new(folder: &Path, seed: u64) -> Self {
+        Self { folder: folder.to_owned(), seed }
+    }
+
+    fn file(&self, ending: &str) -> PathBuf {
+        self.folder.join(format!("{}.{ending}", self.seed))
+    }
+
+    /// Whether Keras has computed it.
+    pub fn is_there(&self) -> bool {
+        self.file("npz").exists()
+    }
+
+    /// Its files, which a failure keeps.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let endings = ["keras", "npz", "after.keras", "exact.npz", "exact.after.keras"];
+        endings.map(|ending| self.file(ending)).into_iter().filter(|file| file.exists()).collect()
+    }
+
+    /// The weights that training begins with.
+    pub fn first_weights(&self) -> Result<Vec<(String, HostTensor)>> {
+        weights(&self.file("keras"))
+    }
+
+    /// What Keras computes, in single precision.
+    pub fn of_keras(&self) -> Result<Results> {
+        self.read("npz", "after.keras")
+    }
+
+    /// What Keras computes in double precision, where that was asked for and TensorFlow can.
+    pub fn exact(&self) -> Option<Result<Results>> {
+        let there = self.file("exact.npz").exists();
+        there.then(|| self.read("exact.npz", "exact.after.keras"))
+    }
+
+    fn read(&self, arrays: &str, after: &str) -> Result<Results> {
+        let mut arrays = Arrays::open(&self.file(arrays), false)?;
+        let mut predictions = Vec::new();
+        while arrays.has(&format!("predict_{}", predictions.len())) {
+            let name = format!("predict_{}", predictions.len());
+            predictions.push(arrays.get(&[&name], Kind::Floats)?);
+        }
+        let mut numbers = |name: &str| -> Result<Option<Vec<f64>>> {
+            if !arrays.has(name) {
+                return Ok(None);
+            }
+            let values = arrays.get(&[name], Kind::Floats)?;
+            Ok(Some(values.as_f32()?.iter().map(|&value| f64::from(value)).collect()))
+        };
+        Ok(Results {
+            predictions,
+            loss: numbers("loss")?.context("no loss")?[0],
+            accuracy: numbers("accuracy")?.map(|values| values[0]),
+            losses: numbers("losses")?.context("no losses")?,
+            weights: weights(&self.file(after))?,
+        })
+    }
+
+    /// What a device makes of the model in the file.
+    pub fn compute(&self, device: &dyn Device) -> Result<Result<Results, Refusal>> {
+        let file = match ModelFile::open(&self.file("keras")) {
+            Ok(file) => file,
+            Err(error) => return refusal(error).map(Err),
+        };
+        let compile = file.compile.clone().context("its optimizer or a loss is not read")?;
+        let data = self.data(&file, compile.losses.iter().map(|(loss, _)| *loss))?;
+        let shapes = samples(data.inputs.iter().map(HostTensor::shape));
+        let model = match file.trained_model(Some(&shapes)) {
+            Ok(model) => model,
+            Err(error) => return refusal(error).map(Err),
+        };
+        let run = || -> Result<Results> {
+            let mut trainer =
+                Trainer::new(model, device, compile.optimizer, 0).losses(compile.losses.clone());
+            let predictions = trainer.predict(&data.judged, BATCH)?;
+            trainer.reset_states()?;
+            let metrics = trainer.evaluate(&data.judged, BATCH)?;
+            trainer.reset_states()?;
+            let mut losses = Vec::new();
+            for batch in data.trained.batches(BATCH) {
+                trainer.train_batch(&batch?)?;
+                losses.push(trainer.take_metrics()?.loss);
+            }
+            let weights = trainer.model()?.weights()?;
+            let accuracy = data.accuracy.then_some(metrics.accuracy);
+            Ok(Results { predictions, loss: metrics.loss, accuracy, losses, weights })
+        };
+        match run() {
+            Ok(results) => Ok(Ok(results)),
+            Err(error) => refusal(error).map(Err),
+        }
+    }
+
+    fn data(&self, file: &ModelFile, losses: impl Iterator<Item = Loss>) -> Result<Data> {
+        let mut arrays = Arrays::open(&self.file("npz"), false)?;
+        let described = file.architecture.inputs().iter().enumerate();
+        let inputs = described
+            .map(|(i, input)| arrays.get(&[&format!("x_train_{i}")], Kind::of(input)))
+            .collect::<Result<Vec<_>>>()?;
+        let labels = losses.enumerate().map(|(i, loss)| {
+            let sparse = matches!(loss, Loss::SparseCategoricalCrossentropy { .. });
+            let kind = if sparse { Kind::Whole } else { Kind::Floats };
+            arrays.get(&[&format!("y_train_{i}")], kind)
+        });
+        let labels = labels.collect::<Result<Vec<_>>>()?;
+        let set = Dataset::new(inputs.clone(), labels)?;
+        let (mut judged, mut trained) = (set.clone(), set);
+        let mut weights: Vec<Arc<dyn Examples>> = Vec::new();
+        while arrays.has(&format!("w_train_{}", weights.len())) {
+            let name = format!("w_train_{}", weights.len());
+            weights.push(Arc::new(arrays.get(&[&name], Kind::Floats)?));
+        }
+        if !weights.is_empty() {
+            judged = judged.sample_weights_of(weights)?;
+            trained = judged.clone();
+        }
+        if arrays.has("class_weights") {
+            let weights = arrays.get(&["class_weights"], Kind::Floats)?;
+            trained = trained.class_weights(weights.as_f32()?)?;
+        }
+        Ok(Data { inputs, judged, trained, accuracy: arrays.has("accuracy") })
+    }
+}
+
+struct Data {
+    inputs: Vec<HostTensor>,
+    judged: Dataset,
+    trained: Dataset,
+    accuracy: bool,
+}
+
+fn weights(path: &Path) -> Result<Vec<(String, HostTensor)>> {
+    Ok(ModelFile::open(path)?.model(None, 0)?.weights()?)
+}
+
+/// What an error says is not supported; every other error is a failure.
+fn refusal(error: anyhow::Error) -> Result<Refusal> {
+    let names = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<ConfigError>() || matches!(cause.downcast_ref(), Some(TrainError::Output { .. }))
+    };
+    match error.chain().any(names) {
+        true => Ok(Refusal(error.root_cause().to_string())),
+        false => bail!(error),
+    }
+}
