@@ -12,6 +12,7 @@ struct Params {
 // What came in or, backward, what forward put out; in the second pass of a sum its parts.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> gradient: array<f32>;
+// For a moving average the weight of all values so far.
 @group(0) @binding(2) var<storage, read> mean: array<f32>;
 @group(0) @binding(3) var<storage, read> scale: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
@@ -138,5 +139,18 @@ fn follow(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     let i = flat_index(id, n);
     if i < params.columns {
         out[i] = MOMENTUM * out[i] + (1.0 - MOMENTUM) * FACTOR * x[params.x_offset + i];
+    }
+}
+
+// The same of an average that began at zero, divided by the weight of all values so far.
+@compute @workgroup_size(THREADS)
+fn follow_debiased(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) n: vec3<u32>,
+) {
+    let i = flat_index(id, n);
+    if i < params.columns {
+        let rate = (1.0 - MOMENTUM) / mean[0];
+        out[i] = (1.0 - rate) * out[i] + rate * FACTOR * x[params.x_offset + i];
     }
 }

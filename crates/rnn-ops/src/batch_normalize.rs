@@ -29,6 +29,11 @@ pub struct BatchNormalize {
 pub struct BatchNormalizeBackward;
 
 /// a becomes momentum a + (1 - momentum) factor x. Input: x. Update: a.
+///
+/// With a second input w `[1]`, a becomes (1 - r) a + r factor x, r = (1 - momentum) / w. If w is
+/// the moving average of ones, which began at zero and has followed this step already, so that it
+/// is 1 - momentum^t after t steps, then a is a moving average that began at zero, divided by w:
+/// that of Adam's paper, section 3, and of TensorFlow's `assign_moving_average` with `zero_debias`.
 #[derive(Clone, Debug)]
 pub struct MovingAverage {
     /// What is kept.
@@ -197,10 +202,12 @@ impl Op for BatchNormalizeBackward {
 impl Definition for MovingAverage {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
         let x = io.input(0);
-        let (keep, factor) = (F::of(self.momentum.into()), F::of(self.factor.into()));
+        let (momentum, factor) = (F::of(self.momentum.into()), F::of(self.factor.into()));
+        let weight = if io.signature.inputs.len() > 1 { io.input(1)[0] } else { F::one() };
+        let rate = (F::one() - momentum) / weight;
         let [average] = io.updates();
         for (a, &x) in average.iter_mut().zip(x) {
-            *a = keep * *a + (F::one() - keep) * factor * x;
+            *a = (F::one() - rate) * *a + rate * factor * x;
         }
     }
 }
@@ -215,16 +222,26 @@ impl Op for MovingAverage {
         inputs: &[TensorType],
         updates: &[TensorType],
     ) -> Result<Vec<TensorType>, OpError> {
-        let ([x], [average]) = (arity(inputs)?, arity(updates)?);
+        let [average] = arity(updates)?;
+        let ([x] | [x, _]) = inputs else { return Err(OpError::shape("one input or two")) };
         ensure(x == average, || format!("{x} for an average of {average}"))?;
+        if let [_, weight] = inputs {
+            ensure(weight.dims() == [1], || format!("{weight} is no weight of all values"))?;
+        }
         Ok(vec![])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let count = s.inputs[0].len();
-        Ok(Launch::new(&SHADER, "follow", threads(count)?)
-            .bind("x", Operand::Input(0))
-            .bind("out", Operand::Update(0))
+        let (x, average) = (Operand::Input(0), Operand::Update(0));
+        let launch = match s.inputs.len() {
+            1 => Launch::new(&SHADER, "follow", threads(count)?),
+            _ => Launch::new(&SHADER, "follow_debiased", threads(count)?)
+                .bind("mean", Operand::Input(1)),
+        };
+        Ok(launch
+            .bind("x", x)
+            .bind("out", average)
             .param("rows", 1usize)
             .param("columns", count)
             .param("per_part", 1usize)
@@ -258,6 +275,9 @@ pub fn cases() -> Vec<Case> {
         let op = MovingAverage { momentum: 0.9, factor: 1.1 };
         let inputs = vec![Sample::Normal(vec![columns])];
         let name = format!("moving_average {columns}");
+        cases.push(Case::new(name, op.clone(), inputs.clone()).updates(vec![scale.clone()]));
+        let inputs = [inputs, vec![Sample::Uniform(vec![1], 0.1, 1.0)]].concat();
+        let name = format!("moving_average without bias to zero {columns}");
         cases.push(Case::new(name, op, inputs).updates(vec![scale]));
     }
     cases

@@ -238,7 +238,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         let unknown = || ConfigError::structure(format!("there is no output of layer {}", end.0));
         made.get(&end).copied().ok_or_else(unknown)
     };
-    if dialect == Dialect::Keras2 {
+    if dialect.before_keras_3() {
         refuse_masks_beside_states(&layers, &calls)?;
     }
     let outputs = self::ends(config, "output_layers")?.into_iter().map(output);

@@ -1,8 +1,8 @@
 use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError, Dialect};
-use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{Affine, BatchNormalize, Binary, InverseRoot, MovingAverage, Normalize, Scale};
+use rnn_graph::{GraphError, TensorId, TensorType};
+use rnn_ops::{Affine, BatchNormalize, Binary, Fill, InverseRoot, MovingAverage, Normalize, Scale};
 use std::sync::Arc;
 
 /// gamma and beta over the last axis, behind a normalization: y = x gamma + beta.
@@ -156,6 +156,10 @@ impl Layer for LayerNormalization {
     }
 }
 
+/// Behind a layer's name: the resident `[1]` with the weight of all values that its moving averages
+/// have followed.
+pub(crate) const ZERO_DEBIAS: &str = "/zero_debias";
+
 /// Zero mean and unit variance of each feature over the batch and all other axes, then gamma and
 /// beta; at inference with the moving averages of both, which training keeps as weights that are
 /// not trained: `[.., F]` -> `[.., F]`.
@@ -167,13 +171,15 @@ impl Layer for LayerNormalization {
 ///
 /// As in Keras 3 both variances are biased (keras/src/layers/normalization/batch_normalization.py);
 /// in Keras 2 the moving one is not, see
-/// [`corrected_variance`](BatchNormalization::corrected_variance). Unlike Keras 3, masked steps
+/// [`corrected_variance`](BatchNormalization::corrected_variance), and for some of its versions
+/// [`zero_debiased`](BatchNormalization::zero_debiased). Unlike Keras 3, masked steps
 /// count in mean and variance, and features are those of the last axis.
 #[derive(Clone, Debug)]
 pub struct BatchNormalization {
     momentum: f32,
     epsilon: f32,
     corrected: bool,
+    debiased: bool,
     affine: GammaBeta,
     moving_mean: Initializer,
     moving_variance: Initializer,
@@ -186,6 +192,7 @@ impl BatchNormalization {
             momentum: 0.99,
             epsilon: 1e-3,
             corrected: false,
+            debiased: false,
             affine: GammaBeta::new(),
             moving_mean: Initializer::Zeros,
             moving_variance: Initializer::Ones,
@@ -209,6 +216,29 @@ impl BatchNormalization {
     pub fn corrected_variance(mut self) -> Self {
         self.corrected = true;
         self
+    }
+
+    /// The moving averages begin at zero and are divided by 1 - momentum^t after t steps, so that
+    /// the first values count at once, as in Keras 2.1.3 to 2.2.5 with TensorFlow
+    /// (moving_average_update in keras/backend/tensorflow_backend.py of 2.2.4). The sum of weights
+    /// that this takes stays on the device and is part of a training's state, not of the model:
+    /// like there, a training that goes on from a model file alone begins both averages anew.
+    pub fn zero_debiased(mut self) -> Self {
+        self.debiased = true;
+        self
+    }
+
+    /// Of a layer by its name: the moving average of ones.
+    fn weight_of_averages(&self, b: &mut Build<'_>) -> Result<Option<TensorId>, GraphError> {
+        if !self.debiased {
+            return Ok(None);
+        }
+        let name = format!("{}{ZERO_DEBIAS}", b.name);
+        let weight = b.graph.resident(&name, TensorType::f32([1]));
+        let one = b.graph.apply(Fill { shape: [1].into(), value: 1.0 }, &[])?;
+        let follow = MovingAverage { momentum: self.momentum, factor: 1.0 };
+        b.graph.push_node(Arc::new(follow), &[one], &[weight])?;
+        Ok(Some(weight))
     }
 
     affine_arguments!();
@@ -251,9 +281,11 @@ impl Layer for BatchNormalization {
             let out = b.graph.push(BatchNormalize { epsilon: self.epsilon }, &[x])?;
             let rows = b.graph.shape(x).rows() as f32;
             let correction = if self.corrected { rows / (rows - 1.0 - self.epsilon) } else { 1.0 };
+            let weight = self.weight_of_averages(b)?;
             for (value, average, factor) in [(out[2], mean, 1.0), (out[3], variance, correction)] {
                 let follow = MovingAverage { momentum: self.momentum, factor };
-                b.graph.push_node(Arc::new(follow), &[value], &[average])?;
+                let inputs: Vec<TensorId> = [value].into_iter().chain(weight).collect();
+                b.graph.push_node(Arc::new(follow), &inputs, &[average])?;
             }
             self.affine.apply(b, out[0], affine)?
         } else {
@@ -264,8 +296,10 @@ impl Layer for BatchNormalization {
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
-        self.corrected |= a.dialect() == Dialect::Keras2;
+        self.corrected |= a.dialect().before_keras_3();
+        self.debiased |= a.dialect() == Dialect::Keras2018;
         a.ours("corrected_variance", &mut self.corrected)?;
+        a.ours("zero_debiased", &mut self.debiased)?;
         a.optional("momentum", &mut self.momentum)?;
         a.optional("epsilon", &mut self.epsilon)?;
         a.optional("moving_mean_initializer", &mut self.moving_mean)?;
