@@ -67,7 +67,7 @@ impl<C: Cell> Bidirectional<C> {
         b.name = format!("{name}/backward");
         let mut backward = self.backward.call(b, input, None, backward_weights)?.output;
         b.name = name;
-        if b.graph.shape(backward.tensor).rank() > 2 {
+        if self.backward.returns_sequences() {
             backward.tensor = b.graph.apply(ReverseLeading, &[backward.tensor])?;
         }
         Ok([forward, backward])
@@ -123,6 +123,16 @@ impl<C: Cell> Layer for Bidirectional<C> {
         let mirror = self.forward.clone().reversed();
         if !a.layer("backward_layer", &mut self.backward)? {
             self.backward = mirror;
+        }
+        let [ahead, back] = [&self.forward, &self.backward].map(Recurrent::order);
+        if ahead.0 == back.0 || ahead.1 != back.1 {
+            let wanted = "a layer that reads the other way and returns sequences like the other";
+            let given = format!("go_backwards {}, return_sequences {}", back.0, back.1);
+            return Err(a.refuse("backward_layer", &given.into(), wanted.into()));
+        }
+        if self.forward.returns_state() {
+            let wanted = "false: states of both directions are not put out".into();
+            return Err(a.refuse("return_state", &true.into(), wanted));
         }
         // Keras sets it whatever the layers say (keras/src/layers/rnn/bidirectional.py).
         self.forward = self.forward.clone().zero_masked_sequences();
