@@ -5,6 +5,7 @@ mod conv;
 mod fitting;
 mod golden;
 mod layers;
+mod masked_models;
 mod models;
 mod recurrent;
 

@@ -23,7 +23,7 @@ impl Input {
 }
 
 /// A tensor between layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
     Input(usize),
     Output { call: usize, index: usize },
@@ -232,6 +232,7 @@ impl Model {
             path: vec![named.name.clone()],
             layer: dyn_clone::clone_box(&*named.layer),
             trainable: named.trainable,
+            operation: false,
         });
         let call =
             |call: &crate::model::Call| Call { layer: call.layer, inputs: all(&call.inputs) };

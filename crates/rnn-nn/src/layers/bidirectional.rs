@@ -1,6 +1,6 @@
 use super::cell::Cell;
 use super::recurrent::Recurrent;
-use super::{Build, Layer, LayerError, Value, Weight};
+use super::{Build, Layer, LayerError, MaskFlow, Value, Weight};
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, ReverseLeading, Scale};
@@ -113,6 +113,10 @@ impl<C: Cell> Layer for Bidirectional<C> {
             }
         };
         Ok(Value { tensor, ..forward })
+    }
+
+    fn mask_flow(&self) -> MaskFlow {
+        self.forward.mask_flow()
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

@@ -1,6 +1,6 @@
 use super::axes::{stack, swap_leading};
 use super::cell::{Cell, CellShapes, Scan};
-use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
+use super::{Build, Layer, LayerError, MaskFlow, Value, Weight, WeightArguments};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
 use rnn_core::{DType, Shape};
@@ -356,6 +356,10 @@ impl<C: Cell> Layer for Recurrent<C> {
             }
         }
         Ok(outputs)
+    }
+
+    fn mask_flow(&self) -> MaskFlow {
+        if self.return_sequences { MaskFlow::Passes } else { MaskFlow::Ends }
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
