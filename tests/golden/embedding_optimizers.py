@@ -55,9 +55,8 @@ def main():
         settings = {"learning_rate": 0.01} | settings
         moves = getattr(keras.optimizers, optimizer)(**settings)
         model.compile(moves, "mean_squared_error")
-        means = [float(model.train_on_batch(x, own["y"])) for _ in range(STEPS)]
-        # Keras's figure is a mean over the steps so far.
-        own["losses"] = np.diff([0, *(np.array(means) * np.arange(1, STEPS + 1))])
+        losses = [float(model.train_on_batch(x, own["y"])) for _ in range(STEPS)]
+        own["losses"] = np.array(losses)
         for layer in (embedding, dense):
             own |= {f"{layer.name}:{i}:after": w for i, w in enumerate(layer.get_weights())}
         config = json.loads(json.dumps(moves.get_config()))

@@ -37,6 +37,11 @@ def case(group, name, build):
     keras.utils.clear_session()
     rng = group.rng(name)
     model, inputs = build(rng)
+    head = L.Dense(2, name="head")
+    if isinstance(model, keras.Sequential):
+        model.add(head)
+    else:
+        model = keras.Model(model.inputs, head(model.outputs[0]))
     tensors = {f"x{i}": x for i, x in enumerate(inputs)}
     for layer in flat(model):
         weights = []
@@ -49,10 +54,8 @@ def case(group, name, build):
     fed = inputs[0] if len(inputs) == 1 else inputs
     tensors["output"] = model(fed, training=False)
     tensors["y"] = normal(rng, *tensors["output"].shape)
-    model.compile(keras.optimizers.SGD(0.1), "mean_squared_error")
+    model.compile(keras.optimizers.SGD(0.1), "mean_squared_error", run_eagerly=True)
     tensors["losses"] = [float(model.train_on_batch(fed, tensors["y"])) for _ in range(3)]
-    # Of the last step alone: Keras's figure is a mean over the steps so far.
-    tensors["losses"] = np.diff([0, *(np.array(tensors["losses"]) * [1, 2, 3])])
     for layer in flat(model):
         after = enumerate(layer.get_weights())
         tensors |= {f"{path(model, layer)}:{i}:after": w for i, w in after}
@@ -122,7 +125,6 @@ def statistics(group):
     case(group, "td_bn_masked", stack(steps, L.Masking, momentum, of(lstm, 3), dense))
     case(group, "td_bn_seen", stack(tokens, embedding, momentum, L.Flatten, dense))
     case(group, "td_bn_films", stack(films(3, 2, 2), momentum, L.Flatten, dense))
-    case(group, "td_bn_frozen", stack(films(3), td(bn, trainable=False), L.Flatten))
     case(group, "td_td_bn", stack(films(3, 2), lambda: L.TimeDistributed(td_bn()), L.Flatten, dense))
     case(
         group,
@@ -175,6 +177,27 @@ def zero_outputs(group):
         return keras.Model([x, h], L.Concatenate()([out, last])), [steps(rng), normal(rng, N, 3)]
 
     case(group, "zero_states", states)
+
+
+def flows(group):
+    """What becomes of a mask in each layer, as an LSTM behind it sees it."""
+    for layer in [
+        of(L.Activation, "tanh"),
+        of(L.AveragePooling1D, 2, strides=1),
+        of(L.Conv1D, 3, 2),
+        of(L.Dense, 3),
+        of(L.Dropout, 0.0),
+        L.LayerNormalization,
+        of(L.Masking, 0.5),
+        of(L.MaxPooling1D, 2, strides=1),
+        of(L.Reshape, (T, 3)),
+        of(L.SimpleRNN, 3, return_sequences=True),
+        of(L.SpatialDropout1D, 0.0),
+        td(L.Dense, 3),
+        of(L.UpSampling1D, 2),
+    ]:
+        name = f"flow_{layer().__class__.__name__.lower()}"
+        case(group, name, stack(steps, L.Masking, layer, of(L.LSTM, 2)))
 
 
 def functional(group):
@@ -252,6 +275,6 @@ def functional(group):
 
 if __name__ == "__main__":
     group = Group("masked_models")
-    for write in (statistics, wrappers, zero_outputs, functional):
+    for write in (statistics, wrappers, zero_outputs, flows, functional):
         write(group)
     group.save()

@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, nested, threads};
+use crate::common::{ensure, nested, threads};
 use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
@@ -42,21 +42,6 @@ pub struct BatchNormalize {
 /// m) not being 0, but m 1e-7 / n, is left out.
 #[derive(Clone, Debug)]
 pub struct BatchNormalizeBackward;
-
-/// a becomes momentum a + (1 - momentum) factor x, for each row of x after the other. Input: x
-/// `[.., C]`. Update: a `[C]`.
-///
-/// With a second input w `[1]`, the moving average of ones before it, which began at zero, each row
-/// moves w in the same way, to 1 - momentum^t after t rows, and a becomes (1 - r) a + r factor x,
-/// r = (1 - momentum) / w. Then a is a moving average that began at zero, divided by w: that of
-/// Adam's paper, section 3, and of TensorFlow's `assign_moving_average` with `zero_debias`.
-#[derive(Clone, Debug)]
-pub struct MovingAverage {
-    /// What is kept.
-    pub momentum: f32,
-    /// What x is multiplied by.
-    pub factor: f32,
-}
 
 /// Rows of a part of a sum: as many as there are parts, nearly.
 fn rows_per_part(rows: usize) -> usize {
@@ -125,7 +110,11 @@ fn groups(x: &TensorType, mask: Option<&TensorType>) -> usize {
     Items::of(x, mask).map_or(0, |items| items.groups)
 }
 
-fn describe(launch: Launch, x: &TensorType, (mask, epsilon): (Option<&TensorType>, f32)) -> Launch {
+pub(crate) fn describe(
+    launch: Launch,
+    x: &TensorType,
+    (mask, epsilon): (Option<&TensorType>, f32),
+) -> Launch {
     let rows = x.shape.rows();
     let items = Items::of(x, mask);
     launch
@@ -202,13 +191,11 @@ impl Op for BatchNormalize {
             sum.bind("x", read).bind("mask", weights).bind("out", parts),
             finish_mean.bind("x", parts).bind("out", mean).bind("scale_out", counts),
             squares.bind("x", read).bind("mask", weights).bind("mean", mean).bind("out", parts),
-            match mask {
-                None => finish_scale,
-                Some(_) => finish_scale.bind("scale", counts),
-            }
-            .bind("x", parts)
-            .bind("out", variance)
-            .bind("scale_out", scale),
+            finish_scale
+                .bind("x", parts)
+                .bind("scale", if mask.is_some() { counts } else { mean })
+                .bind("out", variance)
+                .bind("scale_out", scale),
             describe(normalize, x, (mask, self.epsilon))
                 .bind("x", read)
                 .bind("mean", mean)
@@ -297,15 +284,14 @@ impl Op for BatchNormalizeBackward {
         let [sum, finish] = sums(("gradient_sums", "finish_gradient_means"), s, (mask, 0.0))?;
         let (parts, means) = (Operand::Scratch(0), Operand::Scratch(1));
         let launch = describe(Launch::new(&SHADER, "backward", threads(y.len())?), y, (mask, 0.0));
-        let given = |launch: Launch, key, index| match mask {
-            Some(_) => launch.bind(key, Operand::Input(index)),
-            None => launch,
-        };
+        // Without a mask nothing reads what stands for it.
+        let given = |masked, other| Operand::Input(if mask.is_some() { masked } else { other });
         let launches = vec![
             sum.bind("x", Operand::Input(0)).bind("gradient", Operand::Input(1)).bind("out", parts),
-            given(finish, "scale", 4).bind("x", parts).bind("out", means),
-            given(launch, "mask", 3)
+            finish.bind("x", parts).bind("scale", given(4, 2)).bind("out", means),
+            launch
                 .bind("x", Operand::Input(0))
+                .bind("mask", given(3, 0))
                 .bind("gradient", Operand::Input(1))
                 .bind("scale", Operand::Input(2))
                 .bind("mean", means)
@@ -321,66 +307,6 @@ impl Op for BatchNormalizeBackward {
 
     fn cost(&self, s: &Signature) -> Cost {
         Cost { flops: 8 * s.inputs[0].len() as u64, bytes: s.bytes() }
-    }
-}
-
-impl Definition for MovingAverage {
-    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let x = io.input(0);
-        let (momentum, factor) = (F::of(self.momentum.into()), F::of(self.factor.into()));
-        let mut before = (io.signature.inputs.len() > 1).then(|| io.input(1)[0]);
-        let [average] = io.updates();
-        for row in x.chunks_exact(average.len()) {
-            before = before.map(|w| momentum * w + (F::one() - momentum));
-            let rate = (F::one() - momentum) / before.unwrap_or(F::one());
-            for (a, &x) in average.iter_mut().zip(row) {
-                *a = (F::one() - rate) * *a + rate * factor * x;
-            }
-        }
-    }
-}
-
-impl Op for MovingAverage {
-    fn name(&self) -> &'static str {
-        "moving_average"
-    }
-
-    fn infer(
-        &self,
-        inputs: &[TensorType],
-        updates: &[TensorType],
-    ) -> Result<Vec<TensorType>, OpError> {
-        let [average] = arity(updates)?;
-        let ([x] | [x, _]) = inputs else { return Err(OpError::shape("one input or two")) };
-        let fits = average.dims() == [x.shape.last()] && !average.is_empty();
-        ensure(fits, || format!("{x} for an average of {average}"))?;
-        if let [_, weight] = inputs {
-            ensure(weight.dims() == [1], || format!("{weight} is no weight of all values"))?;
-        }
-        Ok(vec![])
-    }
-
-    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        let x = &s.inputs[0];
-        let launch = match s.inputs.len() {
-            1 => Launch::new(&SHADER, "follow", threads(x.shape.last())?),
-            _ => Launch::new(&SHADER, "follow_debiased", threads(x.shape.last())?)
-                .bind("mean", Operand::Input(1)),
-        };
-        Ok(describe(launch, x, (None, 0.0))
-            .bind("x", Operand::Input(0))
-            .bind("out", Operand::Update(0))
-            .constant("MOMENTUM", self.momentum)
-            .constant("FACTOR", self.factor)
-            .into())
-    }
-
-    not_differentiable!();
-
-    defined!();
-
-    fn cost(&self, s: &Signature) -> Cost {
-        Cost { flops: 4 * s.inputs[0].len() as u64, bytes: s.bytes() }
     }
 }
 
@@ -414,16 +340,6 @@ pub fn cases() -> Vec<Case> {
         let inputs = vec![x.clone(), x, scale, mask, counts];
         let name = format!("batch_normalize_backward masked {size}");
         cases.push(Case::new(name, BatchNormalizeBackward, inputs));
-    }
-    for (rows, columns) in [(1, 1), (1, 70), (6, 33)] {
-        let op = MovingAverage { momentum: 0.9, factor: 1.1 };
-        let average = vec![Sample::Uniform(vec![columns], 0.5, 2.0)];
-        let x = Sample::Normal(vec![rows, columns]);
-        let name = format!("moving_average {rows}x{columns}");
-        cases.push(Case::new(name, op.clone(), vec![x.clone()]).updates(average.clone()));
-        let name = format!("moving_average without bias to zero {rows}x{columns}");
-        let inputs = vec![x, Sample::Uniform(vec![1], 0.0, 0.9)];
-        cases.push(Case::new(name, op, inputs).updates(average));
     }
     cases
 }

@@ -38,6 +38,7 @@ mod masked_mean;
 mod matmul;
 mod matmul_weights;
 mod matrix_units;
+mod moving_average;
 mod normalize;
 mod optimizer;
 mod penalty;
@@ -55,7 +56,7 @@ mod window;
 
 pub use activation::{Activate, ActivateBackward, Activation, SMALLEST};
 pub use affine::Affine;
-pub use batch_normalize::{BatchNormalize, BatchNormalizeBackward, MovingAverage};
+pub use batch_normalize::{BatchNormalize, BatchNormalizeBackward};
 pub use case::{Case, Sample, Tier};
 pub use cast::Cast;
 pub use categorical::{CategoricalCrossEntropy, CategoricalCrossEntropyBackward, OneHot};
@@ -82,6 +83,7 @@ pub use mask::{MaskItems, SeenMask, StepMask};
 pub use masked_mean::{MaskedMean, MaskedMeanBackward};
 pub use matmul::Matmul;
 pub use matmul_weights::MatmulWeights;
+pub use moving_average::MovingAverage;
 pub use normalize::{Normalize, NormalizeBackward};
 pub use optimizer::{Rule, STEP_NUMBERS, Update};
 pub use penalty::{Penalty, PenaltyBackward};
@@ -126,6 +128,7 @@ pub fn suite() -> Vec<Case> {
         masked_mean::cases,
         matmul::cases,
         matmul_weights::cases,
+        moving_average::cases,
         normalize::cases,
         optimizer::cases,
         penalty::cases,

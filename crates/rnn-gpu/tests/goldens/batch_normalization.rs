@@ -42,7 +42,7 @@ fn check(golden: &Golden, layer: &BatchNormalization, steps: usize) {
         };
         let training = session.compile(graph(golden, layer, true)).expect("it compiles");
         let inference = session.compile(graph(golden, layer, false)).expect("it compiles");
-        let mut infer = |session: &mut Box<dyn Session>, x: &str, y: String| {
+        let infer = |session: &mut Box<dyn Session>, x: &str, y: String| {
             session.run(inference, &[golden.tensor(x)]).expect("it runs");
             check(y, &session.fetch(inference).expect("outputs")[0]);
         };

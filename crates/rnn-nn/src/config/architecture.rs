@@ -1,7 +1,10 @@
 use super::layer::Described;
+use super::masks::named_like_operations;
 use super::{ConfigError, Dialect, Reader, read, write};
+use crate::naming::unique_name;
 use crate::{InputSpec, Model, ModelError, Symbol};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// An input of a described model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +66,16 @@ impl Architecture {
     /// # Errors
     /// If a layer has no name in Keras, or does what Keras cannot and the file is for Keras.
     pub fn to_json(&self, reader: Reader) -> Result<Value, ConfigError> {
-        write::architecture(self, reader)
+        let mut written = Cow::Borrowed(self);
+        if reader == Reader::Keras {
+            for layer in named_like_operations(self) {
+                let name = unique_name("MaskedConcatenate", |name| {
+                    written.layers.iter().any(|layer| layer.name == name)
+                });
+                written.to_mut().layers[layer].name = name;
+            }
+        }
+        write::architecture(&written, reader)
     }
 
     /// What it is fed.

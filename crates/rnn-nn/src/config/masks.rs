@@ -2,7 +2,7 @@
 //! of their own, and names the result wherever a layer takes one. Layers pass masks on by
 //! themselves here; this says which masks those are, so that one that is named can be compared.
 
-use super::architecture::{Call, Source};
+use super::architecture::{Architecture, Call, Source};
 use super::layer::Described;
 use super::read::{History, tensor};
 use super::{ConfigError, Dialect};
@@ -194,11 +194,7 @@ impl<'a> MaskOperations<'a> {
         calls: &[Call],
         dialect: Dialect,
     ) -> Result<(), ConfigError> {
-        let mut flowing: Vec<Option<Mask>> = Vec::new();
-        let of = |source: &Source, flowing: &[Option<Mask>]| match *source {
-            Source::Output { call, index: 0 } => flowing[call].clone(),
-            _ => None,
-        };
+        let flowing = flow(layers, calls);
         for call in calls {
             let Described { name, layer, operation, .. } = &layers[call.layer];
             let masks: Vec<_> = call.inputs.iter().map(|input| of(input, &flowing)).collect();
@@ -215,7 +211,6 @@ impl<'a> MaskOperations<'a> {
                      which is not supported: save the model with Keras 3"
                 )));
             }
-            flowing.push(Mask::behind(call, layer.mask_flow(), &masks));
         }
         for (name, input, history) in named {
             let named = self.operand(history, made).and_then(Operand::mask);
@@ -233,6 +228,39 @@ impl<'a> MaskOperations<'a> {
         }
         Ok(())
     }
+}
+
+/// The mask of what each call puts out first.
+fn flow(layers: &[Described], calls: &[Call]) -> Vec<Option<Mask>> {
+    let mut flowing = Vec::new();
+    for call in calls {
+        let masks: Vec<_> = call.inputs.iter().map(|input| of(input, &flowing)).collect();
+        flowing.push(Mask::behind(call, layers[call.layer].layer.mask_flow(), &masks));
+    }
+    flowing
+}
+
+fn of(source: &Source, flowing: &[Option<Mask>]) -> Option<Mask> {
+    match *source {
+        Source::Output { call, index: 0 } => flowing[call].clone(),
+        _ => None,
+    }
+}
+
+/// Keras names the operations that put masks together when it reads a model, beginning with
+/// `concatenate`, and refuses the model if a layer has that name: layers of such names that are
+/// given masks, but for outputs of the model.
+pub(super) fn named_like_operations(architecture: &Architecture) -> Vec<usize> {
+    let Architecture { layers, calls, outputs, .. } = architecture;
+    let flowing = flow(layers, calls);
+    let clashes = |call: &&Call| {
+        let rest = layers[call.layer].name.strip_prefix("concatenate");
+        let number = |rest: &str| rest.chars().all(|c| c == '_' || c.is_ascii_digit());
+        let masked = call.inputs.iter().any(|input| of(input, &flowing).is_some());
+        let made = |source: &Source| matches!(source, Source::Output { call: by, .. } if calls[*by].layer == call.layer);
+        rest.is_some_and(number) && masked && !outputs.iter().any(made)
+    };
+    calls.iter().filter(clashes).map(|call| call.layer).collect()
 }
 
 /// Whether masks of these inputs come out of a layer otherwise than in Keras 2, where a step takes

@@ -260,8 +260,8 @@ impl Layer for Dense {
 /// y_c = exp(x_c - max x) / sum over k of exp(x_k - max x)
 /// ```
 ///
-/// Unlike Keras's layer it takes no other axis, and passes a mask on without applying it. A
-/// cross-entropy takes x itself, not y.
+/// Unlike Keras's layer it takes no other axis. Keras applies a mask to that axis, which a mask of
+/// steps does not fit: it is refused, as there. A cross-entropy takes x itself, not y.
 #[derive(Clone, Copy, Debug)]
 pub struct Softmax;
 
@@ -279,7 +279,11 @@ impl Layer for Softmax {
     }
 
     fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
-        Ok(Value { tensor: b.graph.apply(ops::Softmax, &[input.tensor])?, ..input })
+        if input.mask.is_some() {
+            let wanted = "no mask of steps; the layer Activation(\"softmax\") passes one on";
+            return Err(b.misfit("Softmax", input.tensor, wanted));
+        }
+        Ok(b.graph.apply(ops::Softmax, &[input.tensor])?.into())
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
