@@ -5,18 +5,29 @@ struct Params {
     columns: u32,
     per_part: u32,
     epsilon: f32,
+    // Of the mask: every so many rows are an item, every so many columns a group.
+    groups: u32,
+    rows_of_item: u32,
+    columns_of_group: u32,
     x_offset: u32,
     gradient_offset: u32,
+    mask_offset: u32,
 }
 
 // What came in or, backward, what forward put out; in the second pass of a sum its parts.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> gradient: array<f32>;
+// For a moving average the weight of all values so far.
 @group(0) @binding(2) var<storage, read> mean: array<f32>;
+// Where a sum is divided by the rows that count: how many they are, of each group.
 @group(0) @binding(3) var<storage, read> scale: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 @group(0) @binding(5) var<storage, read_write> scale_out: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
+@group(0) @binding(7) var<storage, read> mask: array<u32>;
+
+// Rows count where the mask is not 0. Sums of how many do then stand behind those of the columns.
+override MASKED: bool = false;
 
 override MOMENTUM: f32 = 0.0;
 override FACTOR: f32 = 1.0;
@@ -32,18 +43,38 @@ fn parts() -> u32 {
     return (params.rows + params.per_part - 1u) / params.per_part;
 }
 
+// The columns of what is summed.
+fn width() -> u32 {
+    return select(params.columns, params.columns + params.groups, MASKED);
+}
+
+fn counts(row: u32, group: u32) -> bool {
+    if !MASKED {
+        return true;
+    }
+    return mask[params.mask_offset + row / params.rows_of_item * params.groups + group] != 0u;
+}
+
 @compute @workgroup_size(64)
 fn sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let column = group.x * 64u + lane;
     let part = part_of(group.y);
-    if column >= params.columns {
+    if column >= width() {
         return;
     }
     var total = 0.0;
-    for (var row = part.first; row < part.end; row++) {
-        total += x[params.x_offset + row * params.columns + column];
+    if column < params.columns {
+        for (var row = part.first; row < part.end; row++) {
+            if counts(row, column / params.columns_of_group) {
+                total += x[params.x_offset + row * params.columns + column];
+            }
+        }
+    } else {
+        for (var row = part.first; row < part.end; row++) {
+            total += select(0.0, 1.0, counts(row, column - params.columns));
+        }
     }
-    out[group.y * params.columns + column] = total;
+    out[group.y * width() + column] = total;
 }
 
 @compute @workgroup_size(64)
@@ -55,32 +86,52 @@ fn squares(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     }
     var total = 0.0;
     for (var row = part.first; row < part.end; row++) {
-        let away = x[params.x_offset + row * params.columns + column] - mean[column];
-        total += away * away;
+        if counts(row, column / params.columns_of_group) {
+            let away = x[params.x_offset + row * params.columns + column] - mean[column];
+            total += away * away;
+        }
     }
-    out[group.y * params.columns + column] = total;
+    out[group.y * width() + column] = total;
 }
 
-// The mean over all rows, from one number a column of each part.
-fn mean_of_parts(column: u32, width: u32) -> f32 {
+// The sum over all rows, from one number a column of each part.
+fn sum_of_parts(column: u32, width: u32) -> f32 {
     var total = 0.0;
     for (var part = 0u; part < parts(); part++) {
         total += x[params.x_offset + part * width + column];
     }
-    return total / f32(params.rows);
+    return total;
 }
+
+// Keras's backend.epsilon(), beside the number of rows.
+const LEAST: f32 = 1e-7;
 
 @compute @workgroup_size(64)
 fn finish_mean(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x < params.columns {
-        out[id.x] = mean_of_parts(id.x, params.columns);
+        var count = f32(params.rows);
+        if MASKED {
+            let group = params.columns + id.x / params.columns_of_group;
+            count = sum_of_parts(group, width()) + LEAST;
+        }
+        out[id.x] = sum_of_parts(id.x, width()) / count;
+    } else if id.x < width() {
+        scale_out[id.x - params.columns] = sum_of_parts(id.x, width()) + LEAST;
     }
+}
+
+// How many rows count, where the device has been told.
+fn count_of(column: u32) -> f32 {
+    if MASKED {
+        return scale[column / params.columns_of_group];
+    }
+    return f32(params.rows);
 }
 
 @compute @workgroup_size(64)
 fn finish_scale(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x < params.columns {
-        let variance = mean_of_parts(id.x, params.columns);
+        let variance = sum_of_parts(id.x, width()) / count_of(id.x);
         out[id.x] = variance;
         scale_out[id.x] = 1.0 / sqrt(variance + params.epsilon);
     }
@@ -118,8 +169,9 @@ fn gradient_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
 fn finish_gradient_means(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x < params.columns {
         let width = 2u * params.columns;
-        out[id.x] = mean_of_parts(id.x, width);
-        out[params.columns + id.x] = mean_of_parts(params.columns + id.x, width);
+        let count = count_of(id.x);
+        out[id.x] = sum_of_parts(id.x, width) / count;
+        out[params.columns + id.x] = sum_of_parts(params.columns + id.x, width) / count;
     }
 }
 
@@ -129,14 +181,46 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     if i < params.rows * params.columns {
         let column = i % params.columns;
         let along = x[params.x_offset + i] * mean[params.columns + column];
-        out[i] = scale[column] * (gradient[params.gradient_offset + i] - mean[column] - along);
+        var d = gradient[params.gradient_offset + i];
+        if counts(i / params.columns, column / params.columns_of_group) {
+            d = d - mean[column] - along;
+        }
+        out[i] = scale[column] * d;
     }
 }
 
+// The rows of x one after the other.
 @compute @workgroup_size(THREADS)
 fn follow(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if i < params.columns {
-        out[i] = MOMENTUM * out[i] + (1.0 - MOMENTUM) * FACTOR * x[params.x_offset + i];
+    if i >= params.columns {
+        return;
     }
+    var average = out[i];
+    for (var row = 0u; row < params.rows; row++) {
+        let value = x[params.x_offset + row * params.columns + i];
+        average = MOMENTUM * average + (1.0 - MOMENTUM) * FACTOR * value;
+    }
+    out[i] = average;
+}
+
+// The same of an average that began at zero, divided by the weight of all values so far.
+@compute @workgroup_size(THREADS)
+fn follow_debiased(
+    @builtin(global_invocation_id) id: vec3<u32>,
+    @builtin(num_workgroups) n: vec3<u32>,
+) {
+    let i = flat_index(id, n);
+    if i >= params.columns {
+        return;
+    }
+    var weight = mean[0];
+    var average = out[i];
+    for (var row = 0u; row < params.rows; row++) {
+        weight = MOMENTUM * weight + (1.0 - MOMENTUM);
+        let rate = (1.0 - MOMENTUM) / weight;
+        let value = x[params.x_offset + row * params.columns + i];
+        average = (1.0 - rate) * average + rate * FACTOR * value;
+    }
+    out[i] = average;
 }

@@ -4,6 +4,7 @@ use crate::vector::add;
 use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::BatchNormalize;
+use std::ops::Range;
 
 const ROWS: usize = 1024;
 
@@ -22,22 +23,77 @@ fn sum_rows(rows: usize, width: usize, term: impl Fn(usize, &mut [f32]) + Sync) 
     total
 }
 
+/// Which rows count in which columns; all do without a mask `[N, G]`.
+struct Counted<'a> {
+    mask: Option<&'a [u32]>,
+    groups: usize,
+    rows_of_item: usize,
+    columns_of_group: usize,
+}
+
+impl<'a> Counted<'a> {
+    fn of(io: &Io<'a, f32>, mask: usize, [rows, width]: [usize; 2]) -> Self {
+        let Some([items, groups]) = io.signature.inputs.get(mask).map(|ty| ty.dims()) else {
+            return Self { mask: None, groups: 1, rows_of_item: 1, columns_of_group: width };
+        };
+        let (rows_of_item, columns_of_group) = (rows / items, width / groups);
+        Self { mask: Some(io.uints(mask)), groups: *groups, rows_of_item, columns_of_group }
+    }
+
+    fn counts(&self, row: usize, group: usize) -> bool {
+        let at = row / self.rows_of_item * self.groups + group;
+        self.mask.is_none_or(|mask| mask[at] != 0)
+    }
+
+    /// The columns of those groups in which a row counts.
+    fn columns(&self, row: usize) -> impl Iterator<Item = Range<usize>> + '_ {
+        let groups = (0..self.groups).filter(move |&group| self.counts(row, group));
+        groups.map(|group| group * self.columns_of_group..(group + 1) * self.columns_of_group)
+    }
+}
+
 pub fn forward(op: &BatchNormalize, io: &mut Io<'_, f32>) {
     let (x, width) = (io.input(0), io.signature.inputs[0].shape.last());
     let rows = x.len() / width;
+    let counted = Counted::of(io, 1, [rows, width]);
     let row = |i: usize| &x[i * width..(i + 1) * width];
-    let [y, scale, mean, variance] = io.outputs();
-    mean.copy_from_slice(&sum_rows(rows, width, |i, sum| add(sum, row(i))));
-    mean.iter_mut().for_each(|m| *m /= rows as f32);
-    let mean = &*mean;
-    let squares = sum_rows(rows, width, |i, sum| {
-        for ((sum, x), m) in sum.iter_mut().zip(row(i)).zip(mean) {
-            *sum += (x - m) * (x - m);
+    let mut all = [rows as f32];
+    let [y, scale, mean, variance, counts] = match counted.mask {
+        None => {
+            let [y, scale, mean, variance] = io.outputs();
+            [y, scale, mean, variance, &mut all]
         }
-    });
-    for ((v, s), sum) in variance.iter_mut().zip(scale.iter_mut()).zip(squares) {
-        *v = sum / rows as f32;
-        *s = 1.0 / (*v + op.epsilon).sqrt();
+        Some(_) => {
+            let outputs: [&mut [f32]; 5] = io.outputs();
+            let sums = sum_rows(rows, counted.groups, |i, sum| {
+                let there = sum.iter_mut().enumerate().filter(|(g, _)| counted.counts(i, *g));
+                there.for_each(|(_, sum)| *sum += 1.0);
+            });
+            // Keras's backend.epsilon(), beside the number of rows.
+            outputs[4].iter_mut().zip(sums).for_each(|(count, sum)| *count = sum + 1e-7);
+            outputs
+        }
+    };
+    let divide = |sums: &mut [f32]| {
+        for (sums, count) in sums.chunks_exact_mut(counted.columns_of_group).zip(&*counts) {
+            sums.iter_mut().for_each(|sum| *sum /= count);
+        }
+    };
+    mean.copy_from_slice(&sum_rows(rows, width, |i, sum| {
+        counted.columns(i).for_each(|c| add(&mut sum[c.clone()], &row(i)[c]));
+    }));
+    divide(mean);
+    let mean = &*mean;
+    variance.copy_from_slice(&sum_rows(rows, width, |i, sum| {
+        for c in counted.columns(i) {
+            for ((sum, x), m) in sum[c.clone()].iter_mut().zip(&row(i)[c.clone()]).zip(&mean[c]) {
+                *sum += (x - m) * (x - m);
+            }
+        }
+    }));
+    divide(variance);
+    for (s, v) in scale.iter_mut().zip(&*variance) {
+        *s = 1.0 / (v + op.epsilon).sqrt();
     }
     let scale = &*scale;
     y.par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width)).for_each(|(y, x)| {
@@ -53,6 +109,7 @@ pub fn backward(io: &mut Io<'_, f32>) {
     let (y, dy, scale) = (io.input(0), io.input(1), io.input(2));
     let width = scale.len();
     let rows = y.len() / width;
+    let counted = Counted::of(io, 3, [rows, width]);
     let row = |i: usize| i * width..(i + 1) * width;
     let mut means = sum_rows(rows, 2 * width, |i, sum| {
         let (total, along) = sum.split_at_mut(width);
@@ -60,14 +117,24 @@ pub fn backward(io: &mut Io<'_, f32>) {
         add(total, dy);
         along.iter_mut().zip(y).zip(dy).for_each(|((sum, y), dy)| *sum += y * dy);
     });
-    means.iter_mut().for_each(|m| *m /= rows as f32);
+    let all = [rows as f32];
+    let counts = if counted.mask.is_some() { io.input(4) } else { &all };
+    for (c, mean) in means.iter_mut().enumerate() {
+        *mean /= counts[c % width / counted.columns_of_group];
+    }
     let (mean, along) = means.split_at(width);
     let dx = io.output().par_chunks_mut(ROWS * width);
     let parts = dx.zip(y.par_chunks(ROWS * width).zip(dy.par_chunks(ROWS * width)));
-    parts.for_each(|(dx, (y, dy))| {
-        for (i, dx) in dx.iter_mut().enumerate() {
-            let c = i % width;
-            *dx = scale[c] * (dy[i] - mean[c] - y[i] * along[c]);
+    parts.enumerate().for_each(|(part, (dx, (y, dy)))| {
+        for (i, dx) in dx.chunks_exact_mut(width).enumerate() {
+            let at = row(i);
+            let (y, dy) = (&y[at.clone()], &dy[at]);
+            for (dx, (dy, s)) in dx.iter_mut().zip(dy.iter().zip(scale)) {
+                *dx = s * dy;
+            }
+            for c in counted.columns(part * ROWS + i).flatten() {
+                dx[c] = scale[c] * (dy[c] - mean[c] - y[c] * along[c]);
+            }
         }
     });
 }

@@ -32,7 +32,7 @@ fn trainer(device: &dyn Device, precision: Precision) -> Trainer {
             .add(Embedding::new(6, 4))?
             .add(SpatialDropout1D::new(0.1))?
             .add(Lstm::new(8).recurrent_dropout(0.2).stateful())?
-            .add(BatchNormalization::new())?
+            .add(BatchNormalization::new().zero_debiased())?
             .add(Dense::new(1, Activation::Sigmoid))
     };
     let decay = Schedule::ExponentialDecay {

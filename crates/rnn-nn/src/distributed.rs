@@ -2,6 +2,7 @@
 
 use crate::batch::examples;
 use crate::dataset::fnv1a;
+use crate::layers::ZERO_DEBIAS;
 use crate::step::{Mode, Step};
 use crate::{Batch, Dataset, TrainError, Trainer};
 use rnn_core::HostTensor;
@@ -37,12 +38,15 @@ pub(crate) struct Ranks {
 }
 
 /// What ranks share of a step, which lies in one resident of each: gradients, in the places of
-/// their weights, and weights that layers have moved by themselves, of both of which the mean over
-/// all examples counts; then what is added to the sums of the metrics.
+/// their weights, weights that layers have moved by themselves, and the weights of their moving
+/// averages, of all of which the mean over all examples counts; then what is added to the sums of
+/// the metrics.
 #[derive(Clone, Debug)]
 struct Exchange {
     /// Weights that layers move: which of the slots, and their places.
     moved: Vec<(usize, usize)>,
+    /// Weights of moving averages, by the names of their residents, and their places.
+    debias: Vec<(String, usize)>,
     /// Where the means end and the sums begin.
     sums: usize,
     /// All elements.
@@ -60,18 +64,35 @@ impl Exchange {
         let weights = step.model.build(&mut g, &inputs, Some(random), step.precision)?.weights;
         let parameters = step.model.arena(&mut g);
         let updated = g.nodes().iter().flat_map(|node| &node.operands.updates);
-        if let Some(&state) = updated.clone().find(|&&tensor| g.root(tensor).0 != parameters) {
-            return Err(TrainError::Stateful(g[state].name.clone()));
-        }
         let updated: Vec<TensorId> = updated.copied().collect();
         let (mut moved, mut sums) = (vec![], step.model.trained());
+        let mut debias: Vec<(String, usize)> = vec![];
+        for tensor in updated.iter().filter(|&&tensor| g.root(tensor).0 != parameters) {
+            let name = &g[*tensor].name;
+            if !name.ends_with(ZERO_DEBIAS) {
+                return Err(TrainError::Stateful(name.clone()));
+            }
+            if debias.iter().all(|(known, _)| known != name) {
+                debias.push((name.clone(), sums));
+                sums += Binding::ALIGNMENT;
+            }
+        }
         for (index, (slot, weight)) in step.model.slots().iter().zip(weights).enumerate() {
             if updated.contains(&weight) {
                 moved.push((index, sums));
                 sums += slot.len().next_multiple_of(Binding::ALIGNMENT);
             }
         }
-        Ok(Self { moved, sums, len: sums + step.sums()? })
+        Ok(Self { moved, debias, sums, len: sums + step.sums()? })
+    }
+
+    /// All that layers change by themselves, given the weights: its place and its tensor.
+    fn changed(&self, g: &mut Graph, weights: &[TensorId]) -> Vec<(usize, TensorId)> {
+        let weight = |name: &String| g.resident(name, TensorType::f32([1]));
+        let debias: Vec<_> = self.debias.iter().map(|(name, _)| name).map(weight).collect();
+        let places = self.debias.iter().map(|&(_, place)| place);
+        let moved = self.moved.iter().map(|&(index, place)| (place, weights[index]));
+        places.zip(debias).chain(moved).collect()
     }
 
     fn resident(&self, g: &mut Graph) -> TensorId {
@@ -90,9 +111,9 @@ impl Step<'_> {
         let exchange = Exchange::of(self)?;
         let shared = exchange.resident(g);
         self.push_gradients(g, loss, weights, shared)?;
-        for &(index, place) in &exchange.moved {
-            let copy = Pad { offset: 0, full: g.shape(weights[index]).clone() };
-            let copy = g.apply(copy, &[weights[index]])?;
+        for (place, changed) in exchange.changed(g, weights) {
+            let copy = Pad { offset: 0, full: g.shape(changed).clone() };
+            let copy = g.apply(copy, &[changed])?;
             g.place(copy, shared, place);
         }
         let zeros = Fill { shape: [self.sums()?].into(), value: 0.0 };
@@ -111,6 +132,7 @@ impl Step<'_> {
         let weights = self.model.views(g)?;
         let gradients = g.view(shared, 0, [self.model.trained()])?;
         self.push_update(g, gradients, &weights, numbers)?;
+        let changed = exchange.changed(g, &weights);
         let mut take = |place: usize, of: TensorId, add: bool| {
             let mut values = g.view(shared, place, g.shape(of).clone())?;
             if add {
@@ -118,8 +140,8 @@ impl Step<'_> {
             }
             g.push_node(Arc::new(Assign), &[values], &[of])
         };
-        for &(index, place) in &exchange.moved {
-            take(place, weights[index], false)?;
+        for &(place, of) in &changed {
+            take(place, of, false)?;
         }
         take(exchange.sums, metrics, true)?;
         Ok(graph)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TrainerState {
     /// Weights by name; `slot_0`, .. of the optimizer; `loss_scale` of mixed precision; the sums of
-    /// the metrics; the states that layers keep.
+    /// the metrics; the states that layers keep, and the weights of their moving averages.
     #[serde(skip)]
     pub tensors: Vec<(String, HostTensor)>,
     /// Decides the order of the examples, and what dropout drops.
@@ -70,12 +70,13 @@ impl Trainer {
         // A step writes all gradients before it reads one.
         let kept = |name: &&String| !matches!(name.as_str(), "parameters" | "gradients" | "shared");
         let names: Vec<String> = self.residents.keys().filter(kept).cloned().collect();
+        // What no program has named yet, and what one has: in an order of their own.
+        let mut others = self.restored.clone();
         for name in names {
             let values = self.session.read(&name)?;
-            tensors.push((name, values));
+            others.insert(name, values);
         }
-        // What no program has named yet.
-        tensors.extend(self.restored.clone());
+        tensors.extend(others);
         let Self { seed, step, rate_factor, .. } = *self;
         Ok(TrainerState { tensors, seed, step, rate_factor, course: Course::default() })
     }

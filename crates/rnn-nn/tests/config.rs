@@ -78,7 +78,7 @@ fn stacks_with_arguments_of_all_kinds_come_back() {
                     .strides([1, 2])
                     .activity_regularizer(l2),
             ),
-            Box::new(BatchNormalization::new().momentum(0.9).corrected_variance()),
+            Box::new(BatchNormalization::new().momentum(0.9).corrected_variance().zero_debiased()),
             Box::new(Conv2D::new(4, 3).dilation_rate(2).activation(Activation::Relu)),
             Box::new(UpSampling2D([2, 1])),
             Box::new(AveragePooling2D(2).strides(1).padding(Padding::Same)),
@@ -95,9 +95,11 @@ fn stacks_with_arguments_of_all_kinds_come_back() {
     let written = expect_round_trip(&pictures);
     assert_eq!(argument(&written, 5, "strides"), json!([1, 1]));
     assert_eq!(argument(&written, 2, "corrected_variance"), json!(true));
-    // Keras 3 has no such activation and no such argument.
+    assert_eq!(argument(&written, 2, "zero_debiased"), json!(true));
+    // Keras 3 has no such activation and no such arguments.
     let written = pictures.architecture().to_json(Reader::Keras).expect("it can be written");
     assert_eq!(argument(&written, 2, "corrected_variance"), Value::Null);
+    assert_eq!(argument(&written, 2, "zero_debiased"), Value::Null);
     assert_eq!(argument(&written, 10, "activation")["class_name"], json!("Sequential"));
     let read = Architecture::from_json(&written, None).expect("it can be read");
     let again = read.to_json(Reader::Ours).expect("it can be written");
@@ -166,6 +168,27 @@ fn what_keras_2_wrote_means_what_it_meant() {
     assert_eq!(argument(&gru, 1, "reset_after"), json!(false));
     let normalization = read("BatchNormalization", json!({"axis": -1, "fused": null}));
     assert_eq!(argument(&normalization, 1, "corrected_variance"), json!(true));
+    assert_eq!(argument(&normalization, 1, "zero_debiased"), json!(true));
+    // Versions by their keras/backend/tensorflow_backend.py; TensorFlow's own Keras has none.
+    for (version, debiased) in [
+        ("2.0.9", false),
+        ("2.1.2", false),
+        ("2.1.3", true),
+        ("2.1.6", true),
+        ("2.2.0", true),
+        ("2.2.4", true),
+        ("2.2.4-tf", false),
+        ("2.2.5", true),
+        ("2.3.0", false),
+        ("2.15.0", false),
+        ("3.15.1", false),
+    ] {
+        let mut model = keras2("BatchNormalization", json!({}));
+        model["keras_version"] = json!(version);
+        let read = Architecture::from_json(&model, None).expect("it can be read");
+        let written = read.to_json(Reader::Ours).expect("it can be written");
+        assert_eq!(argument(&written, 1, "zero_debiased"), json!(debiased), "{version}");
+    }
 }
 
 #[test]

@@ -262,16 +262,17 @@ fn ranks_count_the_steps_that_masks_leave_on_all_of_them() {
     }
 }
 
-/// Each rank normalizes by its own statistics: where they agree, it is as if one had done it all.
+/// Each rank normalizes by its own statistics: where they agree, it is as if one had done it all,
+/// also where a rank had no part in a batch.
 #[test]
 fn moving_averages_are_shared() {
-    let model = || -> Result<Model, ModelError> {
+    let model = |layer: BatchNormalization| -> Result<Model, ModelError> {
         Model::sequential(InputSpec::floats([3]), 2)
-            .add(BatchNormalization::new())?
+            .add(layer.momentum(0.9))?
             .add(Dense::new(1, Activation::Sigmoid))
     };
-    let batch = |copies: usize| {
-        let mut rng = Rng::new(8, 0);
+    let batch = |step: u64, copies: usize| {
+        let mut rng = Rng::new(8 + step, 0);
         let rows: Vec<f32> = (0..12).map(|_| rng.normal() as f32).collect();
         Batch {
             inputs: vec![HostTensor::from_f32([4 * copies, 3], rows.repeat(copies)).expect("rows")],
@@ -281,13 +282,24 @@ fn moving_averages_are_shared() {
             weights: vec![],
         }
     };
-    let run = |mut trainer: Trainer, copies| {
-        (0..5).for_each(|_| trainer.train_batch(&batch(copies)).expect("a step"));
+    // Of steps 0 and 3 the last rank has no part.
+    let whole = |step: u64| if step.is_multiple_of(3) { 1 } else { 2 };
+    let part = |step, rank| if rank == 1 { whole(step) - 1 } else { 1 };
+    let run = |mut trainer: Trainer, copies: &dyn Fn(u64) -> usize| {
+        let steps = (0..5).map(|step| batch(step, copies(step)));
+        steps.for_each(|batch| trainer.train_batch(&batch).expect("a step"));
         trainer.model().expect("weights").parameters().to_vec()
     };
-    let expected = run(trainer(model(), 1), 2);
-    for weights in on_ranks(2, |ranks| run(trainer(model(), 1).distributed(ranks), 1)) {
-        assert_close(&weights, &expected, "weights and averages");
+    let layers = [BatchNormalization::new(), BatchNormalization::new().zero_debiased()];
+    for layer in layers {
+        let expected = run(trainer(model(layer.clone()), 1), &whole);
+        let on_rank = |ranks: Rc<Threads>| {
+            let rank = ranks.rank();
+            run(trainer(model(layer.clone()), 1).distributed(ranks), &|step| part(step, rank))
+        };
+        for weights in on_ranks(2, on_rank) {
+            assert_close(&weights, &expected, "weights and averages");
+        }
     }
 }
 

@@ -39,7 +39,8 @@ impl Layer {
 
     pub fn uses_mask(&self) -> bool {
         let recurrent = self.arguments.contains_key("return_sequences");
-        recurrent || ["Bidirectional", "GlobalAveragePooling1D"].contains(&self.class.as_str())
+        let others = ["Bidirectional", "GlobalAveragePooling1D", "Multiply"];
+        recurrent || others.contains(&self.class.as_str())
     }
 
     pub fn input(&self) -> Result<&Tensor, ExportError> {

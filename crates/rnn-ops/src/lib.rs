@@ -40,6 +40,7 @@ mod masked_weights;
 mod matmul;
 mod matmul_weights;
 mod matrix_units;
+mod moving_average;
 mod normalize;
 mod optimizer;
 mod penalty;
@@ -58,7 +59,7 @@ mod window;
 
 pub use activation::{Activate, ActivateBackward, Activation, SMALLEST};
 pub use affine::Affine;
-pub use batch_normalize::{BatchNormalize, BatchNormalizeBackward, MovingAverage};
+pub use batch_normalize::{BatchNormalize, BatchNormalizeBackward};
 pub use case::{Case, Sample, Tier};
 pub use cast::Cast;
 pub use categorical::{CategoricalCrossEntropy, CategoricalCrossEntropyBackward, OneHot};
@@ -86,6 +87,7 @@ pub use masked_mean::{MaskedMean, MaskedMeanBackward};
 pub use masked_weights::MaskedWeights;
 pub use matmul::Matmul;
 pub use matmul_weights::MatmulWeights;
+pub use moving_average::MovingAverage;
 pub use normalize::{Normalize, NormalizeBackward};
 pub use optimizer::{Rule, STEP_NUMBERS, Update};
 pub use penalty::{Penalty, PenaltyBackward};
@@ -132,6 +134,7 @@ pub fn suite() -> Vec<Case> {
         masked_weights::cases,
         matmul::cases,
         matmul_weights::cases,
+        moving_average::cases,
         normalize::cases,
         optimizer::cases,
         penalty::cases,

@@ -19,7 +19,9 @@ fn conv_lstm(preset: Preset) -> Recurrent<ConvLstmCell<2>> {
 fn normalization(preset: Preset) -> BatchNormalization {
     match preset {
         Preset::Keras3 => BatchNormalization::new(),
-        Preset::Keras2018 | Preset::Quick => BatchNormalization::new().corrected_variance(),
+        Preset::Keras2018 | Preset::Quick => {
+            BatchNormalization::new().corrected_variance().zero_debiased()
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod fitting;
 mod golden;
 mod layers;
 mod masked_losses;
+mod masked_models;
 mod models;
 mod recurrent;
 mod stateful_fit;

@@ -1,8 +1,10 @@
 use super::layer::Described;
+use super::masks::named_like_operations;
 use super::{ConfigError, Dialect, Reader, read, write};
-use crate::naming::distinct_names;
+use crate::naming::{distinct_names, unique_name};
 use crate::{InputSpec, Model, ModelError, Symbol};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// An input of a described model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +26,7 @@ impl Input {
 }
 
 /// A tensor between layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
     Input(usize),
     Output { call: usize, index: usize },
@@ -64,7 +66,16 @@ impl Architecture {
     /// # Errors
     /// If a layer has no name in Keras, or does what Keras cannot and the file is for Keras.
     pub fn to_json(&self, reader: Reader) -> Result<Value, ConfigError> {
-        write::architecture(self, reader)
+        let mut written = Cow::Borrowed(self);
+        if reader == Reader::Keras {
+            for layer in named_like_operations(self) {
+                let name = unique_name("MaskedConcatenate", |name| {
+                    written.layers.iter().any(|layer| layer.name == name)
+                });
+                written.to_mut().layers[layer].name = name;
+            }
+        }
+        write::architecture(&written, reader)
     }
 
     /// What it is fed.
@@ -247,6 +258,7 @@ impl Model {
             path: vec![named.name.clone()],
             layer: dyn_clone::clone_box(&*named.layer),
             trainable: named.trainable,
+            operation: false,
         });
         let call =
             |call: &crate::model::Call| Call { layer: call.layer, inputs: all(&call.inputs) };

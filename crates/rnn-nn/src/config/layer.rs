@@ -1,5 +1,6 @@
 //! One layer of a description.
 
+use super::masks::is_operation;
 use super::registry::blank;
 use super::{Argument, Arguments, ConfigError, Dialect, Reader, object};
 use crate::Layer;
@@ -13,6 +14,8 @@ pub(super) struct Described {
     pub path: Vec<String>,
     pub layer: Box<dyn Layer>,
     pub trainable: bool,
+    /// Keras has an operation in its place, which passes on no mask.
+    pub operation: bool,
 }
 
 /// What is computed in; weights are float32 here, and so are sums.
@@ -47,7 +50,8 @@ impl Described {
         let mut arguments = Arguments::given(owner, config, dialect);
         arguments.ignored(&INPUT_ARGUMENTS);
         let trainable = arguments.with_common(|a| layer.arguments(a))?;
-        Ok(Self { path: vec![name.clone()], name, layer, trainable })
+        let operation = is_operation(value);
+        Ok(Self { path: vec![name.clone()], name, layer, trainable, operation })
     }
 
     pub fn write(&self, reader: Reader) -> Result<Value, ConfigError> {

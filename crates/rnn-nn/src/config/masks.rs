@@ -1,47 +1,281 @@
-//! Masks that a description names. Those that flow with the steps of a sequence are the layers'.
+//! Masks in descriptions. Keras 3 writes how a functional model computes its masks as operations
+//! of their own, and names the result wherever a layer takes one. Layers pass masks on by
+//! themselves here; this says which masks those are, so that one that is named can be compared.
 
-use super::architecture::{Call, Source};
+use super::architecture::{Architecture, Call, Source};
 use super::layer::Described;
 use super::read::{History, tensor};
-use super::{ConfigError, Reader};
+use super::{ConfigError, Dialect};
+use crate::layers::{Layer, MaskFlow};
 use serde_json::Value;
+use std::collections::HashMap;
 
-/// Keras 3 writes the mask that an Embedding makes as a node of its own, tokens != 0.
-pub(super) fn mask_of_zeros(name: &str, nodes: &[Value]) -> Result<History, ConfigError> {
-    let arguments = |node: &Value| match node.get("args")?.as_array()?.as_slice() {
-        [tokens, zero] if zero.as_f64() == Some(0.0) => tensor(tokens),
-        _ => None,
-    };
-    let tokens = match nodes {
-        [node] => arguments(node),
-        _ => None,
-    };
-    let odd = || {
-        ConfigError::structure(format!(
-            "{name} (NotEqual) is not supported, but as the mask that an Embedding makes"
-        ))
-    };
-    tokens.ok_or_else(odd)
+/// Which steps take part, in a form that two masks of one meaning share.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Mask {
+    /// All of them, where others are masked.
+    Whole,
+    /// Those whose token is not the padding, given by its bits; of a step of floats, any element.
+    Differs { of: Source, padding: u64, any: bool },
+    /// Those that take part in one of these, in order, each once.
+    Either(Vec<Mask>),
+    /// Those of sequences one behind the other.
+    Joined(Vec<Mask>),
 }
 
-/// A mask that is said of a call must be the one that flows with its inputs anyway.
-pub(super) fn check_mask(
-    name: &str,
-    tokens: Option<&Source>,
-    layers: &[Described],
-    calls: &[Call],
-) -> Result<(), ConfigError> {
-    let masks = |call: &Call| {
-        let written = || layers[call.layer].write(Reader::Ours);
-        tokens == call.inputs.first()
-            && written().is_ok_and(|layer| layer["config"]["mask_zero"] == true)
-    };
-    match calls.iter().any(masks) {
-        true => Ok(()),
-        false => Err(ConfigError::Structure(format!(
-            "layer {name} is given a mask; supported are those of Embedding and Masking"
-        ))),
+impl Mask {
+    fn differs(of: Source, padding: f64, any: bool) -> Self {
+        Self::Differs { of, padding: padding.to_bits(), any }
     }
+
+    /// Steps that take part in one of the masks.
+    fn either(masks: impl IntoIterator<Item = Self>) -> Self {
+        let parts = masks.into_iter().flat_map(|mask| match mask {
+            Self::Either(parts) => parts,
+            mask => vec![mask],
+        });
+        let mut parts: Vec<Self> = parts.collect();
+        parts.sort();
+        parts.dedup();
+        match parts.as_slice() {
+            _ if parts.contains(&Self::Whole) => Self::Whole,
+            [one] => one.clone(),
+            _ => Self::Either(parts),
+        }
+    }
+
+    fn joined(masks: Vec<Self>) -> Self {
+        match masks.iter().all(|mask| *mask == Self::Whole) {
+            true => Self::Whole,
+            false => Self::Joined(masks),
+        }
+    }
+
+    /// The mask of what a layer puts out first, given those of its inputs.
+    fn behind(call: &Call, flow: MaskFlow, inputs: &[Option<Self>]) -> Option<Self> {
+        let source = *call.inputs.first()?;
+        let whole = || inputs.iter().map(|mask| mask.clone().unwrap_or(Self::Whole));
+        match flow {
+            MaskFlow::Passes => inputs.first()?.clone(),
+            MaskFlow::Ends => None,
+            MaskFlow::Tokens => Some(Self::differs(source, 0.0, false)),
+            MaskFlow::Steps(padding) => Some(Self::differs(source, padding.into(), true)),
+            MaskFlow::Either => {
+                inputs.iter().cloned().collect::<Option<Vec<_>>>().map(Self::either)
+            }
+            _ if inputs.iter().all(Option::is_none) => None,
+            MaskFlow::SideBySide => Some(Self::either(whole())),
+            MaskFlow::OneBehindTheOther => Some(Self::joined(whole().collect())),
+        }
+    }
+}
+
+/// What an operation puts out on the way to a mask. All but the mask have the axes of a sequence.
+#[derive(Clone, Debug)]
+enum Operand {
+    /// Whether each element differs from the padding.
+    Elements {
+        of: Source,
+        padding: f64,
+    },
+    Mask(Mask),
+    /// A mask for each feature.
+    Wide(Mask),
+    Zeros,
+    Ones,
+    SideBySide(Vec<Operand>),
+    OneBehindTheOther(Vec<Operand>),
+}
+
+impl Operand {
+    /// As a mask `[B, T]`; of elements it is, if they are tokens.
+    fn mask(self) -> Option<Mask> {
+        match self {
+            Self::Elements { of, padding } => Some(Mask::differs(of, padding, false)),
+            Self::Mask(mask) => Some(mask),
+            _ => None,
+        }
+    }
+
+    /// As the mask of features that are all in it or not.
+    fn wide(self) -> Option<Mask> {
+        match self {
+            Self::Wide(mask) => Some(mask),
+            Self::Ones => Some(Mask::Whole),
+            _ => None,
+        }
+    }
+
+    fn any_feature(self) -> Option<Mask> {
+        let all = |parts: Vec<Self>| parts.into_iter().map(Self::wide).collect::<Option<Vec<_>>>();
+        match self {
+            Self::Elements { of, padding } => Some(Mask::differs(of, padding, true)),
+            Self::SideBySide(parts) => all(parts).map(Mask::either),
+            Self::OneBehindTheOther(parts) => all(parts).map(Mask::joined),
+            operand => operand.wide(),
+        }
+    }
+
+    fn or(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Wide(mask), Self::Zeros) | (Self::Zeros, Self::Wide(mask)) => {
+                Some(Self::Wide(mask))
+            }
+            (a, b) => Some(Self::Mask(Mask::either([a.mask()?, b.mask()?]))),
+        }
+    }
+}
+
+/// The operations of a functional model by name; what they are of is found when it is asked for.
+#[derive(Default)]
+pub(super) struct MaskOperations<'a>(HashMap<&'a str, &'a Value>);
+
+impl<'a> MaskOperations<'a> {
+    /// Takes a part of a model, if it is an operation that masks are computed by
+    /// (keras/src/layers/merging/concatenate.py has the most of them).
+    pub fn take(&mut self, name: &'a str, part: &'a Value) -> bool {
+        let known = ["NotEqual", "Any", "LogicalOr", "ExpandDims", "ZerosLike", "OnesLike"];
+        let class = part["class_name"].as_str().unwrap_or_default();
+        // Numbers may be put together too, which a layer does.
+        let of_masks = || {
+            let parts = part["inbound_nodes"][0]["args"][0].as_array();
+            let first = parts.and_then(|parts| tensor(parts.first()?));
+            first.is_some_and(|(name, ..)| self.0.contains_key(name.as_str()))
+        };
+        let masks =
+            is_operation(part) && (known.contains(&class) || class == "Concatenate" && of_masks());
+        if masks {
+            self.0.insert(name, part);
+        }
+        masks
+    }
+
+    fn operand(&self, of: &History, made: &HashMap<History, Source>) -> Option<Operand> {
+        let part = *self.0.get(of.0.as_str())?;
+        let arguments = part["inbound_nodes"].as_array()?.get(of.1)?["args"].as_array()?;
+        let first = arguments.first()?;
+        let operand = |value: &Value| self.operand(&tensor(value)?, made);
+        let axis = part["config"]["axis"].as_i64();
+        let rank = |value: &Value| Some(value["config"]["shape"].as_array()?.len() as i64);
+        let last = |rank: i64| axis == Some(-1) || axis == Some(rank - 1);
+        match part["class_name"].as_str()? {
+            "NotEqual" => {
+                let of = *made.get(&tensor(first)?)?;
+                Some(Operand::Elements { of, padding: arguments.get(1)?.as_f64()? })
+            }
+            "Any" if part["config"]["keepdims"] == false && last(rank(first)?) => {
+                operand(first)?.any_feature().map(Operand::Mask)
+            }
+            "ExpandDims" if last(rank(first)? + 1) => operand(first)?.mask().map(Operand::Wide),
+            "ZerosLike" => Some(Operand::Zeros),
+            "OnesLike" => Some(Operand::Ones),
+            "LogicalOr" => operand(first)?.or(operand(arguments.get(1)?)?),
+            "Concatenate" => {
+                let parts = first.as_array()?;
+                let rank = rank(parts.first()?)?;
+                let all = parts.iter().map(operand).collect::<Option<Vec<_>>>()?;
+                match axis? {
+                    _ if rank == 3 && last(rank) => Some(Operand::SideBySide(all)),
+                    1 if rank == 3 => Some(Operand::OneBehindTheOther(all)),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Makes sure that every mask that is named is the one that flows with the layer's input, and
+    /// that none is lost in an operation, which passes on none.
+    pub fn check(
+        &self,
+        named: &[(String, Source, History)],
+        made: &HashMap<History, Source>,
+        layers: &[Described],
+        calls: &[Call],
+        dialect: Dialect,
+    ) -> Result<(), ConfigError> {
+        let flowing = flow(layers, calls);
+        for call in calls {
+            let Described { name, layer, operation, .. } = &layers[call.layer];
+            let masks: Vec<_> = call.inputs.iter().map(|input| of(input, &flowing)).collect();
+            if *operation && masks.iter().any(Option::is_some) {
+                return Err(ConfigError::Structure(format!(
+                    "the operation {name} is given a tensor with a mask, which Keras does not pass \
+                     on behind it; supported: the layer {} in its place",
+                    layer.class()
+                )));
+            }
+            if dialect.before_keras_3() && merges_otherwise(&**layer, &masks) {
+                return Err(ConfigError::Structure(format!(
+                    "layer {name} merges tensors whose masks Keras 2 puts together in another way, \
+                     which is not supported: save the model with Keras 3"
+                )));
+            }
+        }
+        for (name, input, history) in named {
+            let named = self.operand(history, made).and_then(Operand::mask);
+            let odd = |why: &str| {
+                ConfigError::Structure(format!(
+                    "layer {name} is given the mask {}, {why}; supported are the masks that \
+                     Embedding and Masking make and that layers pass on",
+                    history.0
+                ))
+            };
+            let named = named.ok_or_else(|| odd("which is computed in a way of its own"))?;
+            if named != of(input, &flowing).unwrap_or(Mask::Whole) {
+                return Err(odd("which is another than that of its input"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The mask of what each call puts out first.
+fn flow(layers: &[Described], calls: &[Call]) -> Vec<Option<Mask>> {
+    let mut flowing = Vec::new();
+    for call in calls {
+        let masks: Vec<_> = call.inputs.iter().map(|input| of(input, &flowing)).collect();
+        flowing.push(Mask::behind(call, layers[call.layer].layer.mask_flow(), &masks));
+    }
+    flowing
+}
+
+fn of(source: &Source, flowing: &[Option<Mask>]) -> Option<Mask> {
+    match *source {
+        Source::Output { call, index: 0 } => flowing[call].clone(),
+        _ => None,
+    }
+}
+
+/// Keras names the operations that put masks together when it reads a model, beginning with
+/// `concatenate`, and refuses the model if a layer has that name: layers of such names that are
+/// given masks, but for outputs of the model.
+pub(super) fn named_like_operations(architecture: &Architecture) -> Vec<usize> {
+    let Architecture { layers, calls, outputs, .. } = architecture;
+    let flowing = flow(layers, calls);
+    let clashes = |call: &&Call| {
+        let rest = layers[call.layer].name.strip_prefix("concatenate");
+        let number = |rest: &str| rest.chars().all(|c| c == '_' || c.is_ascii_digit());
+        let masked = call.inputs.iter().any(|input| of(input, &flowing).is_some());
+        let made = |source: &Source| matches!(source, Source::Output { call: by, .. } if calls[*by].layer == call.layer);
+        rest.is_some_and(number) && masked && !outputs.iter().any(made)
+    };
+    calls.iter().filter(clashes).map(|call| call.layer).collect()
+}
+
+/// Whether masks of these inputs come out of a layer otherwise than in Keras 2, where a step takes
+/// part in what is merged if it does in all inputs, and products are not masked
+/// (keras/layers/merge.py of 2.2.4).
+fn merges_otherwise(layer: &dyn Layer, masks: &[Option<Mask>]) -> bool {
+    let apart = layer.mask_flow() == MaskFlow::OneBehindTheOther;
+    let one = masks.iter().all(|mask| *mask == masks[0]);
+    let product = layer.class() == "Multiply" && masks.iter().any(Option::is_some);
+    layer.merges() && !apart && (!one || product)
+}
+
+/// Whether a part of a model is an operation of keras.ops, not a layer.
+pub(super) fn is_operation(part: &Value) -> bool {
+    part["module"].as_str().is_some_and(|module| module.starts_with("keras.src.ops"))
 }
 
 /// Keras 2 masks a layer that is given states, Keras 3 does not, and nor do we.
@@ -50,9 +284,7 @@ pub(super) fn refuse_masks_beside_states(
     calls: &[Call],
 ) -> Result<(), ConfigError> {
     let masks = |layer: &Described| {
-        let written = layer.write(Reader::Ours);
-        layer.layer.class() == "Masking"
-            || written.is_ok_and(|layer| layer["config"]["mask_zero"] == true)
+        matches!(layer.layer.mask_flow(), MaskFlow::Tokens | MaskFlow::Steps(_))
     };
     let given = |call: &&Call| call.inputs.len() > 1 && !layers[call.layer].layer.merges();
     match calls.iter().find(given).filter(|_| layers.iter().any(masks)) {

@@ -2,7 +2,7 @@
 
 use super::architecture::{Architecture, Call, Input, Source};
 use super::layer::{Described, INPUT_ARGUMENTS};
-use super::masks::{check_mask, mask_of_zeros, refuse_masks_beside_states};
+use super::masks::{MaskOperations, refuse_masks_beside_states};
 use super::nested::Nested;
 use super::{ConfigError, Dialect, shown};
 use crate::naming::unique_name;
@@ -146,7 +146,8 @@ enum Part {
 /// One call as it is described.
 struct Node {
     inputs: Vec<History>,
-    mask: Option<History>,
+    /// Of those inputs that are given one.
+    masks: Vec<(usize, History)>,
 }
 
 /// The most calls of layers in a model. Models that people make have fewer than 2,000.
@@ -173,12 +174,12 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         made.insert((name.clone(), 0, 0), Source::Input(inputs.len()));
         inputs.push(input(name, own)?);
     }
-    let mut masks: HashMap<String, History> = HashMap::new();
+    let mut operations = MaskOperations::default();
+    let mut masks = Vec::new();
     for layer in described.iter().filter(|layer| !is_input(layer)) {
         let name = name_of(layer);
         let nodes = field(layer, "inbound_nodes", &format!("layer {name}"))?;
-        if layer.get("class_name").and_then(Value::as_str) == Some("NotEqual") {
-            masks.insert(name.to_owned(), mask_of_zeros(name, nodes)?);
+        if operations.take(name, layer) {
             continue;
         }
         let part = match Nested::read(name, layer, dialect, &mut layers)? {
@@ -231,9 +232,8 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
             };
             let start = starts[part];
             let (name, part) = &parts[part];
-            if let Some((mask, ..)) = &node.mask {
-                let tokens = masks.get(mask);
-                check_mask(name, tokens.and_then(|t| made.get(t)), &layers, &calls)?;
+            for (input, mask) in node.masks {
+                masks.push(((*name).to_owned(), sources[input], mask));
             }
             let outputs = match part {
                 Part::Model(nested) => nested.call(&sources, &mut calls)?,
@@ -262,7 +262,8 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         let unknown = || ConfigError::structure(format!("there is no output of layer {}", end.0));
         made.get(&end).copied().ok_or_else(unknown)
     };
-    if dialect == Dialect::Keras2 {
+    operations.check(&masks, &made, &layers, &calls, dialect)?;
+    if dialect.before_keras_3() {
         refuse_masks_beside_states(&layers, &calls)?;
     }
     let outputs = outputs.into_iter().map(output);
@@ -340,18 +341,26 @@ fn node(layer: &str, value: &Value) -> Result<Node, ConfigError> {
             tensor
         }
     };
-    let mut mask = None;
+    let mut masks = vec![];
     for (name, value) in keywords {
         match name.as_str() {
             _ if matches!(value, Value::Null | Value::Bool(false)) => {}
             "initial_state" => inputs.extend(tensors(value, of).ok_or_else(|| odd(value))?),
-            "mask" => mask = Some(of(value).ok_or_else(|| odd(value))?),
+            "mask" => {
+                // One, or a list of one for each input, of which some may have none.
+                let list = value.as_array().filter(|_| of(value).is_none());
+                let each = list.map_or(std::slice::from_ref(value), Vec::as_slice);
+                for (input, mask) in each.iter().enumerate().filter(|(_, mask)| !mask.is_null()) {
+                    let known = of(mask).filter(|_| input < inputs.len());
+                    masks.push((input, known.ok_or_else(|| odd(value))?));
+                }
+            }
             _ => return Err(odd(&serde_json::json!({name: value}))),
         }
     }
     match inputs.is_empty() {
         true => Err(ConfigError::Structure(format!("layer {layer} is called without a tensor"))),
-        false => Ok(Node { inputs, mask }),
+        false => Ok(Node { inputs, masks }),
     }
 }
 

@@ -200,9 +200,9 @@ impl Argument for Activation {
             _ => class,
         };
         let found = Self::ALL.into_iter().find(|activation| same_name(activation.name(), name))?;
-        match (found, dialect) {
-            (Self::HardSigmoid, Dialect::Keras2) => Some(Self::HardSigmoid2018),
-            (found, _) => Some(found),
+        match found {
+            Self::HardSigmoid if dialect.before_keras_3() => Some(Self::HardSigmoid2018),
+            found => Some(found),
         }
     }
 

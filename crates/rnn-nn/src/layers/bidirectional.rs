@@ -1,6 +1,6 @@
 use super::cell::Cell;
 use super::recurrent::Recurrent;
-use super::{Build, Layer, LayerError, Value, Weight};
+use super::{Build, Layer, LayerError, MaskFlow, Value, Weight};
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, ReverseLeading, Scale};
@@ -68,7 +68,7 @@ impl<C: Cell> Bidirectional<C> {
         b.name = format!("{name}/backward");
         let mut backward = self.backward.call(b, input, None, backward_weights)?.output;
         b.name = name;
-        if b.graph.shape(backward.tensor).rank() > 2 {
+        if self.backward.returns_sequences() {
             backward.tensor = b.graph.apply(ReverseLeading, &[backward.tensor])?;
         }
         Ok([forward, backward])
@@ -124,6 +124,10 @@ impl<C: Cell> Layer for Bidirectional<C> {
         Ok(Value { tensor, ..forward })
     }
 
+    fn mask_flow(&self) -> MaskFlow {
+        self.forward.mask_flow()
+    }
+
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
         if !a.layer("layer", &mut self.forward)? {
             return Err(a.missing("layer"));
@@ -132,6 +136,16 @@ impl<C: Cell> Layer for Bidirectional<C> {
         let mirror = self.forward.clone().reversed();
         if !a.layer("backward_layer", &mut self.backward)? {
             self.backward = mirror;
+        }
+        let [ahead, back] = [&self.forward, &self.backward].map(Recurrent::order);
+        if ahead.0 == back.0 || ahead.1 != back.1 {
+            let wanted = "a layer that reads the other way and returns sequences like the other";
+            let given = format!("go_backwards {}, return_sequences {}", back.0, back.1);
+            return Err(a.refuse("backward_layer", &given.into(), wanted.into()));
+        }
+        if self.forward.returns_state() {
+            let wanted = "false: states of both directions are not put out".into();
+            return Err(a.refuse("return_state", &true.into(), wanted));
         }
         // Keras sets it whatever the layers say (keras/src/layers/rnn/bidirectional.py).
         self.forward = self.forward.clone().zero_masked_sequences();

@@ -1,6 +1,6 @@
 //! A layer of a class that is known only when a model is read.
 
-use super::{Build, Layer, LayerError, Value, Weight};
+use super::{Build, Layer, LayerError, MaskFlow, Value, Weight};
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 
@@ -36,6 +36,23 @@ impl Layer for Box<dyn Layer> {
 
     fn vocabulary(&self) -> Option<usize> {
         (**self).vocabulary()
+    }
+
+    fn steps(
+        &self,
+        b: &mut Build<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Option<Value>, GraphError> {
+        (**self).steps(b, input, w)
+    }
+
+    fn sees_batch(&self) -> bool {
+        (**self).sees_batch()
+    }
+
+    fn mask_flow(&self) -> MaskFlow {
+        (**self).mask_flow()
     }
 
     fn merges(&self) -> bool {

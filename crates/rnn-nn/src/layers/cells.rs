@@ -2,7 +2,7 @@ use super::Build;
 use super::cell::{Cell, Scan};
 use super::recurrent::Recurrent;
 use crate::Initializer;
-use crate::config::{Arguments, ConfigError, Dialect};
+use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activation, LstmGates, Source};
 
@@ -228,7 +228,7 @@ impl Cell for GruCell {
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
-        if a.dialect() == Dialect::Keras2 {
+        if a.dialect().before_keras_3() {
             self.reset_after = false;
         }
         a.optional("activation", &mut self.activation)?;

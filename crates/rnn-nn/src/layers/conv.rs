@@ -1,6 +1,6 @@
 use super::core::project;
 use super::spatial::{PerAxis, Spatial};
-use super::{Build, Layer, LayerError, OutputActivation, Value, Weight, WeightArguments};
+use super::{Build, Layer, LayerError, MaskFlow, OutputActivation, Value, Weight, WeightArguments};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
 use rnn_core::DType;
@@ -149,6 +149,10 @@ impl<const N: usize> Layer for Conv<N> {
         let output = self.activation.apply(b, z)?;
         b.regularize(output, self.activity_regularizer.as_ref())?;
         Ok(output.into())
+    }
+
+    fn mask_flow(&self) -> MaskFlow {
+        MaskFlow::Ends
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

@@ -1,5 +1,5 @@
 use super::axes::swap_leading;
-use super::{Build, Layer, LayerError, OutputActivation, Value, Weight, WeightArguments};
+use super::{Build, Layer, LayerError, MaskFlow, OutputActivation, Value, Weight, WeightArguments};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
@@ -147,6 +147,10 @@ impl Layer for Masking {
         Ok(Value { tensor, mask: Some(mask) })
     }
 
+    fn mask_flow(&self) -> MaskFlow {
+        MaskFlow::Steps(self.value)
+    }
+
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
         a.optional("mask_value", &mut self.value)
     }
@@ -256,8 +260,8 @@ impl Layer for Dense {
 /// y_c = exp(x_c - max x) / sum over k of exp(x_k - max x)
 /// ```
 ///
-/// Unlike Keras's layer it takes no other axis, and passes a mask on without applying it. A
-/// cross-entropy takes x itself, not y.
+/// Unlike Keras's layer it takes no other axis. Keras applies a mask to that axis, which a mask of
+/// steps does not fit: it is refused, as there. A cross-entropy takes x itself, not y.
 #[derive(Clone, Copy, Debug)]
 pub struct Softmax;
 
@@ -275,7 +279,11 @@ impl Layer for Softmax {
     }
 
     fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
-        Ok(Value { tensor: b.graph.apply(ops::Softmax, &[input.tensor])?, ..input })
+        if input.mask.is_some() {
+            let wanted = "no mask of steps; the layer Activation(\"softmax\") passes one on";
+            return Err(b.misfit("Softmax", input.tensor, wanted));
+        }
+        Ok(b.graph.apply(ops::Softmax, &[input.tensor])?.into())
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
@@ -289,8 +297,10 @@ impl Layer for Softmax {
 /// y(t) = layer(x(t))
 /// ```
 ///
-/// All steps are computed at once, as a batch of B T examples. A mask is passed on, and is not
-/// shown to the layer.
+/// All steps are computed at once, as a batch of B T examples; where they are not alike to the
+/// layer, as to [`BatchNormalization`](crate::BatchNormalization) in training, each is a batch of
+/// its own. A mask is passed on, and shown to such a layer alone. As in Keras
+/// (keras/src/layers/rnn/time_distributed.py) an `activity_regularizer` of the layer does not act.
 #[derive(Clone, Debug)]
 pub struct TimeDistributed<L>(pub L);
 
@@ -312,15 +322,62 @@ impl<L: Layer + Clone + 'static> Layer for TimeDistributed<L> {
     }
 
     fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
+        if let Some(steps) = self.0.steps(b, input, w)? {
+            return Ok(steps);
+        }
         let axes = b.graph.shape(input.tensor).dims().to_vec();
+        let penalties = b.penalties.len();
         let rows = b.graph.reshape(input.tensor, [&[axes[0] * axes[1]], &axes[2..]].concat())?;
         // A step may have several axes itself, of which the first stands in front of the examples.
         let rows = swap_leading(b, rows)?;
         let output = self.0.build(b, rows.into(), w)?.tensor;
+        // The layers within a Bidirectional have theirs at every step, each a mean over B examples.
+        match self.0.class() {
+            "Bidirectional" => {
+                for penalty in penalties..b.penalties.len() {
+                    let mean = b.penalties[penalty];
+                    b.penalties[penalty] = b.graph.apply(ops::Scale(axes[0] as f32), &[mean])?;
+                }
+            }
+            _ => b.penalties.truncate(penalties),
+        }
         let output = swap_leading(b, output)?;
         let step = b.graph.shape(output).dims()[1..].to_vec();
         let tensor = b.graph.reshape(output, [&axes[..2], &step].concat())?;
         Ok(Value { tensor, ..input })
+    }
+
+    fn steps(
+        &self,
+        b: &mut Build<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Option<Value>, GraphError> {
+        if !b.trains() || !self.0.sees_batch() {
+            return Ok(None);
+        }
+        if input.mask.is_some() {
+            let wanted = "no mask within another TimeDistributed, as in Keras";
+            return Err(b.misfit("TimeDistributed", input.tensor, wanted));
+        }
+        let axes = b.graph.shape(input.tensor).dims().to_vec();
+        let step: usize = axes[1..].iter().product();
+        let (mut rows, mut shape) = (Vec::new(), vec![]);
+        for at in 0..axes[0] {
+            let x = b.graph.view(input.tensor, at * step, &axes[1..])?;
+            let x = swap_leading(b, x)?;
+            let y = self.build(b, x.into(), w)?.tensor;
+            let y = swap_leading(b, y)?;
+            shape = b.graph.shape(y).dims().to_vec();
+            rows.push(b.graph.reshape(y, [1, shape.iter().product::<usize>()])?);
+        }
+        let all = b.graph.apply(ops::Concat, &rows)?;
+        let tensor = b.graph.reshape(all, [&axes[..1], &shape].concat())?;
+        Ok(Some(Value { tensor, ..input }))
+    }
+
+    fn sees_batch(&self) -> bool {
+        self.0.sees_batch()
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

@@ -1,4 +1,4 @@
-use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
+use super::{Build, Layer, LayerError, MaskFlow, Value, Weight, WeightArguments};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
@@ -68,6 +68,10 @@ impl Layer for Embedding {
 
     fn vocabulary(&self) -> Option<usize> {
         Some(self.vocabulary)
+    }
+
+    fn mask_flow(&self) -> MaskFlow {
+        if self.mask_zero { MaskFlow::Tokens } else { MaskFlow::Ends }
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

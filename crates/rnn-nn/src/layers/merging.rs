@@ -1,11 +1,15 @@
-use super::{Build, Layer, LayerError, Value, Weight};
+use super::{Build, Layer, LayerError, MaskFlow, Value, Weight};
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{Binary, Concat, Scale};
+use rnn_ops::{Binary, Concat, Fill, MaskItems, Scale, StepMask};
 
 /// Inputs of one shape become one output of that shape, element by element: what [`Add`],
 /// [`Multiply`], [`Average`] and [`Subtract`] make. Unlike Keras's, they want inputs of exactly one
-/// shape, and with one mask or none.
+/// shape.
+///
+/// If all inputs have masks, a step takes part behind it where it does in one of them
+/// (keras/src/layers/merging/base_merge.py). Of a product alone, masked steps count as 1, and where
+/// all are masked as 0 (keras/src/layers/merging/multiply.py).
 #[derive(Clone, Debug)]
 pub struct Elementwise {
     class: &'static str,
@@ -71,18 +75,35 @@ impl Layer for Elementwise {
         inputs: &[Value],
         _: &[TensorId],
     ) -> Result<Vec<Value>, GraphError> {
-        let Value { mut tensor, mask } = one_mask(b, self.class, inputs)?;
-        for other in &inputs[1..] {
-            tensor = b.graph.apply(self.with, &[tensor, other.tensor])?;
+        let mask = either(b, inputs)?;
+        let mut operands = inputs.iter().map(|input| input.tensor).collect::<Vec<TensorId>>();
+        if self.with == Binary::Mul {
+            // Where masks differ, what is masked in one input does not change the others'.
+            for (operand, input) in operands.iter_mut().zip(inputs) {
+                if let Some(own) = input.mask.filter(|_| mask != input.mask) {
+                    *operand = one_where_masked(b, *operand, own)?;
+                }
+            }
+        }
+        let mut tensor = operands[0];
+        for &other in &operands[1..] {
+            tensor = b.graph.apply(self.with, &[tensor, other])?;
         }
         if self.mean {
             tensor = b.graph.apply(Scale(1.0 / inputs.len() as f32), &[tensor])?;
+        }
+        if let (Binary::Mul, Some(mask)) = (self.with, mask) {
+            tensor = mask_steps(b, tensor, mask)?;
         }
         Ok(vec![Value { tensor, mask }])
     }
 
     fn merges(&self) -> bool {
         true
+    }
+
+    fn mask_flow(&self) -> MaskFlow {
+        MaskFlow::Either
     }
 
     fn arguments(&mut self, _: &mut Arguments<'_>) -> Result<(), ConfigError> {
@@ -93,7 +114,9 @@ impl Layer for Elementwise {
 /// Inputs one behind the other along one of their axes, in which alone they may differ:
 /// `[.., A]`, `[.., B]` -> `[.., A + B]`.
 ///
-/// Unlike Keras, axes are counted without the batch, and all inputs must have one mask or none.
+/// Features side by side take part in a step where one of the inputs does; masks of sequences one
+/// behind the other are put together like them. An input without a mask has all steps
+/// (keras/src/layers/merging/concatenate.py). Unlike Keras, axes are counted without the batch.
 #[derive(Clone, Debug)]
 pub struct Concatenate {
     /// From the last, if negative; the batch does not count.
@@ -167,13 +190,20 @@ impl Layer for Concatenate {
         inputs: &[Value],
         _: &[TensorId],
     ) -> Result<Vec<Value>, GraphError> {
-        let first = one_mask(b, "Concatenate", inputs)?;
+        let first = inputs[0];
         let rank = b.graph.shape(first.tensor).rank() - 1;
         let misfit = || b.misfit("Concatenate", first.tensor, "another axis");
         let place = self.place(rank).ok_or_else(misfit)?;
-        if place == 0 && first.mask.is_some() && rank > 1 {
-            return Err(b.misfit("Concatenate", first.tensor, "no mask along the axis of time"));
-        }
+        let masked = inputs.iter().any(|input| input.mask.is_some());
+        let mask = match place {
+            _ if !masked => None,
+            _ if rank != 2 => {
+                let wanted = "masks of sequences [T, F] alone, as Keras does";
+                return Err(b.misfit("Concatenate", first.tensor, wanted));
+            }
+            0 => Some(joined(b, inputs)?),
+            _ => either(b, inputs)?,
+        };
         // Of two axes and more the first stands in front of the batch.
         let axis = if place == 0 && rank > 1 { 0 } else { place + 1 };
         // Everything from that axis on is one row.
@@ -188,11 +218,19 @@ impl Layer for Concatenate {
         }
         let all = b.graph.apply(Concat, &rows)?;
         let tensor = b.graph.reshape(all, shape)?;
-        Ok(vec![Value { tensor, ..first }])
+        Ok(vec![Value { tensor, mask }])
     }
 
     fn merges(&self) -> bool {
         true
+    }
+
+    /// Of the two axes of a sequence `[T, F]`, which alone has a mask here.
+    fn mask_flow(&self) -> MaskFlow {
+        match self.place(2) {
+            Some(0) => MaskFlow::OneBehindTheOther,
+            _ => MaskFlow::SideBySide,
+        }
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
@@ -207,11 +245,66 @@ impl Layer for Concatenate {
     }
 }
 
-/// The first input with the mask that all have.
-fn one_mask(b: &Build<'_>, class: &'static str, inputs: &[Value]) -> Result<Value, GraphError> {
-    let first = inputs[0];
-    match inputs.iter().find(|input| input.mask != first.mask) {
-        None => Ok(first),
-        Some(other) => Err(b.misfit(class, other.tensor, "inputs with one mask")),
+/// The steps that take part in one of the inputs; none where an input without a mask has them all.
+fn either(b: &mut Build<'_>, inputs: &[Value]) -> Result<Option<TensorId>, GraphError> {
+    let mut masks: Vec<TensorId> = Vec::new();
+    for input in inputs {
+        match input.mask {
+            None => return Ok(None),
+            Some(mask) if masks.contains(&mask) => {}
+            Some(mask) => masks.push(mask),
+        }
     }
+    if let [mask] = masks[..] {
+        return Ok(Some(mask));
+    }
+    let marks = masks.into_iter().map(|mask| marks(b, mask)).collect::<Result<Vec<_>, _>>()?;
+    let marks = b.graph.apply(Concat, &marks)?;
+    b.graph.apply(StepMask { padding: 0.0 }, &[marks]).map(Some)
+}
+
+/// The masks of sequences one behind the other.
+fn joined(b: &mut Build<'_>, inputs: &[Value]) -> Result<TensorId, GraphError> {
+    let (mut rows, mut steps, mut batch) = (Vec::new(), 0, 0);
+    for input in inputs {
+        let axes = b.graph.shape(input.tensor).dims().to_vec();
+        let own = match input.mask {
+            Some(mask) => marks(b, mask)?,
+            None => b.graph.apply(Fill { shape: [axes[0], axes[1], 1].into(), value: 1.0 }, &[])?,
+        };
+        rows.push(b.graph.reshape(own, [1, axes[0] * axes[1]])?);
+        (steps, batch) = (steps + axes[0], axes[1]);
+    }
+    let all = b.graph.apply(Concat, &rows)?;
+    let marks = b.graph.reshape(all, [steps, batch, 1])?;
+    b.graph.apply(StepMask { padding: 0.0 }, &[marks])
+}
+
+/// 1 where the mask `[T, B]` is not 0, else 0: `[T, B, 1]`.
+fn marks(b: &mut Build<'_>, mask: TensorId) -> Result<TensorId, GraphError> {
+    let shape = [b.graph.shape(mask).dims(), &[1]].concat();
+    let ones = b.graph.apply(Fill { shape: shape.into(), value: 1.0 }, &[])?;
+    b.graph.apply(MaskItems, &[ones, mask])
+}
+
+/// x `[T, B, ..]` with zeros at masked steps.
+fn mask_steps(b: &mut Build<'_>, x: TensorId, mask: TensorId) -> Result<TensorId, GraphError> {
+    let shape = b.graph.shape(x).clone();
+    let axes = b.graph.shape(mask).dims().to_vec();
+    let steps = b.graph.reshape(x, [axes[0], axes[1], shape.len() / (axes[0] * axes[1])])?;
+    let masked = b.graph.apply(MaskItems, &[steps, mask])?;
+    b.graph.reshape(masked, shape)
+}
+
+/// x `[T, B, ..]` with ones at masked steps, where nothing flows back.
+fn one_where_masked(
+    b: &mut Build<'_>,
+    x: TensorId,
+    mask: TensorId,
+) -> Result<TensorId, GraphError> {
+    let ones = b.graph.apply(Fill { shape: b.graph.shape(x).clone(), value: 1.0 }, &[])?;
+    let there = mask_steps(b, ones, mask)?;
+    let masked = b.graph.apply(Binary::Sub, &[ones, there])?;
+    let x = mask_steps(b, x, mask)?;
+    b.graph.apply(Binary::Add, &[x, masked])
 }

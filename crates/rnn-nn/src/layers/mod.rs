@@ -49,6 +49,7 @@ pub use conv_lstm::{ConvLstm1D, ConvLstm2D, ConvLstm3D, ConvLstmCell};
 pub use core::{Dense, Dropout, Masking, Softmax, SpatialDropout1D, TimeDistributed};
 pub use embedding::Embedding;
 pub use merging::{Add, Average, Concatenate, Elementwise, Multiply, Subtract};
+pub(crate) use normalization::ZERO_DEBIAS;
 pub use normalization::{BatchNormalization, LayerNormalization};
 pub use pool::{
     AveragePooling1D, AveragePooling2D, AveragePooling3D, GlobalAveragePooling1D,
@@ -140,6 +141,25 @@ impl LayerError {
     pub(crate) fn of(layer: &'static str, expected: &'static str, found: &[&[usize]]) -> Self {
         Self { layer, expected, found: format!("{found:?}") }
     }
+}
+
+/// What a layer makes of masks, as its `compute_mask` says in Keras 3.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MaskFlow {
+    /// That of the first input is that of the first output.
+    Passes,
+    /// There is none behind it.
+    Ends,
+    /// Masks tokens 0.
+    Tokens,
+    /// Masks steps whose features all equal this.
+    Steps(f32),
+    /// A step takes part where it does in one of the inputs; without a mask if one has none.
+    Either,
+    /// The same of features that are put side by side, where an input without a mask has all steps.
+    SideBySide,
+    /// The masks of sequences one behind the other.
+    OneBehindTheOther,
 }
 
 /// What flows from layer to layer.
@@ -248,6 +268,11 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
+    /// Whether training changes what the layer keeps.
+    pub(crate) fn trains(&self) -> bool {
+        self.random.is_some() && !self.frozen
+    }
+
     /// The key of random numbers, if it is training and the rate lies within 0..1.
     fn drops(&self, rate: f32) -> Option<TensorId> {
         self.random.filter(|_| rate > 0.0 && rate < 1.0)
@@ -320,6 +345,27 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     /// The number of token ids that the layer accepts, if it takes token ids.
     fn vocabulary(&self) -> Option<usize> {
         None
+    }
+
+    /// The layer applied to each step of a sequence `[T, B, ..]` by itself, one after the other,
+    /// where that is something else than all steps as one batch of examples.
+    fn steps(
+        &self,
+        _: &mut Build<'_>,
+        _: Value,
+        _: &[TensorId],
+    ) -> Result<Option<Value>, GraphError> {
+        Ok(None)
+    }
+
+    /// Whether what the layer makes of an example during training depends on the others.
+    fn sees_batch(&self) -> bool {
+        false
+    }
+
+    /// What becomes of the masks of its inputs; nodes that the layer adds do the same.
+    fn mask_flow(&self) -> MaskFlow {
+        MaskFlow::Passes
     }
 
     /// Whether several inputs are one argument, a list, to Keras.

@@ -1,8 +1,11 @@
 use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError, Dialect};
-use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{Affine, BatchNormalize, Binary, InverseRoot, MovingAverage, Normalize, Scale};
+use rnn_graph::{GraphError, TensorId, TensorType};
+use rnn_ops::{
+    Affine, BatchNormalize, Binary, Fill, InverseRoot, MovingAverage, Normalize, Scale,
+    TransposeLeading,
+};
 use std::sync::Arc;
 
 /// gamma and beta over the last axis, behind a normalization: y = x gamma + beta.
@@ -156,6 +159,10 @@ impl Layer for LayerNormalization {
     }
 }
 
+/// Behind a layer's name: the resident `[1]` with the weight of all values that its moving averages
+/// have followed.
+pub(crate) const ZERO_DEBIAS: &str = "/zero_debias";
+
 /// Zero mean and unit variance of each feature over the batch and all other axes, then gamma and
 /// beta; at inference with the moving averages of both, which training keeps as weights that are
 /// not trained: `[.., F]` -> `[.., F]`.
@@ -167,13 +174,18 @@ impl Layer for LayerNormalization {
 ///
 /// As in Keras 3 both variances are biased (keras/src/layers/normalization/batch_normalization.py);
 /// in Keras 2 the moving one is not, see
-/// [`corrected_variance`](BatchNormalization::corrected_variance). Unlike Keras 3, masked steps
-/// count in mean and variance, and features are those of the last axis.
+/// [`corrected_variance`](BatchNormalization::corrected_variance), and for some of its versions
+/// [`zero_debiased`](BatchNormalization::zero_debiased). Masked steps are left out of mean and
+/// variance, and are normalized like the others. Within
+/// [`TimeDistributed`](crate::TimeDistributed) each step has a mean and a variance of its own, and
+/// the moving averages follow one step after the other. Unlike in Keras, features are those of the
+/// last axis.
 #[derive(Clone, Debug)]
 pub struct BatchNormalization {
     momentum: f32,
     epsilon: f32,
     corrected: bool,
+    debiased: bool,
     affine: GammaBeta,
     moving_mean: Initializer,
     moving_variance: Initializer,
@@ -186,6 +198,7 @@ impl BatchNormalization {
             momentum: 0.99,
             epsilon: 1e-3,
             corrected: false,
+            debiased: false,
             affine: GammaBeta::new(),
             moving_mean: Initializer::Zeros,
             moving_variance: Initializer::Ones,
@@ -205,10 +218,81 @@ impl BatchNormalization {
     }
 
     /// The moving variance follows the batch's times n / (n - 1 - epsilon), as in Keras 2
-    /// (keras/layers/normalization.py of 2.2.4).
+    /// (keras/layers/normalization.py of 2.2.4). As there, masked steps count like others, and all
+    /// steps within TimeDistributed are one batch.
     pub fn corrected_variance(mut self) -> Self {
         self.corrected = true;
         self
+    }
+
+    /// The moving averages begin at zero and are divided by 1 - momentum^t after t steps, so that
+    /// the first values count at once, as in Keras 2.1.3 to 2.2.5 with TensorFlow
+    /// (moving_average_update in keras/backend/tensorflow_backend.py of 2.2.4). The sum of weights
+    /// that this takes stays on the device and is part of a training's state, not of the model:
+    /// like there, a training that goes on from a model file alone begins both averages anew.
+    pub fn zero_debiased(mut self) -> Self {
+        self.debiased = true;
+        self
+    }
+
+    /// x of zero mean and unit variance, `[rows, steps F]` where several steps stand side by side;
+    /// the averages, `[F]`, follow one step after the other.
+    fn train(
+        &self,
+        b: &mut Build<'_>,
+        (x, mask): (TensorId, Option<TensorId>),
+        averages: [TensorId; 2],
+    ) -> Result<TensorId, GraphError> {
+        let inputs: Vec<TensorId> = [x].into_iter().chain(mask).collect();
+        let out = b.graph.push(BatchNormalize { epsilon: self.epsilon }, &inputs)?;
+        let width = b.graph.shape(averages[0]).len();
+        let (rows, steps) = (b.graph.shape(x).rows() as f32, b.graph.shape(x).last() / width);
+        let correction = if self.corrected { rows / (rows - 1.0 - self.epsilon) } else { 1.0 };
+        let weight = self.debiased.then(|| {
+            let name = format!("{}{ZERO_DEBIAS}", b.name);
+            b.graph.resident(&name, TensorType::f32([1]))
+        });
+        let [mean, variance] = [out[2], out[3]];
+        let [mean, variance] = match steps {
+            1 => [mean, variance],
+            _ => {
+                [b.graph.reshape(mean, [steps, width])?, b.graph.reshape(variance, [steps, width])?]
+            }
+        };
+        self.follow(b, [Some(mean), weight], averages[0], 1.0)?;
+        self.follow(b, [Some(variance), weight], averages[1], correction)?;
+        if let Some(weight) = weight {
+            let ones = b.graph.apply(Fill { shape: [steps, 1].into(), value: 1.0 }, &[])?;
+            self.follow(b, [Some(ones), None], weight, 1.0)?;
+        }
+        Ok(out[0])
+    }
+
+    /// Moves an average by values, whose weight so far there may be.
+    fn follow(
+        &self,
+        b: &mut Build<'_>,
+        inputs: [Option<TensorId>; 2],
+        average: TensorId,
+        factor: f32,
+    ) -> Result<(), GraphError> {
+        let inputs: Vec<TensorId> = inputs.into_iter().flatten().collect();
+        let follow = MovingAverage { momentum: self.momentum, factor };
+        b.graph.push_node(Arc::new(follow), &inputs, &[average])?;
+        Ok(())
+    }
+
+    /// Weights of gamma and beta, and the two moving averages.
+    fn parts<'w>(
+        &self,
+        b: &Build<'_>,
+        x: TensorId,
+        w: &'w [TensorId],
+    ) -> Result<(&'w [TensorId], [TensorId; 2]), GraphError> {
+        match w.split_last_chunk() {
+            Some((affine, moving)) => Ok((affine, *moving)),
+            None => Err(b.misfit(self.class(), x, "a moving mean and variance")),
+        }
     }
 
     affine_arguments!();
@@ -243,19 +327,12 @@ impl Layer for BatchNormalization {
 
     fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
         let x = input.tensor;
-        let (affine, moving) = w.split_at(w.len().saturating_sub(2));
-        let &[mean, variance] = moving else {
-            return Err(b.misfit(self.class(), x, "a moving mean and variance"));
-        };
-        let tensor = if b.random.is_some() && !b.frozen {
-            let out = b.graph.push(BatchNormalize { epsilon: self.epsilon }, &[x])?;
-            let rows = b.graph.shape(x).rows() as f32;
-            let correction = if self.corrected { rows / (rows - 1.0 - self.epsilon) } else { 1.0 };
-            for (value, average, factor) in [(out[2], mean, 1.0), (out[3], variance, correction)] {
-                let follow = MovingAverage { momentum: self.momentum, factor };
-                b.graph.push_node(Arc::new(follow), &[value], &[average])?;
-            }
-            self.affine.apply(b, out[0], affine)?
+        let (affine, [mean, variance]) = self.parts(b, x, w)?;
+        let tensor = if b.trains() {
+            let mask = input.mask.filter(|_| !self.corrected);
+            let items = mask.map(|mask| b.graph.reshape(mask, [b.graph.shape(mask).len(), 1]));
+            let normal = self.train(b, (x, items.transpose()?), [mean, variance])?;
+            self.affine.apply(b, normal, affine)?
         } else {
             let scale = b.graph.apply(InverseRoot { epsilon: self.epsilon }, &[variance])?;
             self.affine.apply_fixed(b, (x, mean, scale), affine)?
@@ -263,9 +340,41 @@ impl Layer for BatchNormalization {
         Ok(Value { tensor, ..input })
     }
 
+    /// Steps side by side are columns of their own: `[T, B, .., F]` as `[B .., T F]`.
+    fn steps(
+        &self,
+        b: &mut Build<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Option<Value>, GraphError> {
+        if !b.trains() || !self.sees_batch() {
+            return Ok(None);
+        }
+        let x = input.tensor;
+        let (affine, averages) = self.parts(b, x, w)?;
+        let shape = b.graph.shape(x).clone();
+        let (steps, width) = (shape.dims()[0], shape.last());
+        let rows = shape.len() / (steps * width);
+        let x = b.graph.reshape(x, [steps, rows, width])?;
+        let x = b.graph.apply(TransposeLeading, &[x])?;
+        let x = b.graph.reshape(x, [rows, steps * width])?;
+        let mask = input.mask.map(|mask| b.graph.apply(TransposeLeading, &[mask])).transpose()?;
+        let normal = self.train(b, (x, mask), averages)?;
+        let normal = b.graph.reshape(normal, [rows, steps, width])?;
+        let normal = b.graph.apply(TransposeLeading, &[normal])?;
+        let normal = b.graph.reshape(normal, shape)?;
+        Ok(Some(Value { tensor: self.affine.apply(b, normal, affine)?, ..input }))
+    }
+
+    fn sees_batch(&self) -> bool {
+        !self.corrected
+    }
+
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
-        self.corrected |= a.dialect() == Dialect::Keras2;
+        self.corrected |= a.dialect().before_keras_3();
+        self.debiased |= a.dialect() == Dialect::Keras2018;
         a.ours("corrected_variance", &mut self.corrected)?;
+        a.ours("zero_debiased", &mut self.debiased)?;
         a.optional("momentum", &mut self.momentum)?;
         a.optional("epsilon", &mut self.epsilon)?;
         a.optional("moving_mean_initializer", &mut self.moving_mean)?;

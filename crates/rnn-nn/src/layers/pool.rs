@@ -1,5 +1,5 @@
 use super::spatial::{PerAxis, Spatial};
-use super::{Build, Layer, LayerError, Value, Weight};
+use super::{Build, Layer, LayerError, MaskFlow, Value, Weight};
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{AveragePool, MaskedMean, MaxPool, Padding, Windows};
@@ -133,6 +133,10 @@ impl<const N: usize> Layer for Pooling<N> {
             None => vec![batch, channels],
         };
         Ok(b.graph.reshape(pooled, shape)?.into())
+    }
+
+    fn mask_flow(&self) -> MaskFlow {
+        MaskFlow::Ends
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

@@ -1,6 +1,6 @@
 use super::axes::{stack, swap_leading};
 use super::cell::{Cell, CellShapes, Scan};
-use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
+use super::{Build, Layer, LayerError, MaskFlow, Value, Weight, WeightArguments};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
 use rnn_core::{DType, Shape};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// [`Trainer::reset_states`](crate::Trainer::reset_states).
 ///
 /// Unlike Keras: the whole sequence is one op on the device, so that `implementation`, `unroll` and
-/// `use_cudnn` have no counterpart; there is no `zero_output_for_mask`.
+/// `use_cudnn` have no counterpart.
 #[derive(Clone, Debug)]
 pub struct Recurrent<C> {
     pub(super) cell: C,
@@ -92,7 +92,21 @@ impl<C: Cell> Recurrent<C> {
         self
     }
 
-    /// Puts out zeros at masked steps, not what it put out before them.
+    pub(super) fn returns_sequences(&self) -> bool {
+        self.return_sequences
+    }
+
+    pub(super) fn returns_state(&self) -> bool {
+        self.return_state
+    }
+
+    /// Whether it reads backwards, and whether it returns sequences.
+    pub(super) fn order(&self) -> (bool, bool) {
+        (self.go_backwards, self.return_sequences)
+    }
+
+    /// Puts out zeros at masked steps, not what it put out before them; without sequences, where
+    /// the step that is read last is masked (keras/src/backend/tensorflow/rnn.py).
     pub fn zero_output_for_mask(mut self) -> Self {
         self.zero_output_for_mask = true;
         self
@@ -203,10 +217,13 @@ impl<C: Cell> Recurrent<C> {
             false => b.graph.view(state, 0, &of_state(1).dims()[1..])?.into(),
         };
         if let Some(mask) = ordered.mask {
-            if self.zero_output_for_mask && self.return_sequences {
-                output.tensor = mask_rows(b, output.tensor, mask)?;
+            if self.zero_output_for_mask {
+                output.tensor = self.mask_output(b, output.tensor, mask)?;
             } else if initial.is_some() {
-                output.tensor = self.before_first_step(b, output.tensor, mask)?;
+                // Until its first step a masked row puts out zeros, not the state that it begins
+                // with.
+                let seen = b.graph.apply(SeenMask, &[mask])?;
+                output.tensor = self.mask_output(b, output.tensor, seen)?;
             }
         }
         if !self.return_sequences {
@@ -248,20 +265,19 @@ impl<C: Cell> Recurrent<C> {
         self.cell.project(b, x, [Some(w[0]), bias.transpose()?, factors])
     }
 
-    /// Until its first step a masked row puts out zeros, not the state that it begins with.
-    fn before_first_step(
+    /// Zeros where a mask `[T, B]` says so, of a single output where it does of the last step.
+    fn mask_output(
         &self,
         b: &mut Build<'_>,
         output: TensorId,
         mask: TensorId,
     ) -> Result<TensorId, GraphError> {
         let [steps, batch] = [0, 1].map(|axis| b.graph.shape(mask).dims()[axis]);
-        let seen = b.graph.apply(SeenMask, &[mask])?;
-        let seen = match self.return_sequences {
-            true => seen,
-            false => b.graph.view(seen, (steps - 1) * batch, [batch])?,
+        let mask = match self.return_sequences {
+            true => mask,
+            false => b.graph.view(mask, (steps - 1) * batch, [batch])?,
         };
-        mask_rows(b, output, seen)
+        mask_rows(b, output, mask)
     }
 }
 
@@ -345,6 +361,10 @@ impl<C: Cell> Layer for Recurrent<C> {
             }
         }
         Ok(outputs)
+    }
+
+    fn mask_flow(&self) -> MaskFlow {
+        if self.return_sequences { MaskFlow::Passes } else { MaskFlow::Ends }
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

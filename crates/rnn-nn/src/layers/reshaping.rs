@@ -1,6 +1,6 @@
 use super::axes::{reshape, sample};
 use super::spatial::{PerAxis, Spatial};
-use super::{Build, Layer, LayerError, Value, Weight};
+use super::{Build, Layer, LayerError, MaskFlow, Value, Weight};
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{AveragePoolBackward, Scale};
@@ -26,6 +26,10 @@ impl Layer for Flatten {
     fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
         let sample = sample(b, input.tensor).iter().product();
         Ok(reshape(b, input.tensor, &[sample])?.into())
+    }
+
+    fn mask_flow(&self) -> MaskFlow {
+        MaskFlow::Ends
     }
 
     fn arguments(&mut self, _: &mut Arguments<'_>) -> Result<(), ConfigError> {
@@ -77,6 +81,10 @@ impl Layer for Reshape {
         let misfit = || b.misfit("Reshape", input.tensor, "as many elements as its target has");
         let target = self.of(&sample(b, input.tensor)).ok_or_else(misfit)?;
         Ok(reshape(b, input.tensor, &target)?.into())
+    }
+
+    fn mask_flow(&self) -> MaskFlow {
+        MaskFlow::Ends
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
@@ -156,6 +164,10 @@ impl<const N: usize> Layer for UpSampling<N> {
         let blocks = b.graph.apply(Scale(blocks.taps() as f32), &[shares])?;
         let shape = [&enlarged[..1], &[batch], &enlarged[1..], &[channels]].concat();
         Ok(b.graph.reshape(blocks, shape)?.into())
+    }
+
+    fn mask_flow(&self) -> MaskFlow {
+        MaskFlow::Ends
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
