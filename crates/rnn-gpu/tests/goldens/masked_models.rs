@@ -28,7 +28,7 @@ fn check(golden: &Golden) {
     let (model, keys) = model(golden);
     let count = golden.number("inputs") as usize;
     let inputs = (0..count).map(|i| golden.tensor(&format!("x{i}")).clone()).collect();
-    let batch = Batch { inputs, labels: vec![golden.tensor("y").clone()], weights: None };
+    let batch = Batch { inputs, labels: vec![golden.tensor("y").clone()], weights: vec![] };
     for device in devices() {
         let at = |what: &str| format!("{} {what} on {}", golden.name, device.info());
         let optimizer = match &golden.args["optimizer"] {
