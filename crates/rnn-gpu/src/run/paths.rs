@@ -93,9 +93,7 @@ fn relative(path: &Path, run: &Path) -> Option<PathBuf> {
     let run = fs::canonicalize(run).ok()?;
     for (up, above) in run.ancestors().take(LEVELS + 1).enumerate() {
         // What all files lie beside is beside none.
-        if above.parent().is_none() {
-            return None;
-        }
+        above.parent()?;
         if let Ok(below) = path.strip_prefix(above) {
             let up = std::iter::repeat_n(Component::ParentDir, up);
             return Some(up.collect::<PathBuf>().join(below));

@@ -4,6 +4,7 @@
 
 use rnn_core::HostTensor;
 use rnn_formats::npy;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,25 @@ pub fn case(name: &str) -> Option<String> {
     assert!(!folder.exists() || std::env::var_os("CI").is_none(), "no {}", path.display());
     println!("SKIPPED {name}: there is no {}", path.display());
     None
+}
+
+/// All files of a folder, by their paths, and what they hold.
+pub fn contents(folder: &str) -> BTreeMap<String, Vec<u8>> {
+    fn add(root: &Path, folder: &Path, all: &mut BTreeMap<String, Vec<u8>>) {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            match path.is_dir() {
+                true => add(root, &path, all),
+                false => {
+                    let name = path.strip_prefix(root).expect("it is in there");
+                    all.insert(name.to_str().expect("UTF-8").into(), fs::read(&path).expect("it"));
+                }
+            }
+        }
+    }
+    let mut all = BTreeMap::new();
+    add(Path::new(folder), Path::new(folder), &mut all);
+    all
 }
 
 /// A folder of files that a test feeds to the command.
