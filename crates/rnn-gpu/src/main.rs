@@ -67,7 +67,7 @@ enum Command {
         to: PathBuf,
     },
     /// Train a model of the tutorial, or one of your own, and write a run folder
-    Train(TrainArgs),
+    Train(Box<TrainArgs>),
     /// Check every op on every device against its reference
     Verify(VerifyArgs),
     /// Time ops and whole steps on a device
@@ -166,7 +166,7 @@ fn run() -> Result<()> {
             interchange::import(&file, &out.unwrap_or_else(name), overwrite)
         }
         Command::Export { model, to } => interchange::export(&model, &to),
-        Command::Train(args) => training::run(args),
+        Command::Train(args) => training::run(*args),
         Command::Compare { runs, out } => compare::compare(&runs, &out),
         Command::Verify(args) => verify::verify(&args),
         Command::Bench(args) => bench::bench(&args),
