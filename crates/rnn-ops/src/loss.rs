@@ -1,8 +1,8 @@
-use crate::common::{clip, ensure, larger, nested, threads};
+use crate::common::{THREADS, clip, ensure, larger, nested, threads};
 use crate::{Activation, Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
-    TensorId, TensorType, Work,
+    TensorId, TensorType, Work, iterations,
 };
 
 pub static SHADER: Shader = Shader::new(
@@ -108,6 +108,7 @@ impl Loss {
         // Weights that are absent are never read; any tensor stands in for them.
         let weights = Operand::Input(if self.weighted { weights } else { 0 });
         Launch::new(&SHADER, entry, grid)
+            .iterations(sum_iterations(x.len().div_ceil(parts(x))))
             .constant("KIND", self.of.code())
             .constant("HAS_WEIGHTS", u8::from(self.weighted))
             .bind("predictions", Operand::Input(0))
@@ -123,6 +124,11 @@ impl Loss {
 /// Workgroups that share a sum over all predictions. Depends on the shape alone, so results repeat.
 fn parts(x: &TensorType) -> usize {
     (x.len() / 4096).clamp(1, 256)
+}
+
+/// Iterations of a thread that adds its share of so many numbers, and its sum to those of others.
+fn sum_iterations(numbers: usize) -> u64 {
+    iterations(numbers.div_ceil(THREADS), 0) + iterations(THREADS.ilog2() as usize, 0)
 }
 
 /// The weight of each prediction.
@@ -159,6 +165,7 @@ impl Op for Loss {
             return Ok(sum.bind("out", Operand::Output(0)).into());
         }
         let add = Launch::new(&SHADER, "add_parts", Grid::new(1, 1, 1)?)
+            .iterations(sum_iterations(parts))
             .bind("predictions", Operand::Scratch(0))
             .bind("out", Operand::Output(0))
             .param("count", x.len())
