@@ -87,6 +87,11 @@ pub fn row_iterations(columns: usize) -> u64 {
     4 * (iterations(columns.div_ceil(LANES), 0) + iterations(LANES.ilog2() as usize, 0))
 }
 
+/// Iterations of a thread that adds its share of so many numbers, and its sum to those of others.
+pub fn sum_iterations(numbers: usize) -> u64 {
+    iterations(numbers.div_ceil(THREADS), 0) + iterations(THREADS.ilog2() as usize, 0)
+}
+
 /// The operands, if there are as many as the op takes.
 pub fn arity<const N: usize>(types: &[TensorType]) -> Result<&[TensorType; N], OpError> {
     types

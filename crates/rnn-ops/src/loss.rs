@@ -1,8 +1,8 @@
-use crate::common::{THREADS, clip, ensure, larger, nested, threads};
+use crate::common::{clip, ensure, larger, nested, sum_iterations, threads};
 use crate::{Activation, Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
-    TensorId, TensorType, Work, iterations,
+    TensorId, TensorType, Work,
 };
 
 pub static SHADER: Shader = Shader::new(
@@ -124,11 +124,6 @@ impl Loss {
 /// Workgroups that share a sum over all predictions. Depends on the shape alone, so results repeat.
 fn parts(x: &TensorType) -> usize {
     (x.len() / 4096).clamp(1, 256)
-}
-
-/// Iterations of a thread that adds its share of so many numbers, and its sum to those of others.
-fn sum_iterations(numbers: usize) -> u64 {
-    iterations(numbers.div_ceil(THREADS), 0) + iterations(THREADS.ilog2() as usize, 0)
 }
 
 /// The weight of each prediction.
