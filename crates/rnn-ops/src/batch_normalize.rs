@@ -118,8 +118,8 @@ pub(crate) fn describe(
     let rows = x.shape.rows();
     let items = Items::of(x, mask);
     let per_part = rows_per_part(rows);
-    // Two sums of the parts, at most.
-    let sums = iterations(per_part, 0) + 2 * iterations(rows.div_ceil(per_part), 0);
+    // A thread sums rows that count, or what they hold; then three sums of parts, at most.
+    let sums = 2 * iterations(per_part, 0) + 3 * iterations(rows.div_ceil(per_part), 0);
     launch
         .iterations(sums)
         .param("rows", rows)
