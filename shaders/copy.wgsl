@@ -1,5 +1,5 @@
 // Copies elements as bits, whatever their type.
-struct Params { count: u32, x_offset: u32 }
+struct Params { count: u32, x_offset: u32, out_offset: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<u32>;
 @group(0) @binding(1) var<storage, read_write> out: array<u32>;
@@ -9,6 +9,6 @@ struct Params { count: u32, x_offset: u32 }
 fn copy(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
     if i < params.count {
-        out[i] = x[params.x_offset + i];
+        out[params.out_offset + i] = x[params.x_offset + i];
     }
 }

@@ -33,6 +33,11 @@ fn carried(t: u32, row: u32, unit: u32) -> Carry {
     return Carry(hidden_before(t, row, unit), c);
 }
 
+// What was kept by the launch of the steps before.
+fn resumed(t: u32, row: u32, unit: u32) -> Carry {
+    return Carry(last[row * HIDDEN + unit], last[(rows() + row) * HIDDEN + unit]);
+}
+
 fn keep(row: u32, unit: u32, carry: Carry) {
     last[row * HIDDEN + unit] = carry.h;
     last[(rows() + row) * HIDDEN + unit] = carry.c;

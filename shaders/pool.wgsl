@@ -3,6 +3,9 @@ struct Params {
     count: u32,
     items: u32,
     channels: u32,
+    // Taps of this launch; those before are in `out`.
+    first_tap: u32,
+    end_tap: u32,
     x_offset: u32,
     pixel_in_offset: u32,
 }
@@ -14,13 +17,14 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> pixel_out: array<u32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-fn taps() -> u32 {
-    return SIZE_D * SIZE_H * SIZE_W;
-}
-
 fn window_of(pixel: u32) -> Place {
     let place = place_of(pixel, params.items, target_extents());
     return Place(place.item, window_start(place.at));
+}
+
+// What a window sees counts as one at least.
+fn seen_by(start: Place) -> f32 {
+    return f32(max(sources_seen(start.at), 1u));
 }
 
 // The largest element that a window sees, and its pixel; the first of equals. What is not a number
@@ -34,7 +38,11 @@ fn largest(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     let start = window_of(i / params.channels);
     var best = 0.0;
     var best_pixel = NO_PIXEL;
-    for (var tap = 0u; tap < taps(); tap++) {
+    if params.first_tap > 0u {
+        best = out[i];
+        best_pixel = pixel_out[i];
+    }
+    for (var tap = params.first_tap; tap < params.end_tap; tap++) {
         let pixel = source_seen(start, tap, params.items);
         if pixel != NO_PIXEL {
             let value = x[params.x_offset + pixel * params.channels + i % params.channels];
@@ -48,6 +56,14 @@ fn largest(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     pixel_out[i] = best_pixel;
 }
 
+// The sum of the taps before.
+fn sum_before(i: u32) -> f32 {
+    if params.first_tap > 0u {
+        return out[i];
+    }
+    return 0.0;
+}
+
 @compute @workgroup_size(THREADS)
 fn largest_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
@@ -56,8 +72,8 @@ fn largest_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
     }
     let here = i / params.channels;
     let place = place_of(here, params.items, source_extents());
-    var sum = 0.0;
-    for (var tap = 0u; tap < taps(); tap++) {
+    var sum = sum_before(i);
+    for (var tap = params.first_tap; tap < params.end_tap; tap++) {
         let pixel = target_seeing(place, tap, params.items);
         if pixel != NO_PIXEL {
             let at = pixel * params.channels + i % params.channels;
@@ -69,15 +85,6 @@ fn largest_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
     out[i] = sum;
 }
 
-// How many pixels a window sees.
-fn seen_by(start: Place) -> f32 {
-    var count = 0u;
-    for (var tap = 0u; tap < taps(); tap++) {
-        count += select(0u, 1u, source_seen(start, tap, params.items) != NO_PIXEL);
-    }
-    return f32(select(count, 1u, count == 0u));
-}
-
 @compute @workgroup_size(THREADS)
 fn average(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
@@ -85,14 +92,15 @@ fn average(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         return;
     }
     let start = window_of(i / params.channels);
-    var sum = 0.0;
-    for (var tap = 0u; tap < taps(); tap++) {
+    var sum = sum_before(i);
+    for (var tap = params.first_tap; tap < params.end_tap; tap++) {
         let pixel = source_seen(start, tap, params.items);
         if pixel != NO_PIXEL {
             sum += x[params.x_offset + pixel * params.channels + i % params.channels];
         }
     }
-    out[i] = sum / seen_by(start);
+    let is_last = params.end_tap == SIZE_D * SIZE_H * SIZE_W;
+    out[i] = select(sum, sum / seen_by(start), is_last);
 }
 
 @compute @workgroup_size(THREADS)
@@ -102,8 +110,8 @@ fn average_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
         return;
     }
     let place = place_of(i / params.channels, params.items, source_extents());
-    var sum = 0.0;
-    for (var tap = 0u; tap < taps(); tap++) {
+    var sum = sum_before(i);
+    for (var tap = params.first_tap; tap < params.end_tap; tap++) {
         let pixel = target_seeing(place, tap, params.items);
         if pixel != NO_PIXEL {
             let at = pixel * params.channels + i % params.channels;

@@ -3,8 +3,10 @@
 struct Params {
     items: u32,
     steps: u32,
-    // The step at hand, where a launch is one step.
+    // The step at hand, where a launch is one step; else the first of a launch's steps, and the end
+    // of them.
     step: u32,
+    end: u32,
     // That of a GRU.
     bias_offset: u32,
 }

@@ -1,4 +1,5 @@
-// All steps of a recurrence in one launch: a workgroup owns ROWS rows, and its threads are four
+// Steps of a recurrence in one launch, all of them where the device's loops are long enough; what
+// goes on from launch to launch lies in memory between them, not rounded. A workgroup owns ROWS rows, and its threads are four
 // parts of LANES lanes. In the product a part has a gate, or a quarter of the terms where there is
 // one gate, and a lane has units lane, lane + LANES, ..: neighbours read neighbouring weights, and
 // a weight serves all rows. Behind a barrier the elements (row, unit) go round the threads, each of
@@ -77,12 +78,16 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     for (var e = thread; e < ELEMENTS; e += THREADS) {
         let row = row0 + e / HIDDEN;
         if row < rows() {
-            carries[e] = carried(0u, row, e % HIDDEN);
+            if params.step > 0u {
+                carries[e] = resumed(params.step, row, e % HIDDEN);
+            } else {
+                carries[e] = carried(0u, row, e % HIDDEN);
+            }
             share(e, row, carries[e].h);
         }
     }
     workgroupBarrier();
-    for (var t = 0u; t < params.steps; t++) {
+    for (var t = params.step; t < params.end; t++) {
         var given: array<vec4<f32>, MOST_TURNS>;
         var there: array<bool, MOST_TURNS>;
         for (var turn = 0u; turn < TURNS; turn++) {
@@ -155,20 +160,24 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         let e = thread + turn * THREADS;
         let row = row0 + e / HIDDEN;
         if e < ELEMENTS && row < rows() {
-            carries[e] = end_gradient(row, e % HIDDEN);
-            let ahead = trace(params.steps - 1u, row, e % HIDDEN);
+            if params.end < params.steps {
+                carries[e] = carried_gradient(row, e % HIDDEN);
+            } else {
+                carries[e] = end_gradient(row, e % HIDDEN);
+            }
+            let ahead = trace(params.end - 1u, row, e % HIDDEN);
             gates[turn] = ahead[0];
             others[turn] = ahead[1];
         }
     }
-    for (var t = params.steps; t > 0u; t--) {
+    for (var t = params.end; t > params.step; t--) {
         for (var turn = 0u; turn < TURNS; turn++) {
             let e = thread + turn * THREADS;
             let unit = e % HIDDEN;
             let row = row0 + e / HIDDEN;
             if e < ELEMENTS && row < rows() {
                 var carry = carries[e];
-                if t < params.steps {
+                if t < params.end {
                     carry.h = flush(carry.h + product_back(e));
                 }
                 let saved = mat2x4<f32>(gates[turn], others[turn]);
@@ -177,7 +186,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
                 for (var gate = 0u; gate < GATES; gate++) {
                     tile[(gate * HIDDEN + unit) * ROWS + e / HIDDEN] = back.dz[gate];
                 }
-                if t > 1u {
+                if t > params.step + 1u {
                     let ahead = trace(t - 2u, row, unit);
                     gates[turn] = ahead[0];
                     others[turn] = ahead[1];

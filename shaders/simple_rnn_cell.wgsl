@@ -23,6 +23,11 @@ fn carried(t: u32, row: u32, unit: u32) -> Carry {
     return Carry(hidden_before(t, row, unit));
 }
 
+// What was kept by the launch of the steps before.
+fn resumed(t: u32, row: u32, unit: u32) -> Carry {
+    return Carry(last[row * HIDDEN + unit]);
+}
+
 fn keep(row: u32, unit: u32, carry: Carry) {
     last[row * HIDDEN + unit] = carry.h;
 }

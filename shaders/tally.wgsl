@@ -6,6 +6,9 @@ struct Params {
     width: u32,
     classes: u32,
     counters: u32,
+    // Rows of this launch, or their parts.
+    first: u32,
+    end: u32,
     mask_offset: u32,
 }
 
@@ -88,9 +91,8 @@ fn add(@builtin(local_invocation_index) thread: u32) {
     var counted = 0.0;
     // A part is what has a class of its own.
     let row_parts = select(1u, params.width, KIND == 1u);
-    let parts = params.rows * row_parts;
-    for (var first = 0u; KIND != 0u && first < parts; first += THREADS) {
-        let held = min(THREADS, parts - first);
+    for (var first = params.first; KIND != 0u && first < params.end; first += THREADS) {
+        let held = min(THREADS, params.end - first);
         if thread < held {
             if !takes_part((first + thread) / row_parts) {
                 taken[thread] = NO_CLASS;
@@ -121,9 +123,11 @@ fn add(@builtin(local_invocation_index) thread: u32) {
     workgroupBarrier();
     counted = tree_sum(thread, counted);
     if thread == 0u {
-        out[0] += loss[0] * f32(params.examples);
+        if params.first == 0u {
+            out[0] += loss[0] * f32(params.examples);
+            out[2] += f32(params.examples);
+        }
         out[1] += correct / f32(row_parts);
-        out[2] += f32(params.examples);
         out[3] += counted / f32(row_parts);
     }
 }

@@ -70,6 +70,17 @@ fn source_seen(start: Place, tap: u32, items: u32) -> u32 {
     return pixel_at(start.item, items, start.at + reach(tap), source_extents());
 }
 
+// How many sources a window sees. Along an axis they are the taps k of 0 <= at + k dilation < extent.
+fn sources_seen(at: vec3<i32>) -> u32 {
+    let extents = vec3<i32>(source_extents());
+    let dilation = vec3<i32>(vec3<u32>(DILATION_D, DILATION_H, DILATION_W));
+    let sizes = vec3<i32>(vec3<u32>(SIZE_D, SIZE_H, SIZE_W));
+    let first = (max(-at, vec3<i32>(0)) + dilation - 1) / dilation;
+    let end = min((max(extents - at, vec3<i32>(0)) + dilation - 1) / dilation, sizes);
+    let count = vec3<u32>(max(end - first, vec3<i32>(0)));
+    return count.x * count.y * count.z;
+}
+
 // The target whose window sees a source through a tap.
 fn target_seeing(source: Place, tap: u32, items: u32) -> u32 {
     let start = source.at + before() - reach(tap);

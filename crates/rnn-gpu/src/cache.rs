@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use etcetera::BaseStrategy as _;
 use rnn_graph::DeviceKind;
-use rnn_wgpu::{Adapter, Divisions, OpenError, Options, WgpuDevice};
+use rnn_wgpu::{Adapter, Divisions, OpenError, Options, Prover, WgpuDevice};
 use std::env;
 use std::path::PathBuf;
 
@@ -43,7 +43,9 @@ fn tunes(adapter: &Adapter) -> bool {
 /// If the driver does not hand it out.
 pub fn open(adapter: &Adapter) -> Result<WgpuDevice, OpenError> {
     let divisions = if tunes(adapter) { Divisions::Fastest } else { Divisions::Usual };
-    let options = Options { divisions, ..Options::default() };
+    let tell = |line: &str| eprintln!("rnn-gpu: {line}");
+    let prover = Some(Prover { test: rnn_ops::prove_matrix_units, tell });
+    let options = Options { divisions, prover, ..Options::default() };
     match of_devices() {
         Some(folder) => WgpuDevice::open_cached(adapter, options, &folder),
         None => WgpuDevice::open(adapter, options),

@@ -20,6 +20,15 @@ pub struct Limits {
     /// The side of square matrices of half precision that the device multiplies in one instruction,
     /// with sums of single precision.
     pub matrix_units: Option<u32>,
+    /// Iterations that all loops of one thread may make together, counted as [`iterations`] does.
+    /// Some drivers end loops beyond that without a word; others never do, which is `u64::MAX`.
+    pub loop_iterations: u64,
+}
+
+/// Iterations of a loop of `count` turns, each of which makes `inner` iterations of other loops: one
+/// more than the turns, as the loop's end is found in an iteration of its own.
+pub const fn iterations(count: usize, inner: u64) -> u64 {
+    (count as u64).saturating_mul(inner.saturating_add(1)).saturating_add(1)
 }
 
 impl Limits {
@@ -31,6 +40,7 @@ impl Limits {
         max_binding_bytes: 128 << 20,
         half: false,
         matrix_units: None,
+        loop_iterations: u64::MAX,
     };
 }
 

@@ -203,14 +203,15 @@ impl Graph {
     /// Makes the node that produces `tensor` write straight into `base` at `offset`.
     ///
     /// Returns false, changing nothing, when the tensor is no transient of its own (an input, a
-    /// view, already placed): the caller copies instead.
+    /// view, already placed), or would begin within a word: the caller copies instead.
     pub fn place(&mut self, tensor: TensorId, base: TensorId, offset: usize) -> bool {
         let viewed = self
             .tensors
             .iter()
             .any(|t| matches!(t.storage, Storage::View { base, .. } if base == tensor));
         let slot = &mut self.tensors[tensor.index()];
-        if slot.storage != Storage::Transient || slot.producer.is_none() || viewed {
+        let splits = !(offset * slot.ty.dtype.bytes()).is_multiple_of(4);
+        if slot.storage != Storage::Transient || slot.producer.is_none() || viewed || splits {
             return false;
         }
         slot.storage = Storage::View { base, offset };

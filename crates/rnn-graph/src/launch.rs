@@ -100,6 +100,9 @@ pub struct Launch {
     pub params: Vec<(&'static str, ParamValue)>,
     /// Workgroups.
     pub grid: Grid,
+    /// Iterations of all loops of one thread together, at most, however the outputs are divided.
+    /// Must be given where the entry point has a loop.
+    pub iterations: Option<u64>,
     /// What a device may run in its place.
     pub alternatives: Vec<Division>,
 }
@@ -114,8 +117,16 @@ impl Launch {
             bindings: vec![],
             params: vec![],
             grid,
+            iterations: None,
             alternatives: vec![],
         }
+    }
+
+    /// States how many iterations the loops of one thread make together, at most; see
+    /// [`iterations`](crate::iterations).
+    pub fn iterations(mut self, most: u64) -> Self {
+        self.iterations = Some(most);
+        self
     }
 
     /// Adds another division.

@@ -2,6 +2,7 @@
 //! planner, and [`Recording`]s that a device replays. This crate names no concrete op and no GPU
 //! API.
 
+mod align;
 mod autodiff;
 mod device;
 mod graph;
@@ -15,7 +16,7 @@ mod shader;
 pub use autodiff::{Algebra, gradients};
 pub use device::{
     Device, DeviceError, DeviceInfo, DeviceKind, Limits, Profile, ProfileRow, Program, Session,
-    Ticket,
+    Ticket, iterations,
 };
 pub use graph::{Graph, GraphError, Node, Storage, Tensor, TensorId};
 pub use launch::{Division, Grid, Launch, Operand, ParamValue, Work};

@@ -1,7 +1,8 @@
+use crate::align::{align, begins_unaligned, copy};
 use crate::launch::ParamValue;
 use crate::{
-    Access, Cost, Division, Graph, GraphError, Grid, InPlace, Launch, Limits, Node, OpError,
-    Operand, Plan, Region, Shader, Slot, Space, TensorId,
+    Access, Cost, Division, Graph, GraphError, InPlace, Launch, Limits, Node, OpError, Operand,
+    Plan, Region, Shader, Slot, Space, TensorId,
 };
 use std::fmt;
 
@@ -43,6 +44,8 @@ pub struct Dispatch {
     pub params: Option<(u32, Vec<u8>)>,
     /// Workgroups.
     pub grid: [u32; 3],
+    /// See [`Launch::iterations`].
+    pub iterations: Option<u64>,
     /// What computes the same bits.
     pub alternatives: Vec<Division>,
     /// Cost of the op, on the first of its dispatches.
@@ -93,6 +96,7 @@ impl Recording {
         for node in graph.nodes() {
             let signature = graph.signature(node);
             let work = node.op.record(&signature, limits);
+            let work = work.and_then(|work| align(graph, node, work));
             works.push(work.map_err(|source| explain(graph, node, source))?);
         }
         let plan = Plan::new(graph, |node| works[node].scratch.clone());
@@ -108,10 +112,11 @@ impl Recording {
                 Operand::Output(i) => plan.region(graph, node.operands.outputs[i]),
                 Operand::Scratch(i) => scratch[i],
             };
-            let copy = copy_first(node, place).map_err(|source| explain(graph, node, source))?;
+            let copy = copy_first(graph, node, place);
+            let copy = copy.map_err(|source| explain(graph, node, source))?;
             for launch in copy.iter().chain(&works[index].launches) {
-                let mut dispatch =
-                    resolve(launch, place).map_err(|source| explain(graph, node, source))?;
+                let dispatch = resolve(launch, place, limits);
+                let mut dispatch = dispatch.map_err(|source| explain(graph, node, source))?;
                 dispatch.node = index;
                 dispatch.op = node.op.name();
                 dispatch.cost = std::mem::take(&mut cost);
@@ -208,24 +213,17 @@ impl Dispatch {
     }
 }
 
-static COPY: Shader = Shader::new(
-    "copy",
-    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/copy.wgsl")],
-);
-/// `THREADS` in flat.wgsl.
-const COPY_THREADS: usize = 256;
-
-/// The copy of an input that turns into an output, where the two do not share memory.
-fn copy_first(node: &Node, place: impl Fn(Operand) -> Region) -> Result<Option<Launch>, OpError> {
+/// The copy of an input that turns into an output, where the two do not share memory. An output at
+/// an unaligned offset has been given one by [`align`].
+fn copy_first(
+    graph: &Graph,
+    node: &Node,
+    place: impl Fn(Operand) -> Region,
+) -> Result<Option<Launch>, OpError> {
     let Some(InPlace { input, output }) = node.op.in_place() else { return Ok(None) };
     let (from, to) = (Operand::Input(input), Operand::Output(output));
-    let count = place(to).len;
-    let launch = |grid| {
-        let launch = Launch::new(&COPY, "copy", grid).bind("x", from).bind("out", to);
-        launch.param("count", count)
-    };
-    let copies = place(from) != place(to);
-    copies.then(|| Grid::cover(count.div_ceil(COPY_THREADS)).map(launch)).transpose()
+    let copied = place(from) == place(to) || begins_unaligned(graph, node.operands.outputs[output]);
+    (!copied).then(|| copy(from, to, place(to).len)).transpose()
 }
 
 fn explain(graph: &Graph, node: &Node, reason: OpError) -> GraphError {
@@ -234,11 +232,30 @@ fn explain(graph: &Graph, node: &Node, reason: OpError) -> GraphError {
 
 /// Finds what the shader calls things: every binding and parameter of the entry point must be
 /// given, and nothing that it does not have.
-fn resolve(launch: &Launch, place: impl Fn(Operand) -> Region) -> Result<Dispatch, OpError> {
+fn resolve(
+    launch: &Launch,
+    place: impl Fn(Operand) -> Region,
+    limits: &Limits,
+) -> Result<Dispatch, OpError> {
     let shader = launch.shader;
     let entry = shader.entry_point(launch.entry)?;
     let complain = |message: String| shader.error(format!("{}: {message}", launch.entry));
     check_constants(shader, launch.entry, &launch.constants)?;
+    match launch.iterations {
+        None if entry.loops => {
+            return Err(complain("it loops, the launch does not say how often".into()).into());
+        }
+        Some(most) if most > limits.loop_iterations => {
+            return Err(OpError::Limit(format!(
+                "a thread of {}.{} goes through {most} iterations of loops, and this device ends \
+                 loops after {}; use --device cpu, or smaller tensors",
+                shader.name(),
+                launch.entry,
+                limits.loop_iterations
+            )));
+        }
+        _ => {}
+    }
     for other in &launch.alternatives {
         other.shader.entry_point(launch.entry)?;
         check_constants(other.shader, launch.entry, &other.constants)?;
@@ -260,13 +277,8 @@ fn resolve(launch: &Launch, place: impl Fn(Operand) -> Region) -> Result<Dispatc
         let skip = region.offset % Binding::ALIGNMENT;
         region.offset -= skip;
         region.len += skip;
-        if *access == Access::ReadWrite {
-            if matches!(operand, Operand::Input(_)) {
-                return Err(complain(format!("{name} is an input but declared writable")).into());
-            }
-            if skip != 0 {
-                return Err(complain(format!("{name} is written at an unaligned offset")).into());
-            }
+        if *access == Access::ReadWrite && matches!(operand, Operand::Input(_)) {
+            return Err(complain(format!("{name} is an input but declared writable")).into());
         }
         let takes_offset = entry.params.as_ref().and_then(|block| {
             block.members.iter().find(|(m, ..)| m.strip_suffix("_offset") == Some(key))
@@ -294,6 +306,7 @@ fn resolve(launch: &Launch, place: impl Fn(Operand) -> Region) -> Result<Dispatc
         bindings,
         params,
         grid: launch.grid.0,
+        iterations: launch.iterations,
         alternatives: launch.divisions().collect(),
         cost: Cost::default(),
     })

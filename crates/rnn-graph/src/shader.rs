@@ -35,6 +35,8 @@ pub struct EntryPoint {
     pub storage: Vec<Slot>,
     /// The uniform `params`, if it uses one.
     pub params: Option<ParamBlock>,
+    /// Whether it, or a function that it calls, has a loop.
+    pub loops: bool,
 }
 
 /// A storage binding: an array.
@@ -66,6 +68,7 @@ struct Reflection {
     source: String,
     entry_points: Vec<EntryPoint>,
     constants: Vec<String>,
+    matrix_units: bool,
 }
 
 impl Shader {
@@ -92,6 +95,11 @@ impl Shader {
     /// The names of the `override` constants.
     pub fn constants(&self) -> Result<&[String], ShaderError> {
         Ok(&self.reflect()?.constants)
+    }
+
+    /// Whether it multiplies on matrix units; see [`Limits`](crate::Limits).
+    pub fn uses_matrix_units(&self) -> Result<bool, ShaderError> {
+        Ok(self.reflect()?.matrix_units)
     }
 
     /// One entry point by name.
@@ -126,11 +134,28 @@ fn reflect(source: &str) -> Result<Reflection, String> {
         .enumerate()
         .map(|(i, entry)| {
             let used = info.get_entry_point(i);
-            reflect_entry(&module, &entry.name, |global| !used[global].is_empty())
+            let mut found = reflect_entry(&module, &entry.name, |g| !used[g].is_empty())?;
+            found.loops = has_loop(&module, &entry.function.body);
+            Ok(found)
         })
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<_, String>>()?;
     let constants = module.overrides.iter().filter_map(|(_, o)| o.name.clone()).collect();
-    Ok(Reflection { source: source.to_owned(), entry_points, constants })
+    let of_units = |ty: &naga::Type| matches!(ty.inner, naga::TypeInner::CooperativeMatrix { .. });
+    let matrix_units = module.types.iter().any(|(_, ty)| of_units(ty));
+    Ok(Reflection { source: source.to_owned(), entry_points, constants, matrix_units })
+}
+
+/// Whether some statement, or a function called by one, is a loop. WGSL has no recursion.
+fn has_loop(module: &naga::Module, block: &naga::Block) -> bool {
+    use naga::Statement as S;
+    block.iter().any(|statement| match statement {
+        S::Loop { .. } => true,
+        S::Block(inner) => has_loop(module, inner),
+        S::If { accept, reject, .. } => has_loop(module, accept) || has_loop(module, reject),
+        S::Switch { cases, .. } => cases.iter().any(|case| has_loop(module, &case.body)),
+        S::Call { function, .. } => has_loop(module, &module.functions[*function].body),
+        _ => false,
+    })
 }
 
 fn reflect_entry(
@@ -138,7 +163,8 @@ fn reflect_entry(
     name: &str,
     uses: impl Fn(naga::Handle<naga::GlobalVariable>) -> bool,
 ) -> Result<EntryPoint, String> {
-    let mut entry = EntryPoint { name: name.to_owned(), storage: Vec::new(), params: None };
+    let mut entry =
+        EntryPoint { name: name.to_owned(), storage: Vec::new(), params: None, loops: false };
     for (handle, global) in module.global_variables.iter().filter(|(h, _)| uses(*h)) {
         let Some(binding) = &global.binding else { continue };
         let name = global.name.clone().unwrap_or_default();

@@ -3,7 +3,7 @@ use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
-    TensorId, TensorType, Work,
+    TensorId, TensorType, Work, iterations,
 };
 
 pub static SHADER: Shader = Shader::new(
@@ -117,10 +117,14 @@ pub(crate) fn describe(
 ) -> Launch {
     let rows = x.shape.rows();
     let items = Items::of(x, mask);
+    let per_part = rows_per_part(rows);
+    // A thread sums rows that count, or what they hold; then three sums of parts, at most.
+    let sums = 2 * iterations(per_part, 0) + 3 * iterations(rows.div_ceil(per_part), 0);
     launch
+        .iterations(sums)
         .param("rows", rows)
         .param("columns", x.shape.last())
-        .param("per_part", rows_per_part(rows))
+        .param("per_part", per_part)
         .param("epsilon", epsilon)
         .param("groups", items.map_or(1, |items| items.groups))
         .param("rows_of_item", items.map_or(1, |items| items.rows_of_item))

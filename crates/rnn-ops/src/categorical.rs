@@ -1,4 +1,4 @@
-use crate::common::{arity, dims, ensure, larger, nested};
+use crate::common::{arity, dims, ensure, larger, nested, row_iterations};
 use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
@@ -19,6 +19,7 @@ pub static SHADER: Shader = Shader::new(
 fn launch(entry: &'static str, matrix: &TensorType) -> Result<Launch, OpError> {
     let (rows, columns) = (matrix.shape.rows(), matrix.shape.last());
     Ok(Launch::new(&SHADER, entry, Grid::cover(rows)?)
+        .iterations(row_iterations(columns))
         .bind("out", Operand::Output(0))
         .param("rows", rows)
         .param("columns", columns))

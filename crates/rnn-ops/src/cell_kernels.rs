@@ -2,7 +2,7 @@
 
 use crate::cast::narrow;
 use crate::scan::Extents;
-use rnn_graph::{Division, Grid, Launch, Limits, OpError, Operand, Shader, Work};
+use rnn_graph::{Division, Grid, Launch, Limits, OpError, Operand, Shader, Work, iterations};
 use std::ops::Range;
 
 pub const SINGLE: &str = include_str!("../../../shaders/single.wgsl");
@@ -155,10 +155,10 @@ impl CellKernels {
     pub fn launches(&'static self, scan: Scan, limits: &Limits) -> Result<Vec<Launch>, OpError> {
         let Scan { direction, extents: e, dropout, half } = scan;
         let kernels = self.of(half)?;
-        if let Some(launch) = self.whole(kernels, scan, limits)? {
-            return Ok(vec![launch]);
+        if let Some(launches) = self.whole(kernels, scan, limits)? {
+            return Ok(launches);
         }
-        let step = Step { shader: &kernels.step, extents: e, rows: e.batch, transposed: true };
+        let step = Step::dense(&kernels.step, e);
         let gates = 0..self.gates;
         match direction {
             Direction::Forward => {
@@ -170,13 +170,14 @@ impl CellKernels {
         }
     }
 
-    /// All steps in one launch, if the state is narrow enough and its tiles fit.
+    /// All steps in one launch, if the state is narrow enough and its tiles fit, or in as few as the
+    /// device's loops need.
     fn whole(
         &self,
         kernels: &'static Schedules,
         Scan { direction, extents, dropout, .. }: Scan,
         limits: &Limits,
-    ) -> Result<Option<Launch>, OpError> {
+    ) -> Result<Option<Vec<Launch>>, OpError> {
         let Extents { steps, batch, hidden } = extents;
         let (entry, views) = match direction {
             Direction::Forward if !dropout => ("forward", 1),
@@ -205,9 +206,34 @@ impl CellKernels {
             .constant("LANES", lanes as u32)
             .constant("VIEWS", views as u32)
             .param("items", batch)
-            .param("steps", steps)
-            .param("step", 0usize);
-        Ok(Some(launch))
+            .param("steps", steps);
+        let per_step = self.step_iterations(hidden, lanes, views);
+        // What begins and ends a launch is less than a step.
+        let most = (limits.loop_iterations / (1 + per_step)).saturating_sub(2);
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(steps);
+        if most == 0 {
+            return Ok(None);
+        }
+        let range = |first: usize| {
+            let end = steps.min(first + most);
+            let launch = launch.clone().iterations(iterations(end - first + 1, per_step));
+            launch.param("step", first).param("end", end)
+        };
+        let mut launches: Vec<_> = (0..steps).step_by(most).map(range).collect();
+        if direction == Direction::Backward {
+            launches.reverse();
+        }
+        Ok(Some(launches))
+    }
+
+    /// Iterations of a thread of a scan at each step, four rows to a workgroup; see scan.wgsl.
+    fn step_iterations(&self, hidden: usize, lanes: usize, views: usize) -> u64 {
+        const ROWS: usize = 4;
+        let shares = PARTS / self.gates;
+        let turns = (ROWS * hidden).div_ceil(PARTS * lanes);
+        let terms = iterations(hidden.div_ceil(shares), 0) + iterations(ROWS, 0);
+        let cell = iterations(self.gates * shares, 0) + iterations(views.max(self.gates), 0);
+        iterations(hidden.div_ceil(lanes), terms) + iterations(turns, 0) + iterations(turns, cell)
     }
 }
 
@@ -234,11 +260,22 @@ pub struct Step {
     /// Of items, each of which has as many rows as it has pixels.
     pub extents: Extents,
     pub rows: usize,
+    /// Of each sum: units, at each tap of a window.
+    pub terms: usize,
     /// The backward pass is given U transposed.
     pub transposed: bool,
 }
 
+/// Iterations in which a thread starts, or ends with its block of 4 x 4.
+const AROUND: u64 = iterations(4, iterations(4, 0)) + iterations(4, 0);
+
 impl Step {
+    /// Those of a dense cell.
+    pub fn dense(shader: &'static Shader, extents: Extents) -> Self {
+        let Extents { batch, hidden, .. } = extents;
+        Self { shader, extents, rows: batch, terms: hidden, transposed: true }
+    }
+
     /// A launch over the columns of some gates.
     pub fn forward(
         &self,
@@ -250,13 +287,22 @@ impl Step {
         let units = if gates.len() == 1 { 64 } else { 16 };
         let (views, depth) = if dropout && gates.len() > 1 { (4u32, 8u32) } else { (1, 16) };
         let launch = self.launch("forward", units, gates, step)?;
-        Ok(launch.constant("VIEWS", views).constant("DEPTH", depth))
+        let (views, depth) = (views as usize, depth as usize);
+        // What each of `depth / 4` rows shows to the views, the weights of a slice for at least 64
+        // threads, and the terms.
+        let slice = iterations(depth / 4, iterations(views, 0)) + 2 * iterations(depth, 0);
+        let most = iterations(self.terms.div_ceil(depth), slice) + AROUND;
+        Ok(launch.constant("VIEWS", views as u32).constant("DEPTH", depth as u32).iterations(most))
     }
 
     /// A launch over all units, to which the gradients of some gates flow back.
     pub fn backward(&self, gates: Range<usize>, step: usize) -> Result<Launch, OpError> {
+        const SLICE: usize = 16;
+        let slice = iterations(4, 0) + 2 * iterations(SLICE, 0);
+        let gate = iterations(self.terms.div_ceil(SLICE), slice) + AROUND;
+        let most = iterations(gates.len(), gate) + AROUND;
         let launch = self.launch("backward", 64, gates, step)?;
-        Ok(launch.constant("TRANSPOSED", u8::from(self.transposed)))
+        Ok(launch.constant("TRANSPOSED", u8::from(self.transposed)).iterations(most))
     }
 
     fn launch(
@@ -279,7 +325,8 @@ impl Step {
             .constant("GATE_COUNT", gates.len() as u32)
             .param("items", batch)
             .param("steps", steps)
-            .param("step", step))
+            .param("step", step)
+            .param("end", step + 1))
     }
 
     /// So many threads down a tile, each of four rows; see step_product.wgsl.

@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, larger};
+use crate::common::{LANES, arity, ensure, larger, row_iterations};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
@@ -13,8 +13,6 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// Threads in a workgroup; `LANES` in row.wgsl.
-const LANES: usize = 64;
 /// Partial sums at most.
 const PARTS: usize = 256;
 
@@ -54,6 +52,7 @@ impl Op for ClipByNorm {
         let parts = count.div_ceil(LANES).min(PARTS);
         let launch = |entry, grid| {
             Launch::new(&SHADER, entry, grid)
+                .iterations(row_iterations(count.div_ceil(parts.max(1)).max(parts)))
                 .bind("values", Operand::Update(0))
                 .param("count", count)
                 .param("parts", parts)

@@ -1,6 +1,6 @@
 //! What the op files share.
 
-use rnn_graph::{GraphError, Grid, Io, OpError, Real, TensorType};
+use rnn_graph::{GraphError, Grid, Io, OpError, Real, TensorType, iterations};
 
 /// An op's meaning, written once for both precisions: loops over the equations, no cleverness.
 pub trait Definition {
@@ -76,6 +76,20 @@ pub const THREADS: usize = 256;
 /// A grid with a thread for each of `count` elements.
 pub fn threads(count: usize) -> Result<Grid, OpError> {
     Grid::cover(count.div_ceil(THREADS))
+}
+
+/// Threads that share a row; `LANES` in row.wgsl.
+pub const LANES: usize = 64;
+
+/// Iterations of a thread that goes four times over its share of a row and takes part in four sums
+/// of all shares: no kernel of rows does more.
+pub fn row_iterations(columns: usize) -> u64 {
+    4 * (iterations(columns.div_ceil(LANES), 0) + iterations(LANES.ilog2() as usize, 0))
+}
+
+/// Iterations of a thread that adds its share of so many numbers, and its sum to those of others.
+pub fn sum_iterations(numbers: usize) -> u64 {
+    iterations(numbers.div_ceil(THREADS), 0) + iterations(THREADS.ilog2() as usize, 0)
 }
 
 /// The operands, if there are as many as the op takes.

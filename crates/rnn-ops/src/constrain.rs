@@ -2,6 +2,7 @@ use crate::common::{arity, clip, larger, threads};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
+    iterations,
 };
 
 pub static SHADER: Shader = Shader::new(
@@ -97,6 +98,7 @@ impl Op for Constrain {
             Constraint::Norm { low, high, rate } => ("limit_norm", len / rows, [low, high, rate]),
         };
         Ok(Launch::new(&SHADER, entry, threads(count)?)
+            .iterations(2 * iterations(rows, 0))
             .bind("w", Operand::Update(0))
             .param("count", count)
             .param("rows", rows)

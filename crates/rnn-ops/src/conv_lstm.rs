@@ -75,7 +75,8 @@ impl ConvLstm {
     pub(crate) fn step(&self, e: &ConvLstmExtents, half: bool) -> Result<Step, OpError> {
         let extents = Extents { steps: self.steps, batch: e.step.items, hidden: e.filters };
         let shader = &lstm::KERNELS.of(half)?.step;
-        Ok(Step { shader, extents, rows: e.step.len(), transposed: false })
+        let terms = self.windows.taps() * e.filters;
+        Ok(Step { shader, extents, rows: e.step.len(), terms, transposed: false })
     }
 
     /// The gradient of U: that of a convolution of all h(t-1) to all dz(t).

@@ -3,7 +3,7 @@ use crate::{Case, Definition, Sample};
 use rnn_core::{DType, Philox};
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
-    TensorId, TensorType, Work,
+    TensorId, TensorType, Work, iterations,
 };
 
 pub static SHADER: Shader = Shader::new(
@@ -77,6 +77,8 @@ impl Op for Dropout {
         let (rows, width) = extents(&s.inputs[0]);
         let blocks = s.outputs[0].len() / width.max(1) * width.div_ceil(4);
         Ok(Launch::new(&SHADER, "drop_elements", threads(blocks)?)
+            // Rounds of Philox, and elements of a block.
+            .iterations(iterations(10, 0) + iterations(4, 0))
             .bind("x", Operand::Input(0))
             .bind("random", Operand::Input(1))
             .bind("out", Operand::Output(0))

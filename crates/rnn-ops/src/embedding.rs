@@ -4,7 +4,7 @@ use crate::{Case, Definition, Sample, SortTokens};
 use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
-    TensorId, TensorType, Work,
+    TensorId, TensorType, Work, iterations,
 };
 
 const FLAT: &str = include_str!("../../../shaders/flat.wgsl");
@@ -135,8 +135,10 @@ impl Op for EmbeddingBackward {
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let (positions, width) = (s.inputs[0].len(), s.inputs[1].shape.last());
         let windows = positions.div_ceil(WINDOW);
+        // A thread adds up windows, and positions of two windows on either side of them.
         let launch = |entry, count: usize| -> Result<Launch, OpError> {
             Ok(Launch::new(shader(&s.inputs[1]), entry, threads(count)?)
+                .iterations(iterations(windows, 0) + 4 * iterations(2 * WINDOW, 0))
                 .bind("rows", Operand::Input(1))
                 .bind("order", Operand::Input(2))
                 .param("count", count)

@@ -84,7 +84,7 @@ impl Gru {
             let scan = Scan { direction, extents: e, dropout, half: false };
             return KERNELS.launches(scan, limits);
         }
-        let step = Step { shader: &RESET_BEFORE, extents: e, rows: e.batch, transposed: true };
+        let step = Step::dense(&RESET_BEFORE, e);
         let mut launches = Vec::new();
         match direction {
             Direction::Forward => {

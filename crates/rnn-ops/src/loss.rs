@@ -1,4 +1,4 @@
-use crate::common::{clip, ensure, larger, nested, threads};
+use crate::common::{clip, ensure, larger, nested, sum_iterations, threads};
 use crate::{Activation, Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -108,6 +108,7 @@ impl Loss {
         // Weights that are absent are never read; any tensor stands in for them.
         let weights = Operand::Input(if self.weighted { weights } else { 0 });
         Launch::new(&SHADER, entry, grid)
+            .iterations(sum_iterations(x.len().div_ceil(parts(x))))
             .constant("KIND", self.of.code())
             .constant("HAS_WEIGHTS", u8::from(self.weighted))
             .bind("predictions", Operand::Input(0))
@@ -159,6 +160,7 @@ impl Op for Loss {
             return Ok(sum.bind("out", Operand::Output(0)).into());
         }
         let add = Launch::new(&SHADER, "add_parts", Grid::new(1, 1, 1)?)
+            .iterations(sum_iterations(parts))
             .bind("predictions", Operand::Scratch(0))
             .bind("out", Operand::Output(0))
             .param("count", x.len())

@@ -5,7 +5,7 @@ use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
-    Slice, TensorId, TensorType, Work,
+    Slice, TensorId, TensorType, Work, iterations,
 };
 
 pub static SHADER: Shader = Shader::new(
@@ -15,6 +15,7 @@ pub static SHADER: Shader = Shader::new(
 
 fn launch(entry: &'static str, count: usize, width: usize) -> Result<Launch, OpError> {
     Ok(Launch::new(&SHADER, entry, threads(count)?)
+        .iterations(iterations(width, 0))
         .bind("out", Operand::Output(0))
         .param("count", count)
         .param("width", width))

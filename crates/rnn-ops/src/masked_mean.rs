@@ -2,7 +2,7 @@ use crate::common::{arity, dims, ensure, nested, threads};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
-    TensorId, TensorType, Work,
+    TensorId, TensorType, Work, iterations,
 };
 
 pub static SHADER: Shader = Shader::new(
@@ -33,6 +33,7 @@ fn launch(
     count: usize,
 ) -> Result<Launch, OpError> {
     Ok(Launch::new(&SHADER, entry, threads(count)?)
+        .iterations(iterations(steps, 0))
         .bind("out", Operand::Output(0))
         .param("steps", steps)
         .param("batch", batch)

@@ -1,4 +1,4 @@
-use crate::common::{dims, ensure, threads};
+use crate::common::{dims, ensure, sum_iterations, threads};
 use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
@@ -80,6 +80,7 @@ impl Op for MaskedWeights {
         let [weights, given] = self.places();
         let launch = |entry, grid| {
             Launch::new(&SHADER, entry, grid)
+                .iterations(sum_iterations(steps * batch))
                 .bind("mask", Operand::Input(0))
                 .param("steps", steps)
                 .param("batch", batch)

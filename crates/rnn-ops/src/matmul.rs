@@ -2,12 +2,12 @@ use crate::activation::{ActivateBackward, Activation};
 use crate::common::{ensure, nested, threads};
 use crate::matrix_units;
 use crate::product_kernels::{ProductKernels, find, stored};
-use crate::tile::Tiled;
+use crate::tile::{Tiled, most_terms, tile_iterations};
 use crate::{Case, Definition, MatmulWeights, Sample, SumRows};
 use rnn_core::{DType, Shape};
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Signature, TensorId,
-    TensorType, Work,
+    TensorType, Work, iterations,
 };
 
 static KERNELS: ProductKernels = product_kernels!(
@@ -87,10 +87,10 @@ pub(crate) struct ProductDropout {
 impl Product {
     /// How many parts K is cut into: enough for the device to be busy where M x N is small and K
     /// is long, as in weight gradients. Depends on the shape alone, so results repeat.
-    fn splits(&self) -> usize {
+    fn usual_splits(&self) -> usize {
         let Extents { m, n, k } = self.extents;
         let tiles = m.div_ceil(64) * n.div_ceil(64);
-        // Parts are sums of single precision.
+        // Parts are sums of single precision, which takes more memory.
         let narrow = self.stored[2] == DType::F16;
         let whole = tiles >= 128 || narrow || self.dropout.is_some_and(|d| d.to_sums);
         if whole { 1 } else { (k / 512).clamp(1, 256 / tiles) }
@@ -104,13 +104,17 @@ impl Product {
     pub fn record(self, limits: &Limits) -> Result<Work, OpError> {
         let e = self.extents;
         let shader = find(&KERNELS, self.stored)?;
-        let splits = self.splits();
-        let k_part = e.k.div_ceil(splits).next_multiple_of(16).max(16);
-        let splits = e.k.div_ceil(k_part).max(1);
         let dropout = self.dropout;
         let to_sums = dropout.is_some_and(|d| d.to_sums);
         let gates = dropout.map_or(1, |d| d.gates);
         let (column_gates, k_gates) = if to_sums { (1, gates) } else { (gates, 1) };
+        // No part is longer than loops are on this device.
+        let most = most_terms(limits.loop_iterations, k_gates);
+        let splits = self.usual_splits().max(e.k.div_ceil(most));
+        let k_part = e.k.div_ceil(splits).next_multiple_of(16).max(16);
+        let splits = e.k.div_ceil(k_part).max(1);
+        let [a, b, _] = self.stored;
+        let of_parts = if splits > 1 { find(&KERNELS, [a, b, DType::F32])? } else { shader };
         let describe = |launch: Launch| {
             launch
                 .constant("HAS_BIAS", u8::from(self.bias.is_some()))
@@ -130,6 +134,7 @@ impl Product {
                 return Ok(multiply.into());
             }
             let add = describe(Launch::new(shader, "add_parts", threads(e.m * e.n)?))
+                .iterations(iterations(splits, 0))
                 .bind("parts", Operand::Scratch(0))
                 .bind("out", Operand::Output(0));
             Ok(Work { scratch: vec![splits * e.m * e.n], launches: vec![multiply, add] })
@@ -144,7 +149,8 @@ impl Product {
                 .param("m", e.m)
                 .param("n", e.n)
                 .param("k", e.k)
-                .param("k_part", k_part);
+                .param("k_part", k_part)
+                .iterations(matrix_units::iterations(k_part));
             return finish(multiply);
         }
         let tiled = Tiled {
@@ -153,7 +159,8 @@ impl Product {
             column_groups: column_gates,
             parts: splits,
         };
-        let multiply = describe(tiled.launch(shader, "multiply")?)
+        let multiply = describe(tiled.launch(of_parts, "multiply")?)
+            .iterations(tile_iterations(k_part.min(e.k), k_gates))
             .constant("TRANSPOSE_A", u8::from(self.transpose_a))
             .constant("TRANSPOSE_B", u8::from(self.transpose_b))
             .constant("DROP_A", u8::from(dropout.is_some() && !to_sums))

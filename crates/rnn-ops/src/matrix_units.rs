@@ -33,6 +33,13 @@ static KERNELS: [(usize, Shader); 2] = [
 /// Matrices of units along a side of what a workgroup computes: BLOCKS blocks of 2.
 const PER_WORKGROUP: usize = 4;
 
+/// Iterations of a thread that multiplies so many terms: in each of a workgroup's blocks, of which it
+/// may have all.
+pub fn iterations(terms: usize) -> u64 {
+    let blocks = PER_WORKGROUP * PER_WORKGROUP / 4;
+    rnn_graph::iterations(blocks, rnn_graph::iterations(terms.div_ceil(KERNELS[0].0), 0))
+}
+
 /// A launch on the device's matrix units, if it has such and the product is one for them: plain, of
 /// matrices of half precision, whose extents they divide. Factors lose nothing by that; sums differ
 /// from those of matmul.wgsl in their order alone.

@@ -2,7 +2,7 @@ use crate::batch_normalize::{SHADER, describe};
 use crate::common::{arity, ensure, threads};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
-    Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
+    Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work, iterations,
 };
 
 /// a becomes momentum a + (1 - momentum) factor x, for each row of x after the other. Input: x
@@ -64,6 +64,7 @@ impl Op for MovingAverage {
                 .bind("mean", Operand::Input(1)),
         };
         Ok(describe(launch, x, (None, 0.0))
+            .iterations(iterations(x.shape.rows(), 0))
             .bind("x", Operand::Input(0))
             .bind("out", Operand::Update(0))
             .constant("MOMENTUM", self.momentum)

@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, nested};
+use crate::common::{arity, ensure, nested, row_iterations};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -56,6 +56,7 @@ impl Op for Normalize {
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let shape = &s.outputs[0].shape;
         Ok(Launch::new(&SHADER, "forward", Grid::cover(shape.rows())?)
+            .iterations(row_iterations(shape.last()))
             .bind("x", Operand::Input(0))
             .bind("out", Operand::Output(0))
             .bind("scale", Operand::Output(1))
@@ -113,6 +114,7 @@ impl Op for NormalizeBackward {
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let shape = &s.outputs[0].shape;
         Ok(Launch::new(&SHADER, "backward", Grid::cover(shape.rows())?)
+            .iterations(row_iterations(shape.last()))
             .bind("x", Operand::Input(0))
             .bind("gradient", Operand::Input(1))
             .bind("scale_in", Operand::Input(2))

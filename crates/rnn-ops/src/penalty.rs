@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, nested};
+use crate::common::{LANES, arity, ensure, nested, row_iterations};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -14,8 +14,6 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// Threads in a workgroup; `LANES` in row.wgsl.
-const LANES: usize = 64;
 /// Partial sums at most.
 const PARTS: usize = 256;
 
@@ -35,6 +33,7 @@ pub struct PenaltyBackward(pub Penalty);
 impl Penalty {
     fn launch(&self, entry: &'static str, grid: Grid, count: usize, parts: usize) -> Launch {
         Launch::new(&SHADER, entry, grid)
+            .iterations(row_iterations(count.div_ceil(parts)))
             .param("count", count)
             .param("parts", parts)
             .param("l1", self.l1)

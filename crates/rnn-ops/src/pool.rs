@@ -6,7 +6,7 @@ use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
-    SliceMut, TensorId, TensorType, Work,
+    SliceMut, TensorId, TensorType, Work, iterations,
 };
 
 pub static SHADER: Shader = Shader::new(
@@ -58,19 +58,32 @@ fn undo(windows: &Windows, source: [usize; 3], d: &TensorType) -> Result<TensorT
     Ok(x)
 }
 
-/// A launch over the elements of a tensor.
-fn launch(
+/// Launches over the elements of a tensor, one after another over as many taps as the device's loops
+/// reach; `bind` adds bindings.
+fn launches(
     windows: &Windows,
     (entry, source): (&'static str, &TensorType),
     elements: &TensorType,
-) -> Result<Launch, OpError> {
+    limits: &Limits,
+    bind: impl Fn(Launch) -> Launch,
+) -> Result<Work, OpError> {
     let (source, channels) = windows.sources(source)?;
-    let launch = Launch::new(&SHADER, entry, threads(elements.len())?)
-        .bind("out", Operand::Output(0))
-        .param("count", elements.len())
-        .param("items", source.items)
-        .param("channels", channels);
-    Ok(windows.describe(launch, source.extents))
+    let taps = windows.taps();
+    let most = usize::try_from(limits.loop_iterations - 1).unwrap_or(usize::MAX).clamp(1, taps);
+    let launch = |first: usize| {
+        let end = taps.min(first + most);
+        let launch = Launch::new(&SHADER, entry, threads(elements.len())?)
+            .iterations(iterations(end - first, 0))
+            .bind("out", Operand::Output(0))
+            .param("count", elements.len())
+            .param("items", source.items)
+            .param("channels", channels)
+            .param("first_tap", first)
+            .param("end_tap", end);
+        Ok(bind(windows.describe(launch, source.extents)))
+    };
+    let launches: Result<Vec<_>, OpError> = (0..taps).step_by(most).map(launch).collect();
+    Ok(launches?.into())
 }
 
 /// Every tap compares or adds once.
@@ -114,9 +127,10 @@ impl Op for MaxPool {
         Ok(vec![y, at])
     }
 
-    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        let launch = launch(&self.0, ("largest", &s.inputs[0]), &s.outputs[0])?;
-        Ok(launch.bind("x", Operand::Input(0)).bind("pixel_out", Operand::Output(1)).into())
+    fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
+        launches(&self.0, ("largest", &s.inputs[0]), &s.outputs[0], limits, |launch| {
+            launch.bind("x", Operand::Input(0)).bind("pixel_out", Operand::Output(1))
+        })
     }
 
     fn backward(
@@ -163,9 +177,11 @@ impl Op for MaxPoolBackward {
         Ok(vec![undo(&self.windows, self.source, d)?])
     }
 
-    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        let launch = launch(&self.windows, ("largest_backward", &s.outputs[0]), &s.outputs[0])?;
-        Ok(launch.bind("x", Operand::Input(0)).bind("pixel_in", Operand::Input(1)).into())
+    fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
+        let x = &s.outputs[0];
+        launches(&self.windows, ("largest_backward", x), x, limits, |launch| {
+            launch.bind("x", Operand::Input(0)).bind("pixel_in", Operand::Input(1))
+        })
     }
 
     not_differentiable!();
@@ -203,9 +219,10 @@ impl Op for AveragePool {
         Ok(vec![self.0.targets(source.items).ty(channels)])
     }
 
-    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        let launch = launch(&self.0, ("average", &s.inputs[0]), &s.outputs[0])?;
-        Ok(launch.bind("x", Operand::Input(0)).into())
+    fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
+        launches(&self.0, ("average", &s.inputs[0]), &s.outputs[0], limits, |launch| {
+            launch.bind("x", Operand::Input(0))
+        })
     }
 
     fn backward(
@@ -256,10 +273,11 @@ impl Op for AveragePoolBackward {
         Ok(vec![undo(&self.windows, self.source, d)?])
     }
 
-    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+    fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let x = &s.outputs[0];
-        let launch = launch(&self.windows, ("average_backward", x), x)?;
-        Ok(launch.bind("x", Operand::Input(0)).into())
+        launches(&self.windows, ("average_backward", x), x, limits, |launch| {
+            launch.bind("x", Operand::Input(0))
+        })
     }
 
     fn backward(

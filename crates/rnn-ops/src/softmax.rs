@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, larger, nested};
+use crate::common::{arity, ensure, larger, nested, row_iterations};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -45,6 +45,7 @@ impl Op for Softmax {
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let shape = &s.outputs[0].shape;
         Ok(Launch::new(&SHADER, "forward", Grid::cover(shape.rows())?)
+            .iterations(row_iterations(shape.last()))
             .bind("x", Operand::Input(0))
             .bind("out", Operand::Output(0))
             .param("rows", shape.rows())
@@ -101,6 +102,7 @@ impl Op for SoftmaxBackward {
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let shape = &s.outputs[0].shape;
         Ok(Launch::new(&SHADER, "backward", Grid::cover(shape.rows())?)
+            .iterations(row_iterations(shape.last()))
             .bind("x", Operand::Input(0))
             .bind("gradient", Operand::Input(1))
             .bind("out", Operand::Output(0))

@@ -1,8 +1,9 @@
-use crate::common::{arity, ensure, threads};
+use crate::common::{THREADS, arity, ensure, threads};
 use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
-    Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
+    Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType,
+    Work, iterations,
 };
 
 pub static SHADER: Shader = Shader::new(
@@ -56,8 +57,15 @@ impl Op for SortTokens {
         let (table, ranks, totals) =
             (Operand::Scratch(0), Operand::Scratch(1), Operand::Scratch(2));
         let (tokens, order, starts) = (Operand::Input(0), Operand::Output(0), Operand::Output(1));
+        // `rank` goes over a block for each position of a thread, `scan` twice over a run of tokens
+        // and once over the runs.
+        let rank =
+            iterations(BLOCK / THREADS, 0) + iterations(BLOCK / THREADS, 2 * BLOCK as u64 + 2);
+        let scan = 2 * iterations(vocabulary.div_ceil(THREADS), 0) + iterations(THREADS, 0);
+        let most = rank.max(scan).max(iterations(blocks, 0));
         let launch = |entry, grid: Grid| {
             Launch::new(&SHADER, entry, grid)
+                .iterations(most)
                 .param("count", blocks * vocabulary)
                 .param("positions", positions)
                 .param("vocabulary", vocabulary)

@@ -4,7 +4,7 @@ use crate::{Binary, Case, Definition, Fill, Sample};
 use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
-    TensorId, TensorType, Work,
+    TensorId, TensorType, Work, iterations,
 };
 
 const SUM_ROWS: &str = include_str!("../../../shaders/sum_rows.wgsl");
@@ -50,6 +50,7 @@ impl Op for SumRows {
             let half = from == Operand::Input(0) && s.inputs[0].dtype == DType::F16;
             let shader = if half { &OF_HALVES } else { &SHADER };
             Ok(Launch::new(shader, "sum_part", grid)
+                .iterations(iterations(rows_per_part, 0))
                 .bind("x", from)
                 .bind("out", to)
                 .param("rows", rows)

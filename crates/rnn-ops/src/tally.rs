@@ -1,7 +1,8 @@
-use crate::common::{arity, dims, ensure, exceeds};
+use crate::common::{THREADS, arity, dims, ensure, exceeds};
 use crate::{Activation, Case, Definition, Sample};
 use rnn_graph::{
-    Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
+    Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType,
+    Work, iterations,
 };
 
 pub static SHADER: Shader = Shader::new(
@@ -155,25 +156,45 @@ impl Op for UpdateTally {
         Ok(vec![])
     }
 
-    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+    fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let [rows, width] = dims(&s.inputs[0])?;
         let masked = s.inputs.len() > 3;
         // A mask that is absent is never read; any tensor stands in for it.
         let mask = Operand::Input(if masked { 3 } else { 0 });
-        Ok(Launch::new(&SHADER, "add", Grid::new(1, 1, 1)?)
-            .constant("KIND", self.of as u32)
-            .constant("HAS_MASK", u8::from(masked))
-            .bind("predictions", Operand::Input(0))
-            .bind("labels", Operand::Input(1))
-            .bind("loss", Operand::Input(2))
-            .bind("mask", mask)
-            .bind("out", Operand::Update(0))
-            .param("examples", self.examples)
-            .param("rows", rows)
-            .param("width", width)
-            .param("classes", if self.of == Tally::Categorical { width } else { 1 })
-            .param("counters", self.of.counters(width))
-            .into())
+        let counters = self.of.counters(width);
+        // What has a class of its own.
+        let parts = match self.of {
+            Tally::Regression => 0,
+            Tally::Binary => rows * width,
+            Tally::Categorical => rows,
+        };
+        // A thread looks at one of 256 parts, and for some counters at all of them.
+        let of_256 =
+            iterations(width, 0) + iterations(counters.div_ceil(THREADS), iterations(THREADS, 0));
+        let around = 2 * iterations(THREADS.ilog2() as usize, 0) + 1;
+        let rounds = limits.loop_iterations.saturating_sub(around) / (1 + of_256);
+        let most = usize::try_from(rounds).unwrap_or(usize::MAX).max(1).saturating_mul(THREADS);
+        let grid = Grid::new(1, 1, 1)?;
+        let launch = |first: usize| {
+            let end = parts.min(first.saturating_add(most));
+            Launch::new(&SHADER, "add", grid)
+                .iterations(iterations((end - first).div_ceil(THREADS), of_256) + around)
+                .constant("KIND", self.of as u32)
+                .constant("HAS_MASK", u8::from(masked))
+                .bind("predictions", Operand::Input(0))
+                .bind("labels", Operand::Input(1))
+                .bind("loss", Operand::Input(2))
+                .bind("mask", mask)
+                .bind("out", Operand::Update(0))
+                .param("examples", self.examples)
+                .param("rows", rows)
+                .param("width", width)
+                .param("classes", if self.of == Tally::Categorical { width } else { 1 })
+                .param("counters", counters)
+                .param("first", first)
+                .param("end", end)
+        };
+        Ok((0..parts.max(1)).step_by(most).map(launch).collect::<Vec<_>>().into())
     }
 
     not_differentiable!();

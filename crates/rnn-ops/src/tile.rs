@@ -1,6 +1,6 @@
 //! How a product is cut into tiles, and a tile among threads.
 
-use rnn_graph::{Division, Grid, Launch, OpError, Shader};
+use rnn_graph::{Division, Grid, Launch, OpError, Shader, iterations};
 
 /// A tile; see tile.wgsl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,44 @@ impl Tile {
     fn columns(self) -> usize {
         4 * self.column_blocks * self.column_threads
     }
+
+    /// Terms at a time.
+    const fn slice(self) -> usize {
+        self.column_threads / self.row_blocks
+    }
+
+    /// Iterations in which a thread brings its elements of a slice and multiplies them.
+    const fn slice_iterations(self) -> u64 {
+        let threads = self.row_threads * self.column_threads;
+        let b = 4 * self.column_blocks * self.column_threads * self.slice() / threads;
+        iterations(4, 0) + iterations(b, 0) + iterations(self.slice(), 0)
+    }
+}
+
+/// Iterations of a thread besides those of slices: it starts, scales and stores four blocks of
+/// 4 x 4.
+const AROUND: u64 = 8 * iterations(4, iterations(4, 0)) + iterations(4, 0);
+
+/// Iterations of a thread that multiplies so many terms, in groups between which slices end.
+pub const fn tile_iterations(terms: usize, groups: usize) -> u64 {
+    let mut most = 0;
+    let mut i = 0;
+    while i <= OTHERS.len() {
+        let tile = if i == 0 { USUAL } else { OTHERS[i - 1] };
+        let slices = terms.div_ceil(tile.slice()).saturating_add(groups);
+        let all = iterations(slices, tile.slice_iterations());
+        most = if all > most { all } else { most };
+        i += 1;
+    }
+    most.saturating_add(iterations(groups, AROUND)).saturating_add(AROUND)
+}
+
+/// Terms that a thread can multiply within so many iterations: a multiple of 16, and 16 at least.
+pub fn most_terms(limit: u64, groups: usize) -> usize {
+    // A term more costs the same everywhere, but for the ends of slices.
+    let per_term = (tile_iterations(1 << 20, 1) - tile_iterations(0, 1)).div_ceil(1 << 20);
+    let rest = limit.saturating_sub(tile_iterations(16, groups)) / per_term;
+    (usize::try_from(rest).unwrap_or(usize::MAX) / 16).max(1) * 16
 }
 
 /// What the tiles cover.

@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure};
+use crate::common::{LANES, arity, ensure, row_iterations};
 use crate::optimizer::STEP_NUMBERS;
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
@@ -14,8 +14,6 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// Threads in a workgroup; `LANES` in row.wgsl.
-const LANES: usize = 64;
 /// Partial counts at most.
 const PARTS: usize = 256;
 /// Steps without overflow until the scale is doubled (keras/src/optimizers/loss_scale_optimizer.py).
@@ -80,6 +78,7 @@ impl Op for Unscale {
         let parts = count.div_ceil(LANES).min(PARTS);
         let launch = |entry, grid| {
             Launch::new(&SHADER, entry, grid)
+                .iterations(row_iterations(count.div_ceil(parts.max(1)).max(parts)))
                 .param("count", count)
                 .param("parts", parts)
                 .param("growth_steps", GROWTH_STEPS)

@@ -148,6 +148,8 @@ pub(crate) fn kernel_limits(
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         half: features.contains(wgpu::Features::SHADER_F16),
         matrix_units: matrix_units(raw, features),
+        // An open device is asked; see probe.rs.
+        loop_iterations: u64::MAX,
     }
 }
 

@@ -2,44 +2,19 @@ use crate::Adapter;
 use crate::adapter::kernel_limits;
 use crate::cache::Cache;
 use crate::faults::{Fault, Faults};
+use crate::options::{Divisions, Options};
 use crate::pipeline::Pipelines;
+use crate::probe;
+use crate::proof::Proof;
 use crate::session::GpuSession;
 use crate::trusted;
-use crate::tuning::Tuning;
+use crate::tuning::{self, Tuning};
 use rnn_graph::{Device, DeviceError, DeviceInfo, DeviceKind, Limits, Recording, Session};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-
-/// How a device is opened.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Compiles kernels with naga's bounds checks and loop guards, and zeroes workgroup memory
-    /// before each workgroup: slower, for verification.
-    pub checked: bool,
-    /// Takes no more than the limits that WebGPU guarantees on every adapter, and chooses kernels
-    /// for them, to verify those too.
-    pub minimal: bool,
-    /// How kernels divide their outputs among threads.
-    pub divisions: Divisions,
-    /// How long one submission may take, in place of ten minutes, or an hour on a GPU that is
-    /// emulated.
-    pub patience: Option<Duration>,
-}
-
-/// Which division of each kernel's outputs a device takes; all put out the same bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Divisions {
-    /// The usual one.
-    #[default]
-    Usual,
-    /// The nth alternative, counted from 1, where there is one, to verify those too.
-    Alternative(usize),
-    /// The fastest, measured when a program first needs it.
-    Fastest,
-}
 
 /// The driver did not hand out the device.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +45,7 @@ pub(crate) struct Gpu {
     pub cache: Option<Cache>,
     divisions: Divisions,
     tuning: Tuning,
+    pub proof: Proof,
 }
 
 impl Drop for Gpu {
@@ -134,8 +110,9 @@ impl WgpuDevice {
         let timestamps = features.contains(wgpu::Features::TIMESTAMP_QUERY);
         let emulated = adapter.info.kind == DeviceKind::SoftwareGpu;
         let patience = if emulated { 6 * PATIENCE } else { PATIENCE };
+        let raw_info = adapter.raw.get_info();
         let cache = folder.and_then(|folder| Cache::open(&adapter.raw, &device, folder));
-        Ok(Self(Arc::new(Gpu {
+        let mut gpu = Gpu {
             patience: options.patience.unwrap_or(patience),
             timestamp_period: timestamps.then(|| f64::from(queue.get_timestamp_period())),
             device,
@@ -147,11 +124,20 @@ impl WgpuDevice {
             pipelines: Pipelines::default(),
             cache,
             divisions: options.divisions,
+            proof: Proof::open(
+                options.prover,
+                adapter.info.to_string(),
+                folder.map(|folder| tuning::file(&raw_info, folder, "proof")),
+            ),
             tuning: Tuning::open(
-                &adapter.raw.get_info(),
+                &raw_info,
                 folder.filter(|_| options.divisions == Divisions::Fastest),
             ),
-        })))
+        };
+        // What fails here fails again when the device is used.
+        let probed = probe::loop_iterations(&gpu).unwrap_or(UNKNOWN_LOOPS);
+        gpu.limits.loop_iterations = options.loop_iterations.unwrap_or(u64::MAX).min(probed);
+        Ok(Self(Arc::new(gpu)))
     }
 }
 
@@ -170,6 +156,9 @@ impl WgpuDevice {
     }
 }
 
+/// Iterations taken for certain on a device that could not be asked.
+const UNKNOWN_LOOPS: u64 = u16::MAX as u64;
+
 /// A GPU that has not answered for so long hangs; one that is emulated may only be slow.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -183,7 +172,7 @@ impl Device for WgpuDevice {
     }
 
     fn session(&self) -> Box<dyn Session> {
-        Box::new(GpuSession::new(self.0.clone()))
+        Box::new(GpuSession::new(self.0.clone(), false))
     }
 }
 
@@ -345,7 +334,7 @@ pub(crate) mod tests {
     #[test]
     fn a_lost_device_is_an_error_of_every_later_call() {
         let Some(gpu) = open("a_lost_device_is_an_error_of_every_later_call") else { return };
-        let mut session = GpuSession::new(gpu.clone());
+        let mut session = GpuSession::new(gpu.clone(), false);
         gpu.device.destroy();
         for _ in 0..2 {
             let error = gpu.poll().unwrap_err();
@@ -358,7 +347,7 @@ pub(crate) mod tests {
     #[test]
     fn a_refused_command_is_an_error_of_every_later_call() {
         let Some(gpu) = open("a_refused_command_is_an_error_of_every_later_call") else { return };
-        let mut session = GpuSession::new(gpu.clone());
+        let mut session = GpuSession::new(gpu.clone(), false);
         let target = gpu.buffer("target", 4, wgpu::BufferUsages::COPY_DST).unwrap();
         gpu.queue.write_buffer(&target, 1 << 20, &[0; 4]);
         for _ in 0..2 {
@@ -371,7 +360,7 @@ pub(crate) mod tests {
     #[test]
     fn a_device_that_does_not_answer_is_asked_no_more() {
         let Some(gpu) = open("a_device_that_does_not_answer_is_asked_no_more") else { return };
-        let mut session = GpuSession::new(gpu.clone());
+        let mut session = GpuSession::new(gpu.clone(), false);
         assert!(gpu.conclude(Ok(Err(wgpu::PollError::Timeout))).is_err());
         for _ in 0..2 {
             let error = session.compile(Default::default()).unwrap_err();

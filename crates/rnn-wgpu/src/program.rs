@@ -30,10 +30,14 @@ pub(crate) struct Step {
 }
 
 impl Program {
-    /// Records the graph and creates what it needs. `memory` gains the residents and blocks that
+    /// Creates what a recorded graph needs. `memory` gains the residents and blocks that
     /// are new.
-    pub fn new(gpu: &Gpu, graph: Arc<Graph>, memory: &mut Memory) -> Result<Self, DeviceError> {
-        let mut recording = Recording::new(&graph, &gpu.limits)?;
+    pub fn new(
+        gpu: &Gpu,
+        graph: Arc<Graph>,
+        mut recording: Recording,
+        memory: &mut Memory,
+    ) -> Result<Self, DeviceError> {
         gpu.divide(&mut recording)?;
         let kept = |space| {
             let reads = |c: &Command| matches!(c, Command::Download(_, r) if r.space == space);

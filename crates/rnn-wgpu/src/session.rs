@@ -4,7 +4,9 @@ use crate::program::{Program as Compiled, expect};
 use crate::readback::{Part, Readback, tensor};
 use crate::timing::Timing;
 use rnn_core::HostTensor;
-use rnn_graph::{DeviceError, Graph, Profile, Program, Session, TensorType, Ticket};
+use rnn_graph::{
+    DeviceError, Dispatch, Graph, Limits, Profile, Program, Recording, Session, TensorType, Ticket,
+};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -21,10 +23,12 @@ pub(crate) struct GpuSession {
     reads: HashMap<Ticket, (TensorType, Readback)>,
     next_ticket: u64,
     timing: Option<Timing>,
+    /// Matrix units are used without proof: for the proof.
+    proving: bool,
 }
 
 impl GpuSession {
-    pub fn new(gpu: Arc<Gpu>) -> Self {
+    pub fn new(gpu: Arc<Gpu>, proving: bool) -> Self {
         Self {
             gpu,
             memory: Memory::default(),
@@ -33,6 +37,7 @@ impl GpuSession {
             reads: HashMap::new(),
             next_ticket: 0,
             timing: None,
+            proving,
         }
     }
 
@@ -45,7 +50,10 @@ impl Session for GpuSession {
     fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
         // The session keeps nothing of a program that could not be made.
         let mut memory = self.memory.clone();
-        let program = self.gpu.guarded(|| Compiled::new(&self.gpu, graph, &mut memory))?;
+        let program = self.gpu.guarded(|| {
+            let recording = record(&self.gpu, &graph, self.proving)?;
+            Compiled::new(&self.gpu, graph, recording, &mut memory)
+        })?;
         self.memory = memory;
         self.programs.push(program);
         Ok(Program(self.programs.len() - 1))
@@ -135,6 +143,19 @@ impl Session for GpuSession {
             None => Ok(Profile::default()),
         }
     }
+}
+
+/// Records a graph; without matrix units, if they are not to be relied on.
+fn record(gpu: &Arc<Gpu>, graph: &Graph, proving: bool) -> Result<Recording, DeviceError> {
+    let recording = Recording::new(graph, &gpu.limits)?;
+    let of_units = |d: &&Dispatch| d.shader.uses_matrix_units().unwrap_or(false);
+    let kernel = recording.dispatches().find(of_units).map(|d| d.shader);
+    let Some(kernel) = kernel.filter(|_| !proving) else { return Ok(recording) };
+    let text = kernel.source().unwrap_or_default();
+    if gpu.proof.holds(text, || Box::new(GpuSession::new(gpu.clone(), true)))? {
+        return Ok(recording);
+    }
+    Ok(Recording::new(graph, &Limits { matrix_units: None, ..gpu.limits.clone() })?)
 }
 
 fn find(programs: &[Compiled], program: Program) -> Result<&Compiled, DeviceError> {

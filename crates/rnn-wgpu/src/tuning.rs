@@ -1,5 +1,6 @@
-use crate::cache::{driver_digest, replace};
+use crate::cache::driver_digest;
 use crate::device::Gpu;
+use crate::kept::{self, hex};
 use crate::memory::Spaces;
 use crate::program::Step;
 use crate::readback::{Part, Readback};
@@ -7,7 +8,6 @@ use rnn_graph::{Access, DeviceError, Dispatch, Recording, Space};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,12 +36,6 @@ struct Choice {
     micros: Vec<Option<f64>>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    digest: String,
-    choices: BTreeMap<String, Choice>,
-}
-
 /// How many kernels have been measured on an adapter, and for how many of them another division
 /// than the usual one is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,14 +52,12 @@ const BUDGET: Duration = Duration::from_secs(2);
 const GAIN: f64 = 0.97;
 /// Kernels of larger operands keep the usual division: memory may be short.
 const MOST_BYTES: u64 = 1 << 30;
-/// No adapter has so many kernels.
-const MOST_FILE_BYTES: u64 = 16 << 20;
 
 impl Tuning {
     /// That of an adapter; without a folder nothing is kept.
     pub fn open(info: &wgpu::AdapterInfo, folder: Option<&Path>) -> Self {
-        let path = folder.map(|folder| file(info, folder));
-        let choices = path.as_deref().and_then(read).unwrap_or_default();
+        let path = folder.map(|folder| file(info, folder, "tuning"));
+        let choices = path.as_deref().and_then(kept::read).unwrap_or_default();
         Self { path, choices: Mutex::new(choices) }
     }
 
@@ -85,11 +77,8 @@ impl Tuning {
             }
             dispatch.divide(choices.get(&key).map_or(0, |choice| choice.division));
         }
-        // Only later runs would miss the file: an error is of no account.
         if let Some(path) = self.path.as_deref().filter(|_| choices.len() > known) {
-            let kept = Kept { digest: digest(&choices), choices: choices.clone() };
-            let text = serde_json::to_vec_pretty(&kept);
-            let _ = text.map(|text| replace(path, &[&text]));
+            kept::write(path, &choices);
         }
         Ok(())
     }
@@ -97,31 +86,16 @@ impl Tuning {
 
 /// What a folder holds of an adapter.
 pub(crate) fn tuned(info: &wgpu::AdapterInfo, folder: &Path) -> Tuned {
-    let choices = read(&file(info, folder)).unwrap_or_default();
+    let choices: BTreeMap<String, Choice> =
+        kept::read(&file(info, folder, "tuning")).unwrap_or_default();
     let changed = choices.values().filter(|choice| choice.division > 0).count();
     Tuned { kernels: choices.len(), changed }
 }
 
-fn file(info: &wgpu::AdapterInfo, folder: &Path) -> PathBuf {
+/// Where a folder keeps something of an adapter and driver.
+pub(crate) fn file(info: &wgpu::AdapterInfo, folder: &Path, what: &str) -> PathBuf {
     let (backend, driver) = (info.backend.to_str(), driver_digest(info));
-    folder.join(format!("tuning_{backend}_{}_{}_{driver}.json", info.vendor, info.device))
-}
-
-/// What was written, and is as it was.
-fn read(path: &Path) -> Option<BTreeMap<String, Choice>> {
-    if fs::metadata(path).ok()?.len() > MOST_FILE_BYTES {
-        return None;
-    }
-    let kept: Kept = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-    (kept.digest == digest(&kept.choices)).then_some(kept.choices)
-}
-
-fn digest(choices: &BTreeMap<String, Choice>) -> String {
-    hex(&Sha256::digest(serde_json::to_vec(choices).unwrap_or_default()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    folder.join(format!("{what}_{backend}_{}_{}_{driver}.json", info.vendor, info.device))
 }
 
 /// Names the kernel with its alternatives, and its sizes rounded up to powers of two. `texts` holds

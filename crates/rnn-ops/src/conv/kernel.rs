@@ -2,8 +2,9 @@ use super::{KERNELS, Product, Windows, cost};
 use crate::Definition;
 use crate::common::{arity, ensure, threads};
 use crate::product_kernels::{find, stored};
+use crate::tile::most_terms;
 use rnn_graph::{
-    Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
+    Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work, iterations,
 };
 
 /// The gradient of the kernel of a convolution: dW_j = sum over all windows p of
@@ -52,13 +53,14 @@ impl Op for ConvKernel {
     }
 
     /// The sum over all pixels is cut into parts, so that the device is busy: how many depends on
-    /// the shapes alone.
-    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+    /// the shapes alone, unless loops of the device are too short for a part.
+    fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let (source, terms) = self.windows.sources(&s.inputs[0])?;
         let (rows, columns) = (self.windows.taps() * terms, s.inputs[1].shape.last());
         let pixels = s.inputs[1].shape.rows();
         let tiles = rows.div_ceil(64) * columns.div_ceil(64);
-        let parts = (pixels / 512).clamp(1, (256 / tiles).max(1));
+        let usual = (pixels / 512).clamp(1, (256 / tiles).max(1));
+        let parts = usual.max(pixels.div_ceil(most_terms(limits.loop_iterations, 1)));
         let per_part = pixels.div_ceil(parts).next_multiple_of(16);
         let parts = pixels.div_ceil(per_part);
         let product = Product {
@@ -72,14 +74,15 @@ impl Op for ConvKernel {
         };
         let to = if parts == 1 { Operand::Output(0) } else { Operand::Scratch(0) };
         let multiply = product
-            .launch("multiply_pixels", "multiply_few_pixels")?
+            .launch(("multiply_pixels", "multiply_few_pixels"), per_part)?
             .bind("a", Operand::Input(0))
             .bind("b", Operand::Input(1))
             .bind("out", to);
         if parts == 1 {
             return Ok(multiply.into());
         }
-        let add = Launch::new(product.kernels, "add_parts", threads(rows * columns)?);
+        let add = Launch::new(product.kernels, "add_parts", threads(rows * columns)?)
+            .iterations(iterations(parts, 0));
         let add = product
             .describe(add)
             .bind("parts", Operand::Scratch(0))

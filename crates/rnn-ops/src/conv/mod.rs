@@ -14,7 +14,7 @@ use crate::Definition;
 use crate::SumRows;
 use crate::common::{dims, ensure, nested};
 use crate::product_kernels::{ProductKernels, find, stored};
-use crate::tile::Tiled;
+use crate::tile::{Tiled, tile_iterations};
 use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -69,19 +69,25 @@ impl Product {
     }
 
     /// A launch over all of the product; where there are so few columns that most of a tile would
-    /// be empty, that of the second entry point.
-    fn launch(&self, entry: &'static str, of_few: &'static str) -> Result<Launch, OpError> {
+    /// be empty, that of the second entry point. A thread sums so many terms.
+    fn launch(
+        &self,
+        (entry, of_few): (&'static str, &'static str),
+        terms: usize,
+    ) -> Result<Launch, OpError> {
         let Self { rows, columns, parts: (_, parts), .. } = *self;
         let launch = if columns <= 4 {
             Launch::new(self.kernels, of_few, Grid::new(1, rows.div_ceil(64), parts)?)
         } else {
             Tiled { rows, columns, column_groups: 1, parts }.launch(self.kernels, entry)?
         };
-        Ok(self.describe(launch))
+        // Few columns take fewer iterations than a tile.
+        Ok(self.describe(launch).iterations(tile_iterations(terms, 1)))
     }
 
     fn multiply(&self, transposed: bool) -> Result<Launch, OpError> {
-        let launch = self.launch("multiply", "multiply_few")?;
+        let terms = self.windows.taps() * self.terms;
+        let launch = self.launch(("multiply", "multiply_few"), terms)?;
         Ok(launch.constant("TRANSPOSED", u8::from(transposed)))
     }
 }

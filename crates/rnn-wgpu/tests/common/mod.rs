@@ -137,6 +137,7 @@ static ROW_SUM: Shader = Shader::new(
 /// its memory.
 pub fn row_sum(rows: usize, width: usize, bias: f32, square: bool) -> Kernel {
     let launch = Launch::new(&ROW_SUM, "main", Grid::cover(rows).unwrap())
+        .iterations(64)
         .constant("WIDTH", width as f64)
         .constant("BIAS", bias)
         .constant("SQUARE", f64::from(u8::from(square)))

@@ -1,0 +1,94 @@
+//! Tensors that begin where a kernel cannot bind them go through copies that begin where it can.
+
+use crate::{
+    Access, Binding, Graph, Grid, InPlace, Launch, Node, OpError, Operand, Shader, TensorId, Work,
+};
+use rnn_core::DType;
+
+static COPY: Shader = Shader::new(
+    "copy",
+    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/copy.wgsl")],
+);
+/// `THREADS` in flat.wgsl.
+const COPY_THREADS: usize = 256;
+
+/// A launch that copies so many words.
+pub(crate) fn copy(from: Operand, to: Operand, words: usize) -> Result<Launch, OpError> {
+    let launch = Launch::new(&COPY, "copy", Grid::cover(words.div_ceil(COPY_THREADS))?);
+    Ok(launch.bind("x", from).bind("out", to).param("count", words))
+}
+
+/// The work of a node, in which a tensor that begins at an unaligned word is read, changed or
+/// written through a scratch buffer, unless the kernel takes it where it begins: a kernel does so
+/// if it declares `<binding>_offset`.
+///
+/// A copy of an input precedes all launches, as does one of a tensor that is changed in place; what
+/// is changed or written is copied back behind the last.
+pub(crate) fn align(graph: &Graph, node: &Node, mut work: Work) -> Result<Work, OpError> {
+    let mut copies: Vec<(Operand, TensorId, Operand)> = Vec::new();
+    for launch in &work.launches {
+        for &(name, operand) in &launch.bindings {
+            let Some(tensor) = tensor(node, operand) else { continue };
+            let copied = copies.iter().any(|&(known, ..)| known == operand);
+            if !copied && begins_unaligned(graph, tensor) && !takes(launch, name)? {
+                copies.push((operand, tensor, Operand::Scratch(work.scratch.len() + copies.len())));
+            }
+        }
+    }
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    for &(operand, tensor, scratch) in &copies {
+        let ty = &graph[tensor].ty;
+        let words = ty.words();
+        work.scratch.push(words);
+        if !matches!(operand, Operand::Input(_)) {
+            if ty.dtype == DType::F16 && !ty.len().is_multiple_of(2) {
+                return Err(OpError::Limit(format!(
+                    "{ty}, written at an unaligned offset, ends within a word"
+                )));
+            }
+            last.push(copy(scratch, operand, words)?);
+        }
+        match (operand, node.op.in_place()) {
+            (Operand::Output(at), Some(InPlace { input, output })) if at == output => {
+                first.push(copy(Operand::Input(input), scratch, words)?);
+            }
+            (Operand::Output(_), _) => {}
+            _ => first.push(copy(operand, scratch, words)?),
+        }
+    }
+    for launch in &mut work.launches {
+        for (_, operand) in &mut launch.bindings {
+            if let Some((.., scratch)) = copies.iter().find(|(known, ..)| known == operand) {
+                *operand = *scratch;
+            }
+        }
+    }
+    work.launches.splice(0..0, first);
+    work.launches.append(&mut last);
+    Ok(work)
+}
+
+/// Whether a binding of a tensor of this node needs a copy to be aligned.
+pub(crate) fn begins_unaligned(graph: &Graph, tensor: TensorId) -> bool {
+    let (_, offset) = graph.root(tensor);
+    !(offset * graph[tensor].ty.dtype.bytes() / 4).is_multiple_of(Binding::ALIGNMENT)
+}
+
+fn tensor(node: &Node, operand: Operand) -> Option<TensorId> {
+    match operand {
+        Operand::Input(i) => node.operands.inputs.get(i).copied(),
+        Operand::Update(i) => node.operands.updates.get(i).copied(),
+        Operand::Output(i) => node.operands.outputs.get(i).copied(),
+        Operand::Scratch(_) => None,
+    }
+}
+
+/// Whether a kernel reads a binding from where its view begins.
+fn takes(launch: &Launch, name: &str) -> Result<bool, OpError> {
+    let entry = launch.shader.entry_point(launch.entry)?;
+    let read = entry.storage.iter().any(|s| s.name == name && s.access == Access::Read);
+    let members = entry.params.iter().flat_map(|block| &block.members);
+    let offset =
+        members.map(|(member, ..)| member).any(|m| m.strip_suffix("_offset") == Some(name));
+    Ok(read && offset)
+}

@@ -1,0 +1,124 @@
+//! Matrix units prove themselves before a program first relies on them.
+
+use crate::kept;
+use rnn_graph::{DeviceError, Session};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+/// How matrix units are judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Prover {
+    /// Computes on them, and says what is wrong, if anything is.
+    pub test: fn(&mut dyn Session) -> Result<Option<String>, DeviceError>,
+    /// Told in one line that they are not used, and why.
+    pub tell: fn(&str),
+}
+
+/// What was found of a kernel on an adapter and driver.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Verdict {
+    wrong: Option<String>,
+}
+
+/// The verdicts on the kernels of matrix units, kept in a file for each adapter and driver.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    prover: Option<Prover>,
+    device: String,
+    path: Option<PathBuf>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    verdicts: BTreeMap<String, Verdict>,
+    told: BTreeSet<String>,
+}
+
+impl Proof {
+    /// Of a device; without a prover all kernels are taken for right, without a path nothing is kept.
+    pub fn open(prover: Option<Prover>, device: String, path: Option<PathBuf>) -> Self {
+        let path = path.filter(|_| prover.is_some());
+        let verdicts = path.as_deref().and_then(kept::read).unwrap_or_default();
+        Self { prover, device, path, known: Mutex::new(Known { verdicts, ..Known::default() }) }
+    }
+
+    /// Whether the kernel of this text may be used. `session` makes one that trusts it, for the test;
+    /// others wait for the verdict.
+    pub fn holds(
+        &self,
+        kernel: &str,
+        session: impl FnOnce() -> Box<dyn Session>,
+    ) -> Result<bool, DeviceError> {
+        let Some(prover) = self.prover else { return Ok(true) };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = kept::digest(kernel.as_bytes());
+        if !known.verdicts.contains_key(&key) {
+            let wrong = (prover.test)(&mut *session())?;
+            known.verdicts.insert(key.clone(), Verdict { wrong });
+            if let Some(path) = &self.path {
+                kept::write(path, &known.verdicts);
+            }
+        }
+        let wrong = known.verdicts.get(&key).and_then(|verdict| verdict.wrong.clone());
+        if let Some(wrong) = &wrong
+            && known.told.insert(key)
+        {
+            let device = &self.device;
+            (prover.tell)(&format!(
+                "the matrix units of {device} are not used, as they failed their test: {wrong}"
+            ));
+        }
+        Ok(wrong.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::tests::open;
+    use crate::session::GpuSession;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static TESTS: AtomicUsize = AtomicUsize::new(0);
+    static LINES: AtomicUsize = AtomicUsize::new(0);
+
+    fn fail(_: &mut dyn Session) -> Result<Option<String>, DeviceError> {
+        TESTS.fetch_add(1, Ordering::SeqCst);
+        Ok(Some("a product is wrong".into()))
+    }
+
+    fn tell(line: &str) {
+        assert!(line.contains("a card") && line.contains("a product is wrong"), "{line}");
+        LINES.fetch_add(1, Ordering::SeqCst);
+    }
+
+    #[test]
+    fn a_verdict_is_kept_and_told_once() {
+        let Some(gpu) = open("a_verdict_is_kept_and_told_once") else { return };
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("proof.json");
+        let proof = |prover| Proof::open(prover, "a card".into(), Some(path.clone()));
+        let session = || -> Box<dyn Session> { Box::new(GpuSession::new(gpu.clone(), true)) };
+        let counts = || (TESTS.load(Ordering::SeqCst), LINES.load(Ordering::SeqCst));
+        let holds = |proof: &Proof, kernel| proof.holds(kernel, session).expect("it is judged");
+        let bad = Some(Prover { test: fail, tell });
+        let first = proof(bad);
+        assert!(!holds(&first, "kernel") && !holds(&first, "kernel"));
+        assert_eq!(counts(), (1, 1));
+        // A later process knows the verdict, and says it again.
+        let later = proof(bad);
+        assert!(!holds(&later, "kernel"));
+        assert_eq!(counts(), (1, 2));
+        // Of another text nothing is known, nor if the file is damaged.
+        assert!(!holds(&later, "another kernel"));
+        assert_eq!(counts(), (2, 3));
+        std::fs::write(&path, "{}").expect("room");
+        let good = Some(Prover { test: |_| Ok(None), tell });
+        assert!(holds(&proof(good), "kernel") && holds(&proof(good), "kernel"));
+        assert!(holds(&proof(None), "kernel"));
+        assert_eq!(counts(), (2, 3));
+    }
+}
