@@ -32,8 +32,8 @@ def tokens(rng):
     return x
 
 
-def case(group, name, build):
-    """`build` makes a model and its inputs, given numbers."""
+def case(group, name, build, rate=0.1):
+    """`build` makes a model and its inputs, given numbers; a rate at which the loss falls."""
     keras.utils.clear_session()
     rng = group.rng(name)
     model, inputs = build(rng)
@@ -54,12 +54,14 @@ def case(group, name, build):
     fed = inputs[0] if len(inputs) == 1 else inputs
     tensors["output"] = model(fed, training=False)
     tensors["y"] = normal(rng, *tensors["output"].shape)
-    model.compile(keras.optimizers.SGD(0.1), "mean_squared_error", run_eagerly=True)
+    model.compile(keras.optimizers.SGD(rate), "mean_squared_error", run_eagerly=True)
     tensors["losses"] = [float(model.train_on_batch(fed, tensors["y"])) for _ in range(3)]
     for layer in flat(model):
         after = enumerate(layer.get_weights())
         tensors |= {f"{path(model, layer)}:{i}:after": w for i, w in after}
-    group.add(name, {"model": json.loads(model.to_json()), "inputs": len(inputs)}, tensors)
+    args = {"model": json.loads(model.to_json()), "inputs": len(inputs)}
+    optimizer = {"class_name": "SGD", "config": {"learning_rate": rate}}
+    group.add(name, args | {"optimizer": optimizer}, tensors)
 
 
 def flat(model):
@@ -124,7 +126,7 @@ def statistics(group):
     case(group, "td_bn", stack(films(3), td_bn, of(lstm, 3), dense))
     case(group, "td_bn_masked", stack(steps, L.Masking, momentum, of(lstm, 3), dense))
     case(group, "td_bn_seen", stack(tokens, embedding, momentum, L.Flatten, dense))
-    case(group, "td_bn_films", stack(films(3, 2, 2), momentum, L.Flatten, dense))
+    case(group, "td_bn_films", stack(films(3, 2, 2), momentum, L.Flatten, dense), 0.01)
     case(group, "td_td_bn", stack(films(3, 2), lambda: L.TimeDistributed(td_bn()), L.Flatten, dense))
     case(
         group,

@@ -4,7 +4,6 @@ use crate::TOLERANCE;
 use crate::golden::{Golden, devices, expect_close, goldens};
 use rnn_core::HostTensor;
 use rnn_gpu::nn::{Architecture, Batch, Dialect, Loss, Model, Optimizer, Slot, Trainer};
-use serde_json::Value;
 
 /// The model, and of each of its weights the key in the golden.
 fn model(golden: &Golden) -> (Model, Vec<(String, String)>) {
@@ -31,10 +30,8 @@ fn check(golden: &Golden) {
     let batch = Batch { inputs, labels: vec![golden.tensor("y").clone()], weights: vec![] };
     for device in devices() {
         let at = |what: &str| format!("{} {what} on {}", golden.name, device.info());
-        let optimizer = match &golden.args["optimizer"] {
-            Value::Null => Optimizer::sgd().learning_rate(0.1),
-            value => Optimizer::from_json(value, Dialect::Keras3).expect("an optimizer"),
-        };
+        let optimizer = Optimizer::from_json(&golden.args["optimizer"], Dialect::Keras3);
+        let optimizer = optimizer.expect("an optimizer");
         let mut trainer = Trainer::new(model.clone(), &*device, optimizer, 1);
         trainer = trainer.loss(Loss::MeanSquaredError);
         let output = trainer.predict_batch(&batch.inputs).expect("it predicts");
