@@ -131,6 +131,31 @@ def nested():
     )
 
 
+def masks():
+    """Masks that Keras writes as operations of their own."""
+    a, b = [keras.Input((6,), dtype="int32", name=name) for name in "ab"]
+    x, y = [L.Embedding(9, 4, mask_zero=True)(tokens) for tokens in (a, b)]
+    plain = L.Embedding(9, 4)(b)
+    residual = L.Add()([x, L.LSTM(4, return_sequences=True)(x)])
+    yield "masks_residual", keras.Model(a, L.GRU(2)(L.Add()([residual, L.Dense(4)(residual)])))
+    for name, layer in [
+        ("add", L.Add()),
+        ("average", L.Average()),
+        ("subtract", L.Subtract()),
+        ("multiply", L.Multiply()),
+        ("concatenate", L.Concatenate(name="concatenate")),
+        ("concatenate_steps", L.Concatenate(axis=1, name="concatenate_3")),
+    ]:
+        seen = [L.GRU(2)(layer([x, y])), L.LSTM(2)(layer([x, plain])), L.Flatten()(layer([x, y]))]
+        yield f"masks_{name}", keras.Model([a, b], L.Concatenate()(seen))
+    steps = keras.Input((6, 3), name="steps")
+    both = L.Bidirectional(L.LSTM(2, return_sequences=True))(L.Masking(0.0)(steps))
+    both = L.Add()([both, L.Masking(0.5)(both)])
+    inner_steps = keras.Input((6, 4))
+    inner = keras.Model(inner_steps, L.GRU(4, return_sequences=True)(inner_steps), name="inner")
+    yield "masks_nested", keras.Model(steps, L.GlobalAveragePooling1D()(L.Add()([both, inner(both)])))
+
+
 def examples(model, random):
     for tensor in model.inputs:
         shape = (4, *[n or 6 for n in tensor.shape[1:]])
@@ -147,7 +172,7 @@ def examples(model, random):
 
 def write():
     random = np.random.default_rng(1)
-    for name, model in [*stacks(), *functional(), *nested()]:
+    for name, model in [*stacks(), *functional(), *nested(), *masks()]:
         for variable in model.weights:
             value = random.normal(scale=0.5, size=variable.shape)
             positive = "variance" in variable.path

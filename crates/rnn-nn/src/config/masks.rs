@@ -134,8 +134,6 @@ impl<'a> MaskOperations<'a> {
     /// Takes a part of a model, if it is an operation that masks are computed by
     /// (keras/src/layers/merging/concatenate.py has the most of them).
     pub fn take(&mut self, name: &'a str, part: &'a Value) -> bool {
-        let known = ["NotEqual", "Any", "LogicalOr", "ExpandDims", "ZerosLike", "OnesLike"];
-        let class = part["class_name"].as_str().unwrap_or_default();
         // Numbers may be put together too, which a layer does.
         let of_masks = || {
             let parts = part["inbound_nodes"][0]["args"][0].as_array();
@@ -273,9 +271,27 @@ fn merges_otherwise(layer: &dyn Layer, masks: &[Option<Mask>]) -> bool {
     layer.merges() && !apart && (!one || product)
 }
 
-/// Whether a part of a model is an operation of keras.ops, not a layer.
+/// Whether a part of a model is an operation of keras.ops, not a layer. Where a file does not say so,
+/// as `.h5` does not, an operation is given tensors one by one that a layer is given as a list.
 pub(super) fn is_operation(part: &Value) -> bool {
-    part["module"].as_str().is_some_and(|module| module.starts_with("keras.src.ops"))
+    let first = &part["inbound_nodes"][0]["args"][0];
+    match part["module"].as_str() {
+        Some(module) => module.starts_with("keras.src.ops"),
+        None => {
+            MASKS.contains(&class_of(part))
+                || MERGES.contains(&class_of(part)) && tensor(first).is_some()
+        }
+    }
+}
+
+/// Operations that no layer shares a name with.
+const MASKS: [&str; 6] = ["NotEqual", "Any", "LogicalOr", "ExpandDims", "ZerosLike", "OnesLike"];
+
+/// Operations that layers share a name with.
+const MERGES: [&str; 3] = ["Add", "Multiply", "Subtract"];
+
+fn class_of(part: &Value) -> &str {
+    part["class_name"].as_str().unwrap_or_default()
 }
 
 /// Keras 2 masks a layer that is given states, Keras 3 does not, and nor do we.
