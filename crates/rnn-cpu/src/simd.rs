@@ -135,13 +135,25 @@ pub fn activate<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
 }
 
 /// Two activations for one division, the slowest of all instructions: 1/a = b / (a b). To 4 units
-/// in the last place.
+/// in the last place; those that divide by nothing are exact, since the slope of a hard sigmoid is
+/// zero at exactly 1.
 #[inline(always)]
 pub fn activate_two<S: Simd>(s: S, activations: [Activation; 2], x: [S::f32s; 2]) -> [S::f32s; 2] {
     let [a_above, a] = quotient(s, activations[0], x[0]);
     let [b_above, b] = quotient(s, activations[1], x[1]);
     let both = s.div_f32s(s.splat_f32s(1.0), s.mul_f32s(a, b));
-    [s.mul_f32s(a_above, s.mul_f32s(both, b)), s.mul_f32s(b_above, s.mul_f32s(both, a))]
+    [
+        value_of(s, activations[0], [a_above, s.mul_f32s(both, b)]),
+        value_of(s, activations[1], [b_above, s.mul_f32s(both, a)]),
+    ]
+}
+
+#[inline(always)]
+fn value_of<S: Simd>(s: S, activation: Activation, [above, reciprocal]: [S::f32s; 2]) -> S::f32s {
+    match activation {
+        Activation::Sigmoid | Activation::Tanh => s.mul_f32s(above, reciprocal),
+        _ => above,
+    }
 }
 
 /// Applies an activation to every element.
@@ -260,6 +272,22 @@ mod tests {
                     let error = units(y, want);
                     assert!(error <= bound, "{activation:?}({x}) = {y}, not {want}: {error}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn hard_sigmoids_saturate_at_exactly_one_beside_any_other() {
+        let xs = dense();
+        for hard in [Activation::HardSigmoid, Activation::HardSigmoid2018] {
+            for other in Activation::ALL {
+                let mut alone = xs.clone();
+                activate_each(hard, &mut alone);
+                let (mut first, mut second) = (xs.clone(), xs.clone());
+                dispatch(Two([hard, other], &xs, [&mut first, &mut second]));
+                assert_eq!(first, alone, "{hard:?} beside {other:?}");
+                dispatch(Two([other, hard], &xs, [&mut first, &mut second]));
+                assert_eq!(second, alone, "{hard:?} behind {other:?}");
             }
         }
     }
