@@ -98,7 +98,8 @@ impl Training<'_> {
                 let count = self.batch;
                 let movies = MovieOptions { count, frames, size, ..MovieOptions::default() };
                 let (noisy, shifted) = movies.all()?;
-                let batch = Batch { inputs: vec![noisy], labels: vec![shifted], ..Batch::default() };
+                let batch =
+                    Batch { inputs: vec![noisy], labels: vec![shifted], ..Batch::default() };
                 (InputSpec::floats([frames, size, size, 1]), batch)
             }
             _ => (InputSpec::Tokens(LENGTH), reviews(self.batch, LENGTH)?),

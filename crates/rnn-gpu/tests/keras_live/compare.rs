@@ -42,11 +42,7 @@ fn apart(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// All numbers of both, by name, with what is allowed between them.
-fn differences(
-    got: &Results,
-    want: &Results,
-    before: &[(String, HostTensor)],
-) -> Vec<Difference> {
+fn differences(got: &Results, want: &Results, before: &[(String, HostTensor)]) -> Vec<Difference> {
     let mut all = Vec::new();
     let mut add = |what: String, got: &[f64], want: &[f64], allowed: f64| {
         all.push(Difference { what, found: apart(got, want), allowed });

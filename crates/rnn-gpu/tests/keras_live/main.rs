@@ -21,8 +21,7 @@ use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const GENERATE: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/keras_live/generate.py");
+const GENERATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/keras_live/generate.py");
 
 /// Where the files of failed cases stay.
 const KEPT: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/keras-live");
@@ -127,7 +126,11 @@ impl Report {
 }
 
 /// Compares on each device, the first being the CPU device. What differs, where something does.
-fn judge(case: &Case, devices: &[&dyn Device], exact: bool) -> Result<Result<Vec<String>, Refusal>> {
+fn judge(
+    case: &Case,
+    devices: &[&dyn Device],
+    exact: bool,
+) -> Result<Result<Vec<String>, Refusal>> {
     let mut all = Vec::new();
     for (device, name) in devices.iter().zip(["CPU", "GPU"]) {
         let on = || format!("on the {name} device");
@@ -139,7 +142,8 @@ fn judge(case: &Case, devices: &[&dyn Device], exact: bool) -> Result<Result<Vec
             Err(refusal) => return Ok(Err(refusal)),
         };
         let exact = case.exact().filter(|_| exact).transpose()?;
-        let found = compare::compare(&got, &case.of_keras()?, exact.as_ref(), &case.first_weights()?);
+        let found =
+            compare::compare(&got, &case.of_keras()?, exact.as_ref(), &case.first_weights()?);
         all.extend(found.into_iter().map(|difference| format!("{} {difference}", on())));
     }
     Ok(Ok(all))
@@ -147,7 +151,13 @@ fn judge(case: &Case, devices: &[&dyn Device], exact: bool) -> Result<Result<Vec
 
 impl Report {
     /// What became of one seed; `exact`, where Keras has computed it in double precision.
-    fn add(&mut self, seed: u64, outcome: Result<Result<Vec<String>, Refusal>>, gpu: bool, exact: bool) {
+    fn add(
+        &mut self,
+        seed: u64,
+        outcome: Result<Result<Vec<String>, Refusal>>,
+        gpu: bool,
+        exact: bool,
+    ) {
         match outcome {
             Ok(Ok(differences)) if differences.is_empty() => {
                 self.clean += 1;
@@ -227,7 +237,8 @@ fn keras_and_we_compute_the_same() -> Result<()> {
     }
     if !doubtful.is_empty() {
         let seeds = doubtful.iter().map(u64::to_string);
-        let exact = Command::new(python).arg(GENERATE).arg(folder).arg("exact").args(seeds).status();
+        let exact =
+            Command::new(python).arg(GENERATE).arg(folder).arg("exact").args(seeds).status();
         ensure!(exact?.success(), "Keras computes nothing in double precision");
     }
     for seed in doubtful {
