@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
 /// A file could not be written. Whatever stood at the path before is untouched.
@@ -41,6 +42,31 @@ pub fn write_atomically(
 pub struct AtomicFile {
     writer: BufWriter<NamedTempFile>,
     path: PathBuf,
+    begun: Begun,
+}
+
+/// The temporary files of this process.
+static BEGUN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// An entry in that list.
+#[derive(Debug)]
+struct Begun(PathBuf);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        BEGUN.lock().unwrap_or_else(PoisonError::into_inner).retain(|path| *path != self.0);
+    }
+}
+
+/// Removes the temporary files of this process, which is about to end without unwinding. Other
+/// threads that begin a file from now on, or put one in its place, wait for that end.
+pub fn abandon_all() {
+    let begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
+    for path in begun.iter() {
+        // What another thread has removed needs no removing.
+        let _ = std::fs::remove_file(path);
+    }
+    std::mem::forget(begun);
 }
 
 const PREFIX: &str = ".rnn-";
@@ -71,10 +97,12 @@ impl AtomicFile {
         // Temporary files are private by default; a result should have the mode of any new file.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        match builder.tempfile_in(folder(path)) {
-            Ok(file) => Ok(Self { writer: BufWriter::new(file), path: path.to_owned() }),
-            Err(source) => Err(WriteError { path: path.to_owned(), source }),
-        }
+        let mut all = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = builder.tempfile_in(folder(path));
+        let file = file.map_err(|source| WriteError { path: path.to_owned(), source })?;
+        let begun = Begun(file.path().to_owned());
+        all.push(begun.0.clone());
+        Ok(Self { writer: BufWriter::new(file), path: path.to_owned(), begun })
     }
 
     /// Puts it in its place.
@@ -82,11 +110,14 @@ impl AtomicFile {
     /// # Errors
     /// [`WriteError`] if the disk is full, or the place cannot be taken.
     pub fn commit(self) -> Result<(), WriteError> {
-        let Self { writer, path } = self;
+        let Self { writer, path, begun } = self;
         let place = || -> io::Result<()> {
             let temporary = writer.into_inner().map_err(IntoInnerError::into_error)?;
             temporary.as_file().sync_all()?;
+            let all = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
             temporary.persist(&path).map_err(|e| e.error)?;
+            drop(all);
+            drop(begun);
             // The rename is durable once the folder is. Not every file system can flush a folder.
             #[cfg(unix)]
             if let Ok(folder) = File::open(folder(&path)) {

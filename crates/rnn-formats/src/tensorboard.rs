@@ -4,11 +4,15 @@
 //! eight bytes, the content, its masked CRC (tensorflow/core/lib/io/record_writer.cc); all
 //! little-endian. The content is an `Event` (tensorflow/core/util/event.proto).
 
+use crate::write_atomically;
 use prost::Message;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
+
+/// What stands where others name the machine.
+const OURS: &str = ".rnn-gpu.";
 
 /// What the first event of every file says.
 const VERSION: &str = "brain.Event:2";
@@ -40,6 +44,67 @@ struct Value {
     simple_value: Option<f32>,
 }
 
+/// Takes out of the files that [`EventWriter::create`] made in a folder what a training writes anew
+/// that goes on from an earlier moment: `keep` is asked for the name of a curve and its step. Files
+/// of others are left alone, and what follows a damaged record goes with it.
+///
+/// # Errors
+/// If a file cannot be read or replaced.
+pub fn keep_only(folder: &Path, keep: impl Fn(&str, u64) -> bool) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if !(name.starts_with("events.out.tfevents.") && name.contains(OURS)) {
+            continue;
+        }
+        let before = fs::read(&path)?;
+        let mut after = Vec::new();
+        for content in contents(&before) {
+            let Ok(mut event) = Event::decode(content) else { break };
+            let step = u64::try_from(event.step).unwrap_or_default();
+            let Some(summary) = &mut event.summary else {
+                after.extend(record(content));
+                continue;
+            };
+            summary.value.retain(|value| keep(&value.tag, step));
+            if !summary.value.is_empty() {
+                after.extend(record(&event.encode_to_vec()));
+            }
+        }
+        if after != before {
+            write_atomically(&path, |file| file.write_all(&after)).map_err(|error| error.source)?;
+        }
+    }
+    Ok(())
+}
+
+/// The contents of the records, up to the first that is damaged or not whole.
+fn contents(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut all = Vec::new();
+    while let Some((content, rest)) = first_content(bytes) {
+        all.push(content);
+        bytes = rest;
+    }
+    all
+}
+
+/// The content of the first record, and what follows it.
+fn first_content(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_at_checked(8)?;
+    let (crc, rest) = rest.split_at_checked(4)?;
+    if crc != masked_crc(length).to_le_bytes() {
+        return None;
+    }
+    let length = usize::try_from(u64::from_le_bytes(length.try_into().ok()?)).ok()?;
+    let (content, rest) = rest.split_at_checked(length)?;
+    let (crc, rest) = rest.split_at_checked(4)?;
+    (crc == masked_crc(content).to_le_bytes()).then_some((content, rest))
+}
+
 /// A file of events, or anything else that they are written to.
 #[derive(Debug)]
 pub struct EventWriter<W> {
@@ -57,7 +122,7 @@ impl EventWriter<File> {
         // The board sorts files by time and reads every one that has `tfevents` in its name.
         let mut version = 0;
         loop {
-            let name = format!("events.out.tfevents.{seconds}.rnn-gpu.{process}.{version}");
+            let name = format!("events.out.tfevents.{seconds}{OURS}{process}.{version}");
             match File::create_new(folder.join(name)) {
                 Ok(file) => return Self::new(file),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => version += 1,
@@ -126,23 +191,6 @@ fn masked_crc(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// The contents of records, each of whose CRCs must be right.
-    fn contents(mut bytes: &[u8]) -> Vec<&[u8]> {
-        let mut all = Vec::new();
-        while !bytes.is_empty() {
-            let (length, rest) = bytes.split_at(8);
-            let (crc, rest) = rest.split_at(4);
-            assert_eq!(crc, masked_crc(length).to_le_bytes());
-            let length = u64::from_le_bytes(length.try_into().unwrap()) as usize;
-            let (content, rest) = rest.split_at(length);
-            let (crc, rest) = rest.split_at(4);
-            assert_eq!(crc, masked_crc(content).to_le_bytes());
-            all.push(content);
-            bytes = rest;
-        }
-        all
-    }
-
     #[test]
     fn checksums_are_those_of_the_standard() {
         // RFC 3720, B.4: 32 bytes of zeros.
@@ -162,6 +210,36 @@ mod tests {
         assert_eq!((events[1].step, summary.value[0].tag.as_str()), (7, "epoch_loss"));
         assert_eq!(summary.value[0].simple_value, Some(0.25));
         assert!(summary.value[1].simple_value.unwrap().is_nan());
+    }
+
+    #[test]
+    fn what_is_written_anew_goes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut events = EventWriter::create(folder.path()).unwrap();
+        for step in 0..5 {
+            events.scalars(step, &[("batch_loss", 0.5), ("epoch_loss", 0.25)]).unwrap();
+        }
+        let file = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        // A process that was killed leaves a part of a record.
+        let mut bytes = fs::read(&file).unwrap();
+        bytes.extend([7; 9]);
+        fs::write(&file, bytes).unwrap();
+        let foreign = folder.path().join("events.out.tfevents.1.host");
+        fs::write(&foreign, "of another program").unwrap();
+        keep_only(folder.path(), |tag, step| step < if tag == "batch_loss" { 3 } else { 1 })
+            .unwrap();
+        let bytes = fs::read(&file).unwrap();
+        let events = contents(&bytes).into_iter().map(|content| Event::decode(content).unwrap());
+        let tags = |event: Event| {
+            let values = event.summary.map(|summary| summary.value).unwrap_or_default();
+            (event.step, values.into_iter().map(|value| value.tag).collect::<Vec<_>>().join(" "))
+        };
+        let left: Vec<(i64, String)> = events.map(tags).collect();
+        let expected =
+            [(0, ""), (0, "batch_loss epoch_loss"), (1, "batch_loss"), (2, "batch_loss")];
+        assert_eq!(left, expected.map(|(step, tags)| (step, tags.to_owned())));
+        assert_eq!(fs::read(&foreign).unwrap(), b"of another program");
+        assert!(keep_only(&folder.path().join("none"), |_, _| false).is_ok());
     }
 
     #[test]

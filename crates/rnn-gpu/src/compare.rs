@@ -3,7 +3,7 @@
 use crate::nn::{Figure, History, Metrics, Tally};
 use crate::outputs::Outputs;
 use crate::plot::{Series, curves};
-use crate::report;
+use crate::report::{self, flatten};
 use crate::run::{Config, Part, Results, RunFolder};
 use anyhow::{Context, Result, ensure};
 use rnn_formats::write_atomically;
@@ -34,10 +34,48 @@ impl Compared {
         there.then(|| self.results.test.figure(of))
     }
 
-    /// Of each epoch what the validation came to, or the training where nothing was validated.
+    /// Of each epoch what the validation came to, or the training where nothing was validated. Where
+    /// there are no classes the accuracy is none, and has no curve.
     pub fn judged(&self) -> Vec<Metrics> {
-        self.history.epochs.iter().map(|e| e.validation.unwrap_or(e.train)).collect()
+        let classes = self.config.classes();
+        let judged = |metrics: Metrics| match classes {
+            true => metrics,
+            false => Metrics { accuracy: f64::NAN, ..metrics },
+        };
+        self.history.epochs.iter().map(|e| judged(e.validation.unwrap_or(e.train))).collect()
     }
+}
+
+/// A setting that is not the same in all runs.
+pub struct Differing {
+    /// What it is called.
+    pub name: String,
+    /// Its value in each run.
+    pub values: Vec<String>,
+}
+
+/// All of them, in the order of the configuration.
+fn differing(runs: &[Compared]) -> Result<Vec<Differing>> {
+    let mut facts: Vec<Vec<(String, String)>> = Vec::new();
+    for run in runs {
+        let mut own = Vec::new();
+        flatten("", &run.config.facts()?, &mut own);
+        facts.push(own);
+    }
+    let mut names: Vec<&String> = Vec::new();
+    for (name, _) in facts.iter().flatten() {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let value = |own: &[(String, String)], name: &str| {
+        own.iter().find(|(n, _)| n == name).map_or("-".to_owned(), |(_, value)| value.clone())
+    };
+    let rows = names.into_iter().map(|name| {
+        let values: Vec<String> = facts.iter().map(|own| value(own, name)).collect();
+        Differing { name: name.clone(), values }
+    });
+    Ok(rows.filter(|row| row.values.windows(2).any(|pair| pair[0] != pair[1])).collect())
 }
 
 /// Prints the runs as a table, draws their validation curves in one picture, and writes a page of
@@ -76,8 +114,23 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
     print!("{title}\n{}", table(&all));
     let classes = all.iter().any(|run| run.config.classes());
     let series = all.iter().map(|run| Series { name: run.name.clone(), epochs: run.judged() });
-    curves(picture, &format!("{title}: validation"), classes, &series.collect::<Vec<_>>())?;
-    let text = report::comparison(&title, classes, &all)?;
+    let mut losses: Vec<String> = all.iter().map(|run| run.config.loss_name()).collect();
+    losses.sort();
+    losses.dedup();
+    let loss = match &losses[..] {
+        [one] => one.clone(),
+        _ => "loss, of each run its own".to_owned(),
+    };
+    let shown = (&*loss, classes);
+    curves(picture, &format!("{title}: validation"), shown, &series.collect::<Vec<_>>())?;
+    let settings = differing(&all)?;
+    if !settings.is_empty() {
+        println!("settings that differ, in the order of the runs:");
+    }
+    for Differing { name, values } in &settings {
+        println!("  {name}: {}", values.join(" | "));
+    }
+    let text = report::comparison(&title, shown, &all, &settings);
     write_atomically(&page, |file| file.write_all(text.as_bytes()))?;
     println!("wrote {} and {}", picture.display(), page.display());
     Ok(())

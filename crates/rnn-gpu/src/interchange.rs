@@ -25,7 +25,7 @@ pub fn import(path: &Path, out: &Path, overwrite: bool) -> Result<()> {
     );
     let file = ModelFile::open(path)?;
     let model = file.trained_model(None)?;
-    print!("{}", model.summary());
+    print!("{}", file.architecture.summary()?);
     let folder = RunFolder::begin(out, overwrite)?;
     let _lock = RunLock::acquire(out)?;
     let kept = file.optimizer_state(&model)?;

@@ -11,6 +11,9 @@
 //! - `predict_text`: from reviews in a table to the words that decide;
 //! - `weights`: reading, writing and replacing weights.
 
+#[macro_use]
+pub mod console;
+
 pub mod arrays;
 pub mod bench;
 pub mod cache;
@@ -24,6 +27,7 @@ pub mod film_error;
 pub mod finite;
 pub mod fit;
 pub mod interchange;
+pub mod interrupt;
 pub mod memory;
 pub mod model_file;
 pub mod op;

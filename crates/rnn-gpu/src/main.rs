@@ -1,17 +1,18 @@
 //! The `rnn-gpu` command.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum as _};
 use rnn_gpu::arrays::ColumnArgs;
 use rnn_gpu::bench::{self, BenchArgs};
 use rnn_gpu::experiment::{Experiment, Preset};
+use rnn_gpu::interrupt::Cause;
 use rnn_gpu::model_file::{self, ModelFile};
 use rnn_gpu::predict::{self, PredictArgs};
 use rnn_gpu::rollout::{self, RolloutOptions};
 use rnn_gpu::run::RunFolder;
 use rnn_gpu::training::{self, TrainArgs};
 use rnn_gpu::verify::VerifyArgs;
-use rnn_gpu::{compare, device, fit, interchange, report, train, verify};
+use rnn_gpu::{compare, console, device, fit, interchange, interrupt, report, train, verify};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -124,10 +125,14 @@ enum Command {
 fn main() -> ExitCode {
     without_compositor();
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) if interrupt::requested().is_none() => ExitCode::SUCCESS,
+        Ok(()) => interrupt::exit_code().into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
-            train::exit_code().into()
+            // Nobody reads why output that nobody reads ended.
+            if interrupt::requested() != Some(Cause::ClosedPipe) {
+                console::err(format_args!("error: {error:#}\n"));
+            }
+            interrupt::exit_code().into()
         }
     }
 }
@@ -145,18 +150,21 @@ fn without_compositor() {
 }
 
 fn run() -> Result<()> {
-    ctrlc::set_handler(train::interrupt).context("cannot catch Ctrl-C")?;
-    match Cli::parse().command {
+    let command = Cli::parse().command;
+    interrupt::listen(matches!(command, Command::Train(_) | Command::Verify(_)))?;
+    match command {
         Command::Devices => {
-            print!("{}", device::list());
+            console::out(format_args!("{}", device::list()));
             Ok(())
         }
         Command::Summary { model } => {
-            let model = match Experiment::from_str(&model, true) {
-                Ok(experiment) => experiment.model(experiment.input(), Preset::default(), 1)?,
-                Err(_) => ModelFile::open(Path::new(&model))?.model(None, 1)?,
+            let summary = match Experiment::from_str(&model, true) {
+                Ok(experiment) => {
+                    experiment.model(experiment.input(), Preset::default(), 1)?.summary()
+                }
+                Err(_) => ModelFile::open(Path::new(&model))?.summary()?,
             };
-            print!("{}", model.summary());
+            console::out(format_args!("{summary}"));
             Ok(())
         }
         Command::New { path } => model_file::new(&path),
@@ -172,14 +180,14 @@ fn run() -> Result<()> {
         Command::Bench(args) => bench::bench(&args),
         Command::Rollout { run, which, track, frames, device } => {
             let (device, why) = device::open(&device)?;
-            println!("device: {}: {why}", device.info());
+            console::out(format_args!("device: {}: {why}\n", device.info()));
             let (folder, config) = RunFolder::open(&run)?;
             rollout::rollout(&folder, &config, RolloutOptions { which, track, frames }, &*device)?;
             report::write(&folder, &config)
         }
         Command::Evaluate { run, data, stream, columns, fit, device } => {
             let (device, why) = device::open(&device)?;
-            println!("device: {}: {why}", device.info());
+            console::out(format_args!("device: {}: {why}\n", device.info()));
             match data {
                 Some(data) => {
                     fit::evaluate(&run, (&data, stream, &columns), fit.as_deref(), &*device)

@@ -7,38 +7,21 @@ use crate::distributed::{self, World};
 use crate::experiment::Experiment;
 use crate::finite;
 use crate::fit::States;
+use crate::interrupt;
 use crate::memory;
 use crate::nn::{
     Callback, Checkpoints, Compile, FitOptions, History, TerminateOnNan, TrainError, Trainer,
     TrainerState,
 };
-use crate::progress::{self, Figures, Watch, WatchArgs};
+use crate::progress::{Figures, Watch, WatchArgs};
 use crate::report::{self, Measured};
 use crate::rollout::{RolloutOptions, rollout};
 use crate::run::{Config, RunFolder, Task, Tutorial, check_precision};
 use anyhow::{Result, anyhow, bail, ensure};
 use rnn_graph::{Device, DeviceError};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Set by Ctrl-C: the step at hand is finished, then work stops.
-pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// What Ctrl-C does: a second one does not wait for the step.
-pub fn interrupt() {
-    if INTERRUPTED.swap(true, Ordering::Relaxed) {
-        progress::restore();
-        // 128 + SIGINT is what shells expect of a command that Ctrl-C ended.
-        std::process::exit(130);
-    }
-}
-
-/// With what the process ends after an error.
-pub fn exit_code() -> u8 {
-    // 128 + SIGINT is what shells expect of a command that Ctrl-C ended.
-    if INTERRUPTED.load(Ordering::Relaxed) { 130 } else { 1 }
-}
 
 /// How often a run goes on with a new device after the old one failed.
 const MAX_DEVICE_FAULTS: usize = 2;
@@ -97,6 +80,10 @@ pub fn train(
 ) -> Result<()> {
     let there = out.exists();
     let folder = RunFolder::begin(out, options.checkpoints.overwrite)?;
+    let _empty = (!there).then(|| {
+        let folder = folder.clone();
+        interrupt::at_end(move || folder.abandon())
+    });
     let result = RunLock::acquire(out).and_then(|lock| {
         let store = Store::of(out);
         if !options.checkpoints.overwrite {
@@ -199,6 +186,7 @@ impl Run<'_> {
             if options.profile {
                 trainer.enable_profile();
             }
+            let continued = matches!(start, Start::At(_));
             let state = match std::mem::replace(&mut start, Start::Anew) {
                 Start::Anew => trainer.state()?,
                 Start::From(state) => *state,
@@ -221,11 +209,15 @@ impl Run<'_> {
                 trainer = trainer.distributed(world.clone());
             }
             let course = state.course.clone();
+            let per_epoch = splits.train.len().div_ceil(config.step_size());
+            let epochs = course.history.epochs.len();
+            let behind = [epochs * per_epoch + course.steps, epochs];
             trainer.restore(state)?;
             let origin = trainer.state()?;
             let examples = [splits.train.len(), splits.validation.len()];
             let figures = Figures::new(config, examples, &memory);
-            let mut watch = Watch::new(figures, &options.watch, folder.path())?;
+            let mut watch =
+                Watch::new(figures, &options.watch, folder, continued.then_some(behind))?;
             let fitted = fit(config, &mut trainer, &splits, &mut keeper, &mut watch);
             drop(watch);
             trainer.leave();
@@ -265,7 +257,7 @@ impl Run<'_> {
                 Err(error) => return Err(self.stopped(error.into(), &keeper)),
             }
         };
-        if INTERRUPTED.load(Ordering::Relaxed) {
+        if interrupt::requested().is_some() {
             match keeper.saved() {
                 Some(step) => bail!(
                     "interrupted after step {step}; go on with: rnn-gpu train --resume {}",
@@ -274,6 +266,14 @@ impl Run<'_> {
                 None => bail!("interrupted; nothing was written"),
             }
         }
+        let path = folder.path().display().to_string();
+        let _advice = keeper.saved().map(|_| {
+            interrupt::at_end(move || {
+                let advice =
+                    format!("the training is kept; go on with: rnn-gpu train --resume {path}\n");
+                let _ = io::stderr().write_all(advice.as_bytes());
+            })
+        });
         if history.epochs.len() < config.epochs {
             println!("stopped after epoch {}", history.epochs.len());
         }

@@ -316,7 +316,7 @@ impl Callback for TerminateOnNan {
         let loss = match event {
             Event::Step(_, metrics) => metrics.loss,
             Event::EpochEnd(log) => log.train.loss,
-            Event::Epoch(_) => return ON,
+            Event::Epoch(_) | Event::Validation(_) => return ON,
         };
         if loss.is_finite() {
             return ON;

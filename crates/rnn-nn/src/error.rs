@@ -1,5 +1,5 @@
 use crate::layers::LayerError;
-use crate::{DatasetError, Loss, Symbol};
+use crate::{ConfigError, DatasetError, Loss, Symbol};
 use rnn_core::{Shape, TensorError};
 use rnn_graph::{DeviceError, GraphError};
 
@@ -9,6 +9,9 @@ pub enum ModelError {
     /// A layer does not fit.
     #[error(transparent)]
     Layer(#[from] LayerError),
+    /// An argument of a layer is none that it can have.
+    #[error(transparent)]
+    Argument(Box<ConfigError>),
     /// Weights from elsewhere do not fit.
     #[error("weight {name}: the model has {expected:?}, got {found}")]
     Weight {

@@ -1,5 +1,5 @@
 use crate::{
-    Callback, Course, Dataset, EpochLog, Event, FitOptions, History, TrainError, Trainer,
+    Callback, Course, Dataset, EpochLog, Event, FitOptions, History, Metrics, TrainError, Trainer,
     TrainerState,
 };
 use std::ops::ControlFlow;
@@ -136,13 +136,24 @@ impl Fit<'_, '_> {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        let metrics = self.trainer.take_metrics()?;
+        let sums = self.trainer.take_sums()?;
+        let metrics = self.trainer.metrics(sums.clone())?;
         if metrics.count == 0 {
             return Err(TrainError::Empty);
         }
         let seconds = self.seconds();
-        let validation =
-            validation.map(|set| self.trainer.evaluate(set, batch_size)).transpose()?;
+        let validation = match validation {
+            Some(set) => match self.validate(set, batch_size)? {
+                None => {
+                    // The epoch's steps are done: what goes on from here validates first.
+                    self.trainer.put_sums(sums)?;
+                    self.keep(false, true)?;
+                    return Ok(ControlFlow::Break(()));
+                }
+                measured => measured,
+            },
+            None => None,
+        };
         let log = EpochLog { epoch, train: metrics, validation, seconds };
         self.course.history.epochs.push(log.clone());
         (self.course.steps, self.course.seconds, self.since) = (0, 0.0, Instant::now());
@@ -155,22 +166,34 @@ impl Fit<'_, '_> {
         self.course.seconds + self.since.elapsed().as_secs_f64()
     }
 
-    /// Tells all callbacks, also when one of them breaks off. Then the state is kept, if it is
-    /// wanted; none is where an epoch begins, which is where the last one ended.
+    /// What the validation comes to; nothing, where a callback broke it off. It goes to its end where
+    /// that could not be undone: other ranks take part, or layers keep their states.
+    fn validate(&mut self, set: &Dataset, batch: usize) -> Result<Option<Metrics>, TrainError> {
+        let Self { trainer, callbacks, .. } = self;
+        let ends = trainer.ranks.is_none() && !trainer.keeps_states();
+        trainer.evaluate_while(set, batch, &mut |trainer, done| {
+            let flow = call(callbacks, &Event::Validation(done), trainer)?;
+            Ok(!(ends && flow.is_break()))
+        })
+    }
+
+    /// Tells all callbacks. Then the state is kept, if it is wanted; none is where an epoch begins,
+    /// which is where the last one ended.
     fn tell(&mut self, event: &Event) -> Result<ControlFlow<()>, TrainError> {
-        let mut flow = ControlFlow::Continue(());
-        for callback in &mut *self.callbacks {
-            if callback.on_event(event, self.trainer)?.is_break() {
-                flow = ControlFlow::Break(());
-            }
-        }
+        let mut flow = call(self.callbacks, event, self.trainer)?;
         if self.trainer.on_any_rank(flow.is_break()) {
             flow = ControlFlow::Break(());
         }
-        let epoch_over = matches!(event, Event::EpochEnd(_));
-        let moment = Moment { step: self.trainer.step, epoch_over, ending: flow.is_break() };
-        let begins = matches!(event, Event::Epoch(_)) && !moment.ending;
-        if !begins && self.checkpoints.due(moment) {
+        if !matches!(event, Event::Epoch(_)) || flow.is_break() {
+            self.keep(matches!(event, Event::EpochEnd(_)), flow.is_break())?;
+        }
+        Ok(flow)
+    }
+
+    /// Keeps the state, if it is wanted.
+    fn keep(&mut self, epoch_over: bool, ending: bool) -> Result<(), TrainError> {
+        let moment = Moment { step: self.trainer.step, epoch_over, ending };
+        if self.checkpoints.due(moment) {
             let callbacks = self.callbacks.iter().map(|callback| callback.state()).collect();
             let seconds = if epoch_over { 0.0 } else { self.seconds() };
             let course = Course { callbacks, seconds, ..self.course.clone() };
@@ -181,6 +204,21 @@ impl Fit<'_, '_> {
             }
             self.checkpoints.save(moment, state)?;
         }
-        Ok(flow)
+        Ok(())
     }
+}
+
+/// Tells all callbacks, also when one of them breaks off.
+fn call(
+    callbacks: &mut [&mut dyn Callback],
+    event: &Event,
+    trainer: &mut Trainer,
+) -> Result<ControlFlow<()>, TrainError> {
+    let mut flow = ControlFlow::Continue(());
+    for callback in callbacks {
+        if callback.on_event(event, trainer)?.is_break() {
+            flow = ControlFlow::Break(());
+        }
+    }
+    Ok(flow)
 }

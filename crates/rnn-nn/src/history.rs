@@ -160,6 +160,9 @@ pub enum Event {
     Epoch(usize),
     /// A step was queued; the metrics are of the most recent step whose figures have arrived.
     Step(usize, Metrics),
+    /// So many batches of the validation behind an epoch's steps were queued. A callback that breaks
+    /// off here leaves the training as it was before that validation.
+    Validation(usize),
     /// An epoch is over.
     EpochEnd(EpochLog),
 }

@@ -1,3 +1,5 @@
+use crate::layers::{Layer, LayerError};
+use crate::{Model, ModelError, Symbol};
 use rnn_graph::TensorType;
 
 /// What a model is fed, without the batch axis.
@@ -34,5 +36,24 @@ impl InputSpec {
     /// In a graph the first axis stands in front of the batch.
     pub(crate) fn leads(&self) -> bool {
         matches!(self, Self::Tokens(_)) || self.shape().len() > 1
+    }
+}
+
+impl Model {
+    /// A layer that looks tokens up takes an input of tokens.
+    pub(crate) fn check_tokens(
+        &self,
+        layer: &impl Layer,
+        inputs: &[Symbol],
+    ) -> Result<(), ModelError> {
+        let tokens = |symbol: &Symbol| {
+            let input = self.inputs.iter().find(|input| input.symbol == *symbol);
+            input.is_some_and(|input| matches!(input.spec, InputSpec::Tokens(_)))
+        };
+        if layer.vocabulary().is_some() && !inputs.iter().all(tokens) {
+            let (expected, found) = ("an input of tokens [T]", self.shapes_of(inputs)?);
+            return Err(LayerError::of(layer.class(), expected, &found).into());
+        }
+        Ok(())
     }
 }

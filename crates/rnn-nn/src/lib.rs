@@ -33,8 +33,8 @@ pub use callback::{
     TerminateOnNan,
 };
 pub use config::{
-    Architecture, Argument, Arguments, Compile, ConfigError, Dialect, Input, LayerUse, Reader,
-    metrics_not_computed,
+    Architecture, Argument, Arguments, Compile, ConfigError, Dialect, Input, LayerUse, Numbers,
+    Reader, metrics_not_computed,
 };
 pub use dataset::{Batches, Dataset, DatasetError};
 pub use distributed::Communicator;

@@ -1,3 +1,4 @@
+use crate::config::check;
 use crate::error::elements;
 use crate::layers::{Build, Layer, LayerError, Value};
 use crate::naming::unique_name;
@@ -156,9 +157,11 @@ impl Model {
         if self.has(name) {
             return Err(ModelError::Name(name.to_owned()));
         }
+        check(format!("layer {name} ({})", layer.class()), &layer)?;
         for shape in self.shapes_of(inputs)? {
             elements("an input", shape)?;
         }
+        self.check_tokens(&layer, inputs)?;
         let weights = layer.weights(self.first_shape(inputs)?)?;
         layer.outputs(&self.shapes_of(inputs)?)?;
         let mut all = self.parameters.len;
@@ -220,7 +223,7 @@ impl Model {
         Ok(self.shapes.get(symbol.0).ok_or(ModelError::Symbol(symbol))?)
     }
 
-    fn shapes_of(&self, symbols: &[Symbol]) -> Result<Vec<&[usize]>, ModelError> {
+    pub(crate) fn shapes_of(&self, symbols: &[Symbol]) -> Result<Vec<&[usize]>, ModelError> {
         symbols.iter().map(|&symbol| self.shape(symbol)).collect()
     }
 

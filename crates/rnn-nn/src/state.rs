@@ -93,6 +93,23 @@ impl Trainer {
         Ok(TrainerState { course, ..state })
     }
 
+    /// Puts back what [`Trainer::take_sums`] took.
+    pub(crate) fn put_sums(&mut self, sums: Option<HostTensor>) -> Result<(), TrainError> {
+        match sums {
+            Some(sums) if self.residents.contains_key("metrics") => {
+                self.session.write("metrics", &sums)?;
+            }
+            Some(sums) => drop(self.restored.insert("metrics".into(), sums)),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Whether layers keep their states from batch to batch.
+    pub(crate) fn keeps_states(&self) -> bool {
+        self.residents.keys().chain(self.restored.keys()).any(|name| name.ends_with("/state"))
+    }
+
     /// Takes up a state; the next [`Trainer::fit`] goes on where it was taken.
     ///
     /// # Errors

@@ -6,8 +6,13 @@ impl Model {
     /// The table that Keras prints: layers, output shapes, parameters; of what is not a stack also
     /// the inputs, and what each layer is applied to.
     pub fn summary(&self) -> String {
+        self.summary_of(&Open::default())
+    }
+
+    /// The same of an architecture that leaves extents open.
+    pub(crate) fn summary_of(&self, open: &Open<'_>) -> String {
         let mut text = String::new();
-        push_table(&mut text, &self.summary_rows());
+        push_table(&mut text, &self.rows(open));
         let total = self.count_params();
         let _ = writeln!(
             text,
@@ -24,16 +29,29 @@ impl Model {
     }
 }
 
+/// What of a model's shapes its description leaves open, and Keras shows as None.
+#[derive(Default)]
+pub(crate) struct Open<'a> {
+    /// The examples of a batch, where they are not open.
+    pub batch: Option<usize>,
+    /// The model with other extents in place of the open ones: what differs depends on them.
+    pub other: Option<&'a Model>,
+}
+
 impl Model {
     /// The rows of that table, of which the first names the columns.
     pub fn summary_rows(&self) -> Vec<Vec<String>> {
+        self.rows(&Open::default())
+    }
+
+    fn rows(&self, open: &Open<'_>) -> Vec<Vec<String>> {
         let chain = self.is_stack();
         let mut names = vec![String::new(); self.count_symbols()];
         let mut rows =
             vec![["Layer (type)", "Output Shape", "Param #", "Connected to"].map(String::from)];
         for ModelInput { name, symbol, .. } in &self.inputs {
             if !chain {
-                let shape = self.shape_text(&[*symbol]);
+                let shape = self.shape_text(&[*symbol], open);
                 rows.push([format!("{name} (InputLayer)"), shape, "0".into(), "-".into()]);
             }
             names[symbol.index()].clone_from(name);
@@ -47,7 +65,7 @@ impl Model {
                 call.inputs.iter().map(|s| names[s.index()].as_str()).collect();
             rows.push([
                 format!("{name} ({})", layer.class()),
-                self.shape_text(&call.outputs),
+                self.shape_text(&call.outputs, open),
                 thousands(params),
                 sources.join(", "),
             ]);
@@ -73,13 +91,20 @@ impl Model {
         self.calls.len() == self.layers.len() && self.outputs() == [last]
     }
 
-    fn shape_text(&self, symbols: &[Symbol]) -> String {
+    /// As Keras writes it (keras/src/utils/summary_utils.py).
+    fn shape_text(&self, symbols: &[Symbol], open: &Open<'_>) -> String {
+        let none = || "None".to_owned();
         let text = |&symbol: &Symbol| {
-            let dims: Vec<String> =
-                self.shape(symbol).unwrap_or_default().iter().map(usize::to_string).collect();
-            format!("(None, {})", dims.join(", "))
+            let shape = self.shape(symbol).unwrap_or_default();
+            let other = open.other.and_then(|other| other.shape(symbol).ok()).unwrap_or(shape);
+            let dims = shape.iter().zip(other);
+            let dims = dims.map(|(n, other)| if n == other { n.to_string() } else { none() });
+            let batch = open.batch.map_or_else(none, |batch| batch.to_string());
+            let all: Vec<String> = [batch].into_iter().chain(dims).collect();
+            format!("({})", all.join(", "))
         };
-        symbols.iter().map(text).collect::<Vec<_>>().join(", ")
+        let all: Vec<String> = symbols.iter().map(text).collect();
+        if all.len() == 1 { all.concat() } else { format!("[{}]", all.join(", ")) }
     }
 }
 

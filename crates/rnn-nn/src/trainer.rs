@@ -177,12 +177,12 @@ impl Trainer {
         self.metrics(sums)
     }
 
-    fn metrics(&self, sums: Option<HostTensor>) -> Result<Metrics, TrainError> {
+    pub(crate) fn metrics(&self, sums: Option<HostTensor>) -> Result<Metrics, TrainError> {
         let metrics = sums.map(|sums| Metrics::from_sums(&sums, self.tally)).transpose()?;
         Ok(metrics.unwrap_or_default())
     }
 
-    fn take_sums(&mut self) -> Result<Option<HostTensor>, TrainError> {
+    pub(crate) fn take_sums(&mut self) -> Result<Option<HostTensor>, TrainError> {
         if let Some(ticket) = self.pending.take() {
             self.session.wait_read(ticket)?;
         }
@@ -220,18 +220,34 @@ impl Trainer {
 
     /// The metrics over all examples, of which each rank measures a part.
     pub fn evaluate(&mut self, set: &Dataset, batch_size: usize) -> Result<Metrics, TrainError> {
+        let measured = self.evaluate_while(set, batch_size, &mut |_, _| Ok(true))?;
+        measured.ok_or(TrainError::Empty)
+    }
+
+    /// The same, as long as `goes_on`, which is told how many batches are queued, says so. Without
+    /// other ranks alone may it say no.
+    pub(crate) fn evaluate_while(
+        &mut self,
+        set: &Dataset,
+        batch_size: usize,
+        goes_on: &mut dyn FnMut(&mut Self, usize) -> Result<bool, TrainError>,
+    ) -> Result<Option<Metrics>, TrainError> {
         if set.is_empty() {
             return Err(TrainError::Empty);
         }
         let (part, size) = self.part(set, batch_size);
         let mut batches = part.batches(size);
-        for _ in 0..set.len().div_ceil(batch_size.max(1)) {
+        for index in 0..set.len().div_ceil(batch_size.max(1)) {
             // Where a rank has no part in the last batch, there is none.
             self.evaluate_batch(&batches.next().transpose()?.unwrap_or_default())?;
+            if !goes_on(self, index + 1)? {
+                self.take_sums()?;
+                return Ok(None);
+            }
         }
         let sums = self.take_sums()?;
         let sums = self.all_sums(sums)?;
-        self.metrics(sums)
+        self.metrics(sums).map(Some)
     }
 
     /// The model's outputs for every example, in the order of [`Model::output_names`], each

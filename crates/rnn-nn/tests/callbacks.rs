@@ -2,9 +2,9 @@
 
 use rnn_core::HostTensor;
 use rnn_nn::{
-    Callback, CsvLog, Dataset, Dense, EarlyStopping, Embedding, EpochLog, Event, Figure,
-    FitOptions, Flatten, InputSpec, Metrics, Model, ModelCheckpoint, Monitor, Optimizer,
-    ReduceOnPlateau, TerminateOnNan, TrainError, Trainer,
+    Callback, Checkpoints, CsvLog, Dataset, Dense, EarlyStopping, Embedding, EpochLog, Event,
+    Figure, FitOptions, Flatten, History, InputSpec, Metrics, Model, ModelCheckpoint, Moment,
+    Monitor, Optimizer, ReduceOnPlateau, TerminateOnNan, TrainError, Trainer, TrainerState,
 };
 use rnn_ops::Activation;
 use std::ops::ControlFlow;
@@ -119,4 +119,52 @@ fn a_log_has_a_line_for_each_epoch() {
     let columns: Vec<usize> = text.lines().map(|line| line.split(',').count()).collect();
     assert!(columns.iter().all(|&n| n == 14), "{columns:?}");
     assert!(text.starts_with("epoch,loss,accuracy,precision,"), "{text}");
+}
+
+/// Keeps the last state of a training.
+#[derive(Default)]
+struct Last(Option<TrainerState>);
+
+impl Checkpoints for Last {
+    fn due(&mut self, moment: Moment) -> bool {
+        moment.ending
+    }
+
+    fn save(&mut self, _: Moment, state: TrainerState) -> Result<(), TrainError> {
+        self.0 = Some(state);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_validation_that_is_broken_off_is_made_up_for() {
+    let (train, validation) = data().split(0.5, 1);
+    let options = FitOptions { epochs: 3, batch_size: 4 };
+    let untimed = |history: History| -> Vec<EpochLog> {
+        history.epochs.into_iter().map(|log| EpochLog { seconds: 0.0, ..log }).collect()
+    };
+    let mut whole = trainer(Optimizer::adam());
+    let expected = whole.fit(&train, Some(&validation), options, &mut []).expect("it trains");
+    // In the second epoch, after the first batch of the validation.
+    let mut epoch = 0;
+    let mut stop = |event: &Event| {
+        epoch += usize::from(matches!(event, Event::Epoch(_)));
+        match event {
+            Event::Validation(1) if epoch == 2 => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    };
+    let (mut first, mut last) = (trainer(Optimizer::adam()), Last::default());
+    let data = (&train, Some(&validation));
+    let broken = first.fit_with_checkpoints(data, options, &mut [&mut stop], &mut last);
+    assert_eq!(broken.expect("it trains").epochs.len(), 1);
+    let mut state = last.0.expect("a state");
+    state.course.callbacks.clear();
+    let mut second = trainer(Optimizer::adam());
+    second.restore(state).expect("it is of this model");
+    let rest = second.fit(&train, Some(&validation), options, &mut []).expect("it trains");
+    assert_eq!(format!("{:?}", untimed(rest)), format!("{:?}", untimed(expected)));
+    let [ours, theirs] =
+        [&mut second, &mut whole].map(|trainer| trainer.model().map(|m| m.parameters().to_vec()));
+    assert_eq!(ours.expect("weights"), theirs.expect("weights"));
 }

@@ -318,3 +318,43 @@ fn calls_of_a_model_within_the_model_are_told_apart() {
     assert_eq!(written(&model([1, 2], [2, 1]), "2.4.0"), (vec![1, 0], vec![0, 1]));
     assert_eq!(written(&model([0, 1], [1, 0]), "2.4.0"), (vec![1, 0], vec![0, 1]));
 }
+
+/// As Keras 3.15.1 prints the shapes of these models.
+#[test]
+fn summaries_leave_open_what_a_description_does() {
+    let stack = |shape: Value, layers: Value| {
+        let input = json!({"class_name": "InputLayer", "config": {"batch_shape": shape}});
+        let layers = [vec![input], layers.as_array().expect("a list").clone()].concat();
+        let model = json!({"class_name": "Sequential", "config": {"layers": layers}});
+        let read = Architecture::from_json(&model, None).expect("it can be read");
+        read.summary().expect("the layers fit")
+    };
+    let layers = json!([
+        {"class_name": "Conv1D", "config": {"filters": 4, "kernel_size": 3, "strides": 2}},
+        {"class_name": "Reshape", "config": {"target_shape": [-1, 2]}},
+        {"class_name": "LSTM", "config": {"units": 8, "return_sequences": true}},
+        {"class_name": "GRU", "config": {"units": 5}},
+    ]);
+    let text = stack(json!([null, null, 3]), layers.clone());
+    for shape in ["(None, None, 4)", "(None, None, 2)", "(None, None, 8)", "(None, 5)"] {
+        assert!(text.contains(&format!("│ {shape} ")), "{shape} is not in\n{text}");
+    }
+    let text = stack(json!([7, 21, 3]), layers);
+    for shape in ["(7, 10, 4)", "(7, 20, 2)", "(7, 20, 8)", "(7, 5)"] {
+        assert!(text.contains(&format!("│ {shape} ")), "{shape} is not in\n{text}");
+    }
+    let states = json!([{"class_name": "LSTM", "config": {"units": 8, "return_state": true}}]);
+    let text = stack(json!([null, null, 3]), states);
+    assert!(text.contains("│ [(None, 8), (None, 8), (None, 8)] "), "{text}");
+    // Three open axes: smaller extents stand for them.
+    let volume = json!([
+        {"class_name": "Conv3D", "config": {"filters": 2, "kernel_size": 3}},
+        {"class_name": "MaxPooling3D", "config": {"pool_size": 2}},
+        {"class_name": "GlobalMaxPooling3D", "config": {}},
+    ]);
+    let text = stack(json!([null, null, null, null, 1]), volume);
+    assert!(
+        text.contains("│ (None, None, None, None, 2) ") && text.contains("│ (None, 2) "),
+        "{text}"
+    );
+}

@@ -120,6 +120,11 @@ impl Export<'_> {
         self.tensors.get(&symbol).cloned().ok_or(ModelError::Symbol(symbol))
     }
 
+    fn is_tokens(&self, symbol: Symbol) -> bool {
+        let tokens = |spec: &InputSpec| matches!(spec, InputSpec::Tokens(_));
+        self.model.inputs().any(|(_, spec, input)| input == symbol && tokens(spec))
+    }
+
     fn layer(&mut self, call: &LayerUse) -> Result<(), ExportError> {
         let prefix = format!("{}/", call.name);
         let weights = self.weights.iter().filter_map(|(name, weight)| {
@@ -135,6 +140,9 @@ impl Export<'_> {
             inputs: inputs.collect::<Result<_, ModelError>>()?,
             outputs: outputs.collect::<Result<_, ModelError>>()?,
         };
+        if call.class != "Embedding" && call.inputs.iter().any(|symbol| self.is_tokens(*symbol)) {
+            return Err(layer.refuse("it is applied to tokens, which only an Embedding takes"));
+        }
         let masked = call.inputs.iter().any(|symbol| self.masked.contains(symbol));
         if masked && layer.uses_mask() {
             let what = "it skips steps by the mask of what stands before it";

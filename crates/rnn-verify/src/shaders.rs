@@ -203,6 +203,9 @@ fn tool(command: &mut Command, bytes: &[u8]) -> Result<Measured, NotPassed> {
     let name = command.get_program().display().to_string();
     let mut file = tempfile::NamedTempFile::new().map_err(|e| e.to_string())?;
     file.write_all(bytes).map_err(|e| e.to_string())?;
+    // Ctrl-C is not for the tool, which would then seem to have refused the shader.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
     match command.arg(file.path()).output() {
         Ok(output) if output.status.success() => ok(),
         Ok(output) => {

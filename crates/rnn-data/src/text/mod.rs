@@ -4,12 +4,14 @@
 mod collect;
 mod folder;
 mod label;
+mod lines;
 mod table;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
 mod vocabulary;
 
+pub use lines::{line_of, problem};
 pub use tokenizer::{Lowercase, Tokenizer, Word};
 pub use vocabulary::Vocabulary;
 

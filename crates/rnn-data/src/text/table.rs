@@ -1,4 +1,5 @@
 use super::collect::{Collection, Part};
+use super::lines::{line_of, problem};
 use super::{Columns, MAX_TEXT, TextError, at, label};
 use serde_json::{Map, Value};
 use std::fs::File;
@@ -66,14 +67,16 @@ impl Table<'_> {
         let [text, class] = self.places(&names)?;
         let mut record = csv::ByteRecord::new();
         while reader.read_byte_record(&mut record).map_err(|e| self.damaged(&e))? {
-            let line = record.position().map_or(0, csv::Position::line);
             // A record has as many fields as there are names: the reader sees to it.
             let (text, class) = (record.get(text), record.get(class));
             let (text, class) = (text.unwrap_or_default(), class.unwrap_or_default());
+            // It is counted only where it is told.
+            let line = || record.position().map_or(0, |position| line_of(self.path, position));
             if text.len() as u64 > MAX_TEXT {
-                return Err(TextError::Long { path: self.path.into(), line });
+                return Err(TextError::Long { path: self.path.into(), line: line() });
             }
-            let positive = self.label(line, &String::from_utf8_lossy(class))?;
+            let class = String::from_utf8_lossy(class);
+            let positive = label::parse(&class).ok_or_else(|| self.unknown(line(), &class))?;
             let text = all.text(text);
             all.push(Part::Train, &text, positive);
         }
@@ -111,9 +114,10 @@ impl Table<'_> {
         let [text, class] = self.places(&names)?;
         let (text, class) = (names[text].to_owned(), &object[names[class]]);
         let positive = match class {
-            Value::String(text) => self.label(line, text)?,
-            other => self.label(line, &other.to_string())?,
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
         };
+        let positive = label::parse(&positive).ok_or_else(|| self.unknown(line, &positive))?;
         match object.remove(&text) {
             Some(Value::String(text)) => Ok((text, positive)),
             _ => Err(self.record(line, format!("{text:?} is not a string"))),
@@ -150,13 +154,8 @@ impl Table<'_> {
         })
     }
 
-    fn label(&self, line: u64, value: &str) -> Result<bool, TextError> {
-        let unknown = || TextError::Label {
-            path: self.path.into(),
-            line,
-            value: value.chars().take(40).collect(),
-        };
-        label::parse(value).ok_or_else(unknown)
+    fn unknown(&self, line: u64, value: &str) -> TextError {
+        TextError::Label { path: self.path.into(), line, value: value.chars().take(40).collect() }
     }
 
     fn record(&self, line: u64, problem: String) -> TextError {
@@ -164,7 +163,7 @@ impl Table<'_> {
     }
 
     fn damaged(&self, error: &csv::Error) -> TextError {
-        let line = error.position().map_or(1, csv::Position::line);
-        self.record(line, error.to_string())
+        let (line, problem) = problem(self.path, error);
+        self.record(line, problem)
     }
 }

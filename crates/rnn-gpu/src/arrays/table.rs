@@ -1,10 +1,10 @@
 //! Tables of numbers: `.csv` files, whose columns are what a model is fed and its labels.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use csv::Position;
 use rnn_core::HostTensor;
+use rnn_data::text;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Which columns of a table are asked for.
@@ -187,14 +187,17 @@ impl Table {
         let shown = self.path.display();
         let (mut values, mut rows) = (Vec::new(), 0);
         for (index, record) in reader(&self.path)?.into_records().enumerate() {
-            let record = record.with_context(|| no_table(&self.path))?;
+            let record = record.map_err(|error| {
+                let (line, problem) = text::problem(&self.path, &error);
+                anyhow!("{}: line {line}: {problem}", no_table(&self.path))
+            })?;
             if index == 0 && self.named {
                 continue;
             }
             for &place in places {
                 let cell = without_mark(record.get(place).unwrap_or_default());
                 let Some(number) = number(cell) else {
-                    let line = line_at(&self.path, record.position().map_or(0, Position::byte))?;
+                    let line = record.position().map_or(0, |at| text::line_of(&self.path, at));
                     let column = &self.columns[place];
                     bail!("{shown}, line {line}: {cell:?} in column {column} is no number");
                 };
@@ -210,15 +213,6 @@ impl Table {
 fn reader(path: &Path) -> Result<csv::Reader<File>> {
     let reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_path(path);
     reader.with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// The number of the line of a record that the reader came to at this byte: what ends the lines
-/// before it, as \r\n, and lines that are empty may still have been ahead of it there.
-fn line_at(path: &Path, byte: u64) -> Result<usize> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let ahead = bytes.iter().skip(byte as usize).take_while(|byte| byte.is_ascii_whitespace());
-    let before = bytes.iter().take(byte as usize + ahead.count());
-    Ok(1 + before.filter(|byte| **byte == b'\n').count())
 }
 
 fn no_table(path: &Path) -> String {

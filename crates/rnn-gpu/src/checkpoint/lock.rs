@@ -1,3 +1,4 @@
+use crate::interrupt::{self, Cleanup};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 pub struct RunLock {
     path: PathBuf,
     _file: File,
+    _removed: Cleanup,
 }
 
 impl RunLock {
@@ -34,7 +36,11 @@ impl RunLock {
             }
             // The one who held the lock may have removed the file after it was opened here.
             if is_at(&file, &path) {
-                return Ok(Self { path, _file: file });
+                let _removed = interrupt::at_end({
+                    let path = path.clone();
+                    move || drop(fs::remove_file(path))
+                });
+                return Ok(Self { path, _file: file, _removed });
             }
         }
     }

@@ -9,7 +9,7 @@ mod mpi;
 
 use crate::checkpoint::Checkpoint;
 use crate::nn::{Communicator, Event};
-use crate::{data, device, train};
+use crate::{data, device, interrupt, train};
 use anyhow::{Context as _, Result};
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -56,7 +56,7 @@ pub fn together(work: impl FnOnce(&Rc<dyn World>) -> Result<()>) -> Result<()> {
                 eprintln!("error: rank {rank}: {error:#}");
             }
         }
-        world.abort(train::exit_code());
+        world.abort(interrupt::exit_code());
     }
     Ok(())
 }
@@ -88,6 +88,8 @@ pub(crate) fn send(world: &dyn World, checkpoint: Checkpoint) -> Result<()> {
 /// Trains what rank 0 sends, until it sends nothing more.
 fn follow(world: &Rc<dyn World>, choice: &str) -> Result<()> {
     let (device, _) = device::open(&device::of_rank(choice, world.local_rank()))?;
+    // Launchers interrupt all ranks; rank 0 decides after which step that counts.
+    let _held = interrupt::hold();
     loop {
         let bytes = world.broadcast(vec![]);
         if bytes.is_empty() {
@@ -98,7 +100,6 @@ fn follow(world: &Rc<dyn World>, choice: &str) -> Result<()> {
         let splits = data::load(&config, &model, None).context("here the data cannot be read")?;
         let mut trainer = config.trainer(model, &*device)?.distributed(world.clone());
         trainer.restore(state)?;
-        // Launchers interrupt all ranks; rank 0 decides after which step that counts.
         let mut watch = |_: &Event| ControlFlow::Continue(());
         train::fit(&config, &mut trainer, &splits, &mut (), &mut watch)?;
     }

@@ -31,10 +31,6 @@ pub const MODEL_JSON: &str = "model.json";
 /// The weights of a run.
 pub const WEIGHTS: &str = "weights.safetensors";
 
-/// What stands for an extent that is open where no data says how long it is: weights do not depend
-/// on it.
-const SOME_EXTENT: usize = 64;
-
 /// A model as it is kept.
 pub struct ModelFile {
     /// What it is made of.
@@ -190,7 +186,7 @@ impl ModelFile {
         let architecture = self.architecture.clone();
         let architecture = match samples {
             Some(samples) => architecture.with_shapes(samples)?,
-            None => architecture.with_open_extents(SOME_EXTENT),
+            None => architecture.with_some_extents()?,
         };
         memory::check_weights(architecture.count_params()?)?;
         let mut model = architecture.model(seed)?;
@@ -203,6 +199,15 @@ impl ModelFile {
             Weights::Missing => {}
         }
         Ok(model)
+    }
+
+    /// The table of its layers.
+    ///
+    /// # Errors
+    /// If layers or weights do not fit.
+    pub fn summary(&self) -> Result<String> {
+        self.model(None, 1)?;
+        Ok(self.architecture.summary()?)
     }
 
     /// What the optimizer kept of this model, [`ModelFile::model`], when it was saved.

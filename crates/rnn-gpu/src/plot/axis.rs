@@ -5,7 +5,7 @@ use plotters::coord::types::RangedCoordf64;
 
 /// A labelled axis with its ticks.
 pub(crate) struct Axis {
-    pub label: &'static str,
+    pub label: String,
     pub range: Range<f64>,
     pub ticks: Vec<f64>,
     /// How many decimals tick labels carry.
@@ -16,12 +16,12 @@ pub(crate) struct Axis {
 
 impl Axis {
     /// About `count` ticks at round numbers at least `min_step` apart.
-    pub fn new(label: &'static str, range: Range<f64>, count: usize, min_step: f64) -> Self {
+    pub fn new(label: impl Into<String>, range: Range<f64>, count: usize, min_step: f64) -> Self {
         let step = round_up((range.end - range.start) / count as f64).max(min_step);
         let first = (range.start / step - 1e-9).ceil() as i64;
         let last = (range.end / step + 1e-9).floor() as i64;
         Self {
-            label,
+            label: label.into(),
             range,
             ticks: (first..=last).map(|i| i as f64 * step).collect(),
             decimals: (-step.log10().floor()).max(0.0) as usize,
@@ -32,7 +32,13 @@ impl Axis {
     /// Places of width 1 from 0 on, each with its name below its middle.
     pub fn named(names: Vec<String>) -> Self {
         let ticks = (0..names.len()).map(|i| i as f64 + 0.5).collect();
-        Self { label: "", range: 0.0..names.len().max(1) as f64, ticks, decimals: 0, names }
+        Self {
+            label: String::new(),
+            range: 0.0..names.len().max(1) as f64,
+            ticks,
+            decimals: 0,
+            names,
+        }
     }
 
     /// Room for `epochs` points, ticked at whole epochs from 1 on.
@@ -41,7 +47,7 @@ impl Axis {
     }
 
     /// Room for as many points as there are of something, ticked at whole numbers from 1 on.
-    pub fn counted(label: &'static str, count: usize) -> Self {
+    pub fn counted(label: impl Into<String>, count: usize) -> Self {
         const MOST_TICKS: usize = 12;
         let step = [1, 5, 10, 20, 50, 100, 200, 500]
             .into_iter()
@@ -51,7 +57,7 @@ impl Axis {
         // Half a step of room keeps a single point in the middle.
         let margin = if count == 1 { 0.5 } else { 0.03 * (count - 1) as f64 };
         Self {
-            label,
+            label: label.into(),
             range: 1.0 - margin..count as f64 + margin,
             ticks: (1..=count).filter(|n| *n == 1 || n % step == 0).map(|n| n as f64).collect(),
             decimals: 0,

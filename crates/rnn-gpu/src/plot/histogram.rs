@@ -46,23 +46,26 @@ impl Histogram {
     }
 }
 
-/// Writes histograms of the predicted probabilities of the train and the test set to a PNG file.
+/// Writes histograms of the predicted probabilities of two sets of what `examples` names to a PNG
+/// file.
 pub fn probability_histogram(
     path: &Path,
     title: &str,
-    train: &Histogram,
-    test: &Histogram,
+    examples: &str,
+    sets: [(&str, &Histogram); 2],
 ) -> Result<()> {
-    let legend = [("negative reviews", VERMILLION), ("positive reviews", BLUE)];
-    canvas::save(path, title, &legend, vec![panel("Train", train), panel("Test", test)])
+    let [negative, positive] = ["negative", "positive"].map(|class| format!("{class} {examples}"));
+    let legend = [(negative.as_str(), VERMILLION), (positive.as_str(), BLUE)];
+    let panels = sets.map(|(name, histogram)| panel(name, examples, histogram));
+    canvas::save(path, title, &legend, panels.into())
 }
 
-fn panel(name: &str, histogram: &Histogram) -> Panel<'static> {
+fn panel(name: &str, examples: &str, histogram: &Histogram) -> Panel<'static> {
     let classes = [(VERMILLION, histogram.negative), (BLUE, histogram.positive)];
     Panel {
-        caption: format!("{name} ({} reviews)", histogram.count()),
-        x: Axis::new("predicted probability of a positive review", 0.0..1.0, 10, 0.0),
-        y: Axis::new("reviews", 0.0..1.06 * histogram.highest().max(1) as f64, 6, 1.0),
+        caption: format!("{name} ({} {examples})", histogram.count()),
+        x: Axis::new("predicted probability of the positive class", 0.0..1.0, 10, 0.0),
+        y: Axis::new(examples, 0.0..1.06 * histogram.highest().max(1) as f64, 6, 1.0),
         series: Box::new(move |chart| {
             for (color, counts) in &classes {
                 chart.draw_series(bars(counts, color.mix(0.45).filled()))?;

@@ -1,8 +1,7 @@
-use super::PALETTE;
 use super::axis::Axis;
 use super::canvas::{self, Panel, px};
+use super::style::Style;
 use anyhow::Result;
-use plotters::prelude::*;
 use std::path::Path;
 
 /// Curves over one axis.
@@ -16,7 +15,7 @@ pub struct Lines {
 /// Writes curves to a PNG file, in a panel for each axis, all from zero, so that what is
 /// proportional is a straight line through the corner.
 pub fn lines(path: &Path, title: &str, names: &[&str], panels: &[Lines]) -> Result<()> {
-    let legend: Vec<_> = names.iter().copied().zip(PALETTE.into_iter().cycle()).collect();
+    let legend: Vec<_> = names.iter().enumerate().map(|(i, &name)| (name, Style::of(i))).collect();
     canvas::save(path, title, &legend, panels.iter().map(panel).collect())
 }
 
@@ -29,11 +28,9 @@ fn panel(lines: &Lines) -> Panel<'_> {
         x: axis(lines.axes.0, x, 1.0),
         y: axis(lines.axes.1, y, 0.0),
         series: Box::new(|chart| {
-            for (points, color) in lines.series.iter().zip(PALETTE.into_iter().cycle()) {
+            for (i, points) in lines.series.iter().enumerate() {
                 let points = points.iter().copied().filter(|(_, y)| y.is_finite());
-                let marker = |point| Circle::new(point, px(4), color.filled());
-                chart.draw_series(points.clone().map(marker))?;
-                chart.draw_series(LineSeries::new(points, color.stroke_width(px(2))))?;
+                Style::of(i).draw(chart, points.collect(), px(4))?;
             }
             Ok(())
         }),

@@ -1,9 +1,8 @@
-use std::fs::File;
-use std::io::{Cursor, Write};
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use image::{ImageFormat, RgbImage};
+use rnn_formats::write_atomically;
+use std::io::{Cursor, Write as _};
+use std::path::Path;
 
 /// Writes a picture.
 pub(super) fn write_png(path: &Path, picture: &RgbImage) -> Result<()> {
@@ -14,13 +13,5 @@ pub(super) fn write_png(path: &Path, picture: &RgbImage) -> Result<()> {
 
 /// Writes a file in one step: a reader finds the whole old file or the whole new one.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // `create_new` rather than tempfile's own opening, which hides the file from other users.
-    let mut file = tempfile::Builder::new()
-        .prefix(".picture-")
-        .make_in(folder, |path| File::create_new(path))
-        .context("cannot create a temporary file beside it")?;
-    file.write_all(bytes)?;
-    file.persist(path).map_err(|failure| failure.error)?;
-    Ok(())
+    Ok(write_atomically(path, |file| file.write_all(bytes))?)
 }

@@ -6,14 +6,12 @@ use crate::fit::batch_for;
 use crate::model_file::ModelFile;
 use crate::nn::{Dataset, Optimizer};
 use crate::outputs::Outputs;
-use crate::train::INTERRUPTED;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rnn_core::{Data, HostTensor, Shape};
 use rnn_formats::npy::FloatsWriter;
 use rnn_graph::Device;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 
 /// Arrays that are judged, and where to.
 #[derive(Clone, Debug, clap::Args)]
@@ -81,9 +79,6 @@ pub fn predict(
     );
     let [mut of_inputs, mut of_outputs] = ["inputs", "outputs"].map(FiniteRows::of);
     for batch in set.batches(batch) {
-        if INTERRUPTED.load(Ordering::Relaxed) {
-            bail!("interrupted; nothing was written");
-        }
         let batch = batch?;
         let outputs = trainer.predict_batch(&batch.inputs)?.into_iter().map(floats);
         let outputs = outputs.collect::<Result<Vec<_>>>()?;

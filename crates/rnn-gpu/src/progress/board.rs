@@ -1,6 +1,6 @@
 use super::Figures;
 use crate::nn::{Event, Metrics};
-use rnn_formats::tensorboard::EventWriter;
+use rnn_formats::tensorboard::{EventWriter, keep_only};
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -13,12 +13,23 @@ pub struct Board {
 }
 
 impl Board {
-    /// New files in a folder.
+    /// New files in a folder. Where a training goes on that was there before, with so many steps and
+    /// epochs behind it, the folder loses what was written after them.
     ///
     /// # Errors
     /// If they cannot be written.
-    pub fn create(folder: &Path) -> io::Result<Self> {
-        let file = |name| EventWriter::create(&folder.join(name));
+    pub fn create(folder: &Path, behind: Option<[usize; 2]>) -> io::Result<Self> {
+        let file = |name| {
+            let folder = folder.join(name);
+            if let Some([steps, epochs]) = behind {
+                let [steps, epochs] = [steps as u64, epochs as u64];
+                keep_only(&folder, |tag, step| match tag.starts_with("epoch_") {
+                    true => step < epochs,
+                    false => step <= steps,
+                })?;
+            }
+            EventWriter::create(&folder)
+        };
         Ok(Self { train: file("train")?, validation: file("validation")? })
     }
 
@@ -51,7 +62,7 @@ impl Board {
                     None => Ok(()),
                 }
             }
-            Event::Epoch(_) => Ok(()),
+            Event::Epoch(_) | Event::Validation(_) => Ok(()),
         }
     }
 }

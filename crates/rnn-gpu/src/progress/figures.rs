@@ -124,6 +124,7 @@ impl Figures {
                 }
                 self.latest = *metrics;
             }
+            Event::Validation(_) => {}
             Event::EpochEnd(log) => self.logs.push(log.clone()),
         }
     }

@@ -23,6 +23,7 @@ impl Lines {
                 self.bar = std::io::stderr().is_terminal().then(|| bar(figures.examples[0]));
             }
             Event::Step(..) => self.step(figures),
+            Event::Validation(_) => {}
             Event::EpochEnd(log) => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();

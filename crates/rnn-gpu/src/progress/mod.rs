@@ -9,18 +9,17 @@ mod screen;
 pub use board::Board;
 pub use draw::{Clock, draw};
 pub use figures::{Figures, Point, Watched};
-pub use screen::restore;
 
+use crate::interrupt::{self, Held};
 use crate::nn::{Callback, Event, TrainError, Trainer};
-use crate::train::INTERRUPTED;
+use crate::run::RunFolder;
 use anyhow::{Context, Result};
 use lines::Lines;
 use screen::Screen;
 use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How a training is watched.
@@ -47,6 +46,8 @@ pub struct Watch {
     figures: Shared,
     display: Display,
     board: Option<Board>,
+    /// From the first step on there is something to keep.
+    held: Option<Held>,
 }
 
 enum Display {
@@ -55,19 +56,29 @@ enum Display {
 }
 
 impl Watch {
-    /// Begins; `run` is the folder of the run.
+    /// Begins; `run` is the folder of the run, and `behind` the steps and epochs of a training that
+    /// goes on. Its curves go on where they were, unless another folder is asked for.
     ///
     /// # Errors
     /// If the terminal cannot be drawn on, or TensorBoard's files not be written.
-    pub fn new(figures: Figures, args: &WatchArgs, run: &Path) -> Result<Self> {
-        let folder = args.tensorboard.clone();
-        let folder = folder.map(|given| match given {
-            Some(folder) => folder.join(run.file_name().unwrap_or(OsStr::new("run"))),
-            None => run.join("tensorboard"),
-        });
+    pub fn new(
+        figures: Figures,
+        args: &WatchArgs,
+        run: &RunFolder,
+        behind: Option<[usize; 2]>,
+    ) -> Result<Self> {
+        let path = run.path();
+        let folder = match &args.tensorboard {
+            Some(Some(folder)) => Some(folder.join(path.file_name().unwrap_or(OsStr::new("run")))),
+            Some(None) => Some(path.join("tensorboard")),
+            None if behind.is_some() => run.curves_folder()?,
+            None => None,
+        };
         let create = |folder: PathBuf| {
             let failed = || format!("cannot write to the folder {}", folder.display());
-            Board::create(&folder).with_context(failed)
+            let board = Board::create(&folder, behind).with_context(failed)?;
+            run.save_curves_folder(&folder)?;
+            anyhow::Ok(board)
         };
         let board = folder.map(create).transpose()?;
         let figures = Arc::new(Mutex::new(figures));
@@ -78,12 +89,15 @@ impl Watch {
             }
             false => Display::Lines(Lines::default()),
         };
-        Ok(Self { figures, display, board })
+        Ok(Self { figures, display, board, held: None })
     }
 }
 
 impl Callback for Watch {
     fn on_event(&mut self, event: &Event, _: &mut Trainer) -> Result<ControlFlow<()>, TrainError> {
+        if matches!(event, Event::Step(..)) {
+            self.held.get_or_insert_with(interrupt::hold);
+        }
         let mut figures = read(&self.figures);
         let before = figures.latest.count;
         figures.update(event);
@@ -95,9 +109,9 @@ impl Callback for Watch {
         if let Display::Lines(lines) = &mut self.display {
             lines.show(event, &figures);
         }
-        Ok(match INTERRUPTED.load(Ordering::Relaxed) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        Ok(match interrupt::requested() {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
         })
     }
 }

@@ -1,6 +1,6 @@
 use super::draw::{Clock, draw};
 use super::{Shared, read};
-use crate::train::{INTERRUPTED, interrupt};
+use crate::interrupt::{self, Cause, Cleanup};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use std::io;
@@ -20,6 +20,7 @@ static SHOWN: AtomicBool = AtomicBool::new(false);
 pub struct Screen {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    _restored: Cleanup,
 }
 
 impl Screen {
@@ -28,6 +29,7 @@ impl Screen {
     /// # Errors
     /// If standard output is none that can be drawn on.
     pub fn start(figures: Shared) -> io::Result<Self> {
+        let _restored = interrupt::at_end(restore);
         SHOWN.store(true, Ordering::Relaxed);
         let terminal = ratatui::try_init().inspect_err(|_| restore())?;
         let over = Arc::new(AtomicBool::new(false));
@@ -36,7 +38,7 @@ impl Screen {
             // What cannot be drawn must not end a training: the figures are in the run's files.
             thread::spawn(move || drop(show(terminal, &figures, &over)))
         };
-        Ok(Self { over, thread: Some(thread) })
+        Ok(Self { over, thread: Some(thread), _restored })
     }
 }
 
@@ -51,7 +53,7 @@ impl Drop for Screen {
 }
 
 /// Gives the terminal back, if it was taken.
-pub fn restore() {
+fn restore() {
     if SHOWN.swap(false, Ordering::Relaxed) {
         ratatui::restore();
     }
@@ -62,7 +64,7 @@ fn show(mut terminal: DefaultTerminal, figures: &Shared, over: &AtomicBool) -> i
         let figures = read(figures).clone();
         let (elapsed, left, rate) = (figures.elapsed(), figures.left(), figures.rate());
         let clock = Clock { elapsed, left, rate };
-        let ending = INTERRUPTED.load(Ordering::Relaxed);
+        let ending = interrupt::requested().is_some();
         terminal.draw(|frame| draw(frame, &figures, clock, ending))?;
         if !event::poll(FRAME)? {
             continue;
@@ -72,8 +74,9 @@ fn show(mut terminal: DefaultTerminal, figures: &Shared, over: &AtomicBool) -> i
         match key.code {
             _ if key.kind == KeyEventKind::Release => {}
             // The terminal sends no signal while it hands over every key.
-            KeyCode::Char('c') if control => interrupt(),
-            KeyCode::Char('q') | KeyCode::Esc => INTERRUPTED.store(true, Ordering::Relaxed),
+            KeyCode::Char('c') if control => interrupt::request(Cause::Interrupt),
+            KeyCode::Char('q') | KeyCode::Esc if ending => {}
+            KeyCode::Char('q') | KeyCode::Esc => interrupt::request(Cause::Interrupt),
             _ => {}
         }
     }

@@ -24,9 +24,9 @@ pub(super) struct Line<'a> {
     pub points: Vec<(f64, f64)>,
 }
 
-/// The class that gives something its colour.
+/// The classes that give something its colour and, beyond as many as there are, its line.
 pub(super) fn color(index: usize) -> String {
-    format!("c{}", index % 8)
+    format!("c{}{}", index % 8, ["", " dashed", " dotted"][index / 8 % 3])
 }
 
 /// What the colours stand for.

@@ -2,34 +2,35 @@
 
 use super::chart::{Chart, Line, key, short};
 use super::page::{figure, numbers, page, section, table, words};
-use super::run::{count, flatten};
-use crate::compare::Compared;
+use super::run::count;
+use crate::compare::{Compared, Differing};
 use crate::nn::{Figure, Metrics};
 use crate::plot::axis::{Axis, padded};
-use anyhow::Result;
 use maud::{Markup, html};
 
-/// The page of some runs; accuracy and the like are shown where there are `classes`.
-///
-/// # Errors
-/// If a configuration cannot be written as JSON.
-pub fn comparison(title: &str, classes: bool, runs: &[Compared]) -> Result<String> {
-    let settings = settings(runs)?;
+/// The page of some runs, whose loss has this name; accuracy and the like are shown where there are
+/// `classes`.
+pub fn comparison(
+    title: &str,
+    (loss, classes): (&str, bool),
+    runs: &[Compared],
+    settings: &[Differing],
+) -> String {
     let sections = html! {
         (results(classes, runs))
         (section("Validation", html! {
             (key(runs.iter().map(|run| run.name.as_str())))
             div.columns {
-                (curves("Loss", runs, |m| m.loss))
-                @if classes { (curves("Accuracy", runs, |m| m.accuracy)) }
+                (curves("Loss", loss, runs, |m| m.loss))
+                @if classes { (curves("Accuracy", "", runs, |m| m.accuracy)) }
             }
         }))
         @if !settings.is_empty() {
-            (section("What differs", differing(runs, &settings)))
+            (section("What differs", differing(runs, settings)))
         }
     };
     let lead = html! { (runs.len()) " runs side by side. The best of each column is coloured." };
-    Ok(page("Comparison", title, lead, sections))
+    page("Comparison", title, lead, sections)
 }
 
 /// A column of the table: its name, its figure, whether more of it is better, its text.
@@ -82,7 +83,7 @@ fn results(classes: bool, runs: &[Compared]) -> Markup {
     figure("Test data", "", table("Results on the test data", &heads, rows))
 }
 
-fn curves(name: &'static str, runs: &[Compared], of: fn(&Metrics) -> f64) -> Markup {
+fn curves(name: &'static str, more: &str, runs: &[Compared], of: fn(&Metrics) -> f64) -> Markup {
     let points = |run: &Compared| -> Vec<(f64, f64)> {
         (1u32..).map(f64::from).zip(run.judged().iter().map(of)).collect()
     };
@@ -91,36 +92,12 @@ fn curves(name: &'static str, runs: &[Compared], of: fn(&Metrics) -> f64) -> Mar
     let range = padded(lines.iter().flat_map(|line| line.points.iter().map(|p| p.1)));
     let epochs = lines.iter().map(|line| line.points.len()).max().unwrap_or(0);
     let chart = Chart::new(Axis::epochs(epochs), Axis::new("", range, 6, 0.0));
-    figure(name, "", chart.lines(&format!("{name} of {} runs by epoch", runs.len()), &lines))
+    figure(name, more, chart.lines(&format!("{name} of {} runs by epoch", runs.len()), &lines))
 }
 
-/// Settings that are not the same in all runs: the name, and the value in each run.
-fn settings(runs: &[Compared]) -> Result<Vec<(String, Vec<String>)>> {
-    let mut facts: Vec<Vec<(String, String)>> = Vec::new();
-    for run in runs {
-        let mut own = Vec::new();
-        flatten("", &run.config.settings()?, &mut own);
-        facts.push(own);
-    }
-    let mut names: Vec<&String> = Vec::new();
-    for (name, _) in facts.iter().flatten() {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    let value = |own: &[(String, String)], name: &str| {
-        own.iter().find(|(n, _)| n == name).map_or("-".to_owned(), |(_, value)| value.clone())
-    };
-    let rows = names.into_iter().map(|name| {
-        let values: Vec<String> = facts.iter().map(|own| value(own, name)).collect();
-        (name.clone(), values)
-    });
-    Ok(rows.filter(|(_, values)| values.windows(2).any(|pair| pair[0] != pair[1])).collect())
-}
-
-fn differing(runs: &[Compared], settings: &[(String, Vec<String>)]) -> Markup {
+fn differing(runs: &[Compared], settings: &[Differing]) -> Markup {
     let rows = html! {
-        @for (name, values) in settings {
+        @for Differing { name, values } in settings {
             tr { th scope="row" { (name) } @for value in values { td { (value) } } }
         }
     };

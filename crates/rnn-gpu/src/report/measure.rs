@@ -84,7 +84,9 @@ pub fn measure(
     println!("{text}");
     folder.write_text("report.txt", &text)?;
     if let Some(Classes { probabilities: Some([train, test]), .. }) = &classes {
-        probability_histogram(&folder.file("histogram.png"), &config.title(), train, test)?;
+        let sets = [("Training", train), (judged_by.title(), test)];
+        let (path, title) = (folder.file("histogram.png"), config.title());
+        probability_histogram(&path, &title, config.examples(), sets)?;
     }
     let epochs = folder.history()?.epochs;
     let seconds: f64 = epochs.iter().map(|e| e.seconds).sum();

@@ -13,4 +13,5 @@ mod step;
 pub use classification::{ClassificationReport, Scores, THRESHOLD};
 pub use comparison::comparison;
 pub use measure::{Classes, Measured, OpTime, describe, measure, time_step};
+pub(crate) use run::flatten;
 pub use run::write;

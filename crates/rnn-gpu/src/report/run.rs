@@ -31,7 +31,7 @@ fn render(
 ) -> Result<String> {
     let classes = config.classes();
     let [train, validation, test] = measured.examples.map(count);
-    let judge = &capitalized(results.judged_by);
+    let judge = results.judged_by.title();
     let lead = html! {
         @let epochs = history.epochs.len();
         (epochs) @if epochs == 1 { " epoch" } @else { " epochs" }
@@ -40,7 +40,7 @@ fn render(
     };
     let sections = html! {
         (tiles(&headline(results, config.tally())))
-        (section("Training", training(&history.epochs, classes)))
+        (section("Training", training(&history.epochs, &config.loss_name(), classes)))
         @if let Some(classes) = &measured.classes { (section(judge, tested(classes, results.judged_by))) }
         @for film in films { (section(&film.heading(), film.show())) }
         @if !measured.layers.is_empty() { (section("Model", layers(&measured.layers, results.parameters))) }
@@ -58,7 +58,7 @@ pub(super) fn count(n: usize) -> String {
 /// What `results.json` holds.
 fn headline(results: &Results, tally: Tally) -> Vec<(String, String)> {
     let m = &results.test;
-    let loss = format!("{} loss", capitalized(results.judged_by));
+    let loss = format!("{} loss", results.judged_by.title());
     let mut figures: Vec<(&str, String)> = match tally {
         Tally::Regression => vec![(&loss, short(m.loss))],
         _ => vec![
@@ -75,20 +75,15 @@ fn headline(results: &Results, tally: Tally) -> Vec<(String, String)> {
     figures.into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect()
 }
 
-fn capitalized(part: Part) -> String {
-    let (first, rest) = part.name().split_at(1);
-    first.to_uppercase() + rest
-}
-
-fn training(epochs: &[EpochLog], classes: bool) -> Markup {
+fn training(epochs: &[EpochLog], loss: &str, classes: bool) -> Markup {
     let validated = epochs.iter().any(|e| e.validation.is_some());
     let names = ["training", "validation"];
     let shown = if validated { &names[..] } else { &names[..1] };
     html! {
         (key(shown.iter().copied()))
         div.columns {
-            (curves("Loss", epochs, |m| m.loss))
-            @if classes { (curves("Accuracy", epochs, |m| m.accuracy)) }
+            (curves("Loss", loss, epochs, |m| m.loss))
+            @if classes { (curves("Accuracy", "", epochs, |m| m.accuracy)) }
         }
         details {
             summary { "All figures by epoch" }
@@ -98,7 +93,7 @@ fn training(epochs: &[EpochLog], classes: bool) -> Markup {
 }
 
 /// Training and validation over the epochs.
-fn curves(name: &'static str, epochs: &[EpochLog], of: fn(&Metrics) -> f64) -> Markup {
+fn curves(name: &'static str, more: &str, epochs: &[EpochLog], of: fn(&Metrics) -> f64) -> Markup {
     let points = |which: fn(&EpochLog) -> Option<Metrics>| -> Vec<(f64, f64)> {
         let each = epochs.iter().filter_map(|e| Some((e.epoch as f64, of(&which(e)?))));
         each.collect()
@@ -114,7 +109,7 @@ fn curves(name: &'static str, epochs: &[EpochLog], of: fn(&Metrics) -> f64) -> M
     );
     let lines =
         [Line { name: "training", points: train }, Line { name: "validation", points: validation }];
-    figure(name, "", chart.lines(&description, &lines))
+    figure(name, more, chart.lines(&description, &lines))
 }
 
 fn epoch_table(epochs: &[EpochLog], classes: bool) -> Markup {
@@ -253,7 +248,7 @@ fn configuration(config: &Value) -> Markup {
 }
 
 /// Every value with the names on the way to it.
-pub(super) fn flatten(name: &str, value: &Value, facts: &mut Vec<(String, String)>) {
+pub(crate) fn flatten(name: &str, value: &Value, facts: &mut Vec<(String, String)>) {
     match value {
         Value::Object(fields) => {
             for (field, value) in fields {

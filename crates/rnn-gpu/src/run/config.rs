@@ -260,12 +260,52 @@ impl Config {
         self.tally() != Tally::Regression
     }
 
+    /// What the loss is called, for axes: of several outputs those of all.
+    pub fn loss_name(&self) -> String {
+        let losses = self.compile().losses;
+        let mut names: Vec<&str> = losses.iter().map(|(loss, _)| words(loss)).collect();
+        names.dedup();
+        match &names[..] {
+            [one] if losses.len() == 1 => (*one).to_owned(),
+            [one] => format!("{one}, summed over {} outputs", losses.len()),
+            several => format!("sum of {}", several.join(", ")),
+        }
+    }
+
     /// What ends the training early, if that was asked for.
     pub fn early_stopping(&self) -> Option<EarlyStopping> {
         match &self.task {
             Task::Tutorial(_) => None,
             Task::Own(own) => own.early_stopping.as_ref().map(Stopping::callback),
         }
+    }
+
+    /// All that can differ between two runs: the settings, and of models of the user's each layer
+    /// with its arguments and what it is applied to.
+    ///
+    /// # Errors
+    /// If the model cannot be written as JSON.
+    pub fn facts(&self) -> Result<Value> {
+        let mut facts = self.settings()?;
+        // Each run stands under its name.
+        facts.as_object_mut().map(|facts| facts.remove("name"));
+        if let Task::Own(own) = &self.task {
+            let json = own.model.architecture.to_json(crate::nn::Reader::Ours)?;
+            for layer in json["config"]["layers"].as_array().into_iter().flatten() {
+                let name = layer["config"]["name"].as_str().unwrap_or_default();
+                let class = layer["class_name"].as_str().unwrap_or_default();
+                let mut arguments = layer["config"].clone();
+                if let Some(arguments) = arguments.as_object_mut() {
+                    arguments.remove("name");
+                    let sources = sources(&layer["inbound_nodes"]);
+                    if !sources.is_empty() {
+                        arguments.insert("applied to".into(), sources.join(", ").into());
+                    }
+                }
+                facts[format!("layer {name} ({class})")] = arguments;
+            }
+        }
+        Ok(facts)
     }
 
     /// All of it for people; layers have a table of their own.
@@ -307,4 +347,31 @@ pub fn trainer(
 ) -> Result<Trainer> {
     check_precision(device, precision)?;
     Ok(Trainer::new(model, device, optimizer, seed).precision(precision))
+}
+
+/// A loss in words.
+fn words(loss: &Loss) -> &'static str {
+    match loss {
+        Loss::BinaryCrossentropy(_) => "binary cross-entropy",
+        Loss::CategoricalCrossentropy(_) | Loss::SparseCategoricalCrossentropy { .. } => {
+            "categorical cross-entropy"
+        }
+        Loss::MeanSquaredError => "mean squared error",
+        Loss::MeanAbsoluteError => "mean absolute error",
+        Loss::Huber { .. } => "Huber loss",
+    }
+}
+
+/// The layers whose outputs a call takes, as Keras 3 describes it.
+fn sources(node: &Value) -> Vec<String> {
+    match node {
+        Value::Object(fields) => match fields.get("keras_history") {
+            Some(history) => {
+                vec![format!("{}[{}]", history[0].as_str().unwrap_or_default(), history[2])]
+            }
+            None => fields.values().flat_map(sources).collect(),
+        },
+        Value::Array(values) => values.iter().flat_map(sources).collect(),
+        _ => vec![],
+    }
 }

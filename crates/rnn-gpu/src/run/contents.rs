@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The files that a run writes into its folder, besides those in folders of it.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "config.json",
     "curves.png",
     "histogram.png",
@@ -21,6 +21,7 @@ const FILES: [&str; 13] = [
     "report.json",
     "report.txt",
     "results.json",
+    "tensorboard.txt",
     "vocabulary.json",
     WEIGHTS,
 ];

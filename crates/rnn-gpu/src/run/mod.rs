@@ -50,6 +50,15 @@ pub enum Part {
 }
 
 impl Part {
+    /// At the beginning of a heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Training => "Training",
+            Self::Validation => "Validation",
+            Self::Test => "Test",
+        }
+    }
+
     /// In words.
     pub fn name(self) -> &'static str {
         match self {
@@ -239,7 +248,35 @@ impl RunFolder {
         let validation: Vec<Metrics> = history.epochs.iter().filter_map(|e| e.validation).collect();
         let mut all = vec![series("train", train)];
         all.extend((!validation.is_empty()).then(|| series("validation", validation)));
-        curves(&self.file("curves.png"), &config.title(), config.classes(), &all)
+        let shown = (&*config.loss_name(), config.classes());
+        curves(&self.file("curves.png"), &config.title(), shown, &all)
+    }
+
+    /// Notes where TensorBoard's curves of the run are, so that they go on there: `tensorboard.txt`,
+    /// a path that is relative to the run where it lies in it.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save_curves_folder(&self, folder: &Path) -> Result<()> {
+        let place = match folder.strip_prefix(&self.0) {
+            Ok(inside) => inside.to_owned(),
+            Err(_) => std::path::absolute(folder)?,
+        };
+        self.write_text("tensorboard.txt", &format!("{}\n", place.display()))
+    }
+
+    /// Where they are, if there are some.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn curves_folder(&self) -> Result<Option<PathBuf>> {
+        let file = self.file("tensorboard.txt");
+        if !file.exists() {
+            return Ok(None);
+        }
+        let text =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Some(self.0.join(text.trim_end_matches(['\r', '\n']))))
     }
 
     /// Writes `results.json`.

@@ -1,3 +1,4 @@
+use crate::interrupt;
 use indicatif::{ProgressBar, ProgressStyle};
 use rnn_verify::{Event, Outcome};
 use std::io::IsTerminal;
@@ -37,7 +38,9 @@ impl Told {
                 None => {}
             },
             Event::Ends(check) => {
-                if self.verbose || matches!(check.outcome, Outcome::Failed { .. }) {
+                // What Ctrl-C broke off has not failed.
+                let failed = matches!(check.outcome, Outcome::Failed { .. });
+                if (self.verbose || failed) && interrupt::requested().is_none() {
                     match &self.bar {
                         Some(bar) => bar.suspend(|| eprintln!("{check}")),
                         None => eprintln!("{check}"),

@@ -2,6 +2,7 @@ use super::layer::Described;
 use super::masks::named_like_operations;
 use super::{ConfigError, Dialect, Reader, read, write};
 use crate::naming::{distinct_names, unique_name};
+use crate::summary::Open;
 use crate::{InputSpec, Model, ModelError, Symbol};
 use serde_json::Value;
 use std::borrow::Cow;
@@ -166,6 +167,38 @@ impl Architecture {
         Ok(self.assemble(Model::with_seed(None))?.count_params())
     }
 
+    /// The table that Keras prints of the model, with None for what the description leaves open and
+    /// for what follows from that. Nothing of the size of weights is allocated.
+    ///
+    /// # Errors
+    /// If a layer does not fit what stands before it.
+    pub fn summary(&self) -> Result<String, ConfigError> {
+        let batch = self.inputs.first().and_then(|input| *input.batch_shape.first()?);
+        let (model, other) = self.in_two_sizes()?.1;
+        Ok(model.summary_of(&Open { batch, other: Some(&other) }))
+    }
+
+    /// The same with some extent wherever one is open, of which all layers can make something:
+    /// weights do not depend on it.
+    ///
+    /// # Errors
+    /// If a layer does not fit what stands before it.
+    pub fn with_some_extents(self) -> Result<Self, ConfigError> {
+        let (extent, _) = self.in_two_sizes()?;
+        Ok(self.with_open_extents(extent))
+    }
+
+    /// An extent for the open axes, and the model, without weights, with it and with its double.
+    fn in_two_sizes(&self) -> Result<(usize, (Model, Model)), ConfigError> {
+        let sized = |n| self.clone().with_open_extents(n).assemble(Model::with_seed(None));
+        let both = |n| Ok((n, (sized(n)?, sized(2 * n)?)));
+        let mut found = both(SOME_EXTENTS[0]);
+        for extent in &SOME_EXTENTS[1..] {
+            found = found.or_else(|first| both(*extent).map_err(|_| first));
+        }
+        found
+    }
+
     fn assemble(&self, mut model: Model) -> Result<Model, ConfigError> {
         let mut inputs = Vec::new();
         for input in &self.inputs {
@@ -204,6 +237,10 @@ impl Architecture {
         Ok(model.with_outputs(outputs.ok_or_else(missing)?))
     }
 }
+
+/// What open extents may be: large, so that windows fit, and with many divisors, so that shapes can
+/// be divided; smaller, where several axes are open and a tensor would have too many elements.
+const SOME_EXTENTS: [usize; 6] = [5040, 840, 240, 60, 24, 12];
 
 fn input_spec(input: &Input) -> Result<InputSpec, ConfigError> {
     let open = || {

@@ -25,8 +25,46 @@ pub struct Arguments<'a> {
 }
 
 enum Side<'a> {
-    Read { given: &'a Map<String, Value>, dialect: Dialect, known: Vec<String> },
-    Write { made: Map<String, Value>, reader: Reader },
+    Read {
+        given: &'a Map<String, Value>,
+        dialect: Dialect,
+        known: Vec<String>,
+    },
+    Write {
+        made: Map<String, Value>,
+        reader: Reader,
+    },
+    /// What is written is read at once: a value that could not be is refused.
+    Check,
+}
+
+/// Numbers that an argument can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// A share of what is dropped, which may be none and not all: [0, 1).
+    Rate,
+    /// [0, 1].
+    Fraction,
+    /// From 0 on.
+    NotNegative,
+}
+
+impl Numbers {
+    pub(super) fn contain(self, value: f32) -> bool {
+        match self {
+            Self::Rate => (0.0..1.0).contains(&value),
+            Self::Fraction => (0.0..=1.0).contains(&value),
+            Self::NotNegative => value >= 0.0 && value.is_finite(),
+        }
+    }
+
+    fn supported(self) -> String {
+        match self {
+            Self::Rate => "numbers from 0 to below 1".into(),
+            Self::Fraction => "numbers from 0 to 1".into(),
+            Self::NotNegative => "numbers from 0 on".into(),
+        }
+    }
 }
 
 impl<'a> Arguments<'a> {
@@ -40,11 +78,21 @@ impl<'a> Arguments<'a> {
         Self { owner, trainable: true, side: Side::Write { made: Map::new(), reader } }
     }
 
+    /// Those of a layer that was made here, which must be those that a description can have.
+    pub(super) fn checked(owner: String) -> Self {
+        Self { owner, trainable: true, side: Side::Check }
+    }
+
+    /// Whether they are only looked at.
+    pub(super) fn checks(&self) -> bool {
+        matches!(self.side, Side::Check)
+    }
+
     /// Whose defaults hold; Keras 3's in what is written.
     pub fn dialect(&self) -> Dialect {
         match self.side {
             Side::Read { dialect, .. } => dialect,
-            Side::Write { .. } => Dialect::Keras3,
+            Side::Write { .. } | Side::Check => Dialect::Keras3,
         }
     }
 
@@ -64,6 +112,7 @@ impl<'a> Arguments<'a> {
         match self.side {
             Side::Read { .. } => None,
             Side::Write { reader, .. } => Some(reader),
+            Side::Check => Some(Reader::Ours),
         }
     }
 
@@ -89,6 +138,10 @@ impl<'a> Arguments<'a> {
     pub fn optional<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
         if let Some(reader) = self.reader() {
             let written = value.write(reader);
+            if self.checks() {
+                let odd = written.filter(|written| T::read(written, Dialect::Keras3).is_none());
+                return odd.map_or(Ok(()), |odd| Err(self.refuse(name, &odd, T::supported())));
+            }
             let foreign = || ConfigError::Foreign {
                 owner: self.owner.clone(),
                 what: format!("{name} has a value that Keras 3 does not know"),
@@ -112,6 +165,22 @@ impl<'a> Arguments<'a> {
             return Err(self.missing(name));
         }
         self.optional(name, value)
+    }
+
+    /// A number of a kind.
+    ///
+    /// # Errors
+    /// If it is another.
+    pub fn number(&mut self, name: &str, value: &mut f32, of: Numbers) -> Result<(), ConfigError> {
+        self.optional(name, value)?;
+        match of.contain(*value) {
+            true => Ok(()),
+            false => Err(self.refuse(
+                name,
+                &value.write(Reader::Ours).unwrap_or_default(),
+                of.supported(),
+            )),
+        }
     }
 
     /// An argument that had another name in Keras 2.
@@ -188,6 +257,7 @@ impl<'a> Arguments<'a> {
     pub(super) fn finish(self) -> Result<Map<String, Value>, ConfigError> {
         match self.side {
             Side::Write { made, .. } => Ok(made),
+            Side::Check => Ok(Map::new()),
             Side::Read { given, mut known, .. } => {
                 let odd =
                     |(name, value): &(&String, &Value)| !known.contains(name) && !is_neutral(value);

@@ -3,7 +3,7 @@
 use super::masks::is_operation;
 use super::registry::blank;
 use super::{Argument, Arguments, ConfigError, Dialect, Reader, object};
-use crate::Layer;
+use crate::{Layer, ModelError};
 use serde_json::{Map, Value, json};
 
 /// A layer with what a model knows of it.
@@ -90,6 +90,22 @@ fn written(
     arguments.finish()
 }
 
+/// Whether the arguments of a layer are those that a description can have: widths of 0, for example,
+/// are not. A layer that does not say its arguments answers for them itself.
+///
+/// # Errors
+/// If one of them is not.
+pub(crate) fn check(owner: String, layer: &(dyn Layer + 'static)) -> Result<(), ModelError> {
+    checked(owner, layer).map_err(|error| ModelError::Argument(Box::new(error)))
+}
+
+fn checked(owner: String, layer: &(dyn Layer + 'static)) -> Result<(), ConfigError> {
+    match dyn_clone::clone_box(layer).arguments(&mut Arguments::checked(owner)) {
+        Err(ConfigError::Foreign { .. }) => Ok(()),
+        checked => checked,
+    }
+}
+
 impl Arguments<'_> {
     /// What every layer has, and its own arguments; whether the layer is trained.
     fn with_common(
@@ -116,6 +132,9 @@ impl Arguments<'_> {
         layer: &mut (dyn Layer + 'static),
     ) -> Result<bool, ConfigError> {
         let owner = format!("{}, {name} ({})", self.owner(), layer.class());
+        if self.checks() {
+            return checked(owner, layer).map(|()| true);
+        }
         if let Some(reader) = self.reader() {
             let config = written(owner, layer, reader)?;
             self.put(name, object("keras.layers", layer.class(), config.into()));

@@ -21,8 +21,9 @@ mod weights;
 mod write;
 
 pub use architecture::{Architecture, Input};
-pub use arguments::{Argument, Arguments};
+pub use arguments::{Argument, Arguments, Numbers};
 pub use compile::Compile;
+pub(crate) use layer::check;
 pub use metrics::metrics_not_computed;
 pub use uses::LayerUse;
 

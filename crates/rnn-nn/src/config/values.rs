@@ -61,9 +61,13 @@ impl Argument for f32 {
         value.as_f64().map(|v| v as f32).filter(|v| v.is_finite())
     }
 
-    /// With the digits that the f32 needs: 0.1, not 0.10000000149.
+    /// With the digits that the f32 needs: 0.1, not 0.10000000149. What JSON has no number for is
+    /// written so that it is named when it is read.
     fn write(&self, _: Reader) -> Option<Value> {
-        self.to_string().parse::<f64>().ok().map(Value::from)
+        match self.is_finite() {
+            true => self.to_string().parse::<f64>().ok().map(Value::from),
+            false => Some(self.to_string().into()),
+        }
     }
 }
 
@@ -120,7 +124,7 @@ impl<const N: usize> Argument for [usize; N] {
 /// A shape; null and -1 stand for what is left.
 impl Argument for Vec<isize> {
     fn supported() -> String {
-        "a list of whole numbers".into()
+        "a list of whole numbers from 1 on, of which one may be -1".into()
     }
 
     fn read(value: &Value, _: Dialect) -> Option<Self> {
@@ -128,7 +132,9 @@ impl Argument for Vec<isize> {
             Value::Null => Some(-1),
             n => n.as_i64().and_then(|n| isize::try_from(n).ok()),
         };
-        value.as_array()?.iter().map(extent).collect()
+        let extents: Vec<isize> = value.as_array()?.iter().map(extent).collect::<Option<_>>()?;
+        let some = !extents.is_empty();
+        (some && extents.iter().all(|&n| n == -1 || (1..1 << 31).contains(&n))).then_some(extents)
     }
 
     fn write(&self, _: Reader) -> Option<Value> {

@@ -1,6 +1,6 @@
 //! How weights begin and what holds them.
 
-use super::{Argument, Dialect, Reader, class_and_config, object, same_name};
+use super::{Argument, Dialect, Numbers as Range, Reader, class_and_config, object, same_name};
 use crate::Initializer;
 use rnn_ops::{Constraint, Penalty};
 use serde_json::{Map, Value, json};
@@ -14,8 +14,15 @@ impl Numbers<'_> {
         self.0.get(name).map_or(Some(default), Value::as_f64)
     }
 
+    /// The same, not negative.
     fn f32(&self, name: &str, default: f64) -> Option<f32> {
-        self.get(name, default).map(|v| v as f32)
+        self.get(name, default).map(|v| v as f32).filter(|&v| Range::NotNegative.contain(v))
+    }
+
+    /// Nothing else is said: an argument that is not known would be passed over.
+    fn only(&self, names: &[&str]) -> Option<()> {
+        let known = |name: &String| names.contains(&name.as_str());
+        self.0.iter().all(|(name, value)| known(name) || value.is_null()).then_some(())
     }
 }
 
@@ -35,6 +42,21 @@ const INITIALIZERS: [&str; 13] = [
     "TruncatedNormal",
 ];
 
+/// Of all of them; Keras 2 has a dtype there.
+const INITIALIZER_ARGUMENTS: [&str; 11] = [
+    "value",
+    "gain",
+    "minval",
+    "maxval",
+    "mean",
+    "stddev",
+    "scale",
+    "mode",
+    "distribution",
+    "seed",
+    "dtype",
+];
+
 impl Argument for Initializer {
     fn supported() -> String {
         format!("{}, Identity", INITIALIZERS.join(", "))
@@ -43,7 +65,9 @@ impl Argument for Initializer {
     fn read(value: &Value, _: Dialect) -> Option<Self> {
         let (class, config) = class_and_config(value)?;
         let numbers = Numbers(&config);
+        numbers.only(&INITIALIZER_ARGUMENTS)?;
         let gain = |initializer| (numbers.get("gain", 1.0)? == 1.0).then_some(initializer);
+        let deviation = numbers.get("stddev", 0.05).filter(|deviation| *deviation >= 0.0);
         let plain = |name: &str| same_name(class, name);
         if plain("VarianceScaling") {
             return variance_scaling(&config);
@@ -73,12 +97,8 @@ impl Argument for Initializer {
             "RandomUniform" => {
                 Some(Self::Uniform(numbers.get("minval", -0.05)?, numbers.get("maxval", 0.05)?))
             }
-            "RandomNormal" => {
-                Some(Self::Normal(numbers.get("mean", 0.0)?, numbers.get("stddev", 0.05)?))
-            }
-            _ => {
-                Some(Self::TruncatedNormal(numbers.get("mean", 0.0)?, numbers.get("stddev", 0.05)?))
-            }
+            "RandomNormal" => Some(Self::Normal(numbers.get("mean", 0.0)?, deviation?)),
+            _ => Some(Self::TruncatedNormal(numbers.get("mean", 0.0)?, deviation?)),
         }
     }
 
@@ -140,6 +160,7 @@ impl Argument for Penalty {
     fn read(value: &Value, _: Dialect) -> Option<Self> {
         let (class, config) = class_and_config(value)?;
         let numbers = Numbers(&config);
+        numbers.only(&["l1", "l2"])?;
         // By name alone both parts count 0.01, as an object only those that it has.
         let default = if value.is_string() { 0.01 } else { 0.0 };
         match class.to_ascii_lowercase().as_str() {
@@ -166,6 +187,7 @@ impl Argument for Constraint {
     fn read(value: &Value, _: Dialect) -> Option<Self> {
         let (class, config) = class_and_config(value)?;
         let numbers = Numbers(&config);
+        numbers.only(&["axis", "max_value", "min_value", "rate"])?;
         if numbers.get("axis", 0.0)? != 0.0 {
             return None;
         }

@@ -1,7 +1,7 @@
 use super::axes::swap_leading;
 use super::{Build, Layer, LayerError, MaskFlow, OutputActivation, Value, Weight, WeightArguments};
 use crate::Initializer;
-use crate::config::{Arguments, ConfigError};
+use crate::config::{Arguments, ConfigError, Numbers};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Binary, MaskItems, Matmul, Penalty, StepMask};
 
@@ -14,7 +14,7 @@ use rnn_ops::{self as ops, Binary, MaskItems, Matmul, Penalty, StepMask};
 /// ```
 ///
 /// Unlike Keras: m is a function of (seed, step, layer, element), the same on every run and device;
-/// a rate of 1 drops nothing; there is no `noise_shape`. A mask is passed on.
+/// a rate of 1 is refused; there is no `noise_shape`. A mask is passed on.
 #[derive(Clone, Debug)]
 pub struct Dropout {
     rate: f32,
@@ -46,6 +46,7 @@ impl Layer for Dropout {
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
         a.required("rate", &mut self.rate)?;
+        a.number("rate", &mut self.rate, Numbers::Rate)?;
         a.ignored(&["seed"]);
         Ok(())
     }
@@ -99,6 +100,7 @@ impl Layer for SpatialDropout1D {
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
         a.required("rate", &mut self.rate)?;
+        a.number("rate", &mut self.rate, Numbers::Rate)?;
         a.ignored(&["seed"]);
         Ok(())
     }
@@ -319,6 +321,10 @@ impl<L: Layer + Clone + 'static> Layer for TimeDistributed<L> {
             Some((&steps, step)) => Ok([&[steps], &self.0.output(step)?[..]].concat()),
             None => Err(LayerError::new("TimeDistributed", "a sequence [T, ..]", input)),
         }
+    }
+
+    fn vocabulary(&self) -> Option<usize> {
+        self.0.vocabulary()
     }
 
     fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {

@@ -1,6 +1,6 @@
 use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
-use crate::config::{Arguments, ConfigError, Dialect};
+use crate::config::{Arguments, ConfigError, Dialect, Numbers};
 use rnn_graph::{GraphError, TensorId, TensorType};
 use rnn_ops::{
     Affine, BatchNormalize, Binary, Fill, InverseRoot, MovingAverage, Normalize, Scale,
@@ -154,7 +154,7 @@ impl Layer for LayerNormalization {
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
-        a.optional("epsilon", &mut self.epsilon)?;
+        a.number("epsilon", &mut self.epsilon, Numbers::NotNegative)?;
         self.affine.arguments(a)
     }
 }
@@ -375,8 +375,8 @@ impl Layer for BatchNormalization {
         self.debiased |= a.dialect() == Dialect::Keras2018;
         a.ours("corrected_variance", &mut self.corrected)?;
         a.ours("zero_debiased", &mut self.debiased)?;
-        a.optional("momentum", &mut self.momentum)?;
-        a.optional("epsilon", &mut self.epsilon)?;
+        a.number("momentum", &mut self.momentum, Numbers::Fraction)?;
+        a.number("epsilon", &mut self.epsilon, Numbers::NotNegative)?;
         a.optional("moving_mean_initializer", &mut self.moving_mean)?;
         a.optional("moving_variance_initializer", &mut self.moving_variance)?;
         a.ignored(&["fused", "renorm_momentum"]);

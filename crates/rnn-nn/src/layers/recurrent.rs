@@ -2,7 +2,7 @@ use super::axes::{stack, swap_leading};
 use super::cell::{Cell, CellShapes, Scan};
 use super::{Build, Layer, LayerError, MaskFlow, Value, Weight, WeightArguments};
 use crate::Initializer;
-use crate::config::{Arguments, ConfigError};
+use crate::config::{Arguments, ConfigError, Numbers};
 use rnn_core::{DType, Shape};
 use rnn_graph::{GraphError, TensorId, TensorType};
 use rnn_ops::{
@@ -376,8 +376,8 @@ impl<C: Cell> Layer for Recurrent<C> {
         a.optional("go_backwards", &mut self.go_backwards)?;
         a.optional("stateful", &mut self.stateful)?;
         a.optional("zero_output_for_mask", &mut self.zero_output_for_mask)?;
-        a.optional("dropout", &mut self.dropout)?;
-        a.optional("recurrent_dropout", &mut self.recurrent_dropout)?;
+        a.number("dropout", &mut self.dropout, Numbers::Rate)?;
+        a.number("recurrent_dropout", &mut self.recurrent_dropout, Numbers::Rate)?;
         a.ignored(&["implementation", "seed", "unroll"]);
         a.weight("kernel", &mut self.kernel)?;
         a.weight("recurrent", &mut self.recurrent)?;

@@ -4,6 +4,7 @@ use super::Timed;
 use crate::bench::steps::Step;
 use crate::cache;
 use crate::experiment::Experiment;
+use crate::interrupt;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::env::consts::EXE_EXTENSION;
@@ -11,7 +12,8 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -141,12 +143,22 @@ impl Script {
     }
 }
 
+fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
+    child.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn wait(command: &mut Command) -> Result<ExitStatus> {
-    let mut child = command
+    let child = command
         .spawn()
         .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    let child = Arc::new(Mutex::new(child));
+    let _end = interrupt::at_end({
+        let child = child.clone();
+        move || drop(lock(&child).kill())
+    });
     let started = Instant::now();
     loop {
+        let mut child = lock(&child);
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
@@ -155,6 +167,7 @@ fn wait(command: &mut Command) -> Result<ExitStatus> {
             child.wait()?;
             bail!("not done after {} s", PATIENCE.as_secs());
         }
+        drop(child);
         thread::sleep(POLL);
     }
 }

@@ -1,14 +1,15 @@
 //! onnxruntime predicts what the exported models predict here.
 
-#[path = "../../../tests/interchange/python.rs"]
+#[path = "../../../../tests/interchange/python.rs"]
 mod python;
+mod random;
 
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
 use rnn_formats::npy;
 use rnn_gpu::nn::{
     Add, Architecture, Average, Concatenate, ConvLstm2D, Dense, Embedding, Flatten, Gru, InputSpec,
-    Lstm, Model, ModelError, Multiply, Optimizer, Subtract, Trainer,
+    Lstm, Model, ModelError, Multiply, Optimizer, Subtract, TimeDistributed, Trainer,
 };
 use rnn_gpu::{Activation, onnx};
 use serde_json::{Value, json};
@@ -252,6 +253,68 @@ fn onnxruntime_predicts_the_same() {
         assert!(said.contains(&format!("{count} of {count} models agree to 1e-05")), "{said}");
         println!("{said}");
     }
+}
+
+/// What is exported of as many models as `RNN_GPU_ONNX_MODELS` says predicts the same; what is not
+/// exported is refused for the reason that its layers give.
+#[test]
+fn random_models_predict_the_same() {
+    let asked = std::env::var("RNN_GPU_ONNX_MODELS").ok().and_then(|count| count.parse().ok());
+    let folder = tempfile::tempdir().unwrap();
+    let (mut rng, mut exported) = (Rng::new(7, 0), 0);
+    let seeds = asked.unwrap_or(60);
+    for seed in 0..seeds {
+        let random::Random { description, refused } = random::model(seed);
+        let architecture = Architecture::from_json(&description, None);
+        let model = architecture.and_then(|architecture| architecture.model(seed));
+        let model = model.unwrap_or_else(|error| panic!("seed {seed}: {error}: {description}"));
+        match (onnx::export(&model), refused) {
+            (Ok(_), refused) if refused.is_empty() => {
+                write_case(folder.path(), &format!("random_{seed}"), model, &mut rng);
+                exported += 1;
+            }
+            (Err(error), refused) if !refused.is_empty() => {
+                let error = error.to_string();
+                let named = |(layer, what): &(String, &str)| {
+                    error.starts_with(&format!("layer {layer} (")) && error.contains(what)
+                };
+                assert!(refused.iter().any(named), "seed {seed}: {error} is none of {refused:?}");
+            }
+            (exported, refused) => panic!(
+                "seed {seed}: {:?} instead of {refused:?}: {description}",
+                exported.map(|bytes| bytes.len())
+            ),
+        }
+    }
+    assert!(2 * exported > seeds, "{exported} of {seeds} models can be exported");
+    let test = "random_models_predict_the_same";
+    if let Some(said) = python::run(test, "check_onnx.py", &[folder.path()]) {
+        assert!(
+            said.contains(&format!("{exported} of {exported} models agree to 1e-05")),
+            "{said}"
+        );
+        println!("{exported} of {seeds} random models agree to 1e-5, the others are refused");
+    }
+}
+
+#[test]
+fn tokens_are_looked_up_or_refused() {
+    let layer = json!({"class_name": "Embedding", "config": {"input_dim": 5, "output_dim": 2}});
+    let distributed = json!({"layer": layer, "name": "words"});
+    let shape = json!([null, 3, 4]);
+    let input = json!({"class_name": "InputLayer", "config": {"batch_shape": shape, "name": "x"}});
+    let layers = [input, json!({"class_name": "TimeDistributed", "config": distributed})];
+    let model = json!({"class_name": "Sequential", "config": {"layers": layers}});
+    let read = Architecture::from_json(&model, None).and_then(|read| read.model(1));
+    let problem = read.unwrap_err().to_string();
+    assert!(problem.contains("input x, which goes into an Embedding"), "{problem}");
+    let mut model = Model::new(1);
+    let x = model.input(InputSpec::floats([3, 4]));
+    let problem = model.apply(TimeDistributed(Embedding::new(5, 2)), &[x]).unwrap_err();
+    assert!(problem.to_string().contains("takes an input of tokens"), "{problem}");
+    let tokens = Model::sequential(InputSpec::Tokens(4), 1).add(Dense::new(2, Activation::Tanh));
+    let problem = onnx::export(&tokens.unwrap()).unwrap_err().to_string();
+    assert!(problem.starts_with("layer dense (Dense)") && problem.contains("tokens"), "{problem}");
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! How a series is told from others: by a colour, and beyond as many as there are by its line.
+
+use super::PALETTE;
+use super::canvas::{Chart, px};
+use anyhow::Result;
+use plotters::prelude::*;
+
+/// The look of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Style {
+    pub color: RGBColor,
+    pub line: Line,
+}
+
+/// How its line is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Solid,
+    Dashed,
+    Dotted,
+}
+
+impl From<RGBColor> for Style {
+    fn from(color: RGBColor) -> Self {
+        Self { color, line: Line::Solid }
+    }
+}
+
+impl Style {
+    /// That of the series of this number; they repeat after 24.
+    pub fn of(index: usize) -> Self {
+        let line = [Line::Solid, Line::Dashed, Line::Dotted][index / PALETTE.len() % 3];
+        Self { color: PALETTE[index % PALETTE.len()], line }
+    }
+
+    /// Draws a line through points, with markers of this radius, which make a single one visible.
+    pub fn draw(
+        self,
+        chart: &mut Chart<'_, '_>,
+        points: Vec<(f64, f64)>,
+        radius: u32,
+    ) -> Result<()> {
+        let stroke = self.color.stroke_width(px(2));
+        let filled = if self.line == Line::Solid { self.color.filled() } else { WHITE.filled() };
+        let marked = points.clone();
+        match self.line {
+            Line::Solid => chart.draw_series(LineSeries::new(points, stroke))?,
+            Line::Dashed => {
+                chart.draw_series(DashedLineSeries::new(points, px(8), px(5), stroke))?
+            }
+            Line::Dotted => {
+                chart.draw_series(DashedLineSeries::new(points, px(2), px(4), stroke))?
+            }
+        };
+        chart.draw_series(marked.iter().map(|&point| Circle::new(point, radius, filled)))?;
+        chart.draw_series(marked.into_iter().map(|point| Circle::new(point, radius, stroke)))?;
+        Ok(())
+    }
+}
