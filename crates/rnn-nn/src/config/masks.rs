@@ -141,7 +141,7 @@ impl<'a> MaskOperations<'a> {
             first.is_some_and(|(name, ..)| self.0.contains_key(name.as_str()))
         };
         let masks =
-            is_operation(part) && (known.contains(&class) || class == "Concatenate" && of_masks());
+            MASKS.contains(&class_of(part)) || class_of(part) == "Concatenate" && of_masks();
         if masks {
             self.0.insert(name, part);
         }
