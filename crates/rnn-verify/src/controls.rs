@@ -17,8 +17,8 @@ pub fn controls(device: &dyn Device) -> Vec<Control> {
     let mut all = Vec::new();
     for (case, mistakes) in [
         (product(), &IN_A_PRODUCT[..]),
-        (many_rows(), &[("rows beyond 65,535 are those 65,536 before them", wrap_rows)]),
-        (many_steps(), &[("steps after 484 are missing", stop_early)]),
+        (many_rows(), &[("rows beyond 65,535 are those 65,536 before them", |v| wrap_rows(v))]),
+        (many_steps(), &[("steps after 484 are missing", |v| stop_early(v))]),
     ] {
         all.extend(in_results(&case, mistakes, device));
     }
@@ -55,7 +55,7 @@ const IN_A_PRODUCT: [(&str, Change); 4] = [
 const ROWS: usize = 70_001;
 
 /// An index of 16 bits has overflowed.
-fn wrap_rows(values: &mut Vec<f32>) {
+fn wrap_rows(values: &mut [f32]) {
     let width = values.len() / ROWS;
     values.copy_within(..(ROWS - 65_536) * width, 65_536 * width);
 }
@@ -64,7 +64,7 @@ fn wrap_rows(values: &mut Vec<f32>) {
 const STEPS: usize = 500;
 
 /// A loop has ended too early.
-fn stop_early(values: &mut Vec<f32>) {
+fn stop_early(values: &mut [f32]) {
     let per_step = values.len() / STEPS;
     values[485 * per_step..].fill(0.0);
 }

@@ -215,7 +215,7 @@ fn keras_and_we_compute_the_same() -> Result<()> {
     }
     let mut report = Report::default();
     let devices = |seed: u64| {
-        let gpu = gpu.as_deref().filter(|_| seed % asked.gpu_every == 0);
+        let gpu = gpu.as_deref().filter(|_| seed.is_multiple_of(asked.gpu_every));
         [Some(&*cpu), gpu].into_iter().flatten().collect::<Vec<_>>()
     };
     // Seeds that Keras is to judge in double precision.

@@ -40,7 +40,7 @@ fn elementwise() -> Vec<Case> {
         cases.push(wide(&format!("activation_backward {name}"), op, vec![shares(), rows()]));
     }
     for (name, op) in [("add", Binary::Add), ("sub", Binary::Sub), ("mul", Binary::Mul)] {
-        cases.push(wide(name, op.clone(), vec![rows(), rows()]));
+        cases.push(wide(name, op, vec![rows(), rows()]));
         let repeated = vec![rows(), normal(&[WIDE])];
         let case = Case::new(format!("{name} {MANY}x{WIDE} and {WIDE}"), op, repeated);
         cases.push(case.rows([MANY, MANY], &[along(0), SHARED], &[along(0)]));

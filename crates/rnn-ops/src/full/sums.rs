@@ -117,7 +117,7 @@ fn tokens() -> Vec<Case> {
         Case::new(name, SortTokens { vocabulary }, vec![tokens])
     };
     let gradient = |positions: usize, vocabulary: usize| {
-        let token = |i: usize| if i % 3 == 0 { i * 31 % vocabulary } else { 2 };
+        let token = |i: usize| if i.is_multiple_of(3) { i * 31 % vocabulary } else { 2 };
         let tokens: Vec<u32> = (0..positions).map(|i| token(i) as u32).collect();
         let mut order: Vec<u32> = (0..positions as u32).collect();
         order.sort_by_key(|&position| tokens[position as usize]);
