@@ -51,6 +51,7 @@ pub fn run(root: &Path, args: &Args) -> Result<i32> {
     ];
     let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let variables = given.map(|(name, value)| (format!("RNN_GPU_KERAS_LIVE_{name}"), value));
-    let test = ["test", "--release", "-p", "rnn-gpu", "--test", "keras_live", "--"];
+    // Of the whole workspace, whose dependencies `cargo xtask ci` has built with these features.
+    let test = ["test", "--release", "--workspace", "--test", "keras_live", "--"];
     super::cargo_with(root, test.into_iter().chain(["--ignored", "--nocapture"]), variables)
 }
