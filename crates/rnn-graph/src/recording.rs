@@ -86,6 +86,14 @@ pub enum RecordingError {
         /// Which rule.
         message: String,
     },
+    /// A tensor spans more bytes than the device binds.
+    #[error("{dispatch}: {message}")]
+    Limit {
+        /// Which dispatch.
+        dispatch: String,
+        /// The tensor, its bytes and the limit.
+        message: String,
+    },
 }
 
 impl Recording {
@@ -161,10 +169,12 @@ impl Recording {
             });
         }
         for dispatch in self.dispatches() {
-            dispatch.validate(limits).map_err(|message| RecordingError::Invalid {
-                dispatch: format!("{}#{} {}", dispatch.op, dispatch.node, dispatch.entry),
-                message,
-            })?;
+            let name = || format!("{}#{} {}", dispatch.op, dispatch.node, dispatch.entry);
+            if let Some(message) = dispatch.oversized(limits) {
+                return Err(RecordingError::Limit { dispatch: name(), message });
+            }
+            let invalid = |message| RecordingError::Invalid { dispatch: name(), message };
+            dispatch.validate(limits).map_err(invalid)?;
         }
         Ok(())
     }
@@ -179,20 +189,20 @@ impl Dispatch {
         }
     }
 
+    /// A tensor that spans more bytes than the device binds.
+    fn oversized(&self, limits: &Limits) -> Option<String> {
+        let max = limits.max_binding_bytes;
+        let sizes = self.bindings.iter().map(|of| (&of.name, 4 * of.region.len as u64));
+        let (name, bytes) = sizes.into_iter().find(|&(_, bytes)| bytes > max)?;
+        Some(format!("{name} has {bytes} bytes, the device binds at most {max}"))
+    }
+
     fn validate(&self, limits: &Limits) -> Result<(), String> {
         if self.bindings.len() > limits.max_storage_buffers as usize {
             let (n, max) = (self.bindings.len(), limits.max_storage_buffers);
             return Err(format!("{n} storage bindings, the device takes {max}"));
         }
         for (i, a) in self.bindings.iter().enumerate() {
-            let bytes = 4 * a.region.len as u64;
-            if bytes > limits.max_binding_bytes {
-                let max = limits.max_binding_bytes;
-                return Err(format!(
-                    "{} has {bytes} bytes, the device binds at most {max}",
-                    a.name
-                ));
-            }
             for b in &self.bindings[i + 1..] {
                 let same_buffer = a.region.space == b.region.space;
                 if same_buffer && a.access != b.access {

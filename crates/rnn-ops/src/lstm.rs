@@ -297,7 +297,9 @@ fn sourced_cases() -> Vec<Case> {
                 recurrent_activation: Activation::Sigmoid,
             };
             let op = Lstm { gates, source: Some(source.clone()), inputs };
-            let name = format!("lstm from {}{inputs}", source.op().name());
+            // The last operand, the bias or the factors, tells sources of one op apart.
+            let last = first.last().map(|sample| sample.ty().to_string()).unwrap_or_default();
+            let name = format!("lstm from {} with {last}{inputs}", source.op().name());
             let mut samples = first.clone();
             samples.push(Sample::Uniform(vec![h, 4 * h], -0.4, 0.4));
             samples.extend(scan_samples(inputs, [2, t, b, h], 4));

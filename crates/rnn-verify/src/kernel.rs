@@ -284,6 +284,7 @@ pub(crate) fn exceeds_limit(error: &RecordingError) -> Option<&str> {
             OpError::Limit(message) => Some(message),
             _ => None,
         },
+        RecordingError::Limit { message, .. } => Some(message),
         RecordingError::Invalid { .. } => None,
     }
 }

@@ -1,12 +1,15 @@
 //! Which files of a folder are those of a run, and which are the user's.
 
-use super::Config;
+use super::{Config, RunFolder};
 use crate::checkpoint::Store;
 use crate::model_file::{MODEL_JSON, WEIGHTS};
 use anyhow::{Context, Result, bail};
 use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// The file that says where TensorBoard's curves of a run are.
+pub const CURVES_NOTE: &str = "tensorboard.txt";
 
 /// The files that a run writes into its folder, besides those in folders of it.
 const FILES: [&str; 14] = [
@@ -21,7 +24,7 @@ const FILES: [&str; 14] = [
     "report.json",
     "report.txt",
     "results.json",
-    "tensorboard.txt",
+    CURVES_NOTE,
     "vocabulary.json",
     WEIGHTS,
 ];
@@ -114,7 +117,10 @@ pub fn check_room(folder: &Path) -> Result<()> {
 pub fn clear(folder: &Path) -> Result<()> {
     let cannot = || format!("cannot remove the run in {}", folder.display());
     let mut folders = Vec::new();
-    remove(folder, &mut folders, &|name| FILES.contains(&name)).with_context(cannot)?;
+    // The note of where this process writes its curves stays with them.
+    let kept = writes_curves_of(folder)?.then_some(CURVES_NOTE);
+    let written = |name: &str| FILES.contains(&name) && Some(name) != kept;
+    remove(folder, &mut folders, &written).with_context(cannot)?;
     for entry in entries(folder).with_context(cannot)? {
         let name = name_of(&entry);
         if !entry.path().is_dir() {
@@ -206,8 +212,19 @@ fn of_board(name: &str) -> Option<&str> {
 
 /// Whether it holds curves that another process has written.
 fn is_board(name: &str) -> bool {
-    let ours = std::process::id().to_string();
-    of_board(name).is_some_and(|process| process != ours)
+    of_board(name).is_some_and(|process| !is_this_process(process))
+}
+
+fn is_this_process(process: &str) -> bool {
+    process == std::process::id().to_string()
+}
+
+/// Whether this process writes curves of the run in this folder, here or elsewhere.
+fn writes_curves_of(folder: &Path) -> Result<bool> {
+    let Some(curves) = RunFolder(folder.to_owned()).curves_folder()? else { return Ok(false) };
+    let curves = curves.join("train");
+    let files = entries(&curves).with_context(|| format!("cannot read {}", curves.display()))?;
+    Ok(files.iter().any(|file| of_board(&name_of(file)).is_some_and(is_this_process)))
 }
 
 fn is_rollout(name: &str) -> bool {

@@ -262,7 +262,7 @@ impl RunFolder {
             Ok(inside) => inside.to_owned(),
             Err(_) => std::path::absolute(folder)?,
         };
-        self.write_text("tensorboard.txt", &format!("{}\n", place.display()))
+        self.write_text(contents::CURVES_NOTE, &format!("{}\n", place.display()))
     }
 
     /// Where they are, if there are some.
@@ -270,7 +270,7 @@ impl RunFolder {
     /// # Errors
     /// If the file cannot be read.
     pub fn curves_folder(&self) -> Result<Option<PathBuf>> {
-        let file = self.file("tensorboard.txt");
+        let file = self.file(contents::CURVES_NOTE);
         if !file.exists() {
             return Ok(None);
         }
