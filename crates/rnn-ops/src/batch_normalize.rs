@@ -1,4 +1,4 @@
-use crate::common::{ensure, nested, threads};
+use crate::common::{ensure, nested, pairwise_sum, threads};
 use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
@@ -151,10 +151,10 @@ impl Definition for BatchNormalize {
         };
         for c in 0..width {
             let column = || x.iter().skip(c).step_by(width).copied().enumerate();
-            let count = (0..rows).map(|row| weight(row, c)).sum::<F>() + least;
-            let m = column().map(|(row, x)| weight(row, c) * x).sum::<F>() / count;
+            let count = pairwise_sum((0..rows).map(|row| weight(row, c))) + least;
+            let m = pairwise_sum(column().map(|(row, x)| weight(row, c) * x)) / count;
             let square = |(row, x)| weight(row, c) * (x - m) * (x - m);
-            let v = column().map(square).sum::<F>() / count;
+            let v = pairwise_sum(column().map(square)) / count;
             let s = (v + F::of(self.epsilon.into())).sqrt().recip();
             (mean[c], variance[c], scale[c]) = (m, v, s);
             counts[items.group(c)] = count;
@@ -251,8 +251,8 @@ impl Definition for BatchNormalizeBackward {
         for (c, &scale) in scale.iter().enumerate() {
             let column = || y.iter().zip(dy).skip(c).step_by(width);
             let count = given.map_or(rows, |(_, counts)| counts[items.group(c)]);
-            let mean = column().map(|(_, &dy)| dy).sum::<F>() / count;
-            let along = column().map(|(&y, &dy)| y * dy).sum::<F>() / count;
+            let mean = pairwise_sum(column().map(|(_, &dy)| dy)) / count;
+            let along = pairwise_sum(column().map(|(&y, &dy)| y * dy)) / count;
             let dxs = dx.iter_mut().skip(c).step_by(width);
             for (row, (dx, (&y, &dy))) in dxs.zip(column()).enumerate() {
                 let through_mean = match items.counts(given.map(|(mask, _)| mask), row, c) {

@@ -1,4 +1,4 @@
-use crate::common::{LANES, arity, ensure, larger, row_iterations};
+use crate::common::{LANES, arity, ensure, larger, pairwise_sum, row_iterations};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
@@ -27,7 +27,7 @@ impl Definition for ClipByNorm {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
         let [g] = io.updates();
         let norm = F::of(self.norm.into());
-        let length = g.iter().map(|&g| g * g).sum::<F>().sqrt();
+        let length = pairwise_sum(g.iter().map(|&g| g * g)).sqrt();
         g.iter_mut().for_each(|g| *g = *g * (norm / larger(length, norm)));
     }
 }

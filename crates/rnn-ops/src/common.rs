@@ -92,6 +92,25 @@ pub fn sum_iterations(numbers: usize) -> u64 {
     iterations(numbers.div_ceil(THREADS), 0) + iterations(THREADS.ilog2() as usize, 0)
 }
 
+/// The sum of terms in an order that keeps it exact: of blocks of 128, then of pairs of sums of as
+/// many blocks. Rounding grows with the logarithm of the number of blocks, where that of a plain sum
+/// in single precision reaches some percent at ten million terms.
+pub fn pairwise_sum<F: Real>(terms: impl IntoIterator<Item = F>) -> F {
+    const BLOCK: usize = 128;
+    let mut terms = terms.into_iter().peekable();
+    // One sum for each bit that is set in the number of blocks, the largest first.
+    let (mut sums, mut blocks) = (Vec::new(), 0_usize);
+    while terms.peek().is_some() {
+        let mut sum = terms.by_ref().take(BLOCK).sum::<F>();
+        for _ in 0..blocks.trailing_ones() {
+            sum = sums.pop().unwrap_or_else(F::zero) + sum;
+        }
+        sums.push(sum);
+        blocks += 1;
+    }
+    sums.into_iter().rev().sum()
+}
+
 /// The operands, if there are as many as the op takes.
 pub fn arity<const N: usize>(types: &[TensorType]) -> Result<&[TensorType; N], OpError> {
     types
@@ -112,4 +131,19 @@ pub fn ensure(condition: bool, message: impl FnOnce() -> String) -> Result<(), O
 /// A node of a backward pass that did not fit.
 pub fn nested(error: GraphError) -> OpError {
     OpError::Graph(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pairwise_sum;
+
+    #[test]
+    fn a_sum_of_many_terms_stays_exact() {
+        let term = |i: u32| 0.1 + (i % 7) as f32 * 0.01;
+        for count in [0, 1, 127, 128, 129, 1000, 3 * 128 + 5, 17_000_001] {
+            let exact: f64 = (0..count).map(|i| f64::from(term(i))).sum();
+            let sum = f64::from(pairwise_sum((0..count).map(term)));
+            assert!((sum - exact).abs() <= 1e-6 * exact, "{count} terms: {sum}, not {exact}");
+        }
+    }
 }

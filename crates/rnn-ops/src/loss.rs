@@ -1,4 +1,4 @@
-use crate::common::{clip, ensure, larger, nested, sum_iterations, threads};
+use crate::common::{clip, ensure, larger, nested, pairwise_sum, sum_iterations, threads};
 use crate::{Activation, Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -137,7 +137,7 @@ impl Definition for Loss {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
         let (x, y) = (io.input(0), io.input(1));
         let weight = weight(io, self.weighted.then_some(2));
-        let sum: F = (0..x.len()).map(|i| weight(i) * self.of.apply(x[i], y[i])).sum();
+        let sum = pairwise_sum((0..x.len()).map(|i| weight(i) * self.of.apply(x[i], y[i])));
         io.output()[0] = sum / F::of(x.len() as f64);
     }
 }

@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, nested, row_iterations};
+use crate::common::{arity, ensure, nested, pairwise_sum, row_iterations};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -26,7 +26,7 @@ pub struct NormalizeBackward;
 
 fn mean<F: Real>(values: impl ExactSizeIterator<Item = F>) -> F {
     let count = F::of(values.len() as f64);
-    values.sum::<F>() / count
+    pairwise_sum(values) / count
 }
 
 impl Definition for Normalize {

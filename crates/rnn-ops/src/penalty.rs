@@ -1,4 +1,4 @@
-use crate::common::{LANES, arity, ensure, nested, row_iterations};
+use crate::common::{LANES, arity, ensure, nested, pairwise_sum, row_iterations};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -44,7 +44,8 @@ impl Penalty {
 impl Definition for Penalty {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
         let (l1, l2) = (F::of(self.l1.into()), F::of(self.l2.into()));
-        io.output()[0] = io.input(0).iter().map(|&w| l1 * w.abs() + l2 * w * w).sum();
+        let sizes = io.input(0).iter().map(|&w| l1 * w.abs() + l2 * w * w);
+        io.output()[0] = pairwise_sum(sizes);
     }
 }
 

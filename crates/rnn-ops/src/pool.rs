@@ -1,6 +1,6 @@
 //! Pooling over up to three axes.
 
-use crate::common::{arity, ensure, nested, threads};
+use crate::common::{arity, ensure, nested, pairwise_sum, threads};
 use crate::conv::{Pixels, Windows, geometries};
 use crate::{Case, Definition, Sample};
 use rnn_core::DType;
@@ -202,7 +202,7 @@ impl Definition for AveragePool {
             let seen = || self.0.seen(place, source.extents).map(|(_, seen)| source.at(item, seen));
             let count = F::of(seen().count().max(1) as f64);
             for (c, y) in y.iter_mut().enumerate() {
-                *y = seen().map(|pixel| x[pixel * channels + c]).sum::<F>() / count;
+                *y = pairwise_sum(seen().map(|pixel| x[pixel * channels + c])) / count;
             }
         }
     }

@@ -154,9 +154,16 @@ fn layout() -> Vec<Case> {
 
 /// One step of optimizers over more parameters than 65,535 workgroups have threads.
 fn optimizers() -> Vec<Case> {
+    let rmsprop =
+        |momentum, centered| Rule::RmsProp { rho: 0.9, momentum, epsilon: 1e-7, centered };
     let rules = [
-        ("sgd", Rule::Sgd { momentum: 0.9, nesterov: true }),
-        ("rmsprop", Rule::RmsProp { rho: 0.9, momentum: 0.5, epsilon: 1e-7, centered: false }),
+        ("sgd", Rule::Sgd { momentum: 0.0, nesterov: false }),
+        ("sgd momentum", Rule::Sgd { momentum: 0.9, nesterov: false }),
+        ("sgd nesterov", Rule::Sgd { momentum: 0.9, nesterov: true }),
+        ("rmsprop", rmsprop(0.0, false)),
+        ("rmsprop momentum", rmsprop(0.5, false)),
+        ("rmsprop centered", rmsprop(0.0, true)),
+        ("rmsprop centered momentum", rmsprop(0.5, true)),
         ("adagrad", Rule::Adagrad { epsilon: 1e-7 }),
         ("adadelta", Rule::Adadelta { rho: 0.95, epsilon: 1e-7 }),
         ("adam", Rule::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }),
