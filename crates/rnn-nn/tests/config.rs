@@ -3,11 +3,11 @@
 
 use rnn_nn::{
     Add, Architecture, AveragePooling2D, BatchNormalization, Bidirectional, Clip, Compile,
-    Concatenate, ConfigError, Constraint, Conv1D, Conv2D, ConvLstm2D, Crossentropy, Dense, Dialect, Dropout,
-    Embedding, Flatten, GlobalMaxPooling1D, Gru, Initializer, InputSpec, Layer, LayerNormalization,
-    Loss, Lstm, Masking, MaxPooling1D, Merge, Model, ModelError, Optimizer, OutputActivation,
-    Penalty, Reader, Reshape, Schedule, SimpleRnn, Softmax, SpatialDropout1D, Subtract,
-    TimeDistributed, UpSampling2D,
+    Concatenate, ConfigError, Constraint, Conv1D, Conv2D, ConvLstm2D, Crossentropy, Dense, Dialect,
+    Dropout, Embedding, Flatten, GlobalMaxPooling1D, Gru, Initializer, InputSpec, Layer,
+    LayerNormalization, Loss, Lstm, Masking, MaxPooling1D, Merge, Model, ModelError, Optimizer,
+    OutputActivation, Penalty, Reader, Reshape, Schedule, SimpleRnn, Softmax, SpatialDropout1D,
+    Subtract, TimeDistributed, UpSampling2D,
 };
 use rnn_ops::{Activation, Padding};
 use serde_json::{Value, json};
