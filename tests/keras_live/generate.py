@@ -54,10 +54,8 @@ class Case:
             self.sequential()
         else:
             self.functional()
-        for layer in self.model._flatten_layers():
-            if not layer.trainable:
-                # A trainable=False that a ConvLSTM is made with does not reach its cell.
-                layer.trainable = False
+        training.freeze(self.model)
+        training.check_ties(self.model)
         for end in self.ends:
             training.check_mask(end.tensor)
         self.randomize()
@@ -109,7 +107,8 @@ class Case:
                 tokens[d.whole(0, self.count - 1)] = 0
             return tokens.astype("int32")
         values = d.normal(shape)
-        if len(shape) > 2:
+        # Steps of one value for Masking; pictures would have equal pixels, of which none is the largest.
+        if len(shape) == 3:
             value = d.pick([0.0, 0.0, 1.0, -0.5])
             values[d.random.random(shape[:2]) < 0.3] = value
             if d.chance(0.2):
@@ -165,6 +164,8 @@ class Case:
             counts = [np.array(self.class_weights, "float32")[classes]]
         step = lambda batch: training.train_step(self.model, self.optimizer, *batch)
         found["losses"] = np.array([step(batch) for batch in self.batches(counts)])
+        if not all(np.isfinite(values).all() for values in found.values()):
+            raise ValueError("a result is not a number, as the mean of no steps is")
         return found
 
     def write(self, stem):

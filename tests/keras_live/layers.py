@@ -129,6 +129,9 @@ def cell(d, **fixed):
         given |= d.some(unit_forget_bias=[False])
     weights = held(d, "kernel", "recurrent", "bias")
     arguments = {**recurrent_arguments(d), **fixed}
+    if arguments.get("go_backwards"):
+        # Keras unrolls it with the mask the wrong way round, where masked steps put out zeros.
+        arguments.pop("unroll", None)
     return kind(d.whole(1, 4), **given, **arguments, **weights, **whole_layer(d))
 
 
@@ -186,7 +189,7 @@ def wrapping(wrap):
 def bidirectional(d, shape, whole):
     fixed = dict(return_sequences=d.chance(0.5))
     inner = lambda **more: (
-        cell(d, **fixed, **more) if len(shape) == 2 else conv_cell(d, shape, **fixed, **more)
+        cell(d, **fixed, **more, unroll=False) if len(shape) == 2 else conv_cell(d, shape, **fixed, **more)
     )
     mode = d.some(0.6, merge_mode=["concat", "sum", "mul", "ave"])
     forward = inner()

@@ -15,6 +15,24 @@ class End:
         self.labels = labels
 
 
+def freeze(model):
+    """Layers that are not trained hand that down to their parts. What they are made with does not
+    reach the cell of a ConvLSTM, nor the layers in a wrapper; nor does a value that is set again.
+    """
+    for layer in list(model._flatten_layers()):
+        if not layer.trainable:
+            layer.trainable = True
+            layer.trainable = False
+
+
+def check_ties(model):
+    """TensorFlow gives all of equal largest pixels in a window of MaxPooling3D the whole gradient."""
+    kinds = {type(layer).__name__ for layer in model._flatten_layers()}
+    equal = {"UpSampling1D", "UpSampling2D", "UpSampling3D", "LayerNormalization"}
+    if "MaxPooling3D" in kinds and kinds & equal:
+        raise ValueError("MaxPooling3D of pixels that may be equal")
+
+
 def check_mask(tensor):
     """Keras multiplies a loss by the mask, which only a sequence of vectors has the shape for."""
     if getattr(tensor, "_keras_mask", None) is not None and len(tensor.shape) != 3:

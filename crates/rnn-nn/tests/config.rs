@@ -3,11 +3,11 @@
 
 use rnn_nn::{
     Add, Architecture, AveragePooling2D, BatchNormalization, Bidirectional, Clip, Compile,
-    Concatenate, Constraint, Conv1D, Conv2D, ConvLstm2D, Crossentropy, Dense, Dialect, Dropout,
-    Embedding, Flatten, GlobalMaxPooling1D, Gru, Initializer, InputSpec, Layer, LayerNormalization,
-    Loss, Lstm, Masking, MaxPooling1D, Merge, Model, ModelError, Optimizer, OutputActivation,
-    Penalty, Reader, Reshape, Schedule, SimpleRnn, Softmax, SpatialDropout1D, Subtract,
-    TimeDistributed, UpSampling2D,
+    Concatenate, ConfigError, Constraint, Conv1D, Conv2D, ConvLstm2D, Crossentropy, Dense, Dialect,
+    Dropout, Embedding, Flatten, GlobalMaxPooling1D, Gru, Initializer, InputSpec, Layer,
+    LayerNormalization, Loss, Lstm, Masking, MaxPooling1D, Merge, Model, ModelError, Optimizer,
+    OutputActivation, Penalty, Reader, Reshape, Schedule, SimpleRnn, Softmax, SpatialDropout1D,
+    Subtract, TimeDistributed, UpSampling2D,
 };
 use rnn_ops::{Activation, Padding};
 use serde_json::{Value, json};
@@ -219,6 +219,34 @@ fn what_is_not_supported_is_named() {
     let misfit = architecture.expect("it can be read").with_shapes(&[&[7, 4]]);
     let message = misfit.expect_err("the width is another").to_string();
     assert!(message.contains("[None, None, 3], got [7, 4]"), "{message}");
+}
+
+/// A backward layer of its own is told apart from the forward layer in weights and width.
+#[test]
+fn directions_may_differ_where_they_are_put_side_by_side() -> Result<(), ConfigError> {
+    let both = |merge: &str| {
+        let gru = |config| json!({"class_name": "GRU", "config": config});
+        let backward = json!({"units": 2, "use_bias": false, "go_backwards": true});
+        json!({
+            "class_name": "Sequential",
+            "config": {"layers": [{"class_name": "Bidirectional", "config": {
+                "name": "both",
+                "batch_input_shape": [null, 5, 3],
+                "layer": gru(json!({"units": 4})),
+                "backward_layer": gru(backward),
+                "merge_mode": merge,
+            }}]},
+        })
+    };
+    let model = Architecture::from_json(&both("concat"), None)?.model(1)?;
+    assert_eq!(model.output_shapes(1), [[1, 6]]);
+    // Of 4 units with both biases, and of 2 without any.
+    assert_eq!(model.count_params(), 3 * (4 * (3 + 4 + 2) + 2 * (3 + 2)));
+    let refused = Architecture::from_json(&both("sum"), None)?.model(1);
+    let refused = refused.expect_err("their widths differ");
+    let message = format!("{:?}", refused);
+    assert!(message.contains("[[4], [2]]"), "{message}");
+    Ok(())
 }
 
 #[test]

@@ -21,7 +21,8 @@ enum Kind {
 /// ```
 ///
 /// Of two equal maxima the gradient goes to the first. Channels come last. As in Keras, the global
-/// mean over time leaves masked steps out; otherwise a mask ends here.
+/// mean over time leaves masked steps out; otherwise a mask ends here. Where all steps are masked that
+/// mean is 0, and in Keras 0 / 0.
 #[derive(Clone, Debug)]
 pub struct Pooling<const N: usize> {
     kind: Kind,

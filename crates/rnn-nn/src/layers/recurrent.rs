@@ -20,7 +20,8 @@ use std::sync::Arc;
 /// [`Trainer::reset_states`](crate::Trainer::reset_states).
 ///
 /// Unlike Keras: the whole sequence is one op on the device, so that `implementation`, `unroll` and
-/// `use_cudnn` have no counterpart.
+/// `use_cudnn` have no counterpart. Keras's own unrolled layer that goes backwards zeroes other steps
+/// with `zero_output_for_mask`: it does not turn the mask round (keras/src/backend/tensorflow/rnn.py).
 #[derive(Clone, Debug)]
 pub struct Recurrent<C> {
     pub(super) cell: C,
