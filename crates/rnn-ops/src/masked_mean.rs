@@ -33,7 +33,6 @@ fn launch(
     count: usize,
 ) -> Result<Launch, OpError> {
     Ok(Launch::new(&SHADER, entry, threads(count)?)
-        .iterations(iterations(steps, 0))
         .bind("out", Operand::Output(0))
         .param("steps", steps)
         .param("batch", batch)
@@ -69,7 +68,9 @@ impl Op for MaskedMean {
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
-        Ok(launch("forward", dims(&s.inputs[0])?, s.outputs[0].len())?
+        let extents: [usize; 3] = dims(&s.inputs[0])?;
+        Ok(launch("forward", extents, s.outputs[0].len())?
+            .iterations(iterations(extents[0], 0))
             .bind("x", Operand::Input(0))
             .bind("mask", Operand::Input(1))
             .bind("steps_counted", Operand::Output(1))

@@ -115,10 +115,10 @@ impl Op for PenaltyBackward {
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let count = s.inputs[0].len();
-        let grid = Grid::cover(count.div_ceil(LANES))?;
+        let groups = count.div_ceil(LANES);
         Ok(self
             .0
-            .launch("backward", grid, count, 1)
+            .launch("backward", Grid::cover(groups)?, count, groups)
             .bind("w", Operand::Input(0))
             .bind("gradient", Operand::Input(1))
             .bind("out", Operand::Output(0))

@@ -23,14 +23,14 @@ fn products() -> Vec<Case> {
         )
     };
     let back = Matmul { transpose_b: true, ..Matmul::default() };
-    let inputs = vec![normal(&[7, 512]), normal(&[32, 512])];
+    let inputs = vec![normal(&[7, 384]), normal(&[32, 384])];
     vec![
-        of_rows(STEPS * BATCH, 32, 512),
+        of_rows(STEPS * BATCH, 32, 480),
         of_rows(MANY, 128, 128),
         // More than 65,535 tiles of 64 rows, and of 64 columns.
         of_rows(4_200_001, 4, 5),
         of_columns(2, 3, 4_200_001),
-        Case::new(format!("matmul {MANY}x512 (32x512)^T"), back, inputs).tolerance(5e-6).rows(
+        Case::new(format!("matmul {MANY}x384 (32x384)^T"), back, inputs).tolerance(5e-6).rows(
             [MANY, MANY],
             &[along(0), SHARED],
             &[along(0)],
@@ -44,7 +44,7 @@ fn long_sums() -> Vec<Case> {
     let gradient = Matmul { transpose_a: true, ..Matmul::default() };
     let of_columns = |k: usize| vec![normal(&[rows, k]), normal(&[rows, 3])];
     let axes = [SHARED, along(1)];
-    let weights = format!("({rows}x128)^T {rows}x512");
+    let weights = format!("({rows}x128)^T {rows}x480");
     let halves = Case::new(format!("matmul {weights} halves"), gradient.clone(), of_columns(128));
     vec![
         Case::new("matmul 33x300007 300007x17", Matmul::default(), {
@@ -52,20 +52,20 @@ fn long_sums() -> Vec<Case> {
         })
         .tolerance(2e-5),
         Case::new(format!("matmul {weights}"), gradient, of_columns(128)).tolerance(2e-5).rows(
-            [512, 512],
+            [480, 480],
             &axes,
             &[along(1)],
         ),
-        halves.half(&[0, 1]).tolerance(2e-5).rows([512, 512], &axes, &[along(1)]),
+        halves.half(&[0, 1]).tolerance(2e-5).rows([480, 480], &axes, &[along(1)]),
         Case::new(format!("matmul_weights {weights}"), MatmulWeights, of_columns(128))
             .tolerance(2e-5)
-            .rows([512, 512], &axes, &[along(1), along(0)]),
+            .rows([480, 480], &axes, &[along(1), along(0)]),
     ]
 }
 
 /// Products through dropout of each gate's own, whose factors repeat from step to step.
 fn dropped() -> Vec<Case> {
-    let (few, k, gates, width) = (3, 32, 4, 128);
+    let (few, k, gates, width) = (3, 32, 4, 96);
     let columns = gates * width;
     let factors = |rows: usize| uniform(&[gates, rows, k], 0.0, 2.0);
     let w = uniform(&[k, columns], -0.3, 0.3);

@@ -133,7 +133,7 @@ fn layout() -> Vec<Case> {
         })
         .rows([MANY, MANY], &[along(1)], &[along(1)]),
         Case::new(format!("reverse {MANY}x3x85"), ReverseLeading, vec![normal(&[MANY, 3, 85])]),
-        wide("columns", Columns { start: 100, width: WIDE }, vec![normal(&[DISTINCT, 2 * WIDE])]),
+        wide("columns", Columns { start: 100, width: WIDE }, vec![normal(&[DISTINCT, WIDE + 150])]),
         wide("concat", Concat, vec![normal(&side), normal(&[DISTINCT, 57])]),
         Case::new(format!("assign {ELEMENTS}"), Assign, vec![normal(&[DISTINCT])])
             .updates(vec![normal(&[DISTINCT])])
