@@ -111,8 +111,9 @@ impl Loss {
         }
     }
 
-    /// Adds the loss of an output `[B, ..]`: the mean over its [`rows`], of which `weights`, f32
-    /// `[rows]`, say how much each counts. `None` if the model does not end in the probability that
+    /// Adds the loss of an output `[B, ..]`: the mean over its rows (its
+    /// positions without the axis of classes), of which `weights`, f32 `[rows]`, say how much each
+    /// counts. `None` if the model does not end in the probability that
     /// the loss is of.
     pub fn push(
         &self,
