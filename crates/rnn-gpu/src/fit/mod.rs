@@ -21,6 +21,11 @@ use anyhow::{Context, Result, ensure};
 use rnn_graph::Device;
 use std::path::{Path, PathBuf, absolute};
 
+/// Examples of a batch of `evaluate`, unless `fit.toml` says otherwise or the model keeps states. It
+/// needs less memory than training does, and a loss that a mask reaches, a mean of the batches' means,
+/// comes nearer to the mean over all steps.
+const EVALUATION_BATCH: usize = 128;
+
 /// What `train --model` is told.
 #[derive(Clone, Debug, Default)]
 pub struct FitArgs {
@@ -139,7 +144,8 @@ pub fn evaluate(
         .context("evaluation takes x_test and y_test, or x and y")?;
     let model = file.trained_model(Some(&samples(part.inputs.iter().map(Array::shape))))?;
     let test = part.with_labels(&mut arrays, &model, &file.architecture, &compile.losses)?;
-    let batch = batch_for(&file, &model, options.batch_size, test.len())?;
+    let asked = options.batch_size.or((!model.is_stateful()?).then_some(EVALUATION_BATCH));
+    let batch = batch_for(&file, &model, asked, test.len())?;
     tell_of_metrics(&file, &compile, &model.output_shapes(1));
     file.tell_precision();
     let tally = compile.tally();
