@@ -5,10 +5,11 @@ use half::slice::HalfFloatSliceExt as _;
 use rayon::prelude::*;
 use rnn_core::{DType, Data, HostTensor, TensorError};
 use rnn_graph::{
-    DeviceError, Graph, InPlace, Io, Node, Plan, Profile, Program, Region, Session, Signature,
+    Arriving, DeviceError, Graph, InPlace, Io, Node, Plan, Profile, Program, Region, Session, Signature,
     SliceMut, Space, Storage, TensorId, TensorType, Ticket,
 };
 use std::collections::{HashMap, HashSet};
+use std::future::ready;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -240,6 +241,10 @@ impl Session for CpuSession {
             .collect::<Result<_, _>>()?)
     }
 
+    fn fetch_async(&mut self, program: Program) -> Arriving<'_, Vec<HostTensor>> {
+        Box::pin(ready(self.fetch(program)))
+    }
+
     fn start_read(&mut self, resident: &str) -> Result<Ticket, DeviceError> {
         let (place, ty) = self.resident(resident)?;
         let tensor = self.tensor(place, &ty)?;
@@ -255,6 +260,10 @@ impl Session for CpuSession {
 
     fn wait_read(&mut self, ticket: Ticket) -> Result<HostTensor, DeviceError> {
         self.reads.remove(&ticket).ok_or_else(|| missing(format!("read {}", ticket.0)))
+    }
+
+    fn read_async(&mut self, ticket: Ticket) -> Arriving<'_, HostTensor> {
+        Box::pin(ready(self.wait_read(ticket)))
     }
 
     fn memory(&self, program: Program) -> (u64, u64) {

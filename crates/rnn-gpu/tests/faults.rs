@@ -13,7 +13,7 @@ use rnn_gpu::nn::{
 use rnn_gpu::run::Config;
 use rnn_gpu::train::{TrainOptions, resume, train};
 use rnn_graph::{
-    Device, DeviceError, DeviceInfo, Graph, Limits, Profile, Program, Session, Ticket,
+    Arriving, Device, DeviceError, DeviceInfo, Graph, Limits, Profile, Program, Session, Ticket,
 };
 use rnn_wgpu::{Adapter, Options, WgpuDevice, adapters};
 use std::cell::RefCell;
@@ -102,6 +102,10 @@ impl Session for DoomedSession {
         self.session.fetch(program)
     }
 
+    fn fetch_async(&mut self, program: Program) -> Arriving<'_, Vec<HostTensor>> {
+        self.session.fetch_async(program)
+    }
+
     fn start_read(&mut self, resident: &str) -> Result<Ticket, DeviceError> {
         self.session.start_read(resident)
     }
@@ -112,6 +116,10 @@ impl Session for DoomedSession {
 
     fn wait_read(&mut self, ticket: Ticket) -> Result<HostTensor, DeviceError> {
         self.session.wait_read(ticket)
+    }
+
+    fn read_async(&mut self, ticket: Ticket) -> Arriving<'_, HostTensor> {
+        self.session.read_async(ticket)
     }
 
     fn memory(&self, program: Program) -> (u64, u64) {

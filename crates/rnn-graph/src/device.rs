@@ -1,6 +1,7 @@
 use crate::{Cost, Graph, RecordingError};
 use rnn_core::{DType, HostTensor, Shape, TensorError};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,6 +157,10 @@ pub struct Program(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub u64);
 
+/// Values on their way from a device to the host. The copy is queued when the future is made; any
+/// executor can wait for it.
+pub type Arriving<'a, T> = Pin<Box<dyn Future<Output = Result<T, DeviceError>> + 'a>>;
+
 /// Something that executes graphs.
 pub trait Device {
     /// Name, backend, driver, kind.
@@ -183,8 +188,11 @@ pub trait Session {
     /// from piling up.
     fn run(&mut self, program: Program, inputs: &[&HostTensor]) -> Result<(), DeviceError>;
 
-    /// Waits for the last run of the program and returns its outputs.
+    /// Blocks until the last run of the program has ended and returns its outputs.
     fn fetch(&mut self, program: Program) -> Result<Vec<HostTensor>, DeviceError>;
+
+    /// Returns the outputs of the last run of the program once they arrive, without blocking.
+    fn fetch_async(&mut self, program: Program) -> Arriving<'_, Vec<HostTensor>>;
 
     /// Queues a copy of a resident to the host, as it is after all runs queued so far.
     fn start_read(&mut self, resident: &str) -> Result<Ticket, DeviceError>;
@@ -192,8 +200,12 @@ pub trait Session {
     /// The copy, if it has arrived. Each ticket yields its tensor once.
     fn poll_read(&mut self, ticket: Ticket) -> Result<Option<HostTensor>, DeviceError>;
 
-    /// Waits for the copy.
+    /// Blocks until the copy has arrived.
     fn wait_read(&mut self, ticket: Ticket) -> Result<HostTensor, DeviceError>;
+
+    /// Returns the copy once it arrives, without blocking. Like the other reads it takes the ticket,
+    /// also if the future is dropped.
+    fn read_async(&mut self, ticket: Ticket) -> Arriving<'_, HostTensor>;
 
     /// Bytes of the arena of a program and of all residents.
     fn memory(&self, program: Program) -> (u64, u64);

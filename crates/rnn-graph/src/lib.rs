@@ -15,7 +15,7 @@ mod shader;
 
 pub use autodiff::{Algebra, gradients};
 pub use device::{
-    Device, DeviceError, DeviceInfo, DeviceKind, Limits, Profile, ProfileRow, Program, Session,
+    Arriving, Device, DeviceError, DeviceInfo, DeviceKind, Limits, Profile, ProfileRow, Program, Session,
     Ticket, iterations,
 };
 pub use graph::{Graph, GraphError, Node, Storage, Tensor, TensorId};

@@ -181,7 +181,7 @@ impl Product {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rnn_graph::{Profile, Program, Ticket, Values, evaluate};
+    use rnn_graph::{Arriving, Profile, Program, Ticket, Values, evaluate};
 
     /// Computes by definition; `spoil` changes what the nth run of a product puts out.
     struct Defined<F> {
@@ -227,6 +227,14 @@ mod tests {
 
         fn wait_read(&mut self, _: Ticket) -> Result<HostTensor, DeviceError> {
             Ok(HostTensor::zeros([0], DType::F32))
+        }
+
+        fn fetch_async(&mut self, program: Program) -> Arriving<'_, Vec<HostTensor>> {
+            Box::pin(std::future::ready(self.fetch(program)))
+        }
+
+        fn read_async(&mut self, ticket: Ticket) -> Arriving<'_, HostTensor> {
+            Box::pin(std::future::ready(self.wait_read(ticket)))
         }
 
         fn memory(&self, _: Program) -> (u64, u64) {

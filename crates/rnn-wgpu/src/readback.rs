@@ -1,9 +1,12 @@
 use crate::device::Gpu;
 use crate::faults::Fault;
+use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use half::f16;
 use rnn_core::{DType, Data, HostTensor};
 use rnn_graph::{DeviceError, TensorType};
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 /// Elements of a buffer that the host wants.
 pub(crate) struct Part {
@@ -24,8 +27,8 @@ pub(crate) struct Readback {
     staging: wgpu::Buffer,
     bytes: u64,
     submission: wgpu::SubmissionIndex,
-    /// `None` once the bytes are here.
-    arrival: Option<Receiver<Result<(), wgpu::BufferAsyncError>>>,
+    arrival: OneshotReceiver<Result<(), wgpu::BufferAsyncError>>,
+    arrived: bool,
 }
 
 impl Readback {
@@ -56,43 +59,67 @@ impl Readback {
         bytes: u64,
     ) -> Result<Self, DeviceError> {
         let submission = gpu.submit(encoder)?;
-        let (sender, receiver) = channel();
+        let (sender, arrival) = oneshot_channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             // The reader may have gone; then nobody wants the bytes.
             let _ = sender.send(result);
         });
-        Ok(Self { staging, bytes, submission, arrival: Some(receiver) })
+        Ok(Self { staging, bytes, submission, arrival, arrived: false })
     }
 
-    /// Whether the bytes are here. Does not block.
-    pub fn arrived(&mut self, gpu: &Gpu) -> Result<bool, DeviceError> {
-        gpu.poll()?;
-        self.received(gpu)
-    }
-
-    /// Waits for the bytes and hands them to `read`.
-    pub fn finish<T>(mut self, gpu: &Gpu, read: impl FnOnce(&[u8]) -> T) -> Result<T, DeviceError> {
-        if self.arrival.is_some() {
-            gpu.wait(self.submission.clone())?;
-            if !self.received(gpu)? {
-                return Err(refused(gpu, "a copy did not arrive with its submission"));
-            }
+    /// Completes when the bytes are here. Each poll of this future lets wgpu run its callbacks and
+    /// asks to be polled again, since no thread does that; in a browser the event loop does.
+    async fn arrive(&mut self, gpu: &Gpu) -> Result<(), DeviceError> {
+        if self.arrived {
+            return Ok(());
         }
+        let mut arrival = pin!(self.arrival.receive());
+        let received = poll_fn(|context| {
+            if let Err(error) = gpu.poll() {
+                return Poll::Ready(Err(error));
+            }
+            let received = arrival.as_mut().poll(context);
+            if received.is_pending() && cfg!(not(target_family = "wasm")) {
+                context.waker().wake_by_ref();
+            }
+            received.map(Ok)
+        });
+        match received.await? {
+            Some(Ok(())) => self.arrived = true,
+            Some(Err(error)) => return Err(refused(gpu, error)),
+            None => return Err(refused(gpu, "a copy was dropped")),
+        }
+        Ok(())
+    }
+
+    /// Reports whether the bytes are here, without blocking.
+    pub fn arrived(&mut self, gpu: &Gpu) -> Result<bool, DeviceError> {
+        match pin!(self.arrive(gpu)).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(arrived) => arrived.map(|()| true),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// Hands the bytes to `read` once they are here.
+    pub async fn read<T>(
+        mut self,
+        gpu: &Gpu,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, DeviceError> {
+        self.arrive(gpu).await?;
         let view = self.staging.get_mapped_range(..).map_err(|error| refused(gpu, error))?;
         Ok(read(&view[..self.bytes as usize]))
     }
 
-    fn received(&mut self, gpu: &Gpu) -> Result<bool, DeviceError> {
-        let Some(arrival) = &self.arrival else { return Ok(true) };
-        match arrival.try_recv() {
-            Ok(Ok(())) => {
-                self.arrival = None;
-                Ok(true)
+    /// Blocks until the bytes are here and hands them to `read`.
+    pub fn finish<T>(mut self, gpu: &Gpu, read: impl FnOnce(&[u8]) -> T) -> Result<T, DeviceError> {
+        if !self.arrived {
+            gpu.wait(self.submission.clone())?;
+            if !self.arrived(gpu)? {
+                return Err(refused(gpu, "a copy did not arrive with its submission"));
             }
-            Err(TryRecvError::Empty) => Ok(false),
-            Ok(Err(error)) => Err(refused(gpu, error)),
-            Err(TryRecvError::Disconnected) => Err(refused(gpu, "a copy was dropped")),
         }
+        pollster::block_on(self.read(gpu, read))
     }
 }
 

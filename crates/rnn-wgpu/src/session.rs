@@ -5,7 +5,7 @@ use crate::readback::{Part, Readback, tensor};
 use crate::timing::Timing;
 use rnn_core::HostTensor;
 use rnn_graph::{
-    DeviceError, Dispatch, Graph, Limits, Profile, Program, Recording, Session, TensorType, Ticket,
+    Arriving, DeviceError, Dispatch, Graph, Limits, Profile, Program, Recording, Session, TensorType, Ticket,
 };
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -39,6 +39,27 @@ impl GpuSession {
             timing: None,
             proving,
         }
+    }
+
+    /// Queues a copy of a program's outputs, and says how its bytes become tensors.
+    fn start_fetch(
+        &self,
+        program: Program,
+    ) -> Result<
+        (Readback, impl FnOnce(&[u8]) -> Result<Vec<HostTensor>, DeviceError> + use<'_>),
+        DeviceError,
+    > {
+        let outputs = &find(&self.programs, program)?.outputs;
+        let parts: Vec<_> = outputs.iter().map(|(_, part)| part).collect();
+        let tensors = |mut bytes: &[u8]| {
+            let take = |(ty, part): &(TensorType, Part)| {
+                let (own, rest) = bytes.split_at(part.bytes as usize);
+                bytes = rest;
+                tensor(ty, own)
+            };
+            outputs.iter().map(take).collect()
+        };
+        Ok((Readback::start(&self.gpu, &parts)?, tensors))
     }
 
     fn read(&mut self, ticket: Ticket) -> Result<(TensorType, Readback), DeviceError> {
@@ -89,16 +110,16 @@ impl Session for GpuSession {
     }
 
     fn fetch(&mut self, program: Program) -> Result<Vec<HostTensor>, DeviceError> {
-        let compiled = find(&self.programs, program)?;
-        let parts: Vec<_> = compiled.outputs.iter().map(|(_, part)| part).collect();
-        Readback::start(&self.gpu, &parts)?.finish(&self.gpu, |mut bytes| {
-            let take = |(ty, part): &(TensorType, Part)| {
-                let (own, rest) = bytes.split_at(part.bytes as usize);
-                bytes = rest;
-                tensor(ty, own)
-            };
-            compiled.outputs.iter().map(take).collect()
-        })?
+        let (readback, tensors) = self.start_fetch(program)?;
+        readback.finish(&self.gpu, tensors)?
+    }
+
+    fn fetch_async(&mut self, program: Program) -> Arriving<'_, Vec<HostTensor>> {
+        let started = self.start_fetch(program);
+        Box::pin(async {
+            let (readback, tensors) = started?;
+            readback.read(&self.gpu, tensors).await?
+        })
     }
 
     fn start_read(&mut self, resident: &str) -> Result<Ticket, DeviceError> {
@@ -122,6 +143,14 @@ impl Session for GpuSession {
     fn wait_read(&mut self, ticket: Ticket) -> Result<HostTensor, DeviceError> {
         let (ty, readback) = self.read(ticket)?;
         readback.finish(&self.gpu, |bytes| tensor(&ty, bytes))?
+    }
+
+    fn read_async(&mut self, ticket: Ticket) -> Arriving<'_, HostTensor> {
+        let started = self.read(ticket);
+        Box::pin(async {
+            let (ty, readback) = started?;
+            readback.read(&self.gpu, |bytes| tensor(&ty, bytes)).await?
+        })
     }
 
     fn memory(&self, program: Program) -> (u64, u64) {

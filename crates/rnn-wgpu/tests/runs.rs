@@ -186,6 +186,24 @@ fn reads_see_the_runs_queued_before_them() {
 }
 
 #[test]
+fn futures_bring_the_same_values() {
+    let Some(device) = open("futures_bring_the_same_values") else { return };
+    let mut session = device.session();
+    let program = session.compile(Arc::new(accumulator(64))).unwrap();
+    session.run(program, &[&floats(&[1.0; 64])]).unwrap();
+    let ticket = session.start_read("total").unwrap();
+    // A read that nobody waits for is gone, and leaves others alone.
+    let dropped = session.start_read("total").unwrap();
+    drop(session.read_async(dropped));
+    assert!(session.wait_read(dropped).is_err());
+    let outputs = pollster::block_on(session.fetch_async(program)).unwrap();
+    assert_eq!(outputs, session.fetch(program).unwrap());
+    assert_eq!(pollster::block_on(session.read_async(ticket)).unwrap(), floats(&[1.0; 64]));
+    assert!(pollster::block_on(session.read_async(ticket)).is_err());
+    assert!(pollster::block_on(session.fetch_async(rnn_graph::Program(99))).is_err());
+}
+
+#[test]
 fn two_sessions_of_one_device_do_not_meet() {
     let Some(device) = open("two_sessions_of_one_device_do_not_meet") else { return };
     let mut sessions = [session(&device), session(&device)];
