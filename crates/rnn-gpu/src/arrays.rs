@@ -55,6 +55,11 @@ impl Kind {
     }
 }
 
+/// The extents of an example of arrays of these shapes.
+pub fn samples<'a>(shapes: impl Iterator<Item = &'a Shape>) -> Vec<&'a [usize]> {
+    shapes.map(|shape| shape.dims().get(1..).unwrap_or_default()).collect()
+}
+
 impl Arrays {
     /// Opens a file or a folder; arrays are read when they are asked for. Those that are large for
     /// the memory at hand, or all of them where `stream` says so, stay in their files, and a batch

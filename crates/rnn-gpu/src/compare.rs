@@ -1,60 +1,17 @@
 //! Finished runs side by side.
 
-use crate::nn::{Figure, History, Metrics, Tally};
+use crate::nn::Figure;
 use crate::outputs::Outputs;
 use crate::plot::{Series, curves};
 use crate::report::{self, flatten};
-use crate::run::{Config, Part, Results, RunFolder};
+use crate::run::{Compared, Differing, Part, RunFolder};
 use anyhow::{Context, Result, ensure};
 use rnn_formats::write_atomically;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// A finished run among others.
-pub struct Compared {
-    /// The model; that and the folder where there are two of one.
-    pub name: String,
-    /// What was trained.
-    pub config: Config,
-    /// How it went.
-    pub history: History,
-    /// What it came to.
-    pub results: Results,
-}
-
-impl Compared {
-    /// A figure of the results; none, if it is not one of the model's.
-    pub fn figure(&self, of: Figure) -> Option<f64> {
-        let there = match of {
-            Figure::Loss => true,
-            Figure::Auc => self.config.tally() == Tally::Binary,
-            _ => self.config.classes(),
-        };
-        there.then(|| self.results.test.figure(of))
-    }
-
-    /// Of each epoch what the validation came to, or the training where nothing was validated. Where
-    /// there are no classes the accuracy is none, and has no curve.
-    pub fn judged(&self) -> Vec<Metrics> {
-        let classes = self.config.classes();
-        let judged = |metrics: Metrics| match classes {
-            true => metrics,
-            false => Metrics { accuracy: f64::NAN, ..metrics },
-        };
-        self.history.epochs.iter().map(|e| judged(e.validation.unwrap_or(e.train))).collect()
-    }
-}
-
-/// A setting that is not the same in all runs.
-pub struct Differing {
-    /// What it is called.
-    pub name: String,
-    /// Its value in each run.
-    pub values: Vec<String>,
-}
-
-/// All of them, in the order of the configuration.
+/// The settings that differ, in the order of the configuration.
 fn differing(runs: &[Compared]) -> Result<Vec<Differing>> {
     let mut facts: Vec<Vec<(String, String)>> = Vec::new();
     for run in runs {

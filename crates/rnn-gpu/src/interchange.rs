@@ -1,10 +1,10 @@
 //! `rnn-gpu import` and `rnn-gpu export`.
 
 use crate::checkpoint::RunLock;
-use crate::model_file::{self, ModelFile};
+use crate::model_file;
 use crate::outputs::Outputs;
-use crate::run::RunFolder;
 use crate::run::contents::Holds;
+use crate::run::{RunFolder, SavedModel};
 use anyhow::{Result, bail, ensure};
 use rnn_formats::keras::Format;
 use rnn_formats::write_atomically;
@@ -23,14 +23,14 @@ pub fn import(path: &Path, out: &Path, overwrite: bool) -> Result<()> {
         "{} holds a run that was trained: choose another folder with --out",
         out.display()
     );
-    let file = ModelFile::open(path)?;
+    let SavedModel { file, .. } = SavedModel::open(path)?;
     let model = file.trained_model(None)?;
     print!("{}", file.architecture.summary()?);
     let folder = RunFolder::begin(out, overwrite)?;
     let _lock = RunLock::acquire(out)?;
     let kept = file.optimizer_state(&model)?;
     let of = (&model, kept.as_ref());
-    model_file::save(&folder, &file.architecture, file.compile.as_ref(), of)?;
+    model_file::save(folder.path(), &file.architecture, file.compile.as_ref(), of)?;
     println!("wrote {}", out.display());
     Ok(())
 }
@@ -40,7 +40,7 @@ pub fn import(path: &Path, out: &Path, overwrite: bool) -> Result<()> {
 /// # Errors
 /// If the model cannot be read, the form cannot hold it, or the file cannot be written.
 pub fn export(model: &Path, to: &Path) -> Result<()> {
-    let file = ModelFile::open(model)?;
+    let SavedModel { file, .. } = SavedModel::open(model)?;
     Outputs::of(&[model]).take(to)?;
     match (Format::of_path(to), to.extension().and_then(|extension| extension.to_str())) {
         (Some(format), _) => model_file::save_keras(&file, format, to)?,

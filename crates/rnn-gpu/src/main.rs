@@ -6,10 +6,10 @@ use rnn_gpu::arrays::ColumnArgs;
 use rnn_gpu::bench::{self, BenchArgs};
 use rnn_gpu::experiment::{Experiment, Preset};
 use rnn_gpu::interrupt::Cause;
-use rnn_gpu::model_file::{self, ModelFile};
+use rnn_gpu::model_file;
 use rnn_gpu::predict::{self, PredictArgs};
 use rnn_gpu::rollout::{self, RolloutOptions};
-use rnn_gpu::run::RunFolder;
+use rnn_gpu::run::{RunFolder, SavedModel};
 use rnn_gpu::training::{self, TrainArgs};
 use rnn_gpu::verify::VerifyArgs;
 use rnn_gpu::{compare, console, device, fit, interchange, interrupt, report, train, verify};
@@ -162,7 +162,7 @@ fn run() -> Result<()> {
                 Ok(experiment) => {
                     experiment.model(experiment.input(), Preset::default(), 1)?.summary()
                 }
-                Err(_) => ModelFile::open(Path::new(&model))?.summary()?,
+                Err(_) => SavedModel::open(Path::new(&model))?.file.summary()?,
             };
             console::out(format_args!("{summary}"));
             Ok(())

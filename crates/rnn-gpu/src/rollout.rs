@@ -1,13 +1,14 @@
 //! What a next-frame model makes of a film when it is fed its own predictions.
 
 use crate::HostTensor;
-use crate::data::{Source, trained_films};
 use crate::experiment::next_frame;
 use crate::film_error::FrameError;
 use crate::finite::FiniteRows;
 use crate::nn::Trainer;
 use crate::plot::{Film, error_curves, film};
 use crate::run::{Config, RunFolder, Task, Tutorial};
+use crate::source::Source;
+use crate::splits::trained_films;
 use anyhow::{Result, bail, ensure};
 use rnn_core::DType;
 use rnn_data::movies::MovieOptions;

@@ -1,7 +1,6 @@
 //! Training and evaluating an experiment, with progress for people.
 
 use crate::checkpoint::{Checkpoint, CheckpointArgs, Keeper, RunLock, Store};
-use crate::data::{self, Splits};
 use crate::device::Opened;
 use crate::distributed::{self, World};
 use crate::experiment::Experiment;
@@ -17,6 +16,7 @@ use crate::progress::{Figures, Watch, WatchArgs};
 use crate::report::{self, Measured};
 use crate::rollout::{RolloutOptions, rollout};
 use crate::run::{Config, RunFolder, Task, Tutorial, check_precision};
+use crate::splits::{self, Splits};
 use anyhow::{Result, anyhow, bail, ensure};
 use rnn_graph::{Device, DeviceError};
 use std::io::{self, Write as _};
@@ -152,7 +152,7 @@ impl Run<'_> {
         let &Run { folder, store, config, options } = self;
         check_precision(device.device(), config.precision)?;
         let model = config.model()?;
-        let splits = data::load(config, &model, None)?;
+        let splits = splits::load(config, &model, None)?;
         if let Task::Own(own) = &config.task {
             let sets = [
                 ("to train on", splits.train.len()),
@@ -354,7 +354,7 @@ pub fn evaluate(path: &Path, device: &dyn Device) -> Result<()> {
     }
     let mut model = config.model()?;
     folder.load_weights(&mut model)?;
-    let splits = data::load(&config, &model, folder.vocabulary()?)?;
+    let splits = splits::load(&config, &model, folder.vocabulary()?)?;
     if let (Task::Own(_), Some(then)) = (&config.task, &config.fingerprint) {
         ensure!(
             *then == fingerprint(&splits)?,

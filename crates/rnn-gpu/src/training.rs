@@ -3,7 +3,6 @@
 use crate::arrays::ColumnArgs;
 use crate::checkpoint::CheckpointArgs;
 use crate::compare;
-use crate::data::{Source, TextArgs};
 use crate::datasets::movies::MovieOptions;
 use crate::device::{self, Opened};
 use crate::distributed::{self, World};
@@ -12,6 +11,7 @@ use crate::fit::{self, FitArgs};
 use crate::nn::Precision;
 use crate::progress::WatchArgs;
 use crate::run::{Config, MAX_BATCH, RunFolder, Task, Tutorial};
+use crate::source::{Source, TextArgs};
 use crate::train::{self, TrainOptions};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;

@@ -2,13 +2,13 @@
 //! of the other files, and nothing in them but text that came from a user's file.
 
 use rnn_gpu::compare::compare;
-use rnn_gpu::data::Source;
 use rnn_gpu::datasets::movies::MovieOptions;
 use rnn_gpu::device::{self, Opened};
 use rnn_gpu::experiment::{Experiment, Preset};
 use rnn_gpu::nn::Precision;
 use rnn_gpu::report;
 use rnn_gpu::run::{Config, RunFolder, Task, Tutorial};
+use rnn_gpu::source::Source;
 use rnn_gpu::train::{TrainOptions, train};
 use scraper::{ElementRef, Html, Selector};
 use std::fs;

@@ -9,7 +9,7 @@ mod mpi;
 
 use crate::checkpoint::Checkpoint;
 use crate::nn::{Communicator, Event};
-use crate::{data, device, interrupt, train};
+use crate::{device, interrupt, splits, train};
 use anyhow::{Context as _, Result};
 use std::ops::ControlFlow;
 use std::rc::Rc;
@@ -97,7 +97,7 @@ fn follow(world: &Rc<dyn World>, choice: &str) -> Result<()> {
         }
         let Checkpoint { config, state, .. } = Checkpoint::from_bytes(&bytes)?;
         let model = config.model()?;
-        let splits = data::load(&config, &model, None).context("here the data cannot be read")?;
+        let splits = splits::load(&config, &model, None).context("here the data cannot be read")?;
         let mut trainer = config.trainer(model, &*device)?.distributed(world.clone());
         trainer.restore(state)?;
         let mut watch = |_: &Event| ControlFlow::Continue(());

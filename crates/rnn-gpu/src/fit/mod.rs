@@ -1,22 +1,18 @@
 //! Models of the user's on arrays of the user's.
 
-mod data;
 mod options;
 mod states;
-mod weights;
 
-pub use data::splits;
-pub use options::{FitOptions, Stopping};
+pub use options::FitOptions;
 pub use states::{States, batch_for};
 
-use self::data::Part;
-use crate::arrays::{Array, Arrays, ColumnArgs, Columns, Table};
+use crate::arrays::{Array, Arrays, ColumnArgs, Columns, Table, samples};
 use crate::finite;
 use crate::model_file::{Compiled, ModelFile};
 use crate::nn::{Compile, Precision, TrainerState, metrics_not_computed};
-use crate::predict::samples;
 use crate::report::describe;
-use crate::run::{Config, Own, Part as Judged, Task};
+use crate::run::{Config, Own, Part as Judged, SavedModel, Task};
+use crate::splits::arrays::{self, Part};
 use anyhow::{Context, Result, ensure};
 use rnn_graph::Device;
 use std::path::{Path, PathBuf, absolute};
@@ -59,11 +55,11 @@ pub struct FitArgs {
 pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
     let options =
         args.fit.as_deref().map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
-    let file = ModelFile::open(&args.model)?;
+    let SavedModel { file, .. } = SavedModel::open(&args.model)?;
     let compile = options.compile(&file)?;
     let columns = columns(&args.data, &args.columns, None)?;
     let mut arrays = Arrays::labelled(&args.data, args.stream, columns.as_ref())?;
-    let samples = data::samples(&mut arrays, &file.architecture)?;
+    let samples = arrays::samples(&mut arrays, &file.architecture)?;
     if options.validation.is_some() && Part::is_in(&arrays, "_val", &file.architecture) {
         eprintln!("not used: validation of fit.toml, because the data has x_val and y_val");
     }
@@ -129,9 +125,10 @@ pub fn evaluate(
     device: &dyn Device,
 ) -> Result<()> {
     let options = fit.map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
-    let file = ModelFile::open(model)?;
-    let compile = options.compile(&file)?;
-    let columns = columns(data, asked, file.columns.as_ref())?;
+    let saved = SavedModel::open(model)?;
+    let file = &saved.file;
+    let compile = options.compile(file)?;
+    let columns = columns(data, asked, saved.columns.as_ref())?;
     let mut arrays = Arrays::labelled(data, stream, columns.as_ref())?;
     let tested = Part::is_in(&arrays, "_test", &file.architecture);
     let suffix = if tested { "_test" } else { "" };
@@ -139,11 +136,11 @@ pub fn evaluate(
         .context("evaluation takes x_test and y_test, or x and y")?;
     let model = file.trained_model(Some(&samples(part.inputs.iter().map(Array::shape))))?;
     let test = part.with_labels(&mut arrays, &model, &file.architecture, &compile.losses)?;
-    let batch = batch_for(&file, &model, options.batch_size, test.len())?;
-    tell_of_metrics(&file, &compile, &model.output_shapes(1));
-    file.tell_precision();
+    let batch = batch_for(file, &model, options.batch_size, test.len())?;
+    tell_of_metrics(file, &compile, &model.output_shapes(1));
+    saved.tell_precision();
     let tally = compile.tally();
-    let mut trainer = file.trainer(model, device, compile.optimizer)?.losses(compile.losses);
+    let mut trainer = saved.trainer(model, device, compile.optimizer)?.losses(compile.losses);
     let metrics = trainer.evaluate(&test, batch)?;
     println!("{}", describe(Judged::Test, &metrics, tally));
     finite::warn_of(&mut trainer, &test, batch, metrics.loss)

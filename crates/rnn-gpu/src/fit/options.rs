@@ -1,10 +1,10 @@
 //! How the user's model is trained: `fit.toml`.
 
 use crate::model_file::{ModelFile, object};
-use crate::nn::{Compile, Dialect, EarlyStopping, Figure, Monitor, Reader};
-use crate::run::MAX_BATCH;
+use crate::nn::{Compile, Dialect, Reader};
+use crate::run::{MAX_BATCH, Stopping};
 use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
@@ -54,35 +54,6 @@ impl Default for FitOptions {
             early_stopping: None,
         }
     }
-}
-
-/// As Keras's EarlyStopping.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Stopping {
-    monitor: Watched,
-    patience: usize,
-    min_delta: f64,
-    restore_best_weights: bool,
-}
-
-impl Default for Stopping {
-    fn default() -> Self {
-        let monitor = Watched::Loss;
-        Self { monitor, patience: 3, min_delta: 0.0, restore_best_weights: true }
-    }
-}
-
-/// What is watched, of the validation examples where there are some.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Watched {
-    Loss,
-    Accuracy,
-    Precision,
-    Recall,
-    F1,
-    Auc,
 }
 
 impl FitOptions {
@@ -149,22 +120,5 @@ impl FitOptions {
         );
         let outputs = model.architecture.output_names();
         Ok(Compile::from_json(&wanted, &outputs, Dialect::Keras3)?)
-    }
-}
-
-impl Stopping {
-    /// What carries it out.
-    pub fn callback(&self) -> EarlyStopping {
-        let figure = match self.monitor {
-            Watched::Loss => Figure::Loss,
-            Watched::Accuracy => Figure::Accuracy,
-            Watched::Precision => Figure::Precision,
-            Watched::Recall => Figure::Recall,
-            Watched::F1 => Figure::F1,
-            Watched::Auc => Figure::Auc,
-        };
-        let stopping = EarlyStopping::new(Monitor::from(figure), self.patience);
-        let stopping = stopping.min_delta(self.min_delta);
-        if self.restore_best_weights { stopping.restore_best_weights() } else { stopping }
     }
 }

@@ -8,27 +8,21 @@ mod toml;
 pub use compiled::Compiled;
 pub use toml::{FIT, MODEL, object};
 
-use crate::arrays::Columns;
 use crate::memory;
-use crate::nn::{
-    Architecture, Compile, Dialect, Model, Optimizer, OptimizerState, Precision, Reader, Trainer,
-};
-use crate::run::{RunFolder, trainer};
+use crate::nn::{Architecture, Compile, Dialect, Model, Optimizer, OptimizerState, Reader};
 use anyhow::{Context, Result, bail, ensure};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{self as container, Format, KerasFile, Variables};
 use rnn_formats::{safetensors, write_atomically};
-use rnn_graph::Device;
-use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The description of a run's model, in Keras's terms.
+/// The description of a model in a folder, in Keras's terms.
 pub const MODEL_JSON: &str = "model.json";
-/// The weights of a run.
+/// The weights of a model in a folder.
 pub const WEIGHTS: &str = "weights.safetensors";
 
 /// A model as it is kept.
@@ -41,38 +35,31 @@ pub struct ModelFile {
     pub optimizer: Option<Optimizer>,
     /// What the file says of training, as it says it.
     pub stated: Value,
-    /// What a run was trained with.
-    pub precision: Precision,
-    /// The columns of the table that a run was trained on.
-    pub columns: Option<Columns>,
     weights: Weights,
 }
 
-/// What predictions need of a run's `config.json`.
-#[derive(Default, Deserialize)]
-struct Trained {
-    #[serde(default)]
-    precision: Precision,
-    #[serde(default)]
-    columns: Option<Columns>,
-}
-
 enum Weights {
-    /// By the names that slots have, in the folder of a run.
-    Run(PathBuf, Vec<(String, HostTensor)>),
+    /// By the names that slots have, in a folder that [`save`] wrote.
+    Folder(PathBuf, Vec<(String, HostTensor)>),
     Keras(Box<KerasFile>),
     /// A description alone.
     Missing,
 }
 
+impl Weights {
+    fn in_folder(path: &Path) -> Result<Self> {
+        Ok(Self::Folder(path.to_owned(), safetensors::load(&path.join(WEIGHTS))?.0))
+    }
+}
+
 impl ModelFile {
-    /// Opens a run folder, `.keras`, `.h5`, `.json` or `.toml`.
+    /// Opens a folder that [`save`] wrote, `.keras`, `.h5`, `.json` or `.toml`.
     ///
     /// # Errors
     /// If it cannot be read, or describes what is not supported.
     pub fn open(path: &Path) -> Result<Self> {
         let opened = if path.is_dir() {
-            Self::from_run(path)
+            Self::from_folder(path)
         } else {
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some("keras" | "h5" | "hdf5") => Self::from_keras(path),
@@ -87,25 +74,21 @@ impl ModelFile {
         opened.with_context(|| format!("cannot use {}", path.display()))
     }
 
-    fn from_run(path: &Path) -> Result<Self> {
-        let weights = || -> Result<Weights> {
-            Ok(Weights::Run(path.to_owned(), safetensors::load(&path.join(WEIGHTS))?.0))
-        };
-        let config = path.join("config.json");
-        let damaged = || format!("{} is damaged", config.display());
-        let Trained { precision, columns } = match config.exists() {
-            true => serde_json::from_value(json(&config)?).with_context(damaged)?,
-            false => Trained::default(),
-        };
-        let file = if path.join(MODEL_JSON).exists() {
-            Self::described(&json(&path.join(MODEL_JSON))?, None, weights()?)?
-        } else {
-            // A run of an experiment, of before there was a model.json.
-            let (_, config) = RunFolder::open(path)?;
-            let Compiled { architecture, compile } = config.compiled(&config.model()?);
-            Self::new(architecture, Some(compile), weights()?)
-        };
-        Ok(Self { precision, columns, ..file })
+    fn from_folder(path: &Path) -> Result<Self> {
+        let value = json(&path.join(MODEL_JSON))?;
+        Self::described(&value, None, Weights::in_folder(path)?)
+    }
+
+    /// A model whose weights are in a folder without [`MODEL_JSON`].
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn in_folder(
+        path: &Path,
+        architecture: Architecture,
+        compile: Option<Compile>,
+    ) -> Result<Self> {
+        Ok(Self::new(architecture, compile, Weights::in_folder(path)?))
     }
 
     fn from_keras(path: &Path) -> Result<Self> {
@@ -121,8 +104,7 @@ impl ModelFile {
     }
 
     fn new(architecture: Architecture, compile: Option<Compile>, weights: Weights) -> Self {
-        let (precision, stated) = (Precision::F32, Value::Null);
-        Self { architecture, compile, optimizer: None, stated, precision, columns: None, weights }
+        Self { architecture, compile, optimizer: None, stated: Value::Null, weights }
     }
 
     fn described(value: &Value, version: Option<&str>, weights: Weights) -> Result<Self> {
@@ -157,26 +139,6 @@ impl ModelFile {
         !matches!(self.weights, Weights::Missing)
     }
 
-    /// What predicts and judges with a model of this file, in the precision that it was trained in.
-    ///
-    /// # Errors
-    /// If the device has no such precision.
-    pub fn trainer(
-        &self,
-        model: Model,
-        device: &dyn Device,
-        optimizer: Optimizer,
-    ) -> Result<Trainer> {
-        trainer(model, device, (optimizer, 0), self.precision)
-    }
-
-    /// Says of a precision that it is another than the usual.
-    pub fn tell_precision(&self) {
-        if self.precision != Precision::F32 {
-            eprintln!("precision: {}, as it was trained", self.precision);
-        }
-    }
-
     /// The model with its weights, or with first weights that `seed` decides, for examples of
     /// these shapes; where there are none, open extents are taken for some number.
     ///
@@ -191,7 +153,7 @@ impl ModelFile {
         memory::check_weights(architecture.count_params()?)?;
         let mut model = architecture.model(seed)?;
         match &self.weights {
-            Weights::Run(_, weights) => model.set_weights(weights)?,
+            Weights::Folder(_, weights) => model.set_weights(weights)?,
             Weights::Keras(file) => {
                 let weights = keras::weights(file, &architecture, &model)?;
                 model.set_weights(&weights)?;
@@ -213,10 +175,10 @@ impl ModelFile {
     /// What the optimizer kept of this model, [`ModelFile::model`], when it was saved.
     ///
     /// # Errors
-    /// If the file of a run is damaged.
+    /// If the file in a folder is damaged.
     pub fn optimizer_state(&self, model: &Model) -> Result<Option<OptimizerState>> {
         match (&self.weights, &self.compile) {
-            (Weights::Run(folder, _), _) => optimizer::load(folder),
+            (Weights::Folder(folder, _), _) => optimizer::load(folder),
             (Weights::Keras(file), Some(compile)) => {
                 let state =
                     optimizer::of_keras(file, &self.architecture, model, &compile.optimizer);
@@ -275,21 +237,22 @@ pub fn to_json(
     Ok(value)
 }
 
-/// Writes a run's model: first the weights and what the optimizer keeps, then `model.json`, which
+/// Writes a model into a folder: first the weights and what the optimizer keeps, then `model.json`, which
 /// says that they are there.
 ///
 /// # Errors
 /// If a file cannot be written.
 pub fn save(
-    folder: &RunFolder,
+    folder: &Path,
     architecture: &Architecture,
     compile: Option<&Compile>,
     (model, kept): (&Model, Option<&OptimizerState>),
 ) -> Result<()> {
     let json = to_json(architecture, compile, Reader::Ours)?;
-    save_weights(&folder.file(WEIGHTS), model)?;
+    save_weights(&folder.join(WEIGHTS), model)?;
     optimizer::save(folder, kept)?;
-    folder.write_text(MODEL_JSON, &serde_json::to_string_pretty(&json)?)
+    let json = serde_json::to_string_pretty(&json)?;
+    Ok(write_atomically(&folder.join(MODEL_JSON), |file| file.write_all(json.as_bytes()))?)
 }
 
 /// Writes weights as safetensors, by the names of layers and of their weights.

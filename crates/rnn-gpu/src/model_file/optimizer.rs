@@ -1,8 +1,7 @@
-//! What an optimizer keeps, as runs and Keras's files hold it.
+//! What an optimizer keeps, as folders and Keras's files hold it.
 
 use super::keras::in_keras_order;
 use crate::nn::{Architecture, Model, Optimizer, OptimizerState, Slot};
-use crate::run::RunFolder;
 use anyhow::{Context, Result, ensure};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{KerasFile, Variables};
@@ -11,12 +10,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// What the optimizer of a run keeps.
+/// Where it is kept in the folder of a model.
 const FILE: &str = "optimizer.safetensors";
 
-/// Writes it; without any, that of an earlier run goes.
-pub fn save(folder: &RunFolder, state: Option<&OptimizerState>) -> Result<()> {
-    let path = folder.file(FILE);
+/// Writes it; without any, what was there before goes.
+pub fn save(folder: &Path, state: Option<&OptimizerState>) -> Result<()> {
+    let path = folder.join(FILE);
     let Some(OptimizerState { optimizer, step, slots }) = state else {
         return match path.exists() {
             true => {
@@ -31,9 +30,9 @@ pub fn save(folder: &RunFolder, state: Option<&OptimizerState>) -> Result<()> {
     Ok(safetensors::save(&path, slots, &metadata)?)
 }
 
-/// Reads that of a run, if it has one.
-pub fn load(run: &Path) -> Result<Option<OptimizerState>> {
-    let path = run.join(FILE);
+/// Reads it, if it is there.
+pub fn load(folder: &Path) -> Result<Option<OptimizerState>> {
+    let path = folder.join(FILE);
     if !path.exists() {
         return Ok(None);
     }

@@ -1,14 +1,14 @@
 //! Predictions for arrays.
 
-use crate::arrays::{Array, Arrays};
+use crate::arrays::{Array, Arrays, samples};
 use crate::finite::FiniteRows;
 use crate::fit::batch_for;
-use crate::model_file::ModelFile;
 use crate::nn::{Dataset, Optimizer};
 use crate::outputs::Outputs;
+use crate::run::SavedModel;
 use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use rnn_core::{Data, HostTensor, Shape};
+use rnn_core::{Data, HostTensor};
 use rnn_formats::npy::FloatsWriter;
 use rnn_graph::Device;
 use std::path::{Path, PathBuf};
@@ -47,8 +47,9 @@ pub fn predict(
         "--output {}: predictions are written as .npy",
         output.display()
     );
-    let file = ModelFile::open(model_path)?;
-    let mut arrays = Arrays::features(input, args.stream, file.columns.as_ref())?;
+    let saved = SavedModel::open(model_path)?;
+    let file = &saved.file;
+    let mut arrays = Arrays::features(input, args.stream, saved.columns.as_ref())?;
     let described = file.architecture.inputs().to_vec();
     let inputs = described.iter().map(|input| match described.len() {
         1 => {
@@ -65,9 +66,9 @@ pub fn predict(
     let shapes = model.output_shapes(inputs[0].shape().dims()[0]);
     let inputs: Vec<_> = inputs.into_iter().map(Array::examples).collect();
     let set = Dataset::of(inputs, [])?;
-    let batch = batch_for(&file, &model, args.batch_size.map(|n| n as usize), set.len())?;
-    file.tell_precision();
-    let mut trainer = file.trainer(model, device, Optimizer::adam())?;
+    let batch = batch_for(file, &model, args.batch_size.map(|n| n as usize), set.len())?;
+    saved.tell_precision();
+    let mut trainer = saved.trainer(model, device, Optimizer::adam())?;
     let paths = Outputs::of(&[input, model_path]).take_each(output, &names)?;
     // Written as they come: they may be larger than memory.
     let files = paths.iter().zip(&shapes).map(|(path, shape)| FloatsWriter::create(path, shape));
@@ -106,11 +107,6 @@ fn floats(tensor: HostTensor) -> Result<HostTensor> {
             HostTensor::from_f32(tensor.shape().clone(), values)?
         }
     })
-}
-
-/// The extents of an example of arrays of these shapes.
-pub fn samples<'a>(shapes: impl Iterator<Item = &'a Shape>) -> Vec<&'a [usize]> {
-    shapes.map(|shape| shape.dims().get(1..).unwrap_or_default()).collect()
 }
 
 impl ArrayInput {

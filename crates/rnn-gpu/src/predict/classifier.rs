@@ -1,8 +1,8 @@
-use crate::data::Source;
 use crate::experiment::VOCABULARY;
 use crate::nn::Trainer;
 use crate::report::THRESHOLD;
 use crate::run::{RunFolder, Task};
+use crate::source::Source;
 use crate::{Device, HostTensor};
 use anyhow::{Context, Result, bail, ensure};
 use rnn_data::text::{Vocabulary, Word};

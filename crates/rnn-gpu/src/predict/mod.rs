@@ -4,7 +4,7 @@ mod arrays;
 mod classifier;
 mod text;
 
-pub use arrays::{ArrayInput, samples};
+pub use arrays::ArrayInput;
 pub use classifier::{Contribution, Prediction, TextClassifier};
 pub use text::TextInput;
 

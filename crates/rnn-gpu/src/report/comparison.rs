@@ -3,9 +3,9 @@
 use super::chart::{Chart, Line, key, short};
 use super::page::{figure, numbers, page, section, table, words};
 use super::run::count;
-use crate::compare::{Compared, Differing};
 use crate::nn::{Figure, Metrics};
 use crate::plot::axis::{Axis, padded};
+use crate::run::{Compared, Differing};
 use maud::{Markup, html};
 
 /// The page of some runs, whose loss has this name; accuracy and the like are shown where there are

@@ -1,11 +1,11 @@
 //! What a trained model does on the test data, and what a step of its training costs.
 
 use super::ClassificationReport;
-use crate::data::Splits;
 use crate::memory::Footprint;
 use crate::nn::{Dataset, Metrics, Tally, TrainError, Trainer};
 use crate::plot::{Histogram, probability_histogram};
 use crate::run::{Config, Part, Results, RunFolder};
+use crate::splits::Splits;
 use anyhow::Result;
 use rnn_core::DType;
 use rnn_graph::DeviceError;

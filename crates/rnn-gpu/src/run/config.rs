@@ -1,15 +1,15 @@
 //! What a run trains, and how: `config.json`.
 
+use super::Stopping;
 use crate::arrays::Columns;
-use crate::data::Source;
 use crate::experiment::{Experiment, Preset};
-use crate::fit::Stopping;
 use crate::memory;
 use crate::model_file::Compiled;
 use crate::nn::{
     Architecture, Compile, EarlyStopping, InputSpec, Loss, Model, Optimizer, Precision, Tally,
     Trainer,
 };
+use crate::source::Source;
 use anyhow::{Error, Result, ensure};
 use rnn_graph::Device;
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,16 @@
 //! The folder of one training run.
 
+mod compared;
 mod config;
 pub mod contents;
 mod paths;
+mod saved_model;
+mod stopping;
 
+pub use compared::{Compared, Differing};
 pub use config::{Config, MAX_BATCH, Own, Task, Tutorial, check_precision, trainer};
+pub use saved_model::SavedModel;
+pub use stopping::Stopping;
 
 use crate::checkpoint::Store;
 use crate::model_file::{self, Compiled};
@@ -154,7 +160,7 @@ impl RunFolder {
         let kept = trainer.optimizer_state()?;
         let model = trainer.model()?;
         let Compiled { architecture, compile } = config.compiled(model);
-        model_file::save(self, &architecture, Some(&compile), (model, kept.as_ref()))?;
+        model_file::save(self.path(), &architecture, Some(&compile), (model, kept.as_ref()))?;
         let config = config.kept_in(self.path());
         self.write_text("config.json", &serde_json::to_string_pretty(&config)?)
     }

@@ -1,7 +1,7 @@
 //! The files that a run was trained on, wherever it lies.
 
 use super::{Config, Task};
-use crate::data::Source;
+use crate::source::Source;
 use anyhow::{Result, bail, ensure};
 use std::fs;
 use std::path::{Component, Path, PathBuf, absolute};

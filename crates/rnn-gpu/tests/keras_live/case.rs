@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, bail};
 use rnn_core::Examples;
+use rnn_gpu::arrays::samples;
 use rnn_gpu::arrays::{Arrays, Kind};
 use rnn_gpu::model_file::ModelFile;
 use rnn_gpu::nn::{ConfigError, Dataset, Loss, TrainError, Trainer};
-use rnn_gpu::predict::samples;
 use rnn_gpu::{Device, HostTensor};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

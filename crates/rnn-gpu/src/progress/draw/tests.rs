@@ -1,10 +1,10 @@
 use super::{Clock, draw};
-use crate::data::Source;
 use crate::experiment::{Experiment, Preset};
 use crate::memory::Footprint;
 use crate::nn::{EpochLog, Event, Metrics, Precision};
 use crate::progress::Figures;
 use crate::run::{Config, Task, Tutorial};
+use crate::source::Source;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! What examples or their steps count: `w_train` and the like.
 
-use super::data::{borrowed, names};
+use super::arrays::{borrowed, names};
 use crate::HostTensor;
 use crate::arrays::{Arrays, Kind};
 use crate::nn::Batch;

@@ -1,8 +1,7 @@
 //! Examples and labels of the user's.
 
-use super::weights;
+use super::{Splits, weights};
 use crate::arrays::{Array, Arrays, Kind};
-use crate::data::Splits;
 use crate::nn::{Architecture, Dataset, Input, Loss, Model};
 use crate::run::Own;
 use anyhow::{Context, Result, bail, ensure};

@@ -1,26 +1,15 @@
-//! Reviews, films and arrays, ready for a model.
+//! Where the tutorial's reviews and films come from.
 
-use crate::HostTensor;
 use crate::cache;
-use crate::experiment::VOCABULARY;
-use crate::fit;
-use crate::nn::{Dataset, Model};
-use crate::run::{Config, Part, Task, Tutorial};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use rnn_core::Examples;
+use rnn_data::corpus;
 use rnn_data::download::Download;
-use rnn_data::imdb::{LoadOptions, RawReviews, Reviews};
 use rnn_data::movies::MovieOptions;
-use rnn_data::text::{self, Columns, TextReviews, Tokenizer, Vocabulary};
-use rnn_data::{PadOptions, corpus, pad_sequences};
+use rnn_data::text::{self, Columns};
 use serde::{Deserialize, Serialize};
 use std::env;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-/// The share of the training reviews that is trained on; the rest validates.
-const TRAIN_SHARE: f64 = 0.7;
 
 /// The Large Movie Review Dataset as Keras distributes it (keras/src/datasets/imdb.py).
 const IMDB: Download = Download {
@@ -37,7 +26,7 @@ const IMDB_WORDS: Download = Download {
 };
 
 /// What the word index is called where it lies beside `imdb.npz`.
-const WORD_INDEX: &str = "imdb_word_index.json";
+pub const WORD_INDEX: &str = "imdb_word_index.json";
 
 /// How reviews that are text are to be read.
 #[derive(Clone, Debug, clap::Args)]
@@ -177,125 +166,4 @@ fn download(file: &Download, path: &Path) -> Result<()> {
     let result = file.fetch(path, &mut |have| bar.set_position(have));
     bar.finish_and_clear();
     Ok(result?)
-}
-
-/// Three sets of examples.
-pub struct Splits {
-    /// The words of the reviews, if they are known.
-    pub vocabulary: Option<Vocabulary>,
-    /// 70% of the training reviews; 95% of the films to train on; of arrays what `fit.toml` says, or
-    /// all of `x_train` where there is an `x_val`.
-    pub train: Dataset,
-    /// The rest of them.
-    pub validation: Dataset,
-    /// The first 10,000 test reviews, as the tutorial takes them; the films not trained on; arrays
-    /// to test, if there are some.
-    pub test: Dataset,
-    /// The arrays of the user's that are none of these.
-    pub unused: Vec<String>,
-}
-
-impl Splits {
-    /// What a model is judged by: the test data; where there is none, what validated it, or else
-    /// what it was trained on.
-    pub fn judge(&self) -> (Part, &Dataset) {
-        let parts = [(Part::Test, &self.test), (Part::Validation, &self.validation)];
-        let found = parts.into_iter().find(|(_, set)| !set.is_empty());
-        found.unwrap_or((Part::Training, &self.train))
-    }
-}
-
-/// Reads or makes what a run is about, for its model. `vocabulary` is that of a run that has been
-/// trained.
-///
-/// # Errors
-/// If the data cannot be read, is not in one of the layouts, or does not fit the model.
-pub fn load(config: &Config, model: &Model, vocabulary: Option<Vocabulary>) -> Result<Splits> {
-    let sets = match &config.task {
-        Task::Own(own) => fit::splits(own, model)?,
-        Task::Tutorial(Tutorial { data: Source::Movies(movies), .. }) => films(movies)?,
-        Task::Tutorial(task) => {
-            let (raw, vocabulary) = raw_reviews(task, config.seed, vocabulary)?;
-            let vocabulary = vocabulary.map(|words| words.limited(VOCABULARY as u32));
-            Splits { vocabulary, ..reviews(raw, task.length, config.seed)? }
-        }
-    };
-    let limit = config.limit.unwrap_or(usize::MAX);
-    let [train, validation, test] = [sets.train, sets.validation, sets.test];
-    Ok(Splits {
-        train: train.take(limit),
-        validation: validation.take(limit),
-        test: test.take(limit),
-        vocabulary: sets.vocabulary,
-        unused: sets.unused,
-    })
-}
-
-/// The reviews as word ranks, with the words if they are known.
-fn raw_reviews(
-    task: &Tutorial,
-    seed: u64,
-    vocabulary: Option<Vocabulary>,
-) -> Result<(RawReviews, Option<Vocabulary>)> {
-    let index = |path: &Path| Vocabulary::read_word_index(path);
-    let known = match (vocabulary, &task.word_index) {
-        (None, Some(path)) => Some(index(path)?),
-        (vocabulary, _) => vocabulary,
-    };
-    Ok(match &task.data {
-        Source::Imdb(path) => {
-            let raw = RawReviews::read(path);
-            let raw = raw.with_context(|| format!("cannot load {}", path.display()))?;
-            let beside = Some(path.with_file_name(WORD_INDEX)).filter(|path| path.exists());
-            let beside = beside.filter(|_| known.is_none()).map(|path| index(&path));
-            (raw, known.or(beside.transpose()?))
-        }
-        Source::Text { path, columns } => {
-            let TextReviews { reviews, vocabulary, repaired } =
-                text::read(path, columns, known, seed)?;
-            if repaired > 0 {
-                eprintln!("{repaired} reviews hold bytes that are no UTF-8; they were replaced");
-            }
-            (reviews, Some(vocabulary))
-        }
-        _ => {
-            let words = (1..=corpus::VOCABULARY).filter_map(corpus::word).collect();
-            (corpus::bundled(), Some(Vocabulary::new(Tokenizer::default(), words)))
-        }
-    })
-}
-
-fn reviews(raw: RawReviews, length: usize, seed: u64) -> Result<Splits> {
-    let options = LoadOptions { num_words: Some(VOCABULARY as u32), ..LoadOptions::default() };
-    let (train, test) = raw.load(&options);
-    let dataset = |reviews: Reviews| -> Result<Dataset> {
-        let pad = PadOptions { maxlen: Some(length), ..PadOptions::default() };
-        let labels = HostTensor::from_f32([reviews.labels.len()], reviews.labels)?;
-        Ok(Dataset::new([pad_sequences(&reviews.tokens, &pad)?], [labels])?)
-    };
-    let (train, validation) = dataset(train)?.split(TRAIN_SHARE, seed);
-    let test = dataset(test)?.take(10_000);
-    Ok(Splits { train, validation, test, vocabulary: None, unused: vec![] })
-}
-
-/// How many of so many films are trained on: of the tutorial's 1,200 the first 1,000.
-pub fn trained_films(count: usize) -> usize {
-    count * 5 / 6
-}
-
-/// As Keras's validation_split of 0.05 does, the last of the films to train on validate.
-fn films(movies: &MovieOptions) -> Result<Splits> {
-    let (noisy, shifted): (Arc<dyn Examples>, Arc<dyn Examples>) =
-        (Arc::new(movies.noisy()), Arc::new(movies.shifted()));
-    let all = Dataset::of([noisy], [shifted])?;
-    let trained = trained_films(movies.count);
-    let validated = trained.div_ceil(20);
-    let split = trained - validated;
-    Ok(Splits {
-        train: all.range(0..split),
-        validation: all.range(split..trained),
-        test: all.range(trained..movies.count),
-        vocabulary: None,
-        unused: vec![],
-    })
 }
