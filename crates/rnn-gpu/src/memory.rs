@@ -1,9 +1,9 @@
 //! What a training step keeps on a device, and whether that fits, before it is begun.
 
-use crate::nn::Trainer;
+use crate::nn::{TrainError, Trainer};
 use anyhow::{Result, bail, ensure};
 use indicatif::{HumanBytes, HumanCount};
-use rnn_graph::{Device, DeviceKind, Limits, Plan, Recording, Storage};
+use rnn_graph::{Device, DeviceError, DeviceKind, Planned, RecordingError, Storage};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
@@ -41,18 +41,9 @@ pub struct Span {
 }
 
 impl Footprint {
-    /// Of a step on a device; the second value says why it cannot be launched, if it cannot.
-    fn of(trainer: &Trainer, batch: usize, device: &dyn Device) -> Result<(Self, Option<String>)> {
-        let graph = trainer.training_graph(batch)?;
-        let gpu = device.info().kind != DeviceKind::Cpu;
-        // How much a binding may span is compared here, with a message for users.
-        let limits = Limits { max_binding_bytes: u64::MAX, ..*device.limits() };
-        let recorded = gpu.then(|| Recording::new(&graph, &limits)).transpose();
-        let (plan, refused) = match recorded {
-            Ok(Some(recording)) => (recording.plan, None),
-            Ok(None) => (Plan::unpacked(&graph), None),
-            Err(error) => (Plan::new(&graph, |_| vec![]), Some(error.to_string())),
-        };
+    /// Of a planned step.
+    fn of(batch: usize, Planned { graph, recording }: &Planned) -> Self {
+        let plan = &recording.plan;
         let stored = |storage: Storage| {
             let tensors = graph.tensors().filter(move |(_, tensor)| tensor.storage == storage);
             tensors.map(|(_, tensor)| (tensor.name.clone(), bytes(tensor.ty.len()))).collect()
@@ -64,7 +55,7 @@ impl Footprint {
             bytes: bytes(life.len),
             nodes: (life.first, life.last.min(last)),
         });
-        let footprint = Self {
+        Self {
             batch,
             nodes: plan.order.len(),
             residents: stored(Storage::Resident),
@@ -72,8 +63,7 @@ impl Footprint {
             blocks: plan.blocks.iter().copied().map(bytes).collect(),
             spans: spans.collect(),
             free: None,
-        };
-        Ok((footprint, refused))
+        }
     }
 
     /// Bytes of the arena.
@@ -144,50 +134,75 @@ pub fn check_weights(parameters: usize) -> Result<()> {
     Ok(())
 }
 
-/// What a training step needs.
+/// Why a step does not fit.
+enum Misfit {
+    /// The device cannot launch it.
+    Refused(RecordingError),
+    /// It needs more bytes than are free.
+    Memory { need: u64, free: u64 },
+    /// It needs a larger buffer than the device allows.
+    Buffer { need: u64, limit: u64 },
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(reason) => write!(f, "cannot be launched: {reason}"),
+            Self::Memory { need, free } => {
+                write!(f, "needs {} of memory, {} are free", HumanBytes(*need), HumanBytes(*free))
+            }
+            Self::Buffer { need, limit } => write!(
+                f,
+                "needs a buffer of {}, the device allows {}",
+                HumanBytes(*need),
+                HumanBytes(*limit)
+            ),
+        }
+    }
+}
+
+/// What a training step needs, of which examples are `weighted` or not; the trainer's first such
+/// step follows what is planned here.
 ///
 /// # Errors
 /// If that is more than the device has; the message says which batch size fits.
-pub fn check(trainer: &Trainer, batch: usize, device: &dyn Device) -> Result<Footprint> {
+pub fn check(
+    trainer: &mut Trainer,
+    (batch, weighted): (usize, bool),
+    device: &dyn Device,
+) -> Result<Footprint> {
     let free = available(device);
-    let limit = match device.info().kind {
-        DeviceKind::Cpu => u64::MAX,
-        _ => device.limits().max_binding_bytes,
+    let limit = device.limits().max_binding_bytes;
+    let mut fit = |batch| -> Result<Result<Footprint, Misfit>> {
+        let planned = match trainer.plan_training(batch, weighted) {
+            Err(TrainError::Device(DeviceError::Recording(error))) => {
+                return Ok(Err(Misfit::Refused(error)));
+            }
+            planned => planned?,
+        };
+        let need = Footprint { free, ..Footprint::of(batch, planned) };
+        let (total, largest) = (need.total(), need.largest());
+        Ok(match free.filter(|&free| total > free) {
+            Some(free) => Err(Misfit::Memory { need: total, free }),
+            None if largest > limit => Err(Misfit::Buffer { need: largest, limit }),
+            None => Ok(need),
+        })
     };
-    let fits = |(need, refused): &(Footprint, Option<String>)| {
-        need.total() <= free.unwrap_or(u64::MAX) && need.largest() <= limit && refused.is_none()
+    let misfit = match fit(batch)? {
+        Ok(need) => return Ok(need),
+        Err(misfit) => misfit,
     };
-    let need = Footprint::of(trainer, batch, device)?;
-    if fits(&need) {
-        return Ok(Footprint { free, ..need.0 });
-    }
     let (mut most, mut too_many) = (0, batch);
     while most + 1 < too_many {
         let middle = most.midpoint(too_many);
-        match fits(&Footprint::of(trainer, middle, device)?) {
-            true => most = middle,
-            false => too_many = middle,
+        match fit(middle)? {
+            Ok(_) => most = middle,
+            Err(_) => too_many = middle,
         }
     }
     let advice = match most {
         0 => "not even one example fits: make the examples smaller".to_owned(),
         most => format!("--batch-size {most} fits"),
     };
-    let (need, refused) = need;
-    match free.filter(|&free| need.total() > free) {
-        Some(free) => bail!(
-            "a step of {batch} examples needs {} of memory, {} are free; {advice}",
-            HumanBytes(need.total()),
-            HumanBytes(free)
-        ),
-        None if need.largest() <= limit => {
-            let reason = refused.unwrap_or_default();
-            bail!("a step of {batch} examples cannot be launched: {reason}; {advice}")
-        }
-        None => bail!(
-            "a step of {batch} examples needs a buffer of {}, the device allows {}; {advice}",
-            HumanBytes(need.largest()),
-            HumanBytes(limit)
-        ),
-    }
+    bail!("a step of {batch} examples {misfit}; {advice}")
 }

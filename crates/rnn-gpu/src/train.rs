@@ -181,7 +181,8 @@ impl Run<'_> {
         let (mut trainer, history, memory) = loop {
             let mut trainer = config.trainer(model.clone(), device.device())?;
             let part = config.step_size().div_ceil(options.ranks());
-            let memory = memory::check(&trainer, part, device.device())?;
+            let memory =
+                memory::check(&mut trainer, (part, splits.train.is_weighted()), device.device())?;
             println!("memory: {memory}");
             if options.profile {
                 trainer.enable_profile();

@@ -13,7 +13,7 @@ use rnn_gpu::nn::{
 use rnn_gpu::run::Config;
 use rnn_gpu::train::{TrainOptions, resume, train};
 use rnn_graph::{
-    Device, DeviceError, DeviceInfo, Graph, Limits, Profile, Program, Session, Ticket,
+    Device, DeviceError, DeviceInfo, Graph, Limits, Planned, Profile, Program, Session, Ticket,
 };
 use rnn_wgpu::{Adapter, Options, WgpuDevice, adapters};
 use std::cell::RefCell;
@@ -79,8 +79,12 @@ impl Device for Doomed {
 }
 
 impl Session for DoomedSession {
-    fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
-        self.session.compile(graph)
+    fn plan(&self, graph: Arc<Graph>) -> Result<Planned, DeviceError> {
+        self.session.plan(graph)
+    }
+
+    fn build(&mut self, planned: Planned) -> Result<Program, DeviceError> {
+        self.session.build(planned)
     }
 
     fn write(&mut self, resident: &str, values: &HostTensor) -> Result<(), DeviceError> {

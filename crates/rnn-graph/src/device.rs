@@ -1,4 +1,4 @@
-use crate::{Cost, Graph, RecordingError};
+use crate::{Cost, Graph, Recording, RecordingError};
 use rnn_core::{DType, HostTensor, Shape, TensorError};
 use std::fmt;
 use std::sync::Arc;
@@ -152,6 +152,16 @@ pub enum DeviceError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Program(pub usize);
 
+/// A graph as a session will run it, before there is memory for it.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The graph.
+    pub graph: Arc<Graph>,
+    /// The memory that it needs, and the commands of a run; a device that executes the nodes
+    /// themselves has none.
+    pub recording: Recording,
+}
+
 /// A read of a resident that is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub u64);
@@ -173,8 +183,18 @@ pub trait Device {
 /// Residents are zero when first named. Values move only by `write`, `run` (its inputs), `fetch`
 /// and the reads; everything between stays on the device.
 pub trait Session {
-    /// Prepares a graph for replay.
-    fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError>;
+    /// Plans the runs of a graph, without taking memory for them: a plan may need buffers larger
+    /// than the device binds.
+    fn plan(&self, graph: Arc<Graph>) -> Result<Planned, DeviceError>;
+
+    /// Prepares a planned graph for replay.
+    fn build(&mut self, planned: Planned) -> Result<Program, DeviceError>;
+
+    /// Plans a graph and prepares it for replay.
+    fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
+        let planned = self.plan(graph)?;
+        self.build(planned)
+    }
 
     /// Sets a resident.
     fn write(&mut self, resident: &str, values: &HostTensor) -> Result<(), DeviceError>;

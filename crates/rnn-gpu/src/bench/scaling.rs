@@ -111,7 +111,7 @@ fn point(device: &dyn Device, size: Size, before: Option<u64>) -> Result<Point> 
             .add(Dense::new(1, Activation::Sigmoid))
     };
     let mut trainer = Trainer::new(model()?, device, Optimizer::adam(), 1);
-    let planned_bytes = memory::check(&trainer, batch, device)?.total();
+    let planned_bytes = memory::check(&mut trainer, (batch, false), device)?.total();
     let examples = reviews(batch, steps)?;
     let seconds = repeat(|| {
         let started = Instant::now();

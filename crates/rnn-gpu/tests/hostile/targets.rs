@@ -118,7 +118,7 @@ fn model(path: &Path) -> bool {
     let plain = || vec![(Loss::MeanSquaredError, 1.0); model.outputs().len()];
     let losses = file.compile.map_or_else(plain, |compile| compile.losses);
     let mut trainer = Trainer::new(model, &device, Optimizer::sgd(), 1).losses(losses);
-    let Ok(needs) = memory::check(&trainer, 2, &device) else { return false };
+    let Ok(needs) = memory::check(&mut trainer, (2, false), &device) else { return false };
     if needs.total() > FEW_BYTES {
         return false;
     }
