@@ -182,8 +182,9 @@ fn run() -> Result<()> {
             let (device, why) = device::open(&device)?;
             console::out(format_args!("device: {}: {why}\n", device.info()));
             let (folder, config) = RunFolder::open(&run)?;
-            rollout::rollout(&folder, &config, RolloutOptions { which, track, frames }, &*device)?;
-            report::write(&folder, &config)
+            let options = RolloutOptions { which, track, frames };
+            report::draw_rollout(&folder, rollout::rollout(&folder, &config, options, &*device)?)?;
+            report::write(&folder, &config, &folder.result()?)
         }
         Command::Evaluate { run, data, stream, columns, fit, device } => {
             let (device, why) = device::open(&device)?;
@@ -192,7 +193,12 @@ fn run() -> Result<()> {
                 Some(data) => {
                     fit::evaluate(&run, (&data, stream, &columns), fit.as_deref(), &*device)
                 }
-                None => train::evaluate(&run, &*device),
+                None => {
+                    let (folder, config, result) = train::evaluate(&run, &*device)?;
+                    console::out(format_args!("{}\n", report::text(&config, &result)));
+                    report::draw(&folder, &config, &result)?;
+                    report::write(&folder, &config, &result)
+                }
             }
         }
     }

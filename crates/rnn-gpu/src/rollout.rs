@@ -2,10 +2,9 @@
 
 use crate::HostTensor;
 use crate::experiment::next_frame;
-use crate::film_error::FrameError;
 use crate::finite::FiniteRows;
+use crate::frame_error::FrameError;
 use crate::nn::Trainer;
-use crate::plot::{Film, error_curves, film};
 use crate::run::{Config, RunFolder, Task, Tutorial};
 use crate::source::Source;
 use crate::splits::trained_films;
@@ -13,7 +12,6 @@ use anyhow::{Result, bail, ensure};
 use rnn_core::DType;
 use rnn_data::movies::MovieOptions;
 use rnn_graph::Device;
-use std::fmt::Write as _;
 
 /// Frames of the tutorial's films.
 const TUTORIAL_FRAMES: usize = 15;
@@ -58,18 +56,36 @@ pub fn predict(trainer: &mut Trainer, seen: &[Vec<f32>], frames: usize) -> Resul
     Ok(predicted)
 }
 
-/// Rolls out a film of a run: writes pictures of every frame, one of all, an animation, and the
-/// errors.
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Rollout {
+    /// The film's number.
+    pub which: usize,
+    /// Pixels of a side.
+    pub side: usize,
+    /// Frames that the films have that the model was trained on.
+    pub trained_frames: usize,
+    /// The frames that the model saw.
+    pub seen: Vec<Vec<f32>>,
+    /// Those that it predicted behind them.
+    pub predicted: Vec<Vec<f32>>,
+    /// What all of them should have been.
+    pub truth: Vec<Vec<f32>>,
+    /// How far each that was predicted is from that.
+    pub errors: Vec<FrameError>,
+}
+
+/// Rolls out a film of a run.
 ///
 /// # Errors
-/// If the run is of another experiment, there is no such film or not as many frames, or a file
-/// cannot be written.
+/// If the run is of another experiment, there is no such film or not as many frames, or the device
+/// fails.
 pub fn rollout(
     folder: &RunFolder,
     config: &Config,
     options: RolloutOptions,
     device: &dyn Device,
-) -> Result<()> {
+) -> Result<Rollout> {
     let Task::Tutorial(Tutorial { data: Source::Movies(movies), preset, .. }) = &config.task else {
         bail!("this is a run of {}; only a next-frame run can be rolled out", config.name())
     };
@@ -111,39 +127,7 @@ pub fn rollout(
     let truth: Vec<Vec<f32>> = noisy[..1].iter().chain(&shifted[..all - 1]).cloned().collect();
     let errors: Vec<FrameError> =
         predicted.iter().zip(&truth[track..]).map(|(p, y)| FrameError::new(p, y)).collect();
-    let table = table(track, &errors);
-    print!("film {which}, {track} frames seen, {frames} predicted\n{table}");
-    if all > movies.frames + 1 {
-        println!("the model was trained on {} frames: beyond them it has to guess", movies.frames);
-    }
-    let name = format!("rollout-{which}");
-    let pictures = folder.subfolder(&name)?;
-    let shown = Film {
-        side: movies.size,
-        seen: track,
-        frames: [&noisy[..track], &predicted].concat(),
-        truth,
-    };
-    film(&pictures, &shown)?;
-    error_curves(&pictures.join("errors.png"), &format!("Film {which}"), &errors)?;
-    folder.write_text(&format!("{name}/errors.csv"), &csv(track, &errors))?;
-    println!("wrote {}", pictures.display());
-    Ok(())
-}
-
-fn table(track: usize, errors: &[FrameError]) -> String {
-    let mut text = format!("{:>5}  {:>9}  {:>9}  {:>6}\n", "frame", "BCE", "MSE", "SSIM");
-    for (i, e) in errors.iter().enumerate() {
-        let frame = track + i + 1;
-        let _ = writeln!(text, "{frame:>5}  {:>9.6}  {:>9.6}  {:>6.4}", e.bce, e.mse, e.ssim);
-    }
-    text
-}
-
-fn csv(track: usize, errors: &[FrameError]) -> String {
-    let lines = errors.iter().enumerate();
-    let line = |(i, e): (usize, &FrameError)| {
-        format!("{},{},{},{}\n", track + i + 1, e.bce, e.mse, e.ssim)
-    };
-    format!("frame,bce,mse,ssim\n{}", lines.map(line).collect::<String>())
+    let seen = noisy.into_iter().take(track).collect();
+    let (side, trained_frames) = (movies.size, movies.frames);
+    Ok(Rollout { which, side, trained_frames, seen, predicted, truth, errors })
 }

@@ -1,38 +1,34 @@
-//! Training and evaluating an experiment, with progress for people.
+//! Training a run, and evaluating one.
 
-use crate::checkpoint::{Checkpoint, CheckpointArgs, Keeper, RunLock, Store};
+mod recovery;
+
+use self::recovery::{Recovery, Remedy};
+use crate::checkpoint::{Checkpoint, CheckpointOptions, Keeper, RunLock, Store};
 use crate::device::Opened;
 use crate::distributed::{self, World};
-use crate::experiment::Experiment;
 use crate::finite;
 use crate::fit::States;
-use crate::interrupt;
-use crate::memory;
+use crate::interrupt::{self, Cleanup, Held};
+use crate::measure::{measure, time_step};
+use crate::memory::{self, Footprint};
 use crate::nn::{
-    Callback, Checkpoints, Compile, FitOptions, History, TerminateOnNan, TrainError, Trainer,
-    TrainerState,
+    Callback, CallbackState, Checkpoints, Compile, Event, FitOptions, History, Model,
+    TerminateOnNan, TrainError, Trainer, TrainerState,
 };
-use crate::progress::{Figures, Watch, WatchArgs};
-use crate::report::{self, Measured};
-use crate::rollout::{RolloutOptions, rollout};
-use crate::run::{Config, RunFolder, Task, Tutorial, check_precision};
+use crate::run::{Config, Measured, RunFolder, RunResult, Task, check_precision};
 use crate::splits::{self, Splits};
 use anyhow::{Result, anyhow, bail, ensure};
-use rnn_graph::{Device, DeviceError};
+use rnn_graph::Device;
 use std::io::{self, Write as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-
-/// How often a run goes on with a new device after the old one failed.
-const MAX_DEVICE_FAULTS: usize = 2;
 
 /// How a run is carried out: nothing of it changes what comes out.
 #[derive(Clone, Debug, Default)]
 pub struct TrainOptions {
     /// What happens with checkpoints.
-    pub checkpoints: CheckpointArgs,
-    /// How it is watched.
-    pub watch: WatchArgs,
+    pub checkpoints: CheckpointOptions,
     /// Print the time that each op took.
     pub profile: bool,
     /// The ranks that train together; this is the first of them.
@@ -54,6 +50,36 @@ impl TrainOptions {
     }
 }
 
+/// Shows to people how far a training is.
+pub trait Progress {
+    /// Begins to show an attempt at a training, which ends when what this returns is dropped.
+    ///
+    /// # Errors
+    /// If it cannot be shown.
+    fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Box<dyn Callback>>;
+}
+
+/// An attempt at a training: there is another one after a device has failed.
+pub struct Attempt<'a> {
+    /// What is trained.
+    pub config: &'a Config,
+    /// Examples to train on, and to validate.
+    pub examples: [usize; 2],
+    /// The memory of a step.
+    pub memory: &'a Footprint,
+    /// The folder of the run.
+    pub folder: &'a RunFolder,
+    /// The steps and epochs of a training that goes on.
+    pub behind: Option<[usize; 2]>,
+}
+
+/// Shows nothing.
+impl Progress for () {
+    fn begin(&mut self, _: &Attempt<'_>) -> Result<Box<dyn Callback>> {
+        Ok(Box::new(|_: &Event| ControlFlow::Continue(())))
+    }
+}
+
 /// Where a training begins.
 #[derive(Clone, Debug)]
 enum Start {
@@ -63,6 +89,30 @@ enum Start {
     From(Box<TrainerState>),
     /// Where it was when this was taken.
     At(Box<Checkpoint>),
+}
+
+/// A run that has been trained and measured. Other processes are kept from its folder until it is
+/// dropped.
+pub struct Trained {
+    /// The folder, which holds all but what is made for people.
+    pub folder: RunFolder,
+    /// What was trained.
+    pub config: Config,
+    /// What it came to.
+    pub result: RunResult,
+    store: Store,
+    _advice: Option<Cleanup>,
+    _lock: RunLock,
+}
+
+impl Trained {
+    /// Marks the run as finished: nothing is left to be done that going on with it would do.
+    ///
+    /// # Errors
+    /// If the mark cannot be written.
+    pub fn finish(self) -> Result<()> {
+        self.store.finish()
+    }
 }
 
 /// Trains what `config` says and writes the run folder. It begins with `first`, or with weights
@@ -76,28 +126,26 @@ pub fn train(
     first: Option<TrainerState>,
     device: &mut Opened,
     out: &Path,
-    options: &TrainOptions,
-) -> Result<()> {
+    (options, progress): (&TrainOptions, &mut dyn Progress),
+) -> Result<Trained> {
     let there = out.exists();
     let folder = RunFolder::begin(out, options.checkpoints.overwrite)?;
     let _empty = (!there).then(|| {
         let folder = folder.clone();
         interrupt::at_end(move || folder.abandon())
     });
-    let result = RunLock::acquire(out).and_then(|lock| {
-        let store = Store::of(out);
+    let trained = RunLock::acquire(out).and_then(|lock| {
         if !options.checkpoints.overwrite {
             folder.check_unfinished()?;
         }
         let start = first.map_or(Start::Anew, |state| Start::From(Box::new(state)));
-        Run { folder: &folder, store: &store, config, options }.train(device, start)?;
-        drop(lock);
-        Ok(())
+        Run::prepare((&folder, lock), config, device.device(), options)?
+            .train(start, device, progress)
     });
-    if result.is_err() && !there {
+    if trained.is_err() && !there {
         folder.abandon();
     }
-    result
+    trained
 }
 
 /// Goes on with a run from its last checkpoint, until as many epochs are over as it was begun
@@ -110,11 +158,11 @@ pub fn resume(
     epochs: Option<usize>,
     [data, words]: [Option<PathBuf>; 2],
     device: &mut Opened,
-    options: &TrainOptions,
-) -> Result<()> {
+    (options, progress): (&TrainOptions, &mut dyn Progress),
+) -> Result<Trained> {
     ensure!(run.is_dir(), "there is no folder {}", run.display());
     let (folder, store) = (RunFolder::create(run)?, Store::of(run));
-    let _lock = RunLock::acquire(run)?;
+    let lock = RunLock::acquire(run)?;
     let checkpoint = store.newest()?;
     let mut config = checkpoint.config.clone();
     let done = checkpoint.state.course.history.epochs.len();
@@ -136,21 +184,42 @@ pub fn resume(
     }
     println!("data: {}", config.data());
     let start = Start::At(Box::new(checkpoint));
-    Run { folder: &folder, store: &store, config: &config, options }.train(device, start)
+    Run::prepare((&folder, lock), &config, device.device(), options)?.train(start, device, progress)
 }
 
-/// A run at work.
+/// A run at work: what stays the same from attempt to attempt.
 struct Run<'a> {
-    folder: &'a RunFolder,
-    store: &'a Store,
-    config: &'a Config,
+    folder: RunFolder,
+    store: Store,
+    lock: RunLock,
+    /// With the fingerprint of the data.
+    config: Config,
+    model: Model,
+    splits: Splits,
+    /// What tells the training data from others.
+    data: String,
     options: &'a TrainOptions,
 }
 
-impl Run<'_> {
-    fn train(&self, device: &mut Opened, mut start: Start) -> Result<()> {
-        let &Run { folder, store, config, options } = self;
-        check_precision(device.device(), config.precision)?;
+/// A trainer that is ready to go.
+struct Ready {
+    trainer: Trainer,
+    memory: Footprint,
+    /// Where it begins.
+    origin: TrainerState,
+    /// The steps and epochs of a training that goes on.
+    behind: Option<[usize; 2]>,
+}
+
+impl<'a> Run<'a> {
+    /// Reads the data, and says what is trained on what.
+    fn prepare(
+        (folder, lock): (&RunFolder, RunLock),
+        config: &Config,
+        device: &dyn Device,
+        options: &'a TrainOptions,
+    ) -> Result<Self> {
+        check_precision(device, config.precision)?;
         let model = config.model()?;
         let splits = splits::load(config, &model, None)?;
         if let Task::Own(own) = &config.task {
@@ -162,7 +231,7 @@ impl Run<'_> {
             States::of(&model, &own.model.architecture)?.check(config.batch_size, &sets)?;
         }
         let data = fingerprint(&splits)?;
-        let config = &Config { fingerprint: Some(data.clone()), ..config.clone() };
+        let config = Config { fingerprint: Some(data.clone()), ..config.clone() };
         print!("{}", model.summary());
         println!("{}", described(&config.compile(), &model.output_names()));
         if !splits.unused.is_empty() {
@@ -175,135 +244,198 @@ impl Run<'_> {
             splits.test.len(),
             what = config.examples()
         );
+        let (folder, store) = (folder.clone(), Store::of(folder.path()));
+        Ok(Self { folder, store, lock, config, model, splits, data, options })
+    }
+
+    /// Attempts it until it succeeds or there is no remedy.
+    fn train(
+        self,
+        mut start: Start,
+        device: &mut Opened,
+        progress: &mut dyn Progress,
+    ) -> Result<Trained> {
         let goes_on = matches!(start, Start::At(_));
-        let mut keeper = Keeper::new((store, config, data.clone()), &options.checkpoints, goes_on);
-        let mut faults = 0;
-        let (mut trainer, history, memory) = loop {
-            let mut trainer = config.trainer(model.clone(), device.device())?;
-            let part = config.step_size().div_ceil(options.ranks());
-            let memory =
-                memory::check(&mut trainer, (part, splits.train.is_weighted()), device.device())?;
-            println!("memory: {memory}");
-            if options.profile {
-                trainer.enable_profile();
-            }
-            let continued = matches!(start, Start::At(_));
-            let state = match std::mem::replace(&mut start, Start::Anew) {
-                Start::Anew => trainer.state()?,
-                Start::From(state) => *state,
-                Start::At(checkpoint) => {
-                    let Checkpoint { state, data: then, .. } = *checkpoint;
-                    ensure!(
-                        then == data,
-                        "{} is not the data that the run was trained on until now: give that with \
-                         --data, or begin another run",
-                        config.data()
-                    );
-                    let epoch = state.course.history.epochs.len() + 1;
-                    println!("going on after step {}, in epoch {epoch}", state.step);
-                    state
+        let of = (&self.store, &self.config, self.data.clone());
+        let mut keeper = Keeper::new(of, &self.options.checkpoints, goes_on);
+        let mut recovery = Recovery::default();
+        let (ready, history) = loop {
+            let mut ready = self.ready(start, device.device())?;
+            match self.attempt(&mut ready, &mut keeper, progress)? {
+                Ok(history) => break (ready, history),
+                Err(error) => {
+                    start = self.recover(error, ready, &keeper, (&mut recovery, device))?;
                 }
-            };
-            if let Some(world) = &options.world {
-                let (config, data, state) = (config.clone(), data.clone(), state.clone());
-                distributed::send(&**world, Checkpoint { config, data, state })?;
-                trainer = trainer.distributed(world.clone());
-            }
-            let course = state.course.clone();
-            let per_epoch = splits.train.len().div_ceil(config.step_size());
-            let epochs = course.history.epochs.len();
-            let behind = [epochs * per_epoch + course.steps, epochs];
-            trainer.restore(state)?;
-            let origin = trainer.state()?;
-            let examples = [splits.train.len(), splits.validation.len()];
-            let figures = Figures::new(config, examples, &memory);
-            let mut watch =
-                Watch::new(figures, &options.watch, folder, continued.then_some(behind))?;
-            let fitted = fit(config, &mut trainer, &splits, &mut keeper, &mut watch);
-            drop(watch);
-            trainer.leave();
-            match fitted {
-                Ok(history) => break (trainer, history, memory),
-                // The other ranks do not go back.
-                Err(error) if options.world.is_some() => {
-                    return Err(self.stopped(error.into(), &keeper));
-                }
-                Err(TrainError::Device(error)) if device_may_recover(&error) => {
-                    faults += 1;
-                    if faults > MAX_DEVICE_FAULTS || keeper.saved().is_none() {
-                        return Err(self.stopped(error.into(), &keeper));
-                    }
-                    eprintln!(
-                        "{error}\nopening the device again ({faults} of {MAX_DEVICE_FAULTS})"
-                    );
-                    drop(trainer);
-                    device.reopen()?;
-                    start = Start::At(Box::new(store.newest()?));
-                }
-                Err(error @ TrainError::NotFinite { step, .. }) => {
-                    let good = match keeper.saved() {
-                        Some(_) => store.newest()?.state,
-                        None => TrainerState { course, ..origin },
-                    };
-                    let kept = good.step;
-                    println!("looking for the cause in the steps from {kept} on");
-                    let (device, size) = (device.device(), config.step_size());
-                    let cause =
-                        trainer.trace_not_finite(device, (good, step), &splits.train, size)?;
-                    let cause = cause.map_or("when repeated, it stayed finite".into(), |cause| {
-                        format!("{cause}; the state after step {kept} was the last one kept")
-                    });
-                    return Err(anyhow!(cause).context(error));
-                }
-                Err(error) => return Err(self.stopped(error.into(), &keeper)),
             }
         };
+        let saved = keeper.saved();
         if interrupt::requested().is_some() {
-            match keeper.saved() {
+            match saved {
                 Some(step) => bail!(
                     "interrupted after step {step}; go on with: rnn-gpu train --resume {}",
-                    folder.path().display()
+                    self.folder.path().display()
                 ),
                 None => bail!("interrupted; nothing was written"),
             }
         }
-        let path = folder.path().display().to_string();
-        let _advice = keeper.saved().map(|_| {
+        let path = self.folder.path().display().to_string();
+        let advice = saved.map(|_| {
             interrupt::at_end(move || {
                 let advice =
                     format!("the training is kept; go on with: rnn-gpu train --resume {path}\n");
                 let _ = io::stderr().write_all(advice.as_bytes());
             })
         });
-        if history.epochs.len() < config.epochs {
+        if history.epochs.len() < self.config.epochs {
             println!("stopped after epoch {}", history.epochs.len());
         }
         keeper.clear()?;
-        folder.save(config, &mut trainer)?;
+        self.finish(ready, history, advice)
+    }
+
+    /// Takes the trainer to where the training begins.
+    fn ready(&self, start: Start, device: &dyn Device) -> Result<Ready> {
+        let Self { config, splits, data, options, .. } = self;
+        let mut trainer = config.trainer(self.model.clone(), device)?;
+        let part = config.step_size().div_ceil(options.ranks());
+        let memory = memory::check(&mut trainer, (part, splits.train.is_weighted()), device)?;
+        println!("memory: {memory}");
+        if options.profile {
+            trainer.enable_profile();
+        }
+        let goes_on = matches!(start, Start::At(_));
+        let origin = match start {
+            Start::Anew => trainer.state()?,
+            Start::From(state) => *state,
+            Start::At(checkpoint) => {
+                let Checkpoint { state, data: then, .. } = *checkpoint;
+                ensure!(
+                    then == *data,
+                    "{} is not the data that the run was trained on until now: give that with \
+                     --data, or begin another run",
+                    config.data()
+                );
+                let epoch = state.course.history.epochs.len() + 1;
+                println!("going on after step {}, in epoch {epoch}", state.step);
+                state
+            }
+        };
+        if let Some(world) = &options.world {
+            let (config, data, state) = (config.clone(), data.clone(), origin.clone());
+            distributed::send(&**world, Checkpoint { config, data, state })?;
+            trainer = trainer.distributed(world.clone());
+        }
+        let per_epoch = splits.train.len().div_ceil(config.step_size());
+        let epochs = origin.course.history.epochs.len();
+        let behind = goes_on.then(|| [epochs * per_epoch + origin.course.steps, epochs]);
+        trainer.restore(origin.clone())?;
+        Ok(Ready { trainer, memory, origin, behind })
+    }
+
+    /// Trains to the end, or until it fails.
+    fn attempt(
+        &self,
+        Ready { trainer, memory, behind, .. }: &mut Ready,
+        keeper: &mut Keeper<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<Result<History, TrainError>> {
+        let Self { config, splits, folder, .. } = self;
+        let examples = [splits.train.len(), splits.validation.len()];
+        let shown =
+            progress.begin(&Attempt { config, examples, memory, folder, behind: *behind })?;
+        let mut watch = Interruptible { shown, held: None };
+        let fitted = fit(config, trainer, splits, keeper, &mut watch);
+        drop(watch);
+        trainer.leave();
+        Ok(fitted)
+    }
+
+    /// Where to begin again after an error, if that may help.
+    fn recover(
+        &self,
+        error: TrainError,
+        Ready { trainer, origin, .. }: Ready,
+        keeper: &Keeper<'_>,
+        (recovery, device): (&mut Recovery, &mut Opened),
+    ) -> Result<Start> {
+        let saved = keeper.saved();
+        match recovery.remedy(&error, self.options.world.is_some(), saved.is_some()) {
+            Remedy::Reopen => {
+                eprintln!("{error}\nopening the device again ({recovery})");
+                drop(trainer);
+                device.reopen()?;
+                Ok(Start::At(Box::new(self.store.newest()?)))
+            }
+            Remedy::Explain { step } => {
+                let good = match saved {
+                    Some(_) => self.store.newest()?.state,
+                    None => origin,
+                };
+                let kept = good.step;
+                println!("looking for the cause in the steps from {kept} on");
+                let (train, size) = (&self.splits.train, self.config.step_size());
+                let cause = trainer.trace_not_finite(device.device(), (good, step), train, size)?;
+                let cause = cause.map_or("when repeated, it stayed finite".into(), |cause| {
+                    format!("{cause}; the state after step {kept} was the last one kept")
+                });
+                Err(anyhow!(cause).context(error))
+            }
+            Remedy::None => Err(match saved {
+                Some(step) => anyhow!(
+                    "{:#}; the checkpoint after step {step} is kept: rnn-gpu train --resume {}",
+                    anyhow::Error::from(error),
+                    self.folder.path().display()
+                ),
+                None => error.into(),
+            }),
+        }
+    }
+
+    /// Writes the model first: measuring it may fail.
+    fn finish(self, ready: Ready, history: History, advice: Option<Cleanup>) -> Result<Trained> {
+        let Self { folder, store, lock, config, splits, options, .. } = self;
+        let Ready { mut trainer, memory, .. } = ready;
+        folder.save(&config, &mut trainer)?;
         folder.save_vocabulary(splits.vocabulary.as_ref())?;
-        folder.save_history(config, &history)?;
+        folder.save_history(&history)?;
         if options.profile {
             println!("{}", trainer.profile()?);
         }
-        let measured = report::measure(&mut trainer, &splits, config, folder)?;
-        let ops = report::time_step(&mut trainer, &splits.train, config.batch_size)?;
-        folder.save_measured(&Measured { memory: Some(memory), ops, ..measured })?;
-        if let Task::Tutorial(Tutorial { experiment: Experiment::NextFrame, .. }) = config.task {
-            rollout(folder, config, RolloutOptions::default(), device.device())?;
+        let (results, measured) = measure(&mut trainer, &splits, &config, &history)?;
+        let ops = time_step(&mut trainer, &splits.train, config.batch_size)?;
+        let measured = Measured { memory: Some(memory), ops, ..measured };
+        let result = RunResult { history, results, measured };
+        folder.save_result(&result)?;
+        Ok(Trained { folder, config, result, store, _advice: advice, _lock: lock })
+    }
+}
+
+/// Ends a training after Ctrl-C.
+struct Interruptible {
+    shown: Box<dyn Callback>,
+    /// From the first step on there is something to keep.
+    held: Option<Held>,
+}
+
+impl Callback for Interruptible {
+    fn on_event(
+        &mut self,
+        event: &Event,
+        trainer: &mut Trainer,
+    ) -> Result<ControlFlow<()>, TrainError> {
+        if matches!(event, Event::Step(..)) {
+            self.held.get_or_insert_with(interrupt::hold);
         }
-        report::write(folder, config)?;
-        store.finish()
+        let flow = self.shown.on_event(event, trainer)?;
+        Ok(if interrupt::requested().is_some() { ControlFlow::Break(()) } else { flow })
     }
 
-    /// What ended the run, and how to go on.
-    fn stopped(&self, error: anyhow::Error, keeper: &Keeper<'_>) -> anyhow::Error {
-        match keeper.saved() {
-            Some(step) => anyhow!(
-                "{error:#}; the checkpoint after step {step} is kept: rnn-gpu train --resume {}",
-                self.folder.path().display()
-            ),
-            None => error,
-        }
+    fn state(&self) -> CallbackState {
+        self.shown.state()
+    }
+
+    fn restore(&mut self, state: &CallbackState) {
+        self.shown.restore(state);
     }
 }
 
@@ -328,11 +460,6 @@ pub(crate) fn fit(
     trainer.fit_with_checkpoints(data, options, &mut callbacks, checkpoints)
 }
 
-/// Whether a device that is opened again may do better: one that refuses a command will not.
-fn device_may_recover(error: &DeviceError) -> bool {
-    matches!(error, DeviceError::Lost { .. } | DeviceError::OutOfMemory { .. })
-}
-
 /// What trains a model and what it makes small, as a line.
 fn described(Compile { optimizer, losses }: &Compile, outputs: &[String]) -> String {
     let all = losses.iter().zip(outputs).map(|((loss, weight), output)| {
@@ -343,12 +470,12 @@ fn described(Compile { optimizer, losses }: &Compile, outputs: &[String]) -> Str
     format!("optimizer: {optimizer}; loss: {}", all.collect::<Vec<_>>().join(" + "))
 }
 
-/// Evaluates a finished run and writes its results and report anew.
+/// Evaluates a finished run and writes its results anew.
 ///
 /// # Errors
 /// If the run cannot be read, the data neither or is other data, the device fails, or a file cannot
 /// be written.
-pub fn evaluate(path: &Path, device: &dyn Device) -> Result<()> {
+pub fn evaluate(path: &Path, device: &dyn Device) -> Result<(RunFolder, Config, RunResult)> {
     let (folder, mut config) = RunFolder::open(path)?;
     if matches!(config.task, Task::Own(_)) {
         config.check_data()?;
@@ -365,11 +492,12 @@ pub fn evaluate(path: &Path, device: &dyn Device) -> Result<()> {
     }
     println!("precision: {}, as it was trained", config.precision);
     let mut trainer = config.trainer(model, device)?;
-    let measured = report::measure(&mut trainer, &splits, &config, &folder)?;
-    let loss = folder.results()?.test.loss;
-    finite::warn_of(&mut trainer, splits.judge().1, config.batch_size, loss)?;
+    let history = folder.history()?;
+    let (results, measured) = measure(&mut trainer, &splits, &config, &history)?;
+    finite::warn_of(&mut trainer, splits.judge().1, config.batch_size, results.test.loss)?;
     // What a step of the training cost stays what it was.
     let Measured { memory, ops, .. } = folder.measured()?;
-    folder.save_measured(&Measured { memory, ops, ..measured })?;
-    report::write(&folder, &config)
+    let result = RunResult { history, results, measured: Measured { memory, ops, ..measured } };
+    folder.save_result(&result)?;
+    Ok((folder, config, result))
 }

@@ -1,7 +1,7 @@
 //! The command `rnn-gpu train`.
 
 use crate::arrays::ColumnArgs;
-use crate::checkpoint::CheckpointArgs;
+use crate::checkpoint::{CheckpointOptions, Every};
 use crate::compare;
 use crate::datasets::movies::MovieOptions;
 use crate::device::{self, Opened};
@@ -9,10 +9,11 @@ use crate::distributed::{self, World};
 use crate::experiment::{Experiment, Preset};
 use crate::fit::{self, FitArgs};
 use crate::nn::Precision;
-use crate::progress::WatchArgs;
+use crate::progress::{ShowProgress, WatchArgs};
+use crate::report;
 use crate::run::{Config, MAX_BATCH, RunFolder, Task, Tutorial};
 use crate::source::{Source, TextArgs};
-use crate::train::{self, TrainOptions};
+use crate::train::{self, Progress, TrainOptions};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
 use std::path::{Path, PathBuf};
@@ -134,6 +135,48 @@ pub struct TrainArgs {
     size: Option<u32>,
 }
 
+/// What a run has decided when it began.
+const SETTINGS: [&str; 18] = [
+    "experiment",
+    "model",
+    "fit",
+    "stream",
+    "target",
+    "features",
+    "text_column",
+    "label_column",
+    "preset",
+    "batch_size",
+    "length",
+    "movies",
+    "size",
+    "seed",
+    "precision",
+    "limit",
+    "out",
+    "overwrite",
+];
+
+/// What `train` is told about checkpoints.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Checkpoints")]
+struct CheckpointArgs {
+    /// Go on with the unfinished run in this folder, from its last checkpoint; of a finished one,
+    /// for more --epochs. With --data, where the same data lies now
+    #[arg(long, value_name = "RUN", conflicts_with_all = SETTINGS)]
+    resume: Option<PathBuf>,
+    /// When to take checkpoints besides those after each epoch: every so many steps, or after
+    /// times like 90s, 5m or 2h; `never` for none at all
+    #[arg(long, value_name = "STEPS|TIME", default_value = "epoch")]
+    checkpoint_every: Every,
+    /// Checkpoints to keep, besides the one with the smallest validation loss
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    keep: u32,
+    /// Replace the run that is in the folder, if there is one; other files in it stay
+    #[arg(long)]
+    overwrite: bool,
+}
+
 /// Films that two cores learn from in five minutes.
 const QUICK: MovieOptions =
     MovieOptions { count: 720, frames: 12, size: 20, squares: (1, 3), seed: 1 };
@@ -195,7 +238,10 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
     })?;
     let number = |asked: Option<u32>, default: usize| asked.map_or(default, |n| n as usize);
     let TrainArgs { checkpoints, watch, profile, .. } = args;
-    let options = TrainOptions { checkpoints, watch, profile, world };
+    let CheckpointArgs { resume, checkpoint_every: every, keep, overwrite } = checkpoints;
+    let checkpoints = CheckpointOptions { every, keep: keep as usize, overwrite };
+    let options = TrainOptions { checkpoints, profile, world };
+    let mut progress = ShowProgress(watch);
     let (ranks, place) = (options.ranks(), options.place(device.device()));
     if ranks > 1 {
         println!("{ranks} ranks");
@@ -219,15 +265,19 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
             device: place,
         })?;
         println!("data: {}", config.data());
-        train::train(&config, first, &mut device, &out, &options)?;
+        let carried_out = (&options, &mut progress as &mut dyn Progress);
+        let trained = train::train(&config, first, &mut device, &out, carried_out)?;
+        report::publish(trained, device.device())?;
         println!("wrote {}", out.display());
         return Ok(());
     }
     let Some(choice) = args.experiment else {
-        let run = options.checkpoints.resume.clone().unwrap_or_default();
+        let run = resume.unwrap_or_default();
         let epochs = args.epochs.map(|n| n as usize);
         let moved = [args.data, args.text.word_index];
-        train::resume(&run, epochs, moved, &mut device, &options)?;
+        let carried_out = (&options, &mut progress as &mut dyn Progress);
+        let trained = train::resume(&run, epochs, moved, &mut device, carried_out)?;
+        report::publish(trained, device.device())?;
         println!("wrote {}", run.display());
         return Ok(());
     };
@@ -282,7 +332,9 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         fingerprint: None,
     };
     let mut train = |experiment: Experiment, out: &Path| {
-        train::train(&config(experiment), None, &mut device, out, &options)?;
+        let carried_out = (&options, &mut progress as &mut dyn Progress);
+        let trained = train::train(&config(experiment), None, &mut device, out, carried_out)?;
+        report::publish(trained, device.device())?;
         println!("wrote {}", out.display());
         anyhow::Ok(())
     };

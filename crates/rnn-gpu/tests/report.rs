@@ -82,7 +82,9 @@ fn a_run_leaves_a_page_and_so_does_a_comparison() -> anyhow::Result<()> {
     let config = config(Experiment::Lstm, Source::Bundled, 16);
     let runs = ["lstm", HOSTILE].map(|name| parent.path().join(name));
     for run in &runs {
-        train(&config, None, &mut cpu, run, &TrainOptions::default())?;
+        let options = TrainOptions::default();
+        let trained = train(&config, None, &mut cpu, run, (&options, &mut ()))?;
+        report::publish(trained, cpu.device())?;
     }
     let (folder, config) = RunFolder::open(&runs[0])?;
     let written = page(&folder.file("report.html"));
@@ -106,7 +108,7 @@ fn a_run_leaves_a_page_and_so_does_a_comparison() -> anyhow::Result<()> {
     let data = Source::Imdb(PathBuf::from(HOSTILE));
     let task = task(Experiment::Lstm, data, 16);
     let hostile = Config { task, device: HOSTILE.into(), ..config };
-    report::write(&folder, &hostile)?;
+    report::write(&folder, &hostile, &folder.result()?)?;
     let written = page(&folder.file("report.html"));
     let facts = text(&written, ".facts dd");
     assert_eq!(facts.iter().filter(|fact| *fact == HOSTILE).count(), 2, "{facts:?}");
@@ -129,7 +131,9 @@ fn a_next_frame_run_shows_its_film() -> anyhow::Result<()> {
     let mut cpu = cpu()?;
     let movies = MovieOptions { count: 6, frames: 4, size: 8, ..MovieOptions::default() };
     let config = config(Experiment::NextFrame, Source::Movies(movies), 4);
-    train(&config, None, &mut cpu, parent.path(), &TrainOptions::default())?;
+    let options = TrainOptions::default();
+    let trained = train(&config, None, &mut cpu, parent.path(), (&options, &mut ()))?;
+    report::publish(trained, cpu.device())?;
     let written = page(&parent.path().join("report.html"));
     let headings = text(&written, "h2").join(", ");
     assert!(headings.starts_with("Training, Rollout of film 5, Model"), "{headings}");

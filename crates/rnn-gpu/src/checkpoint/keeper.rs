@@ -1,4 +1,4 @@
-use super::{Checkpoint, CheckpointArgs, Every, Store};
+use super::{Checkpoint, CheckpointOptions, Every, Store};
 use crate::nn::{Checkpoints, History, Moment, TrainError, TrainerState};
 use crate::run::Config;
 use std::time::Instant;
@@ -22,11 +22,11 @@ impl<'a> Keeper<'a> {
     /// Of a run on data that `data` tells from others, which goes on, or begins.
     pub fn new(
         (store, config, data): (&'a Store, &'a Config, String),
-        args: &CheckpointArgs,
+        options: &CheckpointOptions,
         goes_on: bool,
     ) -> Self {
-        let CheckpointArgs { checkpoint_every: every, keep, .. } = *args;
-        let (keep, last) = (keep as usize, Instant::now());
+        let CheckpointOptions { every, keep, .. } = *options;
+        let last = Instant::now();
         Self { store, config, data, every, keep, ours: goes_on, begun: false, last, saved: None }
     }
 

@@ -8,9 +8,9 @@ pub use states::{States, batch_for};
 
 use crate::arrays::{Array, Arrays, ColumnArgs, Columns, Table, samples};
 use crate::finite;
+use crate::measure::describe;
 use crate::model_file::{Compiled, ModelFile};
 use crate::nn::{Compile, Precision, TrainerState, metrics_not_computed};
-use crate::report::describe;
 use crate::run::{Config, Own, Part as Judged, SavedModel, Task};
 use crate::splits::arrays::{self, Part};
 use anyhow::{Context, Result, ensure};

@@ -1,7 +1,7 @@
 use super::BLUE;
 use super::axis::{Axis, padded};
 use super::canvas::{self, Panel, px};
-use crate::film_error::FrameError;
+use crate::frame_error::FrameError;
 use anyhow::Result;
 use plotters::prelude::*;
 use std::path::Path;

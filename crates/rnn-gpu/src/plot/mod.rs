@@ -16,7 +16,7 @@ pub use bars::{Bars, bars};
 pub use curves::{Series, curves};
 pub use errors::error_curves;
 pub use film::{Film, film};
-pub use histogram::{Histogram, probability_histogram};
+pub use histogram::probability_histogram;
 pub use lines::{Lines, lines};
 
 use plotters::style::RGBColor;
@@ -52,7 +52,8 @@ mod tests {
             .map(|(name, epoch)| Series { name: name.into(), epochs: vec![epoch] });
         curves(&folder.path().join("curves.png"), "One epoch", ("loss", true), &run)?;
         curves(&folder.path().join("curves.png"), "None", ("loss", false), &[])?;
-        let (few, none) = (Histogram::new(&[(0.2, true)]), Histogram::default());
+        let (few, none) =
+            (crate::measure::Histogram::new(&[(0.2, true)]), crate::measure::Histogram::default());
         let path = folder.path().join("histogram.png");
         probability_histogram(&path, "Few", "examples", [("Train", &few), ("Test", &none)])?;
 

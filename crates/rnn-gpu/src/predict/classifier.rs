@@ -1,6 +1,6 @@
 use crate::experiment::VOCABULARY;
+use crate::measure::THRESHOLD;
 use crate::nn::Trainer;
-use crate::report::THRESHOLD;
 use crate::run::{RunFolder, Task};
 use crate::source::Source;
 use crate::{Device, HostTensor};

@@ -10,9 +10,8 @@ pub use board::Board;
 pub use draw::{Clock, draw};
 pub use figures::{Figures, Point, Watched};
 
-use crate::interrupt::{self, Held};
 use crate::nn::{Callback, Event, TrainError, Trainer};
-use crate::run::RunFolder;
+use crate::train::{Attempt, Progress};
 use anyhow::{Context, Result};
 use lines::Lines;
 use screen::Screen;
@@ -41,13 +40,20 @@ fn read(figures: &Shared) -> MutexGuard<'_, Figures> {
     figures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Follows a training, and ends it after Ctrl-C.
+/// Shows trainings as it was asked for.
+pub struct ShowProgress(pub WatchArgs);
+
+impl Progress for ShowProgress {
+    fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Box<dyn Callback>> {
+        Ok(Box::new(Watch::new(attempt, &self.0)?))
+    }
+}
+
+/// Follows a training.
 pub struct Watch {
     figures: Shared,
     display: Display,
     board: Option<Board>,
-    /// From the first step on there is something to keep.
-    held: Option<Held>,
 }
 
 enum Display {
@@ -56,17 +62,13 @@ enum Display {
 }
 
 impl Watch {
-    /// Begins; `run` is the folder of the run, and `behind` the steps and epochs of a training that
-    /// goes on. Its curves go on where they were, unless another folder is asked for.
+    /// Begins. The curves of a training that goes on do so where they were, unless another folder
+    /// is asked for.
     ///
     /// # Errors
     /// If the terminal cannot be drawn on, or TensorBoard's files not be written.
-    pub fn new(
-        figures: Figures,
-        args: &WatchArgs,
-        run: &RunFolder,
-        behind: Option<[usize; 2]>,
-    ) -> Result<Self> {
+    pub fn new(attempt: &Attempt<'_>, args: &WatchArgs) -> Result<Self> {
+        let &Attempt { config, examples, memory, folder: run, behind } = attempt;
         let path = run.path();
         let folder = match &args.tensorboard {
             Some(Some(folder)) => Some(folder.join(path.file_name().unwrap_or(OsStr::new("run")))),
@@ -81,7 +83,7 @@ impl Watch {
             anyhow::Ok(board)
         };
         let board = folder.map(create).transpose()?;
-        let figures = Arc::new(Mutex::new(figures));
+        let figures = Arc::new(Mutex::new(Figures::new(config, examples, memory)));
         let display = match args.tui && std::io::stdout().is_terminal() {
             true => {
                 let screen = Screen::start(figures.clone());
@@ -89,15 +91,12 @@ impl Watch {
             }
             false => Display::Lines(Lines::default()),
         };
-        Ok(Self { figures, display, board, held: None })
+        Ok(Self { figures, display, board })
     }
 }
 
 impl Callback for Watch {
     fn on_event(&mut self, event: &Event, _: &mut Trainer) -> Result<ControlFlow<()>, TrainError> {
-        if matches!(event, Event::Step(..)) {
-            self.held.get_or_insert_with(interrupt::hold);
-        }
         let mut figures = read(&self.figures);
         let before = figures.latest.count;
         figures.update(event);
@@ -109,10 +108,7 @@ impl Callback for Watch {
         if let Display::Lines(lines) = &mut self.display {
             lines.show(event, &figures);
         }
-        Ok(match interrupt::requested() {
-            Some(_) => ControlFlow::Break(()),
-            None => ControlFlow::Continue(()),
-        })
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -2,16 +2,19 @@
 
 use super::chart::{Chart, Line};
 use super::page::figure;
-use crate::film_error::FrameError;
+use crate::frame_error::FrameError;
 use crate::plot::axis::{Axis, padded};
+use crate::plot::{Film, error_curves, film};
+use crate::rollout::Rollout;
 use crate::run::RunFolder;
 use anyhow::{Context, Result};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use maud::{Markup, html};
+use std::fmt::Write as _;
 use std::fs;
 
 /// A film that a model went on with.
-pub(super) struct Rollout {
+pub(super) struct Shown {
     number: usize,
     /// The frames that it predicted, by number, and how far they are from the true ones.
     errors: Vec<(usize, FrameError)>,
@@ -21,7 +24,7 @@ pub(super) struct Rollout {
 }
 
 /// Those of a run, by the number of the film.
-pub(super) fn find(folder: &RunFolder) -> Result<Vec<Rollout>> {
+pub(super) fn find(folder: &RunFolder) -> Result<Vec<Shown>> {
     let mut all = Vec::new();
     for number in folder.rollouts()? {
         let path = folder.file(&format!("rollout-{number}"));
@@ -35,7 +38,7 @@ pub(super) fn find(folder: &RunFolder) -> Result<Vec<Rollout>> {
             .map(|line| parse(line).with_context(|| format!("{}: {line:?}", path.display())))
             .collect::<Result<_>>()?;
         let (animation, frames) = (read("film.gif")?, read("frames.png")?);
-        all.push(Rollout { number, errors, animation, frames });
+        all.push(Shown { number, errors, animation, frames });
     }
     Ok(all)
 }
@@ -48,7 +51,7 @@ fn parse(line: &str) -> Option<(usize, FrameError)> {
     Some((frame, FrameError { bce: figure()?, mse: figure()?, ssim: figure()? }))
 }
 
-impl Rollout {
+impl Shown {
     pub fn heading(&self) -> String {
         format!("Rollout of film {}", self.number)
     }
@@ -84,4 +87,43 @@ impl Rollout {
         let description = format!("{name} of {} predicted frames", points.len());
         figure(name, "", chart.lines(&description, &[Line { name, points }]))
     }
+}
+
+/// Writes pictures of every frame, one of all, an animation, and the errors, and prints those.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn draw_rollout(folder: &RunFolder, rollout: Rollout) -> Result<()> {
+    let Rollout { which, side, trained_frames, seen, predicted, truth, errors } = rollout;
+    let (track, frames) = (seen.len(), predicted.len());
+    let table = table(track, &errors);
+    print!("film {which}, {track} frames seen, {frames} predicted\n{table}");
+    if track + frames > trained_frames + 1 {
+        println!("the model was trained on {trained_frames} frames: beyond them it has to guess");
+    }
+    let name = format!("rollout-{which}");
+    let pictures = folder.subfolder(&name)?;
+    let shown = Film { side, seen: track, frames: [seen, predicted].concat(), truth };
+    film(&pictures, &shown)?;
+    error_curves(&pictures.join("errors.png"), &format!("Film {which}"), &errors)?;
+    folder.write_text(&format!("{name}/errors.csv"), &csv(track, &errors))?;
+    println!("wrote {}", pictures.display());
+    Ok(())
+}
+
+fn table(track: usize, errors: &[FrameError]) -> String {
+    let mut text = format!("{:>5}  {:>9}  {:>9}  {:>6}\n", "frame", "BCE", "MSE", "SSIM");
+    for (i, e) in errors.iter().enumerate() {
+        let frame = track + i + 1;
+        let _ = writeln!(text, "{frame:>5}  {:>9.6}  {:>9.6}  {:>6.4}", e.bce, e.mse, e.ssim);
+    }
+    text
+}
+
+fn csv(track: usize, errors: &[FrameError]) -> String {
+    let lines = errors.iter().enumerate();
+    let line = |(i, e): (usize, &FrameError)| {
+        format!("{},{},{},{}\n", track + i + 1, e.bce, e.mse, e.ssim)
+    };
+    format!("frame,bce,mse,ssim\n{}", lines.map(line).collect::<String>())
 }

@@ -2,16 +2,35 @@
 //! network, no script and no other file of the run.
 
 mod chart;
-mod classification;
 mod comparison;
+mod figures;
 mod film;
-mod measure;
 mod page;
 mod run;
 mod step;
 
-pub use classification::{ClassificationReport, Scores, THRESHOLD};
 pub use comparison::comparison;
-pub use measure::{Classes, Measured, OpTime, describe, measure, time_step};
+pub use figures::{draw, text};
+pub use film::draw_rollout;
 pub(crate) use run::flatten;
 pub use run::write;
+
+use crate::rollout::{RolloutOptions, rollout};
+use crate::train::Trained;
+use anyhow::Result;
+use rnn_graph::Device;
+
+/// Tells what a run came to, writes what people look at into its folder, and marks it as finished.
+///
+/// # Errors
+/// If the device fails, or a file cannot be written.
+pub fn publish(trained: Trained, device: &dyn Device) -> Result<()> {
+    let Trained { folder, config, result, .. } = &trained;
+    println!("{}", text(config, result));
+    draw(folder, config, result)?;
+    if config.predicts_frames() {
+        draw_rollout(folder, rollout(folder, config, RolloutOptions::default(), device)?)?;
+    }
+    write(folder, config, result)?;
+    trained.finish()
+}

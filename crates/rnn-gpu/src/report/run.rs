@@ -1,33 +1,29 @@
 use super::chart::{Chart, Line, key, short};
-use super::measure::{Classes, Measured};
 use super::page::{figure, numbers, page, section, table, tiles, words};
-use super::{ClassificationReport, Scores, film, step};
-use crate::nn::{EpochLog, History, Metrics, Tally};
-use crate::plot::Histogram;
+use super::{film, step};
+use crate::measure::{ClassificationReport, Histogram, Scores};
+use crate::nn::{EpochLog, Metrics, Tally};
 use crate::plot::axis::{Axis, padded};
 use crate::plot::histogram::outline;
-use crate::run::{Config, Part, Results, RunFolder};
+use crate::run::{Classes, Config, Part, Results, RunFolder, RunResult};
 use anyhow::Result;
 use indicatif::HumanCount;
 use maud::{Markup, html};
 use serde_json::Value;
 
-/// Writes `report.html` from what is in the folder of a run.
+/// Writes `report.html`, with the films that were rolled out in the folder of the run.
 ///
 /// # Errors
-/// If the run is not finished, a file of it is damaged, or the page cannot be written.
-pub fn write(folder: &RunFolder, config: &Config) -> Result<()> {
-    let films = film::find(folder)?;
-    let text = render(config, &folder.history()?, &folder.results()?, &folder.measured()?, &films)?;
+/// If a film is damaged, or the page cannot be written.
+pub fn write(folder: &RunFolder, config: &Config, result: &RunResult) -> Result<()> {
+    let text = render(config, result, &film::find(folder)?)?;
     folder.write_text("report.html", &text)
 }
 
 fn render(
     config: &Config,
-    history: &History,
-    results: &Results,
-    measured: &Measured,
-    films: &[film::Rollout],
+    RunResult { history, results, measured }: &RunResult,
+    films: &[film::Shown],
 ) -> Result<String> {
     let classes = config.classes();
     let [train, validation, test] = measured.examples.map(count);

@@ -1,9 +1,9 @@
 //! What a step of training costs: time by op, and memory.
 
 use super::chart::{color, key};
-use super::measure::{Measured, OpTime};
 use super::page::{figure, numbers, section, table, words};
 use crate::memory::{Footprint, Span};
+use crate::run::{Measured, OpTime};
 use indicatif::HumanBytes;
 use maud::{Markup, html};
 use std::collections::HashMap;

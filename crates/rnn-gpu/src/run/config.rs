@@ -168,6 +168,12 @@ impl Config {
         }
     }
 
+    /// Whether it is the experiment that predicts the next frame of films.
+    pub fn predicts_frames(&self) -> bool {
+        let Task::Tutorial(task) = &self.task else { return false };
+        task.experiment == Experiment::NextFrame
+    }
+
     /// Which model on what, for the head of every result.
     pub fn title(&self) -> String {
         format!("{} on {}", self.name(), self.data())

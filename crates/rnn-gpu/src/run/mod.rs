@@ -4,19 +4,19 @@ mod compared;
 mod config;
 pub mod contents;
 mod paths;
+mod result;
 mod saved_model;
 mod stopping;
 
 pub use compared::{Compared, Differing};
 pub use config::{Config, MAX_BATCH, Own, Task, Tutorial, check_precision, trainer};
+pub use result::{Classes, Measured, OpTime, Results, RunResult};
 pub use saved_model::SavedModel;
 pub use stopping::Stopping;
 
 use crate::checkpoint::Store;
 use crate::model_file::{self, Compiled};
-use crate::nn::{EpochLog, History, Metrics, Model, Trainer};
-use crate::plot::{Series, curves};
-use crate::report::Measured;
+use crate::nn::{EpochLog, History, Model, Trainer};
 use anyhow::{Context, Result, bail, ensure};
 use contents::Holds;
 use rnn_data::text::Vocabulary;
@@ -26,21 +26,6 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-
-/// What a run came to: `results.json`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Results {
-    /// Trainable parameters.
-    pub parameters: usize,
-    /// What it is judged by.
-    #[serde(default)]
-    pub judged_by: Part,
-    /// Of that data.
-    #[serde(flatten)]
-    pub test: Metrics,
-    /// Mean wall time of the training part of an epoch.
-    pub seconds_per_epoch: f64,
-}
 
 /// A part of the data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,21 +226,14 @@ impl RunFolder {
         there.then(|| self.read_json("vocabulary.json")).transpose()
     }
 
-    /// Writes `history.csv`, `history.json` and `curves.png`.
+    /// Writes `history.csv` and `history.json`.
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub fn save_history(&self, config: &Config, history: &History) -> Result<()> {
+    pub fn save_history(&self, history: &History) -> Result<()> {
         self.write_text("history.json", &serde_json::to_string_pretty(history)?)?;
         let lines: String = history.epochs.iter().map(EpochLog::csv).collect();
-        self.write_text("history.csv", &format!("{}{lines}", EpochLog::CSV_NAMES))?;
-        let series = |name: &str, epochs| Series { name: name.into(), epochs };
-        let train = history.epochs.iter().map(|e| e.train).collect();
-        let validation: Vec<Metrics> = history.epochs.iter().filter_map(|e| e.validation).collect();
-        let mut all = vec![series("train", train)];
-        all.extend((!validation.is_empty()).then(|| series("validation", validation)));
-        let shown = (&*config.loss_name(), config.classes());
-        curves(&self.file("curves.png"), &config.title(), shown, &all)
+        self.write_text("history.csv", &format!("{}{lines}", EpochLog::CSV_NAMES))
     }
 
     /// Notes where TensorBoard's curves of the run are, so that they go on there: `tensorboard.txt`,
@@ -285,12 +263,25 @@ impl RunFolder {
         Ok(Some(self.0.join(text.trim_end_matches(['\r', '\n']))))
     }
 
-    /// Writes `results.json`.
+    /// Writes `results.json` and `report.json`: all but the history, which is there.
     ///
     /// # Errors
-    /// If the file cannot be written.
-    pub fn save_results(&self, results: &Results) -> Result<()> {
-        self.write_text("results.json", &serde_json::to_string_pretty(results)?)
+    /// If a file cannot be written.
+    pub fn save_result(&self, RunResult { results, measured, .. }: &RunResult) -> Result<()> {
+        self.write_text("results.json", &serde_json::to_string_pretty(results)?)?;
+        self.write_text("report.json", &serde_json::to_string_pretty(measured)?)
+    }
+
+    /// All that the run came to.
+    ///
+    /// # Errors
+    /// If the run has not been measured, or a file is damaged.
+    pub fn result(&self) -> Result<RunResult> {
+        Ok(RunResult {
+            history: self.history()?,
+            results: self.results()?,
+            measured: self.measured()?,
+        })
     }
 
     /// What the run came to.
@@ -307,14 +298,6 @@ impl RunFolder {
     /// If the run has no readable history.
     pub fn history(&self) -> Result<History> {
         self.read_json("history.json")
-    }
-
-    /// Writes `report.json`.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn save_measured(&self, measured: &Measured) -> Result<()> {
-        self.write_text("report.json", &serde_json::to_string_pretty(measured)?)
     }
 
     /// What else was measured; nothing in runs of earlier versions.

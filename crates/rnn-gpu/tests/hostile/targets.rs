@@ -51,7 +51,9 @@ fn run() -> &'static Path {
         let config: Config = serde_json::from_value(config).expect("a config");
         let mut device =
             Opened::new(|| Ok(Box::new(CpuDevice::new()) as Box<_>)).expect("a device");
-        train(&config, None, &mut device, &out, &TrainOptions::default()).expect("a run");
+        let options = TrainOptions::default();
+        let trained = train(&config, None, &mut device, &out, (&options, &mut ())).expect("a run");
+        report::publish(trained, device.device()).expect("a page");
         out
     })
 }
@@ -169,7 +171,9 @@ fn config(run: &Path) -> bool {
 
 fn page(run: &Path) -> bool {
     let opened = RunFolder::open(run);
-    opened.and_then(|(folder, config)| report::write(&folder, &config)).is_ok()
+    let written =
+        opened.and_then(|(folder, config)| report::write(&folder, &config, &folder.result()?));
+    written.is_ok()
 }
 
 fn vocabulary(run: &Path) -> bool {

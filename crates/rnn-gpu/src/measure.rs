@@ -1,73 +1,34 @@
 //! What a trained model does on the test data, and what a step of its training costs.
 
-use super::ClassificationReport;
-use crate::memory::Footprint;
-use crate::nn::{Dataset, Metrics, Tally, TrainError, Trainer};
-use crate::plot::{Histogram, probability_histogram};
-use crate::run::{Config, Part, Results, RunFolder};
+mod classification;
+mod histogram;
+
+pub use classification::{ClassificationReport, Scores, THRESHOLD};
+pub use histogram::{BINS, Histogram};
+
+use crate::nn::{Dataset, History, Metrics, Tally, TrainError, Trainer};
+use crate::run::{Classes, Config, Measured, OpTime, Part, Results};
 use crate::splits::Splits;
 use anyhow::Result;
 use rnn_core::DType;
 use rnn_graph::DeviceError;
-use serde::{Deserialize, Serialize};
-
-/// What the page shows of a run beside its other files: `report.json`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Measured {
-    /// The rows of the model's summary, of which the first names the columns.
-    pub layers: Vec<Vec<String>>,
-    /// Examples to train on, to validate, to test.
-    pub examples: [usize; 3],
-    /// How the model tells classes apart, where there are not too many.
-    pub classes: Option<Classes>,
-    /// The memory of a training step.
-    pub memory: Option<Footprint>,
-    /// The time of a training step by op, the most expensive first; none where the device has no
-    /// clock.
-    pub ops: Vec<OpTime>,
-}
-
-/// How a model tells classes apart.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Classes {
-    /// Of the test data.
-    pub report: ClassificationReport,
-    /// Of two classes, the probabilities of the training data and of the test data.
-    pub probabilities: Option<[Histogram; 2]>,
-}
 
 /// The most classes that are told of one by one.
 const MOST_CLASSES: usize = 20;
 /// Batches of which predictions are kept at once.
 const BATCHES: usize = 64;
 
-/// What one op did in a step.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct OpTime {
-    /// Its name.
-    pub op: String,
-    /// How often it ran.
-    pub calls: u64,
-    /// For how long altogether.
-    pub seconds: f64,
-    /// Floating-point operations altogether.
-    pub flops: u64,
-    /// Bytes read and written altogether, each tensor once a call.
-    pub bytes: u64,
-}
-
-/// Measures the model on the test data, or what there is in its place, prints what that came to and
-/// writes it to `report.txt`,
-/// `results.json` and a histogram of probabilities.
+/// Measures the model on the test data, or what there is in its place, after a training that went
+/// as `history` says.
 ///
 /// # Errors
-/// If the device fails or a file cannot be written.
+/// If the device fails.
 pub fn measure(
     trainer: &mut Trainer,
     splits: &Splits,
     config: &Config,
-    folder: &RunFolder,
-) -> Result<Measured> {
+    history: &History,
+) -> Result<(Results, Measured)> {
     let (judged_by, set) = splits.judge();
     // What is measured does not depend on what the model saw before.
     trainer.reset_states()?;
@@ -77,32 +38,21 @@ pub fn measure(
         Tally::Categorical => many_classes(trainer, set, config)?,
         Tally::Regression => None,
     };
-    let mut text = format!("{}\n{}", config.title(), describe(judged_by, &test, config.tally()));
-    if let Some(classes) = &classes {
-        text += &format!("\n\n{}", classes.report);
-    }
-    println!("{text}");
-    folder.write_text("report.txt", &text)?;
-    if let Some(Classes { probabilities: Some([train, test]), .. }) = &classes {
-        let sets = [("Training", train), (judged_by.title(), test)];
-        let (path, title) = (folder.file("histogram.png"), config.title());
-        probability_histogram(&path, &title, config.examples(), sets)?;
-    }
-    let epochs = folder.history()?.epochs;
-    let seconds: f64 = epochs.iter().map(|e| e.seconds).sum();
+    let seconds: f64 = history.epochs.iter().map(|e| e.seconds).sum();
     let model = trainer.model()?;
-    folder.save_results(&Results {
+    let results = Results {
         parameters: model.count_params(),
         judged_by,
         test,
-        seconds_per_epoch: seconds / epochs.len().max(1) as f64,
-    })?;
-    Ok(Measured {
+        seconds_per_epoch: seconds / history.epochs.len().max(1) as f64,
+    };
+    let measured = Measured {
         layers: model.summary_rows(),
         examples: [&splits.train, &splits.validation, &splits.test].map(Dataset::len),
         classes,
         ..Measured::default()
-    })
+    };
+    Ok((results, measured))
 }
 
 fn two_classes(
@@ -200,16 +150,19 @@ pub fn describe(part: Part, m: &Metrics, tally: Tally) -> String {
     line
 }
 
-/// Times a training step by op. The weights are moved by it: to be called last. Empty where the
-/// device has no clock.
+/// Times a training step by op, and leaves the trainer as it was. Empty where the device has no
+/// clock.
 ///
 /// # Errors
 /// If the device fails.
 pub fn time_step(trainer: &mut Trainer, set: &Dataset, batch: usize) -> Result<Vec<OpTime>> {
     let Some(batch) = set.batches(batch).next().transpose()? else { return Ok(vec![]) };
+    let state = trainer.state()?;
     trainer.enable_profile();
     trainer.train_batch(&batch)?;
-    let profile = match trainer.profile() {
+    let profile = trainer.profile();
+    trainer.restore(state)?;
+    let profile = match profile {
         Err(TrainError::Device(DeviceError::Missing { .. })) => return Ok(vec![]),
         profile => profile?,
     };
