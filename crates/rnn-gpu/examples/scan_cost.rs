@@ -1,9 +1,9 @@
 //! What dropout, recurrent dropout and masks add to a training step of the LSTM model:
 //! `cargo run --release --example scan_cost [DEVICE]`. Steps of all variants take turns.
 
+use rnn::nn::{Batch, Dense, Embedding, InputSpec, Lstm, Model, Optimizer, Trainer};
+use rnn::{Activation, device};
 use rnn_core::{HostTensor, Rng};
-use rnn_gpu::nn::{Batch, Dense, Embedding, InputSpec, Lstm, Model, Optimizer, Trainer};
-use rnn_gpu::{Activation, device};
 use std::time::Instant;
 
 const BATCH: usize = 128;

@@ -3,11 +3,11 @@
 
 use anyhow::Context;
 use clap::ValueEnum;
+use rnn::datasets::movies::MovieOptions;
+use rnn::device;
+use rnn::nn::{Batch, InputSpec, Trainer};
 use rnn_core::{HostTensor, Rng};
-use rnn_gpu::datasets::movies::MovieOptions;
-use rnn_gpu::device;
 use rnn_gpu::experiment::{Experiment, Preset, VOCABULARY};
-use rnn_gpu::nn::{Batch, InputSpec, Trainer};
 use std::time::{Duration, Instant};
 
 fn main() -> anyhow::Result<()> {

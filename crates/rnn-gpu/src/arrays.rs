@@ -6,7 +6,6 @@ mod table;
 pub use array::{Array, Streamed};
 pub use table::{ColumnArgs, Columns, Table};
 
-use crate::memory;
 use crate::nn::Input;
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::HumanBytes;
@@ -238,7 +237,7 @@ impl Arrays {
     fn is_large(&self, name: &str, stored: &StoredArray) -> bool {
         // As it is stored, widened to eight bytes, and converted to four.
         let needs = stored.bytes() + 12 * stored.shape().len() as u64;
-        let free = memory::host();
+        let free = rnn::memory::available();
         let large = needs > free / SHARE || stored.bytes() > npz::MAX_ARRAY_BYTES;
         if large {
             eprintln!(

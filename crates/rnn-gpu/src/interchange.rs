@@ -1,4 +1,4 @@
-//! `rnn-gpu import` and `rnn-gpu export`.
+//! `rnn-gpu import`, `rnn-gpu export` and `rnn-gpu new`.
 
 use crate::checkpoint::RunLock;
 use crate::model_file;
@@ -8,6 +8,7 @@ use crate::run::{RunFolder, SavedModel};
 use anyhow::{Result, bail, ensure};
 use rnn_formats::keras::Format;
 use rnn_formats::write_atomically;
+use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -56,5 +57,28 @@ pub fn export(model: &Path, to: &Path) -> Result<()> {
         ),
     }
     println!("wrote {}", to.display());
+    Ok(())
+}
+
+/// Writes the example of a `model.toml`, or of a `fit.toml`.
+///
+/// # Errors
+/// If there is a file already, or it cannot be written.
+pub fn new(path: &Path) -> Result<()> {
+    ensure!(
+        path.extension().is_some_and(|e| e == "toml"),
+        "{}: it is a .toml file",
+        path.display()
+    );
+    // A link that leads nowhere is there as well.
+    ensure!(fs::symlink_metadata(path).is_err(), "{} is there already", path.display());
+    let fit = path.file_stem().is_some_and(|stem| stem == "fit");
+    let example = if fit { model_file::FIT } else { model_file::MODEL };
+    write_atomically(path, |file| file.write_all(example.as_bytes()))?;
+    let shown = path.display();
+    match fit {
+        true => println!("wrote {shown}; use it with: rnn-gpu train --model .. --fit {shown}"),
+        false => println!("wrote {shown}; train it: rnn-gpu train --model {shown} --data d.npz"),
+    }
     Ok(())
 }

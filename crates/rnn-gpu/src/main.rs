@@ -6,13 +6,14 @@ use rnn_gpu::arrays::ColumnArgs;
 use rnn_gpu::bench::{self, BenchArgs};
 use rnn_gpu::experiment::{Experiment, Preset};
 use rnn_gpu::interrupt::Cause;
-use rnn_gpu::model_file;
 use rnn_gpu::predict::{self, PredictArgs};
 use rnn_gpu::rollout::{self, RolloutOptions};
 use rnn_gpu::run::{RunFolder, SavedModel};
 use rnn_gpu::training::{self, TrainArgs};
 use rnn_gpu::verify::VerifyArgs;
-use rnn_gpu::{compare, console, device, fit, interchange, interrupt, report, train, verify};
+use rnn_gpu::{
+    compare, console, device, fit, hints, interchange, interrupt, report, train, verify,
+};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -130,7 +131,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody reads why output that nobody reads ended.
             if interrupt::requested() != Some(Cause::ClosedPipe) {
-                console::err(format_args!("error: {error:#}\n"));
+                console::err(format_args!("error: {}\n", hints::explained(&error)));
             }
             interrupt::exit_code().into()
         }
@@ -167,7 +168,7 @@ fn run() -> Result<()> {
             console::out(format_args!("{summary}"));
             Ok(())
         }
-        Command::New { path } => model_file::new(&path),
+        Command::New { path } => interchange::new(&path),
         Command::Predict(args) => predict::predict(&args),
         Command::Import { file, out, overwrite } => {
             let name = || PathBuf::from("runs").join(file.file_stem().unwrap_or_default());

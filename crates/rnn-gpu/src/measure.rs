@@ -3,7 +3,7 @@
 mod classification;
 mod histogram;
 
-pub use classification::{ClassificationReport, Scores, THRESHOLD};
+pub use classification::{ClassificationReport, Scores};
 pub use histogram::{BINS, Histogram};
 
 use crate::nn::{Dataset, History, Metrics, Tally, TrainError, Trainer};

@@ -1,12 +1,11 @@
 //! What a training step keeps on a device, and whether that fits, before it is begun.
 
 use crate::nn::{TrainError, Trainer};
-use anyhow::{Result, bail, ensure};
-use indicatif::{HumanBytes, HumanCount};
+use anyhow::{Result, bail};
+use rnn::memory::Bytes;
 use rnn_graph::{Device, DeviceError, DeviceKind, Planned, RecordingError, Storage};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 /// The memory of a training step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -88,11 +87,11 @@ impl Footprint {
 
 impl fmt::Display for Footprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let needs = HumanBytes(self.total());
+        let needs = Bytes(self.total());
         let examples = if self.batch == 1 { "example" } else { "examples" };
         write!(f, "a step of {} {examples} needs {needs}", self.batch)?;
         match self.free {
-            Some(free) => write!(f, ", of {} free", HumanBytes(free)),
+            Some(free) => write!(f, ", of {} free", Bytes(free)),
             None => Ok(()),
         }
     }
@@ -106,32 +105,7 @@ fn bytes(elements: usize) -> u64 {
 /// Bytes that the device can give, where that is known: of a GPU's own memory drivers tell
 /// nothing through WebGPU.
 fn available(device: &dyn Device) -> Option<u64> {
-    (device.info().kind != DeviceKind::Gpu).then(host)
-}
-
-/// Bytes that this machine can give.
-pub fn host() -> u64 {
-    let kind = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
-    let system = System::new_with_specifics(kind);
-    // A container may be given less than the machine has.
-    let limit = system.cgroup_limits().map_or(u64::MAX, |group| group.free_memory);
-    system.available_memory().min(limit)
-}
-
-/// Whether this machine can hold the weights of a model, before they are drawn.
-///
-/// # Errors
-/// If it cannot.
-pub fn check_weights(parameters: usize) -> Result<()> {
-    let (need, free) = (bytes(parameters), host());
-    let count = HumanCount(parameters as u64);
-    ensure!(
-        need <= free,
-        "the model's {count} parameters need {} of memory, {} are free",
-        HumanBytes(need),
-        HumanBytes(free)
-    );
-    Ok(())
+    (device.info().kind != DeviceKind::Gpu).then(rnn::memory::available)
 }
 
 /// Why a step does not fit.
@@ -149,14 +123,11 @@ impl fmt::Display for Misfit {
         match self {
             Self::Refused(reason) => write!(f, "cannot be launched: {reason}"),
             Self::Memory { need, free } => {
-                write!(f, "needs {} of memory, {} are free", HumanBytes(*need), HumanBytes(*free))
+                write!(f, "needs {} of memory, {} are free", Bytes(*need), Bytes(*free))
             }
-            Self::Buffer { need, limit } => write!(
-                f,
-                "needs a buffer of {}, the device allows {}",
-                HumanBytes(*need),
-                HumanBytes(*limit)
-            ),
+            Self::Buffer { need, limit } => {
+                write!(f, "needs a buffer of {}, the device allows {}", Bytes(*need), Bytes(*limit))
+            }
         }
     }
 }

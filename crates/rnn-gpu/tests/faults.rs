@@ -1,15 +1,15 @@
 //! Devices that fail in the middle of a run, and numbers that stop being finite: on the CPU device,
 //! where faults are made up, and on every adapter, which is really given up.
 
-use rnn_core::{HostTensor, Rng};
-use rnn_cpu::CpuDevice;
-use rnn_gpu::Activation;
-use rnn_gpu::checkpoint::{CheckpointOptions, Every};
-use rnn_gpu::device::Opened;
-use rnn_gpu::nn::{
+use rnn::Activation;
+use rnn::device::Opened;
+use rnn::nn::{
     Callback, Checkpoints, Dataset, Dense, FitOptions, InputSpec, Loss, Lstm, Model, ModelError,
     Moment, Optimizer, TerminateOnNan, TrainError, Trainer, TrainerState,
 };
+use rnn_core::{HostTensor, Rng};
+use rnn_cpu::CpuDevice;
+use rnn_gpu::checkpoint::{CheckpointOptions, Every};
 use rnn_gpu::run::Config;
 use rnn_gpu::train::{TrainOptions, Trained, resume, train};
 use rnn_graph::{

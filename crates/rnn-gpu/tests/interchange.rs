@@ -5,13 +5,13 @@
 mod python;
 
 use anyhow::{Context, Result, ensure};
+use rnn::HostTensor;
+use rnn::model_file::{self, ModelFile};
+use rnn::nn::{Dataset, Loss, Optimizer, Trainer, TrainerState};
 use rnn_cpu::CpuDevice;
 use rnn_formats::keras::Format;
-use rnn_gpu::HostTensor;
 use rnn_gpu::arrays::samples;
 use rnn_gpu::arrays::{Arrays, Kind};
-use rnn_gpu::model_file::{self, ModelFile};
-use rnn_gpu::nn::{Dataset, Loss, Optimizer, Trainer, TrainerState};
 use rnn_gpu::run::RunFolder;
 use std::path::{Path, PathBuf};
 

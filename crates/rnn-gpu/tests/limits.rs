@@ -4,14 +4,15 @@
 mod devices;
 
 use devices::devices;
-use rnn_core::HostTensor;
-use rnn_cpu::CpuDevice;
-use rnn_gpu::nn::{
+use rnn::Activation;
+use rnn::nn::{
     Batch, Dataset, Dense, Embedding, FitOptions, GlobalMaxPooling1D, Initializer, InputSpec,
     LayerNormalization, Loss, Lstm, Model, ModelError, Optimizer, SimpleRnn, Softmax, TrainError,
     Trainer,
 };
-use rnn_gpu::{Activation, memory};
+use rnn_core::HostTensor;
+use rnn_cpu::CpuDevice;
+use rnn_gpu::memory;
 use rnn_graph::{Device, DeviceInfo, DeviceKind, Limits, Session};
 
 fn trainer(device: &dyn Device, model: Model) -> Trainer {

@@ -1,11 +1,11 @@
 //! The pages that runs and comparisons leave: sound HTML, complete in themselves, with the figures
 //! of the other files, and nothing in them but text that came from a user's file.
 
+use rnn::datasets::movies::MovieOptions;
+use rnn::device::{self, Opened};
+use rnn::nn::Precision;
 use rnn_gpu::compare::compare;
-use rnn_gpu::datasets::movies::MovieOptions;
-use rnn_gpu::device::{self, Opened};
 use rnn_gpu::experiment::{Experiment, Preset};
-use rnn_gpu::nn::Precision;
 use rnn_gpu::report;
 use rnn_gpu::run::{Config, RunFolder, Task, Tutorial};
 use rnn_gpu::source::Source;
@@ -36,7 +36,7 @@ fn config(experiment: Experiment, data: Source, length: usize) -> Config {
 }
 
 fn cpu() -> anyhow::Result<Opened> {
-    Opened::new(|| Ok(device::open("cpu")?.0))
+    Ok(Opened::new(|| Ok(device::open("cpu")?.0))?)
 }
 
 fn elements<'a>(page: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {

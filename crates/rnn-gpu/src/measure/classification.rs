@@ -4,8 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The probability above which a review is called positive.
-pub const THRESHOLD: f32 = 0.5;
+use rnn::text_classifier::THRESHOLD;
 
 /// How well one class, or an average over the classes, was recovered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

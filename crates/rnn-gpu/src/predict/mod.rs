@@ -5,7 +5,7 @@ mod classifier;
 mod text;
 
 pub use arrays::ArrayInput;
-pub use classifier::{Contribution, Prediction, TextClassifier};
+pub use classifier::open_classifier;
 pub use text::TextInput;
 
 use crate::device;

@@ -1,8 +1,9 @@
-use super::{Contribution, Prediction, TextClassifier};
+use super::open_classifier;
 use crate::Device;
 use crate::finite::FiniteRows;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Result, ensure};
+use rnn::text_classifier::{Contribution, Prediction, TextClassifier};
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
@@ -31,7 +32,7 @@ pub struct TextInput {
 
 /// Judges the text, or the lines of standard input.
 pub(super) fn predict(run: &Path, input: &TextInput, device: &dyn Device) -> Result<()> {
-    let mut classifier = TextClassifier::open(run, input.word_index.as_deref(), device)?;
+    let mut classifier = open_classifier(run, input.word_index.as_deref(), device)?;
     let mut rows = FiniteRows::of("outputs");
     let judged = judge_all(&mut classifier, input, &mut rows);
     rows.warn();

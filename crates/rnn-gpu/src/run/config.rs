@@ -3,7 +3,6 @@
 use super::Stopping;
 use crate::arrays::Columns;
 use crate::experiment::{Experiment, Preset};
-use crate::memory;
 use crate::model_file::Compiled;
 use crate::nn::{
     Architecture, Compile, EarlyStopping, InputSpec, Loss, Model, Optimizer, Precision, Tally,
@@ -188,7 +187,7 @@ impl Config {
             Task::Tutorial(task) => task.model(self.seed),
             Task::Own(own) => {
                 let architecture = own.closed()?;
-                memory::check_weights(architecture.count_params()?)?;
+                rnn::memory::check_weights(architecture.count_params()?)?;
                 Ok(architecture.model(self.seed)?)
             }
         }

@@ -42,7 +42,7 @@ impl SavedModel {
         };
         let file = match path.is_dir() && !path.join(model_file::MODEL_JSON).exists() {
             true => of_experiment(path).with_context(cannot)?,
-            false => ModelFile::open(path)?,
+            false => ModelFile::open_with(path, tell)?,
         };
         Ok(Self { file, precision, columns })
     }
@@ -68,6 +68,10 @@ impl SavedModel {
     }
 }
 
+fn tell(line: &str) {
+    eprintln!("{line}");
+}
+
 fn trained(config: &Path) -> Result<Trained> {
     let text =
         fs::read_to_string(config).with_context(|| format!("cannot read {}", config.display()))?;
@@ -78,5 +82,5 @@ fn trained(config: &Path) -> Result<Trained> {
 fn of_experiment(run: &Path) -> Result<ModelFile> {
     let (_, config) = RunFolder::open(run)?;
     let Compiled { architecture, compile } = config.compiled(&config.model()?);
-    ModelFile::in_folder(run, architecture, Some(compile))
+    Ok(ModelFile::in_folder(run, architecture, Some(compile))?)
 }

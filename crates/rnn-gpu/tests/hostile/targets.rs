@@ -1,20 +1,20 @@
 //! What users write and what runs leave behind: models, options, reviews, words, the files of a run.
 
 use crate::hostile::{Damage, Target, file, zipped};
-use rnn_core::HostTensor;
-use rnn_cpu::CpuDevice;
-use rnn_formats::{keras, npy};
-use rnn_gpu::Activation;
-use rnn_gpu::datasets::imdb::{LoadOptions, RawReviews};
-use rnn_gpu::datasets::text::{self, Columns, Vocabulary};
-use rnn_gpu::device::Opened;
-use rnn_gpu::fit::FitOptions;
-use rnn_gpu::memory;
-use rnn_gpu::model_file::{MODEL, ModelFile};
-use rnn_gpu::nn::{
+use rnn::Activation;
+use rnn::datasets::imdb::{LoadOptions, RawReviews};
+use rnn::datasets::text::{self, Columns, Vocabulary};
+use rnn::device::Opened;
+use rnn::model_file::{MODEL, ModelFile};
+use rnn::nn::{
     Batch, Dense, Embedding, InputSpec, Loss, Model, ModelError, Optimizer, SimpleRnn, Trainer,
     TrainerState,
 };
+use rnn_core::HostTensor;
+use rnn_cpu::CpuDevice;
+use rnn_formats::{keras, npy};
+use rnn_gpu::fit::FitOptions;
+use rnn_gpu::memory;
 use rnn_gpu::report;
 use rnn_gpu::run::{Config, RunFolder, Task};
 use rnn_gpu::train::{TrainOptions, train};
@@ -267,7 +267,7 @@ fn model_json_seeds() -> Vec<Vec<u8>> {
 fn config_seeds() -> Vec<Vec<u8>> {
     let described = path("layers.toml", LAYERS.as_bytes());
     let file = ModelFile::open(&described).expect("a model");
-    let compiled = rnn_gpu::model_file::Compiled {
+    let compiled = rnn::model_file::Compiled {
         architecture: file.architecture,
         compile: file.compile.expect("a loss"),
     };

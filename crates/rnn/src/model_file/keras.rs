@@ -1,7 +1,7 @@
 //! Which variable of a Keras file is which weight of a model.
 
+use super::{ModelFileError, Result};
 use crate::nn::{Architecture, Model, Slot};
-use anyhow::{Context, Result, ensure};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{Format, KERAS_VERSION, KerasFile, Variables};
 use serde_json::Value;
@@ -56,7 +56,9 @@ pub fn weights(
         };
         let path = place.named(paths[name]).or_else(by_number);
         for (owner, slots) in parts(model, index) {
-            let path = path.as_deref().context("no output of the model needs it")?;
+            let path = path.as_deref();
+            let path =
+                path.ok_or_else(|| ModelFileError::misfit("no output of the model needs it"))?;
             let path = if owner.is_empty() { path.into() } else { format!("{path}/{owner}") };
             place.take(&path, &slots, &mut weights)?;
         }
@@ -124,12 +126,12 @@ impl Place<'_> {
     ) -> Result<()> {
         let tensors = self.file.layer(path).map_or(&[][..], |group| &group.tensors);
         let Self { name, class, .. } = self;
-        ensure!(
-            tensors.len() == slots.len(),
-            "layer {name} ({class}) has {} weights, the file has {} of them at {path}",
-            slots.len(),
-            tensors.len()
-        );
+        let (wanted, found) = (slots.len(), tensors.len());
+        if found != wanted {
+            return Err(ModelFileError::Misfit(format!(
+                "layer {name} ({class}) has {wanted} weights, the file has {found} of them at {path}"
+            )));
+        }
         let pairs = slots.iter().zip(tensors);
         weights.extend(pairs.map(|(slot, (_, tensor))| (slot.name.clone(), tensor.clone())));
         Ok(())
@@ -146,7 +148,8 @@ pub fn file(
     let weights = model.weights()?;
     let tensor = |slot: &Slot| -> Result<HostTensor> {
         let found = weights.iter().find(|(name, _)| *name == slot.name);
-        Ok(found.context("the model has lost a weight")?.1.clone())
+        let lost = || ModelFileError::misfit("the model has lost a weight");
+        Ok(found.ok_or_else(lost)?.1.clone())
     };
     let names: Vec<&str> = model.layers().map(|(name, _)| name).collect();
     let mut layers = Vec::new();

@@ -1,7 +1,7 @@
 //! A training loop of one's own: batches made as they are needed, a rate that falls when nothing
 //! improves, an end when the error is small. `cargo run --release --example training_loop`
 
-use rnn_gpu::prelude::*;
+use rnn::prelude::*;
 use std::f64::consts::TAU;
 
 const BATCH: usize = 32;

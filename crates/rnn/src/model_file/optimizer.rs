@@ -1,8 +1,8 @@
 //! What an optimizer keeps, as folders and Keras's files hold it.
 
 use super::keras::in_keras_order;
+use super::{ModelFileError, Result};
 use crate::nn::{Architecture, Model, Optimizer, OptimizerState, Slot};
-use anyhow::{Context, Result, ensure};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{KerasFile, Variables};
 use rnn_formats::safetensors;
@@ -18,9 +18,7 @@ pub fn save(folder: &Path, state: Option<&OptimizerState>) -> Result<()> {
     let path = folder.join(FILE);
     let Some(OptimizerState { optimizer, step, slots }) = state else {
         return match path.exists() {
-            true => {
-                fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
-            }
+            true => fs::remove_file(&path).map_err(|source| ModelFileError::Write { path, source }),
             false => Ok(()),
         };
     };
@@ -37,9 +35,9 @@ pub fn load(folder: &Path) -> Result<Option<OptimizerState>> {
         return Ok(None);
     }
     let (slots, mut metadata) = safetensors::load(&path)?;
-    let damaged = || format!("{} does not say whose it is", path.display());
-    let step = metadata.get("step").and_then(|step| step.parse().ok()).with_context(damaged)?;
-    let optimizer = metadata.remove("optimizer").with_context(damaged)?;
+    let damaged = || ModelFileError::Misfit(format!("{} does not say whose it is", path.display()));
+    let step = metadata.get("step").and_then(|step| step.parse().ok()).ok_or_else(damaged)?;
+    let optimizer = metadata.remove("optimizer").ok_or_else(damaged)?;
     Ok(Some(OptimizerState { optimizer, step, slots }))
 }
 
@@ -93,27 +91,26 @@ pub fn of_keras(
     if tensors.len() <= layout.first() && !layout.slots.is_empty() {
         return Ok(None);
     }
-    ensure!(
-        architecture.layer_paths().all(|path| path.len() == 1),
-        "of a model with models in it, it is not supported"
-    );
-    ensure!(
-        tensors.len() == layout.len(),
-        "{} of this model has {} variables in Keras 3, the file has {}",
-        optimizer.class(),
-        layout.len(),
-        tensors.len()
-    );
+    let misfit = |message: String| Err(ModelFileError::Misfit(message));
+    if architecture.layer_paths().any(|path| path.len() != 1) {
+        return misfit("of a model with models in it, it is not supported".into());
+    }
+    if tensors.len() != layout.len() {
+        return misfit(format!(
+            "{} of this model has {} variables in Keras 3, the file has {}",
+            optimizer.class(),
+            layout.len(),
+            tensors.len()
+        ));
+    }
     let step = tensors.first().and_then(|(_, step)| step.as_u32().ok()?.first().copied());
-    let step = step.context("the number of steps is none")?.into();
+    let step = step.ok_or_else(|| ModelFileError::misfit("the number of steps is none"))?.into();
     let mut state = OptimizerState { optimizer: optimizer.class().into(), step, slots: vec![] };
     for ((name, weight), (_, tensor)) in layout.slots.iter().zip(&tensors[layout.first()..]) {
-        ensure!(
-            tensor.shape().dims() == weight.shape,
-            "{name} of {} has the shape {}",
-            weight.name,
-            tensor.shape()
-        );
+        if tensor.shape().dims() != weight.shape {
+            let (weight, shape) = (&weight.name, tensor.shape());
+            return misfit(format!("{name} of {weight} has the shape {shape}"));
+        }
         state.push(name, weight, tensor.clone());
     }
     Ok((step > 0).then_some(state))
@@ -130,13 +127,14 @@ pub fn for_keras(
 ) -> Result<Variables> {
     let layout = Layout::new(optimizer, architecture, model);
     let scalar = |value: f64| HostTensor::scalar(value as f32);
-    let step = u32::try_from(state.step).context("Keras counts fewer steps")?;
+    let step = u32::try_from(state.step)
+        .map_err(|_| ModelFileError::misfit("Keras counts fewer steps"))?;
     let mut tensors = vec![HostTensor::from_u32([0; 0], vec![step])?];
     tensors.extend(layout.rate.map(scalar));
     for (name, weight) in &layout.slots {
         let tensor = state.slot(name, weight);
-        let missing = || format!("no {name} of {} is kept", weight.name);
-        tensors.push(tensor.with_context(missing)?.clone());
+        let missing = || ModelFileError::Misfit(format!("no {name} of {} is kept", weight.name));
+        tensors.push(tensor.ok_or_else(missing)?.clone());
     }
     tensors.extend(optimizer.momentum_product(state.step).map(scalar));
     let numbered = tensors.into_iter().enumerate();

@@ -1,7 +1,7 @@
 //! Models as stacks and as graphs of layers: `cargo run --release --example builder`.
 
-use rnn_gpu::datasets::{corpus, imdb::LoadOptions};
-use rnn_gpu::prelude::*;
+use rnn::datasets::{corpus, imdb::LoadOptions};
+use rnn::prelude::*;
 use std::ops::ControlFlow;
 
 const VOCABULARY: usize = corpus::VOCABULARY as usize + 4;

@@ -1,36 +1,44 @@
 //! `model.toml`: a readable list of layers, which become Keras's configuration.
 
-use anyhow::{Context, Result, bail, ensure};
+use super::{ModelFileError, Result};
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
 
-/// What `rnn-gpu new` writes.
+/// An example of a description.
 pub const MODEL: &str = include_str!("model.toml");
-/// What `rnn-gpu new fit.toml` writes.
+/// An example of how a model is trained, `fit.toml`.
 pub const FIT: &str = include_str!("fit.toml");
 
 /// The description in a file, as Keras writes a stack of layers.
 pub fn read(path: &Path) -> Result<Value> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = fs::read_to_string(path)
+        .map_err(|source| ModelFileError::Read { path: path.to_owned(), source })?;
     parse(&text)
 }
 
 fn parse(text: &str) -> Result<Value> {
-    let mut file: Map<String, Value> = toml::from_str(text).context("it is not sound TOML")?;
+    let mut file: Map<String, Value> = toml::from_str(text).map_err(ModelFileError::Toml)?;
     let input = file.remove("input").unwrap_or_default();
     let layers = match file.remove("layer") {
         Some(Value::Array(layers)) if !layers.is_empty() => layers,
-        _ => bail!("it has no layers: each is a table [[layer]] with a type, as type = \"LSTM\""),
+        _ => {
+            return unsupported(
+                "it has no layers: each is a table [[layer]] with a type, as type = \"LSTM\"",
+            );
+        }
     };
     let compile = file.remove("compile");
     if let Some(name) = file.keys().next() {
-        bail!("there is no section {name}: supported are [input], [[layer]] and [compile]");
+        return unsupported(format!(
+            "there is no section {name}: supported are [input], [[layer]] and [compile]"
+        ));
     }
     let mut all = vec![json!({"class_name": "InputLayer", "config": input_layer(&input)?})];
     for (index, layer) in layers.into_iter().enumerate() {
-        ensure!(layer.get("type").is_some(), "layer {} has no type", index + 1);
+        if layer.get("type").is_none() {
+            return unsupported(format!("layer {} has no type", index + 1));
+        }
         all.push(object(layer));
     }
     Ok(json!({
@@ -45,19 +53,25 @@ fn input_layer(input: &Value) -> Result<Value> {
     let extent = |value: &Value| match value {
         Value::String(any) if any == "any" => Ok(Value::Null),
         Value::Number(_) => Ok(value.clone()),
-        value => bail!("[input]: an extent is a number or \"any\", not {value}"),
+        value => unsupported(format!("[input]: an extent is a number or \"any\", not {value}")),
     };
     let (dtype, extents) = match (input.get("tokens"), input.get("shape")) {
         (Some(tokens), None) => ("int32", vec![extent(tokens)?]),
         (None, Some(Value::Array(shape))) => {
             ("float32", shape.iter().map(extent).collect::<Result<_>>()?)
         }
-        _ => bail!(
-            "[input] takes tokens = 500 for rows of token ids, or shape = [28, 28] for floats"
-        ),
+        _ => {
+            return unsupported(
+                "[input] takes tokens = 500 for rows of token ids, or shape = [28, 28] for floats",
+            );
+        }
     };
     let batch_shape: Vec<Value> = [Value::Null].into_iter().chain(extents).collect();
     Ok(json!({"batch_shape": batch_shape, "dtype": dtype, "name": "input_layer"}))
+}
+
+fn unsupported<T>(message: impl Into<String>) -> Result<T> {
+    Err(ModelFileError::Description(message.into()))
 }
 
 /// A table with a `type` is an object of that class, wherever it stands.

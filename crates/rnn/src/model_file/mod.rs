@@ -1,23 +1,26 @@
-//! A model from wherever the user has it: a run, a file of Keras, a `model.toml`.
+//! A model from wherever the user has it: a folder of a run, a file of Keras, a `model.toml`.
 
 mod compiled;
+mod error;
 mod keras;
 mod optimizer;
 mod toml;
 
 pub use compiled::Compiled;
+pub use error::ModelFileError;
 pub use toml::{FIT, MODEL, object};
 
 use crate::memory;
 use crate::nn::{Architecture, Compile, Dialect, Model, Optimizer, OptimizerState, Reader};
-use anyhow::{Context, Result, bail, ensure};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{self as container, Format, KerasFile, Variables};
-use rnn_formats::{safetensors, write_atomically};
+use rnn_formats::{WriteError, safetensors, write_atomically};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs;
 use std::io::Write as _;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 /// The description of a model in a folder, in Keras's terms.
@@ -36,7 +39,11 @@ pub struct ModelFile {
     /// What the file says of training, as it says it.
     pub stated: Value,
     weights: Weights,
+    /// Is told what of a file is not used.
+    tell: fn(&str),
 }
+
+type Result<T, E = ModelFileError> = std::result::Result<T, E>;
 
 enum Weights {
     /// By the names that slots have, in a folder that [`save`] wrote.
@@ -58,25 +65,37 @@ impl ModelFile {
     /// # Errors
     /// If it cannot be read, or describes what is not supported.
     pub fn open(path: &Path) -> Result<Self> {
-        let opened = if path.is_dir() {
-            Self::from_folder(path)
-        } else {
-            match path.extension().and_then(|extension| extension.to_str()) {
-                Some("keras" | "h5" | "hdf5") => Self::from_keras(path),
-                Some("json") => Self::described(&json(path)?, None, Weights::Missing),
-                Some("toml") => Self::described(&toml::read(path)?, None, Weights::Missing),
-                _ if !path.exists() => bail!("there is no such file or folder"),
-                _ => bail!(
-                    "not a model: supported are the folder of a run, .keras, .h5, .json and .toml"
-                ),
-            }
-        };
-        opened.with_context(|| format!("cannot use {}", path.display()))
+        Self::open_with(path, |_| {})
     }
 
-    fn from_folder(path: &Path) -> Result<Self> {
+    /// Opens it as [`ModelFile::open`] does, and tells what of the file is not used.
+    ///
+    /// # Errors
+    /// As [`ModelFile::open`].
+    pub fn open_with(path: &Path, tell: fn(&str)) -> Result<Self> {
+        let open = || {
+            if path.is_dir() {
+                return Self::from_folder(path, tell);
+            }
+            let described =
+                |value: Result<Value>| Self::described(&value?, None, Weights::Missing, tell);
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("keras" | "h5" | "hdf5") => Self::from_keras(path, tell),
+                Some("json") => described(json(path)),
+                Some("toml") => described(toml::read(path)),
+                _ if !path.exists() => Err(ModelFileError::Missing),
+                _ => Err(ModelFileError::Unknown),
+            }
+        };
+        open().map_err(|source| ModelFileError::Unusable {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    fn from_folder(path: &Path, tell: fn(&str)) -> Result<Self> {
         let value = json(&path.join(MODEL_JSON))?;
-        Self::described(&value, None, Weights::in_folder(path)?)
+        Self::described(&value, None, Weights::in_folder(path)?, tell)
     }
 
     /// A model whose weights are in a folder without [`MODEL_JSON`].
@@ -91,23 +110,27 @@ impl ModelFile {
         Ok(Self::new(architecture, compile, Weights::in_folder(path)?))
     }
 
-    fn from_keras(path: &Path) -> Result<Self> {
+    fn from_keras(path: &Path, tell: fn(&str)) -> Result<Self> {
         let mut file = container::read(path)?;
-        let mut config = file.config.take().context(
-            "it holds weights alone; save the whole model with Keras: model.save(\"model.keras\")",
-        )?;
+        let mut config = file.config.take().ok_or(ModelFileError::WeightsAlone)?;
         if let (Some(config), Some(compile)) = (config.as_object_mut(), file.compile.take()) {
             config.insert("compile_config".into(), compile);
         }
         let version = file.version.clone();
-        Self::described(&config, version.as_deref(), Weights::Keras(Box::new(file)))
+        Self::described(&config, version.as_deref(), Weights::Keras(Box::new(file)), tell)
     }
 
     fn new(architecture: Architecture, compile: Option<Compile>, weights: Weights) -> Self {
-        Self { architecture, compile, optimizer: None, stated: Value::Null, weights }
+        let (stated, tell) = (Value::Null, (|_| {}) as fn(&str));
+        Self { architecture, compile, optimizer: None, stated, weights, tell }
     }
 
-    fn described(value: &Value, version: Option<&str>, weights: Weights) -> Result<Self> {
+    fn described(
+        value: &Value,
+        version: Option<&str>,
+        weights: Weights,
+        tell: fn(&str),
+    ) -> Result<Self> {
         let architecture = Architecture::from_json(value, version)?;
         let stated = value.get("compile_config").cloned().unwrap_or_default();
         // A model that was never compiled has a configuration without a loss.
@@ -118,7 +141,7 @@ impl ModelFile {
         let compile = match compile.map(|c| Compile::from_json(c, &outputs, dialect)) {
             Some(Err(error)) if !matches!(weights, Weights::Missing) => {
                 // It can predict all the same, and be trained with another loss.
-                eprintln!("not used: how the model was trained: {:#}", anyhow::Error::from(error));
+                tell(&format!("not used: how the model was trained: {}", explained(&error)));
                 None
             }
             compile => compile.transpose()?,
@@ -126,12 +149,12 @@ impl ModelFile {
         let optimizer = match Compile::optimizer_in(&stated, dialect) {
             Err(error) if matches!(weights, Weights::Missing) => return Err(error.into()),
             Err(error) if !has_loss => {
-                eprintln!("not used: the model's optimizer: {:#}", anyhow::Error::from(error));
+                tell(&format!("not used: the model's optimizer: {}", explained(&error)));
                 None
             }
             optimizer => optimizer.unwrap_or_default(),
         };
-        Ok(Self { optimizer, stated, ..Self::new(architecture, compile, weights) })
+        Ok(Self { optimizer, stated, tell, ..Self::new(architecture, compile, weights) })
     }
 
     /// Whether it has been trained, or at least has weights.
@@ -184,7 +207,10 @@ impl ModelFile {
                     optimizer::of_keras(file, &self.architecture, model, &compile.optimizer);
                 // The model is of use all the same.
                 Ok(state.unwrap_or_else(|error| {
-                    eprintln!("not used: what the optimizer kept: {error:#}");
+                    (self.tell)(&format!(
+                        "not used: what the optimizer kept: {}",
+                        explained(&error)
+                    ));
                     None
                 }))
             }
@@ -200,10 +226,7 @@ impl ModelFile {
         let inputs = self.architecture.inputs().iter();
         let extents = inputs.map(|input| input.batch_shape.iter().skip(1).copied().collect());
         let extents: Option<Vec<Vec<usize>>> = extents.collect();
-        let extents = extents.context(
-            "an input of the model may have any length, and here it needs one: give the model an \
-             input shape without None",
-        )?;
+        let extents = extents.ok_or(ModelFileError::Open)?;
         self.trained_model(Some(&extents.iter().map(Vec::as_slice).collect::<Vec<_>>()))
     }
 
@@ -212,12 +235,10 @@ impl ModelFile {
     /// # Errors
     /// As [`ModelFile::model`], and if it has none.
     pub fn trained_model(&self, samples: Option<&[&[usize]]>) -> Result<Model> {
-        ensure!(
-            self.has_weights(),
-            "the model is a description without weights: train it first with \
-             `rnn-gpu train --model`"
-        );
-        self.model(samples, 0)
+        match self.has_weights() {
+            true => self.model(samples, 0),
+            false => Err(ModelFileError::NoWeights),
+        }
     }
 }
 
@@ -251,8 +272,9 @@ pub fn save(
     let json = to_json(architecture, compile, Reader::Ours)?;
     save_weights(&folder.join(WEIGHTS), model)?;
     optimizer::save(folder, kept)?;
-    let json = serde_json::to_string_pretty(&json)?;
-    Ok(write_atomically(&folder.join(MODEL_JSON), |file| file.write_all(json.as_bytes()))?)
+    let json = format!("{json:#}");
+    let path = folder.join(MODEL_JSON);
+    write_atomically(&path, |file| file.write_all(json.as_bytes())).map_err(failed)
 }
 
 /// Writes weights as safetensors, by the names of layers and of their weights.
@@ -291,31 +313,19 @@ fn kept_for_keras(file: &ModelFile, model: &Model, compile: &Compile) -> Result<
     kept.map(|kept| optimizer::for_keras(of, &compile.optimizer, &kept)).transpose()
 }
 
-/// Writes the example of a `model.toml`, or of a `fit.toml`.
-///
-/// # Errors
-/// If there is a file already, or it cannot be written.
-pub fn new(path: &Path) -> Result<()> {
-    ensure!(
-        path.extension().is_some_and(|e| e == "toml"),
-        "{}: it is a .toml file",
-        path.display()
-    );
-    // A link that leads nowhere is there as well.
-    ensure!(fs::symlink_metadata(path).is_err(), "{} is there already", path.display());
-    let fit = path.file_stem().is_some_and(|stem| stem == "fit");
-    let example = if fit { FIT } else { toml::MODEL };
-    write_atomically(path, |file| file.write_all(example.as_bytes()))?;
-    let shown = path.display();
-    match fit {
-        true => println!("wrote {shown}; use it with: rnn-gpu train --model .. --fit {shown}"),
-        false => println!("wrote {shown}; train it: rnn-gpu train --model {shown} --data d.npz"),
-    }
-    Ok(())
+fn json(path: &Path) -> Result<Value> {
+    let path = || path.to_owned();
+    let text = fs::read_to_string(path())
+        .map_err(|source| ModelFileError::Read { path: path(), source })?;
+    serde_json::from_str(&text).map_err(|source| ModelFileError::Json { path: path(), source })
 }
 
-fn json(path: &Path) -> Result<Value> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is not sound JSON", path.display()))
+fn failed(WriteError { path, source }: WriteError) -> ModelFileError {
+    ModelFileError::Write { path, source }
+}
+
+/// An error and its causes.
+fn explained(error: &dyn Error) -> String {
+    let causes = iter::successors(Some(error), |error: &&dyn Error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -1,8 +1,8 @@
 //! An op of one's own, y = exp(-x^2), from its kernel to a layer that is trained:
 //! `cargo run --release --example custom_op`.
 
-use rnn_gpu::op::*;
-use rnn_gpu::prelude::*;
+use rnn::op::*;
+use rnn::prelude::*;
 
 static SHADER: Shader = Shader::new(
     "gaussian",

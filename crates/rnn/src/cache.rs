@@ -1,22 +1,27 @@
 //! What is made or fetched once and kept.
 
-use anyhow::{Context, Result};
 use etcetera::BaseStrategy as _;
 use rnn_graph::DeviceKind;
 use rnn_wgpu::{Adapter, Divisions, OpenError, Options, Prover, WgpuDevice};
 use std::env;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
+
+/// There is no folder to keep files in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no home directory to keep files in; set RNN_GPU_CACHE")]
+pub struct NoHome;
 
 /// `RNN_GPU_CACHE`, else `rnn-gpu` in the user's cache directory. It need not exist.
 ///
 /// # Errors
 /// If there is no home directory.
-pub fn folder() -> Result<PathBuf> {
+pub fn folder() -> Result<PathBuf, NoHome> {
     if let Some(folder) = env::var_os("RNN_GPU_CACHE") {
         return Ok(folder.into());
     }
     let base = etcetera::choose_base_strategy();
-    let base = base.context("there is no home directory to keep files in; set RNN_GPU_CACHE")?;
+    let base = base.map_err(|_| NoHome)?;
     Ok(base.cache_dir().join("rnn-gpu"))
 }
 
@@ -43,7 +48,8 @@ fn tunes(adapter: &Adapter) -> bool {
 /// If the driver does not hand it out.
 pub fn open(adapter: &Adapter) -> Result<WgpuDevice, OpenError> {
     let divisions = if tunes(adapter) { Divisions::Fastest } else { Divisions::Usual };
-    let tell = |line: &str| eprintln!("rnn-gpu: {line}");
+    // Nobody need read it.
+    let tell = |line: &str| drop(writeln!(io::stderr(), "rnn-gpu: {line}"));
     let prover = Some(Prover { test: rnn_ops::prove_matrix_units, tell });
     let options = Options { divisions, prover, ..Options::default() };
     match of_devices() {

@@ -1,7 +1,7 @@
 //! Reading, writing and replacing weights: `cargo run --release --example weights`.
 
-use rnn_gpu::formats::safetensors;
-use rnn_gpu::prelude::*;
+use rnn::formats::safetensors;
+use rnn::prelude::*;
 use std::collections::BTreeMap;
 
 fn model(seed: u64) -> Result<Model, ModelError> {

@@ -1,8 +1,8 @@
 //! From reviews in a table to the words that decide: `cargo run --release --example predict_text`.
 
-use rnn_gpu::datasets::{imdb::LoadOptions, text};
-use rnn_gpu::predict::TextClassifier;
-use rnn_gpu::prelude::*;
+use rnn::datasets::{imdb::LoadOptions, text};
+use rnn::prelude::*;
+use rnn::text_classifier::TextClassifier;
 use std::fmt::Write as _;
 
 const LENGTH: usize = 8;

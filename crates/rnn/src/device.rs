@@ -1,10 +1,25 @@
 //! Choosing what to compute on.
 
 use crate::cache;
-use anyhow::{Result, bail};
 use rnn_cpu::CpuDevice;
 use rnn_graph::{Device, DeviceKind};
-use rnn_wgpu::{Adapter, adapters};
+use rnn_wgpu::{Adapter, OpenError, adapters};
+
+/// Why a device could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceChoiceError {
+    /// There is no GPU.
+    #[error("no GPU found: install its Vulkan, Metal or DX12 driver")]
+    NoGpu,
+    /// No device is called so.
+    #[error("no device {0:?}")]
+    Unknown(String),
+    /// The driver does not hand it out.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+type Result<T, E = DeviceChoiceError> = std::result::Result<T, E>;
 
 /// Opens `auto`, `cpu`, `gpu`, `gpu:N`, or the first device whose name contains the word. Returns
 /// it with the reason for the choice.
@@ -31,9 +46,7 @@ pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
         },
         "gpu" => match real.or(all.first()) {
             Some(adapter) => gpu(adapter, "as asked"),
-            None => {
-                bail!("no GPU found: install its Vulkan, Metal or DX12 driver, or use --device cpu")
-            }
+            None => Err(DeviceChoiceError::NoGpu),
         },
         other => {
             let index = other.strip_prefix("gpu:").and_then(|n| n.parse::<usize>().ok());
@@ -44,7 +57,7 @@ pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
             };
             match found {
                 Some(adapter) => gpu(adapter, "as asked"),
-                None => bail!("no device {other:?}: `rnn-gpu devices` lists those that there are"),
+                None => Err(DeviceChoiceError::Unknown(other.into())),
             }
         }
     }
