@@ -7,7 +7,7 @@ use rnn::datasets::movies::MovieOptions;
 use rnn::device;
 use rnn::nn::{Batch, InputSpec, Trainer};
 use rnn_core::{HostTensor, Rng};
-use rnn_gpu::experiment::{Experiment, Preset, VOCABULARY};
+use rnn_run::experiment::{Experiment, Preset, VOCABULARY};
 use std::time::{Duration, Instant};
 
 fn main() -> anyhow::Result<()> {

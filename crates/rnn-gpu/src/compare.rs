@@ -1,12 +1,12 @@
 //! Finished runs side by side.
 
-use crate::nn::Figure;
-use crate::outputs::Outputs;
 use crate::plot::{Series, curves};
 use crate::report::{self, flatten};
-use crate::run::{Compared, Differing, Part, RunFolder};
 use anyhow::{Context, Result, ensure};
+use rnn::nn::Figure;
 use rnn_formats::write_atomically;
+use rnn_run::outputs::Outputs;
+use rnn_run::run::{Compared, Differing, Part, RunFolder};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

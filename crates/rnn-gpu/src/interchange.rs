@@ -1,13 +1,13 @@
 //! `rnn-gpu import`, `rnn-gpu export` and `rnn-gpu new`.
 
-use crate::checkpoint::RunLock;
-use crate::model_file;
-use crate::outputs::Outputs;
-use crate::run::contents::Holds;
-use crate::run::{RunFolder, SavedModel};
 use anyhow::{Result, bail, ensure};
+use rnn::model_file;
 use rnn_formats::keras::Format;
 use rnn_formats::write_atomically;
+use rnn_run::checkpoint::RunLock;
+use rnn_run::outputs::Outputs;
+use rnn_run::run::contents::Holds;
+use rnn_run::run::{RunFolder, SavedModel};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;

@@ -2,18 +2,18 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum as _};
-use rnn_gpu::arrays::ColumnArgs;
+use rnn::device;
 use rnn_gpu::bench::{self, BenchArgs};
-use rnn_gpu::experiment::{Experiment, Preset};
-use rnn_gpu::interrupt::Cause;
+use rnn_gpu::columns::ColumnArgs;
 use rnn_gpu::predict::{self, PredictArgs};
-use rnn_gpu::rollout::{self, RolloutOptions};
-use rnn_gpu::run::{RunFolder, SavedModel};
 use rnn_gpu::training::{self, TrainArgs};
 use rnn_gpu::verify::VerifyArgs;
-use rnn_gpu::{
-    compare, console, device, fit, hints, interchange, interrupt, report, train, verify,
-};
+use rnn_gpu::{compare, hints, interchange, report, verify};
+use rnn_run::experiment::{Experiment, Preset};
+use rnn_run::interrupt::Cause;
+use rnn_run::rollout::{self, RolloutOptions};
+use rnn_run::run::{RunFolder, SavedModel};
+use rnn_run::{console, fit, interrupt, train};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -191,9 +191,12 @@ fn run() -> Result<()> {
             let (device, why) = device::open(&device)?;
             console::out(format_args!("device: {}: {why}\n", device.info()));
             match data {
-                Some(data) => {
-                    fit::evaluate(&run, (&data, stream, &columns), fit.as_deref(), &*device)
-                }
+                Some(data) => fit::evaluate(
+                    &run,
+                    (&data, stream, &columns.choice()),
+                    fit.as_deref(),
+                    &*device,
+                ),
                 None => {
                     let (folder, config, result) = train::evaluate(&run, &*device)?;
                     console::out(format_args!("{}\n", report::text(&config, &result)));

@@ -1,21 +1,24 @@
 //! The command `rnn-gpu train`.
 
-use crate::arrays::ColumnArgs;
-use crate::checkpoint::{CheckpointOptions, Every};
+use crate::columns::ColumnArgs;
 use crate::compare;
-use crate::datasets::movies::MovieOptions;
-use crate::device::{self, Opened};
-use crate::distributed::{self, World};
-use crate::experiment::{Experiment, Preset};
-use crate::fit::{self, FitArgs};
-use crate::nn::Precision;
 use crate::progress::{ShowProgress, WatchArgs};
 use crate::report;
-use crate::run::{Config, MAX_BATCH, RunFolder, Task, Tutorial};
-use crate::source::{Source, TextArgs};
-use crate::train::{self, Progress, TrainOptions};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
+use indicatif::{ProgressBar, ProgressStyle};
+use rnn::datasets::download::Download;
+use rnn::datasets::movies::MovieOptions;
+use rnn::datasets::text::Columns;
+use rnn::device::{self, Opened};
+use rnn::nn::Precision;
+use rnn_run::checkpoint::{CheckpointOptions, Every};
+use rnn_run::distributed::{self, World};
+use rnn_run::experiment::{Experiment, Preset};
+use rnn_run::fit::{self, FitArgs};
+use rnn_run::run::{Config, MAX_BATCH, RunFolder, Task, Tutorial};
+use rnn_run::source::{Fetch, Source};
+use rnn_run::train::{self, Progress, TrainOptions};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -177,6 +180,60 @@ struct CheckpointArgs {
     overwrite: bool,
 }
 
+/// How reviews that are text are to be read.
+#[derive(clap::Args)]
+struct TextArgs {
+    /// The column of a .csv, .tsv or .jsonl file that holds the text [default: text, review or
+    /// sentence]
+    #[arg(long, value_name = "NAME")]
+    text_column: Option<String>,
+    /// The column that holds the label: 0 or 1, neg or pos, negative or positive, false or true
+    /// [default: label, sentiment or class]
+    #[arg(long, value_name = "NAME")]
+    label_column: Option<String>,
+    /// The words by rank, as Keras's imdb_word_index.json [default: those of the reviews, the most
+    /// frequent first; of imdb.npz, the file beside it]
+    #[arg(long, value_name = "FILE")]
+    word_index: Option<PathBuf>,
+}
+
+impl TextArgs {
+    /// The columns of a file.
+    fn columns(&self) -> Columns {
+        Columns { text: self.text_column.clone(), label: self.label_column.clone() }
+    }
+
+    /// Makes sure that nothing is asked for which this source does not have.
+    ///
+    /// # Errors
+    /// If columns are named of what has none, or words of what has its own.
+    fn check(&self, source: &Source) -> Result<()> {
+        ensure!(
+            matches!(source, Source::Text { .. }) || self.columns() == Columns::default(),
+            "--text-column and --label-column are for .csv, .tsv and .jsonl files"
+        );
+        ensure!(
+            matches!(source, Source::Text { .. } | Source::Imdb(_)) || self.word_index.is_none(),
+            "--word-index is for reviews given with --data; {} needs none",
+            source.name()
+        );
+        Ok(())
+    }
+}
+
+/// Downloads a file, and shows how far that is.
+fn download(file: &Download, path: &Path) -> Result<()> {
+    eprintln!("downloading {} to {}", file.url, path.display());
+    let bar = ProgressBar::new(file.bytes);
+    let template = "{wide_bar} {bytes}/{total_bytes}, {eta} left";
+    bar.set_style(
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let result = file.fetch(path, &mut |have| bar.set_position(have));
+    bar.finish_and_clear();
+    Ok(result?)
+}
+
 /// Films that two cores learn from in five minutes.
 const QUICK: MovieOptions =
     MovieOptions { count: 720, frames: 12, size: 20, squares: (1, 3), seed: 1 };
@@ -252,7 +309,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         let (config, first) = fit::prepare(&FitArgs {
             model,
             data: args.data.context("--model takes --data")?,
-            columns: args.columns,
+            columns: args.columns.choice(),
             stream: args.stream,
             fit: args.fit,
             epochs: args.epochs.map(|n| n as usize),
@@ -304,7 +361,10 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         let text = format!("{count} films of moving squares, {frames} frames of {size} x {size}");
         (Source::Movies(movies), text)
     } else {
-        Source::find(args.data, args.text.columns(), args.offline)
+        {
+            let fetch: Option<&Fetch<'_>> = (!args.offline).then_some(&download);
+            Source::find(args.data, args.text.columns(), fetch)
+        }
     };
     args.text.check(&data)?;
     ensure!(args.columns.target.is_empty(), "--target is for models of your own, --model");

@@ -9,12 +9,12 @@ use rnn::nn::{
 };
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
-use rnn_gpu::checkpoint::{CheckpointOptions, Every};
-use rnn_gpu::run::Config;
-use rnn_gpu::train::{TrainOptions, Trained, resume, train};
 use rnn_graph::{
     Device, DeviceError, DeviceInfo, Graph, Limits, Planned, Profile, Program, Session, Ticket,
 };
+use rnn_run::checkpoint::{CheckpointOptions, Every};
+use rnn_run::run::Config;
+use rnn_run::train::{TrainOptions, Trained, resume, train};
 use rnn_wgpu::{Adapter, Options, WgpuDevice, adapters};
 use std::cell::RefCell;
 use std::fs;

@@ -10,9 +10,9 @@ use rnn::model_file::{self, ModelFile};
 use rnn::nn::{Dataset, Loss, Optimizer, Trainer, TrainerState};
 use rnn_cpu::CpuDevice;
 use rnn_formats::keras::Format;
-use rnn_gpu::arrays::samples;
-use rnn_gpu::arrays::{Arrays, Kind};
-use rnn_gpu::run::RunFolder;
+use rnn_run::arrays::samples;
+use rnn_run::arrays::{Arrays, Kind};
+use rnn_run::run::RunFolder;
 use std::path::{Path, PathBuf};
 
 /// The largest difference from Keras, relative to values above 1.

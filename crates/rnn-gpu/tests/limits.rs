@@ -12,8 +12,8 @@ use rnn::nn::{
 };
 use rnn_core::HostTensor;
 use rnn_cpu::CpuDevice;
-use rnn_gpu::memory;
 use rnn_graph::{Device, DeviceInfo, DeviceKind, Limits, Session};
+use rnn_run::memory;
 
 fn trainer(device: &dyn Device, model: Model) -> Trainer {
     Trainer::new(model, device, Optimizer::sgd(), 1)

@@ -4,9 +4,9 @@
 use rnn::device;
 use rnn::nn::{InputSpec, Model, Optimizer, Trainer};
 use rnn_core::{HostTensor, Rng};
-use rnn_gpu::experiment::{Experiment, Preset, next_frame};
-use rnn_gpu::rollout::predict;
 use rnn_graph::{Command, Limits, Recording};
+use rnn_run::experiment::{Experiment, Preset, next_frame};
+use rnn_run::rollout::predict;
 
 const SIZE: usize = 8;
 

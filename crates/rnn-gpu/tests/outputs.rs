@@ -8,7 +8,7 @@ use rnn::nn::{Architecture, Model, Optimizer, Trainer};
 use rnn_core::HostTensor;
 use rnn_cpu::CpuDevice;
 use rnn_formats::npy;
-use rnn_gpu::run::RunFolder;
+use rnn_run::run::RunFolder;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;

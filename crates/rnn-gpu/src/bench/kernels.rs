@@ -1,4 +1,4 @@
-use crate::{Activation, Padding};
+use rnn::{Activation, Padding};
 use rnn_core::DType;
 use rnn_ops::{
     Case, Conv, ConvLstm, Embedding, Lstm, LstmBackward, LstmGates, Matmul, Rule, STEP_NUMBERS,

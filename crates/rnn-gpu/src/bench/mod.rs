@@ -10,11 +10,12 @@ mod table;
 
 pub(crate) use steps::reviews;
 
-use crate::{device, distributed};
 use anyhow::{Context, Result, bail};
 use measure::{Ceilings, Timing};
+use rnn::device;
 use rnn_formats::write_atomically;
 use rnn_graph::{Device, DeviceInfo};
+use rnn_run::distributed;
 use serde::Serialize;
 use std::io::Write as _;
 use std::path::PathBuf;

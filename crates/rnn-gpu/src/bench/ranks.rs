@@ -2,10 +2,10 @@
 
 use super::measure::median;
 use super::steps::{self, Step};
-use crate::device;
-use crate::distributed::World;
-use crate::nn::{Batch, Communicator, Trainer};
 use anyhow::Result;
+use rnn::device;
+use rnn::nn::{Batch, Communicator, Trainer};
+use rnn_run::distributed::World;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};

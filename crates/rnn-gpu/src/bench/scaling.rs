@@ -3,14 +3,14 @@
 use super::measure::repeat;
 use super::steps::reviews;
 use super::{named, today};
-use crate::Activation;
-use crate::experiment::VOCABULARY;
-use crate::memory;
-use crate::nn::{Dense, Embedding, InputSpec, Lstm, Model, ModelError, Optimizer, Trainer};
 use crate::plot::{Lines, lines};
 use anyhow::{Context, Result};
+use rnn::Activation;
+use rnn::nn::{Dense, Embedding, InputSpec, Lstm, Model, ModelError, Optimizer, Trainer};
 use rnn_formats::write_atomically;
 use rnn_graph::Device;
+use rnn_run::experiment::VOCABULARY;
+use rnn_run::memory;
 use serde::Serialize;
 use std::fmt;
 use std::fs;

@@ -1,12 +1,12 @@
 use super::measure::{Timing, repeat};
-use crate::experiment::{Experiment, Preset, VOCABULARY};
-use crate::nn::{Batch, InputSpec, Precision, Trainer};
-use crate::{HostTensor, nn::Metrics};
 use anyhow::{Result, ensure};
+use rnn::nn::{Batch, InputSpec, Precision, Trainer};
+use rnn::{HostTensor, nn::Metrics};
 use rnn_core::Rng;
 use rnn_cpu::CpuDevice;
 use rnn_data::movies::MovieOptions;
 use rnn_graph::{Cost, Device, DeviceKind};
+use rnn_run::experiment::{Experiment, Preset, VOCABULARY};
 use std::time::Instant;
 
 /// Work on one batch of an experiment.

@@ -1,8 +1,8 @@
 use std::iter;
 use std::path::Path;
 
-use crate::nn::Metrics;
 use anyhow::Result;
+use rnn::nn::Metrics;
 
 use super::axis::{Axis, padded};
 use super::canvas::{self, Panel, px};

@@ -1,9 +1,9 @@
 use super::BLUE;
 use super::axis::{Axis, padded};
 use super::canvas::{self, Panel, px};
-use crate::frame_error::FrameError;
 use anyhow::Result;
 use plotters::prelude::*;
+use rnn_run::frame_error::FrameError;
 use std::path::Path;
 
 /// Writes how the errors grow from predicted frame to predicted frame to a PNG file.

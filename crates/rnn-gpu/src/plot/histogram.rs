@@ -3,7 +3,7 @@ use std::path::Path;
 use anyhow::Result;
 use plotters::prelude::*;
 
-use crate::measure::{BINS, Histogram};
+use rnn_run::measure::{BINS, Histogram};
 
 use super::axis::Axis;
 use super::canvas::{self, Panel, px};

@@ -41,7 +41,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::nn::Metrics;
+    use rnn::nn::Metrics;
 
     #[test]
     fn pictures_are_written_whole_and_without_leftovers() -> anyhow::Result<()> {
@@ -52,8 +52,10 @@ mod tests {
             .map(|(name, epoch)| Series { name: name.into(), epochs: vec![epoch] });
         curves(&folder.path().join("curves.png"), "One epoch", ("loss", true), &run)?;
         curves(&folder.path().join("curves.png"), "None", ("loss", false), &[])?;
-        let (few, none) =
-            (crate::measure::Histogram::new(&[(0.2, true)]), crate::measure::Histogram::default());
+        let (few, none) = (
+            rnn_run::measure::Histogram::new(&[(0.2, true)]),
+            rnn_run::measure::Histogram::default(),
+        );
         let path = folder.path().join("histogram.png");
         probability_histogram(&path, "Few", "examples", [("Train", &few), ("Test", &none)])?;
 

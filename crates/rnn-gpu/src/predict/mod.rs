@@ -1,15 +1,13 @@
 //! What a trained model says of new inputs.
 
 mod arrays;
-mod classifier;
 mod text;
 
 pub use arrays::ArrayInput;
-pub use classifier::open_classifier;
 pub use text::TextInput;
 
-use crate::device;
 use anyhow::{Result, ensure};
+use rnn::device;
 use std::path::PathBuf;
 
 /// The arguments of `rnn-gpu predict`.

@@ -1,9 +1,9 @@
-use super::open_classifier;
-use crate::Device;
-use crate::finite::FiniteRows;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Result, ensure};
+use rnn::Device;
 use rnn::text_classifier::{Contribution, Prediction, TextClassifier};
+use rnn_run::finite::FiniteRows;
+use rnn_run::predict::open_classifier;
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 

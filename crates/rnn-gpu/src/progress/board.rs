@@ -1,5 +1,5 @@
 use super::Figures;
-use crate::nn::{Event, Metrics};
+use rnn::nn::{Event, Metrics};
 use rnn_formats::tensorboard::{EventWriter, keep_only};
 use std::fs::File;
 use std::io;

@@ -1,7 +1,7 @@
-use crate::memory::Footprint;
-use crate::nn::{EpochLog, Event, Metrics};
-use crate::run::Config;
 use indicatif::HumanBytes;
+use rnn::nn::{EpochLog, Event, Metrics};
+use rnn_run::memory::Footprint;
+use rnn_run::run::Config;
 use std::time::{Duration, Instant};
 
 /// Points of a curve beyond which neighbours are joined.

@@ -1,6 +1,6 @@
 use super::Figures;
-use crate::nn::Event;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use rnn::nn::Event;
 use std::io::IsTerminal;
 use std::time::Duration;
 

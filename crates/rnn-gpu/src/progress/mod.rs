@@ -10,10 +10,10 @@ pub use board::Board;
 pub use draw::{Clock, draw};
 pub use figures::{Figures, Point, Watched};
 
-use crate::nn::{Callback, Event, TrainError, Trainer};
-use crate::train::{Attempt, Progress};
 use anyhow::{Context, Result};
 use lines::Lines;
+use rnn::nn::{Callback, Event, TrainError, Trainer};
+use rnn_run::train::{Attempt, Progress};
 use screen::Screen;
 use std::ffi::OsStr;
 use std::io::IsTerminal;

@@ -1,8 +1,8 @@
 use super::draw::{Clock, draw};
 use super::{Shared, read};
-use crate::interrupt::{self, Cause, Cleanup};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use rnn_run::interrupt::{self, Cause, Cleanup};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -3,10 +3,10 @@
 use super::chart::{Chart, Line, key, short};
 use super::page::{figure, numbers, page, section, table, words};
 use super::run::count;
-use crate::nn::{Figure, Metrics};
 use crate::plot::axis::{Axis, padded};
-use crate::run::{Compared, Differing};
 use maud::{Markup, html};
+use rnn::nn::{Figure, Metrics};
+use rnn_run::run::{Compared, Differing};
 
 /// The page of some runs, whose loss has this name; accuracy and the like are shown where there are
 /// `classes`.

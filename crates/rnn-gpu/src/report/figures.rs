@@ -1,10 +1,10 @@
 //! What lies beside the page of a run: its figures as text, and pictures.
 
-use crate::measure::describe;
-use crate::nn::{History, Metrics};
 use crate::plot::{Series, curves, probability_histogram};
-use crate::run::{Classes, Config, RunFolder, RunResult};
 use anyhow::Result;
+use rnn::nn::{History, Metrics};
+use rnn_run::measure::describe;
+use rnn_run::run::{Classes, Config, RunFolder, RunResult};
 use std::path::Path;
 
 /// What the model came to, for the terminal.

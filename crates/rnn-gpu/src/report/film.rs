@@ -2,14 +2,14 @@
 
 use super::chart::{Chart, Line};
 use super::page::figure;
-use crate::frame_error::FrameError;
 use crate::plot::axis::{Axis, padded};
 use crate::plot::{Film, error_curves, film};
-use crate::rollout::Rollout;
-use crate::run::RunFolder;
 use anyhow::{Context, Result};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use maud::{Markup, html};
+use rnn_run::frame_error::FrameError;
+use rnn_run::rollout::Rollout;
+use rnn_run::run::RunFolder;
 use std::fmt::Write as _;
 use std::fs;
 

@@ -15,10 +15,10 @@ pub use film::draw_rollout;
 pub(crate) use run::flatten;
 pub use run::write;
 
-use crate::rollout::{RolloutOptions, rollout};
-use crate::train::Trained;
 use anyhow::Result;
 use rnn_graph::Device;
+use rnn_run::rollout::{RolloutOptions, rollout};
+use rnn_run::train::Trained;
 
 /// Tells what a run came to, writes what people look at into its folder, and marks it as finished.
 ///

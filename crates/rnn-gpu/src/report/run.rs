@@ -1,14 +1,14 @@
 use super::chart::{Chart, Line, key, short};
 use super::page::{figure, numbers, page, section, table, tiles, words};
 use super::{film, step};
-use crate::measure::{ClassificationReport, Histogram, Scores};
-use crate::nn::{EpochLog, Metrics, Tally};
 use crate::plot::axis::{Axis, padded};
 use crate::plot::histogram::outline;
-use crate::run::{Classes, Config, Part, Results, RunFolder, RunResult};
 use anyhow::Result;
 use indicatif::HumanCount;
 use maud::{Markup, html};
+use rnn::nn::{EpochLog, Metrics, Tally};
+use rnn_run::measure::{ClassificationReport, Histogram, Scores};
+use rnn_run::run::{Classes, Config, Part, Results, RunFolder, RunResult};
 use serde_json::Value;
 
 /// Writes `report.html`, with the films that were rolled out in the folder of the run.

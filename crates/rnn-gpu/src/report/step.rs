@@ -2,10 +2,10 @@
 
 use super::chart::{color, key};
 use super::page::{figure, numbers, section, table, words};
-use crate::memory::{Footprint, Span};
-use crate::run::{Measured, OpTime};
 use indicatif::HumanBytes;
 use maud::{Markup, html};
+use rnn_run::memory::{Footprint, Span};
+use rnn_run::run::{Measured, OpTime};
 use std::collections::HashMap;
 
 /// Ops that get a row, or a colour, of their own.

@@ -3,8 +3,8 @@
 mod told;
 mod training;
 
-use crate::device;
 use anyhow::{Context, Result, bail, ensure};
+use rnn::device;
 use rnn_formats::write_atomically;
 use rnn_ops::Tier;
 use rnn_verify::Verification;

@@ -2,12 +2,12 @@
 //! against their references.
 
 use crate::bench::reviews;
-use crate::experiment::{Experiment, LENGTH, Preset};
-use crate::nn::{Batch, InputSpec, Model, Optimizer, Trainer};
 use anyhow::{Context, Result, anyhow};
+use rnn::nn::{Batch, InputSpec, Model, Optimizer, Trainer};
 use rnn_cpu::CpuDevice;
 use rnn_data::movies::MovieOptions;
 use rnn_graph::{Device, DeviceKind};
+use rnn_run::experiment::{Experiment, LENGTH, Preset};
 use rnn_verify::{Measured, NotPassed, Section, Subject, Verification, compare};
 
 /// Steps of each; the second and third see what the first has changed.

@@ -13,11 +13,11 @@ use rnn::nn::{
 use rnn_core::HostTensor;
 use rnn_cpu::CpuDevice;
 use rnn_formats::{keras, npy};
-use rnn_gpu::fit::FitOptions;
-use rnn_gpu::memory;
 use rnn_gpu::report;
-use rnn_gpu::run::{Config, RunFolder, Task};
-use rnn_gpu::train::{TrainOptions, train};
+use rnn_run::fit::FitOptions;
+use rnn_run::memory;
+use rnn_run::run::{Config, RunFolder, Task};
+use rnn_run::train::{TrainOptions, train};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,8 +5,8 @@ use rnn::model_file::{ModelFile, ModelFileError};
 use rnn::nn::{ConfigError, Dataset, Loss, TrainError, Trainer};
 use rnn::{Device, HostTensor};
 use rnn_core::Examples;
-use rnn_gpu::arrays::samples;
-use rnn_gpu::arrays::{Arrays, Kind};
+use rnn_run::arrays::samples;
+use rnn_run::arrays::{Arrays, Kind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -2,10 +2,10 @@
 
 use super::Timed;
 use crate::bench::steps::Step;
-use crate::cache;
-use crate::experiment::Experiment;
-use crate::interrupt;
 use anyhow::{Context, Result, bail, ensure};
+use rnn::cache;
+use rnn_run::experiment::Experiment;
+use rnn_run::interrupt;
 use std::collections::BTreeMap;
 use std::env::consts::EXE_EXTENSION;
 use std::ffi::{OsStr, OsString};

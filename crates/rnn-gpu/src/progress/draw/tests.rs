@@ -1,12 +1,12 @@
 use super::{Clock, draw};
-use crate::experiment::{Experiment, Preset};
-use crate::memory::Footprint;
-use crate::nn::{EpochLog, Event, Metrics, Precision};
 use crate::progress::Figures;
-use crate::run::{Config, Task, Tutorial};
-use crate::source::Source;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use rnn::nn::{EpochLog, Event, Metrics, Precision};
+use rnn_run::experiment::{Experiment, Preset};
+use rnn_run::memory::Footprint;
+use rnn_run::run::{Config, Task, Tutorial};
+use rnn_run::source::Source;
 use std::time::Duration;
 
 /// In the second of three epochs, whose loss falls by steps.
