@@ -1,17 +1,14 @@
 use crate::batch::examples;
 use crate::distributed::Ranks;
-use crate::step::{Mode, Step, one_each};
+use crate::programs::Key;
+use crate::step::{Mode, Step};
 use crate::{
     Batch, Course, Dataset, InputSpec, Loss, Metrics, Model, Optimizer, Precision, TrainError,
 };
 use rnn_core::{Data, HostTensor};
-use rnn_graph::{Device, Graph, Planned, Profile, Program, Session, Storage, TensorType, Ticket};
+use rnn_graph::{Device, Graph, Planned, Profile, Program, Session, TensorType, Ticket};
 use rnn_ops::{STEP_NUMBERS, Tally};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-
-/// The batch size, the mode, and whether examples are weighed.
-type Key = (usize, Mode, bool);
 
 /// A model on a device, with its optimizer. Parameters, gradients, slots and metrics stay on the
 /// device; a step moves only the batch.
@@ -30,9 +27,9 @@ pub struct Trainer {
     pub(crate) shuffle: Option<bool>,
     /// Whether a mask arrives at each output, once that was asked for.
     pub(crate) masked: Option<Vec<bool>>,
-    programs: HashMap<Key, Program>,
+    pub(crate) programs: HashMap<Key, Program>,
     /// A program that has been planned and not yet run.
-    planned: Option<(Key, Planned)>,
+    pub(crate) planned: Option<(Key, Planned)>,
     /// What the programs keep on the device.
     pub(crate) residents: BTreeMap<String, TensorType>,
     /// Residents of a restored state that no program has named yet.
@@ -301,18 +298,6 @@ impl Trainer {
         self.at_hand().graph(batch_size, Mode::Train, false)
     }
 
-    /// Plans a training step on a batch of this size, of which examples are `weighted` or not, and
-    /// takes no memory for it. The first such step follows the plan.
-    pub fn plan_training(
-        &mut self,
-        batch_size: usize,
-        weighted: bool,
-    ) -> Result<&Planned, TrainError> {
-        let key = (batch_size, Mode::Train, weighted);
-        let planned = self.plan(key)?;
-        Ok(&self.planned.insert((key, planned)).1)
-    }
-
     /// Figures that have arrived, and a request for the next ones: no step waits for them.
     pub(crate) fn glance(&mut self) -> Result<Metrics, TrainError> {
         match self.pending {
@@ -339,65 +324,7 @@ impl Trainer {
         Step { model, losses, tally: *tally, optimizer, precision: *precision }
     }
 
-    pub(crate) fn program(
-        &mut self,
-        inputs: &[HostTensor],
-        mode: Mode,
-        weighted: bool,
-    ) -> Result<Program, TrainError> {
-        one_each("inputs", self.model.inputs.len(), "arrays", inputs.len())?;
-        self.check_tokens(inputs)?;
-        for input in &self.model.inputs {
-            if input.spec.shape().contains(&0) {
-                return Err(TrainError::Length(input.spec.shape().into()));
-            }
-        }
-        let size = examples(inputs);
-        if size == 0 {
-            return Err(TrainError::Empty);
-        }
-        let key = (size, mode, weighted);
-        if let Some(&program) = self.programs.get(&key) {
-            return Ok(program);
-        }
-        let planned = match self.planned.take_if(|(of, _)| *of == key) {
-            Some((_, planned)) => planned,
-            None => self.plan(key)?,
-        };
-        self.check_states(&planned.graph)?;
-        let program = self.build(planned)?;
-        self.programs.insert(key, program);
-        Ok(program)
-    }
-
-    fn plan(&self, (size, mode, weighted): Key) -> Result<Planned, TrainError> {
-        let graph = self.at_hand().graph(size, mode, weighted)?;
-        Ok(self.session.plan(Arc::new(graph))?)
-    }
-
-    /// Prepares a graph, and gives the residents that it is the first to name their values.
-    pub(crate) fn compile(&mut self, graph: Graph) -> Result<Program, TrainError> {
-        let planned = self.session.plan(Arc::new(graph))?;
-        self.build(planned)
-    }
-
-    fn build(&mut self, planned: Planned) -> Result<Program, TrainError> {
-        let named =
-            planned.graph.tensors().filter(|(_, tensor)| tensor.storage == Storage::Resident);
-        let named: Vec<_> = named.map(|(_, t)| (t.name.clone(), t.ty.clone())).collect();
-        let program = self.session.build(planned)?;
-        for (name, ty) in named {
-            if !self.residents.contains_key(&name)
-                && let Some(values) = self.first_values(&name, &ty)?
-            {
-                self.session.write(&name, &values)?;
-            }
-            self.residents.insert(name, ty);
-        }
-        Ok(program)
-    }
-
-    fn check_tokens(&self, inputs: &[HostTensor]) -> Result<(), TrainError> {
+    pub(crate) fn check_tokens(&self, inputs: &[HostTensor]) -> Result<(), TrainError> {
         for (input, of) in inputs.iter().zip(&self.model.inputs) {
             let (InputSpec::Tokens(_), Some(vocabulary)) =
                 (&of.spec, self.model.vocabulary(of.symbol))

@@ -1,7 +1,7 @@
 //! Runs: what is trained on what, in which folder, and what it came to.
 //!
 //! [`train::train`] trains what a [`run::Config`] says into a [`run::RunFolder`] and returns what
-//! that came to; [`train::evaluate`], [`predict`] and [`rollout`] use what was trained. What people
+//! that came to; [`evaluate::evaluate`], [`predict`] and [`rollout`] use what was trained. What people
 //! look at, pages and pictures, is made of these results by `rnn-report`.
 
 #[macro_use]
@@ -10,6 +10,7 @@ pub mod console;
 pub mod arrays;
 pub mod checkpoint;
 pub mod distributed;
+pub mod evaluate;
 pub mod experiment;
 pub mod finite;
 pub mod fit;

@@ -1,13 +1,16 @@
-//! Training a run, and evaluating one.
+//! Training a run.
 
+mod progress;
 mod recovery;
 
+pub use progress::{Attempt, Progress};
+
+use self::progress::Interruptible;
 use self::recovery::{Recovery, Remedy};
 use crate::checkpoint::{Checkpoint, CheckpointOptions, Keeper, RunLock, Store};
 use crate::distributed::{self, World};
-use crate::finite;
 use crate::fit::States;
-use crate::interrupt::{self, Cleanup, Held};
+use crate::interrupt::{self, Cleanup};
 use crate::measure::{measure, time_step};
 use crate::memory::{self, Footprint};
 use crate::run::{Config, Measured, RunFolder, RunResult, Task, check_precision};
@@ -15,12 +18,11 @@ use crate::splits::{self, Splits};
 use anyhow::{Result, anyhow, bail, ensure};
 use rnn::device::Opened;
 use rnn::nn::{
-    Callback, CallbackState, Checkpoints, Compile, Event, FitOptions, History, Model,
-    TerminateOnNan, TrainError, Trainer, TrainerState,
+    Callback, Checkpoints, Compile, FitOptions, History, Model, TerminateOnNan, TrainError,
+    Trainer, TrainerState,
 };
 use rnn_graph::Device;
 use std::io::{self, Write as _};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -47,36 +49,6 @@ impl TrainOptions {
             1 => device.info().to_string(),
             ranks => format!("{ranks} ranks of {}", device.info()),
         }
-    }
-}
-
-/// Shows to people how far a training is.
-pub trait Progress {
-    /// Begins to show an attempt at a training, which ends when what this returns is dropped.
-    ///
-    /// # Errors
-    /// If it cannot be shown.
-    fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Box<dyn Callback>>;
-}
-
-/// An attempt at a training: there is another one after a device has failed.
-pub struct Attempt<'a> {
-    /// What is trained.
-    pub config: &'a Config,
-    /// Examples to train on, and to validate.
-    pub examples: [usize; 2],
-    /// The memory of a step.
-    pub memory: &'a Footprint,
-    /// The folder of the run.
-    pub folder: &'a RunFolder,
-    /// The steps and epochs of a training that goes on.
-    pub behind: Option<[usize; 2]>,
-}
-
-/// Shows nothing.
-impl Progress for () {
-    fn begin(&mut self, _: &Attempt<'_>) -> Result<Box<dyn Callback>> {
-        Ok(Box::new(|_: &Event| ControlFlow::Continue(())))
     }
 }
 
@@ -343,7 +315,7 @@ impl<'a> Run<'a> {
         let examples = [splits.train.len(), splits.validation.len()];
         let shown =
             progress.begin(&Attempt { config, examples, memory, folder, behind: *behind })?;
-        let mut watch = Interruptible { shown, held: None };
+        let mut watch = Interruptible::new(shown);
         let fitted = fit(config, trainer, splits, keeper, &mut watch);
         drop(watch);
         trainer.leave();
@@ -410,37 +382,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Ends a training after Ctrl-C.
-struct Interruptible {
-    shown: Box<dyn Callback>,
-    /// From the first step on there is something to keep.
-    held: Option<Held>,
-}
-
-impl Callback for Interruptible {
-    fn on_event(
-        &mut self,
-        event: &Event,
-        trainer: &mut Trainer,
-    ) -> Result<ControlFlow<()>, TrainError> {
-        if matches!(event, Event::Step(..)) {
-            self.held.get_or_insert_with(interrupt::hold);
-        }
-        let flow = self.shown.on_event(event, trainer)?;
-        Ok(if interrupt::requested().is_some() { ControlFlow::Break(()) } else { flow })
-    }
-
-    fn state(&self) -> CallbackState {
-        self.shown.state()
-    }
-
-    fn restore(&mut self, state: &CallbackState) {
-        self.shown.restore(state);
-    }
-}
-
 /// What tells the examples to train on from others.
-fn fingerprint(splits: &Splits) -> Result<String> {
+pub(crate) fn fingerprint(splits: &Splits) -> Result<String> {
     Ok(format!("{:016x}", splits.train.fingerprint()?))
 }
 
@@ -468,36 +411,4 @@ fn described(Compile { optimizer, losses }: &Compile, outputs: &[String]) -> Str
         format!("{times}{}{of}", loss.name())
     });
     format!("optimizer: {optimizer}; loss: {}", all.collect::<Vec<_>>().join(" + "))
-}
-
-/// Evaluates a finished run and writes its results anew.
-///
-/// # Errors
-/// If the run cannot be read, the data neither or is other data, the device fails, or a file cannot
-/// be written.
-pub fn evaluate(path: &Path, device: &dyn Device) -> Result<(RunFolder, Config, RunResult)> {
-    let (folder, mut config) = RunFolder::open(path)?;
-    if matches!(config.task, Task::Own(_)) {
-        config.check_data()?;
-    }
-    let mut model = config.model()?;
-    folder.load_weights(&mut model)?;
-    let splits = splits::load(&config, &model, folder.vocabulary()?)?;
-    if let (Task::Own(_), Some(then)) = (&config.task, &config.fingerprint) {
-        ensure!(
-            *then == fingerprint(&splits)?,
-            "{} is not the data that the run was trained on: to judge the run by it, give --data",
-            config.data()
-        );
-    }
-    println!("precision: {}, as it was trained", config.precision);
-    let mut trainer = config.trainer(model, device)?;
-    let history = folder.history()?;
-    let (results, measured) = measure(&mut trainer, &splits, &config, &history)?;
-    finite::warn_of(&mut trainer, splits.judge().1, config.batch_size, results.test.loss)?;
-    // What a step of the training cost stays what it was.
-    let Measured { memory, ops, .. } = folder.measured()?;
-    let result = RunResult { history, results, measured: Measured { memory, ops, ..measured } };
-    folder.save_result(&result)?;
-    Ok((folder, config, result))
 }

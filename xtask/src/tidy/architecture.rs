@@ -103,11 +103,7 @@ fn is_of_family(name: &str) -> bool {
 
 /// The table may leave the common prefix out.
 fn full_name(name: &str) -> String {
-    if is_of_family(name) || name == "xtask" {
-        name.into()
-    } else {
-        format!("{PREFIX}{name}")
-    }
+    if is_of_family(name) || name == "xtask" { name.into() } else { format!("{PREFIX}{name}") }
 }
 
 #[cfg(test)]

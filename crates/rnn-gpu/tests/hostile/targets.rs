@@ -13,7 +13,7 @@ use rnn::nn::{
 use rnn_core::HostTensor;
 use rnn_cpu::CpuDevice;
 use rnn_formats::{keras, npy};
-use rnn_gpu::report;
+use rnn_report as report;
 use rnn_run::fit::FitOptions;
 use rnn_run::memory;
 use rnn_run::run::{Config, RunFolder, Task};

@@ -4,8 +4,8 @@ use super::{film, step};
 use crate::plot::axis::{Axis, padded};
 use crate::plot::histogram::outline;
 use anyhow::Result;
-use indicatif::HumanCount;
 use maud::{Markup, html};
+use rnn::memory::Count;
 use rnn::nn::{EpochLog, Metrics, Tally};
 use rnn_run::measure::{ClassificationReport, Histogram, Scores};
 use rnn_run::run::{Classes, Config, Part, Results, RunFolder, RunResult};
@@ -48,7 +48,7 @@ fn render(
 
 /// An integer with commas.
 pub(super) fn count(n: usize) -> String {
-    HumanCount(n as u64).to_string()
+    Count(n).to_string()
 }
 
 /// What `results.json` holds.

@@ -1,7 +1,7 @@
 //! The peers' programs: scripts, the Python that runs them, and burn's crate.
 
 use super::Timed;
-use crate::bench::steps::Step;
+use crate::steps::Step;
 use anyhow::{Context, Result, bail, ensure};
 use rnn::cache;
 use rnn_run::experiment::Experiment;

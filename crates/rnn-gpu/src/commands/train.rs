@@ -1,17 +1,13 @@
 //! The command `rnn-gpu train`.
 
-use crate::columns::ColumnArgs;
-use crate::compare;
-use crate::progress::{ShowProgress, WatchArgs};
-use crate::report;
+use super::columns::ColumnArgs;
+use super::reviews::{TextArgs, download};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
-use indicatif::{ProgressBar, ProgressStyle};
-use rnn::datasets::download::Download;
 use rnn::datasets::movies::MovieOptions;
-use rnn::datasets::text::Columns;
 use rnn::device::{self, Opened};
 use rnn::nn::Precision;
+use rnn_report::progress::{ShowProgress, WatchOptions};
 use rnn_run::checkpoint::{CheckpointOptions, Every};
 use rnn_run::distributed::{self, World};
 use rnn_run::experiment::{Experiment, Preset};
@@ -160,6 +156,18 @@ const SETTINGS: [&str; 18] = [
     "overwrite",
 ];
 
+/// How a training is watched.
+#[derive(clap::Args)]
+struct WatchArgs {
+    /// Show live curves on the whole terminal; lines where standard output is none
+    #[arg(long)]
+    tui: bool,
+    /// Write curves for TensorBoard into a folder of DIR that is named as the run's [default: the
+    /// folder tensorboard of the run]
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    tensorboard: Option<Option<PathBuf>>,
+}
+
 /// What `train` is told about checkpoints.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Checkpoints")]
@@ -178,60 +186,6 @@ struct CheckpointArgs {
     /// Replace the run that is in the folder, if there is one; other files in it stay
     #[arg(long)]
     overwrite: bool,
-}
-
-/// How reviews that are text are to be read.
-#[derive(clap::Args)]
-struct TextArgs {
-    /// The column of a .csv, .tsv or .jsonl file that holds the text [default: text, review or
-    /// sentence]
-    #[arg(long, value_name = "NAME")]
-    text_column: Option<String>,
-    /// The column that holds the label: 0 or 1, neg or pos, negative or positive, false or true
-    /// [default: label, sentiment or class]
-    #[arg(long, value_name = "NAME")]
-    label_column: Option<String>,
-    /// The words by rank, as Keras's imdb_word_index.json [default: those of the reviews, the most
-    /// frequent first; of imdb.npz, the file beside it]
-    #[arg(long, value_name = "FILE")]
-    word_index: Option<PathBuf>,
-}
-
-impl TextArgs {
-    /// The columns of a file.
-    fn columns(&self) -> Columns {
-        Columns { text: self.text_column.clone(), label: self.label_column.clone() }
-    }
-
-    /// Makes sure that nothing is asked for which this source does not have.
-    ///
-    /// # Errors
-    /// If columns are named of what has none, or words of what has its own.
-    fn check(&self, source: &Source) -> Result<()> {
-        ensure!(
-            matches!(source, Source::Text { .. }) || self.columns() == Columns::default(),
-            "--text-column and --label-column are for .csv, .tsv and .jsonl files"
-        );
-        ensure!(
-            matches!(source, Source::Text { .. } | Source::Imdb(_)) || self.word_index.is_none(),
-            "--word-index is for reviews given with --data; {} needs none",
-            source.name()
-        );
-        Ok(())
-    }
-}
-
-/// Downloads a file, and shows how far that is.
-fn download(file: &Download, path: &Path) -> Result<()> {
-    eprintln!("downloading {} to {}", file.url, path.display());
-    let bar = ProgressBar::new(file.bytes);
-    let template = "{wide_bar} {bytes}/{total_bytes}, {eta} left";
-    bar.set_style(
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    let result = file.fetch(path, &mut |have| bar.set_position(have));
-    bar.finish_and_clear();
-    Ok(result?)
 }
 
 /// Films that two cores learn from in five minutes.
@@ -298,7 +252,8 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
     let CheckpointArgs { resume, checkpoint_every: every, keep, overwrite } = checkpoints;
     let checkpoints = CheckpointOptions { every, keep: keep as usize, overwrite };
     let options = TrainOptions { checkpoints, profile, world };
-    let mut progress = ShowProgress(watch);
+    let mut progress =
+        ShowProgress(WatchOptions { tui: watch.tui, tensorboard: watch.tensorboard });
     let (ranks, place) = (options.ranks(), options.place(device.device()));
     if ranks > 1 {
         println!("{ranks} ranks");
@@ -324,7 +279,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         println!("data: {}", config.data());
         let carried_out = (&options, &mut progress as &mut dyn Progress);
         let trained = train::train(&config, first, &mut device, &out, carried_out)?;
-        report::publish(trained, device.device())?;
+        rnn_report::publish(trained, device.device())?;
         println!("wrote {}", out.display());
         return Ok(());
     }
@@ -334,7 +289,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         let moved = [args.data, args.text.word_index];
         let carried_out = (&options, &mut progress as &mut dyn Progress);
         let trained = train::resume(&run, epochs, moved, &mut device, carried_out)?;
-        report::publish(trained, device.device())?;
+        rnn_report::publish(trained, device.device())?;
         println!("wrote {}", run.display());
         return Ok(());
     };
@@ -394,7 +349,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
     let mut train = |experiment: Experiment, out: &Path| {
         let carried_out = (&options, &mut progress as &mut dyn Progress);
         let trained = train::train(&config(experiment), None, &mut device, out, carried_out)?;
-        report::publish(trained, device.device())?;
+        rnn_report::publish(trained, device.device())?;
         println!("wrote {}", out.display());
         anyhow::Ok(())
     };
@@ -411,7 +366,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
             for (experiment, folder) in Experiment::REVIEWS.into_iter().zip(&folders) {
                 train(experiment, folder)?;
             }
-            compare::compare(&folders, &parent.join("compare.png"))
+            rnn_report::compare::compare(&folders, &parent.join("compare.png"))
         }
     }
 }

@@ -1,18 +1,25 @@
-//! What a run came to: a table for the terminal, and `report.html`, one file that needs no
-//! network, no script and no other file of the run.
+//! What people look at: how far a training is, and what a run came to, as a table for the terminal,
+//! pictures, and `report.html`, one file that needs no network, no script and no other file of the
+//! run.
+
+#[macro_use(print, println)]
+extern crate rnn_run;
 
 mod chart;
+pub mod compare;
 mod comparison;
 mod figures;
 mod film;
 mod page;
+pub mod plot;
+pub mod progress;
 mod run;
 mod step;
 
 pub use comparison::comparison;
 pub use figures::{draw, text};
 pub use film::draw_rollout;
-pub(crate) use run::flatten;
+use run::flatten;
 pub use run::write;
 
 use anyhow::Result;

@@ -4,8 +4,8 @@
 use rnn::datasets::movies::MovieOptions;
 use rnn::device::{self, Opened};
 use rnn::nn::Precision;
-use rnn_gpu::compare::compare;
-use rnn_gpu::report;
+use rnn_report as report;
+use rnn_report::compare::compare;
 use rnn_run::experiment::{Experiment, Preset};
 use rnn_run::run::{Config, RunFolder, Task, Tutorial};
 use rnn_run::source::Source;

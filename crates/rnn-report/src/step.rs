@@ -2,8 +2,8 @@
 
 use super::chart::{color, key};
 use super::page::{figure, numbers, section, table, words};
-use indicatif::HumanBytes;
 use maud::{Markup, html};
+use rnn::memory::Bytes;
 use rnn_run::memory::{Footprint, Span};
 use rnn_run::run::{Measured, OpTime};
 use std::collections::HashMap;
@@ -97,7 +97,7 @@ fn space(memory: &Footprint) -> Markup {
 }
 
 fn size(bytes: u64) -> String {
-    HumanBytes(bytes).to_string()
+    Bytes(bytes).to_string()
 }
 
 fn largest(memory: &Footprint) -> Markup {

@@ -1,4 +1,4 @@
-use indicatif::HumanBytes;
+use rnn::memory::Bytes;
 use rnn::nn::{EpochLog, Event, Metrics};
 use rnn_run::memory::Footprint;
 use rnn_run::run::Config;
@@ -87,8 +87,8 @@ impl Figures {
             title,
             device,
             memory: match memory.free {
-                Some(free) => format!("{} of {}", HumanBytes(memory.total()), HumanBytes(free)),
-                None => HumanBytes(memory.total()).to_string(),
+                Some(free) => format!("{} of {}", Bytes(memory.total()), Bytes(free)),
+                None => Bytes(memory.total()).to_string(),
             },
             epochs,
             examples,

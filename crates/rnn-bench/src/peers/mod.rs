@@ -5,10 +5,10 @@ mod table;
 
 use super::steps::{self, Step};
 use super::{named, today};
-use crate::plot::{Bars, bars};
 use anyhow::{Context, Result, ensure};
 use rnn_formats::write_atomically;
 use rnn_graph::{Device, DeviceKind};
+use rnn_report::plot::{Bars, bars};
 use script::Script;
 use serde::{Deserialize, Serialize};
 use std::fs;

@@ -3,12 +3,12 @@
 use super::measure::repeat;
 use super::steps::reviews;
 use super::{named, today};
-use crate::plot::{Lines, lines};
 use anyhow::{Context, Result};
 use rnn::Activation;
 use rnn::nn::{Dense, Embedding, InputSpec, Lstm, Model, ModelError, Optimizer, Trainer};
 use rnn_formats::write_atomically;
 use rnn_graph::Device;
+use rnn_report::plot::{Lines, lines};
 use rnn_run::experiment::VOCABULARY;
 use rnn_run::memory;
 use serde::Serialize;

@@ -28,7 +28,7 @@ pub struct PredictArgs {
 ///
 /// # Errors
 /// If the model cannot be read, does not take such an input, or the device fails.
-pub fn predict(args: &PredictArgs) -> Result<()> {
+pub fn run(args: &PredictArgs) -> Result<()> {
     let files = args.arrays.files();
     ensure!(
         files.is_some() || args.text.text.is_some(),

@@ -1,7 +1,6 @@
 //! Checking every op on the user's own devices.
 
 mod told;
-mod training;
 
 use anyhow::{Context, Result, bail, ensure};
 use rnn::device;
@@ -56,7 +55,7 @@ impl VerifyArgs {
 ///
 /// # Errors
 /// If a check fails, nothing has the name asked for, or the report cannot be written.
-pub fn verify(args: &VerifyArgs) -> Result<()> {
+pub fn run(args: &VerifyArgs) -> Result<()> {
     let devices = match &args.device {
         Some(choice) => vec![device::open(choice)?.0],
         None => device::open_all()?,
@@ -64,7 +63,7 @@ pub fn verify(args: &VerifyArgs) -> Result<()> {
     let mut cases = args.tier().cases();
     cases.retain(|case| args.wants([case.op.name(), &case.name]));
     let mut trainings = match args.tier() {
-        Tier::Full => training::all(&devices),
+        Tier::Full => rnn_bench::training::all(&devices),
         Tier::Smoke | Tier::Standard => vec![],
     };
     trainings.retain(|training| args.wants([training.name(), "training"]));

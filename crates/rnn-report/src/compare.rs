@@ -1,7 +1,7 @@
 //! Finished runs side by side.
 
 use crate::plot::{Series, curves};
-use crate::report::{self, flatten};
+use crate::{comparison, flatten};
 use anyhow::{Context, Result, ensure};
 use rnn::nn::Figure;
 use rnn_formats::write_atomically;
@@ -42,7 +42,10 @@ fn differing(runs: &[Compared]) -> Result<Vec<Differing>> {
 /// If a run is not finished, or the picture or page cannot be written.
 pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
     let page = picture.with_extension("html");
-    ensure!(page != picture, "--out names a picture: give it the ending .png");
+    ensure!(
+        page != picture,
+        "the picture and the page are one file: give the picture the ending .png"
+    );
     let mut outputs = Outputs::default();
     outputs.take(picture)?;
     outputs.take(&page)?;
@@ -87,7 +90,7 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
     for Differing { name, values } in &settings {
         println!("  {name}: {}", values.join(" | "));
     }
-    let text = report::comparison(&title, shown, &all, &settings);
+    let text = comparison(&title, shown, &all, &settings);
     write_atomically(&page, |file| file.write_all(text.as_bytes()))?;
     println!("wrote {} and {}", picture.display(), page.display());
     Ok(())

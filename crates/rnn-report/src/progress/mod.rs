@@ -22,14 +22,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How a training is watched.
-#[derive(clap::Args, Clone, Debug, Default)]
-pub struct WatchArgs {
-    /// Show live curves on the whole terminal; lines where standard output is none
-    #[arg(long)]
+#[derive(Clone, Debug, Default)]
+pub struct WatchOptions {
+    /// Whether live curves are shown on the whole terminal; lines where standard output is none.
     pub tui: bool,
-    /// Write curves for TensorBoard into a folder of DIR that is named as the run's [default: the
-    /// folder tensorboard of the run]
-    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    /// Whether curves for TensorBoard are written, into the folder `tensorboard` of the run, or into
+    /// one of this folder that is named as the run's.
     pub tensorboard: Option<Option<PathBuf>>,
 }
 
@@ -41,7 +39,7 @@ fn read(figures: &Shared) -> MutexGuard<'_, Figures> {
 }
 
 /// Shows trainings as it was asked for.
-pub struct ShowProgress(pub WatchArgs);
+pub struct ShowProgress(pub WatchOptions);
 
 impl Progress for ShowProgress {
     fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Box<dyn Callback>> {
@@ -67,7 +65,7 @@ impl Watch {
     ///
     /// # Errors
     /// If the terminal cannot be drawn on, or TensorBoard's files not be written.
-    pub fn new(attempt: &Attempt<'_>, args: &WatchArgs) -> Result<Self> {
+    pub fn new(attempt: &Attempt<'_>, args: &WatchOptions) -> Result<Self> {
         let &Attempt { config, examples, memory, folder: run, behind } = attempt;
         let path = run.path();
         let folder = match &args.tensorboard {

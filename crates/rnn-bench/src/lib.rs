@@ -1,5 +1,8 @@
 //! How fast a device is: kernels and whole steps, each checked before it is timed.
 
+#[macro_use(print, println)]
+extern crate rnn_run;
+
 mod kernels;
 mod measure;
 mod peers;
@@ -7,8 +10,9 @@ mod ranks;
 mod scaling;
 mod steps;
 mod table;
+pub mod training;
 
-pub(crate) use steps::reviews;
+pub use steps::reviews;
 
 use anyhow::{Context, Result, bail};
 use measure::{Ceilings, Timing};
@@ -18,43 +22,34 @@ use rnn_graph::{Device, DeviceInfo};
 use rnn_run::distributed;
 use serde::Serialize;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 use time::OffsetDateTime;
 
 /// What to measure and where.
-#[derive(clap::Args)]
-pub struct BenchArgs {
-    /// What to measure
-    #[arg(long, value_enum, default_value_t)]
-    suite: Suite,
-    /// Instead, the steps beside those of Keras, PyTorch and JAX on the same device, by the scripts
-    /// in DIR; Python is RNN_GPU_PYTHON, else one in a virtual environment that is made for them
-    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "bench/peers")]
-    #[arg(conflicts_with_all = ["suite", "json"])]
-    peers: Option<PathBuf>,
-    /// With --peers also those of burn, which cargo compiles, the first time for minutes
-    #[arg(long, requires = "peers")]
-    burn: bool,
-    /// The folder for the tables and pictures of --peers and of the suite `scaling`
-    #[arg(long, value_name = "DIR", default_value = "bench/results")]
-    out: PathBuf,
-    /// auto, cpu, gpu, gpu:N or part of a name
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Measure only what has this in its name
-    #[arg(long)]
-    filter: Option<String>,
-    /// Smaller cases, for machines without a GPU
-    #[arg(long)]
-    quick: bool,
-    /// Also write the figures to FILE
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+#[derive(Clone, Copy, Debug)]
+pub struct BenchOptions<'a> {
+    /// What to measure.
+    pub suite: Suite,
+    /// Instead, the steps beside those of Keras, PyTorch and JAX, by the scripts in this folder.
+    pub peers: Option<&'a Path>,
+    /// With those also the steps of burn.
+    pub burn: bool,
+    /// The folder for tables and pictures.
+    pub out: &'a Path,
+    /// Which device.
+    pub device: &'a str,
+    /// Measure only what has this in its name.
+    pub wanted: &'a str,
+    /// Smaller cases.
+    pub quick: bool,
+    /// Where the figures are written to, too.
+    pub json: Option<&'a Path>,
 }
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Suite {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Suite {
     /// Single ops
     Kernels,
     /// Training steps and inference of the experiments
@@ -94,25 +89,24 @@ pub struct Figures {
 ///
 /// # Errors
 /// If a result is wrong, the device fails, or the file cannot be written.
-pub fn bench(args: &BenchArgs) -> Result<()> {
-    let part = args.filter.as_deref().unwrap_or_default();
-    if args.suite == Suite::Ranks {
-        let measure = |world: &_| ranks::measure(world, &args.device, args.quick, part);
+pub fn bench(options: BenchOptions<'_>) -> Result<()> {
+    let BenchOptions { suite, burn, out, wanted: part, quick, .. } = options;
+    if suite == Suite::Ranks {
+        let measure = |world: &_| ranks::measure(world, options.device, quick, part);
         return distributed::together(measure);
     }
-    let (device, why) = device::open(&args.device)?;
+    let (device, why) = device::open(options.device)?;
     println!("device: {}: {why}", device.info());
-    if let Some(scripts) = &args.peers {
-        let &BenchArgs { burn, quick, ref out, .. } = args;
+    if let Some(scripts) = options.peers {
         return peers::compare(
             &*device,
             peers::Options { scripts, burn, wanted: part, quick, out },
         );
     }
-    if args.suite == Suite::Scaling {
-        return scaling::measure(&*device, args.quick, &args.out);
+    if suite == Suite::Scaling {
+        return scaling::measure(&*device, quick, out);
     }
-    let ceilings = Ceilings::measure(&*device, args.quick)?;
+    let ceilings = Ceilings::measure(&*device, quick)?;
     println!(
         "ceilings: {:.0} GFLOP/s in a large matmul, {:.1} GB/s in a large sum\n",
         ceilings.gflops, ceilings.gbytes
@@ -125,8 +119,8 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
         table::line(&line, &ceilings);
         lines.push(line);
     };
-    if args.suite != Suite::Steps {
-        for kernel in kernels::all(args.quick).into_iter().filter(|k| wanted(&k.name)) {
+    if suite != Suite::Steps {
+        for kernel in kernels::all(quick).into_iter().filter(|k| wanted(&k.name)) {
             check(&kernel, &*device)?;
             match measure::kernel(&kernel.timed, &*device)? {
                 Some(timing) => add(kernel.name, timing),
@@ -134,15 +128,15 @@ pub fn bench(args: &BenchArgs) -> Result<()> {
             }
         }
     }
-    if args.suite != Suite::Kernels {
-        let all = steps::all(args.quick, steps::gain_by_half(&*device));
+    if suite != Suite::Kernels {
+        let all = steps::all(quick, steps::gain_by_half(&*device));
         for step in all.into_iter().filter(|s| wanted(&s.name)) {
             step.check(&*device).with_context(|| step.name.clone())?;
             add(step.name.clone(), step.measure(&*device)?);
         }
     }
     let figures = Figures { device: device.info().to_string(), ceilings, lines };
-    if let Some(path) = &args.json {
+    if let Some(path) = options.json {
         let text = serde_json::to_string_pretty(&figures)?;
         write_atomically(path, |file| file.write_all(text.as_bytes()))?;
     }

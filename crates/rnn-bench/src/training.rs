@@ -1,7 +1,7 @@
 //! Training steps of the experiments on a device, against the CPU device, whose ops are checked
 //! against their references.
 
-use crate::bench::reviews;
+use crate::reviews;
 use anyhow::{Context, Result, anyhow};
 use rnn::nn::{Batch, InputSpec, Model, Optimizer, Trainer};
 use rnn_cpu::CpuDevice;
