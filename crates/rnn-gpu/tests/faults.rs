@@ -9,6 +9,7 @@ use rnn::nn::{
 };
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
+use rnn_gpu::hints::explained;
 use rnn_graph::{
     Device, DeviceError, DeviceInfo, Graph, Limits, Planned, Profile, Program, Session, Ticket,
 };
@@ -178,7 +179,7 @@ fn fail(
     let checkpoints = CheckpointOptions { every, ..CheckpointOptions::default() };
     let options = TrainOptions { checkpoints, ..TrainOptions::default() };
     let trained = train(&config, None, &mut device, out, (&options, &mut ()));
-    trained.and_then(Trained::finish).err().map(|error| format!("{error:#}"))
+    trained.and_then(Trained::finish).err().map(|error| explained(&error))
 }
 
 #[test]

@@ -101,7 +101,7 @@ pub enum DeviceError {
     #[error("resident {0}")]
     Resident(String),
     /// The device ran out of memory.
-    #[error("{device} is out of memory: {message}; use a smaller batch, or --device cpu")]
+    #[error("{device} is out of memory: {message}; use a smaller batch, or the CPU device")]
     OutOfMemory {
         /// The device.
         device: String,
@@ -109,7 +109,7 @@ pub enum DeviceError {
         message: String,
     },
     /// The device is gone: driver reset, unplugged, timed out.
-    #[error("{device} was lost: {message}; start again, or use --device cpu")]
+    #[error("{device} was lost: {message}; start again, or use the CPU device")]
     Lost {
         /// The device.
         device: String,
@@ -119,7 +119,7 @@ pub enum DeviceError {
     /// The device does not answer: it hangs, or has been given too much at once.
     #[error(
         "{device} has not answered for {} s: it hangs, or a step is too much for it; use a smaller \
-         batch, or --device cpu",
+         batch, or the CPU device",
         patience.as_secs_f64()
     )]
     Timeout {
@@ -138,7 +138,7 @@ pub enum DeviceError {
     },
     /// The driver refused something: a mistake in this program.
     #[error(
-        "{device} refused a command: {message}; please report this with the output of `rnn-gpu devices`"
+        "{device} refused a command: {message}; please report this with the names and drivers of the devices"
     )]
     Refused {
         /// The device.

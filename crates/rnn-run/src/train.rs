@@ -2,8 +2,11 @@
 
 mod progress;
 mod recovery;
+mod trained;
 
 pub use progress::{Attempt, Progress};
+pub use recovery::Stopped;
+pub use trained::Trained;
 
 use self::progress::Interruptible;
 use self::recovery::{Recovery, Remedy};
@@ -61,30 +64,6 @@ enum Start {
     From(Box<TrainerState>),
     /// Where it was when this was taken.
     At(Box<Checkpoint>),
-}
-
-/// A run that has been trained and measured. Other processes are kept from its folder until it is
-/// dropped.
-pub struct Trained {
-    /// The folder, which holds all but what is made for people.
-    pub folder: RunFolder,
-    /// What was trained.
-    pub config: Config,
-    /// What it came to.
-    pub result: RunResult,
-    store: Store,
-    _advice: Option<Cleanup>,
-    _lock: RunLock,
-}
-
-impl Trained {
-    /// Marks the run as finished: nothing is left to be done that going on with it would do.
-    ///
-    /// # Errors
-    /// If the mark cannot be written.
-    pub fn finish(self) -> Result<()> {
-        self.store.finish()
-    }
 }
 
 /// Trains what `config` says and writes the run folder. It begins with `first`, or with weights
@@ -353,11 +332,7 @@ impl<'a> Run<'a> {
                 Err(anyhow!(cause).context(error))
             }
             Remedy::None => Err(match saved {
-                Some(step) => anyhow!(
-                    "{:#}; the checkpoint after step {step} is kept: rnn-gpu train --resume {}",
-                    anyhow::Error::from(error),
-                    self.folder.path().display()
-                ),
+                Some(step) => Stopped { error, step, run: self.folder.path().to_owned() }.into(),
                 None => error.into(),
             }),
         }

@@ -2,10 +2,40 @@
 
 use rnn::nn::TrainError;
 use rnn_graph::DeviceError;
+use std::error::Error;
 use std::fmt;
+use std::iter;
+use std::path::PathBuf;
 
 /// How often a run goes on with a new device after the old one failed.
 const MAX_DEVICE_FAULTS: usize = 2;
+
+/// A training has failed and can go on later.
+#[derive(Debug)]
+pub struct Stopped {
+    /// Why.
+    pub error: TrainError,
+    /// The steps done at the checkpoint that is kept.
+    pub step: u64,
+    /// The folder of the run.
+    pub run: PathBuf,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { error, step, run } = self;
+        let causes = iter::successors(Some(error as &dyn Error), |error| (*error).source());
+        let causes = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        let run = run.display();
+        write!(
+            f,
+            "{causes}; the checkpoint after step {step} is kept: rnn-gpu train --resume {run}"
+        )
+    }
+}
+
+/// The message has the causes.
+impl Error for Stopped {}
 
 /// What is done about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
