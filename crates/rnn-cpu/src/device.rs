@@ -35,7 +35,7 @@ impl Device for CpuDevice {
     }
 
     fn limits(&self) -> &Limits {
-        const { &Limits { half: true, ..Limits::WEBGPU } }
+        const { &Limits { half: true, max_binding_bytes: u64::MAX, ..Limits::WEBGPU } }
     }
 
     fn session(&self) -> Box<dyn Session> {

@@ -5,8 +5,8 @@ use half::slice::HalfFloatSliceExt as _;
 use rayon::prelude::*;
 use rnn_core::{DType, Data, HostTensor, TensorError};
 use rnn_graph::{
-    Arriving, DeviceError, Graph, InPlace, Io, Node, Plan, Profile, Program, Region, Session, Signature,
-    SliceMut, Space, Storage, TensorId, TensorType, Ticket,
+    Arriving, DeviceError, Graph, InPlace, Io, Node, Plan, Planned, Profile, Program, Recording,
+    Region, Session, Signature, SliceMut, Space, Storage, TensorId, TensorType, Ticket,
 };
 use std::collections::{HashMap, HashSet};
 use std::future::ready;
@@ -108,8 +108,13 @@ impl CpuSession {
 }
 
 impl Session for CpuSession {
-    fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
-        let plan = Plan::unpacked(&graph);
+    fn plan(&self, graph: Arc<Graph>) -> Result<Planned, DeviceError> {
+        let recording = Recording { plan: Plan::unpacked(&graph), commands: vec![] };
+        Ok(Planned { graph, recording })
+    }
+
+    fn build(&mut self, planned: Planned) -> Result<Program, DeviceError> {
+        let Planned { graph, recording: Recording { plan, .. } } = planned;
         for (_, tensor) in graph.tensors() {
             if tensor.storage == Storage::Resident {
                 self.declare(&tensor.name, &tensor.ty)?;

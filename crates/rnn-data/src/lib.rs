@@ -1,6 +1,7 @@
 //! Datasets and preprocessing, as Keras defines them.
 
 pub mod corpus;
+#[cfg(feature = "download")]
 pub mod download;
 pub mod imdb;
 pub mod movies;

@@ -53,7 +53,7 @@ pub enum NpzError {
     /// The array is compressed, so that its rows cannot be read one by one.
     #[error(
         "array '{name}' of {origin} is compressed and can be read as a whole alone; save it with \
-         numpy.savez or numpy.save, or do without --stream"
+         numpy.savez or numpy.save, or do without streaming"
     )]
     Compressed {
         /// The file.

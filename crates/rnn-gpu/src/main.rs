@@ -1,20 +1,15 @@
 //! The `rnn-gpu` command.
 
 use anyhow::Result;
-use clap::{Parser, Subcommand, ValueEnum as _};
-use rnn_gpu::arrays::ColumnArgs;
-use rnn_gpu::bench::{self, BenchArgs};
-use rnn_gpu::experiment::{Experiment, Preset};
-use rnn_gpu::interrupt::Cause;
-use rnn_gpu::model_file::{self, ModelFile};
-use rnn_gpu::predict::{self, PredictArgs};
-use rnn_gpu::rollout::{self, RolloutOptions};
-use rnn_gpu::run::RunFolder;
-use rnn_gpu::training::{self, TrainArgs};
-use rnn_gpu::verify::VerifyArgs;
-use rnn_gpu::{compare, console, device, fit, interchange, interrupt, report, train, verify};
+use clap::{Parser, Subcommand};
+use rnn_gpu::commands::{
+    bench, compare, devices, evaluate, export, import, new, predict, rollout, summary, train,
+    verify,
+};
+use rnn_gpu::hints;
+use rnn_run::console;
+use rnn_run::interrupt::{self, Cause};
 use std::env;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -35,90 +30,27 @@ enum Command {
     /// List what can be computed on
     Devices,
     /// Print a model's layers, shapes and parameters
-    Summary {
-        /// An experiment, a run folder, .keras, .h5 or model.toml
-        model: String,
-    },
+    Summary(summary::SummaryArgs),
     /// Write an example of a model.toml, or of a fit.toml, to be changed
-    New {
-        /// The file; one that is named fit.toml says how a model is trained
-        #[arg(default_value = "model.toml")]
-        path: PathBuf,
-    },
+    New(new::NewArgs),
     /// Predict with a trained model, from text or from arrays
-    Predict(PredictArgs),
+    Predict(predict::PredictArgs),
     /// Turn a model of Keras's into a run folder
-    Import {
-        /// A .keras or .h5 file
-        file: PathBuf,
-        /// The folder to write [default: runs/NAME]
-        #[arg(long)]
-        out: Option<PathBuf>,
-        /// Replace a model that was imported into the folder before
-        #[arg(long)]
-        overwrite: bool,
-    },
+    Import(import::ImportArgs),
     /// Write a trained model for Keras and others
-    Export {
-        /// A run folder, .keras or .h5
-        model: PathBuf,
-        /// What to write: .keras (with which Keras can go on training), .h5, .weights.h5, .onnx or
-        /// .safetensors
-        #[arg(long)]
-        to: PathBuf,
-    },
+    Export(export::ExportArgs),
     /// Train a model of the tutorial, or one of your own, and write a run folder
-    Train(Box<TrainArgs>),
+    Train(Box<train::TrainArgs>),
     /// Check every op on every device against its reference
-    Verify(VerifyArgs),
+    Verify(verify::VerifyArgs),
     /// Time ops and whole steps on a device
-    Bench(BenchArgs),
+    Bench(bench::BenchArgs),
     /// Print finished runs side by side, draw their curves in one picture and write a page of both
-    Compare {
-        /// The folders that `train` wrote
-        #[arg(required = true)]
-        runs: Vec<PathBuf>,
-        /// The picture to write; the page is beside it, as .html
-        #[arg(long, default_value = "runs/compare.png")]
-        out: PathBuf,
-    },
+    Compare(compare::CompareArgs),
     /// Let a next-frame model go on with a film on its own, and draw what it predicts
-    Rollout {
-        /// The folder that `train next-frame` wrote
-        run: PathBuf,
-        /// The film's number [default: the fifth that was not trained on, 1004 of the tutorial's]
-        #[arg(long)]
-        which: Option<usize>,
-        /// Frames that the model sees [default: half of the film's, 7 of the tutorial's]
-        #[arg(long)]
-        track: Option<usize>,
-        /// Frames that it predicts [default: 16; of films of fewer than 15 frames, to their end]
-        #[arg(long)]
-        frames: Option<usize>,
-        /// auto, cpu, gpu, gpu:N or part of a name
-        #[arg(long, default_value = "auto")]
-        device: String,
-    },
+    Rollout(rollout::RolloutArgs),
     /// Measure a trained model on the test data
-    Evaluate {
-        /// The folder that `train` wrote, .keras or .h5
-        run: PathBuf,
-        /// Other data than the run's own: an .npz or a folder of .npy, of x_test and y_test, or x
-        /// and y; or a .csv
-        #[arg(long)]
-        data: Option<PathBuf>,
-        /// Read examples from there as they are needed, whatever memory there is
-        #[arg(long, requires = "data")]
-        stream: bool,
-        #[command(flatten)]
-        columns: ColumnArgs,
-        /// The loss, where the model does not say it: a fit.toml
-        #[arg(long, requires = "data")]
-        fit: Option<PathBuf>,
-        /// auto, cpu, gpu, gpu:N or part of a name
-        #[arg(long, default_value = "auto")]
-        device: String,
-    },
+    Evaluate(evaluate::EvaluateArgs),
 }
 
 /// One message on failure, whatever RUST_BACKTRACE says: users' mistakes need no stack.
@@ -130,7 +62,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nobody reads why output that nobody reads ended.
             if interrupt::requested() != Some(Cause::ClosedPipe) {
-                console::err(format_args!("error: {error:#}\n"));
+                console::err(format_args!("error: {}\n", hints::explained(&error)));
             }
             interrupt::exit_code().into()
         }
@@ -154,46 +86,19 @@ fn run() -> Result<()> {
     interrupt::listen(matches!(command, Command::Train(_) | Command::Verify(_)))?;
     match command {
         Command::Devices => {
-            console::out(format_args!("{}", device::list()));
+            devices::run();
             Ok(())
         }
-        Command::Summary { model } => {
-            let summary = match Experiment::from_str(&model, true) {
-                Ok(experiment) => {
-                    experiment.model(experiment.input(), Preset::default(), 1)?.summary()
-                }
-                Err(_) => ModelFile::open(Path::new(&model))?.summary()?,
-            };
-            console::out(format_args!("{summary}"));
-            Ok(())
-        }
-        Command::New { path } => model_file::new(&path),
-        Command::Predict(args) => predict::predict(&args),
-        Command::Import { file, out, overwrite } => {
-            let name = || PathBuf::from("runs").join(file.file_stem().unwrap_or_default());
-            interchange::import(&file, &out.unwrap_or_else(name), overwrite)
-        }
-        Command::Export { model, to } => interchange::export(&model, &to),
-        Command::Train(args) => training::run(*args),
-        Command::Compare { runs, out } => compare::compare(&runs, &out),
-        Command::Verify(args) => verify::verify(&args),
-        Command::Bench(args) => bench::bench(&args),
-        Command::Rollout { run, which, track, frames, device } => {
-            let (device, why) = device::open(&device)?;
-            console::out(format_args!("device: {}: {why}\n", device.info()));
-            let (folder, config) = RunFolder::open(&run)?;
-            rollout::rollout(&folder, &config, RolloutOptions { which, track, frames }, &*device)?;
-            report::write(&folder, &config)
-        }
-        Command::Evaluate { run, data, stream, columns, fit, device } => {
-            let (device, why) = device::open(&device)?;
-            console::out(format_args!("device: {}: {why}\n", device.info()));
-            match data {
-                Some(data) => {
-                    fit::evaluate(&run, (&data, stream, &columns), fit.as_deref(), &*device)
-                }
-                None => train::evaluate(&run, &*device),
-            }
-        }
+        Command::Summary(args) => summary::run(&args),
+        Command::New(args) => new::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Train(args) => train::run(*args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Rollout(args) => rollout::run(&args),
+        Command::Evaluate(args) => evaluate::run(args),
     }
 }

@@ -2,9 +2,9 @@
 //! it, or is refused by its name: none is passed over. `tests/interchange/arguments.py` wrote the
 //! cases.
 
+use rnn::nn::{Architecture, Batch, InputSpec, Loss, Model, Optimizer, Tally, Trainer};
 use rnn_core::HostTensor;
 use rnn_cpu::CpuDevice;
-use rnn_gpu::nn::{Architecture, Batch, InputSpec, Loss, Model, Optimizer, Tally, Trainer};
 use serde_json::Value;
 
 const CASES: &str = include_str!("../../../tests/interchange/files/arguments.json");

@@ -1,13 +1,13 @@
 //! What each token contributes to a prediction, against finite differences and against a model of
 //! which it is known.
 
-use rnn_core::HostTensor;
-use rnn_cpu::CpuDevice;
-use rnn_gpu::Activation;
-use rnn_gpu::nn::{
+use rnn::Activation;
+use rnn::nn::{
     Bidirectional, Dense, Embedding, GlobalAveragePooling1D, Initializer, InputSpec, Lstm, Model,
     Optimizer, Softmax, Trainer,
 };
+use rnn_core::HostTensor;
+use rnn_cpu::CpuDevice;
 use rnn_graph::Device;
 use rnn_wgpu::{Options, WgpuDevice, adapters};
 

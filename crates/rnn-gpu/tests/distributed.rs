@@ -3,8 +3,8 @@
 mod common;
 
 use common::{Sandbox, rnn_gpu, success, text};
+use rnn::nn::History;
 use rnn_formats::safetensors;
-use rnn_gpu::nn::History;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -65,8 +65,7 @@ fn assert_close(run: &str, expected: &str) {
         serde_json::from_slice(&text).expect("a history")
     };
     for (found, expected) in history(run).epochs.iter().zip(history(expected).epochs) {
-        let of =
-            |e: &rnn_gpu::nn::EpochLog| [Some(e.train), e.validation].map(|m| m.expect("both"));
+        let of = |e: &rnn::nn::EpochLog| [Some(e.train), e.validation].map(|m| m.expect("both"));
         for (found, expected) in of(found).into_iter().zip(of(&expected)) {
             assert_eq!(found.count, expected.count, "{run}");
             assert!((found.loss - expected.loss).abs() < 1e-5, "{run}");

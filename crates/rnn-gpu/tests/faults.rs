@@ -1,20 +1,22 @@
 //! Devices that fail in the middle of a run, and numbers that stop being finite: on the CPU device,
 //! where faults are made up, and on every adapter, which is really given up.
 
-use rnn_core::{HostTensor, Rng};
-use rnn_cpu::CpuDevice;
-use rnn_gpu::Activation;
-use rnn_gpu::checkpoint::{CheckpointArgs, Every};
-use rnn_gpu::device::Opened;
-use rnn_gpu::nn::{
+use rnn::Activation;
+use rnn::device::Opened;
+use rnn::nn::{
     Callback, Checkpoints, Dataset, Dense, FitOptions, InputSpec, Loss, Lstm, Model, ModelError,
     Moment, Optimizer, TerminateOnNan, TrainError, Trainer, TrainerState,
 };
-use rnn_gpu::run::Config;
-use rnn_gpu::train::{TrainOptions, resume, train};
+use rnn_core::{HostTensor, Rng};
+use rnn_cpu::CpuDevice;
+use rnn_gpu::hints::explained;
 use rnn_graph::{
-    Arriving, Device, DeviceError, DeviceInfo, Graph, Limits, Profile, Program, Session, Ticket,
+    Arriving, Device, DeviceError, DeviceInfo, Graph, Limits, Planned, Profile, Program, Session,
+    Ticket,
 };
+use rnn_run::checkpoint::{CheckpointOptions, Every};
+use rnn_run::run::Config;
+use rnn_run::train::{TrainOptions, Trained, resume, train};
 use rnn_wgpu::{Adapter, Options, WgpuDevice, adapters};
 use std::cell::RefCell;
 use std::fs;
@@ -79,8 +81,12 @@ impl Device for Doomed {
 }
 
 impl Session for DoomedSession {
-    fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
-        self.session.compile(graph)
+    fn plan(&self, graph: Arc<Graph>) -> Result<Planned, DeviceError> {
+        self.session.plan(graph)
+    }
+
+    fn build(&mut self, planned: Planned) -> Result<Program, DeviceError> {
+        self.session.build(planned)
     }
 
     fn write(&mut self, resident: &str, values: &HostTensor) -> Result<(), DeviceError> {
@@ -179,9 +185,10 @@ fn fail(
         "seed": 1, "limit": 40, "device": device.device().info().to_string(),
     });
     let config: Config = serde_json::from_value(config).expect("a config");
-    let checkpoints = CheckpointArgs { checkpoint_every: every, ..CheckpointArgs::default() };
+    let checkpoints = CheckpointOptions { every, ..CheckpointOptions::default() };
     let options = TrainOptions { checkpoints, ..TrainOptions::default() };
-    train(&config, None, &mut device, out, &options).err().map(|error| format!("{error:#}"))
+    let trained = train(&config, None, &mut device, out, (&options, &mut ()));
+    trained.and_then(Trained::finish).err().map(|error| explained(&error))
 }
 
 #[test]
@@ -222,7 +229,9 @@ fn what_a_new_device_would_not_mend_ends_a_run_and_leaves_its_checkpoints() {
         let kept = fs::read_dir(out(name).join("checkpoints")).expect("a folder").count();
         assert_eq!(kept, 2, "{name}");
         let mut device = Opened::new(|| Ok(open(&None).0)).expect("a device");
-        resume(&out(name), None, [None, None], &mut device, &TrainOptions::default())
+        let options = TrainOptions::default();
+        resume(&out(name), None, [None, None], &mut device, (&options, &mut ()))
+            .and_then(Trained::finish)
             .expect("it goes on");
         assert_eq!(weights(name), weights("whole"), "{name}");
     }

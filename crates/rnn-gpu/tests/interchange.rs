@@ -5,14 +5,14 @@
 mod python;
 
 use anyhow::{Context, Result, ensure};
+use rnn::HostTensor;
+use rnn::model_file::{self, ModelFile};
+use rnn::nn::{Dataset, Loss, Optimizer, Trainer, TrainerState};
 use rnn_cpu::CpuDevice;
 use rnn_formats::keras::Format;
-use rnn_gpu::HostTensor;
-use rnn_gpu::arrays::{Arrays, Kind};
-use rnn_gpu::model_file::{self, ModelFile};
-use rnn_gpu::nn::{Dataset, Loss, Optimizer, Trainer, TrainerState};
-use rnn_gpu::predict::samples;
-use rnn_gpu::run::RunFolder;
+use rnn_run::arrays::samples;
+use rnn_run::arrays::{Arrays, Kind};
+use rnn_run::run::RunFolder;
 use std::path::{Path, PathBuf};
 
 /// The largest difference from Keras, relative to values above 1.
@@ -134,7 +134,7 @@ fn go_on(keras: &Path) -> Result<()> {
         let run = RunFolder::create(&keras.with_extension("run"))?;
         let kept = trainer.optimizer_state()?;
         let now = (&*trainer.model()?, kept.as_ref());
-        model_file::save(&run, &file.architecture, Some(&compile), now)?;
+        model_file::save(run.path(), &file.architecture, Some(&compile), now)?;
         let ours = keras.with_extension("ours.keras");
         model_file::save_keras(&ModelFile::open(run.path())?, Format::Keras, &ours)?;
     }

@@ -4,15 +4,16 @@
 mod devices;
 
 use devices::devices;
-use rnn_core::HostTensor;
-use rnn_cpu::CpuDevice;
-use rnn_gpu::nn::{
+use rnn::Activation;
+use rnn::nn::{
     Batch, Dataset, Dense, Embedding, FitOptions, GlobalMaxPooling1D, Initializer, InputSpec,
     LayerNormalization, Loss, Lstm, Model, ModelError, Optimizer, SimpleRnn, Softmax, TrainError,
     Trainer,
 };
-use rnn_gpu::{Activation, memory};
+use rnn_core::HostTensor;
+use rnn_cpu::CpuDevice;
 use rnn_graph::{Device, DeviceInfo, DeviceKind, Limits, Session};
+use rnn_run::memory;
 
 fn trainer(device: &dyn Device, model: Model) -> Trainer {
     Trainer::new(model, device, Optimizer::sgd(), 1)
@@ -173,8 +174,10 @@ fn a_step_that_does_not_fit_is_refused_with_a_batch_that_does() {
     let model = Model::sequential(InputSpec::floats([1000, 64]), 1)
         .add(Lstm::new(2))
         .and_then(|model| model.add(Dense::new(1, Activation::Sigmoid)));
-    let trainer = trainer(&device, model.expect("the layers fit"));
-    let refusal = |batch| memory::check(&trainer, batch, &device).map_err(|e| e.to_string()).err();
+    let mut trainer = trainer(&device, model.expect("the layers fit"));
+    let mut refusal = |batch| {
+        memory::check(&mut trainer, (batch, false), &device).map_err(|e| e.to_string()).err()
+    };
     let message = refusal(5000).expect("1.2 GB");
     assert!(message.contains("the device allows 128.00 MiB; --batch-size"), "{message}");
     let fits = message.rsplit("--batch-size ").next().and_then(|text| text.split(' ').next());

@@ -6,7 +6,7 @@ mod common;
 use common::{Sandbox, failure, npy_bytes, rnn_gpu, success, text};
 use rnn_core::HostTensor;
 use rnn_formats::npy;
-use rnn_gpu::fit::FitOptions;
+use rnn_run::fit::FitOptions;
 use std::fs;
 use std::path::Path;
 

@@ -1,12 +1,12 @@
 //! The next-frame model: how much a training step launches; and that rolling out a film step by
 //! step is exactly what running the whole film again each time gives.
 
+use rnn::device;
+use rnn::nn::{InputSpec, Model, Optimizer, Trainer};
 use rnn_core::{HostTensor, Rng};
-use rnn_gpu::device;
-use rnn_gpu::experiment::{Experiment, Preset, next_frame};
-use rnn_gpu::nn::{InputSpec, Model, Optimizer, Trainer};
-use rnn_gpu::rollout::predict;
 use rnn_graph::{Command, Limits, Recording};
+use rnn_run::experiment::{Experiment, Preset, next_frame};
+use rnn_run::rollout::predict;
 
 const SIZE: usize = 8;
 

@@ -3,12 +3,12 @@
 mod common;
 
 use common::{Sandbox, case, contents, npy_bytes, success};
+use rnn::model_file;
+use rnn::nn::{Architecture, Model, Optimizer, Trainer};
 use rnn_core::HostTensor;
 use rnn_cpu::CpuDevice;
 use rnn_formats::npy;
-use rnn_gpu::model_file;
-use rnn_gpu::nn::{Architecture, Model, Optimizer, Trainer};
-use rnn_gpu::run::RunFolder;
+use rnn_run::run::RunFolder;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -91,7 +91,8 @@ fn each_output_has_a_name_and_a_file_of_its_own() {
     let last = want[0].as_f32().expect("floats").chunks(6 * 4).flat_map(|s| s[5 * 4..].to_vec());
     assert_eq!(last.collect::<Vec<_>>(), want[1].as_f32().expect("floats"));
     let run = RunFolder::create(Path::new(&sandbox.path("run"))).expect("a folder");
-    model_file::save(&run, &model.architecture(), None, (&model, None)).expect("it is written");
+    model_file::save(run.path(), &model.architecture(), None, (&model, None))
+        .expect("it is written");
     let run = sandbox.path("run");
     let input = sandbox.write("x.npy", &npy_bytes(Ok(x)));
     let folder = sandbox.path("out");
@@ -148,8 +149,8 @@ fn an_input_that_is_an_output_and_an_output_that_is_listed_twice_are_put_out() {
     assert_eq!(model.output_names(), ["b", "d", "d_1", "b_1", "t", "e", "e_1"]);
     let tokens = HostTensor::from_u32([2, 3], vec![1, 8, 0, 3, 3, 2]).expect("tokens");
     let b = floats(&[2, 4]);
-    let set = rnn_gpu::nn::Dataset::new([b.clone(), tokens.clone()], []).expect("examples");
-    for device in rnn_gpu::device::open_all().expect("devices") {
+    let set = rnn::nn::Dataset::new([b.clone(), tokens.clone()], []).expect("examples");
+    for device in rnn::device::open_all().expect("devices") {
         let mut trainer = Trainer::new(model.clone(), &*device, Optimizer::adam(), 0);
         let got = trainer.predict(&set, 2).expect("it predicts");
         assert_eq!((&got[0], &got[3]), (&b, &b), "{}", device.info());
@@ -159,7 +160,7 @@ fn an_input_that_is_an_output_and_an_output_that_is_listed_twice_are_put_out() {
         assert_eq!((&got[1], &got[5]), (&got[2], &got[6]));
         assert_ne!(got[1].as_f32().expect("floats"), [0.0; 4]);
     }
-    assert!(rnn_gpu::onnx::export(&model).is_ok());
+    assert!(rnn::onnx::export(&model).is_ok());
 }
 
 /// What Keras 3.15.1 computes for the decoder of `../shared/cases`.

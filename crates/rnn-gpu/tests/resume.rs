@@ -1,13 +1,13 @@
 //! A training goes on from any of its states with the same bits, on every device.
 
-use rnn_core::{HostTensor, Rng};
-use rnn_cpu::CpuDevice;
-use rnn_gpu::Activation;
-use rnn_gpu::nn::{
+use rnn::Activation;
+use rnn::nn::{
     BatchNormalization, Callback, Checkpoints, Dataset, Dense, EarlyStopping, Embedding, Figure,
     FitOptions, History, InputSpec, Lstm, Model, ModelError, Moment, Optimizer, Precision,
     ReduceOnPlateau, Schedule, SpatialDropout1D, TrainError, Trainer, TrainerState,
 };
+use rnn_core::{HostTensor, Rng};
+use rnn_cpu::CpuDevice;
 use rnn_graph::Device;
 use rnn_wgpu::{Options, WgpuDevice, adapters};
 
@@ -86,8 +86,7 @@ fn train(
 
 /// The numbers of a history that do not tell the time.
 fn figures(history: &History) -> Vec<String> {
-    let figures =
-        |e: &rnn_gpu::nn::EpochLog| format!("{} {:?} {:?}", e.epoch, e.train, e.validation);
+    let figures = |e: &rnn::nn::EpochLog| format!("{} {:?} {:?}", e.epoch, e.train, e.validation);
     history.epochs.iter().map(figures).collect()
 }
 

@@ -5,12 +5,10 @@
 mod devices;
 
 use devices::devices;
+use rnn::Activation;
+use rnn::nn::{Batch, Dense, Embedding, InputSpec, Lstm, Model, ModelError, Optimizer, Trainer};
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
-use rnn_gpu::Activation;
-use rnn_gpu::nn::{
-    Batch, Dense, Embedding, InputSpec, Lstm, Model, ModelError, Optimizer, Trainer,
-};
 use rnn_graph::{Device, DeviceKind};
 use rnn_wgpu::{Options, WgpuDevice, adapters};
 use std::sync::{Mutex, MutexGuard, PoisonError};

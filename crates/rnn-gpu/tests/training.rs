@@ -1,12 +1,12 @@
 //! A small model learns, repeats bit for bit, and does the same on every device.
 
-use rnn_core::{HostTensor, Rng};
-use rnn_cpu::CpuDevice;
-use rnn_gpu::nn::{
+use rnn::nn::{
     Batch, ConvLstm2D, Dense, Dropout, Embedding, Flatten, InputSpec, Lstm, Model, Optimizer,
     Precision, Trainer,
 };
-use rnn_gpu::{Activation, Padding};
+use rnn::{Activation, Padding};
+use rnn_core::{HostTensor, Rng};
+use rnn_cpu::CpuDevice;
 use rnn_graph::Device;
 use rnn_wgpu::{Options, WgpuDevice, adapters};
 

@@ -1,4 +1,4 @@
-use crate::{Cost, Graph, RecordingError};
+use crate::{Cost, Graph, Recording, RecordingError};
 use rnn_core::{DType, HostTensor, Shape, TensorError};
 use std::fmt;
 use std::pin::Pin;
@@ -102,7 +102,7 @@ pub enum DeviceError {
     #[error("resident {0}")]
     Resident(String),
     /// The device ran out of memory.
-    #[error("{device} is out of memory: {message}; use a smaller batch, or --device cpu")]
+    #[error("{device} is out of memory: {message}; use a smaller batch, or the CPU device")]
     OutOfMemory {
         /// The device.
         device: String,
@@ -110,7 +110,7 @@ pub enum DeviceError {
         message: String,
     },
     /// The device is gone: driver reset, unplugged, timed out.
-    #[error("{device} was lost: {message}; start again, or use --device cpu")]
+    #[error("{device} was lost: {message}; start again, or use the CPU device")]
     Lost {
         /// The device.
         device: String,
@@ -120,7 +120,7 @@ pub enum DeviceError {
     /// The device does not answer: it hangs, or has been given too much at once.
     #[error(
         "{device} has not answered for {} s: it hangs, or a step is too much for it; use a smaller \
-         batch, or --device cpu",
+         batch, or the CPU device",
         patience.as_secs_f64()
     )]
     Timeout {
@@ -139,7 +139,7 @@ pub enum DeviceError {
     },
     /// The driver refused something: a mistake in this program.
     #[error(
-        "{device} refused a command: {message}; please report this with the output of `rnn-gpu devices`"
+        "{device} refused a command: {message}; please report this with the names and drivers of the devices"
     )]
     Refused {
         /// The device.
@@ -152,6 +152,16 @@ pub enum DeviceError {
 /// A program of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Program(pub usize);
+
+/// A graph as a session will run it, before there is memory for it.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The graph.
+    pub graph: Arc<Graph>,
+    /// The memory that it needs, and the commands of a run; a device that executes the nodes
+    /// themselves has none.
+    pub recording: Recording,
+}
 
 /// A read of a resident that is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -178,8 +188,18 @@ pub trait Device {
 /// Residents are zero when first named. Values move only by `write`, `run` (its inputs), `fetch`
 /// and the reads; everything between stays on the device.
 pub trait Session {
-    /// Prepares a graph for replay.
-    fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError>;
+    /// Plans the runs of a graph, without taking memory for them: a plan may need buffers larger
+    /// than the device binds.
+    fn plan(&self, graph: Arc<Graph>) -> Result<Planned, DeviceError>;
+
+    /// Prepares a planned graph for replay.
+    fn build(&mut self, planned: Planned) -> Result<Program, DeviceError>;
+
+    /// Plans a graph and prepares it for replay.
+    fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
+        let planned = self.plan(graph)?;
+        self.build(planned)
+    }
 
     /// Sets a resident.
     fn write(&mut self, resident: &str, values: &HostTensor) -> Result<(), DeviceError>;

@@ -15,8 +15,8 @@ mod shader;
 
 pub use autodiff::{Algebra, gradients};
 pub use device::{
-    Arriving, Device, DeviceError, DeviceInfo, DeviceKind, Limits, Profile, ProfileRow, Program, Session,
-    Ticket, iterations,
+    Arriving, Device, DeviceError, DeviceInfo, DeviceKind, Limits, Planned, Profile, ProfileRow,
+    Program, Session, Ticket, iterations,
 };
 pub use graph::{Graph, GraphError, Node, Storage, Tensor, TensorId};
 pub use launch::{Division, Grid, Launch, Operand, ParamValue, Work};

@@ -258,7 +258,7 @@ fn resolve(
         Some(most) if most > limits.loop_iterations => {
             return Err(OpError::Limit(format!(
                 "a thread of {}.{} goes through {most} iterations of loops, and this device ends \
-                 loops after {}; use --device cpu, or smaller tensors",
+                 loops after {}; use the CPU device, or smaller tensors",
                 shader.name(),
                 launch.entry,
                 limits.loop_iterations

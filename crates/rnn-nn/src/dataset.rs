@@ -142,6 +142,11 @@ impl Dataset {
         Ok(fnv1a((self.order.len() as u64).to_le_bytes().into_iter().chain(bytes)))
     }
 
+    /// Whether examples have weights.
+    pub fn is_weighted(&self) -> bool {
+        !self.weights.is_empty()
+    }
+
     /// The labels of each output, in order.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ mod optimizer;
 mod optimizer_state;
 mod parameters;
 mod precision;
+mod programs;
 mod state;
 mod stateful;
 mod step;

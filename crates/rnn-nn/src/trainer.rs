@@ -1,14 +1,14 @@
 use crate::batch::examples;
 use crate::distributed::Ranks;
-use crate::step::{Mode, Step, one_each};
+use crate::programs::Key;
+use crate::step::{Mode, Step};
 use crate::{
     Batch, Course, Dataset, InputSpec, Loss, Metrics, Model, Optimizer, Precision, TrainError,
 };
 use rnn_core::{Data, HostTensor};
-use rnn_graph::{Device, Graph, Profile, Program, Session, Storage, TensorType, Ticket};
+use rnn_graph::{Device, Graph, Planned, Profile, Program, Session, TensorType, Ticket};
 use rnn_ops::{STEP_NUMBERS, Tally};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 /// A model on a device, with its optimizer. Parameters, gradients, slots and metrics stay on the
 /// device; a step moves only the batch.
@@ -27,8 +27,9 @@ pub struct Trainer {
     pub(crate) shuffle: Option<bool>,
     /// Whether a mask arrives at each output, once that was asked for.
     pub(crate) masked: Option<Vec<bool>>,
-    /// By batch size, mode, and whether examples are weighed.
-    programs: HashMap<(usize, Mode, bool), Program>,
+    pub(crate) programs: HashMap<Key, Program>,
+    /// A program that has been planned and not yet run.
+    pub(crate) planned: Option<(Key, Planned)>,
     /// What the programs keep on the device.
     pub(crate) residents: BTreeMap<String, TensorType>,
     /// Residents of a restored state that no program has named yet.
@@ -58,6 +59,7 @@ impl Trainer {
             shuffle: None,
             masked: None,
             programs: HashMap::new(),
+            planned: None,
             residents: BTreeMap::new(),
             restored: BTreeMap::new(),
             course: None,
@@ -322,51 +324,7 @@ impl Trainer {
         Step { model, losses, tally: *tally, optimizer, precision: *precision }
     }
 
-    pub(crate) fn program(
-        &mut self,
-        inputs: &[HostTensor],
-        mode: Mode,
-        weighted: bool,
-    ) -> Result<Program, TrainError> {
-        one_each("inputs", self.model.inputs.len(), "arrays", inputs.len())?;
-        self.check_tokens(inputs)?;
-        for input in &self.model.inputs {
-            if input.spec.shape().contains(&0) {
-                return Err(TrainError::Length(input.spec.shape().into()));
-            }
-        }
-        let size = examples(inputs);
-        if size == 0 {
-            return Err(TrainError::Empty);
-        }
-        let key = (size, mode, weighted);
-        if let Some(&program) = self.programs.get(&key) {
-            return Ok(program);
-        }
-        let graph = self.at_hand().graph(size, mode, weighted)?;
-        self.check_states(&graph)?;
-        let program = self.compile(graph)?;
-        self.programs.insert(key, program);
-        Ok(program)
-    }
-
-    /// Prepares a graph, and gives the residents that it is the first to name their values.
-    pub(crate) fn compile(&mut self, graph: Graph) -> Result<Program, TrainError> {
-        let named = graph.tensors().filter(|(_, tensor)| tensor.storage == Storage::Resident);
-        let named: Vec<_> = named.map(|(_, t)| (t.name.clone(), t.ty.clone())).collect();
-        let program = self.session.compile(Arc::new(graph))?;
-        for (name, ty) in named {
-            if !self.residents.contains_key(&name)
-                && let Some(values) = self.first_values(&name, &ty)?
-            {
-                self.session.write(&name, &values)?;
-            }
-            self.residents.insert(name, ty);
-        }
-        Ok(program)
-    }
-
-    fn check_tokens(&self, inputs: &[HostTensor]) -> Result<(), TrainError> {
+    pub(crate) fn check_tokens(&self, inputs: &[HostTensor]) -> Result<(), TrainError> {
         for (input, of) in inputs.iter().zip(&self.model.inputs) {
             let (InputSpec::Tokens(_), Some(vocabulary)) =
                 (&of.spec, self.model.vocabulary(of.symbol))

@@ -181,7 +181,9 @@ impl Product {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rnn_graph::{Arriving, Profile, Program, Ticket, Values, evaluate};
+    use rnn_graph::{
+        Arriving, Plan, Planned, Profile, Program, Recording, Ticket, Values, evaluate,
+    };
 
     /// Computes by definition; `spoil` changes what the nth run of a product puts out.
     struct Defined<F> {
@@ -192,8 +194,13 @@ mod tests {
     }
 
     impl<F: Fn(usize, &mut [f32])> Session for Defined<F> {
-        fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
-            self.graphs.push(graph);
+        fn plan(&self, graph: Arc<Graph>) -> Result<Planned, DeviceError> {
+            let recording = Recording { plan: Plan::unpacked(&graph), commands: vec![] };
+            Ok(Planned { graph, recording })
+        }
+
+        fn build(&mut self, planned: Planned) -> Result<Program, DeviceError> {
+            self.graphs.push(planned.graph);
             Ok(Program(self.graphs.len() - 1))
         }
 

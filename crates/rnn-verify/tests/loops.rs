@@ -260,7 +260,7 @@ fn what_cannot_be_cut_is_refused() {
         match check_kernel(&case, &open(adapter, options)) {
             Err(NotPassed::Skipped(why)) => {
                 let named =
-                    ["constrain.limit_norm", "4002 iterations", "after 4001", "--device cpu"];
+                    ["constrain.limit_norm", "4002 iterations", "after 4001", "the CPU device"];
                 assert!(named.iter().all(|part| why.contains(part)), "{why}");
             }
             other => panic!("{other:?}"),

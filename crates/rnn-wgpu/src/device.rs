@@ -367,7 +367,7 @@ pub(crate) mod tests {
             assert!(matches!(error, DeviceError::Timeout { .. }), "{error}");
             let message = error.to_string();
             assert!(message.contains("for 3600 s") || message.contains("for 600 s"), "{message}");
-            assert!(message.contains("use a smaller batch, or --device cpu"), "{message}");
+            assert!(message.contains("use a smaller batch, or the CPU device"), "{message}");
         }
     }
 

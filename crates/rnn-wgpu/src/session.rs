@@ -5,7 +5,8 @@ use crate::readback::{Part, Readback, tensor};
 use crate::timing::Timing;
 use rnn_core::HostTensor;
 use rnn_graph::{
-    Arriving, DeviceError, Dispatch, Graph, Limits, Profile, Program, Recording, Session, TensorType, Ticket,
+    Arriving, DeviceError, Dispatch, Graph, Limits, Planned, Profile, Program, Recording, Session,
+    TensorType, Ticket,
 };
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -68,11 +69,17 @@ impl GpuSession {
 }
 
 impl Session for GpuSession {
-    fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
+    fn plan(&self, graph: Arc<Graph>) -> Result<Planned, DeviceError> {
+        let recording = record(&self.gpu, &graph, self.proving)?;
+        Ok(Planned { graph, recording })
+    }
+
+    fn build(&mut self, planned: Planned) -> Result<Program, DeviceError> {
+        let Planned { graph, recording } = planned;
         // The session keeps nothing of a program that could not be made.
         let mut memory = self.memory.clone();
         let program = self.gpu.guarded(|| {
-            let recording = record(&self.gpu, &graph, self.proving)?;
+            recording.validate(&self.gpu.limits)?;
             Compiled::new(&self.gpu, graph, recording, &mut memory)
         })?;
         self.memory = memory;
@@ -174,9 +181,11 @@ impl Session for GpuSession {
     }
 }
 
-/// Records a graph; without matrix units, if they are not to be relied on.
+/// Records a graph, whatever its tensors span; without matrix units, if they are not to be relied
+/// on.
 fn record(gpu: &Arc<Gpu>, graph: &Graph, proving: bool) -> Result<Recording, DeviceError> {
-    let recording = Recording::new(graph, &gpu.limits)?;
+    let limits = Limits { max_binding_bytes: u64::MAX, ..gpu.limits.clone() };
+    let recording = Recording::new(graph, &limits)?;
     let of_units = |d: &&Dispatch| d.shader.uses_matrix_units().unwrap_or(false);
     let kernel = recording.dispatches().find(of_units).map(|d| d.shader);
     let Some(kernel) = kernel.filter(|_| !proving) else { return Ok(recording) };
@@ -184,7 +193,7 @@ fn record(gpu: &Arc<Gpu>, graph: &Graph, proving: bool) -> Result<Recording, Dev
     if gpu.proof.holds(text, || Box::new(GpuSession::new(gpu.clone(), true)))? {
         return Ok(recording);
     }
-    Ok(Recording::new(graph, &Limits { matrix_units: None, ..gpu.limits.clone() })?)
+    Ok(Recording::new(graph, &Limits { matrix_units: None, ..limits })?)
 }
 
 fn find(programs: &[Compiled], program: Program) -> Result<&Compiled, DeviceError> {

@@ -45,7 +45,7 @@ pub(super) fn check(files: &[SourceFile], workspace: &Workspace) -> Vec<Violatio
     }
     for (name, package) in &workspace.packages {
         let row = table.get(name);
-        if row.is_none() && name.starts_with(PREFIX) {
+        if row.is_none() && is_of_family(name) {
             let what = format!("{name} is missing from the table of {DOCUMENT}");
             violations.push(Violation::new(&package.manifest, 1, what, "add a row"));
             continue;
@@ -96,13 +96,14 @@ fn plain(name: &str) -> &str {
     name.trim().trim_matches('`')
 }
 
+/// Whether a crate is one of those that the table is about.
+fn is_of_family(name: &str) -> bool {
+    name == "rnn" || name.starts_with(PREFIX)
+}
+
 /// The table may leave the common prefix out.
 fn full_name(name: &str) -> String {
-    if name.starts_with(PREFIX) || name == "xtask" {
-        name.into()
-    } else {
-        format!("{PREFIX}{name}")
-    }
+    if is_of_family(name) || name == "xtask" { name.into() } else { format!("{PREFIX}{name}") }
 }
 
 #[cfg(test)]

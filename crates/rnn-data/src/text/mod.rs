@@ -83,7 +83,7 @@ pub enum TextError {
     },
     /// No column of that name.
     #[error(
-        "{} has no column {wanted}, but {found}; say with {option} which it is", path.display()
+        "{} has no column {wanted}, but {found}; name the {of} column", path.display()
     )]
     Column {
         /// The file.
@@ -92,8 +92,8 @@ pub enum TextError {
         wanted: String,
         /// Those that there are.
         found: String,
-        /// How to name another.
-        option: &'static str,
+        /// What the column holds: text or label.
+        of: &'static str,
     },
     /// A label of neither class.
     #[error(

@@ -127,8 +127,8 @@ impl Table<'_> {
     /// Which columns hold text and label.
     fn places(&self, names: &[&str]) -> Result<[usize; 2], TextError> {
         let Columns { text, label } = self.columns;
-        let text = self.place(names, text.as_deref(), TEXT, "--text-column")?;
-        Ok([text, self.place(names, label.as_deref(), LABEL, "--label-column")?])
+        let text = self.place(names, text.as_deref(), TEXT, "text")?;
+        Ok([text, self.place(names, label.as_deref(), LABEL, "label")?])
     }
 
     fn place(
@@ -136,7 +136,7 @@ impl Table<'_> {
         names: &[&str],
         asked: Option<&str>,
         usual: [&str; 3],
-        option: &'static str,
+        of: &'static str,
     ) -> Result<usize, TextError> {
         // Spreadsheets put a byte order mark in front of the first name.
         let plain = |name: &str| name.trim_start_matches('\u{feff}').trim().to_lowercase();
@@ -150,7 +150,7 @@ impl Table<'_> {
             path: self.path.into(),
             wanted: asked.map_or(format!("{a}, {b} or {c}"), |name| format!("{name:?}")),
             found: names.join(", "),
-            option,
+            of,
         })
     }
 

@@ -101,7 +101,7 @@ fn each_mistake_is_named() {
     assert!(files.error("a.csv", "text,label\n").contains("holds no reviews"));
     let message = files.error("a.csv", "body,stars\nx,1\n");
     assert!(message.contains("no column text, review or sentence, but body, stars"), "{message}");
-    assert!(message.contains("--text-column"), "{message}");
+    assert!(message.contains("name the text column"), "{message}");
     let message = files.error("a.csv", "text,label\ngood,1\nbad,2\n");
     assert!(message.contains("line 3") && message.contains("\"2\""), "{message}");
     let message = files.error("a.csv", "text,label\ngood,1\nfine,1\n");

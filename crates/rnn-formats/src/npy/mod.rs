@@ -83,7 +83,7 @@ pub enum NpyError {
     /// The array can be read as a whole alone.
     #[error(
         "an array {what} cannot be read row by row; save numpy.ascontiguousarray(a) of numbers, or \
-         do without --stream"
+         do without streaming"
     )]
     Indivisible {
         /// What it is like.

@@ -2,8 +2,8 @@
 
 use crate::TOLERANCE;
 use crate::golden::{Golden, devices, expect_close, goldens};
+use rnn::nn::{BatchNormalization, Build, Layer};
 use rnn_core::HostTensor;
-use rnn_gpu::nn::{BatchNormalization, Build, Layer};
 use rnn_graph::{Graph, Session, TensorId, TensorType};
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use crate::TOLERANCE;
 use crate::golden::{Golden, goldens};
 use crate::layers::{check_any, padding_of};
 use crate::recurrent::{flip, stacked};
-use rnn_gpu::nn::{
+use rnn::nn::{
     AveragePooling2D, AveragePooling3D, Build, Cell, Conv, ConvLstm1D, ConvLstm2D, ConvLstm3D,
     GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, MaxPooling2D, MaxPooling3D, Recurrent,
     Value,

@@ -2,12 +2,12 @@
 
 use crate::TOLERANCE;
 use crate::golden::{Golden, devices, expect_close, goldens};
-use rnn_core::HostTensor;
-use rnn_gpu::Activation;
-use rnn_gpu::nn::{
+use rnn::Activation;
+use rnn::nn::{
     self, Batch, Clip, Constraint, Dense, Embedding, Initializer, InputSpec, Lstm, Model,
     Optimizer, Penalty, Schedule, SimpleRnn, Softmax, Trainer,
 };
+use rnn_core::HostTensor;
 use rnn_graph::{Graph, TensorId, TensorType};
 use rnn_ops::{self as ops, Activate, Assign, ElementLoss, Fill, Loss, Rule, STEP_NUMBERS};
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! The files under tests/golden, and what they are compared on.
 
+use rnn::Activation;
 use rnn_core::HostTensor;
 use rnn_cpu::CpuDevice;
 use rnn_formats::safetensors;
-use rnn_gpu::Activation;
 use rnn_graph::{Device, Graph, TensorId, TensorType};
 use rnn_verify::compare;
 use rnn_wgpu::{Options, WgpuDevice, adapters};

@@ -2,14 +2,14 @@
 
 use crate::golden::{Golden, devices, expect_close, goldens};
 use crate::{TOLERANCE, check_layer};
-use rnn_core::HostTensor;
-use rnn_gpu::nn::{
+use rnn::nn::{
     AveragePooling1D, Bidirectional, Build, Cell, Conv1D, Dense, GlobalAveragePooling1D,
     GlobalMaxPooling1D, Gru, InputSpec, Layer, LayerError, LayerNormalization, Lstm, Masking,
     MaxPooling1D, Merge, Model, Optimizer, Pooling, Recurrent, SimpleRnn, TimeDistributed, Trainer,
     Value, Weight,
 };
-use rnn_gpu::{Activation, Padding};
+use rnn::{Activation, Padding};
+use rnn_core::HostTensor;
 use rnn_graph::{GraphError, TensorId};
 
 /// A layer whose golden names its weights w0, w1, ..

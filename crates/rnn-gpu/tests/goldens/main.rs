@@ -12,7 +12,7 @@ mod recurrent;
 mod stateful_fit;
 
 use golden::{Golden, goldens};
-use rnn_gpu::nn::{Build, Dense, Embedding, Layer};
+use rnn::nn::{Build, Dense, Embedding, Layer};
 use rnn_graph::{Graph, TensorId};
 use rnn_ops::{Matmul, Softmax, TransposeLeading};
 

@@ -3,12 +3,12 @@
 
 use crate::golden::{Golden, devices, expect_close, goldens};
 use crate::models::set_weights;
-use rnn_core::HostTensor;
-use rnn_gpu::Activation;
-use rnn_gpu::nn::{
+use rnn::Activation;
+use rnn::nn::{
     Batch, Dataset, Dense, Embedding, Gru, InputSpec, Loss, Lstm, Masking, Metrics, Model,
     ModelError, Optimizer, OutputActivation, Penalty, SimpleRnn, Softmax, Symbol, Trainer,
 };
+use rnn_core::HostTensor;
 use rnn_graph::Device;
 
 /// What a case says of an output: its loss, and how it ends.

@@ -2,8 +2,8 @@
 
 use crate::TOLERANCE;
 use crate::golden::{Golden, devices, expect_close, goldens};
+use rnn::nn::{Architecture, Batch, Dialect, Loss, Model, Optimizer, Slot, Trainer};
 use rnn_core::HostTensor;
-use rnn_gpu::nn::{Architecture, Batch, Dialect, Loss, Model, Optimizer, Slot, Trainer};
 
 /// The model, and of each of its weights the key in the golden.
 fn model(golden: &Golden) -> (Model, Vec<(String, String)>) {

@@ -2,13 +2,13 @@
 
 use crate::TOLERANCE;
 use crate::golden::{Golden, devices, expect_close, goldens};
-use rnn_core::HostTensor;
-use rnn_gpu::nn::{
+use rnn::nn::{
     Add, Average, Batch, BatchNormalization, Concatenate, Conv2D, Conv3D, ConvLstm2D, Dense,
     Flatten, Gru, InputSpec, Loss, Lstm, MaxPooling2D, Model, ModelError, Multiply, Optimizer,
     Reshape, SimpleRnn, Subtract, Symbol, Trainer, UpSampling2D, UpSampling3D,
 };
-use rnn_gpu::{Activation, Padding};
+use rnn::{Activation, Padding};
+use rnn_core::HostTensor;
 
 fn branches(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
     let [a, b] = [3, 4].map(|width| model.input(InputSpec::floats([5, width])));
@@ -127,7 +127,7 @@ fn next_frame() {
         for device in devices() {
             let optimizer = Optimizer::adadelta().learning_rate(1.0);
             let mut trainer = Trainer::new(model.clone(), &*device, optimizer, 0)
-                .tally(rnn_gpu::nn::Tally::Regression);
+                .tally(rnn::nn::Tally::Regression);
             for step in 0..golden.number("steps") as usize {
                 let inputs = vec![golden.tensor(&format!("x{step}")).clone()];
                 let labels = vec![golden.tensor(&format!("y{step}")).clone()];

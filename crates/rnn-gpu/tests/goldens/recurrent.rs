@@ -2,8 +2,8 @@
 
 use crate::TOLERANCE;
 use crate::golden::{Golden, goldens};
+use rnn::nn::{Build, Cell, Gru, Lstm, Recurrent, SimpleRnn, Value};
 use rnn_core::DType;
-use rnn_gpu::nn::{Build, Cell, Gru, Lstm, Recurrent, SimpleRnn, Value};
 use rnn_graph::{Graph, TensorId};
 use rnn_ops::{self as ops, Concat, DropoutMatmul, LstmGates, ScanInputs, TransposeLeading};
 

@@ -2,12 +2,12 @@
 
 use crate::golden::{Golden, devices, expect_close, goldens};
 use crate::models::set_weights;
-use rnn_core::HostTensor;
-use rnn_gpu::nn::{
+use rnn::nn::{
     Bidirectional, ConvLstm2D, Dataset, Dense, FitOptions, Flatten, Gru, InputSpec, Loss, Lstm,
     Model, ModelError, Optimizer, SimpleRnn, Trainer,
 };
-use rnn_gpu::{Activation, Padding};
+use rnn::{Activation, Padding};
+use rnn_core::HostTensor;
 
 fn stack(golden: &Golden) -> Result<Model, ModelError> {
     let sequence = || Model::sequential(InputSpec::floats([5, 3]), 1);

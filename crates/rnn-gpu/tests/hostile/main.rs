@@ -6,8 +6,8 @@ mod hostile;
 mod targets;
 
 use hostile::{alone, worst};
-use rnn_gpu::model_file::ModelFile;
-use rnn_gpu::nn::TrainerState;
+use rnn::model_file::ModelFile;
+use rnn::nn::TrainerState;
 use targets::all;
 
 #[test]

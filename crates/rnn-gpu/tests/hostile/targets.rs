@@ -1,23 +1,23 @@
 //! What users write and what runs leave behind: models, options, reviews, words, the files of a run.
 
 use crate::hostile::{Damage, Target, file, zipped};
-use rnn_core::HostTensor;
-use rnn_cpu::CpuDevice;
-use rnn_formats::{keras, npy};
-use rnn_gpu::Activation;
-use rnn_gpu::datasets::imdb::{LoadOptions, RawReviews};
-use rnn_gpu::datasets::text::{self, Columns, Vocabulary};
-use rnn_gpu::device::Opened;
-use rnn_gpu::fit::FitOptions;
-use rnn_gpu::memory;
-use rnn_gpu::model_file::{MODEL, ModelFile};
-use rnn_gpu::nn::{
+use rnn::Activation;
+use rnn::datasets::imdb::{LoadOptions, RawReviews};
+use rnn::datasets::text::{self, Columns, Vocabulary};
+use rnn::device::Opened;
+use rnn::model_file::{MODEL, ModelFile};
+use rnn::nn::{
     Batch, Dense, Embedding, InputSpec, Loss, Model, ModelError, Optimizer, SimpleRnn, Trainer,
     TrainerState,
 };
-use rnn_gpu::report;
-use rnn_gpu::run::{Config, RunFolder, Task};
-use rnn_gpu::train::{TrainOptions, train};
+use rnn_core::HostTensor;
+use rnn_cpu::CpuDevice;
+use rnn_formats::{keras, npy};
+use rnn_report as report;
+use rnn_run::fit::FitOptions;
+use rnn_run::memory;
+use rnn_run::run::{Config, RunFolder, Task};
+use rnn_run::train::{TrainOptions, train};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,9 @@ fn run() -> &'static Path {
         let config: Config = serde_json::from_value(config).expect("a config");
         let mut device =
             Opened::new(|| Ok(Box::new(CpuDevice::new()) as Box<_>)).expect("a device");
-        train(&config, None, &mut device, &out, &TrainOptions::default()).expect("a run");
+        let options = TrainOptions::default();
+        let trained = train(&config, None, &mut device, &out, (&options, &mut ())).expect("a run");
+        report::publish(trained, device.device()).expect("a page");
         out
     })
 }
@@ -118,7 +120,7 @@ fn model(path: &Path) -> bool {
     let plain = || vec![(Loss::MeanSquaredError, 1.0); model.outputs().len()];
     let losses = file.compile.map_or_else(plain, |compile| compile.losses);
     let mut trainer = Trainer::new(model, &device, Optimizer::sgd(), 1).losses(losses);
-    let Ok(needs) = memory::check(&trainer, 2, &device) else { return false };
+    let Ok(needs) = memory::check(&mut trainer, (2, false), &device) else { return false };
     if needs.total() > FEW_BYTES {
         return false;
     }
@@ -169,7 +171,9 @@ fn config(run: &Path) -> bool {
 
 fn page(run: &Path) -> bool {
     let opened = RunFolder::open(run);
-    opened.and_then(|(folder, config)| report::write(&folder, &config)).is_ok()
+    let written =
+        opened.and_then(|(folder, config)| report::write(&folder, &config, &folder.result()?));
+    written.is_ok()
 }
 
 fn vocabulary(run: &Path) -> bool {
@@ -263,7 +267,7 @@ fn model_json_seeds() -> Vec<Vec<u8>> {
 fn config_seeds() -> Vec<Vec<u8>> {
     let described = path("layers.toml", LAYERS.as_bytes());
     let file = ModelFile::open(&described).expect("a model");
-    let compiled = rnn_gpu::model_file::Compiled {
+    let compiled = rnn::model_file::Compiled {
         architecture: file.architecture,
         compile: file.compile.expect("a loss"),
     };

@@ -1,12 +1,12 @@
 //! One model with its data, and what a device makes of it.
 
 use anyhow::{Context, Result, bail};
+use rnn::model_file::{ModelFile, ModelFileError};
+use rnn::nn::{ConfigError, Dataset, Loss, TrainError, Trainer};
+use rnn::{Device, HostTensor};
 use rnn_core::Examples;
-use rnn_gpu::arrays::{Arrays, Kind};
-use rnn_gpu::model_file::ModelFile;
-use rnn_gpu::nn::{ConfigError, Dataset, Loss, TrainError, Trainer};
-use rnn_gpu::predict::samples;
-use rnn_gpu::{Device, HostTensor};
+use rnn_run::arrays::samples;
+use rnn_run::arrays::{Arrays, Kind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -100,14 +100,14 @@ impl Case {
     pub fn compute(&self, device: &dyn Device) -> Result<Result<Results, Refusal>> {
         let file = match ModelFile::open(&self.file("keras")) {
             Ok(file) => file,
-            Err(error) => return refusal(error).map(Err),
+            Err(error) => return refusal(error.into()).map(Err),
         };
         let compile = file.compile.clone().context("its optimizer or a loss is not read")?;
         let data = self.data(&file, compile.losses.iter().map(|(loss, _)| *loss))?;
         let shapes = samples(data.inputs.iter().map(HostTensor::shape));
         let model = match file.trained_model(Some(&shapes)) {
             Ok(model) => model,
-            Err(error) => return refusal(error).map(Err),
+            Err(error) => return refusal(error.into()).map(Err),
         };
         let run = || -> Result<Results> {
             let mut trainer =
@@ -173,10 +173,19 @@ fn weights(path: &Path) -> Result<Vec<(String, HostTensor)>> {
     Ok(ModelFile::open(path)?.model(None, 0)?.weights()?)
 }
 
+fn is_of_config(error: &ModelFileError) -> bool {
+    match error {
+        ModelFileError::Unusable { source, .. } => is_of_config(source),
+        error => matches!(error, ModelFileError::Config(_)),
+    }
+}
+
 /// What an error says is not supported; every other error is a failure.
 fn refusal(error: anyhow::Error) -> Result<Refusal> {
     let names = |cause: &(dyn std::error::Error + 'static)| {
-        cause.is::<ConfigError>() || matches!(cause.downcast_ref(), Some(TrainError::Output { .. }))
+        cause.is::<ConfigError>()
+            || cause.downcast_ref().is_some_and(is_of_config)
+            || matches!(cause.downcast_ref(), Some(TrainError::Output { .. }))
     };
     match error.chain().any(names) {
         true => Ok(Refusal(error.root_cause().to_string())),

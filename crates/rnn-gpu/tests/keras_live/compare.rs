@@ -1,7 +1,7 @@
 //! How near two results must be.
 
 use super::case::Results;
-use rnn_gpu::HostTensor;
+use rnn::HostTensor;
 
 /// The largest difference from Keras, relative to the largest value of a tensor; of a weight it is
 /// relative to how far training moved that weight's tensor, so that no small learning rate hides a

@@ -10,7 +10,7 @@ mod compare;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use case::{Case, Refusal};
-use rnn_gpu::Device;
+use rnn::Device;
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
@@ -207,8 +207,8 @@ fn keras_and_we_compute_the_same() -> Result<()> {
     let began = Instant::now();
     let end = asked.seconds.map(|seconds| began + Duration::from_secs(seconds));
     let mut generator = Generator::start(python, folder, &asked.seeds)?;
-    let (cpu, _) = rnn_gpu::device::open("cpu")?;
-    let gpu = rnn_gpu::device::open("gpu").ok().map(|(gpu, _)| gpu);
+    let (cpu, _) = rnn::device::open("cpu")?;
+    let gpu = rnn::device::open("gpu").ok().map(|(gpu, _)| gpu);
     if gpu.is_none() {
         assert!(env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
         println!("SKIPPED on the GPU device: there is none");

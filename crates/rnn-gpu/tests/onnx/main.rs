@@ -4,14 +4,14 @@
 mod python;
 mod random;
 
-use rnn_core::{HostTensor, Rng};
-use rnn_cpu::CpuDevice;
-use rnn_formats::npy;
-use rnn_gpu::nn::{
+use rnn::nn::{
     Add, Architecture, Average, Concatenate, ConvLstm2D, Dense, Embedding, Flatten, Gru, InputSpec,
     Lstm, Model, ModelError, Multiply, Optimizer, Subtract, TimeDistributed, Trainer,
 };
-use rnn_gpu::{Activation, onnx};
+use rnn::{Activation, onnx};
+use rnn_core::{HostTensor, Rng};
+use rnn_cpu::CpuDevice;
+use rnn_formats::npy;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -170,7 +170,7 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
 
     let mut film = Model::new(1);
     let x = film.input(InputSpec::floats([3, 4, 4, 2]));
-    let layer = || ConvLstm2D::new(2, 3).padding(rnn_gpu::Padding::Same).return_state();
+    let layer = || ConvLstm2D::new(2, 3).padding(rnn::Padding::Same).return_state();
     let end = film.push(layer(), &[x])?;
     let made = film.push(layer().return_sequences(), &[x, end[1], end[2]])?;
     let film = film.with_outputs(made);

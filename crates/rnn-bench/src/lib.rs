@@ -1,0 +1,166 @@
+//! How fast a device is: kernels and whole steps, each checked before it is timed.
+
+#[macro_use(print, println)]
+extern crate rnn_run;
+
+mod kernels;
+mod measure;
+mod peers;
+mod ranks;
+mod scaling;
+mod steps;
+mod table;
+pub mod training;
+
+pub use steps::reviews;
+
+use anyhow::{Context, Result, bail};
+use measure::{Ceilings, Timing};
+use rnn::device;
+use rnn_formats::write_atomically;
+use rnn_graph::{Device, DeviceInfo};
+use rnn_run::distributed;
+use serde::Serialize;
+use std::io::Write as _;
+use std::path::Path;
+use time::OffsetDateTime;
+
+/// What to measure and where.
+#[derive(Clone, Copy, Debug)]
+pub struct BenchOptions<'a> {
+    /// What to measure.
+    pub suite: Suite,
+    /// Instead, the steps beside those of Keras, PyTorch and JAX, by the scripts in this folder.
+    pub peers: Option<&'a Path>,
+    /// With those also the steps of burn.
+    pub burn: bool,
+    /// The folder for tables and pictures.
+    pub out: &'a Path,
+    /// Which device.
+    pub device: &'a str,
+    /// Measure only what has this in its name.
+    pub wanted: &'a str,
+    /// Smaller cases.
+    pub quick: bool,
+    /// Where the figures are written to, too.
+    pub json: Option<&'a Path>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Suite {
+    /// Single ops
+    Kernels,
+    /// Training steps and inference of the experiments
+    Steps,
+    /// Both
+    #[default]
+    All,
+    /// The step of an LSTM model over batch, time steps and units: its time, and the memory that
+    /// was planned for it beside what the process takes
+    Scaling,
+    /// Training steps of all ranks that mpirun has started, beside those of each alone
+    Ranks,
+}
+
+/// One line of the table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    /// What was timed.
+    pub name: String,
+    /// Its time and what it did.
+    #[serde(flatten)]
+    pub timing: Timing,
+}
+
+/// All figures of one device.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// What computed.
+    pub device: String,
+    /// The best that was measured there.
+    pub ceilings: Ceilings,
+    /// One for each case.
+    pub lines: Vec<Line>,
+}
+
+/// Measures and prints a table.
+///
+/// # Errors
+/// If a result is wrong, the device fails, or the file cannot be written.
+pub fn bench(options: BenchOptions<'_>) -> Result<()> {
+    let BenchOptions { suite, burn, out, wanted: part, quick, .. } = options;
+    if suite == Suite::Ranks {
+        let measure = |world: &_| ranks::measure(world, options.device, quick, part);
+        return distributed::together(measure);
+    }
+    let (device, why) = device::open(options.device)?;
+    println!("device: {}: {why}", device.info());
+    if let Some(scripts) = options.peers {
+        return peers::compare(
+            &*device,
+            peers::Options { scripts, burn, wanted: part, quick, out },
+        );
+    }
+    if suite == Suite::Scaling {
+        return scaling::measure(&*device, quick, out);
+    }
+    let ceilings = Ceilings::measure(&*device, quick)?;
+    println!(
+        "ceilings: {:.0} GFLOP/s in a large matmul, {:.1} GB/s in a large sum\n",
+        ceilings.gflops, ceilings.gbytes
+    );
+    let mut lines = Vec::new();
+    table::head();
+    let wanted = |name: &str| name.contains(part);
+    let mut add = |name: String, timing: Timing| {
+        let line = Line { name, timing };
+        table::line(&line, &ceilings);
+        lines.push(line);
+    };
+    if suite != Suite::Steps {
+        for kernel in kernels::all(quick).into_iter().filter(|k| wanted(&k.name)) {
+            check(&kernel, &*device)?;
+            match measure::kernel(&kernel.timed, &*device)? {
+                Some(timing) => add(kernel.name, timing),
+                None => println!("{:36} exceeds a limit of the device", kernel.name),
+            }
+        }
+    }
+    if suite != Suite::Kernels {
+        let all = steps::all(quick, steps::gain_by_half(&*device));
+        for step in all.into_iter().filter(|s| wanted(&s.name)) {
+            step.check(&*device).with_context(|| step.name.clone())?;
+            add(step.name.clone(), step.measure(&*device)?);
+        }
+    }
+    let figures = Figures { device: device.info().to_string(), ceilings, lines };
+    if let Some(path) = options.json {
+        let text = serde_json::to_string_pretty(&figures)?;
+        write_atomically(path, |file| file.write_all(text.as_bytes()))?;
+    }
+    Ok(())
+}
+
+/// The date, by UTC.
+fn today() -> String {
+    OffsetDateTime::now_utc().date().to_string()
+}
+
+/// How a file of a device's results is called: `DATE-DEVICE` and how it ends.
+fn named(date: &str, info: &DeviceInfo, ending: &str) -> String {
+    let words = info.to_string().to_lowercase();
+    let words = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    format!("{date}-{}{ending}", words.take(6).collect::<Vec<_>>().join("-"))
+}
+
+/// Compares a small case of the same op with its reference.
+fn check(kernel: &kernels::Kernel, device: &dyn Device) -> Result<()> {
+    match rnn_verify::check_kernel(&kernel.checked, device) {
+        Ok(_) | Err(rnn_verify::NotPassed::Skipped(_)) => Ok(()),
+        Err(rnn_verify::NotPassed::Failed(message)) => {
+            bail!("{} is wrong on {}: {message}", kernel.name, device.info())
+        }
+    }
+}

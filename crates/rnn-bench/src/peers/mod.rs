@@ -1,0 +1,227 @@
+//! Steps of the experiments beside those of peers, on one device, one after the other.
+
+mod script;
+mod table;
+
+use super::steps::{self, Step};
+use super::{named, today};
+use anyhow::{Context, Result, ensure};
+use rnn_formats::write_atomically;
+use rnn_graph::{Device, DeviceKind};
+use rnn_report::plot::{Bars, bars};
+use script::Script;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use sysinfo::{CpuRefreshKind, RefreshKind, System};
+
+/// What all of it came to.
+#[derive(Debug, Serialize, Deserialize)]
+struct Comparison {
+    date: String,
+    version: String,
+    /// Where rnn-gpu computed.
+    device: String,
+    processor: String,
+    /// The cases were smaller than the experiments'.
+    quick: bool,
+    steps: Vec<Row>,
+}
+
+/// A step by everyone.
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    experiment: String,
+    training: bool,
+    batch: usize,
+    /// Seconds of ours before the peers had their turn, and after.
+    ours: [f64; 2],
+    peers: Vec<Peer>,
+}
+
+/// A step by a variant of a peer.
+#[derive(Debug, Serialize, Deserialize)]
+struct Peer {
+    name: String,
+    variant: String,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    Timed(Timed),
+    Failed(String),
+}
+
+/// What a script prints, as far as it is of use.
+#[derive(Debug, Serialize, Deserialize)]
+struct Timed {
+    /// With its version.
+    peer: String,
+    device: String,
+    /// The median.
+    seconds: f64,
+    warm_up_seconds: f64,
+    /// Whether the device is of the kind that rnn-gpu computed on.
+    #[serde(default)]
+    comparable: bool,
+}
+
+impl Row {
+    fn name(&self) -> String {
+        let what = if self.training { "training" } else { "inference" };
+        format!("{} {what}", self.experiment)
+    }
+
+    fn is(&self, step: &Step) -> bool {
+        self.experiment == step.experiment.name() && self.training == step.training
+    }
+
+    /// Seconds of ours.
+    fn seconds(&self) -> f64 {
+        self.ours.iter().sum::<f64>() / self.ours.len() as f64
+    }
+
+    /// The fastest variant that computed where we did, of one peer or of all.
+    fn fastest(&self, peer: Option<&str>) -> Option<(&Peer, f64)> {
+        let peers = self.peers.iter().filter(|p| peer.is_none_or(|name| p.name == name));
+        let timed = peers.filter_map(|p| match &p.outcome {
+            Outcome::Timed(timed) if timed.comparable => Some((p, timed.seconds)),
+            _ => None,
+        });
+        timed.min_by(|a, b| a.1.total_cmp(&b.1))
+    }
+}
+
+impl Comparison {
+    /// Takes over the other steps that a file tells of, if it is of the same day, program and
+    /// machine.
+    fn keep(&mut self, path: &Path) {
+        let earlier = fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let Some(earlier) = earlier.filter(|earlier: &Self| {
+            let of = |c: &Self| [&c.date, &c.version, &c.device, &c.processor].map(String::clone);
+            of(earlier) == of(self) && earlier.quick == self.quick
+        }) else {
+            return;
+        };
+        let measured: Vec<String> = self.steps.iter().map(Row::name).collect();
+        self.steps.extend(earlier.steps.into_iter().filter(|row| !measured.contains(&row.name())));
+    }
+
+    /// The names of the peers, in the order of their scripts.
+    fn peers(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for peer in self.steps.iter().flat_map(|row| &row.peers) {
+            if !names.contains(&&*peer.name) {
+                names.push(&peer.name);
+            }
+        }
+        names
+    }
+}
+
+/// What to compare, and where.
+pub struct Options<'a> {
+    /// The folder of the peers' scripts.
+    pub scripts: &'a Path,
+    /// Whether burn is a peer.
+    pub burn: bool,
+    /// What the names of the steps contain.
+    pub wanted: &'a str,
+    /// Whether the steps are smaller ones.
+    pub quick: bool,
+    /// The folder of the results.
+    pub out: &'a Path,
+}
+
+/// Measures steps and writes `DATE-DEVICE.md`, `.json` and `.png`. Other steps that those files
+/// tell of stay, so that what takes long can be measured in parts.
+///
+/// # Errors
+/// If there is no script or no Python, a result of ours is wrong, the device fails, or a file
+/// cannot be written. A peer that fails is a line of the table.
+pub fn compare(device: &dyn Device, options: Options<'_>) -> Result<()> {
+    let Options { scripts, burn, wanted, quick, out } = options;
+    let info = device.info();
+    let scripts = Script::all(scripts, info.kind == DeviceKind::Gpu, burn)?;
+    let steps = steps::all(quick, false);
+    let all: Vec<&Step> = steps.iter().filter(|step| step.name.contains(wanted)).collect();
+    ensure!(!all.is_empty(), "no step has {wanted:?} in its name");
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let mut comparison = Comparison {
+        date: today(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        device: info.to_string(),
+        processor: processor(),
+        quick,
+        steps: Vec::new(),
+    };
+    for step in all {
+        println!("{}", step.name);
+        step.check(device).with_context(|| step.name.clone())?;
+        let before = step.measure(device)?.seconds;
+        println!("  rnn-gpu: {:.1} ms", 1e3 * before);
+        let peers = scripts.iter().flat_map(|script| run(script, step, info.kind)).collect();
+        let ours = [before, step.measure(device)?.seconds];
+        let &Step { training, batch, .. } = step;
+        let experiment = step.experiment.name().into();
+        comparison.steps.push(Row { experiment, training, batch, ours, peers });
+    }
+    let page = out.join(named(&comparison.date, info, ".md"));
+    let figures = page.with_extension("json");
+    comparison.keep(&figures);
+    comparison.steps.sort_by_key(|row| steps.iter().position(|step| row.is(step)));
+    let text = table::markdown(&comparison);
+    print!("\n{text}");
+    let write =
+        |path: &Path, text: &str| write_atomically(path, |file| file.write_all(text.as_bytes()));
+    write(&page, &text)?;
+    write(&figures, &serde_json::to_string_pretty(&comparison)?)?;
+    draw(&comparison, &page.with_extension("png"))?;
+    println!("\nwrote {} and beside it .json and .png", page.display());
+    Ok(())
+}
+
+/// A step by all variants of a peer.
+fn run(script: &Script, step: &Step, kind: DeviceKind) -> Vec<Peer> {
+    let variants = script.variants(step.experiment.name(), step.training);
+    let run = |variant: String| {
+        let outcome = script.run(step, &variant).map(|mut timed| {
+            timed.comparable = timed.device.starts_with("CPU") == (kind != DeviceKind::Gpu);
+            timed
+        });
+        match &outcome {
+            Ok(timed) => println!("  {} {variant}: {:.1} ms", script.name, 1e3 * timed.seconds),
+            Err(error) => println!("  {} {variant}: {error:#}", script.name),
+        }
+        let outcome = outcome.map_or_else(|e| Outcome::Failed(format!("{e:#}")), Outcome::Timed);
+        Peer { name: script.name.clone(), variant, outcome }
+    };
+    variants.into_iter().map(run).collect()
+}
+
+/// Bars of each peer's best variant.
+fn draw(comparison: &Comparison, picture: &Path) -> Result<()> {
+    let names = comparison.peers();
+    let panel = |caption, training| {
+        let rows = comparison.steps.iter().filter(|row| row.training == training);
+        let ratio = |row: &Row, name| row.fastest(Some(name)).map(|(_, s)| s / row.seconds());
+        let group =
+            |row: &Row| (row.experiment.clone(), names.iter().map(|n| ratio(row, n)).collect());
+        Bars { caption, groups: rows.map(group).collect() }
+    };
+    let panels = [panel("Training step", true), panel("Inference", false)];
+    let title = format!("Time of a step in multiples of rnn-gpu's, on {}", comparison.device);
+    bars(picture, &title, "multiples", &names, &panels)
+}
+
+/// The model of the processor, where the system tells.
+fn processor() -> String {
+    let kind = RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing());
+    let system = System::new_with_specifics(kind);
+    let brand = system.cpus().first().map_or("", |cpu| cpu.brand()).trim().to_owned();
+    if brand.is_empty() { "unknown processor".into() } else { brand }
+}

@@ -1,0 +1,149 @@
+use super::measure::{Timing, repeat};
+use anyhow::{Result, ensure};
+use rnn::nn::{Batch, InputSpec, Precision, Trainer};
+use rnn::{HostTensor, nn::Metrics};
+use rnn_core::Rng;
+use rnn_cpu::CpuDevice;
+use rnn_data::movies::MovieOptions;
+use rnn_graph::{Cost, Device, DeviceKind};
+use rnn_run::experiment::{Experiment, Preset, VOCABULARY};
+use std::time::Instant;
+
+/// Work on one batch of an experiment.
+pub struct Step {
+    /// Experiment and batch.
+    pub name: String,
+    pub experiment: Experiment,
+    pub batch: usize,
+    pub training: bool,
+    pub precision: Precision,
+    /// Frames and pixels of a side of a film.
+    film: (usize, usize),
+    /// Tokens of a review.
+    pub length: usize,
+}
+
+/// Whether mixed precision is to be faster there: the CPU device only rounds.
+pub fn gain_by_half(device: &dyn Device) -> bool {
+    device.limits().half && device.info().kind != DeviceKind::Cpu
+}
+
+/// Training and inference of the five experiments, if asked also in mixed precision.
+pub fn all(quick: bool, mixed: bool) -> Vec<Step> {
+    let precisions =
+        if mixed { &[Precision::F32, Precision::Mixed][..] } else { &[Precision::F32] };
+    let mut steps = Vec::new();
+    for experiment in Experiment::REVIEWS.into_iter().chain([Experiment::NextFrame]) {
+        let films = experiment == Experiment::NextFrame;
+        let batch = match (films, quick) {
+            (true, true) => 2,
+            (true, false) => 10,
+            (false, _) => 128,
+        };
+        for training in [true, false] {
+            let what = if training { "training step" } else { "inference" };
+            for &precision in precisions {
+                let mixed = if precision == Precision::Mixed { ", mixed" } else { "" };
+                steps.push(Step {
+                    name: format!("{} {what}, batch {batch}{mixed}", experiment.name()),
+                    experiment,
+                    batch,
+                    training,
+                    precision,
+                    film: (15, 40),
+                    length: if quick { 100 } else { 500 },
+                });
+            }
+        }
+    }
+    steps
+}
+
+/// Reviews of random words, and whether each is positive.
+pub fn reviews(batch: usize, length: usize) -> Result<Batch> {
+    let mut rng = Rng::new(1, 0);
+    let tokens = (0..batch * length).map(|_| rng.below(VOCABULARY as u32)).collect();
+    let labels = (0..batch).map(|_| rng.below(2) as f32).collect();
+    let tokens = HostTensor::from_u32([batch, length], tokens)?;
+    let labels = HostTensor::from_f32([batch, 1], labels)?;
+    Ok(Batch { inputs: vec![tokens], labels: vec![labels], weights: vec![] })
+}
+
+impl Step {
+    fn input(&self) -> InputSpec {
+        let (frames, size) = self.film;
+        match self.experiment {
+            Experiment::NextFrame => InputSpec::floats([frames, size, size, 1]),
+            _ => InputSpec::Tokens(self.length),
+        }
+    }
+
+    /// A model at its beginning.
+    pub fn trainer(&self, device: &dyn Device, precision: Precision) -> Result<Trainer> {
+        let preset = Preset::Keras3;
+        let model = self.experiment.model(self.input(), preset, 1)?;
+        let optimizer = self.experiment.optimizer(preset);
+        let trainer = Trainer::new(model, device, optimizer, 1).precision(precision);
+        Ok(trainer.tally(self.experiment.tally()))
+    }
+
+    /// A batch.
+    pub fn examples(&self) -> Result<Batch> {
+        let (frames, size) = self.film;
+        if self.experiment != Experiment::NextFrame {
+            return reviews(self.batch, self.length);
+        }
+        let movies = MovieOptions { count: self.batch, frames, size, ..Default::default() };
+        let (inputs, labels) = movies.all()?;
+        Ok(Batch { inputs: vec![inputs], labels: vec![labels], weights: vec![] })
+    }
+
+    /// One step, with its metrics.
+    pub fn run(trainer: &mut Trainer, batch: &Batch, training: bool) -> Result<Metrics> {
+        match training {
+            true => trainer.train_batch(batch)?,
+            false => trainer.evaluate_batch(batch)?,
+        }
+        Ok(trainer.take_metrics()?)
+    }
+
+    /// Compares the losses of three small steps with the CPU device's, whose ops `verify` compares
+    /// with references.
+    pub fn check(&self, device: &dyn Device) -> Result<()> {
+        let small = Self { name: self.name.clone(), batch: 2, film: (3, 8), length: 12, ..*self };
+        let batch = small.examples()?;
+        let cpu = CpuDevice::new();
+        let mut ours = small.trainer(device, self.precision)?;
+        let mut wanted = small.trainer(&cpu, Precision::F32)?;
+        let tolerance = if self.precision == Precision::F32 { 1e-4 } else { 1e-2 };
+        for _ in 0..3 {
+            let got = Self::run(&mut ours, &batch, self.training)?.loss;
+            let want = Self::run(&mut wanted, &batch, self.training)?.loss;
+            let close = (got / want - 1.0).abs() < tolerance;
+            ensure!(close, "the loss is {got}, on the CPU device {want}");
+        }
+        Ok(())
+    }
+
+    /// Times it by the wall clock, from the batch on the host to its metrics there, or to its
+    /// predictions.
+    pub fn measure(&self, device: &dyn Device) -> Result<Timing> {
+        let batch = self.examples()?;
+        let mut trainer = self.trainer(device, self.precision)?;
+        let graph = trainer.training_graph(self.batch)?;
+        let mut cost = Cost::default();
+        if self.training {
+            let nodes = graph.nodes().iter();
+            nodes.for_each(|node| cost += node.op.cost(&graph.signature(node)));
+        }
+        let seconds = repeat(|| {
+            let started = Instant::now();
+            match self.training {
+                true => drop(Self::run(&mut trainer, &batch, true)?),
+                false => drop(trainer.predict_batch(&batch.inputs)?),
+            }
+            Ok(started.elapsed().as_secs_f64())
+        })?;
+        Ok(Timing { seconds, flops: cost.flops, bytes: cost.bytes })
+    }
+}

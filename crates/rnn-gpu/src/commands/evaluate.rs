@@ -1,0 +1,48 @@
+//! `rnn-gpu evaluate`.
+
+use super::columns::ColumnArgs;
+use anyhow::Result;
+use rnn::device;
+use rnn_run::evaluate::evaluate;
+use rnn_run::fit;
+use std::path::PathBuf;
+
+/// What to measure, and by what.
+#[derive(clap::Args)]
+pub struct EvaluateArgs {
+    /// The folder that `train` wrote, .keras or .h5
+    run: PathBuf,
+    /// Other data than the run's own: an .npz or a folder of .npy, of x_test and y_test, or x
+    /// and y; or a .csv
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Read examples from there as they are needed, whatever memory there is
+    #[arg(long, requires = "data")]
+    stream: bool,
+    #[command(flatten)]
+    columns: ColumnArgs,
+    /// The loss, where the model does not say it: a fit.toml
+    #[arg(long, requires = "data")]
+    fit: Option<PathBuf>,
+    /// auto, cpu, gpu, gpu:N or part of a name
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+/// Measures a trained model on the test data.
+///
+/// # Errors
+/// If the model or the data cannot be read or do not fit together, the device fails, or a file
+/// cannot be written.
+pub fn run(args: EvaluateArgs) -> Result<()> {
+    let (device, why) = device::open(&args.device)?;
+    println!("device: {}: {why}", device.info());
+    let Some(data) = args.data else {
+        let (folder, config, result) = evaluate(&args.run, &*device)?;
+        println!("{}", rnn_report::text(&config, &result));
+        rnn_report::draw(&folder, &config, &result)?;
+        return rnn_report::write(&folder, &config, &result);
+    };
+    let columns = args.columns.choice();
+    fit::evaluate(&args.run, (&data, args.stream, &columns), args.fit.as_deref(), &*device)
+}

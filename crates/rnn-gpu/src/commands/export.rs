@@ -1,0 +1,45 @@
+//! `rnn-gpu export`.
+
+use anyhow::{Result, bail};
+use rnn::model_file;
+use rnn_formats::keras::Format;
+use rnn_formats::write_atomically;
+use rnn_run::outputs::Outputs;
+use rnn_run::run::SavedModel;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// Which model to write, and in which form.
+#[derive(clap::Args)]
+pub struct ExportArgs {
+    /// A run folder, .keras or .h5
+    model: PathBuf,
+    /// What to write: .keras (with which Keras can go on training), .h5, .weights.h5, .onnx or
+    /// .safetensors
+    #[arg(long)]
+    to: PathBuf,
+}
+
+/// Writes a model for others, in the form that the name of `to` asks for.
+///
+/// # Errors
+/// If the model cannot be read, the form cannot hold it, or the file cannot be written.
+pub fn run(ExportArgs { model, to }: &ExportArgs) -> Result<()> {
+    let SavedModel { file, .. } = SavedModel::open(model)?;
+    Outputs::of(&[model]).take(to)?;
+    match (Format::of_path(to), to.extension().and_then(|extension| extension.to_str())) {
+        (Some(format), _) => model_file::save_keras(&file, format, to)?,
+        (None, Some("safetensors")) => model_file::save_weights(to, &file.trained_model(None)?)?,
+        (None, Some("onnx")) => {
+            // Its extents are fixed.
+            let bytes = rnn::onnx::export(&file.closed_model()?)?;
+            write_atomically(to, |file| file.write_all(&bytes))?;
+        }
+        _ => bail!(
+            "--to {}: supported are .keras, .h5, .weights.h5, .onnx and .safetensors",
+            to.display()
+        ),
+    }
+    println!("wrote {}", to.display());
+    Ok(())
+}

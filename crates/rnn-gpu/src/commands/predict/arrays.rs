@@ -1,0 +1,61 @@
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+use rnn::Device;
+use rnn_run::predict::{ArrayFiles, predict_arrays};
+use std::path::{Path, PathBuf};
+
+/// Arrays that are judged, and where to.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ArrayInput {
+    /// What to predict from: .npy; .npz or a folder of .npy (an array x, or one for each input by its
+    /// name); .csv
+    #[arg(long, value_name = "FILE", requires = "output", conflicts_with = "text")]
+    input: Option<PathBuf>,
+    /// Where predictions go; of several outputs each gets a file, y-NAME.npy, and of several of one
+    /// layer those behind the first are numbered, y-NAME_1.npy
+    #[arg(long, value_name = "y.npy", requires = "input")]
+    output: Option<PathBuf>,
+    /// Read examples from the file as they are needed, whatever memory there is
+    #[arg(long, requires = "input")]
+    stream: bool,
+    /// Examples that are processed together [default: 32; of a stateful model what its file fixes]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: Option<u32>,
+}
+
+/// Predicts for every example of the first file, into the second.
+///
+/// # Errors
+/// If the model or the arrays cannot be read, do not fit together, or the device fails.
+pub fn predict(
+    model: &Path,
+    args: &ArrayInput,
+    (input, output): (&Path, &Path),
+    device: &dyn Device,
+) -> Result<()> {
+    let batch_size = args.batch_size.map(|n| n as usize);
+    let files = ArrayFiles { input, output, stream: args.stream, batch_size };
+    let bar = ProgressBar::new(0);
+    let template = "{wide_bar} {pos}/{len}, {eta} left";
+    bar.set_style(
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let mut show = |done: usize, all: usize| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    };
+    let predicted = predict_arrays(model, files, device, &mut show)?;
+    bar.finish_and_clear();
+    for (path, shape) in &predicted.files {
+        eprintln!("wrote {} {shape:?}", path.display());
+    }
+    predicted.rows.iter().for_each(|rows| rows.warn());
+    Ok(())
+}
+
+impl ArrayInput {
+    /// The files, if they are given.
+    pub fn files(&self) -> Option<(&Path, &Path)> {
+        Some((self.input.as_deref()?, self.output.as_deref()?))
+    }
+}

@@ -1,0 +1,44 @@
+//! What a trained model says of new inputs.
+
+mod arrays;
+mod text;
+
+pub use arrays::ArrayInput;
+pub use text::TextInput;
+
+use anyhow::{Result, ensure};
+use rnn::device;
+use std::path::PathBuf;
+
+/// The arguments of `rnn-gpu predict`.
+#[derive(clap::Args)]
+pub struct PredictArgs {
+    /// The folder of a run; for arrays also .keras or .h5
+    model: PathBuf,
+    #[command(flatten)]
+    text: TextInput,
+    #[command(flatten)]
+    arrays: ArrayInput,
+    /// auto, cpu, gpu, gpu:N or part of a name
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+/// Predicts, and prints or writes what came out.
+///
+/// # Errors
+/// If the model cannot be read, does not take such an input, or the device fails.
+pub fn run(args: &PredictArgs) -> Result<()> {
+    let files = args.arrays.files();
+    ensure!(
+        files.is_some() || args.text.text.is_some(),
+        "give --text \"..\" to a model of text, or --input x.npy --output y.npy"
+    );
+    let (device, why) = device::open(&args.device)?;
+    // What is printed besides may be read by another program.
+    eprintln!("device: {}: {why}", device.info());
+    match files {
+        Some(files) => arrays::predict(&args.model, &args.arrays, files, &*device),
+        None => text::predict(&args.model, &args.text, &*device),
+    }
+}

@@ -1,0 +1,62 @@
+//! Which reviews are trained on, and how they are read.
+
+use anyhow::{Result, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use rnn::datasets::download::Download;
+use rnn::datasets::text::Columns;
+use rnn_run::source::Source;
+use std::path::{Path, PathBuf};
+
+/// How reviews that are text are to be read.
+#[derive(clap::Args)]
+pub struct TextArgs {
+    /// The column of a .csv, .tsv or .jsonl file that holds the text [default: text, review or
+    /// sentence]
+    #[arg(long, value_name = "NAME")]
+    pub text_column: Option<String>,
+    /// The column that holds the label: 0 or 1, neg or pos, negative or positive, false or true
+    /// [default: label, sentiment or class]
+    #[arg(long, value_name = "NAME")]
+    pub label_column: Option<String>,
+    /// The words by rank, as Keras's imdb_word_index.json [default: those of the reviews, the most
+    /// frequent first; of imdb.npz, the file beside it]
+    #[arg(long, value_name = "FILE")]
+    pub word_index: Option<PathBuf>,
+}
+
+impl TextArgs {
+    /// The columns of a file.
+    pub fn columns(&self) -> Columns {
+        Columns { text: self.text_column.clone(), label: self.label_column.clone() }
+    }
+
+    /// Makes sure that nothing is asked for which this source does not have.
+    ///
+    /// # Errors
+    /// If columns are named of what has none, or words of what has its own.
+    pub fn check(&self, source: &Source) -> Result<()> {
+        ensure!(
+            matches!(source, Source::Text { .. }) || self.columns() == Columns::default(),
+            "--text-column and --label-column are for .csv, .tsv and .jsonl files"
+        );
+        ensure!(
+            matches!(source, Source::Text { .. } | Source::Imdb(_)) || self.word_index.is_none(),
+            "--word-index is for reviews given with --data; {} needs none",
+            source.name()
+        );
+        Ok(())
+    }
+}
+
+/// Downloads a file, and shows how far that is.
+pub fn download(file: &Download, path: &Path) -> Result<()> {
+    eprintln!("downloading {} to {}", file.url, path.display());
+    let bar = ProgressBar::new(file.bytes);
+    let template = "{wide_bar} {bytes}/{total_bytes}, {eta} left";
+    bar.set_style(
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let result = file.fetch(path, &mut |have| bar.set_position(have));
+    bar.finish_and_clear();
+    Ok(result?)
+}

@@ -1,0 +1,40 @@
+//! `rnn-gpu rollout`.
+
+use anyhow::Result;
+use rnn::device;
+use rnn_run::rollout::{RolloutOptions, rollout};
+use rnn_run::run::RunFolder;
+use std::path::PathBuf;
+
+/// Which film to go on with.
+#[derive(clap::Args)]
+pub struct RolloutArgs {
+    /// The folder that `train next-frame` wrote
+    run: PathBuf,
+    /// The film's number [default: the fifth that was not trained on, 1004 of the tutorial's]
+    #[arg(long)]
+    which: Option<usize>,
+    /// Frames that the model sees [default: half of the film's, 7 of the tutorial's]
+    #[arg(long)]
+    track: Option<usize>,
+    /// Frames that it predicts [default: 16; of films of fewer than 15 frames, to their end]
+    #[arg(long)]
+    frames: Option<usize>,
+    /// auto, cpu, gpu, gpu:N or part of a name
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+/// Lets a model go on with a film, and draws what it predicts.
+///
+/// # Errors
+/// If the run cannot be read or has no such film, the device fails, or a file cannot be written.
+pub fn run(args: &RolloutArgs) -> Result<()> {
+    let (device, why) = device::open(&args.device)?;
+    println!("device: {}: {why}", device.info());
+    let (folder, config) = RunFolder::open(&args.run)?;
+    let &RolloutArgs { which, track, frames, .. } = args;
+    let options = RolloutOptions { which, track, frames };
+    rnn_report::draw_rollout(&folder, rollout(&folder, &config, options, &*device)?)?;
+    rnn_report::write(&folder, &config, &folder.result()?)
+}

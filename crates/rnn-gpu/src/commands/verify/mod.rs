@@ -1,0 +1,94 @@
+//! Checking every op on the user's own devices.
+
+mod told;
+
+use anyhow::{Context, Result, bail, ensure};
+use rnn::device;
+use rnn_formats::write_atomically;
+use rnn_ops::Tier;
+use rnn_verify::Verification;
+use std::io::Write as _;
+use std::path::PathBuf;
+use told::Told;
+
+/// What to check and what to say of it.
+#[derive(clap::Args)]
+pub struct VerifyArgs {
+    /// Leave out the large cases
+    #[arg(long, conflicts_with = "full")]
+    smoke: bool,
+    /// Check the sizes that people train, too, and training steps of the five experiments against
+    /// the CPU device: minutes
+    #[arg(long)]
+    full: bool,
+    /// Check only what has TEXT in its op's name or its case's
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Check this device only: cpu, gpu, gpu:N or part of a name [default: all]
+    #[arg(long)]
+    device: Option<String>,
+    /// Print a line for every check, not only for those that fail
+    #[arg(short, long)]
+    verbose: bool,
+    /// Print the report as JSON, or write it to FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    json: Option<PathBuf>,
+}
+
+impl VerifyArgs {
+    fn tier(&self) -> Tier {
+        match self {
+            Self { smoke: true, .. } => Tier::Smoke,
+            Self { full: true, .. } => Tier::Full,
+            _ => Tier::Standard,
+        }
+    }
+
+    fn wants(&self, names: [&str; 2]) -> bool {
+        let holds = |text: &String| names.iter().any(|name| name.contains(text.as_str()));
+        self.filter.as_ref().is_none_or(holds)
+    }
+}
+
+/// Runs every case on every device, every gradient, every shader and the planted mistakes, and
+/// prints a table. How far it is, and what fails, goes to standard error meanwhile.
+///
+/// # Errors
+/// If a check fails, nothing has the name asked for, or the report cannot be written.
+pub fn run(args: &VerifyArgs) -> Result<()> {
+    let devices = match &args.device {
+        Some(choice) => vec![device::open(choice)?.0],
+        None => device::open_all()?,
+    };
+    let mut cases = args.tier().cases();
+    cases.retain(|case| args.wants([case.op.name(), &case.name]));
+    let mut trainings = match args.tier() {
+        Tier::Full => rnn_bench::training::all(&devices),
+        Tier::Smoke | Tier::Standard => vec![],
+    };
+    trainings.retain(|training| args.wants([training.name(), "training"]));
+    let nothing = cases.is_empty() && trainings.is_empty();
+    ensure!(!nothing, "no op or case of this tier has {:?} in its name", args.filter);
+    let mut told = Told::new(args.verbose);
+    let mut observe = |event: rnn_verify::Event<'_>| told.show(&event);
+    let mut verification = Verification::new(trainings.len(), &mut observe);
+    verification.cases(&cases, &devices);
+    trainings.iter().for_each(|training| training.run(&mut verification));
+    let report = verification.report();
+    told.end();
+    let json = || serde_json::to_string_pretty(&report).context("cannot write the report as JSON");
+    match &args.json {
+        Some(path) if path.as_os_str() == "-" => println!("{}", json()?),
+        Some(path) => {
+            print!("{report}");
+            let text = json()?;
+            write_atomically(path, |file| file.write_all(text.as_bytes()))?;
+        }
+        None => print!("{report}"),
+    }
+    let [_, failed, _] = report.counts();
+    if failed > 0 {
+        bail!("{failed} checks failed: please report them with the output of `rnn-gpu devices`");
+    }
+    Ok(())
+}

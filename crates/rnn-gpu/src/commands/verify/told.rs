@@ -1,0 +1,67 @@
+use indicatif::{ProgressBar, ProgressStyle};
+use rnn_run::interrupt;
+use rnn_verify::{Event, Outcome};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// How often a line says how far a verification is, where standard error is no terminal.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// How far a verification is, on standard error: a line that changes on a terminal, a line from
+/// time to time elsewhere; and checks that failed, or all.
+pub struct Told {
+    verbose: bool,
+    bar: Option<ProgressBar>,
+    last: Instant,
+}
+
+impl Told {
+    /// Nothing yet; `verbose`, if all checks are to be told.
+    pub fn new(verbose: bool) -> Self {
+        let bar = std::io::stderr().is_terminal().then(bar);
+        Self { verbose, bar, last: Instant::now() }
+    }
+
+    /// Shows what happened.
+    pub fn show(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Begins { done, total, what } => match &self.bar {
+                Some(bar) => {
+                    bar.set_length(*total as u64);
+                    bar.set_position(*done as u64);
+                    bar.set_message((*what).to_owned());
+                }
+                None if self.last.elapsed() > EVERY => {
+                    eprintln!("{done} of {total} done; now {what}");
+                    self.last = Instant::now();
+                }
+                None => {}
+            },
+            Event::Ends(check) => {
+                // What Ctrl-C broke off has not failed.
+                let failed = matches!(check.outcome, Outcome::Failed { .. });
+                if (self.verbose || failed) && interrupt::requested().is_none() {
+                    match &self.bar {
+                        Some(bar) => bar.suspend(|| eprintln!("{check}")),
+                        None => eprintln!("{check}"),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the line away.
+    pub fn end(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    let style = ProgressStyle::with_template("{pos}/{len} {elapsed} {wide_msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

@@ -1,0 +1,44 @@
+//! What lies beside the page of a run: its figures as text, and pictures.
+
+use crate::plot::{Series, curves, probability_histogram};
+use anyhow::Result;
+use rnn::nn::{History, Metrics};
+use rnn_run::measure::describe;
+use rnn_run::run::{Classes, Config, RunFolder, RunResult};
+use std::path::Path;
+
+/// What the model came to, for the terminal.
+pub fn text(config: &Config, RunResult { results, measured, .. }: &RunResult) -> String {
+    let figures = describe(results.judged_by, &results.test, config.tally());
+    let text = format!("{}\n{figures}", config.title());
+    match &measured.classes {
+        Some(classes) => format!("{text}\n\n{}", classes.report),
+        None => text,
+    }
+}
+
+/// Writes [`text`] to `report.txt`, and draws `curves.png` and, of two classes, `histogram.png`.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn draw(folder: &RunFolder, config: &Config, result: &RunResult) -> Result<()> {
+    folder.write_text("report.txt", &text(config, result))?;
+    draw_curves(&folder.file("curves.png"), config, &result.history)?;
+    let RunResult { results, measured, .. } = result;
+    if let Some(Classes { probabilities: Some([train, test]), .. }) = &measured.classes {
+        let sets = [("Training", train), (results.judged_by.title(), test)];
+        let (path, title) = (folder.file("histogram.png"), config.title());
+        probability_histogram(&path, &title, config.examples(), sets)?;
+    }
+    Ok(())
+}
+
+fn draw_curves(path: &Path, config: &Config, history: &History) -> Result<()> {
+    let series = |name: &str, epochs| Series { name: name.into(), epochs };
+    let train = history.epochs.iter().map(|e| e.train).collect();
+    let validation: Vec<Metrics> = history.epochs.iter().filter_map(|e| e.validation).collect();
+    let mut all = vec![series("train", train)];
+    all.extend((!validation.is_empty()).then(|| series("validation", validation)));
+    let shown = (&*config.loss_name(), config.classes());
+    curves(path, &config.title(), shown, &all)
+}

@@ -1,0 +1,68 @@
+use super::Figures;
+use rnn::nn::{Event, Metrics};
+use rnn_formats::tensorboard::{EventWriter, keep_only};
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// Curves for TensorBoard under the names that Keras's callback gives them
+/// (keras/src/callbacks/tensorboard.py), in the folders `train` and `validation`.
+pub struct Board {
+    train: EventWriter<File>,
+    validation: EventWriter<File>,
+}
+
+impl Board {
+    /// New files in a folder. Where a training goes on that was there before, with so many steps and
+    /// epochs behind it, the folder loses what was written after them.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn create(folder: &Path, behind: Option<[usize; 2]>) -> io::Result<Self> {
+        let file = |name| {
+            let folder = folder.join(name);
+            if let Some([steps, epochs]) = behind {
+                let [steps, epochs] = [steps as u64, epochs as u64];
+                keep_only(&folder, |tag, step| match tag.starts_with("epoch_") {
+                    true => step < epochs,
+                    false => step <= steps,
+                })?;
+            }
+            EventWriter::create(&folder)
+        };
+        Ok(Self { train: file("train")?, validation: file("validation")? })
+    }
+
+    /// Writes what happened, which `figures` know already; `fresh` says whether it came with a new
+    /// point of their curve.
+    ///
+    /// # Errors
+    /// If the disk is full, for example.
+    pub fn write(&mut self, event: &Event, figures: &Figures, fresh: bool) -> io::Result<()> {
+        let values = |names: [&'static str; 2], loss: f64, accuracy: f64| {
+            let mut values = vec![(names[0], loss)];
+            values.extend(figures.classes.then_some((names[1], accuracy)));
+            values
+        };
+        match event {
+            Event::Step(step, _) => {
+                let Some(point) = figures.training.last().filter(|_| fresh) else { return Ok(()) };
+                let step = ((figures.epoch - 1) * figures.steps() + step) as u64;
+                let names = ["batch_loss", "batch_accuracy"];
+                self.train.scalars(step, &values(names, point.loss, point.accuracy))
+            }
+            Event::EpochEnd(log) => {
+                // Keras counts epochs from 0.
+                let epoch = log.epoch as u64 - 1;
+                let names = ["epoch_loss", "epoch_accuracy"];
+                let values = |m: &Metrics| values(names, m.loss, m.accuracy);
+                self.train.scalars(epoch, &values(&log.train))?;
+                match &log.validation {
+                    Some(validation) => self.validation.scalars(epoch, &values(validation)),
+                    None => Ok(()),
+                }
+            }
+            Event::Epoch(_) | Event::Validation(_) => Ok(()),
+        }
+    }
+}

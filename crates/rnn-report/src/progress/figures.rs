@@ -1,0 +1,215 @@
+use rnn::memory::Bytes;
+use rnn::nn::{EpochLog, Event, Metrics};
+use rnn_run::memory::Footprint;
+use rnn_run::run::Config;
+use std::time::{Duration, Instant};
+
+/// Points of a curve beyond which neighbours are joined.
+const MOST_POINTS: usize = 2048;
+
+/// What there is to show of a training: the one source of every display.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// Which model on what.
+    pub title: String,
+    /// What computes.
+    pub device: String,
+    /// What a step needs.
+    pub memory: String,
+    /// Passes over the training data.
+    pub epochs: usize,
+    /// Examples that an epoch trains on, and that it validates on.
+    pub examples: [usize; 2],
+    /// Examples in a step.
+    pub batch_size: usize,
+    /// Whether there are classes, and so an accuracy.
+    pub classes: bool,
+    /// The epoch at hand.
+    pub epoch: usize,
+    /// Steps of it that are done.
+    pub step: usize,
+    /// Means since it began, as far as they have arrived.
+    pub latest: Metrics,
+    /// What the steps since the last point came to.
+    pub training: Vec<Point>,
+    /// What the epochs came to.
+    pub logs: Vec<EpochLog>,
+    started: Instant,
+    /// Training examples that were behind when it was first watched: in all, and of this epoch.
+    origin: Option<(f64, usize)>,
+    epoch_started: Instant,
+}
+
+/// The training that is watched.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// Which model on what.
+    pub title: String,
+    /// What computes.
+    pub device: String,
+    /// Passes over the training data.
+    pub epochs: usize,
+    /// Examples in a step.
+    pub batch_size: usize,
+    /// Whether there are classes, and so an accuracy.
+    pub classes: bool,
+}
+
+impl From<&Config> for Watched {
+    fn from(config: &Config) -> Self {
+        Self {
+            title: config.title(),
+            device: config.device.clone(),
+            epochs: config.epochs,
+            batch_size: config.step_size(),
+            classes: config.classes(),
+        }
+    }
+}
+
+/// A mean over some examples of the training.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// Epochs over, with a fraction.
+    pub at: f64,
+    /// The loss.
+    pub loss: f64,
+    /// The fraction right.
+    pub accuracy: f64,
+}
+
+impl Figures {
+    /// Before the first step.
+    pub fn new(of: impl Into<Watched>, examples: [usize; 2], memory: &Footprint) -> Self {
+        let now = Instant::now();
+        let Watched { title, device, epochs, batch_size, classes } = of.into();
+        Self {
+            title,
+            device,
+            memory: match memory.free {
+                Some(free) => format!("{} of {}", Bytes(memory.total()), Bytes(free)),
+                None => Bytes(memory.total()).to_string(),
+            },
+            epochs,
+            examples,
+            batch_size,
+            classes,
+            epoch: 0,
+            step: 0,
+            latest: Metrics::default(),
+            training: Vec::new(),
+            logs: Vec::new(),
+            started: now,
+            origin: None,
+            epoch_started: now,
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn update(&mut self, event: &Event) {
+        match event {
+            Event::Epoch(epoch) => {
+                (self.epoch, self.step, self.latest) = (*epoch, 0, Metrics::default());
+                self.epoch_started = Instant::now();
+            }
+            Event::Step(step, metrics) => {
+                self.step = *step;
+                if self.origin.is_none() {
+                    // The step just done was watched.
+                    let before = (step - 1) * self.batch_size;
+                    self.origin = Some((self.behind(before), before));
+                }
+                if let Some(point) = self.point(metrics) {
+                    self.push(point);
+                }
+                self.latest = *metrics;
+            }
+            Event::Validation(_) => {}
+            Event::EpochEnd(log) => self.logs.push(log.clone()),
+        }
+    }
+
+    /// The mean over the examples that came between two looks at the running means.
+    fn point(&self, now: &Metrics) -> Option<Point> {
+        let count = now.count.checked_sub(self.latest.count).filter(|&count| count > 0)?;
+        let sum = |of: fn(&Metrics) -> f64| {
+            of(now) * now.count as f64 - of(&self.latest) * self.latest.count as f64
+        };
+        let mean = |of| sum(of) / count as f64;
+        let at = (self.epoch - 1) as f64 + now.count as f64 / self.examples[0].max(1) as f64;
+        Some(Point { at, loss: mean(|m| m.loss), accuracy: mean(|m| m.accuracy) })
+    }
+
+    fn push(&mut self, point: Point) {
+        if self.training.len() == MOST_POINTS {
+            let middle = |a: f64, b: f64| f64::midpoint(a, b);
+            let join = |pair: &[Point]| Point {
+                at: middle(pair[0].at, pair[1].at),
+                loss: middle(pair[0].loss, pair[1].loss),
+                accuracy: middle(pair[0].accuracy, pair[1].accuracy),
+            };
+            self.training = self.training.chunks_exact(2).map(join).collect();
+        }
+        self.training.push(point);
+    }
+
+    /// Steps of an epoch.
+    pub fn steps(&self) -> usize {
+        self.examples[0].div_ceil(self.batch_size.max(1))
+    }
+
+    /// Examples of the epoch that were trained on.
+    pub fn done(&self) -> usize {
+        (self.step * self.batch_size).min(self.examples[0])
+    }
+
+    /// How long it has been watched.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Training examples a second in this epoch.
+    pub fn rate(&self) -> f64 {
+        let before = self.origin.filter(|_| self.logs.is_empty()).map_or(0, |(_, before)| before);
+        let done = self.done().saturating_sub(before);
+        done as f64 / self.epoch_started.elapsed().as_secs_f64().max(1e-9)
+    }
+
+    /// The time that the rest will take, if it goes on as before.
+    pub fn left(&self) -> Duration {
+        let behind = self.behind(self.done());
+        let watched = behind - self.origin.map_or(behind, |(origin, _)| origin);
+        let ahead = self.epochs as f64 * self.epoch_work() - behind;
+        self.elapsed().mul_f64((ahead / watched.max(1.0)).max(0.0))
+    }
+
+    /// Of a training step two thirds are backward.
+    fn epoch_work(&self) -> f64 {
+        let [train, validate] = self.examples.map(|examples| examples as f64);
+        train + validate / 3.0
+    }
+
+    fn behind(&self, done: usize) -> f64 {
+        self.epoch.saturating_sub(1) as f64 * self.epoch_work() + done as f64
+    }
+
+    /// Loss and accuracy in words.
+    pub fn describe(&self, prefix: &str, m: &Metrics) -> String {
+        match self.classes {
+            true => format!("{prefix}loss {:.4}, {prefix}accuracy {:.4}", m.loss, m.accuracy),
+            false => format!("{prefix}loss {:.3e}", m.loss),
+        }
+    }
+
+    /// What an epoch came to, as a line.
+    pub fn summary(&self, log: &EpochLog) -> String {
+        let validation = log.validation.map(|v| format!(", {}", self.describe("validation ", &v)));
+        format!(
+            "{:.1} s, {:.1} samples/s, {}{}",
+            log.seconds,
+            log.train.count as f64 / log.seconds.max(1e-9),
+            self.describe("", &log.train),
+            validation.unwrap_or_default()
+        )
+    }
+}

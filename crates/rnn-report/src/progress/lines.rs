@@ -1,0 +1,60 @@
+use super::Figures;
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use rnn::nn::Event;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// How long steps are watched before the time left is told where there is no bar.
+const FIRST_ESTIMATE: Duration = Duration::from_secs(15);
+
+/// A bar per epoch on a terminal; elsewhere a line per epoch, and one with the first estimate.
+#[derive(Default)]
+pub struct Lines {
+    told: bool,
+    bar: Option<ProgressBar>,
+}
+
+impl Lines {
+    /// Shows what happened, which `figures` know already.
+    pub fn show(&mut self, event: &Event, figures: &Figures) {
+        match event {
+            Event::Epoch(epoch) => {
+                println!("Epoch {epoch}/{}", figures.epochs);
+                self.bar = std::io::stderr().is_terminal().then(|| bar(figures.examples[0]));
+            }
+            Event::Step(..) => self.step(figures),
+            Event::Validation(_) => {}
+            Event::EpochEnd(log) => {
+                if let Some(bar) = self.bar.take() {
+                    bar.finish_and_clear();
+                }
+                println!("{}", figures.summary(log));
+            }
+        }
+    }
+
+    fn step(&mut self, figures: &Figures) {
+        let left = HumanDuration(figures.left());
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(figures.done() as u64);
+                let means = figures.describe("", &figures.latest);
+                bar.set_message(format!("{left} left in all, {means}"));
+            }
+            None if !self.told && figures.elapsed() > FIRST_ESTIMATE => {
+                println!("about {left:#} left");
+                self.told = true;
+            }
+            None => {}
+        }
+    }
+}
+
+fn bar(examples: usize) -> ProgressBar {
+    let bar = ProgressBar::new(examples as u64);
+    let template = "{wide_bar} {pos}/{len} {per_sec}, {msg}";
+    bar.set_style(
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    bar
+}

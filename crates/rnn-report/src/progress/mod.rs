@@ -1,0 +1,124 @@
+//! How far a training run is, for people: lines, a live screen, curves for TensorBoard.
+
+mod board;
+mod draw;
+mod figures;
+mod lines;
+mod screen;
+
+pub use board::Board;
+pub use draw::{Clock, draw};
+pub use figures::{Figures, Point, Watched};
+
+use anyhow::{Context, Result};
+use lines::Lines;
+use rnn::nn::{Callback, Event, TrainError, Trainer};
+use rnn_run::train::{Attempt, Progress};
+use screen::Screen;
+use std::ffi::OsStr;
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How a training is watched.
+#[derive(Clone, Debug, Default)]
+pub struct WatchOptions {
+    /// Whether live curves are shown on the whole terminal; lines where standard output is none.
+    pub tui: bool,
+    /// Whether curves for TensorBoard are written, into the folder `tensorboard` of the run, or into
+    /// one of this folder that is named as the run's.
+    pub tensorboard: Option<Option<PathBuf>>,
+}
+
+type Shared = Arc<Mutex<Figures>>;
+
+/// The figures, also if somebody panicked over them.
+fn read(figures: &Shared) -> MutexGuard<'_, Figures> {
+    figures.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Shows trainings as it was asked for.
+pub struct ShowProgress(pub WatchOptions);
+
+impl Progress for ShowProgress {
+    fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Box<dyn Callback>> {
+        Ok(Box::new(Watch::new(attempt, &self.0)?))
+    }
+}
+
+/// Follows a training.
+pub struct Watch {
+    figures: Shared,
+    display: Display,
+    board: Option<Board>,
+}
+
+enum Display {
+    Lines(Lines),
+    Screen(Option<Screen>),
+}
+
+impl Watch {
+    /// Begins. The curves of a training that goes on do so where they were, unless another folder
+    /// is asked for.
+    ///
+    /// # Errors
+    /// If the terminal cannot be drawn on, or TensorBoard's files not be written.
+    pub fn new(attempt: &Attempt<'_>, args: &WatchOptions) -> Result<Self> {
+        let &Attempt { config, examples, memory, folder: run, behind } = attempt;
+        let path = run.path();
+        let folder = match &args.tensorboard {
+            Some(Some(folder)) => Some(folder.join(path.file_name().unwrap_or(OsStr::new("run")))),
+            Some(None) => Some(path.join("tensorboard")),
+            None if behind.is_some() => run.curves_folder()?,
+            None => None,
+        };
+        let create = |folder: PathBuf| {
+            let failed = || format!("cannot write to the folder {}", folder.display());
+            let board = Board::create(&folder, behind).with_context(failed)?;
+            run.save_curves_folder(&folder)?;
+            anyhow::Ok(board)
+        };
+        let board = folder.map(create).transpose()?;
+        let figures = Arc::new(Mutex::new(Figures::new(config, examples, memory)));
+        let display = match args.tui && std::io::stdout().is_terminal() {
+            true => {
+                let screen = Screen::start(figures.clone());
+                Display::Screen(Some(screen.context("cannot draw on this terminal")?))
+            }
+            false => Display::Lines(Lines::default()),
+        };
+        Ok(Self { figures, display, board })
+    }
+}
+
+impl Callback for Watch {
+    fn on_event(&mut self, event: &Event, _: &mut Trainer) -> Result<ControlFlow<()>, TrainError> {
+        let mut figures = read(&self.figures);
+        let before = figures.latest.count;
+        figures.update(event);
+        let fresh = figures.latest.count > before;
+        if let Some(board) = &mut self.board {
+            let failed = |error| TrainError::Callback(format!("cannot write curves: {error}"));
+            board.write(event, &figures, fresh).map_err(failed)?;
+        }
+        if let Display::Lines(lines) = &mut self.display {
+            lines.show(event, &figures);
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+impl Drop for Watch {
+    /// The lines that a screen has hidden follow it.
+    fn drop(&mut self) {
+        if let Display::Screen(screen) = &mut self.display {
+            drop(screen.take());
+            let figures = read(&self.figures);
+            for log in &figures.logs {
+                println!("Epoch {}/{}\n{}", log.epoch, figures.epochs, figures.summary(log));
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+use super::draw::{Clock, draw};
+use super::{Shared, read};
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use rnn_run::interrupt::{self, Cause, Cleanup};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How often the screen is drawn, and keys are looked for.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// Whether the terminal shows the screen.
+static SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// The whole terminal, drawn by a thread of its own so that a long step delays neither keys nor
+/// resizing. The terminal is as it was before once this is dropped, also by a panic.
+pub struct Screen {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    _restored: Cleanup,
+}
+
+impl Screen {
+    /// Takes the terminal.
+    ///
+    /// # Errors
+    /// If standard output is none that can be drawn on.
+    pub fn start(figures: Shared) -> io::Result<Self> {
+        let _restored = interrupt::at_end(restore);
+        SHOWN.store(true, Ordering::Relaxed);
+        let terminal = ratatui::try_init().inspect_err(|_| restore())?;
+        let over = Arc::new(AtomicBool::new(false));
+        let thread = {
+            let over = over.clone();
+            // What cannot be drawn must not end a training: the figures are in the run's files.
+            thread::spawn(move || drop(show(terminal, &figures, &over)))
+        };
+        Ok(Self { over, thread: Some(thread), _restored })
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        restore();
+    }
+}
+
+/// Gives the terminal back, if it was taken.
+fn restore() {
+    if SHOWN.swap(false, Ordering::Relaxed) {
+        ratatui::restore();
+    }
+}
+
+fn show(mut terminal: DefaultTerminal, figures: &Shared, over: &AtomicBool) -> io::Result<()> {
+    while !over.load(Ordering::Relaxed) {
+        let figures = read(figures).clone();
+        let (elapsed, left, rate) = (figures.elapsed(), figures.left(), figures.rate());
+        let clock = Clock { elapsed, left, rate };
+        let ending = interrupt::requested().is_some();
+        terminal.draw(|frame| draw(frame, &figures, clock, ending))?;
+        if !event::poll(FRAME)? {
+            continue;
+        }
+        let Event::Key(key) = event::read()? else { continue };
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            _ if key.kind == KeyEventKind::Release => {}
+            // The terminal sends no signal while it hands over every key.
+            KeyCode::Char('c') if control => interrupt::request(Cause::Interrupt),
+            KeyCode::Char('q') | KeyCode::Esc if ending => {}
+            KeyCode::Char('q') | KeyCode::Esc => interrupt::request(Cause::Interrupt),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,340 @@
+//! The user's arrays: `.npy`, `.npz`, folders of `.npy` and `.csv`, as a model takes them.
+
+mod array;
+mod table;
+
+pub use array::{Array, Streamed};
+pub use table::{ColumnChoice, Columns, Table};
+
+use anyhow::{Context, Result, bail, ensure};
+use rnn::nn::Input;
+use rnn_core::{HostTensor, Shape};
+use rnn_formats::npy::{self, NpyArray, StoredArray};
+use rnn_formats::npz::{self, Npz};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+/// A file or folder of arrays.
+pub struct Arrays {
+    path: PathBuf,
+    held: Held,
+    stream: bool,
+    /// The names of those that were asked for.
+    used: BTreeSet<String>,
+}
+
+enum Held {
+    One,
+    Named(Npz<BufReader<File>>),
+    /// The names of the `.npy` files in it.
+    Folder(Vec<String>),
+    /// Columns of a table of numbers: what a model is fed and, where they are known, the labels.
+    Table(HostTensor, Option<HostTensor>),
+}
+
+/// An array that would take more than this part of the memory that is free is streamed.
+const SHARE: u64 = 4;
+
+/// What an array's elements are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Floats.
+    Floats,
+    /// Token ids or classes.
+    Whole,
+}
+
+impl Kind {
+    /// What a model is fed.
+    pub fn of(input: &Input) -> Self {
+        if input.tokens { Self::Whole } else { Self::Floats }
+    }
+}
+
+/// The extents of an example of arrays of these shapes.
+pub fn samples<'a>(shapes: impl Iterator<Item = &'a Shape>) -> Vec<&'a [usize]> {
+    shapes.map(|shape| shape.dims().get(1..).unwrap_or_default()).collect()
+}
+
+impl Arrays {
+    /// Opens a file or a folder; arrays are read when they are asked for. Those that are large for
+    /// the memory at hand, or all of them where `stream` says so, stay in their files, and a batch
+    /// reads its examples from there.
+    ///
+    /// # Errors
+    /// If it cannot be read, or has another form.
+    pub fn open(path: &Path, stream: bool) -> Result<Self> {
+        Self::open_columns(path, stream, None, |table| Ok((table.all()?, None)))
+    }
+
+    /// The same; of a table the columns that `of` says are features.
+    ///
+    /// # Errors
+    /// As [`Arrays::open`], and if a column is missing.
+    pub fn features(path: &Path, stream: bool, of: Option<&Columns>) -> Result<Self> {
+        Self::open_columns(path, stream, of, |table| match of {
+            Some(of) => Ok((table.features(of)?, None)),
+            None => Ok((table.all()?, None)),
+        })
+    }
+
+    /// Opens examples with their labels, of a table those columns that `of` says.
+    ///
+    /// # Errors
+    /// As [`Arrays::open`], and if the file cannot hold both.
+    pub fn labelled(path: &Path, stream: bool, of: Option<&Columns>) -> Result<Self> {
+        let arrays = Self::open_columns(path, stream, of, |table| match of {
+            Some(of) => Ok((table.features(of)?, Some(table.targets(of)?))),
+            None => Err(table.without_target()),
+        })?;
+        ensure!(
+            !matches!(arrays.held, Held::One),
+            "{} is one array, and examples and labels are two: put them into an .npz, or a folder \
+             of .npy, as x_train and y_train",
+            path.display()
+        );
+        Ok(arrays)
+    }
+
+    fn open_columns(
+        path: &Path,
+        stream: bool,
+        of: Option<&Columns>,
+        read: impl FnOnce(&Table) -> Result<(HostTensor, Option<HostTensor>)>,
+    ) -> Result<Self> {
+        let shown = path.display();
+        let held = match path.extension().and_then(|extension| extension.to_str()) {
+            _ if path.is_dir() => Held::Folder(names_in(path)?),
+            Some("npy") => Held::One,
+            Some("npz") => Held::Named(Npz::open(path)?),
+            Some("csv") if stream => bail!("{shown} is text, which --stream is not for"),
+            Some("csv") => {
+                let (x, y) = read(&Table::open_known(path, of)?)?;
+                Held::Table(x, y)
+            }
+            _ => bail!("{shown}: supported are .npy, .npz, folders of .npy, and .csv"),
+        };
+        Ok(Self { path: path.to_owned(), held, stream, used: BTreeSet::new() })
+    }
+
+    fn names(&self) -> Vec<String> {
+        match &self.held {
+            Held::Named(archive) => archive.names(),
+            Held::Folder(names) => names.clone(),
+            Held::Table(_, None) => vec!["x".into(), "x_train".into()],
+            Held::Table(..) => ["x", "x_train", "y", "y_train"].map(Into::into).into(),
+            Held::One => vec![],
+        }
+    }
+
+    /// The names of the arrays in an archive or a folder that nobody has asked for.
+    pub fn unused(&self) -> Vec<String> {
+        match self.held {
+            Held::One | Held::Table(..) => vec![],
+            _ => self.names().into_iter().filter(|name| !self.used.contains(name)).collect(),
+        }
+    }
+
+    /// Whether there is an array of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.names().iter().any(|n| n == name)
+    }
+
+    /// The name of the array, if there is one alone.
+    pub fn only(&self) -> Option<String> {
+        let mut names = self.names();
+        names.pop().filter(|_| names.is_empty())
+    }
+
+    /// The first of these names that there is; a file of one array has none.
+    fn choose<'a>(&mut self, names: &[&'a str]) -> Result<&'a str> {
+        if matches!(self.held, Held::One) {
+            return Ok("");
+        }
+        let name = names.iter().copied().find(|name| self.has(name)).with_context(|| {
+            let (names, present) = (names.join(" or "), self.names().join(", "));
+            format!("{} holds no array {names}; it holds {present}", self.path.display())
+        })?;
+        self.used.insert(name.to_owned());
+        Ok(name)
+    }
+
+    /// The columns of a table that an array is made of.
+    fn of_table(&self, name: &str) -> Option<&HostTensor> {
+        match &self.held {
+            Held::Table(_, Some(labels)) if name.starts_with('y') => Some(labels),
+            Held::Table(examples, _) => Some(examples),
+            _ => None,
+        }
+    }
+
+    fn describe(&self, name: &str) -> String {
+        match name {
+            _ if matches!(self.held, Held::One | Held::Table(..)) => {
+                self.path.display().to_string()
+            }
+            name => format!("array {name} of {}", self.path.display()),
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        match self.held {
+            Held::Folder(_) => self.path.join(format!("{name}.npy")),
+            _ => self.path.clone(),
+        }
+    }
+
+    fn stored(&self, name: &str) -> Result<StoredArray> {
+        Ok(match self.held {
+            Held::Named(_) => npz::stored(&self.path, name)?,
+            _ => StoredArray::open(&self.file(name))?,
+        })
+    }
+
+    fn read(&mut self, name: &str) -> Result<NpyArray> {
+        let file = self.file(name);
+        Ok(match &mut self.held {
+            Held::Named(archive) => archive.read(name)?,
+            _ => npy::read(&file)?,
+        })
+    }
+
+    /// The first of these arrays that there is, in memory; a file of one array has no names.
+    ///
+    /// # Errors
+    /// If there is none, or its elements are of another kind.
+    pub fn get(&mut self, names: &[&str], kind: Kind) -> Result<HostTensor> {
+        let name = self.choose(names)?;
+        let array = match self.of_table(name) {
+            Some(columns) => of_kind(columns.clone(), kind),
+            None => convert(&self.read(name)?, kind),
+        };
+        array.with_context(|| self.describe(name))
+    }
+
+    /// The same, in memory or streamed.
+    ///
+    /// # Errors
+    /// As [`Arrays::get`], and if an array that is to be streamed cannot be.
+    pub fn array(&mut self, names: &[&str], kind: Kind) -> Result<Array> {
+        let name = self.choose(names)?;
+        if !matches!(self.held, Held::Table(..)) {
+            match self.stored(name) {
+                Ok(stored) if self.stream || self.is_large(name, &stored) => {
+                    return Ok(Array::streamed(self.describe(name), stored, kind));
+                }
+                Err(error) if self.stream => return Err(error),
+                _ => {}
+            }
+        }
+        self.get(names, kind).map(Array::Memory)
+    }
+
+    /// Whether an array takes too much memory, which is told.
+    fn is_large(&self, name: &str, stored: &StoredArray) -> bool {
+        // As it is stored, widened to eight bytes, and converted to four.
+        let needs = stored.bytes() + 12 * stored.shape().len() as u64;
+        let free = rnn::memory::available();
+        let large = needs > free / SHARE || stored.bytes() > npz::MAX_ARRAY_BYTES;
+        if large {
+            eprintln!(
+                "{} is streamed: in memory it would take {}, of {} free",
+                self.describe(name),
+                rnn::memory::Bytes(needs),
+                rnn::memory::Bytes(free)
+            );
+        }
+        large
+    }
+
+    /// The extents of an example of the array that [`Arrays::input`] would take, whose elements are
+    /// not read where that can be avoided.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn sample(&mut self, names: &[&str], input: &Input) -> Result<Vec<usize>> {
+        let name = self.choose(names)?;
+        let shape: Shape = match &mut self.held {
+            Held::Table(rows, _) => return Ok(folded(rows.shape().last(), input)),
+            Held::Named(archive) => archive.shape(name)?,
+            Held::One | Held::Folder(_) => match self.stored(name) {
+                Ok(stored) => stored.shape().clone(),
+                Err(_) => self.read(name)?.shape().clone(),
+            },
+        };
+        Ok(shape.dims().get(1..).unwrap_or_default().to_vec())
+    }
+
+    /// What an input of a model is fed. The rows of a table take on the input's shape.
+    ///
+    /// # Errors
+    /// If there is no such array, or it is of another shape or kind.
+    pub fn input(&mut self, names: &[&str], input: &Input) -> Result<Array> {
+        let array = self.array(names, Kind::of(input))?;
+        let axes = array.shape().dims();
+        let count = *axes.first().context("an array of examples has an axis of them")?;
+        match self.held {
+            Held::Table(..) => {
+                let sample = folded(array.shape().last(), input);
+                array.reshape([vec![count], sample].concat())
+            }
+            _ => Ok(array),
+        }
+    }
+}
+
+/// The extents of a row of so many numbers as an example of the input, of which one may be open; as
+/// it is, where they do not fit.
+fn folded(width: usize, input: &Input) -> Vec<usize> {
+    let extents = &input.batch_shape[1..];
+    let known = extents.iter().flatten().fold(1usize, |known, &n| known.saturating_mul(n));
+    let open = extents.iter().filter(|extent| extent.is_none()).count();
+    match open {
+        0 if known == width => extents.iter().flatten().copied().collect(),
+        1 if known > 0 && width.is_multiple_of(known) => {
+            extents.iter().map(|extent| extent.unwrap_or(width / known)).collect()
+        }
+        _ => vec![width],
+    }
+}
+
+/// The names of the arrays in a folder, in order.
+fn names_in(folder: &Path) -> Result<Vec<String>> {
+    let cannot = || format!("cannot read the folder {}", folder.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let name = entry.with_context(cannot)?.file_name();
+        names.extend(name.to_str().and_then(|name| name.strip_suffix(".npy")).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn convert(array: &NpyArray, kind: Kind) -> Result<HostTensor> {
+    match kind {
+        Kind::Floats => Ok(array.to_f32()?),
+        Kind::Whole => match array.to_u32() {
+            Ok(whole) => Ok(whole),
+            // Whole numbers are often stored as floats.
+            Err(error) => array.to_f32().map_or(Err(error.into()), |floats| of_kind(floats, kind)),
+        },
+    }
+}
+
+fn of_kind(floats: HostTensor, kind: Kind) -> Result<HostTensor> {
+    if kind == Kind::Floats {
+        return Ok(floats);
+    }
+    let mut whole = Vec::with_capacity(floats.shape().len());
+    for (index, &value) in floats.as_f32()?.iter().enumerate() {
+        // Up to here f32 holds every whole number.
+        ensure!(
+            value.fract() == 0.0 && (0.0..=16_777_216.0).contains(&value),
+            "element {index} is {value}; token ids and classes are whole numbers from 0 on"
+        );
+        whole.push(value as u32);
+    }
+    Ok(HostTensor::from_u32(floats.shape().clone(), whole)?)
+}

@@ -1,0 +1,302 @@
+//! Tables of numbers: `.csv` files, whose columns are what a model is fed and its labels.
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rnn_core::HostTensor;
+use rnn_data::text;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Which columns of a table are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct ColumnChoice {
+    /// Those that hold the labels, by the names in the first line, or by their numbers from 0 on
+    /// where that line has none; several for an output of several numbers.
+    pub target: Vec<String>,
+    /// Those that the model is fed; where none is named, all others.
+    pub features: Vec<String>,
+}
+
+/// What the columns of a table are, as a run keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Columns {
+    /// Those that the model is fed.
+    pub features: Vec<String>,
+    /// The labels.
+    pub targets: Vec<String>,
+    /// All of the table that was trained on; their numbers, where it does not name them.
+    pub all: Vec<String>,
+    /// Whether its first line names them.
+    pub named: bool,
+}
+
+/// A table in a file.
+#[derive(Debug)]
+pub struct Table {
+    path: PathBuf,
+    columns: Vec<String>,
+    named: bool,
+}
+
+impl Table {
+    /// Reads the first line, which names the columns if it holds no number, or one of the names
+    /// that are asked for.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is empty.
+    pub fn open(path: &Path, asked: &ColumnChoice) -> Result<Self> {
+        let asked = |cell: &&str| asked.target.iter().chain(&asked.features).any(|n| n == cell);
+        Self::read_names(path, |cells| cells.iter().any(|c| number(c).is_none() && asked(c)))
+    }
+
+    /// The same of a table with columns of one that was trained on, or without.
+    ///
+    /// # Errors
+    /// As [`Table::open`].
+    pub fn open_known(path: &Path, of: Option<&Columns>) -> Result<Self> {
+        let known: &[String] = of.filter(|of| of.named).map_or(&[], |of| &of.all);
+        let is_name = |cell: &&str| known.iter().any(|name| name == cell);
+        Self::read_names(path, |cells| {
+            cells.iter().any(|c| number(c).is_none() && is_name(c)) || cells.iter().all(is_name)
+        })
+    }
+
+    fn read_names(path: &Path, names: impl Fn(&[&str]) -> bool) -> Result<Self> {
+        let first = reader(path)?.into_records().next();
+        let empty = || format!("{} holds no rows of numbers", path.display());
+        let first = first.with_context(empty)?.with_context(|| no_table(path))?;
+        let cells: Vec<&str> = first.iter().map(without_mark).collect();
+        let named = cells.iter().all(|cell| number(cell).is_none()) || names(&cells);
+        let name = |(index, cell): (usize, &&str)| match named && !cell.is_empty() {
+            true => (*cell).to_owned(),
+            false => index.to_string(),
+        };
+        let columns = cells.iter().enumerate().map(name).collect();
+        Ok(Self { path: path.to_owned(), columns, named })
+    }
+
+    fn listed(&self) -> String {
+        let columns = self.columns.join(", ");
+        match self.named {
+            true => format!("its columns are {columns}"),
+            false => format!("its first line names no columns; by number they are {columns}"),
+        }
+    }
+
+    /// What is said of a table of which no column is known to be the labels.
+    pub fn without_target(&self) -> anyhow::Error {
+        anyhow!(
+            "{} is a table, in which labels are a column: name it with --target; {}",
+            self.path.display(),
+            self.listed()
+        )
+    }
+
+    /// The place of a column.
+    fn place(&self, name: &str) -> Result<usize> {
+        let mut places = self.columns.iter().enumerate().filter(|(_, column)| *column == name);
+        match (places.next(), places.next()) {
+            (Some((place, _)), None) => Ok(place),
+            (None, _) => bail!("{} has no column {name}; {}", self.path.display(), self.listed()),
+            _ => bail!("{} has several columns {name}", self.path.display()),
+        }
+    }
+
+    /// What the columns are to be.
+    ///
+    /// # Errors
+    /// If no target is named, there is no such column, or nothing is left to feed a model.
+    pub fn choose(&self, asked: &ColumnChoice) -> Result<Columns> {
+        let shown = self.path.display();
+        if asked.target.is_empty() {
+            return Err(self.without_target());
+        }
+        for (index, name) in asked.target.iter().chain(&asked.features).enumerate() {
+            self.place(name)?;
+            let again = asked.target.iter().chain(&asked.features).take(index).any(|n| n == name);
+            ensure!(!again, "column {name} is named twice by --target and --features");
+        }
+        let others = || self.columns.iter().filter(|name| !asked.target.contains(name)).cloned();
+        let features = match asked.features.is_empty() {
+            true => others().collect(),
+            false => asked.features.clone(),
+        };
+        ensure!(!features.is_empty(), "{shown} has no column beside --target to feed a model");
+        features.iter().try_for_each(|name| self.place(name).map(drop))?;
+        let (targets, all) = (asked.target.clone(), self.columns.clone());
+        Ok(Columns { features, targets, all, named: self.named })
+    }
+
+    /// The features of a table, which need not have the columns in the order of that which was
+    /// trained on. Where one of the two has no names, the order counts: of all columns, or of the
+    /// features alone.
+    ///
+    /// # Errors
+    /// If one is missing.
+    pub fn features(&self, of: &Columns) -> Result<HostTensor> {
+        self.named_or_numbered(&of.features, of, true)
+    }
+
+    /// The labels, likewise.
+    ///
+    /// # Errors
+    /// If one is missing.
+    pub fn targets(&self, of: &Columns) -> Result<HostTensor> {
+        self.named_or_numbered(&of.targets, of, false)
+    }
+
+    fn named_or_numbered(
+        &self,
+        wanted: &[String],
+        of: &Columns,
+        alone: bool,
+    ) -> Result<HostTensor> {
+        let width = self.columns.len();
+        let places = if self.named && of.named {
+            wanted.iter().map(|name| self.place(name)).collect::<Result<_>>()?
+        } else if width == of.all.len() {
+            let place = |name: &String| of.all.iter().position(|other| other == name);
+            let places: Option<Vec<usize>> = wanted.iter().map(place).collect();
+            places.context("the columns of the run are damaged")?
+        } else if alone && width == wanted.len() {
+            (0..width).collect()
+        } else {
+            bail!(
+                "{} has {width} columns; the model was trained on {} of {} columns: {}",
+                self.path.display(),
+                of.features.len(),
+                of.all.len(),
+                of.features.join(", ")
+            )
+        };
+        self.read(&places)
+    }
+
+    /// All columns.
+    ///
+    /// # Errors
+    /// If a cell is no number.
+    pub fn all(&self) -> Result<HostTensor> {
+        self.read(&(0..self.columns.len()).collect::<Vec<_>>())
+    }
+
+    /// Some columns, `[rows, columns]`; the others may hold anything.
+    fn read(&self, places: &[usize]) -> Result<HostTensor> {
+        let shown = self.path.display();
+        let (mut values, mut rows) = (Vec::new(), 0);
+        for (index, record) in reader(&self.path)?.into_records().enumerate() {
+            let record = record.map_err(|error| {
+                let (line, problem) = text::problem(&self.path, &error);
+                anyhow!("{}: line {line}: {problem}", no_table(&self.path))
+            })?;
+            if index == 0 && self.named {
+                continue;
+            }
+            for &place in places {
+                let cell = without_mark(record.get(place).unwrap_or_default());
+                let Some(number) = number(cell) else {
+                    let line = record.position().map_or(0, |at| text::line_of(&self.path, at));
+                    let column = &self.columns[place];
+                    bail!("{shown}, line {line}: {cell:?} in column {column} is no number");
+                };
+                values.push(number);
+            }
+            rows += 1;
+        }
+        ensure!(rows > 0, "{shown} holds no rows of numbers");
+        Ok(HostTensor::from_f32([rows, places.len()], values)?)
+    }
+}
+
+fn reader(path: &Path) -> Result<csv::Reader<File>> {
+    let reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_path(path);
+    reader.with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn no_table(path: &Path) -> String {
+    format!("{} is no table", path.display())
+}
+
+fn number(cell: &str) -> Option<f32> {
+    cell.parse().ok()
+}
+
+/// Without the byte order mark that some programs put in front of text.
+fn without_mark(cell: &str) -> &str {
+    cell.trim_start_matches('\u{feff}').trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ColumnChoice, Columns, Table};
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    fn table(folder: &Path, name: &str, text: &str) -> PathBuf {
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn asked(target: &[&str], features: &[&str]) -> ColumnChoice {
+        let all = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        ColumnChoice { target: all(target), features: all(features) }
+    }
+
+    fn choose(path: &Path, asked: &ColumnChoice) -> anyhow::Result<Columns> {
+        Table::open(path, asked)?.choose(asked)
+    }
+
+    #[test]
+    fn columns_are_found_by_name_in_any_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "\u{feff}a, b ,label\r\n1,2,0\r\n\r\n3,4,1\r\n";
+        let path = table(folder.path(), "t.csv", text);
+        let of = choose(&path, &asked(&["label"], &[])).unwrap();
+        assert_eq!((of.features.as_slice(), of.named), (&["a".into(), "b".into()][..], true));
+        let open = |path: &Path| Table::open_known(path, Some(&of)).unwrap();
+        let read = |path: &Path| open(path).features(&of).map(|x| x.as_f32().unwrap().to_vec());
+        assert_eq!(read(&path).unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(open(&path).targets(&of).unwrap().as_f32().unwrap(), [0.0, 1.0]);
+        let other = table(folder.path(), "o.csv", "name,b,a\nx,2,1\ny,4,3\n");
+        assert_eq!(read(&other).unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        // Without names the order counts.
+        let bare = table(folder.path(), "b.csv", "1,2\n3,4\n");
+        assert_eq!(read(&bare).unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        let bare = table(folder.path(), "b.csv", "1,2,7\n3,4,7\n");
+        assert_eq!(read(&bare).unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        let bare = table(folder.path(), "b.csv", "1,2,7,8\n3,4,7,8\n");
+        assert!(read(&bare).is_err());
+        let short = table(folder.path(), "s.csv", "a,c\n1,2\n");
+        assert!(read(&short).unwrap_err().to_string().contains("no column b"));
+        let odd = table(folder.path(), "odd.csv", "a,b,label\r\n1,2,0\r\n\r\n3,x,1\r\n");
+        let message = read(&odd).unwrap_err().to_string();
+        assert!(message.contains("line 4") && message.contains("column b"), "{message}");
+    }
+
+    #[test]
+    fn what_is_no_column_is_named_with_those_that_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = table(folder.path(), "t.csv", "2019,2020,label\n1,2,0\n");
+        let of = choose(&path, &asked(&["label"], &[])).unwrap();
+        assert_eq!(of.features, ["2019", "2020"]);
+        let years = table(folder.path(), "y.csv", "2020,2019\n2,1\n");
+        let years = Table::open_known(&years, Some(&of)).unwrap().features(&of).unwrap();
+        assert_eq!(years.as_f32().unwrap(), [1.0, 2.0]);
+        let bare = table(folder.path(), "b.csv", "1,2,0\n3,4,1\n");
+        assert_eq!(choose(&bare, &asked(&["2"], &[])).unwrap().features, ["0", "1"]);
+        assert_eq!(choose(&bare, &asked(&["2"], &["1"])).unwrap().features, ["1"]);
+        for (asked, part) in [
+            (asked(&[], &[]), "--target"),
+            (asked(&["3"], &[]), "0, 1, 2"),
+            (asked(&["0", "1", "2"], &[]), "no column beside"),
+            (asked(&["2", "2"], &[]), "named twice"),
+            (asked(&["2"], &["1", "2"]), "named twice"),
+        ] {
+            let message = choose(&bare, &asked).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+        let twice = table(folder.path(), "w.csv", "a,a,y\n1,2,0\n");
+        assert!(choose(&twice, &asked(&["y"], &[])).is_err());
+    }
+}

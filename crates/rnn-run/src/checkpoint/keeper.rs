@@ -1,0 +1,93 @@
+use super::{Checkpoint, CheckpointOptions, Every, Store};
+use crate::run::Config;
+use rnn::nn::{Checkpoints, History, Moment, TrainError, TrainerState};
+use std::time::Instant;
+
+/// Takes the checkpoints of a run while it trains.
+pub struct Keeper<'a> {
+    store: &'a Store,
+    config: &'a Config,
+    data: String,
+    every: Every,
+    keep: usize,
+    /// Whether what is in the folder belongs to this run alone.
+    ours: bool,
+    begun: bool,
+    last: Instant,
+    /// The steps done at the newest checkpoint.
+    saved: Option<u64>,
+}
+
+impl<'a> Keeper<'a> {
+    /// Of a run on data that `data` tells from others, which goes on, or begins.
+    pub fn new(
+        (store, config, data): (&'a Store, &'a Config, String),
+        options: &CheckpointOptions,
+        goes_on: bool,
+    ) -> Self {
+        let CheckpointOptions { every, keep, .. } = *options;
+        let last = Instant::now();
+        Self { store, config, data, every, keep, ours: goes_on, begun: false, last, saved: None }
+    }
+
+    /// The steps done at the newest checkpoint that this run has taken.
+    pub fn saved(&self) -> Option<u64> {
+        self.saved
+    }
+
+    /// Makes room for the run, once it has something to write: until then an earlier run stays.
+    ///
+    /// # Errors
+    /// If the earlier run cannot be removed.
+    pub fn clear(&mut self) -> anyhow::Result<()> {
+        if !self.ours {
+            self.store.clear()?;
+            self.ours = true;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, best: bool, state: TrainerState) -> anyhow::Result<()> {
+        self.clear()?;
+        if !self.begun {
+            self.store.begin()?;
+            self.begun = true;
+        }
+        let (config, data) = (self.config.clone(), self.data.clone());
+        self.store.save(Checkpoint { config, data, state }, best, self.keep)
+    }
+}
+
+impl Checkpoints for Keeper<'_> {
+    fn due(&mut self, moment: Moment) -> bool {
+        let between = match self.every {
+            Every::Never => return false,
+            Every::Epoch => false,
+            Every::Steps(steps) => moment.step.is_multiple_of(steps),
+            Every::Time(time) => self.last.elapsed() >= time,
+        };
+        between || moment.epoch_over || moment.ending
+    }
+
+    /// A disk that is full ends a training only where it would end anyway: the checkpoints before
+    /// are still there, and the next may find room.
+    fn save(&mut self, moment: Moment, state: TrainerState) -> Result<(), TrainError> {
+        let best = moment.epoch_over && last_is_best(&state.course.history);
+        match self.write(best, state) {
+            Ok(()) => self.saved = Some(moment.step),
+            Err(error) if moment.ending => return Err(TrainError::Callback(format!("{error:#}"))),
+            Err(error) => eprintln!("no checkpoint after step {}: {error:#}", moment.step),
+        }
+        self.last = Instant::now();
+        Ok(())
+    }
+}
+
+/// Whether no epoch before the last had a smaller validation loss.
+fn last_is_best(history: &History) -> bool {
+    let loss = |epoch: &rnn::nn::EpochLog| epoch.validation.unwrap_or(epoch.train).loss;
+    match history.epochs.split_last() {
+        Some((last, before)) => !before.iter().any(|epoch| loss(epoch) <= loss(last)),
+        None => false,
+    }
+}

@@ -1,0 +1,206 @@
+use crate::run::{Config, contents};
+use anyhow::{Context, Result, anyhow, bail};
+use rnn::HostTensor;
+use rnn::nn::TrainerState;
+use rnn_formats::{checkpoint, remove_unfinished};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A run between two of its steps.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// What is trained and how.
+    pub config: Config,
+    /// What tells the training data from others.
+    pub data: String,
+    /// Everything else.
+    pub state: TrainerState,
+}
+
+/// Tensors and texts by name, of which a file is made.
+type Parts = (Vec<(String, HostTensor)>, BTreeMap<String, String>);
+
+impl Checkpoint {
+    /// The bytes of a file of it.
+    ///
+    /// # Errors
+    /// If two tensors share a name.
+    pub fn to_bytes(self) -> Result<Vec<u8>> {
+        let (tensors, metadata) = self.into_parts()?;
+        Ok(checkpoint::to_bytes(tensors, &metadata)?)
+    }
+
+    /// Reads what [`Checkpoint::to_bytes`] gave.
+    ///
+    /// # Errors
+    /// If they are other bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let path = Path::new("the checkpoint of rank 0");
+        Self::from_parts(path, checkpoint::parse(path, bytes)?)
+    }
+
+    fn into_parts(self) -> Result<Parts> {
+        let Self { config, data, mut state } = self;
+        let tensors = std::mem::take(&mut state.tensors);
+        let metadata = [
+            ("format", "rnn-gpu checkpoint 1".to_owned()),
+            ("config", serde_json::to_string(&config)?),
+            ("data", data),
+            ("state", serde_json::to_string(&state)?),
+        ];
+        Ok((tensors, metadata.map(|(key, value)| (key.to_owned(), value)).into()))
+    }
+
+    fn from_parts(path: &Path, (tensors, metadata): Parts) -> Result<Self> {
+        let state = TrainerState { tensors, ..value(path, &metadata, "state")? };
+        let data = metadata.get("data").cloned().unwrap_or_default();
+        let config: Config = value(path, &metadata, "config")?;
+        config.check().with_context(|| format!("{} is damaged", path.display()))?;
+        Ok(Self { config, data, state })
+    }
+}
+
+/// The folder of a run's checkpoints: `step-N.safetensors`, N being the steps done,
+/// `best.safetensors`, and, once the run is finished, `finished`. Each file is sound by itself.
+#[derive(Clone, Debug)]
+pub struct Store {
+    run: PathBuf,
+    folder: PathBuf,
+}
+
+const BEST: &str = "best.safetensors";
+const FINISHED: &str = "finished";
+
+impl Store {
+    /// That of a run's folder. Nothing is made before the first checkpoint.
+    pub fn of(run: &Path) -> Self {
+        Self { run: run.to_owned(), folder: run.join("checkpoints") }
+    }
+
+    /// Whether there is a run to go on with.
+    pub fn is_unfinished(&self) -> bool {
+        !self.steps().is_empty() && !self.is_finished()
+    }
+
+    /// Whether the run has come to its end.
+    pub fn is_finished(&self) -> bool {
+        self.folder.join(FINISHED).exists()
+    }
+
+    /// Whether there is a checkpoint of any run.
+    pub fn has_any(&self) -> bool {
+        !self.steps().is_empty() || self.folder.join(BEST).exists()
+    }
+
+    /// Says that the run has come to its end.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn finish(&self) -> Result<()> {
+        match self.has_any() {
+            true => Ok(rnn_formats::write_atomically(&self.folder.join(FINISHED), |_| Ok(()))?),
+            false => Ok(()),
+        }
+    }
+
+    /// Removes what an earlier run has written, and nothing else.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn clear(&self) -> Result<()> {
+        contents::clear(&self.run)
+    }
+
+    /// Makes the folder ready for checkpoints.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn begin(&self) -> Result<()> {
+        let cannot = || format!("cannot prepare {}", self.folder.display());
+        fs::create_dir_all(&self.folder).with_context(cannot)?;
+        remove_unfinished(&self.folder).with_context(cannot)?;
+        let mark = self.folder.join(FINISHED);
+        if mark.exists() {
+            fs::remove_file(mark).with_context(cannot)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint and removes all but the newest `keep`.
+    ///
+    /// # Errors
+    /// If it cannot be written; then all others are still there.
+    pub fn save(&self, checkpoint: Checkpoint, best: bool, keep: usize) -> Result<()> {
+        let name = format!("step-{:08}.safetensors", checkpoint.state.step);
+        let config = checkpoint.config.kept_in(&self.run);
+        let checkpoint = Checkpoint { config, ..checkpoint };
+        if best {
+            self.write(BEST, checkpoint.clone())?;
+        }
+        self.write(&name, checkpoint)?;
+        let steps = self.steps();
+        for (_, path) in &steps[..steps.len().saturating_sub(keep)] {
+            fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, name: &str, checkpoint: Checkpoint) -> Result<()> {
+        let (tensors, metadata) = checkpoint.into_parts()?;
+        Ok(checkpoint::save(&self.folder.join(name), tensors, &metadata)?)
+    }
+
+    /// The newest checkpoint that is sound. What is damaged is told, and set aside under another
+    /// name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn newest(&self) -> Result<Checkpoint> {
+        let best = self.folder.join(BEST);
+        let best = best.exists().then_some(best);
+        let newest_first = self.steps().into_iter().rev().map(|(_, path)| path);
+        for path in newest_first.chain(best) {
+            match read(&path) {
+                Ok(Checkpoint { config, data, state }) => {
+                    let config = config.found_in(&self.run);
+                    return Ok(Checkpoint { config, data, state });
+                }
+                Err(error) => {
+                    eprintln!("{error:#}; going back to the one before");
+                    let aside = path.with_extension("damaged");
+                    fs::rename(&path, &aside)
+                        .with_context(|| format!("cannot set {} aside", path.display()))?;
+                }
+            }
+        }
+        bail!("{} has no sound checkpoint to go on from", self.run.display())
+    }
+
+    /// The checkpoints with the steps done, in order.
+    fn steps(&self) -> Vec<(u64, PathBuf)> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let step = |path: PathBuf| {
+            let name = path.file_name()?.to_str()?;
+            let number = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
+            Some((number.parse().ok()?, path))
+        };
+        let mut steps: Vec<_> = entries.filter_map(|entry| step(entry.path())).collect();
+        steps.sort();
+        steps
+    }
+}
+
+fn read(path: &Path) -> Result<Checkpoint> {
+    Checkpoint::from_parts(path, checkpoint::load(path)?)
+}
+
+fn value<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    metadata: &BTreeMap<String, String>,
+    key: &str,
+) -> Result<T> {
+    let foreign = || format!("{} is not a checkpoint of this version of rnn-gpu", path.display());
+    let text = metadata.get(key).ok_or_else(|| anyhow!(foreign()))?;
+    serde_json::from_str(text).with_context(foreign)
+}

@@ -1,0 +1,107 @@
+//! Training by several processes that an MPI launcher has started, each with all of the model and
+//! a part of every batch: `mpirun -n 4 rnn-gpu train lstm --distributed`.
+//!
+//! Rank 0 does what one process does alone: it reads arguments, prints and writes. The others
+//! follow it: they are given a checkpoint and train from there on.
+
+#[cfg(feature = "mpi")]
+mod mpi;
+
+use crate::checkpoint::Checkpoint;
+use crate::{interrupt, splits, train};
+use anyhow::{Context as _, Result};
+use rnn::device;
+use rnn::nn::{Communicator, Event};
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
+
+/// How long other ranks wait before they tell of an error that rank 0 may have met as well.
+const HEAD_START: Duration = Duration::from_secs(1);
+
+/// All ranks that were started together.
+pub trait World: Communicator {
+    /// This process's number among those on the same machine.
+    fn local_rank(&self) -> usize;
+
+    /// The bytes that rank 0 gives.
+    fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8>;
+
+    /// Ends all ranks.
+    fn abort(&self, code: u8) -> !;
+}
+
+#[cfg(feature = "mpi")]
+fn join() -> Result<Rc<dyn World>> {
+    Ok(Rc::new(mpi::Mpi::join()?))
+}
+
+#[cfg(not(feature = "mpi"))]
+fn join() -> Result<Rc<dyn World>> {
+    anyhow::bail!("this rnn-gpu was built without MPI: cargo build --release --features mpi")
+}
+
+/// Does the same on all ranks. An error on one of them is told once, and ends all.
+///
+/// # Errors
+/// If this program was built without MPI.
+pub fn together(work: impl FnOnce(&Rc<dyn World>) -> Result<()>) -> Result<()> {
+    let world = join()?;
+    let rank = world.rank();
+    if let Err(error) = work(&world) {
+        match rank {
+            0 => eprintln!("error: {error:#}"),
+            _ => {
+                thread::sleep(HEAD_START);
+                eprintln!("error: rank {rank}: {error:#}");
+            }
+        }
+        world.abort(interrupt::exit_code());
+    }
+    Ok(())
+}
+
+/// Rank 0 leads; the others, each on the device that `choice` names, train what it has them train.
+///
+/// # Errors
+/// If this program was built without MPI.
+pub fn run(choice: &str, lead: impl FnOnce(Rc<dyn World>) -> Result<()>) -> Result<()> {
+    together(|world| match world.rank() {
+        0 => {
+            lead(world.clone())?;
+            world.broadcast(vec![]);
+            Ok(())
+        }
+        _ => follow(world, choice),
+    })
+}
+
+/// Has the other ranks train from here on.
+///
+/// # Errors
+/// If the checkpoint cannot be written as bytes.
+pub(crate) fn send(world: &dyn World, checkpoint: Checkpoint) -> Result<()> {
+    world.broadcast(checkpoint.to_bytes()?);
+    Ok(())
+}
+
+/// Trains what rank 0 sends, until it sends nothing more.
+fn follow(world: &Rc<dyn World>, choice: &str) -> Result<()> {
+    let (device, _) = device::open(&device::of_rank(choice, world.local_rank()))?;
+    // Launchers interrupt all ranks; rank 0 decides after which step that counts.
+    let _held = interrupt::hold();
+    loop {
+        let bytes = world.broadcast(vec![]);
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let Checkpoint { config, state, .. } = Checkpoint::from_bytes(&bytes)?;
+        let model = config.model()?;
+        let splits = splits::load(&config, &model, None).context("here the data cannot be read")?;
+        let mut trainer = config.trainer(model, &*device)?.distributed(world.clone());
+        trainer.restore(state)?;
+        let mut watch = |_: &Event| ControlFlow::Continue(());
+        train::fit(&config, &mut trainer, &splits, &mut (), &mut watch)?;
+    }
+}

@@ -1,0 +1,12 @@
+use super::{Preset, VOCABULARY};
+use rnn::nn::{Conv1D, Dense, Embedding, Lstm, MaxPooling1D, Model, ModelError};
+use rnn::{Activation, Padding};
+
+pub fn model(start: Model, preset: Preset) -> Result<Model, ModelError> {
+    start
+        .add(Embedding::new(VOCABULARY, 32))?
+        .add(Conv1D::new(32, 3).padding(Padding::Same).activation(Activation::Relu))?
+        .add(MaxPooling1D(2))?
+        .add(Lstm::new(128).recurrent_activation(preset.gate()))?
+        .add(Dense::new(1, Activation::Sigmoid))
+}

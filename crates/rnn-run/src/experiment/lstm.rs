@@ -1,0 +1,10 @@
+use super::{Preset, VOCABULARY};
+use rnn::Activation;
+use rnn::nn::{Dense, Embedding, Lstm, Model, ModelError};
+
+pub fn model(start: Model, preset: Preset) -> Result<Model, ModelError> {
+    start
+        .add(Embedding::new(VOCABULARY, 32))?
+        .add(Lstm::new(128).recurrent_activation(preset.gate()))?
+        .add(Dense::new(1, Activation::Sigmoid))
+}

@@ -1,0 +1,133 @@
+//! The models of the tutorial, one file each.
+
+mod cnn_lstm;
+mod lstm;
+mod lstm_dropout;
+pub mod next_frame;
+mod simple_rnn;
+
+use rnn::Activation;
+use rnn::nn::{InputSpec, Model, ModelError, Optimizer, Tally};
+use serde::{Deserialize, Serialize};
+
+/// Words that the models know, the three special tokens included.
+pub const VOCABULARY: usize = 5000;
+/// Tokens of a review that the models see; longer ones lose their beginning.
+pub const LENGTH: usize = 500;
+
+/// A model to train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Experiment {
+    /// Embedding(5000, 32), SimpleRNN(128), Dense(1).
+    SimpleRnn,
+    /// Embedding(5000, 32), LSTM(128), Dense(1).
+    Lstm,
+    /// The same, LSTM with dropout and recurrent dropout of 0.4.
+    LstmDropout,
+    /// The same as lstm behind Conv1D(32, 3) and MaxPooling1D(2).
+    CnnLstm,
+    /// 4 x (ConvLSTM2D(40, 3 x 3), BatchNormalization), Conv3D(1, 3 x 3 x 3), on films.
+    NextFrame,
+}
+
+/// Whose defaults a model follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// Keras 3's: gates are sigmoids.
+    #[default]
+    #[cfg_attr(feature = "clap", value(name = "keras3"))]
+    Keras3,
+    /// Keras 2.2's, of 2018, when the tutorial was written: gates are hard sigmoids.
+    #[cfg_attr(feature = "clap", value(name = "2018"))]
+    Keras2018,
+    /// next-frame as in 2018 on small films, for machines without a GPU.
+    Quick,
+}
+
+impl Preset {
+    /// The activation of the gates of an LSTM.
+    pub fn gate(self) -> Activation {
+        match self {
+            Self::Keras3 => Activation::Sigmoid,
+            Self::Keras2018 | Self::Quick => Activation::HardSigmoid2018,
+        }
+    }
+}
+
+impl Experiment {
+    /// Those on reviews, in the tutorial's order.
+    pub const REVIEWS: [Self; 4] = [Self::SimpleRnn, Self::Lstm, Self::LstmDropout, Self::CnnLstm];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SimpleRnn => "simple-rnn",
+            Self::Lstm => "lstm",
+            Self::LstmDropout => "lstm-dropout",
+            Self::CnnLstm => "cnn-lstm",
+            Self::NextFrame => "next-frame",
+        }
+    }
+
+    /// What the tutorial feeds it.
+    pub fn input(self) -> InputSpec {
+        match self {
+            Self::NextFrame => InputSpec::floats([15, 40, 40, 1]),
+            _ => InputSpec::Tokens(LENGTH),
+        }
+    }
+
+    /// The model with its first weights.
+    ///
+    /// # Errors
+    /// If the reviews are too short for it.
+    pub fn model(self, input: InputSpec, preset: Preset, seed: u64) -> Result<Model, ModelError> {
+        let start = Model::sequential(input, seed);
+        match self {
+            Self::SimpleRnn => simple_rnn::model(start),
+            Self::Lstm => lstm::model(start, preset),
+            Self::LstmDropout => lstm_dropout::model(start, preset),
+            Self::CnnLstm => cnn_lstm::model(start, preset),
+            Self::NextFrame => next_frame::model(start, preset),
+        }
+    }
+
+    /// What trains it.
+    pub fn optimizer(self, preset: Preset) -> Optimizer {
+        match self {
+            Self::NextFrame => next_frame::optimizer(preset),
+            _ => Optimizer::adam(),
+        }
+    }
+
+    /// What is counted besides the loss: a film has no classes.
+    pub fn tally(self) -> Tally {
+        match self {
+            Self::NextFrame => Tally::Regression,
+            _ => Tally::Binary,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Experiment, Preset};
+
+    #[test]
+    fn the_models_have_the_tutorials_parameters() -> Result<(), rnn::nn::ModelError> {
+        let parameters = |experiment: Experiment| {
+            let model = experiment.model(experiment.input(), Preset::default(), 1)?;
+            Ok::<_, rnn::nn::ModelError>(model.count_params())
+        };
+        let wanted = [180_737, 242_561, 242_561, 245_665];
+        for (experiment, wanted) in Experiment::REVIEWS.into_iter().zip(wanted) {
+            assert_eq!(parameters(experiment)?, wanted, "{experiment:?}");
+        }
+        assert_eq!(parameters(Experiment::NextFrame)?, 407_001);
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! Rows of data that hold NaN or an infinity.
+
+use anyhow::Result;
+use rnn::HostTensor;
+use rnn::nn::{Dataset, Trainer};
+use std::fmt;
+
+/// How many rows are not finite, of those that were looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct FiniteRows {
+    what: &'static str,
+    rows: usize,
+    broken: usize,
+    /// Counted from 0.
+    first: Option<usize>,
+}
+
+impl FiniteRows {
+    /// Of "inputs" or "outputs".
+    pub fn of(what: &'static str) -> Self {
+        Self { what, rows: 0, broken: 0, first: None }
+    }
+
+    /// Looks at the next rows: those of the leading axis that all these tensors share.
+    pub fn see(&mut self, tensors: &[HostTensor]) {
+        let rows = tensors.iter().filter_map(|t| t.shape().dims().first().copied()).min();
+        let rows = rows.unwrap_or(0);
+        let floats: Vec<&[f32]> = tensors.iter().filter_map(|t| t.as_f32().ok()).collect();
+        for row in 0..rows {
+            let finite = floats.iter().all(|floats| {
+                let width = floats.len() / rows;
+                floats[row * width..][..width].iter().all(|value| value.is_finite())
+            });
+            if !finite {
+                self.broken += 1;
+                self.first.get_or_insert(self.rows + row);
+            }
+        }
+        self.rows += rows;
+    }
+
+    /// The next rows, of which each is these numbers.
+    pub fn see_rows<'a>(&mut self, rows: impl IntoIterator<Item = &'a [f32]>) {
+        for row in rows {
+            if !row.iter().all(|value| value.is_finite()) {
+                self.broken += 1;
+                self.first.get_or_insert(self.rows);
+            }
+            self.rows += 1;
+        }
+    }
+
+    /// A line for people, if a row is not finite. Other programs read what is printed.
+    pub fn warn(&self) {
+        if self.broken > 0 {
+            eprintln!("warning: {self}");
+        }
+    }
+}
+
+impl fmt::Display for FiniteRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, rows, broken, first } = self;
+        let verb = if *broken == 1 { "has" } else { "have" };
+        write!(f, "{broken} of {rows} rows {verb} {what} that are not finite")?;
+        first.map_or(Ok(()), |first| write!(f, " (first: row {first})"))
+    }
+}
+
+/// Says how many rows of a set, whose mean loss is known, have inputs or outputs that are not
+/// finite. Outputs are computed again only where the loss is not finite.
+///
+/// # Errors
+/// If the data cannot be read or the device fails.
+pub fn warn_of(trainer: &mut Trainer, set: &Dataset, batch_size: usize, loss: f64) -> Result<()> {
+    let [mut inputs, mut outputs] = ["inputs", "outputs"].map(FiniteRows::of);
+    for batch in set.batches(batch_size) {
+        let batch = batch?;
+        inputs.see(&batch.inputs);
+        if !loss.is_finite() {
+            outputs.see(&trainer.predict_batch(&batch.inputs)?);
+        }
+    }
+    inputs.warn();
+    outputs.warn();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_counted_over_batches_and_tensors() {
+        let tensor = |shape: [usize; 2], values: Vec<f32>| HostTensor::from_f32(shape, values);
+        let mut rows = FiniteRows::of("outputs");
+        let whole = tensor([2, 2], vec![0.0; 4]).expect("four elements");
+        rows.see(std::slice::from_ref(&whole));
+        assert_eq!(rows.to_string(), "0 of 2 rows have outputs that are not finite");
+        let nan = tensor([2, 1], vec![0.0, f32::NAN]).expect("two elements");
+        let both = tensor([2, 2], vec![f32::INFINITY, 0.0, 0.0, 0.0]).expect("four elements");
+        rows.see(&[nan, both]);
+        rows.see(&[tensor([1, 1], vec![f32::NEG_INFINITY]).expect("one element")]);
+        let said = rows.to_string();
+        assert_eq!(said, "3 of 5 rows have outputs that are not finite (first: row 2)");
+    }
+}

@@ -1,0 +1,183 @@
+//! Models of the user's on arrays of the user's.
+
+mod options;
+mod states;
+
+pub use options::FitOptions;
+pub use states::{States, batch_for};
+
+use crate::arrays::{Array, Arrays, ColumnChoice, Columns, Table, samples};
+use crate::finite;
+use crate::measure::describe;
+use crate::run::{Config, Own, Part as Judged, SavedModel, Task};
+use crate::splits::arrays::{self, Part};
+use anyhow::{Context, Result, ensure};
+use rnn::model_file::{Compiled, ModelFile};
+use rnn::nn::{Compile, Precision, TrainerState, metrics_not_computed};
+use rnn_graph::Device;
+use std::path::{Path, PathBuf, absolute};
+
+/// Examples of a batch of `evaluate`, unless `fit.toml` says otherwise or the model keeps states. It
+/// needs less memory than training does, and a loss that a mask reaches, a mean of the batches' means,
+/// comes nearer to the mean over all steps.
+const EVALUATION_BATCH: usize = 128;
+
+/// What `train --model` is told.
+#[derive(Clone, Debug, Default)]
+pub struct FitArgs {
+    /// The model: a run folder, .keras, .h5 or model.toml.
+    pub model: PathBuf,
+    /// The arrays: x_train, y_train, and perhaps x_val, y_val, x_test, y_test.
+    pub data: PathBuf,
+    /// The columns of a table.
+    pub columns: ColumnChoice,
+    /// Leave them in their files.
+    pub stream: bool,
+    /// `fit.toml`.
+    pub fit: Option<PathBuf>,
+    /// In place of what `fit.toml` says.
+    pub epochs: Option<usize>,
+    /// The same.
+    pub batch_size: Option<usize>,
+    /// The same.
+    pub seed: Option<u64>,
+    /// The same.
+    pub shuffle: Option<bool>,
+    /// What it is trained with.
+    pub precision: Precision,
+    /// At most so many examples of each set.
+    pub limit: Option<usize>,
+    /// How many train it together.
+    pub ranks: usize,
+    /// What trains it.
+    pub device: String,
+}
+
+/// What a run is to do, and what it begins with where the model has weights.
+///
+/// # Errors
+/// If model, data or options cannot be read or do not fit together.
+pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
+    let options =
+        args.fit.as_deref().map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
+    let SavedModel { file, .. } = SavedModel::open(&args.model)?;
+    let compile = options.compile(&file)?;
+    let columns = columns(&args.data, &args.columns, None)?;
+    let mut arrays = Arrays::labelled(&args.data, args.stream, columns.as_ref())?;
+    let samples = arrays::samples(&mut arrays, &file.architecture)?;
+    if options.validation.is_some() && Part::is_in(&arrays, "_val", &file.architecture) {
+        eprintln!("not used: validation of fit.toml, because the data has x_val and y_val");
+    }
+    let seed = args.seed.unwrap_or(options.seed);
+    let borrowed: Vec<&[usize]> = samples.iter().map(Vec::as_slice).collect();
+    let model = file.model(Some(&borrowed), seed)?;
+    let states = States::of(&model, &file.architecture)?;
+    tell_of_metrics(&file, &compile, &model.output_shapes(1));
+    let kept = file.optimizer_state(&model)?;
+    let kept = kept.filter(|kept| {
+        let goes_on = kept.optimizer == compile.optimizer.class();
+        match goes_on {
+            true => {
+                println!("going on with what {} keeps after {} steps", kept.optimizer, kept.step)
+            }
+            false => println!(
+                "what {} kept is of no use to {}",
+                kept.optimizer,
+                compile.optimizer.class()
+            ),
+        }
+        goes_on
+    });
+    let first = file
+        .has_weights()
+        .then(|| TrainerState::beginning(&model, &compile.optimizer, kept.as_ref(), seed));
+    let name = args.model.file_stem().unwrap_or(args.model.as_os_str());
+    let own = Own {
+        name: name.to_string_lossy().into_owned(),
+        // Whoever goes on with the run may stand elsewhere.
+        arrays: absolute(&args.data).unwrap_or_else(|_| args.data.clone()),
+        stream: args.stream,
+        validation: options.validation(),
+        columns,
+        class_weights: options.class_weights,
+        early_stopping: options.early_stopping,
+        shuffle: args.shuffle.or(options.shuffle).unwrap_or(!states.kept()),
+        samples,
+        model: Compiled { architecture: file.architecture, compile },
+    };
+    let config = Config {
+        task: Task::Own(Box::new(own)),
+        batch_size: states.batch(args.batch_size.or(options.batch_size)),
+        ranks: args.ranks,
+        epochs: args.epochs.unwrap_or(options.epochs),
+        seed,
+        precision: args.precision,
+        limit: args.limit,
+        device: args.device.clone(),
+        fingerprint: None,
+    };
+    Ok((config, first.transpose()?))
+}
+
+/// Measures a trained model on arrays.
+///
+/// # Errors
+/// If the model or the data cannot be read or do not fit together, or the device fails.
+pub fn evaluate(
+    model: &Path,
+    (data, stream, asked): (&Path, bool, &ColumnChoice),
+    fit: Option<&Path>,
+    device: &dyn Device,
+) -> Result<()> {
+    let options = fit.map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
+    let saved = SavedModel::open(model)?;
+    let file = &saved.file;
+    let compile = options.compile(file)?;
+    let columns = columns(data, asked, saved.columns.as_ref())?;
+    let mut arrays = Arrays::labelled(data, stream, columns.as_ref())?;
+    let tested = Part::is_in(&arrays, "_test", &file.architecture);
+    let suffix = if tested { "_test" } else { "" };
+    let part = Part::read(&mut arrays, suffix, &file.architecture)
+        .context("evaluation takes x_test and y_test, or x and y")?;
+    let model = file.trained_model(Some(&samples(part.inputs.iter().map(Array::shape))))?;
+    let test = part.with_labels(&mut arrays, &model, &file.architecture, &compile.losses)?;
+    let asked = options.batch_size.or((!model.is_stateful()?).then_some(EVALUATION_BATCH));
+    let batch = batch_for(file, &model, asked, test.len())?;
+    tell_of_metrics(file, &compile, &model.output_shapes(1));
+    saved.tell_precision();
+    let tally = compile.tally();
+    let mut trainer = saved.trainer(model, device, compile.optimizer)?.losses(compile.losses);
+    let metrics = trainer.evaluate(&test, batch)?;
+    println!("{}", describe(Judged::Test, &metrics, tally));
+    finite::warn_of(&mut trainer, &test, batch, metrics.loss)
+}
+
+/// What the columns of a table are: those that are asked for, else those that the model was trained
+/// on; none, if the data is no table.
+fn columns(
+    data: &Path,
+    asked: &ColumnChoice,
+    trained: Option<&Columns>,
+) -> Result<Option<Columns>> {
+    let is_table = data.extension().is_some_and(|extension| extension == "csv") && !data.is_dir();
+    ensure!(
+        is_table || asked.target.is_empty(),
+        "--target is for .csv files; in {} examples and labels are arrays, x_train and y_train",
+        data.display()
+    );
+    if !is_table || asked.target.is_empty() && trained.is_some() {
+        return Ok(trained.cloned());
+    }
+    let columns = Table::open(data, asked)?.choose(asked)?;
+    println!("features: {}; target: {}", columns.features.join(", "), columns.targets.join(", "));
+    Ok(Some(columns))
+}
+
+/// Names the metrics that a file of Keras's asks for and no figure here is.
+fn tell_of_metrics(file: &ModelFile, compile: &Compile, shapes: &[Vec<usize>]) {
+    let outputs = file.architecture.output_names();
+    let width = shapes.first().and_then(|shape| shape.last()).copied().unwrap_or(1);
+    for metric in metrics_not_computed(&file.stated, compile, (&outputs[..], width)) {
+        eprintln!("not computed: the metric {metric}");
+    }
+}

@@ -1,0 +1,124 @@
+//! How the user's model is trained: `fit.toml`.
+
+use crate::run::{MAX_BATCH, Stopping};
+use anyhow::{Context, Result, bail, ensure};
+use rnn::model_file::{ModelFile, object};
+use rnn::nn::{Compile, Dialect, Reader};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::fs;
+use std::path::Path;
+
+/// Examples in a step where nothing says how many.
+pub const DEFAULT_BATCH: usize = 32;
+
+/// What `fit.toml` says; everything has a default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FitOptions {
+    /// Passes over the training examples.
+    pub epochs: usize,
+    /// Examples in a step; without it as many as the model fixes, or 32.
+    pub batch_size: Option<usize>,
+    /// The share of the training examples, the last of them, that validates, unless the data has
+    /// examples for that.
+    pub validation: Option<f64>,
+    /// Decides first weights and order.
+    pub seed: u64,
+    /// Each epoch has an order of its own; without it unless the model is stateful.
+    pub shuffle: Option<bool>,
+    /// What the examples of class 0, 1, .. count in training.
+    pub class_weights: Vec<f32>,
+    /// In place of the model's own: `"mse"`, `{ type = "Huber", delta = 0.5 }`.
+    loss: Option<Value>,
+    /// In place of the model's own: `"adam"`, `{ type = "SGD", momentum = 0.9 }`.
+    optimizer: Option<Value>,
+    /// In place of the optimizer's.
+    learning_rate: Option<f64>,
+    /// Ends the training once it no longer helps.
+    pub early_stopping: Option<Stopping>,
+}
+
+impl Default for FitOptions {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch_size: None,
+            validation: None,
+            seed: 1,
+            shuffle: None,
+            class_weights: vec![],
+            loss: None,
+            optimizer: None,
+            learning_rate: None,
+            early_stopping: None,
+        }
+    }
+}
+
+impl FitOptions {
+    /// Reads a `fit.toml`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or says what is not supported.
+    pub fn read(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+        let options: Self = toml::from_str(&text).with_context(|| format!("cannot use {shown}"))?;
+        options.checked().with_context(|| format!("cannot use {shown}"))
+    }
+
+    fn checked(self) -> Result<Self> {
+        ensure!(self.epochs > 0, "epochs = 0: one epoch is the least");
+        let batch = self.batch_size.unwrap_or(DEFAULT_BATCH);
+        ensure!(batch > 0, "batch_size = 0: one example is the least");
+        ensure!(batch <= MAX_BATCH, "batch_size = {batch}: {MAX_BATCH} examples are the most");
+        let validation = self.validation();
+        ensure!(
+            (0.0..1.0).contains(&validation),
+            "validation = {validation}: it is a share, from 0 to less than 1"
+        );
+        let odd = self.class_weights.iter().find(|weight| !(weight.is_finite() && **weight >= 0.0));
+        if let Some(odd) = odd {
+            bail!("class_weights: {odd} is none; they are numbers from 0 on");
+        }
+        Ok(self)
+    }
+
+    /// The share of the training examples that validates.
+    pub fn validation(&self) -> f64 {
+        self.validation.unwrap_or(0.1)
+    }
+
+    /// Loss and optimizer: those asked for here, else the model's own, else Adam.
+    ///
+    /// # Errors
+    /// If one of them is not supported, or there is no loss.
+    pub fn compile(&self, model: &ModelFile) -> Result<Compile> {
+        let mut wanted = match (&model.compile, &model.optimizer) {
+            (Some(own), _) => own.to_json(Reader::Ours)?,
+            (None, Some(own)) => json!({"optimizer": own.to_json(Reader::Ours)?}),
+            (None, None) => json!({"optimizer": "adam"}),
+        };
+        if let Some(loss) = &self.loss {
+            wanted["loss"] = object(loss.clone());
+            wanted["loss_weights"] = Value::Null;
+        }
+        if let Some(optimizer) = &self.optimizer {
+            wanted["optimizer"] = object(optimizer.clone());
+        }
+        if let Some(rate) = self.learning_rate {
+            if let Some(class) = wanted["optimizer"].as_str() {
+                wanted["optimizer"] = json!({"class_name": class, "config": Map::new()});
+            }
+            wanted["optimizer"]["config"]["learning_rate"] = json!(rate);
+        }
+        ensure!(
+            !wanted["loss"].is_null(),
+            "the model does not say what loss it is trained with: put loss = \"mse\" or another \
+             into the file given with --fit, or under [compile] of model.toml"
+        );
+        let outputs = model.architecture.output_names();
+        Ok(Compile::from_json(&wanted, &outputs, Dialect::Keras3)?)
+    }
+}

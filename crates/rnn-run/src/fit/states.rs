@@ -1,0 +1,100 @@
+//! Models that keep their states from batch to batch: every batch has the same rows.
+
+use super::options::DEFAULT_BATCH;
+use anyhow::{Result, ensure};
+use rnn::model_file::ModelFile;
+use rnn::nn::{Architecture, Model};
+
+/// Whether a model keeps states, and for how many rows, where its description fixes that.
+#[derive(Clone, Copy, Debug)]
+pub struct States {
+    stateful: bool,
+    fixed: Option<usize>,
+}
+
+impl States {
+    /// Of a model and its description.
+    ///
+    /// # Errors
+    /// If the layers do not fit together.
+    pub fn of(model: &Model, architecture: &Architecture) -> Result<Self> {
+        Ok(Self { stateful: model.is_stateful()?, fixed: architecture.fixed_batch() })
+    }
+
+    /// Whether the order of the examples matters to a training.
+    pub fn kept(self) -> bool {
+        self.stateful
+    }
+
+    /// The size of batches that was asked for, or what suits the model.
+    pub fn batch(self, asked: Option<usize>) -> usize {
+        let fixed = self.fixed.filter(|_| self.stateful);
+        asked.or(fixed).unwrap_or(DEFAULT_BATCH)
+    }
+
+    /// Makes sure that sets of so many examples come in batches of one size, that of the description
+    /// if it has one. Each set is called what it is for.
+    ///
+    /// # Errors
+    /// If a batch would be of another size, and which size to give.
+    pub fn check(self, batch: usize, sets: &[(&str, usize)]) -> Result<()> {
+        if !self.stateful {
+            return Ok(());
+        }
+        let mut wanted = self.fixed;
+        for &(what, count) in sets.iter().filter(|(_, count)| *count > 0) {
+            let rest = count % batch;
+            let sizes = [(count >= batch).then_some(batch), (rest > 0).then_some(rest)];
+            for size in sizes.into_iter().flatten() {
+                let rows = *wanted.get_or_insert(size);
+                ensure!(
+                    size == rows,
+                    "the model is stateful, and its layers keep the states of {rows} rows from \
+                     batch to batch: the {count} examples {what} in batches of {batch} make one \
+                     of {size}; give --batch-size {rows}, or batch_size = {rows} in fit.toml, and \
+                     a multiple of {rows} examples"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The size of batches in which a trained model works on so many examples.
+///
+/// # Errors
+/// As [`States::check`].
+pub fn batch_for(
+    file: &ModelFile,
+    model: &Model,
+    asked: Option<usize>,
+    examples: usize,
+) -> Result<usize> {
+    let states = States::of(model, &file.architecture)?;
+    let batch = states.batch(asked);
+    states.check(batch, &[("given", examples)])?;
+    Ok(batch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_batch_of_a_stateful_model_has_the_same_rows() {
+        let states = |fixed| States { stateful: true, fixed };
+        let fits = |fixed, batch, sets: &[(&str, usize)]| states(fixed).check(batch, sets).is_ok();
+        assert!(fits(Some(8), 64, &[("to train on", 8), ("to validate", 0)]));
+        assert!(fits(Some(4), 4, &[("to train on", 12), ("to validate", 4)]));
+        assert!(fits(None, 5, &[("to train on", 10), ("to validate", 5)]));
+        assert!(!fits(None, 5, &[("to train on", 10), ("to validate", 3)]));
+        assert!(!fits(None, 5, &[("to train on", 11)]));
+        assert!(!fits(Some(4), 2, &[("to train on", 4)]));
+        let message = states(Some(4)).check(4, &[("to validate", 10)]).unwrap_err().to_string();
+        assert!(message.contains("the 10 examples to validate in batches of 4 make one of 2"));
+        assert!(message.contains("give --batch-size 4"), "{message}");
+        assert!(States { stateful: false, fixed: Some(4) }.check(3, &[("given", 10)]).is_ok());
+        assert_eq!(states(Some(4)).batch(None), 4);
+        assert_eq!(States { stateful: false, fixed: Some(4) }.batch(None), DEFAULT_BATCH);
+    }
+}

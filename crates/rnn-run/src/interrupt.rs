@@ -1,0 +1,200 @@
+//! How a command ends before its work is done: on Ctrl-C, on a request to terminate, or because
+//! nobody reads its output any more.
+//!
+//! It ends at once, from whatever it does, and leaves no temporary file behind. Work that is worth
+//! a delay, such as a training that takes a checkpoint first, [`hold`]s: then the first request is
+//! noted only, and that work looks at [`requested`] between two steps. A second signal does not
+//! wait for it.
+
+use anyhow::{Context as _, Result};
+use rnn::formats;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Why a command is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Ctrl-C.
+    Interrupt,
+    /// SIGTERM, as `kill` sends it and systems that shut down.
+    Terminate,
+    /// SIGHUP: the terminal was closed.
+    Hangup,
+    /// The reader of standard output or standard error is gone.
+    ClosedPipe,
+}
+
+impl Cause {
+    /// With what the process ends: 128 + the signal's number, as shells expect it. Output that
+    /// nobody reads is no failure, as with ripgrep, unless the exit code was to say whether work
+    /// that is now left undone succeeded.
+    fn exit_code(self) -> u8 {
+        match self {
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+            Self::Hangup => 129,
+            Self::ClosedPipe if JUDGES.load(Ordering::SeqCst) => 141,
+            Self::ClosedPipe => 0,
+        }
+    }
+}
+
+/// The first cause that was given, as its number among these, plus 1.
+static REQUESTED: AtomicU8 = AtomicU8::new(0);
+const CAUSES: [Cause; 4] = [Cause::Interrupt, Cause::Terminate, Cause::Hangup, Cause::ClosedPipe];
+/// How many hold.
+static HOLDING: AtomicUsize = AtomicUsize::new(0);
+/// Whether the exit code says more than that the output is whole.
+static JUDGES: AtomicBool = AtomicBool::new(false);
+
+/// What is done first when the process ends at once, by the order of [`at_end`].
+type Cleanups = BTreeMap<usize, Box<dyn FnOnce() + Send>>;
+static CLEANUPS: Mutex<(usize, Cleanups)> = Mutex::new((0, BTreeMap::new()));
+
+/// How long that may take: another thread may hold what it needs, as the lock of standard error.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Listens to signals from now on. `judges` says that the command's exit code tells whether its work
+/// succeeded, as those of `train` and `verify` do.
+///
+/// # Errors
+/// If the system does not let it.
+pub fn listen(judges: bool) -> Result<()> {
+    JUDGES.store(judges, Ordering::SeqCst);
+    signals().context("cannot listen to signals")
+}
+
+#[cfg(unix)]
+fn signals() -> std::io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+    if !is_ignored(SIGHUP) {
+        signals.add_signal(SIGHUP)?;
+    }
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            request(match signal {
+                SIGINT => Cause::Interrupt,
+                SIGHUP => Cause::Hangup,
+                _ => Cause::Terminate,
+            });
+        }
+    })?;
+    Ok(())
+}
+
+/// Whether whoever started the process had it ignore a signal, as `nohup` does; told by Linux alone.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(not(unix))]
+fn signals() -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(|| request(Cause::Interrupt))
+}
+
+/// Asks the process to end: at once, or, where somebody holds and nothing was asked before, once
+/// that work comes to a good moment.
+pub fn request(cause: Cause) {
+    let number = CAUSES.iter().position(|&of| of == cause).map_or(0, |at| at as u8 + 1);
+    let before = REQUESTED.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
+    let held = HOLDING.load(Ordering::SeqCst) > 0;
+    match before {
+        // Every later line finds the pipe closed again.
+        _ if held && cause == Cause::ClosedPipe => {}
+        Ok(_) if held => {}
+        _ => end_now(),
+    }
+}
+
+/// Why the process was asked to end, if it was.
+pub fn requested() -> Option<Cause> {
+    let number = usize::from(REQUESTED.load(Ordering::SeqCst));
+    number.checked_sub(1).and_then(|at| CAUSES.get(at)).copied()
+}
+
+/// With what the process ends after an error.
+pub fn exit_code() -> u8 {
+    requested().map_or(1, Cause::exit_code)
+}
+
+/// As long as it lives, a first request is noted only.
+#[derive(Debug)]
+pub struct Held(());
+
+/// Begins work that looks at [`requested`] from time to time.
+pub fn hold() -> Held {
+    HOLDING.fetch_add(1, Ordering::SeqCst);
+    Held(())
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HOLDING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// As long as it lives, something is done before the process ends at once.
+#[derive(Debug)]
+pub struct Cleanup(usize);
+
+/// Has something done before the process ends at once: quickly, and without waiting for a lock
+/// that is held for long.
+pub fn at_end(clean: impl FnOnce() + Send + 'static) -> Cleanup {
+    let (next, all) = &mut *cleanups();
+    *next += 1;
+    all.insert(*next, Box::new(clean));
+    Cleanup(*next)
+}
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        // Dropped only once the list is free again.
+        let clean = cleanups().1.remove(&self.0);
+        drop(clean);
+    }
+}
+
+fn cleanups() -> MutexGuard<'static, (usize, Cleanups)> {
+    CLEANUPS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends the process without waiting for any other thread.
+fn end_now() -> ! {
+    let cause = requested().unwrap_or(Cause::Interrupt);
+    let code = i32::from(cause.exit_code());
+    // If no thread can be had, the cleaning is not timed.
+    let _ = thread::Builder::new().spawn(move || {
+        thread::sleep(PATIENCE);
+        exit(code);
+    });
+    formats::abandon_all();
+    let all = std::mem::take(&mut cleanups().1);
+    all.into_values().rev().for_each(|clean| clean());
+    if cause != Cause::ClosedPipe {
+        // Standard error may be closed as well.
+        let _ = writeln!(std::io::stderr(), "interrupted");
+    }
+    exit(code)
+}
+
+/// Without what libraries registered with `atexit`: drivers take down there what other threads still
+/// use.
+#[cfg(unix)]
+fn exit(code: i32) -> ! {
+    signal_hook::low_level::exit(code)
+}
+
+#[cfg(not(unix))]
+fn exit(code: i32) -> ! {
+    std::process::exit(code)
+}

@@ -1,0 +1,61 @@
+use serde::{Deserialize, Serialize};
+
+/// The bins of a [`Histogram`].
+pub const BINS: usize = 20;
+
+/// How many examples of each class fall into each bin of predicted probability.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Of the negative class.
+    pub negative: [usize; BINS],
+    /// Of the positive class.
+    pub positive: [usize; BINS],
+}
+
+impl Histogram {
+    /// Of examples, each its predicted probability of being positive, and whether it is.
+    /// Probabilities that are not finite are left out.
+    pub fn new(examples: &[(f32, bool)]) -> Self {
+        let mut histogram = Self::default();
+        for &(probability, positive) in examples.iter().filter(|(p, _)| p.is_finite()) {
+            let counts = match positive {
+                true => &mut histogram.positive,
+                false => &mut histogram.negative,
+            };
+            // Casting saturates: below 0 is the first bin. A probability of 1 belongs to the last.
+            counts[((probability * BINS as f32) as usize).min(BINS - 1)] += 1;
+        }
+        histogram
+    }
+
+    /// The examples counted.
+    pub fn count(&self) -> usize {
+        self.negative.iter().chain(&self.positive).sum()
+    }
+
+    /// The most in one bin of one class.
+    pub fn highest(&self) -> usize {
+        self.negative.iter().chain(&self.positive).max().copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probabilities_fall_into_the_bins_of_their_class() {
+        let reviews = [
+            (0.0, false),
+            (0.049, false),
+            (0.051, false),
+            (1.0, true),
+            (0.99, true),
+            (f32::NAN, true),
+        ];
+        let histogram = Histogram::new(&reviews);
+        assert_eq!(histogram.negative[..2], [2, 1]);
+        assert_eq!(histogram.positive[BINS - 1], 2);
+        assert_eq!(histogram.count(), 5);
+    }
+}

@@ -1,0 +1,105 @@
+//! Predictions for arrays.
+
+use crate::arrays::{Array, Arrays, samples};
+use crate::finite::FiniteRows;
+use crate::fit::batch_for;
+use crate::outputs::Outputs;
+use crate::run::SavedModel;
+use anyhow::{Result, ensure};
+use rnn::nn::{Dataset, Optimizer};
+use rnn_core::{Data, HostTensor};
+use rnn_formats::npy::FloatsWriter;
+use rnn_graph::Device;
+use std::path::{Path, PathBuf};
+
+/// What to predict for, and where the predictions go.
+#[derive(Clone, Copy, Debug)]
+pub struct ArrayFiles<'a> {
+    /// `.npy`; `.npz` or a folder of `.npy`; `.csv`.
+    pub input: &'a Path,
+    /// `.npy`, of several outputs beside it.
+    pub output: &'a Path,
+    /// Whether examples are read from the file as they are needed, whatever memory there is.
+    pub stream: bool,
+    /// Examples that are processed together, if that is asked for.
+    pub batch_size: Option<usize>,
+}
+
+/// The predictions that were written.
+#[derive(Debug)]
+pub struct Predicted {
+    /// Each file with the shape of its array.
+    pub files: Vec<(PathBuf, Vec<usize>)>,
+    /// The inputs and the outputs.
+    pub rows: [FiniteRows; 2],
+}
+
+/// Predicts for every example of the first file, into the second. `progress` is told of how many
+/// examples of how many there are predictions.
+///
+/// # Errors
+/// If the model or the arrays cannot be read, do not fit together, or the device fails.
+pub fn predict_arrays(
+    model_path: &Path,
+    ArrayFiles { input, output, stream, batch_size }: ArrayFiles<'_>,
+    device: &dyn Device,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Predicted> {
+    ensure!(
+        output.extension().is_some_and(|extension| extension == "npy"),
+        "{}: predictions are written as .npy",
+        output.display()
+    );
+    let saved = SavedModel::open(model_path)?;
+    let file = &saved.file;
+    let mut arrays = Arrays::features(input, stream, saved.columns.as_ref())?;
+    let described = file.architecture.inputs().to_vec();
+    let inputs = described.iter().map(|input| match described.len() {
+        1 => {
+            let only = arrays.only();
+            let mut names = vec![input.name.as_str(), "x", "x_test"];
+            names.extend(only.as_deref());
+            arrays.input(&names, input)
+        }
+        _ => arrays.input(&[&input.name], input),
+    });
+    let inputs = inputs.collect::<Result<Vec<_>>>()?;
+    let model = file.trained_model(Some(&samples(inputs.iter().map(Array::shape))))?;
+    let names = file.architecture.output_names();
+    let shapes = model.output_shapes(inputs[0].shape().dims()[0]);
+    let inputs: Vec<_> = inputs.into_iter().map(Array::examples).collect();
+    let set = Dataset::of(inputs, [])?;
+    let batch = batch_for(file, &model, batch_size, set.len())?;
+    saved.tell_precision();
+    let mut trainer = saved.trainer(model, device, Optimizer::adam())?;
+    let paths = Outputs::of(&[input, model_path]).take_each(output, &names)?;
+    // Written as they come: they may be larger than memory.
+    let files = paths.iter().zip(&shapes).map(|(path, shape)| FloatsWriter::create(path, shape));
+    let mut files = files.collect::<Result<Vec<_>, _>>()?;
+    let mut done = 0;
+    progress(done, set.len());
+    let [mut of_inputs, mut of_outputs] = ["inputs", "outputs"].map(FiniteRows::of);
+    for batch in set.batches(batch) {
+        let batch = batch?;
+        let outputs = trainer.predict_batch(&batch.inputs)?.into_iter().map(floats);
+        let outputs = outputs.collect::<Result<Vec<_>>>()?;
+        of_inputs.see(&batch.inputs);
+        of_outputs.see(&outputs);
+        done += batch.inputs[0].shape().dims()[0];
+        progress(done, set.len());
+        files.iter_mut().zip(&outputs).try_for_each(|(file, output)| file.write(output))?;
+    }
+    files.into_iter().try_for_each(FloatsWriter::finish)?;
+    Ok(Predicted { files: paths.into_iter().zip(shapes).collect(), rows: [of_inputs, of_outputs] })
+}
+
+/// The tensor as floats: tokens are an output where an input is one.
+fn floats(tensor: HostTensor) -> Result<HostTensor> {
+    Ok(match tensor.data() {
+        Data::F32(_) => tensor,
+        Data::U32(tokens) => {
+            let values = tokens.iter().map(|&token| token as f32).collect();
+            HostTensor::from_f32(tensor.shape().clone(), values)?
+        }
+    })
+}

@@ -1,0 +1,47 @@
+//! Finished runs among others.
+
+use super::{Config, Results};
+use rnn::nn::{Figure, History, Metrics, Tally};
+
+/// A finished run among others.
+pub struct Compared {
+    /// The model; that and the folder where there are two of one.
+    pub name: String,
+    /// What was trained.
+    pub config: Config,
+    /// How it went.
+    pub history: History,
+    /// What it came to.
+    pub results: Results,
+}
+
+impl Compared {
+    /// A figure of the results; none, if it is not one of the model's.
+    pub fn figure(&self, of: Figure) -> Option<f64> {
+        let there = match of {
+            Figure::Loss => true,
+            Figure::Auc => self.config.tally() == Tally::Binary,
+            _ => self.config.classes(),
+        };
+        there.then(|| self.results.test.figure(of))
+    }
+
+    /// Of each epoch what the validation came to, or the training where nothing was validated. Where
+    /// there are no classes the accuracy is none, and has no curve.
+    pub fn judged(&self) -> Vec<Metrics> {
+        let classes = self.config.classes();
+        let judged = |metrics: Metrics| match classes {
+            true => metrics,
+            false => Metrics { accuracy: f64::NAN, ..metrics },
+        };
+        self.history.epochs.iter().map(|e| judged(e.validation.unwrap_or(e.train))).collect()
+    }
+}
+
+/// A setting that is not the same in all runs.
+pub struct Differing {
+    /// What it is called.
+    pub name: String,
+    /// Its value in each run.
+    pub values: Vec<String>,
+}

@@ -1,0 +1,238 @@
+//! Which files of a folder are those of a run, and which are the user's.
+
+use super::{Config, RunFolder};
+use crate::checkpoint::Store;
+use anyhow::{Context, Result, bail};
+use rnn::model_file::{MODEL_JSON, WEIGHTS};
+use std::fs::{self, DirEntry};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The file that says where TensorBoard's curves of a run are.
+pub const CURVES_NOTE: &str = "tensorboard.txt";
+
+/// The files that a run writes into its folder, besides those in folders of it.
+const FILES: [&str; 14] = [
+    "config.json",
+    "curves.png",
+    "histogram.png",
+    "history.csv",
+    "history.json",
+    MODEL_JSON,
+    "optimizer.safetensors",
+    "report.html",
+    "report.json",
+    "report.txt",
+    "results.json",
+    CURVES_NOTE,
+    "vocabulary.json",
+    WEIGHTS,
+];
+
+/// What a folder holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// Nothing, or there is no such folder.
+    Nothing,
+    /// A run that has come to its end.
+    Run,
+    /// A run that has not.
+    Unfinished,
+    /// A model that was imported.
+    Imported,
+    /// Something else, of which this is a part.
+    Other(PathBuf),
+}
+
+impl Holds {
+    /// What is in a folder.
+    ///
+    /// # Errors
+    /// If it is no folder, or cannot be read.
+    pub fn of(folder: &Path) -> Result<Self> {
+        let store = Store::of(folder);
+        if store.is_unfinished() {
+            return Ok(Self::Unfinished);
+        }
+        if is_run(folder) {
+            return Ok(Self::Run);
+        }
+        if holds_model(folder) {
+            return Ok(Self::Imported);
+        }
+        let all = match entries(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
+            all => all.with_context(|| {
+                format!("cannot use the folder {}; choose another with --out", folder.display())
+            })?,
+        };
+        let other = all.iter().find(|entry| !is_left(entry));
+        Ok(other.map_or(Self::Nothing, |entry| Self::Other(entry.path())))
+    }
+}
+
+/// Whether a run that has come to its end, or has checkpoints, is in a folder.
+pub fn is_run(folder: &Path) -> bool {
+    let config = fs::read_to_string(folder.join("config.json"));
+    config.is_ok_and(|text| serde_json::from_str::<Config>(&text).is_ok())
+        || Store::of(folder).has_any()
+}
+
+/// Whether a run, or a model that was imported, is in a folder.
+pub fn holds_model(folder: &Path) -> bool {
+    let there = |name: &str| folder.join(name).is_file();
+    there(MODEL_JSON) && there(WEIGHTS) || is_run(folder)
+}
+
+/// Whether a run writes a file of this name into its folder.
+pub fn writes(name: &str) -> bool {
+    FILES.contains(&name)
+}
+
+/// Makes sure that nothing stands where a run puts its files, but files and folders of such kinds.
+///
+/// # Errors
+/// If a folder stands in the place of a file, or a file in that of a folder.
+pub fn check_room(folder: &Path) -> Result<()> {
+    let folders = ["checkpoints"].map(|name| (folder.join(name), true));
+    let files = FILES.map(|name| (folder.join(name), false));
+    for (path, wanted) in folders.into_iter().chain(files) {
+        if path.exists() && path.is_dir() != wanted {
+            let [is, kind] = if wanted { ["a file", "folder"] } else { ["a folder", "file"] };
+            bail!(
+                "{} is {is}, and a run writes a {kind} of that name: move it, or choose another \
+                 folder with --out",
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Removes what a run has written into a folder, and folders of its own that are empty then. All
+/// else stays, and so do the curves that this process writes.
+///
+/// # Errors
+/// If a file cannot be removed.
+pub fn clear(folder: &Path) -> Result<()> {
+    let cannot = || format!("cannot remove the run in {}", folder.display());
+    let mut folders = Vec::new();
+    // The note of where this process writes its curves stays with them.
+    let kept = writes_curves_of(folder)?.then_some(CURVES_NOTE);
+    let written = |name: &str| FILES.contains(&name) && Some(name) != kept;
+    remove(folder, &mut folders, &written).with_context(cannot)?;
+    for entry in entries(folder).with_context(cannot)? {
+        let name = name_of(&entry);
+        if !entry.path().is_dir() {
+            continue;
+        }
+        match name.as_str() {
+            "checkpoints" => remove(&entry.path(), &mut folders, &is_checkpoint),
+            "tensorboard" => ["train", "validation"].into_iter().try_for_each(|part| {
+                let part = entry.path().join(part);
+                if part.is_dir() { remove(&part, &mut folders, &is_board) } else { Ok(()) }
+            }),
+            name if is_rollout(name) => remove(&entry.path(), &mut folders, &is_of_rollout),
+            _ => continue,
+        }
+        .with_context(cannot)?;
+        folders.push(entry.path());
+    }
+    // These fail where something of the user's is left, or for a link in the place of a folder.
+    folders.iter().filter(|path| *path != folder).for_each(|path| drop(fs::remove_dir(path)));
+    Ok(())
+}
+
+/// Removes the files of a folder whose names are of a run.
+fn remove(folder: &Path, done: &mut Vec<PathBuf>, ours: &dyn Fn(&str) -> bool) -> io::Result<()> {
+    for entry in entries(folder)? {
+        let name = name_of(&entry);
+        if !entry.file_type()?.is_dir() && (ours(&name) || is_temporary(&name)) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    done.push(folder.to_owned());
+    Ok(())
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+    let mut all = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    all.sort_by_key(DirEntry::file_name);
+    Ok(all)
+}
+
+fn name_of(entry: &DirEntry) -> String {
+    entry.file_name().to_string_lossy().into_owned()
+}
+
+fn is_lock(entry: &DirEntry) -> bool {
+    name_of(entry) == ".lock"
+        && entry.metadata().is_ok_and(|data| data.is_file() && data.len() == 0)
+}
+
+/// Whether a process that died before its first checkpoint may have left it.
+fn is_left(entry: &DirEntry) -> bool {
+    let all = |folder: &Path, ours: &dyn Fn(&DirEntry) -> bool| {
+        entries(folder).is_ok_and(|entries| entries.iter().all(ours))
+    };
+    match name_of(entry).as_str() {
+        "checkpoints" => all(&entry.path(), &|file| {
+            let name = name_of(file);
+            file.path().is_file() && (is_checkpoint(&name) || is_temporary(&name))
+        }),
+        "tensorboard" => all(&entry.path(), &|part| {
+            ["train", "validation"].contains(&name_of(part).as_str())
+                && all(&part.path(), &|file| of_board(&name_of(file)).is_some())
+        }),
+        name => is_lock(entry) || is_temporary(name),
+    }
+}
+
+/// What a writer leaves that dies: see `rnn_formats::AtomicFile` and `plot::output`.
+fn is_temporary(name: &str) -> bool {
+    name.starts_with(".rnn-") && name.ends_with(".tmp") || name.starts_with(".picture-")
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_checkpoint(name: &str) -> bool {
+    let stem = name.strip_suffix(".safetensors").or(name.strip_suffix(".damaged"));
+    let step = |stem: &str| stem == "best" || stem.strip_prefix("step-").is_some_and(is_number);
+    name == "finished" || stem.is_some_and(step)
+}
+
+/// The process that wrote curves for TensorBoard into a file of this name: see
+/// `rnn_formats::tensorboard`.
+fn of_board(name: &str) -> Option<&str> {
+    let mut parts = name.strip_prefix("events.out.tfevents.")?.split('.').skip(1);
+    (parts.next()? == "rnn-gpu").then(|| parts.next())?
+}
+
+/// Whether it holds curves that another process has written.
+fn is_board(name: &str) -> bool {
+    of_board(name).is_some_and(|process| !is_this_process(process))
+}
+
+fn is_this_process(process: &str) -> bool {
+    process == std::process::id().to_string()
+}
+
+/// Whether this process writes curves of the run in this folder, here or elsewhere.
+fn writes_curves_of(folder: &Path) -> Result<bool> {
+    let Some(curves) = RunFolder(folder.to_owned()).curves_folder()? else { return Ok(false) };
+    let curves = curves.join("train");
+    let files = entries(&curves).with_context(|| format!("cannot read {}", curves.display()))?;
+    Ok(files.iter().any(|file| of_board(&name_of(file)).is_some_and(is_this_process)))
+}
+
+fn is_rollout(name: &str) -> bool {
+    name.strip_prefix("rollout-").is_some_and(is_number)
+}
+
+fn is_of_rollout(name: &str) -> bool {
+    let frame = name.strip_prefix("frame-").and_then(|name| name.strip_suffix(".png"));
+    frame.is_some_and(is_number)
+        || matches!(name, "frames.png" | "film.gif" | "errors.png" | "errors.csv")
+}

@@ -1,0 +1,345 @@
+//! The folder of one training run.
+
+mod compared;
+mod config;
+pub mod contents;
+mod paths;
+mod result;
+mod saved_model;
+mod stopping;
+
+pub use compared::{Compared, Differing};
+pub use config::{Config, MAX_BATCH, Own, Task, Tutorial, check_precision, trainer};
+pub use result::{Classes, Measured, OpTime, Results, RunResult};
+pub use saved_model::SavedModel;
+pub use stopping::Stopping;
+
+use crate::checkpoint::Store;
+use anyhow::{Context, Result, bail, ensure};
+use contents::Holds;
+use rnn::model_file::{self, Compiled};
+use rnn::nn::{EpochLog, History, Model, Trainer};
+use rnn_data::text::Vocabulary;
+use rnn_formats::{safetensors, write_atomically};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// A part of the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// What was trained on.
+    Training,
+    /// What was held back of that.
+    Validation,
+    /// What had no part in the training.
+    #[default]
+    Test,
+}
+
+impl Part {
+    /// At the beginning of a heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Training => "Training",
+            Self::Validation => "Validation",
+            Self::Test => "Test",
+        }
+    }
+
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Training => "training",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// A folder with config, weights, history and pictures.
+#[derive(Clone, Debug)]
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// Makes sure of the folder, before any work that would be lost if it could not be written.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or written.
+    pub fn create(path: &Path) -> Result<Self> {
+        let advice =
+            || format!("cannot write to the folder {}; choose another with --out", path.display());
+        fs::create_dir_all(path).with_context(advice)?;
+        tempfile::tempfile_in(path).with_context(advice)?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// The same for a run that begins, after [`RunFolder::check`].
+    ///
+    /// # Errors
+    /// As both.
+    pub fn begin(path: &Path, overwrite: bool) -> Result<Self> {
+        Self::check(path, overwrite)?;
+        Self::create(path)
+    }
+
+    /// Makes sure that a run may begin in a folder: it is not there, is empty, or holds a run that
+    /// may be replaced.
+    ///
+    /// # Errors
+    /// If the folder holds something else, or what is to stay.
+    pub fn check(path: &Path, overwrite: bool) -> Result<()> {
+        let shown = path.display();
+        match Holds::of(path)? {
+            Holds::Other(other) => bail!(
+                "{shown} is not empty and no run: it holds {}; choose another folder with --out",
+                other.file_name().unwrap_or(other.as_os_str()).display()
+            ),
+            Holds::Run if !overwrite => bail!(
+                "{shown} holds a finished run: choose another folder with --out, or replace the \
+                 run with --overwrite"
+            ),
+            Holds::Imported if !overwrite => bail!(
+                "{shown} holds an imported model: choose another folder with --out, or replace it \
+                 with --overwrite"
+            ),
+            // Another process may be at work on it: see `RunFolder::check_unfinished`.
+            _ => contents::check_room(path),
+        }
+    }
+
+    /// Makes sure that no run is in the folder that is not finished; with the folder locked.
+    ///
+    /// # Errors
+    /// If there is one.
+    pub fn check_unfinished(&self) -> Result<()> {
+        ensure!(
+            !Store::of(&self.0).is_unfinished(),
+            "{run} holds a run that is not finished: go on with it by `rnn-gpu train --resume \
+             {run}`, choose another folder with --out, or discard it with --overwrite",
+            run = self.0.display()
+        );
+        Ok(())
+    }
+
+    /// Removes the folder again if nothing has been written to it.
+    pub fn abandon(self) {
+        // These fail where there is something to keep: checkpoints, an earlier run.
+        let _ = fs::remove_dir(self.0.join("checkpoints"));
+        let _ = fs::remove_dir(self.0);
+    }
+
+    /// Writes what evaluation needs: weights, what the optimizer keeps, `model.json`, and `config.json`, whose presence marks
+    /// the run as finished.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save(&self, config: &Config, trainer: &mut Trainer) -> Result<()> {
+        let mark = self.file("config.json");
+        if mark.exists() {
+            fs::remove_file(&mark).with_context(|| format!("cannot replace {}", mark.display()))?;
+        }
+        let kept = trainer.optimizer_state()?;
+        let model = trainer.model()?;
+        let Compiled { architecture, compile } = config.compiled(model);
+        model_file::save(self.path(), &architecture, Some(&compile), (model, kept.as_ref()))?;
+        let config = config.kept_in(self.path());
+        self.write_text("config.json", &serde_json::to_string_pretty(&config)?)
+    }
+
+    /// Opens the folder of an earlier run.
+    ///
+    /// # Errors
+    /// If it holds no readable `config.json`.
+    pub fn open(path: &Path) -> Result<(Self, Config)> {
+        let file = path.join("config.json");
+        let text = fs::read_to_string(&file).with_context(|| {
+            let (folder, path) = (path, path.display());
+            if Store::of(folder).is_unfinished() {
+                format!("the run in {path} is not finished: rnn-gpu train --resume {path}")
+            } else if folder.join(model_file::MODEL_JSON).exists() {
+                format!("{path} was imported, not trained here, so there is no data: give --data")
+            } else {
+                format!("{path} is not the folder of a finished run: no config.json")
+            }
+        })?;
+        let damaged = || format!("{} is damaged", file.display());
+        let config: Config = serde_json::from_str(&text).with_context(damaged)?;
+        config.check().with_context(damaged)?;
+        Ok((Self(path.to_owned()), config.found_in(path)))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A folder in it, made if need be.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn subfolder(&self, name: &str) -> Result<PathBuf> {
+        let path = self.0.join(name);
+        fs::create_dir_all(&path)
+            .with_context(|| format!("cannot make the folder {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Puts the weights of the run into a model.
+    ///
+    /// # Errors
+    /// If the file is missing, damaged, or of another model.
+    pub fn load_weights(&self, model: &mut Model) -> Result<()> {
+        let (weights, _) = safetensors::load(&self.file(model_file::WEIGHTS))?;
+        Ok(model.set_weights(&weights)?)
+    }
+
+    /// Writes `vocabulary.json`: the words that the model knows, and how they are found in text.
+    /// That of an earlier run goes, where they are not known.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save_vocabulary(&self, vocabulary: Option<&Vocabulary>) -> Result<()> {
+        let file = self.file("vocabulary.json");
+        match vocabulary {
+            Some(words) => self.write_text("vocabulary.json", &serde_json::to_string(words)?),
+            None if file.exists() => Ok(fs::remove_file(&file)
+                .with_context(|| format!("cannot remove {}", file.display()))?),
+            None => Ok(()),
+        }
+    }
+
+    /// The words that the model knows, if the run has them.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn vocabulary(&self) -> Result<Option<Vocabulary>> {
+        let there = self.file("vocabulary.json").exists();
+        there.then(|| self.read_json("vocabulary.json")).transpose()
+    }
+
+    /// Writes `history.csv` and `history.json`.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save_history(&self, history: &History) -> Result<()> {
+        self.write_text("history.json", &serde_json::to_string_pretty(history)?)?;
+        let lines: String = history.epochs.iter().map(EpochLog::csv).collect();
+        self.write_text("history.csv", &format!("{}{lines}", EpochLog::CSV_NAMES))
+    }
+
+    /// Notes where TensorBoard's curves of the run are, so that they go on there: `tensorboard.txt`,
+    /// a path that is relative to the run where it lies in it.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save_curves_folder(&self, folder: &Path) -> Result<()> {
+        let place = match folder.strip_prefix(&self.0) {
+            Ok(inside) => inside.to_owned(),
+            Err(_) => std::path::absolute(folder)?,
+        };
+        self.write_text(contents::CURVES_NOTE, &format!("{}\n", place.display()))
+    }
+
+    /// Where they are, if there are some.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn curves_folder(&self) -> Result<Option<PathBuf>> {
+        let file = self.file(contents::CURVES_NOTE);
+        if !file.exists() {
+            return Ok(None);
+        }
+        let text =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Some(self.0.join(text.trim_end_matches(['\r', '\n']))))
+    }
+
+    /// Writes `results.json` and `report.json`: all but the history, which is there.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save_result(&self, RunResult { results, measured, .. }: &RunResult) -> Result<()> {
+        self.write_text("results.json", &serde_json::to_string_pretty(results)?)?;
+        self.write_text("report.json", &serde_json::to_string_pretty(measured)?)
+    }
+
+    /// All that the run came to.
+    ///
+    /// # Errors
+    /// If the run has not been measured, or a file is damaged.
+    pub fn result(&self) -> Result<RunResult> {
+        Ok(RunResult {
+            history: self.history()?,
+            results: self.results()?,
+            measured: self.measured()?,
+        })
+    }
+
+    /// What the run came to.
+    ///
+    /// # Errors
+    /// If the run has not been measured.
+    pub fn results(&self) -> Result<Results> {
+        self.read_json("results.json")
+    }
+
+    /// The course of the training.
+    ///
+    /// # Errors
+    /// If the run has no readable history.
+    pub fn history(&self) -> Result<History> {
+        self.read_json("history.json")
+    }
+
+    /// What else was measured; nothing in runs of earlier versions.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn measured(&self) -> Result<Measured> {
+        match self.file("report.json").exists() {
+            true => self.read_json("report.json"),
+            false => Ok(Measured::default()),
+        }
+    }
+
+    /// The numbers of the films that were rolled out, in order.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn rollouts(&self) -> Result<Vec<usize>> {
+        let entries = fs::read_dir(&self.0)
+            .with_context(|| format!("cannot read the folder {}", self.0.display()))?;
+        // Of an earlier run a folder may be left with files of the user's.
+        let is_whole = |entry: &fs::DirEntry| entry.path().join("errors.csv").is_file();
+        let entries = entries.flatten().filter(is_whole);
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let number = |name: String| name.strip_prefix("rollout-")?.parse().ok();
+        let mut all: Vec<usize> = names.filter_map(number).collect();
+        all.sort_unstable();
+        Ok(all)
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        let file = self.file(name);
+        let text = fs::read_to_string(&file)
+            .with_context(|| format!("{} has no {name}: train it to the end", self.0.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
+    }
+
+    /// Writes a text file.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
+        Ok(write_atomically(&self.file(name), |file| file.write_all(text.as_bytes()))?)
+    }
+}

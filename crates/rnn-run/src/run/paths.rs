@@ -1,0 +1,135 @@
+//! The files that a run was trained on, wherever it lies.
+
+use super::{Config, Task};
+use crate::source::Source;
+use anyhow::{Result, bail, ensure};
+use std::fs;
+use std::path::{Component, Path, PathBuf, absolute};
+
+/// How far above a run's folder its data may begin to lie beside it: `project/data.npz` and
+/// `project/runs/lstm`.
+const LEVELS: usize = 2;
+
+impl Config {
+    /// The data of the user's and the list of its words, where they are files or folders.
+    fn paths(&mut self) -> [Option<&mut PathBuf>; 2] {
+        match &mut self.task {
+            Task::Own(own) => [Some(&mut own.arrays), None],
+            Task::Tutorial(task) => {
+                let data = match &mut task.data {
+                    Source::Imdb(path) | Source::Text { path, .. } => Some(path),
+                    Source::Bundled | Source::Movies(_) => None,
+                };
+                [data, task.word_index.as_mut()]
+            }
+        }
+    }
+
+    /// As it is kept in the folder `run`: paths to what lies beside it, or in it, begin there.
+    pub fn kept_in(&self, run: &Path) -> Self {
+        let mut config = self.clone();
+        for path in config.paths().into_iter().flatten() {
+            if let Some(relative) = relative(path, run) {
+                *path = relative;
+            } else if let Ok(whole) = absolute(&*path) {
+                *path = whole;
+            }
+        }
+        config
+    }
+
+    /// What [`Config::kept_in`] gave, read again from the folder `run`.
+    pub fn found_in(mut self, run: &Path) -> Self {
+        // Before there was a fingerprint, paths began in the folder that `train` was called in.
+        let old = self.fingerprint.is_none();
+        for path in self.paths().into_iter().flatten() {
+            let beside = tidied(&run.join(&*path));
+            if path.is_relative() && (!old || beside.exists()) {
+                *path = beside;
+            }
+        }
+        self
+    }
+
+    /// Takes the places where the data and the list of its words are now, where they are given, as
+    /// by `train --resume RUN --data`.
+    ///
+    /// # Errors
+    /// If the run has no such files.
+    pub fn replace_data(&mut self, moved: [Option<PathBuf>; 2]) -> Result<()> {
+        let name = self.data();
+        let options = ["--data", "--word-index"];
+        for ((path, moved), option) in self.paths().into_iter().zip(moved).zip(options) {
+            match (path, moved) {
+                (Some(path), Some(moved)) => *path = absolute(moved)?,
+                (None, Some(_)) => bail!("the run was trained on {name}, and takes no {option}"),
+                (_, None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the data is where it was.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub fn check_data(&mut self) -> Result<()> {
+        if let [Some(path), _] = self.paths() {
+            ensure!(
+                path.exists(),
+                "the data of the run, {}, is not there: say with --data where it is now",
+                path.display()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The path as it begins in the folder `run`, if what it leads to lies in that, or beside it.
+fn relative(path: &Path, run: &Path) -> Option<PathBuf> {
+    // A link to data elsewhere lies where the link does.
+    let folder = fs::canonicalize(absolute(path).ok()?.parent()?).ok()?;
+    let path = folder.join(path.file_name()?);
+    let run = fs::canonicalize(run).ok()?;
+    for (up, above) in run.ancestors().take(LEVELS + 1).enumerate() {
+        // What all files lie beside is beside none.
+        above.parent()?;
+        if let Ok(below) = path.strip_prefix(above) {
+            let up = std::iter::repeat_n(Component::ParentDir, up);
+            return Some(up.collect::<PathBuf>().join(below));
+        }
+    }
+    None
+}
+
+/// The path without detours, where its folder is there.
+fn tidied(path: &Path) -> PathBuf {
+    let folder = path.parent().and_then(|folder| fs::canonicalize(folder).ok());
+    match (folder, path.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::relative;
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn what_lies_beside_a_run_is_found_from_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("a/b/runs/lstm")).unwrap();
+        fs::create_dir_all(at("a/b/data")).unwrap();
+        let from = |path: &str| relative(&at(path), &at("a/b/runs/lstm"));
+        let is =
+            |path: &str, wanted: &str| assert_eq!(from(path).as_deref(), Some(Path::new(wanted)));
+        is("a/b/data/d.npz", "../../data/d.npz");
+        is("a/b/runs/d.npz", "../d.npz");
+        is("a/b/runs/lstm/d.npz", "d.npz");
+        is("a/b/data/../d.npz", "../../d.npz");
+        assert_eq!(from("a/d.npz"), None);
+    }
+}

@@ -1,0 +1,86 @@
+//! Models of the user's, of which the folder of a run is one.
+
+use super::{RunFolder, trainer};
+use crate::arrays::Columns;
+use anyhow::{Context, Result};
+use rnn::model_file::{self, Compiled, ModelFile};
+use rnn::nn::{Model, Optimizer, Precision, Trainer};
+use rnn_graph::Device;
+use serde::Deserialize;
+use std::fs;
+use std::path::Path;
+
+/// A model from wherever the user has it, with what a run knows of it besides.
+pub struct SavedModel {
+    /// The model.
+    pub file: ModelFile,
+    /// What a run was trained with.
+    pub precision: Precision,
+    /// The columns of the table that a run was trained on.
+    pub columns: Option<Columns>,
+}
+
+/// What predictions need of a run's `config.json`.
+#[derive(Default, Deserialize)]
+struct Trained {
+    #[serde(default)]
+    precision: Precision,
+    #[serde(default)]
+    columns: Option<Columns>,
+}
+
+impl SavedModel {
+    /// Opens a run folder, or what [`ModelFile::open`] does.
+    ///
+    /// # Errors
+    /// If it cannot be read, or describes what is not supported.
+    pub fn open(path: &Path) -> Result<Self> {
+        let cannot = || format!("cannot use {}", path.display());
+        let Trained { precision, columns } = match path.join("config.json") {
+            config if config.exists() => trained(&config).with_context(cannot)?,
+            _ => Trained::default(),
+        };
+        let file = match path.is_dir() && !path.join(model_file::MODEL_JSON).exists() {
+            true => of_experiment(path).with_context(cannot)?,
+            false => ModelFile::open_with(path, tell)?,
+        };
+        Ok(Self { file, precision, columns })
+    }
+
+    /// What predicts and judges with a model of this file, in the precision that it was trained in.
+    ///
+    /// # Errors
+    /// If the device has no such precision.
+    pub fn trainer(
+        &self,
+        model: Model,
+        device: &dyn Device,
+        optimizer: Optimizer,
+    ) -> Result<Trainer> {
+        trainer(model, device, (optimizer, 0), self.precision)
+    }
+
+    /// Says of a precision that it is another than the usual.
+    pub fn tell_precision(&self) {
+        if self.precision != Precision::F32 {
+            eprintln!("precision: {}, as it was trained", self.precision);
+        }
+    }
+}
+
+fn tell(line: &str) {
+    eprintln!("{line}");
+}
+
+fn trained(config: &Path) -> Result<Trained> {
+    let text =
+        fs::read_to_string(config).with_context(|| format!("cannot read {}", config.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is damaged", config.display()))
+}
+
+/// The model of a run of an experiment, of before there was a `model.json`.
+fn of_experiment(run: &Path) -> Result<ModelFile> {
+    let (_, config) = RunFolder::open(run)?;
+    let Compiled { architecture, compile } = config.compiled(&config.model()?);
+    Ok(ModelFile::in_folder(run, architecture, Some(compile))?)
+}

@@ -1,0 +1,50 @@
+//! The early end of a training.
+
+use rnn::nn::{EarlyStopping, Figure, Monitor};
+use serde::{Deserialize, Serialize};
+
+/// As Keras's EarlyStopping.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stopping {
+    monitor: Watched,
+    patience: usize,
+    min_delta: f64,
+    restore_best_weights: bool,
+}
+
+impl Default for Stopping {
+    fn default() -> Self {
+        let monitor = Watched::Loss;
+        Self { monitor, patience: 3, min_delta: 0.0, restore_best_weights: true }
+    }
+}
+
+/// What is watched, of the validation examples where there are some.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Watched {
+    Loss,
+    Accuracy,
+    Precision,
+    Recall,
+    F1,
+    Auc,
+}
+
+impl Stopping {
+    /// What carries it out.
+    pub fn callback(&self) -> EarlyStopping {
+        let figure = match self.monitor {
+            Watched::Loss => Figure::Loss,
+            Watched::Accuracy => Figure::Accuracy,
+            Watched::Precision => Figure::Precision,
+            Watched::Recall => Figure::Recall,
+            Watched::F1 => Figure::F1,
+            Watched::Auc => Figure::Auc,
+        };
+        let stopping = EarlyStopping::new(Monitor::from(figure), self.patience);
+        let stopping = stopping.min_delta(self.min_delta);
+        if self.restore_best_weights { stopping.restore_best_weights() } else { stopping }
+    }
+}

@@ -1,0 +1,122 @@
+//! Where the tutorial's reviews and films come from.
+
+use anyhow::{Context, Result};
+use rnn::cache;
+use rnn_data::corpus;
+use rnn_data::download::Download;
+use rnn_data::movies::MovieOptions;
+use rnn_data::text::{self, Columns};
+use serde::{Deserialize, Serialize};
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// The Large Movie Review Dataset as Keras distributes it (keras/src/datasets/imdb.py).
+const IMDB: Download = Download {
+    url: "https://storage.googleapis.com/tensorflow/tf-keras-datasets/imdb.npz",
+    sha256: "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f",
+    bytes: 17_464_789,
+};
+
+/// Keras's word index of the same reviews.
+const IMDB_WORDS: Download = Download {
+    url: "https://storage.googleapis.com/tensorflow/tf-keras-datasets/imdb_word_index.json",
+    sha256: "027313fe9a320280f3bf0fac5baf58c4a683cf39a7ed9c3d3d3912bde4284cf6",
+    bytes: 1_641_221,
+};
+
+/// What the word index is called where it lies beside `imdb.npz`.
+pub const WORD_INDEX: &str = "imdb_word_index.json";
+
+/// Downloads a file to a path.
+pub type Fetch<'a> = dyn Fn(&Download, &Path) -> Result<()> + 'a;
+
+/// Where the reviews come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// Keras's `imdb.npz`.
+    Imdb(PathBuf),
+    /// Text: a folder of the Large Movie Review Dataset's layout, CSV or JSON Lines.
+    Text {
+        /// The folder or file.
+        path: PathBuf,
+        /// The columns of a file.
+        columns: Columns,
+    },
+    /// The synthetic reviews of [`rnn_data::corpus`].
+    Bundled,
+    /// Films of moving squares.
+    Movies(MovieOptions),
+}
+
+impl Source {
+    /// The file that was asked for; else that of `RNN_GPU_IMDB`; else the one in the cache, which
+    /// is fetched if need be and if there is a way to; else the bundled corpus. The second value says
+    /// which, and why.
+    pub fn find(
+        asked: Option<PathBuf>,
+        columns: Columns,
+        fetch: Option<&Fetch<'_>>,
+    ) -> (Self, String) {
+        let given = asked.or_else(|| env::var_os("RNN_GPU_IMDB").map(PathBuf::from));
+        if let Some(path) = given {
+            if text::recognized(&path) {
+                let text = format!("reviews in {}", path.display());
+                return (Self::Text { path, columns }, text);
+            }
+            let text = format!("IMDB reviews in {}", path.display());
+            return (Self::Imdb(path), text);
+        }
+        match cached(fetch) {
+            Ok(path) => {
+                let text = format!("IMDB reviews in {}", path.display());
+                (Self::Imdb(path), text)
+            }
+            Err(reason) => {
+                let text = format!(
+                    "the bundled corpus of synthetic reviews, whose figures say nothing about \
+                     IMDB's: {reason:#}; give --data imdb.npz for real reviews"
+                );
+                (Self::Bundled, text)
+            }
+        }
+    }
+
+    /// What results are labelled with.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Imdb(_) => "IMDB reviews".into(),
+            Self::Text { path, .. } => {
+                let name = path.file_name().unwrap_or(path.as_os_str());
+                format!("reviews in {}", name.to_string_lossy())
+            }
+            Self::Bundled => "the bundled synthetic corpus".into(),
+            Self::Movies(_) => "moving squares".into(),
+        }
+    }
+
+    /// How many tokens of a review, or frames of a film, a model sees unless told otherwise.
+    pub fn length(&self) -> usize {
+        match self {
+            Self::Imdb(_) | Self::Text { .. } => crate::experiment::LENGTH,
+            Self::Bundled => corpus::MAX_WORDS + 1,
+            Self::Movies(movies) => movies.frames,
+        }
+    }
+}
+
+/// The checked file in the cache.
+fn cached(fetch: Option<&Fetch<'_>>) -> Result<PathBuf> {
+    let folder = cache::folder()?;
+    let path = folder.join("imdb.npz");
+    if IMDB.is_at(&path) {
+        return Ok(path);
+    }
+    let fetch = fetch.with_context(|| format!("offline, and {} is not there", path.display()))?;
+    fetch(&IMDB, &path)?;
+    // Without the words the reviews are of use all the same.
+    if let Err(error) = fetch(&IMDB_WORDS, &folder.join(WORD_INDEX)) {
+        eprintln!("{error:#}; without it, `predict --text` will want --word-index");
+    }
+    Ok(path)
+}

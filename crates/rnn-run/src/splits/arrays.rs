@@ -1,0 +1,209 @@
+//! Examples and labels of the user's.
+
+use super::{Splits, weights};
+use crate::arrays::{Array, Arrays, Kind};
+use crate::run::Own;
+use anyhow::{Context, Result, bail, ensure};
+use rnn::nn::{Architecture, Dataset, Input, Loss, Model};
+use rnn_core::HostTensor;
+
+/// Arrays of one part of the data: `x_train` and `y_train`, or those of another suffix.
+pub struct Part {
+    suffix: &'static str,
+    pub inputs: Vec<Array>,
+}
+
+/// The names that the array of each input or output may have: `x_train`; of several `x_train_NAME`
+/// or, where none has its number for a name, `x_train_0`.
+pub(super) fn names(letter: &str, suffix: &str, all: &[&str]) -> Vec<Vec<String>> {
+    let stem = format!("{letter}{suffix}");
+    let of_each = |(index, name): (usize, &&str)| {
+        let number = index.to_string();
+        let free = !all.contains(&number.as_str());
+        let name = format!("{stem}_{name}");
+        [name].into_iter().chain(free.then(|| format!("{stem}_{number}"))).collect()
+    };
+    match all.len() {
+        1 => vec![vec![stem]],
+        _ => all.iter().enumerate().map(of_each).collect(),
+    }
+}
+
+pub(super) fn borrowed(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+impl Part {
+    /// Whether the file holds an array of such a part.
+    pub fn is_in(arrays: &Arrays, suffix: &str, architecture: &Architecture) -> bool {
+        let named = architecture.output_names();
+        let outputs: Vec<&str> = named.iter().map(String::as_str).collect();
+        let inputs: Vec<&str> = architecture.inputs().iter().map(|i| i.name.as_str()).collect();
+        let all = [names("x", suffix, &inputs), names("y", suffix, &outputs)];
+        all.iter().flatten().flatten().any(|name| arrays.has(name))
+            || weights::are_in(arrays, suffix, &named)
+    }
+
+    /// Reads what the model is fed.
+    ///
+    /// # Errors
+    /// If an array is missing, or of another kind.
+    pub fn read(
+        arrays: &mut Arrays,
+        suffix: &'static str,
+        architecture: &Architecture,
+    ) -> Result<Self> {
+        let read = |(names, input): (Vec<String>, &Input)| arrays.input(&borrowed(&names), input);
+        let inputs = inputs(architecture, suffix).map(read).collect::<Result<_>>()?;
+        Ok(Self { suffix, inputs })
+    }
+
+    /// With labels as the losses take them.
+    ///
+    /// # Errors
+    /// If an array is missing or does not fit the model's output.
+    pub fn with_labels(
+        self,
+        arrays: &mut Arrays,
+        model: &Model,
+        architecture: &Architecture,
+        losses: &[(Loss, f32)],
+    ) -> Result<Dataset> {
+        let outputs = architecture.output_names();
+        let count = self.inputs[0].shape().dims().first().copied().unwrap_or(0);
+        let shapes = model.output_shapes(count);
+        let mut labels = Vec::new();
+        let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
+        let names = names("y", self.suffix, &outputs);
+        for ((names, shape), (loss, _)) in names.iter().zip(&shapes).zip(losses) {
+            let names = borrowed(names);
+            labels.push(
+                labels_for(arrays, &names, *loss, shape)
+                    .with_context(|| format!("labels {} do not fit", names[0]))?,
+            );
+        }
+        let shared =
+            |arrays: Vec<Array>| arrays.into_iter().map(Array::examples).collect::<Vec<_>>();
+        let set = Dataset::of(shared(self.inputs), shared(labels))?;
+        let weights = weights::read(arrays, self.suffix, (&outputs, &shapes))?;
+        Ok(if weights.is_empty() { set } else { set.sample_weights_of(weights)? })
+    }
+}
+
+/// The names that the array of each input may have.
+fn inputs<'a>(
+    architecture: &'a Architecture,
+    suffix: &str,
+) -> impl Iterator<Item = (Vec<String>, &'a Input)> {
+    let inputs = architecture.inputs();
+    let all: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+    names("x", suffix, &all).into_iter().zip(inputs)
+}
+
+/// The extents of an example of each input, of those to train on.
+pub fn samples(arrays: &mut Arrays, architecture: &Architecture) -> Result<Vec<Vec<usize>>> {
+    let all = inputs(architecture, "_train");
+    all.map(|(names, input)| arrays.sample(&borrowed(&names), input)).collect()
+}
+
+/// The arrays of a run: those to train on, those to validate, which are the last to train on where
+/// there are none of their own, and those to test.
+///
+/// # Errors
+/// If they cannot be read or do not fit the model.
+pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
+    let Own { arrays, stream, validation, class_weights, model: described, columns, .. } = own;
+    let mut arrays = Arrays::labelled(arrays, *stream, columns.as_ref())?;
+    let [validated, tested] =
+        ["_val", "_test"].map(|part| Part::is_in(&arrays, part, &described.architecture));
+    let outputs = described.architecture.output_names();
+    let weighed = weights::are_in(&arrays, "_train", &outputs);
+    let mut read = |suffix| -> Result<Dataset> {
+        let part = Part::read(&mut arrays, suffix, &described.architecture)?;
+        let losses = &described.compile.losses;
+        part.with_labels(&mut arrays, model, &described.architecture, losses)
+    };
+    let all = read("_train")?;
+    let given = validated.then(|| read("_val")).transpose()?;
+    let test = tested.then(|| read("_test")).transpose()?;
+    let share = if given.is_some() { 0.0 } else { *validation };
+    let at = all.len() - (all.len() as f64 * share).round() as usize;
+    ensure!(at > 0, "validation leaves none of the {} examples to train on", all.len());
+    let train = match class_weights.as_slice() {
+        [] => all.range(0..at),
+        weights => {
+            let one = described.compile.losses.len() == 1
+                && all.label_shapes().next().is_some_and(|shape| shape.len() == all.len());
+            ensure!(one, "class_weights take labels that are one class for each example");
+            ensure!(
+                !weighed,
+                "the data has weights, w_train, beside which class_weights are too many"
+            );
+            all.range(0..at).class_weights(weights)?
+        }
+    };
+    Ok(Splits {
+        vocabulary: None,
+        train,
+        validation: given.unwrap_or_else(|| all.range(at..all.len())),
+        test: test.unwrap_or_else(|| all.range(0..0)),
+        unused: arrays.unused(),
+    })
+}
+
+/// The labels of an output of this shape.
+fn labels_for(arrays: &mut Arrays, names: &[&str], loss: Loss, shape: &[usize]) -> Result<Array> {
+    let sparse = matches!(loss, Loss::SparseCategoricalCrossentropy { .. });
+    let kind = if sparse { Kind::Whole } else { Kind::Floats };
+    let labels = arrays.array(names, kind)?;
+    let wanted = if sparse { &shape[..shape.len() - 1] } else { shape };
+    let axes = labels.shape().dims();
+    let trimmed = |axes: &[usize]| -> Vec<usize> {
+        axes.iter().enumerate().filter(|&(i, &n)| i == 0 || n != 1).map(|(_, &n)| n).collect()
+    };
+    ensure!(
+        trimmed(axes) == trimmed(wanted),
+        "the model's output {shape:?} takes {} of shape {wanted:?}, got {axes:?}{}",
+        if sparse { "classes" } else { "labels" },
+        hint(loss, axes, shape)
+    );
+    let classes = shape.last().copied().unwrap_or(0);
+    labels.reshape(wanted)?.checked(move |labels| check(labels, loss, classes))
+}
+
+/// Whether labels are among the classes, or probabilities, where the loss takes such.
+fn check(labels: &HostTensor, loss: Loss, classes: usize) -> Result<()> {
+    match loss {
+        Loss::SparseCategoricalCrossentropy { .. } => {
+            let labels = labels.as_u32()?;
+            if let Some(at) = labels.iter().position(|&class| class as usize >= classes) {
+                bail!(
+                    "element {at} is class {}; the model has {classes} classes, 0 to {}",
+                    labels[at],
+                    classes.saturating_sub(1)
+                );
+            }
+        }
+        Loss::BinaryCrossentropy(_) | Loss::CategoricalCrossentropy(_) => {
+            let mut labels = labels.as_f32()?.iter();
+            if let Some(odd) = labels.find(|label| !(0.0..=1.0).contains(*label)) {
+                bail!("a label is {odd}; the loss takes probabilities, from 0 to 1");
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What is often mistaken.
+fn hint(loss: Loss, axes: &[usize], shape: &[usize]) -> &'static str {
+    match loss {
+        Loss::CategoricalCrossentropy(_) if axes.len() < shape.len() => {
+            "; of classes by number the loss is \"sparse_categorical_crossentropy\""
+        }
+        Loss::SparseCategoricalCrossentropy { .. } if axes == shape => {
+            "; of probabilities the loss is \"categorical_crossentropy\""
+        }
+        _ => "",
+    }
+}

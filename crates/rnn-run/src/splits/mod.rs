@@ -1,0 +1,66 @@
+//! The examples of a run: those to train on, to validate and to test.
+
+pub(crate) mod arrays;
+mod tutorial;
+mod weights;
+
+pub use tutorial::trained_films;
+
+use crate::experiment::VOCABULARY;
+use crate::run::{Config, Part, Task, Tutorial};
+use crate::source::Source;
+use anyhow::Result;
+use rnn::nn::{Dataset, Model};
+use rnn_data::text::Vocabulary;
+
+/// Three sets of examples.
+pub struct Splits {
+    /// The words of the reviews, if they are known.
+    pub vocabulary: Option<Vocabulary>,
+    /// 70% of the training reviews; 95% of the films to train on; of arrays what `fit.toml` says, or
+    /// all of `x_train` where there is an `x_val`.
+    pub train: Dataset,
+    /// The rest of them.
+    pub validation: Dataset,
+    /// The first 10,000 test reviews, as the tutorial takes them; the films not trained on; arrays
+    /// to test, if there are some.
+    pub test: Dataset,
+    /// The arrays of the user's that are none of these.
+    pub unused: Vec<String>,
+}
+
+impl Splits {
+    /// What a model is judged by: the test data; where there is none, what validated it, or else
+    /// what it was trained on.
+    pub fn judge(&self) -> (Part, &Dataset) {
+        let parts = [(Part::Test, &self.test), (Part::Validation, &self.validation)];
+        let found = parts.into_iter().find(|(_, set)| !set.is_empty());
+        found.unwrap_or((Part::Training, &self.train))
+    }
+}
+
+/// Reads or makes what a run is about, for its model. `vocabulary` is that of a run that has been
+/// trained.
+///
+/// # Errors
+/// If the data cannot be read, is not in one of the layouts, or does not fit the model.
+pub fn load(config: &Config, model: &Model, vocabulary: Option<Vocabulary>) -> Result<Splits> {
+    let sets = match &config.task {
+        Task::Own(own) => arrays::splits(own, model)?,
+        Task::Tutorial(Tutorial { data: Source::Movies(movies), .. }) => tutorial::films(movies)?,
+        Task::Tutorial(task) => {
+            let (raw, vocabulary) = tutorial::raw_reviews(task, config.seed, vocabulary)?;
+            let vocabulary = vocabulary.map(|words| words.limited(VOCABULARY as u32));
+            Splits { vocabulary, ..tutorial::reviews(raw, task.length, config.seed)? }
+        }
+    };
+    let limit = config.limit.unwrap_or(usize::MAX);
+    let [train, validation, test] = [sets.train, sets.validation, sets.test];
+    Ok(Splits {
+        train: train.take(limit),
+        validation: validation.take(limit),
+        test: test.take(limit),
+        vocabulary: sets.vocabulary,
+        unused: sets.unused,
+    })
+}

@@ -1,0 +1,88 @@
+//! The reviews and films of the tutorial's models.
+
+use super::Splits;
+use crate::experiment::VOCABULARY;
+use crate::run::Tutorial;
+use crate::source::{Source, WORD_INDEX};
+use anyhow::{Context, Result};
+use rnn::HostTensor;
+use rnn::nn::Dataset;
+use rnn_core::Examples;
+use rnn_data::imdb::{LoadOptions, RawReviews, Reviews};
+use rnn_data::movies::MovieOptions;
+use rnn_data::text::{self, TextReviews, Tokenizer, Vocabulary};
+use rnn_data::{PadOptions, corpus, pad_sequences};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The share of the training reviews that is trained on; the rest validates.
+const TRAIN_SHARE: f64 = 0.7;
+
+/// The reviews as word ranks, with the words if they are known.
+pub(super) fn raw_reviews(
+    task: &Tutorial,
+    seed: u64,
+    vocabulary: Option<Vocabulary>,
+) -> Result<(RawReviews, Option<Vocabulary>)> {
+    let index = |path: &Path| Vocabulary::read_word_index(path);
+    let known = match (vocabulary, &task.word_index) {
+        (None, Some(path)) => Some(index(path)?),
+        (vocabulary, _) => vocabulary,
+    };
+    Ok(match &task.data {
+        Source::Imdb(path) => {
+            let raw = RawReviews::read(path);
+            let raw = raw.with_context(|| format!("cannot load {}", path.display()))?;
+            let beside = Some(path.with_file_name(WORD_INDEX)).filter(|path| path.exists());
+            let beside = beside.filter(|_| known.is_none()).map(|path| index(&path));
+            (raw, known.or(beside.transpose()?))
+        }
+        Source::Text { path, columns } => {
+            let TextReviews { reviews, vocabulary, repaired } =
+                text::read(path, columns, known, seed)?;
+            if repaired > 0 {
+                eprintln!("{repaired} reviews hold bytes that are no UTF-8; they were replaced");
+            }
+            (reviews, Some(vocabulary))
+        }
+        _ => {
+            let words = (1..=corpus::VOCABULARY).filter_map(corpus::word).collect();
+            (corpus::bundled(), Some(Vocabulary::new(Tokenizer::default(), words)))
+        }
+    })
+}
+
+pub(super) fn reviews(raw: RawReviews, length: usize, seed: u64) -> Result<Splits> {
+    let options = LoadOptions { num_words: Some(VOCABULARY as u32), ..LoadOptions::default() };
+    let (train, test) = raw.load(&options);
+    let dataset = |reviews: Reviews| -> Result<Dataset> {
+        let pad = PadOptions { maxlen: Some(length), ..PadOptions::default() };
+        let labels = HostTensor::from_f32([reviews.labels.len()], reviews.labels)?;
+        Ok(Dataset::new([pad_sequences(&reviews.tokens, &pad)?], [labels])?)
+    };
+    let (train, validation) = dataset(train)?.split(TRAIN_SHARE, seed);
+    let test = dataset(test)?.take(10_000);
+    Ok(Splits { train, validation, test, vocabulary: None, unused: vec![] })
+}
+
+/// How many of so many films are trained on: of the tutorial's 1,200 the first 1,000.
+pub fn trained_films(count: usize) -> usize {
+    count * 5 / 6
+}
+
+/// As Keras's validation_split of 0.05 does, the last of the films to train on validate.
+pub(super) fn films(movies: &MovieOptions) -> Result<Splits> {
+    let (noisy, shifted): (Arc<dyn Examples>, Arc<dyn Examples>) =
+        (Arc::new(movies.noisy()), Arc::new(movies.shifted()));
+    let all = Dataset::of([noisy], [shifted])?;
+    let trained = trained_films(movies.count);
+    let validated = trained.div_ceil(20);
+    let split = trained - validated;
+    Ok(Splits {
+        train: all.range(0..split),
+        validation: all.range(split..trained),
+        test: all.range(trained..movies.count),
+        vocabulary: None,
+        unused: vec![],
+    })
+}

@@ -1,0 +1,389 @@
+//! Training a run.
+
+mod progress;
+mod recovery;
+mod trained;
+
+pub use progress::{Attempt, Progress};
+pub use recovery::Stopped;
+pub use trained::Trained;
+
+use self::progress::Interruptible;
+use self::recovery::{Recovery, Remedy};
+use crate::checkpoint::{Checkpoint, CheckpointOptions, Keeper, RunLock, Store};
+use crate::distributed::{self, World};
+use crate::fit::States;
+use crate::interrupt::{self, Cleanup};
+use crate::measure::{measure, time_step};
+use crate::memory::{self, Footprint};
+use crate::run::{Config, Measured, RunFolder, RunResult, Task, check_precision};
+use crate::splits::{self, Splits};
+use anyhow::{Result, anyhow, bail, ensure};
+use rnn::device::Opened;
+use rnn::nn::{
+    Callback, Checkpoints, Compile, FitOptions, History, Model, TerminateOnNan, TrainError,
+    Trainer, TrainerState,
+};
+use rnn_graph::Device;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// How a run is carried out: nothing of it changes what comes out.
+#[derive(Clone, Debug, Default)]
+pub struct TrainOptions {
+    /// What happens with checkpoints.
+    pub checkpoints: CheckpointOptions,
+    /// Print the time that each op took.
+    pub profile: bool,
+    /// The ranks that train together; this is the first of them.
+    pub world: Option<Rc<dyn World>>,
+}
+
+impl TrainOptions {
+    /// How many processes train together.
+    pub fn ranks(&self) -> usize {
+        self.world.as_ref().map_or(1, |world| world.size())
+    }
+
+    /// What trains, for the configuration of a run.
+    pub fn place(&self, device: &dyn Device) -> String {
+        match self.ranks() {
+            1 => device.info().to_string(),
+            ranks => format!("{ranks} ranks of {}", device.info()),
+        }
+    }
+}
+
+/// Where a training begins.
+#[derive(Clone, Debug)]
+enum Start {
+    /// With first weights.
+    Anew,
+    /// With weights that there are already.
+    From(Box<TrainerState>),
+    /// Where it was when this was taken.
+    At(Box<Checkpoint>),
+}
+
+/// Trains what `config` says and writes the run folder. It begins with `first`, or with weights
+/// that the seed decides.
+///
+/// # Errors
+/// If the data cannot be read, the folder not be written or holds something else, or a run that is
+/// not to be replaced, the device fails, or it is interrupted.
+pub fn train(
+    config: &Config,
+    first: Option<TrainerState>,
+    device: &mut Opened,
+    out: &Path,
+    (options, progress): (&TrainOptions, &mut dyn Progress),
+) -> Result<Trained> {
+    let there = out.exists();
+    let folder = RunFolder::begin(out, options.checkpoints.overwrite)?;
+    let _empty = (!there).then(|| {
+        let folder = folder.clone();
+        interrupt::at_end(move || folder.abandon())
+    });
+    let trained = RunLock::acquire(out).and_then(|lock| {
+        if !options.checkpoints.overwrite {
+            folder.check_unfinished()?;
+        }
+        let start = first.map_or(Start::Anew, |state| Start::From(Box::new(state)));
+        Run::prepare((&folder, lock), config, device.device(), options)?
+            .train(start, device, progress)
+    });
+    if trained.is_err() && !there {
+        folder.abandon();
+    }
+    trained
+}
+
+/// Goes on with a run from its last checkpoint, until as many epochs are over as it was begun
+/// with, or as `epochs` says, on the same data and list of words, which may lie elsewhere now.
+///
+/// # Errors
+/// As [`train`], and if there is nothing to go on from.
+pub fn resume(
+    run: &Path,
+    epochs: Option<usize>,
+    [data, words]: [Option<PathBuf>; 2],
+    device: &mut Opened,
+    (options, progress): (&TrainOptions, &mut dyn Progress),
+) -> Result<Trained> {
+    ensure!(run.is_dir(), "there is no folder {}", run.display());
+    let (folder, store) = (RunFolder::create(run)?, Store::of(run));
+    let lock = RunLock::acquire(run)?;
+    let checkpoint = store.newest()?;
+    let mut config = checkpoint.config.clone();
+    let done = checkpoint.state.course.history.epochs.len();
+    config.epochs = epochs.unwrap_or(config.epochs);
+    ensure!(
+        !store.is_finished() || done < config.epochs,
+        "{} is finished: to go on with it, ask for more than {done} --epochs",
+        run.display()
+    );
+    config.replace_data([data, words])?;
+    config.check_data()?;
+    let here = options.place(device.device());
+    if here != config.device {
+        println!(
+            "so far it was trained on {}: elsewhere sums are rounded differently",
+            config.device
+        );
+        config.device = here;
+    }
+    println!("data: {}", config.data());
+    let start = Start::At(Box::new(checkpoint));
+    Run::prepare((&folder, lock), &config, device.device(), options)?.train(start, device, progress)
+}
+
+/// A run at work: what stays the same from attempt to attempt.
+struct Run<'a> {
+    folder: RunFolder,
+    store: Store,
+    lock: RunLock,
+    /// With the fingerprint of the data.
+    config: Config,
+    model: Model,
+    splits: Splits,
+    /// What tells the training data from others.
+    data: String,
+    options: &'a TrainOptions,
+}
+
+/// A trainer that is ready to go.
+struct Ready {
+    trainer: Trainer,
+    memory: Footprint,
+    /// Where it begins.
+    origin: TrainerState,
+    /// The steps and epochs of a training that goes on.
+    behind: Option<[usize; 2]>,
+}
+
+impl<'a> Run<'a> {
+    /// Reads the data, and says what is trained on what.
+    fn prepare(
+        (folder, lock): (&RunFolder, RunLock),
+        config: &Config,
+        device: &dyn Device,
+        options: &'a TrainOptions,
+    ) -> Result<Self> {
+        check_precision(device, config.precision)?;
+        let model = config.model()?;
+        let splits = splits::load(config, &model, None)?;
+        if let Task::Own(own) = &config.task {
+            let sets = [
+                ("to train on", splits.train.len()),
+                ("to validate", splits.validation.len()),
+                ("to test", splits.test.len()),
+            ];
+            States::of(&model, &own.model.architecture)?.check(config.batch_size, &sets)?;
+        }
+        let data = fingerprint(&splits)?;
+        let config = Config { fingerprint: Some(data.clone()), ..config.clone() };
+        print!("{}", model.summary());
+        println!("{}", described(&config.compile(), &model.output_names()));
+        if !splits.unused.is_empty() {
+            eprintln!("not used: the arrays {} of the data", splits.unused.join(", "));
+        }
+        println!(
+            "{} {what} to train on, {} to validate, {} to test",
+            splits.train.len(),
+            splits.validation.len(),
+            splits.test.len(),
+            what = config.examples()
+        );
+        let (folder, store) = (folder.clone(), Store::of(folder.path()));
+        Ok(Self { folder, store, lock, config, model, splits, data, options })
+    }
+
+    /// Attempts it until it succeeds or there is no remedy.
+    fn train(
+        self,
+        mut start: Start,
+        device: &mut Opened,
+        progress: &mut dyn Progress,
+    ) -> Result<Trained> {
+        let goes_on = matches!(start, Start::At(_));
+        let of = (&self.store, &self.config, self.data.clone());
+        let mut keeper = Keeper::new(of, &self.options.checkpoints, goes_on);
+        let mut recovery = Recovery::default();
+        let (ready, history) = loop {
+            let mut ready = self.ready(start, device.device())?;
+            match self.attempt(&mut ready, &mut keeper, progress)? {
+                Ok(history) => break (ready, history),
+                Err(error) => {
+                    start = self.recover(error, ready, &keeper, (&mut recovery, device))?;
+                }
+            }
+        };
+        let saved = keeper.saved();
+        if interrupt::requested().is_some() {
+            match saved {
+                Some(step) => bail!(
+                    "interrupted after step {step}; go on with: rnn-gpu train --resume {}",
+                    self.folder.path().display()
+                ),
+                None => bail!("interrupted; nothing was written"),
+            }
+        }
+        let path = self.folder.path().display().to_string();
+        let advice = saved.map(|_| {
+            interrupt::at_end(move || {
+                let advice =
+                    format!("the training is kept; go on with: rnn-gpu train --resume {path}\n");
+                let _ = io::stderr().write_all(advice.as_bytes());
+            })
+        });
+        if history.epochs.len() < self.config.epochs {
+            println!("stopped after epoch {}", history.epochs.len());
+        }
+        keeper.clear()?;
+        self.finish(ready, history, advice)
+    }
+
+    /// Takes the trainer to where the training begins.
+    fn ready(&self, start: Start, device: &dyn Device) -> Result<Ready> {
+        let Self { config, splits, data, options, .. } = self;
+        let mut trainer = config.trainer(self.model.clone(), device)?;
+        let part = config.step_size().div_ceil(options.ranks());
+        let memory = memory::check(&mut trainer, (part, splits.train.is_weighted()), device)?;
+        println!("memory: {memory}");
+        if options.profile {
+            trainer.enable_profile();
+        }
+        let goes_on = matches!(start, Start::At(_));
+        let origin = match start {
+            Start::Anew => trainer.state()?,
+            Start::From(state) => *state,
+            Start::At(checkpoint) => {
+                let Checkpoint { state, data: then, .. } = *checkpoint;
+                ensure!(
+                    then == *data,
+                    "{} is not the data that the run was trained on until now: give that with \
+                     --data, or begin another run",
+                    config.data()
+                );
+                let epoch = state.course.history.epochs.len() + 1;
+                println!("going on after step {}, in epoch {epoch}", state.step);
+                state
+            }
+        };
+        if let Some(world) = &options.world {
+            let (config, data, state) = (config.clone(), data.clone(), origin.clone());
+            distributed::send(&**world, Checkpoint { config, data, state })?;
+            trainer = trainer.distributed(world.clone());
+        }
+        let per_epoch = splits.train.len().div_ceil(config.step_size());
+        let epochs = origin.course.history.epochs.len();
+        let behind = goes_on.then(|| [epochs * per_epoch + origin.course.steps, epochs]);
+        trainer.restore(origin.clone())?;
+        Ok(Ready { trainer, memory, origin, behind })
+    }
+
+    /// Trains to the end, or until it fails.
+    fn attempt(
+        &self,
+        Ready { trainer, memory, behind, .. }: &mut Ready,
+        keeper: &mut Keeper<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<Result<History, TrainError>> {
+        let Self { config, splits, folder, .. } = self;
+        let examples = [splits.train.len(), splits.validation.len()];
+        let shown =
+            progress.begin(&Attempt { config, examples, memory, folder, behind: *behind })?;
+        let mut watch = Interruptible::new(shown);
+        let fitted = fit(config, trainer, splits, keeper, &mut watch);
+        drop(watch);
+        trainer.leave();
+        Ok(fitted)
+    }
+
+    /// Where to begin again after an error, if that may help.
+    fn recover(
+        &self,
+        error: TrainError,
+        Ready { trainer, origin, .. }: Ready,
+        keeper: &Keeper<'_>,
+        (recovery, device): (&mut Recovery, &mut Opened),
+    ) -> Result<Start> {
+        let saved = keeper.saved();
+        match recovery.remedy(&error, self.options.world.is_some(), saved.is_some()) {
+            Remedy::Reopen => {
+                eprintln!("{error}\nopening the device again ({recovery})");
+                drop(trainer);
+                device.reopen()?;
+                Ok(Start::At(Box::new(self.store.newest()?)))
+            }
+            Remedy::Explain { step } => {
+                let good = match saved {
+                    Some(_) => self.store.newest()?.state,
+                    None => origin,
+                };
+                let kept = good.step;
+                println!("looking for the cause in the steps from {kept} on");
+                let (train, size) = (&self.splits.train, self.config.step_size());
+                let cause = trainer.trace_not_finite(device.device(), (good, step), train, size)?;
+                let cause = cause.map_or("when repeated, it stayed finite".into(), |cause| {
+                    format!("{cause}; the state after step {kept} was the last one kept")
+                });
+                Err(anyhow!(cause).context(error))
+            }
+            Remedy::None => Err(match saved {
+                Some(step) => Stopped { error, step, run: self.folder.path().to_owned() }.into(),
+                None => error.into(),
+            }),
+        }
+    }
+
+    /// Writes the model first: measuring it may fail.
+    fn finish(self, ready: Ready, history: History, advice: Option<Cleanup>) -> Result<Trained> {
+        let Self { folder, store, lock, config, splits, options, .. } = self;
+        let Ready { mut trainer, memory, .. } = ready;
+        folder.save(&config, &mut trainer)?;
+        folder.save_vocabulary(splits.vocabulary.as_ref())?;
+        folder.save_history(&history)?;
+        if options.profile {
+            println!("{}", trainer.profile()?);
+        }
+        let (results, measured) = measure(&mut trainer, &splits, &config, &history)?;
+        let ops = time_step(&mut trainer, &splits.train, config.batch_size)?;
+        let measured = Measured { memory: Some(memory), ops, ..measured };
+        let result = RunResult { history, results, measured };
+        folder.save_result(&result)?;
+        Ok(Trained { folder, config, result, store, _advice: advice, _lock: lock })
+    }
+}
+
+/// What tells the examples to train on from others.
+pub(crate) fn fingerprint(splits: &Splits) -> Result<String> {
+    Ok(format!("{:016x}", splits.train.fingerprint()?))
+}
+
+/// What every rank does alike; `watch` may break off.
+pub(crate) fn fit(
+    config: &Config,
+    trainer: &mut Trainer,
+    splits: &Splits,
+    checkpoints: &mut dyn Checkpoints,
+    watch: &mut dyn Callback,
+) -> Result<History, TrainError> {
+    let mut stopping = config.early_stopping();
+    let (mut nan, data) = (TerminateOnNan, (&splits.train, Some(&splits.validation)));
+    let mut callbacks: Vec<&mut dyn Callback> = vec![watch, &mut nan];
+    callbacks.extend(stopping.as_mut().map(|stopping| stopping as &mut dyn Callback));
+    let options = FitOptions { epochs: config.epochs, batch_size: config.step_size() };
+    trainer.fit_with_checkpoints(data, options, &mut callbacks, checkpoints)
+}
+
+/// What trains a model and what it makes small, as a line.
+fn described(Compile { optimizer, losses }: &Compile, outputs: &[String]) -> String {
+    let all = losses.iter().zip(outputs).map(|((loss, weight), output)| {
+        let of = if losses.len() > 1 { format!(" of {output}") } else { String::new() };
+        let times = if *weight == 1.0 { String::new() } else { format!("{weight} x ") };
+        format!("{times}{}{of}", loss.name())
+    });
+    format!("optimizer: {optimizer}; loss: {}", all.collect::<Vec<_>>().join(" + "))
+}

@@ -1,0 +1,115 @@
+//! What helps a training that has failed.
+
+use rnn::nn::TrainError;
+use rnn_graph::DeviceError;
+use std::error::Error;
+use std::fmt;
+use std::iter;
+use std::path::PathBuf;
+
+/// How often a run goes on with a new device after the old one failed.
+const MAX_DEVICE_FAULTS: usize = 2;
+
+/// A training has failed and can go on later.
+#[derive(Debug)]
+pub struct Stopped {
+    /// Why.
+    pub error: TrainError,
+    /// The steps done at the checkpoint that is kept.
+    pub step: u64,
+    /// The folder of the run.
+    pub run: PathBuf,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { error, step, run } = self;
+        let causes = iter::successors(Some(error as &dyn Error), |error| (*error).source());
+        let causes = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        let run = run.display();
+        write!(
+            f,
+            "{causes}; the checkpoint after step {step} is kept: rnn-gpu train --resume {run}"
+        )
+    }
+}
+
+/// The message has the causes.
+impl Error for Stopped {}
+
+/// What is done about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// Nothing.
+    None,
+    /// Open the device again and go on from the last checkpoint.
+    Reopen,
+    /// Look for where the numbers of this step ceased to be finite.
+    Explain {
+        /// The step.
+        step: u64,
+    },
+}
+
+/// Counts what has failed so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recovery {
+    faults: usize,
+}
+
+impl Recovery {
+    /// What helps against an error of a training among other ranks, or alone, of which there is a
+    /// checkpoint, or none.
+    pub fn remedy(&mut self, error: &TrainError, ranks: bool, saved: bool) -> Remedy {
+        match error {
+            // The other ranks do not go back.
+            _ if ranks => Remedy::None,
+            TrainError::Device(error) if may_recover(error) => {
+                self.faults += 1;
+                match saved && self.faults <= MAX_DEVICE_FAULTS {
+                    true => Remedy::Reopen,
+                    false => Remedy::None,
+                }
+            }
+            &TrainError::NotFinite { step, .. } => Remedy::Explain { step },
+            _ => Remedy::None,
+        }
+    }
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {MAX_DEVICE_FAULTS}", self.faults)
+    }
+}
+
+/// Whether a device that is opened again may do better: one that refuses a command will not.
+fn may_recover(error: &DeviceError) -> bool {
+    matches!(error, DeviceError::Lost { .. } | DeviceError::OutOfMemory { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost() -> TrainError {
+        DeviceError::Lost { device: "a GPU".into(), message: "made up".into() }.into()
+    }
+
+    #[test]
+    fn a_lost_device_is_opened_twice_and_no_more() {
+        let mut recovery = Recovery::default();
+        let mut remedy = || recovery.remedy(&lost(), false, true);
+        assert_eq!([remedy(), remedy(), remedy()], [Remedy::Reopen, Remedy::Reopen, Remedy::None]);
+        assert_eq!(Recovery::default().remedy(&lost(), false, false), Remedy::None);
+        assert_eq!(Recovery::default().remedy(&lost(), true, true), Remedy::None);
+    }
+
+    #[test]
+    fn what_a_new_device_does_not_help_against_ends_the_training() {
+        let refused = DeviceError::Refused { device: "a GPU".into(), message: "made up".into() };
+        let mut recovery = Recovery::default();
+        assert_eq!(recovery.remedy(&refused.into(), false, true), Remedy::None);
+        assert_eq!(recovery.remedy(&TrainError::Empty, false, true), Remedy::None);
+    }
+}

@@ -1,0 +1,59 @@
+//! What is made or fetched once and kept.
+
+use etcetera::BaseStrategy as _;
+use rnn_graph::DeviceKind;
+use rnn_wgpu::{Adapter, Divisions, OpenError, Options, Prover, WgpuDevice};
+use std::env;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+/// There is no folder to keep files in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no home directory to keep files in; set RNN_GPU_CACHE")]
+pub struct NoHome;
+
+/// `RNN_GPU_CACHE`, else `rnn-gpu` in the user's cache directory. It need not exist.
+///
+/// # Errors
+/// If there is no home directory.
+pub fn folder() -> Result<PathBuf, NoHome> {
+    if let Some(folder) = env::var_os("RNN_GPU_CACHE") {
+        return Ok(folder.into());
+    }
+    let base = etcetera::choose_base_strategy();
+    let base = base.map_err(|_| NoHome)?;
+    Ok(base.cache_dir().join("rnn-gpu"))
+}
+
+/// Where of a GPU is kept what its driver compiles, and which kernels are fastest on it; none, if
+/// `RNN_GPU_NO_CACHE` is set.
+pub fn of_devices() -> Option<PathBuf> {
+    let unwanted = env::var_os("RNN_GPU_NO_CACHE").is_some_and(|value| !value.is_empty());
+    folder().ok().filter(|_| !unwanted).map(|folder| folder.join("pipelines"))
+}
+
+/// Whether kernels are tuned: on GPUs, unless `RNN_GPU_AUTOTUNE` is 0; on emulated ones only if it
+/// is 1, as measuring takes longer there than small runs.
+fn tunes(adapter: &Adapter) -> bool {
+    match env::var("RNN_GPU_AUTOTUNE").as_deref() {
+        Ok("0") => false,
+        Ok("1") => true,
+        _ => adapter.info.kind == DeviceKind::Gpu,
+    }
+}
+
+/// Opens a GPU.
+///
+/// # Errors
+/// If the driver does not hand it out.
+pub fn open(adapter: &Adapter) -> Result<WgpuDevice, OpenError> {
+    let divisions = if tunes(adapter) { Divisions::Fastest } else { Divisions::Usual };
+    // Nobody need read it.
+    let tell = |line: &str| drop(writeln!(io::stderr(), "rnn-gpu: {line}"));
+    let prover = Some(Prover { test: rnn_ops::prove_matrix_units, tell });
+    let options = Options { divisions, prover, ..Options::default() };
+    match of_devices() {
+        Some(folder) => WgpuDevice::open_cached(adapter, options, &folder),
+        None => WgpuDevice::open(adapter, options),
+    }
+}

@@ -1,0 +1,139 @@
+//! Choosing what to compute on.
+
+use crate::cache;
+use rnn_cpu::CpuDevice;
+use rnn_graph::{Device, DeviceKind};
+use rnn_wgpu::{Adapter, OpenError, adapters};
+
+/// Why a device could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceChoiceError {
+    /// There is no GPU.
+    #[error("no GPU found: install its Vulkan, Metal or DX12 driver")]
+    NoGpu,
+    /// No device is called so.
+    #[error("no device {0:?}")]
+    Unknown(String),
+    /// The driver does not hand it out.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+type Result<T, E = DeviceChoiceError> = std::result::Result<T, E>;
+
+/// Opens `auto`, `cpu`, `gpu`, `gpu:N`, or the first device whose name contains the word. Returns
+/// it with the reason for the choice.
+///
+/// # Errors
+/// If there is no such device, or it cannot be opened.
+pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
+    let cpu = |why: String| -> Result<(Box<dyn Device>, String)> {
+        Ok((Box::new(CpuDevice::new()), why))
+    };
+    let gpu = |adapter: &Adapter, why: &str| -> Result<(Box<dyn Device>, String)> {
+        Ok((Box::new(cache::open(adapter)?), why.into()))
+    };
+    if choice == "cpu" {
+        return cpu("as asked".into());
+    }
+    let all = adapters();
+    let real = all.iter().find(|a| a.info.kind == DeviceKind::Gpu);
+    match choice {
+        "auto" => match real {
+            Some(adapter) => gpu(adapter, "the best GPU found"),
+            None if all.is_empty() => cpu("no GPU driver found".into()),
+            None => cpu("the only GPU driver is a software one, which is slower than this".into()),
+        },
+        "gpu" => match real.or(all.first()) {
+            Some(adapter) => gpu(adapter, "as asked"),
+            None => Err(DeviceChoiceError::NoGpu),
+        },
+        other => {
+            let index = other.strip_prefix("gpu:").and_then(|n| n.parse::<usize>().ok());
+            let word = other.to_lowercase();
+            let found = match index {
+                Some(n) => all.get(n),
+                None => all.iter().find(|a| a.info.name.to_lowercase().contains(&word)),
+            };
+            match found {
+                Some(adapter) => gpu(adapter, "as asked"),
+                None => Err(DeviceChoiceError::Unknown(other.into())),
+            }
+        }
+    }
+}
+
+/// What a process opens that is one of several on a machine, `local_rank` being its number: of the
+/// GPUs that `auto` and `gpu` stand for each takes one.
+pub fn of_rank(choice: &str, local_rank: usize) -> String {
+    if !matches!(choice, "auto" | "gpu") {
+        return choice.into();
+    }
+    let all = adapters().into_iter().enumerate();
+    let gpus: Vec<usize> =
+        all.filter(|(_, adapter)| adapter.info.kind == DeviceKind::Gpu).map(|(i, _)| i).collect();
+    match gpus.len() {
+        0 | 1 => choice.into(),
+        count => format!("gpu:{}", gpus[local_rank % count]),
+    }
+}
+
+/// How a device is opened.
+type Open = Box<dyn Fn() -> Result<Box<dyn Device>>>;
+
+/// An open device that can be opened again when it fails.
+pub struct Opened {
+    device: Box<dyn Device>,
+    open: Open,
+}
+
+impl Opened {
+    /// What `open` gives, now and later.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn new(open: impl Fn() -> Result<Box<dyn Device>> + 'static) -> Result<Self> {
+        Ok(Self { device: open()?, open: Box::new(open) })
+    }
+
+    /// The device.
+    pub fn device(&self) -> &dyn Device {
+        &*self.device
+    }
+
+    /// Opens it again.
+    ///
+    /// # Errors
+    /// If it is not there any more.
+    pub fn reopen(&mut self) -> Result<()> {
+        self.device = (self.open)()?;
+        Ok(())
+    }
+}
+
+/// Opens everything that can be computed on.
+///
+/// # Errors
+/// If a GPU driver lists an adapter that it does not open.
+pub fn open_all() -> Result<Vec<Box<dyn Device>>> {
+    let mut devices: Vec<Box<dyn Device>> = vec![Box::new(CpuDevice::new())];
+    for adapter in &adapters() {
+        devices.push(Box::new(cache::open(adapter)?));
+    }
+    Ok(devices)
+}
+
+/// One line for each device, as `--device` can name it.
+pub fn list() -> String {
+    let mut text = format!("cpu    {}\n", CpuDevice::new().info());
+    let folder = cache::of_devices();
+    for (i, adapter) in adapters().iter().enumerate() {
+        text += &format!("gpu:{i}  {} {}", adapter.info, adapter.features);
+        let tuned = folder.as_deref().map(|folder| adapter.tuned(folder)).unwrap_or_default();
+        if tuned.kernels > 0 {
+            text += &format!(", {} of {} kernels tuned", tuned.changed, tuned.kernels);
+        }
+        text += "\n";
+    }
+    text
+}

@@ -1,0 +1,95 @@
+//! The memory of this machine.
+
+use std::fmt;
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+
+/// A model needs more memory than there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the model's {} parameters need {} of memory, {} are free",
+    Count(*parameters), Bytes(*need), Bytes(*free)
+)]
+pub struct TooLarge {
+    /// The model's parameters.
+    pub parameters: usize,
+    /// Their bytes.
+    pub need: u64,
+    /// Those that this machine can give.
+    pub free: u64,
+}
+
+/// Bytes that this machine can give.
+pub fn available() -> u64 {
+    let kind = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(kind);
+    // A container may be given less than the machine has.
+    let limit = system.cgroup_limits().map_or(u64::MAX, |group| group.free_memory);
+    system.available_memory().min(limit)
+}
+
+/// Makes sure that this machine can hold the weights of a model, before they are drawn.
+///
+/// # Errors
+/// If it cannot.
+pub fn check_weights(parameters: usize) -> Result<(), TooLarge> {
+    let (need, free) = (4 * parameters as u64, available());
+    if need <= free { Ok(()) } else { Err(TooLarge { parameters, need, free }) }
+}
+
+/// A number of bytes, as `1.50 GiB`.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+        let units = self.0.checked_ilog2().unwrap_or(0) as usize / 10;
+        match units.checked_sub(1) {
+            None => write!(f, "{} B", self.0),
+            Some(unit) => {
+                let amount = self.0 as f64 / 1024f64.powi(units as i32);
+                write!(f, "{amount:.2} {}", UNITS[unit])
+            }
+        }
+    }
+}
+
+/// A number with commas, as `1,234,567`.
+#[derive(Clone, Copy, Debug)]
+pub struct Count(pub usize);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (i, digit) in digits.chars().enumerate() {
+            if i > 0 && (digits.len() - i).is_multiple_of(3) {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_readable() {
+        assert_eq!(Bytes(0).to_string(), "0 B");
+        assert_eq!(Bytes(1023).to_string(), "1023 B");
+        assert_eq!(Bytes(1536).to_string(), "1.50 KiB");
+        assert_eq!(Bytes(128 << 20).to_string(), "128.00 MiB");
+        assert_eq!(Bytes(u64::MAX).to_string(), "16.00 EiB");
+        assert_eq!(Count(999).to_string(), "999");
+        assert_eq!(Count(1_234_567).to_string(), "1,234,567");
+    }
+
+    #[test]
+    fn weights_beyond_all_memory_are_refused() {
+        assert!(check_weights(1000).is_ok());
+        let error = check_weights(1 << 60).expect_err("too many");
+        assert!(error.to_string().starts_with("the model's 1,152,921,504,606,846,976 parameters"));
+    }
+}

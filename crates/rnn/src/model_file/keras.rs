@@ -1,0 +1,183 @@
+//! Which variable of a Keras file is which weight of a model.
+
+use super::{ModelFileError, Result};
+use crate::nn::{Architecture, Model, Slot};
+use rnn_core::HostTensor;
+use rnn_formats::keras::{Format, KERAS_VERSION, KerasFile, Variables};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// The weights of each layer by the part that holds them, in Keras's order of both.
+fn parts(model: &Model, layer: usize) -> Vec<(&str, Vec<&Slot>)> {
+    let mut parts: Vec<(&str, Vec<&Slot>)> = Vec::new();
+    for slot in model.slots().iter().filter(|slot| slot.layer == layer) {
+        match parts.iter_mut().find(|(owner, _)| *owner == slot.owner) {
+            Some((_, slots)) => slots.push(slot),
+            None => parts.push((&slot.owner, vec![slot])),
+        }
+    }
+    parts
+}
+
+/// The layers in Keras's order by their place in the model, which has them in the order of calls,
+/// and by their path in a `.keras` file.
+fn layers(architecture: &Architecture, model: &Model) -> Vec<(usize, String)> {
+    let names: Vec<&str> = architecture.layers().map(|(name, _)| name).collect();
+    let place = |name: &str| model.layers().position(|(other, _)| other == name);
+    let paths = architecture.keras_paths().into_iter();
+    paths.filter_map(|(layer, path)| Some((place(names[layer])?, path))).collect()
+}
+
+/// All weights in Keras's order.
+pub fn in_keras_order<'a>(architecture: &Architecture, model: &'a Model) -> Vec<&'a Slot> {
+    let layers = layers(architecture, model).into_iter();
+    let parts = layers.flat_map(|(layer, _)| parts(model, layer));
+    parts.flat_map(|(_, slots)| slots).collect()
+}
+
+/// The weights of a file, by the names that they have in the model.
+pub fn weights(
+    file: &KerasFile,
+    architecture: &Architecture,
+    model: &Model,
+) -> Result<Vec<(String, HostTensor)>> {
+    let mut weights = Vec::new();
+    if file.format == Format::LegacyH5 {
+        return legacy_weights(file, architecture, model);
+    }
+    let paths = architecture.layers().zip(architecture.layer_paths());
+    let paths: HashMap<&str, &[String]> = paths.map(|((name, _), path)| (name, path)).collect();
+    let numbered = layers(architecture, model);
+    for (index, (name, class)) in model.layers().enumerate() {
+        let place = Place { name, class, file };
+        let by_number = || {
+            let found = numbered.iter().find(|(layer, _)| *layer == index);
+            found.map(|(_, path)| path.clone())
+        };
+        let path = place.named(paths[name]).or_else(by_number);
+        for (owner, slots) in parts(model, index) {
+            let path = path.as_deref();
+            let path =
+                path.ok_or_else(|| ModelFileError::misfit("no output of the model needs it"))?;
+            let path = if owner.is_empty() { path.into() } else { format!("{path}/{owner}") };
+            place.take(&path, &slots, &mut weights)?;
+        }
+    }
+    Ok(weights)
+}
+
+/// The same of a legacy file, in which a model within the model has one list of weights: those that
+/// are trained before all others.
+fn legacy_weights(
+    file: &KerasFile,
+    architecture: &Architecture,
+    model: &Model,
+) -> Result<Vec<(String, HostTensor)>> {
+    let places: HashMap<&str, usize> =
+        model.layers().enumerate().map(|(place, (name, _))| (name, place)).collect();
+    let mut groups: Vec<(&str, &'static str, Vec<&Slot>)> = Vec::new();
+    for ((name, class), path) in architecture.layers().zip(architecture.layer_paths()) {
+        let place = places.get(name);
+        let slots = model.slots().iter().filter(|slot| Some(&slot.layer) == place);
+        let (top, nested) = (path[0].as_str(), path.len() > 1);
+        match groups.iter_mut().find(|(name, ..)| *name == top) {
+            Some((.., all)) => all.extend(slots),
+            None => groups.push((top, if nested { "a model" } else { class }, slots.collect())),
+        }
+    }
+    let mut weights = Vec::new();
+    for (name, class, mut slots) in groups {
+        if class == "a model" {
+            slots.sort_by_key(|slot| !slot.trained);
+        }
+        Place { name, class, file }.take(name, &slots, &mut weights)?;
+    }
+    Ok(weights)
+}
+
+/// A layer, and the file that holds its variables.
+struct Place<'a> {
+    name: &'a str,
+    class: &'static str,
+    file: &'a KerasFile,
+}
+
+impl Place<'_> {
+    /// The group of a layer by its name and those of the models that it stands in; paths themselves
+    /// count layers by class.
+    fn named(&self, names: &[String]) -> Option<String> {
+        let mut found = String::new();
+        for name in names {
+            let prefix =
+                if found.is_empty() { "layers/".into() } else { format!("{found}/layers/") };
+            let direct =
+                |path: &str| path.strip_prefix(&prefix).is_some_and(|rest| !rest.contains('/'));
+            let mut groups = self.file.layers.iter();
+            found = groups.find(|group| group.name == *name && direct(&group.path))?.path.clone();
+        }
+        Some(found)
+    }
+
+    fn take(
+        &self,
+        path: &str,
+        slots: &[&Slot],
+        weights: &mut Vec<(String, HostTensor)>,
+    ) -> Result<()> {
+        let tensors = self.file.layer(path).map_or(&[][..], |group| &group.tensors);
+        let Self { name, class, .. } = self;
+        let (wanted, found) = (slots.len(), tensors.len());
+        if found != wanted {
+            return Err(ModelFileError::Misfit(format!(
+                "layer {name} ({class}) has {wanted} weights, the file has {found} of them at {path}"
+            )));
+        }
+        let pairs = slots.iter().zip(tensors);
+        weights.extend(pairs.map(|(slot, (_, tensor))| (slot.name.clone(), tensor.clone())));
+        Ok(())
+    }
+}
+
+/// A file of the model and its weights.
+pub fn file(
+    format: Format,
+    architecture: &Architecture,
+    model: &Model,
+    config: Value,
+) -> Result<KerasFile> {
+    let weights = model.weights()?;
+    let tensor = |slot: &Slot| -> Result<HostTensor> {
+        let found = weights.iter().find(|(name, _)| *name == slot.name);
+        let lost = || ModelFileError::misfit("the model has lost a weight");
+        Ok(found.ok_or_else(lost)?.1.clone())
+    };
+    let names: Vec<&str> = model.layers().map(|(name, _)| name).collect();
+    let mut layers = Vec::new();
+    for (layer, path) in self::layers(architecture, model) {
+        let name = names[layer].to_owned();
+        if format == Format::LegacyH5 {
+            let slots = model.slots().iter().filter(|slot| slot.layer == layer);
+            let tensors = slots.map(|slot| Ok((slot.name.clone(), tensor(slot)?)));
+            let tensors = tensors.collect::<Result<Vec<_>>>()?;
+            layers.push(Variables { path: name.clone(), name, tensors });
+            continue;
+        }
+        let mut own = vec![Variables { path: path.clone(), name, tensors: vec![] }];
+        for (owner, slots) in parts(model, layer) {
+            let numbered = slots.iter().enumerate();
+            let tensors = numbered.map(|(i, slot)| Ok((i.to_string(), tensor(slot)?)));
+            let tensors = tensors.collect::<Result<Vec<_>>>()?;
+            match owner {
+                "" => own[0].tensors = tensors,
+                _ => {
+                    let name = owner.rsplit('/').next().unwrap_or(owner).to_owned();
+                    own.push(Variables { path: format!("{path}/{owner}"), name, tensors });
+                }
+            }
+        }
+        layers.extend(own);
+    }
+    let version = Some(KERAS_VERSION.to_owned());
+    let (config, optimizer) = (Some(config), vec![]);
+    Ok(KerasFile { format, version, config, compile: None, layers, optimizer })
+}

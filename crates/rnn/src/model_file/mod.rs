@@ -1,0 +1,331 @@
+//! A model from wherever the user has it: a folder of a run, a file of Keras, a `model.toml`.
+
+mod compiled;
+mod error;
+mod keras;
+mod optimizer;
+mod toml;
+
+pub use compiled::Compiled;
+pub use error::ModelFileError;
+pub use toml::{FIT, MODEL, object};
+
+use crate::memory;
+use crate::nn::{Architecture, Compile, Dialect, Model, Optimizer, OptimizerState, Reader};
+use rnn_core::HostTensor;
+use rnn_formats::keras::{self as container, Format, KerasFile, Variables};
+use rnn_formats::{WriteError, safetensors, write_atomically};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::io::Write as _;
+use std::iter;
+use std::path::{Path, PathBuf};
+
+/// The description of a model in a folder, in Keras's terms.
+pub const MODEL_JSON: &str = "model.json";
+/// The weights of a model in a folder.
+pub const WEIGHTS: &str = "weights.safetensors";
+
+/// A model as it is kept.
+pub struct ModelFile {
+    /// What it is made of.
+    pub architecture: Architecture,
+    /// How it is trained, if that is said.
+    pub compile: Option<Compile>,
+    /// What trains it, where that alone is said, without a loss.
+    pub optimizer: Option<Optimizer>,
+    /// What the file says of training, as it says it.
+    pub stated: Value,
+    weights: Weights,
+    /// Is told what of a file is not used.
+    tell: fn(&str),
+}
+
+type Result<T, E = ModelFileError> = std::result::Result<T, E>;
+
+enum Weights {
+    /// By the names that slots have, in a folder that [`save`] wrote.
+    Folder(PathBuf, Vec<(String, HostTensor)>),
+    Keras(Box<KerasFile>),
+    /// A description alone.
+    Missing,
+}
+
+impl Weights {
+    fn in_folder(path: &Path) -> Result<Self> {
+        Ok(Self::Folder(path.to_owned(), safetensors::load(&path.join(WEIGHTS))?.0))
+    }
+}
+
+impl ModelFile {
+    /// Opens a folder that [`save`] wrote, `.keras`, `.h5`, `.json` or `.toml`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or describes what is not supported.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, |_| {})
+    }
+
+    /// Opens it as [`ModelFile::open`] does, and tells what of the file is not used.
+    ///
+    /// # Errors
+    /// As [`ModelFile::open`].
+    pub fn open_with(path: &Path, tell: fn(&str)) -> Result<Self> {
+        let open = || {
+            if path.is_dir() {
+                return Self::from_folder(path, tell);
+            }
+            let described =
+                |value: Result<Value>| Self::described(&value?, None, Weights::Missing, tell);
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("keras" | "h5" | "hdf5") => Self::from_keras(path, tell),
+                Some("json") => described(json(path)),
+                Some("toml") => described(toml::read(path)),
+                _ if !path.exists() => Err(ModelFileError::Missing),
+                _ => Err(ModelFileError::Unknown),
+            }
+        };
+        open().map_err(|source| ModelFileError::Unusable {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
+    }
+
+    fn from_folder(path: &Path, tell: fn(&str)) -> Result<Self> {
+        let value = json(&path.join(MODEL_JSON))?;
+        Self::described(&value, None, Weights::in_folder(path)?, tell)
+    }
+
+    /// A model whose weights are in a folder without [`MODEL_JSON`].
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn in_folder(
+        path: &Path,
+        architecture: Architecture,
+        compile: Option<Compile>,
+    ) -> Result<Self> {
+        Ok(Self::new(architecture, compile, Weights::in_folder(path)?))
+    }
+
+    fn from_keras(path: &Path, tell: fn(&str)) -> Result<Self> {
+        let mut file = container::read(path)?;
+        let mut config = file.config.take().ok_or(ModelFileError::WeightsAlone)?;
+        if let (Some(config), Some(compile)) = (config.as_object_mut(), file.compile.take()) {
+            config.insert("compile_config".into(), compile);
+        }
+        let version = file.version.clone();
+        Self::described(&config, version.as_deref(), Weights::Keras(Box::new(file)), tell)
+    }
+
+    fn new(architecture: Architecture, compile: Option<Compile>, weights: Weights) -> Self {
+        let (stated, tell) = (Value::Null, (|_| {}) as fn(&str));
+        Self { architecture, compile, optimizer: None, stated, weights, tell }
+    }
+
+    fn described(
+        value: &Value,
+        version: Option<&str>,
+        weights: Weights,
+        tell: fn(&str),
+    ) -> Result<Self> {
+        let architecture = Architecture::from_json(value, version)?;
+        let stated = value.get("compile_config").cloned().unwrap_or_default();
+        // A model that was never compiled has a configuration without a loss.
+        let has_loss = stated.get("loss").is_some_and(|loss| !loss.is_null());
+        let compile = has_loss.then_some(&stated);
+        let dialect = version.map_or(Dialect::default(), Dialect::of_version);
+        let outputs = architecture.output_names();
+        let compile = match compile.map(|c| Compile::from_json(c, &outputs, dialect)) {
+            Some(Err(error)) if !matches!(weights, Weights::Missing) => {
+                // It can predict all the same, and be trained with another loss.
+                tell(&format!("not used: how the model was trained: {}", explained(&error)));
+                None
+            }
+            compile => compile.transpose()?,
+        };
+        let optimizer = match Compile::optimizer_in(&stated, dialect) {
+            Err(error) if matches!(weights, Weights::Missing) => return Err(error.into()),
+            Err(error) if !has_loss => {
+                tell(&format!("not used: the model's optimizer: {}", explained(&error)));
+                None
+            }
+            optimizer => optimizer.unwrap_or_default(),
+        };
+        Ok(Self { optimizer, stated, tell, ..Self::new(architecture, compile, weights) })
+    }
+
+    /// Whether it has been trained, or at least has weights.
+    pub fn has_weights(&self) -> bool {
+        !matches!(self.weights, Weights::Missing)
+    }
+
+    /// The model with its weights, or with first weights that `seed` decides, for examples of
+    /// these shapes; where there are none, open extents are taken for some number.
+    ///
+    /// # Errors
+    /// If the shapes or the weights do not fit.
+    pub fn model(&self, samples: Option<&[&[usize]]>, seed: u64) -> Result<Model> {
+        let architecture = self.architecture.clone();
+        let architecture = match samples {
+            Some(samples) => architecture.with_shapes(samples)?,
+            None => architecture.with_some_extents()?,
+        };
+        memory::check_weights(architecture.count_params()?)?;
+        let mut model = architecture.model(seed)?;
+        match &self.weights {
+            Weights::Folder(_, weights) => model.set_weights(weights)?,
+            Weights::Keras(file) => {
+                let weights = keras::weights(file, &architecture, &model)?;
+                model.set_weights(&weights)?;
+            }
+            Weights::Missing => {}
+        }
+        Ok(model)
+    }
+
+    /// The table of its layers.
+    ///
+    /// # Errors
+    /// If layers or weights do not fit.
+    pub fn summary(&self) -> Result<String> {
+        self.model(None, 1)?;
+        Ok(self.architecture.summary()?)
+    }
+
+    /// What the optimizer kept of this model, [`ModelFile::model`], when it was saved.
+    ///
+    /// # Errors
+    /// If the file in a folder is damaged.
+    pub fn optimizer_state(&self, model: &Model) -> Result<Option<OptimizerState>> {
+        match (&self.weights, &self.compile) {
+            (Weights::Folder(folder, _), _) => optimizer::load(folder),
+            (Weights::Keras(file), Some(compile)) => {
+                let state =
+                    optimizer::of_keras(file, &self.architecture, model, &compile.optimizer);
+                // The model is of use all the same.
+                Ok(state.unwrap_or_else(|error| {
+                    (self.tell)(&format!(
+                        "not used: what the optimizer kept: {}",
+                        explained(&error)
+                    ));
+                    None
+                }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The trained model as it is described, with no extent open.
+    ///
+    /// # Errors
+    /// If one is open, or there are no weights.
+    pub fn closed_model(&self) -> Result<Model> {
+        let inputs = self.architecture.inputs().iter();
+        let extents = inputs.map(|input| input.batch_shape.iter().skip(1).copied().collect());
+        let extents: Option<Vec<Vec<usize>>> = extents.collect();
+        let extents = extents.ok_or(ModelFileError::Open)?;
+        self.trained_model(Some(&extents.iter().map(Vec::as_slice).collect::<Vec<_>>()))
+    }
+
+    /// The same as [`ModelFile::model`], with weights of its own.
+    ///
+    /// # Errors
+    /// As [`ModelFile::model`], and if it has none.
+    pub fn trained_model(&self, samples: Option<&[&[usize]]>) -> Result<Model> {
+        match self.has_weights() {
+            true => self.model(samples, 0),
+            false => Err(ModelFileError::NoWeights),
+        }
+    }
+}
+
+/// `model.json`: the architecture, with how it is trained.
+///
+/// # Errors
+/// If the reader has nothing like a layer or an argument.
+pub fn to_json(
+    architecture: &Architecture,
+    compile: Option<&Compile>,
+    reader: Reader,
+) -> Result<Value> {
+    let mut value = architecture.to_json(reader)?;
+    if let Some(compile) = compile {
+        value["compile_config"] = compile.to_json(reader)?;
+    }
+    Ok(value)
+}
+
+/// Writes a model into a folder: first the weights and what the optimizer keeps, then `model.json`, which
+/// says that they are there.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn save(
+    folder: &Path,
+    architecture: &Architecture,
+    compile: Option<&Compile>,
+    (model, kept): (&Model, Option<&OptimizerState>),
+) -> Result<()> {
+    let json = to_json(architecture, compile, Reader::Ours)?;
+    save_weights(&folder.join(WEIGHTS), model)?;
+    optimizer::save(folder, kept)?;
+    let json = format!("{json:#}");
+    let path = folder.join(MODEL_JSON);
+    write_atomically(&path, |file| file.write_all(json.as_bytes())).map_err(failed)
+}
+
+/// Writes weights as safetensors, by the names of layers and of their weights.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save_weights(path: &Path, model: &Model) -> Result<()> {
+    let metadata = BTreeMap::from([("format".to_owned(), "rnn-gpu".to_owned())]);
+    Ok(safetensors::save(path, &model.weights()?, &metadata)?)
+}
+
+/// Writes the model as Keras 3 stores it, in the form that the file's name asks for.
+///
+/// # Errors
+/// If Keras has nothing like a layer or an argument, or the file cannot be written.
+pub fn save_keras(file: &ModelFile, format: Format, path: &Path) -> Result<()> {
+    let model = file.trained_model(None)?;
+    let config = to_json(&file.architecture, None, Reader::Keras)?;
+    let mut written = keras::file(format, &file.architecture, &model, config)?;
+    if let Some(compile) = &file.compile {
+        let mut json = compile.to_json(Reader::Keras)?;
+        match format {
+            Format::LegacyH5 => json["optimizer_config"] = json["optimizer"].take(),
+            // What an optimizer keeps Keras 3 reads from .keras alone.
+            _ => written.optimizer.extend(kept_for_keras(file, &model, compile)?),
+        }
+        written.compile = Some(json);
+    }
+    Ok(written.write(path)?)
+}
+
+fn kept_for_keras(file: &ModelFile, model: &Model, compile: &Compile) -> Result<Option<Variables>> {
+    let kept = file.optimizer_state(model)?;
+    let kept = kept.filter(|kept| kept.optimizer == compile.optimizer.class());
+    let of = (&file.architecture, model);
+    kept.map(|kept| optimizer::for_keras(of, &compile.optimizer, &kept)).transpose()
+}
+
+fn json(path: &Path) -> Result<Value> {
+    let path = || path.to_owned();
+    let text = fs::read_to_string(path())
+        .map_err(|source| ModelFileError::Read { path: path(), source })?;
+    serde_json::from_str(&text).map_err(|source| ModelFileError::Json { path: path(), source })
+}
+
+fn failed(WriteError { path, source }: WriteError) -> ModelFileError {
+    ModelFileError::Write { path, source }
+}
+
+/// An error and its causes.
+fn explained(error: &dyn Error) -> String {
+    let causes = iter::successors(Some(error), |error: &&dyn Error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

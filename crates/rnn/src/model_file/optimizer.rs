@@ -1,0 +1,144 @@
+//! What an optimizer keeps, as folders and Keras's files hold it.
+
+use super::keras::in_keras_order;
+use super::{ModelFileError, Result};
+use crate::nn::{Architecture, Model, Optimizer, OptimizerState, Slot};
+use rnn_core::HostTensor;
+use rnn_formats::keras::{KerasFile, Variables};
+use rnn_formats::safetensors;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// Where it is kept in the folder of a model.
+const FILE: &str = "optimizer.safetensors";
+
+/// Writes it; without any, what was there before goes.
+pub fn save(folder: &Path, state: Option<&OptimizerState>) -> Result<()> {
+    let path = folder.join(FILE);
+    let Some(OptimizerState { optimizer, step, slots }) = state else {
+        return match path.exists() {
+            true => fs::remove_file(&path).map_err(|source| ModelFileError::Write { path, source }),
+            false => Ok(()),
+        };
+    };
+    let metadata = [("optimizer", optimizer.clone()), ("step", step.to_string())];
+    let metadata: BTreeMap<String, String> =
+        metadata.map(|(key, value)| (key.to_owned(), value)).into();
+    Ok(safetensors::save(&path, slots, &metadata)?)
+}
+
+/// Reads it, if it is there.
+pub fn load(folder: &Path) -> Result<Option<OptimizerState>> {
+    let path = folder.join(FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let (slots, mut metadata) = safetensors::load(&path)?;
+    let damaged = || ModelFileError::Misfit(format!("{} does not say whose it is", path.display()));
+    let step = metadata.get("step").and_then(|step| step.parse().ok()).ok_or_else(damaged)?;
+    let optimizer = metadata.remove("optimizer").ok_or_else(damaged)?;
+    Ok(Some(OptimizerState { optimizer, step, slots }))
+}
+
+/// What stands before and behind the slots in Keras's order of an optimizer's variables
+/// (keras/src/optimizers), and the slots themselves by name and weight.
+struct Layout<'a> {
+    rate: Option<f64>,
+    slots: Vec<(&'static str, &'a Slot)>,
+    /// Nadam's product of momentum's factors.
+    product: Option<f64>,
+}
+
+impl<'a> Layout<'a> {
+    fn new(optimizer: &Optimizer, architecture: &Architecture, model: &'a Model) -> Self {
+        let mut weights = in_keras_order(architecture, model);
+        weights.retain(|slot| slot.trained);
+        let mut names = optimizer.slot_names();
+        let slots = if optimizer.class() == "RMSprop" {
+            // One slot of all weights after the other; Keras has the momentum second.
+            names.sort_by_key(|name| *name == "average_gradient");
+            names.iter().flat_map(|name| weights.iter().map(|slot| (*name, *slot))).collect()
+        } else {
+            weights.iter().flat_map(|slot| names.iter().map(|name| (*name, *slot))).collect()
+        };
+        Self { rate: optimizer.constant_rate(), slots, product: optimizer.momentum_product(0) }
+    }
+
+    /// Variables before the slots.
+    fn first(&self) -> usize {
+        1 + usize::from(self.rate.is_some())
+    }
+
+    fn len(&self) -> usize {
+        self.first() + self.slots.len() + usize::from(self.product.is_some())
+    }
+}
+
+/// What a file of Keras 3 holds; none, where the optimizer did no step.
+///
+/// # Errors
+/// If its variables are not those of such an optimizer of such a model.
+pub fn of_keras(
+    file: &KerasFile,
+    architecture: &Architecture,
+    model: &Model,
+    optimizer: &Optimizer,
+) -> Result<Option<OptimizerState>> {
+    let Some(variables) = file.optimizer.first() else { return Ok(None) };
+    let tensors = &variables.tensors;
+    let layout = Layout::new(optimizer, architecture, model);
+    if tensors.len() <= layout.first() && !layout.slots.is_empty() {
+        return Ok(None);
+    }
+    let misfit = |message: String| Err(ModelFileError::Misfit(message));
+    if architecture.layer_paths().any(|path| path.len() != 1) {
+        return misfit("of a model with models in it, it is not supported".into());
+    }
+    if tensors.len() != layout.len() {
+        return misfit(format!(
+            "{} of this model has {} variables in Keras 3, the file has {}",
+            optimizer.class(),
+            layout.len(),
+            tensors.len()
+        ));
+    }
+    let step = tensors.first().and_then(|(_, step)| step.as_u32().ok()?.first().copied());
+    let step = step.ok_or_else(|| ModelFileError::misfit("the number of steps is none"))?.into();
+    let mut state = OptimizerState { optimizer: optimizer.class().into(), step, slots: vec![] };
+    for ((name, weight), (_, tensor)) in layout.slots.iter().zip(&tensors[layout.first()..]) {
+        if tensor.shape().dims() != weight.shape {
+            let (weight, shape) = (&weight.name, tensor.shape());
+            return misfit(format!("{name} of {weight} has the shape {shape}"));
+        }
+        state.push(name, weight, tensor.clone());
+    }
+    Ok((step > 0).then_some(state))
+}
+
+/// The same for a `.keras` file that is written.
+///
+/// # Errors
+/// If something is missing.
+pub fn for_keras(
+    (architecture, model): (&Architecture, &Model),
+    optimizer: &Optimizer,
+    state: &OptimizerState,
+) -> Result<Variables> {
+    let layout = Layout::new(optimizer, architecture, model);
+    let scalar = |value: f64| HostTensor::scalar(value as f32);
+    let step = u32::try_from(state.step)
+        .map_err(|_| ModelFileError::misfit("Keras counts fewer steps"))?;
+    let mut tensors = vec![HostTensor::from_u32([0; 0], vec![step])?];
+    tensors.extend(layout.rate.map(scalar));
+    for (name, weight) in &layout.slots {
+        let tensor = state.slot(name, weight);
+        let missing = || ModelFileError::Misfit(format!("no {name} of {} is kept", weight.name));
+        tensors.push(tensor.ok_or_else(missing)?.clone());
+    }
+    tensors.extend(optimizer.momentum_product(state.step).map(scalar));
+    let numbered = tensors.into_iter().enumerate();
+    let tensors = numbered.map(|(number, tensor)| (number.to_string(), tensor)).collect();
+    let (path, name) = ("optimizer".to_owned(), optimizer.class().to_lowercase());
+    Ok(Variables { path, name, tensors })
+}

@@ -1,0 +1,123 @@
+//! Texts of two kinds, and the words that decide.
+
+use crate::HostTensor;
+use crate::nn::{TrainError, Trainer};
+use rnn_data::text::{Vocabulary, Word};
+use rnn_data::{PadOptions, pad_sequences};
+use serde::Serialize;
+
+/// The probability above which a text is called positive.
+pub const THRESHOLD: f32 = 0.5;
+
+type Result<T> = std::result::Result<T, TrainError>;
+
+/// A model that tells good reviews from bad ones, and the words that it knows.
+pub struct TextClassifier {
+    trainer: Trainer,
+    vocabulary: Vocabulary,
+    length: usize,
+}
+
+/// What a model says of a text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Prediction {
+    /// The text.
+    pub text: String,
+    /// "positive", where the probability is above one half, or "negative"; "undefined" where it is
+    /// not a number.
+    pub label: &'static str,
+    /// The probability that the text is positive.
+    pub probability: f32,
+    /// What each word contributed, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<Vec<Contribution>>,
+}
+
+/// How much a word of a text contributed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Contribution {
+    /// The word, in small letters.
+    pub word: String,
+    /// Its first byte in the text.
+    pub start: usize,
+    /// The byte behind it.
+    pub end: usize,
+    /// Whether it is in the vocabulary; all others are one word to the model.
+    pub known: bool,
+    /// To the log-odds of a positive text, as [`Trainer::attribute_batch`] defines it; none of a
+    /// word that was cut off because the text is longer than the model's input.
+    pub contribution: Option<f32>,
+}
+
+impl TextClassifier {
+    /// From a model that takes `length` tokens and puts out a probability.
+    pub fn new(trainer: Trainer, vocabulary: Vocabulary, length: usize) -> Self {
+        Self { trainer, vocabulary, length }
+    }
+
+    /// The probability of each text.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn predict<T: AsRef<str>>(&mut self, texts: &[T]) -> Result<Vec<Prediction>> {
+        let encoded = self.encode(texts);
+        let outputs = self.trainer.predict_batch(&[self.padded(&encoded)?])?;
+        let probabilities = outputs.first().ok_or(TrainError::NoOutput)?.as_f32()?;
+        let texts = texts.iter().zip(probabilities);
+        Ok(texts.map(|(text, &p)| Prediction::new(text.as_ref(), p)).collect())
+    }
+
+    /// The same, and what each word contributed.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn explain<T: AsRef<str>>(&mut self, texts: &[T]) -> Result<Vec<Prediction>> {
+        let encoded = self.encode(texts);
+        let tokens = self.padded(&encoded)?;
+        let ones = HostTensor::from_f32([texts.len(), 1], vec![1.0; texts.len()])?;
+        let [output, contributions] = self.trainer.attribute_batch(&[tokens], &ones)?;
+        let rows = contributions.as_f32()?.chunks(self.length);
+        let texts = texts.iter().zip(encoded).zip(output.as_f32()?.iter().zip(rows));
+        Ok(texts
+            .map(|((text, (_, words)), (&p, row))| {
+                let words = Some(self.contributions(&words, row));
+                Prediction { words, ..Prediction::new(text.as_ref(), p) }
+            })
+            .collect())
+    }
+
+    fn encode<'a, T: AsRef<str>>(&self, texts: &'a [T]) -> Vec<(Vec<u32>, Vec<Word<'a>>)> {
+        texts.iter().map(|text| self.vocabulary.encode(text.as_ref())).collect()
+    }
+
+    fn padded(&self, encoded: &[(Vec<u32>, Vec<Word<'_>>)]) -> Result<HostTensor> {
+        let ids: Vec<Vec<u32>> = encoded.iter().map(|(ids, _)| ids.clone()).collect();
+        let options = PadOptions { maxlen: Some(self.length), ..PadOptions::default() };
+        Ok(pad_sequences(&ids, &options)?)
+    }
+
+    /// The last word stands at the end of the row, behind padding and the start token.
+    fn contributions(&self, words: &[Word<'_>], row: &[f32]) -> Vec<Contribution> {
+        let each = words.iter().rev().enumerate().map(|(before_end, word)| Contribution {
+            word: word.word.clone().into_owned(),
+            start: word.place.start,
+            end: word.place.end,
+            known: self.vocabulary.rank(&word.word).is_some(),
+            contribution: row.iter().rev().nth(before_end).copied(),
+        });
+        let mut each: Vec<Contribution> = each.collect();
+        each.reverse();
+        each
+    }
+}
+
+impl Prediction {
+    fn new(text: &str, probability: f32) -> Self {
+        let label = match probability {
+            p if p.is_nan() => "undefined",
+            p if p > THRESHOLD => "positive",
+            _ => "negative",
+        };
+        Self { text: text.into(), label, probability, words: None }
+    }
+}
