@@ -1,4 +1,4 @@
-use crate::common::{ensure, nested, pairwise_sum, threads};
+use crate::common::{ensure, pairwise_sum, threads};
 use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
@@ -228,7 +228,7 @@ impl Op for BatchNormalize {
         if let [_, mask] = operands.inputs[..] {
             inputs.extend([mask, operands.outputs[4]]);
         }
-        all[0] = Some(graph.apply(BatchNormalizeBackward, &inputs).map_err(nested)?);
+        all[0] = Some(graph.apply(BatchNormalizeBackward, &inputs)?);
         Ok(all)
     }
 

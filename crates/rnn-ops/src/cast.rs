@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, nested, threads};
+use crate::common::{arity, ensure, threads};
 use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
@@ -73,7 +73,7 @@ impl Op for Cast {
         let dtype = graph[operands.inputs[0]].ty.dtype;
         match graph[g].ty.dtype == dtype {
             true => Ok(vec![Some(g)]),
-            false => Ok(vec![Some(graph.apply(Cast(dtype), &[g]).map_err(nested)?)]),
+            false => Ok(vec![Some(graph.apply(Cast(dtype), &[g])?)]),
         }
     }
 

@@ -1,4 +1,4 @@
-use crate::common::{arity, dims, ensure, larger, nested, row_iterations};
+use crate::common::{arity, dims, ensure, larger, row_iterations};
 use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
@@ -72,7 +72,7 @@ impl Op for CategoricalCrossEntropy {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None, None]) };
         let inputs = [operands.inputs[0], operands.inputs[1], g];
-        let dx = graph.apply(CategoricalCrossEntropyBackward, &inputs).map_err(nested)?;
+        let dx = graph.apply(CategoricalCrossEntropyBackward, &inputs)?;
         Ok(vec![Some(dx), None])
     }
 

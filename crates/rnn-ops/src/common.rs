@@ -1,6 +1,6 @@
 //! What the op files share.
 
-use rnn_graph::{GraphError, Grid, Io, OpError, Real, TensorType, iterations};
+use rnn_graph::{Grid, Io, OpError, Real, TensorType, iterations};
 
 /// An op's meaning, written once for both precisions: loops over the equations, no cleverness.
 pub trait Definition {
@@ -126,11 +126,6 @@ pub fn dims<const N: usize>(ty: &TensorType) -> Result<[usize; N], OpError> {
 /// An error unless the condition holds.
 pub fn ensure(condition: bool, message: impl FnOnce() -> String) -> Result<(), OpError> {
     if condition { Ok(()) } else { Err(OpError::Shape(message())) }
-}
-
-/// A node of a backward pass that did not fit.
-pub fn nested(error: GraphError) -> OpError {
-    OpError::Graph(Box::new(error))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 use crate::cell_kernels::{Step, with_matrix};
-use crate::common::{ensure, nested};
+use crate::common::ensure;
 use crate::conv::{ConvKernel, Pixels, Windows};
 use crate::lstm;
 use crate::scan::{Extents, takes_part};
@@ -89,7 +89,7 @@ impl ConvLstm {
         let e = self.extents(&graph[dz].ty)?;
         let (mut hidden, mut dz) = (hidden, dz);
         if dropout.is_some() && graph[dz].ty.dtype == DType::F16 {
-            let mut widen = |t| graph.apply(Cast(DType::F32), &[t]).map_err(nested);
+            let mut widen = |t| graph.apply(Cast(DType::F32), &[t]);
             (hidden, dz) = (widen(hidden)?, widen(dz)?);
         }
         let mut add = |h: TensorId, steps: usize, from: usize| -> Result<TensorId, GraphError> {
@@ -112,15 +112,14 @@ impl ConvLstm {
         };
         let later = (self.steps > 1).then(|| add(hidden, self.steps - 1, 1)).transpose();
         let first = state.map(|state| add(state, 1, 0)).transpose();
-        match (later.map_err(nested)?, first.map_err(nested)?) {
-            (Some(a), Some(b)) => graph.apply(Binary::Add, &[a, b]),
-            (Some(only), None) | (None, Some(only)) => Ok(only),
+        Ok(match (later?, first?) {
+            (Some(a), Some(b)) => graph.apply(Binary::Add, &[a, b])?,
+            (Some(only), None) | (None, Some(only)) => only,
             (None, None) => {
                 let shape = [self.windows.taps(), e.filters, 4 * e.filters].into();
-                graph.apply(Fill { shape, value: 0.0 }, &[])
+                graph.apply(Fill { shape, value: 0.0 }, &[])?
             }
-        }
-        .map_err(nested)
+        })
     }
 }
 
@@ -239,7 +238,7 @@ impl Op for ConvLstm {
         inputs.extend([mask, dropout, d_hidden, d_last].into_iter().flatten());
         let (d_hidden, d_last) = (d_hidden.is_some(), d_last.is_some());
         let op = ConvLstmBackward { forward: self.clone(), d_hidden, d_last };
-        let result = graph.push(op, &inputs).map_err(nested)?;
+        let result = graph.push(op, &inputs)?;
         let du = self.recurrent_gradient(graph, (hidden, result[0]), [state, dropout])?;
         let mut all = vec![Some(result[0]), Some(du)];
         all.extend(state.map(|_| Some(result[1])));

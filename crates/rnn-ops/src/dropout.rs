@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, nested, threads};
+use crate::common::{arity, ensure, threads};
 use crate::{Case, Definition, Sample};
 use rnn_core::{DType, Philox};
 use rnn_graph::{
@@ -98,7 +98,7 @@ impl Op for Dropout {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None, None]) };
-        let dx = graph.apply(self.clone(), &[g, operands.inputs[1]]).map_err(nested)?;
+        let dx = graph.apply(self.clone(), &[g, operands.inputs[1]])?;
         Ok(vec![Some(dx), None])
     }
 

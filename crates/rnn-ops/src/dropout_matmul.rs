@@ -1,4 +1,4 @@
-use crate::common::{dims, ensure, nested};
+use crate::common::{dims, ensure};
 use crate::matmul::{Extents, Product, ProductDropout};
 use crate::product_kernels::stored;
 use crate::{Activation, Case, Definition, Sample, SumRows};
@@ -213,11 +213,11 @@ impl Op for DropoutMatmul {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None; operands.inputs.len()]) };
         let [x, w, d] = [0, 1, 2].map(|i| operands.inputs[i]);
-        let dx = graph.apply(DropoutMatmulInput, &[g, w, d]).map_err(nested)?;
-        let dw = graph.apply(DropoutMatmulWeights, &[x, g, d]).map_err(nested)?;
+        let dx = graph.apply(DropoutMatmulInput, &[g, w, d])?;
+        let dw = graph.apply(DropoutMatmulWeights, &[x, g, d])?;
         let mut result = vec![Some(dx), Some(dw), None];
         if self.bias {
-            result.push(Some(graph.apply(SumRows, &[g]).map_err(nested)?));
+            result.push(Some(graph.apply(SumRows, &[g])?));
         }
         Ok(result)
     }

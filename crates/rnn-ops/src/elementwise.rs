@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, nested, threads};
+use crate::common::{arity, ensure, threads};
 use crate::{Case, Definition, Sample, SumRows};
 use rnn_graph::{
     Cost, Graph, GraphError, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader,
@@ -74,13 +74,13 @@ impl Op for Binary {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None, None]) };
         let (a, b) = (operands.inputs[0], operands.inputs[1]);
-        let mut apply = |op: Self, x, y| graph.apply(op, &[x, y]).map_err(nested);
+        let mut apply = |op: Self, x, y| graph.apply(op, &[x, y]);
         let (da, db) = match self {
             Self::Add => (g, g),
-            Self::Sub => (g, graph.apply(Scale(-1.0), &[g]).map_err(nested)?),
+            Self::Sub => (g, graph.apply(Scale(-1.0), &[g])?),
             Self::Mul => (apply(Self::Mul, g, b)?, apply(Self::Mul, g, a)?),
         };
-        Ok(vec![Some(da), Some(sum_repeats(graph, db, b).map_err(nested)?)])
+        Ok(vec![Some(da), Some(sum_repeats(graph, db, b)?)])
     }
 
     defined!();
@@ -142,7 +142,7 @@ impl Op for Scale {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
-        Ok(vec![Some(graph.apply(self.clone(), &[g]).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(self.clone(), &[g])?)])
     }
 
     defined!();

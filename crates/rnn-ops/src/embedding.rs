@@ -1,5 +1,5 @@
 use crate::cell_kernels::{HALF, SINGLE};
-use crate::common::{arity, dims, ensure, nested, threads};
+use crate::common::{arity, dims, ensure, threads};
 use crate::{Case, Definition, Sample, SortTokens};
 use rnn_core::DType;
 use rnn_graph::{
@@ -76,9 +76,9 @@ impl Op for Embedding {
         let Some(g) = gradients[0] else { return Ok(vec![None, None]) };
         let (tokens, table) = (operands.inputs[0], operands.inputs[1]);
         let [vocabulary, _] = dims(&graph[table].ty)?;
-        let sorted = graph.push(SortTokens { vocabulary }, &[tokens]).map_err(nested)?;
+        let sorted = graph.push(SortTokens { vocabulary }, &[tokens])?;
         let inputs = [tokens, g, sorted[0], sorted[1]];
-        let d_table = graph.apply(EmbeddingBackward { vocabulary }, &inputs).map_err(nested)?;
+        let d_table = graph.apply(EmbeddingBackward { vocabulary }, &inputs)?;
         Ok(vec![None, Some(d_table)])
     }
 

@@ -2,7 +2,7 @@ use crate::cell_kernels::{
     ACTIVATIONS, BITS, CellKernels, Direction, EXPONENTIAL, RECURRENCE, STEP_PRODUCT, Scan, Step,
     WINDOWS,
 };
-use crate::common::{dims, ensure, nested};
+use crate::common::{dims, ensure};
 use crate::scan::{
     Extents, ScanInputs, extents, optional_inputs, places, recurrent_gradient, scan_samples,
     takes_part,
@@ -224,10 +224,10 @@ impl Op for Gru {
         };
         let [bias, state, mask, dropout] =
             self.optional().map(|place| place.map(|p| operands.inputs[p]));
-        let u_transposed = graph.apply(TransposeLeading, &[operands.inputs[1]]).map_err(nested)?;
+        let u_transposed = graph.apply(TransposeLeading, &[operands.inputs[1]])?;
         let mut inputs = vec![u_transposed, saved, d_hidden];
         inputs.extend([mask, dropout].into_iter().flatten());
-        let result = graph.push(GruBackward(self.clone()), &inputs).map_err(nested)?;
+        let result = graph.push(GruBackward(self.clone()), &inputs)?;
         let (dx, d_inner, d_state) = (result[0], result[1], result[2]);
         let d_recurrent = match self.reset_after {
             true => recurrent_gradient(graph, hidden, d_inner, state, dropout)?,
@@ -235,7 +235,7 @@ impl Op for Gru {
         };
         let mut all = vec![Some(dx), Some(d_recurrent)];
         if bias.is_some() {
-            all.push(Some(graph.apply(SumRows, &[d_inner]).map_err(nested)?));
+            all.push(Some(graph.apply(SumRows, &[d_inner])?));
         }
         all.extend(state.map(|_| Some(d_state)));
         all.resize(operands.inputs.len(), None);
@@ -259,18 +259,17 @@ fn reset_before_gradient(
     dropout: Option<TensorId>,
 ) -> Result<TensorId, OpError> {
     let [_, batch, units] = dims(&graph[hidden].ty)?;
-    let mut columns = |of: TensorId, start: usize, width: usize| {
-        graph.apply(Columns { start, width }, &[of]).map_err(nested)
-    };
+    let mut columns =
+        |of: TensorId, start: usize, width: usize| graph.apply(Columns { start, width }, &[of]);
     let passed = columns(saved, 4 * units, units)?;
     let d_gates = columns(dx, 0, 2 * units)?;
     let d_candidate = columns(dx, 2 * units, units)?;
-    let two = |factors| graph.view(factors, 0, [2, batch, units]).map_err(nested);
+    let two = |factors| graph.view(factors, 0, [2, batch, units]);
     let dropout = dropout.map(two).transpose()?;
     let gates = recurrent_gradient(graph, hidden, d_gates, state, dropout)?;
     let product = Matmul { transpose_a: true, ..Matmul::default() };
-    let candidate = graph.apply(product, &[passed, d_candidate]).map_err(nested)?;
-    graph.apply(Concat, &[gates, candidate]).map_err(nested)
+    let candidate = graph.apply(product, &[passed, d_candidate])?;
+    Ok(graph.apply(Concat, &[gates, candidate])?)
 }
 
 pub fn cases() -> Vec<Case> {

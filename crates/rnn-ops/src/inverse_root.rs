@@ -1,4 +1,4 @@
-use crate::common::{arity, nested, threads};
+use crate::common::{arity, threads};
 use crate::{Binary, Case, Definition, Sample, Scale};
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -57,9 +57,9 @@ impl Op for InverseRoot {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(mut g) = gradients[0] else { return Ok(vec![None]) };
         for _ in 0..3 {
-            g = graph.apply(Binary::Mul, &[g, operands.outputs[0]]).map_err(nested)?;
+            g = graph.apply(Binary::Mul, &[g, operands.outputs[0]])?;
         }
-        Ok(vec![Some(graph.apply(Scale(-0.5), &[g]).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(Scale(-0.5), &[g])?)])
     }
 
     defined!();

@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, nested, threads};
+use crate::common::{arity, ensure, threads};
 use crate::{Case, Definition, Sample};
 use rnn_core::Shape;
 use rnn_graph::{
@@ -105,7 +105,7 @@ impl Op for TransposeLeading {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
-        Ok(vec![Some(graph.apply(Self, &[g]).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(Self, &[g])?)])
     }
 
     defined!();
@@ -156,7 +156,7 @@ impl Op for ReverseLeading {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
-        Ok(vec![Some(graph.apply(Self, &[g]).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(Self, &[g])?)])
     }
 
     defined!();
@@ -210,7 +210,7 @@ impl Op for Pad {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
         let shape = graph.shape(operands.inputs[0]).clone();
-        Ok(vec![Some(graph.view(g, self.offset, shape).map_err(nested)?)])
+        Ok(vec![Some(graph.view(g, self.offset, shape)?)])
     }
 
     defined!();

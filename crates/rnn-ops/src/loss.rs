@@ -1,4 +1,4 @@
-use crate::common::{clip, ensure, larger, nested, pairwise_sum, sum_iterations, threads};
+use crate::common::{clip, ensure, larger, pairwise_sum, sum_iterations, threads};
 use crate::{Activation, Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -181,7 +181,7 @@ impl Op for Loss {
         let Some(g) = gradients[0] else { return Ok(all) };
         let mut inputs = vec![operands.inputs[0], operands.inputs[1], g];
         inputs.extend(operands.inputs.get(2));
-        all[0] = Some(graph.apply(LossBackward(self.clone()), &inputs).map_err(nested)?);
+        all[0] = Some(graph.apply(LossBackward(self.clone()), &inputs)?);
         Ok(all)
     }
 

@@ -1,5 +1,5 @@
 use crate::cell_kernels::{CellKernels, Direction, Scan};
-use crate::common::{ensure, nested};
+use crate::common::ensure;
 use crate::scan::{Extents, ScanInputs, extents, recurrent_gradient, scan_samples, takes_part};
 use crate::{
     Activation, Case, Definition, DropoutMatmul, Embedding, LstmBackward, LstmGates, Matmul,
@@ -160,7 +160,7 @@ impl Op for Lstm {
         };
         let [state, mask, dropout] = self.optional().map(|place| place.map(|p| operands.inputs[p]));
         let u = operands.inputs[self.matrix()];
-        let u_transposed = graph.apply(TransposeLeading, &[u]).map_err(nested)?;
+        let u_transposed = graph.apply(TransposeLeading, &[u])?;
         let mut inputs = vec![gates, u_transposed, c];
         inputs.extend([mask, dropout, d_hidden, d_last].into_iter().flatten());
         let op = LstmBackward {
@@ -168,7 +168,7 @@ impl Op for Lstm {
             d_hidden: d_hidden.is_some(),
             d_last: d_last.is_some(),
         };
-        let result = graph.push(op, &inputs).map_err(nested)?;
+        let result = graph.push(op, &inputs)?;
         let d_recurrent = recurrent_gradient(graph, hidden, result[0], state, dropout)?;
         let mut all = match &self.source {
             Some(source) => source.backward(graph, operands, result[0])?,

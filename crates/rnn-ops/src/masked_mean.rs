@@ -1,4 +1,4 @@
-use crate::common::{arity, dims, ensure, nested, threads};
+use crate::common::{arity, dims, ensure, threads};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -85,7 +85,7 @@ impl Op for MaskedMean {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None, None]) };
         let inputs = [operands.inputs[1], operands.outputs[1], g];
-        Ok(vec![Some(graph.apply(MaskedMeanBackward, &inputs).map_err(nested)?), None])
+        Ok(vec![Some(graph.apply(MaskedMeanBackward, &inputs)?), None])
     }
 
     defined!();

@@ -1,5 +1,5 @@
 use crate::activation::{ActivateBackward, Activation};
-use crate::common::{ensure, nested, threads};
+use crate::common::{ensure, threads};
 use crate::matrix_units;
 use crate::product_kernels::{ProductKernels, find, stored};
 use crate::tile::{Tiled, most_terms, tile_iterations};
@@ -247,7 +247,7 @@ impl Op for Matmul {
         let Some(mut g) = gradients[0] else { return Ok(vec![None; operands.inputs.len()]) };
         let (a, b, y) = (operands.inputs[0], operands.inputs[1], operands.outputs[0]);
         if self.activation != Activation::Linear {
-            g = graph.apply(ActivateBackward(self.activation), &[y, g]).map_err(nested)?;
+            g = graph.apply(ActivateBackward(self.activation), &[y, g])?;
         }
         let product =
             |transpose_a, transpose_b| Matmul { transpose_a, transpose_b, ..Self::default() };
@@ -266,10 +266,10 @@ impl Op for Matmul {
             graph.push(product(!ta, false), &[a, g])
         };
         let a_shape = graph.shape(a).clone();
-        let da = graph.reshape(da.map_err(nested)?, a_shape).map_err(nested)?;
-        let mut weights = weights.map_err(nested)?;
+        let da = graph.reshape(da?, a_shape)?;
+        let mut weights = weights?;
         if self.bias && weights.len() == 1 {
-            weights.push(graph.apply(SumRows, &[g]).map_err(nested)?);
+            weights.push(graph.apply(SumRows, &[g])?);
         }
         Ok([da].into_iter().chain(weights).map(Some).collect())
     }

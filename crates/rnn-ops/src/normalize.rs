@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, nested, pairwise_sum, row_iterations};
+use crate::common::{arity, ensure, pairwise_sum, row_iterations};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -74,7 +74,7 @@ impl Op for Normalize {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
         let inputs = [operands.outputs[0], g, operands.outputs[1]];
-        Ok(vec![Some(graph.apply(NormalizeBackward, &inputs).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(NormalizeBackward, &inputs)?)])
     }
 
     defined!();

@@ -1,4 +1,4 @@
-use crate::common::{LANES, arity, ensure, nested, pairwise_sum, row_iterations};
+use crate::common::{LANES, arity, ensure, pairwise_sum, row_iterations};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -81,7 +81,7 @@ impl Op for Penalty {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
         let op = PenaltyBackward(self.clone());
-        Ok(vec![Some(graph.apply(op, &[operands.inputs[0], g]).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(op, &[operands.inputs[0], g])?)])
     }
 
     defined!();

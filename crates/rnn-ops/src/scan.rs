@@ -1,6 +1,6 @@
 //! What the ops over whole sequences share.
 
-use crate::common::{dims, ensure, nested};
+use crate::common::{dims, ensure};
 use crate::{Binary, DropoutMatmulWeights, Fill, Matmul, Sample};
 use rnn_graph::{Graph, GraphError, Launch, OpError, Operand, TensorId, TensorType};
 use std::fmt;
@@ -124,12 +124,11 @@ pub fn recurrent_gradient(
     };
     let later = (steps > 1).then(|| add(hidden, steps - 1, 1)).transpose();
     let first = state.map(|state| add(state, 1, 0)).transpose();
-    match (later.map_err(nested)?, first.map_err(nested)?) {
-        (Some(a), Some(b)) => graph.apply(Binary::Add, &[a, b]),
-        (Some(only), None) | (None, Some(only)) => Ok(only),
-        (None, None) => graph.apply(Fill { shape: [units, gates].into(), value: 0.0 }, &[]),
-    }
-    .map_err(nested)
+    Ok(match (later?, first?) {
+        (Some(a), Some(b)) => graph.apply(Binary::Add, &[a, b])?,
+        (Some(only), None) | (None, Some(only)) => only,
+        (None, None) => graph.apply(Fill { shape: [units, gates].into(), value: 0.0 }, &[])?,
+    })
 }
 
 /// Samples of the optional inputs of a scan; every row of the mask has holes, and the last row

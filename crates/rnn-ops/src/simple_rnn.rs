@@ -1,5 +1,5 @@
 use crate::cell_kernels::{CellKernels, Direction, Scan};
-use crate::common::{dims, ensure, nested};
+use crate::common::{dims, ensure};
 use crate::scan::{
     ScanInputs, extents, optional_inputs, places, recurrent_gradient, scan_samples, takes_part,
 };
@@ -109,7 +109,7 @@ impl Op for SimpleRnn {
         let [state, mask, dropout] =
             self.inputs.places(2).map(|place| place.map(|p| operands.inputs[p]));
         let hidden = operands.outputs[0];
-        let u_transposed = graph.apply(TransposeLeading, &[operands.inputs[1]]).map_err(nested)?;
+        let u_transposed = graph.apply(TransposeLeading, &[operands.inputs[1]])?;
         let mut inputs = vec![u_transposed, hidden];
         inputs.extend([mask, dropout, d_hidden, d_last].into_iter().flatten());
         let op = SimpleRnnBackward {
@@ -117,7 +117,7 @@ impl Op for SimpleRnn {
             d_hidden: d_hidden.is_some(),
             d_last: d_last.is_some(),
         };
-        let result = graph.push(op, &inputs).map_err(nested)?;
+        let result = graph.push(op, &inputs)?;
         let d_recurrent = recurrent_gradient(graph, hidden, result[0], state, dropout)?;
         let mut all = vec![Some(result[0]), Some(d_recurrent)];
         all.extend(state.map(|_| Some(result[1])));

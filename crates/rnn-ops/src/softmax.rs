@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, larger, nested, row_iterations};
+use crate::common::{arity, ensure, larger, row_iterations};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -61,7 +61,7 @@ impl Op for Softmax {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
         let inputs = [operands.outputs[0], g];
-        Ok(vec![Some(graph.apply(SoftmaxBackward, &inputs).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(SoftmaxBackward, &inputs)?)])
     }
 
     defined!();

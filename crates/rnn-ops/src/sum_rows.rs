@@ -1,5 +1,5 @@
 use crate::cell_kernels::{HALF, SINGLE};
-use crate::common::{arity, ensure, nested};
+use crate::common::{arity, ensure};
 use crate::{Binary, Case, Definition, Fill, Sample};
 use rnn_core::DType;
 use rnn_graph::{
@@ -78,8 +78,8 @@ impl Op for SumRows {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
         let shape = graph.shape(operands.inputs[0]).clone();
-        let zeros = graph.apply(Fill { shape, value: 0.0 }, &[]).map_err(nested)?;
-        Ok(vec![Some(graph.apply(Binary::Add, &[zeros, g]).map_err(nested)?)])
+        let zeros = graph.apply(Fill { shape, value: 0.0 }, &[])?;
+        Ok(vec![Some(graph.apply(Binary::Add, &[zeros, g])?)])
     }
 
     defined!();

@@ -219,7 +219,7 @@ impl Op for Tampered {
         let sound = self.op.backward(graph, operands, gradients)?;
         let scale = |gradient: Option<TensorId>| {
             let scaled = gradient.map(|g| graph.apply(Scale(self.gradient), &[g]));
-            scaled.transpose().map_err(|e| OpError::Graph(Box::new(e)))
+            scaled.transpose().map_err(OpError::from)
         };
         sound.into_iter().map(scale).collect()
     }

@@ -12,7 +12,7 @@ pub use windows::{Pixels, Windows};
 
 use crate::Definition;
 use crate::SumRows;
-use crate::common::{dims, ensure, nested};
+use crate::common::{dims, ensure};
 use crate::product_kernels::{ProductKernels, find, stored};
 use crate::tile::{Tiled, tile_iterations};
 use rnn_core::DType;
@@ -170,11 +170,11 @@ impl Op for Conv {
         let (source, _) = windows.sources(&graph[x].ty)?;
         let input = ConvInput { windows, source: source.extents };
         let mut all = vec![
-            Some(graph.apply(input, &[g, w]).map_err(nested)?),
-            Some(graph.apply(ConvKernel { windows }, &[x, g]).map_err(nested)?),
+            Some(graph.apply(input, &[g, w])?),
+            Some(graph.apply(ConvKernel { windows }, &[x, g])?),
         ];
         if self.bias {
-            all.push(Some(graph.apply(SumRows, &[g]).map_err(nested)?));
+            all.push(Some(graph.apply(SumRows, &[g])?));
         }
         Ok(all)
     }
