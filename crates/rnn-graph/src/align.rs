@@ -5,11 +5,8 @@ use crate::{
 };
 use rnn_core::DType;
 
-static COPY: Shader = Shader::new(
-    "copy",
-    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/copy.wgsl")],
-);
-/// `THREADS` in flat.wgsl.
+static COPY: Shader = Shader::new("copy", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::COPY]);
+/// `THREADS` in elementwise.wgsl.
 const COPY_THREADS: usize = 256;
 
 /// A launch that copies so many words.

@@ -8,11 +8,11 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "activation",
     &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/bits.wgsl"),
-        include_str!("../../../shaders/exponential.wgsl"),
-        include_str!("../../../shaders/activations.wgsl"),
-        include_str!("../../../shaders/activation.wgsl"),
+        rnn_shaders::shared::ELEMENTWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::shared::EXPONENTIAL,
+        rnn_shaders::shared::ACTIVATIONS,
+        rnn_shaders::ACTIVATION,
     ],
 );
 

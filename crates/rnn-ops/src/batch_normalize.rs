@@ -8,10 +8,7 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "batch_normalize",
-    &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/batch_normalize.wgsl"),
-    ],
+    &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::normalization::COLUMNS],
 );
 
 /// y = (x - m) s, s = 1 / sqrt(v + epsilon), mean m and variance v of each column over all rows

@@ -5,14 +5,16 @@ use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work,
 };
+use rnn_shaders::{CAST, shared::ELEMENTWISE};
 
-const FLAT: &str = include_str!("../../../shaders/flat.wgsl");
-const CAST: &str = include_str!("../../../shaders/cast.wgsl");
-
-pub static NARROW: Shader =
-    Shader::new("cast_narrow", &["enable f16;\nalias From = f32;\nalias To = f16;", FLAT, CAST]);
-pub static WIDEN: Shader =
-    Shader::new("cast_widen", &["enable f16;\nalias From = f16;\nalias To = f32;", FLAT, CAST]);
+pub static NARROW: Shader = Shader::new(
+    "cast_narrow",
+    &["enable f16;\nalias From = f32;\nalias To = f16;", ELEMENTWISE, CAST],
+);
+pub static WIDEN: Shader = Shader::new(
+    "cast_widen",
+    &["enable f16;\nalias From = f16;\nalias To = f32;", ELEMENTWISE, CAST],
+);
 
 /// y = x in another precision, rounded to the nearest where it is the lower one.
 #[derive(Clone, Debug)]

@@ -9,10 +9,10 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "categorical",
     &[
-        include_str!("../../../shaders/row.wgsl"),
-        include_str!("../../../shaders/bits.wgsl"),
-        include_str!("../../../shaders/exponential.wgsl"),
-        include_str!("../../../shaders/categorical.wgsl"),
+        rnn_shaders::shared::ROWWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::shared::EXPONENTIAL,
+        rnn_shaders::loss::CATEGORICAL,
     ],
 );
 

@@ -5,19 +5,6 @@ use crate::scan::Extents;
 use rnn_graph::{Division, Grid, Launch, Limits, OpError, Operand, Shader, Work, iterations};
 use std::ops::Range;
 
-pub const SINGLE: &str = include_str!("../../../shaders/single.wgsl");
-pub const HALF: &str = include_str!("../../../shaders/half.wgsl");
-pub const BITS: &str = include_str!("../../../shaders/bits.wgsl");
-pub const EXPONENTIAL: &str = include_str!("../../../shaders/exponential.wgsl");
-pub const ACTIVATIONS: &str = include_str!("../../../shaders/activations.wgsl");
-pub const RECURRENCE: &str = include_str!("../../../shaders/recurrence.wgsl");
-pub const FOUR_ROWS: &str = include_str!("../../../shaders/four_rows.wgsl");
-pub const ONE_ROW: &str = include_str!("../../../shaders/one_row.wgsl");
-pub const SCAN: &str = include_str!("../../../shaders/scan.wgsl");
-pub const WINDOWS: &str = include_str!("../../../shaders/windows.wgsl");
-pub const STEP_PRODUCT: &str = include_str!("../../../shaders/step_product.wgsl");
-pub const STEP: &str = include_str!("../../../shaders/step.wgsl");
-
 /// The kernels of a cell, of which `$cell` is the text: with `and half`, also over sequences of half
 /// precision.
 macro_rules! cell_kernels {
@@ -26,63 +13,47 @@ macro_rules! cell_kernels {
     };
     ($name:literal and half, gates: $gates:literal, carry: $carry:literal, $cell:expr) => {
         cell_kernels!(
-            @of Some(cell_kernels!(@schedules concat!($name, "_half"), HALF, $cell)),
+            @of Some(cell_kernels!(@schedules concat!($name, "_half"), STORAGE_F16, $cell)),
             $name, $gates, $carry, $cell
         )
     };
     (@of $half:expr, $name:literal, $gates:literal, $carry:literal, $cell:expr) => {
         $crate::cell_kernels::CellKernels {
-            single: cell_kernels!(@schedules $name, SINGLE, $cell),
+            single: cell_kernels!(@schedules $name, STORAGE_F32, $cell),
             half: $half,
             gates: $gates,
             carry: $carry,
         }
     };
-    (@schedules $name:expr, $stored:ident, $cell:expr) => {{
-        use $crate::cell_kernels as parts;
-        parts::Schedules {
-            four_rows: rnn_graph::Shader::new(
-                concat!($name, "_four_rows"),
-                &[
-                    parts::$stored,
-                    parts::BITS,
-                    parts::EXPONENTIAL,
-                    parts::ACTIVATIONS,
-                    parts::RECURRENCE,
-                    parts::FOUR_ROWS,
-                    parts::SCAN,
-                    $cell,
-                ],
+    (@schedules $name:expr, $storage:ident, $cell:expr) => {{
+        use rnn_shaders::{recurrent, shared};
+        $crate::cell_kernels::Schedules {
+            rows4: cell_kernels!(
+                @shader concat!($name, "_rows4"), $storage, $cell, recurrent::ROWS4, recurrent::SCAN
             ),
-            one_row: rnn_graph::Shader::new(
-                concat!($name, "_one_row"),
-                &[
-                    parts::$stored,
-                    parts::BITS,
-                    parts::EXPONENTIAL,
-                    parts::ACTIVATIONS,
-                    parts::RECURRENCE,
-                    parts::ONE_ROW,
-                    parts::SCAN,
-                    $cell,
-                ],
+            rows1: cell_kernels!(
+                @shader concat!($name, "_rows1"), $storage, $cell, recurrent::ROWS1, recurrent::SCAN
             ),
-            step: rnn_graph::Shader::new(
-                concat!($name, "_step"),
-                &[
-                    parts::$stored,
-                    parts::BITS,
-                    parts::EXPONENTIAL,
-                    parts::ACTIVATIONS,
-                    parts::RECURRENCE,
-                    parts::WINDOWS,
-                    parts::STEP_PRODUCT,
-                    parts::STEP,
-                    $cell,
-                ],
+            step: cell_kernels!(
+                @shader concat!($name, "_step"), $storage, $cell,
+                shared::WINDOWS, recurrent::STEP_PRODUCT, recurrent::STEP
             ),
         }
     }};
+    (@shader $name:expr, $storage:ident, $cell:expr, $($schedule:path),+) => {
+        rnn_graph::Shader::new(
+            $name,
+            &[
+                shared::$storage,
+                shared::BITS,
+                shared::EXPONENTIAL,
+                shared::ACTIVATIONS,
+                recurrent::RECURRENCE,
+                $($schedule,)+
+                $cell,
+            ],
+        )
+    };
 }
 
 /// The kernels of a recurrent cell.
@@ -98,9 +69,9 @@ pub struct CellKernels {
 /// The kernels of a recurrent cell for one precision of its sequences.
 pub struct Schedules {
     /// All steps in one launch, four rows to a workgroup.
-    pub four_rows: Shader,
+    pub rows4: Shader,
     /// All steps in one launch, one row to a workgroup.
-    pub one_row: Shader,
+    pub rows1: Shader,
     /// One step.
     pub step: Shader,
 }
@@ -190,15 +161,15 @@ impl CellKernels {
             4 * words <= limits.max_workgroup_bytes as usize
                 && rows * hidden <= MOST_TURNS * PARTS * lanes
         };
-        let one_row =
-            Division { shader: &kernels.one_row, constants: vec![], grid: Grid::new(batch, 1, 1)? };
+        let rows1 =
+            Division { shader: &kernels.rows1, constants: vec![], grid: Grid::new(batch, 1, 1)? };
         let launch = match () {
             _ if hidden > MOST_SCANNED => return Ok(None),
             _ if batch >= 4 && fits(4) => {
                 let grid = Grid::new(batch.div_ceil(4), 1, 1)?;
-                Launch::new(&kernels.four_rows, entry, grid).or(one_row)
+                Launch::new(&kernels.rows4, entry, grid).or(rows1)
             }
-            _ if fits(1) => Launch::new(one_row.shader, entry, one_row.grid),
+            _ if fits(1) => Launch::new(rows1.shader, entry, rows1.grid),
             _ => return Ok(None),
         };
         let launch = launch

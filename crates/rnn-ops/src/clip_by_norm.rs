@@ -7,9 +7,9 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "clip_by_norm",
     &[
-        include_str!("../../../shaders/row.wgsl"),
-        include_str!("../../../shaders/bits.wgsl"),
-        include_str!("../../../shaders/clip_by_norm.wgsl"),
+        rnn_shaders::shared::ROWWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::optimizer::CLIP_BY_NORM,
     ],
 );
 

@@ -7,10 +7,8 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
-pub static SHADER: Shader = Shader::new(
-    "columns",
-    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/columns.wgsl")],
-);
+pub static SHADER: Shader =
+    Shader::new("columns", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::COLUMNS]);
 
 /// Columns that are copied from an operand to the only output.
 fn launch(

@@ -70,7 +70,7 @@ macro_rules! no_gradient {
     };
 }
 
-/// Threads in a workgroup of the one-thread-an-element kernels; `THREADS` in flat.wgsl.
+/// Threads in a workgroup of the one-thread-an-element kernels; `THREADS` in elementwise.wgsl.
 pub const THREADS: usize = 256;
 
 /// A grid with a thread for each of `count` elements.
@@ -78,7 +78,7 @@ pub fn threads(count: usize) -> Result<Grid, OpError> {
     Grid::cover(count.div_ceil(THREADS))
 }
 
-/// Threads that share a row; `LANES` in row.wgsl.
+/// Threads that share a row; `LANES` in rowwise.wgsl.
 pub const LANES: usize = 64;
 
 /// Iterations of a thread that goes four times over its share of a row and takes part in four sums

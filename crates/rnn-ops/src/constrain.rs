@@ -8,9 +8,9 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "constrain",
     &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/bits.wgsl"),
-        include_str!("../../../shaders/constrain.wgsl"),
+        rnn_shaders::shared::ELEMENTWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::optimizer::CONSTRAIN,
     ],
 );
 

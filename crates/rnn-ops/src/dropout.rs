@@ -8,11 +8,7 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "dropout",
-    &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/philox.wgsl"),
-        include_str!("../../../shaders/dropout.wgsl"),
-    ],
+    &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::shared::PHILOX, rnn_shaders::DROPOUT],
 );
 
 /// y[t, b, i] = x[t, b, i] keep[t, b, i] / (1 - rate), keep = 1 with probability 1 - rate.

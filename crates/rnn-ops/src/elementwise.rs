@@ -5,13 +5,8 @@ use rnn_graph::{
     Signature, TensorId, TensorType, Work,
 };
 
-pub static SHADER: Shader = Shader::new(
-    "elementwise",
-    &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/elementwise.wgsl"),
-    ],
-);
+pub static SHADER: Shader =
+    Shader::new("elementwise", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::ELEMENTWISE]);
 
 /// An elementwise operation on a `[.., s]` and b `[s]`: b is repeated along the axes that it lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

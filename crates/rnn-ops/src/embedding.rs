@@ -1,4 +1,3 @@
-use crate::cell_kernels::{HALF, SINGLE};
 use crate::common::{arity, dims, ensure, threads};
 use crate::{Case, Definition, Sample, SortTokens};
 use rnn_core::DType;
@@ -6,11 +5,12 @@ use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work, iterations,
 };
+use rnn_shaders::embedding::EMBEDDING;
+use rnn_shaders::shared::{ELEMENTWISE, STORAGE_F16, STORAGE_F32};
 
-const FLAT: &str = include_str!("../../../shaders/flat.wgsl");
-const EMBEDDING: &str = include_str!("../../../shaders/embedding.wgsl");
-pub static SHADER: Shader = Shader::new("embedding", &[SINGLE, FLAT, EMBEDDING]);
-pub static OF_HALVES: Shader = Shader::new("embedding_half", &[HALF, FLAT, EMBEDDING]);
+pub static SHADER: Shader = Shader::new("embedding", &[STORAGE_F32, ELEMENTWISE, EMBEDDING]);
+pub static OF_HALVES: Shader =
+    Shader::new("embedding_half", &[STORAGE_F16, ELEMENTWISE, EMBEDDING]);
 
 /// The kernels for rows of this type.
 fn shader(rows: &TensorType) -> &'static Shader {

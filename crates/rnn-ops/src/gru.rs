@@ -1,7 +1,4 @@
-use crate::cell_kernels::{
-    ACTIVATIONS, BITS, CellKernels, Direction, EXPONENTIAL, RECURRENCE, STEP_PRODUCT, Scan, Step,
-    WINDOWS,
-};
+use crate::cell_kernels::{CellKernels, Direction, Scan, Step};
 use crate::common::{dims, ensure};
 use crate::scan::{
     Extents, ScanInputs, extents, optional_inputs, places, recurrent_gradient, scan_samples,
@@ -15,23 +12,22 @@ use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work,
 };
+use rnn_shaders::{recurrent, shared};
 
-const CELL: &str = include_str!("../../../shaders/gru_cell.wgsl");
-
-pub static KERNELS: CellKernels = cell_kernels!("gru", gates: 3, carry: 1, CELL);
+pub static KERNELS: CellKernels = cell_kernels!("gru", gates: 3, carry: 1, rnn_shaders::gru::CELL);
 
 /// Two products a step, whatever the number of units.
 pub static RESET_BEFORE: Shader = Shader::new(
     "gru_reset_before",
     &[
-        BITS,
-        EXPONENTIAL,
-        ACTIVATIONS,
-        RECURRENCE,
-        WINDOWS,
-        STEP_PRODUCT,
-        CELL,
-        include_str!("../../../shaders/gru_reset_before.wgsl"),
+        shared::BITS,
+        shared::EXPONENTIAL,
+        shared::ACTIVATIONS,
+        recurrent::RECURRENCE,
+        shared::WINDOWS,
+        recurrent::STEP_PRODUCT,
+        rnn_shaders::gru::CELL,
+        rnn_shaders::gru::RESET_BEFORE,
     ],
 );
 

@@ -7,10 +7,7 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "inverse_root",
-    &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/inverse_root.wgsl"),
-    ],
+    &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::normalization::INVERSE_ROOT],
 );
 
 /// y = 1 / sqrt(x + epsilon), elementwise; dx = -y^3 dy / 2.

@@ -6,10 +6,8 @@ use rnn_graph::{
     Slice, SliceMut, TensorId, TensorType, Work,
 };
 
-pub static SHADER: Shader = Shader::new(
-    "layout",
-    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/layout.wgsl")],
-);
+pub static SHADER: Shader =
+    Shader::new("layout", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::LAYOUT]);
 
 /// How the kernels of layout.wgsl see the data; what one of them does not use stays 0.
 #[derive(Default)]

@@ -11,7 +11,8 @@ use rnn_graph::{
     TensorType, Work,
 };
 
-pub static KERNELS: CellKernels = cell_kernels!("lstm" and half, gates: 4, carry: 2, include_str!("../../../shaders/lstm_cell.wgsl"));
+pub static KERNELS: CellKernels =
+    cell_kernels!("lstm" and half, gates: 4, carry: 2, rnn_shaders::lstm::CELL);
 
 /// A long short-term memory over a whole sequence (keras/src/layers/rnn/lstm.py), gates in
 /// Keras's order i, f, c, o:

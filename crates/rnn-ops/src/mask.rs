@@ -8,10 +8,8 @@ use rnn_graph::{
     Slice, TensorId, TensorType, Work, iterations,
 };
 
-pub static SHADER: Shader = Shader::new(
-    "mask",
-    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/mask.wgsl")],
-);
+pub static SHADER: Shader =
+    Shader::new("mask", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::MASK]);
 
 fn launch(entry: &'static str, count: usize, width: usize) -> Result<Launch, OpError> {
     Ok(Launch::new(&SHADER, entry, threads(count)?)

@@ -5,13 +5,8 @@ use rnn_graph::{
     TensorId, TensorType, Work, iterations,
 };
 
-pub static SHADER: Shader = Shader::new(
-    "masked_mean",
-    &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/masked_mean.wgsl"),
-    ],
-);
+pub static SHADER: Shader =
+    Shader::new("masked_mean", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::MASKED_MEAN]);
 
 /// The mean over the steps in which a row takes part: n(b) = how many m(t, b) are not 0,
 /// y(b) = sum over those of x(t, b) / max(n(b), 1), which is 0 for a row without a step, where

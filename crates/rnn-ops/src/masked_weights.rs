@@ -8,9 +8,9 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "masked_weights",
     &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/tree_sum.wgsl"),
-        include_str!("../../../shaders/masked_weights.wgsl"),
+        rnn_shaders::shared::ELEMENTWISE,
+        rnn_shaders::shared::TREE_SUM,
+        rnn_shaders::loss::MASKED_WEIGHTS,
     ],
 );
 

@@ -12,12 +12,12 @@ use rnn_graph::{
 
 static KERNELS: ProductKernels = product_kernels!(
     "matmul",
-    include_str!("../../../shaders/flat.wgsl"),
-    include_str!("../../../shaders/bits.wgsl"),
-    include_str!("../../../shaders/exponential.wgsl"),
-    include_str!("../../../shaders/activations.wgsl"),
-    include_str!("../../../shaders/tile.wgsl"),
-    include_str!("../../../shaders/matmul.wgsl"),
+    rnn_shaders::shared::ELEMENTWISE,
+    rnn_shaders::shared::BITS,
+    rnn_shaders::shared::EXPONENTIAL,
+    rnn_shaders::shared::ACTIVATIONS,
+    rnn_shaders::shared::TILE,
+    rnn_shaders::matmul::MATMUL,
 );
 
 /// y = activation(A B + bias).

@@ -11,7 +11,7 @@ static KERNELS: [(usize, Shader); 2] = [
         Shader::new(
             "matrix_units_8",
             &[
-                include_str!("../../../shaders/matrix_units.wgsl"),
+                rnn_shaders::matmul::MATRIX_UNITS,
                 "alias Left = coop_mat8x8<f16, A>; alias Right = coop_mat8x8<f16, B>;",
                 "alias Sums = coop_mat8x8<f32, C>; const SIDE = 8u;",
             ],
@@ -22,7 +22,7 @@ static KERNELS: [(usize, Shader); 2] = [
         Shader::new(
             "matrix_units_16",
             &[
-                include_str!("../../../shaders/matrix_units.wgsl"),
+                rnn_shaders::matmul::MATRIX_UNITS,
                 "alias Left = coop_mat16x16<f16, A>; alias Right = coop_mat16x16<f16, B>;",
                 "alias Sums = coop_mat16x16<f32, C>; const SIDE = 16u;",
             ],

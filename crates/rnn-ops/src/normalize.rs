@@ -5,10 +5,8 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
-pub static SHADER: Shader = Shader::new(
-    "normalize",
-    &[include_str!("../../../shaders/row.wgsl"), include_str!("../../../shaders/normalize.wgsl")],
-);
+pub static SHADER: Shader =
+    Shader::new("normalize", &[rnn_shaders::shared::ROWWISE, rnn_shaders::normalization::ROWS]);
 
 /// y = (x - mean) s, s = 1 / sqrt(variance + epsilon), mean and variance over the last axis
 /// (keras/src/layers/normalization/layer_normalization.py).

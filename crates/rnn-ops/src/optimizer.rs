@@ -6,11 +6,7 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "optimizer",
-    &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/bits.wgsl"),
-        include_str!("../../../shaders/optimizer.wgsl"),
-    ],
+    &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::shared::BITS, rnn_shaders::optimizer::UPDATE],
 );
 
 /// How a weight w follows its gradient g, as keras/src/optimizers define it. `rate` is the learning

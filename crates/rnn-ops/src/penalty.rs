@@ -7,11 +7,7 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "penalty",
-    &[
-        include_str!("../../../shaders/row.wgsl"),
-        include_str!("../../../shaders/bits.wgsl"),
-        include_str!("../../../shaders/penalty.wgsl"),
-    ],
+    &[rnn_shaders::shared::ROWWISE, rnn_shaders::shared::BITS, rnn_shaders::optimizer::PENALTY],
 );
 
 /// Partial sums at most.

@@ -12,10 +12,10 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "pool",
     &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/bits.wgsl"),
-        include_str!("../../../shaders/windows.wgsl"),
-        include_str!("../../../shaders/pool.wgsl"),
+        rnn_shaders::shared::ELEMENTWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::shared::WINDOWS,
+        rnn_shaders::POOL,
     ],
 );
 

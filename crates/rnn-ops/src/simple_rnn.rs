@@ -11,7 +11,7 @@ use rnn_graph::{
 };
 
 pub static KERNELS: CellKernels = cell_kernels!(
-    "simple_rnn" and half, gates: 1, carry: 1, include_str!("../../../shaders/simple_rnn_cell.wgsl"));
+    "simple_rnn" and half, gates: 1, carry: 1, rnn_shaders::simple_rnn::CELL);
 
 /// A fully connected recurrent layer over a whole sequence (keras/src/layers/rnn/simple_rnn.py):
 /// h(t) = activation(x(t) + (h(t-1) d) U), d the dropout factors; where a row is masked at t,

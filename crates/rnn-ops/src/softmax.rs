@@ -8,10 +8,10 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "softmax",
     &[
-        include_str!("../../../shaders/row.wgsl"),
-        include_str!("../../../shaders/bits.wgsl"),
-        include_str!("../../../shaders/exponential.wgsl"),
-        include_str!("../../../shaders/softmax.wgsl"),
+        rnn_shaders::shared::ROWWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::shared::EXPONENTIAL,
+        rnn_shaders::SOFTMAX,
     ],
 );
 

@@ -8,10 +8,7 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "sort_tokens",
-    &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/sort_tokens.wgsl"),
-    ],
+    &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::embedding::SORT_TOKENS],
 );
 
 /// Positions to a block of the counting sort; `BLOCK` in sort_tokens.wgsl.

@@ -1,4 +1,3 @@
-use crate::cell_kernels::{HALF, SINGLE};
 use crate::common::{arity, ensure};
 use crate::{Binary, Case, Definition, Fill, Sample};
 use rnn_core::DType;
@@ -6,10 +5,11 @@ use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work, iterations,
 };
+use rnn_shaders::matmul::SUM_ROWS;
+use rnn_shaders::shared::{STORAGE_F16, STORAGE_F32};
 
-const SUM_ROWS: &str = include_str!("../../../shaders/sum_rows.wgsl");
-pub static SHADER: Shader = Shader::new("sum_rows", &[SINGLE, SUM_ROWS]);
-pub static OF_HALVES: Shader = Shader::new("sum_rows_half", &[HALF, SUM_ROWS]);
+pub static SHADER: Shader = Shader::new("sum_rows", &[STORAGE_F32, SUM_ROWS]);
+pub static OF_HALVES: Shader = Shader::new("sum_rows_half", &[STORAGE_F16, SUM_ROWS]);
 
 /// y_n = sum over all leading axes of x: `[.., N] -> [N]`. The gradient of a bias.
 #[derive(Clone, Debug)]

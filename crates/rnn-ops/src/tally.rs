@@ -8,12 +8,12 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "tally",
     &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/bits.wgsl"),
-        include_str!("../../../shaders/exponential.wgsl"),
-        include_str!("../../../shaders/activations.wgsl"),
-        include_str!("../../../shaders/tree_sum.wgsl"),
-        include_str!("../../../shaders/tally.wgsl"),
+        rnn_shaders::shared::ELEMENTWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::shared::EXPONENTIAL,
+        rnn_shaders::shared::ACTIVATIONS,
+        rnn_shaders::shared::TREE_SUM,
+        rnn_shaders::loss::METRIC_SUMS,
     ],
 );
 

@@ -7,11 +7,7 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "unscale",
-    &[
-        include_str!("../../../shaders/row.wgsl"),
-        include_str!("../../../shaders/bits.wgsl"),
-        include_str!("../../../shaders/unscale.wgsl"),
-    ],
+    &[rnn_shaders::shared::ROWWISE, rnn_shaders::shared::BITS, rnn_shaders::optimizer::UNSCALE],
 );
 
 /// Partial counts at most.

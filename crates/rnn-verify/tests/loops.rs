@@ -112,7 +112,7 @@ fn bits(trial: &Trial, device: &dyn Device) -> Vec<Vec<u8>> {
 /// In how many launches a trial's scan runs; 0 where every step is one.
 fn scan_launches(trial: &Trial, device: &dyn Device) -> usize {
     let recording = Recording::new(trial.graph(), device.limits()).expect("it is recorded");
-    let scans = |name: &str| name.ends_with("_four_rows") || name.ends_with("_one_row");
+    let scans = |name: &str| name.ends_with("_rows4") || name.ends_with("_rows1");
     recording.dispatches().filter(|d| scans(d.shader.name())).count()
 }
 

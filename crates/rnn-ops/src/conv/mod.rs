@@ -23,10 +23,10 @@ use rnn_graph::{
 
 static KERNELS: ProductKernels = product_kernels!(
     "conv",
-    include_str!("../../../../shaders/flat.wgsl"),
-    include_str!("../../../../shaders/tile.wgsl"),
-    include_str!("../../../../shaders/windows.wgsl"),
-    include_str!("../../../../shaders/conv.wgsl"),
+    rnn_shaders::shared::ELEMENTWISE,
+    rnn_shaders::shared::TILE,
+    rnn_shaders::shared::WINDOWS,
+    rnn_shaders::conv::CONV,
 );
 
 /// y(p) = sum over taps j of x(p stride + j dilation - before) W_j + b, x zero beyond its ends.

@@ -1,2 +1,2 @@
 // Sequences lie in memory as they are computed with.
-alias Stored = f32;
+alias Elem = f32;

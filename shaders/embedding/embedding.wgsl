@@ -13,12 +13,12 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> tokens: array<u32>;
 // The table, or the gradient of the rows that were read from it.
-@group(0) @binding(1) var<storage, read> rows: array<Stored>;
+@group(0) @binding(1) var<storage, read> rows: array<Elem>;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
 @group(0) @binding(3) var<storage, read> starts: array<u32>;
 @group(0) @binding(4) var<storage, read> windows: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
-@group(0) @binding(6) var<storage, read_write> gathered: array<Stored>;
+@group(0) @binding(6) var<storage, read_write> gathered: array<Elem>;
 @group(0) @binding(7) var<uniform> params: Params;
 
 const WINDOW = 64u;

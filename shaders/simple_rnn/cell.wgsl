@@ -1,16 +1,16 @@
 // The cell of a SimpleRNN: one unit of one row at a time.
-@group(0) @binding(0) var<storage, read> x: array<Stored>;
-@group(0) @binding(1) var<storage, read> recurrent: array<Stored>;
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
+@group(0) @binding(1) var<storage, read> recurrent: array<Elem>;
 @group(0) @binding(2) var<storage, read> state: array<f32>;
 @group(0) @binding(3) var<storage, read> mask: array<u32>;
 @group(0) @binding(4) var<storage, read> dropout: array<f32>;
-@group(0) @binding(5) var<storage, read_write> hidden: array<Stored>;
+@group(0) @binding(5) var<storage, read_write> hidden: array<Elem>;
 @group(0) @binding(6) var<storage, read_write> last: array<f32>;
 
-@group(0) @binding(7) var<storage, read> hidden_in: array<Stored>;
-@group(0) @binding(8) var<storage, read> d_hidden: array<Stored>;
+@group(0) @binding(7) var<storage, read> hidden_in: array<Elem>;
+@group(0) @binding(8) var<storage, read> d_hidden: array<Elem>;
 @group(0) @binding(9) var<storage, read> d_last: array<f32>;
-@group(0) @binding(10) var<storage, read_write> d_x: array<Stored>;
+@group(0) @binding(10) var<storage, read_write> d_x: array<Elem>;
 @group(0) @binding(11) var<storage, read_write> d_state: array<f32>;
 @group(0) @binding(12) var<uniform> params: Params;
 
@@ -41,7 +41,7 @@ fn advance(t: u32, row: u32, unit: u32, z: Terms, carry: Carry) -> Carry {
     if z.there {
         after.h = activate(ACTIVATION, z.given.x + z.product.x);
     }
-    hidden[(t * rows() + row) * HIDDEN + unit] = Stored(after.h);
+    hidden[(t * rows() + row) * HIDDEN + unit] = Elem(after.h);
     return after;
 }
 
@@ -78,7 +78,7 @@ fn retreat(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> Ret
         back.dz.x = flush(dh * slope(ACTIVATION, saved[0].x));
         back.carry.h = 0.0;
     }
-    d_x[(t * rows() + row) * HIDDEN + unit] = Stored(back.dz.x);
+    d_x[(t * rows() + row) * HIDDEN + unit] = Elem(back.dz.x);
     return back;
 }
 

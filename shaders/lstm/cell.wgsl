@@ -1,18 +1,18 @@
 // The cell of an LSTM, dense or convolutional: one unit of one row at a time.
 // What the gates add up besides h, and behind a step their values i, f, g, o; going back the values,
 // and behind a step the gradients of the sums.
-@group(0) @binding(0) var<storage, read_write> gates: array<Stored>;
-@group(0) @binding(1) var<storage, read> recurrent: array<Stored>;
+@group(0) @binding(0) var<storage, read_write> gates: array<Elem>;
+@group(0) @binding(1) var<storage, read> recurrent: array<Elem>;
 @group(0) @binding(2) var<storage, read> state: array<f32>;
 @group(0) @binding(3) var<storage, read> mask: array<u32>;
 @group(0) @binding(4) var<storage, read> dropout: array<f32>;
-@group(0) @binding(5) var<storage, read_write> hidden: array<Stored>;
+@group(0) @binding(5) var<storage, read_write> hidden: array<Elem>;
 // c before each step.
-@group(0) @binding(6) var<storage, read_write> cells: array<Stored>;
+@group(0) @binding(6) var<storage, read_write> cells: array<Elem>;
 @group(0) @binding(7) var<storage, read_write> last: array<f32>;
 
-@group(0) @binding(8) var<storage, read> cells_in: array<Stored>;
-@group(0) @binding(9) var<storage, read> d_hidden: array<Stored>;
+@group(0) @binding(8) var<storage, read> cells_in: array<Elem>;
+@group(0) @binding(9) var<storage, read> d_hidden: array<Elem>;
 @group(0) @binding(10) var<storage, read> d_last: array<f32>;
 @group(0) @binding(11) var<storage, read_write> d_state: array<f32>;
 @group(0) @binding(12) var<uniform> params: Params;
@@ -52,10 +52,10 @@ fn input(t: u32, row: u32, unit: u32) -> vec4<f32> {
 
 fn put(t: u32, row: u32, unit: u32, of_gates: vec4<f32>) {
     let at = (t * rows() + row) * 4u * HIDDEN + unit;
-    gates[at] = Stored(of_gates.x);
-    gates[at + HIDDEN] = Stored(of_gates.y);
-    gates[at + 2u * HIDDEN] = Stored(of_gates.z);
-    gates[at + 3u * HIDDEN] = Stored(of_gates.w);
+    gates[at] = Elem(of_gates.x);
+    gates[at + HIDDEN] = Elem(of_gates.y);
+    gates[at + 2u * HIDDEN] = Elem(of_gates.z);
+    gates[at + 3u * HIDDEN] = Elem(of_gates.w);
 }
 
 fn cell(values: vec4<f32>, before: f32) -> f32 {
@@ -69,13 +69,13 @@ fn advance(t: u32, row: u32, unit: u32, z: Terms, carry: Carry) -> Carry {
         activate(ACTIVATION, sums.z), activate(RECURRENT_ACTIVATION, sums.w));
     put(t, row, unit, values);
     let at = (t * rows() + row) * HIDDEN + unit;
-    cells[at] = Stored(carry.c);
+    cells[at] = Elem(carry.c);
     var after = carry;
     if z.there {
         let c = cell(values, carry.c);
         after = Carry(values.w * activate(ACTIVATION, c), c);
     }
-    hidden[at] = Stored(after.h);
+    hidden[at] = Elem(after.h);
     return after;
 }
 

@@ -2,7 +2,7 @@
 // rows and once more to sum the parts: a fixed order, whatever the device.
 struct Params { rows: u32, columns: u32, rows_per_part: u32, x_offset: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<Stored>;
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
