@@ -111,9 +111,13 @@ pub mod matmul {
 
 /// Normalization.
 pub mod normalization {
-    wgsl!(COLUMNS, "normalization/columns.wgsl", "Normalization of each column over a batch.");
+    wgsl!(
+        BATCH_NORMALIZE,
+        "normalization/batch_normalize.wgsl",
+        "Normalization of each column over a batch."
+    );
     wgsl!(INVERSE_ROOT, "normalization/inverse_root.wgsl", "Inverse square roots of variances.");
-    wgsl!(ROWS, "normalization/rows.wgsl", "Normalization of each row.");
+    wgsl!(NORMALIZE, "normalization/normalize.wgsl", "Normalization of each row.");
 }
 
 /// Updates of weights, and what is done to gradients before.

@@ -1,4 +1,4 @@
-// What each loss of a masked sequence counts; crates/rnn-ops/src/masked_weights.rs says it.
+// What each loss of a masked sequence counts; crates/rnn-ops/src/loss/masked_weights.rs says it.
 struct Params {
     steps: u32,
     batch: u32,

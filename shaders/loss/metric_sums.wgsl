@@ -1,4 +1,4 @@
-// The running sums of an epoch; crates/rnn-ops/src/tally.rs says what they are.
+// The running sums of an epoch; crates/rnn-ops/src/loss/metric_sums.rs says what they are.
 struct Params {
     examples: u32,
     // Predictions are rows, each of so many.

@@ -1,4 +1,4 @@
-// One step of the optimizer over all parameters at once; crates/rnn-ops/src/optimizer.rs has the
+// One step of the optimizer over all parameters at once; crates/rnn-ops/src/optimizer/mod.rs has the
 // equations.
 struct Params {
     count: u32,

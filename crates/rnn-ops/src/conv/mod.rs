@@ -13,8 +13,8 @@ pub use windows::{Pixels, Windows};
 use crate::Definition;
 use crate::SumRows;
 use crate::common::{dims, ensure};
-use crate::product_kernels::{ProductKernels, find, stored};
-use crate::tile::{Tiled, tile_iterations};
+use crate::matmul::kernels::{ProductKernels, find, stored};
+use crate::matmul::tile::{Tiled, tile_iterations};
 use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,

@@ -1,5 +1,5 @@
 use super::{BATCH, SHARED, STEPS, along, in_blocks, normal, uniform};
-use crate::scan::scan_samples;
+use crate::recurrent::scan_samples;
 use crate::{
     Activation, Case, ConvLstm, ConvLstmBackward, ConvLstmExtents, Embedding, Gru, GruBackward,
     Lstm, LstmBackward, LstmGates, Padding, Pixels, RowAxis, Sample, ScanInputs, SimpleRnn,

@@ -1,3 +1,5 @@
+pub mod sort_tokens;
+
 use crate::common::{arity, dims, ensure, threads};
 use crate::{Case, Definition, Sample, SortTokens};
 use rnn_core::DType;

@@ -1,3 +1,8 @@
+pub mod clip_by_norm;
+pub mod constrain;
+pub mod penalty;
+pub mod unscale;
+
 use crate::common::{arity, clip, ensure, threads};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{

@@ -8,7 +8,7 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "batch_normalize",
-    &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::normalization::COLUMNS],
+    &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::normalization::BATCH_NORMALIZE],
 );
 
 /// y = (x - m) s, s = 1 / sqrt(v + epsilon), mean m and variance v of each column over all rows

@@ -1,8 +1,16 @@
+#[macro_use]
+pub mod kernels;
+pub mod dropout;
+pub mod matrix_units;
+pub mod matrix_units_proof;
+pub mod sum_rows;
+pub mod tile;
+pub mod weights;
+
 use crate::activation::{ActivateBackward, Activation};
 use crate::common::{ensure, threads};
-use crate::matrix_units;
-use crate::product_kernels::{ProductKernels, find, stored};
-use crate::tile::{Tiled, most_terms, tile_iterations};
+use crate::matmul::kernels::{ProductKernels, find, stored};
+use crate::matmul::tile::{Tiled, most_terms, tile_iterations};
 use crate::{Case, Definition, MatmulWeights, Sample, SumRows};
 use rnn_core::{DType, Shape};
 use rnn_graph::{

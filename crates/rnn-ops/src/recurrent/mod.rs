@@ -1,5 +1,8 @@
 //! What the ops over whole sequences share.
 
+#[macro_use]
+pub mod cell_kernels;
+
 use crate::common::{dims, ensure};
 use crate::{Binary, DropoutMatmulWeights, Fill, Matmul, Sample};
 use rnn_graph::{Graph, GraphError, Launch, OpError, Operand, TensorId, TensorType};

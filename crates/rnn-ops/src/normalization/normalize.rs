@@ -5,8 +5,10 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
-pub static SHADER: Shader =
-    Shader::new("normalize", &[rnn_shaders::shared::ROWWISE, rnn_shaders::normalization::ROWS]);
+pub static SHADER: Shader = Shader::new(
+    "normalize",
+    &[rnn_shaders::shared::ROWWISE, rnn_shaders::normalization::NORMALIZE],
+);
 
 /// y = (x - mean) s, s = 1 / sqrt(variance + epsilon), mean and variance over the last axis
 /// (keras/src/layers/normalization/layer_normalization.py).

@@ -1,7 +1,7 @@
 //! How the kernels of recurrent cells are launched: all steps at once, or step by step.
 
 use crate::cast::narrow;
-use crate::scan::Extents;
+use crate::recurrent::Extents;
 use rnn_graph::{Division, Grid, Launch, Limits, OpError, Operand, Shader, Work, iterations};
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ macro_rules! cell_kernels {
         )
     };
     (@of $half:expr, $name:literal, $gates:literal, $carry:literal, $cell:expr) => {
-        $crate::cell_kernels::CellKernels {
+        $crate::recurrent::cell_kernels::CellKernels {
             single: cell_kernels!(@schedules $name, STORAGE_F32, $cell),
             half: $half,
             gates: $gates,
@@ -27,7 +27,7 @@ macro_rules! cell_kernels {
     };
     (@schedules $name:expr, $storage:ident, $cell:expr) => {{
         use rnn_shaders::{recurrent, shared};
-        $crate::cell_kernels::Schedules {
+        $crate::recurrent::cell_kernels::Schedules {
             rows4: cell_kernels!(
                 @shader concat!($name, "_rows4"), $storage, $cell, recurrent::ROWS4, recurrent::SCAN
             ),

@@ -1,6 +1,6 @@
-use crate::cell_kernels::Direction;
 use crate::common::ensure;
-use crate::scan::{Extents, extents, places, takes_part};
+use crate::recurrent::cell_kernels::Direction;
+use crate::recurrent::{Extents, extents, places, takes_part};
 use crate::{Definition, Gru};
 use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,

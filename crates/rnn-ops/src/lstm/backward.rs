@@ -1,7 +1,7 @@
-use crate::cell_kernels::{Direction, Scan};
 use crate::common::ensure;
 use crate::lstm::KERNELS;
-use crate::scan::{Extents, ScanInputs, extents, places, takes_part};
+use crate::recurrent::cell_kernels::{Direction, Scan};
+use crate::recurrent::{Extents, ScanInputs, extents, places, takes_part};
 use crate::{Definition, Lstm};
 use rnn_core::DType;
 use rnn_graph::{

@@ -1,3 +1,7 @@
+pub mod categorical;
+pub mod masked_weights;
+pub mod metric_sums;
+
 use crate::common::{clip, ensure, larger, pairwise_sum, sum_iterations, threads};
 use crate::{Activation, Case, Definition, Sample};
 use rnn_graph::{

@@ -1,35 +1,19 @@
-use crate::cell_kernels::{CellKernels, Direction, Scan, Step};
+pub mod backward;
+mod cases;
+mod kernels;
+
+pub use cases::cases;
+
 use crate::common::{dims, ensure};
-use crate::scan::{
-    Extents, ScanInputs, extents, optional_inputs, places, recurrent_gradient, scan_samples,
-    takes_part,
-};
+use crate::recurrent::cell_kernels::Direction;
+use crate::recurrent::{Extents, ScanInputs, extents, places, recurrent_gradient, takes_part};
 use crate::{
-    Activation, Case, Columns, Concat, Definition, GruBackward, Matmul, Sample, SumRows,
-    TransposeLeading,
+    Activation, Columns, Concat, Definition, GruBackward, Matmul, SumRows, TransposeLeading,
 };
 use rnn_graph::{
-    Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
-    TensorId, TensorType, Work,
+    Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Signature, TensorId,
+    TensorType, Work,
 };
-use rnn_shaders::{recurrent, shared};
-
-pub static KERNELS: CellKernels = cell_kernels!("gru", gates: 3, carry: 1, rnn_shaders::gru::CELL);
-
-/// Two products a step, whatever the number of units.
-pub static RESET_BEFORE: Shader = Shader::new(
-    "gru_reset_before",
-    &[
-        shared::BITS,
-        shared::EXPONENTIAL,
-        shared::ACTIVATIONS,
-        recurrent::RECURRENCE,
-        shared::WINDOWS,
-        recurrent::STEP_PRODUCT,
-        rnn_shaders::gru::CELL,
-        rnn_shaders::gru::RESET_BEFORE,
-    ],
-);
 
 /// A gated recurrent unit over a whole sequence (keras/src/layers/rnn/gru.py), gates in Keras's
 /// order z, r, h:
@@ -67,44 +51,6 @@ impl Gru {
     pub fn optional(&self) -> [Option<usize>; 4] {
         let ScanInputs { state, mask, dropout } = self.inputs;
         places(2, [self.bias, state, mask, dropout])
-    }
-
-    pub(crate) fn launches(
-        &self,
-        direction: Direction,
-        e: Extents,
-        limits: &Limits,
-    ) -> Result<Vec<Launch>, OpError> {
-        let dropout = self.inputs.dropout;
-        if self.reset_after {
-            let scan = Scan { direction, extents: e, dropout, half: false };
-            return KERNELS.launches(scan, limits);
-        }
-        let step = Step::dense(&RESET_BEFORE, e);
-        let mut launches = Vec::new();
-        match direction {
-            Direction::Forward => {
-                for t in 0..e.steps {
-                    launches.push(step.forward(0..2, t, dropout)?);
-                    launches.push(step.forward(2..3, t, dropout)?);
-                }
-            }
-            Direction::Backward => {
-                for t in (1..=e.steps).rev() {
-                    launches.push(step.backward(0..2, t)?);
-                    launches.push(step.backward(2..3, t)?);
-                }
-                launches.push(step.backward(0..2, 0)?);
-            }
-        }
-        Ok(launches)
-    }
-
-    /// The constants and bindings that both directions share.
-    pub(crate) fn options(&self, launch: Launch, optional: [Option<usize>; 2]) -> Launch {
-        optional_inputs(launch, optional)
-            .constant("ACTIVATION", self.activation.code())
-            .constant("RECURRENT_ACTIVATION", self.recurrent_activation.code())
     }
 }
 
@@ -266,54 +212,4 @@ fn reset_before_gradient(
     let product = Matmul { transpose_a: true, ..Matmul::default() };
     let candidate = graph.apply(product, &[passed, d_candidate])?;
     Ok(graph.apply(Concat, &[gates, candidate])?)
-}
-
-pub fn cases() -> Vec<Case> {
-    let full = ScanInputs { state: true, mask: true, dropout: true };
-    let mut cases = Vec::new();
-    for reset_after in [true, false] {
-        for (inputs, [steps, batch, hidden]) in [
-            (ScanInputs::default(), [1, 1, 1]),
-            (ScanInputs::default(), [5, 6, 33]),
-            (ScanInputs { mask: true, ..ScanInputs::default() }, [6, 5, 7]),
-            (full, [6, 5, 7]),
-            (full, [4, 3, 40]),
-            // Step by step.
-            (ScanInputs::default(), [2, 3, 259]),
-            (full, [3, 3, 259]),
-        ] {
-            let weight = if hidden > 100 { 0.1 } else { 0.5 };
-            let op = Gru {
-                activation: Activation::Tanh,
-                recurrent_activation: Activation::Sigmoid,
-                reset_after,
-                bias: reset_after,
-                inputs,
-            };
-            let mut samples = vec![
-                Sample::Normal(vec![steps, batch, 3 * hidden]),
-                Sample::Uniform(vec![hidden, 3 * hidden], -weight, weight),
-            ];
-            samples.extend(reset_after.then(|| Sample::Normal(vec![3 * hidden])));
-            samples.extend(scan_samples(inputs, [1, steps, batch, hidden], 3));
-            let kind = if reset_after { "reset after" } else { "reset before" };
-            let mut wrt = vec![0, 1];
-            wrt.extend(reset_after.then_some(2));
-            wrt.extend(op.optional()[1]);
-            let name = format!("gru {kind} {steps}x{batch}x{hidden}{inputs}");
-            // Sums of up to 40 terms, fed back through the state.
-            let case = Case::new(name, op.clone(), samples).tolerance(1e-5);
-            cases.push(if hidden > 100 { case } else { case.gradient(&wrt) });
-            let mut back = vec![
-                Sample::Uniform(vec![3 * hidden, hidden], -weight, weight),
-                Sample::Uniform(vec![steps, batch, 5 * hidden], 0.1, 0.9),
-                Sample::Normal(vec![steps, batch, hidden]),
-            ];
-            let others = ScanInputs { state: false, ..inputs };
-            back.extend(scan_samples(others, [1, steps, batch, hidden], 3));
-            let name = format!("gru_backward {kind} {steps}x{batch}x{hidden}{inputs}");
-            cases.push(Case::new(name, GruBackward(op), back).tolerance(1e-5));
-        }
-    }
-    cases
 }

@@ -1,6 +1,6 @@
 use crate::common::{dims, ensure};
+use crate::matmul::kernels::stored;
 use crate::matmul::{Extents, Product, ProductDropout};
-use crate::product_kernels::stored;
 use crate::{Activation, Case, Definition, Sample, SumRows};
 use rnn_core::{DType, Shape};
 use rnn_graph::{

@@ -1,7 +1,7 @@
-use crate::cell_kernels::with_matrix;
 use crate::common::ensure;
 use crate::conv_lstm::ConvLstm;
-use crate::scan::{places, takes_part};
+use crate::recurrent::cell_kernels::with_matrix;
+use crate::recurrent::{places, takes_part};
 use crate::{Definition, ScanInputs};
 use rnn_core::DType;
 use rnn_graph::{

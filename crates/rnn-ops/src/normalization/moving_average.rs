@@ -1,5 +1,5 @@
-use crate::batch_normalize::{SHADER, describe};
 use crate::common::{arity, ensure, threads};
+use crate::normalization::batch_normalize::{SHADER, describe};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work, iterations,

@@ -1,0 +1,192 @@
+pub mod backward;
+mod cases;
+pub mod gates;
+mod kernels;
+
+pub use cases::cases;
+pub use kernels::KERNELS;
+
+use crate::common::ensure;
+use crate::recurrent::cell_kernels::{Direction, Scan};
+use crate::recurrent::{Extents, ScanInputs, extents, recurrent_gradient, takes_part};
+use crate::{Definition, LstmBackward, LstmGates, Source, TransposeLeading};
+use rnn_core::DType;
+use rnn_graph::{
+    Cost, Graph, InPlace, Io, Limits, Op, OpError, Operand, Operands, Real, Signature, TensorId,
+    TensorType, Work,
+};
+
+/// A long short-term memory over a whole sequence (keras/src/layers/rnn/lstm.py), gates in
+/// Keras's order i, f, c, o:
+///
+/// ```text
+/// z_g(t) = x_g(t) + (h(t-1) d_g) U_g                  for each gate g, d its dropout factors
+/// i, f, o = recurrent_activation(z_i, z_f, z_o),  g = activation(z_c)
+/// c(t) = f c(t-1) + i g
+/// h(t) = o activation(c(t))
+/// ```
+///
+/// Where a row is masked at t, h(t) = h(t-1) and c(t) = c(t-1).
+///
+/// Inputs: x `[T, B, 4H]`, already projected and biased; U `[H, 4H]`; then of [`ScanInputs`] what
+/// there is, the state `[2, B, H]` being h, then c. Outputs: h `[T, B, H]`; what the backward pass
+/// needs, the gates i, f, g, o as they are without the mask, `[T, B, 4H]`, into which x turns, and
+/// c(t-1) `[T, B, H]`; and the final state `[2, B, H]`. Gradients flow through h and the final
+/// state. Sequences may be of half precision, all of them; sums and the state are not.
+///
+/// With a source, x is what that makes of the first inputs.
+#[derive(Clone, Debug)]
+pub struct Lstm {
+    /// The gates.
+    pub gates: LstmGates,
+    /// What makes x, unless it is given.
+    pub source: Option<Source>,
+    /// What it takes besides x and U.
+    pub inputs: ScanInputs,
+}
+
+impl Lstm {
+    /// The place of U, behind x or what x is made of.
+    pub fn matrix(&self) -> usize {
+        self.source.as_ref().map_or(1, Source::inputs)
+    }
+
+    /// The places of state, mask and dropout factors.
+    pub fn optional(&self) -> [Option<usize>; 3] {
+        self.inputs.places(self.matrix() + 1)
+    }
+}
+
+impl Definition for Lstm {
+    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
+        let Ok(Extents { steps, batch, hidden }) = extents(&io.signature.outputs[1], 4) else {
+            return;
+        };
+        let u = io.input(self.matrix());
+        let [state, mask, dropout] = self.optional();
+        let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
+        let mask = mask.map(|p| io.uints(p));
+        if let Some(source) = &self.source {
+            source.make(io, 1, F::run);
+        }
+        let [h, gates, c, last] = io.outputs();
+        let per_step = batch * hidden;
+        match state {
+            Some(state) => last.copy_from_slice(state),
+            None => last.fill(F::zero()),
+        }
+        let (h_last, c_last) = last.split_at_mut(per_step);
+        for t in 0..steps {
+            let h_before = h_last.to_vec();
+            for e in 0..per_step {
+                let (row, j) = (e / hidden, e % hidden);
+                let z = [0, 1, 2, 3].map(|gate| {
+                    let column = gate * hidden + j;
+                    let seen = |k: usize| {
+                        let at = row * hidden + k;
+                        h_before[at] * dropout.map_or(F::one(), |d| d[gate * per_step + at])
+                    };
+                    let product: F =
+                        (0..hidden).map(|k| seen(k) * u[k * 4 * hidden + column]).sum();
+                    gates[(t * batch + row) * 4 * hidden + column] + product
+                });
+                let values = self.gates.values(z);
+                for (gate, value) in values.into_iter().enumerate() {
+                    gates[((t * batch + row) * 4 + gate) * hidden + j] = value;
+                }
+                c[t * per_step + e] = c_last[e];
+                if takes_part(mask, t * batch + row) {
+                    [h_last[e], c_last[e]] = self.gates.step(values, c_last[e]);
+                }
+                h[t * per_step + e] = h_last[e];
+            }
+        }
+    }
+}
+
+impl Op for Lstm {
+    fn name(&self) -> &'static str {
+        "lstm"
+    }
+
+    fn takes_half(&self) -> bool {
+        true
+    }
+
+    fn in_place(&self) -> Option<InPlace> {
+        self.source.is_none().then_some(InPlace { input: 0, output: 1 })
+    }
+
+    fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
+        let matrix = self.matrix();
+        ensure(inputs.len() > matrix, || "it takes x and U".into())?;
+        let x = match &self.source {
+            Some(source) => source.infer(inputs)?,
+            None => inputs[0].clone(),
+        };
+        let Extents { steps, batch, hidden } = extents(&x, 4)?;
+        ensure(inputs[matrix].dims() == [hidden, 4 * hidden], || {
+            format!("U is {}, not [{hidden}x{}]", inputs[matrix], 4 * hidden)
+        })?;
+        self.inputs.check(inputs, matrix + 1, [2, batch, hidden], (steps, 4))?;
+        let sequence = TensorType::f32([steps, batch, hidden]).of(x.dtype);
+        let last = TensorType::f32([2, batch, hidden]);
+        Ok(vec![sequence.clone(), x, sequence, last])
+    }
+
+    fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
+        let scan = Scan {
+            direction: Direction::Forward,
+            extents: extents(&s.outputs[1], 4)?,
+            dropout: self.inputs.dropout,
+            half: s.outputs[1].dtype == DType::F16,
+        };
+        let bind = |launch| self.gates.bind_forward(launch, self.optional());
+        let work = KERNELS.work(scan, Operand::Input(self.matrix()), limits, bind)?;
+        Ok(match &self.source {
+            // x, which the scan then turns into gates.
+            Some(source) => source.record(s, 1, limits)?.then(work),
+            None => work,
+        })
+    }
+
+    fn backward(
+        &self,
+        graph: &mut Graph,
+        operands: &Operands,
+        gradients: &[Option<TensorId>],
+    ) -> Result<Vec<Option<TensorId>>, OpError> {
+        let (&[d_hidden, None, None, d_last], &[hidden, gates, c, _]) =
+            (gradients, &operands.outputs[..])
+        else {
+            return Err(OpError::NotDifferentiable);
+        };
+        let [state, mask, dropout] = self.optional().map(|place| place.map(|p| operands.inputs[p]));
+        let u = operands.inputs[self.matrix()];
+        let u_transposed = graph.apply(TransposeLeading, &[u])?;
+        let mut inputs = vec![gates, u_transposed, c];
+        inputs.extend([mask, dropout, d_hidden, d_last].into_iter().flatten());
+        let op = LstmBackward {
+            forward: self.clone(),
+            d_hidden: d_hidden.is_some(),
+            d_last: d_last.is_some(),
+        };
+        let result = graph.push(op, &inputs)?;
+        let d_recurrent = recurrent_gradient(graph, hidden, result[0], state, dropout)?;
+        let mut all = match &self.source {
+            Some(source) => source.backward(graph, operands, result[0])?,
+            None => vec![Some(result[0])],
+        };
+        all.push(Some(d_recurrent));
+        all.extend(state.map(|_| Some(result[1])));
+        all.resize(operands.inputs.len(), None);
+        Ok(all)
+    }
+
+    defined!();
+
+    fn cost(&self, s: &Signature) -> Cost {
+        let (x, u) = (s.outputs[1].shape.rows() as u64, s.inputs[self.matrix()].len() as u64);
+        Cost { flops: 2 * x * u + 10 * s.outputs[2].len() as u64, bytes: s.bytes() }
+    }
+}
