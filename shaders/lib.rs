@@ -3,6 +3,52 @@
 //! A shader is made of some of these texts, joined in order: first those of [`shared`] that it
 //! needs, then its own. WGSL has no imports, so a text may use names that an earlier one declares.
 
+/// The value of a constant that a text declares as `const NAME = 1u;`, so that what launches a
+/// kernel repeats none of its numbers. In a constant of Rust a name that the text lacks is an error
+/// of the compiler.
+///
+/// # Panics
+/// If the text declares no such constant.
+pub const fn constant(text: &str, name: &str) -> usize {
+    const BEFORE: &[u8] = b"const ";
+    const BETWEEN: &[u8] = b" = ";
+    let (text, name) = (text.as_bytes(), name.as_bytes());
+    let mut at = 0;
+    while at < text.len() {
+        let value = at + BEFORE.len() + name.len() + BETWEEN.len();
+        if is_at(text, at, BEFORE)
+            && is_at(text, at + BEFORE.len(), name)
+            && is_at(text, at + BEFORE.len() + name.len(), BETWEEN)
+        {
+            return number(text, value);
+        }
+        at += 1;
+    }
+    panic!("the text declares no such constant")
+}
+
+const fn is_at(text: &[u8], at: usize, part: &[u8]) -> bool {
+    let mut i = 0;
+    while i < part.len() {
+        if at + i >= text.len() || text[at + i] != part[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+/// The number at a place of the text, which ends in `u`.
+const fn number(text: &[u8], mut at: usize) -> usize {
+    let mut value = 0;
+    while at < text.len() && text[at].is_ascii_digit() {
+        value = 10 * value + (text[at] - b'0') as usize;
+        at += 1;
+    }
+    assert!(at < text.len() && text[at] == b'u', "the constant is no unsigned number");
+    value
+}
+
 /// Names the text of a file.
 macro_rules! wgsl {
     ($name:ident, $path:literal, $about:literal) => {
@@ -125,6 +171,7 @@ pub mod optimizer {
     wgsl!(CLIP_BY_NORM, "optimizer/clip_by_norm.wgsl", "Gradients clipped by their norm.");
     wgsl!(CONSTRAIN, "optimizer/constrain.wgsl", "Constraints of weights.");
     wgsl!(PENALTY, "optimizer/penalty.wgsl", "L1 and L2 penalties of weights.");
+    wgsl!(STEP_PARAMS, "optimizer/step_params.wgsl", "Places of the numbers of a step.");
     wgsl!(
         UNSCALE,
         "optimizer/unscale.wgsl",
@@ -153,4 +200,21 @@ pub mod loss {
         "Weights of the losses of a masked sequence."
     );
     wgsl!(METRIC_SUMS, "loss/metric_sums.wgsl", "The running sums behind metrics.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{constant, shared};
+
+    #[test]
+    fn constants_are_read_from_the_text() {
+        assert_eq!(constant("const AB = 7u;\nconst A = 12u;", "A"), 12);
+        assert_eq!(constant(shared::ROWWISE, "LANES"), 64);
+    }
+
+    #[test]
+    #[should_panic = "no such constant"]
+    fn a_constant_that_is_not_declared_is_refused() {
+        constant("override A: u32 = 1u;", "A");
+    }
 }

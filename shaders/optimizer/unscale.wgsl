@@ -5,7 +5,7 @@ struct Params { count: u32, parts: u32, growth_steps: f32, most: f32 }
 @group(0) @binding(0) var<storage, read_write> gradients: array<f32>;
 // The scale, and the steps since it changed.
 @group(0) @binding(1) var<storage, read_write> scale: array<f32>;
-@group(0) @binding(2) var<storage, read> numbers: array<f32>;
+@group(0) @binding(2) var<storage, read> step: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 // How many are not finite.
 @group(0) @binding(4) var<storage, read_write> counts: array<f32>;
@@ -13,8 +13,6 @@ struct Params { count: u32, parts: u32, growth_steps: f32, most: f32 }
 @group(0) @binding(6) var<storage, read_write> factor: array<f32>;
 @group(0) @binding(7) var<storage, read> factor_in: array<f32>;
 @group(0) @binding(8) var<uniform> params: Params;
-
-const NUMBERS = 6u;
 
 @compute @workgroup_size(LANES)
 fn look(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -38,10 +36,10 @@ fn judge(@builtin(local_invocation_index) lane: u32) {
     if lane > 0u {
         return;
     }
-    for (var i = 0u; i + 1u < NUMBERS; i++) {
-        out[i] = numbers[i];
+    for (var i = 0u; i < STEP_PARAMS; i++) {
+        out[i] = step[i];
     }
-    out[NUMBERS - 1u] = select(0.0, numbers[NUMBERS - 1u], finite);
+    out[ACTIVE] = select(0.0, step[ACTIVE], finite);
     factor[0] = select(0.0, 1.0 / scale[0], finite);
     if !finite {
         scale[0] = max(0.5 * scale[0], 1.0);

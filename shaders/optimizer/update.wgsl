@@ -11,8 +11,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> gradients: array<f32>;
-// What depends on the step: rate, decay of the weights, three factors of Nadam, and zero where the
-// step is left out.
+// The numbers of the step, as step_params.wgsl orders them.
 @group(0) @binding(1) var<storage, read> step: array<f32>;
 @group(0) @binding(2) var<storage, read_write> parameters: array<f32>;
 @group(0) @binding(3) var<storage, read_write> first: array<f32>;
@@ -23,7 +22,7 @@ struct Params {
 override NESTEROV: bool = false;
 
 fn moves(i: u32) -> bool {
-    return i < params.count && step[5] != 0.0;
+    return i < params.count && step[ACTIVE] != 0.0;
 }
 
 fn gradient(i: u32) -> f32 {
@@ -36,14 +35,14 @@ fn gradient(i: u32) -> f32 {
 }
 
 fn decayed(i: u32) -> f32 {
-    return parameters[i] - parameters[i] * step[1];
+    return parameters[i] - parameters[i] * step[WEIGHT_DECAY];
 }
 
 @compute @workgroup_size(THREADS)
 fn sgd(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
     if moves(i) {
-        parameters[i] = decayed(i) - step[0] * gradient(i);
+        parameters[i] = decayed(i) - step[LEARNING_RATE] * gradient(i);
     }
 }
 
@@ -53,7 +52,7 @@ fn sgd_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workg
     if !moves(i) {
         return;
     }
-    let down = step[0] * gradient(i);
+    let down = step[LEARNING_RATE] * gradient(i);
     let velocity = params.momentum * first[i] - down;
     first[i] = velocity;
     let change = select(velocity, params.momentum * velocity - down, NESTEROV);
@@ -73,7 +72,7 @@ fn rmsprop(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     let g = gradient(i);
     let v = moment(first[i], g * g);
     first[i] = v;
-    parameters[i] = decayed(i) - step[0] * g / sqrt(v + params.epsilon);
+    parameters[i] = decayed(i) - step[LEARNING_RATE] * g / sqrt(v + params.epsilon);
 }
 
 @compute @workgroup_size(THREADS)
@@ -84,7 +83,7 @@ fn rmsprop_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
     }
     let g = gradient(i);
     let v = moment(first[i], g * g);
-    let m = params.momentum * second[i] + step[0] * g / sqrt(v + params.epsilon);
+    let m = params.momentum * second[i] + step[LEARNING_RATE] * g / sqrt(v + params.epsilon);
     first[i] = v;
     second[i] = m;
     parameters[i] = decayed(i) - m;
@@ -101,7 +100,7 @@ fn rmsprop_centered(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
     let mean = moment(second[i], g);
     first[i] = v;
     second[i] = mean;
-    parameters[i] = decayed(i) - step[0] * g / sqrt(v - mean * mean + params.epsilon);
+    parameters[i] = decayed(i) - step[LEARNING_RATE] * g / sqrt(v - mean * mean + params.epsilon);
 }
 
 @compute @workgroup_size(THREADS)
@@ -113,7 +112,7 @@ fn rmsprop_centered_momentum(@builtin(global_invocation_id) id: vec3<u32>, @buil
     let g = gradient(i);
     let v = moment(first[i], g * g);
     let mean = moment(second[i], g);
-    let down = step[0] * g / sqrt(v - mean * mean + params.epsilon);
+    let down = step[LEARNING_RATE] * g / sqrt(v - mean * mean + params.epsilon);
     let m = params.momentum * third[i] + down;
     first[i] = v;
     second[i] = mean;
@@ -130,7 +129,7 @@ fn adagrad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     let g = gradient(i);
     let sum = first[i] + g * g;
     first[i] = sum;
-    parameters[i] = decayed(i) - step[0] * g / sqrt(sum + params.epsilon);
+    parameters[i] = decayed(i) - step[LEARNING_RATE] * g / sqrt(sum + params.epsilon);
 }
 
 @compute @workgroup_size(THREADS)
@@ -144,7 +143,7 @@ fn adadelta(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let change = -sqrt(second[i] + params.epsilon) / sqrt(a + params.epsilon) * g;
     first[i] = a;
     second[i] = moment(second[i], change * change);
-    parameters[i] = decayed(i) + step[0] * change;
+    parameters[i] = decayed(i) + step[LEARNING_RATE] * change;
 }
 
 // Adam's means of the gradient and of its square.
@@ -160,7 +159,7 @@ fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n
         return;
     }
     move_moments(i, gradient(i));
-    parameters[i] = decayed(i) - step[0] * first[i] / (sqrt(second[i]) + params.epsilon);
+    parameters[i] = decayed(i) - step[LEARNING_RATE] * first[i] / (sqrt(second[i]) + params.epsilon);
 }
 
 @compute @workgroup_size(THREADS)
@@ -174,6 +173,6 @@ fn nadam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
     let v = moment(second[i], g * g);
     first[i] = m;
     second[i] = v;
-    let ahead = step[2] * m + step[3] * g;
-    parameters[i] = decayed(i) - step[0] * ahead / (sqrt(step[4] * v) + params.epsilon);
+    let ahead = step[MOMENT_FACTOR] * m + step[GRADIENT_FACTOR] * g;
+    parameters[i] = decayed(i) - step[LEARNING_RATE] * ahead / (sqrt(step[VARIANCE_FACTOR] * v) + params.epsilon);
 }

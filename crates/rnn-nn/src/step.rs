@@ -4,7 +4,7 @@ use crate::optimizer_state::resident;
 use crate::{Judged, Loss, Model, Optimizer, Precision, Slot, TrainError};
 use rnn_graph::{Graph, TensorId, TensorType};
 use rnn_ops::{
-    Binary, Constrain, Fill, LOSS_SCALE, MaskedWeights, Pad, STEP_NUMBERS, Scale, Tally, Unscale,
+    Binary, Constrain, Fill, LOSS_SCALE, MaskedWeights, Pad, Scale, StepParams, Tally, Unscale,
     UpdateTally,
 };
 use std::sync::Arc;
@@ -133,7 +133,7 @@ impl Step<'_> {
         }
         g.push_node(Arc::new(tally), &judged, &[metrics])?;
         if mode == Mode::Train {
-            let numbers = g.input("step", TensorType::f32([STEP_NUMBERS]));
+            let numbers = g.input("step", TensorType::f32([StepParams::LEN]));
             let gradients = self.model.trained_arena(g, "gradients");
             self.push_gradients(g, loss, &built.weights, gradients)?;
             self.push_update(g, gradients, &built.weights, numbers)?;

@@ -6,7 +6,7 @@ use crate::{
 };
 use rnn_core::{Data, HostTensor};
 use rnn_graph::{Device, Graph, Profile, Program, Session, Storage, TensorType, Ticket};
-use rnn_ops::{STEP_NUMBERS, Tally};
+use rnn_ops::{StepParams, Tally};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -111,9 +111,9 @@ impl Trainer {
     /// optimizer's numbers. `first` is the number of the batch's first row.
     pub(crate) fn step_inputs(&self, first: u32) -> Result<[HostTensor; 2], TrainError> {
         let random = [self.seed as u32, (self.seed >> 32) as u32, self.step as u32, first];
-        let numbers = self.optimizer.numbers(self.step + 1, self.rate_factor);
+        let params = self.optimizer.step_params(self.step + 1, self.rate_factor);
         let random = HostTensor::from_u32([4], random.to_vec())?;
-        Ok([random, HostTensor::from_f32([STEP_NUMBERS], numbers.to_vec())?])
+        Ok([random, HostTensor::from_f32([StepParams::LEN], params.to_array().to_vec())?])
     }
 
     /// Queues the metrics of one batch, without changing weights. With other ranks it is a batch of

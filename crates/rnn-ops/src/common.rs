@@ -70,16 +70,16 @@ macro_rules! no_gradient {
     };
 }
 
-/// Threads in a workgroup of the one-thread-an-element kernels; `THREADS` in elementwise.wgsl.
-pub const THREADS: usize = 256;
+/// Threads in a workgroup of the one-thread-an-element kernels.
+pub const THREADS: usize = rnn_shaders::constant(rnn_shaders::shared::ELEMENTWISE, "THREADS");
 
 /// A grid with a thread for each of `count` elements.
 pub fn threads(count: usize) -> Result<Grid, OpError> {
     Grid::cover(count.div_ceil(THREADS))
 }
 
-/// Threads that share a row; `LANES` in rowwise.wgsl.
-pub const LANES: usize = 64;
+/// Threads that share a row.
+pub const LANES: usize = rnn_shaders::constant(rnn_shaders::shared::ROWWISE, "LANES");
 
 /// Iterations of a thread that goes four times over its share of a row and takes part in four sums
 /// of all shares: no kernel of rows does more.

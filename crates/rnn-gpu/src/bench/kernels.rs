@@ -1,8 +1,8 @@
 use crate::{Activation, Padding};
 use rnn_core::DType;
 use rnn_ops::{
-    Case, Conv, ConvLstm, Embedding, Lstm, LstmBackward, LstmGates, Matmul, Rule, STEP_NUMBERS,
-    Sample, ScanInputs, Update, Windows,
+    Case, Conv, ConvLstm, Embedding, Lstm, LstmBackward, LstmGates, Matmul, Rule, Sample,
+    ScanInputs, StepParams, Update, Windows,
 };
 
 /// An op of the models at a size that they have.
@@ -160,7 +160,7 @@ fn adam(parameters: usize) -> Kernel {
         let n = if n < parameters { 1000 } else { n };
         let inputs = vec![
             Sample::Normal(vec![n]),
-            Sample::Floats(vec![STEP_NUMBERS], vec![1e-3, 0.0, 0.1, 0.001, 1.0, 1.0]),
+            Sample::Floats(vec![StepParams::LEN], vec![1e-3, 0.0, 0.1, 0.001, 1.0, 1.0]),
         ];
         let slots = (0..2).map(|_| Sample::Uniform(vec![n], 0.0, 1.0));
         let updates = std::iter::once(Sample::Normal(vec![n])).chain(slots).collect();

@@ -19,8 +19,8 @@ fn shader(rows: &TensorType) -> &'static Shader {
     if rows.dtype == DType::F16 { &OF_HALVES } else { &SHADER }
 }
 
-/// Sorted positions to a window of the gradient; `WINDOW` in embedding.wgsl.
-const WINDOW: usize = 64;
+/// Sorted positions to a window of the gradient.
+const WINDOW: usize = rnn_shaders::constant(EMBEDDING, "WINDOW");
 
 /// out[.., :] = table[tokens[..], :]: tokens of shape S, table `[V, E]` -> `S + [E]`, of its
 /// precision.

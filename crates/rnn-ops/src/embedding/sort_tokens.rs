@@ -11,8 +11,8 @@ pub static SHADER: Shader = Shader::new(
     &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::embedding::SORT_TOKENS],
 );
 
-/// Positions to a block of the counting sort; `BLOCK` in sort_tokens.wgsl.
-const BLOCK: usize = 1024;
+/// Positions to a block of the counting sort.
+const BLOCK: usize = rnn_shaders::constant(rnn_shaders::embedding::SORT_TOKENS, "BLOCK");
 
 /// Groups positions by token: `order` lists the positions of token 0 in ascending order, then
 /// those of token 1, and so on; those of token v are `order[starts[v]..starts[v + 1]]`.

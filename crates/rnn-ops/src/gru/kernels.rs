@@ -4,7 +4,7 @@ use crate::recurrent::{Extents, optional_inputs};
 use rnn_graph::{Launch, Limits, OpError, Shader};
 use rnn_shaders::{recurrent, shared};
 
-static KERNELS: CellKernels = cell_kernels!("gru", gates: 3, carry: 1, rnn_shaders::gru::CELL);
+static KERNELS: CellKernels = cell_kernels!("gru", carry: 1, rnn_shaders::gru::CELL);
 
 /// Two products a step, whatever the number of units.
 static RESET_BEFORE: Shader = Shader::new(

@@ -17,10 +17,9 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// Thresholds of the area under the ROC curve (keras/src/metrics/confusion_metrics.py, AUC).
-const AUC_THRESHOLDS: usize = 200;
-/// A probability p lies in bucket ceil(p BUCKETS) - 1, above as many thresholds and one.
-const BUCKETS: usize = AUC_THRESHOLDS - 1;
+/// A probability p lies in bucket ceil(p BUCKETS) - 1, above as many thresholds and one: Keras's AUC
+/// has 200 thresholds (keras/src/metrics/confusion_metrics.py), so there are 199 buckets.
+const BUCKETS: usize = rnn_shaders::constant(rnn_shaders::loss::METRIC_SUMS, "BUCKETS");
 
 /// What is counted of the predictions of an epoch, beside its loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

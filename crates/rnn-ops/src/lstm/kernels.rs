@@ -3,8 +3,7 @@ use crate::recurrent::cell_kernels::CellKernels;
 use crate::recurrent::optional_inputs;
 use rnn_graph::{Launch, Operand};
 
-pub static KERNELS: CellKernels =
-    cell_kernels!("lstm" and half, gates: 4, carry: 2, rnn_shaders::lstm::CELL);
+pub static KERNELS: CellKernels = cell_kernels!("lstm" and half, carry: 2, rnn_shaders::lstm::CELL);
 
 impl LstmGates {
     /// Adds what a launch of the cell takes forward; `optional` are the places of state, mask and

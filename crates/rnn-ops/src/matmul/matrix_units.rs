@@ -3,6 +3,7 @@
 use crate::matmul::{Extents, Product};
 use rnn_core::DType;
 use rnn_graph::{Grid, Launch, Limits, OpError, Shader};
+use rnn_shaders::matmul::MATRIX_UNITS;
 
 /// The kernels for units of a side of 8 and 16.
 static KERNELS: [(usize, Shader); 2] = [
@@ -11,7 +12,7 @@ static KERNELS: [(usize, Shader); 2] = [
         Shader::new(
             "matrix_units_8",
             &[
-                rnn_shaders::matmul::MATRIX_UNITS,
+                MATRIX_UNITS,
                 "alias Left = coop_mat8x8<f16, A>; alias Right = coop_mat8x8<f16, B>;",
                 "alias Sums = coop_mat8x8<f32, C>; const SIDE = 8u;",
             ],
@@ -22,7 +23,7 @@ static KERNELS: [(usize, Shader); 2] = [
         Shader::new(
             "matrix_units_16",
             &[
-                rnn_shaders::matmul::MATRIX_UNITS,
+                MATRIX_UNITS,
                 "alias Left = coop_mat16x16<f16, A>; alias Right = coop_mat16x16<f16, B>;",
                 "alias Sums = coop_mat16x16<f32, C>; const SIDE = 16u;",
             ],
@@ -30,8 +31,8 @@ static KERNELS: [(usize, Shader); 2] = [
     ),
 ];
 
-/// Matrices of units along a side of what a workgroup computes: BLOCKS blocks of 2.
-const PER_WORKGROUP: usize = 4;
+/// Matrices of units along a side of what a workgroup computes: blocks of 2.
+const PER_WORKGROUP: usize = 2 * rnn_shaders::constant(MATRIX_UNITS, "BLOCKS");
 
 /// Iterations of a thread that multiplies so many terms: in each of a workgroup's blocks, of which it
 /// may have all.

@@ -1,17 +1,23 @@
 pub mod clip_by_norm;
 pub mod constrain;
 pub mod penalty;
+pub mod step_params;
 pub mod unscale;
 
 use crate::common::{arity, clip, ensure, threads};
-use crate::{Case, Definition, Sample};
+use crate::{Case, Definition, Sample, StepParams};
 use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
 };
 
 pub static SHADER: Shader = Shader::new(
     "optimizer",
-    &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::shared::BITS, rnn_shaders::optimizer::UPDATE],
+    &[
+        rnn_shaders::shared::ELEMENTWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::optimizer::STEP_PARAMS,
+        rnn_shaders::optimizer::UPDATE,
+    ],
 );
 
 /// How a weight w follows its gradient g, as keras/src/optimizers define it. `rate` is the learning
@@ -62,8 +68,8 @@ pub enum Rule {
         /// Keeps the quotient finite.
         epsilon: f32,
     },
-    /// s and t as Adam's; w -= rate (a s + b g) / (sqrt(c t) + epsilon), where a, b and c depend
-    /// on the step.
+    /// s and t as Adam's; w -= rate (a s + b g) / (sqrt(c t) + epsilon), where a, b and c are the
+    /// factors of [`StepParams`].
     Nadam {
         /// Decay of the first moment.
         beta_1: f32,
@@ -117,11 +123,11 @@ impl Rule {
     }
 
     /// Moves the slots of one weight on; returns what is added to the weight.
-    fn change<F: Real>(&self, g: F, step: &[F], slots: &mut [F]) -> F {
+    fn change<F: Real>(&self, g: F, step: &StepParams<F>, slots: &mut [F]) -> F {
         let [momentum, beta_1, beta_2, epsilon] = self.constants().map(|c| F::of(c.into()));
         // 1 - beta in f64: the kernel's rounding is its own.
         let rest = |beta: f32| F::of(1.0 - f64::from(beta));
-        let rate = step[0];
+        let rate = step.learning_rate;
         let moment = |before: F, beta: F, value: F| beta * before + (F::one() - beta) * value;
         match *self {
             Self::Sgd { momentum: 0.0, .. } => -rate * g,
@@ -163,20 +169,16 @@ impl Rule {
             Self::Nadam { .. } => {
                 slots[0] = moment(slots[0], beta_1, g);
                 slots[1] = moment(slots[1], beta_2, g * g);
-                let ahead = step[2] * slots[0] + step[3] * g;
-                -rate * ahead / ((step[4] * slots[1]).sqrt() + epsilon)
+                let ahead = step.moment_factor * slots[0] + step.gradient_factor * g;
+                -rate * ahead / ((step.variance_factor * slots[1]).sqrt() + epsilon)
             }
         }
     }
 }
 
-/// Numbers that the host gives to each step: rate, the share by which weights decay first, Nadam's
-/// a, b and c, and 1; where [`crate::Unscale`] puts 0 in its place, the step is left out.
-pub const STEP_NUMBERS: usize = 6;
-
 /// One step over all parameters: g is clipped to +-`clip`, w loses its share, the rule acts.
 ///
-/// Inputs: gradients `[N]`, the numbers of the step `[STEP_NUMBERS]`. Updates: parameters `[N]`,
+/// Inputs: gradients `[N]`, [`StepParams`]. Updates: parameters `[N]`,
 /// then the rule's slots.
 #[derive(Clone, Debug)]
 pub struct Update {
@@ -189,9 +191,10 @@ pub struct Update {
 impl Definition for Update {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
         let (g, step) = (io.input(0), io.input(1));
-        if step[STEP_NUMBERS - 1] == F::zero() {
+        let Some(step) = StepParams::from_slice(step).filter(|step| step.active != F::zero())
+        else {
             return;
-        }
+        };
         let bound = F::of(self.clip.into());
         let mut arenas: Vec<&mut [F]> = io.all_updates();
         let mut slots = vec![F::zero(); self.rule.slots()];
@@ -199,8 +202,8 @@ impl Definition for Update {
             for (slot, arena) in slots.iter_mut().zip(&arenas[1..]) {
                 *slot = arena[i];
             }
-            let change = self.rule.change(clip(g, -bound, bound), step, &mut slots);
-            arenas[0][i] = arenas[0][i] - arenas[0][i] * step[1] + change;
+            let change = self.rule.change(clip(g, -bound, bound), &step, &mut slots);
+            arenas[0][i] = arenas[0][i] - arenas[0][i] * step.weight_decay + change;
             for (slot, arena) in slots.iter().zip(&mut arenas[1..]) {
                 arena[i] = *slot;
             }
@@ -220,7 +223,7 @@ impl Op for Update {
     ) -> Result<Vec<TensorType>, OpError> {
         let [gradients, step] = arity(inputs)?;
         let wanted = 1 + self.rule.slots();
-        ensure(step.len() == STEP_NUMBERS, || format!("the numbers of a step are {step}"))?;
+        ensure(step.len() == StepParams::LEN, || format!("the numbers of a step are {step}"))?;
         ensure(updates.len() == wanted, || format!("{} arenas, not {wanted}", updates.len()))?;
         ensure(updates.iter().all(|u| u == gradients), || "arenas differ in length".into())?;
         Ok(vec![])
@@ -278,7 +281,7 @@ pub fn cases() -> Vec<Case> {
         ("nadam", Rule::Nadam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }),
     ];
     let case = |name: String, rule: Rule, clip: f32| {
-        let step = Sample::Uniform(vec![STEP_NUMBERS], 0.001, 0.1);
+        let step = Sample::Uniform(vec![StepParams::LEN], 0.001, 0.1);
         // Squared first moments stay below second ones, as they do when they come from gradients.
         let slots = [Sample::Uniform(vec![n], 0.3, 1.0), Sample::Uniform(vec![n], 0.0, 0.5)];
         let mut updates = vec![Sample::Normal(vec![n])];
@@ -294,7 +297,7 @@ pub fn cases() -> Vec<Case> {
     for (name, rule) in [rules[0], rules[9]] {
         let mut left_out = case(format!("{name} left out"), rule, f32::INFINITY);
         left_out.inputs[1] =
-            Sample::Floats(vec![STEP_NUMBERS], vec![0.1, 0.01, 0.1, 0.1, 0.1, 0.0]);
+            Sample::Floats(vec![StepParams::LEN], vec![0.1, 0.01, 0.1, 0.1, 0.1, 0.0]);
         cases.push(left_out);
     }
     cases

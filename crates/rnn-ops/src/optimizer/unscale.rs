@@ -1,13 +1,17 @@
 use crate::common::{LANES, arity, ensure, row_iterations};
-use crate::optimizer::STEP_NUMBERS;
-use crate::{Case, Definition, Sample};
+use crate::{Case, Definition, Sample, StepParams};
 use rnn_graph::{
     Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
 };
 
 pub static SHADER: Shader = Shader::new(
     "unscale",
-    &[rnn_shaders::shared::ROWWISE, rnn_shaders::shared::BITS, rnn_shaders::optimizer::UNSCALE],
+    &[
+        rnn_shaders::shared::ROWWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::optimizer::STEP_PARAMS,
+        rnn_shaders::optimizer::UNSCALE,
+    ],
 );
 
 /// Partial counts at most.
@@ -23,10 +27,10 @@ pub const LOSS_SCALE: usize = 2;
 pub const FIRST_LOSS_SCALE: [f32; LOSS_SCALE] = [32_768.0, 0.0];
 
 /// Divides the gradients of a loss that was multiplied by a scale by it. If one of them is not
-/// finite, all become zero, the step's last number too, so that [`crate::Update`] leaves the step
+/// finite, all become zero, [`StepParams::active`] too, so that [`crate::Update`] leaves the step
 /// out, and the scale is halved; after 2,000 steps without that it is doubled.
 ///
-/// Input: the numbers of the step `[STEP_NUMBERS]`. Updates: gradients `[N]`, the scale's state
+/// Input: the [`StepParams`] of the step. Updates: gradients `[N]`, the scale's state
 /// `[LOSS_SCALE]`. Output: the numbers.
 #[derive(Clone, Debug)]
 pub struct Unscale;
@@ -48,7 +52,7 @@ impl Definition for Unscale {
             true => state[1] = state[1] + F::one(),
         }
         if !finite {
-            io.output()[STEP_NUMBERS - 1] = F::zero();
+            io.output()[StepParams::ACTIVE] = F::zero();
         }
     }
 }
@@ -64,7 +68,9 @@ impl Op for Unscale {
         updates: &[TensorType],
     ) -> Result<Vec<TensorType>, OpError> {
         let ([numbers], [_, state]) = (arity(inputs)?, arity(updates)?);
-        ensure(numbers.len() == STEP_NUMBERS, || format!("the numbers of a step are {numbers}"))?;
+        ensure(numbers.len() == StepParams::LEN, || {
+            format!("the numbers of a step are {numbers}")
+        })?;
         ensure(state.len() == LOSS_SCALE, || format!("the state of the scale is {state}"))?;
         Ok(vec![numbers.clone()])
     }
@@ -86,7 +92,7 @@ impl Op for Unscale {
         let judge = launch("judge", Grid::cover(1)?)
             .bind("partial", Operand::Scratch(0))
             .bind("scale", Operand::Update(1))
-            .bind("numbers", Operand::Input(0))
+            .bind("step", Operand::Input(0))
             .bind("out", Operand::Output(0))
             .bind("factor", Operand::Scratch(1));
         let divide = launch("divide", Grid::cover(count.div_ceil(LANES))?)
@@ -110,7 +116,7 @@ pub fn cases() -> Vec<Case> {
             Sample::Floats(vec![gradients.len()], gradients),
             Sample::Floats(vec![LOSS_SCALE], state.into()),
         ];
-        let numbers = Sample::Floats(vec![STEP_NUMBERS], vec![0.1, 0.2, 0.3, 0.4, 0.5, 1.0]);
+        let numbers = Sample::Floats(vec![StepParams::LEN], vec![0.1, 0.2, 0.3, 0.4, 0.5, 1.0]);
         Case::new(format!("unscale {name}"), Unscale, vec![numbers]).updates(updates)
     };
     let finite: Vec<f32> = (0..20_000).map(|i| (i % 37) as f32 - 11.5).collect();

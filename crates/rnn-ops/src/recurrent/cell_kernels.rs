@@ -3,25 +3,27 @@
 use crate::cast::narrow;
 use crate::recurrent::Extents;
 use rnn_graph::{Division, Grid, Launch, Limits, OpError, Operand, Shader, Work, iterations};
+use rnn_shaders::constant;
+use rnn_shaders::recurrent::{ROWS4, SCAN, STEP_PRODUCT};
 use std::ops::Range;
 
 /// The kernels of a cell, of which `$cell` is the text: with `and half`, also over sequences of half
 /// precision.
 macro_rules! cell_kernels {
-    ($name:literal, gates: $gates:literal, carry: $carry:literal, $cell:expr) => {
-        cell_kernels!(@of None, $name, $gates, $carry, $cell)
+    ($name:literal, carry: $carry:literal, $cell:expr) => {
+        cell_kernels!(@of None, $name, $carry, $cell)
     };
-    ($name:literal and half, gates: $gates:literal, carry: $carry:literal, $cell:expr) => {
+    ($name:literal and half, carry: $carry:literal, $cell:expr) => {
         cell_kernels!(
             @of Some(cell_kernels!(@schedules concat!($name, "_half"), STORAGE_F16, $cell)),
-            $name, $gates, $carry, $cell
+            $name, $carry, $cell
         )
     };
-    (@of $half:expr, $name:literal, $gates:literal, $carry:literal, $cell:expr) => {
+    (@of $half:expr, $name:literal, $carry:literal, $cell:expr) => {
         $crate::recurrent::cell_kernels::CellKernels {
             single: cell_kernels!(@schedules $name, STORAGE_F32, $cell),
             half: $half,
-            gates: $gates,
+            gates: rnn_shaders::constant($cell, "GATES"),
             carry: $carry,
         }
     };
@@ -97,9 +99,15 @@ pub enum Direction {
 /// for four rows; step by step, 64 rows share what is read, for the price of a launch. No GPU has
 /// measured yet where the two meet.
 const MOST_SCANNED: usize = 256;
-/// PARTS and MOST_TURNS in scan.wgsl.
-const PARTS: usize = 4;
-const MOST_TURNS: usize = 4;
+/// Groups of lanes that share a product with U.
+const PARTS: usize = constant(SCAN, "PARTS");
+/// Elements (row, unit) that a thread of a scan may have.
+const MOST_TURNS: usize = constant(SCAN, "MOST_TURNS");
+/// Rows to a workgroup of a scan, if they fit.
+const ROWS: usize = constant(ROWS4, "ROWS");
+/// Columns of a tile of a step's product, and terms of a slice.
+const COLUMNS: usize = constant(STEP_PRODUCT, "COLUMNS");
+const SLICE: usize = constant(STEP_PRODUCT, "SLICE");
 
 impl CellKernels {
     /// A scan whose bindings but `recurrent` are added by `bind`. Beside sequences of half
@@ -165,8 +173,8 @@ impl CellKernels {
             Division { shader: &kernels.rows1, constants: vec![], grid: Grid::new(batch, 1, 1)? };
         let launch = match () {
             _ if hidden > MOST_SCANNED => return Ok(None),
-            _ if batch >= 4 && fits(4) => {
-                let grid = Grid::new(batch.div_ceil(4), 1, 1)?;
+            _ if batch >= ROWS && fits(ROWS) => {
+                let grid = Grid::new(batch.div_ceil(ROWS), 1, 1)?;
                 Launch::new(&kernels.rows4, entry, grid).or(rows1)
             }
             _ if fits(1) => Launch::new(rows1.shader, entry, rows1.grid),
@@ -199,7 +207,6 @@ impl CellKernels {
 
     /// Iterations of a thread of a scan at each step, four rows to a workgroup; see scan.wgsl.
     fn step_iterations(&self, hidden: usize, lanes: usize, views: usize) -> u64 {
-        const ROWS: usize = 4;
         let shares = PARTS / self.gates;
         let turns = (ROWS * hidden).div_ceil(PARTS * lanes);
         let terms = iterations(hidden.div_ceil(shares), 0) + iterations(ROWS, 0);
@@ -255,7 +262,7 @@ impl Step {
         dropout: bool,
     ) -> Result<Launch, OpError> {
         // A gate alone has tiles of 64 units; with others it shares them.
-        let units = if gates.len() == 1 { 64 } else { 16 };
+        let units = if gates.len() == 1 { COLUMNS } else { COLUMNS / 4 };
         let (views, depth) = if dropout && gates.len() > 1 { (4u32, 8u32) } else { (1, 16) };
         let launch = self.launch("forward", units, gates, step)?;
         let (views, depth) = (views as usize, depth as usize);
@@ -268,11 +275,10 @@ impl Step {
 
     /// A launch over all units, to which the gradients of some gates flow back.
     pub fn backward(&self, gates: Range<usize>, step: usize) -> Result<Launch, OpError> {
-        const SLICE: usize = 16;
         let slice = iterations(4, 0) + 2 * iterations(SLICE, 0);
         let gate = iterations(self.terms.div_ceil(SLICE), slice) + AROUND;
         let most = iterations(gates.len(), gate) + AROUND;
-        let launch = self.launch("backward", 64, gates, step)?;
+        let launch = self.launch("backward", COLUMNS, gates, step)?;
         Ok(launch.constant("TRANSPOSED", u8::from(self.transposed)).iterations(most))
     }
 
