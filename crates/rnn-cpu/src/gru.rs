@@ -1,5 +1,6 @@
 //! The gated recurrent unit; see `scan.rs` for how threads divide the batch.
 
+use crate::entry::Entry;
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::recurrence::{Recurrence, rows_per_group};
 use crate::scan::by_group;
@@ -9,7 +10,10 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Gru, GruBackward};
 
-pub fn forward(op: &Gru, io: &mut Io<'_, f32>) {
+/// The kernels of this file.
+pub const KERNELS: &[Entry] = &[entry!(Gru, forward), entry!(GruBackward, backward)];
+
+fn forward(op: &Gru, io: &mut Io<'_, f32>) {
     let &[steps, batch, width] = io.dims(0) else { return };
     let hidden = width / 3;
     let (x, matrix) = (io.input(0), io.input(1));
@@ -90,7 +94,7 @@ pub fn forward(op: &Gru, io: &mut Io<'_, f32>) {
     );
 }
 
-pub fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
+fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
     let &[steps, batch, parts] = io.dims(1) else { return };
     let (hidden, width) = (parts / 5, 3 * (parts / 5));
     let (matrix, saved, d_hidden) = (io.input(0), io.input(1), io.input(2));

@@ -1,6 +1,9 @@
 //! The CPU device: executes a graph in host memory, with fast kernels for the heavy ops and each
 //! op's own definition, in single precision, for the light ones.
 
+#[macro_use]
+mod entry;
+
 mod blocks;
 mod conv;
 mod conv_lstm;

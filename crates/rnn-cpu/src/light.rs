@@ -1,15 +1,24 @@
 //! Ops of one element at a time, in parts that threads share.
 
+use crate::entry::Entry;
 use crate::simd;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use rnn_graph::{Io, Op, Slice, SliceMut};
 use rnn_ops::{Activate, ActivateBackward, Activation, Binary, Update};
 
+/// The kernels of this file.
+pub const KERNELS: &[Entry] = &[
+    entry!(Binary, binary),
+    entry!(Activate, activate),
+    entry!(ActivateBackward, activate_backward),
+    entry!(Update, update),
+];
+
 /// Elements of a part.
 const PART: usize = 1 << 14;
 
-pub fn binary(op: &Binary, io: &mut Io<'_, f32>) {
+fn binary(op: &Binary, io: &mut Io<'_, f32>) {
     match op {
         Binary::Add => elementwise(io, |a, b| a + b),
         Binary::Sub => elementwise(io, |a, b| a - b),
@@ -60,7 +69,7 @@ impl WithSimd for Activating<'_> {
     }
 }
 
-pub fn activate(op: &Activate, io: &mut Io<'_, f32>) {
+fn activate(op: &Activate, io: &mut Io<'_, f32>) {
     let (activation, x) = (op.0, io.input(0));
     let parts = io.output().par_chunks_mut(PART).zip(x.par_chunks(PART));
     parts.for_each(|(out, x)| {
@@ -68,7 +77,7 @@ pub fn activate(op: &Activate, io: &mut Io<'_, f32>) {
     });
 }
 
-pub fn activate_backward(op: &ActivateBackward, io: &mut Io<'_, f32>) {
+fn activate_backward(op: &ActivateBackward, io: &mut Io<'_, f32>) {
     let (activation, y, dy) = (op.0, io.input(0), io.input(1));
     let parts = y.par_chunks(PART).zip(dy.par_chunks(PART));
     io.output().par_chunks_mut(PART).zip(parts).for_each(|(out, (x, dy))| {
@@ -77,7 +86,7 @@ pub fn activate_backward(op: &ActivateBackward, io: &mut Io<'_, f32>) {
 }
 
 /// The definition over parts of all arenas.
-pub fn update(op: &Update, io: &mut Io<'_, f32>) {
+fn update(op: &Update, io: &mut Io<'_, f32>) {
     let (gradients, step, signature) = (io.input(0), Slice::Float(io.input(1)), io.signature);
     let mut parts: Vec<Vec<SliceMut<'_, f32>>> = Vec::new();
     parts.resize_with(gradients.len().div_ceil(PART), Vec::new);

@@ -1,12 +1,13 @@
 use crate::kernels;
 use crate::memory::{Memory, Place};
+use crate::scan::producer::fuse;
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 use rayon::prelude::*;
 use rnn_core::{DType, Data, HostTensor, TensorError};
 use rnn_graph::{
-    DeviceError, Graph, InPlace, Io, Node, Plan, Profile, Program, Region, Session, Signature,
-    SliceMut, Space, Storage, TensorId, TensorType, Ticket,
+    DeviceError, Graph, InPlace, Io, Node, Plan, Profile, Program, RecordingError, Region, Session,
+    Signature, SliceMut, Space, Storage, TensorId, TensorType, Ticket,
 };
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -108,6 +109,7 @@ impl CpuSession {
 
 impl Session for CpuSession {
     fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
+        let graph = Arc::new(graph.fused(fuse).map_err(RecordingError::from)?);
         let plan = Plan::unpacked(&graph);
         for (_, tensor) in graph.tensors() {
             if tensor.storage == Storage::Resident {
@@ -150,10 +152,7 @@ impl Session for CpuSession {
                 let mut outputs = places(&o.outputs);
                 for (i, (place, tensor)) in outputs.iter_mut().zip(&o.outputs).enumerate() {
                     let transient = graph[*tensor].storage == Storage::Transient;
-                    if transient
-                        && !read.contains(tensor)
-                        && kernels::may_omit(&**op, &signature, i)
-                    {
+                    if transient && !read.contains(tensor) && kernels::may_omit(&**op, i) {
                         place.len = 0;
                     }
                 }

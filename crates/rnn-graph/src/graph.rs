@@ -245,6 +245,63 @@ impl Graph {
         self
     }
 
+    /// The same graph with some pairs of nodes as one: `fuse` is asked of each node whose first
+    /// input is read by it alone, and of the node that makes that input. The op that it returns
+    /// takes the inputs of the latter in that input's place; the planner drops the other node.
+    pub fn fused(
+        &self,
+        fuse: impl Fn(&Self, &Node, &Node) -> Option<Arc<dyn Op>>,
+    ) -> Result<Self, GraphError> {
+        let mut graph = self.clone();
+        for (at, reader) in self.nodes.iter().enumerate() {
+            let Some(&made) = reader.operands.inputs.first() else { continue };
+            let Some(from) = self[made].producer.filter(|_| self.is_private(made)) else {
+                continue;
+            };
+            let producer = &self.nodes[from];
+            if self.changes(from + 1..at, &producer.operands.inputs) {
+                continue;
+            }
+            let Some(op) = fuse(self, producer, reader) else { continue };
+            let inputs = [&producer.operands.inputs, &reader.operands.inputs[1..]].concat();
+            let types =
+                |ids: &[TensorId]| ids.iter().map(|&t| self[t].ty.clone()).collect::<Vec<_>>();
+            let found = op.infer(&types(&inputs), &types(&reader.operands.updates));
+            let fits = found.and_then(|found| match found == types(&reader.operands.outputs) {
+                true => Ok(()),
+                false => Err(OpError::shape("it has other outputs than the op that it replaces")),
+            });
+            fits.map_err(|reason| {
+                let operands = self.describe(reader);
+                GraphError { op: op.name(), operands, reason }
+            })?;
+            let node = &mut graph.nodes[at];
+            node.op = op;
+            node.operands.inputs = inputs;
+        }
+        Ok(graph)
+    }
+
+    /// Whether a tensor is read once, by a node, and holds values of its own.
+    fn is_private(&self, tensor: TensorId) -> bool {
+        let of_node = |node: &Node| node.operands.inputs.clone();
+        let reads = self.nodes.iter().flat_map(of_node).filter(|&read| read == tensor).count();
+        let viewed = self
+            .tensors
+            .iter()
+            .any(|t| matches!(t.storage, Storage::View { base, .. } if base == tensor));
+        let stays = self[tensor].storage != Storage::Transient || self.outputs.contains(&tensor);
+        let updated = self.nodes.iter().any(|node| node.operands.updates.contains(&tensor));
+        reads == 1 && !viewed && !stays && !updated
+    }
+
+    /// Whether some of the nodes write what holds one of these tensors.
+    fn changes(&self, nodes: std::ops::Range<usize>, tensors: &[TensorId]) -> bool {
+        let roots: Vec<TensorId> = tensors.iter().map(|&t| self.root(t).0).collect();
+        let written = |node: &Node| [&node.operands.updates[..], &node.operands.outputs].concat();
+        self.nodes[nodes].iter().flat_map(written).any(|t| roots.contains(&self.root(t).0))
+    }
+
     /// The tensors uploaded before a run, in order.
     pub fn inputs(&self) -> &[TensorId] {
         &self.inputs

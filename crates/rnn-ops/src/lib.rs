@@ -33,7 +33,6 @@ mod pool;
 mod rows;
 mod simple_rnn;
 mod softmax;
-mod source;
 mod window;
 
 pub use activation::{Activate, ActivateBackward, Activation, SMALLEST};
@@ -82,7 +81,6 @@ pub use rows::{RowAxis, Rows};
 pub use simple_rnn::SimpleRnn;
 pub use simple_rnn::backward::SimpleRnnBackward;
 pub use softmax::{Softmax, SoftmaxBackward};
-pub use source::Source;
 pub use window::{Padding, Window};
 
 use rnn_core::Shape;

@@ -52,7 +52,7 @@ fn scans([t, b, h]: [usize; 3], inputs: ScanInputs, half: bool) -> Vec<Case> {
         [state, mask, inputs.dropout.then_some(dropout)].into_iter().flatten().collect::<Vec<_>>()
     };
     let gates = LstmGates { activation, recurrent_activation };
-    let lstm = Lstm { gates, source: None, inputs };
+    let lstm = Lstm { gates, inputs };
     let lstm_back = LstmBackward { forward: lstm.clone(), d_hidden: true, d_last: true };
     let simple = SimpleRnn { activation, inputs };
     let simple_back = SimpleRnnBackward { forward: simple.clone(), d_hidden: true, d_last: true };

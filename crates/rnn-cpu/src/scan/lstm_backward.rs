@@ -1,4 +1,5 @@
 use super::{Division, Options, Tiled, by_group, pad_rows, padded, run_tiled, unpad_rows};
+use crate::entry::Entry;
 use crate::panels::{Panels, VECTORS, rows};
 use crate::prefetch::prefetch_all;
 use crate::scan::lstm::cell;
@@ -8,7 +9,10 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{LstmBackward, LstmGates};
 
-pub fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
+/// The kernels of this file.
+pub const KERNELS: &[Entry] = &[entry!(LstmBackward, backward)];
+
+fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
     let &[_, batch, width] = io.dims(0) else { return };
     let units = width / VECTORS;
     let (ut, cells) = (io.input(1), io.input(2));

@@ -4,8 +4,8 @@
 
 pub mod lstm;
 pub mod lstm_backward;
+pub mod producer;
 pub mod simple_rnn;
-pub mod source;
 
 use crate::panels::PADDING;
 use crate::simd::{dispatch, processor};

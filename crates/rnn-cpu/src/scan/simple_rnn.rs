@@ -1,10 +1,15 @@
 use super::{Division, Options, Tiled, by_group, pad_rows, run_tiled, unpad_rows};
+use crate::entry::Entry;
 use crate::panels::{Panels, VECTORS, rows};
 use crate::simd::{self, activate, flush, load, slope, store};
 use pulp::Simd;
 use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Activation, SimpleRnn, SimpleRnnBackward};
+
+/// The kernels of this file.
+pub const KERNELS: &[Entry] =
+    &[entry!(SimpleRnn, forward, omits: [0]), entry!(SimpleRnnBackward, backward)];
 
 /// The padding of rows that whole panels write.
 fn padded(units: usize, lanes: usize) -> usize {
@@ -23,7 +28,7 @@ fn pack(matrix: &[f32], units: usize, lanes: usize) -> Panels {
     )
 }
 
-pub fn forward(op: &SimpleRnn, io: &mut Io<'_, f32>) {
+fn forward(op: &SimpleRnn, io: &mut Io<'_, f32>) {
     let &[steps, batch, units] = io.dims(0) else { return };
     let x = io.input(0);
     let [state, mask, dropout] = op.inputs.places(2);
@@ -45,7 +50,7 @@ pub fn forward(op: &SimpleRnn, io: &mut Io<'_, f32>) {
     });
 }
 
-pub fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
+fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
     let &[steps, batch, units] = io.dims(1) else { return };
     let hidden = io.input(1);
     let [mask, rest @ ..] = op.optional();

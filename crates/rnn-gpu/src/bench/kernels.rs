@@ -93,13 +93,12 @@ fn lstm(steps: usize, batch: usize, hidden: usize) -> Kernel {
             Sample::Normal(vec![steps, rows, 4 * hidden]),
             Sample::Uniform(vec![hidden, 4 * hidden], -0.1, 0.1),
         ];
-        Case::new("lstm", Lstm { gates: GATES, source: None, inputs: PLAIN }, inputs)
-            .tolerance(2e-5)
+        Case::new("lstm", Lstm { gates: GATES, inputs: PLAIN }, inputs).tolerance(2e-5)
     })
 }
 
 fn lstm_backward(steps: usize, batch: usize, hidden: usize) -> Kernel {
-    let forward = Lstm { gates: GATES, source: None, inputs: PLAIN };
+    let forward = Lstm { gates: GATES, inputs: PLAIN };
     Kernel::new(format!("lstm_backward T={steps} B={batch} H={hidden}"), batch, |rows| {
         let steps = if rows < batch { 5 } else { steps };
         let inputs = vec![

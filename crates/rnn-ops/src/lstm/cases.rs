@@ -1,15 +1,11 @@
 use crate::recurrent::scan_samples;
-use crate::{
-    Activation, Case, DropoutMatmul, Embedding, Lstm, LstmBackward, LstmGates, Matmul, Sample,
-    ScanInputs, Source,
-};
-use rnn_core::DType;
+use crate::{Activation, Case, Lstm, LstmBackward, LstmGates, Sample, ScanInputs};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let lstm = |activation, recurrent_activation, inputs| Lstm {
         gates: LstmGates { activation, recurrent_activation },
-        source: None,
+
         inputs,
     };
     let standard = |inputs| lstm(Activation::Tanh, Activation::Sigmoid, inputs);
@@ -55,7 +51,6 @@ pub fn cases() -> Vec<Case> {
         let name = format!("lstm backward{inner} {d_hidden} {d_last}");
         cases.push(Case::new(name, op, samples).tolerance(1e-5));
     }
-    cases.extend(sourced_cases());
     cases.extend(half_cases());
     // Step by step.
     for inputs in [plain, full] {
@@ -81,57 +76,6 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// x from a table and from products, also of half precision.
-fn sourced_cases() -> Vec<Case> {
-    let (t, b, h, rows, features) = (3, 5, 9, 4, 6);
-    let w = Sample::Uniform(vec![features, 4 * h], -0.4, 0.4);
-    let x = [Sample::Normal(vec![t, b, features]), w];
-    let bias = Sample::Normal(vec![4 * h]);
-    let factors = |gates| Sample::Uniform(vec![gates, b, features], 0.0, 2.0);
-    let output = DType::F32;
-    let table = [Sample::Below(vec![t, b], rows as u32), Sample::Normal(vec![rows, 4 * h])];
-    let mut sources = vec![(Source::new(Embedding, 2), table.to_vec(), vec![1])];
-    let product = Matmul { bias: true, ..Matmul::default() };
-    sources.push((
-        Source::new(product, 3),
-        [&x[..], std::slice::from_ref(&bias)].concat(),
-        vec![0, 1, 2],
-    ));
-    for gates in [1, 4] {
-        let op = DropoutMatmul { bias: gates == 4, output };
-        let mut inputs = [&x[..], &[factors(gates)]].concat();
-        inputs.extend(op.bias.then(|| bias.clone()));
-        sources.push((Source::new(op, inputs.len()), inputs, vec![0, 1]));
-    }
-    let halves = DropoutMatmul { bias: false, output: DType::F16 };
-    sources.push((Source::new(halves, 3), [&x[..], &[factors(4)]].concat(), vec![]));
-    let mut cases = Vec::new();
-    for (source, first, differentiable) in sources {
-        for dropout in [false, true] {
-            let inputs = ScanInputs { state: dropout, mask: dropout, dropout };
-            let gates = LstmGates {
-                activation: Activation::Tanh,
-                recurrent_activation: Activation::Sigmoid,
-            };
-            let op = Lstm { gates, source: Some(source.clone()), inputs };
-            // The last operand, the bias or the factors, tells sources of one op apart.
-            let last = first.last().map(|sample| sample.ty().to_string()).unwrap_or_default();
-            let name = format!("lstm from {} with {last}{inputs}", source.op().name());
-            let mut samples = first.clone();
-            samples.push(Sample::Uniform(vec![h, 4 * h], -0.4, 0.4));
-            samples.extend(scan_samples(inputs, [2, t, b, h], 4));
-            let mut differentiable = differentiable.clone();
-            let half = differentiable.is_empty();
-            if !half {
-                differentiable.push(first.len());
-            }
-            let case = Case::new(name, op, samples).gradient(&differentiable).through(&[0, 3]);
-            cases.push(case.tolerance(if half { 2e-3 } else { 1e-5 }));
-        }
-    }
-    cases
-}
-
 /// Sequences of half precision: in one launch and step by step. What is stored has an error of half
 /// of 2^-10, and so have the factors of the products, which add up to sums of a few.
 fn half_cases() -> Vec<Case> {
@@ -142,7 +86,7 @@ fn half_cases() -> Vec<Case> {
         let scale = 1.0 / (h as f32).sqrt();
         let gates =
             LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
-        let forward = Lstm { gates, source: None, inputs };
+        let forward = Lstm { gates, inputs };
         let mut samples =
             vec![Sample::Normal(vec![t, b, 4 * h]), Sample::Uniform(vec![h, 4 * h], -scale, scale)];
         samples.extend(scan_samples(inputs, [2, t, b, h], 4));

@@ -9,7 +9,7 @@ pub use kernels::KERNELS;
 use crate::common::ensure;
 use crate::recurrent::cell_kernels::{Direction, Scan};
 use crate::recurrent::{Extents, ScanInputs, extents, recurrent_gradient, takes_part};
-use crate::{Definition, LstmBackward, LstmGates, Source, TransposeLeading};
+use crate::{Definition, LstmBackward, LstmGates, TransposeLeading};
 use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, InPlace, Io, Limits, Op, OpError, Operand, Operands, Real, Signature, TensorId,
@@ -33,27 +33,18 @@ use rnn_graph::{
 /// needs, the gates i, f, g, o as they are without the mask, `[T, B, 4H]`, into which x turns, and
 /// c(t-1) `[T, B, H]`; and the final state `[2, B, H]`. Gradients flow through h and the final
 /// state. Sequences may be of half precision, all of them; sums and the state are not.
-///
-/// With a source, x is what that makes of the first inputs.
 #[derive(Clone, Debug)]
 pub struct Lstm {
     /// The gates.
     pub gates: LstmGates,
-    /// What makes x, unless it is given.
-    pub source: Option<Source>,
     /// What it takes besides x and U.
     pub inputs: ScanInputs,
 }
 
 impl Lstm {
-    /// The place of U, behind x or what x is made of.
-    pub fn matrix(&self) -> usize {
-        self.source.as_ref().map_or(1, Source::inputs)
-    }
-
     /// The places of state, mask and dropout factors.
     pub fn optional(&self) -> [Option<usize>; 3] {
-        self.inputs.places(self.matrix() + 1)
+        self.inputs.places(2)
     }
 }
 
@@ -62,13 +53,10 @@ impl Definition for Lstm {
         let Ok(Extents { steps, batch, hidden }) = extents(&io.signature.outputs[1], 4) else {
             return;
         };
-        let u = io.input(self.matrix());
+        let u = io.input(1);
         let [state, mask, dropout] = self.optional();
         let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
         let mask = mask.map(|p| io.uints(p));
-        if let Some(source) = &self.source {
-            source.make(io, 1, F::run);
-        }
         let [h, gates, c, last] = io.outputs();
         let per_step = batch * hidden;
         match state {
@@ -114,24 +102,19 @@ impl Op for Lstm {
     }
 
     fn in_place(&self) -> Option<InPlace> {
-        self.source.is_none().then_some(InPlace { input: 0, output: 1 })
+        Some(InPlace { input: 0, output: 1 })
     }
 
     fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
-        let matrix = self.matrix();
-        ensure(inputs.len() > matrix, || "it takes x and U".into())?;
-        let x = match &self.source {
-            Some(source) => source.infer(inputs)?,
-            None => inputs[0].clone(),
-        };
-        let Extents { steps, batch, hidden } = extents(&x, 4)?;
-        ensure(inputs[matrix].dims() == [hidden, 4 * hidden], || {
-            format!("U is {}, not [{hidden}x{}]", inputs[matrix], 4 * hidden)
+        let [x, u, ..] = inputs else { return Err(OpError::shape("it takes x and U")) };
+        let Extents { steps, batch, hidden } = extents(x, 4)?;
+        ensure(u.dims() == [hidden, 4 * hidden], || {
+            format!("U is {u}, not [{hidden}x{}]", 4 * hidden)
         })?;
-        self.inputs.check(inputs, matrix + 1, [2, batch, hidden], (steps, 4))?;
+        self.inputs.check(inputs, 2, [2, batch, hidden], (steps, 4))?;
         let sequence = TensorType::f32([steps, batch, hidden]).of(x.dtype);
         let last = TensorType::f32([2, batch, hidden]);
-        Ok(vec![sequence.clone(), x, sequence, last])
+        Ok(vec![sequence.clone(), x.clone(), sequence, last])
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
@@ -142,12 +125,7 @@ impl Op for Lstm {
             half: s.outputs[1].dtype == DType::F16,
         };
         let bind = |launch| self.gates.bind_forward(launch, self.optional());
-        let work = KERNELS.work(scan, Operand::Input(self.matrix()), limits, bind)?;
-        Ok(match &self.source {
-            // x, which the scan then turns into gates.
-            Some(source) => source.record(s, 1, limits)?.then(work),
-            None => work,
-        })
+        KERNELS.work(scan, Operand::Input(1), limits, bind)
     }
 
     fn backward(
@@ -162,8 +140,7 @@ impl Op for Lstm {
             return Err(OpError::NotDifferentiable);
         };
         let [state, mask, dropout] = self.optional().map(|place| place.map(|p| operands.inputs[p]));
-        let u = operands.inputs[self.matrix()];
-        let u_transposed = graph.apply(TransposeLeading, &[u])?;
+        let u_transposed = graph.apply(TransposeLeading, &[operands.inputs[1]])?;
         let mut inputs = vec![gates, u_transposed, c];
         inputs.extend([mask, dropout, d_hidden, d_last].into_iter().flatten());
         let op = LstmBackward {
@@ -173,11 +150,7 @@ impl Op for Lstm {
         };
         let result = graph.push(op, &inputs)?;
         let d_recurrent = recurrent_gradient(graph, hidden, result[0], state, dropout)?;
-        let mut all = match &self.source {
-            Some(source) => source.backward(graph, operands, result[0])?,
-            None => vec![Some(result[0])],
-        };
-        all.push(Some(d_recurrent));
+        let mut all = vec![Some(result[0]), Some(d_recurrent)];
         all.extend(state.map(|_| Some(result[1])));
         all.resize(operands.inputs.len(), None);
         Ok(all)
@@ -186,7 +159,7 @@ impl Op for Lstm {
     defined!();
 
     fn cost(&self, s: &Signature) -> Cost {
-        let (x, u) = (s.outputs[1].shape.rows() as u64, s.inputs[self.matrix()].len() as u64);
+        let (x, u) = (s.outputs[1].shape.rows() as u64, s.inputs[1].len() as u64);
         Cost { flops: 2 * x * u + 10 * s.outputs[2].len() as u64, bytes: s.bytes() }
     }
 }
