@@ -22,18 +22,18 @@ override HAS_BIAS: bool = false;
 // From step to step; going back in time, its gradient.
 struct Carry { h: f32 }
 
-fn carried(t: u32, row: u32, unit: u32) -> Carry {
+fn load_carry(t: u32, row: u32, unit: u32) -> Carry {
     return Carry(hidden_before(t, row, unit));
 }
 
 // The final state is the last of the sequence; so is that of every launch.
-fn resumed(t: u32, row: u32, unit: u32) -> Carry {
-    return carried(t, row, unit);
+fn resume_carry(t: u32, row: u32, unit: u32) -> Carry {
+    return load_carry(t, row, unit);
 }
 
-fn keep(row: u32, unit: u32, carry: Carry) {}
+fn store_carry(row: u32, unit: u32, carry: Carry) {}
 
-fn input(t: u32, row: u32, unit: u32) -> vec4<f32> {
+fn load_input_projection(t: u32, row: u32, unit: u32) -> vec4<f32> {
     let at = (t * rows() + row) * 3u * HIDDEN + unit;
     return vec4<f32>(x[at], x[at + HIDDEN], x[at + 2u * HIDDEN], 0.0);
 }
@@ -48,40 +48,40 @@ fn save(place: u32, unit: u32, gates: vec3<f32>, h_before: f32, inner: f32) {
     saved[to + 4u * HIDDEN] = inner;
 }
 
-fn advance(t: u32, row: u32, unit: u32, terms: Terms, carry: Carry) -> Carry {
-    var inner = terms.product.xyz;
+fn cell_forward(t: u32, row: u32, unit: u32, pre: PreActivation, carry: Carry) -> Carry {
+    var inner = pre.recurrent_product.xyz;
     if HAS_BIAS {
         let b = params.bias_offset + unit;
         inner += vec3<f32>(bias[b], bias[b + HIDDEN], bias[b + 2u * HIDDEN]);
     }
-    let z = activate(RECURRENT_ACTIVATION, terms.given.x + inner.x);
-    let reset = activate(RECURRENT_ACTIVATION, terms.given.y + inner.y);
-    let g = activate(ACTIVATION, terms.given.z + reset * inner.z);
+    let z = activate(RECURRENT_ACTIVATION, pre.input_projection.x + inner.x);
+    let reset = activate(RECURRENT_ACTIVATION, pre.input_projection.y + inner.y);
+    let g = activate(ACTIVATION, pre.input_projection.z + reset * inner.z);
     let place = t * rows() + row;
     save(place, unit, vec3<f32>(z, reset, g), carry.h, inner.z);
     var after = carry;
-    if terms.there {
+    if pre.unmasked {
         after.h = flush(z * carry.h + (1.0 - z) * g);
     }
     hidden[place * HIDDEN + unit] = after.h;
     return after;
 }
 
-fn end_gradient(row: u32, unit: u32) -> Carry {
+fn last_step_gradient(row: u32, unit: u32) -> Carry {
     return Carry(0.0);
 }
 
-fn carried_gradient(row: u32, unit: u32) -> Carry {
+fn load_carry_gradient(row: u32, unit: u32) -> Carry {
     return Carry(d_state[row * HIDDEN + unit]);
 }
 
-fn keep_gradient(row: u32, unit: u32, carry: Carry) {
+fn store_carry_gradient(row: u32, unit: u32, carry: Carry) {
     d_state[row * HIDDEN + unit] = carry.h;
 }
 
 // z, r, the candidate and h before; inner, the gradient of h from outside, and whether the row
 // takes part.
-fn trace(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
+fn load_saved(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
     let place = t * rows() + row;
     let at = place * 5u * HIDDEN + unit;
     return mat2x4<f32>(
@@ -90,14 +90,14 @@ fn trace(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
             saved_in[at + 2u * HIDDEN], saved_in[at + 3u * HIDDEN]),
         vec4<f32>(
             saved_in[at + 4u * HIDDEN], d_hidden[place * HIDDEN + unit],
-            select(0.0, 1.0, takes_part(t, row)), 0.0));
+            select(0.0, 1.0, is_unmasked(t, row)), 0.0));
 }
 
-fn retreat(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> Retreat {
+fn cell_backward(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> CellGradient {
     let z = saved[0].x;
     let reset = saved[0].y;
     let dh = carry.h + saved[1].y;
-    var back = Retreat(vec4<f32>(0.0), Carry(dh));
+    var back = CellGradient(vec4<f32>(0.0), Carry(dh));
     var d_candidate = 0.0;
     if saved[1].z != 0.0 {
         d_candidate = flush(dh * (1.0 - z) * slope(ACTIVATION, saved[0].z));

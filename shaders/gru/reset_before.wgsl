@@ -29,9 +29,9 @@ fn finish_gates(row: u32, unit: u32, product: vec4<f32>) {
     if row >= rows() || unit >= HIDDEN {
         return;
     }
-    let given = input(params.step, row, unit);
-    let z = activate(RECURRENT_ACTIVATION, given.x + product.x);
-    let reset = activate(RECURRENT_ACTIVATION, given.y + product.y);
+    let input_projection = load_input_projection(params.step, row, unit);
+    let z = activate(RECURRENT_ACTIVATION, input_projection.x + product.x);
+    let reset = activate(RECURRENT_ACTIVATION, input_projection.y + product.y);
     let h = hidden_before(params.step, row, unit);
     let passed = reset * h * factor(2u, row, unit);
     save(params.step * rows() + row, unit, vec3<f32>(z, reset, 0.0), h, passed);
@@ -44,10 +44,10 @@ fn finish_candidate(row: u32, unit: u32, product: f32) {
     let place = params.step * rows() + row;
     let at = place * 5u * HIDDEN + unit;
     let z = saved[at];
-    let g = activate(ACTIVATION, input(params.step, row, unit).z + product);
+    let g = activate(ACTIVATION, load_input_projection(params.step, row, unit).z + product);
     saved[at + 2u * HIDDEN] = g;
     var h = saved[at + 3u * HIDDEN];
-    if takes_part(params.step, row) {
+    if is_unmasked(params.step, row) {
         h = flush(z * h + (1.0 - z) * g);
     }
     hidden[place * HIDDEN + unit] = h;
@@ -83,12 +83,12 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
 fn finish_back(row: u32, unit: u32, product: f32) {
     var carry: Carry;
     if params.step < params.steps {
-        carry = carried_gradient(row, unit);
+        carry = load_carry_gradient(row, unit);
         carry.h = flush(carry.h + product);
     }
     if params.step > 0u {
         let t = params.step - 1u;
-        let saved = trace(t, row, unit);
+        let saved = load_saved(t, row, unit);
         let z = saved[0].x;
         let dh = carry.h + saved[1].y;
         var dz = vec2<f32>(0.0);
@@ -104,12 +104,12 @@ fn finish_back(row: u32, unit: u32, product: f32) {
         d_inner[at] = dz.x;
         d_inner[at + 2u * HIDDEN] = dz.y;
     }
-    keep_gradient(row, unit, carry);
+    store_carry_gradient(row, unit, carry);
 }
 
 fn finish_back_reset(row: u32, unit: u32, product: f32) {
     let t = params.step - 1u;
-    let saved = trace(t, row, unit);
+    let saved = load_saved(t, row, unit);
     let d = flush(product * saved[0].w * slope(RECURRENT_ACTIVATION, saved[0].y));
     let at = ((t * rows() + row) * 3u + 1u) * HIDDEN + unit;
     d_x[at] = d;

@@ -36,10 +36,10 @@ fn weigh(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) 
     }
     let example = i / params.steps;
     let step = i % params.steps;
-    let there = mask[params.mask_offset + step * params.batch + example] != 0u;
+    let unmasked = mask[params.mask_offset + step * params.batch + example] != 0u;
     let counted = valid[params.valid_offset];
     var value = 0.0;
-    if there && counted > 0.0 {
+    if unmasked && counted > 0.0 {
         value = f32(total) / counted;
         if HAS_WEIGHTS {
             value *= weights[params.weights_offset + i];

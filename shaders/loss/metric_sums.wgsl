@@ -59,7 +59,7 @@ fn load_row(thread: u32, row: u32) {
 }
 
 // Whether a row counts; the mask has the steps of all examples first.
-fn takes_part(row: u32) -> bool {
+fn is_unmasked(row: u32) -> bool {
     if HAS_MASK {
         let steps = params.rows / params.examples;
         let at = row % steps * params.examples + row / steps;
@@ -94,7 +94,7 @@ fn add(@builtin(local_invocation_index) thread: u32) {
     for (var first = params.first; KIND != 0u && first < params.end; first += THREADS) {
         let held = min(THREADS, params.end - first);
         if thread < held {
-            if !takes_part((first + thread) / row_parts) {
+            if !is_unmasked((first + thread) / row_parts) {
                 taken[thread] = NO_CLASS;
                 belongs[thread] = NO_CLASS;
                 buckets[thread] = NO_CLASS;

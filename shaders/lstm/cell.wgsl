@@ -22,7 +22,7 @@ const GATES = 4u;
 // From step to step; going back in time, the gradients of both.
 struct Carry { h: f32, c: f32 }
 
-fn carried(t: u32, row: u32, unit: u32) -> Carry {
+fn load_carry(t: u32, row: u32, unit: u32) -> Carry {
     let at = (rows() + row) * HIDDEN + unit;
     var c = 0.0;
     if t > 0u {
@@ -34,23 +34,23 @@ fn carried(t: u32, row: u32, unit: u32) -> Carry {
 }
 
 // What was kept by the launch of the steps before.
-fn resumed(t: u32, row: u32, unit: u32) -> Carry {
+fn resume_carry(t: u32, row: u32, unit: u32) -> Carry {
     return Carry(last[row * HIDDEN + unit], last[(rows() + row) * HIDDEN + unit]);
 }
 
-fn keep(row: u32, unit: u32, carry: Carry) {
+fn store_carry(row: u32, unit: u32, carry: Carry) {
     last[row * HIDDEN + unit] = carry.h;
     last[(rows() + row) * HIDDEN + unit] = carry.c;
 }
 
-fn input(t: u32, row: u32, unit: u32) -> vec4<f32> {
+fn load_input_projection(t: u32, row: u32, unit: u32) -> vec4<f32> {
     let at = (t * rows() + row) * 4u * HIDDEN + unit;
     return vec4<f32>(
         f32(gates[at]), f32(gates[at + HIDDEN]),
         f32(gates[at + 2u * HIDDEN]), f32(gates[at + 3u * HIDDEN]));
 }
 
-fn put(t: u32, row: u32, unit: u32, of_gates: vec4<f32>) {
+fn store_gates(t: u32, row: u32, unit: u32, of_gates: vec4<f32>) {
     let at = (t * rows() + row) * 4u * HIDDEN + unit;
     gates[at] = Elem(of_gates.x);
     gates[at + HIDDEN] = Elem(of_gates.y);
@@ -62,16 +62,16 @@ fn cell(values: vec4<f32>, before: f32) -> f32 {
     return flush(values.y * before + values.x * values.z);
 }
 
-fn advance(t: u32, row: u32, unit: u32, z: Terms, carry: Carry) -> Carry {
-    let sums = z.given + z.product;
+fn cell_forward(t: u32, row: u32, unit: u32, pre: PreActivation, carry: Carry) -> Carry {
+    let sums = pre.input_projection + pre.recurrent_product;
     let values = vec4<f32>(
         activate(RECURRENT_ACTIVATION, sums.x), activate(RECURRENT_ACTIVATION, sums.y),
         activate(ACTIVATION, sums.z), activate(RECURRENT_ACTIVATION, sums.w));
-    put(t, row, unit, values);
+    store_gates(t, row, unit, values);
     let at = (t * rows() + row) * HIDDEN + unit;
     cells[at] = Elem(carry.c);
     var after = carry;
-    if z.there {
+    if pre.unmasked {
         let c = cell(values, carry.c);
         after = Carry(values.w * activate(ACTIVATION, c), c);
     }
@@ -79,38 +79,38 @@ fn advance(t: u32, row: u32, unit: u32, z: Terms, carry: Carry) -> Carry {
     return after;
 }
 
-fn end_gradient(row: u32, unit: u32) -> Carry {
+fn last_step_gradient(row: u32, unit: u32) -> Carry {
     if HAS_D_LAST {
         return Carry(d_last[row * HIDDEN + unit], d_last[(rows() + row) * HIDDEN + unit]);
     }
     return Carry(0.0, 0.0);
 }
 
-fn carried_gradient(row: u32, unit: u32) -> Carry {
+fn load_carry_gradient(row: u32, unit: u32) -> Carry {
     return Carry(d_state[row * HIDDEN + unit], d_state[(rows() + row) * HIDDEN + unit]);
 }
 
-fn keep_gradient(row: u32, unit: u32, carry: Carry) {
+fn store_carry_gradient(row: u32, unit: u32, carry: Carry) {
     d_state[row * HIDDEN + unit] = carry.h;
     d_state[(rows() + row) * HIDDEN + unit] = carry.c;
 }
 
 // The gates; c before, the gradient of h from outside, and whether the row takes part.
-fn trace(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
+fn load_saved(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
     let at = (t * rows() + row) * HIDDEN + unit;
     var dh = 0.0;
     if HAS_D_HIDDEN {
         dh = f32(d_hidden[at]);
     }
-    let there = select(0.0, 1.0, takes_part(t, row));
-    return mat2x4<f32>(input(t, row, unit), vec4<f32>(f32(cells_in[at]), dh, there, 0.0));
+    let unmasked = select(0.0, 1.0, is_unmasked(t, row));
+    return mat2x4<f32>(load_input_projection(t, row, unit), vec4<f32>(f32(cells_in[at]), dh, unmasked, 0.0));
 }
 
-fn retreat(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> Retreat {
+fn cell_backward(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> CellGradient {
     let values = saved[0];
     let c_before = saved[1].x;
     let dh = carry.h + saved[1].y;
-    var back = Retreat(vec4<f32>(0.0), Carry(dh, carry.c));
+    var back = CellGradient(vec4<f32>(0.0), Carry(dh, carry.c));
     if saved[1].z != 0.0 {
         let c_active = activate(ACTIVATION, cell(values, c_before));
         let dc = carry.c + dh * values.w * slope(ACTIVATION, c_active);
@@ -121,7 +121,7 @@ fn retreat(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> Ret
             flush(dh * c_active * slope(RECURRENT_ACTIVATION, values.w)));
         back.carry = Carry(0.0, flush(dc * values.y));
     }
-    put(t, row, unit, back.dz);
+    store_gates(t, row, unit, back.dz);
     return back;
 }
 

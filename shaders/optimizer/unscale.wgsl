@@ -1,6 +1,6 @@
 // Gradients of a loss that was multiplied by a scale, divided by it; or zeros, where one of them is
 // not finite, and the step is to be left out.
-struct Params { count: u32, parts: u32, growth_steps: f32, most: f32 }
+struct Params { count: u32, parts: u32, growth_steps: f32, max_scale: f32 }
 
 @group(0) @binding(0) var<storage, read_write> gradients: array<f32>;
 // The scale, and the steps since it changed.
@@ -45,7 +45,7 @@ fn judge(@builtin(local_invocation_index) lane: u32) {
         scale[0] = max(0.5 * scale[0], 1.0);
         scale[1] = 0.0;
     } else if scale[1] + 1.0 >= params.growth_steps {
-        scale[0] = min(2.0 * scale[0], params.most);
+        scale[0] = min(2.0 * scale[0], params.max_scale);
         scale[1] = 0.0;
     } else {
         scale[1] += 1.0;

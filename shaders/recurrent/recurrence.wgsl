@@ -20,7 +20,7 @@ override HAS_DROPOUT: bool = false;
 override HAS_D_HIDDEN: bool = false;
 override HAS_D_LAST: bool = false;
 
-fn takes_part(t: u32, row: u32) -> bool {
+fn is_unmasked(t: u32, row: u32) -> bool {
     return !HAS_MASK || mask[t * params.items + item_of(row)] != 0u;
 }
 
@@ -44,7 +44,7 @@ fn hidden_before(t: u32, row: u32, unit: u32) -> f32 {
 }
 
 // What the gates of a unit add up, and whether its row takes part.
-struct Terms { given: vec4<f32>, product: vec4<f32>, there: bool }
+struct PreActivation { input_projection: vec4<f32>, recurrent_product: vec4<f32>, unmasked: bool }
 
 // The gradients of what the gates add up, and what flows past the product to the step before.
-struct Retreat { dz: vec4<f32>, carry: Carry }
+struct CellGradient { dz: vec4<f32>, carry: Carry }

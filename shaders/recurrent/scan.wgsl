@@ -5,23 +5,23 @@
 // a weight serves all rows. Behind a barrier the elements (row, unit) go round the threads, each of
 // which has read what it needs of memory before the product began.
 override LANES: u32 = 32u;
-override THREADS: u32 = PARTS * LANES;
+override THREADS: u32 = GATE_GROUPS * LANES;
 // Hidden states that gates see: one, or with dropout one each. Going back, GATES.
-override VIEWS: u32 = 1u;
+override HIDDEN_COPIES: u32 = 1u;
 override ELEMENTS: u32 = ROWS * HIDDEN;
-override TILE: u32 = VIEWS * ELEMENTS;
-override SUMS: u32 = PARTS * ELEMENTS;
-// Elements of a thread, at most MOST_TURNS.
-override TURNS: u32 = (ELEMENTS + THREADS - 1u) / THREADS;
+override TILE: u32 = HIDDEN_COPIES * ELEMENTS;
+override SUMS: u32 = GATE_GROUPS * ELEMENTS;
+// Elements of a thread, at most MAX_ELEMENTS_PER_THREAD.
+override ELEMENTS_PER_THREAD: u32 = (ELEMENTS + THREADS - 1u) / THREADS;
 
-const MOST_TURNS = 4u;
-const PARTS = 4u;
+const MAX_ELEMENTS_PER_THREAD = 4u;
+const GATE_GROUPS = 4u;
 // Parts that share the terms of a gate.
-const SHARES = PARTS / GATES;
+const K_SPLITS = GATE_GROUPS / GATES;
 
-// What the product multiplies by weights: h as gates see it, or gradients; (view, unit, row).
+// What the product multiplies by weights: h as gates see it, or gradients; (copy, unit, row).
 var<workgroup> tile: array<f32, TILE>;
-// What each part found; (part, row, unit).
+// What each gate_group found; (gate_group, row, unit).
 var<workgroup> sums: array<f32, SUMS>;
 // (row, unit), each of one thread alone.
 var<workgroup> carries: array<Carry, ELEMENTS>;
@@ -35,30 +35,30 @@ fn item_of(row: u32) -> u32 {
 }
 
 // What gates see of h.
-fn share(element: u32, row: u32, h: f32) {
+fn publish_hidden(element: u32, row: u32, h: f32) {
     let unit = element % HIDDEN;
-    for (var view = 0u; view < VIEWS; view++) {
-        tile[(view * HIDDEN + unit) * ROWS + element / HIDDEN] = h * factor(view, row, unit);
+    for (var copy = 0u; copy < HIDDEN_COPIES; copy++) {
+        tile[(copy * HIDDEN + unit) * ROWS + element / HIDDEN] = h * factor(copy, row, unit);
     }
 }
 
 fn multiply(thread: u32) {
-    let part = thread / LANES;
-    let gate = part % GATES;
-    if part >= GATES * SHARES {
+    let gate_group = thread / LANES;
+    let gate = gate_group % GATES;
+    if gate_group >= GATES * K_SPLITS {
         return;
     }
-    let first = part / GATES * HIDDEN / SHARES;
-    let end = (part / GATES + 1u) * HIDDEN / SHARES;
-    let view = select(0u, gate, VIEWS > 1u) * HIDDEN;
+    let first = gate_group / GATES * HIDDEN / K_SPLITS;
+    let end = (gate_group / GATES + 1u) * HIDDEN / K_SPLITS;
+    let copy = select(0u, gate, HIDDEN_COPIES > 1u) * HIDDEN;
     for (var unit = thread % LANES; unit < HIDDEN; unit += LANES) {
         var sum: Rows;
         for (var k = first; k < end; k++) {
             let weight = f32(recurrent[(k * GATES + gate) * HIDDEN + unit]);
-            sum += rows_at((view + k) * ROWS) * weight;
+            sum += rows_at((copy + k) * ROWS) * weight;
         }
         for (var r = 0u; r < ROWS; r++) {
-            sums[(part * ROWS + r) * HIDDEN + unit] = row_of(sum, r);
+            sums[(gate_group * ROWS + r) * HIDDEN + unit] = row_of(sum, r);
         }
     }
 }
@@ -66,8 +66,8 @@ fn multiply(thread: u32) {
 // What the parts found for the gates of an element.
 fn product(element: u32) -> vec4<f32> {
     var result: vec4<f32>;
-    for (var part = 0u; part < GATES * SHARES; part++) {
-        result[part % GATES] += sums[part * ELEMENTS + element];
+    for (var gate_group = 0u; gate_group < GATES * K_SPLITS; gate_group++) {
+        result[gate_group % GATES] += sums[gate_group * ELEMENTS + element];
     }
     return result;
 }
@@ -79,35 +79,35 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
         let row = row0 + e / HIDDEN;
         if row < rows() {
             if params.step > 0u {
-                carries[e] = resumed(params.step, row, e % HIDDEN);
+                carries[e] = resume_carry(params.step, row, e % HIDDEN);
             } else {
-                carries[e] = carried(0u, row, e % HIDDEN);
+                carries[e] = load_carry(0u, row, e % HIDDEN);
             }
-            share(e, row, carries[e].h);
+            publish_hidden(e, row, carries[e].h);
         }
     }
     workgroupBarrier();
     for (var t = params.step; t < params.end; t++) {
-        var given: array<vec4<f32>, MOST_TURNS>;
-        var there: array<bool, MOST_TURNS>;
-        for (var turn = 0u; turn < TURNS; turn++) {
-            let e = thread + turn * THREADS;
+        var input_projection: array<vec4<f32>, MAX_ELEMENTS_PER_THREAD>;
+        var unmasked: array<bool, MAX_ELEMENTS_PER_THREAD>;
+        for (var n = 0u; n < ELEMENTS_PER_THREAD; n++) {
+            let e = thread + n * THREADS;
             let row = row0 + e / HIDDEN;
             if e < ELEMENTS && row < rows() {
-                given[turn] = input(t, row, e % HIDDEN);
-                there[turn] = takes_part(t, row);
+                input_projection[n] = load_input_projection(t, row, e % HIDDEN);
+                unmasked[n] = is_unmasked(t, row);
             }
         }
         multiply(thread);
         workgroupBarrier();
-        for (var turn = 0u; turn < TURNS; turn++) {
-            let e = thread + turn * THREADS;
+        for (var n = 0u; n < ELEMENTS_PER_THREAD; n++) {
+            let e = thread + n * THREADS;
             let row = row0 + e / HIDDEN;
             if e < ELEMENTS && row < rows() {
-                let terms = Terms(given[turn], product(e), there[turn]);
-                let carry = advance(t, row, e % HIDDEN, terms, carries[e]);
+                let terms = PreActivation(input_projection[n], product(e), unmasked[n]);
+                let carry = cell_forward(t, row, e % HIDDEN, terms, carries[e]);
                 carries[e] = carry;
-                share(e, row, carry.h);
+                publish_hidden(e, row, carry.h);
             }
         }
         workgroupBarrier();
@@ -115,20 +115,20 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     for (var e = thread; e < ELEMENTS; e += THREADS) {
         let row = row0 + e / HIDDEN;
         if row < rows() {
-            keep(row, e % HIDDEN, carries[e]);
+            store_carry(row, e % HIDDEN, carries[e]);
         }
     }
 }
 
 // `recurrent` is U transposed here: [GATES HIDDEN, HIDDEN].
 fn multiply_back(thread: u32, row0: u32) {
-    let part = thread / LANES;
-    let gate = part % GATES;
-    if part >= GATES * SHARES {
+    let gate_group = thread / LANES;
+    let gate = gate_group % GATES;
+    if gate_group >= GATES * K_SPLITS {
         return;
     }
-    let first = gate * HIDDEN + part / GATES * HIDDEN / SHARES;
-    let end = gate * HIDDEN + (part / GATES + 1u) * HIDDEN / SHARES;
+    let first = gate * HIDDEN + gate_group / GATES * HIDDEN / K_SPLITS;
+    let end = gate * HIDDEN + (gate_group / GATES + 1u) * HIDDEN / K_SPLITS;
     for (var unit = thread % LANES; unit < HIDDEN; unit += LANES) {
         var sum: Rows;
         for (var k = first; k < end; k++) {
@@ -137,7 +137,7 @@ fn multiply_back(thread: u32, row0: u32) {
         for (var r = 0u; r < ROWS; r++) {
             // Rows beyond the last are not read.
             let row = min(row0 + r, rows() - 1u);
-            sums[(part * ROWS + r) * HIDDEN + unit] = row_of(sum, r) * factor(gate, row, unit);
+            sums[(gate_group * ROWS + r) * HIDDEN + unit] = row_of(sum, r) * factor(gate, row, unit);
         }
     }
 }
@@ -145,8 +145,8 @@ fn multiply_back(thread: u32, row0: u32) {
 // The gradient of h that came through the product.
 fn product_back(element: u32) -> f32 {
     var dh = 0.0;
-    for (var part = 0u; part < GATES * SHARES; part++) {
-        dh += sums[part * ELEMENTS + element];
+    for (var gate_group = 0u; gate_group < GATES * K_SPLITS; gate_group++) {
+        dh += sums[gate_group * ELEMENTS + element];
     }
     return dh;
 }
@@ -154,25 +154,25 @@ fn product_back(element: u32) -> f32 {
 @compute @workgroup_size(THREADS)
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let row0 = group.x * ROWS;
-    var gates: array<vec4<f32>, MOST_TURNS>;
-    var others: array<vec4<f32>, MOST_TURNS>;
-    for (var turn = 0u; turn < TURNS; turn++) {
-        let e = thread + turn * THREADS;
+    var gates: array<vec4<f32>, MAX_ELEMENTS_PER_THREAD>;
+    var others: array<vec4<f32>, MAX_ELEMENTS_PER_THREAD>;
+    for (var n = 0u; n < ELEMENTS_PER_THREAD; n++) {
+        let e = thread + n * THREADS;
         let row = row0 + e / HIDDEN;
         if e < ELEMENTS && row < rows() {
             if params.end < params.steps {
-                carries[e] = carried_gradient(row, e % HIDDEN);
+                carries[e] = load_carry_gradient(row, e % HIDDEN);
             } else {
-                carries[e] = end_gradient(row, e % HIDDEN);
+                carries[e] = last_step_gradient(row, e % HIDDEN);
             }
-            let ahead = trace(params.end - 1u, row, e % HIDDEN);
-            gates[turn] = ahead[0];
-            others[turn] = ahead[1];
+            let ahead = load_saved(params.end - 1u, row, e % HIDDEN);
+            gates[n] = ahead[0];
+            others[n] = ahead[1];
         }
     }
     for (var t = params.end; t > params.step; t--) {
-        for (var turn = 0u; turn < TURNS; turn++) {
-            let e = thread + turn * THREADS;
+        for (var n = 0u; n < ELEMENTS_PER_THREAD; n++) {
+            let e = thread + n * THREADS;
             let unit = e % HIDDEN;
             let row = row0 + e / HIDDEN;
             if e < ELEMENTS && row < rows() {
@@ -180,16 +180,16 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
                 if t < params.end {
                     carry.h = flush(carry.h + product_back(e));
                 }
-                let saved = mat2x4<f32>(gates[turn], others[turn]);
-                let back = retreat(t - 1u, row, unit, saved, carry);
+                let saved = mat2x4<f32>(gates[n], others[n]);
+                let back = cell_backward(t - 1u, row, unit, saved, carry);
                 carries[e] = back.carry;
                 for (var gate = 0u; gate < GATES; gate++) {
                     tile[(gate * HIDDEN + unit) * ROWS + e / HIDDEN] = back.dz[gate];
                 }
                 if t > params.step + 1u {
-                    let ahead = trace(t - 2u, row, unit);
-                    gates[turn] = ahead[0];
-                    others[turn] = ahead[1];
+                    let ahead = load_saved(t - 2u, row, unit);
+                    gates[n] = ahead[0];
+                    others[n] = ahead[1];
                 }
             }
         }
@@ -202,7 +202,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
         if row < rows() {
             var carry = carries[e];
             carry.h = flush(carry.h + product_back(e));
-            keep_gradient(row, e % HIDDEN, carry);
+            store_carry_gradient(row, e % HIDDEN, carry);
         }
     }
 }

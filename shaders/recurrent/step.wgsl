@@ -26,8 +26,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
 fn finish(row: u32, unit: u32, product: vec4<f32>) {
     if row < rows() && unit < HIDDEN {
         let t = params.step;
-        let terms = Terms(input(t, row, unit), product, takes_part(t, row));
-        keep(row, unit, advance(t, row, unit, terms, carried(t, row, unit)));
+        let terms = PreActivation(load_input_projection(t, row, unit), product, is_unmasked(t, row));
+        store_carry(row, unit, cell_forward(t, row, unit, terms, load_carry(t, row, unit)));
     }
 }
 
@@ -54,14 +54,14 @@ fn finish_back(row: u32, unit: u32, product: f32) {
     }
     var carry: Carry;
     if params.step < params.steps {
-        carry = carried_gradient(row, unit);
+        carry = load_carry_gradient(row, unit);
         carry.h = flush(carry.h + product);
     } else {
-        carry = end_gradient(row, unit);
+        carry = last_step_gradient(row, unit);
     }
     if params.step > 0u {
         let t = params.step - 1u;
-        carry = retreat(t, row, unit, trace(t, row, unit), carry).carry;
+        carry = cell_backward(t, row, unit, load_saved(t, row, unit), carry).carry;
     }
-    keep_gradient(row, unit, carry);
+    store_carry_gradient(row, unit, carry);
 }

@@ -12,10 +12,10 @@ override ROW_PITCH: u32 = ROWS + 1u;
 override FIRST_GATE: u32 = 0u;
 override GATE_COUNT: u32 = GATES;
 // Hidden states that gates see: one, or four, one each.
-override VIEWS: u32 = 1u;
+override HIDDEN_COPIES: u32 = 1u;
 // Terms to a slice.
 override DEPTH: u32 = 16u;
-override SEEN: u32 = VIEWS * DEPTH * ROW_PITCH;
+override SEEN: u32 = HIDDEN_COPIES * DEPTH * ROW_PITCH;
 // U is stored transposed; known of products back alone.
 override TRANSPOSED: bool = false;
 
@@ -76,12 +76,12 @@ fn multiply(first: vec2<u32>, thread: u32) -> mat4x4<f32> {
             if first.x + row < rows() && k < terms {
                 source = source_seen(Place(items[i], starts[i]), k / HIDDEN, params.items);
             }
-            for (var view = 0u; view < VIEWS; view++) {
+            for (var copy = 0u; copy < HIDDEN_COPIES; copy++) {
                 var h = 0.0;
-                if source != NO_PIXEL && view < GATE_COUNT {
-                    h = seen(source, k % HIDDEN, FIRST_GATE + view);
+                if source != NO_PIXEL && copy < GATE_COUNT {
+                    h = seen(source, k % HIDDEN, FIRST_GATE + copy);
                 }
-                seen_tile[(own * VIEWS + view) * ROW_PITCH + row] = h;
+                seen_tile[(own * HIDDEN_COPIES + copy) * ROW_PITCH + row] = h;
             }
         }
         for (var i = thread; i < DEPTH * COLUMNS; i += THREADS) {
@@ -99,10 +99,10 @@ fn multiply(first: vec2<u32>, thread: u32) -> mat4x4<f32> {
             let weights = vec4<f32>(
                 weight_tile[at], weight_tile[at + 16u],
                 weight_tile[at + 32u], weight_tile[at + 48u]);
-            sums[0] += viewed(i, ty) * weights;
-            sums[1] += viewed(i, ty + ROW_THREADS) * weights;
-            sums[2] += viewed(i, ty + 2u * ROW_THREADS) * weights;
-            sums[3] += viewed(i, ty + 3u * ROW_THREADS) * weights;
+            sums[0] += copies_of(i, ty) * weights;
+            sums[1] += copies_of(i, ty + ROW_THREADS) * weights;
+            sums[2] += copies_of(i, ty + 2u * ROW_THREADS) * weights;
+            sums[3] += copies_of(i, ty + 3u * ROW_THREADS) * weights;
         }
         workgroupBarrier();
     }
@@ -110,9 +110,9 @@ fn multiply(first: vec2<u32>, thread: u32) -> mat4x4<f32> {
 }
 
 // What the four columns of a thread see of a term.
-fn viewed(term: u32, row: u32) -> vec4<f32> {
-    let at = term * VIEWS * ROW_PITCH + row;
-    if VIEWS == 1u {
+fn copies_of(term: u32, row: u32) -> vec4<f32> {
+    let at = term * HIDDEN_COPIES * ROW_PITCH + row;
+    if HIDDEN_COPIES == 1u {
         return vec4<f32>(seen_tile[at]);
     }
     return vec4<f32>(

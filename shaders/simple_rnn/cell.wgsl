@@ -19,61 +19,61 @@ const GATES = 1u;
 // From step to step; going back in time, its gradient.
 struct Carry { h: f32 }
 
-fn carried(t: u32, row: u32, unit: u32) -> Carry {
+fn load_carry(t: u32, row: u32, unit: u32) -> Carry {
     return Carry(hidden_before(t, row, unit));
 }
 
 // What was kept by the launch of the steps before.
-fn resumed(t: u32, row: u32, unit: u32) -> Carry {
+fn resume_carry(t: u32, row: u32, unit: u32) -> Carry {
     return Carry(last[row * HIDDEN + unit]);
 }
 
-fn keep(row: u32, unit: u32, carry: Carry) {
+fn store_carry(row: u32, unit: u32, carry: Carry) {
     last[row * HIDDEN + unit] = carry.h;
 }
 
-fn input(t: u32, row: u32, unit: u32) -> vec4<f32> {
+fn load_input_projection(t: u32, row: u32, unit: u32) -> vec4<f32> {
     return vec4<f32>(f32(x[(t * rows() + row) * HIDDEN + unit]), 0.0, 0.0, 0.0);
 }
 
-fn advance(t: u32, row: u32, unit: u32, z: Terms, carry: Carry) -> Carry {
+fn cell_forward(t: u32, row: u32, unit: u32, pre: PreActivation, carry: Carry) -> Carry {
     var after = carry;
-    if z.there {
-        after.h = activate(ACTIVATION, z.given.x + z.product.x);
+    if pre.unmasked {
+        after.h = activate(ACTIVATION, pre.input_projection.x + pre.recurrent_product.x);
     }
     hidden[(t * rows() + row) * HIDDEN + unit] = Elem(after.h);
     return after;
 }
 
-fn end_gradient(row: u32, unit: u32) -> Carry {
+fn last_step_gradient(row: u32, unit: u32) -> Carry {
     if HAS_D_LAST {
         return Carry(d_last[row * HIDDEN + unit]);
     }
     return Carry(0.0);
 }
 
-fn carried_gradient(row: u32, unit: u32) -> Carry {
+fn load_carry_gradient(row: u32, unit: u32) -> Carry {
     return Carry(d_state[row * HIDDEN + unit]);
 }
 
-fn keep_gradient(row: u32, unit: u32, carry: Carry) {
+fn store_carry_gradient(row: u32, unit: u32, carry: Carry) {
     d_state[row * HIDDEN + unit] = carry.h;
 }
 
 // h, its gradient from outside, and whether the row takes part.
-fn trace(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
+fn load_saved(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
     let at = (t * rows() + row) * HIDDEN + unit;
     var dh = 0.0;
     if HAS_D_HIDDEN {
         dh = f32(d_hidden[at]);
     }
-    let there = select(0.0, 1.0, takes_part(t, row));
-    return mat2x4<f32>(vec4<f32>(f32(hidden_in[at]), dh, there, 0.0), vec4<f32>(0.0));
+    let unmasked = select(0.0, 1.0, is_unmasked(t, row));
+    return mat2x4<f32>(vec4<f32>(f32(hidden_in[at]), dh, unmasked, 0.0), vec4<f32>(0.0));
 }
 
-fn retreat(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> Retreat {
+fn cell_backward(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> CellGradient {
     let dh = carry.h + saved[0].y;
-    var back = Retreat(vec4<f32>(0.0), Carry(dh));
+    var back = CellGradient(vec4<f32>(0.0), Carry(dh));
     if saved[0].z != 0.0 {
         back.dz.x = flush(dh * slope(ACTIVATION, saved[0].x));
         back.carry.h = 0.0;

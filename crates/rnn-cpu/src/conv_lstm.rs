@@ -1,9 +1,10 @@
 //! The convolutional LSTM: all pixels of a step are rows, which threads share; steps follow each
 //! other.
 
-use crate::conv::{GateColumns, Geometry, Product, Scratch, split};
+use crate::conv::{Product, Scratch, split};
 use crate::entry::Entry;
-use crate::row_product::Epilogue;
+use crate::gemm_tall::Epilogue;
+use crate::geometry::{GateColumns, Geometry};
 use crate::scan::{lstm, lstm_backward};
 use crate::simd::{self, load, store};
 use crate::vector::{add, flush_each, scale_by};

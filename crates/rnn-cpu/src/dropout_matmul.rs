@@ -2,7 +2,7 @@
 //! cache, and each gate multiplies its view of a block.
 
 use crate::entry::Entry;
-use crate::outer::{Rows, sum_outer_products};
+use crate::gemm_at_b::{Rows, sum_outer_products};
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::vector;
 use rayon::prelude::*;

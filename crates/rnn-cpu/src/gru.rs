@@ -81,7 +81,7 @@ fn forward(op: &Gru, io: &mut Io<'_, f32>) {
                         parts[2 * hidden + k] = x[k] + reset * inner[k];
                     }
                     activate_each(op.activation, &mut parts[2 * hidden..3 * hidden]);
-                    if recurrence.takes_part(t, row0 + i) {
+                    if recurrence.is_unmasked(t, row0 + i) {
                         for k in 0..hidden {
                             let (z, g) = (parts[k], parts[2 * hidden + k]);
                             last[k] = flush(z * last[k] + (1.0 - z) * g);
@@ -124,7 +124,7 @@ fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
                 let rows = dx[t].chunks_exact_mut(width).zip(da[t].chunks_exact_mut(width));
                 let rows = rows.zip(saved.chunks_exact(parts).zip(dh.chunks_exact_mut(hidden)));
                 for (i, ((dx, da), (saved, dh))) in rows.enumerate() {
-                    match recurrence.takes_part(t, row0 + i) {
+                    match recurrence.is_unmasked(t, row0 + i) {
                         true => row_backward(gru, saved, dh, dx),
                         false => dx.fill(0.0),
                     }
@@ -151,7 +151,7 @@ fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
                     let others = saved.chunks_exact(parts).zip(dh.chunks_exact_mut(hidden));
                     let rows = rows.zip(others.zip(carried.chunks_exact(hidden)));
                     for (i, ((dx, da), ((saved, dh), passed))) in rows.enumerate() {
-                        if !recurrence.takes_part(t, row0 + i) {
+                        if !recurrence.is_unmasked(t, row0 + i) {
                             continue;
                         }
                         for k in 0..hidden {

@@ -2,7 +2,8 @@
 
 use crate::entry::Entry;
 use crate::{
-    conv, conv_lstm, dropout_matmul, embedding, gru, layout, light, matmul, normalize, pool, scan,
+    conv, conv_lstm, dropout_matmul, elementwise, embedding, gru, layout, matmul, normalize, pool,
+    scan,
 };
 use rnn_graph::{Io, Op};
 use std::any::{Any, TypeId};
@@ -17,7 +18,7 @@ static TABLE: LazyLock<HashMap<TypeId, &Entry>> = LazyLock::new(|| {
         embedding::KERNELS,
         gru::KERNELS,
         layout::KERNELS,
-        light::KERNELS,
+        elementwise::KERNELS,
         matmul::KERNELS,
         normalize::KERNELS,
         pool::KERNELS,

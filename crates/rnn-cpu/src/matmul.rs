@@ -1,12 +1,12 @@
 //! Matrix products: tall ones by kernels of their own, others by gemm.
 
-use crate::blocks::FEWEST_COLUMNS;
-use crate::conv::GateColumns;
+use crate::blocks::MIN_COLUMNS;
 use crate::entry::Entry;
-use crate::outer::{Plain, sum_outer_products};
-use crate::panels::UNROLL;
+use crate::gemm_at_b::{Plain, sum_outer_products};
+use crate::gemm_tall::{Epilogue, Pieces, RowProduct};
+use crate::geometry::GateColumns;
+use crate::packed::UNROLL;
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
-use crate::row_product::{Epilogue, Pieces, RowProduct};
 use crate::vector;
 use rayon::prelude::*;
 use rnn_graph::Io;
@@ -22,7 +22,7 @@ pub const KERNELS: &[Entry] = &[
 /// Rows from which on a product is tall.
 const TALL: usize = 2048;
 /// Numbers of the most sums of outer products that a part of the rows keeps.
-const MOST_SUMS: usize = 1 << 18;
+const MAX_SUMS: usize = 1 << 18;
 
 /// Rows that a thread finishes while its caches hold them.
 fn rows_of_part(columns: usize) -> usize {
@@ -31,7 +31,7 @@ fn rows_of_part(columns: usize) -> usize {
 
 /// Whether A^T B, A of so many rows and m columns, is summed in parts of the rows.
 fn sums_parts(rows: usize, m: usize, n: usize) -> bool {
-    rows >= TALL && m * n <= MOST_SUMS
+    rows >= TALL && m * n <= MAX_SUMS
 }
 
 fn run(op: &Matmul, io: &mut Io<'_, f32>) {
@@ -54,7 +54,7 @@ fn run(op: &Matmul, io: &mut Io<'_, f32>) {
     };
     let epilogue = Epilogue::new(op.bias.then(|| io.input(2)), op.activation);
     let (out, all) = (io.output(), GateColumns::all(n));
-    if m >= TALL && n >= FEWEST_COLUMNS && k.is_multiple_of(UNROLL) && !op.transpose_a {
+    if m >= TALL && n >= MIN_COLUMNS && k.is_multiple_of(UNROLL) && !op.transpose_a {
         let right = pack(b, (k, n));
         let part = rows_of_part(n);
         let parts = a.data.par_chunks(part * k).zip(out.par_chunks_mut(part * n));

@@ -1,7 +1,7 @@
 //! Pooling: all channels of a pixel at once, pixels in parallel.
 
-use crate::conv::{GateColumns, Geometry};
 use crate::entry::Entry;
+use crate::geometry::{GateColumns, Geometry};
 use crate::vector::add;
 use multiversion::multiversion;
 use rayon::prelude::*;

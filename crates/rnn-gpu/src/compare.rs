@@ -1,6 +1,6 @@
 //! Finished runs side by side.
 
-use crate::nn::{Figure, History, Metrics, Tally};
+use crate::nn::{Figure, History, MetricSums, Metrics};
 use crate::outputs::Outputs;
 use crate::plot::{Series, curves};
 use crate::report::{self, flatten};
@@ -28,7 +28,7 @@ impl Compared {
     pub fn figure(&self, of: Figure) -> Option<f64> {
         let there = match of {
             Figure::Loss => true,
-            Figure::Auc => self.config.tally() == Tally::Binary,
+            Figure::Auc => self.config.tally() == MetricSums::Binary,
             _ => self.config.classes(),
         };
         there.then(|| self.results.test.figure(of))

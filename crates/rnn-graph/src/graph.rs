@@ -21,7 +21,7 @@ pub enum Storage {
     Transient,
     /// Uploaded from the host before each run.
     Input,
-    /// On the device for as long as the session lives; shared by name among its programs.
+    /// On the device for as long as the session live_ranges; shared by name among its programs.
     Resident,
     /// A contiguous part of another tensor, from an element offset on. Costs nothing.
     View {
@@ -39,7 +39,7 @@ pub struct Tensor {
     pub name: String,
     /// Shape and element type.
     pub ty: TensorType,
-    /// Where it lives.
+    /// Where it live_ranges.
     pub storage: Storage,
     /// The node that writes it.
     pub producer: Option<usize>,

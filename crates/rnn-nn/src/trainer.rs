@@ -6,7 +6,7 @@ use crate::{
 };
 use rnn_core::{Data, HostTensor};
 use rnn_graph::{Device, Graph, Profile, Program, Session, Storage, TensorType, Ticket};
-use rnn_ops::{StepParams, Tally};
+use rnn_ops::{MetricSums, StepParams};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub struct Trainer {
     pub(crate) session: Box<dyn Session>,
     pub(crate) optimizer: Optimizer,
     losses: Vec<(Loss, f32)>,
-    tally: Tally,
+    tally: MetricSums,
     precision: Precision,
     pub(crate) seed: u64,
     pub(crate) step: u64,
@@ -82,8 +82,8 @@ impl Trainer {
         self
     }
 
-    /// Replaces what is counted for metrics: [`Tally::Regression`] leaves the loss alone.
-    pub fn tally(mut self, tally: Tally) -> Self {
+    /// Replaces what is counted for metrics: [`MetricSums::Regression`] leaves the loss alone.
+    pub fn tally(mut self, tally: MetricSums) -> Self {
         self.tally = tally;
         self
     }

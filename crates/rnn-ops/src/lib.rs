@@ -53,7 +53,7 @@ pub use gru::backward::GruBackward;
 pub use layout::{Assign, Fill, Pad, ReverseLeading, TransposeLeading};
 pub use loss::categorical::{CategoricalCrossEntropy, CategoricalCrossEntropyBackward, OneHot};
 pub use loss::masked_weights::MaskedWeights;
-pub use loss::metric_sums::{Tally, UpdateTally};
+pub use loss::metric_sums::{MetricSums, UpdateMetricSums};
 pub use loss::{ElementLoss, Loss, LossBackward};
 pub use lstm::Lstm;
 pub use lstm::backward::LstmBackward;

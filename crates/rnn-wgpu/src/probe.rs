@@ -61,7 +61,7 @@ fn count(gpu: &Gpu, turns: u32) -> Result<[u32; 2], DeviceError> {
         params: Some((1, params)),
         grid: [1, 1, 1],
         iterations: None,
-        alternatives: vec![],
+        variants: vec![],
         cost: Cost::default(),
     };
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;

@@ -1,15 +1,14 @@
 //! Convolutions: what windows see is a row of a product, of pieces that are taken from where they
 //! are. Those of 3 x 3 have a way of their own, `winograd`.
 
-mod geometry;
 mod product;
 
-pub(crate) use geometry::Geometry;
-pub(crate) use product::{GateColumns, Product, Scratch, split};
+pub(crate) use product::{Product, Scratch, split};
 
 use crate::entry::Entry;
-use crate::outer::{Rows, sum_outer_products};
-use crate::row_product::Epilogue;
+use crate::gemm_at_b::{Rows, sum_outer_products};
+use crate::gemm_tall::Epilogue;
+use crate::geometry::{GateColumns, Geometry};
 use crate::winograd::{self, Tiling};
 use rayon::prelude::*;
 use rnn_graph::Io;

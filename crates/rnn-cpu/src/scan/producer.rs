@@ -2,7 +2,7 @@
 //! held.
 
 use super::{Options, padded};
-use crate::panels::{UNROLL, VECTORS, Views};
+use crate::packed::{UNROLL, VECTORS, Views};
 use rnn_graph::{
     Cost, Graph, Io, Limits, Node, Op, OpError, Operands, Real, Signature, Slice, SliceMut,
     TensorId, TensorType, Work,

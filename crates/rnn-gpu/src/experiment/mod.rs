@@ -7,7 +7,7 @@ pub mod next_frame;
 mod simple_rnn;
 
 use crate::Activation;
-use crate::nn::{InputSpec, Model, ModelError, Optimizer, Tally};
+use crate::nn::{InputSpec, MetricSums, Model, ModelError, Optimizer};
 use serde::{Deserialize, Serialize};
 
 /// Words that the models know, the three special tokens included.
@@ -103,10 +103,10 @@ impl Experiment {
     }
 
     /// What is counted besides the loss: a film has no classes.
-    pub fn tally(self) -> Tally {
+    pub fn tally(self) -> MetricSums {
         match self {
-            Self::NextFrame => Tally::Regression,
-            _ => Tally::Binary,
+            Self::NextFrame => MetricSums::Regression,
+            _ => MetricSums::Binary,
         }
     }
 }

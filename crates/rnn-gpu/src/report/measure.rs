@@ -3,7 +3,7 @@
 use super::ClassificationReport;
 use crate::data::Splits;
 use crate::memory::Footprint;
-use crate::nn::{Dataset, Metrics, Tally, TrainError, Trainer};
+use crate::nn::{Dataset, MetricSums, Metrics, TrainError, Trainer};
 use crate::plot::{Histogram, probability_histogram};
 use crate::run::{Config, Part, Results, RunFolder};
 use anyhow::Result;
@@ -73,9 +73,9 @@ pub fn measure(
     trainer.reset_states()?;
     let test = trainer.evaluate(set, config.batch_size)?;
     let classes = match config.tally() {
-        Tally::Binary => Some(two_classes(trainer, [&splits.train, set], config)?),
-        Tally::Categorical => many_classes(trainer, set, config)?,
-        Tally::Regression => None,
+        MetricSums::Binary => Some(two_classes(trainer, [&splits.train, set], config)?),
+        MetricSums::Categorical => many_classes(trainer, set, config)?,
+        MetricSums::Regression => None,
     };
     let mut text = format!("{}\n{}", config.title(), describe(judged_by, &test, config.tally()));
     if let Some(classes) = &classes {
@@ -185,16 +185,16 @@ fn highest(scores: &[f32]) -> usize {
 }
 
 /// What a model comes to on a part of the data, as a line.
-pub fn describe(part: Part, m: &Metrics, tally: Tally) -> String {
+pub fn describe(part: Part, m: &Metrics, tally: MetricSums) -> String {
     let mut line = format!("{} loss ", part.name());
     line += &match tally {
-        Tally::Regression => format!("{:.3e}", m.loss),
+        MetricSums::Regression => format!("{:.3e}", m.loss),
         _ => format!(
             "{:.4}, accuracy {:.4}, precision {:.4}, recall {:.4}, F1 {:.4}",
             m.loss, m.accuracy, m.precision, m.recall, m.f1
         ),
     };
-    if tally == Tally::Binary {
+    if tally == MetricSums::Binary {
         line += &format!(", AUC {:.4}", m.auc);
     }
     line

@@ -2,7 +2,7 @@ use super::chart::{Chart, Line, key, short};
 use super::measure::{Classes, Measured};
 use super::page::{figure, numbers, page, section, table, tiles, words};
 use super::{ClassificationReport, Scores, film, step};
-use crate::nn::{EpochLog, History, Metrics, Tally};
+use crate::nn::{EpochLog, History, MetricSums, Metrics};
 use crate::plot::Histogram;
 use crate::plot::axis::{Axis, padded};
 use crate::plot::histogram::outline;
@@ -56,11 +56,11 @@ pub(super) fn count(n: usize) -> String {
 }
 
 /// What `results.json` holds.
-fn headline(results: &Results, tally: Tally) -> Vec<(String, String)> {
+fn headline(results: &Results, tally: MetricSums) -> Vec<(String, String)> {
     let m = &results.test;
     let loss = format!("{} loss", results.judged_by.title());
     let mut figures: Vec<(&str, String)> = match tally {
-        Tally::Regression => vec![(&loss, short(m.loss))],
+        MetricSums::Regression => vec![(&loss, short(m.loss))],
         _ => vec![
             ("Accuracy", short(m.accuracy)),
             ("Loss", short(m.loss)),
@@ -69,7 +69,7 @@ fn headline(results: &Results, tally: Tally) -> Vec<(String, String)> {
             ("F1", short(m.f1)),
         ],
     };
-    figures.extend((tally == Tally::Binary).then(|| ("AUC", short(m.auc))));
+    figures.extend((tally == MetricSums::Binary).then(|| ("AUC", short(m.auc))));
     figures.push(("Parameters", count(results.parameters)));
     figures.push(("Epoch", format!("{:.1} s", results.seconds_per_epoch)));
     figures.into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect()

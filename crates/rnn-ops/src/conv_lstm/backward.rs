@@ -1,7 +1,7 @@
 use crate::common::ensure;
 use crate::conv_lstm::ConvLstm;
 use crate::recurrent::cell_kernels::with_matrix;
-use crate::recurrent::{places, takes_part};
+use crate::recurrent::{is_unmasked, places};
 use crate::{Definition, ScanInputs};
 use rnn_core::DType;
 use rnn_graph::{
@@ -53,7 +53,7 @@ impl Definition for ConvLstmBackward {
         }
         let (dh, dc) = d_state.split_at_mut(per_step);
         for t in (0..self.forward.steps).rev() {
-            let there = |item: usize| takes_part(mask, t * e.step.items + item);
+            let there = |item: usize| is_unmasked(mask, t * e.step.items + item);
             for at in 0..per_step {
                 let (pixel, j) = (at / filters, at % filters);
                 let row = t * e.step.len() + pixel;

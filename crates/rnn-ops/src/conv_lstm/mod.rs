@@ -7,7 +7,7 @@ use crate::common::ensure;
 use crate::conv::{ConvKernel, Pixels, Windows};
 use crate::lstm;
 use crate::recurrent::cell_kernels::{Step, with_matrix};
-use crate::recurrent::{Extents, takes_part};
+use crate::recurrent::{Extents, is_unmasked};
 use crate::{
     Binary, Cast, Columns, Concat, ConvLstmBackward, Definition, Fill, LstmGates, ScanInputs,
 };
@@ -169,7 +169,7 @@ impl Definition for ConvLstm {
                         gates[(row * 4 + gate) * filters + j] = value;
                     }
                     c[t * per_step + at] = c_last[at];
-                    if takes_part(mask, t * e.step.items + item) {
+                    if is_unmasked(mask, t * e.step.items + item) {
                         [h_last[at], c_last[at]] = self.gates.step(values, c_last[at]);
                     }
                     h[t * per_step + at] = h_last[at];

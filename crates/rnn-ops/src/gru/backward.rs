@@ -1,6 +1,6 @@
 use crate::common::ensure;
 use crate::recurrent::cell_kernels::Direction;
-use crate::recurrent::{Extents, extents, places, takes_part};
+use crate::recurrent::{Extents, extents, is_unmasked, places};
 use crate::{Definition, Gru};
 use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
@@ -55,7 +55,7 @@ impl Definition for GruBackward {
             for j in 0..hidden {
                 dh[e(j)] = dh[e(j)] + d_hidden[t * per_step + e(j)];
             }
-            if !takes_part(mask, place) {
+            if !is_unmasked(mask, place) {
                 continue;
             }
             let at = |gate: usize, j: usize| (place * 3 + gate) * hidden + j;

@@ -6,7 +6,7 @@ pub use cases::cases;
 
 use crate::common::{dims, ensure};
 use crate::recurrent::cell_kernels::Direction;
-use crate::recurrent::{Extents, ScanInputs, extents, places, recurrent_gradient, takes_part};
+use crate::recurrent::{Extents, ScanInputs, extents, is_unmasked, places, recurrent_gradient};
 use crate::{
     Activation, Columns, Concat, Definition, GruBackward, Matmul, SumRows, TransposeLeading,
 };
@@ -103,7 +103,7 @@ impl Definition for Gru {
                     for (part, value) in [z, r, g, before[e], kept].into_iter().enumerate() {
                         saved[((t * batch + row) * 5 + part) * hidden + j] = value;
                     }
-                    if takes_part(mask, t * batch + row) {
+                    if is_unmasked(mask, t * batch + row) {
                         last[e] = z * before[e] + (F::one() - z) * g;
                     }
                     h[t * per_step + e] = last[e];

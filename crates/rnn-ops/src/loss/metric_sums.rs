@@ -23,7 +23,7 @@ const BUCKETS: usize = rnn_shaders::constant(rnn_shaders::loss::METRIC_SUMS, "BU
 
 /// What is counted of the predictions of an epoch, beside its loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tally {
+pub enum MetricSums {
     /// There are no classes: none is right.
     Regression,
     /// Each prediction is the logit of one class, the positive one; a row is right in part.
@@ -32,7 +32,7 @@ pub enum Tally {
     Categorical,
 }
 
-impl Tally {
+impl MetricSums {
     /// Sums that stand before the counters of classes and buckets.
     pub const LEADING: usize = 4;
 
@@ -77,14 +77,14 @@ fn bucket<F: Real>(logit: F) -> usize {
 /// `[B, C]`, or `[B T, C]` with examples first; loss `[1]`; if there is one, the mask u32 `[T, B]`.
 /// Update: sums `[len]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UpdateTally {
+pub struct UpdateMetricSums {
     /// What is counted.
-    pub of: Tally,
+    pub of: MetricSums,
     /// B.
     pub examples: usize,
 }
 
-impl Definition for UpdateTally {
+impl Definition for UpdateMetricSums {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
         let Self { of, examples } = *self;
         let Ok([rows, width]) = dims(&io.signature.inputs[0]) else { return };
@@ -95,28 +95,28 @@ impl Definition for UpdateTally {
         add(0, loss * F::of(examples as f64));
         add(2, F::of(examples as f64));
         let part = match of {
-            Tally::Regression => return,
-            Tally::Binary => 1,
-            Tally::Categorical => width,
+            MetricSums::Regression => return,
+            MetricSums::Binary => 1,
+            MetricSums::Categorical => width,
         };
         let steps = rows / examples;
-        let takes_part =
+        let is_unmasked =
             |row: usize| mask.is_none_or(|mask| mask[row % steps * examples + row / steps] != 0);
         let (mut right, mut counted) = (0, 0);
         for (row, (x, y)) in x.chunks_exact(width).zip(y.chunks_exact(width)).enumerate() {
             for (x, y) in x.chunks_exact(part).zip(y.chunks_exact(part)) {
-                if !takes_part(row) {
+                if !is_unmasked(row) {
                     continue;
                 }
                 let [taken, actual] = of.classes(x, y);
                 counted += 1;
                 right += usize::from(taken == actual);
-                let mut count = |at: usize| add(Tally::LEADING + at, F::one());
+                let mut count = |at: usize| add(MetricSums::LEADING + at, F::one());
                 for (column, class) in [(1, taken), (2, actual)] {
                     class.into_iter().for_each(|c| count(3 * c + column));
                 }
                 taken.filter(|_| taken == actual).into_iter().for_each(|c| count(3 * c));
-                if of == Tally::Binary {
+                if of == MetricSums::Binary {
                     count(3 + 2 * bucket(x[0]) + usize::from(actual.is_some()));
                 }
             }
@@ -127,7 +127,7 @@ impl Definition for UpdateTally {
     }
 }
 
-impl Op for UpdateTally {
+impl Op for UpdateMetricSums {
     fn name(&self) -> &'static str {
         "tally"
     }
@@ -163,9 +163,9 @@ impl Op for UpdateTally {
         let counters = self.of.counters(width);
         // What has a class of its own.
         let parts = match self.of {
-            Tally::Regression => 0,
-            Tally::Binary => rows * width,
-            Tally::Categorical => rows,
+            MetricSums::Regression => 0,
+            MetricSums::Binary => rows * width,
+            MetricSums::Categorical => rows,
         };
         // A thread looks at one of 256 parts, and for some counters at all of them.
         let of_256 =
@@ -188,7 +188,7 @@ impl Op for UpdateTally {
                 .param("examples", self.examples)
                 .param("rows", rows)
                 .param("width", width)
-                .param("classes", if self.of == Tally::Categorical { width } else { 1 })
+                .param("classes", if self.of == MetricSums::Categorical { width } else { 1 })
                 .param("counters", counters)
                 .param("first", first)
                 .param("end", end)
@@ -208,9 +208,9 @@ impl Op for UpdateTally {
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (of, name) in [
-        (Tally::Regression, "regression"),
-        (Tally::Binary, "binary"),
-        (Tally::Categorical, "categorical"),
+        (MetricSums::Regression, "regression"),
+        (MetricSums::Binary, "binary"),
+        (MetricSums::Categorical, "categorical"),
     ] {
         for (examples, steps, width) in
             [(1, 1, 1), (300, 1, 1), (61, 1, 7), (3, 1, 300), (4, 5, 1), (70, 9, 3)]
@@ -234,7 +234,7 @@ pub fn cases() -> Vec<Case> {
             inputs.extend((steps > 1).then(mask));
             let sums = vec![Sample::Uniform(vec![of.len(width)], 0.0, 9.0)];
             let name = format!("tally {name} {examples}x{steps}x{width}");
-            cases.push(Case::new(name, UpdateTally { of, examples }, inputs).updates(sums));
+            cases.push(Case::new(name, UpdateMetricSums { of, examples }, inputs).updates(sums));
         }
     }
     cases

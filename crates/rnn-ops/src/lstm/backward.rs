@@ -1,7 +1,7 @@
 use crate::common::ensure;
 use crate::lstm::KERNELS;
 use crate::recurrent::cell_kernels::{Direction, Scan};
-use crate::recurrent::{Extents, ScanInputs, extents, places, takes_part};
+use crate::recurrent::{Extents, ScanInputs, extents, is_unmasked, places};
 use crate::{Definition, Lstm};
 use rnn_core::DType;
 use rnn_graph::{
@@ -64,7 +64,7 @@ impl Definition for LstmBackward {
                 let values = [0, 1, 2, 3].map(|gate| dz[(place * 4 + gate) * hidden + j]);
                 dh[e] = dh[e] + d_hidden.map_or(F::zero(), |d| d[t * per_step + e]);
                 let mut dz_gates = [F::zero(); 4];
-                if takes_part(mask, place) {
+                if is_unmasked(mask, place) {
                     let c_before = c[t * per_step + e];
                     (dz_gates, dc[e]) = self.forward.gates.back(values, c_before, [dh[e], dc[e]]);
                 }
@@ -74,7 +74,7 @@ impl Definition for LstmBackward {
             }
             for e in 0..per_step {
                 let (row, j) = (e / hidden, e % hidden);
-                if takes_part(mask, t * batch + row) {
+                if is_unmasked(mask, t * batch + row) {
                     let from = (t * batch + row) * 4 * hidden;
                     let factor =
                         |k: usize| dropout.map_or(F::one(), |d| d[k / hidden * per_step + e]);

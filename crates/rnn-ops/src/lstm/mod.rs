@@ -8,7 +8,7 @@ pub use kernels::KERNELS;
 
 use crate::common::ensure;
 use crate::recurrent::cell_kernels::{Direction, Scan};
-use crate::recurrent::{Extents, ScanInputs, extents, recurrent_gradient, takes_part};
+use crate::recurrent::{Extents, ScanInputs, extents, is_unmasked, recurrent_gradient};
 use crate::{Definition, LstmBackward, LstmGates, TransposeLeading};
 use rnn_core::DType;
 use rnn_graph::{
@@ -83,7 +83,7 @@ impl Definition for Lstm {
                     gates[((t * batch + row) * 4 + gate) * hidden + j] = value;
                 }
                 c[t * per_step + e] = c_last[e];
-                if takes_part(mask, t * batch + row) {
+                if is_unmasked(mask, t * batch + row) {
                     [h_last[e], c_last[e]] = self.gates.step(values, c_last[e]);
                 }
                 h[t * per_step + e] = h_last[e];

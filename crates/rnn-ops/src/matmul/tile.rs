@@ -1,6 +1,6 @@
 //! How a product is cut into tiles, and a tile among threads.
 
-use rnn_graph::{Division, Grid, Launch, OpError, Shader, iterations};
+use rnn_graph::{Grid, Launch, LaunchVariant, OpError, Shader, iterations};
 
 /// A tile; see tile.wgsl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub struct Tiled {
 }
 
 impl Tiled {
-    /// A launch over all tiles, with its alternatives.
+    /// A launch over all tiles, with its variants.
     pub fn launch(self, shader: &'static Shader, entry: &'static str) -> Result<Launch, OpError> {
         let usual = Launch::new(shader, entry, self.grid(USUAL)?);
         // A tile that half a row of the usual ones would fill is none to try.
@@ -105,7 +105,7 @@ impl Tiled {
                 ("ROW_BLOCKS", tile.row_blocks as f64),
                 ("COLUMN_BLOCKS", tile.column_blocks as f64),
             ];
-            Ok(launch.or(Division { shader, constants, grid: self.grid(tile)? }))
+            Ok(launch.or(LaunchVariant { shader, constants, grid: self.grid(tile)? }))
         })
     }
 

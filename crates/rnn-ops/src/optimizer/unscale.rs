@@ -19,7 +19,7 @@ const PARTS: usize = 256;
 /// Steps without overflow until the scale is doubled (keras/src/optimizers/loss_scale_optimizer.py).
 const GROWTH_STEPS: f32 = 2000.0;
 /// The largest scale.
-const MOST: f32 = 16_777_216.0;
+const MAX_SCALE: f32 = 16_777_216.0;
 
 /// What the state of the scale holds: the scale, and the steps since it changed.
 pub const LOSS_SCALE: usize = 2;
@@ -47,7 +47,7 @@ impl Definition for Unscale {
         match finite {
             false => state.copy_from_slice(&[(scale / two).max(F::one()), F::zero()]),
             true if state[1] + F::one() >= F::of(GROWTH_STEPS.into()) => {
-                state.copy_from_slice(&[(scale * two).min(F::of(MOST.into())), F::zero()]);
+                state.copy_from_slice(&[(scale * two).min(F::of(MAX_SCALE.into())), F::zero()]);
             }
             true => state[1] = state[1] + F::one(),
         }
@@ -84,7 +84,7 @@ impl Op for Unscale {
                 .param("count", count)
                 .param("parts", parts)
                 .param("growth_steps", GROWTH_STEPS)
-                .param("most", MOST)
+                .param("max_scale", MAX_SCALE)
         };
         let look = launch("look", Grid::cover(parts)?)
             .bind("gradients", Operand::Update(0))
@@ -129,7 +129,7 @@ pub fn cases() -> Vec<Case> {
         case("finite", finite.clone(), [1024.0, 5.0]),
         case("one", vec![3.0], [2.0, 1998.0]),
         case("growing", finite.clone(), [1024.0, 1999.0]),
-        case("at most", finite.clone(), [MOST, 1999.0]),
+        case("at most", finite.clone(), [MAX_SCALE, 1999.0]),
         case("infinite", with(19_999, f32::INFINITY), [1024.0, 7.0]),
         case("not a number", with(0, f32::NAN), [1.0, 0.0]),
     ]

@@ -2,7 +2,7 @@
 
 use crate::cast::narrow;
 use crate::recurrent::Extents;
-use rnn_graph::{Division, Grid, Launch, Limits, OpError, Operand, Shader, Work, iterations};
+use rnn_graph::{Grid, Launch, LaunchVariant, Limits, OpError, Operand, Shader, Work, iterations};
 use rnn_shaders::constant;
 use rnn_shaders::recurrent::{ROWS4, SCAN, STEP_PRODUCT};
 use std::ops::Range;
@@ -98,11 +98,11 @@ pub enum Direction {
 /// Units up to which all steps are one launch. Each of its workgroups reads all of U at each step,
 /// for four rows; step by step, 64 rows share what is read, for the price of a launch. No GPU has
 /// measured yet where the two meet.
-const MOST_SCANNED: usize = 256;
+const MAX_SCANNED: usize = 256;
 /// Groups of lanes that share a product with U.
-const PARTS: usize = constant(SCAN, "PARTS");
+const GATE_GROUPS: usize = constant(SCAN, "GATE_GROUPS");
 /// Elements (row, unit) that a thread of a scan may have.
-const MOST_TURNS: usize = constant(SCAN, "MOST_TURNS");
+const MAX_ELEMENTS_PER_THREAD: usize = constant(SCAN, "MAX_ELEMENTS_PER_THREAD");
 /// Rows to a workgroup of a scan, if they fit.
 const ROWS: usize = constant(ROWS4, "ROWS");
 /// Columns of a tile of a step's product, and terms of a slice.
@@ -158,21 +158,24 @@ impl CellKernels {
         limits: &Limits,
     ) -> Result<Option<Vec<Launch>>, OpError> {
         let Extents { steps, batch, hidden } = extents;
-        let (entry, views) = match direction {
+        let (entry, hidden_copies) = match direction {
             Direction::Forward if !dropout => ("forward", 1),
             Direction::Forward => ("forward", self.gates),
             Direction::Backward => ("backward", self.gates),
         };
-        let lanes = hidden.next_multiple_of(32).min(limits.max_invocations as usize / PARTS);
+        let lanes = hidden.next_multiple_of(32).min(limits.max_invocations as usize / GATE_GROUPS);
         let fits = |rows: usize| {
-            let words = (views + PARTS + self.carry) * rows * hidden;
+            let words = (hidden_copies + GATE_GROUPS + self.carry) * rows * hidden;
             4 * words <= limits.max_workgroup_bytes as usize
-                && rows * hidden <= MOST_TURNS * PARTS * lanes
+                && rows * hidden <= MAX_ELEMENTS_PER_THREAD * GATE_GROUPS * lanes
         };
-        let rows1 =
-            Division { shader: &kernels.rows1, constants: vec![], grid: Grid::new(batch, 1, 1)? };
+        let rows1 = LaunchVariant {
+            shader: &kernels.rows1,
+            constants: vec![],
+            grid: Grid::new(batch, 1, 1)?,
+        };
         let launch = match () {
-            _ if hidden > MOST_SCANNED => return Ok(None),
+            _ if hidden > MAX_SCANNED => return Ok(None),
             _ if batch >= ROWS && fits(ROWS) => {
                 let grid = Grid::new(batch.div_ceil(ROWS), 1, 1)?;
                 Launch::new(&kernels.rows4, entry, grid).or(rows1)
@@ -183,10 +186,10 @@ impl CellKernels {
         let launch = launch
             .constant("HIDDEN", hidden as u32)
             .constant("LANES", lanes as u32)
-            .constant("VIEWS", views as u32)
+            .constant("HIDDEN_COPIES", hidden_copies as u32)
             .param("items", batch)
             .param("steps", steps);
-        let per_step = self.step_iterations(hidden, lanes, views);
+        let per_step = self.step_iterations(hidden, lanes, hidden_copies);
         // What begins and ends a launch is less than a step.
         let most = (limits.loop_iterations / (1 + per_step)).saturating_sub(2);
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(steps);
@@ -206,11 +209,12 @@ impl CellKernels {
     }
 
     /// Iterations of a thread of a scan at each step, four rows to a workgroup; see scan.wgsl.
-    fn step_iterations(&self, hidden: usize, lanes: usize, views: usize) -> u64 {
-        let shares = PARTS / self.gates;
-        let turns = (ROWS * hidden).div_ceil(PARTS * lanes);
-        let terms = iterations(hidden.div_ceil(shares), 0) + iterations(ROWS, 0);
-        let cell = iterations(self.gates * shares, 0) + iterations(views.max(self.gates), 0);
+    fn step_iterations(&self, hidden: usize, lanes: usize, hidden_copies: usize) -> u64 {
+        let k_splits = GATE_GROUPS / self.gates;
+        let turns = (ROWS * hidden).div_ceil(GATE_GROUPS * lanes);
+        let terms = iterations(hidden.div_ceil(k_splits), 0) + iterations(ROWS, 0);
+        let cell =
+            iterations(self.gates * k_splits, 0) + iterations(hidden_copies.max(self.gates), 0);
         iterations(hidden.div_ceil(lanes), terms) + iterations(turns, 0) + iterations(turns, cell)
     }
 }
@@ -261,16 +265,20 @@ impl Step {
         step: usize,
         dropout: bool,
     ) -> Result<Launch, OpError> {
-        // A gate alone has tiles of 64 units; with others it shares them.
+        // A gate alone has tiles of 64 units; with others it k_splits them.
         let units = if gates.len() == 1 { COLUMNS } else { COLUMNS / 4 };
-        let (views, depth) = if dropout && gates.len() > 1 { (4u32, 8u32) } else { (1, 16) };
+        let (hidden_copies, depth) =
+            if dropout && gates.len() > 1 { (4u32, 8u32) } else { (1, 16) };
         let launch = self.launch("forward", units, gates, step)?;
-        let (views, depth) = (views as usize, depth as usize);
-        // What each of `depth / 4` rows shows to the views, the weights of a slice for at least 64
+        let (hidden_copies, depth) = (hidden_copies as usize, depth as usize);
+        // What each of `depth / 4` rows shows to the hidden_copies, the weights of a slice for at least 64
         // threads, and the terms.
-        let slice = iterations(depth / 4, iterations(views, 0)) + 2 * iterations(depth, 0);
+        let slice = iterations(depth / 4, iterations(hidden_copies, 0)) + 2 * iterations(depth, 0);
         let most = iterations(self.terms.div_ceil(depth), slice) + AROUND;
-        Ok(launch.constant("VIEWS", views as u32).constant("DEPTH", depth as u32).iterations(most))
+        Ok(launch
+            .constant("HIDDEN_COPIES", hidden_copies as u32)
+            .constant("DEPTH", depth as u32)
+            .iterations(most))
     }
 
     /// A launch over all units, to which the gradients of some gates flow back.
@@ -292,7 +300,7 @@ impl Step {
         let Extents { steps, batch, hidden } = self.extents;
         // Fewer rows to a workgroup keep more processors busy.
         let [usual, half, quarter] =
-            [16, 8, 4].map(|threads| self.division(threads, hidden.div_ceil(units)));
+            [16, 8, 4].map(|threads| self.variant(threads, hidden.div_ceil(units)));
         let launch = Launch::new(self.shader, entry, usual?.grid);
         Ok([half?, quarter?]
             .into_iter()
@@ -307,9 +315,9 @@ impl Step {
     }
 
     /// So many threads down a tile, each of four rows; see step_product.wgsl.
-    fn division(&self, row_threads: usize, columns: usize) -> Result<Division, OpError> {
+    fn variant(&self, row_threads: usize, columns: usize) -> Result<LaunchVariant, OpError> {
         let grid = Grid::new(columns, self.rows.div_ceil(4 * row_threads), 1)?;
         let constants = vec![("ROW_THREADS", row_threads as f64)];
-        Ok(Division { shader: self.shader, constants, grid })
+        Ok(LaunchVariant { shader: self.shader, constants, grid })
     }
 }

@@ -99,7 +99,7 @@ pub fn optional_inputs(launch: Launch, [mask, dropout]: [Option<usize>; 2]) -> L
 }
 
 /// Whether a row takes part in a step.
-pub fn takes_part(mask: Option<&[u32]>, at: usize) -> bool {
+pub fn is_unmasked(mask: Option<&[u32]>, at: usize) -> bool {
     mask.is_none_or(|mask| mask[at] != 0)
 }
 

@@ -1,6 +1,6 @@
 use crate::common::{dims, ensure};
 use crate::recurrent::cell_kernels::{Direction, Scan};
-use crate::recurrent::{extents, optional_inputs, places, takes_part};
+use crate::recurrent::{extents, is_unmasked, optional_inputs, places};
 use crate::simple_rnn::KERNELS;
 use crate::{Definition, ScanInputs, SimpleRnn};
 use rnn_core::DType;
@@ -45,7 +45,7 @@ impl Definition for SimpleRnnBackward {
         }
         for t in (0..steps).rev() {
             let step = t * per_step;
-            let active = |e: usize| takes_part(mask, t * batch + e / hidden);
+            let active = |e: usize| is_unmasked(mask, t * batch + e / hidden);
             for e in 0..per_step {
                 dh[e] = dh[e] + d_hidden.map_or(F::zero(), |d| d[step + e]);
                 let slope = self.forward.activation.slope(h[step + e]);

@@ -5,7 +5,7 @@ pub use cases::cases;
 
 use crate::common::{dims, ensure};
 use crate::recurrent::cell_kernels::{CellKernels, Direction, Scan};
-use crate::recurrent::{ScanInputs, extents, optional_inputs, recurrent_gradient, takes_part};
+use crate::recurrent::{ScanInputs, extents, is_unmasked, optional_inputs, recurrent_gradient};
 use crate::{Activation, Definition, SimpleRnnBackward, TransposeLeading};
 use rnn_core::DType;
 use rnn_graph::{
@@ -48,7 +48,7 @@ impl Definition for SimpleRnn {
             let before = last.to_vec();
             for e in 0..per_step {
                 let (row, j) = (e / hidden, e % hidden);
-                if takes_part(mask, t * batch + row) {
+                if is_unmasked(mask, t * batch + row) {
                     let seen = |k: usize| {
                         let at = row * hidden + k;
                         before[at] * dropout.map_or(F::one(), |d| d[at])

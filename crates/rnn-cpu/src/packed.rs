@@ -15,9 +15,9 @@ pub const UNROLL: usize = 8;
 
 /// Floats that begin at a cache line.
 #[derive(Default)]
-pub struct Lines(Vec<f32>);
+pub struct AlignedBuf(Vec<f32>);
 
-impl Lines {
+impl AlignedBuf {
     /// So many of them, zeros where they were not there before.
     pub fn take(&mut self, len: usize) -> &mut [f32] {
         if self.0.len() < len + LINE {
@@ -30,14 +30,14 @@ impl Lines {
 
 /// A matrix `[depth, ..]`, packed: for each panel of columns, for each of its rows, as many vectors
 /// as a panel has.
-pub struct Panels {
+pub struct PackedMatrix {
     data: Vec<f32>,
     /// Where the first cache line of `data` begins.
     start: usize,
     per_panel: usize,
 }
 
-impl Panels {
+impl PackedMatrix {
     /// Packs rows `source(k)`, of which vector v of panel p takes `columns(p, v)`. What lies beyond
     /// is zero.
     pub fn pack<'a>(

@@ -1,8 +1,8 @@
 //! Products of rows that lie anywhere with a matrix that is packed once.
 
 use crate::blocks::{Blocked, run_blocked, vectors_of_panel};
-use crate::conv::GateColumns;
-use crate::panels::{Panels, UNROLL};
+use crate::geometry::GateColumns;
+use crate::packed::{PackedMatrix, UNROLL};
 use crate::simd::{activate, activate_each, load, processor, store};
 use pulp::Simd;
 use rnn_ops::Activation;
@@ -63,7 +63,7 @@ impl<'a> Epilogue<'a> {
 
 /// A matrix that rows are multiplied with.
 pub struct RowProduct {
-    panels: Panels,
+    panels: PackedMatrix,
     columns: usize,
     vectors: usize,
     zeros: Vec<f32>,
@@ -76,10 +76,11 @@ impl RowProduct {
         let (lanes, _) = processor();
         let vectors = vectors_of_panel(columns, lanes);
         let count = columns.div_ceil(vectors * lanes);
-        let panels = Panels::pack_wide((lanes, vectors), (depth, count), row, |panel, vector| {
-            let first = (panel * vectors + vector) * lanes;
-            columns.min(first)..columns.min(first + lanes)
-        });
+        let panels =
+            PackedMatrix::pack_wide((lanes, vectors), (depth, count), row, |panel, vector| {
+                let first = (panel * vectors + vector) * lanes;
+                columns.min(first)..columns.min(first + lanes)
+            });
         Self { panels, columns, vectors, zeros: vec![0.0; depth] }
     }
 

@@ -1,7 +1,7 @@
 //! Sums of outer products, A^T B of tall A and B: the gradients of weights.
 
-use crate::blocks::{Blocked, FEWEST_COLUMNS, run_blocked, vectors_of_panels};
-use crate::panels::{Lines, PADDING, multiply_transposed};
+use crate::blocks::{Blocked, MIN_COLUMNS, run_blocked, vectors_of_panels};
+use crate::packed::{AlignedBuf, PADDING, multiply_transposed};
 use crate::prefetch::LINE;
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::simd::{load, load_whole, processor, store_whole};
@@ -65,7 +65,7 @@ pub fn sum_outer_products(
     // Of a view. A panel lies in one.
     let columns = n / a.views();
     let vectors = vectors_of_panels(m, columns, (lanes, registers));
-    let few = n < FEWEST_COLUMNS && a.views() == 1;
+    let few = n < MIN_COLUMNS && a.views() == 1;
     let wants_sums = sums.is_some();
     let per_part = rows.div_ceil(rows.div_ceil(PART).clamp(1, PARTS)).max(1);
     let parts: Vec<Range<usize>> =
@@ -156,7 +156,7 @@ impl<A: Rows> Blocked for Sum<'_, A> {
         let panels = a.views() * panels_of_view;
         // Rows that do not all fall into the same sets of the cache.
         let stride = (depth.div_ceil(PADDING) | 1) * PADDING;
-        let (mut left, mut right) = (Lines::default(), Lines::default());
+        let (mut left, mut right) = (AlignedBuf::default(), AlignedBuf::default());
         let (left, right) =
             (left.take(a.views() * BLOCK * stride), right.take(panels * BLOCK * width));
         let mut products = vec![0.0; panels * depth * width];

@@ -1,6 +1,28 @@
-use super::GateColumns;
+//! Which pixels windows see, and which columns of them.
+
 use rnn_ops::{Pixels, Window, Windows};
 use std::ops::Range;
+
+/// Columns of rows of `stride` numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct GateColumns {
+    pub first: usize,
+    pub count: usize,
+    pub stride: usize,
+}
+
+impl GateColumns {
+    /// The whole rows.
+    pub fn all(stride: usize) -> Self {
+        Self { first: 0, count: stride, stride }
+    }
+
+    /// Those of one of four gates.
+    pub fn gate(self, gate: usize) -> Self {
+        let count = self.stride / 4;
+        Self { first: gate * count, count, ..self }
+    }
+}
 
 /// A place that no slice has.
 pub(crate) const NOTHING: usize = usize::MAX;
