@@ -1,6 +1,8 @@
 // The cell of an LSTM, dense or convolutional: one unit of one row at a time.
-// What the gates add up besides h, and behind a step their values i, f, g, o; going back the values,
-// and behind a step the gradients of the sums.
+// The schedules (scan.wgsl, step.wgsl) call cell_forward or cell_backward once for each element.
+//
+// `gates` is x W + b before a step. The forward pass overwrites it with the activations i, f, g, o;
+// the backward pass reads those and overwrites them with the gradients of the pre-activations.
 @group(0) @binding(0) var<storage, read_write> gates: array<Elem>;
 @group(0) @binding(1) var<storage, read> recurrent: array<Elem>;
 @group(0) @binding(2) var<storage, read> state: array<f32>;

@@ -1,27 +1,42 @@
-// Steps of a recurrence in one launch, all of them where the device's loops are long enough; what
-// goes on from launch to launch lies in memory between them, not rounded. A workgroup owns ROWS rows, and its threads are four
-// parts of LANES lanes. In the product a part has a gate, or a quarter of the terms where there is
-// one gate, and a lane has units lane, lane + LANES, ..: neighbours read neighbouring weights, and
-// a weight serves all rows. Behind a barrier the elements (row, unit) go round the threads, each of
-// which has read what it needs of memory before the product began.
+// One launch runs all time steps, or as many as the device's loops allow; between launches the carry
+// (h and c) lies in memory in single precision.
+//
+//   workgroup   owns ROWS rows of the batch, from the first step of the launch to the last
+//   threads     four groups (GATE_GROUPS) of LANES lanes
+//   registers   per thread up to MAX_ELEMENTS_PER_THREAD elements (row, unit): x W + b and the mask of
+//               the step at hand; backward, the saved gates and cell state
+//   shared      tile      h as the gates see it; backward, the gradients of the pre-activations
+//               sums      partial products of each group
+//               carries   h and c of each element, or their gradients
+//
+// Each step has two phases, and a barrier behind each:
+//
+//   1. h U      Group g computes gate g; for a cell of one gate each group takes a quarter of K. Lane l
+//               computes units l, l + LANES, ..: neighbours read neighbouring weights, and a weight is
+//               read once for all rows of the workgroup.
+//   2. cell     Elements (row, unit) go round all threads. Each adds the partial products in a fixed
+//               order, applies the cell and publishes h for the next step.
+//
+// Each thread loads from memory what phase 2 needs before phase 1 begins, so that the latency of
+// memory hides behind the product.
 override LANES: u32 = 32u;
 override THREADS: u32 = GATE_GROUPS * LANES;
-// Hidden states that gates see: one, or with dropout one each. Going back, GATES.
+// Copies of h that the gates see: one, or with dropout one for each gate. Backward, GATES.
 override HIDDEN_COPIES: u32 = 1u;
 override ELEMENTS: u32 = ROWS * HIDDEN;
 override TILE: u32 = HIDDEN_COPIES * ELEMENTS;
 override SUMS: u32 = GATE_GROUPS * ELEMENTS;
-// Elements of a thread, at most MAX_ELEMENTS_PER_THREAD.
+// Elements (row, unit) of a thread, at most MAX_ELEMENTS_PER_THREAD.
 override ELEMENTS_PER_THREAD: u32 = (ELEMENTS + THREADS - 1u) / THREADS;
 
 const MAX_ELEMENTS_PER_THREAD = 4u;
 const GATE_GROUPS = 4u;
-// Parts that share the terms of a gate.
+// Groups that share the K dimension of a gate.
 const K_SPLITS = GATE_GROUPS / GATES;
 
-// What the product multiplies by weights: h as gates see it, or gradients; (copy, unit, row).
+// What is multiplied by U: copies of h, or backward the gradients of gates; (copy, unit, row).
 var<workgroup> tile: array<f32, TILE>;
-// What each gate_group found; (gate_group, row, unit).
+// Partial products; (gate_group, row, unit).
 var<workgroup> sums: array<f32, SUMS>;
 // (row, unit), each of one thread alone.
 var<workgroup> carries: array<Carry, ELEMENTS>;
@@ -34,7 +49,7 @@ fn item_of(row: u32) -> u32 {
     return row;
 }
 
-// What gates see of h.
+// Writes h of an element where the next product reads it, once for each copy.
 fn publish_hidden(element: u32, row: u32, h: f32) {
     let unit = element % HIDDEN;
     for (var copy = 0u; copy < HIDDEN_COPIES; copy++) {
@@ -63,7 +78,7 @@ fn multiply(thread: u32) {
     }
 }
 
-// What the parts found for the gates of an element.
+// h U of an element, for each of its gates.
 fn product(element: u32) -> vec4<f32> {
     var result: vec4<f32>;
     for (var gate_group = 0u; gate_group < GATES * K_SPLITS; gate_group++) {
@@ -104,8 +119,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
             let e = thread + n * THREADS;
             let row = row0 + e / HIDDEN;
             if e < ELEMENTS && row < rows() {
-                let terms = PreActivation(input_projection[n], product(e), unmasked[n]);
-                let carry = cell_forward(t, row, e % HIDDEN, terms, carries[e]);
+                let pre = PreActivation(input_projection[n], product(e), unmasked[n]);
+                let carry = cell_forward(t, row, e % HIDDEN, pre, carries[e]);
                 carries[e] = carry;
                 publish_hidden(e, row, carry.h);
             }

@@ -1,4 +1,10 @@
-// One step of a recurrence to a launch: the product, and the cell behind it.
+// One launch runs one time step of all rows: the product h U of step_product.wgsl, then the cell.
+//
+//   workgroup   a tile of rows by units; the cell needs no barrier, as each thread has all gates of
+//               its elements
+//   thread      forward, four rows by one unit (all gates of it), or by four units of a cell of one
+//               gate; backward, four rows by four units
+//   registers   the pre-activations, or the gradients of h, of those elements
 fn seen(row: u32, unit: u32, gate: u32) -> f32 {
     return hidden_before(params.step, row, unit) * factor(gate, row, unit);
 }
@@ -26,8 +32,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
 fn finish(row: u32, unit: u32, product: vec4<f32>) {
     if row < rows() && unit < HIDDEN {
         let t = params.step;
-        let terms = PreActivation(load_input_projection(t, row, unit), product, is_unmasked(t, row));
-        store_carry(row, unit, cell_forward(t, row, unit, terms, load_carry(t, row, unit)));
+        let pre = PreActivation(load_input_projection(t, row, unit), product, is_unmasked(t, row));
+        store_carry(row, unit, cell_forward(t, row, unit, pre, load_carry(t, row, unit)));
     }
 }
 

@@ -1,9 +1,17 @@
-// The products of one step of a recurrence, in tiles of 64 columns for ROW_THREADS x 16 threads.
-// Rows see the rows around them through windows; those of a dense cell, whose windows have one tap,
-// themselves. However many rows a tile has, an element is summed by one thread, in one order.
+// The products with U of one time step: tiles of ROWS rows by 64 columns, K by slices.
 //
-// Forward a thread sums four rows, ROW_THREADS apart, and four columns: the gates of one unit, of
-// which a tile has 16, or four units, 16 apart, where there is one gate.
+//   workgroup   one tile; 16 threads across, ROW_THREADS down
+//   thread      a block of 4 x 4 sums in registers: rows ROW_THREADS apart; forward the four gates of
+//               one unit, of which a tile has 16, or units 16 apart for a cell of one gate; backward
+//               units 16 apart
+//   shared      seen_tile     a slice of what rows see: h (a copy for each gate with dropout), or
+//                             the gradients of a later step's pre-activations
+//               weight_tile   the same slice of U
+//   barriers    one when a slice is loaded, one when it is used up
+//
+// A row of a convolutional cell sees the pixels around it through windows, so that K runs over taps
+// and units; a dense cell has one tap. Whatever ROW_THREADS is, one thread sums an element, in one
+// order: the bits are the same.
 override ROW_THREADS: u32 = 16u;
 override THREADS: u32 = 16u * ROW_THREADS;
 override ROWS: u32 = 4u * ROW_THREADS;
@@ -11,7 +19,7 @@ override ROWS: u32 = 4u * ROW_THREADS;
 override ROW_PITCH: u32 = ROWS + 1u;
 override FIRST_GATE: u32 = 0u;
 override GATE_COUNT: u32 = GATES;
-// Hidden states that gates see: one, or four, one each.
+// Copies of h that the gates see: one, or four, one for each gate.
 override HIDDEN_COPIES: u32 = 1u;
 // Terms to a slice.
 override DEPTH: u32 = 16u;
@@ -56,8 +64,8 @@ fn multiply(first: vec2<u32>, thread: u32) -> mat4x4<f32> {
     let tx = thread % 16u;
     let ty = thread / 16u;
     let terms = taps() * HIDDEN;
-    // Thread i brings term i % DEPTH of rows i / DEPTH, i / DEPTH + THREADS / DEPTH, .. Where their
-    // windows begin; an array of structures is not HLSL's.
+    // Thread i loads column i % DEPTH of rows i / DEPTH + n * THREADS / DEPTH. `items` and `starts`
+    // hold each row's window origin: two arrays, as naga's HLSL back end refuses an array of structs.
     var items: array<u32, 4>;
     var starts: array<vec3<i32>, 4>;
     for (var i = 0u; i < DEPTH / 4u; i++) {
@@ -109,7 +117,7 @@ fn multiply(first: vec2<u32>, thread: u32) -> mat4x4<f32> {
     return sums;
 }
 
-// What the four columns of a thread see of a term.
+// The copies of h that the four columns of a thread multiply, of one term.
 fn copies_of(term: u32, row: u32) -> vec4<f32> {
     let at = term * HIDDEN_COPIES * ROW_PITCH + row;
     if HIDDEN_COPIES == 1u {

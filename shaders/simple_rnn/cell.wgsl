@@ -1,4 +1,5 @@
-// The cell of a SimpleRNN: one unit of one row at a time.
+// The cell of a SimpleRNN: one unit of one row at a time. The schedules (scan.wgsl, step.wgsl) call
+// cell_forward or cell_backward once for each element.
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
 @group(0) @binding(1) var<storage, read> recurrent: array<Elem>;
 @group(0) @binding(2) var<storage, read> state: array<f32>;
