@@ -1,4 +1,12 @@
-// Convolutions as products of matrices of which one is seen through windows and never made.
+// Convolutions as matrix products: A has a row for each window, which is never laid out in memory; a
+// thread finds each element (tap, channel) of a row through the window.
+//
+//   multiply             workgroup: one tile (tile.wgsl) of windows by filters. Thread: loads column
+//                        thread % SLICE of four windows, then sums its blocks.
+//   multiply_pixels      workgroup: one tile of (tap, channel) by filters over a part of all pixels.
+//   multiply_few, multiply_few_pixels   at most four filters: 64 rows to a workgroup, whose threads
+//                        share the terms of a row and add their shares in order, in a_tile.
+//   add_parts            one thread an element adds the parts of the pixels, in order.
 struct Params {
     items: u32,
     rows: u32,
@@ -66,14 +74,14 @@ fn load_b(k: u32, column: u32) -> f32 {
     return f32(b[params.b_offset + at]);
 }
 
-// A thread brings term i % SLICE of four rows, i being its number.
 @compute @workgroup_size(TILE_THREADS)
 fn multiply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let row0 = group.y * TILE_ROWS;
     let column0 = group.x * TILE_COLUMNS;
     let first = thread / SLICE;
     let stride = TILE_ROWS / 4u;
-    // Where the rows of this thread begin; an array of structures is not HLSL's.
+    // The window origins of the four rows that this thread loads: two arrays, as
+    // HLSL takes no array of structs here.
     var items: array<u32, 4>;
     var starts: array<vec3<i32>, 4>;
     for (var i = 0u; i < 4u; i++) {

@@ -1,5 +1,6 @@
 // A step of a GRU whose reset gate acts before the product with U, in two launches: one of both
-// gates, and one of the candidate, which sees what the reset gate lets pass.
+// gates, and one of the candidate, which sees what the reset gate lets pass. Workgroups, threads and shared
+// memory are those of step_product.wgsl; FIRST_GATE tells the two launches apart.
 const OF_CANDIDATE = 2u;
 
 fn seen(row: u32, unit: u32, gate: u32) -> f32 {

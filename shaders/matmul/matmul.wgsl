@@ -1,5 +1,8 @@
 // out = activation(A . B + bias), A of M x K and B of K x N, either stored transposed.
-// A workgroup computes a tile; K goes by in slices.
+//
+//   workgroup   (column tile, row tile, part of K): one tile of tile.wgsl, all columns of one gate
+//   thread      loads every TILE_THREADS-th element of a slice, then sums its blocks
+//   add_parts   one thread an element adds the parts of K, in order
 //
 // With dropout, the columns of W belong to gates, each of which sees the input through factors of
 // its own, one for each feature of each of `period` rows: every row r uses those of r % period.

@@ -1,6 +1,9 @@
 // out = A . B on matrix units, which multiply SIDE x SIDE matrices: A of M x K and B of K x N in
 // half precision, either stored transposed, sums in single precision. All extents are whole such
 // matrices, M and N pairs of them; K is divided as in matmul.wgsl.
+//
+//   workgroup   BLOCKS x BLOCKS blocks; no shared memory, no barriers
+//   subgroup    one block at a time: 2 x 2 matrices of sums, held in its matrix registers
 enable f16;
 enable wgpu_cooperative_matrix;
 

@@ -65,7 +65,7 @@ fn multiply(first: vec2<u32>, thread: u32) -> mat4x4<f32> {
     let ty = thread / 16u;
     let terms = taps() * HIDDEN;
     // Thread i loads column i % DEPTH of rows i / DEPTH + n * THREADS / DEPTH. `items` and `starts`
-    // hold each row's window origin: two arrays, as naga's HLSL back end refuses an array of structs.
+    // hold each row's window origin: two arrays, as HLSL takes no array of structs here.
     var items: array<u32, 4>;
     var starts: array<vec3<i32>, 4>;
     for (var i = 0u; i < DEPTH / 4u; i++) {

@@ -1,6 +1,13 @@
-// A tile of a matrix product, which a workgroup computes: ROW_THREADS x COLUMN_THREADS threads,
-// each of which sums a block of 4 x 4, or two beside or below each other, or four. However a tile
-// is divided, an element is summed by one thread, in the order of the terms: the bits are the same.
+// One tile of a matrix product.
+//
+//   workgroup   a tile of TILE_ROWS x TILE_COLUMNS elements; ROW_THREADS x COLUMN_THREADS threads
+//   thread      one, two or four blocks of 4 x 4 sums in registers (ROW_BLOCKS x COLUMN_BLOCKS)
+//   shared      a_tile, b_tile: SLICE terms of A's rows and of B's columns
+//   barriers    one when a slice is loaded, one when it is used up
+//
+// Rows and columns of a block are ROW_THREADS and COLUMN_THREADS apart, so that neighbouring threads
+// read neighbouring words. However a tile is divided, one thread sums an element, in the order of the
+// terms: the bits are the same.
 override ROW_THREADS: u32 = 16u;
 override COLUMN_THREADS: u32 = 16u;
 override ROW_BLOCKS: u32 = 1u;
