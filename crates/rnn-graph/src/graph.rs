@@ -245,9 +245,12 @@ impl Graph {
         self
     }
 
-    /// The same graph with some pairs of nodes as one: `fuse` is asked of each node whose first
-    /// input is read by it alone, and of the node that makes that input. The op that it returns
-    /// takes the inputs of the latter in that input's place; the planner drops the other node.
+    /// Replaces pairs of nodes by one. `fuse` is asked of each node and of the one that makes its
+    /// first input; the op that it returns takes the inputs of the latter in that input's place. A
+    /// pair stays where others read that input, too. The planner drops the nodes left over.
+    ///
+    /// # Errors
+    /// A fused op whose outputs are not those of the op that it replaces.
     pub fn fused(
         &self,
         fuse: impl Fn(&Self, &Node, &Node) -> Option<Arc<dyn Op>>,
@@ -255,14 +258,12 @@ impl Graph {
         let mut graph = self.clone();
         for (at, reader) in self.nodes.iter().enumerate() {
             let Some(&made) = reader.operands.inputs.first() else { continue };
-            let Some(from) = self[made].producer.filter(|_| self.is_private(made)) else {
-                continue;
-            };
+            let Some(from) = self[made].producer else { continue };
             let producer = &self.nodes[from];
-            if self.changes(from + 1..at, &producer.operands.inputs) {
+            let Some(op) = fuse(self, producer, reader) else { continue };
+            if !self.is_private(made) || self.changes(from + 1..at, &producer.operands.inputs) {
                 continue;
             }
-            let Some(op) = fuse(self, producer, reader) else { continue };
             let inputs = [&producer.operands.inputs, &reader.operands.inputs[1..]].concat();
             let types =
                 |ids: &[TensorId]| ids.iter().map(|&t| self[t].ty.clone()).collect::<Vec<_>>();
@@ -284,8 +285,8 @@ impl Graph {
 
     /// Whether a tensor is read once, by a node, and holds values of its own.
     fn is_private(&self, tensor: TensorId) -> bool {
-        let of_node = |node: &Node| node.operands.inputs.clone();
-        let reads = self.nodes.iter().flat_map(of_node).filter(|&read| read == tensor).count();
+        let read = self.nodes.iter().flat_map(|node| &node.operands.inputs);
+        let reads = read.filter(|&&read| read == tensor).count();
         let viewed = self
             .tensors
             .iter()

@@ -28,7 +28,7 @@ pub fn fuse(graph: &Graph, producer: &Node, reader: &Node) -> Option<Arc<dyn Op>
     let lstm = reader.op.downcast::<Lstm>()?;
     let inputs = graph.signature(producer).inputs;
     let columns = graph.shape(reader.operands.inputs[0]).last();
-    let rows = inputs[0].shape.last() + columns / VECTORS;
+    let rows = inputs.first()?.shape.last() + columns / VECTORS;
     let fits = rows * columns * size_of::<f32>() <= MAX_BYTES;
     let op = &producer.op;
     let linear = |product: &Matmul| {
