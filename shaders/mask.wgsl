@@ -45,8 +45,8 @@ fn step_mask(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
 fn mask_items(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
     if i < params.count {
-        let there = mask[params.mask_offset + i / params.width] != 0u;
-        out[i] = select(0u, x[params.x_offset + i], there);
+        let unmasked = mask[params.mask_offset + i / params.width] != 0u;
+        out[i] = select(0u, x[params.x_offset + i], unmasked);
     }
 }
 

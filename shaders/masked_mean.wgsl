@@ -38,6 +38,6 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
         return;
     }
     let row = i % per_step / params.channels;
-    let there = mask[params.mask_offset + i / params.channels] != 0u;
-    out[i] = select(0.0, x[params.x_offset + i % per_step] / max(steps_given[row], 1.0), there);
+    let unmasked = mask[params.mask_offset + i / params.channels] != 0u;
+    out[i] = select(0.0, x[params.x_offset + i % per_step] / max(steps_given[row], 1.0), unmasked);
 }

@@ -1,8 +1,8 @@
 use rnn::{Activation, Padding};
 use rnn_core::DType;
 use rnn_ops::{
-    Case, Conv, ConvLstm, Embedding, Lstm, LstmBackward, LstmGates, Matmul, Rule, STEP_NUMBERS,
-    Sample, ScanInputs, Update, Windows,
+    Case, Conv, ConvLstm, Embedding, Lstm, LstmBackward, LstmGates, Matmul, Rule, Sample,
+    ScanInputs, StepParams, Update, Windows,
 };
 
 /// An op of the models at a size that they have.
@@ -93,13 +93,12 @@ fn lstm(steps: usize, batch: usize, hidden: usize) -> Kernel {
             Sample::Normal(vec![steps, rows, 4 * hidden]),
             Sample::Uniform(vec![hidden, 4 * hidden], -0.1, 0.1),
         ];
-        Case::new("lstm", Lstm { gates: GATES, source: None, inputs: PLAIN }, inputs)
-            .tolerance(2e-5)
+        Case::new("lstm", Lstm { gates: GATES, inputs: PLAIN }, inputs).tolerance(2e-5)
     })
 }
 
 fn lstm_backward(steps: usize, batch: usize, hidden: usize) -> Kernel {
-    let forward = Lstm { gates: GATES, source: None, inputs: PLAIN };
+    let forward = Lstm { gates: GATES, inputs: PLAIN };
     Kernel::new(format!("lstm_backward T={steps} B={batch} H={hidden}"), batch, |rows| {
         let steps = if rows < batch { 5 } else { steps };
         let inputs = vec![
@@ -160,7 +159,7 @@ fn adam(parameters: usize) -> Kernel {
         let n = if n < parameters { 1000 } else { n };
         let inputs = vec![
             Sample::Normal(vec![n]),
-            Sample::Floats(vec![STEP_NUMBERS], vec![1e-3, 0.0, 0.1, 0.001, 1.0, 1.0]),
+            Sample::Floats(vec![StepParams::LEN], vec![1e-3, 0.0, 0.1, 0.001, 1.0, 1.0]),
         ];
         let slots = (0..2).map(|_| Sample::Uniform(vec![n], 0.0, 1.0));
         let updates = std::iter::once(Sample::Normal(vec![n])).chain(slots).collect();

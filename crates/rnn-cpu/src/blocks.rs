@@ -4,7 +4,7 @@ use crate::simd::dispatch;
 use pulp::{Simd, WithSimd};
 
 /// Columns below which most of a vector would be empty.
-pub const FEWEST_COLUMNS: usize = 8;
+pub const MIN_COLUMNS: usize = 8;
 
 /// Rows of a block, by the processor's vector registers and the vectors of its panels: its sums, a
 /// row of a panel and one number take nearly all of them.

@@ -1,8 +1,10 @@
 //! The convolutional LSTM: all pixels of a step are rows, which threads share; steps follow each
 //! other.
 
-use crate::conv::{GateColumns, Geometry, Product, Scratch, split};
-use crate::row_product::Epilogue;
+use crate::conv::{Product, Scratch, split};
+use crate::entry::Entry;
+use crate::gemm_tall::Epilogue;
+use crate::geometry::{GateColumns, Geometry};
 use crate::scan::{lstm, lstm_backward};
 use crate::simd::{self, load, store};
 use crate::vector::{add, flush_each, scale_by};
@@ -11,10 +13,14 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{ConvLstm, ConvLstmBackward, LstmGates};
 
+/// The kernels of this file.
+pub const KERNELS: &[Entry] =
+    &[entry!(ConvLstm, forward, omits: [0, 2]), entry!(ConvLstmBackward, backward)];
+
 /// Pixels to a part of a step's element-wise work.
 const PIXELS: usize = 256;
 
-pub fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
+fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
     let Ok(e) = op.extents(&io.signature.inputs[0]) else { return };
     let (u, n, per_step) = (io.input(1), e.filters, e.per_step());
     let [state, mask, dropout] = op.inputs.places(2);
@@ -162,7 +168,7 @@ impl<T: Fn(usize) -> bool> WithSimd for Backward<'_, T> {
     }
 }
 
-pub fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
+fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
     let forward = &op.forward;
     let Ok(e) = forward.extents(&io.signature.inputs[0]) else { return };
     let (u, cells, n, per_step) = (io.input(1), io.input(2), e.filters, e.per_step());

@@ -1,13 +1,21 @@
 //! Products with dropout of their own for each gate: rows are taken in blocks that stay in the
 //! cache, and each gate multiplies its view of a block.
 
-use crate::outer::{Rows, sum_outer_products};
+use crate::entry::Entry;
+use crate::gemm_at_b::{Rows, sum_outer_products};
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::vector;
 use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, GateExtents};
 use std::ops::Range;
+
+/// The kernels of this file.
+pub const KERNELS: &[Entry] = &[
+    entry!(DropoutMatmul, forward),
+    entry!(DropoutMatmulInput, |_, io| input(io)),
+    entry!(DropoutMatmulWeights, |_, io| weights(io)),
+];
 
 /// Rows of a block.
 const BLOCK: usize = 512;
@@ -30,7 +38,7 @@ fn of_row<'a>(e: &GateExtents, factors: &'a [f32], gate: usize, row: usize) -> &
     &factors[(gate * e.period + row % e.period) * e.features..][..e.features]
 }
 
-pub fn forward(op: &DropoutMatmul, io: &mut Io<'_, f32>) {
+fn forward(op: &DropoutMatmul, io: &mut Io<'_, f32>) {
     let Ok(e) = DropoutMatmul::extents(&io.signature.inputs) else { return };
     let (x, w, factors) = (io.input(0), io.input(1), io.input(2));
     let bias = op.bias.then(|| io.input(3));
@@ -51,7 +59,7 @@ pub fn forward(op: &DropoutMatmul, io: &mut Io<'_, f32>) {
     });
 }
 
-pub fn input(io: &mut Io<'_, f32>) {
+fn input(io: &mut Io<'_, f32>) {
     let Ok(e) = DropoutMatmulInput::extents(&io.signature.inputs) else { return };
     let (dy, w, factors) = (io.input(0), io.input(1), io.input(2));
     let columns = e.gates * e.width;
@@ -103,7 +111,7 @@ impl Rows for Seen<'_> {
     }
 }
 
-pub fn weights(io: &mut Io<'_, f32>) {
+fn weights(io: &mut Io<'_, f32>) {
     let Ok(extents) = DropoutMatmulWeights::extents(&io.signature.inputs) else { return };
     let (x, dy, factors) = (io.input(0), io.input(1), io.input(2));
     let seen = Seen { x, factors, extents };

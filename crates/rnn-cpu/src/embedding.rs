@@ -1,13 +1,22 @@
 //! Rows of tables, looked up and summed.
 
+use crate::entry::Entry;
 use crate::vector::{add, add_four};
 use rayon::prelude::*;
 use rnn_graph::Io;
+use rnn_ops::{Embedding, EmbeddingBackward, SortTokens};
+
+/// The kernels of this file.
+pub const KERNELS: &[Entry] = &[
+    entry!(Embedding, |_, io| look_up(io)),
+    entry!(EmbeddingBackward, |_, io| backward(io)),
+    entry!(SortTokens, |_, io| sort_tokens(io)),
+];
 
 /// Positions that one thread takes.
 const PART: usize = 512;
 
-pub fn look_up(io: &mut Io<'_, f32>) {
+fn look_up(io: &mut Io<'_, f32>) {
     let (tokens, table, width) = (io.uints(0), io.input(1), io.dims(1)[1]);
     let parts = io.output().par_chunks_mut(PART * width).zip(tokens.par_chunks(PART));
     parts.for_each(|(rows, tokens)| {
@@ -19,7 +28,7 @@ pub fn look_up(io: &mut Io<'_, f32>) {
 
 /// Each row of the table sums its positions in ascending order; of a token that stands in many,
 /// as padding does, in parts of them.
-pub fn backward(io: &mut Io<'_, f32>) {
+fn backward(io: &mut Io<'_, f32>) {
     let (d_out, width) = (io.input(1), io.signature.inputs[1].shape.last());
     let (order, starts) = (io.uints(2), io.uints(3));
     let sum = |sum: &mut [f32], positions: &[u32]| {
@@ -43,7 +52,7 @@ pub fn backward(io: &mut Io<'_, f32>) {
 }
 
 /// Counts the positions of each token, and places them one by one.
-pub fn sort_tokens(io: &mut Io<'_, f32>) {
+fn sort_tokens(io: &mut Io<'_, f32>) {
     let tokens = io.uints(0);
     let [order, starts] = io.uint_outputs();
     starts.fill(0);

@@ -1,5 +1,6 @@
 //! The gated recurrent unit; see `scan.rs` for how threads divide the batch.
 
+use crate::entry::Entry;
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::recurrence::{Recurrence, rows_per_group};
 use crate::scan::by_group;
@@ -9,7 +10,10 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Gru, GruBackward};
 
-pub fn forward(op: &Gru, io: &mut Io<'_, f32>) {
+/// The kernels of this file.
+pub const KERNELS: &[Entry] = &[entry!(Gru, forward), entry!(GruBackward, backward)];
+
+fn forward(op: &Gru, io: &mut Io<'_, f32>) {
     let &[steps, batch, width] = io.dims(0) else { return };
     let hidden = width / 3;
     let (x, matrix) = (io.input(0), io.input(1));
@@ -77,7 +81,7 @@ pub fn forward(op: &Gru, io: &mut Io<'_, f32>) {
                         parts[2 * hidden + k] = x[k] + reset * inner[k];
                     }
                     activate_each(op.activation, &mut parts[2 * hidden..3 * hidden]);
-                    if recurrence.takes_part(t, row0 + i) {
+                    if recurrence.is_unmasked(t, row0 + i) {
                         for k in 0..hidden {
                             let (z, g) = (parts[k], parts[2 * hidden + k]);
                             last[k] = flush(z * last[k] + (1.0 - z) * g);
@@ -90,7 +94,7 @@ pub fn forward(op: &Gru, io: &mut Io<'_, f32>) {
     );
 }
 
-pub fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
+fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
     let &[steps, batch, parts] = io.dims(1) else { return };
     let (hidden, width) = (parts / 5, 3 * (parts / 5));
     let (matrix, saved, d_hidden) = (io.input(0), io.input(1), io.input(2));
@@ -120,7 +124,7 @@ pub fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
                 let rows = dx[t].chunks_exact_mut(width).zip(da[t].chunks_exact_mut(width));
                 let rows = rows.zip(saved.chunks_exact(parts).zip(dh.chunks_exact_mut(hidden)));
                 for (i, ((dx, da), (saved, dh))) in rows.enumerate() {
-                    match recurrence.takes_part(t, row0 + i) {
+                    match recurrence.is_unmasked(t, row0 + i) {
                         true => row_backward(gru, saved, dh, dx),
                         false => dx.fill(0.0),
                     }
@@ -147,7 +151,7 @@ pub fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
                     let others = saved.chunks_exact(parts).zip(dh.chunks_exact_mut(hidden));
                     let rows = rows.zip(others.zip(carried.chunks_exact(hidden)));
                     for (i, ((dx, da), ((saved, dh), passed))) in rows.enumerate() {
-                        if !recurrence.takes_part(t, row0 + i) {
+                        if !recurrence.is_unmasked(t, row0 + i) {
                             continue;
                         }
                         for k in 0..hidden {

@@ -1,13 +1,18 @@
 //! Tensors in another order.
 
+use crate::entry::Entry;
 use rayon::prelude::*;
 use rnn_graph::{Io, Slice, SliceMut};
+use rnn_ops::TransposeLeading;
+
+/// The kernels of this file.
+pub const KERNELS: &[Entry] = &[entry!(TransposeLeading, |_, io| transpose_leading(io))];
 
 /// Columns that become rows together, a cache line of each row.
 const COLUMNS: usize = 16;
 
 /// `[rows, columns, ..]` to `[columns, rows, ..]`.
-pub fn transpose_leading(io: &mut Io<'_, f32>) {
+fn transpose_leading(io: &mut Io<'_, f32>) {
     let [rows, columns, inner @ ..] = io.signature.inputs[0].dims() else { return };
     let extents = [*rows, *columns, inner.iter().product()];
     match (&io.inputs[0], &mut io.outputs[0]) {

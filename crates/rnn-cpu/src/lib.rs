@@ -1,26 +1,30 @@
 //! The CPU device: executes a graph in host memory, with fast kernels for the heavy ops and each
 //! op's own definition, in single precision, for the light ones.
 
+#[macro_use]
+mod entry;
+
 mod blocks;
 mod conv;
 mod conv_lstm;
 mod device;
 mod dropout_matmul;
+mod elementwise;
 mod embedding;
+mod gemm_at_b;
+mod gemm_tall;
+mod geometry;
 mod gru;
 mod kernels;
 mod layout;
-mod light;
 mod matmul;
 mod memory;
 mod normalize;
-mod outer;
-mod panels;
+mod packed;
 mod pool;
 mod prefetch;
 mod product;
 mod recurrence;
-mod row_product;
 mod scan;
 mod session;
 mod simd;

@@ -1,20 +1,28 @@
 //! Matrix products: tall ones by kernels of their own, others by gemm.
 
-use crate::blocks::FEWEST_COLUMNS;
-use crate::conv::GateColumns;
-use crate::outer::{Plain, sum_outer_products};
-use crate::panels::UNROLL;
+use crate::blocks::MIN_COLUMNS;
+use crate::entry::Entry;
+use crate::gemm_at_b::{Plain, sum_outer_products};
+use crate::gemm_tall::{Epilogue, Pieces, RowProduct};
+use crate::geometry::GateColumns;
+use crate::packed::UNROLL;
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
-use crate::row_product::{Epilogue, Pieces, RowProduct};
 use crate::vector;
 use rayon::prelude::*;
 use rnn_graph::Io;
-use rnn_ops::Matmul;
+use rnn_ops::{Matmul, MatmulWeights, SumRows};
+
+/// The kernels of this file.
+pub const KERNELS: &[Entry] = &[
+    entry!(Matmul, run),
+    entry!(MatmulWeights, |_, io| weights(io)),
+    entry!(SumRows, |_, io: &mut Io<'_, f32>| sum_rows(io.input(0), io.output())),
+];
 
 /// Rows from which on a product is tall.
 const TALL: usize = 2048;
 /// Numbers of the most sums of outer products that a part of the rows keeps.
-const MOST_SUMS: usize = 1 << 18;
+const MAX_SUMS: usize = 1 << 18;
 
 /// Rows that a thread finishes while its caches hold them.
 fn rows_of_part(columns: usize) -> usize {
@@ -23,10 +31,10 @@ fn rows_of_part(columns: usize) -> usize {
 
 /// Whether A^T B, A of so many rows and m columns, is summed in parts of the rows.
 fn sums_parts(rows: usize, m: usize, n: usize) -> bool {
-    rows >= TALL && m * n <= MOST_SUMS
+    rows >= TALL && m * n <= MAX_SUMS
 }
 
-pub fn run(op: &Matmul, io: &mut Io<'_, f32>) {
+fn run(op: &Matmul, io: &mut Io<'_, f32>) {
     let s = io.signature;
     let (a_type, b_type) = (&s.inputs[0], &s.inputs[1]);
     let (rows, columns) = (a_type.shape.rows(), a_type.shape.last());
@@ -46,7 +54,7 @@ pub fn run(op: &Matmul, io: &mut Io<'_, f32>) {
     };
     let epilogue = Epilogue::new(op.bias.then(|| io.input(2)), op.activation);
     let (out, all) = (io.output(), GateColumns::all(n));
-    if m >= TALL && n >= FEWEST_COLUMNS && k.is_multiple_of(UNROLL) && !op.transpose_a {
+    if m >= TALL && n >= MIN_COLUMNS && k.is_multiple_of(UNROLL) && !op.transpose_a {
         let right = pack(b, (k, n));
         let part = rows_of_part(n);
         let parts = a.data.par_chunks(part * k).zip(out.par_chunks_mut(part * n));
@@ -63,7 +71,7 @@ pub fn run(op: &Matmul, io: &mut Io<'_, f32>) {
 }
 
 /// The gradients of a kernel and a bias, for which dy is read once.
-pub fn weights(io: &mut Io<'_, f32>) {
+fn weights(io: &mut Io<'_, f32>) {
     let [a_type, b_type] = &io.signature.inputs[..] else { return };
     let (rows, m, n) = (a_type.shape.rows(), a_type.shape.last(), b_type.shape.last());
     let (a, b) = (io.input(0), io.input(1));
@@ -77,7 +85,7 @@ pub fn weights(io: &mut Io<'_, f32>) {
 }
 
 /// Parts of the rows are summed in parallel, then the parts in order.
-pub fn sum_rows(x: &[f32], out: &mut [f32]) {
+fn sum_rows(x: &[f32], out: &mut [f32]) {
     const ROWS_PER_PART: usize = 1024;
     let width = out.len();
     let parts: Vec<Vec<f32>> = x

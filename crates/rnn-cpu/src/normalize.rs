@@ -1,10 +1,18 @@
 //! Batch normalization: sums over parts of the rows in parallel, then the parts in order.
 
+use crate::entry::Entry;
 use crate::vector::add;
 use rayon::prelude::*;
 use rnn_graph::Io;
-use rnn_ops::BatchNormalize;
+use rnn_ops::{Affine, BatchNormalize, BatchNormalizeBackward};
 use std::ops::Range;
+
+/// The kernels of this file.
+pub const KERNELS: &[Entry] = &[
+    entry!(BatchNormalize, forward),
+    entry!(BatchNormalizeBackward, |_, io| backward(io)),
+    entry!(Affine, |_, io| affine(io)),
+];
 
 const ROWS: usize = 1024;
 
@@ -52,7 +60,7 @@ impl<'a> Counted<'a> {
     }
 }
 
-pub fn forward(op: &BatchNormalize, io: &mut Io<'_, f32>) {
+fn forward(op: &BatchNormalize, io: &mut Io<'_, f32>) {
     let (x, width) = (io.input(0), io.signature.inputs[0].shape.last());
     let rows = x.len() / width;
     let counted = Counted::of(io, 1, [rows, width]);
@@ -105,7 +113,7 @@ pub fn forward(op: &BatchNormalize, io: &mut Io<'_, f32>) {
     });
 }
 
-pub fn backward(io: &mut Io<'_, f32>) {
+fn backward(io: &mut Io<'_, f32>) {
     let (y, dy, scale) = (io.input(0), io.input(1), io.input(2));
     let width = scale.len();
     let rows = y.len() / width;
@@ -139,7 +147,7 @@ pub fn backward(io: &mut Io<'_, f32>) {
     });
 }
 
-pub fn affine(io: &mut Io<'_, f32>) {
+fn affine(io: &mut Io<'_, f32>) {
     let (x, a, b) = (io.input(0), io.input(1), io.input(2));
     let width = a.len();
     io.output().par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width)).for_each(|(y, x)| {

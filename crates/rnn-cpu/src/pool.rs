@@ -1,11 +1,19 @@
 //! Pooling: all channels of a pixel at once, pixels in parallel.
 
-use crate::conv::{GateColumns, Geometry};
+use crate::entry::Entry;
+use crate::geometry::{GateColumns, Geometry};
 use crate::vector::add;
 use multiversion::multiversion;
 use rayon::prelude::*;
 use rnn_graph::{Io, SliceMut};
 use rnn_ops::{AveragePool, MaxPool, MaxPoolBackward};
+
+/// The kernels of this file.
+pub const KERNELS: &[Entry] = &[
+    entry!(MaxPool, max, omits: [1]),
+    entry!(MaxPoolBackward, max_backward),
+    entry!(AveragePool, average),
+];
 
 /// Pixels to a part of the work.
 const PART: usize = 256;
@@ -18,7 +26,7 @@ fn seen(geometry: &Geometry, part: usize, pixels: usize, seen: &mut Vec<usize>) 
     geometry.seen(part * PART..part * PART + pixels, numbers, seen);
 }
 
-pub fn max(op: &MaxPool, io: &mut Io<'_, f32>) {
+fn max(op: &MaxPool, io: &mut Io<'_, f32>) {
     let Ok((source, channels)) = op.0.sources(&io.signature.inputs[0]) else { return };
     let geometry = Geometry::new(op.0, source, channels);
     let x = io.input(0);
@@ -72,7 +80,7 @@ fn largest(x: &[f32], channels: usize, taps: &[usize], y: &mut [f32], at: &mut [
     }
 }
 
-pub fn max_backward(op: &MaxPoolBackward, io: &mut Io<'_, f32>) {
+fn max_backward(op: &MaxPoolBackward, io: &mut Io<'_, f32>) {
     let Ok((source, channels)) = op.windows.sources(&io.signature.outputs[0]) else { return };
     let geometry = Geometry::new(op.windows, source, channels).reversed(channels);
     let (d, at) = (io.input(0), io.uints(1));
@@ -114,7 +122,7 @@ fn own(d: f32, at: u32, pixel: u32) -> f32 {
     f32::from_bits(d.to_bits() & u32::from(at == pixel).wrapping_neg())
 }
 
-pub fn average(op: &AveragePool, io: &mut Io<'_, f32>) {
+fn average(op: &AveragePool, io: &mut Io<'_, f32>) {
     let Ok((source, channels)) = op.0.sources(&io.signature.inputs[0]) else { return };
     let geometry = Geometry::new(op.0, source, channels);
     let x = io.input(0);

@@ -27,7 +27,7 @@ pub(crate) struct Recurrence<'a> {
 }
 
 impl Recurrence<'_> {
-    pub fn takes_part(&self, t: usize, row: usize) -> bool {
+    pub fn is_unmasked(&self, t: usize, row: usize) -> bool {
         self.mask.is_none_or(|mask| mask[t * self.batch + row] != 0)
     }
 
@@ -94,7 +94,7 @@ impl Recurrence<'_> {
             }
         }
         let both = dh.chunks_exact_mut(hidden).zip(sum.chunks_exact(hidden));
-        for (_, (dh, sum)) in both.enumerate().filter(|(i, _)| self.takes_part(t, row + i)) {
+        for (_, (dh, sum)) in both.enumerate().filter(|(i, _)| self.is_unmasked(t, row + i)) {
             dh.iter_mut().zip(sum).for_each(|(dh, sum)| *dh = flush(*sum));
         }
     }

@@ -1,12 +1,14 @@
 use crate::kernels;
 use crate::memory::{Memory, Place};
+use crate::scan::producer::fuse;
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 use rayon::prelude::*;
 use rnn_core::{DType, Data, HostTensor, TensorError};
 use rnn_graph::{
     Arriving, DeviceError, Graph, InPlace, Io, Node, Plan, Planned, Profile, Program, Recording,
-    Region, Session, Signature, SliceMut, Space, Storage, TensorId, TensorType, Ticket,
+    RecordingError, Region, Session, Signature, SliceMut, Space, Storage, TensorId, TensorType,
+    Ticket,
 };
 use std::collections::{HashMap, HashSet};
 use std::future::ready;
@@ -109,6 +111,7 @@ impl CpuSession {
 
 impl Session for CpuSession {
     fn plan(&self, graph: Arc<Graph>) -> Result<Planned, DeviceError> {
+        let graph = Arc::new(graph.fused(fuse).map_err(RecordingError::from)?);
         let recording = Recording { plan: Plan::unpacked(&graph), commands: vec![] };
         Ok(Planned { graph, recording })
     }
@@ -156,10 +159,7 @@ impl Session for CpuSession {
                 let mut outputs = places(&o.outputs);
                 for (i, (place, tensor)) in outputs.iter_mut().zip(&o.outputs).enumerate() {
                     let transient = graph[*tensor].storage == Storage::Transient;
-                    if transient
-                        && !read.contains(tensor)
-                        && kernels::may_omit(&**op, &signature, i)
-                    {
+                    if transient && !read.contains(tensor) && kernels::may_omit(&**op, i) {
                         place.len = 0;
                     }
                 }

@@ -2,7 +2,7 @@
 //! it, or is refused by its name: none is passed over. `tests/interchange/arguments.py` wrote the
 //! cases.
 
-use rnn::nn::{Architecture, Batch, InputSpec, Loss, Model, Optimizer, Tally, Trainer};
+use rnn::nn::{Architecture, Batch, InputSpec, Loss, MetricSums, Model, Optimizer, Trainer};
 use rnn_core::HostTensor;
 use rnn_cpu::CpuDevice;
 use serde_json::Value;
@@ -91,7 +91,7 @@ fn run(case: &Value, model: Model) -> Outcome {
     let sgd = Optimizer::sgd().learning_rate(0.5);
     let trainer = || {
         let trainer = Trainer::new(model.clone(), &CpuDevice::new(), sgd, 1);
-        trainer.losses(losses.clone()).tally(Tally::Regression)
+        trainer.losses(losses.clone()).tally(MetricSums::Regression)
     };
     let batch = Batch { inputs: vec![x.clone()], labels, ..Batch::default() };
     let outputs = trainer().predict_batch(&[x]).expect("it predicts");

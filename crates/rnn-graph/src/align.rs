@@ -4,17 +4,14 @@ use crate::{
     Access, Binding, Graph, Grid, InPlace, Launch, Node, OpError, Operand, Shader, TensorId, Work,
 };
 use rnn_core::DType;
+use rnn_shaders::shared::ELEMENTWISE;
 
-static COPY: Shader = Shader::new(
-    "copy",
-    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/copy.wgsl")],
-);
-/// `THREADS` in flat.wgsl.
-const COPY_THREADS: usize = 256;
+static COPY: Shader = Shader::new("copy", &[ELEMENTWISE, rnn_shaders::COPY]);
+const THREADS: usize = rnn_shaders::constant(ELEMENTWISE, "THREADS");
 
 /// A launch that copies so many words.
 pub(crate) fn copy(from: Operand, to: Operand, words: usize) -> Result<Launch, OpError> {
-    let launch = Launch::new(&COPY, "copy", Grid::cover(words.div_ceil(COPY_THREADS))?);
+    let launch = Launch::new(&COPY, "copy", Grid::cover(words.div_ceil(THREADS))?);
     Ok(launch.bind("x", from).bind("out", to).param("count", words))
 }
 

@@ -21,7 +21,7 @@ pub enum Storage {
     Transient,
     /// Uploaded from the host before each run.
     Input,
-    /// On the device for as long as the session lives; shared by name among its programs.
+    /// On the device for as long as the session live_ranges; shared by name among its programs.
     Resident,
     /// A contiguous part of another tensor, from an element offset on. Costs nothing.
     View {
@@ -39,7 +39,7 @@ pub struct Tensor {
     pub name: String,
     /// Shape and element type.
     pub ty: TensorType,
-    /// Where it lives.
+    /// Where it live_ranges.
     pub storage: Storage,
     /// The node that writes it.
     pub producer: Option<usize>,
@@ -243,6 +243,64 @@ impl Graph {
         let mut keep = kept.into_iter();
         self.nodes.retain(|_| keep.next().unwrap_or(false));
         self
+    }
+
+    /// Replaces pairs of nodes by one. `fuse` is asked of each node and of the one that makes its
+    /// first input; the op that it returns takes the inputs of the latter in that input's place. A
+    /// pair stays where others read that input, too. The planner drops the nodes left over.
+    ///
+    /// # Errors
+    /// A fused op whose outputs are not those of the op that it replaces.
+    pub fn fused(
+        &self,
+        fuse: impl Fn(&Self, &Node, &Node) -> Option<Arc<dyn Op>>,
+    ) -> Result<Self, GraphError> {
+        let mut graph = self.clone();
+        for (at, reader) in self.nodes.iter().enumerate() {
+            let Some(&made) = reader.operands.inputs.first() else { continue };
+            let Some(from) = self[made].producer else { continue };
+            let producer = &self.nodes[from];
+            let Some(op) = fuse(self, producer, reader) else { continue };
+            if !self.is_private(made) || self.changes(from + 1..at, &producer.operands.inputs) {
+                continue;
+            }
+            let inputs = [&producer.operands.inputs, &reader.operands.inputs[1..]].concat();
+            let types =
+                |ids: &[TensorId]| ids.iter().map(|&t| self[t].ty.clone()).collect::<Vec<_>>();
+            let found = op.infer(&types(&inputs), &types(&reader.operands.updates));
+            let fits = found.and_then(|found| match found == types(&reader.operands.outputs) {
+                true => Ok(()),
+                false => Err(OpError::shape("it has other outputs than the op that it replaces")),
+            });
+            fits.map_err(|reason| {
+                let operands = self.describe(reader);
+                GraphError { op: op.name(), operands, reason }
+            })?;
+            let node = &mut graph.nodes[at];
+            node.op = op;
+            node.operands.inputs = inputs;
+        }
+        Ok(graph)
+    }
+
+    /// Whether a tensor is read once, by a node, and holds values of its own.
+    fn is_private(&self, tensor: TensorId) -> bool {
+        let read = self.nodes.iter().flat_map(|node| &node.operands.inputs);
+        let reads = read.filter(|&&read| read == tensor).count();
+        let viewed = self
+            .tensors
+            .iter()
+            .any(|t| matches!(t.storage, Storage::View { base, .. } if base == tensor));
+        let stays = self[tensor].storage != Storage::Transient || self.outputs.contains(&tensor);
+        let updated = self.nodes.iter().any(|node| node.operands.updates.contains(&tensor));
+        reads == 1 && !viewed && !stays && !updated
+    }
+
+    /// Whether some of the nodes write what holds one of these tensors.
+    fn changes(&self, nodes: std::ops::Range<usize>, tensors: &[TensorId]) -> bool {
+        let roots: Vec<TensorId> = tensors.iter().map(|&t| self.root(t).0).collect();
+        let written = |node: &Node| [&node.operands.updates[..], &node.operands.outputs].concat();
+        self.nodes[nodes].iter().flat_map(written).any(|t| roots.contains(&self.root(t).0))
     }
 
     /// The tensors uploaded before a run, in order.

@@ -72,11 +72,11 @@ impl Grid {
     }
 }
 
-/// Another division of a launch's outputs among workgroups and threads: a kernel of the same
-/// bindings, parameters and entry point that computes the same bits, as each element is the work of
-/// one thread, in the same order. Which is fastest only a device can tell.
+/// A variant of a launch: another tile size or workgroup shape, with the same bindings, parameters and
+/// entry point. It computes the same bits, as each element is the work of one thread, in the same
+/// order. Which variant is fastest only a device can tell.
 #[derive(Clone, Debug)]
-pub struct Division {
+pub struct LaunchVariant {
     /// The module.
     pub shader: &'static Shader,
     /// Values of `override` constants beside the launch's own, or in their place.
@@ -100,11 +100,11 @@ pub struct Launch {
     pub params: Vec<(&'static str, ParamValue)>,
     /// Workgroups.
     pub grid: Grid,
-    /// Iterations of all loops of one thread together, at most, however the outputs are divided.
+    /// Iterations of all loops of one thread together, at most, in any variant.
     /// Must be given where the entry point has a loop.
     pub iterations: Option<u64>,
-    /// What a device may run in its place.
-    pub alternatives: Vec<Division>,
+    /// Other launches that a device may run in its place.
+    pub variants: Vec<LaunchVariant>,
 }
 
 impl Launch {
@@ -118,7 +118,7 @@ impl Launch {
             params: vec![],
             grid,
             iterations: None,
-            alternatives: vec![],
+            variants: vec![],
         }
     }
 
@@ -129,21 +129,21 @@ impl Launch {
         self
     }
 
-    /// Adds another division.
-    pub fn or(mut self, division: Division) -> Self {
-        self.alternatives.push(division);
+    /// Adds a variant.
+    pub fn or(mut self, variant: LaunchVariant) -> Self {
+        self.variants.push(variant);
         self
     }
 
-    /// The alternatives with all their constants.
-    pub fn divisions(&self) -> impl Iterator<Item = Division> {
-        self.alternatives.iter().map(|other| {
+    /// The variants, each with all its constants.
+    pub fn variants(&self) -> impl Iterator<Item = LaunchVariant> {
+        self.variants.iter().map(|other| {
             let kept = self
                 .constants
                 .iter()
                 .filter(|(name, _)| other.constants.iter().all(|(replaced, _)| replaced != name));
             let constants = kept.chain(&other.constants).copied().collect();
-            Division { constants, ..other.clone() }
+            LaunchVariant { constants, ..other.clone() }
         })
     }
 

@@ -19,9 +19,9 @@ pub use device::{
     Program, Session, Ticket, iterations,
 };
 pub use graph::{Graph, GraphError, Node, Storage, Tensor, TensorId};
-pub use launch::{Division, Grid, Launch, Operand, ParamValue, Work};
+pub use launch::{Grid, Launch, LaunchVariant, Operand, ParamValue, Work};
 pub use op::{Cost, InPlace, Op, OpError, Operands, Signature, TensorType};
-pub use plan::{Block, Life, Plan, Region, Space};
+pub use plan::{Block, LiveRange, Plan, Region, Space};
 pub use recording::{Binding, Command, Dispatch, Recording, RecordingError};
 pub use reference::{Io, Real, Slice, SliceMut, Values, evaluate};
 pub use shader::{Access, EntryPoint, Shader, ShaderError, Slot};

@@ -125,9 +125,16 @@ pub enum OpError {
     /// The launch does not fit the shader that it names.
     #[error(transparent)]
     Shader(#[from] crate::ShaderError),
-    /// A node made while differentiating did not fit.
+    /// A node added while differentiating did not fit.
     #[error(transparent)]
-    Graph(#[from] Box<crate::GraphError>),
+    Graph(Box<crate::GraphError>),
+}
+
+/// Lets `?` pass on the error of a node that an op adds while it differentiates.
+impl From<crate::GraphError> for OpError {
+    fn from(error: crate::GraphError) -> Self {
+        Self::Graph(Box::new(error))
+    }
 }
 
 impl OpError {

@@ -40,7 +40,7 @@ impl Region {
 
 /// What a block holds for some of the steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Life {
+pub struct LiveRange {
     /// The transient tensor, or none where it is scratch of the node at `first`. Tensors that it
     /// turns into live on in its place.
     pub tensor: Option<TensorId>,
@@ -54,7 +54,7 @@ pub struct Life {
     pub last: usize,
 }
 
-/// Which nodes run, in which order, and where every tensor lives.
+/// Which nodes run, in which order, and where every tensor live_ranges.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Indices of the nodes that matter, in order of execution.
@@ -62,7 +62,7 @@ pub struct Plan {
     /// The length of each arena block, in words.
     pub blocks: Vec<usize>,
     /// What the blocks hold, and when.
-    pub lives: Vec<Life>,
+    pub live_ranges: Vec<LiveRange>,
     /// For each node in `order`, the regions of its scratch buffers.
     pub scratch: Vec<Vec<Region>>,
     places: Vec<Option<Block>>,
@@ -90,13 +90,13 @@ impl Plan {
         let words = |t: TensorId| words(&graph[t].ty, packed);
         let order = live_nodes(graph);
         let last_use = last_uses(graph, &order);
-        let mut lives: Vec<Life> = Vec::new();
+        let mut live_ranges: Vec<LiveRange> = Vec::new();
         // The life in which a tensor takes part.
         let mut life_of: Vec<Option<usize>> = vec![None; graph.tensors().count()];
-        // Which lives are the scratch buffers of a step.
+        // Which live_ranges are the scratch buffers of a step.
         let mut temporaries = Vec::new();
         for (first, &node) in order.iter().enumerate() {
-            let life = |tensor, len, last| Life { tensor, block: Block(0), len, first, last };
+            let life = |tensor, len, last| LiveRange { tensor, block: Block(0), len, first, last };
             let taken = taken_over(graph, &graph.nodes()[node], words)
                 .filter(|(root, _)| last_use[root.index()] == Some(first));
             for &output in &graph.nodes()[node].operands.outputs {
@@ -106,27 +106,29 @@ impl Plan {
                 let last = last_use[output.index()].unwrap_or(first).max(first);
                 let earlier = taken.filter(|&(_, heir)| heir == output);
                 let earlier = earlier.and_then(|(root, _)| life_of[root.index()]);
-                let index = earlier.unwrap_or(lives.len());
+                let index = earlier.unwrap_or(live_ranges.len());
                 match earlier {
-                    Some(earlier) => lives[earlier].last = last,
-                    None => lives.push(life(Some(output), words(output), last)),
+                    Some(earlier) => live_ranges[earlier].last = last,
+                    None => live_ranges.push(life(Some(output), words(output), last)),
                 }
                 life_of[output.index()] = Some(index);
             }
-            let begin = lives.len();
-            lives.extend(scratch(node).into_iter().map(|len| life(None, len, first)));
-            temporaries.push(begin..lives.len());
+            let begin = live_ranges.len();
+            live_ranges.extend(scratch(node).into_iter().map(|len| life(None, len, first)));
+            temporaries.push(begin..live_ranges.len());
         }
-        let blocks = assign(&mut lives);
-        let places = life_of.into_iter().map(|life| life.map(|life| lives[life].block)).collect();
+        let blocks = assign(&mut live_ranges);
+        let places =
+            life_of.into_iter().map(|life| life.map(|life| live_ranges[life].block)).collect();
         let region =
-            |life: &Life| Region { space: Space::Arena(life.block), offset: 0, len: life.len };
-        let scratch = temporaries.into_iter().map(|own| lives[own].iter().map(region).collect());
+            |life: &LiveRange| Region { space: Space::Arena(life.block), offset: 0, len: life.len };
+        let scratch =
+            temporaries.into_iter().map(|own| live_ranges[own].iter().map(region).collect());
         let scratch = scratch.collect();
-        Plan { order, blocks, lives, scratch, places, packed }
+        Plan { order, blocks, live_ranges, scratch, places, packed }
     }
 
-    /// Where a tensor lives. Only valid for tensors of nodes in `order`.
+    /// Where a tensor live_ranges. Only valid for tensors of nodes in `order`.
     ///
     /// # Panics
     /// If the tensor was dropped from the plan, which is a mistake of the caller.
@@ -214,14 +216,15 @@ fn last_uses(graph: &Graph, order: &[usize]) -> Vec<Option<usize>> {
 /// Gives every life a block that no other life occupies at the same time, and returns the blocks'
 /// lengths. The longest buffers choose first, so that a block is never too small for a later one;
 /// of the blocks that are free for its time, a buffer takes the smallest.
-fn assign(lives: &mut [Life]) -> Vec<usize> {
-    let mut by_length: Vec<usize> = (0..lives.len()).collect();
-    by_length.sort_by_key(|&i| std::cmp::Reverse(lives[i].len));
+fn assign(live_ranges: &mut [LiveRange]) -> Vec<usize> {
+    let mut by_length: Vec<usize> = (0..live_ranges.len()).collect();
+    by_length.sort_by_key(|&i| std::cmp::Reverse(live_ranges[i].len));
     let mut blocks: Vec<Vec<usize>> = Vec::new();
     for index in by_length {
-        let life = &lives[index];
-        let meets =
-            |&other: &usize| life.first <= lives[other].last && lives[other].first <= life.last;
+        let life = &live_ranges[index];
+        let meets = |&other: &usize| {
+            life.first <= live_ranges[other].last && live_ranges[other].first <= life.last
+        };
         // Lengths descend from block to block.
         let block = blocks.iter().rposition(|occupants| !occupants.iter().any(meets));
         let block = block.unwrap_or_else(|| {
@@ -229,7 +232,7 @@ fn assign(lives: &mut [Life]) -> Vec<usize> {
             blocks.len() - 1
         });
         blocks[block].push(index);
-        lives[index].block = Block(block);
+        live_ranges[index].block = Block(block);
     }
-    blocks.iter().map(|occupants| lives[occupants[0]].len).collect()
+    blocks.iter().map(|occupants| live_ranges[occupants[0]].len).collect()
 }

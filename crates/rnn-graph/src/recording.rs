@@ -1,8 +1,8 @@
 use crate::align::{align, begins_unaligned, copy};
 use crate::launch::ParamValue;
 use crate::{
-    Access, Cost, Division, Graph, GraphError, InPlace, Launch, Limits, Node, OpError, Operand,
-    Plan, Region, Shader, Slot, Space, TensorId,
+    Access, Cost, Graph, GraphError, InPlace, Launch, LaunchVariant, Limits, Node, OpError,
+    Operand, Plan, Region, Shader, Slot, Space, TensorId,
 };
 use std::fmt;
 
@@ -47,7 +47,7 @@ pub struct Dispatch {
     /// See [`Launch::iterations`].
     pub iterations: Option<u64>,
     /// What computes the same bits.
-    pub alternatives: Vec<Division>,
+    pub variants: Vec<LaunchVariant>,
     /// Cost of the op, on the first of its dispatches.
     pub cost: Cost,
 }
@@ -183,8 +183,8 @@ impl Recording {
 impl Dispatch {
     /// Takes its nth alternative; 0, or one that there is not, changes nothing.
     pub fn divide(&mut self, n: usize) {
-        let other = n.checked_sub(1).and_then(|n| self.alternatives.get(n)).cloned();
-        if let Some(Division { shader, constants, grid }) = other {
+        let other = n.checked_sub(1).and_then(|n| self.variants.get(n)).cloned();
+        if let Some(LaunchVariant { shader, constants, grid }) = other {
             (self.shader, self.constants, self.grid) = (shader, constants, grid.0);
         }
     }
@@ -213,7 +213,7 @@ impl Dispatch {
                 }
             }
         }
-        let grids = self.alternatives.iter().map(|other| other.grid.0).chain([self.grid]);
+        let grids = self.variants.iter().map(|other| other.grid.0).chain([self.grid]);
         for grid in grids {
             if grid.iter().any(|&n| n > crate::Grid::MAX_PER_AXIS) {
                 return Err(format!("{grid:?} workgroups"));
@@ -266,7 +266,7 @@ fn resolve(
         }
         _ => {}
     }
-    for other in &launch.alternatives {
+    for other in &launch.variants {
         other.shader.entry_point(launch.entry)?;
         check_constants(other.shader, launch.entry, &other.constants)?;
     }
@@ -317,7 +317,7 @@ fn resolve(
         params,
         grid: launch.grid.0,
         iterations: launch.iterations,
-        alternatives: launch.divisions().collect(),
+        variants: launch.variants().collect(),
         cost: Cost::default(),
     })
 }

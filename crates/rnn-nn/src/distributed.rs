@@ -7,7 +7,7 @@ use crate::step::{Mode, Step};
 use crate::{Batch, Dataset, TrainError, Trainer};
 use rnn_core::HostTensor;
 use rnn_graph::{Binding, Graph, Program, TensorId, TensorType};
-use rnn_ops::{Assign, Binary, Fill, Pad, STEP_NUMBERS, UpdateTally};
+use rnn_ops::{Assign, Binary, Fill, Pad, StepParams, UpdateMetricSums};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -105,7 +105,7 @@ impl Step<'_> {
     pub(crate) fn push_shared(
         &self,
         g: &mut Graph,
-        (tally, loss, judged): (UpdateTally, TensorId, &[TensorId]),
+        (tally, loss, judged): (UpdateMetricSums, TensorId, &[TensorId]),
         weights: &[TensorId],
     ) -> Result<(), TrainError> {
         let exchange = Exchange::of(self)?;
@@ -128,7 +128,7 @@ impl Step<'_> {
         let mut graph = Graph::new();
         let g = &mut graph;
         let (shared, metrics) = (exchange.resident(g), self.metrics(g)?);
-        let numbers = g.input("step", TensorType::f32([STEP_NUMBERS]));
+        let numbers = g.input("step", TensorType::f32([StepParams::LEN]));
         let weights = self.model.views(g)?;
         let gradients = g.view(shared, 0, [self.model.trained()])?;
         self.push_update(g, gradients, &weights, numbers)?;

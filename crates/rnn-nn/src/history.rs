@@ -1,5 +1,5 @@
 use rnn_core::{HostTensor, TensorError};
-use rnn_ops::Tally;
+use rnn_ops::MetricSums;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Means over the examples since the last reset, and over their steps where each is judged by itself.
@@ -71,13 +71,13 @@ impl Metrics {
         format!("{loss},{accuracy},{precision},{recall},{f1},{auc}")
     }
 
-    /// From the sums of an [`UpdateTally`](rnn_ops::UpdateTally).
-    pub(crate) fn from_sums(sums: &HostTensor, tally: Tally) -> Result<Self, TensorError> {
+    /// From the sums of an [`UpdateMetricSums`](rnn_ops::UpdateMetricSums).
+    pub(crate) fn from_sums(sums: &HostTensor, tally: MetricSums) -> Result<Self, TensorError> {
         let sums: Vec<f64> = sums.as_f32()?.iter().copied().map(f64::from).collect();
-        let (leading, counters) = sums.split_at(Tally::LEADING);
+        let (leading, counters) = sums.split_at(MetricSums::LEADING);
         let [loss, right, count, rows] = [0, 1, 2, 3].map(|i| leading[i]);
         let (classes, buckets) = match tally {
-            Tally::Binary => counters.split_at(3),
+            MetricSums::Binary => counters.split_at(3),
             _ => counters.split_at(counters.len()),
         };
         let mean = |of: fn(&[f64]) -> f64| {

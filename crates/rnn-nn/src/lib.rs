@@ -62,7 +62,7 @@ pub use optimizer::{Clip, Optimizer, Schedule};
 pub use optimizer_state::OptimizerState;
 pub use parameters::Slot;
 pub use precision::Precision;
-pub use rnn_ops::{Constraint, Penalty, Tally};
+pub use rnn_ops::{Constraint, MetricSums, Penalty};
 pub use state::{Course, TrainerState};
 pub use trace::NotFinite;
 pub use trainer::Trainer;

@@ -1,7 +1,7 @@
 use rnn_graph::{Graph, GraphError, Op, Storage, TensorId, TensorType};
 use rnn_ops::{
-    self as ops, Activate, Activation, Binary, CategoricalCrossEntropy, ElementLoss, Fill, OneHot,
-    Scale, SumRows, Tally, TransposeLeading,
+    self as ops, Activate, Activation, Binary, CategoricalCrossEntropy, ElementLoss, Fill,
+    MetricSums, OneHot, Scale, SumRows, TransposeLeading,
 };
 
 /// What training makes small; Keras's names and means.
@@ -101,13 +101,13 @@ impl Loss {
     }
 
     /// What is counted for metrics.
-    pub fn tally(&self) -> Tally {
+    pub fn tally(&self) -> MetricSums {
         match self {
-            Self::BinaryCrossentropy(_) => Tally::Binary,
+            Self::BinaryCrossentropy(_) => MetricSums::Binary,
             Self::CategoricalCrossentropy(_) | Self::SparseCategoricalCrossentropy { .. } => {
-                Tally::Categorical
+                MetricSums::Categorical
             }
-            _ => Tally::Regression,
+            _ => MetricSums::Regression,
         }
     }
 

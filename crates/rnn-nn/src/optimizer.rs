@@ -1,6 +1,6 @@
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{Graph, GraphError, TensorId};
-use rnn_ops::{ClipByNorm, Rule, STEP_NUMBERS, Update};
+use rnn_ops::{ClipByNorm, Rule, StepParams, Update};
 use std::f64::consts::PI;
 use std::fmt;
 use std::sync::Arc;
@@ -288,28 +288,37 @@ impl Optimizer {
         }
     }
 
-    /// What the kernel is given at step 1, 2, .., the learning rate being multiplied by `factor`:
-    /// the rate (Adam's with both bias corrections, lr sqrt(1 - beta_2^t) / (1 - beta_1^t)), the
-    /// decay of weights, Nadam's factors (keras/src/optimizers/nadam.py), and 1.
-    pub fn numbers(&self, step: u64, factor: f64) -> [f32; STEP_NUMBERS] {
+    /// The numbers of step 1, 2, .., the learning rate being multiplied by `factor`. Adam's rate has
+    /// both bias corrections, lr sqrt(1 - beta_2^t) / (1 - beta_1^t); Nadam's factors are those of
+    /// keras/src/optimizers/nadam.py.
+    pub fn step_params(&self, step: u64, factor: f64) -> StepParams {
         let learning_rate = factor * self.learning_rate.rate(step - 1);
         let corrected = |beta: f32| 1.0 - f64::from(beta).powf(step as f64);
         let decay = self.weight_decay * learning_rate;
-        let numbers = match self.rule {
+        let mut rate = learning_rate;
+        let mut factors = [0.0; 3];
+        match self.rule {
             Rule::Adam { beta_1, beta_2, .. } => {
-                let rate = learning_rate * corrected(beta_2).sqrt() / corrected(beta_1);
-                [rate, decay, 0.0, 0.0, 0.0, 1.0]
+                rate = learning_rate * corrected(beta_2).sqrt() / corrected(beta_1);
             }
             Rule::Nadam { beta_1, beta_2, .. } => {
                 let u = |t| nadam_momentum(beta_1, t);
                 let product = nadam_product(beta_1, step);
                 let next = product * u(step + 1);
                 let (a, b) = (u(step + 1) / (1.0 - next), (1.0 - u(step)) / (1.0 - product));
-                [learning_rate, decay, a, b, corrected(beta_2).recip(), 1.0]
+                factors = [a, b, corrected(beta_2).recip()];
             }
-            _ => [learning_rate, decay, 0.0, 0.0, 0.0, 1.0],
-        };
-        numbers.map(|number| number as f32)
+            _ => {}
+        }
+        let [moment_factor, gradient_factor, variance_factor] = factors.map(|f: f64| f as f32);
+        StepParams {
+            learning_rate: rate as f32,
+            weight_decay: decay as f32,
+            moment_factor,
+            gradient_factor,
+            variance_factor,
+            active: 1.0,
+        }
     }
 
     /// Adds the update of all parameters. `numbers` are those of the step, `arenas` the parameters

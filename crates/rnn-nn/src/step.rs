@@ -4,8 +4,8 @@ use crate::optimizer_state::resident;
 use crate::{Judged, Loss, Model, Optimizer, Precision, Slot, TrainError};
 use rnn_graph::{Graph, TensorId, TensorType};
 use rnn_ops::{
-    Binary, Constrain, Fill, LOSS_SCALE, MaskedWeights, Pad, STEP_NUMBERS, Scale, Tally, Unscale,
-    UpdateTally,
+    Binary, Constrain, Fill, LOSS_SCALE, MaskedWeights, MetricSums, Pad, Scale, StepParams,
+    Unscale, UpdateMetricSums,
 };
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(crate) struct Step<'a> {
     pub model: &'a Model,
     /// Of each output, and what it counts.
     pub losses: &'a [(Loss, f32)],
-    pub tally: Tally,
+    pub tally: MetricSums,
     pub optimizer: &'a Optimizer,
     pub precision: Precision,
 }
@@ -126,14 +126,14 @@ impl Step<'_> {
         let (predictions, labels, mask) = counted.ok_or(TrainError::NoOutput)?;
         let judged: Vec<TensorId> =
             [Some(predictions), Some(labels), Some(loss), mask].into_iter().flatten().collect();
-        let tally = UpdateTally { of: self.tally, examples: batch };
+        let tally = UpdateMetricSums { of: self.tally, examples: batch };
         if mode == Mode::Share {
             self.push_shared(g, (tally, loss, &judged), &built.weights)?;
             return Ok(graph);
         }
         g.push_node(Arc::new(tally), &judged, &[metrics])?;
         if mode == Mode::Train {
-            let numbers = g.input("step", TensorType::f32([STEP_NUMBERS]));
+            let numbers = g.input("step", TensorType::f32([StepParams::LEN]));
             let gradients = self.model.trained_arena(g, "gradients");
             self.push_gradients(g, loss, &built.weights, gradients)?;
             self.push_update(g, gradients, &built.weights, numbers)?;
@@ -165,7 +165,7 @@ impl Step<'_> {
         let first = outputs.first().ok_or(TrainError::NoOutput)?;
         // The steps of a sequence are classified each by itself.
         Ok(self.tally.len(match self.tally {
-            Tally::Categorical => first.last().copied().unwrap_or(1),
+            MetricSums::Categorical => first.last().copied().unwrap_or(1),
             _ => first.iter().product(),
         }))
     }

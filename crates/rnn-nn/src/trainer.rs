@@ -7,7 +7,7 @@ use crate::{
 };
 use rnn_core::{Data, HostTensor};
 use rnn_graph::{Device, Graph, Planned, Profile, Program, Session, TensorType, Ticket};
-use rnn_ops::{STEP_NUMBERS, Tally};
+use rnn_ops::{MetricSums, StepParams};
 use std::collections::{BTreeMap, HashMap};
 
 /// A model on a device, with its optimizer. Parameters, gradients, slots and metrics stay on the
@@ -17,7 +17,7 @@ pub struct Trainer {
     pub(crate) session: Box<dyn Session>,
     pub(crate) optimizer: Optimizer,
     losses: Vec<(Loss, f32)>,
-    tally: Tally,
+    tally: MetricSums,
     precision: Precision,
     pub(crate) seed: u64,
     pub(crate) step: u64,
@@ -84,8 +84,8 @@ impl Trainer {
         self
     }
 
-    /// Replaces what is counted for metrics: [`Tally::Regression`] leaves the loss alone.
-    pub fn tally(mut self, tally: Tally) -> Self {
+    /// Replaces what is counted for metrics: [`MetricSums::Regression`] leaves the loss alone.
+    pub fn tally(mut self, tally: MetricSums) -> Self {
         self.tally = tally;
         self
     }
@@ -113,9 +113,9 @@ impl Trainer {
     /// optimizer's numbers. `first` is the number of the batch's first row.
     pub(crate) fn step_inputs(&self, first: u32) -> Result<[HostTensor; 2], TrainError> {
         let random = [self.seed as u32, (self.seed >> 32) as u32, self.step as u32, first];
-        let numbers = self.optimizer.numbers(self.step + 1, self.rate_factor);
+        let params = self.optimizer.step_params(self.step + 1, self.rate_factor);
         let random = HostTensor::from_u32([4], random.to_vec())?;
-        Ok([random, HostTensor::from_f32([STEP_NUMBERS], numbers.to_vec())?])
+        Ok([random, HostTensor::from_f32([StepParams::LEN], params.to_array().to_vec())?])
     }
 
     /// Queues the metrics of one batch, without changing weights. With other ranks it is a batch of

@@ -1,4 +1,4 @@
-use crate::common::{arity, clip, ensure, larger, nested, threads};
+use crate::common::{arity, clip, ensure, larger, threads};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -8,11 +8,11 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "activation",
     &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/bits.wgsl"),
-        include_str!("../../../shaders/exponential.wgsl"),
-        include_str!("../../../shaders/activations.wgsl"),
-        include_str!("../../../shaders/activation.wgsl"),
+        rnn_shaders::shared::ELEMENTWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::shared::EXPONENTIAL,
+        rnn_shaders::shared::ACTIVATIONS,
+        rnn_shaders::ACTIVATION,
     ],
 );
 
@@ -139,7 +139,7 @@ impl Op for Activate {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(gradient) = gradients[0] else { return Ok(vec![None]) };
         let inputs = [operands.outputs[0], gradient];
-        Ok(vec![Some(graph.apply(ActivateBackward(self.0), &inputs).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(ActivateBackward(self.0), &inputs)?)])
     }
 
     defined!();

@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, nested, threads};
+use crate::common::{arity, ensure, threads};
 use crate::elementwise::SHADER;
 use crate::{Binary, Case, Definition, Sample, SumRows};
 use rnn_graph::{
@@ -55,10 +55,10 @@ impl Op for Affine {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None; 3]) };
         let (x, a) = (operands.inputs[0], operands.inputs[1]);
-        let dx = graph.apply(Binary::Mul, &[g, a]).map_err(nested)?;
-        let products = graph.apply(Binary::Mul, &[g, x]).map_err(nested)?;
-        let da = graph.apply(SumRows, &[products]).map_err(nested)?;
-        let db = graph.apply(SumRows, &[g]).map_err(nested)?;
+        let dx = graph.apply(Binary::Mul, &[g, a])?;
+        let products = graph.apply(Binary::Mul, &[g, x])?;
+        let da = graph.apply(SumRows, &[products])?;
+        let db = graph.apply(SumRows, &[g])?;
         Ok(vec![Some(dx), Some(da), Some(db)])
     }
 

@@ -1,18 +1,20 @@
-use crate::common::{arity, ensure, nested, threads};
+use crate::common::{arity, ensure, threads};
 use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work,
 };
+use rnn_shaders::{CAST, shared::ELEMENTWISE};
 
-const FLAT: &str = include_str!("../../../shaders/flat.wgsl");
-const CAST: &str = include_str!("../../../shaders/cast.wgsl");
-
-pub static NARROW: Shader =
-    Shader::new("cast_narrow", &["enable f16;\nalias From = f32;\nalias To = f16;", FLAT, CAST]);
-pub static WIDEN: Shader =
-    Shader::new("cast_widen", &["enable f16;\nalias From = f16;\nalias To = f32;", FLAT, CAST]);
+pub static NARROW: Shader = Shader::new(
+    "cast_narrow",
+    &["enable f16;\nalias From = f32;\nalias To = f16;", ELEMENTWISE, CAST],
+);
+pub static WIDEN: Shader = Shader::new(
+    "cast_widen",
+    &["enable f16;\nalias From = f16;\nalias To = f32;", ELEMENTWISE, CAST],
+);
 
 /// y = x in another precision, rounded to the nearest where it is the lower one.
 #[derive(Clone, Debug)]
@@ -73,7 +75,7 @@ impl Op for Cast {
         let dtype = graph[operands.inputs[0]].ty.dtype;
         match graph[g].ty.dtype == dtype {
             true => Ok(vec![Some(g)]),
-            false => Ok(vec![Some(graph.apply(Cast(dtype), &[g]).map_err(nested)?)]),
+            false => Ok(vec![Some(graph.apply(Cast(dtype), &[g])?)]),
         }
     }
 

@@ -1,16 +1,14 @@
 //! Ranges of the last axis.
 
-use crate::common::{arity, ensure, nested, threads};
+use crate::common::{arity, ensure, threads};
 use crate::{Case, Definition, Fill, Sample};
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work,
 };
 
-pub static SHADER: Shader = Shader::new(
-    "columns",
-    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/columns.wgsl")],
-);
+pub static SHADER: Shader =
+    Shader::new("columns", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::COLUMNS]);
 
 /// Columns that are copied from an operand to the only output.
 fn launch(
@@ -90,7 +88,7 @@ impl Op for Concat {
         let mut part = |&input: &TensorId| {
             let width = graph.shape(input).last();
             start += width;
-            graph.apply(Columns { start: start - width, width }, &[g]).map(Some).map_err(nested)
+            Ok(Some(graph.apply(Columns { start: start - width, width }, &[g])?))
         };
         operands.inputs.iter().map(&mut part).collect()
     }
@@ -148,12 +146,12 @@ impl Op for Columns {
         let mut zeros = |width: usize| {
             let shape = with_last(&x, width)?.shape;
             let zeros = (width > 0).then(|| graph.apply(Fill { shape, value: 0.0 }, &[]));
-            zeros.transpose().map_err(nested)
+            Ok::<_, OpError>(zeros.transpose()?)
         };
         let before = zeros(self.start)?;
         let after = zeros(x.shape.last() - self.start - self.width)?;
         let parts: Vec<TensorId> = [before, Some(g), after].into_iter().flatten().collect();
-        Ok(vec![Some(graph.apply(Concat, &parts).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(Concat, &parts)?)])
     }
 
     defined!();

@@ -1,6 +1,6 @@
 //! What the op files share.
 
-use rnn_graph::{GraphError, Grid, Io, OpError, Real, TensorType, iterations};
+use rnn_graph::{Grid, Io, OpError, Real, TensorType, iterations};
 
 /// An op's meaning, written once for both precisions: loops over the equations, no cleverness.
 pub trait Definition {
@@ -70,16 +70,16 @@ macro_rules! no_gradient {
     };
 }
 
-/// Threads in a workgroup of the one-thread-an-element kernels; `THREADS` in flat.wgsl.
-pub const THREADS: usize = 256;
+/// Threads in a workgroup of the one-thread-an-element kernels.
+pub const THREADS: usize = rnn_shaders::constant(rnn_shaders::shared::ELEMENTWISE, "THREADS");
 
 /// A grid with a thread for each of `count` elements.
 pub fn threads(count: usize) -> Result<Grid, OpError> {
     Grid::cover(count.div_ceil(THREADS))
 }
 
-/// Threads that share a row; `LANES` in row.wgsl.
-pub const LANES: usize = 64;
+/// Threads that share a row.
+pub const LANES: usize = rnn_shaders::constant(rnn_shaders::shared::ROWWISE, "LANES");
 
 /// Iterations of a thread that goes four times over its share of a row and takes part in four sums
 /// of all shares: no kernel of rows does more.
@@ -126,11 +126,6 @@ pub fn dims<const N: usize>(ty: &TensorType) -> Result<[usize; N], OpError> {
 /// An error unless the condition holds.
 pub fn ensure(condition: bool, message: impl FnOnce() -> String) -> Result<(), OpError> {
     if condition { Ok(()) } else { Err(OpError::Shape(message())) }
-}
-
-/// A node of a backward pass that did not fit.
-pub fn nested(error: GraphError) -> OpError {
-    OpError::Graph(Box::new(error))
 }
 
 #[cfg(test)]

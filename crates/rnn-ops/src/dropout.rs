@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, nested, threads};
+use crate::common::{arity, ensure, threads};
 use crate::{Case, Definition, Sample};
 use rnn_core::{DType, Philox};
 use rnn_graph::{
@@ -8,11 +8,7 @@ use rnn_graph::{
 
 pub static SHADER: Shader = Shader::new(
     "dropout",
-    &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/philox.wgsl"),
-        include_str!("../../../shaders/dropout.wgsl"),
-    ],
+    &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::shared::PHILOX, rnn_shaders::DROPOUT],
 );
 
 /// y[t, b, i] = x[t, b, i] keep[t, b, i] / (1 - rate), keep = 1 with probability 1 - rate.
@@ -98,7 +94,7 @@ impl Op for Dropout {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None, None]) };
-        let dx = graph.apply(self.clone(), &[g, operands.inputs[1]]).map_err(nested)?;
+        let dx = graph.apply(self.clone(), &[g, operands.inputs[1]])?;
         Ok(vec![Some(dx), None])
     }
 

@@ -1,17 +1,12 @@
-use crate::common::{arity, ensure, nested, threads};
+use crate::common::{arity, ensure, threads};
 use crate::{Case, Definition, Sample, SumRows};
 use rnn_graph::{
     Cost, Graph, GraphError, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader,
     Signature, TensorId, TensorType, Work,
 };
 
-pub static SHADER: Shader = Shader::new(
-    "elementwise",
-    &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/elementwise.wgsl"),
-    ],
-);
+pub static SHADER: Shader =
+    Shader::new("elementwise", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::ELEMENTWISE]);
 
 /// An elementwise operation on a `[.., s]` and b `[s]`: b is repeated along the axes that it lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,13 +69,13 @@ impl Op for Binary {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None, None]) };
         let (a, b) = (operands.inputs[0], operands.inputs[1]);
-        let mut apply = |op: Self, x, y| graph.apply(op, &[x, y]).map_err(nested);
+        let mut apply = |op: Self, x, y| graph.apply(op, &[x, y]);
         let (da, db) = match self {
             Self::Add => (g, g),
-            Self::Sub => (g, graph.apply(Scale(-1.0), &[g]).map_err(nested)?),
+            Self::Sub => (g, graph.apply(Scale(-1.0), &[g])?),
             Self::Mul => (apply(Self::Mul, g, b)?, apply(Self::Mul, g, a)?),
         };
-        Ok(vec![Some(da), Some(sum_repeats(graph, db, b).map_err(nested)?)])
+        Ok(vec![Some(da), Some(sum_repeats(graph, db, b)?)])
     }
 
     defined!();
@@ -142,7 +137,7 @@ impl Op for Scale {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
-        Ok(vec![Some(graph.apply(self.clone(), &[g]).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(self.clone(), &[g])?)])
     }
 
     defined!();

@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, nested, threads};
+use crate::common::{arity, ensure, threads};
 use crate::{Case, Definition, Sample};
 use rnn_core::Shape;
 use rnn_graph::{
@@ -6,10 +6,8 @@ use rnn_graph::{
     Slice, SliceMut, TensorId, TensorType, Work,
 };
 
-pub static SHADER: Shader = Shader::new(
-    "layout",
-    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/layout.wgsl")],
-);
+pub static SHADER: Shader =
+    Shader::new("layout", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::LAYOUT]);
 
 /// How the kernels of layout.wgsl see the data; what one of them does not use stays 0.
 #[derive(Default)]
@@ -105,7 +103,7 @@ impl Op for TransposeLeading {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
-        Ok(vec![Some(graph.apply(Self, &[g]).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(Self, &[g])?)])
     }
 
     defined!();
@@ -156,7 +154,7 @@ impl Op for ReverseLeading {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
-        Ok(vec![Some(graph.apply(Self, &[g]).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(Self, &[g])?)])
     }
 
     defined!();
@@ -210,7 +208,7 @@ impl Op for Pad {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
         let shape = graph.shape(operands.inputs[0]).clone();
-        Ok(vec![Some(graph.view(g, self.offset, shape).map_err(nested)?)])
+        Ok(vec![Some(graph.view(g, self.offset, shape)?)])
     }
 
     defined!();

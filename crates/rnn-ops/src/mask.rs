@@ -1,6 +1,6 @@
 //! Masks: u32 `[T, B]`, not 0 where a row takes part in a step.
 
-use crate::common::{arity, dims, ensure, nested, threads};
+use crate::common::{arity, dims, ensure, threads};
 use crate::{Case, Definition, Sample};
 use rnn_core::DType;
 use rnn_graph::{
@@ -8,10 +8,8 @@ use rnn_graph::{
     Slice, TensorId, TensorType, Work, iterations,
 };
 
-pub static SHADER: Shader = Shader::new(
-    "mask",
-    &[include_str!("../../../shaders/flat.wgsl"), include_str!("../../../shaders/mask.wgsl")],
-);
+pub static SHADER: Shader =
+    Shader::new("mask", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::MASK]);
 
 fn launch(entry: &'static str, count: usize, width: usize) -> Result<Launch, OpError> {
     Ok(Launch::new(&SHADER, entry, threads(count)?)
@@ -123,7 +121,7 @@ impl Op for MaskItems {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None, None]) };
-        Ok(vec![Some(graph.apply(Self, &[g, operands.inputs[1]]).map_err(nested)?), None])
+        Ok(vec![Some(graph.apply(Self, &[g, operands.inputs[1]])?), None])
     }
 
     defined!();

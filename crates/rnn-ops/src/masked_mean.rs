@@ -1,17 +1,12 @@
-use crate::common::{arity, dims, ensure, nested, pairwise_sum, threads};
+use crate::common::{arity, dims, ensure, pairwise_sum, threads};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work, iterations,
 };
 
-pub static SHADER: Shader = Shader::new(
-    "masked_mean",
-    &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/masked_mean.wgsl"),
-    ],
-);
+pub static SHADER: Shader =
+    Shader::new("masked_mean", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::MASKED_MEAN]);
 
 /// The mean over the steps in which a row takes part: n(b) = how many m(t, b) are not 0,
 /// y(b) = sum over those of x(t, b) / max(n(b), 1), which is 0 for a row without a step, where
@@ -85,7 +80,7 @@ impl Op for MaskedMean {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None, None]) };
         let inputs = [operands.inputs[1], operands.outputs[1], g];
-        Ok(vec![Some(graph.apply(MaskedMeanBackward, &inputs).map_err(nested)?), None])
+        Ok(vec![Some(graph.apply(MaskedMeanBackward, &inputs)?), None])
     }
 
     defined!();

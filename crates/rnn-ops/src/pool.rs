@@ -1,6 +1,6 @@
 //! Pooling over up to three axes.
 
-use crate::common::{arity, ensure, nested, pairwise_sum, threads};
+use crate::common::{arity, ensure, pairwise_sum, threads};
 use crate::conv::{Pixels, Windows, geometries};
 use crate::{Case, Definition, Sample};
 use rnn_core::DType;
@@ -12,10 +12,10 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "pool",
     &[
-        include_str!("../../../shaders/flat.wgsl"),
-        include_str!("../../../shaders/bits.wgsl"),
-        include_str!("../../../shaders/windows.wgsl"),
-        include_str!("../../../shaders/pool.wgsl"),
+        rnn_shaders::shared::ELEMENTWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::shared::WINDOWS,
+        rnn_shaders::POOL,
     ],
 );
 
@@ -142,7 +142,7 @@ impl Op for MaxPool {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
         let source = self.0.sources(&graph[operands.inputs[0]].ty)?.0.extents;
         let op = MaxPoolBackward { windows: self.0, source };
-        Ok(vec![Some(graph.apply(op, &[g, operands.outputs[1]]).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(op, &[g, operands.outputs[1]])?)])
     }
 
     defined!();
@@ -234,7 +234,7 @@ impl Op for AveragePool {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
         let source = self.0.sources(&graph[operands.inputs[0]].ty)?.0.extents;
         let op = AveragePoolBackward { windows: self.0, source };
-        Ok(vec![Some(graph.apply(op, &[g]).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(op, &[g])?)])
     }
 
     defined!();
@@ -287,7 +287,7 @@ impl Op for AveragePoolBackward {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
-        Ok(vec![Some(graph.apply(AveragePool(self.windows), &[g]).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(AveragePool(self.windows), &[g])?)])
     }
 
     defined!();

@@ -1,4 +1,4 @@
-use crate::common::{arity, ensure, larger, nested, row_iterations};
+use crate::common::{arity, ensure, larger, row_iterations};
 use crate::{Case, Definition, Sample};
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -8,10 +8,10 @@ use rnn_graph::{
 pub static SHADER: Shader = Shader::new(
     "softmax",
     &[
-        include_str!("../../../shaders/row.wgsl"),
-        include_str!("../../../shaders/bits.wgsl"),
-        include_str!("../../../shaders/exponential.wgsl"),
-        include_str!("../../../shaders/softmax.wgsl"),
+        rnn_shaders::shared::ROWWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::shared::EXPONENTIAL,
+        rnn_shaders::SOFTMAX,
     ],
 );
 
@@ -61,7 +61,7 @@ impl Op for Softmax {
     ) -> Result<Vec<Option<TensorId>>, OpError> {
         let Some(g) = gradients[0] else { return Ok(vec![None]) };
         let inputs = [operands.outputs[0], g];
-        Ok(vec![Some(graph.apply(SoftmaxBackward, &inputs).map_err(nested)?)])
+        Ok(vec![Some(graph.apply(SoftmaxBackward, &inputs)?)])
     }
 
     defined!();

@@ -6,7 +6,7 @@ use crate::plot::histogram::outline;
 use anyhow::Result;
 use maud::{Markup, html};
 use rnn::memory::Count;
-use rnn::nn::{EpochLog, Metrics, Tally};
+use rnn::nn::{EpochLog, MetricSums, Metrics};
 use rnn_run::measure::{ClassificationReport, Histogram, Scores};
 use rnn_run::run::{Classes, Config, Part, Results, RunFolder, RunResult};
 use serde_json::Value;
@@ -52,11 +52,11 @@ pub(super) fn count(n: usize) -> String {
 }
 
 /// What `results.json` holds.
-fn headline(results: &Results, tally: Tally) -> Vec<(String, String)> {
+fn headline(results: &Results, tally: MetricSums) -> Vec<(String, String)> {
     let m = &results.test;
     let loss = format!("{} loss", results.judged_by.title());
     let mut figures: Vec<(&str, String)> = match tally {
-        Tally::Regression => vec![(&loss, short(m.loss))],
+        MetricSums::Regression => vec![(&loss, short(m.loss))],
         _ => vec![
             ("Accuracy", short(m.accuracy)),
             ("Loss", short(m.loss)),
@@ -65,7 +65,7 @@ fn headline(results: &Results, tally: Tally) -> Vec<(String, String)> {
             ("F1", short(m.f1)),
         ],
     };
-    figures.extend((tally == Tally::Binary).then(|| ("AUC", short(m.auc))));
+    figures.extend((tally == MetricSums::Binary).then(|| ("AUC", short(m.auc))));
     figures.push(("Parameters", count(results.parameters)));
     figures.push(("Epoch", format!("{:.1} s", results.seconds_per_epoch)));
     figures.into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect()

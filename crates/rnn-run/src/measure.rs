@@ -9,7 +9,7 @@ pub use histogram::{BINS, Histogram};
 use crate::run::{Classes, Config, Measured, OpTime, Part, Results};
 use crate::splits::Splits;
 use anyhow::Result;
-use rnn::nn::{Dataset, History, Metrics, Tally, TrainError, Trainer};
+use rnn::nn::{Dataset, History, MetricSums, Metrics, TrainError, Trainer};
 use rnn_core::DType;
 use rnn_graph::DeviceError;
 
@@ -34,9 +34,9 @@ pub fn measure(
     trainer.reset_states()?;
     let test = trainer.evaluate(set, config.batch_size)?;
     let classes = match config.tally() {
-        Tally::Binary => Some(two_classes(trainer, [&splits.train, set], config)?),
-        Tally::Categorical => many_classes(trainer, set, config)?,
-        Tally::Regression => None,
+        MetricSums::Binary => Some(two_classes(trainer, [&splits.train, set], config)?),
+        MetricSums::Categorical => many_classes(trainer, set, config)?,
+        MetricSums::Regression => None,
     };
     let seconds: f64 = history.epochs.iter().map(|e| e.seconds).sum();
     let model = trainer.model()?;
@@ -135,16 +135,16 @@ fn highest(scores: &[f32]) -> usize {
 }
 
 /// What a model comes to on a part of the data, as a line.
-pub fn describe(part: Part, m: &Metrics, tally: Tally) -> String {
+pub fn describe(part: Part, m: &Metrics, tally: MetricSums) -> String {
     let mut line = format!("{} loss ", part.name());
     line += &match tally {
-        Tally::Regression => format!("{:.3e}", m.loss),
+        MetricSums::Regression => format!("{:.3e}", m.loss),
         _ => format!(
             "{:.4}, accuracy {:.4}, precision {:.4}, recall {:.4}, F1 {:.4}",
             m.loss, m.accuracy, m.precision, m.recall, m.f1
         ),
     };
-    if tally == Tally::Binary {
+    if tally == MetricSums::Binary {
         line += &format!(", AUC {:.4}", m.auc);
     }
     line

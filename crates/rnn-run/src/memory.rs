@@ -48,7 +48,7 @@ impl Footprint {
             tensors.map(|(_, tensor)| (tensor.name.clone(), bytes(tensor.ty.len()))).collect()
         };
         let last = plan.order.len().saturating_sub(1);
-        let spans = plan.lives.iter().map(|life| Span {
+        let spans = plan.live_ranges.iter().map(|life| Span {
             op: graph.nodes()[plan.order[life.first]].op.name().to_owned(),
             block: life.block.0,
             bytes: bytes(life.len),

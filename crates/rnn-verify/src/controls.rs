@@ -126,7 +126,7 @@ fn many_rows() -> Case {
 fn many_steps() -> Case {
     let (activation, recurrent_activation) = (Activation::Tanh, Activation::Sigmoid);
     let gates = LstmGates { activation, recurrent_activation };
-    let op = Lstm { gates, source: None, inputs: ScanInputs::default() };
+    let op = Lstm { gates, inputs: ScanInputs::default() };
     let inputs = vec![Sample::Normal(vec![STEPS, 3, 16]), Sample::Uniform(vec![4, 16], -0.4, 0.4)];
     let rows = Some(RowAxis::new(1));
     Case::new("control of steps", op, inputs).tolerance(1e-5).rows(
@@ -219,7 +219,7 @@ impl Op for Tampered {
         let sound = self.op.backward(graph, operands, gradients)?;
         let scale = |gradient: Option<TensorId>| {
             let scaled = gradient.map(|g| graph.apply(Scale(self.gradient), &[g]));
-            scaled.transpose().map_err(|e| OpError::Graph(Box::new(e)))
+            scaled.transpose().map_err(OpError::from)
         };
         sound.into_iter().map(scale).collect()
     }

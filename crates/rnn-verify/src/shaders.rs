@@ -40,8 +40,8 @@ pub fn variants(cases: &[Case]) -> Result<Vec<Variant>, NotPassed> {
                 Err(error) if exceeds_limit(&error).is_some() => continue,
                 Err(error) => return Err(error.to_string().into()),
             };
-            for Dispatch { shader, entry, constants, alternatives, .. } in recording.dispatches() {
-                let others = alternatives.iter().map(|other| (other.shader, &other.constants));
+            for Dispatch { shader, entry, constants, variants, .. } in recording.dispatches() {
+                let others = variants.iter().map(|other| (other.shader, &other.constants));
                 for (shader, constants) in others.chain([(*shader, constants)]) {
                     let variant = Variant { shader, entry, constants: constants.clone() };
                     found.insert((shader.name(), variant.name()), variant);

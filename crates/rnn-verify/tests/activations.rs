@@ -267,7 +267,7 @@ fn the_bounds_hold_however_sums_are_compiled() {
 /// The coefficients of the emulation are those of the kernels.
 #[test]
 fn the_emulation_has_the_numbers_of_the_kernels() {
-    let shader = include_str!("../../../shaders/exponential.wgsl");
+    let shader = rnn_shaders::shared::EXPONENTIAL;
     let own = include_str!("activations.rs");
     let numbers = |text: &str| -> Vec<String> {
         let pieces =

@@ -23,12 +23,12 @@ fn bits(trial: &Trial, device: &dyn Device) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-/// The kernels of a trial that have alternatives, and how many.
+/// The kernels of a trial that have variants, and how many.
 fn divided(trial: &Trial, device: &dyn Device) -> Vec<(&'static str, &'static str, usize)> {
     let recording = Recording::new(trial.graph(), device.limits());
     let dispatches = recording.iter().flat_map(Recording::dispatches);
-    let all = dispatches.map(|d| (d.shader.name(), d.entry, d.alternatives.len()));
-    all.filter(|(.., alternatives)| *alternatives > 0).collect()
+    let all = dispatches.map(|d| (d.shader.name(), d.entry, d.variants.len()));
+    all.filter(|(.., variants)| *variants > 0).collect()
 }
 
 #[test]
@@ -41,8 +41,8 @@ fn every_division_puts_out_the_same_bits() {
         for case in &rnn_ops::suite() {
             let trial = Trial::new(case).expect("the case is sound");
             let kernels = divided(&trial, &usual);
-            let count = kernels.iter().map(|(.., alternatives)| *alternatives).max().unwrap_or(0);
-            // One case for each kernel and number of alternatives.
+            let count = kernels.iter().map(|(.., variants)| *variants).max().unwrap_or(0);
+            // One case for each kernel and number of variants.
             if kernels.into_iter().filter(|kernel| seen.insert(*kernel)).count() == 0 {
                 continue;
             }

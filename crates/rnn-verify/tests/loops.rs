@@ -9,8 +9,8 @@ use rnn_graph::{Device, Graph, Op, Recording, TensorType};
 use rnn_ops::{
     Activation, AveragePool, AveragePoolBackward, Case, Cast, Constrain, Constraint,
     DropoutMatmulInput, Gru, GruBackward, Lstm, LstmBackward, LstmGates, Matmul, MaxPool,
-    MaxPoolBackward, Padding, Sample, ScanInputs, SimpleRnn, SimpleRnnBackward, Softmax, StepMask,
-    SumRows, Tally, UpdateTally, Windows,
+    MaxPoolBackward, MetricSums, Padding, Sample, ScanInputs, SimpleRnn, SimpleRnnBackward,
+    Softmax, StepMask, SumRows, UpdateMetricSums, Windows,
 };
 use rnn_verify::{NotPassed, Trial, check_kernel};
 use rnn_wgpu::{Adapter, Divisions, Options, WgpuDevice, adapters};
@@ -52,7 +52,7 @@ fn scans([t, b, h]: [usize; 3], inputs: ScanInputs, half: bool) -> Vec<Case> {
         [state, mask, inputs.dropout.then_some(dropout)].into_iter().flatten().collect::<Vec<_>>()
     };
     let gates = LstmGates { activation, recurrent_activation };
-    let lstm = Lstm { gates, source: None, inputs };
+    let lstm = Lstm { gates, inputs };
     let lstm_back = LstmBackward { forward: lstm.clone(), d_hidden: true, d_last: true };
     let simple = SimpleRnn { activation, inputs };
     let simple_back = SimpleRnnBackward { forward: simple.clone(), d_hidden: true, d_last: true };
@@ -112,7 +112,7 @@ fn bits(trial: &Trial, device: &dyn Device) -> Vec<Vec<u8>> {
 /// In how many launches a trial's scan runs; 0 where every step is one.
 fn scan_launches(trial: &Trial, device: &dyn Device) -> usize {
     let recording = Recording::new(trial.graph(), device.limits()).expect("it is recorded");
-    let scans = |name: &str| name.ends_with("_four_rows") || name.ends_with("_one_row");
+    let scans = |name: &str| name.ends_with("_rows4") || name.ends_with("_rows1");
     recording.dispatches().filter(|d| scans(d.shader.name())).count()
 }
 
@@ -193,8 +193,8 @@ fn long_sums_are_right() {
     let to_half = Matmul { output: DType::F16, ..Matmul::default() };
     let logits = || Sample::Normal(vec![132, 500]);
     let row = || Sample::Normal(vec![1, LONG]);
-    let tally = UpdateTally { of: Tally::Binary, examples: 132 };
-    let sums = Tally::Binary.len(500);
+    let tally = UpdateMetricSums { of: MetricSums::Binary, examples: 132 };
+    let sums = MetricSums::Binary.len(500);
     let cases = [
         Case::new("max_pool", MaxPool(windows), vec![x.clone()]),
         // The mean of so many normal numbers is small beside each.
@@ -312,7 +312,7 @@ fn launches_state_their_iterations() {
 /// How often a kernel was seen, by shader and entry point.
 type Seen = HashMap<(&'static str, &'static str), usize>;
 
-const MOST_FLOPS: u64 = 2_000_000;
+const MAX_FLOPS: u64 = 2_000_000;
 
 /// How many launches of a case loop, each of which makes no more iterations than it states.
 fn count(case: &Case, device: &dyn Device, divided: bool, seen: &mut Seen) -> usize {
@@ -331,14 +331,14 @@ fn count(case: &Case, device: &dyn Device, divided: bool, seen: &mut Seen) -> us
     graph.push_node(op, &operands, &changed).expect("it fits");
     let node = graph.nodes().len() - 1;
     // Counting is slow, and large cases loop as small ones do.
-    if case.op.cost(&graph.signature(&graph.nodes()[node])).flops > MOST_FLOPS {
+    if case.op.cost(&graph.signature(&graph.nodes()[node])).flops > MAX_FLOPS {
         return 0;
     }
     let Ok(recording) = Recording::new(&graph, device.limits()) else { return 0 };
     let own = recording.dispatches().filter(|d| d.node == node);
     // An input that turns into an output is copied first.
     let own: Vec<_> = own.filter(|d| d.shader.name() != "copy").collect();
-    if divided && own.iter().all(|d| d.alternatives.is_empty()) {
+    if divided && own.iter().all(|d| d.variants.is_empty()) {
         return 0;
     }
     // A few cases of each kernel: compiling takes the time.

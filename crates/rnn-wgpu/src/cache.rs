@@ -16,7 +16,7 @@ pub(crate) struct Cache {
 
 const DIGEST_BYTES: usize = 32;
 /// No driver makes so much of the kernels here.
-const MOST_BYTES: u64 = 256 << 20;
+const MAX_BYTES: u64 = 256 << 20;
 
 impl Cache {
     /// That of an open device; none, where it has none.
@@ -48,7 +48,7 @@ pub(crate) fn driver_digest(info: &wgpu::AdapterInfo) -> String {
 
 /// What was written, and is as it was.
 fn read(path: &Path) -> Option<Vec<u8>> {
-    if fs::metadata(path).ok()?.len() > MOST_BYTES {
+    if fs::metadata(path).ok()?.len() > MAX_BYTES {
         return None;
     }
     let mut bytes = fs::read(path).ok()?;

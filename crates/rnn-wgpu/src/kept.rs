@@ -15,11 +15,11 @@ struct Kept<T> {
 }
 
 /// No adapter has so many kernels.
-const MOST_FILE_BYTES: u64 = 16 << 20;
+const MAX_FILE_BYTES: u64 = 16 << 20;
 
 /// What was written, and is as it was.
 pub fn read<T: Serialize + DeserializeOwned>(path: &Path) -> Option<BTreeMap<String, T>> {
-    if fs::metadata(path).ok()?.len() > MOST_FILE_BYTES {
+    if fs::metadata(path).ok()?.len() > MAX_FILE_BYTES {
         return None;
     }
     let kept: Kept<T> = serde_json::from_slice(&fs::read(path).ok()?).ok()?;

@@ -8,8 +8,7 @@ use rnn_graph::{
     Access, Binding, Block, Cost, DeviceError, DeviceKind, Dispatch, Region, Shader, Space,
 };
 
-static PROBE: Shader =
-    Shader::new("loop_probe", &[include_str!("../../../shaders/loop_probe.wgsl")]);
+static PROBE: Shader = Shader::new("loop_probe", &[rnn_shaders::LOOP_PROBE]);
 
 /// Turns that a GPU is asked for: more than the 65,535 after which Mesa's llvmpipe ends the loops of
 /// a thread (LP_MAX_TGSI_LOOP_ITERATIONS), few enough to take less than a millisecond.
@@ -62,7 +61,7 @@ fn count(gpu: &Gpu, turns: u32) -> Result<[u32; 2], DeviceError> {
         params: Some((1, params)),
         grid: [1, 1, 1],
         iterations: None,
-        alternatives: vec![],
+        variants: vec![],
         cost: Cost::default(),
     };
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;

@@ -51,7 +51,7 @@ const BUDGET: Duration = Duration::from_secs(2);
 /// What is gained must be more than what measuring is wrong by.
 const GAIN: f64 = 0.97;
 /// Kernels of larger operands keep the usual division: memory may be short.
-const MOST_BYTES: u64 = 1 << 30;
+const MAX_BYTES: u64 = 1 << 30;
 
 impl Tuning {
     /// That of an adapter; without a folder nothing is kept.
@@ -67,7 +67,7 @@ impl Tuning {
         let mut choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
         let (begin, known) = (Instant::now(), choices.len());
         let mut texts = HashMap::new();
-        for dispatch in recording.dispatches_mut().filter(|d| !d.alternatives.is_empty()) {
+        for dispatch in recording.dispatches_mut().filter(|d| !d.variants.is_empty()) {
             let key = key(dispatch, &mut texts);
             if !choices.contains_key(&key)
                 && begin.elapsed() < BUDGET
@@ -98,7 +98,7 @@ pub(crate) fn file(info: &wgpu::AdapterInfo, folder: &Path, what: &str) -> PathB
     folder.join(format!("{what}_{backend}_{}_{}_{driver}.json", info.vendor, info.device))
 }
 
-/// Names the kernel with its alternatives, and its sizes rounded up to powers of two. `texts` holds
+/// Names the kernel with its variants, and its sizes rounded up to powers of two. `texts` holds
 /// digests of shaders by their place in memory.
 fn key(dispatch: &Dispatch, texts: &mut HashMap<usize, Vec<u8>>) -> String {
     let mut hash = Sha256::new();
@@ -110,7 +110,7 @@ fn key(dispatch: &Dispatch, texts: &mut HashMap<usize, Vec<u8>>) -> String {
         hash.update(format!("{constants:?}"));
     };
     add_kernel(dispatch.shader, &dispatch.constants);
-    for other in &dispatch.alternatives {
+    for other in &dispatch.variants {
         add_kernel(other.shader, &other.constants);
     }
     let sizes = dispatch.bindings.iter().map(|binding| binding.region.len.next_power_of_two());
@@ -129,7 +129,7 @@ fn measure(gpu: &Gpu, dispatch: &Dispatch) -> Result<Option<Choice>, DeviceError
     let Some(bench) = bench else { return Ok(None) };
     let (usual, time) = gpu.guarded(|| bench.run(&bench.dispatch))?;
     let mut micros = vec![Some(time)];
-    for division in 1..=dispatch.alternatives.len() {
+    for division in 1..=dispatch.variants.len() {
         let mut other = bench.dispatch.clone();
         other.divide(division);
         micros.push(match gpu.guarded(|| bench.run(&other)) {
@@ -168,7 +168,7 @@ impl<'a> Bench<'a> {
             *span = (span.0.min(first), span.1.max(end));
         }
         let bytes: u64 = spans.values().map(|(first, end)| 4 * (end - first) as u64).sum();
-        if bytes > MOST_BYTES {
+        if bytes > MAX_BYTES {
             return Ok(None);
         }
         let storage = wgpu::BufferUsages::STORAGE

@@ -1,21 +1,25 @@
 //! Convolutions: what windows see is a row of a product, of pieces that are taken from where they
 //! are. Those of 3 x 3 have a way of their own, `winograd`.
 
-mod geometry;
 mod product;
 
-pub(crate) use geometry::Geometry;
-pub(crate) use product::{GateColumns, Product, Scratch, split};
+pub(crate) use product::{Product, Scratch, split};
 
-use crate::outer::{Rows, sum_outer_products};
-use crate::row_product::Epilogue;
+use crate::entry::Entry;
+use crate::gemm_at_b::{Rows, sum_outer_products};
+use crate::gemm_tall::Epilogue;
+use crate::geometry::{GateColumns, Geometry};
 use crate::winograd::{self, Tiling};
 use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Activation, Conv, ConvInput, ConvKernel};
 use std::ops::Range;
 
-pub fn forward(op: &Conv, io: &mut Io<'_, f32>) {
+/// The kernels of this file.
+pub const KERNELS: &[Entry] =
+    &[entry!(Conv, forward), entry!(ConvInput, input), entry!(ConvKernel, kernel)];
+
+fn forward(op: &Conv, io: &mut Io<'_, f32>) {
     let Ok((source, channels)) = op.windows.sources(&io.signature.inputs[0]) else { return };
     let filters = io.signature.inputs[1].shape.last();
     let (x, w) = (io.input(0), io.input(1));
@@ -29,7 +33,7 @@ pub fn forward(op: &Conv, io: &mut Io<'_, f32>) {
     });
 }
 
-pub fn input(op: &ConvInput, io: &mut Io<'_, f32>) {
+fn input(op: &ConvInput, io: &mut Io<'_, f32>) {
     let Ok((source, channels)) = op.windows.sources(&io.signature.outputs[0]) else { return };
     let columns = GateColumns::all(io.signature.inputs[0].shape.last());
     let geometry = Geometry::new(op.windows, source, channels);
@@ -37,7 +41,7 @@ pub fn input(op: &ConvInput, io: &mut Io<'_, f32>) {
     Product::transposed(geometry, w, columns).write(dy, (io.output(), channels), |_| true);
 }
 
-pub fn kernel(op: &ConvKernel, io: &mut Io<'_, f32>) {
+fn kernel(op: &ConvKernel, io: &mut Io<'_, f32>) {
     let Ok((source, channels)) = op.windows.sources(&io.signature.inputs[0]) else { return };
     let filters = io.signature.inputs[1].shape.last();
     let geometry = Geometry::new(op.windows, source, channels);

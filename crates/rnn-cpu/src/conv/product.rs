@@ -1,8 +1,8 @@
-use super::Geometry;
-use crate::blocks::FEWEST_COLUMNS;
-use crate::panels::UNROLL;
+use crate::blocks::MIN_COLUMNS;
+use crate::gemm_tall::{Epilogue, Pieces, RowProduct};
+use crate::geometry::{GateColumns, Geometry};
+use crate::packed::UNROLL;
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
-use crate::row_product::{Epilogue, Pieces, RowProduct};
 use crate::winograd::{Kernel, Scratch as Tiles, Tiling};
 use rayon::prelude::*;
 use rnn_ops::Activation;
@@ -12,27 +12,6 @@ use std::ops::Range;
 const PART: usize = 1 << 16;
 /// Rows of a part are a multiple of this, and so of the rows of most register blocks.
 const ROWS: usize = 24;
-
-/// Columns of rows of `stride` numbers.
-#[derive(Clone, Copy)]
-pub(crate) struct GateColumns {
-    pub first: usize,
-    pub count: usize,
-    pub stride: usize,
-}
-
-impl GateColumns {
-    /// The whole rows.
-    pub fn all(stride: usize) -> Self {
-        Self { first: 0, count: stride, stride }
-    }
-
-    /// Those of one of four gates.
-    pub fn gate(self, gate: usize) -> Self {
-        let count = self.stride / 4;
-        Self { first: gate * count, count, ..self }
-    }
-}
 
 /// What one thread works in: where pixels begin that windows see, rows of them, and transforms of
 /// tiles.
@@ -124,12 +103,12 @@ impl Product {
         &self,
         x: &[f32],
         (out, each): (&mut [f32], usize),
-        takes_part: impl Fn(usize) -> bool + Sync,
+        is_unmasked: impl Fn(usize) -> bool + Sync,
     ) {
         let parts = self.parts();
         let pixels = split(out, each, &parts).into_par_iter().zip(parts);
         pixels.for_each_init(Scratch::default, |scratch, (out, part)| {
-            let spared: Vec<usize> = part.clone().filter(|&pixel| !takes_part(pixel)).collect();
+            let spared: Vec<usize> = part.clone().filter(|&pixel| !is_unmasked(pixel)).collect();
             if spared.len() == part.len() {
                 return;
             }
@@ -158,7 +137,7 @@ enum Right {
 
 impl Rows {
     fn new(geometry: Geometry, matrix: Vec<f32>, columns: usize) -> Self {
-        let matrix = match columns < FEWEST_COLUMNS {
+        let matrix = match columns < MIN_COLUMNS {
             true => Right::Narrow(matrix),
             false => Right::Packed(RowProduct::new(geometry.width(), columns, |row| {
                 matrix.chunks_exact(columns).nth(row)

@@ -1,6 +1,7 @@
-use super::source::X;
-use super::{Division, Options, Tiled, by_group, pad_rows, padded, run_tiled, unpad_rows};
-use crate::panels::{Panels, UNROLL, VECTORS, Views};
+use super::producer::{LstmOfProducer, X};
+use super::{Options, RowSplit, Tiled, by_group, pad_rows, padded, run_tiled, unpad_rows};
+use crate::entry::Entry;
+use crate::packed::{PackedMatrix, UNROLL, VECTORS, Views};
 use crate::prefetch::prefetch_all;
 use crate::simd::{activate, activate_two, flush, load, store};
 use pulp::Simd;
@@ -8,18 +9,32 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Lstm, LstmGates};
 
-pub fn forward(op: &Lstm, io: &mut Io<'_, f32>) {
+/// The kernels of this file.
+pub const KERNELS: &[Entry] = &[
+    entry!(Lstm, forward, omits: [0, 2]),
+    entry!(LstmOfProducer, forward_of_producer, omits: [0, 1, 2]),
+];
+
+fn forward(op: &Lstm, io: &mut Io<'_, f32>) {
+    scan(op, X::Given, 1, io);
+}
+
+fn forward_of_producer(op: &LstmOfProducer, io: &mut Io<'_, f32>) {
+    scan(&op.lstm, X::of(op, io), op.inputs, io);
+}
+
+/// All steps of an LSTM of which U is the input at a place, behind x or what x is made of.
+fn scan<'a>(op: &Lstm, x: X<'a>, matrix: usize, io: &mut Io<'a, f32>) {
     let &[steps, batch, units] = io.signature.outputs[0].dims() else { return };
     let width = VECTORS * units;
-    let x = X::of(op, io);
-    let u = io.input(op.matrix());
-    let [state, mask, dropout] = op.optional();
+    let u = io.input(matrix);
+    let [state, mask, dropout] = op.inputs.places(matrix + 1);
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
     let options = Options { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
-    let Division { lanes, rows: per_group } = Division::of(batch);
+    let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
     // A panel holds the four gates of some units; its rows are those of W, then those of U.
     let features = x.depth();
-    let panels = Panels::pack(
+    let panels = PackedMatrix::pack(
         lanes,
         (features + padded(units), units.div_ceil(lanes)),
         |k| match k.checked_sub(features) {
@@ -80,7 +95,7 @@ struct Written<'a> {
 /// The rows of one thread.
 struct Forward<'a> {
     op: LstmGates,
-    panels: &'a Panels,
+    panels: &'a PackedMatrix,
     x: X<'a>,
     options: Options<'a>,
     steps: usize,
@@ -241,7 +256,7 @@ impl Forward<'_> {
                     store(simd, &mut to[gate * units + unit..][..of_panel], value);
                 }
             }
-            if self.options.takes_part(t, tile.first + r) {
+            if self.options.is_unmasked(t, tile.first + r) {
                 store(simd, c, next);
                 store(simd, &mut tile.h[at..at + of_panel], h);
             }

@@ -1,5 +1,6 @@
-use super::{Division, Options, Tiled, by_group, pad_rows, padded, run_tiled, unpad_rows};
-use crate::panels::{Panels, VECTORS, rows};
+use super::{Options, RowSplit, Tiled, by_group, pad_rows, padded, run_tiled, unpad_rows};
+use crate::entry::Entry;
+use crate::packed::{PackedMatrix, VECTORS, rows};
 use crate::prefetch::prefetch_all;
 use crate::scan::lstm::cell;
 use crate::simd::{activate, flush, load, slope, store};
@@ -8,17 +9,20 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{LstmBackward, LstmGates};
 
-pub fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
+/// The kernels of this file.
+pub const KERNELS: &[Entry] = &[entry!(LstmBackward, backward)];
+
+fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
     let &[_, batch, width] = io.dims(0) else { return };
     let units = width / VECTORS;
     let (ut, cells) = (io.input(1), io.input(2));
     let [mask, rest @ ..] = op.optional();
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
     let options = Options { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
-    let Division { lanes, rows: per_group } = Division::of(batch);
+    let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
     let stride = padded(units);
     // Depths are gates, then units with their padding.
-    let panels = Panels::pack(
+    let panels = PackedMatrix::pack(
         lanes,
         (VECTORS * stride, units.div_ceil(VECTORS * lanes)),
         |k| (k % stride < units).then(|| &ut[(k / stride * units + k % stride) * units..][..units]),
@@ -69,7 +73,7 @@ struct Backward<'a> {
     /// c before each step.
     cells: &'a [f32],
     d_hidden: Option<&'a [f32]>,
-    panels: &'a Panels,
+    panels: &'a PackedMatrix,
     options: Options<'a>,
     /// The first of its rows.
     first: usize,
@@ -139,7 +143,7 @@ impl Backward<'_> {
             let place = t * batch + tile.first + r;
             let out = &mut self.dz[t][(begins + r) * VECTORS * units..][..VECTORS * units];
             let dz = &mut tile.dz[r * VECTORS * gate_stride..][..VECTORS * gate_stride];
-            let takes_part = self.options.takes_part(t, tile.first + r);
+            let is_unmasked = self.options.is_unmasked(t, tile.first + r);
             for unit in (0..units).step_by(lanes) {
                 let (at, width) = (r * stride + unit, lanes.min(units - unit));
                 // Padding stays zero, as going forward.
@@ -148,7 +152,7 @@ impl Backward<'_> {
                     let d = load(simd, &d[place * units + unit..][..width]);
                     store(simd, dh, simd.add_f32s(load(simd, dh), d));
                 }
-                if !takes_part {
+                if !is_unmasked {
                     continue;
                 }
                 let dc = &mut tile.dc[at..at + width];
@@ -164,7 +168,7 @@ impl Backward<'_> {
                     store(simd, &mut dz[gate * gate_stride + unit..][..width], value);
                 }
             }
-            if !takes_part {
+            if !is_unmasked {
                 dz.fill(0.0);
             }
             unpad_rows(dz, gate_stride, out, units);
@@ -214,7 +218,7 @@ impl Backward<'_> {
                 }
             }
             for (r, sums) in sums.into_iter().enumerate().take(tile.rows) {
-                if self.options.takes_part(t, tile.first + r) {
+                if self.options.is_unmasked(t, tile.first + r) {
                     let at = r * stride + panel * VECTORS * lanes;
                     let dh = tile.dh[at..at + VECTORS * lanes].chunks_exact_mut(lanes);
                     dh.zip(sums).for_each(|(dh, sum)| store(simd, dh, flush(simd, sum)));

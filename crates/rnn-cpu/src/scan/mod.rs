@@ -4,20 +4,20 @@
 
 pub mod lstm;
 pub mod lstm_backward;
+pub mod producer;
 pub mod simple_rnn;
-pub mod source;
 
-use crate::panels::PADDING;
+use crate::packed::PADDING;
 use crate::simd::{dispatch, processor};
 use pulp::{Simd, WithSimd};
 
 /// Rows to a tile, by the processor's vector registers: the sums of a tile, a row of a panel and
 /// one number take them all.
-const MOST_ROWS: usize = 6;
-const FEW_ROWS: usize = 3;
+const MAX_ROWS: usize = 6;
+const MIN_ROWS: usize = 3;
 
 const fn rows_per_tile(registers: usize) -> usize {
-    if registers >= 32 { MOST_ROWS } else { FEW_ROWS }
+    if registers >= 32 { MAX_ROWS } else { MIN_ROWS }
 }
 
 /// What one thread does with tiles of R rows.
@@ -33,8 +33,8 @@ fn run_tiled(work: impl Tiled) {
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
             match rows_per_tile(S::REGISTER_COUNT) {
-                MOST_ROWS => self.0.run::<S, MOST_ROWS>(simd),
-                _ => self.0.run::<S, FEW_ROWS>(simd),
+                MAX_ROWS => self.0.run::<S, MAX_ROWS>(simd),
+                _ => self.0.run::<S, MIN_ROWS>(simd),
             }
         }
     }
@@ -43,14 +43,14 @@ fn run_tiled(work: impl Tiled) {
 
 /// How a batch is divided, on this processor. What a row comes to does not depend on it.
 #[derive(Clone, Copy)]
-struct Division {
+struct RowSplit {
     /// Floats of a vector.
     lanes: usize,
     /// Rows of the batch to a thread.
     rows: usize,
 }
 
-impl Division {
+impl RowSplit {
     fn of(batch: usize) -> Self {
         let (lanes, registers) = processor();
         let tile = rows_per_tile(registers);
@@ -87,7 +87,7 @@ struct Options<'a> {
 }
 
 impl Options<'_> {
-    fn takes_part(&self, t: usize, row: usize) -> bool {
+    fn is_unmasked(&self, t: usize, row: usize) -> bool {
         self.mask.is_none_or(|mask| mask[t * self.batch + row] != 0)
     }
 

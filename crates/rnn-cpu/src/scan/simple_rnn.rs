@@ -1,18 +1,23 @@
-use super::{Division, Options, Tiled, by_group, pad_rows, run_tiled, unpad_rows};
-use crate::panels::{Panels, VECTORS, rows};
+use super::{Options, RowSplit, Tiled, by_group, pad_rows, run_tiled, unpad_rows};
+use crate::entry::Entry;
+use crate::packed::{PackedMatrix, VECTORS, rows};
 use crate::simd::{self, activate, flush, load, slope, store};
 use pulp::Simd;
 use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Activation, SimpleRnn, SimpleRnnBackward};
 
+/// The kernels of this file.
+pub const KERNELS: &[Entry] =
+    &[entry!(SimpleRnn, forward, omits: [0]), entry!(SimpleRnnBackward, backward)];
+
 /// The padding of rows that whole panels write.
 fn padded(units: usize, lanes: usize) -> usize {
     super::padded(units).next_multiple_of(VECTORS * lanes)
 }
 
-fn pack(matrix: &[f32], units: usize, lanes: usize) -> Panels {
-    Panels::pack(
+fn pack(matrix: &[f32], units: usize, lanes: usize) -> PackedMatrix {
+    PackedMatrix::pack(
         lanes,
         (padded(units, lanes), units.div_ceil(VECTORS * lanes)),
         |k| matrix.chunks_exact(units).nth(k),
@@ -23,13 +28,13 @@ fn pack(matrix: &[f32], units: usize, lanes: usize) -> Panels {
     )
 }
 
-pub fn forward(op: &SimpleRnn, io: &mut Io<'_, f32>) {
+fn forward(op: &SimpleRnn, io: &mut Io<'_, f32>) {
     let &[steps, batch, units] = io.dims(0) else { return };
     let x = io.input(0);
     let [state, mask, dropout] = op.inputs.places(2);
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
     let options = Options { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
-    let Division { lanes, rows: per_group } = Division::of(batch);
+    let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
     let panels = pack(io.input(1), units, lanes);
     let [hidden, last] = io.outputs();
     match state {
@@ -45,13 +50,13 @@ pub fn forward(op: &SimpleRnn, io: &mut Io<'_, f32>) {
     });
 }
 
-pub fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
+fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
     let &[steps, batch, units] = io.dims(1) else { return };
     let hidden = io.input(1);
     let [mask, rest @ ..] = op.optional();
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
     let options = Options { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
-    let Division { lanes, rows: per_group } = Division::of(batch);
+    let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
     let panels = pack(io.input(0), units, lanes);
     let [dz, dh] = io.outputs();
     match d_last {
@@ -78,7 +83,7 @@ enum Direction<'a, 'b> {
 /// The rows of one thread.
 struct Scan<'a, 'b> {
     activation: Activation,
-    panels: &'a Panels,
+    panels: &'a PackedMatrix,
     options: Options<'a>,
     steps: usize,
     /// The first of its rows.
@@ -152,7 +157,7 @@ impl Scan<'_, '_> {
             let sums = self.product::<S, R>(simd, panel, &tile.left);
             let Direction::Forward { x, .. } = &self.direction else { return };
             for (r, sums) in sums.into_iter().enumerate().take(tile.rows) {
-                if !self.options.takes_part(t, tile.first + r) {
+                if !self.options.is_unmasked(t, tile.first + r) {
                     continue;
                 }
                 let x = &x[(t * batch + tile.first + r) * units..][..units];
@@ -182,7 +187,7 @@ impl Scan<'_, '_> {
         let Direction::Backward { hidden, d_hidden, dz } = &mut self.direction else { return };
         for r in 0..tile.rows {
             let place = t * batch + tile.first + r;
-            let takes_part = self.options.takes_part(t, tile.first + r);
+            let is_unmasked = self.options.is_unmasked(t, tile.first + r);
             for unit in (0..units).step_by(lanes) {
                 let (at, width) = (r * stride + unit, lanes.min(units - unit));
                 let dh = &mut tile.state[at..at + width];
@@ -191,7 +196,7 @@ impl Scan<'_, '_> {
                     store(simd, dh, simd.add_f32s(load(simd, dh), d));
                 }
                 let h = load(simd, &hidden[place * units + unit..][..width]);
-                let dz = match takes_part {
+                let dz = match is_unmasked {
                     true => simd.mul_f32s(load(simd, dh), slope(simd, self.activation, h)),
                     false => simd.splat_f32s(0.0),
                 };
@@ -203,7 +208,7 @@ impl Scan<'_, '_> {
         for panel in 0..units.div_ceil(VECTORS * lanes) {
             let sums = self.product::<S, R>(simd, panel, &tile.left);
             for (r, sums) in sums.into_iter().enumerate().take(tile.rows) {
-                if !self.options.takes_part(t, tile.first + r) {
+                if !self.options.is_unmasked(t, tile.first + r) {
                     continue;
                 }
                 let at = r * stride + panel * VECTORS * lanes;

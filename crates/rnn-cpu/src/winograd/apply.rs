@@ -1,7 +1,7 @@
 use super::{PLACES, Part, TILES, Tiling, stride, transform};
 use crate::blocks::{Blocked, run_blocked, vectors_of_panel};
-use crate::conv::GateColumns;
-use crate::panels::{Lines, Panels, UNROLL, rows};
+use crate::geometry::GateColumns;
+use crate::packed::{AlignedBuf, PackedMatrix, UNROLL, rows};
 use crate::simd::{load_whole, processor, store_whole};
 use pulp::Simd;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use std::ops::Range;
 pub struct Kernel {
     tiling: Tiling,
     /// At each place of a tile a matrix `[channels, filters]`.
-    places: Vec<Panels>,
+    places: Vec<PackedMatrix>,
     channels: usize,
     filters: usize,
     vectors: usize,
@@ -19,8 +19,8 @@ pub struct Kernel {
 /// Transforms of the tiles of a block, and the products of a panel.
 #[derive(Default)]
 pub struct Scratch {
-    tiles: Lines,
-    products: Lines,
+    tiles: AlignedBuf,
+    products: AlignedBuf,
 }
 
 impl Kernel {
@@ -65,7 +65,7 @@ impl Kernel {
         tiling: Tiling,
         channels: usize,
         filters: usize,
-        mut matrix: impl FnMut(usize, Packing) -> Panels,
+        mut matrix: impl FnMut(usize, Packing) -> PackedMatrix,
     ) -> Self {
         let (lanes, _) = processor();
         let vectors = vectors_of_panel(filters, lanes);
@@ -103,11 +103,11 @@ struct Packing {
 }
 
 impl Packing {
-    fn pack<'a>(self, depth: usize, row: impl Fn(usize) -> Option<&'a [f32]>) -> Panels {
+    fn pack<'a>(self, depth: usize, row: impl Fn(usize) -> Option<&'a [f32]>) -> PackedMatrix {
         let Self { lanes, vectors, filters } = self;
         let panels = filters.div_ceil(vectors * lanes);
         let extents = (depth.next_multiple_of(UNROLL), panels);
-        Panels::pack_wide((lanes, vectors), extents, row, |panel, vector| {
+        PackedMatrix::pack_wide((lanes, vectors), extents, row, |panel, vector| {
             let first = (panel * vectors + vector) * lanes;
             filters.min(first)..filters.min(first + lanes)
         })

@@ -1,8 +1,8 @@
 use super::apply::Block;
 use super::{PLACES, Part, TILES, Tiling, stride, transform};
 use crate::blocks::{Blocked, rows_of_block, run_blocked, vectors_of_panel};
-use crate::conv::GateColumns;
-use crate::panels::{Lines, multiply_transposed};
+use crate::geometry::GateColumns;
+use crate::packed::{AlignedBuf, multiply_transposed};
 use crate::simd::{load, processor, store_whole};
 use crate::vector::add;
 use pulp::Simd;
@@ -66,7 +66,7 @@ impl Blocked for Sum<'_> {
         let Shape { channels, filters } = self.shape;
         let (stride, width) = (stride(channels, R), V * S::F32_LANES);
         let (depth, panels) = (channels.next_multiple_of(R), filters.div_ceil(width));
-        let (mut tiles, mut gradients) = (Lines::default(), Lines::default());
+        let (mut tiles, mut gradients) = (AlignedBuf::default(), AlignedBuf::default());
         let tiles = tiles.take(PLACES * TILES * stride);
         let gradients = gradients.take(PLACES * panels * TILES * width);
         let mut sum = vec![0.0; PLACES * panels * depth * width];

@@ -15,8 +15,8 @@ mod transform;
 pub use apply::{Kernel, Scratch};
 pub use gradient::gradient;
 
-use crate::conv::Geometry;
-use crate::panels::PADDING;
+use crate::geometry::Geometry;
+use crate::packed::PADDING;
 use rnn_ops::Window;
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ const PLACES: usize = 16;
 /// Tiles of a block, whose transforms the caches hold.
 const TILES: usize = 48;
 /// Channels and filters below which transforms cost more than they save; at least a vector.
-const FEWEST: usize = 16;
+const MIN_CHANNELS: usize = 16;
 
 /// How tiles lie over slices: pictures of which none sees another.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ impl Tiling {
             |axis: Window, size| axis.size == size && axis.stride == 1 && axis.dilation == 1;
         let [depth, height, width] = geometry.source.extents;
         let fits = plain(d, 1) && d.before == 0 && d.windows == depth && plain(h, 3) && plain(w, 3);
-        let wide = geometry.channels.min(filters) >= FEWEST;
+        let wide = geometry.channels.min(filters) >= MIN_CHANNELS;
         (fits && wide && h.before.max(w.before) < 3).then(|| Self {
             slices: geometry.source.items * depth,
             source: [height, width],

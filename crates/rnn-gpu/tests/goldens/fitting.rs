@@ -9,7 +9,7 @@ use rnn::nn::{
 };
 use rnn_core::HostTensor;
 use rnn_graph::{Graph, TensorId, TensorType};
-use rnn_ops::{self as ops, Activate, Assign, ElementLoss, Fill, Loss, Rule, STEP_NUMBERS};
+use rnn_ops::{self as ops, Activate, Assign, ElementLoss, Fill, Loss, Rule, StepParams};
 use std::sync::Arc;
 
 /// Keras recovers the logits where a model ends in a sigmoid, as ours does; bare probabilities are
@@ -134,7 +134,7 @@ fn optimizers() {
         let ty = || TensorType::f32([ARENA]);
         let mut graph = Graph::new();
         let given = graph.input("gradients", ty());
-        let numbers = graph.input("numbers", TensorType::f32([STEP_NUMBERS]));
+        let numbers = graph.input("numbers", TensorType::f32([StepParams::LEN]));
         // Clipping works in place, on the arena that a training step fills.
         let gradients = graph.resident("gradients", ty());
         graph.push_node(Arc::new(Assign), &[given], &[gradients]).expect("it fits");
@@ -158,8 +158,8 @@ fn optimizers() {
                 session.write(&slot, &first).expect("a slot");
             }
             for step in 0..5 {
-                let numbers = optimizer.numbers(step + 1, 1.0).to_vec();
-                let numbers = HostTensor::from_f32([STEP_NUMBERS], numbers).expect("numbers");
+                let numbers = optimizer.step_params(step + 1, 1.0).to_array().to_vec();
+                let numbers = HostTensor::from_f32([StepParams::LEN], numbers).expect("numbers");
                 let [w, v] = ["gw", "gv"].map(|name| format!("{name}{step}"));
                 let gradients = arena(&golden, [&w, &v]);
                 session.run(program, &[&gradients, &numbers]).expect("a step");

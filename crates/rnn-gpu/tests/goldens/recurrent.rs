@@ -138,7 +138,7 @@ fn with_factors(
         _ => {
             let recurrent_activation = golden.activation("recurrent_activation");
             let gates = LstmGates { activation, recurrent_activation };
-            let op = ops::Lstm { gates, source: None, inputs };
+            let op = ops::Lstm { gates, inputs };
             let out = g.push(op, &operands).expect("it fits");
             (out[0], out[3])
         }

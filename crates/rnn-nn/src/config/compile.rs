@@ -1,7 +1,7 @@
 use super::{
     Argument, Arguments, ConfigError, Dialect, Reader, class_and_config, object, same_name,
 };
-use crate::{Loss, Optimizer, Schedule, Tally};
+use crate::{Loss, MetricSums, Optimizer, Schedule};
 use serde_json::{Value, json};
 
 /// How a model is trained: Keras's `compile_config`.
@@ -57,8 +57,8 @@ impl Compile {
     }
 
     /// What is counted besides the loss, for the first output.
-    pub fn tally(&self) -> Tally {
-        self.losses.first().map_or(Tally::Regression, |(loss, _)| loss.tally())
+    pub fn tally(&self) -> MetricSums {
+        self.losses.first().map_or(MetricSums::Regression, |(loss, _)| loss.tally())
     }
 
     /// The same in Keras 3's spelling.

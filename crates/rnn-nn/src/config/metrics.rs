@@ -1,7 +1,7 @@
 //! The metrics that a Keras file asks for, beside those that are computed here.
 
 use super::{Compile, class_and_config, same_name, shown};
-use crate::{Loss, Tally};
+use crate::{Loss, MetricSums};
 use serde_json::{Map, Value};
 
 /// Of the metrics that a `compile_config`, or the `training_config` of an `.h5` file, asks for,
@@ -104,41 +104,41 @@ fn judge(metric: &Value, compile: &Compile, width: usize) -> Option<String> {
     let known = |allowed: &[(&str, Value)]| differing(&config, allowed);
     let half = || Value::from(0.5);
     let difference = match compile.tally() {
-        Tally::Binary if is(&["accuracy", "acc", "BinaryAccuracy"]) => match logits {
+        MetricSums::Binary if is(&["accuracy", "acc", "BinaryAccuracy"]) => match logits {
             // Keras compares what the model puts out, logits here, with the threshold.
             true => Some("of logits: here probabilities are compared with 0.5".into()),
             false => known(&[("threshold", half())]),
         },
-        Tally::Binary if is(&["Precision", "Recall"]) && !logits => {
+        MetricSums::Binary if is(&["Precision", "Recall"]) && !logits => {
             known(&[("thresholds", half())])
         }
-        Tally::Binary if is(&["AUC"]) => known(&[
+        MetricSums::Binary if is(&["AUC"]) => known(&[
             ("num_thresholds", 200.into()),
             ("curve", "ROC".into()),
             ("summation_method", "interpolation".into()),
             ("multi_label", false.into()),
             ("from_logits", logits.into()),
         ]),
-        Tally::Binary if is(&["F1Score"]) && !logits => {
+        MetricSums::Binary if is(&["F1Score"]) && !logits => {
             let one = width == 1 || config.get("average").is_some_and(|average| average == "micro");
             match config.get("threshold") == Some(&half()) && one {
                 true => None,
                 false => Some("here it is that of all labels, at the threshold 0.5".into()),
             }
         }
-        Tally::Categorical
+        MetricSums::Categorical
             if is(&["accuracy", "acc", "CategoricalAccuracy", "SparseCategoricalAccuracy"]) =>
         {
             None
         }
-        Tally::Categorical if is(&["F1Score"]) => {
+        MetricSums::Categorical if is(&["F1Score"]) => {
             let macro_mean = config.get("average").is_some_and(|average| average == "macro");
             match macro_mean && config.get("threshold").is_none_or(Value::is_null) {
                 true => None,
                 false => Some("here it is the mean over classes, average=\"macro\"".into()),
             }
         }
-        Tally::Categorical if is(&["Precision", "Recall"]) => {
+        MetricSums::Categorical if is(&["Precision", "Recall"]) => {
             Some("here it is the mean over classes, each example taken for one of them".into())
         }
         _ => Some(String::new()),

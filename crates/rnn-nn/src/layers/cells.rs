@@ -4,7 +4,7 @@ use super::recurrent::Recurrent;
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{self as ops, Activation, LstmGates, Source};
+use rnn_ops::{self as ops, Activation, LstmGates};
 
 /// The plain recurrent layer: `[T, F]` -> `[H]`, or `[T, H]` with `return_sequences`.
 ///
@@ -121,16 +121,9 @@ impl Cell for LstmCell {
     fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError> {
         let (activation, recurrent_activation) = (self.activation, self.recurrent_activation);
         let gates = LstmGates { activation, recurrent_activation };
-        let [x, u] = scan.projected;
-        let producer = b.graph.producer(x);
-        let source = producer.and_then(|node| Some((Source::of(node)?, &node.operands.inputs)));
-        let (source, mut operands) = match source {
-            Some((source, operands)) => (Some(source), operands.clone()),
-            None => (None, vec![x]),
-        };
-        operands.push(u);
+        let mut operands = scan.projected.to_vec();
         operands.extend(scan.optional);
-        let out = b.graph.push(ops::Lstm { gates, source, inputs: scan.inputs }, &operands)?;
+        let out = b.graph.push(ops::Lstm { gates, inputs: scan.inputs }, &operands)?;
         Ok((out[0], out[3]))
     }
 

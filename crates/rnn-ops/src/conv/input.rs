@@ -1,7 +1,7 @@
 use super::{KERNELS, Product, Windows, cost};
 use crate::Definition;
 use crate::common::{arity, dims, ensure};
-use crate::product_kernels::{find, stored};
+use crate::matmul::kernels::{find, stored};
 use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
 
 /// The gradient of the input of a convolution: dx(q) = sum over the windows p and taps j that see

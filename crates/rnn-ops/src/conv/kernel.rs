@@ -1,8 +1,8 @@
 use super::{KERNELS, Product, Windows, cost};
 use crate::Definition;
 use crate::common::{arity, ensure, threads};
-use crate::product_kernels::{find, stored};
-use crate::tile::most_terms;
+use crate::matmul::kernels::{find, stored};
+use crate::matmul::tile::most_terms;
 use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work, iterations,
 };

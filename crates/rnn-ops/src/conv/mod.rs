@@ -12,9 +12,9 @@ pub use windows::{Pixels, Windows};
 
 use crate::Definition;
 use crate::SumRows;
-use crate::common::{dims, ensure, nested};
-use crate::product_kernels::{ProductKernels, find, stored};
-use crate::tile::{Tiled, tile_iterations};
+use crate::common::{dims, ensure};
+use crate::matmul::kernels::{ProductKernels, find, stored};
+use crate::matmul::tile::{Tiled, tile_iterations};
 use rnn_core::DType;
 use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
@@ -23,10 +23,10 @@ use rnn_graph::{
 
 static KERNELS: ProductKernels = product_kernels!(
     "conv",
-    include_str!("../../../../shaders/flat.wgsl"),
-    include_str!("../../../../shaders/tile.wgsl"),
-    include_str!("../../../../shaders/windows.wgsl"),
-    include_str!("../../../../shaders/conv.wgsl"),
+    rnn_shaders::shared::ELEMENTWISE,
+    rnn_shaders::shared::TILE,
+    rnn_shaders::shared::WINDOWS,
+    rnn_shaders::conv::CONV,
 );
 
 /// y(p) = sum over taps j of x(p stride + j dilation - before) W_j + b, x zero beyond its ends.
@@ -170,11 +170,11 @@ impl Op for Conv {
         let (source, _) = windows.sources(&graph[x].ty)?;
         let input = ConvInput { windows, source: source.extents };
         let mut all = vec![
-            Some(graph.apply(input, &[g, w]).map_err(nested)?),
-            Some(graph.apply(ConvKernel { windows }, &[x, g]).map_err(nested)?),
+            Some(graph.apply(input, &[g, w])?),
+            Some(graph.apply(ConvKernel { windows }, &[x, g])?),
         ];
         if self.bias {
-            all.push(Some(graph.apply(SumRows, &[g]).map_err(nested)?));
+            all.push(Some(graph.apply(SumRows, &[g])?));
         }
         Ok(all)
     }

@@ -23,7 +23,7 @@ fn cells() -> Vec<Case> {
     let (t, b, h) = (STEPS, 5, 32);
     let inputs = ScanInputs::default();
     let matrix = |rows: usize, columns: usize| uniform(&[rows, columns], -0.17, 0.17);
-    let lstm = Lstm { gates: GATES, source: None, inputs };
+    let lstm = Lstm { gates: GATES, inputs };
     let lstm_backward = LstmBackward { forward: lstm.clone(), d_hidden: true, d_last: false };
     let gru = |reset_after| Gru {
         activation: Activation::Tanh,

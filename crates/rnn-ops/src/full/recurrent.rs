@@ -1,9 +1,9 @@
 use super::{BATCH, SHARED, STEPS, along, in_blocks, normal, uniform};
-use crate::scan::scan_samples;
+use crate::recurrent::scan_samples;
 use crate::{
-    Activation, Case, ConvLstm, ConvLstmBackward, ConvLstmExtents, Embedding, Gru, GruBackward,
-    Lstm, LstmBackward, LstmGates, Padding, Pixels, RowAxis, Sample, ScanInputs, SimpleRnn,
-    SimpleRnnBackward, Source, Windows,
+    Activation, Case, ConvLstm, ConvLstmBackward, ConvLstmExtents, Gru, GruBackward, Lstm,
+    LstmBackward, LstmGates, Padding, Pixels, RowAxis, Sample, ScanInputs, SimpleRnn,
+    SimpleRnnBackward, Windows,
 };
 
 pub const GATES: LstmGates =
@@ -67,7 +67,7 @@ impl Size {
 }
 
 fn lstm(size: Size, inputs: ScanInputs) -> [Case; 2] {
-    let op = Lstm { gates: GATES, source: None, inputs };
+    let op = Lstm { gates: GATES, inputs };
     let mut samples = vec![normal(&size.sequence(4)), size.recurrent(4)];
     samples.extend(size.optional(inputs, 2, 4));
     let forward = Case::new(size.name("lstm", inputs), op.clone(), samples);
@@ -83,19 +83,6 @@ fn lstm(size: Size, inputs: ScanInputs) -> [Case; 2] {
     let backward = Case::new(size.name("lstm backward", inputs), op, samples);
     [(forward, 4), (backward, 2)]
         .map(|(case, outputs)| size.case(case, &[along(1), SHARED], outputs))
-}
-
-/// x made of rows of a table.
-fn lstm_of_tokens(size: Size) -> Case {
-    let source = Some(Source::new(Embedding, 2));
-    let op = Lstm { gates: GATES, source, inputs: PLAIN };
-    let samples = vec![
-        Sample::Below(vec![size.steps, size.distinct], 5000),
-        normal(&[5000, 4 * size.hidden]),
-        size.recurrent(4),
-    ];
-    let case = Case::new(size.name("lstm of 5000 tokens", PLAIN), op, samples);
-    size.case(case, &[along(1), SHARED, SHARED], 4)
 }
 
 fn gru(size: Size, reset_after: bool, inputs: ScanInputs) -> [Case; 2] {
@@ -207,7 +194,6 @@ pub fn cases() -> Vec<Case> {
             cases.extend(gru(size, false, ALL));
         }
     }
-    cases.push(lstm_of_tokens(SIZES[1]));
     // Of half precision: factors and what is stored have an error of half of 2^-10.
     let [forward, backward] = lstm(SIZES[0], PLAIN);
     cases.push(forward.half(&[0]).tolerance(2e-3).named(" half"));

@@ -3,8 +3,8 @@ use crate::{
     Activate, ActivateBackward, Activation, Affine, Assign, Binary, Case, Cast,
     CategoricalCrossEntropy, CategoricalCrossEntropyBackward, Columns, Concat, Dropout, Embedding,
     Fill, InverseRoot, LOSS_SCALE, MaskItems, Normalize, NormalizeBackward, OneHot, Pad, Penalty,
-    PenaltyBackward, ReverseLeading, Rule, STEP_NUMBERS, Sample, Scale, Softmax, SoftmaxBackward,
-    StepMask, TransposeLeading, Unscale, Update,
+    PenaltyBackward, ReverseLeading, Rule, Sample, Scale, Softmax, SoftmaxBackward, StepMask,
+    StepParams, TransposeLeading, Unscale, Update,
 };
 use rnn_core::DType;
 use rnn_graph::Op;
@@ -169,7 +169,7 @@ fn optimizers() -> Vec<Case> {
         ("adam", Rule::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }),
         ("nadam", Rule::Nadam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }),
     ];
-    let numbers = uniform(&[STEP_NUMBERS], 0.001, 0.1);
+    let numbers = uniform(&[StepParams::LEN], 0.001, 0.1);
     let parameters = || normal(&[DISTINCT]);
     let counts = [ELEMENTS, ELEMENTS];
     let mut cases: Vec<Case> = rules
@@ -187,7 +187,7 @@ fn optimizers() -> Vec<Case> {
         })
         .into();
     let state = Sample::Floats(vec![LOSS_SCALE], vec![1024.0, 5.0]);
-    let left_in = Sample::Floats(vec![STEP_NUMBERS], vec![0.1, 0.2, 0.3, 0.4, 0.5, 1.0]);
+    let left_in = Sample::Floats(vec![StepParams::LEN], vec![0.1, 0.2, 0.3, 0.4, 0.5, 1.0]);
     cases.push(
         Case::new(format!("unscale {ELEMENTS}"), Unscale, vec![left_in])
             .updates(vec![parameters(), state])

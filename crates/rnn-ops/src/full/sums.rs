@@ -1,7 +1,8 @@
 use super::{BATCH, ELEMENTS, MANY, SHARED, STEPS, WIDE, along, normal, uniform};
 use crate::{
     BatchNormalize, BatchNormalizeBackward, Case, ClipByNorm, ElementLoss, EmbeddingBackward, Loss,
-    LossBackward, MaskedWeights, Penalty, Sample, SortTokens, SumRows, Tally, UpdateTally,
+    LossBackward, MaskedWeights, MetricSums, Penalty, Sample, SortTokens, SumRows,
+    UpdateMetricSums,
 };
 
 /// Sums over the rows; columns do not depend on each other.
@@ -68,7 +69,7 @@ fn over_all() -> Vec<Case> {
 /// What is counted of so many rows, each step of an example one. A logit lies in the middle of a
 /// bucket of probabilities, so that rounding moves none to another.
 fn tallies() -> Vec<Case> {
-    let case = |name: &str, of: Tally, [examples, steps, width]: [usize; 3]| {
+    let case = |name: &str, of: MetricSums, [examples, steps, width]: [usize; 3]| {
         let logit = |i: usize| {
             let p = ((i * 83 % 199) as f32 + 0.5) / 199.0;
             (p / (1.0 - p)).ln() + 1e-4
@@ -79,18 +80,18 @@ fn tallies() -> Vec<Case> {
         let mut inputs = vec![Sample::Floats(shape, logits), labels, normal(&[1])];
         inputs.extend((steps > 1).then(|| Sample::Below(vec![steps, examples], 2)));
         let name = format!("tally {name} {examples}x{steps}x{width}");
-        Case::new(name, UpdateTally { of, examples }, inputs).updates(vec![uniform(
+        Case::new(name, UpdateMetricSums { of, examples }, inputs).updates(vec![uniform(
             &[of.len(width)],
             0.0,
             9.0,
         )])
     };
     vec![
-        case("binary", Tally::Binary, [MANY, 1, 1]),
-        case("binary", Tally::Binary, [BATCH, STEPS, 3]),
-        case("categorical", Tally::Categorical, [MANY, 1, 7]),
-        case("categorical", Tally::Categorical, [BATCH, STEPS, 7]),
-        case("regression", Tally::Regression, [MANY, 1, 7]),
+        case("binary", MetricSums::Binary, [MANY, 1, 1]),
+        case("binary", MetricSums::Binary, [BATCH, STEPS, 3]),
+        case("categorical", MetricSums::Categorical, [MANY, 1, 7]),
+        case("categorical", MetricSums::Categorical, [BATCH, STEPS, 7]),
+        case("regression", MetricSums::Regression, [MANY, 1, 7]),
     ]
 }
 

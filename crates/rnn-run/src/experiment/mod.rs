@@ -7,7 +7,7 @@ pub mod next_frame;
 mod simple_rnn;
 
 use rnn::Activation;
-use rnn::nn::{InputSpec, Model, ModelError, Optimizer, Tally};
+use rnn::nn::{InputSpec, MetricSums, Model, ModelError, Optimizer};
 use serde::{Deserialize, Serialize};
 
 /// Words that the models know, the three special tokens included.
@@ -105,10 +105,10 @@ impl Experiment {
     }
 
     /// What is counted besides the loss: a film has no classes.
-    pub fn tally(self) -> Tally {
+    pub fn tally(self) -> MetricSums {
         match self {
-            Self::NextFrame => Tally::Regression,
-            _ => Tally::Binary,
+            Self::NextFrame => MetricSums::Regression,
+            _ => MetricSums::Binary,
         }
     }
 }

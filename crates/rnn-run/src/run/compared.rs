@@ -1,7 +1,7 @@
 //! Finished runs among others.
 
 use super::{Config, Results};
-use rnn::nn::{Figure, History, Metrics, Tally};
+use rnn::nn::{Figure, History, MetricSums, Metrics};
 
 /// A finished run among others.
 pub struct Compared {
@@ -20,7 +20,7 @@ impl Compared {
     pub fn figure(&self, of: Figure) -> Option<f64> {
         let there = match of {
             Figure::Loss => true,
-            Figure::Auc => self.config.tally() == Tally::Binary,
+            Figure::Auc => self.config.tally() == MetricSums::Binary,
             _ => self.config.classes(),
         };
         there.then(|| self.results.test.figure(of))

@@ -7,7 +7,7 @@ use crate::source::Source;
 use anyhow::{Error, Result, ensure};
 use rnn::model_file::Compiled;
 use rnn::nn::{
-    Architecture, Compile, EarlyStopping, InputSpec, Loss, Model, Optimizer, Precision, Tally,
+    Architecture, Compile, EarlyStopping, InputSpec, Loss, MetricSums, Model, Optimizer, Precision,
     Trainer,
 };
 use rnn_graph::Device;
@@ -253,7 +253,7 @@ impl Config {
     }
 
     /// What is counted besides the loss; of several outputs for the first.
-    pub fn tally(&self) -> Tally {
+    pub fn tally(&self) -> MetricSums {
         match &self.task {
             Task::Tutorial(task) => task.experiment.tally(),
             Task::Own(own) => own.model.compile.tally(),
@@ -262,7 +262,7 @@ impl Config {
 
     /// Whether there are classes, and so an accuracy.
     pub fn classes(&self) -> bool {
-        self.tally() != Tally::Regression
+        self.tally() != MetricSums::Regression
     }
 
     /// What the loss is called, for axes: of several outputs those of all.

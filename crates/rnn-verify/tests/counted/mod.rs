@@ -1,8 +1,8 @@
 //! Ops whose kernels count the iterations of their loops.
 
 use rnn_graph::{
-    Cost, Division, Graph, InPlace, Io, Launch, Limits, Op, OpError, Operand, Operands, Shader,
-    Signature, TensorId, TensorType, Work,
+    Cost, Graph, InPlace, Io, Launch, LaunchVariant, Limits, Op, OpError, Operand, Operands,
+    Shader, Signature, TensorId, TensorType, Work,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,12 +57,12 @@ fn count(launch: Launch, index: usize, update: usize) -> Launch {
     if !loops {
         return launch;
     }
-    let alternatives = launch
-        .alternatives
+    let variants = launch
+        .variants
         .iter()
-        .map(|other| Division { shader: counting(other.shader), ..other.clone() });
-    let alternatives = alternatives.collect();
-    let launch = Launch { shader: counting(launch.shader), alternatives, ..launch };
+        .map(|other| LaunchVariant { shader: counting(other.shader), ..other.clone() });
+    let variants = variants.collect();
+    let launch = Launch { shader: counting(launch.shader), variants, ..launch };
     launch.constant("COUNTED_LAUNCH", index as f64).bind("counted", Operand::Update(update))
 }
 

@@ -1,0 +1,233 @@
+//! Sums of outer products, A^T B of tall A and B: the gradients of weights.
+
+use crate::blocks::{Blocked, MIN_COLUMNS, run_blocked, vectors_of_panels};
+use crate::packed::{AlignedBuf, PADDING, multiply_transposed};
+use crate::prefetch::LINE;
+use crate::product::{Matrix, MatrixMut, Threads, multiply};
+use crate::simd::{load, load_whole, processor, store_whole};
+use crate::vector::add;
+use pulp::Simd;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Rows of a block, which the caches hold.
+const BLOCK: usize = 128;
+/// Rows of a part, whose sum one thread makes, until there are as many parts as there may be: by
+/// the shape alone, so that sums do not depend on the number of threads.
+const PART: usize = 4096;
+const PARTS: usize = 16;
+
+/// The rows of A.
+pub trait Rows: Sync {
+    /// Columns of A.
+    fn width(&self) -> usize;
+
+    /// Into how many parts the columns of B fall that each see the rows in a way of their own, as
+    /// gates do through dropout.
+    fn views(&self) -> usize {
+        1
+    }
+
+    /// Copies some of the rows as a view sees them, each to begin `stride` behind the one before.
+    fn lay_out(&self, view: usize, rows: Range<usize>, to: &mut [f32], stride: usize);
+
+    /// The memory that some of the rows are, if they are all of it.
+    fn memory(&self, rows: Range<usize>) -> &[f32];
+}
+
+/// A matrix as it is, of so many columns.
+pub struct Plain<'a>(pub &'a [f32], pub usize);
+
+impl Rows for Plain<'_> {
+    fn width(&self) -> usize {
+        self.1
+    }
+
+    fn lay_out(&self, _: usize, rows: Range<usize>, to: &mut [f32], stride: usize) {
+        let rows = self.memory(rows).chunks_exact(self.1);
+        to.chunks_mut(stride).zip(rows).for_each(|(to, row)| to[..row.len()].copy_from_slice(row));
+    }
+
+    fn memory(&self, rows: Range<usize>) -> &[f32] {
+        &self.0[rows.start * self.1..rows.end * self.1]
+    }
+}
+
+/// out = A^T B, and the sums of the columns of B, which is `[.., n]`. Parts of the rows are summed
+/// in parallel, then the parts in order.
+pub fn sum_outer_products(
+    a: &impl Rows,
+    (b, n): (&[f32], usize),
+    out: &mut [f32],
+    sums: Option<&mut [f32]>,
+) {
+    let (rows, m, (lanes, registers)) = (b.len() / n, a.width(), processor());
+    // Of a view. A panel lies in one.
+    let columns = n / a.views();
+    let vectors = vectors_of_panels(m, columns, (lanes, registers));
+    let few = n < MIN_COLUMNS && a.views() == 1;
+    let wants_sums = sums.is_some();
+    let per_part = rows.div_ceil(rows.div_ceil(PART).clamp(1, PARTS)).max(1);
+    let parts: Vec<Range<usize>> =
+        (0..rows).step_by(per_part).map(|first| first..rows.min(first + per_part)).collect();
+    let parts: Vec<Part> = parts
+        .into_par_iter()
+        .map(|rows| match few {
+            true => sum_few(a, (b, n), rows, wants_sums),
+            false => run_blocked(vectors, Sum { a, b, n, columns, rows, wants_sums }),
+        })
+        .collect();
+    let width = if few { n } else { vectors * lanes };
+    let packed = a.views() * columns.next_multiple_of(width);
+    let depth = parts.first().map_or(0, |part| part.products.len() / packed);
+    out.par_chunks_exact_mut(n).enumerate().take(m).for_each(|(row, out)| {
+        out.fill(0.0);
+        for part in &parts {
+            for (panel, out) in panels_of(out, columns, width).enumerate() {
+                add(out, &part.products[(panel * depth + row) * width..][..out.len()]);
+            }
+        }
+    });
+    if let Some(sums) = sums {
+        sums.fill(0.0);
+        for part in &parts {
+            panels_of(sums, columns, width).zip(part.sums.chunks(width)).for_each(
+                |(sums, part)| {
+                    let count = sums.len();
+                    add(sums, &part[..count]);
+                },
+            );
+        }
+    }
+}
+
+/// A row in panels of so many columns, none of which reaches from one view into another.
+fn panels_of(row: &mut [f32], columns: usize, width: usize) -> impl Iterator<Item = &mut [f32]> {
+    row.chunks_mut(columns).flat_map(move |view| view.chunks_mut(width))
+}
+
+/// What one thread sums.
+struct Part {
+    /// `[panels, depth, vectors]`, where depth is the columns of A and as many as a block lacks.
+    products: Vec<f32>,
+    /// Of the columns of B, if they are wanted.
+    sums: Vec<f32>,
+}
+
+fn sum_few(a: &impl Rows, (b, n): (&[f32], usize), rows: Range<usize>, wants_sums: bool) -> Part {
+    let m = a.width();
+    let (mut products, mut left) = (vec![0.0; m * n], vec![0.0; BLOCK * m]);
+    let mut sums = vec![0.0; if wants_sums { n } else { 0 }];
+    for first in rows.clone().step_by(BLOCK) {
+        let count = BLOCK.min(rows.end - first);
+        a.lay_out(0, first..first + count, &mut left, m);
+        let b = &b[first * n..(first + count) * n];
+        let product = (Matrix::column_major(&left, m), Matrix::row_major(b, n));
+        multiply(
+            MatrixMut::row_major(&mut products, n),
+            true,
+            product,
+            (m, n, count),
+            Threads::One,
+        );
+        b.chunks_exact(n).filter(|_| wants_sums).for_each(|row| add(&mut sums, row));
+    }
+    Part { products, sums }
+}
+
+struct Sum<'a, A> {
+    a: &'a A,
+    b: &'a [f32],
+    n: usize,
+    /// Of a view.
+    columns: usize,
+    rows: Range<usize>,
+    wants_sums: bool,
+}
+
+impl<A: Rows> Blocked for Sum<'_, A> {
+    type Output = Part;
+
+    #[inline(always)]
+    fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Part {
+        let Self { a, b, n, columns, rows, wants_sums } = self;
+        let (depth, width) = (a.width().next_multiple_of(R), V * S::F32_LANES);
+        let panels_of_view = columns.div_ceil(width);
+        let panels = a.views() * panels_of_view;
+        // Rows that do not all fall into the same sets of the cache.
+        let stride = (depth.div_ceil(PADDING) | 1) * PADDING;
+        let (mut left, mut right) = (AlignedBuf::default(), AlignedBuf::default());
+        let (left, right) =
+            (left.take(a.views() * BLOCK * stride), right.take(panels * BLOCK * width));
+        let mut products = vec![0.0; panels * depth * width];
+        let mut sums = vec![0.0; if wants_sums { panels * width } else { 0 }];
+        for first in rows.clone().step_by(BLOCK) {
+            let count = BLOCK.min(rows.end - first);
+            // What the next block reads comes while this one is multiplied.
+            let next = first + count..rows.end.min(first + count + BLOCK);
+            let memory = [&b[next.start * n..next.end * n], a.memory(next)];
+            let mut fetched = memory.into_iter().flat_map(|memory| memory.chunks(count * LINE));
+            for (view, left) in left.chunks_exact_mut(BLOCK * stride).enumerate() {
+                a.lay_out(view, first..first + count, left, stride);
+            }
+            pack::<S, V>(simd, &b[first * n..(first + count) * n], (n, columns), right);
+            for (panel, products) in products.chunks_exact_mut(depth * width).enumerate() {
+                let left = &left[panel / panels_of_view * BLOCK * stride..][..count * stride];
+                let right = &right[panel * BLOCK * width..][..count * width];
+                let right = bytemuck::cast_slice::<_, S::f32s>(right).as_chunks::<V>().0;
+                if let Some(sums) = sums.get_mut(panel * width..(panel + 1) * width) {
+                    add_columns::<S, V>(simd, right, sums);
+                }
+                for (i, sums) in products.chunks_exact_mut(R * width).enumerate() {
+                    let (sums, _) =
+                        bytemuck::cast_slice_mut::<_, S::f32s>(sums).as_chunks_mut::<V>();
+                    if let Some(sums) = sums.first_chunk_mut::<R>() {
+                        let left = &left[i * R..];
+                        let next = fetched.next().unwrap_or(&[]);
+                        multiply_transposed(simd, left, stride, right, next, sums);
+                    }
+                }
+            }
+        }
+        Part { products, sums }
+    }
+}
+
+/// Rows of n columns, so many of a view, as `[panels, BLOCK, vectors]`.
+#[inline(always)]
+fn pack<S: Simd, const V: usize>(
+    simd: S,
+    rows: &[f32],
+    (n, columns): (usize, usize),
+    to: &mut [f32],
+) {
+    let (lanes, width) = (S::F32_LANES, V * S::F32_LANES);
+    for (k, row) in rows.chunks_exact(n).enumerate() {
+        let panels = row.chunks(columns).flat_map(|view| view.chunks(width));
+        for (panel, row) in panels.enumerate() {
+            let to = &mut to[(panel * BLOCK + k) * width..][..width];
+            if row.len() == width {
+                for v in 0..V {
+                    store_whole::<S>(&mut to[v * lanes..], load_whole::<S>(&row[v * lanes..]));
+                }
+            } else {
+                for (to, row) in to.chunks_exact_mut(lanes).zip(row.chunks(lanes)) {
+                    store_whole::<S>(to, load(simd, row));
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn add_columns<S: Simd, const V: usize>(simd: S, rows: &[[S::f32s; V]], sums: &mut [f32]) {
+    let sums = bytemuck::cast_slice_mut::<_, S::f32s>(sums);
+    let Some(sums) = sums.first_chunk_mut::<V>() else { return };
+    let mut total = *sums;
+    for row in rows {
+        for v in 0..V {
+            total[v] = simd.add_f32s(total[v], row[v]);
+        }
+    }
+    *sums = total;
+}

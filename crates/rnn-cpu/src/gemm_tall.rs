@@ -1,0 +1,168 @@
+//! Products of rows that lie anywhere with a matrix that is packed once.
+
+use crate::blocks::{Blocked, run_blocked, vectors_of_panel};
+use crate::geometry::GateColumns;
+use crate::packed::{PackedMatrix, UNROLL};
+use crate::simd::{activate, activate_each, load, processor, store};
+use pulp::Simd;
+use rnn_ops::Activation;
+
+/// Rows of several pieces, one behind the other: what windows see, or rows as they are.
+#[derive(Clone, Copy)]
+pub struct Pieces<'a> {
+    pub data: &'a [f32],
+    /// Where each piece of each row begins, `[pieces, rows]`; beyond the data where it is zero.
+    pub starts: &'a [usize],
+    pub rows: usize,
+    /// Numbers of a piece, a multiple of [`UNROLL`].
+    pub depth: usize,
+}
+
+/// What sums begin with, and what becomes of them.
+#[derive(Clone, Copy)]
+pub struct Epilogue<'a> {
+    pub start: Start<'a>,
+    pub activation: Activation,
+}
+
+/// What sums begin with.
+#[derive(Clone, Copy)]
+pub enum Start<'a> {
+    /// What is there.
+    There,
+    /// The same of each row; zero without.
+    Bias(Option<&'a [f32]>),
+}
+
+impl<'a> Epilogue<'a> {
+    /// Sums are added to what is there.
+    pub const ADD: Self = Self { start: Start::There, activation: Activation::Linear };
+
+    /// activation(sum + bias)
+    pub fn new(bias: Option<&'a [f32]>, activation: Activation) -> Self {
+        Self { start: Start::Bias(bias), activation }
+    }
+
+    /// Writes what the sums of rows begin with, for kernels that add to what is there.
+    pub fn begin(&self, out: &mut [f32], to: GateColumns) {
+        let Start::Bias(bias) = self.start else { return };
+        for row in out.chunks_mut(to.stride) {
+            let row = &mut row[to.first..to.first + to.count];
+            match bias {
+                Some(bias) => row.copy_from_slice(bias),
+                None => row.fill(0.0),
+            }
+        }
+    }
+
+    /// Applies the activation to whole rows, behind kernels that do not.
+    pub fn end(&self, out: &mut [f32]) {
+        activate_each(self.activation, out);
+    }
+}
+
+/// A matrix that rows are multiplied with.
+pub struct RowProduct {
+    panels: PackedMatrix,
+    columns: usize,
+    vectors: usize,
+    zeros: Vec<f32>,
+}
+
+impl RowProduct {
+    /// The matrix of so many rows, of which the others are zero, and columns.
+    pub fn new<'a>(depth: usize, columns: usize, row: impl Fn(usize) -> Option<&'a [f32]>) -> Self {
+        let depth = depth.next_multiple_of(UNROLL);
+        let (lanes, _) = processor();
+        let vectors = vectors_of_panel(columns, lanes);
+        let count = columns.div_ceil(vectors * lanes);
+        let panels =
+            PackedMatrix::pack_wide((lanes, vectors), (depth, count), row, |panel, vector| {
+                let first = (panel * vectors + vector) * lanes;
+                columns.min(first)..columns.min(first + lanes)
+            });
+        Self { panels, columns, vectors, zeros: vec![0.0; depth] }
+    }
+
+    /// Puts the products of some rows into some columns of `out`.
+    pub fn put(
+        &self,
+        left: Pieces<'_>,
+        epilogue: Epilogue<'_>,
+        (out, to): (&mut [f32], GateColumns),
+    ) {
+        run_blocked(self.vectors, Put { right: self, left, epilogue, out, to });
+    }
+}
+
+struct Put<'a> {
+    right: &'a RowProduct,
+    left: Pieces<'a>,
+    epilogue: Epilogue<'a>,
+    out: &'a mut [f32],
+    to: GateColumns,
+}
+
+impl Blocked for Put<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) {
+        let Self { right: RowProduct { panels, columns, zeros, .. }, left, out, to, .. } = self;
+        let Epilogue { start, activation } = self.epilogue;
+        let Pieces { data, starts, rows, depth } = left;
+        let (lanes, width) = (S::F32_LANES, V * S::F32_LANES);
+        let zeros = &zeros[..depth];
+        for panel in 0..columns.div_ceil(width) {
+            let column = panel * width;
+            let count = width.min(columns - column);
+            for row in (0..rows).step_by(R) {
+                let mut sums = [[simd.splat_f32s(0.0); V]; R];
+                for (r, sums) in sums.iter_mut().enumerate().take(rows - row) {
+                    let from = match start {
+                        Start::There => &out[(row + r) * to.stride + to.first..][..*columns],
+                        Start::Bias(Some(bias)) => bias,
+                        Start::Bias(None) => break,
+                    };
+                    let from = from[column..column + count].chunks(lanes);
+                    for (sum, from) in sums.iter_mut().zip(from) {
+                        *sum = load(simd, from);
+                    }
+                }
+                for (piece, starts) in starts.chunks_exact(rows).enumerate() {
+                    let (left, any) = pieces::<R>(data, &starts[row..], zeros, depth);
+                    if any {
+                        let at = (panel, piece * depth);
+                        let (next, _) = pieces(data, &starts[rows.min(row + R)..], &[], depth);
+                        // The first panel meets rows that no cache holds.
+                        let next = if panel == 0 { Some(next) } else { None };
+                        panels.multiply_and_fetch(simd, at, left, next, &mut sums);
+                    }
+                }
+                for (r, sums) in sums.iter().enumerate().take(rows - row) {
+                    let out = &mut out[(row + r) * to.stride + to.first + column..][..count];
+                    for (sum, out) in sums.iter().zip(out.chunks_mut(lanes)) {
+                        store(simd, out, activate(simd, activation, *sum));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// R pieces that begin at these places, and whether there is one of them.
+#[inline(always)]
+fn pieces<'a, const R: usize>(
+    data: &'a [f32],
+    starts: &[usize],
+    missing: &'a [f32],
+    depth: usize,
+) -> ([&'a [f32]; R], bool) {
+    let (mut pieces, mut any) = ([missing; R], false);
+    for (to, &start) in pieces.iter_mut().zip(starts) {
+        if let Some(piece) = data.get(start..start.wrapping_add(depth)) {
+            (*to, any) = (piece, true);
+        }
+    }
+    (pieces, any)
+}

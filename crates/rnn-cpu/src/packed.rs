@@ -1,0 +1,194 @@
+//! Products of a few rows with a matrix that is used again and again: the matrix is packed once,
+//! and the sums stay in registers.
+
+use crate::prefetch::{LINE, prefetch};
+use pulp::Simd;
+
+/// Vectors to a panel: the four gates of an LSTM, or consecutive columns.
+pub const VECTORS: usize = 4;
+
+/// What lengths of rows are padded to: a multiple of any vector's width and of `UNROLL`.
+pub const PADDING: usize = 16;
+
+/// Terms of a sum whose bounds are checked together.
+pub const UNROLL: usize = 8;
+
+/// Floats that begin at a cache line.
+#[derive(Default)]
+pub struct AlignedBuf(Vec<f32>);
+
+impl AlignedBuf {
+    /// So many of them, zeros where they were not there before.
+    pub fn take(&mut self, len: usize) -> &mut [f32] {
+        if self.0.len() < len + LINE {
+            self.0 = vec![0.0; len + LINE];
+        }
+        let start = self.0.as_ptr().align_offset(64).min(LINE);
+        &mut self.0[start..start + len]
+    }
+}
+
+/// A matrix `[depth, ..]`, packed: for each panel of columns, for each of its rows, as many vectors
+/// as a panel has.
+pub struct PackedMatrix {
+    data: Vec<f32>,
+    /// Where the first cache line of `data` begins.
+    start: usize,
+    per_panel: usize,
+}
+
+impl PackedMatrix {
+    /// Packs rows `source(k)`, of which vector v of panel p takes `columns(p, v)`. What lies beyond
+    /// is zero.
+    pub fn pack<'a>(
+        lanes: usize,
+        extents: (usize, usize),
+        source: impl Fn(usize) -> Option<&'a [f32]>,
+        columns: impl Fn(usize, usize) -> std::ops::Range<usize>,
+    ) -> Self {
+        Self::pack_wide((lanes, VECTORS), extents, source, columns)
+    }
+
+    /// The same with any number of vectors to a panel.
+    pub fn pack_wide<'a>(
+        (lanes, vectors): (usize, usize),
+        (depth, panels): (usize, usize),
+        source: impl Fn(usize) -> Option<&'a [f32]>,
+        columns: impl Fn(usize, usize) -> std::ops::Range<usize>,
+    ) -> Self {
+        let per_panel = depth * vectors * lanes;
+        let mut data = vec![0.0; panels * per_panel + LINE];
+        let start = data.as_ptr().align_offset(64).min(LINE);
+        for (panel, packed) in data[start..].chunks_exact_mut(per_panel).take(panels).enumerate() {
+            for (k, row) in packed.chunks_exact_mut(vectors * lanes).enumerate() {
+                let Some(source) = source(k) else { continue };
+                for (vector, to) in row.chunks_exact_mut(lanes).enumerate() {
+                    let from = &source[columns(panel, vector)];
+                    to[..from.len()].copy_from_slice(from);
+                }
+            }
+        }
+        Self { data, start, per_panel }
+    }
+
+    /// One panel, as vectors.
+    #[inline(always)]
+    fn panel<S: Simd, const V: usize>(&self, panel: usize) -> &[[S::f32s; V]] {
+        let from = self.start + panel * self.per_panel;
+        bytemuck::cast_slice::<_, S::f32s>(&self.data[from..from + self.per_panel]).as_chunks().0
+    }
+
+    /// Adds to the sums of R rows, `left[r]` of which meets the panel's rows from `from` on.
+    #[inline(always)]
+    pub fn multiply<S: Simd, const R: usize, const V: usize>(
+        &self,
+        simd: S,
+        at: (usize, usize),
+        left: [&[f32]; R],
+        sums: &mut [[S::f32s; V]; R],
+    ) {
+        self.multiply_and_fetch(simd, at, left, None, sums);
+    }
+
+    /// The same, while the rows that come next are fetched.
+    ///
+    /// Loops and no closures here: a closure that is not inlined is not compiled for the
+    /// processor at hand.
+    #[inline(always)]
+    pub fn multiply_and_fetch<S: Simd, const R: usize, const V: usize>(
+        &self,
+        simd: S,
+        (panel, from): (usize, usize),
+        left: [&[f32]; R],
+        next: Option<[&[f32]; R]>,
+        sums: &mut [[S::f32s; V]; R],
+    ) {
+        let depth = left[0].len();
+        let right = self.panel::<S, V>(panel)[from..from + depth].as_chunks::<UNROLL>().0;
+        let mut blocks: [&[[f32; UNROLL]]; R] = [&[]; R];
+        for r in 0..R {
+            blocks[r] = &left[r].as_chunks::<UNROLL>().0[..right.len()];
+        }
+        let mut z = *sums;
+        for (i, right) in right.iter().enumerate() {
+            if let Some(next) = next {
+                // A line is several blocks long.
+                for r in (i % (LINE / UNROLL)..R).step_by(LINE / UNROLL) {
+                    prefetch(next[r], i * UNROLL);
+                }
+            }
+            for k in 0..UNROLL {
+                for r in 0..R {
+                    let a = simd.splat_f32s(blocks[r][i][k]);
+                    for v in 0..V {
+                        z[r][v] = simd.mul_add_e_f32s(a, right[k][v], z[r][v]);
+                    }
+                }
+            }
+        }
+        *sums = z;
+    }
+
+    /// The same with rows that lie beside each other, a few floats of each at a time, so that all
+    /// are reached from one place; and with several views of them, if each vector has its own.
+    #[inline(always)]
+    pub fn multiply_views<S: Simd, const R: usize, const G: usize>(
+        &self,
+        simd: S,
+        panel: usize,
+        left: &[Views<R, G>],
+        sums: &mut [[S::f32s; VECTORS]; R],
+    ) {
+        let right = self.panel::<S, VECTORS>(panel).as_chunks::<UNROLL>().0;
+        let mut z = *sums;
+        for (left, right) in left.iter().zip(right) {
+            for k in 0..UNROLL {
+                for v in 0..VECTORS {
+                    for r in 0..R {
+                        let a = simd.splat_f32s(left[v % G][r][k]);
+                        z[r][v] = simd.mul_add_e_f32s(a, right[k][v], z[r][v]);
+                    }
+                }
+            }
+        }
+        *sums = z;
+    }
+}
+
+/// A few floats of each of R rows, as each of G views sees them.
+pub type Views<const R: usize, const G: usize> = [[[f32; UNROLL]; R]; G];
+
+/// Adds to the sums of R columns of `left`, whose rows are `stride` apart, times rows of vectors,
+/// while what comes next is fetched, a line a row.
+#[inline(always)]
+pub fn multiply_transposed<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    left: &[f32],
+    stride: usize,
+    right: &[[S::f32s; V]],
+    next: &[f32],
+    sums: &mut [[S::f32s; V]; R],
+) {
+    let mut z = *sums;
+    for (k, (left, right)) in left.chunks(stride).zip(right).enumerate() {
+        let Some(left) = left.first_chunk::<R>() else { break };
+        prefetch(next, k * LINE);
+        for r in 0..R {
+            let a = simd.splat_f32s(left[r]);
+            for v in 0..V {
+                z[r][v] = simd.mul_add_e_f32s(a, right[v], z[r][v]);
+            }
+        }
+    }
+    *sums = z;
+}
+
+/// R rows of a buffer, one behind the other.
+#[inline(always)]
+pub fn rows<const R: usize>(data: &[f32], stride: usize) -> [&[f32]; R] {
+    let mut rows: [&[f32]; R] = [&[]; R];
+    for (row, data) in rows.iter_mut().zip(data.chunks_exact(stride)) {
+        *row = data;
+    }
+    rows
+}

@@ -1,0 +1,130 @@
+use crate::common::{dims, ensure, sum_iterations, threads};
+use crate::{Case, Definition, Sample};
+use rnn_core::DType;
+use rnn_graph::{
+    Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
+};
+
+pub static SHADER: Shader = Shader::new(
+    "masked_weights",
+    &[
+        rnn_shaders::shared::ELEMENTWISE,
+        rnn_shaders::shared::TREE_SUM,
+        rnn_shaders::loss::MASKED_WEIGHTS,
+    ],
+);
+
+/// What each loss of a masked sequence counts, so that their mean is the sum over the steps that
+/// take part divided by how many do (keras/src/losses/loss.py, `apply_mask`):
+///
+/// v(b, t) = w(b, t) T B / V where m(t, b) is not 0, else 0; V = how many m(t, b) are not 0,
+///
+/// and v = 0 where V is. Without weights w = 1.
+///
+/// Inputs: mask u32 `[T, B]`; w `[B T]`, examples first, if `weighted`; V `[1]`, if it is `given`
+/// and so may count the steps of other ranks too. Output `[B T]`. It is a constant of the loss:
+/// nothing flows back through it.
+#[derive(Clone, Copy, Debug)]
+pub struct MaskedWeights {
+    /// Steps have weights besides.
+    pub weighted: bool,
+    /// V is an input.
+    pub given: bool,
+}
+
+impl MaskedWeights {
+    /// The places of w and V among the inputs.
+    fn places(self) -> [Option<usize>; 2] {
+        let given = 1 + usize::from(self.weighted);
+        [self.weighted.then_some(1), self.given.then_some(given)]
+    }
+}
+
+impl Definition for MaskedWeights {
+    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
+        let mask = io.uints(0);
+        let Ok([steps, batch]) = dims(&io.signature.inputs[0]) else { return };
+        let [weights, valid] = self.places().map(|place| place.map(|place| io.input(place)));
+        let counted = mask.iter().filter(|&&there| there != 0).count();
+        let valid = valid.map_or(F::of(counted as f64), |valid| valid[0]);
+        let total = F::of(mask.len() as f64);
+        for (i, v) in io.output().iter_mut().enumerate() {
+            let (b, t) = (i / steps, i % steps);
+            let there = mask[t * batch + b] != 0 && valid > F::zero();
+            let weight = weights.map_or(F::one(), |weights| weights[i]);
+            *v = if there { weight * (total / valid) } else { F::zero() };
+        }
+    }
+}
+
+impl Op for MaskedWeights {
+    fn name(&self) -> &'static str {
+        "masked_weights"
+    }
+
+    fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
+        let wanted = 1 + usize::from(self.weighted) + usize::from(self.given);
+        ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
+        let mask = &inputs[0];
+        let [steps, batch] = dims(mask)?;
+        ensure(mask.dtype == DType::U32, || format!("{mask} is no mask"))?;
+        let [weights, valid] = self.places().map(|place| place.map(|place| &inputs[place]));
+        let fits = weights.is_none_or(|w| *w == TensorType::f32([batch * steps]));
+        let one = valid.is_none_or(|valid| *valid == TensorType::f32([1]));
+        ensure(fits && one, || format!("{:?} for mask {mask}", &inputs[1..]))?;
+        Ok(vec![TensorType::f32([batch * steps])])
+    }
+
+    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+        let [steps, batch] = dims(&s.inputs[0])?;
+        let [weights, given] = self.places();
+        let launch = |entry, grid| {
+            Launch::new(&SHADER, entry, grid)
+                .iterations(sum_iterations(steps * batch))
+                .bind("mask", Operand::Input(0))
+                .param("steps", steps)
+                .param("batch", batch)
+        };
+        let valid = given.map_or(Operand::Scratch(0), Operand::Input);
+        // Weights that are absent are never read; any tensor stands in for them.
+        let weigh = launch("weigh", threads(steps * batch)?)
+            .constant("HAS_WEIGHTS", u8::from(self.weighted))
+            .bind("weights", Operand::Input(weights.unwrap_or(0)))
+            .bind("valid", valid)
+            .bind("out", Operand::Output(0));
+        if given.is_some() {
+            return Ok(weigh.into());
+        }
+        let count = launch("count", Grid::new(1, 1, 1)?).bind("out", Operand::Scratch(0));
+        Ok(Work { scratch: vec![1], launches: vec![count, weigh] })
+    }
+
+    no_gradient!();
+
+    defined!();
+
+    fn cost(&self, s: &Signature) -> Cost {
+        Cost { flops: 2 * s.outputs[0].len() as u64, bytes: s.bytes() }
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (steps, batch) in [(1, 1), (7, 5), (31, 40)] {
+        for (weighted, given) in [(false, false), (true, false), (false, true), (true, true)] {
+            let there = (0..steps * batch).map(|i| u32::from(i % 3 != 1)).collect();
+            let mut inputs = vec![Sample::Exactly(vec![steps, batch], there)];
+            inputs.extend(weighted.then(|| Sample::Uniform(vec![steps * batch], 0.0, 2.0)));
+            inputs.extend(given.then(|| Sample::Floats(vec![1], vec![17.0])));
+            let mut name = format!("masked_weights {steps}x{batch}");
+            for (so, what) in [(weighted, " weighted"), (given, " given")] {
+                name += if so { what } else { "" };
+            }
+            cases.push(Case::new(name, MaskedWeights { weighted, given }, inputs));
+        }
+    }
+    let nobody = vec![Sample::Exactly(vec![3, 2], vec![0; 6])];
+    let op = MaskedWeights { weighted: false, given: false };
+    cases.push(Case::new("masked_weights of no step", op, nobody));
+    cases
+}

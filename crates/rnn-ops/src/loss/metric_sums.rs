@@ -1,0 +1,241 @@
+use crate::common::{THREADS, arity, dims, ensure, exceeds};
+use crate::{Activation, Case, Definition, Sample};
+use rnn_graph::{
+    Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType,
+    Work, iterations,
+};
+
+pub static SHADER: Shader = Shader::new(
+    "tally",
+    &[
+        rnn_shaders::shared::ELEMENTWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::shared::EXPONENTIAL,
+        rnn_shaders::shared::ACTIVATIONS,
+        rnn_shaders::shared::TREE_SUM,
+        rnn_shaders::loss::METRIC_SUMS,
+    ],
+);
+
+/// A probability p lies in bucket ceil(p BUCKETS) - 1, above as many thresholds and one: Keras's AUC
+/// has 200 thresholds (keras/src/metrics/confusion_metrics.py), so there are 199 buckets.
+const BUCKETS: usize = rnn_shaders::constant(rnn_shaders::loss::METRIC_SUMS, "BUCKETS");
+
+/// What is counted of the predictions of an epoch, beside its loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricSums {
+    /// There are no classes: none is right.
+    Regression,
+    /// Each prediction is the logit of one class, the positive one; a row is right in part.
+    Binary,
+    /// The largest prediction of a row is its class.
+    Categorical,
+}
+
+impl MetricSums {
+    /// Sums that stand before the counters of classes and buckets.
+    pub const LEADING: usize = 4;
+
+    /// The number of sums, of rows of so many predictions.
+    pub fn len(self, width: usize) -> usize {
+        Self::LEADING + self.counters(width)
+    }
+
+    fn counters(self, width: usize) -> usize {
+        match self {
+            Self::Regression => 0,
+            Self::Binary => 3 + 2 * BUCKETS,
+            Self::Categorical => 3 * width,
+        }
+    }
+
+    /// The classes that a row, or a part of it, is taken for and belongs to.
+    fn classes<F: Real>(self, x: &[F], y: &[F]) -> [Option<usize>; 2] {
+        // The first of equals; what is not a number is none.
+        let largest =
+            |v: &[F]| (1..v.len()).fold(0, |best, i| if exceeds(v[i], v[best]) { i } else { best });
+        match self {
+            Self::Regression => [None; 2],
+            Self::Binary => [(x[0] > F::zero()).then_some(0), (y[0] > F::of(0.5)).then_some(0)],
+            Self::Categorical => [Some(largest(x)), Some(largest(y))],
+        }
+    }
+}
+
+fn bucket<F: Real>(logit: F) -> usize {
+    let above = Activation::Sigmoid.apply(logit) * F::of(BUCKETS as f64);
+    (0..BUCKETS - 1).take_while(|&b| above > F::of(b as f64 + 1.0)).count()
+}
+
+/// Adds a batch to the running sums of an epoch, from which its metrics follow: loss B, the rows
+/// that are right, the examples B, and the rows that count, of which the mask leaves out some; then
+/// for each class how many rows are rightly taken for it, are taken for it, and belong to it; then,
+/// if there are but two classes, for each bucket of probabilities how many negative and positive
+/// predictions lie in it.
+///
+/// A row is what has a loss of its own: an example, or a step of one. Inputs: predictions and labels
+/// `[B, C]`, or `[B T, C]` with examples first; loss `[1]`; if there is one, the mask u32 `[T, B]`.
+/// Update: sums `[len]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpdateMetricSums {
+    /// What is counted.
+    pub of: MetricSums,
+    /// B.
+    pub examples: usize,
+}
+
+impl Definition for UpdateMetricSums {
+    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
+        let Self { of, examples } = *self;
+        let Ok([rows, width]) = dims(&io.signature.inputs[0]) else { return };
+        let (x, y, loss) = (io.input(0), io.input(1), io.input(2)[0]);
+        let mask = (io.inputs.len() > 3).then(|| io.uints(3));
+        let [sums] = io.updates();
+        let mut add = |at: usize, value: F| sums[at] = sums[at] + value;
+        add(0, loss * F::of(examples as f64));
+        add(2, F::of(examples as f64));
+        let part = match of {
+            MetricSums::Regression => return,
+            MetricSums::Binary => 1,
+            MetricSums::Categorical => width,
+        };
+        let steps = rows / examples;
+        let is_unmasked =
+            |row: usize| mask.is_none_or(|mask| mask[row % steps * examples + row / steps] != 0);
+        let (mut right, mut counted) = (0, 0);
+        for (row, (x, y)) in x.chunks_exact(width).zip(y.chunks_exact(width)).enumerate() {
+            for (x, y) in x.chunks_exact(part).zip(y.chunks_exact(part)) {
+                if !is_unmasked(row) {
+                    continue;
+                }
+                let [taken, actual] = of.classes(x, y);
+                counted += 1;
+                right += usize::from(taken == actual);
+                let mut count = |at: usize| add(MetricSums::LEADING + at, F::one());
+                for (column, class) in [(1, taken), (2, actual)] {
+                    class.into_iter().for_each(|c| count(3 * c + column));
+                }
+                taken.filter(|_| taken == actual).into_iter().for_each(|c| count(3 * c));
+                if of == MetricSums::Binary {
+                    count(3 + 2 * bucket(x[0]) + usize::from(actual.is_some()));
+                }
+            }
+        }
+        for (at, parts) in [(1, right), (3, counted)] {
+            add(at, F::of((parts * part) as f64 / width as f64));
+        }
+    }
+}
+
+impl Op for UpdateMetricSums {
+    fn name(&self) -> &'static str {
+        "tally"
+    }
+
+    fn infer(
+        &self,
+        inputs: &[TensorType],
+        updates: &[TensorType],
+    ) -> Result<Vec<TensorType>, OpError> {
+        let (three, masks) = inputs.split_at(inputs.len().min(3));
+        let ([x, y, loss], [sums]) = (arity(three)?, arity(updates)?);
+        let [rows, width] = dims(x)?;
+        let whole = self.examples > 0 && rows.is_multiple_of(self.examples);
+        ensure(x == y && !x.is_empty() && whole, || {
+            format!("predictions {x}, labels {y} of {} examples", self.examples)
+        })?;
+        let len = self.of.len(width);
+        ensure(loss.len() == 1 && sums.len() == len, || format!("loss {loss}, sums {sums}"))?;
+        let fits = match masks {
+            [] => true,
+            [mask] => *mask == TensorType::u32([rows / self.examples, self.examples]),
+            _ => false,
+        };
+        ensure(fits, || format!("masks {masks:?} for predictions {x}"))?;
+        Ok(vec![])
+    }
+
+    fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
+        let [rows, width] = dims(&s.inputs[0])?;
+        let masked = s.inputs.len() > 3;
+        // A mask that is absent is never read; any tensor stands in for it.
+        let mask = Operand::Input(if masked { 3 } else { 0 });
+        let counters = self.of.counters(width);
+        // What has a class of its own.
+        let parts = match self.of {
+            MetricSums::Regression => 0,
+            MetricSums::Binary => rows * width,
+            MetricSums::Categorical => rows,
+        };
+        // A thread looks at one of 256 parts, and for some counters at all of them.
+        let of_256 =
+            iterations(width, 0) + iterations(counters.div_ceil(THREADS), iterations(THREADS, 0));
+        let around = 2 * iterations(THREADS.ilog2() as usize, 0) + 1;
+        let rounds = limits.loop_iterations.saturating_sub(around) / (1 + of_256);
+        let most = usize::try_from(rounds).unwrap_or(usize::MAX).max(1).saturating_mul(THREADS);
+        let grid = Grid::new(1, 1, 1)?;
+        let launch = |first: usize| {
+            let end = parts.min(first.saturating_add(most));
+            Launch::new(&SHADER, "add", grid)
+                .iterations(iterations((end - first).div_ceil(THREADS), of_256) + around)
+                .constant("KIND", self.of as u32)
+                .constant("HAS_MASK", u8::from(masked))
+                .bind("predictions", Operand::Input(0))
+                .bind("labels", Operand::Input(1))
+                .bind("loss", Operand::Input(2))
+                .bind("mask", mask)
+                .bind("out", Operand::Update(0))
+                .param("examples", self.examples)
+                .param("rows", rows)
+                .param("width", width)
+                .param("classes", if self.of == MetricSums::Categorical { width } else { 1 })
+                .param("counters", counters)
+                .param("first", first)
+                .param("end", end)
+        };
+        Ok((0..parts.max(1)).step_by(most).map(launch).collect::<Vec<_>>().into())
+    }
+
+    not_differentiable!();
+
+    defined!();
+
+    fn cost(&self, s: &Signature) -> Cost {
+        Cost { flops: 2 * s.inputs[0].len() as u64, bytes: s.bytes() }
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (of, name) in [
+        (MetricSums::Regression, "regression"),
+        (MetricSums::Binary, "binary"),
+        (MetricSums::Categorical, "categorical"),
+    ] {
+        for (examples, steps, width) in
+            [(1, 1, 1), (300, 1, 1), (61, 1, 7), (3, 1, 300), (4, 5, 1), (70, 9, 3)]
+        {
+            // In the middle of a bucket, so that rounding moves none to another.
+            let logit = |i: usize| {
+                let p = ((i * 83 % BUCKETS) as f32 + 0.5) / BUCKETS as f32;
+                (p / (1.0 - p)).ln() + 1e-4
+            };
+            let rows = examples * steps;
+            let shape = vec![rows, width];
+            let mut inputs = vec![
+                Sample::Floats(shape.clone(), (0..rows * width).map(logit).collect()),
+                Sample::Uniform(shape, 0.0, 1.0),
+                Sample::Normal(vec![1]),
+            ];
+            let mask = || {
+                let there = (0..rows).map(|i| u32::from(i % 3 != 1)).collect();
+                Sample::Exactly(vec![steps, examples], there)
+            };
+            inputs.extend((steps > 1).then(mask));
+            let sums = vec![Sample::Uniform(vec![of.len(width)], 0.0, 9.0)];
+            let name = format!("tally {name} {examples}x{steps}x{width}");
+            cases.push(Case::new(name, UpdateMetricSums { of, examples }, inputs).updates(sums));
+        }
+    }
+    cases
+}

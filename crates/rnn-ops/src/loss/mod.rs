@@ -1,0 +1,264 @@
+pub mod categorical;
+pub mod masked_weights;
+pub mod metric_sums;
+
+use crate::common::{clip, ensure, larger, pairwise_sum, sum_iterations, threads};
+use crate::{Activation, Case, Definition, Sample};
+use rnn_graph::{
+    Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
+    TensorId, TensorType, Work,
+};
+
+pub static SHADER: Shader = Shader::new(
+    "loss",
+    &[
+        rnn_shaders::shared::ELEMENTWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::shared::EXPONENTIAL,
+        rnn_shaders::shared::ACTIVATIONS,
+        rnn_shaders::shared::TREE_SUM,
+        rnn_shaders::loss::LOSS,
+    ],
+);
+
+/// The loss of one prediction x for the label y (keras/src/losses/losses.py).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ElementLoss {
+    /// max(x, 0) - x y + log(1 + e^-|x|): that of sigmoid(x), without its overflow.
+    BinaryCrossEntropy,
+    /// (x - y)^2.
+    SquaredError,
+    /// |x - y|.
+    AbsoluteError,
+    /// (x - y)^2 / 2 up to |x - y| = delta, and from there on a line.
+    Huber {
+        /// Where the line begins.
+        delta: f32,
+    },
+}
+
+impl ElementLoss {
+    fn code(self) -> u32 {
+        match self {
+            Self::BinaryCrossEntropy => 0,
+            Self::SquaredError => 1,
+            Self::AbsoluteError => 2,
+            Self::Huber { .. } => 3,
+        }
+    }
+
+    fn delta(self) -> f32 {
+        if let Self::Huber { delta } = self { delta } else { 1.0 }
+    }
+
+    fn apply<F: Real>(self, x: F, y: F) -> F {
+        let (error, half) = ((x - y).abs(), F::of(0.5));
+        match self {
+            Self::BinaryCrossEntropy => larger(x, F::zero()) - x * y + (-x.abs()).exp().ln_1p(),
+            Self::SquaredError => error * error,
+            Self::AbsoluteError => error,
+            Self::Huber { delta } => {
+                let delta = F::of(delta.into());
+                let far = delta * (error - half * delta);
+                if error <= delta { half * error * error } else { far }
+            }
+        }
+    }
+
+    fn slope<F: Real>(self, x: F, y: F) -> F {
+        let error = x - y;
+        match self {
+            Self::BinaryCrossEntropy => Activation::Sigmoid.apply(x) - y,
+            Self::SquaredError => error + error,
+            Self::AbsoluteError if error == F::zero() => error,
+            Self::AbsoluteError => error.signum(),
+            Self::Huber { delta } => {
+                let delta = F::of(delta.into());
+                clip(error, -delta, delta)
+            }
+        }
+    }
+}
+
+/// loss = sum of w l(x, y) / count: the mean over all predictions x, each weighed as its example.
+///
+/// Inputs: predictions and labels `[B, ..]`, and if `weighted` w `[B]`. Output `[1]`.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    /// l.
+    pub of: ElementLoss,
+    /// The examples have weights.
+    pub weighted: bool,
+}
+
+/// d_x = w l'(x, y) d_loss / count. Inputs: predictions, labels, the gradient of the loss `[1]`,
+/// and the weights, if there are any. Output as the predictions.
+#[derive(Clone, Debug)]
+pub struct LossBackward(pub Loss);
+
+impl Loss {
+    /// Checks predictions, labels and weights.
+    fn check(&self, inputs: &[&TensorType]) -> Result<(), OpError> {
+        let wanted = 2 + usize::from(self.weighted);
+        ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
+        let (x, y) = (inputs[0], inputs[1]);
+        ensure(x == y && !x.is_empty(), || format!("predictions {x}, labels {y}"))?;
+        let examples = x.dims().first().copied().unwrap_or(1);
+        let fits = inputs.get(2).is_none_or(|w| w.dims() == [examples]);
+        ensure(fits, || format!("{} for {examples} examples", inputs[2]))
+    }
+
+    fn launch(&self, entry: &'static str, grid: Grid, x: &TensorType, weights: usize) -> Launch {
+        // Weights that are absent are never read; any tensor stands in for them.
+        let weights = Operand::Input(if self.weighted { weights } else { 0 });
+        Launch::new(&SHADER, entry, grid)
+            .iterations(sum_iterations(x.len().div_ceil(parts(x))))
+            .constant("KIND", self.of.code())
+            .constant("HAS_WEIGHTS", u8::from(self.weighted))
+            .bind("predictions", Operand::Input(0))
+            .bind("labels", Operand::Input(1))
+            .bind("weights", weights)
+            .param("count", x.len())
+            .param("examples", x.dims().first().copied().unwrap_or(1))
+            .param("delta", self.of.delta())
+            .param("parts", parts(x))
+    }
+}
+
+/// Workgroups that share a sum over all predictions. Depends on the shape alone, so results repeat.
+fn parts(x: &TensorType) -> usize {
+    (x.len() / 4096).clamp(1, 256)
+}
+
+/// The weight of each prediction.
+fn weight<'a, F: Real>(io: &Io<'a, F>, place: Option<usize>) -> impl Fn(usize) -> F + use<'a, F> {
+    let weights = place.map(|p| io.input(p));
+    let count = io.input(0).len();
+    move |i| weights.map_or(F::one(), |w| w[i / (count / w.len())])
+}
+
+impl Definition for Loss {
+    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
+        let (x, y) = (io.input(0), io.input(1));
+        let weight = weight(io, self.weighted.then_some(2));
+        let sum = pairwise_sum((0..x.len()).map(|i| weight(i) * self.of.apply(x[i], y[i])));
+        io.output()[0] = sum / F::of(x.len() as f64);
+    }
+}
+
+impl Op for Loss {
+    fn name(&self) -> &'static str {
+        "loss"
+    }
+
+    fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
+        self.check(&inputs.iter().collect::<Vec<_>>())?;
+        Ok(vec![TensorType::f32([1])])
+    }
+
+    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+        let x = &s.inputs[0];
+        let parts = parts(x);
+        let sum = self.launch("forward", Grid::new(parts, 1, 1)?, x, 2);
+        if parts == 1 {
+            return Ok(sum.bind("out", Operand::Output(0)).into());
+        }
+        let add = Launch::new(&SHADER, "add_parts", Grid::new(1, 1, 1)?)
+            .iterations(sum_iterations(parts))
+            .bind("predictions", Operand::Scratch(0))
+            .bind("out", Operand::Output(0))
+            .param("count", x.len())
+            .param("examples", 0usize)
+            .param("delta", 0.0)
+            .param("parts", parts);
+        let launches = vec![sum.bind("out", Operand::Scratch(0)), add];
+        Ok(Work { scratch: vec![parts], launches })
+    }
+
+    fn backward(
+        &self,
+        graph: &mut Graph,
+        operands: &Operands,
+        gradients: &[Option<TensorId>],
+    ) -> Result<Vec<Option<TensorId>>, OpError> {
+        let mut all = vec![None; operands.inputs.len()];
+        let Some(g) = gradients[0] else { return Ok(all) };
+        let mut inputs = vec![operands.inputs[0], operands.inputs[1], g];
+        inputs.extend(operands.inputs.get(2));
+        all[0] = Some(graph.apply(LossBackward(self.clone()), &inputs)?);
+        Ok(all)
+    }
+
+    defined!();
+
+    fn cost(&self, s: &Signature) -> Cost {
+        Cost { flops: 8 * s.inputs[0].len() as u64, bytes: s.bytes() }
+    }
+}
+
+impl Definition for LossBackward {
+    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
+        let (x, y, d_loss) = (io.input(0), io.input(1), io.input(2)[0]);
+        let weight = weight(io, self.0.weighted.then_some(3));
+        let count = F::of(x.len() as f64);
+        for (i, d) in io.output().iter_mut().enumerate() {
+            *d = weight(i) * self.0.of.slope(x[i], y[i]) * d_loss / count;
+        }
+    }
+}
+
+impl Op for LossBackward {
+    fn name(&self) -> &'static str {
+        "loss_backward"
+    }
+
+    fn infer(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<Vec<TensorType>, OpError> {
+        ensure(inputs.len() >= 3 && inputs[2].len() == 1, || "no gradient of the loss".into())?;
+        let others = inputs.iter().enumerate().filter(|(i, _)| *i != 2).map(|(_, ty)| ty);
+        self.0.check(&others.collect::<Vec<_>>())?;
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+        let grid = threads(s.outputs[0].len())?;
+        let launch = self.0.launch("backward", grid, &s.inputs[0], 3);
+        Ok(launch.bind("d_loss", Operand::Input(2)).bind("out", Operand::Output(0)).into())
+    }
+
+    not_differentiable!();
+
+    defined!();
+
+    fn cost(&self, s: &Signature) -> Cost {
+        Cost { flops: 6 * s.outputs[0].len() as u64, bytes: s.bytes() }
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    let kinds = [
+        ("binary cross-entropy", ElementLoss::BinaryCrossEntropy),
+        ("squared error", ElementLoss::SquaredError),
+        ("absolute error", ElementLoss::AbsoluteError),
+        ("huber", ElementLoss::Huber { delta: 1.5 }),
+    ];
+    let mut cases = Vec::new();
+    for (name, of) in kinds {
+        let sizes = [(1, 1, false), (92, 1, true), (60, 5, true), (10, 1300, true)];
+        for (examples, width, weighted) in sizes {
+            let op = Loss { of, weighted };
+            let shape = vec![examples, width];
+            let mut forward =
+                vec![Sample::Uniform(shape.clone(), -30.0, 30.0), Sample::Uniform(shape, 0.0, 1.0)];
+            let mut backward = forward.clone();
+            backward.push(Sample::Normal(vec![1]));
+            for inputs in [&mut forward, &mut backward] {
+                inputs.extend(weighted.then(|| Sample::Uniform(vec![examples], 0.0, 2.0)));
+            }
+            let size = format!("{examples}x{width}{}", if weighted { " weighted" } else { "" });
+            let back = LossBackward(op.clone());
+            cases.push(Case::new(format!("{name} {size}"), op, forward).gradient(&[0]));
+            cases.push(Case::new(format!("{name} backward {size}"), back, backward));
+        }
+    }
+    cases
+}

@@ -1,0 +1,44 @@
+use crate::Activation;
+use rnn_graph::Real;
+
+/// The gates of an LSTM, whatever their pre-activations z are made of; see [`crate::Lstm`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LstmGates {
+    /// Of the candidate and the cell.
+    pub activation: Activation,
+    /// Of the three gates.
+    pub recurrent_activation: Activation,
+}
+
+impl LstmGates {
+    /// i, f, g and o.
+    pub(crate) fn values<F: Real>(&self, z: [F; 4]) -> [F; 4] {
+        let (act, rec) = (self.activation, self.recurrent_activation);
+        [rec.apply(z[0]), rec.apply(z[1]), act.apply(z[2]), rec.apply(z[3])]
+    }
+
+    /// h(t) and c(t).
+    pub(crate) fn step<F: Real>(&self, [i, f, g, o]: [F; 4], c_before: F) -> [F; 2] {
+        let c = f * c_before + i * g;
+        [o * self.activation.apply(c), c]
+    }
+
+    /// dz of the four gates and dc(t-1), from the gates' values and c(t-1).
+    pub(crate) fn back<F: Real>(
+        &self,
+        [i, f, g, o]: [F; 4],
+        c_before: F,
+        [dh, dc]: [F; 2],
+    ) -> ([F; 4], F) {
+        let (act, rec) = (self.activation, self.recurrent_activation);
+        let c_active = act.apply(f * c_before + i * g);
+        let dc = dc + dh * o * act.slope(c_active);
+        let dz = [
+            dc * g * rec.slope(i),
+            dc * c_before * rec.slope(f),
+            dc * i * act.slope(g),
+            dh * c_active * rec.slope(o),
+        ];
+        (dz, dc * f)
+    }
+}

@@ -1,0 +1,58 @@
+//! Products on matrix units, of which a subgroup multiplies small matrices in one instruction.
+
+use crate::matmul::{Extents, Product};
+use rnn_core::DType;
+use rnn_graph::{Grid, Launch, Limits, OpError, Shader};
+use rnn_shaders::matmul::MATRIX_UNITS;
+
+/// The kernels for units of a side of 8 and 16.
+static KERNELS: [(usize, Shader); 2] = [
+    (
+        8,
+        Shader::new(
+            "matrix_units_8",
+            &[
+                MATRIX_UNITS,
+                "alias Left = coop_mat8x8<f16, A>; alias Right = coop_mat8x8<f16, B>;",
+                "alias Sums = coop_mat8x8<f32, C>; const SIDE = 8u;",
+            ],
+        ),
+    ),
+    (
+        16,
+        Shader::new(
+            "matrix_units_16",
+            &[
+                MATRIX_UNITS,
+                "alias Left = coop_mat16x16<f16, A>; alias Right = coop_mat16x16<f16, B>;",
+                "alias Sums = coop_mat16x16<f32, C>; const SIDE = 16u;",
+            ],
+        ),
+    ),
+];
+
+/// Matrices of units along a side of what a workgroup computes: blocks of 2.
+const PER_WORKGROUP: usize = 2 * rnn_shaders::constant(MATRIX_UNITS, "BLOCKS");
+
+/// Iterations of a thread that multiplies so many terms: in each of a workgroup's blocks, of which it
+/// may have all.
+pub fn iterations(terms: usize) -> u64 {
+    let blocks = PER_WORKGROUP * PER_WORKGROUP / 4;
+    rnn_graph::iterations(blocks, rnn_graph::iterations(terms.div_ceil(KERNELS[0].0), 0))
+}
+
+/// A launch on the device's matrix units, if it has such and the product is one for them: plain, of
+/// matrices of half precision, whose extents they divide. Factors lose nothing by that; sums differ
+/// from those of matmul.wgsl in their order alone.
+pub fn launch(product: &Product, parts: usize, limits: &Limits) -> Result<Option<Launch>, OpError> {
+    let Extents { m, n, k } = product.extents;
+    let halves = product.stored == [DType::F16, DType::F16, DType::F32];
+    let plain = product.dropout.is_none() && (parts > 1 || product.ends_with_sums());
+    let fits = |side: usize| m % (2 * side) == 0 && n % (2 * side) == 0 && k % side == 0;
+    let unit = limits.matrix_units.filter(|_| halves && plain && k > 0);
+    let unit = unit.and_then(|unit| KERNELS.iter().find(|(side, _)| *side == unit as usize));
+    let Some((side, shader)) = unit.filter(|(side, _)| fits(*side)) else { return Ok(None) };
+    let [columns, rows] = [n, m].map(|extent| extent.div_ceil(PER_WORKGROUP * side));
+    let grid = Grid::new(columns, rows, parts)?;
+    Ok(Some(Launch::new(shader, "multiply", grid)))
+}

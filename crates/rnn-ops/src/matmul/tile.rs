@@ -1,0 +1,116 @@
+//! How a product is cut into tiles, and a tile among threads.
+
+use rnn_graph::{Grid, Launch, LaunchVariant, OpError, Shader, iterations};
+
+/// A tile; see tile.wgsl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tile {
+    row_threads: usize,
+    column_threads: usize,
+    row_blocks: usize,
+    column_blocks: usize,
+}
+
+/// 64 x 64 for 256 threads, as tile.wgsl says by itself.
+const USUAL: Tile = tile([16, 16], [1, 1]);
+
+/// What else a device may prefer: blocks of 8 x 8 or 8 x 4 read less of workgroup memory for each
+/// product, small tiles keep more processors busy. Each has four elements of A to a thread and
+/// slice, on which conv.wgsl counts.
+const OTHERS: [Tile; 5] = [
+    tile([16, 16], [2, 2]),
+    tile([8, 16], [2, 2]),
+    tile([8, 16], [2, 1]),
+    tile([8, 16], [1, 1]),
+    tile([8, 8], [1, 1]),
+];
+
+const fn tile(threads: [usize; 2], blocks: [usize; 2]) -> Tile {
+    let [row_threads, column_threads] = threads;
+    let [row_blocks, column_blocks] = blocks;
+    Tile { row_threads, column_threads, row_blocks, column_blocks }
+}
+
+impl Tile {
+    fn rows(self) -> usize {
+        4 * self.row_blocks * self.row_threads
+    }
+
+    fn columns(self) -> usize {
+        4 * self.column_blocks * self.column_threads
+    }
+
+    /// Terms at a time.
+    const fn slice(self) -> usize {
+        self.column_threads / self.row_blocks
+    }
+
+    /// Iterations in which a thread brings its elements of a slice and multiplies them.
+    const fn slice_iterations(self) -> u64 {
+        let threads = self.row_threads * self.column_threads;
+        let b = 4 * self.column_blocks * self.column_threads * self.slice() / threads;
+        iterations(4, 0) + iterations(b, 0) + iterations(self.slice(), 0)
+    }
+}
+
+/// Iterations of a thread besides those of slices: it starts, scales and stores four blocks of
+/// 4 x 4.
+const AROUND: u64 = 8 * iterations(4, iterations(4, 0)) + iterations(4, 0);
+
+/// Iterations of a thread that multiplies so many terms, in groups between which slices end.
+pub const fn tile_iterations(terms: usize, groups: usize) -> u64 {
+    let mut most = 0;
+    let mut i = 0;
+    while i <= OTHERS.len() {
+        let tile = if i == 0 { USUAL } else { OTHERS[i - 1] };
+        let slices = terms.div_ceil(tile.slice()).saturating_add(groups);
+        let all = iterations(slices, tile.slice_iterations());
+        most = if all > most { all } else { most };
+        i += 1;
+    }
+    most.saturating_add(iterations(groups, AROUND)).saturating_add(AROUND)
+}
+
+/// Terms that a thread can multiply within so many iterations: a multiple of 16, and 16 at least.
+pub fn most_terms(limit: u64, groups: usize) -> usize {
+    // A term more costs the same everywhere, but for the ends of slices.
+    let per_term = (tile_iterations(1 << 20, 1) - tile_iterations(0, 1)).div_ceil(1 << 20);
+    let rest = limit.saturating_sub(tile_iterations(16, groups)) / per_term;
+    (usize::try_from(rest).unwrap_or(usize::MAX) / 16).max(1) * 16
+}
+
+/// What the tiles cover.
+#[derive(Clone, Copy, Debug)]
+pub struct Tiled {
+    pub rows: usize,
+    /// Of each group; a tile does not reach from one into another.
+    pub columns: usize,
+    pub column_groups: usize,
+    /// Parts of the sums.
+    pub parts: usize,
+}
+
+impl Tiled {
+    /// A launch over all tiles, with its variants.
+    pub fn launch(self, shader: &'static Shader, entry: &'static str) -> Result<Launch, OpError> {
+        let usual = Launch::new(shader, entry, self.grid(USUAL)?);
+        // A tile that half a row of the usual ones would fill is none to try.
+        let fits = |tile: &&Tile| {
+            tile.rows() < 2 * self.rows.max(32) && tile.columns() < 2 * self.columns.max(32)
+        };
+        OTHERS.iter().filter(fits).try_fold(usual, |launch, &tile| {
+            let constants = vec![
+                ("ROW_THREADS", tile.row_threads as f64),
+                ("COLUMN_THREADS", tile.column_threads as f64),
+                ("ROW_BLOCKS", tile.row_blocks as f64),
+                ("COLUMN_BLOCKS", tile.column_blocks as f64),
+            ];
+            Ok(launch.or(LaunchVariant { shader, constants, grid: self.grid(tile)? }))
+        })
+    }
+
+    fn grid(self, tile: Tile) -> Result<Grid, OpError> {
+        let columns = self.column_groups * self.columns.div_ceil(tile.columns());
+        Grid::new(columns, self.rows.div_ceil(tile.rows()), self.parts)
+    }
+}

@@ -1,0 +1,132 @@
+use crate::common::{arity, clip, larger, threads};
+use crate::{Case, Definition, Sample};
+use rnn_graph::{
+    Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
+    iterations,
+};
+
+pub static SHADER: Shader = Shader::new(
+    "constrain",
+    &[
+        rnn_shaders::shared::ELEMENTWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::optimizer::CONSTRAIN,
+    ],
+);
+
+/// What a weight is brought back to after each step (keras/src/constraints/constraints.py). Norms
+/// are those of the columns along the first axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Constraint {
+    /// w = max(w, 0).
+    NonNegative,
+    /// w *= (rate clip(|w|, low, high) + (1 - rate) |w|) / (|w| + 1e-7).
+    Norm {
+        /// The smallest norm.
+        low: f32,
+        /// The largest.
+        high: f32,
+        /// How strictly it is kept, in 0..1.
+        rate: f32,
+    },
+}
+
+impl Constraint {
+    /// Norms up to `high`.
+    pub fn max_norm(high: f32) -> Self {
+        Self::Norm { low: 0.0, high, rate: 1.0 }
+    }
+
+    /// Norms of 1.
+    pub fn unit_norm() -> Self {
+        Self::Norm { low: 1.0, high: 1.0, rate: 1.0 }
+    }
+
+    /// Norms between two bounds.
+    pub fn min_max_norm(low: f32, high: f32, rate: f32) -> Self {
+        Self::Norm { low, high, rate }
+    }
+}
+
+/// Applies a constraint in place. Update: a weight of any shape.
+#[derive(Clone, Debug)]
+pub struct Constrain(pub Constraint);
+
+/// Keras's guard against a norm of 0.
+const EPSILON: f64 = 1e-7;
+
+impl Definition for Constrain {
+    fn define<F: Real>(&self, io: &mut Io<'_, F>) {
+        let rows = io.signature.updates[0].dims().first().copied().unwrap_or(1).max(1);
+        let [w] = io.updates();
+        let columns = w.len() / rows;
+        match self.0 {
+            Constraint::NonNegative => w.iter_mut().for_each(|w| *w = larger(*w, F::zero())),
+            Constraint::Norm { low, high, rate } => {
+                let [low, high, rate] = [low, high, rate].map(|v| F::of(v.into()));
+                for column in 0..columns {
+                    let squares: F = w.iter().skip(column).step_by(columns).map(|&w| w * w).sum();
+                    let norm = squares.sqrt();
+                    let wanted = rate * clip(norm, low, high) + (F::one() - rate) * norm;
+                    let factor = wanted / (F::of(EPSILON) + norm);
+                    w.iter_mut().skip(column).step_by(columns).for_each(|w| *w = *w * factor);
+                }
+            }
+        }
+    }
+}
+
+impl Op for Constrain {
+    fn name(&self) -> &'static str {
+        "constrain"
+    }
+
+    fn infer(
+        &self,
+        inputs: &[TensorType],
+        updates: &[TensorType],
+    ) -> Result<Vec<TensorType>, OpError> {
+        let ([], [_]) = (arity(inputs)?, arity(updates)?);
+        Ok(vec![])
+    }
+
+    fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
+        let len = s.updates[0].len();
+        let rows = s.updates[0].dims().first().copied().unwrap_or(1).max(1);
+        let (entry, count, [low, high, rate]) = match self.0 {
+            Constraint::NonNegative => ("not_negative", len, [0.0; 3]),
+            Constraint::Norm { low, high, rate } => ("limit_norm", len / rows, [low, high, rate]),
+        };
+        Ok(Launch::new(&SHADER, entry, threads(count)?)
+            .iterations(2 * iterations(rows, 0))
+            .bind("w", Operand::Update(0))
+            .param("count", count)
+            .param("rows", rows)
+            .param("low", low)
+            .param("high", high)
+            .param("rate", rate)
+            .into())
+    }
+
+    not_differentiable!();
+
+    defined!();
+
+    fn cost(&self, s: &Signature) -> Cost {
+        Cost { flops: 3 * s.updates[0].len() as u64, bytes: s.bytes() }
+    }
+}
+
+pub fn cases() -> Vec<Case> {
+    [
+        ("non-negative", Constraint::NonNegative),
+        ("max_norm", Constraint::max_norm(2.0)),
+        ("unit_norm", Constraint::unit_norm()),
+        ("min_max_norm", Constraint::min_max_norm(0.5, 1.5, 0.7)),
+    ]
+    .map(|(name, constraint)| {
+        Case::new(format!("constrain {name}"), Constrain(constraint), vec![])
+            .updates(vec![Sample::Normal(vec![5, 3, 31])])
+    })
+    .into()
+}

@@ -1,0 +1,60 @@
+use rnn_shaders::constant;
+use rnn_shaders::optimizer::STEP_PARAMS;
+
+const LEARNING_RATE: usize = constant(STEP_PARAMS, "LEARNING_RATE");
+const WEIGHT_DECAY: usize = constant(STEP_PARAMS, "WEIGHT_DECAY");
+const MOMENT_FACTOR: usize = constant(STEP_PARAMS, "MOMENT_FACTOR");
+const GRADIENT_FACTOR: usize = constant(STEP_PARAMS, "GRADIENT_FACTOR");
+const VARIANCE_FACTOR: usize = constant(STEP_PARAMS, "VARIANCE_FACTOR");
+const ACTIVE: usize = constant(STEP_PARAMS, "ACTIVE");
+
+/// The numbers that the host gives to each step of an optimizer. As a tensor they have the order of
+/// `shaders/optimizer/step_params.wgsl`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepParams<T = f32> {
+    /// The learning rate; Adam's with both bias corrections.
+    pub learning_rate: T,
+    /// The share by which weights decay before they are updated.
+    pub weight_decay: T,
+    /// Nadam's a, the factor of the first moment.
+    pub moment_factor: T,
+    /// Nadam's b, the factor of the gradient.
+    pub gradient_factor: T,
+    /// Nadam's c, the factor of the second moment.
+    pub variance_factor: T,
+    /// 1; where [`crate::Unscale`] puts 0 in its place, the step is left out.
+    pub active: T,
+}
+
+impl StepParams {
+    /// How many numbers there are.
+    pub const LEN: usize = constant(STEP_PARAMS, "STEP_PARAMS");
+    /// The place of [`Self::active`] in a tensor.
+    pub(crate) const ACTIVE: usize = ACTIVE;
+
+    /// The numbers in the order of a tensor.
+    pub fn to_array(self) -> [f32; Self::LEN] {
+        let mut array = [0.0; Self::LEN];
+        array[LEARNING_RATE] = self.learning_rate;
+        array[WEIGHT_DECAY] = self.weight_decay;
+        array[MOMENT_FACTOR] = self.moment_factor;
+        array[GRADIENT_FACTOR] = self.gradient_factor;
+        array[VARIANCE_FACTOR] = self.variance_factor;
+        array[ACTIVE] = self.active;
+        array
+    }
+}
+
+impl<T: Copy> StepParams<T> {
+    /// Reads the numbers from the elements of a tensor, if there are as many.
+    pub fn from_slice(values: &[T]) -> Option<Self> {
+        (values.len() == StepParams::LEN).then(|| Self {
+            learning_rate: values[LEARNING_RATE],
+            weight_decay: values[WEIGHT_DECAY],
+            moment_factor: values[MOMENT_FACTOR],
+            gradient_factor: values[GRADIENT_FACTOR],
+            variance_factor: values[VARIANCE_FACTOR],
+            active: values[ACTIVE],
+        })
+    }
+}

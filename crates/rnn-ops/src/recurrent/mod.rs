@@ -1,0 +1,151 @@
+//! What the ops over whole sequences share.
+
+#[macro_use]
+pub mod cell_kernels;
+
+use crate::common::{dims, ensure};
+use crate::{Binary, DropoutMatmulWeights, Fill, Matmul, Sample};
+use rnn_graph::{Graph, GraphError, Launch, OpError, Operand, TensorId, TensorType};
+use std::fmt;
+
+/// What a recurrence runs over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extents {
+    pub steps: usize,
+    pub batch: usize,
+    pub hidden: usize,
+}
+
+/// The extents of a sequence `[T, B, parts H]`.
+pub(crate) fn extents(x: &TensorType, parts: usize) -> Result<Extents, OpError> {
+    let [steps, batch, columns] = dims(x)?;
+    let fits = columns % parts == 0 && steps > 0;
+    ensure(fits, || format!("{x} does not hold {parts} parts for some steps"))?;
+    Ok(Extents { steps, batch, hidden: columns / parts })
+}
+
+/// What a scan may take besides x and U, as inputs in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ScanInputs {
+    /// The state before the first step `[S, B, H]`.
+    pub state: bool,
+    /// Whether each row takes part in each step, u32 `[T, B]`; where it does not, the state stays.
+    pub mask: bool,
+    /// Factors by which each gate sees the hidden state, `[gates, B, H]`, the same at every step.
+    pub dropout: bool,
+}
+
+impl ScanInputs {
+    /// The places of state, mask and dropout behind `first` other inputs.
+    pub fn places(&self, first: usize) -> [Option<usize>; 3] {
+        places(first, [self.state, self.mask, self.dropout])
+    }
+
+    /// Checks what there is of them.
+    pub(crate) fn check(
+        &self,
+        inputs: &[TensorType],
+        first: usize,
+        state: [usize; 3],
+        (steps, gates): (usize, usize),
+    ) -> Result<(), OpError> {
+        let places = self.places(first);
+        let wanted = first + places.iter().flatten().count();
+        ensure(inputs.len() == wanted, || format!("{} operands, it takes {wanted}", inputs.len()))?;
+        let [_, batch, hidden] = state;
+        let types = [
+            TensorType::f32(state),
+            TensorType::u32([steps, batch]),
+            TensorType::f32([gates, batch, hidden]),
+        ];
+        for (place, ty) in places.into_iter().zip(types) {
+            if let Some(place) = place {
+                ensure(inputs[place] == ty, || {
+                    format!("input {place} is {}, not {ty}", inputs[place])
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names what there is, for the names of cases.
+impl fmt::Display for ScanInputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = [(self.state, " state"), (self.mask, " mask"), (self.dropout, " dropout")];
+        named.iter().filter(|(there, _)| *there).try_for_each(|(_, name)| f.write_str(name))
+    }
+}
+
+/// The places of the optional operands that are present, behind `first` others.
+pub fn places<const N: usize>(first: usize, present: [bool; N]) -> [Option<usize>; N] {
+    let mut next = first;
+    present.map(|present| {
+        next += usize::from(present);
+        present.then(|| next - 1)
+    })
+}
+
+/// The constants and bindings of mask and dropout factors, which every recurrent kernel has.
+pub fn optional_inputs(launch: Launch, [mask, dropout]: [Option<usize>; 2]) -> Launch {
+    // What is absent is never read; the matrix stands in for it, or another input that the kernel
+    // does not write.
+    let or_any = |place: Option<usize>| Operand::Input(place.unwrap_or(1));
+    launch
+        .constant("HAS_MASK", u8::from(mask.is_some()))
+        .constant("HAS_DROPOUT", u8::from(dropout.is_some()))
+        .bind("mask", or_any(mask))
+        .bind("dropout", or_any(dropout))
+}
+
+/// Whether a row takes part in a step.
+pub fn is_unmasked(mask: Option<&[u32]>, at: usize) -> bool {
+    mask.is_none_or(|mask| mask[at] != 0)
+}
+
+/// The gradient of a recurrent matrix: sum over time of h(t-1)^T dz(t), one product over all steps.
+///
+/// hidden `[T, B, H]`, dz `[T, B, G]`, initial state `[>=1, B, H]` and dropout factors if any ->
+/// `[H, G]`.
+pub fn recurrent_gradient(
+    graph: &mut Graph,
+    hidden: TensorId,
+    dz: TensorId,
+    state: Option<TensorId>,
+    dropout: Option<TensorId>,
+) -> Result<TensorId, OpError> {
+    let [steps, batch, units] = dims(&graph[hidden].ty)?;
+    let gates = graph.shape(dz).last();
+    let product = Matmul { transpose_a: true, ..Matmul::default() };
+    let mut add = |a: TensorId, steps: usize, dz_from: usize| -> Result<TensorId, GraphError> {
+        let a = graph.view(a, 0, [steps, batch, units])?;
+        let b = graph.view(dz, dz_from * batch * gates, [steps, batch, gates])?;
+        match dropout {
+            Some(factors) => graph.apply(DropoutMatmulWeights, &[a, b, factors]),
+            None => graph.apply(product.clone(), &[a, b]),
+        }
+    };
+    let later = (steps > 1).then(|| add(hidden, steps - 1, 1)).transpose();
+    let first = state.map(|state| add(state, 1, 0)).transpose();
+    Ok(match (later?, first?) {
+        (Some(a), Some(b)) => graph.apply(Binary::Add, &[a, b])?,
+        (Some(only), None) | (None, Some(only)) => only,
+        (None, None) => graph.apply(Fill { shape: [units, gates].into(), value: 0.0 }, &[])?,
+    })
+}
+
+/// Samples of the optional inputs of a scan; every row of the mask has holes, and the last row
+/// takes part in nothing.
+pub fn scan_samples(
+    with: ScanInputs,
+    [states, steps, batch, hidden]: [usize; 4],
+    gates: usize,
+) -> Vec<Sample> {
+    let mask = (0..steps * batch)
+        .map(|i| u32::from((i * 7 + i / 3) % 3 != 0 && i % batch + 1 < batch.max(2)));
+    let mut samples = Vec::new();
+    samples.extend(with.state.then(|| Sample::Uniform(vec![states, batch, hidden], -1.0, 1.0)));
+    samples.extend(with.mask.then(|| Sample::Exactly(vec![steps, batch], mask.collect())));
+    samples.extend(with.dropout.then(|| Sample::Uniform(vec![gates, batch, hidden], 0.0, 2.0)));
+    samples
+}

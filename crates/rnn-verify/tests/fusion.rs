@@ -1,0 +1,160 @@
+//! The CPU device makes the x of an LSTM step by step, where x comes from a table or a product:
+//! what comes out, and all gradients, are those of the two ops by themselves.
+
+use rnn_core::{DType, HostTensor, Rng};
+use rnn_cpu::CpuDevice;
+use rnn_graph::{Device, Graph, Op, TensorId, TensorType, Values, evaluate};
+use rnn_ops::{
+    Activation, DropoutMatmul, Embedding, Lstm, LstmGates, Matmul, Sample, ScanInputs, gradients,
+};
+use rnn_verify::compare;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+const GATES: LstmGates =
+    LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
+
+/// What makes x: an op, its inputs, and those of them that have gradients.
+struct Producer {
+    op: Arc<dyn Op>,
+    inputs: Vec<Sample>,
+    differentiable: Vec<usize>,
+    half: bool,
+}
+
+fn producers([t, b, h]: [usize; 3], rows: usize, features: usize) -> Vec<Producer> {
+    let w = Sample::Uniform(vec![features, 4 * h], -0.4, 0.4);
+    let x = [Sample::Normal(vec![t, b, features]), w];
+    let bias = Sample::Normal(vec![4 * h]);
+    let factors = |gates| Sample::Uniform(vec![gates, b, features], 0.0, 2.0);
+    let table = vec![Sample::Below(vec![t, b], rows as u32), Sample::Normal(vec![rows, 4 * h])];
+    let linear = Matmul { bias: true, ..Matmul::default() };
+    let dropout = |bias, output| Arc::new(DropoutMatmul { bias, output });
+    let with = |more: &[Sample]| [&x[..], more].concat();
+    let of = |op, inputs, differentiable: &[usize], half| Producer {
+        op,
+        inputs,
+        differentiable: differentiable.to_vec(),
+        half,
+    };
+    vec![
+        of(Arc::new(Embedding), table, &[1], false),
+        of(Arc::new(linear), with(std::slice::from_ref(&bias)), &[0, 1, 2], false),
+        of(dropout(false, DType::F32), with(&[factors(1)]), &[0, 1], false),
+        of(dropout(true, DType::F32), with(&[factors(4), bias]), &[0, 1, 3], false),
+        of(dropout(false, DType::F16), with(&[factors(4)]), &[], true),
+    ]
+}
+
+/// What an LSTM takes besides x and U.
+fn optional(inputs: ScanInputs, [t, b, h]: [usize; 3]) -> Vec<Sample> {
+    let mask = (0..t * b).map(|i| u32::from((i * 7 + i / 3) % 3 != 0 && i % b + 1 < b));
+    let state = inputs.state.then(|| Sample::Uniform(vec![2, b, h], -1.0, 1.0));
+    let mask = inputs.mask.then(|| Sample::Exactly(vec![t, b], mask.collect()));
+    let dropout = inputs.dropout.then(|| Sample::Uniform(vec![4, b, h], 0.0, 2.0));
+    [state, mask, dropout].into_iter().flatten().collect()
+}
+
+fn ty(values: &HostTensor) -> TensorType {
+    TensorType { shape: values.shape().clone(), dtype: values.dtype() }
+}
+
+/// Runs a graph on the CPU device, compares its outputs with the definitions in f64 and returns the
+/// names of the ops that ran.
+fn check(graph: &Graph, given: &[(TensorId, HostTensor)], tolerance: f64) -> Vec<String> {
+    let mut session = CpuDevice::new().session();
+    let program = session.compile(Arc::new(graph.clone())).expect("it compiles");
+    session.enable_profile();
+    let inputs: Vec<&HostTensor> = given.iter().map(|(_, values)| values).collect();
+    session.run(program, &inputs).expect("it runs");
+    let got = session.fetch(program).expect("its outputs");
+    let values = given.iter().map(|(id, values)| (*id, Values::from_host(values))).collect();
+    let want: HashMap<TensorId, Values<f64>> = evaluate(graph, values);
+    for (got, &output) in got.iter().zip(graph.outputs()) {
+        let (root, offset) = graph.root(output);
+        let want = &want[&root].floats()[offset..offset + got.shape().len()];
+        let compared = compare(got.as_f32().expect("floats"), want, tolerance);
+        compared.unwrap_or_else(|error| panic!("{}: {error}", graph[output].name));
+    }
+    session.profile().expect("a profile").rows.into_iter().map(|row| row.op).collect()
+}
+
+fn try_all(size: [usize; 3], rows: usize, features: usize) {
+    let h = size[2];
+    let full = ScanInputs { state: true, mask: true, dropout: true };
+    for (i, producer) in producers(size, rows, features).into_iter().enumerate() {
+        for inputs in [ScanInputs::default(), full] {
+            let name = producer.op.name();
+            let mut rng = Rng::new(i as u64, u64::from(inputs.state));
+            let mut samples = producer.inputs.clone();
+            samples.push(Sample::Uniform(vec![h, 4 * h], -0.4, 0.4));
+            samples.extend(optional(inputs, size));
+            let mut graph = Graph::new();
+            let mut given: Vec<(TensorId, HostTensor)> = Vec::new();
+            let mut give = |graph: &mut Graph, values: HostTensor| {
+                let id = graph.input(format!("input {}", given.len()), ty(&values));
+                given.push((id, values));
+                id
+            };
+            let ids: Vec<TensorId> =
+                samples.iter().map(|sample| give(&mut graph, sample.draw(&mut rng))).collect();
+            let own = producer.inputs.len();
+            let x = graph.push_node(producer.op.clone(), &ids[..own], &[]).expect("x")[0];
+            let operands = [&[x], &ids[own..]].concat();
+            let out = graph.push(Lstm { gates: GATES, inputs }, &operands).expect("an LSTM");
+            let mut forward = graph.clone();
+            out.iter().for_each(|&output| forward.output(output));
+            let tolerance = if producer.half { 2e-3 } else { 1e-5 };
+            let ran = check(&forward, &given, tolerance);
+            assert_eq!(ran, ["lstm"], "{name} is a part of the scan");
+            if producer.half {
+                continue;
+            }
+            let mut give = |graph: &mut Graph, values: HostTensor| {
+                let id = graph.input(format!("seed {}", given.len()), ty(&values));
+                given.push((id, values));
+                id
+            };
+            let mut seeds = Vec::new();
+            for end in [out[0], out[3]] {
+                let shape = graph.shape(end).dims().to_vec();
+                seeds.push((end, give(&mut graph, Sample::Normal(shape).draw(&mut rng))));
+            }
+            let mut wrt: Vec<TensorId> =
+                producer.differentiable.iter().map(|&input| ids[input]).collect();
+            wrt.push(ids[own]);
+            let found = gradients(&mut graph, &seeds, &wrt).expect("gradients");
+            found.into_iter().for_each(|d| graph.output(d.expect("a gradient")));
+            check(&graph, &given, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn an_lstm_makes_its_x_step_by_step() {
+    try_all([3, 5, 9], 4, 6);
+    try_all([7, 37, 20], 11, 13);
+}
+
+#[test]
+fn a_matrix_that_is_too_large_for_the_cache_is_multiplied_before() {
+    let (t, b, h, features) = (2, 3, 8, 40_000);
+    let mut graph = Graph::new();
+    let samples = [
+        Sample::Normal(vec![t, b, features]),
+        Sample::Uniform(vec![features, 4 * h], -0.01, 0.01),
+        Sample::Uniform(vec![h, 4 * h], -0.4, 0.4),
+    ];
+    let mut rng = Rng::new(0, 0);
+    let given = samples.map(|sample| {
+        let values = sample.draw(&mut rng);
+        (graph.input("x", ty(&values)), values)
+    });
+    let x = graph.apply(Matmul::default(), &[given[0].0, given[1].0]).expect("x");
+    let lstm = Lstm { gates: GATES, inputs: ScanInputs::default() };
+    let out = graph.push(lstm, &[x, given[2].0]).expect("an LSTM");
+    graph.output(out[0]);
+    let mut ran = check(&graph, &given, 1e-5);
+    ran.sort();
+    assert_eq!(ran, ["lstm", "matmul"]);
+}

@@ -1,0 +1,289 @@
+// Convolutions as matrix products: A has a row for each window, which is never laid out in memory; a
+// thread finds each element (tap, channel) of a row through the window.
+//
+//   multiply             workgroup: one tile (tile.wgsl) of windows by filters. Thread: loads column
+//                        thread % SLICE of four windows, then sums its blocks.
+//   multiply_pixels      workgroup: one tile of (tap, channel) by filters over a part of all pixels.
+//   multiply_few, multiply_few_pixels   at most four filters: 64 rows to a workgroup, whose threads
+//                        share the terms of a row and add their shares in order, in a_tile.
+//   add_parts            one thread an element adds the parts of the pixels, in order.
+struct Params {
+    items: u32,
+    rows: u32,
+    columns: u32,
+    // Of the sum over pixels.
+    per_part: u32,
+    parts: u32,
+    a_offset: u32,
+    b_offset: u32,
+    bias_offset: u32,
+}
+
+// A, B and Out are f32 or f16; sums are f32.
+@group(0) @binding(0) var<storage, read> a: array<A>;
+@group(0) @binding(1) var<storage, read> b: array<B>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<Out>;
+// Sums over parts of the pixels, one matrix after another.
+@group(0) @binding(4) var<storage, read> parts: array<f32>;
+@group(0) @binding(5) var<uniform> params: Params;
+
+// Channels of A.
+override TERMS: u32 = 1u;
+// Rows are sources, A's pixels the targets whose windows see them: the gradient of the input.
+override TRANSPOSED: bool = false;
+override HAS_BIAS: bool = false;
+
+fn taps() -> u32 {
+    return SIZE_D * SIZE_H * SIZE_W;
+}
+
+fn row_place(row: u32) -> Place {
+    if TRANSPOSED {
+        return place_of(row, params.items, source_extents());
+    }
+    let target_place = place_of(row, params.items, target_extents());
+    return Place(target_place.item, window_start(target_place.at));
+}
+
+fn load_a(row: u32, place: Place, k: u32) -> f32 {
+    let tap = k / TERMS;
+    if row >= params.rows || tap >= taps() {
+        return 0.0;
+    }
+    var pixel: u32;
+    if TRANSPOSED {
+        pixel = target_seeing(place, tap, params.items);
+    } else {
+        pixel = source_seen(place, tap, params.items);
+    }
+    if pixel == NO_PIXEL {
+        return 0.0;
+    }
+    return f32(a[params.a_offset + pixel * TERMS + k % TERMS]);
+}
+
+fn load_b(k: u32, column: u32) -> f32 {
+    if column >= params.columns || k >= taps() * TERMS {
+        return 0.0;
+    }
+    var at = k * params.columns + column;
+    if TRANSPOSED {
+        at = (k / TERMS * params.columns + column) * TERMS + k % TERMS;
+    }
+    return f32(b[params.b_offset + at]);
+}
+
+@compute @workgroup_size(TILE_THREADS)
+fn multiply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let row0 = group.y * TILE_ROWS;
+    let column0 = group.x * TILE_COLUMNS;
+    let first = thread / SLICE;
+    let stride = TILE_ROWS / 4u;
+    // The window origins of the four rows that this thread loads: two arrays, as
+    // HLSL takes no array of structs here.
+    var items: array<u32, 4>;
+    var starts: array<vec3<i32>, 4>;
+    for (var i = 0u; i < 4u; i++) {
+        let place = row_place(row0 + first + i * stride);
+        items[i] = place.item;
+        starts[i] = place.at;
+    }
+    let tx = thread % COLUMN_THREADS;
+    let ty = thread / COLUMN_THREADS;
+    var sums: Blocks;
+    for (var k0 = 0u; k0 < taps() * TERMS; k0 += SLICE) {
+        let k = thread % SLICE;
+        for (var i = 0u; i < 4u; i++) {
+            let row = first + i * stride;
+            a_tile[k * A_PITCH + row] = load_a(row0 + row, Place(items[i], starts[i]), k0 + k);
+        }
+        for (var i = thread; i < TILE_COLUMNS * SLICE; i += TILE_THREADS) {
+            let b_k = select(i / TILE_COLUMNS, i % SLICE, TRANSPOSED);
+            let column = select(i % TILE_COLUMNS, i / SLICE, TRANSPOSED);
+            b_tile[b_k * B_PITCH + column] = load_b(k0 + b_k, column0 + column);
+        }
+        workgroupBarrier();
+        add_slice(&sums, tx, ty);
+        workgroupBarrier();
+    }
+    let column = column0 + tx;
+    sums.first = add_bias(column, sums.first);
+    sums.beside = add_bias(column + columns_on(), sums.beside);
+    sums.below = add_bias(column, sums.below);
+    sums.across = add_bias(column + columns_on(), sums.across);
+    store_blocks(0u, row0 + ty, column, sums);
+}
+
+fn add_bias(column0: u32, sums: mat4x4<f32>) -> mat4x4<f32> {
+    if !HAS_BIAS {
+        return sums;
+    }
+    var added: vec4<f32>;
+    for (var j = 0u; j < 4u; j++) {
+        // Columns beyond the last are not stored.
+        let column = min(column0 + j * COLUMN_THREADS, params.columns - 1u);
+        added[j] = bias[params.bias_offset + column];
+    }
+    return sums + mat4x4<f32>(added, added, added, added);
+}
+
+// Rows of a workgroup of 256 threads in products of at most four columns.
+const FEW_ROWS = 64u;
+
+// A product of at most four columns: 16 threads share the terms of a row.
+@compute @workgroup_size(256)
+fn multiply_few(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let row0 = group.y * FEW_ROWS + thread / 16u;
+    var items: array<u32, 4>;
+    var starts: array<vec3<i32>, 4>;
+    for (var i = 0u; i < 4u; i++) {
+        let place = row_place(row0 + 16u * i);
+        items[i] = place.item;
+        starts[i] = place.at;
+    }
+    var sums: mat4x4<f32>;
+    for (var k = thread % 16u; k < taps() * TERMS; k += 16u) {
+        let right = vec4<f32>(load_b(k, 0u), load_b(k, 1u), load_b(k, 2u), load_b(k, 3u));
+        for (var i = 0u; i < 4u; i++) {
+            sums[i] += load_a(row0 + 16u * i, Place(items[i], starts[i]), k) * right;
+        }
+    }
+    let column = thread % 16u;
+    for (var i = 0u; i < 4u; i++) {
+        let row = row0 + 16u * i;
+        var sum = sum_shares(sums[i], thread, 16u, 1u);
+        if row < params.rows && column < params.columns {
+            if HAS_BIAS {
+                sum += bias[params.bias_offset + column];
+            }
+            out[row * params.columns + column] = Out(sum);
+        }
+    }
+}
+
+// Adds in order what `count` threads, `stride` apart, found of four columns; the j-th of them
+// gets the sum of column j.
+fn sum_shares(values: vec4<f32>, thread: u32, count: u32, stride: u32) -> f32 {
+    for (var j = 0u; j < 4u; j++) {
+        a_tile[j * 256u + thread] = values[j];
+    }
+    workgroupBarrier();
+    var sum = 0.0;
+    if thread / stride % count < 4u {
+        let first = thread - thread / stride % count * stride;
+        for (var share = 0u; share < count; share++) {
+            sum += a_tile[thread / stride % count * 256u + first + share * stride];
+        }
+    }
+    workgroupBarrier();
+    return sum;
+}
+
+fn store_blocks(part: u32, row: u32, column: u32, sums: Blocks) {
+    store(part, row, column, sums.first);
+    if COLUMN_BLOCKS > 1u {
+        store(part, row, column + columns_on(), sums.beside);
+    }
+    if ROW_BLOCKS > 1u {
+        store(part, row + rows_on(), column, sums.below);
+    }
+    if COLUMN_BLOCKS > 1u && ROW_BLOCKS > 1u {
+        store(part, row + rows_on(), column + columns_on(), sums.across);
+    }
+}
+
+fn store(part: u32, row0: u32, column0: u32, sums: mat4x4<f32>) {
+    for (var i = 0u; i < 4u; i++) {
+        for (var j = 0u; j < 4u; j++) {
+            let row = row0 + i * ROW_THREADS;
+            let column = column0 + j * COLUMN_THREADS;
+            if row < params.rows && column < params.columns {
+                out[(part * params.rows + row) * params.columns + column] = Out(sums[i][j]);
+            }
+        }
+    }
+}
+
+// The gradient of the kernel: rows are channels of taps, and the sum goes over a part of all
+// targets.
+@compute @workgroup_size(TILE_THREADS)
+fn multiply_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let row0 = group.y * TILE_ROWS;
+    let column0 = group.x * TILE_COLUMNS;
+    let pixels = params.items * TARGET_D * TARGET_H * TARGET_W;
+    let end = min(pixels, (group.z + 1u) * params.per_part);
+    let tx = thread % COLUMN_THREADS;
+    let ty = thread / COLUMN_THREADS;
+    var sums: Blocks;
+    for (var first = group.z * params.per_part; first < end; first += SLICE) {
+        for (var i = thread; i < TILE_ROWS * SLICE; i += TILE_THREADS) {
+            let k = i / TILE_ROWS;
+            a_tile[k * A_PITCH + i % TILE_ROWS] = seen(first + k, end, row0 + i % TILE_ROWS);
+        }
+        for (var i = thread; i < TILE_COLUMNS * SLICE; i += TILE_THREADS) {
+            let pixel = first + i / TILE_COLUMNS;
+            let column = column0 + i % TILE_COLUMNS;
+            var value = 0.0;
+            if pixel < end && column < params.columns {
+                value = f32(b[params.b_offset + pixel * params.columns + column]);
+            }
+            b_tile[i / TILE_COLUMNS * B_PITCH + i % TILE_COLUMNS] = value;
+        }
+        workgroupBarrier();
+        add_slice(&sums, tx, ty);
+        workgroupBarrier();
+    }
+    store_blocks(group.z, row0 + ty, column0 + tx, sums);
+}
+
+// What the window of a target sees in a row: a channel of a tap.
+fn seen(pixel: u32, end: u32, row: u32) -> f32 {
+    if pixel >= end || row >= params.rows {
+        return 0.0;
+    }
+    let place = place_of(pixel, params.items, target_extents());
+    let start = Place(place.item, window_start(place.at));
+    let source = source_seen(start, row / TERMS, params.items);
+    if source == NO_PIXEL {
+        return 0.0;
+    }
+    return f32(a[params.a_offset + source * TERMS + row % TERMS]);
+}
+
+// The same for at most four columns: thread i of 256 has row i % 64 of every fourth target.
+@compute @workgroup_size(256)
+fn multiply_few_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let row = group.y * FEW_ROWS + thread % FEW_ROWS;
+    let pixels = params.items * TARGET_D * TARGET_H * TARGET_W;
+    let end = min(pixels, (group.z + 1u) * params.per_part);
+    var sums: vec4<f32>;
+    for (var pixel = group.z * params.per_part + thread / FEW_ROWS; pixel < end; pixel += 4u) {
+        let value = seen(pixel, end, row);
+        for (var j = 0u; j < 4u; j++) {
+            if j < params.columns {
+                sums[j] += value * f32(b[params.b_offset + pixel * params.columns + j]);
+            }
+        }
+    }
+    let column = thread / FEW_ROWS;
+    let sum = sum_shares(sums, thread, 4u, FEW_ROWS);
+    if row < params.rows && column < params.columns {
+        out[(group.z * params.rows + row) * params.columns + column] = Out(sum);
+    }
+}
+
+// Adds the parts in order.
+@compute @workgroup_size(THREADS)
+fn add_parts(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+    let i = flat_index(id, n);
+    let count = params.rows * params.columns;
+    if i >= count {
+        return;
+    }
+    var sum = 0.0;
+    for (var part = 0u; part < params.parts; part++) {
+        sum += parts[part * count + i];
+    }
+    out[i] = Out(sum);
+}

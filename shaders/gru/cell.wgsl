@@ -1,0 +1,123 @@
+// The cell of a GRU: one unit of one row at a time. The schedules (scan.wgsl, step.wgsl) call
+// cell_forward or cell_backward once for each element.
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> recurrent: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read> state: array<f32>;
+@group(0) @binding(4) var<storage, read> mask: array<u32>;
+@group(0) @binding(5) var<storage, read> dropout: array<f32>;
+@group(0) @binding(6) var<storage, read_write> hidden: array<f32>;
+@group(0) @binding(7) var<storage, read_write> saved: array<f32>;
+
+@group(0) @binding(8) var<storage, read> saved_in: array<f32>;
+@group(0) @binding(9) var<storage, read> d_hidden: array<f32>;
+@group(0) @binding(10) var<storage, read_write> d_x: array<f32>;
+@group(0) @binding(11) var<storage, read_write> d_inner: array<f32>;
+@group(0) @binding(12) var<storage, read_write> d_state: array<f32>;
+@group(0) @binding(13) var<uniform> params: Params;
+
+const GATES = 3u;
+
+override HAS_BIAS: bool = false;
+
+// From step to step; going back in time, its gradient.
+struct Carry { h: f32 }
+
+fn load_carry(t: u32, row: u32, unit: u32) -> Carry {
+    return Carry(hidden_before(t, row, unit));
+}
+
+// The final state is the last of the sequence; so is that of every launch.
+fn resume_carry(t: u32, row: u32, unit: u32) -> Carry {
+    return load_carry(t, row, unit);
+}
+
+fn store_carry(row: u32, unit: u32, carry: Carry) {}
+
+fn load_input_projection(t: u32, row: u32, unit: u32) -> vec4<f32> {
+    let at = (t * rows() + row) * 3u * HIDDEN + unit;
+    return vec4<f32>(x[at], x[at + HIDDEN], x[at + 2u * HIDDEN], 0.0);
+}
+
+// z, r, the candidate, h before, and what the reset gate scales, or lets pass.
+fn save(place: u32, unit: u32, gates: vec3<f32>, h_before: f32, inner: f32) {
+    let to = place * 5u * HIDDEN + unit;
+    saved[to] = gates.x;
+    saved[to + HIDDEN] = gates.y;
+    saved[to + 2u * HIDDEN] = gates.z;
+    saved[to + 3u * HIDDEN] = h_before;
+    saved[to + 4u * HIDDEN] = inner;
+}
+
+fn cell_forward(t: u32, row: u32, unit: u32, pre: PreActivation, carry: Carry) -> Carry {
+    var inner = pre.recurrent_product.xyz;
+    if HAS_BIAS {
+        let b = params.bias_offset + unit;
+        inner += vec3<f32>(bias[b], bias[b + HIDDEN], bias[b + 2u * HIDDEN]);
+    }
+    let z = activate(RECURRENT_ACTIVATION, pre.input_projection.x + inner.x);
+    let reset = activate(RECURRENT_ACTIVATION, pre.input_projection.y + inner.y);
+    let g = activate(ACTIVATION, pre.input_projection.z + reset * inner.z);
+    let place = t * rows() + row;
+    save(place, unit, vec3<f32>(z, reset, g), carry.h, inner.z);
+    var after = carry;
+    if pre.unmasked {
+        after.h = flush(z * carry.h + (1.0 - z) * g);
+    }
+    hidden[place * HIDDEN + unit] = after.h;
+    return after;
+}
+
+fn last_step_gradient(row: u32, unit: u32) -> Carry {
+    return Carry(0.0);
+}
+
+fn load_carry_gradient(row: u32, unit: u32) -> Carry {
+    return Carry(d_state[row * HIDDEN + unit]);
+}
+
+fn store_carry_gradient(row: u32, unit: u32, carry: Carry) {
+    d_state[row * HIDDEN + unit] = carry.h;
+}
+
+// z, r, the candidate and h before; inner, the gradient of h from outside, and whether the row
+// takes part.
+fn load_saved(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
+    let place = t * rows() + row;
+    let at = place * 5u * HIDDEN + unit;
+    return mat2x4<f32>(
+        vec4<f32>(
+            saved_in[at], saved_in[at + HIDDEN],
+            saved_in[at + 2u * HIDDEN], saved_in[at + 3u * HIDDEN]),
+        vec4<f32>(
+            saved_in[at + 4u * HIDDEN], d_hidden[place * HIDDEN + unit],
+            select(0.0, 1.0, is_unmasked(t, row)), 0.0));
+}
+
+fn cell_backward(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) -> CellGradient {
+    let z = saved[0].x;
+    let reset = saved[0].y;
+    let dh = carry.h + saved[1].y;
+    var back = CellGradient(vec4<f32>(0.0), Carry(dh));
+    var d_candidate = 0.0;
+    if saved[1].z != 0.0 {
+        d_candidate = flush(dh * (1.0 - z) * slope(ACTIVATION, saved[0].z));
+        back.dz = vec4<f32>(
+            flush(dh * (saved[0].w - saved[0].z) * slope(RECURRENT_ACTIVATION, z)),
+            flush(d_candidate * saved[1].x * slope(RECURRENT_ACTIVATION, reset)),
+            flush(d_candidate * reset), 0.0);
+        back.carry.h = flush(dh * z);
+    }
+    let at = (t * rows() + row) * 3u * HIDDEN + unit;
+    d_x[at] = back.dz.x;
+    d_x[at + HIDDEN] = back.dz.y;
+    d_x[at + 2u * HIDDEN] = d_candidate;
+    d_inner[at] = back.dz.x;
+    d_inner[at + HIDDEN] = back.dz.y;
+    d_inner[at + 2u * HIDDEN] = back.dz.z;
+    return back;
+}
+
+fn gate_gradient(t: u32, row: u32, gate: u32, unit: u32) -> f32 {
+    return d_inner[((t * rows() + row) * 3u + gate) * HIDDEN + unit];
+}

@@ -1,3 +1,0 @@
-// Sequences lie in memory in half precision, and are computed with in single precision.
-enable f16;
-alias Stored = f16;

@@ -1,0 +1,80 @@
+// out = A . B on matrix units, which multiply SIDE x SIDE matrices: A of M x K and B of K x N in
+// half precision, either stored transposed, sums in single precision. All extents are whole such
+// matrices, M and N pairs of them; K is divided as in matmul.wgsl.
+//
+//   workgroup   BLOCKS x BLOCKS blocks; no shared memory, no barriers
+//   subgroup    one block at a time: 2 x 2 matrices of sums, held in its matrix registers
+enable f16;
+enable wgpu_cooperative_matrix;
+
+struct Params { m: u32, n: u32, k: u32, k_part: u32, a_offset: u32, b_offset: u32 }
+
+@group(0) @binding(0) var<storage, read> a: array<f16>;
+@group(0) @binding(1) var<storage, read> b: array<f16>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+override TRANSPOSE_A: bool = false;
+override TRANSPOSE_B: bool = false;
+
+// Blocks of 2 x 2 matrices along one side of what a workgroup computes.
+const BLOCKS = 2u;
+
+fn load_a(row: u32, k: u32) -> Left {
+    if TRANSPOSE_A {
+        return coopLoad<Left>(&a[params.a_offset + k * params.m + row], params.m);
+    }
+    return coopLoadT<Left>(&a[params.a_offset + row * params.k + k], params.k);
+}
+
+fn load_b(k: u32, column: u32) -> Right {
+    if TRANSPOSE_B {
+        return coopLoad<Right>(&b[params.b_offset + column * params.k + k], params.k);
+    }
+    return coopLoadT<Right>(&b[params.b_offset + k * params.n + column], params.n);
+}
+
+// Each subgroup has a block of its own, however many subgroups the threads make.
+@compute @workgroup_size(128)
+fn multiply(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(num_subgroups) subgroups: u32,
+) {
+    for (var block = subgroup; block < BLOCKS * BLOCKS; block += subgroups) {
+        let row = 2u * SIDE * (group.y * BLOCKS + block / BLOCKS);
+        let column = 2u * SIDE * (group.x * BLOCKS + block % BLOCKS);
+        if row < params.m && column < params.n {
+            multiply_block(row, column, group.z);
+        }
+    }
+}
+
+fn multiply_block(row: u32, column: u32, part: u32) {
+    let end = min((part + 1u) * params.k_part, params.k);
+    var first: Sums;
+    var beside: Sums;
+    var below: Sums;
+    var across: Sums;
+    for (var k = part * params.k_part; k < end; k += SIDE) {
+        let upper = load_a(row, k);
+        let lower = load_a(row + SIDE, k);
+        let left = load_b(k, column);
+        let right = load_b(k, column + SIDE);
+        first = coopMultiplyAdd(upper, left, first);
+        beside = coopMultiplyAdd(upper, right, beside);
+        below = coopMultiplyAdd(lower, left, below);
+        across = coopMultiplyAdd(lower, right, across);
+    }
+    let at = (part * params.m + row) * params.n + column;
+    let at_below = at + SIDE * params.n;
+    store(first, at, params.n);
+    store(beside, at + SIDE, params.n);
+    store(below, at_below, params.n);
+    store(across, at_below + SIDE, params.n);
+}
+
+// naga 30 computes no operands of a store behind what stands before it; arguments it has already.
+fn store(sums: Sums, at: u32, stride: u32) {
+    coopStoreT(sums, &out[at], stride);
+}

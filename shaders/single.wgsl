@@ -1,2 +1,0 @@
-// Sequences lie in memory as they are computed with.
-alias Stored = f32;
