@@ -158,3 +158,29 @@ fn a_matrix_that_is_too_large_for_the_cache_is_multiplied_before() {
     ran.sort();
     assert_eq!(ran, ["lstm", "matmul"]);
 }
+
+#[test]
+fn an_x_that_others_read_is_made_for_all() {
+    let size = [3, 5, 9];
+    let h = size[2];
+    for producer in producers(size, 4, 6) {
+        let mut rng = Rng::new(1, 0);
+        let mut graph = Graph::new();
+        let mut samples = producer.inputs.clone();
+        samples.push(Sample::Uniform(vec![h, 4 * h], -0.4, 0.4));
+        let given: Vec<(TensorId, HostTensor)> = samples
+            .iter()
+            .map(|sample| sample.draw(&mut rng))
+            .map(|values| (graph.input("given", ty(&values)), values))
+            .collect();
+        let ids: Vec<TensorId> = given.iter().map(|&(id, _)| id).collect();
+        let own = producer.inputs.len();
+        let x = graph.push_node(producer.op.clone(), &ids[..own], &[]).expect("x")[0];
+        let lstm = Lstm { gates: GATES, inputs: ScanInputs::default() };
+        let out = graph.push(lstm, &[x, ids[own]]).expect("an LSTM");
+        graph.output(out[0]);
+        graph.output(x);
+        let ran = check(&graph, &given, if producer.half { 2e-3 } else { 1e-5 });
+        assert_eq!(ran.len(), 2, "{ran:?}");
+    }
+}
