@@ -2,8 +2,6 @@
 
 mod architecture;
 mod licences;
-mod masked;
-mod rust;
 mod shaders;
 mod text;
 mod workspace;
@@ -66,9 +64,6 @@ pub fn check(root: &Path) -> Result<Vec<impl fmt::Display>> {
     violations.extend(licences::check(root, &files)?);
     for file in &files {
         violations.extend(text::check(file));
-        if file.has_extension("rs") {
-            violations.extend(rust::check(file));
-        }
     }
     Ok(violations)
 }
