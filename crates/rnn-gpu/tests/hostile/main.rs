@@ -51,7 +51,7 @@ fn sizes_that_no_machine_has_are_refused_by_name_before_they_are_allocated() {
         let layers: Vec<_> = layers.iter().map(|layer| format!("[[layer]]\n{layer}\n")).collect();
         std::fs::write(&path, format!("input = {{ {input} }}\n{}", layers.concat())).expect("room");
         let made = ModelFile::open(&path).and_then(|file| file.model(None, 1));
-        format!("{:#}", made.expect_err("a refusal"))
+        format!("{:#}", anyhow::Error::from(made.expect_err("a refusal")))
     };
     let message = refused("tokens = 9", &["type = \"LSTM\"\nunits = 1000000000000"]);
     assert!(message.contains("units = 1000000000000 is not supported"), "{message}");
