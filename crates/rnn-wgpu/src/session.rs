@@ -42,27 +42,6 @@ impl GpuSession {
         }
     }
 
-    /// Queues a copy of a program's outputs, and says how its bytes become tensors.
-    fn start_fetch(
-        &self,
-        program: Program,
-    ) -> Result<
-        (Readback, impl FnOnce(&[u8]) -> Result<Vec<HostTensor>, DeviceError> + use<'_>),
-        DeviceError,
-    > {
-        let outputs = &find(&self.programs, program)?.outputs;
-        let parts: Vec<_> = outputs.iter().map(|(_, part)| part).collect();
-        let tensors = |mut bytes: &[u8]| {
-            let take = |(ty, part): &(TensorType, Part)| {
-                let (own, rest) = bytes.split_at(part.bytes as usize);
-                bytes = rest;
-                tensor(ty, own)
-            };
-            outputs.iter().map(take).collect()
-        };
-        Ok((Readback::start(&self.gpu, &parts)?, tensors))
-    }
-
     fn read(&mut self, ticket: Ticket) -> Result<(TensorType, Readback), DeviceError> {
         self.reads.remove(&ticket).ok_or_else(|| no_read(ticket))
     }
@@ -117,15 +96,16 @@ impl Session for GpuSession {
     }
 
     fn fetch(&mut self, program: Program) -> Result<Vec<HostTensor>, DeviceError> {
-        let (readback, tensors) = self.start_fetch(program)?;
-        readback.finish(&self.gpu, tensors)?
+        let outputs = &find(&self.programs, program)?.outputs;
+        start_fetch(&self.gpu, outputs)?.finish(&self.gpu, |bytes| tensors(outputs, bytes))?
     }
 
     fn fetch_async(&mut self, program: Program) -> Arriving<'_, Vec<HostTensor>> {
-        let started = self.start_fetch(program);
+        let started = find(&self.programs, program)
+            .and_then(|found| Ok((start_fetch(&self.gpu, &found.outputs)?, &found.outputs)));
         Box::pin(async {
-            let (readback, tensors) = started?;
-            readback.read(&self.gpu, tensors).await?
+            let (readback, outputs) = started?;
+            readback.read(&self.gpu, |bytes| tensors(outputs, bytes)).await?
         })
     }
 
@@ -194,6 +174,25 @@ fn record(gpu: &Arc<Gpu>, graph: &Graph, proving: bool) -> Result<Recording, Dev
         return Ok(recording);
     }
     Ok(Recording::new(graph, &Limits { matrix_units: None, ..limits })?)
+}
+
+/// Queues a copy of a program's outputs, one after the other.
+fn start_fetch(gpu: &Gpu, outputs: &[(TensorType, Part)]) -> Result<Readback, DeviceError> {
+    let parts: Vec<_> = outputs.iter().map(|(_, part)| part).collect();
+    Readback::start(gpu, &parts)
+}
+
+/// The outputs of a program in the bytes of their copy.
+fn tensors(
+    outputs: &[(TensorType, Part)],
+    mut bytes: &[u8],
+) -> Result<Vec<HostTensor>, DeviceError> {
+    let take = |(ty, part): &(TensorType, Part)| {
+        let (own, rest) = bytes.split_at(part.bytes as usize);
+        bytes = rest;
+        tensor(ty, own)
+    };
+    outputs.iter().map(take).collect()
 }
 
 fn find(programs: &[Compiled], program: Program) -> Result<&Compiled, DeviceError> {
