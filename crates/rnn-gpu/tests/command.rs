@@ -214,6 +214,7 @@ fn the_full_tier_names_sizes_and_what_is_wanted_of_it() {
     let kernel = checks.iter().find(|check| check["section"] == "kernel").expect("a kernel");
     assert_eq!(kernel["sizes"], "f32[70001x3x5] u32[70001x3]");
     let message = failure(&["verify", "--full", "--device", "cpu", "--filter", "no such op"]);
+    assert!(message.contains("has \"no such op\" in its name"), "{message}");
     assert!(message.contains("no op or case"), "{message}");
     let message = failure(&["verify", "--full", "--smoke"]);
     assert!(message.contains("cannot be used with"), "{message}");

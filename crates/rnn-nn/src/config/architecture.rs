@@ -133,7 +133,7 @@ impl Architecture {
                 && described.iter().zip(*sample).all(|(n, given)| n.is_none_or(|n| n == *given));
             if !fits {
                 return Err(ConfigError::structure(format!(
-                    "input {} takes examples of shape {}, got {sample:?} (without the batch axis)",
+                    "input {} takes arrays of shape {}, got {sample:?} after the batch axis",
                     input.name,
                     input.shown()
                 )));

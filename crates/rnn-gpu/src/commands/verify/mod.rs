@@ -2,7 +2,7 @@
 
 mod told;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use rnn::device;
 use rnn_formats::write_atomically;
 use rnn_ops::Tier;
@@ -67,8 +67,9 @@ pub fn run(args: &VerifyArgs) -> Result<()> {
         Tier::Smoke | Tier::Standard => vec![],
     };
     trainings.retain(|training| args.wants([training.name(), "training"]));
-    let nothing = cases.is_empty() && trainings.is_empty();
-    ensure!(!nothing, "no op or case of this tier has {:?} in its name", args.filter);
+    if let Some(text) = args.filter.as_ref().filter(|_| cases.is_empty() && trainings.is_empty()) {
+        bail!("no op or case of this tier has {text:?} in its name");
+    }
     let mut told = Told::new(args.verbose);
     let mut observe = |event: rnn_verify::Event<'_>| told.show(&event);
     let mut verification = Verification::new(trainings.len(), &mut observe);
