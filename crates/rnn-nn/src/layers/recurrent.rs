@@ -358,7 +358,10 @@ impl<C: Cell> Layer for Recurrent<C> {
             let elements: usize = shape.iter().product();
             for index in 0..C::STATES {
                 let one = b.graph.view(state, index * elements, shape.as_slice())?;
-                outputs.push(swap_leading(b, one)?.into());
+                let one = swap_leading(b, one)?;
+                // Keras regularizes all that a layer returns (keras/src/layers/layer.py).
+                b.regularize(one, self.activity_regularizer.as_ref())?;
+                outputs.push(one.into());
             }
         }
         Ok(outputs)
