@@ -4,7 +4,7 @@ mod common;
 
 use common::{Sandbox, case, contents, npy_bytes, success};
 use rnn::model_file;
-use rnn::nn::{Architecture, Model, Optimizer, Trainer};
+use rnn::nn::{Architecture, Loss, Model, Optimizer, Trainer};
 use rnn_core::HostTensor;
 use rnn_cpu::CpuDevice;
 use rnn_formats::npy;
@@ -202,4 +202,25 @@ fn the_states_of_a_decoder_are_those_of_keras() {
     let probabilities = npy::read(Path::new(&sandbox.path("y-y.npy"))).expect("a file");
     assert_eq!(probabilities.to_f32().expect("floats").shape().dims(), [2, 6, 3]);
     assert_eq!(contents(&sandbox.path("")).len(), 3);
+}
+
+/// Keras calls an output of a model within the model after that model.
+#[test]
+fn losses_find_the_outputs_of_models_within_the_model() {
+    let dense = |name: &str| json!({"class_name": "Dense", "name": name, "config": {"units": 2, "name": name}, "inbound_nodes": [{"args": [tensor("x", 0, 0)], "kwargs": {}}]});
+    let mut inner = dense("inner");
+    inner["class_name"] = "Sequential".into();
+    let input = json!({"class_name": "InputLayer", "config": {"batch_shape": [null, 4]}});
+    let layers = [input, json!({"class_name": "Dense", "config": {"units": 3, "name": "hidden"}})];
+    inner["config"] = json!({"name": "inner", "layers": layers});
+    let input = json!({"class_name": "InputLayer", "name": "x", "config": {"batch_shape": [null, 4]}, "inbound_nodes": []});
+    let config = json!({"name": "m", "layers": [input, inner, dense("top")], "input_layers": [["x", 0, 0]],
+        "output_layers": [["top", 0, 0], ["inner", 0, 0]]});
+    let compile = json!({"optimizer": "sgd", "loss": {"inner": "mae", "top": "mse"}, "loss_weights": {"inner": 0.25, "top": 2.0}});
+    let model = json!({"class_name": "Functional", "config": config, "compile_config": compile});
+    let sandbox = Sandbox::new();
+    let path = sandbox.write("m.json", model.to_string().as_bytes());
+    let file = model_file::ModelFile::open(Path::new(&path)).expect("a model");
+    let losses = file.compile.expect("how it was trained").losses;
+    assert_eq!(losses, [(Loss::MeanSquaredError, 2.0), (Loss::MeanAbsoluteError, 0.25)]);
 }

@@ -94,9 +94,19 @@ impl Architecture {
     /// that they are. Where a layer makes several, or one is listed twice, those behind the first
     /// are numbered in the order of the outputs: `dec`, `dec_1`, `dec_2`.
     pub fn output_names(&self) -> Vec<String> {
+        self.names_of_outputs(|layer| &layer.name)
+    }
+
+    /// The names that Keras has for the outputs: an output of a model within the model is called
+    /// after that model, not after the layer in it.
+    pub fn keras_output_names(&self) -> Vec<String> {
+        self.names_of_outputs(|layer| layer.path.first().unwrap_or(&layer.name))
+    }
+
+    fn names_of_outputs<'a>(&'a self, of: impl Fn(&'a Described) -> &'a String) -> Vec<String> {
         let name = |source: &Source| match *source {
             Source::Input(input) => self.inputs[input].name.as_str(),
-            Source::Output { call, .. } => &self.layers[self.calls[call].layer].name,
+            Source::Output { call, .. } => of(&self.layers[self.calls[call].layer]),
         };
         let names: Vec<&str> = self.outputs.iter().map(name).collect();
         distinct_names(&names, str::to_owned)

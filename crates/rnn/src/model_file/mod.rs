@@ -133,6 +133,7 @@ impl ModelFile {
     ) -> Result<Self> {
         let architecture = Architecture::from_json(value, version)?;
         let stated = value.get("compile_config").cloned().unwrap_or_default();
+        let stated = with_own_names(stated, &architecture);
         // A model that was never compiled has a configuration without a loss.
         let has_loss = stated.get("loss").is_some_and(|loss| !loss.is_null());
         let compile = has_loss.then_some(&stated);
@@ -328,4 +329,17 @@ fn failed(WriteError { path, source }: WriteError) -> ModelFileError {
 fn explained(error: &dyn Error) -> String {
     let causes = iter::successors(Some(error), |error: &&dyn Error| (*error).source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// How a model was trained, with this program's names of the outputs in place of Keras's.
+fn with_own_names(mut stated: Value, architecture: &Architecture) -> Value {
+    let names: Vec<(String, String)> =
+        architecture.keras_output_names().into_iter().zip(architecture.output_names()).collect();
+    for argument in ["loss", "loss_weights", "metrics", "weighted_metrics"] {
+        let Some(Value::Object(said)) = stated.get_mut(argument) else { continue };
+        let of_outputs = names.iter().filter_map(|(theirs, own)| Some((own, said.remove(theirs)?)));
+        let of_outputs: Vec<_> = of_outputs.collect();
+        said.extend(of_outputs.into_iter().map(|(own, value)| (own.clone(), value)));
+    }
+    stated
 }
