@@ -28,7 +28,8 @@ fn exponentials(base: u32, lane: u32, highest: f32) -> f32 {
     return row_sum(lane, sum);
 }
 
-// out[r] = sum over c of labels (log(sum exp) - logits)
+// out[r] = sum over c of labels (log(sum exp) - logits), in which the largest logit is subtracted from
+// all before anything is added: a small loss of large logits keeps its digits.
 @compute @workgroup_size(LANES)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
            @builtin(local_invocation_index) lane: u32) {
@@ -38,10 +39,10 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     }
     let base = row * params.columns;
     let highest = highest_of(base, lane);
-    let all = highest + log_from_one(exponentials(base, lane, highest));
+    let log_sum = log_from_one(exponentials(base, lane, highest));
     var loss = 0.0;
     for (var c = lane; c < params.columns; c += LANES) {
-        loss += labels[base + c] * (all - logits[base + c]);
+        loss += labels[base + c] * (log_sum + (highest - logits[base + c]));
     }
     loss = row_sum(lane, loss);
     if lane == 0u {

@@ -11,8 +11,9 @@ predict_0, ..       outputs                         loss            of all examp
 accuracy            of all examples, where there is one output of classes
 losses              of the three steps
 
-generate.py FOLDER exact SEED ..: of these seeds N.exact.npz and N.exact.after.keras, the same results
-but computed in double precision: they tell rounding from mistakes.
+generate.py FOLDER again SEED ..: of these seeds N.exact.npz and N.exact.after.keras, the same results
+computed in double precision, and N.near0.npz, N.near0.after.keras, .. in single precision of weights
+that differ in their last bit: the distances between them tell rounding from mistakes.
 
 Each example stands in one batch of BATCH; the last batch is smaller.
 """
@@ -39,6 +40,9 @@ import training
 from draw import Draw
 
 BATCH = 3
+
+# How many models with other last bits are computed.
+NEAR = 8
 
 # Weights begin with a standard deviation of 0.4. Where three steps move one by ten of these, training
 # diverges, and each step enlarges the rounding of the one before.
@@ -197,6 +201,16 @@ class Case:
         rounded.save(f"{stem}.exact.after.keras")
         np.savez(f"{stem}.exact.npz", **arrays)
 
+    def write_near(self, stem, number):
+        """The results of weights that are moved by one unit in the last place, or by none."""
+        random = np.random.default_rng(number)
+        for weight in self.model.weights:
+            value = np.asarray(weight)
+            weight.assign(value + np.spacing(value) * random.integers(-1, 2, value.shape))
+        arrays = self.results()
+        self.model.save(f"{stem}.near{number}.after.keras")
+        np.savez(f"{stem}.near{number}.npz", **arrays)
+
 
 def attempts(seed, stem, write):
     """Draws models until there is one that Keras computes."""
@@ -209,17 +223,24 @@ def attempts(seed, stem, write):
     raise SystemExit("\n".join([f"seed {seed}: Keras computes none of its models", *reasons]))
 
 
+def compute_again(seed, stem):
+    keras.config.set_floatx("float64")
+    try:
+        attempts(seed, stem, Case.write_exact)
+    except tf.errors.NotFoundError:
+        print(f"seed {seed}: TensorFlow has no kernel of double precision", file=sys.stderr)
+    keras.config.set_floatx("float32")
+    for number in range(NEAR):
+        attempts(seed, stem, lambda case, stem: case.write_near(stem, number))
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
-    if sys.argv[2] == "exact":
-        keras.config.set_floatx("float64")
+    if sys.argv[2] == "again":
         for seed in map(int, sys.argv[3:]):
-            try:
-                attempts(seed, folder / str(seed), Case.write_exact)
-            except tf.errors.NotFoundError:
-                print(f"seed {seed}: TensorFlow has no kernel of double precision", file=sys.stderr)
+            compute_again(seed, folder / str(seed))
         return
     for seed in range(int(sys.argv[2]), int(sys.argv[3])):
         if not (folder / f"{seed}.npz").exists():

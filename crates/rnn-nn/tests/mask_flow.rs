@@ -12,7 +12,9 @@ fn tensor(layer: &str, shape: Value) -> Value {
 fn layer(class: &str, name: &str, config: Value, args: Value, mask: Option<&str>) -> Value {
     let mut config = config;
     config["name"] = json!(name);
-    let operation = ["NotEqual", "Any", "LogicalOr", "LogicalAnd", "Plus"].contains(&class);
+    let operations =
+        ["NotEqual", "Any", "LogicalOr", "LogicalAnd", "ExpandDims", "ZerosLike", "Plus"];
+    let operation = operations.contains(&class);
     let module = if operation { "keras.src.ops.numpy" } else { "keras.layers" };
     let class = if class == "Plus" { "Add" } else { class };
     let kwargs = mask.map_or(json!({}), |mask| json!({"mask": tensor(mask, json!([null, 4]))}));
@@ -70,6 +72,45 @@ fn masks_that_flow_by_themselves_may_be_named() {
     let or = of_masks("LogicalOr", "q", "p");
     assert!(model(&[or], both("Add", "sum"), Some("both")).is_ok());
     assert!(model(&[], both("Add", "sum"), None).is_ok());
+}
+
+/// Keras writes the operations of a concatenated mask with the axis of the layer, which may be
+/// negative.
+#[test]
+fn masks_of_concatenated_sequences_may_be_named() {
+    let wide = |name: &str, of: &str| {
+        let args = json!([tensor(of, json!([null, 4]))]);
+        layer("ExpandDims", name, json!({"axis": -1}), args, None)
+    };
+    let or_zeros = |name: &str, mask: &str, zeros: &str| {
+        let args = [(mask, json!([null, 4, 1])), (zeros, json!([null, 4, 3]))];
+        layer("LogicalOr", name, json!({}), json!(args.map(|(of, shape)| tensor(of, shape))), None)
+    };
+    let zeros = |name: &str, of: &str| {
+        layer("ZerosLike", name, json!({}), json!([tensor(of, json!([null, 4, 3]))]), None)
+    };
+    let concatenated = |class: &str, name: &str, axis: i64, parts: [&str; 2]| {
+        let args = json!([parts.map(|of| tensor(of, json!([null, 4, 3])))]);
+        layer(class, name, json!({"axis": axis}), args, None)
+    };
+    for axis in [1, -2] {
+        let mut joined = concatenated("Concatenate", "masks", axis, ["pw", "qw"]);
+        joined["module"] = json!("keras.src.ops.numpy");
+        let any = json!([tensor("masks", json!([null, 8, 3]))]);
+        let operations = [
+            wide("pe", "p"),
+            wide("qe", "q"),
+            zeros("pz", "x"),
+            zeros("qz", "y"),
+            or_zeros("pw", "pe", "pz"),
+            or_zeros("qw", "qe", "qz"),
+            joined,
+            layer("Any", "any", json!({"axis": -1, "keepdims": false}), any, None),
+        ];
+        let merge = concatenated("Concatenate", "steps", axis, ["x", "y"]);
+        let read = model(&operations, merge, Some("any"));
+        assert!(read.is_ok(), "axis {axis}: {:?}", read.err());
+    }
 }
 
 #[test]

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// The batches of tests/keras_live/generate.py.
 const BATCH: usize = 3;
+/// How many models with other last bits that script computes.
+const NEAR: usize = 8;
 
 /// What is computed of a case.
 pub struct Results {
@@ -25,6 +27,14 @@ pub struct Results {
     pub losses: Vec<f64>,
     /// After training.
     pub weights: Vec<(String, HostTensor)>,
+}
+
+/// What Keras computes of a seed where rounding may decide.
+pub struct Again {
+    /// In double precision.
+    pub exact: Results,
+    /// In single precision, of the weights and of some that differ from them in the last bit.
+    pub single: Vec<Results>,
 }
 
 /// The files of a seed.
@@ -53,8 +63,11 @@ impl Case {
 
     /// Its files, which a failure keeps.
     pub fn files(&self) -> Vec<PathBuf> {
-        let endings = ["keras", "npz", "after.keras", "exact.npz", "exact.after.keras"];
-        endings.map(|ending| self.file(ending)).into_iter().filter(|file| file.exists()).collect()
+        let results = |of: String| [format!("{of}npz"), format!("{of}after.keras")];
+        let near = (0..NEAR).map(|number| format!("near{number}."));
+        let of = [String::new(), "exact.".to_owned()].into_iter().chain(near);
+        let endings = of.flat_map(results).chain(["keras".to_owned()]);
+        endings.map(|ending| self.file(&ending)).filter(|file| file.exists()).collect()
     }
 
     /// The weights that training begins with.
@@ -67,10 +80,17 @@ impl Case {
         self.read("npz", "after.keras")
     }
 
-    /// What Keras computes in double precision, where that was asked for and TensorFlow can.
-    pub fn exact(&self) -> Option<Result<Results>> {
-        let there = self.file("exact.npz").exists();
-        there.then(|| self.read("exact.npz", "exact.after.keras"))
+    /// What Keras computes when it is asked again, where TensorFlow has kernels of double precision.
+    pub fn again(&self) -> Result<Option<Again>> {
+        if !self.file("exact.npz").exists() {
+            return Ok(None);
+        }
+        let exact = self.read("exact.npz", "exact.after.keras")?;
+        let near =
+            |number| self.read(&format!("near{number}.npz"), &format!("near{number}.after.keras"));
+        let mut single = vec![self.of_keras()?];
+        single.extend((0..NEAR).map(near).collect::<Result<Vec<_>>>()?);
+        Ok(Some(Again { exact, single }))
     }
 
     fn read(&self, arrays: &str, after: &str) -> Result<Results> {

@@ -1,6 +1,6 @@
 //! How near two results must be.
 
-use super::case::Results;
+use super::case::{Again, Results};
 use rnn::HostTensor;
 
 /// The largest difference from Keras, relative to the largest value of a tensor; of a weight it is
@@ -75,29 +75,27 @@ fn counts(results: &Results) -> [usize; 3] {
     [results.predictions.len(), results.losses.len(), results.weights.len()]
 }
 
-/// What is further apart than rounding makes it, worst first; nothing, where all is well. With
-/// `exact`, Keras's results in double precision, it may be as far from those as four times Keras's
-/// own single precision is: then the case is one that rounding decides.
+/// What is further apart than rounding makes it, worst first; nothing, where all is well. If Keras
+/// has computed the results `again`, they may be twice as far from those in double precision as the
+/// furthest of Keras's own in single precision: then the case is one that rounding decides.
 pub fn compare(
     got: &Results,
     want: &Results,
-    exact: Option<&Results>,
+    again: Option<&Again>,
     before: &[(String, HostTensor)],
 ) -> Vec<String> {
     if counts(got) != counts(want) {
         return vec![format!("there are {:?} results, Keras has {:?}", counts(got), counts(want))];
     }
-    let mut all = match exact {
-        None => differences(got, want, before),
-        Some(exact) => {
-            let keras = differences(want, exact, before);
-            let mut all = differences(got, exact, before);
-            for (difference, of_keras) in all.iter_mut().zip(keras) {
-                difference.allowed = difference.allowed.max(4.0 * of_keras.found);
-            }
-            all
+    let mut all = differences(got, again.map_or(want, |again| &again.exact), before);
+    let singles = again.iter().flat_map(|Again { exact, single }| {
+        single.iter().map(|single| differences(single, exact, before))
+    });
+    for of_keras in singles {
+        for (difference, of_keras) in all.iter_mut().zip(of_keras) {
+            difference.allowed = difference.allowed.max(2.0 * of_keras.found);
         }
-    };
+    }
     all.retain(|difference| difference.found > difference.allowed || difference.found.is_nan());
     all.sort_by(|a, b| (b.found / b.allowed).total_cmp(&(a.found / a.allowed)));
     let said = |d: Difference| {

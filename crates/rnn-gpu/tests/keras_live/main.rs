@@ -113,7 +113,7 @@ impl Report {
         }
         println!(
             "keras-live: {} seeds in {:.0} s: {} clean ({} of them on the GPU device too; {} judged \
-             by Keras in double precision: {:?}), {refused} refused, {} failed",
+             after Keras computed them again: {:?}), {refused} refused, {} failed",
             self.clean + refused + self.failed.len(),
             took.as_secs_f64(),
             self.clean,
@@ -129,7 +129,7 @@ impl Report {
 fn judge(
     case: &Case,
     devices: &[&dyn Device],
-    exact: bool,
+    again: bool,
 ) -> Result<Result<Vec<String>, Refusal>> {
     let mut all = Vec::new();
     for (device, name) in devices.iter().zip(["CPU", "GPU"]) {
@@ -141,28 +141,28 @@ fn judge(
             Ok(got) => got,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let exact = case.exact().filter(|_| exact).transpose()?;
+        let again = if again { case.again()? } else { None };
         let found =
-            compare::compare(&got, &case.of_keras()?, exact.as_ref(), &case.first_weights()?);
+            compare::compare(&got, &case.of_keras()?, again.as_ref(), &case.first_weights()?);
         all.extend(found.into_iter().map(|difference| format!("{} {difference}", on())));
     }
     Ok(Ok(all))
 }
 
 impl Report {
-    /// What became of one seed; `exact`, where Keras has computed it in double precision.
+    /// Counts what became of one seed; `again`, where Keras has computed it again.
     fn add(
         &mut self,
         seed: u64,
         outcome: Result<Result<Vec<String>, Refusal>>,
         gpu: bool,
-        exact: bool,
+        again: bool,
     ) {
         match outcome {
             Ok(Ok(differences)) if differences.is_empty() => {
                 self.clean += 1;
                 self.on_gpu += usize::from(gpu);
-                self.rounding.extend(exact.then_some(seed));
+                self.rounding.extend(again.then_some(seed));
             }
             Ok(Ok(differences)) => {
                 let more = differences.len() - 1;
@@ -218,7 +218,7 @@ fn keras_and_we_compute_the_same() -> Result<()> {
         let gpu = gpu.as_deref().filter(|_| seed.is_multiple_of(asked.gpu_every));
         [Some(&*cpu), gpu].into_iter().flatten().collect::<Vec<_>>()
     };
-    // Seeds that Keras is to judge in double precision.
+    // Seeds that Keras is to compute again.
     let mut doubtful = Vec::new();
     for seed in asked.seeds.clone() {
         let case = Case::new(folder, seed);
@@ -237,9 +237,9 @@ fn keras_and_we_compute_the_same() -> Result<()> {
     }
     if !doubtful.is_empty() {
         let seeds = doubtful.iter().map(u64::to_string);
-        let exact =
-            Command::new(python).arg(GENERATE).arg(folder).arg("exact").args(seeds).status();
-        ensure!(exact?.success(), "Keras computes nothing in double precision");
+        let again =
+            Command::new(python).arg(GENERATE).arg(folder).arg("again").args(seeds).status();
+        ensure!(again?.success(), "Keras does not compute the doubtful seeds again");
     }
     for seed in doubtful {
         let (case, devices) = (Case::new(folder, seed), devices(seed));

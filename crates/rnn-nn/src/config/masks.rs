@@ -173,8 +173,8 @@ impl<'a> MaskOperations<'a> {
                 let rank = rank(parts.first()?)?;
                 let all = parts.iter().map(operand).collect::<Option<Vec<_>>>()?;
                 match axis? {
-                    _ if rank == 3 && last(rank) => Some(Operand::SideBySide(all)),
-                    1 if rank == 3 => Some(Operand::OneBehindTheOther(all)),
+                    -1 | 2 if rank == 3 => Some(Operand::SideBySide(all)),
+                    -2 | 1 if rank == 3 => Some(Operand::OneBehindTheOther(all)),
                     _ => None,
                 }
             }
