@@ -12,9 +12,9 @@ pub(crate) fn push_attribution(
     g: &mut Graph,
     inputs: &[TensorId],
 ) -> Result<(), TrainError> {
-    let built = model.build_through_embedded(g, inputs)?;
-    let &output = built.outputs.first().ok_or(TrainError::NoOutput)?;
-    let embedded = built.embedded.ok_or(TrainError::NoEmbedding)?;
+    let forward = model.forward_through_embedded(g, inputs)?;
+    let &output = forward.outputs.first().ok_or(TrainError::NoOutput)?;
+    let embedded = forward.embedded.ok_or(TrainError::NoEmbedding)?;
     let z = before_probability(g, output)?;
     let direction = g.input("direction", g[z].ty.clone());
     let gradients = rnn_ops::gradients(g, &[(z, direction)], &[embedded])?;

@@ -61,7 +61,7 @@ impl Exchange {
         let inputs = step.model.inputs.iter().map(|of| g.input("inputs", of.spec.ty(1)));
         let inputs: Vec<TensorId> = inputs.collect();
         let random = g.input("random", TensorType::u32([4]));
-        let weights = step.model.build(&mut g, &inputs, Some(random), step.precision)?.weights;
+        let weights = step.model.forward(&mut g, &inputs, Some(random), step.precision)?.weights;
         let parameters = step.model.arena(&mut g);
         let updated = g.nodes().iter().flat_map(|node| &node.operands.updates);
         let updated: Vec<TensorId> = updated.copied().collect();

@@ -46,16 +46,16 @@ pub use initializer::Initializer;
 pub use input::InputSpec;
 pub use layers::{
     Add, Average, AveragePooling1D, AveragePooling2D, AveragePooling3D, BatchNormalization,
-    Bidirectional, Build, Cell, CellShapes, Concatenate, Conv, Conv1D, Conv2D, Conv3D, ConvLstm1D,
+    Bidirectional, Cell, CellShapes, Concatenate, Conv, Conv1D, Conv2D, Conv3D, ConvLstm1D,
     ConvLstm2D, ConvLstm3D, ConvLstmCell, Dense, Dropout, Elementwise, Embedding, Flatten,
-    GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D,
-    GlobalMaxPooling2D, GlobalMaxPooling3D, Gru, GruCell, Layer, LayerError, LayerNormalization,
-    Lstm, LstmCell, Masking, MaxPooling1D, MaxPooling2D, MaxPooling3D, Merge, Multiply,
-    OutputActivation, PerAxis, Pooling, Recurred, Recurrent, Reshape, Scan, SimpleRnn,
+    ForwardContext, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalAveragePooling3D,
+    GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D, Gru, GruCell, Layer, LayerError,
+    LayerNormalization, Lstm, LstmCell, Masking, MaxPooling1D, MaxPooling2D, MaxPooling3D, Merge,
+    Multiply, OutputActivation, PerAxis, Pooling, Recurred, Recurrent, Reshape, Scan, SimpleRnn,
     SimpleRnnCell, Softmax, SpatialDropout1D, Subtract, TimeDistributed, UpSampling, UpSampling1D,
     UpSampling2D, UpSampling3D, Value, Weight, WeightArguments,
 };
-pub use loss::{Crossentropy, Judged, Loss};
+pub use loss::{Crossentropy, Loss, LossOutputs};
 pub use model::{Model, Symbol};
 pub use naming::distinct_names;
 pub use optimizer::{Clip, Optimizer, Schedule};

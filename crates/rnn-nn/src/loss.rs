@@ -45,7 +45,7 @@ impl Default for Loss {
 
 /// A loss in a graph.
 #[derive(Clone, Copy, Debug)]
-pub struct Judged {
+pub struct LossOutputs {
     /// What metrics compare with the labels, `[rows, C]`: logits, where the model ends in a
     /// probability.
     pub predictions: TensorId,
@@ -115,13 +115,13 @@ impl Loss {
     /// positions without the axis of classes), of which `weights`, f32 `[rows]`, say how much each
     /// counts. `None` if the model does not end in the probability that
     /// the loss is of.
-    pub fn push(
+    pub fn forward(
         &self,
         g: &mut Graph,
         output: TensorId,
         labels: TensorId,
         weights: Option<TensorId>,
-    ) -> Result<Option<Judged>, GraphError> {
+    ) -> Result<Option<LossOutputs>, GraphError> {
         let rows = rows(g.shape(output).dims());
         let of = match *self {
             Self::BinaryCrossentropy(_) => ElementLoss::BinaryCrossEntropy,
@@ -142,7 +142,7 @@ impl Loss {
         let mut operands = vec![predictions, self.smooth(g, labels, 2)?];
         operands.extend(weights);
         let loss = g.apply(ops::Loss { of, weighted: weights.is_some() }, &operands)?;
-        Ok(Some(Judged { predictions, labels, loss }))
+        Ok(Some(LossOutputs { predictions, labels, loss }))
     }
 
     fn push_categorical(
@@ -151,7 +151,7 @@ impl Loss {
         output: TensorId,
         labels: TensorId,
         weights: Option<TensorId>,
-    ) -> Result<Option<Judged>, GraphError> {
+    ) -> Result<Option<LossOutputs>, GraphError> {
         let predictions = match self.from_logits() {
             true => Some(output),
             false => logits(g, output, &|_: &ops::Softmax| true)?,
@@ -174,7 +174,7 @@ impl Loss {
         let column = g.reshape(losses, [rows, 1])?;
         let sum = g.apply(SumRows, &[column])?;
         let loss = g.apply(Scale(1.0 / rows as f32), &[sum])?;
-        Ok(Some(Judged { predictions, labels, loss }))
+        Ok(Some(LossOutputs { predictions, labels, loss }))
     }
 }
 

@@ -12,8 +12,8 @@ impl Step<'_> {
         let mut g = Graph::new();
         let inputs = self.model.inputs.iter().map(|of| g.input("inputs", of.spec.ty(1)));
         let inputs: Vec<TensorId> = inputs.collect();
-        let built = self.model.build(&mut g, &inputs, None, self.precision)?;
-        Ok(built.masks.iter().map(Option::is_some).collect())
+        let forward = self.model.forward(&mut g, &inputs, None, self.precision)?;
+        Ok(forward.masks.iter().map(Option::is_some).collect())
     }
 }
 

@@ -1,6 +1,6 @@
 use crate::config::check;
 use crate::error::elements;
-use crate::layers::{Build, Layer, LayerError, Value};
+use crate::layers::{ForwardContext, Layer, LayerError, Value};
 use crate::naming::unique_name;
 use crate::parameters::Parameters;
 use crate::{InputSpec, ModelError, Precision, Slot};
@@ -45,7 +45,7 @@ pub(crate) struct Named {
 }
 
 /// A model's tensors in a graph.
-pub(crate) struct Built {
+pub(crate) struct Forward {
     /// The outputs, batch-major.
     pub outputs: Vec<TensorId>,
     /// The mask that arrives at each output, `[T, B]`.
@@ -123,7 +123,7 @@ impl Model {
     /// stack.
     #[allow(clippy::should_implement_trait, reason = "Keras's name; no one adds a layer with +")]
     pub fn add(mut self, layer: impl Layer + 'static) -> Result<Self, ModelError> {
-        self.outputs = self.push(layer, &self.outputs.clone())?;
+        self.outputs = self.call(layer, &self.outputs.clone())?;
         Ok(self)
     }
 
@@ -133,21 +133,21 @@ impl Model {
         layer: impl Layer + 'static,
         inputs: &[Symbol],
     ) -> Result<Symbol, ModelError> {
-        Ok(self.push(layer, inputs)?[0])
+        Ok(self.call(layer, inputs)?[0])
     }
 
     /// The same, with all that the layer puts out.
-    pub fn push(
+    pub fn call(
         &mut self,
         layer: impl Layer + 'static,
         inputs: &[Symbol],
     ) -> Result<Vec<Symbol>, ModelError> {
         let name = unique_name(layer.class(), |name| self.has(name));
-        self.push_named(&name, true, layer, inputs)
+        self.call_named(&name, true, layer, inputs)
     }
 
     /// The same by a name, that no other layer may have.
-    pub(crate) fn push_named(
+    pub(crate) fn call_named(
         &mut self,
         name: &str,
         trainable: bool,
@@ -163,7 +163,7 @@ impl Model {
         }
         self.check_tokens(&layer, inputs)?;
         let weights = layer.weights(self.first_shape(inputs)?)?;
-        layer.outputs(&self.shapes_of(inputs)?)?;
+        layer.output_shapes(&self.shapes_of(inputs)?)?;
         let mut all = self.parameters.len;
         for weight in &weights {
             all += elements(&format!("the weight {}", weight.name), &weight.shape)?;
@@ -174,11 +174,11 @@ impl Model {
             self.parameters.push((self.layers.len(), name), weight, self.seed);
         }
         self.layers.push(Named { name: name.to_owned(), layer: Arc::new(layer), trainable });
-        self.call(self.layers.len() - 1, inputs)
+        self.record(self.layers.len() - 1, inputs)
     }
 
     /// Applies the layer that put out `symbol` once more, with the same weights.
-    pub fn apply_again(
+    pub fn call_again(
         &mut self,
         symbol: Symbol,
         inputs: &[Symbol],
@@ -194,11 +194,11 @@ impl Model {
             let found = self.first_shape(inputs)?;
             return Err(LayerError::new(class, "an input that its weights fit", found).into());
         }
-        self.call(*layer, inputs)
+        self.record(*layer, inputs)
     }
 
-    fn call(&mut self, layer: usize, inputs: &[Symbol]) -> Result<Vec<Symbol>, ModelError> {
-        let shapes = self.layers[layer].layer.outputs(&self.shapes_of(inputs)?)?;
+    fn record(&mut self, layer: usize, inputs: &[Symbol]) -> Result<Vec<Symbol>, ModelError> {
+        let shapes = self.layers[layer].layer.output_shapes(&self.shapes_of(inputs)?)?;
         for shape in &shapes {
             elements("the output", shape)?;
         }
@@ -332,31 +332,35 @@ impl Model {
     }
 
     /// Adds the forward pass over a tensor for each input; dropout acts if `random` is given.
-    pub(crate) fn build(
+    pub(crate) fn forward(
         &self,
         graph: &mut Graph,
         inputs: &[TensorId],
         random: Option<TensorId>,
         precision: Precision,
-    ) -> Result<Built, GraphError> {
-        self.build_into(Build::new(graph, random).precision(precision), inputs)
+    ) -> Result<Forward, GraphError> {
+        self.forward_into(ForwardContext::new(graph, random).precision(precision), inputs)
     }
 
     /// The same where `embedded` is on the way from the inputs to the outputs.
-    pub(crate) fn build_through_embedded(
+    pub(crate) fn forward_through_embedded(
         &self,
         graph: &mut Graph,
         inputs: &[TensorId],
-    ) -> Result<Built, GraphError> {
-        self.build_into(Build::new(graph, None).reads_embedded(), inputs)
+    ) -> Result<Forward, GraphError> {
+        self.forward_into(ForwardContext::new(graph, None).reads_embedded(), inputs)
     }
 
-    fn build_into(&self, mut build: Build<'_>, inputs: &[TensorId]) -> Result<Built, GraphError> {
-        let weights = self.views(build.graph)?;
+    fn forward_into(
+        &self,
+        mut cx: ForwardContext<'_>,
+        inputs: &[TensorId],
+    ) -> Result<Forward, GraphError> {
+        let weights = self.views(cx.graph)?;
         let mut values: Vec<Option<Value>> = vec![None; self.shapes.len()];
         for (ModelInput { spec, symbol, .. }, &input) in self.inputs.iter().zip(inputs) {
             let tensor = match spec.leads() {
-                true => build.graph.apply(TransposeLeading, &[input])?,
+                true => cx.graph.apply(TransposeLeading, &[input])?,
                 false => input,
             };
             values[symbol.0] = Some(tensor.into());
@@ -365,16 +369,16 @@ impl Model {
             let Named { name, layer, trainable } = &self.layers[call.layer];
             let own = self.slots().iter().zip(&weights).filter(|(s, _)| s.layer == call.layer);
             let own: Vec<TensorId> = own.map(|(_, &w)| w).collect();
-            build.name.clone_from(name);
-            build.frozen = !trainable;
+            cx.name.clone_from(name);
+            cx.frozen = !trainable;
             // A call comes after those that made its inputs.
             let operands: Vec<Value> = call.inputs.iter().filter_map(|s| values[s.0]).collect();
-            let made = layer.push(&mut build, &operands, &own)?;
+            let made = layer.forward_all(&mut cx, &operands, &own)?;
             for (symbol, value) in call.outputs.iter().zip(made) {
                 values[symbol.0] = Some(value);
             }
         }
-        let Build { graph, mut penalties, .. } = build;
+        let ForwardContext { graph, mut penalties, .. } = cx;
         let (mut outputs, mut masks) = (Vec::new(), Vec::new());
         for symbol in &self.outputs {
             let Some(value) = values[symbol.0] else { continue };
@@ -395,6 +399,6 @@ impl Model {
             penalties.extend(penalty.transpose()?);
         }
         let embedded = self.embedded().and_then(|symbol| values[symbol.0]).map(|v| v.tensor);
-        Ok(Built { outputs, masks, weights, penalties, embedded })
+        Ok(Forward { outputs, masks, weights, penalties, embedded })
     }
 }

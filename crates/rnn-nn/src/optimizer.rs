@@ -323,7 +323,7 @@ impl Optimizer {
 
     /// Adds the update of all parameters. `numbers` are those of the step, `arenas` the parameters
     /// and then the slots; `each` holds the gradient of each weight, parts of `gradients`.
-    pub fn push(
+    pub fn update(
         &self,
         graph: &mut Graph,
         gradients: TensorId,

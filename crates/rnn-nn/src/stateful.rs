@@ -15,7 +15,7 @@ impl Model {
         let mut g = Graph::new();
         let inputs = self.inputs.iter().map(|of| g.input("inputs", of.spec.ty(1)));
         let inputs: Vec<TensorId> = inputs.collect();
-        self.build(&mut g, &inputs, None, Precision::F32)?;
+        self.forward(&mut g, &inputs, None, Precision::F32)?;
         let mut updated = g.nodes().iter().flat_map(|node| &node.operands.updates);
         Ok(updated.any(|&tensor| g[g.root(tensor).0].name.ends_with(SUFFIX)))
     }

@@ -1,7 +1,7 @@
 use crate::attribution::push_attribution;
 use crate::loss::rows;
 use crate::optimizer_state::resident;
-use crate::{Judged, Loss, Model, Optimizer, Precision, Slot, TrainError};
+use crate::{Loss, LossOutputs, Model, Optimizer, Precision, Slot, TrainError};
 use rnn_graph::{Graph, TensorId, TensorType};
 use rnn_ops::{
     Binary, Constrain, Fill, LOSS_SCALE, MaskedWeights, MetricSums, Pad, Scale, StepParams,
@@ -70,8 +70,8 @@ impl Step<'_> {
         // Whichever program comes first declares them, so that they can be written and read.
         let metrics = self.metrics(g)?;
         if mode == Mode::Predict {
-            let built = self.model.build(g, &inputs, None, self.precision)?;
-            built.outputs.iter().for_each(|&output| g.output(output));
+            let forward = self.model.forward(g, &inputs, None, self.precision)?;
+            forward.outputs.iter().for_each(|&output| g.output(output));
             return Ok(graph);
         }
         if mode == Mode::Attribute {
@@ -81,8 +81,8 @@ impl Step<'_> {
         let random_key = TensorType::u32([4]);
         if matches!(mode, Mode::Masks | Mode::TrainMasks) {
             let random = mode.trains().then(|| g.input("random", random_key));
-            let built = self.model.build(g, &inputs, random, self.precision)?;
-            built.masks.into_iter().flatten().for_each(|mask| g.output(mask));
+            let forward = self.model.forward(g, &inputs, random, self.precision)?;
+            forward.masks.into_iter().flatten().for_each(|mask| g.output(mask));
             return Ok(graph.for_outputs_alone());
         }
         let labels = self.labels(batch).into_iter().enumerate();
@@ -94,10 +94,10 @@ impl Step<'_> {
             .map(|(i, shape)| g.input(numbered("weights", i), TensorType::f32([rows(shape)[0]])))
             .collect();
         let random = mode.trains().then(|| g.input("random", random_key));
-        let built = self.model.build(g, &inputs, random, self.precision)?;
+        let forward = self.model.forward(g, &inputs, random, self.precision)?;
         let mut counted = None;
         let mut terms = Vec::new();
-        let outputs = built.outputs.iter().zip(&built.masks).zip(labels).zip(self.losses);
+        let outputs = forward.outputs.iter().zip(&forward.masks).zip(labels).zip(self.losses);
         for (i, (((&output, &mask), labels), &(loss, factor))) in outputs.enumerate() {
             let mut weights = weights.get(i).copied();
             if let Some(mask) = mask {
@@ -109,15 +109,16 @@ impl Step<'_> {
                     [Some(mask), weights, valid].into_iter().flatten().collect();
                 weights = Some(g.apply(op, &operands)?);
             }
-            let judged = loss.push(g, output, labels, weights)?;
-            let Judged { predictions, labels, loss } = judged.ok_or(TrainError::Output { loss })?;
+            let judged = loss.forward(g, output, labels, weights)?;
+            let LossOutputs { predictions, labels, loss } =
+                judged.ok_or(TrainError::Output { loss })?;
             terms.push(match factor {
                 1.0 => loss,
                 factor => g.apply(Scale(factor), &[loss])?,
             });
             counted = counted.or(Some((predictions, labels, mask)));
         }
-        terms.extend(built.penalties);
+        terms.extend(forward.penalties);
         let mut terms = terms.into_iter();
         let mut loss = terms.next().ok_or(TrainError::NoOutput)?;
         for term in terms {
@@ -128,15 +129,15 @@ impl Step<'_> {
             [Some(predictions), Some(labels), Some(loss), mask].into_iter().flatten().collect();
         let tally = UpdateMetricSums { of: self.tally, examples: batch };
         if mode == Mode::Share {
-            self.push_shared(g, (tally, loss, &judged), &built.weights)?;
+            self.push_shared(g, (tally, loss, &judged), &forward.weights)?;
             return Ok(graph);
         }
         g.push_node(Arc::new(tally), &judged, &[metrics])?;
         if mode == Mode::Train {
             let numbers = g.input("step", TensorType::f32([StepParams::LEN]));
             let gradients = self.model.trained_arena(g, "gradients");
-            self.push_gradients(g, loss, &built.weights, gradients)?;
-            self.push_update(g, gradients, &built.weights, numbers)?;
+            self.push_gradients(g, loss, &forward.weights, gradients)?;
+            self.push_update(g, gradients, &forward.weights, numbers)?;
         }
         Ok(graph)
     }
@@ -221,7 +222,7 @@ impl Step<'_> {
             Some(scale) => g.push_node(Arc::new(Unscale), &[numbers], &[gradients, scale])?[0],
             None => numbers,
         };
-        self.optimizer.push(g, gradients, &each, numbers, &arenas)?;
+        self.optimizer.update(g, gradients, &each, numbers, &arenas)?;
         for (slot, weight) in slots.iter().zip(weights) {
             if let Some(constraint) = slot.constraint {
                 g.push_node(Arc::new(Constrain(constraint)), &[], &[weight])?;

@@ -165,7 +165,7 @@ mod tests {
         let mut model = Model::new(1);
         let [a, b] = [3, 4].map(|width| model.input(InputSpec::floats([5, width])));
         let both = model.apply(Concatenate::new(), &[a, b])?;
-        let states = model.push(Lstm::new(8).return_state(), &[both])?;
+        let states = model.call(Lstm::new(8).return_state(), &[both])?;
         let sum = model.apply(Add(), &states[1..])?;
         let text = model.with_outputs([states[0], sum]).summary();
         assert!(text.contains("│ input_layer_1 (InputLayer) │ (None, 5, 4)"), "{text}");

@@ -26,7 +26,7 @@ fn defined(outputs: &[HostTensor]) -> f64 {
 fn losses(layer: impl Layer + 'static, input: &[usize]) -> (Vec<HostTensor>, [f64; 2]) {
     let mut model = Model::new(1);
     let x = model.input(InputSpec::floats(input));
-    let outputs = model.push(layer, &[x]).expect("the layer fits");
+    let outputs = model.call(layer, &[x]).expect("the layer fits");
     let judged = vec![(Loss::MeanSquaredError, 1.0); outputs.len()];
     let model = model.with_outputs(outputs);
     let shape = [&[BATCH], input].concat();

@@ -110,12 +110,12 @@ fn stacks_with_arguments_of_all_kinds_come_back() {
 fn branches_states_and_shared_layers_come_back() -> Result<(), ModelError> {
     let mut model = Model::new(3);
     let [a, b] = [3, 3].map(|width| model.input(InputSpec::floats([5, width])));
-    let encoded = model.push(Lstm::new(4).return_state(), &[a])?;
+    let encoded = model.call(Lstm::new(4).return_state(), &[a])?;
     let decoded = model.apply(Lstm::new(4).return_sequences(), &[b, encoded[1], encoded[2]])?;
     let flat = model.apply(Flatten, &[decoded])?;
     let both = model.apply(Concatenate::new(), &[flat, encoded[0]])?;
     let one = model.apply(Dense::new(24, Activation::Relu), &[both])?;
-    let other = model.apply_again(one, &[one])?[0];
+    let other = model.call_again(one, &[one])?[0];
     let sum = model.apply(Add(), &[one, other])?;
     let difference = model.apply(Subtract(), &[sum, other])?;
     let model = model.with_outputs([difference, encoded[0]]);

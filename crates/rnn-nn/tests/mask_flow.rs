@@ -1,7 +1,7 @@
 //! Masks that a description names, and those that layers of ours take.
 
 use rnn_graph::{Graph, TensorType};
-use rnn_nn::{Architecture, Build, Layer, Reader, Softmax};
+use rnn_nn::{Architecture, ForwardContext, Layer, Reader, Softmax};
 use serde_json::{Value, json};
 
 fn tensor(layer: &str, shape: Value) -> Value {
@@ -174,8 +174,8 @@ fn a_softmax_layer_takes_no_mask() {
     let mut graph = Graph::new();
     let x = graph.input("x", TensorType::f32([4, 2, 3]));
     let mask = graph.input("mask", TensorType::u32([4, 2]));
-    let mut build = Build::new(&mut graph, None);
+    let mut cx = ForwardContext::new(&mut graph, None);
     let masked = rnn_nn::Value { tensor: x, mask: Some(mask) };
-    let error = Softmax.build(&mut build, masked, &[]).expect_err("Keras refuses it too");
+    let error = Softmax.forward(&mut cx, masked, &[]).expect_err("Keras refuses it too");
     assert!(error.to_string().contains("Softmax") || error.op == "Softmax", "{error}");
 }

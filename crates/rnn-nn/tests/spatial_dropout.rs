@@ -2,7 +2,7 @@
 
 use rnn_core::HostTensor;
 use rnn_graph::{Device, Graph, TensorType};
-use rnn_nn::{Build, Layer, SpatialDropout1D};
+use rnn_nn::{ForwardContext, Layer, SpatialDropout1D};
 use std::sync::Arc;
 
 const STEPS: usize = 5;
@@ -14,8 +14,8 @@ fn whole_features_are_dropped_and_the_others_scaled_up() {
     let x = graph.input("x", TensorType::f32([STEPS, 40, 50]));
     let random = graph.input("random", TensorType::u32([4]));
     let layer = SpatialDropout1D::new(0.25);
-    let mut build = Build::new(&mut graph, Some(random));
-    let y = layer.build(&mut build, x.into(), &[]).expect("the layer fits").tensor;
+    let mut cx = ForwardContext::new(&mut graph, Some(random));
+    let y = layer.forward(&mut cx, x.into(), &[]).expect("the layer fits").tensor;
     graph.output(y);
     let mut session = rnn_cpu::CpuDevice::new().session();
     let program = session.compile(Arc::new(graph)).expect("it compiles");

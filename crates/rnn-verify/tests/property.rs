@@ -4,8 +4,8 @@
 use rnn_core::{HostTensor, Rng};
 use rnn_graph::{Device, Graph, TensorId, TensorType, Values, evaluate};
 use rnn_nn::{
-    AveragePooling1D, AveragePooling3D, Bidirectional, Build, Cell, Conv1D, Conv2D, Conv3D,
-    ConvLstm1D, ConvLstm2D, Dense, Gru, Layer, LayerNormalization, Lstm, MaxPooling1D,
+    AveragePooling1D, AveragePooling3D, Bidirectional, Cell, Conv1D, Conv2D, Conv3D, ConvLstm1D,
+    ConvLstm2D, Dense, ForwardContext, Gru, Layer, LayerNormalization, Lstm, MaxPooling1D,
     MaxPooling2D, Merge, Precision, Recurrent, SimpleRnn, SpatialDropout1D, TimeDistributed, Value,
 };
 use rnn_ops::{Activation, Padding};
@@ -167,9 +167,9 @@ impl Trial {
         });
         let key = HostTensor::from_u32([4], vec![seed as u32, 7, 3, 0]).expect("a key");
         let key = trial.uints(key);
-        let mut build = Build::new(&mut trial.graph, Some(key)).precision(precision);
+        let mut cx = ForwardContext::new(&mut trial.graph, Some(key)).precision(precision);
         let value = Value { tensor: x, mask };
-        let output = layer.build(&mut build, value, &sources[1..]).expect("it fits").tensor;
+        let output = layer.forward(&mut cx, value, &sources[1..]).expect("it fits").tensor;
         let shape = trial.graph.shape(output).dims().to_vec();
         let seed = trial.input(rng, &shape, 1.0);
         let gradients = rnn_ops::gradients(&mut trial.graph, &[(output, seed)], &sources);

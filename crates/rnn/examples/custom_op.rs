@@ -96,12 +96,17 @@ impl Layer for Gaussian {
         Ok(vec![])
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         Ok(input.to_vec())
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
-        Ok(Value { tensor: b.graph.apply(Gaussian, &[input.tensor])?, ..input })
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        _: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        Ok(Value { tensor: cx.graph.apply(Gaussian, &[input.tensor])?, ..input })
     }
 }
 

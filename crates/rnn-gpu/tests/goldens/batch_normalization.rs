@@ -2,7 +2,7 @@
 
 use crate::TOLERANCE;
 use crate::golden::{Golden, devices, expect_close, goldens};
-use rnn::nn::{BatchNormalization, Build, Layer};
+use rnn::nn::{BatchNormalization, ForwardContext, Layer};
 use rnn_core::HostTensor;
 use rnn_graph::{Graph, Session, TensorId, TensorType};
 use std::sync::Arc;
@@ -17,8 +17,8 @@ fn graph(golden: &Golden, layer: &BatchNormalization, training: bool) -> Arc<Gra
     let x = graph.input("x", ty.clone());
     let weights = NAMES.map(|name| graph.resident(name, TensorType::f32([5])));
     let random = training.then(|| graph.input("random", TensorType::u32([4])));
-    let mut build = Build::new(&mut graph, random);
-    let y = layer.build(&mut build, x.into(), &weights).expect("the layer fits").tensor;
+    let mut cx = ForwardContext::new(&mut graph, random);
+    let y = layer.forward(&mut cx, x.into(), &weights).expect("the layer fits").tensor;
     graph.output(y);
     if training {
         let d = graph.input("d_output", ty);

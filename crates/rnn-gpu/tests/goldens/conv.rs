@@ -5,9 +5,9 @@ use crate::golden::{Golden, goldens};
 use crate::layers::{check_any, padding_of};
 use crate::recurrent::{flip, stacked};
 use rnn::nn::{
-    AveragePooling2D, AveragePooling3D, Build, Cell, Conv, ConvLstm1D, ConvLstm2D, ConvLstm3D,
-    GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, MaxPooling2D, MaxPooling3D, Recurrent,
-    Value,
+    AveragePooling2D, AveragePooling3D, Cell, Conv, ConvLstm1D, ConvLstm2D, ConvLstm3D,
+    ForwardContext, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, MaxPooling2D, MaxPooling3D,
+    Recurrent, Value,
 };
 use rnn_graph::{Graph, TensorId, TensorType};
 
@@ -125,8 +125,8 @@ fn check<C: Cell>(golden: &Golden, mut layer: Recurrent<C>) {
     if random.is_some() {
         layer = layer.dropout(0.5).recurrent_dropout(0.5);
     }
-    let mut build = Build::new(g, random).given_factors(factors);
-    let result = layer.call(&mut build, Value { tensor, mask }, state, &weights);
+    let mut cx = ForwardContext::new(g, random).given_factors(factors);
+    let result = layer.call(&mut cx, Value { tensor, mask }, state, &weights);
     let result = result.expect("the layer fits");
     let output = flip(g, result.output.tensor);
     let shape = g.shape(result.state).dims()[1..].to_vec();

@@ -65,7 +65,7 @@ fn losses() {
         for (weights, names) in
             [(None, ["plain_loss", "plain_d_z"]), (Some(weights), ["weighed_loss", "weighed_d_z"])]
         {
-            let judged = loss.push(&mut graph, output, labels, weights).expect("it fits");
+            let judged = loss.forward(&mut graph, output, labels, weights).expect("it fits");
             let value = judged.expect("the ending is the loss's").loss;
             let d = rnn_ops::gradients(&mut graph, &[(value, one)], &[z]).expect("gradients");
             ends.extend([(names[0], value), (names[1], d[0].expect("a gradient"))]);
@@ -146,7 +146,7 @@ fn optimizers() {
             .chain(slots.clone())
             .map(|n| graph.resident(&n, ty()))
             .collect();
-        optimizer.push(&mut graph, gradients, &each, numbers, &arenas).expect("it fits");
+        optimizer.update(&mut graph, gradients, &each, numbers, &arenas).expect("it fits");
         let graph = Arc::new(graph);
         for device in devices() {
             let mut session = device.session();

@@ -3,7 +3,7 @@
 use crate::golden::{Golden, devices, expect_close, goldens};
 use crate::{TOLERANCE, check_layer};
 use rnn::nn::{
-    AveragePooling1D, Bidirectional, Build, Cell, Conv1D, Dense, GlobalAveragePooling1D,
+    AveragePooling1D, Bidirectional, Cell, Conv1D, Dense, ForwardContext, GlobalAveragePooling1D,
     GlobalMaxPooling1D, Gru, InputSpec, Layer, LayerError, LayerNormalization, Lstm, Masking,
     MaxPooling1D, Merge, Model, Optimizer, Pooling, Recurrent, SimpleRnn, TimeDistributed, Trainer,
     Value, Weight,
@@ -109,13 +109,18 @@ impl<L: Layer + Clone> Layer for Masked<L> {
         self.0.weights(input)
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        self.0.output(input)
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        self.0.output_shape(input)
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
-        let masked = Masking::new(0.0).build(b, input, &[])?;
-        self.0.build(b, masked, w)
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        let masked = Masking::new(0.0).forward(cx, input, &[])?;
+        self.0.forward(cx, masked, w)
     }
 }
 

@@ -12,7 +12,7 @@ mod recurrent;
 mod stateful_fit;
 
 use golden::{Golden, goldens};
-use rnn::nn::{Build, Dense, Embedding, Layer};
+use rnn::nn::{Dense, Embedding, ForwardContext, Layer};
 use rnn_graph::{Graph, TensorId};
 use rnn_ops::{Matmul, Softmax, TransposeLeading};
 
@@ -27,8 +27,8 @@ fn check_layer(golden: &Golden, layer: &dyn Layer, input: &str, weights: &[&str]
     let flip = |graph: &mut Graph, t: TensorId| graph.apply(TransposeLeading, &[t]).expect("axes");
     let inner = if sequence { flip(&mut graph, x) } else { x };
     let ids: Vec<TensorId> = weights.iter().map(|w| golden.input(&mut graph, w)).collect();
-    let mut build = Build::new(&mut graph, None);
-    let mut output = layer.build(&mut build, inner.into(), &ids).expect("the layer fits").tensor;
+    let mut cx = ForwardContext::new(&mut graph, None);
+    let mut output = layer.forward(&mut cx, inner.into(), &ids).expect("the layer fits").tensor;
     if golden.tensor("output").shape().dims().len() > 2 {
         output = flip(&mut graph, output);
     }

@@ -26,7 +26,7 @@ fn branches(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
 fn encoder_decoder(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
     let a = model.input(InputSpec::floats([5, 3]));
     let b = model.input(InputSpec::floats([4, 2]));
-    let encoded = model.push(Lstm::new(4).return_state(), &[a])?;
+    let encoded = model.call(Lstm::new(4).return_state(), &[a])?;
     let decoder = Lstm::new(4).return_sequences();
     let told = model.apply(decoder, &[b, encoded[1], encoded[2]])?;
     let told = model.apply(Dense::new(2, Activation::Linear), &[told])?;
@@ -36,7 +36,7 @@ fn encoder_decoder(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
 fn siamese(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
     let [a, b] = [(); 2].map(|()| model.input(InputSpec::floats([5, 3])));
     let one = model.apply(SimpleRnn::new(4), &[a])?;
-    let other = model.apply_again(one, &[b])?[0];
+    let other = model.call_again(one, &[b])?[0];
     let difference = model.apply(Subtract(), &[one, other])?;
     Ok(vec![model.apply(Dense::new(1, Activation::Linear), &[difference])?])
 }
@@ -51,7 +51,7 @@ fn pictures(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
     let turned = model.apply(Reshape::new([8, -1]), &[both])?;
     let film = model.apply(Reshape::new([2, 4, 3, 6]), &[turned])?;
     let layer = || ConvLstm2D::new(2, 3).padding(Padding::Same);
-    let going = model.push(layer().return_state(), &[film])?;
+    let going = model.call(layer().return_state(), &[film])?;
     let frames = model.apply(layer().return_sequences(), &[film, going[1], going[2]])?;
     Ok(vec![model.apply(UpSampling3D([1, 2, 1]), &[frames])?, going[0]])
 }

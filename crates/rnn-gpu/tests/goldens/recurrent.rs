@@ -2,7 +2,7 @@
 
 use crate::TOLERANCE;
 use crate::golden::{Golden, goldens};
-use rnn::nn::{Build, Cell, Gru, Lstm, Recurrent, SimpleRnn, Value};
+use rnn::nn::{Cell, ForwardContext, Gru, Lstm, Recurrent, SimpleRnn, Value};
 use rnn_core::DType;
 use rnn_graph::{Graph, TensorId};
 use rnn_ops::{self as ops, Concat, DropoutMatmul, LstmGates, ScanInputs, TransposeLeading};
@@ -68,7 +68,8 @@ fn check<C: Cell>(golden: &Golden, mut layer: Recurrent<C>, states: &[&str]) {
     let (mut output, last) = if golden.has("input_factors") {
         with_factors(golden, g, tensor, &weights)
     } else {
-        let result = layer.call(&mut Build::new(g, None), Value { tensor, mask }, state, &weights);
+        let result =
+            layer.call(&mut ForwardContext::new(g, None), Value { tensor, mask }, state, &weights);
         let result = result.expect("the layer fits");
         (result.output.tensor, result.state)
     };

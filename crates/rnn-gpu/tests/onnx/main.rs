@@ -158,27 +158,27 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
     let from = encoder.input(InputSpec::Tokens(5));
     let to = encoder.input(InputSpec::floats([4, 3]));
     let words = encoder.apply(Embedding::new(VOCABULARY as usize, 2), &[from])?;
-    let end = encoder.push(Lstm::new(4).return_state(), &[words])?;
+    let end = encoder.call(Lstm::new(4).return_state(), &[words])?;
     let decoder = Lstm::new(4).return_sequences().return_state();
-    let made = encoder.push(decoder, &[to, end[1], end[2]])?;
+    let made = encoder.call(decoder, &[to, end[1], end[2]])?;
     let encoder = encoder.with_outputs([made[0], made[2]]);
 
     let mut gru = Model::new(1);
     let [x, h] = [&[4, 3][..], &[4]].map(|shape| gru.input(InputSpec::floats(shape)));
-    let made = gru.push(Gru::new(4).return_state(), &[x, h])?;
+    let made = gru.call(Gru::new(4).return_state(), &[x, h])?;
     let gru = gru.with_outputs(made);
 
     let mut film = Model::new(1);
     let x = film.input(InputSpec::floats([3, 4, 4, 2]));
     let layer = || ConvLstm2D::new(2, 3).padding(rnn::Padding::Same).return_state();
-    let end = film.push(layer(), &[x])?;
-    let made = film.push(layer().return_sequences(), &[x, end[1], end[2]])?;
+    let end = film.call(layer(), &[x])?;
+    let made = film.call(layer().return_sequences(), &[x, end[1], end[2]])?;
     let film = film.with_outputs(made);
 
     let mut merging = Model::new(1);
     let [x, y] = [(); 2].map(|()| merging.input(InputSpec::floats([4, 3])));
     let shared = merging.apply(Dense::new(3, Activation::Tanh), &[x])?;
-    let again = merging.apply_again(shared, &[y])?[0];
+    let again = merging.call_again(shared, &[y])?[0];
     let sum = merging.apply(Add(), &[x, y, again])?;
     let product = merging.apply(Multiply(), &[sum, again, shared])?;
     let mean = merging.apply(Average(), &[product, x])?;
@@ -191,7 +191,7 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
     // Outputs of one layer, one that is listed twice, and the inputs themselves.
     let mut ends = Model::new(2);
     let (x, words) = (ends.input(InputSpec::floats([4, 3])), ends.input(InputSpec::Tokens(3)));
-    let states = ends.push(Lstm::new(3).return_sequences().return_state(), &[x])?;
+    let states = ends.call(Lstm::new(3).return_sequences().return_state(), &[x])?;
     let looked_up = ends.apply(Embedding::new(VOCABULARY as usize, 2), &[words])?;
     let outputs = [&states[..], &[states[1], x, words, looked_up]].concat();
     let ends = ends.with_outputs(outputs);

@@ -235,8 +235,8 @@ impl Architecture {
             };
             let sources: Vec<Symbol> = sources.collect::<Option<_>>().ok_or_else(missing)?;
             let outputs = match first_calls[call.layer] {
-                Some(first) => model.apply_again(made[first][0], &sources),
-                None => model.push_named(name, *trainable, layer.clone(), &sources),
+                Some(first) => model.call_again(made[first][0], &sources),
+                None => model.call_named(name, *trainable, layer.clone(), &sources),
             };
             first_calls[call.layer].get_or_insert(made.len());
             made.push(outputs.map_err(at)?);

@@ -131,7 +131,7 @@ fn shapes(of: &Architecture) -> Shapes {
         let given: Option<Vec<Vec<usize>>> = call.inputs.iter().map(shape).collect();
         let made = given.and_then(|given| {
             let given: Vec<&[usize]> = given.iter().map(Vec::as_slice).collect();
-            of.layers[call.layer].layer.outputs(&given).ok()
+            of.layers[call.layer].layer.output_shapes(&given).ok()
         });
         outputs.push(made);
     }

@@ -1,4 +1,4 @@
-use super::{Build, Layer, LayerError, Softmax, Value, Weight};
+use super::{ForwardContext, Layer, LayerError, Softmax, Value, Weight};
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activate, Activation};
@@ -33,11 +33,15 @@ impl From<Softmax> for OutputActivation {
 
 impl OutputActivation {
     /// As a node of its own, so that a loss can take what stands before it.
-    pub(super) fn apply(self, b: &mut Build<'_>, z: TensorId) -> Result<TensorId, GraphError> {
+    pub(super) fn apply(
+        self,
+        cx: &mut ForwardContext<'_>,
+        z: TensorId,
+    ) -> Result<TensorId, GraphError> {
         match self {
             Self::Elementwise(Activation::Linear) => Ok(z),
-            Self::Elementwise(activation) => b.graph.apply(Activate(activation), &[z]),
-            Self::Softmax => b.graph.apply(ops::Softmax, &[z]),
+            Self::Elementwise(activation) => cx.graph.apply(Activate(activation), &[z]),
+            Self::Softmax => cx.graph.apply(ops::Softmax, &[z]),
         }
     }
 }
@@ -51,12 +55,17 @@ impl Layer for OutputActivation {
         Ok(vec![])
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         Ok(input.to_vec())
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
-        Ok(Value { tensor: self.apply(b, input.tensor)?, ..input })
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        _: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        Ok(Value { tensor: self.apply(cx, input.tensor)?, ..input })
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

@@ -1,6 +1,6 @@
 use super::cell::Cell;
 use super::recurrent::Recurrent;
-use super::{Build, Layer, LayerError, MaskFlow, Value, Weight};
+use super::{ForwardContext, Layer, LayerError, MaskFlow, Value, Weight};
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, ReverseLeading, Scale};
@@ -57,19 +57,19 @@ impl<C: Cell> Bidirectional<C> {
     /// If an operand has another shape.
     pub fn call(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         input: Value,
         w: &[TensorId],
     ) -> Result<[Value; 2], GraphError> {
-        let name = b.name.clone();
+        let name = cx.name.clone();
         let (forward_weights, backward_weights) = w.split_at(self.forward.count_weights());
-        b.name = format!("{name}/forward");
-        let forward = self.forward.call(b, input, None, forward_weights)?.output;
-        b.name = format!("{name}/backward");
-        let mut backward = self.backward.call(b, input, None, backward_weights)?.output;
-        b.name = name;
+        cx.name = format!("{name}/forward");
+        let forward = self.forward.call(cx, input, None, forward_weights)?.output;
+        cx.name = format!("{name}/backward");
+        let mut backward = self.backward.call(cx, input, None, backward_weights)?.output;
+        cx.name = name;
         if self.backward.returns_sequences() {
-            backward.tensor = b.graph.apply(ReverseLeading, &[backward.tensor])?;
+            backward.tensor = cx.graph.apply(ReverseLeading, &[backward.tensor])?;
         }
         Ok([forward, backward])
     }
@@ -93,9 +93,9 @@ impl<C: Cell> Layer for Bidirectional<C> {
         Ok([forward, backward].concat())
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        let mut output = self.forward.output(input)?;
-        let backward = self.backward.output(input)?;
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        let mut output = self.forward.output_shape(input)?;
+        let backward = self.backward.output_shape(input)?;
         let fits = match (self.merge, output.split_last_mut(), backward.split_last()) {
             (Merge::Concat, Some((width, extents)), Some((other, others))) => {
                 *width += other;
@@ -109,16 +109,21 @@ impl<C: Cell> Layer for Bidirectional<C> {
         if fits { Ok(output) } else { Err(misfit()) }
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
-        let [forward, backward] = self.call(b, input, w)?;
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        let [forward, backward] = self.call(cx, input, w)?;
         let both = [forward.tensor, backward.tensor];
         let tensor = match self.merge {
-            Merge::Concat => b.graph.apply(Concat, &both)?,
-            Merge::Sum => b.graph.apply(Binary::Add, &both)?,
-            Merge::Mul => b.graph.apply(Binary::Mul, &both)?,
+            Merge::Concat => cx.graph.apply(Concat, &both)?,
+            Merge::Sum => cx.graph.apply(Binary::Add, &both)?,
+            Merge::Mul => cx.graph.apply(Binary::Mul, &both)?,
             Merge::Average => {
-                let sum = b.graph.apply(Binary::Add, &both)?;
-                b.graph.apply(Scale(0.5), &[sum])?
+                let sum = cx.graph.apply(Binary::Add, &both)?;
+                cx.graph.apply(Scale(0.5), &[sum])?
             }
         };
         Ok(Value { tensor, ..forward })

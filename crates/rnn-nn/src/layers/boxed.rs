@@ -1,6 +1,6 @@
 //! A layer of a class that is known only when a model is read.
 
-use super::{Build, Layer, LayerError, MaskFlow, Value, Weight};
+use super::{ForwardContext, Layer, LayerError, MaskFlow, Value, Weight};
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 
@@ -13,25 +13,30 @@ impl Layer for Box<dyn Layer> {
         (**self).weights(input)
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        (**self).output(input)
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        (**self).output_shape(input)
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
-        (**self).build(b, input, w)
-    }
-
-    fn outputs(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
-        (**self).outputs(inputs)
-    }
-
-    fn push(
+    fn forward(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        (**self).forward(cx, input, w)
+    }
+
+    fn output_shapes(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
+        (**self).output_shapes(inputs)
+    }
+
+    fn forward_all(
+        &self,
+        cx: &mut ForwardContext<'_>,
         inputs: &[Value],
         w: &[TensorId],
     ) -> Result<Vec<Value>, GraphError> {
-        (**self).push(b, inputs, w)
+        (**self).forward_all(cx, inputs, w)
     }
 
     fn vocabulary(&self) -> Option<usize> {
@@ -40,11 +45,11 @@ impl Layer for Box<dyn Layer> {
 
     fn steps(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         input: Value,
         w: &[TensorId],
     ) -> Result<Option<Value>, GraphError> {
-        (**self).steps(b, input, w)
+        (**self).steps(cx, input, w)
     }
 
     fn sees_batch(&self) -> bool {

@@ -1,4 +1,4 @@
-use super::Build;
+use super::ForwardContext;
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
 use rnn_core::DType;
@@ -48,27 +48,27 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// given.
     fn project(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         x: TensorId,
         [w, bias, factors]: [Option<TensorId>; 3],
     ) -> Result<TensorId, GraphError> {
         let operands =
             |x| [Some(x), w, factors, bias].into_iter().flatten().collect::<Vec<TensorId>>();
         // Views of half precision begin at whole words, and so do steps then.
-        let columns = w.map_or(0, |w| b.graph.shape(w).last());
-        let whole = (b.graph.shape(x).dims()[1] * columns).is_multiple_of(2);
-        let output = if Self::HALF && whole { b.sequences() } else { DType::F32 };
+        let columns = w.map_or(0, |w| cx.graph.shape(w).last());
+        let whole = (cx.graph.shape(x).dims()[1] * columns).is_multiple_of(2);
+        let output = if Self::HALF && whole { cx.sequences() } else { DType::F32 };
         let bias = bias.is_some();
         if factors.is_some() {
-            return b.graph.apply(DropoutMatmul { bias, output }, &operands(x));
+            return cx.graph.apply(DropoutMatmul { bias, output }, &operands(x));
         }
         let product = Matmul { bias, output, ..Matmul::default() };
-        match b.looked_up(x) {
-            None => b.graph.apply(product, &operands(x)),
-            // Rows of E W + b are (rows of E) W + b.
+        match cx.looked_up(x) {
+            None => cx.graph.apply(product, &operands(x)),
+            // Rows of E W + b are (rows of E) W + cx.
             Some([tokens, table]) => {
-                let table = b.graph.apply(product, &operands(table))?;
-                b.graph.apply(Embedding, &[tokens, table])
+                let table = cx.graph.apply(product, &operands(table))?;
+                cx.graph.apply(Embedding, &[tokens, table])
             }
         }
     }
@@ -80,7 +80,11 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
 
     /// Runs over the whole sequence. Returns h of every step and the final state
     /// `[STATES, B, ..]`.
-    fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError>;
+    fn scan(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        scan: Scan<'_>,
+    ) -> Result<(TensorId, TensorId), GraphError>;
 
     /// Keras's names of the arguments that are the cell's own.
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError>;

@@ -1,4 +1,4 @@
-use super::Build;
+use super::ForwardContext;
 use super::cell::{Cell, Scan};
 use super::recurrent::Recurrent;
 use crate::Initializer;
@@ -39,9 +39,13 @@ impl Cell for SimpleRnnCell {
         &mut self.activation
     }
 
-    fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError> {
+    fn scan(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        scan: Scan<'_>,
+    ) -> Result<(TensorId, TensorId), GraphError> {
         let op = ops::SimpleRnn { activation: self.activation, inputs: scan.inputs };
-        let out = b.graph.push(op, &[&scan.projected[..], scan.optional].concat())?;
+        let out = cx.graph.push(op, &[&scan.projected[..], scan.optional].concat())?;
         Ok((out[0], out[1]))
     }
 
@@ -118,12 +122,16 @@ impl Cell for LstmCell {
         (vec![4 * units], initializer)
     }
 
-    fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError> {
+    fn scan(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        scan: Scan<'_>,
+    ) -> Result<(TensorId, TensorId), GraphError> {
         let (activation, recurrent_activation) = (self.activation, self.recurrent_activation);
         let gates = LstmGates { activation, recurrent_activation };
         let mut operands = scan.projected.to_vec();
         operands.extend(scan.optional);
-        let out = b.graph.push(ops::Lstm { gates, inputs: scan.inputs }, &operands)?;
+        let out = cx.graph.push(ops::Lstm { gates, inputs: scan.inputs }, &operands)?;
         Ok((out[0], out[3]))
     }
 
@@ -198,10 +206,14 @@ impl Cell for GruCell {
         (shape, initializer.clone())
     }
 
-    fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError> {
+    fn scan(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        scan: Scan<'_>,
+    ) -> Result<(TensorId, TensorId), GraphError> {
         let inner = scan.bias.filter(|_| self.reset_after).map(|bias| {
-            let columns = b.graph.shape(bias).last();
-            b.graph.view(bias, columns, [columns])
+            let columns = cx.graph.shape(bias).last();
+            cx.graph.view(bias, columns, [columns])
         });
         let inner = inner.transpose()?;
         let op = ops::Gru {
@@ -214,9 +226,9 @@ impl Cell for GruCell {
         let mut operands = scan.projected.to_vec();
         operands.extend(inner);
         operands.extend(scan.optional);
-        let hidden = b.graph.push(op, &operands)?[0];
-        let [steps, batch, units] = [0, 1, 2].map(|axis| b.graph.shape(hidden).dims()[axis]);
-        let state = b.graph.view(hidden, (steps - 1) * batch * units, [1, batch, units])?;
+        let hidden = cx.graph.push(op, &operands)?[0];
+        let [steps, batch, units] = [0, 1, 2].map(|axis| cx.graph.shape(hidden).dims()[axis]);
+        let state = cx.graph.view(hidden, (steps - 1) * batch * units, [1, batch, units])?;
         Ok((hidden, state))
     }
 

@@ -1,6 +1,8 @@
 use super::core::project;
 use super::spatial::{PerAxis, Spatial};
-use super::{Build, Layer, LayerError, MaskFlow, OutputActivation, Value, Weight, WeightArguments};
+use super::{
+    ForwardContext, Layer, LayerError, MaskFlow, OutputActivation, Value, Weight, WeightArguments,
+};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
 use rnn_core::DType;
@@ -80,7 +82,7 @@ impl<const N: usize> Conv<N> {
         self
     }
 
-    /// Without b.
+    /// Without cx.
     pub fn without_bias(mut self) -> Self {
         self.use_bias = false;
         self
@@ -102,7 +104,7 @@ impl<const N: usize> Layer for Conv<N> {
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        self.output(input)?;
+        self.output_shape(input)?;
         let shape = [&self.spatial.size[..], &[input[N], self.filters]].concat();
         let mut all = vec![Weight::new("kernel", &shape, &self.kernel)];
         let bias = || Weight::new("bias", &[self.filters], &self.bias);
@@ -110,7 +112,7 @@ impl<const N: usize> Layer for Conv<N> {
         Ok(all)
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         let extents = input.split_last().map(|(_, extents)| extents);
         let causal = self.spatial.padding == Padding::Causal && N > 1;
         let results = extents.filter(|_| !causal).and_then(|e| self.spatial.results(e));
@@ -119,8 +121,13 @@ impl<const N: usize> Layer for Conv<N> {
         Ok([results.ok_or_else(misfit)?, vec![self.filters]].concat())
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
-        let axes = b.graph.shape(input.tensor).dims().to_vec();
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        let axes = cx.graph.shape(input.tensor).dims().to_vec();
         let (batch, channels) = (axes[1], axes[N + 1]);
         let extents = [&axes[..1], &axes[2..=N]].concat();
         let taps = self.spatial.taps();
@@ -129,25 +136,25 @@ impl<const N: usize> Layer for Conv<N> {
         let z = match windows.filter(|_| taps > 1 || self.spatial.strides != [1; N]) {
             // A product for each pixel; the model has checked that windows fit.
             None => {
-                let kernel = b.graph.reshape(w[0], [channels, self.filters])?;
-                project(b, input.tensor, kernel, bias)?
+                let kernel = cx.graph.reshape(w[0], [channels, self.filters])?;
+                project(cx, input.tensor, kernel, bias)?
             }
             Some(windows) => {
                 let pixels = Spatial::<N>::pixels([axes[0], batch], &extents, channels, true);
-                let x = b.graph.reshape(input.tensor, pixels)?;
-                let mut operands = vec![x, b.graph.reshape(w[0], [taps, channels, self.filters])?];
+                let x = cx.graph.reshape(input.tensor, pixels)?;
+                let mut operands = vec![x, cx.graph.reshape(w[0], [taps, channels, self.filters])?];
                 operands.extend(bias);
-                let z = b.graph.apply(
+                let z = cx.graph.apply(
                     ops::Conv { windows, bias: bias.is_some(), output: DType::F32 },
                     &operands,
                 )?;
                 let results = self.spatial.results(&extents).unwrap_or(extents);
                 let shape = [&results[..1], &[batch], &results[1..], &[self.filters]].concat();
-                b.graph.reshape(z, shape)?
+                cx.graph.reshape(z, shape)?
             }
         };
-        let output = self.activation.apply(b, z)?;
-        b.regularize(output, self.activity_regularizer.as_ref())?;
+        let output = self.activation.apply(cx, z)?;
+        cx.regularize(output, self.activity_regularizer.as_ref())?;
         Ok(output.into())
     }
 

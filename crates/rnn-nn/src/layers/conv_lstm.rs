@@ -1,4 +1,4 @@
-use super::Build;
+use super::ForwardContext;
 use super::cell::{Cell, CellShapes, Scan};
 use super::recurrent::Recurrent;
 use super::spatial::{PerAxis, Spatial};
@@ -119,73 +119,77 @@ impl<const N: usize> Cell for ConvLstmCell<N> {
 
     fn project(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         x: TensorId,
         [w, bias, factors]: [Option<TensorId>; 3],
     ) -> Result<TensorId, GraphError> {
-        let axes = b.graph.shape(x).dims().to_vec();
+        let axes = cx.graph.shape(x).dims().to_vec();
         let (steps, batch, channels) = (axes[0], axes[1], axes[N + 2]);
         let extents = &axes[2..N + 2];
         let (Some(windows), Some(w)) = (self.spatial.over(extents, false), w) else {
-            return Err(b.misfit(Self::CLASS, x, self.expected()));
+            return Err(cx.misfit(Self::CLASS, x, self.expected()));
         };
-        let columns = b.graph.shape(w).last();
-        let w = b.graph.reshape(w, [self.spatial.taps(), channels, columns])?;
+        let columns = cx.graph.shape(w).last();
+        let w = cx.graph.reshape(w, [self.spatial.taps(), channels, columns])?;
         let depth = if N == 3 { extents[0] } else { 1 };
         let pixels = Spatial::<N>::pixels([steps * batch, depth], extents, channels, false);
         // Gates that see x each in its own way are put together in single precision.
-        let output = if factors.is_none() { b.sequences() } else { DType::F32 };
-        let convolve = |b: &mut Build<'_>, x, w, bias: Option<TensorId>| {
-            let mut operands = vec![b.graph.reshape(x, pixels)?, w];
+        let output = if factors.is_none() { cx.sequences() } else { DType::F32 };
+        let convolve = |cx: &mut ForwardContext<'_>, x, w, bias: Option<TensorId>| {
+            let mut operands = vec![cx.graph.reshape(x, pixels)?, w];
             operands.extend(bias);
-            b.graph.apply(ops::Conv { windows, bias: bias.is_some(), output }, &operands)
+            cx.graph.apply(ops::Conv { windows, bias: bias.is_some(), output }, &operands)
         };
-        let Some(factors) = factors else { return convolve(b, x, w, bias) };
+        let Some(factors) = factors else { return convolve(cx, x, w, bias) };
         let mut gates = Vec::new();
         for gate in 0..Self::GATES {
             let one: usize = axes[1..].iter().product();
-            let factors = b.graph.view(factors, gate * one, &axes[1..])?;
-            let seen = b.graph.apply(Binary::Mul, &[x, factors])?;
+            let factors = cx.graph.view(factors, gate * one, &axes[1..])?;
+            let seen = cx.graph.apply(Binary::Mul, &[x, factors])?;
             let width = columns / Self::GATES;
             let part = Columns { start: gate * width, width };
-            let w = b.graph.apply(part.clone(), &[w])?;
-            let bias = bias.map(|bias| b.graph.view(bias, gate * width, [width])).transpose()?;
-            gates.push(convolve(b, seen, w, bias)?);
+            let w = cx.graph.apply(part.clone(), &[w])?;
+            let bias = bias.map(|bias| cx.graph.view(bias, gate * width, [width])).transpose()?;
+            gates.push(convolve(cx, seen, w, bias)?);
         }
-        b.graph.apply(Concat, &gates)
+        cx.graph.apply(Concat, &gates)
     }
 
-    fn scan(&self, b: &mut Build<'_>, scan: Scan<'_>) -> Result<(TensorId, TensorId), GraphError> {
+    fn scan(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        scan: Scan<'_>,
+    ) -> Result<(TensorId, TensorId), GraphError> {
         let [z, u] = scan.projected;
-        let shape = b.graph.shape(z).dims().to_vec();
+        let shape = cx.graph.shape(z).dims().to_vec();
         let filters = shape[4] / Self::GATES;
         let recurrent = Spatial { padding: Padding::Same, ..Spatial::<N>::new(self.spatial.size) };
         let inner = [shape[1], shape[2], shape[3]];
         let windows = recurrent.over(&inner[3 - N..], false);
-        let windows = windows.ok_or_else(|| b.misfit(Self::CLASS, z, self.expected()))?;
+        let windows = windows.ok_or_else(|| cx.misfit(Self::CLASS, z, self.expected()))?;
         let taps = self.spatial.taps();
-        let mut operands = vec![z, b.graph.reshape(u, [taps, filters, Self::GATES * filters])?];
+        let mut operands = vec![z, cx.graph.reshape(u, [taps, filters, Self::GATES * filters])?];
         let ScanInputs { state, mask, dropout } = scan.inputs;
         let kinds = [(state, Self::STATES), (mask, 0), (dropout, Self::GATES)];
         let given = kinds.into_iter().filter(|(there, _)| *there).zip(scan.optional);
         for ((_, times), &tensor) in given {
-            let batch = b.graph.shape(tensor).dims()[1];
+            let batch = cx.graph.shape(tensor).dims()[1];
             operands.push(match times {
                 0 => tensor,
                 _ => {
                     let items = [times * batch, inner[0], inner[1], inner[2], filters];
-                    b.graph.reshape(tensor, items)?
+                    cx.graph.reshape(tensor, items)?
                 }
             });
         }
         let steps = scan.steps;
         let op = ops::ConvLstm { steps, windows, gates: self.gates, inputs: scan.inputs };
-        let out = b.graph.push(op, &operands)?;
+        let out = cx.graph.push(op, &operands)?;
         let batch = shape[0] / steps;
         let extents = &inner[3 - N..];
         let hidden = [&[steps, batch], extents, &[filters]].concat();
         let state = [&[Self::STATES, batch], extents, &[filters]].concat();
-        Ok((b.graph.reshape(out[0], hidden)?, b.graph.reshape(out[3], state)?))
+        Ok((cx.graph.reshape(out[0], hidden)?, cx.graph.reshape(out[3], state)?))
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

@@ -1,5 +1,7 @@
 use super::axes::swap_leading;
-use super::{Build, Layer, LayerError, MaskFlow, OutputActivation, Value, Weight, WeightArguments};
+use super::{
+    ForwardContext, Layer, LayerError, MaskFlow, OutputActivation, Value, Weight, WeightArguments,
+};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError, Numbers};
 use rnn_graph::{GraphError, TensorId};
@@ -36,12 +38,17 @@ impl Layer for Dropout {
         Ok(vec![])
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         Ok(input.to_vec())
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
-        Ok(Value { tensor: b.drop(self.rate, input.tensor)?, ..input })
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        _: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        Ok(Value { tensor: cx.drop(self.rate, input.tensor)?, ..input })
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
@@ -80,19 +87,24 @@ impl Layer for SpatialDropout1D {
         Ok(vec![])
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         match input {
             [_, _] => Ok(input.to_vec()),
             _ => Err(LayerError::new("SpatialDropout1D", "a sequence [T, F]", input)),
         }
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
-        let step = b.graph.shape(input.tensor).dims()[1..].to_vec();
-        match b.drop_factors(self.rate, step)? {
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        _: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        let step = cx.graph.shape(input.tensor).dims()[1..].to_vec();
+        match cx.drop_factors(self.rate, step)? {
             None => Ok(input),
             Some(factors) => {
-                let tensor = b.graph.apply(Binary::Mul, &[input.tensor, factors])?;
+                let tensor = cx.graph.apply(Binary::Mul, &[input.tensor, factors])?;
                 Ok(Value { tensor, ..input })
             }
         }
@@ -136,16 +148,21 @@ impl Layer for Masking {
         Ok(vec![])
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         match input {
             [_, _] => Ok(input.to_vec()),
             _ => Err(LayerError::new("Masking", "a sequence [T, F]", input)),
         }
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
-        let mask = b.graph.apply(StepMask { padding: self.value }, &[input.tensor])?;
-        let tensor = b.graph.apply(MaskItems, &[input.tensor, mask])?;
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        _: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        let mask = cx.graph.apply(StepMask { padding: self.value }, &[input.tensor])?;
+        let tensor = cx.graph.apply(MaskItems, &[input.tensor, mask])?;
         Ok(Value { tensor, mask: Some(mask) })
     }
 
@@ -189,7 +206,7 @@ impl Dense {
         }
     }
 
-    /// Without b.
+    /// Without cx.
     pub fn without_bias(mut self) -> Self {
         self.use_bias = false;
         self
@@ -207,14 +224,14 @@ impl Dense {
 
 /// x W + b with the weights of a layer that may have no bias.
 pub(super) fn project(
-    b: &mut Build<'_>,
+    cx: &mut ForwardContext<'_>,
     x: TensorId,
     w: TensorId,
     bias: Option<TensorId>,
 ) -> Result<TensorId, GraphError> {
     let mut operands = vec![x, w];
     operands.extend(bias);
-    b.graph.apply(Matmul { bias: bias.is_some(), ..Matmul::default() }, &operands)
+    cx.graph.apply(Matmul { bias: bias.is_some(), ..Matmul::default() }, &operands)
 }
 
 impl Layer for Dense {
@@ -223,7 +240,7 @@ impl Layer for Dense {
     }
 
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        self.output(input)?;
+        self.output_shape(input)?;
         let width = input.last().copied().unwrap_or(0);
         let mut all = vec![Weight::new("kernel", &[width, self.units], &self.kernel)];
         let bias = || Weight::new("bias", &[self.units], &self.bias);
@@ -231,17 +248,22 @@ impl Layer for Dense {
         Ok(all)
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         match input.split_last() {
             Some((_, rest)) => Ok([rest, &[self.units]].concat()),
             None => Err(LayerError::new("Dense", "[.., F]", &[])),
         }
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
-        let z = project(b, input.tensor, w[0], w.get(1).copied())?;
-        let tensor = self.activation.apply(b, z)?;
-        b.regularize(tensor, self.activity_regularizer.as_ref())?;
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        let z = project(cx, input.tensor, w[0], w.get(1).copied())?;
+        let tensor = self.activation.apply(cx, z)?;
+        cx.regularize(tensor, self.activity_regularizer.as_ref())?;
         Ok(Value { tensor, ..input })
     }
 
@@ -276,16 +298,21 @@ impl Layer for Softmax {
         Ok(vec![])
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         Ok(input.to_vec())
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        _: &[TensorId],
+    ) -> Result<Value, GraphError> {
         if input.mask.is_some() {
             let wanted = "no mask of steps; the layer Activation(\"softmax\") passes one on";
-            return Err(b.misfit("Softmax", input.tensor, wanted));
+            return Err(cx.misfit("Softmax", input.tensor, wanted));
         }
-        Ok(b.graph.apply(ops::Softmax, &[input.tensor])?.into())
+        Ok(cx.graph.apply(ops::Softmax, &[input.tensor])?.into())
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
@@ -316,9 +343,9 @@ impl<L: Layer + Clone + 'static> Layer for TimeDistributed<L> {
         Ok(weights.into_iter().map(|weight| weight.of("layer")).collect())
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         match input.split_first() {
-            Some((&steps, step)) => Ok([&[steps], &self.0.output(step)?[..]].concat()),
+            Some((&steps, step)) => Ok([&[steps], &self.0.output_shape(step)?[..]].concat()),
             None => Err(LayerError::new("TimeDistributed", "a sequence [T, ..]", input)),
         }
     }
@@ -327,58 +354,63 @@ impl<L: Layer + Clone + 'static> Layer for TimeDistributed<L> {
         self.0.vocabulary()
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
-        if let Some(steps) = self.0.steps(b, input, w)? {
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        if let Some(steps) = self.0.steps(cx, input, w)? {
             return Ok(steps);
         }
-        let axes = b.graph.shape(input.tensor).dims().to_vec();
-        let penalties = b.penalties.len();
-        let rows = b.graph.reshape(input.tensor, [&[axes[0] * axes[1]], &axes[2..]].concat())?;
+        let axes = cx.graph.shape(input.tensor).dims().to_vec();
+        let penalties = cx.penalties.len();
+        let rows = cx.graph.reshape(input.tensor, [&[axes[0] * axes[1]], &axes[2..]].concat())?;
         // A step may have several axes itself, of which the first stands in front of the examples.
-        let rows = swap_leading(b, rows)?;
-        let output = self.0.build(b, rows.into(), w)?.tensor;
+        let rows = swap_leading(cx, rows)?;
+        let output = self.0.forward(cx, rows.into(), w)?.tensor;
         // The layers within a Bidirectional have theirs at every step, each a mean over B examples.
         match self.0.class() {
             "Bidirectional" => {
-                for penalty in penalties..b.penalties.len() {
-                    let mean = b.penalties[penalty];
-                    b.penalties[penalty] = b.graph.apply(ops::Scale(axes[0] as f32), &[mean])?;
+                for penalty in penalties..cx.penalties.len() {
+                    let mean = cx.penalties[penalty];
+                    cx.penalties[penalty] = cx.graph.apply(ops::Scale(axes[0] as f32), &[mean])?;
                 }
             }
-            _ => b.penalties.truncate(penalties),
+            _ => cx.penalties.truncate(penalties),
         }
-        let output = swap_leading(b, output)?;
-        let step = b.graph.shape(output).dims()[1..].to_vec();
-        let tensor = b.graph.reshape(output, [&axes[..2], &step].concat())?;
+        let output = swap_leading(cx, output)?;
+        let step = cx.graph.shape(output).dims()[1..].to_vec();
+        let tensor = cx.graph.reshape(output, [&axes[..2], &step].concat())?;
         Ok(Value { tensor, ..input })
     }
 
     fn steps(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         input: Value,
         w: &[TensorId],
     ) -> Result<Option<Value>, GraphError> {
-        if !b.trains() || !self.0.sees_batch() {
+        if !cx.trains() || !self.0.sees_batch() {
             return Ok(None);
         }
         if input.mask.is_some() {
             let wanted = "no mask within another TimeDistributed, as in Keras";
-            return Err(b.misfit("TimeDistributed", input.tensor, wanted));
+            return Err(cx.misfit("TimeDistributed", input.tensor, wanted));
         }
-        let axes = b.graph.shape(input.tensor).dims().to_vec();
+        let axes = cx.graph.shape(input.tensor).dims().to_vec();
         let step: usize = axes[1..].iter().product();
         let (mut rows, mut shape) = (Vec::new(), vec![]);
         for at in 0..axes[0] {
-            let x = b.graph.view(input.tensor, at * step, &axes[1..])?;
-            let x = swap_leading(b, x)?;
-            let y = self.build(b, x.into(), w)?.tensor;
-            let y = swap_leading(b, y)?;
-            shape = b.graph.shape(y).dims().to_vec();
-            rows.push(b.graph.reshape(y, [1, shape.iter().product::<usize>()])?);
+            let x = cx.graph.view(input.tensor, at * step, &axes[1..])?;
+            let x = swap_leading(cx, x)?;
+            let y = self.forward(cx, x.into(), w)?.tensor;
+            let y = swap_leading(cx, y)?;
+            shape = cx.graph.shape(y).dims().to_vec();
+            rows.push(cx.graph.reshape(y, [1, shape.iter().product::<usize>()])?);
         }
-        let all = b.graph.apply(ops::Concat, &rows)?;
-        let tensor = b.graph.reshape(all, [&axes[..1], &shape].concat())?;
+        let all = cx.graph.apply(ops::Concat, &rows)?;
+        let tensor = cx.graph.reshape(all, [&axes[..1], &shape].concat())?;
         Ok(Some(Value { tensor, ..input }))
     }
 

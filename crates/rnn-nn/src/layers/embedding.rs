@@ -1,4 +1,4 @@
-use super::{Build, Layer, LayerError, MaskFlow, Value, Weight, WeightArguments};
+use super::{ForwardContext, Layer, LayerError, MaskFlow, Value, Weight, WeightArguments};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
@@ -52,17 +52,22 @@ impl Layer for Embedding {
         Ok(vec![Weight::new("embeddings", &[self.vocabulary, self.width], &self.embeddings)])
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         match *input {
             [steps] => Ok(vec![steps, self.width]),
             _ => Err(LayerError::new("Embedding", "token ids [T]", input)),
         }
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Value, GraphError> {
         let padding = StepMask { padding: 0.0 };
-        let mask = self.mask_zero.then(|| b.graph.apply(padding, &[input.tensor])).transpose()?;
-        let tensor = b.graph.apply(ops::Embedding, &[input.tensor, w[0]])?;
+        let mask = self.mask_zero.then(|| cx.graph.apply(padding, &[input.tensor])).transpose()?;
+        let tensor = cx.graph.apply(ops::Embedding, &[input.tensor, w[0]])?;
         Ok(Value { tensor, mask })
     }
 

@@ -1,4 +1,4 @@
-use super::{Build, Layer, LayerError, MaskFlow, Value, Weight};
+use super::{ForwardContext, Layer, LayerError, MaskFlow, Value, Weight};
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, Fill, MaskItems, Scale, StepMask};
@@ -50,15 +50,20 @@ impl Layer for Elementwise {
         Ok(vec![])
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         Ok(input.to_vec())
     }
 
-    fn build(&self, _: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
+    fn forward(
+        &self,
+        _: &mut ForwardContext<'_>,
+        input: Value,
+        _: &[TensorId],
+    ) -> Result<Value, GraphError> {
         Ok(input)
     }
 
-    fn outputs(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
+    fn output_shapes(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
         let counts = if self.with == Binary::Sub { 2..=2 } else { 1..=usize::MAX };
         let fit = counts.contains(&inputs.len()) && inputs.iter().all(|input| *input == inputs[0]);
         let expected = match self.with {
@@ -69,31 +74,31 @@ impl Layer for Elementwise {
         outputs.ok_or_else(|| LayerError::of(self.class, expected, inputs))
     }
 
-    fn push(
+    fn forward_all(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         inputs: &[Value],
         _: &[TensorId],
     ) -> Result<Vec<Value>, GraphError> {
-        let mask = either(b, inputs)?;
+        let mask = either(cx, inputs)?;
         let mut operands = inputs.iter().map(|input| input.tensor).collect::<Vec<TensorId>>();
         if self.with == Binary::Mul {
             // Where masks differ, what is masked in one input does not change the others'.
             for (operand, input) in operands.iter_mut().zip(inputs) {
                 if let Some(own) = input.mask.filter(|_| mask != input.mask) {
-                    *operand = one_where_masked(b, *operand, own)?;
+                    *operand = one_where_masked(cx, *operand, own)?;
                 }
             }
         }
         let mut tensor = operands[0];
         for &other in &operands[1..] {
-            tensor = b.graph.apply(self.with, &[tensor, other])?;
+            tensor = cx.graph.apply(self.with, &[tensor, other])?;
         }
         if self.mean {
-            tensor = b.graph.apply(Scale(1.0 / inputs.len() as f32), &[tensor])?;
+            tensor = cx.graph.apply(Scale(1.0 / inputs.len() as f32), &[tensor])?;
         }
         if let (Binary::Mul, Some(mask)) = (self.with, mask) {
-            tensor = mask_steps(b, tensor, mask)?;
+            tensor = mask_steps(cx, tensor, mask)?;
         }
         Ok(vec![Value { tensor, mask }])
     }
@@ -170,54 +175,59 @@ impl Layer for Concatenate {
         Ok(vec![])
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         Ok(input.to_vec())
     }
 
-    fn build(&self, _: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
+    fn forward(
+        &self,
+        _: &mut ForwardContext<'_>,
+        input: Value,
+        _: &[TensorId],
+    ) -> Result<Value, GraphError> {
         Ok(input)
     }
 
-    fn outputs(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
+    fn output_shapes(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
         let expected = "inputs of one shape but for the axis along which they are put together";
         let together = self.together(inputs);
         Ok(vec![together.ok_or_else(|| LayerError::of("Concatenate", expected, inputs))?])
     }
 
-    fn push(
+    fn forward_all(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         inputs: &[Value],
         _: &[TensorId],
     ) -> Result<Vec<Value>, GraphError> {
         let first = inputs[0];
-        let rank = b.graph.shape(first.tensor).rank() - 1;
-        let misfit = || b.misfit("Concatenate", first.tensor, "another axis");
+        let rank = cx.graph.shape(first.tensor).rank() - 1;
+        let misfit = || cx.misfit("Concatenate", first.tensor, "another axis");
         let place = self.place(rank).ok_or_else(misfit)?;
         let masked = inputs.iter().any(|input| input.mask.is_some());
         let mask = match place {
             _ if !masked => None,
             _ if rank != 2 => {
                 let wanted = "masks of sequences [T, F] alone, as Keras does";
-                return Err(b.misfit("Concatenate", first.tensor, wanted));
+                return Err(cx.misfit("Concatenate", first.tensor, wanted));
             }
-            0 => Some(joined(b, inputs)?),
-            _ => either(b, inputs)?,
+            0 => Some(joined(cx, inputs)?),
+            _ => either(cx, inputs)?,
         };
         // Of two axes and more the first stands in front of the batch.
         let axis = if place == 0 && rank > 1 { 0 } else { place + 1 };
         // Everything from that axis on is one row.
-        let mut shape = b.graph.shape(first.tensor).dims().to_vec();
+        let mut shape = cx.graph.shape(first.tensor).dims().to_vec();
         let before: usize = shape[..axis].iter().product();
         let mut rows = Vec::new();
         shape[axis] = 0;
         for input in inputs {
-            let ty = b.graph.shape(input.tensor).clone();
+            let ty = cx.graph.shape(input.tensor).clone();
             shape[axis] += ty.dims()[axis];
-            rows.push(b.graph.reshape(input.tensor, [before, ty.len() / before])?);
+            rows.push(cx.graph.reshape(input.tensor, [before, ty.len() / before])?);
         }
-        let all = b.graph.apply(Concat, &rows)?;
-        let tensor = b.graph.reshape(all, shape)?;
+        let all = cx.graph.apply(Concat, &rows)?;
+        let tensor = cx.graph.reshape(all, shape)?;
         Ok(vec![Value { tensor, mask }])
     }
 
@@ -246,7 +256,7 @@ impl Layer for Concatenate {
 }
 
 /// The steps that take part in one of the inputs; none where an input without a mask has them all.
-fn either(b: &mut Build<'_>, inputs: &[Value]) -> Result<Option<TensorId>, GraphError> {
+fn either(cx: &mut ForwardContext<'_>, inputs: &[Value]) -> Result<Option<TensorId>, GraphError> {
     let mut masks: Vec<TensorId> = Vec::new();
     for input in inputs {
         match input.mask {
@@ -258,53 +268,59 @@ fn either(b: &mut Build<'_>, inputs: &[Value]) -> Result<Option<TensorId>, Graph
     if let [mask] = masks[..] {
         return Ok(Some(mask));
     }
-    let marks = masks.into_iter().map(|mask| marks(b, mask)).collect::<Result<Vec<_>, _>>()?;
-    let marks = b.graph.apply(Concat, &marks)?;
-    b.graph.apply(StepMask { padding: 0.0 }, &[marks]).map(Some)
+    let marks = masks.into_iter().map(|mask| marks(cx, mask)).collect::<Result<Vec<_>, _>>()?;
+    let marks = cx.graph.apply(Concat, &marks)?;
+    cx.graph.apply(StepMask { padding: 0.0 }, &[marks]).map(Some)
 }
 
 /// The masks of sequences one behind the other.
-fn joined(b: &mut Build<'_>, inputs: &[Value]) -> Result<TensorId, GraphError> {
+fn joined(cx: &mut ForwardContext<'_>, inputs: &[Value]) -> Result<TensorId, GraphError> {
     let (mut rows, mut steps, mut batch) = (Vec::new(), 0, 0);
     for input in inputs {
-        let axes = b.graph.shape(input.tensor).dims().to_vec();
+        let axes = cx.graph.shape(input.tensor).dims().to_vec();
         let own = match input.mask {
-            Some(mask) => marks(b, mask)?,
-            None => b.graph.apply(Fill { shape: [axes[0], axes[1], 1].into(), value: 1.0 }, &[])?,
+            Some(mask) => marks(cx, mask)?,
+            None => {
+                cx.graph.apply(Fill { shape: [axes[0], axes[1], 1].into(), value: 1.0 }, &[])?
+            }
         };
-        rows.push(b.graph.reshape(own, [1, axes[0] * axes[1]])?);
+        rows.push(cx.graph.reshape(own, [1, axes[0] * axes[1]])?);
         (steps, batch) = (steps + axes[0], axes[1]);
     }
-    let all = b.graph.apply(Concat, &rows)?;
-    let marks = b.graph.reshape(all, [steps, batch, 1])?;
-    b.graph.apply(StepMask { padding: 0.0 }, &[marks])
+    let all = cx.graph.apply(Concat, &rows)?;
+    let marks = cx.graph.reshape(all, [steps, batch, 1])?;
+    cx.graph.apply(StepMask { padding: 0.0 }, &[marks])
 }
 
 /// 1 where the mask `[T, B]` is not 0, else 0: `[T, B, 1]`.
-fn marks(b: &mut Build<'_>, mask: TensorId) -> Result<TensorId, GraphError> {
-    let shape = [b.graph.shape(mask).dims(), &[1]].concat();
-    let ones = b.graph.apply(Fill { shape: shape.into(), value: 1.0 }, &[])?;
-    b.graph.apply(MaskItems, &[ones, mask])
+fn marks(cx: &mut ForwardContext<'_>, mask: TensorId) -> Result<TensorId, GraphError> {
+    let shape = [cx.graph.shape(mask).dims(), &[1]].concat();
+    let ones = cx.graph.apply(Fill { shape: shape.into(), value: 1.0 }, &[])?;
+    cx.graph.apply(MaskItems, &[ones, mask])
 }
 
 /// x `[T, B, ..]` with zeros at masked steps.
-fn mask_steps(b: &mut Build<'_>, x: TensorId, mask: TensorId) -> Result<TensorId, GraphError> {
-    let shape = b.graph.shape(x).clone();
-    let axes = b.graph.shape(mask).dims().to_vec();
-    let steps = b.graph.reshape(x, [axes[0], axes[1], shape.len() / (axes[0] * axes[1])])?;
-    let masked = b.graph.apply(MaskItems, &[steps, mask])?;
-    b.graph.reshape(masked, shape)
+fn mask_steps(
+    cx: &mut ForwardContext<'_>,
+    x: TensorId,
+    mask: TensorId,
+) -> Result<TensorId, GraphError> {
+    let shape = cx.graph.shape(x).clone();
+    let axes = cx.graph.shape(mask).dims().to_vec();
+    let steps = cx.graph.reshape(x, [axes[0], axes[1], shape.len() / (axes[0] * axes[1])])?;
+    let masked = cx.graph.apply(MaskItems, &[steps, mask])?;
+    cx.graph.reshape(masked, shape)
 }
 
 /// x `[T, B, ..]` with ones at masked steps, where nothing flows back.
 fn one_where_masked(
-    b: &mut Build<'_>,
+    cx: &mut ForwardContext<'_>,
     x: TensorId,
     mask: TensorId,
 ) -> Result<TensorId, GraphError> {
-    let ones = b.graph.apply(Fill { shape: b.graph.shape(x).clone(), value: 1.0 }, &[])?;
-    let there = mask_steps(b, ones, mask)?;
-    let masked = b.graph.apply(Binary::Sub, &[ones, there])?;
-    let x = mask_steps(b, x, mask)?;
-    b.graph.apply(Binary::Add, &[x, masked])
+    let ones = cx.graph.apply(Fill { shape: cx.graph.shape(x).clone(), value: 1.0 }, &[])?;
+    let there = mask_steps(cx, ones, mask)?;
+    let masked = cx.graph.apply(Binary::Sub, &[ones, there])?;
+    let x = mask_steps(cx, x, mask)?;
+    cx.graph.apply(Binary::Add, &[x, masked])
 }

@@ -178,7 +178,7 @@ impl From<TensorId> for Value {
 }
 
 /// What a layer is built into.
-pub struct Build<'a> {
+pub struct ForwardContext<'a> {
     /// The graph that grows.
     pub graph: &'a mut Graph,
     /// The key of random numbers, during training.
@@ -195,7 +195,7 @@ pub struct Build<'a> {
     precision: Precision,
 }
 
-impl<'a> Build<'a> {
+impl<'a> ForwardContext<'a> {
     /// Builds into a graph; dropout acts if a key is given.
     pub fn new(graph: &'a mut Graph, random: Option<TensorId>) -> Self {
         Self {
@@ -314,32 +314,32 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError>;
 
     /// The shape of the output.
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError>;
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError>;
 
     /// Adds the layer's nodes; `weights` are in the order of [`Layer::weights`].
-    fn build(
+    fn forward(
         &self,
-        build: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         input: Value,
         weights: &[TensorId],
     ) -> Result<Value, GraphError>;
 
     /// The shapes of all outputs for all inputs: one of each, unless the layer says otherwise.
-    fn outputs(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
+    fn output_shapes(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
         match inputs {
-            [input] => Ok(vec![self.output(input)?]),
+            [input] => Ok(vec![self.output_shape(input)?]),
             _ => Err(LayerError::of(self.class(), "one input", inputs)),
         }
     }
 
     /// Adds the layer's nodes for all inputs and returns all outputs.
-    fn push(
+    fn forward_all(
         &self,
-        build: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         inputs: &[Value],
         weights: &[TensorId],
     ) -> Result<Vec<Value>, GraphError> {
-        inputs.iter().map(|&input| self.build(build, input, weights)).collect()
+        inputs.iter().map(|&input| self.forward(cx, input, weights)).collect()
     }
 
     /// The number of token ids that the layer accepts, if it takes token ids.
@@ -351,7 +351,7 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     /// where that is something else than all steps as one batch of examples.
     fn steps(
         &self,
-        _: &mut Build<'_>,
+        _: &mut ForwardContext<'_>,
         _: Value,
         _: &[TensorId],
     ) -> Result<Option<Value>, GraphError> {

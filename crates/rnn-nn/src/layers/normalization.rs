@@ -1,4 +1,4 @@
-use super::{Build, Layer, LayerError, Value, Weight, WeightArguments};
+use super::{ForwardContext, Layer, LayerError, Value, Weight, WeightArguments};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError, Dialect, Numbers};
 use rnn_graph::{GraphError, TensorId, TensorType};
@@ -41,14 +41,14 @@ impl GammaBeta {
     /// `w` are those weights that there are.
     fn apply(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         x: TensorId,
         w: &[TensorId],
     ) -> Result<TensorId, GraphError> {
         match *w {
-            [gamma, beta] => b.graph.apply(Affine, &[x, gamma, beta]),
-            [gamma] if self.scale => b.graph.apply(Binary::Mul, &[x, gamma]),
-            [beta] => b.graph.apply(Binary::Add, &[x, beta]),
+            [gamma, beta] => cx.graph.apply(Affine, &[x, gamma, beta]),
+            [gamma] if self.scale => cx.graph.apply(Binary::Mul, &[x, gamma]),
+            [beta] => cx.graph.apply(Binary::Add, &[x, beta]),
             _ => Ok(x),
         }
     }
@@ -57,20 +57,20 @@ impl GammaBeta {
     /// b = beta - mean a. All are `[F]`.
     fn apply_fixed(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         (x, mean, scale): (TensorId, TensorId, TensorId),
         w: &[TensorId],
     ) -> Result<TensorId, GraphError> {
-        let mut shift = b.graph.apply(Scale(-1.0), &[mean])?;
+        let mut shift = cx.graph.apply(Scale(-1.0), &[mean])?;
         let mut factor = scale;
         if let Some(&gamma) = w.first().filter(|_| self.scale) {
-            factor = b.graph.apply(Binary::Mul, &[scale, gamma])?;
+            factor = cx.graph.apply(Binary::Mul, &[scale, gamma])?;
         }
-        shift = b.graph.apply(Binary::Mul, &[shift, factor])?;
+        shift = cx.graph.apply(Binary::Mul, &[shift, factor])?;
         if let Some(&beta) = w.last().filter(|_| self.center) {
-            shift = b.graph.apply(Binary::Add, &[shift, beta])?;
+            shift = cx.graph.apply(Binary::Add, &[shift, beta])?;
         }
-        b.graph.apply(Affine, &[x, factor, shift])
+        cx.graph.apply(Affine, &[x, factor, shift])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
@@ -143,14 +143,19 @@ impl Layer for LayerNormalization {
         Ok(self.affine.weights(self.affine.width(self.class(), input)?))
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         self.affine.width(self.class(), input)?;
         Ok(input.to_vec())
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
-        let normal = b.graph.push(Normalize { epsilon: self.epsilon }, &[input.tensor])?[0];
-        Ok(Value { tensor: self.affine.apply(b, normal, w)?, ..input })
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        let normal = cx.graph.push(Normalize { epsilon: self.epsilon }, &[input.tensor])?[0];
+        Ok(Value { tensor: self.affine.apply(cx, normal, w)?, ..input })
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
@@ -239,31 +244,32 @@ impl BatchNormalization {
     /// the averages, `[F]`, follow one step after the other.
     fn train(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         (x, mask): (TensorId, Option<TensorId>),
         averages: [TensorId; 2],
     ) -> Result<TensorId, GraphError> {
         let inputs: Vec<TensorId> = [x].into_iter().chain(mask).collect();
-        let out = b.graph.push(BatchNormalize { epsilon: self.epsilon }, &inputs)?;
-        let width = b.graph.shape(averages[0]).len();
-        let (rows, steps) = (b.graph.shape(x).rows() as f32, b.graph.shape(x).last() / width);
+        let out = cx.graph.push(BatchNormalize { epsilon: self.epsilon }, &inputs)?;
+        let width = cx.graph.shape(averages[0]).len();
+        let (rows, steps) = (cx.graph.shape(x).rows() as f32, cx.graph.shape(x).last() / width);
         let correction = if self.corrected { rows / (rows - 1.0 - self.epsilon) } else { 1.0 };
         let weight = self.debiased.then(|| {
-            let name = format!("{}{ZERO_DEBIAS}", b.name);
-            b.graph.resident(&name, TensorType::f32([1]))
+            let name = format!("{}{ZERO_DEBIAS}", cx.name);
+            cx.graph.resident(&name, TensorType::f32([1]))
         });
         let [mean, variance] = [out[2], out[3]];
         let [mean, variance] = match steps {
             1 => [mean, variance],
-            _ => {
-                [b.graph.reshape(mean, [steps, width])?, b.graph.reshape(variance, [steps, width])?]
-            }
+            _ => [
+                cx.graph.reshape(mean, [steps, width])?,
+                cx.graph.reshape(variance, [steps, width])?,
+            ],
         };
-        self.follow(b, [Some(mean), weight], averages[0], 1.0)?;
-        self.follow(b, [Some(variance), weight], averages[1], correction)?;
+        self.follow(cx, [Some(mean), weight], averages[0], 1.0)?;
+        self.follow(cx, [Some(variance), weight], averages[1], correction)?;
         if let Some(weight) = weight {
-            let ones = b.graph.apply(Fill { shape: [steps, 1].into(), value: 1.0 }, &[])?;
-            self.follow(b, [Some(ones), None], weight, 1.0)?;
+            let ones = cx.graph.apply(Fill { shape: [steps, 1].into(), value: 1.0 }, &[])?;
+            self.follow(cx, [Some(ones), None], weight, 1.0)?;
         }
         Ok(out[0])
     }
@@ -271,27 +277,27 @@ impl BatchNormalization {
     /// Moves an average by values, whose weight so far there may be.
     fn follow(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         inputs: [Option<TensorId>; 2],
         average: TensorId,
         factor: f32,
     ) -> Result<(), GraphError> {
         let inputs: Vec<TensorId> = inputs.into_iter().flatten().collect();
         let follow = MovingAverage { momentum: self.momentum, factor };
-        b.graph.push_node(Arc::new(follow), &inputs, &[average])?;
+        cx.graph.push_node(Arc::new(follow), &inputs, &[average])?;
         Ok(())
     }
 
     /// Weights of gamma and beta, and the two moving averages.
     fn parts<'w>(
         &self,
-        b: &Build<'_>,
+        cx: &ForwardContext<'_>,
         x: TensorId,
         w: &'w [TensorId],
     ) -> Result<(&'w [TensorId], [TensorId; 2]), GraphError> {
         match w.split_last_chunk() {
             Some((affine, moving)) => Ok((affine, *moving)),
-            None => Err(b.misfit(self.class(), x, "a moving mean and variance")),
+            None => Err(cx.misfit(self.class(), x, "a moving mean and variance")),
         }
     }
 
@@ -320,22 +326,27 @@ impl Layer for BatchNormalization {
         Ok(all)
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         self.affine.width(self.class(), input)?;
         Ok(input.to_vec())
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Value, GraphError> {
         let x = input.tensor;
-        let (affine, [mean, variance]) = self.parts(b, x, w)?;
-        let tensor = if b.trains() {
+        let (affine, [mean, variance]) = self.parts(cx, x, w)?;
+        let tensor = if cx.trains() {
             let mask = input.mask.filter(|_| !self.corrected);
-            let items = mask.map(|mask| b.graph.reshape(mask, [b.graph.shape(mask).len(), 1]));
-            let normal = self.train(b, (x, items.transpose()?), [mean, variance])?;
-            self.affine.apply(b, normal, affine)?
+            let items = mask.map(|mask| cx.graph.reshape(mask, [cx.graph.shape(mask).len(), 1]));
+            let normal = self.train(cx, (x, items.transpose()?), [mean, variance])?;
+            self.affine.apply(cx, normal, affine)?
         } else {
-            let scale = b.graph.apply(InverseRoot { epsilon: self.epsilon }, &[variance])?;
-            self.affine.apply_fixed(b, (x, mean, scale), affine)?
+            let scale = cx.graph.apply(InverseRoot { epsilon: self.epsilon }, &[variance])?;
+            self.affine.apply_fixed(cx, (x, mean, scale), affine)?
         };
         Ok(Value { tensor, ..input })
     }
@@ -343,27 +354,27 @@ impl Layer for BatchNormalization {
     /// Steps side by side are columns of their own: `[T, B, .., F]` as `[B .., T F]`.
     fn steps(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         input: Value,
         w: &[TensorId],
     ) -> Result<Option<Value>, GraphError> {
-        if !b.trains() || !self.sees_batch() {
+        if !cx.trains() || !self.sees_batch() {
             return Ok(None);
         }
         let x = input.tensor;
-        let (affine, averages) = self.parts(b, x, w)?;
-        let shape = b.graph.shape(x).clone();
+        let (affine, averages) = self.parts(cx, x, w)?;
+        let shape = cx.graph.shape(x).clone();
         let (steps, width) = (shape.dims()[0], shape.last());
         let rows = shape.len() / (steps * width);
-        let x = b.graph.reshape(x, [steps, rows, width])?;
-        let x = b.graph.apply(TransposeLeading, &[x])?;
-        let x = b.graph.reshape(x, [rows, steps * width])?;
-        let mask = input.mask.map(|mask| b.graph.apply(TransposeLeading, &[mask])).transpose()?;
-        let normal = self.train(b, (x, mask), averages)?;
-        let normal = b.graph.reshape(normal, [rows, steps, width])?;
-        let normal = b.graph.apply(TransposeLeading, &[normal])?;
-        let normal = b.graph.reshape(normal, shape)?;
-        Ok(Some(Value { tensor: self.affine.apply(b, normal, affine)?, ..input }))
+        let x = cx.graph.reshape(x, [steps, rows, width])?;
+        let x = cx.graph.apply(TransposeLeading, &[x])?;
+        let x = cx.graph.reshape(x, [rows, steps * width])?;
+        let mask = input.mask.map(|mask| cx.graph.apply(TransposeLeading, &[mask])).transpose()?;
+        let normal = self.train(cx, (x, mask), averages)?;
+        let normal = cx.graph.reshape(normal, [rows, steps, width])?;
+        let normal = cx.graph.apply(TransposeLeading, &[normal])?;
+        let normal = cx.graph.reshape(normal, shape)?;
+        Ok(Some(Value { tensor: self.affine.apply(cx, normal, affine)?, ..input }))
     }
 
     fn sees_batch(&self) -> bool {

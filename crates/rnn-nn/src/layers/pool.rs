@@ -1,5 +1,5 @@
 use super::spatial::{PerAxis, Spatial};
-use super::{Build, Layer, LayerError, MaskFlow, Value, Weight};
+use super::{ForwardContext, Layer, LayerError, MaskFlow, Value, Weight};
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{AveragePool, MaskedMean, MaxPool, Padding, Windows};
@@ -103,7 +103,7 @@ impl<const N: usize> Layer for Pooling<N> {
         Ok(vec![])
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         let fit = input.split_last().and_then(|(&channels, extents)| {
             let results = self.over(extents)?.results(extents)?;
             Some([if self.spatial.is_some() { results } else { vec![] }, vec![channels]].concat())
@@ -112,28 +112,33 @@ impl<const N: usize> Layer for Pooling<N> {
         fit.ok_or_else(|| LayerError::new(self.class(), expected, input))
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        _: &[TensorId],
+    ) -> Result<Value, GraphError> {
         if let (Kind::Average, None, 1, Some(mask)) = (self.kind, self.spatial, N, input.mask) {
-            return Ok(b.graph.push(MaskedMean, &[input.tensor, mask])?[0].into());
+            return Ok(cx.graph.push(MaskedMean, &[input.tensor, mask])?[0].into());
         }
-        let axes = b.graph.shape(input.tensor).dims().to_vec();
+        let axes = cx.graph.shape(input.tensor).dims().to_vec();
         let (batch, channels) = (axes[1], axes[N + 1]);
         let extents = [&axes[..1], &axes[2..=N]].concat();
         let fit =
             self.over(&extents).and_then(|s| Some((s.over(&extents, true)?, s.results(&extents)?)));
-        let misfit = || b.misfit(self.class(), input.tensor, "windows that fit");
+        let misfit = || cx.misfit(self.class(), input.tensor, "windows that fit");
         let (windows, results): (Windows, Vec<usize>) = fit.ok_or_else(misfit)?;
         let pixels = Spatial::<N>::pixels([axes[0], batch], &extents, channels, true);
-        let x = b.graph.reshape(input.tensor, pixels)?;
+        let x = cx.graph.reshape(input.tensor, pixels)?;
         let pooled = match self.kind {
-            Kind::Max => b.graph.push(MaxPool(windows), &[x])?[0],
-            Kind::Average => b.graph.apply(AveragePool(windows), &[x])?,
+            Kind::Max => cx.graph.push(MaxPool(windows), &[x])?[0],
+            Kind::Average => cx.graph.apply(AveragePool(windows), &[x])?,
         };
         let shape = match self.spatial {
             Some(_) => [&results[..1], &[batch], &results[1..], &[channels]].concat(),
             None => vec![batch, channels],
         };
-        Ok(b.graph.reshape(pooled, shape)?.into())
+        Ok(cx.graph.reshape(pooled, shape)?.into())
     }
 
     fn mask_flow(&self) -> MaskFlow {

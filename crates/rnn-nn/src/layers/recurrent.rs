@@ -1,6 +1,6 @@
 use super::axes::{stack, swap_leading};
 use super::cell::{Cell, CellShapes, Scan};
-use super::{Build, Layer, LayerError, MaskFlow, Value, Weight, WeightArguments};
+use super::{ForwardContext, Layer, LayerError, MaskFlow, Value, Weight, WeightArguments};
 use crate::Initializer;
 use crate::config::{Arguments, ConfigError, Numbers};
 use rnn_core::{DType, Shape};
@@ -125,7 +125,7 @@ impl<C: Cell> Recurrent<C> {
         self
     }
 
-    /// Without b.
+    /// Without cx.
     pub fn without_bias(mut self) -> Self {
         self.use_bias = false;
         self
@@ -172,35 +172,35 @@ impl<C: Cell> Recurrent<C> {
     /// If an operand has another shape.
     pub fn call(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         input: Value,
         initial: Option<TensorId>,
         w: &[TensorId],
     ) -> Result<Recurred, GraphError> {
-        let ordered = self.in_order(b, input)?;
-        let axes = b.graph.shape(ordered.tensor).dims().to_vec();
+        let ordered = self.in_order(cx, input)?;
+        let axes = cx.graph.shape(ordered.tensor).dims().to_vec();
         let sample = [&axes[..1], &axes[2..]].concat();
         let fits = self.cell.shapes(&sample, self.units);
-        let misfit = || b.misfit(C::CLASS, input.tensor, self.cell.expected());
+        let misfit = || cx.misfit(C::CLASS, input.tensor, self.cell.expected());
         let shapes = fits.ok_or_else(misfit)?;
         let of_state = |times| Shape::from([&[times, axes[1]], &shapes.state[..]].concat());
         let shape = of_state(C::STATES);
         let kept = self.stateful.then(|| {
-            let name = format!("{}/state", b.name);
-            b.graph.resident(&name, TensorType::f32(shape.clone()))
+            let name = format!("{}/state", cx.name);
+            cx.graph.resident(&name, TensorType::f32(shape.clone()))
         });
         // The backward pass reads the state too, when the one that is kept has moved on.
-        let copy = |kept| b.graph.apply(Pad { offset: 0, full: shape.clone() }, &[kept]);
+        let copy = |kept| cx.graph.apply(Pad { offset: 0, full: shape.clone() }, &[kept]);
         let initial = match (initial, kept) {
             (Some(initial), _) => Some(initial),
             (None, kept) => kept.map(copy).transpose()?,
         };
-        let factors = b.drop_factors(self.recurrent_dropout, of_state(C::GATES))?;
+        let factors = cx.drop_factors(self.recurrent_dropout, of_state(C::GATES))?;
         let optional: Vec<TensorId> =
             [initial, ordered.mask, factors].into_iter().flatten().collect();
         let scan = Scan {
             steps: axes[0],
-            projected: [self.project(b, ordered.tensor, w)?, w[1]],
+            projected: [self.project(cx, ordered.tensor, w)?, w[1]],
             bias: w.get(2).copied(),
             inputs: ScanInputs {
                 state: initial.is_some(),
@@ -209,28 +209,28 @@ impl<C: Cell> Recurrent<C> {
             },
             optional: &optional,
         };
-        let (hidden, state) = self.cell.scan(b, scan)?;
+        let (hidden, state) = self.cell.scan(cx, scan)?;
         if let Some(kept) = kept {
-            b.graph.push_node(Arc::new(Assign), &[state], &[kept])?;
+            cx.graph.push_node(Arc::new(Assign), &[state], &[kept])?;
         }
         let mut output = match self.return_sequences {
-            true => Value { tensor: widen(b, hidden)?, mask: input.mask },
-            false => b.graph.view(state, 0, &of_state(1).dims()[1..])?.into(),
+            true => Value { tensor: widen(cx, hidden)?, mask: input.mask },
+            false => cx.graph.view(state, 0, &of_state(1).dims()[1..])?.into(),
         };
         if let Some(mask) = ordered.mask {
             if self.zero_output_for_mask {
-                output.tensor = self.mask_output(b, output.tensor, mask)?;
+                output.tensor = self.mask_output(cx, output.tensor, mask)?;
             } else if initial.is_some() {
                 // Until its first step a masked row puts out zeros, not the state that it begins
                 // with.
-                let seen = b.graph.apply(SeenMask, &[mask])?;
-                output.tensor = self.mask_output(b, output.tensor, seen)?;
+                let seen = cx.graph.apply(SeenMask, &[mask])?;
+                output.tensor = self.mask_output(cx, output.tensor, seen)?;
             }
         }
         if !self.return_sequences {
-            output.tensor = swap_leading(b, output.tensor)?;
+            output.tensor = swap_leading(cx, output.tensor)?;
         }
-        b.regularize(output.tensor, self.activity_regularizer.as_ref())?;
+        cx.regularize(output.tensor, self.activity_regularizer.as_ref())?;
         Ok(Recurred { output, state })
     }
 
@@ -244,60 +244,64 @@ impl<C: Cell> Recurrent<C> {
         fits.ok_or_else(|| LayerError::new(C::CLASS, self.cell.expected(), input))
     }
 
-    fn in_order(&self, b: &mut Build<'_>, input: Value) -> Result<Value, GraphError> {
+    fn in_order(&self, cx: &mut ForwardContext<'_>, input: Value) -> Result<Value, GraphError> {
         if !self.go_backwards {
             return Ok(input);
         }
-        let mut reverse = |t: TensorId| b.graph.apply(ReverseLeading, &[t]);
+        let mut reverse = |t: TensorId| cx.graph.apply(ReverseLeading, &[t]);
         Ok(Value { tensor: reverse(input.tensor)?, mask: input.mask.map(reverse).transpose()? })
     }
 
     /// x W + b for all steps.
     fn project(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         x: TensorId,
         w: &[TensorId],
     ) -> Result<TensorId, GraphError> {
         let drops = self.cell.input_drops(self.recurrent_dropout > 0.0);
-        let factors = [&[drops], &b.graph.shape(x).dims()[1..]].concat();
-        let factors = b.drop_factors(self.dropout, factors)?;
-        let bias = self.use_bias.then(|| b.graph.view(w[2], 0, [C::GATES * self.units]));
-        self.cell.project(b, x, [Some(w[0]), bias.transpose()?, factors])
+        let factors = [&[drops], &cx.graph.shape(x).dims()[1..]].concat();
+        let factors = cx.drop_factors(self.dropout, factors)?;
+        let bias = self.use_bias.then(|| cx.graph.view(w[2], 0, [C::GATES * self.units]));
+        self.cell.project(cx, x, [Some(w[0]), bias.transpose()?, factors])
     }
 
     /// Zeros where a mask `[T, B]` says so, of a single output where it does of the last step.
     fn mask_output(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         output: TensorId,
         mask: TensorId,
     ) -> Result<TensorId, GraphError> {
-        let [steps, batch] = [0, 1].map(|axis| b.graph.shape(mask).dims()[axis]);
+        let [steps, batch] = [0, 1].map(|axis| cx.graph.shape(mask).dims()[axis]);
         let mask = match self.return_sequences {
             true => mask,
-            false => b.graph.view(mask, (steps - 1) * batch, [batch])?,
+            false => cx.graph.view(mask, (steps - 1) * batch, [batch])?,
         };
-        mask_rows(b, output, mask)
+        mask_rows(cx, output, mask)
     }
 }
 
 /// What leaves the layer is of single precision.
-fn widen(b: &mut Build<'_>, x: TensorId) -> Result<TensorId, GraphError> {
-    match b.graph[x].ty.dtype {
-        DType::F16 => b.graph.apply(Cast(DType::F32), &[x]),
+fn widen(cx: &mut ForwardContext<'_>, x: TensorId) -> Result<TensorId, GraphError> {
+    match cx.graph[x].ty.dtype {
+        DType::F16 => cx.graph.apply(Cast(DType::F32), &[x]),
         _ => Ok(x),
     }
 }
 
 /// Zeros where the mask says so; all of a sample's state is one item.
-fn mask_rows(b: &mut Build<'_>, output: TensorId, mask: TensorId) -> Result<TensorId, GraphError> {
-    let shape = b.graph.shape(output).clone();
-    let items = b.graph.shape(mask).dims().to_vec();
+fn mask_rows(
+    cx: &mut ForwardContext<'_>,
+    output: TensorId,
+    mask: TensorId,
+) -> Result<TensorId, GraphError> {
+    let shape = cx.graph.shape(output).clone();
+    let items = cx.graph.shape(mask).dims().to_vec();
     let width = shape.len() / items.iter().product::<usize>();
-    let rows = b.graph.reshape(output, [&items[..], &[width]].concat())?;
-    let rows = b.graph.apply(MaskItems, &[rows, mask])?;
-    b.graph.reshape(rows, shape)
+    let rows = cx.graph.reshape(output, [&items[..], &[width]].concat())?;
+    let rows = cx.graph.apply(MaskItems, &[rows, mask])?;
+    cx.graph.reshape(rows, shape)
 }
 
 impl<C: Cell> Layer for Recurrent<C> {
@@ -317,18 +321,23 @@ impl<C: Cell> Layer for Recurrent<C> {
         Ok(all.into_iter().map(|weight| weight.of("cell")).collect())
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         let state = self.shapes(input)?.state;
         Ok(if self.return_sequences { [&input[..1], &state].concat() } else { state })
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, w: &[TensorId]) -> Result<Value, GraphError> {
-        Ok(self.call(b, input, None, w)?.output)
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        Ok(self.call(cx, input, None, w)?.output)
     }
 
     /// Behind the output the tensors of the final state, if they are returned. Behind the sequence
     /// there may be those of the initial state.
-    fn outputs(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
+    fn output_shapes(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
         let misfit = || LayerError::of(C::CLASS, "a sequence, and no or all states", inputs);
         let (&sequence, states) = inputs.split_first().ok_or_else(misfit)?;
         let state = self.shapes(sequence)?.state;
@@ -337,30 +346,30 @@ impl<C: Cell> Layer for Recurrent<C> {
             return Err(misfit());
         }
         let more = if self.return_state { C::STATES } else { 0 };
-        Ok([vec![self.output(sequence)?], vec![state; more]].concat())
+        Ok([vec![self.output_shape(sequence)?], vec![state; more]].concat())
     }
 
-    fn push(
+    fn forward_all(
         &self,
-        b: &mut Build<'_>,
+        cx: &mut ForwardContext<'_>,
         inputs: &[Value],
         w: &[TensorId],
     ) -> Result<Vec<Value>, GraphError> {
         let Some((&input, states)) = inputs.split_first() else { return Ok(vec![]) };
-        let initial = (!states.is_empty()).then(|| stack(b, states)).transpose()?;
+        let initial = (!states.is_empty()).then(|| stack(cx, states)).transpose()?;
         // Keras 3 does not hand a mask to a layer that is given states; behind it there is one.
         let masked = if initial.is_some() { Value { mask: None, ..input } } else { input };
-        let Recurred { mut output, state } = self.call(b, masked, initial, w)?;
+        let Recurred { mut output, state } = self.call(cx, masked, initial, w)?;
         output.mask = input.mask.filter(|_| self.return_sequences);
         let mut outputs = vec![output];
         if self.return_state {
-            let shape = b.graph.shape(state).dims()[1..].to_vec();
+            let shape = cx.graph.shape(state).dims()[1..].to_vec();
             let elements: usize = shape.iter().product();
             for index in 0..C::STATES {
-                let one = b.graph.view(state, index * elements, shape.as_slice())?;
-                let one = swap_leading(b, one)?;
+                let one = cx.graph.view(state, index * elements, shape.as_slice())?;
+                let one = swap_leading(cx, one)?;
                 // Keras regularizes all that a layer returns (keras/src/layers/layer.py).
-                b.regularize(one, self.activity_regularizer.as_ref())?;
+                cx.regularize(one, self.activity_regularizer.as_ref())?;
                 outputs.push(one.into());
             }
         }

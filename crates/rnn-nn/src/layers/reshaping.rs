@@ -1,6 +1,6 @@
 use super::axes::{reshape, sample};
 use super::spatial::{PerAxis, Spatial};
-use super::{Build, Layer, LayerError, MaskFlow, Value, Weight};
+use super::{ForwardContext, Layer, LayerError, MaskFlow, Value, Weight};
 use crate::config::{Arguments, ConfigError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{AveragePoolBackward, Scale};
@@ -19,13 +19,18 @@ impl Layer for Flatten {
         Ok(vec![])
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         Ok(vec![input.iter().product()])
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
-        let sample = sample(b, input.tensor).iter().product();
-        Ok(reshape(b, input.tensor, &[sample])?.into())
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        _: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        let sample = sample(cx, input.tensor).iter().product();
+        Ok(reshape(cx, input.tensor, &[sample])?.into())
     }
 
     fn mask_flow(&self) -> MaskFlow {
@@ -72,15 +77,20 @@ impl Layer for Reshape {
         Ok(vec![])
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         let expected = "as many elements as its target shape has";
         self.of(input).ok_or_else(|| LayerError::new("Reshape", expected, input))
     }
 
-    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
-        let misfit = || b.misfit("Reshape", input.tensor, "as many elements as its target has");
-        let target = self.of(&sample(b, input.tensor)).ok_or_else(misfit)?;
-        Ok(reshape(b, input.tensor, &target)?.into())
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        _: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        let misfit = || cx.misfit("Reshape", input.tensor, "as many elements as its target has");
+        let target = self.of(&sample(cx, input.tensor)).ok_or_else(misfit)?;
+        Ok(reshape(cx, input.tensor, &target)?.into())
     }
 
     fn mask_flow(&self) -> MaskFlow {
@@ -133,7 +143,7 @@ impl<const N: usize> Layer for UpSampling<N> {
         Ok(vec![])
     }
 
-    fn output(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         match input.split_last() {
             Some((&channels, extents)) if extents.len() == N && !self.size.contains(&0) => {
                 Ok([self.enlarged(extents), vec![channels]].concat())
@@ -147,23 +157,28 @@ impl<const N: usize> Layer for UpSampling<N> {
     }
 
     /// The adjoint of the mean over blocks gives each pixel of a block an equal share.
-    fn build(&self, b: &mut Build<'_>, input: Value, _: &[TensorId]) -> Result<Value, GraphError> {
-        let axes = b.graph.shape(input.tensor).dims().to_vec();
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        _: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        let axes = cx.graph.shape(input.tensor).dims().to_vec();
         let (batch, channels) = (axes[1], axes[N + 1]);
         let extents = [&axes[..1], &axes[2..=N]].concat();
         let enlarged = self.enlarged(&extents);
         let mut blocks = Spatial::<N>::new(self.size);
         blocks.strides = self.size;
-        let misfit = || b.misfit(self.class(), input.tensor, "blocks of one pixel at least");
+        let misfit = || cx.misfit(self.class(), input.tensor, "blocks of one pixel at least");
         let windows = blocks.over(&enlarged, true).ok_or_else(misfit)?;
         let pixels = Spatial::<N>::pixels([axes[0], batch], &extents, channels, true);
-        let x = b.graph.reshape(input.tensor, pixels)?;
+        let x = cx.graph.reshape(input.tensor, pixels)?;
         let source = Spatial::<N>::pixels([enlarged[0], batch], &enlarged, channels, true);
         let source = [source[0], source[2], source[3]];
-        let shares = b.graph.apply(AveragePoolBackward { windows, source }, &[x])?;
-        let blocks = b.graph.apply(Scale(blocks.taps() as f32), &[shares])?;
+        let shares = cx.graph.apply(AveragePoolBackward { windows, source }, &[x])?;
+        let blocks = cx.graph.apply(Scale(blocks.taps() as f32), &[shares])?;
         let shape = [&enlarged[..1], &[batch], &enlarged[1..], &[channels]].concat();
-        Ok(b.graph.reshape(blocks, shape)?.into())
+        Ok(cx.graph.reshape(blocks, shape)?.into())
     }
 
     fn mask_flow(&self) -> MaskFlow {
