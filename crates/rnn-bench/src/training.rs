@@ -147,15 +147,15 @@ fn judge(model: &Model, got: &Trained, want: &Trained) -> Result<Measured, Strin
         Ok::<_, String>(())
     };
     add("losses", [&got.losses, &want.losses], LOSS_TOLERANCE)?;
-    for slot in model.slots() {
-        let range = slot.offset..slot.offset + slot.shape.iter().product::<usize>();
-        let moments = |of: &Trained| match slot.trained {
-            true => of.moments.iter().map(|moment| moment[range.clone()].to_vec()).collect(),
+    for range in model.weight_ranges() {
+        let elements = range.offset..range.offset + range.shape.iter().product::<usize>();
+        let moments = |of: &Trained| match range.trained {
+            true => of.moments.iter().map(|moment| moment[elements.clone()].to_vec()).collect(),
             false => Vec::new(),
         };
         let (found, wanted): (Vec<Vec<f32>>, Vec<_>) = (moments(got), moments(want));
         for (i, (got, want)) in found.iter().zip(&wanted).enumerate() {
-            add(&format!("moment {i} of {}", slot.name), [got, want], MOMENT_TOLERANCE)?;
+            add(&format!("moment {i} of {}", range.name), [got, want], MOMENT_TOLERANCE)?;
         }
         let counts = |i: usize| {
             let Some(first) = wanted.first() else { return true };
@@ -163,12 +163,12 @@ fn judge(model: &Model, got: &Trained, want: &Trained) -> Result<Measured, Strin
             f64::from(first[i].abs()) >= SMALLEST_MOMENT * f64::from(largest)
         };
         let moves = |of: &Trained| -> Vec<f32> {
-            let before = &model.parameters()[range.clone()];
-            let pairs = of.parameters[range.clone()].iter().zip(before).enumerate();
+            let before = &model.parameters()[elements.clone()];
+            let pairs = of.parameters[elements.clone()].iter().zip(before).enumerate();
             pairs.map(|(i, (after, before))| if counts(i) { after - before } else { 0.0 }).collect()
         };
         let (got, want) = (moves(got), moves(want));
-        add(&format!("steps of {}", slot.name), [&got, &want], MOVE_TOLERANCE)?;
+        add(&format!("steps of {}", range.name), [&got, &want], MOVE_TOLERANCE)?;
     }
     Ok(worst)
 }

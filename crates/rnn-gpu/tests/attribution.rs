@@ -37,7 +37,8 @@ fn follows_finite_differences(device: &dyn Device) {
         .and_then(|m| m.add(Dense::new(1, Activation::Sigmoid)))
         .expect("the layers fit");
     let parameters = model.parameters().to_vec();
-    let table = model.slots().iter().find(|s| s.name == "embedding/embeddings").expect("a table");
+    let table =
+        model.weight_ranges().iter().find(|s| s.name == "embedding/embeddings").expect("a table");
     let table = table.offset;
     let mut trainer = Trainer::new(model, device, Optimizer::adam(), 1);
     let ones = HostTensor::from_f32([BATCH, 1], vec![1.0; BATCH]).expect("a column");

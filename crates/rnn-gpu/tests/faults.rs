@@ -5,7 +5,7 @@ use rnn::Activation;
 use rnn::device::Opened;
 use rnn::nn::{
     Callback, Checkpoints, Dataset, Dense, FitOptions, InputSpec, Loss, Lstm, Model, ModelError,
-    Moment, Optimizer, TerminateOnNan, TrainError, Trainer, TrainerState,
+    Optimizer, StepInfo, TerminateOnNan, TrainError, Trainer, TrainerState,
 };
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
@@ -253,11 +253,11 @@ fn trainer(device: &dyn Device, rate: f64) -> Trainer {
 struct EveryEpoch;
 
 impl Checkpoints for EveryEpoch {
-    fn due(&mut self, moment: Moment) -> bool {
+    fn due(&mut self, moment: StepInfo) -> bool {
         moment.epoch_over
     }
 
-    fn save(&mut self, _: Moment, _: TrainerState) -> Result<(), TrainError> {
+    fn save(&mut self, _: StepInfo, _: TrainerState) -> Result<(), TrainError> {
         Ok(())
     }
 }

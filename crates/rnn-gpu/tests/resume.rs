@@ -3,8 +3,8 @@
 use rnn::Activation;
 use rnn::nn::{
     BatchNormalization, Callback, Checkpoints, Dataset, Dense, EarlyStopping, Embedding, Figure,
-    FitOptions, History, InputSpec, Lstm, Model, ModelError, Moment, Optimizer, Precision,
-    ReduceOnPlateau, Schedule, SpatialDropout1D, TrainError, Trainer, TrainerState,
+    FitOptions, History, InputSpec, Lstm, Model, ModelError, Optimizer, Precision, ReduceOnPlateau,
+    Schedule, SpatialDropout1D, StepInfo, TrainError, Trainer, TrainerState,
 };
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
@@ -50,11 +50,11 @@ fn trainer(device: &dyn Device, precision: Precision) -> Trainer {
 struct All(Vec<TrainerState>);
 
 impl Checkpoints for All {
-    fn due(&mut self, _: Moment) -> bool {
+    fn due(&mut self, _: StepInfo) -> bool {
         true
     }
 
-    fn save(&mut self, _: Moment, state: TrainerState) -> Result<(), TrainError> {
+    fn save(&mut self, _: StepInfo, state: TrainerState) -> Result<(), TrainError> {
         // As it is after a file was written and read.
         let text = serde_json::to_string(&state).expect("numbers");
         let numbers: TrainerState = serde_json::from_str(&text).expect("the same numbers");
@@ -63,7 +63,7 @@ impl Checkpoints for All {
     }
 }
 
-/// The course of a training from a state on, or from the beginning, and what it ends in.
+/// The progress of a training from a state on, or from the beginning, and what it ends in.
 fn train(
     device: &dyn Device,
     precision: Precision,
@@ -95,7 +95,7 @@ fn check(device: &dyn Device, precision: Precision, stride: usize) {
     assert!(states.0.len() >= 12, "an epoch of three steps leaves four states");
     for state in states.0.iter().step_by(stride) {
         let (again, same, _) = train(device, precision, Some(state));
-        let at = (state.step, state.course.steps);
+        let at = (state.step, state.progress.steps);
         assert_eq!(figures(&again), figures(&history), "from {at:?}");
         assert_eq!((same.step, same.rate_factor), (end.step, end.rate_factor), "from {at:?}");
         for ((name, tensor), (_, expected)) in same.tensors.iter().zip(&end.tensors) {

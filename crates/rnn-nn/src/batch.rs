@@ -41,7 +41,7 @@ impl Trainer {
         &self,
         batch: &'a Batch,
     ) -> Result<Vec<Cow<'a, HostTensor>>, TrainError> {
-        let wanted = self.at_hand().labels(examples(&batch.inputs));
+        let wanted = self.step_builder().labels(examples(&batch.inputs));
         one_each("outputs", wanted.len(), "arrays of labels", batch.labels.len())?;
         let reshape = |(labels, wanted): (&'a HostTensor, TensorType)| {
             if *labels.shape() == wanted.shape {
@@ -60,7 +60,7 @@ impl Trainer {
     fn check_classes(&self, batch: &Batch) -> Result<(), TrainError> {
         let outputs = self.model.output_shapes(1);
         for ((labels, output), (loss, _)) in
-            batch.labels.iter().zip(outputs).zip(self.at_hand().losses)
+            batch.labels.iter().zip(outputs).zip(self.step_builder().losses)
         {
             let classes = output.last().copied().unwrap_or(1);
             if matches!(loss, Loss::SparseCategoricalCrossentropy { .. })

@@ -3,7 +3,7 @@
 use crate::batch::examples;
 use crate::dataset::fnv1a;
 use crate::layers::ZERO_DEBIAS;
-use crate::step::{Mode, Step};
+use crate::step::{Mode, StepBuilder};
 use crate::{Batch, Dataset, TrainError, Trainer};
 use rnn_core::HostTensor;
 use rnn_graph::{Binding, Graph, Program, TensorId, TensorType};
@@ -43,7 +43,7 @@ pub(crate) struct Ranks {
 /// the metrics.
 #[derive(Clone, Debug)]
 struct Exchange {
-    /// Weights that layers move: which of the slots, and their places.
+    /// Weights that layers move: which of the ranges, and their places.
     moved: Vec<(usize, usize)>,
     /// Weights of moving averages, by the names of their residents, and their places.
     debias: Vec<(String, usize)>,
@@ -56,7 +56,7 @@ struct Exchange {
 impl Exchange {
     const RESIDENT: &str = "shared";
 
-    fn of(step: &Step<'_>) -> Result<Self, TrainError> {
+    fn of(step: &StepBuilder<'_>) -> Result<Self, TrainError> {
         let mut g = Graph::new();
         let inputs = step.model.inputs.iter().map(|of| g.input("inputs", of.spec.ty(1)));
         let inputs: Vec<TensorId> = inputs.collect();
@@ -77,10 +77,10 @@ impl Exchange {
                 sums += Binding::ALIGNMENT;
             }
         }
-        for (index, (slot, weight)) in step.model.slots().iter().zip(weights).enumerate() {
+        for (index, (range, weight)) in step.model.weight_ranges().iter().zip(weights).enumerate() {
             if updated.contains(&weight) {
                 moved.push((index, sums));
-                sums += slot.len().next_multiple_of(Binding::ALIGNMENT);
+                sums += range.len().next_multiple_of(Binding::ALIGNMENT);
             }
         }
         Ok(Self { moved, debias, sums, len: sums + step.sums()? })
@@ -100,7 +100,7 @@ impl Exchange {
     }
 }
 
-impl Step<'_> {
+impl StepBuilder<'_> {
     /// The end of [`Mode::Share`]: the loss, and what is counted, are those of this rank.
     pub(crate) fn push_shared(
         &self,
@@ -183,7 +183,7 @@ impl Trainer {
         let mut values = vec![0.0; exchange.len];
         if own > 0 {
             let more: Vec<&HostTensor> = [&random].into_iter().chain(&valid).collect();
-            self.judge(batch, Mode::Share, &more)?;
+            self.queue(batch, Mode::Share, &more)?;
             values.copy_from_slice(self.session.read(Exchange::RESIDENT)?.as_f32()?);
             let weight = own as f32 / total as f32;
             values[..exchange.sums].iter_mut().for_each(|value| *value *= weight);
@@ -198,8 +198,8 @@ impl Trainer {
         if let Some(Ranks { update: Some(update), .. }) = &self.ranks {
             return Ok(update.clone());
         }
-        let exchange = Exchange::of(&self.at_hand())?;
-        let graph = self.at_hand().update_graph(&exchange)?;
+        let exchange = Exchange::of(&self.step_builder())?;
+        let graph = self.step_builder().update_graph(&exchange)?;
         let update = (self.compile(graph)?, exchange);
         if let Some(ranks) = &mut self.ranks {
             ranks.update = Some(update.clone());
@@ -241,7 +241,7 @@ impl Trainer {
         let Some(communicator) = self.communicator() else { return Ok(own) };
         let mut sums = match own {
             Some(own) => own.as_f32()?.to_vec(),
-            None => vec![0.0; self.at_hand().sums()?],
+            None => vec![0.0; self.step_builder().sums()?],
         };
         communicator.all_reduce(&mut sums);
         Ok(Some(HostTensor::from_f32([sums.len()], sums)?))

@@ -1,13 +1,13 @@
 use crate::{
-    Callback, Course, Dataset, EpochLog, Event, FitOptions, History, Metrics, TrainError, Trainer,
-    TrainerState,
+    Callback, Dataset, EpochLog, Event, FitOptions, FitProgress, History, Metrics, TrainError,
+    Trainer, TrainerState,
 };
 use std::ops::ControlFlow;
 use std::time::Instant;
 
 /// A moment between two steps of a training, all callbacks having been told of what was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct StepInfo {
     /// Steps done.
     pub step: u64,
     /// An epoch has just ended.
@@ -19,21 +19,21 @@ pub struct Moment {
 /// Keeps states of a training, from which it can go on later. `()` keeps none.
 pub trait Checkpoints {
     /// Whether the state of this moment is wanted: the device must be waited for to get it.
-    fn due(&mut self, moment: Moment) -> bool;
+    fn due(&mut self, moment: StepInfo) -> bool;
 
     /// Keeps the state, in which all numbers are finite.
     ///
     /// # Errors
     /// Whatever should end the training.
-    fn save(&mut self, moment: Moment, state: TrainerState) -> Result<(), TrainError>;
+    fn save(&mut self, moment: StepInfo, state: TrainerState) -> Result<(), TrainError>;
 }
 
 impl Checkpoints for () {
-    fn due(&mut self, _: Moment) -> bool {
+    fn due(&mut self, _: StepInfo) -> bool {
         false
     }
 
-    fn save(&mut self, _: Moment, _: TrainerState) -> Result<(), TrainError> {
+    fn save(&mut self, _: StepInfo, _: TrainerState) -> Result<(), TrainError> {
         Ok(())
     }
 }
@@ -71,8 +71,9 @@ impl Trainer {
         callbacks: &mut [&mut dyn Callback],
         checkpoints: &mut dyn Checkpoints,
     ) -> Result<History, TrainError> {
-        let course = self.course.take().unwrap_or_default();
-        let mut fit = Fit { trainer: self, callbacks, checkpoints, course, since: Instant::now() };
+        let progress = self.progress.take().unwrap_or_default();
+        let mut fit =
+            Fit { trainer: self, callbacks, checkpoints, progress, since: Instant::now() };
         fit.restore_callbacks()?;
         let validation = validation.filter(|set| !set.is_empty());
         let (epochs, batch_size) = (options.epochs, options.batch_size.max(1));
@@ -80,12 +81,12 @@ impl Trainer {
             let given = [train.fingerprint()?, epochs as u64, batch_size as u64];
             fit.trainer.check_ranks(&given)?;
         }
-        while fit.course.history.epochs.len() < epochs {
+        while fit.progress.history.epochs.len() < epochs {
             if fit.epoch(train, validation, batch_size)?.is_break() {
                 break;
             }
         }
-        Ok(fit.course.history)
+        Ok(fit.progress.history)
     }
 }
 
@@ -94,14 +95,14 @@ struct Fit<'a, 'c> {
     trainer: &'a mut Trainer,
     callbacks: &'a mut [&'c mut dyn Callback],
     checkpoints: &'a mut dyn Checkpoints,
-    course: Course,
-    /// When the part of the epoch began that `course.seconds` does not count.
+    progress: FitProgress,
+    /// When the part of the epoch began that `progress.seconds` does not count.
     since: Instant,
 }
 
 impl Fit<'_, '_> {
     fn restore_callbacks(&mut self) -> Result<(), TrainError> {
-        let states = std::mem::take(&mut self.course.callbacks);
+        let states = std::mem::take(&mut self.progress.callbacks);
         let (expected, found) = (states.len(), self.callbacks.len());
         if expected != found && expected > 0 {
             let message = format!("the state is of {expected} callbacks, {found} were given");
@@ -120,12 +121,12 @@ impl Fit<'_, '_> {
         validation: Option<&Dataset>,
         batch_size: usize,
     ) -> Result<ControlFlow<()>, TrainError> {
-        let epoch = self.course.history.epochs.len() + 1;
+        let epoch = self.progress.history.epochs.len() + 1;
         self.since = Instant::now();
         if self.tell(&Event::Epoch(epoch))?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
-        let done = self.course.steps * batch_size;
+        let done = self.progress.steps * batch_size;
         let rest = self.trainer.ordered(train, epoch as u64)?.range(done..train.len());
         let (part, size) = self.trainer.part(&rest, batch_size);
         let mut batches = part.batches(size);
@@ -133,9 +134,9 @@ impl Fit<'_, '_> {
             // Where a rank has no part in the last batch, there is none.
             let batch = batches.next().transpose()?.unwrap_or_default();
             self.trainer.train_batch(&batch)?;
-            self.course.steps += 1;
-            let metrics = self.trainer.glance()?;
-            if self.tell(&Event::Step(self.course.steps, metrics))?.is_break() {
+            self.progress.steps += 1;
+            let metrics = self.trainer.poll_metrics()?;
+            if self.tell(&Event::Step(self.progress.steps, metrics))?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -158,15 +159,15 @@ impl Fit<'_, '_> {
             None => None,
         };
         let log = EpochLog { epoch, train: metrics, validation, seconds };
-        self.course.history.epochs.push(log.clone());
-        (self.course.steps, self.course.seconds, self.since) = (0, 0.0, Instant::now());
+        self.progress.history.epochs.push(log.clone());
+        (self.progress.steps, self.progress.seconds, self.since) = (0, 0.0, Instant::now());
         self.trainer.check_ranks(&[])?;
         self.tell(&Event::EpochEnd(log))
     }
 
     /// Seconds of training in this epoch.
     fn seconds(&self) -> f64 {
-        self.course.seconds + self.since.elapsed().as_secs_f64()
+        self.progress.seconds + self.since.elapsed().as_secs_f64()
     }
 
     /// What the validation comes to; nothing, where a callback broke it off. It goes to its end where
@@ -195,12 +196,12 @@ impl Fit<'_, '_> {
 
     /// Keeps the state, if it is wanted.
     fn keep(&mut self, epoch_over: bool, ending: bool) -> Result<(), TrainError> {
-        let moment = Moment { step: self.trainer.step, epoch_over, ending };
+        let moment = StepInfo { step: self.trainer.step, epoch_over, ending };
         if self.checkpoints.due(moment) {
             let callbacks = self.callbacks.iter().map(|callback| callback.state()).collect();
             let seconds = if epoch_over { 0.0 } else { self.seconds() };
-            let course = Course { callbacks, seconds, ..self.course.clone() };
-            let state = self.trainer.state_in(course)?;
+            let progress = FitProgress { callbacks, seconds, ..self.progress.clone() };
+            let state = self.trainer.state_in(progress)?;
             if let Some(name) = state.not_finite() {
                 let what = format!("{name} holds a number that is not finite");
                 return Err(TrainError::NotFinite { what, step: moment.step });

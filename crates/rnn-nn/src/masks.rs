@@ -1,12 +1,12 @@
 //! Masks that arrive at the outputs of a model, brought to the host.
 
 use crate::batch::{Batch, examples};
-use crate::step::{Mode, Step};
+use crate::step::{Mode, StepBuilder};
 use crate::{Dataset, TrainError, Trainer};
 use rnn_core::HostTensor;
 use rnn_graph::{Graph, TensorId};
 
-impl Step<'_> {
+impl StepBuilder<'_> {
     /// Whether a mask arrives at each output.
     pub fn masked(&self) -> Result<Vec<bool>, TrainError> {
         let mut g = Graph::new();
@@ -22,7 +22,7 @@ impl Trainer {
         if let Some(masked) = &self.masked {
             return Ok(masked.clone());
         }
-        let masked = self.at_hand().masked()?;
+        let masked = self.step_builder().masked()?;
         Ok(self.masked.insert(masked).clone())
     }
 

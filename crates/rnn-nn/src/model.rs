@@ -3,7 +3,7 @@ use crate::error::elements;
 use crate::layers::{ForwardContext, Layer, LayerError, Value};
 use crate::naming::unique_name;
 use crate::parameters::Parameters;
-use crate::{InputSpec, ModelError, Precision, Slot};
+use crate::{InputSpec, ModelError, Precision, WeightRange};
 use rnn_core::HostTensor;
 use rnn_graph::{Graph, GraphError, TensorId, TensorType};
 use rnn_ops::TransposeLeading;
@@ -263,12 +263,12 @@ impl Model {
 
     /// The number of parameters.
     pub fn count_params(&self) -> usize {
-        self.slots().iter().map(Slot::len).sum()
+        self.weight_ranges().iter().map(WeightRange::len).sum()
     }
 
     /// The number of those that gradients move.
     pub fn count_trained(&self) -> usize {
-        self.slots().iter().filter(|slot| slot.trained).map(Slot::len).sum()
+        self.weight_ranges().iter().filter(|range| range.trained).map(WeightRange::len).sum()
     }
 
     /// How much of the arena gradients move, gaps included.
@@ -277,12 +277,12 @@ impl Model {
     }
 
     pub(crate) fn layer_params(&self, layer: usize) -> usize {
-        self.slots().iter().filter(|s| s.layer == layer).map(Slot::len).sum()
+        self.weight_ranges().iter().filter(|s| s.layer == layer).map(WeightRange::len).sum()
     }
 
     /// The weights' places.
-    pub fn slots(&self) -> &[Slot] {
-        &self.parameters.slots
+    pub fn weight_ranges(&self) -> &[WeightRange] {
+        &self.parameters.ranges
     }
 
     /// All parameters, with the gaps of alignment between weights.
@@ -367,7 +367,8 @@ impl Model {
         }
         for call in &self.calls {
             let Named { name, layer, trainable } = &self.layers[call.layer];
-            let own = self.slots().iter().zip(&weights).filter(|(s, _)| s.layer == call.layer);
+            let own =
+                self.weight_ranges().iter().zip(&weights).filter(|(s, _)| s.layer == call.layer);
             let own: Vec<TensorId> = own.map(|(_, &w)| w).collect();
             cx.name.clone_from(name);
             cx.frozen = !trainable;
@@ -394,8 +395,10 @@ impl Model {
                 false => value.tensor,
             });
         }
-        for (slot, &weight) in self.slots().iter().zip(&weights).filter(|(slot, _)| slot.trained) {
-            let penalty = slot.regularizer.clone().map(|p| graph.apply(p, &[weight]));
+        for (range, &weight) in
+            self.weight_ranges().iter().zip(&weights).filter(|(range, _)| range.trained)
+        {
+            let penalty = range.regularizer.clone().map(|p| graph.apply(p, &[weight]));
             penalties.extend(penalty.transpose()?);
         }
         let embedded = self.embedded().and_then(|symbol| values[symbol.0]).map(|v| v.tensor);

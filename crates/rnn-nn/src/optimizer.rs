@@ -267,7 +267,7 @@ impl Optimizer {
     }
 
     /// What a slot holds at first.
-    pub fn first_slot_value(&self) -> f32 {
+    pub fn initial_slot_value(&self) -> f32 {
         // Adagrad's initial_accumulator_value.
         if matches!(self.rule, Rule::Adagrad { .. }) { 0.1 } else { 0.0 }
     }

@@ -1,4 +1,4 @@
-use crate::{Model, ModelError, Optimizer, Slot, TrainError, Trainer, TrainerState};
+use crate::{Model, ModelError, Optimizer, TrainError, Trainer, TrainerState, WeightRange};
 use rnn_core::HostTensor;
 
 /// What an optimizer keeps between steps, by the names of the weights: unlike a [`TrainerState`] it
@@ -14,7 +14,7 @@ pub struct OptimizerState {
     pub slots: Vec<(String, HostTensor)>,
 }
 
-fn named(slot: &str, weight: &Slot) -> String {
+fn named(slot: &str, weight: &WeightRange) -> String {
     format!("{slot}/{}", weight.name)
 }
 
@@ -25,13 +25,13 @@ pub(crate) fn resident(slot: usize) -> String {
 
 impl OptimizerState {
     /// What is kept of a weight under one of the optimizer's names.
-    pub fn slot(&self, slot: &str, weight: &Slot) -> Option<&HostTensor> {
+    pub fn slot(&self, slot: &str, weight: &WeightRange) -> Option<&HostTensor> {
         let name = named(slot, weight);
         self.slots.iter().find(|(n, _)| *n == name).map(|(_, tensor)| tensor)
     }
 
     /// Keeps something of a weight under one of the optimizer's names.
-    pub fn push(&mut self, slot: &str, weight: &Slot, tensor: HostTensor) {
+    pub fn push(&mut self, slot: &str, weight: &WeightRange, tensor: HostTensor) {
         self.slots.push((named(slot, weight), tensor));
     }
 
@@ -42,8 +42,8 @@ impl OptimizerState {
         model: &Model,
         optimizer: &Optimizer,
     ) -> Result<HostTensor, ModelError> {
-        let mut values = vec![optimizer.first_slot_value(); model.trained()];
-        for weight in model.slots().iter().filter(|weight| weight.trained) {
+        let mut values = vec![optimizer.initial_slot_value(); model.trained()];
+        for weight in model.weight_ranges().iter().filter(|weight| weight.trained) {
             let found = self.slot(slot, weight);
             let fits = found.filter(|tensor| tensor.shape().dims() == weight.shape);
             let tensor = fits.ok_or_else(|| ModelError::Weight {
@@ -96,7 +96,7 @@ impl Trainer {
             let found = state.tensors.iter().find(|(n, _)| *n == name);
             let Some((_, arena)) = found else { return Ok(None) };
             let arena = arena.as_f32()?;
-            for weight in self.model.slots().iter().filter(|weight| weight.trained) {
+            for weight in self.model.weight_ranges().iter().filter(|weight| weight.trained) {
                 let values = arena[weight.offset..weight.offset + weight.len()].to_vec();
                 let tensor = HostTensor::from_f32(weight.shape.as_slice(), values)?;
                 slots.push((named(slot, weight), tensor));

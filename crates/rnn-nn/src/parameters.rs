@@ -6,7 +6,7 @@ use rnn_ops::{Constraint, Penalty};
 
 /// Where a weight lies in the arena of all parameters.
 #[derive(Clone, Debug)]
-pub struct Slot {
+pub struct WeightRange {
     /// `layer/weight`, unique in the model.
     pub name: String,
     /// The part of the layer that holds it, as [`Weight::owner`].
@@ -25,7 +25,7 @@ pub struct Slot {
     pub layer: usize,
 }
 
-impl Slot {
+impl WeightRange {
     pub(crate) fn len(&self) -> usize {
         self.shape.iter().product()
     }
@@ -34,7 +34,7 @@ impl Slot {
 /// All weights of a model in one arena.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Parameters {
-    pub slots: Vec<Slot>,
+    pub ranges: Vec<WeightRange>,
     pub values: Vec<f32>,
     /// How many values there are, or would be.
     pub len: usize,
@@ -50,17 +50,17 @@ impl Parameters {
         self.len += len;
         if weight.trained {
             self.trained += len;
-            let behind = self.slots.iter_mut().filter(|slot| !slot.trained);
-            behind.for_each(|slot| slot.offset += len);
+            let behind = self.ranges.iter_mut().filter(|range| !range.trained);
+            behind.for_each(|range| range.offset += len);
         }
         if let Some(seed) = seed {
-            let mut rng = Rng::new(seed, self.slots.len() as u64);
+            let mut rng = Rng::new(seed, self.ranges.len() as u64);
             let mut values = weight.arguments.initializer.draw(&weight.shape, &mut rng);
             values.resize(len, 0.0);
             self.values.splice(offset..offset, values);
         }
         let WeightArguments { regularizer, constraint, .. } = weight.arguments;
-        self.slots.push(Slot {
+        self.ranges.push(WeightRange {
             name: format!("{layer_name}/{}", weight.name),
             owner: weight.owner,
             shape: weight.shape,
@@ -74,26 +74,26 @@ impl Parameters {
 
     /// Every weight by name.
     pub fn weights(&self) -> Result<Vec<(String, HostTensor)>, ModelError> {
-        let tensor = |s: &Slot| {
+        let tensor = |s: &WeightRange| {
             let values = self.values[s.offset..s.offset + s.len()].to_vec();
             Ok((s.name.clone(), HostTensor::from_f32(s.shape.as_slice(), values)?))
         };
-        self.slots.iter().map(tensor).collect()
+        self.ranges.iter().map(tensor).collect()
     }
 
     /// Replaces every weight; all must be given.
     pub fn set_weights(&mut self, weights: &[(String, HostTensor)]) -> Result<(), ModelError> {
-        for slot in &self.slots {
-            let given = weights.iter().find(|(name, _)| *name == slot.name).map(|(_, t)| t);
-            let fits = given.filter(|t| t.shape().dims() == slot.shape);
+        for range in &self.ranges {
+            let given = weights.iter().find(|(name, _)| *name == range.name).map(|(_, t)| t);
+            let fits = given.filter(|t| t.shape().dims() == range.shape);
             let Some(tensor) = fits else {
                 return Err(ModelError::Weight {
-                    name: slot.name.clone(),
-                    expected: slot.shape.clone(),
+                    name: range.name.clone(),
+                    expected: range.shape.clone(),
                     found: given.map_or("nothing".into(), |t| t.shape().to_string()),
                 });
             };
-            let at = slot.offset..slot.offset + slot.len();
+            let at = range.offset..range.offset + range.len();
             self.values[at].copy_from_slice(tensor.as_f32()?);
         }
         Ok(())
@@ -107,7 +107,7 @@ impl Parameters {
     /// A view of each weight.
     pub fn views(&self, graph: &mut Graph) -> Result<Vec<TensorId>, GraphError> {
         let arena = self.arena(graph);
-        let views = self.slots.iter().map(|s| graph.view(arena, s.offset, s.shape.as_slice()));
+        let views = self.ranges.iter().map(|s| graph.view(arena, s.offset, s.shape.as_slice()));
         views.collect()
     }
 }

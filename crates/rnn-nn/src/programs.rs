@@ -55,7 +55,7 @@ impl Trainer {
     }
 
     fn plan(&self, (size, mode, weighted): Key) -> Result<Planned, TrainError> {
-        let graph = self.at_hand().graph(size, mode, weighted)?;
+        let graph = self.step_builder().graph(size, mode, weighted)?;
         Ok(self.session.plan(Arc::new(graph))?)
     }
 

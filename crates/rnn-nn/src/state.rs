@@ -21,7 +21,8 @@ pub struct TrainerState {
     /// What the learning rate is multiplied by.
     pub rate_factor: f64,
     /// How far [`Trainer::fit`] is.
-    pub course: Course,
+    #[serde(alias = "course")]
+    pub progress: FitProgress,
 }
 
 /// A number of steps that can still be counted on from.
@@ -37,7 +38,7 @@ fn steps<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
 
 /// How far a training over several epochs is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Course {
+pub struct FitProgress {
     /// The epochs that are over.
     pub history: History,
     /// Steps done in the next one.
@@ -78,19 +79,19 @@ impl Trainer {
         }
         tensors.extend(others);
         let Self { seed, step, rate_factor, .. } = *self;
-        Ok(TrainerState { tensors, seed, step, rate_factor, course: Course::default() })
+        Ok(TrainerState { tensors, seed, step, rate_factor, progress: FitProgress::default() })
     }
 
     /// The state with how far [`Trainer::fit`] is.
-    pub(crate) fn state_in(&mut self, course: Course) -> Result<TrainerState, TrainError> {
+    pub(crate) fn state_in(&mut self, progress: FitProgress) -> Result<TrainerState, TrainError> {
         let mut state = self.state()?;
-        for (i, callback) in course.callbacks.iter().enumerate() {
+        for (i, callback) in progress.callbacks.iter().enumerate() {
             if let Some(weights) = &callback.weights {
                 let weights = HostTensor::from_f32([weights.len()], weights.clone())?;
                 state.tensors.push((weights_of(i), weights));
             }
         }
-        Ok(TrainerState { course, ..state })
+        Ok(TrainerState { progress, ..state })
     }
 
     /// Puts back what [`Trainer::take_sums`] took.
@@ -115,12 +116,12 @@ impl Trainer {
     /// # Errors
     /// If it is of another model, or the device fails.
     pub fn restore(&mut self, state: TrainerState) -> Result<(), TrainError> {
-        let TrainerState { tensors, seed, step, rate_factor, mut course } = state;
+        let TrainerState { tensors, seed, step, rate_factor, mut progress } = state;
         self.model.set_weights(&tensors)?;
-        let slots = self.model.slots();
+        let slots = self.model.weight_ranges();
         let others = tensors.into_iter().filter(|(name, _)| slots.iter().all(|s| s.name != *name));
         self.restored = others.collect();
-        let sums = self.at_hand().sums()?;
+        let sums = self.step_builder().sums()?;
         if let Some(other) =
             self.restored.get("metrics").filter(|found| found.shape().len() != sums)
         {
@@ -129,12 +130,12 @@ impl Trainer {
             }
             self.restored.remove("metrics");
         }
-        for (i, callback) in course.callbacks.iter_mut().enumerate() {
+        for (i, callback) in progress.callbacks.iter_mut().enumerate() {
             let weights = self.restored.remove(&weights_of(i));
             callback.weights = weights.map(|w| w.as_f32().map(<[f32]>::to_vec)).transpose()?;
         }
         (self.seed, self.step, self.rate_factor) = (seed, step, rate_factor);
-        self.course = Some(course);
+        self.progress = Some(progress);
         if let Some(ticket) = self.pending.take() {
             self.session.wait_read(ticket)?;
         }
@@ -156,7 +157,7 @@ impl Trainer {
         if let Some(values) = self.restored.remove(name) {
             return Ok(Some(values));
         }
-        let first = self.optimizer.first_slot_value();
+        let first = self.optimizer.initial_slot_value();
         let values = match name {
             "parameters" => self.model.parameters().to_vec(),
             "loss_scale" => FIRST_LOSS_SCALE.to_vec(),

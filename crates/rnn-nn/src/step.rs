@@ -1,7 +1,7 @@
 use crate::attribution::push_attribution;
 use crate::loss::rows;
 use crate::optimizer_state::resident;
-use crate::{Loss, LossOutputs, Model, Optimizer, Precision, Slot, TrainError};
+use crate::{Loss, LossOutputs, Model, Optimizer, Precision, TrainError, WeightRange};
 use rnn_graph::{Graph, TensorId, TensorType};
 use rnn_ops::{
     Binary, Constrain, Fill, LOSS_SCALE, MaskedWeights, MetricSums, Pad, Scale, StepParams,
@@ -39,7 +39,7 @@ impl Mode {
 }
 
 /// What is done with a model.
-pub(crate) struct Step<'a> {
+pub(crate) struct StepBuilder<'a> {
     pub model: &'a Model,
     /// Of each output, and what it counts.
     pub losses: &'a [(Loss, f32)],
@@ -48,7 +48,7 @@ pub(crate) struct Step<'a> {
     pub precision: Precision,
 }
 
-impl Step<'_> {
+impl StepBuilder<'_> {
     /// The types of the labels of a batch.
     pub fn labels(&self, batch: usize) -> Vec<TensorType> {
         let outputs = self.model.output_shapes(batch).into_iter();
@@ -232,8 +232,8 @@ impl Step<'_> {
     }
 
     /// The weights that gradients move.
-    fn trained(&self, weights: &[TensorId]) -> (Vec<&Slot>, Vec<TensorId>) {
-        self.model.slots().iter().zip(weights).filter(|(slot, _)| slot.trained).unzip()
+    fn trained(&self, weights: &[TensorId]) -> (Vec<&WeightRange>, Vec<TensorId>) {
+        self.model.weight_ranges().iter().zip(weights).filter(|(slot, _)| slot.trained).unzip()
     }
 }
 

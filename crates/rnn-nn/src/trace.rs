@@ -39,8 +39,8 @@ impl Trainer {
         batch_size: usize,
     ) -> Result<Option<NotFinite>, TrainError> {
         let mut twin = self.twin(device);
-        let mut epoch = from.course.history.epochs.len() as u64 + 1;
-        let mut done = from.course.steps * batch_size;
+        let mut epoch = from.progress.history.epochs.len() as u64 + 1;
+        let mut done = from.progress.steps * batch_size;
         twin.restore(from)?;
         let mut before = twin.state()?;
         while twin.step < last && !train.is_empty() {
@@ -80,7 +80,7 @@ impl Trainer {
             }
         }
         let weighted = !batch.weights.is_empty();
-        let graph = self.at_hand().graph(examples(&batch.inputs), Mode::Train, weighted)?;
+        let graph = self.step_builder().graph(examples(&batch.inputs), Mode::Train, weighted)?;
         for group in groups(&graph) {
             let mut twin = self.twin(device);
             twin.restore(before.clone())?;
@@ -104,9 +104,9 @@ impl Trainer {
         let (count, of) = (graph.nodes().len(), &graph.nodes()[node]);
         let weight = |&operand: &TensorId| {
             let (root, offset) = graph.root(operand);
-            let slots = self.model.slots().iter();
-            let mut slots = slots.filter(|_| graph[root].name == "parameters");
-            slots.find(|slot| slot.offset == offset).map(|slot| slot.name.as_str())
+            let ranges = self.model.weight_ranges().iter();
+            let mut ranges = ranges.filter(|_| graph[root].name == "parameters");
+            ranges.find(|range| range.offset == offset).map(|range| range.name.as_str())
         };
         let weights: Vec<&str> = of.operands.inputs.iter().filter_map(weight).collect();
         let of_weights = match weights.is_empty() {

@@ -1,9 +1,9 @@
 use crate::batch::examples;
 use crate::distributed::Ranks;
 use crate::programs::Key;
-use crate::step::{Mode, Step};
+use crate::step::{Mode, StepBuilder};
 use crate::{
-    Batch, Course, Dataset, InputSpec, Loss, Metrics, Model, Optimizer, Precision, TrainError,
+    Batch, Dataset, FitProgress, InputSpec, Loss, Metrics, Model, Optimizer, Precision, TrainError,
 };
 use rnn_core::{Data, HostTensor};
 use rnn_graph::{Device, Graph, Planned, Profile, Program, Session, TensorType, Ticket};
@@ -35,7 +35,7 @@ pub struct Trainer {
     /// Residents of a restored state that no program has named yet.
     pub(crate) restored: BTreeMap<String, HostTensor>,
     /// Where `fit` goes on.
-    pub(crate) course: Option<Course>,
+    pub(crate) progress: Option<FitProgress>,
     pub(crate) pending: Option<Ticket>,
     pub(crate) latest: Metrics,
     /// Those that train with it.
@@ -62,7 +62,7 @@ impl Trainer {
             planned: None,
             residents: BTreeMap::new(),
             restored: BTreeMap::new(),
-            course: None,
+            progress: None,
             pending: None,
             latest: Metrics::default(),
             ranks: None,
@@ -103,7 +103,7 @@ impl Trainer {
             self.train_part(batch)?;
         } else {
             let [random, numbers] = self.step_inputs(0)?;
-            self.judge(batch, Mode::Train, &[&random, &numbers])?;
+            self.queue(batch, Mode::Train, &[&random, &numbers])?;
         }
         self.step += 1;
         Ok(())
@@ -122,16 +122,16 @@ impl Trainer {
     /// all, as in [`Trainer::train_batch`].
     pub fn evaluate_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
         if self.ranks.is_none() {
-            return self.judge(batch, Mode::Evaluate, &[]);
+            return self.queue(batch, Mode::Evaluate, &[]);
         }
         let valid = self.valid_steps(batch, None)?;
         match examples(&batch.inputs) {
             0 => Ok(()),
-            _ => self.judge(batch, Mode::EvaluateShare, &valid.iter().collect::<Vec<_>>()),
+            _ => self.queue(batch, Mode::EvaluateShare, &valid.iter().collect::<Vec<_>>()),
         }
     }
 
-    pub(crate) fn judge(
+    pub(crate) fn queue(
         &mut self,
         batch: &Batch,
         mode: Mode,
@@ -295,11 +295,11 @@ impl Trainer {
 
     /// The graph of one training step on a batch of this size, for inspection.
     pub fn training_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
-        self.at_hand().graph(batch_size, Mode::Train, false)
+        self.step_builder().graph(batch_size, Mode::Train, false)
     }
 
     /// Figures that have arrived, and a request for the next ones: no step waits for them.
-    pub(crate) fn glance(&mut self) -> Result<Metrics, TrainError> {
+    pub(crate) fn poll_metrics(&mut self) -> Result<Metrics, TrainError> {
         match self.pending {
             None => self.pending = Some(self.session.start_read("metrics")?),
             Some(ticket) => {
@@ -319,9 +319,9 @@ impl Trainer {
         twin.losses(self.losses.clone()).tally(self.tally).precision(self.precision)
     }
 
-    pub(crate) fn at_hand(&self) -> Step<'_> {
+    pub(crate) fn step_builder(&self) -> StepBuilder<'_> {
         let Self { model, losses, tally, optimizer, precision, .. } = self;
-        Step { model, losses, tally: *tally, optimizer, precision: *precision }
+        StepBuilder { model, losses, tally: *tally, optimizer, precision: *precision }
     }
 
     pub(crate) fn check_tokens(&self, inputs: &[HostTensor]) -> Result<(), TrainError> {

@@ -3,8 +3,8 @@
 use rnn_core::HostTensor;
 use rnn_nn::{
     Callback, Checkpoints, CsvLog, Dataset, Dense, EarlyStopping, Embedding, EpochLog, Event,
-    Figure, FitOptions, Flatten, History, InputSpec, Metrics, Model, ModelCheckpoint, Moment,
-    Monitor, Optimizer, ReduceOnPlateau, TerminateOnNan, TrainError, Trainer, TrainerState,
+    Figure, FitOptions, Flatten, History, InputSpec, Metrics, Model, ModelCheckpoint, Monitor,
+    Optimizer, ReduceOnPlateau, StepInfo, TerminateOnNan, TrainError, Trainer, TrainerState,
 };
 use rnn_ops::Activation;
 use std::ops::ControlFlow;
@@ -126,11 +126,11 @@ fn a_log_has_a_line_for_each_epoch() {
 struct Last(Option<TrainerState>);
 
 impl Checkpoints for Last {
-    fn due(&mut self, moment: Moment) -> bool {
+    fn due(&mut self, moment: StepInfo) -> bool {
         moment.ending
     }
 
-    fn save(&mut self, _: Moment, state: TrainerState) -> Result<(), TrainError> {
+    fn save(&mut self, _: StepInfo, state: TrainerState) -> Result<(), TrainError> {
         self.0 = Some(state);
         Ok(())
     }
@@ -159,7 +159,7 @@ fn a_validation_that_is_broken_off_is_made_up_for() {
     let broken = first.fit_with_checkpoints(data, options, &mut [&mut stop], &mut last);
     assert_eq!(broken.expect("it trains").epochs.len(), 1);
     let mut state = last.0.expect("a state");
-    state.course.callbacks.clear();
+    state.progress.callbacks.clear();
     let mut second = trainer(Optimizer::adam());
     second.restore(state).expect("it is of this model");
     let rest = second.fit(&train, Some(&validation), options, &mut []).expect("it trains");

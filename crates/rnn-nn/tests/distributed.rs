@@ -5,7 +5,7 @@ use rnn_cpu::CpuDevice;
 use rnn_nn::{
     Batch, BatchNormalization, Callback, Checkpoints, Clip, Communicator, Dataset, Dense, Dropout,
     Embedding, EpochLog, Event, FitOptions, History, InputSpec, Loss, Lstm, Masking, Model,
-    ModelError, Moment, Optimizer, Penalty, SpatialDropout1D, TrainError, Trainer, TrainerState,
+    ModelError, Optimizer, Penalty, SpatialDropout1D, StepInfo, TrainError, Trainer, TrainerState,
 };
 use rnn_ops::Activation;
 use std::ops::ControlFlow;
@@ -114,11 +114,11 @@ fn trainer(model: Result<Model, ModelError>, seed: u64) -> Trainer {
 struct All(Vec<TrainerState>);
 
 impl Checkpoints for All {
-    fn due(&mut self, _: Moment) -> bool {
+    fn due(&mut self, _: StepInfo) -> bool {
         true
     }
 
-    fn save(&mut self, _: Moment, state: TrainerState) -> Result<(), TrainError> {
+    fn save(&mut self, _: StepInfo, state: TrainerState) -> Result<(), TrainError> {
         self.0.push(state);
         Ok(())
     }

@@ -116,7 +116,7 @@ pub fn resume(
     let lock = RunLock::acquire(run)?;
     let checkpoint = store.newest()?;
     let mut config = checkpoint.config.clone();
-    let done = checkpoint.state.course.history.epochs.len();
+    let done = checkpoint.state.progress.history.epochs.len();
     config.epochs = epochs.unwrap_or(config.epochs);
     ensure!(
         !store.is_finished() || done < config.epochs,
@@ -266,7 +266,7 @@ impl<'a> Run<'a> {
                      --data, or begin another run",
                     config.data()
                 );
-                let epoch = state.course.history.epochs.len() + 1;
+                let epoch = state.progress.history.epochs.len() + 1;
                 println!("going on after step {}, in epoch {epoch}", state.step);
                 state
             }
@@ -277,8 +277,8 @@ impl<'a> Run<'a> {
             trainer = trainer.distributed(world.clone());
         }
         let per_epoch = splits.train.len().div_ceil(config.step_size());
-        let epochs = origin.course.history.epochs.len();
-        let behind = goes_on.then(|| [epochs * per_epoch + origin.course.steps, epochs]);
+        let epochs = origin.progress.history.epochs.len();
+        let behind = goes_on.then(|| [epochs * per_epoch + origin.progress.steps, epochs]);
         trainer.restore(origin.clone())?;
         Ok(Ready { trainer, memory, origin, behind })
     }

@@ -152,7 +152,7 @@ fn optimizers() {
             let mut session = device.session();
             let program = session.compile(graph.clone()).expect("it compiles");
             session.write("weights", &arena(&golden, ["w", "v"])).expect("weights");
-            let first = vec![optimizer.first_slot_value(); ARENA];
+            let first = vec![optimizer.initial_slot_value(); ARENA];
             let first = HostTensor::from_f32([ARENA], first).expect("an arena");
             for slot in slots.clone() {
                 session.write(&slot, &first).expect("a slot");
@@ -208,7 +208,7 @@ fn ten_training_losses() {
         let mut model = model.and_then(|m| m.add(dense)).expect("the layers fit");
         let names =
             ["embedding", "kernel", "recurrent_kernel", "bias", "dense_kernel", "dense_bias"];
-        let slots: Vec<String> = model.slots().iter().map(|s| s.name.clone()).collect();
+        let slots: Vec<String> = model.weight_ranges().iter().map(|s| s.name.clone()).collect();
         let weights: Vec<(String, HostTensor)> =
             slots.iter().cloned().zip(names.map(|n| golden.tensor(n).clone())).collect();
         for device in devices() {

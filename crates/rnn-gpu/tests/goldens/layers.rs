@@ -139,7 +139,7 @@ fn stateful() {
     fn check(golden: &Golden, layer: impl Layer + 'static) {
         let model = Model::sequential(InputSpec::floats([5, 3]), 0).add(layer);
         let mut model = model.expect("the layer fits");
-        let names = model.slots().iter().map(|slot| slot.name.clone());
+        let names = model.weight_ranges().iter().map(|slot| slot.name.clone());
         let weights: Vec<(String, HostTensor)> =
             names.enumerate().map(|(i, n)| (n, golden.tensor(&format!("w{i}")).clone())).collect();
         model.set_weights(&weights).expect("Keras's shapes are ours");

@@ -2,7 +2,7 @@
 
 use crate::TOLERANCE;
 use crate::golden::{Golden, devices, expect_close, goldens};
-use rnn::nn::{Architecture, Batch, Dialect, Loss, Model, Optimizer, Slot, Trainer};
+use rnn::nn::{Architecture, Batch, Dialect, Loss, Model, Optimizer, Trainer, WeightRange};
 use rnn_core::HostTensor;
 
 /// The model, and of each of its weights the key in the golden.
@@ -12,11 +12,11 @@ fn model(golden: &Golden) -> (Model, Vec<(String, String)>) {
     let mut model = read.model(1).unwrap_or_else(|error| panic!("{}: {error}", golden.name));
     let layers: Vec<&str> = read.layers().map(|(name, _)| name).collect();
     let mut counts = vec![0; layers.len()];
-    let key = |slot: &Slot| {
-        counts[slot.layer] += 1;
-        (slot.name.clone(), format!("{}:{}", layers[slot.layer], counts[slot.layer] - 1))
+    let key = |range: &WeightRange| {
+        counts[range.layer] += 1;
+        (range.name.clone(), format!("{}:{}", layers[range.layer], counts[range.layer] - 1))
     };
-    let keys: Vec<(String, String)> = model.slots().iter().map(key).collect();
+    let keys: Vec<(String, String)> = model.weight_ranges().iter().map(key).collect();
     let weights: Vec<(String, HostTensor)> =
         keys.iter().map(|(name, key)| (name.clone(), golden.tensor(key).clone())).collect();
     model.set_weights(&weights).unwrap_or_else(|error| panic!("{}: {error}", golden.name));
@@ -45,7 +45,7 @@ fn check(golden: &Golden) {
         let losses = HostTensor::from_f32(wanted.shape().clone(), losses).expect("as many");
         expect_close(&at("losses"), &losses, wanted, TOLERANCE);
         for (name, weight) in trainer.model().expect("weights").weights().expect("weights") {
-            let key = &keys.iter().find(|(slot, _)| *slot == name).expect("a weight").1;
+            let key = &keys.iter().find(|(range, _)| *range == name).expect("a weight").1;
             let after = golden.tensor(&format!("{key}:after"));
             expect_close(&at(&name), &weight, after, 4.0 * TOLERANCE);
         }

@@ -56,12 +56,13 @@ fn pictures(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
     Ok(vec![model.apply(UpSampling3D([1, 2, 1]), &[frames])?, going[0]])
 }
 
-/// Keras's weights in the order of our slots.
+/// Keras's weights in the order of our ranges.
 pub fn set_weights(model: &mut Model, golden: &Golden) {
-    let slots: Vec<String> = model.slots().iter().map(|slot| slot.name.clone()).collect();
-    assert_eq!(slots.len(), golden.number("weights") as usize, "{}", golden.name);
+    let ranges: Vec<String> =
+        model.weight_ranges().iter().map(|range| range.name.clone()).collect();
+    assert_eq!(ranges.len(), golden.number("weights") as usize, "{}", golden.name);
     let weight = |(i, name)| (name, golden.tensor(&format!("w{i}")).clone());
-    let weights: Vec<(String, HostTensor)> = slots.into_iter().enumerate().map(weight).collect();
+    let weights: Vec<(String, HostTensor)> = ranges.into_iter().enumerate().map(weight).collect();
     model.set_weights(&weights).expect("Keras's shapes are ours");
 }
 

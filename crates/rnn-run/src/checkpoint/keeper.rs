@@ -1,6 +1,6 @@
 use super::{Checkpoint, CheckpointOptions, Every, Store};
 use crate::run::Config;
-use rnn::nn::{Checkpoints, History, Moment, TrainError, TrainerState};
+use rnn::nn::{Checkpoints, History, StepInfo, TrainError, TrainerState};
 use std::time::Instant;
 
 /// Takes the checkpoints of a run while it trains.
@@ -59,7 +59,7 @@ impl<'a> Keeper<'a> {
 }
 
 impl Checkpoints for Keeper<'_> {
-    fn due(&mut self, moment: Moment) -> bool {
+    fn due(&mut self, moment: StepInfo) -> bool {
         let between = match self.every {
             Every::Never => return false,
             Every::Epoch => false,
@@ -71,8 +71,8 @@ impl Checkpoints for Keeper<'_> {
 
     /// A disk that is full ends a training only where it would end anyway: the checkpoints before
     /// are still there, and the next may find room.
-    fn save(&mut self, moment: Moment, state: TrainerState) -> Result<(), TrainError> {
-        let best = moment.epoch_over && last_is_best(&state.course.history);
+    fn save(&mut self, moment: StepInfo, state: TrainerState) -> Result<(), TrainError> {
+        let best = moment.epoch_over && last_is_best(&state.progress.history);
         match self.write(best, state) {
             Ok(()) => self.saved = Some(moment.step),
             Err(error) if moment.ending => return Err(TrainError::Callback(format!("{error:#}"))),

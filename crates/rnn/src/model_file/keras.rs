@@ -1,19 +1,19 @@
 //! Which variable of a Keras file is which weight of a model.
 
 use super::{ModelFileError, Result};
-use crate::nn::{Architecture, Model, Slot};
+use crate::nn::{Architecture, Model, WeightRange};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{Format, KERAS_VERSION, KerasFile, Variables};
 use serde_json::Value;
 use std::collections::HashMap;
 
 /// The weights of each layer by the part that holds them, in Keras's order of both.
-fn parts(model: &Model, layer: usize) -> Vec<(&str, Vec<&Slot>)> {
-    let mut parts: Vec<(&str, Vec<&Slot>)> = Vec::new();
-    for slot in model.slots().iter().filter(|slot| slot.layer == layer) {
-        match parts.iter_mut().find(|(owner, _)| *owner == slot.owner) {
-            Some((_, slots)) => slots.push(slot),
-            None => parts.push((&slot.owner, vec![slot])),
+fn parts(model: &Model, layer: usize) -> Vec<(&str, Vec<&WeightRange>)> {
+    let mut parts: Vec<(&str, Vec<&WeightRange>)> = Vec::new();
+    for range in model.weight_ranges().iter().filter(|range| range.layer == layer) {
+        match parts.iter_mut().find(|(owner, _)| *owner == range.owner) {
+            Some((_, ranges)) => ranges.push(range),
+            None => parts.push((&range.owner, vec![range])),
         }
     }
     parts
@@ -29,10 +29,10 @@ fn layers(architecture: &Architecture, model: &Model) -> Vec<(usize, String)> {
 }
 
 /// All weights in Keras's order.
-pub fn in_keras_order<'a>(architecture: &Architecture, model: &'a Model) -> Vec<&'a Slot> {
+pub fn in_keras_order<'a>(architecture: &Architecture, model: &'a Model) -> Vec<&'a WeightRange> {
     let layers = layers(architecture, model).into_iter();
     let parts = layers.flat_map(|(layer, _)| parts(model, layer));
-    parts.flat_map(|(_, slots)| slots).collect()
+    parts.flat_map(|(_, ranges)| ranges).collect()
 }
 
 /// The weights of a file, by the names that they have in the model.
@@ -55,12 +55,12 @@ pub fn weights(
             found.map(|(_, path)| path.clone())
         };
         let path = place.named(paths[name]).or_else(by_number);
-        for (owner, slots) in parts(model, index) {
+        for (owner, ranges) in parts(model, index) {
             let path = path.as_deref();
             let path =
                 path.ok_or_else(|| ModelFileError::misfit("no output of the model needs it"))?;
             let path = if owner.is_empty() { path.into() } else { format!("{path}/{owner}") };
-            place.take(&path, &slots, &mut weights)?;
+            place.take(&path, &ranges, &mut weights)?;
         }
     }
     Ok(weights)
@@ -75,22 +75,22 @@ fn legacy_weights(
 ) -> Result<Vec<(String, HostTensor)>> {
     let places: HashMap<&str, usize> =
         model.layers().enumerate().map(|(place, (name, _))| (name, place)).collect();
-    let mut groups: Vec<(&str, &'static str, Vec<&Slot>)> = Vec::new();
+    let mut groups: Vec<(&str, &'static str, Vec<&WeightRange>)> = Vec::new();
     for ((name, class), path) in architecture.layers().zip(architecture.layer_paths()) {
         let place = places.get(name);
-        let slots = model.slots().iter().filter(|slot| Some(&slot.layer) == place);
+        let ranges = model.weight_ranges().iter().filter(|range| Some(&range.layer) == place);
         let (top, nested) = (path[0].as_str(), path.len() > 1);
         match groups.iter_mut().find(|(name, ..)| *name == top) {
-            Some((.., all)) => all.extend(slots),
-            None => groups.push((top, if nested { "a model" } else { class }, slots.collect())),
+            Some((.., all)) => all.extend(ranges),
+            None => groups.push((top, if nested { "a model" } else { class }, ranges.collect())),
         }
     }
     let mut weights = Vec::new();
-    for (name, class, mut slots) in groups {
+    for (name, class, mut ranges) in groups {
         if class == "a model" {
-            slots.sort_by_key(|slot| !slot.trained);
+            ranges.sort_by_key(|range| !range.trained);
         }
-        Place { name, class, file }.take(name, &slots, &mut weights)?;
+        Place { name, class, file }.take(name, &ranges, &mut weights)?;
     }
     Ok(weights)
 }
@@ -121,19 +121,19 @@ impl Place<'_> {
     fn take(
         &self,
         path: &str,
-        slots: &[&Slot],
+        ranges: &[&WeightRange],
         weights: &mut Vec<(String, HostTensor)>,
     ) -> Result<()> {
         let tensors = self.file.layer(path).map_or(&[][..], |group| &group.tensors);
         let Self { name, class, .. } = self;
-        let (wanted, found) = (slots.len(), tensors.len());
+        let (wanted, found) = (ranges.len(), tensors.len());
         if found != wanted {
             return Err(ModelFileError::Misfit(format!(
                 "layer {name} ({class}) has {wanted} weights, the file has {found} of them at {path}"
             )));
         }
-        let pairs = slots.iter().zip(tensors);
-        weights.extend(pairs.map(|(slot, (_, tensor))| (slot.name.clone(), tensor.clone())));
+        let pairs = ranges.iter().zip(tensors);
+        weights.extend(pairs.map(|(range, (_, tensor))| (range.name.clone(), tensor.clone())));
         Ok(())
     }
 }
@@ -146,8 +146,8 @@ pub fn file(
     config: Value,
 ) -> Result<KerasFile> {
     let weights = model.weights()?;
-    let tensor = |slot: &Slot| -> Result<HostTensor> {
-        let found = weights.iter().find(|(name, _)| *name == slot.name);
+    let tensor = |range: &WeightRange| -> Result<HostTensor> {
+        let found = weights.iter().find(|(name, _)| *name == range.name);
         let lost = || ModelFileError::misfit("the model has lost a weight");
         Ok(found.ok_or_else(lost)?.1.clone())
     };
@@ -156,16 +156,16 @@ pub fn file(
     for (layer, path) in self::layers(architecture, model) {
         let name = names[layer].to_owned();
         if format == Format::LegacyH5 {
-            let slots = model.slots().iter().filter(|slot| slot.layer == layer);
-            let tensors = slots.map(|slot| Ok((slot.name.clone(), tensor(slot)?)));
+            let ranges = model.weight_ranges().iter().filter(|range| range.layer == layer);
+            let tensors = ranges.map(|range| Ok((range.name.clone(), tensor(range)?)));
             let tensors = tensors.collect::<Result<Vec<_>>>()?;
             layers.push(Variables { path: name.clone(), name, tensors });
             continue;
         }
         let mut own = vec![Variables { path: path.clone(), name, tensors: vec![] }];
-        for (owner, slots) in parts(model, layer) {
-            let numbered = slots.iter().enumerate();
-            let tensors = numbered.map(|(i, slot)| Ok((i.to_string(), tensor(slot)?)));
+        for (owner, ranges) in parts(model, layer) {
+            let numbered = ranges.iter().enumerate();
+            let tensors = numbered.map(|(i, range)| Ok((i.to_string(), tensor(range)?)));
             let tensors = tensors.collect::<Result<Vec<_>>>()?;
             match owner {
                 "" => own[0].tensors = tensors,

@@ -2,7 +2,7 @@
 
 use super::keras::in_keras_order;
 use super::{ModelFileError, Result};
-use crate::nn::{Architecture, Model, Optimizer, OptimizerState, Slot};
+use crate::nn::{Architecture, Model, Optimizer, OptimizerState, WeightRange};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{KerasFile, Variables};
 use rnn_formats::safetensors;
@@ -45,7 +45,7 @@ pub fn load(folder: &Path) -> Result<Option<OptimizerState>> {
 /// (keras/src/optimizers), and the slots themselves by name and weight.
 struct Layout<'a> {
     rate: Option<f64>,
-    slots: Vec<(&'static str, &'a Slot)>,
+    slots: Vec<(&'static str, &'a WeightRange)>,
     /// Nadam's product of momentum's factors.
     product: Option<f64>,
 }
