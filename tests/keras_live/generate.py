@@ -39,6 +39,20 @@ import models
 import training
 from draw import Draw
 
+
+def without_mask(call):
+    """The Softmax layer, which takes a mask for one of features wherever the extents allow it."""
+
+    def checked(self, inputs, mask=None):
+        if mask is not None:
+            raise ValueError("a Softmax layer of a masked sequence")
+        return call(self, inputs)
+
+    return checked
+
+
+keras.layers.Softmax.call = without_mask(keras.layers.Softmax.call)
+
 BATCH = 3
 
 # How many models with other last bits are computed.

@@ -91,7 +91,7 @@ fn each_output_has_a_name_and_a_file_of_its_own() {
     let last = want[0].as_f32().expect("floats").chunks(6 * 4).flat_map(|s| s[5 * 4..].to_vec());
     assert_eq!(last.collect::<Vec<_>>(), want[1].as_f32().expect("floats"));
     let run = RunFolder::create(Path::new(&sandbox.path("run"))).expect("a folder");
-    model_file::save(run.path(), &model.architecture(), None, (&model, None))
+    model_file::save(run.path(), model.architecture(), None, (&model, None))
         .expect("it is written");
     let run = sandbox.path("run");
     let input = sandbox.write("x.npy", &npy_bytes(Ok(x)));

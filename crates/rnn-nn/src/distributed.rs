@@ -58,8 +58,7 @@ impl Exchange {
 
     fn of(step: &StepBuilder<'_>) -> Result<Self, TrainError> {
         let mut g = Graph::new();
-        let inputs = step.model.inputs.iter().map(|of| g.input("inputs", of.spec.ty(1)));
-        let inputs: Vec<TensorId> = inputs.collect();
+        let inputs = step.model.graph_inputs(&mut g, 1);
         let random = g.input("random", TensorType::u32([4]));
         let weights = step.model.forward(&mut g, &inputs, Some(random), step.precision)?.weights;
         let parameters = step.model.arena(&mut g);
@@ -129,7 +128,7 @@ impl StepBuilder<'_> {
         let g = &mut graph;
         let (shared, metrics) = (exchange.resident(g), self.metrics(g)?);
         let numbers = g.input("step", TensorType::f32([StepParams::LEN]));
-        let weights = self.model.views(g)?;
+        let weights = self.model.weight_views(g)?;
         let gradients = g.view(shared, 0, [self.model.trained()])?;
         self.push_update(g, gradients, &weights, numbers)?;
         let changed = exchange.changed(g, &weights);

@@ -1,7 +1,26 @@
-use crate::layers::LayerError;
-use crate::{ConfigError, DatasetError, Loss, Symbol};
+use crate::{DatasetError, Loss, TensorRef};
 use rnn_core::{Shape, TensorError};
 use rnn_graph::{DeviceError, GraphError};
+
+/// A layer that does not fit what stands before it.
+#[derive(Debug, thiserror::Error)]
+#[error("{layer} takes {expected}, got {found} (without the batch axis)")]
+pub struct LayerError {
+    pub(crate) layer: &'static str,
+    pub(crate) expected: &'static str,
+    pub(crate) found: String,
+}
+
+impl LayerError {
+    pub(crate) fn new(layer: &'static str, expected: &'static str, found: &[usize]) -> Self {
+        Self { layer, expected, found: format!("{found:?}") }
+    }
+
+    /// The same for a layer of several inputs.
+    pub(crate) fn of(layer: &'static str, expected: &'static str, found: &[&[usize]]) -> Self {
+        Self { layer, expected, found: format!("{found:?}") }
+    }
+}
 
 /// Why a model cannot be built or loaded.
 #[derive(Debug, thiserror::Error)]
@@ -27,13 +46,13 @@ pub enum ModelError {
     Tensor(#[from] TensorError),
     /// A symbol that the model did not give.
     #[error("{0:?} is not a tensor of this model")]
-    Symbol(Symbol),
+    UnknownTensor(TensorRef),
     /// Two layers or inputs of one name.
     #[error("there are two layers or inputs named {0}: each needs a name of its own")]
     Name(String),
     /// What cannot be applied again.
     #[error("{0:?} is an input of the model: no layer made it")]
-    NoLayer(Symbol),
+    NoLayer(TensorRef),
     /// Elements that a device could not number.
     #[error("{what} of shape {shape:?} is too large: 2^31 elements are the most")]
     Size {
@@ -221,5 +240,65 @@ fn ending(loss: Loss) -> &'static str {
     match loss {
         Loss::BinaryCrossentropy(_) => "a sigmoid",
         _ => "a Softmax layer",
+    }
+}
+
+/// Why a description is not one of a model that can be computed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// An argument has a value that is not supported.
+    #[error("{owner}: {argument} = {value} is not supported; supported: {supported}")]
+    Argument {
+        /// Whose argument.
+        owner: String,
+        /// Its name.
+        argument: String,
+        /// What was given.
+        value: String,
+        /// What may be given.
+        supported: String,
+    },
+    /// An argument without a default is not there.
+    #[error("{owner}: the argument {argument} is missing")]
+    Missing {
+        /// Whose argument.
+        owner: String,
+        /// Its name.
+        argument: String,
+    },
+    /// A layer, optimizer or loss of a kind that does not exist here.
+    #[error("{owner}: {class} is not supported; supported: {supported}")]
+    Class {
+        /// Where it stands.
+        owner: String,
+        /// Keras's class name.
+        class: String,
+        /// Those that exist.
+        supported: String,
+    },
+    /// What cannot be said in Keras's terms.
+    #[error("{owner} cannot be written for Keras: {what}")]
+    Foreign {
+        /// The layer.
+        owner: String,
+        /// What Keras does not have.
+        what: String,
+    },
+    /// A description that hangs together wrongly.
+    #[error("{0}")]
+    Structure(String),
+    /// A layer does not fit what stands before it.
+    #[error("layer {name}")]
+    Layer {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: Box<ModelError>,
+    },
+}
+
+impl ConfigError {
+    pub(crate) fn structure(message: impl Into<String>) -> Self {
+        Self::Structure(message.into())
     }
 }

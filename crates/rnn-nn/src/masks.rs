@@ -4,14 +4,13 @@ use crate::batch::{Batch, examples};
 use crate::step::{Mode, StepBuilder};
 use crate::{Dataset, TrainError, Trainer};
 use rnn_core::HostTensor;
-use rnn_graph::{Graph, TensorId};
+use rnn_graph::Graph;
 
 impl StepBuilder<'_> {
     /// Whether a mask arrives at each output.
     pub fn masked(&self) -> Result<Vec<bool>, TrainError> {
         let mut g = Graph::new();
-        let inputs = self.model.inputs.iter().map(|of| g.input("inputs", of.spec.ty(1)));
-        let inputs: Vec<TensorId> = inputs.collect();
+        let inputs = self.model.graph_inputs(&mut g, 1);
         let forward = self.model.forward(&mut g, &inputs, None, self.precision)?;
         Ok(forward.masks.iter().map(Option::is_some).collect())
     }

@@ -1,4 +1,5 @@
-use crate::config::{Arguments, ConfigError};
+use crate::ConfigError;
+use crate::layer::Arguments;
 use rnn_graph::{Graph, GraphError, TensorId};
 use rnn_ops::{ClipByNorm, Rule, StepParams, Update};
 use std::f64::consts::PI;

@@ -29,11 +29,11 @@ impl Trainer {
         mode: Mode,
         weighted: bool,
     ) -> Result<Program, TrainError> {
-        one_each("inputs", self.model.inputs.len(), "arrays", inputs.len())?;
+        one_each("inputs", self.model.inputs().count(), "arrays", inputs.len())?;
         self.check_tokens(inputs)?;
-        for input in &self.model.inputs {
-            if input.spec.shape().contains(&0) {
-                return Err(TrainError::Length(input.spec.shape().into()));
+        for (_, spec, _) in self.model.inputs() {
+            if spec.shape().contains(&0) {
+                return Err(TrainError::Length(spec.shape().into()));
             }
         }
         let size = examples(inputs);

@@ -1,7 +1,7 @@
 //! Layers that keep their states from batch to batch.
 
 use crate::{Dataset, Model, Precision, TrainError, Trainer};
-use rnn_graph::{Graph, TensorId};
+use rnn_graph::Graph;
 
 /// How the residents are called in which layers keep their states.
 pub(crate) const SUFFIX: &str = "/state";
@@ -13,8 +13,7 @@ impl Model {
     /// If the layers do not fit together.
     pub fn is_stateful(&self) -> Result<bool, TrainError> {
         let mut g = Graph::new();
-        let inputs = self.inputs.iter().map(|of| g.input("inputs", of.spec.ty(1)));
-        let inputs: Vec<TensorId> = inputs.collect();
+        let inputs = self.graph_inputs(&mut g, 1);
         self.forward(&mut g, &inputs, None, Precision::F32)?;
         let mut updated = g.nodes().iter().flat_map(|node| &node.operands.updates);
         Ok(updated.any(|&tensor| g[g.root(tensor).0].name.ends_with(SUFFIX)))

@@ -64,9 +64,7 @@ impl StepBuilder<'_> {
         let mut graph = Graph::new();
         let g = &mut graph;
         let numbered = |name: &str, i: usize| format!("{name}_{i}");
-        let specs = self.model.inputs.iter().enumerate();
-        let inputs: Vec<TensorId> =
-            specs.map(|(i, of)| g.input(numbered("inputs", i), of.spec.ty(batch))).collect();
+        let inputs = self.model.graph_inputs(g, batch);
         // Whichever program comes first declares them, so that they can be written and read.
         let metrics = self.metrics(g)?;
         if mode == Mode::Predict {

@@ -325,9 +325,8 @@ impl Trainer {
     }
 
     pub(crate) fn check_tokens(&self, inputs: &[HostTensor]) -> Result<(), TrainError> {
-        for (input, of) in inputs.iter().zip(&self.model.inputs) {
-            let (InputSpec::Tokens(_), Some(vocabulary)) =
-                (&of.spec, self.model.vocabulary(of.symbol))
+        for (input, (_, spec, tensor)) in inputs.iter().zip(self.model.inputs()) {
+            let (InputSpec::Tokens(_), Some(vocabulary)) = (spec, self.model.vocabulary(tensor))
             else {
                 continue;
             };

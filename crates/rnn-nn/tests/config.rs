@@ -214,7 +214,7 @@ fn what_is_not_supported_is_named() {
     assert!(message.contains("without a length"), "{message}");
     let inner = json!({"class_name": "RNN", "config": {}});
     let message = error(&keras2("Bidirectional", json!({"layer": inner})));
-    assert!(message.contains("RNN") && message.contains("SimpleRNN, LSTM, GRU"), "{message}");
+    assert!(message.contains("RNN") && message.contains("GRU, LSTM, SimpleRNN"), "{message}");
     let architecture = Architecture::from_json(&keras2("LSTM", json!({"units": 4})), None);
     let misfit = architecture.expect("it can be read").with_shapes(&[&[7, 4]]);
     let message = misfit.expect_err("the width is another").to_string();

@@ -1,7 +1,7 @@
 //! Masks that a description names, and those that layers of ours take.
 
 use rnn_graph::{Graph, TensorType};
-use rnn_nn::{Architecture, ForwardContext, Layer, Reader, Softmax};
+use rnn_nn::{Architecture, ForwardContext, Layer, Reader, Softmax, TimeDistributed};
 use serde_json::{Value, json};
 
 fn tensor(layer: &str, shape: Value) -> Value {
@@ -177,5 +177,8 @@ fn a_softmax_layer_takes_no_mask() {
     let mut cx = ForwardContext::new(&mut graph, None);
     let masked = rnn_nn::Value { tensor: x, mask: Some(mask) };
     let error = Softmax.forward(&mut cx, masked, &[]).expect_err("Keras refuses it too");
+    let within = TimeDistributed(Softmax).forward(&mut cx, masked, &[]);
+    let within = within.expect_err("Keras takes the mask of examples for one of features");
+    assert_eq!(within.to_string(), error.to_string());
     assert!(error.to_string().contains("Softmax") || error.op == "Softmax", "{error}");
 }

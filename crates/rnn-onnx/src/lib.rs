@@ -13,7 +13,7 @@ mod window;
 use layer::{Layer, Tensor};
 use rnn_core::HostTensor;
 use rnn_formats::onnx::{Dim, ElementType, Graph, TooLarge};
-use rnn_nn::{ConfigError, InputSpec, LayerUse, Model, ModelError, Symbol};
+use rnn_nn::{ConfigError, InputSpec, LayerUse, Model, ModelError, TensorRef};
 use std::collections::{BTreeSet, HashMap};
 
 /// Why a model cannot be exported.
@@ -89,7 +89,7 @@ pub fn export(model: &Model) -> Result<Vec<u8>, ExportError> {
     for call in model.uses()? {
         export.layer(&call)?;
     }
-    let is_tokens = |symbol: Symbol| {
+    let is_tokens = |symbol: TensorRef| {
         let mut inputs = model.inputs();
         inputs.any(|(_, spec, input)| input == symbol && matches!(spec, InputSpec::Tokens(_)))
     };
@@ -110,17 +110,17 @@ struct Export<'a> {
     graph: Graph,
     weights: HashMap<String, HostTensor>,
     /// What each symbol became.
-    tensors: HashMap<Symbol, Tensor>,
+    tensors: HashMap<TensorRef, Tensor>,
     /// Those that have a mask.
-    masked: Vec<Symbol>,
+    masked: Vec<TensorRef>,
 }
 
 impl Export<'_> {
-    fn tensor(&self, symbol: Symbol) -> Result<Tensor, ModelError> {
-        self.tensors.get(&symbol).cloned().ok_or(ModelError::Symbol(symbol))
+    fn tensor(&self, symbol: TensorRef) -> Result<Tensor, ModelError> {
+        self.tensors.get(&symbol).cloned().ok_or(ModelError::UnknownTensor(symbol))
     }
 
-    fn is_tokens(&self, symbol: Symbol) -> bool {
+    fn is_tokens(&self, symbol: TensorRef) -> bool {
         let tokens = |spec: &InputSpec| matches!(spec, InputSpec::Tokens(_));
         self.model.inputs().any(|(_, spec, input)| input == symbol && tokens(spec))
     }

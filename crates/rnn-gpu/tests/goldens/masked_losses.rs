@@ -6,7 +6,7 @@ use crate::models::set_weights;
 use rnn::Activation;
 use rnn::nn::{
     Batch, Dataset, Dense, Embedding, Gru, InputSpec, Loss, Lstm, Masking, Metrics, Model,
-    ModelError, Optimizer, OutputActivation, Penalty, SimpleRnn, Softmax, Symbol, Trainer,
+    ModelError, Optimizer, OutputActivation, Penalty, SimpleRnn, Softmax, TensorRef, Trainer,
 };
 use rnn_core::HostTensor;
 use rnn_graph::Device;
@@ -30,7 +30,7 @@ fn end(golden: &Golden, index: usize) -> (Loss, Dense) {
     (loss, Dense::new(end[1].as_u64().expect("units") as usize, activation))
 }
 
-fn one(model: &mut Model, golden: &Golden) -> Result<Vec<Symbol>, ModelError> {
+fn one(model: &mut Model, golden: &Golden) -> Result<Vec<TensorRef>, ModelError> {
     let x = model.input(InputSpec::floats([5, 3]));
     let (_, last) = end(golden, 0);
     if golden.name.contains("plain") {
@@ -43,7 +43,7 @@ fn one(model: &mut Model, golden: &Golden) -> Result<Vec<Symbol>, ModelError> {
     Ok(vec![model.apply(last, &[hidden])?])
 }
 
-fn two(model: &mut Model, golden: &Golden) -> Result<Vec<Symbol>, ModelError> {
+fn two(model: &mut Model, golden: &Golden) -> Result<Vec<TensorRef>, ModelError> {
     let [a, b] = [InputSpec::Tokens(5), InputSpec::floats([5, 3])].map(|spec| model.input(spec));
     let looked_up = model.apply(Embedding::new(7, 3).mask_zero(), &[a])?;
     let left = model.apply(Gru::new(4).return_sequences(), &[looked_up])?;

@@ -5,12 +5,12 @@ use crate::golden::{Golden, devices, expect_close, goldens};
 use rnn::nn::{
     Add, Average, Batch, BatchNormalization, Concatenate, Conv2D, Conv3D, ConvLstm2D, Dense,
     Flatten, Gru, InputSpec, Loss, Lstm, MaxPooling2D, Model, ModelError, Multiply, Optimizer,
-    Reshape, SimpleRnn, Subtract, Symbol, Trainer, UpSampling2D, UpSampling3D,
+    Reshape, SimpleRnn, Subtract, TensorRef, Trainer, UpSampling2D, UpSampling3D,
 };
 use rnn::{Activation, Padding};
 use rnn_core::HostTensor;
 
-fn branches(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
+fn branches(model: &mut Model) -> Result<Vec<TensorRef>, ModelError> {
     let [a, b] = [3, 4].map(|width| model.input(InputSpec::floats([5, width])));
     let x = model.apply(Lstm::new(4).return_sequences(), &[a])?;
     let y = model.apply(Gru::new(4).return_sequences(), &[b])?;
@@ -23,7 +23,7 @@ fn branches(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
     Ok(vec![model.apply(Dense::new(3, Activation::Linear), &[flat])?])
 }
 
-fn encoder_decoder(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
+fn encoder_decoder(model: &mut Model) -> Result<Vec<TensorRef>, ModelError> {
     let a = model.input(InputSpec::floats([5, 3]));
     let b = model.input(InputSpec::floats([4, 2]));
     let encoded = model.call(Lstm::new(4).return_state(), &[a])?;
@@ -33,7 +33,7 @@ fn encoder_decoder(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
     Ok(vec![told, encoded[0]])
 }
 
-fn siamese(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
+fn siamese(model: &mut Model) -> Result<Vec<TensorRef>, ModelError> {
     let [a, b] = [(); 2].map(|()| model.input(InputSpec::floats([5, 3])));
     let one = model.apply(SimpleRnn::new(4), &[a])?;
     let other = model.call_again(one, &[b])?[0];
@@ -41,7 +41,7 @@ fn siamese(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
     Ok(vec![model.apply(Dense::new(1, Activation::Linear), &[difference])?])
 }
 
-fn pictures(model: &mut Model) -> Result<Vec<Symbol>, ModelError> {
+fn pictures(model: &mut Model) -> Result<Vec<TensorRef>, ModelError> {
     let a = model.input(InputSpec::floats([4, 6, 2]));
     let conv = Conv2D::new(3, 3).padding(Padding::Same).activation(Activation::Tanh);
     let first = model.apply(conv, &[a])?;

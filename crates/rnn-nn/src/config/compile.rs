@@ -1,7 +1,7 @@
-use super::{
-    Argument, Arguments, ConfigError, Dialect, Reader, class_and_config, object, same_name,
+use crate::layer::{
+    Argument, Arguments, Dialect, Reader, class_and_config, object, same_name, shown,
 };
-use crate::{Loss, MetricSums, Optimizer, Schedule};
+use crate::{ConfigError, Loss, MetricSums, Optimizer, Schedule};
 use serde_json::{Value, json};
 
 /// How a model is trained: Keras's `compile_config`.
@@ -15,7 +15,7 @@ pub struct Compile {
 
 impl Compile {
     /// Reads a `compile_config`, or the `training_config` of an `.h5` file, for a model whose
-    /// outputs have these names ([`Architecture::output_names`](super::Architecture)). Where no
+    /// outputs have these names ([`Architecture::output_names`](crate::Architecture)). Where no
     /// optimizer stands it is Adam: a file of Keras's always names one. What metrics are asked for
     /// is not looked at: all that a loss allows are computed, and [`super::metrics_not_computed`]
     /// names the others.
@@ -34,7 +34,7 @@ impl Compile {
             f32::read(value, dialect).ok_or_else(|| ConfigError::Argument {
                 owner: "compile".into(),
                 argument: "loss_weights".into(),
-                value: super::shown(value),
+                value: shown(value),
                 supported: f32::supported(),
             })
         };
@@ -111,7 +111,7 @@ fn each<T: Clone>(
         }
         Some(value @ Value::Array(_)) => Err(ConfigError::structure(format!(
             "compile: {argument} = {} has not one for each of the {} outputs",
-            super::shown(value),
+            shown(value),
             outputs.len()
         ))),
         Some(value) => Ok(vec![one(value)?; outputs.len()]),
@@ -124,7 +124,7 @@ impl Optimizer {
     /// # Errors
     /// If it, or one of its arguments, is not supported.
     pub fn from_json(value: &Value, dialect: Dialect) -> Result<Self, ConfigError> {
-        let odd = || ConfigError::structure(format!("{} is no optimizer", super::shown(value)));
+        let odd = || ConfigError::structure(format!("{} is no optimizer", shown(value)));
         let (class, config) = class_and_config(value).ok_or_else(odd)?;
         let all = Self::all();
         // A suffix tells apart the implementations of one version of Keras.
@@ -251,7 +251,7 @@ impl Loss {
         let all = losses();
         let unknown = || ConfigError::Class {
             owner: "loss".into(),
-            class: super::shown(value),
+            class: shown(value),
             supported: all.iter().map(|(names, _)| names[0]).collect::<Vec<_>>().join(", "),
         };
         let (class, mut config) = class_and_config(value).ok_or_else(unknown)?;

@@ -2,55 +2,25 @@
 
 use super::masks::is_operation;
 use super::registry::blank;
-use super::{Argument, Arguments, ConfigError, Dialect, Reader, object};
-use crate::{Layer, ModelError};
-use serde_json::{Map, Value, json};
+use crate::ConfigError;
+use crate::architecture::LayerNode;
+use crate::layer::{
+    Arguments, Dialect, INPUT_ARGUMENTS, Reader, class_and_arguments, object, written,
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
 
-/// A layer with what a model knows of it.
-#[derive(Clone, Debug)]
-pub(super) struct Described {
-    pub name: String,
-    /// The names of the models that it stood in, if there were some, and its own.
-    pub path: Vec<String>,
-    pub layer: Box<dyn Layer>,
-    pub trainable: bool,
-    /// Keras has an operation in its place, which passes on no mask.
-    pub operation: bool,
-}
-
-/// What is computed in; weights are float32 here, and so are sums.
-struct Policy;
-
-impl Argument for Policy {
-    fn supported() -> String {
-        "float32, mixed_float16, mixed_bfloat16".into()
-    }
-
-    /// `"float32"` in Keras 2, a `DTypePolicy` in Keras 3.
-    fn read(value: &Value, _: Dialect) -> Option<Self> {
-        let name = value.get("config").map_or(Some(value), |config| config.get("name"))?;
-        let known = ["float32", "mixed_float16", "mixed_bfloat16"];
-        (name.is_null() || known.contains(&name.as_str()?)).then_some(Self)
-    }
-
-    fn write(&self, _: Reader) -> Option<Value> {
-        Some(json!("float32"))
-    }
-}
-
-/// Where a model's input is described by its first layer, as in Keras 2, and not by one of its own.
-pub(super) const INPUT_ARGUMENTS: [&str; 3] = ["batch_input_shape", "batch_shape", "input_shape"];
-
-impl Described {
+impl LayerNode {
     /// From `{"class_name": .., "config": {..}}`.
     pub fn read(name: String, value: &Value, dialect: Dialect) -> Result<Self, ConfigError> {
-        let (class, config) = parts(value)?;
+        let (class, config) = class_and_arguments(value)?;
         let owner = format!("layer {name} ({class})");
         let mut layer = blank(&owner, class, config)?;
         let mut arguments = Arguments::given(owner, config, dialect);
         arguments.ignored(&INPUT_ARGUMENTS);
         let trainable = arguments.with_common(|a| layer.arguments(a))?;
         let operation = is_operation(value);
+        let layer = Arc::from(layer);
         Ok(Self { path: vec![name.clone()], name, layer, trainable, operation })
     }
 
@@ -64,95 +34,5 @@ impl Described {
             config.insert("trainable".into(), json!(false));
         }
         Ok(object("keras.layers", class, config.into()))
-    }
-}
-
-fn parts(value: &Value) -> Result<(&str, &Map<String, Value>), ConfigError> {
-    let class = value.get("class_name").and_then(Value::as_str);
-    let config = value.get("config").and_then(Value::as_object);
-    class.zip(config).ok_or_else(|| {
-        ConfigError::structure(format!(
-            "{} is not a layer: it has no class_name and config",
-            super::shown(value)
-        ))
-    })
-}
-
-fn written(
-    owner: String,
-    layer: &(dyn Layer + 'static),
-    reader: Reader,
-) -> Result<Map<String, Value>, ConfigError> {
-    let mut arguments = Arguments::written(owner, reader);
-    // Arguments are read into the places from which they are written.
-    dyn_clone::clone_box(layer).arguments(&mut arguments)?;
-    arguments.optional("dtype", &mut Policy)?;
-    arguments.finish()
-}
-
-/// Whether the arguments of a layer are those that a description can have: widths of 0, for example,
-/// are not. A layer that does not say its arguments answers for them itself.
-///
-/// # Errors
-/// If one of them is not.
-pub(crate) fn check(owner: String, layer: &(dyn Layer + 'static)) -> Result<(), ModelError> {
-    checked(owner, layer).map_err(|error| ModelError::Argument(Box::new(error)))
-}
-
-fn checked(owner: String, layer: &(dyn Layer + 'static)) -> Result<(), ConfigError> {
-    match dyn_clone::clone_box(layer).arguments(&mut Arguments::checked(owner)) {
-        Err(ConfigError::Foreign { .. }) => Ok(()),
-        checked => checked,
-    }
-}
-
-impl Arguments<'_> {
-    /// What every layer has, and its own arguments; whether the layer is trained.
-    fn with_common(
-        mut self,
-        own: impl FnOnce(&mut Self) -> Result<(), ConfigError>,
-    ) -> Result<bool, ConfigError> {
-        let mut trainable = true;
-        self.ignored(&["name"]);
-        self.optional("trainable", &mut trainable)?;
-        self.trainable = trainable;
-        self.optional("dtype", &mut Policy)?;
-        own(&mut self)?;
-        self.finish()?;
-        Ok(trainable)
-    }
-
-    /// A layer within a layer. Whether it is there.
-    ///
-    /// # Errors
-    /// If it is of another class, or one of its arguments is not supported.
-    pub fn layer(
-        &mut self,
-        name: &str,
-        layer: &mut (dyn Layer + 'static),
-    ) -> Result<bool, ConfigError> {
-        let owner = format!("{}, {name} ({})", self.owner(), layer.class());
-        if self.checks() {
-            return checked(owner, layer).map(|()| true);
-        }
-        if let Some(reader) = self.reader() {
-            let config = written(owner, layer, reader)?;
-            self.put(name, object("keras.layers", layer.class(), config.into()));
-            return Ok(true);
-        }
-        let Some(value) = self.take(name).filter(|value| !value.is_null()) else {
-            return Ok(false);
-        };
-        let (class, config) = parts(value)?;
-        if class != layer.class() {
-            return Err(self.refuse(name, &json!(class), layer.class().into()));
-        }
-        let inner = Arguments::given(owner, config, self.dialect());
-        let trainable = inner.with_common(|a| layer.arguments(a))?;
-        if self.trainable && !trainable {
-            let whole = "trainable of the whole layer".into();
-            return Err(self.refuse(name, &json!({"trainable": false}), whole));
-        }
-        Ok(true)
     }
 }

@@ -2,11 +2,10 @@
 //! of their own, and names the result wherever a layer takes one. Layers pass masks on by
 //! themselves here; this says which masks those are, so that one that is named can be compared.
 
-use super::architecture::{Architecture, Call, Source};
-use super::layer::Described;
 use super::read::{History, tensor};
-use super::{ConfigError, Dialect};
-use crate::layers::{Layer, MaskFlow};
+use crate::architecture::{Architecture, Call, LayerNode, TensorRef};
+use crate::layer::{Dialect, MaskFlow};
+use crate::{ConfigError, Layer};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -16,7 +15,7 @@ pub(super) enum Mask {
     /// All of them, where others are masked.
     Whole,
     /// Those whose token is not the padding, given by its bits; of a step of floats, any element.
-    Differs { of: Source, padding: u64, any: bool },
+    Differs { of: TensorRef, padding: u64, any: bool },
     /// Those that take part in one of these, in order, each once.
     Either(Vec<Mask>),
     /// Those of sequences one behind the other.
@@ -24,7 +23,7 @@ pub(super) enum Mask {
 }
 
 impl Mask {
-    fn differs(of: Source, padding: f64, any: bool) -> Self {
+    fn differs(of: TensorRef, padding: f64, any: bool) -> Self {
         Self::Differs { of, padding: padding.to_bits(), any }
     }
 
@@ -75,7 +74,7 @@ impl Mask {
 enum Operand {
     /// Whether each element differs from the padding.
     Elements {
-        of: Source,
+        of: TensorRef,
         padding: f64,
     },
     Mask(Mask),
@@ -148,7 +147,7 @@ impl<'a> MaskOperations<'a> {
         masks
     }
 
-    fn operand(&self, of: &History, made: &HashMap<History, Source>) -> Option<Operand> {
+    fn operand(&self, of: &History, made: &HashMap<History, TensorRef>) -> Option<Operand> {
         let part = *self.0.get(of.0.as_str())?;
         let arguments = part["inbound_nodes"].as_array()?.get(of.1)?["args"].as_array()?;
         let first = arguments.first()?;
@@ -186,15 +185,15 @@ impl<'a> MaskOperations<'a> {
     /// that none is lost in an operation, which passes on none.
     pub fn check(
         &self,
-        named: &[(String, Source, History)],
-        made: &HashMap<History, Source>,
-        layers: &[Described],
+        named: &[(String, TensorRef, History)],
+        made: &HashMap<History, TensorRef>,
+        layers: &[LayerNode],
         calls: &[Call],
         dialect: Dialect,
     ) -> Result<(), ConfigError> {
         let flowing = flow(layers, calls);
         for call in calls {
-            let Described { name, layer, operation, .. } = &layers[call.layer];
+            let LayerNode { name, layer, operation, .. } = &layers[call.layer];
             let masks: Vec<_> = call.inputs.iter().map(|input| of(input, &flowing)).collect();
             if *operation && masks.iter().any(Option::is_some) {
                 return Err(ConfigError::Structure(format!(
@@ -229,7 +228,7 @@ impl<'a> MaskOperations<'a> {
 }
 
 /// The mask of what each call puts out first.
-fn flow(layers: &[Described], calls: &[Call]) -> Vec<Option<Mask>> {
+fn flow(layers: &[LayerNode], calls: &[Call]) -> Vec<Option<Mask>> {
     let mut flowing = Vec::new();
     for call in calls {
         let masks: Vec<_> = call.inputs.iter().map(|input| of(input, &flowing)).collect();
@@ -238,9 +237,9 @@ fn flow(layers: &[Described], calls: &[Call]) -> Vec<Option<Mask>> {
     flowing
 }
 
-fn of(source: &Source, flowing: &[Option<Mask>]) -> Option<Mask> {
+fn of(source: &TensorRef, flowing: &[Option<Mask>]) -> Option<Mask> {
     match *source {
-        Source::Output { call, index: 0 } => flowing[call].clone(),
+        TensorRef::Output { call, index: 0 } => flowing[call].clone(),
         _ => None,
     }
 }
@@ -255,7 +254,7 @@ pub(super) fn named_like_operations(architecture: &Architecture) -> Vec<usize> {
         let rest = layers[call.layer].name.strip_prefix("concatenate");
         let number = |rest: &str| rest.chars().all(|c| c == '_' || c.is_ascii_digit());
         let masked = call.inputs.iter().any(|input| of(input, &flowing).is_some());
-        let made = |source: &Source| matches!(source, Source::Output { call: by, .. } if calls[*by].layer == call.layer);
+        let made = |source: &TensorRef| matches!(source, TensorRef::Output { call: by, .. } if calls[*by].layer == call.layer);
         rest.is_some_and(number) && masked && !outputs.iter().any(made)
     };
     calls.iter().filter(clashes).map(|call| call.layer).collect()
@@ -296,10 +295,10 @@ fn class_of(part: &Value) -> &str {
 
 /// Keras 2 masks a layer that is given states, Keras 3 does not, and nor do we.
 pub(super) fn refuse_masks_beside_states(
-    layers: &[Described],
+    layers: &[LayerNode],
     calls: &[Call],
 ) -> Result<(), ConfigError> {
-    let masks = |layer: &Described| {
+    let masks = |layer: &LayerNode| {
         matches!(layer.layer.mask_flow(), MaskFlow::Tokens | MaskFlow::Steps(_))
     };
     let given = |call: &&Call| call.inputs.len() > 1 && !layers[call.layer].layer.merges();

@@ -1,6 +1,7 @@
 //! The metrics that a Keras file asks for, beside those that are computed here.
 
-use super::{Compile, class_and_config, same_name, shown};
+use super::Compile;
+use crate::layer::{class_and_config, same_name, shown};
 use crate::{Loss, MetricSums};
 use serde_json::{Map, Value};
 

@@ -1,8 +1,9 @@
 //! Models within models: their layers become layers of the model around them.
 
-use super::architecture::{Architecture, Call, Source};
-use super::layer::Described;
-use super::{ConfigError, Dialect, read};
+use super::read;
+use crate::ConfigError;
+use crate::architecture::{Architecture, Call, LayerNode, TensorRef};
+use crate::layer::Dialect;
 use serde_json::Value;
 
 /// A model that stands in the place of a layer.
@@ -19,7 +20,7 @@ impl Nested {
         name: &str,
         value: &Value,
         dialect: Dialect,
-        layers: &mut Vec<Described>,
+        layers: &mut Vec<LayerNode>,
     ) -> Result<Option<Self>, ConfigError> {
         let class = value.get("class_name").and_then(Value::as_str);
         if !matches!(class, Some("Sequential" | "Functional" | "Model")) {
@@ -40,9 +41,9 @@ impl Nested {
     /// Applies it to tensors; what it puts out.
     pub fn call(
         &self,
-        inputs: &[Source],
+        inputs: &[TensorRef],
         calls: &mut Vec<Call>,
-    ) -> Result<Vec<Source>, ConfigError> {
+    ) -> Result<Vec<TensorRef>, ConfigError> {
         let wanted = self.architecture.inputs.len();
         if inputs.len() != wanted {
             return Err(ConfigError::structure(format!(
@@ -54,9 +55,9 @@ impl Nested {
         // A model that is applied often within one that is applied often is many.
         let before = calls.len();
         read::few(before + self.architecture.calls.len())?;
-        let outside = |source: &Source| match *source {
-            Source::Input(input) => inputs[input],
-            Source::Output { call, index } => Source::Output { call: before + call, index },
+        let outside = |source: &TensorRef| match *source {
+            TensorRef::Input(input) => inputs[input],
+            TensorRef::Output { call, index } => TensorRef::Output { call: before + call, index },
         };
         calls.extend(self.architecture.calls.iter().map(|call| Call {
             layer: self.first + call.layer,

@@ -1,10 +1,10 @@
 //! Sequential and functional models, as Keras 2 and Keras 3 write them.
 
-use super::architecture::{Architecture, Call, Input, Source};
-use super::layer::{Described, INPUT_ARGUMENTS};
 use super::masks::{MaskOperations, refuse_masks_beside_states};
 use super::nested::Nested;
-use super::{ConfigError, Dialect, shown};
+use crate::ConfigError;
+use crate::architecture::{Architecture, Call, Input, LayerNode, TensorRef};
+use crate::layer::{Dialect, INPUT_ARGUMENTS, shown};
 use crate::naming::unique_name;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -102,18 +102,18 @@ fn sequential(
     few(layers.len())?;
     let described = named(layers);
     let mut layers = Vec::new();
-    let mut last = Source::Input(0);
+    let mut last = TensorRef::Input(0);
     let mut calls = Vec::new();
     for (name, value) in described {
         if let Some(nested) = Nested::read(&name, value, dialect, &mut layers)? {
             let outputs = nested.call(&[last], &mut calls)?;
             let several = || ConfigError::structure(format!("{name} puts out several tensors"));
-            last = <[Source; 1]>::try_from(outputs).map_err(|_| several())?[0];
+            last = <[TensorRef; 1]>::try_from(outputs).map_err(|_| several())?[0];
             continue;
         }
         calls.push(Call { layer: layers.len(), inputs: vec![last] });
-        layers.push(Described::read(name, value, dialect)?);
-        last = Source::Output { call: calls.len() - 1, index: 0 };
+        layers.push(LayerNode::read(name, value, dialect)?);
+        last = TensorRef::Output { call: calls.len() - 1, index: 0 };
     }
     Ok(Architecture { inputs: vec![input], layers, calls, outputs: vec![last] })
 }
@@ -162,16 +162,16 @@ pub(super) fn few(calls: usize) -> Result<(), ConfigError> {
 fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
     let described = field(config, "layers", "the model")?;
     let mut inputs = Vec::new();
-    let mut layers: Vec<Described> = Vec::new();
+    let mut layers: Vec<LayerNode> = Vec::new();
     let mut parts = Vec::new();
     let mut waiting = Vec::new();
-    let mut made: HashMap<History, Source> = HashMap::new();
+    let mut made: HashMap<History, TensorRef> = HashMap::new();
     let ends = ends(config, "input_layers")?;
     for (name, ..) in &ends {
         let layer = described.iter().find(|layer| name_of(layer) == name);
         let unknown = || ConfigError::structure(format!("there is no layer {name} to feed"));
         let own = layer.ok_or_else(unknown)?.get("config").unwrap_or(&Value::Null);
-        made.insert((name.clone(), 0, 0), Source::Input(inputs.len()));
+        made.insert((name.clone(), 0, 0), TensorRef::Input(inputs.len()));
         inputs.push(input(name, own)?);
     }
     let mut operations = MaskOperations::default();
@@ -185,7 +185,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         let part = match Nested::read(name, layer, dialect, &mut layers)? {
             Some(nested) => Part::Model(nested),
             None => {
-                layers.push(Described::read(name.to_owned(), layer, dialect)?);
+                layers.push(LayerNode::read(name.to_owned(), layer, dialect)?);
                 Part::Layer(layers.len() - 1)
             }
         };
@@ -224,7 +224,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         let mut later = Vec::new();
         let before = waiting.len();
         for (part, index, node) in waiting {
-            let sources: Option<Vec<Source>> =
+            let sources: Option<Vec<TensorRef>> =
                 node.inputs.iter().map(|input| made.get(input).copied()).collect();
             let Some(sources) = sources else {
                 later.push((part, index, node));
@@ -240,7 +240,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
                 Part::Layer(layer) => {
                     calls.push(Call { layer: *layer, inputs: sources });
                     let call = calls.len() - 1;
-                    (0..MAX_OUTPUTS).map(|index| Source::Output { call, index }).collect()
+                    (0..MAX_OUTPUTS).map(|index| TensorRef::Output { call, index }).collect()
                 }
             };
             for (output, source) in outputs.into_iter().enumerate() {
@@ -367,7 +367,7 @@ fn node(layer: &str, value: &Value) -> Result<Node, ConfigError> {
 /// Inputs that an Embedding looks up hold tokens, whatever their dtype.
 fn find_tokens(architecture: &mut Architecture) -> Result<(), ConfigError> {
     for (index, input) in architecture.inputs.iter_mut().enumerate() {
-        let source = Source::Input(index);
+        let source = TensorRef::Input(index);
         let users = || architecture.calls.iter().filter(|call| call.inputs.contains(&source));
         let looks_up = |call: &&Call| architecture.layers[call.layer].layer.vocabulary().is_some();
         input.tokens = users().any(|call| looks_up(&call));

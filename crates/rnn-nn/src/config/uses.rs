@@ -1,5 +1,6 @@
-use super::{ConfigError, Reader};
-use crate::{InputSpec, Model, Symbol};
+use crate::architecture::{Architecture, Call, TensorRef};
+use crate::layer::Reader;
+use crate::{ConfigError, Model};
 use serde_json::{Map, Value};
 
 /// One use of a layer in a model, for those who put models into other terms.
@@ -12,9 +13,9 @@ pub struct LayerUse {
     /// All its arguments, by Keras's names.
     pub arguments: Map<String, Value>,
     /// What it is applied to.
-    pub inputs: Vec<Symbol>,
+    pub inputs: Vec<TensorRef>,
     /// What it puts out.
-    pub outputs: Vec<Symbol>,
+    pub outputs: Vec<TensorRef>,
 }
 
 impl Model {
@@ -23,26 +24,21 @@ impl Model {
     /// # Errors
     /// If a layer does not say its arguments.
     pub fn uses(&self) -> Result<Vec<LayerUse>, ConfigError> {
-        let layers = self.architecture().layers;
-        let one = |call: &crate::model::Call| {
-            let described = &layers[call.layer];
-            let arguments = match described.write(Reader::Ours)?["config"].take() {
+        let Architecture { layers, calls, .. } = self.architecture();
+        let one = |(index, call): (usize, &Call)| {
+            let node = &layers[call.layer];
+            let arguments = match node.write(Reader::Ours)?["config"].take() {
                 Value::Object(arguments) => arguments,
                 _ => Map::new(),
             };
             Ok(LayerUse {
-                name: described.name.clone(),
-                class: described.layer.class(),
+                name: node.name.clone(),
+                class: node.layer.class(),
                 arguments,
                 inputs: call.inputs.clone(),
-                outputs: call.outputs.clone(),
+                outputs: self.outputs_of(index),
             })
         };
-        self.calls.iter().map(one).collect()
-    }
-
-    /// What the model is fed: names, kinds and tensors.
-    pub fn inputs(&self) -> impl Iterator<Item = (&str, &InputSpec, Symbol)> {
-        self.inputs.iter().map(|input| (input.name.as_str(), &input.spec, input.symbol))
+        calls.iter().enumerate().map(one).collect()
     }
 }

@@ -1,13 +1,14 @@
 //! Models as Keras 3 describes them.
 
-use super::architecture::{Architecture, Call, Input, Source};
-use super::{ConfigError, Reader, object};
+use crate::ConfigError;
+use crate::architecture::{Architecture, Call, Input, TensorRef};
+use crate::layer::{Reader, object};
 use serde_json::{Map, Value, json};
 
 pub(super) fn architecture(of: &Architecture, reader: Reader) -> Result<Value, ConfigError> {
     let layers =
         of.layers.iter().map(|layer| layer.write(reader)).collect::<Result<Vec<_>, _>>()?;
-    match is_stack(of) {
+    match of.is_stack() {
         true => {
             let input = object("keras.layers", "InputLayer", input_config(&of.inputs[0]));
             let layers: Vec<Value> = [vec![input], layers].concat();
@@ -16,18 +17,6 @@ pub(super) fn architecture(of: &Architecture, reader: Reader) -> Result<Value, C
         }
         false => Ok(functional(of, layers)),
     }
-}
-
-/// Every layer is applied once, to what the one before it put out.
-fn is_stack(of: &Architecture) -> bool {
-    let mut last = Source::Input(0);
-    for (index, call) in of.calls.iter().enumerate() {
-        if call.layer != index || call.inputs != [last] {
-            return false;
-        }
-        last = Source::Output { call: index, index: 0 };
-    }
-    of.inputs.len() == 1 && of.calls.len() == of.layers.len() && of.outputs == [last]
 }
 
 fn input_config(input: &Input) -> Value {
@@ -51,7 +40,7 @@ fn functional(of: &Architecture, written: Vec<Value>) -> Value {
         layer["inbound_nodes"] = json!(nodes);
         layers.push(layer);
     }
-    let ends = |sources: Vec<Source>| -> Value {
+    let ends = |sources: Vec<TensorRef>| -> Value {
         let mut ends: Vec<Value> = sources.into_iter().map(|s| history(of, s)).collect();
         // A single tensor stands for itself, so that the model takes and gives arrays, not lists.
         if ends.len() == 1 { ends.remove(0) } else { ends.into() }
@@ -60,17 +49,17 @@ fn functional(of: &Architecture, written: Vec<Value>) -> Value {
         "name": "functional",
         "trainable": true,
         "layers": layers,
-        "input_layers": ends((0..of.inputs.len()).map(Source::Input).collect()),
+        "input_layers": ends((0..of.inputs.len()).map(TensorRef::Input).collect()),
         "output_layers": ends(of.outputs.clone()),
     });
     object("keras.src.models.functional", "Functional", config)
 }
 
 /// Layer, which of its calls, which of the call's outputs.
-fn history(of: &Architecture, source: Source) -> Value {
+fn history(of: &Architecture, source: TensorRef) -> Value {
     match source {
-        Source::Input(input) => json!([of.inputs[input].name, 0, 0]),
-        Source::Output { call, index } => {
+        TensorRef::Input(input) => json!([of.inputs[input].name, 0, 0]),
+        TensorRef::Output { call, index } => {
             let layer = of.calls[call].layer;
             let before = of.calls[..call].iter().filter(|call| call.layer == layer).count();
             json!([of.layers[layer].name, before, index])
@@ -79,8 +68,8 @@ fn history(of: &Architecture, source: Source) -> Value {
 }
 
 fn node(of: &Architecture, call: &Call, shapes: &Shapes) -> Value {
-    let tensor = |&source: &Source| {
-        let tokens = matches!(source, Source::Input(input) if of.inputs[input].tokens);
+    let tensor = |&source: &TensorRef| {
+        let tokens = matches!(source, TensorRef::Input(input) if of.inputs[input].tokens);
         json!({"class_name": "__keras_tensor__", "config": {
             "shape": shapes.of(source),
             "dtype": if tokens { "int32" } else { "float32" },
@@ -106,10 +95,10 @@ struct Shapes {
 }
 
 impl Shapes {
-    fn of(&self, source: Source) -> Value {
+    fn of(&self, source: TensorRef) -> Value {
         match source {
-            Source::Input(input) => self.inputs[input].clone(),
-            Source::Output { call, index } => {
+            TensorRef::Input(input) => self.inputs[input].clone(),
+            TensorRef::Output { call, index } => {
                 let shape = self.outputs[call].as_ref().and_then(|shapes| shapes.get(index));
                 let extents = shape.into_iter().flatten().map(|&n| json!(n));
                 [Value::Null].into_iter().chain(extents).collect()
@@ -122,10 +111,14 @@ fn shapes(of: &Architecture) -> Shapes {
     let inputs = of.inputs.iter().map(|input| json!(input.batch_shape)).collect();
     let mut outputs: Vec<Option<Vec<Vec<usize>>>> = Vec::new();
     for call in &of.calls {
-        let shape = |&source: &Source| -> Option<Vec<usize>> {
+        let shape = |&source: &TensorRef| -> Option<Vec<usize>> {
             match source {
-                Source::Input(input) => of.inputs[input].batch_shape[1..].iter().copied().collect(),
-                Source::Output { call, index } => outputs.get(call)?.as_ref()?.get(index).cloned(),
+                TensorRef::Input(input) => {
+                    of.inputs[input].batch_shape[1..].iter().copied().collect()
+                }
+                TensorRef::Output { call, index } => {
+                    outputs.get(call)?.as_ref()?.get(index).cloned()
+                }
             }
         };
         let given: Option<Vec<Vec<usize>>> = call.inputs.iter().map(shape).collect();

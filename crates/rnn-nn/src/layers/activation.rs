@@ -1,7 +1,11 @@
-use super::{ForwardContext, Layer, LayerError, Softmax, Value, Weight};
-use crate::config::{Arguments, ConfigError};
+use super::Softmax;
+use crate::layer::{
+    Argument, Arguments, Dialect, ForwardContext, Reader, Value, Weight, class_and_config,
+};
+use crate::{ConfigError, Layer, LayerError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activate, Activation};
+use serde_json::json;
 
 /// What a layer applies at its end, y = activation(x); as a layer of its own, Keras's Activation:
 /// any shape -> the same. [`Activation`] has the functions. A mask is passed on.
@@ -70,5 +74,25 @@ impl Layer for OutputActivation {
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
         a.required("activation", self)
+    }
+}
+
+impl Argument for OutputActivation {
+    fn supported() -> String {
+        format!("{}, softmax", Activation::supported())
+    }
+
+    fn read(value: &serde_json::Value, dialect: Dialect) -> Option<Self> {
+        match class_and_config(value) {
+            Some(("softmax", _)) => Some(Softmax.into()),
+            _ => Activation::read(value, dialect).map(Self::from),
+        }
+    }
+
+    fn write(&self, reader: Reader) -> Option<serde_json::Value> {
+        match self {
+            Self::Softmax => Some(json!("softmax")),
+            Self::Elementwise(activation) => activation.write(reader),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The axes of a model's tensors in a graph: of two and more axes of a sample, the first stands in
 //! front of the batch.
 
-use super::{ForwardContext, Value};
+use crate::layer::{ForwardContext, Value};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Concat, TransposeLeading};
 

@@ -1,9 +1,10 @@
 use super::cell::Cell;
 use super::recurrent::Recurrent;
-use super::{ForwardContext, Layer, LayerError, MaskFlow, Value, Weight};
-use crate::config::{Arguments, ConfigError};
+use crate::layer::{Argument, Arguments, Dialect, ForwardContext, MaskFlow, Reader, Value, Weight};
+use crate::{ConfigError, Layer, LayerError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, ReverseLeading, Scale};
+use serde_json::json;
 
 /// How the two directions of a [`Bidirectional`] layer become one output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,5 +157,30 @@ impl<C: Cell> Layer for Bidirectional<C> {
         self.forward = self.forward.clone().zero_masked_sequences();
         self.backward = self.backward.clone().zero_masked_sequences();
         a.optional("merge_mode", &mut self.merge)
+    }
+}
+
+impl Argument for Merge {
+    fn supported() -> String {
+        "concat, sum, mul, ave".into()
+    }
+
+    fn read(value: &serde_json::Value, _: Dialect) -> Option<Self> {
+        match value.as_str()? {
+            "concat" => Some(Self::Concat),
+            "sum" => Some(Self::Sum),
+            "mul" => Some(Self::Mul),
+            "ave" => Some(Self::Average),
+            _ => None,
+        }
+    }
+
+    fn write(&self, _: Reader) -> Option<serde_json::Value> {
+        Some(match self {
+            Self::Concat => json!("concat"),
+            Self::Sum => json!("sum"),
+            Self::Mul => json!("mul"),
+            Self::Average => json!("ave"),
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! A layer of a class that is known only when a model is read.
 
-use super::{ForwardContext, Layer, LayerError, MaskFlow, Value, Weight};
-use crate::config::{Arguments, ConfigError};
+use crate::layer::{Arguments, ForwardContext, MaskFlow, Value, Weight};
+use crate::{ConfigError, Layer, LayerError};
 use rnn_graph::{GraphError, TensorId};
 
 impl Layer for Box<dyn Layer> {

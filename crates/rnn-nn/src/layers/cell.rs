@@ -1,6 +1,5 @@
-use super::ForwardContext;
-use crate::Initializer;
-use crate::config::{Arguments, ConfigError};
+use crate::layer::{Arguments, ForwardContext};
+use crate::{ConfigError, Initializer};
 use rnn_core::DType;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Activation, DropoutMatmul, Embedding, Matmul, ScanInputs};

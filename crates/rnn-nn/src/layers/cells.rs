@@ -1,8 +1,7 @@
-use super::ForwardContext;
 use super::cell::{Cell, Scan};
 use super::recurrent::Recurrent;
-use crate::Initializer;
-use crate::config::{Arguments, ConfigError};
+use crate::layer::{Arguments, ForwardContext};
+use crate::{ConfigError, Initializer};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activation, LstmGates};
 

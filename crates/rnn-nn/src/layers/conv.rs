@@ -1,10 +1,8 @@
+use super::OutputActivation;
 use super::core::project;
 use super::spatial::{PerAxis, Spatial};
-use super::{
-    ForwardContext, Layer, LayerError, MaskFlow, OutputActivation, Value, Weight, WeightArguments,
-};
-use crate::Initializer;
-use crate::config::{Arguments, ConfigError};
+use crate::layer::{Arguments, ForwardContext, MaskFlow, Value, Weight, WeightArguments};
+use crate::{ConfigError, Initializer, Layer, LayerError};
 use rnn_core::DType;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Padding, Penalty};

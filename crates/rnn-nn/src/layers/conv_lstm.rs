@@ -1,9 +1,8 @@
-use super::ForwardContext;
 use super::cell::{Cell, CellShapes, Scan};
 use super::recurrent::Recurrent;
 use super::spatial::{PerAxis, Spatial};
-use crate::Initializer;
-use crate::config::{Arguments, ConfigError};
+use crate::layer::{Arguments, ForwardContext};
+use crate::{ConfigError, Initializer};
 use rnn_core::DType;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activation, Binary, Columns, Concat, LstmGates, Padding, ScanInputs};

@@ -1,9 +1,7 @@
+use super::OutputActivation;
 use super::axes::swap_leading;
-use super::{
-    ForwardContext, Layer, LayerError, MaskFlow, OutputActivation, Value, Weight, WeightArguments,
-};
-use crate::Initializer;
-use crate::config::{Arguments, ConfigError, Numbers};
+use crate::layer::{Arguments, ForwardContext, MaskFlow, Numbers, Value, Weight, WeightArguments};
+use crate::{ConfigError, Initializer, Layer, LayerError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Binary, MaskItems, Matmul, Penalty, StepMask};
 
@@ -289,6 +287,9 @@ impl Layer for Dense {
 #[derive(Clone, Copy, Debug)]
 pub struct Softmax;
 
+/// Keras's `Softmax` layer takes a mask of features, as which it takes one of steps, too.
+const NO_MASK: &str = "no mask of steps; the layer Activation(\"softmax\") passes one on";
+
 impl Layer for Softmax {
     fn class(&self) -> &'static str {
         "Softmax"
@@ -309,8 +310,7 @@ impl Layer for Softmax {
         _: &[TensorId],
     ) -> Result<Value, GraphError> {
         if input.mask.is_some() {
-            let wanted = "no mask of steps; the layer Activation(\"softmax\") passes one on";
-            return Err(cx.misfit("Softmax", input.tensor, wanted));
+            return Err(cx.misfit("Softmax", input.tensor, NO_MASK));
         }
         Ok(cx.graph.apply(ops::Softmax, &[input.tensor])?.into())
     }
@@ -362,6 +362,9 @@ impl<L: Layer + Clone + 'static> Layer for TimeDistributed<L> {
     ) -> Result<Value, GraphError> {
         if let Some(steps) = self.0.steps(cx, input, w)? {
             return Ok(steps);
+        }
+        if input.mask.is_some() && self.0.class() == "Softmax" {
+            return Err(cx.misfit("Softmax", input.tensor, NO_MASK));
         }
         let axes = cx.graph.shape(input.tensor).dims().to_vec();
         let penalties = cx.penalties.len();

@@ -1,6 +1,5 @@
-use super::{ForwardContext, Layer, LayerError, MaskFlow, Value, Weight, WeightArguments};
-use crate::Initializer;
-use crate::config::{Arguments, ConfigError};
+use crate::layer::{Arguments, ForwardContext, MaskFlow, Value, Weight, WeightArguments};
+use crate::{ConfigError, Initializer, Layer, LayerError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, StepMask};
 

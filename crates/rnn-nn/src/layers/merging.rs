@@ -1,5 +1,5 @@
-use super::{ForwardContext, Layer, LayerError, MaskFlow, Value, Weight};
-use crate::config::{Arguments, ConfigError};
+use crate::layer::{Arguments, ForwardContext, MaskFlow, Value, Weight};
+use crate::{ConfigError, Layer, LayerError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, Fill, MaskItems, Scale, StepMask};
 

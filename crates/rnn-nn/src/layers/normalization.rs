@@ -1,6 +1,5 @@
-use super::{ForwardContext, Layer, LayerError, Value, Weight, WeightArguments};
-use crate::Initializer;
-use crate::config::{Arguments, ConfigError, Dialect, Numbers};
+use crate::layer::{Arguments, Dialect, ForwardContext, Numbers, Value, Weight, WeightArguments};
+use crate::{ConfigError, Initializer, Layer, LayerError};
 use rnn_graph::{GraphError, TensorId, TensorType};
 use rnn_ops::{
     Affine, BatchNormalize, Binary, Fill, InverseRoot, MovingAverage, Normalize, Scale,

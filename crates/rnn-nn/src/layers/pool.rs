@@ -1,6 +1,6 @@
 use super::spatial::{PerAxis, Spatial};
-use super::{ForwardContext, Layer, LayerError, MaskFlow, Value, Weight};
-use crate::config::{Arguments, ConfigError};
+use crate::layer::{Arguments, ForwardContext, MaskFlow, Value, Weight};
+use crate::{ConfigError, Layer, LayerError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{AveragePool, MaskedMean, MaxPool, Padding, Windows};
 

@@ -1,8 +1,7 @@
 use super::axes::{stack, swap_leading};
 use super::cell::{Cell, CellShapes, Scan};
-use super::{ForwardContext, Layer, LayerError, MaskFlow, Value, Weight, WeightArguments};
-use crate::Initializer;
-use crate::config::{Arguments, ConfigError, Numbers};
+use crate::layer::{Arguments, ForwardContext, MaskFlow, Numbers, Value, Weight, WeightArguments};
+use crate::{ConfigError, Initializer, Layer, LayerError};
 use rnn_core::{DType, Shape};
 use rnn_graph::{GraphError, TensorId, TensorType};
 use rnn_ops::{

@@ -1,7 +1,7 @@
 use super::axes::{reshape, sample};
 use super::spatial::{PerAxis, Spatial};
-use super::{ForwardContext, Layer, LayerError, MaskFlow, Value, Weight};
-use crate::config::{Arguments, ConfigError};
+use crate::layer::{Arguments, ForwardContext, MaskFlow, Value, Weight};
+use crate::{ConfigError, Layer, LayerError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{AveragePoolBackward, Scale};
 

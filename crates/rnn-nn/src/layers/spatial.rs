@@ -1,4 +1,5 @@
-use crate::config::{Arguments, ConfigError};
+use crate::ConfigError;
+use crate::layer::Arguments;
 use rnn_ops::{Padding, Windows};
 
 /// One number for all axes, or one for each.

@@ -197,7 +197,7 @@ impl Config {
     pub fn compiled(&self, model: &Model) -> Compiled {
         match &self.task {
             Task::Tutorial(_) => {
-                Compiled { architecture: model.architecture(), compile: self.compile() }
+                Compiled { architecture: model.architecture().clone(), compile: self.compile() }
             }
             Task::Own(own) => own.model.clone(),
         }

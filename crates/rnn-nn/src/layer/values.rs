@@ -1,9 +1,8 @@
 //! Values that arguments have.
 
-use super::{Argument, Dialect, Reader, class_and_config, object, same_name};
-use crate::{Merge, OutputActivation, Softmax};
+use super::{Argument, Dialect, Reader};
 use rnn_ops::{Activation, Padding};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 impl Argument for bool {
     fn supported() -> String {
@@ -165,31 +164,6 @@ impl Argument for Padding {
     }
 }
 
-impl Argument for Merge {
-    fn supported() -> String {
-        "concat, sum, mul, ave".into()
-    }
-
-    fn read(value: &Value, _: Dialect) -> Option<Self> {
-        match value.as_str()? {
-            "concat" => Some(Self::Concat),
-            "sum" => Some(Self::Sum),
-            "mul" => Some(Self::Mul),
-            "ave" => Some(Self::Average),
-            _ => None,
-        }
-    }
-
-    fn write(&self, _: Reader) -> Option<Value> {
-        Some(match self {
-            Self::Concat => json!("concat"),
-            Self::Sum => json!("sum"),
-            Self::Mul => json!("mul"),
-            Self::Average => json!("ave"),
-        })
-    }
-}
-
 impl Argument for Activation {
     fn supported() -> String {
         Self::ALL.map(Self::name).join(", ")
@@ -230,22 +204,38 @@ fn clipped_line(name: &str) -> Value {
     object("keras", "Sequential", json!({"name": name, "layers": layers}))
 }
 
-impl Argument for OutputActivation {
-    fn supported() -> String {
-        format!("{}, softmax", Activation::supported())
-    }
+/// An object as Keras 3 serializes it.
+pub(crate) fn object(module: &str, class: &str, config: Value) -> Value {
+    json!({"module": module, "class_name": class, "config": config, "registered_name": null})
+}
 
-    fn read(value: &Value, dialect: Dialect) -> Option<Self> {
-        match class_and_config(value) {
-            Some(("softmax", _)) => Some(Softmax.into()),
-            _ => Activation::read(value, dialect).map(Self::from),
-        }
+/// The class and arguments of an object that is given by its name alone, or as
+/// `{"class_name", "config"}`.
+pub(crate) fn class_and_config(value: &Value) -> Option<(&str, Map<String, Value>)> {
+    if let Value::String(name) = value {
+        return Some((name, Map::new()));
     }
+    let class = value.get("class_name")?.as_str()?;
+    match value.get("config") {
+        // A function: {"class_name": "function", "config": "relu"}.
+        Some(Value::String(name)) => Some((name, Map::new())),
+        Some(Value::Object(config)) => Some((class, config.clone())),
+        None | Some(Value::Null) => Some((class, Map::new())),
+        Some(_) => None,
+    }
+}
 
-    fn write(&self, reader: Reader) -> Option<Value> {
-        match self {
-            Self::Softmax => Some(json!("softmax")),
-            Self::Elementwise(activation) => activation.write(reader),
-        }
+/// `GlorotUniform`, `glorot_uniform` and `glorotuniform` name one thing.
+pub(crate) fn same_name(a: &str, b: &str) -> bool {
+    let letters = |s: &str| s.replace('_', "").to_ascii_lowercase();
+    letters(a) == letters(b)
+}
+
+/// A value in a message, not longer than a line.
+pub(crate) fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(160) {
+        Some((end, _)) => format!("{}..", &text[..end]),
+        None => text,
     }
 }

@@ -1,5 +1,5 @@
-use crate::model::{ModelInput, Named};
-use crate::{Model, Symbol};
+use super::Model;
+use crate::architecture::{Architecture, Call, TensorRef};
 use std::fmt::Write as _;
 
 impl Model {
@@ -45,65 +45,49 @@ impl Model {
     }
 
     fn rows(&self, open: &Open<'_>) -> Vec<Vec<String>> {
-        let chain = self.is_stack();
-        let mut names = vec![String::new(); self.count_symbols()];
+        let Architecture { inputs, layers, calls, .. } = &self.architecture;
+        let chain = self.architecture.is_stack();
         let mut rows =
             vec![["Layer (type)", "Output Shape", "Param #", "Connected to"].map(String::from)];
-        for ModelInput { name, symbol, .. } in &self.inputs {
-            if !chain {
-                let shape = self.shape_text(&[*symbol], open);
-                rows.push([format!("{name} (InputLayer)"), shape, "0".into(), "-".into()]);
-            }
-            names[symbol.index()].clone_from(name);
+        for (index, input) in inputs.iter().enumerate().filter(|_| !chain) {
+            let shape = self.shape_text(&[TensorRef::Input(index)], open);
+            rows.push([format!("{} (InputLayer)", input.name), shape, "0".into(), "-".into()]);
         }
-        let mut seen = vec![false; self.layers.len()];
-        for call in &self.calls {
-            let Named { name, layer, .. } = &self.layers[call.layer];
-            let first = !std::mem::replace(&mut seen[call.layer], true);
-            let params = if first { self.layer_params(call.layer) } else { 0 };
-            let sources: Vec<&str> =
-                call.inputs.iter().map(|s| names[s.index()].as_str()).collect();
-            rows.push([
-                format!("{name} ({})", layer.class()),
-                self.shape_text(&call.outputs, open),
-                thousands(params),
-                sources.join(", "),
-            ]);
-            for (i, output) in call.outputs.iter().enumerate() {
-                names[output.index()] = if i == 0 { name.clone() } else { format!("{name}[{i}]") };
+        let source = |tensor: &TensorRef| match *tensor {
+            TensorRef::Input(input) => inputs[input].name.clone(),
+            TensorRef::Output { call, index } => {
+                let name = &layers[calls[call].layer].name;
+                if index == 0 { name.clone() } else { format!("{name}[{index}]") }
             }
+        };
+        let mut seen = vec![false; layers.len()];
+        for (call, Call { layer, inputs }) in calls.iter().enumerate() {
+            let first = !std::mem::replace(&mut seen[*layer], true);
+            let params = if first { self.layer_params(*layer) } else { 0 };
+            rows.push([
+                format!("{} ({})", layers[*layer].name, layers[*layer].layer.class()),
+                self.shape_text(&self.outputs_of(call), open),
+                thousands(params),
+                inputs.iter().map(source).collect::<Vec<String>>().join(", "),
+            ]);
         }
         let columns = if chain { 3 } else { 4 };
         rows.into_iter().map(|row| row.into_iter().take(columns).collect()).collect()
     }
 
-    /// Every layer is applied once, to what the one before it put out, and the last output is the
-    /// model's.
-    fn is_stack(&self) -> bool {
-        let [input] = &self.inputs[..] else { return false };
-        let mut last = input.symbol;
-        for call in &self.calls {
-            if call.inputs != [last] || call.outputs.len() != 1 {
-                return false;
-            }
-            last = call.outputs[0];
-        }
-        self.calls.len() == self.layers.len() && self.outputs() == [last]
-    }
-
     /// As Keras writes it (keras/src/utils/summary_utils.py).
-    fn shape_text(&self, symbols: &[Symbol], open: &Open<'_>) -> String {
+    fn shape_text(&self, tensors: &[TensorRef], open: &Open<'_>) -> String {
         let none = || "None".to_owned();
-        let text = |&symbol: &Symbol| {
-            let shape = self.shape(symbol).unwrap_or_default();
-            let other = open.other.and_then(|other| other.shape(symbol).ok()).unwrap_or(shape);
+        let text = |&tensor: &TensorRef| {
+            let shape = self.shape(tensor).unwrap_or_default();
+            let other = open.other.and_then(|other| other.shape(tensor).ok()).unwrap_or(shape);
             let dims = shape.iter().zip(other);
             let dims = dims.map(|(n, other)| if n == other { n.to_string() } else { none() });
             let batch = open.batch.map_or_else(none, |batch| batch.to_string());
             let all: Vec<String> = [batch].into_iter().chain(dims).collect();
             format!("({})", all.join(", "))
         };
-        let all: Vec<String> = symbols.iter().map(text).collect();
+        let all: Vec<String> = tensors.iter().map(text).collect();
         if all.len() == 1 { all.concat() } else { format!("[{}]", all.join(", ")) }
     }
 }

@@ -1,5 +1,6 @@
-use crate::layers::{Layer, LayerError};
-use crate::{Model, ModelError, Symbol};
+use super::Model;
+use crate::architecture::TensorRef;
+use crate::{Layer, LayerError, ModelError};
 use rnn_graph::TensorType;
 
 /// What a model is fed, without the batch axis.
@@ -17,16 +18,16 @@ impl InputSpec {
         Self::Floats(shape.into())
     }
 
-    pub(crate) fn shape(&self) -> Vec<usize> {
+    pub(crate) fn shape(&self) -> &[usize] {
         match self {
-            Self::Tokens(steps) => vec![*steps],
-            Self::Floats(shape) => shape.clone(),
+            Self::Tokens(steps) => std::slice::from_ref(steps),
+            Self::Floats(shape) => shape,
         }
     }
 
     /// The type of a batch.
     pub(crate) fn ty(&self, batch: usize) -> TensorType {
-        let shape = [vec![batch], self.shape()].concat();
+        let shape = [&[batch], self.shape()].concat();
         match self {
             Self::Tokens(_) => TensorType::u32(shape),
             Self::Floats(_) => TensorType::f32(shape),
@@ -43,12 +44,12 @@ impl Model {
     /// A layer that looks tokens up takes an input of tokens.
     pub(crate) fn check_tokens(
         &self,
-        layer: &impl Layer,
-        inputs: &[Symbol],
+        layer: &dyn Layer,
+        inputs: &[TensorRef],
     ) -> Result<(), ModelError> {
-        let tokens = |symbol: &Symbol| {
-            let input = self.inputs.iter().find(|input| input.symbol == *symbol);
-            input.is_some_and(|input| matches!(input.spec, InputSpec::Tokens(_)))
+        let tokens = |tensor: &TensorRef| match *tensor {
+            TensorRef::Input(input) => matches!(self.inputs.get(input), Some(InputSpec::Tokens(_))),
+            TensorRef::Output { .. } => false,
         };
         if layer.vocabulary().is_some() && !inputs.iter().all(tokens) {
             let (expected, found) = ("an input of tokens [T]", self.shapes_of(inputs)?);

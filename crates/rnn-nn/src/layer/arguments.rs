@@ -1,5 +1,5 @@
-use super::{ConfigError, Dialect, Reader, shown};
-use crate::WeightArguments;
+use super::{Dialect, Reader, WeightArguments, shown};
+use crate::ConfigError;
 use serde_json::{Map, Value};
 
 /// A value that a layer's argument can have.
@@ -20,7 +20,7 @@ pub struct Arguments<'a> {
     /// What messages call the layer.
     owner: String,
     /// Of the layer that they are of, where that is said.
-    pub(super) trainable: bool,
+    pub(crate) trainable: bool,
     side: Side<'a>,
 }
 
@@ -50,7 +50,7 @@ pub enum Numbers {
 }
 
 impl Numbers {
-    pub(super) fn contain(self, value: f32) -> bool {
+    pub(crate) fn contain(self, value: f32) -> bool {
         match self {
             Self::Rate => (0.0..1.0).contains(&value),
             Self::Fraction => (0.0..=1.0).contains(&value),
@@ -69,22 +69,22 @@ impl Numbers {
 
 impl<'a> Arguments<'a> {
     /// Those of a description.
-    pub(super) fn given(owner: String, given: &'a Map<String, Value>, dialect: Dialect) -> Self {
+    pub(crate) fn given(owner: String, given: &'a Map<String, Value>, dialect: Dialect) -> Self {
         Self { owner, trainable: true, side: Side::Read { given, dialect, known: vec![] } }
     }
 
     /// Those that become a description.
-    pub(super) fn written(owner: String, reader: Reader) -> Self {
+    pub(crate) fn written(owner: String, reader: Reader) -> Self {
         Self { owner, trainable: true, side: Side::Write { made: Map::new(), reader } }
     }
 
     /// Those of a layer that was made here, which must be those that a description can have.
-    pub(super) fn checked(owner: String) -> Self {
+    pub(crate) fn checked(owner: String) -> Self {
         Self { owner, trainable: true, side: Side::Check }
     }
 
     /// Whether they are only looked at.
-    pub(super) fn checks(&self) -> bool {
+    pub(crate) fn checks(&self) -> bool {
         matches!(self.side, Side::Check)
     }
 
@@ -101,7 +101,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// What a description says, if it is one that is read.
-    pub(super) fn take(&mut self, name: &str) -> Option<&'a Value> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<&'a Value> {
         let Side::Read { given, known, .. } = &mut self.side else { return None };
         known.push(name.to_owned());
         given.get(name)
@@ -116,7 +116,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    pub(super) fn put(&mut self, name: &str, value: Value) {
+    pub(crate) fn put(&mut self, name: &str, value: Value) {
         if let Side::Write { made, .. } = &mut self.side {
             made.insert(name.to_owned(), value);
         }
@@ -254,7 +254,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// Whether there is anything that no one asked for, which must not be passed over.
-    pub(super) fn finish(self) -> Result<Map<String, Value>, ConfigError> {
+    pub(crate) fn finish(self) -> Result<Map<String, Value>, ConfigError> {
         match self.side {
             Side::Write { made, .. } => Ok(made),
             Side::Check => Ok(Map::new()),

@@ -1,5 +1,5 @@
 use crate::ModelError;
-use crate::layers::{Weight, WeightArguments};
+use crate::layer::{Weight, WeightArguments};
 use rnn_core::{HostTensor, Rng};
 use rnn_graph::{Binding, Graph, GraphError, TensorId, TensorType};
 use rnn_ops::{Constraint, Penalty};

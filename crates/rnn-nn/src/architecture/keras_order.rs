@@ -1,6 +1,6 @@
-//! Where Keras's files keep the layers of a model.
+//! The order in which Keras's files keep the layers of a model.
 
-use super::architecture::{Architecture, Source};
+use super::{Architecture, TensorRef};
 use crate::naming::snake_case;
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ enum Operation {
 }
 
 impl Architecture {
-    fn operation(&self, source: Source) -> Operation {
+    fn operation(&self, source: TensorRef) -> Operation {
         match source {
-            Source::Input(input) => Operation::Input(input),
-            Source::Output { call, .. } => Operation::Layer(self.calls[call].layer),
+            TensorRef::Input(input) => Operation::Input(input),
+            TensorRef::Output { call, .. } => Operation::Layer(self.calls[call].layer),
         }
     }
 
@@ -27,23 +27,23 @@ impl Architecture {
         let mut met = HashMap::new();
         let mut done = vec![false; self.calls.len()];
         // A call is met before its inputs, and over after them.
-        let mut stack: Vec<(Source, bool)> =
+        let mut stack: Vec<(TensorRef, bool)> =
             self.outputs.iter().rev().map(|&output| (output, false)).collect();
         while let Some((source, over)) = stack.pop() {
             let next = met.len();
             match source {
-                Source::Output { call, .. } if over => {
+                TensorRef::Output { call, .. } if over => {
                     if !std::mem::replace(&mut done[call], true) {
                         order.push(call);
                     }
                 }
-                Source::Output { call, .. } if done[call] => {}
-                Source::Output { call, .. } => {
+                TensorRef::Output { call, .. } if done[call] => {}
+                TensorRef::Output { call, .. } => {
                     met.entry(self.operation(source)).or_insert(next);
                     stack.push((source, true));
                     stack.extend(self.calls[call].inputs.iter().rev().map(|&s| (s, false)));
                 }
-                Source::Input(_) => {
+                TensorRef::Input(_) => {
                     met.entry(self.operation(source)).or_insert(next);
                 }
             }
@@ -64,10 +64,10 @@ impl Architecture {
             call_depths[call] = depth;
             for &source in &self.calls[call].inputs {
                 match source {
-                    Source::Output { call, .. } => {
+                    TensorRef::Output { call, .. } => {
                         call_depths[call] = call_depths[call].max(depth + 1);
                     }
-                    Source::Input(_) => {
+                    TensorRef::Input(_) => {
                         let above = depths.entry(self.operation(source)).or_insert(0);
                         *above = (*above).max(depth + 1);
                     }

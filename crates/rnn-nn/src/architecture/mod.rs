@@ -1,0 +1,168 @@
+//! The graph of a model: inputs, layers, and the calls of layers on tensors.
+
+mod keras_order;
+
+use crate::naming::distinct_names;
+use crate::{ConfigError, Layer};
+use std::sync::Arc;
+
+/// An input of a described model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// Its extents, the batch first; none, where any will do.
+    pub batch_shape: Vec<Option<usize>>,
+    /// Token ids, not floats.
+    pub tokens: bool,
+}
+
+impl Input {
+    /// Its shape as Keras prints it: `[None, 5, 3]`.
+    pub(crate) fn shown(&self) -> String {
+        let extent = |n: &Option<usize>| n.map_or("None".into(), |n| n.to_string());
+        format!("[{}]", self.batch_shape.iter().map(extent).collect::<Vec<String>>().join(", "))
+    }
+}
+
+/// A tensor between the layers of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TensorRef {
+    /// The input of this number.
+    Input(usize),
+    /// An output of a call of a layer.
+    Output {
+        /// The number of the call.
+        call: usize,
+        /// Which of its outputs.
+        index: usize,
+    },
+}
+
+/// A layer with its name and state in a model.
+#[derive(Clone, Debug)]
+pub(crate) struct LayerNode {
+    pub name: String,
+    /// The names of the models that it stood in, if there were some, and its own.
+    pub path: Vec<String>,
+    pub layer: Arc<dyn Layer>,
+    /// Gradients move its weights.
+    pub trainable: bool,
+    /// Keras has an operation in its place, which passes on no mask.
+    pub operation: bool,
+}
+
+/// One use of a layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub layer: usize,
+    pub inputs: Vec<TensorRef>,
+}
+
+/// What a model is made of, without weights: Keras's `config.json`. Unlike a [`Model`] it may leave
+/// extents open, such as the length of sequences.
+#[derive(Clone, Debug, Default)]
+pub struct Architecture {
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) layers: Vec<LayerNode>,
+    /// A call comes after those that made its inputs.
+    pub(crate) calls: Vec<Call>,
+    pub(crate) outputs: Vec<TensorRef>,
+}
+
+impl Architecture {
+    /// What it is fed.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// The number of examples in a batch, where the description fixes it: for Keras, which makes the
+    /// states of stateful layers of that many rows. Other layers take batches of any size.
+    pub fn fixed_batch(&self) -> Option<usize> {
+        self.inputs.iter().find_map(|input| *input.batch_shape.first()?)
+    }
+
+    /// The names of the outputs, each once: those of the layers that make them, or of the inputs
+    /// that they are. Where a layer makes several, or one is listed twice, those behind the first
+    /// are numbered in the order of the outputs: `dec`, `dec_1`, `dec_2`.
+    pub fn output_names(&self) -> Vec<String> {
+        self.names_of_outputs(|layer| &layer.name)
+    }
+
+    /// The names that Keras has for the outputs: an output of a model within the model is called
+    /// after that model, not after the layer in it.
+    pub fn keras_output_names(&self) -> Vec<String> {
+        self.names_of_outputs(|layer| layer.path.first().unwrap_or(&layer.name))
+    }
+
+    fn names_of_outputs<'a>(&'a self, of: impl Fn(&'a LayerNode) -> &'a String) -> Vec<String> {
+        let name = |source: &TensorRef| match *source {
+            TensorRef::Input(input) => self.inputs[input].name.as_str(),
+            TensorRef::Output { call, .. } => of(&self.layers[self.calls[call].layer]),
+        };
+        let names: Vec<&str> = self.outputs.iter().map(name).collect();
+        distinct_names(&names, str::to_owned)
+    }
+
+    /// Names and classes of the layers, in Keras's order of them.
+    pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.layers.iter().map(|described| (described.name.as_str(), described.layer.class()))
+    }
+
+    /// Of each layer the names of the models that it stood in, where models stood in models, and
+    /// its own.
+    pub fn layer_paths(&self) -> impl Iterator<Item = &[String]> {
+        self.layers.iter().map(|described| described.path.as_slice())
+    }
+
+    /// The architecture for examples of these shapes, which open extents take over.
+    ///
+    /// # Errors
+    /// If there is not one shape for each input, or one does not fit.
+    pub fn with_shapes(mut self, samples: &[&[usize]]) -> Result<Self, ConfigError> {
+        if samples.len() != self.inputs.len() {
+            let names: Vec<&str> = self.inputs.iter().map(|input| input.name.as_str()).collect();
+            return Err(ConfigError::structure(format!(
+                "the model has {} inputs ({}), got {} arrays",
+                names.len(),
+                names.join(", "),
+                samples.len()
+            )));
+        }
+        for (input, sample) in self.inputs.iter_mut().zip(samples) {
+            let described = input.batch_shape.get(1..).unwrap_or_default();
+            let fits = described.len() == sample.len()
+                && described.iter().zip(*sample).all(|(n, given)| n.is_none_or(|n| n == *given));
+            if !fits {
+                return Err(ConfigError::structure(format!(
+                    "input {} takes arrays of shape {}, got {sample:?} after the batch axis",
+                    input.name,
+                    input.shown()
+                )));
+            }
+            input.batch_shape.truncate(1);
+            input.batch_shape.extend(sample.iter().map(|&n| Some(n)));
+        }
+        Ok(self)
+    }
+
+    /// The same with this extent wherever one is open: weights do not depend on it.
+    pub fn with_open_extents(mut self, extent: usize) -> Self {
+        let axes = self.inputs.iter_mut().flat_map(|input| input.batch_shape.iter_mut().skip(1));
+        axes.filter(|axis| axis.is_none()).for_each(|axis| *axis = Some(extent));
+        self
+    }
+
+    /// True, if every layer is called once, on the output of the one before it, and the output of
+    /// the last is that of the model.
+    pub(crate) fn is_stack(&self) -> bool {
+        let mut last = TensorRef::Input(0);
+        for (index, call) in self.calls.iter().enumerate() {
+            if call.layer != index || call.inputs != [last] {
+                return false;
+            }
+            last = TensorRef::Output { call: index, index: 0 };
+        }
+        self.inputs.len() == 1 && self.calls.len() == self.layers.len() && self.outputs == [last]
+    }
+}

@@ -1,0 +1,149 @@
+//! The graph that layers add their nodes to.
+
+use crate::Precision;
+use rnn_core::{DType, Shape};
+use rnn_graph::{Graph, GraphError, OpError, TensorId};
+use rnn_ops::{self as ops, Fill, Penalty, Scale};
+use std::collections::VecDeque;
+
+/// What flows from layer to layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// The values; of a sequence `[T, B, ..]`.
+    pub tensor: TensorId,
+    /// Which rows take part in which steps, u32 `[T, B]`; all, where there is none.
+    pub mask: Option<TensorId>,
+}
+
+impl From<TensorId> for Value {
+    fn from(tensor: TensorId) -> Self {
+        Self { tensor, mask: None }
+    }
+}
+
+/// What a layer is built into.
+pub struct ForwardContext<'a> {
+    /// The graph that grows.
+    pub graph: &'a mut Graph,
+    /// The key of random numbers, during training.
+    pub random: Option<TensorId>,
+    /// The layer's name, unique in the model.
+    pub name: String,
+    /// Training does not change the layer; dropout acts all the same.
+    pub frozen: bool,
+    /// What the sizes of outputs add to the loss, each `[1]`.
+    pub penalties: Vec<TensorId>,
+    streams: u32,
+    given_factors: VecDeque<TensorId>,
+    reads_embedded: bool,
+    precision: Precision,
+}
+
+impl<'a> ForwardContext<'a> {
+    /// Builds into a graph; dropout acts if a key is given.
+    pub fn new(graph: &'a mut Graph, random: Option<TensorId>) -> Self {
+        Self {
+            graph,
+            random,
+            name: String::new(),
+            frozen: false,
+            penalties: vec![],
+            streams: 0,
+            given_factors: VecDeque::new(),
+            reads_embedded: false,
+            precision: Precision::F32,
+        }
+    }
+
+    /// Dropout factors that are taken in this order instead of random ones.
+    pub fn given_factors(mut self, factors: impl Into<VecDeque<TensorId>>) -> Self {
+        self.given_factors = factors.into();
+        self
+    }
+
+    /// Stores sequences as the precision says.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// What the sequences of a layer are stored as that knows half precision.
+    pub(crate) fn sequences(&self) -> DType {
+        match self.precision {
+            Precision::F32 => DType::F32,
+            Precision::Mixed => DType::F16,
+        }
+    }
+
+    /// Lets every layer read what the embedding layer before it puts out.
+    pub(crate) fn reads_embedded(mut self) -> Self {
+        self.reads_embedded = true;
+        self
+    }
+
+    /// The tokens and the table by which x was looked up, where the table has fewer rows than x:
+    /// what is done to each row is then done to the table's instead.
+    pub(crate) fn looked_up(&self, x: TensorId) -> Option<[TensorId; 2]> {
+        let node = self.graph.producer(x).filter(|_| !self.reads_embedded)?;
+        node.op.downcast::<ops::Embedding>()?;
+        let &[tokens, table] = &node.operands.inputs[..] else { return None };
+        let fewer = self.graph.shape(table).rows() < self.graph.shape(x).rows();
+        fewer.then_some([tokens, table])
+    }
+
+    /// An operand that a layer does not take.
+    pub(crate) fn misfit(&self, layer: &'static str, x: TensorId, expected: &str) -> GraphError {
+        let reason = OpError::shape(format!("it takes {expected}"));
+        GraphError { op: layer, operands: self.graph[x].ty.to_string(), reason }
+    }
+
+    /// Adds a penalty on a layer's output to the loss, for each example of the batch.
+    pub(crate) fn regularize(
+        &mut self,
+        output: TensorId,
+        regularizer: Option<&Penalty>,
+    ) -> Result<(), GraphError> {
+        let Some(regularizer) = regularizer else { return Ok(()) };
+        let axes = self.graph.shape(output).dims();
+        let batch = if axes.len() > 2 { axes[1] } else { axes[0] };
+        let sum = self.graph.apply(regularizer.clone(), &[output])?;
+        let mean = self.graph.apply(Scale(1.0 / batch as f32), &[sum])?;
+        self.penalties.push(mean);
+        Ok(())
+    }
+
+    /// Whether training changes what the layer keeps.
+    pub(crate) fn trains(&self) -> bool {
+        self.random.is_some() && !self.frozen
+    }
+
+    /// The key of random numbers, if it is training and the rate lies within 0..1.
+    fn drops(&self, rate: f32) -> Option<TensorId> {
+        self.random.filter(|_| rate > 0.0 && rate < 1.0)
+    }
+
+    /// x with elements dropped, if dropout acts.
+    pub fn drop(&mut self, rate: f32, x: TensorId) -> Result<TensorId, GraphError> {
+        let Some(random) = self.drops(rate) else { return Ok(x) };
+        // Every use draws from a stream of its own.
+        let layer = self.streams;
+        self.streams += 1;
+        self.graph.apply(ops::Dropout { rate, layer }, &[x, random])
+    }
+
+    /// Factors of 0 or 1 / (1 - rate), if dropout acts.
+    pub fn drop_factors(
+        &mut self,
+        rate: f32,
+        shape: impl Into<Shape>,
+    ) -> Result<Option<TensorId>, GraphError> {
+        if self.drops(rate).is_none() {
+            return Ok(None);
+        }
+        if let Some(given) = self.given_factors.pop_front() {
+            return self.graph.reshape(given, shape).map(Some);
+        }
+        let ones = self.graph.apply(Fill { shape: shape.into(), value: 1.0 }, &[])?;
+        self.drop(rate, ones).map(Some)
+    }
+}

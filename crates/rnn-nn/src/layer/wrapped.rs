@@ -1,0 +1,120 @@
+//! The arguments that all layers have, and those of a layer within a layer.
+
+use super::{Argument, Arguments, Dialect, Layer, Reader, object, shown};
+use crate::{ConfigError, ModelError};
+use serde_json::{Map, Value, json};
+
+/// What is computed in; weights are float32 here, and so are sums.
+struct Policy;
+
+impl Argument for Policy {
+    fn supported() -> String {
+        "float32, mixed_float16, mixed_bfloat16".into()
+    }
+
+    /// `"float32"` in Keras 2, a `DTypePolicy` in Keras 3.
+    fn read(value: &Value, _: Dialect) -> Option<Self> {
+        let name = value.get("config").map_or(Some(value), |config| config.get("name"))?;
+        let known = ["float32", "mixed_float16", "mixed_bfloat16"];
+        (name.is_null() || known.contains(&name.as_str()?)).then_some(Self)
+    }
+
+    fn write(&self, _: Reader) -> Option<Value> {
+        Some(json!("float32"))
+    }
+}
+
+/// Where a model's input is described by its first layer, as in Keras 2, and not by one of its own.
+pub(crate) const INPUT_ARGUMENTS: [&str; 3] = ["batch_input_shape", "batch_shape", "input_shape"];
+
+pub(crate) fn class_and_arguments(
+    value: &Value,
+) -> Result<(&str, &Map<String, Value>), ConfigError> {
+    let class = value.get("class_name").and_then(Value::as_str);
+    let config = value.get("config").and_then(Value::as_object);
+    class.zip(config).ok_or_else(|| {
+        ConfigError::structure(format!(
+            "{} is not a layer: it has no class_name and config",
+            shown(value)
+        ))
+    })
+}
+
+pub(crate) fn written(
+    owner: String,
+    layer: &(dyn Layer + 'static),
+    reader: Reader,
+) -> Result<Map<String, Value>, ConfigError> {
+    let mut arguments = Arguments::written(owner, reader);
+    // Arguments are read into the places from which they are written.
+    dyn_clone::clone_box(layer).arguments(&mut arguments)?;
+    arguments.optional("dtype", &mut Policy)?;
+    arguments.finish()
+}
+
+/// Whether the arguments of a layer are those that a description can have: widths of 0, for example,
+/// are not. A layer that does not say its arguments answers for them itself.
+///
+/// # Errors
+/// If one of them is not.
+pub(crate) fn check(owner: String, layer: &(dyn Layer + 'static)) -> Result<(), ModelError> {
+    checked(owner, layer).map_err(|error| ModelError::Argument(Box::new(error)))
+}
+
+fn checked(owner: String, layer: &(dyn Layer + 'static)) -> Result<(), ConfigError> {
+    match dyn_clone::clone_box(layer).arguments(&mut Arguments::checked(owner)) {
+        Err(ConfigError::Foreign { .. }) => Ok(()),
+        checked => checked,
+    }
+}
+
+impl Arguments<'_> {
+    /// What every layer has, and its own arguments; whether the layer is trained.
+    pub(crate) fn with_common(
+        mut self,
+        own: impl FnOnce(&mut Self) -> Result<(), ConfigError>,
+    ) -> Result<bool, ConfigError> {
+        let mut trainable = true;
+        self.ignored(&["name"]);
+        self.optional("trainable", &mut trainable)?;
+        self.trainable = trainable;
+        self.optional("dtype", &mut Policy)?;
+        own(&mut self)?;
+        self.finish()?;
+        Ok(trainable)
+    }
+
+    /// A layer within a layer. Whether it is there.
+    ///
+    /// # Errors
+    /// If it is of another class, or one of its arguments is not supported.
+    pub fn layer(
+        &mut self,
+        name: &str,
+        layer: &mut (dyn Layer + 'static),
+    ) -> Result<bool, ConfigError> {
+        let owner = format!("{}, {name} ({})", self.owner(), layer.class());
+        if self.checks() {
+            return checked(owner, layer).map(|()| true);
+        }
+        if let Some(reader) = self.reader() {
+            let config = written(owner, layer, reader)?;
+            self.put(name, object("keras.layers", layer.class(), config.into()));
+            return Ok(true);
+        }
+        let Some(value) = self.take(name).filter(|value| !value.is_null()) else {
+            return Ok(false);
+        };
+        let (class, config) = class_and_arguments(value)?;
+        if class != layer.class() {
+            return Err(self.refuse(name, &json!(class), layer.class().into()));
+        }
+        let inner = Arguments::given(owner, config, self.dialect());
+        let trainable = inner.with_common(|a| layer.arguments(a))?;
+        if self.trainable && !trainable {
+            let whole = "trainable of the whole layer".into();
+            return Err(self.refuse(name, &json!({"trainable": false}), whole));
+        }
+        Ok(true)
+    }
+}

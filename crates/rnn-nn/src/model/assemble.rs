@@ -1,0 +1,110 @@
+//! Models from architectures.
+
+use super::Model;
+use super::summary::Open;
+use crate::architecture::{Architecture, Call, Input, LayerNode, TensorRef};
+use crate::{ConfigError, InputSpec};
+
+impl Architecture {
+    /// The model with its first weights, which `seed` decides.
+    ///
+    /// # Errors
+    /// If an extent is open, or a layer does not fit what stands before it.
+    pub fn model(&self, seed: u64) -> Result<Model, ConfigError> {
+        self.assemble(Model::new(seed))
+    }
+
+    /// How many parameters the model would have. Nothing of their size is allocated.
+    ///
+    /// # Errors
+    /// As [`Architecture::model`].
+    pub fn count_params(&self) -> Result<usize, ConfigError> {
+        Ok(self.assemble(Model::with_seed(None))?.count_params())
+    }
+
+    /// The table that Keras prints of the model, with None for what the description leaves open and
+    /// for what follows from that. Nothing of the size of weights is allocated.
+    ///
+    /// # Errors
+    /// If a layer does not fit what stands before it.
+    pub fn summary(&self) -> Result<String, ConfigError> {
+        let batch = self.inputs.first().and_then(|input| *input.batch_shape.first()?);
+        let (model, other) = self.in_two_sizes()?.1;
+        Ok(model.summary_of(&Open { batch, other: Some(&other) }))
+    }
+
+    /// The same with some extent wherever one is open, of which all layers can make something:
+    /// weights do not depend on it.
+    ///
+    /// # Errors
+    /// If a layer does not fit what stands before it.
+    pub fn with_some_extents(self) -> Result<Self, ConfigError> {
+        let (extent, _) = self.in_two_sizes()?;
+        Ok(self.with_open_extents(extent))
+    }
+
+    /// An extent for the open axes, and the model, without weights, with it and with its double.
+    fn in_two_sizes(&self) -> Result<(usize, (Model, Model)), ConfigError> {
+        let sized = |n| self.clone().with_open_extents(n).assemble(Model::with_seed(None));
+        let both = |n| Ok((n, (sized(n)?, sized(2 * n)?)));
+        let mut found = both(SOME_EXTENTS[0]);
+        for extent in &SOME_EXTENTS[1..] {
+            found = found.or_else(|first| both(*extent).map_err(|_| first));
+        }
+        found
+    }
+
+    fn assemble(&self, mut model: Model) -> Result<Model, ConfigError> {
+        for input in &self.inputs {
+            model.named_input(&input.name, input_spec(input)?);
+        }
+        let mut first_calls: Vec<Option<usize>> = vec![None; self.layers.len()];
+        for (index, Call { layer: of, inputs }) in self.calls.iter().enumerate() {
+            let LayerNode { name, layer, trainable, .. } = &self.layers[*of];
+            let missing = || {
+                ConfigError::structure(format!(
+                    "layer {name} takes an output that the layer before it does not make"
+                ))
+            };
+            model.shapes_of(inputs).map_err(|_| missing())?;
+            let outputs = match first_calls[*of] {
+                Some(call) => model.call_again(TensorRef::Output { call, index: 0 }, inputs),
+                None => model.call_named(name, *trainable, layer.clone(), inputs),
+            };
+            first_calls[*of].get_or_insert(index);
+            outputs.map_err(|source| ConfigError::Layer {
+                name: name.clone(),
+                source: Box::new(source),
+            })?;
+        }
+        let missing = |_| ConfigError::structure("an output of the model is made by no layer");
+        model.shapes_of(&self.outputs).map_err(missing)?;
+        Ok(model.with_outputs(self.outputs.clone()))
+    }
+}
+
+/// What open extents may be: large, so that windows fit, and with many divisors, so that shapes can
+/// be divided; smaller, where several axes are open and a tensor would have too many elements.
+const SOME_EXTENTS: [usize; 6] = [5040, 840, 240, 60, 24, 12];
+
+fn input_spec(input: &Input) -> Result<InputSpec, ConfigError> {
+    let open = || {
+        ConfigError::structure(format!(
+            "input {} of shape {} has an axis without a length, which only data can give",
+            input.name,
+            input.shown()
+        ))
+    };
+    let extents: Option<Vec<usize>> = input.batch_shape.iter().skip(1).copied().collect();
+    match (input.tokens, extents.ok_or_else(open)?) {
+        (false, extents) => Ok(InputSpec::Floats(extents)),
+        (true, extents) => match extents[..] {
+            [steps] => Ok(InputSpec::Tokens(steps)),
+            _ => Err(ConfigError::structure(format!(
+                "input {}, which goes into an Embedding, is of shape {}; supported: [None, T]",
+                input.name,
+                input.shown()
+            ))),
+        },
+    }
+}

@@ -1,0 +1,320 @@
+//! Models: an architecture with the shapes of its tensors and its weights.
+
+mod assemble;
+mod forward;
+mod input;
+mod parameters;
+mod summary;
+
+pub use input::InputSpec;
+pub use parameters::WeightRange;
+
+use crate::architecture::{Architecture, Call, Input, LayerNode, TensorRef};
+use crate::error::elements;
+use crate::layer::check;
+use crate::naming::unique_name;
+use crate::{Layer, LayerError, ModelError};
+use parameters::Parameters;
+use rnn_core::HostTensor;
+use rnn_graph::{Graph, GraphError, TensorId, TensorType};
+use std::sync::Arc;
+
+/// Layers, the tensors that flow between them, and their weights, which lie in one arena.
+///
+/// A stack is [`Model::sequential`] and [`Model::add`]. Anything else begins with [`Model::new`]:
+/// inputs, layers that are called on tensors, and the outputs, as in Keras's functional models.
+#[derive(Clone, Debug)]
+pub struct Model {
+    architecture: Architecture,
+    /// The specification of each input.
+    inputs: Vec<InputSpec>,
+    /// The shapes of each call's outputs, without the batch axis.
+    shapes: Vec<Vec<Vec<usize>>>,
+    parameters: Parameters,
+    /// Decides the first weights; without it they are counted, not drawn.
+    seed: Option<u64>,
+}
+
+impl Model {
+    /// A model without inputs and layers; `seed` decides the first weights.
+    pub fn new(seed: u64) -> Self {
+        Self::with_seed(Some(seed))
+    }
+
+    /// A model without inputs and layers. Without a seed it has no weights and is of use for their
+    /// number alone.
+    pub(crate) fn with_seed(seed: Option<u64>) -> Self {
+        Self {
+            architecture: Architecture::default(),
+            inputs: vec![],
+            shapes: vec![],
+            parameters: Parameters::default(),
+            seed,
+        }
+    }
+
+    /// The beginning of a stack of layers.
+    pub fn sequential(input: InputSpec, seed: u64) -> Self {
+        let mut model = Self::new(seed);
+        let input = model.input(input);
+        model.with_outputs([input])
+    }
+
+    /// Adds an input.
+    pub fn input(&mut self, spec: InputSpec) -> TensorRef {
+        let name = unique_name("InputLayer", |name| self.has(name));
+        self.named_input(&name, spec)
+    }
+
+    pub(crate) fn named_input(&mut self, name: &str, spec: InputSpec) -> TensorRef {
+        let extents = spec.shape().iter().copied().map(Some);
+        let inputs = &mut self.architecture.inputs;
+        inputs.push(Input {
+            name: name.to_owned(),
+            batch_shape: [None].into_iter().chain(extents).collect(),
+            tokens: matches!(spec, InputSpec::Tokens(_)),
+        });
+        self.inputs.push(spec);
+        TensorRef::Input(self.inputs.len() - 1)
+    }
+
+    /// Whether a layer or an input has this name.
+    fn has(&self, name: &str) -> bool {
+        let Architecture { inputs, layers, .. } = &self.architecture;
+        layers.iter().any(|layer| layer.name == name)
+            || inputs.iter().any(|input| input.name == name)
+    }
+
+    /// Calls a new layer on the outputs, which those of the layer replace: another layer of a
+    /// stack.
+    #[allow(clippy::should_implement_trait, reason = "Keras's name; no one adds a layer with +")]
+    pub fn add(mut self, layer: impl Layer + 'static) -> Result<Self, ModelError> {
+        self.architecture.outputs = self.call(layer, &self.architecture.outputs.clone())?;
+        Ok(self)
+    }
+
+    /// Calls a new layer, draws its weights and returns its first output.
+    pub fn apply(
+        &mut self,
+        layer: impl Layer + 'static,
+        inputs: &[TensorRef],
+    ) -> Result<TensorRef, ModelError> {
+        Ok(self.call(layer, inputs)?[0])
+    }
+
+    /// Calls a new layer, draws its weights and returns all its outputs.
+    pub fn call(
+        &mut self,
+        layer: impl Layer + 'static,
+        inputs: &[TensorRef],
+    ) -> Result<Vec<TensorRef>, ModelError> {
+        let name = unique_name(layer.class(), |name| self.has(name));
+        self.call_named(&name, true, Arc::new(layer), inputs)
+    }
+
+    /// Calls a new layer of a name that no other layer may have.
+    pub(crate) fn call_named(
+        &mut self,
+        name: &str,
+        trainable: bool,
+        layer: Arc<dyn Layer>,
+        inputs: &[TensorRef],
+    ) -> Result<Vec<TensorRef>, ModelError> {
+        if self.has(name) {
+            return Err(ModelError::Name(name.to_owned()));
+        }
+        check(format!("layer {name} ({})", layer.class()), &*layer)?;
+        for shape in self.shapes_of(inputs)? {
+            elements("an input", shape)?;
+        }
+        self.check_tokens(&*layer, inputs)?;
+        let weights = layer.weights(self.first_shape(inputs)?)?;
+        layer.output_shapes(&self.shapes_of(inputs)?)?;
+        let mut all = self.parameters.len;
+        for weight in &weights {
+            all += elements(&format!("the weight {}", weight.name), &weight.shape)?;
+            elements("the arena of all weights, with this layer's,", &[all])?;
+        }
+        let index = self.architecture.layers.len();
+        for weight in weights {
+            let weight = if trainable { weight } else { weight.not_trained() };
+            self.parameters.push((index, name), weight, self.seed);
+        }
+        let (name, path) = (name.to_owned(), vec![name.to_owned()]);
+        let node = LayerNode { name, path, layer, trainable, operation: false };
+        self.architecture.layers.push(node);
+        self.record(index, inputs)
+    }
+
+    /// Calls the layer that made `output` once more, with the same weights.
+    pub fn call_again(
+        &mut self,
+        output: TensorRef,
+        inputs: &[TensorRef],
+    ) -> Result<Vec<TensorRef>, ModelError> {
+        let TensorRef::Output { call, .. } = output else {
+            return Err(ModelError::NoLayer(output));
+        };
+        let unknown = || ModelError::UnknownTensor(output);
+        let Call { layer, inputs: first } =
+            self.architecture.calls.get(call).ok_or_else(unknown)?;
+        let node = &self.architecture.layers[*layer];
+        let weights = |inputs: &[TensorRef]| -> Result<Vec<Vec<usize>>, ModelError> {
+            let weights = node.layer.weights(self.first_shape(inputs)?)?;
+            Ok(weights.into_iter().map(|weight| weight.shape).collect())
+        };
+        if weights(first)? != weights(inputs)? {
+            let found = self.first_shape(inputs)?;
+            let expected = "an input that its weights fit";
+            return Err(LayerError::new(node.layer.class(), expected, found).into());
+        }
+        self.record(*layer, inputs)
+    }
+
+    /// The outputs of a call.
+    pub(crate) fn outputs_of(&self, call: usize) -> Vec<TensorRef> {
+        let outputs = 0..self.shapes.get(call).map_or(0, Vec::len);
+        outputs.map(|index| TensorRef::Output { call, index }).collect()
+    }
+
+    fn record(&mut self, layer: usize, inputs: &[TensorRef]) -> Result<Vec<TensorRef>, ModelError> {
+        let shapes =
+            self.architecture.layers[layer].layer.output_shapes(&self.shapes_of(inputs)?)?;
+        for shape in &shapes {
+            elements("the output", shape)?;
+        }
+        self.shapes.push(shapes);
+        self.architecture.calls.push(Call { layer, inputs: inputs.to_vec() });
+        Ok(self.outputs_of(self.shapes.len() - 1))
+    }
+
+    /// Sets the outputs of the model.
+    pub fn with_outputs(mut self, outputs: impl Into<Vec<TensorRef>>) -> Self {
+        self.architecture.outputs = outputs.into();
+        self
+    }
+
+    /// The extents of a tensor, without the batch axis.
+    ///
+    /// # Errors
+    /// If it is a tensor of another model.
+    pub fn shape(&self, tensor: TensorRef) -> Result<&[usize], ModelError> {
+        let shape = match tensor {
+            TensorRef::Input(input) => self.inputs.get(input).map(InputSpec::shape),
+            TensorRef::Output { call, index } => {
+                self.shapes.get(call).and_then(|shapes| shapes.get(index)).map(Vec::as_slice)
+            }
+        };
+        shape.ok_or(ModelError::UnknownTensor(tensor))
+    }
+
+    pub(crate) fn shapes_of(&self, tensors: &[TensorRef]) -> Result<Vec<&[usize]>, ModelError> {
+        tensors.iter().map(|&tensor| self.shape(tensor)).collect()
+    }
+
+    /// The shape that decides those of a layer's weights.
+    fn first_shape(&self, tensors: &[TensorRef]) -> Result<&[usize], ModelError> {
+        tensors.first().map_or(Ok(&[]), |&tensor| self.shape(tensor))
+    }
+
+    /// The graph of layers that the model is made of.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Names and classes of the layers, in the order in which they were added.
+    pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.architecture.layers()
+    }
+
+    /// The inputs: name, specification and tensor of each.
+    pub fn inputs(&self) -> impl Iterator<Item = (&str, &InputSpec, TensorRef)> {
+        let names = self.architecture.inputs.iter().map(|input| input.name.as_str());
+        let inputs = names.zip(&self.inputs).enumerate();
+        inputs.map(|(index, (name, spec))| (name, spec, TensorRef::Input(index)))
+    }
+
+    /// The outputs.
+    pub fn outputs(&self) -> &[TensorRef] {
+        &self.architecture.outputs
+    }
+
+    /// The names of the outputs, as [`Architecture::output_names`].
+    pub fn output_names(&self) -> Vec<String> {
+        self.architecture.output_names()
+    }
+
+    /// The extents of each output for a batch of this many examples.
+    pub fn output_shapes(&self, batch: usize) -> Vec<Vec<usize>> {
+        let shapes = self.outputs().iter().filter_map(|&output| self.shape(output).ok());
+        shapes.map(|shape| [&[batch], shape].concat()).collect()
+    }
+
+    /// The name of the layer or input that makes an output; empty, where there is no such output.
+    pub(crate) fn output_name(&self, output: usize) -> String {
+        let Architecture { inputs, layers, calls, .. } = &self.architecture;
+        let name = self.outputs().get(output).and_then(|output| match *output {
+            TensorRef::Input(input) => Some(&inputs.get(input)?.name),
+            TensorRef::Output { call, .. } => Some(&layers[calls.get(call)?.layer].name),
+        });
+        name.cloned().unwrap_or_default()
+    }
+
+    /// The number of parameters.
+    pub fn count_params(&self) -> usize {
+        self.weight_ranges().iter().map(WeightRange::len).sum()
+    }
+
+    /// The number of those that gradients move.
+    pub fn count_trained(&self) -> usize {
+        self.weight_ranges().iter().filter(|range| range.trained).map(WeightRange::len).sum()
+    }
+
+    /// How much of the arena gradients move, gaps included.
+    pub(crate) fn trained(&self) -> usize {
+        self.parameters.trained
+    }
+
+    pub(crate) fn layer_params(&self, layer: usize) -> usize {
+        self.weight_ranges().iter().filter(|s| s.layer == layer).map(WeightRange::len).sum()
+    }
+
+    /// The weights' places.
+    pub fn weight_ranges(&self) -> &[WeightRange] {
+        &self.parameters.ranges
+    }
+
+    /// All parameters, with the gaps of alignment between weights.
+    pub fn parameters(&self) -> &[f32] {
+        &self.parameters.values
+    }
+
+    pub(crate) fn set_parameters(&mut self, values: &[f32]) {
+        self.parameters.values.copy_from_slice(values);
+    }
+
+    /// Every weight by name.
+    pub fn weights(&self) -> Result<Vec<(String, HostTensor)>, ModelError> {
+        self.parameters.weights()
+    }
+
+    /// Replaces every weight; all must be given.
+    pub fn set_weights(&mut self, weights: &[(String, HostTensor)]) -> Result<(), ModelError> {
+        self.parameters.set_weights(weights)
+    }
+
+    /// The resident tensor of all parameters.
+    pub(crate) fn arena(&self, graph: &mut Graph) -> TensorId {
+        self.parameters.arena(graph)
+    }
+
+    /// A view of each weight.
+    pub(crate) fn weight_views(&self, graph: &mut Graph) -> Result<Vec<TensorId>, GraphError> {
+        self.parameters.views(graph)
+    }
+
+    /// A resident tensor of a number for each parameter that gradients move.
+    pub(crate) fn trained_arena(&self, graph: &mut Graph, name: &str) -> TensorId {
+        graph.resident(name, TensorType::f32([self.parameters.trained]))
+    }
+}
