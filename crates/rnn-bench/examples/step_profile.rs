@@ -20,7 +20,8 @@ fn main() -> anyhow::Result<()> {
     let preset = Preset::Keras3;
     let model = experiment.model(experiment.input(), preset, 1)?;
     let optimizer = experiment.optimizer(preset);
-    let mut trainer = Trainer::new(model, &*device, optimizer, 1).tally(experiment.tally());
+    let mut trainer =
+        Trainer::new(model, &*device, optimizer, 1).metric_sums(experiment.metric_sums());
     trainer.enable_profile();
     for training in [true, false] {
         let run = |trainer: &mut Trainer| -> anyhow::Result<()> {

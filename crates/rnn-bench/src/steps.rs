@@ -84,7 +84,7 @@ impl Step {
         let model = self.experiment.model(self.input(), preset, 1)?;
         let optimizer = self.experiment.optimizer(preset);
         let trainer = Trainer::new(model, device, optimizer, 1).precision(precision);
-        Ok(trainer.tally(self.experiment.tally()))
+        Ok(trainer.metric_sums(self.experiment.metric_sums()))
     }
 
     /// A batch.

@@ -111,7 +111,7 @@ impl Training<'_> {
         let optimizer: Optimizer = self.experiment.optimizer(self.preset);
         let slots = optimizer.slots();
         let trainer = Trainer::new(model, device, optimizer, 1);
-        let mut trainer = trainer.tally(self.experiment.tally());
+        let mut trainer = trainer.metric_sums(self.experiment.metric_sums());
         let mut losses = Vec::new();
         for _ in 0..STEPS {
             trainer.train_batch(batch)?;

@@ -91,7 +91,7 @@ fn run(case: &Value, model: Model) -> Outcome {
     let sgd = Optimizer::sgd().learning_rate(0.5);
     let trainer = || {
         let trainer = Trainer::new(model.clone(), &CpuDevice::new(), sgd, 1);
-        trainer.losses(losses.clone()).tally(MetricSums::Regression)
+        trainer.losses(losses.clone()).metric_sums(MetricSums::Regression)
     };
     let batch = Batch { inputs: vec![x.clone()], labels, ..Batch::default() };
     let outputs = trainer().predict_batch(&[x]).expect("it predicts");

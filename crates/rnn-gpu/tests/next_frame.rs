@@ -63,7 +63,7 @@ fn a_training_step_of_the_tutorials_size_is_launched_at_once() {
     let model = experiment.model(experiment.input(), Preset::Keras2018, 1).expect("it fits");
     let device = rnn_cpu::CpuDevice::new();
     let optimizer = experiment.optimizer(Preset::Keras2018);
-    let trainer = Trainer::new(model, &device, optimizer, 1).tally(experiment.tally());
+    let trainer = Trainer::new(model, &device, optimizer, 1).metric_sums(experiment.metric_sums());
     let graph = trainer.training_graph(10).expect("a graph");
     // Of the limits that WebGPU guarantees, tensors of 15 x 10 x 40 x 40 pixels exceed one.
     let limits = Limits { max_binding_bytes: 1 << 30, ..Limits::WEBGPU };

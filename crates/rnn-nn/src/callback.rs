@@ -322,7 +322,7 @@ impl Callback for TerminateOnNan {
             return ON;
         }
         let what = format!("the loss became {loss}");
-        Err(TrainError::NotFinite { what, step: trainer.step })
+        Err(TrainError::NotFinite { what, step: trainer.steps_done() })
     }
 }
 

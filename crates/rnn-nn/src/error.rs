@@ -200,6 +200,12 @@ pub enum TrainError {
         /// The rows of this batch.
         found: usize,
     },
+    /// A tensor of a state that no part of a training keeps.
+    #[error("the state holds {0}, which is neither a weight of the model nor kept by a training")]
+    UnknownState(String),
+    /// A tensor that a step takes and was not given.
+    #[error("the step takes {0}, which was not given")]
+    StepInput(String),
     /// Ranks do not hold the same.
     #[error(
         "after step {step} rank {rank} holds other numbers than rank 0: all ranks need the same program, data, options and kind of device"

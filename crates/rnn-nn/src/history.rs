@@ -72,11 +72,14 @@ impl Metrics {
     }
 
     /// From the sums of an [`UpdateMetricSums`](rnn_ops::UpdateMetricSums).
-    pub(crate) fn from_sums(sums: &HostTensor, tally: MetricSums) -> Result<Self, TensorError> {
+    pub(crate) fn from_sums(
+        sums: &HostTensor,
+        metric_sums: MetricSums,
+    ) -> Result<Self, TensorError> {
         let sums: Vec<f64> = sums.as_f32()?.iter().copied().map(f64::from).collect();
         let (leading, counters) = sums.split_at(MetricSums::LEADING);
         let [loss, right, count, rows] = [0, 1, 2, 3].map(|i| leading[i]);
-        let (classes, buckets) = match tally {
+        let (classes, buckets) = match metric_sums {
             MetricSums::Binary => counters.split_at(3),
             _ => counters.split_at(counters.len()),
         };

@@ -101,7 +101,7 @@ impl Loss {
     }
 
     /// What is counted for metrics.
-    pub fn tally(&self) -> MetricSums {
+    pub fn metric_sums(&self) -> MetricSums {
         match self {
             Self::BinaryCrossentropy(_) => MetricSums::Binary,
             Self::CategoricalCrossentropy(_) | Self::SparseCategoricalCrossentropy { .. } => {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// What the model came to, for the terminal.
 pub fn text(config: &Config, RunResult { results, measured, .. }: &RunResult) -> String {
-    let figures = describe(results.judged_by, &results.test, config.tally());
+    let figures = describe(results.judged_by, &results.test, config.metric_sums());
     let text = format!("{}\n{figures}", config.title());
     match &measured.classes {
         Some(classes) => format!("{text}\n\n{}", classes.report),

@@ -35,7 +35,7 @@ fn render(
         " to validate, " (test) " to test."
     };
     let sections = html! {
-        (tiles(&headline(results, config.tally())))
+        (tiles(&headline(results, config.metric_sums())))
         (section("Training", training(&history.epochs, &config.loss_name(), classes)))
         @if let Some(classes) = &measured.classes { (section(judge, tested(classes, results.judged_by))) }
         @for film in films { (section(&film.heading(), film.show())) }
@@ -52,10 +52,10 @@ pub(super) fn count(n: usize) -> String {
 }
 
 /// What `results.json` holds.
-fn headline(results: &Results, tally: MetricSums) -> Vec<(String, String)> {
+fn headline(results: &Results, metric_sums: MetricSums) -> Vec<(String, String)> {
     let m = &results.test;
     let loss = format!("{} loss", results.judged_by.title());
-    let mut figures: Vec<(&str, String)> = match tally {
+    let mut figures: Vec<(&str, String)> = match metric_sums {
         MetricSums::Regression => vec![(&loss, short(m.loss))],
         _ => vec![
             ("Accuracy", short(m.accuracy)),
@@ -65,7 +65,7 @@ fn headline(results: &Results, tally: MetricSums) -> Vec<(String, String)> {
             ("F1", short(m.f1)),
         ],
     };
-    figures.extend((tally == MetricSums::Binary).then(|| ("AUC", short(m.auc))));
+    figures.extend((metric_sums == MetricSums::Binary).then(|| ("AUC", short(m.auc))));
     figures.push(("Parameters", count(results.parameters)));
     figures.push(("Epoch", format!("{:.1} s", results.seconds_per_epoch)));
     figures.into_iter().map(|(name, figure)| (name.to_owned(), figure)).collect()

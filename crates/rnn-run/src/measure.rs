@@ -33,7 +33,7 @@ pub fn measure(
     // What is measured does not depend on what the model saw before.
     trainer.reset_states()?;
     let test = trainer.evaluate(set, config.batch_size)?;
-    let classes = match config.tally() {
+    let classes = match config.metric_sums() {
         MetricSums::Binary => Some(two_classes(trainer, [&splits.train, set], config)?),
         MetricSums::Categorical => many_classes(trainer, set, config)?,
         MetricSums::Regression => None,
@@ -135,16 +135,16 @@ fn highest(scores: &[f32]) -> usize {
 }
 
 /// What a model comes to on a part of the data, as a line.
-pub fn describe(part: Part, m: &Metrics, tally: MetricSums) -> String {
+pub fn describe(part: Part, m: &Metrics, metric_sums: MetricSums) -> String {
     let mut line = format!("{} loss ", part.name());
-    line += &match tally {
+    line += &match metric_sums {
         MetricSums::Regression => format!("{:.3e}", m.loss),
         _ => format!(
             "{:.4}, accuracy {:.4}, precision {:.4}, recall {:.4}, F1 {:.4}",
             m.loss, m.accuracy, m.precision, m.recall, m.f1
         ),
     };
-    if tally == MetricSums::Binary {
+    if metric_sums == MetricSums::Binary {
         line += &format!(", AUC {:.4}", m.auc);
     }
     line

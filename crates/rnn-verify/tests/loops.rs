@@ -193,7 +193,7 @@ fn long_sums_are_right() {
     let to_half = Matmul { output: DType::F16, ..Matmul::default() };
     let logits = || Sample::Normal(vec![132, 500]);
     let row = || Sample::Normal(vec![1, LONG]);
-    let tally = UpdateMetricSums { of: MetricSums::Binary, examples: 132 };
+    let metric_sums = UpdateMetricSums { of: MetricSums::Binary, examples: 132 };
     let sums = MetricSums::Binary.len(500);
     let cases = [
         Case::new("max_pool", MaxPool(windows), vec![x.clone()]),
@@ -213,7 +213,7 @@ fn long_sums_are_right() {
         Case::new("sum_rows", SumRows, vec![Sample::Normal(vec![LONG, 2])]).tolerance(2e-5),
         Case::new("softmax", Softmax, vec![row()]),
         Case::new("step_mask", StepMask { padding: 0.0 }, vec![Sample::Normal(vec![2, 60_000])]),
-        Case::new("tally", tally, vec![logits(), logits(), Sample::Normal(vec![1])])
+        Case::new("metric_sums", metric_sums, vec![logits(), logits(), Sample::Normal(vec![1])])
             .updates(vec![Sample::Floats(vec![sums], vec![0.0; sums])])
             .tolerance(2e-5),
         product(to_half).tolerance(1e-3),

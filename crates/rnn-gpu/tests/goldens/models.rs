@@ -128,7 +128,7 @@ fn next_frame() {
         for device in devices() {
             let optimizer = Optimizer::adadelta().learning_rate(1.0);
             let mut trainer = Trainer::new(model.clone(), &*device, optimizer, 0)
-                .tally(rnn::nn::MetricSums::Regression);
+                .metric_sums(rnn::nn::MetricSums::Regression);
             for step in 0..golden.number("steps") as usize {
                 let inputs = vec![golden.tensor(&format!("x{step}")).clone()];
                 let labels = vec![golden.tensor(&format!("y{step}")).clone()];

@@ -57,8 +57,8 @@ impl Compile {
     }
 
     /// What is counted besides the loss, for the first output.
-    pub fn tally(&self) -> MetricSums {
-        self.losses.first().map_or(MetricSums::Regression, |(loss, _)| loss.tally())
+    pub fn metric_sums(&self) -> MetricSums {
+        self.losses.first().map_or(MetricSums::Regression, |(loss, _)| loss.metric_sums())
     }
 
     /// The same in Keras 3's spelling.

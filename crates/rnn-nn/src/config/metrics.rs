@@ -104,7 +104,7 @@ fn judge(metric: &Value, compile: &Compile, width: usize) -> Option<String> {
     let logits = loss.is_some_and(|loss: Loss| loss.from_logits());
     let known = |allowed: &[(&str, Value)]| differing(&config, allowed);
     let half = || Value::from(0.5);
-    let difference = match compile.tally() {
+    let difference = match compile.metric_sums() {
         MetricSums::Binary if is(&["accuracy", "acc", "BinaryAccuracy"]) => match logits {
             // Keras compares what the model puts out, logits here, with the threshold.
             true => Some("of logits: here probabilities are compared with 0.5".into()),

@@ -1,8 +1,9 @@
 //! The graph that layers add their nodes to.
 
 use crate::Precision;
+use crate::resident::Resident;
 use rnn_core::{DType, Shape};
-use rnn_graph::{Graph, GraphError, OpError, TensorId};
+use rnn_graph::{Graph, GraphError, OpError, TensorId, TensorType};
 use rnn_ops::{self as ops, Fill, Penalty, Scale};
 use std::collections::VecDeque;
 
@@ -89,6 +90,18 @@ impl<'a> ForwardContext<'a> {
         let &[tokens, table] = &node.operands.inputs[..] else { return None };
         let fewer = self.graph.shape(table).rows() < self.graph.shape(x).rows();
         fewer.then_some([tokens, table])
+    }
+
+    /// The state that the layer keeps between batches.
+    pub(crate) fn kept_state(&mut self, shape: Shape) -> TensorId {
+        let name = Resident::LayerState(self.name.clone()).to_string();
+        self.graph.resident(&name, TensorType::f32(shape))
+    }
+
+    /// The sum of the weights of the layer's moving averages, `[1]`.
+    pub(crate) fn debias_weight(&mut self) -> TensorId {
+        let name = Resident::DebiasWeight(self.name.clone()).to_string();
+        self.graph.resident(&name, TensorType::f32([1]))
     }
 
     /// An operand that a layer does not take.

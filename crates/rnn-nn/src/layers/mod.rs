@@ -49,7 +49,6 @@ pub use conv_lstm::{ConvLstm1D, ConvLstm2D, ConvLstm3D, ConvLstmCell};
 pub use core::{Dense, Dropout, Masking, Softmax, SpatialDropout1D, TimeDistributed};
 pub use embedding::Embedding;
 pub use merging::{Add, Average, Concatenate, Elementwise, Multiply, Subtract};
-pub(crate) use normalization::ZERO_DEBIAS;
 pub use normalization::{BatchNormalization, LayerNormalization};
 pub use pool::{
     AveragePooling1D, AveragePooling2D, AveragePooling3D, GlobalAveragePooling1D,

@@ -1,6 +1,6 @@
 use crate::layer::{Arguments, Dialect, ForwardContext, Numbers, Value, Weight, WeightArguments};
 use crate::{ConfigError, Initializer, Layer, LayerError};
-use rnn_graph::{GraphError, TensorId, TensorType};
+use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{
     Affine, BatchNormalize, Binary, Fill, InverseRoot, MovingAverage, Normalize, Scale,
     TransposeLeading,
@@ -163,10 +163,6 @@ impl Layer for LayerNormalization {
     }
 }
 
-/// Behind a layer's name: the resident `[1]` with the weight of all values that its moving averages
-/// have followed.
-pub(crate) const ZERO_DEBIAS: &str = "/zero_debias";
-
 /// Zero mean and unit variance of each feature over the batch and all other axes, then gamma and
 /// beta; at inference with the moving averages of both, which training keeps as weights that are
 /// not trained: `[.., F]` -> `[.., F]`.
@@ -252,10 +248,7 @@ impl BatchNormalization {
         let width = cx.graph.shape(averages[0]).len();
         let (rows, steps) = (cx.graph.shape(x).rows() as f32, cx.graph.shape(x).last() / width);
         let correction = if self.corrected { rows / (rows - 1.0 - self.epsilon) } else { 1.0 };
-        let weight = self.debiased.then(|| {
-            let name = format!("{}{ZERO_DEBIAS}", cx.name);
-            cx.graph.resident(&name, TensorType::f32([1]))
-        });
+        let weight = self.debiased.then(|| cx.debias_weight());
         let [mean, variance] = [out[2], out[3]];
         let [mean, variance] = match steps {
             1 => [mean, variance],

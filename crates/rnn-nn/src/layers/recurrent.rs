@@ -3,7 +3,7 @@ use super::cell::{Cell, CellShapes, Scan};
 use crate::layer::{Arguments, ForwardContext, MaskFlow, Numbers, Value, Weight, WeightArguments};
 use crate::{ConfigError, Initializer, Layer, LayerError};
 use rnn_core::{DType, Shape};
-use rnn_graph::{GraphError, TensorId, TensorType};
+use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{
     Activation, Assign, Cast, MaskItems, Pad, Penalty, ReverseLeading, ScanInputs, SeenMask,
 };
@@ -184,10 +184,7 @@ impl<C: Cell> Recurrent<C> {
         let shapes = fits.ok_or_else(misfit)?;
         let of_state = |times| Shape::from([&[times, axes[1]], &shapes.state[..]].concat());
         let shape = of_state(C::STATES);
-        let kept = self.stateful.then(|| {
-            let name = format!("{}/state", cx.name);
-            cx.graph.resident(&name, TensorType::f32(shape.clone()))
-        });
+        let kept = self.stateful.then(|| cx.kept_state(shape.clone()));
         // The backward pass reads the state too, when the one that is kept has moved on.
         let copy = |kept| cx.graph.apply(Pad { offset: 0, full: shape.clone() }, &[kept]);
         let initial = match (initial, kept) {

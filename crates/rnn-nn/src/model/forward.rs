@@ -4,7 +4,7 @@ use super::Model;
 use crate::architecture::{Architecture, Call, LayerNode, TensorRef};
 use crate::layer::{ForwardContext, Value};
 use crate::{InputSpec, Precision};
-use rnn_graph::{Graph, GraphError, TensorId};
+use rnn_graph::{Graph, GraphError, TensorId, TensorType};
 use rnn_ops::TransposeLeading;
 
 /// The tensors of a forward pass.
@@ -37,10 +37,23 @@ impl Values {
 }
 
 impl Model {
-    /// Adds an input tensor of the graph for each input of the model, named `inputs_0` and so on.
-    pub(crate) fn graph_inputs(&self, graph: &mut Graph, batch: usize) -> Vec<TensorId> {
-        let inputs = self.inputs.iter().enumerate();
-        inputs.map(|(i, spec)| graph.input(format!("inputs_{i}"), spec.ty(batch))).collect()
+    /// The types of the inputs of a batch.
+    pub(crate) fn input_types(&self, batch: usize) -> Vec<TensorType> {
+        self.inputs.iter().map(|spec| spec.ty(batch)).collect()
+    }
+
+    /// A graph of the forward pass over one example, for what can be told from it.
+    pub(crate) fn example_graph(
+        &self,
+        trains: bool,
+        precision: Precision,
+    ) -> Result<(Graph, ForwardPass), GraphError> {
+        let mut graph = Graph::new();
+        let types = self.input_types(1).into_iter();
+        let inputs: Vec<TensorId> = types.map(|ty| graph.input("inputs", ty)).collect();
+        let random = trains.then(|| graph.input("random", TensorType::u32([4])));
+        let forward = self.forward(&mut graph, &inputs, random, precision)?;
+        Ok((graph, forward))
     }
 
     /// Adds the forward pass over a tensor for each input; dropout acts if `random` is given.

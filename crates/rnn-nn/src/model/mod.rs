@@ -6,6 +6,7 @@ mod input;
 mod parameters;
 mod summary;
 
+pub(crate) use forward::ForwardPass;
 pub use input::InputSpec;
 pub use parameters::WeightRange;
 
@@ -13,6 +14,7 @@ use crate::architecture::{Architecture, Call, Input, LayerNode, TensorRef};
 use crate::error::elements;
 use crate::layer::check;
 use crate::naming::unique_name;
+use crate::resident::Resident;
 use crate::{Layer, LayerError, ModelError};
 use parameters::Parameters;
 use rnn_core::HostTensor;
@@ -314,7 +316,7 @@ impl Model {
     }
 
     /// A resident tensor of a number for each parameter that gradients move.
-    pub(crate) fn trained_arena(&self, graph: &mut Graph, name: &str) -> TensorId {
-        graph.resident(name, TensorType::f32([self.parameters.trained]))
+    pub(crate) fn trained_arena(&self, graph: &mut Graph, name: Resident) -> TensorId {
+        graph.resident(&name.to_string(), TensorType::f32([self.parameters.trained]))
     }
 }

@@ -1,5 +1,6 @@
 use crate::ModelError;
 use crate::layer::{Weight, WeightArguments};
+use crate::resident::Resident;
 use rnn_core::{HostTensor, Rng};
 use rnn_graph::{Binding, Graph, GraphError, TensorId, TensorType};
 use rnn_ops::{Constraint, Penalty};
@@ -101,7 +102,7 @@ impl Parameters {
 
     /// The resident tensor of all parameters.
     pub fn arena(&self, graph: &mut Graph) -> TensorId {
-        graph.resident("parameters", TensorType::f32([self.values.len()]))
+        graph.resident(&Resident::Parameters.to_string(), TensorType::f32([self.values.len()]))
     }
 
     /// A view of each weight.

@@ -105,7 +105,7 @@ impl Experiment {
     }
 
     /// What is counted besides the loss: a film has no classes.
-    pub fn tally(self) -> MetricSums {
+    pub fn metric_sums(self) -> MetricSums {
         match self {
             Self::NextFrame => MetricSums::Regression,
             _ => MetricSums::Binary,

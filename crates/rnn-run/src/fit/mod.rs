@@ -145,10 +145,10 @@ pub fn evaluate(
     let batch = batch_for(file, &model, asked, test.len())?;
     tell_of_metrics(file, &compile, &model.output_shapes(1));
     saved.tell_precision();
-    let tally = compile.tally();
+    let metric_sums = compile.metric_sums();
     let mut trainer = saved.trainer(model, device, compile.optimizer)?.losses(compile.losses);
     let metrics = trainer.evaluate(&test, batch)?;
-    println!("{}", describe(Judged::Test, &metrics, tally));
+    println!("{}", describe(Judged::Test, &metrics, metric_sums));
     finite::warn_of(&mut trainer, &test, batch, metrics.loss)
 }
 

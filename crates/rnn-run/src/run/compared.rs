@@ -20,7 +20,7 @@ impl Compared {
     pub fn figure(&self, of: Figure) -> Option<f64> {
         let there = match of {
             Figure::Loss => true,
-            Figure::Auc => self.config.tally() == MetricSums::Binary,
+            Figure::Auc => self.config.metric_sums() == MetricSums::Binary,
             _ => self.config.classes(),
         };
         there.then(|| self.results.test.figure(of))

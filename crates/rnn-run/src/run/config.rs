@@ -249,20 +249,20 @@ impl Config {
             Task::Tutorial(_) => trainer,
             Task::Own(own) => trainer.losses(losses).shuffle(own.shuffle),
         };
-        Ok(trainer.tally(self.tally()))
+        Ok(trainer.metric_sums(self.metric_sums()))
     }
 
     /// What is counted besides the loss; of several outputs for the first.
-    pub fn tally(&self) -> MetricSums {
+    pub fn metric_sums(&self) -> MetricSums {
         match &self.task {
-            Task::Tutorial(task) => task.experiment.tally(),
-            Task::Own(own) => own.model.compile.tally(),
+            Task::Tutorial(task) => task.experiment.metric_sums(),
+            Task::Own(own) => own.model.compile.metric_sums(),
         }
     }
 
     /// Whether there are classes, and so an accuracy.
     pub fn classes(&self) -> bool {
-        self.tally() != MetricSums::Regression
+        self.metric_sums() != MetricSums::Regression
     }
 
     /// What the loss is called, for axes: of several outputs those of all.

@@ -1,12 +1,14 @@
 //! Training by several processes, each of which has all of the model and a part of every batch.
 
-use crate::batch::examples;
+use super::batch::examples;
+use super::engine::StepProgram;
+use super::step::{Mode, StepBuilder};
+use super::step_inputs::{StepGraph, StepInput, StepInputs};
 use crate::dataset::fnv1a;
-use crate::layers::ZERO_DEBIAS;
-use crate::step::{Mode, StepBuilder};
+use crate::resident::Resident;
 use crate::{Batch, Dataset, TrainError, Trainer};
 use rnn_core::HostTensor;
-use rnn_graph::{Binding, Graph, Program, TensorId, TensorType};
+use rnn_graph::{Binding, Graph, TensorId, TensorType};
 use rnn_ops::{Assign, Binary, Fill, Pad, StepParams, UpdateMetricSums};
 use std::fmt;
 use std::rc::Rc;
@@ -34,7 +36,7 @@ pub trait Communicator: fmt::Debug {
 pub(crate) struct Ranks {
     communicator: Rc<dyn Communicator>,
     /// What ends a step, once there is one.
-    update: Option<(Program, Exchange)>,
+    update: Option<(StepProgram, Exchange)>,
 }
 
 /// What ranks share of a step, which lies in one resident of each: gradients, in the places of
@@ -46,7 +48,7 @@ struct Exchange {
     /// Weights that layers move: which of the ranges, and their places.
     moved: Vec<(usize, usize)>,
     /// Weights of moving averages, by the names of their residents, and their places.
-    debias: Vec<(String, usize)>,
+    debias: Vec<(Resident, usize)>,
     /// Where the means end and the sums begin.
     sums: usize,
     /// All elements.
@@ -54,25 +56,21 @@ struct Exchange {
 }
 
 impl Exchange {
-    const RESIDENT: &str = "shared";
-
     fn of(step: &StepBuilder<'_>) -> Result<Self, TrainError> {
-        let mut g = Graph::new();
-        let inputs = step.model.graph_inputs(&mut g, 1);
-        let random = g.input("random", TensorType::u32([4]));
-        let weights = step.model.forward(&mut g, &inputs, Some(random), step.precision)?.weights;
+        let (mut g, forward) = step.model.example_graph(true, step.precision)?;
+        let weights = forward.weights;
         let parameters = step.model.arena(&mut g);
         let updated = g.nodes().iter().flat_map(|node| &node.operands.updates);
         let updated: Vec<TensorId> = updated.copied().collect();
         let (mut moved, mut sums) = (vec![], step.model.trained());
-        let mut debias: Vec<(String, usize)> = vec![];
+        let mut debias: Vec<(Resident, usize)> = vec![];
         for tensor in updated.iter().filter(|&&tensor| g.root(tensor).0 != parameters) {
             let name = &g[*tensor].name;
-            if !name.ends_with(ZERO_DEBIAS) {
+            let Some(resident @ Resident::DebiasWeight(_)) = Resident::of_name(name) else {
                 return Err(TrainError::Stateful(name.clone()));
-            }
-            if debias.iter().all(|(known, _)| known != name) {
-                debias.push((name.clone(), sums));
+            };
+            if debias.iter().all(|(known, _)| *known != resident) {
+                debias.push((resident, sums));
                 sums += Binding::ALIGNMENT;
             }
         }
@@ -87,7 +85,7 @@ impl Exchange {
 
     /// All that layers change by themselves, given the weights: its place and its tensor.
     fn changed(&self, g: &mut Graph, weights: &[TensorId]) -> Vec<(usize, TensorId)> {
-        let weight = |name: &String| g.resident(name, TensorType::f32([1]));
+        let weight = |name: &Resident| g.resident(&name.to_string(), TensorType::f32([1]));
         let debias: Vec<_> = self.debias.iter().map(|(name, _)| name).map(weight).collect();
         let places = self.debias.iter().map(|&(_, place)| place);
         let moved = self.moved.iter().map(|&(index, place)| (place, weights[index]));
@@ -95,16 +93,16 @@ impl Exchange {
     }
 
     fn resident(&self, g: &mut Graph) -> TensorId {
-        g.resident(Self::RESIDENT, TensorType::f32([self.len]))
+        g.resident(&Resident::Exchange.to_string(), TensorType::f32([self.len]))
     }
 }
 
 impl StepBuilder<'_> {
     /// The end of [`Mode::Share`]: the loss, and what is counted, are those of this rank.
-    pub(crate) fn push_shared(
+    pub(crate) fn push_exchange(
         &self,
         g: &mut Graph,
-        (tally, loss, judged): (UpdateMetricSums, TensorId, &[TensorId]),
+        (update, loss, compared): (UpdateMetricSums, TensorId, &[TensorId]),
         weights: &[TensorId],
     ) -> Result<(), TrainError> {
         let exchange = Exchange::of(self)?;
@@ -118,19 +116,20 @@ impl StepBuilder<'_> {
         let zeros = Fill { shape: [self.sums()?].into(), value: 0.0 };
         let sums = g.apply(zeros, &[])?;
         g.place(sums, shared, exchange.sums);
-        g.push_node(Arc::new(tally), judged, &[sums])?;
+        g.push_node(Arc::new(update), compared, &[sums])?;
         Ok(())
     }
 
     /// What all ranks do alike, once they hold what they share.
-    fn update_graph(&self, exchange: &Exchange) -> Result<Graph, TrainError> {
-        let mut graph = Graph::new();
-        let g = &mut graph;
-        let (shared, metrics) = (exchange.resident(g), self.metrics(g)?);
-        let numbers = g.input("step", TensorType::f32([StepParams::LEN]));
+    fn update_graph(&self, exchange: &Exchange) -> Result<StepGraph, TrainError> {
+        let mut step = StepGraph::default();
+        let (shared, metrics) =
+            (exchange.resident(&mut step.graph), self.metrics(&mut step.graph)?);
+        let params = step.input(StepInput::Params, TensorType::f32([StepParams::LEN]));
+        let g = &mut step.graph;
         let weights = self.model.weight_views(g)?;
         let gradients = g.view(shared, 0, [self.model.trained()])?;
-        self.push_update(g, gradients, &weights, numbers)?;
+        self.push_update(g, gradients, &weights, params)?;
         let changed = exchange.changed(g, &weights);
         let mut take = |place: usize, of: TensorId, add: bool| {
             let mut values = g.view(shared, place, g.shape(of).clone())?;
@@ -143,7 +142,7 @@ impl StepBuilder<'_> {
             take(place, of, false)?;
         }
         take(exchange.sums, metrics, true)?;
-        Ok(graph)
+        Ok(step)
     }
 }
 
@@ -176,24 +175,25 @@ impl Trainer {
         if total == 0 {
             return Err(TrainError::Empty);
         }
-        let [random, numbers] = self.step_inputs(first as u32)?;
-        let valid = self.valid_steps(batch, Some(&random))?;
+        let keys = self.step_keys(first as u32)?;
+        let valid = self.valid_steps(batch, Some(&keys.random))?;
         let (update, exchange) = self.update()?;
         let mut values = vec![0.0; exchange.len];
         if own > 0 {
-            let more: Vec<&HostTensor> = [&random].into_iter().chain(&valid).collect();
+            let valid_steps = valid.iter().collect();
+            let more = StepInputs { valid_steps, ..keys.inputs() };
             self.queue(batch, Mode::Share, &more)?;
-            values.copy_from_slice(self.session.read(Exchange::RESIDENT)?.as_f32()?);
+            values.copy_from_slice(self.engine.read(&Resident::Exchange)?.as_f32()?);
             let weight = own as f32 / total as f32;
             values[..exchange.sums].iter_mut().for_each(|value| *value *= weight);
         }
         communicator.all_reduce(&mut values);
         let values = HostTensor::from_f32([exchange.len], values)?;
-        self.session.write(Exchange::RESIDENT, &values)?;
-        Ok(self.session.run(update, &[&numbers])?)
+        self.engine.write(Resident::Exchange, values)?;
+        self.engine.run(&update, &keys.inputs())
     }
 
-    fn update(&mut self) -> Result<(Program, Exchange), TrainError> {
+    fn update(&mut self) -> Result<(StepProgram, Exchange), TrainError> {
         if let Some(Ranks { update: Some(update), .. }) = &self.ranks {
             return Ok(update.clone());
         }

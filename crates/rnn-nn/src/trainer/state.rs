@@ -1,9 +1,10 @@
+use super::engine::InitialValues;
+use crate::resident::Resident;
 use crate::{CallbackState, History, TrainError, Trainer};
 use rnn_core::HostTensor;
-use rnn_graph::TensorType;
-use rnn_ops::FIRST_LOSS_SCALE;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 
 /// All that a training is between two of its steps: a trainer of the same model and optimizer that
 /// is given it goes on with the same bits, if it does so on the same device.
@@ -68,16 +69,8 @@ impl Trainer {
     /// If the device fails.
     pub fn state(&mut self) -> Result<TrainerState, TrainError> {
         let mut tensors = self.model()?.weights()?;
-        // A step writes all gradients before it reads one.
-        let kept = |name: &&String| !matches!(name.as_str(), "parameters" | "gradients" | "shared");
-        let names: Vec<String> = self.residents.keys().filter(kept).cloned().collect();
-        // What no program has named yet, and what one has: in an order of their own.
-        let mut others = self.restored.clone();
-        for name in names {
-            let values = self.session.read(&name)?;
-            others.insert(name, values);
-        }
-        tensors.extend(others);
+        let others = self.engine.state()?;
+        tensors.extend(others.into_iter().map(|(name, values)| (name.to_string(), values)));
         let Self { seed, step, rate_factor, .. } = *self;
         Ok(TrainerState { tensors, seed, step, rate_factor, progress: FitProgress::default() })
     }
@@ -94,21 +87,9 @@ impl Trainer {
         Ok(TrainerState { progress, ..state })
     }
 
-    /// Puts back what [`Trainer::take_sums`] took.
+    /// Puts back the sums that [`Trainer::take_sums`] took.
     pub(crate) fn put_sums(&mut self, sums: Option<HostTensor>) -> Result<(), TrainError> {
-        match sums {
-            Some(sums) if self.residents.contains_key("metrics") => {
-                self.session.write("metrics", &sums)?;
-            }
-            Some(sums) => drop(self.restored.insert("metrics".into(), sums)),
-            None => {}
-        }
-        Ok(())
-    }
-
-    /// Whether layers keep their states from batch to batch.
-    pub(crate) fn keeps_states(&self) -> bool {
-        self.residents.keys().chain(self.restored.keys()).any(|name| name.ends_with("/state"))
+        sums.map_or(Ok(()), |sums| self.engine.write(Resident::Metrics, sums))
     }
 
     /// Takes up a state; the next [`Trainer::fit`] goes on where it was taken.
@@ -118,52 +99,32 @@ impl Trainer {
     pub fn restore(&mut self, state: TrainerState) -> Result<(), TrainError> {
         let TrainerState { tensors, seed, step, rate_factor, mut progress } = state;
         self.model.set_weights(&tensors)?;
-        let slots = self.model.weight_ranges();
-        let others = tensors.into_iter().filter(|(name, _)| slots.iter().all(|s| s.name != *name));
-        self.restored = others.collect();
+        let mut others: BTreeMap<String, HostTensor> = tensors.into_iter().collect();
+        for weight in self.model.weight_ranges() {
+            others.remove(&weight.name);
+        }
+        for (i, callback) in progress.callbacks.iter_mut().enumerate() {
+            let weights = others.remove(&weights_of(i));
+            callback.weights = weights.map(|w| w.as_f32().map(<[f32]>::to_vec)).transpose()?;
+        }
+        let mut residents = BTreeMap::new();
+        for (name, values) in others {
+            let resident = Resident::of_name(&name).ok_or(TrainError::UnknownState(name))?;
+            residents.insert(resident, values);
+        }
         let sums = self.step_builder().sums()?;
         if let Some(other) =
-            self.restored.get("metrics").filter(|found| found.shape().len() != sums)
+            residents.get(&Resident::Metrics).filter(|found| found.shape().len() != sums)
         {
             if other.as_f32()?.iter().any(|sum| *sum != 0.0) {
                 return Err(TrainError::Sums { step });
             }
-            self.restored.remove("metrics");
-        }
-        for (i, callback) in progress.callbacks.iter_mut().enumerate() {
-            let weights = self.restored.remove(&weights_of(i));
-            callback.weights = weights.map(|w| w.as_f32().map(<[f32]>::to_vec)).transpose()?;
+            residents.remove(&Resident::Metrics);
         }
         (self.seed, self.step, self.rate_factor) = (seed, step, rate_factor);
         self.progress = Some(progress);
-        if let Some(ticket) = self.pending.take() {
-            self.session.wait_read(ticket)?;
-        }
-        self.latest = Default::default();
-        for (name, ty) in self.residents.clone() {
-            let zeros = || HostTensor::zeros(ty.shape.clone(), ty.dtype);
-            let values = self.first_values(&name, &ty)?.unwrap_or_else(zeros);
-            self.session.write(&name, &values)?;
-        }
-        Ok(())
-    }
-
-    /// What a resident holds before the next step, if not zeros.
-    pub(crate) fn first_values(
-        &mut self,
-        name: &str,
-        ty: &TensorType,
-    ) -> Result<Option<HostTensor>, TrainError> {
-        if let Some(values) = self.restored.remove(name) {
-            return Ok(Some(values));
-        }
-        let first = self.optimizer.initial_slot_value();
-        let values = match name {
-            "parameters" => self.model.parameters().to_vec(),
-            "loss_scale" => FIRST_LOSS_SCALE.to_vec(),
-            slot if slot.starts_with("slot_") && first != 0.0 => vec![first; ty.len()],
-            _ => return Ok(None),
-        };
-        Ok(Some(HostTensor::from_f32(ty.shape.clone(), values)?))
+        self.forget_pending()?;
+        let initial = InitialValues { model: &self.model, optimizer: &self.optimizer };
+        self.engine.restore(residents, &initial)
     }
 }

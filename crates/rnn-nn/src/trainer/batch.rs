@@ -1,5 +1,5 @@
+use super::step::one_each;
 use crate::loss::rows;
-use crate::step::one_each;
 use crate::{Loss, TrainError, Trainer};
 use rnn_core::HostTensor;
 use rnn_graph::TensorType;

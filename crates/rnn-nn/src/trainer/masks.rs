@@ -1,17 +1,15 @@
 //! Masks that arrive at the outputs of a model, brought to the host.
 
-use crate::batch::{Batch, examples};
-use crate::step::{Mode, StepBuilder};
-use crate::{Dataset, TrainError, Trainer};
+use super::batch::examples;
+use super::step::{Mode, StepBuilder};
+use super::step_inputs::StepInputs;
+use crate::{Batch, Dataset, TrainError, Trainer};
 use rnn_core::HostTensor;
-use rnn_graph::Graph;
 
 impl StepBuilder<'_> {
     /// Whether a mask arrives at each output.
     pub fn masked(&self) -> Result<Vec<bool>, TrainError> {
-        let mut g = Graph::new();
-        let inputs = self.model.graph_inputs(&mut g, 1);
-        let forward = self.model.forward(&mut g, &inputs, None, self.precision)?;
+        let (_, forward) = self.model.example_graph(false, self.precision)?;
         Ok(forward.masks.iter().map(Option::is_some).collect())
     }
 }
@@ -34,9 +32,8 @@ impl Trainer {
     ) -> Result<Vec<HostTensor>, TrainError> {
         let mode = if random.is_some() { Mode::TrainMasks } else { Mode::Masks };
         let program = self.program(inputs, mode, false)?;
-        let given: Vec<&HostTensor> = inputs.iter().chain(random).collect();
-        self.session.run(program, &given)?;
-        Ok(self.session.fetch(program)?)
+        let given = StepInputs { model: inputs.iter().collect(), random, ..StepInputs::default() };
+        self.engine.outputs(&program, &given)
     }
 
     /// Of each output the steps that its mask leaves, of every example in order, `N T` of them; none
@@ -60,8 +57,8 @@ impl Trainer {
             for (all, mask) in all.iter_mut().flatten().zip(masks) {
                 let (steps, mask) = (mask.shape().dims()[0], mask.as_u32()?);
                 let examples = mask.len() / steps.max(1);
-                let there = |i: usize| mask[i % steps * examples + i / steps] != 0;
-                all.extend((0..mask.len()).map(there));
+                let unmasked = |i: usize| mask[i % steps * examples + i / steps] != 0;
+                all.extend((0..mask.len()).map(unmasked));
             }
         }
         Ok(all)
@@ -86,11 +83,11 @@ impl Trainer {
         let masks = if own > 0 { self.masks_of(&batch.inputs, random)? } else { vec![] };
         let mut all = Vec::new();
         for index in 0..masked {
-            let there = match masks.get(index) {
-                Some(mask) => mask.as_u32()?.iter().filter(|&&there| there != 0).count(),
+            let unmasked = match masks.get(index) {
+                Some(mask) => mask.as_u32()?.iter().filter(|&&unmasked| unmasked != 0).count(),
                 None => 0,
             };
-            let valid: u64 = communicator.all_gather(there as u64).iter().sum();
+            let valid: u64 = communicator.all_gather(unmasked as u64).iter().sum();
             all.push(HostTensor::from_f32([1], vec![(valid as f64 * share) as f32])?);
         }
         Ok(all)

@@ -174,7 +174,7 @@ impl Fit<'_, '_> {
     /// that could not be undone: other ranks take part, or layers keep their states.
     fn validate(&mut self, set: &Dataset, batch: usize) -> Result<Option<Metrics>, TrainError> {
         let Self { trainer, callbacks, .. } = self;
-        let ends = trainer.ranks.is_none() && !trainer.keeps_states();
+        let ends = trainer.ranks.is_none() && !trainer.engine.keeps_states();
         trainer.evaluate_while(set, batch, &mut |trainer, done| {
             let flow = call(callbacks, &Event::Validation(done), trainer)?;
             Ok(!(ends && flow.is_break()))

@@ -1,6 +1,10 @@
-use crate::attribution::push_attribution;
+//! The graphs of steps: of training, evaluation and prediction.
+
+use super::attribution::push_attribution;
+use super::step_inputs::{StepGraph, StepInput};
 use crate::loss::rows;
-use crate::optimizer_state::resident;
+use crate::model::ForwardPass;
+use crate::resident::Resident;
 use crate::{Loss, LossOutputs, Model, Optimizer, Precision, TrainError, WeightRange};
 use rnn_graph::{Graph, TensorId, TensorType};
 use rnn_ops::{
@@ -9,41 +13,45 @@ use rnn_ops::{
 };
 use std::sync::Arc;
 
-/// What is done with a batch.
+/// The kind of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mode {
+    /// A training step.
     Train,
-    /// Training as far as other ranks have no part in it: what they share of it is put out.
+    /// The part of a training step before ranks exchange their gradients.
     Share,
+    /// The metrics of a batch.
     Evaluate,
     /// Evaluation of a part of a batch, of which other ranks have the rest.
     EvaluateShare,
+    /// The outputs of a batch.
     Predict,
+    /// The first output, and how much each token contributed to it.
     Attribute,
-    /// What masks arrive at the outputs.
+    /// The masks that arrive at the outputs.
     Masks,
-    /// The same during training, where what is dropped may matter.
+    /// The masks of a training step, which may depend on the elements that are dropped.
     TrainMasks,
 }
 
 impl Mode {
-    /// Dropout acts.
+    /// True, if dropout acts.
     fn trains(self) -> bool {
         matches!(self, Self::Train | Self::Share | Self::TrainMasks)
     }
 
-    /// Other ranks have parts of the batch.
+    /// True, if other ranks have parts of the batch.
     fn shares(self) -> bool {
         matches!(self, Self::Share | Self::EvaluateShare)
     }
 }
 
-/// What is done with a model.
+/// Builds the graphs of the steps of a model.
 pub(crate) struct StepBuilder<'a> {
     pub model: &'a Model,
     /// Of each output, and what it counts.
     pub losses: &'a [(Loss, f32)],
-    pub tally: MetricSums,
+    pub metric_sums: MetricSums,
     pub optimizer: &'a Optimizer,
     pub precision: Precision,
 }
@@ -55,61 +63,88 @@ impl StepBuilder<'_> {
         outputs.zip(self.losses).map(|(o, (loss, _))| loss.labels(&TensorType::f32(o))).collect()
     }
 
-    /// The graph for a batch. Its inputs are, of those that the mode needs: the model's inputs,
-    /// labels of each output, weights of each, random, valid steps of each that is masked, step,
-    /// direction.
-    pub fn graph(&self, batch: usize, mode: Mode, weighted: bool) -> Result<Graph, TrainError> {
+    /// The graph of a step on a batch, with the inputs that its mode needs.
+    pub fn graph(&self, batch: usize, mode: Mode, weighted: bool) -> Result<StepGraph, TrainError> {
         let outputs = self.model.output_shapes(1).len();
         one_each("outputs", outputs, "losses", self.losses.len())?;
-        let mut graph = Graph::new();
-        let g = &mut graph;
-        let numbered = |name: &str, i: usize| format!("{name}_{i}");
-        let inputs = self.model.graph_inputs(g, batch);
+        let mut step = StepGraph::default();
+        let types = self.model.input_types(batch).into_iter().enumerate();
+        let inputs: Vec<TensorId> =
+            types.map(|(i, ty)| step.input(StepInput::Model(i), ty)).collect();
         // Whichever program comes first declares them, so that they can be written and read.
-        let metrics = self.metrics(g)?;
-        if mode == Mode::Predict {
-            let forward = self.model.forward(g, &inputs, None, self.precision)?;
-            forward.outputs.iter().for_each(|&output| g.output(output));
-            return Ok(graph);
+        let metrics = self.metrics(&mut step.graph)?;
+        match mode {
+            Mode::Predict => {
+                let forward = self.forward(&mut step.graph, &inputs, None)?;
+                forward.outputs.iter().for_each(|&output| step.graph.output(output));
+            }
+            Mode::Attribute => push_attribution(self.model, &mut step, &inputs)?,
+            Mode::Masks | Mode::TrainMasks => {
+                let random = self.random(&mut step, mode);
+                let forward = self.forward(&mut step.graph, &inputs, random)?;
+                forward.masks.into_iter().flatten().for_each(|mask| step.graph.output(mask));
+                step.graph = step.graph.for_outputs_alone();
+            }
+            Mode::Train | Mode::Share | Mode::Evaluate | Mode::EvaluateShare => {
+                self.push_losses(&mut step, (batch, mode, weighted), &inputs, metrics)?;
+            }
         }
-        if mode == Mode::Attribute {
-            push_attribution(self.model, g, &inputs)?;
-            return Ok(graph);
-        }
-        let random_key = TensorType::u32([4]);
-        if matches!(mode, Mode::Masks | Mode::TrainMasks) {
-            let random = mode.trains().then(|| g.input("random", random_key));
-            let forward = self.model.forward(g, &inputs, random, self.precision)?;
-            forward.masks.into_iter().flatten().for_each(|mask| g.output(mask));
-            return Ok(graph.for_outputs_alone());
-        }
-        let labels = self.labels(batch).into_iter().enumerate();
+        Ok(step)
+    }
+
+    fn forward(
+        &self,
+        g: &mut Graph,
+        inputs: &[TensorId],
+        random: Option<TensorId>,
+    ) -> Result<ForwardPass, TrainError> {
+        Ok(self.model.forward(g, inputs, random, self.precision)?)
+    }
+
+    /// The key of random numbers, in modes that drop out.
+    fn random(&self, step: &mut StepGraph, mode: Mode) -> Option<TensorId> {
+        mode.trains().then(|| step.input(StepInput::Random, TensorType::u32([4])))
+    }
+
+    /// Adds the forward pass, the losses and the metrics, and in training the backward pass and the
+    /// update.
+    fn push_losses(
+        &self,
+        step: &mut StepGraph,
+        (batch, mode, weighted): (usize, Mode, bool),
+        inputs: &[TensorId],
+        metrics: TensorId,
+    ) -> Result<(), TrainError> {
+        let types = self.labels(batch).into_iter().enumerate();
         let labels: Vec<TensorId> =
-            labels.map(|(i, ty)| g.input(numbered("labels", i), ty)).collect();
+            types.map(|(i, ty)| step.input(StepInput::Labels(i), ty)).collect();
         let shapes = self.model.output_shapes(batch);
-        let shapes = shapes.iter().enumerate().filter(|_| weighted);
-        let weights: Vec<TensorId> = shapes
-            .map(|(i, shape)| g.input(numbered("weights", i), TensorType::f32([rows(shape)[0]])))
+        let rows = shapes.iter().map(|shape| rows(shape)[0]).enumerate().filter(|_| weighted);
+        let weights: Vec<TensorId> = rows
+            .map(|(i, rows)| step.input(StepInput::Weights(i), TensorType::f32([rows])))
             .collect();
-        let random = mode.trains().then(|| g.input("random", random_key));
-        let forward = self.model.forward(g, &inputs, random, self.precision)?;
+        let random = self.random(step, mode);
+        let forward = self.forward(&mut step.graph, inputs, random)?;
         let mut counted = None;
         let mut terms = Vec::new();
+        let mut masked = 0;
         let outputs = forward.outputs.iter().zip(&forward.masks).zip(labels).zip(self.losses);
         for (i, (((&output, &mask), labels), &(loss, factor))) in outputs.enumerate() {
             let mut weights = weights.get(i).copied();
             if let Some(mask) = mask {
-                self.check_mask(g, i, mask)?;
-                let valid = mode.shares().then(|| numbered("valid", i));
-                let valid = valid.map(|name| g.input(name, TensorType::f32([1])));
+                self.check_mask(&step.graph, i, mask)?;
+                let role = mode.shares().then_some(StepInput::ValidSteps(masked));
+                let valid = role.map(|role| step.input(role, TensorType::f32([1])));
+                masked += 1;
                 let op = MaskedWeights { weighted, given: valid.is_some() };
                 let operands: Vec<TensorId> =
                     [Some(mask), weights, valid].into_iter().flatten().collect();
-                weights = Some(g.apply(op, &operands)?);
+                weights = Some(step.graph.apply(op, &operands)?);
             }
-            let judged = loss.forward(g, output, labels, weights)?;
+            let g = &mut step.graph;
+            let compared = loss.forward(g, output, labels, weights)?;
             let LossOutputs { predictions, labels, loss } =
-                judged.ok_or(TrainError::Output { loss })?;
+                compared.ok_or(TrainError::Output { loss })?;
             terms.push(match factor {
                 1.0 => loss,
                 factor => g.apply(Scale(factor), &[loss])?,
@@ -120,24 +155,28 @@ impl StepBuilder<'_> {
         let mut terms = terms.into_iter();
         let mut loss = terms.next().ok_or(TrainError::NoOutput)?;
         for term in terms {
-            loss = g.apply(Binary::Add, &[loss, term])?;
+            loss = step.graph.apply(Binary::Add, &[loss, term])?;
         }
         let (predictions, labels, mask) = counted.ok_or(TrainError::NoOutput)?;
-        let judged: Vec<TensorId> =
+        let compared: Vec<TensorId> =
             [Some(predictions), Some(labels), Some(loss), mask].into_iter().flatten().collect();
-        let tally = UpdateMetricSums { of: self.tally, examples: batch };
+        let update = UpdateMetricSums { of: self.metric_sums, examples: batch };
         if mode == Mode::Share {
-            self.push_shared(g, (tally, loss, &judged), &forward.weights)?;
-            return Ok(graph);
+            return self.push_exchange(
+                &mut step.graph,
+                (update, loss, &compared),
+                &forward.weights,
+            );
         }
-        g.push_node(Arc::new(tally), &judged, &[metrics])?;
+        step.graph.push_node(Arc::new(update), &compared, &[metrics])?;
         if mode == Mode::Train {
-            let numbers = g.input("step", TensorType::f32([StepParams::LEN]));
-            let gradients = self.model.trained_arena(g, "gradients");
+            let params = step.input(StepInput::Params, TensorType::f32([StepParams::LEN]));
+            let g = &mut step.graph;
+            let gradients = self.model.trained_arena(g, Resident::Gradients);
             self.push_gradients(g, loss, &forward.weights, gradients)?;
-            self.push_update(g, gradients, &forward.weights, numbers)?;
+            self.push_update(g, gradients, &forward.weights, params)?;
         }
-        Ok(graph)
+        Ok(())
     }
 
     /// A mask is of use to a loss that has a value for each of its steps (keras/src/losses/loss.py,
@@ -155,7 +194,7 @@ impl StepBuilder<'_> {
 
     /// The sums from which metrics follow.
     pub fn metrics(&self, g: &mut Graph) -> Result<TensorId, TrainError> {
-        Ok(g.resident("metrics", TensorType::f32([self.sums()?])))
+        Ok(g.resident(&Resident::Metrics.to_string(), TensorType::f32([self.sums()?])))
     }
 
     /// How many they are.
@@ -163,7 +202,7 @@ impl StepBuilder<'_> {
         let outputs = self.model.output_shapes(1);
         let first = outputs.first().ok_or(TrainError::NoOutput)?;
         // The steps of a sequence are classified each by itself.
-        Ok(self.tally.len(match self.tally {
+        Ok(self.metric_sums.len(match self.metric_sums {
             MetricSums::Categorical => first.last().copied().unwrap_or(1),
             _ => first.iter().product(),
         }))
@@ -172,7 +211,7 @@ impl StepBuilder<'_> {
     /// What the loss is multiplied by before its gradients, in mixed precision.
     fn loss_scale(&self, g: &mut Graph) -> Option<TensorId> {
         let mixed = self.precision == Precision::Mixed;
-        mixed.then(|| g.resident("loss_scale", TensorType::f32([LOSS_SCALE])))
+        mixed.then(|| g.resident(&Resident::LossScale.to_string(), TensorType::f32([LOSS_SCALE])))
     }
 
     /// Gradients of the loss, written straight into their places in `arena`.
@@ -206,7 +245,7 @@ impl StepBuilder<'_> {
         g: &mut Graph,
         gradients: TensorId,
         weights: &[TensorId],
-        numbers: TensorId,
+        params: TensorId,
     ) -> Result<(), TrainError> {
         let (slots, weights) = self.trained(weights);
         let views = slots.iter().map(|slot| g.view(gradients, slot.offset, slot.shape.as_slice()));
@@ -214,13 +253,13 @@ impl StepBuilder<'_> {
         let parameters = self.model.arena(g);
         let mut arenas = vec![g.view(parameters, 0, [self.model.trained()])?];
         for slot in 0..self.optimizer.slots() {
-            arenas.push(self.model.trained_arena(g, &resident(slot)));
+            arenas.push(self.model.trained_arena(g, Resident::OptimizerSlot(slot)));
         }
-        let numbers = match self.loss_scale(g) {
-            Some(scale) => g.push_node(Arc::new(Unscale), &[numbers], &[gradients, scale])?[0],
-            None => numbers,
+        let params = match self.loss_scale(g) {
+            Some(scale) => g.push_node(Arc::new(Unscale), &[params], &[gradients, scale])?[0],
+            None => params,
         };
-        self.optimizer.update(g, gradients, &each, numbers, &arenas)?;
+        self.optimizer.update(g, gradients, &each, params, &arenas)?;
         for (slot, weight) in slots.iter().zip(weights) {
             if let Some(constraint) = slot.constraint {
                 g.push_node(Arc::new(Constrain(constraint)), &[], &[weight])?;

@@ -1,10 +1,13 @@
 //! Layers that keep their states from batch to batch.
 
+use crate::resident::Resident;
 use crate::{Dataset, Model, Precision, TrainError, Trainer};
 use rnn_graph::Graph;
 
-/// How the residents are called in which layers keep their states.
-pub(crate) const SUFFIX: &str = "/state";
+/// True for the name of a tensor in which a layer keeps its state.
+fn is_state(name: &str) -> bool {
+    matches!(Resident::of_name(name), Some(Resident::LayerState(_)))
+}
 
 impl Model {
     /// Whether a layer begins each batch with the state in which the batch before ended.
@@ -12,11 +15,9 @@ impl Model {
     /// # Errors
     /// If the layers do not fit together.
     pub fn is_stateful(&self) -> Result<bool, TrainError> {
-        let mut g = Graph::new();
-        let inputs = self.graph_inputs(&mut g, 1);
-        self.forward(&mut g, &inputs, None, Precision::F32)?;
+        let (g, _) = self.example_graph(false, Precision::F32)?;
         let mut updated = g.nodes().iter().flat_map(|node| &node.operands.updates);
-        Ok(updated.any(|&tensor| g[g.root(tensor).0].name.ends_with(SUFFIX)))
+        Ok(updated.any(|&tensor| is_state(&g[g.root(tensor).0].name)))
     }
 }
 
@@ -37,13 +38,12 @@ impl Trainer {
 
     /// States are of as many rows as the first batch, and of no use to another.
     pub(crate) fn check_states(&self, graph: &Graph) -> Result<(), TrainError> {
-        let kept = |name: &str| {
-            let restored = self.restored.get(name).map(|tensor| tensor.shape());
-            restored.or_else(|| self.residents.get(name).map(|ty| &ty.shape))
-        };
-        for (_, tensor) in graph.tensors().filter(|(_, tensor)| tensor.name.ends_with(SUFFIX)) {
+        for (_, tensor) in graph.tensors() {
+            let Some(name @ Resident::LayerState(_)) = Resident::of_name(&tensor.name) else {
+                continue;
+            };
             let rows = |axes: &[usize]| axes.get(1).copied().unwrap_or(0);
-            match kept(&tensor.name) {
+            match self.engine.shape(&name) {
                 Some(shape) if *shape != tensor.ty.shape => {
                     return Err(TrainError::StateRows {
                         name: tensor.name.clone(),

@@ -1,5 +1,7 @@
-use crate::batch::examples;
-use crate::step::Mode;
+use super::batch::examples;
+use super::step::Mode;
+use super::step_inputs::StepGraph;
+use crate::resident::Resident;
 use crate::{Batch, Dataset, TrainError, Trainer, TrainerState};
 use rnn_core::{DType, HostTensor};
 use rnn_graph::{Device, Graph, TensorId};
@@ -80,19 +82,21 @@ impl Trainer {
             }
         }
         let weighted = !batch.weights.is_empty();
-        let graph = self.step_builder().graph(examples(&batch.inputs), Mode::Train, weighted)?;
-        for group in groups(&graph) {
+        let step = self.step_builder().graph(examples(&batch.inputs), Mode::Train, weighted)?;
+        let graph = &step.graph;
+        for group in groups(graph) {
             let mut twin = self.twin(device);
             twin.restore(before.clone())?;
-            let mut told = graph.clone();
-            group.iter().for_each(|&(_, output)| told.output(output));
+            let mut told = StepGraph { graph: graph.clone(), inputs: step.inputs.clone() };
+            group.iter().for_each(|&(_, output)| told.graph.output(output));
             let program = twin.compile(told)?;
-            let [random, numbers] = twin.step_inputs(0)?;
-            twin.run(program, batch, &[&random, &numbers])?;
-            let outputs = twin.session.fetch(program)?;
+            let keys = twin.step_keys(0)?;
+            let outputs = twin.with_batch(batch, &keys.inputs(), |engine, given| {
+                engine.outputs(&program, given)
+            })?;
             let mut pairs = group.iter().zip(&outputs);
             if let Some((&(node, _), output)) = pairs.find(|(_, output)| !output.is_finite()) {
-                return found(self.describe(&graph, node, output));
+                return found(self.describe(graph, node, output));
             }
         }
         let name = after.not_finite().unwrap_or("the sum of the losses");
@@ -105,7 +109,8 @@ impl Trainer {
         let weight = |&operand: &TensorId| {
             let (root, offset) = graph.root(operand);
             let ranges = self.model.weight_ranges().iter();
-            let mut ranges = ranges.filter(|_| graph[root].name == "parameters");
+            let mut ranges =
+                ranges.filter(|_| graph[root].name == Resident::Parameters.to_string());
             ranges.find(|range| range.offset == offset).map(|range| range.name.as_str())
         };
         let weights: Vec<&str> = of.operands.inputs.iter().filter_map(weight).collect();

@@ -1,3 +1,4 @@
+use crate::resident::Resident;
 use crate::{Model, ModelError, Optimizer, TrainError, Trainer, TrainerState, WeightRange};
 use rnn_core::HostTensor;
 
@@ -16,11 +17,6 @@ pub struct OptimizerState {
 
 fn named(slot: &str, weight: &WeightRange) -> String {
     format!("{slot}/{}", weight.name)
-}
-
-/// The resident that holds a slot of all weights.
-pub(crate) fn resident(slot: usize) -> String {
-    format!("slot_{slot}")
 }
 
 impl OptimizerState {
@@ -73,7 +69,10 @@ impl TrainerState {
         let step = kept.map_or(0, |kept| kept.step);
         for (index, slot) in optimizer.slot_names().into_iter().enumerate() {
             if let Some(kept) = kept {
-                tensors.push((resident(index), kept.arena(slot, model, optimizer)?));
+                tensors.push((
+                    Resident::OptimizerSlot(index).to_string(),
+                    kept.arena(slot, model, optimizer)?,
+                ));
             }
         }
         Ok(Self { tensors, seed, step, rate_factor: 1.0, ..Self::default() })
@@ -92,7 +91,7 @@ impl Trainer {
         let state = self.state()?;
         let mut slots = Vec::new();
         for (index, slot) in self.optimizer.slot_names().into_iter().enumerate() {
-            let name = resident(index);
+            let name = Resident::OptimizerSlot(index).to_string();
             let found = state.tensors.iter().find(|(n, _)| *n == name);
             let Some((_, arena)) = found else { return Ok(None) };
             let arena = arena.as_f32()?;

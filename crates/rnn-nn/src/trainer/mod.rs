@@ -1,67 +1,93 @@
-use crate::batch::examples;
-use crate::distributed::Ranks;
-use crate::programs::Key;
-use crate::step::{Mode, StepBuilder};
-use crate::{
-    Batch, Dataset, FitProgress, InputSpec, Loss, Metrics, Model, Optimizer, Precision, TrainError,
-};
-use rnn_core::{Data, HostTensor};
-use rnn_graph::{Device, Graph, Planned, Profile, Program, Session, TensorType, Ticket};
-use rnn_ops::{MetricSums, StepParams};
-use std::collections::{BTreeMap, HashMap};
+//! Training, evaluation and prediction of a model on a device.
 
-/// A model on a device, with its optimizer. Parameters, gradients, slots and metrics stay on the
-/// device; a step moves only the batch.
+mod attribution;
+mod batch;
+mod distributed;
+mod engine;
+mod fit;
+mod masks;
+mod optimizer_state;
+mod programs;
+mod state;
+mod stateful;
+mod step;
+mod step_inputs;
+mod trace;
+
+pub use batch::Batch;
+pub use distributed::Communicator;
+pub use fit::{Checkpoints, StepInfo};
+pub use optimizer_state::OptimizerState;
+pub use state::{FitProgress, TrainerState};
+pub use trace::NotFinite;
+
+use crate::resident::Resident;
+use crate::{Dataset, Loss, Metrics, Model, Optimizer, Precision, TrainError};
+use batch::examples;
+use distributed::Ranks;
+use engine::Engine;
+use rnn_core::{Data, HostTensor};
+use rnn_graph::{Device, Graph, Profile, Ticket};
+use rnn_ops::{MetricSums, StepParams};
+use step::{Mode, StepBuilder};
+use step_inputs::StepInputs;
+
+/// A model on a device, with its optimizer. Parameters, gradients, the optimizer's slots and the sums
+/// of the metrics stay on the device; a step moves only the batch.
 pub struct Trainer {
-    pub(crate) model: Model,
-    pub(crate) session: Box<dyn Session>,
-    pub(crate) optimizer: Optimizer,
+    model: Model,
+    optimizer: Optimizer,
+    /// The loss of each output and its weight in their sum.
     losses: Vec<(Loss, f32)>,
-    tally: MetricSums,
+    metric_sums: MetricSums,
     precision: Precision,
-    pub(crate) seed: u64,
-    pub(crate) step: u64,
-    /// What the learning rate is multiplied by.
-    pub(crate) rate_factor: f64,
-    /// Whether epochs have orders of their own, if that was said.
-    pub(crate) shuffle: Option<bool>,
-    /// Whether a mask arrives at each output, once that was asked for.
-    pub(crate) masked: Option<Vec<bool>>,
-    pub(crate) programs: HashMap<Key, Program>,
-    /// A program that has been planned and not yet run.
-    pub(crate) planned: Option<(Key, Planned)>,
-    /// What the programs keep on the device.
-    pub(crate) residents: BTreeMap<String, TensorType>,
-    /// Residents of a restored state that no program has named yet.
-    pub(crate) restored: BTreeMap<String, HostTensor>,
-    /// Where `fit` goes on.
-    pub(crate) progress: Option<FitProgress>,
-    pub(crate) pending: Option<Ticket>,
-    pub(crate) latest: Metrics,
-    /// Those that train with it.
-    pub(crate) ranks: Option<Ranks>,
+    engine: Engine,
+    seed: u64,
+    step: u64,
+    /// The factor of the learning rate.
+    rate_factor: f64,
+    /// True, if each epoch has an order of its own; none, if that was not said.
+    shuffle: Option<bool>,
+    /// For each output, true if a mask arrives at it; none, before that was asked for.
+    masked: Option<Vec<bool>>,
+    /// The place at which `fit` goes on.
+    progress: Option<FitProgress>,
+    /// A reading of the metrics that is under way.
+    pending: Option<Ticket>,
+    latest: Metrics,
+    /// The connection to the ranks that train together.
+    ranks: Option<Ranks>,
+}
+
+/// The tensors of a training step besides its batch.
+struct StepKeys {
+    random: HostTensor,
+    params: HostTensor,
+}
+
+impl StepKeys {
+    fn inputs(&self) -> StepInputs<'_> {
+        let (random, params) = (Some(&self.random), Some(&self.params));
+        StepInputs { random, params, ..StepInputs::default() }
+    }
 }
 
 impl Trainer {
     /// Prepares a model for a device. `seed` decides what dropout drops.
     pub fn new(model: Model, device: &dyn Device, optimizer: Optimizer, seed: u64) -> Self {
-        let losses = vec![(Loss::default(), 1.0); model.output_shapes(1).len()];
+        let losses = vec![(Loss::default(), 1.0); model.outputs().len()];
         Self {
             model,
-            session: device.session(),
             optimizer,
             losses,
-            tally: Loss::default().tally(),
+            metric_sums: Loss::default().metric_sums(),
             precision: Precision::F32,
+            engine: Engine::new(device.session()),
             seed,
             step: 0,
             rate_factor: 1.0,
             shuffle: None,
             masked: None,
-            programs: HashMap::new(),
-            planned: None,
-            residents: BTreeMap::new(),
-            restored: BTreeMap::new(),
             progress: None,
             pending: None,
             latest: Metrics::default(),
@@ -80,13 +106,14 @@ impl Trainer {
     /// Metrics are those of the first output, beside that sum.
     pub fn losses(mut self, losses: impl Into<Vec<(Loss, f32)>>) -> Self {
         self.losses = losses.into();
-        self.tally = self.losses.first().map_or(self.tally, |(loss, _)| loss.tally());
+        self.metric_sums =
+            self.losses.first().map_or(self.metric_sums, |(loss, _)| loss.metric_sums());
         self
     }
 
     /// Replaces what is counted for metrics: [`MetricSums::Regression`] leaves the loss alone.
-    pub fn tally(mut self, tally: MetricSums) -> Self {
-        self.tally = tally;
+    pub fn metric_sums(mut self, metric_sums: MetricSums) -> Self {
+        self.metric_sums = metric_sums;
         self
     }
 
@@ -102,75 +129,77 @@ impl Trainer {
         if self.ranks.is_some() {
             self.train_part(batch)?;
         } else {
-            let [random, numbers] = self.step_inputs(0)?;
-            self.queue(batch, Mode::Train, &[&random, &numbers])?;
+            let keys = self.step_keys(0)?;
+            self.queue(batch, Mode::Train, &keys.inputs())?;
         }
         self.step += 1;
         Ok(())
     }
 
-    /// What the next step is given besides a batch: the key of what dropout drops, and the
-    /// optimizer's numbers. `first` is the number of the batch's first row.
-    pub(crate) fn step_inputs(&self, first: u32) -> Result<[HostTensor; 2], TrainError> {
+    /// The key of the next step's random numbers, and the optimizer's parameters. `first` is the
+    /// number of the batch's first row.
+    fn step_keys(&self, first: u32) -> Result<StepKeys, TrainError> {
         let random = [self.seed as u32, (self.seed >> 32) as u32, self.step as u32, first];
         let params = self.optimizer.step_params(self.step + 1, self.rate_factor);
-        let random = HostTensor::from_u32([4], random.to_vec())?;
-        Ok([random, HostTensor::from_f32([StepParams::LEN], params.to_array().to_vec())?])
+        Ok(StepKeys {
+            random: HostTensor::from_u32([4], random.to_vec())?,
+            params: HostTensor::from_f32([StepParams::LEN], params.to_array().to_vec())?,
+        })
     }
 
     /// Queues the metrics of one batch, without changing weights. With other ranks it is a batch of
     /// all, as in [`Trainer::train_batch`].
     pub fn evaluate_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
         if self.ranks.is_none() {
-            return self.queue(batch, Mode::Evaluate, &[]);
+            return self.queue(batch, Mode::Evaluate, &StepInputs::default());
         }
         let valid = self.valid_steps(batch, None)?;
-        match examples(&batch.inputs) {
-            0 => Ok(()),
-            _ => self.queue(batch, Mode::EvaluateShare, &valid.iter().collect::<Vec<_>>()),
+        if examples(&batch.inputs) == 0 {
+            return Ok(());
         }
+        let valid_steps = valid.iter().collect();
+        let more = StepInputs { valid_steps, ..StepInputs::default() };
+        self.queue(batch, Mode::EvaluateShare, &more)
     }
 
-    pub(crate) fn queue(
+    /// Queues a step on a batch, given the tensors that it takes besides.
+    fn queue(
         &mut self,
         batch: &Batch,
         mode: Mode,
-        more: &[&HostTensor],
+        more: &StepInputs<'_>,
     ) -> Result<(), TrainError> {
         let program = self.program(&batch.inputs, mode, !batch.weights.is_empty())?;
-        self.run(program, batch, more)
+        self.with_batch(batch, more, |engine, given| engine.run(&program, given))
     }
 
-    /// Queues a program that takes a batch, and more.
-    pub(crate) fn run(
+    /// Does something with the tensors of a batch, and more.
+    fn with_batch<T>(
         &mut self,
-        program: Program,
         batch: &Batch,
-        more: &[&HostTensor],
-    ) -> Result<(), TrainError> {
+        more: &StepInputs<'_>,
+        work: impl FnOnce(&mut Engine, &StepInputs<'_>) -> Result<T, TrainError>,
+    ) -> Result<T, TrainError> {
         let (labels, weights) = (self.labels(batch)?, self.weights(batch)?);
-        let mut inputs: Vec<&HostTensor> = batch.inputs.iter().collect();
-        inputs.extend(labels.iter().map(|labels| &**labels));
-        inputs.extend(&weights);
-        inputs.extend(more);
-        Ok(self.session.run(program, &inputs)?)
+        let given = StepInputs {
+            model: batch.inputs.iter().collect(),
+            labels: labels.iter().map(|labels| &**labels).collect(),
+            weights: weights.iter().collect(),
+            ..more.clone()
+        };
+        work(&mut self.engine, &given)
     }
 
     /// The model's outputs for a batch, given an array for each input.
     pub fn predict_batch(&mut self, inputs: &[HostTensor]) -> Result<Vec<HostTensor>, TrainError> {
         let program = self.program(inputs, Mode::Predict, false)?;
-        self.session.run(program, &inputs.iter().collect::<Vec<_>>())?;
-        Ok(self.session.fetch(program)?)
+        let given = StepInputs { model: inputs.iter().collect(), ..StepInputs::default() };
+        self.engine.outputs(&program, &given)
     }
 
     /// Sets the states that stateful layers keep between batches to zero.
     pub fn reset_states(&mut self) -> Result<(), TrainError> {
-        let kept = |name: &String| name.ends_with(crate::stateful::SUFFIX);
-        self.restored.retain(|name, _| !kept(name));
-        for (name, ty) in self.residents.iter().filter(|(name, _)| kept(name)) {
-            self.session.write(name, &HostTensor::zeros(ty.shape.clone(), ty.dtype))?;
-        }
-        Ok(())
+        self.engine.reset_states()
     }
 
     /// Waits for everything queued, returns the metrics since the last call and starts anew.
@@ -180,27 +209,30 @@ impl Trainer {
     }
 
     pub(crate) fn metrics(&self, sums: Option<HostTensor>) -> Result<Metrics, TrainError> {
-        let metrics = sums.map(|sums| Metrics::from_sums(&sums, self.tally)).transpose()?;
+        let metrics = sums.map(|sums| Metrics::from_sums(&sums, self.metric_sums)).transpose()?;
         Ok(metrics.unwrap_or_default())
     }
 
     pub(crate) fn take_sums(&mut self) -> Result<Option<HostTensor>, TrainError> {
-        if let Some(ticket) = self.pending.take() {
-            self.session.wait_read(ticket)?;
-        }
-        self.latest = Metrics::default();
-        Ok(match self.residents.get("metrics") {
-            Some(ty) => {
-                let sums = self.session.read("metrics")?;
-                self.session.write("metrics", &HostTensor::zeros(ty.shape.clone(), ty.dtype))?;
-                Some(sums)
-            }
-            // Nothing has run, here.
-            None => self.restored.remove("metrics"),
-        })
+        self.forget_pending()?;
+        self.engine.take(&Resident::Metrics)
     }
 
-    /// What the learning rate is multiplied by: 1 at first.
+    /// Waits for a reading of the metrics that is under way, and forgets it.
+    fn forget_pending(&mut self) -> Result<(), TrainError> {
+        if let Some(ticket) = self.pending.take() {
+            self.engine.session().wait_read(ticket)?;
+        }
+        self.latest = Metrics::default();
+        Ok(())
+    }
+
+    /// Steps done since the training began.
+    pub fn steps_done(&self) -> u64 {
+        self.step
+    }
+
+    /// The factor of the learning rate, 1 at first.
     pub fn rate_factor(&self) -> f64 {
         self.rate_factor
     }
@@ -213,8 +245,8 @@ impl Trainer {
     /// Replaces all parameters, as [`Model::parameters`] gives them.
     pub fn set_parameters(&mut self, values: &[f32]) -> Result<(), TrainError> {
         let tensor = HostTensor::from_f32([values.len()], values.to_vec())?;
-        if !self.programs.is_empty() {
-            self.session.write("parameters", &tensor)?;
+        if self.engine.has(&Resident::Parameters) {
+            self.engine.write(Resident::Parameters, tensor)?;
         }
         self.model.set_parameters(values);
         Ok(())
@@ -276,8 +308,8 @@ impl Trainer {
 
     /// The model with the weights that it has on the device now.
     pub fn model(&mut self) -> Result<&mut Model, TrainError> {
-        if !self.programs.is_empty() {
-            let values = self.session.read("parameters")?;
+        if self.engine.has(&Resident::Parameters) {
+            let values = self.engine.read(&Resident::Parameters)?;
             self.model.set_parameters(values.as_f32()?);
         }
         Ok(&mut self.model)
@@ -285,26 +317,26 @@ impl Trainer {
 
     /// Times every op from now on.
     pub fn enable_profile(&mut self) {
-        self.session.enable_profile();
+        self.engine.session().enable_profile();
     }
 
     /// Time by op.
     pub fn profile(&mut self) -> Result<Profile, TrainError> {
-        Ok(self.session.profile()?)
+        Ok(self.engine.session().profile()?)
     }
 
     /// The graph of one training step on a batch of this size, for inspection.
     pub fn training_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
-        self.step_builder().graph(batch_size, Mode::Train, false)
+        Ok(self.step_builder().graph(batch_size, Mode::Train, false)?.graph)
     }
 
     /// Figures that have arrived, and a request for the next ones: no step waits for them.
     pub(crate) fn poll_metrics(&mut self) -> Result<Metrics, TrainError> {
         match self.pending {
-            None => self.pending = Some(self.session.start_read("metrics")?),
+            None => self.pending = Some(self.engine.start_read(&Resident::Metrics)?),
             Some(ticket) => {
-                if let Some(sums) = self.session.poll_read(ticket)? {
-                    self.latest = Metrics::from_sums(&sums, self.tally)?;
+                if let Some(sums) = self.engine.session().poll_read(ticket)? {
+                    self.latest = Metrics::from_sums(&sums, self.metric_sums)?;
                     self.pending = None;
                 }
             }
@@ -316,26 +348,12 @@ impl Trainer {
     pub(crate) fn twin(&self, device: &dyn Device) -> Self {
         let mut twin = Self::new(self.model.clone(), device, self.optimizer, self.seed);
         twin.shuffle = self.shuffle;
-        twin.losses(self.losses.clone()).tally(self.tally).precision(self.precision)
+        twin.losses(self.losses.clone()).metric_sums(self.metric_sums).precision(self.precision)
     }
 
     pub(crate) fn step_builder(&self) -> StepBuilder<'_> {
-        let Self { model, losses, tally, optimizer, precision, .. } = self;
-        StepBuilder { model, losses, tally: *tally, optimizer, precision: *precision }
-    }
-
-    pub(crate) fn check_tokens(&self, inputs: &[HostTensor]) -> Result<(), TrainError> {
-        for (input, (_, spec, tensor)) in inputs.iter().zip(self.model.inputs()) {
-            let (InputSpec::Tokens(_), Some(vocabulary)) = (spec, self.model.vocabulary(tensor))
-            else {
-                continue;
-            };
-            let (tokens, width) = (input.as_u32()?, input.shape().last().max(1));
-            if let Some(at) = tokens.iter().position(|&t| t as usize >= vocabulary) {
-                let (token, row) = (tokens[at], at / width);
-                return Err(TrainError::Token { token, row, vocabulary });
-            }
-        }
-        Ok(())
+        let Self { model, losses, metric_sums, optimizer, precision, .. } = self;
+        let (metric_sums, precision) = (*metric_sums, *precision);
+        StepBuilder { model, losses, metric_sums, optimizer, precision }
     }
 }

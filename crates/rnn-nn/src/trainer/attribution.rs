@@ -1,22 +1,26 @@
+use super::step::Mode;
+use super::step_inputs::{StepGraph, StepInput, StepInputs};
 use crate::loss::before_probability;
-use crate::step::Mode;
 use crate::{Model, TrainError, Trainer};
 use rnn_core::HostTensor;
-use rnn_graph::{Graph, TensorId};
+use rnn_graph::TensorId;
 use rnn_ops::{Binary, Fill, Matmul, TransposeLeading};
 
 /// Adds the forward pass and, for each token, gradient times input of what the embedding layer
 /// puts out; see [`Trainer::attribute_batch`]. The input `direction` comes last.
 pub(crate) fn push_attribution(
     model: &Model,
-    g: &mut Graph,
+    step: &mut StepGraph,
     inputs: &[TensorId],
 ) -> Result<(), TrainError> {
+    let g = &mut step.graph;
     let forward = model.forward_through_embedded(g, inputs)?;
     let &output = forward.outputs.first().ok_or(TrainError::NoOutput)?;
     let embedded = forward.embedded.ok_or(TrainError::NoEmbedding)?;
     let z = before_probability(g, output)?;
-    let direction = g.input("direction", g[z].ty.clone());
+    let direction = g[z].ty.clone();
+    let direction = step.input(StepInput::Direction, direction);
+    let g = &mut step.graph;
     let gradients = rnn_ops::gradients(g, &[(z, direction)], &[embedded])?;
     let gradient = gradients[0].ok_or(TrainError::NoEmbedding)?;
     let product = g.apply(Binary::Mul, &[embedded, gradient])?;
@@ -45,9 +49,9 @@ impl Trainer {
         direction: &HostTensor,
     ) -> Result<[HostTensor; 2], TrainError> {
         let program = self.program(inputs, Mode::Attribute, false)?;
-        let all: Vec<&HostTensor> = inputs.iter().chain([direction]).collect();
-        self.session.run(program, &all)?;
-        let found = self.session.fetch(program)?;
+        let model = inputs.iter().collect();
+        let given = StepInputs { model, direction: Some(direction), ..StepInputs::default() };
+        let found = self.engine.outputs(&program, &given)?;
         found.try_into().map_err(|_| TrainError::NoOutput)
     }
 }

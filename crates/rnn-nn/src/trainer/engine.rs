@@ -1,0 +1,242 @@
+//! The device side of a training: its programs, planned, built when they are first run, and kept,
+//! and the tensors that they share.
+
+use super::step::Mode;
+use super::step_inputs::{StepGraph, StepInput, StepInputs};
+use crate::resident::Resident;
+use crate::{Model, Optimizer, TrainError};
+use rnn_core::HostTensor;
+use rnn_graph::{Planned, Program, Session, Storage, TensorType, Ticket};
+use rnn_ops::FIRST_LOSS_SCALE;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// A program by the batch size, the mode, and whether examples have weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub batch: usize,
+    pub mode: Mode,
+    pub weighted: bool,
+}
+
+/// A step that is planned, and for which no memory is taken yet.
+pub(crate) struct PlannedStep {
+    pub planned: Planned,
+    inputs: Arc<[StepInput]>,
+}
+
+/// A step that can be run.
+#[derive(Clone, Debug)]
+pub(crate) struct StepProgram {
+    program: Program,
+    inputs: Arc<[StepInput]>,
+}
+
+/// The values that residents begin with.
+pub(crate) struct InitialValues<'a> {
+    pub model: &'a Model,
+    pub optimizer: &'a Optimizer,
+}
+
+impl InitialValues<'_> {
+    /// The first value of a resident; none, where it is zeros.
+    fn of(&self, name: &Resident, ty: &TensorType) -> Result<Option<HostTensor>, TrainError> {
+        let slot = self.optimizer.initial_slot_value();
+        let values = match name {
+            Resident::Parameters => self.model.parameters().to_vec(),
+            Resident::LossScale => FIRST_LOSS_SCALE.to_vec(),
+            Resident::OptimizerSlot(_) if slot != 0.0 => vec![slot; ty.len()],
+            _ => return Ok(None),
+        };
+        Ok(Some(HostTensor::from_f32(ty.shape.clone(), values)?))
+    }
+}
+
+/// A session with the programs of a training and the tensors that they share.
+pub(crate) struct Engine {
+    session: Box<dyn Session>,
+    programs: HashMap<Key, StepProgram>,
+    planned: Option<(Key, PlannedStep)>,
+    /// The residents that programs have named.
+    residents: BTreeMap<Resident, TensorType>,
+    /// Values of a restored state for residents that no program has named yet.
+    restored: BTreeMap<Resident, HostTensor>,
+}
+
+impl Engine {
+    pub fn new(session: Box<dyn Session>) -> Self {
+        Self {
+            session,
+            programs: HashMap::new(),
+            planned: None,
+            residents: BTreeMap::new(),
+            restored: BTreeMap::new(),
+        }
+    }
+
+    pub fn session(&mut self) -> &mut dyn Session {
+        &mut *self.session
+    }
+
+    pub fn plan(&self, StepGraph { graph, inputs }: StepGraph) -> Result<PlannedStep, TrainError> {
+        Ok(PlannedStep { planned: self.session.plan(Arc::new(graph))?, inputs: inputs.into() })
+    }
+
+    /// Keeps a plan for the first run of a program.
+    pub fn keep_plan(&mut self, key: Key, planned: PlannedStep) -> &PlannedStep {
+        &self.planned.insert((key, planned)).1
+    }
+
+    /// The plan that was kept for a program.
+    pub fn take_plan(&mut self, key: Key) -> Option<PlannedStep> {
+        self.planned.take_if(|(of, _)| *of == key).map(|(_, planned)| planned)
+    }
+
+    /// Takes the memory that a planned step needs, and gives the residents that it is the first to
+    /// name their values.
+    pub fn build(
+        &mut self,
+        PlannedStep { planned, inputs }: PlannedStep,
+        initial: &InitialValues<'_>,
+    ) -> Result<StepProgram, TrainError> {
+        let tensors = planned.graph.tensors().map(|(_, tensor)| tensor);
+        let residents = tensors.filter(|tensor| tensor.storage == Storage::Resident);
+        let residents = residents.filter_map(|t| Some((Resident::of_name(&t.name)?, t.ty.clone())));
+        let residents: Vec<_> = residents.collect();
+        let program = self.session.build(planned)?;
+        for (name, ty) in residents {
+            if !self.residents.contains_key(&name)
+                && let Some(values) = self.first_values(&name, &ty, initial)?
+            {
+                self.session.write(&name.to_string(), &values)?;
+            }
+            self.residents.insert(name, ty);
+        }
+        Ok(StepProgram { program, inputs })
+    }
+
+    fn first_values(
+        &mut self,
+        name: &Resident,
+        ty: &TensorType,
+        initial: &InitialValues<'_>,
+    ) -> Result<Option<HostTensor>, TrainError> {
+        match self.restored.remove(name) {
+            Some(values) => Ok(Some(values)),
+            None => initial.of(name, ty),
+        }
+    }
+
+    pub fn program(&self, key: Key) -> Option<StepProgram> {
+        self.programs.get(&key).cloned()
+    }
+
+    pub fn keep_program(&mut self, key: Key, program: StepProgram) {
+        self.programs.insert(key, program);
+    }
+
+    /// Queues a run of a step.
+    pub fn run(&mut self, step: &StepProgram, given: &StepInputs<'_>) -> Result<(), TrainError> {
+        let value = |&role| given.get(role).ok_or_else(|| TrainError::StepInput(role.to_string()));
+        let inputs = step.inputs.iter().map(value).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.session.run(step.program, &inputs)?)
+    }
+
+    /// Queues a run of a step, and waits for its outputs.
+    pub fn outputs(
+        &mut self,
+        step: &StepProgram,
+        given: &StepInputs<'_>,
+    ) -> Result<Vec<HostTensor>, TrainError> {
+        self.run(step, given)?;
+        Ok(self.session.fetch(step.program)?)
+    }
+
+    pub fn has(&self, name: &Resident) -> bool {
+        self.residents.contains_key(name)
+    }
+
+    pub fn read(&mut self, name: &Resident) -> Result<HostTensor, TrainError> {
+        Ok(self.session.read(&name.to_string())?)
+    }
+
+    pub fn start_read(&mut self, name: &Resident) -> Result<Ticket, TrainError> {
+        Ok(self.session.start_read(&name.to_string())?)
+    }
+
+    /// Sets a resident; one that no program has named yet is set when the first does.
+    pub fn write(&mut self, name: Resident, values: HostTensor) -> Result<(), TrainError> {
+        if self.has(&name) {
+            return Ok(self.session.write(&name.to_string(), &values)?);
+        }
+        self.restored.insert(name, values);
+        Ok(())
+    }
+
+    /// Reads a resident and sets it to zeros; none, where nothing has set it.
+    pub fn take(&mut self, name: &Resident) -> Result<Option<HostTensor>, TrainError> {
+        let Some(ty) = self.residents.get(name).cloned() else {
+            return Ok(self.restored.remove(name));
+        };
+        let values = self.read(name)?;
+        self.zero(name, &ty)?;
+        Ok(Some(values))
+    }
+
+    fn zero(&mut self, name: &Resident, ty: &TensorType) -> Result<(), TrainError> {
+        let zeros = HostTensor::zeros(ty.shape.clone(), ty.dtype);
+        Ok(self.session.write(&name.to_string(), &zeros)?)
+    }
+
+    /// Sets the states of layers to zeros.
+    pub fn reset_states(&mut self) -> Result<(), TrainError> {
+        let is_state = |name: &Resident| matches!(name, Resident::LayerState(_));
+        self.restored.retain(|name, _| !is_state(name));
+        for (name, ty) in self.residents.clone() {
+            if is_state(&name) {
+                self.zero(&name, &ty)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The shape of a resident, if one is known.
+    pub fn shape(&self, name: &Resident) -> Option<&rnn_core::Shape> {
+        let restored = self.restored.get(name).map(HostTensor::shape);
+        restored.or_else(|| self.residents.get(name).map(|ty| &ty.shape))
+    }
+
+    /// True, if layers keep states from batch to batch.
+    pub fn keeps_states(&self) -> bool {
+        let mut names = self.residents.keys().chain(self.restored.keys());
+        names.any(|name| matches!(name, Resident::LayerState(_)))
+    }
+
+    /// The residents that are part of a training's state, but for the weights.
+    pub fn state(&mut self) -> Result<BTreeMap<Resident, HostTensor>, TrainError> {
+        let mut state = self.restored.clone();
+        for name in self.residents.keys().cloned().collect::<Vec<_>>() {
+            if name != Resident::Parameters && !name.is_scratch() {
+                let values = self.read(&name)?;
+                state.insert(name, values);
+            }
+        }
+        Ok(state)
+    }
+
+    /// Gives all residents the values of a state; those that it lacks begin anew.
+    pub fn restore(
+        &mut self,
+        state: BTreeMap<Resident, HostTensor>,
+        initial: &InitialValues<'_>,
+    ) -> Result<(), TrainError> {
+        self.restored = state;
+        for (name, ty) in self.residents.clone() {
+            match self.first_values(&name, &ty, initial)? {
+                Some(values) => self.session.write(&name.to_string(), &values)?,
+                None => self.zero(&name, &ty)?,
+            }
+        }
+        Ok(())
+    }
+}

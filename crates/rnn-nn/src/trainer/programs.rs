@@ -1,0 +1,92 @@
+//! The programs of a trainer, found by what they are for.
+
+use super::Trainer;
+use super::batch::examples;
+use super::engine::{InitialValues, Key, PlannedStep, StepProgram};
+use super::step::{Mode, one_each};
+use super::step_inputs::StepGraph;
+use crate::{InputSpec, TrainError};
+use rnn_core::HostTensor;
+use rnn_graph::Planned;
+
+impl Trainer {
+    /// Plans a training step on a batch of this size, of which examples are `weighted` or not, and
+    /// takes no memory for it. The first such step follows the plan.
+    ///
+    /// # Errors
+    /// If the model has no such step.
+    pub fn plan_training(
+        &mut self,
+        batch_size: usize,
+        weighted: bool,
+    ) -> Result<&Planned, TrainError> {
+        let key = Key { batch: batch_size, mode: Mode::Train, weighted };
+        let planned = self.plan(key)?;
+        Ok(&self.engine.keep_plan(key, planned).planned)
+    }
+
+    /// The program for arrays of examples, which is built when it is first asked for.
+    pub(super) fn program(
+        &mut self,
+        inputs: &[HostTensor],
+        mode: Mode,
+        weighted: bool,
+    ) -> Result<StepProgram, TrainError> {
+        self.check_inputs(inputs)?;
+        let key = Key { batch: examples(inputs), mode, weighted };
+        if let Some(program) = self.engine.program(key) {
+            return Ok(program);
+        }
+        let planned = match self.engine.take_plan(key) {
+            Some(planned) => planned,
+            None => self.plan(key)?,
+        };
+        self.check_states(&planned.planned.graph)?;
+        let program = self.build(planned)?;
+        self.engine.keep_program(key, program.clone());
+        Ok(program)
+    }
+
+    fn plan(&self, Key { batch, mode, weighted }: Key) -> Result<PlannedStep, TrainError> {
+        self.engine.plan(self.step_builder().graph(batch, mode, weighted)?)
+    }
+
+    /// Builds a program that is not kept.
+    pub(super) fn compile(&mut self, step: StepGraph) -> Result<StepProgram, TrainError> {
+        let planned = self.engine.plan(step)?;
+        self.build(planned)
+    }
+
+    fn build(&mut self, planned: PlannedStep) -> Result<StepProgram, TrainError> {
+        let initial = InitialValues { model: &self.model, optimizer: &self.optimizer };
+        self.engine.build(planned, &initial)
+    }
+
+    /// Makes sure that there is an array of examples for each input, and that its tokens are in the
+    /// vocabulary.
+    fn check_inputs(&self, inputs: &[HostTensor]) -> Result<(), TrainError> {
+        one_each("inputs", self.model.inputs().count(), "arrays", inputs.len())?;
+        self.check_tokens(inputs)?;
+        for (_, spec, _) in self.model.inputs() {
+            if spec.shape().contains(&0) {
+                return Err(TrainError::Length(spec.shape().into()));
+            }
+        }
+        if examples(inputs) == 0 { Err(TrainError::Empty) } else { Ok(()) }
+    }
+
+    fn check_tokens(&self, inputs: &[HostTensor]) -> Result<(), TrainError> {
+        for (input, (_, spec, tensor)) in inputs.iter().zip(self.model.inputs()) {
+            let (InputSpec::Tokens(_), Some(vocabulary)) = (spec, self.model.vocabulary(tensor))
+            else {
+                continue;
+            };
+            let (tokens, width) = (input.as_u32()?, input.shape().last().max(1));
+            if let Some(at) = tokens.iter().position(|&t| t as usize >= vocabulary) {
+                let (token, row) = (tokens[at], at / width);
+                return Err(TrainError::Token { token, row, vocabulary });
+            }
+        }
+        Ok(())
+    }
+}
