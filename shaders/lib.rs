@@ -177,7 +177,13 @@ pub mod optimizer {
         "optimizer/unscale.wgsl",
         "Loss scaling undone, with the search for infinities."
     );
-    wgsl!(UPDATE, "optimizer/update.wgsl", "One step of each optimizer.");
+    wgsl!(UPDATE, "optimizer/update.wgsl", "The parts that the updates of all optimizers share.");
+    wgsl!(ADADELTA, "optimizer/adadelta.wgsl", "One step of Adadelta.");
+    wgsl!(ADAGRAD, "optimizer/adagrad.wgsl", "One step of Adagrad.");
+    wgsl!(ADAM, "optimizer/adam.wgsl", "One step of Adam.");
+    wgsl!(NADAM, "optimizer/nadam.wgsl", "One step of Nadam.");
+    wgsl!(RMSPROP, "optimizer/rmsprop.wgsl", "One step of RMSprop.");
+    wgsl!(SGD, "optimizer/sgd.wgsl", "One step of gradient descent.");
 }
 
 /// Embeddings.

@@ -1,7 +1,7 @@
 use rnn::{Activation, Padding};
 use rnn_core::DType;
 use rnn_ops::{
-    Case, Conv, ConvLstm, Embedding, Lstm, LstmBackward, LstmGates, Matmul, Rule, Sample,
+    Adam, Case, Conv, ConvLstm, Embedding, Lstm, LstmBackward, LstmGates, Matmul, Rule, Sample,
     ScanInputs, StepParams, Update, Windows,
 };
 
@@ -154,7 +154,7 @@ fn conv_lstm(batch: usize, filters: usize) -> Kernel {
 }
 
 fn adam(parameters: usize) -> Kernel {
-    let rule = Rule::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 };
+    let rule = Rule::from(Adam::default());
     Kernel::new(format!("adam {parameters}"), parameters, |n| {
         let n = if n < parameters { 1000 } else { n };
         let inputs = vec![

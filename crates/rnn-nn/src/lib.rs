@@ -37,7 +37,7 @@ pub use model::{InputSpec, Model, WeightRange};
 pub use naming::distinct_names;
 pub use optimizer::{Clip, Optimizer, Schedule};
 pub use precision::Precision;
-pub use rnn_ops::{Constraint, MetricSums, Penalty};
+pub use rnn_ops::{Constraint, MetricSums, Penalty, SlotOrder};
 pub use trainer::{
     Batch, Checkpoints, Communicator, FitProgress, NotFinite, OptimizerState, StepInfo, Trainer,
     TrainerState,

@@ -1,7 +1,7 @@
 use crate::ConfigError;
 use crate::layer::Arguments;
 use rnn_graph::{Graph, GraphError, TensorId};
-use rnn_ops::{ClipByNorm, Rule, StepParams, Update};
+use rnn_ops::{self as ops, ClipByNorm, Rule, RuleArgument, SlotOrder, StepParams, Update};
 use std::f64::consts::PI;
 use std::fmt;
 use std::sync::Arc;
@@ -103,37 +103,44 @@ impl fmt::Display for Optimizer {
     }
 }
 
+impl<R: Into<Rule>> From<R> for Optimizer {
+    /// A rule with Keras's default learning rate.
+    fn from(rule: R) -> Self {
+        let rule: Rule = rule.into();
+        Self::new(rule, rule.default_learning_rate())
+    }
+}
+
 impl Optimizer {
     /// A rule with a learning rate.
-    pub fn new(rule: Rule, learning_rate: f64) -> Self {
+    pub fn new(rule: impl Into<Rule>, learning_rate: f64) -> Self {
         let learning_rate = Schedule::Constant(learning_rate);
-        Self { rule, learning_rate, weight_decay: 0.0, clip: Clip::Off }
+        Self { rule: rule.into(), learning_rate, weight_decay: 0.0, clip: Clip::Off }
     }
 
     /// Plain gradient descent with a learning rate of 0.01.
     pub fn sgd() -> Self {
-        Self::new(Rule::Sgd { momentum: 0.0, nesterov: false }, 0.01)
+        ops::Sgd::default().into()
     }
 
     /// RMSprop with a learning rate of 0.001.
     pub fn rmsprop() -> Self {
-        let rule = Rule::RmsProp { rho: 0.9, momentum: 0.0, epsilon: 1e-7, centered: false };
-        Self::new(rule, 1e-3)
+        ops::RmsProp::default().into()
     }
 
     /// Adagrad with a learning rate of 0.001.
     pub fn adagrad() -> Self {
-        Self::new(Rule::Adagrad { epsilon: 1e-7 }, 1e-3)
+        ops::Adagrad::default().into()
     }
 
     /// Adadelta with a learning rate of 0.001; in 2018 it was 1.
     pub fn adadelta() -> Self {
-        Self::new(Rule::Adadelta { rho: 0.95, epsilon: 1e-7 }, 1e-3)
+        ops::Adadelta::default().into()
     }
 
     /// Adam with a learning rate of 0.001.
     pub fn adam() -> Self {
-        Self::new(Rule::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }, 1e-3)
+        ops::Adam::default().into()
     }
 
     /// Adam with weights that decay by 0.004 times the learning rate at each step.
@@ -143,7 +150,7 @@ impl Optimizer {
 
     /// Adam with Nesterov's momentum and a learning rate of 0.001.
     pub fn nadam() -> Self {
-        Self::new(Rule::Nadam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }, 1e-3)
+        ops::Nadam::default().into()
     }
 
     /// Replaces the learning rate.
@@ -170,25 +177,15 @@ impl Optimizer {
         self
     }
 
-    /// Each of them by Keras's class name. AdamW is an Adam with another default.
-    pub(crate) fn all() -> [(&'static str, Self); 7] {
-        [
-            ("SGD", Self::sgd()),
-            ("RMSprop", Self::rmsprop()),
-            ("Adagrad", Self::adagrad()),
-            ("Adadelta", Self::adadelta()),
-            ("Adam", Self::adam()),
-            ("AdamW", Self::adamw()),
-            ("Nadam", Self::nadam()),
-        ]
+    /// All optimizers by Keras's class names. AdamW is an Adam with another default.
+    pub(crate) fn all() -> Vec<(&'static str, Self)> {
+        let plain = Rule::all().into_iter().map(|rule| (rule.class(), Self::from(rule)));
+        plain.chain([("AdamW", Self::adamw())]).collect()
     }
 
     /// Keras's class name.
     pub fn class(&self) -> &'static str {
-        let kind = std::mem::discriminant(&self.rule);
-        let all = Self::all();
-        let found = all.iter().find(|(_, other)| std::mem::discriminant(&other.rule) == kind);
-        found.map_or("Adam", |(name, _)| name)
+        self.rule.class()
     }
 
     /// Keras's names of the arguments.
@@ -218,59 +215,35 @@ impl Optimizer {
         };
         a.ignored(&["name", "ema_momentum", "jit_compile", "is_legacy_optimizer"]);
         a.fixed("decay", 0.0)?;
-        match &mut self.rule {
-            Rule::Sgd { momentum, nesterov } => {
-                a.optional("momentum", momentum)?;
-                a.optional("nesterov", nesterov)
-            }
-            Rule::RmsProp { rho, momentum, epsilon, centered } => {
-                a.optional("rho", rho)?;
-                a.optional("momentum", momentum)?;
-                a.nullable("epsilon", epsilon)?;
-                a.optional("centered", centered)
-            }
-            Rule::Adagrad { epsilon } => {
-                a.fixed("initial_accumulator_value", 0.1)?;
-                a.nullable("epsilon", epsilon)
-            }
-            Rule::Adadelta { rho, epsilon } => {
-                a.optional("rho", rho)?;
-                a.nullable("epsilon", epsilon)
-            }
-            Rule::Adam { beta_1, beta_2, epsilon } | Rule::Nadam { beta_1, beta_2, epsilon } => {
-                a.optional("beta_1", beta_1)?;
-                a.optional("beta_2", beta_2)?;
-                a.fixed("schedule_decay", 0.004)?;
-                a.nullable("epsilon", epsilon)
+        for (name, argument) in self.rule.arguments() {
+            match argument {
+                RuleArgument::Number(value) => a.optional(name, value)?,
+                RuleArgument::Nullable(value) => a.nullable(name, value)?,
+                RuleArgument::Flag(value) => a.optional(name, value)?,
+                RuleArgument::Fixed(value) => a.fixed(name, value)?,
             }
         }
+        Ok(())
     }
 
-    /// How many values it keeps for each weight.
+    /// The number of values that it keeps for each weight.
     pub fn slots(&self) -> usize {
+        self.rule.slots().len()
+    }
+
+    /// Keras's names of the values that it keeps for each weight.
+    pub fn slot_names(&self) -> Vec<&'static str> {
         self.rule.slots()
     }
 
-    /// Keras's names of what it keeps for each weight.
-    pub fn slot_names(&self) -> Vec<&'static str> {
-        let names = match self.rule {
-            Rule::Sgd { .. } => vec!["momentum"],
-            // The kernel's last slot is the momentum.
-            Rule::RmsProp { centered: true, .. } => {
-                vec!["velocity", "average_gradient", "momentum"]
-            }
-            Rule::RmsProp { .. } => vec!["velocity", "momentum"],
-            Rule::Adagrad { .. } => vec!["accumulator"],
-            Rule::Adadelta { .. } => vec!["accumulated_grad", "accumulated_delta_var"],
-            Rule::Adam { .. } | Rule::Nadam { .. } => vec!["momentum", "velocity"],
-        };
-        names.into_iter().take(self.slots()).collect()
+    /// The order of the slots in Keras's files.
+    pub fn slot_order(&self) -> SlotOrder {
+        self.rule.slot_order()
     }
 
-    /// What a slot holds at first.
+    /// The value that every slot has before the first step.
     pub fn initial_slot_value(&self) -> f32 {
-        // Adagrad's initial_accumulator_value.
-        if matches!(self.rule, Rule::Adagrad { .. }) { 0.1 } else { 0.0 }
+        self.rule.initial_slot_value()
     }
 
     /// The learning rate, if it is the same at every step.
@@ -281,55 +254,27 @@ impl Optimizer {
         }
     }
 
-    /// The product of Nadam's momenta over so many steps, which Keras keeps beside the slots.
-    pub fn momentum_product(&self, steps: u64) -> Option<f64> {
-        match self.rule {
-            Rule::Nadam { beta_1, .. } => Some(nadam_product(beta_1, steps)),
-            _ => None,
-        }
+    /// A number that Keras keeps behind the slots, such as Nadam's product of momenta: its value
+    /// after this many steps.
+    pub fn kept_number(&self, steps: u64) -> Option<f64> {
+        self.rule.kept_number(steps)
     }
 
-    /// The numbers of step 1, 2, .., the learning rate being multiplied by `factor`. Adam's rate has
-    /// both bias corrections, lr sqrt(1 - beta_2^t) / (1 - beta_1^t); Nadam's factors are those of
-    /// keras/src/optimizers/nadam.py.
+    /// The numbers of step 1, 2, .., the learning rate being multiplied by `factor`.
     pub fn step_params(&self, step: u64, factor: f64) -> StepParams {
         let learning_rate = factor * self.learning_rate.rate(step - 1);
-        let corrected = |beta: f32| 1.0 - f64::from(beta).powf(step as f64);
-        let decay = self.weight_decay * learning_rate;
-        let mut rate = learning_rate;
-        let mut factors = [0.0; 3];
-        match self.rule {
-            Rule::Adam { beta_1, beta_2, .. } => {
-                rate = learning_rate * corrected(beta_2).sqrt() / corrected(beta_1);
-            }
-            Rule::Nadam { beta_1, beta_2, .. } => {
-                let u = |t| nadam_momentum(beta_1, t);
-                let product = nadam_product(beta_1, step);
-                let next = product * u(step + 1);
-                let (a, b) = (u(step + 1) / (1.0 - next), (1.0 - u(step)) / (1.0 - product));
-                factors = [a, b, corrected(beta_2).recip()];
-            }
-            _ => {}
-        }
-        let [moment_factor, gradient_factor, variance_factor] = factors.map(|f: f64| f as f32);
-        StepParams {
-            learning_rate: rate as f32,
-            weight_decay: decay as f32,
-            moment_factor,
-            gradient_factor,
-            variance_factor,
-            active: 1.0,
-        }
+        let weight_decay = (self.weight_decay * learning_rate) as f32;
+        StepParams { weight_decay, ..self.rule.step_params(learning_rate, step) }
     }
 
-    /// Adds the update of all parameters. `numbers` are those of the step, `arenas` the parameters
+    /// Adds the update of all parameters. `params` are those of the step, `arenas` the parameters
     /// and then the slots; `each` holds the gradient of each weight, parts of `gradients`.
     pub fn update(
         &self,
         graph: &mut Graph,
         gradients: TensorId,
         each: &[TensorId],
-        numbers: TensorId,
+        params: TensorId,
         arenas: &[TensorId],
     ) -> Result<(), GraphError> {
         let all = [gradients];
@@ -343,21 +288,9 @@ impl Optimizer {
         }
         let clip = if let Clip::Value(value) = self.clip { value } else { f32::INFINITY };
         let op = Update { rule: self.rule, clip };
-        graph.push_node(Arc::new(op), &[gradients, numbers], arenas)?;
+        graph.push_node(Arc::new(op), &[gradients, params], arenas)?;
         Ok(())
     }
-}
-
-/// The momentum of step 1, 2, ..
-fn nadam_momentum(beta_1: f32, step: u64) -> f64 {
-    f64::from(beta_1) * (1.0 - 0.5 * 0.96f64.powf(step as f64))
-}
-
-fn nadam_product(beta_1: f32, steps: u64) -> f64 {
-    // 0.96^1000 is lost beside 1: later factors are all beta_1.
-    let exact = steps.min(1000);
-    let first: f64 = (1..=exact).map(|step| nadam_momentum(beta_1, step)).product();
-    first * f64::from(beta_1).powf((steps - exact) as f64)
 }
 
 #[cfg(test)]

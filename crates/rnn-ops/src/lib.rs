@@ -74,7 +74,10 @@ pub use optimizer::constrain::{Constrain, Constraint};
 pub use optimizer::penalty::{Penalty, PenaltyBackward};
 pub use optimizer::step_params::StepParams;
 pub use optimizer::unscale::{FIRST_LOSS_SCALE, LOSS_SCALE, Unscale};
-pub use optimizer::{Rule, Update};
+pub use optimizer::{
+    Adadelta, Adagrad, Adam, Nadam, RmsProp, Rule, RuleArgument, RuleConstants, Sgd, SlotOrder,
+    Update, UpdateRule,
+};
 pub use pool::{AveragePool, AveragePoolBackward, MaxPool, MaxPoolBackward};
 pub use recurrent::ScanInputs;
 pub use rows::{RowAxis, Rows};

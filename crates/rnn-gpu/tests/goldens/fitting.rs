@@ -9,7 +9,9 @@ use rnn::nn::{
 };
 use rnn_core::HostTensor;
 use rnn_graph::{Graph, TensorId, TensorType};
-use rnn_ops::{self as ops, Activate, Assign, ElementLoss, Fill, Loss, Rule, StepParams};
+use rnn_ops::{
+    self as ops, Activate, Adam, Assign, ElementLoss, Fill, Loss, RmsProp, Sgd, StepParams,
+};
 use std::sync::Arc;
 
 /// Keras recovers the logits where a model ends in a sigmoid, as ours does; bare probabilities are
@@ -78,11 +80,11 @@ fn optimizer_of(golden: &Golden) -> Optimizer {
     let number = |name: &str| golden.args[name].as_f64().unwrap_or(0.0) as f32;
     let optimizer = match golden.args["optimizer"].as_str() {
         Some("SGD") => Optimizer::new(
-            Rule::Sgd { momentum: number("momentum"), nesterov: golden.flag("nesterov") },
+            Sgd { momentum: number("momentum"), nesterov: golden.flag("nesterov") },
             0.0,
         ),
         Some("RMSprop") => Optimizer::new(
-            Rule::RmsProp {
+            RmsProp {
                 rho: number("rho"),
                 momentum: number("momentum"),
                 epsilon: number("epsilon"),
@@ -93,11 +95,7 @@ fn optimizer_of(golden: &Golden) -> Optimizer {
         Some("Adagrad") => Optimizer::adagrad(),
         Some("Adadelta") => Optimizer::adadelta(),
         Some("Adam") => Optimizer::new(
-            Rule::Adam {
-                beta_1: number("beta_1"),
-                beta_2: number("beta_2"),
-                epsilon: number("epsilon"),
-            },
+            Adam { beta_1: number("beta_1"), beta_2: number("beta_2"), epsilon: number("epsilon") },
             0.0,
         ),
         Some("AdamW") => Optimizer::adamw(),

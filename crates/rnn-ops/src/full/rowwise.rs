@@ -1,10 +1,11 @@
 use super::{BATCH, DISTINCT, ELEMENTS, MANY, SHARED, STEPS, WIDE, along, normal, uniform};
+use crate::optimizer::rules_of_cases;
 use crate::{
     Activate, ActivateBackward, Activation, Affine, Assign, Binary, Case, Cast,
     CategoricalCrossEntropy, CategoricalCrossEntropyBackward, Columns, Concat, Dropout, Embedding,
     Fill, InverseRoot, LOSS_SCALE, MaskItems, Normalize, NormalizeBackward, OneHot, Pad, Penalty,
-    PenaltyBackward, ReverseLeading, Rule, Sample, Scale, Softmax, SoftmaxBackward, StepMask,
-    StepParams, TransposeLeading, Unscale, Update,
+    PenaltyBackward, ReverseLeading, Sample, Scale, Softmax, SoftmaxBackward, StepMask, StepParams,
+    TransposeLeading, Unscale, Update,
 };
 use rnn_core::DType;
 use rnn_graph::Op;
@@ -154,28 +155,14 @@ fn layout() -> Vec<Case> {
 
 /// One step of optimizers over more parameters than 65,535 workgroups have threads.
 fn optimizers() -> Vec<Case> {
-    let rmsprop =
-        |momentum, centered| Rule::RmsProp { rho: 0.9, momentum, epsilon: 1e-7, centered };
-    let rules = [
-        ("sgd", Rule::Sgd { momentum: 0.0, nesterov: false }),
-        ("sgd momentum", Rule::Sgd { momentum: 0.9, nesterov: false }),
-        ("sgd nesterov", Rule::Sgd { momentum: 0.9, nesterov: true }),
-        ("rmsprop", rmsprop(0.0, false)),
-        ("rmsprop momentum", rmsprop(0.5, false)),
-        ("rmsprop centered", rmsprop(0.0, true)),
-        ("rmsprop centered momentum", rmsprop(0.5, true)),
-        ("adagrad", Rule::Adagrad { epsilon: 1e-7 }),
-        ("adadelta", Rule::Adadelta { rho: 0.95, epsilon: 1e-7 }),
-        ("adam", Rule::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }),
-        ("nadam", Rule::Nadam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }),
-    ];
     let numbers = uniform(&[StepParams::LEN], 0.001, 0.1);
     let parameters = || normal(&[DISTINCT]);
     let counts = [ELEMENTS, ELEMENTS];
-    let mut cases: Vec<Case> = rules
+    let mut cases: Vec<Case> = rules_of_cases()
+        .into_iter()
         .map(|(name, rule)| {
             // Squared first moments stay below second ones, as they do when they come from gradients.
-            let ranges = [(0.3, 1.0), (0.0, 0.5)].into_iter().cycle().take(rule.slots());
+            let ranges = [(0.3, 1.0), (0.0, 0.5)].into_iter().cycle().take(rule.slots().len());
             let slots = ranges.map(|(low, high)| uniform(&[DISTINCT], low, high));
             let updates: Vec<Sample> = std::iter::once(parameters()).chain(slots).collect();
             let axes = vec![along(0); updates.len()];
@@ -187,7 +174,7 @@ fn optimizers() -> Vec<Case> {
                 .rows(counts, &[along(0), SHARED], &[])
                 .update_rows(&axes)
         })
-        .into();
+        .collect();
     let state = Sample::Floats(vec![LOSS_SCALE], vec![1024.0, 5.0]);
     let left_in = Sample::Floats(vec![StepParams::LEN], vec![0.1, 0.2, 0.3, 0.4, 0.5, 1.0]);
     cases.push(

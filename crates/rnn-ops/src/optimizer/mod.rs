@@ -1,8 +1,25 @@
+//! Optimizers: a file has the rule of one, and this one the op that all rules share.
+
+mod adadelta;
+mod adagrad;
+mod adam;
 pub mod clip_by_norm;
 pub mod constrain;
+mod nadam;
 pub mod penalty;
+mod rmsprop;
+mod rule;
+mod sgd;
 pub mod step_params;
 pub mod unscale;
+
+pub use adadelta::Adadelta;
+pub use adagrad::Adagrad;
+pub use adam::Adam;
+pub use nadam::Nadam;
+pub use rmsprop::RmsProp;
+pub use rule::{RuleArgument, RuleConstants, SlotOrder, UpdateRule};
+pub use sgd::Sgd;
 
 use crate::common::{arity, clip, ensure, threads};
 use crate::{Case, Definition, Sample, StepParams};
@@ -10,171 +27,93 @@ use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
 };
 
-pub static SHADER: Shader = Shader::new(
-    "optimizer",
-    &[
-        rnn_shaders::shared::ELEMENTWISE,
-        rnn_shaders::shared::BITS,
-        rnn_shaders::optimizer::STEP_PARAMS,
-        rnn_shaders::optimizer::UPDATE,
-    ],
-);
-
-/// How a weight w follows its gradient g, as keras/src/optimizers define it. `rate` is the learning
-/// rate, unless said otherwise; the slots s, t, u are kept from step to step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Rule {
-    /// w -= rate g. With momentum: s = momentum s - rate g; w += s, or w += momentum s - rate g
-    /// with Nesterov's.
-    Sgd {
-        /// The part of the last step that is repeated.
-        momentum: f32,
-        /// Looks ahead along the velocity.
-        nesterov: bool,
-    },
-    /// s = rho s + (1 - rho) g^2; w -= rate g / sqrt(s + epsilon). Centered: t = rho t +
-    /// (1 - rho) g, and s - t^2 takes the place of s under the root. With momentum the step is
-    /// added to momentum times the last one, kept in t or u.
-    RmsProp {
-        /// Decay of the moments.
-        rho: f32,
-        /// The part of the last step that is repeated.
-        momentum: f32,
-        /// Keeps the quotient finite.
-        epsilon: f32,
-        /// Divides by the deviation, not by the root of the second moment.
-        centered: bool,
-    },
-    /// s += g^2; w -= rate g / sqrt(s + epsilon).
-    Adagrad {
-        /// Keeps the quotient finite.
-        epsilon: f32,
-    },
-    /// s = rho s + (1 - rho) g^2; d = -sqrt(t + epsilon) / sqrt(s + epsilon) g;
-    /// t = rho t + (1 - rho) d^2; w += rate d.
-    Adadelta {
-        /// Decay of the moments.
-        rho: f32,
-        /// Keeps the quotient finite.
-        epsilon: f32,
-    },
-    /// s += (g - s)(1 - beta_1); t += (g^2 - t)(1 - beta_2); w -= rate s / (sqrt(t) + epsilon),
-    /// where rate holds both bias corrections.
-    Adam {
-        /// Decay of the first moment.
-        beta_1: f32,
-        /// Decay of the second moment.
-        beta_2: f32,
-        /// Keeps the quotient finite.
-        epsilon: f32,
-    },
-    /// s and t as Adam's; w -= rate (a s + b g) / (sqrt(c t) + epsilon), where a, b and c are the
-    /// factors of [`StepParams`].
-    Nadam {
-        /// Decay of the first moment.
-        beta_1: f32,
-        /// Decay of the second moment.
-        beta_2: f32,
-        /// Keeps the quotient finite.
-        epsilon: f32,
-    },
-}
-
-impl Rule {
-    /// How many slots it keeps.
-    pub fn slots(&self) -> usize {
-        match *self {
-            Self::Sgd { momentum, .. } => usize::from(momentum != 0.0),
-            Self::RmsProp { momentum, centered, .. } => {
-                1 + usize::from(centered) + usize::from(momentum != 0.0)
-            }
-            Self::Adagrad { .. } => 1,
-            Self::Adadelta { .. } | Self::Adam { .. } | Self::Nadam { .. } => 2,
+/// Makes one type of the rules of all optimizers.
+macro_rules! rules {
+    ($($rule:ident),*) => {
+        /// The rule of one of the optimizers.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub enum Rule {
+            $(
+                #[doc = concat!("[`", stringify!($rule), "`].")]
+                $rule($rule),
+            )*
         }
-    }
 
-    /// The entry point of its kernel.
-    fn entry(&self) -> &'static str {
-        match *self {
-            Self::Sgd { momentum: 0.0, .. } => "sgd",
-            Self::Sgd { .. } => "sgd_momentum",
-            Self::RmsProp { momentum: 0.0, centered: false, .. } => "rmsprop",
-            Self::RmsProp { momentum: 0.0, centered: true, .. } => "rmsprop_centered",
-            Self::RmsProp { centered: false, .. } => "rmsprop_momentum",
-            Self::RmsProp { .. } => "rmsprop_centered_momentum",
-            Self::Adagrad { .. } => "adagrad",
-            Self::Adadelta { .. } => "adadelta",
-            Self::Adam { .. } => "adam",
-            Self::Nadam { .. } => "nadam",
-        }
-    }
-
-    /// momentum, beta_1, beta_2 (or rho), epsilon.
-    fn constants(&self) -> [f32; 4] {
-        match *self {
-            Self::Sgd { momentum, .. } => [momentum, 0.0, 0.0, 0.0],
-            Self::RmsProp { rho, momentum, epsilon, .. } => [momentum, 0.0, rho, epsilon],
-            Self::Adagrad { epsilon } => [0.0, 0.0, 0.0, epsilon],
-            Self::Adadelta { rho, epsilon } => [0.0, 0.0, rho, epsilon],
-            Self::Adam { beta_1, beta_2, epsilon } | Self::Nadam { beta_1, beta_2, epsilon } => {
-                [0.0, beta_1, beta_2, epsilon]
-            }
-        }
-    }
-
-    /// Moves the slots of one weight on; returns what is added to the weight.
-    fn change<F: Real>(&self, g: F, step: &StepParams<F>, slots: &mut [F]) -> F {
-        let [momentum, beta_1, beta_2, epsilon] = self.constants().map(|c| F::of(c.into()));
-        // 1 - beta in f64: the kernel's rounding is its own.
-        let rest = |beta: f32| F::of(1.0 - f64::from(beta));
-        let rate = step.learning_rate;
-        let moment = |before: F, beta: F, value: F| beta * before + (F::one() - beta) * value;
-        match *self {
-            Self::Sgd { momentum: 0.0, .. } => -rate * g,
-            Self::Sgd { nesterov, .. } => {
-                slots[0] = momentum * slots[0] - rate * g;
-                if nesterov { momentum * slots[0] - rate * g } else { slots[0] }
-            }
-            Self::RmsProp { centered, momentum: repeats, .. } => {
-                slots[0] = moment(slots[0], beta_2, g * g);
-                let mut variance = slots[0];
-                if centered {
-                    slots[1] = moment(slots[1], beta_2, g);
-                    variance = variance - slots[1] * slots[1];
-                }
-                let down = rate * g / (variance + epsilon).sqrt();
-                match slots.last_mut().filter(|_| repeats != 0.0) {
-                    Some(last) => {
-                        *last = momentum * *last + down;
-                        -*last
-                    }
-                    None => -down,
+        $(
+            impl From<$rule> for Rule {
+                fn from(rule: $rule) -> Self {
+                    Self::$rule(rule)
                 }
             }
-            Self::Adagrad { .. } => {
-                slots[0] = slots[0] + g * g;
-                -rate * g / (slots[0] + epsilon).sqrt()
+        )*
+
+        /// Each method is that of [`UpdateRule`].
+        impl Rule {
+            /// The rules of all optimizers with Keras's default arguments.
+            pub fn all() -> Vec<Self> {
+                vec![$($rule::default().into()),*]
             }
-            Self::Adadelta { .. } => {
-                slots[0] = moment(slots[0], beta_2, g * g);
-                let d = -(slots[1] + epsilon).sqrt() / (slots[0] + epsilon).sqrt() * g;
-                slots[1] = moment(slots[1], beta_2, d * d);
-                rate * d
+
+            /// Keras's class name.
+            pub fn class(&self) -> &'static str {
+                match self { $(Self::$rule(_) => $rule::CLASS),* }
             }
-            Self::Adam { beta_1: b1, beta_2: b2, .. } => {
-                slots[0] = slots[0] + (g - slots[0]) * rest(b1);
-                slots[1] = slots[1] + (g * g - slots[1]) * rest(b2);
-                -rate * slots[0] / (slots[1].sqrt() + epsilon)
+
+            /// Keras's default learning rate.
+            pub fn default_learning_rate(&self) -> f64 {
+                match self { $(Self::$rule(_) => $rule::LEARNING_RATE),* }
             }
-            Self::Nadam { .. } => {
-                slots[0] = moment(slots[0], beta_1, g);
-                slots[1] = moment(slots[1], beta_2, g * g);
-                let ahead = step.moment_factor * slots[0] + step.gradient_factor * g;
-                -rate * ahead / ((step.variance_factor * slots[1]).sqrt() + epsilon)
+
+            /// The arguments by Keras's names.
+            pub fn arguments(&mut self) -> Vec<(&'static str, RuleArgument<'_>)> {
+                match self { $(Self::$rule(rule) => rule.arguments()),* }
+            }
+
+            /// Keras's names of the slots, in the order in which the kernel takes them.
+            pub fn slots(&self) -> Vec<&'static str> {
+                match self { $(Self::$rule(rule) => rule.slots()),* }
+            }
+
+            /// The value that every slot has before the first step.
+            pub fn initial_slot_value(&self) -> f32 {
+                match self { $(Self::$rule(rule) => rule.initial_slot_value()),* }
+            }
+
+            /// The order of the slots in Keras's files.
+            pub fn slot_order(&self) -> SlotOrder {
+                match self { $(Self::$rule(rule) => rule.slot_order()),* }
+            }
+
+            /// A number that Keras keeps behind the slots: its value after this many steps.
+            pub fn kept_number(&self, steps: u64) -> Option<f64> {
+                match self { $(Self::$rule(rule) => rule.kept_number(steps)),* }
+            }
+
+            /// The numbers of step 1, 2, .. for a learning rate.
+            pub fn step_params(&self, learning_rate: f64, step: u64) -> StepParams {
+                match self { $(Self::$rule(rule) => rule.step_params(learning_rate, step)),* }
+            }
+
+            fn kernel(&self) -> (&'static Shader, &'static str) {
+                match self { $(Self::$rule(rule) => rule.kernel()),* }
+            }
+
+            fn constants(&self) -> RuleConstants {
+                match self { $(Self::$rule(rule) => rule.constants()),* }
+            }
+
+            fn overrides(&self) -> Vec<(&'static str, f64)> {
+                match self { $(Self::$rule(rule) => rule.overrides()),* }
+            }
+
+            fn change<F: Real>(&self, g: F, step: &StepParams<F>, slots: &mut [F]) -> F {
+                match self { $(Self::$rule(rule) => rule.change(g, step, slots)),* }
             }
         }
-    }
+    };
 }
+
+rules!(Sgd, RmsProp, Adagrad, Adadelta, Adam, Nadam);
 
 /// One step over all parameters: g is clipped to +-`clip`, w loses its share, the rule acts.
 ///
@@ -197,7 +136,7 @@ impl Definition for Update {
         };
         let bound = F::of(self.clip.into());
         let mut arenas: Vec<&mut [F]> = io.all_updates();
-        let mut slots = vec![F::zero(); self.rule.slots()];
+        let mut slots = vec![F::zero(); self.rule.slots().len()];
         for (i, &g) in g.iter().enumerate() {
             for (slot, arena) in slots.iter_mut().zip(&arenas[1..]) {
                 *slot = arena[i];
@@ -213,7 +152,7 @@ impl Definition for Update {
 
 impl Op for Update {
     fn name(&self) -> &'static str {
-        self.rule.entry()
+        self.rule.kernel().1
     }
 
     fn infer(
@@ -222,7 +161,7 @@ impl Op for Update {
         updates: &[TensorType],
     ) -> Result<Vec<TensorType>, OpError> {
         let [gradients, step] = arity(inputs)?;
-        let wanted = 1 + self.rule.slots();
+        let wanted = 1 + self.rule.slots().len();
         ensure(step.len() == StepParams::LEN, || format!("the numbers of a step are {step}"))?;
         ensure(updates.len() == wanted, || format!("{} arenas, not {wanted}", updates.len()))?;
         ensure(updates.iter().all(|u| u == gradients), || "arenas differ in length".into())?;
@@ -231,8 +170,9 @@ impl Op for Update {
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let count = s.inputs[0].len();
-        let [momentum, beta_1, beta_2, epsilon] = self.rule.constants();
-        let mut launch = Launch::new(&SHADER, self.rule.entry(), threads(count)?)
+        let RuleConstants { momentum, beta_1, beta_2, epsilon } = self.rule.constants();
+        let (shader, entry) = self.rule.kernel();
+        let mut launch = Launch::new(shader, entry, threads(count)?)
             .bind("gradients", Operand::Input(0))
             .bind("step", Operand::Input(1))
             .bind("parameters", Operand::Update(0))
@@ -243,12 +183,11 @@ impl Op for Update {
             .param("epsilon", epsilon)
             // The largest float stands for no limit: infinities need not survive on a GPU.
             .param("clip", self.clip.min(f32::MAX));
-        if let Rule::Sgd { nesterov, .. } = self.rule {
-            launch = launch.constant("NESTEROV", u8::from(nesterov));
+        for (name, value) in self.rule.overrides() {
+            launch = launch.constant(name, value);
         }
-        for (i, slot) in
-            ["first", "second", "third"].into_iter().take(self.rule.slots()).enumerate()
-        {
+        let slots = s.updates.len().saturating_sub(1);
+        for (i, slot) in ["first", "second", "third"].into_iter().take(slots).enumerate() {
             launch = launch.bind(slot, Operand::Update(1 + i));
         }
         Ok(launch.into())
@@ -259,43 +198,48 @@ impl Op for Update {
     defined!();
 
     fn cost(&self, s: &Signature) -> Cost {
-        Cost { flops: ((6 + 4 * self.rule.slots()) * s.inputs[0].len()) as u64, bytes: s.bytes() }
+        Cost {
+            flops: ((6 + 4 * self.rule.slots().len()) * s.inputs[0].len()) as u64,
+            bytes: s.bytes(),
+        }
     }
+}
+
+/// Rules with all kernels, by name: each with its defaults, and variants that have a kernel or a
+/// branch of their own.
+pub(crate) fn rules_of_cases() -> Vec<(String, Rule)> {
+    let sgd = |nesterov| Sgd { momentum: 0.9, nesterov };
+    let rmsprop = |momentum, centered| RmsProp { momentum, centered, ..RmsProp::default() };
+    let variants: [(&str, Rule); 5] = [
+        ("sgd momentum", sgd(false).into()),
+        ("sgd nesterov", sgd(true).into()),
+        ("rmsprop momentum", rmsprop(0.5, false).into()),
+        ("rmsprop centered", rmsprop(0.0, true).into()),
+        ("rmsprop centered momentum", rmsprop(0.5, true).into()),
+    ];
+    let plain = Rule::all().into_iter().map(|rule| (rule.class().to_lowercase(), rule));
+    plain.chain(variants.map(|(name, rule)| (name.to_owned(), rule))).collect()
 }
 
 pub fn cases() -> Vec<Case> {
     let n = 1000;
-    let rmsprop =
-        |momentum, centered| Rule::RmsProp { rho: 0.9, momentum, epsilon: 1e-7, centered };
-    let rules = [
-        ("sgd", Rule::Sgd { momentum: 0.0, nesterov: false }),
-        ("sgd momentum", Rule::Sgd { momentum: 0.9, nesterov: false }),
-        ("sgd nesterov", Rule::Sgd { momentum: 0.9, nesterov: true }),
-        ("rmsprop", rmsprop(0.0, false)),
-        ("rmsprop momentum", rmsprop(0.5, false)),
-        ("rmsprop centered", rmsprop(0.0, true)),
-        ("rmsprop centered momentum", rmsprop(0.5, true)),
-        ("adagrad", Rule::Adagrad { epsilon: 1e-7 }),
-        ("adadelta", Rule::Adadelta { rho: 0.95, epsilon: 1e-7 }),
-        ("adam", Rule::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }),
-        ("nadam", Rule::Nadam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }),
-    ];
     let case = |name: String, rule: Rule, clip: f32| {
         let step = Sample::Uniform(vec![StepParams::LEN], 0.001, 0.1);
         // Squared first moments stay below second ones, as they do when they come from gradients.
         let slots = [Sample::Uniform(vec![n], 0.3, 1.0), Sample::Uniform(vec![n], 0.0, 0.5)];
         let mut updates = vec![Sample::Normal(vec![n])];
-        updates.extend(slots.iter().cycle().take(rule.slots()).cloned());
+        updates.extend(slots.iter().cycle().take(rule.slots().len()).cloned());
         Case::new(name, Update { rule, clip }, vec![Sample::Normal(vec![n]), step])
             .updates(updates)
             // 1 - beta_2 has a relative rounding error of 3e-5 in f32, and so has the moments' change.
             .tolerance(1e-5)
     };
-    let mut cases: Vec<Case> =
-        rules.iter().map(|&(name, rule)| case(name.into(), rule, f32::INFINITY)).collect();
-    cases.push(case("sgd clipped".into(), rules[0].1, 0.5));
-    for (name, rule) in [rules[0], rules[9]] {
-        let mut left_out = case(format!("{name} left out"), rule, f32::INFINITY);
+    let rules = rules_of_cases().into_iter();
+    let mut cases: Vec<Case> = rules.map(|(name, rule)| case(name, rule, f32::INFINITY)).collect();
+    cases.push(case("sgd clipped".into(), Sgd::default().into(), 0.5));
+    for rule in [Rule::from(Sgd::default()), Adam::default().into()] {
+        let name = format!("{} left out", rule.class().to_lowercase());
+        let mut left_out = case(name, rule, f32::INFINITY);
         left_out.inputs[1] =
             Sample::Floats(vec![StepParams::LEN], vec![0.1, 0.01, 0.1, 0.1, 0.1, 0.0]);
         cases.push(left_out);

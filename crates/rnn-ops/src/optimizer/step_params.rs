@@ -32,6 +32,18 @@ impl StepParams {
     /// The place of [`Self::active`] in a tensor.
     pub(crate) const ACTIVE: usize = ACTIVE;
 
+    /// The numbers of a step that has a learning rate alone.
+    pub fn of_rate(learning_rate: f64) -> Self {
+        Self {
+            learning_rate: learning_rate as f32,
+            weight_decay: 0.0,
+            moment_factor: 0.0,
+            gradient_factor: 0.0,
+            variance_factor: 0.0,
+            active: 1.0,
+        }
+    }
+
     /// The numbers in the order of a tensor.
     pub fn to_array(self) -> [f32; Self::LEN] {
         let mut array = [0.0; Self::LEN];

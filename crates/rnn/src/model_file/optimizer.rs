@@ -2,7 +2,7 @@
 
 use super::keras::in_keras_order;
 use super::{ModelFileError, Result};
-use crate::nn::{Architecture, Model, Optimizer, OptimizerState, WeightRange};
+use crate::nn::{Architecture, Model, Optimizer, OptimizerState, SlotOrder, WeightRange};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{KerasFile, Variables};
 use rnn_formats::safetensors;
@@ -46,23 +46,26 @@ pub fn load(folder: &Path) -> Result<Option<OptimizerState>> {
 struct Layout<'a> {
     rate: Option<f64>,
     slots: Vec<(&'static str, &'a WeightRange)>,
-    /// Nadam's product of momentum's factors.
-    product: Option<f64>,
+    /// The number behind the slots.
+    number: Option<f64>,
 }
 
 impl<'a> Layout<'a> {
     fn new(optimizer: &Optimizer, architecture: &Architecture, model: &'a Model) -> Self {
         let mut weights = in_keras_order(architecture, model);
-        weights.retain(|slot| slot.trained);
-        let mut names = optimizer.slot_names();
-        let slots = if optimizer.class() == "RMSprop" {
-            // One slot of all weights after the other; Keras has the momentum second.
-            names.sort_by_key(|name| *name == "average_gradient");
-            names.iter().flat_map(|name| weights.iter().map(|slot| (*name, *slot))).collect()
-        } else {
-            weights.iter().flat_map(|slot| names.iter().map(|name| (*name, *slot))).collect()
+        weights.retain(|weight| weight.trained);
+        let names = optimizer.slot_names();
+        let slots = match optimizer.slot_order() {
+            SlotOrder::ByWeight => weights
+                .iter()
+                .flat_map(|weight| names.iter().map(|name| (*name, *weight)))
+                .collect(),
+            SlotOrder::BySlot(order) => {
+                let names = order.iter().filter(|name| names.contains(name));
+                names.flat_map(|name| weights.iter().map(|weight| (*name, *weight))).collect()
+            }
         };
-        Self { rate: optimizer.constant_rate(), slots, product: optimizer.momentum_product(0) }
+        Self { rate: optimizer.constant_rate(), slots, number: optimizer.kept_number(0) }
     }
 
     /// Variables before the slots.
@@ -71,7 +74,7 @@ impl<'a> Layout<'a> {
     }
 
     fn len(&self) -> usize {
-        self.first() + self.slots.len() + usize::from(self.product.is_some())
+        self.first() + self.slots.len() + usize::from(self.number.is_some())
     }
 }
 
@@ -136,7 +139,7 @@ pub fn for_keras(
         let missing = || ModelFileError::Misfit(format!("no {name} of {} is kept", weight.name));
         tensors.push(tensor.ok_or_else(missing)?.clone());
     }
-    tensors.extend(optimizer.momentum_product(state.step).map(scalar));
+    tensors.extend(optimizer.kept_number(state.step).map(scalar));
     let numbered = tensors.into_iter().enumerate();
     let tensors = numbered.map(|(number, tensor)| (number.to_string(), tensor)).collect();
     let (path, name) = ("optimizer".to_owned(), optimizer.class().to_lowercase());

@@ -1,0 +1,95 @@
+use super::rule::{RuleArgument, RuleConstants, SlotOrder, UpdateRule, moving_average};
+use crate::StepParams;
+use rnn_graph::{Real, Shader};
+
+static SHADER: Shader = Shader::new(
+    "rmsprop",
+    &[
+        rnn_shaders::shared::ELEMENTWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::optimizer::STEP_PARAMS,
+        rnn_shaders::optimizer::UPDATE,
+        rnn_shaders::optimizer::RMSPROP,
+    ],
+);
+
+/// RMSprop (keras/src/optimizers/rmsprop.py).
+///
+/// ```text
+/// s = rho s + (1 - rho) g^2,  d = rate g / sqrt(s + epsilon),  w -= d
+/// t = rho t + (1 - rho) g,    d = rate g / sqrt(s - t^2 + epsilon)    centered
+/// u = momentum u + d,         w -= u                                  with momentum
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RmsProp {
+    /// Decay of the moments.
+    pub rho: f32,
+    /// The part of the last step that is repeated.
+    pub momentum: f32,
+    /// Keeps the quotient finite.
+    pub epsilon: f32,
+    /// True, to divide by the deviation instead of the root of the second moment.
+    pub centered: bool,
+}
+
+impl Default for RmsProp {
+    fn default() -> Self {
+        Self { rho: 0.9, momentum: 0.0, epsilon: 1e-7, centered: false }
+    }
+}
+
+impl UpdateRule for RmsProp {
+    const CLASS: &'static str = "RMSprop";
+    const LEARNING_RATE: f64 = 1e-3;
+
+    fn arguments(&mut self) -> Vec<(&'static str, RuleArgument<'_>)> {
+        vec![
+            ("rho", RuleArgument::Number(&mut self.rho)),
+            ("momentum", RuleArgument::Number(&mut self.momentum)),
+            ("epsilon", RuleArgument::Nullable(&mut self.epsilon)),
+            ("centered", RuleArgument::Flag(&mut self.centered)),
+        ]
+    }
+
+    fn slots(&self) -> Vec<&'static str> {
+        let centered = self.centered.then_some("average_gradient");
+        let momentum = (self.momentum != 0.0).then_some("momentum");
+        [Some("velocity"), centered, momentum].into_iter().flatten().collect()
+    }
+
+    fn slot_order(&self) -> SlotOrder {
+        SlotOrder::BySlot(&["velocity", "momentum", "average_gradient"])
+    }
+
+    fn kernel(&self) -> (&'static Shader, &'static str) {
+        let entry = match (self.centered, self.momentum != 0.0) {
+            (false, false) => "rmsprop",
+            (false, true) => "rmsprop_momentum",
+            (true, false) => "rmsprop_centered",
+            (true, true) => "rmsprop_centered_momentum",
+        };
+        (&SHADER, entry)
+    }
+
+    fn constants(&self) -> RuleConstants {
+        let Self { rho: beta_2, momentum, epsilon, .. } = *self;
+        RuleConstants { momentum, beta_2, epsilon, ..RuleConstants::default() }
+    }
+
+    fn change<F: Real>(&self, g: F, step: &StepParams<F>, slots: &mut [F]) -> F {
+        slots[0] = moving_average(self.rho, slots[0], g * g);
+        let mut variance = slots[0];
+        if self.centered {
+            slots[1] = moving_average(self.rho, slots[1], g);
+            variance = variance - slots[1] * slots[1];
+        }
+        let down = step.learning_rate * g / (variance + F::of(self.epsilon.into())).sqrt();
+        match slots.last_mut().filter(|_| self.momentum != 0.0) {
+            Some(last) => {
+                *last = F::of(self.momentum.into()) * *last + down;
+                -*last
+            }
+            None => -down,
+        }
+    }
+}

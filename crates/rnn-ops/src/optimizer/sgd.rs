@@ -1,0 +1,65 @@
+use super::rule::{RuleArgument, RuleConstants, UpdateRule};
+use crate::StepParams;
+use rnn_graph::{Real, Shader};
+
+static SHADER: Shader = Shader::new(
+    "sgd",
+    &[
+        rnn_shaders::shared::ELEMENTWISE,
+        rnn_shaders::shared::BITS,
+        rnn_shaders::optimizer::STEP_PARAMS,
+        rnn_shaders::optimizer::UPDATE,
+        rnn_shaders::optimizer::SGD,
+    ],
+);
+
+/// Gradient descent (keras/src/optimizers/sgd.py).
+///
+/// ```text
+/// w -= rate g                              without momentum
+/// s = momentum s - rate g,  w += s         with momentum
+/// s as above,  w += momentum s - rate g    with Nesterov's momentum
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sgd {
+    /// The part of the last step that is repeated.
+    pub momentum: f32,
+    /// True, to look ahead along the velocity.
+    pub nesterov: bool,
+}
+
+impl UpdateRule for Sgd {
+    const CLASS: &'static str = "SGD";
+    const LEARNING_RATE: f64 = 0.01;
+
+    fn arguments(&mut self) -> Vec<(&'static str, RuleArgument<'_>)> {
+        vec![
+            ("momentum", RuleArgument::Number(&mut self.momentum)),
+            ("nesterov", RuleArgument::Flag(&mut self.nesterov)),
+        ]
+    }
+
+    fn slots(&self) -> Vec<&'static str> {
+        if self.momentum == 0.0 { vec![] } else { vec!["momentum"] }
+    }
+
+    fn kernel(&self) -> (&'static Shader, &'static str) {
+        (&SHADER, if self.momentum == 0.0 { "sgd" } else { "sgd_momentum" })
+    }
+
+    fn constants(&self) -> RuleConstants {
+        RuleConstants { momentum: self.momentum, ..RuleConstants::default() }
+    }
+
+    fn overrides(&self) -> Vec<(&'static str, f64)> {
+        vec![("NESTEROV", f64::from(u8::from(self.nesterov)))]
+    }
+
+    fn change<F: Real>(&self, g: F, step: &StepParams<F>, slots: &mut [F]) -> F {
+        let rate = step.learning_rate;
+        let [velocity] = slots else { return -rate * g };
+        let momentum = F::of(self.momentum.into());
+        *velocity = momentum * *velocity - rate * g;
+        if self.nesterov { momentum * *velocity - rate * g } else { *velocity }
+    }
+}
