@@ -160,7 +160,7 @@ fn an_input_that_is_an_output_and_an_output_that_is_listed_twice_are_put_out() {
         assert_eq!((&got[1], &got[5]), (&got[2], &got[6]));
         assert_ne!(got[1].as_f32().expect("floats"), [0.0; 4]);
     }
-    assert!(rnn::onnx::export(&model).is_ok());
+    assert!(model.to_onnx().is_ok());
 }
 
 /// What Keras 3.15.1 computes for the decoder of `../shared/cases`.

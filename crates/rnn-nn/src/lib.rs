@@ -12,6 +12,7 @@ mod layers;
 mod loss;
 mod model;
 mod naming;
+pub mod onnx;
 mod optimizer;
 mod precision;
 mod resident;
@@ -22,7 +23,7 @@ pub use callback::{
     Callback, CallbackState, CsvLog, EarlyStopping, ModelCheckpoint, Monitor, ReduceOnPlateau,
     TerminateOnNan,
 };
-pub use config::{Compile, LayerUse, metrics_not_computed};
+pub use config::{Compile, metrics_not_computed};
 pub use dataset::{Batches, Dataset, DatasetError};
 pub use error::{ConfigError, LayerError, ModelError, TrainError};
 pub use history::{EpochLog, Event, Figure, FitOptions, History, Metrics};

@@ -92,10 +92,6 @@ impl Layer for Gaussian {
         "Gaussian"
     }
 
-    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        Ok(vec![])
-    }
-
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         Ok(input.to_vec())
     }

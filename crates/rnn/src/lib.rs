@@ -48,7 +48,7 @@
 //!
 //! This crate is the face of several. `rnn-core` has shapes and host tensors, `rnn-graph` graphs of
 //! ops and the traits of ops and devices, `rnn-ops` the ops, `rnn-wgpu` and `rnn-cpu` the devices,
-//! `rnn-nn` the layers, `rnn-formats` and `rnn-onnx` files, `rnn-data` data, `rnn-verify` the checks
+//! `rnn-nn` the layers, `rnn-formats` files, `rnn-data` data, `rnn-verify` the checks
 //! of kernels. The command `rnn-gpu` stands on this crate, with `rnn-run` for its runs, `rnn-report`
 //! for their pages and `rnn-bench` for measurements.
 
@@ -65,5 +65,4 @@ pub use rnn_data as datasets;
 pub use rnn_formats as formats;
 pub use rnn_graph::Device;
 pub use rnn_nn as nn;
-pub use rnn_onnx as onnx;
 pub use rnn_ops::{Activation, Padding};

@@ -32,7 +32,7 @@ pub fn run(ExportArgs { model, to }: &ExportArgs) -> Result<()> {
         (None, Some("safetensors")) => model_file::save_weights(to, &file.trained_model(None)?)?,
         (None, Some("onnx")) => {
             // Its extents are fixed.
-            let bytes = rnn::onnx::export(&file.closed_model()?)?;
+            let bytes = file.closed_model()?.to_onnx()?;
             write_atomically(to, |file| file.write_all(&bytes))?;
         }
         _ => bail!(

@@ -4,11 +4,11 @@
 mod python;
 mod random;
 
+use rnn::Activation;
 use rnn::nn::{
     Add, Architecture, Average, Concatenate, ConvLstm2D, Dense, Embedding, Flatten, Gru, InputSpec,
     Lstm, Model, ModelError, Multiply, Optimizer, Subtract, TimeDistributed, Trainer,
 };
-use rnn::{Activation, onnx};
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
 use rnn_formats::npy;
@@ -220,7 +220,7 @@ fn write_case(folder: &Path, name: &str, mut model: Model, rng: &mut Rng) {
     let weights: Vec<(String, HostTensor)> = weights.collect();
     model.set_weights(&weights).unwrap();
     let file = |end: &str| folder.join(format!("{name}.{end}"));
-    std::fs::write(file("onnx"), onnx::export(&model).unwrap()).unwrap();
+    std::fs::write(file("onnx"), model.to_onnx().unwrap()).unwrap();
     let mut inputs = Vec::new();
     for (input, spec, _) in model.inputs() {
         let tensor = match spec {
@@ -268,7 +268,7 @@ fn random_models_predict_the_same() {
         let architecture = Architecture::from_json(&description, None);
         let model = architecture.and_then(|architecture| architecture.model(seed));
         let model = model.unwrap_or_else(|error| panic!("seed {seed}: {error}: {description}"));
-        match (onnx::export(&model), refused) {
+        match (model.to_onnx(), refused) {
             (Ok(_), refused) if refused.is_empty() => {
                 write_case(folder.path(), &format!("random_{seed}"), model, &mut rng);
                 exported += 1;
@@ -313,13 +313,13 @@ fn tokens_are_looked_up_or_refused() {
     let problem = model.apply(TimeDistributed(Embedding::new(5, 2)), &[x]).unwrap_err();
     assert!(problem.to_string().contains("takes an input of tokens"), "{problem}");
     let tokens = Model::sequential(InputSpec::Tokens(4), 1).add(Dense::new(2, Activation::Tanh));
-    let problem = onnx::export(&tokens.unwrap()).unwrap_err().to_string();
+    let problem = tokens.unwrap().to_onnx().unwrap_err().to_string();
     assert!(problem.starts_with("layer dense (Dense)") && problem.contains("tokens"), "{problem}");
 }
 
 #[test]
 fn what_has_no_counterpart_is_refused_by_name() {
-    let problem = |model: Model| onnx::export(&model).unwrap_err().to_string();
+    let problem = |model: Model| model.to_onnx().unwrap_err().to_string();
     let embedding = json!({"input_dim": 5, "output_dim": 2, "mask_zero": true, "name": "words"});
     let lstm = json!({"units": 2, "name": "scan"});
     let masked = problem(stack(&[4], &[("Embedding", embedding.clone()), ("LSTM", lstm)]));
@@ -328,5 +328,5 @@ fn what_has_no_counterpart_is_refused_by_name() {
     assert!(problem(stack(&[4, 2], &[("GRU", stateful)])).contains("keeps its state"));
     // A mask that no layer asks for does no harm.
     let flat = stack(&[4], &[("Embedding", embedding), ("Flatten", json!({}))]);
-    assert!(onnx::export(&flat).is_ok());
+    assert!(flat.to_onnx().is_ok());
 }

@@ -10,12 +10,10 @@ mod metrics;
 mod nested;
 mod read;
 mod registry;
-mod uses;
 mod write;
 
 pub use compile::Compile;
 pub use metrics::metrics_not_computed;
-pub use uses::LayerUse;
 
 use crate::ConfigError;
 use crate::architecture::Architecture;

@@ -15,8 +15,10 @@ pub(crate) use values::{class_and_config, object, same_name, shown};
 pub use weight::{Weight, WeightArguments};
 pub(crate) use wrapped::{INPUT_ARGUMENTS, check, class_and_arguments, written};
 
+use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, LayerError};
 use dyn_clone::DynClone;
+use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 
 /// What a layer makes of masks, as its `compute_mask` says in Keras 3.
@@ -44,8 +46,14 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     /// Keras's class name.
     fn class(&self) -> &'static str;
 
-    /// The weights for an input of this shape; of several inputs it is the first.
-    fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError>;
+    /// The weights for an input of this shape, the first of several inputs; none, unless the layer
+    /// says otherwise.
+    ///
+    /// # Errors
+    /// If the input does not fit.
+    fn weights(&self, _input: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        Ok(vec![])
+    }
 
     /// The shape of the output.
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError>;
@@ -105,6 +113,20 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     /// Whether several inputs are one argument, a list, to Keras.
     fn merges(&self) -> bool {
         false
+    }
+
+    /// True, if the layer computes something else of masked steps than of others at inference,
+    /// beyond what [`Layer::mask_flow`] says.
+    fn uses_mask(&self) -> bool {
+        false
+    }
+
+    /// Adds ONNX operators that compute the layer at inference, and returns its outputs.
+    ///
+    /// # Errors
+    /// If ONNX has no counterpart; without this method, always.
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        Err(cx.refuse("this layer has none"))
     }
 
     /// Keras's names of the layer's arguments: replaces them by those of a description, or says

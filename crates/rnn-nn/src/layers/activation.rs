@@ -1,8 +1,8 @@
 use super::Softmax;
-use crate::layer::{
-    Argument, Arguments, Dialect, ForwardContext, Reader, Value, Weight, class_and_config,
-};
+use crate::layer::{Argument, Arguments, Dialect, ForwardContext, Reader, Value, class_and_config};
+use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Layer, LayerError};
+use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activate, Activation};
 use serde_json::json;
@@ -55,10 +55,6 @@ impl Layer for OutputActivation {
         "Activation"
     }
 
-    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        Ok(vec![])
-    }
-
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         Ok(input.to_vec())
     }
@@ -70,6 +66,11 @@ impl Layer for OutputActivation {
         _: &[TensorId],
     ) -> Result<Value, GraphError> {
         Ok(Value { tensor: self.apply(cx, input.tensor)?, ..input })
+    }
+
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        let x = cx.x()?;
+        Ok(vec![cx.activation(*self, &x)])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

@@ -1,7 +1,9 @@
 use super::cell::Cell;
 use super::recurrent::Recurrent;
 use crate::layer::{Argument, Arguments, Dialect, ForwardContext, MaskFlow, Reader, Value, Weight};
+use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Layer, LayerError};
+use rnn_formats::onnx::{Attribute::Int, ValueName};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, ReverseLeading, Scale};
 use serde_json::json;
@@ -132,6 +134,33 @@ impl<C: Cell> Layer for Bidirectional<C> {
 
     fn mask_flow(&self) -> MaskFlow {
         self.forward.mask_flow()
+    }
+
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        let [mut forward, mut backward] = [const { None }; 2];
+        for (made, layer, prefix) in [
+            (&mut forward, &self.forward, "forward_"),
+            (&mut backward, &self.backward, "backward_"),
+        ] {
+            *made = layer.onnx(&mut cx.within(C::CLASS, prefix))?.into_iter().next();
+        }
+        let (Some(forward), Some(mut backward)) = (forward, backward) else {
+            return Err(cx.refuse("it has no outputs"));
+        };
+        if self.backward.returns_sequences() {
+            backward = cx.reverse(&backward);
+        }
+        let both = [&forward, &backward];
+        Ok(vec![match self.merge {
+            Merge::Concat => cx.node("Concat", &both, &[("axis", Int(-1))]),
+            Merge::Sum => cx.node("Add", &both, &[]),
+            Merge::Mul => cx.node("Mul", &both, &[]),
+            Merge::Average => cx.node("Mean", &both, &[]),
+        }])
+    }
+
+    fn uses_mask(&self) -> bool {
+        true
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

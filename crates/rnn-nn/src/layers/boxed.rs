@@ -1,7 +1,9 @@
 //! A layer of a class that is known only when a model is read.
 
 use crate::layer::{Arguments, ForwardContext, MaskFlow, Value, Weight};
+use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Layer, LayerError};
+use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 
 impl Layer for Box<dyn Layer> {
@@ -62,6 +64,14 @@ impl Layer for Box<dyn Layer> {
 
     fn merges(&self) -> bool {
         (**self).merges()
+    }
+
+    fn uses_mask(&self) -> bool {
+        (**self).uses_mask()
+    }
+
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        (**self).onnx(cx)
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

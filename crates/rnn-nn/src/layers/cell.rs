@@ -1,4 +1,5 @@
 use crate::layer::{Arguments, ForwardContext};
+use crate::onnx::{ExportError, OnnxContext, OnnxScan, ScanOptions};
 use crate::{ConfigError, Initializer};
 use rnn_core::DType;
 use rnn_graph::{GraphError, TensorId};
@@ -64,7 +65,7 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
         let product = Matmul { bias, output, ..Matmul::default() };
         match cx.looked_up(x) {
             None => cx.graph.apply(product, &operands(x)),
-            // Rows of E W + b are (rows of E) W + cx.
+            // Rows of E W + b are (rows of E) W + b.
             Some([tokens, table]) => {
                 let table = cx.graph.apply(product, &operands(table))?;
                 cx.graph.apply(Embedding, &[tokens, table])
@@ -84,6 +85,13 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
         cx: &mut ForwardContext<'_>,
         scan: Scan<'_>,
     ) -> Result<(TensorId, TensorId), GraphError>;
+
+    /// Adds ONNX operators that run the cell over the whole sequence.
+    ///
+    /// # Errors
+    /// If ONNX has no counterpart.
+    fn onnx(&self, cx: &mut OnnxContext<'_>, options: ScanOptions)
+    -> Result<OnnxScan, ExportError>;
 
     /// Keras's names of the arguments that are the cell's own.
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError>;

@@ -1,7 +1,9 @@
 use super::cell::{Cell, Scan};
 use super::recurrent::Recurrent;
 use crate::layer::{Arguments, ForwardContext};
+use crate::onnx::{ExportError, OnnxCell, OnnxContext, OnnxScan, ScanOptions};
 use crate::{ConfigError, Initializer};
+use rnn_formats::onnx::Attribute::Int;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activation, LstmGates};
 
@@ -46,6 +48,21 @@ impl Cell for SimpleRnnCell {
         let op = ops::SimpleRnn { activation: self.activation, inputs: scan.inputs };
         let out = cx.graph.push(op, &[&scan.projected[..], scan.optional].concat())?;
         Ok((out[0], out[1]))
+    }
+
+    fn onnx(
+        &self,
+        cx: &mut OnnxContext<'_>,
+        options: ScanOptions,
+    ) -> Result<OnnxScan, ExportError> {
+        let cell = OnnxCell {
+            operator: "RNN",
+            states: Self::STATES,
+            gates: &[0],
+            activations: vec![self.activation],
+            attributes: vec![],
+        };
+        cell.scan(cx, options)
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
@@ -132,6 +149,21 @@ impl Cell for LstmCell {
         operands.extend(scan.optional);
         let out = cx.graph.push(ops::Lstm { gates, inputs: scan.inputs }, &operands)?;
         Ok((out[0], out[3]))
+    }
+
+    fn onnx(
+        &self,
+        cx: &mut OnnxContext<'_>,
+        options: ScanOptions,
+    ) -> Result<OnnxScan, ExportError> {
+        let cell = OnnxCell {
+            operator: "LSTM",
+            states: Self::STATES,
+            gates: &[0, 3, 1, 2],
+            activations: vec![self.recurrent_activation, self.activation, self.activation],
+            attributes: vec![],
+        };
+        cell.scan(cx, options)
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
@@ -229,6 +261,21 @@ impl Cell for GruCell {
         let [steps, batch, units] = [0, 1, 2].map(|axis| cx.graph.shape(hidden).dims()[axis]);
         let state = cx.graph.view(hidden, (steps - 1) * batch * units, [1, batch, units])?;
         Ok((hidden, state))
+    }
+
+    fn onnx(
+        &self,
+        cx: &mut OnnxContext<'_>,
+        options: ScanOptions,
+    ) -> Result<OnnxScan, ExportError> {
+        let cell = OnnxCell {
+            operator: "GRU",
+            states: Self::STATES,
+            gates: &[0, 1, 2],
+            activations: vec![self.recurrent_activation, self.activation],
+            attributes: vec![("linear_before_reset", Int(self.reset_after.into()))],
+        };
+        cell.scan(cx, options)
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

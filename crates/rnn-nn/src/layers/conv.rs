@@ -1,9 +1,11 @@
 use super::OutputActivation;
-use super::core::project;
+use super::dense::project;
 use super::spatial::{PerAxis, Spatial};
 use crate::layer::{Arguments, ForwardContext, MaskFlow, Value, Weight, WeightArguments};
+use crate::onnx::{ExportError, OnnxContext, OnnxTensor};
 use crate::{ConfigError, Initializer, Layer, LayerError};
 use rnn_core::DType;
+use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Padding, Penalty};
 
@@ -80,7 +82,7 @@ impl<const N: usize> Conv<N> {
         self
     }
 
-    /// Without cx.
+    /// Without bias.
     pub fn without_bias(mut self) -> Self {
         self.use_bias = false;
         self
@@ -158,6 +160,15 @@ impl<const N: usize> Layer for Conv<N> {
 
     fn mask_flow(&self) -> MaskFlow {
         MaskFlow::Ends
+    }
+
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        let OnnxTensor { value, dims } = cx.input()?;
+        let extents = dims.split_last().map_or(&[][..], |(_, extents)| extents);
+        let x = cx.channels_first(&value, N);
+        let z = cx.conv(x, &self.spatial.onnx(), extents, self.use_bias)?;
+        let z = cx.channels_last(&z, N);
+        Ok(vec![cx.activation(self.activation, &z)])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

@@ -2,6 +2,7 @@ use super::cell::{Cell, CellShapes, Scan};
 use super::recurrent::Recurrent;
 use super::spatial::{PerAxis, Spatial};
 use crate::layer::{Arguments, ForwardContext};
+use crate::onnx::{ExportError, OnnxContext, OnnxScan, ScanOptions, conv_lstm};
 use crate::{ConfigError, Initializer};
 use rnn_core::DType;
 use rnn_graph::{GraphError, TensorId};
@@ -189,6 +190,14 @@ impl<const N: usize> Cell for ConvLstmCell<N> {
         let hidden = [&[steps, batch], extents, &[filters]].concat();
         let state = [&[Self::STATES, batch], extents, &[filters]].concat();
         Ok((cx.graph.reshape(out[0], hidden)?, cx.graph.reshape(out[3], state)?))
+    }
+
+    fn onnx(
+        &self,
+        cx: &mut OnnxContext<'_>,
+        options: ScanOptions,
+    ) -> Result<OnnxScan, ExportError> {
+        conv_lstm::scan(cx, &self.spatial.onnx(), self.gates, options)
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

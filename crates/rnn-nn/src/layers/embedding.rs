@@ -1,5 +1,7 @@
 use crate::layer::{Arguments, ForwardContext, MaskFlow, Value, Weight, WeightArguments};
+use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Initializer, Layer, LayerError};
+use rnn_formats::onnx::{Attribute::Int, ValueName};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, StepMask};
 
@@ -76,6 +78,12 @@ impl Layer for Embedding {
 
     fn mask_flow(&self) -> MaskFlow {
         if self.mask_zero { MaskFlow::Tokens } else { MaskFlow::Ends }
+    }
+
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        let table = cx.constant_weight("embeddings")?;
+        let x = cx.x()?;
+        Ok(vec![cx.node("Gather", &[&table, &x], &[("axis", Int(0))])])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

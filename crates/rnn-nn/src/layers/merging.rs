@@ -1,5 +1,7 @@
-use crate::layer::{Arguments, ForwardContext, MaskFlow, Value, Weight};
+use crate::layer::{Arguments, ForwardContext, MaskFlow, Value};
+use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Layer, LayerError};
+use rnn_formats::onnx::{Attribute::Int, ValueName};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, Fill, MaskItems, Scale, StepMask};
 
@@ -44,10 +46,6 @@ pub fn Subtract() -> Elementwise {
 impl Layer for Elementwise {
     fn class(&self) -> &'static str {
         self.class
-    }
-
-    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        Ok(vec![])
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
@@ -111,6 +109,25 @@ impl Layer for Elementwise {
         MaskFlow::Either
     }
 
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        Ok(vec![match (self.with, self.mean) {
+            (_, true) => cx.node_of_inputs("Mean", &[]),
+            (Binary::Sub, _) => cx.node_of_inputs("Sub", &[]),
+            (Binary::Mul, _) => {
+                let others: Vec<ValueName> =
+                    cx.inputs.iter().skip(1).map(|input| input.value.clone()).collect();
+                let first = cx.x()?;
+                others.iter().fold(first, |product, x| cx.node("Mul", &[&product, x], &[]))
+            }
+            _ => cx.node_of_inputs("Sum", &[]),
+        }])
+    }
+
+    /// Of a product masked steps count as 1.
+    fn uses_mask(&self) -> bool {
+        self.with == Binary::Mul
+    }
+
     fn arguments(&mut self, _: &mut Arguments<'_>) -> Result<(), ConfigError> {
         Ok(())
     }
@@ -169,10 +186,6 @@ impl Default for Concatenate {
 impl Layer for Concatenate {
     fn class(&self) -> &'static str {
         "Concatenate"
-    }
-
-    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        Ok(vec![])
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
@@ -241,6 +254,12 @@ impl Layer for Concatenate {
             Some(0) => MaskFlow::OneBehindTheOther,
             _ => MaskFlow::SideBySide,
         }
+    }
+
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        // Keras and ONNX count the batch.
+        let axis = if self.axis < 0 { self.axis } else { self.axis + 1 };
+        Ok(vec![cx.node_of_inputs("Concat", &[("axis", Int(axis as i64))])])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

@@ -25,39 +25,52 @@ macro_rules! weight_arguments {
 
 mod activation;
 mod axes;
+mod batch_normalization;
 mod bidirectional;
 mod boxed;
 mod cell;
 mod cells;
 mod conv;
 mod conv_lstm;
-mod core;
+mod dense;
+mod dropout;
 mod embedding;
+mod gamma_beta;
+mod layer_normalization;
+mod masking;
 mod merging;
-mod normalization;
 mod pool;
+mod recurrence;
 mod recurrent;
 mod reshaping;
+mod softmax;
 mod spatial;
+mod time_distributed;
 
 pub use activation::OutputActivation;
+pub use batch_normalization::BatchNormalization;
 pub use bidirectional::{Bidirectional, Merge};
 pub use cell::{Cell, CellShapes, Scan};
 pub use cells::{Gru, GruCell, Lstm, LstmCell, SimpleRnn, SimpleRnnCell};
 pub use conv::{Conv, Conv1D, Conv2D, Conv3D};
 pub use conv_lstm::{ConvLstm1D, ConvLstm2D, ConvLstm3D, ConvLstmCell};
-pub use core::{Dense, Dropout, Masking, Softmax, SpatialDropout1D, TimeDistributed};
+pub use dense::Dense;
+pub use dropout::{Dropout, SpatialDropout1D};
 pub use embedding::Embedding;
+pub use layer_normalization::LayerNormalization;
+pub use masking::Masking;
 pub use merging::{Add, Average, Concatenate, Elementwise, Multiply, Subtract};
-pub use normalization::{BatchNormalization, LayerNormalization};
 pub use pool::{
     AveragePooling1D, AveragePooling2D, AveragePooling3D, GlobalAveragePooling1D,
     GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D,
     GlobalMaxPooling3D, MaxPooling1D, MaxPooling2D, MaxPooling3D, Pooling,
 };
-pub use recurrent::{Recurred, Recurrent};
+pub use recurrence::Recurred;
+pub use recurrent::Recurrent;
 pub use reshaping::{Flatten, Reshape, UpSampling, UpSampling1D, UpSampling2D, UpSampling3D};
+pub use softmax::Softmax;
 pub use spatial::PerAxis;
+pub use time_distributed::TimeDistributed;
 
 use crate::Layer;
 use rnn_ops::Activation;

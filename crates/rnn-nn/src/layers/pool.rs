@@ -1,6 +1,11 @@
 use super::spatial::{PerAxis, Spatial};
-use crate::layer::{Arguments, ForwardContext, MaskFlow, Value, Weight};
+use crate::layer::{Arguments, ForwardContext, MaskFlow, Value};
+use crate::onnx::{ExportError, OnnxContext, OnnxTensor};
 use crate::{ConfigError, Layer, LayerError};
+use rnn_formats::onnx::{
+    Attribute::{Int, Ints},
+    ValueName,
+};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{AveragePool, MaskedMean, MaxPool, Padding, Windows};
 
@@ -99,10 +104,6 @@ impl<const N: usize> Layer for Pooling<N> {
         names[N - 1]
     }
 
-    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        Ok(vec![])
-    }
-
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         let fit = input.split_last().and_then(|(&channels, extents)| {
             let results = self.over(extents)?.results(extents)?;
@@ -143,6 +144,25 @@ impl<const N: usize> Layer for Pooling<N> {
 
     fn mask_flow(&self) -> MaskFlow {
         MaskFlow::Ends
+    }
+
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        let OnnxTensor { value: x, dims } = cx.input()?;
+        let Some(spatial) = &self.spatial else {
+            let operator = if self.kind == Kind::Max { "ReduceMax" } else { "ReduceMean" };
+            let axes = Ints((1..=N as i64).collect());
+            return Ok(vec![cx.node(operator, &[&x], &[("axes", axes), ("keepdims", Int(0))])]);
+        };
+        let operator = if self.kind == Kind::Max { "MaxPool" } else { "AveragePool" };
+        let extents = dims.split_last().map_or(&[][..], |(_, extents)| extents);
+        let x = cx.channels_first(&x, N);
+        let pooled = cx.node(operator, &[&x], &spatial.onnx().attributes(extents));
+        Ok(vec![cx.channels_last(&pooled, N)])
+    }
+
+    /// The global mean over time leaves masked steps out.
+    fn uses_mask(&self) -> bool {
+        (self.kind, self.spatial.is_none(), N) == (Kind::Average, true, 1)
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

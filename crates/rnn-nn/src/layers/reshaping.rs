@@ -1,7 +1,9 @@
 use super::axes::{reshape, sample};
 use super::spatial::{PerAxis, Spatial};
-use crate::layer::{Arguments, ForwardContext, MaskFlow, Value, Weight};
+use crate::layer::{Arguments, ForwardContext, MaskFlow, Value};
+use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Layer, LayerError};
+use rnn_formats::onnx::{Attribute::Text, ValueName};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{AveragePoolBackward, Scale};
 
@@ -13,10 +15,6 @@ pub struct Flatten;
 impl Layer for Flatten {
     fn class(&self) -> &'static str {
         "Flatten"
-    }
-
-    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        Ok(vec![])
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
@@ -35,6 +33,12 @@ impl Layer for Flatten {
 
     fn mask_flow(&self) -> MaskFlow {
         MaskFlow::Ends
+    }
+
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        let x = cx.x()?;
+        let output = cx.output().to_vec();
+        Ok(vec![cx.reshape(&x, &output)])
     }
 
     fn arguments(&mut self, _: &mut Arguments<'_>) -> Result<(), ConfigError> {
@@ -73,10 +77,6 @@ impl Layer for Reshape {
         "Reshape"
     }
 
-    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        Ok(vec![])
-    }
-
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         let expected = "as many elements as its target shape has";
         self.of(input).ok_or_else(|| LayerError::new("Reshape", expected, input))
@@ -95,6 +95,12 @@ impl Layer for Reshape {
 
     fn mask_flow(&self) -> MaskFlow {
         MaskFlow::Ends
+    }
+
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        let x = cx.x()?;
+        let output = cx.output().to_vec();
+        Ok(vec![cx.reshape(&x, &output)])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
@@ -139,10 +145,6 @@ impl<const N: usize> Layer for UpSampling<N> {
         ["UpSampling1D", "UpSampling2D", "UpSampling3D"][N - 1]
     }
 
-    fn weights(&self, _: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        Ok(vec![])
-    }
-
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         match input.split_last() {
             Some((&channels, extents)) if extents.len() == N && !self.size.contains(&0) => {
@@ -183,6 +185,21 @@ impl<const N: usize> Layer for UpSampling<N> {
 
     fn mask_flow(&self) -> MaskFlow {
         MaskFlow::Ends
+    }
+
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        let scales = [1].into_iter().chain(self.size).chain([1]).map(|scale| scale as f32);
+        let scales = cx.tensor([N + 2], scales.collect())?;
+        let scales = cx.graph.tensor("scales", &scales);
+        let attributes = [
+            ("mode", Text("nearest".into())),
+            ("coordinate_transformation_mode", Text("asymmetric".into())),
+            ("nearest_mode", Text("floor".into())),
+        ];
+        let x = cx.x()?;
+        let enlarged = cx.node("Resize", &[&x, &ValueName::none(), &scales], &attributes);
+        let output = cx.output().to_vec();
+        Ok(vec![cx.reshape(&enlarged, &output)])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

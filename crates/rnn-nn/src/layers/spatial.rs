@@ -1,5 +1,6 @@
 use crate::ConfigError;
 use crate::layer::Arguments;
+use crate::onnx::OnnxWindows;
 use rnn_ops::{Padding, Windows};
 
 /// One number for all axes, or one for each.
@@ -42,6 +43,17 @@ impl<const N: usize> Spatial<N> {
         a.optional("strides", &mut self.strides)?;
         a.optional("padding", &mut self.padding)?;
         a.optional("dilation_rate", &mut self.dilation_rate)
+    }
+
+    /// The windows by ONNX's names.
+    pub fn onnx(&self) -> OnnxWindows {
+        let ints = |values: [usize; N]| values.iter().map(|&value| value as i64).collect();
+        OnnxWindows {
+            size: ints(self.size),
+            strides: ints(self.strides),
+            dilations: ints(self.dilation_rate),
+            padding: self.padding,
+        }
     }
 
     /// Positions that a window sees.

@@ -1,167 +1,14 @@
-use crate::layer::{Arguments, Dialect, ForwardContext, Numbers, Value, Weight, WeightArguments};
+use super::gamma_beta::{GammaBeta, affine_arguments};
+use crate::layer::{Arguments, Dialect, ForwardContext, Numbers, Value, Weight};
+use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Initializer, Layer, LayerError};
+use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{
-    Affine, BatchNormalize, Binary, Fill, InverseRoot, MovingAverage, Normalize, Scale,
+    BatchNormalize, Fill, InverseRoot, MovingAverage,
     TransposeLeading,
 };
 use std::sync::Arc;
-
-/// gamma and beta over the last axis, behind a normalization: y = x gamma + beta.
-#[derive(Clone, Debug)]
-struct GammaBeta {
-    /// Negative from the end; positive as Keras counts, the batch being 0. It must be the last.
-    axis: isize,
-    scale: bool,
-    center: bool,
-    gamma: WeightArguments,
-    beta: WeightArguments,
-}
-
-impl GammaBeta {
-    fn new() -> Self {
-        let (gamma, beta) = (Initializer::Ones.into(), Initializer::Zeros.into());
-        Self { axis: -1, scale: true, center: true, gamma, beta }
-    }
-
-    /// The features of the last axis.
-    fn width(&self, class: &'static str, input: &[usize]) -> Result<usize, LayerError> {
-        let last = self.axis == -1 || usize::try_from(self.axis) == Ok(input.len());
-        let width = input.last().filter(|_| last);
-        width.copied().ok_or_else(|| LayerError::new(class, "[.., F] along the last axis", input))
-    }
-
-    fn weights(&self, width: usize) -> Vec<Weight> {
-        let gamma = self.scale.then(|| Weight::new("gamma", &[width], &self.gamma));
-        let beta = self.center.then(|| Weight::new("beta", &[width], &self.beta));
-        gamma.into_iter().chain(beta).collect()
-    }
-
-    /// `w` are those weights that there are.
-    fn apply(
-        &self,
-        cx: &mut ForwardContext<'_>,
-        x: TensorId,
-        w: &[TensorId],
-    ) -> Result<TensorId, GraphError> {
-        match *w {
-            [gamma, beta] => cx.graph.apply(Affine, &[x, gamma, beta]),
-            [gamma] if self.scale => cx.graph.apply(Binary::Mul, &[x, gamma]),
-            [beta] => cx.graph.apply(Binary::Add, &[x, beta]),
-            _ => Ok(x),
-        }
-    }
-
-    /// The same of (x - mean) scale, as one pass: x a + b, where a = scale gamma and
-    /// b = beta - mean a. All are `[F]`.
-    fn apply_fixed(
-        &self,
-        cx: &mut ForwardContext<'_>,
-        (x, mean, scale): (TensorId, TensorId, TensorId),
-        w: &[TensorId],
-    ) -> Result<TensorId, GraphError> {
-        let mut shift = cx.graph.apply(Scale(-1.0), &[mean])?;
-        let mut factor = scale;
-        if let Some(&gamma) = w.first().filter(|_| self.scale) {
-            factor = cx.graph.apply(Binary::Mul, &[scale, gamma])?;
-        }
-        shift = cx.graph.apply(Binary::Mul, &[shift, factor])?;
-        if let Some(&beta) = w.last().filter(|_| self.center) {
-            shift = cx.graph.apply(Binary::Add, &[shift, beta])?;
-        }
-        cx.graph.apply(Affine, &[x, factor, shift])
-    }
-
-    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
-        a.optional("axis", &mut self.axis)?;
-        a.optional("scale", &mut self.scale)?;
-        a.optional("center", &mut self.center)?;
-        a.weight("gamma", &mut self.gamma)?;
-        a.weight("beta", &mut self.beta)
-    }
-}
-
-macro_rules! affine_arguments {
-    () => {
-        /// Without gamma.
-        pub fn without_scale(mut self) -> Self {
-            self.affine.scale = false;
-            self
-        }
-
-        /// Without beta.
-        pub fn without_center(mut self) -> Self {
-            self.affine.center = false;
-            self
-        }
-    };
-}
-
-/// Zero mean and unit variance over the last axis, then gamma and beta: `[.., F]` -> `[.., F]`.
-///
-/// ```text
-/// y = gamma (x - mean(x)) / sqrt(var(x) + epsilon) + beta,  gamma, beta [F]
-/// ```
-///
-/// The variance is the biased one, and epsilon is 0.001, as in Keras
-/// (keras/src/layers/normalization/layer_normalization.py); unlike there, the axis is the last. A
-/// mask is passed on.
-#[derive(Clone, Debug)]
-pub struct LayerNormalization {
-    epsilon: f32,
-    affine: GammaBeta,
-}
-
-impl LayerNormalization {
-    /// With an epsilon of 0.001.
-    pub fn new() -> Self {
-        Self { epsilon: 1e-3, affine: GammaBeta::new() }
-    }
-
-    /// Replaces what keeps the quotient finite.
-    pub fn epsilon(mut self, epsilon: f32) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    affine_arguments!();
-}
-
-impl Default for LayerNormalization {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Layer for LayerNormalization {
-    fn class(&self) -> &'static str {
-        "LayerNormalization"
-    }
-
-    fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
-        Ok(self.affine.weights(self.affine.width(self.class(), input)?))
-    }
-
-    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
-        self.affine.width(self.class(), input)?;
-        Ok(input.to_vec())
-    }
-
-    fn forward(
-        &self,
-        cx: &mut ForwardContext<'_>,
-        input: Value,
-        w: &[TensorId],
-    ) -> Result<Value, GraphError> {
-        let normal = cx.graph.push(Normalize { epsilon: self.epsilon }, &[input.tensor])?[0];
-        Ok(Value { tensor: self.affine.apply(cx, normal, w)?, ..input })
-    }
-
-    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
-        a.number("epsilon", &mut self.epsilon, Numbers::NotNegative)?;
-        self.affine.arguments(a)
-    }
-}
 
 /// Zero mean and unit variance of each feature over the batch and all other axes, then gamma and
 /// beta; at inference with the moving averages of both, which training keeps as weights that are
@@ -371,6 +218,31 @@ impl Layer for BatchNormalization {
 
     fn sees_batch(&self) -> bool {
         !self.corrected
+    }
+
+    /// With the moving averages, y = x s + t: s = gamma / sqrt(variance + epsilon),
+    /// t = beta - mean s.
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        let weight = |name: &str| -> Result<Vec<f32>, ExportError> {
+            Ok(cx.floats(cx.weight(name)?)?.to_vec())
+        };
+        let optional = |there: bool, name: &str| there.then(|| weight(name)).transpose();
+        let (mean, variance) = (weight("moving_mean")?, weight("moving_variance")?);
+        let gamma = optional(self.affine.scale, "gamma")?;
+        let beta = optional(self.affine.center, "beta")?;
+        let at = |of: &Option<Vec<f32>>, i: usize, or: f64| of.as_ref().map_or(or, |w| w[i].into());
+        let epsilon = f64::from(self.epsilon);
+        let scale = |i: usize| at(&gamma, i, 1.0) / (f64::from(variance[i]) + epsilon).sqrt();
+        let shift = |i: usize| at(&beta, i, 0.0) - f64::from(mean[i]) * scale(i);
+        let mut constant = |name: &str, of: &dyn Fn(usize) -> f64| {
+            let values = (0..mean.len()).map(|i| of(i) as f32).collect();
+            let values = cx.tensor([mean.len()], values)?;
+            Ok::<_, ExportError>(cx.graph.tensor(name, &values))
+        };
+        let (scale, shift) = (constant("scale", &scale)?, constant("shift", &shift)?);
+        let x = cx.x()?;
+        let scaled = cx.node("Mul", &[&x, &scale], &[]);
+        Ok(vec![cx.node("Add", &[&scaled, &shift], &[])])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

@@ -1,0 +1,117 @@
+use super::OutputActivation;
+use crate::layer::{Arguments, ForwardContext, Value, Weight, WeightArguments};
+use crate::onnx::{ExportError, OnnxContext};
+use crate::{ConfigError, Initializer, Layer, LayerError};
+use rnn_formats::onnx::ValueName;
+use rnn_graph::{GraphError, TensorId};
+use rnn_ops::{Matmul, Penalty};
+
+/// A product over the last axis: `[.., F]` -> `[.., units]`.
+///
+/// ```text
+/// y = activation(x W + b),  W [F, units], b [units]
+/// ```
+///
+/// Begins with Glorot-uniform W and b = 0, as in Keras. The activation is given with the units, and
+/// may be [`Softmax`]. Of a sequence a mask is passed on.
+#[derive(Clone, Debug)]
+pub struct Dense {
+    units: usize,
+    activation: OutputActivation,
+    use_bias: bool,
+    kernel: WeightArguments,
+    bias: WeightArguments,
+    activity_regularizer: Option<Penalty>,
+}
+
+impl Dense {
+    /// A layer of this width.
+    pub fn new(units: usize, activation: impl Into<OutputActivation>) -> Self {
+        Self {
+            units,
+            activation: activation.into(),
+            use_bias: true,
+            kernel: Initializer::GlorotUniform.into(),
+            bias: Initializer::Zeros.into(),
+            activity_regularizer: None,
+        }
+    }
+
+    /// Without bias.
+    pub fn without_bias(mut self) -> Self {
+        self.use_bias = false;
+        self
+    }
+
+    /// Adds the size of the output to the loss.
+    pub fn activity_regularizer(mut self, regularizer: Penalty) -> Self {
+        self.activity_regularizer = Some(regularizer);
+        self
+    }
+
+    weight_arguments!(kernel, kernel_initializer, kernel_regularizer, kernel_constraint);
+    weight_arguments!(bias, bias_initializer, bias_regularizer, bias_constraint);
+}
+
+/// x W + b with the weights of a layer that may have no bias.
+pub(super) fn project(
+    cx: &mut ForwardContext<'_>,
+    x: TensorId,
+    w: TensorId,
+    bias: Option<TensorId>,
+) -> Result<TensorId, GraphError> {
+    let mut operands = vec![x, w];
+    operands.extend(bias);
+    cx.graph.apply(Matmul { bias: bias.is_some(), ..Matmul::default() }, &operands)
+}
+
+impl Layer for Dense {
+    fn class(&self) -> &'static str {
+        "Dense"
+    }
+
+    fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        self.output_shape(input)?;
+        let width = input.last().copied().unwrap_or(0);
+        let mut all = vec![Weight::new("kernel", &[width, self.units], &self.kernel)];
+        let bias = || Weight::new("bias", &[self.units], &self.bias);
+        all.extend(self.use_bias.then(bias));
+        Ok(all)
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        match input.split_last() {
+            Some((_, rest)) => Ok([rest, &[self.units]].concat()),
+            None => Err(LayerError::new("Dense", "[.., F]", &[])),
+        }
+    }
+
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        let z = project(cx, input.tensor, w[0], w.get(1).copied())?;
+        let tensor = self.activation.apply(cx, z)?;
+        cx.regularize(tensor, self.activity_regularizer.as_ref())?;
+        Ok(Value { tensor, ..input })
+    }
+
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        let kernel = cx.constant_weight("kernel")?;
+        let x = cx.x()?;
+        let product = cx.node("MatMul", &[&x, &kernel], &[]);
+        let biased = cx.add_bias(product, self.use_bias)?;
+        Ok(vec![cx.activation(self.activation, &biased)])
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.required("units", &mut self.units)?;
+        a.optional("activation", &mut self.activation)?;
+        a.optional("use_bias", &mut self.use_bias)?;
+        a.weight("kernel", &mut self.kernel)?;
+        a.weight("bias", &mut self.bias)?;
+        a.optional("activity_regularizer", &mut self.activity_regularizer)
+    }
+}

@@ -1,0 +1,98 @@
+use crate::layer::{Arguments, ForwardContext, Weight, WeightArguments};
+use crate::{ConfigError, Initializer, LayerError};
+use rnn_graph::{GraphError, TensorId};
+use rnn_ops::{
+    Affine, Binary, Scale,
+};
+
+/// gamma and beta over the last axis, behind a normalization: y = x gamma + beta.
+#[derive(Clone, Debug)]
+pub(super) struct GammaBeta {
+    /// Negative from the end; positive as Keras counts, the batch being 0. It must be the last.
+    pub axis: isize,
+    pub scale: bool,
+    pub center: bool,
+    pub gamma: WeightArguments,
+    pub beta: WeightArguments,
+}
+
+impl GammaBeta {
+    pub fn new() -> Self {
+        let (gamma, beta) = (Initializer::Ones.into(), Initializer::Zeros.into());
+        Self { axis: -1, scale: true, center: true, gamma, beta }
+    }
+
+    /// The features of the last axis.
+    pub fn width(&self, class: &'static str, input: &[usize]) -> Result<usize, LayerError> {
+        let last = self.axis == -1 || usize::try_from(self.axis) == Ok(input.len());
+        let width = input.last().filter(|_| last);
+        width.copied().ok_or_else(|| LayerError::new(class, "[.., F] along the last axis", input))
+    }
+
+    pub fn weights(&self, width: usize) -> Vec<Weight> {
+        let gamma = self.scale.then(|| Weight::new("gamma", &[width], &self.gamma));
+        let beta = self.center.then(|| Weight::new("beta", &[width], &self.beta));
+        gamma.into_iter().chain(beta).collect()
+    }
+
+    /// `w` are those weights that there are.
+    pub fn apply(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        x: TensorId,
+        w: &[TensorId],
+    ) -> Result<TensorId, GraphError> {
+        match *w {
+            [gamma, beta] => cx.graph.apply(Affine, &[x, gamma, beta]),
+            [gamma] if self.scale => cx.graph.apply(Binary::Mul, &[x, gamma]),
+            [beta] => cx.graph.apply(Binary::Add, &[x, beta]),
+            _ => Ok(x),
+        }
+    }
+
+    /// The same of (x - mean) scale, as one pass: x a + b, where a = scale gamma and
+    /// b = beta - mean a. All are `[F]`.
+    pub fn apply_fixed(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        (x, mean, scale): (TensorId, TensorId, TensorId),
+        w: &[TensorId],
+    ) -> Result<TensorId, GraphError> {
+        let mut shift = cx.graph.apply(Scale(-1.0), &[mean])?;
+        let mut factor = scale;
+        if let Some(&gamma) = w.first().filter(|_| self.scale) {
+            factor = cx.graph.apply(Binary::Mul, &[scale, gamma])?;
+        }
+        shift = cx.graph.apply(Binary::Mul, &[shift, factor])?;
+        if let Some(&beta) = w.last().filter(|_| self.center) {
+            shift = cx.graph.apply(Binary::Add, &[shift, beta])?;
+        }
+        cx.graph.apply(Affine, &[x, factor, shift])
+    }
+
+    pub fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.optional("axis", &mut self.axis)?;
+        a.optional("scale", &mut self.scale)?;
+        a.optional("center", &mut self.center)?;
+        a.weight("gamma", &mut self.gamma)?;
+        a.weight("beta", &mut self.beta)
+    }
+}
+
+macro_rules! affine_arguments {
+    () => {
+        /// Without gamma.
+        pub fn without_scale(mut self) -> Self {
+            self.affine.scale = false;
+            self
+        }
+
+        /// Without beta.
+        pub fn without_center(mut self) -> Self {
+            self.affine.center = false;
+            self
+        }
+    };
+}
+
+pub(super) use affine_arguments;

@@ -1,0 +1,54 @@
+use super::OutputActivation;
+use crate::layer::{Arguments, ForwardContext, Value};
+use crate::onnx::{ExportError, OnnxContext};
+use crate::{ConfigError, Layer, LayerError};
+use rnn_formats::onnx::ValueName;
+use rnn_graph::{GraphError, TensorId};
+use rnn_ops::{self as ops};
+
+/// Probabilities over the last axis, `[.., C]` -> `[.., C]`; also an activation of [`Dense`]:
+/// `Dense::new(3, Softmax)`.
+///
+/// ```text
+/// y_c = exp(x_c - max x) / sum over k of exp(x_k - max x)
+/// ```
+///
+/// Unlike Keras's layer it takes no other axis. Keras applies a mask to that axis, which a mask of
+/// steps does not fit: it is refused, as there. A cross-entropy takes x itself, not y.
+#[derive(Clone, Copy, Debug)]
+pub struct Softmax;
+
+/// Keras's `Softmax` layer takes a mask of features, as which it takes one of steps, too.
+pub(super) const NO_MASK: &str =
+    "no mask of steps; the layer Activation(\"softmax\") passes one on";
+
+impl Layer for Softmax {
+    fn class(&self) -> &'static str {
+        "Softmax"
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        Ok(input.to_vec())
+    }
+
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        _: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        if input.mask.is_some() {
+            return Err(cx.misfit("Softmax", input.tensor, NO_MASK));
+        }
+        Ok(cx.graph.apply(ops::Softmax, &[input.tensor])?.into())
+    }
+
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        let x = cx.x()?;
+        Ok(vec![cx.activation(OutputActivation::Softmax, &x)])
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        a.fixed("axis", -1)
+    }
+}

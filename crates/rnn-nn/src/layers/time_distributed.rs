@@ -1,0 +1,130 @@
+use super::axes::swap_leading;
+use super::softmax::NO_MASK;
+use crate::layer::{Arguments, ForwardContext, Value, Weight};
+use crate::onnx::{ExportError, OnnxContext, OnnxTensor};
+use crate::{ConfigError, Layer, LayerError};
+use rnn_formats::onnx::ValueName;
+use rnn_graph::{GraphError, TensorId};
+use rnn_ops::{self as ops};
+
+/// A layer applied to every step with the same weights: `[T, ..]` -> `[T, ..]`.
+///
+/// ```text
+/// y(t) = layer(x(t))
+/// ```
+///
+/// All steps are computed at once, as a batch of B T examples; where they are not alike to the
+/// layer, as to [`BatchNormalization`](crate::BatchNormalization) in training, each is a batch of
+/// its own. A mask is passed on, and shown to such a layer alone. As in Keras
+/// (keras/src/layers/rnn/time_distributed.py) an `activity_regularizer` of the layer does not act.
+#[derive(Clone, Debug)]
+pub struct TimeDistributed<L>(pub L);
+
+impl<L: Layer + Clone + 'static> Layer for TimeDistributed<L> {
+    fn class(&self) -> &'static str {
+        "TimeDistributed"
+    }
+
+    fn weights(&self, input: &[usize]) -> Result<Vec<Weight>, LayerError> {
+        let weights = self.0.weights(input.get(1..).unwrap_or_default())?;
+        Ok(weights.into_iter().map(|weight| weight.of("layer")).collect())
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
+        match input.split_first() {
+            Some((&steps, step)) => Ok([&[steps], &self.0.output_shape(step)?[..]].concat()),
+            None => Err(LayerError::new("TimeDistributed", "a sequence [T, ..]", input)),
+        }
+    }
+
+    fn vocabulary(&self) -> Option<usize> {
+        self.0.vocabulary()
+    }
+
+    fn forward(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Value, GraphError> {
+        if let Some(steps) = self.0.steps(cx, input, w)? {
+            return Ok(steps);
+        }
+        if input.mask.is_some() && self.0.class() == "Softmax" {
+            return Err(cx.misfit("Softmax", input.tensor, NO_MASK));
+        }
+        let axes = cx.graph.shape(input.tensor).dims().to_vec();
+        let penalties = cx.penalties.len();
+        let rows = cx.graph.reshape(input.tensor, [&[axes[0] * axes[1]], &axes[2..]].concat())?;
+        // A step may have several axes itself, of which the first stands in front of the examples.
+        let rows = swap_leading(cx, rows)?;
+        let output = self.0.forward(cx, rows.into(), w)?.tensor;
+        // The layers within a Bidirectional have theirs at every step, each a mean over B examples.
+        match self.0.class() {
+            "Bidirectional" => {
+                for penalty in penalties..cx.penalties.len() {
+                    let mean = cx.penalties[penalty];
+                    cx.penalties[penalty] = cx.graph.apply(ops::Scale(axes[0] as f32), &[mean])?;
+                }
+            }
+            _ => cx.penalties.truncate(penalties),
+        }
+        let output = swap_leading(cx, output)?;
+        let step = cx.graph.shape(output).dims()[1..].to_vec();
+        let tensor = cx.graph.reshape(output, [&axes[..2], &step].concat())?;
+        Ok(Value { tensor, ..input })
+    }
+
+    fn steps(
+        &self,
+        cx: &mut ForwardContext<'_>,
+        input: Value,
+        w: &[TensorId],
+    ) -> Result<Option<Value>, GraphError> {
+        if !cx.trains() || !self.0.sees_batch() {
+            return Ok(None);
+        }
+        if input.mask.is_some() {
+            let wanted = "no mask within another TimeDistributed, as in Keras";
+            return Err(cx.misfit("TimeDistributed", input.tensor, wanted));
+        }
+        let axes = cx.graph.shape(input.tensor).dims().to_vec();
+        let step: usize = axes[1..].iter().product();
+        let (mut rows, mut shape) = (Vec::new(), vec![]);
+        for at in 0..axes[0] {
+            let x = cx.graph.view(input.tensor, at * step, &axes[1..])?;
+            let x = swap_leading(cx, x)?;
+            let y = self.forward(cx, x.into(), w)?.tensor;
+            let y = swap_leading(cx, y)?;
+            shape = cx.graph.shape(y).dims().to_vec();
+            rows.push(cx.graph.reshape(y, [1, shape.iter().product::<usize>()])?);
+        }
+        let all = cx.graph.apply(ops::Concat, &rows)?;
+        let tensor = cx.graph.reshape(all, [&axes[..1], &shape].concat())?;
+        Ok(Some(Value { tensor, ..input }))
+    }
+
+    fn sees_batch(&self) -> bool {
+        self.0.sees_batch()
+    }
+
+    /// Steps become examples of the layer within.
+    fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
+        let OnnxTensor { value: x, dims } = cx.input()?;
+        let (step, output) = (dims.get(1..).unwrap_or_default(), cx.output().to_vec());
+        let value = cx.reshape(&x, step);
+        let mut inner = cx.within(self.0.class(), "");
+        inner.inputs = vec![OnnxTensor { value, dims: step.to_vec() }];
+        inner.outputs = vec![output.get(1..).unwrap_or_default().to_vec()];
+        let made = self.0.onnx(&mut inner)?;
+        Ok(made.first().map(|value| cx.reshape(value, &output)).into_iter().collect())
+    }
+
+    fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        let given = a.layer("layer", &mut self.0)?;
+        if !given {
+            return Err(a.missing("layer"));
+        }
+        Ok(())
+    }
+}

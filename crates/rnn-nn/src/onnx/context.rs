@@ -1,0 +1,221 @@
+//! The ONNX graph that a layer adds its operators to.
+
+use super::ExportError;
+use crate::layers::OutputActivation;
+use rnn_core::{HostTensor, Shape};
+use rnn_formats::onnx::Attribute::{Float, Int, Ints};
+use rnn_formats::onnx::{Attribute, Graph, ValueName};
+use rnn_ops::Activation;
+use std::collections::HashMap;
+
+/// A value of an ONNX graph, with its extents without the batch.
+#[derive(Clone, Debug)]
+pub struct OnnxTensor {
+    /// Its name in the graph.
+    pub value: ValueName,
+    /// Its extents without the batch, in Keras's order.
+    pub dims: Vec<usize>,
+}
+
+/// One call of a layer in an ONNX graph: its inputs, the shapes of its outputs, and its weights.
+pub struct OnnxContext<'a> {
+    /// The graph that grows.
+    pub graph: &'a mut Graph,
+    /// The layer's name, for messages.
+    pub layer: String,
+    /// Its class, for messages.
+    pub class: &'static str,
+    /// The tensors that it is called on.
+    pub inputs: Vec<OnnxTensor>,
+    /// The extents of its outputs, without the batch.
+    pub outputs: Vec<Vec<usize>>,
+    /// Its weights by their names within the layer.
+    pub weights: HashMap<String, HostTensor>,
+}
+
+impl OnnxContext<'_> {
+    /// The error that something has no counterpart in ONNX.
+    pub fn refuse(&self, what: impl Into<String>) -> ExportError {
+        let (layer, class) = (self.layer.clone(), self.class);
+        ExportError::Layer { layer, class, what: what.into() }
+    }
+
+    /// The first input.
+    ///
+    /// # Errors
+    /// If the layer is called on nothing.
+    pub fn input(&self) -> Result<OnnxTensor, ExportError> {
+        self.inputs.first().cloned().ok_or_else(|| self.refuse("it is called on nothing"))
+    }
+
+    /// The value of the first input.
+    ///
+    /// # Errors
+    /// If the layer is called on nothing.
+    pub fn x(&self) -> Result<ValueName, ExportError> {
+        Ok(self.input()?.value)
+    }
+
+    /// The extents of the first output, without the batch.
+    pub fn output(&self) -> &[usize] {
+        self.outputs.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// The call of a layer within this one, whose weights' names begin with `prefix` here.
+    pub fn within(&mut self, class: &'static str, prefix: &str) -> OnnxContext<'_> {
+        let weights = self.weights.iter().filter_map(|(name, weight)| {
+            Some((name.strip_prefix(prefix)?.to_owned(), weight.clone()))
+        });
+        OnnxContext {
+            weights: weights.collect(),
+            graph: &mut *self.graph,
+            layer: self.layer.clone(),
+            class,
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+        }
+    }
+
+    /// Adds an operator of one output.
+    pub fn node(
+        &mut self,
+        operator: &str,
+        inputs: &[&ValueName],
+        attributes: &[(&str, Attribute)],
+    ) -> ValueName {
+        self.graph.node(operator, inputs, attributes)
+    }
+
+    /// Adds an operator of one output on all inputs of the layer.
+    pub fn node_of_inputs(
+        &mut self,
+        operator: &str,
+        attributes: &[(&str, Attribute)],
+    ) -> ValueName {
+        let inputs: Vec<&ValueName> = self.inputs.iter().map(|input| &input.value).collect();
+        self.graph.node(operator, &inputs, attributes)
+    }
+
+    /// Adds a weight as a constant.
+    ///
+    /// # Errors
+    /// If the layer has no such weight.
+    pub fn constant_weight(&mut self, name: &str) -> Result<ValueName, ExportError> {
+        let weight = self.weight(name)?.clone();
+        Ok(self.graph.tensor(name, &weight))
+    }
+
+    /// Adds x + b over the last axis, if the layer has a bias.
+    ///
+    /// # Errors
+    /// If there is no weight of this name.
+    pub fn add_bias(&mut self, x: ValueName, use_bias: bool) -> Result<ValueName, ExportError> {
+        if !use_bias {
+            return Ok(x);
+        }
+        let bias = self.constant_weight("bias")?;
+        Ok(self.node("Add", &[&x, &bias], &[]))
+    }
+
+    /// Adds a reshape to these extents without the batch.
+    pub fn reshape(&mut self, x: &ValueName, dims: &[usize]) -> ValueName {
+        let dims: Vec<i64> = [-1].into_iter().chain(dims.iter().map(|&d| d as i64)).collect();
+        let shape = self.graph.ints("shape", &dims);
+        self.node("Reshape", &[x, &shape], &[])
+    }
+
+    /// Adds an activation.
+    pub fn activation(&mut self, activation: OutputActivation, x: &ValueName) -> ValueName {
+        match activation {
+            OutputActivation::Softmax => self.node("Softmax", &[x], &[("axis", Int(-1))]),
+            OutputActivation::Elementwise(activation) => self.elementwise(activation, x),
+        }
+    }
+
+    /// Adds an activation of each element.
+    pub fn elementwise(&mut self, activation: Activation, x: &ValueName) -> ValueName {
+        let attributes = |alpha| [("alpha", Float(alpha)), ("beta", Float(0.5))];
+        match activation {
+            Activation::Linear => x.clone(),
+            Activation::Relu => self.node("Relu", &[x], &[]),
+            Activation::Sigmoid => self.node("Sigmoid", &[x], &[]),
+            Activation::Tanh => self.node("Tanh", &[x], &[]),
+            Activation::HardSigmoid => self.node("HardSigmoid", &[x], &attributes(1.0 / 6.0)),
+            Activation::HardSigmoid2018 => self.node("HardSigmoid", &[x], &attributes(0.2)),
+        }
+    }
+
+    /// Adds a transpose.
+    pub fn transpose(&mut self, x: &ValueName, order: &[i64]) -> ValueName {
+        self.node("Transpose", &[x], &[("perm", Ints(order.to_vec()))])
+    }
+
+    /// Adds the steps of `[B, T, ..]` from the last to the first.
+    pub fn reverse(&mut self, sequence: &ValueName) -> ValueName {
+        let [start, end] = [-1, i64::MIN].map(|at| self.graph.ints("steps", &[at]));
+        let [axis, step] = [1, -1].map(|at| self.graph.ints("steps", &[at]));
+        self.node("Slice", &[sequence, &start, &end, &axis, &step], &[])
+    }
+
+    /// A weight by its name within the layer.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn weight(&self, name: &str) -> Result<&HostTensor, ExportError> {
+        self.weights.get(name).ok_or_else(|| self.refuse(format!("it has no weight {name}")))
+    }
+
+    /// A tensor of floats.
+    ///
+    /// # Errors
+    /// If there are not as many values as elements.
+    pub fn tensor(
+        &self,
+        dims: impl Into<Shape>,
+        values: Vec<f32>,
+    ) -> Result<HostTensor, ExportError> {
+        HostTensor::from_f32(dims, values).map_err(|error| self.refuse(error.to_string()))
+    }
+
+    /// The elements of a tensor.
+    ///
+    /// # Errors
+    /// If they are not floats.
+    pub fn floats<'a>(&self, tensor: &'a HostTensor) -> Result<&'a [f32], ExportError> {
+        tensor.as_f32().map_err(|error| self.refuse(error.to_string()))
+    }
+
+    /// A weight with its axes in another order.
+    ///
+    /// # Errors
+    /// If there is no such weight, or it has other axes.
+    pub fn transposed(&self, name: &str, order: &[usize]) -> Result<HostTensor, ExportError> {
+        let weight = self.weight(name)?;
+        let misfit = || self.refuse(format!("weight {name} is of shape {}", weight.shape()));
+        let elements = self.floats(weight)?;
+        let dims = weight.shape().dims();
+        let axes = order.iter().map(|&axis| dims.get(axis).copied());
+        let axes: Vec<usize> = axes.collect::<Option<_>>().ok_or_else(misfit)?;
+        let stride = |axis: usize| dims.iter().skip(axis + 1).product::<usize>();
+        let strides: Vec<usize> = order.iter().map(|&axis| stride(axis)).collect();
+        let mut places = vec![0];
+        for (extent, stride) in axes.iter().zip(&strides) {
+            places =
+                places.iter().flat_map(|p| (0..*extent).map(move |i| p + i * stride)).collect();
+        }
+        let moved = places.iter().filter_map(|&place| elements.get(place).copied()).collect();
+        self.tensor(axes, moved)
+    }
+
+    /// A tensor with the parts of equal size along its first axis in another order.
+    ///
+    /// # Errors
+    /// If its extent is not a multiple of the number of parts.
+    pub fn reordered(&self, tensor: &HostTensor, parts: &[u32]) -> Result<HostTensor, ExportError> {
+        let misfit = || self.refuse(format!("a weight of shape {}", tensor.shape()));
+        let rows = tensor.shape().dims().first().copied().unwrap_or(0);
+        let size = (rows / parts.len()) as u32;
+        let rows: Vec<u32> = parts.iter().flat_map(|part| part * size..(part + 1) * size).collect();
+        tensor.rows(&rows).ok_or_else(misfit)
+    }
+}
