@@ -125,8 +125,7 @@ mod tests {
 
     #[test]
     fn programs_share_blocks_except_those_that_the_host_reads() {
-        let test = "programs_share_blocks_except_those_that_the_host_reads";
-        let Some(gpu) = open(test) else { return };
+        let Some(gpu) = open() else { return };
         let graph = Graph::new();
         let mut memory = Memory::default();
         let mut spaces = |lengths: &[usize], kept: &[usize]| {

@@ -7,7 +7,7 @@ use rnn_formats::npy;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
@@ -35,18 +35,10 @@ pub fn success(args: &[&str]) -> String {
     text(&stdout)
 }
 
-/// A file of ../shared/cases beside the checkout, or where RNN_GPU_SHARED says; without that folder
-/// the test says so.
+/// A file of the folder `cases` of the shared data; without it the running test is skipped.
 pub fn case(name: &str) -> Option<String> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-    let folder = std::env::var_os("RNN_GPU_SHARED").map_or_else(beside, PathBuf::from);
-    let path = folder.join("cases").join(name);
-    if path.exists() {
-        return Some(path.to_str().expect("a UTF-8 path").to_owned());
-    }
-    assert!(!folder.exists() || std::env::var_os("CI").is_none(), "no {}", path.display());
-    println!("SKIPPED {name}: there is no {}", path.display());
-    None
+    let path = rnn_testing::shared(&format!("cases/{name}"))?;
+    Some(path.to_str().expect("a UTF-8 path").to_owned())
 }
 
 /// All files of a folder, by their paths, and what they hold.
