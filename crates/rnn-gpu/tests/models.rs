@@ -98,56 +98,6 @@ fn a_described_model_learns_and_predicts_the_same_as_keras_file() {
     assert!(message.contains("any length"), "{message}");
 }
 
-/// A run of a model of one's own is a run like any other.
-#[test]
-fn its_run_is_measured_compared_and_gone_on_with() {
-    let sandbox = Sandbox::new();
-    let model = r#"
-        input = { shape = ["any", 1] }
-        compile = { loss = "binary_crossentropy", optimizer = { type = "Adam", learning_rate = 0.03 } }
-        layer = [{ type = "GRU", units = 4 }, { type = "Dense", units = 1, activation = "sigmoid" }]
-    "#;
-    let model = sandbox.write("judge.toml", model.as_bytes());
-    let (run, other) = (sandbox.path("run"), sandbox.path("other"));
-    let x = floats(&[EXAMPLES, STEPS, 1], sequences());
-    let y = floats(&[EXAMPLES], classes().iter().map(|&c| f32::from(c == 2)).collect());
-    let d = data(&sandbox, "d.npz", &x, &y);
-    let printed = success(&train(&model, &d, &run, &["--epochs", "2", "--batch-size", "6"]));
-    let judged = |printed: &str| {
-        let line = printed.lines().find(|line| line.starts_with("test loss"));
-        line.unwrap_or_else(|| panic!("{printed}")).to_owned()
-    };
-    assert!(printed.contains("judge on d.npz") && judged(&printed).contains("AUC"), "{printed}");
-    for file in ["config.json", "model.json", "history.csv", "histogram.png", "curves.png"] {
-        assert!(Path::new(&run).join(file).exists(), "{file}");
-    }
-    assert_eq!(judged(&success(&["evaluate", &run, "--device", "cpu"])), judged(&printed));
-    let page = fs::read_to_string(Path::new(&run).join("report.html")).expect("a page");
-    for part in ["judge on d.npz", "Confusion matrix", "gru (GRU)", "Memory of a training step"] {
-        assert!(page.contains(part), "{part}");
-    }
-    // Two epochs and two more are four.
-    let more = ["--resume", &run, "--epochs", "4", "--device", "cpu"];
-    let resumed = success(&[&["train"], &more[..]].concat());
-    assert!(resumed.contains("going on after step 18, in epoch 3"), "{resumed}");
-    success(&train(&model, &d, &other, &["--epochs", "4", "--batch-size", "6"]));
-    let bytes = |run: &str, name: &str| fs::read(Path::new(run).join(name)).expect("a file");
-    for name in ["weights.safetensors", "optimizer.safetensors"] {
-        assert_eq!(bytes(&run, name), bytes(&other, name), "{name}");
-    }
-    // Whoever begins with its weights begins with what its optimizer kept.
-    let again = sandbox.path("again");
-    let printed = success(&train(&run, &d, &again, &["--epochs", "1"]));
-    assert!(printed.contains("going on with what Adam keeps after 36 steps"), "{printed}");
-    // Without arrays to test it is judged by those that validate.
-    let untested = sandbox.npz("u.npz", &[("x_train", x), ("y_train", y)]);
-    let printed = success(&train(&model, &untested, &again, &["--epochs", "1", "--overwrite"]));
-    assert!(printed.contains("validation loss") && !printed.contains("test loss"), "{printed}");
-    let picture = sandbox.path("two.png");
-    let table = success(&["compare", &run, &again, "--out", &picture]);
-    assert!(table.contains("judge on d.npz") && table.contains("(validation data)"), "{table}");
-}
-
 /// What counts nothing teaches nothing, by example or by class.
 #[test]
 fn examples_and_classes_count_what_is_asked_for() {

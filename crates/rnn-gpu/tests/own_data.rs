@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{Sandbox, failure, npy_bytes, rnn_gpu, success, text};
+use common::{Sandbox, failure, json_of, npy_bytes, rnn_gpu, success, text};
 use rnn_core::HostTensor;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -58,10 +58,6 @@ fn train<'a>(model: &'a str, data: &'a str, out: &'a str, more: &[&'a str]) -> V
 fn bytes(folder: &str, name: &str) -> Vec<u8> {
     fs::read(Path::new(folder).join(name))
         .unwrap_or_else(|error| panic!("{folder}/{name}: {error}"))
-}
-
-fn json_of(folder: &str, name: &str) -> Value {
-    serde_json::from_slice(&bytes(folder, name)).expect("JSON")
 }
 
 /// What a command that must succeed says on standard error.

@@ -4,10 +4,11 @@
 
 use rnn_core::HostTensor;
 use rnn_formats::npy;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
@@ -60,16 +61,50 @@ pub fn contents(folder: &str) -> BTreeMap<String, Vec<u8>> {
     all
 }
 
+/// A JSON file of a run.
+pub fn json_of(run: &str, name: &str) -> Value {
+    let path = Path::new(run).join(name);
+    let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&bytes).expect("JSON")
+}
+
 /// A folder of files that a test feeds to the command.
-pub struct Sandbox(TempDir);
+pub struct Sandbox {
+    folder: PathBuf,
+    /// Removes the folder, if it is one test's own.
+    _own: Option<TempDir>,
+}
 
 impl Sandbox {
     pub fn new() -> Self {
-        Self(tempfile::tempdir().expect("a folder"))
+        let own = tempfile::tempdir().expect("a folder");
+        Self { folder: own.path().to_owned(), _own: Some(own) }
+    }
+
+    /// An empty folder of this name that tests share: nothing removes it before the next time,
+    /// because what is shared lives as long as the process.
+    pub fn shared(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).expect("what an earlier run left");
+        }
+        fs::create_dir_all(&folder).expect("a folder");
+        Self { folder, _own: None }
     }
 
     pub fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().expect("a UTF-8 path").to_owned()
+        self.folder.join(name).to_str().expect("a UTF-8 path").to_owned()
+    }
+
+    /// A copy of a run, for a test that changes it.
+    pub fn copy(&self, run: &str, name: &str) -> String {
+        let copy = self.path(name);
+        for (file, bytes) in contents(run) {
+            let to = Path::new(&copy).join(file);
+            fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+            fs::write(to, bytes).expect("the disk has room");
+        }
+        copy
     }
 
     pub fn write(&self, name: &str, bytes: &[u8]) -> String {
