@@ -82,13 +82,13 @@ fn sums_to_the_log_odds(device: &dyn Device) {
 }
 
 #[test]
-fn contributions_on_the_cpu() {
+fn contributions_are_right_on_the_cpu() {
     follows_finite_differences(&CpuDevice::new());
     sums_to_the_log_odds(&CpuDevice::new());
 }
 
 #[test]
-fn contributions_on_every_adapter() {
+fn contributions_are_right_on_every_adapter() {
     for adapter in &adapters() {
         let device = open(adapter);
         follows_finite_differences(&device);

@@ -111,7 +111,7 @@ fn a_training_goes_on_from_any_state_with_the_same_bits() {
 }
 
 #[test]
-fn so_it_does_on_every_adapter() {
+fn a_training_goes_on_with_the_same_bits_on_every_adapter() {
     for adapter in &adapters() {
         let device = open(adapter);
         check(&device, Precision::F32, 5);

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod line;
+
 use rnn_core::HostTensor;
 use rnn_formats::npy;
 use serde_json::Value;
