@@ -5,7 +5,7 @@ mod common;
 use common::line::{ROWS, arrays, bytes, dense, label, rows, train};
 use common::{Sandbox, failure, json_of, npy_bytes, rnn_gpu, success, text};
 use rnn_core::HostTensor;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
@@ -16,44 +16,74 @@ fn said(args: &[&str]) -> String {
     text(&output.stderr)
 }
 
+/// So many rows of nines, as no row to train on is.
+fn nines(rows: usize, width: usize) -> Vec<u8> {
+    npy_bytes(HostTensor::from_f32([rows, width], vec![9.0; rows * width]))
+}
+
+/// Arrays to train on, and seven rows to validate.
+fn with_validation(sandbox: &Sandbox) -> String {
+    let validation = [("x_val", nines(7, 2)), ("y_val", nines(7, 1))];
+    sandbox.npz("d.npz", &[arrays(), validation].concat())
+}
+
+/// How many examples train, validate and test a run.
+fn examples(run: &str) -> Value {
+    json_of(run, "report.json")["examples"].clone()
+}
+
 #[test]
-fn validation_data_of_the_users_validates() {
+fn validation_data_of_the_users_validates_and_a_share_of_the_training_data_does_not() {
     let sandbox = Sandbox::new();
-    let (model, run) = (dense(&sandbox, 1), sandbox.path("run"));
-    let x = || rows(|of| of.to_vec());
-    let y = || rows(|of| vec![label(of)]);
-    let few =
-        |n: usize, width: usize| npy_bytes(HostTensor::from_f32([n, width], vec![9.0; n * width]));
-    let d = sandbox.npz(
-        "d.npz",
-        &[("x_train", x()), ("y_train", y()), ("x_val", few(7, 2)), ("y_val", few(7, 1))],
-    );
-    let split = sandbox.npz("split.npz", &[("x_train", x()), ("y_train", y())]);
+    let (model, run, d) = (dense(&sandbox, 1), sandbox.path("run"), with_validation(&sandbox));
     success(&train(&model, &d, &run, &[]));
-    let examples = |run: &str| json_of(run, "report.json")["examples"].clone();
     assert_eq!(examples(&run), json!([ROWS, 7, 0]));
     let fit = sandbox.write("fit.toml", b"validation = 0.5\n");
-    let more = ["--fit", &fit, "--overwrite"];
-    let message = said(&train(&model, &d, &run, &more));
+    let message = said(&train(&model, &d, &run, &["--fit", &fit, "--overwrite"]));
     assert!(message.contains("validation") && message.contains("x_val"), "{message}");
     assert_eq!(examples(&run), json!([ROWS, 7, 0]));
-    success(&train(&model, &split, &run, &more));
+}
+
+#[test]
+fn without_validation_data_a_share_of_the_training_data_validates() {
+    let sandbox = Sandbox::new();
+    let (model, run) = (dense(&sandbox, 1), sandbox.path("run"));
+    let d = sandbox.npz("d.npz", &arrays());
+    let fit = sandbox.write("fit.toml", b"validation = 0.5\n");
+    success(&train(&model, &d, &run, &["--fit", &fit]));
     assert_eq!(examples(&run), json!([ROWS / 2, ROWS / 2, 0]));
-    // It does not train: the weights are those of a training on all without it.
+}
+
+#[test]
+fn validation_data_does_not_train() {
+    let sandbox = Sandbox::new();
+    let [run, all] = ["run", "all"].map(|name| sandbox.path(name));
+    let (model, d) = (dense(&sandbox, 1), with_validation(&sandbox));
+    success(&train(&model, &d, &run, &[]));
     let none = sandbox.write("none.toml", b"validation = 0.0\n");
-    success(&train(&model, &split, &sandbox.path("all"), &["--fit", &none]));
-    success(&train(&model, &d, &run, &["--overwrite"]));
+    let without = sandbox.npz("without.npz", &arrays());
+    success(&train(&model, &without, &all, &["--fit", &none]));
     let weights = |run: &str| bytes(run, "weights.safetensors");
-    assert_eq!(weights(&run), weights(&sandbox.path("all")));
-    // Half of it is refused, and what has no place is named.
-    for missing in ["x_val", "y_val"] {
-        let rest = if missing == "x_val" { ("y_val", few(7, 1)) } else { ("x_val", few(7, 2)) };
-        let d = sandbox.npz("half.npz", &[("x_train", x()), ("y_train", y()), rest]);
-        let message = failure(&train(&model, &d, &sandbox.path("half"), &[]));
-        assert!(message.contains(missing), "{message}");
+    assert_eq!(weights(&run), weights(&all));
+}
+
+#[test]
+fn validation_data_without_labels_or_labels_without_it_are_refused() {
+    let sandbox = Sandbox::new();
+    let (model, out) = (dense(&sandbox, 1), sandbox.path("half"));
+    for (missing, rest) in [("x_val", ("y_val", nines(7, 1))), ("y_val", ("x_val", nines(7, 2)))] {
+        let d = sandbox.npz("half.npz", &[&arrays()[..], &[rest]].concat());
+        let message = failure(&train(&model, &d, &out, &[]));
+        assert!(message.contains(missing) && !Path::new(&out).exists(), "{message}");
     }
-    let odd = [("x_train", x()), ("y_train", y()), ("x_valid", x()), ("weights", y())];
-    let message = said(&train(&model, &sandbox.npz("odd.npz", &odd), &sandbox.path("odd"), &[]));
+}
+
+#[test]
+fn arrays_that_have_no_place_are_named() {
+    let sandbox = Sandbox::new();
+    let odd = [("x_valid", nines(7, 2)), ("weights", nines(7, 1))];
+    let d = sandbox.npz("odd.npz", &[arrays(), odd].concat());
+    let message = said(&train(&dense(&sandbox, 1), &d, &sandbox.path("odd"), &[]));
     assert!(message.contains("x_valid") && message.contains("weights"), "{message}");
 }
 
@@ -92,7 +122,12 @@ fn without_a_word_it_is_adam_and_what_trains_is_said() {
         assert_eq!(trained["optimizer"]["class_name"], json!(class), "{compile}");
         assert_eq!(trained["loss"]["class_name"], json!(loss), "{compile}");
     }
-    // What Keras's file asks for and is not computed is named.
+}
+
+#[test]
+fn metrics_of_a_keras_file_that_are_not_computed_are_named() {
+    let sandbox = Sandbox::new();
+    let d = sandbox.npz("d.npz", &arrays());
     let described = json!({
         "class_name": "Sequential",
         "config": {"layers": [
