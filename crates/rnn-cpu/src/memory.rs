@@ -62,6 +62,16 @@ impl Memory {
         Ok(self.areas.len() - 1)
     }
 
+    /// The number of areas.
+    pub fn len(&self) -> usize {
+        self.areas.len()
+    }
+
+    /// Gives back the areas from the nth on.
+    pub fn truncate(&mut self, n: usize) {
+        self.areas.truncate(n);
+    }
+
     /// Makes sure that an area has at least `len` elements.
     pub fn grow(&mut self, area: usize, len: usize) -> io::Result<()> {
         let area = &mut self.areas[area];

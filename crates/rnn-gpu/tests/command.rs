@@ -142,42 +142,22 @@ fn all_models_train_and_are_compared() {
 }
 
 #[test]
-fn a_next_frame_run_is_rolled_out() {
+fn presets_are_those_of_next_frame_alone() {
     let sandbox = Sandbox::new();
-    let out = sandbox.path("films");
-    let size = ["--movies", "6", "--size", "8", "--length", "4", "--batch-size", "2"];
-    let args = ["train", "next-frame", "--epochs", "1", "--device", "cpu", "--out", &out];
-    let printed = success(&[&args[..], &size[..]].concat());
-    assert!(printed.contains("407,001") && printed.contains("memory: a step of 2"), "{printed}");
-    assert!(success(&["evaluate", &out, "--device", "cpu"]).contains("test loss"));
-    let start = ["rollout", &out, "--device", "cpu"];
-    let bad = |more: [&str; 2]| failure(&[&start[..], &more].concat());
-    let table = success(&[&start[..], &["--frames", "3"]].concat());
-    assert!(table.starts_with("device: CPU") && table.contains("film 5, 2 frames seen"), "{table}");
-    for file in
-        ["frame-01.png", "frame-05.png", "frames.png", "film.gif", "errors.png", "errors.csv"]
-    {
-        let path = PathBuf::from(&out).join("rollout-5").join(file);
-        assert!(fs::metadata(&path).expect("a file").len() > 0, "{file} is empty");
-    }
-    assert!(bad(["--track", "9"]).contains("longer than the film: it has 4 frames"));
-    assert!(bad(["--track", "0"]).contains("one frame at least"));
-    assert!(bad(["--frames", "0"]).contains("one frame at least"));
-    assert!(bad(["--which", "6"]).contains("there is no film 6"));
-    let film =
-        |more: &[&str]| failure(&[&["train", "next-frame", "--device", "cpu"], more].concat());
-    assert!(film(&["--size", "9"]).contains("an even number of pixels"));
-    assert!(film(&["--data", "x.npz"]).contains("makes its own films"));
-    let message = film(&["--movies", "6", "--batch-size", "1000000"]);
-    assert!(message.contains("--batch-size") && message.contains("fits"), "{message}");
     let reviews = reviews(&sandbox);
-    let train = ["train", "lstm", "--device", "cpu", "--data", &reviews];
-    assert!(failure(&[&train[..], &["--preset", "quick"]].concat()).contains("next-frame alone"));
-    let lstm = sandbox.path("lstm");
-    let short = ["--length", "8", "--limit", "16", "--epochs", "1", "--out", &lstm];
-    success(&[&train[..], &short].concat());
+    let train = ["train", "lstm", "--device", "cpu", "--data", &reviews, "--preset", "quick"];
+    assert!(failure(&train).contains("next-frame alone"));
+}
+
+#[test]
+fn a_run_that_predicts_no_frames_is_not_rolled_out() {
+    let sandbox = Sandbox::new();
+    let (reviews, lstm) = (reviews(&sandbox), sandbox.path("lstm"));
+    let train = ["train", "lstm", "--device", "cpu", "--data", &reviews, "--out", &lstm];
+    success(&[&train[..], &["--length", "8", "--limit", "16", "--epochs", "1"]].concat());
     let message = failure(&["rollout", &lstm, "--device", "cpu"]);
     assert!(message.contains("a run of lstm"), "{message}");
+    assert!(!Path::new(&lstm).join("rollout-0").exists());
 }
 
 #[test]

@@ -13,11 +13,10 @@ use std::time::{Duration, Instant};
 use sysinfo::{Pid, ProcessesToUpdate, Signal, System};
 
 /// Whether ranks can be started; never false where `CI` is set.
-fn mpirun_is_there(test: &str) -> bool {
+fn mpirun_is_there() -> bool {
     let there = Command::new("mpirun").arg("--version").output().is_ok_and(|o| o.status.success());
-    assert!(there || std::env::var_os("CI").is_none(), "{test} needs mpirun");
     if !there {
-        println!("SKIPPED {test}: no mpirun");
+        rnn_testing::skip_outside_ci("no mpirun");
     }
     there
 }
@@ -90,7 +89,7 @@ const REVIEWS: [&str; 11] = [
 
 #[test]
 fn ranks_come_to_what_one_comes_to_and_always_to_the_same_bits() {
-    if !mpirun_is_there("ranks_come_to_what_one_comes_to_and_always_to_the_same_bits") {
+    if !mpirun_is_there() {
         return;
     }
     let sandbox = Sandbox::new();
@@ -109,7 +108,7 @@ fn ranks_come_to_what_one_comes_to_and_always_to_the_same_bits() {
 
 #[test]
 fn ranks_share_moving_averages_and_train_on_adapters() {
-    if !mpirun_is_there("ranks_share_moving_averages_and_train_on_adapters") {
+    if !mpirun_is_there() {
         return;
     }
     let sandbox = Sandbox::new();
@@ -124,9 +123,7 @@ fn ranks_share_moving_averages_and_train_on_adapters() {
     }
     assert_eq!(weights(&runs[0]), weights(&runs[1]));
 
-    if rnn_wgpu::adapters().is_empty() {
-        assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
-        println!("SKIPPED ranks_share_moving_averages_and_train_on_adapters: no adapter");
+    if rnn_testing::adapters().is_empty() {
         return;
     }
     let train = |device: &str, out: &str| {
@@ -169,7 +166,7 @@ fn kill(mut launcher: Child, run: &str, which: fn(Vec<Pid>) -> Option<Pid>) -> S
 
 #[test]
 fn a_rank_that_is_lost_ends_all_and_the_run_goes_on_to_the_same_bits() {
-    if !mpirun_is_there("a_rank_that_is_lost_ends_all_and_the_run_goes_on_to_the_same_bits") {
+    if !mpirun_is_there() {
         return;
     }
     let sandbox = Sandbox::new();
@@ -196,7 +193,7 @@ fn a_rank_that_is_lost_ends_all_and_the_run_goes_on_to_the_same_bits() {
 
 #[test]
 fn an_error_is_told_once_and_ends_all() {
-    if !mpirun_is_there("an_error_is_told_once_and_ends_all") {
+    if !mpirun_is_there() {
         return;
     }
     let sandbox = Sandbox::new();

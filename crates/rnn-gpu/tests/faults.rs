@@ -17,7 +17,8 @@ use rnn_graph::{
 use rnn_run::checkpoint::{CheckpointOptions, Every};
 use rnn_run::run::Config;
 use rnn_run::train::{TrainOptions, Trained, resume, train};
-use rnn_wgpu::{Adapter, Options, WgpuDevice, adapters};
+use rnn_testing::adapters;
+use rnn_wgpu::{Adapter, WgpuDevice};
 use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
@@ -143,19 +144,14 @@ impl Session for DoomedSession {
 
 /// Where tests run: on the CPU device, and on every adapter.
 fn places() -> Vec<Option<Adapter>> {
-    let all = adapters();
-    if all.is_empty() {
-        assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
-        println!("SKIPPED on adapters: there are none");
-    }
-    std::iter::once(None).chain(all.into_iter().map(Some)).collect()
+    std::iter::once(None).chain(adapters().into_iter().map(Some)).collect()
 }
 
 fn open(place: &Option<Adapter>) -> (Box<dyn Device>, Option<WgpuDevice>) {
     match place {
         None => (Box::new(CpuDevice::new()), None),
         Some(adapter) => {
-            let gpu = WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
+            let gpu = rnn_testing::open(adapter);
             (Box::new(gpu.clone()), Some(gpu))
         }
     }

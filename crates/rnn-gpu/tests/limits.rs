@@ -1,9 +1,6 @@
 //! What is out of range, or close to it: right, or one clear error before anything is launched, on
 //! the CPU device and on every adapter.
 
-mod devices;
-
-use devices::devices;
 use rnn::Activation;
 use rnn::nn::{
     Batch, Dataset, Dense, Embedding, FitOptions, GlobalMaxPooling1D, Initializer, InputSpec,
@@ -14,6 +11,7 @@ use rnn_core::HostTensor;
 use rnn_cpu::CpuDevice;
 use rnn_graph::{Device, DeviceInfo, DeviceKind, Limits, Session};
 use rnn_run::memory;
+use rnn_testing::{TestDevice, devices};
 
 fn trainer(device: &dyn Device, model: Model) -> Trainer {
     Trainer::new(model, device, Optimizer::sgd(), 1)
@@ -49,7 +47,7 @@ fn refusal(device: &dyn Device, inputs: HostTensor, labels: HostTensor) -> Strin
 
 #[test]
 fn what_is_not_there_is_named() {
-    for (device, _) in devices() {
+    for device in devices() {
         let message = refusal(&*device, tokens(3, 5), classes(1));
         assert!(message.contains("token 5 in row 0") && message.contains("of 5"), "{message}");
         let message = refusal(&*device, tokens(3, 4), classes(3));
@@ -69,7 +67,7 @@ fn what_is_not_there_is_named() {
 
 /// What a model of one input predicts for it on each device, or why it cannot.
 fn predict(model: impl Fn() -> Model, input: &HostTensor) -> Vec<Result<Vec<f32>, String>> {
-    let predict = |(device, _): (Box<dyn Device>, _)| {
+    let predict = |device: TestDevice| {
         let outputs = trainer(&*device, model()).predict_batch(std::slice::from_ref(input));
         match outputs {
             Ok(outputs) => Ok(outputs[0].as_f32().expect("floats").to_vec()),

@@ -3,12 +3,14 @@
 
 mod common;
 
-use common::{Sandbox, failure, npy_bytes, rnn_gpu, success, text};
+use common::{Sandbox, failure, json_of, npy_bytes, rnn_gpu, success, text};
 use rnn_core::HostTensor;
 use rnn_formats::npy;
 use rnn_run::fit::FitOptions;
+use serde_json::json;
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 const EXAMPLES: usize = 60;
 const STEPS: usize = 4;
@@ -62,90 +64,80 @@ fn predict(model: &str, input: &str, output: &str) -> HostTensor {
     npy::read(Path::new(output)).expect("an array").to_f32().expect("floats")
 }
 
-#[test]
-fn a_described_model_learns_and_predicts_the_same_as_keras_file() {
-    let sandbox = Sandbox::new();
+/// A run of the classifier, on sequences of which those to test are those to train on.
+struct Trained {
+    sandbox: Sandbox,
+    data: String,
+    run: String,
+    printed: String,
+}
+
+static TRAINED: LazyLock<Trained> = LazyLock::new(|| {
+    let sandbox = Sandbox::shared("models");
     let (model, run) = (classifier(&sandbox), sandbox.path("run"));
     let x = floats(&[EXAMPLES, STEPS, 1], sequences());
+    sandbox.write("x.npy", &x);
     let data = data(&sandbox, "d.npz", &x, &whole(&[EXAMPLES], classes()));
     let fit = "epochs = 12\nbatch_size = 8\nvalidation = 0.2\nlearning_rate = 0.03\n\
                [early_stopping]\npatience = 6\n";
     let fit = sandbox.write("fit.toml", fit.as_bytes());
     let printed = success(&train(&model, &data, &run, &["--fit", &fit]));
+    Trained { sandbox, data, run, printed }
+});
+
+#[test]
+fn a_described_model_learns_its_classes() {
+    let Trained { run, printed, .. } = &*TRAINED;
+    assert_eq!(json_of(run, "report.json")["examples"], json!([48, 12, 60]));
+    let results = json_of(run, "results.json");
+    assert_eq!((&results["judged_by"], &results["accuracy"]), (&json!("test"), &json!(1.0)));
     assert!(printed.contains("48 examples to train on, 12 to validate, 60 to test"), "{printed}");
     assert!(printed.contains("test loss") && printed.contains("accuracy 1.0000"), "{printed}");
     assert!(printed.contains("           2       1.00      1.00      1.00        20"), "{printed}");
-    let evaluated = success(&["evaluate", &run, "--data", &data, "--device", "cpu"]);
+    assert!(success(&["summary", run]).contains("bidirectional (Bidirectional)"));
+}
+
+#[test]
+fn a_run_is_judged_by_data_that_are_named_as_by_its_own() {
+    let Trained { data, run, printed, .. } = &*TRAINED;
+    let evaluated = success(&["evaluate", run, "--data", data, "--device", "cpu"]);
     let line = evaluated.lines().find(|l| l.starts_with("test loss")).expect("a test loss");
     assert!(printed.contains(line), "{evaluated}");
-    let x = sandbox.write("x.npy", &x);
-    let first = predict(&run, &x, &sandbox.path("y.npy"));
+}
+
+#[test]
+fn a_run_and_its_files_of_keras_predict_the_same() {
+    let Trained { sandbox, run, .. } = &*TRAINED;
+    let x = sandbox.path("x.npy");
+    let first = predict(run, &x, &sandbox.path("y.npy"));
     assert_eq!(first.shape().dims(), [EXAMPLES, 3]);
     for name in ["m.keras", "m.h5"] {
         let (file, again) = (sandbox.path(name), sandbox.path(&format!("{name}.run")));
-        success(&["export", &run, "--to", &file]);
+        success(&["export", run, "--to", &file]);
         assert_eq!(predict(&file, &x, &sandbox.path("k.npy")), first, "{name}");
         success(&["import", &file, "--out", &again]);
         assert_eq!(predict(&again, &x, &sandbox.path("i.npy")), first, "{name}");
     }
-    // It goes on from Keras's file, whose loss and optimizer it has.
-    let more = ["--epochs", "1", "--overwrite"];
-    let more = success(&train(&sandbox.path("m.keras"), &data, &run, &more));
-    assert!(more.contains("accuracy 1.0000"), "{more}");
-    assert!(success(&["summary", &run]).contains("bidirectional (Bidirectional)"));
-    success(&["export", &run, "--to", &sandbox.path("m.safetensors")]);
-    let message = failure(&["export", &run, "--to", &sandbox.path("m.onnx")]);
-    assert!(message.contains("any length"), "{message}");
 }
 
-/// A run of a model of one's own is a run like any other.
 #[test]
-fn its_run_is_measured_compared_and_gone_on_with() {
-    let sandbox = Sandbox::new();
-    let model = r#"
-        input = { shape = ["any", 1] }
-        compile = { loss = "binary_crossentropy", optimizer = { type = "Adam", learning_rate = 0.03 } }
-        layer = [{ type = "GRU", units = 4 }, { type = "Dense", units = 1, activation = "sigmoid" }]
-    "#;
-    let model = sandbox.write("judge.toml", model.as_bytes());
-    let (run, other) = (sandbox.path("run"), sandbox.path("other"));
-    let x = floats(&[EXAMPLES, STEPS, 1], sequences());
-    let y = floats(&[EXAMPLES], classes().iter().map(|&c| f32::from(c == 2)).collect());
-    let d = data(&sandbox, "d.npz", &x, &y);
-    let printed = success(&train(&model, &d, &run, &["--epochs", "2", "--batch-size", "6"]));
-    let judged = |printed: &str| {
-        let line = printed.lines().find(|line| line.starts_with("test loss"));
-        line.unwrap_or_else(|| panic!("{printed}")).to_owned()
-    };
-    assert!(printed.contains("judge on d.npz") && judged(&printed).contains("AUC"), "{printed}");
-    for file in ["config.json", "model.json", "history.csv", "histogram.png", "curves.png"] {
-        assert!(Path::new(&run).join(file).exists(), "{file}");
-    }
-    assert_eq!(judged(&success(&["evaluate", &run, "--device", "cpu"])), judged(&printed));
-    let page = fs::read_to_string(Path::new(&run).join("report.html")).expect("a page");
-    for part in ["judge on d.npz", "Confusion matrix", "gru (GRU)", "Memory of a training step"] {
-        assert!(page.contains(part), "{part}");
-    }
-    // Two epochs and two more are four.
-    let more = ["--resume", &run, "--epochs", "4", "--device", "cpu"];
-    let resumed = success(&[&["train"], &more[..]].concat());
-    assert!(resumed.contains("going on after step 18, in epoch 3"), "{resumed}");
-    success(&train(&model, &d, &other, &["--epochs", "4", "--batch-size", "6"]));
-    let bytes = |run: &str, name: &str| fs::read(Path::new(run).join(name)).expect("a file");
-    for name in ["weights.safetensors", "optimizer.safetensors"] {
-        assert_eq!(bytes(&run, name), bytes(&other, name), "{name}");
-    }
-    // Whoever begins with its weights begins with what its optimizer kept.
-    let again = sandbox.path("again");
-    let printed = success(&train(&run, &d, &again, &["--epochs", "1"]));
-    assert!(printed.contains("going on with what Adam keeps after 36 steps"), "{printed}");
-    // Without arrays to test it is judged by those that validate.
-    let untested = sandbox.npz("u.npz", &[("x_train", x), ("y_train", y)]);
-    let printed = success(&train(&model, &untested, &again, &["--epochs", "1", "--overwrite"]));
-    assert!(printed.contains("validation loss") && !printed.contains("test loss"), "{printed}");
-    let picture = sandbox.path("two.png");
-    let table = success(&["compare", &run, &again, "--out", &picture]);
-    assert!(table.contains("judge on d.npz") && table.contains("(validation data)"), "{table}");
+fn a_training_goes_on_from_a_file_of_keras_with_its_loss_and_optimizer() {
+    let Trained { sandbox, data, run, .. } = &*TRAINED;
+    let (file, out) = (sandbox.path("goes-on.keras"), sandbox.path("goes-on"));
+    success(&["export", run, "--to", &file]);
+    success(&train(&file, data, &out, &["--epochs", "1"]));
+    assert_eq!(json_of(&out, "results.json")["accuracy"], json!(1.0));
+}
+
+#[test]
+fn weights_are_exported_alone_and_a_model_of_any_length_not_as_onnx() {
+    let Trained { sandbox, run, .. } = &*TRAINED;
+    let weights = sandbox.path("m.safetensors");
+    success(&["export", run, "--to", &weights]);
+    assert!(Path::new(&weights).exists());
+    let onnx = sandbox.path("m.onnx");
+    let message = failure(&["export", run, "--to", &onnx]);
+    assert!(message.contains("any length") && !Path::new(&onnx).exists(), "{message}");
 }
 
 /// What counts nothing teaches nothing, by example or by class.
@@ -196,55 +188,100 @@ fn sequences_of_classes_and_of_numbers_are_learned() {
     assert!(loss < 0.02, "{printed}");
 }
 
+/// The message of a training that must fail, and leaves nothing.
+fn refused(sandbox: &Sandbox, model: &str, data: &str, more: &[&str]) -> String {
+    let run = sandbox.path("run");
+    let message = failure(&train(model, data, &run, more));
+    assert!(!Path::new(&run).exists(), "{message}");
+    message
+}
+
 #[test]
-fn what_does_not_fit_is_named_and_leaves_nothing_behind() {
+fn arrays_that_do_not_fit_the_model_are_refused_by_what_they_hold() {
     let sandbox = Sandbox::new();
-    let (model, run) = (classifier(&sandbox), sandbox.path("run"));
-    let x = floats(&[EXAMPLES, STEPS, 1], sequences());
-    let y = whole(&[EXAMPLES], classes());
-    let refuse = |model: &str, x: &[u8], y: &[u8]| {
-        let message = failure(&train(model, &data(&sandbox, "d.npz", x, y), &run, &[]));
-        assert!(!Path::new(&run).exists(), "{message}");
-        message
-    };
-    let message = refuse(&model, &floats(&[EXAMPLES * STEPS / 2, 2], sequences()), &y);
-    assert!(message.contains("[None, None, 1], got [2]"), "{message}");
-    let message = refuse(&model, &x, &whole(&[EXAMPLES], vec![3; EXAMPLES]));
-    assert!(message.contains("class 3") && message.contains("3 classes"), "{message}");
-    let message = refuse(&model, &x, &floats(&[EXAMPLES], vec![0.5; EXAMPLES]));
-    assert!(message.contains("element 0 is 0.5"), "{message}");
-    let message = refuse(&model, &x, &floats(&[EXAMPLES, 3], vec![0.0; 3 * EXAMPLES]));
-    assert!(message.contains("categorical_crossentropy"), "{message}");
+    let model = classifier(&sandbox);
     let tokens = "input.tokens = 4\nlayer = [{ type = \"Embedding\", input_dim = 3, output_dim = 2 }\
                   , { type = \"SimpleRNN\", units = 1 }]\ncompile.loss = \"mse\"\n";
     let tokens = sandbox.write("tokens.toml", tokens.as_bytes());
-    let numbers = floats(&[EXAMPLES], vec![0.0; EXAMPLES]);
-    let message = refuse(&tokens, &whole(&[EXAMPLES, 4], vec![7; 4 * EXAMPLES]), &numbers);
-    assert!(message.contains("token 7") && message.contains("vocabulary of 3"), "{message}");
+    let x = floats(&[EXAMPLES, STEPS, 1], sequences());
+    let y = whole(&[EXAMPLES], classes());
+    let numbers =
+        |width: usize, value: f32| floats(&[EXAMPLES, width], vec![value; width * EXAMPLES]);
+    for (model, x, y, parts) in [
+        (
+            &model,
+            &floats(&[EXAMPLES * STEPS / 2, 2], sequences()),
+            &y,
+            &["[None, None, 1], got [2]"][..],
+        ),
+        (&model, &x, &whole(&[EXAMPLES], vec![3; EXAMPLES]), &["class 3", "3 classes"]),
+        (&model, &x, &floats(&[EXAMPLES], vec![0.5; EXAMPLES]), &["element 0 is 0.5"]),
+        (&model, &x, &numbers(3, 0.0), &["categorical_crossentropy"]),
+        (
+            &tokens,
+            &whole(&[EXAMPLES, 4], vec![7; 4 * EXAMPLES]),
+            &floats(&[EXAMPLES], vec![0.0; EXAMPLES]),
+            &["token 7", "vocabulary of 3"],
+        ),
+    ] {
+        let message = refused(&sandbox, model, &data(&sandbox, "d.npz", x, y), &[]);
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
+}
+
+#[test]
+fn an_array_that_an_archive_lacks_is_named_beside_those_that_it_holds() {
+    let sandbox = Sandbox::new();
+    let model = classifier(&sandbox);
+    let x = floats(&[EXAMPLES, STEPS, 1], sequences());
     let archive = sandbox.npz("x.npz", &[("x_train", x.clone())]);
-    let message = failure(&train(&model, &archive, &run, &[]));
+    let message = refused(&sandbox, &model, &archive, &[]);
     assert!(message.contains("no array y_train; it holds x_train"), "{message}");
-    let odd = sandbox.write("odd.toml", b"[[layer]]\ntype = \"GRU\"\nunits = 2\n");
-    assert!(failure(&["summary", &odd]).contains("tokens = 500"));
-    let text = fs::read_to_string(&model).expect("it was just written");
-    let odd =
-        sandbox.write("odd.toml", text.replace("units = 4", "units = 4, unts = 3").as_bytes());
-    let message = failure(&["summary", &odd]);
-    assert!(message.contains("unts = 3") && message.contains("bidirectional"), "{message}");
-    let fit = sandbox.write("fit.toml", b"epochs = 3\nlerning_rate = 0.1\n");
-    let d = data(&sandbox, "d.npz", &x, &y);
-    let message = failure(&train(&model, &d, &run, &["--fit", &fit]));
-    assert!(message.contains("lerning_rate") && message.contains("learning_rate"), "{message}");
-    let two = sandbox.npz("two.npz", &[("a", x.clone()), ("b", x.clone())]);
+    let two = sandbox.npz("two.npz", &[("a", x.clone()), ("b", x)]);
     let message = failure(&["predict", &model, "--input", &two, "--output", "y.npy"]);
     assert!(message.contains("holds no array input_layer or x"), "{message}");
-    let x = sandbox.write("x.npy", &x);
-    let message = failure(&["predict", &model, "--input", &x, "--output", "y.npy"]);
+}
+
+#[test]
+fn a_description_with_a_mistake_is_refused_by_its_place() {
+    let sandbox = Sandbox::new();
+    let odd = sandbox.write("odd.toml", b"[[layer]]\ntype = \"GRU\"\nunits = 2\n");
+    assert!(failure(&["summary", &odd]).contains("tokens = 500"));
+    let text = fs::read_to_string(classifier(&sandbox)).expect("it was just written");
+    let text = text.replace("units = 4", "units = 4, unts = 3");
+    let message = failure(&["summary", &sandbox.write("odd.toml", text.as_bytes())]);
+    assert!(message.contains("unts = 3") && message.contains("bidirectional"), "{message}");
+}
+
+#[test]
+fn an_unknown_option_of_a_training_is_refused_with_the_known_ones() {
+    let sandbox = Sandbox::new();
+    let x = floats(&[EXAMPLES, STEPS, 1], sequences());
+    let d = data(&sandbox, "d.npz", &x, &whole(&[EXAMPLES], classes()));
+    let fit = sandbox.write("fit.toml", b"epochs = 3\nlerning_rate = 0.1\n");
+    let message = refused(&sandbox, &classifier(&sandbox), &d, &["--fit", &fit]);
+    assert!(message.contains("lerning_rate") && message.contains("learning_rate"), "{message}");
+}
+
+#[test]
+fn a_model_without_weights_predicts_nothing() {
+    let sandbox = Sandbox::new();
+    let model = classifier(&sandbox);
+    let x = sandbox.write("x.npy", &floats(&[EXAMPLES, STEPS, 1], sequences()));
+    let y = sandbox.path("y.npy");
+    let message = failure(&["predict", &model, "--input", &x, "--output", &y]);
     assert!(message.contains("without weights"), "{message}");
-    let message = failure(&["predict", &model, "--input", &x, "--output", "y.txt"]);
+    assert!(!Path::new(&y).exists());
+    let message = failure(&["predict", &model, "--input", &x, "--output", &sandbox.path("y.txt")]);
     assert!(message.contains("written as .npy"), "{message}");
+}
+
+#[test]
+fn a_file_that_is_no_model_is_refused() {
+    let sandbox = Sandbox::new();
     assert!(failure(&["import", &sandbox.path("m.pt")]).contains("no such file"));
-    assert!(failure(&["summary", &x]).contains("not a model"));
+    let array = sandbox.write("x.npy", &floats(&[EXAMPLES, STEPS, 1], sequences()));
+    assert!(failure(&["summary", &array]).contains("not a model"));
 }
 
 #[test]

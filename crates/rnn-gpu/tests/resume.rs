@@ -9,7 +9,7 @@ use rnn::nn::{
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
 use rnn_graph::Device;
-use rnn_wgpu::{Options, WgpuDevice, adapters};
+use rnn_testing::{adapters, open};
 
 const LENGTH: usize = 4;
 const BATCH: usize = 16;
@@ -111,14 +111,9 @@ fn a_training_goes_on_from_any_state_with_the_same_bits() {
 }
 
 #[test]
-fn so_it_does_on_every_adapter() {
-    let all = adapters();
-    if all.is_empty() {
-        assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
-        println!("SKIPPED so_it_does_on_every_adapter: no adapter");
-    }
-    for adapter in &all {
-        let device = WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
+fn a_training_goes_on_with_the_same_bits_on_every_adapter() {
+    for adapter in &adapters() {
+        let device = open(adapter);
         check(&device, Precision::F32, 5);
         if device.limits().half {
             check(&device, Precision::Mixed, 7);

@@ -2,15 +2,13 @@
 //! that run at the same time do not disturb each other. `RNN_GPU_SOAK=10000` trains for so many
 //! steps, and makes and drops a tenth as many models.
 
-mod devices;
-
-use devices::devices;
 use rnn::Activation;
 use rnn::nn::{Batch, Dense, Embedding, InputSpec, Lstm, Model, ModelError, Optimizer, Trainer};
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
 use rnn_graph::{Device, DeviceKind};
-use rnn_wgpu::{Options, WgpuDevice, adapters};
+use rnn_testing::{adapters, devices, open};
+use rnn_wgpu::WgpuDevice;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -75,12 +73,12 @@ fn grown(before: Option<usize>) -> usize {
 #[test]
 fn memory_and_step_time_stay_flat() {
     let _alone = alone();
-    for (device, gpu) in devices() {
+    for device in devices() {
         let mut trainer = trainer(&*device, 1);
         let tenth = steps() / 10;
         train(&mut trainer, tenth);
         let before = process_bytes();
-        let buffers = || gpu.as_ref().and_then(WgpuDevice::allocated_bytes);
+        let buffers = || device.gpu().and_then(WgpuDevice::allocated_bytes);
         let buffers_before = buffers();
         let mut times = Vec::new();
         for _ in 0..9 {
@@ -108,8 +106,8 @@ fn memory_and_step_time_stay_flat() {
 #[test]
 fn models_that_are_dropped_leave_nothing() {
     let _alone = alone();
-    for (device, gpu) in devices() {
-        let buffers = || gpu.as_ref().and_then(WgpuDevice::allocated_bytes);
+    for device in devices() {
+        let buffers = || device.gpu().and_then(WgpuDevice::allocated_bytes);
         let make = |count: usize| {
             for seed in 0..count as u64 {
                 train(&mut trainer(&*device, seed), 1);
@@ -132,10 +130,7 @@ fn trainings_at_the_same_time_have_the_bits_that_they_have_alone() {
     let adapter = adapters().into_iter().next();
     let run = |seed: u64| {
         let cpu = train(&mut trainer(&CpuDevice::new(), seed), 40);
-        let gpu = adapter.as_ref().map(|adapter| {
-            let device = WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
-            train(&mut trainer(&device, seed), 40)
-        });
+        let gpu = adapter.as_ref().map(|adapter| train(&mut trainer(&open(adapter), seed), 40));
         (cpu, gpu)
     };
     let alone: Vec<_> = (0..4).map(run).collect();

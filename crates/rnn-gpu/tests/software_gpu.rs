@@ -6,20 +6,10 @@ use common::{Sandbox, case, success};
 use rnn_formats::npy;
 use std::path::Path;
 
-fn has_adapter(test: &str) -> bool {
-    let found = !rnn_wgpu::adapters().is_empty();
-    assert!(found || std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "{test}: no adapter");
-    if !found {
-        println!("SKIPPED {test}: no adapter");
-    }
-    found
-}
-
 /// The last state of a GRU lies at an unaligned offset of its sequence.
 #[test]
 fn a_gru_whose_last_state_is_a_view_predicts() {
-    let test = "a_gru_whose_last_state_is_a_view_predicts";
-    if !has_adapter(test) {
+    if rnn_testing::adapters().is_empty() {
         return;
     }
     let Some(model) = case("gru_gpu.keras") else { return };

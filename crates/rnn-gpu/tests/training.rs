@@ -8,7 +8,7 @@ use rnn::{Activation, Padding};
 use rnn_core::{HostTensor, Rng};
 use rnn_cpu::CpuDevice;
 use rnn_graph::Device;
-use rnn_wgpu::{Options, WgpuDevice, adapters};
+use rnn_testing::{TestDevice, adapters, devices, open, skip};
 
 const LENGTH: usize = 6;
 
@@ -91,13 +91,9 @@ fn the_loss_falls_and_the_same_seed_gives_the_same_bits() {
 #[test]
 fn every_adapter_repeats_itself_and_follows_the_cpu() {
     let all = adapters();
-    if all.is_empty() {
-        assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
-        println!("SKIPPED every_adapter_repeats_itself_and_follows_the_cpu: no adapter");
-    }
     let (cpu, _) = train(trainer(&CpuDevice::new()), 10);
     for adapter in &all {
-        let device = WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
+        let device = open(adapter);
         let (losses, weights) = train(trainer(&device), 10);
         assert_eq!(bits(&weights), bits(&train(trainer(&device), 10).1));
         for (gpu, cpu) in losses.iter().zip(&cpu) {
@@ -106,14 +102,11 @@ fn every_adapter_repeats_itself_and_follows_the_cpu() {
     }
 }
 
-fn devices_with_half() -> Vec<Box<dyn Device>> {
-    let mut all: Vec<Box<dyn Device>> = vec![Box::new(CpuDevice::new())];
-    for adapter in &adapters() {
-        all.push(Box::new(WgpuDevice::open(adapter, Options::default()).expect("it opens")));
-    }
+fn devices_with_half() -> Vec<TestDevice> {
+    let mut all = devices();
     all.retain(|device| device.limits().half);
     if all.len() < 2 {
-        println!("SKIPPED mixed precision on a GPU: no adapter with half precision");
+        skip("no adapter has half precision");
     }
     all
 }

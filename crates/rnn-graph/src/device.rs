@@ -1,5 +1,5 @@
 use crate::{Cost, Graph, Recording, RecordingError};
-use rnn_core::{DType, HostTensor, Shape, TensorError};
+use rnn_core::{HostTensor, TensorError};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -172,6 +172,10 @@ pub struct Ticket(pub u64);
 pub type Arriving<'a, T> = Pin<Box<dyn Future<Output = Result<T, DeviceError>> + 'a>>;
 
 /// Something that executes graphs.
+///
+/// The author of a device runs the checks of `rnn_verify::conformance` on it, which hold it to the
+/// contract of this trait and of [`Session`], and those of `rnn_verify::check_kernel`, which hold
+/// what it computes to the definitions of all ops.
 pub trait Device {
     /// Name, backend, driver, kind.
     fn info(&self) -> &DeviceInfo;
@@ -242,17 +246,6 @@ impl dyn Session {
     pub fn read(&mut self, resident: &str) -> Result<HostTensor, DeviceError> {
         let ticket = self.start_read(resident)?;
         self.wait_read(ticket)
-    }
-}
-
-impl DeviceError {
-    /// A mismatch between a program's tensor and the one given.
-    pub fn mismatch(name: &str, expected: (&Shape, DType), found: &HostTensor) -> Self {
-        Self::Mismatch {
-            name: name.into(),
-            expected: format!("{}{}", expected.1, expected.0),
-            found: format!("{}{}", found.dtype(), found.shape()),
-        }
     }
 }
 

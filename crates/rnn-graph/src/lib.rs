@@ -4,6 +4,7 @@
 
 mod align;
 mod autodiff;
+mod contract;
 mod device;
 mod graph;
 mod launch;

@@ -2,6 +2,7 @@
 //! finite differences, and every shader on its way to Vulkan, Metal and DX12.
 
 mod compare;
+mod conformance;
 mod controls;
 mod gradient;
 mod kernel;
@@ -9,6 +10,7 @@ mod report;
 mod shaders;
 
 pub use compare::{Comparison, compare, units_in_the_last_place};
+pub use conformance::{ConformanceCheck, conformance};
 pub use gradient::check_gradient;
 pub use kernel::{Trial, check_kernel};
 pub use report::{Check, Measured, NotPassed, Outcome, Report, Section, Subject};

@@ -9,8 +9,8 @@
 use rnn_core::{DType, HostTensor};
 use rnn_graph::{Device, DeviceKind, Graph, TensorType};
 use rnn_ops::{Activate, Activation, Softmax};
+use rnn_testing::devices;
 use rnn_verify::units_in_the_last_place;
-use rnn_wgpu::{Options, WgpuDevice, adapters};
 use std::sync::Arc;
 
 /// Sigmoid and tanh, in units in the last place, where a division is rounded to the nearest.
@@ -58,15 +58,6 @@ fn sigmoid(x: f32) -> f64 {
 
 fn tanh(x: f32) -> f64 {
     f64::from(x).tanh()
-}
-
-fn devices() -> Vec<Box<dyn Device>> {
-    let mut all: Vec<Box<dyn Device>> = vec![Box::new(rnn_cpu::CpuDevice::new())];
-    for adapter in &adapters() {
-        let device = WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
-        all.push(Box::new(device));
-    }
-    all
 }
 
 /// What a device makes of x with one op.

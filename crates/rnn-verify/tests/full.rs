@@ -1,10 +1,9 @@
 //! A part of the full tier: the first case of each op, on the CPU device and on every adapter
 //! present. `rnn-gpu verify --full` runs all of them.
 
-use rnn_graph::Device;
 use rnn_ops::{Case, Tier};
+use rnn_testing::devices;
 use rnn_verify::{NotPassed, check_kernel};
-use rnn_wgpu::{Options, WgpuDevice, adapters};
 use std::collections::HashSet;
 
 /// The first case of each op.
@@ -17,11 +16,7 @@ fn first_of_each() -> Vec<Case> {
 
 #[test]
 fn a_large_case_of_each_op_matches_its_reference() {
-    let mut devices: Vec<Box<dyn Device>> = vec![Box::new(rnn_cpu::CpuDevice::new())];
-    for adapter in &adapters() {
-        let device = WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
-        devices.push(Box::new(device));
-    }
+    let devices = devices();
     let mut failures = Vec::new();
     for case in &first_of_each() {
         for device in &devices {

@@ -12,23 +12,14 @@ use rnn_ops::{
     MaxPoolBackward, MetricSums, Padding, Sample, ScanInputs, SimpleRnn, SimpleRnnBackward,
     Softmax, StepMask, SumRows, UpdateMetricSums, Windows,
 };
+use rnn_testing::adapters;
 use rnn_verify::{NotPassed, Trial, check_kernel};
-use rnn_wgpu::{Adapter, Divisions, Options, WgpuDevice, adapters};
+use rnn_wgpu::{Adapter, Divisions, Options, WgpuDevice};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 fn open(adapter: &Adapter, options: Options) -> WgpuDevice {
     WgpuDevice::open(adapter, options).expect("the adapter opens")
-}
-
-/// All adapters; none is a failure if there should be one.
-fn all_adapters(test: &str) -> Vec<Adapter> {
-    let all = adapters();
-    if all.is_empty() {
-        assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "{test}: no adapter");
-        println!("SKIPPED {test}: no adapter");
-    }
-    all
 }
 
 const PLAIN: ScanInputs = ScanInputs { state: false, mask: false, dropout: false };
@@ -118,7 +109,7 @@ fn scan_launches(trial: &Trial, device: &dyn Device) -> usize {
 
 #[test]
 fn a_scan_that_is_cut_puts_out_the_same_bits() {
-    for adapter in &all_adapters("a_scan_that_is_cut_puts_out_the_same_bits") {
+    for adapter in &adapters() {
         let usual = open(adapter, Options::default());
         let cut = [400, 700, 1500].map(|limit| {
             open(adapter, Options { loop_iterations: Some(limit), ..Options::default() })
@@ -160,7 +151,7 @@ fn check_all(device: &dyn Device, cases: &[Case]) {
 /// llvmpipe ends the loops of a thread after 65,535 iterations.
 #[test]
 fn long_sequences_are_right() {
-    for adapter in &all_adapters("long_sequences_are_right") {
+    for adapter in &adapters() {
         let device = open(adapter, Options::default());
         let mut cases = scans([500, 1, 128], PLAIN, false);
         cases.extend(scans([600, 2, 128], FULL, false));
@@ -218,7 +209,7 @@ fn long_sums_are_right() {
             .tolerance(2e-5),
         product(to_half).tolerance(1e-3),
     ];
-    for adapter in &all_adapters("long_sums_are_right") {
+    for adapter in &adapters() {
         let device = open(adapter, Options::default());
         // The one whose result is of half precision comes last.
         let known = cases.len() - usize::from(!device.limits().half);
@@ -239,7 +230,7 @@ fn windows_of_many_taps_are_cut() {
         Case::new("average_pool", AveragePool(windows), vec![x]).tolerance(2e-5),
         Case::new("average_pool_backward", AveragePoolBackward { windows, source }, vec![d]),
     ];
-    for adapter in &all_adapters("windows_of_many_taps_are_cut") {
+    for adapter in &adapters() {
         let options = Options { loop_iterations: Some(1000), ..Options::default() };
         let (usual, cut) = (open(adapter, Options::default()), open(adapter, options));
         check_all(&cut, &cases);
@@ -255,7 +246,7 @@ fn what_cannot_be_cut_is_refused() {
     let norm = Constraint::Norm { low: 0.0, high: 1.0, rate: 1.0 };
     let case = Case::new("a long column", Constrain(norm), vec![])
         .updates(vec![Sample::Normal(vec![2000, 2])]);
-    for adapter in &all_adapters("what_cannot_be_cut_is_refused") {
+    for adapter in &adapters() {
         let options = Options { loop_iterations: Some(4001), ..Options::default() };
         match check_kernel(&case, &open(adapter, options)) {
             Err(NotPassed::Skipped(why)) => {
@@ -273,7 +264,7 @@ fn what_cannot_be_cut_is_refused() {
 /// Every op on a device of short loops: right or refused.
 #[test]
 fn every_op_is_right_or_refused_where_loops_are_short() {
-    for adapter in &all_adapters("every_op_is_right_or_refused_where_loops_are_short") {
+    for adapter in &adapters() {
         for limit in [150, 1000] {
             let options = Options { loop_iterations: Some(limit), ..Options::default() };
             let device = open(adapter, options);
@@ -295,7 +286,7 @@ fn every_op_is_right_or_refused_where_loops_are_short() {
 /// No thread makes more iterations than its launch states, however a kernel is divided.
 #[test]
 fn launches_state_their_iterations() {
-    for adapter in &all_adapters("launches_state_their_iterations") {
+    for adapter in &adapters() {
         let mut counted = 0;
         for divisions in [Divisions::Usual, Divisions::Alternative(2)] {
             let device = open(adapter, Options { divisions, ..Options::default() });

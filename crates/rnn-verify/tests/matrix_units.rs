@@ -3,24 +3,25 @@
 use rnn_core::{DType, HostTensor};
 use rnn_graph::{Device, Graph, TensorType};
 use rnn_ops::{Cast, Matmul, prove_matrix_units};
-use rnn_wgpu::{Adapter, Options, Prover, WgpuDevice, adapters};
+use rnn_testing::{adapters, open, skip};
+use rnn_wgpu::{Adapter, Options, Prover, WgpuDevice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Adapters that have matrix units.
-fn with_units(test: &str) -> Vec<Adapter> {
+fn with_units() -> Vec<Adapter> {
     let all: Vec<_> =
         adapters().into_iter().filter(|adapter| adapter.features.matrix_units.is_some()).collect();
     if all.is_empty() {
-        println!("SKIPPED {test}: no adapter has matrix units");
+        skip("no adapter has matrix units");
     }
     all
 }
 
 #[test]
 fn matrix_units_prove_themselves() {
-    for adapter in &with_units("matrix_units_prove_themselves") {
-        let device = WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
+    for adapter in &with_units() {
+        let device = open(adapter);
         let begin = std::time::Instant::now();
         let wrong = prove_matrix_units(&mut *device.session()).expect("it runs");
         println!("{}: {wrong:?} after {:.2?}", adapter.info, begin.elapsed());
@@ -37,7 +38,7 @@ fn units_that_fail_are_left() {
         LINES.fetch_add(1, Ordering::SeqCst);
     };
     let prover = Some(Prover { test: |_| Ok(Some("a failure that is made up".into())), tell });
-    for adapter in &with_units("units_that_fail_are_left") {
+    for adapter in &with_units() {
         let options = Options { prover, ..Options::default() };
         let device = WgpuDevice::open(adapter, options).expect("the adapter opens");
         let before = LINES.load(Ordering::SeqCst);

@@ -3,8 +3,8 @@
 use rnn_core::{DType, Data, HostTensor};
 use rnn_graph::Device;
 use rnn_ops::{Case, Sample};
+use rnn_testing::{adapters, open};
 use rnn_verify::{NotPassed, Trial};
-use rnn_wgpu::{Options, WgpuDevice, adapters};
 use std::collections::HashMap;
 
 const PLANTED: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
@@ -108,14 +108,7 @@ fn what_is_not_finite_comes_out_where_it_should_on_the_cpu() {
 
 #[test]
 fn what_is_not_finite_comes_out_where_it_should_on_every_adapter() {
-    let all = adapters();
-    if all.is_empty() {
-        assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
-        println!(
-            "SKIPPED what_is_not_finite_comes_out_where_it_should_on_every_adapter: no adapter"
-        );
-    }
-    for adapter in &all {
-        check(&WgpuDevice::open(adapter, Options::default()).expect("the adapter opens"));
+    for adapter in &adapters() {
+        check(&open(adapter));
     }
 }

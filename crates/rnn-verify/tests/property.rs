@@ -9,8 +9,8 @@ use rnn_nn::{
     MaxPooling2D, Merge, Precision, Recurrent, SimpleRnn, SpatialDropout1D, TimeDistributed, Value,
 };
 use rnn_ops::{Activation, Padding};
+use rnn_testing::devices;
 use rnn_verify::compare;
-use rnn_wgpu::{Options, WgpuDevice, adapters};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -227,16 +227,7 @@ impl Trial {
 
 #[test]
 fn random_layers_agree_with_their_definition() {
-    let mut devices: Vec<Box<dyn Device>> = vec![Box::new(rnn_cpu::CpuDevice::new())];
-    let all = adapters();
-    if all.is_empty() {
-        assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
-        println!("SKIPPED random_layers_agree_with_their_definition on adapters: there is none");
-    }
-    for adapter in &all {
-        let device = WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
-        devices.push(Box::new(device));
-    }
+    let devices = devices();
     let mut failures = Vec::new();
     let trials = |precision, count: u64| {
         let sequences = (0..count).map(move |seed| Trial::sequence(seed, precision));

@@ -4,8 +4,8 @@
 use rnn_core::{DType, Data, HostTensor};
 use rnn_graph::{Device, DeviceError, Graph, TensorType};
 use rnn_ops::{Case, Cast};
+use rnn_testing::{adapters, open};
 use rnn_verify::{NotPassed, Trial};
-use rnn_wgpu::{Options, WgpuDevice, adapters};
 use std::sync::Arc;
 
 /// A number that stands around views, and must stand there afterwards.
@@ -159,12 +159,7 @@ fn every_op_takes_unaligned_views_on_the_cpu() {
 
 #[test]
 fn every_op_takes_unaligned_views_on_every_adapter() {
-    let all = adapters();
-    if all.is_empty() {
-        assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
-        println!("SKIPPED every_op_takes_unaligned_views_on_every_adapter: no adapter");
-    }
-    for adapter in &all {
-        check_all(&WgpuDevice::open(adapter, Options::default()).expect("the adapter opens"));
+    for adapter in &adapters() {
+        check_all(&open(adapter));
     }
 }

@@ -317,14 +317,10 @@ const BUFFER_GRANULE: u64 = wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT;
 pub(crate) mod tests {
     use super::*;
 
-    /// The best adapter, under the rule of `tests/common`.
-    pub fn open(test: &str) -> Option<Arc<Gpu>> {
+    /// The best adapter; without any the running test is skipped.
+    pub fn open() -> Option<Arc<Gpu>> {
         let Some(adapter) = crate::adapters().into_iter().next() else {
-            assert!(
-                std::env::var("RNN_GPU_REQUIRE_GPU").as_deref() != Ok("1"),
-                "{test}: no adapter, and RNN_GPU_REQUIRE_GPU=1"
-            );
-            println!("SKIPPED {test}: no adapter");
+            rnn_testing::skip_without_adapter();
             return None;
         };
         let device = WgpuDevice::open(&adapter, Options::default());
@@ -333,7 +329,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_lost_device_is_an_error_of_every_later_call() {
-        let Some(gpu) = open("a_lost_device_is_an_error_of_every_later_call") else { return };
+        let Some(gpu) = open() else { return };
         let mut session = GpuSession::new(gpu.clone(), false);
         gpu.device.destroy();
         for _ in 0..2 {
@@ -346,7 +342,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_refused_command_is_an_error_of_every_later_call() {
-        let Some(gpu) = open("a_refused_command_is_an_error_of_every_later_call") else { return };
+        let Some(gpu) = open() else { return };
         let mut session = GpuSession::new(gpu.clone(), false);
         let target = gpu.buffer("target", 4, wgpu::BufferUsages::COPY_DST).unwrap();
         gpu.queue.write_buffer(&target, 1 << 20, &[0; 4]);
@@ -359,7 +355,7 @@ pub(crate) mod tests {
     /// llvmpipe finishes work before it is waited for, so that what wgpu answers is made up.
     #[test]
     fn a_device_that_does_not_answer_is_asked_no_more() {
-        let Some(gpu) = open("a_device_that_does_not_answer_is_asked_no_more") else { return };
+        let Some(gpu) = open() else { return };
         let mut session = GpuSession::new(gpu.clone(), false);
         assert!(gpu.conclude(Ok(Err(wgpu::PollError::Timeout))).is_err());
         for _ in 0..2 {
@@ -373,7 +369,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_guarded_refusal_is_returned_once() {
-        let Some(gpu) = open("a_guarded_refusal_is_returned_once") else { return };
+        let Some(gpu) = open() else { return };
         let wrong = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::MAP_WRITE;
         let error = gpu.guarded(|| gpu.buffer("wrong", 4, wrong | wgpu::BufferUsages::STORAGE));
         assert!(matches!(error, Err(DeviceError::Refused { .. })));

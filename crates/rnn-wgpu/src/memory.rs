@@ -51,9 +51,7 @@ impl Memory {
 
     /// A resident that a program has named.
     pub fn resident(&self, name: &str) -> Result<&Resident, DeviceError> {
-        self.residents.get(name).ok_or_else(|| {
-            DeviceError::Resident(format!("{name}: no program of this session has it"))
-        })
+        self.residents.get(name).ok_or_else(|| DeviceError::no_resident(name))
     }
 
     /// Bytes of all residents.
@@ -69,8 +67,7 @@ impl Memory {
     ) -> Result<wgpu::Buffer, DeviceError> {
         if let Some(known) = self.residents.get(name) {
             if known.ty != *ty {
-                let message = format!("{name}: {} in one program, {ty} in another", known.ty);
-                return Err(DeviceError::Resident(message));
+                return Err(DeviceError::two_types(name, &known.ty, ty));
             }
             return Ok(known.buffer.clone());
         }
@@ -125,8 +122,7 @@ mod tests {
 
     #[test]
     fn programs_share_blocks_except_those_that_the_host_reads() {
-        let test = "programs_share_blocks_except_those_that_the_host_reads";
-        let Some(gpu) = open(test) else { return };
+        let Some(gpu) = open() else { return };
         let graph = Graph::new();
         let mut memory = Memory::default();
         let mut spaces = |lengths: &[usize], kept: &[usize]| {

@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_probe_finds_what_llvmpipe_does() {
-        let Some(gpu) = crate::device::tests::open("the_probe_finds_what_llvmpipe_does") else {
+        let Some(gpu) = crate::device::tests::open() else {
             return;
         };
         let limit = loop_iterations(&gpu).expect("it runs");

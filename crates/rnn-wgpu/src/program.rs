@@ -3,16 +3,14 @@ use crate::memory::{Memory, Spaces};
 use crate::pipeline::Pipeline;
 use crate::readback::Part;
 use rnn_core::HostTensor;
-use rnn_graph::{
-    Command, Cost, DeviceError, Dispatch, Graph, Recording, Region, TensorId, TensorType,
-};
+use rnn_graph::{Command, Cost, DeviceError, Dispatch, Graph, Recording, Region, TensorType};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 /// A graph made ready to run: nothing is created between two runs.
 pub(crate) struct Program {
     graph: Arc<Graph>,
-    inputs: Vec<(TensorId, wgpu::Buffer)>,
+    inputs: Vec<wgpu::Buffer>,
     /// Where the outputs lie, in order.
     pub outputs: Vec<(TensorType, Part)>,
     pub steps: Vec<Step>,
@@ -54,8 +52,8 @@ impl Program {
         };
         for command in &recording.commands {
             match command {
-                Command::Upload(id, region) => {
-                    program.inputs.push((*id, spaces[&region.space].clone()));
+                Command::Upload(_, region) => {
+                    program.inputs.push(spaces[&region.space].clone());
                 }
                 Command::Dispatch(dispatch) => {
                     let offset = params.offsets[program.steps.len()];
@@ -74,18 +72,8 @@ impl Program {
 
     /// Queues the upload of all inputs, if they are what the program takes.
     pub fn upload(&self, gpu: &Gpu, values: &[&HostTensor]) -> Result<(), DeviceError> {
-        if values.len() != self.inputs.len() {
-            return Err(DeviceError::Mismatch {
-                name: "inputs".into(),
-                expected: format!("{} tensors", self.inputs.len()),
-                found: format!("{}", values.len()),
-            });
-        }
-        for ((id, _), values) in self.inputs.iter().zip(values) {
-            let tensor = &self.graph[*id];
-            expect(&tensor.name, &tensor.ty, values)?;
-        }
-        for ((_, buffer), values) in self.inputs.iter().zip(values) {
+        self.graph.check_inputs(values)?;
+        for (buffer, values) in self.inputs.iter().zip(values) {
             gpu.queue.write_buffer(buffer, 0, values.as_bytes());
         }
         gpu.check()
@@ -176,12 +164,4 @@ impl Params {
         gpu.queue.write_buffer(&buffer, 0, &bytes);
         Ok(Self { buffer, offsets })
     }
-}
-
-/// An error unless `values` have the type.
-pub(crate) fn expect(name: &str, ty: &TensorType, values: &HostTensor) -> Result<(), DeviceError> {
-    if *values.shape() != ty.shape || values.dtype() != ty.dtype {
-        return Err(DeviceError::mismatch(name, (&ty.shape, ty.dtype), values));
-    }
-    Ok(())
 }

@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_verdict_is_kept_and_told_once() {
-        let Some(gpu) = open("a_verdict_is_kept_and_told_once") else { return };
+        let Some(gpu) = open() else { return };
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("proof.json");
         let proof = |prover| Proof::open(prover, "a card".into(), Some(path.clone()));

@@ -1,6 +1,6 @@
 use crate::device::Gpu;
 use crate::memory::Memory;
-use crate::program::{Program as Compiled, expect};
+use crate::program::Program as Compiled;
 use crate::readback::{Part, Readback, tensor};
 use crate::timing::Timing;
 use rnn_core::HostTensor;
@@ -43,7 +43,7 @@ impl GpuSession {
     }
 
     fn read(&mut self, ticket: Ticket) -> Result<(TensorType, Readback), DeviceError> {
-        self.reads.remove(&ticket).ok_or_else(|| no_read(ticket))
+        self.reads.remove(&ticket).ok_or_else(|| DeviceError::no_read(ticket))
     }
 }
 
@@ -69,7 +69,7 @@ impl Session for GpuSession {
     fn write(&mut self, resident: &str, values: &HostTensor) -> Result<(), DeviceError> {
         self.gpu.check()?;
         let target = self.memory.resident(resident)?;
-        expect(resident, &target.ty, values)?;
+        target.ty.check(resident, values)?;
         self.gpu.queue.write_buffer(&target.buffer, 0, values.as_bytes());
         self.gpu.check()
     }
@@ -120,7 +120,8 @@ impl Session for GpuSession {
     }
 
     fn poll_read(&mut self, ticket: Ticket) -> Result<Option<HostTensor>, DeviceError> {
-        let (_, readback) = self.reads.get_mut(&ticket).ok_or_else(|| no_read(ticket))?;
+        let (_, readback) =
+            self.reads.get_mut(&ticket).ok_or_else(|| DeviceError::no_read(ticket))?;
         if !readback.arrived(&self.gpu)? {
             return Ok(None);
         }
@@ -196,13 +197,5 @@ fn tensors(
 }
 
 fn find(programs: &[Compiled], program: Program) -> Result<&Compiled, DeviceError> {
-    programs.get(program.0).ok_or_else(|| missing(format!("program {}", program.0)))
-}
-
-fn no_read(ticket: Ticket) -> DeviceError {
-    missing(format!("read {} under way; each yields its tensor once", ticket.0))
-}
-
-fn missing(what: String) -> DeviceError {
-    DeviceError::Missing { owner: "the session".into(), what }
+    programs.get(program.0).ok_or_else(|| DeviceError::no_program(program))
 }

@@ -15,7 +15,7 @@ fn process_bytes() -> Option<usize> {
 
 #[test]
 fn a_thousand_runs_leave_memory_flat() {
-    let Some(device) = open("a_thousand_runs_leave_memory_flat") else { return };
+    let Some(device) = gpu() else { return };
     let mut session = device.session();
     let program = session.compile(Arc::new(accumulator(1 << 16))).unwrap();
     let ones = floats(&vec![1.0; 1 << 16]);

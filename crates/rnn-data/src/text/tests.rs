@@ -130,15 +130,15 @@ fn bytes_that_are_no_utf8_are_replaced_and_counted() {
 /// The raw reviews against Keras's encoding of them, word by word.
 #[test]
 fn the_official_encoding_is_reproduced() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/imdb");
     let raw = std::env::var_os("RNN_GPU_ACLIMDB").map(PathBuf::from);
     let Some(raw) = raw.filter(|path| path.is_dir()) else {
-        println!("SKIPPED the_official_encoding_is_reproduced: no folder RNN_GPU_ACLIMDB");
-        return;
+        return rnn_testing::skip("no folder RNN_GPU_ACLIMDB");
     };
-    let index = Vocabulary::read_word_index(&shared.join("imdb_word_index.json")).unwrap();
+    let files = ["imdb/imdb_word_index.json", "imdb/imdb.npz"].map(rnn_testing::shared);
+    let [Some(index), Some(encoded)] = files else { return };
+    let index = Vocabulary::read_word_index(&index).unwrap();
     let ours = read(&raw, &Columns::default(), Some(index), 1).unwrap().reviews;
-    let theirs = RawReviews::read(&shared.join("imdb.npz")).unwrap();
+    let theirs = RawReviews::read(&encoded).unwrap();
     let sorted = |part: &crate::imdb::Reviews| {
         let known = |tokens: &Vec<u32>| -> Vec<u32> {
             // Keras left out the words that only test reviews have.

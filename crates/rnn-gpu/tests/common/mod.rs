@@ -2,8 +2,11 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod line;
+
 use rnn_core::HostTensor;
 use rnn_formats::npy;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
@@ -35,18 +38,10 @@ pub fn success(args: &[&str]) -> String {
     text(&stdout)
 }
 
-/// A file of ../shared/cases beside the checkout, or where RNN_GPU_SHARED says; without that folder
-/// the test says so.
+/// A file of the folder `cases` of the shared data; without it the running test is skipped.
 pub fn case(name: &str) -> Option<String> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-    let folder = std::env::var_os("RNN_GPU_SHARED").map_or_else(beside, PathBuf::from);
-    let path = folder.join("cases").join(name);
-    if path.exists() {
-        return Some(path.to_str().expect("a UTF-8 path").to_owned());
-    }
-    assert!(!folder.exists() || std::env::var_os("CI").is_none(), "no {}", path.display());
-    println!("SKIPPED {name}: there is no {}", path.display());
-    None
+    let path = rnn_testing::shared(&format!("cases/{name}"))?;
+    Some(path.to_str().expect("a UTF-8 path").to_owned())
 }
 
 /// All files of a folder, by their paths, and what they hold.
@@ -68,16 +63,50 @@ pub fn contents(folder: &str) -> BTreeMap<String, Vec<u8>> {
     all
 }
 
+/// A JSON file of a run.
+pub fn json_of(run: &str, name: &str) -> Value {
+    let path = Path::new(run).join(name);
+    let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&bytes).expect("JSON")
+}
+
 /// A folder of files that a test feeds to the command.
-pub struct Sandbox(TempDir);
+pub struct Sandbox {
+    folder: PathBuf,
+    /// Removes the folder, if it is one test's own.
+    _own: Option<TempDir>,
+}
 
 impl Sandbox {
     pub fn new() -> Self {
-        Self(tempfile::tempdir().expect("a folder"))
+        let own = tempfile::tempdir().expect("a folder");
+        Self { folder: own.path().to_owned(), _own: Some(own) }
+    }
+
+    /// An empty folder of this name that tests share: nothing removes it before the next time,
+    /// because what is shared lives as long as the process.
+    pub fn shared(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).expect("what an earlier run left");
+        }
+        fs::create_dir_all(&folder).expect("a folder");
+        Self { folder, _own: None }
     }
 
     pub fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().expect("a UTF-8 path").to_owned()
+        self.folder.join(name).to_str().expect("a UTF-8 path").to_owned()
+    }
+
+    /// A copy of a run, for a test that changes it.
+    pub fn copy(&self, run: &str, name: &str) -> String {
+        let copy = self.path(name);
+        for (file, bytes) in contents(run) {
+            let to = Path::new(&copy).join(file);
+            fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+            fs::write(to, bytes).expect("the disk has room");
+        }
+        copy
     }
 
     pub fn write(&self, name: &str, bytes: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! Batch normalization: steps of training, what they leave in the moving averages, inference.
 
 use crate::TOLERANCE;
-use crate::golden::{Golden, devices, expect_close, goldens};
+use crate::golden::{Golden, expect_close};
 use rnn::nn::{BatchNormalization, ForwardContext, Layer};
 use rnn_core::HostTensor;
 use rnn_graph::{Graph, Session, TensorId, TensorType};
@@ -34,39 +34,38 @@ fn graph(golden: &Golden, layer: &BatchNormalization, training: bool) -> Arc<Gra
 /// probe after each, or of `x2` after the last.
 fn check(golden: &Golden, layer: &BatchNormalization, steps: usize) {
     let key = HostTensor::from_u32([4], vec![0; 4]).expect("a key");
-    for device in devices() {
-        let mut session = device.session();
-        let check = |name: String, got: &HostTensor| {
-            let place = format!("{} {name} on {}", golden.name, device.info());
-            expect_close(&place, got, golden.tensor(&name), TOLERANCE);
-        };
-        let training = session.compile(graph(golden, layer, true)).expect("it compiles");
-        let inference = session.compile(graph(golden, layer, false)).expect("it compiles");
-        let infer = |session: &mut Box<dyn Session>, x: &str, y: String| {
-            session.run(inference, &[golden.tensor(x)]).expect("it runs");
-            check(y, &session.fetch(inference).expect("outputs")[0]);
-        };
-        for name in NAMES {
-            session.write(name, golden.tensor(name)).expect("a weight");
+    let device = golden.device();
+    let mut session = device.session();
+    let check = |name: String, got: &HostTensor| {
+        let place = format!("{} {name} on {}", golden.name, device.info());
+        expect_close(&place, got, golden.tensor(&name), TOLERANCE);
+    };
+    let training = session.compile(graph(golden, layer, true)).expect("it compiles");
+    let inference = session.compile(graph(golden, layer, false)).expect("it compiles");
+    let infer = |session: &mut Box<dyn Session>, x: &str, y: String| {
+        session.run(inference, &[golden.tensor(x)]).expect("it runs");
+        check(y, &session.fetch(inference).expect("outputs")[0]);
+    };
+    for name in NAMES {
+        session.write(name, golden.tensor(name)).expect("a weight");
+    }
+    for step in 0..steps {
+        let tensor = |name: &str| golden.tensor(&format!("{name}{step}"));
+        let inputs = [tensor("x"), &key, tensor("d_output")];
+        session.run(training, &inputs).expect("it runs");
+        let outputs = session.fetch(training).expect("outputs");
+        for (name, got) in ["output", "d_x", "d_gamma", "d_beta"].iter().zip(&outputs) {
+            check(format!("{name}{step}"), got);
         }
-        for step in 0..steps {
-            let tensor = |name: &str| golden.tensor(&format!("{name}{step}"));
-            let inputs = [tensor("x"), &key, tensor("d_output")];
-            session.run(training, &inputs).expect("it runs");
-            let outputs = session.fetch(training).expect("outputs");
-            for (name, got) in ["output", "d_x", "d_gamma", "d_beta"].iter().zip(&outputs) {
-                check(format!("{name}{step}"), got);
-            }
-            for (name, weight) in [("moving_mean", "w2"), ("moving_variance", "w3")] {
-                check(format!("{name}{step}"), &session.read(weight).expect("a weight"));
-            }
-            if golden.has("probe") {
-                infer(&mut session, "probe", format!("inference{step}"));
-            }
+        for (name, weight) in [("moving_mean", "w2"), ("moving_variance", "w3")] {
+            check(format!("{name}{step}"), &session.read(weight).expect("a weight"));
         }
-        if !golden.has("probe") {
-            infer(&mut session, "x2", "output2".into());
+        if golden.has("probe") {
+            infer(&mut session, "probe", format!("inference{step}"));
         }
+    }
+    if !golden.has("probe") {
+        infer(&mut session, "x2", "output2".into());
     }
 }
 
@@ -75,19 +74,14 @@ fn layer(golden: &Golden) -> BatchNormalization {
     layer.epsilon(golden.number("epsilon") as f32)
 }
 
-#[test]
-fn batch_normalization() {
-    for golden in goldens("batch_normalization") {
-        let layer = layer(&golden);
-        let layer = if golden.flag("corrected") { layer.corrected_variance() } else { layer };
-        check(&golden, &layer, 2);
-    }
+pub fn batch_normalization(golden: &Golden) {
+    let layer = layer(golden);
+    let layer = if golden.flag("corrected") { layer.corrected_variance() } else { layer };
+    check(golden, &layer, 2);
 }
 
-#[test]
-fn moving_averages_without_bias_to_zero() {
-    for golden in goldens("zero_debias") {
-        let layer = layer(&golden).corrected_variance().zero_debiased();
-        check(&golden, &layer, golden.number("steps") as usize);
-    }
+/// Moving averages without the bias of their first values, zero.
+pub fn zero_debias(golden: &Golden) {
+    let layer = layer(golden).corrected_variance().zero_debiased();
+    check(golden, &layer, golden.number("steps") as usize);
 }

@@ -1,7 +1,7 @@
 //! Convolutions, and the recurrent layers made of them.
 
 use crate::TOLERANCE;
-use crate::golden::{Golden, goldens};
+use crate::golden::Golden;
 use crate::layers::{check_any, padding_of};
 use crate::recurrent::{flip, stacked};
 use rnn::nn::{
@@ -17,78 +17,65 @@ fn axes<const N: usize>(golden: &Golden, name: &str) -> [usize; N] {
     std::array::from_fn(|axis| list[axis].as_u64().expect("a number") as usize)
 }
 
-fn check_conv<const N: usize>(file: &str, filters: usize) {
-    for golden in goldens(file) {
-        let layer: Conv<N> = Conv::new(filters, axes(&golden, "kernel_size"))
-            .strides(axes(&golden, "strides"))
-            .dilation_rate(axes(&golden, "dilation_rate"))
-            .padding(padding_of(&golden))
-            .activation(golden.activation("activation"));
-        check_any(&golden, &layer);
-    }
+fn check_conv<const N: usize>(golden: &Golden) {
+    let layer: Conv<N> = Conv::new(4, axes(golden, "kernel_size"))
+        .strides(axes(golden, "strides"))
+        .dilation_rate(axes(golden, "dilation_rate"))
+        .padding(padding_of(golden))
+        .activation(golden.activation("activation"));
+    check_any(golden, &layer);
 }
 
-#[test]
-fn conv2d() {
-    check_conv::<2>("conv2d", 4);
+pub fn conv2d(golden: &Golden) {
+    check_conv::<2>(golden);
 }
 
-#[test]
-fn conv3d() {
-    check_conv::<3>("conv3d", 4);
+pub fn conv3d(golden: &Golden) {
+    check_conv::<3>(golden);
 }
 
 macro_rules! pooling {
     ($golden:ident, $layer:ident) => {
-        $layer(axes(&$golden, "pool_size"))
-            .strides(axes(&$golden, "strides"))
-            .padding(padding_of(&$golden))
+        $layer(axes($golden, "pool_size"))
+            .strides(axes($golden, "strides"))
+            .padding(padding_of($golden))
     };
 }
 
-#[test]
-fn pooling2d() {
-    for golden in goldens("pooling2d") {
-        let layer = match golden.args["kind"].as_str() {
-            Some("Max") => pooling!(golden, MaxPooling2D),
-            Some("Average") => pooling!(golden, AveragePooling2D),
-            Some("GlobalMax") => GlobalMaxPooling2D(),
-            _ => GlobalAveragePooling2D(),
-        };
-        check_any(&golden, &layer);
-    }
+pub fn pooling2d(golden: &Golden) {
+    let layer = match golden.args["kind"].as_str() {
+        Some("Max") => pooling!(golden, MaxPooling2D),
+        Some("Average") => pooling!(golden, AveragePooling2D),
+        Some("GlobalMax") => GlobalMaxPooling2D(),
+        _ => GlobalAveragePooling2D(),
+    };
+    check_any(golden, &layer);
 }
 
-#[test]
-fn pooling3d() {
-    for golden in goldens("pooling3d") {
-        let layer = match golden.args["kind"].as_str() {
-            Some("Max") => pooling!(golden, MaxPooling3D),
-            _ => pooling!(golden, AveragePooling3D),
-        };
-        check_any(&golden, &layer);
-    }
+pub fn pooling3d(golden: &Golden) {
+    let layer = match golden.args["kind"].as_str() {
+        Some("Max") => pooling!(golden, MaxPooling3D),
+        _ => pooling!(golden, AveragePooling3D),
+    };
+    check_any(golden, &layer);
 }
 
 macro_rules! conv_lstm {
     ($golden:ident, $layer:ident) => {{
-        let layer = $layer::new(3, axes(&$golden, "kernel_size"))
-            .strides(axes(&$golden, "strides"))
-            .dilation_rate(axes(&$golden, "dilation_rate"))
-            .padding(padding_of(&$golden))
+        let layer = $layer::new(3, axes($golden, "kernel_size"))
+            .strides(axes($golden, "strides"))
+            .dilation_rate(axes($golden, "dilation_rate"))
+            .padding(padding_of($golden))
             .recurrent_activation($golden.activation("recurrent_activation"));
-        check(&$golden, layer)
+        check($golden, layer)
     }};
 }
 
-#[test]
-fn conv_lstm() {
-    for golden in goldens("conv_lstm") {
-        match golden.number("axes") as usize {
-            1 => conv_lstm!(golden, ConvLstm1D),
-            2 => conv_lstm!(golden, ConvLstm2D),
-            _ => conv_lstm!(golden, ConvLstm3D),
-        }
+pub fn conv_lstm(golden: &Golden) {
+    match golden.number("axes") as usize {
+        1 => conv_lstm!(golden, ConvLstm1D),
+        2 => conv_lstm!(golden, ConvLstm2D),
+        _ => conv_lstm!(golden, ConvLstm3D),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Losses, metrics, schedules, optimizers, and training steps of whole models.
 
 use crate::TOLERANCE;
-use crate::golden::{Golden, devices, expect_close, goldens};
+use crate::golden::{Golden, expect_close};
 use rnn::Activation;
 use rnn::nn::{
     self, Batch, Clip, Constraint, Dense, Embedding, Initializer, InputSpec, Lstm, Model,
@@ -16,64 +16,59 @@ use std::sync::Arc;
 
 /// Keras recovers the logits where a model ends in a sigmoid, as ours does; bare probabilities are
 /// put as the logits that they come from.
-#[test]
-fn binary_cross_entropy() {
-    for mut golden in goldens("bce") {
-        if !golden.flag("from_logits") {
-            let p = golden.tensor("probabilities").as_f32().expect("floats").to_vec();
-            let d_p = golden.tensor("d_probabilities").as_f32().expect("floats").to_vec();
-            let logits = p.iter().map(|p| (p / (1.0 - p)).ln()).collect();
-            let slopes = p.iter().zip(d_p).map(|(p, d)| d * p * (1.0 - p)).collect();
-            for (name, values) in [("logits", logits), ("d_logits", slopes)] {
-                golden.insert(name, HostTensor::from_f32([p.len(), 1], values).expect("a column"));
-            }
+pub fn binary_cross_entropy(golden: &Golden) {
+    let mut golden = golden.clone();
+    if !golden.flag("from_logits") {
+        let p = golden.tensor("probabilities").as_f32().expect("floats").to_vec();
+        let d_p = golden.tensor("d_probabilities").as_f32().expect("floats").to_vec();
+        let logits = p.iter().map(|p| (p / (1.0 - p)).ln()).collect();
+        let slopes = p.iter().zip(d_p).map(|(p, d)| d * p * (1.0 - p)).collect();
+        for (name, values) in [("logits", logits), ("d_logits", slopes)] {
+            golden.insert(name, HostTensor::from_f32([p.len(), 1], values).expect("a column"));
         }
-        let mut graph = Graph::new();
-        let logits = golden.input(&mut graph, "logits");
-        let labels = golden.input(&mut graph, "labels");
-        let bce = Loss { of: ElementLoss::BinaryCrossEntropy, weighted: false };
-        let loss = graph.apply(bce, &[logits, labels]).expect("it fits");
-        let one = graph.apply(Fill { shape: [1].into(), value: 1.0 }, &[]).expect("it fits");
-        let d = rnn_ops::gradients(&mut graph, &[(loss, one)], &[logits]).expect("gradients");
-        let ends = [("loss", loss), ("d_logits", d[0].expect("a gradient"))];
-        golden.check(graph, &ends, &[], TOLERANCE);
     }
+    let mut graph = Graph::new();
+    let logits = golden.input(&mut graph, "logits");
+    let labels = golden.input(&mut graph, "labels");
+    let bce = Loss { of: ElementLoss::BinaryCrossEntropy, weighted: false };
+    let loss = graph.apply(bce, &[logits, labels]).expect("it fits");
+    let one = graph.apply(Fill { shape: [1].into(), value: 1.0 }, &[]).expect("it fits");
+    let d = rnn_ops::gradients(&mut graph, &[(loss, one)], &[logits]).expect("gradients");
+    let ends = [("loss", loss), ("d_logits", d[0].expect("a gradient"))];
+    golden.check(graph, &ends, &[], TOLERANCE);
 }
 
-#[test]
-fn losses() {
-    for golden in goldens("losses") {
-        let loss = match golden.name.trim_start_matches("losses ") {
-            "mean_squared_error" => nn::Loss::MeanSquaredError,
-            "mean_absolute_error" => nn::Loss::MeanAbsoluteError,
-            "huber" => nn::Loss::Huber { delta: 0.7 },
-            "binary_crossentropy" => nn::Loss::binary_crossentropy(),
-            "categorical_crossentropy" => nn::Loss::categorical_crossentropy(),
-            _ => nn::Loss::sparse_categorical_crossentropy(),
-        };
-        let mut graph = Graph::new();
-        let z = golden.input(&mut graph, "z");
-        let output = match golden.args["ending"].as_str() {
-            Some("softmax") => graph.apply(ops::Softmax, &[z]),
-            Some("sigmoid") => graph.apply(Activate(Activation::Sigmoid), &[z]),
-            _ => Ok(z),
-        };
-        let output = output.expect("it fits");
-        let labels = golden.input(&mut graph, "labels");
-        let weights = golden.input(&mut graph, "weights");
-        assert_eq!(graph[labels].ty, loss.labels(&graph[output].ty), "{}", golden.name);
-        let one = graph.apply(Fill { shape: [1].into(), value: 1.0 }, &[]).expect("it fits");
-        let mut ends = Vec::new();
-        for (weights, names) in
-            [(None, ["plain_loss", "plain_d_z"]), (Some(weights), ["weighed_loss", "weighed_d_z"])]
-        {
-            let judged = loss.forward(&mut graph, output, labels, weights).expect("it fits");
-            let value = judged.expect("the ending is the loss's").loss;
-            let d = rnn_ops::gradients(&mut graph, &[(value, one)], &[z]).expect("gradients");
-            ends.extend([(names[0], value), (names[1], d[0].expect("a gradient"))]);
-        }
-        golden.check(graph, &ends, &[], TOLERANCE);
+pub fn losses(golden: &Golden) {
+    let loss = match golden.name.trim_start_matches("losses ") {
+        "mean_squared_error" => nn::Loss::MeanSquaredError,
+        "mean_absolute_error" => nn::Loss::MeanAbsoluteError,
+        "huber" => nn::Loss::Huber { delta: 0.7 },
+        "binary_crossentropy" => nn::Loss::binary_crossentropy(),
+        "categorical_crossentropy" => nn::Loss::categorical_crossentropy(),
+        _ => nn::Loss::sparse_categorical_crossentropy(),
+    };
+    let mut graph = Graph::new();
+    let z = golden.input(&mut graph, "z");
+    let output = match golden.args["ending"].as_str() {
+        Some("softmax") => graph.apply(ops::Softmax, &[z]),
+        Some("sigmoid") => graph.apply(Activate(Activation::Sigmoid), &[z]),
+        _ => Ok(z),
+    };
+    let output = output.expect("it fits");
+    let labels = golden.input(&mut graph, "labels");
+    let weights = golden.input(&mut graph, "weights");
+    assert_eq!(graph[labels].ty, loss.labels(&graph[output].ty), "{}", golden.name);
+    let one = graph.apply(Fill { shape: [1].into(), value: 1.0 }, &[]).expect("it fits");
+    let mut ends = Vec::new();
+    for (weights, names) in
+        [(None, ["plain_loss", "plain_d_z"]), (Some(weights), ["weighed_loss", "weighed_d_z"])]
+    {
+        let judged = loss.forward(&mut graph, output, labels, weights).expect("it fits");
+        let value = judged.expect("the ending is the loss's").loss;
+        let d = rnn_ops::gradients(&mut graph, &[(value, one)], &[z]).expect("gradients");
+        ends.extend([(names[0], value), (names[1], d[0].expect("a gradient"))]);
     }
+    golden.check(graph, &ends, &[], TOLERANCE);
 }
 
 fn optimizer_of(golden: &Golden) -> Optimizer {
@@ -125,48 +120,44 @@ fn arena(golden: &Golden, names: [&str; 2]) -> HostTensor {
     HostTensor::from_f32([ARENA], values).expect("the arena")
 }
 
-#[test]
-fn optimizers() {
-    for golden in goldens("optimizers") {
-        let optimizer = optimizer_of(&golden);
-        let ty = || TensorType::f32([ARENA]);
-        let mut graph = Graph::new();
-        let given = graph.input("gradients", ty());
-        let numbers = graph.input("numbers", TensorType::f32([StepParams::LEN]));
-        // Clipping works in place, on the arena that a training step fills.
-        let gradients = graph.resident("gradients", ty());
-        graph.push_node(Arc::new(Assign), &[given], &[gradients]).expect("it fits");
-        let each = [(0, vec![3, 4]), (SECOND, vec![5])]
-            .map(|(from, shape)| graph.view(gradients, from, shape).expect("a part"));
-        let slots = (0..optimizer.slots()).map(|i| format!("slot_{i}"));
-        let arenas: Vec<TensorId> = ["weights".to_owned()]
-            .into_iter()
-            .chain(slots.clone())
-            .map(|n| graph.resident(&n, ty()))
-            .collect();
-        optimizer.update(&mut graph, gradients, &each, numbers, &arenas).expect("it fits");
-        let graph = Arc::new(graph);
-        for device in devices() {
-            let mut session = device.session();
-            let program = session.compile(graph.clone()).expect("it compiles");
-            session.write("weights", &arena(&golden, ["w", "v"])).expect("weights");
-            let first = vec![optimizer.initial_slot_value(); ARENA];
-            let first = HostTensor::from_f32([ARENA], first).expect("an arena");
-            for slot in slots.clone() {
-                session.write(&slot, &first).expect("a slot");
-            }
-            for step in 0..5 {
-                let numbers = optimizer.step_params(step + 1, 1.0).to_array().to_vec();
-                let numbers = HostTensor::from_f32([StepParams::LEN], numbers).expect("numbers");
-                let [w, v] = ["gw", "gv"].map(|name| format!("{name}{step}"));
-                let gradients = arena(&golden, [&w, &v]);
-                session.run(program, &[&gradients, &numbers]).expect("a step");
-                let [w, v] = ["w", "v"].map(|name| format!("{name}{}", step + 1));
-                let place = format!("{} step {step} on {}", golden.name, device.info());
-                let got = session.read("weights").expect("weights");
-                expect_close(&place, &got, &arena(&golden, [&w, &v]), TOLERANCE);
-            }
-        }
+pub fn optimizers(golden: &Golden) {
+    let optimizer = optimizer_of(golden);
+    let ty = || TensorType::f32([ARENA]);
+    let mut graph = Graph::new();
+    let given = graph.input("gradients", ty());
+    let numbers = graph.input("numbers", TensorType::f32([StepParams::LEN]));
+    // Clipping works in place, on the arena that a training step fills.
+    let gradients = graph.resident("gradients", ty());
+    graph.push_node(Arc::new(Assign), &[given], &[gradients]).expect("it fits");
+    let each = [(0, vec![3, 4]), (SECOND, vec![5])]
+        .map(|(from, shape)| graph.view(gradients, from, shape).expect("a part"));
+    let slots = (0..optimizer.slots()).map(|i| format!("slot_{i}"));
+    let arenas: Vec<TensorId> = ["weights".to_owned()]
+        .into_iter()
+        .chain(slots.clone())
+        .map(|n| graph.resident(&n, ty()))
+        .collect();
+    optimizer.update(&mut graph, gradients, &each, numbers, &arenas).expect("it fits");
+    let graph = Arc::new(graph);
+    let device = golden.device();
+    let mut session = device.session();
+    let program = session.compile(graph.clone()).expect("it compiles");
+    session.write("weights", &arena(golden, ["w", "v"])).expect("weights");
+    let first = vec![optimizer.initial_slot_value(); ARENA];
+    let first = HostTensor::from_f32([ARENA], first).expect("an arena");
+    for slot in slots.clone() {
+        session.write(&slot, &first).expect("a slot");
+    }
+    for step in 0..5 {
+        let numbers = optimizer.step_params(step + 1, 1.0).to_array().to_vec();
+        let numbers = HostTensor::from_f32([StepParams::LEN], numbers).expect("numbers");
+        let [w, v] = ["gw", "gv"].map(|name| format!("{name}{step}"));
+        let gradients = arena(golden, [&w, &v]);
+        session.run(program, &[&gradients, &numbers]).expect("a step");
+        let [w, v] = ["w", "v"].map(|name| format!("{name}{}", step + 1));
+        let place = format!("{} step {step} on {}", golden.name, device.info());
+        let got = session.read("weights").expect("weights");
+        expect_close(&place, &got, &arena(golden, [&w, &v]), TOLERANCE);
     }
 }
 
@@ -183,116 +174,102 @@ fn hold(layer: Lstm) -> Lstm {
 }
 
 /// Ten steps of a small model from Keras's weights on Keras's batches: every loss within 1e-4.
-#[test]
-fn ten_training_losses() {
-    for golden in goldens("training") {
-        let size = |name| golden.number(name) as usize;
-        let model = Model::sequential(InputSpec::Tokens(12), 0)
-            .add(Embedding::new(size("vocabulary"), size("dim")))
-            .expect("it fits");
-        let lstm = golden.args["layer"] == "lstm";
-        let held = golden.name.ends_with("lstm_regularized");
-        let model = if lstm {
-            let gate = golden.activation("recurrent_activation");
-            let layer = Lstm::new(size("units")).recurrent_activation(gate);
-            model.add(if held { hold(layer) } else { layer })
-        } else {
-            model.add(SimpleRnn::new(size("units")))
-        };
-        let mut dense = Dense::new(1, Activation::Sigmoid);
-        if held {
-            dense = dense.kernel_constraint(Constraint::unit_norm());
-        }
-        let mut model = model.and_then(|m| m.add(dense)).expect("the layers fit");
-        let names =
-            ["embedding", "kernel", "recurrent_kernel", "bias", "dense_kernel", "dense_bias"];
-        let slots: Vec<String> = model.weight_ranges().iter().map(|s| s.name.clone()).collect();
-        let weights: Vec<(String, HostTensor)> =
-            slots.iter().cloned().zip(names.map(|n| golden.tensor(n).clone())).collect();
-        for device in devices() {
-            model.set_weights(&weights).expect("Keras's shapes are ours");
-            let mut trainer = Trainer::new(model.clone(), &*device, Optimizer::adam(), 0);
-            let want = golden.tensor("losses").as_f32().expect("floats");
-            for (step, &want) in want.iter().enumerate() {
-                let inputs = vec![golden.tensor(&format!("x{step}")).clone()];
-                let labels = vec![golden.tensor(&format!("y{step}")).clone()];
-                trainer.train_batch(&Batch { inputs, labels, weights: vec![] }).expect("a step");
-                let loss = trainer.take_metrics().expect("metrics").loss;
-                let error = (loss / f64::from(want) - 1.0).abs();
-                let place = format!("{} step {step} on {}", golden.name, device.info());
-                assert!(error < 1e-4, "{place}: {loss}, Keras has {want}");
-            }
-            let trained = trainer.model().expect("weights").weights().expect("tensors");
-            for ((_, got), name) in trained.iter().zip(names) {
-                let place = format!("{} final {name} on {}", golden.name, device.info());
-                // Ten Adam steps of 1e-3 amplify rounding where a gradient is next to nothing.
-                expect_close(&place, got, golden.tensor(&format!("final_{name}")), 1e-3);
-            }
-        }
+pub fn ten_training_losses(golden: &Golden) {
+    let size = |name| golden.number(name) as usize;
+    let model = Model::sequential(InputSpec::Tokens(12), 0)
+        .add(Embedding::new(size("vocabulary"), size("dim")))
+        .expect("it fits");
+    let lstm = golden.args["layer"] == "lstm";
+    let held = golden.name.ends_with("lstm_regularized");
+    let model = if lstm {
+        let gate = golden.activation("recurrent_activation");
+        let layer = Lstm::new(size("units")).recurrent_activation(gate);
+        model.add(if held { hold(layer) } else { layer })
+    } else {
+        model.add(SimpleRnn::new(size("units")))
+    };
+    let mut dense = Dense::new(1, Activation::Sigmoid);
+    if held {
+        dense = dense.kernel_constraint(Constraint::unit_norm());
+    }
+    let mut model = model.and_then(|m| m.add(dense)).expect("the layers fit");
+    let names = ["embedding", "kernel", "recurrent_kernel", "bias", "dense_kernel", "dense_bias"];
+    let slots: Vec<String> = model.weight_ranges().iter().map(|s| s.name.clone()).collect();
+    let weights: Vec<(String, HostTensor)> =
+        slots.iter().cloned().zip(names.map(|n| golden.tensor(n).clone())).collect();
+    let device = golden.device();
+    model.set_weights(&weights).expect("Keras's shapes are ours");
+    let mut trainer = Trainer::new(model.clone(), device, Optimizer::adam(), 0);
+    let want = golden.tensor("losses").as_f32().expect("floats");
+    for (step, &want) in want.iter().enumerate() {
+        let inputs = vec![golden.tensor(&format!("x{step}")).clone()];
+        let labels = vec![golden.tensor(&format!("y{step}")).clone()];
+        trainer.train_batch(&Batch { inputs, labels, weights: vec![] }).expect("a step");
+        let loss = trainer.take_metrics().expect("metrics").loss;
+        let error = (loss / f64::from(want) - 1.0).abs();
+        let place = format!("{} step {step} on {}", golden.name, device.info());
+        assert!(error < 1e-4, "{place}: {loss}, Keras has {want}");
+    }
+    let trained = trainer.model().expect("weights").weights().expect("tensors");
+    for ((_, got), name) in trained.iter().zip(names) {
+        let place = format!("{} final {name} on {}", golden.name, device.info());
+        // Ten Adam steps of 1e-3 amplify rounding where a gradient is next to nothing.
+        expect_close(&place, got, golden.tensor(&format!("final_{name}")), 1e-3);
     }
 }
 
-#[test]
-fn schedules() {
-    for golden in goldens("schedules") {
-        let schedule = match golden.name.trim_start_matches("schedules ") {
-            "cosine" => Schedule::CosineDecay { initial: 0.2, decay_steps: 30.0, alpha: 0.1 },
-            name => Schedule::ExponentialDecay {
-                initial: 0.1,
-                decay_steps: 10.0,
-                decay_rate: 0.5,
-                staircase: name.ends_with("staircase"),
-            },
-        };
-        let rates: Vec<f32> = (0..40).map(|step| schedule.rate(step) as f32).collect();
-        let rates = HostTensor::from_f32([40], rates).expect("40 rates");
-        expect_close(&golden.name, &rates, golden.tensor("rates"), TOLERANCE);
-    }
+pub fn schedules(golden: &Golden) {
+    let schedule = match golden.name.trim_start_matches("schedules ") {
+        "cosine" => Schedule::CosineDecay { initial: 0.2, decay_steps: 30.0, alpha: 0.1 },
+        name => Schedule::ExponentialDecay {
+            initial: 0.1,
+            decay_steps: 10.0,
+            decay_rate: 0.5,
+            staircase: name.ends_with("staircase"),
+        },
+    };
+    let rates: Vec<f32> = (0..40).map(|step| schedule.rate(step) as f32).collect();
+    let rates = HostTensor::from_f32([40], rates).expect("40 rates");
+    expect_close(&golden.name, &rates, golden.tensor("rates"), TOLERANCE);
 }
 
 /// Of a model that passes the golden's logits on to its last activation.
-#[test]
-fn metrics() {
-    for golden in goldens("metrics") {
-        let width = golden.number("classes") as usize;
-        let model = Model::sequential(InputSpec::floats([width]), 0);
-        let pass =
-            |activation| Dense::new(width, activation).kernel_initializer(Initializer::Identity);
-        let (model, loss) = if width == 1 {
-            (model.add(pass(Activation::Sigmoid)), nn::Loss::binary_crossentropy())
-        } else {
-            let model = model.add(pass(Activation::Linear)).and_then(|m| m.add(Softmax));
-            (model, nn::Loss::categorical_crossentropy())
-        };
-        let model = model.expect("the layers fit");
-        let part = |name: &str, batch: usize| {
-            let all = golden.tensor(name).as_f32().expect("floats");
-            let half = all.len() / 2;
-            let values = all[batch * half..(batch + 1) * half].to_vec();
-            HostTensor::from_f32([half / width, width], values).expect("a batch")
-        };
-        for device in devices() {
-            let mut trainer =
-                Trainer::new(model.clone(), &*device, Optimizer::adam(), 0).loss(loss);
-            for batch in 0..2 {
-                let (inputs, labels) = (vec![part("logits", batch)], vec![part("labels", batch)]);
-                trainer.evaluate_batch(&Batch { inputs, labels, weights: vec![] }).expect("a step");
-            }
-            let got = trainer.take_metrics().expect("metrics");
-            assert_eq!(got.count, 80);
-            for (name, got) in [
-                ("accuracy", got.accuracy),
-                ("precision", got.precision),
-                ("recall", got.recall),
-                ("f1", got.f1),
-                ("auc", got.auc),
-            ] {
-                if golden.has(name) {
-                    let place = format!("{} {name} on {}", golden.name, device.info());
-                    let got = HostTensor::from_f32([1], vec![got as f32]).expect("a number");
-                    expect_close(&place, &got, golden.tensor(name), TOLERANCE);
-                }
-            }
+pub fn metrics(golden: &Golden) {
+    let width = golden.number("classes") as usize;
+    let model = Model::sequential(InputSpec::floats([width]), 0);
+    let pass = |activation| Dense::new(width, activation).kernel_initializer(Initializer::Identity);
+    let (model, loss) = if width == 1 {
+        (model.add(pass(Activation::Sigmoid)), nn::Loss::binary_crossentropy())
+    } else {
+        let model = model.add(pass(Activation::Linear)).and_then(|m| m.add(Softmax));
+        (model, nn::Loss::categorical_crossentropy())
+    };
+    let model = model.expect("the layers fit");
+    let part = |name: &str, batch: usize| {
+        let all = golden.tensor(name).as_f32().expect("floats");
+        let half = all.len() / 2;
+        let values = all[batch * half..(batch + 1) * half].to_vec();
+        HostTensor::from_f32([half / width, width], values).expect("a batch")
+    };
+    let device = golden.device();
+    let mut trainer = Trainer::new(model.clone(), device, Optimizer::adam(), 0).loss(loss);
+    for batch in 0..2 {
+        let (inputs, labels) = (vec![part("logits", batch)], vec![part("labels", batch)]);
+        trainer.evaluate_batch(&Batch { inputs, labels, weights: vec![] }).expect("a step");
+    }
+    let got = trainer.take_metrics().expect("metrics");
+    assert_eq!(got.count, 80);
+    for (name, got) in [
+        ("accuracy", got.accuracy),
+        ("precision", got.precision),
+        ("recall", got.recall),
+        ("f1", got.f1),
+        ("auc", got.auc),
+    ] {
+        if golden.has(name) {
+            let place = format!("{} {name} on {}", golden.name, device.info());
+            let got = HostTensor::from_f32([1], vec![got as f32]).expect("a number");
+            expect_close(&place, &got, golden.tensor(name), TOLERANCE);
         }
     }
 }

@@ -1,43 +1,51 @@
-//! The files under tests/golden, and what they are compared on.
+//! The files under tests/golden, and how results are compared with them.
 
 use rnn::Activation;
 use rnn_core::HostTensor;
-use rnn_cpu::CpuDevice;
 use rnn_formats::safetensors;
 use rnn_graph::{Device, Graph, TensorId, TensorType};
+use rnn_testing::TestDevice;
 use rnn_verify::compare;
-use rnn_wgpu::{Options, WgpuDevice, adapters};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// One case of a file: Keras's arguments and the tensors that went in and came out.
+/// One case of a file, Keras's arguments and the tensors that went in and came out, and the device
+/// that is to compute the same.
+#[derive(Clone)]
 pub struct Golden {
     pub name: String,
     pub args: Value,
     tensors: HashMap<String, HostTensor>,
+    device: Arc<TestDevice>,
 }
 
-/// All cases of `tests/golden/<name>.safetensors`.
-pub fn goldens(name: &str) -> Vec<Golden> {
+/// All cases of `tests/golden/<file>.safetensors`, on a device, by their names in the file.
+pub fn goldens(file: &str, device: &Arc<TestDevice>) -> Vec<(String, Golden)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
     let (tensors, metadata) =
-        safetensors::load(&folder.join(format!("{name}.safetensors"))).expect("a golden file");
+        safetensors::load(&folder.join(format!("{file}.safetensors"))).expect("a golden file");
     let cases: Vec<Value> = serde_json::from_str(&metadata["cases"]).expect("a list of cases");
     let golden = |args: Value| {
         let case = args["name"].as_str().expect("a name").to_owned();
         let own = tensors.iter().filter_map(|(key, tensor)| {
             Some((key.strip_prefix(&format!("{case}/"))?.to_owned(), tensor.clone()))
         });
-        Golden { name: format!("{name} {case}"), args, tensors: own.collect() }
+        let tensors = own.collect();
+        let (name, device) = (format!("{file} {case}"), device.clone());
+        (case, Golden { name, args, tensors, device })
     };
-    let all: Vec<Golden> = cases.into_iter().map(golden).collect();
-    assert!(!all.is_empty(), "{name} has no cases");
+    let all: Vec<_> = cases.into_iter().map(golden).collect();
+    assert!(!all.is_empty(), "{file} has no cases");
     all
 }
 
 impl Golden {
+    pub fn device(&self) -> &dyn Device {
+        &**self.device
+    }
+
     pub fn tensor(&self, name: &str) -> &HostTensor {
         self.tensors.get(name).unwrap_or_else(|| panic!("{}: no tensor {name}", self.name))
     }
@@ -72,7 +80,7 @@ impl Golden {
     }
 
     /// Adds the gradients of `ends` (with the golden's `d_` tensors as cotangents) with respect
-    /// to `sources`, runs the graph on every device, and compares `ends` and gradients.
+    /// to `sources`, runs the graph on the device, and compares `ends` and gradients.
     pub fn check(
         &self,
         mut graph: Graph,
@@ -95,15 +103,13 @@ impl Golden {
         results.iter().for_each(|&(_, t)| graph.output(t));
         let inputs: Vec<&HostTensor> =
             graph.inputs().iter().map(|&t| self.tensor(&graph[t].name)).collect();
-        for device in devices() {
-            let mut session = device.session();
-            let program = session.compile(Arc::new(graph.clone())).expect("it compiles");
-            session.run(program, &inputs).expect("it runs");
-            let outputs = session.fetch(program).expect("outputs");
-            for ((name, _), got) in results.iter().zip(&outputs) {
-                let place = format!("{} {name} on {}", self.name, device.info());
-                expect_close(&place, got, self.tensor(name), tolerance);
-            }
+        let mut session = self.device.session();
+        let program = session.compile(Arc::new(graph)).expect("it compiles");
+        session.run(program, &inputs).expect("it runs");
+        let outputs = session.fetch(program).expect("outputs");
+        for ((name, _), got) in results.iter().zip(&outputs) {
+            let place = format!("{} {name} on {}", self.name, self.device.info());
+            expect_close(&place, got, self.tensor(name), tolerance);
         }
     }
 }
@@ -115,20 +121,4 @@ pub fn expect_close(place: &str, got: &HostTensor, want: &HostTensor, tolerance:
     if let Err(message) = compare(got.as_f32().expect("floats"), &wide, tolerance) {
         panic!("{place}: {message}");
     }
-}
-
-/// The CPU device and every adapter; without an adapter the test says so, or fails where one is
-/// required.
-pub fn devices() -> Vec<Box<dyn Device>> {
-    let mut all: Vec<Box<dyn Device>> = vec![Box::new(CpuDevice::new())];
-    let adapters = adapters();
-    if adapters.is_empty() {
-        assert!(std::env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
-        println!("SKIPPED goldens on adapters: there is none");
-    }
-    for adapter in &adapters {
-        let device = WgpuDevice::open(adapter, Options::default()).expect("the adapter opens");
-        all.push(Box::new(device));
-    }
-    all
 }

@@ -1,6 +1,6 @@
 //! Layers around the recurrent ones, and what masks and kept states do in a model.
 
-use crate::golden::{Golden, devices, expect_close, goldens};
+use crate::golden::{Golden, expect_close};
 use crate::{TOLERANCE, check_layer};
 use rnn::nn::{
     AveragePooling1D, Bidirectional, Cell, Conv1D, Dense, ForwardContext, GlobalAveragePooling1D,
@@ -27,49 +27,39 @@ pub fn padding_of(golden: &Golden) -> Padding {
     }
 }
 
-#[test]
-fn conv1d() {
-    for golden in goldens("conv1d") {
+pub fn conv1d(golden: &Golden) {
+    let size = |name| golden.number(name) as usize;
+    let mut layer = Conv1D::new(5, size("kernel_size"))
+        .strides(size("strides"))
+        .dilation_rate(size("dilation_rate"))
+        .padding(padding_of(golden))
+        .activation(golden.activation("activation"));
+    if !golden.flag("use_bias") {
+        layer = layer.without_bias();
+    }
+    check_any(golden, &layer);
+}
+
+pub fn pooling(golden: &Golden) {
+    let windows = |layer: fn(usize) -> Pooling<1>| {
         let size = |name| golden.number(name) as usize;
-        let mut layer = Conv1D::new(5, size("kernel_size"))
-            .strides(size("strides"))
-            .dilation_rate(size("dilation_rate"))
-            .padding(padding_of(&golden))
-            .activation(golden.activation("activation"));
-        if !golden.flag("use_bias") {
-            layer = layer.without_bias();
-        }
-        check_any(&golden, &layer);
-    }
+        layer(size("pool_size")).strides(size("strides")).padding(padding_of(golden))
+    };
+    let layer = match golden.args["kind"].as_str() {
+        Some("Max") => windows(MaxPooling1D),
+        Some("Average") => windows(AveragePooling1D),
+        Some("GlobalMax") => GlobalMaxPooling1D(),
+        _ => GlobalAveragePooling1D(),
+    };
+    check_any(golden, &layer);
 }
 
-#[test]
-fn pooling() {
-    for golden in goldens("pooling") {
-        let windows = |layer: fn(usize) -> Pooling<1>| {
-            let size = |name| golden.number(name) as usize;
-            layer(size("pool_size")).strides(size("strides")).padding(padding_of(&golden))
-        };
-        let layer = match golden.args["kind"].as_str() {
-            Some("Max") => windows(MaxPooling1D),
-            Some("Average") => windows(AveragePooling1D),
-            Some("GlobalMax") => GlobalMaxPooling1D(),
-            _ => GlobalAveragePooling1D(),
-        };
-        check_any(&golden, &layer);
-    }
+pub fn layer_normalization(golden: &Golden) {
+    let layer = LayerNormalization::new().epsilon(golden.number("epsilon") as f32);
+    check_any(golden, &layer);
 }
 
-#[test]
-fn layer_normalization() {
-    for golden in goldens("layer_normalization") {
-        let layer = LayerNormalization::new().epsilon(golden.number("epsilon") as f32);
-        check_any(&golden, &layer);
-    }
-}
-
-#[test]
-fn bidirectional() {
+pub fn bidirectional(golden: &Golden) {
     fn check<C: Cell>(golden: &Golden, layer: Recurrent<C>) {
         let layer = if golden.flag("return_sequences") { layer.return_sequences() } else { layer };
         let merge = match golden.args["merge_mode"].as_str() {
@@ -80,20 +70,15 @@ fn bidirectional() {
         };
         check_any(golden, &Bidirectional::new(layer).merge_mode(merge));
     }
-    for golden in goldens("bidirectional") {
-        match golden.args["layer"].as_str() {
-            Some("lstm") => check(&golden, Lstm::new(3)),
-            Some("gru") => check(&golden, Gru::new(3)),
-            _ => check(&golden, SimpleRnn::new(3)),
-        }
+    match golden.args["layer"].as_str() {
+        Some("lstm") => check(golden, Lstm::new(3)),
+        Some("gru") => check(golden, Gru::new(3)),
+        _ => check(golden, SimpleRnn::new(3)),
     }
 }
 
-#[test]
-fn time_distributed() {
-    for golden in goldens("time_distributed") {
-        check_any(&golden, &TimeDistributed(Dense::new(4, Activation::Tanh)));
-    }
+pub fn time_distributed(golden: &Golden) {
+    check_any(golden, &TimeDistributed(Dense::new(4, Activation::Tanh)));
 }
 
 /// A layer behind the mask of steps that are zero.
@@ -124,18 +109,14 @@ impl<L: Layer + Clone> Layer for Masked<L> {
     }
 }
 
-#[test]
-fn masking() {
-    for golden in goldens("masking") {
-        match golden.name.as_str() {
-            "masking lstm" => check_any(&golden, &Masked(Lstm::new(4).return_sequences())),
-            _ => check_any(&golden, &Masked(GlobalAveragePooling1D())),
-        }
+pub fn masking(golden: &Golden) {
+    match golden.name.as_str() {
+        "masking lstm" => check_any(golden, &Masked(Lstm::new(4).return_sequences())),
+        _ => check_any(golden, &Masked(GlobalAveragePooling1D())),
     }
 }
 
-#[test]
-fn stateful() {
+pub fn stateful(golden: &Golden) {
     fn check(golden: &Golden, layer: impl Layer + 'static) {
         let model = Model::sequential(InputSpec::floats([5, 3]), 0).add(layer);
         let mut model = model.expect("the layer fits");
@@ -143,24 +124,21 @@ fn stateful() {
         let weights: Vec<(String, HostTensor)> =
             names.enumerate().map(|(i, n)| (n, golden.tensor(&format!("w{i}")).clone())).collect();
         model.set_weights(&weights).expect("Keras's shapes are ours");
-        for device in devices() {
-            let mut trainer = Trainer::new(model.clone(), &*device, Optimizer::adam(), 0);
-            for call in 0..3 {
-                if call == 2 {
-                    trainer.reset_states().expect("a device at work");
-                }
-                let output = trainer.predict_batch(&[golden.tensor(&format!("x{call}")).clone()]);
-                let place = format!("{} call {call} on {}", golden.name, device.info());
-                let want = golden.tensor(&format!("y{call}"));
-                expect_close(&place, &output.expect("it runs")[0], want, TOLERANCE);
+        let device = golden.device();
+        let mut trainer = Trainer::new(model.clone(), device, Optimizer::adam(), 0);
+        for call in 0..3 {
+            if call == 2 {
+                trainer.reset_states().expect("a device at work");
             }
+            let output = trainer.predict_batch(&[golden.tensor(&format!("x{call}")).clone()]);
+            let place = format!("{} call {call} on {}", golden.name, device.info());
+            let want = golden.tensor(&format!("y{call}"));
+            expect_close(&place, &output.expect("it runs")[0], want, TOLERANCE);
         }
     }
-    for golden in goldens("stateful") {
-        match golden.name.as_str() {
-            "stateful simple_rnn" => check(&golden, SimpleRnn::new(4).stateful()),
-            "stateful lstm" => check(&golden, Lstm::new(4).stateful()),
-            _ => check(&golden, Gru::new(4).stateful()),
-        }
+    match golden.name.as_str() {
+        "stateful simple_rnn" => check(golden, SimpleRnn::new(4).stateful()),
+        "stateful lstm" => check(golden, Lstm::new(4).stateful()),
+        _ => check(golden, Gru::new(4).stateful()),
     }
 }

@@ -1,4 +1,5 @@
-//! Our results beside Keras's, on every device: tests/golden/README.md says how they were made.
+//! Our results beside Keras's, a test for each case and device: tests/golden/README.md says how
+//! they were made. `cargo test --test goldens -- recurrent::lstm` runs those whose names hold that.
 
 mod batch_normalization;
 mod conv;
@@ -12,12 +13,79 @@ mod recurrent;
 mod stateful_fit;
 
 use golden::{Golden, goldens};
+use libtest_mimic::{Arguments, Trial};
 use rnn::nn::{Dense, Embedding, ForwardContext, Layer};
 use rnn_graph::{Graph, TensorId};
 use rnn_ops::{Matmul, Softmax, TransposeLeading};
+use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Two f32 computations of sums of a few dozen terms.
 const TOLERANCE: f64 = 5e-6;
+
+/// The check of a case.
+type Check = fn(&Golden);
+
+/// What is checked on every device: its name, its file under tests/golden, the check of a case.
+const CHECKS: [(&str, &str, Check); 30] = [
+    ("batch_normalization", "batch_normalization", batch_normalization::batch_normalization),
+    ("batch_normalization::zero_debias", "zero_debias", batch_normalization::zero_debias),
+    ("conv::conv2d", "conv2d", conv::conv2d),
+    ("conv::conv3d", "conv3d", conv::conv3d),
+    ("conv::conv_lstm", "conv_lstm", conv::conv_lstm),
+    ("conv::pooling2d", "pooling2d", conv::pooling2d),
+    ("conv::pooling3d", "pooling3d", conv::pooling3d),
+    ("dense", "dense", dense),
+    ("embedding", "embedding", embedding),
+    ("fitting::binary_cross_entropy", "bce", fitting::binary_cross_entropy),
+    ("fitting::losses", "losses", fitting::losses),
+    ("fitting::metrics", "metrics", fitting::metrics),
+    ("fitting::optimizers", "optimizers", fitting::optimizers),
+    ("fitting::ten_training_losses", "training", fitting::ten_training_losses),
+    ("layers::bidirectional", "bidirectional", layers::bidirectional),
+    ("layers::conv1d", "conv1d", layers::conv1d),
+    ("layers::layer_normalization", "layer_normalization", layers::layer_normalization),
+    ("layers::masking", "masking", layers::masking),
+    ("layers::pooling", "pooling", layers::pooling),
+    ("layers::stateful", "stateful", layers::stateful),
+    ("layers::time_distributed", "time_distributed", layers::time_distributed),
+    ("masked_losses", "masked_losses", masked_losses::masked_losses),
+    ("masked_models", "masked_models", masked_models::check),
+    // Gradients of a token that repeats are summed before an optimizer sees them, as on torch.
+    ("masked_models::embedding_optimizers", "embedding_optimizers", masked_models::check),
+    ("models::functional", "functional", models::functional),
+    ("models::next_frame", "next_frame", models::next_frame),
+    ("recurrent::gru", "gru", recurrent::gru),
+    ("recurrent::lstm", "lstm", recurrent::lstm),
+    ("recurrent::simple_rnn", "simple_rnn", recurrent::simple_rnn),
+    ("stateful_fit", "stateful_fit", stateful_fit::stateful_fit),
+];
+
+fn main() -> ExitCode {
+    let mut tests = Vec::new();
+    for (place, device) in rnn_testing::named_devices() {
+        let device = Arc::new(device);
+        for (name, file, check) in CHECKS {
+            for (case, golden) in goldens(file, &device) {
+                tests.push(test(format!("{name}::{case}::{place}"), golden, check));
+            }
+        }
+        // Numbers that the host computes alone.
+        if device.gpu().is_none() {
+            for (case, golden) in goldens("schedules", &device) {
+                tests.push(test(format!("fitting::schedules::{case}"), golden, fitting::schedules));
+            }
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+}
+
+fn test(name: String, golden: Golden, check: Check) -> Trial {
+    Trial::test(name, move || {
+        check(&golden);
+        Ok(())
+    })
+}
 
 /// A layer between batch-major ends, forward and backward.
 fn check_layer(golden: &Golden, layer: &dyn Layer, input: &str, weights: &[&str]) {
@@ -43,25 +111,18 @@ fn weight_names<'a>(golden: &Golden, names: &[&'a str]) -> Vec<&'a str> {
     names.iter().copied().filter(|name| golden.has(name)).collect()
 }
 
-#[test]
-fn embedding() {
-    for golden in goldens("embedding") {
-        check_layer(&golden, &Embedding::new(11, 5), "tokens", &["weights"]);
-    }
+fn embedding(golden: &Golden) {
+    check_layer(golden, &Embedding::new(11, 5), "tokens", &["weights"]);
 }
 
-#[test]
-fn dense() {
-    for golden in goldens("dense") {
-        let weights = weight_names(&golden, &["kernel", "bias"]);
-        if golden.args["activation"] == "softmax" {
-            softmax(&golden);
-            continue;
-        }
-        let layer = Dense::new(6, golden.activation("activation"));
-        let layer = if golden.flag("use_bias") { layer } else { layer.without_bias() };
-        check_layer(&golden, &layer, "x", &weights);
+fn dense(golden: &Golden) {
+    let weights = weight_names(golden, &["kernel", "bias"]);
+    if golden.args["activation"] == "softmax" {
+        return softmax(golden);
     }
+    let layer = Dense::new(6, golden.activation("activation"));
+    let layer = if golden.flag("use_bias") { layer } else { layer.without_bias() };
+    check_layer(golden, &layer, "x", &weights);
 }
 
 /// Softmax is an op of its own, not an activation of a layer.

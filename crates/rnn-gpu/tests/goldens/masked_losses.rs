@@ -1,7 +1,7 @@
 //! Masks that arrive at outputs, with weights of examples and of steps: evaluation in unequal
 //! batches, and three steps of training.
 
-use crate::golden::{Golden, devices, expect_close, goldens};
+use crate::golden::{Golden, expect_close};
 use crate::models::set_weights;
 use rnn::Activation;
 use rnn::nn::{
@@ -61,48 +61,41 @@ fn expect_figures(golden: &Golden, what: &str, row: usize, got: Metrics, device:
     expect_close(&place, &got.expect("two figures"), &want, 1e-5);
 }
 
-#[test]
-fn masked_losses() {
-    for golden in goldens("masked_losses") {
-        let mut model = Model::new(1);
-        let several = golden.number("inputs") > 1.0;
-        let build = if several { two } else { one };
-        let outputs = build(&mut model, &golden).expect("the layers fit");
-        let mut model = model.with_outputs(outputs);
-        set_weights(&mut model, &golden);
-        let ends = model.outputs().len();
-        let losses: Vec<(Loss, f32)> =
-            (0..ends).map(|i| (end(&golden, i).0, [1.0, 0.5][i])).collect();
-        let all = |name: &str, count: usize| -> Vec<HostTensor> {
-            let names = (0..count).map(|i| format!("{name}{i}"));
-            names.filter(|n| golden.has(n)).map(|n| golden.tensor(&n).clone()).collect()
-        };
-        let batch = Batch {
-            inputs: all("x", golden.number("inputs") as usize),
-            labels: all("y", ends),
-            weights: all("weights", ends),
-        };
-        let shared = batch.weights.iter().cloned().map(|w| std::sync::Arc::new(w) as _);
-        let set = Dataset::new(batch.inputs.clone(), batch.labels.clone())
-            .and_then(|set| set.sample_weights_of(shared.collect::<Vec<_>>()))
-            .expect("as many labels and weights as examples");
-        for device in devices() {
-            let device = &*device;
-            let optimizer = Optimizer::sgd().learning_rate(0.2);
-            let mut trainer =
-                Trainer::new(model.clone(), device, optimizer, 1).losses(losses.clone());
-            let got = trainer.evaluate(&set, 4).expect("metrics");
-            expect_figures(&golden, "evaluated", 0, got, device);
-            for step in 0..3 {
-                trainer.train_batch(&batch).expect("a step");
-                let got = trainer.take_metrics().expect("metrics");
-                expect_figures(&golden, "trained", step, got, device);
-            }
-            let trained = trainer.model().expect("weights").weights().expect("tensors");
-            for (i, (name, got)) in trained.iter().enumerate() {
-                let place = format!("{} {name} on {}", golden.name, device.info());
-                expect_close(&place, got, golden.tensor(&format!("after{i}")), 1e-5);
-            }
-        }
+pub fn masked_losses(golden: &Golden) {
+    let mut model = Model::new(1);
+    let several = golden.number("inputs") > 1.0;
+    let build = if several { two } else { one };
+    let outputs = build(&mut model, golden).expect("the layers fit");
+    let mut model = model.with_outputs(outputs);
+    set_weights(&mut model, golden);
+    let ends = model.outputs().len();
+    let losses: Vec<(Loss, f32)> = (0..ends).map(|i| (end(golden, i).0, [1.0, 0.5][i])).collect();
+    let all = |name: &str, count: usize| -> Vec<HostTensor> {
+        let names = (0..count).map(|i| format!("{name}{i}"));
+        names.filter(|n| golden.has(n)).map(|n| golden.tensor(&n).clone()).collect()
+    };
+    let batch = Batch {
+        inputs: all("x", golden.number("inputs") as usize),
+        labels: all("y", ends),
+        weights: all("weights", ends),
+    };
+    let shared = batch.weights.iter().cloned().map(|w| std::sync::Arc::new(w) as _);
+    let set = Dataset::new(batch.inputs.clone(), batch.labels.clone())
+        .and_then(|set| set.sample_weights_of(shared.collect::<Vec<_>>()))
+        .expect("as many labels and weights as examples");
+    let device = golden.device();
+    let optimizer = Optimizer::sgd().learning_rate(0.2);
+    let mut trainer = Trainer::new(model.clone(), device, optimizer, 1).losses(losses.clone());
+    let got = trainer.evaluate(&set, 4).expect("metrics");
+    expect_figures(golden, "evaluated", 0, got, device);
+    for step in 0..3 {
+        trainer.train_batch(&batch).expect("a step");
+        let got = trainer.take_metrics().expect("metrics");
+        expect_figures(golden, "trained", step, got, device);
+    }
+    let trained = trainer.model().expect("weights").weights().expect("tensors");
+    for (i, (name, got)) in trained.iter().enumerate() {
+        let place = format!("{} {name} on {}", golden.name, device.info());
+        expect_close(&place, got, golden.tensor(&format!("after{i}")), 1e-5);
     }
 }

@@ -1,7 +1,7 @@
 //! Whole models: those that are no stack, and the next-frame model in small.
 
 use crate::TOLERANCE;
-use crate::golden::{Golden, devices, expect_close, goldens};
+use crate::golden::{Golden, expect_close};
 use rnn::nn::{
     Add, Average, Batch, BatchNormalization, Concatenate, Conv2D, Conv3D, ConvLstm2D, Dense,
     Flatten, Gru, InputSpec, Loss, Lstm, MaxPooling2D, Model, ModelError, Multiply, Optimizer,
@@ -56,13 +56,12 @@ fn pictures(model: &mut Model) -> Result<Vec<TensorRef>, ModelError> {
     Ok(vec![model.apply(UpSampling3D([1, 2, 1]), &[frames])?, going[0]])
 }
 
-/// Keras's weights in the order of our ranges.
+/// Keras's weights in the order of our slots.
 pub fn set_weights(model: &mut Model, golden: &Golden) {
-    let ranges: Vec<String> =
-        model.weight_ranges().iter().map(|range| range.name.clone()).collect();
-    assert_eq!(ranges.len(), golden.number("weights") as usize, "{}", golden.name);
+    let slots: Vec<String> = model.weight_ranges().iter().map(|slot| slot.name.clone()).collect();
+    assert_eq!(slots.len(), golden.number("weights") as usize, "{}", golden.name);
     let weight = |(i, name)| (name, golden.tensor(&format!("w{i}")).clone());
-    let weights: Vec<(String, HostTensor)> = ranges.into_iter().enumerate().map(weight).collect();
+    let weights: Vec<(String, HostTensor)> = slots.into_iter().enumerate().map(weight).collect();
     model.set_weights(&weights).expect("Keras's shapes are ours");
 }
 
@@ -73,69 +72,61 @@ fn expect_loss(golden: &Golden, step: usize, loss: f64, device: &dyn rnn_graph::
     assert!(error < 1e-4, "{place}: {loss}, Keras has {want}");
 }
 
-#[test]
-fn functional() {
-    for golden in goldens("functional") {
-        let mut model = Model::new(1);
-        let outputs = match golden.name.as_str() {
-            "functional branches" => branches(&mut model),
-            "functional encoder_decoder" => encoder_decoder(&mut model),
-            "functional siamese" => siamese(&mut model),
-            _ => pictures(&mut model),
-        };
-        let mut model = model.with_outputs(outputs.expect("the layers fit"));
-        set_weights(&mut model, &golden);
-        let many = |name: &str, count: &str| -> Vec<HostTensor> {
-            let count = golden.number(count) as usize;
-            (0..count).map(|i| golden.tensor(&format!("{name}{i}")).clone()).collect()
-        };
-        let batch =
-            Batch { inputs: many("x", "inputs"), labels: many("y", "outputs"), weights: vec![] };
-        let losses = [(Loss::MeanSquaredError, 1.0), (Loss::MeanSquaredError, 0.5)];
-        for device in devices() {
-            let optimizer = Optimizer::sgd().learning_rate(0.1);
-            let losses = &losses[..batch.labels.len()];
-            let mut trainer = Trainer::new(model.clone(), &*device, optimizer, 1).losses(losses);
-            let got = trainer.predict_batch(&batch.inputs).expect("it runs");
-            for (got, want) in got.iter().zip(many("output", "outputs")) {
-                let place = format!("{} on {}", golden.name, device.info());
-                expect_close(&place, got, &want, TOLERANCE);
-            }
-            for step in 0..3 {
-                trainer.train_batch(&batch).expect("a step");
-                let loss = trainer.take_metrics().expect("metrics").loss;
-                expect_loss(&golden, step, loss, &*device);
-            }
-        }
+pub fn functional(golden: &Golden) {
+    let mut model = Model::new(1);
+    let outputs = match golden.name.as_str() {
+        "functional branches" => branches(&mut model),
+        "functional encoder_decoder" => encoder_decoder(&mut model),
+        "functional siamese" => siamese(&mut model),
+        _ => pictures(&mut model),
+    };
+    let mut model = model.with_outputs(outputs.expect("the layers fit"));
+    set_weights(&mut model, golden);
+    let many = |name: &str, count: &str| -> Vec<HostTensor> {
+        let count = golden.number(count) as usize;
+        (0..count).map(|i| golden.tensor(&format!("{name}{i}")).clone()).collect()
+    };
+    let batch =
+        Batch { inputs: many("x", "inputs"), labels: many("y", "outputs"), weights: vec![] };
+    let losses = [(Loss::MeanSquaredError, 1.0), (Loss::MeanSquaredError, 0.5)];
+    let device = golden.device();
+    let optimizer = Optimizer::sgd().learning_rate(0.1);
+    let losses = &losses[..batch.labels.len()];
+    let mut trainer = Trainer::new(model.clone(), device, optimizer, 1).losses(losses);
+    let got = trainer.predict_batch(&batch.inputs).expect("it runs");
+    for (got, want) in got.iter().zip(many("output", "outputs")) {
+        let place = format!("{} on {}", golden.name, device.info());
+        expect_close(&place, got, &want, TOLERANCE);
+    }
+    for step in 0..3 {
+        trainer.train_batch(&batch).expect("a step");
+        let loss = trainer.take_metrics().expect("metrics").loss;
+        expect_loss(golden, step, loss, device);
     }
 }
 
-#[test]
-fn next_frame() {
-    for golden in goldens("next_frame") {
-        let mut model = Model::sequential(InputSpec::floats([4, 8, 8, 1]), 0);
-        for _ in 0..4 {
-            let layer = ConvLstm2D::new(golden.number("filters") as usize, 3)
-                .padding(Padding::Same)
-                .recurrent_activation(Activation::HardSigmoid2018)
-                .return_sequences();
-            let normalization = BatchNormalization::new();
-            model = model.add(layer).and_then(|m| m.add(normalization)).expect("the layers fit");
-        }
-        let last = Conv3D::new(1, 3).padding(Padding::Same).activation(Activation::Sigmoid);
-        let mut model = model.add(last).expect("the layer fits");
-        set_weights(&mut model, &golden);
-        for device in devices() {
-            let optimizer = Optimizer::adadelta().learning_rate(1.0);
-            let mut trainer = Trainer::new(model.clone(), &*device, optimizer, 0)
-                .metric_sums(rnn::nn::MetricSums::Regression);
-            for step in 0..golden.number("steps") as usize {
-                let inputs = vec![golden.tensor(&format!("x{step}")).clone()];
-                let labels = vec![golden.tensor(&format!("y{step}")).clone()];
-                trainer.train_batch(&Batch { inputs, labels, weights: vec![] }).expect("a step");
-                let loss = trainer.take_metrics().expect("metrics").loss;
-                expect_loss(&golden, step, loss, &*device);
-            }
-        }
+pub fn next_frame(golden: &Golden) {
+    let mut model = Model::sequential(InputSpec::floats([4, 8, 8, 1]), 0);
+    for _ in 0..4 {
+        let layer = ConvLstm2D::new(golden.number("filters") as usize, 3)
+            .padding(Padding::Same)
+            .recurrent_activation(Activation::HardSigmoid2018)
+            .return_sequences();
+        let normalization = BatchNormalization::new();
+        model = model.add(layer).and_then(|m| m.add(normalization)).expect("the layers fit");
+    }
+    let last = Conv3D::new(1, 3).padding(Padding::Same).activation(Activation::Sigmoid);
+    let mut model = model.add(last).expect("the layer fits");
+    set_weights(&mut model, golden);
+    let device = golden.device();
+    let optimizer = Optimizer::adadelta().learning_rate(1.0);
+    let mut trainer =
+        Trainer::new(model.clone(), device, optimizer, 0).metric_sums(rnn::nn::MetricSums::Regression);
+    for step in 0..golden.number("steps") as usize {
+        let inputs = vec![golden.tensor(&format!("x{step}")).clone()];
+        let labels = vec![golden.tensor(&format!("y{step}")).clone()];
+        trainer.train_batch(&Batch { inputs, labels, weights: vec![] }).expect("a step");
+        let loss = trainer.take_metrics().expect("metrics").loss;
+        expect_loss(golden, step, loss, device);
     }
 }

@@ -1,7 +1,7 @@
 //! Recurrent layers: every argument, masks, states and dropout with given factors.
 
 use crate::TOLERANCE;
-use crate::golden::{Golden, goldens};
+use crate::golden::Golden;
 use rnn::nn::{Cell, ForwardContext, Gru, Lstm, Recurrent, SimpleRnn, Value};
 use rnn_core::DType;
 use rnn_graph::{Graph, TensorId};
@@ -9,31 +9,21 @@ use rnn_ops::{self as ops, Concat, DropoutMatmul, LstmGates, ScanInputs, Transpo
 
 const UNITS: usize = 5;
 
-#[test]
-fn simple_rnn() {
-    for golden in goldens("simple_rnn") {
-        check(&golden, SimpleRnn::new(UNITS), &["h"]);
-    }
+pub fn simple_rnn(golden: &Golden) {
+    check(golden, SimpleRnn::new(UNITS), &["h"]);
 }
 
-#[test]
-fn lstm() {
-    for golden in goldens("lstm") {
-        let gate = golden.activation("recurrent_activation");
-        check(&golden, Lstm::new(UNITS).recurrent_activation(gate), &["h", "c"]);
-    }
+pub fn lstm(golden: &Golden) {
+    let gate = golden.activation("recurrent_activation");
+    check(golden, Lstm::new(UNITS).recurrent_activation(gate), &["h", "c"]);
 }
 
-#[test]
-fn gru() {
-    for golden in goldens("gru") {
-        let mut layer =
-            Gru::new(UNITS).recurrent_activation(golden.activation("recurrent_activation"));
-        if !golden.flag("reset_after") {
-            layer = layer.reset_before();
-        }
-        check(&golden, layer, &["h"]);
+pub fn gru(golden: &Golden) {
+    let mut layer = Gru::new(UNITS).recurrent_activation(golden.activation("recurrent_activation"));
+    if !golden.flag("reset_after") {
+        layer = layer.reset_before();
     }
+    check(golden, layer, &["h"]);
 }
 
 fn check<C: Cell>(golden: &Golden, mut layer: Recurrent<C>, states: &[&str]) {

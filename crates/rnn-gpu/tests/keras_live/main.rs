@@ -11,6 +11,7 @@ mod compare;
 use anyhow::{Context, Result, anyhow, ensure};
 use case::{Case, Refusal};
 use rnn::Device;
+use rnn_testing::{skip_outside_ci, skip_without_adapter};
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
@@ -197,8 +198,7 @@ fn finish(case: &Case, failed: bool, keep: bool) -> Result<()> {
 #[ignore = "cargo xtask keras-live runs it"]
 fn keras_and_we_compute_the_same() -> Result<()> {
     let Some(python) = python::interpreter() else {
-        assert!(env::var_os("CI").is_none(), "keras-live needs Python 3.11 with venv and pip");
-        println!("SKIPPED keras-live: no Python 3.11 with tests/interchange/requirements.txt");
+        skip_outside_ci("no Python 3.11 with tests/interchange/requirements.txt");
         return Ok(());
     };
     let asked = Asked::read();
@@ -210,8 +210,7 @@ fn keras_and_we_compute_the_same() -> Result<()> {
     let (cpu, _) = rnn::device::open("cpu")?;
     let gpu = rnn::device::open("gpu").ok().map(|(gpu, _)| gpu);
     if gpu.is_none() {
-        assert!(env::var_os("RNN_GPU_REQUIRE_GPU").is_none(), "no adapter");
-        println!("SKIPPED on the GPU device: there is none");
+        skip_without_adapter();
     }
     let mut report = Report::default();
     let devices = |seed: u64| {

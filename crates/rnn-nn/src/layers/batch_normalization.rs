@@ -4,10 +4,7 @@ use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Initializer, Layer, LayerError};
 use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{
-    BatchNormalize, Fill, InverseRoot, MovingAverage,
-    TransposeLeading,
-};
+use rnn_ops::{BatchNormalize, Fill, InverseRoot, MovingAverage, TransposeLeading};
 use std::sync::Arc;
 
 /// Zero mean and unit variance of each feature over the batch and all other axes, then gamma and

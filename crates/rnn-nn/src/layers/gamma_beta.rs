@@ -1,9 +1,7 @@
 use crate::layer::{Arguments, ForwardContext, Weight, WeightArguments};
 use crate::{ConfigError, Initializer, LayerError};
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{
-    Affine, Binary, Scale,
-};
+use rnn_ops::{Affine, Binary, Scale};
 
 /// gamma and beta over the last axis, behind a normalization: y = x gamma + beta.
 #[derive(Clone, Debug)]

@@ -1,17 +1,15 @@
 //! The forward pass of recurrent layers.
 
-use super::recurrent::Recurrent;
 use super::axes::{stack, swap_leading};
 use super::cell::{Cell, CellShapes, Scan};
+use super::recurrent::Recurrent;
 use crate::layer::{Arguments, ForwardContext, MaskFlow, Numbers, Value, Weight, WeightArguments};
 use crate::onnx::{ExportError, OnnxContext, OnnxScan, ScanOptions};
 use crate::{ConfigError, Layer, LayerError};
 use rnn_core::{DType, Shape};
 use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
-use rnn_ops::{
-    Assign, Cast, MaskItems, Pad, ReverseLeading, ScanInputs, SeenMask,
-};
+use rnn_ops::{Assign, Cast, MaskItems, Pad, ReverseLeading, ScanInputs, SeenMask};
 use std::sync::Arc;
 
 /// What a recurrent layer returns.

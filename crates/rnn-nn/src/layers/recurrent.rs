@@ -1,9 +1,7 @@
 use super::cell::Cell;
-use crate::layer::WeightArguments;
 use crate::Initializer;
-use rnn_ops::{
-    Activation, Penalty,
-};
+use crate::layer::WeightArguments;
+use rnn_ops::{Activation, Penalty};
 
 /// A recurrent layer with Keras's arguments: `[T, F]` -> `[H]`, or `[T, H]` with
 /// `return_sequences`. [`SimpleRnn`](crate::SimpleRnn), [`Lstm`](crate::Lstm),

@@ -4,26 +4,16 @@
 
 use rnn_core::HostTensor;
 use rnn_graph::{
-    Cost, Device, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Session, Shader,
+    Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Session, Shader,
     Signature, TensorId, TensorType, Work,
 };
-use rnn_wgpu::{Options, WgpuDevice, adapters};
+use rnn_wgpu::{Options, WgpuDevice};
 
-/// Opens the best adapter. Without one the test is skipped aloud, or fails where
-/// `RNN_GPU_REQUIRE_GPU=1` asks for one.
-pub fn open(test: &str) -> Option<WgpuDevice> {
-    open_with(test, Options::default())
-}
+pub use rnn_testing::gpu;
 
-pub fn open_with(test: &str, options: Options) -> Option<WgpuDevice> {
-    let Some(adapter) = adapters().into_iter().next() else {
-        assert!(
-            std::env::var("RNN_GPU_REQUIRE_GPU").as_deref() != Ok("1"),
-            "{test}: no adapter, and RNN_GPU_REQUIRE_GPU=1"
-        );
-        println!("SKIPPED {test}: no adapter");
-        return None;
-    };
+/// The best adapter, opened with options.
+pub fn gpu_with(options: Options) -> Option<WgpuDevice> {
+    let adapter = rnn_testing::adapters().into_iter().next()?;
     Some(WgpuDevice::open(&adapter, options).unwrap())
 }
 
@@ -163,9 +153,4 @@ pub fn accumulator(n: usize) -> Graph {
 /// The floats of a resident now.
 pub fn read(session: &mut Box<dyn Session>, resident: &str) -> Vec<f32> {
     session.read(resident).unwrap().as_f32().unwrap().to_vec()
-}
-
-/// A session of the device.
-pub fn session(device: &WgpuDevice) -> Box<dyn Session> {
-    device.session()
 }

@@ -1,0 +1,98 @@
+use crate::skip_without_adapter;
+use rnn_cpu::CpuDevice;
+use rnn_graph::Device;
+use rnn_wgpu::{Adapter, Options, WgpuDevice};
+use std::ops::Deref;
+
+/// An open device that tests run on.
+#[derive(Debug)]
+pub enum TestDevice {
+    /// The CPU device.
+    Cpu(CpuDevice),
+    /// An adapter.
+    Gpu(WgpuDevice),
+}
+
+impl TestDevice {
+    /// The device by its own type, if it is an adapter.
+    pub fn gpu(&self) -> Option<&WgpuDevice> {
+        match self {
+            Self::Cpu(_) => None,
+            Self::Gpu(gpu) => Some(gpu),
+        }
+    }
+}
+
+impl Deref for TestDevice {
+    type Target = dyn Device;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Cpu(cpu) => cpu,
+            Self::Gpu(gpu) => gpu,
+        }
+    }
+}
+
+impl From<TestDevice> for Box<dyn Device> {
+    fn from(device: TestDevice) -> Self {
+        match device {
+            TestDevice::Cpu(cpu) => Box::new(cpu),
+            TestDevice::Gpu(gpu) => Box::new(gpu),
+        }
+    }
+}
+
+/// The adapters of this machine, the best first. Without any the running test is skipped.
+///
+/// # Panics
+/// If there is none and `RNN_GPU_REQUIRE_GPU=1`.
+pub fn adapters() -> Vec<Adapter> {
+    let all = rnn_wgpu::adapters();
+    if all.is_empty() {
+        skip_without_adapter();
+    }
+    all
+}
+
+/// Opens an adapter as the command opens it.
+///
+/// # Panics
+/// If the driver does not hand the device out.
+pub fn open(adapter: &Adapter) -> WgpuDevice {
+    let device = WgpuDevice::open(adapter, Options::default());
+    device.unwrap_or_else(|error| panic!("{}: {error}", adapter.info))
+}
+
+/// The best adapter, opened. Without any the running test is skipped.
+///
+/// # Panics
+/// If there is none and `RNN_GPU_REQUIRE_GPU=1`.
+pub fn gpu() -> Option<WgpuDevice> {
+    adapters().first().map(open)
+}
+
+/// The CPU device and every adapter, opened. Without any adapter that part of the running test is
+/// skipped.
+///
+/// # Panics
+/// If there is no adapter and `RNN_GPU_REQUIRE_GPU=1`.
+pub fn devices() -> Vec<TestDevice> {
+    let gpus = adapters();
+    let gpus = gpus.iter().map(|adapter| TestDevice::Gpu(open(adapter)));
+    std::iter::once(TestDevice::Cpu(CpuDevice::new())).chain(gpus).collect()
+}
+
+/// The CPU device and every adapter, opened, by short names for tests that are one for each device:
+/// `cpu`, `gpu`, and `gpu2`, `gpu3` and so on for more adapters.
+///
+/// # Panics
+/// If there is no adapter and `RNN_GPU_REQUIRE_GPU=1`.
+pub fn named_devices() -> Vec<(String, TestDevice)> {
+    let name = |index| match index {
+        0 => "cpu".into(),
+        1 => "gpu".into(),
+        n => format!("gpu{n}"),
+    };
+    devices().into_iter().enumerate().map(|(index, device)| (name(index), device)).collect()
+}
