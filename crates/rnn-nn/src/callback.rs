@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::ControlFlow;
 
-/// Something that follows training, and may end or change it
-/// (keras/src/callbacks).
+/// Follows a training from event to event, and may end or change it (keras/src/callbacks).
 pub trait Callback {
     /// Is told of every event; `Break` ends the training after this step or epoch.
     ///
@@ -17,7 +16,7 @@ pub trait Callback {
         trainer: &mut Trainer,
     ) -> Result<ControlFlow<()>, TrainError>;
 
-    /// What it remembers, for a training that goes on later.
+    /// The values that it keeps, for a training that is resumed.
     fn state(&self) -> CallbackState {
         CallbackState::default()
     }
@@ -26,12 +25,12 @@ pub trait Callback {
     fn restore(&mut self, _: &CallbackState) {}
 }
 
-/// What a callback remembers from one event to the next.
+/// The values that a callback keeps from one event to the next, as a checkpoint stores them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CallbackState {
     /// Finite numbers by name.
     pub numbers: BTreeMap<String, f64>,
-    /// Weights, as [`Model::parameters`] gives them.
+    /// Weights in the order of [`Model::parameters`](crate::Model::parameters).
     #[serde(skip)]
     pub weights: Option<Vec<f32>>,
 }
@@ -56,7 +55,7 @@ impl<F: FnMut(&Event) -> ControlFlow<()>> Callback for F {
 
 const ON: Result<ControlFlow<()>, TrainError> = Ok(ControlFlow::Continue(()));
 
-/// What a callback watches.
+/// The figure that a callback watches, of the training or of the validation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Monitor {
     /// Of the validation examples, or of the training examples where nothing is validated.
@@ -96,7 +95,7 @@ impl Best {
         Self { monitor: monitor.into(), min_delta, score: None, wait: 0 }
     }
 
-    /// Whether this epoch is the best.
+    /// Returns true, if this epoch is the best so far.
     fn improves(&mut self, log: &EpochLog) -> bool {
         let score = self.monitor.score(log);
         // The first figure is the best so far; NaN and infinities never are.
@@ -124,7 +123,8 @@ impl Best {
     }
 }
 
-/// Ends the training once it no longer helps; what it ended does not go on.
+/// Ends a training once its figure has stopped improving (keras/src/callbacks/early_stopping.py). A
+/// training that it ended is not resumed.
 #[derive(Clone, Debug)]
 pub struct EarlyStopping {
     best: Best,
@@ -135,7 +135,7 @@ pub struct EarlyStopping {
 }
 
 impl EarlyStopping {
-    /// After `patience` epochs without a better figure.
+    /// Stops after `patience` epochs in a row without a better figure.
     pub fn new(monitor: impl Into<Monitor>, patience: usize) -> Self {
         let best = Best::new(monitor, 0.0);
         Self { best, patience, restore: false, weights: None, stopped: false }
@@ -147,13 +147,13 @@ impl EarlyStopping {
         self
     }
 
-    /// When it stops, the model gets back the weights of its best epoch.
+    /// Gives the model back the weights of its best epoch when it stops.
     pub fn restore_best_weights(mut self) -> Self {
         self.restore = true;
         self
     }
 
-    /// Whether it ended a training.
+    /// Returns true, if it has ended a training.
     pub fn stopped(&self) -> bool {
         self.stopped
     }
@@ -197,7 +197,8 @@ impl Callback for EarlyStopping {
     }
 }
 
-/// Lowers the learning rate once training no longer helps.
+/// Lowers the learning rate once the figure has stopped improving
+/// (keras/src/callbacks/reduce_lr_on_plateau.py).
 #[derive(Clone, Debug)]
 pub struct ReduceOnPlateau {
     best: Best,
@@ -221,13 +222,13 @@ impl ReduceOnPlateau {
         self
     }
 
-    /// Epochs after a reduction that are not counted.
+    /// Counts no epoch without improvement for this many epochs after a reduction.
     pub fn cooldown(mut self, epochs: usize) -> Self {
         self.cooldown = epochs;
         self
     }
 
-    /// The part of the first rate below which it does not go.
+    /// Never lowers the rate below this fraction of the first rate.
     pub fn floor(mut self, fraction: f64) -> Self {
         self.floor = fraction;
         self
@@ -267,14 +268,16 @@ impl Callback for ReduceOnPlateau {
     }
 }
 
-/// Saves the model after each epoch that is the best so far.
+/// Saves the model after each epoch whose figure is the best so far
+/// (keras/src/callbacks/model_checkpoint.py).
 pub struct ModelCheckpoint<F> {
     best: Best,
     save: F,
 }
 
 impl<F: FnMut(&Model) -> Result<(), String>> ModelCheckpoint<F> {
-    /// `save` is given the model; its message ends the training.
+    /// Calls `save` with the model after each best epoch. An error message that it returns ends the
+    /// training.
     pub fn new(monitor: impl Into<Monitor>, save: F) -> Self {
         Self { best: Best::new(monitor, 0.0), save }
     }
@@ -303,7 +306,7 @@ impl<F: FnMut(&Model) -> Result<(), String>> Callback for ModelCheckpoint<F> {
     }
 }
 
-/// Ends the training with an error when the loss is no longer a number.
+/// Ends the training with [`TrainError::NotFinite`] when the loss is no longer a finite number.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TerminateOnNan;
 
@@ -326,7 +329,9 @@ impl Callback for TerminateOnNan {
     }
 }
 
-/// Writes a line for each epoch: a file can be followed while the training runs.
+/// Writes a line of comma-separated values for each epoch, with the columns of
+/// [`EpochLog::CSV_NAMES`](crate::EpochLog::CSV_NAMES). A file can be followed while the training
+/// runs.
 #[derive(Debug)]
 pub struct CsvLog<W> {
     writer: W,
@@ -334,12 +339,12 @@ pub struct CsvLog<W> {
 }
 
 impl<W: Write> CsvLog<W> {
-    /// A log with a line of names on top, unless it continues a training.
+    /// Starts a log with a line of column names, unless the training is a resumed one.
     pub fn new(writer: W) -> Self {
         Self { writer, begun: false }
     }
 
-    /// Continues a log that has its names already.
+    /// Continues a log whose line of column names is already written.
     pub fn append(writer: W) -> Self {
         Self { writer, begun: true }
     }

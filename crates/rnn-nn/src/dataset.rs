@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-/// Examples: for each input of a model what it is fed `[N, ..]`, for each output the labels
-/// `[N, ..]`. Of arrays that are not in memory only the batches at hand are.
+/// Examples with their labels: for each input of a model an array `[N, ..]`, for each output labels
+/// `[N, ..]`. Of arrays that are not in memory only the batches at hand are loaded.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     inputs: Arrays,
@@ -19,7 +19,7 @@ pub struct Dataset {
 
 type Arrays = Arc<[Arc<dyn Examples>]>;
 
-/// Examples that do not belong together, or cannot be read.
+/// The reason why examples do not belong together or cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// No array for any input.
@@ -30,7 +30,7 @@ pub enum DatasetError {
     Counts {
         /// The shape of the inputs.
         inputs: Shape,
-        /// That of labels or weights.
+        /// The number of labels or weights.
         others: Shape,
     },
     /// More examples than can be numbered.
@@ -57,10 +57,11 @@ impl Dataset {
         Self::of(share(inputs.into()), share(labels.into()))
     }
 
-    /// The same of arrays that need not be in memory.
+    /// Makes a dataset of N examples from arrays that need not be in memory: an array for each
+    /// input of the model, and labels for each output.
     ///
     /// # Errors
-    /// As [`Dataset::new`].
+    /// If the arrays do not all have N examples.
     pub fn of(
         inputs: impl Into<Vec<Arc<dyn Examples>>>,
         labels: impl Into<Vec<Arc<dyn Examples>>>,
@@ -74,20 +75,22 @@ impl Dataset {
         Ok(Self { inputs: inputs.into(), labels: labels.into(), weights: [].into(), order })
     }
 
-    /// How much each example counts in the loss of every output, `[N]`, or each step of the one
-    /// output, as in [`Batch::weights`]; in the order of the inputs given.
+    /// Sets the weight of each example in the loss of every output, `[N]`, or of each step of the
+    /// only output, as in [`Batch::weights`](crate::Batch::weights), in the order of the examples
+    /// given.
     ///
     /// # Errors
-    /// If they are not of as many examples as the inputs.
+    /// If there are not as many weights as examples.
     pub fn sample_weights(self, weights: HostTensor) -> Result<Self, DatasetError> {
         let weights: Arc<dyn Examples> = Arc::new(weights);
         self.sample_weights_of([weights])
     }
 
-    /// The same of arrays that need not be in memory, one for each output.
+    /// Sets the weights of examples or steps from arrays that need not be in memory: one array for
+    /// all outputs, or one for each.
     ///
     /// # Errors
-    /// As [`Dataset::sample_weights`].
+    /// If an array does not have as many weights as there are examples.
     pub fn sample_weights_of(
         mut self,
         weights: impl Into<Vec<Arc<dyn Examples>>>,
@@ -99,8 +102,8 @@ impl Dataset {
         Ok(self)
     }
 
-    /// How much the examples of class 0, 1, .. of the first labels count in the loss; those of
-    /// others count 1.
+    /// Sets the weight in the loss of examples by the class of their first labels: `weights[k]` for
+    /// class k, and 1 for classes beyond.
     ///
     /// # Errors
     /// If the labels cannot be read.
@@ -124,16 +127,16 @@ impl Dataset {
         self.order.len()
     }
 
-    /// Whether there is none.
+    /// Returns true, if there are no examples.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
 
-    /// A number that tells this data set from others, by what some of its examples are: FNV-1a
-    /// over up to 64 of them.
+    /// Returns a number that tells this dataset from others: the FNV-1a digest of the shapes and of
+    /// up to 64 examples.
     ///
     /// # Errors
-    /// If they cannot be read.
+    /// If the examples cannot be read.
     pub fn fingerprint(&self) -> Result<u64, DatasetError> {
         let some = self.order.iter().step_by(self.order.len().div_ceil(64).max(1));
         let batch = self.gather(&some.copied().collect::<Vec<_>>())?;
@@ -142,7 +145,7 @@ impl Dataset {
         Ok(fnv1a((self.order.len() as u64).to_le_bytes().into_iter().chain(bytes)))
     }
 
-    /// Whether examples have weights.
+    /// Returns true, if examples have weights.
     pub fn is_weighted(&self) -> bool {
         !self.weights.is_empty()
     }
@@ -155,25 +158,26 @@ impl Dataset {
         read(&self.labels, &self.order)
     }
 
-    /// The shapes of all labels of each output, those of examples left out by [`Dataset::range`] and
-    /// the like included.
+    /// The shapes of the label arrays of each output, `[N, ..]`, in which N also counts the
+    /// examples that [`Dataset::range`] and similar methods left out.
     pub fn label_shapes(&self) -> impl Iterator<Item = &Shape> {
         self.labels.iter().map(|labels| labels.shape())
     }
 
-    /// The first `count` examples.
+    /// Keeps the first `count` examples, or all, if there are fewer.
     pub fn take(mut self, count: usize) -> Self {
         self.order.truncate(count);
         self
     }
 
-    /// Some of the examples, by their number; those that there are.
+    /// Returns the examples with these numbers; numbers beyond the end are ignored.
     pub fn range(&self, range: Range<usize>) -> Self {
         let end = range.end.min(self.order.len());
         Self { order: self.order[range.start.min(end)..end].to_vec(), ..self.clone() }
     }
 
-    /// Shuffles and divides: the first part gets `fraction` of the examples.
+    /// Shuffles the examples and divides them into two datasets, the first of which gets `fraction`
+    /// of them, rounded to the nearest number.
     pub fn split(mut self, fraction: f64, seed: u64) -> (Self, Self) {
         Rng::new(seed, SPLIT_STREAM).shuffle(&mut self.order);
         let at = ((self.order.len() as f64 * fraction).round() as usize).min(self.order.len());
@@ -182,7 +186,7 @@ impl Dataset {
         (self, second)
     }
 
-    /// Of each `batch` examples those in `range`.
+    /// Returns, of each `batch` examples in a row, those with the numbers in `range`.
     pub(crate) fn part(&self, batch: usize, range: Range<usize>) -> Self {
         let within =
             |all: &[u32]| all[range.start.min(all.len())..range.end.min(all.len())].to_vec();
@@ -190,12 +194,12 @@ impl Dataset {
         Self { order, ..self.clone() }
     }
 
-    /// All examples in order, `size` at a time.
+    /// Iterates over all examples in order, `size` at a time.
     pub fn batches(&self, size: usize) -> Batches {
         Batches::start(self.clone(), size)
     }
 
-    /// All examples in the order of this seed and epoch.
+    /// Returns all examples in the random order that belongs to this seed and epoch.
     pub fn shuffled(&self, seed: u64, epoch: u64) -> Self {
         let mut dataset = self.clone();
         Rng::new(seed, epoch).shuffle(&mut dataset.order);
@@ -211,7 +215,7 @@ impl Dataset {
     }
 }
 
-/// A digest that tells apart what was not meant to deceive.
+/// The FNV-1a digest of bytes. It tells data apart by accident, not against an adversary.
 pub(crate) fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
     let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     bytes.fold(0xcbf2_9ce4_8422_2325, step)

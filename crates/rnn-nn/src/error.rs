@@ -2,7 +2,7 @@ use crate::{DatasetError, Loss, TensorRef};
 use rnn_core::{Shape, TensorError};
 use rnn_graph::{DeviceError, GraphError};
 
-/// A layer that does not fit what stands before it.
+/// A layer that cannot take the inputs that it is called on.
 #[derive(Debug, thiserror::Error)]
 #[error("{layer} takes {expected}, got {found} (without the batch axis)")]
 pub struct LayerError {
@@ -16,16 +16,16 @@ impl LayerError {
         Self { layer, expected, found: format!("{found:?}") }
     }
 
-    /// The same for a layer of several inputs.
+    /// The error of a layer of several inputs.
     pub(crate) fn of(layer: &'static str, expected: &'static str, found: &[&[usize]]) -> Self {
         Self { layer, expected, found: format!("{found:?}") }
     }
 }
 
-/// Why a model cannot be built or loaded.
+/// The reason why a model cannot be built or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// A layer does not fit.
+    /// A layer that does not fit its inputs.
     #[error(transparent)]
     Layer(#[from] LayerError),
     /// An argument of a layer is none that it can have.
@@ -38,7 +38,7 @@ pub enum ModelError {
         name: String,
         /// The model's shape.
         expected: Vec<usize>,
-        /// What was given, or "nothing".
+        /// The shape that was given, or "nothing".
         found: String,
     },
     /// A weight is not of floats.
@@ -50,13 +50,13 @@ pub enum ModelError {
     /// Two layers or inputs of one name.
     #[error("there are two layers or inputs named {0}: each needs a name of its own")]
     Name(String),
-    /// What cannot be applied again.
+    /// An input where an output of a layer is expected.
     #[error("{0:?} is an input of the model: no layer made it")]
     NoLayer(TensorRef),
     /// Elements that a device could not number.
     #[error("{what} of shape {shape:?} is too large: 2^31 elements are the most")]
     Size {
-        /// What has them.
+        /// The tensor that has them.
         what: String,
         /// The shape.
         shape: Vec<usize>,
@@ -66,14 +66,17 @@ pub enum ModelError {
 /// The most elements of a tensor of one example, and of all weights.
 const MAX_ELEMENTS: usize = 1 << 31;
 
-/// How many elements there are.
+/// The number of elements of a shape.
+///
+/// # Errors
+/// If a device could not number them.
 pub(crate) fn elements(what: &str, shape: &[usize]) -> Result<usize, ModelError> {
     let elements = shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
     let size = || ModelError::Size { what: what.to_owned(), shape: shape.to_vec() };
     elements.filter(|&n| n <= MAX_ELEMENTS).ok_or_else(size)
 }
 
-/// Why training stopped.
+/// The reason why a training, an evaluation or a prediction stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// The model does not fit together.
@@ -114,7 +117,7 @@ pub enum TrainError {
     },
     /// A label is none of the classes.
     #[error(
-        "label {class} in row {row} is none of the {classes} classes that the model puts out, 0 to {}",
+        "label {class} in row {row} is none of the {classes} classes of the model's output, 0 to {}",
         classes - 1
     )]
     Class {
@@ -122,7 +125,7 @@ pub enum TrainError {
         class: u32,
         /// The row of the batch.
         row: usize,
-        /// How many there are.
+        /// The number that was given.
         classes: usize,
     },
     /// The model's input holds nothing.
@@ -131,7 +134,7 @@ pub enum TrainError {
     /// The loss or a weight is not a finite number any more.
     #[error("{what} by step {step}; lower the learning rate, or clip gradients")]
     NotFinite {
-        /// What became what.
+        /// The quantity that is not finite.
         what: String,
         /// The steps done when that was seen.
         step: u64,
@@ -160,7 +163,7 @@ pub enum TrainError {
         output: String,
         /// They are those of all outputs.
         for_all: bool,
-        /// What has a loss of its own, of this batch.
+        /// The axes of the positions that have a loss of their own.
         expected: Shape,
         /// The shape given.
         found: Shape,
@@ -224,14 +227,14 @@ pub enum TrainError {
     Count {
         /// "inputs" or "outputs".
         ends: &'static str,
-        /// How many the model has.
+        /// The number that the model has.
         expected: usize,
-        /// What there should be as many of.
+        /// The things that were given.
         given: &'static str,
-        /// How many there are.
+        /// The number that was given.
         found: usize,
     },
-    /// A model that puts out nothing.
+    /// A model without an output.
     #[error("the model has no output to compare with labels: name one with Model::with_outputs")]
     NoOutput,
     /// A prediction that cannot be ascribed to tokens.
@@ -249,7 +252,7 @@ fn ending(loss: Loss) -> &'static str {
     }
 }
 
-/// Why a description is not one of a model that can be computed.
+/// The reason why a description is not one of a model that can be computed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// An argument has a value that is not supported.
@@ -259,9 +262,9 @@ pub enum ConfigError {
         owner: String,
         /// Its name.
         argument: String,
-        /// What was given.
+        /// The value that was given.
         value: String,
-        /// What may be given.
+        /// The values that may be given.
         supported: String,
     },
     /// An argument without a default is not there.
@@ -282,12 +285,12 @@ pub enum ConfigError {
         /// Those that exist.
         supported: String,
     },
-    /// What cannot be said in Keras's terms.
+    /// A model that cannot be described in Keras's terms.
     #[error("{owner} cannot be written for Keras: {what}")]
     Foreign {
         /// The layer.
         owner: String,
-        /// What Keras does not have.
+        /// The property that Keras does not have.
         what: String,
     },
     /// A description that hangs together wrongly.

@@ -9,16 +9,17 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// not look at masks, all figures leave out the same steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// The loss, with what regularizers add.
+    /// The mean loss, including the terms of regularizers.
     #[serde(deserialize_with = "finite_or_nan")]
     pub loss: f64,
-    /// The fraction that is classified right; 0 where there are no classes.
+    /// The fraction of examples that are classified correctly; 0 without classes.
     pub accuracy: f64,
-    /// The fraction right of what was taken for a class, the mean over classes; of two classes
-    /// that of the positive one.
+    /// The fraction of correct ones among the predictions of a class, averaged over the classes; of
+    /// two classes it is that of the positive one.
     #[serde(default)]
     pub precision: f64,
-    /// The fraction found of what belongs to a class, over classes as `precision`.
+    /// The fraction of the examples of a class that are predicted as such, averaged over the
+    /// classes as `precision` is.
     #[serde(default)]
     pub recall: f64,
     /// The harmonic mean of precision and recall, over classes as `precision`.
@@ -27,7 +28,7 @@ pub struct Metrics {
     /// The area under the ROC curve of 200 thresholds; 0 unless there are two classes.
     #[serde(default)]
     pub auc: f64,
-    /// Examples seen.
+    /// The number of examples.
     pub count: usize,
 }
 
@@ -36,7 +37,7 @@ fn finite_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
-/// One of the [`Metrics`].
+/// The name of one of the [`Metrics`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Figure {
     /// The loss, which is better if smaller; the others if larger.
@@ -54,7 +55,7 @@ pub enum Figure {
 }
 
 impl Metrics {
-    /// One of them.
+    /// Returns one of the metrics by its name.
     pub fn figure(&self, figure: Figure) -> f64 {
         match figure {
             Figure::Loss => self.loss,
@@ -71,7 +72,7 @@ impl Metrics {
         format!("{loss},{accuracy},{precision},{recall},{f1},{auc}")
     }
 
-    /// From the sums of an [`UpdateMetricSums`](rnn_ops::UpdateMetricSums).
+    /// Computes the metrics from the sums of an [`UpdateMetricSums`](rnn_ops::UpdateMetricSums).
     pub(crate) fn from_sums(
         sums: &HostTensor,
         metric_sums: MetricSums,
@@ -115,48 +116,49 @@ fn area_under_roc(buckets: &[f64]) -> f64 {
     ratio(area, negatives * positives)
 }
 
-/// What one epoch came to.
+/// The results of one epoch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EpochLog {
-    /// From 1 on.
+    /// The number of the epoch, from 1 on.
     pub epoch: usize,
     /// Over the training examples, while the weights changed.
     pub train: Metrics,
     /// Over the validation examples, at the end of the epoch.
     pub validation: Option<Metrics>,
-    /// Wall time of training, without validation.
+    /// The wall time of training in seconds, without validation.
     pub seconds: f64,
 }
 
 impl EpochLog {
-    /// The line above the lines of [`EpochLog::csv`].
+    /// The column names of [`EpochLog::csv`], comma-separated.
     pub const CSV_NAMES: &str = "epoch,loss,accuracy,precision,recall,f1,auc,val_loss,val_accuracy,\
         val_precision,val_recall,val_f1,val_auc,seconds\n";
 
-    /// The epoch as a line of comma-separated values.
+    /// Returns the epoch as a line of comma-separated values in the order of
+    /// [`EpochLog::CSV_NAMES`].
     pub fn csv(&self) -> String {
         let validation = self.validation.map_or(",,,,,".into(), |v| v.csv());
         format!("{},{},{validation},{}\n", self.epoch, self.train.csv(), self.seconds)
     }
 }
 
-/// All epochs.
+/// The results of all epochs of a training.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct History {
-    /// In order.
+    /// The epochs in order.
     pub epochs: Vec<EpochLog>,
 }
 
-/// How long to train, and in what portions.
+/// The length of a training and the size of its batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FitOptions {
-    /// Passes over the training examples.
+    /// The number of passes over the training examples.
     pub epochs: usize,
-    /// Examples in a step.
+    /// The number of examples in a step, over all ranks.
     pub batch_size: usize,
 }
 
-/// What `fit` reports while it works.
+/// A moment of a training that callbacks are told of.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// An epoch begins.

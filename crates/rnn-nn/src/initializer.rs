@@ -1,8 +1,8 @@
 use rnn_core::Rng;
 
-/// How a weight gets its first values, as Keras defines them
-/// (keras/src/initializers/random_initializers.py). A fan is what feeds or leaves a unit: of a
-/// kernel `[.., in, out]`, `in` or `out` times the extents before them.
+/// The distribution of the first values of a weight, as Keras defines it
+/// (keras/src/initializers/random_initializers.py). The fans of a kernel `[.., in, out]` are `in`
+/// and `out`, each times the product of the extents before them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Initializer {
     /// 0 everywhere.
@@ -34,7 +34,7 @@ pub enum Initializer {
     Uniform(f64, f64),
     /// Normal with a mean and a standard deviation.
     Normal(f64, f64),
-    /// The same, drawn again beyond two standard deviations.
+    /// A normal distribution whose values beyond two standard deviations are drawn again.
     TruncatedNormal(f64, f64),
 }
 
@@ -42,7 +42,7 @@ pub enum Initializer {
 const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_239_8;
 
 impl Initializer {
-    /// Values for a weight of this shape, row-major.
+    /// Draws the values of a weight of this shape, row-major.
     pub fn draw(&self, shape: &[usize], rng: &mut Rng) -> Vec<f32> {
         let len: usize = shape.iter().product();
         let columns = shape.last().copied().unwrap_or(1);

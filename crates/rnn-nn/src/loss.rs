@@ -4,7 +4,8 @@ use rnn_ops::{
     MetricSums, OneHot, Scale, SumRows, TransposeLeading,
 };
 
-/// What training makes small; Keras's names and means.
+/// The function of predictions and labels that training minimizes, with Keras's names and
+/// definitions (keras/src/losses/losses.py).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loss {
     /// Of a model that ends in sigmoid units; labels 0 or 1 of the output's shape.
@@ -28,12 +29,13 @@ pub enum Loss {
     },
 }
 
-/// How a cross-entropy is taken.
+/// The options of a cross-entropy.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Crossentropy {
-    /// The model puts out logits; else it ends in the sigmoid or softmax.
+    /// True, if the model outputs logits; false, if it ends in a sigmoid or softmax.
     pub from_logits: bool,
-    /// s: labels y count as y (1 - s) + s / C, of C classes, which of sigmoid units are two.
+    /// The label smoothing s: a label y becomes y (1 - s) + s / C, where C is the number of
+    /// classes, 2 for sigmoid units.
     pub label_smoothing: f32,
 }
 
@@ -43,20 +45,20 @@ impl Default for Loss {
     }
 }
 
-/// A loss in a graph.
+/// The tensors of a loss in a graph.
 #[derive(Clone, Copy, Debug)]
 pub struct LossOutputs {
-    /// What metrics compare with the labels, `[rows, C]`: logits, where the model ends in a
-    /// probability.
+    /// The predictions that metrics compare with the labels, `[rows, C]`: logits, if the model ends
+    /// in a probability.
     pub predictions: TensorId,
-    /// The labels, as predictions should be.
+    /// The labels in the shape of the predictions.
     pub labels: TensorId,
     /// The loss, `[1]`.
     pub loss: TensorId,
 }
 
-/// What has a loss of its own, of an output of these axes, and the predictions of each: examples,
-/// or all their steps, in the order of the output. Keras means a loss over the last axis.
+/// The number of losses of an output of these axes, and the number of predictions for each: an
+/// example, or each of its steps, has a loss of its own, which Keras averages over the last axis.
 pub(crate) fn rows(output: &[usize]) -> [usize; 2] {
     match output {
         [_, .., width] => [output[..output.len() - 1].iter().product(), *width],
@@ -65,22 +67,23 @@ pub(crate) fn rows(output: &[usize]) -> [usize; 2] {
 }
 
 impl Loss {
-    /// Of the probabilities of sigmoid units.
+    /// The cross-entropy of the probabilities of sigmoid units with labels 0 and 1.
     pub fn binary_crossentropy() -> Self {
         Self::BinaryCrossentropy(Crossentropy::default())
     }
 
-    /// Of the probabilities of a softmax; labels are probabilities.
+    /// The cross-entropy of the probabilities of a softmax with labels that are probabilities,
+    /// `[.., C]`.
     pub fn categorical_crossentropy() -> Self {
         Self::CategoricalCrossentropy(Crossentropy::default())
     }
 
-    /// Of the probabilities of a softmax; labels are classes.
+    /// The cross-entropy of the probabilities of a softmax with labels that are classes, u32.
     pub fn sparse_categorical_crossentropy() -> Self {
         Self::SparseCategoricalCrossentropy { from_logits: false }
     }
 
-    /// Whether the model is to put out logits, not probabilities.
+    /// Returns true, if the model outputs logits instead of probabilities.
     pub fn from_logits(&self) -> bool {
         match self {
             Self::BinaryCrossentropy(of) | Self::CategoricalCrossentropy(of) => of.from_logits,
@@ -100,7 +103,7 @@ impl Loss {
         }
     }
 
-    /// What is counted for metrics.
+    /// The sums that the metrics of this loss are computed from.
     pub fn metric_sums(&self) -> MetricSums {
         match self {
             Self::BinaryCrossentropy(_) => MetricSums::Binary,
@@ -111,10 +114,12 @@ impl Loss {
         }
     }
 
-    /// Adds the loss of an output `[B, ..]`: the mean over its rows (its
-    /// positions without the axis of classes), of which `weights`, f32 `[rows]`, say how much each
-    /// counts. `None` if the model does not end in the probability that
-    /// the loss is of.
+    /// Adds the loss of an output `[B, ..]` to a graph: the mean over its rows, which are its
+    /// positions without the last axis. `weights`, f32 `[rows]`, are the weights of the rows in the
+    /// mean. Returns `None`, if the model does not end in the probability that the loss takes.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
     pub fn forward(
         &self,
         g: &mut Graph,
@@ -200,7 +205,8 @@ impl Loss {
     }
 }
 
-/// What stands before a final sigmoid or softmax: log-odds, but for a constant; else the output.
+/// The input of a final sigmoid or softmax, which is log-odds up to a constant; the output itself,
+/// if it ends in neither.
 pub(crate) fn before_probability(g: &mut Graph, output: TensorId) -> Result<TensorId, GraphError> {
     if let Some(logits) = logits(g, output, &|a: &Activate| a.0 == Activation::Sigmoid)? {
         return Ok(logits);
@@ -208,7 +214,7 @@ pub(crate) fn before_probability(g: &mut Graph, output: TensorId) -> Result<Tens
     Ok(logits(g, output, &|_: &ops::Softmax| true)?.unwrap_or(output))
 }
 
-/// What stands before the model's final activation, if that is the one wanted, in the order of the
+/// The input of the model's final activation, if that is the expected one, in the order of the
 /// output: what only moves elements is done again without the activation.
 fn logits<O: Op>(
     g: &mut Graph,

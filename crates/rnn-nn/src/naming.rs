@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-/// The names in their order, each once: of those that `key` makes alike the first keeps its name,
-/// the others get the smallest number that makes them differ from all names, `dec`, `dec_1`, `dec_2`.
+/// Makes names unique and keeps their order: of names with equal `key` the first stays, the others
+/// get the smallest number that no other name has, as `dec`, `dec_1`, `dec_2`.
 pub fn distinct_names(names: &[&str], key: impl Fn(&str) -> String) -> Vec<String> {
     let mut taken: HashSet<String> = names.iter().map(|name| key(name)).collect();
     let mut seen = HashSet::new();
@@ -25,7 +25,7 @@ pub fn distinct_names(names: &[&str], key: impl Fn(&str) -> String) -> Vec<Strin
     all
 }
 
-/// Keras's names: `lstm`, then `lstm_1`, .., whichever is free.
+/// The first of Keras's names for a class that is not taken: `lstm`, `lstm_1`, and so on.
 pub(crate) fn unique_name(class: &str, taken: impl Fn(&str) -> bool) -> String {
     let stem = snake_case(class);
     let numbered = (1..).map(|n| format!("{stem}_{n}"));
@@ -33,7 +33,8 @@ pub(crate) fn unique_name(class: &str, taken: impl Fn(&str) -> bool) -> String {
     names.find(|name| !taken(name)).unwrap_or(stem)
 }
 
-/// As keras/src/utils/naming.py: SimpleRNN is simple_rnn, MaxPooling1D max_pooling1d.
+/// A class name in snake case, as keras/src/utils/naming.py has it: `SimpleRNN` becomes
+/// `simple_rnn`, `MaxPooling1D` becomes `max_pooling1d`.
 pub(crate) fn snake_case(class: &str) -> String {
     let letters: Vec<char> = class.chars().collect();
     let mut name = String::new();

@@ -6,10 +6,10 @@ use std::f64::consts::PI;
 use std::fmt;
 use std::sync::Arc;
 
-/// The learning rate by step, as keras/src/optimizers/schedules define it.
+/// The learning rate as a function of the step (keras/src/optimizers/schedules).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Schedule {
-    /// The same at every step.
+    /// A constant.
     Constant(f64),
     /// `initial decay_rate^(step / decay_steps)`.
     ExponentialDecay {
@@ -28,13 +28,13 @@ pub enum Schedule {
         initial: f64,
         /// Steps to the end.
         decay_steps: f64,
-        /// What is left, as a fraction.
+        /// The fraction of `initial` that is left at the end.
         alpha: f64,
     },
 }
 
 impl Schedule {
-    /// The rate at step 0, 1, ..
+    /// The learning rate of a step, counted from 0.
     pub fn rate(&self, step: u64) -> f64 {
         match *self {
             Self::Constant(rate) => rate,
@@ -64,7 +64,7 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// What is done to gradients that are too large.
+/// The limit on gradients that are too large.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Clip {
     /// Nothing.
@@ -78,7 +78,7 @@ pub enum Clip {
     GlobalNorm(f32),
 }
 
-/// How weights follow their gradients; Keras's defaults.
+/// An update rule with its learning rate, weight decay and clipping (keras/src/optimizers).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Optimizer {
     rule: Rule,
@@ -87,7 +87,7 @@ pub struct Optimizer {
     clip: Clip,
 }
 
-/// What trains a model, for people: `Adam, learning rate 0.001`.
+/// For people: `Adam, learning rate 0.001`.
 impl fmt::Display for Optimizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, learning rate {}", self.class(), self.learning_rate)?;
@@ -112,7 +112,7 @@ impl<R: Into<Rule>> From<R> for Optimizer {
 }
 
 impl Optimizer {
-    /// A rule with a learning rate.
+    /// An optimizer of this rule and learning rate, without weight decay and clipping.
     pub fn new(rule: impl Into<Rule>, learning_rate: f64) -> Self {
         let learning_rate = Schedule::Constant(learning_rate);
         Self { rule: rule.into(), learning_rate, weight_decay: 0.0, clip: Clip::Off }
@@ -153,25 +153,25 @@ impl Optimizer {
         ops::Nadam::default().into()
     }
 
-    /// Replaces the learning rate.
+    /// Sets a constant learning rate.
     pub fn learning_rate(mut self, rate: f64) -> Self {
         self.learning_rate = Schedule::Constant(rate);
         self
     }
 
-    /// Lets the learning rate follow the steps.
+    /// Sets a learning rate that depends on the step.
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.learning_rate = schedule;
         self
     }
 
-    /// At each step weights lose this fraction, times the learning rate.
+    /// Subtracts this fraction of each weight, times the learning rate, at every step.
     pub fn weight_decay(mut self, decay: f64) -> Self {
         self.weight_decay = decay;
         self
     }
 
-    /// Limits the gradients.
+    /// Sets the limit on gradients.
     pub fn clip(mut self, clip: Clip) -> Self {
         self.clip = clip;
         self
@@ -188,7 +188,7 @@ impl Optimizer {
         self.rule.class()
     }
 
-    /// Keras's names of the arguments.
+    /// Visits the arguments by Keras's names.
     pub(crate) fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
         a.renamed(["learning_rate", "lr"], &mut self.learning_rate)?;
         let mut weight_decay = (self.weight_decay != 0.0).then_some(self.weight_decay);
@@ -254,21 +254,25 @@ impl Optimizer {
         }
     }
 
-    /// A number that Keras keeps behind the slots, such as Nadam's product of momenta: its value
+    /// A number that Keras stores after the slots, such as Nadam's product of momenta: its value
     /// after this many steps.
     pub fn kept_number(&self, steps: u64) -> Option<f64> {
         self.rule.kept_number(steps)
     }
 
-    /// The numbers of step 1, 2, .., the learning rate being multiplied by `factor`.
+    /// The parameters of step 1, 2, .., with the learning rate multiplied by `factor`.
     pub fn step_params(&self, step: u64, factor: f64) -> StepParams {
         let learning_rate = factor * self.learning_rate.rate(step - 1);
         let weight_decay = (self.weight_decay * learning_rate) as f32;
         StepParams { weight_decay, ..self.rule.step_params(learning_rate, step) }
     }
 
-    /// Adds the update of all parameters. `params` are those of the step, `arenas` the parameters
-    /// and then the slots; `each` holds the gradient of each weight, parts of `gradients`.
+    /// Adds the update of all parameters to a graph. `gradients` is the arena of all gradients and
+    /// `each` the view of each weight's gradient in it, `params` the numbers of the step, `arenas`
+    /// the parameters and then the slots.
+    ///
+    /// # Errors
+    /// If the arenas do not have one length, or their number is not that of the slots and one.
     pub fn update(
         &self,
         graph: &mut Graph,

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// What a training computes with.
+/// The number formats of a training.
 ///
 /// With `Mixed`, x W, h, the gates and cells of [`crate::Lstm`], [`crate::SimpleRnn`] and
 /// [`crate::ConvLstm2D`] with their gradients are stored in half precision,

@@ -4,7 +4,7 @@ use super::{Architecture, TensorRef};
 use crate::naming::snake_case;
 use std::collections::HashMap;
 
-/// What Keras sorts: an input, or a layer.
+/// An input or a layer, which Keras sorts together.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Operation {
     Input(usize),
@@ -81,8 +81,8 @@ impl Architecture {
         all.into_iter().map(|(operation, _)| operation).collect()
     }
 
-    /// Of each layer in Keras's order its place among [`Architecture::layers`], and its path in a
-    /// `.keras` file: `layers/lstm_1`, by class and number, not by name.
+    /// For each layer, in Keras's order: its index among [`Architecture::layers`], and its path in
+    /// a `.keras` file, such as `layers/lstm_1`, which numbers the layers of a class.
     pub fn keras_paths(&self) -> Vec<(usize, String)> {
         let mut counts: HashMap<String, usize> = HashMap::new();
         let mut path = |class: &str| {

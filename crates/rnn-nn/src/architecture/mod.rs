@@ -6,14 +6,14 @@ use crate::naming::distinct_names;
 use crate::{ConfigError, Layer};
 use std::sync::Arc;
 
-/// An input of a described model.
+/// An input of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
     /// Its name.
     pub name: String,
-    /// Its extents, the batch first; none, where any will do.
+    /// The extents with the batch first; `None` for an extent that may be any.
     pub batch_shape: Vec<Option<usize>>,
-    /// Token ids, not floats.
+    /// True for token ids, false for floats.
     pub tokens: bool,
 }
 
@@ -43,54 +43,54 @@ pub enum TensorRef {
 #[derive(Clone, Debug)]
 pub(crate) struct LayerNode {
     pub name: String,
-    /// The names of the models that it stood in, if there were some, and its own.
+    /// The names of the models that it was nested in, from the outermost, and its own.
     pub path: Vec<String>,
     pub layer: Arc<dyn Layer>,
-    /// Gradients move its weights.
+    /// True, if gradients change its weights.
     pub trainable: bool,
-    /// Keras has an operation in its place, which passes on no mask.
+    /// True, if Keras has an operation in its place, which passes on no mask.
     pub operation: bool,
 }
 
-/// One use of a layer.
+/// A call of a layer on tensors.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub layer: usize,
     pub inputs: Vec<TensorRef>,
 }
 
-/// What a model is made of, without weights: Keras's `config.json`. Unlike a [`Model`] it may leave
-/// extents open, such as the length of sequences.
+/// The graph of a model without shapes and weights, which Keras calls `config.json`. Unlike a
+/// [`Model`](crate::Model) it may leave extents open, such as the length of sequences.
 #[derive(Clone, Debug, Default)]
 pub struct Architecture {
     pub(crate) inputs: Vec<Input>,
     pub(crate) layers: Vec<LayerNode>,
-    /// A call comes after those that made its inputs.
+    /// The calls, each after those that made its inputs.
     pub(crate) calls: Vec<Call>,
     pub(crate) outputs: Vec<TensorRef>,
 }
 
 impl Architecture {
-    /// What it is fed.
+    /// The inputs in order.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
     }
 
-    /// The number of examples in a batch, where the description fixes it: for Keras, which makes the
-    /// states of stateful layers of that many rows. Other layers take batches of any size.
+    /// The batch size, if the description fixes one, as Keras does for stateful layers, whose
+    /// states have that many rows. All other layers take batches of any size.
     pub fn fixed_batch(&self) -> Option<usize> {
         self.inputs.iter().find_map(|input| *input.batch_shape.first()?)
     }
 
-    /// The names of the outputs, each once: those of the layers that make them, or of the inputs
-    /// that they are. Where a layer makes several, or one is listed twice, those behind the first
-    /// are numbered in the order of the outputs: `dec`, `dec_1`, `dec_2`.
+    /// The unique names of the outputs: the name of the layer that makes an output, or of the input
+    /// that it is. Further outputs of one layer, and repeated ones, are numbered in order: `dec`,
+    /// `dec_1`, `dec_2`.
     pub fn output_names(&self) -> Vec<String> {
         self.names_of_outputs(|layer| &layer.name)
     }
 
-    /// The names that Keras has for the outputs: an output of a model within the model is called
-    /// after that model, not after the layer in it.
+    /// Keras's names of the outputs. An output of a nested model is named after that model, not
+    /// after the layer in it.
     pub fn keras_output_names(&self) -> Vec<String> {
         self.names_of_outputs(|layer| layer.path.first().unwrap_or(&layer.name))
     }
@@ -104,18 +104,18 @@ impl Architecture {
         distinct_names(&names, str::to_owned)
     }
 
-    /// Names and classes of the layers, in Keras's order of them.
+    /// The names and classes of the layers in order.
     pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.layers.iter().map(|described| (described.name.as_str(), described.layer.class()))
     }
 
-    /// Of each layer the names of the models that it stood in, where models stood in models, and
-    /// its own.
+    /// For each layer, the names of the models that it was nested in, and its own.
     pub fn layer_paths(&self) -> impl Iterator<Item = &[String]> {
         self.layers.iter().map(|described| described.path.as_slice())
     }
 
-    /// The architecture for examples of these shapes, which open extents take over.
+    /// Replaces the open extents by those of examples of these shapes, one for each input, without
+    /// the batch.
     ///
     /// # Errors
     /// If there is not one shape for each input, or one does not fit.
@@ -146,7 +146,7 @@ impl Architecture {
         Ok(self)
     }
 
-    /// The same with this extent wherever one is open: weights do not depend on it.
+    /// Replaces every open extent by this one. Weights do not depend on it.
     pub fn with_open_extents(mut self, extent: usize) -> Self {
         let axes = self.inputs.iter_mut().flat_map(|input| input.batch_shape.iter_mut().skip(1));
         axes.filter(|axis| axis.is_none()).for_each(|axis| *axis = Some(extent));

@@ -4,12 +4,12 @@ use crate::layer::{
 use crate::{ConfigError, Loss, MetricSums, Optimizer, Schedule};
 use serde_json::{Value, json};
 
-/// How a model is trained: Keras's `compile_config`.
+/// The optimizer and the losses of a training, which Keras calls `compile_config`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compile {
-    /// How weights follow gradients.
+    /// The optimizer.
     pub optimizer: Optimizer,
-    /// Of each output, and what it counts in their sum.
+    /// The loss of each output and its weight in their sum.
     pub losses: Vec<(Loss, f32)>,
 }
 
@@ -56,12 +56,12 @@ impl Compile {
         optimizer.map(|optimizer| Optimizer::from_json(optimizer, dialect)).transpose()
     }
 
-    /// What is counted besides the loss, for the first output.
+    /// The sums that the metrics of the first output are computed from.
     pub fn metric_sums(&self) -> MetricSums {
         self.losses.first().map_or(MetricSums::Regression, |(loss, _)| loss.metric_sums())
     }
 
-    /// The same in Keras 3's spelling.
+    /// Writes the description in Keras 3's spelling.
     ///
     /// # Errors
     /// If Keras has nothing like it.
@@ -84,7 +84,7 @@ impl Compile {
     }
 }
 
-/// What is said for all outputs at once, for each in a list, or by name.
+/// The values for each output, which are given for all at once, in a list, or by name.
 fn each<T: Clone>(
     value: Option<&Value>,
     outputs: &[impl AsRef<str>],
@@ -141,7 +141,7 @@ impl Optimizer {
         Ok(optimizer)
     }
 
-    /// The same in Keras 3's spelling.
+    /// Writes the description in Keras 3's spelling.
     ///
     /// # Errors
     /// If Keras has nothing like it.
@@ -270,7 +270,7 @@ impl Loss {
         Ok(loss)
     }
 
-    /// The same as an object of Keras 3.
+    /// The loss as an object of Keras 3.
     fn to_json(self, reader: Reader) -> Result<Value, ConfigError> {
         let mut loss = self;
         let mut arguments = Arguments::written(format!("loss {}", self.name()), reader);

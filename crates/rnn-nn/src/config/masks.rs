@@ -9,14 +9,14 @@ use crate::{ConfigError, Layer};
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// Which steps take part, in a form that two masks of one meaning share.
+/// The unmasked steps of a sequence, in a form that two masks of one meaning share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mask {
     /// All of them, where others are masked.
     Whole,
     /// Those whose token is not the padding, given by its bits; of a step of floats, any element.
     Differs { of: TensorRef, padding: u64, any: bool },
-    /// Those that take part in one of these, in order, each once.
+    /// The steps that one of these leaves unmasked; they are sorted and unique.
     Either(Vec<Mask>),
     /// Those of sequences one behind the other.
     Joined(Vec<Mask>),
@@ -27,7 +27,7 @@ impl Mask {
         Self::Differs { of, padding: padding.to_bits(), any }
     }
 
-    /// Steps that take part in one of the masks.
+    /// The steps that one of the masks leaves unmasked.
     fn either(masks: impl IntoIterator<Item = Self>) -> Self {
         let parts = masks.into_iter().flat_map(|mask| match mask {
             Self::Either(parts) => parts,
@@ -50,7 +50,7 @@ impl Mask {
         }
     }
 
-    /// The mask of what a layer puts out first, given those of its inputs.
+    /// The mask of the first output of a layer, given those of its inputs.
     fn behind(call: &Call, flow: MaskFlow, inputs: &[Option<Self>]) -> Option<Self> {
         let source = *call.inputs.first()?;
         let whole = || inputs.iter().map(|mask| mask.clone().unwrap_or(Self::Whole));
@@ -63,16 +63,17 @@ impl Mask {
                 inputs.iter().cloned().collect::<Option<Vec<_>>>().map(Self::either)
             }
             _ if inputs.iter().all(Option::is_none) => None,
-            MaskFlow::SideBySide => Some(Self::either(whole())),
-            MaskFlow::OneBehindTheOther => Some(Self::joined(whole().collect())),
+            MaskFlow::ConcatenatedFeatures => Some(Self::either(whole())),
+            MaskFlow::ConcatenatedSteps => Some(Self::joined(whole().collect())),
         }
     }
 }
 
-/// What an operation puts out on the way to a mask. All but the mask have the axes of a sequence.
+/// The output of an operation that helps to compute a mask. All but the mask have the axes of a
+/// sequence.
 #[derive(Clone, Debug)]
 enum Operand {
-    /// Whether each element differs from the padding.
+    /// For each element, true if it differs from the padding.
     Elements {
         of: TensorRef,
         padding: f64,
@@ -82,8 +83,8 @@ enum Operand {
     Wide(Mask),
     Zeros,
     Ones,
-    SideBySide(Vec<Operand>),
-    OneBehindTheOther(Vec<Operand>),
+    ConcatenatedFeatures(Vec<Operand>),
+    ConcatenatedSteps(Vec<Operand>),
 }
 
 impl Operand {
@@ -109,8 +110,8 @@ impl Operand {
         let all = |parts: Vec<Self>| parts.into_iter().map(Self::wide).collect::<Option<Vec<_>>>();
         match self {
             Self::Elements { of, padding } => Some(Mask::differs(of, padding, true)),
-            Self::SideBySide(parts) => all(parts).map(Mask::either),
-            Self::OneBehindTheOther(parts) => all(parts).map(Mask::joined),
+            Self::ConcatenatedFeatures(parts) => all(parts).map(Mask::either),
+            Self::ConcatenatedSteps(parts) => all(parts).map(Mask::joined),
             operand => operand.wide(),
         }
     }
@@ -130,8 +131,8 @@ impl Operand {
 pub(super) struct MaskOperations<'a>(HashMap<&'a str, &'a Value>);
 
 impl<'a> MaskOperations<'a> {
-    /// Takes a part of a model, if it is an operation that masks are computed by
-    /// (keras/src/layers/merging/concatenate.py has the most of them).
+    /// Takes a part of a model, if it is an operation that computes masks, most of which come from
+    /// keras/src/layers/merging/concatenate.py. Returns true, if it is.
     pub fn take(&mut self, name: &'a str, part: &'a Value) -> bool {
         // Numbers may be put together too, which a layer does.
         let of_masks = || {
@@ -172,8 +173,8 @@ impl<'a> MaskOperations<'a> {
                 let rank = rank(parts.first()?)?;
                 let all = parts.iter().map(operand).collect::<Option<Vec<_>>>()?;
                 match axis? {
-                    -1 | 2 if rank == 3 => Some(Operand::SideBySide(all)),
-                    -2 | 1 if rank == 3 => Some(Operand::OneBehindTheOther(all)),
+                    -1 | 2 if rank == 3 => Some(Operand::ConcatenatedFeatures(all)),
+                    -2 | 1 if rank == 3 => Some(Operand::ConcatenatedSteps(all)),
                     _ => None,
                 }
             }
@@ -227,7 +228,7 @@ impl<'a> MaskOperations<'a> {
     }
 }
 
-/// The mask of what each call puts out first.
+/// The mask of the first output of each call.
 fn flow(layers: &[LayerNode], calls: &[Call]) -> Vec<Option<Mask>> {
     let mut flowing = Vec::new();
     for call in calls {
@@ -260,17 +261,17 @@ pub(super) fn named_like_operations(architecture: &Architecture) -> Vec<usize> {
     calls.iter().filter(clashes).map(|call| call.layer).collect()
 }
 
-/// Whether masks of these inputs come out of a layer otherwise than in Keras 2, where a step takes
+/// Returns true, if a layer merges these masks otherwise than Keras 2 does, where a step takes
 /// part in what is merged if it does in all inputs, and products are not masked
 /// (keras/layers/merge.py of 2.2.4).
 fn merges_otherwise(layer: &dyn Layer, masks: &[Option<Mask>]) -> bool {
-    let apart = layer.mask_flow() == MaskFlow::OneBehindTheOther;
+    let apart = layer.mask_flow() == MaskFlow::ConcatenatedSteps;
     let one = masks.iter().all(|mask| *mask == masks[0]);
     let product = layer.class() == "Multiply" && masks.iter().any(Option::is_some);
     layer.merges() && !apart && (!one || product)
 }
 
-/// Whether a part of a model is an operation of keras.ops, not a layer. Where a file does not say so,
+/// Returns true, if a part of a model is an operation of keras.ops, not a layer. Where a file does not say so,
 /// as `.h5` does not, an operation is given tensors one by one that a layer is given as a list.
 pub(super) fn is_operation(part: &Value) -> bool {
     let first = &part["inbound_nodes"][0]["args"][0];

@@ -106,7 +106,7 @@ fn judge(metric: &Value, compile: &Compile, width: usize) -> Option<String> {
     let half = || Value::from(0.5);
     let difference = match compile.metric_sums() {
         MetricSums::Binary if is(&["accuracy", "acc", "BinaryAccuracy"]) => match logits {
-            // Keras compares what the model puts out, logits here, with the threshold.
+            // Keras compares the output of the model, logits here, with the threshold.
             true => Some("of logits: here probabilities are compared with 0.5".into()),
             false => known(&[("threshold", half())]),
         },

@@ -34,7 +34,7 @@ impl Architecture {
         read::architecture(value, version.map_or(Dialect::default(), Dialect::of_version))
     }
 
-    /// The same in Keras 3's spelling.
+    /// Writes the description in Keras 3's spelling.
     ///
     /// # Errors
     /// If a layer has no name in Keras, or does what Keras cannot and the file is for Keras.

@@ -15,7 +15,7 @@ pub(super) struct Nested {
 }
 
 impl Nested {
-    /// Reads it, if it is one, and puts its layers behind `layers`.
+    /// Reads a nested model, if `value` is one, and appends its layers to `layers`.
     pub fn read(
         name: &str,
         value: &Value,
@@ -38,7 +38,7 @@ impl Nested {
         Ok(Some(Self { name: name.to_owned(), architecture, first }))
     }
 
-    /// Applies it to tensors; what it puts out.
+    /// Calls the model on tensors, and returns its outputs.
     pub fn call(
         &self,
         inputs: &[TensorRef],

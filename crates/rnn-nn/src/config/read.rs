@@ -37,7 +37,7 @@ fn field<'a>(value: &'a Value, name: &str, owner: &str) -> Result<&'a [Value], C
     list.map(Vec::as_slice).ok_or_else(missing)
 }
 
-/// What is described by an InputLayer, or by the first layer of a stack.
+/// The shape that an InputLayer, or the first layer of a stack, describes.
 fn batch_shape(config: &Value) -> Option<Vec<Option<usize>>> {
     let given = |name: &&str| config.get(name).and_then(Value::as_array);
     let name = INPUT_ARGUMENTS.iter().find(|name| given(name).is_some())?;
@@ -107,7 +107,7 @@ fn sequential(
     for (name, value) in described {
         if let Some(nested) = Nested::read(&name, value, dialect, &mut layers)? {
             let outputs = nested.call(&[last], &mut calls)?;
-            let several = || ConfigError::structure(format!("{name} puts out several tensors"));
+            let several = || ConfigError::structure(format!("{name} has several outputs"));
             last = <[TensorRef; 1]>::try_from(outputs).map_err(|_| several())?[0];
             continue;
         }
@@ -137,7 +137,7 @@ fn named(layers: &[Value]) -> Vec<(String, &Value)> {
 /// A tensor by the layer that makes it, which of its calls, and which of its outputs.
 pub(super) type History = (String, usize, usize);
 
-/// What a functional model is put together from.
+/// A part of a functional model.
 enum Part {
     Layer(usize),
     Model(Nested),
@@ -153,7 +153,7 @@ struct Node {
 /// The most calls of layers in a model. Models that people make have fewer than 2,000.
 const MAX_CALLS: usize = 10_000;
 
-/// Whether there are no more calls than work that grows with their square is well done for.
+/// Refuses so many calls that work proportional to their square would take too long.
 pub(super) fn few(calls: usize) -> Result<(), ConfigError> {
     let many = || format!("the model has {calls} layers, {MAX_CALLS} are the most");
     if calls <= MAX_CALLS { Ok(()) } else { Err(ConfigError::Structure(many())) }
@@ -251,7 +251,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
             let (part, _, node) = &later[0];
             let missing = node.inputs.iter().find(|input| !made.contains_key(*input));
             return Err(ConfigError::structure(format!(
-                "layer {} takes what layer {} puts out, which is not computed before it",
+                "layer {} takes the output of layer {}, which is not computed before it",
                 parts[*part].0,
                 missing.map_or("?", |(name, ..)| name)
             )));
@@ -271,7 +271,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
     Ok(Architecture { inputs, layers, calls, outputs })
 }
 
-/// No layer puts out more tensors: the output and the states of a recurrent layer.
+/// The largest number of outputs of a layer: the output and the states of a recurrent layer.
 const MAX_OUTPUTS: usize = 3;
 
 /// `["dense", 0, 0]`, a list of such, or an object of them.

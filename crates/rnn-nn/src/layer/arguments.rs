@@ -2,24 +2,24 @@ use super::{Dialect, Reader, WeightArguments, shown};
 use crate::ConfigError;
 use serde_json::{Map, Value};
 
-/// A value that a layer's argument can have.
+/// A type that an argument of a layer or optimizer can have.
 pub trait Argument: Sized {
-    /// What may be given, for messages.
+    /// The values that may be given, for messages.
     fn supported() -> String;
 
-    /// The value; none, where it is not supported.
+    /// Reads the value; `None`, if it is not supported.
     fn read(value: &Value, dialect: Dialect) -> Option<Self>;
 
-    /// The value in Keras 3's terms; none, where the reader has nothing like it.
+    /// The value in Keras 3's terms; `None`, if the reader knows nothing like it.
     fn write(&self, reader: Reader) -> Option<Value>;
 }
 
-/// The arguments of a layer or optimizer, by Keras's names: those of a description, which replace
-/// the values here, or those that become one.
+/// A visitor of the arguments of a layer or optimizer by Keras's names. It replaces them by those
+/// of a description, writes them into one, or checks that a description could have them.
 pub struct Arguments<'a> {
-    /// What messages call the layer.
+    /// The name of the layer in messages.
     owner: String,
-    /// Of the layer that they are of, where that is said.
+    /// False, if the description of the layer says that it is not trained.
     pub(crate) trainable: bool,
     side: Side<'a>,
 }
@@ -34,11 +34,11 @@ enum Side<'a> {
         made: Map<String, Value>,
         reader: Reader,
     },
-    /// What is written is read at once: a value that could not be is refused.
+    /// Every value is written and read back: a value that cannot be is refused.
     Check,
 }
 
-/// Numbers that an argument can be.
+/// A range of numbers that an argument may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbers {
     /// A share of what is dropped, which may be none and not all: [0, 1).
@@ -68,27 +68,27 @@ impl Numbers {
 }
 
 impl<'a> Arguments<'a> {
-    /// Those of a description.
+    /// A visitor that replaces arguments by those of a description.
     pub(crate) fn given(owner: String, given: &'a Map<String, Value>, dialect: Dialect) -> Self {
         Self { owner, trainable: true, side: Side::Read { given, dialect, known: vec![] } }
     }
 
-    /// Those that become a description.
+    /// A visitor that writes arguments into a description.
     pub(crate) fn written(owner: String, reader: Reader) -> Self {
         Self { owner, trainable: true, side: Side::Write { made: Map::new(), reader } }
     }
 
-    /// Those of a layer that was made here, which must be those that a description can have.
+    /// A visitor that checks the arguments of a layer made in code.
     pub(crate) fn checked(owner: String) -> Self {
         Self { owner, trainable: true, side: Side::Check }
     }
 
-    /// Whether they are only looked at.
+    /// Returns true, if the arguments are checked.
     pub(crate) fn checks(&self) -> bool {
         matches!(self.side, Side::Check)
     }
 
-    /// Whose defaults hold; Keras 3's in what is written.
+    /// The version of Keras whose defaults hold; Keras 3 in what is written.
     pub fn dialect(&self) -> Dialect {
         match self.side {
             Side::Read { dialect, .. } => dialect,
@@ -100,14 +100,14 @@ impl<'a> Arguments<'a> {
         &self.owner
     }
 
-    /// What a description says, if it is one that is read.
+    /// The value in the description, if one is read.
     pub(crate) fn take(&mut self, name: &str) -> Option<&'a Value> {
         let Side::Read { given, known, .. } = &mut self.side else { return None };
         known.push(name.to_owned());
         given.get(name)
     }
 
-    /// Who reads what is written, if it is one that is written.
+    /// The reader of the description, if one is written or checked.
     pub(crate) fn reader(&self) -> Option<Reader> {
         match self.side {
             Side::Read { .. } => None,
@@ -131,7 +131,7 @@ impl<'a> Arguments<'a> {
         ConfigError::Argument { owner, argument, value: shown(value), supported }
     }
 
-    /// An argument that stays as it is where it is not given.
+    /// Visits an argument that keeps its value, if it is not given.
     ///
     /// # Errors
     /// If its value is not supported.
@@ -154,10 +154,10 @@ impl<'a> Arguments<'a> {
         Ok(())
     }
 
-    /// An argument that must be given.
+    /// Visits an argument that must be given.
     ///
     /// # Errors
-    /// If it is not, or its value is not supported.
+    /// If it is missing, or its value is not supported.
     pub fn required<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
         if let Side::Read { given, .. } = &self.side
             && given.get(name).is_none_or(Value::is_null)
@@ -167,10 +167,10 @@ impl<'a> Arguments<'a> {
         self.optional(name, value)
     }
 
-    /// A number of a kind.
+    /// Visits a number within a range.
     ///
     /// # Errors
-    /// If it is another.
+    /// If it is outside.
     pub fn number(&mut self, name: &str, value: &mut f32, of: Numbers) -> Result<(), ConfigError> {
         self.optional(name, value)?;
         match of.contain(*value) {
@@ -183,7 +183,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// An argument that had another name in Keras 2.
+    /// Visits an argument whose name was another in Keras 2.
     ///
     /// # Errors
     /// If its value is not supported.
@@ -198,7 +198,7 @@ impl<'a> Arguments<'a> {
         self.optional(name, value)
     }
 
-    /// An argument whose null stands for the default.
+    /// Visits an argument for which null stands for the default.
     ///
     /// # Errors
     /// If its value is not supported.
@@ -209,7 +209,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// An argument that Keras does not have; a file for Keras goes without.
+    /// Visits an argument that Keras does not have; a file for Keras is written without it.
     ///
     /// # Errors
     /// If its value is not supported.
@@ -220,7 +220,8 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// The three arguments for a weight: `kernel_initializer`, `_regularizer`, `_constraint`.
+    /// Visits the three arguments of a weight: `kernel_initializer`, `kernel_regularizer` and
+    /// `kernel_constraint` for the name `kernel`.
     ///
     /// # Errors
     /// If one of them is not supported.
@@ -230,7 +231,7 @@ impl<'a> Arguments<'a> {
         self.optional(&format!("{name}_constraint"), &mut weight.constraint)
     }
 
-    /// An argument that must have this value, where it is given.
+    /// Visits an argument that must have this value, if it is given.
     ///
     /// # Errors
     /// If it has another.
@@ -246,14 +247,17 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// Arguments that change no result.
+    /// Accepts any values of arguments that change no result.
     pub fn ignored(&mut self, names: &[&str]) {
         if let Side::Read { known, .. } = &mut self.side {
             known.extend(names.iter().map(|&name| name.to_owned()));
         }
     }
 
-    /// Whether there is anything that no one asked for, which must not be passed over.
+    /// Returns the description that was written.
+    ///
+    /// # Errors
+    /// If the description that was read has an argument that was not visited.
     pub(crate) fn finish(self) -> Result<Map<String, Value>, ConfigError> {
         match self.side {
             Side::Write { made, .. } => Ok(made),
@@ -274,7 +278,7 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// What an argument says that asks for nothing.
+/// Returns true for a value that asks for nothing.
 fn is_neutral(value: &Value) -> bool {
     matches!(value, Value::Null | Value::Bool(false))
         || value.as_str().is_some_and(|text| text == "channels_last")

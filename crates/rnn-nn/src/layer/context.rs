@@ -7,12 +7,12 @@ use rnn_graph::{Graph, GraphError, OpError, TensorId, TensorType};
 use rnn_ops::{self as ops, Fill, Penalty, Scale};
 use std::collections::VecDeque;
 
-/// What flows from layer to layer.
+/// A tensor between layers with its mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value {
-    /// The values; of a sequence `[T, B, ..]`.
+    /// The tensor: `[B, F]`, or a sequence `[T, B, ..]`.
     pub tensor: TensorId,
-    /// Which rows take part in which steps, u32 `[T, B]`; all, where there is none.
+    /// The unmasked steps, u32 `[T, B]`; `None`, if no step is masked.
     pub mask: Option<TensorId>,
 }
 
@@ -22,17 +22,17 @@ impl From<TensorId> for Value {
     }
 }
 
-/// What a layer is built into.
+/// The graph that the forward pass of layers is added to, and its options.
 pub struct ForwardContext<'a> {
-    /// The graph that grows.
+    /// The graph.
     pub graph: &'a mut Graph,
-    /// The key of random numbers, during training.
+    /// The key of random numbers, in training.
     pub random: Option<TensorId>,
     /// The layer's name, unique in the model.
     pub name: String,
-    /// Training does not change the layer; dropout acts all the same.
+    /// True, if training does not change the layer. Dropout acts all the same.
     pub frozen: bool,
-    /// What the sizes of outputs add to the loss, each `[1]`.
+    /// The terms that activity regularizers add to the loss, each `[1]`.
     pub penalties: Vec<TensorId>,
     streams: u32,
     given_factors: VecDeque<TensorId>,
@@ -41,7 +41,7 @@ pub struct ForwardContext<'a> {
 }
 
 impl<'a> ForwardContext<'a> {
-    /// Builds into a graph; dropout acts if a key is given.
+    /// A context for a graph. Dropout acts, if there is a key of random numbers.
     pub fn new(graph: &'a mut Graph, random: Option<TensorId>) -> Self {
         Self {
             graph,
@@ -56,19 +56,19 @@ impl<'a> ForwardContext<'a> {
         }
     }
 
-    /// Dropout factors that are taken in this order instead of random ones.
+    /// Takes these dropout factors, in this order, in place of random ones.
     pub fn given_factors(mut self, factors: impl Into<VecDeque<TensorId>>) -> Self {
         self.given_factors = factors.into();
         self
     }
 
-    /// Stores sequences as the precision says.
+    /// Sets the precision in which sequences are stored.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
     }
 
-    /// What the sequences of a layer are stored as that knows half precision.
+    /// The type of the sequences of a layer that has kernels of half precision.
     pub(crate) fn sequences(&self) -> DType {
         match self.precision {
             Precision::F32 => DType::F32,
@@ -76,14 +76,14 @@ impl<'a> ForwardContext<'a> {
         }
     }
 
-    /// Lets every layer read what the embedding layer before it puts out.
+    /// Makes every layer read the output of the embedding layer before it, instead of its table.
     pub(crate) fn reads_embedded(mut self) -> Self {
         self.reads_embedded = true;
         self
     }
 
-    /// The tokens and the table by which x was looked up, where the table has fewer rows than x:
-    /// what is done to each row is then done to the table's instead.
+    /// The tokens and the table from which x was looked up, if the table has fewer rows than x. An
+    /// operation on each row is then applied to the table before the look-up.
     pub(crate) fn looked_up(&self, x: TensorId) -> Option<[TensorId; 2]> {
         let node = self.graph.producer(x).filter(|_| !self.reads_embedded)?;
         node.op.downcast::<ops::Embedding>()?;
@@ -104,13 +104,13 @@ impl<'a> ForwardContext<'a> {
         self.graph.resident(&name, TensorType::f32([1]))
     }
 
-    /// An operand that a layer does not take.
+    /// The error of an operand that a layer does not take.
     pub(crate) fn misfit(&self, layer: &'static str, x: TensorId, expected: &str) -> GraphError {
         let reason = OpError::shape(format!("it takes {expected}"));
         GraphError { op: layer, operands: self.graph[x].ty.to_string(), reason }
     }
 
-    /// Adds a penalty on a layer's output to the loss, for each example of the batch.
+    /// Adds a penalty on the output of a layer, divided by the number of examples, to the loss.
     pub(crate) fn regularize(
         &mut self,
         output: TensorId,
@@ -125,7 +125,7 @@ impl<'a> ForwardContext<'a> {
         Ok(())
     }
 
-    /// Whether training changes what the layer keeps.
+    /// Returns true, if training changes the moving averages of the layer.
     pub(crate) fn trains(&self) -> bool {
         self.random.is_some() && !self.frozen
     }
@@ -135,7 +135,10 @@ impl<'a> ForwardContext<'a> {
         self.random.filter(|_| rate > 0.0 && rate < 1.0)
     }
 
-    /// x with elements dropped, if dropout acts.
+    /// Adds dropout of x, if it acts.
+    ///
+    /// # Errors
+    /// If x is not of floats.
     pub fn drop(&mut self, rate: f32, x: TensorId) -> Result<TensorId, GraphError> {
         let Some(random) = self.drops(rate) else { return Ok(x) };
         // Every use draws from a stream of its own.
@@ -144,7 +147,10 @@ impl<'a> ForwardContext<'a> {
         self.graph.apply(ops::Dropout { rate, layer }, &[x, random])
     }
 
-    /// Factors of 0 or 1 / (1 - rate), if dropout acts.
+    /// Adds factors of 0 or 1 / (1 - rate) of a shape, if dropout acts.
+    ///
+    /// # Errors
+    /// If the factors given in place of random ones have another number of elements.
     pub fn drop_factors(
         &mut self,
         rate: f32,

@@ -1,6 +1,6 @@
 //! The versions of Keras whose descriptions are read, and the readers of those that are written.
 
-/// Whose defaults and meanings a description follows.
+/// The version of Keras whose defaults and definitions a description follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
     /// Keras 2.1.3 to 2.2.5, as below; moving averages are freed of their bias to zero.
@@ -13,8 +13,8 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// That of a version such as `"2.2.4"` or `"3.15.1"`. TensorFlow's own Keras, `"2.2.4-tf"`,
-    /// kept plain moving averages.
+    /// The dialect of a version such as `"2.2.4"` or `"3.15.1"`. TensorFlow's own Keras,
+    /// `"2.2.4-tf"`, had plain moving averages.
     pub fn of_version(version: &str) -> Self {
         let mut parts = version.split('.');
         let mut next = || parts.next().unwrap_or_default();
@@ -27,13 +27,13 @@ impl Dialect {
         }
     }
 
-    /// Whether defaults are those of Keras 2.
+    /// Returns true for Keras 2.
     pub fn before_keras_3(self) -> bool {
         self != Self::Keras3
     }
 }
 
-/// Who reads what is written.
+/// The program that a description is written for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reader {
     /// This program, which knows more than Keras: the hard sigmoid and the moving variance of 2018.

@@ -21,23 +21,25 @@ use dyn_clone::DynClone;
 use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 
-/// What a layer makes of masks, as its `compute_mask` says in Keras 3.
+/// The mask of a layer's first output as a function of those of its inputs (`compute_mask` in Keras
+/// 3).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MaskFlow {
-    /// That of the first input is that of the first output.
+    /// The mask of the first input.
     Passes,
-    /// There is none behind it.
+    /// No mask.
     Ends,
-    /// Masks tokens 0.
+    /// A mask of the steps whose token is 0.
     Tokens,
-    /// Masks steps whose features all equal this.
+    /// A mask of the steps whose features all equal this number.
     Steps(f32),
-    /// A step takes part where it does in one of the inputs; without a mask if one has none.
+    /// A step is unmasked if it is in one of the inputs; no mask, if an input has none.
     Either,
-    /// The same of features that are put side by side, where an input without a mask has all steps.
-    SideBySide,
-    /// The masks of sequences one behind the other.
-    OneBehindTheOther,
+    /// A step is unmasked if it is in one of the inputs, whose features are concatenated; an input
+    /// without a mask leaves all steps unmasked.
+    ConcatenatedFeatures,
+    /// The masks of sequences that are concatenated along time.
+    ConcatenatedSteps,
 }
 
 /// One layer of a model. Shapes are without the batch axis and in Keras's order; inside the graph
@@ -55,10 +57,16 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         Ok(vec![])
     }
 
-    /// The shape of the output.
+    /// The shape of the output for an input of this shape.
+    ///
+    /// # Errors
+    /// If the input does not fit.
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError>;
 
-    /// Adds the layer's nodes; `weights` are in the order of [`Layer::weights`].
+    /// Adds the forward pass of one input; `weights` are in the order of [`Layer::weights`].
+    ///
+    /// # Errors
+    /// If the input does not fit.
     fn forward(
         &self,
         cx: &mut ForwardContext<'_>,
@@ -66,7 +74,11 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         weights: &[TensorId],
     ) -> Result<Value, GraphError>;
 
-    /// The shapes of all outputs for all inputs: one of each, unless the layer says otherwise.
+    /// The shapes of all outputs for all inputs; a layer of one input and one output leaves it as
+    /// it is.
+    ///
+    /// # Errors
+    /// If the inputs do not fit.
     fn output_shapes(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
         match inputs {
             [input] => Ok(vec![self.output_shape(input)?]),
@@ -74,7 +86,10 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         }
     }
 
-    /// Adds the layer's nodes for all inputs and returns all outputs.
+    /// Adds the forward pass of all inputs and returns all outputs.
+    ///
+    /// # Errors
+    /// If the inputs do not fit.
     fn forward_all(
         &self,
         cx: &mut ForwardContext<'_>,
@@ -89,8 +104,12 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         None
     }
 
-    /// The layer applied to each step of a sequence `[T, B, ..]` by itself, one after the other,
-    /// where that is something else than all steps as one batch of examples.
+    /// Adds the forward pass of each step of a sequence `[T, B, ..]` by itself, for a layer within
+    /// TimeDistributed whose result differs from that of all steps as one batch; `None` for all
+    /// others.
+    ///
+    /// # Errors
+    /// If the input does not fit.
     fn steps(
         &self,
         _: &mut ForwardContext<'_>,
@@ -100,23 +119,23 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         Ok(None)
     }
 
-    /// Whether what the layer makes of an example during training depends on the others.
+    /// Returns true, if the output of an example in training depends on the other examples.
     fn sees_batch(&self) -> bool {
         false
     }
 
-    /// What becomes of the masks of its inputs; nodes that the layer adds do the same.
+    /// The mask of the first output.
     fn mask_flow(&self) -> MaskFlow {
         MaskFlow::Passes
     }
 
-    /// Whether several inputs are one argument, a list, to Keras.
+    /// Returns true, if Keras takes several inputs as one argument, a list.
     fn merges(&self) -> bool {
         false
     }
 
-    /// True, if the layer computes something else of masked steps than of others at inference,
-    /// beyond what [`Layer::mask_flow`] says.
+    /// Returns true, if the layer computes masked steps differently at inference, beyond what
+    /// [`Layer::mask_flow`] says.
     fn uses_mask(&self) -> bool {
         false
     }
@@ -129,11 +148,11 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         Err(cx.refuse("this layer has none"))
     }
 
-    /// Keras's names of the layer's arguments: replaces them by those of a description, or says
-    /// what they are.
+    /// Visits the layer's arguments by Keras's names, which serves reading, writing and checking of
+    /// descriptions.
     ///
     /// # Errors
-    /// If one of them is not supported; without this method, always.
+    /// If an argument is not supported; without this method, always.
     fn arguments(&mut self, arguments: &mut Arguments<'_>) -> Result<(), ConfigError> {
         Err(ConfigError::Foreign {
             owner: arguments.owner().to_owned(),

@@ -3,7 +3,7 @@
 use crate::Initializer;
 use rnn_ops::{Constraint, Penalty};
 
-/// A weight that a layer asks for.
+/// A weight that a layer needs.
 #[derive(Clone, Debug)]
 pub struct Weight {
     /// Its name within the layer, as Keras calls it.
@@ -11,22 +11,22 @@ pub struct Weight {
     /// The part of the layer that holds it, as Keras names its attributes: `cell`,
     /// `forward_layer/cell`; empty for the layer itself.
     pub owner: String,
-    /// The extents.
+    /// Its shape.
     pub shape: Vec<usize>,
-    /// Its first values and what holds it.
+    /// Its initializer, regularizer and constraint.
     pub arguments: WeightArguments,
-    /// Gradients move it; else it is the layer itself that does.
+    /// True, if gradients change it; false, if the layer itself does, or nothing.
     pub trained: bool,
 }
 
-/// How a weight begins, and what holds it.
+/// The initializer, regularizer and constraint of a weight.
 #[derive(Clone, Debug)]
 pub struct WeightArguments {
-    /// Its first values.
+    /// The distribution of its first values.
     pub initializer: Initializer,
-    /// What its size adds to the loss.
+    /// The penalty on it that is added to the loss.
     pub regularizer: Option<Penalty>,
-    /// What it is brought back to after each step.
+    /// The constraint that is applied after each step.
     pub constraint: Option<Constraint>,
 }
 
@@ -43,7 +43,7 @@ impl Weight {
         Self { name, owner, shape, arguments, trained: true }
     }
 
-    /// The same, held by a part of the layer.
+    /// The weight as one held by a part of the layer.
     pub(crate) fn of(self, part: &str) -> Self {
         let owner = match self.owner.as_str() {
             "" => part.to_owned(),
@@ -52,7 +52,7 @@ impl Weight {
         Self { owner, ..self }
     }
 
-    /// The same, moved by the layer alone.
+    /// The weight as one that gradients do not change.
     pub(crate) fn not_trained(self) -> Self {
         Self { trained: false, ..self }
     }

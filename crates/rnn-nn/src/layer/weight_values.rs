@@ -14,7 +14,7 @@ impl Numbers<'_> {
         self.0.get(name).map_or(Some(default), Value::as_f64)
     }
 
-    /// The same, not negative.
+    /// One of them that must not be negative, or its default.
     fn f32(&self, name: &str, default: f64) -> Option<f32> {
         self.get(name, default).map(|v| v as f32).filter(|&v| Range::NotNegative.contain(v))
     }
@@ -132,7 +132,7 @@ impl Argument for Initializer {
     }
 }
 
-/// What Keras 2 writes for the initializers of Glorot, He and LeCun.
+/// The initializer of Glorot, He or LeCun that Keras 2 writes as a scaling of the variance.
 fn variance_scaling(config: &Map<String, Value>) -> Option<Initializer> {
     let text = |name: &str, default| config.get(name).map_or(Some(default), Value::as_str);
     let scale = Numbers(config).get("scale", 1.0)?;

@@ -4,7 +4,7 @@ use super::{Argument, Arguments, Dialect, Layer, Reader, object, shown};
 use crate::{ConfigError, ModelError};
 use serde_json::{Map, Value, json};
 
-/// What is computed in; weights are float32 here, and so are sums.
+/// The precision of a layer in Keras; weights and sums are float32 here.
 struct Policy;
 
 impl Argument for Policy {
@@ -24,7 +24,7 @@ impl Argument for Policy {
     }
 }
 
-/// Where a model's input is described by its first layer, as in Keras 2, and not by one of its own.
+/// The arguments by which the first layer of a model describes the input, as in Keras 2.
 pub(crate) const INPUT_ARGUMENTS: [&str; 3] = ["batch_input_shape", "batch_shape", "input_shape"];
 
 pub(crate) fn class_and_arguments(
@@ -52,11 +52,11 @@ pub(crate) fn written(
     arguments.finish()
 }
 
-/// Whether the arguments of a layer are those that a description can have: widths of 0, for example,
-/// are not. A layer that does not say its arguments answers for them itself.
+/// Checks that a description can have the arguments of a layer: a width of 0, for example, is
+/// refused. A layer that does not visit its arguments is accepted.
 ///
 /// # Errors
-/// If one of them is not.
+/// If an argument is none that a description can have.
 pub(crate) fn check(owner: String, layer: &(dyn Layer + 'static)) -> Result<(), ModelError> {
     checked(owner, layer).map_err(|error| ModelError::Argument(Box::new(error)))
 }
@@ -69,7 +69,8 @@ fn checked(owner: String, layer: &(dyn Layer + 'static)) -> Result<(), ConfigErr
 }
 
 impl Arguments<'_> {
-    /// What every layer has, and its own arguments; whether the layer is trained.
+    /// Visits the arguments that every layer has and those of its own. Returns true, if the layer
+    /// is trained.
     pub(crate) fn with_common(
         mut self,
         own: impl FnOnce(&mut Self) -> Result<(), ConfigError>,
@@ -84,7 +85,7 @@ impl Arguments<'_> {
         Ok(trainable)
     }
 
-    /// A layer within a layer. Whether it is there.
+    /// Visits the argument that is a layer within this one. Returns true, if it is given.
     ///
     /// # Errors
     /// If it is of another class, or one of its arguments is not supported.

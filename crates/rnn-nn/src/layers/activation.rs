@@ -7,8 +7,9 @@ use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activate, Activation};
 use serde_json::json;
 
-/// What a layer applies at its end, y = activation(x); as a layer of its own, Keras's Activation:
-/// any shape -> the same. [`Activation`] has the functions. A mask is passed on.
+/// The activation at the end of a layer, y = activation(x); as a layer of its own, Keras's
+/// Activation: any shape -> the same shape. [`Activation`] defines the functions. A mask is passed
+/// on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputActivation {
     /// To each element.
@@ -36,7 +37,7 @@ impl From<Softmax> for OutputActivation {
 }
 
 impl OutputActivation {
-    /// As a node of its own, so that a loss can take what stands before it.
+    /// Adds the activation as an op of its own, so that a loss can take its input.
     pub(super) fn apply(
         self,
         cx: &mut ForwardContext<'_>,

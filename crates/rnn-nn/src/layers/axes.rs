@@ -5,7 +5,7 @@ use crate::layer::{ForwardContext, Value};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Concat, TransposeLeading};
 
-/// The extents of a sample of a tensor in a graph.
+/// The shape of one example of a tensor in a graph, in Keras's order.
 pub(super) fn sample(cx: &ForwardContext<'_>, x: TensorId) -> Vec<usize> {
     match cx.graph.shape(x).dims() {
         [_, features] => vec![*features],
@@ -13,7 +13,8 @@ pub(super) fn sample(cx: &ForwardContext<'_>, x: TensorId) -> Vec<usize> {
     }
 }
 
-/// Batch-major to a model's order of axes and back; a batch of features stays as it is.
+/// Swaps the batch axis and the first axis after it, which leads in a graph; a batch of features is
+/// left as it is.
 pub(super) fn swap_leading(
     cx: &mut ForwardContext<'_>,
     x: TensorId,
@@ -24,7 +25,7 @@ pub(super) fn swap_leading(
     }
 }
 
-/// Gives each sample other extents; while the first of several stays, nothing is moved.
+/// Reshapes each example. Nothing is moved, if the first of several axes stays.
 pub(super) fn reshape(
     cx: &mut ForwardContext<'_>,
     x: TensorId,
@@ -40,7 +41,7 @@ pub(super) fn reshape(
     swap_leading(cx, rows)
 }
 
-/// States of one shape as one batch-major tensor `[STATES, B, ..]`.
+/// Stacks states of one shape into a batch-major tensor `[STATES, B, ..]`.
 pub(super) fn stack(cx: &mut ForwardContext<'_>, states: &[Value]) -> Result<TensorId, GraphError> {
     let mut rows = Vec::new();
     let mut shape = vec![states.len()];

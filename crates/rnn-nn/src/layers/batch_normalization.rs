@@ -36,7 +36,7 @@ pub struct BatchNormalization {
 }
 
 impl BatchNormalization {
-    /// With a momentum of 0.99 and an epsilon of 0.001.
+    /// A layer with a momentum of 0.99 and an epsilon of 0.001.
     pub fn new() -> Self {
         Self {
             momentum: 0.99,
@@ -49,13 +49,13 @@ impl BatchNormalization {
         }
     }
 
-    /// What the moving averages keep at each step.
+    /// Sets the part of the moving averages that a step keeps.
     pub fn momentum(mut self, momentum: f32) -> Self {
         self.momentum = momentum;
         self
     }
 
-    /// Replaces what keeps the quotient finite.
+    /// Sets the number that is added to the variance.
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
         self

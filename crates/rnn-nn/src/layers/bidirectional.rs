@@ -8,7 +8,7 @@ use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, ReverseLeading, Scale};
 use serde_json::json;
 
-/// How the two directions of a [`Bidirectional`] layer become one output.
+/// The way in which a [`Bidirectional`] layer combines the outputs of both directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Merge {
     /// Side by side.
@@ -32,7 +32,7 @@ pub enum Merge {
 /// ```
 ///
 /// Both have weights of their own, the backward layer's named behind the forward layer's
-/// (keras/src/layers/rnn/bidirectional.py). Unlike Keras's, it neither takes nor puts out states.
+/// (keras/src/layers/rnn/bidirectional.py). Unlike Keras's, it neither takes nor returns states.
 #[derive(Clone, Debug)]
 pub struct Bidirectional<C> {
     forward: Recurrent<C>,
@@ -41,20 +41,22 @@ pub struct Bidirectional<C> {
 }
 
 impl<C: Cell> Bidirectional<C> {
-    /// Two layers like this one, with weights of their own; outputs side by side.
+    /// Two layers with the arguments of this one and weights of their own, whose outputs are
+    /// concatenated.
     pub fn new(layer: Recurrent<C>) -> Self {
         let layer = layer.zero_masked_sequences();
         let backward = layer.clone().reversed();
         Self { forward: layer, backward, merge: Merge::Concat }
     }
 
-    /// Replaces concatenation.
+    /// Sets the way in which the outputs are combined.
     pub fn merge_mode(mut self, merge: Merge) -> Self {
         self.merge = merge;
         self
     }
 
-    /// The outputs of both directions, in the order of time, not merged: Keras's merge mode None.
+    /// Adds the forward pass and returns the outputs of both directions, sequences in the order of
+    /// time: Keras's merge mode None.
     ///
     /// # Errors
     /// If an operand has another shape.
@@ -179,7 +181,7 @@ impl<C: Cell> Layer for Bidirectional<C> {
             return Err(a.refuse("backward_layer", &given.into(), wanted.into()));
         }
         if self.forward.returns_state() {
-            let wanted = "false: states of both directions are not put out".into();
+            let wanted = "false: states of both directions are not returned".into();
             return Err(a.refuse("return_state", &true.into(), wanted));
         }
         // Keras sets it whatever the layers say (keras/src/layers/rnn/bidirectional.py).

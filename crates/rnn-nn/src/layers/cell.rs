@@ -9,11 +9,11 @@ use rnn_ops::{Activation, DropoutMatmul, Embedding, Matmul, ScanInputs};
 pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// Keras's class name of the layer.
     const CLASS: &'static str;
-    /// How often the columns of a kernel repeat the units.
+    /// The number of columns of a kernel for each unit.
     const GATES: usize;
     /// Tensors in the state, the first of them h.
     const STATES: usize;
-    /// Whether its scan takes sequences of half precision.
+    /// True, if its scan takes sequences of half precision.
     const HALF: bool = false;
     /// Keras's name of the number of units.
     const UNITS: &'static str = "units";
@@ -33,7 +33,7 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
         })
     }
 
-    /// What an input should be.
+    /// A description of the inputs that it takes, for messages.
     fn expected(&self) -> &'static str {
         "a sequence [T, F]"
     }
@@ -100,25 +100,25 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
 /// The extents of a cell's tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CellShapes {
-    /// Of W.
+    /// The shape of W.
     pub kernel: Vec<usize>,
-    /// Of U.
+    /// The shape of U.
     pub recurrent_kernel: Vec<usize>,
-    /// Of h, of one sample.
+    /// The shape of h of one example.
     pub state: Vec<usize>,
 }
 
-/// What a cell runs over.
+/// The operands of a cell that runs over a sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct Scan<'a> {
-    /// T.
+    /// The number of steps T.
     pub steps: usize,
     /// x W + b, `[T, B, GATES H]`, and U.
     pub projected: [TensorId; 2],
-    /// The whole bias, of which the first `GATES H` elements are in `projected`.
+    /// The whole bias, of which the first `GATES H` elements are already in `projected`.
     pub bias: Option<TensorId>,
-    /// What `optional` holds.
+    /// The kinds of tensors in `optional`.
     pub inputs: ScanInputs,
-    /// Initial state, mask and dropout factors, those that there are.
+    /// The initial state, the mask and the dropout factors, as far as there are such.
     pub optional: &'a [TensorId],
 }

@@ -33,19 +33,20 @@ pub struct Conv<const N: usize> {
 }
 
 /// A convolution over time: `[T, C]` -> `[T', filters]`; the equations are those of [`Conv`]. With
-/// causal padding y(t) sees x up to t, and nothing behind.
+/// causal padding y(t) depends on x up to t alone.
 pub type Conv1D = Conv<1>;
 
-/// A convolution over pictures: `[H, W, C]` -> `[H', W', filters]`; the equations are those of
+/// A convolution over images: `[H, W, C]` -> `[H', W', filters]`; the equations are those of
 /// [`Conv`].
 pub type Conv2D = Conv<2>;
 
-/// A convolution over volumes or films: `[D, H, W, C]` -> `[D', H', W', filters]`; the equations
+/// A convolution over volumes or videos: `[D, H, W, C]` -> `[D', H', W', filters]`; the equations
 /// are those of [`Conv`].
 pub type Conv3D = Conv<3>;
 
 impl<const N: usize> Conv<N> {
-    /// Filters of this size; stride 1, no padding, linear.
+    /// A layer of this many filters and this window size, with stride 1, no padding and no
+    /// activation.
     pub fn new(filters: usize, kernel_size: impl PerAxis<N>) -> Self {
         Self {
             filters,
@@ -58,37 +59,37 @@ impl<const N: usize> Conv<N> {
         }
     }
 
-    /// Pixels from one window to the next.
+    /// Sets the distance in pixels between neighbouring windows.
     pub fn strides(mut self, strides: impl PerAxis<N>) -> Self {
         self.spatial.strides = strides.per_axis();
         self
     }
 
-    /// Pixels from one that a window sees to the next.
+    /// Sets the distance in pixels between neighbouring taps of a window.
     pub fn dilation_rate(mut self, dilation_rate: impl PerAxis<N>) -> Self {
         self.spatial.dilation_rate = dilation_rate.per_axis();
         self
     }
 
-    /// What lies beyond the ends; causal padding is of time, and of [`Conv1D`] alone.
+    /// Sets the padding. Causal padding is for [`Conv1D`] alone.
     pub fn padding(mut self, padding: Padding) -> Self {
         self.spatial.padding = padding;
         self
     }
 
-    /// Applied at the end.
+    /// Sets the activation of the output.
     pub fn activation(mut self, activation: impl Into<OutputActivation>) -> Self {
         self.activation = activation.into();
         self
     }
 
-    /// Without bias.
+    /// Leaves the bias out.
     pub fn without_bias(mut self) -> Self {
         self.use_bias = false;
         self
     }
 
-    /// Adds the size of the output to the loss.
+    /// Adds a penalty on the output to the loss.
     pub fn activity_regularizer(mut self, regularizer: Penalty) -> Self {
         self.activity_regularizer = Some(regularizer);
         self

@@ -12,13 +12,12 @@ use rnn_ops::{self as ops, Activation, Binary, Columns, Concat, LstmGates, Paddi
 /// `return_sequences`; the equations are those of [`ConvLstmCell`].
 pub type ConvLstm1D = Recurrent<ConvLstmCell<1>>;
 
-/// A convolutional LSTM over films: `[T, H, W, C]` -> `[H', W', filters]`, or
-/// `[T, H', W', filters]` with `return_sequences`; the equations are those of [`ConvLstmCell`].
+/// A convolutional LSTM over videos: `[T, H, W, C]` -> `[H', W', filters]`, or `[T, H', W',
+/// filters]` with `return_sequences`; the equations are those of [`ConvLstmCell`].
 pub type ConvLstm2D = Recurrent<ConvLstmCell<2>>;
 
-/// A convolutional LSTM over films of volumes: `[T, D, H, W, C]` -> `[D', H', W', filters]`, or
-/// `[T, D', H', W', filters]` with `return_sequences`; the equations are those of
-/// [`ConvLstmCell`].
+/// A convolutional LSTM over sequences of volumes: `[T, D, H, W, C]` -> `[D', H', W', filters]`, or
+/// `[T, D', H', W', filters]` with `return_sequences`; the equations are those of [`ConvLstmCell`].
 pub type ConvLstm3D = Recurrent<ConvLstmCell<3>>;
 
 /// The equations of a convolutional LSTM (Shi et al., 2015, arXiv:1506.04214, without peepholes).
@@ -43,7 +42,8 @@ pub struct ConvLstmCell<const N: usize> {
 }
 
 impl<const N: usize> Recurrent<ConvLstmCell<N>> {
-    /// Filters of this size; stride 1, no padding, tanh, sigmoid gates, `unit_forget_bias`.
+    /// A layer of this many filters and this window size, with stride 1, no padding, tanh, sigmoid
+    /// gates and `unit_forget_bias`.
     pub fn new(filters: usize, kernel_size: impl PerAxis<N>) -> Self {
         let gates =
             LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
@@ -51,31 +51,31 @@ impl<const N: usize> Recurrent<ConvLstmCell<N>> {
         Self::with_cell(ConvLstmCell { spatial, gates, unit_forget_bias: true }, filters)
     }
 
-    /// Pixels from one window over the input to the next.
+    /// Sets the distance in pixels between neighbouring windows over the input.
     pub fn strides(mut self, strides: impl PerAxis<N>) -> Self {
         self.cell.spatial.strides = strides.per_axis();
         self
     }
 
-    /// Pixels from one that a window over the input sees to the next.
+    /// Sets the distance in pixels between neighbouring taps of a window over the input.
     pub fn dilation_rate(mut self, dilation_rate: impl PerAxis<N>) -> Self {
         self.cell.spatial.dilation_rate = dilation_rate.per_axis();
         self
     }
 
-    /// What lies beyond the ends of the input.
+    /// Sets the padding of the input.
     pub fn padding(mut self, padding: Padding) -> Self {
         self.cell.spatial.padding = padding;
         self
     }
 
-    /// Replaces the sigmoid of the gates.
+    /// Sets the activation of the gates.
     pub fn recurrent_activation(mut self, activation: Activation) -> Self {
         self.cell.gates.recurrent_activation = activation;
         self
     }
 
-    /// The forget gate's bias begins like the others', not at 1.
+    /// Initializes the bias of the forget gate like the others, instead of at 1.
     pub fn without_unit_forget_bias(mut self) -> Self {
         self.cell.unit_forget_bias = false;
         self

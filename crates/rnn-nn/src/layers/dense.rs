@@ -13,7 +13,7 @@ use rnn_ops::{Matmul, Penalty};
 /// ```
 ///
 /// Begins with Glorot-uniform W and b = 0, as in Keras. The activation is given with the units, and
-/// may be [`Softmax`]. Of a sequence a mask is passed on.
+/// may be [`Softmax`](crate::Softmax). Of a sequence a mask is passed on.
 #[derive(Clone, Debug)]
 pub struct Dense {
     units: usize,
@@ -25,7 +25,7 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// A layer of this width.
+    /// A layer of this many units.
     pub fn new(units: usize, activation: impl Into<OutputActivation>) -> Self {
         Self {
             units,
@@ -37,13 +37,13 @@ impl Dense {
         }
     }
 
-    /// Without bias.
+    /// Leaves the bias out.
     pub fn without_bias(mut self) -> Self {
         self.use_bias = false;
         self
     }
 
-    /// Adds the size of the output to the loss.
+    /// Adds a penalty on the output to the loss.
     pub fn activity_regularizer(mut self, regularizer: Penalty) -> Self {
         self.activity_regularizer = Some(regularizer);
         self
@@ -53,7 +53,7 @@ impl Dense {
     weight_arguments!(bias, bias_initializer, bias_regularizer, bias_constraint);
 }
 
-/// x W + b with the weights of a layer that may have no bias.
+/// Adds x W + b, or x W without a bias.
 pub(super) fn project(
     cx: &mut ForwardContext<'_>,
     x: TensorId,

@@ -24,13 +24,13 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// A table of `vocabulary` rows, uniform within 0.05 at first.
+    /// A table `[vocabulary, width]`, uniform within 0.05 at first.
     pub fn new(vocabulary: usize, width: usize) -> Self {
         let embeddings = Initializer::Uniform(-0.05, 0.05).into();
         Self { vocabulary, width, mask_zero: false, embeddings }
     }
 
-    /// Token 0 is padding, which the layers behind skip.
+    /// Masks token 0 as padding, which the following layers skip.
     pub fn mask_zero(mut self) -> Self {
         self.mask_zero = true;
         self

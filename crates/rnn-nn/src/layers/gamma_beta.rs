@@ -3,10 +3,10 @@ use crate::{ConfigError, Initializer, LayerError};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Affine, Binary, Scale};
 
-/// gamma and beta over the last axis, behind a normalization: y = x gamma + beta.
+/// The scale and shift after a normalization over the last axis: y = x gamma + beta.
 #[derive(Clone, Debug)]
 pub(super) struct GammaBeta {
-    /// Negative from the end; positive as Keras counts, the batch being 0. It must be the last.
+    /// The axis: -1, or its number as Keras counts, with the batch as 0. It must be the last.
     pub axis: isize,
     pub scale: bool,
     pub center: bool,
@@ -20,7 +20,7 @@ impl GammaBeta {
         Self { axis: -1, scale: true, center: true, gamma, beta }
     }
 
-    /// The features of the last axis.
+    /// The number of features in the last axis.
     pub fn width(&self, class: &'static str, input: &[usize]) -> Result<usize, LayerError> {
         let last = self.axis == -1 || usize::try_from(self.axis) == Ok(input.len());
         let width = input.last().filter(|_| last);
@@ -33,7 +33,7 @@ impl GammaBeta {
         gamma.into_iter().chain(beta).collect()
     }
 
-    /// `w` are those weights that there are.
+    /// Adds the scale and the shift, as far as there are weights for them.
     pub fn apply(
         &self,
         cx: &mut ForwardContext<'_>,
@@ -48,8 +48,8 @@ impl GammaBeta {
         }
     }
 
-    /// The same of (x - mean) scale, as one pass: x a + b, where a = scale gamma and
-    /// b = beta - mean a. All are `[F]`.
+    /// Adds scale and shift of (x - mean) scale in one pass: x a + b, where a = scale gamma and b =
+    /// beta - mean a. All are `[F]`.
     pub fn apply_fixed(
         &self,
         cx: &mut ForwardContext<'_>,
@@ -79,13 +79,13 @@ impl GammaBeta {
 
 macro_rules! affine_arguments {
     () => {
-        /// Without gamma.
+        /// Leaves gamma out.
         pub fn without_scale(mut self) -> Self {
             self.affine.scale = false;
             self
         }
 
-        /// Without beta.
+        /// Leaves beta out.
         pub fn without_center(mut self) -> Self {
             self.affine.center = false;
             self

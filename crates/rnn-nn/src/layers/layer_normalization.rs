@@ -25,12 +25,12 @@ pub struct LayerNormalization {
 }
 
 impl LayerNormalization {
-    /// With an epsilon of 0.001.
+    /// A layer with an epsilon of 0.001.
     pub fn new() -> Self {
         Self { epsilon: 1e-3, affine: GammaBeta::new() }
     }
 
-    /// Replaces what keeps the quotient finite.
+    /// Sets the number that is added to the variance.
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
         self

@@ -15,7 +15,7 @@ use rnn_ops::{MaskItems, StepMask};
 /// mask(t) = any over f of x(t, f) != value,  y(t, f) = x(t, f) mask(t)
 /// ```
 ///
-/// Layers behind it skip the steps until one puts out something else than a sequence: recurrent
+/// The following layers skip the steps, up to the first whose output is no sequence: recurrent
 /// layers keep their state, and [`GlobalAveragePooling1D`](crate::GlobalAveragePooling1D) leaves
 /// the steps out of the mean.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Masking {
 }
 
 impl Masking {
-    /// Steps of this value are skipped.
+    /// A layer that masks the steps of this value.
     pub fn new(value: f32) -> Self {
         Self { value }
     }

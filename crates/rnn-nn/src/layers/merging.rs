@@ -9,7 +9,7 @@ use rnn_ops::{Binary, Concat, Fill, MaskItems, Scale, StepMask};
 /// [`Multiply`], [`Average`] and [`Subtract`] make. Unlike Keras's, they want inputs of exactly one
 /// shape.
 ///
-/// If all inputs have masks, a step takes part behind it where it does in one of them
+/// If all inputs have masks, a step of the output is unmasked if it is in one of them
 /// (keras/src/layers/merging/base_merge.py). Of a product alone, masked steps count as 1, and where
 /// all are masked as 0 (keras/src/layers/merging/multiply.py).
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub fn Average() -> Elementwise {
     Elementwise { class: "Average", with: Binary::Add, mean: true }
 }
 
-/// The first of two inputs of one shape, less the second: y = x_1 - x_2
+/// The first of two inputs of one shape minus the second: y = x_1 - x_2
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Subtract() -> Elementwise {
     Elementwise { class: "Subtract", with: Binary::Sub, mean: false }
@@ -136,7 +136,7 @@ impl Layer for Elementwise {
 /// Inputs one behind the other along one of their axes, in which alone they may differ:
 /// `[.., A]`, `[.., B]` -> `[.., A + B]`.
 ///
-/// Features side by side take part in a step where one of the inputs does; masks of sequences one
+/// A step of concatenated features is unmasked if it is in one of the inputs; masks of sequences one
 /// behind the other are put together like them. An input without a mask has all steps
 /// (keras/src/layers/merging/concatenate.py). Unlike Keras, axes are counted without the batch.
 #[derive(Clone, Debug)]
@@ -146,12 +146,13 @@ pub struct Concatenate {
 }
 
 impl Concatenate {
-    /// Along the last axis.
+    /// A concatenation along the last axis.
     pub fn new() -> Self {
         Self { axis: -1 }
     }
 
-    /// Along this axis: 0 is the first behind the batch (Keras's 1), -1 the last.
+    /// A concatenation along this axis: 0 is the first after the batch, which Keras calls 1; -1 is
+    /// the last.
     pub fn axis(axis: isize) -> Self {
         Self { axis }
     }
@@ -251,8 +252,8 @@ impl Layer for Concatenate {
     /// Of the two axes of a sequence `[T, F]`, which alone has a mask here.
     fn mask_flow(&self) -> MaskFlow {
         match self.place(2) {
-            Some(0) => MaskFlow::OneBehindTheOther,
-            _ => MaskFlow::SideBySide,
+            Some(0) => MaskFlow::ConcatenatedSteps,
+            _ => MaskFlow::ConcatenatedFeatures,
         }
     }
 
@@ -274,7 +275,7 @@ impl Layer for Concatenate {
     }
 }
 
-/// The steps that take part in one of the inputs; none where an input without a mask has them all.
+/// The steps that are unmasked in one of the inputs; `None`, if an input has no mask.
 fn either(cx: &mut ForwardContext<'_>, inputs: &[Value]) -> Result<Option<TensorId>, GraphError> {
     let mut masks: Vec<TensorId> = Vec::new();
     for input in inputs {

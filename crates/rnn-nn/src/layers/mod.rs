@@ -3,19 +3,19 @@
 /// The three arguments of Keras's layers for one of their weights.
 macro_rules! weight_arguments {
     ($field:ident, $initializer:ident, $regularizer:ident, $constraint:ident) => {
-        /// Replaces the first values.
+        /// Sets the initializer.
         pub fn $initializer(mut self, initializer: crate::Initializer) -> Self {
             self.$field.initializer = initializer;
             self
         }
 
-        /// Adds its size to the loss.
+        /// Sets the penalty that is added to the loss.
         pub fn $regularizer(mut self, regularizer: rnn_ops::Penalty) -> Self {
             self.$field.regularizer = Some(regularizer);
             self
         }
 
-        /// Brings it back after each step.
+        /// Sets the constraint that is applied after each step.
         pub fn $constraint(mut self, constraint: rnn_ops::Constraint) -> Self {
             self.$field.constraint = Some(constraint);
             self

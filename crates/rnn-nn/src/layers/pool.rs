@@ -9,7 +9,7 @@ use rnn_formats::onnx::{
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{AveragePool, MaskedMean, MaxPool, Padding, Windows};
 
-/// What a pooling layer keeps of a window.
+/// The value that a pooling layer takes from a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Max,
@@ -64,7 +64,7 @@ pooling!(2, AveragePooling2D, GlobalAveragePooling2D, Average, "The mean");
 pooling!(3, AveragePooling3D, GlobalAveragePooling3D, Average, "The mean");
 
 impl<const N: usize> Pooling<N> {
-    /// Pixels from one window to the next, if not the window's size.
+    /// Sets the distance in pixels between neighbouring windows, which is the window size at first.
     pub fn strides(mut self, strides: impl PerAxis<N>) -> Self {
         if let Some(spatial) = &mut self.spatial {
             spatial.strides = strides.per_axis();
@@ -72,7 +72,7 @@ impl<const N: usize> Pooling<N> {
         self
     }
 
-    /// What lies beyond the ends; it is never counted.
+    /// Sets the padding, whose pixels are left out of maxima and means.
     pub fn padding(mut self, padding: Padding) -> Self {
         if let Some(spatial) = &mut self.spatial {
             spatial.padding = padding;

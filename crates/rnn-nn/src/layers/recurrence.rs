@@ -12,18 +12,18 @@ use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Assign, Cast, MaskItems, Pad, ReverseLeading, ScanInputs, SeenMask};
 use std::sync::Arc;
 
-/// What a recurrent layer returns.
+/// The outputs of a recurrent layer.
 #[derive(Clone, Copy, Debug)]
 pub struct Recurred {
-    /// The last h, or that of every step.
+    /// The last h, `[B, ..]`, or h of every step, `[T, B, ..]`.
     pub output: Value,
     /// The final state, `[STATES, B, H]`.
     pub state: TensorId,
 }
 
 impl<C: Cell> Recurrent<C> {
-    /// Adds the layer's nodes; begins with `initial` `[STATES, B, H]` if given, which takes the
-    /// place of a stateful layer's state.
+    /// Adds the forward pass. It begins with the state `initial`, `[STATES, B, H]`, if there is
+    /// one, in place of the state that a stateful layer keeps.
     ///
     /// # Errors
     /// If an operand has another shape.
@@ -75,7 +75,7 @@ impl<C: Cell> Recurrent<C> {
             if self.zero_output_for_mask {
                 output.tensor = self.mask_output(cx, output.tensor, mask)?;
             } else if initial.is_some() {
-                // Until its first step a masked row puts out zeros, not the state that it begins
+                // Until its first unmasked step the output of a row is zeros, not the state that it begins
                 // with.
                 let seen = cx.graph.apply(SeenMask, &[mask])?;
                 output.tensor = self.mask_output(cx, output.tensor, seen)?;
@@ -88,7 +88,7 @@ impl<C: Cell> Recurrent<C> {
         Ok(Recurred { output, state })
     }
 
-    /// How many weights it has, whatever it is applied to.
+    /// The number of weights, which does not depend on the input.
     pub(super) fn count_weights(&self) -> usize {
         2 + usize::from(self.use_bias)
     }
@@ -136,7 +136,7 @@ impl<C: Cell> Recurrent<C> {
     }
 }
 
-/// What leaves the layer is of single precision.
+/// Converts an output of the layer to single precision.
 fn widen(cx: &mut ForwardContext<'_>, x: TensorId) -> Result<TensorId, GraphError> {
     match cx.graph[x].ty.dtype {
         DType::F16 => cx.graph.apply(Cast(DType::F32), &[x]),

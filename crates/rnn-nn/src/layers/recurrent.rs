@@ -7,7 +7,7 @@ use rnn_ops::{Activation, Penalty};
 /// `return_sequences`. [`SimpleRnn`](crate::SimpleRnn), [`Lstm`](crate::Lstm),
 /// [`Gru`](crate::Gru), [`ConvLstm2D`](crate::ConvLstm2D) are of this type, and have the equations.
 ///
-/// A masked step keeps the state and puts out what the step before did, zeros until the first.
+/// A masked step keeps the state and repeats the output of the step before, zeros at first.
 /// Dropout factors are drawn once for all steps of a batch, and act during training alone. A
 /// stateful layer begins with the state in which the batch before ended, until
 /// [`Trainer::reset_states`](crate::Trainer::reset_states).
@@ -53,25 +53,25 @@ impl<C: Cell> Recurrent<C> {
         }
     }
 
-    /// Returns h of every step instead of the last.
+    /// Outputs h of every step instead of the last.
     pub fn return_sequences(mut self) -> Self {
         self.return_sequences = true;
         self
     }
 
-    /// Puts out the final state too: behind the output, h and what else the state holds.
+    /// Outputs the final state, too, after the output: h, then the other tensors of the state.
     pub fn return_state(mut self) -> Self {
         self.return_state = true;
         self
     }
 
-    /// Processes the last step first; a returned sequence is in that order too.
+    /// Takes the last step first; a returned sequence has that order, too.
     pub fn go_backwards(mut self) -> Self {
         self.go_backwards = true;
         self
     }
 
-    /// The same layer, with the other end of the sequence first.
+    /// The layer with the other end of the sequence first.
     pub(super) fn reversed(mut self) -> Self {
         self.go_backwards = !self.go_backwards;
         self
@@ -85,13 +85,13 @@ impl<C: Cell> Recurrent<C> {
         self.return_state
     }
 
-    /// Whether it reads backwards, and whether it returns sequences.
+    /// True for a layer that reads backwards, and true for one that returns sequences.
     pub(super) fn order(&self) -> (bool, bool) {
         (self.go_backwards, self.return_sequences)
     }
 
-    /// Puts out zeros at masked steps, not what it put out before them; without sequences, where
-    /// the step that is read last is masked (keras/src/backend/tensorflow/rnn.py).
+    /// Outputs zeros at masked steps instead of repeating the output before them; without
+    /// sequences, if the step that is taken last is masked (keras/src/backend/tensorflow/rnn.py).
     pub fn zero_output_for_mask(mut self) -> Self {
         self.zero_output_for_mask = true;
         self
@@ -109,32 +109,32 @@ impl<C: Cell> Recurrent<C> {
         self
     }
 
-    /// Without bias.
+    /// Leaves the bias out.
     pub fn without_bias(mut self) -> Self {
         self.use_bias = false;
         self
     }
 
-    /// Replaces tanh.
+    /// Sets the activation of the new state, which is tanh at first.
     pub fn activation(mut self, activation: Activation) -> Self {
         *self.cell.activation() = activation;
         self
     }
 
-    /// During training, drops this fraction of x, the same features at every step.
+    /// Sets the fraction of x that is dropped in training, the same features at every step.
     pub fn dropout(mut self, rate: f32) -> Self {
         self.dropout = rate;
         self
     }
 
-    /// During training, drops this fraction of the h that each gate sees, the same units at every
+    /// Sets the fraction of h that is dropped for each gate in training, the same units at every
     /// step.
     pub fn recurrent_dropout(mut self, rate: f32) -> Self {
         self.recurrent_dropout = rate;
         self
     }
 
-    /// Adds the size of the output to the loss.
+    /// Adds a penalty on the output to the loss.
     pub fn activity_regularizer(mut self, regularizer: Penalty) -> Self {
         self.activity_regularizer = Some(regularizer);
         self

@@ -7,8 +7,8 @@ use rnn_formats::onnx::{Attribute::Text, ValueName};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{AveragePoolBackward, Scale};
 
-/// All elements of a sample side by side, in Keras's order, the last axis fastest:
-/// `[A, B, ..]` -> `[A B ..]`. A mask ends here.
+/// All elements of an example in one axis, in Keras's order, the last axis fastest: `[A, B, ..]` ->
+/// `[A B ..]`. A mask ends here.
 #[derive(Clone, Debug)]
 pub struct Flatten;
 
@@ -46,15 +46,16 @@ impl Layer for Flatten {
     }
 }
 
-/// The same elements of a sample, in the same order, with other extents: `[A, B, ..]` -> the
-/// target, in which one extent may be -1 and stands for the rest. A mask ends here.
+/// The elements of an example in their order with other extents: `[A, B, ..]` -> the target, of
+/// which one extent may be -1 and is computed. A mask ends here.
 #[derive(Clone, Debug)]
 pub struct Reshape {
     target: Vec<isize>,
 }
 
 impl Reshape {
-    /// To these extents without the batch; one of them may be -1, which stands for the rest.
+    /// A layer that reshapes to these extents without the batch; one of them may be -1 and is
+    /// computed.
     pub fn new(target: impl Into<Vec<isize>>) -> Self {
         Self { target: target.into() }
     }
@@ -122,7 +123,8 @@ pub struct UpSampling<const N: usize> {
 
 macro_rules! up_sampling {
     ($axes:literal, $name:ident) => {
-        /// Repeats each pixel so often along each axis; the equation is that of [`UpSampling`].
+        /// Repeats each pixel this many times along each axis; the equation is that of
+        /// [`UpSampling`].
         #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
         pub fn $name(size: impl PerAxis<$axes>) -> UpSampling<$axes> {
             UpSampling { size: size.per_axis() }

@@ -6,7 +6,7 @@ use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops};
 
-/// Probabilities over the last axis, `[.., C]` -> `[.., C]`; also an activation of [`Dense`]:
+/// Probabilities over the last axis, `[.., C]` -> `[.., C]`; also an activation of [`Dense`](crate::Dense):
 /// `Dense::new(3, Softmax)`.
 ///
 /// ```text

@@ -3,9 +3,9 @@ use crate::layer::Arguments;
 use crate::onnx::OnnxWindows;
 use rnn_ops::{Padding, Windows};
 
-/// One number for all axes, or one for each.
+/// One number for all axes, or a number for each.
 pub trait PerAxis<const N: usize> {
-    /// One for each.
+    /// The number for each axis.
     fn per_axis(self) -> [usize; N];
 }
 
@@ -37,7 +37,7 @@ impl<const N: usize> Spatial<N> {
         Self { size, strides: [1; N], dilation_rate: [1; N], padding: Padding::Valid }
     }
 
-    /// Keras's names of them.
+    /// Visits the arguments by Keras's names.
     pub fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
         a.required("kernel_size", &mut self.size)?;
         a.optional("strides", &mut self.strides)?;
@@ -56,7 +56,7 @@ impl<const N: usize> Spatial<N> {
         }
     }
 
-    /// Positions that a window sees.
+    /// The number of positions in a window.
     pub fn taps(&self) -> usize {
         self.size.iter().product()
     }
@@ -67,7 +67,7 @@ impl<const N: usize> Spatial<N> {
         std::array::from_fn(|axis| if leading && axis == 0 { 0 } else { 3 - N + axis })
     }
 
-    /// The windows over extents; none where they do not fit.
+    /// The windows over these extents; `None`, if they do not fit.
     pub fn over(&self, extents: &[usize], leading: bool) -> Option<Windows> {
         let mut all = [1; 3];
         let mut shapes = [(1, 1, 1); 3];
@@ -78,13 +78,13 @@ impl<const N: usize> Spatial<N> {
         Windows::over(all, shapes, self.padding, leading)
     }
 
-    /// The extents of one value a window.
+    /// The number of windows along each axis of these extents; `None`, if they do not fit.
     pub fn results(&self, extents: &[usize]) -> Option<Vec<usize>> {
         let windows = self.over(extents, true).filter(|_| extents.len() == N)?;
         Some(Self::places(true).map(|place| windows.axes[place].windows).to_vec())
     }
 
-    /// `[slices, slices, H, W, C]` of a tensor of so many slices and these extents.
+    /// The shape `[slices, slices, H, W, C]` of a tensor of these extents.
     pub fn pixels(
         slices: [usize; 2],
         extents: &[usize],

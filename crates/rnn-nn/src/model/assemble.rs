@@ -9,12 +9,12 @@ impl Architecture {
     /// The model with its first weights, which `seed` decides.
     ///
     /// # Errors
-    /// If an extent is open, or a layer does not fit what stands before it.
+    /// If an extent is open, or a layer does not fit the output of the one before it.
     pub fn model(&self, seed: u64) -> Result<Model, ConfigError> {
         self.assemble(Model::new(seed))
     }
 
-    /// How many parameters the model would have. Nothing of their size is allocated.
+    /// The number of parameters of the model, none of which is allocated.
     ///
     /// # Errors
     /// As [`Architecture::model`].
@@ -22,22 +22,21 @@ impl Architecture {
         Ok(self.assemble(Model::with_seed(None))?.count_params())
     }
 
-    /// The table that Keras prints of the model, with None for what the description leaves open and
-    /// for what follows from that. Nothing of the size of weights is allocated.
+    /// The table that Keras prints of the model, with None for open extents and for all that
+    /// depends on them. No weight is allocated.
     ///
     /// # Errors
-    /// If a layer does not fit what stands before it.
+    /// If a layer does not fit the output of the one before it.
     pub fn summary(&self) -> Result<String, ConfigError> {
         let batch = self.inputs.first().and_then(|input| *input.batch_shape.first()?);
         let (model, other) = self.in_two_sizes()?.1;
         Ok(model.summary_of(&Open { batch, other: Some(&other) }))
     }
 
-    /// The same with some extent wherever one is open, of which all layers can make something:
-    /// weights do not depend on it.
+    /// Replaces every open extent by one that all layers accept. Weights do not depend on it.
     ///
     /// # Errors
-    /// If a layer does not fit what stands before it.
+    /// If a layer does not fit the output of the one before it.
     pub fn with_some_extents(self) -> Result<Self, ConfigError> {
         let (extent, _) = self.in_two_sizes()?;
         Ok(self.with_open_extents(extent))
@@ -83,7 +82,7 @@ impl Architecture {
     }
 }
 
-/// What open extents may be: large, so that windows fit, and with many divisors, so that shapes can
+/// Values for open extents: large, so that windows fit, and with many divisors, so that shapes can
 /// be divided; smaller, where several axes are open and a tensor would have too many elements.
 const SOME_EXTENTS: [usize; 6] = [5040, 840, 240, 60, 24, 12];
 

@@ -3,7 +3,7 @@ use crate::architecture::TensorRef;
 use crate::{Layer, LayerError, ModelError};
 use rnn_graph::TensorType;
 
-/// What a model is fed, without the batch axis.
+/// The type of an input of a model, without the batch axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputSpec {
     /// Token ids `[T]`.
@@ -13,7 +13,7 @@ pub enum InputSpec {
 }
 
 impl InputSpec {
-    /// Floats of these extents.
+    /// An input of floats of this shape.
     pub fn floats(shape: impl Into<Vec<usize>>) -> Self {
         Self::Floats(shape.into())
     }
@@ -25,7 +25,7 @@ impl InputSpec {
         }
     }
 
-    /// The type of a batch.
+    /// The type of a batch of this many examples.
     pub(crate) fn ty(&self, batch: usize) -> TensorType {
         let shape = [&[batch], self.shape()].concat();
         match self {
@@ -34,14 +34,14 @@ impl InputSpec {
         }
     }
 
-    /// In a graph the first axis stands in front of the batch.
+    /// Returns true, if the first axis stands before the batch in a graph.
     pub(crate) fn leads(&self) -> bool {
         matches!(self, Self::Tokens(_)) || self.shape().len() > 1
     }
 }
 
 impl Model {
-    /// A layer that looks tokens up takes an input of tokens.
+    /// Checks that a layer that looks up tokens is called on an input of tokens.
     pub(crate) fn check_tokens(
         &self,
         layer: &dyn Layer,

@@ -55,7 +55,7 @@ impl Model {
         }
     }
 
-    /// The beginning of a stack of layers.
+    /// A stack without layers: its output is its input.
     pub fn sequential(input: InputSpec, seed: u64) -> Self {
         let mut model = Self::new(seed);
         let input = model.input(input);
@@ -80,22 +80,27 @@ impl Model {
         TensorRef::Input(self.inputs.len() - 1)
     }
 
-    /// Whether a layer or an input has this name.
+    /// Returns true, if a layer or an input has this name.
     fn has(&self, name: &str) -> bool {
         let Architecture { inputs, layers, .. } = &self.architecture;
         layers.iter().any(|layer| layer.name == name)
             || inputs.iter().any(|input| input.name == name)
     }
 
-    /// Calls a new layer on the outputs, which those of the layer replace: another layer of a
-    /// stack.
+    /// Calls a new layer on the outputs of the model, and makes its outputs those of the model.
+    ///
+    /// # Errors
+    /// If the layer does not fit, or one of its arguments is out of range.
     #[allow(clippy::should_implement_trait, reason = "Keras's name; no one adds a layer with +")]
     pub fn add(mut self, layer: impl Layer + 'static) -> Result<Self, ModelError> {
         self.architecture.outputs = self.call(layer, &self.architecture.outputs.clone())?;
         Ok(self)
     }
 
-    /// Calls a new layer, draws its weights and returns its first output.
+    /// Calls a new layer on tensors, draws its weights and returns its first output.
+    ///
+    /// # Errors
+    /// If the layer does not fit, or one of its arguments is out of range.
     pub fn apply(
         &mut self,
         layer: impl Layer + 'static,
@@ -104,7 +109,10 @@ impl Model {
         Ok(self.call(layer, inputs)?[0])
     }
 
-    /// Calls a new layer, draws its weights and returns all its outputs.
+    /// Calls a new layer on tensors, draws its weights and returns all its outputs.
+    ///
+    /// # Errors
+    /// If the layer does not fit, or one of its arguments is out of range.
     pub fn call(
         &mut self,
         layer: impl Layer + 'static,
@@ -148,7 +156,10 @@ impl Model {
         self.record(index, inputs)
     }
 
-    /// Calls the layer that made `output` once more, with the same weights.
+    /// Calls the layer that made `output` once more, on other tensors and with the same weights.
+    ///
+    /// # Errors
+    /// If `output` is an input, or the weights do not fit the tensors.
     pub fn call_again(
         &mut self,
         output: TensorRef,
@@ -267,12 +278,12 @@ impl Model {
         self.weight_ranges().iter().map(WeightRange::len).sum()
     }
 
-    /// The number of those that gradients move.
+    /// The number of parameters that gradients change.
     pub fn count_trained(&self) -> usize {
         self.weight_ranges().iter().filter(|range| range.trained).map(WeightRange::len).sum()
     }
 
-    /// How much of the arena gradients move, gaps included.
+    /// The length of the part of the arena that gradients change, gaps included.
     pub(crate) fn trained(&self) -> usize {
         self.parameters.trained
     }
@@ -281,12 +292,12 @@ impl Model {
         self.weight_ranges().iter().filter(|s| s.layer == layer).map(WeightRange::len).sum()
     }
 
-    /// The weights' places.
+    /// The place of each weight in the arena.
     pub fn weight_ranges(&self) -> &[WeightRange] {
         &self.parameters.ranges
     }
 
-    /// All parameters, with the gaps of alignment between weights.
+    /// All parameters in the order of the arena, with gaps that align the weights.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters.values
     }
@@ -295,12 +306,18 @@ impl Model {
         self.parameters.values.copy_from_slice(values);
     }
 
-    /// Every weight by name.
+    /// Every weight with its name, such as `lstm/kernel`.
+    ///
+    /// # Errors
+    /// If the model was made without weights.
     pub fn weights(&self) -> Result<Vec<(String, HostTensor)>, ModelError> {
         self.parameters.weights()
     }
 
-    /// Replaces every weight; all must be given.
+    /// Replaces every weight by the tensor of its name.
+    ///
+    /// # Errors
+    /// If one is missing or has another shape.
     pub fn set_weights(&mut self, weights: &[(String, HostTensor)]) -> Result<(), ModelError> {
         self.parameters.set_weights(weights)
     }
@@ -315,7 +332,7 @@ impl Model {
         self.parameters.views(graph)
     }
 
-    /// A resident tensor of a number for each parameter that gradients move.
+    /// A resident tensor with a number for each parameter that gradients change.
     pub(crate) fn trained_arena(&self, graph: &mut Graph, name: Resident) -> TensorId {
         graph.resident(&name.to_string(), TensorType::f32([self.parameters.trained]))
     }

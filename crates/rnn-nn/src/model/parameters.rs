@@ -5,24 +5,24 @@ use rnn_core::{HostTensor, Rng};
 use rnn_graph::{Binding, Graph, GraphError, TensorId, TensorType};
 use rnn_ops::{Constraint, Penalty};
 
-/// Where a weight lies in the arena of all parameters.
+/// The place of a weight in the arena of all parameters.
 #[derive(Clone, Debug)]
 pub struct WeightRange {
     /// `layer/weight`, unique in the model.
     pub name: String,
     /// The part of the layer that holds it, as [`Weight::owner`].
     pub owner: String,
-    /// The extents.
+    /// Its shape.
     pub shape: Vec<usize>,
     /// The first element; aligned so that kernels can bind it.
     pub offset: usize,
-    /// What its size adds to the loss.
+    /// The penalty on it that is added to the loss.
     pub regularizer: Option<Penalty>,
-    /// What it is brought back to after each step.
+    /// The constraint that is applied after each step.
     pub constraint: Option<Constraint>,
-    /// Gradients move it. Those that they do not move lie behind all others.
+    /// True, if gradients change it. Weights that they do not change lie after all others.
     pub trained: bool,
-    /// The place of its layer among those of the model.
+    /// The index of its layer in the model.
     pub layer: usize,
 }
 
@@ -37,14 +37,14 @@ impl WeightRange {
 pub(crate) struct Parameters {
     pub ranges: Vec<WeightRange>,
     pub values: Vec<f32>,
-    /// How many values there are, or would be.
+    /// The number of values, which a model without weights only counts.
     pub len: usize,
-    /// The part that gradients move, from the first on, gaps included.
+    /// The length of the part that gradients change, gaps included.
     pub trained: usize,
 }
 
 impl Parameters {
-    /// Draws a weight of a layer; without a seed it makes room alone.
+    /// Appends a weight of a layer and draws its values; without a seed it is only counted.
     pub fn push(&mut self, (layer, layer_name): (usize, &str), weight: Weight, seed: Option<u64>) {
         let offset = if weight.trained { self.trained } else { self.len };
         let len = weight.shape.iter().product::<usize>().next_multiple_of(Binding::ALIGNMENT);
@@ -73,7 +73,7 @@ impl Parameters {
         });
     }
 
-    /// Every weight by name.
+    /// Every weight with its name.
     pub fn weights(&self) -> Result<Vec<(String, HostTensor)>, ModelError> {
         let tensor = |s: &WeightRange| {
             let values = self.values[s.offset..s.offset + s.len()].to_vec();
@@ -82,7 +82,7 @@ impl Parameters {
         self.ranges.iter().map(tensor).collect()
     }
 
-    /// Replaces every weight; all must be given.
+    /// Replaces every weight by the tensor of its name.
     pub fn set_weights(&mut self, weights: &[(String, HostTensor)]) -> Result<(), ModelError> {
         for range in &self.ranges {
             let given = weights.iter().find(|(name, _)| *name == range.name).map(|(_, t)| t);

@@ -3,13 +3,13 @@ use crate::architecture::{Architecture, Call, TensorRef};
 use std::fmt::Write as _;
 
 impl Model {
-    /// The table that Keras prints: layers, output shapes, parameters; of what is not a stack also
-    /// the inputs, and what each layer is applied to.
+    /// The table that Keras prints: layers, output shapes and numbers of parameters; if the model
+    /// is not a stack, also the inputs and the tensors that each layer is called on.
     pub fn summary(&self) -> String {
         self.summary_of(&Open::default())
     }
 
-    /// The same of an architecture that leaves extents open.
+    /// The table of an architecture that leaves extents open.
     pub(crate) fn summary_of(&self, open: &Open<'_>) -> String {
         let mut text = String::new();
         push_table(&mut text, &self.rows(open));
@@ -29,17 +29,17 @@ impl Model {
     }
 }
 
-/// What of a model's shapes its description leaves open, and Keras shows as None.
+/// The extents of a model that its description leaves open, which Keras prints as None.
 #[derive(Default)]
 pub(crate) struct Open<'a> {
-    /// The examples of a batch, where they are not open.
+    /// The batch size, if it is not open.
     pub batch: Option<usize>,
-    /// The model with other extents in place of the open ones: what differs depends on them.
+    /// The model with other extents in place of the open ones: extents that differ depend on them.
     pub other: Option<&'a Model>,
 }
 
 impl Model {
-    /// The rows of that table, of which the first names the columns.
+    /// The rows of the table; the first row names the columns.
     pub fn summary_rows(&self) -> Vec<Vec<String>> {
         self.rows(&Open::default())
     }

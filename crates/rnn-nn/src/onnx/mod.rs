@@ -32,7 +32,7 @@ pub enum ExportError {
         layer: String,
         /// Its class.
         class: &'static str,
-        /// What is missing, and what to do.
+        /// The missing counterpart, and what to do.
         what: String,
     },
     /// A weight cannot be read.

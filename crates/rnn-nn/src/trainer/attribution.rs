@@ -6,8 +6,8 @@ use rnn_core::HostTensor;
 use rnn_graph::TensorId;
 use rnn_ops::{Binary, Fill, Matmul, TransposeLeading};
 
-/// Adds the forward pass and, for each token, gradient times input of what the embedding layer
-/// puts out; see [`Trainer::attribute_batch`]. The input `direction` comes last.
+/// Adds the forward pass and, for each token, gradient times input at the output of the embedding
+/// layer; see [`Trainer::attribute_batch`].
 pub(crate) fn push_attribution(
     model: &Model,
     step: &mut StepGraph,
@@ -40,7 +40,7 @@ impl Trainer {
     ///
     /// c(t) = sum over features f of dz / de(t, f) * e(t, f),
     ///
-    /// where e is what the Embedding layer puts out for the tokens, and z the sum of the output,
+    /// where e is the output of the Embedding layer for the tokens, and z the sum of the output,
     /// weighed by `direction`, which is of the output's shape. An output that ends in a sigmoid or
     /// softmax is taken before it, so that contributions are to log-odds.
     pub fn attribute_batch(

@@ -8,18 +8,19 @@ use std::borrow::Cow;
 /// Examples that are processed together.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// Of each input of the model `[B, ..]`, tokens or floats as it takes.
+    /// For each input of the model an array `[B, ..]`: tokens, u32, or floats.
     pub inputs: Vec<HostTensor>,
-    /// Of each output as its loss takes them: of the output's elements, or classes `[B]`.
+    /// For each output the labels that its loss takes: an array of the output's shape, or classes
+    /// `[B]` or `[B, T]`, u32.
     pub labels: Vec<HostTensor>,
-    /// How much examples, or their steps, count in the loss; the same, where there are none. One
-    /// array `[B]` for all outputs, or one for each: `[B]`, or of the output's axes but the last,
-    /// where an extent of 1 is repeated.
+    /// The weights of examples or of their steps in the loss; empty, if all count alike. One array
+    /// `[B]` for all outputs, or one for each output: `[B]`, or the output's axes without the last,
+    /// in which an extent of 1 is broadcast.
     pub weights: Vec<HostTensor>,
 }
 
 impl Batch {
-    /// Whether weights of these extents fit an output of these.
+    /// Returns true, if weights of these extents fit an output of these.
     pub fn weights_fit(weights: &[usize], output: &[usize]) -> bool {
         aligned(weights, judged(output)).is_some()
     }
@@ -36,7 +37,7 @@ pub(crate) fn examples(inputs: &[HostTensor]) -> usize {
 }
 
 impl Trainer {
-    /// The labels with the axes that the losses want: `[B]` may stand for `[B, 1]`.
+    /// The labels in the shapes that the losses take: `[B]` may be given for `[B, 1]`.
     pub(crate) fn labels<'a>(
         &self,
         batch: &'a Batch,
@@ -73,8 +74,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// A weight for each row of each output, if there are weights (keras/src/losses/loss.py,
-    /// `reduce_weighted_values`): what is one number for an example is that of all its steps.
+    /// A weight for each row of each output, if there are weights; the weight of an example is that
+    /// of all its steps (`reduce_weighted_values` in keras/src/losses/loss.py).
     pub(crate) fn weights(&self, batch: &Batch) -> Result<Vec<HostTensor>, TrainError> {
         let outputs = self.model.output_shapes(examples(&batch.inputs));
         let given = batch.weights.as_slice();

@@ -14,17 +14,17 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// What connects the ranks, as MPI calls processes that work on the same. All of them call the
-/// same methods in the same order; each returns once all have called it. There is no return from
-/// a connection that is lost: it ends the process.
+/// A connection between ranks, which is MPI's name for processes that work together. All ranks call
+/// the same methods in the same order; each call returns once all have made it. A lost connection
+/// ends the process.
 pub trait Communicator: fmt::Debug {
-    /// This process's number, from 0 on.
+    /// The number of this process, from 0 on.
     fn rank(&self) -> usize;
 
-    /// How many there are.
+    /// The number of processes.
     fn size(&self) -> usize;
 
-    /// The numbers of all ranks, in their order.
+    /// The numbers that all ranks give, in the order of ranks.
     fn all_gather(&self, number: u64) -> Vec<u64>;
 
     /// Replaces the values by their sums over all ranks, added in the order of ranks: the same
@@ -35,11 +35,11 @@ pub trait Communicator: fmt::Debug {
 /// A trainer's connection to other ranks.
 pub(crate) struct Ranks {
     communicator: Rc<dyn Communicator>,
-    /// What ends a step, once there is one.
+    /// The program that ends a step, once it is built.
     update: Option<(StepProgram, Exchange)>,
 }
 
-/// What ranks share of a step, which lies in one resident of each: gradients, in the places of
+/// The values that ranks exchange after a step, in one resident of each: gradients, in the places of
 /// their weights, weights that layers have moved by themselves, and the weights of their moving
 /// averages, of all of which the mean over all examples counts; then what is added to the sums of
 /// the metrics.
@@ -98,7 +98,8 @@ impl Exchange {
 }
 
 impl StepBuilder<'_> {
-    /// The end of [`Mode::Share`]: the loss, and what is counted, are those of this rank.
+    /// Adds the end of [`Mode::Share`]: the gradients and sums of this rank, in the tensor that
+    /// ranks exchange.
     pub(crate) fn push_exchange(
         &self,
         g: &mut Graph,
@@ -120,7 +121,7 @@ impl StepBuilder<'_> {
         Ok(())
     }
 
-    /// What all ranks do alike, once they hold what they share.
+    /// The graph of the end of a step, which is the same on all ranks.
     fn update_graph(&self, exchange: &Exchange) -> Result<StepGraph, TrainError> {
         let mut step = StepGraph::default();
         let (shared, metrics) =
@@ -159,7 +160,7 @@ impl Trainer {
         self
     }
 
-    /// Goes on without the other ranks.
+    /// Continues without the other ranks.
     pub fn leave(&mut self) {
         self.ranks = None;
     }
@@ -210,8 +211,8 @@ impl Trainer {
         self.ranks.as_ref().map(|ranks| ranks.communicator.clone())
     }
 
-    /// This rank's part of a set that is worked on in batches of `batch` examples over all ranks,
-    /// and how many of its examples belong to a batch.
+    /// This rank's part of a dataset that all ranks process in batches of `batch` examples
+    /// together, and the number of its examples in a batch.
     pub(crate) fn part(&self, set: &Dataset, batch: usize) -> (Dataset, usize) {
         match self.communicator() {
             None => (set.clone(), batch),
@@ -224,7 +225,7 @@ impl Trainer {
         }
     }
 
-    /// Whether it is so on one of the ranks.
+    /// Returns true, if the condition is true on one of the ranks.
     pub(crate) fn on_any_rank(&self, so: bool) -> bool {
         match self.communicator() {
             None => so,
@@ -232,7 +233,7 @@ impl Trainer {
         }
     }
 
-    /// The sums of the metrics over what each rank has measured.
+    /// The sums of the metrics over all ranks.
     pub(crate) fn all_sums(
         &self,
         own: Option<HostTensor>,
@@ -246,7 +247,10 @@ impl Trainer {
         Ok(Some(HostTensor::from_f32([sums.len()], sums)?))
     }
 
-    /// Makes sure that all ranks hold the same, and are given the same numbers.
+    /// Checks that all ranks hold the same state and are given the same numbers.
+    ///
+    /// # Errors
+    /// If they differ.
     pub(crate) fn check_ranks(&mut self, given: &[u64]) -> Result<(), TrainError> {
         let Some(communicator) = self.communicator() else { return Ok(()) };
         let state = self.state()?;

@@ -11,7 +11,7 @@ use rnn_ops::FIRST_LOSS_SCALE;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// A program by the batch size, the mode, and whether examples have weights.
+/// The key of a program: the batch size, the mode, and true for weights of examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub batch: usize,
@@ -25,7 +25,7 @@ pub(crate) struct PlannedStep {
     inputs: Arc<[StepInput]>,
 }
 
-/// A step that can be run.
+/// A step that can be run, with the roles of its inputs.
 #[derive(Clone, Debug)]
 pub(crate) struct StepProgram {
     program: Program,

@@ -5,20 +5,20 @@ use crate::{
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-/// A moment between two steps of a training, all callbacks having been told of what was before.
+/// The state of a training between two steps, after callbacks have been told of the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepInfo {
-    /// Steps done.
+    /// The number of steps done.
     pub step: u64,
-    /// An epoch has just ended.
+    /// True, if an epoch has just ended.
     pub epoch_over: bool,
-    /// A callback ends the training here.
+    /// True, if a callback ends the training here.
     pub ending: bool,
 }
 
-/// Keeps states of a training, from which it can go on later. `()` keeps none.
+/// A store for states of a training, from which it can be resumed. `()` stores none.
 pub trait Checkpoints {
-    /// Whether the state of this moment is wanted: the device must be waited for to get it.
+    /// Returns true, if the state is wanted now. Reading it waits for the device.
     fn due(&mut self, moment: StepInfo) -> bool;
 
     /// Keeps the state, in which all numbers are finite.
@@ -59,11 +59,11 @@ impl Trainer {
         self.fit_with_checkpoints((train, validation), options, callbacks, &mut ())
     }
 
-    /// The same, the data being those to train on and to validate on; `checkpoints` is given the
-    /// states that it wants.
+    /// Trains as [`Trainer::fit`] on the first dataset and validates on the second; `checkpoints`
+    /// is given the states that it asks for.
     ///
     /// # Errors
-    /// As [`Trainer::fit`], and if a state could not be kept, or holds numbers that are not finite.
+    /// As [`Trainer::fit`], and if a state cannot be stored or holds numbers that are not finite.
     pub fn fit_with_checkpoints(
         &mut self,
         (train, validation): (&Dataset, Option<&Dataset>),
@@ -170,7 +170,7 @@ impl Fit<'_, '_> {
         self.progress.seconds + self.since.elapsed().as_secs_f64()
     }
 
-    /// What the validation comes to; nothing, where a callback broke it off. It goes to its end where
+    /// The metrics of the validation; `None`, if a callback broke it off. It is not broken off where
     /// that could not be undone: other ranks take part, or layers keep their states.
     fn validate(&mut self, set: &Dataset, batch: usize) -> Result<Option<Metrics>, TrainError> {
         let Self { trainer, callbacks, .. } = self;

@@ -7,7 +7,7 @@ use crate::{Batch, Dataset, TrainError, Trainer};
 use rnn_core::HostTensor;
 
 impl StepBuilder<'_> {
-    /// Whether a mask arrives at each output.
+    /// For each output, true if a mask arrives at it.
     pub fn masked(&self) -> Result<Vec<bool>, TrainError> {
         let (_, forward) = self.model.example_graph(false, self.precision)?;
         Ok(forward.masks.iter().map(Option::is_some).collect())
@@ -36,8 +36,8 @@ impl Trainer {
         self.engine.outputs(&program, &given)
     }
 
-    /// Of each output the steps that its mask leaves, of every example in order, `N T` of them; none
-    /// where no mask arrives. Losses and metrics count those alone.
+    /// For each output at which a mask arrives, the unmasked steps of all examples in order, `N T`
+    /// values; `None` for the others. Losses and metrics count unmasked steps alone.
     ///
     /// # Errors
     /// If the examples cannot be read, or the device fails.
@@ -64,9 +64,9 @@ impl Trainer {
         Ok(all)
     }
 
-    /// What this rank divides the sum of each masked output's losses by, `[1]` each, where a batch
-    /// has parts on several ranks: the steps that take part on all ranks, times this rank's share of
-    /// the examples, by which the sums over ranks weigh what it puts out.
+    /// The divisors of the sums of the losses of masked outputs, `[1]` each, for a batch that is
+    /// divided among ranks: the number of unmasked steps on all ranks times this rank's share of
+    /// the examples, which is the weight of its output in the sums over ranks.
     pub(crate) fn valid_steps(
         &mut self,
         batch: &Batch,

@@ -73,7 +73,8 @@ impl StepKeys {
 }
 
 impl Trainer {
-    /// Prepares a model for a device. `seed` decides what dropout drops.
+    /// Prepares a model for training or inference on a device. `seed` decides the order of the
+    /// examples and the elements that dropout drops.
     pub fn new(model: Model, device: &dyn Device, optimizer: Optimizer, seed: u64) -> Self {
         let losses = vec![(Loss::default(), 1.0); model.outputs().len()];
         Self {
@@ -95,15 +96,15 @@ impl Trainer {
         }
     }
 
-    /// Replaces the binary cross-entropy of every output, and what is counted for metrics by what
-    /// suits the loss.
+    /// Sets the loss of every output, which is the binary cross-entropy at first, and the metrics
+    /// that belong to it.
     pub fn loss(self, loss: Loss) -> Self {
         let losses = vec![(loss, 1.0); self.losses.len()];
         self.losses(losses)
     }
 
-    /// Sets the loss of each output and what it counts in the sum that training makes small.
-    /// Metrics are those of the first output, beside that sum.
+    /// Sets the loss of each output and its weight in the sum that training minimizes. Metrics are
+    /// those of the first output, beside that sum.
     pub fn losses(mut self, losses: impl Into<Vec<(Loss, f32)>>) -> Self {
         self.losses = losses.into();
         self.metric_sums =
@@ -111,20 +112,24 @@ impl Trainer {
         self
     }
 
-    /// Replaces what is counted for metrics: [`MetricSums::Regression`] leaves the loss alone.
+    /// Sets the sums that metrics are computed from; [`MetricSums::Regression`] leaves the loss
+    /// alone.
     pub fn metric_sums(mut self, metric_sums: MetricSums) -> Self {
         self.metric_sums = metric_sums;
         self
     }
 
-    /// Replaces single precision.
+    /// Sets the precision, which is single at first.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
     }
 
-    /// Queues one training step, without waiting for it. With other ranks it is a step of all, the
-    /// batch being this rank's part, which may be empty; parts follow each other in their order.
+    /// Queues one training step, without waiting for it. With other ranks, `batch` is this rank's
+    /// part of a step of all, in the order of ranks; it may be empty.
+    ///
+    /// # Errors
+    /// If the batch does not fit the model, or the device fails.
     pub fn train_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
         if self.ranks.is_some() {
             self.train_part(batch)?;
@@ -147,8 +152,11 @@ impl Trainer {
         })
     }
 
-    /// Queues the metrics of one batch, without changing weights. With other ranks it is a batch of
-    /// all, as in [`Trainer::train_batch`].
+    /// Queues the metrics of one batch, without changing weights. With other ranks, `batch` is this
+    /// rank's part, as in [`Trainer::train_batch`].
+    ///
+    /// # Errors
+    /// If the batch does not fit the model, or the device fails.
     pub fn evaluate_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
         if self.ranks.is_none() {
             return self.queue(batch, Mode::Evaluate, &StepInputs::default());
@@ -190,7 +198,10 @@ impl Trainer {
         work(&mut self.engine, &given)
     }
 
-    /// The model's outputs for a batch, given an array for each input.
+    /// Computes the outputs `[B, ..]` for a batch, given an array `[B, ..]` for each input.
+    ///
+    /// # Errors
+    /// If the arrays do not fit the model, or the device fails.
     pub fn predict_batch(&mut self, inputs: &[HostTensor]) -> Result<Vec<HostTensor>, TrainError> {
         let program = self.program(inputs, Mode::Predict, false)?;
         let given = StepInputs { model: inputs.iter().collect(), ..StepInputs::default() };
@@ -198,11 +209,17 @@ impl Trainer {
     }
 
     /// Sets the states that stateful layers keep between batches to zero.
+    ///
+    /// # Errors
+    /// If the device fails.
     pub fn reset_states(&mut self) -> Result<(), TrainError> {
         self.engine.reset_states()
     }
 
-    /// Waits for everything queued, returns the metrics since the last call and starts anew.
+    /// Waits for everything queued, returns the metrics since the last call, and resets them.
+    ///
+    /// # Errors
+    /// If the device fails.
     pub fn take_metrics(&mut self) -> Result<Metrics, TrainError> {
         let sums = self.take_sums()?;
         self.metrics(sums)
@@ -227,22 +244,25 @@ impl Trainer {
         Ok(())
     }
 
-    /// Steps done since the training began.
+    /// The number of steps since the training began.
     pub fn steps_done(&self) -> u64 {
         self.step
     }
 
-    /// The factor of the learning rate, 1 at first.
+    /// The factor of the learning rate, which is 1 at first.
     pub fn rate_factor(&self) -> f64 {
         self.rate_factor
     }
 
-    /// Multiplies the learning rate from the next step on.
+    /// Sets the factor of the learning rate from the next step on.
     pub fn set_rate_factor(&mut self, factor: f64) {
         self.rate_factor = factor;
     }
 
-    /// Replaces all parameters, as [`Model::parameters`] gives them.
+    /// Replaces all parameters by values in the order of [`Model::parameters`].
+    ///
+    /// # Errors
+    /// If the device fails.
     pub fn set_parameters(&mut self, values: &[f32]) -> Result<(), TrainError> {
         let tensor = HostTensor::from_f32([values.len()], values.to_vec())?;
         if self.engine.has(&Resident::Parameters) {
@@ -252,14 +272,17 @@ impl Trainer {
         Ok(())
     }
 
-    /// The metrics over all examples, of which each rank measures a part.
+    /// Computes the metrics over all examples, of which each rank processes a part.
+    ///
+    /// # Errors
+    /// If there are no examples, they do not fit the model, or the device fails.
     pub fn evaluate(&mut self, set: &Dataset, batch_size: usize) -> Result<Metrics, TrainError> {
         let measured = self.evaluate_while(set, batch_size, &mut |_, _| Ok(true))?;
         measured.ok_or(TrainError::Empty)
     }
 
-    /// The same, as long as `goes_on`, which is told how many batches are queued, says so. Without
-    /// other ranks alone may it say no.
+    /// Evaluates until `goes_on`, which is told the number of batches queued, returns false. With
+    /// other ranks it must return true.
     pub(crate) fn evaluate_while(
         &mut self,
         set: &Dataset,
@@ -284,8 +307,11 @@ impl Trainer {
         self.metrics(sums).map(Some)
     }
 
-    /// The model's outputs for every example, in the order of [`Model::output_names`], each
-    /// `[N, ..]` of floats.
+    /// Computes the outputs for every example, `[N, ..]` of floats each, in the order of
+    /// [`Model::output_names`].
+    ///
+    /// # Errors
+    /// If the examples do not fit the model, or the device fails.
     pub fn predict(
         &mut self,
         set: &Dataset,
@@ -306,7 +332,10 @@ impl Trainer {
         shapes.into_iter().zip(all).map(tensor).collect()
     }
 
-    /// The model with the weights that it has on the device now.
+    /// The model with the weights that the device holds now.
+    ///
+    /// # Errors
+    /// If the device fails.
     pub fn model(&mut self) -> Result<&mut Model, TrainError> {
         if self.engine.has(&Resident::Parameters) {
             let values = self.engine.read(&Resident::Parameters)?;
@@ -315,22 +344,28 @@ impl Trainer {
         Ok(&mut self.model)
     }
 
-    /// Times every op from now on.
+    /// Measures the time of every op from now on.
     pub fn enable_profile(&mut self) {
         self.engine.session().enable_profile();
     }
 
-    /// Time by op.
+    /// The time by op since [`Trainer::enable_profile`].
+    ///
+    /// # Errors
+    /// If the device fails.
     pub fn profile(&mut self) -> Result<Profile, TrainError> {
         Ok(self.engine.session().profile()?)
     }
 
-    /// The graph of one training step on a batch of this size, for inspection.
+    /// The graph of a training step on a batch of this size, for inspection.
+    ///
+    /// # Errors
+    /// If the model has no such step.
     pub fn training_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
         Ok(self.step_builder().graph(batch_size, Mode::Train, false)?.graph)
     }
 
-    /// Figures that have arrived, and a request for the next ones: no step waits for them.
+    /// The latest metrics that have arrived; asks for the next ones without waiting.
     pub(crate) fn poll_metrics(&mut self) -> Result<Metrics, TrainError> {
         match self.pending {
             None => self.pending = Some(self.engine.start_read(&Resident::Metrics)?),
@@ -344,7 +379,7 @@ impl Trainer {
         Ok(self.latest)
     }
 
-    /// A trainer of the same model as it was at first, on a device.
+    /// A trainer of the model with its first weights, on a device.
     pub(crate) fn twin(&self, device: &dyn Device) -> Self {
         let mut twin = Self::new(self.model.clone(), device, self.optimizer, self.seed);
         twin.shuffle = self.shuffle;

@@ -2,15 +2,15 @@ use crate::resident::Resident;
 use crate::{Model, ModelError, Optimizer, TrainError, Trainer, TrainerState, WeightRange};
 use rnn_core::HostTensor;
 
-/// What an optimizer keeps between steps, by the names of the weights: unlike a [`TrainerState`] it
-/// does not depend on where they lie.
+/// The values that an optimizer keeps between steps, by the names of the weights. Unlike a
+/// [`TrainerState`] it does not depend on the arena.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimizerState {
-    /// [`Optimizer::class`].
+    /// The class of the optimizer, [`Optimizer::class`].
     pub optimizer: String,
-    /// Steps done.
+    /// The number of steps done.
     pub step: u64,
-    /// For each of [`Optimizer::slot_names`] and each weight that gradients move, as
+    /// For each of [`Optimizer::slot_names`] and each weight that gradients change, such as
     /// `momentum/lstm/kernel`, a tensor of the weight's shape.
     pub slots: Vec<(String, HostTensor)>,
 }
@@ -20,13 +20,13 @@ fn named(slot: &str, weight: &WeightRange) -> String {
 }
 
 impl OptimizerState {
-    /// What is kept of a weight under one of the optimizer's names.
+    /// The tensor of a slot of a weight, if there is one.
     pub fn slot(&self, slot: &str, weight: &WeightRange) -> Option<&HostTensor> {
         let name = named(slot, weight);
         self.slots.iter().find(|(n, _)| *n == name).map(|(_, tensor)| tensor)
     }
 
-    /// Keeps something of a weight under one of the optimizer's names.
+    /// Adds the tensor of a slot of a weight.
     pub fn push(&mut self, slot: &str, weight: &WeightRange, tensor: HostTensor) {
         self.slots.push((named(slot, weight), tensor));
     }
@@ -54,11 +54,11 @@ impl OptimizerState {
 }
 
 impl TrainerState {
-    /// That of a training which begins with a model's weights and what an optimizer of the same
-    /// kind kept until now.
+    /// The state of a training that begins with the weights of a model and with the values that an
+    /// optimizer of the same class kept until now.
     ///
     /// # Errors
-    /// If nothing was kept of a weight, or something of another shape.
+    /// If the tensor of a weight is missing or has another shape.
     pub fn beginning(
         model: &Model,
         optimizer: &Optimizer,
@@ -80,7 +80,8 @@ impl TrainerState {
 }
 
 impl Trainer {
-    /// What the optimizer keeps now; none before the first step. Waits for everything queued.
+    /// The values that the optimizer keeps now; `None` before the first step. Waits for everything
+    /// queued.
     ///
     /// # Errors
     /// If the device fails.

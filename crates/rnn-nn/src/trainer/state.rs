@@ -6,22 +6,23 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
-/// All that a training is between two of its steps: a trainer of the same model and optimizer that
-/// is given it goes on with the same bits, if it does so on the same device.
+/// The complete state of a training between two steps: a trainer of the same model and optimizer
+/// that takes it up continues with the same bits, on the same device.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TrainerState {
-    /// Weights by name; `slot_0`, .. of the optimizer; `loss_scale` of mixed precision; the sums of
-    /// the metrics; the states that layers keep, and the weights of their moving averages.
+    /// The weights by name; the slots of the optimizer, `slot_0` and so on; the `loss_scale` of
+    /// mixed precision; the sums of the metrics; the states of layers, and the weights of their
+    /// moving averages.
     #[serde(skip)]
     pub tensors: Vec<(String, HostTensor)>,
-    /// Decides the order of the examples, and what dropout drops.
+    /// The seed of the order of the examples and of dropout.
     pub seed: u64,
-    /// Steps done.
+    /// The number of steps done.
     #[serde(deserialize_with = "steps")]
     pub step: u64,
-    /// What the learning rate is multiplied by.
+    /// The factor of the learning rate.
     pub rate_factor: f64,
-    /// How far [`Trainer::fit`] is.
+    /// The progress of [`Trainer::fit`].
     #[serde(alias = "course")]
     pub progress: FitProgress,
 }
@@ -37,16 +38,16 @@ fn steps<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     }
 }
 
-/// How far a training over several epochs is.
+/// The progress of a training over several epochs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FitProgress {
     /// The epochs that are over.
     pub history: History,
-    /// Steps done in the next one.
+    /// The number of steps done in the current epoch.
     pub steps: usize,
-    /// Seconds that they took.
+    /// The time of these steps in seconds.
     pub seconds: f64,
-    /// What the callbacks remember, in their order.
+    /// The states of the callbacks in their order.
     pub callbacks: Vec<CallbackState>,
 }
 
@@ -63,7 +64,7 @@ fn weights_of(callback: usize) -> String {
 }
 
 impl Trainer {
-    /// All that another trainer needs to go on from here. Waits for everything queued.
+    /// The state from which another trainer can continue. Waits for everything queued.
     ///
     /// # Errors
     /// If the device fails.
@@ -75,7 +76,7 @@ impl Trainer {
         Ok(TrainerState { tensors, seed, step, rate_factor, progress: FitProgress::default() })
     }
 
-    /// The state with how far [`Trainer::fit`] is.
+    /// The state with the progress of [`Trainer::fit`].
     pub(crate) fn state_in(&mut self, progress: FitProgress) -> Result<TrainerState, TrainError> {
         let mut state = self.state()?;
         for (i, callback) in progress.callbacks.iter().enumerate() {
@@ -92,10 +93,10 @@ impl Trainer {
         sums.map_or(Ok(()), |sums| self.engine.write(Resident::Metrics, sums))
     }
 
-    /// Takes up a state; the next [`Trainer::fit`] goes on where it was taken.
+    /// Takes up a state; the next [`Trainer::fit`] continues from there.
     ///
     /// # Errors
-    /// If it is of another model, or the device fails.
+    /// If it is a state of another model, or the device fails.
     pub fn restore(&mut self, state: TrainerState) -> Result<(), TrainError> {
         let TrainerState { tensors, seed, step, rate_factor, mut progress } = state;
         self.model.set_weights(&tensors)?;

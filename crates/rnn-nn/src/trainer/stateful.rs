@@ -10,7 +10,7 @@ fn is_state(name: &str) -> bool {
 }
 
 impl Model {
-    /// Whether a layer begins each batch with the state in which the batch before ended.
+    /// Returns true, if a layer begins each batch with the state in which the batch before ended.
     ///
     /// # Errors
     /// If the layers do not fit together.
@@ -22,21 +22,21 @@ impl Model {
 }
 
 impl Trainer {
-    /// Whether [`Trainer::fit`] gives each epoch an order of its own. Without this method it does,
-    /// but not if the model is stateful, where a row goes on from the same row of the batch before.
+    /// Sets whether [`Trainer::fit`] shuffles the examples in each epoch. Without this method it
+    /// does, unless the model is stateful: then a row continues that of the batch before.
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = Some(shuffle);
         self
     }
 
-    /// The examples to train on in the order of an epoch, from 1 on.
+    /// The training examples in the order of an epoch, counted from 1.
     pub(crate) fn ordered(&self, train: &Dataset, epoch: u64) -> Result<Dataset, TrainError> {
         let shuffle =
             self.shuffle.map_or_else(|| self.model.is_stateful().map(|kept| !kept), Ok)?;
         Ok(if shuffle { train.shuffled(self.seed, epoch) } else { train.clone() })
     }
 
-    /// States are of as many rows as the first batch, and of no use to another.
+    /// Checks that the states in a graph have as many rows as those that are kept.
     pub(crate) fn check_states(&self, graph: &Graph) -> Result<(), TrainError> {
         for (_, tensor) in graph.tensors() {
             let Some(name @ Resident::LayerState(_)) = Resident::of_name(&tensor.name) else {

@@ -49,7 +49,7 @@ impl Mode {
 /// Builds the graphs of the steps of a model.
 pub(crate) struct StepBuilder<'a> {
     pub model: &'a Model,
-    /// Of each output, and what it counts.
+    /// The loss of each output and its weight in their sum.
     pub losses: &'a [(Loss, f32)],
     pub metric_sums: MetricSums,
     pub optimizer: &'a Optimizer,
@@ -192,12 +192,12 @@ impl StepBuilder<'_> {
         Err(TrainError::Mask { output: self.model.output_name(output), steps, values })
     }
 
-    /// The sums from which metrics follow.
+    /// The resident of the sums that metrics are computed from.
     pub fn metrics(&self, g: &mut Graph) -> Result<TensorId, TrainError> {
         Ok(g.resident(&Resident::Metrics.to_string(), TensorType::f32([self.sums()?])))
     }
 
-    /// How many they are.
+    /// The number of these sums.
     pub fn sums(&self) -> Result<usize, TrainError> {
         let outputs = self.model.output_shapes(1);
         let first = outputs.first().ok_or(TrainError::NoOutput)?;
@@ -208,13 +208,13 @@ impl StepBuilder<'_> {
         }))
     }
 
-    /// What the loss is multiplied by before its gradients, in mixed precision.
+    /// The factor of the loss in mixed precision.
     fn loss_scale(&self, g: &mut Graph) -> Option<TensorId> {
         let mixed = self.precision == Precision::Mixed;
         mixed.then(|| g.resident(&Resident::LossScale.to_string(), TensorType::f32([LOSS_SCALE])))
     }
 
-    /// Gradients of the loss, written straight into their places in `arena`.
+    /// Adds the gradients of the loss, which are written to their places in `arena`.
     pub fn push_gradients(
         &self,
         g: &mut Graph,
@@ -239,7 +239,7 @@ impl StepBuilder<'_> {
         Ok(())
     }
 
-    /// The optimizer over all gradients, and what holds the weights.
+    /// Adds the update by the optimizer and the constraints of weights.
     pub fn push_update(
         &self,
         g: &mut Graph,
@@ -274,7 +274,7 @@ impl StepBuilder<'_> {
     }
 }
 
-/// Whether something is given for each input or each output of a model.
+/// Checks that there is one of something for each input or output of a model.
 pub(crate) fn one_each(
     ends: &'static str,
     expected: usize,

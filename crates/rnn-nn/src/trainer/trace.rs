@@ -7,12 +7,12 @@ use rnn_core::{DType, HostTensor};
 use rnn_graph::{Device, Graph, TensorId};
 use std::fmt;
 
-/// Where the numbers of a training stopped being finite.
+/// The first tensor of a training that was not finite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotFinite {
-    /// The step, from 1 on.
+    /// The step, counted from 1.
     pub step: u64,
-    /// What was the first to hold NaN or an infinity.
+    /// A description of the op or the data that held NaN or an infinity first.
     pub what: String,
 }
 
@@ -100,10 +100,10 @@ impl Trainer {
             }
         }
         let name = after.not_finite().unwrap_or("the sum of the losses");
-        found(format!("every op put out finite numbers, but what was added to {name} is not"))
+        found(format!("the outputs of all ops are finite, but what was added to {name} is not"))
     }
 
-    /// A node with the weights that it reads, and what it put out.
+    /// A description of a node with the weights that it reads, and of its output.
     fn describe(&self, graph: &Graph, node: usize, output: &HostTensor) -> String {
         let (count, of) = (graph.nodes().len(), &graph.nodes()[node]);
         let weight = |&operand: &TensorId| {
@@ -119,7 +119,7 @@ impl Trainer {
             false => format!(" of {}", weights.join(", ")),
         };
         format!(
-            "{}({}){of_weights}, op {} of {count}, was the first to put out {}",
+            "{}({}){of_weights}, op {} of {count}, was the first with the output {}",
             of.op.name(),
             graph.describe(of),
             node + 1,
@@ -151,7 +151,7 @@ fn groups(graph: &Graph) -> Vec<Vec<(usize, TensorId)>> {
     groups
 }
 
-/// How many numbers are not finite, and what the first is.
+/// The first number that is not finite, and how many there are.
 fn extremes(tensor: &HostTensor) -> String {
     let values = tensor.as_f32().unwrap_or(&[]);
     let mut broken = values.iter().filter(|value| !value.is_finite());
