@@ -14,7 +14,7 @@ use std::sync::Arc;
 const GATES: LstmGates =
     LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
 
-/// What makes x: an op, its inputs, and those of them that have gradients.
+/// The producer of x: an op, its inputs, and those of them that have gradients.
 struct Producer {
     op: Arc<dyn Op>,
     inputs: Vec<Sample>,
@@ -46,7 +46,13 @@ fn producers([t, b, h]: [usize; 3], rows: usize, features: usize) -> Vec<Produce
     ]
 }
 
-/// What an LSTM takes besides x and U.
+/// U, so small that rounding does not grow over many steps.
+fn recurrent_kernel(h: usize) -> Sample {
+    let bound = 1.2 / (h as f32).sqrt();
+    Sample::Uniform(vec![h, 4 * h], -bound, bound)
+}
+
+/// The inputs of an LSTM besides x and U.
 fn optional(inputs: ScanInputs, [t, b, h]: [usize; 3]) -> Vec<Sample> {
     let mask = (0..t * b).map(|i| u32::from((i * 7 + i / 3) % 3 != 0 && i % b + 1 < b));
     let state = inputs.state.then(|| Sample::Uniform(vec![2, b, h], -1.0, 1.0));
@@ -87,7 +93,7 @@ fn try_all(size: [usize; 3], rows: usize, features: usize) {
             let name = producer.op.name();
             let mut rng = Rng::new(i as u64, u64::from(inputs.state));
             let mut samples = producer.inputs.clone();
-            samples.push(Sample::Uniform(vec![h, 4 * h], -0.4, 0.4));
+            samples.push(recurrent_kernel(h));
             samples.extend(optional(inputs, size));
             let mut graph = Graph::new();
             let mut given: Vec<(TensorId, HostTensor)> = Vec::new();
@@ -134,6 +140,12 @@ fn try_all(size: [usize; 3], rows: usize, features: usize) {
 fn an_lstm_makes_its_x_step_by_step() {
     try_all([3, 5, 9], 4, 6);
     try_all([7, 37, 20], 11, 13);
+}
+
+/// The sizes of the IMDB tutorial, for two reviews.
+#[test]
+fn an_lstm_over_500_tokens_of_5000_makes_its_x_step_by_step() {
+    try_all([500, 2, 128], 5000, 32);
 }
 
 #[test]
