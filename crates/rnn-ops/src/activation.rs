@@ -5,6 +5,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "activation",
     &[
@@ -193,6 +194,7 @@ impl Op for ActivateBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for activation in Activation::ALL {

@@ -69,6 +69,7 @@ impl Op for Affine {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let case = |x: &[usize]| {
         let width = x[x.len() - 1];

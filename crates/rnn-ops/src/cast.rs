@@ -86,6 +86,7 @@ impl Op for Cast {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     // Of numbers of half precision nothing is lost; what is rounded loses half of 2^-10.
     let case = |n: usize| {

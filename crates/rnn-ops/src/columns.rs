@@ -7,6 +7,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader =
     Shader::new("columns", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::COLUMNS]);
 
@@ -161,6 +162,7 @@ impl Op for Columns {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let normal = |shape: [usize; 3]| Sample::Normal(shape.to_vec());
     vec![

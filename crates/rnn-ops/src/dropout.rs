@@ -6,6 +6,7 @@ use rnn_graph::{
     TensorId, TensorType, Work, iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "dropout",
     &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::shared::PHILOX, rnn_shaders::DROPOUT],
@@ -106,6 +107,7 @@ impl Op for Dropout {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let shapes = [(vec![1], 0.5), (vec![3, 341], 0.4), (vec![2, 3, 5, 10], 0.3), (vec![300], 0.0)];
     shapes

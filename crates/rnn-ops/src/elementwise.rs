@@ -5,6 +5,7 @@ use rnn_graph::{
     Signature, TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader =
     Shader::new("elementwise", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::ELEMENTWISE]);
 
@@ -147,6 +148,7 @@ impl Op for Scale {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let two = |n: usize| vec![Sample::Normal(vec![n]), Sample::Normal(vec![n])];
     let repeated = |a: &[usize], b: &[usize]| [a, b].map(|s| Sample::Normal(s.to_vec())).to_vec();

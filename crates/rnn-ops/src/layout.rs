@@ -6,6 +6,7 @@ use rnn_graph::{
     Slice, SliceMut, TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader =
     Shader::new("layout", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::LAYOUT]);
 
@@ -306,6 +307,7 @@ impl Op for Fill {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let normal = |shape: &[usize]| vec![Sample::Normal(shape.to_vec())];
     vec![

@@ -8,6 +8,7 @@ use rnn_graph::{
     Slice, TensorId, TensorType, Work, iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader =
     Shader::new("mask", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::MASK]);
 
@@ -172,6 +173,7 @@ impl Op for SeenMask {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let tokens = Sample::Below(vec![7, 5], 2);
     let floats = Sample::Floats(vec![3, 2, 2], [0.0, 1.5, 0.0, 0.0].repeat(3));

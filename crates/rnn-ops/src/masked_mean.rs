@@ -5,6 +5,7 @@ use rnn_graph::{
     TensorId, TensorType, Work, iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader =
     Shader::new("masked_mean", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::MASKED_MEAN]);
 
@@ -131,6 +132,7 @@ impl Op for MaskedMeanBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [(1, 1, 1), (7, 5, 33), (31, 3, 129)]
         .into_iter()

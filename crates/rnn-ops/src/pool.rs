@@ -9,6 +9,7 @@ use rnn_graph::{
     SliceMut, TensorId, TensorType, Work, iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "pool",
     &[
@@ -297,6 +298,7 @@ impl Op for AveragePoolBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, windows, source) in geometries() {

@@ -5,6 +5,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "softmax",
     &[
@@ -120,6 +121,7 @@ impl Op for SoftmaxBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rows, columns) in [(1, 1), (5, 7), (3, 200)] {

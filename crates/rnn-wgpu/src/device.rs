@@ -187,7 +187,9 @@ impl Gpu {
     pub fn divide(&self, recording: &mut Recording) -> Result<(), DeviceError> {
         match self.divisions {
             Divisions::Usual => {}
-            Divisions::Alternative(n) => recording.dispatches_mut().for_each(|d| d.divide(n)),
+            Divisions::Alternative(n) => {
+                recording.dispatches_mut().for_each(|d| d.select_variant(n))
+            }
             Divisions::Fastest => self.tuning.choose(self, recording)?,
         }
         Ok(())

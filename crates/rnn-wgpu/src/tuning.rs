@@ -75,7 +75,7 @@ impl Tuning {
             {
                 choices.insert(key.clone(), choice);
             }
-            dispatch.divide(choices.get(&key).map_or(0, |choice| choice.division));
+            dispatch.select_variant(choices.get(&key).map_or(0, |choice| choice.division));
         }
         if let Some(path) = self.path.as_deref().filter(|_| choices.len() > known) {
             kept::write(path, &choices);
@@ -131,7 +131,7 @@ fn measure(gpu: &Gpu, dispatch: &Dispatch) -> Result<Option<Choice>, DeviceError
     let mut micros = vec![Some(time)];
     for division in 1..=dispatch.variants.len() {
         let mut other = bench.dispatch.clone();
-        other.divide(division);
+        other.select_variant(division);
         micros.push(match gpu.guarded(|| bench.run(&other)) {
             Ok((bytes, time)) => (bytes == usual).then_some(time),
             Err(DeviceError::Refused { .. } | DeviceError::OutOfMemory { .. }) => None,

@@ -29,6 +29,7 @@ fn sample(pixels: &Pixels, channels: usize) -> Sample {
     Sample::Normal(pixels.ty(channels).dims().to_vec())
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let sizes = [(17, 70), (5, 1), (3, 5), (4, 3)];

@@ -8,7 +8,7 @@ use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorT
 /// q of dy(p) W_j^T. Inputs: dy, W `[taps, C, F]`. Output: dx, of `source` extents and C channels.
 #[derive(Clone, Debug)]
 pub struct ConvInput {
-    /// Where the windows lie.
+    /// Placement of the windows over the input.
     pub windows: Windows,
     /// D, H and W of the input.
     pub source: [usize; 3],

@@ -11,7 +11,7 @@ use rnn_graph::{
 /// x(p stride + j dilation - before)^T dy(p). Inputs: x, dy. Output: dW `[taps, C, F]`.
 #[derive(Clone, Debug)]
 pub struct ConvKernel {
-    /// Where the windows lie.
+    /// Placement of the windows over the input.
     pub windows: Windows,
 }
 

@@ -35,7 +35,7 @@ static KERNELS: ProductKernels = product_kernels!(
 /// `bias`. Output: y as x, with F channels, one pixel a window.
 #[derive(Clone, Debug)]
 pub struct Conv {
-    /// Where the windows lie.
+    /// Placement of the windows over the input.
     pub windows: Windows,
     /// Whether there is b.
     pub bias: bool,

@@ -38,7 +38,7 @@ pub struct ConvLstm {
     pub windows: Windows,
     /// The gates.
     pub gates: LstmGates,
-    /// What it takes besides x and U.
+    /// The optional inputs after x and U.
     pub inputs: ScanInputs,
 }
 

@@ -10,7 +10,9 @@ use rnn_graph::{
 use rnn_shaders::embedding::EMBEDDING;
 use rnn_shaders::shared::{ELEMENTWISE, STORAGE_F16, STORAGE_F32};
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new("embedding", &[STORAGE_F32, ELEMENTWISE, EMBEDDING]);
+/// WGSL module of the kernels, over tensors of half precision.
 pub static OF_HALVES: Shader =
     Shader::new("embedding_half", &[STORAGE_F16, ELEMENTWISE, EMBEDDING]);
 
@@ -167,6 +169,7 @@ impl Op for EmbeddingBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let embed = |n: usize, v: usize, e: usize| {
         let inputs = vec![Sample::Below(vec![n], v as u32), Sample::Normal(vec![v, e])];

@@ -6,6 +6,7 @@ use rnn_graph::{
     Work, iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "sort_tokens",
     &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::embedding::SORT_TOKENS],
@@ -95,6 +96,7 @@ impl Op for SortTokens {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [(1, 1), (7, 5), (1024, 300), (2500, 11), (1500, 1000)]
         .map(|(positions, vocabulary)| {

@@ -94,6 +94,7 @@ fn functions() -> Vec<Case> {
     cases
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [cells(), functions()].concat()
 }

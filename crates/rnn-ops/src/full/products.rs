@@ -95,6 +95,7 @@ fn dropped() -> Vec<Case> {
     ]
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [products(), long_sums(), dropped()].concat()
 }

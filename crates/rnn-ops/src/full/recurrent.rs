@@ -180,6 +180,7 @@ fn conv_lstm(
     ]
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (i, size) in SIZES.into_iter().enumerate() {

@@ -199,6 +199,7 @@ fn optimizers() -> Vec<Case> {
     cases
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [row_by_row(), elementwise(), layout(), optimizers()].concat()
 }

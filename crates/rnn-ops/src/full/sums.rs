@@ -152,6 +152,7 @@ fn tokens() -> Vec<Case> {
     ]
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [tokens(), over_rows(), over_all(), tallies(), masked_weights()].concat()
 }

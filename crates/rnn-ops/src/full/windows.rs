@@ -120,6 +120,7 @@ fn masks() -> Vec<Case> {
     ]
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let three = (3, 1, 1);
     let plane = [ONE, three, three];

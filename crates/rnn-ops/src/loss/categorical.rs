@@ -6,6 +6,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "categorical",
     &[
@@ -177,6 +178,7 @@ impl Op for OneHot {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (examples, classes) in [(1, 2), (33, 5), (3, 129)] {

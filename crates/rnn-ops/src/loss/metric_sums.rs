@@ -5,6 +5,7 @@ use rnn_graph::{
     Work, iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "tally",
     &[
@@ -205,6 +206,7 @@ impl Op for UpdateMetricSums {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (of, name) in [

@@ -9,6 +9,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "loss",
     &[
@@ -234,6 +235,7 @@ impl Op for LossBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let kinds = [
         ("binary cross-entropy", ElementLoss::BinaryCrossEntropy),

@@ -25,16 +25,17 @@ use rnn_graph::{
 /// and that of the initial state `[2, B, H]`.
 #[derive(Clone, Debug)]
 pub struct LstmBackward {
-    /// The op that is differentiated.
+    /// The forward op.
     pub forward: Lstm,
-    /// Whether the sequence of h has a gradient.
+    /// True if the gradient of the sequence of h is an input.
     pub d_hidden: bool,
-    /// Whether the final state has a gradient.
+    /// True if the gradient of the final state is an input.
     pub d_last: bool,
 }
 
 impl LstmBackward {
-    /// The places of mask, dropout, d_hidden and d_last.
+    /// Returns the input indices of the mask, the dropout factors, and the gradients of h and of the
+    /// final state; `None` for those that are absent.
     pub fn optional(&self) -> [Option<usize>; 4] {
         let ScanInputs { mask, dropout, .. } = self.forward.inputs;
         places(3, [mask, dropout, self.d_hidden, self.d_last])

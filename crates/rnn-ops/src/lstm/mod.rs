@@ -37,7 +37,7 @@ use rnn_graph::{
 pub struct Lstm {
     /// The gates.
     pub gates: LstmGates,
-    /// What it takes besides x and U.
+    /// The optional inputs after x and U.
     pub inputs: ScanInputs,
 }
 

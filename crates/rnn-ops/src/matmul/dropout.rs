@@ -289,6 +289,7 @@ impl Op for DropoutMatmulWeights {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     // Steps, batch, features, gates, columns of a gate.

@@ -312,6 +312,7 @@ fn product_case(
     Case::new(name, op, vec![a, b])
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let sizes = [(1, 1, 1), (5, 7, 3), (65, 130, 17), (128, 1, 128), (31, 129, 64)];

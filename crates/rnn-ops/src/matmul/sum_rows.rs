@@ -8,7 +8,9 @@ use rnn_graph::{
 use rnn_shaders::matmul::SUM_ROWS;
 use rnn_shaders::shared::{STORAGE_F16, STORAGE_F32};
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new("sum_rows", &[STORAGE_F32, SUM_ROWS]);
+/// WGSL module of the kernels, over tensors of half precision.
 pub static OF_HALVES: Shader = Shader::new("sum_rows_half", &[STORAGE_F16, SUM_ROWS]);
 
 /// y_n = sum over all leading axes of x: `[.., N] -> [N]`. The gradient of a bias.
@@ -89,6 +91,7 @@ impl Op for SumRows {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let case = |name: &str, rows, columns| {
         let x = Sample::Normal(vec![rows, columns]);

@@ -72,6 +72,7 @@ impl Op for MatmulWeights {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let inputs = |rows: usize, k: usize, n: usize| {
         vec![Sample::Normal(vec![rows, k]), Sample::Normal(vec![rows, n])]

@@ -6,6 +6,7 @@ use rnn_graph::{
     TensorId, TensorType, Work, iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "batch_normalize",
     &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::normalization::BATCH_NORMALIZE],
@@ -27,7 +28,7 @@ pub static SHADER: Shader = Shader::new(
 /// n `[G]` is then a fifth output.
 #[derive(Clone, Debug)]
 pub struct BatchNormalize {
-    /// Keeps s finite.
+    /// Added to the variance, so that s stays finite.
     pub epsilon: f32,
 }
 
@@ -311,6 +312,7 @@ impl Op for BatchNormalizeBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rows, columns) in [(1, 1), (37, 5), (300, 70)] {

@@ -5,6 +5,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "normalize",
     &[rnn_shaders::shared::ROWWISE, rnn_shaders::normalization::NORMALIZE],
@@ -16,7 +17,7 @@ pub static SHADER: Shader = Shader::new(
 /// Input: x `[.., F]`. Outputs: y `[.., F]`, and s `[..]` for the backward pass.
 #[derive(Clone, Debug)]
 pub struct Normalize {
-    /// Keeps s finite.
+    /// Added to the variance, so that s stays finite.
     pub epsilon: f32,
 }
 
@@ -134,6 +135,7 @@ impl Op for NormalizeBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let normal = |shape: &[usize]| Sample::Normal(shape.to_vec());
     let mut cases = Vec::new();

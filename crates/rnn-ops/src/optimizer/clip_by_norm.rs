@@ -4,6 +4,7 @@ use rnn_graph::{
     Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "clip_by_norm",
     &[
@@ -77,6 +78,7 @@ impl Op for ClipByNorm {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [(1, 0.5), (300, 1.0), (300, 100.0), (20_000, 2.0)]
         .map(|(n, norm)| {

@@ -5,6 +5,7 @@ use rnn_graph::{
     iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "constrain",
     &[
@@ -117,6 +118,7 @@ impl Op for Constrain {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [
         ("non-negative", Constraint::NonNegative),

@@ -10,6 +10,7 @@ use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "optimizer",
     &[
@@ -263,6 +264,7 @@ impl Op for Update {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let n = 1000;
     let rmsprop =

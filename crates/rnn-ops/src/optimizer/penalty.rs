@@ -5,6 +5,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "penalty",
     &[rnn_shaders::shared::ROWWISE, rnn_shaders::shared::BITS, rnn_shaders::optimizer::PENALTY],
@@ -130,6 +131,7 @@ impl Op for PenaltyBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let normal = |n: usize| Sample::Normal(vec![n]);
     let mut cases = Vec::new();

@@ -4,6 +4,7 @@ use rnn_graph::{
     Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "unscale",
     &[
@@ -110,6 +111,7 @@ impl Op for Unscale {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let case = |name: &str, gradients: Vec<f32>, state: [f32; LOSS_SCALE]| {
         let updates = vec![

@@ -1,6 +1,7 @@
 use crate::recurrent::scan_samples;
 use crate::{Activation, Case, Sample, ScanInputs, SimpleRnn, SimpleRnnBackward, Tier};
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let plain = ScanInputs::default();

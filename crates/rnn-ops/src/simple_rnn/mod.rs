@@ -27,7 +27,7 @@ pub static KERNELS: CellKernels = cell_kernels!(
 pub struct SimpleRnn {
     /// Of the new state.
     pub activation: Activation,
-    /// What it takes besides x and U.
+    /// The optional inputs after x and U.
     pub inputs: ScanInputs,
 }
 
