@@ -7,20 +7,22 @@ use rnn_graph::{
 };
 use rnn_shaders::{CAST, shared::ELEMENTWISE};
 
+/// WGSL module of the rounding from single to half precision.
 pub static NARROW: Shader = Shader::new(
     "cast_narrow",
     &["enable f16;\nalias From = f32;\nalias To = f16;", ELEMENTWISE, CAST],
 );
+/// WGSL module of the conversion from half to single precision.
 pub static WIDEN: Shader = Shader::new(
     "cast_widen",
     &["enable f16;\nalias From = f16;\nalias To = f32;", ELEMENTWISE, CAST],
 );
 
-/// y = x in another precision, rounded to the nearest where it is the lower one.
+/// y = x converted to the given precision, rounded to nearest if it is the lower one. Any shape.
 #[derive(Clone, Debug)]
 pub struct Cast(pub DType);
 
-/// Launches the rounding of so many elements to half precision.
+/// Returns a launch that rounds `count` elements to half precision.
 pub(crate) fn narrow(from: Operand, to: Operand, count: usize) -> Result<Launch, OpError> {
     launch(&NARROW, from, to, count)
 }

@@ -9,15 +9,15 @@ use rnn_graph::{
 pub static SHADER: Shader =
     Shader::new("masked_mean", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::MASKED_MEAN]);
 
-/// The mean over the steps in which a row takes part: n(b) = how many m(t, b) are not 0,
-/// y(b) = sum over those of x(t, b) / max(n(b), 1), which is 0 for a row without a step, where
+/// Mean over the unmasked steps of a row: y(b) = sum over them of x(t, b) / max(n(b), 1), where
+/// n(b) is the number of m(t, b) that are not 0. A row that is masked throughout gives 0, where
 /// Keras divides by zero (keras/src/layers/pooling/global_average_pooling1d.py).
 ///
-/// Inputs: x `[T, B, C]`, mask u32 `[T, B]`. Outputs: y `[B, C]`, n `[B]`.
+/// Inputs: x `[T, B, C]`, mask m u32 `[T, B]`. Outputs: y `[B, C]`, n `[B]`.
 #[derive(Clone, Debug)]
 pub struct MaskedMean;
 
-/// dx(t, b) = dy(b) / max(n(b), 1) where the row takes part in the step, else 0.
+/// dx(t, b) = dy(b) / max(n(b), 1) where the row is unmasked at the step, else 0.
 ///
 /// Inputs: mask u32 `[T, B]`, n `[B]`, dy `[B, C]`. Output: dx `[T, B, C]`.
 #[derive(Clone, Debug)]
@@ -137,7 +137,7 @@ pub fn cases() -> Vec<Case> {
     [(1, 1, 1), (7, 5, 33), (31, 3, 129)]
         .into_iter()
         .flat_map(|(steps, batch, channels)| {
-            // The last row takes part in nothing.
+            // The last row is masked at every step.
             let there = (0..steps * batch)
                 .map(|i| u32::from(i % 3 != 0 && (batch == 1 || i % batch + 1 < batch)));
             let mask = Sample::Exactly(vec![steps, batch], there.collect());

@@ -16,7 +16,7 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// y_c = e^(x_c) / sum_k e^(x_k) over the last axis.
+/// y_c = e^(x_c) / sum_k e^(x_k) over the last axis. Input and output: `[.., C]`.
 #[derive(Clone, Debug)]
 pub struct Softmax;
 
@@ -72,7 +72,8 @@ impl Op for Softmax {
     }
 }
 
-/// dx_c = y_c (dy_c - sum_k dy_k y_k), given y.
+/// Gradient of a [`Softmax`]: dx_c = y_c (dy_c - sum_k dy_k y_k). Inputs: y and dy `[.., C]`.
+/// Output: `[.., C]`.
 #[derive(Clone, Debug)]
 pub struct SoftmaxBackward;
 

@@ -8,8 +8,8 @@ use rnn_graph::{
     Cost, InPlace, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
 };
 
-/// The gradients of x and of the initial state of a [`ConvLstm`], from the last step to the
-/// first: gates as in [`crate::LstmBackward`], and
+/// Gradients of x and of the initial state of a [`ConvLstm`], from the last step to the first: the
+/// gates as in [`crate::LstmBackward`], and
 ///
 /// ```text
 /// dh(q, t-1) = sum over gates g and the windows p and taps j that see q of
@@ -18,9 +18,9 @@ use rnn_graph::{
 ///
 /// Where an item is masked, dz = 0 and dh, dc stay.
 ///
-/// Inputs: the gates, U, c(t-1), then those that there are of: mask, dropout factors, the gradient
-/// of h, that of the final state. Outputs: dz `[T B, D, H, W, 4F]`, into which the gates turn and
-/// which is the gradient of x, and that of the initial state `[2 B, D, H, W, F]`.
+/// Inputs: the gates, U, c(t-1), then the present ones of mask, dropout factors, gradient of h,
+/// gradient of the final state. Outputs: dz `[T B, D, H, W, 4F]`, which overwrites the gates and is
+/// the gradient of x; and the gradient of the initial state `[2 B, D, H, W, F]`.
 #[derive(Clone, Debug)]
 pub struct ConvLstmBackward {
     /// The forward op.
@@ -121,7 +121,7 @@ impl Op for ConvLstmBackward {
         Ok(vec![inputs[0].clone(), e.ty(2, e.filters)])
     }
 
-    /// A launch for each step, and one for the gradient of the initial state.
+    /// One launch per step, and one for the gradient of the initial state.
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let e = self.forward.extents(&s.inputs[0])?;
         let half = s.inputs[0].dtype == DType::F16;

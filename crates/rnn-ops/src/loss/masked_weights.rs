@@ -15,26 +15,28 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// What each loss of a masked sequence counts, so that their mean is the sum over the steps that
-/// take part divided by how many do (keras/src/losses/loss.py, `apply_mask`):
+/// Weights of the losses of a masked sequence, with which their mean is the sum over the unmasked
+/// steps divided by the number of unmasked steps (keras/src/losses/loss.py, `apply_mask`):
 ///
-/// v(b, t) = w(b, t) T B / V where m(t, b) is not 0, else 0; V = how many m(t, b) are not 0,
+/// ```text
+/// v(b, t) = w(b, t) T B / V  where m(t, b) is not 0, else 0;  V = number of m(t, b) that are not 0
+/// ```
 ///
-/// and v = 0 where V is. Without weights w = 1.
+/// and v = 0 if V = 0. Without weights, w = 1.
 ///
-/// Inputs: mask u32 `[T, B]`; w `[B T]`, examples first, if `weighted`; V `[1]`, if it is `given`
-/// and so may count the steps of other ranks too. Output `[B T]`. It is a constant of the loss:
-/// nothing flows back through it.
+/// Inputs: mask m u32 `[T, B]`; w `[B T]`, examples first, if `weighted`; V `[1]` if `given`, which
+/// may then include the steps of other ranks. Output: `[B T]`, a constant of the loss: no gradient
+/// flows through it.
 #[derive(Clone, Copy, Debug)]
 pub struct MaskedWeights {
-    /// Steps have weights besides.
+    /// True if the weights w are an input.
     pub weighted: bool,
-    /// V is an input.
+    /// True if V is an input.
     pub given: bool,
 }
 
 impl MaskedWeights {
-    /// The places of w and V among the inputs.
+    /// Returns the input indices of w and V; `None` for those that are absent.
     fn places(self) -> [Option<usize>; 2] {
         let given = 1 + usize::from(self.weighted);
         [self.weighted.then_some(1), self.given.then_some(given)]
@@ -87,7 +89,7 @@ impl Op for MaskedWeights {
                 .param("batch", batch)
         };
         let valid = given.map_or(Operand::Scratch(0), Operand::Input);
-        // Weights that are absent are never read; any tensor stands in for them.
+        // Absent weights are never read; any tensor can be bound in their place.
         let weigh = launch("weigh", threads(steps * batch)?)
             .constant("HAS_WEIGHTS", u8::from(self.weighted))
             .bind("weights", Operand::Input(weights.unwrap_or(0)))

@@ -8,7 +8,7 @@ use rnn_graph::{
     Cost, InPlace, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
 };
 
-/// The gradients of z and of the initial state, from the last step to the first:
+/// Gradients of z and of the initial state of an [`Lstm`], from the last step to the first:
 ///
 /// ```text
 /// c(t) = f c(t-1) + i g
@@ -19,10 +19,10 @@ use rnn_graph::{
 ///
 /// Where a row is masked, dz = 0 and dh, dc stay.
 ///
-/// Inputs: the gates `[T, B, 4H]`, U transposed `[4H, H]`, c(t-1) `[T, B, H]`, then those that there
-/// are of: mask, dropout factors, the gradient of h `[T, B, H]`, that of the final state
-/// `[2, B, H]`. Outputs: dz `[T, B, 4H]`, into which the gates turn and which is the gradient of x,
-/// and that of the initial state `[2, B, H]`.
+/// Inputs: the gates `[T, B, 4H]`, U transposed `[4H, H]`, c(t-1) `[T, B, H]`, then the present
+/// ones of mask, dropout factors, gradient of h `[T, B, H]`, gradient of the final state
+/// `[2, B, H]`. Outputs: dz `[T, B, 4H]`, which overwrites the gates and is the gradient of x; and
+/// the gradient of the initial state `[2, B, H]`.
 #[derive(Clone, Debug)]
 pub struct LstmBackward {
     /// The forward op.

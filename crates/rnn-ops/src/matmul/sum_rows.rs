@@ -13,7 +13,8 @@ pub static SHADER: Shader = Shader::new("sum_rows", &[STORAGE_F32, SUM_ROWS]);
 /// WGSL module of the kernels, over tensors of half precision.
 pub static OF_HALVES: Shader = Shader::new("sum_rows_half", &[STORAGE_F16, SUM_ROWS]);
 
-/// y_n = sum over all leading axes of x: `[.., N] -> [N]`. The gradient of a bias.
+/// y_n = sum over all leading axes of x: `[.., N]` -> `[N]`, in single precision. The gradient of a
+/// bias.
 #[derive(Clone, Debug)]
 pub struct SumRows;
 
@@ -63,7 +64,7 @@ impl Op for SumRows {
         if rows <= 128 {
             return Ok(sum(x, out, rows, rows.max(1))?.into());
         }
-        // Both passes of about the same length.
+        // Both passes have about the same length.
         let rows_per_part = (rows as f64).sqrt().ceil() as usize;
         let parts = rows.div_ceil(rows_per_part);
         Ok(Work {

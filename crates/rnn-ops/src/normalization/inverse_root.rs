@@ -11,7 +11,7 @@ pub static SHADER: Shader = Shader::new(
     &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::normalization::INVERSE_ROOT],
 );
 
-/// y = 1 / sqrt(x + epsilon), elementwise; dx = -y^3 dy / 2.
+/// y = 1 / sqrt(x + epsilon), elementwise; its gradient is dx = -y^3 dy / 2.
 #[derive(Clone, Debug)]
 pub struct InverseRoot {
     /// Added to x, so that y stays finite.

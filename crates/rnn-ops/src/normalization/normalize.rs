@@ -11,7 +11,7 @@ pub static SHADER: Shader = Shader::new(
     &[rnn_shaders::shared::ROWWISE, rnn_shaders::normalization::NORMALIZE],
 );
 
-/// y = (x - mean) s, s = 1 / sqrt(variance + epsilon), mean and variance over the last axis
+/// y = (x - mean) s, s = 1 / sqrt(variance + epsilon), with mean and variance over the last axis
 /// (keras/src/layers/normalization/layer_normalization.py).
 ///
 /// Input: x `[.., F]`. Outputs: y `[.., F]`, and s `[..]` for the backward pass.
@@ -21,7 +21,8 @@ pub struct Normalize {
     pub epsilon: f32,
 }
 
-/// dx = s (dy - mean(dy) - y mean(dy y)). Inputs: y, dy `[.., F]`, s `[..]`. Output `[.., F]`.
+/// Gradient of x of a [`Normalize`]: dx = s (dy - mean(dy) - y mean(dy y)), means over the last
+/// axis. Inputs: y, dy `[.., F]`, s `[..]`. Output: `[.., F]`.
 #[derive(Clone, Debug)]
 pub struct NormalizeBackward;
 

@@ -14,13 +14,14 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// Partial sums at most.
+/// Maximum number of partial sums.
 const PARTS: usize = 256;
 
-/// g *= norm / max(|g|, norm), |g| the root of the sum of squares. Update: g, of any shape.
+/// g *= norm / max(|g|, norm), where |g| is the root of the sum of squares (`clipnorm` of
+/// keras/src/optimizers/base_optimizer.py). Update: g, of any shape.
 #[derive(Clone, Debug)]
 pub struct ClipByNorm {
-    /// The largest norm that passes; above 0.
+    /// Upper bound on |g|; above 0.
     pub norm: f32,
 }
 

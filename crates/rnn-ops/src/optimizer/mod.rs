@@ -21,68 +21,68 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// How a weight w follows its gradient g, as keras/src/optimizers define it. `rate` is the learning
-/// rate, unless said otherwise; the slots s, t, u are kept from step to step.
+/// An optimizer's update of a weight w by its gradient g, as keras/src/optimizers define it. `rate`
+/// is the learning rate unless stated otherwise; the slots s, t, u are kept from step to step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
-    /// w -= rate g. With momentum: s = momentum s - rate g; w += s, or w += momentum s - rate g
-    /// with Nesterov's.
+    /// SGD: w -= rate g. With momentum: s = momentum s - rate g; w += s, or w += momentum s - rate
+    /// g with Nesterov's variant.
     Sgd {
-        /// The part of the last step that is repeated.
+        /// Fraction of the last step that is repeated, in 0..1.
         momentum: f32,
-        /// Looks ahead along the velocity.
+        /// Uses Nesterov momentum.
         nesterov: bool,
     },
-    /// s = rho s + (1 - rho) g^2; w -= rate g / sqrt(s + epsilon). Centered: t = rho t +
-    /// (1 - rho) g, and s - t^2 takes the place of s under the root. With momentum the step is
-    /// added to momentum times the last one, kept in t or u.
+    /// RMSprop: s = rho s + (1 - rho) g^2; w -= rate g / sqrt(s + epsilon). Centered: t = rho t +
+    /// (1 - rho) g, and s - t^2 replaces s under the root. With momentum the step is added to
+    /// momentum times the last one, which is kept in t or u.
     RmsProp {
-        /// Decay of the moments.
+        /// Decay rate of the moments.
         rho: f32,
-        /// The part of the last step that is repeated.
+        /// Fraction of the last step that is repeated, in 0..1.
         momentum: f32,
-        /// Keeps the quotient finite.
+        /// Added under the root, so that the quotient stays finite.
         epsilon: f32,
-        /// Divides by the deviation, not by the root of the second moment.
+        /// Divides by the standard deviation instead of the root of the second moment.
         centered: bool,
     },
-    /// s += g^2; w -= rate g / sqrt(s + epsilon).
+    /// Adagrad: s += g^2; w -= rate g / sqrt(s + epsilon).
     Adagrad {
-        /// Keeps the quotient finite.
+        /// Added under the root, so that the quotient stays finite.
         epsilon: f32,
     },
-    /// s = rho s + (1 - rho) g^2; d = -sqrt(t + epsilon) / sqrt(s + epsilon) g;
-    /// t = rho t + (1 - rho) d^2; w += rate d.
+    /// Adadelta: s = rho s + (1 - rho) g^2; d = -sqrt(t + epsilon) / sqrt(s + epsilon) g; t = rho t
+    /// + (1 - rho) d^2; w += rate d.
     Adadelta {
-        /// Decay of the moments.
+        /// Decay rate of the moments.
         rho: f32,
-        /// Keeps the quotient finite.
+        /// Added under the roots, so that the quotient stays finite.
         epsilon: f32,
     },
-    /// s += (g - s)(1 - beta_1); t += (g^2 - t)(1 - beta_2); w -= rate s / (sqrt(t) + epsilon),
-    /// where rate holds both bias corrections.
+    /// Adam: s += (g - s)(1 - beta_1); t += (g^2 - t)(1 - beta_2); w -= rate s / (sqrt(t) +
+    /// epsilon), where rate includes both bias corrections.
     Adam {
-        /// Decay of the first moment.
+        /// Decay rate of the first moment.
         beta_1: f32,
-        /// Decay of the second moment.
+        /// Decay rate of the second moment.
         beta_2: f32,
-        /// Keeps the quotient finite.
+        /// Added to the root, so that the quotient stays finite.
         epsilon: f32,
     },
-    /// s and t as Adam's; w -= rate (a s + b g) / (sqrt(c t) + epsilon), where a, b and c are the
-    /// factors of [`StepParams`].
+    /// Nadam: s and t as Adam's; w -= rate (a s + b g) / (sqrt(c t) + epsilon), where a, b and c
+    /// are the factors in [`StepParams`].
     Nadam {
-        /// Decay of the first moment.
+        /// Decay rate of the first moment.
         beta_1: f32,
-        /// Decay of the second moment.
+        /// Decay rate of the second moment.
         beta_2: f32,
-        /// Keeps the quotient finite.
+        /// Added to the root, so that the quotient stays finite.
         epsilon: f32,
     },
 }
 
 impl Rule {
-    /// How many slots it keeps.
+    /// Returns the number of slots: values kept per weight from step to step.
     pub fn slots(&self) -> usize {
         match *self {
             Self::Sgd { momentum, .. } => usize::from(momentum != 0.0),
@@ -94,7 +94,7 @@ impl Rule {
         }
     }
 
-    /// The entry point of its kernel.
+    /// Returns the entry point of its kernel.
     fn entry(&self) -> &'static str {
         match *self {
             Self::Sgd { momentum: 0.0, .. } => "sgd",
@@ -110,7 +110,7 @@ impl Rule {
         }
     }
 
-    /// momentum, beta_1, beta_2 (or rho), epsilon.
+    /// Returns the kernel's constants: momentum, beta_1, beta_2 (or rho), epsilon.
     fn constants(&self) -> [f32; 4] {
         match *self {
             Self::Sgd { momentum, .. } => [momentum, 0.0, 0.0, 0.0],
@@ -123,10 +123,10 @@ impl Rule {
         }
     }
 
-    /// Moves the slots of one weight on; returns what is added to the weight.
+    /// Updates the slots of one weight; returns the change of the weight.
     fn change<F: Real>(&self, g: F, step: &StepParams<F>, slots: &mut [F]) -> F {
         let [momentum, beta_1, beta_2, epsilon] = self.constants().map(|c| F::of(c.into()));
-        // 1 - beta in f64: the kernel's rounding is its own.
+        // 1 - beta is computed in f64 here; the kernel's rounding is its own.
         let rest = |beta: f32| F::of(1.0 - f64::from(beta));
         let rate = step.learning_rate;
         let moment = |before: F, beta: F, value: F| beta * before + (F::one() - beta) * value;
@@ -177,15 +177,16 @@ impl Rule {
     }
 }
 
-/// One step over all parameters: g is clipped to +-`clip`, w loses its share, the rule acts.
+/// One optimizer step over all parameters: clips g to +-`clip`, applies weight decay, then the
+/// rule.
 ///
-/// Inputs: gradients `[N]`, [`StepParams`]. Updates: parameters `[N]`,
-/// then the rule's slots.
+/// Inputs: gradients `[N]`, [`StepParams`] `[LEN]`. Updates: parameters `[N]`, then the rule's
+/// slots, `[N]` each.
 #[derive(Clone, Debug)]
 pub struct Update {
-    /// The optimizer.
+    /// The update rule.
     pub rule: Rule,
-    /// The largest gradient in magnitude; infinite, to let all pass.
+    /// Upper bound on the magnitude of a gradient element; infinite for no clipping.
     pub clip: f32,
 }
 
@@ -242,7 +243,7 @@ impl Op for Update {
             .param("beta_1", beta_1)
             .param("beta_2", beta_2)
             .param("epsilon", epsilon)
-            // The largest float stands for no limit: infinities need not survive on a GPU.
+            // The largest float stands for no clipping: infinities need not survive on a GPU.
             .param("clip", self.clip.min(f32::MAX));
         if let Rule::Sgd { nesterov, .. } = self.rule {
             launch = launch.constant("NESTEROV", u8::from(nesterov));
@@ -284,13 +285,15 @@ pub fn cases() -> Vec<Case> {
     ];
     let case = |name: String, rule: Rule, clip: f32| {
         let step = Sample::Uniform(vec![StepParams::LEN], 0.001, 0.1);
-        // Squared first moments stay below second ones, as they do when they come from gradients.
+        // Squared first moments stay below second moments, as they do when they come from
+        // gradients.
         let slots = [Sample::Uniform(vec![n], 0.3, 1.0), Sample::Uniform(vec![n], 0.0, 0.5)];
         let mut updates = vec![Sample::Normal(vec![n])];
         updates.extend(slots.iter().cycle().take(rule.slots()).cloned());
         Case::new(name, Update { rule, clip }, vec![Sample::Normal(vec![n]), step])
             .updates(updates)
-            // 1 - beta_2 has a relative rounding error of 3e-5 in f32, and so has the moments' change.
+            // 1 - beta_2 has a relative rounding error of 3e-5 in f32, and so has the change of the
+            // moments.
             .tolerance(1e-5)
     };
     let mut cases: Vec<Case> =

@@ -15,24 +15,28 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// Partial counts at most.
+/// Maximum number of partial counts.
 const PARTS: usize = 256;
-/// Steps without overflow until the scale is doubled (keras/src/optimizers/loss_scale_optimizer.py).
+/// Steps without overflow after which the scale is doubled
+/// (keras/src/optimizers/loss_scale_optimizer.py).
 const GROWTH_STEPS: f32 = 2000.0;
-/// The largest scale.
+/// Upper bound of the scale.
 const MAX_SCALE: f32 = 16_777_216.0;
 
-/// What the state of the scale holds: the scale, and the steps since it changed.
+/// Length of the loss scale's state: the scale, and the number of steps since it changed.
 pub const LOSS_SCALE: usize = 2;
-/// What it holds at first, as Keras's LossScaleOptimizer.
+/// Initial state of the loss scale, that of Keras's LossScaleOptimizer.
 pub const FIRST_LOSS_SCALE: [f32; LOSS_SCALE] = [32_768.0, 0.0];
 
-/// Divides the gradients of a loss that was multiplied by a scale by it. If one of them is not
-/// finite, all become zero, [`StepParams::active`] too, so that [`crate::Update`] leaves the step
-/// out, and the scale is halved; after 2,000 steps without that it is doubled.
+/// Dynamic loss scaling (keras/src/optimizers/loss_scale_optimizer.py): divides the gradients by
+/// the scale by which the loss was multiplied.
 ///
-/// Input: the [`StepParams`] of the step. Updates: gradients `[N]`, the scale's state
-/// `[LOSS_SCALE]`. Output: the numbers.
+/// If a gradient is not finite, all gradients and [`StepParams::active`] become zero, so that
+/// [`crate::Update`] skips the step, and the scale is halved. After 2,000 steps without overflow it
+/// is doubled.
+///
+/// Input: the [`StepParams`] of the step `[LEN]`. Updates: gradients `[N]`, the scale's state
+/// `[LOSS_SCALE]`. Output: the changed parameters `[LEN]`.
 #[derive(Clone, Debug)]
 pub struct Unscale;
 

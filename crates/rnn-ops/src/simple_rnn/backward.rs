@@ -6,12 +6,13 @@ use crate::{Definition, ScanInputs, SimpleRnn};
 use rnn_core::DType;
 use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
 
-/// dz(t) = (dh + d_hidden(t)) activation'(h(t)); dh(t-1) = d (dz(t) U^T). Where a row is masked,
-/// dz = 0 and dh stays.
+/// Gradients of x and of the initial state of a [`SimpleRnn`], from the last step to the first:
+/// dz(t) = (dh + d_hidden(t)) activation'(h(t)), dh(t-1) = d (dz(t) U^T). Where a row is masked, dz
+/// = 0 and dh stays.
 ///
-/// Inputs: U transposed `[H, H]`, h `[T, B, H]`, then those that there are of: mask, dropout
-/// factors, the gradient of h, that of the final state `[1, B, H]`. Outputs: dz `[T, B, H]`, which
-/// is the gradient of x, and that of the initial state `[1, B, H]`.
+/// Inputs: U transposed `[H, H]`, h `[T, B, H]`, then the present ones of mask, dropout factors,
+/// gradient of h `[T, B, H]`, gradient of the final state `[1, B, H]`. Outputs: dz `[T, B, H]`,
+/// which is the gradient of x, and the gradient of the initial state `[1, B, H]`.
 #[derive(Clone, Debug)]
 pub struct SimpleRnnBackward {
     /// The forward op.

@@ -13,19 +13,20 @@ use rnn_graph::{
     Work,
 };
 
+/// Kernels of the SimpleRNN cell, in single and half precision; a unit carries h.
 pub static KERNELS: CellKernels = cell_kernels!(
     "simple_rnn" and half, carry: 1, rnn_shaders::simple_rnn::CELL);
 
 /// A fully connected recurrent layer over a whole sequence (keras/src/layers/rnn/simple_rnn.py):
-/// h(t) = activation(x(t) + (h(t-1) d) U), d the dropout factors; where a row is masked at t,
-/// h(t) = h(t-1).
+/// h(t) = activation(x(t) + (h(t-1) d) U), d the dropout factors; where a row is masked at t, h(t)
+/// = h(t-1).
 ///
-/// Inputs: x `[T, B, H]`, already projected and biased; U `[H, H]`; then of [`ScanInputs`] what
-/// there is, the state being `[1, B, H]`. Outputs: h `[T, B, H]` and the final state `[1, B, H]`.
-/// Sequences may be of half precision, all of them; sums and the state are not.
+/// Inputs: x `[T, B, H]`, already projected and biased; U `[H, H]`; then the present ones of
+/// [`ScanInputs`], with a state `[1, B, H]`. Outputs: h `[T, B, H]` and the final state
+/// `[1, B, H]`. All sequences may have half precision; sums and the state have single precision.
 #[derive(Clone, Debug)]
 pub struct SimpleRnn {
-    /// Of the new state.
+    /// Activation of the new state.
     pub activation: Activation,
     /// The optional inputs after x and U.
     pub inputs: ScanInputs,
