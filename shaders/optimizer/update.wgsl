@@ -1,9 +1,11 @@
-// One step of the optimizer over all parameters at once; crates/rnn-ops/src/optimizer/mod.rs has the
-// equations.
+// One optimizer step over all parameters: g is clipped, w decays, the rule moves w and its slots.
+// crates/rnn-ops/src/optimizer/mod.rs has the equations.
+//
+//   thread      one parameter; no shared memory, no barriers
 struct Params {
     count: u32,
     momentum: f32,
-    // Decay of the first moment, and of the second or of the only one.
+    // Decay rates of the first moment, and of the second or the only one.
     beta_1: f32,
     beta_2: f32,
     epsilon: f32,
@@ -11,7 +13,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> gradients: array<f32>;
-// The numbers of the step, as step_params.wgsl orders them.
+// Parameters of the step, indexed as in step_params.wgsl.
 @group(0) @binding(1) var<storage, read> step: array<f32>;
 @group(0) @binding(2) var<storage, read_write> parameters: array<f32>;
 @group(0) @binding(3) var<storage, read_write> first: array<f32>;
@@ -21,19 +23,22 @@ struct Params {
 
 override NESTEROV: bool = false;
 
-fn moves(i: u32) -> bool {
+// True if i is a parameter and the step is not to be skipped.
+fn is_active(i: u32) -> bool {
     return i < params.count && step[ACTIVE] != 0.0;
 }
 
+// The clipped gradient.
 fn gradient(i: u32) -> f32 {
     let g = gradients[i];
-    // Without a bound an infinity stays one.
+    // Without clipping an infinite gradient stays infinite.
     if params.clip >= 3.4028234e38 {
         return g;
     }
     return keep_nan(g, clamp(g, -params.clip, params.clip));
 }
 
+// The parameter after weight decay.
 fn decayed(i: u32) -> f32 {
     return parameters[i] - parameters[i] * step[WEIGHT_DECAY];
 }
@@ -41,7 +46,7 @@ fn decayed(i: u32) -> f32 {
 @compute @workgroup_size(THREADS)
 fn sgd(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if moves(i) {
+    if is_active(i) {
         parameters[i] = decayed(i) - step[LEARNING_RATE] * gradient(i);
     }
 }
@@ -49,7 +54,7 @@ fn sgd(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n:
 @compute @workgroup_size(THREADS)
 fn sgd_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let down = step[LEARNING_RATE] * gradient(i);
@@ -59,6 +64,7 @@ fn sgd_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workg
     parameters[i] = decayed(i) + change;
 }
 
+// An exponential moving average.
 fn moment(before: f32, value: f32) -> f32 {
     return params.beta_2 * before + (1.0 - params.beta_2) * value;
 }
@@ -66,7 +72,7 @@ fn moment(before: f32, value: f32) -> f32 {
 @compute @workgroup_size(THREADS)
 fn rmsprop(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let g = gradient(i);
@@ -78,7 +84,7 @@ fn rmsprop(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 @compute @workgroup_size(THREADS)
 fn rmsprop_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let g = gradient(i);
@@ -92,7 +98,7 @@ fn rmsprop_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
 @compute @workgroup_size(THREADS)
 fn rmsprop_centered(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let g = gradient(i);
@@ -106,7 +112,7 @@ fn rmsprop_centered(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
 @compute @workgroup_size(THREADS)
 fn rmsprop_centered_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let g = gradient(i);
@@ -123,7 +129,7 @@ fn rmsprop_centered_momentum(@builtin(global_invocation_id) id: vec3<u32>, @buil
 @compute @workgroup_size(THREADS)
 fn adagrad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let g = gradient(i);
@@ -135,7 +141,7 @@ fn adagrad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 @compute @workgroup_size(THREADS)
 fn adadelta(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let g = gradient(i);
@@ -146,7 +152,7 @@ fn adadelta(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     parameters[i] = decayed(i) + step[LEARNING_RATE] * change;
 }
 
-// Adam's means of the gradient and of its square.
+// Updates Adam's moments: moving averages of the gradient and of its square.
 fn move_moments(i: u32, g: f32) {
     first[i] += (g - first[i]) * (1.0 - params.beta_1);
     second[i] += (g * g - second[i]) * (1.0 - params.beta_2);
@@ -155,7 +161,7 @@ fn move_moments(i: u32, g: f32) {
 @compute @workgroup_size(THREADS)
 fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     move_moments(i, gradient(i));
@@ -165,7 +171,7 @@ fn adam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n
 @compute @workgroup_size(THREADS)
 fn nadam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let g = gradient(i);

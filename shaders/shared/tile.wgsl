@@ -15,9 +15,9 @@ override COLUMN_BLOCKS: u32 = 1u;
 override TILE_THREADS: u32 = ROW_THREADS * COLUMN_THREADS;
 override TILE_ROWS: u32 = 4u * ROW_BLOCKS * ROW_THREADS;
 override TILE_COLUMNS: u32 = 4u * COLUMN_BLOCKS * COLUMN_THREADS;
-// Terms at a time: as many as make four elements of A to a thread.
+// Terms per slice, such that each thread loads four elements of A.
 override SLICE: u32 = COLUMN_THREADS / ROW_BLOCKS;
-// One more than needed keeps threads of a subgroup on different memory banks.
+// A pitch of one more than needed puts threads of a subgroup on different memory banks.
 override A_PITCH: u32 = TILE_ROWS + 1u;
 override B_PITCH: u32 = TILE_COLUMNS + 1u;
 override A_ELEMENTS: u32 = SLICE * A_PITCH;
@@ -35,32 +35,37 @@ struct Blocks {
     across: mat4x4<f32>,
 }
 
+// Distance in rows between two blocks of a thread.
 fn rows_on() -> u32 {
     return 4u * ROW_THREADS;
 }
 
+// Distance in columns between two blocks of a thread.
 fn columns_on() -> u32 {
     return 4u * COLUMN_THREADS;
 }
 
+// Four rows of A for one term: a column of a thread's block.
 fn left(at: u32) -> vec4<f32> {
     return vec4<f32>(
         a_tile[at], a_tile[at + ROW_THREADS],
         a_tile[at + 2u * ROW_THREADS], a_tile[at + 3u * ROW_THREADS]);
 }
 
+// Four columns of B for one term: a row of a thread's block.
 fn right(at: u32) -> vec4<f32> {
     return vec4<f32>(
         b_tile[at], b_tile[at + COLUMN_THREADS],
         b_tile[at + 2u * COLUMN_THREADS], b_tile[at + 3u * COLUMN_THREADS]);
 }
 
+// Adds the outer product of a and b.
 fn add_products(sums: mat4x4<f32>, a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(
         sums[0] + a.x * b, sums[1] + a.y * b, sums[2] + a.z * b, sums[3] + a.w * b);
 }
 
-// Adds the products of a slice.
+// Adds the products of the slice in shared memory to the thread's blocks.
 fn add_slice(sums: ptr<function, Blocks>, tx: u32, ty: u32) {
     for (var k = 0u; k < SLICE; k++) {
         let a = left(k * A_PITCH + ty);

@@ -136,7 +136,7 @@ impl Op for MaxPool {
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
-        launches(&self.0, ("largest", &s.inputs[0]), &s.outputs[0], limits, |launch| {
+        launches(&self.0, ("maximum", &s.inputs[0]), &s.outputs[0], limits, |launch| {
             launch.bind("x", Operand::Input(0)).bind("pixel_out", Operand::Output(1))
         })
     }
@@ -187,7 +187,7 @@ impl Op for MaxPoolBackward {
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let x = &s.outputs[0];
-        launches(&self.windows, ("largest_backward", x), x, limits, |launch| {
+        launches(&self.windows, ("maximum_backward", x), x, limits, |launch| {
             launch.bind("x", Operand::Input(0)).bind("pixel_in", Operand::Input(1))
         })
     }

@@ -55,7 +55,7 @@ fn count(gpu: &Gpu, turns: u32) -> Result<[u32; 2], DeviceError> {
         node: 0,
         op: "loop_probe",
         shader: &PROBE,
-        entry: "count",
+        entry: "probe",
         constants: vec![],
         bindings: vec![out],
         params: Some((1, params)),

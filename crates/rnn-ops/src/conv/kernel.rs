@@ -2,7 +2,7 @@ use super::{KERNELS, Product, Windows, cost};
 use crate::Definition;
 use crate::common::{arity, ensure, threads};
 use crate::matmul::kernels::{find, stored};
-use crate::matmul::tile::most_terms;
+use crate::matmul::tile::{most_terms, usual_tiles};
 use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work, iterations,
 };
@@ -60,7 +60,7 @@ impl Op for ConvKernel {
         let (source, terms) = self.windows.sources(&s.inputs[0])?;
         let (rows, columns) = (self.windows.taps() * terms, s.inputs[1].shape.last());
         let pixels = s.inputs[1].shape.rows();
-        let tiles = rows.div_ceil(64) * columns.div_ceil(64);
+        let tiles = usual_tiles(rows, columns);
         let usual = (pixels / 512).clamp(1, (256 / tiles).max(1));
         let parts = usual.max(pixels.div_ceil(most_terms(limits.loop_iterations, 1)));
         let per_part = pixels.div_ceil(parts).next_multiple_of(16);

@@ -44,6 +44,9 @@ pub struct Conv {
     pub output: DType,
 }
 
+/// Rows per workgroup in products of few columns.
+const FEW_ROWS: usize = rnn_shaders::constant(rnn_shaders::conv::CONV, "FEW_ROWS");
+
 /// A matrix product whose matrix A is read through windows.
 struct Product {
     kernels: &'static Shader,
@@ -78,7 +81,7 @@ impl Product {
     ) -> Result<Launch, OpError> {
         let Self { rows, columns, parts: (_, parts), .. } = *self;
         let launch = if columns <= 4 {
-            Launch::new(self.kernels, of_few, Grid::new(1, rows.div_ceil(64), parts)?)
+            Launch::new(self.kernels, of_few, Grid::new(1, rows.div_ceil(FEW_ROWS), parts)?)
         } else {
             Tiled { rows, columns, column_groups: 1, parts }.launch(self.kernels, entry)?
         };

@@ -169,7 +169,7 @@ fn optimizers() -> Vec<Case> {
         ("adam", Rule::Adam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }),
         ("nadam", Rule::Nadam { beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }),
     ];
-    let numbers = uniform(&[StepParams::LEN], 0.001, 0.1);
+    let step = uniform(&[StepParams::LEN], 0.001, 0.1);
     let parameters = || normal(&[DISTINCT]);
     let counts = [ELEMENTS, ELEMENTS];
     let mut cases: Vec<Case> = rules
@@ -181,7 +181,7 @@ fn optimizers() -> Vec<Case> {
             let updates: Vec<Sample> = std::iter::once(parameters()).chain(slots).collect();
             let axes = vec![along(0); updates.len()];
             let op = Update { rule, clip: 2.0 };
-            Case::new(format!("{name} {ELEMENTS}"), op, vec![parameters(), numbers.clone()])
+            Case::new(format!("{name} {ELEMENTS}"), op, vec![parameters(), step.clone()])
                 .updates(updates)
                 // 1 - beta_2 has a relative rounding error of 3e-5, and so has its moment's change.
                 .tolerance(1e-5)

@@ -10,7 +10,7 @@ pub mod weights;
 use crate::activation::{ActivateBackward, Activation};
 use crate::common::{ensure, threads};
 use crate::matmul::kernels::{ProductKernels, find, stored};
-use crate::matmul::tile::{Tiled, most_terms, tile_iterations};
+use crate::matmul::tile::{Tiled, most_terms, tile_iterations, usual_tiles};
 use crate::{Case, Definition, MatmulWeights, Sample, SumRows};
 use rnn_core::{DType, Shape};
 use rnn_graph::{
@@ -118,7 +118,7 @@ impl Product {
     /// results repeat bit by bit.
     fn usual_splits(&self) -> usize {
         let Extents { m, n, k } = self.extents;
-        let tiles = m.div_ceil(64) * n.div_ceil(64);
+        let tiles = usual_tiles(m, n);
         // Parts hold single-precision sums, which take more memory.
         let narrow = self.stored[2] == DType::F16;
         let whole = tiles >= 128 || narrow || self.dropout.is_some_and(|d| d.to_sums);

@@ -54,6 +54,11 @@ impl Tile {
     }
 }
 
+/// Returns the number of default tiles that cover a result.
+pub fn usual_tiles(rows: usize, columns: usize) -> usize {
+    rows.div_ceil(USUAL.rows()) * columns.div_ceil(USUAL.columns())
+}
+
 /// Loop iterations of a thread outside of slices: it clears, scales and stores four blocks of 4 x
 /// 4.
 const AROUND: u64 = 8 * iterations(4, iterations(4, 0)) + iterations(4, 0);

@@ -5,12 +5,13 @@ use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work, iterations,
 };
+use rnn_shaders::normalization::BATCH_NORMALIZE;
 
 /// WGSL module of the kernels.
-pub static SHADER: Shader = Shader::new(
-    "batch_normalize",
-    &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::normalization::BATCH_NORMALIZE],
-);
+pub static SHADER: Shader =
+    Shader::new("batch_normalize", &[rnn_shaders::shared::ELEMENTWISE, BATCH_NORMALIZE]);
+/// Columns per workgroup of a sum.
+const COLUMNS: usize = rnn_shaders::constant(BATCH_NORMALIZE, "COLUMNS");
 
 /// y = (x - m) s, s = 1 / sqrt(v + epsilon), with mean m and variance v of each column over all
 /// rows (keras/src/layers/normalization/batch_normalization.py).
@@ -48,7 +49,7 @@ fn rows_per_part(rows: usize) -> usize {
 }
 
 /// Added to the number of unmasked rows, as Keras's backend adds its epsilon to a divisor.
-const LEAST: f64 = 1e-7;
+const COUNT_EPSILON: f64 = 1e-7;
 
 /// The items and groups into which a mask divides rows and columns.
 #[derive(Clone, Copy)]
@@ -100,9 +101,9 @@ fn sums(
     let per_part = rows_per_part(rows);
     // With a mask, the numbers of unmasked rows follow the columns.
     let width = columns + mask.map_or(0, |_| groups(x, mask));
-    let grid = Grid::new(width.div_ceil(64), rows.div_ceil(per_part), 1)?;
+    let grid = Grid::new(width.div_ceil(COLUMNS), rows.div_ceil(per_part), 1)?;
     let launch = |entry, grid| describe(Launch::new(&SHADER, entry, grid), x, (mask, epsilon));
-    Ok([launch(entry, grid), launch(finish, Grid::new(width.div_ceil(64), 1, 1)?)])
+    Ok([launch(entry, grid), launch(finish, Grid::new(width.div_ceil(COLUMNS), 1, 1)?)])
 }
 
 fn groups(x: &TensorType, mask: Option<&TensorType>) -> usize {
@@ -141,7 +142,7 @@ impl Definition for BatchNormalize {
         let mask = (types.len() > 1).then(|| io.uints(1));
         let rows = x.len() / width;
         let weight = |row, c| if items.counts(mask, row, c) { F::one() } else { F::zero() };
-        let least = F::of(if mask.is_some() { LEAST } else { 0.0 });
+        let count_epsilon = F::of(if mask.is_some() { COUNT_EPSILON } else { 0.0 });
         let mut unasked = vec![F::zero(); items.groups];
         let [y, scale, mean, variance, counts] = match mask {
             Some(_) => io.outputs(),
@@ -152,7 +153,7 @@ impl Definition for BatchNormalize {
         };
         for c in 0..width {
             let column = || x.iter().skip(c).step_by(width).copied().enumerate();
-            let count = pairwise_sum((0..rows).map(|row| weight(row, c))) + least;
+            let count = pairwise_sum((0..rows).map(|row| weight(row, c))) + count_epsilon;
             let m = pairwise_sum(column().map(|(row, x)| weight(row, c) * x)) / count;
             let square = |(row, x)| weight(row, c) * (x - m) * (x - m);
             let v = pairwise_sum(column().map(square)) / count;

@@ -62,8 +62,8 @@ impl Op for MovingAverage {
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let x = &s.inputs[0];
         let launch = match s.inputs.len() {
-            1 => Launch::new(&SHADER, "follow", threads(x.shape.last())?),
-            _ => Launch::new(&SHADER, "follow_debiased", threads(x.shape.last())?)
+            1 => Launch::new(&SHADER, "moving_average", threads(x.shape.last())?),
+            _ => Launch::new(&SHADER, "moving_average_debiased", threads(x.shape.last())?)
                 .bind("mean", Operand::Input(1)),
         };
         Ok(describe(launch, x, (None, 0.0))

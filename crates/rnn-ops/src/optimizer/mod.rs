@@ -225,7 +225,7 @@ impl Op for Update {
     ) -> Result<Vec<TensorType>, OpError> {
         let [gradients, step] = arity(inputs)?;
         let wanted = 1 + self.rule.slots();
-        ensure(step.len() == StepParams::LEN, || format!("the numbers of a step are {step}"))?;
+        ensure(step.len() == StepParams::LEN, || format!("the parameters of a step are {step}"))?;
         ensure(updates.len() == wanted, || format!("{} arenas, not {wanted}", updates.len()))?;
         ensure(updates.iter().all(|u| u == gradients), || "arenas differ in length".into())?;
         Ok(vec![])

@@ -42,8 +42,8 @@ pub struct Unscale;
 
 impl Definition for Unscale {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let numbers = io.input(0);
-        io.output().copy_from_slice(numbers);
+        let params = io.input(0);
+        io.output().copy_from_slice(params);
         let [gradients, state] = io.updates();
         let finite = gradients.iter().all(|g| g.is_finite());
         let scale = state[0];
@@ -72,12 +72,12 @@ impl Op for Unscale {
         inputs: &[TensorType],
         updates: &[TensorType],
     ) -> Result<Vec<TensorType>, OpError> {
-        let ([numbers], [_, state]) = (arity(inputs)?, arity(updates)?);
-        ensure(numbers.len() == StepParams::LEN, || {
-            format!("the numbers of a step are {numbers}")
+        let ([params], [_, state]) = (arity(inputs)?, arity(updates)?);
+        ensure(params.len() == StepParams::LEN, || {
+            format!("the parameters of a step are {params}")
         })?;
         ensure(state.len() == LOSS_SCALE, || format!("the state of the scale is {state}"))?;
-        Ok(vec![numbers.clone()])
+        Ok(vec![params.clone()])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
@@ -91,19 +91,19 @@ impl Op for Unscale {
                 .param("growth_steps", GROWTH_STEPS)
                 .param("max_scale", MAX_SCALE)
         };
-        let look = launch("look", Grid::cover(parts)?)
+        let count_nonfinite = launch("count_nonfinite", Grid::cover(parts)?)
             .bind("gradients", Operand::Update(0))
             .bind("counts", Operand::Scratch(0));
-        let judge = launch("judge", Grid::cover(1)?)
+        let update_scale = launch("update_scale", Grid::cover(1)?)
             .bind("partial", Operand::Scratch(0))
             .bind("scale", Operand::Update(1))
             .bind("step", Operand::Input(0))
             .bind("out", Operand::Output(0))
             .bind("factor", Operand::Scratch(1));
-        let divide = launch("divide", Grid::cover(count.div_ceil(LANES))?)
+        let unscale = launch("unscale", Grid::cover(count.div_ceil(LANES))?)
             .bind("gradients", Operand::Update(0))
             .bind("factor_in", Operand::Scratch(1));
-        Ok(Work { scratch: vec![parts, 1], launches: vec![look, judge, divide] })
+        Ok(Work { scratch: vec![parts, 1], launches: vec![count_nonfinite, update_scale, unscale] })
     }
 
     not_differentiable!();
@@ -122,8 +122,8 @@ pub fn cases() -> Vec<Case> {
             Sample::Floats(vec![gradients.len()], gradients),
             Sample::Floats(vec![LOSS_SCALE], state.into()),
         ];
-        let numbers = Sample::Floats(vec![StepParams::LEN], vec![0.1, 0.2, 0.3, 0.4, 0.5, 1.0]);
-        Case::new(format!("unscale {name}"), Unscale, vec![numbers]).updates(updates)
+        let params = Sample::Floats(vec![StepParams::LEN], vec![0.1, 0.2, 0.3, 0.4, 0.5, 1.0]);
+        Case::new(format!("unscale {name}"), Unscale, vec![params]).updates(updates)
     };
     let finite: Vec<f32> = (0..20_000).map(|i| (i % 37) as f32 - 11.5).collect();
     let with = |at: usize, value: f32| {

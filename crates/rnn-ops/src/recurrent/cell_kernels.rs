@@ -230,11 +230,13 @@ impl CellKernels {
     /// scan.wgsl.
     fn step_iterations(&self, hidden: usize, lanes: usize, hidden_copies: usize) -> u64 {
         let k_splits = GATE_GROUPS / self.gates;
-        let turns = (ROWS * hidden).div_ceil(GATE_GROUPS * lanes);
+        let elements = (ROWS * hidden).div_ceil(GATE_GROUPS * lanes);
         let terms = iterations(hidden.div_ceil(k_splits), 0) + iterations(ROWS, 0);
         let cell =
             iterations(self.gates * k_splits, 0) + iterations(hidden_copies.max(self.gates), 0);
-        iterations(hidden.div_ceil(lanes), terms) + iterations(turns, 0) + iterations(turns, cell)
+        iterations(hidden.div_ceil(lanes), terms)
+            + iterations(elements, 0)
+            + iterations(elements, cell)
     }
 }
 
