@@ -2,7 +2,7 @@ use crate::Adapter;
 use crate::adapter::kernel_limits;
 use crate::cache::Cache;
 use crate::faults::{Fault, Faults};
-use crate::options::{Divisions, Options};
+use crate::options::{Options, VariantChoice};
 use crate::pipeline::Pipelines;
 use crate::probe;
 use crate::proof::Proof;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// The driver did not hand out the device.
+/// The driver did not open the device.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot open {adapter}")]
 pub struct OpenError {
@@ -24,27 +24,36 @@ pub struct OpenError {
     source: wgpu::RequestDeviceError,
 }
 
-/// An open GPU. Its sessions share the compiled pipelines.
+/// An open GPU. Clones and sessions share its compiled pipelines.
 #[derive(Clone)]
 pub struct WgpuDevice(Arc<Gpu>);
 
-/// What the sessions of one device share.
+/// State shared by all sessions of one device.
 pub(crate) struct Gpu {
+    /// The wgpu device.
     pub device: wgpu::Device,
+    /// The queue that all work is submitted to.
     pub queue: wgpu::Queue,
+    /// Name, backend, driver and class of hardware.
     pub info: DeviceInfo,
+    /// Limits that kernels are recorded for.
     pub limits: Limits,
+    /// True if kernels are compiled with bounds checks; see [`Options::checked`]. patience:
+    /// Duration, | Time after which a submission counts as hung.
     pub checked: bool,
     /// How long a submission may take.
     patience: Duration,
-    /// Nanoseconds between two ticks of a timestamp, where there are timestamps.
+    /// Nanoseconds per tick of a timestamp; `None` without timestamps.
     pub timestamp_period: Option<f64>,
+    /// The fault that made the device unusable, if any.
     pub faults: Arc<Faults>,
+    /// Pipelines compiled so far.
     pub pipelines: Pipelines,
-    /// What the driver compiled in earlier runs.
+    /// Pipelines that the driver compiled in earlier runs.
     pub cache: Option<Cache>,
-    divisions: Divisions,
+    variants: VariantChoice,
     tuning: Tuning,
+    /// Test results of the matrix units.
     pub proof: Proof,
 }
 
@@ -57,13 +66,19 @@ impl Drop for Gpu {
 }
 
 impl WgpuDevice {
-    /// Opens an adapter with all the limits that it has.
+    /// Opens an adapter with all limits and features that it has.
+    ///
+    /// # Errors
+    /// Fails if the driver does not open the device.
     pub fn open(adapter: &Adapter, options: Options) -> Result<Self, OpenError> {
         Self::open_in(adapter, options, None)
     }
 
-    /// The same; what the driver compiles, where it hands it out, and which divisions are fastest
-    /// are kept in a folder and taken from there.
+    /// Opens an adapter like [`Self::open`]; keeps compiled pipelines, where the driver exports
+    /// them, and the fastest kernel variants in `folder` and reads them from there.
+    ///
+    /// # Errors
+    /// Fails if the driver does not open the device.
     pub fn open_cached(
         adapter: &Adapter,
         options: Options,
@@ -123,7 +138,7 @@ impl WgpuDevice {
             faults,
             pipelines: Pipelines::default(),
             cache,
-            divisions: options.divisions,
+            variants: options.variants,
             proof: Proof::open(
                 options.prover,
                 adapter.info.to_string(),
@@ -131,10 +146,10 @@ impl WgpuDevice {
             ),
             tuning: Tuning::open(
                 &raw_info,
-                folder.filter(|_| options.divisions == Divisions::Fastest),
+                folder.filter(|_| options.variants == VariantChoice::Fastest),
             ),
         };
-        // What fails here fails again when the device is used.
+        // A failure here will recur when the device is used.
         let probed = probe::loop_iterations(&gpu).unwrap_or(UNKNOWN_LOOPS);
         gpu.limits.loop_iterations = options.loop_iterations.unwrap_or(u64::MAX).min(probed);
         Ok(Self(Arc::new(gpu)))
@@ -142,24 +157,24 @@ impl WgpuDevice {
 }
 
 impl WgpuDevice {
-    /// Bytes of all buffers, where wgpu keeps account of them.
+    /// Returns the bytes of all buffers on the device; `None` where wgpu does not count them.
     pub fn allocated_bytes(&self) -> Option<u64> {
         // Buffers that were dropped are freed at a poll, if the device is still there.
         let _ = self.0.poll();
         Some(self.0.device.generate_allocator_report()?.total_allocated_bytes)
     }
 
-    /// Gives the device up, for tests of what comes after: all calls fail as if the driver had
-    /// been reset.
+    /// Destroys the device, for tests: all later calls fail as if the driver had been reset.
     pub fn lose(&self) {
         self.0.device.destroy();
     }
 }
 
-/// Iterations taken for certain on a device that could not be asked.
+/// Loop limit assumed for a device on which it could not be measured.
 const UNKNOWN_LOOPS: u64 = u16::MAX as u64;
 
-/// A GPU that has not answered for so long hangs; one that is emulated may only be slow.
+/// Time after which a GPU that has not answered counts as hung; six times that for an emulated one,
+/// which may only be slow.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Device for WgpuDevice {
@@ -183,19 +198,20 @@ impl std::fmt::Debug for WgpuDevice {
 }
 
 impl Gpu {
-    /// Chooses how each dispatch divides its outputs.
-    pub fn divide(&self, recording: &mut Recording) -> Result<(), DeviceError> {
-        match self.divisions {
-            Divisions::Usual => {}
-            Divisions::Alternative(n) => {
-                recording.dispatches_mut().for_each(|d| d.select_variant(n))
-            }
-            Divisions::Fastest => self.tuning.choose(self, recording)?,
+    /// Selects a variant for each dispatch, as [`Options::variants`] says; may measure them.
+    pub fn select_variants(&self, recording: &mut Recording) -> Result<(), DeviceError> {
+        match self.variants {
+            VariantChoice::First => {}
+            VariantChoice::Nth(n) => recording.dispatches_mut().for_each(|d| d.select_variant(n)),
+            VariantChoice::Fastest => self.tuning.choose(self, recording)?,
         }
         Ok(())
     }
 
-    /// A zeroed buffer of at least `bytes` bytes, and never an empty one.
+    /// Creates a zeroed buffer of at least `bytes` bytes, and at least one word.
+    ///
+    /// # Errors
+    /// Fails if it exceeds the device's largest buffer.
     pub fn buffer(
         &self,
         what: &str,
@@ -216,8 +232,8 @@ impl Gpu {
         }))
     }
 
-    /// Creates things; what wgpu has against them is returned instead of becoming the device's
-    /// fault, so that a caller may try again with less.
+    /// Runs `create` and returns wgpu's errors from it instead of recording them as the device's
+    /// fault, so that the caller can retry with less.
     pub fn guarded<T>(
         &self,
         create: impl FnOnce() -> Result<T, DeviceError>,
@@ -239,7 +255,7 @@ impl Gpu {
         created
     }
 
-    /// Submits the commands.
+    /// Submits the encoded commands.
     pub fn submit(
         &self,
         encoder: wgpu::CommandEncoder,
@@ -249,7 +265,7 @@ impl Gpu {
         Ok(index)
     }
 
-    /// An error if anything has gone wrong so far.
+    /// Returns the device's fault as an error, if there is one.
     pub fn check(&self) -> Result<(), DeviceError> {
         match self.faults.check() {
             Err(DeviceError::Refused { message, .. }) => Err(self.explain(Fault::Refused(message))),
@@ -257,8 +273,8 @@ impl Gpu {
         }
     }
 
-    /// The error for a fault. A device that is lost refuses commands before it tells that it is
-    /// lost, at a poll.
+    /// Returns the error for a fault. A lost device refuses commands before it reports the loss at
+    /// a poll, so the device is polled first.
     pub fn explain(&self, fault: Fault) -> DeviceError {
         if matches!(fault, Fault::Refused(_)) {
             let timeout = Some(Duration::from_secs(1));
@@ -271,12 +287,12 @@ impl Gpu {
         }
     }
 
-    /// Lets wgpu run the callbacks of whatever has finished.
+    /// Runs the callbacks of finished submissions, without blocking.
     pub fn poll(&self) -> Result<(), DeviceError> {
         self.poll_with(wgpu::PollType::Poll)
     }
 
-    /// Waits for a submission and the callbacks that hang on it.
+    /// Blocks until a submission has finished and its callbacks have run.
     pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), DeviceError> {
         self.poll_with(wgpu::PollType::Wait {
             submission_index: Some(submission),
@@ -293,7 +309,7 @@ impl Gpu {
         self.conclude(polled.map(|polled| polled.map(drop)))
     }
 
-    /// What has come of a poll; panics are outside.
+    /// Turns the result of a poll, or its panic, into an error.
     fn conclude(
         &self,
         polled: thread::Result<Result<(), wgpu::PollError>>,
@@ -319,7 +335,7 @@ const BUFFER_GRANULE: u64 = wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT;
 pub(crate) mod tests {
     use super::*;
 
-    /// The best adapter, under the rule of `tests/common`.
+    /// Opens the best adapter, or skips the test by the rule of `tests/common`.
     pub fn open(test: &str) -> Option<Arc<Gpu>> {
         let Some(adapter) = crate::adapters().into_iter().next() else {
             assert!(

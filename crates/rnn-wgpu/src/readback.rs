@@ -8,21 +8,24 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-/// Elements of a buffer that the host wants.
-pub(crate) struct Part {
+/// A range of a buffer.
+pub(crate) struct BufferRange {
+    /// The buffer.
     pub buffer: wgpu::Buffer,
+    /// First byte.
     pub offset: u64,
+    /// Number of bytes.
     pub bytes: u64,
 }
 
-impl Part {
-    /// `len` elements from `offset` on.
+impl BufferRange {
+    /// Returns a range of `len` words from word `offset` on.
     pub fn new(buffer: wgpu::Buffer, offset: usize, len: usize) -> Self {
         Self { buffer, offset: 4 * offset as u64, bytes: 4 * len as u64 }
     }
 }
 
-/// Bytes on their way to the host.
+/// A copy of device memory in flight to the host.
 pub(crate) struct Readback {
     staging: wgpu::Buffer,
     bytes: u64,
@@ -32,8 +35,8 @@ pub(crate) struct Readback {
 }
 
 impl Readback {
-    /// Queues a copy of the parts, one behind the other.
-    pub fn start(gpu: &Gpu, parts: &[&Part]) -> Result<Self, DeviceError> {
+    /// Queues a copy of the ranges, one after the other.
+    pub fn start(gpu: &Gpu, parts: &[&BufferRange]) -> Result<Self, DeviceError> {
         let bytes = parts.iter().map(|p| p.bytes).sum();
         let staging = Self::staging(gpu, bytes)?;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
@@ -45,13 +48,13 @@ impl Readback {
         Self::submit(gpu, encoder, staging, bytes)
     }
 
-    /// A buffer that the host can read.
+    /// Creates a buffer that the host can read.
     pub fn staging(gpu: &Gpu, bytes: u64) -> Result<wgpu::Buffer, DeviceError> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         gpu.guarded(|| gpu.buffer("a copy for the host", bytes, usage))
     }
 
-    /// Submits the commands that fill `staging` and asks for it.
+    /// Submits the commands that fill `staging` and requests its mapping.
     pub fn submit(
         gpu: &Gpu,
         encoder: wgpu::CommandEncoder,
@@ -61,7 +64,7 @@ impl Readback {
         let submission = gpu.submit(encoder)?;
         let (sender, arrival) = oneshot_channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            // The reader may have gone; then nobody wants the bytes.
+            // The receiver may be gone; then nobody needs the bytes.
             let _ = sender.send(result);
         });
         Ok(Self { staging, bytes, submission, arrival, arrived: false })
@@ -92,7 +95,7 @@ impl Readback {
         Ok(())
     }
 
-    /// Reports whether the bytes are here, without blocking.
+    /// Returns true if the bytes have arrived, without blocking.
     pub fn arrived(&mut self, gpu: &Gpu) -> Result<bool, DeviceError> {
         match pin!(self.arrive(gpu)).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(arrived) => arrived.map(|()| true),
@@ -100,7 +103,7 @@ impl Readback {
         }
     }
 
-    /// Hands the bytes to `read` once they are here.
+    /// Passes the bytes to `read` once they have arrived.
     pub async fn read<T>(
         mut self,
         gpu: &Gpu,
@@ -111,7 +114,7 @@ impl Readback {
         Ok(read(&view[..self.bytes as usize]))
     }
 
-    /// Blocks until the bytes are here and hands them to `read`.
+    /// Blocks until the bytes have arrived and passes them to `read`.
     pub fn finish<T>(mut self, gpu: &Gpu, read: impl FnOnce(&[u8]) -> T) -> Result<T, DeviceError> {
         if !self.arrived {
             gpu.wait(self.submission.clone())?;
@@ -128,7 +131,7 @@ fn refused(gpu: &Gpu, message: impl ToString) -> DeviceError {
     gpu.explain(Fault::Refused(message.to_string()))
 }
 
-/// The bytes as a tensor.
+/// Converts bytes of a device to a host tensor; half precision is widened.
 pub(crate) fn tensor(ty: &TensorType, bytes: &[u8]) -> Result<HostTensor, DeviceError> {
     let data = match ty.dtype {
         DType::F32 => Data::F32(bytemuck::pod_collect_to_vec(bytes)),
