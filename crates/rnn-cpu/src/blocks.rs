@@ -36,11 +36,11 @@ pub fn vectors_of_panels(rows: usize, columns: usize, (lanes, registers): (usize
     [4, 5, 3, 2].into_iter().min_by_key(|&v| filled(v)).unwrap_or(4)
 }
 
-/// Work on register blocks of R rows and V vectors. type Output; | The result. fn run<S: Simd,
-/// const R: usize, const V: usize>(self, simd: S) -> Self::Output; | Runs the work with blocks of R
-/// rows and V vectors.
+/// Work on register blocks of R rows and V vectors.
 pub trait Blocked {
+    /// The result.
     type Output;
+    /// Runs the work with blocks of R rows and V vectors.
     fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Self::Output;
 }
 

@@ -169,7 +169,7 @@ impl<A: Rows> Blocked for Sum<'_, A> {
         let mut sums = vec![0.0; if wants_sums { panels * width } else { 0 }];
         for first in rows.clone().step_by(BLOCK) {
             let count = BLOCK.min(rows.end - first);
-            // What the next block reads comes while this one is multiplied.
+            // The data of the next block are prefetched while this one is multiplied.
             let next = first + count..rows.end.min(first + count + BLOCK);
             let memory = [&b[next.start * n..next.end * n], a.memory(next)];
             let mut fetched = memory.into_iter().flat_map(|memory| memory.chunks(count * LINE));
@@ -199,7 +199,7 @@ impl<A: Rows> Blocked for Sum<'_, A> {
     }
 }
 
-/// Rows of n columns, so many of a view, as `[panels, BLOCK, vectors]`.
+/// Packs rows of n columns, `columns` per view, as `[panels, BLOCK, vectors]`.
 #[inline(always)]
 fn pack<S: Simd, const V: usize>(
     simd: S,

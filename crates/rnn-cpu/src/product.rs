@@ -44,11 +44,12 @@ impl<'a> MatrixMut<'a> {
     }
 }
 
-/// The threads that a product may use. All, | All threads of the pool. One, | The caller's thread
-/// alone.
+/// The threads that a product may use.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Threads {
+    /// All threads of the pool.
     All,
+    /// The caller's thread alone.
     One,
 }
 

@@ -191,11 +191,11 @@ pub fn slope<S: Simd>(s: S, activation: Activation, y: S::f32s) -> S::f32s {
     s.select_f32s(above, below, zero)
 }
 
-/// Flushes elements below [`rnn_ops::SMALLEST`] to zero: their products would be denormal.
+/// Flushes elements below [`rnn_ops::FLUSH_THRESHOLD`] to zero: their products would be denormal.
 #[inline(always)]
 pub fn flush<S: Simd>(s: S, v: S::f32s) -> S::f32s {
     let zero = s.splat_f32s(0.0);
-    s.select_f32s(s.less_than_f32s(s.abs_f32s(v), s.splat_f32s(rnn_ops::SMALLEST)), zero, v)
+    s.select_f32s(s.less_than_f32s(s.abs_f32s(v), s.splat_f32s(rnn_ops::FLUSH_THRESHOLD)), zero, v)
 }
 
 /// Computes to = factors x for each block of factors as long as x; does nothing without factors.
@@ -245,7 +245,7 @@ mod tests {
         edges.into_iter().chain(grid).flat_map(|x| [x, -x]).collect()
     }
 
-    /// The error in units of the last place; 2^-126 is one below it, where numbers are denormal.
+    /// The error in units of the last place; for results below 2^-126, in units of 2^-126.
     fn units(y: f32, want: f64) -> f64 {
         let place = want.abs().max(f64::from(f32::MIN_POSITIVE)).log2().floor();
         let unit = if want.abs() < f64::from(f32::MIN_POSITIVE) { -126.0 } else { place - 23.0 };

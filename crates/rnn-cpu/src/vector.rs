@@ -36,10 +36,10 @@ pub fn scale_by(values: &mut [f32], factors: &[f32]) {
     scale_slice(values, factors);
 }
 
-/// Flushes a value below [`rnn_ops::SMALLEST`] to zero: its products would be denormal.
+/// Flushes a value below [`rnn_ops::FLUSH_THRESHOLD`] to zero: its products would be denormal.
 #[inline(always)]
 pub fn flush(v: f32) -> f32 {
-    if v.abs() < rnn_ops::SMALLEST { 0.0 } else { v }
+    if v.abs() < rnn_ops::FLUSH_THRESHOLD { 0.0 } else { v }
 }
 
 /// Flushes each element as [`flush`] does.

@@ -161,7 +161,7 @@ fn reflect(source: &str) -> Result<Reflection, String> {
     Ok(Reflection { source: source.to_owned(), entry_points, constants, matrix_units })
 }
 
-/// Whether some statement, or a function called by one, is a loop. WGSL has no recursion.
+/// Returns true if the block, or a function called in it, contains a loop. WGSL has no recursion.
 fn has_loop(module: &naga::Module, block: &naga::Block) -> bool {
     use naga::Statement as S;
     block.iter().any(|statement| match statement {

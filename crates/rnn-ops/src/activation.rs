@@ -23,7 +23,7 @@ pub static SHADER: Shader = Shader::new(
 /// Gradients decay over time, and their products with weights become denormal, which slows many
 /// processors down a hundredfold and is flushed by others. Next to the gradients of later steps, to
 /// which it is added, such a value is lost in rounding anyway.
-pub const SMALLEST: f32 = 7.888_609e-31;
+pub const FLUSH_THRESHOLD: f32 = 7.888_609e-31;
 
 /// An elementwise activation function, with Keras's names (keras/src/activations/activations.py).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -90,7 +90,7 @@ impl Op for Cast {
 
 /// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
-    // Of numbers of half precision nothing is lost; what is rounded loses half of 2^-10.
+    // Widening is exact; rounding to half precision loses half of 2^-10.
     let case = |n: usize| {
         let x = vec![Sample::Normal(vec![n])];
         let widened = Case::new(format!("cast {n} widened"), Cast(DType::F32), x.clone());

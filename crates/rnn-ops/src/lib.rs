@@ -35,7 +35,7 @@ mod simple_rnn;
 mod softmax;
 mod window;
 
-pub use activation::{Activate, ActivateBackward, Activation, SMALLEST};
+pub use activation::{Activate, ActivateBackward, Activation, FLUSH_THRESHOLD};
 pub use affine::Affine;
 pub use case::{Case, Sample, Tier};
 pub use cast::Cast;

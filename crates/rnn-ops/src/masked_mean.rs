@@ -41,10 +41,10 @@ impl Definition for MaskedMean {
         let (x, mask) = (io.input(0), io.uints(1));
         let [y, n] = io.outputs();
         for b in 0..batch {
-            let there = || (0..steps).filter(|t| mask[t * batch + b] != 0);
-            n[b] = F::of(there().count() as f64);
+            let unmasked = || (0..steps).filter(|t| mask[t * batch + b] != 0);
+            n[b] = F::of(unmasked().count() as f64);
             for c in 0..channels {
-                let sum = pairwise_sum(there().map(|t| x[(t * batch + b) * channels + c]));
+                let sum = pairwise_sum(unmasked().map(|t| x[(t * batch + b) * channels + c]));
                 y[b * channels + c] = sum / n[b].max(F::one());
             }
         }
@@ -138,9 +138,9 @@ pub fn cases() -> Vec<Case> {
         .into_iter()
         .flat_map(|(steps, batch, channels)| {
             // The last row is masked at every step.
-            let there = (0..steps * batch)
+            let unmasked = (0..steps * batch)
                 .map(|i| u32::from(i % 3 != 0 && (batch == 1 || i % batch + 1 < batch)));
-            let mask = Sample::Exactly(vec![steps, batch], there.collect());
+            let mask = Sample::Exactly(vec![steps, batch], unmasked.collect());
             let forward = vec![Sample::Normal(vec![steps, batch, channels]), mask.clone()];
             let counts = Sample::Floats(vec![batch], (0..batch).map(|b| b as f32).collect());
             let backward = vec![mask, counts, Sample::Normal(vec![batch, channels])];

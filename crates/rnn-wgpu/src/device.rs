@@ -38,10 +38,9 @@ pub(crate) struct Gpu {
     pub info: DeviceInfo,
     /// Limits that kernels are recorded for.
     pub limits: Limits,
-    /// True if kernels are compiled with bounds checks; see [`Options::checked`]. patience:
-    /// Duration, | Time after which a submission counts as hung.
+    /// True if kernels are compiled with bounds checks; see [`Options::checked`].
     pub checked: bool,
-    /// How long a submission may take.
+    /// Time after which a submission counts as hung.
     patience: Duration,
     /// Nanoseconds per tick of a timestamp; `None` without timestamps.
     pub timestamp_period: Option<f64>,
@@ -328,7 +327,7 @@ impl Gpu {
     }
 }
 
-/// Buffers are made of whole units of the strictest offset alignment of WebGPU.
+/// Buffers are multiples of the strictest offset alignment of WebGPU.
 const BUFFER_GRANULE: u64 = wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT;
 
 #[cfg(test)]

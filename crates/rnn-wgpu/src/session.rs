@@ -12,8 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Runs that may be queued before `run` waits: enough to keep the GPU busy while the host prepares
-/// the next batch, few enough that an interrupt takes effect soon. proving: bool, | True in the
-/// session of a [`Proof`](crate::proof::Proof), which trusts matrix units.
+/// the next batch, few enough that an interrupt takes effect soon.
 const MAX_IN_FLIGHT: usize = 3;
 
 /// The residents and programs of one model on a GPU.
@@ -25,7 +24,7 @@ pub(crate) struct GpuSession {
     reads: HashMap<Ticket, (TensorType, Readback)>,
     next_ticket: u64,
     timing: Option<Timing>,
-    /// Matrix units are used without proof: for the proof.
+    /// True in the session of a [`Proof`](crate::proof::Proof), which trusts matrix units.
     proving: bool,
 }
 

@@ -29,13 +29,11 @@ pub(crate) struct Tuning {
 struct Choice {
     /// Shader and entry point, for human readers.
     kernel: String,
-    /// Workgroups of the launch itself, for human readers. variant: usize, | 0 for the launch
-    /// itself, n for its nth variant. micros: Vec | Microseconds of the launch and of each variant;
-    /// `None` if it failed or computed other bits.
+    /// Workgroups of the launch itself, for human readers.
     grid: [u32; 3],
-    /// 0 is the usual variant, n its nth alternative.
+    /// 0 for the launch itself, n for its nth variant.
     variant: usize,
-    /// Microseconds of each; none of those that failed or put out other bits.
+    /// Microseconds of the launch and of each variant; `None` if it failed or computed other bits.
     micros: Vec<Option<f64>>,
 }
 

@@ -54,14 +54,14 @@ impl Definition for ConvLstmBackward {
         }
         let (dh, dc) = d_state.split_at_mut(per_step);
         for t in (0..self.forward.steps).rev() {
-            let there = |item: usize| is_unmasked(mask, t * e.step.items + item);
+            let unmasked = |item: usize| is_unmasked(mask, t * e.step.items + item);
             for at in 0..per_step {
                 let (pixel, j) = (at / filters, at % filters);
                 let row = t * e.step.len() + pixel;
                 dh[at] = dh[at] + d_hidden.map_or(F::zero(), |d| d[t * per_step + at]);
                 let values = [0, 1, 2, 3].map(|gate| dz[(row * 4 + gate) * filters + j]);
                 let mut of_gates = [F::zero(); 4];
-                if there(e.step.place(pixel).0) {
+                if unmasked(e.step.place(pixel).0) {
                     let c_before = c[t * per_step + at];
                     (of_gates, dc[at]) =
                         self.forward.gates.back(values, c_before, [dh[at], dc[at]]);
@@ -70,11 +70,11 @@ impl Definition for ConvLstmBackward {
                     dz[(row * 4 + gate) * filters + j] = value;
                 }
             }
-            for (pixel, _) in e.step.places().enumerate().filter(|(_, place)| there(place.0)) {
+            for (pixel, _) in e.step.places().enumerate().filter(|(_, place)| unmasked(place.0)) {
                 dh[pixel * filters..(pixel + 1) * filters].fill(F::zero());
             }
             for (pixel, (item, place)) in e.step.places().enumerate() {
-                if !there(item) {
+                if !unmasked(item) {
                     continue;
                 }
                 let row = t * e.step.len() + pixel;

@@ -32,8 +32,8 @@ pub fn cases() -> Vec<Case> {
         let mut forward =
             vec![Sample::Normal(shape(steps, 4 * filters)), Sample::Uniform(kernel, -scale, scale)];
         // The last item is masked at every step.
-        let there = (0..steps * items).map(|i| u32::from(i % 3 != 1 && i % items + 1 < items));
-        let mask = Sample::Exactly(vec![steps, items], there.collect());
+        let unmasked = (0..steps * items).map(|i| u32::from(i % 3 != 1 && i % items + 1 < items));
+        let mask = Sample::Exactly(vec![steps, items], unmasked.collect());
         forward.extend(inputs.state.then(|| Sample::Uniform(shape(2, filters), -1.0, 1.0)));
         forward.extend(inputs.mask.then(|| mask.clone()));
         forward.extend(inputs.dropout.then(|| Sample::Uniform(shape(4, filters), 0.0, 2.0)));

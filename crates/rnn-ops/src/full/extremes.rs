@@ -85,11 +85,11 @@ fn functions() -> Vec<Case> {
     let op = Loss { of: ElementLoss::BinaryCrossEntropy, weighted: false };
     let back = LossBackward(op.clone());
     let count = Sample::Floats(vec![1], vec![shape.iter().product::<usize>() as f32]);
-    let judged = vec![x(), labels.clone()];
+    let inputs = vec![x(), labels.clone()];
     let backward = vec![x(), labels.clone(), count];
     cases.push(Case::new("softmax extremes", Softmax, vec![x()]));
     cases.push(Case::new("categorical extremes", CategoricalCrossEntropy, vec![x(), labels]));
-    cases.push(Case::new("binary cross-entropy extremes", op, judged));
+    cases.push(Case::new("binary cross-entropy extremes", op, inputs));
     cases.push(Case::new("binary cross-entropy backward extremes", back, backward));
     cases
 }

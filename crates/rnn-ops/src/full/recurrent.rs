@@ -139,8 +139,8 @@ fn conv_lstm(
     // Most taps of the kernel lie within the frame; the state neither vanishes nor explodes.
     let bound = 0.4 / (filters as f32).sqrt();
     let kernel = uniform(&[windows.taps(), filters, 4 * filters], -bound, bound);
-    let there = (0..steps * items).map(|i| u32::from(i % 4 != 1)).collect();
-    let mask = inputs.mask.then(|| Sample::Exactly(vec![steps, items], there));
+    let unmasked = (0..steps * items).map(|i| u32::from(i % 4 != 1)).collect();
+    let mask = inputs.mask.then(|| Sample::Exactly(vec![steps, items], unmasked));
     let factors = inputs.dropout.then(|| Sample::Uniform(shape(4, filters), 0.0, 2.0));
 
     let mut forward = vec![Sample::Normal(shape(steps, 4 * filters)), kernel.clone()];

@@ -97,7 +97,7 @@ fn pools(steps: usize, (size, stride): (usize, usize), [batch, channels]: [usize
 /// Masks and means over more than 65,535 steps.
 fn masks() -> Vec<Case> {
     let (steps, batch, channels) = (MANY, 3, 5);
-    let there = |first: usize| -> Sample {
+    let mask_from = |first: usize| -> Sample {
         let mask =
             (0..steps * batch).map(|i| u32::from(i >= first && (i / batch) % 5 != i % batch));
         Sample::Exactly(vec![steps, batch], mask.collect())
@@ -105,12 +105,12 @@ fn masks() -> Vec<Case> {
     let counts = Sample::Floats(vec![batch], (0..batch).map(|b| (b * 30_000) as f32).collect());
     let x = uniform(&[steps, batch, channels], 0.0, 1.0);
     let size = format!("T {steps} B {batch}");
-    let backward = vec![there(0), counts, normal(&[batch, channels])];
+    let backward = vec![mask_from(0), counts, normal(&[batch, channels])];
     vec![
         // Sums of 70,001 positive terms.
-        Case::new(format!("masked_mean {size}"), MaskedMean, vec![x, there(0)]).tolerance(1e-4),
+        Case::new(format!("masked_mean {size}"), MaskedMean, vec![x, mask_from(0)]).tolerance(1e-4),
         Case::new(format!("masked_mean_backward {size}"), MaskedMeanBackward, backward),
-        Case::new(format!("seen_mask {size} late"), SeenMask, vec![there(65_540 * batch)]),
+        Case::new(format!("seen_mask {size} late"), SeenMask, vec![mask_from(65_540 * batch)]),
         Case::new(
             format!("seen_mask T 500 B {MANY}"),
             SeenMask,

@@ -48,14 +48,14 @@ impl Definition for MaskedWeights {
         let mask = io.uints(0);
         let Ok([steps, batch]) = dims(&io.signature.inputs[0]) else { return };
         let [weights, valid] = self.places().map(|place| place.map(|place| io.input(place)));
-        let counted = mask.iter().filter(|&&there| there != 0).count();
+        let counted = mask.iter().filter(|&&m| m != 0).count();
         let valid = valid.map_or(F::of(counted as f64), |valid| valid[0]);
         let total = F::of(mask.len() as f64);
         for (i, v) in io.output().iter_mut().enumerate() {
             let (b, t) = (i / steps, i % steps);
-            let there = mask[t * batch + b] != 0 && valid > F::zero();
+            let unmasked = mask[t * batch + b] != 0 && valid > F::zero();
             let weight = weights.map_or(F::one(), |weights| weights[i]);
-            *v = if there { weight * (total / valid) } else { F::zero() };
+            *v = if unmasked { weight * (total / valid) } else { F::zero() };
         }
     }
 }
@@ -116,8 +116,8 @@ pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (steps, batch) in [(1, 1), (7, 5), (31, 40)] {
         for (weighted, given) in [(false, false), (true, false), (false, true), (true, true)] {
-            let there = (0..steps * batch).map(|i| u32::from(i % 3 != 1)).collect();
-            let mut inputs = vec![Sample::Exactly(vec![steps, batch], there)];
+            let mask = (0..steps * batch).map(|i| u32::from(i % 3 != 1)).collect();
+            let mut inputs = vec![Sample::Exactly(vec![steps, batch], mask)];
             inputs.extend(weighted.then(|| Sample::Uniform(vec![steps * batch], 0.0, 2.0)));
             inputs.extend(given.then(|| Sample::Floats(vec![1], vec![17.0])));
             let mut name = format!("masked_weights {steps}x{batch}");

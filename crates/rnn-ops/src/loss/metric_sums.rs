@@ -233,8 +233,8 @@ pub fn cases() -> Vec<Case> {
                 Sample::Normal(vec![1]),
             ];
             let mask = || {
-                let there = (0..rows).map(|i| u32::from(i % 3 != 1)).collect();
-                Sample::Exactly(vec![steps, examples], there)
+                let unmasked = (0..rows).map(|i| u32::from(i % 3 != 1)).collect();
+                Sample::Exactly(vec![steps, examples], unmasked)
             };
             inputs.extend((steps > 1).then(mask));
             let sums = vec![Sample::Uniform(vec![of.len(width)], 0.0, 9.0)];

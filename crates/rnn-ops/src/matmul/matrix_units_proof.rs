@@ -42,7 +42,7 @@ pub fn prove_matrix_units(session: &mut dyn Session) -> Result<Option<String>, D
         if begin.elapsed() > BUDGET {
             break;
         }
-        match judge(session, extents, transposed) {
+        match first_error(session, extents, transposed) {
             Ok(None) => {}
             // The driver refuses the kernel.
             Err(DeviceError::Refused { message, .. }) => return Ok(Some(message)),
@@ -60,7 +60,7 @@ struct Product {
     b: Vec<f32>,
 }
 
-fn judge(
+fn first_error(
     session: &mut dyn Session,
     extents: [usize; 3],
     transposed: [bool; 2],
@@ -77,8 +77,9 @@ fn judge(
         [m * k, k * n].map(|count| (0..count).map(|_| integer()).collect());
     let mut rng = Rng::new(15, (m * n * k) as u64);
     let mut number = || half(rng.normal() as f32);
-    let numbers: [Vec<f32>; 2] = [m * k, k * n].map(|count| (0..count).map(|_| number()).collect());
-    for (exact, [a, b]) in [(true, integers), (false, numbers)] {
+    let arbitrary: [Vec<f32>; 2] =
+        [m * k, k * n].map(|count| (0..count).map(|_| number()).collect());
+    for (exact, [a, b]) in [(true, integers), (false, arbitrary)] {
         let product = Product { extents, transposed, a, b };
         let operands = [
             HostTensor::from_f32(a_shape, product.a.clone())?,
@@ -259,7 +260,7 @@ mod tests {
     fn found(spoil: impl Fn(usize, &mut [f32])) -> Option<String> {
         let mut session = Defined { graphs: vec![], results: vec![], runs: 0, spoil };
         PRODUCTS[..5].iter().find_map(|&(extents, transposed)| {
-            judge(&mut session, extents, transposed).expect("it runs")
+            first_error(&mut session, extents, transposed).expect("it runs")
         })
     }
 

@@ -84,7 +84,7 @@ impl ScanInputs {
 impl fmt::Display for ScanInputs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = [(self.state, " state"), (self.mask, " mask"), (self.dropout, " dropout")];
-        named.iter().filter(|(there, _)| *there).try_for_each(|(_, name)| f.write_str(name))
+        named.iter().filter(|(present, _)| *present).try_for_each(|(_, name)| f.write_str(name))
     }
 }
 
