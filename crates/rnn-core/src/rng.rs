@@ -12,7 +12,7 @@ const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
 impl Philox {
-    /// Creates the generator of a 64-bit key, low word first.
+    /// Creates the generator of a 64-bit key, given as two words.
     pub fn new(key: [u32; 2]) -> Self {
         Self { key }
     }

@@ -11,6 +11,9 @@ static COPY: Shader = Shader::new("copy", &[ELEMENTWISE, rnn_shaders::COPY]);
 const THREADS: usize = rnn_shaders::constant(ELEMENTWISE, "THREADS");
 
 /// Returns a launch that copies `words` words of four bytes.
+///
+/// # Errors
+/// Fails if the grid exceeds WebGPU's limits.
 pub(crate) fn copy(from: Operand, to: Operand, words: usize) -> Result<Launch, OpError> {
     let launch = Launch::new(&COPY, "copy", Grid::cover(words.div_ceil(THREADS))?);
     Ok(launch.bind("x", from).bind("out", to).param("count", words))

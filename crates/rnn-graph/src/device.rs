@@ -207,10 +207,10 @@ pub trait Session {
     /// or a kernel.
     fn build(&mut self, planned: Planned) -> Result<Program, DeviceError>;
 
-    /// Plans a graph and builds it: `plan`, then `build`.
+    /// Plans a graph and builds it.
     ///
     /// # Errors
-    /// Fails as those two do.
+    /// Fails as [`Self::plan`] and [`Self::build`] do.
     fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
         let planned = self.plan(graph)?;
         self.build(planned)

@@ -21,7 +21,7 @@ pub struct Block(pub usize);
 /// A range of four-byte words in one buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// The buffer.
+    /// The buffer that contains the words.
     pub space: Space,
     /// Index of the first word.
     pub offset: usize,

@@ -2,8 +2,11 @@ use crate::launch::ParamValue;
 use crate::shader::{ParamBlock, StorageBinding};
 use crate::{Access, Binding, Cost, Dispatch, Launch, Limits, OpError, Operand, Region, Shader};
 
-/// Resolves a launch against its shader: every binding and parameter of the entry point must be
-/// given, and nothing else.
+/// Resolves a launch against its shader.
+///
+/// # Errors
+/// Fails unless exactly the bindings and parameters of the entry point are given, with an iteration
+/// count within the limits if it has a loop.
 pub(crate) fn resolve(
     launch: &Launch,
     place: impl Fn(Operand) -> Region,

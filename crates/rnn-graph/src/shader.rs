@@ -126,6 +126,7 @@ impl Shader {
             .ok_or_else(|| self.error(format!("no entry point {name}")))
     }
 
+    /// Returns an error about this shader.
     pub(crate) fn error(&self, message: String) -> ShaderError {
         ShaderError { shader: self.name, message }
     }

@@ -5,6 +5,7 @@ use crate::TensorType;
 pub struct TensorId(pub(crate) u32);
 
 impl TensorId {
+    /// Returns the position in the graph's list of tensors.
     pub(crate) fn index(self) -> usize {
         self.0 as usize
     }

@@ -23,6 +23,9 @@ pub static WIDEN: Shader = Shader::new(
 pub struct Cast(pub DType);
 
 /// Returns a launch that rounds `count` elements to half precision.
+///
+/// # Errors
+/// Fails if the grid exceeds WebGPU's limits.
 pub(crate) fn narrow(from: Operand, to: Operand, count: usize) -> Result<Launch, OpError> {
     launch(&NARROW, from, to, count)
 }

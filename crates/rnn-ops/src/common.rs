@@ -74,6 +74,9 @@ macro_rules! no_gradient {
 pub const THREADS: usize = rnn_shaders::constant(rnn_shaders::shared::ELEMENTWISE, "THREADS");
 
 /// Returns a grid with one thread for each of `count` elements.
+///
+/// # Errors
+/// Fails if the grid exceeds WebGPU's limits.
 pub fn threads(count: usize) -> Result<Grid, OpError> {
     Grid::cover(count.div_ceil(THREADS))
 }

@@ -72,7 +72,7 @@ impl Window {
     /// Checks that the windows lie within a sequence of `steps` steps and its padding.
     ///
     /// # Errors
-    /// Fails if the last window reaches too far, or there is none.
+    /// Fails if the last window begins beyond the end, or an argument is 0.
     pub(crate) fn check(&self, steps: usize) -> Result<(), OpError> {
         let last = (self.windows.max(1) - 1) * self.stride;
         let fits = self.size > 0 && self.stride > 0 && self.dilation > 0 && self.windows > 0;

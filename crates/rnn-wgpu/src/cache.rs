@@ -58,6 +58,9 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 }
 
 /// Replaces a file atomically: other processes see the whole old file or the whole new one.
+///
+/// # Errors
+/// Fails if the folder or the file cannot be written.
 pub(crate) fn replace(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;

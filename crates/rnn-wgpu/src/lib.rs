@@ -19,6 +19,7 @@ mod program;
 mod proof;
 mod readback;
 mod session;
+mod submission;
 mod timing;
 mod trusted;
 mod tuning;

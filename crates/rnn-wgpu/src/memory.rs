@@ -28,6 +28,9 @@ impl Memory {
     /// Returns the buffers of a program, creating those that are missing. Arena blocks for which
     /// `kept` is true are read by the host after a run and belong to the program alone, because
     /// another program may run before that.
+    ///
+    /// # Errors
+    /// Fails if a resident has another type in an earlier program, or the device has no memory.
     pub fn spaces(
         &mut self,
         gpu: &Gpu,

@@ -18,6 +18,9 @@ const PASSES_EMULATED: u32 = 1 << 20;
 
 /// Measures the iterations that the loops of one thread may make together; `u64::MAX` if the
 /// probe's loop ran to its end.
+///
+/// # Errors
+/// Fails if the device refuses the probe or is lost.
 pub(crate) fn loop_iterations(gpu: &Gpu) -> Result<u64, DeviceError> {
     let emulated = gpu.info.kind == DeviceKind::SoftwareGpu;
     let passes = if emulated { PASSES_EMULATED } else { PASSES };

@@ -37,6 +37,10 @@ pub(crate) struct BoundDispatch {
 impl CompiledProgram {
     /// Compiles the kernels of a recorded graph and creates its buffers. `memory` gains the new
     /// residents and arena blocks.
+    ///
+    /// # Errors
+    /// Fails if a resident has another type in an earlier program, or the device refuses memory or
+    /// a kernel.
     pub fn new(
         gpu: &Gpu,
         graph: Arc<Graph>,
@@ -110,6 +114,9 @@ impl CompiledProgram {
 
 impl BoundDispatch {
     /// Compiles the kernel and creates its bind group.
+    ///
+    /// # Errors
+    /// Fails if the driver refuses the kernel.
     pub fn new(
         gpu: &Gpu,
         dispatch: &Dispatch,

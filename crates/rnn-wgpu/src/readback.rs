@@ -36,6 +36,9 @@ pub(crate) struct Readback {
 
 impl Readback {
     /// Queues a copy of the ranges, one after the other.
+    ///
+    /// # Errors
+    /// Fails if the device has no memory for the copy, or is lost.
     pub fn start(gpu: &Gpu, parts: &[&BufferRange]) -> Result<Self, DeviceError> {
         let bytes = parts.iter().map(|p| p.bytes).sum();
         let staging = Self::staging(gpu, bytes)?;
@@ -49,12 +52,18 @@ impl Readback {
     }
 
     /// Creates a buffer that the host can read.
+    ///
+    /// # Errors
+    /// Fails if the device has no memory for it, or is lost.
     pub fn staging(gpu: &Gpu, bytes: u64) -> Result<wgpu::Buffer, DeviceError> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         gpu.guarded(|| gpu.buffer("a copy for the host", bytes, usage))
     }
 
     /// Submits the commands that fill `staging` and requests its mapping.
+    ///
+    /// # Errors
+    /// Fails if the device is lost or refuses a command.
     pub fn submit(
         gpu: &Gpu,
         encoder: wgpu::CommandEncoder,
@@ -96,6 +105,9 @@ impl Readback {
     }
 
     /// Returns true if the bytes have arrived, without blocking.
+    ///
+    /// # Errors
+    /// Fails if the device is lost.
     pub fn arrived(&mut self, gpu: &Gpu) -> Result<bool, DeviceError> {
         match pin!(self.arrive(gpu)).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(arrived) => arrived.map(|()| true),
@@ -104,6 +116,9 @@ impl Readback {
     }
 
     /// Passes the bytes to `read` once they have arrived.
+    ///
+    /// # Errors
+    /// Fails if the device is lost.
     pub async fn read<T>(
         mut self,
         gpu: &Gpu,
@@ -115,6 +130,9 @@ impl Readback {
     }
 
     /// Blocks until the bytes have arrived and passes them to `read`.
+    ///
+    /// # Errors
+    /// Fails if the device is lost or hangs.
     pub fn finish<T>(mut self, gpu: &Gpu, read: impl FnOnce(&[u8]) -> T) -> Result<T, DeviceError> {
         if !self.arrived {
             gpu.wait(self.submission.clone())?;
@@ -132,6 +150,9 @@ fn refused(gpu: &Gpu, message: impl ToString) -> DeviceError {
 }
 
 /// Converts bytes of a device to a host tensor; half precision is widened.
+///
+/// # Errors
+/// Fails if the bytes are not those of a tensor of this type.
 pub(crate) fn tensor(ty: &TensorType, bytes: &[u8]) -> Result<HostTensor, DeviceError> {
     let data = match ty.dtype {
         DType::F32 => Data::F32(bytemuck::pod_collect_to_vec(bytes)),

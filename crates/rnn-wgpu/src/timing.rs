@@ -41,6 +41,9 @@ impl Timing {
     }
 
     /// Runs a program with each dispatch in a pass of its own between two timestamps.
+    ///
+    /// # Errors
+    /// Fails if the device has no memory for the timestamps, or is lost.
     pub fn run(
         &mut self,
         gpu: &Gpu,
@@ -74,6 +77,9 @@ impl Timing {
 
     /// Reads the timestamps of the oldest runs until at most `limit` runs are unread; returns the
     /// profile.
+    ///
+    /// # Errors
+    /// Fails if the device is lost or hangs.
     pub fn drain(
         &mut self,
         gpu: &Gpu,

@@ -63,6 +63,9 @@ impl Tuning {
 
     /// Selects a variant for each dispatch. Kernels not measured yet are measured on buffers of
     /// their own.
+    ///
+    /// # Errors
+    /// Fails if the device is lost, or refuses a launch that is no variant.
     pub fn choose(&self, gpu: &Gpu, recording: &mut Recording) -> Result<(), DeviceError> {
         let mut choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
         let (begin, known) = (Instant::now(), choices.len());

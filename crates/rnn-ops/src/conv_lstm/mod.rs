@@ -80,7 +80,10 @@ impl ConvLstm {
         Ok(ConvLstmExtents { step, filters: channels / 4 })
     }
 
-    /// Returns the description of one step's launches.
+    /// Returns the launch parameters of one step.
+    ///
+    /// # Errors
+    /// Fails if the cell has no modules for this precision.
     pub(crate) fn step(&self, e: &ConvLstmExtents, half: bool) -> Result<Step, OpError> {
         let extents = Extents { steps: self.steps, batch: e.step.items, hidden: e.filters };
         let shader = &lstm::KERNELS.of(half)?.step;

@@ -23,6 +23,9 @@ static RESET_BEFORE: Shader = Shader::new(
 
 impl Gru {
     /// Returns the launches of all steps; the caller adds bindings.
+    ///
+    /// # Errors
+    /// Fails if a grid exceeds WebGPU's limits.
     pub(super) fn launches(
         &self,
         direction: Direction,
