@@ -1,6 +1,14 @@
-// The products with U of one time step: tiles of ROWS rows by 64 columns, K by slices.
+// The products with U of one time step, as a tiled matrix product with slices of K:
 //
-//   workgroup   one tile; 16 threads across, ROW_THREADS down
+//   multiply        h(t-1) U        rows of the batch by columns (gate, unit)
+//   multiply_back   dz(t+1) U^T     rows of the batch by units, one gate after another
+//
+//                64 columns: 16 units of gate 0 | of gate 1 | of gate 2 | of gate 3
+//              +-------------------------------------------------------------------+
+//   ROWS rows  |  thread (ty, tx): rows ty + n ROW_THREADS, unit tx of each gate    |
+//              +-------------------------------------------------------------------+
+//
+//   workgroup   one tile of ROWS rows by 64 columns; 16 threads across, ROW_THREADS down
 //   thread      a block of 4 x 4 sums in registers: rows ROW_THREADS apart; forward the four gates of
 //               one unit, of which a tile has 16, or units 16 apart for a cell of one gate; backward
 //               units 16 apart

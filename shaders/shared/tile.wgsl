@@ -5,8 +5,15 @@
 //   shared      a_tile, b_tile: SLICE terms of A's rows and of B's columns
 //   barriers    one when a slice is loaded, one when it is used up
 //
-// Rows and columns of a block are ROW_THREADS and COLUMN_THREADS apart, so that neighbouring threads
-// read neighbouring words. However a tile is divided, one thread sums an element, in the order of the
+//   the elements # of a block of thread (ty, tx); C = COLUMN_THREADS, R = ROW_THREADS
+//
+//                     tx   tx + C   tx + 2C   tx + 3C
+//           ty        #      #         #         #       element [i][j] += a_tile[k][ty + i R]
+//           ty + R    #      #         #         #                       * b_tile[k][tx + j C]
+//           ty + 2R   #      #         #         #       for each term k of the slice
+//           ty + 3R   #      #         #         #
+//
+// Neighbouring threads thus read neighbouring words. However a tile is divided, one thread sums an element, in the order of the
 // terms: the bits are the same.
 override ROW_THREADS: u32 = 16u;
 override COLUMN_THREADS: u32 = 16u;

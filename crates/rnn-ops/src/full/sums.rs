@@ -68,7 +68,7 @@ fn over_all() -> Vec<Case> {
 
 /// Metric sums of many rows, one time step per row. A logit lies in the middle of a bucket of
 /// probabilities, so that rounding moves none to another bucket.
-fn tallies() -> Vec<Case> {
+fn metric_sums() -> Vec<Case> {
     let case = |name: &str, of: MetricSums, [examples, steps, width]: [usize; 3]| {
         let logit = |i: usize| {
             let p = ((i * 83 % 199) as f32 + 0.5) / 199.0;
@@ -154,5 +154,5 @@ fn tokens() -> Vec<Case> {
 
 /// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
-    [tokens(), over_rows(), over_all(), tallies(), masked_weights()].concat()
+    [tokens(), over_rows(), over_all(), metric_sums(), masked_weights()].concat()
 }
