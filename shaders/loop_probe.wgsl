@@ -1,7 +1,7 @@
 // Counts the iterations that a loop makes of `count` requested ones: some drivers silently end loops
 // early.
 //
-//   thread      a single one. out[0] = iterations made; out[1] keeps the compiler from dropping the loop
+//   thread      a single one. out[0] = iterations made; out[1] keeps compilers from dropping the loop
 struct Params { count: u32 }
 
 @group(0) @binding(0) var<storage, read_write> out: array<u32>;

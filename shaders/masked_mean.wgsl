@@ -1,7 +1,7 @@
 // Mean over the unmasked time steps.
 //
 //   forward     thread: one channel of a row, loops over time
-//               y[b, c] = sum over t with m[t, b] of x[t, b, c] / n[b],  n[b] = their number, at least 1
+//               y[b, c] = sum over t with m[t, b] of x[t, b, c] / n[b],  n[b] = number of those, >= 1
 //   backward    thread: one element of dx.  dx[t, b, c] = m[t, b] dy[b, c] / n[b]
 //
 // No shared memory, no barriers.

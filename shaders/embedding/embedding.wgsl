@@ -2,9 +2,9 @@
 // sum_windows: one thread per element of a window's sum of d_out rows
 // sum_tokens:  d_table[v, :] = sum of d_out over the positions of v; one thread per element
 //
-// No shared memory, no barriers, no atomics: sort_tokens.wgsl has grouped the positions of each token,
-// in order. Windows of WINDOW sorted positions that hold a single token are summed first, so that a
-// frequent token (padding) is not one long loop.
+// No shared memory, no barriers, no atomics: sort_tokens.wgsl has grouped the positions of each
+// token, in order. Windows of WINDOW sorted positions that hold a single token are summed first, so that
+// a frequent token (padding) is not one long loop.
 struct Params {
     count: u32,
     // Number of tokens, rows of the table, and columns of a row.

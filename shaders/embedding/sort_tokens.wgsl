@@ -1,9 +1,9 @@
 // A stable counting sort of positions by token, without atomics, in five launches:
 //
 //   clear     one thread per entry: table[block, token] = 0
-//   rank      one workgroup per BLOCK positions, loaded into shared memory, then a barrier. Thread: counts
-//             the earlier positions of the same token within the block; the last of them stores the
-//             block's count in `table`
+//   rank      one workgroup per BLOCK positions, loaded into shared memory, then a barrier. Thread:
+//             counts the earlier positions of the same token within the block; the last of them stores
+//             the block's count in `table`
 //   offsets   one thread per token: its column of the table becomes running sums over the blocks
 //   scan      one workgroup: running sums of the tokens' totals become `starts`
 //   place     one thread per position: writes it to its place in `order`

@@ -1,7 +1,8 @@
-// The cell of a GRU with reset_after, for one element (row, unit). The schedules scan.wgsl and step.wgsl
-// call cell_forward or cell_backward once per element and step.
+// The cell of a GRU with reset_after, for one element (row, unit). The schedules scan.wgsl and
+// step.wgsl call cell_forward or cell_backward once per element and step.
 //
-//   a = h(t-1) U + b,  z, r = recurrent_activation(x_z + a_z, x_r + a_r),  g = activation(x_h + r a_h)
+//   a = h(t-1) U + b,  z, r = recurrent_activation(x_z + a_z, x_r + a_r)
+//   g = activation(x_h + r a_h)
 //   h(t) = z h(t-1) + (1 - z) g
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> recurrent: array<f32>;

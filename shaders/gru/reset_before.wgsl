@@ -1,5 +1,5 @@
-// A step of a GRU without reset_after, in two launches: one for the gates z and r, one for the candidate,
-// which sees r h(t-1).
+// A step of a GRU without reset_after, in two launches: one for the gates z and r, one for the
+// candidate, which sees r h(t-1).
 //
 //   z, r = recurrent_activation(x + h(t-1) U),  g = activation(x_h + (r h(t-1)) U_h)
 //   h(t) = z h(t-1) + (1 - z) g

@@ -1,5 +1,5 @@
-// The cell of an LSTM, dense or convolutional, for one element (row, unit). The schedules scan.wgsl and
-// step.wgsl call cell_forward or cell_backward once per element and step.
+// The cell of an LSTM, dense or convolutional, for one element (row, unit). The schedules scan.wgsl
+// and step.wgsl call cell_forward or cell_backward once per element and step.
 //
 //   z = x W + b + h(t-1) U,  i, f, o = recurrent_activation(z),  g = activation(z)
 //   c(t) = f c(t-1) + i g,   h(t) = o activation(c(t))

@@ -4,8 +4,8 @@
 //   thread      loads every TILE_THREADS-th element of a slice, then sums its blocks
 //   add_parts   one thread per element adds the parts of K, in order
 //
-// With dropout, the columns of B belong to gates, each of which sees A through factors of its own, one
-// per feature and row; the factors repeat after `period` rows: row r uses those of r % period.
+// With dropout, the columns of B belong to gates, each of which sees A through factors of its own,
+// one per feature and row; the factors repeat after `period` rows: row r uses those of r % period.
 struct Params {
     m: u32,
     n: u32,

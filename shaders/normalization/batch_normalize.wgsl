@@ -1,7 +1,7 @@
 // Batch normalization: y = (x - mean) scale, scale = 1 / sqrt(variance + epsilon), over columns.
 //
-//   sum, squares, gradient_sums   workgroup: COLUMNS columns of one part of the rows. Thread: one column,
-//                                 rows in order
+//   sum, squares, gradient_sums   workgroup: COLUMNS columns of one part of the rows. Thread: one
+//                                 column, rows in order
 //   finish_*                      thread: one column, adds the parts in order
 //   normalize, backward           thread: one element
 //   moving_average(_debiased)     thread: one column, rows in order

@@ -1,8 +1,8 @@
 // Dynamic loss scaling: g /= scale; or g = 0 and active = 0 if any element is not finite.
 //
 //   count_nonfinite   workgroup: every `parts`-th block of LANES elements; row_sum over its threads
-//   update_scale      one workgroup adds the counts; thread 0 copies the step's parameters and halves or
-//                     doubles the scale
+//   update_scale      one workgroup adds the counts; thread 0 copies the step's parameters and
+//                     halves or doubles the scale
 //   unscale           one thread per element
 struct Params { count: u32, parts: u32, growth_steps: f32, max_scale: f32 }
 

@@ -13,8 +13,8 @@
 //           ty + 2R   #      #         #         #       for each term k of the slice
 //           ty + 3R   #      #         #         #
 //
-// Neighbouring threads thus read neighbouring words. However a tile is divided, one thread sums an element, in the order of the
-// terms: the bits are the same.
+// Neighbouring threads thus read neighbouring words. However a tile is divided, one thread sums an
+// element, in the order of the terms: the bits are the same.
 override ROW_THREADS: u32 = 16u;
 override COLUMN_THREADS: u32 = 16u;
 override ROW_BLOCKS: u32 = 1u;

@@ -7,7 +7,7 @@ use crate::gemm_tall::Epilogue;
 use crate::geometry::{GateColumns, Geometry};
 use crate::scan::{lstm, lstm_backward};
 use crate::simd::{self, load, store};
-use crate::vector::{add, flush_each, scale_by};
+use crate::vector::{add, copy_or_zero, flush_each, scale_by};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use rnn_graph::Io;
@@ -33,10 +33,7 @@ fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
     let parts = products[0].parts();
     let [hidden, sums, cells, last] = io.outputs();
     let keeps = !cells.is_empty();
-    match state {
-        Some(state) => last.copy_from_slice(state),
-        None => last.fill(0.0),
-    }
+    copy_or_zero(last, state);
     let (h_last, c_last) = last.split_at_mut(per_step);
     // h times the dropout factors of each gate.
     let mut seen = vec![0.0; dropout.map_or(0, <[f32]>::len)];
@@ -180,10 +177,7 @@ fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
     let products: Vec<ConvProduct> =
         columns.map(|columns| ConvProduct::transposed(geometry, u, columns)).collect();
     let [dz, d_state] = io.outputs();
-    match d_last {
-        Some(given) => d_state.copy_from_slice(given),
-        None => d_state.fill(0.0),
-    }
+    copy_or_zero(d_state, d_last);
     let (dh, dc) = d_state.split_at_mut(per_step);
     let mut of_gate = vec![0.0; if dropout.is_some() { per_step } else { 0 }];
     for t in (0..forward.steps).rev() {

@@ -46,3 +46,11 @@ pub fn flush(v: f32) -> f32 {
 pub fn flush_each(values: &mut [f32]) {
     values.iter_mut().for_each(|v| *v = flush(*v));
 }
+
+/// Copies a state or its gradient; zero if it is absent.
+pub fn copy_or_zero(to: &mut [f32], from: Option<&[f32]>) {
+    match from {
+        Some(from) => to.copy_from_slice(from),
+        None => to.fill(0.0),
+    }
+}

@@ -4,6 +4,7 @@ use crate::entry::Entry;
 use crate::packed::{PackedMatrix, UNROLL, VECTORS, Views};
 use crate::prefetch::prefetch_all;
 use crate::simd::{activate, activate_two, flush, load, store};
+use crate::vector::copy_or_zero;
 use pulp::Simd;
 use rayon::prelude::*;
 use rnn_graph::Io;
@@ -44,10 +45,7 @@ fn scan<'a>(op: &Lstm, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a, f3
         |panel, gate| gate * units + panel * lanes..gate * units + units.min((panel + 1) * lanes),
     );
     let [hidden, gates, cells, last] = io.outputs();
-    match state {
-        Some(state) => last.copy_from_slice(state),
-        None => last.fill(0.0),
-    }
+    copy_or_zero(last, state);
     let (h, c) = last.split_at_mut(batch * units);
     let group = per_group * units;
     let carries = h.par_chunks_mut(group).zip(c.par_chunks_mut(group));

@@ -4,6 +4,7 @@ use crate::packed::{PackedMatrix, VECTORS, rows};
 use crate::prefetch::prefetch_all;
 use crate::scan::lstm::cell;
 use crate::simd::{activate, flush, load, slope, store};
+use crate::vector::copy_or_zero;
 use pulp::Simd;
 use rayon::prelude::*;
 use rnn_graph::Io;
@@ -32,10 +33,7 @@ fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
         },
     );
     let [dz, d_state] = io.outputs();
-    match d_last {
-        Some(given) => d_state.copy_from_slice(given),
-        None => d_state.fill(0.0),
-    }
+    copy_or_zero(d_state, d_last);
     let (dh, dc) = d_state.split_at_mut(batch * units);
     let group = per_group * units;
     let carries = dh.par_chunks_mut(group).zip(dc.par_chunks_mut(group));

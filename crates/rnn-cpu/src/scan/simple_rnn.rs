@@ -2,6 +2,7 @@ use super::{RowSplit, ScanOptions, TileTask, by_group, pad_rows, run_tiled, unpa
 use crate::entry::Entry;
 use crate::packed::{PackedMatrix, VECTORS, rows};
 use crate::simd::{self, activate, flush, load, slope, store};
+use crate::vector::copy_or_zero;
 use pulp::Simd;
 use rayon::prelude::*;
 use rnn_graph::Io;
@@ -37,10 +38,7 @@ fn forward(op: &SimpleRnn, io: &mut Io<'_, f32>) {
     let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
     let panels = pack(io.input(1), units, lanes);
     let [hidden, last] = io.outputs();
-    match state {
-        Some(state) => last.copy_from_slice(state),
-        None => last.fill(0.0),
-    }
+    copy_or_zero(last, state);
     let hidden = by_group(hidden, batch * units, per_group * units).into_par_iter();
     let groups = hidden.zip(last.par_chunks_mut(per_group * units)).enumerate();
     groups.for_each(|(group, (mut hidden, last))| {
@@ -59,10 +57,7 @@ fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
     let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
     let panels = pack(io.input(0), units, lanes);
     let [dz, dh] = io.outputs();
-    match d_last {
-        Some(given) => dh.copy_from_slice(given),
-        None => dh.fill(0.0),
-    }
+    copy_or_zero(dh, d_last);
     let dz = by_group(dz, batch * units, per_group * units).into_par_iter();
     dz.zip(dh.par_chunks_mut(per_group * units)).enumerate().for_each(|(group, (mut dz, dh))| {
         let direction = Direction::Backward { hidden, d_hidden, dz: &mut dz };

@@ -1,7 +1,7 @@
 use crate::common::ensure;
 use crate::conv_lstm::ConvLstm;
 use crate::recurrent::cell_kernels::with_matrix;
-use crate::recurrent::{is_unmasked, places};
+use crate::recurrent::{copy_or_zero, is_unmasked, places};
 use crate::{Definition, ScanInputs};
 use rnn_core::DType;
 use rnn_graph::{
@@ -32,8 +32,8 @@ pub struct ConvLstmBackward {
 }
 
 impl ConvLstmBackward {
-    /// Returns the input indices of the mask, the dropout factors, and the gradients of h and of the
-    /// final state; `None` for those that are absent.
+    /// Returns the input indices of the mask, the dropout factors, and the gradients of h and of
+    /// the final state; `None` for those that are absent.
     pub fn optional(&self) -> [Option<usize>; 4] {
         let ScanInputs { mask, dropout, .. } = self.forward.inputs;
         places(3, [mask, dropout, self.d_hidden, self.d_last])
@@ -48,10 +48,7 @@ impl Definition for ConvLstmBackward {
         let mask = mask.map(|p| io.uints(p));
         let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
         let [dz, d_state] = io.outputs();
-        match d_last {
-            Some(given) => d_state.copy_from_slice(given),
-            None => d_state.fill(F::zero()),
-        }
+        copy_or_zero(d_state, d_last);
         let (dh, dc) = d_state.split_at_mut(per_step);
         for t in (0..self.forward.steps).rev() {
             let unmasked = |item: usize| is_unmasked(mask, t * e.step.items + item);

@@ -7,7 +7,7 @@ use crate::common::ensure;
 use crate::conv::{ConvKernel, Pixels, Windows};
 use crate::lstm;
 use crate::recurrent::cell_kernels::{Step, with_matrix};
-use crate::recurrent::{Extents, is_unmasked};
+use crate::recurrent::{Extents, copy_or_zero, is_unmasked};
 use crate::{
     Binary, Cast, Columns, Concat, ConvLstmBackward, Definition, Fill, LstmGates, ScanInputs,
 };
@@ -143,10 +143,7 @@ impl Definition for ConvLstm {
         let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
         let mask = mask.map(|p| io.uints(p));
         let [h, gates, c, last] = io.outputs();
-        match state {
-            Some(state) => last.copy_from_slice(state),
-            None => last.fill(F::zero()),
-        }
+        copy_or_zero(last, state);
         let (h_last, c_last) = last.split_at_mut(per_step);
         for t in 0..self.steps {
             let h_before = h_last.to_vec();

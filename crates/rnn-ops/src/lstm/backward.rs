@@ -1,7 +1,7 @@
 use crate::common::ensure;
 use crate::lstm::KERNELS;
 use crate::recurrent::cell_kernels::{Direction, Scan};
-use crate::recurrent::{Extents, ScanInputs, extents, is_unmasked, places};
+use crate::recurrent::{Extents, ScanInputs, copy_or_zero, extents, is_unmasked, places};
 use crate::{Definition, Lstm};
 use rnn_core::DType;
 use rnn_graph::{
@@ -34,8 +34,8 @@ pub struct LstmBackward {
 }
 
 impl LstmBackward {
-    /// Returns the input indices of the mask, the dropout factors, and the gradients of h and of the
-    /// final state; `None` for those that are absent.
+    /// Returns the input indices of the mask, the dropout factors, and the gradients of h and of
+    /// the final state; `None` for those that are absent.
     pub fn optional(&self) -> [Option<usize>; 4] {
         let ScanInputs { mask, dropout, .. } = self.forward.inputs;
         places(3, [mask, dropout, self.d_hidden, self.d_last])
@@ -53,10 +53,7 @@ impl Definition for LstmBackward {
         let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
         let [dz, d_state] = io.outputs();
         let per_step = batch * hidden;
-        match d_last {
-            Some(given) => d_state.copy_from_slice(given),
-            None => d_state.fill(F::zero()),
-        }
+        copy_or_zero(d_state, d_last);
         let (dh, dc) = d_state.split_at_mut(per_step);
         for t in (0..steps).rev() {
             for e in 0..per_step {

@@ -8,7 +8,9 @@ pub use kernels::KERNELS;
 
 use crate::common::ensure;
 use crate::recurrent::cell_kernels::{Direction, Scan};
-use crate::recurrent::{Extents, ScanInputs, extents, is_unmasked, recurrent_gradient};
+use crate::recurrent::{
+    Extents, ScanInputs, copy_or_zero, extents, is_unmasked, recurrent_gradient,
+};
 use crate::{Definition, LstmBackward, LstmGates, TransposeLeading};
 use rnn_core::DType;
 use rnn_graph::{
@@ -60,10 +62,7 @@ impl Definition for Lstm {
         let mask = mask.map(|p| io.uints(p));
         let [h, gates, c, last] = io.outputs();
         let per_step = batch * hidden;
-        match state {
-            Some(state) => last.copy_from_slice(state),
-            None => last.fill(F::zero()),
-        }
+        copy_or_zero(last, state);
         let (h_last, c_last) = last.split_at_mut(per_step);
         for t in 0..steps {
             let h_before = h_last.to_vec();

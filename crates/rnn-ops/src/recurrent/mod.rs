@@ -5,7 +5,7 @@ pub mod cell_kernels;
 
 use crate::common::{dims, ensure};
 use crate::{Binary, DropoutMatmulWeights, Fill, Matmul, Sample};
-use rnn_graph::{Graph, GraphError, Launch, OpError, Operand, TensorId, TensorType};
+use rnn_graph::{Graph, GraphError, Launch, OpError, Operand, Real, TensorId, TensorType};
 use std::fmt;
 
 /// Extents of a recurrence.
@@ -108,6 +108,14 @@ pub fn optional_inputs(launch: Launch, [mask, dropout]: [Option<usize>; 2]) -> L
         .constant("HAS_DROPOUT", u8::from(dropout.is_some()))
         .bind("mask", or_any(mask))
         .bind("dropout", or_any(dropout))
+}
+
+/// Copies a state or its gradient; zero if it is absent.
+pub fn copy_or_zero<F: Real>(to: &mut [F], from: Option<&[F]>) {
+    match from {
+        Some(from) => to.copy_from_slice(from),
+        None => to.fill(F::zero()),
+    }
 }
 
 /// Returns true if there is no mask, or its element at index `at` is not 0.

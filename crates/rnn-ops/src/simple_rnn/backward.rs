@@ -1,6 +1,6 @@
 use crate::common::{dims, ensure};
 use crate::recurrent::cell_kernels::{Direction, Scan};
-use crate::recurrent::{extents, is_unmasked, optional_inputs, places};
+use crate::recurrent::{copy_or_zero, extents, is_unmasked, optional_inputs, places};
 use crate::simple_rnn::KERNELS;
 use crate::{Definition, ScanInputs, SimpleRnn};
 use rnn_core::DType;
@@ -24,8 +24,8 @@ pub struct SimpleRnnBackward {
 }
 
 impl SimpleRnnBackward {
-    /// Returns the input indices of the mask, the dropout factors, and the gradients of h and of the
-    /// final state; `None` for those that are absent.
+    /// Returns the input indices of the mask, the dropout factors, and the gradients of h and of
+    /// the final state; `None` for those that are absent.
     pub fn optional(&self) -> [Option<usize>; 4] {
         let ScanInputs { mask, dropout, .. } = self.forward.inputs;
         places(2, [mask, dropout, self.d_hidden, self.d_last])
@@ -41,10 +41,7 @@ impl Definition for SimpleRnnBackward {
         let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
         let [dz, dh] = io.outputs();
         let per_step = batch * hidden;
-        match d_last {
-            Some(given) => dh.copy_from_slice(given),
-            None => dh.fill(F::zero()),
-        }
+        copy_or_zero(dh, d_last);
         for t in (0..steps).rev() {
             let step = t * per_step;
             let active = |e: usize| is_unmasked(mask, t * batch + e / hidden);

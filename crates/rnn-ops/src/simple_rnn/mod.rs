@@ -5,7 +5,9 @@ pub use cases::cases;
 
 use crate::common::{dims, ensure};
 use crate::recurrent::cell_kernels::{CellKernels, Direction, Scan};
-use crate::recurrent::{ScanInputs, extents, is_unmasked, optional_inputs, recurrent_gradient};
+use crate::recurrent::{
+    ScanInputs, copy_or_zero, extents, is_unmasked, optional_inputs, recurrent_gradient,
+};
 use crate::{Activation, Definition, SimpleRnnBackward, TransposeLeading};
 use rnn_core::DType;
 use rnn_graph::{
@@ -40,10 +42,7 @@ impl Definition for SimpleRnn {
         let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
         let mask = mask.map(|p| io.uints(p));
         let [h, last] = io.outputs();
-        match state {
-            Some(state) => last.copy_from_slice(state),
-            None => last.fill(F::zero()),
-        }
+        copy_or_zero(last, state);
         let per_step = batch * hidden;
         for t in 0..steps {
             let before = last.to_vec();
