@@ -1,3 +1,6 @@
+// y = activation(x), and dx = dy activation'(x) from y.
+//
+//   thread      one element; no shared memory, no barriers
 struct Params { count: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;

@@ -1,4 +1,6 @@
-// out = x, to another precision.
+// out = x, converted to another precision.
+//
+//   thread      one element; no shared memory, no barriers
 struct Params { count: u32, x_offset: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<From>;

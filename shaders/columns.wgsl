@@ -1,7 +1,9 @@
-// Moves a range of columns of a matrix; elements are copied as bits, whatever their type.
+// out[r, out_start + c] = x[r, x_start + c] for c < width; elements are copied as bits.
+//
+//   thread      one element; no shared memory, no barriers
 struct Params {
     count: u32,
-    // Columns that move; columns of a row of x and of out; where the range starts in each.
+    // Number of copied columns; columns of x and of out; first column in each.
     width: u32,
     x_columns: u32,
     out_columns: u32,

@@ -1,4 +1,6 @@
-// Copies elements as bits, whatever their type.
+// out[out_offset + i] = x[x_offset + i]; elements are copied as bits.
+//
+//   thread      one element; no shared memory, no barriers
 struct Params { count: u32, x_offset: u32, out_offset: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<u32>;

@@ -1,10 +1,14 @@
-// out[t, b, i] = x[t, b, i] keep / (1 - rate); keep is word i % 4 of Philox at counter
-// (t blocks + i / 4, step, layer, first + b), kept where word >= threshold = rate * 2^32.
-// blocks: groups of four elements of all rows and steps.
+// out[t, b, i] = x[t, b, i] keep / (1 - rate)
+//
+// keep = 1 where word i % 4 of Philox at counter (t blocks + i / 4, step, layer, first + b) is at
+// least the threshold rate * 2^32, else 0; blocks = ceil(width / 4).
+//
+//   thread      one block: up to four elements of a row, from one call of Philox
+//               no shared memory, no barriers
 struct Params { blocks: u32, rows: u32, width: u32, layer: u32, threshold: u32, scale: f32 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-// Seed (two words), step, and the number of the first row.
+// Seed (two words), step, and index of the first row among those of all ranks.
 @group(0) @binding(1) var<storage, read> random: array<u32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;

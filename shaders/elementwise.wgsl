@@ -1,4 +1,8 @@
-// b and c repeat after `period` elements.
+// out = a + b, a - b, a * b; out = factor * a; out = a * b + c
+//
+// b and c repeat after `period` elements, that is they are broadcast over rows.
+//
+//   thread      one element; no shared memory, no barriers
 struct Params { count: u32, period: u32, factor: f32, a_offset: u32, b_offset: u32, c_offset: u32 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;

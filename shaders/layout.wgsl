@@ -1,11 +1,13 @@
-// Moves elements without looking at them: they are copied as bits, whatever their type.
+// Transposes, reversals, padding and fills. Elements are copied as bits, whatever their type.
+//
+//   thread      one element of the output; no shared memory, no barriers
 struct Params {
     count: u32,
-    // Rows and columns of the matrix of `inner`-element items that transpose swaps.
+    // Rows and columns of the matrix whose axes are swapped, with items of `inner` elements.
     rows: u32,
     columns: u32,
     inner: u32,
-    // The part of the output that pad fills from its input.
+    // Range of the output that pad copies from its input.
     start: u32,
     length: u32,
     x_offset: u32,
@@ -39,6 +41,7 @@ fn reverse_leading(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_wo
     }
 }
 
+// out = 0 except out[start + i] = x[i] for i < length
 @compute @workgroup_size(THREADS)
 fn pad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
@@ -52,6 +55,7 @@ fn pad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n:
     }
 }
 
+// out = value
 @compute @workgroup_size(THREADS)
 fn fill(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);

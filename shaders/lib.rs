@@ -1,14 +1,14 @@
 //! The WGSL texts of all kernels, in folders that mirror the ops of `rnn-ops`.
 //!
-//! A shader is made of some of these texts, joined in order: first those of [`shared`] that it
-//! needs, then its own. WGSL has no imports, so a text may use names that an earlier one declares.
+//! A shader joins several of these texts in order: first those of [`shared`] that it needs, then
+//! its own. WGSL has no imports, so a text may use names that an earlier one declares.
 
-/// The value of a constant that a text declares as `const NAME = 1u;`, so that what launches a
-/// kernel repeats none of its numbers. In a constant of Rust a name that the text lacks is an error
-/// of the compiler.
+/// Returns the value of a constant that a WGSL text declares as `const NAME = 1u;`, so that the
+/// code that launches a kernel repeats none of its numbers. In a Rust `const`, a missing name is a
+/// compile-time error.
 ///
 /// # Panics
-/// If the text declares no such constant.
+/// Panics if the text declares no such constant.
 pub const fn constant(text: &str, name: &str) -> usize {
     const BEFORE: &[u8] = b"const ";
     const BETWEEN: &[u8] = b" = ";
@@ -38,7 +38,7 @@ const fn is_at(text: &[u8], at: usize, part: &[u8]) -> bool {
     true
 }
 
-/// The number at a place of the text, which ends in `u`.
+/// Parses the number at an index of the text, which ends in `u`.
 const fn number(text: &[u8], mut at: usize) -> usize {
     let mut value = 0;
     while at < text.len() && text[at].is_ascii_digit() {
@@ -49,7 +49,7 @@ const fn number(text: &[u8], mut at: usize) -> usize {
     value
 }
 
-/// Names the text of a file.
+/// Declares the constant that holds the text of a file.
 macro_rules! wgsl {
     ($name:ident, $path:literal, $about:literal) => {
         #[doc = concat!($about, " (`", $path, "`)")]
@@ -166,7 +166,7 @@ pub mod normalization {
     wgsl!(NORMALIZE, "normalization/normalize.wgsl", "Normalization of each row.");
 }
 
-/// Updates of weights, and what is done to gradients before.
+/// Updates of weights, and transformations of gradients before them.
 pub mod optimizer {
     wgsl!(CLIP_BY_NORM, "optimizer/clip_by_norm.wgsl", "Gradients clipped by their norm.");
     wgsl!(CONSTRAIN, "optimizer/constrain.wgsl", "Constraints of weights.");

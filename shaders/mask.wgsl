@@ -1,8 +1,13 @@
-// Which rows take part in which steps; values move as bits, whatever their type.
+// Masks of time steps: derived from padding, applied to items, accumulated over time.
+//
+//   step_mask, mask_items   one thread per element of the output
+//   seen                    one thread per row, which loops over the steps
+//
+// No shared memory, no barriers. Elements are copied as bits, whatever their type.
 struct Params {
-    // Elements of the output; for `seen`, rows to a step.
+    // Elements of the output; for `seen`, rows per step.
     count: u32,
-    // Elements of an item; for `seen`, steps.
+    // Elements per item; for `seen`, steps.
     width: u32,
     x_offset: u32,
     mask_offset: u32,
@@ -19,13 +24,14 @@ override FLOATS: bool = false;
 
 fn is_padding(bits: u32) -> bool {
     if FLOATS {
-        // Equal numbers have equal bits, but for both zeros.
+        // Equal floats have equal bits, except for the two zeros.
         let value = bitcast<u32>(params.value);
         return bits == value || ((bits | value) & 0x7fffffffu) == 0u;
     }
     return bits == u32(params.value);
 }
 
+// out[i] = 1 where any element of item i differs from the padding value.
 @compute @workgroup_size(THREADS)
 fn step_mask(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
@@ -41,6 +47,7 @@ fn step_mask(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
     out[i] = present;
 }
 
+// out = x where the mask is not 0, else 0.
 @compute @workgroup_size(THREADS)
 fn mask_items(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
@@ -50,6 +57,7 @@ fn mask_items(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgro
     }
 }
 
+// out[t, row] = 1 once mask[s, row] is not 0 for any s <= t.
 @compute @workgroup_size(THREADS)
 fn seen(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let row = flat_index(id, n);

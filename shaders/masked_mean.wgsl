@@ -1,7 +1,13 @@
-// The mean of the steps that a mask leaves, and how many they are.
+// Mean over the unmasked time steps.
+//
+//   forward     thread: one channel of a row, loops over time
+//               y[b, c] = sum over t with m[t, b] of x[t, b, c] / n[b],  n[b] = number of those, >= 1
+//   backward    thread: one element of dx.  dx[t, b, c] = m[t, b] dy[b, c] / n[b]
+//
+// No shared memory, no barriers.
 struct Params { steps: u32, batch: u32, channels: u32, x_offset: u32, mask_offset: u32 }
 
-// Backward, x is the gradient of the mean.
+// x; backward, dy.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> mask: array<u32>;
 @group(0) @binding(2) var<storage, read> steps_given: array<f32>;

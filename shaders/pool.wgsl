@@ -1,16 +1,21 @@
-// Pooling: a thread an element of the output, which is a channel of a pixel.
+// Pooling: maximum or mean over the pixels of a window, and the gradients.
+//
+//   thread      one element of the output, that is one channel of a pixel; loops over the taps
+//               first_tap..end_tap, going on from the values that an earlier launch left in `out`
+//
+// No shared memory, no barriers.
 struct Params {
     count: u32,
     items: u32,
     channels: u32,
-    // Taps of this launch; those before are in `out`.
+    // Taps of this launch; the results of earlier taps are in `out`.
     first_tap: u32,
     end_tap: u32,
     x_offset: u32,
     pixel_in_offset: u32,
 }
 
-// Backward, x is the gradient of what came out.
+// x; backward, dy.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> pixel_in: array<u32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
@@ -22,15 +27,14 @@ fn window_of(pixel: u32) -> Place {
     return Place(place.item, window_start(place.at));
 }
 
-// What a window sees counts as one at least.
-fn seen_by(start: Place) -> f32 {
+// Number of pixels that a window sees, at least one.
+fn pixels_seen(start: Place) -> f32 {
     return f32(max(sources_seen(start.at), 1u));
 }
 
-// The largest element that a window sees, and its pixel; the first of equals. What is not a number
-// is larger than all others.
+// Maximum and its pixel index; the first of equal elements. NaN is larger than all numbers.
 @compute @workgroup_size(THREADS)
-fn largest(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+fn maximum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
     if i >= params.count {
         return;
@@ -56,7 +60,7 @@ fn largest(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     pixel_out[i] = best_pixel;
 }
 
-// The sum of the taps before.
+// Sum over the taps of earlier launches.
 fn sum_before(i: u32) -> f32 {
     if params.first_tap > 0u {
         return out[i];
@@ -64,8 +68,9 @@ fn sum_before(i: u32) -> f32 {
     return 0.0;
 }
 
+// dx[q] = sum of dy[p] over the windows p whose maximum is pixel q.
 @compute @workgroup_size(THREADS)
-fn largest_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+fn maximum_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
     if i >= params.count {
         return;
@@ -85,6 +90,7 @@ fn largest_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
     out[i] = sum;
 }
 
+// y[p] = mean of x over the pixels that window p sees.
 @compute @workgroup_size(THREADS)
 fn average(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
@@ -100,9 +106,10 @@ fn average(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         }
     }
     let is_last = params.end_tap == SIZE_D * SIZE_H * SIZE_W;
-    out[i] = select(sum, sum / seen_by(start), is_last);
+    out[i] = select(sum, sum / pixels_seen(start), is_last);
 }
 
+// dx[q] = sum over the windows p that see q of dy[p] / number of pixels that p sees.
 @compute @workgroup_size(THREADS)
 fn average_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
@@ -115,7 +122,7 @@ fn average_backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
         let pixel = target_seeing(place, tap, params.items);
         if pixel != NO_PIXEL {
             let at = pixel * params.channels + i % params.channels;
-            sum += x[params.x_offset + at] / seen_by(window_of(pixel));
+            sum += x[params.x_offset + at] / pixels_seen(window_of(pixel));
         }
     }
     out[i] = sum;

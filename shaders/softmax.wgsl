@@ -1,5 +1,7 @@
-// One workgroup a row. forward: out = exp(x - max) / sum; backward: out = x * (g - sum(g * x))
-// with x the softmax itself.
+// forward:   y[c] = exp(x[c] - max x) / sum over k of exp(x[k] - max x)
+// backward:  dx[c] = y[c] (dy[c] - sum over k of dy[k] y[k]),  y in `x`
+//
+//   workgroup   one row; threads, shared memory and barriers as in rowwise.wgsl
 struct Params { rows: u32, columns: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;

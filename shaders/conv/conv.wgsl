@@ -1,17 +1,20 @@
-// Convolutions as matrix products: A has a row for each window, which is never laid out in memory; a
-// thread finds each element (tap, channel) of a row through the window.
+// Convolutions as matrix products (implicit GEMM). A has a row for each window; it is never stored: a
+// thread finds element (tap, channel) of a row through the window.
 //
-//   multiply             workgroup: one tile (tile.wgsl) of windows by filters. Thread: loads column
-//                        thread % SLICE of four windows, then sums its blocks.
-//   multiply_pixels      workgroup: one tile of (tap, channel) by filters over a part of all pixels.
-//   multiply_few, multiply_few_pixels   at most four filters: 64 rows to a workgroup, whose threads
-//                        share the terms of a row and add their shares in order, in a_tile.
-//   add_parts            one thread an element adds the parts of the pixels, in order.
+//   multiply          y(p) = sum over taps j of x(p stride + j dilation - before) W_j + b
+//     workgroup       one tile (tile.wgsl) of windows by filters
+//     thread          loads column thread % SLICE of four windows, then sums its blocks
+//   multiply_pixels   dW_j = sum over windows p of x(p stride + j dilation - before)^T dy(p)
+//     workgroup       one tile of (tap, channel) by filters, over a part of all windows
+//   multiply_few, multiply_few_pixels   the same for at most four filters
+//     workgroup       FEW_ROWS rows; threads share the terms of a row
+//     shared          a_tile: the threads' partial sums, added in order after a barrier
+//   add_parts         one thread per element adds the parts, in order
 struct Params {
     items: u32,
     rows: u32,
     columns: u32,
-    // Of the sum over pixels.
+    // Windows per part of the sum over windows, and number of parts.
     per_part: u32,
     parts: u32,
     a_offset: u32,
@@ -24,13 +27,13 @@ struct Params {
 @group(0) @binding(1) var<storage, read> b: array<B>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<Out>;
-// Sums over parts of the pixels, one matrix after another.
+// Sums over parts of the windows, one matrix after another.
 @group(0) @binding(4) var<storage, read> parts: array<f32>;
 @group(0) @binding(5) var<uniform> params: Params;
 
 // Channels of A.
 override TERMS: u32 = 1u;
-// Rows are sources, A's pixels the targets whose windows see them: the gradient of the input.
+// Gradient of the input: rows are sources, and A's pixels are the targets whose windows see them.
 override TRANSPOSED: bool = false;
 override HAS_BIAS: bool = false;
 
@@ -38,6 +41,7 @@ fn taps() -> u32 {
     return SIZE_D * SIZE_H * SIZE_W;
 }
 
+// The window origin of a row; transposed, the source itself.
 fn row_place(row: u32) -> Place {
     if TRANSPOSED {
         return place_of(row, params.items, source_extents());
@@ -131,7 +135,7 @@ fn add_bias(column0: u32, sums: mat4x4<f32>) -> mat4x4<f32> {
 // Rows of a workgroup of 256 threads in products of at most four columns.
 const FEW_ROWS = 64u;
 
-// A product of at most four columns: 16 threads share the terms of a row.
+// At most four columns. 16 threads share the terms of a row; each thread has four rows, 16 apart.
 @compute @workgroup_size(256)
 fn multiply_few(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let row0 = group.y * FEW_ROWS + thread / 16u;
@@ -162,8 +166,8 @@ fn multiply_few(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     }
 }
 
-// Adds in order what `count` threads, `stride` apart, found of four columns; the j-th of them
-// gets the sum of column j.
+// Adds the partial sums of `count` threads, `stride` apart, in order; the j-th of them returns the
+// sum of column j.
 fn sum_shares(values: vec4<f32>, thread: u32, count: u32, stride: u32) -> f32 {
     for (var j = 0u; j < 4u; j++) {
         a_tile[j * 256u + thread] = values[j];
@@ -205,8 +209,7 @@ fn store(part: u32, row0: u32, column0: u32, sums: mat4x4<f32>) {
     }
 }
 
-// The gradient of the kernel: rows are channels of taps, and the sum goes over a part of all
-// targets.
+// Gradient of the kernel: rows are (tap, channel), terms are the windows of a part.
 @compute @workgroup_size(TILE_THREADS)
 fn multiply_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let row0 = group.y * TILE_ROWS;
@@ -219,7 +222,7 @@ fn multiply_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     for (var first = group.z * params.per_part; first < end; first += SLICE) {
         for (var i = thread; i < TILE_ROWS * SLICE; i += TILE_THREADS) {
             let k = i / TILE_ROWS;
-            a_tile[k * A_PITCH + i % TILE_ROWS] = seen(first + k, end, row0 + i % TILE_ROWS);
+            a_tile[k * A_PITCH + i % TILE_ROWS] = seen_element(first + k, end, row0 + i % TILE_ROWS);
         }
         for (var i = thread; i < TILE_COLUMNS * SLICE; i += TILE_THREADS) {
             let pixel = first + i / TILE_COLUMNS;
@@ -237,8 +240,8 @@ fn multiply_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     store_blocks(group.z, row0 + ty, column0 + tx, sums);
 }
 
-// What the window of a target sees in a row: a channel of a tap.
-fn seen(pixel: u32, end: u32, row: u32) -> f32 {
+// Element of a row (tap, channel) that a target's window sees.
+fn seen_element(pixel: u32, end: u32, row: u32) -> f32 {
     if pixel >= end || row >= params.rows {
         return 0.0;
     }
@@ -251,7 +254,8 @@ fn seen(pixel: u32, end: u32, row: u32) -> f32 {
     return f32(a[params.a_offset + source * TERMS + row % TERMS]);
 }
 
-// The same for at most four columns: thread i of 256 has row i % 64 of every fourth target.
+// Gradient of the kernel for at most four columns: thread i has row i % FEW_ROWS and every fourth
+// target.
 @compute @workgroup_size(256)
 fn multiply_few_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let row = group.y * FEW_ROWS + thread % FEW_ROWS;
@@ -259,7 +263,7 @@ fn multiply_few_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_i
     let end = min(pixels, (group.z + 1u) * params.per_part);
     var sums: vec4<f32>;
     for (var pixel = group.z * params.per_part + thread / FEW_ROWS; pixel < end; pixel += 4u) {
-        let value = seen(pixel, end, row);
+        let value = seen_element(pixel, end, row);
         for (var j = 0u; j < 4u; j++) {
             if j < params.columns {
                 sums[j] += value * f32(b[params.b_offset + pixel * params.columns + j]);

@@ -1,18 +1,20 @@
-// Rows of a table by token, and the gradient of the table.
+// gather:      out[i, :] = table[tokens[i], :]; one thread per element
+// sum_windows: one thread per element of a window's sum of d_out rows
+// sum_tokens:  d_table[v, :] = sum of d_out over the positions of v; one thread per element
 //
-// The gradient needs no atomics: sort_tokens has grouped the positions of each token, in order,
-// and one thread adds up one element of one row. Windows of 64 sorted positions that hold a
-// single token are summed first, so that a frequent token (padding) is not one long loop.
+// No shared memory, no barriers, no atomics: sort_tokens.wgsl has grouped the positions of each
+// token, in order. Windows of WINDOW sorted positions that hold a single token are summed first, so that
+// a frequent token (padding) is not one long loop.
 struct Params {
     count: u32,
-    // Positions in the text, rows of the table, and the width of a row.
+    // Number of tokens, rows of the table, and columns of a row.
     positions: u32,
     vocabulary: u32,
     width: u32,
 }
 
 @group(0) @binding(0) var<storage, read> tokens: array<u32>;
-// The table, or the gradient of the rows that were read from it.
+// The table; in the gradient, d_out.
 @group(0) @binding(1) var<storage, read> rows: array<Elem>;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
 @group(0) @binding(3) var<storage, read> starts: array<u32>;
@@ -33,6 +35,7 @@ fn gather(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     }
 }
 
+// Sum over sorted positions first..end.
 fn sum_positions(first: u32, end: u32, column: u32) -> f32 {
     var sum = 0.0;
     for (var i = first; i < end; i++) {

@@ -1,7 +1,12 @@
-// A stable counting sort without atomics. Blocks of 1,024 positions: `rank` counts, within a
-// block, the earlier positions of the same token; the last of them enters the block's count in a
-// table of blocks x vocabulary. `offsets` turns each column of the table into running sums,
-// `scan` the columns' totals into starts, and `place` writes each position where it belongs.
+// A stable counting sort of positions by token, without atomics, in five launches:
+//
+//   clear     one thread per entry: table[block, token] = 0
+//   rank      one workgroup per BLOCK positions, loaded into shared memory, then a barrier. Thread:
+//             counts the earlier positions of the same token within the block; the last of them stores
+//             the block's count in `table`
+//   offsets   one thread per token: its column of the table becomes running sums over the blocks
+//   scan      one workgroup: running sums of the tokens' totals become `starts`
+//   place     one thread per position: writes it to its place in `order`
 struct Params { count: u32, positions: u32, vocabulary: u32, blocks: u32 }
 
 @group(0) @binding(0) var<storage, read> tokens: array<u32>;
@@ -65,7 +70,8 @@ fn offsets(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     totals[token] = sum;
 }
 
-// One workgroup: each thread sums a run of tokens, thread 0 the runs, each thread its run again.
+// Each thread sums a range of tokens; after a barrier thread 0 turns the sums into offsets; after a
+// second one each thread goes through its range again.
 @compute @workgroup_size(THREADS)
 fn scan(@builtin(local_invocation_index) thread: u32) {
     let run = (params.vocabulary + THREADS - 1u) / THREADS;

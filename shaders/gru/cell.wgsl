@@ -1,5 +1,9 @@
-// The cell of a GRU: one unit of one row at a time. The schedules (scan.wgsl, step.wgsl) call
-// cell_forward or cell_backward once for each element.
+// The cell of a GRU with reset_after, for one element (row, unit). The schedules scan.wgsl and
+// step.wgsl call cell_forward or cell_backward once per element and step.
+//
+//   a = h(t-1) U + b,  z, r = recurrent_activation(x_z + a_z, x_r + a_r)
+//   g = activation(x_h + r a_h)
+//   h(t) = z h(t-1) + (1 - z) g
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> recurrent: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
@@ -20,14 +24,14 @@ const GATES = 3u;
 
 override HAS_BIAS: bool = false;
 
-// From step to step; going back in time, its gradient.
+// The state between two steps; in the backward pass, its gradient.
 struct Carry { h: f32 }
 
 fn load_carry(t: u32, row: u32, unit: u32) -> Carry {
     return Carry(hidden_before(t, row, unit));
 }
 
-// The final state is the last of the sequence; so is that of every launch.
+// Every launch ends with the last step that it wrote to the sequence.
 fn resume_carry(t: u32, row: u32, unit: u32) -> Carry {
     return load_carry(t, row, unit);
 }
@@ -39,7 +43,7 @@ fn load_input_projection(t: u32, row: u32, unit: u32) -> vec4<f32> {
     return vec4<f32>(x[at], x[at + HIDDEN], x[at + 2u * HIDDEN], 0.0);
 }
 
-// z, r, the candidate, h before, and what the reset gate scales, or lets pass.
+// Saves z, r, g, h(t-1) and `inner`: a_h, or r h(t-1) without reset_after.
 fn save(place: u32, unit: u32, gates: vec3<f32>, h_before: f32, inner: f32) {
     let to = place * 5u * HIDDEN + unit;
     saved[to] = gates.x;
@@ -68,6 +72,7 @@ fn cell_forward(t: u32, row: u32, unit: u32, pre: PreActivation, carry: Carry) -
     return after;
 }
 
+// The final state is the sequence's last step, so it has no gradient of its own.
 fn last_step_gradient(row: u32, unit: u32) -> Carry {
     return Carry(0.0);
 }
@@ -80,8 +85,8 @@ fn store_carry_gradient(row: u32, unit: u32, carry: Carry) {
     d_state[row * HIDDEN + unit] = carry.h;
 }
 
-// z, r, the candidate and h before; inner, the gradient of h from outside, and whether the row
-// takes part.
+// The saved values of a step: z, r, g, h(t-1); then inner, the gradient of h from outside, and the
+// mask (1 or 0).
 fn load_saved(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
     let place = t * rows() + row;
     let at = place * 5u * HIDDEN + unit;
@@ -118,6 +123,7 @@ fn cell_backward(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) 
     return back;
 }
 
+// da of a gate.
 fn gate_gradient(t: u32, row: u32, gate: u32, unit: u32) -> f32 {
     return d_inner[((t * rows() + row) * 3u + gate) * HIDDEN + unit];
 }

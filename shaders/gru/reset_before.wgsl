@@ -1,8 +1,14 @@
-// A step of a GRU whose reset gate acts before the product with U, in two launches: one of both
-// gates, and one of the candidate, which sees what the reset gate lets pass. Workgroups, threads and shared
-// memory are those of step_product.wgsl; FIRST_GATE tells the two launches apart.
+// A step of a GRU without reset_after, in two launches: one for the gates z and r, one for the
+// candidate, which sees r h(t-1).
+//
+//   z, r = recurrent_activation(x + h(t-1) U),  g = activation(x_h + (r h(t-1)) U_h)
+//   h(t) = z h(t-1) + (1 - z) g
+//
+// FIRST_GATE tells the launches apart. Workgroups, threads, shared memory and barriers are those of
+// step_product.wgsl.
 const OF_CANDIDATE = 2u;
 
+// The value that the product with U multiplies: h(t-1), or r h(t-1) for the candidate.
 fn seen(row: u32, unit: u32, gate: u32) -> f32 {
     if FIRST_GATE == OF_CANDIDATE {
         return saved[((params.step * rows() + row) * 5u + 4u) * HIDDEN + unit];
@@ -54,8 +60,8 @@ fn finish_candidate(row: u32, unit: u32, product: f32) {
     hidden[place * HIDDEN + unit] = h;
 }
 
-// `params.step` is one more than the step at hand, as in step.wgsl; the reset gate's gradient comes
-// behind the others, through the candidate of the same step.
+// `params.step` is one more than the step at hand, as in step.wgsl. The second launch computes the
+// reset gate's gradient, which flows through the candidate of the same step.
 @compute @workgroup_size(THREADS)
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let first = vec2<u32>(group.y * ROWS, group.x * COLUMNS);

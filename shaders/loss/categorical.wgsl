@@ -1,4 +1,8 @@
-// Cross-entropy of the softmax of each row with its labels, one workgroup a row, and its gradient.
+// forward:   loss[r] = sum over c of y[r, c] (log(sum e^x[r]) - x[r, c])
+// backward:  dx[r, c] = (softmax(x[r])[c] sum(y[r]) - y[r, c]) d_loss[r]
+// one_hot:   out[r, c] = 1 where c is the class of row r, else 0
+//
+//   workgroup   one row; threads, shared memory and barriers as in rowwise.wgsl
 struct Params { rows: u32, columns: u32 }
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
@@ -12,6 +16,7 @@ fn row_of(group: vec3<u32>, groups: vec3<u32>) -> u32 {
     return group.x + group.y * groups.x;
 }
 
+// The largest logit of a row.
 fn highest_of(base: u32, lane: u32) -> f32 {
     var highest = -3.4028234e38;
     for (var c = lane; c < params.columns; c += LANES) {
@@ -20,6 +25,7 @@ fn highest_of(base: u32, lane: u32) -> f32 {
     return row_maximum(lane, highest);
 }
 
+// The sum of e^(logit - highest) over a row.
 fn exponentials(base: u32, lane: u32, highest: f32) -> f32 {
     var sum = 0.0;
     for (var c = lane; c < params.columns; c += LANES) {
@@ -28,8 +34,8 @@ fn exponentials(base: u32, lane: u32, highest: f32) -> f32 {
     return row_sum(lane, sum);
 }
 
-// out[r] = sum over c of labels (log(sum exp) - logits), in which the largest logit is subtracted from
-// all before anything is added: a small loss of large logits keeps its digits.
+// The largest logit is subtracted from all others before they are added, so that a small loss of
+// large logits keeps its digits.
 @compute @workgroup_size(LANES)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
            @builtin(local_invocation_index) lane: u32) {
@@ -50,7 +56,6 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gro
     }
 }
 
-// out = (softmax sum(labels) - labels) d_loss[r]
 @compute @workgroup_size(LANES)
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
             @builtin(local_invocation_index) lane: u32) {
@@ -72,7 +77,6 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) gr
     }
 }
 
-// out[r, c] = 1 where c is the class of row r
 @compute @workgroup_size(LANES)
 fn one_hot(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
            @builtin(local_invocation_index) lane: u32) {

@@ -1,4 +1,7 @@
-// The mean loss of predictions, and its gradient.
+// forward:   sum of w l(x, y) / count, in two launches: parts, then their sum
+//     workgroup   every `parts`-th block of 256 predictions
+//     thread      every THREADS-th of those, then tree_sum.wgsl
+// backward:  dx = w l'(x, y) d_loss / count; one thread per prediction
 struct Params { count: u32, examples: u32, delta: f32, parts: u32 }
 
 @group(0) @binding(0) var<storage, read> predictions: array<f32>;
@@ -16,7 +19,7 @@ fn loss(x: f32, y: f32) -> f32 {
     let error = abs(x - y);
     switch KIND {
         case 0u: {
-            // max(x, 0) - x y + log(1 + e^-|x|): no overflow at either end.
+            // max(x, 0) - x y + log(1 + e^-|x|) does not overflow at either end.
             return max(x, 0.0) - x * y + log_of_one_and(decay(x));
         }
         case 1u: { return error * error; }
@@ -44,7 +47,6 @@ fn weight(i: u32) -> f32 {
     return 1.0;
 }
 
-// A workgroup sums every `parts`-th 256 predictions.
 @compute @workgroup_size(THREADS)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     var sum = 0.0;
@@ -57,7 +59,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     }
 }
 
-// `predictions` holds what the workgroups found.
+// Adds the workgroups' sums, which are in `predictions`.
 @compute @workgroup_size(THREADS)
 fn add_parts(@builtin(local_invocation_index) thread: u32) {
     var sum = 0.0;

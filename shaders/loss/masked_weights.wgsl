@@ -1,4 +1,8 @@
-// What each loss of a masked sequence counts; crates/rnn-ops/src/loss/masked_weights.rs says it.
+// Weights of the losses of a masked sequence: v(b, t) = w(b, t) T B / V where m(t, b) is not 0, else
+// 0; V = number of m(t, b) that are not 0.
+//
+//   count   one workgroup computes V: each thread every THREADS-th step, then tree_sum.wgsl
+//   weigh   one thread per element of v; no shared memory, no barriers
 struct Params {
     steps: u32,
     batch: u32,

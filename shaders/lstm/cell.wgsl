@@ -1,5 +1,8 @@
-// The cell of an LSTM, dense or convolutional: one unit of one row at a time.
-// The schedules (scan.wgsl, step.wgsl) call cell_forward or cell_backward once for each element.
+// The cell of an LSTM, dense or convolutional, for one element (row, unit). The schedules scan.wgsl
+// and step.wgsl call cell_forward or cell_backward once per element and step.
+//
+//   z = x W + b + h(t-1) U,  i, f, o = recurrent_activation(z),  g = activation(z)
+//   c(t) = f c(t-1) + i g,   h(t) = o activation(c(t))
 //
 // `gates` is x W + b before a step. The forward pass overwrites it with the activations i, f, g, o;
 // the backward pass reads those and overwrites them with the gradients of the pre-activations.
@@ -21,7 +24,7 @@
 
 const GATES = 4u;
 
-// From step to step; going back in time, the gradients of both.
+// The state between two steps; in the backward pass, its gradients.
 struct Carry { h: f32, c: f32 }
 
 fn load_carry(t: u32, row: u32, unit: u32) -> Carry {
@@ -35,7 +38,7 @@ fn load_carry(t: u32, row: u32, unit: u32) -> Carry {
     return Carry(hidden_before(t, row, unit), c);
 }
 
-// What was kept by the launch of the steps before.
+// The state at the end of the launch before.
 fn resume_carry(t: u32, row: u32, unit: u32) -> Carry {
     return Carry(last[row * HIDDEN + unit], last[(rows() + row) * HIDDEN + unit]);
 }
@@ -45,6 +48,7 @@ fn store_carry(row: u32, unit: u32, carry: Carry) {
     last[(rows() + row) * HIDDEN + unit] = carry.c;
 }
 
+// x W + b of the four gates, or what has overwritten it.
 fn load_input_projection(t: u32, row: u32, unit: u32) -> vec4<f32> {
     let at = (t * rows() + row) * 4u * HIDDEN + unit;
     return vec4<f32>(
@@ -60,6 +64,7 @@ fn store_gates(t: u32, row: u32, unit: u32, of_gates: vec4<f32>) {
     gates[at + 3u * HIDDEN] = Elem(of_gates.w);
 }
 
+// c(t) from the gates i, f, g, o and c(t-1).
 fn cell(values: vec4<f32>, before: f32) -> f32 {
     return flush(values.y * before + values.x * values.z);
 }
@@ -81,6 +86,7 @@ fn cell_forward(t: u32, row: u32, unit: u32, pre: PreActivation, carry: Carry) -
     return after;
 }
 
+// The gradient of the final state.
 fn last_step_gradient(row: u32, unit: u32) -> Carry {
     if HAS_D_LAST {
         return Carry(d_last[row * HIDDEN + unit], d_last[(rows() + row) * HIDDEN + unit]);
@@ -97,7 +103,8 @@ fn store_carry_gradient(row: u32, unit: u32, carry: Carry) {
     d_state[(rows() + row) * HIDDEN + unit] = carry.c;
 }
 
-// The gates; c before, the gradient of h from outside, and whether the row takes part.
+// The saved values of a step: gates i, f, g, o; then c(t-1), the gradient of h from outside, and
+// the mask (1 or 0).
 fn load_saved(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
     let at = (t * rows() + row) * HIDDEN + unit;
     var dh = 0.0;
@@ -127,6 +134,7 @@ fn cell_backward(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) 
     return back;
 }
 
+// dz of a gate.
 fn gate_gradient(t: u32, row: u32, gate: u32, unit: u32) -> f32 {
     return f32(gates[((t * rows() + row) * 4u + gate) * HIDDEN + unit]);
 }

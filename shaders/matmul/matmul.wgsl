@@ -2,15 +2,15 @@
 //
 //   workgroup   (column tile, row tile, part of K): one tile of tile.wgsl, all columns of one gate
 //   thread      loads every TILE_THREADS-th element of a slice, then sums its blocks
-//   add_parts   one thread an element adds the parts of K, in order
+//   add_parts   one thread per element adds the parts of K, in order
 //
-// With dropout, the columns of W belong to gates, each of which sees the input through factors of
-// its own, one for each feature of each of `period` rows: every row r uses those of r % period.
+// With dropout, the columns of B belong to gates, each of which sees A through factors of its own,
+// one per feature and row; the factors repeat after `period` rows: row r uses those of r % period.
 struct Params {
     m: u32,
     n: u32,
     k: u32,
-    // K is divided into `splits` parts of `k_part`, whose products are added afterwards.
+    // K is split into `splits` parts of `k_part` terms, whose sums add_parts adds.
     k_part: u32,
     splits: u32,
     // Gates among the columns of the result.
@@ -28,7 +28,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read> dropout: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<Out>;
-// Products of parts of K, one M x N matrix after another.
+// Sums over parts of K, one M x N matrix after another.
 @group(0) @binding(5) var<storage, read> parts: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
 
@@ -36,12 +36,13 @@ override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 override HAS_BIAS: bool = false;
 override ACTIVATION: u32 = 0u;
-// The factors apply to A, or to the sums of each gate's terms.
+// Factors are applied to A, or to the sums of each gate's terms.
 override DROP_A: bool = false;
 override DROP_SUMS: bool = false;
 // Gates among the terms of each sum.
 override K_GATES: u32 = 1u;
 
+// The dropout factor of a gate for a feature of a row.
 fn factor(gate: u32, row: u32, feature: u32, features: u32) -> f32 {
     let at = (gate * params.period + row % params.period) * features + feature;
     return dropout[params.dropout_offset + at];
@@ -70,6 +71,7 @@ fn load_b(k: u32, column: u32, k_end: u32, column_end: u32) -> f32 {
     return f32(b[params.b_offset + at]);
 }
 
+// Adds the bias and applies the activation.
 fn epilogue(sum: f32, column: u32) -> f32 {
     var z = sum;
     if HAS_BIAS {
@@ -78,7 +80,7 @@ fn epilogue(sum: f32, column: u32) -> f32 {
     return activate(ACTIVATION, z);
 }
 
-// The columns of a workgroup, all of one gate.
+// The columns of a workgroup, which all belong to one gate.
 struct Columns { gate: u32, first: u32, end: u32 }
 
 fn columns_of(group: u32) -> Columns {
@@ -88,7 +90,7 @@ fn columns_of(group: u32) -> Columns {
     return Columns(gate, gate * width + group % tiles * TILE_COLUMNS, (gate + 1u) * width);
 }
 
-// Neighbouring threads read neighbouring elements.
+// Loads a slice of A and B into shared memory; neighbouring threads read neighbouring elements.
 fn load_tiles(row0: u32, columns: Columns, k0: u32, k_end: u32, thread: u32) {
     for (var i = thread; i < TILE_ROWS * SLICE; i += TILE_THREADS) {
         let k = select(i % SLICE, i / TILE_ROWS, TRANSPOSE_A);
@@ -142,6 +144,7 @@ fn multiply(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     }
 }
 
+// Multiplies a block's sums by the gate's factors.
 fn drop_sums(gate: u32, row0: u32, column0: u32, sums: mat4x4<f32>) -> mat4x4<f32> {
     var result = sums;
     if DROP_SUMS {
@@ -156,6 +159,7 @@ fn drop_sums(gate: u32, row0: u32, column0: u32, sums: mat4x4<f32>) -> mat4x4<f3
     return result;
 }
 
+// Stores a block: the result, or a part of it.
 fn store(row0: u32, column0: u32, column_end: u32, split: u32, sums: mat4x4<f32>) {
     for (var i = 0u; i < 4u; i++) {
         for (var j = 0u; j < 4u; j++) {

@@ -1,9 +1,10 @@
 // out = A . B on matrix units, which multiply SIDE x SIDE matrices: A of M x K and B of K x N in
-// half precision, either stored transposed, sums in single precision. All extents are whole such
-// matrices, M and N pairs of them; K is divided as in matmul.wgsl.
+// half precision, either stored transposed, sums in single precision.
 //
 //   workgroup   BLOCKS x BLOCKS blocks; no shared memory, no barriers
-//   subgroup    one block at a time: 2 x 2 matrices of sums, held in its matrix registers
+//   subgroup    one block at a time: 2 x 2 unit matrices of sums, held in matrix registers
+//
+// SIDE divides K, and 2 SIDE divides M and N. K is split into parts as in matmul.wgsl.
 enable f16;
 enable wgpu_cooperative_matrix;
 
@@ -17,7 +18,7 @@ struct Params { m: u32, n: u32, k: u32, k_part: u32, a_offset: u32, b_offset: u3
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 
-// Blocks of 2 x 2 matrices along one side of what a workgroup computes.
+// Blocks of 2 x 2 unit matrices along each side of a workgroup's result.
 const BLOCKS = 2u;
 
 fn load_a(row: u32, k: u32) -> Left {
@@ -34,7 +35,7 @@ fn load_b(k: u32, column: u32) -> Right {
     return coopLoadT<Right>(&b[params.b_offset + k * params.n + column], params.n);
 }
 
-// Each subgroup has a block of its own, however many subgroups the threads make.
+// Blocks are dealt to subgroups in turn, however many subgroups the threads form.
 @compute @workgroup_size(128)
 fn multiply(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -74,7 +75,8 @@ fn multiply_block(row: u32, column: u32, part: u32) {
     store(across, at_below + SIDE, params.n);
 }
 
-// naga 30 computes no operands of a store behind what stands before it; arguments it has already.
+// A function, because naga 30 does not evaluate the operands of a cooperative store after preceding
+// statements; arguments are evaluated.
 fn store(sums: Sums, at: u32, stride: u32) {
     coopStoreT(sums, &out[at], stride);
 }

@@ -1,13 +1,19 @@
-// out[part, column] = the sum of x over the rows of that part. Run once to sum parts of the
-// rows and once more to sum the parts: a fixed order, whatever the device. A workgroup has 64 columns
-// of one part, a thread one column.
+// out[part, column] = sum of x[row, column] over the rows of the part
+//
+//   workgroup   COLUMNS columns of one part of the rows
+//   thread      one column, rows in order; no shared memory, no barriers
+//
+// Launched once over parts of the rows and once more over the parts' sums: a fixed order on every
+// device.
 struct Params { rows: u32, columns: u32, rows_per_part: u32, x_offset: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
-@compute @workgroup_size(64)
+const COLUMNS = 64u;
+
+@compute @workgroup_size(COLUMNS)
 fn sum_part(@builtin(global_invocation_id) id: vec3<u32>, @builtin(workgroup_id) group: vec3<u32>) {
     let column = id.x;
     if column >= params.columns {

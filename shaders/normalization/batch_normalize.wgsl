@@ -1,11 +1,18 @@
-// Columns of zero mean and unit variance: sums over parts of the rows, then over the parts, in
-// order.
+// Batch normalization: y = (x - mean) scale, scale = 1 / sqrt(variance + epsilon), over columns.
+//
+//   sum, squares, gradient_sums   workgroup: COLUMNS columns of one part of the rows. Thread: one
+//                                 column, rows in order
+//   finish_*                      thread: one column, adds the parts in order
+//   normalize, backward           thread: one element
+//   moving_average(_debiased)     thread: one column, rows in order
+//
+// No shared memory, no barriers.
 struct Params {
     rows: u32,
     columns: u32,
     per_part: u32,
     epsilon: f32,
-    // Of the mask: every so many rows are an item, every so many columns a group.
+    // Of the mask: rows per item, columns per group.
     groups: u32,
     rows_of_item: u32,
     columns_of_group: u32,
@@ -14,23 +21,27 @@ struct Params {
     mask_offset: u32,
 }
 
-// What came in or, backward, what forward put out; in the second pass of a sum its parts.
+// x; backward, y; in the finish kernels, the sums of the parts.
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> gradient: array<f32>;
-// For a moving average the weight of all values so far.
+// The means; for a moving average, the weight of all values so far.
 @group(0) @binding(2) var<storage, read> mean: array<f32>;
-// Where a sum is divided by the rows that count: how many they are, of each group.
+// The scales; in the finish kernels, the number of unmasked rows of each group.
 @group(0) @binding(3) var<storage, read> scale: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 @group(0) @binding(5) var<storage, read_write> scale_out: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
 @group(0) @binding(7) var<storage, read> mask: array<u32>;
 
-// Rows count where the mask is not 0. Sums of how many do then stand behind those of the columns.
+// Rows whose mask is 0 are excluded. The numbers of unmasked rows then follow the sums of the
+// columns.
 override MASKED: bool = false;
 
 override MOMENTUM: f32 = 0.0;
 override FACTOR: f32 = 1.0;
+
+// Columns per workgroup of a sum, one per thread.
+const COLUMNS = 64u;
 
 struct Part { first: u32, end: u32 }
 
@@ -43,21 +54,21 @@ fn parts() -> u32 {
     return (params.rows + params.per_part - 1u) / params.per_part;
 }
 
-// The columns of what is summed.
+// Number of sums: columns, and groups of the mask.
 fn width() -> u32 {
     return select(params.columns, params.columns + params.groups, MASKED);
 }
 
-fn counts(row: u32, group: u32) -> bool {
+fn is_unmasked(row: u32, group: u32) -> bool {
     if !MASKED {
         return true;
     }
     return mask[params.mask_offset + row / params.rows_of_item * params.groups + group] != 0u;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(COLUMNS)
 fn sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.x * 64u + lane;
+    let column = group.x * COLUMNS + lane;
     let part = part_of(group.y);
     if column >= width() {
         return;
@@ -65,28 +76,28 @@ fn sum(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
     var total = 0.0;
     if column < params.columns {
         for (var row = part.first; row < part.end; row++) {
-            if counts(row, column / params.columns_of_group) {
+            if is_unmasked(row, column / params.columns_of_group) {
                 total += x[params.x_offset + row * params.columns + column];
             }
         }
     } else {
         for (var row = part.first; row < part.end; row++) {
-            total += select(0.0, 1.0, counts(row, column - params.columns));
+            total += select(0.0, 1.0, is_unmasked(row, column - params.columns));
         }
     }
     out[group.y * width() + column] = total;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(COLUMNS)
 fn squares(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.x * 64u + lane;
+    let column = group.x * COLUMNS + lane;
     let part = part_of(group.y);
     if column >= params.columns {
         return;
     }
     var total = 0.0;
     for (var row = part.first; row < part.end; row++) {
-        if counts(row, column / params.columns_of_group) {
+        if is_unmasked(row, column / params.columns_of_group) {
             let away = x[params.x_offset + row * params.columns + column] - mean[column];
             total += away * away;
         }
@@ -94,7 +105,7 @@ fn squares(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     out[group.y * width() + column] = total;
 }
 
-// The sum over all rows, from one number a column of each part.
+// Adds the sums of the parts.
 fn sum_of_parts(column: u32, width: u32) -> f32 {
     var total = 0.0;
     for (var part = 0u; part < parts(); part++) {
@@ -103,24 +114,24 @@ fn sum_of_parts(column: u32, width: u32) -> f32 {
     return total;
 }
 
-// Keras's backend.epsilon(), beside the number of rows.
-const LEAST: f32 = 1e-7;
+// Keras's backend.epsilon(), added to the number of unmasked rows.
+const COUNT_EPSILON: f32 = 1e-7;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(COLUMNS)
 fn finish_mean(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x < params.columns {
         var count = f32(params.rows);
         if MASKED {
             let group = params.columns + id.x / params.columns_of_group;
-            count = sum_of_parts(group, width()) + LEAST;
+            count = sum_of_parts(group, width()) + COUNT_EPSILON;
         }
         out[id.x] = sum_of_parts(id.x, width()) / count;
     } else if id.x < width() {
-        scale_out[id.x - params.columns] = sum_of_parts(id.x, width()) + LEAST;
+        scale_out[id.x - params.columns] = sum_of_parts(id.x, width()) + COUNT_EPSILON;
     }
 }
 
-// How many rows count, where the device has been told.
+// Number of unmasked rows.
 fn count_of(column: u32) -> f32 {
     if MASKED {
         return scale[column / params.columns_of_group];
@@ -128,7 +139,7 @@ fn count_of(column: u32) -> f32 {
     return f32(params.rows);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(COLUMNS)
 fn finish_scale(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x < params.columns {
         let variance = sum_of_parts(id.x, width()) / count_of(id.x);
@@ -146,10 +157,10 @@ fn normalize(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
     }
 }
 
-// Sums of the gradient and of its product with what forward put out, side by side.
-@compute @workgroup_size(64)
+// Sums of dy and of dy y, side by side.
+@compute @workgroup_size(COLUMNS)
 fn gradient_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column = group.x * 64u + lane;
+    let column = group.x * COLUMNS + lane;
     let part = part_of(group.y);
     if column >= params.columns {
         return;
@@ -165,7 +176,7 @@ fn gradient_sums(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     out[(group.y * 2u + 1u) * params.columns + column] = along;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(COLUMNS)
 fn finish_gradient_means(@builtin(global_invocation_id) id: vec3<u32>) {
     if id.x < params.columns {
         let width = 2u * params.columns;
@@ -182,16 +193,16 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
         let column = i % params.columns;
         let along = x[params.x_offset + i] * mean[params.columns + column];
         var d = gradient[params.gradient_offset + i];
-        if counts(i / params.columns, column / params.columns_of_group) {
+        if is_unmasked(i / params.columns, column / params.columns_of_group) {
             d = d - mean[column] - along;
         }
         out[i] = scale[column] * d;
     }
 }
 
-// The rows of x one after the other.
+// a = momentum a + (1 - momentum) factor x, for each row in order.
 @compute @workgroup_size(THREADS)
-fn follow(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
+fn moving_average(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
     if i >= params.columns {
         return;
@@ -204,9 +215,9 @@ fn follow(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     out[i] = average;
 }
 
-// The same of an average that began at zero, divided by the weight of all values so far.
+// The moving average of values since step 0, divided by the weight of all of them.
 @compute @workgroup_size(THREADS)
-fn follow_debiased(
+fn moving_average_debiased(
     @builtin(global_invocation_id) id: vec3<u32>,
     @builtin(num_workgroups) n: vec3<u32>,
 ) {

@@ -1,4 +1,6 @@
 // out = 1 / sqrt(x + epsilon)
+//
+//   thread      one element; no shared memory, no barriers
 struct Params { count: u32, epsilon: f32, x_offset: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;

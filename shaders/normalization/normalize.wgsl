@@ -1,5 +1,7 @@
-// One workgroup a row. forward: out = (x - mean) scale, scale = 1 / sqrt(variance + epsilon);
-// backward, with x what forward put out: out = scale (g - mean(g) - x mean(g x)).
+// forward:   y = (x - mean) scale, scale = 1 / sqrt(variance + epsilon)
+// backward:  dx = scale (dy - mean(dy) - y mean(dy y)),  y in `x`
+//
+//   workgroup   one row; threads, shared memory and barriers as in rowwise.wgsl
 struct Params { rows: u32, columns: u32, epsilon: f32 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;

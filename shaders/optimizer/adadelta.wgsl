@@ -1,7 +1,11 @@
+// s = rho s + (1 - rho) g^2, d = -sqrt(t + epsilon) / sqrt(s + epsilon) g,
+// t = rho t + (1 - rho) d^2, w += rate d.
+//
+//   thread      one parameter; no shared memory, no barriers
 @compute @workgroup_size(THREADS)
 fn adadelta(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let g = gradient(i);

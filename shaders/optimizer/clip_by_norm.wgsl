@@ -1,4 +1,7 @@
-// values *= norm / max(|values|, norm): partial sums of squares, their sum, then the factor.
+// g *= norm / max(|g|, norm), |g| the root of the sum of squares
+//
+//   sum_squares   workgroup: elements i with i / LANES % parts = its index; row_sum over its threads
+//   scale         one thread per element; each workgroup adds the parts' sums again, in order
 struct Params { count: u32, parts: u32, norm: f32 }
 
 @group(0) @binding(0) var<storage, read> partial: array<f32>;
@@ -6,7 +9,6 @@ struct Params { count: u32, parts: u32, norm: f32 }
 @group(0) @binding(2) var<storage, read_write> sums: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-// One workgroup a part; element i belongs to part i % parts, in this order on every device.
 @compute @workgroup_size(LANES)
 fn sum_squares(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     var sum = 0.0;

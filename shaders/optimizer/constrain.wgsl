@@ -1,4 +1,8 @@
-// One thread a column: the elements of a weight that differ in the first axis alone.
+// limit_norm:    w *= (rate clamp(|w|, low, high) + (1 - rate) |w|) / (|w| + 1e-7)
+//     thread      one column: the elements that differ in the first axis alone
+// not_negative:  w = max(w, 0); one thread per element
+//
+// No shared memory, no barriers.
 struct Params { count: u32, rows: u32, low: f32, high: f32, rate: f32 }
 
 @group(0) @binding(0) var<storage, read_write> w: array<f32>;

@@ -1,7 +1,10 @@
+// s and t are moving averages of g and g^2; w -= rate (a s + b g) / (sqrt(c t) + epsilon).
+//
+//   thread      one parameter; no shared memory, no barriers
 @compute @workgroup_size(THREADS)
 fn nadam(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let g = gradient(i);

@@ -1,4 +1,8 @@
-// l1 |w| + l2 w^2, summed over a weight, and its gradient.
+// y = sum of l1 |w| + l2 w^2, and dw = dy (l1 sign(w) + 2 l2 w)
+//
+//   sum_part    workgroup: every `parts`-th block of LANES elements; row_sum over its threads
+//   sum_parts   one workgroup adds the parts
+//   backward    one thread per element
 struct Params { count: u32, parts: u32, w_offset: u32, l1: f32, l2: f32 }
 
 @group(0) @binding(0) var<storage, read> w: array<f32>;
@@ -6,7 +10,6 @@ struct Params { count: u32, parts: u32, w_offset: u32, l1: f32, l2: f32 }
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-// One workgroup a part.
 @compute @workgroup_size(LANES)
 fn sum_part(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     var sum = 0.0;

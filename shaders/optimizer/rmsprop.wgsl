@@ -1,7 +1,10 @@
+// s = rho s + (1 - rho) g^2, w -= rate g / sqrt(s + epsilon); centered and with momentum as in rmsprop.rs.
+//
+//   thread      one parameter; no shared memory, no barriers
 @compute @workgroup_size(THREADS)
 fn rmsprop(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let g = gradient(i);
@@ -13,7 +16,7 @@ fn rmsprop(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 @compute @workgroup_size(THREADS)
 fn rmsprop_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let g = gradient(i);
@@ -27,7 +30,7 @@ fn rmsprop_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
 @compute @workgroup_size(THREADS)
 fn rmsprop_centered(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let g = gradient(i);
@@ -41,7 +44,7 @@ fn rmsprop_centered(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
 @compute @workgroup_size(THREADS)
 fn rmsprop_centered_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let g = gradient(i);

@@ -1,9 +1,12 @@
+// w -= rate g; with momentum s = momentum s - rate g, w += s; NESTEROV: w += momentum s - rate g.
+//
+//   thread      one parameter; no shared memory, no barriers
 override NESTEROV: bool = false;
 
 @compute @workgroup_size(THREADS)
 fn sgd(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if moves(i) {
+    if is_active(i) {
         parameters[i] = decayed(i) - step[LEARNING_RATE] * gradient(i);
     }
 }
@@ -11,7 +14,7 @@ fn sgd(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n:
 @compute @workgroup_size(THREADS)
 fn sgd_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
-    if !moves(i) {
+    if !is_active(i) {
         return;
     }
     let down = step[LEARNING_RATE] * gradient(i);

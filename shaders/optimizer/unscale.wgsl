@@ -1,5 +1,9 @@
-// Gradients of a loss that was multiplied by a scale, divided by it; or zeros, where one of them is
-// not finite, and the step is to be left out.
+// Dynamic loss scaling: g /= scale; or g = 0 and active = 0 if any element is not finite.
+//
+//   count_nonfinite   workgroup: every `parts`-th block of LANES elements; row_sum over its threads
+//   update_scale      one workgroup adds the counts; thread 0 copies the step's parameters and
+//                     halves or doubles the scale
+//   unscale           one thread per element
 struct Params { count: u32, parts: u32, growth_steps: f32, max_scale: f32 }
 
 @group(0) @binding(0) var<storage, read_write> gradients: array<f32>;
@@ -7,7 +11,7 @@ struct Params { count: u32, parts: u32, growth_steps: f32, max_scale: f32 }
 @group(0) @binding(1) var<storage, read_write> scale: array<f32>;
 @group(0) @binding(2) var<storage, read> step: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
-// How many are not finite.
+// Number of elements that are not finite, for each part.
 @group(0) @binding(4) var<storage, read_write> counts: array<f32>;
 @group(0) @binding(5) var<storage, read> partial: array<f32>;
 @group(0) @binding(6) var<storage, read_write> factor: array<f32>;
@@ -15,7 +19,7 @@ struct Params { count: u32, parts: u32, growth_steps: f32, max_scale: f32 }
 @group(0) @binding(8) var<uniform> params: Params;
 
 @compute @workgroup_size(LANES)
-fn look(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn count_nonfinite(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     var count = 0.0;
     for (var i = group.x * LANES + lane; i < params.count; i += params.parts * LANES) {
         count += select(1.0, 0.0, is_finite(gradients[i]));
@@ -27,7 +31,7 @@ fn look(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }
 
 @compute @workgroup_size(LANES)
-fn judge(@builtin(local_invocation_index) lane: u32) {
+fn update_scale(@builtin(local_invocation_index) lane: u32) {
     var count = 0.0;
     for (var part = lane; part < params.parts; part += LANES) {
         count += partial[part];
@@ -53,7 +57,7 @@ fn judge(@builtin(local_invocation_index) lane: u32) {
 }
 
 @compute @workgroup_size(LANES)
-fn divide(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+fn unscale(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
           @builtin(local_invocation_index) lane: u32) {
     let i = (group.x + group.y * groups.x) * LANES + lane;
     if i < params.count {

@@ -1,13 +1,16 @@
-// What the kernels of recurrent cells share. A row is an example, or a pixel of one where the cell
-// is convolutional. scan.wgsl runs all steps in one launch, step.wgsl one step.
+// Declarations shared by the recurrent kernels, dense and convolutional. A row is a batch item, or
+// a pixel of one if the cell is convolutional; an element is a pair (row, unit). scan.wgsl runs all
+// T time steps in one launch, step.wgsl one step per launch; both call the functions of a cell
+// (cell.wgsl) for one element at a time.
+//
+// Sequences are [T, rows, units] in memory.
 struct Params {
     items: u32,
     steps: u32,
-    // The step at hand, where a launch is one step; else the first of a launch's steps, and the end
-    // of them.
+    // Step by step: the step. A scan: the first step of the launch, and the end of its steps.
     step: u32,
     end: u32,
-    // That of a GRU.
+    // Offset of a GRU's bias.
     bias_offset: u32,
 }
 
@@ -20,11 +23,12 @@ override HAS_DROPOUT: bool = false;
 override HAS_D_HIDDEN: bool = false;
 override HAS_D_LAST: bool = false;
 
+// True if the row is unmasked at step t; a masked row keeps its state.
 fn is_unmasked(t: u32, row: u32) -> bool {
     return !HAS_MASK || mask[t * params.items + item_of(row)] != 0u;
 }
 
-// By how much a gate sees a unit.
+// The dropout factor by which a gate multiplies h.
 fn factor(gate: u32, row: u32, unit: u32) -> f32 {
     if HAS_DROPOUT {
         return dropout[(gate * rows() + row) * HIDDEN + unit];
@@ -32,6 +36,7 @@ fn factor(gate: u32, row: u32, unit: u32) -> f32 {
     return 1.0;
 }
 
+// h(t - 1): the sequence's last step, the initial state, or zero.
 fn hidden_before(t: u32, row: u32, unit: u32) -> f32 {
     let at = row * HIDDEN + unit;
     if t > 0u {
@@ -43,8 +48,9 @@ fn hidden_before(t: u32, row: u32, unit: u32) -> f32 {
     return 0.0;
 }
 
-// What the gates of a unit add up, and whether its row takes part.
+// The two terms of an element's pre-activations, one component per gate, and its mask.
 struct PreActivation { input_projection: vec4<f32>, recurrent_product: vec4<f32>, unmasked: bool }
 
-// The gradients of what the gates add up, and what flows past the product to the step before.
+// Gradients of an element's pre-activations, and of the carry to the step before, without the part
+// that flows through the product with U.
 struct CellGradient { dz: vec4<f32>, carry: Carry }

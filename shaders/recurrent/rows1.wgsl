@@ -1,7 +1,8 @@
-// Rows to a workgroup of a scan.
+// A scan with one batch row per workgroup (scan.wgsl): Rows holds one value per row, in a register.
 const ROWS = 1u;
 alias Rows = f32;
 
+// The rows' values at `tile[at..]`.
 fn rows_at(at: u32) -> Rows {
     return tile[at];
 }

@@ -1,32 +1,44 @@
-// One launch runs all time steps, or as many as the device's loops allow; between launches the carry
-// (h and c) lies in memory in single precision.
+// A scan: one launch runs all T time steps of a dense recurrent cell, or as many as the device's loop
+// limit allows; between launches the carry (h and c) lies in memory in single precision.
 //
-//   workgroup   owns ROWS rows of the batch, from the first step of the launch to the last
-//   threads     four groups (GATE_GROUPS) of LANES lanes
-//   registers   per thread up to MAX_ELEMENTS_PER_THREAD elements (row, unit): x W + b and the mask of
-//               the step at hand; backward, the saved gates and cell state
-//   shared      tile      h as the gates see it; backward, the gradients of the pre-activations
+//   batch B  row 0 ..        workgroup 0 | t = 0 -> 1 -> 2 -> .. -> T - 1    one workgroup owns ROWS
+//            row ROWS ..     workgroup 1 | t = 0 -> 1 -> 2 -> .. -> T - 1    rows of the batch, from
+//            row 2 ROWS ..   workgroup 2 | t = 0 -> 1 -> 2 -> .. -> T - 1    first to last step
+//
+//   one step t of a workgroup, for an LSTM (GATES = 4, H = HIDDEN units):
+//
+//     thread      0 .. LANES - 1   | LANES ..         | 2 LANES ..       | 3 LANES ..
+//     group g     0                | 1                | 2                | 3
+//     prefetch    x W + b of gates i f g o and the mask, of its elements (row, unit), to registers
+//     phase 1     h U_i            | h U_f            | h U_g            | h U_o      -> sums
+//     barrier     -------------------------------------------------------------------------------
+//     phase 2     element e = thread, thread + THREADS, ..: adds its sums, applies the cell
+//                 h, c -> carries (own element);  h -> tile (for the next step's phase 1)
+//     barrier     -------------------------------------------------------------------------------
+//
+// An element is a pair (row, unit), numbered e = row * H + unit; thread e % THREADS owns it.
+//
+// Phase 1: lane l of a group computes the units l, l + LANES, .. of one gate, for all ROWS rows at
+// once: neighbouring lanes read neighbouring weights, and each weight is read once per workgroup. A
+// cell of one gate (SimpleRNN) has each group sum a quarter of K instead; one of three gates (GRU)
+// leaves group 3 idle.
+//
+// The prefetch comes first so that the latency of memory hides behind the product. The backward pass
+// has the phases the other way round: the cell's gradient dz of step t -> tile, a barrier, then
+// dz U^T -> sums, a barrier. It prefetches the saved values of step t - 1 before that product.
+//
+//   shared      tile      h as the gates see it; backward, dz of all gates
 //               sums      partial products of each group
-//               carries   h and c of each element, or their gradients
-//
-// Each step has two phases, and a barrier behind each:
-//
-//   1. h U      Group g computes gate g; for a cell of one gate each group takes a quarter of K. Lane l
-//               computes units l, l + LANES, ..: neighbours read neighbouring weights, and a weight is
-//               read once for all rows of the workgroup.
-//   2. cell     Elements (row, unit) go round all threads. Each adds the partial products in a fixed
-//               order, applies the cell and publishes h for the next step.
-//
-// Each thread loads from memory what phase 2 needs before phase 1 begins, so that the latency of
-// memory hides behind the product.
+//               carries   h and c of each element; backward, their gradients
+//   registers   per thread the prefetched values of at most MAX_ELEMENTS_PER_THREAD elements
 override LANES: u32 = 32u;
 override THREADS: u32 = GATE_GROUPS * LANES;
-// Copies of h that the gates see: one, or with dropout one for each gate. Backward, GATES.
+// Copies of h in `tile`: one, or with dropout one for each gate. Backward, GATES.
 override HIDDEN_COPIES: u32 = 1u;
 override ELEMENTS: u32 = ROWS * HIDDEN;
 override TILE: u32 = HIDDEN_COPIES * ELEMENTS;
 override SUMS: u32 = GATE_GROUPS * ELEMENTS;
-// Elements (row, unit) of a thread, at most MAX_ELEMENTS_PER_THREAD.
+// Elements (row, unit) per thread, at most MAX_ELEMENTS_PER_THREAD.
 override ELEMENTS_PER_THREAD: u32 = (ELEMENTS + THREADS - 1u) / THREADS;
 
 const MAX_ELEMENTS_PER_THREAD = 4u;
@@ -34,11 +46,12 @@ const GATE_GROUPS = 4u;
 // Groups that share the K dimension of a gate.
 const K_SPLITS = GATE_GROUPS / GATES;
 
-// What is multiplied by U: copies of h, or backward the gradients of gates; (copy, unit, row).
+// The left factor of the product with U: copies of h or, backward, the gradients of the
+// pre-activations; index (copy, unit, row).
 var<workgroup> tile: array<f32, TILE>;
-// Partial products; (gate_group, row, unit).
+// Partial products; index (gate group, row, unit).
 var<workgroup> sums: array<f32, SUMS>;
-// (row, unit), each of one thread alone.
+// The carry of each element; index (row, unit). Each is accessed by one thread only.
 var<workgroup> carries: array<Carry, ELEMENTS>;
 
 fn rows() -> u32 {
@@ -49,7 +62,7 @@ fn item_of(row: u32) -> u32 {
     return row;
 }
 
-// Writes h of an element where the next product reads it, once for each copy.
+// Writes h of an element to `tile`, times the dropout factor of each copy.
 fn publish_hidden(element: u32, row: u32, h: f32) {
     let unit = element % HIDDEN;
     for (var copy = 0u; copy < HIDDEN_COPIES; copy++) {
@@ -57,6 +70,7 @@ fn publish_hidden(element: u32, row: u32, h: f32) {
     }
 }
 
+// Phase 1 of the forward pass: partial sums of h U for all rows of the workgroup.
 fn multiply(thread: u32) {
     let gate_group = thread / LANES;
     let gate = gate_group % GATES;
@@ -78,7 +92,7 @@ fn multiply(thread: u32) {
     }
 }
 
-// h U of an element, for each of its gates.
+// Sums the partial products of an element, for each of its gates.
 fn product(element: u32) -> vec4<f32> {
     var result: vec4<f32>;
     for (var gate_group = 0u; gate_group < GATES * K_SPLITS; gate_group++) {
@@ -135,7 +149,8 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     }
 }
 
-// `recurrent` is U transposed here: [GATES HIDDEN, HIDDEN].
+// Phase 2 of the backward pass: partial sums of dz U^T. `recurrent` is U transposed: [GATES HIDDEN,
+// HIDDEN].
 fn multiply_back(thread: u32, row0: u32) {
     let gate_group = thread / LANES;
     let gate = gate_group % GATES;
@@ -157,7 +172,7 @@ fn multiply_back(thread: u32, row0: u32) {
     }
 }
 
-// The gradient of h that came through the product.
+// Sums the partial products of an element: the gradient of h that flowed through the product.
 fn product_back(element: u32) -> f32 {
     var dh = 0.0;
     for (var gate_group = 0u; gate_group < GATES * K_SPLITS; gate_group++) {

@@ -1,10 +1,4 @@
-// One launch runs one time step of all rows: the product h U of step_product.wgsl, then the cell.
-//
-//   workgroup   a tile of rows by units; the cell needs no barrier, as each thread has all gates of
-//               its elements
-//   thread      forward, four rows by one unit (all gates of it), or by four units of a cell of one
-//               gate; backward, four rows by four units
-//   registers   the pre-activations, or the gradients of h, of those elements
+// The value that a gate's product with U multiplies.
 fn seen(row: u32, unit: u32, gate: u32) -> f32 {
     return hidden_before(params.step, row, unit) * factor(gate, row, unit);
 }
@@ -29,6 +23,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     }
 }
 
+// Applies the cell to an element.
 fn finish(row: u32, unit: u32, product: vec4<f32>) {
     if row < rows() && unit < HIDDEN {
         let t = params.step;
@@ -54,6 +49,7 @@ fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     }
 }
 
+// Adds the gradient that flowed through the product, and applies the cell.
 fn finish_back(row: u32, unit: u32, product: f32) {
     if row >= rows() || unit >= HIDDEN {
         return;

@@ -1,6 +1,14 @@
-// The products with U of one time step: tiles of ROWS rows by 64 columns, K by slices.
+// The products with U of one time step, as a tiled matrix product with slices of K:
 //
-//   workgroup   one tile; 16 threads across, ROW_THREADS down
+//   multiply        h(t-1) U        rows of the batch by columns (gate, unit)
+//   multiply_back   dz(t+1) U^T     rows of the batch by units, one gate after another
+//
+//                64 columns: 16 units of gate 0 | of gate 1 | of gate 2 | of gate 3
+//              +-------------------------------------------------------------------+
+//   ROWS rows  |  thread (ty, tx): rows ty + n ROW_THREADS, unit tx of each gate    |
+//              +-------------------------------------------------------------------+
+//
+//   workgroup   one tile of ROWS rows by 64 columns; 16 threads across, ROW_THREADS down
 //   thread      a block of 4 x 4 sums in registers: rows ROW_THREADS apart; forward the four gates of
 //               one unit, of which a tile has 16, or units 16 apart for a cell of one gate; backward
 //               units 16 apart
@@ -19,12 +27,12 @@ override ROWS: u32 = 4u * ROW_THREADS;
 override ROW_PITCH: u32 = ROWS + 1u;
 override FIRST_GATE: u32 = 0u;
 override GATE_COUNT: u32 = GATES;
-// Copies of h that the gates see: one, or four, one for each gate.
+// Copies of h: one, or with dropout one for each of four gates.
 override HIDDEN_COPIES: u32 = 1u;
-// Terms to a slice.
+// Terms per slice.
 override DEPTH: u32 = 16u;
 override SEEN: u32 = HIDDEN_COPIES * DEPTH * ROW_PITCH;
-// U is stored transposed; known of products back alone.
+// U is stored transposed; for multiply_back only.
 override TRANSPOSED: bool = false;
 
 const COLUMNS = 64u;
@@ -51,7 +59,7 @@ fn corner(group: vec3<u32>) -> vec2<u32> {
     return vec2<u32>(group.y * ROWS, group.x * select(16u, COLUMNS, GATE_COUNT == 1u));
 }
 
-// The gate and the unit of one of 64 columns.
+// Gate and unit of one of the tile's 64 columns.
 fn column_of(column: u32, unit0: u32) -> vec2<u32> {
     if GATE_COUNT == 1u {
         return vec2<u32>(FIRST_GATE, unit0 + column);
@@ -59,7 +67,7 @@ fn column_of(column: u32, unit0: u32) -> vec2<u32> {
     return vec2<u32>(FIRST_GATE + column / 16u, unit0 + column % 16u);
 }
 
-// `seen` of the cell times U.
+// Sums of h U: rows ROW_THREADS apart by the four columns of a thread.
 fn multiply(first: vec2<u32>, thread: u32) -> mat4x4<f32> {
     let tx = thread % 16u;
     let ty = thread / 16u;
@@ -117,7 +125,7 @@ fn multiply(first: vec2<u32>, thread: u32) -> mat4x4<f32> {
     return sums;
 }
 
-// The copies of h that the four columns of a thread multiply, of one term.
+// The values of h for one term that the four columns of a thread multiply.
 fn copies_of(term: u32, row: u32) -> vec4<f32> {
     let at = term * HIDDEN_COPIES * ROW_PITCH + row;
     if HIDDEN_COPIES == 1u {
@@ -128,8 +136,8 @@ fn copies_of(term: u32, row: u32) -> vec4<f32> {
         seen_tile[at + 2u * ROW_PITCH], seen_tile[at + 3u * ROW_PITCH]);
 }
 
-// The gradients of a later step's gates, from `gate_gradient` of the cell, times U transposed: of
-// four rows, ROW_THREADS apart, and four units, 16 apart, by each gate's factors.
+// Sums of dz U^T: the gradients of a later step's pre-activations (`gate_gradient` of the cell)
+// times U transposed, multiplied by each gate's factors. Rows ROW_THREADS apart by units 16 apart.
 fn multiply_back(t: u32, first: vec2<u32>, thread: u32) -> mat4x4<f32> {
     let tx = thread % 16u;
     let ty = thread / 16u;
@@ -187,6 +195,7 @@ fn multiply_back(t: u32, first: vec2<u32>, thread: u32) -> mat4x4<f32> {
     return total;
 }
 
+// An element of U transposed; with windows, of each tap.
 fn weight_back(gate: u32, term: u32, unit: u32) -> f32 {
     if term >= taps() * HIDDEN || unit >= HIDDEN {
         return 0.0;

@@ -1,13 +1,14 @@
-// Activations by code; the codes are Activation::code in rnn-ops. What is not a number stays so.
+// Activation functions and their derivatives, selected by the code of Activation::code in rnn-ops.
+// NaN stays NaN. Each thread calls them for one value.
 
-// 1 / (1 + e^-x), without cancellation on either side.
+// sigmoid(x) = 1 / (1 + e^-x), without cancellation at either end.
 fn sigmoid(x: f32) -> f32 {
     let p = exponential(magnitude(x, 88.0));
     let e = fma(p.rest, p.scale, p.scale);
     return keep_nan(x, select(1.0, e, x < 0.0) / (1.0 + e));
 }
 
-// -m / (2 + m) with m = e^-2|x| - 1, whose relative error is small near zero, too.
+// tanh(x) = -m / (2 + m) with m = e^-2|x| - 1, which has a small relative error near zero too.
 fn tanh_stable(x: f32) -> f32 {
     let p = exponential(2.0 * magnitude(x, 44.0));
     let m = select(fma(p.rest, p.scale, p.scale - 1.0), p.rest, p.scale == 1.0);
@@ -15,6 +16,7 @@ fn tanh_stable(x: f32) -> f32 {
     return keep_nan(x, bitcast<f32>(bitcast<u32>(-m / (2.0 + m)) | sign));
 }
 
+// The activation of x.
 fn activate(code: u32, x: f32) -> f32 {
     switch code {
         case 1u: { return keep_nan(x, max(x, 0.0)); }
@@ -26,7 +28,7 @@ fn activate(code: u32, x: f32) -> f32 {
     }
 }
 
-// The derivative, from the activation's output y.
+// The derivative of the activation, from its value y.
 fn slope(code: u32, y: f32) -> f32 {
     switch code {
         case 1u: { return select(0.0, 1.0, is_positive(y)); }
@@ -38,7 +40,7 @@ fn slope(code: u32, y: f32) -> f32 {
     }
 }
 
-// Zero in place of what is so small that its products would be denormal: 2^-100.
+// Flushes values below 2^-100 to zero: their products would be denormal, which is slow.
 fn flush(v: f32) -> f32 {
     return select(v, 0.0, (bitcast<u32>(v) & 0x7fffffffu) < 0x0d800000u);
 }

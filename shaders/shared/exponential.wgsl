@@ -1,17 +1,17 @@
-// Exponentials and logarithms of our own: what a driver makes of the built-in ones, above all with
-// fast math, has no bound. No intermediate overflows. The bounds hold whether fma rounds once or
-// twice, and also where a compiler rearranges sums, as Metal's and Mesa's do: where that would cost
-// digits, integers are in its way.
+// Exponentials and logarithms with bounded errors; those of a driver have no bound, above all with
+// fast math. No intermediate overflows. The bounds hold whether fma rounds once or twice, and also
+// if a compiler reorders sums, as Metal's and Mesa's do: where that would cost digits, integer
+// operations prevent it. Each thread calls them for one value.
 
-// e^-a = scale (1 + rest), in which scale is a power of two and rest has no cancellation.
+// e^-a = scale (1 + rest), where scale is a power of two and rest has no cancellation.
 struct Exponential { rest: f32, scale: f32 }
 
-// Of 0 <= a <= 88.
+// e^-a for 0 <= a <= 88.
 fn exponential(a: f32) -> Exponential {
-    // Behind the sum with 1.5 * 2^23 the low bits are the nearest integer k to a / ln 2.
+    // After adding 1.5 * 2^23 the low bits are the nearest integer k to a / ln 2.
     let k = bitcast<u32>(fma(a, 1.442695, 12582912.0)) & 0xffu;
-    // r = k ln 2 - a, at most ln 2 / 2. From 1/4 on a is a whole number of 2^-25, as which k ln 2 has
-    // no rounding but that of ln 2, added in the end; k = 0 below.
+    // r = k ln 2 - a, at most ln 2 / 2. From a = 1/4 on, a is a multiple of 2^-25, in which unit k
+    // ln 2 is exact but for the rounding of ln 2, which is added at the end; below, k = 0.
     let bits = bitcast<u32>(a);
     let whole = ((bits & 0x7fffffu) | 0x800000u) << (((bits >> 23u) - 125u) & 31u);
     let difference = f32(i32(k * 23258160u - whole));
@@ -24,12 +24,12 @@ fn exponential(a: f32) -> Exponential {
     return Exponential(fma(r * r, p, r), bitcast<f32>((127u - k) << 23u));
 }
 
-// |x|, at most `limit`; that for what is not a number.
+// min(|x|, limit), and limit for NaN.
 fn magnitude(x: f32, limit: f32) -> f32 {
     return bitcast<f32>(min(bitcast<u32>(x) & 0x7fffffffu, bitcast<u32>(limit)));
 }
 
-// e^-|x| to 1.6 units in the last place; below 2^-126 denormal or zero.
+// e^-|x| to 1.6 units in the last place; results below 2^-126 are denormal or zero.
 fn decay(x: f32) -> f32 {
     let p = exponential(magnitude(x, 88.0));
     return keep_nan(x, fma(p.rest, p.scale, p.scale));

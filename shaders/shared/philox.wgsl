@@ -1,5 +1,6 @@
-// Philox4x32-10 (Salmon et al., SC 2011), the same numbers as rnn_core::Philox. The product of
-// two 32-bit words is put together from 16-bit halves: WGSL has no 64-bit integers.
+// Counter-based random numbers: Philox4x32-10 (Salmon et al., SC 2011), bit-identical to
+// rnn_core::Philox. A thread computes four words from key and counter, without state. Products of
+// two 32-bit words are assembled from 16-bit halves, as WGSL has no 64-bit integers.
 fn multiply_high(a: u32, b: u32) -> u32 {
     let a0 = a & 0xffffu;
     let a1 = a >> 16u;

@@ -1,3 +1,4 @@
-// Sequences lie in memory in half precision, and are computed with in single precision.
+// Elem, the element type of sequences in memory: half precision. Kernels compute in f32 and round
+// when they store.
 enable f16;
 alias Elem = f16;

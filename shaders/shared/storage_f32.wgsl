@@ -1,2 +1,2 @@
-// Sequences lie in memory as they are computed with.
+// Elem, the element type of sequences in memory: single precision.
 alias Elem = f32;

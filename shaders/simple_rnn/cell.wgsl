@@ -1,5 +1,7 @@
-// The cell of a SimpleRNN: one unit of one row at a time. The schedules (scan.wgsl, step.wgsl) call
-// cell_forward or cell_backward once for each element.
+// The cell of a SimpleRNN, for one element (row, unit). The schedules scan.wgsl and step.wgsl call
+// cell_forward or cell_backward once per element and step.
+//
+//   h(t) = activation(x(t) + h(t-1) U)
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
 @group(0) @binding(1) var<storage, read> recurrent: array<Elem>;
 @group(0) @binding(2) var<storage, read> state: array<f32>;
@@ -17,14 +19,14 @@
 
 const GATES = 1u;
 
-// From step to step; going back in time, its gradient.
+// The state between two steps; in the backward pass, its gradient.
 struct Carry { h: f32 }
 
 fn load_carry(t: u32, row: u32, unit: u32) -> Carry {
     return Carry(hidden_before(t, row, unit));
 }
 
-// What was kept by the launch of the steps before.
+// The state at the end of the launch before.
 fn resume_carry(t: u32, row: u32, unit: u32) -> Carry {
     return Carry(last[row * HIDDEN + unit]);
 }
@@ -46,6 +48,7 @@ fn cell_forward(t: u32, row: u32, unit: u32, pre: PreActivation, carry: Carry) -
     return after;
 }
 
+// The gradient of the final state.
 fn last_step_gradient(row: u32, unit: u32) -> Carry {
     if HAS_D_LAST {
         return Carry(d_last[row * HIDDEN + unit]);
@@ -61,7 +64,7 @@ fn store_carry_gradient(row: u32, unit: u32, carry: Carry) {
     d_state[row * HIDDEN + unit] = carry.h;
 }
 
-// h, its gradient from outside, and whether the row takes part.
+// The saved values of a step: h(t), the gradient of h from outside, and the mask (1 or 0).
 fn load_saved(t: u32, row: u32, unit: u32) -> mat2x4<f32> {
     let at = (t * rows() + row) * HIDDEN + unit;
     var dh = 0.0;
@@ -83,6 +86,7 @@ fn cell_backward(t: u32, row: u32, unit: u32, saved: mat2x4<f32>, carry: Carry) 
     return back;
 }
 
+// dz.
 fn gate_gradient(t: u32, row: u32, gate: u32, unit: u32) -> f32 {
     return f32(d_x[(t * rows() + row) * HIDDEN + unit]);
 }

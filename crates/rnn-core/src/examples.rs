@@ -2,16 +2,16 @@ use crate::{HostTensor, Shape};
 use std::error::Error;
 use std::fmt::Debug;
 
-/// An array of examples along the leading axis, which lies in memory or in a file, or is computed:
-/// only those asked for need to be in memory.
+/// An array of examples along the leading axis, stored in memory or in a file, or computed on the
+/// fly: only the requested examples need to be in memory.
 pub trait Examples: Debug + Send + Sync {
-    /// The extents, the number of examples first.
+    /// Returns the extents, with the number of examples first.
     fn shape(&self) -> &Shape;
 
-    /// Some of them, in this order: `[which.len(), ..]`.
+    /// Reads the examples of the given indices, in that order: `[which.len(), ..]`.
     ///
     /// # Errors
-    /// If one does not exist or cannot be read.
+    /// Fails if an example does not exist or cannot be read.
     fn read(&self, which: &[u32]) -> Result<HostTensor, Box<dyn Error + Send + Sync>>;
 }
 

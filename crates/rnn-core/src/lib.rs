@@ -1,5 +1,5 @@
-//! The vocabulary that every other crate shares: shapes, element types, tensors in host memory,
-//! arrays of examples and counter-based random numbers.
+//! The types that all other crates share: shapes, element types, tensors in host memory, arrays of
+//! examples, and counter-based random numbers.
 
 mod examples;
 mod rng;

@@ -1,8 +1,8 @@
 /// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a
 /// bijection from a 128-bit counter to 128 random bits under a 64-bit key.
 ///
-/// Because the value depends on nothing but (key, counter), a kernel can draw the number of any
-/// element on its own, and a backward pass draws the same one again instead of storing it.
+/// The bits depend on nothing but key and counter. So a kernel can compute the random number of any
+/// element independently, and the backward pass computes it again instead of storing it.
 #[derive(Clone, Copy, Debug)]
 pub struct Philox {
     key: [u32; 2],
@@ -12,12 +12,12 @@ const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
 impl Philox {
-    /// The generator of one 64-bit key.
+    /// Creates the generator of a 64-bit key, given as two words.
     pub fn new(key: [u32; 2]) -> Self {
         Self { key }
     }
 
-    /// The four random words at `counter`.
+    /// Returns the four random words at `counter`.
     pub fn block(&self, counter: [u32; 4]) -> [u32; 4] {
         let mut key = self.key;
         let mut c = counter;
@@ -38,7 +38,7 @@ impl Philox {
     }
 }
 
-/// A stream of random numbers for the host: initial weights, shuffles, synthetic data.
+/// A stream of random numbers on the host, for initial weights, shuffles and synthetic data.
 #[derive(Clone, Debug)]
 pub struct Rng {
     philox: Philox,
@@ -49,13 +49,13 @@ pub struct Rng {
 }
 
 impl Rng {
-    /// The numbers of `stream` under `seed`. Streams of one seed are independent of each other.
+    /// Creates the given stream of a seed. Streams of one seed are independent of each other.
     pub fn new(seed: u64, stream: u64) -> Self {
         let philox = Philox::new([seed as u32, (seed >> 32) as u32]);
         Self { philox, stream, block: 0, words: [0; 4], used: 4 }
     }
 
-    /// 32 uniform random bits.
+    /// Returns 32 uniform random bits.
     pub fn next_u32(&mut self) -> u32 {
         if self.used == 4 {
             let (b, s) = (self.block, self.stream);
@@ -68,26 +68,27 @@ impl Rng {
         self.words[self.used - 1]
     }
 
-    /// Uniform in [0, 1), with 24 bits: every value is exact in f32.
+    /// Returns a uniform number in [0, 1) with 24 bits, so that every value is exact in f32.
     pub fn uniform(&mut self) -> f64 {
         f64::from(self.next_u32() >> 8) / f64::from(1u32 << 24)
     }
 
-    /// Uniform in [low, high).
+    /// Returns a uniform number in [low, high).
     pub fn uniform_in(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.uniform()
     }
 
-    /// Standard normal, by the Box-Muller transform.
+    /// Returns a standard normal number, by the Box-Muller transform.
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-    /// A uniform integer in `0..bound`, without bias (Lemire's multiply-and-reject).
+    /// Returns a uniform integer in `0..bound` without bias (Lemire's multiply-and-reject,
+    /// arXiv:1805.10941).
     ///
     /// # Panics
-    /// If `bound` is 0.
+    /// Panics if `bound` is 0.
     pub fn below(&mut self, bound: u32) -> u32 {
         assert!(bound > 0, "Rng::below needs a bound of at least 1");
         let reject_below = bound.wrapping_neg() % bound;
@@ -99,7 +100,7 @@ impl Rng {
         }
     }
 
-    /// A uniformly random order of the slice (Fisher-Yates).
+    /// Permutes the slice uniformly at random (Fisher-Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i as u32 + 1) as usize);

@@ -1,46 +1,47 @@
 use std::fmt;
 
-/// The extents of a tensor, slowest-varying axis first. `[]` is a scalar with one element.
+/// The extents of a tensor, slowest-varying axis first. `[]` is the shape of a scalar, which has
+/// one element.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// A shape from its extents.
+    /// Creates a shape from its extents.
     pub fn new(dims: impl Into<Vec<usize>>) -> Self {
         Self(dims.into())
     }
 
-    /// The extents, slowest-varying first.
+    /// Returns the extents, slowest-varying axis first.
     pub fn dims(&self) -> &[usize] {
         &self.0
     }
 
-    /// The number of axes.
+    /// Returns the number of axes.
     pub fn rank(&self) -> usize {
         self.0.len()
     }
 
-    /// The number of elements.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.0.iter().product()
     }
 
-    /// Whether the tensor holds no element.
+    /// Returns true if there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The extent of the last axis; 1 for a scalar.
+    /// Returns the extent of the last axis; 1 for a scalar.
     pub fn last(&self) -> usize {
         self.0.last().copied().unwrap_or(1)
     }
 
-    /// The product of all extents but the last: how many rows a matrix of this data has.
+    /// Returns the product of all extents but the last: the rows of the data as a matrix.
     pub fn rows(&self) -> usize {
         self.0.split_last().map_or(1, |(_, rest)| rest.iter().product())
     }
 
-    /// The same shape with another last extent.
+    /// Returns the shape with another last extent.
     pub fn with_last(&self, last: usize) -> Self {
         let mut dims = self.0.clone();
         match dims.last_mut() {

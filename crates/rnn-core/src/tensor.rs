@@ -1,20 +1,20 @@
 use crate::Shape;
 use std::fmt;
 
-/// The element type of a tensor.
+/// Element type of a tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DType {
     /// IEEE 754 single precision.
     #[default]
     F32,
-    /// IEEE 754 half precision, between ops on a device: on the host it is widened.
+    /// IEEE 754 half precision, used between ops on a device; widened to f32 on the host.
     F16,
     /// Unsigned integers: token ids, random keys, sort orders.
     U32,
 }
 
 impl DType {
-    /// Bytes of an element on a device.
+    /// Returns the size of an element on a device, in bytes.
     pub fn bytes(self) -> usize {
         match self {
             DType::F32 | DType::U32 => 4,
@@ -33,7 +33,7 @@ impl fmt::Display for DType {
     }
 }
 
-/// The elements of a [`HostTensor`], row-major.
+/// Elements of a [`HostTensor`], row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// Floats.
@@ -43,7 +43,7 @@ pub enum Data {
 }
 
 impl Data {
-    /// The number of elements.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         match self {
             Data::F32(v) => v.len(),
@@ -51,7 +51,7 @@ impl Data {
         }
     }
 
-    /// Whether there is no element.
+    /// Returns true if there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -64,41 +64,50 @@ pub struct HostTensor {
     data: Data,
 }
 
-/// Why a [`HostTensor`] could not be made or read.
+/// The reason for which a [`HostTensor`] could not be created or read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TensorError {
-    /// The number of elements is not the product of the extents.
+    /// The number of elements differs from the product of the extents.
     #[error("{len} elements do not fill a tensor of shape {shape}")]
     Length {
-        /// The shape asked for.
+        /// The requested shape.
         shape: Shape,
-        /// The elements given.
+        /// The number of elements.
         len: usize,
     },
     /// The tensor holds another element type.
     #[error("expected a tensor of {expected}, found {found} of shape {shape}")]
     DType {
-        /// What the caller asked for.
+        /// The requested type.
         expected: DType,
-        /// What the tensor holds.
+        /// The tensor's type.
         found: DType,
-        /// Its shape.
+        /// The tensor's shape.
         shape: Shape,
     },
 }
 
 impl HostTensor {
-    /// A tensor of floats.
+    /// Creates a tensor of floats.
+    ///
+    /// # Errors
+    /// Fails if the number of elements does not fit the shape.
     pub fn from_f32(shape: impl Into<Shape>, data: Vec<f32>) -> Result<Self, TensorError> {
         Self::new(shape, Data::F32(data))
     }
 
-    /// A tensor of unsigned integers.
+    /// Creates a tensor of unsigned integers.
+    ///
+    /// # Errors
+    /// Fails if the number of elements does not fit the shape.
     pub fn from_u32(shape: impl Into<Shape>, data: Vec<u32>) -> Result<Self, TensorError> {
         Self::new(shape, Data::U32(data))
     }
 
-    /// A tensor from elements of either type.
+    /// Creates a tensor from elements of either type.
+    ///
+    /// # Errors
+    /// Fails if the number of elements does not fit the shape.
     pub fn new(shape: impl Into<Shape>, data: Data) -> Result<Self, TensorError> {
         let shape = shape.into();
         if shape.len() != data.len() {
@@ -107,7 +116,7 @@ impl HostTensor {
         Ok(Self { shape, data })
     }
 
-    /// A tensor of zeros.
+    /// Creates a tensor of zeros.
     pub fn zeros(shape: impl Into<Shape>, dtype: DType) -> Self {
         let shape = shape.into();
         let data = match dtype {
@@ -117,17 +126,17 @@ impl HostTensor {
         Self { shape, data }
     }
 
-    /// A scalar float.
+    /// Creates a scalar float.
     pub fn scalar(value: f32) -> Self {
         Self { shape: Shape::default(), data: Data::F32(vec![value]) }
     }
 
-    /// The extents.
+    /// Returns the extents.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// The element type.
+    /// Returns the element type.
     pub fn dtype(&self) -> DType {
         match self.data {
             Data::F32(_) => DType::F32,
@@ -135,12 +144,15 @@ impl HostTensor {
         }
     }
 
-    /// The elements.
+    /// Returns the elements, row-major.
     pub fn data(&self) -> &Data {
         &self.data
     }
 
-    /// The elements as floats, or an error naming what the tensor holds instead.
+    /// Returns the elements as floats.
+    ///
+    /// # Errors
+    /// Fails if the tensor holds integers.
     pub fn as_f32(&self) -> Result<&[f32], TensorError> {
         match &self.data {
             Data::F32(v) => Ok(v),
@@ -148,7 +160,10 @@ impl HostTensor {
         }
     }
 
-    /// The elements as unsigned integers, or an error naming what the tensor holds instead.
+    /// Returns the elements as unsigned integers.
+    ///
+    /// # Errors
+    /// Fails if the tensor holds floats.
     pub fn as_u32(&self) -> Result<&[u32], TensorError> {
         match &self.data {
             Data::U32(v) => Ok(v),
@@ -156,7 +171,7 @@ impl HostTensor {
         }
     }
 
-    /// The elements as they lie in memory, four bytes each.
+    /// Returns the elements as they lie in memory, four bytes each.
     pub fn as_bytes(&self) -> &[u8] {
         match &self.data {
             Data::F32(v) => bytemuck::cast_slice(v),
@@ -164,7 +179,7 @@ impl HostTensor {
         }
     }
 
-    /// Whether no element is NaN or infinite.
+    /// Returns true if no element is NaN or infinite.
     pub fn is_finite(&self) -> bool {
         match &self.data {
             Data::F32(values) => values.iter().all(|value| value.is_finite()),
@@ -172,7 +187,8 @@ impl HostTensor {
         }
     }
 
-    /// These rows of the leading axis, in this order; `None` if one does not exist.
+    /// Returns the given rows of the leading axis, in that order: `[rows.len(), ..]`; `None` if one
+    /// does not exist.
     pub fn rows(&self, rows: &[u32]) -> Option<Self> {
         fn gather<T: Copy>(all: &[T], rows: &[u32], width: usize) -> Option<Vec<T>> {
             let mut some = Vec::with_capacity(rows.len() * width);
@@ -192,7 +208,10 @@ impl HostTensor {
         exist.then(|| Self { shape: [&[rows.len()], row].concat().into(), data })
     }
 
-    /// The same elements under another shape.
+    /// Returns the same elements under another shape.
+    ///
+    /// # Errors
+    /// Fails if the shape has another number of elements.
     pub fn reshape(self, shape: impl Into<Shape>) -> Result<Self, TensorError> {
         Self::new(shape, self.data)
     }

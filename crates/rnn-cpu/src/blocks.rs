@@ -1,4 +1,4 @@
-//! Register blocks: sums of so many rows and vectors stay in registers while terms are added.
+//! Register blocks: the sums of R rows by V vectors stay in registers while terms are added.
 
 use crate::simd::dispatch;
 use pulp::{Simd, WithSimd};
@@ -6,8 +6,8 @@ use pulp::{Simd, WithSimd};
 /// Columns below which most of a vector would be empty.
 pub const MIN_COLUMNS: usize = 8;
 
-/// Rows of a block, by the processor's vector registers and the vectors of its panels: its sums, a
-/// row of a panel and one number take nearly all of them.
+/// Returns the rows of a block, by the number of vector registers and the vectors per panel: the
+/// block's sums, a panel's row and one broadcast element take nearly all registers.
 pub const fn rows_of_block(registers: usize, vectors: usize) -> usize {
     match (registers >= 32, vectors) {
         (true, 2) => 12,
@@ -21,13 +21,14 @@ pub const fn rows_of_block(registers: usize, vectors: usize) -> usize {
     }
 }
 
-/// Vectors to a panel such that panels of so many columns are filled best.
+/// Returns the vectors per panel that leave the fewest columns of padding.
 pub fn vectors_of_panel(columns: usize, lanes: usize) -> usize {
     let vectors = columns.div_ceil(lanes);
     [4, 5, 3, 2].into_iter().min_by_key(|&v| vectors.next_multiple_of(v)).unwrap_or(4)
 }
 
-/// The same where as many rows are to be filled, too.
+/// Returns the vectors per panel that leave the least padding in rows and columns together. The
+/// last argument is [`processor`](crate::simd::processor)'s.
 pub fn vectors_of_panels(rows: usize, columns: usize, (lanes, registers): (usize, usize)) -> usize {
     let filled = |v: usize| {
         rows.next_multiple_of(rows_of_block(registers, v)) * columns.next_multiple_of(v * lanes)
@@ -37,11 +38,13 @@ pub fn vectors_of_panels(rows: usize, columns: usize, (lanes, registers): (usize
 
 /// Work on register blocks of R rows and V vectors.
 pub trait Blocked {
+    /// The result.
     type Output;
+    /// Runs the work with blocks of R rows and V vectors.
     fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Self::Output;
 }
 
-/// Runs it with the rows that fit the processor at hand.
+/// Runs the work with V = `vectors` and the R that fits the processor at hand.
 pub fn run_blocked<B: Blocked>(vectors: usize, work: B) -> B::Output {
     struct Work<B>(usize, B);
     impl<B: Blocked> WithSimd for Work<B> {

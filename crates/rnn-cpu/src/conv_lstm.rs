@@ -1,13 +1,13 @@
-//! The convolutional LSTM: all pixels of a step are rows, which threads share; steps follow each
-//! other.
+//! The convolutional LSTM: the pixels of a step are rows, divided among threads; steps run one
+//! after another.
 
-use crate::conv::{Product, Scratch, split};
+use crate::conv::{ConvProduct, Scratch, split};
 use crate::entry::Entry;
 use crate::gemm_tall::Epilogue;
 use crate::geometry::{GateColumns, Geometry};
 use crate::scan::{lstm, lstm_backward};
 use crate::simd::{self, load, store};
-use crate::vector::{add, flush_each, scale_by};
+use crate::vector::{add, copy_or_zero, flush_each, scale_by};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use rnn_graph::Io;
@@ -17,7 +17,7 @@ use rnn_ops::{ConvLstm, ConvLstmBackward, LstmGates};
 pub const KERNELS: &[Entry] =
     &[entry!(ConvLstm, forward, omits: [0, 2]), entry!(ConvLstmBackward, backward)];
 
-/// Pixels to a part of a step's element-wise work.
+/// Pixels per task of a step's elementwise work.
 const PIXELS: usize = 256;
 
 fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
@@ -28,17 +28,14 @@ fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
     let mask = mask.map(|p| io.uints(p));
     let geometry = Geometry::new(op.windows, e.step, n);
     let columns = gate_columns(dropout.is_some(), n);
-    let products: Vec<Product> =
-        columns.iter().map(|&columns| Product::new(geometry, u, columns)).collect();
+    let products: Vec<ConvProduct> =
+        columns.iter().map(|&columns| ConvProduct::new(geometry, u, columns)).collect();
     let parts = products[0].parts();
     let [hidden, sums, cells, last] = io.outputs();
     let keeps = !cells.is_empty();
-    match state {
-        Some(state) => last.copy_from_slice(state),
-        None => last.fill(0.0),
-    }
+    copy_or_zero(last, state);
     let (h_last, c_last) = last.split_at_mut(per_step);
-    // h as each gate sees it, if they see it differently.
+    // h times the dropout factors of each gate.
     let mut seen = vec![0.0; dropout.map_or(0, <[f32]>::len)];
     let mut next = vec![0.0; per_step];
     for t in 0..op.steps {
@@ -61,11 +58,11 @@ fn forward(op: &ConvLstm, io: &mut Io<'_, f32>) {
                 product.put(x, part.clone(), Epilogue::ADD, (z, columns[gate]), scratch);
             }
             h.copy_from_slice(&before[part.start * n..part.end * n]);
-            let there = |i| {
+            let is_unmasked = |i| {
                 let item = e.step.place(part.start + i).0;
                 mask.is_none_or(|mask| mask[t * e.step.items + item] != 0)
             };
-            simd::dispatch(Forward { gates: &op.gates, units: n, z, keeps, h, c, there });
+            simd::dispatch(Forward { gates: &op.gates, units: n, z, keeps, h, c, is_unmasked });
         });
         h_last.copy_from_slice(&next);
         if let Some(hidden) = hidden.get_mut(t * per_step..(t + 1) * per_step) {
@@ -82,8 +79,8 @@ struct Forward<'a, T> {
     keeps: bool,
     h: &'a mut [f32],
     c: &'a mut [f32],
-    /// Whether a pixel takes part.
-    there: T,
+    /// Returns true if a pixel is unmasked.
+    is_unmasked: T,
 }
 
 impl<T: Fn(usize) -> bool> WithSimd for Forward<'_, T> {
@@ -94,7 +91,7 @@ impl<T: Fn(usize) -> bool> WithSimd for Forward<'_, T> {
         let (n, lanes) = (self.units, S::F32_LANES);
         let states = self.h.chunks_exact_mut(n).zip(self.c.chunks_exact_mut(n));
         for (i, (z, (h, c))) in self.z.chunks_exact_mut(4 * n).zip(states).enumerate() {
-            let there = (self.there)(i);
+            let is_unmasked = (self.is_unmasked)(i);
             for unit in (0..n).step_by(lanes) {
                 let width = lanes.min(n - unit);
                 let mut gates = [simd.splat_f32s(0.0); 4];
@@ -108,7 +105,7 @@ impl<T: Fn(usize) -> bool> WithSimd for Forward<'_, T> {
                         store(simd, &mut z[gate * n + unit..][..width], value);
                     }
                 }
-                if there {
+                if is_unmasked {
                     store(simd, &mut h[unit..unit + width], state[0]);
                     store(simd, c, state[1]);
                 }
@@ -117,13 +114,13 @@ impl<T: Fn(usize) -> bool> WithSimd for Forward<'_, T> {
     }
 }
 
-/// The columns of U of all gates together, or of each if it sees an h of its own.
+/// Returns the columns of U of all gates together, or of each gate if its view of h is its own.
 fn gate_columns(apart: bool, filters: usize) -> Vec<GateColumns> {
     let all = GateColumns::all(4 * filters);
     if apart { (0..4).map(|gate| all.gate(gate)).collect() } else { vec![all] }
 }
 
-/// The gates of some pixels, which turn into the gradients of their pre-activations.
+/// The gates of some pixels, which their pre-activations' gradients overwrite.
 struct Backward<'a, T> {
     gates: &'a LstmGates,
     units: usize,
@@ -132,8 +129,8 @@ struct Backward<'a, T> {
     dh: &'a [f32],
     dc: &'a mut [f32],
     dz: &'a mut [f32],
-    /// Whether a pixel takes part.
-    there: T,
+    /// Returns true if a pixel is unmasked.
+    is_unmasked: T,
 }
 
 impl<T: Fn(usize) -> bool> WithSimd for Backward<'_, T> {
@@ -145,7 +142,7 @@ impl<T: Fn(usize) -> bool> WithSimd for Backward<'_, T> {
         let carries = self.dh.chunks_exact(n).zip(self.dc.chunks_exact_mut(n));
         let pixels = self.dz.chunks_exact_mut(4 * n).zip(self.cells.chunks_exact(n));
         for (i, ((dz, c), (dh, dc))) in pixels.zip(carries).enumerate() {
-            if !(self.there)(i) {
+            if !(self.is_unmasked)(i) {
                 dz.fill(0.0);
                 continue;
             }
@@ -177,17 +174,14 @@ fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
     let geometry = Geometry::new(forward.windows, e.step, n);
     let columns = gate_columns(dropout.is_some(), n).into_iter();
-    let products: Vec<Product> =
-        columns.map(|columns| Product::transposed(geometry, u, columns)).collect();
+    let products: Vec<ConvProduct> =
+        columns.map(|columns| ConvProduct::transposed(geometry, u, columns)).collect();
     let [dz, d_state] = io.outputs();
-    match d_last {
-        Some(given) => d_state.copy_from_slice(given),
-        None => d_state.fill(0.0),
-    }
+    copy_or_zero(d_state, d_last);
     let (dh, dc) = d_state.split_at_mut(per_step);
     let mut of_gate = vec![0.0; if dropout.is_some() { per_step } else { 0 }];
     for t in (0..forward.steps).rev() {
-        let there =
+        let is_unmasked =
             |pixel| mask.is_none_or(|mask| mask[t * e.step.items + e.step.place(pixel).0] != 0);
         let dz = &mut dz[t * 4 * per_step..(t + 1) * 4 * per_step];
         let cells = &cells[t * per_step..(t + 1) * per_step];
@@ -198,27 +192,27 @@ fn backward(op: &ConvLstmBackward, io: &mut Io<'_, f32>) {
                 let from = t * per_step + part * PIXELS * n;
                 add(dh, &d[from..from + dh.len()]);
             }
-            let there = |i| there(part * PIXELS + i);
+            let is_unmasked = |i| is_unmasked(part * PIXELS + i);
             let gates = &forward.gates;
-            simd::dispatch(Backward { gates, units: n, cells, dh, dc, dz, there });
+            simd::dispatch(Backward { gates, units: n, cells, dh, dc, dz, is_unmasked });
         });
         let dz = &*dz;
-        // Of the items that take part, dh(t) is spent, and dh(t-1) takes its place.
+        // For unmasked items, dh(t) is used up, and dh(t-1) takes its place.
         match dropout {
             None => {
-                products[0].write(dz, (dh, n), there);
+                products[0].write(dz, (dh, n), is_unmasked);
                 dh.par_chunks_mut(PIXELS * n).for_each(flush_each);
             }
             Some(factors) => {
                 let mut sum = vec![0.0; per_step];
                 for (product, factors) in products.iter().zip(factors.chunks_exact(per_step)) {
-                    product.write(dz, (&mut of_gate, n), there);
+                    product.write(dz, (&mut of_gate, n), is_unmasked);
                     flush_each(&mut of_gate);
                     scale_by(&mut of_gate, factors);
                     add(&mut sum, &of_gate);
                 }
                 let pixels = dh.chunks_exact_mut(n).zip(sum.chunks_exact(n));
-                for (_, (dh, sum)) in pixels.enumerate().filter(|(pixel, _)| there(*pixel)) {
+                for (_, (dh, sum)) in pixels.enumerate().filter(|(pixel, _)| is_unmasked(*pixel)) {
                     dh.copy_from_slice(sum);
                 }
             }

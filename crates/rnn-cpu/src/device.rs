@@ -1,14 +1,14 @@
 use crate::session::CpuSession;
 use rnn_graph::{Device, DeviceInfo, DeviceKind, Limits, Session};
 
-/// The processor that this program runs on.
+/// The CPU device: the processor that this program runs on.
 #[derive(Debug)]
 pub struct CpuDevice {
     info: DeviceInfo,
 }
 
 impl CpuDevice {
-    /// A device that uses every core.
+    /// Returns a device that uses all cores.
     pub fn new() -> Self {
         let threads = rayon::current_num_threads();
         let plural = if threads == 1 { "" } else { "s" };

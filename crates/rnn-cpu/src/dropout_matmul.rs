@@ -1,4 +1,4 @@
-//! Products with dropout of their own for each gate: rows are taken in blocks that stay in the
+//! Products with a dropout of its own for each gate: rows are processed in blocks that stay in the
 //! cache, and each gate multiplies its view of a block.
 
 use crate::entry::Entry;
@@ -17,10 +17,10 @@ pub const KERNELS: &[Entry] = &[
     entry!(DropoutMatmulWeights, |_, io| weights(io)),
 ];
 
-/// Rows of a block.
+/// Rows per block.
 const BLOCK: usize = 512;
 
-/// The rows of a block as one gate sees them; `first` is the place of the first row.
+/// Returns the rows of a block times a gate's factors; `first` is the index of the first row.
 fn seen(e: &GateExtents, factors: &[f32], gate: usize, first: usize, rows: &[f32]) -> Vec<f32> {
     let mut seen = rows.to_vec();
     drop_rows(e, factors, gate, first, &mut seen);
@@ -33,7 +33,7 @@ fn drop_rows(e: &GateExtents, factors: &[f32], gate: usize, first: usize, rows: 
     }
 }
 
-/// By how much a gate sees a row.
+/// Returns a gate's factors for a row.
 fn of_row<'a>(e: &GateExtents, factors: &'a [f32], gate: usize, row: usize) -> &'a [f32] {
     &factors[(gate * e.period + row % e.period) * e.features..][..e.features]
 }
@@ -79,7 +79,7 @@ fn input(io: &mut Io<'_, f32>) {
     });
 }
 
-/// x as the gates see it.
+/// x times each gate's factors.
 struct Seen<'a> {
     x: &'a [f32],
     factors: &'a [f32],
@@ -96,7 +96,7 @@ impl Rows for Seen<'_> {
         self.extents.gates
     }
 
-    fn lay_out(&self, gate: usize, rows: Range<usize>, to: &mut [f32], stride: usize) {
+    fn gather(&self, gate: usize, rows: Range<usize>, to: &mut [f32], stride: usize) {
         let GateExtents { features, .. } = self.extents;
         let each = to.chunks_mut(stride).zip(self.memory(rows.clone()).chunks_exact(features));
         for ((to, x), row) in each.zip(rows) {

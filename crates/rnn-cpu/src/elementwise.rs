@@ -1,4 +1,4 @@
-//! Ops of one element at a time, in parts that threads share.
+//! Elementwise ops, in parts that threads share.
 
 use crate::entry::Entry;
 use crate::simd;
@@ -15,7 +15,7 @@ pub const KERNELS: &[Entry] = &[
     entry!(Update, update),
 ];
 
-/// Elements of a part.
+/// Elements per task.
 const PART: usize = 1 << 14;
 
 fn binary(op: &Binary, io: &mut Io<'_, f32>) {
@@ -26,7 +26,8 @@ fn binary(op: &Binary, io: &mut Io<'_, f32>) {
     }
 }
 
-/// Parts of a in parallel. b is as long, or repeated along a; then each part begins where b does.
+/// Combines a and b in parallel parts. b has a's length or is repeated along a; then each part
+/// begins where b does.
 fn elementwise(io: &mut Io<'_, f32>, combine: impl Fn(f32, f32) -> f32 + Sync) {
     let (a, b) = (io.input(0), io.input(1));
     let repeated = a.len() > b.len();
@@ -85,7 +86,7 @@ fn activate_backward(op: &ActivateBackward, io: &mut Io<'_, f32>) {
     });
 }
 
-/// The definition over parts of all arenas.
+/// Runs the reference definition on parts of all parameter buffers in parallel.
 fn update(op: &Update, io: &mut Io<'_, f32>) {
     let (gradients, step, signature) = (io.input(0), Slice::Float(io.input(1)), io.signature);
     let mut parts: Vec<Vec<SliceMut<'_, f32>>> = Vec::new();

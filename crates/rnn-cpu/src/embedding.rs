@@ -1,4 +1,4 @@
-//! Rows of tables, looked up and summed.
+//! Embedding look-ups and their gradients.
 
 use crate::entry::Entry;
 use crate::vector::{add, add_four};
@@ -13,7 +13,7 @@ pub const KERNELS: &[Entry] = &[
     entry!(SortTokens, |_, io| sort_tokens(io)),
 ];
 
-/// Positions that one thread takes.
+/// Positions per task.
 const PART: usize = 512;
 
 fn look_up(io: &mut Io<'_, f32>) {
@@ -26,8 +26,8 @@ fn look_up(io: &mut Io<'_, f32>) {
     });
 }
 
-/// Each row of the table sums its positions in ascending order; of a token that stands in many,
-/// as padding does, in parts of them.
+/// Each row of the table sums the gradients at its token's positions, in ascending order; for a
+/// frequent token, such as padding, in parts.
 fn backward(io: &mut Io<'_, f32>) {
     let (d_out, width) = (io.input(1), io.signature.inputs[1].shape.last());
     let (order, starts) = (io.uints(2), io.uints(3));
@@ -51,7 +51,7 @@ fn backward(io: &mut Io<'_, f32>) {
     });
 }
 
-/// Counts the positions of each token, and places them one by one.
+/// Counts the positions of each token, and assigns their places one by one.
 fn sort_tokens(io: &mut Io<'_, f32>) {
     let tokens = io.uints(0);
     let [order, starts] = io.uint_outputs();

@@ -1,18 +1,17 @@
 use rnn_graph::{Io, Op};
 use std::any::TypeId;
 
-/// The fast kernel of one type of op.
+/// The fast kernel of one type of op, an entry of the kernel table.
 pub struct Entry {
-    /// The type of the op.
+    /// Returns the op's type.
     pub op: fn() -> TypeId,
-    /// Runs an op of that type.
+    /// Runs an op of that type on its operands.
     pub run: fn(&dyn Op, &mut Io<'_, f32>),
-    /// The outputs that the kernel leaves out where it is given no memory for them, as nobody reads
-    /// them.
+    /// Outputs that the kernel can skip if they have length 0, because nobody reads them.
     pub may_omit: &'static [usize],
 }
 
-/// The entry of a type of op, from a function of the op and its operands.
+/// Builds the [`Entry`] of a type of op from a function of the op and its operands.
 macro_rules! entry {
     ($op:ty, $run:expr) => {
         entry!($op, $run, omits: [])

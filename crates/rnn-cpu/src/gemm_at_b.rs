@@ -1,4 +1,4 @@
-//! Sums of outer products, A^T B of tall A and B: the gradients of weights.
+//! A^T B of tall A and B, as sums of outer products: the gradients of weights.
 
 use crate::blocks::{Blocked, MIN_COLUMNS, run_blocked, vectors_of_panels};
 use crate::packed::{AlignedBuf, PADDING, multiply_transposed};
@@ -10,32 +10,33 @@ use pulp::Simd;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Rows of a block, which the caches hold.
+/// Rows per block, such that the caches hold it.
 const BLOCK: usize = 128;
-/// Rows of a part, whose sum one thread makes, until there are as many parts as there may be: by
-/// the shape alone, so that sums do not depend on the number of threads.
+/// Rows per part, which one thread sums, until there are PARTS parts. Decided by the shape alone,
+/// so that sums do not depend on the number of threads.
 const PART: usize = 4096;
+/// Maximum number of parts.
 const PARTS: usize = 16;
 
-/// The rows of A.
+/// The rows of the matrix A, which may be computed on the fly.
 pub trait Rows: Sync {
-    /// Columns of A.
+    /// Returns the columns of A.
     fn width(&self) -> usize;
 
-    /// Into how many parts the columns of B fall that each see the rows in a way of their own, as
-    /// gates do through dropout.
+    /// Returns the number of views of the rows: the columns of B are divided into as many groups,
+    /// each of which multiplies a view of its own, as gates do with dropout.
     fn views(&self) -> usize {
         1
     }
 
-    /// Copies some of the rows as a view sees them, each to begin `stride` behind the one before.
-    fn lay_out(&self, view: usize, rows: Range<usize>, to: &mut [f32], stride: usize);
+    /// Copies a range of rows of a view to `to`, `stride` floats apart.
+    fn gather(&self, view: usize, rows: Range<usize>, to: &mut [f32], stride: usize);
 
-    /// The memory that some of the rows are, if they are all of it.
+    /// Returns the memory of a range of rows, for prefetching; empty if the rows are computed.
     fn memory(&self, rows: Range<usize>) -> &[f32];
 }
 
-/// A matrix as it is, of so many columns.
+/// A row-major matrix with the given number of columns.
 pub struct Plain<'a>(pub &'a [f32], pub usize);
 
 impl Rows for Plain<'_> {
@@ -43,7 +44,7 @@ impl Rows for Plain<'_> {
         self.1
     }
 
-    fn lay_out(&self, _: usize, rows: Range<usize>, to: &mut [f32], stride: usize) {
+    fn gather(&self, _: usize, rows: Range<usize>, to: &mut [f32], stride: usize) {
         let rows = self.memory(rows).chunks_exact(self.1);
         to.chunks_mut(stride).zip(rows).for_each(|(to, row)| to[..row.len()].copy_from_slice(row));
     }
@@ -53,8 +54,8 @@ impl Rows for Plain<'_> {
     }
 }
 
-/// out = A^T B, and the sums of the columns of B, which is `[.., n]`. Parts of the rows are summed
-/// in parallel, then the parts in order.
+/// Computes out = A^T B, and optionally the sums of B's columns, where B is `[.., n]`. Parts of the
+/// rows are summed in parallel, then the parts in order.
 pub fn sum_outer_products(
     a: &impl Rows,
     (b, n): (&[f32], usize),
@@ -70,7 +71,7 @@ pub fn sum_outer_products(
     let per_part = rows.div_ceil(rows.div_ceil(PART).clamp(1, PARTS)).max(1);
     let parts: Vec<Range<usize>> =
         (0..rows).step_by(per_part).map(|first| first..rows.min(first + per_part)).collect();
-    let parts: Vec<Part> = parts
+    let parts: Vec<PartialSums> = parts
         .into_par_iter()
         .map(|rows| match few {
             true => sum_few(a, (b, n), rows, wants_sums),
@@ -101,26 +102,31 @@ pub fn sum_outer_products(
     }
 }
 
-/// A row in panels of so many columns, none of which reaches from one view into another.
+/// Splits a row into panels of `width` columns, none of which spans two views.
 fn panels_of(row: &mut [f32], columns: usize, width: usize) -> impl Iterator<Item = &mut [f32]> {
     row.chunks_mut(columns).flat_map(move |view| view.chunks_mut(width))
 }
 
-/// What one thread sums.
-struct Part {
-    /// `[panels, depth, vectors]`, where depth is the columns of A and as many as a block lacks.
+/// The sums of one thread.
+struct PartialSums {
+    /// `[panels, depth, vectors]`, where depth is the columns of A, padded to whole blocks.
     products: Vec<f32>,
-    /// Of the columns of B, if they are wanted.
+    /// The sums of B's columns, if requested.
     sums: Vec<f32>,
 }
 
-fn sum_few(a: &impl Rows, (b, n): (&[f32], usize), rows: Range<usize>, wants_sums: bool) -> Part {
+fn sum_few(
+    a: &impl Rows,
+    (b, n): (&[f32], usize),
+    rows: Range<usize>,
+    wants_sums: bool,
+) -> PartialSums {
     let m = a.width();
     let (mut products, mut left) = (vec![0.0; m * n], vec![0.0; BLOCK * m]);
     let mut sums = vec![0.0; if wants_sums { n } else { 0 }];
     for first in rows.clone().step_by(BLOCK) {
         let count = BLOCK.min(rows.end - first);
-        a.lay_out(0, first..first + count, &mut left, m);
+        a.gather(0, first..first + count, &mut left, m);
         let b = &b[first * n..(first + count) * n];
         let product = (Matrix::column_major(&left, m), Matrix::row_major(b, n));
         multiply(
@@ -132,7 +138,7 @@ fn sum_few(a: &impl Rows, (b, n): (&[f32], usize), rows: Range<usize>, wants_sum
         );
         b.chunks_exact(n).filter(|_| wants_sums).for_each(|row| add(&mut sums, row));
     }
-    Part { products, sums }
+    PartialSums { products, sums }
 }
 
 struct Sum<'a, A> {
@@ -146,10 +152,10 @@ struct Sum<'a, A> {
 }
 
 impl<A: Rows> Blocked for Sum<'_, A> {
-    type Output = Part;
+    type Output = PartialSums;
 
     #[inline(always)]
-    fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Part {
+    fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> PartialSums {
         let Self { a, b, n, columns, rows, wants_sums } = self;
         let (depth, width) = (a.width().next_multiple_of(R), V * S::F32_LANES);
         let panels_of_view = columns.div_ceil(width);
@@ -163,12 +169,12 @@ impl<A: Rows> Blocked for Sum<'_, A> {
         let mut sums = vec![0.0; if wants_sums { panels * width } else { 0 }];
         for first in rows.clone().step_by(BLOCK) {
             let count = BLOCK.min(rows.end - first);
-            // What the next block reads comes while this one is multiplied.
+            // The data of the next block are prefetched while this one is multiplied.
             let next = first + count..rows.end.min(first + count + BLOCK);
             let memory = [&b[next.start * n..next.end * n], a.memory(next)];
             let mut fetched = memory.into_iter().flat_map(|memory| memory.chunks(count * LINE));
             for (view, left) in left.chunks_exact_mut(BLOCK * stride).enumerate() {
-                a.lay_out(view, first..first + count, left, stride);
+                a.gather(view, first..first + count, left, stride);
             }
             pack::<S, V>(simd, &b[first * n..(first + count) * n], (n, columns), right);
             for (panel, products) in products.chunks_exact_mut(depth * width).enumerate() {
@@ -189,11 +195,11 @@ impl<A: Rows> Blocked for Sum<'_, A> {
                 }
             }
         }
-        Part { products, sums }
+        PartialSums { products, sums }
     }
 }
 
-/// Rows of n columns, so many of a view, as `[panels, BLOCK, vectors]`.
+/// Packs rows of n columns, `columns` per view, as `[panels, BLOCK, vectors]`.
 #[inline(always)]
 fn pack<S: Simd, const V: usize>(
     simd: S,

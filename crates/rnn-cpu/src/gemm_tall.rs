@@ -1,4 +1,4 @@
-//! Products of rows that lie anywhere with a matrix that is packed once.
+//! Products of many rows, wherever they lie, with a matrix that is packed once.
 
 use crate::blocks::{Blocked, run_blocked, vectors_of_panel};
 use crate::geometry::GateColumns;
@@ -7,43 +7,49 @@ use crate::simd::{activate, activate_each, load, processor, store};
 use pulp::Simd;
 use rnn_ops::Activation;
 
-/// Rows of several pieces, one behind the other: what windows see, or rows as they are.
+/// Rows made of pieces that lie anywhere in `data`: the pixels that windows see, or plain rows of
+/// one piece.
 #[derive(Clone, Copy)]
-pub struct Pieces<'a> {
+pub struct GatheredRows<'a> {
+    /// The memory of the pieces.
     pub data: &'a [f32],
-    /// Where each piece of each row begins, `[pieces, rows]`; beyond the data where it is zero.
+    /// Index of the first float of each piece of each row, `[pieces, rows]`; an index beyond the
+    /// data stands for a piece of zeros.
     pub starts: &'a [usize],
+    /// Number of rows.
     pub rows: usize,
-    /// Numbers of a piece, a multiple of [`UNROLL`].
+    /// Floats per piece, a multiple of [`UNROLL`].
     pub depth: usize,
 }
 
-/// What sums begin with, and what becomes of them.
+/// The initial value of the sums, and the activation at the end.
 #[derive(Clone, Copy)]
 pub struct Epilogue<'a> {
+    /// Initial value of the sums.
     pub start: Start<'a>,
+    /// Activation of the results.
     pub activation: Activation,
 }
 
-/// What sums begin with.
+/// Initial value of the sums of a product.
 #[derive(Clone, Copy)]
 pub enum Start<'a> {
-    /// What is there.
-    There,
-    /// The same of each row; zero without.
+    /// The present values of the output.
+    Existing,
+    /// A bias, equal in all rows; zero if `None`.
     Bias(Option<&'a [f32]>),
 }
 
 impl<'a> Epilogue<'a> {
-    /// Sums are added to what is there.
-    pub const ADD: Self = Self { start: Start::There, activation: Activation::Linear };
+    /// Adds the sums to the output.
+    pub const ADD: Self = Self { start: Start::Existing, activation: Activation::Linear };
 
-    /// activation(sum + bias)
+    /// Computes activation(sum + bias).
     pub fn new(bias: Option<&'a [f32]>, activation: Activation) -> Self {
         Self { start: Start::Bias(bias), activation }
     }
 
-    /// Writes what the sums of rows begin with, for kernels that add to what is there.
+    /// Writes the initial values of the sums, for kernels that only add.
     pub fn begin(&self, out: &mut [f32], to: GateColumns) {
         let Start::Bias(bias) = self.start else { return };
         for row in out.chunks_mut(to.stride) {
@@ -55,13 +61,13 @@ impl<'a> Epilogue<'a> {
         }
     }
 
-    /// Applies the activation to whole rows, behind kernels that do not.
+    /// Applies the activation to whole rows, for kernels that do not.
     pub fn end(&self, out: &mut [f32]) {
         activate_each(self.activation, out);
     }
 }
 
-/// A matrix that rows are multiplied with.
+/// A packed matrix that rows are multiplied with.
 pub struct RowProduct {
     panels: PackedMatrix,
     columns: usize,
@@ -70,7 +76,7 @@ pub struct RowProduct {
 }
 
 impl RowProduct {
-    /// The matrix of so many rows, of which the others are zero, and columns.
+    /// Packs a matrix with `depth` rows, `None` for rows of zeros, and `columns` columns.
     pub fn new<'a>(depth: usize, columns: usize, row: impl Fn(usize) -> Option<&'a [f32]>) -> Self {
         let depth = depth.next_multiple_of(UNROLL);
         let (lanes, _) = processor();
@@ -84,10 +90,10 @@ impl RowProduct {
         Self { panels, columns, vectors, zeros: vec![0.0; depth] }
     }
 
-    /// Puts the products of some rows into some columns of `out`.
+    /// Writes the products of some rows to some columns of `out`.
     pub fn put(
         &self,
-        left: Pieces<'_>,
+        left: GatheredRows<'_>,
         epilogue: Epilogue<'_>,
         (out, to): (&mut [f32], GateColumns),
     ) {
@@ -97,7 +103,7 @@ impl RowProduct {
 
 struct Put<'a> {
     right: &'a RowProduct,
-    left: Pieces<'a>,
+    left: GatheredRows<'a>,
     epilogue: Epilogue<'a>,
     out: &'a mut [f32],
     to: GateColumns,
@@ -110,7 +116,7 @@ impl Blocked for Put<'_> {
     fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) {
         let Self { right: RowProduct { panels, columns, zeros, .. }, left, out, to, .. } = self;
         let Epilogue { start, activation } = self.epilogue;
-        let Pieces { data, starts, rows, depth } = left;
+        let GatheredRows { data, starts, rows, depth } = left;
         let (lanes, width) = (S::F32_LANES, V * S::F32_LANES);
         let zeros = &zeros[..depth];
         for panel in 0..columns.div_ceil(width) {
@@ -120,7 +126,7 @@ impl Blocked for Put<'_> {
                 let mut sums = [[simd.splat_f32s(0.0); V]; R];
                 for (r, sums) in sums.iter_mut().enumerate().take(rows - row) {
                     let from = match start {
-                        Start::There => &out[(row + r) * to.stride + to.first..][..*columns],
+                        Start::Existing => &out[(row + r) * to.stride + to.first..][..*columns],
                         Start::Bias(Some(bias)) => bias,
                         Start::Bias(None) => break,
                     };
@@ -134,7 +140,7 @@ impl Blocked for Put<'_> {
                     if any {
                         let at = (panel, piece * depth);
                         let (next, _) = pieces(data, &starts[rows.min(row + R)..], &[], depth);
-                        // The first panel meets rows that no cache holds.
+                        // The first panel multiplies rows that are in no cache yet.
                         let next = if panel == 0 { Some(next) } else { None };
                         panels.multiply_and_fetch(simd, at, left, next, &mut sums);
                     }
@@ -150,7 +156,7 @@ impl Blocked for Put<'_> {
     }
 }
 
-/// R pieces that begin at these places, and whether there is one of them.
+/// Returns R pieces that begin at `starts`, and whether any of them is not zero.
 #[inline(always)]
 fn pieces<'a, const R: usize>(
     data: &'a [f32],

@@ -1,37 +1,43 @@
-//! Which pixels windows see, and which columns of them.
+//! The pixels that windows see, and the columns of them that a product reads.
 
 use rnn_ops::{Pixels, Window, Windows};
 use std::ops::Range;
 
-/// Columns of rows of `stride` numbers.
+/// A range of columns of rows of `stride` floats.
 #[derive(Clone, Copy)]
 pub(crate) struct GateColumns {
+    /// First column.
     pub first: usize,
+    /// Number of columns.
     pub count: usize,
+    /// Floats per row.
     pub stride: usize,
 }
 
 impl GateColumns {
-    /// The whole rows.
+    /// Returns all columns of rows of `stride` floats.
     pub fn all(stride: usize) -> Self {
         Self { first: 0, count: stride, stride }
     }
 
-    /// Those of one of four gates.
+    /// Returns the columns of one of four gates.
     pub fn gate(self, gate: usize) -> Self {
         let count = self.stride / 4;
         Self { first: gate * count, count, ..self }
     }
 }
 
-/// A place that no slice has.
-pub(crate) const NOTHING: usize = usize::MAX;
+/// Start of a piece in the padding: an index that no slice has.
+pub(crate) const OUTSIDE: usize = usize::MAX;
 
-/// Which pixels the windows of a convolution see; reversed, by which windows pixels are seen.
+/// The pixels that the windows of a convolution see; reversed, the windows that see a pixel.
 #[derive(Clone, Copy)]
 pub(crate) struct Geometry {
+    /// The windows.
     pub windows: Windows,
+    /// Pixels that are seen.
     pub source: Pixels,
+    /// Pixels that see: one per window.
     pub targets: Pixels,
     /// Channels of the sources.
     pub channels: usize,
@@ -39,37 +45,38 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
+    /// Returns the geometry of a convolution over `source` with `channels` channels.
     pub fn new(windows: Windows, source: Pixels, channels: usize) -> Self {
         let (windows, source) = flat(windows, source);
         let targets = windows.targets(source.items);
         Self { windows, source, targets, channels, reversed: false }
     }
 
-    /// Of the gradient of the sources: each of them sees the windows, of so many channels, that see
-    /// it, each through one tap.
+    /// Returns the geometry of the gradient of the sources: each source sees the windows that see
+    /// it, each through one tap. `channels` are those of the windows' gradients.
     pub fn reversed(self, channels: usize) -> Self {
         let Self { windows, source, targets, .. } = self;
         Self { windows, source: targets, targets: source, channels, reversed: true }
     }
 
-    /// Floats that a target sees.
+    /// Returns the floats that a target sees: taps times channels.
     pub fn width(&self) -> usize {
         self.windows.taps() * self.channels
     }
 
-    /// Which place along an axis a target sees through a tap.
+    /// Returns the position along an axis that a target sees through a tap.
     fn sees(&self, axis: Window, target: usize, tap: usize, extent: usize) -> Option<usize> {
         if self.reversed { axis.target(target, tap) } else { axis.source(target, tap, extent) }
     }
 
-    /// For each tap and each of some targets where the columns begin of the pixel that it sees, or
-    /// nothing: `[taps, targets]`.
+    /// Computes the index of the first float that each of some targets sees through each tap, or
+    /// [`OUTSIDE`]: `[taps, targets]`.
     pub fn seen(&self, part: Range<usize>, columns: GateColumns, starts: &mut Vec<usize>) {
         let [d_axis, h_axis, w_axis] = self.windows.axes;
         let [depth, height, width] = self.source.extents;
         let count = part.len();
         starts.clear();
-        starts.resize(self.windows.taps() * count, NOTHING);
+        starts.resize(self.windows.taps() * count, OUTSIDE);
         let mut target = part.start;
         while target < part.end {
             let (item, [d, h, w]) = self.targets.place(target);
@@ -94,8 +101,8 @@ impl Geometry {
         }
     }
 
-    /// Copies what some targets see, rows that begin `stride` behind each other.
-    pub fn lay_out(
+    /// Copies what some targets see to rows, `stride` floats apart (im2col).
+    pub fn gather(
         &self,
         (x, columns): (&[f32], GateColumns),
         part: Range<usize>,
@@ -116,8 +123,8 @@ impl Geometry {
     }
 }
 
-/// A sequence of items in which time alone is windowed is one picture of time by items, whose
-/// windows see one column: long lines instead of many.
+/// Treats a sequence whose time axis alone is windowed as one image of time by batch, whose windows
+/// see one column: one long line instead of many short ones.
 fn flat(windows: Windows, source: Pixels) -> (Windows, Pixels) {
     let [d_axis, h_axis, w_axis] = windows.axes;
     let single = |axis: Window, extent: usize| {

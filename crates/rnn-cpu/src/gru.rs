@@ -136,7 +136,7 @@ fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
                     }
                 }
                 if !gru.reset_after {
-                    // Through the product with what passed the reset gate.
+                    // Through the product with r h(t-1).
                     let ut = Matrix::row_major(&matrix[2 * hidden * hidden..], hidden);
                     let product = (Matrix::row_major(&dx[t][2 * hidden..], width), ut);
                     let out = MatrixMut::row_major(&mut carried, hidden);
@@ -172,7 +172,7 @@ fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
     );
 }
 
-/// The gradients of one row of x, as far as the row alone decides them; dh becomes dh z.
+/// Computes the gradients of one row of x that need no product; dh becomes dh z.
 fn row_backward(op: &Gru, saved: &[f32], dh: &mut [f32], dx: &mut [f32]) {
     let n = dh.len();
     let (act, rec) = (op.activation, op.recurrent_activation);

@@ -34,7 +34,7 @@ fn entry(op: &dyn Op) -> Option<&'static Entry> {
     TABLE.get(&op.type_id()).copied()
 }
 
-/// Runs the op's fast kernel, or its definition where it has none.
+/// Runs the op's fast kernel, or its reference definition if it has none.
 pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
     match entry(op) {
         Some(entry) => (entry.run)(op, io),
@@ -42,7 +42,7 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
     }
 }
 
-/// Whether the op's kernel leaves out an output that it is given no memory for.
+/// Returns true if the op's kernel can skip that output.
 pub fn may_omit(op: &dyn Op, output: usize) -> bool {
     entry(op).is_some_and(|entry| entry.may_omit.contains(&output))
 }

@@ -1,4 +1,4 @@
-//! Tensors in another order.
+//! Changes of layout.
 
 use crate::entry::Entry;
 use rayon::prelude::*;
@@ -8,10 +8,10 @@ use rnn_ops::TransposeLeading;
 /// The kernels of this file.
 pub const KERNELS: &[Entry] = &[entry!(TransposeLeading, |_, io| transpose_leading(io))];
 
-/// Columns that become rows together, a cache line of each row.
+/// Columns that become rows together: a cache line of each row.
 const COLUMNS: usize = 16;
 
-/// `[rows, columns, ..]` to `[columns, rows, ..]`.
+/// Transposes `[rows, columns, ..]` to `[columns, rows, ..]`.
 fn transpose_leading(io: &mut Io<'_, f32>) {
     let [rows, columns, inner @ ..] = io.signature.inputs[0].dims() else { return };
     let extents = [*rows, *columns, inner.iter().product()];

@@ -1,5 +1,5 @@
-//! The CPU device: executes a graph in host memory, with fast kernels for the heavy ops and each
-//! op's own definition, in single precision, for the light ones.
+//! The CPU device: executes a graph in host memory, with fast kernels for the expensive ops and
+//! each op's reference definition, in single precision, for the cheap ones.
 
 #[macro_use]
 mod entry;

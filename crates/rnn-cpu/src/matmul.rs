@@ -1,9 +1,9 @@
-//! Matrix products: tall ones by kernels of their own, others by gemm.
+//! Matrix products: tall ones by `gemm_tall` and `gemm_at_b`, others by the gemm crate.
 
 use crate::blocks::MIN_COLUMNS;
 use crate::entry::Entry;
 use crate::gemm_at_b::{Plain, sum_outer_products};
-use crate::gemm_tall::{Epilogue, Pieces, RowProduct};
+use crate::gemm_tall::{Epilogue, GatheredRows, RowProduct};
 use crate::geometry::GateColumns;
 use crate::packed::UNROLL;
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
@@ -19,17 +19,17 @@ pub const KERNELS: &[Entry] = &[
     entry!(SumRows, |_, io: &mut Io<'_, f32>| sum_rows(io.input(0), io.output())),
 ];
 
-/// Rows from which on a product is tall.
+/// Rows from which on a product counts as tall.
 const TALL: usize = 2048;
-/// Numbers of the most sums of outer products that a part of the rows keeps.
+/// Maximum number of sums of outer products that a part of the rows keeps, in floats.
 const MAX_SUMS: usize = 1 << 18;
 
-/// Rows that a thread finishes while its caches hold them.
+/// Returns the rows that a thread finishes while its caches hold them.
 fn rows_of_part(columns: usize) -> usize {
     ((1 << 14) / columns.max(1)).clamp(24, 256).next_multiple_of(24)
 }
 
-/// Whether A^T B, A of so many rows and m columns, is summed in parts of the rows.
+/// Returns true if A^T B, with A of `rows` rows and m columns, is summed in parts of the rows.
 fn sums_parts(rows: usize, m: usize, n: usize) -> bool {
     rows >= TALL && m * n <= MAX_SUMS
 }
@@ -60,7 +60,7 @@ fn run(op: &Matmul, io: &mut Io<'_, f32>) {
         let parts = a.data.par_chunks(part * k).zip(out.par_chunks_mut(part * n));
         parts.for_each(|(a, out)| {
             let starts: Vec<usize> = (0..a.len()).step_by(k).collect();
-            let left = Pieces { data: a, starts: &starts, rows: starts.len(), depth: k };
+            let left = GatheredRows { data: a, starts: &starts, rows: starts.len(), depth: k };
             right.put(left, epilogue, (out, all));
         });
         return;
@@ -70,7 +70,7 @@ fn run(op: &Matmul, io: &mut Io<'_, f32>) {
     out.par_chunks_mut(1 << 14).for_each(|out| epilogue.end(out));
 }
 
-/// The gradients of a kernel and a bias, for which dy is read once.
+/// Computes the gradients of a kernel and a bias, reading dy once.
 fn weights(io: &mut Io<'_, f32>) {
     let [a_type, b_type] = &io.signature.inputs[..] else { return };
     let (rows, m, n) = (a_type.shape.rows(), a_type.shape.last(), b_type.shape.last());
@@ -84,7 +84,7 @@ fn weights(io: &mut Io<'_, f32>) {
     sum_rows(b, db);
 }
 
-/// Parts of the rows are summed in parallel, then the parts in order.
+/// Sums parts of the rows in parallel, then the parts in order.
 fn sum_rows(x: &[f32], out: &mut [f32]) {
     const ROWS_PER_PART: usize = 1024;
     let width = out.len();

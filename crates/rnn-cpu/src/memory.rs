@@ -1,4 +1,4 @@
-//! Host memory by area, and the borrowing of several parts of it at once.
+//! Host memory in areas, and simultaneous borrows of several ranges of it.
 
 use bytemuck::{cast_slice, cast_slice_mut};
 use memmap2::MmapMut;
@@ -8,33 +8,36 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::{Deref, DerefMut};
 
-/// Elements of one area: a resident, an input or a block of the arena.
+/// A range of elements of one area: a resident, an input or an arena block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct MemoryRange {
+    /// Index of the area.
     pub area: usize,
+    /// Index of the first element.
     pub offset: usize,
+    /// Number of elements.
     pub len: usize,
 }
 
-/// All areas of a session; elements are kept as bits, whatever their type.
+/// All areas of a session. Elements are stored as 32 bits, whatever their type.
 #[derive(Debug, Default)]
 pub struct Memory {
     areas: Vec<Area>,
 }
 
-/// Elements, in pages as large as the system gives: of small ones, tensors have more than the
-/// processor remembers the addresses of.
+/// Elements in the largest pages that the system offers: with small pages, tensors exceed the
+/// processor's translation buffer.
 #[derive(Debug, Default)]
 struct Area(Option<MmapMut>);
 
 impl Area {
-    /// Zeros.
+    /// Allocates zeros.
     fn new(len: usize) -> io::Result<Self> {
         if len == 0 {
             return Ok(Self(None));
         }
         let map = MmapMut::map_anon(len.saturating_mul(size_of::<u32>()))?;
-        // Without large pages it works as well.
+        // Works without large pages as well.
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
         Ok(Self(Some(map)))
@@ -56,7 +59,10 @@ impl DerefMut for Area {
 }
 
 impl Memory {
-    /// A new area of zeros.
+    /// Adds an area of `len` zeros and returns its index.
+    ///
+    /// # Errors
+    /// Fails if there is no memory.
     pub fn add(&mut self, len: usize) -> io::Result<usize> {
         self.areas.push(Area::new(len)?);
         Ok(self.areas.len() - 1)
@@ -67,12 +73,15 @@ impl Memory {
         self.areas.len()
     }
 
-    /// Gives back the areas from the nth on.
+    /// Frees the areas from the nth on.
     pub fn truncate(&mut self, n: usize) {
         self.areas.truncate(n);
     }
 
-    /// Makes sure that an area has at least `len` elements.
+    /// Ensures that an area has at least `len` elements.
+    ///
+    /// # Errors
+    /// Fails if there is no memory.
     pub fn grow(&mut self, area: usize, len: usize) -> io::Result<()> {
         let area = &mut self.areas[area];
         if area.len() < len {
@@ -83,24 +92,24 @@ impl Memory {
         Ok(())
     }
 
-    /// The elements of a place.
-    pub fn bits(&self, place: Place) -> &[u32] {
+    /// Returns the bits of a range's elements.
+    pub fn bits(&self, place: MemoryRange) -> &[u32] {
         &self.areas[place.area][place.offset..place.offset + place.len]
     }
 
-    /// The elements of a place, to write.
-    pub fn bits_mut(&mut self, place: Place) -> &mut [u32] {
+    /// Returns the bits of a range's elements, mutably.
+    pub fn bits_mut(&mut self, place: MemoryRange) -> &mut [u32] {
         &mut self.areas[place.area][place.offset..place.offset + place.len]
     }
 
-    /// Copies a place to another of its length.
-    pub fn copy(&mut self, from: Place, to: Place) {
+    /// Copies a range to another of the same length.
+    pub fn copy(&mut self, from: MemoryRange, to: MemoryRange) {
         let elements = self.bits(from).to_vec();
         self.bits_mut(to).copy_from_slice(&elements);
     }
 
-    /// The elements of a place under their type.
-    pub fn slice(&self, place: Place, ty: &TensorType) -> Slice<'_, f32> {
+    /// Returns the elements of a range under their type.
+    pub fn slice(&self, place: MemoryRange, ty: &TensorType) -> Slice<'_, f32> {
         let bits = self.bits(place);
         match ty.dtype {
             DType::F32 | DType::F16 => Slice::Float(cast_slice(bits)),
@@ -108,8 +117,8 @@ impl Memory {
         }
     }
 
-    /// Takes the areas of these places out, so that they can be written while others are read.
-    pub fn detach(&mut self, places: &[Place]) -> Detached {
+    /// Takes the areas of these ranges out, so that they can be written while others are read.
+    pub fn detach(&mut self, places: &[MemoryRange]) -> Detached {
         let mut areas = BTreeMap::new();
         for place in places {
             areas.entry(place.area).or_insert_with(|| std::mem::take(&mut self.areas[place.area]));
@@ -125,17 +134,18 @@ impl Memory {
     }
 }
 
-/// Areas that one node writes.
+/// Areas taken out of a [`Memory`] while one node writes them.
 #[derive(Debug)]
 pub struct Detached {
     areas: BTreeMap<usize, Area>,
 }
 
 impl Detached {
-    /// The places as slices, in the order given. They must not overlap: the planner's promise.
+    /// Returns the ranges as slices, in the given order. They must not overlap, as the planner
+    /// ensures.
     pub fn slices<'a>(
         &'a mut self,
-        places: &[Place],
+        places: &[MemoryRange],
         types: impl Iterator<Item = &'a TensorType>,
     ) -> Vec<SliceMut<'a, f32>> {
         let types: Vec<_> = types.collect();

@@ -16,7 +16,7 @@ pub const KERNELS: &[Entry] = &[
 
 const ROWS: usize = 1024;
 
-/// Sums what `term` makes of each row into as many numbers.
+/// Sums the `width` terms of each row.
 fn sum_rows(rows: usize, width: usize, term: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     let parts: Vec<Vec<f32>> = (0..rows.div_ceil(ROWS))
         .into_par_iter()
@@ -31,15 +31,15 @@ fn sum_rows(rows: usize, width: usize, term: impl Fn(usize, &mut [f32]) + Sync) 
     total
 }
 
-/// Which rows count in which columns; all do without a mask `[N, G]`.
-struct Counted<'a> {
+/// The rows that a mask `[N, G]` keeps, by groups of columns; without a mask all rows.
+struct UnmaskedRows<'a> {
     mask: Option<&'a [u32]>,
     groups: usize,
     rows_of_item: usize,
     columns_of_group: usize,
 }
 
-impl<'a> Counted<'a> {
+impl<'a> UnmaskedRows<'a> {
     fn of(io: &Io<'a, f32>, mask: usize, [rows, width]: [usize; 2]) -> Self {
         let Some([items, groups]) = io.signature.inputs.get(mask).map(|ty| ty.dims()) else {
             return Self { mask: None, groups: 1, rows_of_item: 1, columns_of_group: width };
@@ -48,14 +48,14 @@ impl<'a> Counted<'a> {
         Self { mask: Some(io.uints(mask)), groups: *groups, rows_of_item, columns_of_group }
     }
 
-    fn counts(&self, row: usize, group: usize) -> bool {
+    fn is_unmasked(&self, row: usize, group: usize) -> bool {
         let at = row / self.rows_of_item * self.groups + group;
         self.mask.is_none_or(|mask| mask[at] != 0)
     }
 
-    /// The columns of those groups in which a row counts.
+    /// Iterates over the columns of the groups in which a row is unmasked.
     fn columns(&self, row: usize) -> impl Iterator<Item = Range<usize>> + '_ {
-        let groups = (0..self.groups).filter(move |&group| self.counts(row, group));
+        let groups = (0..self.groups).filter(move |&group| self.is_unmasked(row, group));
         groups.map(|group| group * self.columns_of_group..(group + 1) * self.columns_of_group)
     }
 }
@@ -63,37 +63,38 @@ impl<'a> Counted<'a> {
 fn forward(op: &BatchNormalize, io: &mut Io<'_, f32>) {
     let (x, width) = (io.input(0), io.signature.inputs[0].shape.last());
     let rows = x.len() / width;
-    let counted = Counted::of(io, 1, [rows, width]);
+    let unmasked = UnmaskedRows::of(io, 1, [rows, width]);
     let row = |i: usize| &x[i * width..(i + 1) * width];
     let mut all = [rows as f32];
-    let [y, scale, mean, variance, counts] = match counted.mask {
+    let [y, scale, mean, variance, counts] = match unmasked.mask {
         None => {
             let [y, scale, mean, variance] = io.outputs();
             [y, scale, mean, variance, &mut all]
         }
         Some(_) => {
             let outputs: [&mut [f32]; 5] = io.outputs();
-            let sums = sum_rows(rows, counted.groups, |i, sum| {
-                let there = sum.iter_mut().enumerate().filter(|(g, _)| counted.counts(i, *g));
-                there.for_each(|(_, sum)| *sum += 1.0);
+            let sums = sum_rows(rows, unmasked.groups, |i, sum| {
+                let groups =
+                    sum.iter_mut().enumerate().filter(|(g, _)| unmasked.is_unmasked(i, *g));
+                groups.for_each(|(_, sum)| *sum += 1.0);
             });
-            // Keras's backend.epsilon(), beside the number of rows.
+            // Keras's backend.epsilon(), added to the number of rows.
             outputs[4].iter_mut().zip(sums).for_each(|(count, sum)| *count = sum + 1e-7);
             outputs
         }
     };
     let divide = |sums: &mut [f32]| {
-        for (sums, count) in sums.chunks_exact_mut(counted.columns_of_group).zip(&*counts) {
+        for (sums, count) in sums.chunks_exact_mut(unmasked.columns_of_group).zip(&*counts) {
             sums.iter_mut().for_each(|sum| *sum /= count);
         }
     };
     mean.copy_from_slice(&sum_rows(rows, width, |i, sum| {
-        counted.columns(i).for_each(|c| add(&mut sum[c.clone()], &row(i)[c]));
+        unmasked.columns(i).for_each(|c| add(&mut sum[c.clone()], &row(i)[c]));
     }));
     divide(mean);
     let mean = &*mean;
     variance.copy_from_slice(&sum_rows(rows, width, |i, sum| {
-        for c in counted.columns(i) {
+        for c in unmasked.columns(i) {
             for ((sum, x), m) in sum[c.clone()].iter_mut().zip(&row(i)[c.clone()]).zip(&mean[c]) {
                 *sum += (x - m) * (x - m);
             }
@@ -117,7 +118,7 @@ fn backward(io: &mut Io<'_, f32>) {
     let (y, dy, scale) = (io.input(0), io.input(1), io.input(2));
     let width = scale.len();
     let rows = y.len() / width;
-    let counted = Counted::of(io, 3, [rows, width]);
+    let unmasked = UnmaskedRows::of(io, 3, [rows, width]);
     let row = |i: usize| i * width..(i + 1) * width;
     let mut means = sum_rows(rows, 2 * width, |i, sum| {
         let (total, along) = sum.split_at_mut(width);
@@ -126,9 +127,9 @@ fn backward(io: &mut Io<'_, f32>) {
         along.iter_mut().zip(y).zip(dy).for_each(|((sum, y), dy)| *sum += y * dy);
     });
     let all = [rows as f32];
-    let counts = if counted.mask.is_some() { io.input(4) } else { &all };
+    let counts = if unmasked.mask.is_some() { io.input(4) } else { &all };
     for (c, mean) in means.iter_mut().enumerate() {
-        *mean /= counts[c % width / counted.columns_of_group];
+        *mean /= counts[c % width / unmasked.columns_of_group];
     }
     let (mean, along) = means.split_at(width);
     let dx = io.output().par_chunks_mut(ROWS * width);
@@ -140,7 +141,7 @@ fn backward(io: &mut Io<'_, f32>) {
             for (dx, (dy, s)) in dx.iter_mut().zip(dy.iter().zip(scale)) {
                 *dx = s * dy;
             }
-            for c in counted.columns(part * ROWS + i).flatten() {
+            for c in unmasked.columns(part * ROWS + i).flatten() {
                 dx[c] = scale[c] * (dy[c] - mean[c] - y[c] * along[c]);
             }
         }

@@ -1,24 +1,25 @@
-//! Products of a few rows with a matrix that is used again and again: the matrix is packed once,
-//! and the sums stay in registers.
+//! Products of a few rows with a matrix that is used many times: the matrix is packed once into
+//! panels that fit the registers, and the sums stay in registers.
 
 use crate::prefetch::{LINE, prefetch};
 use pulp::Simd;
 
-/// Vectors to a panel: the four gates of an LSTM, or consecutive columns.
+/// Vectors per panel row: the four gates of an LSTM, or consecutive columns.
 pub const VECTORS: usize = 4;
 
-/// What lengths of rows are padded to: a multiple of any vector's width and of `UNROLL`.
+/// Row lengths are padded to multiples of this, itself a multiple of any vector's width and of
+/// [`UNROLL`].
 pub const PADDING: usize = 16;
 
-/// Terms of a sum whose bounds are checked together.
+/// Terms of a sum per bounds check.
 pub const UNROLL: usize = 8;
 
-/// Floats that begin at a cache line.
+/// A growable buffer of floats that begins at a cache line.
 #[derive(Default)]
 pub struct AlignedBuf(Vec<f32>);
 
 impl AlignedBuf {
-    /// So many of them, zeros where they were not there before.
+    /// Returns the first `len` floats; new ones are zero.
     pub fn take(&mut self, len: usize) -> &mut [f32] {
         if self.0.len() < len + LINE {
             self.0 = vec![0.0; len + LINE];
@@ -28,18 +29,21 @@ impl AlignedBuf {
     }
 }
 
-/// A matrix `[depth, ..]`, packed: for each panel of columns, for each of its rows, as many vectors
-/// as a panel has.
+/// A matrix `[depth, ..]` packed into panels of columns: for each panel, for each row, the panel's
+/// vectors. Data begin at a cache line.
 pub struct PackedMatrix {
     data: Vec<f32>,
-    /// Where the first cache line of `data` begins.
+    /// Index of the first cache line of `data`.
     start: usize,
     per_panel: usize,
 }
 
 impl PackedMatrix {
-    /// Packs rows `source(k)`, of which vector v of panel p takes `columns(p, v)`. What lies beyond
-    /// is zero.
+    /// Packs a matrix of `depth` rows into panels of [`VECTORS`] vectors of `lanes` floats.
+    ///
+    /// `extents` is (depth, panels), `source(k)` row k, or `None` for a row of zeros, and
+    /// `columns(p, v)` the columns of vector v of panel p; a range shorter than a vector is padded
+    /// with zeros.
     pub fn pack<'a>(
         lanes: usize,
         extents: (usize, usize),
@@ -49,7 +53,7 @@ impl PackedMatrix {
         Self::pack_wide((lanes, VECTORS), extents, source, columns)
     }
 
-    /// The same with any number of vectors to a panel.
+    /// Packs a matrix like [`Self::pack`], with any number of vectors per panel.
     pub fn pack_wide<'a>(
         (lanes, vectors): (usize, usize),
         (depth, panels): (usize, usize),
@@ -71,14 +75,15 @@ impl PackedMatrix {
         Self { data, start, per_panel }
     }
 
-    /// One panel, as vectors.
+    /// Returns one panel, as rows of vectors.
     #[inline(always)]
     fn panel<S: Simd, const V: usize>(&self, panel: usize) -> &[[S::f32s; V]] {
         let from = self.start + panel * self.per_panel;
         bytemuck::cast_slice::<_, S::f32s>(&self.data[from..from + self.per_panel]).as_chunks().0
     }
 
-    /// Adds to the sums of R rows, `left[r]` of which meets the panel's rows from `from` on.
+    /// Adds products to the sums of R rows: `left[r]` times the rows of panel `at.0`, from row
+    /// `at.1` on.
     #[inline(always)]
     pub fn multiply<S: Simd, const R: usize, const V: usize>(
         &self,
@@ -90,10 +95,10 @@ impl PackedMatrix {
         self.multiply_and_fetch(simd, at, left, None, sums);
     }
 
-    /// The same, while the rows that come next are fetched.
+    /// Adds products like [`Self::multiply`] while it prefetches `next`, the rows of the next call.
     ///
-    /// Loops and no closures here: a closure that is not inlined is not compiled for the
-    /// processor at hand.
+    /// Loops and no closures here: a closure that is not inlined is not compiled for the processor
+    /// at hand.
     #[inline(always)]
     pub fn multiply_and_fetch<S: Simd, const R: usize, const V: usize>(
         &self,
@@ -112,7 +117,7 @@ impl PackedMatrix {
         let mut z = *sums;
         for (i, right) in right.iter().enumerate() {
             if let Some(next) = next {
-                // A line is several blocks long.
+                // A cache line is several blocks long.
                 for r in (i % (LINE / UNROLL)..R).step_by(LINE / UNROLL) {
                     prefetch(next[r], i * UNROLL);
                 }
@@ -129,8 +134,9 @@ impl PackedMatrix {
         *sums = z;
     }
 
-    /// The same with rows that lie beside each other, a few floats of each at a time, so that all
-    /// are reached from one place; and with several views of them, if each vector has its own.
+    /// Adds products like [`Self::multiply`], of rows that are interleaved: UNROLL floats of each
+    /// row at a time, so that one pointer reaches all. Vector v of the panel multiplies view v % G
+    /// of the rows.
     #[inline(always)]
     pub fn multiply_views<S: Simd, const R: usize, const G: usize>(
         &self,
@@ -155,11 +161,12 @@ impl PackedMatrix {
     }
 }
 
-/// A few floats of each of R rows, as each of G views sees them.
+/// UNROLL floats of each of R rows, in each of G views: a view holds the rows times a gate's
+/// dropout factors.
 pub type Views<const R: usize, const G: usize> = [[[f32; UNROLL]; R]; G];
 
-/// Adds to the sums of R columns of `left`, whose rows are `stride` apart, times rows of vectors,
-/// while what comes next is fetched, a line a row.
+/// Adds outer products to the sums: column r of `left`, whose rows are `stride` apart, times the
+/// rows of vectors `right`. Meanwhile prefetches `next`, a cache line per row.
 #[inline(always)]
 pub fn multiply_transposed<S: Simd, const R: usize, const V: usize>(
     simd: S,
@@ -183,7 +190,7 @@ pub fn multiply_transposed<S: Simd, const R: usize, const V: usize>(
     *sums = z;
 }
 
-/// R rows of a buffer, one behind the other.
+/// Returns R rows of a buffer, `stride` floats apart.
 #[inline(always)]
 pub fn rows<const R: usize>(data: &[f32], stride: usize) -> [&[f32]; R] {
     let mut rows: [&[f32]; R] = [&[]; R];

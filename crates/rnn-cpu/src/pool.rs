@@ -15,12 +15,12 @@ pub const KERNELS: &[Entry] = &[
     entry!(AveragePool, average),
 ];
 
-/// Pixels to a part of the work.
+/// Pixels per task.
 const PART: usize = 256;
 /// Channels that are compared together.
 const LANES: usize = 16;
 
-/// For each tap and each pixel of a part, the pixel that it sees: `[taps, pixels]`.
+/// Computes the pixel that each pixel of a part sees through each tap: `[taps, pixels]`.
 fn seen(geometry: &Geometry, part: usize, pixels: usize, seen: &mut Vec<usize>) {
     let numbers = GateColumns { first: 0, count: 1, stride: 1 };
     geometry.seen(part * PART..part * PART + pixels, numbers, seen);
@@ -31,7 +31,7 @@ fn max(op: &MaxPool, io: &mut Io<'_, f32>) {
     let geometry = Geometry::new(op.0, source, channels);
     let x = io.input(0);
     let [SliceMut::Float(y), SliceMut::Uint(at)] = &mut io.outputs[..] else { return };
-    // Nobody may ask where the largest are.
+    // The pixel indices may have no reader.
     let mut at = at.chunks_mut(PART * channels);
     let parts = y.chunks_mut(PART * channels).map(|y| (y, at.next().unwrap_or_default()));
     let parts: Vec<_> = parts.enumerate().collect();
@@ -43,7 +43,8 @@ fn max(op: &MaxPool, io: &mut Io<'_, f32>) {
     });
 }
 
-/// The largest element of each channel that each pixel sees, the first of equals, and its pixel.
+/// Finds the maximum of each channel over the pixels that each window sees, the first of equal
+/// ones, and its pixel.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
 fn largest(x: &[f32], channels: usize, taps: &[usize], y: &mut [f32], at: &mut [u32]) {
     let count = y.len() / channels;
@@ -62,7 +63,7 @@ fn largest(x: &[f32], channels: usize, taps: &[usize], y: &mut [f32], at: &mut [
                     _ => values[..y.len()].copy_from_slice(&x[..y.len()]),
                 }
                 for c in 0..LANES {
-                    // Larger, or not a number where no other was.
+                    // Larger, or the first NaN.
                     let first_nan = values[c].is_nan() & !best[c].is_nan();
                     let larger = (values[c] > best[c]) | first_nan | (best_at[c] == u32::MAX);
                     best[c] = if larger { values[c] } else { best[c] };
@@ -91,7 +92,8 @@ fn max_backward(op: &MaxPoolBackward, io: &mut Io<'_, f32>) {
     });
 }
 
-/// The gradients of the windows that see a pixel, in the channels in which it is their largest.
+/// Adds the gradients of the windows that see a pixel, in the channels in which it is their
+/// maximum.
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
 fn add_own(d: &[f32], at: &[u32], channels: usize, taps: &[usize], dx: &mut [f32], first: usize) {
     let count = dx.len() / channels;
@@ -116,7 +118,7 @@ fn add_own(d: &[f32], at: &[u32], channels: usize, taps: &[usize], dx: &mut [f32
     }
 }
 
-/// d if it is this pixel's, else zero, without a branch that nobody could foresee.
+/// Returns d if it belongs to this pixel, else zero, without an unpredictable branch.
 #[inline(always)]
 fn own(d: f32, at: u32, pixel: u32) -> f32 {
     f32::from_bits(d.to_bits() & u32::from(at == pixel).wrapping_neg())

@@ -1,11 +1,11 @@
-//! Asking for memory ahead of its use, which the processor does by itself along one stream, not
-//! along as many as a register block has rows.
+//! Prefetching: the processor does so by itself along one stream, but not along as many as a
+//! register block has rows.
 #![allow(unsafe_code, reason = "the instruction takes a pointer; it does not dereference it")]
 
-/// Floats of a cache line.
+/// Floats per cache line.
 pub const LINE: usize = 64 / size_of::<f32>();
 
-/// Asks for the cache line of an element, if there is one, to come into the second-level cache.
+/// Requests the cache line of an element, if it exists, into the second-level cache.
 #[inline(always)]
 pub fn prefetch(data: &[f32], at: usize) {
     #[cfg(target_arch = "x86_64")]
@@ -18,7 +18,7 @@ pub fn prefetch(data: &[f32], at: usize) {
     let _ = (data, at);
 }
 
-/// The same for all of them.
+/// Requests all cache lines of a slice.
 #[inline(always)]
 pub fn prefetch_all(data: &[f32]) {
     for at in (0..data.len()).step_by(LINE) {

@@ -1,21 +1,24 @@
-//! Matrix products: the safe face of the gemm crate.
+//! Matrix products: a safe interface to the gemm crate.
 #![allow(unsafe_code, reason = "gemm takes raw pointers; the bounds are asserted beside the call")]
 
 /// A matrix in a slice: `at(row, column) = data[row * row_stride + column * column_stride]`.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a> {
+    /// The elements.
     pub data: &'a [f32],
+    /// Distance between rows, in floats.
     pub row_stride: usize,
+    /// Distance between columns, in floats.
     pub column_stride: usize,
 }
 
 impl<'a> Matrix<'a> {
-    /// Rows one after another.
+    /// Returns a matrix of consecutive rows.
     pub fn row_major(data: &'a [f32], columns: usize) -> Self {
         Self { data, row_stride: columns, column_stride: 1 }
     }
 
-    /// The transpose of a row-major matrix of `rows` columns.
+    /// Returns the transpose of a row-major matrix with `rows` columns.
     pub fn column_major(data: &'a [f32], rows: usize) -> Self {
         Self { data, row_stride: 1, column_stride: rows }
     }
@@ -26,27 +29,34 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Where a product goes: rows of consecutive elements, `row_stride` apart.
+/// The output of a product: rows of consecutive elements.
 pub struct MatrixMut<'a> {
+    /// The elements.
     pub data: &'a mut [f32],
+    /// Distance between rows, in floats.
     pub row_stride: usize,
 }
 
 impl<'a> MatrixMut<'a> {
-    /// Rows one after another.
+    /// Returns a matrix of consecutive rows.
     pub fn row_major(data: &'a mut [f32], columns: usize) -> Self {
         Self { data, row_stride: columns }
     }
 }
 
-/// Whether a product may use all threads or runs on the caller's.
+/// The threads that a product may use.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Threads {
+    /// All threads of the pool.
     All,
+    /// The caller's thread alone.
     One,
 }
 
-/// out (m x n) = A B, or out += A B, with k terms in each sum.
+/// Computes out = A B, or out += A B if `accumulate`, for m x k by k x n.
+///
+/// # Panics
+/// Panics if a slice is shorter than the extents require.
 pub fn multiply(
     out: MatrixMut<'_>,
     accumulate: bool,

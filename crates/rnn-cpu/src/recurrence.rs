@@ -1,48 +1,53 @@
-//! Recurrent layers over whole sequences. Rows of a batch do not depend on each other, so each
-//! thread takes a group of rows through all steps without waiting for another.
+//! Products of recurrent cells by gemm. Rows of a batch are independent, so each thread runs a
+//! group of rows through all steps without waiting for another.
 
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::vector::{add, flush, scale_by};
 
-/// Rows of the batch to a group: the same for any number of threads up to four, so that results
-/// do not depend on it; small batches are not split further than 8 rows.
+/// Returns the batch rows per group: a quarter of the batch, but at least 8. It does not depend on
+/// the number of threads, and so neither do the results.
 pub(crate) fn rows_per_group(batch: usize) -> usize {
     batch.div_ceil(4).max(8).min(batch.max(1))
 }
 
-/// The recurrent matrix, or its transpose, and how its gates see the hidden state.
+/// The recurrent matrix U, or its transpose, with the mask and dropout of the hidden state.
 #[derive(Clone, Copy)]
 pub(crate) struct Recurrence<'a> {
+    /// U, or its transpose.
     pub matrix: &'a [f32],
+    /// Number of hidden units.
     pub hidden: usize,
-    /// The gates that see the hidden state through this product.
+    /// Gates that multiply the hidden state in this product.
     pub gates: usize,
-    /// Columns of the matrix, those of other gates included.
+    /// Columns of U, including those of other gates.
     pub columns: usize,
-    /// `[gates, batch, hidden]`.
+    /// Dropout factors `[gates, batch, hidden]`.
     pub dropout: Option<&'a [f32]>,
+    /// Batch size.
     pub batch: usize,
-    /// `[steps, batch]`.
+    /// Mask `[steps, batch]`.
     pub mask: Option<&'a [u32]>,
 }
 
 impl Recurrence<'_> {
+    /// Returns true if the row is unmasked at step t.
     pub fn is_unmasked(&self, t: usize, row: usize) -> bool {
         self.mask.is_none_or(|mask| mask[t * self.batch + row] != 0)
     }
 
-    /// By how much a gate sees one unit of a row.
+    /// Returns the dropout factor of a gate for one unit of a row.
     pub fn factor(&self, gate: usize, row: usize, unit: usize) -> f32 {
         self.dropout.map_or(1.0, |d| d[(gate * self.batch + row) * self.hidden + unit])
     }
 
-    /// The factors of some rows, from `row` on.
+    /// Returns a gate's dropout factors of some rows.
     fn factors(&self, dropout: &'_ [f32], gate: usize, row: usize, rows: usize) -> Vec<f32> {
         let from = (gate * self.batch + row) * self.hidden;
         dropout[from..from + rows * self.hidden].to_vec()
     }
 
-    /// z_g += (h d_g) U_g for all gates; rows of z are `z_stride` apart and `row` is the first.
+    /// Computes z_g += (h d_g) U_g for all gates. Rows of z are `z_stride` apart; `row` is the
+    /// first row.
     pub fn add_product(&self, z: &mut [f32], z_stride: usize, h: &[f32], row: usize) {
         let (hidden, columns) = (self.hidden, self.columns);
         let rows = h.len() / hidden;
@@ -62,7 +67,7 @@ impl Recurrence<'_> {
         }
     }
 
-    /// dh = sum over gates of d_g (dz_g U_g^T), for the rows that take part in step t.
+    /// Computes dh = sum over gates of d_g (dz_g U_g^T), for the rows that are unmasked at step t.
     pub fn carry_back(
         &self,
         dh: &mut [f32],

@@ -1,5 +1,5 @@
 use crate::kernels;
-use crate::memory::{Memory, Place};
+use crate::memory::{Memory, MemoryRange};
 use crate::scan::producer::fuse;
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
@@ -16,36 +16,37 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Elements that one thread rounds at a time.
+/// Elements per task of rounding.
 const PART: usize = 1 << 12;
 
 /// A graph ready to run.
-struct Compiled {
+struct CompiledProgram {
     graph: Arc<Graph>,
-    steps: Vec<Step>,
-    inputs: Vec<(TensorId, Place)>,
-    outputs: Vec<(TensorId, Place)>,
+    steps: Vec<NodeCall>,
+    inputs: Vec<(TensorId, MemoryRange)>,
+    outputs: Vec<(TensorId, MemoryRange)>,
     arena_bytes: u64,
 }
 
-struct Step {
+/// One node with the memory of its operands.
+struct NodeCall {
     node: usize,
     signature: Signature,
-    reads: Vec<Place>,
-    /// Updates, then outputs.
-    writes: Vec<Place>,
-    /// An input that turns into an output elsewhere: from where to where.
-    copy: Option<[Place; 2]>,
+    reads: Vec<MemoryRange>,
+    /// Memory of the updates, then of the outputs.
+    writes: Vec<MemoryRange>,
+    /// Source and destination of the copy of an input that the op overwrites in place.
+    copy: Option<[MemoryRange; 2]>,
 }
 
-/// Residents by name, one arena for all programs (they run one after another), and programs.
+/// Residents by name, programs, and one arena that they share, since they run one after another.
 #[derive(Default)]
 pub struct CpuSession {
     memory: Memory,
     residents: HashMap<String, (usize, TensorType)>,
     /// The areas of the arena that hold nothing between two runs: any program may use them.
     blocks: Vec<usize>,
-    programs: Vec<Compiled>,
+    programs: Vec<CompiledProgram>,
     reads: HashMap<Ticket, HostTensor>,
     tickets: u64,
     profile: Option<Profile>,
@@ -55,7 +56,7 @@ fn no_memory(error: io::Error) -> DeviceError {
     DeviceError::OutOfMemory { device: "the CPU".into(), message: error.to_string() }
 }
 
-/// Rounds what is stored in half precision, which no kernel here knows: each element has a word.
+/// Rounds outputs of half precision. Kernels know single precision only: each element has a word.
 fn narrow(io: &mut Io<'_, f32>) {
     for (values, ty) in io.outputs.iter_mut().zip(&io.signature.outputs) {
         if let (SliceMut::Float(values), DType::F16) = (values, ty.dtype) {
@@ -70,7 +71,7 @@ fn narrow(io: &mut Io<'_, f32>) {
 }
 
 impl CpuSession {
-    /// The area of a resident, made when it is first named.
+    /// Declares a resident, allocating it at its first name.
     fn declare(&mut self, name: &str, ty: &TensorType) -> Result<(), DeviceError> {
         match self.residents.get(name) {
             Some((_, known)) if known == ty => Ok(()),
@@ -83,13 +84,13 @@ impl CpuSession {
         }
     }
 
-    fn resident(&self, name: &str) -> Result<(Place, TensorType), DeviceError> {
+    fn resident(&self, name: &str) -> Result<(MemoryRange, TensorType), DeviceError> {
         let found = self.residents.get(name);
         let (area, ty) = found.ok_or_else(|| DeviceError::no_resident(name))?;
-        Ok((Place { area: *area, offset: 0, len: ty.len() }, ty.clone()))
+        Ok((MemoryRange { area: *area, offset: 0, len: ty.len() }, ty.clone()))
     }
 
-    fn tensor(&self, place: Place, ty: &TensorType) -> Result<HostTensor, TensorError> {
+    fn tensor(&self, place: MemoryRange, ty: &TensorType) -> Result<HostTensor, TensorError> {
         let bits = self.memory.bits(place);
         let data = match ty.dtype {
             DType::F32 | DType::F16 => Data::F32(bytemuck::cast_slice(bits).to_vec()),
@@ -98,7 +99,7 @@ impl CpuSession {
         HostTensor::new(ty.shape.clone(), data)
     }
 
-    fn program(&self, program: Program) -> Result<&Compiled, DeviceError> {
+    fn program(&self, program: Program) -> Result<&CompiledProgram, DeviceError> {
         self.programs.get(program.0).ok_or_else(|| DeviceError::no_program(program))
     }
 
@@ -124,7 +125,7 @@ impl CpuSession {
     }
 
     /// Takes the memory of a planned graph and places its tensors there.
-    fn assemble(&mut self, planned: Planned) -> Result<Compiled, DeviceError> {
+    fn assemble(&mut self, planned: Planned) -> Result<CompiledProgram, DeviceError> {
         let Planned { graph, recording: Recording { plan, .. } } = planned;
         for (_, tensor) in graph.tensors() {
             if tensor.storage == Storage::Resident {
@@ -145,7 +146,7 @@ impl CpuSession {
                 Space::Input(id) => input_areas[&id],
                 Space::Arena(block) => blocks[block.0],
             };
-            Place { area, offset, len }
+            MemoryRange { area, offset, len }
         };
         let places = |ids: &[TensorId]| ids.iter().map(|&t| place(t)).collect::<Vec<_>>();
         let pairs = |ids: &[TensorId]| ids.iter().map(|&t| (t, place(t))).collect();
@@ -168,13 +169,13 @@ impl CpuSession {
                 }
                 let mut reads = places(&o.inputs);
                 let copy = op.in_place().and_then(|InPlace { input, output }| {
-                    // Its values are read in the output.
-                    let from = Place { len: 0, ..reads[input] };
+                    // The kernel reads its values from the output.
+                    let from = MemoryRange { len: 0, ..reads[input] };
                     let from = std::mem::replace(&mut reads[input], from);
                     let to = outputs[output];
                     (from != to).then_some([from, to])
                 });
-                Step {
+                NodeCall {
                     node,
                     signature,
                     reads,
@@ -185,7 +186,7 @@ impl CpuSession {
             .collect();
         let (inputs, outputs) = (pairs(graph.inputs()), pairs(graph.outputs()));
         let arena_bytes = plan.arena_bytes();
-        Ok(Compiled { graph, steps, inputs, outputs, arena_bytes })
+        Ok(CompiledProgram { graph, steps, inputs, outputs, arena_bytes })
     }
 }
 
@@ -220,7 +221,7 @@ impl Session for CpuSession {
     fn run(&mut self, program: Program, inputs: &[&HostTensor]) -> Result<(), DeviceError> {
         self.program(program)?;
         let Self { memory, programs, profile, .. } = self;
-        let Compiled { graph, steps, inputs: places, .. } = &programs[program.0];
+        let CompiledProgram { graph, steps, inputs: places, .. } = &programs[program.0];
         graph.check_inputs(inputs)?;
         for (values, &(_, place)) in inputs.iter().zip(places) {
             memory.bits_mut(place).copy_from_slice(bytemuck::cast_slice(values.as_bytes()));

@@ -1,4 +1,4 @@
-//! Elementwise functions of vectors of whichever width the processor has.
+//! Elementwise functions of vectors, of the width that the processor has.
 
 use pulp::{Arch, Simd, WithSimd};
 use rnn_ops::Activation;
@@ -8,7 +8,7 @@ pub fn dispatch<K: WithSimd>(kernel: K) -> K::Output {
     Arch::new().dispatch(kernel)
 }
 
-/// Floats of a vector, and vector registers, of the processor at hand.
+/// Returns the floats per vector and the number of vector registers of the processor at hand.
 pub fn processor() -> (usize, usize) {
     struct Processor;
     impl WithSimd for Processor {
@@ -21,7 +21,7 @@ pub fn processor() -> (usize, usize) {
     dispatch(Processor)
 }
 
-/// The first elements of a slice; zeros behind its end.
+/// Loads the first elements of a slice, padded with zeros.
 #[inline(always)]
 pub fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
     match from.get(..S::F32_LANES) {
@@ -30,20 +30,20 @@ pub fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
     }
 }
 
-/// The first elements of a slice that has as many as a vector. Loops around it unroll, which they
-/// do not around [`load`].
+/// Loads the first elements of a slice that has at least a vector's. Loops around it unroll, unlike
+/// those around [`load`].
 #[inline(always)]
 pub fn load_whole<S: Simd>(from: &[f32]) -> S::f32s {
     bytemuck::cast_slice(&from[..S::F32_LANES])[0]
 }
 
-/// The reverse of [`load_whole`].
+/// Stores a vector to the first elements of a slice that has at least a vector's.
 #[inline(always)]
 pub fn store_whole<S: Simd>(to: &mut [f32], vector: S::f32s) {
     bytemuck::cast_slice_mut(&mut to[..S::F32_LANES])[0] = vector;
 }
 
-/// Stores as many elements as the slice has.
+/// Stores as many elements of a vector as the slice has.
 #[inline(always)]
 pub fn store<S: Simd>(simd: S, to: &mut [f32], vector: S::f32s) {
     if to.len() == S::F32_LANES {
@@ -53,21 +53,21 @@ pub fn store<S: Simd>(simd: S, to: &mut [f32], vector: S::f32s) {
     }
 }
 
-/// A vector whose elements have these bits.
+/// Returns a vector whose elements have these bits.
 #[inline(always)]
 fn splat_bits<S: Simd>(s: S, bits: u32) -> S::f32s {
     s.transmute_f32s_u32s(s.splat_u32s(bits))
 }
 
-/// |x|, at most `limit`; what is not a number stays so.
+/// Returns min(|x|, limit); NaN stays NaN.
 #[inline(always)]
 fn magnitude<S: Simd>(s: S, x: S::f32s, limit: f32) -> S::f32s {
     let (x, limit) = (s.abs_f32s(x), s.splat_f32s(limit));
     s.select_f32s(s.greater_than_f32s(x, limit), limit, x)
 }
 
-/// q and s of e^-a = s (1 + q) for 0 <= a <= 88: s is a power of two, q without cancellation.
-/// As `exponential` in exponential.wgsl, where the numbers are explained.
+/// Returns q and s of e^-a = s (1 + q) for 0 <= a <= 88, where s is a power of two and q has no
+/// cancellation; `exponential` of exponential.wgsl explains the constants.
 #[inline(always)]
 fn exponential<S: Simd>(s: S, a: S::f32s) -> [S::f32s; 2] {
     const ROUND: f32 = 12_582_912.0;
@@ -85,7 +85,7 @@ fn exponential<S: Simd>(s: S, a: S::f32s) -> [S::f32s; 2] {
     [rest, s.transmute_f32s_u32s(s.add_u32s(n, s.splat_u32s(0x3f80_0000)))]
 }
 
-/// The activations that need no exponential; x for the others. What is not a number stays so.
+/// Returns an activation that needs no exponential, or x for the others. NaN stays NaN.
 #[inline(always)]
 fn activate_light<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
     let (zero, one) = (s.splat_f32s(0.0), s.splat_f32s(1.0));
@@ -100,8 +100,8 @@ fn activate_light<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s 
     s.select_f32s(s.greater_than_f32s(line, one), one, line)
 }
 
-/// An activation as a quotient, whose denominator lies between 1 and 2: of e = e^-|x|, or of
-/// m = e^-2|x| - 1 for tanh x = -m / (2 + m). That of others is 1.
+/// Returns an activation as numerator and denominator, the latter between 1 and 2: of e = e^-|x|
+/// for sigmoid, of m = e^-2|x| - 1 for tanh x = -m / (2 + m); 1 for the others.
 #[inline(always)]
 fn quotient<S: Simd>(s: S, activation: Activation, x: S::f32s) -> [S::f32s; 2] {
     let one = s.splat_f32s(1.0);
@@ -123,8 +123,7 @@ fn quotient<S: Simd>(s: S, activation: Activation, x: S::f32s) -> [S::f32s; 2] {
     }
 }
 
-/// One activation of one vector: sigmoid and tanh to 2.5 units in the last
-/// place.
+/// Applies an activation to a vector; sigmoid and tanh to 2.5 units in the last place.
 #[inline(always)]
 pub fn activate<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
     let [above, below] = quotient(s, activation, x);
@@ -134,9 +133,9 @@ pub fn activate<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
     }
 }
 
-/// Two activations for one division, the slowest of all instructions: 1/a = b / (a b). To 4 units
-/// in the last place; those that divide by nothing are exact, since the slope of a hard sigmoid is
-/// zero at exactly 1.
+/// Applies two activations with one division, the slowest instruction: 1/a = b / (a b). Accurate to
+/// 4 units in the last place; activations without a quotient are exact, as they must be, since the
+/// slope of a hard sigmoid is zero at exactly 1.
 #[inline(always)]
 pub fn activate_two<S: Simd>(s: S, activations: [Activation; 2], x: [S::f32s; 2]) -> [S::f32s; 2] {
     let [a_above, a] = quotient(s, activations[0], x[0]);
@@ -175,7 +174,7 @@ pub fn activate_each(activation: Activation, values: &mut [f32]) {
     }
 }
 
-/// The derivative of an activation, from its value.
+/// Returns the derivative of an activation, from its value.
 #[inline(always)]
 pub fn slope<S: Simd>(s: S, activation: Activation, y: S::f32s) -> S::f32s {
     let (zero, one) = (s.splat_f32s(0.0), s.splat_f32s(1.0));
@@ -192,14 +191,14 @@ pub fn slope<S: Simd>(s: S, activation: Activation, y: S::f32s) -> S::f32s {
     s.select_f32s(above, below, zero)
 }
 
-/// Zero in place of what is so small that its products would be denormal.
+/// Flushes elements below [`rnn_ops::FLUSH_THRESHOLD`] to zero: their products would be denormal.
 #[inline(always)]
 pub fn flush<S: Simd>(s: S, v: S::f32s) -> S::f32s {
     let zero = s.splat_f32s(0.0);
-    s.select_f32s(s.less_than_f32s(s.abs_f32s(v), s.splat_f32s(rnn_ops::SMALLEST)), zero, v)
+    s.select_f32s(s.less_than_f32s(s.abs_f32s(v), s.splat_f32s(rnn_ops::FLUSH_THRESHOLD)), zero, v)
 }
 
-/// to = factors x for each of several blocks of factors, as long as x; nothing without factors.
+/// Computes to = factors x for each block of factors as long as x; does nothing without factors.
 #[inline(always)]
 pub fn scale_each<S: Simd>(s: S, to: &mut [f32], factors: &[f32], x: &[f32]) {
     for (to, factors) in to.chunks_exact_mut(x.len()).zip(factors.chunks_exact(x.len())) {
@@ -208,7 +207,7 @@ pub fn scale_each<S: Simd>(s: S, to: &mut [f32], factors: &[f32], x: &[f32]) {
     }
 }
 
-/// values *= factors
+/// Computes values *= factors.
 #[inline(always)]
 pub fn scale<S: Simd>(s: S, values: &mut [f32], factors: &[f32]) {
     let lanes = S::F32_LANES;
@@ -246,7 +245,7 @@ mod tests {
         edges.into_iter().chain(grid).flat_map(|x| [x, -x]).collect()
     }
 
-    /// The error in units of the last place; 2^-126 is one below it, where numbers are denormal.
+    /// The error in units of the last place; for results below 2^-126, in units of 2^-126.
     fn units(y: f32, want: f64) -> f64 {
         let place = want.abs().max(f64::from(f32::MIN_POSITIVE)).log2().floor();
         let unit = if want.abs() < f64::from(f32::MIN_POSITIVE) { -126.0 } else { place - 23.0 };

@@ -8,7 +8,7 @@ fn add_slice(sum: &mut [f32], values: &[f32]) {
     sum.iter_mut().zip(values).for_each(|(s, v)| *s += v);
 }
 
-/// sum += values
+/// Computes sum += values.
 pub fn add(sum: &mut [f32], values: &[f32]) {
     add_slice(sum, values);
 }
@@ -21,7 +21,7 @@ fn add_four_slices(sum: &mut [f32], [a, b, c, d]: [&[f32]; 4]) {
     }
 }
 
-/// sum += each of four, in their order.
+/// Computes sum += a, then b, c and d, in this order.
 pub fn add_four(sum: &mut [f32], values: [&[f32]; 4]) {
     add_four_slices(sum, values);
 }
@@ -31,18 +31,26 @@ fn scale_slice(values: &mut [f32], factors: &[f32]) {
     values.iter_mut().zip(factors).for_each(|(v, f)| *v *= f);
 }
 
-/// values *= factors
+/// Computes values *= factors.
 pub fn scale_by(values: &mut [f32], factors: &[f32]) {
     scale_slice(values, factors);
 }
 
-/// Zero in place of what is so small that its products would be denormal.
+/// Flushes a value below [`rnn_ops::FLUSH_THRESHOLD`] to zero: its products would be denormal.
 #[inline(always)]
 pub fn flush(v: f32) -> f32 {
-    if v.abs() < rnn_ops::SMALLEST { 0.0 } else { v }
+    if v.abs() < rnn_ops::FLUSH_THRESHOLD { 0.0 } else { v }
 }
 
-/// The same of each element.
+/// Flushes each element as [`flush`] does.
 pub fn flush_each(values: &mut [f32]) {
     values.iter_mut().for_each(|v| *v = flush(*v));
+}
+
+/// Copies a state or its gradient; zero if it is absent.
+pub fn copy_or_zero(to: &mut [f32], from: Option<&[f32]>) {
+    match from {
+        Some(from) => to.copy_from_slice(from),
+        None => to.fill(0.0),
+    }
 }

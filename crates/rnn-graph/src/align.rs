@@ -1,4 +1,5 @@
-//! Tensors that begin where a kernel cannot bind them go through copies that begin where it can.
+//! Alignment of bindings: a tensor that begins at an offset which the device cannot bind is read,
+//! changed or written through an aligned copy.
 
 use crate::{
     Access, Binding, Graph, Grid, InPlace, Launch, Node, OpError, Operand, Shader, TensorId, Work,
@@ -9,18 +10,24 @@ use rnn_shaders::shared::ELEMENTWISE;
 static COPY: Shader = Shader::new("copy", &[ELEMENTWISE, rnn_shaders::COPY]);
 const THREADS: usize = rnn_shaders::constant(ELEMENTWISE, "THREADS");
 
-/// A launch that copies so many words.
+/// Returns a launch that copies `words` words of four bytes.
+///
+/// # Errors
+/// Fails if the grid exceeds WebGPU's limits.
 pub(crate) fn copy(from: Operand, to: Operand, words: usize) -> Result<Launch, OpError> {
     let launch = Launch::new(&COPY, "copy", Grid::cover(words.div_ceil(THREADS))?);
     Ok(launch.bind("x", from).bind("out", to).param("count", words))
 }
 
-/// The work of a node, in which a tensor that begins at an unaligned word is read, changed or
-/// written through a scratch buffer, unless the kernel takes it where it begins: a kernel does so
-/// if it declares `<binding>_offset`.
+/// Routes the unaligned tensors of a node through scratch buffers.
 ///
-/// A copy of an input precedes all launches, as does one of a tensor that is changed in place; what
-/// is changed or written is copied back behind the last.
+/// Applies to each tensor that begins at an unaligned word and is read, changed or written, unless
+/// the kernel takes it where it begins: a kernel does so if it declares a parameter
+/// `<binding>_offset`. Inputs, and tensors changed in place, are copied to the scratch buffer
+/// before the first launch; changed and written ones are copied back after the last.
+///
+/// # Errors
+/// Fails if a written half-precision tensor ends within a word, or a shader is invalid.
 pub(crate) fn align(graph: &Graph, node: &Node, mut work: Work) -> Result<Work, OpError> {
     let mut copies: Vec<(Operand, TensorId, Operand)> = Vec::new();
     for launch in &work.launches {
@@ -65,7 +72,7 @@ pub(crate) fn align(graph: &Graph, node: &Node, mut work: Work) -> Result<Work, 
     Ok(work)
 }
 
-/// Whether a binding of a tensor of this node needs a copy to be aligned.
+/// Returns true if the tensor begins at a word that is no multiple of [`Binding::ALIGNMENT`].
 pub(crate) fn begins_unaligned(graph: &Graph, tensor: TensorId) -> bool {
     let (_, offset) = graph.root(tensor);
     !(offset * graph[tensor].ty.dtype.bytes() / 4).is_multiple_of(Binding::ALIGNMENT)
@@ -80,7 +87,7 @@ fn tensor(node: &Node, operand: Operand) -> Option<TensorId> {
     }
 }
 
-/// Whether a kernel reads a binding from where its view begins.
+/// Returns true if the kernel reads the binding `name` and declares its `<name>_offset`.
 fn takes(launch: &Launch, name: &str) -> Result<bool, OpError> {
     let entry = launch.shader.entry_point(launch.entry)?;
     let read = entry.storage.iter().any(|s| s.name == name && s.access == Access::Read);

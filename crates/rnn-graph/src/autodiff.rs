@@ -3,19 +3,27 @@ use rnn_core::Shape;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The two ops that differentiation itself needs, supplied by the op library.
+/// The two ops that differentiation itself inserts, supplied by the op library.
 pub trait Algebra {
-    /// `a + b` of equal shapes.
+    /// Returns the op that computes `a + b` for equal shapes, which sums the gradients of a tensor
+    /// that is read several times.
     fn add(&self) -> Arc<dyn Op>;
-    /// Zeros of shape `full` with the input's elements from `offset` on: the gradient of a view.
+    /// Returns the gradient of a view: an op that outputs zeros of shape `full` with its input's
+    /// elements from `offset` on.
     fn pad(&self, offset: usize, full: Shape) -> Arc<dyn Op>;
 }
 
-/// Adds the nodes that compute the gradient of `sum(seed * tensor)` over `seeds` with respect to
-/// each of `wrt`: reverse-mode differentiation, one backward rule a node, contributions added in
-/// the reverse order of the graph so that the result does not depend on chance.
+/// Adds the nodes that compute the gradient of `sum(seed * tensor)`, over all `(tensor, seed)` in
+/// `seeds`, with respect to each tensor of `wrt`.
 ///
-/// Returns one gradient for each of `wrt`; `None` where the seeds do not depend on it.
+/// Reverse-mode differentiation: [`Op::backward`] of each node, in the reverse order of the graph.
+/// Contributions to one gradient are added in that order too, so the result has the same bits on
+/// every run.
+///
+/// Returns one gradient for each tensor of `wrt`, of its shape; `None` where no seed depends on it.
+///
+/// # Errors
+/// Fails if an op has no gradient, or returns one of the wrong shape.
 pub fn gradients(
     graph: &mut Graph,
     seeds: &[(TensorId, TensorId)],
@@ -81,7 +89,7 @@ pub fn gradients(
     wrt.iter().map(|&tensor| backward.total(graph, tensor)).collect()
 }
 
-/// For each tensor: whether it is, or is computed from, one of `sources`.
+/// Returns, for each tensor of the graph, whether it is one of `sources` or is computed from one.
 fn depends_on(graph: &Graph, sources: &[TensorId]) -> Vec<bool> {
     let mut depends = Vec::with_capacity(graph.tensors().count());
     for (id, tensor) in graph.tensors() {
@@ -107,7 +115,7 @@ impl Backward<'_> {
         self.parts.entry(tensor).or_default().push(gradient);
     }
 
-    /// The sum of all contributions so far, kept as the single one.
+    /// Adds up all contributions so far and keeps the sum as the only one.
     fn total(
         &mut self,
         graph: &mut Graph,

@@ -1,39 +1,42 @@
-use crate::{Cost, Graph, Recording, RecordingError};
+use crate::{Graph, Profile, Recording, RecordingError};
 use rnn_core::{HostTensor, TensorError};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a device offers to kernels.
+/// Capabilities of a device that kernels and the recorder rely on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// Threads in one workgroup.
+    /// Maximum number of threads in one workgroup.
     pub max_invocations: u32,
-    /// Bytes of workgroup memory.
+    /// Maximum workgroup (shared) memory of one workgroup, in bytes.
     pub max_workgroup_bytes: u32,
-    /// Storage buffers that one kernel may bind.
+    /// Maximum number of storage buffers that one kernel may bind.
     pub max_storage_buffers: u32,
-    /// Bytes that one binding may span.
+    /// Maximum size of one binding, in bytes.
     pub max_binding_bytes: u64,
-    /// Whether kernels know numbers of half precision.
+    /// True if kernels can store tensors of half precision (`shader-f16`).
     pub half: bool,
-    /// The side of square matrices of half precision that the device multiplies in one instruction,
-    /// with sums of single precision.
+    /// Side of the square half-precision matrices that the device's matrix units multiply in one
+    /// instruction, with single-precision sums; `None` without matrix units.
     pub matrix_units: Option<u32>,
     /// Iterations that all loops of one thread may make together, counted as [`iterations`] does.
     /// Some drivers end loops beyond that without a word; others never do, which is `u64::MAX`.
     pub loop_iterations: u64,
 }
 
-/// Iterations of a loop of `count` turns, each of which makes `inner` iterations of other loops: one
-/// more than the turns, as the loop's end is found in an iteration of its own.
+/// Returns the iterations that a loop of `count` passes contributes to [`Limits::loop_iterations`],
+/// if each pass runs inner loops of `inner` iterations in total.
+///
+/// A loop counts one iteration more than its passes: its end is detected in an iteration of its
+/// own.
 pub const fn iterations(count: usize, inner: u64) -> u64 {
     (count as u64).saturating_mul(inner.saturating_add(1)).saturating_add(1)
 }
 
 impl Limits {
-    /// What WebGPU guarantees on every adapter.
+    /// The limits that WebGPU guarantees on every adapter.
     pub const WEBGPU: Self = Self {
         max_invocations: 256,
         max_workgroup_bytes: 16 << 10,
@@ -45,7 +48,7 @@ impl Limits {
     };
 }
 
-/// What kind of machine executes.
+/// The class of hardware that executes a device's work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceKind {
     /// A graphics processor.
@@ -56,16 +59,16 @@ pub enum DeviceKind {
     Cpu,
 }
 
-/// A device as users see it.
+/// Description of a device for users and reports.
 #[derive(Clone, Debug)]
 pub struct DeviceInfo {
     /// Model name.
     pub name: String,
     /// Vulkan, Metal, DX12, or the instruction set for a CPU.
     pub backend: String,
-    /// Driver and version, where known.
+    /// Driver name and version; empty where unknown.
     pub driver: String,
-    /// What it is.
+    /// The class of hardware.
     pub kind: DeviceKind,
 }
 
@@ -79,240 +82,210 @@ impl fmt::Display for DeviceInfo {
     }
 }
 
-/// Why a device could not do what it was asked.
+/// The reason for which a device could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
-    /// The graph cannot run on this device.
+    /// The graph cannot be recorded for this device, or breaks one of its limits.
     #[error(transparent)]
     Recording(#[from] RecordingError),
-    /// A tensor from the host does not fit.
+    /// A host tensor does not have the asked shape or element type.
     #[error(transparent)]
     Tensor(#[from] TensorError),
-    /// The caller's data does not match the program.
+    /// A tensor passed by the caller does not have the type that the program declares.
     #[error("{name}: the program takes {expected}, got {found}")]
     Mismatch {
-        /// The tensor.
+        /// Name of the tensor.
         name: String,
-        /// Its type in the program.
+        /// Element type and shape in the program.
         expected: String,
-        /// What was given.
+        /// Element type and shape that were passed.
         found: String,
     },
-    /// No resident of that name, or two programs disagree on its type.
+    /// A resident of that name does not exist, or two programs disagree on its type.
     #[error("resident {0}")]
     Resident(String),
     /// The device ran out of memory.
     #[error("{device} is out of memory: {message}; use a smaller batch, or the CPU device")]
     OutOfMemory {
-        /// The device.
+        /// Name of the device.
         device: String,
-        /// What the driver said.
+        /// Message of the driver.
         message: String,
     },
     /// The device is gone: driver reset, unplugged, timed out.
     #[error("{device} was lost: {message}; start again, or use the CPU device")]
     Lost {
-        /// The device.
+        /// Name of the device.
         device: String,
-        /// What the driver said.
+        /// Message of the driver.
         message: String,
     },
-    /// The device does not answer: it hangs, or has been given too much at once.
+    /// The device does not answer: it hangs, or one step takes too long for the driver.
     #[error(
         "{device} has not answered for {} s: it hangs, or a step is too much for it; use a smaller \
          batch, or the CPU device",
         patience.as_secs_f64()
     )]
     Timeout {
-        /// The device.
+        /// Name of the device.
         device: String,
-        /// How long it was waited for.
+        /// Time for which the caller waited.
         patience: Duration,
     },
-    /// Something asked for does not exist: a feature of the device, a program of the session.
+    /// Something requested does not exist: a feature of the device, or a program of the session.
     #[error("{owner} has no {what}")]
     Missing {
-        /// The device or the session.
+        /// The device or the session that lacks it.
         owner: String,
-        /// What was asked for.
+        /// The requested thing.
         what: String,
     },
-    /// The driver refused something: a mistake in this program.
+    /// The driver refused a command, which indicates a bug in this library.
     #[error(
         "{device} refused a command: {message}; please report this with the names and drivers of the devices"
     )]
     Refused {
-        /// The device.
+        /// Name of the device.
         device: String,
-        /// What the driver said.
+        /// Message of the driver.
         message: String,
     },
 }
 
-/// A program of one session.
+/// Handle to a program that was built in a [`Session`]; valid for that session alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Program(pub usize);
 
-/// A graph as a session will run it, before there is memory for it.
+/// A graph that is planned for a session but has no memory yet. [`Session::build`] turns it into a
+/// [`Program`].
 #[derive(Clone, Debug)]
 pub struct Planned {
     /// The graph.
     pub graph: Arc<Graph>,
-    /// The memory that it needs, and the commands of a run; a device that executes the nodes
-    /// themselves has none.
+    /// Memory layout and commands of one run. The command list is empty on a device that executes
+    /// the nodes themselves.
     pub recording: Recording,
 }
 
-/// A read of a resident that is on its way.
+/// Handle to a read of a resident that is in flight; see [`Session::start_read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub u64);
 
-/// Values on their way from a device to the host. The copy is queued when the future is made; any
-/// executor can wait for it.
+/// Future of values that travel from a device to the host. The copy is queued when the future is
+/// created; any executor can wait for it.
 pub type Arriving<'a, T> = Pin<Box<dyn Future<Output = Result<T, DeviceError>> + 'a>>;
 
-/// Something that executes graphs.
+/// A machine that executes graphs: a GPU, or the CPU.
 ///
 /// The author of a device runs the checks of `rnn_verify::conformance` on it, which hold it to the
-/// contract of this trait and of [`Session`], and those of `rnn_verify::check_kernel`, which hold
-/// what it computes to the definitions of all ops.
+/// contract of this trait and of [`Session`], and those of `rnn_verify::check_kernel`, which compare
+/// its results with the definitions of all ops.
 pub trait Device {
-    /// Name, backend, driver, kind.
+    /// Returns the device's name, backend, driver and class.
     fn info(&self) -> &DeviceInfo;
 
-    /// What kernels may use.
+    /// Returns the limits that kernels are recorded for.
     fn limits(&self) -> &Limits;
 
-    /// Memory and programs for one model.
+    /// Opens a session: the memory and the programs of one model.
     fn session(&self) -> Box<dyn Session>;
 }
 
-/// The residents and programs of one model on one device.
+/// The resident tensors and the programs of one model on one device.
 ///
-/// Residents are zero when first named. Values move only by `write`, `run` (its inputs), `fetch`
-/// and the reads; everything between stays on the device.
+/// A resident exists from the first program that names it, with all elements zero. Values move
+/// between host and device only in `write`, `run` (its inputs), `fetch` and the reads; everything
+/// else stays on the device.
 pub trait Session {
-    /// Plans the runs of a graph, without taking memory for them: a plan may need buffers larger
-    /// than the device binds.
+    /// Plans the memory and the commands of a run without allocating anything. A plan may need
+    /// buffers larger than the device can bind; `build` refuses those.
+    ///
+    /// # Errors
+    /// Fails if a node cannot be recorded for this device.
     fn plan(&self, graph: Arc<Graph>) -> Result<Planned, DeviceError>;
 
-    /// Prepares a planned graph for replay.
+    /// Allocates the memory of a planned graph and compiles its kernels, ready for replay.
+    ///
+    /// # Errors
+    /// Fails if a resident has another type in an earlier program, or the device refuses the memory
+    /// or a kernel.
     fn build(&mut self, planned: Planned) -> Result<Program, DeviceError>;
 
-    /// Plans a graph and prepares it for replay.
+    /// Plans a graph and builds it.
+    ///
+    /// # Errors
+    /// Fails as [`Self::plan`] and [`Self::build`] do.
     fn compile(&mut self, graph: Arc<Graph>) -> Result<Program, DeviceError> {
         let planned = self.plan(graph)?;
         self.build(planned)
     }
 
-    /// Sets a resident.
+    /// Sets the values of a resident.
+    ///
+    /// # Errors
+    /// Fails if no program names the resident, or its shape or element type differs.
     fn write(&mut self, resident: &str, values: &HostTensor) -> Result<(), DeviceError>;
 
-    /// Queues one run. Returns without waiting for a GPU to finish, except to keep a few runs
-    /// from piling up.
+    /// Queues one run of the program, with one tensor for each of the graph's inputs, in order.
+    /// Returns without waiting for the GPU to finish, except to limit how many runs are in flight.
+    ///
+    /// # Errors
+    /// Fails if an input has another shape or type than declared, or the device is lost.
     fn run(&mut self, program: Program, inputs: &[&HostTensor]) -> Result<(), DeviceError>;
 
-    /// Blocks until the last run of the program has ended and returns its outputs.
+    /// Blocks until the last run of the program has finished and returns its outputs in order.
+    ///
+    /// # Errors
+    /// Fails if the program does not exist, or the device is lost or hangs.
     fn fetch(&mut self, program: Program) -> Result<Vec<HostTensor>, DeviceError>;
 
-    /// Returns the outputs of the last run of the program once they arrive, without blocking.
+    /// Returns the outputs of the last run of the program as a future, without blocking.
     fn fetch_async(&mut self, program: Program) -> Arriving<'_, Vec<HostTensor>>;
 
-    /// Queues a copy of a resident to the host, as it is after all runs queued so far.
+    /// Queues a copy of a resident to the host; the copy holds the values after all runs queued so
+    /// far.
+    ///
+    /// # Errors
+    /// Fails if no program names the resident.
     fn start_read(&mut self, resident: &str) -> Result<Ticket, DeviceError>;
 
-    /// The copy, if it has arrived. Each ticket yields its tensor once.
+    /// Returns the values of a read if they have arrived, else `None`. Each ticket yields its
+    /// tensor once.
+    ///
+    /// # Errors
+    /// Fails if the ticket was used up, or the device is lost.
     fn poll_read(&mut self, ticket: Ticket) -> Result<Option<HostTensor>, DeviceError>;
 
-    /// Blocks until the copy has arrived.
+    /// Blocks until the values of a read have arrived. Uses up the ticket.
+    ///
+    /// # Errors
+    /// Fails if the ticket was used up, or the device is lost or hangs.
     fn wait_read(&mut self, ticket: Ticket) -> Result<HostTensor, DeviceError>;
 
-    /// Returns the copy once it arrives, without blocking. Like the other reads it takes the ticket,
-    /// also if the future is dropped.
+    /// Returns the values of a read as a future, without blocking. Uses up the ticket even if the
+    /// future is dropped.
     fn read_async(&mut self, ticket: Ticket) -> Arriving<'_, HostTensor>;
 
-    /// Bytes of the arena of a program and of all residents.
+    /// Returns the bytes of the program's arena and the bytes of all residents of the session.
     fn memory(&self, program: Program) -> (u64, u64);
 
-    /// Times every op from now on.
+    /// Starts to time every op; clears earlier times.
     fn enable_profile(&mut self);
 
-    /// Time by op since `enable_profile`.
+    /// Returns the time that each op took since `enable_profile`.
+    ///
+    /// # Errors
+    /// Fails if the device cannot measure time, or is lost.
     fn profile(&mut self) -> Result<Profile, DeviceError>;
 }
 
 impl dyn Session {
-    /// The values of a resident now.
+    /// Reads the values of a resident; blocks until all queued runs have finished.
+    ///
+    /// # Errors
+    /// Fails if no program names the resident, or the device is lost or hangs.
     pub fn read(&mut self, resident: &str) -> Result<HostTensor, DeviceError> {
         let ticket = self.start_read(resident)?;
         self.wait_read(ticket)
-    }
-}
-
-/// Time spent in one op.
-#[derive(Clone, Debug, Default)]
-pub struct ProfileRow {
-    /// The op.
-    pub op: String,
-    /// How often it ran.
-    pub calls: u64,
-    /// For how long altogether.
-    pub time: Duration,
-    /// What it did altogether.
-    pub cost: Cost,
-}
-
-/// Time by op, the most expensive first.
-#[derive(Clone, Debug, Default)]
-pub struct Profile {
-    /// One row an op.
-    pub rows: Vec<ProfileRow>,
-}
-
-impl Profile {
-    /// Adds one call of an op.
-    pub fn add(&mut self, op: &str, calls: u64, time: Duration, cost: Cost) {
-        let row = match self.rows.iter_mut().position(|r| r.op == op) {
-            Some(i) => &mut self.rows[i],
-            None => {
-                self.rows.push(ProfileRow { op: op.into(), ..ProfileRow::default() });
-                let last = self.rows.len() - 1;
-                &mut self.rows[last]
-            }
-        };
-        row.calls += calls;
-        row.time += time;
-        row.cost += cost;
-    }
-
-    /// The same rows, the most expensive first.
-    pub fn sorted(mut self) -> Self {
-        self.rows.sort_by_key(|r| std::cmp::Reverse(r.time));
-        self
-    }
-}
-
-impl fmt::Display for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total: f64 = self.rows.iter().map(|r| r.time.as_secs_f64()).sum();
-        writeln!(
-            f,
-            "{:<26} {:>8} {:>11} {:>6} {:>10} {:>8}",
-            "op", "calls", "time ms", "%", "GFLOP/s", "GB/s"
-        )?;
-        for row in &self.rows {
-            let s = row.time.as_secs_f64().max(1e-12);
-            writeln!(
-                f,
-                "{:<26} {:>8} {:>11.3} {:>6.1} {:>10.2} {:>8.2}",
-                row.op,
-                row.calls,
-                1e3 * s,
-                100.0 * s / total.max(1e-12),
-                row.cost.flops as f64 / s / 1e9,
-                row.cost.bytes as f64 / s / 1e9
-            )?;
-        }
-        Ok(())
     }
 }

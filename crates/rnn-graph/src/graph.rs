@@ -1,75 +1,34 @@
-use crate::{Op, OpError, Operands, Signature, TensorType};
+use crate::{Op, OpError, Operands, Signature, Storage, Tensor, TensorId, TensorType};
 use rnn_core::{DType, Shape};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// A tensor of one [`Graph`]. Ids grow in the order of creation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TensorId(pub(crate) u32);
-
-impl TensorId {
-    pub(crate) fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// Where a tensor's values live.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Storage {
-    /// Written by a node, dead after its last use: the planner finds it a place in the arena.
-    Transient,
-    /// Uploaded from the host before each run.
-    Input,
-    /// On the device for as long as the session live_ranges; shared by name among its programs.
-    Resident,
-    /// A contiguous part of another tensor, from an element offset on. Costs nothing.
-    View {
-        /// The tensor looked at, itself perhaps a view: gradients follow the chain.
-        base: TensorId,
-        /// The first element.
-        offset: usize,
-    },
-}
-
-/// One value in the graph.
-#[derive(Clone, Debug)]
-pub struct Tensor {
-    /// What it is called in dumps; residents and inputs are found by it.
-    pub name: String,
-    /// Shape and element type.
-    pub ty: TensorType,
-    /// Where it live_ranges.
-    pub storage: Storage,
-    /// The node that writes it.
-    pub producer: Option<usize>,
-}
-
-/// One use of an op.
+/// One application of an op to tensors.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// What is done.
+    /// The operation.
     pub op: Arc<dyn Op>,
-    /// To which tensors.
+    /// The tensors that it reads, changes and writes.
     pub operands: Operands,
 }
 
-/// A node that cannot be: which, on what, why.
+/// Error about a node: the op, the types it was applied to, and the reason.
 #[derive(Debug, thiserror::Error)]
 #[error("{op}({operands}): {reason}")]
 pub struct GraphError {
-    /// The op's name.
+    /// Name of the op.
     pub op: &'static str,
-    /// Its operand types.
+    /// Types of its operands, as a list.
     pub operands: String,
-    /// Why.
+    /// The reason.
     pub reason: OpError,
 }
 
-/// Ops over tensors, in the order in which they run.
+/// A list of ops over typed tensors, in the order of execution.
 ///
-/// A node only reads tensors that exist when it is pushed, so the order of creation is an order
-/// of execution; nodes whose results nobody needs are dropped by the planner.
+/// A node may only read tensors that exist when it is pushed, so the order of creation is an order
+/// of execution. The planner drops nodes that affect no output and no resident.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     tensors: Vec<Tensor>,
@@ -80,20 +39,21 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// An empty graph.
+    /// Creates an empty graph.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A tensor that the host uploads before each run, in the order of these calls.
+    /// Declares a tensor that the host uploads before each run. A run takes its inputs in the order
+    /// of these calls.
     pub fn input(&mut self, name: impl Into<String>, ty: TensorType) -> TensorId {
         let id = self.add(name.into(), ty, Storage::Input, None);
         self.inputs.push(id);
         id
     }
 
-    /// A tensor that stays on the device; the same name is the same tensor in every program of a
-    /// session. The first call decides its type.
+    /// Returns the resident tensor of that name, declaring it at the first call, which decides its
+    /// type. The same name denotes the same memory in every program of a session.
     pub fn resident(&mut self, name: &str, ty: TensorType) -> TensorId {
         if let Some(&id) = self.residents.get(name) {
             return id;
@@ -103,7 +63,11 @@ impl Graph {
         id
     }
 
-    /// The elements of `base` from `offset` on, as a tensor of shape `shape`.
+    /// Returns the elements of `base` from `offset` on, as a tensor of another shape, without
+    /// copying.
+    ///
+    /// # Errors
+    /// Fails if the view reaches beyond the end of `base`, or begins within a four-byte word.
     pub fn view(
         &mut self,
         base: TensorId,
@@ -138,7 +102,10 @@ impl Graph {
         ))
     }
 
-    /// The same elements under another shape.
+    /// Returns the same elements under another shape, without copying.
+    ///
+    /// # Errors
+    /// Fails if `shape` has more elements than `tensor`.
     pub fn reshape(
         &mut self,
         tensor: TensorId,
@@ -148,16 +115,26 @@ impl Graph {
     }
 
     /// Adds a node and returns its outputs.
+    ///
+    /// # Errors
+    /// Fails if the input types violate the op's shape rule.
     pub fn push(&mut self, op: impl Op, inputs: &[TensorId]) -> Result<Vec<TensorId>, GraphError> {
         self.push_node(Arc::new(op), inputs, &[])
     }
 
-    /// Adds a node with a single output.
+    /// Adds a node with a single output and returns that output.
+    ///
+    /// # Errors
+    /// Fails if the input types violate the op's shape rule.
     pub fn apply(&mut self, op: impl Op, inputs: &[TensorId]) -> Result<TensorId, GraphError> {
         Ok(self.push(op, inputs)?[0])
     }
 
-    /// Adds a node that changes `updates` in place besides writing outputs.
+    /// Adds a node that changes `updates` in place besides writing its outputs, which are returned.
+    ///
+    /// # Errors
+    /// Fails if the types violate the op's shape rule, or an input has half precision and the op
+    /// does not take it.
     pub fn push_node(
         &mut self,
         op: Arc<dyn Op>,
@@ -195,15 +172,16 @@ impl Graph {
         Ok(outputs)
     }
 
-    /// Names a tensor whose values the host reads after a run.
+    /// Marks a tensor as an output, whose values the host reads after each run.
     pub fn output(&mut self, tensor: TensorId) {
         self.outputs.push(tensor);
     }
 
-    /// Makes the node that produces `tensor` write straight into `base` at `offset`.
+    /// Makes the node that produces `tensor` write directly into `base` at element `offset`.
     ///
-    /// Returns false, changing nothing, when the tensor is no transient of its own (an input, a
-    /// view, already placed), or would begin within a word: the caller copies instead.
+    /// Returns false and changes nothing if that is impossible: `tensor` is an input or a view, has
+    /// views of its own or is already placed, or `offset` is not at a word. The caller then copies
+    /// instead.
     pub fn place(&mut self, tensor: TensorId, base: TensorId, offset: usize) -> bool {
         let viewed = self
             .tensors
@@ -218,9 +196,9 @@ impl Graph {
         true
     }
 
-    /// The same graph without the nodes whose results no output depends on, those that change
-    /// residents among them: running it leaves everything on the device as it was, unless an output
-    /// comes from what a node has changed.
+    /// Drops the nodes on which no output depends, including those that change residents. A run of
+    /// the result leaves the residents as they were, except where an output is computed from an
+    /// update.
     pub fn for_outputs_alone(mut self) -> Self {
         let root = |graph: &Self, tensor| graph.root(tensor).0.index();
         let mut needed = vec![false; self.tensors.len()];
@@ -245,12 +223,16 @@ impl Graph {
         self
     }
 
-    /// Replaces pairs of nodes by one. `fuse` is asked of each node and of the one that makes its
-    /// first input; the op that it returns takes the inputs of the latter in that input's place. A
-    /// pair stays where others read that input, too. The planner drops the nodes left over.
+    /// Fuses pairs of nodes into one.
+    ///
+    /// `fuse(graph, producer, reader)` is called for each node and the producer of its first input;
+    /// if it returns an op, the op replaces `reader` and takes the inputs of `producer` in place of
+    /// that first input. A pair is left alone if the tensor between the two has other readers, or
+    /// an input of the producer changes in between. The planner drops the producers left without
+    /// readers.
     ///
     /// # Errors
-    /// A fused op whose outputs are not those of the op that it replaces.
+    /// Fails if the output types of a fused op differ from those of the op it replaces.
     pub fn fused(
         &self,
         fuse: impl Fn(&Self, &Node, &Node) -> Option<Arc<dyn Op>>,
@@ -283,7 +265,7 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Whether a tensor is read once, by a node, and holds values of its own.
+    /// Returns true if exactly one node reads the tensor, nobody else sees it, and it is no view.
     fn is_private(&self, tensor: TensorId) -> bool {
         let read = self.nodes.iter().flat_map(|node| &node.operands.inputs);
         let reads = read.filter(|&&read| read == tensor).count();
@@ -296,27 +278,27 @@ impl Graph {
         reads == 1 && !viewed && !stays && !updated
     }
 
-    /// Whether some of the nodes write what holds one of these tensors.
+    /// Returns true if one of the nodes writes the memory of one of the tensors.
     fn changes(&self, nodes: std::ops::Range<usize>, tensors: &[TensorId]) -> bool {
         let roots: Vec<TensorId> = tensors.iter().map(|&t| self.root(t).0).collect();
         let written = |node: &Node| [&node.operands.updates[..], &node.operands.outputs].concat();
         self.nodes[nodes].iter().flat_map(written).any(|t| roots.contains(&self.root(t).0))
     }
 
-    /// The tensors uploaded before a run, in order.
+    /// Returns the tensors uploaded before a run, in order.
     pub fn inputs(&self) -> &[TensorId] {
         &self.inputs
     }
 
-    /// The tensors read back after a run, in order.
+    /// Returns the tensors read back after a run, in order.
     pub fn outputs(&self) -> &[TensorId] {
         &self.outputs
     }
 
-    /// An error if a tensor is of half precision and the device has none.
+    /// Checks that no tensor has half precision unless the device has it (`half`).
     ///
     /// # Errors
-    /// Which node puts it out.
+    /// Names the first node that outputs such a tensor.
     pub fn check_storage(&self, half: bool) -> Result<(), GraphError> {
         let narrow = self.tensors.iter().filter(|t| !half && t.ty.dtype == DType::F16);
         let Some(node) = narrow.filter_map(|t| t.producer).next().map(|n| &self.nodes[n]) else {
@@ -326,27 +308,28 @@ impl Graph {
         Err(GraphError { op: node.op.name(), operands: self.describe(node), reason })
     }
 
-    /// All nodes in order of execution.
+    /// Returns all nodes in the order of execution.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// All tensors with their ids.
+    /// Iterates over all tensors with their ids, in the order of creation.
     pub fn tensors(&self) -> impl Iterator<Item = (TensorId, &Tensor)> {
         self.tensors.iter().enumerate().map(|(i, t)| (TensorId(i as u32), t))
     }
 
-    /// The shape of a tensor.
+    /// Returns the shape of a tensor.
     pub fn shape(&self, tensor: TensorId) -> &Shape {
         &self[tensor].ty.shape
     }
 
-    /// The op that writes `tensor` and what it reads.
+    /// Returns the node that writes `tensor`; `None` for inputs, residents and views.
     pub fn producer(&self, tensor: TensorId) -> Option<&Node> {
         self[tensor].producer.map(|n| &self.nodes[n])
     }
 
-    /// The tensor that holds the values (the base of a view) and the element offset in it.
+    /// Returns the tensor whose memory holds the values, following views to their base, and the
+    /// element offset in it.
     pub fn root(&self, tensor: TensorId) -> (TensorId, usize) {
         match self[tensor].storage {
             Storage::View { base, offset } => {
@@ -357,7 +340,7 @@ impl Graph {
         }
     }
 
-    /// The types of all operands of a node.
+    /// Returns the types of all operands of a node.
     pub fn signature(&self, node: &Node) -> Signature {
         let types = |ids: &[TensorId]| ids.iter().map(|&t| self[t].ty.clone()).collect();
         Signature {
@@ -367,7 +350,8 @@ impl Graph {
         }
     }
 
-    /// The node with its operand types, as errors and dumps show it.
+    /// Returns the types of a node's inputs and updates as a comma-separated list for errors and
+    /// dumps.
     pub fn describe(&self, node: &Node) -> String {
         let s = self.signature(node);
         let mut text = String::new();

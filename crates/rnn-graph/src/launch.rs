@@ -1,24 +1,25 @@
 use crate::{OpError, Shader};
 
-/// A tensor of the node being recorded, by its place in the signature, or a scratch buffer.
+/// A buffer of the node that is being recorded: a tensor, by its index in the
+/// [`Signature`](crate::Signature), or a scratch buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operand {
-    /// A tensor read.
+    /// The input of that index, which the kernel reads.
     Input(usize),
-    /// A tensor changed in place.
+    /// The update of that index, which the kernel changes in place.
     Update(usize),
-    /// A tensor written.
+    /// The output of that index, which the kernel writes.
     Output(usize),
-    /// One of [`Work::scratch`].
+    /// The scratch buffer of that index in [`Work::scratch`].
     Scratch(usize),
 }
 
-/// The value of one uniform parameter.
+/// Value of one uniform parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ParamValue {
-    /// For a `u32` member.
+    /// Value of a `u32` member.
     U32(u32),
-    /// For an `f32` member.
+    /// Value of an `f32` member.
     F32(f32),
 }
 
@@ -41,16 +42,20 @@ impl From<f32> for ParamValue {
     }
 }
 
-/// How many workgroups to start on each axis.
+/// Number of workgroups of a launch along x, y and z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid(pub [u32; 3]);
 
 impl Grid {
-    /// WebGPU's limit on every axis.
+    /// Maximum number of workgroups along each axis in WebGPU.
     pub const MAX_PER_AXIS: u32 = 65_535;
 
-    /// At least `groups` workgroups, folded over x and y where they exceed one axis. The kernel
-    /// numbers them `id.x + id.y * count.x` and ignores the surplus.
+    /// Returns a grid of at least `groups` workgroups, folded over x and y where they exceed one
+    /// axis. The kernel computes its workgroup index as `id.x + id.y * count.x` and ignores the
+    /// surplus.
+    ///
+    /// # Errors
+    /// Fails if the workgroups exceed two axes.
     pub fn cover(groups: usize) -> Result<Self, OpError> {
         let max = Self::MAX_PER_AXIS as usize;
         let y = groups.div_ceil(max).max(1);
@@ -60,7 +65,10 @@ impl Grid {
         Ok(Self([groups.div_ceil(y).max(1) as u32, y as u32, 1]))
     }
 
-    /// Workgroups by axis, checked against the limit.
+    /// Returns a grid of `x * y * z` workgroups, at least one along each axis.
+    ///
+    /// # Errors
+    /// Fails if one axis exceeds [`Grid::MAX_PER_AXIS`].
     pub fn new(x: usize, y: usize, z: usize) -> Result<Self, OpError> {
         let max = Self::MAX_PER_AXIS as usize;
         if x.max(y).max(z) > max {
@@ -72,43 +80,46 @@ impl Grid {
     }
 }
 
-/// A variant of a launch: another tile size or workgroup shape, with the same bindings, parameters and
-/// entry point. It computes the same bits, as each element is the work of one thread, in the same
-/// order. Which variant is fastest only a device can tell.
+/// A variant of a launch: another tile size or workgroup shape, with the same bindings, parameters
+/// and entry point.
+///
+/// It must compute the same bits: each element is the work of one thread, which adds the same terms
+/// in the same order. The device measures which variant is fastest.
 #[derive(Clone, Debug)]
 pub struct LaunchVariant {
-    /// The module.
+    /// The WGSL module.
     pub shader: &'static Shader,
-    /// Values of `override` constants beside the launch's own, or in their place.
+    /// Values of `override` constants, which replace or extend those of the launch.
     pub constants: Vec<(&'static str, f64)>,
-    /// Workgroups.
+    /// Number of workgroups.
     pub grid: Grid,
 }
 
-/// One kernel launch, its tensors still named by their place in the node.
+/// One kernel launch of a node, with operands named by their index in the node's signature.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// The module.
+    /// The WGSL module.
     pub shader: &'static Shader,
-    /// The entry point in it.
+    /// Name of the entry point in the module.
     pub entry: &'static str,
-    /// Values of `override` constants.
+    /// Values of `override` constants by name.
     pub constants: Vec<(&'static str, f64)>,
-    /// Tensors by the name of the WGSL variable.
+    /// Bound buffers, by the name of the WGSL variable.
     pub bindings: Vec<(&'static str, Operand)>,
-    /// Uniform parameters by the name of the member.
+    /// Uniform parameters, by the name of the struct member.
     pub params: Vec<(&'static str, ParamValue)>,
-    /// Workgroups.
+    /// Number of workgroups.
     pub grid: Grid,
-    /// Iterations of all loops of one thread together, at most, in any variant.
-    /// Must be given where the entry point has a loop.
+    /// Upper bound on the loop iterations of one thread, over all its loops, in any variant; see
+    /// [`iterations`](crate::iterations). Required if the entry point has a loop.
     pub iterations: Option<u64>,
-    /// Other launches that a device may run in its place.
+    /// Other launches that compute the same bits; a device may run one of them instead.
     pub variants: Vec<LaunchVariant>,
 }
 
 impl Launch {
-    /// A launch of `entry` over `grid`.
+    /// Creates a launch of the entry point `entry` over `grid`, without bindings, parameters or
+    /// constants.
     pub fn new(shader: &'static Shader, entry: &'static str, grid: Grid) -> Self {
         Self {
             shader,
@@ -122,7 +133,7 @@ impl Launch {
         }
     }
 
-    /// States how many iterations the loops of one thread make together, at most; see
+    /// Sets the upper bound on the loop iterations of one thread, over all its loops; see
     /// [`iterations`](crate::iterations).
     pub fn iterations(mut self, most: u64) -> Self {
         self.iterations = Some(most);
@@ -135,7 +146,7 @@ impl Launch {
         self
     }
 
-    /// The variants, each with all its constants.
+    /// Iterates over the variants, each with its full list of constants.
     pub fn variants(&self) -> impl Iterator<Item = LaunchVariant> {
         self.variants.iter().map(|other| {
             let kept = self
@@ -153,8 +164,8 @@ impl Launch {
         self
     }
 
-    /// Binds a tensor. A member `<name>_offset` of the parameters, where there is one, receives
-    /// the element at which a view starts.
+    /// Binds a buffer to the WGSL variable `name`. If the parameters have a member `<name>_offset`,
+    /// it receives the index of the element at which a view starts.
     pub fn bind(mut self, name: &'static str, operand: Operand) -> Self {
         self.bindings.push((name, operand));
         self
@@ -167,17 +178,18 @@ impl Launch {
     }
 }
 
-/// Everything that one node launches.
+/// The launches and scratch buffers of one node.
 #[derive(Clone, Debug, Default)]
 pub struct Work {
-    /// Temporary buffers, in words of four bytes.
+    /// Lengths of the scratch buffers, in words of four bytes.
     pub scratch: Vec<usize>,
-    /// Launches in order.
+    /// The launches, in order of execution.
     pub launches: Vec<Launch>,
 }
 
 impl Work {
-    /// The same over other tensors, as part of the work of another node.
+    /// Maps the tensors that the launches bind by `operand`, so that the work of an inner op
+    /// becomes part of another node's. Scratch buffers are kept.
     pub fn over(mut self, operand: impl Fn(Operand) -> Operand) -> Self {
         for (_, bound) in self.launches.iter_mut().flat_map(|launch| &mut launch.bindings) {
             if !matches!(bound, Operand::Scratch(_)) {
@@ -187,7 +199,7 @@ impl Work {
         self
     }
 
-    /// First this, then the other, each with its own temporary buffers.
+    /// Appends the launches of `next`; each keeps its own scratch buffers.
     pub fn then(mut self, mut next: Self) -> Self {
         for (_, bound) in next.launches.iter_mut().flat_map(|launch| &mut launch.bindings) {
             if let Operand::Scratch(at) = bound {

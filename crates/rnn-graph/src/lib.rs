@@ -10,19 +10,24 @@ mod graph;
 mod launch;
 mod op;
 mod plan;
+mod profile;
 mod recording;
 mod reference;
+mod resolve;
 mod shader;
+mod tensor;
 
 pub use autodiff::{Algebra, gradients};
 pub use device::{
-    Arriving, Device, DeviceError, DeviceInfo, DeviceKind, Limits, Planned, Profile, ProfileRow,
-    Program, Session, Ticket, iterations,
+    Arriving, Device, DeviceError, DeviceInfo, DeviceKind, Limits, Planned, Program, Session,
+    Ticket, iterations,
 };
-pub use graph::{Graph, GraphError, Node, Storage, Tensor, TensorId};
+pub use graph::{Graph, GraphError, Node};
 pub use launch::{Grid, Launch, LaunchVariant, Operand, ParamValue, Work};
 pub use op::{Cost, InPlace, Op, OpError, Operands, Signature, TensorType};
 pub use plan::{Block, LiveRange, Plan, Region, Space};
+pub use profile::{Profile, ProfileRow};
 pub use recording::{Binding, Command, Dispatch, Recording, RecordingError};
 pub use reference::{Io, Real, Slice, SliceMut, Values, evaluate};
-pub use shader::{Access, EntryPoint, Shader, ShaderError, Slot};
+pub use shader::{Access, EntryPoint, Shader, ShaderError, StorageBinding};
+pub use tensor::{Storage, Tensor, TensorId};

@@ -3,7 +3,7 @@ use rnn_core::{DType, Shape};
 use std::any::Any;
 use std::fmt;
 
-/// What is known of a tensor before it has values.
+/// Shape and element type of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorType {
     /// The extents.
@@ -13,37 +13,37 @@ pub struct TensorType {
 }
 
 impl TensorType {
-    /// A tensor of floats.
+    /// Returns the type of a single-precision tensor.
     pub fn f32(shape: impl Into<Shape>) -> Self {
         Self { shape: shape.into(), dtype: DType::F32 }
     }
 
-    /// The same extents with other elements.
+    /// Returns a type of the same shape with another element type.
     pub fn of(&self, dtype: DType) -> Self {
         Self { shape: self.shape.clone(), dtype }
     }
 
-    /// A tensor of unsigned integers.
+    /// Returns the type of a tensor of unsigned integers.
     pub fn u32(shape: impl Into<Shape>) -> Self {
         Self { shape: shape.into(), dtype: DType::U32 }
     }
 
-    /// The number of elements.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.shape.len()
     }
 
-    /// The words of four bytes that hold them on a device.
+    /// Returns the number of four-byte words that hold the elements on a device.
     pub fn words(&self) -> usize {
         (self.len() * self.dtype.bytes()).div_ceil(4)
     }
 
-    /// Whether there is no element.
+    /// Returns true if there is no element.
     pub fn is_empty(&self) -> bool {
         self.shape.is_empty()
     }
 
-    /// The extents.
+    /// Returns the extents.
     pub fn dims(&self) -> &[usize] {
         self.shape.dims()
     }
@@ -55,51 +55,51 @@ impl fmt::Display for TensorType {
     }
 }
 
-/// The types of everything that one node touches.
+/// The types of all tensors that one node reads, changes or writes.
 #[derive(Clone, Debug, Default)]
 pub struct Signature {
-    /// Tensors read.
+    /// Types of the tensors that it reads.
     pub inputs: Vec<TensorType>,
-    /// Tensors changed in place.
+    /// Types of the tensors that it changes in place.
     pub updates: Vec<TensorType>,
-    /// Tensors written.
+    /// Types of the tensors that it writes.
     pub outputs: Vec<TensorType>,
 }
 
 impl Signature {
-    /// Bytes moved when every tensor is touched once (updates twice).
+    /// Returns the bytes moved if every tensor is accessed once, updates twice.
     pub fn bytes(&self) -> u64 {
         let words = |types: &[TensorType]| types.iter().map(|t| t.words() as u64).sum::<u64>();
         4 * (words(&self.inputs) + 2 * words(&self.updates) + words(&self.outputs))
     }
 }
 
-/// The tensors that one node touches.
+/// The tensors that one node reads, changes or writes.
 #[derive(Clone, Debug, Default)]
 pub struct Operands {
-    /// Tensors read.
+    /// The tensors that it reads.
     pub inputs: Vec<TensorId>,
-    /// Tensors changed in place.
+    /// The tensors that it changes in place.
     pub updates: Vec<TensorId>,
-    /// Tensors written.
+    /// The tensors that it writes.
     pub outputs: Vec<TensorId>,
 }
 
-/// An input that turns into an output; see [`Op::in_place`].
+/// An input that the op overwrites with an output; see [`Op::in_place`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InPlace {
-    /// The place of the input in the signature.
+    /// Index of the input in the signature.
     pub input: usize,
-    /// The place of the output.
+    /// Index of the output in the signature.
     pub output: usize,
 }
 
-/// What one execution of an op costs, for throughput figures.
+/// Cost of one execution of an op, from which throughput is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Floating-point operations; a multiply-add counts as two.
     pub flops: u64,
-    /// Bytes read and written when each tensor is touched once.
+    /// Bytes read and written if each tensor is accessed once.
     pub bytes: u64,
 }
 
@@ -110,22 +110,23 @@ impl std::ops::AddAssign for Cost {
     }
 }
 
-/// Why an op cannot be used as asked. The graph adds the node and its shapes.
+/// The reason for which an op cannot be applied or recorded. The graph adds the node and its
+/// shapes.
 #[derive(Debug, thiserror::Error)]
 pub enum OpError {
-    /// The operands do not fit the op's shape rule.
+    /// The operands violate the op's shape rule.
     #[error("{0}")]
     Shape(String),
-    /// The op has no gradient; no op that a layer uses in its forward pass is of this kind.
+    /// The op has no gradient. No op of a layer's forward pass is of this kind.
     #[error("it has no gradient")]
     NotDifferentiable,
     /// The op needs more than the device offers.
     #[error("{0}")]
     Limit(String),
-    /// The launch does not fit the shader that it names.
+    /// The launch does not fit its shader.
     #[error(transparent)]
     Shader(#[from] crate::ShaderError),
-    /// A node added while differentiating did not fit.
+    /// A node that the op added while it differentiated is invalid.
     #[error(transparent)]
     Graph(Box<crate::GraphError>),
 }
@@ -138,43 +139,57 @@ impl From<crate::GraphError> for OpError {
 }
 
 impl OpError {
-    /// A shape error from anything printable.
+    /// Returns an [`OpError::Shape`] with that message.
     pub fn shape(message: impl Into<String>) -> Self {
         Self::Shape(message.into())
     }
 }
 
-/// One operation: its shape rule, kernels, gradient, definition and cost.
+/// An operation on tensors: its shape rule, kernels, gradient, reference definition and cost.
 ///
-/// An op without a gradient or a reference does not compile: such methods have no default bodies.
+/// Methods have no default bodies where an op could forget one: an op without a gradient or a
+/// reference definition does not compile.
 pub trait Op: Any + fmt::Debug + Send + Sync {
-    /// The op's name in recordings, tables and errors.
+    /// Returns the op's name in recordings, tables and errors.
     fn name(&self) -> &'static str;
 
-    /// Whether its kernels know tensors of half precision.
+    /// Returns true if the op takes inputs of half precision.
     fn takes_half(&self) -> bool {
         false
     }
 
-    /// An input that turns into an output of the same type, if the op has one: the output holds
-    /// the input's values when the op begins, and they are read there alone. The two share memory
-    /// where nobody reads the input afterwards; else the input is copied first.
+    /// Returns the input that the op overwrites with an output of the same type, if it has one.
+    ///
+    /// The kernels then bind the output alone, which holds the input's values when the first of
+    /// them starts. The two share memory if no later node reads the input; otherwise the input is
+    /// copied first.
     fn in_place(&self) -> Option<InPlace> {
         None
     }
 
-    /// The shape rule: the output types for these inputs and updates.
+    /// The shape rule: returns the output types for these inputs and updates.
+    ///
+    /// # Errors
+    /// Fails if the types do not fit the op.
     fn infer(
         &self,
         inputs: &[TensorType],
         updates: &[TensorType],
     ) -> Result<Vec<TensorType>, OpError>;
 
-    /// The kernels to launch, over operands named by their place in the signature.
+    /// Returns the kernel launches for a device with the given limits. Buffers are named by their
+    /// index in the signature.
+    ///
+    /// # Errors
+    /// Fails if the op needs more than the device offers.
     fn record(&self, signature: &Signature, limits: &Limits) -> Result<Work, OpError>;
 
-    /// Adds the nodes that compute the gradient of every input, given the gradients of the
-    /// outputs (`None`: the output does not matter to the result). Returns one entry an input.
+    /// Adds the nodes that compute the gradients of the inputs from the gradients of the outputs
+    /// (`None`: the result does not depend on the output). Returns one entry per input, of its
+    /// shape; `None` where the gradient is zero or undefined.
+    ///
+    /// # Errors
+    /// Fails if the op is not differentiable.
     fn backward(
         &self,
         graph: &mut Graph,
@@ -182,18 +197,18 @@ pub trait Op: Any + fmt::Debug + Send + Sync {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError>;
 
-    /// The definition, evaluated in double precision: the judge of every kernel.
+    /// The reference definition in double precision, which every kernel is compared with.
     fn reference_f64(&self, io: &mut Io<'_, f64>);
 
-    /// The definition in single precision: what the CPU device runs for light ops.
+    /// The reference definition in single precision, which the CPU device runs for cheap ops.
     fn reference_f32(&self, io: &mut Io<'_, f32>);
 
-    /// Operations and bytes of one execution.
+    /// Returns the operations and bytes of one execution.
     fn cost(&self, signature: &Signature) -> Cost;
 }
 
 impl dyn Op {
-    /// The op as its concrete type, if it is of that type.
+    /// Returns the op as the concrete type `T`, if it is one.
     pub fn downcast<T: Op>(&self) -> Option<&T> {
         (self as &dyn Any).downcast_ref()
     }

@@ -1,36 +1,36 @@
 use crate::{Graph, InPlace, Node, Storage, TensorId, TensorType};
 
-/// Which memory a region is part of.
+/// The memory that a region is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Space {
-    /// A resident tensor.
+    /// The buffer of a resident tensor.
     Resident(TensorId),
-    /// An uploaded tensor.
+    /// The buffer of an uploaded tensor.
     Input(TensorId),
     /// A block of the arena.
     Arena(Block),
 }
 
-/// A block of the arena: one buffer, lent to one transient tensor after another.
+/// Index of an arena block: one buffer, used by one transient tensor after another.
 ///
-/// WebGPU forbids a buffer that one dispatch writes to be read by it through another binding,
-/// whatever the ranges; the arena is therefore a list of buffers and not a single one.
+/// The arena is a list of buffers because WebGPU forbids one dispatch to read and write the same
+/// buffer through two bindings, whatever the ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Block(pub usize);
 
-/// A range of four-byte words in one space.
+/// A range of four-byte words in one buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
-    /// The memory.
+    /// The buffer that contains the words.
     pub space: Space,
-    /// The first word.
+    /// Index of the first word.
     pub offset: usize,
-    /// The number of words.
+    /// Number of words.
     pub len: usize,
 }
 
 impl Region {
-    /// Whether the two share a word.
+    /// Returns true if the two regions share a word.
     pub fn overlaps(&self, other: &Region) -> bool {
         self.space == other.space
             && self.offset < other.offset + other.len
@@ -38,50 +38,53 @@ impl Region {
     }
 }
 
-/// What a block holds for some of the steps.
+/// The interval of execution in which an arena block holds a tensor or a scratch buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveRange {
-    /// The transient tensor, or none where it is scratch of the node at `first`. Tensors that it
-    /// turns into live on in its place.
+    /// The transient tensor, or `None` for a scratch buffer of the node at `first`. A tensor that
+    /// an op overwrites in place ([`InPlace`]) and the output that replaces it share one live
+    /// range.
     pub tensor: Option<TensorId>,
-    /// The block that holds it.
+    /// The block that holds the values.
     pub block: Block,
-    /// Its words.
+    /// Length in words.
     pub len: usize,
-    /// The position in [`Plan::order`] of the node that writes it.
+    /// Position in [`Plan::order`] of the node that writes the values.
     pub first: usize,
-    /// That of the last one that reads it; `usize::MAX` for what the host reads afterwards.
+    /// Position in [`Plan::order`] of the last node that reads them; `usize::MAX` for outputs,
+    /// which the host reads after the run.
     pub last: usize,
 }
 
-/// Which nodes run, in which order, and where every tensor live_ranges.
+/// Memory layout of a graph: the nodes that run, their order, and the place of every tensor.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Indices of the nodes that matter, in order of execution.
+    /// Indices of the nodes that affect an output or a resident, in order of execution.
     pub order: Vec<usize>,
-    /// The length of each arena block, in words.
+    /// Length of each arena block, in words.
     pub blocks: Vec<usize>,
-    /// What the blocks hold, and when.
+    /// Live ranges of all transient tensors and scratch buffers.
     pub live_ranges: Vec<LiveRange>,
-    /// For each node in `order`, the regions of its scratch buffers.
+    /// Regions of the scratch buffers of each node in `order`.
     pub scratch: Vec<Vec<Region>>,
     places: Vec<Option<Block>>,
-    /// Whether two elements of half precision share a word.
+    /// True if two half-precision elements share a word; false if each element has its own.
     packed: bool,
 }
 
 impl Plan {
-    /// Plans the graph. `scratch` says how many temporary words a node needs.
+    /// Plans a graph for a device that packs half-precision elements. `scratch(node)` returns the
+    /// lengths of a node's scratch buffers, in words.
     ///
-    /// A transient occupies a block from the node that writes it to the last that reads it, so no
-    /// two operands of one node share a block, but for an input that turns into an output: the
-    /// rule against aliasing holds by construction.
+    /// A transient occupies its block from the node that writes it to the last that reads it. So no
+    /// two operands of one node share a block, except an input that is overwritten by an output:
+    /// WebGPU's rule against aliasing holds by construction.
     pub fn new(graph: &Graph, scratch: impl FnMut(usize) -> Vec<usize>) -> Self {
         Self::of(graph, scratch, true)
     }
 
-    /// The same for a device that needs no scratch and gives each element a word, whatever its
-    /// precision.
+    /// Plans a graph for a device that needs no scratch buffers and stores each element in a word
+    /// of its own, whatever its precision.
     pub fn unpacked(graph: &Graph) -> Self {
         Self::of(graph, |_| vec![], false)
     }
@@ -91,12 +94,12 @@ impl Plan {
         let order = live_nodes(graph);
         let last_use = last_uses(graph, &order);
         let mut live_ranges: Vec<LiveRange> = Vec::new();
-        // The life in which a tensor takes part.
-        let mut life_of: Vec<Option<usize>> = vec![None; graph.tensors().count()];
-        // Which live_ranges are the scratch buffers of a step.
+        // Index in `live_ranges` of each transient tensor's range.
+        let mut range_of: Vec<Option<usize>> = vec![None; graph.tensors().count()];
+        // The live ranges of each step's scratch buffers.
         let mut temporaries = Vec::new();
         for (first, &node) in order.iter().enumerate() {
-            let life = |tensor, len, last| LiveRange { tensor, block: Block(0), len, first, last };
+            let range = |tensor, len, last| LiveRange { tensor, block: Block(0), len, first, last };
             let taken = taken_over(graph, &graph.nodes()[node], words)
                 .filter(|(root, _)| last_use[root.index()] == Some(first));
             for &output in &graph.nodes()[node].operands.outputs {
@@ -105,33 +108,36 @@ impl Plan {
                 }
                 let last = last_use[output.index()].unwrap_or(first).max(first);
                 let earlier = taken.filter(|&(_, heir)| heir == output);
-                let earlier = earlier.and_then(|(root, _)| life_of[root.index()]);
+                let earlier = earlier.and_then(|(root, _)| range_of[root.index()]);
                 let index = earlier.unwrap_or(live_ranges.len());
                 match earlier {
                     Some(earlier) => live_ranges[earlier].last = last,
-                    None => live_ranges.push(life(Some(output), words(output), last)),
+                    None => live_ranges.push(range(Some(output), words(output), last)),
                 }
-                life_of[output.index()] = Some(index);
+                range_of[output.index()] = Some(index);
             }
             let begin = live_ranges.len();
-            live_ranges.extend(scratch(node).into_iter().map(|len| life(None, len, first)));
+            live_ranges.extend(scratch(node).into_iter().map(|len| range(None, len, first)));
             temporaries.push(begin..live_ranges.len());
         }
         let blocks = assign(&mut live_ranges);
         let places =
-            life_of.into_iter().map(|life| life.map(|life| live_ranges[life].block)).collect();
-        let region =
-            |life: &LiveRange| Region { space: Space::Arena(life.block), offset: 0, len: life.len };
+            range_of.into_iter().map(|range| range.map(|range| live_ranges[range].block)).collect();
+        let region = |range: &LiveRange| Region {
+            space: Space::Arena(range.block),
+            offset: 0,
+            len: range.len,
+        };
         let scratch =
             temporaries.into_iter().map(|own| live_ranges[own].iter().map(region).collect());
         let scratch = scratch.collect();
         Plan { order, blocks, live_ranges, scratch, places, packed }
     }
 
-    /// Where a tensor live_ranges. Only valid for tensors of nodes in `order`.
+    /// Returns the words that hold a tensor of a node in `order`, or of an input or resident.
     ///
     /// # Panics
-    /// If the tensor was dropped from the plan, which is a mistake of the caller.
+    /// Panics if the tensor was dropped from the plan, which is a mistake of the caller.
     pub fn region(&self, graph: &Graph, tensor: TensorId) -> Region {
         let (root, offset) = graph.root(tensor);
         let space =
@@ -147,18 +153,18 @@ impl Plan {
         Region { space, offset: offset * bytes / 4, len: words(ty, self.packed) }
     }
 
-    /// Bytes of the whole arena.
+    /// Returns the size of the whole arena in bytes.
     pub fn arena_bytes(&self) -> u64 {
         4 * self.blocks.iter().map(|&b| b as u64).sum::<u64>()
     }
 }
 
-/// The words that a tensor takes.
+/// Returns the number of words that a tensor takes.
 fn words(ty: &TensorType, packed: bool) -> usize {
     if packed { ty.words() } else { ty.len() }
 }
 
-/// Nodes that change a resident, or feed one that does or an output.
+/// Returns the nodes that change a resident or contribute to an output, in order.
 fn live_nodes(graph: &Graph) -> Vec<usize> {
     let mut needed = vec![false; graph.tensors().count()];
     for &output in graph.outputs() {
@@ -183,8 +189,9 @@ fn live_nodes(graph: &Graph) -> Vec<usize> {
     live
 }
 
-/// The root that a node may overwrite with an output, and that output: both are transients of one
-/// length, and the node reads the root once.
+/// Returns the root of an input and the output that may overwrite it, if the node has such a pair
+/// ([`Op::in_place`](crate::Op::in_place)): both are transients of one length, and the node reads
+/// the root once.
 fn taken_over(
     graph: &Graph,
     node: &Node,
@@ -199,7 +206,7 @@ fn taken_over(
     (transient(root) && transient(output) && fits && reads == 1).then_some((root, output))
 }
 
-/// The last step that reads each root; `usize::MAX` for what the host reads afterwards.
+/// Returns the position of the last node that reads each root; `usize::MAX` for outputs.
 fn last_uses(graph: &Graph, order: &[usize]) -> Vec<Option<usize>> {
     let mut last = vec![None; graph.tensors().count()];
     for (step, &node) in order.iter().enumerate() {
@@ -213,17 +220,19 @@ fn last_uses(graph: &Graph, order: &[usize]) -> Vec<Option<usize>> {
     last
 }
 
-/// Gives every life a block that no other life occupies at the same time, and returns the blocks'
-/// lengths. The longest buffers choose first, so that a block is never too small for a later one;
-/// of the blocks that are free for its time, a buffer takes the smallest.
+/// Assigns a block to every live range so that no two ranges share it at the same time, and returns
+/// the blocks' lengths.
+///
+/// Best fit, longest first: a block is never too small for a later range, and a range takes the
+/// smallest block that is free all the time.
 fn assign(live_ranges: &mut [LiveRange]) -> Vec<usize> {
     let mut by_length: Vec<usize> = (0..live_ranges.len()).collect();
     by_length.sort_by_key(|&i| std::cmp::Reverse(live_ranges[i].len));
     let mut blocks: Vec<Vec<usize>> = Vec::new();
     for index in by_length {
-        let life = &live_ranges[index];
+        let range = &live_ranges[index];
         let meets = |&other: &usize| {
-            life.first <= live_ranges[other].last && live_ranges[other].first <= life.last
+            range.first <= live_ranges[other].last && live_ranges[other].first <= range.last
         };
         // Lengths descend from block to block.
         let block = blocks.iter().rposition(|occupants| !occupants.iter().any(meets));

@@ -1,95 +1,95 @@
 use crate::align::{align, begins_unaligned, copy};
-use crate::launch::ParamValue;
+use crate::resolve::resolve;
 use crate::{
     Access, Cost, Graph, GraphError, InPlace, Launch, LaunchVariant, Limits, Node, OpError,
-    Operand, Plan, Region, Shader, Slot, Space, TensorId,
+    Operand, Plan, Region, Shader, Space, TensorId,
 };
 use std::fmt;
 
-/// A tensor as one dispatch sees it.
+/// One storage buffer binding of a dispatch.
 #[derive(Clone, Debug)]
 pub struct Binding {
-    /// `@binding` number in group 0.
+    /// Number of the `@binding` in group 0.
     pub index: u32,
-    /// The name of the WGSL variable.
+    /// Name of the WGSL variable.
     pub name: String,
-    /// The words bound; aligned to [`Binding::ALIGNMENT`].
+    /// The bound words; the offset is a multiple of [`Binding::ALIGNMENT`].
     pub region: Region,
-    /// As the shader declares.
+    /// Access mode that the shader declares.
     pub access: Access,
 }
 
 impl Binding {
-    /// Words to which a binding's offset is aligned: 256 bytes, the strictest that WebGPU
-    /// lets an adapter ask for.
+    /// Alignment of a binding's offset, in words: 256 bytes, the strictest that WebGPU lets an
+    /// adapter require.
     pub const ALIGNMENT: usize = 64;
 }
 
-/// One kernel launch over memory regions.
+/// One kernel launch with its memory regions and parameter bytes.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
-    /// The index of the node in the graph.
+    /// Index of the node in the graph.
     pub node: usize,
-    /// The op that recorded it.
+    /// Name of the op that recorded the launch.
     pub op: &'static str,
-    /// The module.
+    /// The WGSL module.
     pub shader: &'static Shader,
-    /// The entry point.
+    /// Name of the entry point.
     pub entry: &'static str,
-    /// Values of `override` constants.
+    /// Values of `override` constants by name.
     pub constants: Vec<(&'static str, f64)>,
-    /// Tensors.
+    /// Storage buffer bindings.
     pub bindings: Vec<Binding>,
-    /// The uniform's binding number and bytes; empty where the kernel takes none.
+    /// Binding number and bytes of the uniform parameters; `None` if the kernel takes none.
     pub params: Option<(u32, Vec<u8>)>,
-    /// Workgroups.
+    /// Number of workgroups along x, y and z.
     pub grid: [u32; 3],
-    /// See [`Launch::iterations`].
+    /// Upper bound on the loop iterations of one thread; see [`Launch::iterations`].
     pub iterations: Option<u64>,
-    /// What computes the same bits.
+    /// Variants of the launch that compute the same bits.
     pub variants: Vec<LaunchVariant>,
-    /// Cost of the op, on the first of its dispatches.
+    /// Cost of the whole op on its first dispatch; zero on the others.
     pub cost: Cost,
 }
 
-/// One step of a recording.
+/// One command of a recording.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// The host fills an input.
+    /// The host writes an input into the region.
     Upload(TensorId, Region),
     /// The device runs a kernel.
     Dispatch(Box<Dispatch>),
-    /// The host reads an output.
+    /// The host reads an output from the region.
     Download(TensorId, Region),
 }
 
-/// What a device does in one run, as plain data: built once, replayed every step.
+/// The commands of one run as plain data: built once, replayed every step.
 #[derive(Clone, Debug)]
 pub struct Recording {
-    /// The memory that the commands name.
+    /// Layout of the memory that the commands refer to.
     pub plan: Plan,
     /// Uploads, then dispatches, then downloads.
     pub commands: Vec<Command>,
 }
 
-/// Why a graph could not be recorded.
+/// The reason for which a graph could not be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     /// A node could not be recorded.
     #[error(transparent)]
     Node(#[from] GraphError),
-    /// A command breaks a rule of the device; always a mistake in an op or the planner.
+    /// A command breaks a rule of the device, which indicates a bug in an op or the planner.
     #[error("{dispatch}: {message}")]
     Invalid {
-        /// Which dispatch.
+        /// The dispatch.
         dispatch: String,
-        /// Which rule.
+        /// The broken rule.
         message: String,
     },
-    /// A tensor spans more bytes than the device binds.
+    /// A tensor has more bytes than the device can bind.
     #[error("{dispatch}: {message}")]
     Limit {
-        /// Which dispatch.
+        /// The dispatch.
         dispatch: String,
         /// The tensor, its bytes and the limit.
         message: String,
@@ -97,7 +97,10 @@ pub enum RecordingError {
 }
 
 impl Recording {
-    /// Records the graph for a device of these limits.
+    /// Plans and records a graph for a device with the given limits.
+    ///
+    /// # Errors
+    /// Fails if an op cannot be recorded, a launch does not fit its shader, or a limit is exceeded.
     pub fn new(graph: &Graph, limits: &Limits) -> Result<Self, RecordingError> {
         graph.check_storage(limits.half)?;
         let mut works = Vec::new();
@@ -137,7 +140,7 @@ impl Recording {
         Ok(recording)
     }
 
-    /// The kernel launches in order.
+    /// Iterates over the kernel launches in order.
     pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
         self.commands.iter().filter_map(|c| match c {
             Command::Dispatch(d) => Some(&**d),
@@ -145,7 +148,7 @@ impl Recording {
         })
     }
 
-    /// The same, to be changed.
+    /// Iterates over the kernel launches in order, mutably.
     pub fn dispatches_mut(&mut self) -> impl Iterator<Item = &mut Dispatch> {
         self.commands.iter_mut().filter_map(|c| match c {
             Command::Dispatch(d) => Some(&mut **d),
@@ -153,9 +156,12 @@ impl Recording {
         })
     }
 
-    /// Checks every rule that a device relies on: uploads only before and downloads only after
-    /// all dispatches, no writable binding whose buffer is bound a second time for reading, no
-    /// overlap with another writable one, bindings and grids within the limits.
+    /// Checks the rules that devices rely on: uploads precede and downloads follow all dispatches;
+    /// no buffer is bound both for reading and for writing; no writable binding overlaps another;
+    /// bindings and grids are within the limits.
+    ///
+    /// # Errors
+    /// Names the first dispatch that breaks a rule or a limit.
     pub fn validate(&self, limits: &Limits) -> Result<(), RecordingError> {
         let phase = |c: &Command| match c {
             Command::Upload(..) => 0,
@@ -181,15 +187,16 @@ impl Recording {
 }
 
 impl Dispatch {
-    /// Takes its nth alternative; 0, or one that there is not, changes nothing.
-    pub fn divide(&mut self, n: usize) {
+    /// Replaces the launch by its `n`th variant, counted from 1. Does nothing if `n` is 0 or there
+    /// is no such variant.
+    pub fn select_variant(&mut self, n: usize) {
         let other = n.checked_sub(1).and_then(|n| self.variants.get(n)).cloned();
         if let Some(LaunchVariant { shader, constants, grid }) = other {
             (self.shader, self.constants, self.grid) = (shader, constants, grid.0);
         }
     }
 
-    /// A tensor that spans more bytes than the device binds.
+    /// Returns a message if a tensor has more bytes than the device can bind.
     fn oversized(&self, limits: &Limits) -> Option<String> {
         let max = limits.max_binding_bytes;
         let sizes = self.bindings.iter().map(|of| (&of.name, 4 * of.region.len as u64));
@@ -223,8 +230,8 @@ impl Dispatch {
     }
 }
 
-/// The copy of an input that turns into an output, where the two do not share memory. An output at
-/// an unaligned offset has been given one by [`align`].
+/// Returns a copy of the input that the op overwrites in place ([`InPlace`]), if input and output
+/// do not share memory. An output at an unaligned offset is copied by [`align`] instead.
 fn copy_first(
     graph: &Graph,
     node: &Node,
@@ -240,126 +247,6 @@ fn explain(graph: &Graph, node: &Node, reason: OpError) -> GraphError {
     GraphError { op: node.op.name(), operands: graph.describe(node), reason }
 }
 
-/// Finds what the shader calls things: every binding and parameter of the entry point must be
-/// given, and nothing that it does not have.
-fn resolve(
-    launch: &Launch,
-    place: impl Fn(Operand) -> Region,
-    limits: &Limits,
-) -> Result<Dispatch, OpError> {
-    let shader = launch.shader;
-    let entry = shader.entry_point(launch.entry)?;
-    let complain = |message: String| shader.error(format!("{}: {message}", launch.entry));
-    check_constants(shader, launch.entry, &launch.constants)?;
-    match launch.iterations {
-        None if entry.loops => {
-            return Err(complain("it loops, the launch does not say how often".into()).into());
-        }
-        Some(most) if most > limits.loop_iterations => {
-            return Err(OpError::Limit(format!(
-                "a thread of {}.{} goes through {most} iterations of loops, and this device ends \
-                 loops after {}; use the CPU device, or smaller tensors",
-                shader.name(),
-                launch.entry,
-                limits.loop_iterations
-            )));
-        }
-        _ => {}
-    }
-    for other in &launch.variants {
-        other.shader.entry_point(launch.entry)?;
-        check_constants(other.shader, launch.entry, &other.constants)?;
-    }
-    for (name, _) in &launch.bindings {
-        if !entry.storage.iter().any(|slot| slot.name == *name) {
-            return Err(complain(format!("it does not use a binding {name}")).into());
-        }
-    }
-    let mut params = launch.params.clone();
-    let mut bindings = Vec::new();
-    for Slot { name, binding: index, access, stride } in &entry.storage {
-        let &(key, operand) = launch
-            .bindings
-            .iter()
-            .find(|(n, _)| n == name)
-            .ok_or_else(|| complain(format!("nothing bound to {name}")))?;
-        let mut region = place(operand);
-        let skip = region.offset % Binding::ALIGNMENT;
-        region.offset -= skip;
-        region.len += skip;
-        if *access == Access::ReadWrite && matches!(operand, Operand::Input(_)) {
-            return Err(complain(format!("{name} is an input but declared writable")).into());
-        }
-        let takes_offset = entry.params.as_ref().and_then(|block| {
-            block.members.iter().find(|(m, ..)| m.strip_suffix("_offset") == Some(key))
-        });
-        match takes_offset {
-            Some((member, ..)) => params.push((member, ParamValue::U32(4 * skip as u32 / stride))),
-            None if skip != 0 => {
-                return Err(complain(format!("{name} is an unaligned view")).into());
-            }
-            None => {}
-        }
-        bindings.push(Binding { index: *index, name: name.clone(), region, access: *access });
-    }
-    let params = match &entry.params {
-        Some(block) => Some((block.binding, pack(block, &params).map_err(complain)?)),
-        None if params.is_empty() => None,
-        None => return Err(complain("it takes no parameters".into()).into()),
-    };
-    Ok(Dispatch {
-        node: 0,
-        op: "",
-        shader,
-        entry: launch.entry,
-        constants: launch.constants.clone(),
-        bindings,
-        params,
-        grid: launch.grid.0,
-        iterations: launch.iterations,
-        variants: launch.variants().collect(),
-        cost: Cost::default(),
-    })
-}
-
-fn check_constants(
-    shader: &Shader,
-    entry: &str,
-    constants: &[(&'static str, f64)],
-) -> Result<(), OpError> {
-    let known = shader.constants()?;
-    match constants.iter().find(|(name, _)| !known.iter().any(|c| c == name)) {
-        Some((name, _)) => Err(shader.error(format!("{entry}: no override {name}")).into()),
-        None => Ok(()),
-    }
-}
-
-fn pack(
-    block: &crate::shader::ParamBlock,
-    params: &[(impl AsRef<str>, ParamValue)],
-) -> Result<Vec<u8>, String> {
-    let mut bytes = vec![0; block.size as usize];
-    for (name, offset, float) in &block.members {
-        let given = params.iter().find(|(n, _)| n.as_ref() == name).map(|(_, value)| *value);
-        // The offset of a binding that this entry point does not use.
-        let unused = name.ends_with("_offset").then_some(ParamValue::U32(0));
-        let value = given.or(unused).ok_or_else(|| format!("no value for parameter {name}"))?;
-        let word = match (value, float) {
-            (ParamValue::U32(v), false) => v.to_le_bytes(),
-            (ParamValue::F32(v), true) => v.to_le_bytes(),
-            _ => return Err(format!("parameter {name} has another type")),
-        };
-        let at = *offset as usize;
-        bytes[at..at + 4].copy_from_slice(&word);
-    }
-    if let Some((name, _)) =
-        params.iter().find(|(n, _)| !block.members.iter().any(|(m, ..)| m == n.as_ref()))
-    {
-        return Err(format!("no parameter {}", name.as_ref()));
-    }
-    Ok(bytes)
-}
-
 impl fmt::Display for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.space {
@@ -371,7 +258,7 @@ impl fmt::Display for Region {
     }
 }
 
-/// One line a command: what snapshot tests compare.
+/// One line per command, as snapshot tests compare it.
 impl fmt::Display for Recording {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "arena {:?} elements", self.plan.blocks)?;

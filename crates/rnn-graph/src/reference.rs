@@ -2,16 +2,16 @@ use crate::{Graph, InPlace, Op, Signature, Storage, TensorId, TensorType};
 use rnn_core::{DType, Data, HostTensor};
 use std::collections::HashMap;
 
-/// The floating-point types in which references are evaluated.
+/// The floating-point types in which reference definitions are evaluated: `f32` and `f64`.
 pub trait Real:
     num_traits::Float + num_traits::FromPrimitive + std::iter::Sum + Send + Sync + 'static
 {
-    /// A constant.
+    /// Converts a constant, rounding to the nearest value.
     fn of(value: f64) -> Self {
         Self::from_f64(value).unwrap_or_else(Self::nan)
     }
 
-    /// Runs an op's definition in this precision.
+    /// Runs the op's reference definition in this precision.
     fn run(op: &dyn Op, io: &mut Io<'_, Self>);
 }
 
@@ -27,7 +27,7 @@ impl Real for f32 {
     }
 }
 
-/// Elements to read.
+/// Elements of a tensor, for reading.
 #[derive(Clone, Copy, Debug)]
 pub enum Slice<'a, F> {
     /// Floats.
@@ -36,7 +36,7 @@ pub enum Slice<'a, F> {
     Uint(&'a [u32]),
 }
 
-/// Elements to write.
+/// Elements of a tensor, for writing.
 #[derive(Debug)]
 pub enum SliceMut<'a, F> {
     /// Floats.
@@ -45,24 +45,23 @@ pub enum SliceMut<'a, F> {
     Uint(&'a mut [u32]),
 }
 
-/// The tensors of one node during an evaluation on the host.
+/// Operands of one node while its reference definition runs on the host.
 ///
-/// Asking for floats where the signature has integers, or the reverse, is a mistake in the op and
-/// panics.
+/// Asking for floats of an integer tensor, or the reverse, is a mistake in the op and panics.
 #[derive(Debug)]
 pub struct Io<'a, F> {
-    /// Their types.
+    /// Types of all operands.
     pub signature: &'a Signature,
-    /// Tensors read.
+    /// Elements of the inputs.
     pub inputs: Vec<Slice<'a, F>>,
-    /// Tensors changed in place.
+    /// Elements of the tensors changed in place.
     pub updates: Vec<SliceMut<'a, F>>,
-    /// Tensors written.
+    /// Elements of the outputs.
     pub outputs: Vec<SliceMut<'a, F>>,
 }
 
 impl<'a, F> Io<'a, F> {
-    /// The floats of an input.
+    /// Returns the floats of an input.
     pub fn input(&self, index: usize) -> &'a [F] {
         match self.inputs[index] {
             Slice::Float(values) => values,
@@ -70,7 +69,7 @@ impl<'a, F> Io<'a, F> {
         }
     }
 
-    /// The integers of an input.
+    /// Returns the integers of an input.
     pub fn uints(&self, index: usize) -> &'a [u32] {
         match self.inputs[index] {
             Slice::Uint(values) => values,
@@ -78,33 +77,33 @@ impl<'a, F> Io<'a, F> {
         }
     }
 
-    /// The extents of an input.
+    /// Returns the extents of an input.
     pub fn dims(&self, index: usize) -> &'a [usize] {
         self.signature.inputs[index].dims()
     }
 
-    /// The floats of the only output.
+    /// Returns the floats of the only output.
     pub fn output(&mut self) -> &mut [F] {
         let [output] = self.outputs();
         output
     }
 
-    /// The floats of all `N` outputs.
+    /// Returns the floats of all `N` outputs.
     pub fn outputs<const N: usize>(&mut self) -> [&mut [F]; N] {
         floats(&mut self.outputs)
     }
 
-    /// The floats of all `N` updated tensors.
+    /// Returns the floats of all `N` updated tensors.
     pub fn updates<const N: usize>(&mut self) -> [&mut [F]; N] {
         floats(&mut self.updates)
     }
 
-    /// The floats of every updated tensor.
+    /// Returns the floats of every updated tensor.
     pub fn all_updates(&mut self) -> Vec<&mut [F]> {
         all_floats(&mut self.updates)
     }
 
-    /// The integers of all `N` outputs.
+    /// Returns the integers of all `N` outputs.
     pub fn uint_outputs<const N: usize>(&mut self) -> [&mut [u32]; N] {
         let all: Vec<&mut [u32]> = self
             .outputs
@@ -131,7 +130,7 @@ fn all_floats<'s, F>(slices: &'s mut [SliceMut<'_, F>]) -> Vec<&'s mut [F]> {
     slices.iter_mut().map(floats).collect()
 }
 
-/// The elements of a tensor during an evaluation.
+/// Elements of a tensor during an evaluation on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values<F> {
     /// Floats.
@@ -141,7 +140,7 @@ pub enum Values<F> {
 }
 
 impl<F: Real> Values<F> {
-    /// Widened or narrowed from a host tensor.
+    /// Converts the elements of a host tensor; floats are widened or rounded to `F`.
     pub fn from_host(tensor: &HostTensor) -> Self {
         match tensor.data() {
             Data::F32(v) => Self::Float(v.iter().map(|&x| F::of(x.into())).collect()),
@@ -149,7 +148,8 @@ impl<F: Real> Values<F> {
         }
     }
 
-    /// Elements that no definition may leave in place: NaN, and the largest integer.
+    /// Returns elements that a definition must overwrite: NaN, or the largest integer. What it
+    /// misses shows in the results.
     pub fn poison(ty: &TensorType) -> Self {
         match ty.dtype {
             DType::F32 | DType::F16 => Self::Float(vec![F::nan(); ty.len()]),
@@ -157,7 +157,7 @@ impl<F: Real> Values<F> {
         }
     }
 
-    /// As a tensor of that type holds them: to half precision, to the nearest, where it is.
+    /// Rounds floats to the precision in which a tensor of type `dtype` stores them.
     fn rounded(mut self, dtype: DType) -> Self {
         if let (Self::Float(values), DType::F16) = (&mut self, dtype) {
             let round = |v: F| half::f16::from_f64(v.to_f64().unwrap_or(f64::NAN)).to_f64();
@@ -166,7 +166,7 @@ impl<F: Real> Values<F> {
         self
     }
 
-    /// The floats; empty for integers.
+    /// Returns the floats; empty if the elements are integers.
     pub fn floats(&self) -> &[F] {
         match self {
             Self::Float(v) => v,
@@ -201,8 +201,11 @@ impl<F: Real> Values<F> {
     }
 }
 
-/// Evaluates every node of the graph by its definition; what is stored in half precision is rounded. `given` holds inputs and residents;
-/// residents that are not given start at zero. Returns the values of all roots.
+/// Evaluates every node of the graph by its reference definition, in the precision `F`.
+///
+/// `given` holds the values of inputs and residents; residents that are not given start at zero.
+/// Tensors of half precision are rounded when they are stored. Returns the values of all tensors
+/// that are no views.
 pub fn evaluate<F: Real>(
     graph: &Graph,
     given: HashMap<TensorId, Values<F>>,

@@ -1,6 +1,6 @@
 use std::sync::OnceLock;
 
-/// How a kernel uses a storage binding, as its WGSL declares.
+/// Access mode of a storage binding, as the WGSL declares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// `var<storage, read>`
@@ -9,8 +9,8 @@ pub enum Access {
     ReadWrite,
 }
 
-/// A WGSL module, made of source parts that are joined in order. Bindings, parameters and
-/// constants are read out of the source; nothing is declared twice.
+/// A WGSL module, joined from source parts in order. Bindings, parameters and constants are
+/// reflected from the source, so nothing is declared twice.
 #[derive(Debug)]
 pub struct Shader {
     name: &'static str,
@@ -18,7 +18,7 @@ pub struct Shader {
     reflection: OnceLock<Result<Reflection, String>>,
 }
 
-/// A shader that cannot be used as a launch asks.
+/// Error about a shader: its WGSL is invalid, or a launch does not fit it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("shader {shader}: {message}")]
 pub struct ShaderError {
@@ -26,40 +26,40 @@ pub struct ShaderError {
     message: String,
 }
 
-/// What one `@compute` function uses.
+/// Reflection of one `@compute` function.
 #[derive(Debug)]
 pub struct EntryPoint {
-    /// Its name.
+    /// Name of the function.
     pub name: String,
     /// The storage bindings that it uses.
-    pub storage: Vec<Slot>,
-    /// The uniform `params`, if it uses one.
+    pub storage: Vec<StorageBinding>,
+    /// Layout of its uniform `params`; `None` if it uses none.
     pub params: Option<ParamBlock>,
-    /// Whether it, or a function that it calls, has a loop.
+    /// True if it, or a function that it calls, has a loop.
     pub loops: bool,
 }
 
-/// A storage binding: an array.
+/// A storage binding: a runtime-sized array.
 #[derive(Clone, Debug)]
-pub struct Slot {
-    /// Its name.
+pub struct StorageBinding {
+    /// Name of the WGSL variable.
     pub name: String,
-    /// The binding number.
+    /// Number of the `@binding` in group 0.
     pub binding: u32,
-    /// How it is used.
+    /// Declared access mode.
     pub access: Access,
-    /// Bytes of an element.
+    /// Size of an array element, in bytes.
     pub stride: u32,
 }
 
-/// The layout of a kernel's uniform parameters.
+/// Layout of a kernel's uniform parameters.
 #[derive(Clone, Debug)]
 pub struct ParamBlock {
-    /// The binding number.
+    /// Number of the `@binding` in group 0.
     pub binding: u32,
-    /// Bytes of the whole struct.
+    /// Size of the whole struct, in bytes.
     pub size: u32,
-    /// Each member's name, byte offset, and whether it is a float.
+    /// Name and byte offset of each member, and true if it is an `f32`, false if a `u32`.
     pub members: Vec<(String, u32, bool)>,
 }
 
@@ -72,37 +72,53 @@ struct Reflection {
 }
 
 impl Shader {
-    /// A module from parts that the compiler sees as one text.
+    /// Creates a module from source parts, which the compiler sees as one text. Nothing is parsed
+    /// until the first use.
     pub const fn new(name: &'static str, parts: &'static [&'static str]) -> Self {
         Self { name, parts, reflection: OnceLock::new() }
     }
 
-    /// Its name in recordings and errors.
+    /// Returns the module's name in recordings and errors.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The whole WGSL text.
+    /// Returns the whole WGSL text.
+    ///
+    /// # Errors
+    /// Fails if the WGSL is invalid.
     pub fn source(&self) -> Result<&str, ShaderError> {
         Ok(&self.reflect()?.source)
     }
 
-    /// All compute entry points.
+    /// Returns all compute entry points.
+    ///
+    /// # Errors
+    /// Fails if the WGSL is invalid.
     pub fn entry_points(&self) -> Result<&[EntryPoint], ShaderError> {
         Ok(&self.reflect()?.entry_points)
     }
 
-    /// The names of the `override` constants.
+    /// Returns the names of the `override` constants.
+    ///
+    /// # Errors
+    /// Fails if the WGSL is invalid.
     pub fn constants(&self) -> Result<&[String], ShaderError> {
         Ok(&self.reflect()?.constants)
     }
 
-    /// Whether it multiplies on matrix units; see [`Limits`](crate::Limits).
+    /// Returns true if the module uses matrix units; see [`Limits::matrix_units`](crate::Limits).
+    ///
+    /// # Errors
+    /// Fails if the WGSL is invalid.
     pub fn uses_matrix_units(&self) -> Result<bool, ShaderError> {
         Ok(self.reflect()?.matrix_units)
     }
 
-    /// One entry point by name.
+    /// Returns the entry point of that name.
+    ///
+    /// # Errors
+    /// Fails if the WGSL is invalid, or has no such entry point.
     pub fn entry_point(&self, name: &str) -> Result<&EntryPoint, ShaderError> {
         self.entry_points()?
             .iter()
@@ -110,6 +126,7 @@ impl Shader {
             .ok_or_else(|| self.error(format!("no entry point {name}")))
     }
 
+    /// Returns an error about this shader.
     pub(crate) fn error(&self, message: String) -> ShaderError {
         ShaderError { shader: self.name, message }
     }
@@ -145,7 +162,7 @@ fn reflect(source: &str) -> Result<Reflection, String> {
     Ok(Reflection { source: source.to_owned(), entry_points, constants, matrix_units })
 }
 
-/// Whether some statement, or a function called by one, is a loop. WGSL has no recursion.
+/// Returns true if the block, or a function called in it, contains a loop. WGSL has no recursion.
 fn has_loop(module: &naga::Module, block: &naga::Block) -> bool {
     use naga::Statement as S;
     block.iter().any(|statement| match statement {
@@ -175,7 +192,12 @@ fn reflect_entry(
                 let naga::TypeInner::Array { stride, .. } = module.types[global.ty].inner else {
                     return Err(format!("binding {name} is no array"));
                 };
-                entry.storage.push(Slot { name, binding: binding.binding, access, stride });
+                entry.storage.push(StorageBinding {
+                    name,
+                    binding: binding.binding,
+                    access,
+                    stride,
+                });
             }
             naga::AddressSpace::Uniform => {
                 entry.params = Some(reflect_params(module, handle, binding.binding)?);

@@ -5,6 +5,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "activation",
     &[
@@ -16,13 +17,15 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// What is smaller becomes zero inside scans: gradients decay, and where their products with
-/// weights become denormal many processors slow down a hundredfold, others flush. Beside the
-/// gradients of later steps, to which it is added, it is lost in rounding. 2^-100, as in
+/// Threshold below which the gradients inside scans are flushed to zero: 2^-100, as in
 /// `activations.wgsl`.
-pub const SMALLEST: f32 = 7.888_609e-31;
+///
+/// Gradients decay over time, and their products with weights become denormal, which slows many
+/// processors down a hundredfold and is flushed by others. Next to the gradients of later steps, to
+/// which it is added, such a value is lost in rounding anyway.
+pub const FLUSH_THRESHOLD: f32 = 7.888_609e-31;
 
-/// An elementwise activation, as Keras names them.
+/// An elementwise activation function, with Keras's names (keras/src/activations/activations.py).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// x
@@ -41,7 +44,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// All of them.
+    /// All activation functions.
     pub const ALL: [Self; 6] = [
         Self::Linear,
         Self::Relu,
@@ -51,7 +54,7 @@ impl Activation {
         Self::HardSigmoid2018,
     ];
 
-    /// The name in model files and tables.
+    /// Returns the name in model files and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Linear => "linear",
@@ -63,12 +66,12 @@ impl Activation {
         }
     }
 
-    /// The number by which activations.wgsl knows it.
+    /// Returns the value of the WGSL constant that selects the function; see `activations.wgsl`.
     pub fn code(self) -> u32 {
         self as u32
     }
 
-    /// The value at x; what is not a number stays so.
+    /// Returns the function's value at `x`; NaN stays NaN.
     pub fn apply<F: Real>(self, x: F) -> F {
         let clip = |y: F| clip(y, F::zero(), F::one());
         match self {
@@ -81,7 +84,7 @@ impl Activation {
         }
     }
 
-    /// The derivative, from the value y: all six allow it.
+    /// Returns the derivative, computed from the function's value `y`, as all six allow.
     pub fn slope<F: Real>(self, y: F) -> F {
         let inside = |slope: f64| {
             if y > F::zero() && y < F::one() { F::of(slope) } else { F::zero() }
@@ -98,7 +101,7 @@ impl Activation {
     }
 }
 
-/// y = activation(x)
+/// y = activation(x), elementwise. Input and output: any shape.
 #[derive(Clone, Debug)]
 pub struct Activate(pub Activation);
 
@@ -149,7 +152,7 @@ impl Op for Activate {
     }
 }
 
-/// dx = dy * activation'(x), given y.
+/// dx = dy activation'(x), computed from y = activation(x), elementwise. Inputs: y, dy.
 #[derive(Clone, Debug)]
 pub struct ActivateBackward(pub Activation);
 
@@ -193,6 +196,7 @@ impl Op for ActivateBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for activation in Activation::ALL {

@@ -6,8 +6,9 @@ use rnn_graph::{
     TensorType, Work,
 };
 
-/// y = x a + b, a and b the same for each row: what comes behind a normalization, and at inference
-/// is one. Inputs: x `[.., F]`, a and b `[F]`. Output: `[.., F]`.
+/// y = x a + b with a and b broadcast over rows: the scale and offset of a normalization, and batch
+/// normalization as a whole during inference. Inputs: x `[.., F]`, a and b `[F]`. Output:
+/// `[.., F]`.
 #[derive(Clone, Debug)]
 pub struct Affine;
 
@@ -69,6 +70,7 @@ impl Op for Affine {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let case = |x: &[usize]| {
         let width = x[x.len() - 1];

@@ -3,18 +3,19 @@ use rnn_core::{DType, HostTensor, Rng, Shape};
 use rnn_graph::{Op, TensorType};
 use std::sync::Arc;
 
-/// How much is checked; each tier holds those above it.
+/// Extent of a check. Each tier includes the cases of those above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
-    /// Small cases of every op.
+    /// Small cases of every op; seconds on a GPU.
     Smoke,
-    /// Those too that need a large matrix.
+    /// Smoke, and cases that need a large matrix.
     Standard,
-    /// The sizes that people train, too: hundreds of steps, more rows and workgroups than 65,535.
+    /// Standard, and the sizes of real training runs: hundreds of steps, more rows and workgroups
+    /// than 65,535.
     Full,
 }
 
-/// Random values for one operand.
+/// Recipe for the random values of one operand, with its shape.
 #[derive(Clone, Debug)]
 pub enum Sample {
     /// Standard normal floats.
@@ -30,7 +31,7 @@ pub enum Sample {
 }
 
 impl Sample {
-    /// The type of the tensor.
+    /// Returns the shape and element type of the tensor.
     pub fn ty(&self) -> TensorType {
         match self {
             Self::Normal(shape) | Self::Uniform(shape, ..) | Self::Floats(shape, _) => {
@@ -42,7 +43,7 @@ impl Sample {
         }
     }
 
-    /// Draws the tensor.
+    /// Draws the tensor from `rng`.
     pub fn draw(&self, rng: &mut Rng) -> HostTensor {
         let floats = |shape: &[usize], rng: &mut Rng, f: &dyn Fn(&mut Rng) -> f64| {
             let data = (0..shape.iter().product()).map(|_| f(rng) as f32).collect();
@@ -64,33 +65,34 @@ impl Sample {
     }
 }
 
-/// One configuration of an op with the data to try it on.
+/// One configuration of an op with the data to check it on.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Op and configuration, unique in the suite.
+    /// Name of the op and configuration, unique in the suite.
     pub name: String,
     /// The op.
     pub op: Arc<dyn Op>,
-    /// Its inputs.
+    /// Recipes for its inputs.
     pub inputs: Vec<Sample>,
-    /// Which of them are rounded to half precision.
+    /// Indices of the inputs that are rounded to half precision.
     pub half: Vec<usize>,
-    /// The tensors that it changes in place.
+    /// Recipes for the tensors that it changes in place.
     pub updates: Vec<Sample>,
-    /// The inputs whose gradient finite differences check.
+    /// Indices of the inputs whose gradients are compared with finite differences.
     pub differentiable: Vec<usize>,
-    /// The outputs through which it is checked; others are kept for the backward pass.
+    /// Indices of the outputs through which gradients flow. The others exist for the backward pass
+    /// only.
     pub through: Vec<usize>,
-    /// Largest `|got - want| / max(max |want|, 1e-3)` of a tensor.
+    /// Largest permitted error of a tensor: `max |got - want| / max(max |want|, 1e-3)`.
     pub tolerance: f64,
-    /// How its rows repeat, where a device is given more of them than the samples hold.
+    /// Repetition of the rows on the device, if it is given more rows than the samples hold.
     pub rows: Option<Rows>,
-    /// When it runs.
+    /// The first tier that includes the case.
     pub tier: Tier,
 }
 
 impl Case {
-    /// A quick case at the tolerance of a few roundings.
+    /// Creates a smoke case with a tolerance of a few roundings (2e-6).
     pub fn new(name: impl Into<String>, op: impl Op, inputs: Vec<Sample>) -> Self {
         Self {
             name: name.into(),
@@ -106,51 +108,52 @@ impl Case {
         }
     }
 
-    /// Adds to the name.
+    /// Appends a suffix to the name.
     pub(crate) fn named(mut self, suffix: &str) -> Self {
         self.name += suffix;
         self
     }
 
-    /// Rounds inputs to half precision.
+    /// Rounds the inputs of these indices to half precision.
     pub fn half(mut self, inputs: &[usize]) -> Self {
         self.half = inputs.to_vec();
         self
     }
 
-    /// Sets the tensors changed in place.
+    /// Sets the recipes of the tensors changed in place.
     pub fn updates(mut self, updates: Vec<Sample>) -> Self {
         self.updates = updates;
         self
     }
 
-    /// Sets the inputs whose gradient is checked.
+    /// Sets the indices of the inputs whose gradients are checked.
     pub fn gradient(mut self, inputs: &[usize]) -> Self {
         self.differentiable = inputs.to_vec();
         self
     }
 
-    /// Sets the outputs through which gradients are checked, if not the first alone.
+    /// Sets the indices of the outputs through which gradients flow; the default is the first
+    /// alone.
     pub fn through(mut self, outputs: &[usize]) -> Self {
         self.through = outputs.to_vec();
         self
     }
 
-    /// Sets the tolerance; the caller says why in a comment.
+    /// Sets the tolerance. The caller justifies it in a comment.
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.tolerance = tolerance;
         self
     }
 
-    /// Sets when it runs.
+    /// Sets the first tier that includes the case.
     pub fn tier(mut self, tier: Tier) -> Self {
         self.tier = tier;
         self
     }
 
-    /// Inputs and updates, the same at every call.
+    /// Draws inputs and updates, seeded by the name: every call returns the same values.
     pub fn draw(&self) -> (Vec<HostTensor>, Vec<HostTensor>) {
-        // FNV-1a of the name: cases do not share their numbers.
+        // FNV-1a of the name, so that cases draw different values.
         let seed = self.name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
             (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
         });

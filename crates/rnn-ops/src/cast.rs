@@ -7,20 +7,25 @@ use rnn_graph::{
 };
 use rnn_shaders::{CAST, shared::ELEMENTWISE};
 
+/// WGSL module of the rounding from single to half precision.
 pub static NARROW: Shader = Shader::new(
     "cast_narrow",
     &["enable f16;\nalias From = f32;\nalias To = f16;", ELEMENTWISE, CAST],
 );
+/// WGSL module of the conversion from half to single precision.
 pub static WIDEN: Shader = Shader::new(
     "cast_widen",
     &["enable f16;\nalias From = f16;\nalias To = f32;", ELEMENTWISE, CAST],
 );
 
-/// y = x in another precision, rounded to the nearest where it is the lower one.
+/// y = x converted to the given precision, rounded to nearest if it is the lower one. Any shape.
 #[derive(Clone, Debug)]
 pub struct Cast(pub DType);
 
-/// Launches the rounding of so many elements to half precision.
+/// Returns a launch that rounds `count` elements to half precision.
+///
+/// # Errors
+/// Fails if the grid exceeds WebGPU's limits.
 pub(crate) fn narrow(from: Operand, to: Operand, count: usize) -> Result<Launch, OpError> {
     launch(&NARROW, from, to, count)
 }
@@ -86,8 +91,9 @@ impl Op for Cast {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
-    // Of numbers of half precision nothing is lost; what is rounded loses half of 2^-10.
+    // Widening is exact; rounding to half precision loses half of 2^-10.
     let case = |n: usize| {
         let x = vec![Sample::Normal(vec![n])];
         let widened = Case::new(format!("cast {n} widened"), Cast(DType::F32), x.clone());

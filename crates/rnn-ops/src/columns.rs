@@ -1,4 +1,4 @@
-//! Ranges of the last axis.
+//! Ops on column ranges, which are ranges of the last axis: concatenation and slicing.
 
 use crate::common::{arity, ensure, threads};
 use crate::{Case, Definition, Fill, Sample};
@@ -7,10 +7,11 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader =
     Shader::new("columns", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::COLUMNS]);
 
-/// Columns that are copied from an operand to the only output.
+/// Returns a launch that copies columns of an operand to columns of the only output.
 fn launch(
     input: usize,
     (x, x_start): (&TensorType, usize),
@@ -34,7 +35,7 @@ fn with_last(ty: &TensorType, width: usize) -> Result<TensorType, OpError> {
     Ok(TensorType::f32([rows, &[width]].concat()))
 }
 
-/// Tensors side by side along the last axis: `[.., F1]`, `[.., F2]`, .. -> `[.., F1 + F2 + ..]`.
+/// Concatenates tensors along the last axis: `[.., F1]`, `[.., F2]`, .. -> `[.., F1 + F2 + ..]`.
 #[derive(Clone, Debug)]
 pub struct Concat;
 
@@ -100,12 +101,12 @@ impl Op for Concat {
     }
 }
 
-/// Some columns: `[.., F]` -> `[.., width]`.
+/// Slices columns `start..start + width` of the last axis: `[.., F]` -> `[.., width]`.
 #[derive(Clone, Debug)]
 pub struct Columns {
-    /// The first.
+    /// Index of the first column.
     pub start: usize,
-    /// How many.
+    /// Number of columns.
     pub width: usize,
 }
 
@@ -161,6 +162,7 @@ impl Op for Columns {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let normal = |shape: [usize; 3]| Sample::Normal(shape.to_vec());
     vec![

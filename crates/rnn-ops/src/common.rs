@@ -1,19 +1,19 @@
-//! What the op files share.
+//! Helpers shared by the ops: reference definitions, launch sizes, checks of operands.
 
 use rnn_graph::{Grid, Io, OpError, Real, TensorType, iterations};
 
-/// An op's meaning, written once for both precisions: loops over the equations, no cleverness.
+/// An op's reference definition, written once for both precisions: plain loops over the equations.
 pub trait Definition {
     /// Computes the outputs and updates from the inputs.
     fn define<F: Real>(&self, io: &mut Io<'_, F>);
 }
 
-/// The larger of two; what is not a number where either is, which `Float::max` passes over.
+/// Returns the larger value, or NaN if either is NaN, unlike `Float::max`.
 pub fn larger<F: Real>(a: F, b: F) -> F {
     if a > b || a.is_nan() { a } else { b }
 }
 
-/// x within bounds; what is not a number stays so.
+/// Returns `x` clamped to `low..=high`; NaN stays NaN.
 pub fn clip<F: Real>(x: F, low: F, high: F) -> F {
     if x < low {
         low
@@ -24,12 +24,12 @@ pub fn clip<F: Real>(x: F, low: F, high: F) -> F {
     }
 }
 
-/// Whether x is larger than y, where what is not a number is less than all others.
+/// Returns true if `x` is larger than `y`, where NaN counts as less than every number.
 pub fn exceeds<F: Real>(x: F, y: F) -> bool {
     x > y || (y.is_nan() && !x.is_nan())
 }
 
-/// The two methods of `Op` that run a [`Definition`].
+/// Implements the two reference methods of `Op` by a [`Definition`].
 macro_rules! defined {
     () => {
         fn reference_f64(&self, io: &mut rnn_graph::Io<'_, f64>) {
@@ -42,7 +42,7 @@ macro_rules! defined {
     };
 }
 
-/// `Op::backward` of an op that only occurs in backward passes and updates.
+/// Implements `Op::backward` for an op that only occurs in backward passes and optimizer updates.
 macro_rules! not_differentiable {
     () => {
         fn backward(
@@ -56,7 +56,7 @@ macro_rules! not_differentiable {
     };
 }
 
-/// `Op::backward` of an op of integers, through which nothing flows back.
+/// Implements `Op::backward` for an op on integers, which has no gradient.
 macro_rules! no_gradient {
     () => {
         fn backward(
@@ -70,35 +70,39 @@ macro_rules! no_gradient {
     };
 }
 
-/// Threads in a workgroup of the one-thread-an-element kernels.
+/// Threads in a workgroup of the elementwise kernels, which have one thread per element.
 pub const THREADS: usize = rnn_shaders::constant(rnn_shaders::shared::ELEMENTWISE, "THREADS");
 
-/// A grid with a thread for each of `count` elements.
+/// Returns a grid with one thread for each of `count` elements.
+///
+/// # Errors
+/// Fails if the grid exceeds WebGPU's limits.
 pub fn threads(count: usize) -> Result<Grid, OpError> {
     Grid::cover(count.div_ceil(THREADS))
 }
 
-/// Threads that share a row.
+/// Threads that share a row in the row-wise kernels.
 pub const LANES: usize = rnn_shaders::constant(rnn_shaders::shared::ROWWISE, "LANES");
 
-/// Iterations of a thread that goes four times over its share of a row and takes part in four sums
-/// of all shares: no kernel of rows does more.
+/// Returns an upper bound on the loop iterations of a row-wise kernel's thread: four passes over
+/// its share of a row's `columns` elements, and four tree sums over the [`LANES`] of a row.
 pub fn row_iterations(columns: usize) -> u64 {
     4 * (iterations(columns.div_ceil(LANES), 0) + iterations(LANES.ilog2() as usize, 0))
 }
 
-/// Iterations of a thread that adds its share of so many numbers, and its sum to those of others.
-pub fn sum_iterations(numbers: usize) -> u64 {
-    iterations(numbers.div_ceil(THREADS), 0) + iterations(THREADS.ilog2() as usize, 0)
+/// Returns the loop iterations of a thread that sums its share of `elements` elements and takes
+/// part in one tree sum over the workgroup's [`THREADS`].
+pub fn sum_iterations(elements: usize) -> u64 {
+    iterations(elements.div_ceil(THREADS), 0) + iterations(THREADS.ilog2() as usize, 0)
 }
 
-/// The sum of terms in an order that keeps it exact: of blocks of 128, then of pairs of sums of as
-/// many blocks. Rounding grows with the logarithm of the number of blocks, where that of a plain sum
-/// in single precision reaches some percent at ten million terms.
+/// Sums the terms in a fixed order with little rounding: blocks of 128 terms, then pairwise sums of
+/// the blocks. The error grows with the logarithm of the number of blocks; that of a running sum in
+/// single precision reaches some percent at ten million terms.
 pub fn pairwise_sum<F: Real>(terms: impl IntoIterator<Item = F>) -> F {
     const BLOCK: usize = 128;
     let mut terms = terms.into_iter().peekable();
-    // One sum for each bit that is set in the number of blocks, the largest first.
+    // One partial sum for each bit that is set in the number of blocks, the largest first.
     let (mut sums, mut blocks) = (Vec::new(), 0_usize);
     while terms.peek().is_some() {
         let mut sum = terms.by_ref().take(BLOCK).sum::<F>();
@@ -111,19 +115,28 @@ pub fn pairwise_sum<F: Real>(terms: impl IntoIterator<Item = F>) -> F {
     sums.into_iter().rev().sum()
 }
 
-/// The operands, if there are as many as the op takes.
+/// Returns the operands as an array of the op's arity.
+///
+/// # Errors
+/// Fails if there are not exactly `N`.
 pub fn arity<const N: usize>(types: &[TensorType]) -> Result<&[TensorType; N], OpError> {
     types
         .try_into()
         .map_err(|_| OpError::shape(format!("{} operands given, it takes {N}", types.len())))
 }
 
-/// The extents, if there are `N` of them.
+/// Returns the extents as an array.
+///
+/// # Errors
+/// Fails if the tensor does not have `N` axes.
 pub fn dims<const N: usize>(ty: &TensorType) -> Result<[usize; N], OpError> {
     ty.dims().try_into().map_err(|_| OpError::shape(format!("{ty} should have {N} axes")))
 }
 
-/// An error unless the condition holds.
+/// Returns `Ok` if the condition holds.
+///
+/// # Errors
+/// Fails with a shape error of that message otherwise.
 pub fn ensure(condition: bool, message: impl FnOnce() -> String) -> Result<(), OpError> {
     if condition { Ok(()) } else { Err(OpError::Shape(message())) }
 }

@@ -6,6 +6,7 @@ use rnn_graph::{
     TensorId, TensorType, Work, iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "dropout",
     &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::shared::PHILOX, rnn_shaders::DROPOUT],
@@ -14,24 +15,27 @@ pub static SHADER: Shader = Shader::new(
 /// y[t, b, i] = x[t, b, i] keep[t, b, i] / (1 - rate), keep = 1 with probability 1 - rate.
 ///
 /// keep is a pure function of (seed, step, layer, t, first + b, i): the gradient is the same op
-/// applied to dy, no mask is stored, and what an example loses does not depend on how a batch is
-/// divided among ranks. It is word i % 4 of Philox at counter (t ceil(I / 4) + i / 4, step, layer,
-/// first + b). Inputs: x `[B, ..]` or, of three axes and more, `[T, B, ..]`, and `[seed low,
-/// seed high, step, first]`, first being the number of the first row among those of all ranks.
+/// applied to dy, no mask is stored, and the elements that an example loses do not depend on how a
+/// batch is divided among ranks. It is word i % 4 of Philox (Salmon et al. 2011) at counter (t
+/// ceil(I / 4) + i / 4, step, layer, first + b).
+///
+/// Inputs: x `[B, ..]`, or `[T, B, ..]` for three axes and more, of I elements per row; and u32
+/// `[4]`: seed low, seed high, step, and first, the index of the first row among those of all
+/// ranks.
 #[derive(Clone, Debug)]
 pub struct Dropout {
-    /// The fraction set to zero, in 0..1.
+    /// Probability of an element to be set to zero, in 0..1.
     pub rate: f32,
-    /// Tells the dropouts of one model apart.
+    /// Distinguishes the dropouts of one model.
     pub layer: u32,
 }
 
-/// The 32-bit word below which an element is dropped.
+/// Returns the 32-bit random word below which an element is dropped at this rate.
 pub fn drop_threshold(rate: f32) -> u32 {
     (f64::from(rate) * 4_294_967_296.0) as u32
 }
 
-/// B, and how many elements of a row are dropped each by itself in one step.
+/// Returns B and the number of elements that a row has in one step.
 fn extents(x: &TensorType) -> (usize, usize) {
     let axes = if x.dims().len() > 2 { &x.dims()[1..] } else { x.dims() };
     axes.split_first().map_or((1, 1), |(&rows, row)| (rows, row.iter().product()))
@@ -73,7 +77,7 @@ impl Op for Dropout {
         let (rows, width) = extents(&s.inputs[0]);
         let blocks = s.outputs[0].len() / width.max(1) * width.div_ceil(4);
         Ok(Launch::new(&SHADER, "drop_elements", threads(blocks)?)
-            // Rounds of Philox, and elements of a block.
+            // Rounds of Philox, and elements of a block of four.
             .iterations(iterations(10, 0) + iterations(4, 0))
             .bind("x", Operand::Input(0))
             .bind("random", Operand::Input(1))
@@ -101,11 +105,12 @@ impl Op for Dropout {
     defined!();
 
     fn cost(&self, s: &Signature) -> Cost {
-        // Ten rounds of about ten operations for four elements.
+        // Ten rounds of about ten operations per four elements.
         Cost { flops: 25 * s.outputs[0].len() as u64, bytes: s.bytes() }
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let shapes = [(vec![1], 0.5), (vec![3, 341], 0.4), (vec![2, 3, 5, 10], 0.3), (vec![300], 0.0)];
     shapes

@@ -5,10 +5,12 @@ use rnn_graph::{
     Signature, TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader =
     Shader::new("elementwise", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::ELEMENTWISE]);
 
-/// An elementwise operation on a `[.., s]` and b `[s]`: b is repeated along the axes that it lacks.
+/// An elementwise operation on a `[.., s]` and b `[s]`, where b is broadcast along the axes that it
+/// lacks. Output: as a.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binary {
     /// a + b
@@ -85,7 +87,7 @@ impl Op for Binary {
     }
 }
 
-/// The sum over the axes that `like` lacks.
+/// Adds the sum over the axes that `like` lacks: the gradient of a broadcast.
 fn sum_repeats(graph: &mut Graph, x: TensorId, like: TensorId) -> Result<TensorId, GraphError> {
     let (len, shape) = (graph.shape(x).len(), graph.shape(like).clone());
     if len == shape.len() {
@@ -96,7 +98,7 @@ fn sum_repeats(graph: &mut Graph, x: TensorId, like: TensorId) -> Result<TensorI
     graph.reshape(sum, shape)
 }
 
-/// y = factor * x
+/// y = factor * x, elementwise.
 #[derive(Clone, Debug)]
 pub struct Scale(pub f32);
 
@@ -147,6 +149,7 @@ impl Op for Scale {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let two = |n: usize| vec![Sample::Normal(vec![n]), Sample::Normal(vec![n])];
     let repeated = |a: &[usize], b: &[usize]| [a, b].map(|s| Sample::Normal(s.to_vec())).to_vec();

@@ -6,10 +6,11 @@ use rnn_graph::{
     Slice, SliceMut, TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader =
     Shader::new("layout", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::LAYOUT]);
 
-/// How the kernels of layout.wgsl see the data; what one of them does not use stays 0.
+/// Extents as the kernels of layout.wgsl take them; those that a kernel does not use stay 0.
 #[derive(Default)]
 struct Extents {
     count: usize,
@@ -54,7 +55,7 @@ fn rearrange<F: Real>(io: &mut Io<'_, F>, source: impl Fn(usize) -> usize) {
     }
 }
 
-/// Swaps the two leading axes: `[a, b, ..] -> [b, a, ..]`. Batch-major to time-major and back; a
+/// Swaps the two leading axes, `[A, B, ..] -> [B, A, ..]`: batch-major to time-major and back, or a
 /// matrix to its transpose.
 #[derive(Clone, Debug)]
 pub struct TransposeLeading;
@@ -113,7 +114,7 @@ impl Op for TransposeLeading {
     }
 }
 
-/// Reverses the leading axis: `out[t] = x[T - 1 - t]`.
+/// Reverses the leading axis, `out[t] = x[T - 1 - t]`, of a tensor `[T, ..]`.
 #[derive(Clone, Debug)]
 pub struct ReverseLeading;
 
@@ -164,12 +165,13 @@ impl Op for ReverseLeading {
     }
 }
 
-/// Zeros of shape `full` with the input's elements, flat, from `offset` on.
+/// Zeros of shape `full` with the input's elements, in memory order, from `offset` on: the gradient
+/// of a view.
 #[derive(Clone, Debug)]
 pub struct Pad {
-    /// The first element that is not zero.
+    /// Index of the first element that is copied from the input.
     pub offset: usize,
-    /// The output's shape.
+    /// Shape of the output.
     pub full: Shape,
 }
 
@@ -218,7 +220,7 @@ impl Op for Pad {
     }
 }
 
-/// Sets a tensor that stays on the device: w = x. Input: x; update: w, of as many elements.
+/// w = x for a tensor w that stays on the device. Input: x; update: w, with as many elements.
 #[derive(Clone, Debug)]
 pub struct Assign;
 
@@ -260,12 +262,12 @@ impl Op for Assign {
     }
 }
 
-/// A tensor of one value.
+/// A constant tensor. No inputs.
 #[derive(Clone, Debug)]
 pub struct Fill {
-    /// The output's shape.
+    /// Shape of the output.
     pub shape: Shape,
-    /// The value everywhere.
+    /// Value of every element.
     pub value: f32,
 }
 
@@ -306,6 +308,7 @@ impl Op for Fill {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let normal = |shape: &[usize]| vec![Sample::Normal(shape.to_vec())];
     vec![

@@ -1,7 +1,7 @@
-//! The ops, a file or a folder each: equations, shape rule, kernels, gradient, definition, cost,
-//! cases.
+//! The ops, in a file or a folder each: equations, shape rule, kernels, gradient, reference
+//! definition, cost and test cases.
 //!
-//! Sequences are time-major inside a graph: `[time, batch, features]`.
+//! Sequences are time-major inside a graph: `[T, B, F]` (time, batch, features).
 
 #[macro_use]
 mod common;
@@ -35,7 +35,7 @@ mod simple_rnn;
 mod softmax;
 mod window;
 
-pub use activation::{Activate, ActivateBackward, Activation, SMALLEST};
+pub use activation::{Activate, ActivateBackward, Activation, FLUSH_THRESHOLD};
 pub use affine::Affine;
 pub use case::{Case, Sample, Tier};
 pub use cast::Cast;
@@ -90,7 +90,8 @@ use rnn_core::Shape;
 use rnn_graph::{Algebra, Graph, GraphError, Op, TensorId};
 use std::sync::Arc;
 
-/// The small cases of every op: one list for checking, gradients and timing.
+/// Returns the small cases of every op: one list for checks against references, checks of
+/// gradients, and timing.
 pub fn suite() -> Vec<Case> {
     let lists = [
         activation::cases,
@@ -133,7 +134,7 @@ pub fn suite() -> Vec<Case> {
 }
 
 impl Tier {
-    /// The cases of this tier and of those above it.
+    /// Returns the cases of this tier and of the tiers that it includes.
     pub fn cases(self) -> Vec<Case> {
         let mut cases = suite();
         if self == Self::Full {
@@ -156,7 +157,11 @@ impl Algebra for StandardAlgebra {
     }
 }
 
-/// [`rnn_graph::gradients`] with this crate's addition and padding.
+/// Adds the gradients of `sum(seed * tensor)` with respect to `wrt`; [`rnn_graph::gradients`] with
+/// this crate's ops for addition and padding.
+///
+/// # Errors
+/// Fails if an op on the way has no gradient.
 pub fn gradients(
     graph: &mut Graph,
     seeds: &[(TensorId, TensorId)],

@@ -1,4 +1,4 @@
-//! Masks: u32 `[T, B]`, not 0 where a row takes part in a step.
+//! Masks: u32 `[T, B]`, not 0 where a row is unmasked at a step.
 
 use crate::common::{arity, dims, ensure, threads};
 use crate::{Case, Definition, Sample};
@@ -8,6 +8,7 @@ use rnn_graph::{
     Slice, TensorId, TensorType, Work, iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader =
     Shader::new("mask", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::MASK]);
 
@@ -19,12 +20,12 @@ fn launch(entry: &'static str, count: usize, width: usize) -> Result<Launch, OpE
         .param("width", width))
 }
 
-/// mask = 1 where any element of the last axis differs from the padding value: of floats
-/// `[.., F]` -> `[..]` (keras/src/layers/core/masking.py). Of tokens each is an item: `[..]` ->
-/// `[..]` (mask_zero of keras/src/layers/core/embedding.py).
+/// mask = 1 where any element of the last axis differs from the padding value: floats `[.., F]` ->
+/// u32 `[..]` (keras/src/layers/core/masking.py). Tokens are compared one by one: u32 `[..]` -> u32
+/// `[..]` (`mask_zero` of keras/src/layers/core/embedding.py).
 #[derive(Clone, Debug)]
 pub struct StepMask {
-    /// What padding consists of.
+    /// The padding value.
     pub padding: f32,
 }
 
@@ -80,7 +81,7 @@ impl Op for StepMask {
     }
 }
 
-/// y = x where the mask is not 0, else 0. Inputs: x `[.., F]`, mask `[..]`. Output `[.., F]`.
+/// y = x where the mask is not 0, else 0. Inputs: x `[.., F]`, mask `[..]`. Output: `[.., F]`.
 #[derive(Clone, Debug)]
 pub struct MaskItems;
 
@@ -131,7 +132,7 @@ impl Op for MaskItems {
     }
 }
 
-/// seen(t) = 1 once a row has taken part in any step up to t. Mask `[T, B]` -> `[T, B]`.
+/// seen(t) = 1 once a row has been unmasked at any step up to t. Mask u32 `[T, B]` -> u32 `[T, B]`.
 #[derive(Clone, Debug)]
 pub struct SeenMask;
 
@@ -172,6 +173,7 @@ impl Op for SeenMask {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let tokens = Sample::Below(vec![7, 5], 2);
     let floats = Sample::Floats(vec![3, 2, 2], [0.0, 1.5, 0.0, 0.0].repeat(3));

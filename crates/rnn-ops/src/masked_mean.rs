@@ -5,18 +5,19 @@ use rnn_graph::{
     TensorId, TensorType, Work, iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader =
     Shader::new("masked_mean", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::MASKED_MEAN]);
 
-/// The mean over the steps in which a row takes part: n(b) = how many m(t, b) are not 0,
-/// y(b) = sum over those of x(t, b) / max(n(b), 1), which is 0 for a row without a step, where
+/// Mean over the unmasked steps of a row: y(b) = sum over them of x(t, b) / max(n(b), 1), where
+/// n(b) is the number of m(t, b) that are not 0. A row that is masked throughout gives 0, where
 /// Keras divides by zero (keras/src/layers/pooling/global_average_pooling1d.py).
 ///
-/// Inputs: x `[T, B, C]`, mask u32 `[T, B]`. Outputs: y `[B, C]`, n `[B]`.
+/// Inputs: x `[T, B, C]`, mask m u32 `[T, B]`. Outputs: y `[B, C]`, n `[B]`.
 #[derive(Clone, Debug)]
 pub struct MaskedMean;
 
-/// dx(t, b) = dy(b) / max(n(b), 1) where the row takes part in the step, else 0.
+/// dx(t, b) = dy(b) / max(n(b), 1) where the row is unmasked at the step, else 0.
 ///
 /// Inputs: mask u32 `[T, B]`, n `[B]`, dy `[B, C]`. Output: dx `[T, B, C]`.
 #[derive(Clone, Debug)]
@@ -40,10 +41,10 @@ impl Definition for MaskedMean {
         let (x, mask) = (io.input(0), io.uints(1));
         let [y, n] = io.outputs();
         for b in 0..batch {
-            let there = || (0..steps).filter(|t| mask[t * batch + b] != 0);
-            n[b] = F::of(there().count() as f64);
+            let unmasked = || (0..steps).filter(|t| mask[t * batch + b] != 0);
+            n[b] = F::of(unmasked().count() as f64);
             for c in 0..channels {
-                let sum = pairwise_sum(there().map(|t| x[(t * batch + b) * channels + c]));
+                let sum = pairwise_sum(unmasked().map(|t| x[(t * batch + b) * channels + c]));
                 y[b * channels + c] = sum / n[b].max(F::one());
             }
         }
@@ -131,14 +132,15 @@ impl Op for MaskedMeanBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [(1, 1, 1), (7, 5, 33), (31, 3, 129)]
         .into_iter()
         .flat_map(|(steps, batch, channels)| {
-            // The last row takes part in nothing.
-            let there = (0..steps * batch)
+            // The last row is masked at every step.
+            let unmasked = (0..steps * batch)
                 .map(|i| u32::from(i % 3 != 0 && (batch == 1 || i % batch + 1 < batch)));
-            let mask = Sample::Exactly(vec![steps, batch], there.collect());
+            let mask = Sample::Exactly(vec![steps, batch], unmasked.collect());
             let forward = vec![Sample::Normal(vec![steps, batch, channels]), mask.clone()];
             let counts = Sample::Floats(vec![batch], (0..batch).map(|b| b as f32).collect());
             let backward = vec![mask, counts, Sample::Normal(vec![batch, channels])];

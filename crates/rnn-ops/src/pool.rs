@@ -9,6 +9,7 @@ use rnn_graph::{
     SliceMut, TensorId, TensorType, Work, iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "pool",
     &[
@@ -19,38 +20,45 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// The largest element that each window sees, and the number of its pixel; the first of equals.
-/// What is not a number is larger than all others, as to torch and to Keras's GlobalMaxPooling.
+/// Maximum of the pixels of each window, and the index of the pixel; the first of equal ones. NaN
+/// counts as larger than every number, as in torch and Keras's GlobalMaxPooling.
 ///
-/// Input: x `[N, D, H, W, C]`, or `[D, N, H, W, C]` if D leads. Outputs: the same with one pixel a
-/// window, and the pixels, u32 of that shape.
+/// Input: x `[N, D, H, W, C]`, or `[D, N, H, W, C]` if D leads. Outputs: y laid out as x, with one
+/// pixel per window, and the pixel indices, u32 of that shape.
 #[derive(Clone, Debug)]
 pub struct MaxPool(pub Windows);
 
-/// Each pixel sums the gradients of the windows whose largest element it has. Inputs: the gradient
-/// and the pixels that [`MaxPool`] found. Output: as what was pooled.
+/// Gradient of x of a [`MaxPool`]: each pixel sums the gradients of the windows whose maximum it
+/// is.
+///
+/// Inputs: dy, and the pixel indices of [`MaxPool`], u32 of dy's shape. Output: dx, with the
+/// extents of `source`.
 #[derive(Clone, Debug)]
 pub struct MaxPoolBackward {
-    /// The windows.
+    /// The forward op's windows.
     pub windows: Windows,
-    /// D, H and W of what was pooled.
+    /// D, H and W of the forward input.
     pub source: [usize; 3],
 }
 
-/// The mean of the pixels that each window sees; what lies beyond the ends does not count.
+/// Mean of the pixels of each window; padding does not count.
+///
+/// Input: x `[N, D, H, W, C]`, or `[D, N, H, W, C]` if D leads. Output: laid out as x, with one
+/// pixel per window.
 #[derive(Clone, Debug)]
 pub struct AveragePool(pub Windows);
 
-/// Each pixel sums its share of the gradients of the windows that see it.
+/// Gradient of x of an [`AveragePool`]: each pixel sums its share of the gradients of the windows
+/// that see it. Input: dy. Output: dx, with the extents of `source`.
 #[derive(Clone, Debug)]
 pub struct AveragePoolBackward {
-    /// The windows.
+    /// The forward op's windows.
     pub windows: Windows,
-    /// D, H and W of what was pooled.
+    /// D, H and W of the forward input.
     pub source: [usize; 3],
 }
 
-/// The type of what was pooled.
+/// Returns the type of the forward input.
 fn undo(windows: &Windows, source: [usize; 3], d: &TensorType) -> Result<TensorType, OpError> {
     let (targets, channels) = windows.results(d)?;
     let x = Pixels { extents: source, ..targets }.ty(channels);
@@ -58,8 +66,8 @@ fn undo(windows: &Windows, source: [usize; 3], d: &TensorType) -> Result<TensorT
     Ok(x)
 }
 
-/// Launches over the elements of a tensor, one after another over as many taps as the device's loops
-/// reach; `bind` adds bindings.
+/// Returns launches over the elements of a tensor, each over as many taps as the device's loop
+/// limit allows; `bind` adds bindings.
 fn launches(
     windows: &Windows,
     (entry, source): (&'static str, &TensorType),
@@ -86,7 +94,7 @@ fn launches(
     Ok(launches?.into())
 }
 
-/// Every tap compares or adds once.
+/// Returns the cost: one comparison or addition per tap.
 fn cost(windows: &Windows, s: &Signature) -> Cost {
     Cost { flops: (s.outputs[0].len() * windows.taps()) as u64, bytes: s.bytes() }
 }
@@ -106,7 +114,7 @@ impl Definition for MaxPool {
                 if replaces { next } else { best }
             };
             let seen = self.0.seen(place, source.extents).map(|(_, seen)| source.at(item, seen));
-            // A window beyond the ends sees nothing.
+            // A window beyond the extents sees no pixel.
             let best = seen.reduce(larger);
             *y = best.map_or(F::zero(), value);
             *at = best.map_or(u32::MAX, |best| best as u32);
@@ -128,7 +136,7 @@ impl Op for MaxPool {
     }
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
-        launches(&self.0, ("largest", &s.inputs[0]), &s.outputs[0], limits, |launch| {
+        launches(&self.0, ("maximum", &s.inputs[0]), &s.outputs[0], limits, |launch| {
             launch.bind("x", Operand::Input(0)).bind("pixel_out", Operand::Output(1))
         })
     }
@@ -179,7 +187,7 @@ impl Op for MaxPoolBackward {
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let x = &s.outputs[0];
-        launches(&self.windows, ("largest_backward", x), x, limits, |launch| {
+        launches(&self.windows, ("maximum_backward", x), x, limits, |launch| {
             launch.bind("x", Operand::Input(0)).bind("pixel_in", Operand::Input(1))
         })
     }
@@ -297,6 +305,7 @@ impl Op for AveragePoolBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, windows, source) in geometries() {
@@ -311,7 +320,7 @@ pub fn cases() -> Vec<Case> {
         cases.push(
             Case::new(format!("average_pool_backward {name}"), op, vec![d.clone()]).gradient(&[0]),
         );
-        // The pixel that the middle of each window sees; it lies inside where padding is `same`.
+        // The pixel at the middle of each window, which lies inside where padding is `same`.
         if name == "3x3 same" {
             let at = windows.targets(source.items).places();
             let at = at.flat_map(|(item, place)| [source.at(item, place) as u32; 5]).collect();

@@ -3,40 +3,40 @@ use rnn_core::{Data, HostTensor, Shape};
 use rnn_graph::DeviceKind;
 use std::ops::Range;
 
-/// Where the rows of an operand lie. The axis holds `blocks` times as many places as there are
-/// rows, one block of all rows behind another: the steps of `[T B, ..]` are T blocks of B rows.
+/// The axis of an operand along which a case's rows lie. The axis holds `blocks` consecutive blocks
+/// of all rows: the axis of `[T B, ..]` is T blocks of B rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowAxis {
-    /// The axis.
+    /// Index of the axis.
     pub axis: usize,
-    /// Blocks of rows along it.
+    /// Number of blocks along it.
     pub blocks: usize,
 }
 
 impl RowAxis {
-    /// Each place along the axis is a row.
+    /// Returns an axis with one row per position.
     pub fn new(axis: usize) -> Self {
         Self { axis, blocks: 1 }
     }
 
-    /// The axis has so many blocks of rows.
+    /// Sets the number of blocks of rows along the axis.
     pub fn blocks(self, blocks: usize) -> Self {
         Self { blocks, ..self }
     }
 
-    /// How many rows an operand of this shape has.
+    /// Returns the number of rows of an operand of this shape.
     fn rows(self, shape: &Shape) -> usize {
         shape.dims()[self.axis] / self.blocks
     }
 
-    /// The shape of an operand of so many rows in place of those that it has.
+    /// Returns the shape with another number of rows.
     fn shape(self, shape: &Shape, rows: usize) -> Shape {
         let mut dims = shape.dims().to_vec();
         dims[self.axis] = self.blocks * rows;
         Shape::new(dims)
     }
 
-    /// Some rows of the elements of an operand of this shape, in the order given.
+    /// Returns the elements of the given rows of an operand of this shape, in the given order.
     pub fn take<T: Copy>(
         self,
         (values, shape): (&[T], &Shape),
@@ -51,27 +51,28 @@ impl RowAxis {
     }
 }
 
-/// Rows of a large case that do not depend on each other. The samples of the case hold a few
-/// distinct rows, of which the definition computes the results. Row r of what a device is given is
-/// row r mod distinct of them, and so must every row of its results be. The number of distinct
-/// rows is odd: a kernel that takes a row for another, 2^k of them apart, as one does whose index
-/// overflows, gives the row another's result.
+/// Repetition of the independent rows of a large case.
+///
+/// The samples of the case hold a few distinct rows, for which the reference computes the results.
+/// Row r of the device's operands is row r mod distinct, and so must be row r of its results. The
+/// number of distinct rows is odd, so that a kernel that confuses rows 2^k apart, for example by an
+/// overflow of an index, yields another row's result.
 #[derive(Clone, Debug)]
 pub struct Rows {
-    /// How many a device is given.
+    /// Number of rows on a device.
     pub count: usize,
-    /// How many an emulated graphics API is given, which would take minutes for all of them.
+    /// Number of rows on an emulated graphics API, where all of them would take minutes.
     pub on_software: usize,
-    /// Where they lie in each input; an input without an axis belongs to all rows.
+    /// Row axis of each input; `None` for an input that all rows share.
     pub inputs: Vec<Option<RowAxis>>,
-    /// Where they lie in each tensor changed in place.
+    /// Row axis of each tensor changed in place.
     pub updates: Vec<Option<RowAxis>>,
-    /// Where they lie in each output.
+    /// Row axis of each output.
     pub outputs: Vec<Option<RowAxis>>,
 }
 
 impl Rows {
-    /// A tensor with as many rows as a device is given, made of one with the distinct rows.
+    /// Returns a tensor with all rows of the device, repeated from the distinct rows in `few`.
     pub fn grow(&self, axis: Option<RowAxis>, few: &HostTensor) -> HostTensor {
         let Some(axis) = axis else { return few.clone() };
         let distinct = axis.rows(few.shape()).max(1);
@@ -84,12 +85,12 @@ impl Rows {
         grown.unwrap_or_else(|_| few.clone())
     }
 
-    /// The shape of a tensor with as many rows as a device is given.
+    /// Returns the shape of a tensor with all rows of the device.
     pub fn shape(&self, axis: Option<RowAxis>, few: &Shape) -> Shape {
         axis.map_or_else(|| few.clone(), |axis| axis.shape(few, self.count))
     }
 
-    /// The rows of each repetition of the distinct rows of a tensor; the last may be cut short.
+    /// Iterates over the row ranges of the distinct rows' repetitions; the last may be shorter.
     pub fn repetitions(&self, axis: RowAxis, few: &Shape) -> impl Iterator<Item = Range<usize>> {
         let (count, distinct) = (self.count, axis.rows(few).max(1));
         (0..count).step_by(distinct).map(move |first| first..(first + distinct).min(count))
@@ -98,8 +99,8 @@ impl Rows {
 
 impl Case {
     /// Repeats the rows of the samples until there are `count`, or `on_software` on an emulated
-    /// graphics API; see [`Rows`]. The axis of each input and output is given, none for those that
-    /// belong to all rows.
+    /// graphics API; see [`Rows`]. `inputs` and `outputs` hold the row axis of each operand, `None`
+    /// for operands that all rows share.
     pub fn rows(
         mut self,
         [count, on_software]: [usize; 2],
@@ -111,7 +112,7 @@ impl Case {
         self
     }
 
-    /// Says where the rows of the tensors changed in place lie.
+    /// Sets the row axes of the tensors changed in place.
     pub fn update_rows(mut self, updates: &[Option<RowAxis>]) -> Self {
         if let Some(rows) = &mut self.rows {
             rows.updates = updates.to_vec();
@@ -119,7 +120,8 @@ impl Case {
         self
     }
 
-    /// The case as a kind of device is given it. The name says where that is less than all rows.
+    /// Returns the case with the number of rows for a class of device. If it is smaller than
+    /// `count`, the name says so.
     pub fn sized_for(&self, kind: DeviceKind) -> Self {
         let mut sized = self.clone();
         if let (Some(rows), DeviceKind::SoftwareGpu) = (&mut sized.rows, kind)
@@ -147,7 +149,7 @@ mod tests {
             updates: vec![],
             outputs: vec![axis],
         };
-        // Two steps of three rows of one number.
+        // Two steps of three rows of one element.
         let few = HostTensor::from_f32([2, 3, 1], vec![0.0, 1.0, 2.0, 10.0, 11.0, 12.0]);
         let few = few.expect("six numbers");
         let grown = rows.grow(axis, &few);
@@ -157,7 +159,7 @@ mod tests {
         let repetitions: Vec<_> = rows.repetitions(RowAxis::new(1), few.shape()).collect();
         assert_eq!(repetitions, [0..3, 3..5]);
 
-        // The same with the steps and rows on one axis.
+        // Steps and rows on one axis.
         let axis = RowAxis::new(0).blocks(2);
         let flat = few.reshape([6, 1]).expect("six numbers");
         let grown = rows.grow(Some(axis), &flat);

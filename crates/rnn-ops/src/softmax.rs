@@ -5,6 +5,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "softmax",
     &[
@@ -15,7 +16,7 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// y_c = e^(x_c) / sum_k e^(x_k) over the last axis.
+/// y_c = e^(x_c) / sum_k e^(x_k) over the last axis. Input and output: `[.., C]`.
 #[derive(Clone, Debug)]
 pub struct Softmax;
 
@@ -71,7 +72,8 @@ impl Op for Softmax {
     }
 }
 
-/// dx_c = y_c (dy_c - sum_k dy_k y_k), given y.
+/// Gradient of a [`Softmax`]: dx_c = y_c (dy_c - sum_k dy_k y_k). Inputs: y and dy `[.., C]`.
+/// Output: `[.., C]`.
 #[derive(Clone, Debug)]
 pub struct SoftmaxBackward;
 
@@ -120,6 +122,7 @@ impl Op for SoftmaxBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rows, columns) in [(1, 1), (5, 7), (3, 200)] {

@@ -3,36 +3,36 @@
 use crate::common::ensure;
 use rnn_graph::OpError;
 
-/// What lies beyond the ends of a sequence.
+/// Padding beyond the ends of a sequence, as Keras names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Padding {
-    /// Nothing: windows stay inside.
+    /// No padding: windows lie inside the sequence.
     #[default]
     Valid,
-    /// As much on both sides, the odd step at the end, that stride 1 keeps the length.
+    /// Equal padding on both sides, an odd step at the end, such that stride 1 keeps the length.
     Same,
-    /// All of it in front: a window sees no later step than its own.
+    /// All padding at the beginning: a window sees no later step than its own.
     Causal,
 }
 
-/// Window t sees steps `t stride + j dilation - before`, j < size, of a sequence.
+/// Windows over one axis: tap j < size of window t sees step `t stride + j dilation - before`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
-    /// Steps that it sees.
+    /// Number of taps.
     pub size: usize,
     /// Steps from one window to the next.
     pub stride: usize,
-    /// Steps from one that it sees to the next.
+    /// Steps from one tap to the next.
     pub dilation: usize,
-    /// Steps by which the first window begins before the sequence.
+    /// Steps of padding before the sequence.
     pub before: usize,
-    /// How many windows there are.
+    /// Number of windows.
     pub windows: usize,
 }
 
 impl Window {
-    /// The windows over a sequence, as Keras and TensorFlow place them; none, where the sequence
-    /// is too short or an argument is 0.
+    /// Returns the windows over a sequence, as Keras and TensorFlow place them; `None` if the
+    /// sequence is too short or an argument is 0.
     pub fn over(
         steps: usize,
         (size, stride, dilation): (usize, usize, usize),
@@ -55,13 +55,13 @@ impl Window {
         (windows > 0).then_some(Self { size, stride, dilation, before, windows })
     }
 
-    /// The step that tap `j` of window `t` sees, if it lies within the sequence.
+    /// Returns the step that tap `j` of window `t` sees; `None` in the padding.
     #[inline]
     pub fn source(&self, t: usize, j: usize, steps: usize) -> Option<usize> {
         (t * self.stride + j * self.dilation).checked_sub(self.before).filter(|&s| s < steps)
     }
 
-    /// The window whose tap `j` sees a step, if there is one.
+    /// Returns the window whose tap `j` sees a step, if there is one.
     #[inline]
     pub fn target(&self, step: usize, j: usize) -> Option<usize> {
         let start = (step + self.before).checked_sub(j * self.dilation)?;
@@ -69,6 +69,10 @@ impl Window {
         (start.is_multiple_of(self.stride) && window < self.windows).then_some(window)
     }
 
+    /// Checks that the windows lie within a sequence of `steps` steps and its padding.
+    ///
+    /// # Errors
+    /// Fails if the last window begins beyond the end, or an argument is 0.
     pub(crate) fn check(&self, steps: usize) -> Result<(), OpError> {
         let last = (self.windows.max(1) - 1) * self.stride;
         let fits = self.size > 0 && self.stride > 0 && self.dilation > 0 && self.windows > 0;

@@ -5,13 +5,13 @@ use rnn_graph::{Device, Recording};
 use rnn_ops::{Case, Matmul, Sample};
 use rnn_testing::adapters;
 use rnn_verify::{NotPassed, Trial};
-use rnn_wgpu::{Adapter, Divisions, Options, WgpuDevice};
+use rnn_wgpu::{Adapter, Options, VariantChoice, WgpuDevice};
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-fn open(adapter: &Adapter, divisions: Divisions) -> WgpuDevice {
-    let options = Options { divisions, ..Options::default() };
+fn open(adapter: &Adapter, variants: VariantChoice) -> WgpuDevice {
+    let options = Options { variants, ..Options::default() };
     WgpuDevice::open(adapter, options).expect("the adapter opens")
 }
 
@@ -35,8 +35,8 @@ fn divided(trial: &Trial, device: &dyn Device) -> Vec<(&'static str, &'static st
 #[test]
 fn every_division_puts_out_the_same_bits() {
     for adapter in &adapters() {
-        let usual = open(adapter, Divisions::Usual);
-        let others: Vec<_> = (1..=5).map(|n| open(adapter, Divisions::Alternative(n))).collect();
+        let usual = open(adapter, VariantChoice::First);
+        let others: Vec<_> = (1..=5).map(|n| open(adapter, VariantChoice::Nth(n))).collect();
         let mut compared = [0; 5];
         let mut seen = HashSet::new();
         for case in &rnn_ops::suite() {
@@ -70,10 +70,10 @@ fn what_was_measured_is_kept_and_damaged_files_are_replaced() {
     let Some(adapter) = all.first() else { return };
     let inputs = vec![Sample::Normal(vec![150, 40]), Sample::Normal(vec![40, 140])];
     let trial = Trial::new(&Case::new("a product", Matmul::default(), inputs)).expect("it fits");
-    let want = bits(&trial, &open(adapter, Divisions::Usual)).expect("it runs");
+    let want = bits(&trial, &open(adapter, VariantChoice::First)).expect("it runs");
     let folder = tempfile::tempdir().expect("a folder");
     let compute = || {
-        let options = Options { divisions: Divisions::Fastest, ..Options::default() };
+        let options = Options { variants: VariantChoice::Fastest, ..Options::default() };
         let device = WgpuDevice::open_cached(adapter, options, folder.path());
         assert!(bits(&trial, &device.expect("the adapter opens")).as_ref() == Some(&want));
     };
@@ -82,11 +82,11 @@ fn what_was_measured_is_kept_and_damaged_files_are_replaced() {
     let sound = fs::read_to_string(&file).expect("a file");
     println!("{sound}");
     assert_eq!(adapter.tuned(folder.path()).kernels, 1);
-    // Six divisions, each of which puts out the bits of the first.
+    // Six variants, each of which outputs the bits of the first.
     assert!(!sound.contains("null") && sound.matches("matmul.multiply").count() == 1, "{sound}");
     compute();
     assert_eq!(fs::read_to_string(&file).expect("a file"), sound, "it was measured again");
-    let forged = sound.replace("\"division\": ", "\"division\": 1");
+    let forged = sound.replace("\"variant\": ", "\"variant\": 1");
     for damaged in [forged.as_str(), &sound[..sound.len() / 2], "", "{}"] {
         fs::write(&file, damaged).expect("room");
         assert_eq!(adapter.tuned(folder.path()).kernels, 0);

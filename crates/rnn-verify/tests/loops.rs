@@ -14,7 +14,7 @@ use rnn_ops::{
 };
 use rnn_testing::adapters;
 use rnn_verify::{NotPassed, Trial, check_kernel};
-use rnn_wgpu::{Adapter, Divisions, Options, WgpuDevice};
+use rnn_wgpu::{Adapter, Options, VariantChoice, WgpuDevice};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -288,11 +288,11 @@ fn every_op_is_right_or_refused_where_loops_are_short() {
 fn launches_state_their_iterations() {
     for adapter in &adapters() {
         let mut counted = 0;
-        for divisions in [Divisions::Usual, Divisions::Alternative(2)] {
-            let device = open(adapter, Options { divisions, ..Options::default() });
+        for variants in [VariantChoice::First, VariantChoice::Nth(2)] {
+            let device = open(adapter, Options { variants, ..Options::default() });
             let mut seen = HashMap::new();
             for case in &rnn_ops::suite() {
-                counted += count(case, &device, divisions != Divisions::Usual, &mut seen);
+                counted += count(case, &device, variants != VariantChoice::First, &mut seen);
             }
         }
         println!("{}: {counted} launches", adapter.info);

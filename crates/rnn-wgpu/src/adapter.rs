@@ -3,52 +3,53 @@ use rnn_graph::{DeviceInfo, DeviceKind, Limits};
 use std::fmt;
 use std::path::Path;
 
-/// How an adapter is attached; the order is the order of preference.
+/// The class of an adapter, in the order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AdapterClass {
     /// A graphics card with its own memory.
     Discrete,
-    /// Shares the memory of the CPU.
+    /// A graphics processor that shares the CPU's memory.
     Integrated,
-    /// Lent by a hypervisor.
+    /// A virtual adapter of a hypervisor.
     Virtual,
-    /// The driver does not say.
+    /// Unknown: the driver does not tell.
     Other,
-    /// The graphics API emulated on the CPU.
+    /// A graphics API emulated on the CPU.
     Software,
 }
 
-/// What an adapter offers beyond [`Limits`].
+/// Capabilities of an adapter beyond [`Limits`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Features {
-    /// Half-precision arithmetic in kernels.
+    /// True if kernels can compute in half precision.
     pub f16: bool,
-    /// The smallest and the largest subgroup, where kernels may use subgroup operations.
+    /// Smallest and largest subgroup size; `None` without subgroup operations.
     pub subgroups: Option<(u32, u32)>,
-    /// The side of what its matrix units multiply; [`Limits::matrix_units`].
+    /// Side of the square matrices of its matrix units; see [`Limits::matrix_units`].
     pub matrix_units: Option<u32>,
-    /// Timestamps, which profiling needs.
+    /// True if it has timestamps, which profiling needs.
     pub timestamps: bool,
-    /// Bytes of the largest buffer.
+    /// Size of the largest buffer, in bytes.
     pub max_buffer_bytes: u64,
 }
 
 /// An adapter of this machine, to be opened by [`WgpuDevice::open`](crate::WgpuDevice::open).
 #[derive(Clone, Debug)]
 pub struct Adapter {
-    /// Name, backend and driver.
+    /// Name, backend, driver and class of hardware.
     pub info: DeviceInfo,
-    /// How it is attached.
+    /// Class, in the order of preference.
     pub class: AdapterClass,
-    /// What kernels may use.
+    /// Limits that kernels are recorded for.
     pub limits: Limits,
-    /// What else it offers.
+    /// Capabilities beyond the limits.
     pub features: Features,
+    /// The wgpu adapter.
     pub(crate) raw: wgpu::Adapter,
 }
 
-/// All adapters of this machine: discrete, integrated, virtual, other, software; within a class as
-/// the system lists them. Empty where no driver is installed.
+/// Returns all adapters of this machine, sorted by class: discrete, integrated, virtual, other,
+/// software; within a class in the system's order. Empty if no driver is installed.
 pub fn adapters() -> Vec<Adapter> {
     if wgpu::Instance::enabled_backend_features().is_empty() {
         return Vec::new();
@@ -68,7 +69,7 @@ pub fn adapters() -> Vec<Adapter> {
 }
 
 impl Adapter {
-    /// What has been measured on it, of which the choices are kept in a folder.
+    /// Returns a summary of the kernel variants measured on this adapter, as stored in `folder`.
     pub fn tuned(&self, folder: &Path) -> Tuned {
         tuning::tuned(&self.raw.get_info(), folder)
     }
@@ -118,8 +119,8 @@ fn backend_name(backend: wgpu::Backend) -> &'static str {
     }
 }
 
-/// The largest that fit kernels, which know sides of 8 and 16. A subgroup is numbered by a built-in
-/// of its own feature.
+/// Returns the largest side of matrix units that the kernels support, 8 or 16. They also need
+/// subgroups, as a kernel asks for the index of its subgroup.
 fn matrix_units(raw: &wgpu::Adapter, features: wgpu::Features) -> Option<u32> {
     let wanted = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
         | wgpu::Features::SUBGROUP
@@ -133,13 +134,14 @@ fn matrix_units(raw: &wgpu::Adapter, features: wgpu::Features) -> Option<u32> {
     fitting.map(|unit| unit.m_size).max().filter(|_| features.contains(wanted))
 }
 
+/// Returns the limits of a device with these wgpu limits and features.
 pub(crate) fn kernel_limits(
     raw: &wgpu::Adapter,
     limits: &wgpu::Limits,
     features: wgpu::Features,
 ) -> Limits {
     Limits {
-        // Kernels number their threads along x.
+        // Kernels index their threads along x.
         max_invocations: limits
             .max_compute_invocations_per_workgroup
             .min(limits.max_compute_workgroup_size_x),
@@ -148,7 +150,7 @@ pub(crate) fn kernel_limits(
         max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         half: features.contains(wgpu::Features::SHADER_F16),
         matrix_units: matrix_units(raw, features),
-        // An open device is asked; see probe.rs.
+        // Measured on an open device; see probe.rs.
         loop_iterations: u64::MAX,
     }
 }

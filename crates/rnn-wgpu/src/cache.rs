@@ -4,22 +4,23 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// What a driver compiled in earlier runs, in a file for each adapter and driver: Vulkan's alone,
-/// as no other API hands it out. The file is a digest and what follows from it; one that is
-/// damaged, or of another driver, is passed over and replaced.
+/// Pipelines that the driver compiled in earlier runs, in one file per adapter and driver. Vulkan
+/// only, as no other API exports them. The file is a SHA-256 digest followed by the driver's data;
+/// a damaged file, or one of another driver, is ignored and replaced.
 #[derive(Debug)]
 pub(crate) struct Cache {
+    /// The wgpu cache, to be passed to each compilation.
     pub raw: wgpu::PipelineCache,
     path: PathBuf,
     found: Option<Vec<u8>>,
 }
 
 const DIGEST_BYTES: usize = 32;
-/// No driver makes so much of the kernels here.
+/// Upper bound on the file, far beyond the data of all kernels here.
 const MAX_BYTES: u64 = 256 << 20;
 
 impl Cache {
-    /// That of an open device; none, where it has none.
+    /// Opens the cache of a device in `folder`; `None` if the device supports no pipeline cache.
     pub fn open(adapter: &wgpu::Adapter, device: &wgpu::Device, folder: &Path) -> Option<Self> {
         if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
@@ -32,21 +33,21 @@ impl Cache {
         Some(Self { raw, path, found })
     }
 
-    /// Writes what has been compiled, if that is more than was found. Only later runs would miss it:
-    /// an error is of no account.
+    /// Writes the file if something was compiled that it lacks. Errors are ignored: only later runs
+    /// would miss the file.
     pub fn save(&self) {
         let data = self.raw.get_data().filter(|data| self.found.as_ref() != Some(data));
         let _ = data.map(|data| replace(&self.path, &[&Sha256::digest(&data), &data]));
     }
 }
 
-/// Names an adapter with its driver.
+/// Returns a name for an adapter with its driver: 16 hexadecimal digits.
 pub(crate) fn driver_digest(info: &wgpu::AdapterInfo) -> String {
     let driver = Sha256::digest(format!("{} {} {}", info.name, info.driver, info.driver_info));
     driver.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What was written, and is as it was.
+/// Returns the data of the file, if its digest matches.
 fn read(path: &Path) -> Option<Vec<u8>> {
     if fs::metadata(path).ok()?.len() > MAX_BYTES {
         return None;
@@ -56,7 +57,10 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     (*digest == *Sha256::digest(&bytes[DIGEST_BYTES..])).then(|| bytes.split_off(DIGEST_BYTES))
 }
 
-/// Other runs find the whole old file or the whole new one.
+/// Replaces a file atomically: other processes see the whole old file or the whole new one.
+///
+/// # Errors
+/// Fails if the folder or the file cannot be written.
 pub(crate) fn replace(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;

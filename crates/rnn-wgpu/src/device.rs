@@ -2,21 +2,19 @@ use crate::Adapter;
 use crate::adapter::kernel_limits;
 use crate::cache::Cache;
 use crate::faults::{Fault, Faults};
-use crate::options::{Divisions, Options};
+use crate::options::{Options, VariantChoice};
 use crate::pipeline::Pipelines;
 use crate::probe;
 use crate::proof::Proof;
 use crate::session::GpuSession;
 use crate::trusted;
 use crate::tuning::{self, Tuning};
-use rnn_graph::{Device, DeviceError, DeviceInfo, DeviceKind, Limits, Recording, Session};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use rnn_graph::{Device, DeviceInfo, DeviceKind, Limits, Session};
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
-/// The driver did not hand out the device.
+/// The driver did not open the device.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot open {adapter}")]
 pub struct OpenError {
@@ -24,27 +22,37 @@ pub struct OpenError {
     source: wgpu::RequestDeviceError,
 }
 
-/// An open GPU. Its sessions share the compiled pipelines.
+/// An open GPU. Clones and sessions share its compiled pipelines.
 #[derive(Clone)]
 pub struct WgpuDevice(Arc<Gpu>);
 
-/// What the sessions of one device share.
+/// State shared by all sessions of one device.
 pub(crate) struct Gpu {
+    /// The wgpu device.
     pub device: wgpu::Device,
+    /// The queue that all work is submitted to.
     pub queue: wgpu::Queue,
+    /// Name, backend, driver and class of hardware.
     pub info: DeviceInfo,
+    /// Limits that kernels are recorded for.
     pub limits: Limits,
+    /// True if kernels are compiled with bounds checks; see [`Options::checked`].
     pub checked: bool,
-    /// How long a submission may take.
-    patience: Duration,
-    /// Nanoseconds between two ticks of a timestamp, where there are timestamps.
+    /// Time after which a submission counts as hung.
+    pub patience: Duration,
+    /// Nanoseconds per tick of a timestamp; `None` without timestamps.
     pub timestamp_period: Option<f64>,
+    /// The fault that made the device unusable, if any.
     pub faults: Arc<Faults>,
+    /// Pipelines compiled so far.
     pub pipelines: Pipelines,
-    /// What the driver compiled in earlier runs.
+    /// Pipelines that the driver compiled in earlier runs.
     pub cache: Option<Cache>,
-    divisions: Divisions,
-    tuning: Tuning,
+    /// Choice among the variants of each launch.
+    pub variants: VariantChoice,
+    /// The fastest variant of each kernel.
+    pub tuning: Tuning,
+    /// Test results of the matrix units.
     pub proof: Proof,
 }
 
@@ -57,13 +65,19 @@ impl Drop for Gpu {
 }
 
 impl WgpuDevice {
-    /// Opens an adapter with all the limits that it has.
+    /// Opens an adapter with all limits and features that it has.
+    ///
+    /// # Errors
+    /// Fails if the driver does not open the device.
     pub fn open(adapter: &Adapter, options: Options) -> Result<Self, OpenError> {
         Self::open_in(adapter, options, None)
     }
 
-    /// The same; what the driver compiles, where it hands it out, and which divisions are fastest
-    /// are kept in a folder and taken from there.
+    /// Opens an adapter like [`Self::open`]; keeps compiled pipelines, where the driver exports
+    /// them, and the fastest kernel variants in `folder` and reads them from there.
+    ///
+    /// # Errors
+    /// Fails if the driver does not open the device.
     pub fn open_cached(
         adapter: &Adapter,
         options: Options,
@@ -123,7 +137,7 @@ impl WgpuDevice {
             faults,
             pipelines: Pipelines::default(),
             cache,
-            divisions: options.divisions,
+            variants: options.variants,
             proof: Proof::open(
                 options.prover,
                 adapter.info.to_string(),
@@ -131,10 +145,10 @@ impl WgpuDevice {
             ),
             tuning: Tuning::open(
                 &raw_info,
-                folder.filter(|_| options.divisions == Divisions::Fastest),
+                folder.filter(|_| options.variants == VariantChoice::Fastest),
             ),
         };
-        // What fails here fails again when the device is used.
+        // A failure here will recur when the device is used.
         let probed = probe::loop_iterations(&gpu).unwrap_or(UNKNOWN_LOOPS);
         gpu.limits.loop_iterations = options.loop_iterations.unwrap_or(u64::MAX).min(probed);
         Ok(Self(Arc::new(gpu)))
@@ -142,24 +156,24 @@ impl WgpuDevice {
 }
 
 impl WgpuDevice {
-    /// Bytes of all buffers, where wgpu keeps account of them.
+    /// Returns the bytes of all buffers on the device; `None` where wgpu does not count them.
     pub fn allocated_bytes(&self) -> Option<u64> {
         // Buffers that were dropped are freed at a poll, if the device is still there.
         let _ = self.0.poll();
         Some(self.0.device.generate_allocator_report()?.total_allocated_bytes)
     }
 
-    /// Gives the device up, for tests of what comes after: all calls fail as if the driver had
-    /// been reset.
+    /// Destroys the device, for tests: all later calls fail as if the driver had been reset.
     pub fn lose(&self) {
         self.0.device.destroy();
     }
 }
 
-/// Iterations taken for certain on a device that could not be asked.
+/// Loop limit assumed for a device on which it could not be measured.
 const UNKNOWN_LOOPS: u64 = u16::MAX as u64;
 
-/// A GPU that has not answered for so long hangs; one that is emulated may only be slow.
+/// Time after which a GPU that has not answered counts as hung; six times that for an emulated one,
+/// which may only be slow.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Device for WgpuDevice {
@@ -182,142 +196,12 @@ impl std::fmt::Debug for WgpuDevice {
     }
 }
 
-impl Gpu {
-    /// Chooses how each dispatch divides its outputs.
-    pub fn divide(&self, recording: &mut Recording) -> Result<(), DeviceError> {
-        match self.divisions {
-            Divisions::Usual => {}
-            Divisions::Alternative(n) => recording.dispatches_mut().for_each(|d| d.divide(n)),
-            Divisions::Fastest => self.tuning.choose(self, recording)?,
-        }
-        Ok(())
-    }
-
-    /// A zeroed buffer of at least `bytes` bytes, and never an empty one.
-    pub fn buffer(
-        &self,
-        what: &str,
-        bytes: u64,
-        usage: wgpu::BufferUsages,
-    ) -> Result<wgpu::Buffer, DeviceError> {
-        let max = self.device.limits().max_buffer_size;
-        if bytes > max {
-            return Err(self.faults.error(Fault::OutOfMemory(format!(
-                "{what} needs {bytes} bytes, one buffer holds at most {max}"
-            ))));
-        }
-        Ok(self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some(what),
-            size: bytes.max(4).next_multiple_of(BUFFER_GRANULE).min(max),
-            usage,
-            mapped_at_creation: false,
-        }))
-    }
-
-    /// Creates things; what wgpu has against them is returned instead of becoming the device's
-    /// fault, so that a caller may try again with less.
-    pub fn guarded<T>(
-        &self,
-        create: impl FnOnce() -> Result<T, DeviceError>,
-    ) -> Result<T, DeviceError> {
-        self.check()?;
-        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
-        let created = create();
-        // Scopes are a stack: the last pushed is popped first. An invalid object made of one that
-        // could not be allocated is a consequence, so lack of memory is reported first.
-        let (internal, validation) =
-            (pollster::block_on(internal.pop()), pollster::block_on(validation.pop()));
-        let memory = pollster::block_on(memory.pop());
-        if let Some(error) = memory.or(validation).or(internal) {
-            return Err(self.explain(error.into()));
-        }
-        self.check()?;
-        created
-    }
-
-    /// Submits the commands.
-    pub fn submit(
-        &self,
-        encoder: wgpu::CommandEncoder,
-    ) -> Result<wgpu::SubmissionIndex, DeviceError> {
-        let index = self.queue.submit([encoder.finish()]);
-        self.check()?;
-        Ok(index)
-    }
-
-    /// An error if anything has gone wrong so far.
-    pub fn check(&self) -> Result<(), DeviceError> {
-        match self.faults.check() {
-            Err(DeviceError::Refused { message, .. }) => Err(self.explain(Fault::Refused(message))),
-            checked => checked,
-        }
-    }
-
-    /// The error for a fault. A device that is lost refuses commands before it tells that it is
-    /// lost, at a poll.
-    pub fn explain(&self, fault: Fault) -> DeviceError {
-        if matches!(fault, Fault::Refused(_)) {
-            let timeout = Some(Duration::from_secs(1));
-            let wait = wgpu::PollType::Wait { submission_index: None, timeout };
-            let _ = catch_unwind(AssertUnwindSafe(|| self.device.poll(wait)));
-        }
-        match self.faults.check() {
-            Err(error @ (DeviceError::Lost { .. } | DeviceError::OutOfMemory { .. })) => error,
-            _ => self.faults.error(fault),
-        }
-    }
-
-    /// Lets wgpu run the callbacks of whatever has finished.
-    pub fn poll(&self) -> Result<(), DeviceError> {
-        self.poll_with(wgpu::PollType::Poll)
-    }
-
-    /// Waits for a submission and the callbacks that hang on it.
-    pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), DeviceError> {
-        self.poll_with(wgpu::PollType::Wait {
-            submission_index: Some(submission),
-            timeout: Some(self.patience),
-        })
-    }
-
-    fn poll_with(&self, how: wgpu::PollType) -> Result<(), DeviceError> {
-        self.check()?;
-        // wgpu 30 reports a device lost during a poll by a panic (`handle_error_fatal`), after the
-        // lost callback has run; its locks do not poison.
-        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(how)));
-        self.check()?;
-        self.conclude(polled.map(|polled| polled.map(drop)))
-    }
-
-    /// What has come of a poll; panics are outside.
-    fn conclude(
-        &self,
-        polled: thread::Result<Result<(), wgpu::PollError>>,
-    ) -> Result<(), DeviceError> {
-        match polled {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(wgpu::PollError::Timeout)) => {
-                self.faults.record(Fault::Timeout(self.patience));
-                // A queue that is dropped waits for its work, which may never end.
-                std::mem::forget(self.queue.clone());
-                self.check()
-            }
-            Ok(Err(error)) => Err(self.explain(Fault::Refused(error.to_string()))),
-            Err(_) => Err(self.faults.error(Fault::Lost("it failed during a wait".into()))),
-        }
-    }
-}
-
-/// Buffers are made of whole units of the strictest offset alignment of WebGPU.
-const BUFFER_GRANULE: u64 = wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT;
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use rnn_graph::DeviceError;
 
-    /// The best adapter; without any the running test is skipped.
+    /// Opens the best adapter; without one the running test is skipped.
     pub fn open() -> Option<Arc<Gpu>> {
         let Some(adapter) = crate::adapters().into_iter().next() else {
             rnn_testing::skip_without_adapter();

@@ -2,7 +2,7 @@ use rnn_graph::DeviceError;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What can go wrong outside the control of a caller.
+/// A failure outside the control of the caller.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
     OutOfMemory(String),
@@ -11,8 +11,8 @@ pub(crate) enum Fault {
     Timeout(Duration),
 }
 
-/// The first fault, or the one that explains it. It stays: after a lost device or a refused command
-/// no later result could be trusted.
+/// Records the first fault of a device, or a later one that explains it. It is never cleared: after
+/// a lost device or a refused command no later result can be trusted.
 #[derive(Debug)]
 pub(crate) struct Faults {
     device: String,
@@ -20,14 +20,16 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
+    /// Creates a record without a fault for the device of that name.
     pub fn new(device: String) -> Self {
         Self { device, first: Mutex::new(None) }
     }
 
+    /// Records a fault, unless one is known that it does not explain.
     pub fn record(&self, fault: Fault) {
         let mut first = self.first();
-        // wgpu gives a device up when a submission lacks memory, and names the reason afterwards;
-        // a device that is lost refuses commands before it says so.
+        // wgpu loses a device when a submission lacks memory, and names the reason afterwards; a
+        // lost device refuses commands before it reports the loss.
         let explains = |known: &Fault| {
             matches!(
                 (known, &fault),
@@ -39,7 +41,7 @@ impl Faults {
         }
     }
 
-    /// An error if anything has gone wrong so far.
+    /// Returns the recorded fault as an error, if there is one.
     pub fn check(&self) -> Result<(), DeviceError> {
         match &*self.first() {
             Some(fault) => Err(self.error(fault.clone())),
@@ -47,7 +49,7 @@ impl Faults {
         }
     }
 
-    /// The fault as users see it.
+    /// Returns a fault as an error that names the device.
     pub fn error(&self, fault: Fault) -> DeviceError {
         let device = self.device.clone();
         match fault {

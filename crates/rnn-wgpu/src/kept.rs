@@ -1,4 +1,4 @@
-//! Maps that are kept in files from run to run: a file that is damaged is passed over and replaced.
+//! Maps in JSON files that last from run to run. A damaged file is ignored and replaced.
 
 use crate::cache::replace;
 use serde::de::DeserializeOwned;
@@ -14,10 +14,10 @@ struct Kept<T> {
     choices: BTreeMap<String, T>,
 }
 
-/// No adapter has so many kernels.
+/// Upper bound on a file, far beyond the entries of all kernels.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// What was written, and is as it was.
+/// Returns the map in the file, if its digest matches.
 pub fn read<T: Serialize + DeserializeOwned>(path: &Path) -> Option<BTreeMap<String, T>> {
     if fs::metadata(path).ok()?.len() > MAX_FILE_BYTES {
         return None;
@@ -26,7 +26,7 @@ pub fn read<T: Serialize + DeserializeOwned>(path: &Path) -> Option<BTreeMap<Str
     (kept.digest == of_map(&kept.choices)).then_some(kept.choices)
 }
 
-/// Only later runs would miss the file: an error is of no account.
+/// Replaces the file by this map. Errors are ignored: only later runs would miss the file.
 pub fn write<T: Serialize + Clone>(path: &Path, map: &BTreeMap<String, T>) {
     let kept = Kept { digest: of_map(map), choices: map.clone() };
     let text = serde_json::to_vec_pretty(&kept);
@@ -37,12 +37,12 @@ fn of_map<T: Serialize>(map: &BTreeMap<String, T>) -> String {
     digest(&serde_json::to_vec(map).unwrap_or_default())
 }
 
-/// SHA-256, in hexadecimal digits.
+/// Returns the SHA-256 digest in hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Bytes in hexadecimal digits.
+/// Returns bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,10 +1,10 @@
 //! The GPU device: replays [`Recording`](rnn_graph::Recording)s through wgpu, on Vulkan, Metal and
 //! DX12. No other crate names wgpu.
 //!
-//! One run of a program is one submission of one compute pass. Buffers, bind groups and
-//! parameters are made when the program is compiled; a run uploads its inputs, replays the
-//! dispatches and returns. Nothing here panics: what goes wrong in wgpu or in the driver comes
-//! back from the next call as a [`DeviceError`](rnn_graph::DeviceError).
+//! One run of a program is one submission of one compute pass. Buffers, bind groups and parameters
+//! are created when the program is built; a run uploads its inputs, replays the dispatches and
+//! returns. Nothing here panics: a failure in wgpu or in the driver is returned by the next call as
+//! a [`DeviceError`](rnn_graph::DeviceError).
 
 mod adapter;
 mod cache;
@@ -19,12 +19,13 @@ mod program;
 mod proof;
 mod readback;
 mod session;
+mod submission;
 mod timing;
 mod trusted;
 mod tuning;
 
 pub use adapter::{Adapter, AdapterClass, Features, adapters};
 pub use device::{OpenError, WgpuDevice};
-pub use options::{Divisions, Options};
+pub use options::{Options, VariantChoice};
 pub use proof::Prover;
 pub use tuning::Tuned;

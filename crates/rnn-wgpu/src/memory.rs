@@ -4,27 +4,33 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use wgpu::BufferUsages as Usage;
 
-/// The buffers behind the spaces of one program.
+/// The buffer of each space of one program.
 pub(crate) type Spaces = HashMap<Space, wgpu::Buffer>;
 
-/// What the programs of one session have in common. A clone names the same buffers.
+/// Buffers that the programs of one session share. A clone refers to the same buffers.
 #[derive(Clone, Default)]
 pub(crate) struct Memory {
     residents: HashMap<String, Resident>,
-    /// Blocks that hold nothing between two runs: any program may use them.
+    /// Arena blocks without contents between two runs: any program may use them.
     arena: Vec<wgpu::Buffer>,
 }
 
 /// A tensor that outlives runs.
 #[derive(Clone)]
 pub(crate) struct Resident {
+    /// Its buffer.
     pub buffer: wgpu::Buffer,
+    /// Its type.
     pub ty: TensorType,
 }
 
 impl Memory {
-    /// The buffers of a program. `kept` tells which blocks of its arena the host reads after a
-    /// run; those are its own, because another program may run before that.
+    /// Returns the buffers of a program, creating those that are missing. Arena blocks for which
+    /// `kept` is true are read by the host after a run and belong to the program alone, because
+    /// another program may run before that.
+    ///
+    /// # Errors
+    /// Fails if a resident has another type in an earlier program, or the device has no memory.
     pub fn spaces(
         &mut self,
         gpu: &Gpu,
@@ -49,12 +55,15 @@ impl Memory {
         Ok(spaces)
     }
 
-    /// A resident that a program has named.
+    /// Returns a resident by name.
+    ///
+    /// # Errors
+    /// Fails if no program has named it.
     pub fn resident(&self, name: &str) -> Result<&Resident, DeviceError> {
         self.residents.get(name).ok_or_else(|| DeviceError::no_resident(name))
     }
 
-    /// Bytes of all residents.
+    /// Returns the bytes of all residents.
     pub fn resident_bytes(&self) -> u64 {
         self.residents.values().map(|r| 4 * r.ty.len() as u64).sum()
     }
@@ -77,8 +86,9 @@ impl Memory {
         Ok(buffer)
     }
 
-    /// Programs of a session run one after another, so a block that another program left is as
-    /// good as a new one: the smallest that fits is taken, the largest need first.
+    /// Assigns buffers to arena blocks. Programs of a session run one after another, so they can
+    /// use the same buffers: blocks in order of decreasing size take the smallest free buffer that
+    /// fits.
     fn arena(
         &mut self,
         gpu: &Gpu,

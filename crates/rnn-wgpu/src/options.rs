@@ -1,35 +1,36 @@
 use crate::proof::Prover;
 use std::time::Duration;
 
-/// How a device is opened.
+/// Options of opening a device.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Compiles kernels with naga's bounds checks and loop guards, and zeroes workgroup memory
     /// before each workgroup: slower, for verification.
     pub checked: bool,
-    /// Takes no more than the limits that WebGPU guarantees on every adapter, and chooses kernels
-    /// for them, to verify those too.
+    /// Requests only the limits that WebGPU guarantees on every adapter, so that the kernels for
+    /// them can be verified.
     pub minimal: bool,
-    /// Takes the loops of a thread for no longer than so many iterations, and cuts kernels
-    /// accordingly, to verify those too.
+    /// Lowers the limit on the loop iterations of a thread, so that the splitting of kernels can be
+    /// verified.
     pub loop_iterations: Option<u64>,
-    /// Judges matrix units before a program first uses them; without it they are taken for right.
+    /// Test of the matrix units before a program first uses them; without one they are trusted.
     pub prover: Option<Prover>,
-    /// How kernels divide their outputs among threads.
-    pub divisions: Divisions,
-    /// How long one submission may take, in place of ten minutes, or an hour on a GPU that is
-    /// emulated.
+    /// Choice among the variants of each kernel.
+    pub variants: VariantChoice,
+    /// Time after which a submission counts as hung; by default ten minutes, or an hour on an
+    /// emulated GPU.
     pub patience: Option<Duration>,
 }
 
-/// Which division of each kernel's outputs a device takes; all put out the same bits.
+/// Choice among the variants of a launch ([`LaunchVariant`](rnn_graph::LaunchVariant)), which all
+/// compute the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Divisions {
-    /// The usual one.
+pub enum VariantChoice {
+    /// The launch itself.
     #[default]
-    Usual,
-    /// The nth alternative, counted from 1, where there is one, to verify those too.
-    Alternative(usize),
-    /// The fastest, measured when a program first needs it.
+    First,
+    /// The nth variant, counted from 1, or the launch itself if there is none; for verification.
+    Nth(usize),
+    /// The fastest one, measured when a program first needs it.
     Fastest,
 }

@@ -5,25 +5,27 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A compiled entry point and the layout of its only bind group.
+/// A compiled entry point.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
+    /// The compute pipeline.
     pub compute: wgpu::ComputePipeline,
+    /// Layout of bind group 0, the only one.
     pub layout: wgpu::BindGroupLayout,
 }
 
-/// Everything compiled so far, for the lifetime of the device.
+/// All pipelines compiled so far, for the lifetime of the device.
 #[derive(Debug, Default)]
-pub(crate) struct Pipelines(Mutex<Compiled>);
+pub(crate) struct Pipelines(Mutex<CompiledKernels>);
 
 #[derive(Debug, Default)]
-struct Compiled {
+struct CompiledKernels {
     modules: HashMap<ShaderId, wgpu::ShaderModule>,
     pipelines: HashMap<Key, Arc<Pipeline>>,
 }
 
-/// A module by its place in memory. Names may repeat: a verification compiles a tampered copy of a
-/// kernel under the kernel's name.
+/// A module by its address. Names may repeat: a verification compiles a tampered copy of a kernel
+/// under the kernel's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct ShaderId(usize);
 
@@ -36,7 +38,10 @@ struct Key {
 }
 
 impl Pipelines {
-    /// The pipeline of a dispatch; only the first dispatch of its kind compiles one.
+    /// Returns the pipeline of a dispatch; compiles it on first use.
+    ///
+    /// # Errors
+    /// Fails if the driver refuses the kernel.
     pub fn get(&self, gpu: &Gpu, dispatch: &Dispatch) -> Result<Arc<Pipeline>, DeviceError> {
         let key = Key::new(dispatch);
         // Held while compiling, so that two sessions never compile one kernel twice.
@@ -134,7 +139,7 @@ fn layout_entry(
     }
 }
 
-/// Adds which kernel, with which constants, was refused.
+/// Adds the kernel and its constants to the error of a refused kernel.
 fn name(error: DeviceError, dispatch: &Dispatch) -> DeviceError {
     match error {
         DeviceError::Refused { device, message } => {

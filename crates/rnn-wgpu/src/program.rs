@@ -1,42 +1,51 @@
 use crate::device::Gpu;
 use crate::memory::{Memory, Spaces};
 use crate::pipeline::Pipeline;
-use crate::readback::Part;
+use crate::readback::BufferRange;
 use rnn_core::HostTensor;
 use rnn_graph::{Command, Cost, DeviceError, Dispatch, Graph, Recording, Region, TensorType};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-/// A graph made ready to run: nothing is created between two runs.
-pub(crate) struct Program {
+/// A graph ready to run: a run creates nothing but its command buffer.
+pub(crate) struct CompiledProgram {
     graph: Arc<Graph>,
     inputs: Vec<wgpu::Buffer>,
-    /// Where the outputs lie, in order.
-    pub outputs: Vec<(TensorType, Part)>,
-    pub steps: Vec<Step>,
+    /// Type and location of each output, in order.
+    pub outputs: Vec<(TensorType, BufferRange)>,
+    /// The dispatches, in order.
+    pub dispatches: Vec<BoundDispatch>,
+    /// Bytes of the arena.
     pub arena_bytes: u64,
 }
 
-/// One dispatch with all its bindings.
-pub(crate) struct Step {
+/// One dispatch with its compiled kernel and its bind group.
+pub(crate) struct BoundDispatch {
+    /// Index of the node in the graph.
     pub node: usize,
+    /// Name of the op.
     pub op: &'static str,
+    /// Cost of the op, on the first of its dispatches.
     pub cost: Cost,
     pipeline: Arc<Pipeline>,
     bindings: wgpu::BindGroup,
     grid: [u32; 3],
 }
 
-impl Program {
-    /// Creates what a recorded graph needs. `memory` gains the residents and blocks that
-    /// are new.
+impl CompiledProgram {
+    /// Compiles the kernels of a recorded graph and creates its buffers. `memory` gains the new
+    /// residents and arena blocks.
+    ///
+    /// # Errors
+    /// Fails if a resident has another type in an earlier program, or the device refuses memory or
+    /// a kernel.
     pub fn new(
         gpu: &Gpu,
         graph: Arc<Graph>,
         mut recording: Recording,
         memory: &mut Memory,
     ) -> Result<Self, DeviceError> {
-        gpu.divide(&mut recording)?;
+        gpu.select_variants(&mut recording)?;
         let kept = |space| {
             let reads = |c: &Command| matches!(c, Command::Download(_, r) if r.space == space);
             recording.commands.iter().any(reads)
@@ -47,7 +56,7 @@ impl Program {
             graph,
             inputs: vec![],
             outputs: vec![],
-            steps: vec![],
+            dispatches: vec![],
             arena_bytes: recording.plan.arena_bytes(),
         };
         for command in &recording.commands {
@@ -56,21 +65,24 @@ impl Program {
                     program.inputs.push(spaces[&region.space].clone());
                 }
                 Command::Dispatch(dispatch) => {
-                    let offset = params.offsets[program.steps.len()];
-                    let step = Step::new(gpu, dispatch, &spaces, &params.buffer, offset)?;
-                    program.steps.push(step);
+                    let offset = params.offsets[program.dispatches.len()];
+                    let bound = BoundDispatch::new(gpu, dispatch, &spaces, &params.buffer, offset)?;
+                    program.dispatches.push(bound);
                 }
                 Command::Download(id, region) => {
                     let source = spaces[&region.space].clone();
                     let ty = program.graph[*id].ty.clone();
-                    program.outputs.push((ty, Part::new(source, region.offset, region.len)));
+                    program.outputs.push((ty, BufferRange::new(source, region.offset, region.len)));
                 }
             }
         }
         Ok(program)
     }
 
-    /// Queues the upload of all inputs, if they are what the program takes.
+    /// Queues the upload of all inputs.
+    ///
+    /// # Errors
+    /// Fails if their number, shapes or element types differ from the program's.
     pub fn upload(&self, gpu: &Gpu, values: &[&HostTensor]) -> Result<(), DeviceError> {
         self.graph.check_inputs(values)?;
         for (buffer, values) in self.inputs.iter().zip(values) {
@@ -79,17 +91,20 @@ impl Program {
         gpu.check()
     }
 
-    /// Encodes every dispatch into one pass.
+    /// Encodes all dispatches into one compute pass.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for step in &self.steps {
-            step.encode(&mut pass);
+        for dispatch in &self.dispatches {
+            dispatch.encode(&mut pass);
         }
     }
 }
 
-impl Step {
-    /// Compiles the kernel and binds what it names.
+impl BoundDispatch {
+    /// Compiles the kernel and creates its bind group.
+    ///
+    /// # Errors
+    /// Fails if the driver refuses the kernel.
     pub fn new(
         gpu: &Gpu,
         dispatch: &Dispatch,
@@ -135,13 +150,14 @@ impl Step {
     }
 }
 
-/// WebGPU has no empty bindings: an empty region binds the first element, which no kernel uses.
+/// Returns the binding of a region. WebGPU has no empty bindings: an empty region binds the first
+/// word, which no kernel reads.
 fn bind<'a>(buffer: &'a wgpu::Buffer, region: &Region) -> wgpu::BufferBinding<'a> {
     let (offset, len) = if region.len == 0 { (0, 1) } else { (region.offset, region.len) };
     wgpu::BufferBinding { buffer, offset: 4 * offset as u64, size: NonZeroU64::new(4 * len as u64) }
 }
 
-/// The uniform parameters of all dispatches, which no run changes.
+/// The uniform parameters of all dispatches in one buffer; they are the same in every run.
 struct Params {
     buffer: wgpu::Buffer,
     offsets: Vec<u64>,

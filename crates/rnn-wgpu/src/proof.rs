@@ -1,4 +1,4 @@
-//! Matrix units prove themselves before a program first relies on them.
+//! Test of a device's matrix units before a program first relies on them.
 
 use crate::kept;
 use rnn_graph::{DeviceError, Session};
@@ -7,22 +7,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-/// How matrix units are judged.
+/// A test of matrix units, with a callback for failures.
 #[derive(Clone, Copy, Debug)]
 pub struct Prover {
-    /// Computes on them, and says what is wrong, if anything is.
+    /// Runs products on them and returns a description of the first wrong result, or `None`.
     pub test: fn(&mut dyn Session) -> Result<Option<String>, DeviceError>,
-    /// Told in one line that they are not used, and why.
+    /// Receives one line that says that they are not used, and why.
     pub tell: fn(&str),
 }
 
-/// What was found of a kernel on an adapter and driver.
+/// Test result of a kernel on an adapter and driver.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Verdict {
     wrong: Option<String>,
 }
 
-/// The verdicts on the kernels of matrix units, kept in a file for each adapter and driver.
+/// Test results of the matrix unit kernels, stored in one file per adapter and driver.
 #[derive(Debug)]
 pub(crate) struct Proof {
     prover: Option<Prover>,
@@ -38,15 +38,19 @@ struct Known {
 }
 
 impl Proof {
-    /// Of a device; without a prover all kernels are taken for right, without a path nothing is kept.
+    /// Opens the results of a device. Without a prover all kernels are trusted; without a path
+    /// nothing is stored.
     pub fn open(prover: Option<Prover>, device: String, path: Option<PathBuf>) -> Self {
         let path = path.filter(|_| prover.is_some());
         let verdicts = path.as_deref().and_then(kept::read).unwrap_or_default();
         Self { prover, device, path, known: Mutex::new(Known { verdicts, ..Known::default() }) }
     }
 
-    /// Whether the kernel of this text may be used. `session` makes one that trusts it, for the test;
-    /// others wait for the verdict.
+    /// Returns true if the kernel of this text may be used; tests it on first use, while other
+    /// callers wait. `session` creates a session that trusts the kernel.
+    ///
+    /// # Errors
+    /// Fails if the test cannot run.
     pub fn holds(
         &self,
         kernel: &str,
@@ -108,11 +112,11 @@ mod tests {
         let first = proof(bad);
         assert!(!holds(&first, "kernel") && !holds(&first, "kernel"));
         assert_eq!(counts(), (1, 1));
-        // A later process knows the verdict, and says it again.
+        // A later process knows the verdict, and reports it again.
         let later = proof(bad);
         assert!(!holds(&later, "kernel"));
         assert_eq!(counts(), (1, 2));
-        // Of another text nothing is known, nor if the file is damaged.
+        // Nothing is known of another text, or if the file is damaged.
         assert!(!holds(&later, "another kernel"));
         assert_eq!(counts(), (2, 3));
         std::fs::write(&path, "{}").expect("room");

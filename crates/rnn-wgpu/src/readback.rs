@@ -8,21 +8,24 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-/// Elements of a buffer that the host wants.
-pub(crate) struct Part {
+/// A range of a buffer.
+pub(crate) struct BufferRange {
+    /// The buffer.
     pub buffer: wgpu::Buffer,
+    /// First byte.
     pub offset: u64,
+    /// Number of bytes.
     pub bytes: u64,
 }
 
-impl Part {
-    /// `len` elements from `offset` on.
+impl BufferRange {
+    /// Returns a range of `len` words from word `offset` on.
     pub fn new(buffer: wgpu::Buffer, offset: usize, len: usize) -> Self {
         Self { buffer, offset: 4 * offset as u64, bytes: 4 * len as u64 }
     }
 }
 
-/// Bytes on their way to the host.
+/// A copy of device memory in flight to the host.
 pub(crate) struct Readback {
     staging: wgpu::Buffer,
     bytes: u64,
@@ -32,8 +35,11 @@ pub(crate) struct Readback {
 }
 
 impl Readback {
-    /// Queues a copy of the parts, one behind the other.
-    pub fn start(gpu: &Gpu, parts: &[&Part]) -> Result<Self, DeviceError> {
+    /// Queues a copy of the ranges, one after the other.
+    ///
+    /// # Errors
+    /// Fails if the device has no memory for the copy, or is lost.
+    pub fn start(gpu: &Gpu, parts: &[&BufferRange]) -> Result<Self, DeviceError> {
         let bytes = parts.iter().map(|p| p.bytes).sum();
         let staging = Self::staging(gpu, bytes)?;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
@@ -45,13 +51,19 @@ impl Readback {
         Self::submit(gpu, encoder, staging, bytes)
     }
 
-    /// A buffer that the host can read.
+    /// Creates a buffer that the host can read.
+    ///
+    /// # Errors
+    /// Fails if the device has no memory for it, or is lost.
     pub fn staging(gpu: &Gpu, bytes: u64) -> Result<wgpu::Buffer, DeviceError> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         gpu.guarded(|| gpu.buffer("a copy for the host", bytes, usage))
     }
 
-    /// Submits the commands that fill `staging` and asks for it.
+    /// Submits the commands that fill `staging` and requests its mapping.
+    ///
+    /// # Errors
+    /// Fails if the device is lost or refuses a command.
     pub fn submit(
         gpu: &Gpu,
         encoder: wgpu::CommandEncoder,
@@ -61,7 +73,7 @@ impl Readback {
         let submission = gpu.submit(encoder)?;
         let (sender, arrival) = oneshot_channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            // The reader may have gone; then nobody wants the bytes.
+            // The receiver may be gone; then nobody needs the bytes.
             let _ = sender.send(result);
         });
         Ok(Self { staging, bytes, submission, arrival, arrived: false })
@@ -92,7 +104,10 @@ impl Readback {
         Ok(())
     }
 
-    /// Reports whether the bytes are here, without blocking.
+    /// Returns true if the bytes have arrived, without blocking.
+    ///
+    /// # Errors
+    /// Fails if the device is lost.
     pub fn arrived(&mut self, gpu: &Gpu) -> Result<bool, DeviceError> {
         match pin!(self.arrive(gpu)).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(arrived) => arrived.map(|()| true),
@@ -100,7 +115,10 @@ impl Readback {
         }
     }
 
-    /// Hands the bytes to `read` once they are here.
+    /// Passes the bytes to `read` once they have arrived.
+    ///
+    /// # Errors
+    /// Fails if the device is lost.
     pub async fn read<T>(
         mut self,
         gpu: &Gpu,
@@ -111,7 +129,10 @@ impl Readback {
         Ok(read(&view[..self.bytes as usize]))
     }
 
-    /// Blocks until the bytes are here and hands them to `read`.
+    /// Blocks until the bytes have arrived and passes them to `read`.
+    ///
+    /// # Errors
+    /// Fails if the device is lost or hangs.
     pub fn finish<T>(mut self, gpu: &Gpu, read: impl FnOnce(&[u8]) -> T) -> Result<T, DeviceError> {
         if !self.arrived {
             gpu.wait(self.submission.clone())?;
@@ -128,7 +149,10 @@ fn refused(gpu: &Gpu, message: impl ToString) -> DeviceError {
     gpu.explain(Fault::Refused(message.to_string()))
 }
 
-/// The bytes as a tensor.
+/// Converts bytes of a device to a host tensor; half precision is widened.
+///
+/// # Errors
+/// Fails if the bytes are not those of a tensor of this type.
 pub(crate) fn tensor(ty: &TensorType, bytes: &[u8]) -> Result<HostTensor, DeviceError> {
     let data = match ty.dtype {
         DType::F32 => Data::F32(bytemuck::pod_collect_to_vec(bytes)),

@@ -1,7 +1,7 @@
 use crate::device::Gpu;
 use crate::memory::Memory;
-use crate::program::Program as Compiled;
-use crate::readback::{Part, Readback, tensor};
+use crate::program::CompiledProgram;
+use crate::readback::{BufferRange, Readback, tensor};
 use crate::timing::Timing;
 use rnn_core::HostTensor;
 use rnn_graph::{
@@ -11,24 +11,25 @@ use rnn_graph::{
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// Runs that may be queued before `run` waits: enough to keep the GPU busy while the host
-/// prepares the next, few enough that an interrupt takes effect soon.
+/// Runs that may be queued before `run` waits: enough to keep the GPU busy while the host prepares
+/// the next batch, few enough that an interrupt takes effect soon.
 const MAX_IN_FLIGHT: usize = 3;
 
 /// The residents and programs of one model on a GPU.
 pub(crate) struct GpuSession {
     gpu: Arc<Gpu>,
     memory: Memory,
-    programs: Vec<Compiled>,
+    programs: Vec<CompiledProgram>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     reads: HashMap<Ticket, (TensorType, Readback)>,
     next_ticket: u64,
     timing: Option<Timing>,
-    /// Matrix units are used without proof: for the proof.
+    /// True in the session of a [`Proof`](crate::proof::Proof), which trusts matrix units.
     proving: bool,
 }
 
 impl GpuSession {
+    /// Opens a session without programs. `proving` trusts matrix units untested.
     pub fn new(gpu: Arc<Gpu>, proving: bool) -> Self {
         Self {
             gpu,
@@ -55,11 +56,11 @@ impl Session for GpuSession {
 
     fn build(&mut self, planned: Planned) -> Result<Program, DeviceError> {
         let Planned { graph, recording } = planned;
-        // The session keeps nothing of a program that could not be made.
+        // The session keeps nothing of a program that could not be built.
         let mut memory = self.memory.clone();
         let program = self.gpu.guarded(|| {
             recording.validate(&self.gpu.limits)?;
-            Compiled::new(&self.gpu, graph, recording, &mut memory)
+            CompiledProgram::new(&self.gpu, graph, recording, &mut memory)
         })?;
         self.memory = memory;
         self.programs.push(program);
@@ -111,7 +112,7 @@ impl Session for GpuSession {
 
     fn start_read(&mut self, resident: &str) -> Result<Ticket, DeviceError> {
         let source = self.memory.resident(resident)?;
-        let part = Part::new(source.buffer.clone(), 0, source.ty.len());
+        let part = BufferRange::new(source.buffer.clone(), 0, source.ty.len());
         let readback = Readback::start(&self.gpu, &[&part])?;
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
@@ -162,8 +163,7 @@ impl Session for GpuSession {
     }
 }
 
-/// Records a graph, whatever its tensors span; without matrix units, if they are not to be relied
-/// on.
+/// Records a graph regardless of the binding limit; without matrix units if they fail their test.
 fn record(gpu: &Arc<Gpu>, graph: &Graph, proving: bool) -> Result<Recording, DeviceError> {
     let limits = Limits { max_binding_bytes: u64::MAX, ..gpu.limits.clone() };
     let recording = Recording::new(graph, &limits)?;
@@ -178,17 +178,17 @@ fn record(gpu: &Arc<Gpu>, graph: &Graph, proving: bool) -> Result<Recording, Dev
 }
 
 /// Queues a copy of a program's outputs, one after the other.
-fn start_fetch(gpu: &Gpu, outputs: &[(TensorType, Part)]) -> Result<Readback, DeviceError> {
+fn start_fetch(gpu: &Gpu, outputs: &[(TensorType, BufferRange)]) -> Result<Readback, DeviceError> {
     let parts: Vec<_> = outputs.iter().map(|(_, part)| part).collect();
     Readback::start(gpu, &parts)
 }
 
-/// The outputs of a program in the bytes of their copy.
+/// Splits the bytes of a copy into the outputs of a program.
 fn tensors(
-    outputs: &[(TensorType, Part)],
+    outputs: &[(TensorType, BufferRange)],
     mut bytes: &[u8],
 ) -> Result<Vec<HostTensor>, DeviceError> {
-    let take = |(ty, part): &(TensorType, Part)| {
+    let take = |(ty, part): &(TensorType, BufferRange)| {
         let (own, rest) = bytes.split_at(part.bytes as usize);
         bytes = rest;
         tensor(ty, own)
@@ -196,6 +196,6 @@ fn tensors(
     outputs.iter().map(take).collect()
 }
 
-fn find(programs: &[Compiled], program: Program) -> Result<&Compiled, DeviceError> {
+fn find(programs: &[CompiledProgram], program: Program) -> Result<&CompiledProgram, DeviceError> {
     programs.get(program.0).ok_or_else(|| DeviceError::no_program(program))
 }

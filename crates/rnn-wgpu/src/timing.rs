@@ -1,35 +1,36 @@
 use crate::device::Gpu;
-use crate::program::{Program, Step};
+use crate::program::{BoundDispatch, CompiledProgram};
 use crate::readback::Readback;
 use rnn_graph::{DeviceError, Profile};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// Timestamps round every dispatch of a session.
+/// Timestamps around every dispatch of a session.
 pub(crate) struct Timing {
-    /// Nanoseconds between two ticks.
+    /// Nanoseconds per tick.
     period: f64,
-    /// By program, made when it first runs.
+    /// Query sets by program, created at its first run.
     queries: HashMap<usize, Queries>,
-    /// Runs whose timestamps have not been read, the oldest first.
+    /// Runs whose timestamps have not been read, oldest first.
     pending: VecDeque<(usize, Readback)>,
     profile: Profile,
 }
 
-/// Room for two timestamps a dispatch.
+/// Query sets for two timestamps per dispatch.
 struct Queries {
     sets: Vec<wgpu::QuerySet>,
     resolved: wgpu::Buffer,
     bytes: u64,
 }
 
-/// Dispatches that one query set holds.
+/// Dispatches per query set.
 const PER_SET: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
 
 /// Bytes of the two timestamps of one dispatch.
 const PAIR: usize = 2 * wgpu::QUERY_SIZE as usize;
 
 impl Timing {
+    /// Creates an empty profile; `period` is the nanoseconds per tick.
     pub fn new(period: f64) -> Self {
         Self {
             period,
@@ -39,46 +40,59 @@ impl Timing {
         }
     }
 
-    /// Runs a program, each dispatch in a pass of its own between two timestamps.
-    pub fn run(&mut self, gpu: &Gpu, index: usize, program: &Program) -> Result<(), DeviceError> {
+    /// Runs a program with each dispatch in a pass of its own between two timestamps.
+    ///
+    /// # Errors
+    /// Fails if the device has no memory for the timestamps, or is lost.
+    pub fn run(
+        &mut self,
+        gpu: &Gpu,
+        index: usize,
+        program: &CompiledProgram,
+    ) -> Result<(), DeviceError> {
         let queries = match self.queries.remove(&index) {
             Some(queries) => queries,
-            None => Queries::new(gpu, program.steps.len())?,
+            None => Queries::new(gpu, program.dispatches.len())?,
         };
         let staging = Readback::staging(gpu, queries.bytes)?;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        for (i, step) in program.steps.iter().enumerate() {
+        for (i, dispatch) in program.dispatches.iter().enumerate() {
             let first = 2 * (i % PER_SET) as u32;
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                label: Some(step.op),
+                label: Some(dispatch.op),
                 timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
                     query_set: &queries.sets[i / PER_SET],
                     beginning_of_pass_write_index: Some(first),
                     end_of_pass_write_index: Some(first + 1),
                 }),
             });
-            step.encode(&mut pass);
+            dispatch.encode(&mut pass);
         }
-        queries.resolve(&mut encoder, &staging, program.steps.len());
+        queries.resolve(&mut encoder, &staging, program.dispatches.len());
         let readback = Readback::submit(gpu, encoder, staging, queries.bytes)?;
         self.queries.insert(index, queries);
         self.pending.push_back((index, readback));
         Ok(())
     }
 
-    /// Waits until at most `limit` runs have not been read.
+    /// Reads the timestamps of the oldest runs until at most `limit` runs are unread; returns the
+    /// profile.
+    ///
+    /// # Errors
+    /// Fails if the device is lost or hangs.
     pub fn drain(
         &mut self,
         gpu: &Gpu,
-        programs: &[Program],
+        programs: &[CompiledProgram],
         limit: usize,
     ) -> Result<&Profile, DeviceError> {
         while self.pending.len() > limit
             && let Some((index, readback)) = self.pending.pop_front()
         {
             let (period, profile) = (self.period, &mut self.profile);
-            readback
-                .finish(gpu, |stamps| account(&programs[index].steps, stamps, period, profile))?;
+            readback.finish(gpu, |stamps| {
+                account(&programs[index].dispatches, stamps, period, profile)
+            })?;
         }
         Ok(&self.profile)
     }
@@ -120,16 +134,16 @@ impl Queries {
     }
 }
 
-/// Adds the times of one run. The dispatches of a node are neighbours; together they are one call.
-fn account(steps: &[Step], stamps: &[u8], period: f64, profile: &mut Profile) {
+/// Adds the times of one run. Consecutive dispatches of a node count as one call.
+fn account(dispatches: &[BoundDispatch], stamps: &[u8], period: f64, profile: &mut Profile) {
     let stamps: Vec<u64> = bytemuck::pod_collect_to_vec(stamps);
     let mut previous = None;
-    for (step, pair) in steps.iter().zip(stamps.chunks_exact(2)) {
-        // Some drivers' clocks step back a little.
+    for (dispatch, pair) in dispatches.iter().zip(stamps.chunks_exact(2)) {
+        // Some drivers' clocks occasionally run backwards.
         let ticks = pair[1].saturating_sub(pair[0]);
         let time = Duration::from_nanos((ticks as f64 * period) as u64);
-        let calls = u64::from(previous != Some(step.node));
-        profile.add(step.op, calls, time, step.cost);
-        previous = Some(step.node);
+        let calls = u64::from(previous != Some(dispatch.node));
+        profile.add(dispatch.op, calls, time, dispatch.cost);
+        previous = Some(dispatch.node);
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn shader_module(
     unsafe { device.create_shader_module_trusted(descriptor, checks) }
 }
 
-/// Leave to use what wgpu calls experimental.
+/// Permits the use of wgpu's experimental features.
 pub(crate) fn experimental_features() -> wgpu::ExperimentalFeatures {
     // SAFETY: the only such feature that is asked for is that of cooperative matrices, which one
     // kernel uses (matrix_units.wgsl), on whole matrices within its bindings; wgpu may have mistakes
@@ -27,8 +27,8 @@ pub(crate) fn experimental_features() -> wgpu::ExperimentalFeatures {
     unsafe { wgpu::ExperimentalFeatures::enabled() }
 }
 
-/// A cache of compiled pipelines that begins with what [`wgpu::PipelineCache::get_data`] returned
-/// in an earlier run.
+/// Creates a cache of compiled pipelines, starting from the data that
+/// [`wgpu::PipelineCache::get_data`] returned in an earlier run.
 pub(crate) fn pipeline_cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
     let label = Some("rnn-gpu");
     let descriptor = wgpu::PipelineCacheDescriptor { label, data, fallback: true };

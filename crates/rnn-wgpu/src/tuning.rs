@@ -2,8 +2,8 @@ use crate::cache::driver_digest;
 use crate::device::Gpu;
 use crate::kept::{self, hex};
 use crate::memory::Spaces;
-use crate::program::Step;
-use crate::readback::{Part, Readback};
+use crate::program::BoundDispatch;
+use crate::readback::{BufferRange, Readback};
 use rnn_graph::{Access, DeviceError, Dispatch, Recording, Space};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -12,57 +12,60 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Which division of its outputs among threads makes each kernel fastest, measured when a program
-/// first needs it. Choices are kept in a file for each adapter and driver, by the kernel's text and
-/// constants and the order of its sizes; a file that is damaged is passed over and replaced.
+/// The fastest variant of each kernel, measured when a program first needs it. Choices are stored
+/// in one file per adapter and driver, by the kernel's text and constants and the magnitude of its
+/// sizes. A damaged file is ignored and replaced.
 ///
-/// What is chosen changes no bit: a division that puts out other bits than the usual one is none.
+/// No choice changes a bit of the results: a variant whose output differs from that of the launch
+/// itself is rejected.
 #[derive(Debug)]
 pub(crate) struct Tuning {
     path: Option<PathBuf>,
     choices: Mutex<BTreeMap<String, Choice>>,
 }
 
-/// What was measured of one kernel at one order of sizes.
+/// Measurement of one kernel for one magnitude of sizes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Choice {
-    /// Shader and entry point, for readers.
+    /// Shader and entry point, for human readers.
     kernel: String,
-    /// Workgroups of the usual division, for readers.
+    /// Workgroups of the launch itself, for human readers.
     grid: [u32; 3],
-    /// 0 is the usual division, n its nth alternative.
-    division: usize,
-    /// Microseconds of each; none of those that failed or put out other bits.
+    /// 0 for the launch itself, n for its nth variant.
+    variant: usize,
+    /// Microseconds of the launch and of each variant; `None` if it failed or computed other bits.
     micros: Vec<Option<f64>>,
 }
 
-/// How many kernels have been measured on an adapter, and for how many of them another division
-/// than the usual one is taken.
+/// Summary of the measurements on an adapter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tuned {
-    /// All that were measured.
+    /// Number of measured kernels.
     pub kernels: usize,
-    /// Those divided otherwise.
+    /// Number of kernels for which a variant is faster than the launch itself.
     pub changed: usize,
 }
 
-/// What a program spends on measuring, at most by one kernel more; later programs go on.
+/// Time that a program may spend on measuring, plus one kernel; later programs continue.
 const BUDGET: Duration = Duration::from_secs(2);
-/// What is gained must be more than what measuring is wrong by.
+/// Relative time below which a variant is preferred: the gain must exceed the error of measurement.
 const GAIN: f64 = 0.97;
-/// Kernels of larger operands keep the usual division: memory may be short.
+/// Kernels with larger operands are not measured, since memory may be short.
 const MAX_BYTES: u64 = 1 << 30;
 
 impl Tuning {
-    /// That of an adapter; without a folder nothing is kept.
+    /// Opens the choices for an adapter; without a folder nothing is stored.
     pub fn open(info: &wgpu::AdapterInfo, folder: Option<&Path>) -> Self {
         let path = folder.map(|folder| file(info, folder, "tuning"));
         let choices = path.as_deref().and_then(kept::read).unwrap_or_default();
         Self { path, choices: Mutex::new(choices) }
     }
 
-    /// Chooses a division for each dispatch. What has not been measured yet is, on memory of its
-    /// own.
+    /// Selects a variant for each dispatch. Kernels not measured yet are measured on buffers of
+    /// their own.
+    ///
+    /// # Errors
+    /// Fails if the device is lost, or refuses a launch that is no variant.
     pub fn choose(&self, gpu: &Gpu, recording: &mut Recording) -> Result<(), DeviceError> {
         let mut choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
         let (begin, known) = (Instant::now(), choices.len());
@@ -75,7 +78,7 @@ impl Tuning {
             {
                 choices.insert(key.clone(), choice);
             }
-            dispatch.divide(choices.get(&key).map_or(0, |choice| choice.division));
+            dispatch.select_variant(choices.get(&key).map_or(0, |choice| choice.variant));
         }
         if let Some(path) = self.path.as_deref().filter(|_| choices.len() > known) {
             kept::write(path, &choices);
@@ -84,22 +87,22 @@ impl Tuning {
     }
 }
 
-/// What a folder holds of an adapter.
+/// Returns the summary of the choices for an adapter in `folder`.
 pub(crate) fn tuned(info: &wgpu::AdapterInfo, folder: &Path) -> Tuned {
     let choices: BTreeMap<String, Choice> =
         kept::read(&file(info, folder, "tuning")).unwrap_or_default();
-    let changed = choices.values().filter(|choice| choice.division > 0).count();
+    let changed = choices.values().filter(|choice| choice.variant > 0).count();
     Tuned { kernels: choices.len(), changed }
 }
 
-/// Where a folder keeps something of an adapter and driver.
+/// Returns the path of a file for an adapter and driver in `folder`.
 pub(crate) fn file(info: &wgpu::AdapterInfo, folder: &Path, what: &str) -> PathBuf {
     let (backend, driver) = (info.backend.to_str(), driver_digest(info));
     folder.join(format!("{what}_{backend}_{}_{}_{driver}.json", info.vendor, info.device))
 }
 
-/// Names the kernel with its variants, and its sizes rounded up to powers of two. `texts` holds
-/// digests of shaders by their place in memory.
+/// Returns a key for the kernel, its variants, and its sizes rounded up to powers of two. `texts`
+/// caches digests of shaders by their address.
 fn key(dispatch: &Dispatch, texts: &mut HashMap<usize, Vec<u8>>) -> String {
     let mut hash = Sha256::new();
     let mut add_kernel = |shader: &'static rnn_graph::Shader, constants: &[(&str, f64)]| {
@@ -119,7 +122,7 @@ fn key(dispatch: &Dispatch, texts: &mut HashMap<usize, Vec<u8>>) -> String {
     hex(&hash.finalize()[..16])
 }
 
-/// Times all divisions of a dispatch; none if its operands cannot be had a second time.
+/// Times all variants of a dispatch; `None` if there is no memory for a second set of operands.
 fn measure(gpu: &Gpu, dispatch: &Dispatch) -> Result<Option<Choice>, DeviceError> {
     let bench = match gpu.guarded(|| Bench::new(gpu, dispatch)) {
         Ok(bench) => bench,
@@ -129,9 +132,9 @@ fn measure(gpu: &Gpu, dispatch: &Dispatch) -> Result<Option<Choice>, DeviceError
     let Some(bench) = bench else { return Ok(None) };
     let (usual, time) = gpu.guarded(|| bench.run(&bench.dispatch))?;
     let mut micros = vec![Some(time)];
-    for division in 1..=dispatch.variants.len() {
+    for variant in 1..=dispatch.variants.len() {
         let mut other = bench.dispatch.clone();
-        other.divide(division);
+        other.select_variant(variant);
         micros.push(match gpu.guarded(|| bench.run(&other)) {
             Ok((bytes, time)) => (bytes == usual).then_some(time),
             Err(DeviceError::Refused { .. } | DeviceError::OutOfMemory { .. }) => None,
@@ -140,27 +143,27 @@ fn measure(gpu: &Gpu, dispatch: &Dispatch) -> Result<Option<Choice>, DeviceError
     }
     let timed = micros.iter().enumerate().filter_map(|(i, &micros)| Some((i, micros?)));
     let fastest = timed.min_by(|(_, a), (_, b)| a.total_cmp(b));
-    let division = fastest.filter(|&(_, micros)| micros < GAIN * time).map_or(0, |(i, _)| i);
+    let variant = fastest.filter(|&(_, micros)| micros < GAIN * time).map_or(0, |(i, _)| i);
     let kernel = format!("{}.{}", dispatch.shader.name(), dispatch.entry);
-    Ok(Some(Choice { kernel, grid: dispatch.grid, division, micros }))
+    Ok(Some(Choice { kernel, grid: dispatch.grid, variant, micros }))
 }
 
-/// A dispatch on operands of its own.
+/// A dispatch on operands of its own, for measuring.
 struct Bench<'a> {
     gpu: &'a Gpu,
     dispatch: Dispatch,
     spaces: Spaces,
-    written: Vec<Part>,
+    written: Vec<BufferRange>,
     params: wgpu::Buffer,
     pattern: wgpu::Buffer,
     timestamps: Option<(wgpu::QuerySet, wgpu::Buffer)>,
 }
 
 impl<'a> Bench<'a> {
-    /// None, if the operands are too large.
+    /// Allocates the operands; `None` if they are too large.
     fn new(gpu: &'a Gpu, dispatch: &Dispatch) -> Result<Option<Self>, DeviceError> {
         let mut dispatch = dispatch.clone();
-        // What the bindings of a space span.
+        // The range of each space that is bound.
         let mut spans: HashMap<Space, (usize, usize)> = HashMap::new();
         for binding in &dispatch.bindings {
             let (first, end) = (binding.region.offset, binding.region.offset + binding.region.len);
@@ -184,7 +187,7 @@ impl<'a> Bench<'a> {
             binding.region.offset -= spans[&binding.region.space].0;
             if binding.access == Access::ReadWrite {
                 let buffer = spaces[&binding.region.space].clone();
-                written.push(Part::new(buffer, binding.region.offset, binding.region.len));
+                written.push(BufferRange::new(buffer, binding.region.offset, binding.region.len));
             }
         }
         let uniform = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
@@ -202,17 +205,17 @@ impl<'a> Bench<'a> {
         Ok(Some(bench))
     }
 
-    /// What one run puts out, and the microseconds that one takes.
+    /// Returns the output of one run, and the microseconds that a run takes.
     fn run(&self, dispatch: &Dispatch) -> Result<(Vec<u8>, f64), DeviceError> {
         let gpu = self.gpu;
-        let step = Step::new(gpu, dispatch, &self.spaces, &self.params, 0)?;
+        let step = BoundDispatch::new(gpu, dispatch, &self.spaces, &self.params, 0)?;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         for part in &self.written {
             self.fill(&mut encoder, &part.buffer, part.offset, part.bytes);
         }
         step.encode(&mut encoder.begin_compute_pass(&Default::default()));
         gpu.submit(encoder)?;
-        let written: Vec<&Part> = self.written.iter().collect();
+        let written: Vec<&BufferRange> = self.written.iter().collect();
         let bytes = Readback::start(gpu, &written)?.finish(gpu, <[u8]>::to_vec)?;
         let once = self.time(&step, 1)?;
         let repetitions = (2000.0 / once.max(1.0)).clamp(1.0, 64.0) as u32;
@@ -223,8 +226,8 @@ impl<'a> Bench<'a> {
         Ok((bytes, fastest))
     }
 
-    /// Microseconds of one of so many runs.
-    fn time(&self, step: &Step, repetitions: u32) -> Result<f64, DeviceError> {
+    /// Returns the microseconds of one of `repetitions` runs.
+    fn time(&self, step: &BoundDispatch, repetitions: u32) -> Result<f64, DeviceError> {
         let gpu = self.gpu;
         let staging = Readback::staging(gpu, 2 * u64::from(wgpu::QUERY_SIZE))?;
         let begin = Instant::now();
@@ -264,7 +267,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Two timestamps.
+/// Creates two timestamps.
 fn timestamps(gpu: &Gpu) -> Result<(wgpu::QuerySet, wgpu::Buffer), DeviceError> {
     let set = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
         label: Some("timestamps"),
@@ -279,8 +282,8 @@ fn timestamps(gpu: &Gpu) -> Result<(wgpu::QuerySet, wgpu::Buffer), DeviceError> 
 /// A prime, so that rows of a matrix do not repeat.
 const PATTERN: usize = 262_139;
 
-/// Words that are numbers of either sign of both precisions, none of them denormal: of half
-/// precision from 0.5 to 1, and of single precision below 2^-7. As integers none is zero.
+/// Returns words that are ordinary floats of either sign in both precisions, none denormal: in half
+/// precision from 0.5 to 1, in single precision below 2^-7. As integers they are not zero.
 fn pattern() -> Vec<u32> {
     let mut state = 0x9e37_79b9_u32;
     let mut half = || {

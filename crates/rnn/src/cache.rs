@@ -2,7 +2,7 @@
 
 use etcetera::BaseStrategy as _;
 use rnn_graph::DeviceKind;
-use rnn_wgpu::{Adapter, Divisions, OpenError, Options, Prover, WgpuDevice};
+use rnn_wgpu::{Adapter, OpenError, Options, Prover, VariantChoice, WgpuDevice};
 use std::env;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -47,11 +47,11 @@ fn tunes(adapter: &Adapter) -> bool {
 /// # Errors
 /// If the driver does not hand it out.
 pub fn open(adapter: &Adapter) -> Result<WgpuDevice, OpenError> {
-    let divisions = if tunes(adapter) { Divisions::Fastest } else { Divisions::Usual };
+    let variants = if tunes(adapter) { VariantChoice::Fastest } else { VariantChoice::First };
     // Nobody need read it.
     let tell = |line: &str| drop(writeln!(io::stderr(), "rnn-gpu: {line}"));
     let prover = Some(Prover { test: rnn_ops::prove_matrix_units, tell });
-    let options = Options { divisions, prover, ..Options::default() };
+    let options = Options { variants, prover, ..Options::default() };
     match of_devices() {
         Some(folder) => WgpuDevice::open_cached(adapter, options, &folder),
         None => WgpuDevice::open(adapter, options),

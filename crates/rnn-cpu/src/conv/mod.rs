@@ -1,9 +1,9 @@
-//! Convolutions: what windows see is a row of a product, of pieces that are taken from where they
-//! are. Those of 3 x 3 have a way of their own, `winograd`.
+//! Convolutions, as products of gathered rows: what a window sees is a row, made of pieces that are
+//! read where they lie. 3 x 3 windows use `winograd`.
 
 mod product;
 
-pub(crate) use product::{Product, Scratch, split};
+pub(crate) use product::{ConvProduct, Scratch, split};
 
 use crate::entry::Entry;
 use crate::gemm_at_b::{Rows, sum_outer_products};
@@ -25,7 +25,7 @@ fn forward(op: &Conv, io: &mut Io<'_, f32>) {
     let (x, w) = (io.input(0), io.input(1));
     let epilogue = Epilogue::new(op.bias.then(|| io.input(2)), Activation::Linear);
     let columns = GateColumns::all(filters);
-    let product = Product::new(Geometry::new(op.windows, source, channels), w, columns);
+    let product = ConvProduct::new(Geometry::new(op.windows, source, channels), w, columns);
     let parts = product.parts();
     let pixels = split(io.output(), filters, &parts).into_par_iter().zip(parts);
     pixels.for_each_init(Scratch::default, |scratch, (y, part)| {
@@ -38,7 +38,7 @@ fn input(op: &ConvInput, io: &mut Io<'_, f32>) {
     let columns = GateColumns::all(io.signature.inputs[0].shape.last());
     let geometry = Geometry::new(op.windows, source, channels);
     let (dy, w) = (io.input(0), io.input(1));
-    Product::transposed(geometry, w, columns).write(dy, (io.output(), channels), |_| true);
+    ConvProduct::transposed(geometry, w, columns).write(dy, (io.output(), channels), |_| true);
 }
 
 fn kernel(op: &ConvKernel, io: &mut Io<'_, f32>) {
@@ -55,7 +55,7 @@ fn kernel(op: &ConvKernel, io: &mut Io<'_, f32>) {
     }
 }
 
-/// What the windows see of x, one row a window.
+/// The rows that the windows see in x, one row per window.
 struct Seen<'a> {
     geometry: Geometry,
     x: &'a [f32],
@@ -66,9 +66,9 @@ impl Rows for Seen<'_> {
         self.geometry.width()
     }
 
-    fn lay_out(&self, _: usize, rows: Range<usize>, to: &mut [f32], stride: usize) {
+    fn gather(&self, _: usize, rows: Range<usize>, to: &mut [f32], stride: usize) {
         let columns = GateColumns::all(self.geometry.channels);
-        self.geometry.lay_out((self.x, columns), rows, (to, stride), &mut Vec::new());
+        self.geometry.gather((self.x, columns), rows, (to, stride), &mut Vec::new());
     }
 
     fn memory(&self, _: Range<usize>) -> &[f32] {

@@ -1,5 +1,5 @@
 use crate::blocks::MIN_COLUMNS;
-use crate::gemm_tall::{Epilogue, Pieces, RowProduct};
+use crate::gemm_tall::{Epilogue, GatheredRows, RowProduct};
 use crate::geometry::{GateColumns, Geometry};
 use crate::packed::UNROLL;
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
@@ -8,13 +8,12 @@ use rayon::prelude::*;
 use rnn_ops::Activation;
 use std::ops::Range;
 
-/// Floats that the rows of a part see: 256 KiB.
+/// Floats in the rows of a part: 256 KiB.
 const PART: usize = 1 << 16;
 /// Rows of a part are a multiple of this, and so of the rows of most register blocks.
 const ROWS: usize = 24;
 
-/// What one thread works in: where pixels begin that windows see, rows of them, and transforms of
-/// tiles.
+/// Buffers of one thread: starts of gathered pieces, gathered rows, and transforms of tiles.
 #[derive(Default)]
 pub(crate) struct Scratch {
     starts: Vec<usize>,
@@ -22,36 +21,40 @@ pub(crate) struct Scratch {
     tiles: Tiles,
 }
 
-/// What windows see, times taps `[taps, channels, ..]` of which some columns are filters; or its
-/// transpose, from gradients of the filters to those of what windows see.
-pub(crate) struct Product {
-    /// The columns of what is multiplied.
+/// The product of windows with taps `[taps, channels, ..]`, in which some columns are filters; or
+/// of gradients with the transpose.
+pub(crate) struct ConvProduct {
+    /// Columns of the left factor that are multiplied.
     from: GateColumns,
-    kind: Kind,
+    kind: Method,
 }
 
-enum Kind {
-    Rows(Box<Rows>),
+enum Method {
+    Rows(Box<WindowRows>),
     Tiles(Kernel),
 }
 
-impl Product {
+impl ConvProduct {
+    /// Prepares the convolution of `geometry` with the filters in `columns` of the taps.
     pub fn new(geometry: Geometry, taps: &[f32], columns: GateColumns) -> Self {
         let kind = match Tiling::of(&geometry, columns.count) {
-            Some(tiling) => Kind::Tiles(Kernel::new(tiling, taps, geometry.channels, columns)),
+            Some(tiling) => Method::Tiles(Kernel::new(tiling, taps, geometry.channels, columns)),
             None => {
                 let rows = taps.chunks_exact(columns.stride);
                 let filters = rows.flat_map(|row| &row[columns.first..][..columns.count]);
-                Kind::Rows(Rows::new(geometry, filters.copied().collect(), columns.count).into())
+                Method::Rows(
+                    WindowRows::new(geometry, filters.copied().collect(), columns.count).into(),
+                )
             }
         };
         Self { from: GateColumns::all(geometry.channels), kind }
     }
 
+    /// Prepares the gradient of that convolution's input.
     pub fn transposed(geometry: Geometry, taps: &[f32], columns: GateColumns) -> Self {
         let channels = geometry.channels;
         let kind = match Tiling::of(&geometry, columns.count) {
-            Some(tiling) => Kind::Tiles(Kernel::reversed(tiling, taps, channels, columns)),
+            Some(tiling) => Method::Tiles(Kernel::reversed(tiling, taps, channels, columns)),
             None => {
                 let mut matrix = Vec::with_capacity(geometry.width() * columns.count);
                 for tap in taps.chunks_exact(channels * columns.stride) {
@@ -59,17 +62,19 @@ impl Product {
                         matrix.extend(tap.chunks_exact(columns.stride).map(|row| row[filter]));
                     }
                 }
-                Kind::Rows(Rows::new(geometry.reversed(columns.count), matrix, channels).into())
+                Method::Rows(
+                    WindowRows::new(geometry.reversed(columns.count), matrix, channels).into(),
+                )
             }
         };
         Self { from: columns, kind }
     }
 
-    /// The pixels that come out in parts, of which a thread takes one at a time.
+    /// Returns the output pixels in parts, of which a thread takes one at a time.
     pub fn parts(&self) -> Vec<Range<usize>> {
         match &self.kind {
-            Kind::Tiles(kernel) => kernel.parts(),
-            Kind::Rows(rows) => {
+            Method::Tiles(kernel) => kernel.parts(),
+            Method::Rows(rows) => {
                 let geometry = &rows.geometry;
                 let all = geometry.targets.len();
                 let rows = (PART / geometry.width()).max(1).next_multiple_of(ROWS);
@@ -78,7 +83,7 @@ impl Product {
         }
     }
 
-    /// Puts the product of a part into some columns of its pixels; into all, if there is an
+    /// Writes the product of a part to some columns of its pixels; to all columns if there is an
     /// activation.
     pub fn put(
         &self,
@@ -89,8 +94,8 @@ impl Product {
         scratch: &mut Scratch,
     ) {
         match &self.kind {
-            Kind::Rows(rows) => rows.put((x, self.from), part, epilogue, (out, to), scratch),
-            Kind::Tiles(kernel) => {
+            Method::Rows(rows) => rows.put((x, self.from), part, epilogue, (out, to), scratch),
+            Method::Tiles(kernel) => {
                 epilogue.begin(out, to);
                 kernel.add((x, self.from), part, (&mut *out, to), &mut scratch.tiles);
                 epilogue.end(out);
@@ -98,7 +103,8 @@ impl Product {
         }
     }
 
-    /// Writes the pixels that take part, of so many numbers each, and leaves the others.
+    /// Writes the products of the unmasked pixels, of `each` floats, and leaves the others
+    /// unchanged.
     pub fn write(
         &self,
         x: &[f32],
@@ -123,8 +129,8 @@ impl Product {
     }
 }
 
-/// What targets see, as rows, times a matrix.
-struct Rows {
+/// The product of what targets see, as rows, with a matrix.
+struct WindowRows {
     geometry: Geometry,
     matrix: Right,
     columns: usize,
@@ -135,7 +141,7 @@ enum Right {
     Narrow(Vec<f32>),
 }
 
-impl Rows {
+impl WindowRows {
     fn new(geometry: Geometry, matrix: Vec<f32>, columns: usize) -> Self {
         let matrix = match columns < MIN_COLUMNS {
             true => Right::Narrow(matrix),
@@ -156,24 +162,24 @@ impl Rows {
     ) {
         let (count, width) = (part.len(), self.geometry.width());
         match &self.matrix {
-            // The rows are where they are.
+            // The pieces are multiplied where they lie.
             Right::Packed(matrix) if from.count.is_multiple_of(UNROLL) => {
                 self.geometry.seen(part, from, starts);
-                let left = Pieces { data: x, starts, rows: count, depth: from.count };
+                let left = GatheredRows { data: x, starts, rows: count, depth: from.count };
                 matrix.put(left, epilogue, (out, to));
             }
             Right::Packed(matrix) => {
                 let depth = width.next_multiple_of(UNROLL);
                 rows.resize(count * depth, 0.0);
-                self.geometry.lay_out((x, from), part, (rows, depth), starts);
+                self.geometry.gather((x, from), part, (rows, depth), starts);
                 starts.clear();
                 starts.extend((0..count).map(|row| row * depth));
-                let left = Pieces { data: rows, starts, rows: count, depth };
+                let left = GatheredRows { data: rows, starts, rows: count, depth };
                 matrix.put(left, epilogue, (out, to));
             }
             Right::Narrow(matrix) => {
                 rows.resize(count * width, 0.0);
-                self.geometry.lay_out((x, from), part, (rows, width), starts);
+                self.geometry.gather((x, from), part, (rows, width), starts);
                 let product =
                     (Matrix::row_major(rows, width), Matrix::row_major(matrix, self.columns));
                 epilogue.begin(out, to);
@@ -185,7 +191,7 @@ impl Rows {
     }
 }
 
-/// Consecutive parts of `data`, which has so many numbers for each of what the parts count.
+/// Splits `data` into consecutive parts, with `each` floats per item that the parts count.
 pub(crate) fn split<'a>(
     mut data: &'a mut [f32],
     each: usize,

@@ -1,9 +1,10 @@
-use super::producer::{LstmOfProducer, X};
-use super::{Options, RowSplit, Tiled, by_group, pad_rows, padded, run_tiled, unpad_rows};
+use super::producer::{InputProjection, LstmOfProducer};
+use super::{RowSplit, ScanOptions, TileTask, by_group, pad_rows, padded, run_tiled, unpad_rows};
 use crate::entry::Entry;
 use crate::packed::{PackedMatrix, UNROLL, VECTORS, Views};
 use crate::prefetch::prefetch_all;
 use crate::simd::{activate, activate_two, flush, load, store};
+use crate::vector::copy_or_zero;
 use pulp::Simd;
 use rayon::prelude::*;
 use rnn_graph::Io;
@@ -16,23 +17,23 @@ pub const KERNELS: &[Entry] = &[
 ];
 
 fn forward(op: &Lstm, io: &mut Io<'_, f32>) {
-    scan(op, X::Given, 1, io);
+    scan(op, InputProjection::Given, 1, io);
 }
 
 fn forward_of_producer(op: &LstmOfProducer, io: &mut Io<'_, f32>) {
-    scan(&op.lstm, X::of(op, io), op.inputs, io);
+    scan(&op.lstm, InputProjection::of(op, io), op.inputs, io);
 }
 
-/// All steps of an LSTM of which U is the input at a place, behind x or what x is made of.
-fn scan<'a>(op: &Lstm, x: X<'a>, matrix: usize, io: &mut Io<'a, f32>) {
+/// Runs all steps of an LSTM. `matrix` is the input index of U, which follows the inputs of x.
+fn scan<'a>(op: &Lstm, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a, f32>) {
     let &[steps, batch, units] = io.signature.outputs[0].dims() else { return };
     let width = VECTORS * units;
     let u = io.input(matrix);
     let [state, mask, dropout] = op.inputs.places(matrix + 1);
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
-    let options = Options { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
+    let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
     let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
-    // A panel holds the four gates of some units; its rows are those of W, then those of U.
+    // A panel holds the four gates of `lanes` units; its rows are those of W, then those of U.
     let features = x.depth();
     let panels = PackedMatrix::pack(
         lanes,
@@ -44,10 +45,7 @@ fn scan<'a>(op: &Lstm, x: X<'a>, matrix: usize, io: &mut Io<'a, f32>) {
         |panel, gate| gate * units + panel * lanes..gate * units + units.min((panel + 1) * lanes),
     );
     let [hidden, gates, cells, last] = io.outputs();
-    match state {
-        Some(state) => last.copy_from_slice(state),
-        None => last.fill(0.0),
-    }
+    copy_or_zero(last, state);
     let (h, c) = last.split_at_mut(batch * units);
     let group = per_group * units;
     let carries = h.par_chunks_mut(group).zip(c.par_chunks_mut(group));
@@ -57,12 +55,12 @@ fn scan<'a>(op: &Lstm, x: X<'a>, matrix: usize, io: &mut Io<'a, f32>) {
     let groups = hidden.into_par_iter().zip(gates).zip(cells).zip(carries).enumerate();
     groups.for_each(|(group, (((hidden, gates), cells), (h, c)))| {
         let (op, panels, first) = (op.gates, &panels, group * per_group);
-        let written = Written { hidden, gates, cells };
+        let written = ScanOutputs { hidden, gates, cells };
         run_tiled(Forward { op, panels, x, options, steps, first, written, h, c });
     });
 }
 
-/// The next state of a cell: the gates i, f, g, o; h and c.
+/// Computes one step of the cell: returns the gates i, f, g, o, and h and c.
 #[inline(always)]
 pub(crate) fn step<S: Simd>(
     s: S,
@@ -77,18 +75,18 @@ pub(crate) fn step<S: Simd>(
     ([i, f, g, o], [s.mul_f32s(o, activate(s, activation, next)), next])
 }
 
-/// c(t), from the gates i, f, g and c(t-1).
+/// Returns c(t) from the gates i, f, g and c(t-1).
 #[inline(always)]
 pub(crate) fn cell<S: Simd>(s: S, [i, f, g]: [S::f32s; 3], c: S::f32s) -> S::f32s {
     flush(s, s.mul_add_e_f32s(f, c, s.mul_f32s(i, g)))
 }
 
-/// What one thread writes of each step; nothing of what nobody reads.
-struct Written<'a> {
+/// The outputs of one thread by step; an output is empty if nobody reads it.
+struct ScanOutputs<'a> {
     hidden: Vec<&'a mut [f32]>,
-    /// The gates; before the step x, if it is given.
+    /// The gates; before the step x W + b, if x is given.
     gates: Vec<&'a mut [f32]>,
-    /// c before the step. Without them nobody reads the gates.
+    /// c before the step. If it is empty, nobody reads the gates either.
     cells: Vec<&'a mut [f32]>,
 }
 
@@ -96,29 +94,29 @@ struct Written<'a> {
 struct Forward<'a> {
     op: LstmGates,
     panels: &'a PackedMatrix,
-    x: X<'a>,
-    options: Options<'a>,
+    x: InputProjection<'a>,
+    options: ScanOptions<'a>,
     steps: usize,
-    /// The first of its rows.
+    /// Index of its first row.
     first: usize,
-    written: Written<'a>,
+    written: ScanOutputs<'a>,
     h: &'a mut [f32],
     c: &'a mut [f32],
 }
 
-/// The state of some rows, each padded.
+/// The state of a tile's rows, each padded.
 struct Tile<const R: usize, const G: usize> {
     first: usize,
     rows: usize,
     h: Vec<f32>,
     c: Vec<f32>,
-    /// What meets W and U at a step: what x is made of, then h.
+    /// Left factors of a step's products with W and U: the input row if x is a product, then h.
     seen: Vec<Views<R, G>>,
-    /// By how much each view sees it, if there is dropout.
+    /// Dropout factors of `seen`; empty without dropout.
     factors: Vec<Views<R, G>>,
 }
 
-impl Tiled for Forward<'_> {
+impl TileTask for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize>(self, simd: S) {
         match self.x.views(&self.options) {
@@ -147,9 +145,9 @@ impl Forward<'_> {
         let mut tiles: Vec<Tile<R, G>> = states.map(tile).collect();
         for t in 0..self.steps {
             for tile in &mut tiles {
-                self.see(t, tile);
+                self.load_inputs(t, tile);
             }
-            // All rows meet a panel while the nearest cache holds it.
+            // All rows are multiplied with a panel while the first-level cache holds it.
             let panels = units.div_ceil(S::F32_LANES);
             for panel in 0..panels {
                 for tile in &mut tiles {
@@ -172,10 +170,10 @@ impl Forward<'_> {
         }
     }
 
-    /// What the rows see at step t.
+    /// Stores the left factors of step t in `seen`, and c in the outputs.
     #[inline(always)]
-    fn see<const R: usize, const G: usize>(&mut self, t: usize, tile: &mut Tile<R, G>) {
-        let Options { batch, units, .. } = self.options;
+    fn load_inputs<const R: usize, const G: usize>(&mut self, t: usize, tile: &mut Tile<R, G>) {
+        let ScanOptions { batch, units, .. } = self.options;
         let stride = padded(units);
         let (of_x, of_h) = tile.seen.split_at_mut(self.x.depth() / UNROLL);
         for r in 0..tile.rows {
@@ -204,14 +202,14 @@ impl Forward<'_> {
         }
     }
 
-    /// Asks for what a row will read and write at a step.
+    /// Prefetches what a row will read and write at a step.
     #[inline(always)]
     fn prefetch(&self, t: usize, row: usize) {
         if t == self.steps {
             return;
         }
-        let Options { batch, units, .. } = self.options;
-        let Written { hidden, gates, cells } = &self.written;
+        let ScanOptions { batch, units, .. } = self.options;
+        let ScanOutputs { hidden, gates, cells } = &self.written;
         for (written, width) in [(gates, VECTORS * units), (hidden, units), (cells, units)] {
             if let Some(rows) = written.get(t) {
                 prefetch_all(&rows[(row - self.first) * width..][..width]);
@@ -221,7 +219,7 @@ impl Forward<'_> {
         prefetch_all(self.x.row(t * batch + row));
     }
 
-    /// The gates of a panel's units, and the next state of these.
+    /// Computes the gates of a panel's units, and their next state.
     #[inline(always)]
     fn panel<S: Simd, const R: usize, const G: usize>(
         &mut self,
@@ -229,7 +227,7 @@ impl Forward<'_> {
         (t, panel): (usize, usize),
         tile: &mut Tile<R, G>,
     ) {
-        let Options { batch, units, .. } = self.options;
+        let ScanOptions { batch, units, .. } = self.options;
         let (stride, lanes, width) = (padded(units), S::F32_LANES, VECTORS * units);
         let unit = panel * lanes;
         let of_panel = lanes.min(units - unit);
@@ -247,7 +245,8 @@ impl Forward<'_> {
         self.panels.multiply_views(simd, panel, &tile.seen, &mut z);
         for (r, z) in z.into_iter().enumerate().take(tile.rows) {
             let at = r * stride + unit;
-            // What lies behind the units stays zero: an infinity times the zeros there is no number.
+            // The padding stays zero: an infinity times the zeros of the weights there would be
+            // NaN.
             let c = &mut tile.c[at..at + of_panel];
             let (values, [h, next]) = step(simd, &self.op, z, load(simd, c));
             if let Some(gates) = gates.as_mut().filter(|_| keeps) {

@@ -1,9 +1,10 @@
-use super::{Options, RowSplit, Tiled, by_group, pad_rows, padded, run_tiled, unpad_rows};
+use super::{RowSplit, ScanOptions, TileTask, by_group, pad_rows, padded, run_tiled, unpad_rows};
 use crate::entry::Entry;
 use crate::packed::{PackedMatrix, VECTORS, rows};
 use crate::prefetch::prefetch_all;
 use crate::scan::lstm::cell;
 use crate::simd::{activate, flush, load, slope, store};
+use crate::vector::copy_or_zero;
 use pulp::Simd;
 use rayon::prelude::*;
 use rnn_graph::Io;
@@ -18,10 +19,10 @@ fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
     let (ut, cells) = (io.input(1), io.input(2));
     let [mask, rest @ ..] = op.optional();
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
-    let options = Options { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
+    let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
     let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
     let stride = padded(units);
-    // Depths are gates, then units with their padding.
+    // Rows of the matrix: gates, then padded units.
     let panels = PackedMatrix::pack(
         lanes,
         (VECTORS * stride, units.div_ceil(VECTORS * lanes)),
@@ -32,10 +33,7 @@ fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
         },
     );
     let [dz, d_state] = io.outputs();
-    match d_last {
-        Some(given) => d_state.copy_from_slice(given),
-        None => d_state.fill(0.0),
-    }
+    copy_or_zero(d_state, d_last);
     let (dh, dc) = d_state.split_at_mut(batch * units);
     let group = per_group * units;
     let carries = dh.par_chunks_mut(group).zip(dc.par_chunks_mut(group));
@@ -46,7 +44,7 @@ fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
     });
 }
 
-/// The gradients of a cell's pre-activations, and that of the cell before.
+/// Computes one step of the cell backwards: returns dz of the four gates, and dc(t-1).
 #[inline(always)]
 pub(crate) fn step<S: Simd>(
     s: S,
@@ -74,16 +72,16 @@ struct Backward<'a> {
     cells: &'a [f32],
     d_hidden: Option<&'a [f32]>,
     panels: &'a PackedMatrix,
-    options: Options<'a>,
-    /// The first of its rows.
+    options: ScanOptions<'a>,
+    /// Index of its first row.
     first: usize,
-    /// Of each step the gates, which turn into the gradients of what they added up.
+    /// For each step the gates, which dz overwrites.
     dz: Vec<&'a mut [f32]>,
     dh: &'a mut [f32],
     dc: &'a mut [f32],
 }
 
-/// The gradients of some rows, each padded.
+/// The gradients of a tile's rows, each padded.
 struct Tile {
     first: usize,
     rows: usize,
@@ -94,7 +92,7 @@ struct Tile {
     factors: Vec<f32>,
 }
 
-impl Tiled for Backward<'_> {
+impl TileTask for Backward<'_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize>(mut self, simd: S) {
         let (units, stride) = (self.options.units, self.stride::<S>());
@@ -127,16 +125,16 @@ impl Tiled for Backward<'_> {
 }
 
 impl Backward<'_> {
-    /// The padding of rows of dh, which whole panels write.
+    /// Returns the padded length of dh's rows, which whole panels write.
     #[inline(always)]
     fn stride<S: Simd>(&self) -> usize {
         padded(self.options.units).next_multiple_of(VECTORS * S::F32_LANES)
     }
 
-    /// dz(t) and dc(t-1); dh(t) gains what comes from the output.
+    /// Computes dz(t) and dc(t-1), after adding the output's gradient to dh(t).
     #[inline(always)]
     fn gates<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
-        let Options { batch, units, .. } = self.options;
+        let ScanOptions { batch, units, .. } = self.options;
         let (stride, gate_stride, lanes) = (self.stride::<S>(), padded(units), S::F32_LANES);
         let begins = tile.first - self.first;
         for r in 0..tile.rows {
@@ -146,7 +144,7 @@ impl Backward<'_> {
             let is_unmasked = self.options.is_unmasked(t, tile.first + r);
             for unit in (0..units).step_by(lanes) {
                 let (at, width) = (r * stride + unit, lanes.min(units - unit));
-                // Padding stays zero, as going forward.
+                // The padding stays zero, as in the forward pass.
                 let dh = &mut tile.dh[at..at + width];
                 if let Some(d) = self.d_hidden {
                     let d = load(simd, &d[place * units + unit..][..width]);
@@ -175,8 +173,8 @@ impl Backward<'_> {
         }
     }
 
-    /// dh(t-1) of the rows that take part in step t. Meanwhile memory is asked for what the tile at
-    /// the next step and row will read.
+    /// Computes dh(t-1) of the rows that are unmasked at step t, and prefetches what `next`, a step
+    /// and a row, will read.
     #[inline(always)]
     fn carry_back<S: Simd, const R: usize>(
         &self,
@@ -227,10 +225,10 @@ impl Backward<'_> {
         }
     }
 
-    /// Asks for what a row will read at a step, if it is one of this thread's.
+    /// Prefetches what a row will read at a step, if this thread owns it.
     #[inline(always)]
     fn prefetch(&self, t: usize, row: usize) {
-        let Options { batch, units, .. } = self.options;
+        let ScanOptions { batch, units, .. } = self.options;
         let width = VECTORS * units;
         let Some(gates) = self.dz[t].get((row - self.first) * width..) else { return };
         if gates.len() >= width {

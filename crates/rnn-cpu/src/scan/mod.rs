@@ -1,6 +1,6 @@
-//! Recurrent layers over whole sequences. Rows of a batch do not depend on each other, so each
-//! thread takes a group of rows through all steps without waiting for another; within a group a
-//! few rows at a time, whose sums stay in registers.
+//! Recurrent layers over whole sequences. Rows of a batch are independent, so each thread runs a
+//! group of rows through all steps without waiting for another. Within a group it runs tiles of a
+//! few rows, whose sums stay in registers.
 
 pub mod lstm;
 pub mod lstm_backward;
@@ -11,24 +11,25 @@ use crate::packed::PADDING;
 use crate::simd::{dispatch, processor};
 use pulp::{Simd, WithSimd};
 
-/// Rows to a tile, by the processor's vector registers: the sums of a tile, a row of a panel and
-/// one number take them all.
+/// Rows per tile with 32 vector registers: the sums of a tile, a panel's row and one broadcast
+/// element take all registers.
 const MAX_ROWS: usize = 6;
+/// Rows per tile with fewer registers.
 const MIN_ROWS: usize = 3;
 
 const fn rows_per_tile(registers: usize) -> usize {
     if registers >= 32 { MAX_ROWS } else { MIN_ROWS }
 }
 
-/// What one thread does with tiles of R rows.
-trait Tiled {
+/// The work of one thread, on tiles of R rows.
+trait TileTask {
     fn run<S: Simd, const R: usize>(self, simd: S);
 }
 
-/// Runs it with the rows that fit the processor at hand.
-fn run_tiled(work: impl Tiled) {
+/// Runs the work with the R that fits the processor at hand.
+fn run_tiled(work: impl TileTask) {
     struct Work<T>(T);
-    impl<T: Tiled> WithSimd for Work<T> {
+    impl<T: TileTask> WithSimd for Work<T> {
         type Output = ();
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
@@ -41,12 +42,12 @@ fn run_tiled(work: impl Tiled) {
     dispatch(Work(work))
 }
 
-/// How a batch is divided, on this processor. What a row comes to does not depend on it.
+/// Division of a batch among threads. The result of a row does not depend on it.
 #[derive(Clone, Copy)]
 struct RowSplit {
-    /// Floats of a vector.
+    /// Floats per vector.
     lanes: usize,
-    /// Rows of the batch to a thread.
+    /// Batch rows per thread.
     rows: usize,
 }
 
@@ -59,7 +60,8 @@ impl RowSplit {
     }
 }
 
-/// `[steps, batch, width]` as, for each group of rows, one slice a step; no slices of nothing.
+/// Splits `[steps, batch, width]` into one slice per step for each group of rows; empty if the data
+/// are.
 pub(crate) fn by_group(
     data: &mut [f32],
     per_step: usize,
@@ -77,21 +79,22 @@ pub(crate) fn by_group(
 
 /// Mask and dropout of a scan.
 #[derive(Clone, Copy)]
-struct Options<'a> {
+struct ScanOptions<'a> {
     batch: usize,
     units: usize,
-    /// `[steps, batch]`.
+    /// Mask `[steps, batch]`.
     mask: Option<&'a [u32]>,
-    /// By how much each gate sees each unit, `[gates, batch, units]`.
+    /// Dropout factors of h for each gate, `[gates, batch, units]`.
     dropout: Option<&'a [f32]>,
 }
 
-impl Options<'_> {
+impl ScanOptions<'_> {
     fn is_unmasked(&self, t: usize, row: usize) -> bool {
         self.mask.is_none_or(|mask| mask[t * self.batch + row] != 0)
     }
 
-    /// The factors of some rows, each row padded: `[gates, rows, stride]`; nothing without dropout.
+    /// Returns the factors of some rows, each row padded: `[gates, rows, stride]`; empty without
+    /// dropout.
     fn factors(&self, gates: usize, first: usize, rows: usize, stride: usize) -> Vec<f32> {
         let Some(dropout) = self.dropout else { return vec![] };
         let mut padded = vec![0.0; gates * rows * stride];
@@ -106,13 +109,13 @@ impl Options<'_> {
     }
 }
 
-/// Units of a row, with what vectors need behind them.
+/// Returns the units of a row, padded for vectors.
 fn padded(units: usize) -> usize {
     units.next_multiple_of(PADDING)
 }
 
-/// Rows of `units` with zeros behind each, and behind the last as many rows of zeros as a tile
-/// lacks.
+/// Copies rows of `units` floats to rows of `stride` floats, padded with zeros; missing rows are
+/// zero.
 fn pad_rows(from: &[f32], units: usize, rows: usize, stride: usize) -> Vec<f32> {
     let mut padded = vec![0.0; rows * stride];
     for (to, from) in padded.chunks_exact_mut(stride).zip(from.chunks_exact(units)) {
@@ -121,7 +124,7 @@ fn pad_rows(from: &[f32], units: usize, rows: usize, stride: usize) -> Vec<f32> 
     padded
 }
 
-/// The reverse of [`pad_rows`].
+/// Copies the unpadded floats of [`pad_rows`]'s rows back.
 fn unpad_rows(from: &[f32], stride: usize, to: &mut [f32], units: usize) {
     for (to, from) in to.chunks_exact_mut(units).zip(from.chunks_exact(stride)) {
         to.copy_from_slice(&from[..units]);

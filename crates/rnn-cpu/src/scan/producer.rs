@@ -1,7 +1,7 @@
-//! The x of an LSTM that each of its steps makes by itself, so that the x of all steps is nowhere
-//! held.
+//! Fusion of an LSTM with the op that computes its x: each step computes its own x, so that the x
+//! of all steps is never stored.
 
-use super::{Options, padded};
+use super::{ScanOptions, padded};
 use crate::packed::{UNROLL, VECTORS, Views};
 use rnn_graph::{
     Cost, Graph, Io, Limits, Node, Op, OpError, Operands, Real, Signature, Slice, SliceMut,
@@ -10,20 +10,22 @@ use rnn_graph::{
 use rnn_ops::{Activation, DropoutMatmul, Embedding, Lstm, Matmul};
 use std::sync::Arc;
 
-/// Bytes of W and U that the second cache of most processors holds beside all else.
+/// Bytes of W and U that the second-level cache of most processors holds beside all else.
 const MAX_BYTES: usize = 1 << 20;
 
-/// An LSTM together with the op that makes its x: rows of a table, or a linear product. Its inputs
-/// are those of that op, then those of the LSTM behind x; its outputs are the LSTM's.
+/// An LSTM fused with the producer of its x: an embedding or a linear product. Its inputs are those
+/// of the producer, then those of the LSTM after x; its outputs are the LSTM's.
 #[derive(Clone, Debug)]
 pub struct LstmOfProducer {
+    /// The LSTM.
     pub lstm: Lstm,
     producer: Arc<dyn Op>,
-    /// The number of the producer's inputs, behind which U lies.
+    /// Number of the producer's inputs, which is the input index of U.
     pub inputs: usize,
 }
 
-/// Fuses an LSTM with what makes its x, where its steps can make it as fast.
+/// Returns the fusion of an LSTM (`reader`) with the producer of its x; `None` if its steps would
+/// compute x more slowly.
 pub fn fuse(graph: &Graph, producer: &Node, reader: &Node) -> Option<Arc<dyn Op>> {
     let lstm = reader.op.downcast::<Lstm>()?;
     let inputs = graph.signature(producer).inputs;
@@ -35,7 +37,7 @@ pub fn fuse(graph: &Graph, producer: &Node, reader: &Node) -> Option<Arc<dyn Op>
         product.activation == Activation::Linear && !product.transpose_a && !product.transpose_b
     };
     let fused = if op.downcast::<DropoutMatmul>().is_some() {
-        // A gate is one view of x; a part of it would be several.
+        // The gates share one view of x.
         fits && VECTORS.is_multiple_of(inputs[2].dims()[0])
     } else {
         op.downcast::<Embedding>().is_some() || fits && op.downcast::<Matmul>().is_some_and(linear)
@@ -46,14 +48,14 @@ pub fn fuse(graph: &Graph, producer: &Node, reader: &Node) -> Option<Arc<dyn Op>
 }
 
 impl LstmOfProducer {
-    /// The signature of the LSTM alone.
+    /// Returns the signature of the LSTM alone.
     fn of_lstm(&self, s: &Signature) -> Signature {
         let x = s.outputs[1].clone();
         let inputs = [&[x], &s.inputs[self.inputs..]].concat();
         Signature { inputs, updates: vec![], outputs: s.outputs.clone() }
     }
 
-    /// Makes x where the gates will be, and runs the LSTM.
+    /// Computes x in the memory of the gates, then runs the LSTM.
     fn define<F: Real>(&self, io: &mut Io<'_, F>, run: fn(&dyn Op, &mut Io<'_, F>)) {
         let (signature, own) = (self.of_lstm(io.signature), self.inputs);
         let of_producer = Signature {
@@ -119,14 +121,14 @@ impl Op for LstmOfProducer {
     }
 }
 
-/// Where x `[steps, batch, 4 units]` comes from.
+/// The source of the input projection x W + b, `[steps, batch, 4 units]`.
 #[derive(Clone, Copy)]
-pub enum X<'a> {
-    /// It lies where the gates will be.
+pub enum InputProjection<'a> {
+    /// Stored in the memory of the gates.
     Given,
-    /// Rows of a table.
+    /// Rows of an embedding table.
     Table { tokens: &'a [u32], rows: &'a [f32], width: usize },
-    /// rows W + bias: the rows stand before h in what meets W and U.
+    /// rows W + bias, computed in each step; `rows` precede h in the left factors.
     Product {
         /// `[steps, batch, features]`
         rows: &'a [f32],
@@ -138,14 +140,14 @@ pub enum X<'a> {
     },
 }
 
-impl<'a> X<'a> {
-    /// What makes the x of a fused scan.
+impl<'a> InputProjection<'a> {
+    /// Returns the source of a fused scan's x.
     pub fn of(op: &LstmOfProducer, io: &Io<'a, f32>) -> Self {
         if op.producer.downcast::<Embedding>().is_some() {
             return Self::Table { tokens: io.uints(0), rows: io.input(1), width: io.dims(1)[1] };
         }
         let dropout = op.producer.downcast::<DropoutMatmul>();
-        // Behind x, W and dropout's factors, if there are.
+        // After x, W and dropout factors, if any.
         let bias = 2 + usize::from(dropout.is_some());
         Self::Product {
             rows: io.input(0),
@@ -156,7 +158,7 @@ impl<'a> X<'a> {
         }
     }
 
-    /// Floats before h in what meets W and U, those that pad them included.
+    /// Returns the padded floats that precede h in the left factors.
     pub fn depth(&self) -> usize {
         match self {
             Self::Product { features, .. } => features.next_multiple_of(UNROLL),
@@ -164,7 +166,7 @@ impl<'a> X<'a> {
         }
     }
 
-    /// A row of W.
+    /// Returns row k of W.
     pub fn weights(&self, k: usize, width: usize) -> Option<&'a [f32]> {
         match self {
             Self::Product { w, .. } => w.chunks_exact(width).nth(k),
@@ -172,7 +174,7 @@ impl<'a> X<'a> {
         }
     }
 
-    /// What the gates of a row add up before the products; `given` is what lies in their place.
+    /// Returns the initial values of a row's pre-activations; `given` is the stored x.
     #[inline(always)]
     pub fn start<'b>(&self, place: usize, given: &'b [f32]) -> &'b [f32]
     where
@@ -185,7 +187,7 @@ impl<'a> X<'a> {
         }
     }
 
-    /// What of x meets W.
+    /// Returns the row that is multiplied with W; empty if x is not a product.
     #[inline(always)]
     pub fn row(&self, place: usize) -> &'a [f32] {
         match *self {
@@ -194,8 +196,8 @@ impl<'a> X<'a> {
         }
     }
 
-    /// Dropout's factors of x with its features, and those of h with the units.
-    fn dropout(&self, options: &Options<'a>) -> [(Option<&'a [f32]>, usize); 2] {
+    /// Returns the dropout factors of the input with its features, and those of h with the units.
+    fn dropout(&self, options: &ScanOptions<'a>) -> [(Option<&'a [f32]>, usize); 2] {
         let of_x = match *self {
             Self::Product { features, dropout, .. } => (dropout, features),
             _ => (None, 0),
@@ -203,22 +205,22 @@ impl<'a> X<'a> {
         [of_x, (options.dropout, options.units)]
     }
 
-    /// Views of what meets W and U: one for all gates, or one for each.
-    pub(super) fn views(&self, options: &Options<'a>) -> usize {
+    /// Returns the number of views of the left factors: one for all gates, or one for each.
+    pub(super) fn views(&self, options: &ScanOptions<'a>) -> usize {
         let of_gates = self.dropout(options).map(|(factors, width)| {
             factors.map_or(1, |factors| factors.len() / (options.batch * width.max(1)))
         });
         of_gates[0].max(of_gates[1])
     }
 
-    /// By how much each view of rows from `first` on sees what meets W and U; nothing without
+    /// Returns the dropout factors of the left factors of rows from `first` on; empty without
     /// dropout.
     pub(super) fn factors<const R: usize, const G: usize>(
         &self,
-        options: &Options<'a>,
+        options: &ScanOptions<'a>,
         first: usize,
     ) -> Vec<Views<R, G>> {
-        let Options { batch, units, .. } = *options;
+        let ScanOptions { batch, units, .. } = *options;
         let parts = self.dropout(options);
         if parts.iter().all(|(factors, _)| factors.is_none()) {
             return vec![];

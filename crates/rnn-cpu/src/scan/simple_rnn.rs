@@ -1,7 +1,8 @@
-use super::{Options, RowSplit, Tiled, by_group, pad_rows, run_tiled, unpad_rows};
+use super::{RowSplit, ScanOptions, TileTask, by_group, pad_rows, run_tiled, unpad_rows};
 use crate::entry::Entry;
 use crate::packed::{PackedMatrix, VECTORS, rows};
 use crate::simd::{self, activate, flush, load, slope, store};
+use crate::vector::copy_or_zero;
 use pulp::Simd;
 use rayon::prelude::*;
 use rnn_graph::Io;
@@ -11,7 +12,7 @@ use rnn_ops::{Activation, SimpleRnn, SimpleRnnBackward};
 pub const KERNELS: &[Entry] =
     &[entry!(SimpleRnn, forward, omits: [0]), entry!(SimpleRnnBackward, backward)];
 
-/// The padding of rows that whole panels write.
+/// Returns the padded length of rows that whole panels write.
 fn padded(units: usize, lanes: usize) -> usize {
     super::padded(units).next_multiple_of(VECTORS * lanes)
 }
@@ -33,14 +34,11 @@ fn forward(op: &SimpleRnn, io: &mut Io<'_, f32>) {
     let x = io.input(0);
     let [state, mask, dropout] = op.inputs.places(2);
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
-    let options = Options { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
+    let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
     let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
     let panels = pack(io.input(1), units, lanes);
     let [hidden, last] = io.outputs();
-    match state {
-        Some(state) => last.copy_from_slice(state),
-        None => last.fill(0.0),
-    }
+    copy_or_zero(last, state);
     let hidden = by_group(hidden, batch * units, per_group * units).into_par_iter();
     let groups = hidden.zip(last.par_chunks_mut(per_group * units)).enumerate();
     groups.for_each(|(group, (mut hidden, last))| {
@@ -55,14 +53,11 @@ fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
     let hidden = io.input(1);
     let [mask, rest @ ..] = op.optional();
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
-    let options = Options { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
+    let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
     let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
     let panels = pack(io.input(0), units, lanes);
     let [dz, dh] = io.outputs();
-    match d_last {
-        Some(given) => dh.copy_from_slice(given),
-        None => dh.fill(0.0),
-    }
+    copy_or_zero(dh, d_last);
     let dz = by_group(dz, batch * units, per_group * units).into_par_iter();
     dz.zip(dh.par_chunks_mut(per_group * units)).enumerate().for_each(|(group, (mut dz, dh))| {
         let direction = Direction::Backward { hidden, d_hidden, dz: &mut dz };
@@ -71,12 +66,12 @@ fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
     });
 }
 
-/// What is read and written at each step.
+/// The operands of each step.
 enum Direction<'a, 'b> {
-    /// h(t) = activation(x(t) + (h(t-1) d) U)
-    /// h of each step is put out, unless nobody reads it.
+    /// h(t) = activation(x(t) + (h(t-1) d) U). `hidden` holds h of each step, and is empty if
+    /// nobody reads it.
     Forward { x: &'a [f32], hidden: &'b mut [&'a mut [f32]] },
-    /// dz(t) = (dh + d_hidden(t)) activation'(h(t)), dh(t-1) = d (dz(t) U^T)
+    /// dz(t) = (dh + d_hidden(t)) activation'(h(t)), dh(t-1) = d (dz(t) U^T).
     Backward { hidden: &'a [f32], d_hidden: Option<&'a [f32]>, dz: &'b mut [&'a mut [f32]] },
 }
 
@@ -84,26 +79,26 @@ enum Direction<'a, 'b> {
 struct Scan<'a, 'b> {
     activation: Activation,
     panels: &'a PackedMatrix,
-    options: Options<'a>,
+    options: ScanOptions<'a>,
     steps: usize,
-    /// The first of its rows.
+    /// Index of its first row.
     first: usize,
     /// h, or its gradient.
     state: &'a mut [f32],
     direction: Direction<'a, 'b>,
 }
 
-/// The state of some rows, each padded.
+/// The state of a tile's rows, each padded.
 struct Tile {
     first: usize,
     rows: usize,
     state: Vec<f32>,
-    /// What is multiplied with the matrix.
+    /// Left factor of the product with the matrix.
     left: Vec<f32>,
     factors: Vec<f32>,
 }
 
-impl Tiled for Scan<'_, '_> {
+impl TileTask for Scan<'_, '_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize>(mut self, simd: S) {
         let units = self.options.units;
@@ -121,8 +116,8 @@ impl Tiled for Scan<'_, '_> {
             let t = if back { self.steps - 1 - step } else { step };
             for tile in &mut tiles {
                 match back {
-                    true => self.back::<S, R>(simd, t, tile),
-                    false => self.forth::<S, R>(simd, t, tile),
+                    true => self.step_backward::<S, R>(simd, t, tile),
+                    false => self.step_forward::<S, R>(simd, t, tile),
                 }
             }
         }
@@ -147,8 +142,8 @@ impl Scan<'_, '_> {
     }
 
     #[inline(always)]
-    fn forth<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
-        let Options { batch, units, .. } = self.options;
+    fn step_forward<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
+        let ScanOptions { batch, units, .. } = self.options;
         let (lanes, stride) = (S::F32_LANES, padded(units, S::F32_LANES));
         tile.left.copy_from_slice(&tile.state);
         simd::scale_each(simd, &mut tile.left, &tile.factors, &tile.state);
@@ -164,7 +159,8 @@ impl Scan<'_, '_> {
                 for (v, sum) in sums.into_iter().enumerate() {
                     let unit = (panel * VECTORS + v) * lanes;
                     let x = &x[units.min(unit)..units.min(unit + lanes)];
-                    // Padding stays zero: an infinity times the zeros there is no number.
+                    // The padding stays zero: an infinity times the zeros of the weights there
+                    // would be NaN.
                     let state = &mut tile.state[r * stride + unit..][..x.len()];
                     let x = load(simd, x);
                     let h = activate(simd, self.activation, simd.add_f32s(x, sum));
@@ -180,8 +176,8 @@ impl Scan<'_, '_> {
     }
 
     #[inline(always)]
-    fn back<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
-        let Options { batch, units, .. } = self.options;
+    fn step_backward<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
+        let ScanOptions { batch, units, .. } = self.options;
         let (lanes, stride) = (S::F32_LANES, padded(units, S::F32_LANES));
         let begins = tile.first - self.first;
         let Direction::Backward { hidden, d_hidden, dz } = &mut self.direction else { return };

@@ -1,4 +1,4 @@
-use super::{PLACES, Part, TILES, Tiling, stride, transform};
+use super::{PLACES, TILES, TileRows, Tiling, stride, transform};
 use crate::blocks::{Blocked, run_blocked, vectors_of_panel};
 use crate::geometry::GateColumns;
 use crate::packed::{AlignedBuf, PackedMatrix, UNROLL, rows};
@@ -6,17 +6,17 @@ use crate::simd::{load_whole, processor, store_whole};
 use pulp::Simd;
 use std::ops::Range;
 
-/// A kernel, transformed, and the tiles that it meets.
+/// A transformed kernel, with the tiles that it applies to.
 pub struct Kernel {
     tiling: Tiling,
-    /// At each place of a tile a matrix `[channels, filters]`.
+    /// For each place of a tile a matrix `[channels, filters]`.
     places: Vec<PackedMatrix>,
     channels: usize,
     filters: usize,
     vectors: usize,
 }
 
-/// Transforms of the tiles of a block, and the products of a panel.
+/// Buffers for the transforms of a block's tiles and for the products of a panel.
 #[derive(Default)]
 pub struct Scratch {
     tiles: AlignedBuf,
@@ -24,7 +24,8 @@ pub struct Scratch {
 }
 
 impl Kernel {
-    /// The kernel of a convolution, of whose taps `[9, channels, ..]` some columns are filters.
+    /// Transforms the kernel of a convolution with taps `[9, channels, ..]`, in which `columns` are
+    /// the filters.
     pub fn new(tiling: Tiling, taps: &[f32], channels: usize, columns: GateColumns) -> Self {
         let (transformed, each) = Self::transform(taps, columns);
         let place = |i: usize| &transformed[i * each..(i + 1) * each];
@@ -35,8 +36,8 @@ impl Kernel {
         Self::of(tiling, channels, columns.count, matrix)
     }
 
-    /// The kernel turned around, of a convolution of gradients of the filters to gradients of the
-    /// channels. G turned around is G with its outer rows exchanged.
+    /// Transforms the reversed kernel, which maps gradients of the filters to gradients of the
+    /// channels. Reversing g exchanges the outer rows of G g G^T.
     pub fn reversed(tiling: Tiling, taps: &[f32], channels: usize, columns: GateColumns) -> Self {
         let (transformed, each) = Self::transform(taps, columns);
         let mut turned = vec![0.0; each];
@@ -74,13 +75,13 @@ impl Kernel {
         Self { tiling, places, channels, filters, vectors }
     }
 
-    /// The pixels that come out, in parts that [`Kernel::add`] takes.
+    /// Returns the output pixels in parts for [`Kernel::add`].
     pub fn parts(&self) -> Vec<Range<usize>> {
         self.tiling.parts().into_iter().map(|part| self.tiling.pixels(part)).collect()
     }
 
-    /// Adds to the pixels of a part, of which some columns are filters, what their windows make of
-    /// x, of which some columns are channels.
+    /// Adds the convolution of x to a part of the output pixels. `from` are the columns of x that
+    /// are channels, `to` the columns of the output that are filters.
     pub fn add(
         &self,
         (x, from): (&[f32], GateColumns),
@@ -94,7 +95,7 @@ impl Kernel {
     }
 }
 
-/// How matrices of so many columns become panels.
+/// The panels into which a matrix of `filters` columns is packed.
 #[derive(Clone, Copy)]
 struct Packing {
     lanes: usize,
@@ -118,7 +119,7 @@ struct Add<'a> {
     kernel: &'a Kernel,
     x: &'a [f32],
     from: GateColumns,
-    part: Part,
+    part: TileRows,
     out: &'a mut [f32],
     to: GateColumns,
     scratch: &'a mut Scratch,
@@ -138,7 +139,7 @@ impl Blocked for Add<'_> {
         for first in (0..part.tiles()).step_by(TILES) {
             let count = TILES.min(part.tiles() - first);
             let block = Block { tiling: kernel.tiling, part, first, count };
-            block.spread(simd, (x, from), tiles, (per_place, stride));
+            block.transform_input(simd, (x, from), tiles, (per_place, stride));
             for panel in 0..kernel.filters.div_ceil(width) {
                 for (place, matrix) in kernel.places.iter().enumerate() {
                     for tile in (0..count).step_by(R) {
@@ -156,7 +157,7 @@ impl Blocked for Add<'_> {
                     }
                 }
                 for tile in 0..count {
-                    let made = part.made(first + tile);
+                    let made = part.output_pixels(first + tile);
                     for v in 0..V {
                         let filter = (panel * V + v) * lanes;
                         if filter >= to.count {
@@ -180,7 +181,7 @@ impl Blocked for Add<'_> {
     }
 }
 
-/// Adds a vector to as many elements as there are.
+/// Adds a vector to as many elements as the slice has.
 #[inline(always)]
 fn add_vector<S: Simd>(simd: S, out: &mut [f32], vector: S::f32s) {
     if out.len() >= S::F32_LANES {
@@ -193,19 +194,23 @@ fn add_vector<S: Simd>(simd: S, out: &mut [f32], vector: S::f32s) {
     }
 }
 
-/// Some tiles of a part.
+/// Consecutive tiles of a part.
 #[derive(Clone, Copy)]
 pub struct Block {
+    /// The tiling.
     pub tiling: Tiling,
-    pub part: Part,
+    /// The part.
+    pub part: TileRows,
+    /// Index of the first tile within the part.
     pub first: usize,
+    /// Number of tiles.
     pub count: usize,
 }
 
 impl Block {
-    /// The transforms of what the tiles see, `[places, per_place, stride]`.
+    /// Computes B^T d B of each tile: `[places, per_place, stride]`.
     #[inline(always)]
-    pub fn spread<S: Simd>(
+    pub fn transform_input<S: Simd>(
         self,
         simd: S,
         (x, from): (&[f32], GateColumns),
@@ -214,7 +219,7 @@ impl Block {
     ) {
         let (lanes, outside) = (S::F32_LANES, vec![0.0; from.count]);
         for tile in 0..self.count {
-            let seen = self.tiling.seen(self.part, self.first + tile);
+            let seen = self.tiling.input_pixels(self.part, self.first + tile);
             let mut rows = [[&outside[..]; 4]; 4];
             for (row, pixel) in rows.as_flattened_mut().iter_mut().zip(seen.as_flattened()) {
                 if let Some(pixel) = pixel {

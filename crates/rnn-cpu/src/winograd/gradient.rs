@@ -1,5 +1,5 @@
 use super::apply::Block;
-use super::{PLACES, Part, TILES, Tiling, stride, transform};
+use super::{PLACES, TILES, TileRows, Tiling, stride, transform};
 use crate::blocks::{Blocked, rows_of_block, run_blocked, vectors_of_panel};
 use crate::geometry::GateColumns;
 use crate::packed::{AlignedBuf, multiply_transposed};
@@ -8,11 +8,11 @@ use crate::vector::add;
 use pulp::Simd;
 use rayon::prelude::*;
 
-/// Sums of parts of the pixels, which are added in order: so many that their number does not
-/// depend on that of threads.
+/// Number of partial sums over the pixels, which are added in order. Fixed, so that results do not
+/// depend on the number of threads.
 const SUMS: usize = 16;
 
-/// The gradient of the taps `[9, channels, filters]` of a convolution of x to y.
+/// Returns the gradient of the taps, `[9, channels, filters]`, of a convolution of x to y.
 pub fn gradient(
     tiling: Tiling,
     (x, channels): (&[f32], usize),
@@ -49,12 +49,12 @@ struct Shape {
     filters: usize,
 }
 
-/// The sum of some parts, `[places, panels, channels, vectors]`.
+/// Sums some parts of the pixels: `[places, panels, channels, vectors]`.
 struct Sum<'a> {
     tiling: Tiling,
     x: &'a [f32],
     dy: &'a [f32],
-    parts: &'a [Part],
+    parts: &'a [TileRows],
     shape: Shape,
 }
 
@@ -75,8 +75,8 @@ impl Blocked for Sum<'_> {
             for first in (0..part.tiles()).step_by(TILES) {
                 let count = TILES.min(part.tiles() - first);
                 let block = Block { tiling: self.tiling, part, first, count };
-                block.spread(simd, (self.x, all), tiles, (TILES, stride));
-                self.spread_gradients::<S, V>(simd, block, gradients);
+                block.transform_input(simd, (self.x, all), tiles, (TILES, stride));
+                self.transform_gradients::<S, V>(simd, block, gradients);
                 for place in 0..PLACES {
                     let tiles = &tiles[place * TILES * stride..][..count * stride];
                     for panel in 0..panels {
@@ -101,16 +101,16 @@ impl Blocked for Sum<'_> {
 }
 
 impl Sum<'_> {
-    /// The transforms of the gradients of what tiles make, `[places, panels, TILES, vectors]`.
+    /// Computes A dy A^T of each output tile: `[places, panels, TILES, vectors]`.
     #[inline(always)]
-    fn spread_gradients<S: Simd, const V: usize>(&self, simd: S, block: Block, to: &mut [f32]) {
+    fn transform_gradients<S: Simd, const V: usize>(&self, simd: S, block: Block, to: &mut [f32]) {
         let (lanes, filters, width) = (S::F32_LANES, self.shape.filters, V * S::F32_LANES);
         let panels = filters.div_ceil(width);
         let [height, across] = self.tiling.target;
         let outside = vec![0.0; filters];
         let begin = (block.part.slice * height + block.part.first) * across;
         for tile in 0..block.count {
-            let made = block.part.made(block.first + tile);
+            let made = block.part.output_pixels(block.first + tile);
             let mut rows = [[&outside[..]; 2]; 2];
             for (row, pixel) in rows.as_flattened_mut().iter_mut().zip(made.as_flattened()) {
                 if let Some(pixel) = pixel {

@@ -1,6 +1,6 @@
-//! Convolutions with windows of 3 x 3 by Winograd's minimal filtering F(2 x 2, 3 x 3), in which 16
-//! products make four sums of nine (Lavin and Gray, arXiv:1509.09308). Of a tile d of 4 x 4 pixels,
-//! a kernel g and what comes out, y of 2 x 2,
+//! Convolutions with 3 x 3 windows by Winograd's minimal filtering F(2 x 2, 3 x 3), which needs 16
+//! products where four sums of nine terms need 36 (Lavin and Gray, arXiv:1509.09308). For a tile d
+//! of 4 x 4 pixels, a kernel g and an output tile y of 2 x 2:
 //!
 //! ```text
 //! y = A^T [(G g G^T) * (B^T d B)] A,     dg = G^T [(A dy A^T) * (B^T d B)] G
@@ -20,26 +20,27 @@ use crate::packed::PADDING;
 use rnn_ops::Window;
 use std::ops::Range;
 
-/// Elements of a tile.
+/// Elements of a transformed tile.
 const PLACES: usize = 16;
-/// Tiles of a block, whose transforms the caches hold.
+/// Tiles per block, such that the caches hold their transforms.
 const TILES: usize = 48;
-/// Channels and filters below which transforms cost more than they save; at least a vector.
+/// Channels and filters below which the transforms cost more than they save; at least a vector.
 const MIN_CHANNELS: usize = 16;
 
-/// How tiles lie over slices: pictures of which none sees another.
+/// The tiles of a convolution over slices, which are independent images.
 #[derive(Clone, Copy, Debug)]
 pub struct Tiling {
     slices: usize,
-    /// Height and width of what is windowed, and of what comes out.
+    /// Height and width of the input, and of the output.
     source: [usize; 2],
     target: [usize; 2],
-    /// By how much the first window begins before the first pixel.
+    /// Padding before the first row and column.
     before: [usize; 2],
 }
 
 impl Tiling {
-    /// The tiles of a convolution, if it is one of this kind and worth it.
+    /// Returns the tiling of a convolution; `None` if it has other windows, or too few channels to
+    /// gain.
     pub fn of(geometry: &Geometry, filters: usize) -> Option<Self> {
         let [d, h, w] = geometry.windows.axes;
         let plain =
@@ -55,39 +56,41 @@ impl Tiling {
         })
     }
 
-    /// The tiling of the gradient of what is windowed, a convolution of the gradient of what comes
-    /// out with the kernel turned around.
+    /// Returns the tiling of the input's gradient: a convolution of the output's gradient with the
+    /// reversed kernel.
     fn reversed(self) -> Self {
         let Self { slices, source, target, before } = self;
         Self { slices, source: target, target: source, before: before.map(|before| 2 - before) }
     }
 
-    /// What comes out, in rows of tiles, as many as make a block.
-    fn parts(&self) -> Vec<Part> {
+    /// Returns the output in parts of whole rows of tiles, each about one block.
+    fn parts(&self) -> Vec<TileRows> {
         let [height, width] = self.target;
         let rows = 2 * (TILES / width.div_ceil(2)).max(1);
         let of_slice = |slice| {
-            let part = move |first| Part { slice, first, rows: rows.min(height - first), width };
+            let part =
+                move |first| TileRows { slice, first, rows: rows.min(height - first), width };
             (0..height).step_by(rows).map(part)
         };
         (0..self.slices).flat_map(of_slice).collect()
     }
 
-    /// A part as the pixels that it holds, and back.
-    fn pixels(&self, part: Part) -> Range<usize> {
+    /// Returns the output pixels of a part.
+    fn pixels(&self, part: TileRows) -> Range<usize> {
         let [height, width] = self.target;
         let first = (part.slice * height + part.first) * width;
         first..first + part.rows * width
     }
 
-    fn part(&self, pixels: Range<usize>) -> Part {
+    /// Returns the part of these output pixels.
+    fn part(&self, pixels: Range<usize>) -> TileRows {
         let [height, width] = self.target;
         let (row, rows) = (pixels.start / width, pixels.len() / width);
-        Part { slice: row / height, first: row % height, rows, width }
+        TileRows { slice: row / height, first: row % height, rows, width }
     }
 
-    /// For each pixel of a tile, the number of the source pixel, if it is one.
-    fn seen(&self, part: Part, tile: usize) -> [[Option<usize>; 4]; 4] {
+    /// Returns the index of the input pixel at each place of a tile, `None` in the padding.
+    fn input_pixels(&self, part: TileRows, tile: usize) -> [[Option<usize>; 4]; 4] {
         let [height, width] = self.source;
         let across = part.width.div_ceil(2);
         let (top, left) = (part.first + 2 * (tile / across), 2 * (tile % across));
@@ -106,22 +109,22 @@ impl Tiling {
     }
 }
 
-/// Rows of one slice of what comes out, the first of them even.
+/// Consecutive rows of one slice of the output, beginning at an even row.
 #[derive(Clone, Copy, Debug)]
-struct Part {
+struct TileRows {
     slice: usize,
     first: usize,
     rows: usize,
     width: usize,
 }
 
-impl Part {
+impl TileRows {
     fn tiles(&self) -> usize {
         self.rows.div_ceil(2) * self.width.div_ceil(2)
     }
 
-    /// For each pixel that comes out of a tile, its number within the part, if it is one.
-    fn made(&self, tile: usize) -> [[Option<usize>; 2]; 2] {
+    /// Returns the index within the part of each output pixel of a tile, `None` beyond the edge.
+    fn output_pixels(&self, tile: usize) -> [[Option<usize>; 2]; 2] {
         let across = self.width.div_ceil(2);
         let (top, left) = (2 * (tile / across), 2 * (tile % across));
         [0, 1].map(|i| {
@@ -133,7 +136,7 @@ impl Part {
     }
 }
 
-/// Numbers from one tile's channels to the next's.
+/// Returns the floats from one tile's channels to the next tile's.
 fn stride(channels: usize, rows: usize) -> usize {
     channels.next_multiple_of(rows).next_multiple_of(PADDING)
 }

@@ -1,8 +1,8 @@
-//! The matrices of F(2, 3), for vectors of channels and for whole kernels.
+//! The transforms of F(2, 3), of vectors of channels and of whole kernels.
 
 use pulp::Simd;
 
-/// B^T d B of a tile.
+/// Returns B^T d B of an input tile d.
 #[inline(always)]
 pub fn input<S: Simd>(s: S, d: [[S::f32s; 4]; 4]) -> [[S::f32s; 4]; 4] {
     let mut rows = d;
@@ -24,7 +24,7 @@ fn input_line<S: Simd>(s: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 4] {
     [s.sub_f32s(a, c), s.add_f32s(b, c), s.sub_f32s(c, b), s.sub_f32s(b, d)]
 }
 
-/// A^T m A of the products of a tile.
+/// Returns A^T m A of the products m of a tile.
 #[inline(always)]
 pub fn output<S: Simd>(s: S, m: [[S::f32s; 4]; 4]) -> [[S::f32s; 2]; 2] {
     let mut columns = [m[0], m[1]];
@@ -42,7 +42,7 @@ fn output_line<S: Simd>(s: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
     [s.add_f32s(a, sum), s.sub_f32s(difference, d)]
 }
 
-/// A dy A^T of the gradient of what comes out of a tile.
+/// Returns A dy A^T of the gradient dy of an output tile.
 #[inline(always)]
 pub fn output_gradient<S: Simd>(s: S, dy: [[S::f32s; 2]; 2]) -> [[S::f32s; 4]; 4] {
     let (top, bottom) = (output_gradient_line(s, dy[0]), output_gradient_line(s, dy[1]));
@@ -61,7 +61,7 @@ fn output_gradient_line<S: Simd>(s: S, [a, b]: [S::f32s; 2]) -> [S::f32s; 4] {
     [a, s.add_f32s(a, b), s.sub_f32s(a, b), s.sub_f32s(s.splat_f32s(0.0), b)]
 }
 
-/// G g G^T of a kernel `[3, 3, ..]`, its elements all taps of one kind: `[4, 4, ..]`.
+/// Returns G g G^T, `[4, 4, ..]`, of a kernel g `[3, 3, ..]`.
 pub fn kernel(taps: &[f32]) -> Vec<f32> {
     let each = taps.len() / 9;
     let tap = |i: usize| &taps[i * each..(i + 1) * each];
@@ -77,7 +77,7 @@ fn kernel_line([a, b, c]: [&[f32]; 3]) -> [Vec<f32>; 4] {
     [a.to_vec(), half(1.0), half(-1.0), c.to_vec()]
 }
 
-/// G^T dg G of the gradient of a transformed kernel `[4, 4, ..]`: `[3, 3, ..]`.
+/// Returns G^T dg G, `[3, 3, ..]`, of the gradient dg `[4, 4, ..]` of a transformed kernel.
 pub fn kernel_gradient(places: &[f32]) -> Vec<f32> {
     let row = places.len() / 4;
     let lines: Vec<&[f32]> = places.chunks_exact(row.max(1)).collect();

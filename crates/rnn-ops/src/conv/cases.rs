@@ -2,7 +2,7 @@ use super::{Conv, ConvInput, ConvKernel, Pixels, Windows};
 use crate::{Case, Padding, Sample};
 use rnn_core::DType;
 
-/// Windows of every kind, with the pixels that they slide over.
+/// Returns windows of every kind, each with a name and the pixels over which they slide.
 pub fn geometries() -> Vec<(&'static str, Windows, Pixels)> {
     let one = (1, 1, 1);
     let plain = (3, 1, 1);
@@ -18,7 +18,8 @@ pub fn geometries() -> Vec<(&'static str, Windows, Pixels)> {
     ]
     .into_iter()
     .filter_map(|(name, extents, shapes, padding, leading)| {
-        // Causal padding is of time; the other axes have one tap, which it leaves alone.
+        // Causal padding concerns the time axis; the other axes have one tap, which it does not
+        // affect.
         let windows = Windows::over(extents, shapes, padding, leading)?;
         Some((name, windows, Pixels { items: 2, extents, leading }))
     })
@@ -29,11 +30,12 @@ fn sample(pixels: &Pixels, channels: usize) -> Sample {
     Sample::Normal(pixels.ty(channels).dims().to_vec())
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let sizes = [(17, 70), (5, 1), (3, 5), (4, 3)];
     let sized = geometries().into_iter().enumerate().map(|(i, of)| (i, of, sizes[i % 4]));
-    // Widths that vectors divide, with windows of every kind but one that has kernels of its own.
+    // Channel counts that vectors divide, with all windows but one kind that has its own kernels.
     let whole = geometries().into_iter().enumerate().skip(2).map(|(i, of)| (i + 1, of, (8, 24)));
     for (i, (name, windows, source), (channels, filters)) in sized.chain(whole) {
         let name = format!("{name} {channels} to {filters}");
@@ -46,7 +48,7 @@ pub fn cases() -> Vec<Case> {
         let conv = Conv { windows, bias, output: DType::F32 };
         cases.push(Case::new(format!("conv {name}"), conv, operands.clone()).gradient(&sources));
         let half = Conv { windows, bias, output: DType::F16 };
-        // Rounded by half of 2^-10.
+        // An operand rounded to half precision has an error of half of 2^-10.
         let half = Case::new(format!("conv {name} to half"), half, operands).tolerance(1e-3);
         let op = ConvInput { windows, source: source.extents };
         let input = Case::new(format!("conv_input {name}"), op, vec![dy.clone(), kernel]);

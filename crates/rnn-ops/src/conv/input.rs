@@ -4,13 +4,16 @@ use crate::common::{arity, dims, ensure};
 use crate::matmul::kernels::{find, stored};
 use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
 
-/// The gradient of the input of a convolution: dx(q) = sum over the windows p and taps j that see
-/// q of dy(p) W_j^T. Inputs: dy, W `[taps, C, F]`. Output: dx, of `source` extents and C channels.
+/// Gradient of the input of a [`crate::Conv`]: dx(q) = sum over the windows p and taps j that see q
+/// of dy(p) W_j^T.
+///
+/// Inputs: dy `[N, D', H', W', F]`, W `[taps, C, F]`. Output: dx `[N, D, H, W, C]`, with D, H, W
+/// from `source`.
 #[derive(Clone, Debug)]
 pub struct ConvInput {
-    /// Where the windows lie.
+    /// Placement of the windows over the input.
     pub windows: Windows,
-    /// D, H and W of the input.
+    /// D, H and W of the forward input.
     pub source: [usize; 3],
 }
 

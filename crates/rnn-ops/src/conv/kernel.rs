@@ -2,16 +2,18 @@ use super::{KERNELS, Product, Windows, cost};
 use crate::Definition;
 use crate::common::{arity, ensure, threads};
 use crate::matmul::kernels::{find, stored};
-use crate::matmul::tile::most_terms;
+use crate::matmul::tile::{most_terms, usual_tiles};
 use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work, iterations,
 };
 
-/// The gradient of the kernel of a convolution: dW_j = sum over all windows p of
-/// x(p stride + j dilation - before)^T dy(p). Inputs: x, dy. Output: dW `[taps, C, F]`.
+/// Gradient of the kernel of a [`crate::Conv`]: dW_j = sum over all windows p of x(p stride + j
+/// dilation - before)^T dy(p).
+///
+/// Inputs: x `[N, D, H, W, C]`, dy `[N, D', H', W', F]`. Output: dW `[taps, C, F]`.
 #[derive(Clone, Debug)]
 pub struct ConvKernel {
-    /// Where the windows lie.
+    /// Placement of the windows over the input.
     pub windows: Windows,
 }
 
@@ -52,13 +54,13 @@ impl Op for ConvKernel {
         Ok(vec![TensorType::f32([self.windows.taps(), channels, filters])])
     }
 
-    /// The sum over all pixels is cut into parts, so that the device is busy: how many depends on
-    /// the shapes alone, unless loops of the device are too short for a part.
+    /// The sum over all pixels is split into parts, which keep the device busy. Their number
+    /// depends on the shapes alone, unless a part would exceed the device's loop limit.
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let (source, terms) = self.windows.sources(&s.inputs[0])?;
         let (rows, columns) = (self.windows.taps() * terms, s.inputs[1].shape.last());
         let pixels = s.inputs[1].shape.rows();
-        let tiles = rows.div_ceil(64) * columns.div_ceil(64);
+        let tiles = usual_tiles(rows, columns);
         let usual = (pixels / 512).clamp(1, (256 / tiles).max(1));
         let parts = usual.max(pixels.div_ceil(most_terms(limits.loop_iterations, 1)));
         let per_part = pixels.div_ceil(parts).next_multiple_of(16);

@@ -1,4 +1,4 @@
-//! Convolutions over up to three axes, as matrix products over what the windows see.
+//! Convolutions over up to three axes, computed as matrix products over windows (implicit GEMM).
 
 mod cases;
 mod input;
@@ -29,21 +29,25 @@ static KERNELS: ProductKernels = product_kernels!(
     rnn_shaders::conv::CONV,
 );
 
-/// y(p) = sum over taps j of x(p stride + j dilation - before) W_j + b, x zero beyond its ends.
+/// y(p) = sum over taps j of x(p stride + j dilation - before) W_j + b, with x zero outside its
+/// extents (keras/src/layers/convolutional/base_conv.py).
 ///
 /// Inputs: x `[N, D, H, W, C]`, or `[D, N, H, W, C]` if D leads; W `[taps, C, F]`; b `[F]` if
-/// `bias`. Output: y as x, with F channels, one pixel a window.
+/// `bias`. Output: y laid out as x, with F channels and one pixel per window.
 #[derive(Clone, Debug)]
 pub struct Conv {
-    /// Where the windows lie.
+    /// Placement of the windows over the input.
     pub windows: Windows,
-    /// Whether there is b.
+    /// True if the bias b is an input.
     pub bias: bool,
-    /// What y is stored as. x and dy may be of half precision, too; sums are not.
+    /// Element type of y. x and dy may have half precision too; sums are in single precision.
     pub output: DType,
 }
 
-/// A matrix product in which A is seen through windows.
+/// Rows per workgroup in products of few columns.
+const FEW_ROWS: usize = rnn_shaders::constant(rnn_shaders::conv::CONV, "FEW_ROWS");
+
+/// A matrix product whose matrix A is read through windows.
 struct Product {
     kernels: &'static Shader,
     windows: Windows,
@@ -52,7 +56,7 @@ struct Product {
     columns: usize,
     /// Channels of A.
     terms: usize,
-    /// Pixels of each part of a sum over pixels, and parts.
+    /// Pixels of each part of a sum over pixels, and the number of parts.
     parts: (usize, usize),
 }
 
@@ -68,8 +72,8 @@ impl Product {
         self.windows.describe(launch, self.source.extents)
     }
 
-    /// A launch over all of the product; where there are so few columns that most of a tile would
-    /// be empty, that of the second entry point. A thread sums so many terms.
+    /// Returns a launch that computes the whole product, in which a thread sums `terms` terms. If
+    /// the columns fill little of a tile, it uses the second entry point, which has no tiles.
     fn launch(
         &self,
         (entry, of_few): (&'static str, &'static str),
@@ -77,11 +81,11 @@ impl Product {
     ) -> Result<Launch, OpError> {
         let Self { rows, columns, parts: (_, parts), .. } = *self;
         let launch = if columns <= 4 {
-            Launch::new(self.kernels, of_few, Grid::new(1, rows.div_ceil(64), parts)?)
+            Launch::new(self.kernels, of_few, Grid::new(1, rows.div_ceil(FEW_ROWS), parts)?)
         } else {
             Tiled { rows, columns, column_groups: 1, parts }.launch(self.kernels, entry)?
         };
-        // Few columns take fewer iterations than a tile.
+        // The entry point for few columns makes fewer iterations than a tile.
         Ok(self.describe(launch).iterations(tile_iterations(terms, 1)))
     }
 
@@ -92,7 +96,7 @@ impl Product {
     }
 }
 
-/// The cost of multiplying and adding at every tap.
+/// Returns the cost of one multiply-add per tap, input channel and output element.
 fn cost(s: &Signature, targets: usize, kernel: usize) -> Cost {
     Cost { flops: 2 * targets as u64 * kernel as u64, bytes: s.bytes() }
 }

@@ -2,51 +2,51 @@ use crate::common::{dims, ensure};
 use crate::{Padding, Window};
 use rnn_graph::{Launch, OpError, TensorType};
 
-/// Windows over three axes of `[N, D, H, W, C]`, or of `[D, N, H, W, C]`: a time-major sequence of
-/// which time is windowed too. Fewer axes are axes of extent 1.
+/// Windows over three axes of `[N, D, H, W, C]`, or of `[D, N, H, W, C]` if D leads: a time-major
+/// sequence whose time axis is windowed too. Layers with fewer axes use axes of extent 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Windows {
-    /// Over D, H and W.
+    /// Windows over D, H and W.
     pub axes: [Window; 3],
-    /// D stands before the items.
+    /// True if the D axis precedes the batch axis.
     pub leading: bool,
 }
 
-/// The pixels of a tensor: those of so many items, at places along three axes.
+/// The pixels of a tensor: a batch of items with up to three spatial axes, in memory order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pixels {
-    /// N.
+    /// N, the number of items.
     pub items: usize,
     /// D, H and W.
     pub extents: [usize; 3],
-    /// D stands before the items.
+    /// True if the D axis precedes the batch axis.
     pub leading: bool,
 }
 
 impl Pixels {
-    /// How many there are.
+    /// Returns the number of pixels of all items.
     pub fn len(&self) -> usize {
         self.items * self.per_item()
     }
 
-    /// Whether there is none.
+    /// Returns true if there is no pixel.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many belong to an item.
+    /// Returns the number of pixels of one item.
     pub fn per_item(&self) -> usize {
         self.extents.iter().product()
     }
 
-    /// The number of the pixel of an item at a place.
+    /// Returns the index of an item's pixel at `[d, h, w]`.
     pub fn at(&self, item: usize, [d, h, w]: [usize; 3]) -> usize {
         let [depth, height, width] = self.extents;
         let slice = if self.leading { d * self.items + item } else { item * depth + d };
         (slice * height + h) * width + w
     }
 
-    /// The item of a pixel, and its place.
+    /// Returns the item and `[d, h, w]` of the pixel of that index.
     pub fn place(&self, pixel: usize) -> (usize, [usize; 3]) {
         let [depth, height, width] = self.extents;
         let (slice, h, w) = (pixel / (height * width), pixel / width % height, pixel % width);
@@ -56,12 +56,12 @@ impl Pixels {
         }
     }
 
-    /// Every item and place, in the order of their numbers.
+    /// Iterates over item and `[d, h, w]` of all pixels, in the order of their indices.
     pub fn places(self) -> impl Iterator<Item = (usize, [usize; 3])> {
         (0..self.len()).map(move |pixel| self.place(pixel))
     }
 
-    /// The type of a tensor with so many channels.
+    /// Returns the single-precision type of a tensor with these pixels and `channels` channels.
     pub fn ty(&self, channels: usize) -> TensorType {
         let [depth, height, width] = self.extents;
         let slices = if self.leading { [depth, self.items] } else { [self.items, depth] };
@@ -70,7 +70,8 @@ impl Pixels {
 }
 
 impl Windows {
-    /// Windows of sizes, strides and dilations over extents; none where one does not fit.
+    /// Returns windows of the given sizes, strides and dilations over `extents`; `None` if a window
+    /// does not fit.
     pub fn over(
         extents: [usize; 3],
         shapes: [(usize, usize, usize); 3],
@@ -81,12 +82,15 @@ impl Windows {
         Some(Self { axes: [d?, h?, w?], leading })
     }
 
-    /// Positions that a window sees.
+    /// Returns the number of taps of a window.
     pub fn taps(&self) -> usize {
         self.axes.iter().map(|axis| axis.size).product()
     }
 
-    /// The pixels of what is windowed, and its channels.
+    /// Returns the pixels and channels of the windowed tensor `x`.
+    ///
+    /// # Errors
+    /// Fails if `x` does not have five axes, or the windows do not lie within it.
     pub fn sources(&self, x: &TensorType) -> Result<(Pixels, usize), OpError> {
         let (pixels, channels) = pixels(x, self.leading)?;
         for (axis, &extent) in self.axes.iter().zip(&pixels.extents) {
@@ -95,19 +99,23 @@ impl Windows {
         Ok((pixels, channels))
     }
 
-    /// The windows over so many items.
+    /// Returns the pixels of a result over `items` items, one pixel per window.
     pub fn targets(&self, items: usize) -> Pixels {
         Pixels { items, extents: self.axes.map(|axis| axis.windows), leading: self.leading }
     }
 
-    /// The pixels of one value a window, checked, and its channels.
+    /// Returns the pixels and channels of `y`, which has one pixel per window.
+    ///
+    /// # Errors
+    /// Fails if `y` does not have five axes, or other extents than the windows.
     pub fn results(&self, y: &TensorType) -> Result<(Pixels, usize), OpError> {
         let (pixels, channels) = pixels(y, self.leading)?;
         ensure(pixels == self.targets(pixels.items), || format!("{y} for the windows {self:?}"))?;
         Ok((pixels, channels))
     }
 
-    /// The taps of the window at a place that lie within the extents, and the places they see.
+    /// Iterates over the taps of the window at `place` that lie within `source`, each with the
+    /// place that it sees.
     pub fn seen(
         &self,
         target: [usize; 3],
@@ -122,7 +130,7 @@ impl Windows {
         })
     }
 
-    /// The constants of windows.wgsl.
+    /// Sets the constants of `windows.wgsl`.
     pub(crate) fn describe(&self, launch: Launch, source: [usize; 3]) -> Launch {
         const NAMES: [[&str; 6]; 3] = [
             ["SIZE_D", "STRIDE_D", "DILATION_D", "BEFORE_D", "SOURCE_D", "TARGET_D"],

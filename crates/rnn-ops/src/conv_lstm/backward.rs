@@ -1,15 +1,15 @@
 use crate::common::ensure;
 use crate::conv_lstm::ConvLstm;
 use crate::recurrent::cell_kernels::with_matrix;
-use crate::recurrent::{is_unmasked, places};
+use crate::recurrent::{copy_or_zero, is_unmasked, places};
 use crate::{Definition, ScanInputs};
 use rnn_core::DType;
 use rnn_graph::{
     Cost, InPlace, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
 };
 
-/// The gradients of x and of the initial state of a [`ConvLstm`], from the last step to the
-/// first: gates as in [`crate::LstmBackward`], and
+/// Gradients of x and of the initial state of a [`ConvLstm`], from the last step to the first: the
+/// gates as in [`crate::LstmBackward`], and
 ///
 /// ```text
 /// dh(q, t-1) = sum over gates g and the windows p and taps j that see q of
@@ -18,21 +18,22 @@ use rnn_graph::{
 ///
 /// Where an item is masked, dz = 0 and dh, dc stay.
 ///
-/// Inputs: the gates, U, c(t-1), then those that there are of: mask, dropout factors, the gradient
-/// of h, that of the final state. Outputs: dz `[T B, D, H, W, 4F]`, into which the gates turn and
-/// which is the gradient of x, and that of the initial state `[2 B, D, H, W, F]`.
+/// Inputs: the gates, U, c(t-1), then the present ones of mask, dropout factors, gradient of h,
+/// gradient of the final state. Outputs: dz `[T B, D, H, W, 4F]`, which overwrites the gates and is
+/// the gradient of x; and the gradient of the initial state `[2 B, D, H, W, F]`.
 #[derive(Clone, Debug)]
 pub struct ConvLstmBackward {
-    /// The op that is differentiated.
+    /// The forward op.
     pub forward: ConvLstm,
-    /// Whether the sequence of h has a gradient.
+    /// True if the gradient of the sequence of h is an input.
     pub d_hidden: bool,
-    /// Whether the final state has a gradient.
+    /// True if the gradient of the final state is an input.
     pub d_last: bool,
 }
 
 impl ConvLstmBackward {
-    /// The places of mask, dropout, d_hidden and d_last.
+    /// Returns the input indices of the mask, the dropout factors, and the gradients of h and of
+    /// the final state; `None` for those that are absent.
     pub fn optional(&self) -> [Option<usize>; 4] {
         let ScanInputs { mask, dropout, .. } = self.forward.inputs;
         places(3, [mask, dropout, self.d_hidden, self.d_last])
@@ -47,20 +48,17 @@ impl Definition for ConvLstmBackward {
         let mask = mask.map(|p| io.uints(p));
         let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
         let [dz, d_state] = io.outputs();
-        match d_last {
-            Some(given) => d_state.copy_from_slice(given),
-            None => d_state.fill(F::zero()),
-        }
+        copy_or_zero(d_state, d_last);
         let (dh, dc) = d_state.split_at_mut(per_step);
         for t in (0..self.forward.steps).rev() {
-            let there = |item: usize| is_unmasked(mask, t * e.step.items + item);
+            let unmasked = |item: usize| is_unmasked(mask, t * e.step.items + item);
             for at in 0..per_step {
                 let (pixel, j) = (at / filters, at % filters);
                 let row = t * e.step.len() + pixel;
                 dh[at] = dh[at] + d_hidden.map_or(F::zero(), |d| d[t * per_step + at]);
                 let values = [0, 1, 2, 3].map(|gate| dz[(row * 4 + gate) * filters + j]);
                 let mut of_gates = [F::zero(); 4];
-                if there(e.step.place(pixel).0) {
+                if unmasked(e.step.place(pixel).0) {
                     let c_before = c[t * per_step + at];
                     (of_gates, dc[at]) =
                         self.forward.gates.back(values, c_before, [dh[at], dc[at]]);
@@ -69,11 +67,11 @@ impl Definition for ConvLstmBackward {
                     dz[(row * 4 + gate) * filters + j] = value;
                 }
             }
-            for (pixel, _) in e.step.places().enumerate().filter(|(_, place)| there(place.0)) {
+            for (pixel, _) in e.step.places().enumerate().filter(|(_, place)| unmasked(place.0)) {
                 dh[pixel * filters..(pixel + 1) * filters].fill(F::zero());
             }
             for (pixel, (item, place)) in e.step.places().enumerate() {
-                if !there(item) {
+                if !unmasked(item) {
                     continue;
                 }
                 let row = t * e.step.len() + pixel;
@@ -120,7 +118,7 @@ impl Op for ConvLstmBackward {
         Ok(vec![inputs[0].clone(), e.ty(2, e.filters)])
     }
 
-    /// A launch for each step, and one for the gradient of the initial state.
+    /// One launch per step, and one for the gradient of the initial state.
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let e = self.forward.extents(&s.inputs[0])?;
         let half = s.inputs[0].dtype == DType::F16;

@@ -4,6 +4,7 @@ use crate::{
     ScanInputs,
 };
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let all = ScanInputs { state: true, mask: true, dropout: true };
     let some = |state, mask, dropout| ScanInputs { state, mask, dropout };
@@ -30,9 +31,9 @@ pub fn cases() -> Vec<Case> {
         let kernel = vec![windows.taps(), filters, 4 * filters];
         let mut forward =
             vec![Sample::Normal(shape(steps, 4 * filters)), Sample::Uniform(kernel, -scale, scale)];
-        // The last item takes part in nothing.
-        let there = (0..steps * items).map(|i| u32::from(i % 3 != 1 && i % items + 1 < items));
-        let mask = Sample::Exactly(vec![steps, items], there.collect());
+        // The last item is masked at every step.
+        let unmasked = (0..steps * items).map(|i| u32::from(i % 3 != 1 && i % items + 1 < items));
+        let mask = Sample::Exactly(vec![steps, items], unmasked.collect());
         forward.extend(inputs.state.then(|| Sample::Uniform(shape(2, filters), -1.0, 1.0)));
         forward.extend(inputs.mask.then(|| mask.clone()));
         forward.extend(inputs.dropout.then(|| Sample::Uniform(shape(4, filters), 0.0, 2.0)));
@@ -55,7 +56,7 @@ pub fn cases() -> Vec<Case> {
         let op = ConvLstmBackward { forward: op, d_hidden: true, d_last: inputs.state };
         let backward = Case::new(format!("conv_lstm backward {name}"), op, backward);
         if steps == 3 || filters == 17 {
-            // What is stored has an error of half of 2^-10, and so have the factors of products.
+            // Stored values and the factors of products have an error of half of 2^-10.
             let mut half = cases[cases.len() - 1].clone().half(&[0]).tolerance(2e-3);
             half.differentiable.clear();
             let d_hidden = backward.inputs.len() - 1 - usize::from(inputs.state);

@@ -7,7 +7,7 @@ use crate::common::ensure;
 use crate::conv::{ConvKernel, Pixels, Windows};
 use crate::lstm;
 use crate::recurrent::cell_kernels::{Step, with_matrix};
-use crate::recurrent::{Extents, is_unmasked};
+use crate::recurrent::{Extents, copy_or_zero, is_unmasked};
 use crate::{
     Binary, Cast, Columns, Concat, ConvLstmBackward, Definition, Fill, LstmGates, ScanInputs,
 };
@@ -18,53 +18,58 @@ use rnn_graph::{
 };
 
 /// A convolutional LSTM over a whole sequence (keras/src/layers/rnn/conv_lstm.py): an
-/// [`crate::Lstm`] of which h(t-1) U is a convolution.
+/// [`crate::Lstm`] whose product h(t-1) U is a convolution.
 ///
 /// ```text
 /// z_g(p, t) = x_g(p, t) + sum over taps j of (h(p + j, t-1) d_g(p + j)) U_j,g
 /// ```
 ///
-/// Inputs, with T steps and B items to a step: x `[T B, D, H, W, 4F]`, already convolved and
-/// biased; U `[taps, F, 4F]`; then of [`ScanInputs`] what there is: the state `[2 B, D, H, W, F]`
-/// being h, then c; the mask u32 `[T, B]`; dropout factors `[4 B, D, H, W, F]`. Outputs: h
-/// `[T B, D, H, W, F]`; the gates, into which x turns, and c(t-1) `[T B, D, H, W, F]`, which the
-/// backward pass needs; and the final state `[2 B, D, H, W, F]`. Gradients flow through h and the
-/// final state. Sequences may be of half precision, all of them; sums and the state are not.
+/// Inputs, for T steps of B items: x `[T B, D, H, W, 4F]`, already convolved and biased; U
+/// `[taps, F, 4F]`; then the present ones of [`ScanInputs`]: the state `[2 B, D, H, W, F]` (h, then
+/// c), the mask u32 `[T, B]`, dropout factors `[4 B, D, H, W, F]`.
+///
+/// Outputs: h `[T B, D, H, W, F]`; the gates, which overwrite x, and c(t-1) `[T B, D, H, W, F]`,
+/// both for the backward pass; and the final state `[2 B, D, H, W, F]`. Gradients flow through h
+/// and the final state. All sequences may have half precision; sums and the state have single
+/// precision.
 #[derive(Clone, Debug)]
 pub struct ConvLstm {
-    /// T.
+    /// T, the number of time steps.
     pub steps: usize,
-    /// The windows over h, which keep the extents.
+    /// Windows over h, which keep its extents.
     pub windows: Windows,
-    /// The gates.
+    /// Activations of the gates.
     pub gates: LstmGates,
-    /// What it takes besides x and U.
+    /// The optional inputs after x and U.
     pub inputs: ScanInputs,
 }
 
-/// What a sequence of a [`ConvLstm`] consists of.
+/// Extents of a sequence of a [`ConvLstm`].
 #[derive(Clone, Copy, Debug)]
 pub struct ConvLstmExtents {
-    /// The pixels of one step.
+    /// The pixels of one time step.
     pub step: Pixels,
-    /// F.
+    /// F, the channels of h.
     pub filters: usize,
 }
 
 impl ConvLstmExtents {
-    /// Numbers of a step's hidden state.
+    /// Returns the number of elements of the hidden state.
     pub fn per_step(&self) -> usize {
         self.step.len() * self.filters
     }
 
-    /// The type of so many times the pixels of a step's items.
+    /// Returns the single-precision type of `times` time steps with `channels` channels.
     pub fn ty(&self, times: usize, channels: usize) -> TensorType {
         Pixels { items: times * self.step.items, ..self.step }.ty(channels)
     }
 }
 
 impl ConvLstm {
-    /// The extents of a sequence of gates, which holds four times the filters.
+    /// Returns the extents of a sequence x, whose channels are four times the filters.
+    ///
+    /// # Errors
+    /// Fails if the extents of x do not fit the steps and windows.
     pub fn extents(&self, x: &TensorType) -> Result<ConvLstmExtents, OpError> {
         let (all, channels) = self.windows.sources(x)?;
         let keeps = self.windows.axes.iter().zip(all.extents).all(|(a, e)| a.windows == e);
@@ -75,7 +80,10 @@ impl ConvLstm {
         Ok(ConvLstmExtents { step, filters: channels / 4 })
     }
 
-    /// What a launch is made of.
+    /// Returns the launch parameters of one step.
+    ///
+    /// # Errors
+    /// Fails if the cell has no modules for this precision.
     pub(crate) fn step(&self, e: &ConvLstmExtents, half: bool) -> Result<Step, OpError> {
         let extents = Extents { steps: self.steps, batch: e.step.items, hidden: e.filters };
         let shader = &lstm::KERNELS.of(half)?.step;
@@ -83,7 +91,7 @@ impl ConvLstm {
         Ok(Step { shader, extents, rows: e.step.len(), terms, transposed: false })
     }
 
-    /// The gradient of U: that of a convolution of all h(t-1) to all dz(t).
+    /// Adds the gradient of U: that of one convolution over all h(t-1) with the gradients dz(t).
     fn recurrent_gradient(
         &self,
         graph: &mut Graph,
@@ -135,10 +143,7 @@ impl Definition for ConvLstm {
         let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
         let mask = mask.map(|p| io.uints(p));
         let [h, gates, c, last] = io.outputs();
-        match state {
-            Some(state) => last.copy_from_slice(state),
-            None => last.fill(F::zero()),
-        }
+        copy_or_zero(last, state);
         let (h_last, c_last) = last.split_at_mut(per_step);
         for t in 0..self.steps {
             let h_before = h_last.to_vec();

@@ -10,20 +10,22 @@ use rnn_graph::{
 use rnn_shaders::embedding::EMBEDDING;
 use rnn_shaders::shared::{ELEMENTWISE, STORAGE_F16, STORAGE_F32};
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new("embedding", &[STORAGE_F32, ELEMENTWISE, EMBEDDING]);
+/// WGSL module of the kernels, over tensors of half precision.
 pub static OF_HALVES: Shader =
     Shader::new("embedding_half", &[STORAGE_F16, ELEMENTWISE, EMBEDDING]);
 
-/// The kernels for rows of this type.
+/// Returns the module for tables of this element type.
 fn shader(rows: &TensorType) -> &'static Shader {
     if rows.dtype == DType::F16 { &OF_HALVES } else { &SHADER }
 }
 
-/// Sorted positions to a window of the gradient.
+/// Sorted positions per window, the share of one thread in the gradient.
 const WINDOW: usize = rnn_shaders::constant(EMBEDDING, "WINDOW");
 
-/// out[.., :] = table[tokens[..], :]: tokens of shape S, table `[V, E]` -> `S + [E]`, of its
-/// precision.
+/// out[.., :] = table[tokens[..], :] (keras/src/layers/core/embedding.py). Inputs: tokens u32 of
+/// shape S, table `[V, E]`. Output: `S + [E]`, of the table's element type.
 #[derive(Clone, Debug)]
 pub struct Embedding;
 
@@ -93,10 +95,11 @@ impl Op for Embedding {
 
 /// d_table[v, :] = sum of d_out over the positions of token v, in ascending order.
 ///
-/// tokens, d_out, and their order and starts from [`SortTokens`] -> `[V, E]`, in single precision.
+/// Inputs: tokens, d_out, and the tokens' order and starts from [`SortTokens`]. Output: `[V, E]`,
+/// in single precision.
 #[derive(Clone, Debug)]
 pub struct EmbeddingBackward {
-    /// Rows of the table.
+    /// V, the rows of the table.
     pub vocabulary: usize,
 }
 
@@ -137,7 +140,7 @@ impl Op for EmbeddingBackward {
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let (positions, width) = (s.inputs[0].len(), s.inputs[1].shape.last());
         let windows = positions.div_ceil(WINDOW);
-        // A thread adds up windows, and positions of two windows on either side of them.
+        // A thread sums whole windows, and the positions of a partial window at either end.
         let launch = |entry, count: usize| -> Result<Launch, OpError> {
             Ok(Launch::new(shader(&s.inputs[1]), entry, threads(count)?)
                 .iterations(iterations(windows, 0) + 4 * iterations(2 * WINDOW, 0))
@@ -167,12 +170,13 @@ impl Op for EmbeddingBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let embed = |n: usize, v: usize, e: usize| {
         let inputs = vec![Sample::Below(vec![n], v as u32), Sample::Normal(vec![v, e])];
         Case::new(format!("embedding {n} of {v}x{e}"), Embedding, inputs).gradient(&[1])
     };
-    // The gradient of 700 positions of which most hold one token, as padding does.
+    // The gradient of 700 positions, most of which hold one token, as padding does.
     let tokens: Vec<u32> = (0..700).map(|i| if i % 9 == 0 { i % 5 } else { 2 }).collect();
     let mut order: Vec<u32> = (0..700).collect();
     order.sort_by_key(|&p| tokens[p as usize]);

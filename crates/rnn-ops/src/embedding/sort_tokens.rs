@@ -6,21 +6,22 @@ use rnn_graph::{
     Work, iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "sort_tokens",
     &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::embedding::SORT_TOKENS],
 );
 
-/// Positions to a block of the counting sort.
+/// Positions per block of the counting sort.
 const BLOCK: usize = rnn_shaders::constant(rnn_shaders::embedding::SORT_TOKENS, "BLOCK");
 
-/// Groups positions by token: `order` lists the positions of token 0 in ascending order, then
-/// those of token 1, and so on; those of token v are `order[starts[v]..starts[v + 1]]`.
+/// Groups positions by token: `order` lists the positions of token 0 in ascending order, then those
+/// of token 1, and so on. The positions of token v are `order[starts[v]..starts[v + 1]]`.
 ///
-/// tokens `[..]` -> order `[N]`, starts `[vocabulary + 1]`.
+/// Input: tokens u32 `[..]`, N of them. Outputs: order u32 `[N]`, starts u32 `[vocabulary + 1]`.
 #[derive(Clone, Debug)]
 pub struct SortTokens {
-    /// Tokens are below this.
+    /// Exclusive upper bound of the tokens.
     pub vocabulary: usize,
 }
 
@@ -54,8 +55,8 @@ impl Op for SortTokens {
         let (table, ranks, totals) =
             (Operand::Scratch(0), Operand::Scratch(1), Operand::Scratch(2));
         let (tokens, order, starts) = (Operand::Input(0), Operand::Output(0), Operand::Output(1));
-        // `rank` goes over a block for each position of a thread, `scan` twice over a run of tokens
-        // and once over the runs.
+        // `rank` loops over a block for each position of a thread; `scan` loops twice over a run of
+        // tokens and once over the runs.
         let rank =
             iterations(BLOCK / THREADS, 0) + iterations(BLOCK / THREADS, 2 * BLOCK as u64 + 2);
         let scan = 2 * iterations(vocabulary.div_ceil(THREADS), 0) + iterations(THREADS, 0);
@@ -95,6 +96,7 @@ impl Op for SortTokens {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [(1, 1), (7, 5), (1024, 300), (2500, 11), (1500, 1000)]
         .map(|(positions, vocabulary)| {

@@ -6,9 +6,9 @@ use crate::{
     SimpleRnnBackward, Softmax,
 };
 
-/// Saturated, zero, denormal, and usual in between.
+/// Pre-activations that saturate, are zero or denormal, and ordinary ones.
 const FORWARD: [f32; 11] = [40.0, -40.0, 0.0, 1e-40, -1e-40, 104.0, -104.0, -0.0, 0.7, 1e-6, -88.0];
-/// What gates become of them.
+/// Gate values that result from such pre-activations.
 const GATE: [f32; 7] = [1.0, 0.0, 1e-40, 0.5, 1e-18, 1.0 - f32::EPSILON, 0.3];
 const STATE: [f32; 7] = [1.0, -1.0, 0.0, 1e-40, -1e-40, 0.4, -1e-18];
 
@@ -17,8 +17,8 @@ fn of<const N: usize>(values: [f32; N], shape: &[usize]) -> Sample {
     Sample::Floats(shape.to_vec(), values.into_iter().cycle().take(count).collect())
 }
 
-/// Cells whose gates are saturated, zero or denormal at most steps. Rounding dies away as the state
-/// does, but where a gate of 1 keeps it.
+/// Cells whose gates are saturated, zero or denormal at most steps. Rounding errors decay with the
+/// state, except where a gate of 1 keeps it.
 fn cells() -> Vec<Case> {
     let (t, b, h) = (STEPS, 5, 32);
     let inputs = ScanInputs::default();
@@ -65,7 +65,7 @@ fn cells() -> Vec<Case> {
     cases.into_iter().map(|case| case.tolerance(1e-5)).collect()
 }
 
-/// Activations, losses and softmax of such numbers.
+/// Activations, losses and softmax of such values.
 fn functions() -> Vec<Case> {
     let shape = [11 * 29, 11];
     let x = || of(FORWARD, &shape);
@@ -85,15 +85,16 @@ fn functions() -> Vec<Case> {
     let op = Loss { of: ElementLoss::BinaryCrossEntropy, weighted: false };
     let back = LossBackward(op.clone());
     let count = Sample::Floats(vec![1], vec![shape.iter().product::<usize>() as f32]);
-    let judged = vec![x(), labels.clone()];
+    let inputs = vec![x(), labels.clone()];
     let backward = vec![x(), labels.clone(), count];
     cases.push(Case::new("softmax extremes", Softmax, vec![x()]));
     cases.push(Case::new("categorical extremes", CategoricalCrossEntropy, vec![x(), labels]));
-    cases.push(Case::new("binary cross-entropy extremes", op, judged));
+    cases.push(Case::new("binary cross-entropy extremes", op, inputs));
     cases.push(Case::new("binary cross-entropy backward extremes", back, backward));
     cases
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [cells(), functions()].concat()
 }

@@ -1,6 +1,6 @@
-//! Cases of the sizes that people train: hundreds of steps, more rows of batch times time than
-//! 65,535, more workgroups than one axis of a grid holds. Where rows do not depend on each other
-//! the definition computes a few of them; see [`crate::Rows`].
+//! Cases of the sizes of real training runs: hundreds of steps, more rows of batch times time than
+//! 65,535, more workgroups than one axis of a grid holds. Where rows are independent, the reference
+//! definition computes a few of them; see [`crate::Rows`].
 
 mod extremes;
 mod products;
@@ -13,25 +13,25 @@ use crate::{Case, RowAxis, Sample, Tier};
 
 /// Steps of a long sequence.
 const STEPS: usize = 500;
-/// Rows of a batch which in so many steps are more than 65,535.
+/// Batch size for which STEPS * BATCH exceeds 65,535.
 const BATCH: usize = 132;
-/// Rows beyond 65,535.
+/// A number of rows beyond 65,535.
 const MANY: usize = 70_001;
-/// Columns that make elements for more than 65,535 workgroups of 256 threads of that many rows.
+/// Columns for which MANY rows need more than 65,535 workgroups of 256 threads.
 const WIDE: usize = 257;
-/// Elements for more than 65,535 workgroups of 256 threads.
+/// Elements that need more than 65,535 workgroups of 256 threads.
 const ELEMENTS: usize = 16_800_001;
 /// Distinct rows of long columns; a prime.
 const DISTINCT: usize = 1009;
-/// Belongs to all rows.
+/// Marks an operand that all rows share.
 const SHARED: Option<RowAxis> = None;
 
-/// Rows lie along this axis.
+/// Marks an operand whose rows lie along `axis`.
 fn along(axis: usize) -> Option<RowAxis> {
     Some(RowAxis::new(axis))
 }
 
-/// They lie along it in so many blocks.
+/// Marks an operand whose rows lie along `axis` in `blocks` blocks.
 fn in_blocks(axis: usize, blocks: usize) -> Option<RowAxis> {
     Some(RowAxis::new(axis).blocks(blocks))
 }
@@ -44,7 +44,7 @@ fn uniform(shape: &[usize], low: f32, high: f32) -> Sample {
     Sample::Uniform(shape.to_vec(), low, high)
 }
 
-/// The large cases, those of the most used ops first.
+/// Returns the large cases, those of the most used ops first.
 pub fn cases() -> Vec<Case> {
     let lists = [
         recurrent::cases,

@@ -5,7 +5,7 @@ use crate::{
 };
 use rnn_core::DType;
 
-/// A product of so many rows, or of so many columns, with its operands in either order.
+/// Products with very many rows or very many columns, with the operands in either order.
 fn products() -> Vec<Case> {
     let tanh = Matmul { bias: true, activation: Activation::Tanh, ..Matmul::default() };
     let of_rows = |rows: usize, k: usize, n: usize| {
@@ -63,7 +63,7 @@ fn long_sums() -> Vec<Case> {
     ]
 }
 
-/// Products through dropout of each gate's own, whose factors repeat from step to step.
+/// Products whose gates each have a dropout of their own, with factors that repeat at every step.
 fn dropped() -> Vec<Case> {
     let (few, k, gates, width) = (3, 32, 4, 96);
     let columns = gates * width;
@@ -72,7 +72,7 @@ fn dropped() -> Vec<Case> {
     let op = DropoutMatmul { bias: true, output: DType::F32 };
     let size = format!("T {STEPS} B {BATCH} {k} to {gates}x{width}");
     let inputs = vec![normal(&[STEPS, few, k]), w.clone(), factors(few), normal(&[columns])];
-    // Three columns of each gate.
+    // Three columns per gate.
     let weights =
         vec![normal(&[STEPS, BATCH, k]), normal(&[STEPS, BATCH, gates * 3]), factors(BATCH)];
     vec![
@@ -95,6 +95,7 @@ fn dropped() -> Vec<Case> {
     ]
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [products(), long_sums(), dropped()].concat()
 }

@@ -6,17 +6,18 @@ use crate::{
     SimpleRnnBackward, Windows,
 };
 
+/// Keras's default activations of an LSTM.
 pub const GATES: LstmGates =
     LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
 const PLAIN: ScanInputs = ScanInputs { state: false, mask: false, dropout: false };
 const ALL: ScanInputs = ScanInputs { state: true, mask: true, dropout: true };
 
-/// What a recurrence of [`BATCH`] rows runs over.
+/// Extents of a recurrence of [`BATCH`] rows.
 #[derive(Clone, Copy)]
 struct Size {
     steps: usize,
     hidden: usize,
-    /// Rows of the reference.
+    /// Distinct rows, which the reference computes.
     distinct: usize,
     /// Rows on an emulated graphics API.
     on_software: usize,
@@ -38,7 +39,7 @@ impl Size {
         [self.steps, self.distinct, gates * self.hidden]
     }
 
-    /// Weights under which a state neither dies nor explodes.
+    /// Samples weights with which the state neither vanishes nor explodes.
     fn matrix(self, shape: [usize; 2]) -> Sample {
         let bound = 1.0 / (self.hidden as f32).sqrt();
         uniform(&shape, -bound, bound)
@@ -52,12 +53,13 @@ impl Size {
         self.matrix([gates * self.hidden, self.hidden])
     }
 
-    /// A case whose operands behind `axes` are sequences, states, masks and factors, all of which
-    /// have their rows along the second axis.
+    /// Returns a case whose operands after those of `axes` are sequences, states, masks and
+    /// factors, all with their rows along the second axis.
     fn case(self, case: Case, axes: &[Option<RowAxis>], outputs: usize) -> Case {
         let mut inputs = axes.to_vec();
         inputs.resize(case.inputs.len(), along(1));
-        // Rounding of a step dies away as its state does: as exact as a few steps.
+        // Rounding errors of a step decay with its state: the result is as exact as that of a few
+        // steps.
         case.tolerance(1e-5).rows([BATCH, self.on_software], &inputs, &vec![along(1); outputs])
     }
 
@@ -118,7 +120,7 @@ fn simple_rnn(size: Size, inputs: ScanInputs) -> [Case; 2] {
     [size.case(forward, &[along(1), SHARED], 2), size.case(backward, &[SHARED], 2)]
 }
 
-/// Films of so many steps and pixels; the items of a step are rows.
+/// A ConvLSTM over videos of `steps` frames; the items of a step are rows.
 fn conv_lstm(
     steps: usize,
     extents: [usize; 3],
@@ -134,11 +136,11 @@ fn conv_lstm(
     let e = ConvLstmExtents { step: Pixels { items, extents, leading: false }, filters };
     let shape = |times, channels| e.ty(times, channels).dims().to_vec();
     let sequence = in_blocks(0, steps);
-    // Of the kernel's taps most lie within; the state neither dies nor explodes.
+    // Most taps of the kernel lie within the frame; the state neither vanishes nor explodes.
     let bound = 0.4 / (filters as f32).sqrt();
     let kernel = uniform(&[windows.taps(), filters, 4 * filters], -bound, bound);
-    let there = (0..steps * items).map(|i| u32::from(i % 4 != 1)).collect();
-    let mask = inputs.mask.then(|| Sample::Exactly(vec![steps, items], there));
+    let unmasked = (0..steps * items).map(|i| u32::from(i % 4 != 1)).collect();
+    let mask = inputs.mask.then(|| Sample::Exactly(vec![steps, items], unmasked));
     let factors = inputs.dropout.then(|| Sample::Uniform(shape(4, filters), 0.0, 2.0));
 
     let mut forward = vec![Sample::Normal(shape(steps, 4 * filters)), kernel.clone()];
@@ -180,13 +182,14 @@ fn conv_lstm(
     ]
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (i, size) in SIZES.into_iter().enumerate() {
         cases.extend(lstm(size, PLAIN));
         cases.extend(gru(size, true, PLAIN));
         cases.extend(simple_rnn(size, PLAIN));
-        // What is optional, at each number of steps once: in one launch and step by step.
+        // Every optional input, once per number of steps: in one launch and step by step.
         if i % 2 == 1 {
             cases.extend(lstm(size, ALL));
             cases.extend(gru(size, true, ALL));
@@ -194,7 +197,7 @@ pub fn cases() -> Vec<Case> {
             cases.extend(gru(size, false, ALL));
         }
     }
-    // Of half precision: factors and what is stored have an error of half of 2^-10.
+    // In half precision, factors and stored values have an error of half of 2^-10.
     let [forward, backward] = lstm(SIZES[0], PLAIN);
     cases.push(forward.half(&[0]).tolerance(2e-3).named(" half"));
     cases.push(backward.half(&[0, 2, 3]).tolerance(4e-3).named(" half"));

@@ -10,9 +10,9 @@ use crate::{
 use rnn_core::DType;
 use rnn_graph::Op;
 
-/// An op over rows of [`WIDE`] columns, of which there are [`MANY`], so that neither workgroups of
-/// a row each nor those of 256 elements each fit one axis of a grid. All inputs and the only output
-/// have these rows.
+/// Returns a case of [`MANY`] rows of [`WIDE`] columns, so that neither workgroups of one row each
+/// nor those of 256 elements each fit one axis of a grid. All inputs and the only output have these
+/// rows.
 fn wide(name: &str, op: impl Op, inputs: Vec<Sample>) -> Case {
     let axes = vec![along(0); inputs.len()];
     Case::new(format!("{name} {MANY}x{WIDE}"), op, inputs).rows([MANY, MANY], &axes, &[along(0)])
@@ -30,7 +30,7 @@ fn each() -> Sample {
     uniform(&[DISTINCT], 0.5, 2.0)
 }
 
-/// Element by element.
+/// Elementwise ops.
 fn elementwise() -> Vec<Case> {
     let mut cases = Vec::new();
     for activation in Activation::ALL {
@@ -48,7 +48,7 @@ fn elementwise() -> Vec<Case> {
     }
     cases.push(wide("scale", Scale(-1.5), vec![rows()]));
     cases.push(wide("cast widened", Cast(DType::F32), vec![rows()]).half(&[0]));
-    // Rounded by half of 2^-10.
+    // Values rounded to half precision have an error of half of 2^-10.
     cases.push(wide("cast narrowed", Cast(DType::F16), vec![rows()]).tolerance(1e-3));
     let positive = uniform(&[DISTINCT, WIDE], 0.1, 9.0);
     cases.push(wide("inverse_root", InverseRoot { epsilon: 1e-3 }, vec![positive]));
@@ -63,7 +63,7 @@ fn elementwise() -> Vec<Case> {
         Case::new(format!("penalty_backward {MANY}x{WIDE}"), back, vec![rows(), normal(&[1])])
             .rows([MANY, MANY], &[along(0), SHARED], &[along(0)]),
     );
-    // What is dropped depends on an element's step, row and place: no two rows are equal.
+    // The dropped elements depend on step, row and index: no two rows are equal.
     let key = Sample::Exactly(vec![4], vec![0xdead_beef, 17, 3, 40]);
     let x = normal(&[STEPS, BATCH, 260]);
     let op = Dropout { rate: 0.4, layer: 2 };
@@ -71,7 +71,7 @@ fn elementwise() -> Vec<Case> {
     cases
 }
 
-/// Row by row.
+/// Row-wise ops.
 fn row_by_row() -> Vec<Case> {
     let scaled = || vec![rows(), rows(), each()];
     let mask = || Sample::Below(vec![DISTINCT], 2);
@@ -115,7 +115,7 @@ fn row_by_row() -> Vec<Case> {
     ]
 }
 
-/// What moves elements and computes nothing.
+/// Ops that move elements and compute nothing.
 fn layout() -> Vec<Case> {
     let side = [DISTINCT, WIDE - 57];
     let one = [along(0)];
@@ -155,19 +155,20 @@ fn layout() -> Vec<Case> {
 
 /// One step of optimizers over more parameters than 65,535 workgroups have threads.
 fn optimizers() -> Vec<Case> {
-    let numbers = uniform(&[StepParams::LEN], 0.001, 0.1);
+    let step = uniform(&[StepParams::LEN], 0.001, 0.1);
     let parameters = || normal(&[DISTINCT]);
     let counts = [ELEMENTS, ELEMENTS];
     let mut cases: Vec<Case> = rules_of_cases()
         .into_iter()
         .map(|(name, rule)| {
-            // Squared first moments stay below second ones, as they do when they come from gradients.
+            // Squared first moments stay below second moments, as they do when they come from
+            // gradients.
             let ranges = [(0.3, 1.0), (0.0, 0.5)].into_iter().cycle().take(rule.slots().len());
             let slots = ranges.map(|(low, high)| uniform(&[DISTINCT], low, high));
             let updates: Vec<Sample> = std::iter::once(parameters()).chain(slots).collect();
             let axes = vec![along(0); updates.len()];
             let op = Update { rule, clip: 2.0 };
-            Case::new(format!("{name} {ELEMENTS}"), op, vec![parameters(), numbers.clone()])
+            Case::new(format!("{name} {ELEMENTS}"), op, vec![parameters(), step.clone()])
                 .updates(updates)
                 // 1 - beta_2 has a relative rounding error of 3e-5, and so has its moment's change.
                 .tolerance(1e-5)
@@ -186,6 +187,7 @@ fn optimizers() -> Vec<Case> {
     cases
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [row_by_row(), elementwise(), layout(), optimizers()].concat()
 }

@@ -5,7 +5,7 @@ use crate::{
     UpdateMetricSums,
 };
 
-/// Sums over the rows; columns do not depend on each other.
+/// Sums over rows, with independent columns.
 fn over_rows() -> Vec<Case> {
     let x = || normal(&[MANY, 3]);
     let count = [WIDE, WIDE];
@@ -13,7 +13,7 @@ fn over_rows() -> Vec<Case> {
     let columns = along(1);
     let size = format!("{MANY}x{WIDE}");
     let back = vec![x(), x(), uniform(&[3], 0.5, 2.0)];
-    // Of 70,001 terms: rounding grows with the root of their number.
+    // Sums of 70,001 terms: rounding grows with the root of their number.
     vec![
         Case::new(format!("sum_rows {size}"), SumRows, vec![x()]).tolerance(1e-5).rows(
             count,
@@ -30,12 +30,12 @@ fn over_rows() -> Vec<Case> {
     ]
 }
 
-/// Sums over everything.
+/// Sums over all elements.
 fn over_all() -> Vec<Case> {
     let mut cases = vec![
         Case::new(format!("clip_by_norm {ELEMENTS} to 2"), ClipByNorm { norm: 2.0 }, vec![])
             .updates(vec![normal(&[ELEMENTS])]),
-        // Of 16,800,001 positive terms.
+        // Sums of 16,800,001 positive terms.
         Case::new(format!("penalty {ELEMENTS}"), Penalty { l1: 0.01, l2: 0.02 }, {
             vec![normal(&[ELEMENTS])]
         })
@@ -52,7 +52,7 @@ fn over_all() -> Vec<Case> {
         let op = Loss { of, weighted };
         let shape = [MANY, width];
         let mut forward = vec![uniform(&shape, -30.0, 30.0), uniform(&shape, 0.0, 1.0)];
-        // A gradient of the mean times the number of its terms is of the size of one of them.
+        // The gradient of a mean, times the number of its terms, is as large as one of them.
         let d_loss = Sample::Floats(vec![1], vec![(MANY * width) as f32]);
         let mut backward = [&forward[..], &[d_loss]].concat();
         for inputs in [&mut forward, &mut backward] {
@@ -66,9 +66,9 @@ fn over_all() -> Vec<Case> {
     cases
 }
 
-/// What is counted of so many rows, each step of an example one. A logit lies in the middle of a
-/// bucket of probabilities, so that rounding moves none to another.
-fn tallies() -> Vec<Case> {
+/// Metric sums of many rows, one time step per row. A logit lies in the middle of a bucket of
+/// probabilities, so that rounding moves none to another bucket.
+fn metric_sums() -> Vec<Case> {
     let case = |name: &str, of: MetricSums, [examples, steps, width]: [usize; 3]| {
         let logit = |i: usize| {
             let p = ((i * 83 % 199) as f32 + 0.5) / 199.0;
@@ -95,7 +95,7 @@ fn tallies() -> Vec<Case> {
     ]
 }
 
-/// What the losses of masked sequences count.
+/// Loss weights of masked sequences.
 fn masked_weights() -> Vec<Case> {
     let mask = |steps: usize, batch: usize| Sample::Below(vec![steps, batch], 2);
     let case = |steps: usize, batch: usize, weighted: bool| {
@@ -105,12 +105,12 @@ fn masked_weights() -> Vec<Case> {
         let weights = if weighted { " weighted" } else { "" };
         Case::new(format!("masked_weights {steps}x{batch}{weights}"), op, inputs)
     };
-    // The last has elements for more than 65,535 workgroups.
+    // The last case has elements for more than 65,535 workgroups.
     vec![case(STEPS, BATCH, true), case(MANY, 3, false), case(STEPS, 33_601, false)]
 }
 
-/// Positions sorted by token, and the gradient of a table, of which most positions hold one token,
-/// as padding does.
+/// Positions sorted by token, and the gradient of an embedding table where most positions hold one
+/// token, as padding does.
 fn tokens() -> Vec<Case> {
     let sort = |positions: usize, vocabulary: usize| {
         let tokens = Sample::Below(vec![positions], vocabulary as u32);
@@ -135,7 +135,7 @@ fn tokens() -> Vec<Case> {
         ];
         let name = format!("embedding_backward {positions} of {vocabulary}x32");
         let axes = [SHARED, along(1), SHARED, SHARED];
-        // The padding's sum has tens of thousands of terms.
+        // The sum of the padding token has tens of thousands of terms.
         Case::new(name, EmbeddingBackward { vocabulary }, inputs).tolerance(1e-5).rows(
             [32, 32],
             &axes,
@@ -152,6 +152,7 @@ fn tokens() -> Vec<Case> {
     ]
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
-    [tokens(), over_rows(), over_all(), tallies(), masked_weights()].concat()
+    [tokens(), over_rows(), over_all(), metric_sums(), masked_weights()].concat()
 }

@@ -5,7 +5,7 @@ use crate::{
 };
 use rnn_core::DType;
 
-/// Size, stride and dilation of a window that sees one pixel.
+/// Size, stride and dilation of a window of one pixel.
 const ONE: (usize, usize, usize) = (1, 1, 1);
 
 /// A convolution with its gradients. The rows of x are its items, those of the kernel's gradient
@@ -32,7 +32,7 @@ fn conv(
     let op = Conv { windows, bias: true, output: DType::F32 };
     let forward = vec![x(few), kernel.clone(), normal(&[filters])];
     let back = ConvInput { windows, source: extents };
-    // Each sum has as many terms as there are pixels: rounding grows with the root of their number.
+    // Each sum has one term per pixel: rounding grows with the root of their number.
     let of_kernel = vec![x(of(items)), dy(windows.targets(items), 3)];
     vec![
         Case::new(format!("conv {name} {size}"), op, forward).tolerance(5e-6).rows(
@@ -53,20 +53,20 @@ fn conv(
     ]
 }
 
-/// Windows over the steps of `[T, B, 1, 1, C]`.
+/// Returns windows over the steps of `[T, B, 1, 1, C]`.
 fn over_steps(steps: usize, size: usize, stride: usize) -> Option<Windows> {
     Windows::over([steps, 1, 1], [(size, stride, 1), ONE, ONE], Padding::Valid, true)
 }
 
-/// Pooling of so many steps, rows and channels. The pixels that the largest come from are numbered
-/// through all rows, so the reference computes them all.
+/// Pooling over time. Max pooling outputs pixel indices that run through all rows, so the reference
+/// computes every row.
 fn pools(steps: usize, (size, stride): (usize, usize), [batch, channels]: [usize; 2]) -> Vec<Case> {
     let Some(windows) = over_steps(steps, size, stride) else { return vec![] };
     let source = [steps, 1, 1];
     let x = |batch: usize| uniform(&[steps, batch, 1, 1, channels], 0.0, 1.0);
     let count = windows.axes[0].windows;
     let dy = |batch: usize| normal(&[count, batch, 1, 1, channels]);
-    // The first step that each window sees.
+    // The first step of each window.
     let first = (0..count * batch * channels).map(|i| {
         let (window, row) = (i / channels / batch, i / channels % batch);
         (window * stride * batch + row) as u32
@@ -77,8 +77,8 @@ fn pools(steps: usize, (size, stride): (usize, usize), [batch, channels]: [usize
     let row = [along(1)];
     let back = AveragePoolBackward { windows, source };
     let few = batch.min(3);
-    // Means of as many terms as a window has steps: rounding grows with the root of their number,
-    // and in sums of positive terms with the sum.
+    // Means have one term per step of a window: rounding grows with the root of their number, and
+    // in sums of positive terms with the sum.
     let tolerance = if size > 1000 { 1e-4 } else { 2e-6 };
     let mean = Case::new(format!("average_pool {text}"), AveragePool(windows), vec![x(few)]);
     vec![
@@ -97,7 +97,7 @@ fn pools(steps: usize, (size, stride): (usize, usize), [batch, channels]: [usize
 /// Masks and means over more than 65,535 steps.
 fn masks() -> Vec<Case> {
     let (steps, batch, channels) = (MANY, 3, 5);
-    let there = |first: usize| -> Sample {
+    let mask_from = |first: usize| -> Sample {
         let mask =
             (0..steps * batch).map(|i| u32::from(i >= first && (i / batch) % 5 != i % batch));
         Sample::Exactly(vec![steps, batch], mask.collect())
@@ -105,12 +105,12 @@ fn masks() -> Vec<Case> {
     let counts = Sample::Floats(vec![batch], (0..batch).map(|b| (b * 30_000) as f32).collect());
     let x = uniform(&[steps, batch, channels], 0.0, 1.0);
     let size = format!("T {steps} B {batch}");
-    let backward = vec![there(0), counts, normal(&[batch, channels])];
+    let backward = vec![mask_from(0), counts, normal(&[batch, channels])];
     vec![
         // Sums of 70,001 positive terms.
-        Case::new(format!("masked_mean {size}"), MaskedMean, vec![x, there(0)]).tolerance(1e-4),
+        Case::new(format!("masked_mean {size}"), MaskedMean, vec![x, mask_from(0)]).tolerance(1e-4),
         Case::new(format!("masked_mean_backward {size}"), MaskedMeanBackward, backward),
-        Case::new(format!("seen_mask {size} late"), SeenMask, vec![there(65_540 * batch)]),
+        Case::new(format!("seen_mask {size} late"), SeenMask, vec![mask_from(65_540 * batch)]),
         Case::new(
             format!("seen_mask T 500 B {MANY}"),
             SeenMask,
@@ -120,6 +120,7 @@ fn masks() -> Vec<Case> {
     ]
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let three = (3, 1, 1);
     let plane = [ONE, three, three];

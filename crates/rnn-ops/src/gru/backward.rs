@@ -6,7 +6,7 @@ use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
 };
 
-/// The gradients of x, of a and of the initial state, from the last step to the first:
+/// Gradients of x, of a and of the initial state of a [`Gru`], from the last step to the first:
 ///
 /// ```text
 /// dh += d_hidden(t)
@@ -17,15 +17,17 @@ use rnn_graph::{
 /// dh(t-1) = dh z + p r + sum over z and r of d_g (dx_g U_g^T)  else
 /// ```
 ///
-/// where da is dx but for its last part. Where a row is masked, dx = da = 0 and dh stays.
+/// where da equals dx except for da_h. Where a row is masked, dx = da = 0 and dh stays.
 ///
-/// Inputs: U transposed `[3H, H]`, what the forward pass saved, the gradient of h `[T, B, H]`, then
-/// mask and dropout factors, if any. Outputs: dx and da `[T, B, 3H]`, dh(0) `[1, B, H]`.
+/// Inputs: U transposed `[3H, H]`, the saved values of the forward pass `[T, B, 5H]`, the gradient
+/// of h `[T, B, H]`, then mask and dropout factors, if any. Outputs: dx and da `[T, B, 3H]`, dh(0)
+/// `[1, B, H]`.
 #[derive(Clone, Debug)]
 pub struct GruBackward(pub Gru);
 
 impl GruBackward {
-    /// The places of mask and dropout.
+    /// Returns the input indices of the mask and the dropout factors; `None` for those that are
+    /// absent.
     pub fn optional(&self) -> [Option<usize>; 2] {
         places(3, [self.0.inputs.mask, self.0.inputs.dropout])
     }
@@ -59,7 +61,7 @@ impl Definition for GruBackward {
                 continue;
             }
             let at = |gate: usize, j: usize| (place * 3 + gate) * hidden + j;
-            // Through the columns of U of one gate, to unit j.
+            // Through the columns of U that belong to one gate, to unit j.
             let back = |d: &[F], gate: usize, j: usize| -> F {
                 (0..hidden).map(|k| d[at(gate, k)] * ut[(gate * hidden + k) * hidden + j]).sum()
             };

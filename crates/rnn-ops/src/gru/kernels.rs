@@ -6,7 +6,7 @@ use rnn_shaders::{recurrent, shared};
 
 static KERNELS: CellKernels = cell_kernels!("gru", carry: 1, rnn_shaders::gru::CELL);
 
-/// Two products a step, whatever the number of units.
+/// Kernels of the variant without `reset_after`: two products per step, for any number of units.
 static RESET_BEFORE: Shader = Shader::new(
     "gru_reset_before",
     &[
@@ -22,7 +22,10 @@ static RESET_BEFORE: Shader = Shader::new(
 );
 
 impl Gru {
-    /// The launches of all steps; the caller adds bindings.
+    /// Returns the launches of all steps; the caller adds bindings.
+    ///
+    /// # Errors
+    /// Fails if a grid exceeds WebGPU's limits.
     pub(super) fn launches(
         &self,
         direction: Direction,
@@ -54,7 +57,7 @@ impl Gru {
         Ok(launches)
     }
 
-    /// The constants and bindings that both directions share.
+    /// Sets the constants and bindings that both directions share.
     pub(super) fn options(&self, launch: Launch, optional: [Option<usize>; 2]) -> Launch {
         optional_inputs(launch, optional)
             .constant("ACTIVATION", self.activation.code())

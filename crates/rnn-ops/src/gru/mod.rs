@@ -28,26 +28,27 @@ use rnn_graph::{
 ///
 /// Where a row is masked at t, h(t) = h(t-1).
 ///
-/// Inputs: x `[T, B, 3H]`, already projected and biased; U `[H, 3H]`; b `[3H]` if `bias`; then of
-/// [`ScanInputs`] what there is, the state being `[1, B, H]`. Outputs: h `[T, B, H]`, of which the
-/// last step is the final state; and what the backward pass needs, `[T, B, 5H]`: z, r, g, h(t-1),
-/// and a_h or r h(t-1) d_h. Gradients flow through h.
+/// Inputs: x `[T, B, 3H]`, already projected and biased; U `[H, 3H]`; b `[3H]` if `bias`; then the
+/// present ones of [`ScanInputs`], with a state `[1, B, H]`. Outputs: h `[T, B, H]`, whose last
+/// step is the final state; and the values that the backward pass needs, `[T, B, 5H]`: z, r, g,
+/// h(t-1), and a_h or r h(t-1) d_h. Gradients flow through h.
 #[derive(Clone, Debug)]
 pub struct Gru {
-    /// Of the candidate.
+    /// Activation of the candidate g.
     pub activation: Activation,
-    /// Of the two gates.
+    /// Activation of the gates z and r.
     pub recurrent_activation: Activation,
-    /// The reset gate acts behind the product with U, not before it.
+    /// Applies the reset gate after the product with U, not before it.
     pub reset_after: bool,
-    /// The product with U has a bias of its own; only with `reset_after`.
+    /// Adds a bias to the product with U; only with `reset_after`.
     pub bias: bool,
-    /// What it takes besides x, U and b.
+    /// The optional inputs after x, U and b.
     pub inputs: ScanInputs,
 }
 
 impl Gru {
-    /// The places of bias, state, mask and dropout among the inputs.
+    /// Returns the input indices of bias, state, mask and dropout factors; `None` for those that
+    /// are absent.
     pub fn optional(&self) -> [Option<usize>; 4] {
         let ScanInputs { state, mask, dropout } = self.inputs;
         places(2, [self.bias, state, mask, dropout])
@@ -69,7 +70,7 @@ impl Definition for Gru {
         let mut last = state.map_or(vec![F::zero(); per_step], <[F]>::to_vec);
         for t in 0..steps {
             let before = last.clone();
-            // What a gate sees of unit k of a row.
+            // The value of unit k that a gate sees.
             let seen = |gate: usize, row: usize, k: usize| {
                 let at = row * hidden + k;
                 before[at] * dropout.map_or(F::one(), |d| d[gate * per_step + at])
@@ -192,7 +193,8 @@ impl Op for Gru {
     }
 }
 
-/// The gradient of U where the candidate's columns see what passed the reset gate, not h.
+/// Adds the gradient of U for the variant without `reset_after`, where the candidate's columns are
+/// multiplied by the state after the reset gate, not by h.
 fn reset_before_gradient(
     graph: &mut Graph,
     (hidden, saved): (TensorId, TensorId),

@@ -6,6 +6,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "categorical",
     &[
@@ -25,16 +26,17 @@ fn launch(entry: &'static str, matrix: &TensorType) -> Result<Launch, OpError> {
         .param("columns", columns))
 }
 
-/// The largest of a row, and the sum of e^(x - largest).
+/// Returns the largest element of a row, and the sum of e^(x - largest).
 fn exponentials<F: Real>(row: &[F]) -> (F, F) {
     let highest = row.iter().fold(F::neg_infinity(), |a, &b| larger(a, b));
     (highest, row.iter().map(|&x| (x - highest).exp()).sum())
 }
 
-/// loss = sum over classes of y (log(sum e^x) - x): the cross-entropy of softmax(x), from logits. The
-/// largest logit is subtracted from all before anything is added, so that a small loss of large logits
-/// keeps its digits.
-/// Inputs: x and labels y `[B, C]`. Output `[B]`.
+/// Cross-entropy of softmax(x) from logits x: loss = sum over classes of y (log(sum e^x) - x)
+/// (keras/src/losses/losses.py, `from_logits=True`).
+///
+/// The largest logit is subtracted from all others before they are added, so that a small loss of
+/// large logits keeps its digits. Inputs: x and labels y `[B, C]`. Output: `[B]`.
 #[derive(Clone, Debug)]
 pub struct CategoricalCrossEntropy;
 
@@ -85,7 +87,7 @@ impl Op for CategoricalCrossEntropy {
     }
 }
 
-/// dx = (softmax(x) sum(y) - y) d_loss. Inputs: x and y `[B, C]`, d_loss `[B]`. Output `[B, C]`.
+/// dx = (softmax(x) sum(y) - y) d_loss. Inputs: x and y `[B, C]`, d_loss `[B]`. Output: `[B, C]`.
 #[derive(Clone, Debug)]
 pub struct CategoricalCrossEntropyBackward;
 
@@ -134,10 +136,10 @@ impl Op for CategoricalCrossEntropyBackward {
     }
 }
 
-/// y = 1 at each example's class, 0 elsewhere: u32 `[B]` -> `[B, classes]`.
+/// y = 1 at each example's class, 0 elsewhere: u32 `[B]` -> `[B, C]`.
 #[derive(Clone, Debug)]
 pub struct OneHot {
-    /// C.
+    /// C, the number of classes.
     pub classes: usize,
 }
 
@@ -177,6 +179,7 @@ impl Op for OneHot {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (examples, classes) in [(1, 2), (33, 5), (3, 129)] {
@@ -194,7 +197,7 @@ pub fn cases() -> Vec<Case> {
     let logits = vec![1000.0, 999.0, -998.0, -1000.0];
     let labels = vec![1.0, 0.0, 0.0, 1.0];
     let large = [logits, labels].map(|values| Sample::Floats(vec![2, 2], values)).to_vec();
-    // Not differentiated: a step of finite differences is lost in the rounding of such logits.
+    // Not differentiated: the step of finite differences is lost in the rounding of such logits.
     cases.push(Case::new("categorical of large logits", CategoricalCrossEntropy, large));
     cases
 }

@@ -5,6 +5,7 @@ use rnn_graph::{
     Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "masked_weights",
     &[
@@ -14,26 +15,28 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// What each loss of a masked sequence counts, so that their mean is the sum over the steps that
-/// take part divided by how many do (keras/src/losses/loss.py, `apply_mask`):
+/// Weights of the losses of a masked sequence, with which their mean is the sum over the unmasked
+/// steps divided by the number of unmasked steps (keras/src/losses/loss.py, `apply_mask`):
 ///
-/// v(b, t) = w(b, t) T B / V where m(t, b) is not 0, else 0; V = how many m(t, b) are not 0,
+/// ```text
+/// v(b, t) = w(b, t) T B / V  where m(t, b) is not 0, else 0;  V = number of m(t, b) that are not 0
+/// ```
 ///
-/// and v = 0 where V is. Without weights w = 1.
+/// and v = 0 if V = 0. Without weights, w = 1.
 ///
-/// Inputs: mask u32 `[T, B]`; w `[B T]`, examples first, if `weighted`; V `[1]`, if it is `given`
-/// and so may count the steps of other ranks too. Output `[B T]`. It is a constant of the loss:
-/// nothing flows back through it.
+/// Inputs: mask m u32 `[T, B]`; w `[B T]`, examples first, if `weighted`; V `[1]` if `given`, which
+/// may then include the steps of other ranks. Output: `[B T]`, a constant of the loss: no gradient
+/// flows through it.
 #[derive(Clone, Copy, Debug)]
 pub struct MaskedWeights {
-    /// Steps have weights besides.
+    /// True if the weights w are an input.
     pub weighted: bool,
-    /// V is an input.
+    /// True if V is an input.
     pub given: bool,
 }
 
 impl MaskedWeights {
-    /// The places of w and V among the inputs.
+    /// Returns the input indices of w and V; `None` for those that are absent.
     fn places(self) -> [Option<usize>; 2] {
         let given = 1 + usize::from(self.weighted);
         [self.weighted.then_some(1), self.given.then_some(given)]
@@ -45,14 +48,14 @@ impl Definition for MaskedWeights {
         let mask = io.uints(0);
         let Ok([steps, batch]) = dims(&io.signature.inputs[0]) else { return };
         let [weights, valid] = self.places().map(|place| place.map(|place| io.input(place)));
-        let counted = mask.iter().filter(|&&there| there != 0).count();
+        let counted = mask.iter().filter(|&&m| m != 0).count();
         let valid = valid.map_or(F::of(counted as f64), |valid| valid[0]);
         let total = F::of(mask.len() as f64);
         for (i, v) in io.output().iter_mut().enumerate() {
             let (b, t) = (i / steps, i % steps);
-            let there = mask[t * batch + b] != 0 && valid > F::zero();
+            let unmasked = mask[t * batch + b] != 0 && valid > F::zero();
             let weight = weights.map_or(F::one(), |weights| weights[i]);
-            *v = if there { weight * (total / valid) } else { F::zero() };
+            *v = if unmasked { weight * (total / valid) } else { F::zero() };
         }
     }
 }
@@ -86,7 +89,7 @@ impl Op for MaskedWeights {
                 .param("batch", batch)
         };
         let valid = given.map_or(Operand::Scratch(0), Operand::Input);
-        // Weights that are absent are never read; any tensor stands in for them.
+        // Absent weights are never read; any tensor can be bound in their place.
         let weigh = launch("weigh", threads(steps * batch)?)
             .constant("HAS_WEIGHTS", u8::from(self.weighted))
             .bind("weights", Operand::Input(weights.unwrap_or(0)))
@@ -108,12 +111,13 @@ impl Op for MaskedWeights {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (steps, batch) in [(1, 1), (7, 5), (31, 40)] {
         for (weighted, given) in [(false, false), (true, false), (false, true), (true, true)] {
-            let there = (0..steps * batch).map(|i| u32::from(i % 3 != 1)).collect();
-            let mut inputs = vec![Sample::Exactly(vec![steps, batch], there)];
+            let mask = (0..steps * batch).map(|i| u32::from(i % 3 != 1)).collect();
+            let mut inputs = vec![Sample::Exactly(vec![steps, batch], mask)];
             inputs.extend(weighted.then(|| Sample::Uniform(vec![steps * batch], 0.0, 2.0)));
             inputs.extend(given.then(|| Sample::Floats(vec![1], vec![17.0])));
             let mut name = format!("masked_weights {steps}x{batch}");

@@ -5,6 +5,7 @@ use rnn_graph::{
     Work, iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "tally",
     &[
@@ -17,26 +18,28 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// A probability p lies in bucket ceil(p BUCKETS) - 1, above as many thresholds and one: Keras's AUC
-/// has 200 thresholds (keras/src/metrics/confusion_metrics.py), so there are 199 buckets.
+/// Number of buckets of probabilities. A probability p lies in bucket ceil(p BUCKETS) - 1. Keras's
+/// AUC has 200 thresholds (keras/src/metrics/confusion_metrics.py), which bound 199 buckets.
 const BUCKETS: usize = rnn_shaders::constant(rnn_shaders::loss::METRIC_SUMS, "BUCKETS");
 
-/// What is counted of the predictions of an epoch, beside its loss.
+/// The counters from which an epoch's metrics are computed, besides its loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricSums {
-    /// There are no classes: none is right.
+    /// No classes: nothing is counted as correct.
     Regression,
-    /// Each prediction is the logit of one class, the positive one; a row is right in part.
+    /// Binary classification: each prediction is the logit of the positive class. A row is correct
+    /// by the fraction of its correct predictions.
     Binary,
-    /// The largest prediction of a row is its class.
+    /// Classification: the largest prediction of a row is its class.
     Categorical,
 }
 
 impl MetricSums {
-    /// Sums that stand before the counters of classes and buckets.
+    /// Number of sums before the counters of classes and buckets: loss, correct rows, examples,
+    /// counted rows.
     pub const LEADING: usize = 4;
 
-    /// The number of sums, of rows of so many predictions.
+    /// Returns the number of sums for rows of `width` predictions.
     pub fn len(self, width: usize) -> usize {
         Self::LEADING + self.counters(width)
     }
@@ -49,9 +52,9 @@ impl MetricSums {
         }
     }
 
-    /// The classes that a row, or a part of it, is taken for and belongs to.
+    /// Returns the predicted and the true class of a row, or of one prediction of a row.
     fn classes<F: Real>(self, x: &[F], y: &[F]) -> [Option<usize>; 2] {
-        // The first of equals; what is not a number is none.
+        // The first of equal predictions; NaN is no class.
         let largest =
             |v: &[F]| (1..v.len()).fold(0, |best, i| if exceeds(v[i], v[best]) { i } else { best });
         match self {
@@ -67,20 +70,21 @@ fn bucket<F: Real>(logit: F) -> usize {
     (0..BUCKETS - 1).take_while(|&b| above > F::of(b as f64 + 1.0)).count()
 }
 
-/// Adds a batch to the running sums of an epoch, from which its metrics follow: loss B, the rows
-/// that are right, the examples B, and the rows that count, of which the mask leaves out some; then
-/// for each class how many rows are rightly taken for it, are taken for it, and belong to it; then,
-/// if there are but two classes, for each bucket of probabilities how many negative and positive
-/// predictions lie in it.
+/// Adds a batch to the running sums of an epoch, from which its metrics are computed.
 ///
-/// A row is what has a loss of its own: an example, or a step of one. Inputs: predictions and labels
-/// `[B, C]`, or `[B T, C]` with examples first; loss `[1]`; if there is one, the mask u32 `[T, B]`.
-/// Update: sums `[len]`.
+/// The sums are, in order: loss times B; correct rows; B; rows that the mask keeps; then for each
+/// class the numbers of rows rightly predicted as it, predicted as it, and belonging to it; then,
+/// for two classes, the numbers of negative and positive predictions in each bucket of
+/// probabilities.
+///
+/// A row is an example, or a time step of one. Inputs: predictions and labels `[B, C]`, or
+/// `[B T, C]` with examples first; loss `[1]`; optionally the mask u32 `[T, B]`. Update: sums
+/// `[len]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpdateMetricSums {
-    /// What is counted.
+    /// The counters.
     pub of: MetricSums,
-    /// B.
+    /// B, the batch size.
     pub examples: usize,
 }
 
@@ -158,16 +162,16 @@ impl Op for UpdateMetricSums {
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let [rows, width] = dims(&s.inputs[0])?;
         let masked = s.inputs.len() > 3;
-        // A mask that is absent is never read; any tensor stands in for it.
+        // An absent mask is never read; any tensor can be bound in its place.
         let mask = Operand::Input(if masked { 3 } else { 0 });
         let counters = self.of.counters(width);
-        // What has a class of its own.
+        // The elements that have a class of their own.
         let parts = match self.of {
             MetricSums::Regression => 0,
             MetricSums::Binary => rows * width,
             MetricSums::Categorical => rows,
         };
-        // A thread looks at one of 256 parts, and for some counters at all of them.
+        // A thread loops over one of 256 parts of the rows, and for some counters over all parts.
         let of_256 =
             iterations(width, 0) + iterations(counters.div_ceil(THREADS), iterations(THREADS, 0));
         let around = 2 * iterations(THREADS.ilog2() as usize, 0) + 1;
@@ -205,6 +209,7 @@ impl Op for UpdateMetricSums {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (of, name) in [
@@ -215,7 +220,7 @@ pub fn cases() -> Vec<Case> {
         for (examples, steps, width) in
             [(1, 1, 1), (300, 1, 1), (61, 1, 7), (3, 1, 300), (4, 5, 1), (70, 9, 3)]
         {
-            // In the middle of a bucket, so that rounding moves none to another.
+            // In the middle of a bucket, so that rounding moves no logit to another.
             let logit = |i: usize| {
                 let p = ((i * 83 % BUCKETS) as f32 + 0.5) / BUCKETS as f32;
                 (p / (1.0 - p)).ln() + 1e-4
@@ -228,8 +233,8 @@ pub fn cases() -> Vec<Case> {
                 Sample::Normal(vec![1]),
             ];
             let mask = || {
-                let there = (0..rows).map(|i| u32::from(i % 3 != 1)).collect();
-                Sample::Exactly(vec![steps, examples], there)
+                let unmasked = (0..rows).map(|i| u32::from(i % 3 != 1)).collect();
+                Sample::Exactly(vec![steps, examples], unmasked)
             };
             inputs.extend((steps > 1).then(mask));
             let sums = vec![Sample::Uniform(vec![of.len(width)], 0.0, 9.0)];

@@ -9,6 +9,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "loss",
     &[
@@ -21,18 +22,19 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// The loss of one prediction x for the label y (keras/src/losses/losses.py).
+/// Loss of one prediction x for the label y (keras/src/losses/losses.py).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ElementLoss {
-    /// max(x, 0) - x y + log(1 + e^-|x|): that of sigmoid(x), without its overflow.
+    /// Binary cross-entropy of sigmoid(x) from the logit x: max(x, 0) - x y + log(1 + e^-|x|),
+    /// which cannot overflow.
     BinaryCrossEntropy,
-    /// (x - y)^2.
+    /// Squared error: (x - y)^2.
     SquaredError,
-    /// |x - y|.
+    /// Absolute error: |x - y|.
     AbsoluteError,
-    /// (x - y)^2 / 2 up to |x - y| = delta, and from there on a line.
+    /// Huber loss: (x - y)^2 / 2 up to |x - y| = delta, linear beyond.
     Huber {
-        /// Where the line begins.
+        /// The distance at which the loss becomes linear.
         delta: f32,
     },
 }
@@ -80,19 +82,19 @@ impl ElementLoss {
     }
 }
 
-/// loss = sum of w l(x, y) / count: the mean over all predictions x, each weighed as its example.
+/// loss = sum of w l(x, y) / count: the mean over all predictions x, each weighted as its example.
 ///
-/// Inputs: predictions and labels `[B, ..]`, and if `weighted` w `[B]`. Output `[1]`.
+/// Inputs: predictions and labels `[B, ..]`, and w `[B]` if `weighted`. Output: `[1]`.
 #[derive(Clone, Debug)]
 pub struct Loss {
-    /// l.
+    /// l, the loss of one prediction.
     pub of: ElementLoss,
-    /// The examples have weights.
+    /// True if the examples' weights w are an input.
     pub weighted: bool,
 }
 
 /// d_x = w l'(x, y) d_loss / count. Inputs: predictions, labels, the gradient of the loss `[1]`,
-/// and the weights, if there are any. Output as the predictions.
+/// and the weights `[B]`, if any. Output: as the predictions.
 #[derive(Clone, Debug)]
 pub struct LossBackward(pub Loss);
 
@@ -109,7 +111,7 @@ impl Loss {
     }
 
     fn launch(&self, entry: &'static str, grid: Grid, x: &TensorType, weights: usize) -> Launch {
-        // Weights that are absent are never read; any tensor stands in for them.
+        // Absent weights are never read; any tensor can be bound in their place.
         let weights = Operand::Input(if self.weighted { weights } else { 0 });
         Launch::new(&SHADER, entry, grid)
             .iterations(sum_iterations(x.len().div_ceil(parts(x))))
@@ -125,12 +127,13 @@ impl Loss {
     }
 }
 
-/// Workgroups that share a sum over all predictions. Depends on the shape alone, so results repeat.
+/// Returns the number of workgroups that share the sum over all predictions. It depends on the
+/// shape alone, so that results repeat bit by bit.
 fn parts(x: &TensorType) -> usize {
     (x.len() / 4096).clamp(1, 256)
 }
 
-/// The weight of each prediction.
+/// Returns a function from the index of a prediction to its weight.
 fn weight<'a, F: Real>(io: &Io<'a, F>, place: Option<usize>) -> impl Fn(usize) -> F + use<'a, F> {
     let weights = place.map(|p| io.input(p));
     let count = io.input(0).len();
@@ -234,6 +237,7 @@ impl Op for LossBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let kinds = [
         ("binary cross-entropy", ElementLoss::BinaryCrossEntropy),

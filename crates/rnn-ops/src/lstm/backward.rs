@@ -1,14 +1,14 @@
 use crate::common::ensure;
 use crate::lstm::KERNELS;
 use crate::recurrent::cell_kernels::{Direction, Scan};
-use crate::recurrent::{Extents, ScanInputs, extents, is_unmasked, places};
+use crate::recurrent::{Extents, ScanInputs, copy_or_zero, extents, is_unmasked, places};
 use crate::{Definition, Lstm};
 use rnn_core::DType;
 use rnn_graph::{
     Cost, InPlace, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
 };
 
-/// The gradients of z and of the initial state, from the last step to the first:
+/// Gradients of z and of the initial state of an [`Lstm`], from the last step to the first:
 ///
 /// ```text
 /// c(t) = f c(t-1) + i g
@@ -19,22 +19,23 @@ use rnn_graph::{
 ///
 /// Where a row is masked, dz = 0 and dh, dc stay.
 ///
-/// Inputs: the gates `[T, B, 4H]`, U transposed `[4H, H]`, c(t-1) `[T, B, H]`, then those that there
-/// are of: mask, dropout factors, the gradient of h `[T, B, H]`, that of the final state
-/// `[2, B, H]`. Outputs: dz `[T, B, 4H]`, into which the gates turn and which is the gradient of x,
-/// and that of the initial state `[2, B, H]`.
+/// Inputs: the gates `[T, B, 4H]`, U transposed `[4H, H]`, c(t-1) `[T, B, H]`, then the present
+/// ones of mask, dropout factors, gradient of h `[T, B, H]`, gradient of the final state
+/// `[2, B, H]`. Outputs: dz `[T, B, 4H]`, which overwrites the gates and is the gradient of x; and
+/// the gradient of the initial state `[2, B, H]`.
 #[derive(Clone, Debug)]
 pub struct LstmBackward {
-    /// The op that is differentiated.
+    /// The forward op.
     pub forward: Lstm,
-    /// Whether the sequence of h has a gradient.
+    /// True if the gradient of the sequence of h is an input.
     pub d_hidden: bool,
-    /// Whether the final state has a gradient.
+    /// True if the gradient of the final state is an input.
     pub d_last: bool,
 }
 
 impl LstmBackward {
-    /// The places of mask, dropout, d_hidden and d_last.
+    /// Returns the input indices of the mask, the dropout factors, and the gradients of h and of
+    /// the final state; `None` for those that are absent.
     pub fn optional(&self) -> [Option<usize>; 4] {
         let ScanInputs { mask, dropout, .. } = self.forward.inputs;
         places(3, [mask, dropout, self.d_hidden, self.d_last])
@@ -52,10 +53,7 @@ impl Definition for LstmBackward {
         let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
         let [dz, d_state] = io.outputs();
         let per_step = batch * hidden;
-        match d_last {
-            Some(given) => d_state.copy_from_slice(given),
-            None => d_state.fill(F::zero()),
-        }
+        copy_or_zero(d_state, d_last);
         let (dh, dc) = d_state.split_at_mut(per_step);
         for t in (0..steps).rev() {
             for e in 0..per_step {

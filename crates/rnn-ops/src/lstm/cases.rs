@@ -1,6 +1,7 @@
 use crate::recurrent::scan_samples;
 use crate::{Activation, Case, Lstm, LstmBackward, LstmGates, Sample, ScanInputs};
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let lstm = |activation, recurrent_activation, inputs| Lstm {
@@ -76,8 +77,8 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// Sequences of half precision: in one launch and step by step. What is stored has an error of half
-/// of 2^-10, and so have the factors of the products, which add up to sums of a few.
+/// Sequences of half precision, in one launch and step by step. Stored values and the factors of
+/// the products have an error of half of 2^-10; the products sum up to a few of them.
 fn half_cases() -> Vec<Case> {
     let plain = ScanInputs::default();
     let full = ScanInputs { state: true, mask: true, dropout: true };

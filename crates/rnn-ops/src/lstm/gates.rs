@@ -1,29 +1,31 @@
 use crate::Activation;
 use rnn_graph::Real;
 
-/// The gates of an LSTM, whatever their pre-activations z are made of; see [`crate::Lstm`].
+/// Activations of an LSTM's gates, which turn pre-activations z into gates and states; see
+/// [`crate::Lstm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LstmGates {
-    /// Of the candidate and the cell.
+    /// Activation of the candidate and of the cell state.
     pub activation: Activation,
-    /// Of the three gates.
+    /// Activation of the gates i, f and o.
     pub recurrent_activation: Activation,
 }
 
 impl LstmGates {
-    /// i, f, g and o.
+    /// Returns the gates i, f, g, o of the pre-activations `z`.
     pub(crate) fn values<F: Real>(&self, z: [F; 4]) -> [F; 4] {
         let (act, rec) = (self.activation, self.recurrent_activation);
         [rec.apply(z[0]), rec.apply(z[1]), act.apply(z[2]), rec.apply(z[3])]
     }
 
-    /// h(t) and c(t).
+    /// Returns h(t) and c(t).
     pub(crate) fn step<F: Real>(&self, [i, f, g, o]: [F; 4], c_before: F) -> [F; 2] {
         let c = f * c_before + i * g;
         [o * self.activation.apply(c), c]
     }
 
-    /// dz of the four gates and dc(t-1), from the gates' values and c(t-1).
+    /// Returns dz of the four gates and dc(t-1), from the gates, c(t-1) and the gradients dh and
+    /// dc.
     pub(crate) fn back<F: Real>(
         &self,
         [i, f, g, o]: [F; 4],

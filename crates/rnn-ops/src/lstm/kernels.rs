@@ -3,11 +3,12 @@ use crate::recurrent::cell_kernels::CellKernels;
 use crate::recurrent::optional_inputs;
 use rnn_graph::{Launch, Operand};
 
+/// Kernels of the LSTM cell, in single and half precision; a unit carries h and c.
 pub static KERNELS: CellKernels = cell_kernels!("lstm" and half, carry: 2, rnn_shaders::lstm::CELL);
 
 impl LstmGates {
-    /// Adds what a launch of the cell takes forward; `optional` are the places of state, mask and
-    /// dropout factors.
+    /// Adds the bindings and constants of the forward cell. `optional` holds the input indices of
+    /// state, mask and dropout factors.
     pub(crate) fn bind_forward(&self, launch: Launch, optional: [Option<usize>; 3]) -> Launch {
         let [state, mask, dropout] = optional;
         self.describe(optional_inputs(launch, [mask, dropout]))
@@ -19,8 +20,8 @@ impl LstmGates {
             .bind("last", Operand::Output(3))
     }
 
-    /// Adds what it takes backward; `optional` are the places of mask, dropout factors and the
-    /// gradients of h and of the final state.
+    /// Adds the bindings and constants of the backward cell. `optional` holds the input indices of
+    /// mask, dropout factors, and the gradients of h and of the final state.
     pub(crate) fn bind_backward(&self, launch: Launch, optional: [Option<usize>; 4]) -> Launch {
         let [mask, dropout, d_hidden, d_last] = optional;
         self.describe(optional_inputs(launch, [mask, dropout]))

@@ -8,7 +8,9 @@ pub use kernels::KERNELS;
 
 use crate::common::ensure;
 use crate::recurrent::cell_kernels::{Direction, Scan};
-use crate::recurrent::{Extents, ScanInputs, extents, is_unmasked, recurrent_gradient};
+use crate::recurrent::{
+    Extents, ScanInputs, copy_or_zero, extents, is_unmasked, recurrent_gradient,
+};
 use crate::{Definition, LstmBackward, LstmGates, TransposeLeading};
 use rnn_core::DType;
 use rnn_graph::{
@@ -16,8 +18,8 @@ use rnn_graph::{
     TensorType, Work,
 };
 
-/// A long short-term memory over a whole sequence (keras/src/layers/rnn/lstm.py), gates in
-/// Keras's order i, f, c, o:
+/// A long short-term memory over a whole sequence (keras/src/layers/rnn/lstm.py), gates in Keras's
+/// order i, f, c, o:
 ///
 /// ```text
 /// z_g(t) = x_g(t) + (h(t-1) d_g) U_g                  for each gate g, d its dropout factors
@@ -28,21 +30,22 @@ use rnn_graph::{
 ///
 /// Where a row is masked at t, h(t) = h(t-1) and c(t) = c(t-1).
 ///
-/// Inputs: x `[T, B, 4H]`, already projected and biased; U `[H, 4H]`; then of [`ScanInputs`] what
-/// there is, the state `[2, B, H]` being h, then c. Outputs: h `[T, B, H]`; what the backward pass
-/// needs, the gates i, f, g, o as they are without the mask, `[T, B, 4H]`, into which x turns, and
-/// c(t-1) `[T, B, H]`; and the final state `[2, B, H]`. Gradients flow through h and the final
-/// state. Sequences may be of half precision, all of them; sums and the state are not.
+/// Inputs: x `[T, B, 4H]`, already projected and biased; U `[H, 4H]`; then the present ones of
+/// [`ScanInputs`], with a state `[2, B, H]`: h, then c. Outputs: h `[T, B, H]`; the unmasked gates
+/// i, f, g, o `[T, B, 4H]`, which overwrite x, and c(t-1) `[T, B, H]`, both for the backward pass;
+/// and the final state `[2, B, H]`. Gradients flow through h and the final state. All sequences may
+/// have half precision; sums and the state have single precision.
 #[derive(Clone, Debug)]
 pub struct Lstm {
-    /// The gates.
+    /// Activations of the gates.
     pub gates: LstmGates,
-    /// What it takes besides x and U.
+    /// The optional inputs after x and U.
     pub inputs: ScanInputs,
 }
 
 impl Lstm {
-    /// The places of state, mask and dropout factors.
+    /// Returns the input indices of state, mask and dropout factors; `None` for those that are
+    /// absent.
     pub fn optional(&self) -> [Option<usize>; 3] {
         self.inputs.places(2)
     }
@@ -59,10 +62,7 @@ impl Definition for Lstm {
         let mask = mask.map(|p| io.uints(p));
         let [h, gates, c, last] = io.outputs();
         let per_step = batch * hidden;
-        match state {
-            Some(state) => last.copy_from_slice(state),
-            None => last.fill(F::zero()),
-        }
+        copy_or_zero(last, state);
         let (h_last, c_last) = last.split_at_mut(per_step);
         for t in 0..steps {
             let h_before = h_last.to_vec();

@@ -9,47 +9,52 @@ use rnn_graph::{
 };
 use std::sync::Arc;
 
-/// Rows times a matrix whose columns belong to gates, each of which sees the rows through dropout
-/// of its own that is the same at every time step (keras/src/layers/rnn/dropout_rnn_cell.py):
+/// Product of rows with a matrix whose columns belong to gates, where each gate sees the rows
+/// through a dropout of its own, constant over time (keras/src/layers/rnn/dropout_rnn_cell.py):
 ///
 /// ```text
 /// y[t, b, g N + n] = sum over k of x[t, b, k] d[g, b, k] W[k, g N + n] + bias[g N + n]
 /// ```
 ///
 /// Inputs: x `[.., B, K]`, W `[K, G N]`, factors d `[G, B, K]` (zero or 1 / (1 - rate)) and, if
-/// `bias`, `[G N]`. Output `[.., B, G N]`. d has no gradient.
+/// `bias`, `[G N]`. Output: `[.., B, G N]`. d has no gradient.
 #[derive(Clone, Debug)]
 pub struct DropoutMatmul {
-    /// A fourth input is added to every row.
+    /// True if a bias, added to every row, is the fourth input.
     pub bias: bool,
-    /// What y is stored as.
+    /// Element type of y.
     pub output: DType,
 }
 
-/// dx[t, b, k] = sum over g and n of d[g, b, k] dy[t, b, g N + n] W[k, g N + n].
-/// Inputs: dy `[.., B, G N]`, W `[K, G N]`, d `[G, B, K]`. Output `[.., B, K]`.
+/// Gradient of x of a [`DropoutMatmul`]: dx[t, b, k] = sum over g and n of d[g, b, k] dy[t, b, g N
+/// + n] W[k, g N + n].
+///
+/// Inputs: dy `[.., B, G N]`, W `[K, G N]`, d `[G, B, K]`. Output: `[.., B, K]`.
 #[derive(Clone, Debug)]
 pub struct DropoutMatmulInput;
 
-/// dW[k, g N + n] = sum over t and b of x[t, b, k] d[g, b, k] dy[t, b, g N + n].
-/// Inputs: x `[.., B, K]`, dy `[.., B, G N]`, d `[G, B, K]`. Output `[K, G N]`.
+/// Gradient of W of a [`DropoutMatmul`]: dW[k, g N + n] = sum over t and b of x[t, b, k] d[g, b, k]
+/// dy[t, b, g N + n].
+///
+/// Inputs: x `[.., B, K]`, dy `[.., B, G N]`, d `[G, B, K]`. Output: `[K, G N]`.
 #[derive(Clone, Debug)]
 pub struct DropoutMatmulWeights;
 
-/// The extents that the factors and a matrix of `columns` columns agree on.
+/// Extents of a product with a dropout for each gate.
 #[derive(Clone, Copy, Debug)]
 pub struct GateExtents {
-    /// G.
+    /// G, the number of gates.
     pub gates: usize,
-    /// B: the rows after which the factors repeat.
+    /// B, the number of rows after which the factors repeat.
     pub period: usize,
-    /// K.
+    /// K, the columns of x.
     pub features: usize,
-    /// N.
+    /// N, the columns of W that belong to one gate.
     pub width: usize,
 }
 
-/// What the ops agree on; `columns` is G N.
+/// Derives the extents from the factors d, the `columns` (G N) of W and the rows of x, which must
+/// agree.
 fn extents(d: &TensorType, columns: usize, rows: &TensorType) -> Result<GateExtents, OpError> {
     let [gates, period, features] = dims(d)?;
     let axes = rows.dims();
@@ -62,9 +67,11 @@ fn extents(d: &TensorType, columns: usize, rows: &TensorType) -> Result<GateExte
     Ok(GateExtents { gates, period, features, width: columns / gates })
 }
 
-/// The extents of each op, from its signature.
 impl DropoutMatmul {
-    /// From the input types.
+    /// Derives the extents from the input types.
+    ///
+    /// # Errors
+    /// Fails if they do not agree.
     pub fn extents(inputs: &[TensorType]) -> Result<GateExtents, OpError> {
         let e = extents(&inputs[2], inputs[1].shape.last(), &inputs[0])?;
         let (k, w) = (inputs[0].shape.last(), inputs[1].dims());
@@ -76,7 +83,10 @@ impl DropoutMatmul {
 }
 
 impl DropoutMatmulInput {
-    /// From the input types.
+    /// Derives the extents from the input types.
+    ///
+    /// # Errors
+    /// Fails if they do not agree.
     pub fn extents(inputs: &[TensorType]) -> Result<GateExtents, OpError> {
         let e = extents(&inputs[2], inputs[1].shape.last(), &inputs[0])?;
         let fits = inputs[1].dims() == [e.features, inputs[0].shape.last()];
@@ -86,7 +96,10 @@ impl DropoutMatmulInput {
 }
 
 impl DropoutMatmulWeights {
-    /// From the input types.
+    /// Derives the extents from the input types.
+    ///
+    /// # Errors
+    /// Fails if they do not agree.
     pub fn extents(inputs: &[TensorType]) -> Result<GateExtents, OpError> {
         let e = extents(&inputs[2], inputs[1].shape.last(), &inputs[0])?;
         let fits = inputs[0].shape.last() == e.features
@@ -289,6 +302,7 @@ impl Op for DropoutMatmulWeights {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     // Steps, batch, features, gates, columns of a gate.
@@ -308,14 +322,14 @@ pub fn cases() -> Vec<Case> {
             let mut halves = cases[cases.len() - 3..].to_vec();
             halves[0].op = Arc::new(DropoutMatmul { bias: true, output: DType::F16 });
             halves[0].differentiable.clear();
-            // Rounded by half of 2^-10.
+            // Values rounded to half precision have an error of half of 2^-10.
             halves[0].tolerance = 1e-3;
             halves[1].half = vec![0];
             halves[2].half = vec![0, 1];
             cases.extend(halves.into_iter().map(|case| case.named(" half")));
         }
     }
-    // 2,700 terms in each sum, divided among several workgroups.
+    // 2,700 terms per sum, divided among several workgroups.
     let inputs = vec![
         Sample::Normal(vec![900, 3, 20]),
         Sample::Normal(vec![900, 3, 40]),

@@ -1,13 +1,13 @@
-//! The kernels of products by what their operands are stored as.
+//! Kernels of products, one for each combination of element types.
 
 use rnn_core::DType;
 use rnn_graph::{OpError, Shader, Signature};
 
-/// Kernels by what A, B and the result are stored as.
+/// WGSL modules by the element types of A, B and the result.
 pub type ProductKernels = [([DType; 3], Shader); 5];
 
-/// The kernels of a product, of which the parts are the text; it calls the types of the operands A,
-/// B and Out.
+/// Builds [`ProductKernels`] from the parts of a WGSL text, which calls the element types of the
+/// operands A, B and Out.
 macro_rules! product_kernels {
     ($name:literal, $($part:expr),+ $(,)?) => {{
         use rnn_core::DType::{F16, F32};
@@ -38,12 +38,15 @@ macro_rules! product_kernels {
     }};
 }
 
-/// What the operands of a product are stored as.
+/// Returns the element types of A, B and the result of a node.
 pub fn stored(s: &Signature) -> [DType; 3] {
     [s.inputs[0].dtype, s.inputs[1].dtype, s.outputs[0].dtype]
 }
 
-/// The kernels for operands that are stored so.
+/// Returns the module for these element types.
+///
+/// # Errors
+/// Fails if there is none.
 pub fn find(
     kernels: &'static ProductKernels,
     stored: [DType; 3],

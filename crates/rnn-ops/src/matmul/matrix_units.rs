@@ -1,11 +1,11 @@
-//! Products on matrix units, of which a subgroup multiplies small matrices in one instruction.
+//! Products on matrix units: a subgroup multiplies small matrices in one instruction.
 
 use crate::matmul::{Extents, Product};
 use rnn_core::DType;
 use rnn_graph::{Grid, Launch, Limits, OpError, Shader};
 use rnn_shaders::matmul::MATRIX_UNITS;
 
-/// The kernels for units of a side of 8 and 16.
+/// WGSL modules for matrix units of side 8 and 16.
 static KERNELS: [(usize, Shader); 2] = [
     (
         8,
@@ -31,19 +31,24 @@ static KERNELS: [(usize, Shader); 2] = [
     ),
 ];
 
-/// Matrices of units along a side of what a workgroup computes: blocks of 2.
+/// Unit matrices along each side of a workgroup's result: blocks of 2.
 const PER_WORKGROUP: usize = 2 * rnn_shaders::constant(MATRIX_UNITS, "BLOCKS");
 
-/// Iterations of a thread that multiplies so many terms: in each of a workgroup's blocks, of which it
-/// may have all.
+/// Returns the loop iterations of a thread for sums of `terms` terms. A thread may work on all of
+/// its workgroup's blocks.
 pub fn iterations(terms: usize) -> u64 {
     let blocks = PER_WORKGROUP * PER_WORKGROUP / 4;
     rnn_graph::iterations(blocks, rnn_graph::iterations(terms.div_ceil(KERNELS[0].0), 0))
 }
 
-/// A launch on the device's matrix units, if it has such and the product is one for them: plain, of
-/// matrices of half precision, whose extents they divide. Factors lose nothing by that; sums differ
-/// from those of matmul.wgsl in their order alone.
+/// Returns a launch on the device's matrix units, or `None` if it has none or the product does not
+/// suit them: it must be plain, of half-precision matrices with extents that the units divide.
+///
+/// Products of two half-precision factors are exact; sums differ from those of matmul.wgsl in their
+/// order alone.
+///
+/// # Errors
+/// Fails if the grid exceeds the device's limits.
 pub fn launch(product: &Product, parts: usize, limits: &Limits) -> Result<Option<Launch>, OpError> {
     let Extents { m, n, k } = product.extents;
     let halves = product.stored == [DType::F16, DType::F16, DType::F32];

@@ -1,4 +1,4 @@
-//! Whether a device's matrix units can be relied on.
+//! A test of a device's matrix units, run before they are used.
 
 use crate::{Cast, Matmul};
 use rnn_core::{DType, HostTensor, Rng};
@@ -6,8 +6,8 @@ use rnn_graph::{DeviceError, Graph, GraphError, Session, TensorType};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// M, N and K of the products, and which of A and B are stored transposed: all ways of loading, then
-/// sums that are longer and longer.
+/// M, N and K of the products, and which of A and B are stored transposed: all ways of loading,
+/// then longer and longer sums.
 const PRODUCTS: [([usize; 3], [bool; 2]); 8] = [
     ([32, 96, 48], [false, false]),
     ([32, 96, 48], [true, false]),
@@ -18,32 +18,33 @@ const PRODUCTS: [([usize; 3], [bool; 2]); 8] = [
     ([512, 512, 512], [true, false]),
     ([1024, 1024, 1024], [false, false]),
 ];
-/// How often each product is computed.
+/// Number of times that each product is computed.
 const REPETITIONS: usize = 3;
-/// Longer products are left out once so much time has passed.
+/// Time after which longer products are skipped.
 const BUDGET: Duration = Duration::from_secs(2);
-/// Rows of products of arbitrary numbers that are computed a second time.
+/// Rows of products of arbitrary factors that are checked against the definition.
 const ROWS: usize = 8;
-/// Largest error of a sum, in parts of the sum of its terms' magnitudes: sums of single precision
-/// stay far below it, those of half precision do not.
+/// Largest error of a sum, relative to the sum of its terms' magnitudes. Single-precision sums stay
+/// far below it, half-precision sums do not.
 const TOLERANCE: f64 = 1e-5;
 
-/// Multiplies matrices on the matrix units of a session's device, which must have such, and says what
-/// is wrong with the products, if anything is. Products of small integers must be exact: single
-/// precision holds all their sums. Those of arbitrary numbers must be close, and all must have the
-/// same bits each time.
+/// Tests the matrix units of the session's device, which must have some. Returns a description of
+/// the first wrong result, or `None` if all are right.
+///
+/// Products of small integers must be exact, since single precision holds all their sums. Products
+/// of arbitrary factors must be close to the definition. All must have the same bits each time.
 ///
 /// # Errors
-/// If the device fails otherwise, as when it is lost.
+/// Fails if the device fails otherwise, for example when it is lost.
 pub fn prove_matrix_units(session: &mut dyn Session) -> Result<Option<String>, DeviceError> {
     let begin = Instant::now();
     for (extents, transposed) in PRODUCTS {
         if begin.elapsed() > BUDGET {
             break;
         }
-        match judge(session, extents, transposed) {
+        match first_error(session, extents, transposed) {
             Ok(None) => {}
-            // The driver does not take the kernel.
+            // The driver refuses the kernel.
             Err(DeviceError::Refused { message, .. }) => return Ok(Some(message)),
             other => return other,
         }
@@ -51,7 +52,7 @@ pub fn prove_matrix_units(session: &mut dyn Session) -> Result<Option<String>, D
     Ok(None)
 }
 
-/// A product, its operands in the order in which they are stored.
+/// A product with its operands in the order in which they are stored.
 struct Product {
     extents: [usize; 3],
     transposed: [bool; 2],
@@ -59,7 +60,7 @@ struct Product {
     b: Vec<f32>,
 }
 
-fn judge(
+fn first_error(
     session: &mut dyn Session,
     extents: [usize; 3],
     transposed: [bool; 2],
@@ -76,8 +77,9 @@ fn judge(
         [m * k, k * n].map(|count| (0..count).map(|_| integer()).collect());
     let mut rng = Rng::new(15, (m * n * k) as u64);
     let mut number = || half(rng.normal() as f32);
-    let numbers: [Vec<f32>; 2] = [m * k, k * n].map(|count| (0..count).map(|_| number()).collect());
-    for (exact, [a, b]) in [(true, integers), (false, numbers)] {
+    let arbitrary: [Vec<f32>; 2] =
+        [m * k, k * n].map(|count| (0..count).map(|_| number()).collect());
+    for (exact, [a, b]) in [(true, integers), (false, arbitrary)] {
         let product = Product { extents, transposed, a, b };
         let operands = [
             HostTensor::from_f32(a_shape, product.a.clone())?,
@@ -107,9 +109,9 @@ fn judge(
     Ok(None)
 }
 
-/// The number of half precision that is nearest to a moderate one.
+/// Rounds a value of moderate size to half precision.
 fn half(value: f32) -> f32 {
-    // 11 bits of 24 remain; numbers below the normal ones of half precision become 0.
+    // 11 bits of 24 remain; values below the normal range of half precision become 0.
     let kept = f32::from_bits((value.to_bits() + 0xfff + (value.to_bits() >> 13 & 1)) & !0x1fff);
     if kept.abs() < 6.2e-5 { 0.0 } else { kept }
 }
@@ -145,8 +147,8 @@ impl Product {
         if exact { self.is_exact(y) } else { self.is_close(y) }
     }
 
-    /// Freivalds' check (1977): Y x = A (B x) for a random x, all of integers. If an element of Y
-    /// is wrong, that holds for one x of a million.
+    /// Freivalds' check (1977): Y x = A (B x) for a random vector x, all of integers. A wrong
+    /// element of Y goes unnoticed for one x in a million.
     fn is_exact(&self, y: &[f32]) -> bool {
         let [m, n, k] = self.extents;
         if y.iter().any(|v| v.fract() != 0.0 || v.abs() >= 16_777_216.0) {
@@ -185,7 +187,7 @@ mod tests {
         Arriving, Plan, Planned, Profile, Program, Recording, Ticket, Values, evaluate,
     };
 
-    /// Computes by definition; `spoil` changes what the nth run of a product puts out.
+    /// A device that computes by definition; `spoil` changes the result of a product's nth run.
     struct Defined<F> {
         graphs: Vec<Arc<Graph>>,
         results: Vec<HostTensor>,
@@ -258,7 +260,7 @@ mod tests {
     fn found(spoil: impl Fn(usize, &mut [f32])) -> Option<String> {
         let mut session = Defined { graphs: vec![], results: vec![], runs: 0, spoil };
         PRODUCTS[..5].iter().find_map(|&(extents, transposed)| {
-            judge(&mut session, extents, transposed).expect("it runs")
+            first_error(&mut session, extents, transposed).expect("it runs")
         })
     }
 
@@ -275,7 +277,7 @@ mod tests {
             ("is wrong", |_, y| y[77] += 0.25),
             ("is wrong", |_, y| y[77] = f32::NAN),
             ("is wrong", |_, y| y.swap(3, 4)),
-            // Sums of half precision.
+            // Sums in half precision.
             ("is wrong", |_, y| y.iter_mut().for_each(|v| *v = half(*v))),
             ("other bits", |run, y| y[5] += f32::from(u8::from(run % 3 == 2))),
         ];
@@ -283,7 +285,7 @@ mod tests {
             let why = found(spoil).expect("it is found");
             assert!(why.contains(what) && why.contains("32 x 96 x 48"), "{why}");
         }
-        // In products of arbitrary numbers alone: the second data of each product.
+        // In products of arbitrary factors alone: the second data set of each product.
         let why = found(|run, y| {
             if run / 3 % 2 == 1 {
                 y[0] *= 1.001

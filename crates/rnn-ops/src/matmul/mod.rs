@@ -10,7 +10,7 @@ pub mod weights;
 use crate::activation::{ActivateBackward, Activation};
 use crate::common::{ensure, threads};
 use crate::matmul::kernels::{ProductKernels, find, stored};
-use crate::matmul::tile::{Tiled, most_terms, tile_iterations};
+use crate::matmul::tile::{Tiled, most_terms, tile_iterations, usual_tiles};
 use crate::{Case, Definition, MatmulWeights, Sample, SumRows};
 use rnn_core::{DType, Shape};
 use rnn_graph::{
@@ -30,31 +30,39 @@ static KERNELS: ProductKernels = product_kernels!(
 
 /// y = activation(A B + bias).
 ///
-/// A of any rank is the matrix of its last axis: `[.., K]`, or `[.., M]` stored transposed, when
-/// its leading axes are K. B likewise is `[.., N]`, or `[.., K]` stored transposed; bias is `[N]`.
+/// A of any rank is read as the matrix `[M, K]` of its last axis, `[.., K]`; stored transposed, it
+/// is `[.., M]` with leading axes K. B likewise is `[.., N]` with leading axes K, or `[.., K]`
+/// stored transposed; bias is `[N]`. Output: `[.., N]`, with A's leading axes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matmul {
-    /// A is stored as K x M.
+    /// True if A is stored as K x M.
     pub transpose_a: bool,
-    /// B is stored as N x K.
+    /// True if B is stored as N x K.
     pub transpose_b: bool,
-    /// A third input is added to every row.
+    /// True if a bias, added to every row, is the third input.
     pub bias: bool,
-    /// Applied to every element at the end.
+    /// Activation that is applied to every element of the result.
     pub activation: Activation,
-    /// What y is stored as. A and B may be of half precision, too; sums are not.
+    /// Element type of y. A and B may have half precision too; sums are in single precision.
     pub output: DType,
 }
 
-/// The extents of a product.
+/// Extents of a product M x K by K x N.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extents {
+    /// Rows of A and of the result.
     pub m: usize,
+    /// Columns of B and of the result.
     pub n: usize,
+    /// Terms of each sum.
     pub k: usize,
 }
 
 impl Matmul {
+    /// Returns the extents of the product of two operands of these types.
+    ///
+    /// # Errors
+    /// Fails if their K differ.
     pub(crate) fn extents(&self, a: &TensorType, b: &TensorType) -> Result<Extents, OpError> {
         ensure(a.shape.rank() >= 1 && b.shape.rank() >= 1, || "an operand is a scalar".into())?;
         let (b_rows, b_columns) = (b.shape.rows(), b.shape.last());
@@ -68,47 +76,65 @@ impl Matmul {
     }
 }
 
-/// A product as the shader computes it.
+/// A product as the kernels of matmul.wgsl take it.
 pub(crate) struct Product {
+    /// M, N and K.
     pub extents: Extents,
+    /// The matrix A.
     pub a: Operand,
+    /// The matrix B.
     pub b: Operand,
+    /// True if A is stored as K x M.
     pub transpose_a: bool,
+    /// True if B is stored as N x K.
     pub transpose_b: bool,
+    /// Bias `[N]`, if any.
     pub bias: Option<Operand>,
+    /// Activation that is applied to every element of the result.
     pub activation: Activation,
+    /// Dropout factors, if any.
     pub dropout: Option<ProductDropout>,
+    /// Element types of A, B and the result.
     pub stored: [DType; 3],
 }
 
-/// How dropout enters a product; see matmul.wgsl.
+/// Dropout within a product: each gate, a range of columns, multiplies A by factors of its own; see
+/// matmul.wgsl.
 #[derive(Clone, Copy)]
 pub(crate) struct ProductDropout {
-    /// `[gates, period, features]`.
+    /// Factors `[gates, period, features]`.
     pub factors: Operand,
+    /// Number of gates.
     pub gates: usize,
+    /// Number of rows of A after which the factors repeat.
     pub period: usize,
-    /// Applied to the sums over each gate's terms instead of to A.
+    /// Applies the factors to the sums over each gate's terms instead of to A.
     pub to_sums: bool,
 }
 
 impl Product {
-    /// How many parts K is cut into: enough for the device to be busy where M x N is small and K
-    /// is long, as in weight gradients. Depends on the shape alone, so results repeat.
+    /// Returns the number of parts into which K is split. Splitting keeps the device busy where M x
+    /// N is small and K is long, as for weight gradients. It depends on the shape alone, so that
+    /// results repeat bit by bit.
     fn usual_splits(&self) -> usize {
         let Extents { m, n, k } = self.extents;
-        let tiles = m.div_ceil(64) * n.div_ceil(64);
-        // Parts are sums of single precision, which takes more memory.
+        let tiles = usual_tiles(m, n);
+        // Parts hold single-precision sums, which take more memory.
         let narrow = self.stored[2] == DType::F16;
         let whole = tiles >= 128 || narrow || self.dropout.is_some_and(|d| d.to_sums);
         if whole { 1 } else { (k / 512).clamp(1, 256 / tiles) }
     }
 
-    /// Whether the sums are what it puts out.
+    /// Returns true if the result is the plain sums, without bias, activation or rounding.
     pub fn ends_with_sums(&self) -> bool {
         self.bias.is_none() && self.activation == Activation::Linear
     }
 
+    /// Returns the launches of the product: one, or one over parts of K and one that adds the
+    /// parts.
+    ///
+    /// # Errors
+    /// Fails if the grid exceeds the device's limits.
     pub fn record(self, limits: &Limits) -> Result<Work, OpError> {
         let e = self.extents;
         let shader = find(&KERNELS, self.stored)?;
@@ -116,7 +142,7 @@ impl Product {
         let to_sums = dropout.is_some_and(|d| d.to_sums);
         let gates = dropout.map_or(1, |d| d.gates);
         let (column_gates, k_gates) = if to_sums { (1, gates) } else { (gates, 1) };
-        // No part is longer than loops are on this device.
+        // No part is longer than the device's loop limit.
         let most = most_terms(limits.loop_iterations, k_gates);
         let splits = self.usual_splits().max(e.k.div_ceil(most));
         let k_part = e.k.div_ceil(splits).next_multiple_of(16).max(16);
@@ -260,7 +286,7 @@ impl Op for Matmul {
         let product =
             |transpose_a, transpose_b| Matmul { transpose_a, transpose_b, ..Self::default() };
         let (ta, tb) = (self.transpose_a, self.transpose_b);
-        // dA = g B^T and dB = A^T g, with the roles exchanged where an operand is stored transposed.
+        // dA = g B^T and dB = A^T g, with the roles swapped where an operand is stored transposed.
         let da = if ta {
             graph.apply(product(tb, true), &[b, g])
         } else {
@@ -292,7 +318,7 @@ impl Op for Matmul {
     }
 }
 
-/// Which of A and B may be stored transposed.
+/// All combinations of A and B stored transposed or not.
 const TRANSPOSES: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
 
 fn described((m, n, k): (usize, usize, usize), (a, b): (bool, bool)) -> String {
@@ -312,6 +338,7 @@ fn product_case(
     Case::new(name, op, vec![a, b])
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let sizes = [(1, 1, 1), (5, 7, 3), (65, 130, 17), (128, 1, 128), (31, 129, 64)];
@@ -331,7 +358,7 @@ pub fn cases() -> Vec<Case> {
         let name = format!("matmul bias {}", activation.name());
         cases.push(Case::new(name, op, inputs).gradient(&[0, 1, 2]));
     }
-    // Tall enough for kernels of their own.
+    // Tall enough for the CPU device's own kernel.
     let tall = [(false, false, 24, 40), (false, true, 24, 9), (true, false, 40, 70)];
     for (transpose_a, transpose_b, columns, n) in tall {
         let (m, k) = if transpose_a { (columns, 4099) } else { (4099, columns) };
@@ -339,7 +366,7 @@ pub fn cases() -> Vec<Case> {
         let case = product_case(name, (m, n, k), (transpose_a, transpose_b));
         cases.push(case.tolerance(5e-6));
     }
-    // 4,099 terms in each sum: rounding grows with the square root of their number.
+    // 4,099 terms per sum: rounding grows with the square root of their number.
     let split = Matmul { transpose_a: true, bias: true, ..Matmul::default() };
     let inputs = vec![
         Sample::Normal(vec![4099, 40]),
@@ -349,7 +376,7 @@ pub fn cases() -> Vec<Case> {
     cases.push(Case::new("matmul split k", split.clone(), inputs.clone()).tolerance(5e-6));
     let halves = Case::new("matmul split k halves", split, inputs);
     cases.push(halves.half(&[0, 1]).tolerance(5e-6));
-    // Whole matrices of every matrix unit; the last in parts.
+    // Extents that every matrix unit divides; the last product in parts.
     for (m, n, k) in [(32, 96, 48), (160, 32, 1040)] {
         for transposes in TRANSPOSES {
             let name = format!("matmul halves {}", described((m, n, k), transposes));
@@ -360,7 +387,7 @@ pub fn cases() -> Vec<Case> {
     let matrices = || vec![Sample::Normal(vec![65, 17]), Sample::Normal(vec![17, 33])];
     cases.push(Case::new("matmul half a", Matmul::default(), matrices()).half(&[0]));
     cases.push(Case::new("matmul half b", Matmul::default(), matrices()).half(&[1]));
-    // Rounded by half of 2^-10.
+    // Values rounded to half precision have an error of half of 2^-10.
     let to_half = Matmul { output: DType::F16, ..Matmul::default() };
     cases.push(Case::new("matmul to half", to_half, matrices()).tolerance(1e-3));
     cases

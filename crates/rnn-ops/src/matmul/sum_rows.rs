@@ -8,10 +8,16 @@ use rnn_graph::{
 use rnn_shaders::matmul::SUM_ROWS;
 use rnn_shaders::shared::{STORAGE_F16, STORAGE_F32};
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new("sum_rows", &[STORAGE_F32, SUM_ROWS]);
+/// WGSL module of the kernels, over tensors of half precision.
 pub static OF_HALVES: Shader = Shader::new("sum_rows_half", &[STORAGE_F16, SUM_ROWS]);
 
-/// y_n = sum over all leading axes of x: `[.., N] -> [N]`. The gradient of a bias.
+/// Columns per workgroup.
+const COLUMNS: usize = rnn_shaders::constant(SUM_ROWS, "COLUMNS");
+
+/// y_n = sum over all leading axes of x: `[.., N]` -> `[N]`, in single precision. The gradient of a
+/// bias.
 #[derive(Clone, Debug)]
 pub struct SumRows;
 
@@ -46,7 +52,7 @@ impl Op for SumRows {
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let (rows, columns) = (s.inputs[0].shape.rows(), s.inputs[0].shape.last());
         let sum = |from, to, rows: usize, rows_per_part: usize| -> Result<Launch, OpError> {
-            let grid = Grid::new(columns.div_ceil(64), rows.div_ceil(rows_per_part), 1)?;
+            let grid = Grid::new(columns.div_ceil(COLUMNS), rows.div_ceil(rows_per_part), 1)?;
             let half = from == Operand::Input(0) && s.inputs[0].dtype == DType::F16;
             let shader = if half { &OF_HALVES } else { &SHADER };
             Ok(Launch::new(shader, "sum_part", grid)
@@ -61,7 +67,7 @@ impl Op for SumRows {
         if rows <= 128 {
             return Ok(sum(x, out, rows, rows.max(1))?.into());
         }
-        // Both passes of about the same length.
+        // Both passes have about the same length.
         let rows_per_part = (rows as f64).sqrt().ceil() as usize;
         let parts = rows.div_ceil(rows_per_part);
         Ok(Work {
@@ -89,6 +95,7 @@ impl Op for SumRows {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let case = |name: &str, rows, columns| {
         let x = Sample::Normal(vec![rows, columns]);

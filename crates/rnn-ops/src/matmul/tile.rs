@@ -1,8 +1,8 @@
-//! How a product is cut into tiles, and a tile among threads.
+//! Tiling of a product: the tile of a workgroup, and the blocks of a thread within it.
 
 use rnn_graph::{Grid, Launch, LaunchVariant, OpError, Shader, iterations};
 
-/// A tile; see tile.wgsl.
+/// Shape of a workgroup's tile; see tile.wgsl.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tile {
     row_threads: usize,
@@ -11,12 +11,12 @@ struct Tile {
     column_blocks: usize,
 }
 
-/// 64 x 64 for 256 threads, as tile.wgsl says by itself.
+/// The default of tile.wgsl: 64 x 64 for 256 threads.
 const USUAL: Tile = tile([16, 16], [1, 1]);
 
-/// What else a device may prefer: blocks of 8 x 8 or 8 x 4 read less of workgroup memory for each
-/// product, small tiles keep more processors busy. Each has four elements of A to a thread and
-/// slice, on which conv.wgsl counts.
+/// Other tiles, one of which may be faster on a device. Blocks of 8 x 8 or 8 x 4 per thread read
+/// workgroup memory less often per product; small tiles occupy more processors. All load four
+/// elements of A per thread and slice, as conv.wgsl assumes.
 const OTHERS: [Tile; 5] = [
     tile([16, 16], [2, 2]),
     tile([8, 16], [2, 2]),
@@ -40,12 +40,13 @@ impl Tile {
         4 * self.column_blocks * self.column_threads
     }
 
-    /// Terms at a time.
+    /// Returns the number of terms per slice of K.
     const fn slice(self) -> usize {
         self.column_threads / self.row_blocks
     }
 
-    /// Iterations in which a thread brings its elements of a slice and multiplies them.
+    /// Returns the loop iterations in which a thread loads its elements of a slice and multiplies
+    /// them.
     const fn slice_iterations(self) -> u64 {
         let threads = self.row_threads * self.column_threads;
         let b = 4 * self.column_blocks * self.column_threads * self.slice() / threads;
@@ -53,11 +54,17 @@ impl Tile {
     }
 }
 
-/// Iterations of a thread besides those of slices: it starts, scales and stores four blocks of
-/// 4 x 4.
+/// Returns the number of default tiles that cover a result.
+pub fn usual_tiles(rows: usize, columns: usize) -> usize {
+    rows.div_ceil(USUAL.rows()) * columns.div_ceil(USUAL.columns())
+}
+
+/// Loop iterations of a thread outside of slices: it clears, scales and stores four blocks of 4 x
+/// 4.
 const AROUND: u64 = 8 * iterations(4, iterations(4, 0)) + iterations(4, 0);
 
-/// Iterations of a thread that multiplies so many terms, in groups between which slices end.
+/// Returns an upper bound, over all tiles, on the loop iterations of a thread that sums `terms`
+/// terms in `groups` groups, each of which begins a new slice.
 pub const fn tile_iterations(terms: usize, groups: usize) -> u64 {
     let mut most = 0;
     let mut i = 0;
@@ -71,30 +78,36 @@ pub const fn tile_iterations(terms: usize, groups: usize) -> u64 {
     most.saturating_add(iterations(groups, AROUND)).saturating_add(AROUND)
 }
 
-/// Terms that a thread can multiply within so many iterations: a multiple of 16, and 16 at least.
+/// Returns the number of terms that a thread can sum within `limit` loop iterations: a multiple of
+/// 16, and at least 16.
 pub fn most_terms(limit: u64, groups: usize) -> usize {
-    // A term more costs the same everywhere, but for the ends of slices.
+    // Every term costs the same, except at the ends of slices.
     let per_term = (tile_iterations(1 << 20, 1) - tile_iterations(0, 1)).div_ceil(1 << 20);
     let rest = limit.saturating_sub(tile_iterations(16, groups)) / per_term;
     (usize::try_from(rest).unwrap_or(usize::MAX) / 16).max(1) * 16
 }
 
-/// What the tiles cover.
+/// Extents of the result that tiles cover.
 #[derive(Clone, Copy, Debug)]
 pub struct Tiled {
+    /// Rows of the result.
     pub rows: usize,
-    /// Of each group; a tile does not reach from one into another.
+    /// Columns of each column group; a tile does not span two groups.
     pub columns: usize,
+    /// Number of column groups.
     pub column_groups: usize,
-    /// Parts of the sums.
+    /// Number of parts into which the sums are split.
     pub parts: usize,
 }
 
 impl Tiled {
-    /// A launch over all tiles, with its variants.
+    /// Returns a launch over all tiles, with the other tilings as variants.
+    ///
+    /// # Errors
+    /// Fails if the grid exceeds WebGPU's limits.
     pub fn launch(self, shader: &'static Shader, entry: &'static str) -> Result<Launch, OpError> {
         let usual = Launch::new(shader, entry, self.grid(USUAL)?);
-        // A tile that half a row of the usual ones would fill is none to try.
+        // Skips tiles of which the result fills less than half.
         let fits = |tile: &&Tile| {
             tile.rows() < 2 * self.rows.max(32) && tile.columns() < 2 * self.columns.max(32)
         };

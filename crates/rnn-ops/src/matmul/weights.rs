@@ -2,9 +2,10 @@ use crate::common::{arity, ensure};
 use crate::{Case, Definition, Matmul, Sample, SumRows};
 use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
 
-/// The gradients of B and the bias of a [`Matmul`], of which nothing is stored transposed:
-/// dB = A^T dy, and d_bias the sum of the rows of dy. Inputs: A `[.., K]`, dy `[.., N]`. Outputs:
-/// `[K, N]`, `[N]`, of single precision.
+/// Gradients of B and of the bias of a [`Matmul`] whose operands are not stored transposed: dB =
+/// A^T dy, and d_bias = sum of the rows of dy.
+///
+/// Inputs: A `[.., K]`, dy `[.., N]`. Outputs: `[K, N]` and `[N]`, in single precision.
 #[derive(Clone, Debug)]
 pub struct MatmulWeights;
 
@@ -14,7 +15,7 @@ impl MatmulWeights {
     }
 }
 
-/// What is an operand of a node, as one of the sum of the rows of dy.
+/// Returns the signature of the sum of the rows of dy alone.
 fn of_sum(s: &Signature) -> Signature {
     Signature { inputs: s.inputs[1..].to_vec(), updates: vec![], outputs: s.outputs[1..].to_vec() }
 }
@@ -72,6 +73,7 @@ impl Op for MatmulWeights {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let inputs = |rows: usize, k: usize, n: usize| {
         vec![Sample::Normal(vec![rows, k]), Sample::Normal(vec![rows, n])]

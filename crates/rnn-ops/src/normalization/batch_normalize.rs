@@ -5,20 +5,22 @@ use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work, iterations,
 };
+use rnn_shaders::normalization::BATCH_NORMALIZE;
 
-pub static SHADER: Shader = Shader::new(
-    "batch_normalize",
-    &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::normalization::BATCH_NORMALIZE],
-);
+/// WGSL module of the kernels.
+pub static SHADER: Shader =
+    Shader::new("batch_normalize", &[rnn_shaders::shared::ELEMENTWISE, BATCH_NORMALIZE]);
+/// Columns per workgroup of a sum.
+const COLUMNS: usize = rnn_shaders::constant(BATCH_NORMALIZE, "COLUMNS");
 
-/// y = (x - m) s, s = 1 / sqrt(v + epsilon), mean m and variance v of each column over all rows
-/// (keras/src/layers/normalization/batch_normalization.py).
+/// y = (x - m) s, s = 1 / sqrt(v + epsilon), with mean m and variance v of each column over all
+/// rows (keras/src/layers/normalization/batch_normalization.py).
 ///
-/// Input: x `[.., F]`. Outputs: y `[.., F]`, s, m and v `[F]`. Gradients flow through y.
+/// Input: x `[.., F]`. Outputs: y `[.., F]`; s, m and v `[F]`. Gradients flow through y.
 ///
-/// With a second input, a mask u32 `[N, G]`, rows that it leaves out are not counted: every N-th
-/// part of the rows is an item of it, in order, and every G-th part of the columns a group. With
-/// w = 1 where the mask is not 0, else 0, and n = sum(w) + 1e-7 over the rows:
+/// A second input, a mask u32 `[N, G]`, excludes rows from m and v. It divides the rows into N
+/// items of consecutive rows and the columns into G groups of consecutive columns. With w = 1 where
+/// the mask is not 0, else 0, and n = sum(w) + 1e-7 over the rows:
 ///
 /// ```text
 /// m = sum(w x) / n,  v = sum(w (x - m)^2) / n,  y = (x - m) s also where w is 0
@@ -27,28 +29,29 @@ pub static SHADER: Shader = Shader::new(
 /// n `[G]` is then a fifth output.
 #[derive(Clone, Debug)]
 pub struct BatchNormalize {
-    /// Keeps s finite.
+    /// Added to the variance, so that s stays finite.
     pub epsilon: f32,
 }
 
-/// dx = s (dy - mean(dy) - y mean(dy y)), means over all rows. Inputs: y, dy `[.., F]`, s `[F]`.
-/// Output `[.., F]`.
+/// Gradient of x of a [`BatchNormalize`]: dx = s (dy - mean(dy) - y mean(dy y)), means over all
+/// rows. Inputs: y, dy `[.., F]`, s `[F]`. Output: `[.., F]`.
 ///
-/// With a mask and n as [`BatchNormalize`] has them, two inputs more, means are sums over all rows
-/// divided by n, and dx = s (dy - w (mean(dy) + y mean(dy y))). What follows from the mean of w (x -
-/// m) not being 0, but m 1e-7 / n, is left out.
+/// With the mask and n of [`BatchNormalize`] as two more inputs, means are sums over all rows
+/// divided by n, and dx = s (dy - w (mean(dy) + y mean(dy y))). The mean of w (x - m) is m 1e-7 / n
+/// instead of 0; its effect on dx is neglected.
 #[derive(Clone, Debug)]
 pub struct BatchNormalizeBackward;
 
-/// Rows of a part of a sum: as many as there are parts, nearly.
+/// Returns the rows of one part of a sum: about the square root of their number, so that there are
+/// as many parts.
 fn rows_per_part(rows: usize) -> usize {
     (rows as f64).sqrt().ceil().max(1.0) as usize
 }
 
-/// Added to the number of rows that count, as Keras's backend does to what it divides by.
-const LEAST: f64 = 1e-7;
+/// Added to the number of unmasked rows, as Keras's backend adds its epsilon to a divisor.
+const COUNT_EPSILON: f64 = 1e-7;
 
-/// How a mask divides rows and columns.
+/// The items and groups into which a mask divides rows and columns.
 #[derive(Clone, Copy)]
 struct Items {
     groups: usize,
@@ -57,7 +60,7 @@ struct Items {
 }
 
 impl Items {
-    /// Of a mask `[N, G]` over x; without one all is one group.
+    /// Derives the division from a mask `[N, G]` over x; without a mask there is one group.
     fn of(x: &TensorType, mask: Option<&TensorType>) -> Option<Self> {
         let (rows, columns) = (x.shape.rows(), x.shape.last());
         let Some(mask) = mask else {
@@ -87,7 +90,7 @@ fn misfit(x: &TensorType, mask: Option<&TensorType>) -> OpError {
     })
 }
 
-/// A launch that sums over parts of the rows, and one that adds the parts.
+/// Returns a launch that sums over parts of the rows, and one that adds the parts.
 fn sums(
     (entry, finish): (&'static str, &'static str),
     s: &Signature,
@@ -96,17 +99,19 @@ fn sums(
     let x = &s.inputs[0];
     let (rows, columns) = (x.shape.rows(), x.shape.last());
     let per_part = rows_per_part(rows);
-    // With a mask there are the rows that count behind the columns.
+    // With a mask, the numbers of unmasked rows follow the columns.
     let width = columns + mask.map_or(0, |_| groups(x, mask));
-    let grid = Grid::new(width.div_ceil(64), rows.div_ceil(per_part), 1)?;
+    let grid = Grid::new(width.div_ceil(COLUMNS), rows.div_ceil(per_part), 1)?;
     let launch = |entry, grid| describe(Launch::new(&SHADER, entry, grid), x, (mask, epsilon));
-    Ok([launch(entry, grid), launch(finish, Grid::new(width.div_ceil(64), 1, 1)?)])
+    Ok([launch(entry, grid), launch(finish, Grid::new(width.div_ceil(COLUMNS), 1, 1)?)])
 }
 
 fn groups(x: &TensorType, mask: Option<&TensorType>) -> usize {
     Items::of(x, mask).map_or(0, |items| items.groups)
 }
 
+/// Returns a launch of an entry point of batch_normalize.wgsl with its parameters for x and the
+/// mask.
 pub(crate) fn describe(
     launch: Launch,
     x: &TensorType,
@@ -115,7 +120,7 @@ pub(crate) fn describe(
     let rows = x.shape.rows();
     let items = Items::of(x, mask);
     let per_part = rows_per_part(rows);
-    // A thread sums rows that count, or what they hold; then three sums of parts, at most.
+    // A thread sums unmasked rows, or their elements; then at most three sums of parts.
     let sums = 2 * iterations(per_part, 0) + 3 * iterations(rows.div_ceil(per_part), 0);
     launch
         .iterations(sums)
@@ -137,7 +142,7 @@ impl Definition for BatchNormalize {
         let mask = (types.len() > 1).then(|| io.uints(1));
         let rows = x.len() / width;
         let weight = |row, c| if items.counts(mask, row, c) { F::one() } else { F::zero() };
-        let least = F::of(if mask.is_some() { LEAST } else { 0.0 });
+        let count_epsilon = F::of(if mask.is_some() { COUNT_EPSILON } else { 0.0 });
         let mut unasked = vec![F::zero(); items.groups];
         let [y, scale, mean, variance, counts] = match mask {
             Some(_) => io.outputs(),
@@ -148,7 +153,7 @@ impl Definition for BatchNormalize {
         };
         for c in 0..width {
             let column = || x.iter().skip(c).step_by(width).copied().enumerate();
-            let count = pairwise_sum((0..rows).map(|row| weight(row, c))) + least;
+            let count = pairwise_sum((0..rows).map(|row| weight(row, c))) + count_epsilon;
             let m = pairwise_sum(column().map(|(row, x)| weight(row, c) * x)) / count;
             let square = |(row, x)| weight(row, c) * (x - m) * (x - m);
             let v = pairwise_sum(column().map(square)) / count;
@@ -183,7 +188,7 @@ impl Op for BatchNormalize {
         let [sum, finish_mean] = sums(("sum", "finish_mean"), s, (mask, self.epsilon))?;
         let [squares, finish_scale] = sums(("squares", "finish_scale"), s, (mask, self.epsilon))?;
         let normalize = Launch::new(&SHADER, "normalize", threads(x.len())?);
-        // Without a mask nothing reads them.
+        // Not read without a mask.
         let (weights, counts) = match mask {
             Some(_) => (Operand::Input(1), Operand::Output(4)),
             None => (Operand::Input(0), Operand::Output(1)),
@@ -285,7 +290,7 @@ impl Op for BatchNormalizeBackward {
         let [sum, finish] = sums(("gradient_sums", "finish_gradient_means"), s, (mask, 0.0))?;
         let (parts, means) = (Operand::Scratch(0), Operand::Scratch(1));
         let launch = describe(Launch::new(&SHADER, "backward", threads(y.len())?), y, (mask, 0.0));
-        // Without a mask nothing reads what stands for it.
+        // The binding is not read without a mask.
         let given = |masked, other| Operand::Input(if mask.is_some() { masked } else { other });
         let launches = vec![
             sum.bind("x", Operand::Input(0)).bind("gradient", Operand::Input(1)).bind("out", parts),
@@ -311,6 +316,7 @@ impl Op for BatchNormalizeBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rows, columns) in [(1, 1), (37, 5), (300, 70)] {
@@ -324,7 +330,7 @@ pub fn cases() -> Vec<Case> {
         let name = format!("batch_normalize_backward {size}");
         cases.push(Case::new(name, BatchNormalizeBackward, inputs));
     }
-    // Items of several rows, groups of several columns; one where no row counts.
+    // Items of several rows, groups of several columns; one column group is masked throughout.
     for (items, rows, groups, columns) in
         [(2, 1, 1, 1), (7, 5, 2, 3), (300, 1, 1, 70), (3, 4, 5, 1)]
     {

@@ -5,15 +5,16 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "inverse_root",
     &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::normalization::INVERSE_ROOT],
 );
 
-/// y = 1 / sqrt(x + epsilon), elementwise; dx = -y^3 dy / 2.
+/// y = 1 / sqrt(x + epsilon), elementwise; its gradient is dx = -y^3 dy / 2.
 #[derive(Clone, Debug)]
 pub struct InverseRoot {
-    /// Keeps y finite.
+    /// Added to x, so that y stays finite.
     pub epsilon: f32,
 }
 
@@ -66,6 +67,7 @@ impl Op for InverseRoot {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let x = Sample::Uniform(vec![300], 0.1, 9.0);
     vec![Case::new("inverse_root 300", InverseRoot { epsilon: 1e-3 }, vec![x]).gradient(&[0])]

@@ -1,4 +1,4 @@
-//! Normalization of rows and of columns, and what moving statistics need.
+//! Normalization of rows and of columns, and the ops for moving statistics.
 
 pub mod batch_normalize;
 pub mod inverse_root;

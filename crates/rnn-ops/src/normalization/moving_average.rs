@@ -5,18 +5,21 @@ use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work, iterations,
 };
 
-/// a becomes momentum a + (1 - momentum) factor x, for each row of x after the other. Input: x
-/// `[.., C]`. Update: a `[C]`.
+/// Exponential moving average: a = momentum a + (1 - momentum) factor x, for each row of x in
+/// order.
 ///
-/// With a second input w `[1]`, the moving average of ones before it, which began at zero, each row
-/// moves w in the same way, to 1 - momentum^t after t rows, and a becomes (1 - r) a + r factor x,
-/// r = (1 - momentum) / w. Then a is a moving average that began at zero, divided by w: that of
-/// Adam's paper, section 3, and of TensorFlow's `assign_moving_average` with `zero_debias`.
+/// Input: x `[.., C]`. Update: a `[C]`.
+///
+/// A second input w `[1]` removes the bias of an average that began at zero. w is the moving
+/// average of ones over the earlier rows: w = momentum w + (1 - momentum), that is 1 - momentum^t
+/// after t rows; and a = (1 - r) a + r factor x with r = (1 - momentum) / w. This is the bias
+/// correction of Kingma and Ba (2015), section 3, and TensorFlow's `assign_moving_average` with
+/// `zero_debias`.
 #[derive(Clone, Debug)]
 pub struct MovingAverage {
-    /// What is kept.
+    /// Weight of the old average, in 0..1.
     pub momentum: f32,
-    /// What x is multiplied by.
+    /// Multiplier of x.
     pub factor: f32,
 }
 
@@ -59,8 +62,8 @@ impl Op for MovingAverage {
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
         let x = &s.inputs[0];
         let launch = match s.inputs.len() {
-            1 => Launch::new(&SHADER, "follow", threads(x.shape.last())?),
-            _ => Launch::new(&SHADER, "follow_debiased", threads(x.shape.last())?)
+            1 => Launch::new(&SHADER, "moving_average", threads(x.shape.last())?),
+            _ => Launch::new(&SHADER, "moving_average_debiased", threads(x.shape.last())?)
                 .bind("mean", Operand::Input(1)),
         };
         Ok(describe(launch, x, (None, 0.0))
@@ -81,6 +84,7 @@ impl Op for MovingAverage {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rows, columns) in [(1, 1), (1, 70), (6, 33)] {

@@ -5,22 +5,24 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "normalize",
     &[rnn_shaders::shared::ROWWISE, rnn_shaders::normalization::NORMALIZE],
 );
 
-/// y = (x - mean) s, s = 1 / sqrt(variance + epsilon), mean and variance over the last axis
+/// y = (x - mean) s, s = 1 / sqrt(variance + epsilon), with mean and variance over the last axis
 /// (keras/src/layers/normalization/layer_normalization.py).
 ///
 /// Input: x `[.., F]`. Outputs: y `[.., F]`, and s `[..]` for the backward pass.
 #[derive(Clone, Debug)]
 pub struct Normalize {
-    /// Keeps s finite.
+    /// Added to the variance, so that s stays finite.
     pub epsilon: f32,
 }
 
-/// dx = s (dy - mean(dy) - y mean(dy y)). Inputs: y, dy `[.., F]`, s `[..]`. Output `[.., F]`.
+/// Gradient of x of a [`Normalize`]: dx = s (dy - mean(dy) - y mean(dy y)), means over the last
+/// axis. Inputs: y, dy `[.., F]`, s `[..]`. Output: `[.., F]`.
 #[derive(Clone, Debug)]
 pub struct NormalizeBackward;
 
@@ -134,6 +136,7 @@ impl Op for NormalizeBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let normal = |shape: &[usize]| Sample::Normal(shape.to_vec());
     let mut cases = Vec::new();

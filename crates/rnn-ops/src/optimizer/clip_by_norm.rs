@@ -4,6 +4,7 @@ use rnn_graph::{
     Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "clip_by_norm",
     &[
@@ -13,13 +14,14 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// Partial sums at most.
+/// Maximum number of partial sums.
 const PARTS: usize = 256;
 
-/// g *= norm / max(|g|, norm), |g| the root of the sum of squares. Update: g, of any shape.
+/// g *= norm / max(|g|, norm), where |g| is the root of the sum of squares (`clipnorm` of
+/// keras/src/optimizers/base_optimizer.py). Update: g, of any shape.
 #[derive(Clone, Debug)]
 pub struct ClipByNorm {
-    /// The largest norm that passes; above 0.
+    /// Upper bound on |g|; above 0.
     pub norm: f32,
 }
 
@@ -77,6 +79,7 @@ impl Op for ClipByNorm {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [(1, 0.5), (300, 1.0), (300, 100.0), (20_000, 2.0)]
         .map(|(n, norm)| {

@@ -5,6 +5,7 @@ use rnn_graph::{
     iterations,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "constrain",
     &[
@@ -14,35 +15,36 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// What a weight is brought back to after each step (keras/src/constraints/constraints.py). Norms
-/// are those of the columns along the first axis.
+/// A constraint that a weight is projected onto after each step
+/// (keras/src/constraints/constraints.py). Norms are those of the columns along the first axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Constraint {
-    /// w = max(w, 0).
+    /// Non-negative: w = max(w, 0).
     NonNegative,
-    /// w *= (rate clip(|w|, low, high) + (1 - rate) |w|) / (|w| + 1e-7).
+    /// Bounded norms: w *= (rate clip(|w|, low, high) + (1 - rate) |w|) / (|w| + 1e-7).
     Norm {
-        /// The smallest norm.
+        /// Lower bound of the norms.
         low: f32,
-        /// The largest.
+        /// Upper bound of the norms.
         high: f32,
-        /// How strictly it is kept, in 0..1.
+        /// Fraction of the way to the bound that one step moves a norm, in 0..1.
         rate: f32,
     },
 }
 
 impl Constraint {
-    /// Norms up to `high`.
+    /// Returns the constraint that bounds norms by `high`.
     pub fn max_norm(high: f32) -> Self {
         Self::Norm { low: 0.0, high, rate: 1.0 }
     }
 
-    /// Norms of 1.
+    /// Returns the constraint that scales norms to 1.
     pub fn unit_norm() -> Self {
         Self::Norm { low: 1.0, high: 1.0, rate: 1.0 }
     }
 
-    /// Norms between two bounds.
+    /// Returns the constraint that moves norms into `low..=high`, by the fraction `rate` of the
+    /// way.
     pub fn min_max_norm(low: f32, high: f32, rate: f32) -> Self {
         Self::Norm { low, high, rate }
     }
@@ -52,7 +54,7 @@ impl Constraint {
 #[derive(Clone, Debug)]
 pub struct Constrain(pub Constraint);
 
-/// Keras's guard against a norm of 0.
+/// Added to norms before division, as in Keras.
 const EPSILON: f64 = 1e-7;
 
 impl Definition for Constrain {
@@ -117,6 +119,7 @@ impl Op for Constrain {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     [
         ("non-negative", Constraint::NonNegative),

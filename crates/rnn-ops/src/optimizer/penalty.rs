@@ -5,24 +5,26 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "penalty",
     &[rnn_shaders::shared::ROWWISE, rnn_shaders::shared::BITS, rnn_shaders::optimizer::PENALTY],
 );
 
-/// Partial sums at most.
+/// Maximum number of partial sums.
 const PARTS: usize = 256;
 
-/// y = l1 sum |w| + l2 sum w^2 (keras/src/regularizers/regularizers.py): w of any shape -> `[1]`.
+/// y = l1 sum |w| + l2 sum w^2 (keras/src/regularizers/regularizers.py). Input: w of any shape.
+/// Output: `[1]`.
 #[derive(Clone, Debug)]
 pub struct Penalty {
-    /// The weight of the magnitudes.
+    /// Weight of the magnitudes.
     pub l1: f32,
-    /// The weight of the squares.
+    /// Weight of the squares.
     pub l2: f32,
 }
 
-/// dw = dy (l1 sign(w) + 2 l2 w). Inputs: w, dy `[1]`.
+/// dw = dy (l1 sign(w) + 2 l2 w). Inputs: w of any shape, dy `[1]`. Output: as w.
 #[derive(Clone, Debug)]
 pub struct PenaltyBackward(pub Penalty);
 
@@ -130,6 +132,7 @@ impl Op for PenaltyBackward {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let normal = |n: usize| Sample::Normal(vec![n]);
     let mut cases = Vec::new();

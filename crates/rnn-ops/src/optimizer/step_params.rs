@@ -8,13 +8,13 @@ const GRADIENT_FACTOR: usize = constant(STEP_PARAMS, "GRADIENT_FACTOR");
 const VARIANCE_FACTOR: usize = constant(STEP_PARAMS, "VARIANCE_FACTOR");
 const ACTIVE: usize = constant(STEP_PARAMS, "ACTIVE");
 
-/// The numbers that the host gives to each step of an optimizer. As a tensor they have the order of
-/// `shaders/optimizer/step_params.wgsl`.
+/// Parameters of one optimizer step, which the host computes and uploads. As a tensor they have the
+/// order of `shaders/optimizer/step_params.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepParams<T = f32> {
-    /// The learning rate; Adam's with both bias corrections.
+    /// Learning rate; for Adam it includes both bias corrections.
     pub learning_rate: T,
-    /// The share by which weights decay before they are updated.
+    /// Fraction by which weights decay before the update.
     pub weight_decay: T,
     /// Nadam's a, the factor of the first moment.
     pub moment_factor: T,
@@ -22,17 +22,17 @@ pub struct StepParams<T = f32> {
     pub gradient_factor: T,
     /// Nadam's c, the factor of the second moment.
     pub variance_factor: T,
-    /// 1; where [`crate::Unscale`] puts 0 in its place, the step is left out.
+    /// 1, or 0 for a step to be skipped, as [`crate::Unscale`] sets it.
     pub active: T,
 }
 
 impl StepParams {
-    /// How many numbers there are.
+    /// Number of parameters, the length of the tensor.
     pub const LEN: usize = constant(STEP_PARAMS, "STEP_PARAMS");
-    /// The place of [`Self::active`] in a tensor.
+    /// Index of [`Self::active`] in the tensor.
     pub(crate) const ACTIVE: usize = ACTIVE;
 
-    /// The numbers of a step that has a learning rate alone.
+    /// Returns the parameters of a step that has a learning rate alone.
     pub fn of_rate(learning_rate: f64) -> Self {
         Self {
             learning_rate: learning_rate as f32,
@@ -44,7 +44,7 @@ impl StepParams {
         }
     }
 
-    /// The numbers in the order of a tensor.
+    /// Returns the parameters in the order of the tensor.
     pub fn to_array(self) -> [f32; Self::LEN] {
         let mut array = [0.0; Self::LEN];
         array[LEARNING_RATE] = self.learning_rate;
@@ -58,7 +58,7 @@ impl StepParams {
 }
 
 impl<T: Copy> StepParams<T> {
-    /// Reads the numbers from the elements of a tensor, if there are as many.
+    /// Reads the parameters from the elements of a tensor; `None` if it has another length.
     pub fn from_slice(values: &[T]) -> Option<Self> {
         (values.len() == StepParams::LEN).then(|| Self {
             learning_rate: values[LEARNING_RATE],

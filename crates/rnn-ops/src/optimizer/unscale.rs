@@ -4,6 +4,7 @@ use rnn_graph::{
     Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
 };
 
+/// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
     "unscale",
     &[
@@ -14,31 +15,35 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// Partial counts at most.
+/// Maximum number of partial counts.
 const PARTS: usize = 256;
-/// Steps without overflow until the scale is doubled (keras/src/optimizers/loss_scale_optimizer.py).
+/// Steps without overflow after which the scale is doubled
+/// (keras/src/optimizers/loss_scale_optimizer.py).
 const GROWTH_STEPS: f32 = 2000.0;
-/// The largest scale.
+/// Upper bound of the scale.
 const MAX_SCALE: f32 = 16_777_216.0;
 
-/// What the state of the scale holds: the scale, and the steps since it changed.
+/// Length of the loss scale's state: the scale, and the number of steps since it changed.
 pub const LOSS_SCALE: usize = 2;
-/// What it holds at first, as Keras's LossScaleOptimizer.
+/// Initial state of the loss scale, that of Keras's LossScaleOptimizer.
 pub const FIRST_LOSS_SCALE: [f32; LOSS_SCALE] = [32_768.0, 0.0];
 
-/// Divides the gradients of a loss that was multiplied by a scale by it. If one of them is not
-/// finite, all become zero, [`StepParams::active`] too, so that [`crate::Update`] leaves the step
-/// out, and the scale is halved; after 2,000 steps without that it is doubled.
+/// Dynamic loss scaling (keras/src/optimizers/loss_scale_optimizer.py): divides the gradients by
+/// the scale by which the loss was multiplied.
 ///
-/// Input: the [`StepParams`] of the step. Updates: gradients `[N]`, the scale's state
-/// `[LOSS_SCALE]`. Output: the numbers.
+/// If a gradient is not finite, all gradients and [`StepParams::active`] become zero, so that
+/// [`crate::Update`] skips the step, and the scale is halved. After 2,000 steps without overflow it
+/// is doubled.
+///
+/// Input: the [`StepParams`] of the step `[LEN]`. Updates: gradients `[N]`, the scale's state
+/// `[LOSS_SCALE]`. Output: the changed parameters `[LEN]`.
 #[derive(Clone, Debug)]
 pub struct Unscale;
 
 impl Definition for Unscale {
     fn define<F: Real>(&self, io: &mut Io<'_, F>) {
-        let numbers = io.input(0);
-        io.output().copy_from_slice(numbers);
+        let params = io.input(0);
+        io.output().copy_from_slice(params);
         let [gradients, state] = io.updates();
         let finite = gradients.iter().all(|g| g.is_finite());
         let scale = state[0];
@@ -67,12 +72,12 @@ impl Op for Unscale {
         inputs: &[TensorType],
         updates: &[TensorType],
     ) -> Result<Vec<TensorType>, OpError> {
-        let ([numbers], [_, state]) = (arity(inputs)?, arity(updates)?);
-        ensure(numbers.len() == StepParams::LEN, || {
-            format!("the numbers of a step are {numbers}")
+        let ([params], [_, state]) = (arity(inputs)?, arity(updates)?);
+        ensure(params.len() == StepParams::LEN, || {
+            format!("the parameters of a step are {params}")
         })?;
         ensure(state.len() == LOSS_SCALE, || format!("the state of the scale is {state}"))?;
-        Ok(vec![numbers.clone()])
+        Ok(vec![params.clone()])
     }
 
     fn record(&self, s: &Signature, _: &Limits) -> Result<Work, OpError> {
@@ -86,19 +91,19 @@ impl Op for Unscale {
                 .param("growth_steps", GROWTH_STEPS)
                 .param("max_scale", MAX_SCALE)
         };
-        let look = launch("look", Grid::cover(parts)?)
+        let count_nonfinite = launch("count_nonfinite", Grid::cover(parts)?)
             .bind("gradients", Operand::Update(0))
             .bind("counts", Operand::Scratch(0));
-        let judge = launch("judge", Grid::cover(1)?)
+        let update_scale = launch("update_scale", Grid::cover(1)?)
             .bind("partial", Operand::Scratch(0))
             .bind("scale", Operand::Update(1))
             .bind("step", Operand::Input(0))
             .bind("out", Operand::Output(0))
             .bind("factor", Operand::Scratch(1));
-        let divide = launch("divide", Grid::cover(count.div_ceil(LANES))?)
+        let unscale = launch("unscale", Grid::cover(count.div_ceil(LANES))?)
             .bind("gradients", Operand::Update(0))
             .bind("factor_in", Operand::Scratch(1));
-        Ok(Work { scratch: vec![parts, 1], launches: vec![look, judge, divide] })
+        Ok(Work { scratch: vec![parts, 1], launches: vec![count_nonfinite, update_scale, unscale] })
     }
 
     not_differentiable!();
@@ -110,14 +115,15 @@ impl Op for Unscale {
     }
 }
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let case = |name: &str, gradients: Vec<f32>, state: [f32; LOSS_SCALE]| {
         let updates = vec![
             Sample::Floats(vec![gradients.len()], gradients),
             Sample::Floats(vec![LOSS_SCALE], state.into()),
         ];
-        let numbers = Sample::Floats(vec![StepParams::LEN], vec![0.1, 0.2, 0.3, 0.4, 0.5, 1.0]);
-        Case::new(format!("unscale {name}"), Unscale, vec![numbers]).updates(updates)
+        let params = Sample::Floats(vec![StepParams::LEN], vec![0.1, 0.2, 0.3, 0.4, 0.5, 1.0]);
+        Case::new(format!("unscale {name}"), Unscale, vec![params]).updates(updates)
     };
     let finite: Vec<f32> = (0..20_000).map(|i| (i % 37) as f32 - 11.5).collect();
     let with = |at: usize, value: f32| {

@@ -1,4 +1,4 @@
-//! How the kernels of recurrent cells are launched: all steps at once, or step by step.
+//! Launches of recurrent cells: all time steps in one launch (a scan), or one launch per step.
 
 use crate::cast::narrow;
 use crate::recurrent::Extents;
@@ -7,8 +7,8 @@ use rnn_shaders::constant;
 use rnn_shaders::recurrent::{ROWS4, SCAN, STEP_PRODUCT};
 use std::ops::Range;
 
-/// The kernels of a cell, of which `$cell` is the text: with `and half`, also over sequences of half
-/// precision.
+/// Builds [`CellKernels`] from `$cell`, the WGSL text of a cell; `and half` adds the modules for
+/// sequences of half precision.
 macro_rules! cell_kernels {
     ($name:literal, carry: $carry:literal, $cell:expr) => {
         cell_kernels!(@of None, $name, $carry, $cell)
@@ -58,60 +58,71 @@ macro_rules! cell_kernels {
     };
 }
 
-/// The kernels of a recurrent cell.
+/// WGSL modules of a recurrent cell, for each precision and schedule.
 pub struct CellKernels {
+    /// Modules for sequences of single precision.
     pub single: Schedules,
-    /// Over sequences of half precision.
+    /// Modules for sequences of half precision, if the cell supports them.
     pub half: Option<Schedules>,
+    /// Number of gates of a unit.
     pub gates: usize,
-    /// Words that a unit carries from step to step.
+    /// Number of f32 values that a unit carries from step to step.
     pub carry: usize,
 }
 
-/// The kernels of a recurrent cell for one precision of its sequences.
+/// WGSL modules of a recurrent cell for one precision, by schedule.
 pub struct Schedules {
-    /// All steps in one launch, four rows to a workgroup.
+    /// All steps in one launch, four batch rows per workgroup.
     pub rows4: Shader,
-    /// All steps in one launch, one row to a workgroup.
+    /// All steps in one launch, one batch row per workgroup.
     pub rows1: Shader,
-    /// One step.
+    /// One step per launch.
     pub step: Shader,
 }
 
-/// All steps of a dense cell.
+/// Launch parameters for all steps of a dense cell.
 #[derive(Clone, Copy, Debug)]
 pub struct Scan {
+    /// Direction of time.
     pub direction: Direction,
+    /// Steps, batch rows and hidden units.
     pub extents: Extents,
+    /// True if each gate sees h through dropout factors of its own.
     pub dropout: bool,
-    /// The sequences are of half precision.
+    /// True if the sequences have half precision.
     pub half: bool,
 }
 
-/// With time, or against it, from the last step's gradients to those of the first state.
+/// Direction in which a scan runs through time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
+    /// The forward pass, from the first step to the last.
     Forward,
+    /// The backward pass, from the last step's gradients to those of the initial state.
     Backward,
 }
 
-/// Units up to which all steps are one launch. Each of its workgroups reads all of U at each step,
-/// for four rows; step by step, 64 rows share what is read, for the price of a launch. No GPU has
-/// measured yet where the two meet.
+/// Maximum number of hidden units of a scan; wider cells run step by step. Each workgroup of a scan
+/// reads all of U at each step, for four rows; step by step, 64 rows share a read, at the price of
+/// a launch. The break-even has not been measured on a GPU yet.
 const MAX_SCANNED: usize = 256;
-/// Groups of lanes that share a product with U.
+/// Thread groups of a workgroup, among which the product with U is divided.
 const GATE_GROUPS: usize = constant(SCAN, "GATE_GROUPS");
-/// Elements (row, unit) that a thread of a scan may have.
+/// Maximum number of elements (row, unit) per thread of a scan.
 const MAX_ELEMENTS_PER_THREAD: usize = constant(SCAN, "MAX_ELEMENTS_PER_THREAD");
-/// Rows to a workgroup of a scan, if they fit.
+/// Rows per workgroup of a scan, if they fit.
 const ROWS: usize = constant(ROWS4, "ROWS");
-/// Columns of a tile of a step's product, and terms of a slice.
+/// Columns of a step product's tile.
 const COLUMNS: usize = constant(STEP_PRODUCT, "COLUMNS");
+/// Terms of a step product's slice.
 const SLICE: usize = constant(STEP_PRODUCT, "SLICE");
 
 impl CellKernels {
-    /// A scan whose bindings but `recurrent` are added by `bind`. Beside sequences of half
-    /// precision the matrix is rounded to it first.
+    /// Returns the work of a scan: with half-precision sequences the rounding of `matrix` (U), then
+    /// the launches. `bind` adds all bindings but `recurrent`.
+    ///
+    /// # Errors
+    /// Fails as [`Self::launches`].
     pub fn work(
         &'static self,
         scan: Scan,
@@ -124,13 +135,20 @@ impl CellKernels {
         with_matrix(launches, (matrix, count), scan.half)
     }
 
-    /// The kernels for sequences of a precision.
+    /// Returns the modules for sequences of half or single precision.
+    ///
+    /// # Errors
+    /// Fails if the cell has no half-precision modules.
     pub fn of(&'static self, half: bool) -> Result<&'static Schedules, OpError> {
         let kernels = if half { self.half.as_ref() } else { Some(&self.single) };
         kernels.ok_or_else(|| OpError::shape("it takes no half precision"))
     }
 
-    /// A scan; the caller adds bindings.
+    /// Returns the launches of a scan: one for all steps if the device allows it, else one per
+    /// step. The caller adds bindings.
+    ///
+    /// # Errors
+    /// Fails if the cell has no half-precision modules, or a grid exceeds WebGPU's limits.
     pub fn launches(&'static self, scan: Scan, limits: &Limits) -> Result<Vec<Launch>, OpError> {
         let Scan { direction, extents: e, dropout, half } = scan;
         let kernels = self.of(half)?;
@@ -149,8 +167,8 @@ impl CellKernels {
         }
     }
 
-    /// All steps in one launch, if the state is narrow enough and its tiles fit, or in as few as the
-    /// device's loops need.
+    /// Returns the launches of scan.wgsl: one, or as few as the device's loop limit allows. `None`
+    /// if the state is too wide or its tiles exceed workgroup memory.
     fn whole(
         &self,
         kernels: &'static Schedules,
@@ -190,7 +208,7 @@ impl CellKernels {
             .param("items", batch)
             .param("steps", steps);
         let per_step = self.step_iterations(hidden, lanes, hidden_copies);
-        // What begins and ends a launch is less than a step.
+        // The start and end of a launch take fewer iterations than a step.
         let most = (limits.loop_iterations / (1 + per_step)).saturating_sub(2);
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(steps);
         if most == 0 {
@@ -208,19 +226,25 @@ impl CellKernels {
         Ok(Some(launches))
     }
 
-    /// Iterations of a thread of a scan at each step, four rows to a workgroup; see scan.wgsl.
+    /// Returns the loop iterations of a scan's thread per step, for four rows per workgroup; see
+    /// scan.wgsl.
     fn step_iterations(&self, hidden: usize, lanes: usize, hidden_copies: usize) -> u64 {
         let k_splits = GATE_GROUPS / self.gates;
-        let turns = (ROWS * hidden).div_ceil(GATE_GROUPS * lanes);
+        let elements = (ROWS * hidden).div_ceil(GATE_GROUPS * lanes);
         let terms = iterations(hidden.div_ceil(k_splits), 0) + iterations(ROWS, 0);
         let cell =
             iterations(self.gates * k_splits, 0) + iterations(hidden_copies.max(self.gates), 0);
-        iterations(hidden.div_ceil(lanes), terms) + iterations(turns, 0) + iterations(turns, cell)
+        iterations(hidden.div_ceil(lanes), terms)
+            + iterations(elements, 0)
+            + iterations(elements, cell)
     }
 }
 
-/// Launches, bound to a recurrent matrix of so many elements, which beside sequences of half
-/// precision is rounded to it first.
+/// Binds `matrix` (U), of `count` elements, to `recurrent` in all launches; for sequences of half
+/// precision it is rounded to half precision first.
+///
+/// # Errors
+/// Fails if `matrix` has too many elements for one launch.
 pub fn with_matrix(
     launches: impl Iterator<Item = Launch>,
     (matrix, count): (Operand, usize),
@@ -236,43 +260,48 @@ pub fn with_matrix(
     Ok(work)
 }
 
-/// Launches of one step each; see step_product.wgsl.
+/// Launch parameters for one time step of a cell; see step_product.wgsl.
 pub struct Step {
+    /// The WGSL module.
     pub shader: &'static Shader,
-    /// Of items, each of which has as many rows as it has pixels.
+    /// Steps, batch items and hidden units; an item has one row per pixel.
     pub extents: Extents,
+    /// Number of rows, that is of pixels of all items.
     pub rows: usize,
-    /// Of each sum: units, at each tap of a window.
+    /// Terms of each sum: hidden units times taps of a window.
     pub terms: usize,
-    /// The backward pass is given U transposed.
+    /// True if the backward pass is given U transposed.
     pub transposed: bool,
 }
 
-/// Iterations in which a thread starts, or ends with its block of 4 x 4.
+/// Loop iterations in which a thread clears or stores its block of 4 x 4.
 const AROUND: u64 = iterations(4, iterations(4, 0)) + iterations(4, 0);
 
 impl Step {
-    /// Those of a dense cell.
+    /// Returns the parameters of a dense cell, which has one row per item and one tap.
     pub fn dense(shader: &'static Shader, extents: Extents) -> Self {
         let Extents { batch, hidden, .. } = extents;
         Self { shader, extents, rows: batch, terms: hidden, transposed: true }
     }
 
-    /// A launch over the columns of some gates.
+    /// Returns a launch of step `step` for the columns of `gates`.
+    ///
+    /// # Errors
+    /// Fails if the grid exceeds WebGPU's limits.
     pub fn forward(
         &self,
         gates: Range<usize>,
         step: usize,
         dropout: bool,
     ) -> Result<Launch, OpError> {
-        // A gate alone has tiles of 64 units; with others it k_splits them.
+        // The tile's 64 columns are units of a single gate, or divided among four gates.
         let units = if gates.len() == 1 { COLUMNS } else { COLUMNS / 4 };
         let (hidden_copies, depth) =
             if dropout && gates.len() > 1 { (4u32, 8u32) } else { (1, 16) };
         let launch = self.launch("forward", units, gates, step)?;
         let (hidden_copies, depth) = (hidden_copies as usize, depth as usize);
-        // What each of `depth / 4` rows shows to the hidden_copies, the weights of a slice for at least 64
-        // threads, and the terms.
+        // Loops: each of `depth / 4` rows is stored in all copies of h; at least 64 threads load a
+        // slice's weights; the terms are summed.
         let slice = iterations(depth / 4, iterations(hidden_copies, 0)) + 2 * iterations(depth, 0);
         let most = iterations(self.terms.div_ceil(depth), slice) + AROUND;
         Ok(launch
@@ -281,7 +310,11 @@ impl Step {
             .iterations(most))
     }
 
-    /// A launch over all units, to which the gradients of some gates flow back.
+    /// Returns a launch of the backward pass: gradients flow from `gates` of step `step` to all
+    /// units of the step before.
+    ///
+    /// # Errors
+    /// Fails if the grid exceeds WebGPU's limits.
     pub fn backward(&self, gates: Range<usize>, step: usize) -> Result<Launch, OpError> {
         let slice = iterations(4, 0) + 2 * iterations(SLICE, 0);
         let gate = iterations(self.terms.div_ceil(SLICE), slice) + AROUND;
@@ -298,7 +331,7 @@ impl Step {
         step: usize,
     ) -> Result<Launch, OpError> {
         let Extents { steps, batch, hidden } = self.extents;
-        // Fewer rows to a workgroup keep more processors busy.
+        // Fewer rows per workgroup occupy more processors.
         let [usual, half, quarter] =
             [16, 8, 4].map(|threads| self.variant(threads, hidden.div_ceil(units)));
         let launch = Launch::new(self.shader, entry, usual?.grid);
@@ -314,7 +347,8 @@ impl Step {
             .param("end", step + 1))
     }
 
-    /// So many threads down a tile, each of four rows; see step_product.wgsl.
+    /// Returns the variant with `row_threads` threads down a tile, each of which computes four
+    /// rows; see step_product.wgsl.
     fn variant(&self, row_threads: usize, columns: usize) -> Result<LaunchVariant, OpError> {
         let grid = Grid::new(columns, self.rows.div_ceil(4 * row_threads), 1)?;
         let constants = vec![("ROW_THREADS", row_threads as f64)];

@@ -1,22 +1,28 @@
-//! What the ops over whole sequences share.
+//! Shared parts of the ops over whole sequences: optional inputs, launches, the gradient of U.
 
 #[macro_use]
 pub mod cell_kernels;
 
 use crate::common::{dims, ensure};
 use crate::{Binary, DropoutMatmulWeights, Fill, Matmul, Sample};
-use rnn_graph::{Graph, GraphError, Launch, OpError, Operand, TensorId, TensorType};
+use rnn_graph::{Graph, GraphError, Launch, OpError, Operand, Real, TensorId, TensorType};
 use std::fmt;
 
-/// What a recurrence runs over.
+/// Extents of a recurrence.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extents {
+    /// T, the number of time steps.
     pub steps: usize,
+    /// B, the batch size.
     pub batch: usize,
+    /// H, the number of hidden units.
     pub hidden: usize,
 }
 
-/// The extents of a sequence `[T, B, parts H]`.
+/// Returns the extents of a sequence `[T, B, parts H]`.
+///
+/// # Errors
+/// Fails if it does not have three axes, or the last is not divisible by `parts`.
 pub(crate) fn extents(x: &TensorType, parts: usize) -> Result<Extents, OpError> {
     let [steps, batch, columns] = dims(x)?;
     let fits = columns % parts == 0 && steps > 0;
@@ -24,24 +30,29 @@ pub(crate) fn extents(x: &TensorType, parts: usize) -> Result<Extents, OpError> 
     Ok(Extents { steps, batch, hidden: columns / parts })
 }
 
-/// What a scan may take besides x and U, as inputs in this order.
+/// The optional inputs of a recurrent op, in this order, after x and U.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ScanInputs {
-    /// The state before the first step `[S, B, H]`.
+    /// The state before the first step, `[S, B, H]`.
     pub state: bool,
-    /// Whether each row takes part in each step, u32 `[T, B]`; where it does not, the state stays.
+    /// Mask u32 `[T, B]`, 0 where a row is masked at a step: its state is then kept.
     pub mask: bool,
-    /// Factors by which each gate sees the hidden state, `[gates, B, H]`, the same at every step.
+    /// Factors by which each gate multiplies the hidden state, `[gates, B, H]`, the same at every
+    /// step.
     pub dropout: bool,
 }
 
 impl ScanInputs {
-    /// The places of state, mask and dropout behind `first` other inputs.
+    /// Returns the input indices of state, mask and dropout factors after `first` other inputs;
+    /// `None` for those that are absent.
     pub fn places(&self, first: usize) -> [Option<usize>; 3] {
         places(first, [self.state, self.mask, self.dropout])
     }
 
-    /// Checks what there is of them.
+    /// Checks the types of the present inputs.
+    ///
+    /// # Errors
+    /// Fails if a type does not fit the extents.
     pub(crate) fn check(
         &self,
         inputs: &[TensorType],
@@ -69,15 +80,16 @@ impl ScanInputs {
     }
 }
 
-/// Names what there is, for the names of cases.
+/// Names the present inputs, for the names of cases.
 impl fmt::Display for ScanInputs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = [(self.state, " state"), (self.mask, " mask"), (self.dropout, " dropout")];
-        named.iter().filter(|(there, _)| *there).try_for_each(|(_, name)| f.write_str(name))
+        named.iter().filter(|(present, _)| *present).try_for_each(|(_, name)| f.write_str(name))
     }
 }
 
-/// The places of the optional operands that are present, behind `first` others.
+/// Returns the operand indices of the present ones of `N` optional operands after `first` others;
+/// `None` for those that are absent.
 pub fn places<const N: usize>(first: usize, present: [bool; N]) -> [Option<usize>; N] {
     let mut next = first;
     present.map(|present| {
@@ -86,10 +98,10 @@ pub fn places<const N: usize>(first: usize, present: [bool; N]) -> [Option<usize
     })
 }
 
-/// The constants and bindings of mask and dropout factors, which every recurrent kernel has.
+/// Adds the constants and bindings of mask and dropout factors, which every recurrent kernel has.
 pub fn optional_inputs(launch: Launch, [mask, dropout]: [Option<usize>; 2]) -> Launch {
-    // What is absent is never read; the matrix stands in for it, or another input that the kernel
-    // does not write.
+    // Absent inputs are never read; the matrix is bound in their place, or another input that the
+    // kernel does not write.
     let or_any = |place: Option<usize>| Operand::Input(place.unwrap_or(1));
     launch
         .constant("HAS_MASK", u8::from(mask.is_some()))
@@ -98,15 +110,27 @@ pub fn optional_inputs(launch: Launch, [mask, dropout]: [Option<usize>; 2]) -> L
         .bind("dropout", or_any(dropout))
 }
 
-/// Whether a row takes part in a step.
+/// Copies a state or its gradient; zero if it is absent.
+pub fn copy_or_zero<F: Real>(to: &mut [F], from: Option<&[F]>) {
+    match from {
+        Some(from) => to.copy_from_slice(from),
+        None => to.fill(F::zero()),
+    }
+}
+
+/// Returns true if there is no mask, or its element at index `at` is not 0.
 pub fn is_unmasked(mask: Option<&[u32]>, at: usize) -> bool {
     mask.is_none_or(|mask| mask[at] != 0)
 }
 
-/// The gradient of a recurrent matrix: sum over time of h(t-1)^T dz(t), one product over all steps.
+/// Adds the gradient of a recurrent matrix: sum over time of h(t-1)^T dz(t), as one product over
+/// all steps.
 ///
-/// hidden `[T, B, H]`, dz `[T, B, G]`, initial state `[>=1, B, H]` and dropout factors if any ->
-/// `[H, G]`.
+/// Takes hidden `[T, B, H]`, dz `[T, B, G]`, and the initial state `[>=1, B, H]` and dropout
+/// factors, if any; returns `[H, G]`.
+///
+/// # Errors
+/// Fails if the shapes do not agree.
 pub fn recurrent_gradient(
     graph: &mut Graph,
     hidden: TensorId,
@@ -134,8 +158,8 @@ pub fn recurrent_gradient(
     })
 }
 
-/// Samples of the optional inputs of a scan; every row of the mask has holes, and the last row
-/// takes part in nothing.
+/// Returns samples of the optional inputs of a scan. Every row of the mask has gaps, and the last
+/// row is masked at every step.
 pub fn scan_samples(
     with: ScanInputs,
     [states, steps, batch, hidden]: [usize; 4],

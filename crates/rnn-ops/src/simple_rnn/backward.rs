@@ -1,29 +1,31 @@
 use crate::common::{dims, ensure};
 use crate::recurrent::cell_kernels::{Direction, Scan};
-use crate::recurrent::{extents, is_unmasked, optional_inputs, places};
+use crate::recurrent::{copy_or_zero, extents, is_unmasked, optional_inputs, places};
 use crate::simple_rnn::KERNELS;
 use crate::{Definition, ScanInputs, SimpleRnn};
 use rnn_core::DType;
 use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
 
-/// dz(t) = (dh + d_hidden(t)) activation'(h(t)); dh(t-1) = d (dz(t) U^T). Where a row is masked,
-/// dz = 0 and dh stays.
+/// Gradients of x and of the initial state of a [`SimpleRnn`], from the last step to the first:
+/// dz(t) = (dh + d_hidden(t)) activation'(h(t)), dh(t-1) = d (dz(t) U^T). Where a row is masked, dz
+/// = 0 and dh stays.
 ///
-/// Inputs: U transposed `[H, H]`, h `[T, B, H]`, then those that there are of: mask, dropout
-/// factors, the gradient of h, that of the final state `[1, B, H]`. Outputs: dz `[T, B, H]`, which
-/// is the gradient of x, and that of the initial state `[1, B, H]`.
+/// Inputs: U transposed `[H, H]`, h `[T, B, H]`, then the present ones of mask, dropout factors,
+/// gradient of h `[T, B, H]`, gradient of the final state `[1, B, H]`. Outputs: dz `[T, B, H]`,
+/// which is the gradient of x, and the gradient of the initial state `[1, B, H]`.
 #[derive(Clone, Debug)]
 pub struct SimpleRnnBackward {
-    /// The op that is differentiated.
+    /// The forward op.
     pub forward: SimpleRnn,
-    /// Whether the sequence of h has a gradient.
+    /// True if the gradient of the sequence of h is an input.
     pub d_hidden: bool,
-    /// Whether the final state has a gradient.
+    /// True if the gradient of the final state is an input.
     pub d_last: bool,
 }
 
 impl SimpleRnnBackward {
-    /// The places of mask, dropout, d_hidden and d_last.
+    /// Returns the input indices of the mask, the dropout factors, and the gradients of h and of
+    /// the final state; `None` for those that are absent.
     pub fn optional(&self) -> [Option<usize>; 4] {
         let ScanInputs { mask, dropout, .. } = self.forward.inputs;
         places(2, [mask, dropout, self.d_hidden, self.d_last])
@@ -39,10 +41,7 @@ impl Definition for SimpleRnnBackward {
         let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
         let [dz, dh] = io.outputs();
         let per_step = batch * hidden;
-        match d_last {
-            Some(given) => dh.copy_from_slice(given),
-            None => dh.fill(F::zero()),
-        }
+        copy_or_zero(dh, d_last);
         for t in (0..steps).rev() {
             let step = t * per_step;
             let active = |e: usize| is_unmasked(mask, t * batch + e / hidden);

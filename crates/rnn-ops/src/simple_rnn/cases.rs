@@ -1,6 +1,7 @@
 use crate::recurrent::scan_samples;
 use crate::{Activation, Case, Sample, ScanInputs, SimpleRnn, SimpleRnnBackward, Tier};
 
+/// Returns the cases of this file for the suite.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let plain = ScanInputs::default();
@@ -49,7 +50,7 @@ pub fn cases() -> Vec<Case> {
         cases.push(Case::new(name, op, samples).tolerance(1e-5));
         cases.push(backward(inputs, true, inputs.state, [t, b, h]));
     }
-    // Of half precision: factors and what is stored have an error of half of 2^-10.
+    // In half precision, factors and stored values have an error of half of 2^-10.
     for (with, [t, b, h]) in [(full, [3, 6, 40]), (full, [3, 5, 270])] {
         let scale = 1.0 / (h as f32).sqrt();
         let mut samples =

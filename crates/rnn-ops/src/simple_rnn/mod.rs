@@ -5,7 +5,9 @@ pub use cases::cases;
 
 use crate::common::{dims, ensure};
 use crate::recurrent::cell_kernels::{CellKernels, Direction, Scan};
-use crate::recurrent::{ScanInputs, extents, is_unmasked, optional_inputs, recurrent_gradient};
+use crate::recurrent::{
+    ScanInputs, copy_or_zero, extents, is_unmasked, optional_inputs, recurrent_gradient,
+};
 use crate::{Activation, Definition, SimpleRnnBackward, TransposeLeading};
 use rnn_core::DType;
 use rnn_graph::{
@@ -13,21 +15,22 @@ use rnn_graph::{
     Work,
 };
 
+/// Kernels of the SimpleRNN cell, in single and half precision; a unit carries h.
 pub static KERNELS: CellKernels = cell_kernels!(
     "simple_rnn" and half, carry: 1, rnn_shaders::simple_rnn::CELL);
 
 /// A fully connected recurrent layer over a whole sequence (keras/src/layers/rnn/simple_rnn.py):
-/// h(t) = activation(x(t) + (h(t-1) d) U), d the dropout factors; where a row is masked at t,
-/// h(t) = h(t-1).
+/// h(t) = activation(x(t) + (h(t-1) d) U), d the dropout factors; where a row is masked at t, h(t)
+/// = h(t-1).
 ///
-/// Inputs: x `[T, B, H]`, already projected and biased; U `[H, H]`; then of [`ScanInputs`] what
-/// there is, the state being `[1, B, H]`. Outputs: h `[T, B, H]` and the final state `[1, B, H]`.
-/// Sequences may be of half precision, all of them; sums and the state are not.
+/// Inputs: x `[T, B, H]`, already projected and biased; U `[H, H]`; then the present ones of
+/// [`ScanInputs`], with a state `[1, B, H]`. Outputs: h `[T, B, H]` and the final state
+/// `[1, B, H]`. All sequences may have half precision; sums and the state have single precision.
 #[derive(Clone, Debug)]
 pub struct SimpleRnn {
-    /// Of the new state.
+    /// Activation of the new state.
     pub activation: Activation,
-    /// What it takes besides x and U.
+    /// The optional inputs after x and U.
     pub inputs: ScanInputs,
 }
 
@@ -39,10 +42,7 @@ impl Definition for SimpleRnn {
         let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
         let mask = mask.map(|p| io.uints(p));
         let [h, last] = io.outputs();
-        match state {
-            Some(state) => last.copy_from_slice(state),
-            None => last.fill(F::zero()),
-        }
+        copy_or_zero(last, state);
         let per_step = batch * hidden;
         for t in 0..steps {
             let before = last.to_vec();

@@ -1,0 +1,155 @@
+//! Work of an open GPU: buffers, submissions, and the errors that come of them.
+
+use crate::device::Gpu;
+use crate::faults::Fault;
+use crate::options::VariantChoice;
+use rnn_graph::{DeviceError, Recording};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Duration;
+
+/// Buffers are multiples of the strictest offset alignment of WebGPU.
+const BUFFER_GRANULE: u64 = wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT;
+
+impl Gpu {
+    /// Selects a variant for each dispatch, as [`Options::variants`] says; may measure them.
+    ///
+    /// # Errors
+    /// Fails if the device is lost.
+    pub fn select_variants(&self, recording: &mut Recording) -> Result<(), DeviceError> {
+        match self.variants {
+            VariantChoice::First => {}
+            VariantChoice::Nth(n) => recording.dispatches_mut().for_each(|d| d.select_variant(n)),
+            VariantChoice::Fastest => self.tuning.choose(self, recording)?,
+        }
+        Ok(())
+    }
+
+    /// Creates a zeroed buffer of at least `bytes` bytes, and at least one word.
+    ///
+    /// # Errors
+    /// Fails if it exceeds the device's largest buffer.
+    pub fn buffer(
+        &self,
+        what: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer, DeviceError> {
+        let max = self.device.limits().max_buffer_size;
+        if bytes > max {
+            return Err(self.faults.error(Fault::OutOfMemory(format!(
+                "{what} needs {bytes} bytes, one buffer holds at most {max}"
+            ))));
+        }
+        Ok(self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(what),
+            size: bytes.max(4).next_multiple_of(BUFFER_GRANULE).min(max),
+            usage,
+            mapped_at_creation: false,
+        }))
+    }
+
+    /// Runs `create` and returns wgpu's errors from it instead of recording them as the device's
+    /// fault, so that the caller can retry with less.
+    pub fn guarded<T>(
+        &self,
+        create: impl FnOnce() -> Result<T, DeviceError>,
+    ) -> Result<T, DeviceError> {
+        self.check()?;
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let created = create();
+        // Scopes are a stack: the last pushed is popped first. An invalid object made of one that
+        // could not be allocated is a consequence, so lack of memory is reported first.
+        let (internal, validation) =
+            (pollster::block_on(internal.pop()), pollster::block_on(validation.pop()));
+        let memory = pollster::block_on(memory.pop());
+        if let Some(error) = memory.or(validation).or(internal) {
+            return Err(self.explain(error.into()));
+        }
+        self.check()?;
+        created
+    }
+
+    /// Submits the encoded commands.
+    ///
+    /// # Errors
+    /// Fails if the device has a fault.
+    pub fn submit(
+        &self,
+        encoder: wgpu::CommandEncoder,
+    ) -> Result<wgpu::SubmissionIndex, DeviceError> {
+        let index = self.queue.submit([encoder.finish()]);
+        self.check()?;
+        Ok(index)
+    }
+
+    /// Returns the device's fault as an error, if there is one.
+    pub fn check(&self) -> Result<(), DeviceError> {
+        match self.faults.check() {
+            Err(DeviceError::Refused { message, .. }) => Err(self.explain(Fault::Refused(message))),
+            checked => checked,
+        }
+    }
+
+    /// Returns the error for a fault. A lost device refuses commands before it reports the loss at
+    /// a poll, so the device is polled first.
+    pub fn explain(&self, fault: Fault) -> DeviceError {
+        if matches!(fault, Fault::Refused(_)) {
+            let timeout = Some(Duration::from_secs(1));
+            let wait = wgpu::PollType::Wait { submission_index: None, timeout };
+            let _ = catch_unwind(AssertUnwindSafe(|| self.device.poll(wait)));
+        }
+        match self.faults.check() {
+            Err(error @ (DeviceError::Lost { .. } | DeviceError::OutOfMemory { .. })) => error,
+            _ => self.faults.error(fault),
+        }
+    }
+
+    /// Runs the callbacks of finished submissions, without blocking.
+    ///
+    /// # Errors
+    /// Fails if the device has a fault.
+    pub fn poll(&self) -> Result<(), DeviceError> {
+        self.poll_with(wgpu::PollType::Poll)
+    }
+
+    /// Blocks until a submission has finished and its callbacks have run.
+    ///
+    /// # Errors
+    /// Fails if the device has a fault, or has not finished in time.
+    pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), DeviceError> {
+        self.poll_with(wgpu::PollType::Wait {
+            submission_index: Some(submission),
+            timeout: Some(self.patience),
+        })
+    }
+
+    fn poll_with(&self, how: wgpu::PollType) -> Result<(), DeviceError> {
+        self.check()?;
+        // wgpu 30 reports a device lost during a poll by a panic (`handle_error_fatal`), after the
+        // lost callback has run; its locks do not poison.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(how)));
+        self.check()?;
+        self.conclude(polled.map(|polled| polled.map(drop)))
+    }
+
+    /// Turns the result of a poll, or its panic, into an error.
+    pub fn conclude(
+        &self,
+        polled: thread::Result<Result<(), wgpu::PollError>>,
+    ) -> Result<(), DeviceError> {
+        match polled {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(wgpu::PollError::Timeout)) => {
+                self.faults.record(Fault::Timeout(self.patience));
+                // A queue that is dropped waits for its work, which may never end.
+                std::mem::forget(self.queue.clone());
+                self.check()
+            }
+            Ok(Err(error)) => Err(self.explain(Fault::Refused(error.to_string()))),
+            Err(_) => Err(self.faults.error(Fault::Lost("it failed during a wait".into()))),
+        }
+    }
+}
