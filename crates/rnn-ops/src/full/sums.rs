@@ -79,7 +79,7 @@ fn metric_sums() -> Vec<Case> {
         let labels = Sample::Uniform(shape.clone(), 0.0, 1.0);
         let mut inputs = vec![Sample::Floats(shape, logits), labels, normal(&[1])];
         inputs.extend((steps > 1).then(|| Sample::Below(vec![steps, examples], 2)));
-        let name = format!("tally {name} {examples}x{steps}x{width}");
+        let name = format!("metric_sums {name} {examples}x{steps}x{width}");
         Case::new(name, UpdateMetricSums { of, examples }, inputs).updates(vec![uniform(
             &[of.len(width)],
             0.0,

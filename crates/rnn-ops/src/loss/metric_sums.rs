@@ -7,7 +7,7 @@ use rnn_graph::{
 
 /// WGSL module of the kernels.
 pub static SHADER: Shader = Shader::new(
-    "tally",
+    "metric_sums",
     &[
         rnn_shaders::shared::ELEMENTWISE,
         rnn_shaders::shared::BITS,
@@ -133,7 +133,7 @@ impl Definition for UpdateMetricSums {
 
 impl Op for UpdateMetricSums {
     fn name(&self) -> &'static str {
-        "tally"
+        "metric_sums"
     }
 
     fn infer(
@@ -238,7 +238,7 @@ pub fn cases() -> Vec<Case> {
             };
             inputs.extend((steps > 1).then(mask));
             let sums = vec![Sample::Uniform(vec![of.len(width)], 0.0, 9.0)];
-            let name = format!("tally {name} {examples}x{steps}x{width}");
+            let name = format!("metric_sums {name} {examples}x{steps}x{width}");
             cases.push(Case::new(name, UpdateMetricSums { of, examples }, inputs).updates(sums));
         }
     }
