@@ -282,6 +282,8 @@ fn a_file_that_is_no_model_is_refused() {
     assert!(failure(&["import", &sandbox.path("m.pt")]).contains("no such file"));
     let array = sandbox.write("x.npy", &floats(&[EXAMPLES, STEPS, 1], sequences()));
     assert!(failure(&["summary", &array]).contains("not a model"));
+    // A misspelt experiment is told what there is.
+    assert!(failure(&["summary", "lstmm"]).contains("lstm-dropout"));
 }
 
 #[test]

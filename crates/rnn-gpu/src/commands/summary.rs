@@ -1,6 +1,6 @@
 //! `rnn-gpu summary`.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::ValueEnum as _;
 use rnn_run::experiment::{Experiment, Preset};
 use rnn_run::run::SavedModel;
@@ -20,8 +20,20 @@ pub struct SummaryArgs {
 pub fn run(SummaryArgs { model }: &SummaryArgs) -> Result<()> {
     let summary = match Experiment::from_str(model, true) {
         Ok(experiment) => experiment.model(experiment.input(), Preset::default(), 1)?.summary(),
-        Err(_) => SavedModel::open(Path::new(model))?.file.summary()?,
+        Err(_) => {
+            ensure!(
+                Path::new(model).exists(),
+                "{model} is neither a file or folder nor one of the experiments {}",
+                experiments().join(", ")
+            );
+            SavedModel::open(Path::new(model))?.file.summary()?
+        }
     };
     print!("{summary}");
     Ok(())
+}
+
+fn experiments() -> Vec<String> {
+    let values = Experiment::value_variants().iter().filter_map(|one| one.to_possible_value());
+    values.map(|value| value.get_name().to_owned()).collect()
 }
