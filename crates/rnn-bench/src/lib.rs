@@ -66,7 +66,7 @@ pub enum Suite {
 
 /// One line of the table.
 #[derive(Clone, Debug, Serialize)]
-pub struct Line {
+pub struct TimedCase {
     /// What was timed.
     pub name: String,
     /// Its time and what it did.
@@ -76,13 +76,13 @@ pub struct Line {
 
 /// All figures of one device.
 #[derive(Clone, Debug, Serialize)]
-pub struct Figures {
+pub struct DeviceFigures {
     /// What computed.
     pub device: String,
     /// The best that was measured there.
     pub ceilings: Ceilings,
     /// One for each case.
-    pub lines: Vec<Line>,
+    pub lines: Vec<TimedCase>,
 }
 
 /// Measures and prints a table.
@@ -100,7 +100,7 @@ pub fn bench(options: BenchOptions<'_>) -> Result<()> {
     if let Some(scripts) = options.peers {
         return peers::compare(
             &*device,
-            peers::Options { scripts, burn, wanted: part, quick, out },
+            peers::PeerOptions { scripts, burn, wanted: part, quick, out },
         );
     }
     if suite == Suite::Scaling {
@@ -115,7 +115,7 @@ pub fn bench(options: BenchOptions<'_>) -> Result<()> {
     table::head();
     let wanted = |name: &str| name.contains(part);
     let mut add = |name: String, timing: Timing| {
-        let line = Line { name, timing };
+        let line = TimedCase { name, timing };
         table::line(&line, &ceilings);
         lines.push(line);
     };
@@ -135,7 +135,7 @@ pub fn bench(options: BenchOptions<'_>) -> Result<()> {
             add(step.name.clone(), step.measure(&*device)?);
         }
     }
-    let figures = Figures { device: device.info().to_string(), ceilings, lines };
+    let figures = DeviceFigures { device: device.info().to_string(), ceilings, lines };
     if let Some(path) = options.json {
         let text = serde_json::to_string_pretty(&figures)?;
         write_atomically(path, |file| file.write_all(text.as_bytes()))?;
@@ -156,7 +156,7 @@ fn named(date: &str, info: &DeviceInfo, ending: &str) -> String {
 }
 
 /// Compares a small case of the same op with its reference.
-fn check(kernel: &kernels::Kernel, device: &dyn Device) -> Result<()> {
+fn check(kernel: &kernels::BenchKernel, device: &dyn Device) -> Result<()> {
     match rnn_verify::check_kernel(&kernel.checked, device) {
         Ok(_) | Err(rnn_verify::NotPassed::Skipped(_)) => Ok(()),
         Err(rnn_verify::NotPassed::Failed(message)) => {

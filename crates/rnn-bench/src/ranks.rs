@@ -1,11 +1,11 @@
 //! Training steps by several ranks, each of which has a batch of its own: weak scaling.
 
 use super::measure::median;
-use super::steps::{self, Step};
+use super::steps::{self, BenchStep};
 use anyhow::Result;
 use rnn::device;
 use rnn::nn::{Batch, Communicator, Trainer};
-use rnn_run::distributed::World;
+use rnn_run::world::World;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -93,7 +93,7 @@ fn time(trainer: &mut Trainer, batch: &Batch, ranks: &Timed) -> Result<(f64, f64
     for run in 0..WARM_UP + RUNS {
         ranks.spent.take();
         let started = Instant::now();
-        Step::run(trainer, batch, true)?;
+        BenchStep::run(trainer, batch, true)?;
         if run >= WARM_UP {
             times[0].push(started.elapsed().as_secs_f64());
             times[1].push(ranks.spent.get().as_secs_f64());

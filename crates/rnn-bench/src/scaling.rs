@@ -8,7 +8,7 @@ use rnn::Activation;
 use rnn::nn::{Dense, Embedding, InputSpec, Lstm, Model, ModelError, Optimizer, Trainer};
 use rnn_formats::write_atomically;
 use rnn_graph::Device;
-use rnn_report::plot::{Lines, lines};
+use rnn_report::plot::{LinePanel, lines};
 use rnn_run::experiment::VOCABULARY;
 use rnn_run::memory;
 use serde::Serialize;
@@ -147,8 +147,8 @@ fn process_bytes() -> Option<u64> {
 
 fn draw(scaling: &Scaling, [time, memory]: &[PathBuf; 2]) -> Result<()> {
     type Series = fn(&Curve) -> Vec<(f64, f64)>;
-    let panels = |unit, series: &[Series]| -> Vec<Lines> {
-        let panel = |curve: &Curve| Lines {
+    let panels = |unit, series: &[Series]| -> Vec<LinePanel> {
+        let panel = |curve: &Curve| LinePanel {
             axes: (curve.over, unit),
             series: series.iter().map(|of| of(curve)).collect(),
         };

@@ -10,7 +10,7 @@ use rnn_run::experiment::{Experiment, Preset, VOCABULARY};
 use std::time::Instant;
 
 /// Work on one batch of an experiment.
-pub struct Step {
+pub struct BenchStep {
     /// Experiment and batch.
     pub name: String,
     pub experiment: Experiment,
@@ -29,7 +29,7 @@ pub fn gain_by_half(device: &dyn Device) -> bool {
 }
 
 /// Training and inference of the five experiments, if asked also in mixed precision.
-pub fn all(quick: bool, mixed: bool) -> Vec<Step> {
+pub fn all(quick: bool, mixed: bool) -> Vec<BenchStep> {
     let precisions =
         if mixed { &[Precision::F32, Precision::Mixed][..] } else { &[Precision::F32] };
     let mut steps = Vec::new();
@@ -44,7 +44,7 @@ pub fn all(quick: bool, mixed: bool) -> Vec<Step> {
             let what = if training { "training step" } else { "inference" };
             for &precision in precisions {
                 let mixed = if precision == Precision::Mixed { ", mixed" } else { "" };
-                steps.push(Step {
+                steps.push(BenchStep {
                     name: format!("{} {what}, batch {batch}{mixed}", experiment.name()),
                     experiment,
                     batch,
@@ -69,7 +69,7 @@ pub fn reviews(batch: usize, length: usize) -> Result<Batch> {
     Ok(Batch { inputs: vec![tokens], labels: vec![labels], weights: vec![] })
 }
 
-impl Step {
+impl BenchStep {
     fn input(&self) -> InputSpec {
         let (frames, size) = self.film;
         match self.experiment {

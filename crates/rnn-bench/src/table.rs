@@ -1,4 +1,4 @@
-use super::Line;
+use super::TimedCase;
 use super::measure::Ceilings;
 
 /// Prints the names of the columns.
@@ -7,7 +7,7 @@ pub fn head() {
 }
 
 /// Prints the figures of a case; shares are those of the ceilings.
-pub fn line(line: &Line, ceilings: &Ceilings) {
+pub fn line(line: &TimedCase, ceilings: &Ceilings) {
     let t = &line.timing;
     print!("{:36} {:>11.3}", line.name, 1e3 * t.seconds);
     if t.flops > 0 {

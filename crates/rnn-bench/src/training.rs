@@ -88,7 +88,7 @@ impl Training<'_> {
         let (model, batch) = self.begin().map_err(failed)?;
         let got = self.train(model.clone(), &batch, self.device).map_err(failed)?;
         let want = self.train(model.clone(), &batch, &CpuDevice::new()).map_err(failed)?;
-        Ok(judge(&model, &got, &want)?)
+        Ok(compare_trained(&model, &got, &want)?)
     }
 
     fn begin(&self) -> Result<(Model, Batch)> {
@@ -132,7 +132,7 @@ impl Training<'_> {
 
 /// Compares losses, each weight's moments, and what was added to each weight, where its first
 /// moment is none of rounding. Of the worst, its error and tolerance.
-fn judge(model: &Model, got: &Trained, want: &Trained) -> Result<Measured, String> {
+fn compare_trained(model: &Model, got: &Trained, want: &Trained) -> Result<Measured, String> {
     let mut worst = Measured { error: 0.0, tolerance: LOSS_TOLERANCE };
     let mut add = |what: &str, [got, want]: [&[f32]; 2], tolerance: f64| {
         // By the largest of those wanted: the comparator takes what is below 1e-3 for nothing.

@@ -15,7 +15,7 @@ use rnn_graph::{
     Ticket,
 };
 use rnn_run::checkpoint::{CheckpointOptions, Every};
-use rnn_run::run::Config;
+use rnn_run::config::Config;
 use rnn_run::train::{TrainOptions, Trained, resume, train};
 use rnn_testing::adapters;
 use rnn_wgpu::{Adapter, WgpuDevice};

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use rnn::nn::Figure;
 use rnn_formats::write_atomically;
 use rnn_run::outputs::Outputs;
-use rnn_run::run::{Compared, Differing, Part, RunFolder};
+use rnn_run::run::{Compared, Differing, RunFolder};
+use rnn_run::splits::Split;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,7 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
             name = format!("{name} ({})", path.display());
         }
         let (results, history) = (folder.results()?, folder.history()?);
-        if results.judged_by != Part::Test {
+        if results.judged_by != Split::Test {
             name = format!("{name} ({} data)", results.judged_by.name());
         }
         all.push(Compared { name, config, history, results });
@@ -73,7 +74,8 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
     let title = if mixed { "Runs on different data".to_owned() } else { first };
     print!("{title}\n{}", table(&all));
     let classes = all.iter().any(|run| run.config.classes());
-    let series = all.iter().map(|run| Series { name: run.name.clone(), epochs: run.judged() });
+    let series =
+        all.iter().map(|run| Series { name: run.name.clone(), epochs: run.validation_metrics() });
     let mut losses: Vec<String> = all.iter().map(|run| run.config.loss_name()).collect();
     losses.sort();
     losses.dedup();

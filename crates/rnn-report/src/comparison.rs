@@ -85,7 +85,7 @@ fn results(classes: bool, runs: &[Compared]) -> Markup {
 
 fn curves(name: &'static str, more: &str, runs: &[Compared], of: fn(&Metrics) -> f64) -> Markup {
     let points = |run: &Compared| -> Vec<(f64, f64)> {
-        (1u32..).map(f64::from).zip(run.judged().iter().map(of)).collect()
+        (1u32..).map(f64::from).zip(run.validation_metrics().iter().map(of)).collect()
     };
     let lines: Vec<Line<'_>> =
         runs.iter().map(|run| Line { name: &run.name, points: points(run) }).collect();

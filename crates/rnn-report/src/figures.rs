@@ -3,8 +3,10 @@
 use crate::plot::{Series, curves, probability_histogram};
 use anyhow::Result;
 use rnn::nn::{History, Metrics};
+use rnn_run::config::Config;
 use rnn_run::measure::describe;
-use rnn_run::run::{Classes, Config, RunFolder, RunResult};
+use rnn_run::measure::{Classes, RunResult};
+use rnn_run::run::RunFolder;
 use std::path::Path;
 
 /// What the model came to, for the terminal.

@@ -7,8 +7,11 @@ use anyhow::Result;
 use maud::{Markup, html};
 use rnn::memory::Count;
 use rnn::nn::{EpochLog, MetricSums, Metrics};
+use rnn_run::config::Config;
+use rnn_run::measure::{Classes, Results, RunResult};
 use rnn_run::measure::{ClassificationReport, Histogram, Scores};
-use rnn_run::run::{Classes, Config, Part, Results, RunFolder, RunResult};
+use rnn_run::run::RunFolder;
+use rnn_run::splits::Split;
 use serde_json::Value;
 
 /// Writes `report.html`, with the films that were rolled out in the folder of the run.
@@ -134,7 +137,7 @@ fn epoch_table(epochs: &[EpochLog], classes: bool) -> Markup {
     table("Figures by epoch", &heads, rows)
 }
 
-fn tested(classes: &Classes, part: Part) -> Markup {
+fn tested(classes: &Classes, part: Split) -> Markup {
     html! {
         div.columns {
             (figure("Classification report", "", scores(classes)))

@@ -4,8 +4,8 @@ use super::chart::{color, key};
 use super::page::{figure, numbers, section, table, words};
 use maud::{Markup, html};
 use rnn::memory::Bytes;
+use rnn_run::measure::{Measured, OpTime};
 use rnn_run::memory::{Footprint, Span};
-use rnn_run::run::{Measured, OpTime};
 use std::collections::HashMap;
 
 /// Ops that get a row, or a colour, of their own.

@@ -39,14 +39,14 @@ const SHARE: u64 = 4;
 
 /// What an array's elements are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ElementKind {
     /// Floats.
     Floats,
     /// Token ids or classes.
     Whole,
 }
 
-impl Kind {
+impl ElementKind {
     /// What a model is fed.
     pub fn of(input: &Input) -> Self {
         if input.tokens { Self::Whole } else { Self::Floats }
@@ -205,7 +205,7 @@ impl Arrays {
     ///
     /// # Errors
     /// If there is none, or its elements are of another kind.
-    pub fn get(&mut self, names: &[&str], kind: Kind) -> Result<HostTensor> {
+    pub fn get(&mut self, names: &[&str], kind: ElementKind) -> Result<HostTensor> {
         let name = self.choose(names)?;
         let array = match self.of_table(name) {
             Some(columns) => of_kind(columns.clone(), kind),
@@ -218,7 +218,7 @@ impl Arrays {
     ///
     /// # Errors
     /// As [`Arrays::get`], and if an array that is to be streamed cannot be.
-    pub fn array(&mut self, names: &[&str], kind: Kind) -> Result<Array> {
+    pub fn array(&mut self, names: &[&str], kind: ElementKind) -> Result<Array> {
         let name = self.choose(names)?;
         if !matches!(self.held, Held::Table(..)) {
             match self.stored(name) {
@@ -272,7 +272,7 @@ impl Arrays {
     /// # Errors
     /// If there is no such array, or it is of another shape or kind.
     pub fn input(&mut self, names: &[&str], input: &Input) -> Result<Array> {
-        let array = self.array(names, Kind::of(input))?;
+        let array = self.array(names, ElementKind::of(input))?;
         let axes = array.shape().dims();
         let count = *axes.first().context("an array of examples has an axis of them")?;
         match self.held {
@@ -312,10 +312,10 @@ fn names_in(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn convert(array: &NpyArray, kind: Kind) -> Result<HostTensor> {
+fn convert(array: &NpyArray, kind: ElementKind) -> Result<HostTensor> {
     match kind {
-        Kind::Floats => Ok(array.to_f32()?),
-        Kind::Whole => match array.to_u32() {
+        ElementKind::Floats => Ok(array.to_f32()?),
+        ElementKind::Whole => match array.to_u32() {
             Ok(whole) => Ok(whole),
             // Whole numbers are often stored as floats.
             Err(error) => array.to_f32().map_or(Err(error.into()), |floats| of_kind(floats, kind)),
@@ -323,8 +323,8 @@ fn convert(array: &NpyArray, kind: Kind) -> Result<HostTensor> {
     }
 }
 
-fn of_kind(floats: HostTensor, kind: Kind) -> Result<HostTensor> {
-    if kind == Kind::Floats {
+fn of_kind(floats: HostTensor, kind: ElementKind) -> Result<HostTensor> {
+    if kind == ElementKind::Floats {
         return Ok(floats);
     }
     let mut whole = Vec::with_capacity(floats.shape().len());

@@ -1,8 +1,10 @@
 //! Evaluating a run.
 
+use crate::config::{Config, Task};
 use crate::finite;
 use crate::measure::measure;
-use crate::run::{Config, Measured, RunFolder, RunResult, Task};
+use crate::measure::{Measured, RunResult};
+use crate::run::RunFolder;
 use crate::splits;
 use crate::train::fingerprint;
 use anyhow::{Result, ensure};
@@ -16,13 +18,13 @@ use std::path::Path;
 /// be written.
 pub fn evaluate(path: &Path, device: &dyn Device) -> Result<(RunFolder, Config, RunResult)> {
     let (folder, mut config) = RunFolder::open(path)?;
-    if matches!(config.task, Task::Own(_)) {
+    if matches!(config.task, Task::Custom(_)) {
         config.check_data()?;
     }
     let mut model = config.model()?;
     folder.load_weights(&mut model)?;
     let splits = splits::load(&config, &model, folder.vocabulary()?)?;
-    if let (Task::Own(_), Some(then)) = (&config.task, &config.fingerprint) {
+    if let (Task::Custom(_), Some(then)) = (&config.task, &config.fingerprint) {
         ensure!(
             *then == fingerprint(&splits)?,
             "{} is not the data that the run was trained on: to judge the run by it, give --data",
@@ -33,7 +35,7 @@ pub fn evaluate(path: &Path, device: &dyn Device) -> Result<(RunFolder, Config, 
     let mut trainer = config.trainer(model, device)?;
     let history = folder.history()?;
     let (results, measured) = measure(&mut trainer, &splits, &config, &history)?;
-    finite::warn_of(&mut trainer, splits.judge().1, config.batch_size, results.test.loss)?;
+    finite::warn_of(&mut trainer, splits.held_out().1, config.batch_size, results.test.loss)?;
     // What a step of the training cost stays what it was.
     let Measured { memory, ops, .. } = folder.measured()?;
     let result = RunResult { history, results, measured: Measured { memory, ops, ..measured } };

@@ -1,6 +1,6 @@
 //! Runs: what is trained on what, in which folder, and what it came to.
 //!
-//! [`train::train`] trains what a [`run::Config`] says into a [`run::RunFolder`] and returns what
+//! [`train::train`] trains what a [`config::Config`] says into a [`run::RunFolder`] and returns what
 //! that came to; [`evaluate::evaluate`], [`predict`] and [`rollout`] use what was trained. What people
 //! look at, pages and pictures, is made of these results by `rnn-report`.
 
@@ -9,6 +9,7 @@ pub mod console;
 
 pub mod arrays;
 pub mod checkpoint;
+pub mod config;
 pub mod distributed;
 pub mod evaluate;
 pub mod experiment;
@@ -25,3 +26,4 @@ pub mod run;
 pub mod source;
 pub mod splits;
 pub mod train;
+pub mod world;

@@ -2,12 +2,14 @@
 
 mod classification;
 mod histogram;
+mod result;
 
 pub use classification::{ClassificationReport, Scores};
 pub use histogram::{BINS, Histogram};
+pub use result::{Classes, Measured, OpTime, Results, RunResult};
 
-use crate::run::{Classes, Config, Measured, OpTime, Part, Results};
-use crate::splits::Splits;
+use crate::config::Config;
+use crate::splits::{Split, Splits};
 use anyhow::Result;
 use rnn::nn::{Dataset, History, MetricSums, Metrics, TrainError, Trainer};
 use rnn_core::DType;
@@ -29,7 +31,7 @@ pub fn measure(
     config: &Config,
     history: &History,
 ) -> Result<(Results, Measured)> {
-    let (judged_by, set) = splits.judge();
+    let (judged_by, set) = splits.held_out();
     // What is measured does not depend on what the model saw before.
     trainer.reset_states()?;
     let test = trainer.evaluate(set, config.batch_size)?;
@@ -135,7 +137,7 @@ fn highest(scores: &[f32]) -> usize {
 }
 
 /// What a model comes to on a part of the data, as a line.
-pub fn describe(part: Part, m: &Metrics, metric_sums: MetricSums) -> String {
+pub fn describe(part: Split, m: &Metrics, metric_sums: MetricSums) -> String {
     let mut line = format!("{} loss ", part.name());
     line += &match metric_sums {
         MetricSums::Regression => format!("{:.3e}", m.loss),

@@ -1,10 +1,11 @@
 //! What a next-frame model makes of a film when it is fed its own predictions.
 
+use crate::config::{BuiltinTask, Config, Task};
 use crate::experiment::next_frame;
 use crate::finite::FiniteRows;
 use crate::frame_error::FrameError;
-use crate::run::{Config, RunFolder, Task, Tutorial};
-use crate::source::Source;
+use crate::run::RunFolder;
+use crate::source::DatasetSource;
 use crate::splits::trained_films;
 use anyhow::{Result, bail, ensure};
 use rnn::HostTensor;
@@ -86,7 +87,9 @@ pub fn rollout(
     options: RolloutOptions,
     device: &dyn Device,
 ) -> Result<Rollout> {
-    let Task::Tutorial(Tutorial { data: Source::Movies(movies), preset, .. }) = &config.task else {
+    let Task::Builtin(BuiltinTask { data: DatasetSource::Movies(movies), preset, .. }) =
+        &config.task
+    else {
         bail!("this is a run of {}; only a next-frame run can be rolled out", config.name())
     };
     let trained = trained_films(movies.count);

@@ -33,7 +33,7 @@ pub type Fetch<'a> = dyn Fn(&Download, &Path) -> Result<()> + 'a;
 /// Where the reviews come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Source {
+pub enum DatasetSource {
     /// Keras's `imdb.npz`.
     Imdb(PathBuf),
     /// Text: a folder of the Large Movie Review Dataset's layout, CSV or JSON Lines.
@@ -49,7 +49,7 @@ pub enum Source {
     Movies(MovieOptions),
 }
 
-impl Source {
+impl DatasetSource {
     /// The file that was asked for; else that of `RNN_GPU_IMDB`; else the one in the cache, which
     /// is fetched if need be and if there is a way to; else the bundled corpus. The second value says
     /// which, and why.

@@ -1,23 +1,27 @@
 //! Training a run.
 
+mod keeper;
 mod progress;
 mod recovery;
 mod trained;
 
+use self::keeper::Keeper;
 pub use progress::{Attempt, Progress};
 pub use recovery::Stopped;
 pub use trained::Trained;
 
 use self::progress::Interruptible;
 use self::recovery::{Recovery, Remedy};
-use crate::checkpoint::{Checkpoint, CheckpointOptions, Keeper, RunLock, Store};
-use crate::distributed::{self, World};
+use crate::checkpoint::{Checkpoint, CheckpointOptions, RunLock, Store};
+use crate::config::{Config, Task, check_precision};
 use crate::fit::States;
 use crate::interrupt::{self, Cleanup};
+use crate::measure::{Measured, RunResult};
 use crate::measure::{measure, time_step};
 use crate::memory::{self, Footprint};
-use crate::run::{Config, Measured, RunFolder, RunResult, Task, check_precision};
+use crate::run::RunFolder;
 use crate::splits::{self, Splits};
+use crate::world::{self, World};
 use anyhow::{Result, anyhow, bail, ensure};
 use rnn::device::Opened;
 use rnn::nn::{
@@ -173,7 +177,7 @@ impl<'a> Run<'a> {
         check_precision(device, config.precision)?;
         let model = config.model()?;
         let splits = splits::load(config, &model, None)?;
-        if let Task::Own(own) = &config.task {
+        if let Task::Custom(own) = &config.task {
             let sets = [
                 ("to train on", splits.train.len()),
                 ("to validate", splits.validation.len()),
@@ -273,7 +277,7 @@ impl<'a> Run<'a> {
         };
         if let Some(world) = &options.world {
             let (config, data, state) = (config.clone(), data.clone(), origin.clone());
-            distributed::send(&**world, Checkpoint { config, data, state })?;
+            world::send(&**world, Checkpoint { config, data, state })?;
             trainer = trainer.distributed(world.clone());
         }
         let per_epoch = splits.train.len().div_ceil(config.step_size());

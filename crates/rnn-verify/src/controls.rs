@@ -77,7 +77,7 @@ fn in_results(
 ) -> Vec<Control> {
     let results = Trial::new(case).and_then(|trial| {
         let sound = trial.run(device)?;
-        trial.judge(&sound)?;
+        trial.compare(&sound)?;
         Ok((trial, sound))
     });
     let (trial, sound) = match results {
@@ -90,9 +90,9 @@ fn in_results(
         let tensor = HostTensor::from_f32([values.len()].as_slice(), values);
         let mut tampered = sound.clone();
         tampered[0] = tensor.map_err(|e| e.to_string())?;
-        found(trial.judge(&tampered))
+        found(trial.compare(&tampered))
     };
-    let nothing = ("nothing was computed", found(trial.judge(&[])));
+    let nothing = ("nothing was computed", found(trial.compare(&[])));
     mistakes.iter().map(|&(name, change)| (name, planted(change))).chain([nothing]).collect()
 }
 
@@ -154,7 +154,7 @@ fn found(judgement: Result<Measured, NotPassed>) -> Result<Measured, NotPassed> 
 fn run_edited(case: &Case, edit: Edit, device: &dyn Device) -> Result<Measured, NotPassed> {
     let op = Tampered { op: case.op.clone(), edit: Some(edit), gradient: 1.0 };
     let trial = Trial::new(&Case { op: Arc::new(op), ..case.clone() })?;
-    found(trial.judge(&trial.run(device)?))
+    found(trial.compare(&trial.run(device)?))
 }
 
 /// A change of a kernel's text.

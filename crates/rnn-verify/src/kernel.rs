@@ -32,7 +32,7 @@ struct Wanted {
 /// Which tensor differs, or why the device could not run the case.
 pub fn check_kernel(case: &Case, device: &dyn Device) -> Result<Measured, NotPassed> {
     let trial = Trial::new(case)?;
-    trial.judge(&trial.run(device)?)
+    trial.compare(&trial.run(device)?)
 }
 
 /// A case's op as a graph of one node, beside what rounds inputs to half precision.
@@ -187,14 +187,14 @@ impl Trial {
     ///
     /// # Errors
     /// Which tensor differs.
-    pub fn judge(&self, got: &[HostTensor]) -> Result<Measured, NotPassed> {
+    pub fn compare(&self, got: &[HostTensor]) -> Result<Measured, NotPassed> {
         if got.len() != self.want.len() || got.is_empty() {
             let message = format!("{} tensors, the reference has {}", got.len(), self.want.len());
             return Err(message.into());
         }
         let mut measured = Measured { error: 0.0, tolerance: self.tolerance };
         for (i, (got, want)) in got.iter().zip(&self.want).enumerate() {
-            let found = self.judge_tensor(got, want).map_err(|e| format!("tensor {i}: {e}"))?;
+            let found = self.compare_tensor(got, want).map_err(|e| format!("tensor {i}: {e}"))?;
             measured.error = measured.error.max(found);
         }
         Ok(measured)
@@ -206,7 +206,7 @@ impl Trial {
     ///
     /// # Errors
     /// Which element differs.
-    pub fn judge_not_finite(&self, got: &[HostTensor], spreads: bool) -> Result<(), NotPassed> {
+    pub fn compare_not_finite(&self, got: &[HostTensor], spreads: bool) -> Result<(), NotPassed> {
         if got.len() != self.want.len() {
             return Err(format!("{} tensors, not {}", got.len(), self.want.len()).into());
         }
@@ -231,9 +231,9 @@ impl Trial {
     }
 
     /// The worst error of one tensor: all at once, or each repetition of the distinct rows.
-    fn judge_tensor(&self, got: &HostTensor, want: &Wanted) -> Result<f64, String> {
+    fn compare_tensor(&self, got: &HostTensor, want: &Wanted) -> Result<f64, String> {
         let (Some(rows), Some(axis)) = (&self.rows, want.axis) else {
-            return judge_values(got.data(), &want.values, self.tolerance);
+            return compare_values(got.data(), &want.values, self.tolerance);
         };
         let shape = &want.ty.shape;
         let full = rows.shape(want.axis, shape);
@@ -251,7 +251,7 @@ impl Trial {
                 Data::F32(v) => Data::F32(axis.take((v, &full), repetition.clone())),
                 Data::U32(v) => Data::U32(axis.take((v, &full), repetition.clone())),
             };
-            let found = judge_values(&got, &want, self.tolerance);
+            let found = compare_values(&got, &want, self.tolerance);
             worst = worst.max(found.map_err(|e| {
                 format!("rows {} to {}: {e}", repetition.start, repetition.end - 1)
             })?);
@@ -260,7 +260,7 @@ impl Trial {
     }
 }
 
-fn judge_values(got: &Data, want: &Values<f64>, tolerance: f64) -> Result<f64, String> {
+fn compare_values(got: &Data, want: &Values<f64>, tolerance: f64) -> Result<f64, String> {
     match (got, want) {
         (Data::F32(got), Values::Float(want)) => Ok(compare(got, want, tolerance)?.error),
         (Data::U32(got), Values::Uint(want)) if got == want => Ok(0.0),

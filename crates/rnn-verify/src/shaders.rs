@@ -20,7 +20,7 @@ pub struct Variant {
 }
 
 /// The result of one step of the way to a driver.
-pub type Step = (&'static str, Result<Measured, NotPassed>);
+pub type ShaderCheck = (&'static str, Result<Measured, NotPassed>);
 
 /// Every pipeline that these cases ask for, each once: of a device of the limits of WebGPU, with
 /// half precision, and with and without matrix units. A case that the limits refuse asks for none;
@@ -60,17 +60,17 @@ impl Variant {
     }
 
     /// Validates it and translates it to what Vulkan, Metal and DX12 take; where Khronos's own
-    /// validators are installed, they judge the translations.
-    pub fn check(&self) -> Vec<Step> {
+    /// validators are installed, they check the translations.
+    pub fn check(&self) -> Vec<ShaderCheck> {
         let valid = match self.validate() {
             Ok(valid) => valid,
             Err(message) => return vec![("naga", failed(message))],
         };
-        let mut steps: Vec<Step> = vec![("naga", ok())];
+        let mut steps: Vec<ShaderCheck> = vec![("naga", ok())];
         let mut translated = |language, tool, result: Result<Judge, String>| match result {
-            Ok(judge) => {
+            Ok(validate) => {
                 steps.push((language, ok()));
-                steps.extend(judge.map(|judge| (tool, judge())));
+                steps.extend(validate.map(|validate| (tool, validate())));
             }
             Err(message) => steps.push((language, failed(message))),
         };

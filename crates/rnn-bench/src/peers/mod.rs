@@ -3,7 +3,7 @@
 mod script;
 mod table;
 
-use super::steps::{self, Step};
+use super::steps::{self, BenchStep};
 use super::{named, today};
 use anyhow::{Context, Result, ensure};
 use rnn_formats::write_atomically;
@@ -76,7 +76,7 @@ impl Row {
         format!("{} {what}", self.experiment)
     }
 
-    fn is(&self, step: &Step) -> bool {
+    fn is(&self, step: &BenchStep) -> bool {
         self.experiment == step.experiment.name() && self.training == step.training
     }
 
@@ -124,7 +124,7 @@ impl Comparison {
 }
 
 /// What to compare, and where.
-pub struct Options<'a> {
+pub struct PeerOptions<'a> {
     /// The folder of the peers' scripts.
     pub scripts: &'a Path,
     /// Whether burn is a peer.
@@ -143,12 +143,12 @@ pub struct Options<'a> {
 /// # Errors
 /// If there is no script or no Python, a result of ours is wrong, the device fails, or a file
 /// cannot be written. A peer that fails is a line of the table.
-pub fn compare(device: &dyn Device, options: Options<'_>) -> Result<()> {
-    let Options { scripts, burn, wanted, quick, out } = options;
+pub fn compare(device: &dyn Device, options: PeerOptions<'_>) -> Result<()> {
+    let PeerOptions { scripts, burn, wanted, quick, out } = options;
     let info = device.info();
     let scripts = Script::all(scripts, info.kind == DeviceKind::Gpu, burn)?;
     let steps = steps::all(quick, false);
-    let all: Vec<&Step> = steps.iter().filter(|step| step.name.contains(wanted)).collect();
+    let all: Vec<&BenchStep> = steps.iter().filter(|step| step.name.contains(wanted)).collect();
     ensure!(!all.is_empty(), "no step has {wanted:?} in its name");
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let mut comparison = Comparison {
@@ -166,7 +166,7 @@ pub fn compare(device: &dyn Device, options: Options<'_>) -> Result<()> {
         println!("  rnn-gpu: {:.1} ms", 1e3 * before);
         let peers = scripts.iter().flat_map(|script| run(script, step, info.kind)).collect();
         let ours = [before, step.measure(device)?.seconds];
-        let &Step { training, batch, .. } = step;
+        let &BenchStep { training, batch, .. } = step;
         let experiment = step.experiment.name().into();
         comparison.steps.push(Row { experiment, training, batch, ours, peers });
     }
@@ -186,7 +186,7 @@ pub fn compare(device: &dyn Device, options: Options<'_>) -> Result<()> {
 }
 
 /// A step by all variants of a peer.
-fn run(script: &Script, step: &Step, kind: DeviceKind) -> Vec<Peer> {
+fn run(script: &Script, step: &BenchStep, kind: DeviceKind) -> Vec<Peer> {
     let variants = script.variants(step.experiment.name(), step.training);
     let run = |variant: String| {
         let outcome = script.run(step, &variant).map(|mut timed| {

@@ -1,7 +1,7 @@
 //! The peers' programs: scripts, the Python that runs them, and burn's crate.
 
 use super::Timed;
-use crate::steps::Step;
+use crate::steps::BenchStep;
 use anyhow::{Context, Result, bail, ensure};
 use rnn::cache;
 use rnn_run::experiment::Experiment;
@@ -106,7 +106,7 @@ impl Script {
     ///
     /// # Errors
     /// If it cannot, with what it said last, or takes too long.
-    pub fn run(&self, step: &Step, variant: &str) -> Result<Timed> {
+    pub fn run(&self, step: &BenchStep, variant: &str) -> Result<Timed> {
         let (batch, length) = (step.batch.to_string(), step.length.to_string());
         let mut arguments = vec!["--experiment", step.experiment.name(), "--variant", variant];
         arguments.extend(["--batch", &batch]);

@@ -12,7 +12,7 @@ const TEST_SHARE: f64 = 0.2;
 
 /// What a review is for.
 #[derive(Clone, Copy)]
-pub(super) enum Part {
+pub(super) enum TextSplit {
     Train,
     Test,
 }
@@ -41,7 +41,7 @@ impl Collection {
     }
 
     /// Adds a review.
-    pub fn push(&mut self, part: Part, text: &str, positive: bool) {
+    pub fn push(&mut self, part: TextSplit, text: &str, positive: bool) {
         let numbers = &mut self.numbers;
         let mut number = |word: &str| {
             numbers.get(word).copied().unwrap_or_else(|| {
@@ -51,8 +51,8 @@ impl Collection {
             })
         };
         let reviews = match part {
-            Part::Train => &mut self.reviews.train,
-            Part::Test => &mut self.reviews.test,
+            TextSplit::Train => &mut self.reviews.train,
+            TextSplit::Test => &mut self.reviews.test,
         };
         reviews.tokens.push(self.tokenizer.words(text).map(|w| number(&w.word)).collect());
         reviews.labels.push(f32::from(u8::from(positive)));

@@ -1,4 +1,4 @@
-use super::collect::{Collection, Part};
+use super::collect::{Collection, TextSplit};
 use super::lines::{line_of, problem};
 use super::{Columns, MAX_TEXT, TextError, at, label};
 use serde_json::{Map, Value};
@@ -78,7 +78,7 @@ impl Table<'_> {
             let class = String::from_utf8_lossy(class);
             let positive = label::parse(&class).ok_or_else(|| self.unknown(line(), &class))?;
             let text = all.text(text);
-            all.push(Part::Train, &text, positive);
+            all.push(TextSplit::Train, &text, positive);
         }
         Ok(())
     }
@@ -100,7 +100,7 @@ impl Table<'_> {
                 continue;
             }
             let (text, positive) = self.object(line, &all.text(&bytes))?;
-            all.push(Part::Train, &text, positive);
+            all.push(TextSplit::Train, &text, positive);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rnn::datasets::download::Download;
 use rnn::datasets::text::Columns;
-use rnn_run::source::Source;
+use rnn_run::source::DatasetSource;
 use std::path::{Path, PathBuf};
 
 /// How reviews that are text are to be read.
@@ -34,13 +34,14 @@ impl TextArgs {
     ///
     /// # Errors
     /// If columns are named of what has none, or words of what has its own.
-    pub fn check(&self, source: &Source) -> Result<()> {
+    pub fn check(&self, source: &DatasetSource) -> Result<()> {
         ensure!(
-            matches!(source, Source::Text { .. }) || self.columns() == Columns::default(),
+            matches!(source, DatasetSource::Text { .. }) || self.columns() == Columns::default(),
             "--text-column and --label-column are for .csv, .tsv and .jsonl files"
         );
         ensure!(
-            matches!(source, Source::Text { .. } | Source::Imdb(_)) || self.word_index.is_none(),
+            matches!(source, DatasetSource::Text { .. } | DatasetSource::Imdb(_))
+                || self.word_index.is_none(),
             "--word-index is for reviews given with --data; {} needs none",
             source.name()
         );

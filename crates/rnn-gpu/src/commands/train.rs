@@ -9,12 +9,14 @@ use rnn::device::{self, Opened};
 use rnn::nn::Precision;
 use rnn_report::progress::{ShowProgress, WatchOptions};
 use rnn_run::checkpoint::{CheckpointOptions, Every};
-use rnn_run::distributed::{self, World};
+use rnn_run::config::{BuiltinTask, Config, MAX_BATCH, Task};
+use rnn_run::distributed;
 use rnn_run::experiment::{Experiment, Preset};
 use rnn_run::fit::{self, FitArgs};
-use rnn_run::run::{Config, MAX_BATCH, RunFolder, Task, Tutorial};
-use rnn_run::source::{Fetch, Source};
+use rnn_run::run::RunFolder;
+use rnn_run::source::{DatasetSource, Fetch};
 use rnn_run::train::{self, Progress, TrainOptions};
+use rnn_run::world::World;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -314,11 +316,11 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         };
         let MovieOptions { count, frames, size, .. } = movies;
         let text = format!("{count} films of moving squares, {frames} frames of {size} x {size}");
-        (Source::Movies(movies), text)
+        (DatasetSource::Movies(movies), text)
     } else {
         {
             let fetch: Option<&Fetch<'_>> = (!args.offline).then_some(&download);
-            Source::find(args.data, args.text.columns(), fetch)
+            DatasetSource::find(args.data, args.text.columns(), fetch)
         }
     };
     args.text.check(&data)?;
@@ -330,7 +332,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         _ => (3, 128),
     };
     let config = |experiment| Config {
-        task: Task::Tutorial(Tutorial {
+        task: Task::Builtin(BuiltinTask {
             experiment,
             preset,
             length: number(args.length, data.length()),

@@ -120,8 +120,8 @@ pub fn next_frame(golden: &Golden) {
     set_weights(&mut model, golden);
     let device = golden.device();
     let optimizer = Optimizer::adadelta().learning_rate(1.0);
-    let mut trainer =
-        Trainer::new(model.clone(), device, optimizer, 0).metric_sums(rnn::nn::MetricSums::Regression);
+    let mut trainer = Trainer::new(model.clone(), device, optimizer, 0)
+        .metric_sums(rnn::nn::MetricSums::Regression);
     for step in 0..golden.number("steps") as usize {
         let inputs = vec![golden.tensor(&format!("x{step}")).clone()];
         let labels = vec![golden.tensor(&format!("y{step}")).clone()];

@@ -5,7 +5,7 @@ use anyhow::Result;
 use std::path::Path;
 
 /// Curves over one axis.
-pub struct Lines {
+pub struct LinePanel {
     /// What the axes show.
     pub axes: (&'static str, &'static str),
     /// Of each series the points, in order; what is not finite is left out.
@@ -14,12 +14,12 @@ pub struct Lines {
 
 /// Writes curves to a PNG file, in a panel for each axis, all from zero, so that what is
 /// proportional is a straight line through the corner.
-pub fn lines(path: &Path, title: &str, names: &[&str], panels: &[Lines]) -> Result<()> {
+pub fn lines(path: &Path, title: &str, names: &[&str], panels: &[LinePanel]) -> Result<()> {
     let legend: Vec<_> = names.iter().enumerate().map(|(i, &name)| (name, Style::of(i))).collect();
     canvas::save(path, title, &legend, panels.iter().map(panel).collect())
 }
 
-fn panel(lines: &Lines) -> Panel<'_> {
+fn panel(lines: &LinePanel) -> Panel<'_> {
     let points = lines.series.iter().flatten().filter(|(_, y)| y.is_finite());
     let (x, y) = points.fold((0.0f64, 0.0f64), |(x, y), p| (x.max(p.0), y.max(p.1)));
     let axis = |label, highest: f64, step| Axis::new(label, 0.0..1.06 * highest.max(1e-6), 6, step);

@@ -17,7 +17,7 @@ pub use curves::{Series, curves};
 pub use errors::error_curves;
 pub use film::{Film, film};
 pub use histogram::probability_histogram;
-pub use lines::{Lines, lines};
+pub use lines::{LinePanel, lines};
 
 use plotters::style::RGBColor;
 

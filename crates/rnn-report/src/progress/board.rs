@@ -1,4 +1,4 @@
-use super::Figures;
+use super::TrainingFigures;
 use rnn::nn::{Event, Metrics};
 use rnn_formats::tensorboard::{EventWriter, keep_only};
 use std::fs::File;
@@ -38,7 +38,12 @@ impl Board {
     ///
     /// # Errors
     /// If the disk is full, for example.
-    pub fn write(&mut self, event: &Event, figures: &Figures, fresh: bool) -> io::Result<()> {
+    pub fn write(
+        &mut self,
+        event: &Event,
+        figures: &TrainingFigures,
+        fresh: bool,
+    ) -> io::Result<()> {
         let values = |names: [&'static str; 2], loss: f64, accuracy: f64| {
             let mut values = vec![(names[0], loss)];
             values.extend(figures.classes.then_some((names[1], accuracy)));

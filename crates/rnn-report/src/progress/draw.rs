@@ -1,4 +1,4 @@
-use super::{Figures, Point};
+use super::{Point, TrainingFigures};
 use crate::plot::axis::padded;
 use indicatif::HumanDuration;
 use ratatui::Frame;
@@ -28,7 +28,7 @@ pub struct Clock {
 }
 
 /// Draws the whole screen. `ending` says that the training was asked to stop.
-pub fn draw(frame: &mut Frame<'_>, figures: &Figures, clock: Clock, ending: bool) {
+pub fn draw(frame: &mut Frame<'_>, figures: &TrainingFigures, clock: Clock, ending: bool) {
     let rows = [
         Constraint::Length(1),
         Constraint::Length(1),
@@ -52,7 +52,7 @@ pub fn draw(frame: &mut Frame<'_>, figures: &Figures, clock: Clock, ending: bool
     frame.render_widget(keys, foot);
 }
 
-fn draw_progress(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
+fn draw_progress(frame: &mut Frame<'_>, area: Rect, figures: &TrainingFigures) {
     let (step, steps) = (figures.step, figures.steps());
     let label = format!("epoch {}/{}, step {step}/{steps}", figures.epoch.max(1), figures.epochs);
     let gauge = LineGauge::default()
@@ -64,7 +64,7 @@ fn draw_progress(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
     frame.render_widget(gauge, area);
 }
 
-fn draw_charts(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
+fn draw_charts(frame: &mut Frame<'_>, area: Rect, figures: &TrainingFigures) {
     let loss = (|p: &Point| p.loss, "Loss");
     let accuracy = (|p: &Point| p.accuracy, "Accuracy");
     if !figures.classes {
@@ -83,7 +83,7 @@ fn draw_charts(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
 fn draw_chart(
     frame: &mut Frame<'_>,
     area: Rect,
-    figures: &Figures,
+    figures: &TrainingFigures,
     name: &str,
     of: fn(&Point) -> f64,
 ) {
@@ -127,7 +127,7 @@ fn draw_chart(
     frame.render_widget(Chart::new(sets).block(block).x_axis(x).y_axis(y), area);
 }
 
-fn status_lines(figures: &Figures, clock: Clock) -> Vec<Line<'static>> {
+fn status_lines(figures: &TrainingFigures, clock: Clock) -> Vec<Line<'static>> {
     let training = figures.describe("", &figures.latest);
     let last = figures.logs.last().and_then(|log| log.validation);
     let validation = match last {

@@ -1,7 +1,7 @@
 use rnn::memory::Bytes;
 use rnn::nn::{EpochLog, Event, Metrics};
+use rnn_run::config::Config;
 use rnn_run::memory::Footprint;
-use rnn_run::run::Config;
 use std::time::{Duration, Instant};
 
 /// Points of a curve beyond which neighbours are joined.
@@ -9,7 +9,7 @@ const MOST_POINTS: usize = 2048;
 
 /// What there is to show of a training: the one source of every display.
 #[derive(Clone, Debug)]
-pub struct Figures {
+pub struct TrainingFigures {
     /// Which model on what.
     pub title: String,
     /// What computes.
@@ -78,7 +78,7 @@ pub struct Point {
     pub accuracy: f64,
 }
 
-impl Figures {
+impl TrainingFigures {
     /// Before the first step.
     pub fn new(of: impl Into<Watched>, examples: [usize; 2], memory: &Footprint) -> Self {
         let now = Instant::now();

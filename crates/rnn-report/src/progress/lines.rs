@@ -1,4 +1,4 @@
-use super::Figures;
+use super::TrainingFigures;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use rnn::nn::Event;
 use std::io::IsTerminal;
@@ -9,14 +9,14 @@ const FIRST_ESTIMATE: Duration = Duration::from_secs(15);
 
 /// A bar per epoch on a terminal; elsewhere a line per epoch, and one with the first estimate.
 #[derive(Default)]
-pub struct Lines {
+pub struct LineDisplay {
     told: bool,
     bar: Option<ProgressBar>,
 }
 
-impl Lines {
+impl LineDisplay {
     /// Shows what happened, which `figures` know already.
-    pub fn show(&mut self, event: &Event, figures: &Figures) {
+    pub fn show(&mut self, event: &Event, figures: &TrainingFigures) {
         match event {
             Event::Epoch(epoch) => {
                 println!("Epoch {epoch}/{}", figures.epochs);
@@ -33,7 +33,7 @@ impl Lines {
         }
     }
 
-    fn step(&mut self, figures: &Figures) {
+    fn step(&mut self, figures: &TrainingFigures) {
         let left = HumanDuration(figures.left());
         match &self.bar {
             Some(bar) => {

@@ -8,10 +8,10 @@ mod screen;
 
 pub use board::Board;
 pub use draw::{Clock, draw};
-pub use figures::{Figures, Point, Watched};
+pub use figures::{Point, TrainingFigures, Watched};
 
 use anyhow::{Context, Result};
-use lines::Lines;
+use lines::LineDisplay;
 use rnn::nn::{Callback, Event, TrainError, Trainer};
 use rnn_run::train::{Attempt, Progress};
 use screen::Screen;
@@ -31,10 +31,10 @@ pub struct WatchOptions {
     pub tensorboard: Option<Option<PathBuf>>,
 }
 
-type Shared = Arc<Mutex<Figures>>;
+type Shared = Arc<Mutex<TrainingFigures>>;
 
 /// The figures, also if somebody panicked over them.
-fn read(figures: &Shared) -> MutexGuard<'_, Figures> {
+fn read(figures: &Shared) -> MutexGuard<'_, TrainingFigures> {
     figures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -55,7 +55,7 @@ pub struct Watch {
 }
 
 enum Display {
-    Lines(Lines),
+    Lines(LineDisplay),
     Screen(Option<Screen>),
 }
 
@@ -81,13 +81,13 @@ impl Watch {
             anyhow::Ok(board)
         };
         let board = folder.map(create).transpose()?;
-        let figures = Arc::new(Mutex::new(Figures::new(config, examples, memory)));
+        let figures = Arc::new(Mutex::new(TrainingFigures::new(config, examples, memory)));
         let display = match args.tui && std::io::stdout().is_terminal() {
             true => {
                 let screen = Screen::start(figures.clone());
                 Display::Screen(Some(screen.context("cannot draw on this terminal")?))
             }
-            false => Display::Lines(Lines::default()),
+            false => Display::Lines(LineDisplay::default()),
         };
         Ok(Self { figures, display, board })
     }

@@ -1,4 +1,4 @@
-use super::{Kind, convert};
+use super::{ElementKind, convert};
 use anyhow::{Result, ensure};
 use rnn_core::{Examples, HostTensor, Shape};
 use rnn_formats::npy::StoredArray;
@@ -21,7 +21,7 @@ pub struct Streamed {
     /// For messages.
     name: String,
     stored: StoredArray,
-    kind: Kind,
+    kind: ElementKind,
     shape: Shape,
     check: Option<Arc<Check>>,
 }
@@ -29,7 +29,7 @@ pub struct Streamed {
 type Check = dyn Fn(&HostTensor) -> Result<()> + Send + Sync;
 
 impl Array {
-    pub(super) fn streamed(name: String, stored: StoredArray, kind: Kind) -> Self {
+    pub(super) fn streamed(name: String, stored: StoredArray, kind: ElementKind) -> Self {
         let shape = stored.shape().clone();
         Self::Streamed(Streamed { name, stored, kind, shape, check: None })
     }

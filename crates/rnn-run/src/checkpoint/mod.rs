@@ -1,12 +1,10 @@
 //! Checkpoints of a run: when they are taken, where they lie, and how a run goes on from one.
 
 mod every;
-mod keeper;
 mod lock;
 mod store;
 
 pub use every::Every;
-pub use keeper::Keeper;
 pub use lock::RunLock;
 pub use store::{Checkpoint, Store};
 

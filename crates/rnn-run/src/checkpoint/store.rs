@@ -1,4 +1,4 @@
-use crate::run::{Config, contents};
+use crate::config::Config;
 use anyhow::{Context, Result, anyhow, bail};
 use rnn::HostTensor;
 use rnn::nn::TrainerState;
@@ -104,12 +104,9 @@ impl Store {
         }
     }
 
-    /// Removes what an earlier run has written, and nothing else.
-    ///
-    /// # Errors
-    /// If it cannot be removed.
-    pub fn clear(&self) -> Result<()> {
-        contents::clear(&self.run)
+    /// The run's folder.
+    pub fn run(&self) -> &Path {
+        &self.run
     }
 
     /// Makes the folder ready for checkpoints.

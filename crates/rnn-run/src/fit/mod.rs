@@ -7,10 +7,12 @@ pub use options::FitOptions;
 pub use states::{States, batch_for};
 
 use crate::arrays::{Array, Arrays, ColumnChoice, Columns, Table, samples};
+use crate::config::{Config, CustomTask, Task};
 use crate::finite;
 use crate::measure::describe;
-use crate::run::{Config, Own, Part as Judged, SavedModel, Task};
-use crate::splits::arrays::{self, Part};
+use crate::run::SavedModel;
+use crate::splits::Split;
+use crate::splits::arrays::{self, SplitArrays};
 use anyhow::{Context, Result, ensure};
 use rnn::model_file::{Compiled, ModelFile};
 use rnn::nn::{Compile, Precision, TrainerState, metrics_not_computed};
@@ -65,7 +67,7 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
     let columns = columns(&args.data, &args.columns, None)?;
     let mut arrays = Arrays::labelled(&args.data, args.stream, columns.as_ref())?;
     let samples = arrays::samples(&mut arrays, &file.architecture)?;
-    if options.validation.is_some() && Part::is_in(&arrays, "_val", &file.architecture) {
+    if options.validation.is_some() && SplitArrays::is_in(&arrays, "_val", &file.architecture) {
         eprintln!("not used: validation of fit.toml, because the data has x_val and y_val");
     }
     let seed = args.seed.unwrap_or(options.seed);
@@ -92,7 +94,7 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
         .has_weights()
         .then(|| TrainerState::beginning(&model, &compile.optimizer, kept.as_ref(), seed));
     let name = args.model.file_stem().unwrap_or(args.model.as_os_str());
-    let own = Own {
+    let own = CustomTask {
         name: name.to_string_lossy().into_owned(),
         // Whoever goes on with the run may stand elsewhere.
         arrays: absolute(&args.data).unwrap_or_else(|_| args.data.clone()),
@@ -106,7 +108,7 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
         model: Compiled { architecture: file.architecture, compile },
     };
     let config = Config {
-        task: Task::Own(Box::new(own)),
+        task: Task::Custom(Box::new(own)),
         batch_size: states.batch(args.batch_size.or(options.batch_size)),
         ranks: args.ranks,
         epochs: args.epochs.unwrap_or(options.epochs),
@@ -135,9 +137,9 @@ pub fn evaluate(
     let compile = options.compile(file)?;
     let columns = columns(data, asked, saved.columns.as_ref())?;
     let mut arrays = Arrays::labelled(data, stream, columns.as_ref())?;
-    let tested = Part::is_in(&arrays, "_test", &file.architecture);
+    let tested = SplitArrays::is_in(&arrays, "_test", &file.architecture);
     let suffix = if tested { "_test" } else { "" };
-    let part = Part::read(&mut arrays, suffix, &file.architecture)
+    let part = SplitArrays::read(&mut arrays, suffix, &file.architecture)
         .context("evaluation takes x_test and y_test, or x and y")?;
     let model = file.trained_model(Some(&samples(part.inputs.iter().map(Array::shape))))?;
     let test = part.with_labels(&mut arrays, &model, &file.architecture, &compile.losses)?;
@@ -148,7 +150,7 @@ pub fn evaluate(
     let metric_sums = compile.metric_sums();
     let mut trainer = saved.trainer(model, device, compile.optimizer)?.losses(compile.losses);
     let metrics = trainer.evaluate(&test, batch)?;
-    println!("{}", describe(Judged::Test, &metrics, metric_sums));
+    println!("{}", describe(Split::Test, &metrics, metric_sums));
     finite::warn_of(&mut trainer, &test, batch, metrics.loss)
 }
 

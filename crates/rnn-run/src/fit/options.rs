@@ -1,6 +1,6 @@
 //! How the user's model is trained: `fit.toml`.
 
-use crate::run::{MAX_BATCH, Stopping};
+use crate::config::{MAX_BATCH, Stopping};
 use anyhow::{Context, Result, bail, ensure};
 use rnn::model_file::{ModelFile, object};
 use rnn::nn::{Compile, Dialect, Reader};

@@ -1,6 +1,7 @@
+use crate::config::Task;
 use crate::experiment::VOCABULARY;
-use crate::run::{RunFolder, Task};
-use crate::source::Source;
+use crate::run::RunFolder;
+use crate::source::DatasetSource;
 use anyhow::{Context, Result, bail, ensure};
 use rnn::Device;
 use rnn::text_classifier::TextClassifier;
@@ -19,7 +20,7 @@ pub fn open_classifier(
 ) -> Result<TextClassifier> {
     let (folder, config) = RunFolder::open(run)?;
     let length = match &config.task {
-        Task::Tutorial(task) if !matches!(task.data, Source::Movies(_)) => task.length,
+        Task::Builtin(task) if !matches!(task.data, DatasetSource::Movies(_)) => task.length,
         _ => bail!("{} is a run of {}, which reads no text", run.display(), config.name()),
     };
     let own = folder.vocabulary()?;

@@ -1,6 +1,7 @@
 //! Finished runs among others.
 
-use super::{Config, Results};
+use crate::config::Config;
+use crate::measure::Results;
 use rnn::nn::{Figure, History, MetricSums, Metrics};
 
 /// A finished run among others.
@@ -28,13 +29,13 @@ impl Compared {
 
     /// Of each epoch what the validation came to, or the training where nothing was validated. Where
     /// there are no classes the accuracy is none, and has no curve.
-    pub fn judged(&self) -> Vec<Metrics> {
+    pub fn validation_metrics(&self) -> Vec<Metrics> {
         let classes = self.config.classes();
-        let judged = |metrics: Metrics| match classes {
+        let shown = |metrics: Metrics| match classes {
             true => metrics,
             false => Metrics { accuracy: f64::NAN, ..metrics },
         };
-        self.history.epochs.iter().map(|e| judged(e.validation.unwrap_or(e.train))).collect()
+        self.history.epochs.iter().map(|e| shown(e.validation.unwrap_or(e.train))).collect()
     }
 }
 

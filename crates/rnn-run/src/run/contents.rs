@@ -1,7 +1,8 @@
 //! Which files of a folder are those of a run, and which are the user's.
 
-use super::{Config, RunFolder};
+use super::RunFolder;
 use crate::checkpoint::Store;
+use crate::config::Config;
 use anyhow::{Context, Result, bail};
 use rnn::model_file::{MODEL_JSON, WEIGHTS};
 use std::fs::{self, DirEntry};

@@ -1,20 +1,15 @@
 //! The folder of one training run.
 
 mod compared;
-mod config;
 pub mod contents;
-mod paths;
-mod result;
 mod saved_model;
-mod stopping;
 
 pub use compared::{Compared, Differing};
-pub use config::{Config, MAX_BATCH, Own, Task, Tutorial, check_precision, trainer};
-pub use result::{Classes, Measured, OpTime, Results, RunResult};
 pub use saved_model::SavedModel;
-pub use stopping::Stopping;
 
 use crate::checkpoint::Store;
+use crate::config::Config;
+use crate::measure::{Measured, Results, RunResult};
 use anyhow::{Context, Result, bail, ensure};
 use contents::Holds;
 use rnn::model_file::{self, Compiled};
@@ -22,43 +17,9 @@ use rnn::nn::{EpochLog, History, Model, Trainer};
 use rnn_data::text::Vocabulary;
 use rnn_formats::{safetensors, write_atomically};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-
-/// A part of the data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Part {
-    /// What was trained on.
-    Training,
-    /// What was held back of that.
-    Validation,
-    /// What had no part in the training.
-    #[default]
-    Test,
-}
-
-impl Part {
-    /// At the beginning of a heading.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Training => "Training",
-            Self::Validation => "Validation",
-            Self::Test => "Test",
-        }
-    }
-
-    /// In words.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Training => "training",
-            Self::Validation => "validation",
-            Self::Test => "test",
-        }
-    }
-}
 
 /// A folder with config, weights, history and pictures.
 #[derive(Clone, Debug)]

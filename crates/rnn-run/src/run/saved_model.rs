@@ -1,7 +1,8 @@
 //! Models of the user's, of which the folder of a run is one.
 
-use super::{RunFolder, trainer};
+use super::RunFolder;
 use crate::arrays::Columns;
+use crate::config::trainer;
 use anyhow::{Context, Result};
 use rnn::model_file::{self, Compiled, ModelFile};
 use rnn::nn::{Model, Optimizer, Precision, Trainer};

@@ -1,14 +1,14 @@
 //! Examples and labels of the user's.
 
 use super::{Splits, weights};
-use crate::arrays::{Array, Arrays, Kind};
-use crate::run::Own;
+use crate::arrays::{Array, Arrays, ElementKind};
+use crate::config::CustomTask;
 use anyhow::{Context, Result, bail, ensure};
 use rnn::nn::{Architecture, Dataset, Input, Loss, Model};
 use rnn_core::HostTensor;
 
 /// Arrays of one part of the data: `x_train` and `y_train`, or those of another suffix.
-pub struct Part {
+pub struct SplitArrays {
     suffix: &'static str,
     pub inputs: Vec<Array>,
 }
@@ -33,7 +33,7 @@ pub(super) fn borrowed(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
-impl Part {
+impl SplitArrays {
     /// Whether the file holds an array of such a part.
     pub fn is_in(arrays: &Arrays, suffix: &str, architecture: &Architecture) -> bool {
         let named = architecture.output_names();
@@ -111,15 +111,16 @@ pub fn samples(arrays: &mut Arrays, architecture: &Architecture) -> Result<Vec<V
 ///
 /// # Errors
 /// If they cannot be read or do not fit the model.
-pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
-    let Own { arrays, stream, validation, class_weights, model: described, columns, .. } = own;
+pub fn splits(own: &CustomTask, model: &Model) -> Result<Splits> {
+    let CustomTask { arrays, stream, validation, class_weights, model: described, columns, .. } =
+        own;
     let mut arrays = Arrays::labelled(arrays, *stream, columns.as_ref())?;
     let [validated, tested] =
-        ["_val", "_test"].map(|part| Part::is_in(&arrays, part, &described.architecture));
+        ["_val", "_test"].map(|part| SplitArrays::is_in(&arrays, part, &described.architecture));
     let outputs = described.architecture.output_names();
     let weighed = weights::are_in(&arrays, "_train", &outputs);
     let mut read = |suffix| -> Result<Dataset> {
-        let part = Part::read(&mut arrays, suffix, &described.architecture)?;
+        let part = SplitArrays::read(&mut arrays, suffix, &described.architecture)?;
         let losses = &described.compile.losses;
         part.with_labels(&mut arrays, model, &described.architecture, losses)
     };
@@ -154,7 +155,7 @@ pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
 /// The labels of an output of this shape.
 fn labels_for(arrays: &mut Arrays, names: &[&str], loss: Loss, shape: &[usize]) -> Result<Array> {
     let sparse = matches!(loss, Loss::SparseCategoricalCrossentropy { .. });
-    let kind = if sparse { Kind::Whole } else { Kind::Floats };
+    let kind = if sparse { ElementKind::Whole } else { ElementKind::Floats };
     let labels = arrays.array(names, kind)?;
     let wanted = if sparse { &shape[..shape.len() - 1] } else { shape };
     let axes = labels.shape().dims();

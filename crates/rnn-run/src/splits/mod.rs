@@ -1,14 +1,16 @@
 //! The examples of a run: those to train on, to validate and to test.
 
 pub(crate) mod arrays;
+mod split;
 mod tutorial;
 mod weights;
 
+pub use split::Split;
 pub use tutorial::trained_films;
 
+use crate::config::{BuiltinTask, Config, Task};
 use crate::experiment::VOCABULARY;
-use crate::run::{Config, Part, Task, Tutorial};
-use crate::source::Source;
+use crate::source::DatasetSource;
 use anyhow::Result;
 use rnn::nn::{Dataset, Model};
 use rnn_data::text::Vocabulary;
@@ -32,10 +34,10 @@ pub struct Splits {
 impl Splits {
     /// What a model is judged by: the test data; where there is none, what validated it, or else
     /// what it was trained on.
-    pub fn judge(&self) -> (Part, &Dataset) {
-        let parts = [(Part::Test, &self.test), (Part::Validation, &self.validation)];
+    pub fn held_out(&self) -> (Split, &Dataset) {
+        let parts = [(Split::Test, &self.test), (Split::Validation, &self.validation)];
         let found = parts.into_iter().find(|(_, set)| !set.is_empty());
-        found.unwrap_or((Part::Training, &self.train))
+        found.unwrap_or((Split::Training, &self.train))
     }
 }
 
@@ -46,9 +48,11 @@ impl Splits {
 /// If the data cannot be read, is not in one of the layouts, or does not fit the model.
 pub fn load(config: &Config, model: &Model, vocabulary: Option<Vocabulary>) -> Result<Splits> {
     let sets = match &config.task {
-        Task::Own(own) => arrays::splits(own, model)?,
-        Task::Tutorial(Tutorial { data: Source::Movies(movies), .. }) => tutorial::films(movies)?,
-        Task::Tutorial(task) => {
+        Task::Custom(own) => arrays::splits(own, model)?,
+        Task::Builtin(BuiltinTask { data: DatasetSource::Movies(movies), .. }) => {
+            tutorial::films(movies)?
+        }
+        Task::Builtin(task) => {
             let (raw, vocabulary) = tutorial::raw_reviews(task, config.seed, vocabulary)?;
             let vocabulary = vocabulary.map(|words| words.limited(VOCABULARY as u32));
             Splits { vocabulary, ..tutorial::reviews(raw, task.length, config.seed)? }

@@ -1,9 +1,9 @@
 //! The reviews and films of the tutorial's models.
 
 use super::Splits;
+use crate::config::BuiltinTask;
 use crate::experiment::VOCABULARY;
-use crate::run::Tutorial;
-use crate::source::{Source, WORD_INDEX};
+use crate::source::{DatasetSource, WORD_INDEX};
 use anyhow::{Context, Result};
 use rnn::HostTensor;
 use rnn::nn::Dataset;
@@ -20,7 +20,7 @@ const TRAIN_SHARE: f64 = 0.7;
 
 /// The reviews as word ranks, with the words if they are known.
 pub(super) fn raw_reviews(
-    task: &Tutorial,
+    task: &BuiltinTask,
     seed: u64,
     vocabulary: Option<Vocabulary>,
 ) -> Result<(RawReviews, Option<Vocabulary>)> {
@@ -30,14 +30,14 @@ pub(super) fn raw_reviews(
         (vocabulary, _) => vocabulary,
     };
     Ok(match &task.data {
-        Source::Imdb(path) => {
+        DatasetSource::Imdb(path) => {
             let raw = RawReviews::read(path);
             let raw = raw.with_context(|| format!("cannot load {}", path.display()))?;
             let beside = Some(path.with_file_name(WORD_INDEX)).filter(|path| path.exists());
             let beside = beside.filter(|_| known.is_none()).map(|path| index(&path));
             (raw, known.or(beside.transpose()?))
         }
-        Source::Text { path, columns } => {
+        DatasetSource::Text { path, columns } => {
             let TextReviews { reviews, vocabulary, repaired } =
                 text::read(path, columns, known, seed)?;
             if repaired > 0 {

@@ -1,7 +1,7 @@
 //! What examples or their steps count: `w_train` and the like.
 
 use super::arrays::{borrowed, names};
-use crate::arrays::{Arrays, Kind};
+use crate::arrays::{Arrays, ElementKind};
 use anyhow::{Result, ensure};
 use rnn::HostTensor;
 use rnn::nn::Batch;
@@ -41,7 +41,7 @@ pub fn read(
             "there are {for_all}, for all outputs, and {}: keep one or the other",
             own.join(", ")
         );
-        let weights = arrays.array(&[&for_all], Kind::Floats)?;
+        let weights = arrays.array(&[&for_all], ElementKind::Floats)?;
         let axes = weights.shape().dims();
         // As Keras has it (keras/src/trainers/data_adapters/array_data_adapter.py).
         ensure!(
@@ -60,7 +60,7 @@ pub fn read(
     let mut all: Vec<Arc<dyn Examples>> = Vec::new();
     for (names, shape) in names("w", suffix, outputs).iter().zip(shapes) {
         if names.iter().any(|name| arrays.has(name)) {
-            let weights = arrays.array(&borrowed(names), Kind::Floats)?;
+            let weights = arrays.array(&borrowed(names), ElementKind::Floats)?;
             check(&names[0], weights.shape().dims(), shape)?;
             all.push(weights.examples());
         } else {

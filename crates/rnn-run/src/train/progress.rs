@@ -1,6 +1,7 @@
+use crate::config::Config;
 use crate::interrupt::{self, Held};
 use crate::memory::Footprint;
-use crate::run::{Config, RunFolder};
+use crate::run::RunFolder;
 use anyhow::Result;
 use rnn::nn::{Callback, CallbackState, Event, TrainError, Trainer};
 use std::ops::ControlFlow;

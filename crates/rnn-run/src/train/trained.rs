@@ -1,6 +1,8 @@
 use crate::checkpoint::{RunLock, Store};
+use crate::config::Config;
 use crate::interrupt::Cleanup;
-use crate::run::{Config, RunFolder, RunResult};
+use crate::measure::RunResult;
+use crate::run::RunFolder;
 use anyhow::Result;
 
 /// A run that has been trained and measured. Other processes are kept from its folder until it is

@@ -4,14 +4,12 @@
 //! Rank 0 does what one process does alone: it reads arguments, prints and writes. The others
 //! follow it: they are given a checkpoint and train from there on.
 
-#[cfg(feature = "mpi")]
-mod mpi;
-
 use crate::checkpoint::Checkpoint;
+use crate::world::{World, join};
 use crate::{interrupt, splits, train};
 use anyhow::{Context as _, Result};
 use rnn::device;
-use rnn::nn::{Communicator, Event};
+use rnn::nn::Event;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::thread;
@@ -19,28 +17,6 @@ use std::time::Duration;
 
 /// How long other ranks wait before they tell of an error that rank 0 may have met as well.
 const HEAD_START: Duration = Duration::from_secs(1);
-
-/// All ranks that were started together.
-pub trait World: Communicator {
-    /// This process's number among those on the same machine.
-    fn local_rank(&self) -> usize;
-
-    /// The bytes that rank 0 gives.
-    fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8>;
-
-    /// Ends all ranks.
-    fn abort(&self, code: u8) -> !;
-}
-
-#[cfg(feature = "mpi")]
-fn join() -> Result<Rc<dyn World>> {
-    Ok(Rc::new(mpi::Mpi::join()?))
-}
-
-#[cfg(not(feature = "mpi"))]
-fn join() -> Result<Rc<dyn World>> {
-    anyhow::bail!("this rnn-gpu was built without MPI: cargo build --release --features mpi")
-}
 
 /// Does the same on all ranks. An error on one of them is told once, and ends all.
 ///
@@ -75,15 +51,6 @@ pub fn run(choice: &str, lead: impl FnOnce(Rc<dyn World>) -> Result<()>) -> Resu
         }
         _ => follow(world, choice),
     })
-}
-
-/// Has the other ranks train from here on.
-///
-/// # Errors
-/// If the checkpoint cannot be written as bytes.
-pub(crate) fn send(world: &dyn World, checkpoint: Checkpoint) -> Result<()> {
-    world.broadcast(checkpoint.to_bytes()?);
-    Ok(())
 }
 
 /// Trains what rank 0 sends, until it sends nothing more.

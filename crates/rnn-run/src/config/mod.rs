@@ -1,9 +1,13 @@
 //! What a run trains, and how: `config.json`.
 
-use super::Stopping;
+mod paths;
+mod stopping;
+
+pub use stopping::Stopping;
+
 use crate::arrays::Columns;
 use crate::experiment::{Experiment, Preset};
-use crate::source::Source;
+use crate::source::DatasetSource;
 use anyhow::{Error, Result, ensure};
 use rnn::model_file::Compiled;
 use rnn::nn::{
@@ -62,21 +66,21 @@ fn shuffles() -> bool {
 #[serde(untagged)]
 pub enum Task {
     /// One of the tutorial's.
-    Tutorial(Tutorial),
+    Builtin(BuiltinTask),
     /// One of the user's.
-    Own(Box<Own>),
+    Custom(Box<CustomTask>),
 }
 
 /// A model of the tutorial on reviews or films.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Tutorial {
+pub struct BuiltinTask {
     /// The model.
     pub experiment: Experiment,
     /// Whose defaults it follows.
     #[serde(default)]
     pub preset: Preset,
     /// The reviews or films.
-    pub data: Source,
+    pub data: DatasetSource,
     /// Tokens of a review, or frames of a film.
     pub length: usize,
     /// The words of the reviews by rank, as Keras's `imdb_word_index.json` lists them.
@@ -86,7 +90,7 @@ pub struct Tutorial {
 
 /// A model of the user's on arrays of the user's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Own {
+pub struct CustomTask {
     /// What results call it.
     pub name: String,
     /// An `.npz` or a folder of `x_train`, `y_train` and perhaps `x_val`, `y_val`, `x_test`,
@@ -115,7 +119,7 @@ pub struct Own {
     pub model: Compiled,
 }
 
-impl Own {
+impl CustomTask {
     /// The architecture with the extents of the examples.
     fn closed(&self) -> Result<Architecture> {
         let samples: Vec<&[usize]> = self.samples.iter().map(Vec::as_slice).collect();
@@ -123,10 +127,12 @@ impl Own {
     }
 }
 
-impl Tutorial {
+impl BuiltinTask {
     fn model(&self, seed: u64) -> Result<Model> {
         let input = match &self.data {
-            Source::Movies(movies) => InputSpec::floats([self.length, movies.size, movies.size, 1]),
+            DatasetSource::Movies(movies) => {
+                InputSpec::floats([self.length, movies.size, movies.size, 1])
+            }
             _ => InputSpec::Tokens(self.length),
         };
         Ok(self.experiment.model(input, self.preset, seed)?)
@@ -142,16 +148,16 @@ impl Config {
     /// What results call the model.
     pub fn name(&self) -> &str {
         match &self.task {
-            Task::Tutorial(task) => task.experiment.name(),
-            Task::Own(own) => &own.name,
+            Task::Builtin(task) => task.experiment.name(),
+            Task::Custom(own) => &own.name,
         }
     }
 
     /// What results call the data.
     pub fn data(&self) -> String {
         match &self.task {
-            Task::Tutorial(task) => task.data.name(),
-            Task::Own(own) => {
+            Task::Builtin(task) => task.data.name(),
+            Task::Custom(own) => {
                 let name = own.arrays.file_name().unwrap_or(own.arrays.as_os_str());
                 name.to_string_lossy().into_owned()
             }
@@ -161,15 +167,15 @@ impl Config {
     /// What the examples are.
     pub fn examples(&self) -> &'static str {
         match &self.task {
-            Task::Tutorial(Tutorial { experiment: Experiment::NextFrame, .. }) => "films",
-            Task::Tutorial(_) => "reviews",
-            Task::Own(_) => "examples",
+            Task::Builtin(BuiltinTask { experiment: Experiment::NextFrame, .. }) => "films",
+            Task::Builtin(_) => "reviews",
+            Task::Custom(_) => "examples",
         }
     }
 
     /// Whether it is the experiment that predicts the next frame of films.
     pub fn predicts_frames(&self) -> bool {
-        let Task::Tutorial(task) = &self.task else { return false };
+        let Task::Builtin(task) = &self.task else { return false };
         task.experiment == Experiment::NextFrame
     }
 
@@ -184,8 +190,8 @@ impl Config {
     /// If the examples are too short for it.
     pub fn model(&self) -> Result<Model> {
         match &self.task {
-            Task::Tutorial(task) => task.model(self.seed),
-            Task::Own(own) => {
+            Task::Builtin(task) => task.model(self.seed),
+            Task::Custom(own) => {
                 let architecture = own.closed()?;
                 rnn::memory::check_weights(architecture.count_params()?)?;
                 Ok(architecture.model(self.seed)?)
@@ -196,21 +202,21 @@ impl Config {
     /// What `model.json` says of the model: extents that its description leaves open stay so.
     pub fn compiled(&self, model: &Model) -> Compiled {
         match &self.task {
-            Task::Tutorial(_) => {
+            Task::Builtin(_) => {
                 Compiled { architecture: model.architecture().clone(), compile: self.compile() }
             }
-            Task::Own(own) => own.model.clone(),
+            Task::Custom(own) => own.model.clone(),
         }
     }
 
     /// How it is trained.
     pub fn compile(&self) -> Compile {
         match &self.task {
-            Task::Tutorial(task) => Compile {
+            Task::Builtin(task) => Compile {
                 optimizer: task.experiment.optimizer(task.preset),
                 losses: vec![(Loss::binary_crossentropy(), 1.0)],
             },
-            Task::Own(own) => own.model.compile.clone(),
+            Task::Custom(own) => own.model.compile.clone(),
         }
     }
 
@@ -222,14 +228,14 @@ impl Config {
         ensure!((1..=MAX_BATCH).contains(&self.batch_size), "batch_size = {}", self.batch_size);
         ensure!((1..=MAX_RANKS).contains(&self.ranks), "ranks = {}", self.ranks);
         match &self.task {
-            Task::Tutorial(task) => {
+            Task::Builtin(task) => {
                 ensure!((1..=10_000).contains(&task.length), "length = {}", task.length);
                 match &task.data {
-                    Source::Movies(movies) => movies.check().map_err(Error::msg),
+                    DatasetSource::Movies(movies) => movies.check().map_err(Error::msg),
                     _ => Ok(()),
                 }
             }
-            Task::Own(own) => {
+            Task::Custom(own) => {
                 let share = own.validation;
                 ensure!((0.0..1.0).contains(&share), "validation = {share}");
                 Ok(())
@@ -246,8 +252,8 @@ impl Config {
         let Compile { optimizer, losses } = self.compile();
         let trainer = trainer(model, device, (optimizer, self.seed), self.precision)?;
         let trainer = match &self.task {
-            Task::Tutorial(_) => trainer,
-            Task::Own(own) => trainer.losses(losses).shuffle(own.shuffle),
+            Task::Builtin(_) => trainer,
+            Task::Custom(own) => trainer.losses(losses).shuffle(own.shuffle),
         };
         Ok(trainer.metric_sums(self.metric_sums()))
     }
@@ -255,8 +261,8 @@ impl Config {
     /// What is counted besides the loss; of several outputs for the first.
     pub fn metric_sums(&self) -> MetricSums {
         match &self.task {
-            Task::Tutorial(task) => task.experiment.metric_sums(),
-            Task::Own(own) => own.model.compile.metric_sums(),
+            Task::Builtin(task) => task.experiment.metric_sums(),
+            Task::Custom(own) => own.model.compile.metric_sums(),
         }
     }
 
@@ -280,8 +286,8 @@ impl Config {
     /// What ends the training early, if that was asked for.
     pub fn early_stopping(&self) -> Option<EarlyStopping> {
         match &self.task {
-            Task::Tutorial(_) => None,
-            Task::Own(own) => own.early_stopping.as_ref().map(Stopping::callback),
+            Task::Builtin(_) => None,
+            Task::Custom(own) => own.early_stopping.as_ref().map(Stopping::callback),
         }
     }
 
@@ -294,7 +300,7 @@ impl Config {
         let mut facts = self.settings()?;
         // Each run stands under its name.
         facts.as_object_mut().map(|facts| facts.remove("name"));
-        if let Task::Own(own) = &self.task {
+        if let Task::Custom(own) = &self.task {
             let json = own.model.architecture.to_json(rnn::nn::Reader::Ours)?;
             for layer in json["config"]["layers"].as_array().into_iter().flatten() {
                 let name = layer["config"]["name"].as_str().unwrap_or_default();
@@ -319,7 +325,7 @@ impl Config {
     /// If it cannot be written as JSON.
     pub fn settings(&self) -> Result<Value> {
         let mut settings = serde_json::to_value(self)?;
-        if let Task::Own(own) = &self.task {
+        if let Task::Custom(own) = &self.task {
             settings["model"] = own.model.compile.to_json(rnn::nn::Reader::Ours)?;
         }
         Ok(settings)

@@ -1,5 +1,6 @@
-use super::{Checkpoint, CheckpointOptions, Every, Store};
-use crate::run::Config;
+use crate::checkpoint::{Checkpoint, CheckpointOptions, Every, Store};
+use crate::config::Config;
+use crate::run::contents;
 use rnn::nn::{Checkpoints, History, StepInfo, TrainError, TrainerState};
 use std::time::Instant;
 
@@ -41,7 +42,7 @@ impl<'a> Keeper<'a> {
     /// If the earlier run cannot be removed.
     pub fn clear(&mut self) -> anyhow::Result<()> {
         if !self.ours {
-            self.store.clear()?;
+            contents::clear(self.store.run())?;
             self.ours = true;
         }
         Ok(())
@@ -59,24 +60,24 @@ impl<'a> Keeper<'a> {
 }
 
 impl Checkpoints for Keeper<'_> {
-    fn due(&mut self, moment: StepInfo) -> bool {
+    fn due(&mut self, info: StepInfo) -> bool {
         let between = match self.every {
             Every::Never => return false,
             Every::Epoch => false,
-            Every::Steps(steps) => moment.step.is_multiple_of(steps),
+            Every::Steps(steps) => info.step.is_multiple_of(steps),
             Every::Time(time) => self.last.elapsed() >= time,
         };
-        between || moment.epoch_over || moment.ending
+        between || info.epoch_over || info.ending
     }
 
     /// A disk that is full ends a training only where it would end anyway: the checkpoints before
     /// are still there, and the next may find room.
-    fn save(&mut self, moment: StepInfo, state: TrainerState) -> Result<(), TrainError> {
-        let best = moment.epoch_over && last_is_best(&state.progress.history);
+    fn save(&mut self, info: StepInfo, state: TrainerState) -> Result<(), TrainError> {
+        let best = info.epoch_over && last_is_best(&state.progress.history);
         match self.write(best, state) {
-            Ok(()) => self.saved = Some(moment.step),
-            Err(error) if moment.ending => return Err(TrainError::Callback(format!("{error:#}"))),
-            Err(error) => eprintln!("no checkpoint after step {}: {error:#}", moment.step),
+            Ok(()) => self.saved = Some(info.step),
+            Err(error) if info.ending => return Err(TrainError::Callback(format!("{error:#}"))),
+            Err(error) => eprintln!("no checkpoint after step {}: {error:#}", info.step),
         }
         self.last = Instant::now();
         Ok(())

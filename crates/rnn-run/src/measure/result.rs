@@ -1,8 +1,8 @@
 //! What a run came to.
 
-use super::Part;
-use crate::measure::{ClassificationReport, Histogram};
+use super::{ClassificationReport, Histogram};
 use crate::memory::Footprint;
+use crate::splits::Split;
 use rnn::nn::{History, Metrics};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub struct Results {
     pub parameters: usize,
     /// What it is judged by.
     #[serde(default)]
-    pub judged_by: Part,
+    pub judged_by: Split,
     /// Of that data.
     #[serde(flatten)]
     pub test: Metrics,

@@ -1,7 +1,7 @@
 //! The files that a run was trained on, wherever it lies.
 
 use super::{Config, Task};
-use crate::source::Source;
+use crate::source::DatasetSource;
 use anyhow::{Result, bail, ensure};
 use std::fs;
 use std::path::{Component, Path, PathBuf, absolute};
@@ -14,11 +14,11 @@ impl Config {
     /// The data of the user's and the list of its words, where they are files or folders.
     fn paths(&mut self) -> [Option<&mut PathBuf>; 2] {
         match &mut self.task {
-            Task::Own(own) => [Some(&mut own.arrays), None],
-            Task::Tutorial(task) => {
+            Task::Custom(own) => [Some(&mut own.arrays), None],
+            Task::Builtin(task) => {
                 let data = match &mut task.data {
-                    Source::Imdb(path) | Source::Text { path, .. } => Some(path),
-                    Source::Bundled | Source::Movies(_) => None,
+                    DatasetSource::Imdb(path) | DatasetSource::Text { path, .. } => Some(path),
+                    DatasetSource::Bundled | DatasetSource::Movies(_) => None,
                 };
                 [data, task.word_index.as_mut()]
             }
