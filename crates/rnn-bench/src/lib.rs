@@ -1,8 +1,5 @@
 //! How fast a device is: kernels and whole steps, each checked before it is timed.
 
-#[macro_use(print, println)]
-extern crate rnn_run;
-
 mod kernels;
 mod measure;
 mod peers;
@@ -20,6 +17,7 @@ use rnn::device;
 use rnn_formats::write_atomically;
 use rnn_graph::{Device, DeviceInfo};
 use rnn_run::distributed;
+use rnn_run::host::Host;
 use serde::Serialize;
 use std::io::Write as _;
 use std::path::Path;
@@ -44,6 +42,8 @@ pub struct BenchOptions<'a> {
     pub quick: bool,
     /// Where the figures are written to, too.
     pub json: Option<&'a Path>,
+    /// The program that prints the tables.
+    pub host: &'a dyn Host,
 }
 
 /// What is measured.
@@ -90,33 +90,33 @@ pub struct DeviceFigures {
 /// # Errors
 /// If a result is wrong, the device fails, or the file cannot be written.
 pub fn bench(options: BenchOptions<'_>) -> Result<()> {
-    let BenchOptions { suite, burn, out, wanted: part, quick, .. } = options;
+    let BenchOptions { suite, burn, out, wanted: part, quick, host, .. } = options;
     if suite == Suite::Ranks {
-        let measure = |world: &_| ranks::measure(world, options.device, quick, part);
-        return distributed::together(measure);
+        let measure = |world: &_| ranks::measure(world, host, options.device, (quick, part));
+        return distributed::together(host, measure);
     }
     let (device, why) = device::open(options.device)?;
-    println!("device: {}: {why}", device.info());
+    host.tell(format_args!("device: {}: {why}", device.info()));
     if let Some(scripts) = options.peers {
         return peers::compare(
             &*device,
-            peers::PeerOptions { scripts, burn, wanted: part, quick, out },
+            peers::PeerOptions { scripts, burn, wanted: part, quick, out, host },
         );
     }
     if suite == Suite::Scaling {
-        return scaling::measure(&*device, quick, out);
+        return scaling::measure(&*device, quick, out, host);
     }
     let ceilings = Ceilings::measure(&*device, quick)?;
-    println!(
+    host.tell(format_args!(
         "ceilings: {:.0} GFLOP/s in a large matmul, {:.1} GB/s in a large sum\n",
         ceilings.gflops, ceilings.gbytes
-    );
+    ));
     let mut lines = Vec::new();
-    table::head();
+    host.tell(format_args!("{}", table::head()));
     let wanted = |name: &str| name.contains(part);
     let mut add = |name: String, timing: Timing| {
         let line = TimedCase { name, timing };
-        table::line(&line, &ceilings);
+        host.tell(format_args!("{}", table::line(&line, &ceilings)));
         lines.push(line);
     };
     if suite != Suite::Steps {
@@ -124,7 +124,7 @@ pub fn bench(options: BenchOptions<'_>) -> Result<()> {
             check(&kernel, &*device)?;
             match measure::kernel(&kernel.timed, &*device)? {
                 Some(timing) => add(kernel.name, timing),
-                None => println!("{:36} exceeds a limit of the device", kernel.name),
+                None => host.tell(format_args!("{:36} exceeds a limit of the device", kernel.name)),
             }
         }
     }

@@ -10,6 +10,7 @@ use rnn_formats::write_atomically;
 use rnn_graph::Device;
 use rnn_report::plot::{LinePanel, lines};
 use rnn_run::experiment::VOCABULARY;
+use rnn_run::host::Host;
 use rnn_run::memory;
 use serde::Serialize;
 use std::fmt;
@@ -63,7 +64,7 @@ struct Scaling {
 ///
 /// # Errors
 /// If the device fails or a file cannot be written.
-pub fn measure(device: &dyn Device, quick: bool, out: &Path) -> Result<()> {
+pub fn measure(device: &dyn Device, quick: bool, out: &Path, host: &dyn Host) -> Result<()> {
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let base = match quick {
         true => Size { batch: 16, steps: 40, units: 32 },
@@ -72,16 +73,16 @@ pub fn measure(device: &dyn Device, quick: bool, out: &Path) -> Result<()> {
     // The first makes what lasts: threads, packed weights, compiled kernels.
     point(device, Size { batch: 1, ..base }, None)?;
     let before = process_bytes();
-    println!(
+    host.tell(format_args!(
         "{:>6} {:>6} {:>6} {:>11} {:>12} {:>12}",
         "batch", "steps", "units", "ms", "planned", "process"
-    );
+    ));
     let curve = |over, value: fn(&Size) -> usize, at: fn(Size, usize) -> Size| -> Result<Curve> {
         let factors = [(1, 4), (1, 2), (1, 1), (3, 2), (2, 1)];
         let sizes = factors.map(|(by, of)| at(base, value(&base) * by / of));
         let points = sizes.into_iter().map(|size| {
             let point = point(device, size, before)?;
-            println!("{point}");
+            host.tell(format_args!("{point}"));
             Ok(point)
         });
         let points = points.collect::<Result<_>>()?;
@@ -98,7 +99,8 @@ pub fn measure(device: &dyn Device, quick: bool, out: &Path) -> Result<()> {
     let figures = file("-scaling.json");
     write_atomically(&figures, |file| file.write_all(text.as_bytes()))?;
     draw(&scaling, &[file("-scaling-time.png"), file("-scaling-memory.png")])?;
-    println!("wrote {} and beside it -time.png and -memory.png", figures.display());
+    let shown = figures.display();
+    host.tell(format_args!("wrote {shown} and beside it -time.png and -memory.png"));
     Ok(())
 }
 

@@ -6,9 +6,8 @@ use rnn_gpu::commands::{
     bench, compare, devices, evaluate, export, import, new, predict, rollout, summary, train,
     verify,
 };
-use rnn_gpu::hints;
-use rnn_run::console;
-use rnn_run::interrupt::{self, Cause};
+use rnn_gpu::interrupt::{self, Cause};
+use rnn_gpu::{console, hints};
 use std::env;
 use std::process::ExitCode;
 

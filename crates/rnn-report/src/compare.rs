@@ -36,12 +36,12 @@ fn differing(runs: &[Compared]) -> Result<Vec<Differing>> {
     Ok(rows.filter(|row| row.values.windows(2).any(|pair| pair[0] != pair[1])).collect())
 }
 
-/// Prints the runs as a table, draws their validation curves in one picture, and writes a page of
-/// both beside it.
+/// Draws the validation curves of runs in one picture, writes a page with it beside it, and returns
+/// a table of the runs and of their different settings for the terminal.
 ///
 /// # Errors
 /// If a run is not finished, or the picture or page cannot be written.
-pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
+pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<String> {
     let page = picture.with_extension("html");
     ensure!(
         page != picture,
@@ -72,7 +72,7 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
         }
     }
     let title = if mixed { "Runs on different data".to_owned() } else { first };
-    print!("{title}\n{}", table(&all));
+    let mut text = format!("{title}\n{}", table(&all));
     let classes = all.iter().any(|run| run.config.classes());
     let series =
         all.iter().map(|run| Series { name: run.name.clone(), epochs: run.validation_metrics() });
@@ -87,15 +87,15 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
     curves(picture, &format!("{title}: validation"), shown, &series.collect::<Vec<_>>())?;
     let settings = differing(&all)?;
     if !settings.is_empty() {
-        println!("settings that differ, in the order of the runs:");
+        text += "settings that differ, in the order of the runs:\n";
     }
     for Differing { name, values } in &settings {
-        println!("  {name}: {}", values.join(" | "));
+        let _ = writeln!(text, "  {name}: {}", values.join(" | "));
     }
-    let text = comparison(&title, shown, &all, &settings);
-    write_atomically(&page, |file| file.write_all(text.as_bytes()))?;
-    println!("wrote {} and {}", picture.display(), page.display());
-    Ok(())
+    let html = comparison(&title, shown, &all, &settings);
+    write_atomically(&page, |file| file.write_all(html.as_bytes()))?;
+    let _ = writeln!(text, "wrote {} and {}", picture.display(), page.display());
+    Ok(text)
 }
 
 fn table(all: &[Compared]) -> String {

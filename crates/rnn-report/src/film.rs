@@ -89,17 +89,19 @@ impl Shown {
     }
 }
 
-/// Writes pictures of every frame, one of all, an animation, and the errors, and prints those.
+/// Writes pictures of every frame, one of all, an animation, and the errors, and returns a table of
+/// the errors for the terminal.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn draw_rollout(folder: &RunFolder, rollout: Rollout) -> Result<()> {
-    let Rollout { which, side, trained_frames, seen, predicted, truth, errors } = rollout;
+pub fn draw_rollout(folder: &RunFolder, rollout: Rollout) -> Result<String> {
+    let Rollout { which, side, trained_frames, seen, predicted, truth, errors, .. } = rollout;
     let (track, frames) = (seen.len(), predicted.len());
     let table = table(track, &errors);
-    print!("film {which}, {track} frames seen, {frames} predicted\n{table}");
+    let mut text = format!("film {which}, {track} frames seen, {frames} predicted\n{table}");
     if track + frames > trained_frames + 1 {
-        println!("the model was trained on {trained_frames} frames: beyond them it has to guess");
+        let known = format!("the model was trained on {trained_frames} frames");
+        let _ = writeln!(text, "{known}: beyond them it has to guess");
     }
     let name = format!("rollout-{which}");
     let pictures = folder.subfolder(&name)?;
@@ -107,8 +109,8 @@ pub fn draw_rollout(folder: &RunFolder, rollout: Rollout) -> Result<()> {
     film(&pictures, &shown)?;
     error_curves(&pictures.join("errors.png"), &format!("Film {which}"), &errors)?;
     folder.write_text(&format!("{name}/errors.csv"), &csv(track, &errors))?;
-    println!("wrote {}", pictures.display());
-    Ok(())
+    let _ = writeln!(text, "wrote {}", pictures.display());
+    Ok(text)
 }
 
 fn table(track: usize, errors: &[FrameError]) -> String {

@@ -85,7 +85,7 @@ fn a_run_leaves_a_page_and_so_does_a_comparison() -> anyhow::Result<()> {
     for run in &runs {
         let options = TrainOptions::default();
         let trained = train(&config, None, &mut cpu, run, (&options, &mut ()))?;
-        report::publish(trained, cpu.device())?;
+        report::publish(trained, cpu.device(), &())?;
     }
     let (folder, config) = RunFolder::open(&runs[0])?;
     let written = page(&folder.file("report.html"));
@@ -134,7 +134,7 @@ fn a_next_frame_run_shows_its_film() -> anyhow::Result<()> {
     let config = config(Experiment::NextFrame, DatasetSource::Movies(movies), 4);
     let options = TrainOptions::default();
     let trained = train(&config, None, &mut cpu, parent.path(), (&options, &mut ()))?;
-    report::publish(trained, cpu.device())?;
+    report::publish(trained, cpu.device(), &())?;
     let written = page(&parent.path().join("report.html"));
     let headings = text(&written, "h2").join(", ");
     assert!(headings.starts_with("Training, Rollout of film 5, Model"), "{headings}");

@@ -6,6 +6,7 @@ mod table;
 pub use array::{Array, Streamed};
 pub use table::{ColumnChoice, Columns, Table};
 
+use crate::error::RunError;
 use anyhow::{Context, Result, bail, ensure};
 use rnn::nn::Input;
 use rnn_core::{HostTensor, Shape};
@@ -23,6 +24,7 @@ pub struct Arrays {
     stream: bool,
     /// The names of those that were asked for.
     used: BTreeSet<String>,
+    remarks: Vec<String>,
 }
 
 enum Held {
@@ -109,14 +111,14 @@ impl Arrays {
             _ if path.is_dir() => Held::Folder(names_in(path)?),
             Some("npy") => Held::One,
             Some("npz") => Held::Named(Npz::open(path)?),
-            Some("csv") if stream => bail!("{shown} is text, which --stream is not for"),
+            Some("csv") if stream => bail!(RunError::TextNotStreamed { path: path.to_owned() }),
             Some("csv") => {
                 let (x, y) = read(&Table::open_known(path, of)?)?;
                 Held::Table(x, y)
             }
             _ => bail!("{shown}: supported are .npy, .npz, folders of .npy, and .csv"),
         };
-        Ok(Self { path: path.to_owned(), held, stream, used: BTreeSet::new() })
+        Ok(Self { path: path.to_owned(), held, stream, used: BTreeSet::new(), remarks: vec![] })
     }
 
     fn names(&self) -> Vec<String> {
@@ -232,19 +234,24 @@ impl Arrays {
         self.get(names, kind).map(Array::Memory)
     }
 
-    /// Whether an array takes too much memory, which is told.
-    fn is_large(&self, name: &str, stored: &StoredArray) -> bool {
+    /// Lines about what was done with arrays that nobody asked for; none is returned twice.
+    pub fn take_remarks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.remarks)
+    }
+
+    /// Whether an array takes too much memory, which is remarked.
+    fn is_large(&mut self, name: &str, stored: &StoredArray) -> bool {
         // As it is stored, widened to eight bytes, and converted to four.
         let needs = stored.bytes() + 12 * stored.shape().len() as u64;
         let free = rnn::memory::available();
         let large = needs > free / SHARE || stored.bytes() > npz::MAX_ARRAY_BYTES;
         if large {
-            eprintln!(
+            self.remarks.push(format!(
                 "{} is streamed: in memory it would take {}, of {} free",
                 self.describe(name),
                 rnn::memory::Bytes(needs),
                 rnn::memory::Bytes(free)
-            );
+            ));
         }
         large
     }

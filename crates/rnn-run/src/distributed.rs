@@ -1,12 +1,13 @@
 //! Training by several processes that an MPI launcher has started, each with all of the model and
-//! a part of every batch: `mpirun -n 4 rnn-gpu train lstm --distributed`.
+//! a part of every batch.
 //!
 //! Rank 0 does what one process does alone: it reads arguments, prints and writes. The others
 //! follow it: they are given a checkpoint and train from there on.
 
 use crate::checkpoint::Checkpoint;
+use crate::host::Host;
 use crate::world::{World, join};
-use crate::{interrupt, splits, train};
+use crate::{splits, train};
 use anyhow::{Context as _, Result};
 use rnn::device;
 use rnn::nn::Event;
@@ -18,22 +19,18 @@ use std::time::Duration;
 /// How long other ranks wait before they tell of an error that rank 0 may have met as well.
 const HEAD_START: Duration = Duration::from_secs(1);
 
-/// Does the same on all ranks. An error on one of them is told once, and ends all.
+/// Does the same on all ranks. An error on one of them is told by the host, once, and ends all.
 ///
 /// # Errors
 /// If this program was built without MPI.
-pub fn together(work: impl FnOnce(&Rc<dyn World>) -> Result<()>) -> Result<()> {
+pub fn together(host: &dyn Host, work: impl FnOnce(&Rc<dyn World>) -> Result<()>) -> Result<()> {
     let world = join()?;
     let rank = world.rank();
     if let Err(error) = work(&world) {
-        match rank {
-            0 => eprintln!("error: {error:#}"),
-            _ => {
-                thread::sleep(HEAD_START);
-                eprintln!("error: rank {rank}: {error:#}");
-            }
+        if rank > 0 {
+            thread::sleep(HEAD_START);
         }
-        world.abort(interrupt::exit_code());
+        world.abort(host.rank_failed(rank, &error));
     }
     Ok(())
 }
@@ -42,22 +39,26 @@ pub fn together(work: impl FnOnce(&Rc<dyn World>) -> Result<()>) -> Result<()> {
 ///
 /// # Errors
 /// If this program was built without MPI.
-pub fn run(choice: &str, lead: impl FnOnce(Rc<dyn World>) -> Result<()>) -> Result<()> {
-    together(|world| match world.rank() {
+pub fn run(
+    choice: &str,
+    host: &dyn Host,
+    lead: impl FnOnce(Rc<dyn World>) -> Result<()>,
+) -> Result<()> {
+    together(host, |world| match world.rank() {
         0 => {
             lead(world.clone())?;
             world.broadcast(vec![]);
             Ok(())
         }
-        _ => follow(world, choice),
+        _ => follow(world, choice, host),
     })
 }
 
 /// Trains what rank 0 sends, until it sends nothing more.
-fn follow(world: &Rc<dyn World>, choice: &str) -> Result<()> {
+fn follow(world: &Rc<dyn World>, choice: &str, host: &dyn Host) -> Result<()> {
     let (device, _) = device::open(&device::of_rank(choice, world.local_rank()))?;
     // Launchers interrupt all ranks; rank 0 decides after which step that counts.
-    let _held = interrupt::hold();
+    let _held = host.hold();
     loop {
         let bytes = world.broadcast(vec![]);
         if bytes.is_empty() {

@@ -50,11 +50,9 @@ impl FiniteRows {
         }
     }
 
-    /// A line for people, if a row is not finite. Other programs read what is printed.
-    pub fn warn(&self) {
-        if self.broken > 0 {
-            eprintln!("warning: {self}");
-        }
+    /// Returns a line for people if a row is not finite.
+    pub fn warning(&self) -> Option<String> {
+        (self.broken > 0).then(|| format!("warning: {self}"))
     }
 }
 
@@ -67,12 +65,17 @@ impl fmt::Display for FiniteRows {
     }
 }
 
-/// Says how many rows of a set, whose mean loss is known, have inputs or outputs that are not
-/// finite. Outputs are computed again only where the loss is not finite.
+/// Counts the rows of a set, whose mean loss is known, with inputs and with outputs that are not
+/// finite. Outputs are computed again only if the loss is not finite.
 ///
 /// # Errors
 /// If the data cannot be read or the device fails.
-pub fn warn_of(trainer: &mut Trainer, set: &Dataset, batch_size: usize, loss: f64) -> Result<()> {
+pub fn count(
+    trainer: &mut Trainer,
+    set: &Dataset,
+    batch_size: usize,
+    loss: f64,
+) -> Result<[FiniteRows; 2]> {
     let [mut inputs, mut outputs] = ["inputs", "outputs"].map(FiniteRows::of);
     for batch in set.batches(batch_size) {
         let batch = batch?;
@@ -81,9 +84,7 @@ pub fn warn_of(trainer: &mut Trainer, set: &Dataset, batch_size: usize, loss: f6
             outputs.see(&trainer.predict_batch(&batch.inputs)?);
         }
     }
-    inputs.warn();
-    outputs.warn();
-    Ok(())
+    Ok([inputs, outputs])
 }
 
 #[cfg(test)]

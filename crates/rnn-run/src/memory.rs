@@ -1,5 +1,6 @@
 //! What a training step keeps on a device, and whether that fits, before it is begun.
 
+use crate::error::RunError;
 use anyhow::{Result, bail};
 use rnn::memory::Bytes;
 use rnn::nn::{TrainError, Trainer};
@@ -136,7 +137,7 @@ impl fmt::Display for Misfit {
 /// step follows what is planned here.
 ///
 /// # Errors
-/// If that is more than the device has; the message says which batch size fits.
+/// If that is more than the device has: [`RunError::StepTooLarge`] with the batch size that fits.
 pub fn check(
     trainer: &mut Trainer,
     (batch, weighted): (usize, bool),
@@ -171,9 +172,5 @@ pub fn check(
             Err(_) => too_many = middle,
         }
     }
-    let advice = match most {
-        0 => "not even one example fits: make the examples smaller".to_owned(),
-        most => format!("--batch-size {most} fits"),
-    };
-    bail!("a step of {batch} examples {misfit}; {advice}")
+    bail!(RunError::StepTooLarge { batch, reason: misfit.to_string(), fits: most })
 }

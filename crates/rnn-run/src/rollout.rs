@@ -1,6 +1,7 @@
 //! What a next-frame model makes of a film when it is fed its own predictions.
 
 use crate::config::{BuiltinTask, Config, Task};
+use crate::error::RunError;
 use crate::experiment::next_frame;
 use crate::finite::FiniteRows;
 use crate::frame_error::FrameError;
@@ -47,7 +48,7 @@ pub fn predict(trainer: &mut Trainer, seen: &[Vec<f32>], frames: usize) -> Resul
         let frame = HostTensor::from_f32([1, 1, size, size, 1], frame.clone())?;
         let mut outputs = trainer.predict_batch(&[frame, before])?.into_iter();
         let (Some(two), Some(features)) = (outputs.next(), outputs.next()) else {
-            bail!("the model puts out no frame")
+            bail!("the model outputs no frame")
         };
         before = features;
         if step + 1 >= seen.len() {
@@ -74,6 +75,8 @@ pub struct Rollout {
     pub truth: Vec<Vec<f32>>,
     /// How far each that was predicted is from that.
     pub errors: Vec<FrameError>,
+    /// How many of the predicted frames are finite.
+    pub rows: FiniteRows,
 }
 
 /// Rolls out a film of a run.
@@ -100,19 +103,12 @@ pub fn rollout(
         movies.count - 1
     );
     let track = options.track.unwrap_or((movies.frames / 2).max(1));
-    ensure!(
-        track > 0,
-        "--track 0 leaves nothing to begin with: let the model see one frame at least"
-    );
-    ensure!(
-        track <= movies.frames,
-        "--track {track} is longer than the film: it has {} frames",
-        movies.frames
-    );
+    ensure!(track > 0, RunError::NothingSeen);
+    ensure!(track <= movies.frames, RunError::FilmTooShort { track, frames: movies.frames });
     let to_the_end = movies.frames + 1 - track;
     let usual = if movies.frames < TUTORIAL_FRAMES { to_the_end } else { TUTORIAL_FRAMES + 1 };
     let frames = options.frames.unwrap_or(usual);
-    ensure!(frames > 0, "--frames 0 leaves nothing to predict: ask for one frame at least");
+    ensure!(frames > 0, RunError::NothingPredicted);
     let mut model = next_frame::stepping(movies.size, *preset)?;
     folder.load_weights(&mut model)?;
     let all = track + frames;
@@ -125,12 +121,11 @@ pub fn rollout(
     let predicted = predict(&mut trainer, &noisy[..track], frames)?;
     let mut rows = FiniteRows::of("outputs");
     rows.see_rows(predicted.iter().map(Vec::as_slice));
-    rows.warn();
     // Frame t is what follows frame t - 1; before the first there is none.
     let truth: Vec<Vec<f32>> = noisy[..1].iter().chain(&shifted[..all - 1]).cloned().collect();
     let errors: Vec<FrameError> =
         predicted.iter().zip(&truth[track..]).map(|(p, y)| FrameError::new(p, y)).collect();
     let seen = noisy.into_iter().take(track).collect();
     let (side, trained_frames) = (movies.size, movies.frames);
-    Ok(Rollout { which, side, trained_frames, seen, predicted, truth, errors })
+    Ok(Rollout { which, side, trained_frames, seen, predicted, truth, errors, rows })
 }

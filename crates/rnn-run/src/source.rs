@@ -8,6 +8,7 @@ use rnn_data::movies::MovieOptions;
 use rnn_data::text::{self, Columns};
 use serde::{Deserialize, Serialize};
 use std::env;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The Large Movie Review Dataset as Keras distributes it (keras/src/datasets/imdb.py).
@@ -50,35 +51,21 @@ pub enum DatasetSource {
 }
 
 impl DatasetSource {
-    /// The file that was asked for; else that of `RNN_GPU_IMDB`; else the one in the cache, which
-    /// is fetched if need be and if there is a way to; else the bundled corpus. The second value says
-    /// which, and why.
-    pub fn find(
-        asked: Option<PathBuf>,
-        columns: Columns,
-        fetch: Option<&Fetch<'_>>,
-    ) -> (Self, String) {
+    /// Finds reviews: in the file that was asked for; else in that of `RNN_GPU_IMDB`; else in the
+    /// cache, into which they are fetched if need be and if there is a way to; else in the program,
+    /// which bundles a synthetic corpus.
+    pub fn find(asked: Option<PathBuf>, columns: Columns, fetch: Option<&Fetch<'_>>) -> Found {
         let given = asked.or_else(|| env::var_os("RNN_GPU_IMDB").map(PathBuf::from));
+        let found = |source| Found { source, no_reviews: None, no_words: None };
         if let Some(path) = given {
-            if text::recognized(&path) {
-                let text = format!("reviews in {}", path.display());
-                return (Self::Text { path, columns }, text);
-            }
-            let text = format!("IMDB reviews in {}", path.display());
-            return (Self::Imdb(path), text);
+            return found(match text::recognized(&path) {
+                true => Self::Text { path, columns },
+                false => Self::Imdb(path),
+            });
         }
         match cached(fetch) {
-            Ok(path) => {
-                let text = format!("IMDB reviews in {}", path.display());
-                (Self::Imdb(path), text)
-            }
-            Err(reason) => {
-                let text = format!(
-                    "the bundled corpus of synthetic reviews, whose figures say nothing about \
-                     IMDB's: {reason:#}; give --data imdb.npz for real reviews"
-                );
-                (Self::Bundled, text)
-            }
+            Ok((path, no_words)) => Found { no_words, ..found(Self::Imdb(path)) },
+            Err(reason) => Found { no_reviews: Some(reason), ..found(Self::Bundled) },
         }
     }
 
@@ -105,18 +92,42 @@ impl DatasetSource {
     }
 }
 
-/// The checked file in the cache.
-fn cached(fetch: Option<&Fetch<'_>>) -> Result<PathBuf> {
+/// Reviews that were found, and what was not.
+#[derive(Debug)]
+pub struct Found {
+    /// Where the reviews come from.
+    pub source: DatasetSource,
+    /// Why they are the bundled corpus, if they are.
+    pub no_reviews: Option<anyhow::Error>,
+    /// Why the list of their words could not be fetched, if it could not.
+    pub no_words: Option<anyhow::Error>,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.source, &self.no_reviews) {
+            (DatasetSource::Text { path, .. }, _) => write!(f, "reviews in {}", path.display()),
+            (DatasetSource::Imdb(path), _) => write!(f, "IMDB reviews in {}", path.display()),
+            (_, Some(reason)) => write!(
+                f,
+                "the bundled corpus of synthetic reviews, whose figures say nothing about IMDB's: \
+                 {reason:#}"
+            ),
+            (source, None) => f.write_str(&source.name()),
+        }
+    }
+}
+
+/// The checked file in the cache, and why there is no list of words beside it.
+fn cached(fetch: Option<&Fetch<'_>>) -> Result<(PathBuf, Option<anyhow::Error>)> {
     let folder = cache::folder()?;
     let path = folder.join("imdb.npz");
     if IMDB.is_at(&path) {
-        return Ok(path);
+        return Ok((path, None));
     }
     let fetch = fetch.with_context(|| format!("offline, and {} is not there", path.display()))?;
     fetch(&IMDB, &path)?;
     // Without the words the reviews are of use all the same.
-    if let Err(error) = fetch(&IMDB_WORDS, &folder.join(WORD_INDEX)) {
-        eprintln!("{error:#}; without it, `predict --text` will want --word-index");
-    }
-    Ok(path)
+    let no_words = fetch(&IMDB_WORDS, &folder.join(WORD_INDEX)).err();
+    Ok((path, no_words))
 }

@@ -14,8 +14,9 @@ use self::progress::Interruptible;
 use self::recovery::{Recovery, Remedy};
 use crate::checkpoint::{Checkpoint, CheckpointOptions, RunLock, Store};
 use crate::config::{Config, Task, check_precision};
+use crate::error::RunError;
 use crate::fit::States;
-use crate::interrupt::{self, Cleanup};
+use crate::host::{Guard, Host};
 use crate::measure::{Measured, RunResult};
 use crate::measure::{measure, time_step};
 use crate::memory::{self, Footprint};
@@ -29,12 +30,12 @@ use rnn::nn::{
     Trainer, TrainerState,
 };
 use rnn_graph::Device;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// How a run is carried out: nothing of it changes what comes out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct TrainOptions {
     /// What happens with checkpoints.
     pub checkpoints: CheckpointOptions,
@@ -42,6 +43,15 @@ pub struct TrainOptions {
     pub profile: bool,
     /// The ranks that train together; this is the first of them.
     pub world: Option<Rc<dyn World>>,
+    /// The program that the training is part of.
+    pub host: Arc<dyn Host>,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        let checkpoints = CheckpointOptions::default();
+        Self { checkpoints, profile: false, world: None, host: Arc::new(()) }
+    }
 }
 
 impl TrainOptions {
@@ -87,9 +97,9 @@ pub fn train(
     let folder = RunFolder::begin(out, options.checkpoints.overwrite)?;
     let _empty = (!there).then(|| {
         let folder = folder.clone();
-        interrupt::at_end(move || folder.abandon())
+        options.host.at_end(Box::new(move || folder.abandon()))
     });
-    let trained = RunLock::acquire(out).and_then(|lock| {
+    let trained = RunLock::acquire(out, &*options.host).and_then(|lock| {
         if !options.checkpoints.overwrite {
             folder.check_unfinished()?;
         }
@@ -117,27 +127,26 @@ pub fn resume(
 ) -> Result<Trained> {
     ensure!(run.is_dir(), "there is no folder {}", run.display());
     let (folder, store) = (RunFolder::create(run)?, Store::of(run));
-    let lock = RunLock::acquire(run)?;
-    let checkpoint = store.newest()?;
+    let lock = RunLock::acquire(run, &*options.host)?;
+    let checkpoint = store.newest(&*options.host)?;
     let mut config = checkpoint.config.clone();
     let done = checkpoint.state.progress.history.epochs.len();
     config.epochs = epochs.unwrap_or(config.epochs);
     ensure!(
         !store.is_finished() || done < config.epochs,
-        "{} is finished: to go on with it, ask for more than {done} --epochs",
-        run.display()
+        RunError::Finished { run: run.to_owned(), epochs: done }
     );
     config.replace_data([data, words])?;
     config.check_data()?;
     let here = options.place(device.device());
     if here != config.device {
-        println!(
+        options.host.tell(format_args!(
             "so far it was trained on {}: elsewhere sums are rounded differently",
             config.device
-        );
+        ));
         config.device = here;
     }
-    println!("data: {}", config.data());
+    options.host.tell(format_args!("data: {}", config.data()));
     let start = Start::At(Box::new(checkpoint));
     Run::prepare((&folder, lock), &config, device.device(), options)?.train(start, device, progress)
 }
@@ -177,6 +186,8 @@ impl<'a> Run<'a> {
         check_precision(device, config.precision)?;
         let model = config.model()?;
         let splits = splits::load(config, &model, None)?;
+        let host = &*options.host;
+        splits.remarks.iter().for_each(|line| host.warn(format_args!("{line}")));
         if let Task::Custom(own) = &config.task {
             let sets = [
                 ("to train on", splits.train.len()),
@@ -185,20 +196,21 @@ impl<'a> Run<'a> {
             ];
             States::of(&model, &own.model.architecture)?.check(config.batch_size, &sets)?;
         }
-        let data = fingerprint(&splits)?;
+        let data = splits.fingerprint()?;
         let config = Config { fingerprint: Some(data.clone()), ..config.clone() };
-        print!("{}", model.summary());
-        println!("{}", described(&config.compile(), &model.output_names()));
+        host.print(format_args!("{}", model.summary()));
+        host.tell(format_args!("{}", described(&config.compile(), &model.output_names())));
         if !splits.unused.is_empty() {
-            eprintln!("not used: the arrays {} of the data", splits.unused.join(", "));
+            let unused = splits.unused.join(", ");
+            host.warn(format_args!("not used: the arrays {unused} of the data"));
         }
-        println!(
+        host.tell(format_args!(
             "{} {what} to train on, {} to validate, {} to test",
             splits.train.len(),
             splits.validation.len(),
             splits.test.len(),
             what = config.examples()
-        );
+        ));
         let (folder, store) = (folder.clone(), Store::of(folder.path()));
         Ok(Self { folder, store, lock, config, model, splits, data, options })
     }
@@ -212,7 +224,7 @@ impl<'a> Run<'a> {
     ) -> Result<Trained> {
         let goes_on = matches!(start, Start::At(_));
         let of = (&self.store, &self.config, self.data.clone());
-        let mut keeper = Keeper::new(of, &self.options.checkpoints, goes_on);
+        let mut keeper = Keeper::new(of, &self.options.checkpoints, goes_on, self.host());
         let mut recovery = Recovery::default();
         let (ready, history) = loop {
             let mut ready = self.ready(start, device.device())?;
@@ -224,28 +236,23 @@ impl<'a> Run<'a> {
             }
         };
         let saved = keeper.saved();
-        if interrupt::requested().is_some() {
-            match saved {
-                Some(step) => bail!(
-                    "interrupted after step {step}; go on with: rnn-gpu train --resume {}",
-                    self.folder.path().display()
-                ),
-                None => bail!("interrupted; nothing was written"),
-            }
+        let run = self.folder.path();
+        if self.host().stop_requested() {
+            bail!(match saved {
+                Some(step) => RunError::Interrupted { step, run: run.to_owned() },
+                None => RunError::InterruptedAtStart,
+            });
         }
-        let path = self.folder.path().display().to_string();
-        let advice = saved.map(|_| {
-            interrupt::at_end(move || {
-                let advice =
-                    format!("the training is kept; go on with: rnn-gpu train --resume {path}\n");
-                let _ = io::stderr().write_all(advice.as_bytes());
-            })
-        });
+        let resumable = saved.map(|_| self.host().resumable(run));
         if history.epochs.len() < self.config.epochs {
-            println!("stopped after epoch {}", history.epochs.len());
+            self.host().tell(format_args!("stopped after epoch {}", history.epochs.len()));
         }
         keeper.clear()?;
-        self.finish(ready, history, advice)
+        self.finish(ready, history, resumable)
+    }
+
+    fn host(&self) -> &'a dyn Host {
+        &*self.options.host
     }
 
     /// Takes the trainer to where the training begins.
@@ -254,7 +261,7 @@ impl<'a> Run<'a> {
         let mut trainer = config.trainer(self.model.clone(), device)?;
         let part = config.step_size().div_ceil(options.ranks());
         let memory = memory::check(&mut trainer, (part, splits.train.is_weighted()), device)?;
-        println!("memory: {memory}");
+        self.host().tell(format_args!("memory: {memory}"));
         if options.profile {
             trainer.enable_profile();
         }
@@ -264,14 +271,10 @@ impl<'a> Run<'a> {
             Start::From(state) => *state,
             Start::At(checkpoint) => {
                 let Checkpoint { state, data: then, .. } = *checkpoint;
-                ensure!(
-                    then == *data,
-                    "{} is not the data that the run was trained on until now: give that with \
-                     --data, or begin another run",
-                    config.data()
-                );
+                ensure!(then == *data, RunError::ResumedOnOtherData { data: config.data() });
                 let epoch = state.progress.history.epochs.len() + 1;
-                println!("going on after step {}, in epoch {epoch}", state.step);
+                let step = state.step;
+                self.host().tell(format_args!("going on after step {step}, in epoch {epoch}"));
                 state
             }
         };
@@ -298,7 +301,7 @@ impl<'a> Run<'a> {
         let examples = [splits.train.len(), splits.validation.len()];
         let shown =
             progress.begin(&Attempt { config, examples, memory, folder, behind: *behind })?;
-        let mut watch = Interruptible::new(shown);
+        let mut watch = Interruptible::new(shown, self.host());
         let fitted = fit(config, trainer, splits, keeper, &mut watch);
         drop(watch);
         trainer.leave();
@@ -316,18 +319,19 @@ impl<'a> Run<'a> {
         let saved = keeper.saved();
         match recovery.remedy(&error, self.options.world.is_some(), saved.is_some()) {
             Remedy::Reopen => {
-                eprintln!("{error}\nopening the device again ({recovery})");
+                self.host().warn(format_args!("{error}\nopening the device again ({recovery})"));
                 drop(trainer);
                 device.reopen()?;
-                Ok(Start::At(Box::new(self.store.newest()?)))
+                Ok(Start::At(Box::new(self.store.newest(self.host())?)))
             }
             Remedy::Explain { step } => {
                 let good = match saved {
-                    Some(_) => self.store.newest()?.state,
+                    Some(_) => self.store.newest(self.host())?.state,
                     None => origin,
                 };
                 let kept = good.step;
-                println!("looking for the cause in the steps from {kept} on");
+                let host = self.host();
+                host.tell(format_args!("looking for the cause in the steps from {kept} on"));
                 let (train, size) = (&self.splits.train, self.config.step_size());
                 let cause = trainer.trace_not_finite(device.device(), (good, step), train, size)?;
                 let cause = cause.map_or("when repeated, it stayed finite".into(), |cause| {
@@ -343,27 +347,22 @@ impl<'a> Run<'a> {
     }
 
     /// Writes the model first: measuring it may fail.
-    fn finish(self, ready: Ready, history: History, advice: Option<Cleanup>) -> Result<Trained> {
+    fn finish(self, ready: Ready, history: History, resumable: Option<Guard>) -> Result<Trained> {
         let Self { folder, store, lock, config, splits, options, .. } = self;
         let Ready { mut trainer, memory, .. } = ready;
         folder.save(&config, &mut trainer)?;
         folder.save_vocabulary(splits.vocabulary.as_ref())?;
         folder.save_history(&history)?;
         if options.profile {
-            println!("{}", trainer.profile()?);
+            options.host.tell(format_args!("{}", trainer.profile()?));
         }
         let (results, measured) = measure(&mut trainer, &splits, &config, &history)?;
         let ops = time_step(&mut trainer, &splits.train, config.batch_size)?;
         let measured = Measured { memory: Some(memory), ops, ..measured };
         let result = RunResult { history, results, measured };
         folder.save_result(&result)?;
-        Ok(Trained { folder, config, result, store, _advice: advice, _lock: lock })
+        Ok(Trained { folder, config, result, store, _resumable: resumable, _lock: lock })
     }
-}
-
-/// What tells the examples to train on from others.
-pub(crate) fn fingerprint(splits: &Splits) -> Result<String> {
-    Ok(format!("{:016x}", splits.train.fingerprint()?))
 }
 
 /// What every rank does alike; `watch` may break off.

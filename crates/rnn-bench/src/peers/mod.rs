@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use rnn_formats::write_atomically;
 use rnn_graph::{Device, DeviceKind};
 use rnn_report::plot::{Bars, bars};
+use rnn_run::host::Host;
 use script::Script;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -135,6 +136,8 @@ pub struct PeerOptions<'a> {
     pub quick: bool,
     /// The folder of the results.
     pub out: &'a Path,
+    /// The program that prints the table.
+    pub host: &'a dyn Host,
 }
 
 /// Measures steps and writes `DATE-DEVICE.md`, `.json` and `.png`. Other steps that those files
@@ -144,9 +147,9 @@ pub struct PeerOptions<'a> {
 /// If there is no script or no Python, a result of ours is wrong, the device fails, or a file
 /// cannot be written. A peer that fails is a line of the table.
 pub fn compare(device: &dyn Device, options: PeerOptions<'_>) -> Result<()> {
-    let PeerOptions { scripts, burn, wanted, quick, out } = options;
+    let PeerOptions { scripts, burn, wanted, quick, out, host } = options;
     let info = device.info();
-    let scripts = Script::all(scripts, info.kind == DeviceKind::Gpu, burn)?;
+    let scripts = Script::all(scripts, info.kind == DeviceKind::Gpu, burn, host)?;
     let steps = steps::all(quick, false);
     let all: Vec<&BenchStep> = steps.iter().filter(|step| step.name.contains(wanted)).collect();
     ensure!(!all.is_empty(), "no step has {wanted:?} in its name");
@@ -160,11 +163,11 @@ pub fn compare(device: &dyn Device, options: PeerOptions<'_>) -> Result<()> {
         steps: Vec::new(),
     };
     for step in all {
-        println!("{}", step.name);
+        host.tell(format_args!("{}", step.name));
         step.check(device).with_context(|| step.name.clone())?;
         let before = step.measure(device)?.seconds;
-        println!("  rnn-gpu: {:.1} ms", 1e3 * before);
-        let peers = scripts.iter().flat_map(|script| run(script, step, info.kind)).collect();
+        host.tell(format_args!("  rnn-gpu: {:.1} ms", 1e3 * before));
+        let peers = scripts.iter().flat_map(|script| run(script, step, info.kind, host)).collect();
         let ours = [before, step.measure(device)?.seconds];
         let &BenchStep { training, batch, .. } = step;
         let experiment = step.experiment.name().into();
@@ -175,27 +178,30 @@ pub fn compare(device: &dyn Device, options: PeerOptions<'_>) -> Result<()> {
     comparison.keep(&figures);
     comparison.steps.sort_by_key(|row| steps.iter().position(|step| row.is(step)));
     let text = table::markdown(&comparison);
-    print!("\n{text}");
+    host.print(format_args!("\n{text}"));
     let write =
         |path: &Path, text: &str| write_atomically(path, |file| file.write_all(text.as_bytes()));
     write(&page, &text)?;
     write(&figures, &serde_json::to_string_pretty(&comparison)?)?;
     draw(&comparison, &page.with_extension("png"))?;
-    println!("\nwrote {} and beside it .json and .png", page.display());
+    host.tell(format_args!("\nwrote {} and beside it .json and .png", page.display()));
     Ok(())
 }
 
 /// A step by all variants of a peer.
-fn run(script: &Script, step: &BenchStep, kind: DeviceKind) -> Vec<Peer> {
+fn run(script: &Script, step: &BenchStep, kind: DeviceKind, host: &dyn Host) -> Vec<Peer> {
     let variants = script.variants(step.experiment.name(), step.training);
     let run = |variant: String| {
-        let outcome = script.run(step, &variant).map(|mut timed| {
+        let outcome = script.run(step, &variant, host).map(|mut timed| {
             timed.comparable = timed.device.starts_with("CPU") == (kind != DeviceKind::Gpu);
             timed
         });
         match &outcome {
-            Ok(timed) => println!("  {} {variant}: {:.1} ms", script.name, 1e3 * timed.seconds),
-            Err(error) => println!("  {} {variant}: {error:#}", script.name),
+            Ok(timed) => {
+                let ms = 1e3 * timed.seconds;
+                host.tell(format_args!("  {} {variant}: {ms:.1} ms", script.name));
+            }
+            Err(error) => host.tell(format_args!("  {} {variant}: {error:#}", script.name)),
         }
         let outcome = outcome.map_or_else(|e| Outcome::Failed(format!("{e:#}")), Outcome::Timed);
         Peer { name: script.name.clone(), variant, outcome }

@@ -20,5 +20,6 @@ pub struct CompareArgs {
 /// # Errors
 /// If a run is not finished, or the picture or page cannot be written.
 pub fn run(CompareArgs { runs, out }: &CompareArgs) -> Result<()> {
-    compare(runs, out)
+    print!("{}", compare(runs, out)?);
+    Ok(())
 }

@@ -1,10 +1,13 @@
 //! `rnn-gpu evaluate`.
 
 use super::columns::ColumnArgs;
+use crate::process::{Process, host, warn_of};
 use anyhow::Result;
 use rnn::device;
-use rnn_run::evaluate::evaluate;
+use rnn_run::evaluate::{Evaluated, evaluate};
 use rnn_run::fit;
+use rnn_run::measure::describe;
+use rnn_run::splits::Split;
 use std::path::PathBuf;
 
 /// What to measure, and by what.
@@ -38,11 +41,17 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     let (device, why) = device::open(&args.device)?;
     println!("device: {}: {why}", device.info());
     let Some(data) = args.data else {
-        let (folder, config, result) = evaluate(&args.run, &*device)?;
+        let Evaluated { folder, config, result, rows } = evaluate(&args.run, &*device, &Process)?;
+        println!("precision: {}, as it was trained", config.precision);
+        warn_of(&rows);
         println!("{}", rnn_report::text(&config, &result));
         rnn_report::draw(&folder, &config, &result)?;
         return rnn_report::write(&folder, &config, &result);
     };
     let columns = args.columns.choice();
-    fit::evaluate(&args.run, (&data, args.stream, &columns), args.fit.as_deref(), &*device)
+    let data = (&*data, args.stream, &columns);
+    let results = fit::evaluate(&args.run, data, args.fit.as_deref(), &*device, &host())?;
+    println!("{}", describe(Split::Test, &results.metrics, results.metric_sums));
+    warn_of(&results.rows);
+    Ok(())
 }

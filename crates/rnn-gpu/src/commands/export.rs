@@ -1,5 +1,6 @@
 //! `rnn-gpu export`.
 
+use crate::process::host;
 use anyhow::{Result, bail};
 use rnn::model_file;
 use rnn_formats::keras::Format;
@@ -25,7 +26,7 @@ pub struct ExportArgs {
 /// # Errors
 /// If the model cannot be read, the form cannot hold it, or the file cannot be written.
 pub fn run(ExportArgs { model, to }: &ExportArgs) -> Result<()> {
-    let SavedModel { file, .. } = SavedModel::open(model)?;
+    let SavedModel { file, .. } = SavedModel::open(model, &host())?;
     Outputs::of(&[model]).take(to)?;
     match (Format::of_path(to), to.extension().and_then(|extension| extension.to_str())) {
         (Some(format), _) => model_file::save_keras(&file, format, to)?,

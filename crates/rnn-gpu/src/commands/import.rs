@@ -1,5 +1,6 @@
 //! `rnn-gpu import`.
 
+use crate::process::host;
 use anyhow::{Result, ensure};
 use rnn::model_file;
 use rnn_run::checkpoint::RunLock;
@@ -27,6 +28,7 @@ pub struct ImportArgs {
 /// If the file cannot be read, holds what is not supported, or the folder holds something or cannot
 /// be written.
 pub fn run(args: &ImportArgs) -> Result<()> {
+    let host = host();
     let named = || Path::new("runs").join(args.file.file_stem().unwrap_or_default());
     let out = &args.out.clone().unwrap_or_else(named);
     ensure!(
@@ -34,11 +36,11 @@ pub fn run(args: &ImportArgs) -> Result<()> {
         "{} holds a run that was trained: choose another folder with --out",
         out.display()
     );
-    let SavedModel { file, .. } = SavedModel::open(&args.file)?;
+    let SavedModel { file, .. } = SavedModel::open(&args.file, &host)?;
     let model = file.trained_model(None)?;
     print!("{}", file.architecture.summary()?);
     let folder = RunFolder::begin(out, args.overwrite)?;
-    let _lock = RunLock::acquire(out)?;
+    let _lock = RunLock::acquire(out, &*host)?;
     let kept = file.optimizer_state(&model)?;
     let of = (&model, kept.as_ref());
     model_file::save(folder.path(), &file.architecture, file.compile.as_ref(), of)?;

@@ -1,5 +1,6 @@
 //! `rnn-gpu rollout`.
 
+use crate::process::warn_of;
 use anyhow::Result;
 use rnn::device;
 use rnn_run::rollout::{RolloutOptions, rollout};
@@ -35,6 +36,8 @@ pub fn run(args: &RolloutArgs) -> Result<()> {
     let (folder, config) = RunFolder::open(&args.run)?;
     let &RolloutArgs { which, track, frames, .. } = args;
     let options = RolloutOptions { which, track, frames };
-    rnn_report::draw_rollout(&folder, rollout(&folder, &config, options, &*device)?)?;
+    let rollout = rollout(&folder, &config, options, &*device)?;
+    warn_of(&[rollout.rows]);
+    print!("{}", rnn_report::draw_rollout(&folder, rollout)?);
     rnn_report::write(&folder, &config, &folder.result()?)
 }

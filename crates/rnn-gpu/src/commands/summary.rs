@@ -1,5 +1,6 @@
 //! `rnn-gpu summary`.
 
+use crate::process::host;
 use anyhow::Result;
 use clap::ValueEnum as _;
 use rnn_run::experiment::{Experiment, Preset};
@@ -20,7 +21,7 @@ pub struct SummaryArgs {
 pub fn run(SummaryArgs { model }: &SummaryArgs) -> Result<()> {
     let summary = match Experiment::from_str(model, true) {
         Ok(experiment) => experiment.model(experiment.input(), Preset::default(), 1)?.summary(),
-        Err(_) => SavedModel::open(Path::new(model))?.file.summary()?,
+        Err(_) => SavedModel::open(Path::new(model), &host())?.file.summary()?,
     };
     print!("{summary}");
     Ok(())

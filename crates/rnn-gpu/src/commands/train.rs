@@ -2,6 +2,7 @@
 
 use super::columns::ColumnArgs;
 use super::reviews::{TextArgs, download};
+use crate::process::{Process, host};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
 use rnn::datasets::movies::MovieOptions;
@@ -234,7 +235,7 @@ fn movie_size(text: &str) -> Result<u32, String> {
 /// If the arguments do not fit together, the training fails, or it is interrupted.
 pub fn run(args: TrainArgs) -> Result<()> {
     match args.distributed {
-        true => distributed::run(&args.device.clone(), |world| lead(args, Some(world))),
+        true => distributed::run(&args.device.clone(), &Process, |world| lead(args, Some(world))),
         false => lead(args, None),
     }
 }
@@ -253,9 +254,9 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
     let TrainArgs { checkpoints, watch, profile, .. } = args;
     let CheckpointArgs { resume, checkpoint_every: every, keep, overwrite } = checkpoints;
     let checkpoints = CheckpointOptions { every, keep: keep as usize, overwrite };
-    let options = TrainOptions { checkpoints, profile, world };
+    let options = TrainOptions { checkpoints, profile, world, host: host() };
     let mut progress =
-        ShowProgress(WatchOptions { tui: watch.tui, tensorboard: watch.tensorboard });
+        ShowProgress::new(WatchOptions { tui: watch.tui, tensorboard: watch.tensorboard }, host());
     let (ranks, place) = (options.ranks(), options.place(device.device()));
     if ranks > 1 {
         println!("{ranks} ranks");
@@ -263,7 +264,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
     if let Some(model) = args.model {
         let named = Path::new("runs").join(model.file_stem().unwrap_or(model.as_os_str()));
         let out = args.out.unwrap_or(named);
-        let (config, first) = fit::prepare(&FitArgs {
+        let asked = FitArgs {
             model,
             data: args.data.context("--model takes --data")?,
             columns: args.columns.choice(),
@@ -277,11 +278,12 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
             limit: args.limit.map(|n| n as usize),
             ranks,
             device: place,
-        })?;
+        };
+        let (config, first) = fit::prepare(&asked, &host())?;
         println!("data: {}", config.data());
         let carried_out = (&options, &mut progress as &mut dyn Progress);
         let trained = train::train(&config, first, &mut device, &out, carried_out)?;
-        rnn_report::publish(trained, device.device())?;
+        rnn_report::publish(trained, device.device(), &Process)?;
         println!("wrote {}", out.display());
         return Ok(());
     }
@@ -291,7 +293,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         let moved = [args.data, args.text.word_index];
         let carried_out = (&options, &mut progress as &mut dyn Progress);
         let trained = train::resume(&run, epochs, moved, &mut device, carried_out)?;
-        rnn_report::publish(trained, device.device())?;
+        rnn_report::publish(trained, device.device(), &Process)?;
         println!("wrote {}", run.display());
         return Ok(());
     };
@@ -318,10 +320,14 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         let text = format!("{count} films of moving squares, {frames} frames of {size} x {size}");
         (DatasetSource::Movies(movies), text)
     } else {
-        {
-            let fetch: Option<&Fetch<'_>> = (!args.offline).then_some(&download);
-            DatasetSource::find(args.data, args.text.columns(), fetch)
+        let fetch: Option<&Fetch<'_>> = (!args.offline).then_some(&download);
+        let found = DatasetSource::find(args.data, args.text.columns(), fetch);
+        if let Some(error) = &found.no_words {
+            eprintln!("{error:#}; without it, `predict --text` will want --word-index");
         }
+        let advice = found.no_reviews.as_ref().map(|_| "; give --data imdb.npz for real reviews");
+        let text = format!("{found}{}", advice.unwrap_or_default());
+        (found.source, text)
     };
     args.text.check(&data)?;
     ensure!(args.columns.target.is_empty(), "--target is for models of your own, --model");
@@ -351,7 +357,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
     let mut train = |experiment: Experiment, out: &Path| {
         let carried_out = (&options, &mut progress as &mut dyn Progress);
         let trained = train::train(&config(experiment), None, &mut device, out, carried_out)?;
-        rnn_report::publish(trained, device.device())?;
+        rnn_report::publish(trained, device.device(), &Process)?;
         println!("wrote {}", out.display());
         anyhow::Ok(())
     };
@@ -368,7 +374,8 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
             for (experiment, folder) in Experiment::REVIEWS.into_iter().zip(&folders) {
                 train(experiment, folder)?;
             }
-            rnn_report::compare::compare(&folders, &parent.join("compare.png"))
+            print!("{}", rnn_report::compare::compare(&folders, &parent.join("compare.png"))?);
+            Ok(())
         }
     }
 }

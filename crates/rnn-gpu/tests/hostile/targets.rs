@@ -54,7 +54,7 @@ fn run() -> &'static Path {
             Opened::new(|| Ok(Box::new(CpuDevice::new()) as Box<_>)).expect("a device");
         let options = TrainOptions::default();
         let trained = train(&config, None, &mut device, &out, (&options, &mut ())).expect("a run");
-        report::publish(trained, device.device()).expect("a page");
+        report::publish(trained, device.device(), &()).expect("a page");
         out
     })
 }

@@ -1,6 +1,7 @@
 use super::TrainingFigures;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use rnn::nn::Event;
+use rnn_run::host::Host;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -16,24 +17,24 @@ pub struct LineDisplay {
 
 impl LineDisplay {
     /// Shows what happened, which `figures` know already.
-    pub fn show(&mut self, event: &Event, figures: &TrainingFigures) {
+    pub fn show(&mut self, event: &Event, figures: &TrainingFigures, host: &dyn Host) {
         match event {
             Event::Epoch(epoch) => {
-                println!("Epoch {epoch}/{}", figures.epochs);
+                host.tell(format_args!("Epoch {epoch}/{}", figures.epochs));
                 self.bar = std::io::stderr().is_terminal().then(|| bar(figures.examples[0]));
             }
-            Event::Step(..) => self.step(figures),
+            Event::Step(..) => self.step(figures, host),
             Event::Validation(_) => {}
             Event::EpochEnd(log) => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }
-                println!("{}", figures.summary(log));
+                host.tell(format_args!("{}", figures.summary(log)));
             }
         }
     }
 
-    fn step(&mut self, figures: &TrainingFigures) {
+    fn step(&mut self, figures: &TrainingFigures, host: &dyn Host) {
         let left = HumanDuration(figures.left());
         match &self.bar {
             Some(bar) => {
@@ -42,7 +43,7 @@ impl LineDisplay {
                 bar.set_message(format!("{left} left in all, {means}"));
             }
             None if !self.told && figures.elapsed() > FIRST_ESTIMATE => {
-                println!("about {left:#} left");
+                host.tell(format_args!("about {left:#} left"));
                 self.told = true;
             }
             None => {}

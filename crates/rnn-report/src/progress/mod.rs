@@ -13,6 +13,7 @@ pub use figures::{Point, TrainingFigures, Watched};
 use anyhow::{Context, Result};
 use lines::LineDisplay;
 use rnn::nn::{Callback, Event, TrainError, Trainer};
+use rnn_run::host::Host;
 use rnn_run::train::{Attempt, Progress};
 use screen::Screen;
 use std::ffi::OsStr;
@@ -38,12 +39,22 @@ fn read(figures: &Shared) -> MutexGuard<'_, TrainingFigures> {
     figures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Shows trainings as it was asked for.
-pub struct ShowProgress(pub WatchOptions);
+/// Shows trainings: as lines, on a live screen, as curves for TensorBoard.
+pub struct ShowProgress {
+    options: WatchOptions,
+    host: Arc<dyn Host>,
+}
+
+impl ShowProgress {
+    /// Begins to show trainings to the user of a program.
+    pub fn new(options: WatchOptions, host: Arc<dyn Host>) -> Self {
+        Self { options, host }
+    }
+}
 
 impl Progress for ShowProgress {
     fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Box<dyn Callback>> {
-        Ok(Box::new(Watch::new(attempt, &self.0)?))
+        Ok(Box::new(Watch::new(attempt, &self.options, self.host.clone())?))
     }
 }
 
@@ -52,6 +63,7 @@ pub struct Watch {
     figures: Shared,
     display: Display,
     board: Option<Board>,
+    host: Arc<dyn Host>,
 }
 
 enum Display {
@@ -65,7 +77,7 @@ impl Watch {
     ///
     /// # Errors
     /// If the terminal cannot be drawn on, or TensorBoard's files not be written.
-    pub fn new(attempt: &Attempt<'_>, args: &WatchOptions) -> Result<Self> {
+    pub fn new(attempt: &Attempt<'_>, args: &WatchOptions, host: Arc<dyn Host>) -> Result<Self> {
         let &Attempt { config, examples, memory, folder: run, behind } = attempt;
         let path = run.path();
         let folder = match &args.tensorboard {
@@ -84,12 +96,12 @@ impl Watch {
         let figures = Arc::new(Mutex::new(TrainingFigures::new(config, examples, memory)));
         let display = match args.tui && std::io::stdout().is_terminal() {
             true => {
-                let screen = Screen::start(figures.clone());
+                let screen = Screen::start(figures.clone(), host.clone());
                 Display::Screen(Some(screen.context("cannot draw on this terminal")?))
             }
             false => Display::Lines(LineDisplay::default()),
         };
-        Ok(Self { figures, display, board })
+        Ok(Self { figures, display, board, host })
     }
 }
 
@@ -104,7 +116,7 @@ impl Callback for Watch {
             board.write(event, &figures, fresh).map_err(failed)?;
         }
         if let Display::Lines(lines) = &mut self.display {
-            lines.show(event, &figures);
+            lines.show(event, &figures, &*self.host);
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -117,7 +129,9 @@ impl Drop for Watch {
             drop(screen.take());
             let figures = read(&self.figures);
             for log in &figures.logs {
-                println!("Epoch {}/{}\n{}", log.epoch, figures.epochs, figures.summary(log));
+                let summary = figures.summary(log);
+                let epochs = figures.epochs;
+                self.host.tell(format_args!("Epoch {}/{epochs}\n{summary}", log.epoch));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Tables of numbers: `.csv` files, whose columns are what a model is fed and its labels.
 
+use crate::error::RunError;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rnn_core::HostTensor;
 use rnn_data::text;
@@ -85,11 +86,7 @@ impl Table {
 
     /// What is said of a table of which no column is known to be the labels.
     pub fn without_target(&self) -> anyhow::Error {
-        anyhow!(
-            "{} is a table, in which labels are a column: name it with --target; {}",
-            self.path.display(),
-            self.listed()
-        )
+        RunError::NoTarget { path: self.path.clone(), columns: self.listed() }.into()
     }
 
     /// The place of a column.
@@ -107,21 +104,20 @@ impl Table {
     /// # Errors
     /// If no target is named, there is no such column, or nothing is left to feed a model.
     pub fn choose(&self, asked: &ColumnChoice) -> Result<Columns> {
-        let shown = self.path.display();
         if asked.target.is_empty() {
             return Err(self.without_target());
         }
         for (index, name) in asked.target.iter().chain(&asked.features).enumerate() {
             self.place(name)?;
             let again = asked.target.iter().chain(&asked.features).take(index).any(|n| n == name);
-            ensure!(!again, "column {name} is named twice by --target and --features");
+            ensure!(!again, RunError::ColumnTwice { name: name.clone() });
         }
         let others = || self.columns.iter().filter(|name| !asked.target.contains(name)).cloned();
         let features = match asked.features.is_empty() {
             true => others().collect(),
             false => asked.features.clone(),
         };
-        ensure!(!features.is_empty(), "{shown} has no column beside --target to feed a model");
+        ensure!(!features.is_empty(), RunError::NoFeatures { path: self.path.clone() });
         features.iter().try_for_each(|name| self.place(name).map(drop))?;
         let (targets, all) = (asked.target.clone(), self.columns.clone());
         Ok(Columns { features, targets, all, named: self.named })
@@ -287,9 +283,9 @@ mod tests {
         assert_eq!(choose(&bare, &asked(&["2"], &[])).unwrap().features, ["0", "1"]);
         assert_eq!(choose(&bare, &asked(&["2"], &["1"])).unwrap().features, ["1"]);
         for (asked, part) in [
-            (asked(&[], &[]), "--target"),
+            (asked(&[], &[]), "labels are a column"),
             (asked(&["3"], &[]), "0, 1, 2"),
-            (asked(&["0", "1", "2"], &[]), "no column beside"),
+            (asked(&["0", "1", "2"], &[]), "no column besides"),
             (asked(&["2", "2"], &[]), "named twice"),
             (asked(&["2"], &["1", "2"]), "named twice"),
         ] {

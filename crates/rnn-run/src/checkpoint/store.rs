@@ -1,4 +1,5 @@
 use crate::config::Config;
+use crate::host::Host;
 use anyhow::{Context, Result, anyhow, bail};
 use rnn::HostTensor;
 use rnn::nn::TrainerState;
@@ -148,12 +149,11 @@ impl Store {
         Ok(checkpoint::save(&self.folder.join(name), tensors, &metadata)?)
     }
 
-    /// The newest checkpoint that is sound. What is damaged is told, and set aside under another
-    /// name.
+    /// Reads the newest checkpoint that is sound. A damaged one is renamed, and the host is told.
     ///
     /// # Errors
-    /// If there is none.
-    pub fn newest(&self) -> Result<Checkpoint> {
+    /// If there is none, or a damaged one cannot be renamed.
+    pub fn newest(&self, host: &dyn Host) -> Result<Checkpoint> {
         let best = self.folder.join(BEST);
         let best = best.exists().then_some(best);
         let newest_first = self.steps().into_iter().rev().map(|(_, path)| path);
@@ -164,7 +164,7 @@ impl Store {
                     return Ok(Checkpoint { config, data, state });
                 }
                 Err(error) => {
-                    eprintln!("{error:#}; going back to the one before");
+                    host.warn(format_args!("{error:#}; going back to the one before"));
                     let aside = path.with_extension("damaged");
                     fs::rename(&path, &aside)
                         .with_context(|| format!("cannot set {} aside", path.display()))?;

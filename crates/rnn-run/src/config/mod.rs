@@ -6,6 +6,7 @@ mod stopping;
 pub use stopping::Stopping;
 
 use crate::arrays::Columns;
+use crate::error::RunError;
 use crate::experiment::{Experiment, Preset};
 use crate::source::DatasetSource;
 use anyhow::{Error, Result, ensure};
@@ -339,9 +340,7 @@ impl Config {
 pub fn check_precision(device: &dyn Device, precision: Precision) -> Result<()> {
     ensure!(
         precision == Precision::F32 || device.limits().half,
-        "{} has no half precision, which {precision} precision takes: choose another --device, \
-         such as cpu; to train without, leave --precision out",
-        device.info()
+        RunError::NoHalf { device: device.info().to_string(), precision: precision.to_string() }
     );
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The files that a run was trained on, wherever it lies.
 
 use super::{Config, Task};
+use crate::error::RunError;
 use crate::source::DatasetSource;
 use anyhow::{Result, bail, ensure};
 use std::fs;
@@ -51,20 +52,23 @@ impl Config {
         self
     }
 
-    /// Takes the places where the data and the list of its words are now, where they are given, as
-    /// by `train --resume RUN --data`.
+    /// Replaces the paths of the data and of the list of its words by those that are given.
     ///
     /// # Errors
     /// If the run has no such files.
     pub fn replace_data(&mut self, moved: [Option<PathBuf>; 2]) -> Result<()> {
-        let name = self.data();
-        let options = ["--data", "--word-index"];
-        for ((path, moved), option) in self.paths().into_iter().zip(moved).zip(options) {
-            match (path, moved) {
-                (Some(path), Some(moved)) => *path = absolute(moved)?,
-                (None, Some(_)) => bail!("the run was trained on {name}, and takes no {option}"),
-                (_, None) => {}
-            }
+        let data = self.data();
+        let [data_path, word_path] = self.paths();
+        let [moved_data, moved_words] = moved;
+        match (data_path, moved_data) {
+            (Some(path), Some(moved)) => *path = absolute(moved)?,
+            (None, Some(_)) => bail!(RunError::NoDataFile { data }),
+            (_, None) => {}
+        }
+        match (word_path, moved_words) {
+            (Some(path), Some(moved)) => *path = absolute(moved)?,
+            (None, Some(_)) => bail!(RunError::NoWordFile { data }),
+            (_, None) => {}
         }
         Ok(())
     }
@@ -75,11 +79,7 @@ impl Config {
     /// If it is not.
     pub fn check_data(&mut self) -> Result<()> {
         if let [Some(path), _] = self.paths() {
-            ensure!(
-                path.exists(),
-                "the data of the run, {}, is not there: say with --data where it is now",
-                path.display()
-            );
+            ensure!(path.exists(), RunError::DataGone { path: path.clone() });
         }
         Ok(())
     }

@@ -8,16 +8,17 @@ pub use states::{States, batch_for};
 
 use crate::arrays::{Array, Arrays, ColumnChoice, Columns, Table, samples};
 use crate::config::{Config, CustomTask, Task};
-use crate::finite;
-use crate::measure::describe;
+use crate::error::RunError;
+use crate::finite::{self, FiniteRows};
+use crate::host::Host;
 use crate::run::SavedModel;
-use crate::splits::Split;
 use crate::splits::arrays::{self, SplitArrays};
 use anyhow::{Context, Result, ensure};
 use rnn::model_file::{Compiled, ModelFile};
-use rnn::nn::{Compile, Precision, TrainerState, metrics_not_computed};
+use rnn::nn::{Compile, MetricSums, Metrics, Precision, TrainerState, metrics_not_computed};
 use rnn_graph::Device;
 use std::path::{Path, PathBuf, absolute};
+use std::sync::Arc;
 
 /// Examples of a batch of `evaluate`, unless `fit.toml` says otherwise or the model keeps states. It
 /// needs less memory than training does, and a loss that a mask reaches, a mean of the batches' means,
@@ -59,34 +60,36 @@ pub struct FitArgs {
 ///
 /// # Errors
 /// If model, data or options cannot be read or do not fit together.
-pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
+pub fn prepare(args: &FitArgs, host: &Arc<dyn Host>) -> Result<(Config, Option<TrainerState>)> {
     let options =
         args.fit.as_deref().map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
-    let SavedModel { file, .. } = SavedModel::open(&args.model)?;
+    let SavedModel { file, .. } = SavedModel::open(&args.model, host)?;
     let compile = options.compile(&file)?;
-    let columns = columns(&args.data, &args.columns, None)?;
+    let columns = columns(&args.data, &args.columns, None, &**host)?;
     let mut arrays = Arrays::labelled(&args.data, args.stream, columns.as_ref())?;
     let samples = arrays::samples(&mut arrays, &file.architecture)?;
     if options.validation.is_some() && SplitArrays::is_in(&arrays, "_val", &file.architecture) {
-        eprintln!("not used: validation of fit.toml, because the data has x_val and y_val");
+        let unused = "not used: validation of fit.toml, because the data has x_val and y_val";
+        host.warn(format_args!("{unused}"));
     }
     let seed = args.seed.unwrap_or(options.seed);
     let borrowed: Vec<&[usize]> = samples.iter().map(Vec::as_slice).collect();
     let model = file.model(Some(&borrowed), seed)?;
     let states = States::of(&model, &file.architecture)?;
-    tell_of_metrics(&file, &compile, &model.output_shapes(1));
+    tell_of_metrics(&file, &compile, &model.output_shapes(1), &**host);
     let kept = file.optimizer_state(&model)?;
     let kept = kept.filter(|kept| {
         let goes_on = kept.optimizer == compile.optimizer.class();
         match goes_on {
-            true => {
-                println!("going on with what {} keeps after {} steps", kept.optimizer, kept.step)
-            }
-            false => println!(
+            true => host.tell(format_args!(
+                "going on with what {} keeps after {} steps",
+                kept.optimizer, kept.step
+            )),
+            false => host.tell(format_args!(
                 "what {} kept is of no use to {}",
                 kept.optimizer,
                 compile.optimizer.class()
-            ),
+            )),
         }
         goes_on
     });
@@ -121,6 +124,17 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
     Ok((config, first.transpose()?))
 }
 
+/// The results of a model on arrays.
+#[derive(Clone, Copy, Debug)]
+pub struct ArrayResults {
+    /// Loss and metrics.
+    pub metrics: Metrics,
+    /// Which of the metrics are the model's.
+    pub metric_sums: MetricSums,
+    /// The inputs and the outputs that are finite.
+    pub rows: [FiniteRows; 2],
+}
+
 /// Measures a trained model on arrays.
 ///
 /// # Errors
@@ -130,12 +144,13 @@ pub fn evaluate(
     (data, stream, asked): (&Path, bool, &ColumnChoice),
     fit: Option<&Path>,
     device: &dyn Device,
-) -> Result<()> {
+    host: &Arc<dyn Host>,
+) -> Result<ArrayResults> {
     let options = fit.map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
-    let saved = SavedModel::open(model)?;
+    let saved = SavedModel::open(model, host)?;
     let file = &saved.file;
     let compile = options.compile(file)?;
-    let columns = columns(data, asked, saved.columns.as_ref())?;
+    let columns = columns(data, asked, saved.columns.as_ref(), &**host)?;
     let mut arrays = Arrays::labelled(data, stream, columns.as_ref())?;
     let tested = SplitArrays::is_in(&arrays, "_test", &file.architecture);
     let suffix = if tested { "_test" } else { "" };
@@ -145,13 +160,14 @@ pub fn evaluate(
     let test = part.with_labels(&mut arrays, &model, &file.architecture, &compile.losses)?;
     let asked = options.batch_size.or((!model.is_stateful()?).then_some(EVALUATION_BATCH));
     let batch = batch_for(file, &model, asked, test.len())?;
-    tell_of_metrics(file, &compile, &model.output_shapes(1));
-    saved.tell_precision();
+    arrays.take_remarks().iter().for_each(|line| host.warn(format_args!("{line}")));
+    tell_of_metrics(file, &compile, &model.output_shapes(1), &**host);
+    saved.tell_precision(&**host);
     let metric_sums = compile.metric_sums();
     let mut trainer = saved.trainer(model, device, compile.optimizer)?.losses(compile.losses);
     let metrics = trainer.evaluate(&test, batch)?;
-    println!("{}", describe(Split::Test, &metrics, metric_sums));
-    finite::warn_of(&mut trainer, &test, batch, metrics.loss)
+    let rows = finite::count(&mut trainer, &test, batch, metrics.loss)?;
+    Ok(ArrayResults { metrics, metric_sums, rows })
 }
 
 /// What the columns of a table are: those that are asked for, else those that the model was trained
@@ -160,26 +176,27 @@ fn columns(
     data: &Path,
     asked: &ColumnChoice,
     trained: Option<&Columns>,
+    host: &dyn Host,
 ) -> Result<Option<Columns>> {
     let is_table = data.extension().is_some_and(|extension| extension == "csv") && !data.is_dir();
-    ensure!(
-        is_table || asked.target.is_empty(),
-        "--target is for .csv files; in {} examples and labels are arrays, x_train and y_train",
-        data.display()
-    );
+    ensure!(is_table || asked.target.is_empty(), RunError::NoTable { path: data.to_owned() });
     if !is_table || asked.target.is_empty() && trained.is_some() {
         return Ok(trained.cloned());
     }
     let columns = Table::open(data, asked)?.choose(asked)?;
-    println!("features: {}; target: {}", columns.features.join(", "), columns.targets.join(", "));
+    host.tell(format_args!(
+        "features: {}; target: {}",
+        columns.features.join(", "),
+        columns.targets.join(", ")
+    ));
     Ok(Some(columns))
 }
 
 /// Names the metrics that a file of Keras's asks for and no figure here is.
-fn tell_of_metrics(file: &ModelFile, compile: &Compile, shapes: &[Vec<usize>]) {
+fn tell_of_metrics(file: &ModelFile, compile: &Compile, shapes: &[Vec<usize>], host: &dyn Host) {
     let outputs = file.architecture.output_names();
     let width = shapes.first().and_then(|shape| shape.last()).copied().unwrap_or(1);
     for metric in metrics_not_computed(&file.stated, compile, (&outputs[..], width)) {
-        eprintln!("not computed: the metric {metric}");
+        host.warn(format_args!("not computed: the metric {metric}"));
     }
 }

@@ -1,6 +1,7 @@
 //! How the user's model is trained: `fit.toml`.
 
 use crate::config::{MAX_BATCH, Stopping};
+use crate::error::RunError;
 use anyhow::{Context, Result, bail, ensure};
 use rnn::model_file::{ModelFile, object};
 use rnn::nn::{Compile, Dialect, Reader};
@@ -113,11 +114,7 @@ impl FitOptions {
             }
             wanted["optimizer"]["config"]["learning_rate"] = json!(rate);
         }
-        ensure!(
-            !wanted["loss"].is_null(),
-            "the model does not say what loss it is trained with: put loss = \"mse\" or another \
-             into the file given with --fit, or under [compile] of model.toml"
-        );
+        ensure!(!wanted["loss"].is_null(), RunError::NoLoss);
         let outputs = model.architecture.output_names();
         Ok(Compile::from_json(&wanted, &outputs, Dialect::Keras3)?)
     }

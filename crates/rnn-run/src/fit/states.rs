@@ -1,6 +1,7 @@
 //! Models that keep their states from batch to batch: every batch has the same rows.
 
 use super::options::DEFAULT_BATCH;
+use crate::error::RunError;
 use anyhow::{Result, ensure};
 use rnn::model_file::ModelFile;
 use rnn::nn::{Architecture, Model};
@@ -42,17 +43,14 @@ impl States {
             return Ok(());
         }
         let mut wanted = self.fixed;
-        for &(what, count) in sets.iter().filter(|(_, count)| *count > 0) {
+        for &(purpose, count) in sets.iter().filter(|(_, count)| *count > 0) {
             let rest = count % batch;
             let sizes = [(count >= batch).then_some(batch), (rest > 0).then_some(rest)];
             for size in sizes.into_iter().flatten() {
                 let rows = *wanted.get_or_insert(size);
                 ensure!(
                     size == rows,
-                    "the model is stateful, and its layers keep the states of {rows} rows from \
-                     batch to batch: the {count} examples {what} in batches of {batch} make one \
-                     of {size}; give --batch-size {rows}, or batch_size = {rows} in fit.toml, and \
-                     a multiple of {rows} examples"
+                    RunError::StateRows { rows, count, purpose: purpose.to_owned(), batch, size }
                 );
             }
         }
@@ -92,7 +90,6 @@ mod tests {
         assert!(!fits(Some(4), 2, &[("to train on", 4)]));
         let message = states(Some(4)).check(4, &[("to validate", 10)]).unwrap_err().to_string();
         assert!(message.contains("the 10 examples to validate in batches of 4 make one of 2"));
-        assert!(message.contains("give --batch-size 4"), "{message}");
         assert!(States { stateful: false, fixed: Some(4) }.check(3, &[("given", 10)]).is_ok());
         assert_eq!(states(Some(4)).batch(None), 4);
         assert_eq!(States { stateful: false, fixed: Some(4) }.batch(None), DEFAULT_BATCH);

@@ -3,6 +3,7 @@
 use crate::arrays::{Array, Arrays, samples};
 use crate::finite::FiniteRows;
 use crate::fit::batch_for;
+use crate::host::Host;
 use crate::outputs::Outputs;
 use crate::run::SavedModel;
 use anyhow::{Result, ensure};
@@ -11,6 +12,7 @@ use rnn_core::{Data, HostTensor};
 use rnn_formats::npy::FloatsWriter;
 use rnn_graph::Device;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What to predict for, and where the predictions go.
 #[derive(Clone, Copy, Debug)]
@@ -43,14 +45,14 @@ pub fn predict_arrays(
     model_path: &Path,
     ArrayFiles { input, output, stream, batch_size }: ArrayFiles<'_>,
     device: &dyn Device,
-    progress: &mut dyn FnMut(usize, usize),
+    (host, progress): (&Arc<dyn Host>, &mut dyn FnMut(usize, usize)),
 ) -> Result<Predicted> {
     ensure!(
         output.extension().is_some_and(|extension| extension == "npy"),
         "{}: predictions are written as .npy",
         output.display()
     );
-    let saved = SavedModel::open(model_path)?;
+    let saved = SavedModel::open(model_path, host)?;
     let file = &saved.file;
     let mut arrays = Arrays::features(input, stream, saved.columns.as_ref())?;
     let described = file.architecture.inputs().to_vec();
@@ -64,13 +66,14 @@ pub fn predict_arrays(
         _ => arrays.input(&[&input.name], input),
     });
     let inputs = inputs.collect::<Result<Vec<_>>>()?;
+    arrays.take_remarks().iter().for_each(|line| host.warn(format_args!("{line}")));
     let model = file.trained_model(Some(&samples(inputs.iter().map(Array::shape))))?;
     let names = file.architecture.output_names();
     let shapes = model.output_shapes(inputs[0].shape().dims()[0]);
     let inputs: Vec<_> = inputs.into_iter().map(Array::examples).collect();
     let set = Dataset::of(inputs, [])?;
     let batch = batch_for(file, &model, batch_size, set.len())?;
-    saved.tell_precision();
+    saved.tell_precision(&**host);
     let mut trainer = saved.trainer(model, device, Optimizer::adam())?;
     let paths = Outputs::of(&[input, model_path]).take_each(output, &names)?;
     // Written as they come: they may be larger than memory.

@@ -1,8 +1,9 @@
 use crate::config::Task;
+use crate::error::RunError;
 use crate::experiment::VOCABULARY;
 use crate::run::RunFolder;
 use crate::source::DatasetSource;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use rnn::Device;
 use rnn::text_classifier::TextClassifier;
 use rnn_data::text::Vocabulary;
@@ -24,20 +25,10 @@ pub fn open_classifier(
         _ => bail!("{} is a run of {}, which reads no text", run.display(), config.name()),
     };
     let own = folder.vocabulary()?;
-    ensure!(
-        own.is_none() || word_index.is_none(),
-        "{} holds the words that it was trained with: leave --word-index out",
-        run.display()
-    );
+    ensure!(own.is_none() || word_index.is_none(), RunError::HasWords { run: run.to_owned() });
     let index = word_index.map(Vocabulary::read_word_index).transpose()?;
     let vocabulary = own.or(index.map(|words| words.limited(VOCABULARY as u32)));
-    let vocabulary = vocabulary.with_context(|| {
-        format!(
-            "{} does not hold the words of its reviews: give --word-index \
-             imdb_word_index.json, the file of Keras's imdb.get_word_index()",
-            run.display()
-        )
-    })?;
+    let vocabulary = vocabulary.ok_or_else(|| RunError::NoWords { run: run.to_owned() })?;
     let mut model = config.model()?;
     folder.load_weights(&mut model)?;
     Ok(TextClassifier::new(config.trainer(model, device)?, vocabulary, length))

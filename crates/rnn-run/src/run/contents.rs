@@ -3,6 +3,7 @@
 use super::RunFolder;
 use crate::checkpoint::Store;
 use crate::config::Config;
+use crate::error::RunError;
 use anyhow::{Context, Result, bail};
 use rnn::model_file::{MODEL_JSON, WEIGHTS};
 use std::fs::{self, DirEntry};
@@ -63,9 +64,9 @@ impl Holds {
         }
         let all = match entries(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
-            all => all.with_context(|| {
-                format!("cannot use the folder {}; choose another with --out", folder.display())
-            })?,
+            all => {
+                all.map_err(|source| RunError::Unreadable { folder: folder.to_owned(), source })?
+            }
         };
         let other = all.iter().find(|entry| !is_left(entry));
         Ok(other.map_or(Self::Nothing, |entry| Self::Other(entry.path())))
@@ -99,12 +100,8 @@ pub fn check_room(folder: &Path) -> Result<()> {
     let files = FILES.map(|name| (folder.join(name), false));
     for (path, wanted) in folders.into_iter().chain(files) {
         if path.exists() && path.is_dir() != wanted {
-            let [is, kind] = if wanted { ["a file", "folder"] } else { ["a folder", "file"] };
-            bail!(
-                "{} is {is}, and a run writes a {kind} of that name: move it, or choose another \
-                 folder with --out",
-                path.display()
-            );
+            let [is, wanted] = if wanted { ["a file", "folder"] } else { ["a folder", "file"] };
+            bail!(RunError::Occupied { path, is, wanted });
         }
     }
     Ok(())

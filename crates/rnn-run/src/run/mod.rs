@@ -9,6 +9,7 @@ pub use saved_model::SavedModel;
 
 use crate::checkpoint::Store;
 use crate::config::Config;
+use crate::error::RunError;
 use crate::measure::{Measured, Results, RunResult};
 use anyhow::{Context, Result, bail, ensure};
 use contents::Holds;
@@ -31,10 +32,9 @@ impl RunFolder {
     /// # Errors
     /// If the folder cannot be made or written.
     pub fn create(path: &Path) -> Result<Self> {
-        let advice =
-            || format!("cannot write to the folder {}; choose another with --out", path.display());
-        fs::create_dir_all(path).with_context(advice)?;
-        tempfile::tempfile_in(path).with_context(advice)?;
+        let unwritable = |source| RunError::Unwritable { folder: path.to_owned(), source };
+        fs::create_dir_all(path).map_err(unwritable)?;
+        tempfile::tempfile_in(path).map_err(unwritable)?;
         Ok(Self(path.to_owned()))
     }
 
@@ -53,20 +53,14 @@ impl RunFolder {
     /// # Errors
     /// If the folder holds something else, or what is to stay.
     pub fn check(path: &Path, overwrite: bool) -> Result<()> {
-        let shown = path.display();
+        let folder = path.to_owned();
         match Holds::of(path)? {
-            Holds::Other(other) => bail!(
-                "{shown} is not empty and no run: it holds {}; choose another folder with --out",
-                other.file_name().unwrap_or(other.as_os_str()).display()
-            ),
-            Holds::Run if !overwrite => bail!(
-                "{shown} holds a finished run: choose another folder with --out, or replace the \
-                 run with --overwrite"
-            ),
-            Holds::Imported if !overwrite => bail!(
-                "{shown} holds an imported model: choose another folder with --out, or replace it \
-                 with --overwrite"
-            ),
+            Holds::Other(other) => {
+                let entry = other.file_name().unwrap_or(other.as_os_str()).display().to_string();
+                bail!(RunError::HoldsOther { folder, entry })
+            }
+            Holds::Run if !overwrite => bail!(RunError::HoldsRun { folder }),
+            Holds::Imported if !overwrite => bail!(RunError::HoldsImported { folder }),
             // Another process may be at work on it: see `RunFolder::check_unfinished`.
             _ => contents::check_room(path),
         }
@@ -79,9 +73,7 @@ impl RunFolder {
     pub fn check_unfinished(&self) -> Result<()> {
         ensure!(
             !Store::of(&self.0).is_unfinished(),
-            "{run} holds a run that is not finished: go on with it by `rnn-gpu train --resume \
-             {run}`, choose another folder with --out, or discard it with --overwrite",
-            run = self.0.display()
+            RunError::HoldsUnfinished { folder: self.0.clone() }
         );
         Ok(())
     }
@@ -117,16 +109,17 @@ impl RunFolder {
     /// If it holds no readable `config.json`.
     pub fn open(path: &Path) -> Result<(Self, Config)> {
         let file = path.join("config.json");
-        let text = fs::read_to_string(&file).with_context(|| {
-            let (folder, path) = (path, path.display());
-            if Store::of(folder).is_unfinished() {
-                format!("the run in {path} is not finished: rnn-gpu train --resume {path}")
-            } else if folder.join(model_file::MODEL_JSON).exists() {
-                format!("{path} was imported, not trained here, so there is no data: give --data")
-            } else {
-                format!("{path} is not the folder of a finished run: no config.json")
+        let text = match fs::read_to_string(&file) {
+            Err(_) if Store::of(path).is_unfinished() => {
+                bail!(RunError::Unfinished { run: path.to_owned() })
             }
-        })?;
+            Err(_) if path.join(model_file::MODEL_JSON).exists() => {
+                bail!(RunError::Imported { folder: path.to_owned() })
+            }
+            text => text.with_context(|| {
+                format!("{} is not the folder of a finished run: no config.json", path.display())
+            })?,
+        };
         let damaged = || format!("{} is damaged", file.display());
         let config: Config = serde_json::from_str(&text).with_context(damaged)?;
         config.check().with_context(damaged)?;

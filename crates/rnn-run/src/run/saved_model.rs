@@ -3,6 +3,7 @@
 use super::RunFolder;
 use crate::arrays::Columns;
 use crate::config::trainer;
+use crate::host::Host;
 use anyhow::{Context, Result};
 use rnn::model_file::{self, Compiled, ModelFile};
 use rnn::nn::{Model, Optimizer, Precision, Trainer};
@@ -10,6 +11,7 @@ use rnn_graph::Device;
 use serde::Deserialize;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A model from wherever the user has it, with what a run knows of it besides.
 pub struct SavedModel {
@@ -31,11 +33,12 @@ struct Trained {
 }
 
 impl SavedModel {
-    /// Opens a run folder, or what [`ModelFile::open`] does.
+    /// Opens a run folder, or what [`ModelFile::open`] does. The host is told which parts of a file
+    /// are not used.
     ///
     /// # Errors
     /// If it cannot be read, or describes what is not supported.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path, host: &Arc<dyn Host>) -> Result<Self> {
         let cannot = || format!("cannot use {}", path.display());
         let Trained { precision, columns } = match path.join("config.json") {
             config if config.exists() => trained(&config).with_context(cannot)?,
@@ -43,7 +46,10 @@ impl SavedModel {
         };
         let file = match path.is_dir() && !path.join(model_file::MODEL_JSON).exists() {
             true => of_experiment(path).with_context(cannot)?,
-            false => ModelFile::open_with(path, tell)?,
+            false => {
+                let host = host.clone();
+                ModelFile::open_with(path, Arc::new(move |line| host.warn(format_args!("{line}"))))?
+            }
         };
         Ok(Self { file, precision, columns })
     }
@@ -61,16 +67,12 @@ impl SavedModel {
         trainer(model, device, (optimizer, 0), self.precision)
     }
 
-    /// Says of a precision that it is another than the usual.
-    pub fn tell_precision(&self) {
+    /// Tells the host of a precision other than single.
+    pub fn tell_precision(&self, host: &dyn Host) {
         if self.precision != Precision::F32 {
-            eprintln!("precision: {}, as it was trained", self.precision);
+            host.warn(format_args!("precision: {}, as it was trained", self.precision));
         }
     }
-}
-
-fn tell(line: &str) {
-    eprintln!("{line}");
 }
 
 fn trained(config: &Path) -> Result<Trained> {

@@ -149,6 +149,7 @@ pub fn splits(own: &CustomTask, model: &Model) -> Result<Splits> {
         validation: given.unwrap_or_else(|| all.range(at..all.len())),
         test: test.unwrap_or_else(|| all.range(0..0)),
         unused: arrays.unused(),
+        remarks: arrays.take_remarks(),
     })
 }
 

@@ -29,9 +29,20 @@ pub struct Splits {
     pub test: Dataset,
     /// The arrays of the user's that are none of these.
     pub unused: Vec<String>,
+    /// Lines about what was done with the data that nobody asked for.
+    pub remarks: Vec<String>,
 }
 
 impl Splits {
+    /// The fingerprint of the examples to train on, which tells them from others: 16 hexadecimal
+    /// digits.
+    ///
+    /// # Errors
+    /// If the examples cannot be read.
+    pub fn fingerprint(&self) -> Result<String> {
+        Ok(format!("{:016x}", self.train.fingerprint()?))
+    }
+
     /// What a model is judged by: the test data; where there is none, what validated it, or else
     /// what it was trained on.
     pub fn held_out(&self) -> (Split, &Dataset) {
@@ -53,9 +64,11 @@ pub fn load(config: &Config, model: &Model, vocabulary: Option<Vocabulary>) -> R
             tutorial::films(movies)?
         }
         Task::Builtin(task) => {
-            let (raw, vocabulary) = tutorial::raw_reviews(task, config.seed, vocabulary)?;
+            let mut remarks = vec![];
+            let known = tutorial::raw_reviews(task, config.seed, vocabulary, &mut remarks)?;
+            let (raw, vocabulary) = known;
             let vocabulary = vocabulary.map(|words| words.limited(VOCABULARY as u32));
-            Splits { vocabulary, ..tutorial::reviews(raw, task.length, config.seed)? }
+            Splits { vocabulary, remarks, ..tutorial::reviews(raw, task.length, config.seed)? }
         }
     };
     let limit = config.limit.unwrap_or(usize::MAX);
@@ -66,5 +79,6 @@ pub fn load(config: &Config, model: &Model, vocabulary: Option<Vocabulary>) -> R
         test: test.take(limit),
         vocabulary: sets.vocabulary,
         unused: sets.unused,
+        remarks: sets.remarks,
     })
 }

@@ -23,6 +23,7 @@ pub(super) fn raw_reviews(
     task: &BuiltinTask,
     seed: u64,
     vocabulary: Option<Vocabulary>,
+    remarks: &mut Vec<String>,
 ) -> Result<(RawReviews, Option<Vocabulary>)> {
     let index = |path: &Path| Vocabulary::read_word_index(path);
     let known = match (vocabulary, &task.word_index) {
@@ -41,7 +42,9 @@ pub(super) fn raw_reviews(
             let TextReviews { reviews, vocabulary, repaired } =
                 text::read(path, columns, known, seed)?;
             if repaired > 0 {
-                eprintln!("{repaired} reviews hold bytes that are no UTF-8; they were replaced");
+                remarks.push(format!(
+                    "{repaired} reviews hold bytes that are no UTF-8; they were replaced"
+                ));
             }
             (reviews, Some(vocabulary))
         }
@@ -62,7 +65,7 @@ pub(super) fn reviews(raw: RawReviews, length: usize, seed: u64) -> Result<Split
     };
     let (train, validation) = dataset(train)?.split(TRAIN_SHARE, seed);
     let test = dataset(test)?.take(10_000);
-    Ok(Splits { train, validation, test, vocabulary: None, unused: vec![] })
+    Ok(Splits { train, validation, test, vocabulary: None, unused: vec![], remarks: vec![] })
 }
 
 /// How many of so many films are trained on: of the tutorial's 1,200 the first 1,000.
@@ -84,5 +87,6 @@ pub(super) fn films(movies: &MovieOptions) -> Result<Splits> {
         test: all.range(trained..movies.count),
         vocabulary: None,
         unused: vec![],
+        remarks: vec![],
     })
 }

@@ -1,11 +1,13 @@
 use crate::checkpoint::{Checkpoint, CheckpointOptions, Every, Store};
 use crate::config::Config;
+use crate::host::Host;
 use crate::run::contents;
 use rnn::nn::{Checkpoints, History, StepInfo, TrainError, TrainerState};
 use std::time::Instant;
 
 /// Takes the checkpoints of a run while it trains.
 pub struct Keeper<'a> {
+    host: &'a dyn Host,
     store: &'a Store,
     config: &'a Config,
     data: String,
@@ -20,15 +22,28 @@ pub struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    /// Of a run on data that `data` tells from others, which goes on, or begins.
+    /// Begins to keep a run on the data with the fingerprint `data`; `goes_on` says that the folder
+    /// holds checkpoints of this run already.
     pub fn new(
         (store, config, data): (&'a Store, &'a Config, String),
         options: &CheckpointOptions,
         goes_on: bool,
+        host: &'a dyn Host,
     ) -> Self {
         let CheckpointOptions { every, keep, .. } = *options;
         let last = Instant::now();
-        Self { store, config, data, every, keep, ours: goes_on, begun: false, last, saved: None }
+        Self {
+            host,
+            store,
+            config,
+            data,
+            every,
+            keep,
+            ours: goes_on,
+            begun: false,
+            last,
+            saved: None,
+        }
     }
 
     /// The steps done at the newest checkpoint that this run has taken.
@@ -77,7 +92,9 @@ impl Checkpoints for Keeper<'_> {
         match self.write(best, state) {
             Ok(()) => self.saved = Some(info.step),
             Err(error) if info.ending => return Err(TrainError::Callback(format!("{error:#}"))),
-            Err(error) => eprintln!("no checkpoint after step {}: {error:#}", info.step),
+            Err(error) => {
+                self.host.warn(format_args!("no checkpoint after step {}: {error:#}", info.step))
+            }
         }
         self.last = Instant::now();
         Ok(())

@@ -1,5 +1,5 @@
 use crate::config::Config;
-use crate::interrupt::{self, Held};
+use crate::host::{Guard, Host};
 use crate::memory::Footprint;
 use crate::run::RunFolder;
 use anyhow::Result;
@@ -36,30 +36,31 @@ impl Progress for () {
     }
 }
 
-/// Ends a training after Ctrl-C.
-pub struct Interruptible {
+/// Ends a training after a step if the host's program is to end.
+pub struct Interruptible<'a> {
+    host: &'a dyn Host,
     shown: Box<dyn Callback>,
     /// From the first step on there is something to keep.
-    held: Option<Held>,
+    held: Option<Guard>,
 }
 
-impl Interruptible {
-    pub fn new(shown: Box<dyn Callback>) -> Self {
-        Self { shown, held: None }
+impl<'a> Interruptible<'a> {
+    pub fn new(shown: Box<dyn Callback>, host: &'a dyn Host) -> Self {
+        Self { host, shown, held: None }
     }
 }
 
-impl Callback for Interruptible {
+impl Callback for Interruptible<'_> {
     fn on_event(
         &mut self,
         event: &Event,
         trainer: &mut Trainer,
     ) -> Result<ControlFlow<()>, TrainError> {
         if matches!(event, Event::Step(..)) {
-            self.held.get_or_insert_with(interrupt::hold);
+            self.held.get_or_insert_with(|| self.host.hold());
         }
         let flow = self.shown.on_event(event, trainer)?;
-        Ok(if interrupt::requested().is_some() { ControlFlow::Break(()) } else { flow })
+        Ok(if self.host.stop_requested() { ControlFlow::Break(()) } else { flow })
     }
 
     fn state(&self) -> CallbackState {

@@ -23,14 +23,10 @@ pub struct Stopped {
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { error, step, run } = self;
+        let Self { error, step, .. } = self;
         let causes = iter::successors(Some(error as &dyn Error), |error| (*error).source());
         let causes = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-        let run = run.display();
-        write!(
-            f,
-            "{causes}; the checkpoint after step {step} is kept: rnn-gpu train --resume {run}"
-        )
+        write!(f, "{causes}; the checkpoint after step {step} is kept")
     }
 }
 

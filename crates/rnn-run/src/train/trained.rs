@@ -1,6 +1,6 @@
 use crate::checkpoint::{RunLock, Store};
 use crate::config::Config;
-use crate::interrupt::Cleanup;
+use crate::host::Guard;
 use crate::measure::RunResult;
 use crate::run::RunFolder;
 use anyhow::Result;
@@ -15,7 +15,7 @@ pub struct Trained {
     /// What it came to.
     pub result: RunResult,
     pub(super) store: Store,
-    pub(super) _advice: Option<Cleanup>,
+    pub(super) _resumable: Option<Guard>,
     pub(super) _lock: RunLock,
 }
 

@@ -35,7 +35,7 @@ pub fn join() -> Result<Rc<dyn World>> {
 /// Always.
 #[cfg(not(feature = "mpi"))]
 pub fn join() -> Result<Rc<dyn World>> {
-    anyhow::bail!("this rnn-gpu was built without MPI: cargo build --release --features mpi")
+    Err(crate::error::RunError::NoMpi.into())
 }
 
 /// Has the other ranks train from here on.

@@ -22,6 +22,7 @@ use std::fs;
 use std::io::Write as _;
 use std::iter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The description of a model in a folder, in Keras's terms.
 pub const MODEL_JSON: &str = "model.json";
@@ -39,9 +40,12 @@ pub struct ModelFile {
     /// What the file says of training, as it says it.
     pub stated: Value,
     weights: Weights,
-    /// Is told what of a file is not used.
-    tell: fn(&str),
+    /// Is told which parts of a file are not used.
+    tell: Tell,
 }
+
+/// Is told which parts of a file are not used, a line each.
+pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 
 type Result<T, E = ModelFileError> = std::result::Result<T, E>;
 
@@ -65,22 +69,24 @@ impl ModelFile {
     /// # Errors
     /// If it cannot be read, or describes what is not supported.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::open_with(path, |_| {})
+        Self::open_with(path, Arc::new(|_| {}))
     }
 
-    /// Opens it as [`ModelFile::open`] does, and tells what of the file is not used.
+    /// Opens a file as [`ModelFile::open`] does. `tell` is given a line for each part of the file
+    /// that is not used.
     ///
     /// # Errors
     /// As [`ModelFile::open`].
-    pub fn open_with(path: &Path, tell: fn(&str)) -> Result<Self> {
+    pub fn open_with(path: &Path, tell: Tell) -> Result<Self> {
         let open = || {
             if path.is_dir() {
                 return Self::from_folder(path, tell);
             }
-            let described =
-                |value: Result<Value>| Self::described(&value?, None, Weights::Missing, tell);
+            let described = |value: Result<Value>| {
+                Self::described(&value?, None, Weights::Missing, tell.clone())
+            };
             match path.extension().and_then(|extension| extension.to_str()) {
-                Some("keras" | "h5" | "hdf5") => Self::from_keras(path, tell),
+                Some("keras" | "h5" | "hdf5") => Self::from_keras(path, tell.clone()),
                 Some("json") => described(json(path)),
                 Some("toml") => described(toml::read(path)),
                 _ if !path.exists() => Err(ModelFileError::Missing),
@@ -93,7 +99,7 @@ impl ModelFile {
         })
     }
 
-    fn from_folder(path: &Path, tell: fn(&str)) -> Result<Self> {
+    fn from_folder(path: &Path, tell: Tell) -> Result<Self> {
         let value = json(&path.join(MODEL_JSON))?;
         Self::described(&value, None, Weights::in_folder(path)?, tell)
     }
@@ -110,7 +116,7 @@ impl ModelFile {
         Ok(Self::new(architecture, compile, Weights::in_folder(path)?))
     }
 
-    fn from_keras(path: &Path, tell: fn(&str)) -> Result<Self> {
+    fn from_keras(path: &Path, tell: Tell) -> Result<Self> {
         let mut file = container::read(path)?;
         let mut config = file.config.take().ok_or(ModelFileError::WeightsAlone)?;
         if let (Some(config), Some(compile)) = (config.as_object_mut(), file.compile.take()) {
@@ -121,7 +127,7 @@ impl ModelFile {
     }
 
     fn new(architecture: Architecture, compile: Option<Compile>, weights: Weights) -> Self {
-        let (stated, tell) = (Value::Null, (|_| {}) as fn(&str));
+        let (stated, tell) = (Value::Null, Arc::new(|_: &str| {}));
         Self { architecture, compile, optimizer: None, stated, weights, tell }
     }
 
@@ -129,7 +135,7 @@ impl ModelFile {
         value: &Value,
         version: Option<&str>,
         weights: Weights,
-        tell: fn(&str),
+        tell: Tell,
     ) -> Result<Self> {
         let architecture = Architecture::from_json(value, version)?;
         let stated = value.get("compile_config").cloned().unwrap_or_default();

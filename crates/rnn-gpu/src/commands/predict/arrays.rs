@@ -1,3 +1,4 @@
+use crate::process::{host, warn_of};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use rnn::Device;
@@ -44,12 +45,12 @@ pub fn predict(
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     };
-    let predicted = predict_arrays(model, files, device, &mut show)?;
+    let predicted = predict_arrays(model, files, device, (&host(), &mut show))?;
     bar.finish_and_clear();
     for (path, shape) in &predicted.files {
         eprintln!("wrote {} {shape:?}", path.display());
     }
-    predicted.rows.iter().for_each(|rows| rows.warn());
+    warn_of(&predicted.rows);
     Ok(())
 }
 

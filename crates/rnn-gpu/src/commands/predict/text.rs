@@ -1,3 +1,4 @@
+use crate::process::warn_of;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Result, ensure};
 use rnn::Device;
@@ -35,7 +36,7 @@ pub(super) fn predict(run: &Path, input: &TextInput, device: &dyn Device) -> Res
     let mut classifier = open_classifier(run, input.word_index.as_deref(), device)?;
     let mut rows = FiniteRows::of("outputs");
     let outcome = classify_all(&mut classifier, input, &mut rows);
-    rows.warn();
+    warn_of(&[rows]);
     outcome
 }
 

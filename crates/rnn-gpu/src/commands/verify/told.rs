@@ -1,5 +1,5 @@
+use crate::interrupt;
 use indicatif::{ProgressBar, ProgressStyle};
-use rnn_run::interrupt;
 use rnn_verify::{Event, Outcome};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
