@@ -5,13 +5,13 @@ use rnn_ops::{
     ScanInputs, StepParams, Update, Windows,
 };
 
-/// An op of the models at a size that they have.
+/// An op of the models at a size that is timed.
 pub struct BenchKernel {
-    /// Op and size.
+    /// Name of the op, and its size.
     pub name: String,
-    /// What is timed.
+    /// The case that is timed.
     pub timed: Case,
-    /// The same with few rows, which the reference computes in no time.
+    /// The same case with few rows, whose reference is computed quickly.
     pub checked: Case,
 }
 
@@ -26,7 +26,7 @@ const GATES: LstmGates =
     LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
 const PLAIN: ScanInputs = ScanInputs { state: false, mask: false, dropout: false };
 
-/// All of them; if `quick`, those that a CPU computes in about a second.
+/// Returns all kernels that are timed; with `quick` at sizes that a CPU computes in about a second.
 pub fn all(quick: bool) -> Vec<BenchKernel> {
     let mut kernels = Vec::new();
     for (m, k, n) in [(64_000, 32, 512), (64_000, 128, 512), (128, 128, 512), (128, 1024, 4096)] {

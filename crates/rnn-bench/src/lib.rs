@@ -23,30 +23,31 @@ use std::io::Write as _;
 use std::path::Path;
 use time::OffsetDateTime;
 
-/// What to measure and where.
+/// The measurements to make, and the device.
 #[derive(Clone, Copy, Debug)]
 pub struct BenchOptions<'a> {
-    /// What to measure.
+    /// The cases to measure.
     pub suite: Suite,
-    /// Instead, the steps beside those of Keras, PyTorch and JAX, by the scripts in this folder.
+    /// Folder of the scripts of Keras, PyTorch and JAX: if given, steps are timed beside theirs, in
+    /// place of `suite`.
     pub peers: Option<&'a Path>,
-    /// With those also the steps of burn.
+    /// True to time the steps of burn as well, which has to be compiled.
     pub burn: bool,
-    /// The folder for tables and pictures.
+    /// Folder for tables and pictures.
     pub out: &'a Path,
-    /// Which device.
+    /// Name of the device, as [`rnn::device::open`] takes it.
     pub device: &'a str,
-    /// Measure only what has this in its name.
+    /// Text that the names of the cases contain.
     pub wanted: &'a str,
-    /// Smaller cases.
+    /// True for smaller cases.
     pub quick: bool,
-    /// Where the figures are written to, too.
+    /// File for the figures as JSON.
     pub json: Option<&'a Path>,
     /// The program that prints the tables.
     pub host: &'a dyn Host,
 }
 
-/// What is measured.
+/// The cases that are measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Suite {
@@ -67,28 +68,28 @@ pub enum Suite {
 /// One line of the table.
 #[derive(Clone, Debug, Serialize)]
 pub struct TimedCase {
-    /// What was timed.
+    /// Name of the case.
     pub name: String,
-    /// Its time and what it did.
+    /// Its time, and its operations and bytes.
     #[serde(flatten)]
     pub timing: Timing,
 }
 
-/// All figures of one device.
+/// The measurements of one device.
 #[derive(Clone, Debug, Serialize)]
 pub struct DeviceFigures {
-    /// What computed.
+    /// Name of the device.
     pub device: String,
-    /// The best that was measured there.
+    /// The highest rates that were measured on it.
     pub ceilings: Ceilings,
-    /// One for each case.
+    /// The cases, in the order of the table.
     pub lines: Vec<TimedCase>,
 }
 
-/// Measures and prints a table.
+/// Checks and times the cases of a suite, and prints a table.
 ///
 /// # Errors
-/// If a result is wrong, the device fails, or the file cannot be written.
+/// If there is no such device, a result is wrong, the device fails, or a file cannot be written.
 pub fn bench(options: BenchOptions<'_>) -> Result<()> {
     let BenchOptions { suite, burn, out, wanted: part, quick, host, .. } = options;
     if suite == Suite::Ranks {

@@ -51,8 +51,8 @@ impl Communicator for Timed {
     }
 }
 
-/// Times the training step of each experiment on this rank alone, while the others do the same,
-/// and together; rank 0 prints.
+/// Times the training step of each experiment on this rank alone, while the others do the same, and
+/// on all ranks together. Rank 0 prints a table.
 ///
 /// # Errors
 /// If a device fails.

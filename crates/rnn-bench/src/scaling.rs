@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// Embedding(5000, 32), LSTM(units), Dense(1) on so many reviews of so many tokens.
+/// The size of a step of Embedding(5000, 32), LSTM(units), Dense(1): `batch` reviews of `steps` tokens.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Size {
     batch: usize,
@@ -59,8 +59,8 @@ struct Scaling {
     curves: Vec<Curve>,
 }
 
-/// Measures them, prints a table, and writes `DATE-DEVICE-scaling.json`, `-time.png` and
-/// `-memory.png` into a folder.
+/// Measures time and memory of an LSTM model's step over batch, time steps and units, prints a
+/// table, and writes `DATE-DEVICE-scaling.json`, `-time.png` and `-memory.png` into a folder.
 ///
 /// # Errors
 /// If the device fails or a file cannot be written.

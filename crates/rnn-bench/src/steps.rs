@@ -9,26 +9,30 @@ use rnn_graph::{Cost, Device, DeviceKind};
 use rnn_run::experiment::{Experiment, Preset, VOCABULARY};
 use std::time::Instant;
 
-/// Work on one batch of an experiment.
+/// A training step or an inference of an experiment on one batch.
 pub struct BenchStep {
-    /// Experiment and batch.
+    /// Name of the experiment and of the batch.
     pub name: String,
+    /// The experiment.
     pub experiment: Experiment,
+    /// Examples in the batch.
     pub batch: usize,
+    /// True for a training step, false for an inference.
     pub training: bool,
+    /// Precision of the step.
     pub precision: Precision,
-    /// Frames and pixels of a side of a film.
+    /// Frames and pixels of a side of a video.
     film: (usize, usize),
-    /// Tokens of a review.
+    /// Tokens of a review; 0 for videos.
     pub length: usize,
 }
 
-/// Whether mixed precision is to be faster there: the CPU device only rounds.
+/// Returns true if mixed precision should be faster on a device; the CPU device only rounds.
 pub fn gain_by_half(device: &dyn Device) -> bool {
     device.limits().half && device.info().kind != DeviceKind::Cpu
 }
 
-/// Training and inference of the five experiments, if asked also in mixed precision.
+/// Returns training and inference of the five experiments; with `mixed` in mixed precision as well.
 pub fn all(quick: bool, mixed: bool) -> Vec<BenchStep> {
     let precisions =
         if mixed { &[Precision::F32, Precision::Mixed][..] } else { &[Precision::F32] };
@@ -59,7 +63,10 @@ pub fn all(quick: bool, mixed: bool) -> Vec<BenchStep> {
     steps
 }
 
-/// Reviews of random words, and whether each is positive.
+/// Returns a batch of reviews of random words, `[batch, length]`, with random labels.
+///
+/// # Errors
+/// If a tensor of that size cannot be made.
 pub fn reviews(batch: usize, length: usize) -> Result<Batch> {
     let mut rng = Rng::new(1, 0);
     let tokens = (0..batch * length).map(|_| rng.below(VOCABULARY as u32)).collect();
@@ -78,7 +85,10 @@ impl BenchStep {
         }
     }
 
-    /// A model at its beginning.
+    /// Returns a trainer of the experiment's model with its first weights.
+    ///
+    /// # Errors
+    /// If the model cannot be built.
     pub fn trainer(&self, device: &dyn Device, precision: Precision) -> Result<Trainer> {
         let preset = Preset::Keras3;
         let model = self.experiment.model(self.input(), preset, 1)?;
@@ -87,7 +97,10 @@ impl BenchStep {
         Ok(trainer.metric_sums(self.experiment.metric_sums()))
     }
 
-    /// A batch.
+    /// Returns a batch of examples for the step.
+    ///
+    /// # Errors
+    /// If a tensor of that size cannot be made.
     pub fn examples(&self) -> Result<Batch> {
         let (frames, size) = self.film;
         if self.experiment != Experiment::NextFrame {
@@ -98,7 +111,10 @@ impl BenchStep {
         Ok(Batch { inputs: vec![inputs], labels: vec![labels], weights: vec![] })
     }
 
-    /// One step, with its metrics.
+    /// Runs one step and waits for its metrics or predictions.
+    ///
+    /// # Errors
+    /// If the device fails.
     pub fn run(trainer: &mut Trainer, batch: &Batch, training: bool) -> Result<Metrics> {
         match training {
             true => trainer.train_batch(batch)?,
@@ -107,8 +123,11 @@ impl BenchStep {
         Ok(trainer.take_metrics()?)
     }
 
-    /// Compares the losses of three small steps with the CPU device's, whose ops `verify` compares
-    /// with references.
+    /// Compares the losses of three small steps with those of the CPU device, whose ops `verify`
+    /// compares with references.
+    ///
+    /// # Errors
+    /// If the losses differ, or a device fails.
     pub fn check(&self, device: &dyn Device) -> Result<()> {
         let small = Self { name: self.name.clone(), batch: 2, film: (3, 8), length: 12, ..*self };
         let batch = small.examples()?;
@@ -125,8 +144,11 @@ impl BenchStep {
         Ok(())
     }
 
-    /// Times it by the wall clock, from the batch on the host to its metrics there, or to its
+    /// Times the step by the wall clock, from the batch on the host to its metrics there, or to its
     /// predictions.
+    ///
+    /// # Errors
+    /// If the device fails.
     pub fn measure(&self, device: &dyn Device) -> Result<Timing> {
         let batch = self.examples()?;
         let mut trainer = self.trainer(device, self.precision)?;

@@ -24,24 +24,24 @@ const MOVE_TOLERANCE: f64 = 1e-2;
 /// by themselves, so that such weights move either way.
 const SMALLEST_MOMENT: f64 = 1e-3;
 
-/// Training steps of one experiment on one device.
+/// A check of training steps of one experiment on one device.
 pub struct Training<'a> {
     device: &'a dyn Device,
     experiment: Experiment,
     preset: Preset,
     batch: usize,
-    /// Frames, and pixels of a side, of a film.
+    /// Frames, and pixels of a side, of a video.
     film: [usize; 2],
 }
 
-/// All experiments on all devices but the CPU, of the sizes of the tutorial; on an emulated
-/// graphics API, of fewer rows and smaller films.
+/// Returns the checks of all experiments on all devices except the CPU, at the sizes of the
+/// tutorial; on an emulated graphics API, with fewer rows and smaller videos.
 pub fn all(devices: &[Box<dyn Device>]) -> Vec<Training<'_>> {
     let mut all = Vec::new();
     for device in devices.iter().filter(|device| device.info().kind != DeviceKind::Cpu) {
         let software = device.info().kind == DeviceKind::SoftwareGpu;
         for experiment in Experiment::REVIEWS.into_iter().chain([Experiment::NextFrame]) {
-            // That of 2018 has a learning rate under which weights of films visibly move.
+            // That of 2018 has a learning rate under which weights of models of videos visibly move.
             let (preset, batch, film) = match (experiment, software) {
                 (Experiment::NextFrame, true) => (Preset::Keras2018, 2, [6, 16]),
                 (Experiment::NextFrame, false) => (Preset::Keras2018, 10, [15, 40]),
@@ -54,7 +54,7 @@ pub fn all(devices: &[Box<dyn Device>]) -> Vec<Training<'_>> {
     all
 }
 
-/// What steps leave behind.
+/// The results of training steps.
 struct Trained {
     losses: Vec<f32>,
     parameters: Vec<f32>,
@@ -63,12 +63,12 @@ struct Trained {
 }
 
 impl Training<'_> {
-    /// The experiment's.
+    /// Returns the name of the experiment.
     pub fn name(&self) -> &'static str {
         self.experiment.name()
     }
 
-    /// Adds the check.
+    /// Runs the check and adds its result to a verification.
     pub fn run(&self, verification: &mut Verification<'_>) {
         let case = format!("{}, {STEPS} steps", self.name());
         let sizes = match self.experiment {

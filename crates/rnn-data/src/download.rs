@@ -12,18 +12,18 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a server may be silent.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A file on the web that never changes.
+/// A file on the web whose contents never change.
 #[derive(Clone, Copy, Debug)]
 pub struct Download {
-    /// Where it is.
+    /// Address of the file.
     pub url: &'static str,
-    /// SHA-256 of its content, in hexadecimal.
+    /// SHA-256 of its contents, in hexadecimal.
     pub sha256: &'static str,
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
 }
 
-/// Why a file could not be fetched.
+/// The reason why a file could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
     /// No connection, or the server refused or fell silent.
@@ -63,17 +63,17 @@ pub enum DownloadError {
 }
 
 impl Download {
-    /// Whether `path` holds the file.
+    /// Returns true if `path` holds the file; its digest is computed.
     pub fn is_at(&self, path: &Path) -> bool {
         let long_enough = fs::metadata(path).is_ok_and(|m| m.len() == self.bytes);
         long_enough && digest(path).is_ok_and(|found| found == self.sha256)
     }
 
-    /// Brings the file to `path`. What an earlier, broken transfer left in `path` with `.part`
-    /// appended is continued; `progress` is told the bytes that have arrived.
+    /// Downloads the file to `path`. An earlier, broken transfer left in `path` with `.part`
+    /// appended is continued; `progress` is called with the number of bytes that have arrived.
     ///
     /// # Errors
-    /// [`DownloadError`]; then `path` is as it was.
+    /// [`DownloadError`]; then `path` is as it was before.
     pub fn fetch(&self, path: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), DownloadError> {
         let mut part = path.as_os_str().to_owned();
         part.push(".part");

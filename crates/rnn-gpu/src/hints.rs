@@ -9,7 +9,8 @@ use rnn_run::error::RunError;
 use rnn_run::train::Stopped;
 use std::error::Error;
 
-/// An error for people, in one line.
+/// Returns an error and its causes in one line, with the option or command that helps, if one is
+/// known.
 pub fn explained(error: &anyhow::Error) -> String {
     match error.chain().find_map(hint) {
         Some(hint) => format!("{error:#}{hint}"),
@@ -103,8 +104,9 @@ fn of_run(error: &RunError) -> Option<String> {
         RunError::ColumnTwice { .. } => " by --target and --features".to_owned(),
         RunError::NoFeatures { .. } => ": name fewer with --target".to_owned(),
         RunError::TextNotStreamed { .. } => ": leave --stream out".to_owned(),
-        RunError::NothingSeen | RunError::FilmTooShort { .. } => ": --track".to_owned(),
-        RunError::NothingPredicted => ": --frames".to_owned(),
+        RunError::NothingSeen => ": --track 0 gives none".to_owned(),
+        RunError::FilmTooShort { track, .. } => format!("; choose fewer than --track {track}"),
+        RunError::NothingPredicted => ": --frames 0 gives none".to_owned(),
         RunError::NoMpi => ": cargo build --release --features mpi".to_owned(),
         _ => return None,
     })

@@ -46,7 +46,7 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Print finished runs side by side, draw their curves in one picture and write a page of both
     Compare(compare::CompareArgs),
-    /// Let a next-frame model go on with a film on its own, and draw what it predicts
+    /// Let a next-frame model continue a video on its own, and draw what it predicts
     Rollout(rollout::RolloutArgs),
     /// Measure a trained model on the test data
     Evaluate(evaluate::EvaluateArgs),

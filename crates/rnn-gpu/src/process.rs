@@ -8,16 +8,17 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
-/// This process: results go to standard output, remarks to standard error, and signals end it.
+/// This process as the host of runs: results go to standard output, remarks to standard error, and
+/// signals end it.
 #[derive(Clone, Copy, Debug)]
 pub struct Process;
 
-/// Returns this process for runs to keep.
+/// Returns [`Process`] as a shared host.
 pub fn host() -> Arc<dyn Host> {
     Arc::new(Process)
 }
 
-/// Prints which rows of inputs or outputs are not finite, a line for each of the two.
+/// Prints a line to standard error for each count with rows that are not finite.
 pub fn warn_of(rows: &[FiniteRows]) {
     for warning in rows.iter().filter_map(FiniteRows::warning) {
         console::err(format_args!("{warning}\n"));

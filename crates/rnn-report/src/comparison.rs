@@ -8,8 +8,8 @@ use maud::{Markup, html};
 use rnn::nn::{Figure, Metrics};
 use rnn_run::run::{Compared, Differing};
 
-/// The page of some runs, whose loss has this name; accuracy and the like are shown where there are
-/// `classes`.
+/// Returns the HTML page that compares runs. `loss` is the name of their loss; accuracy and the
+/// like are shown if there are `classes`.
 pub fn comparison(
     title: &str,
     (loss, classes): (&str, bool),

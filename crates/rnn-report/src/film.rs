@@ -13,7 +13,7 @@ use rnn_run::run::RunFolder;
 use std::fmt::Write as _;
 use std::fs;
 
-/// A film that a model went on with.
+/// A video that a model continued.
 pub(super) struct Shown {
     number: usize,
     /// The frames that it predicted, by number, and how far they are from the true ones.
@@ -23,7 +23,7 @@ pub(super) struct Shown {
     frames: Vec<u8>,
 }
 
-/// Those of a run, by the number of the film.
+/// Reads the rollouts of a run, in the order of their videos.
 pub(super) fn find(folder: &RunFolder) -> Result<Vec<Shown>> {
     let mut all = Vec::new();
     for number in folder.rollouts()? {
@@ -52,10 +52,12 @@ fn parse(line: &str) -> Option<(usize, FrameError)> {
 }
 
 impl Shown {
+    /// Returns the heading of the section.
     pub fn heading(&self) -> String {
         format!("Rollout of film {}", self.number)
     }
 
+    /// Returns the section: the animation, and the errors by frame.
     pub fn show(&self) -> Markup {
         let seen = self.errors.first().map_or(0, |(frame, _)| frame - 1);
         let data = |kind: &str, bytes: &[u8]| {
@@ -89,8 +91,8 @@ impl Shown {
     }
 }
 
-/// Writes pictures of every frame, one of all, an animation, and the errors, and returns a table of
-/// the errors for the terminal.
+/// Draws a rollout into the folder of its run: each frame, all frames in one picture, an animation,
+/// and the errors as curves and as `errors.csv`. Returns a table of the errors for the terminal.
 ///
 /// # Errors
 /// If a file cannot be written.

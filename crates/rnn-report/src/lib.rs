@@ -25,7 +25,8 @@ use rnn_run::host::Host;
 use rnn_run::rollout::{RolloutOptions, rollout};
 use rnn_run::train::Trained;
 
-/// Prints the results of a run, writes what people look at into its folder, and marks it as finished.
+/// Prints the results of a run, writes report and pictures into its folder, and marks it as
+/// finished.
 ///
 /// # Errors
 /// If the device fails, or a file cannot be written.

@@ -14,10 +14,10 @@ use rnn_run::run::RunFolder;
 use rnn_run::splits::Split;
 use serde_json::Value;
 
-/// Writes `report.html`, with the films that were rolled out in the folder of the run.
+/// Writes `report.html`, with the videos that were rolled out in the folder of the run.
 ///
 /// # Errors
-/// If a film is damaged, or the page cannot be written.
+/// If a video is damaged, or the page cannot be written.
 pub fn write(folder: &RunFolder, config: &Config, result: &RunResult) -> Result<()> {
     let text = render(config, result, &film::find(folder)?)?;
     folder.write_text("report.html", &text)

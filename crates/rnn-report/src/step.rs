@@ -58,7 +58,7 @@ fn time(ops: &[OpTime]) -> Markup {
     let table = table("Time by op", &[&[words("Op"), words("Share")], &heads[..]].concat(), rows);
     html! {
         p.quiet {
-            "One step behind the training, op by op. Bytes are those of each tensor once a call."
+            "One step after the training, op by op. Bytes are those of each tensor once a call."
         }
         div.card { (table) }
     }

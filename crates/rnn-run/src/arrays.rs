@@ -17,7 +17,7 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-/// A file or folder of arrays.
+/// The arrays of one `.npy`, `.npz`, `.csv` or folder of `.npy` files, by their names.
 pub struct Arrays {
     path: PathBuf,
     held: Held,
@@ -39,23 +39,23 @@ enum Held {
 /// An array that would take more than this part of the memory that is free is streamed.
 const SHARE: u64 = 4;
 
-/// What an array's elements are.
+/// The kind of elements that an array is read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementKind {
-    /// Floats.
+    /// Floating-point numbers, as `f32`.
     Floats,
-    /// Token ids or classes.
+    /// Token ids or classes, as `u32`.
     Whole,
 }
 
 impl ElementKind {
-    /// What a model is fed.
+    /// Returns the kind of elements that an input of a model takes.
     pub fn of(input: &Input) -> Self {
         if input.tokens { Self::Whole } else { Self::Floats }
     }
 }
 
-/// The extents of an example of arrays of these shapes.
+/// Returns the extents of one example for each array of examples: its shape without the first axis.
 pub fn samples<'a>(shapes: impl Iterator<Item = &'a Shape>) -> Vec<&'a [usize]> {
     shapes.map(|shape| shape.dims().get(1..).unwrap_or_default()).collect()
 }
@@ -71,7 +71,8 @@ impl Arrays {
         Self::open_columns(path, stream, None, |table| Ok((table.all()?, None)))
     }
 
-    /// The same; of a table the columns that `of` says are features.
+    /// Opens arrays to predict for, as [`Arrays::open`] does; of a table only the columns that `of`
+    /// calls features, or all without `of`.
     ///
     /// # Errors
     /// As [`Arrays::open`], and if a column is missing.
@@ -82,10 +83,10 @@ impl Arrays {
         })
     }
 
-    /// Opens examples with their labels, of a table those columns that `of` says.
+    /// Opens examples with their labels. Of a table, `of` says which columns are which.
     ///
     /// # Errors
-    /// As [`Arrays::open`], and if the file cannot hold both.
+    /// As [`Arrays::open`], if the file is a single array, or if it is a table and `of` is `None`.
     pub fn labelled(path: &Path, stream: bool, of: Option<&Columns>) -> Result<Self> {
         let arrays = Self::open_columns(path, stream, of, |table| match of {
             Some(of) => Ok((table.features(of)?, Some(table.targets(of)?))),
@@ -131,7 +132,7 @@ impl Arrays {
         }
     }
 
-    /// The names of the arrays in an archive or a folder that nobody has asked for.
+    /// Returns the names of the arrays in an archive or a folder that were never asked for.
     pub fn unused(&self) -> Vec<String> {
         match self.held {
             Held::One | Held::Table(..) => vec![],
@@ -139,12 +140,12 @@ impl Arrays {
         }
     }
 
-    /// Whether there is an array of this name.
+    /// Returns true if there is an array of this name.
     pub fn has(&self, name: &str) -> bool {
         self.names().iter().any(|n| n == name)
     }
 
-    /// The name of the array, if there is one alone.
+    /// Returns the name of the array if there is exactly one.
     pub fn only(&self) -> Option<String> {
         let mut names = self.names();
         names.pop().filter(|_| names.is_empty())
@@ -203,10 +204,11 @@ impl Arrays {
         })
     }
 
-    /// The first of these arrays that there is, in memory; a file of one array has no names.
+    /// Reads the first of these arrays that exists into memory. A file of one array has no names,
+    /// and any name finds it.
     ///
     /// # Errors
-    /// If there is none, or its elements are of another kind.
+    /// If there is none, or its elements cannot be converted to `kind`.
     pub fn get(&mut self, names: &[&str], kind: ElementKind) -> Result<HostTensor> {
         let name = self.choose(names)?;
         let array = match self.of_table(name) {
@@ -216,7 +218,8 @@ impl Arrays {
         array.with_context(|| self.describe(name))
     }
 
-    /// The same, in memory or streamed.
+    /// Reads the first of these arrays that exists into memory, or opens it to be streamed if that
+    /// was asked for or it is large.
     ///
     /// # Errors
     /// As [`Arrays::get`], and if an array that is to be streamed cannot be.
@@ -234,7 +237,7 @@ impl Arrays {
         self.get(names, kind).map(Array::Memory)
     }
 
-    /// Lines about what was done with arrays that nobody asked for; none is returned twice.
+    /// Returns the remarks made so far, such as that a large array is streamed, and forgets them.
     pub fn take_remarks(&mut self) -> Vec<String> {
         std::mem::take(&mut self.remarks)
     }
@@ -256,11 +259,11 @@ impl Arrays {
         large
     }
 
-    /// The extents of an example of the array that [`Arrays::input`] would take, whose elements are
-    /// not read where that can be avoided.
+    /// Returns the extents of one example of the array that [`Arrays::input`] would take. Elements
+    /// are read only if the format leaves no other way.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is no such array, or it cannot be read.
     pub fn sample(&mut self, names: &[&str], input: &Input) -> Result<Vec<usize>> {
         let name = self.choose(names)?;
         let shape: Shape = match &mut self.held {
@@ -274,7 +277,8 @@ impl Arrays {
         Ok(shape.dims().get(1..).unwrap_or_default().to_vec())
     }
 
-    /// What an input of a model is fed. The rows of a table take on the input's shape.
+    /// Reads the array for an input of a model, with the examples along its first axis. The rows of
+    /// a table are reshaped to the input's extents.
     ///
     /// # Errors
     /// If there is no such array, or it is of another shape or kind.
@@ -292,8 +296,8 @@ impl Arrays {
     }
 }
 
-/// The extents of a row of so many numbers as an example of the input, of which one may be open; as
-/// it is, where they do not fit.
+/// Returns the extents of a row of `width` numbers as an example of the input, of which one extent
+/// may be open; `[width]` if they do not fit.
 fn folded(width: usize, input: &Input) -> Vec<usize> {
     let extents = &input.batch_shape[1..];
     let known = extents.iter().flatten().fold(1usize, |known, &n| known.saturating_mul(n));

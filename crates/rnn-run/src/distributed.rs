@@ -19,7 +19,8 @@ use std::time::Duration;
 /// How long other ranks wait before they tell of an error that rank 0 may have met as well.
 const HEAD_START: Duration = Duration::from_secs(1);
 
-/// Does the same on all ranks. An error on one of them is told by the host, once, and ends all.
+/// Joins the other ranks and does the same work on all of them. An error on one of them is reported
+/// by the host, once, and ends all.
 ///
 /// # Errors
 /// If this program was built without MPI.
@@ -35,7 +36,8 @@ pub fn together(host: &dyn Host, work: impl FnOnce(&Rc<dyn World>) -> Result<()>
     Ok(())
 }
 
-/// Rank 0 leads; the others, each on the device that `choice` names, train what it has them train.
+/// Joins the other ranks. Rank 0 calls `lead`; the others open the device that `choice` names and
+/// train whatever rank 0 trains.
 ///
 /// # Errors
 /// If this program was built without MPI.

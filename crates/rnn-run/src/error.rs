@@ -211,18 +211,18 @@ pub enum RunError {
         path: PathBuf,
     },
     /// A rollout was to begin without a frame.
-    #[error("a rollout begins with at least one frame of the film")]
+    #[error("a rollout begins with one frame at least")]
     NothingSeen,
     /// A rollout was to begin with more frames than there are.
-    #[error("the film has {frames} frames, fewer than the {track} to begin with")]
+    #[error("{track} frames to begin with are longer than the film: it has {frames} frames")]
     FilmTooShort {
         /// The frames to begin with.
         track: usize,
-        /// The frames of the film.
+        /// The frames of the video.
         frames: usize,
     },
     /// A rollout was to predict no frame.
-    #[error("a rollout predicts at least one frame")]
+    #[error("a rollout predicts one frame at least")]
     NothingPredicted,
     /// Several ranks were to train in a program without MPI.
     #[error("this program was built without MPI")]

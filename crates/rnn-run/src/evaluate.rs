@@ -20,15 +20,15 @@ pub struct Evaluated {
     pub config: Config,
     /// The results, which have been written.
     pub result: RunResult,
-    /// The inputs and the outputs that are finite, of the examples that the run was evaluated on.
+    /// The rows that are not finite among the inputs, and among the outputs, of the examples used.
     pub rows: [FiniteRows; 2],
 }
 
-/// Evaluates a finished run and writes its results anew.
+/// Evaluates a finished run on its own data and writes its results anew.
 ///
 /// # Errors
-/// If the run cannot be read, the data neither or is other data, the device fails, or a file cannot
-/// be written.
+/// If the run or its data cannot be read, the data has changed
+/// ([`RunError::EvaluatedOnOtherData`]), the device fails, or a file cannot be written.
 pub fn evaluate(path: &Path, device: &dyn Device, host: &dyn Host) -> Result<Evaluated> {
     let (folder, mut config) = RunFolder::open(path)?;
     if matches!(config.task, Task::Custom(_)) {

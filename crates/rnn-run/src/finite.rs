@@ -5,7 +5,7 @@ use rnn::HostTensor;
 use rnn::nn::{Dataset, Trainer};
 use std::fmt;
 
-/// How many rows are not finite, of those that were looked at.
+/// A count of rows that hold NaN or an infinity, among the rows that were looked at.
 #[derive(Clone, Copy, Debug)]
 pub struct FiniteRows {
     what: &'static str,
@@ -16,12 +16,13 @@ pub struct FiniteRows {
 }
 
 impl FiniteRows {
-    /// Of "inputs" or "outputs".
+    /// Begins a count of no rows. `what` is "inputs" or "outputs", for the message.
     pub fn of(what: &'static str) -> Self {
         Self { what, rows: 0, broken: 0, first: None }
     }
 
-    /// Looks at the next rows: those of the leading axis that all these tensors share.
+    /// Looks at the next rows, which are those of the leading axis that all these tensors share.
+    /// Tensors of integers are finite.
     pub fn see(&mut self, tensors: &[HostTensor]) {
         let rows = tensors.iter().filter_map(|t| t.shape().dims().first().copied()).min();
         let rows = rows.unwrap_or(0);
@@ -39,7 +40,7 @@ impl FiniteRows {
         self.rows += rows;
     }
 
-    /// The next rows, of which each is these numbers.
+    /// Looks at the next rows, each of which is a slice of its elements.
     pub fn see_rows<'a>(&mut self, rows: impl IntoIterator<Item = &'a [f32]>) {
         for row in rows {
             if !row.iter().all(|value| value.is_finite()) {
@@ -50,7 +51,7 @@ impl FiniteRows {
         }
     }
 
-    /// Returns a line for people if a row is not finite.
+    /// Returns a line for people if a row is not finite, else `None`.
     pub fn warning(&self) -> Option<String> {
         (self.broken > 0).then(|| format!("warning: {self}"))
     }

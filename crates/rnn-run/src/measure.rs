@@ -20,11 +20,11 @@ const MOST_CLASSES: usize = 20;
 /// Batches of which predictions are kept at once.
 const BATCHES: usize = 64;
 
-/// Measures the model on the test data, or what there is in its place, after a training that went
-/// as `history` says.
+/// Evaluates a model after the training that `history` records: on the test data, or else on the
+/// validation data, or else on the training data. A classifier also gets a table of its classes.
 ///
 /// # Errors
-/// If the device fails.
+/// If the device fails, or the data cannot be read.
 pub fn measure(
     trainer: &mut Trainer,
     splits: &Splits,
@@ -136,7 +136,7 @@ fn highest(scores: &[f32]) -> usize {
     (0..scores.len()).fold(0, higher)
 }
 
-/// What a model comes to on a part of the data, as a line.
+/// Returns the metrics of a model on a part of the data as a line.
 pub fn describe(part: Split, m: &Metrics, metric_sums: MetricSums) -> String {
     let mut line = format!("{} loss ", part.name());
     line += &match metric_sums {
@@ -152,11 +152,11 @@ pub fn describe(part: Split, m: &Metrics, metric_sums: MetricSums) -> String {
     line
 }
 
-/// Times a training step by op, and leaves the trainer as it was. Empty where the device has no
-/// clock.
+/// Times each op of one training step, and leaves the trainer as it was. Returns nothing if the
+/// device has no clock.
 ///
 /// # Errors
-/// If the device fails.
+/// If the device fails, or the data cannot be read.
 pub fn time_step(trainer: &mut Trainer, set: &Dataset, batch: usize) -> Result<Vec<OpTime>> {
     let Some(batch) = set.batches(batch).next().transpose()? else { return Ok(vec![]) };
     let state = trainer.state()?;

@@ -1,4 +1,4 @@
-//! What a next-frame model makes of a film when it is fed its own predictions.
+//! Rollouts: a next-frame model continues a video from its own predictions.
 
 use crate::config::{BuiltinTask, Config, Task};
 use crate::error::RunError;
@@ -15,23 +15,24 @@ use rnn_core::DType;
 use rnn_data::movies::MovieOptions;
 use rnn_graph::Device;
 
-/// Frames of the tutorial's films.
+/// Frames of the tutorial's videos.
 const TUTORIAL_FRAMES: usize = 15;
 
-/// What to roll out.
+/// The video that is rolled out, and how far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RolloutOptions {
-    /// The film's number; by default the fifth that was not trained on.
+    /// Number of the video; by default the fifth that was not trained on.
     pub which: Option<usize>,
-    /// Frames of it that the model sees; by default half of them, rounded down.
+    /// Frames that the model sees; by default half of the video, rounded down.
     pub track: Option<usize>,
-    /// Frames that it predicts behind those; by default the tutorial's 16, or of films that are
-    /// shorter than its 15 frames one more than they have left.
+    /// Frames that the model predicts after those; by default the tutorial's 16, or one more than
+    /// the video has left if it is shorter than the tutorial's 15 frames.
     pub frames: Option<usize>,
 }
 
-/// Predicts frames of a film behind its first ones: each frame costs one step, because the layers
-/// keep their states. Frames are squares; the trainer's model is that of [`next_frame::stepping`].
+/// Predicts the frames of a video that follow `seen`, at one step per frame, because the layers
+/// keep their states. Frames are squares of as many values as pixels, from 0 to 1; the trainer's
+/// model is that of [`next_frame::stepping`].
 ///
 /// # Errors
 /// If the device fails, or the frames are not of the model's size.
@@ -58,32 +59,34 @@ pub fn predict(trainer: &mut Trainer, seen: &[Vec<f32>], frames: usize) -> Resul
     Ok(predicted)
 }
 
-/// What came of it.
+/// A video that a model continued from its own predictions. Frames are rows of `side` x `side`
+/// values from 0 to 1.
 #[derive(Clone, Debug)]
 pub struct Rollout {
-    /// The film's number.
+    /// Number of the video.
     pub which: usize,
-    /// Pixels of a side.
+    /// Pixels of a frame's side.
     pub side: usize,
-    /// Frames that the films have that the model was trained on.
+    /// Frames of a video that the model was trained on.
     pub trained_frames: usize,
     /// The frames that the model saw.
     pub seen: Vec<Vec<f32>>,
-    /// Those that it predicted behind them.
+    /// The frames that it predicted after them.
     pub predicted: Vec<Vec<f32>>,
-    /// What all of them should have been.
+    /// The true frames, from the first on; before the first of them there is none, and it stands
+    /// twice.
     pub truth: Vec<Vec<f32>>,
-    /// How far each that was predicted is from that.
+    /// The errors of the predicted frames.
     pub errors: Vec<FrameError>,
-    /// How many of the predicted frames are finite.
+    /// The predicted frames that are not finite.
     pub rows: FiniteRows,
 }
 
-/// Rolls out a film of a run.
+/// Continues a video of a next-frame run from the model's own predictions.
 ///
 /// # Errors
-/// If the run is of another experiment, there is no such film or not as many frames, or the device
-/// fails.
+/// If the run is of another experiment, there is no such video, the numbers of frames are out of
+/// range ([`RunError::NothingSeen`] and the like), or the device fails.
 pub fn rollout(
     folder: &RunFolder,
     config: &Config,

@@ -1,4 +1,4 @@
-//! Where the tutorial's reviews and films come from.
+//! The origins of the tutorial's reviews and videos.
 
 use anyhow::{Context, Result};
 use rnn::cache;
@@ -25,13 +25,13 @@ const IMDB_WORDS: Download = Download {
     bytes: 1_641_221,
 };
 
-/// What the word index is called where it lies beside `imdb.npz`.
+/// Name of the list of words beside `imdb.npz`.
 pub const WORD_INDEX: &str = "imdb_word_index.json";
 
-/// Downloads a file to a path.
+/// A function that downloads a file to a path.
 pub type Fetch<'a> = dyn Fn(&Download, &Path) -> Result<()> + 'a;
 
-/// Where the reviews come from.
+/// The origin of the reviews or videos that a model of the tutorial is trained on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DatasetSource {
@@ -46,7 +46,7 @@ pub enum DatasetSource {
     },
     /// The synthetic reviews of [`rnn_data::corpus`].
     Bundled,
-    /// Films of moving squares.
+    /// Videos of moving squares, which are computed.
     Movies(MovieOptions),
 }
 
@@ -69,7 +69,7 @@ impl DatasetSource {
         }
     }
 
-    /// What results are labelled with.
+    /// Returns the name of the data, with which results are labelled.
     pub fn name(&self) -> String {
         match self {
             Self::Imdb(_) => "IMDB reviews".into(),
@@ -82,7 +82,7 @@ impl DatasetSource {
         }
     }
 
-    /// How many tokens of a review, or frames of a film, a model sees unless told otherwise.
+    /// Returns how many tokens of a review, or frames of a video, a model sees by default.
     pub fn length(&self) -> usize {
         match self {
             Self::Imdb(_) | Self::Text { .. } => crate::experiment::LENGTH,
@@ -95,11 +95,11 @@ impl DatasetSource {
 /// Reviews that were found, and what was not.
 #[derive(Debug)]
 pub struct Found {
-    /// Where the reviews come from.
+    /// The origin of the reviews.
     pub source: DatasetSource,
-    /// Why they are the bundled corpus, if they are.
+    /// The reason why the source is the bundled corpus, if it is.
     pub no_reviews: Option<anyhow::Error>,
-    /// Why the list of their words could not be fetched, if it could not.
+    /// The reason why the list of their words could not be fetched, if it could not.
     pub no_words: Option<anyhow::Error>,
 }
 

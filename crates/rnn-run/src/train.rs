@@ -34,14 +34,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// How a run is carried out: nothing of it changes what comes out.
+/// The circumstances of a training, none of which changes its result.
 #[derive(Clone, Debug)]
 pub struct TrainOptions {
-    /// What happens with checkpoints.
+    /// When checkpoints are taken, how many are kept, and whether an earlier run is replaced.
     pub checkpoints: CheckpointOptions,
-    /// Print the time that each op took.
+    /// True to print the time of each op at the end.
     pub profile: bool,
-    /// The ranks that train together; this is the first of them.
+    /// The ranks that train together, of which this is the first; `None` for one process.
     pub world: Option<Rc<dyn World>>,
     /// The program that the training is part of.
     pub host: Arc<dyn Host>,
@@ -55,12 +55,13 @@ impl Default for TrainOptions {
 }
 
 impl TrainOptions {
-    /// How many processes train together.
+    /// Returns how many processes train together.
     pub fn ranks(&self) -> usize {
         self.world.as_ref().map_or(1, |world| world.size())
     }
 
-    /// What trains, for the configuration of a run.
+    /// Returns the name of the device, with the number of ranks if there are several, for the
+    /// configuration of a run.
     pub fn place(&self, device: &dyn Device) -> String {
         match self.ranks() {
             1 => device.info().to_string(),
@@ -80,12 +81,13 @@ enum Start {
     At(Box<Checkpoint>),
 }
 
-/// Trains what `config` says and writes the run folder. It begins with `first`, or with weights
-/// that the seed decides.
+/// Trains the model of `config` and writes the run folder `out`. Training begins with `first`, or
+/// else with weights drawn from the seed.
 ///
 /// # Errors
-/// If the data cannot be read, the folder not be written or holds something else, or a run that is
-/// not to be replaced, the device fails, or it is interrupted.
+/// If the data cannot be read, the folder cannot be written or holds something that is not to be
+/// replaced, the step does not fit on the device, the device fails and does not recover
+/// ([`Stopped`]), a loss is not finite, or the host asks to stop ([`RunError::Interrupted`]).
 pub fn train(
     config: &Config,
     first: Option<TrainerState>,
@@ -113,11 +115,13 @@ pub fn train(
     trained
 }
 
-/// Goes on with a run from its last checkpoint, until as many epochs are over as it was begun
-/// with, or as `epochs` says, on the same data and list of words, which may lie elsewhere now.
+/// Resumes a run from its last checkpoint and trains until it has `epochs` epochs, by default as
+/// many as it was begun with. `data` and `words` are the paths of the same data and list of words,
+/// if they have been moved.
 ///
 /// # Errors
-/// As [`train`], and if there is nothing to go on from.
+/// As [`train`], and if there is no sound checkpoint, all epochs are done ([`RunError::Finished`]),
+/// or the data is other data ([`RunError::ResumedOnOtherData`]).
 pub fn resume(
     run: &Path,
     epochs: Option<usize>,
@@ -172,7 +176,7 @@ struct Ready {
     /// Where it begins.
     origin: TrainerState,
     /// The steps and epochs of a training that goes on.
-    behind: Option<[usize; 2]>,
+    done: Option<[usize; 2]>,
 }
 
 impl<'a> Run<'a> {
@@ -285,22 +289,21 @@ impl<'a> Run<'a> {
         }
         let per_epoch = splits.train.len().div_ceil(config.step_size());
         let epochs = origin.progress.history.epochs.len();
-        let behind = goes_on.then(|| [epochs * per_epoch + origin.progress.steps, epochs]);
+        let done = goes_on.then(|| [epochs * per_epoch + origin.progress.steps, epochs]);
         trainer.restore(origin.clone())?;
-        Ok(Ready { trainer, memory, origin, behind })
+        Ok(Ready { trainer, memory, origin, done })
     }
 
     /// Trains to the end, or until it fails.
     fn attempt(
         &self,
-        Ready { trainer, memory, behind, .. }: &mut Ready,
+        Ready { trainer, memory, done, .. }: &mut Ready,
         keeper: &mut Keeper<'_>,
         progress: &mut dyn Progress,
     ) -> Result<Result<History, TrainError>> {
         let Self { config, splits, folder, .. } = self;
         let examples = [splits.train.len(), splits.validation.len()];
-        let shown =
-            progress.begin(&Attempt { config, examples, memory, folder, behind: *behind })?;
+        let shown = progress.begin(&Attempt { config, examples, memory, folder, done: *done })?;
         let mut watch = Interruptible::new(shown, self.host());
         let fitted = fit(config, trainer, splits, keeper, &mut watch);
         drop(watch);

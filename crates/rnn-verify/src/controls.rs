@@ -9,10 +9,11 @@ use rnn_graph::{
 use rnn_ops::{Activation, Case, Lstm, LstmGates, Matmul, RowAxis, Sample, Scale, ScanInputs};
 use std::sync::Arc;
 
-/// A planted mistake by name, and whether it was found.
+/// A planted mistake by name, and the verdict: `Ok` if the checker found it.
 pub type Control = (&'static str, Result<Measured, NotPassed>);
 
-/// Plants mistakes into what a device computes and into the kernels that it runs.
+/// Plants mistakes into the results of a device and into the kernels that it runs, and returns
+/// which of them the checker found.
 pub fn controls(device: &dyn Device) -> Vec<Control> {
     let mut all = Vec::new();
     for (case, mistakes) in [
@@ -69,7 +70,7 @@ fn stop_early(values: &mut [f32]) {
     values[485 * per_step..].fill(0.0);
 }
 
-/// Plants mistakes into what a device makes of a case.
+/// Plants mistakes into the results of a case on a device.
 fn in_results(
     case: &Case,
     mistakes: &[(&'static str, Change)],
@@ -96,7 +97,7 @@ fn in_results(
     mistakes.iter().map(|&(name, change)| (name, planted(change))).chain([nothing]).collect()
 }
 
-/// Plants a mistake into the gradient of an op.
+/// Plants a mistake into the gradient of an op, and returns whether the checker found it.
 pub fn gradient_control() -> Control {
     let sound = product();
     let op = Tampered { op: sound.op.clone(), edit: None, gradient: 1.01 };

@@ -124,27 +124,28 @@ impl Comparison {
     }
 }
 
-/// What to compare, and where.
+/// The peers to compare with, and the steps.
 pub struct PeerOptions<'a> {
-    /// The folder of the peers' scripts.
+    /// Folder of the peers' scripts.
     pub scripts: &'a Path,
-    /// Whether burn is a peer.
+    /// True if burn is a peer.
     pub burn: bool,
-    /// What the names of the steps contain.
+    /// Text that the names of the steps contain.
     pub wanted: &'a str,
-    /// Whether the steps are smaller ones.
+    /// True for smaller steps.
     pub quick: bool,
-    /// The folder of the results.
+    /// Folder for the results.
     pub out: &'a Path,
     /// The program that prints the table.
     pub host: &'a dyn Host,
 }
 
-/// Measures steps and writes `DATE-DEVICE.md`, `.json` and `.png`. Other steps that those files
-/// tell of stay, so that what takes long can be measured in parts.
+/// Times steps beside those of peers and writes `DATE-DEVICE.md`, `.json` and `.png`. Steps that
+/// these files already hold and that are not measured now stay in them, so that long comparisons
+/// can be made in parts.
 ///
 /// # Errors
-/// If there is no script or no Python, a result of ours is wrong, the device fails, or a file
+/// If there is no script or no Python, a result of rnn-gpu is wrong, the device fails, or a file
 /// cannot be written. A peer that fails is a line of the table.
 pub fn compare(device: &dyn Device, options: PeerOptions<'_>) -> Result<()> {
     let PeerOptions { scripts, burn, wanted, quick, out, host } = options;

@@ -24,9 +24,10 @@ const POLL: Duration = Duration::from_millis(20);
 /// How the peers write their names.
 const NAMES: [(&str, &str); 3] = [("keras", "Keras"), ("torch", "PyTorch"), ("jax", "JAX")];
 
-/// `PEER_steps.py`, or burn's crate: times one step a call, as `bench/peers/common.py` says.
+/// The program of a peer, `PEER_steps.py` or burn's crate, which times one step at each call, as
+/// `bench/peers/common.py` specifies.
 pub struct Script {
-    /// The peer.
+    /// Name of the peer.
     pub name: String,
     program: PathBuf,
     /// What stands before all other arguments.
@@ -40,11 +41,11 @@ pub struct Script {
 type Variants = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
 impl Script {
-    /// Those in a folder whose peers Python has, and burn if it is wanted and can be compiled; the
-    /// others are told.
+    /// Returns the scripts in a folder whose peers are installed, and burn if it is wanted and can
+    /// be compiled. The host is told of those left out.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is no script, no Python, or no peer is installed.
     pub fn all(folder: &Path, gpu: bool, burn: bool, host: &dyn Host) -> Result<Vec<Self>> {
         let entries = fs::read_dir(folder)
             .with_context(|| format!("cannot read the peers' scripts in {}", folder.display()))?;
@@ -101,17 +102,17 @@ impl Script {
         }
     }
 
-    /// Those that are worth timing.
+    /// Returns the variants of an experiment that the peer can time.
     pub fn variants(&self, experiment: &str, training: bool) -> Vec<String> {
         let mode = if training { "training" } else { "inference" };
         let modes = self.variants.get(experiment);
         modes.and_then(|modes| modes.get(mode)).cloned().unwrap_or_default()
     }
 
-    /// Times a step.
+    /// Times a step in one variant.
     ///
     /// # Errors
-    /// If it cannot, with what it said last, or takes too long.
+    /// If the program fails, with the last line of its output, or takes too long.
     pub fn run(&self, step: &BenchStep, variant: &str, host: &dyn Host) -> Result<Timed> {
         let (batch, length) = (step.batch.to_string(), step.length.to_string());
         let mut arguments = vec!["--experiment", step.experiment.name(), "--variant", variant];

@@ -17,7 +17,7 @@ use rnn_core::Shape;
 use std::io;
 use std::path::PathBuf;
 
-/// An array read from `.npy`, row-major whatever the order in the file.
+/// An array that was read from `.npy`, in row-major order whatever the order in the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NpyArray {
     shape: Shape,
@@ -41,18 +41,18 @@ pub enum Values {
 }
 
 impl NpyArray {
-    /// The extents.
+    /// Returns the extents.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// The elements.
+    /// Returns the elements in row-major order.
     pub fn values(&self) -> &Values {
         &self.values
     }
 }
 
-/// Why an `.npy` file could not be read.
+/// The reason why an `.npy` file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum NpyError {
     /// The file could not be opened or read.

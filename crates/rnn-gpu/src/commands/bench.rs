@@ -5,7 +5,7 @@ use anyhow::Result;
 use rnn_bench::{BenchOptions, Suite, bench};
 use std::path::PathBuf;
 
-/// What to measure and where.
+/// The arguments of `rnn-gpu bench`.
 #[derive(clap::Args)]
 pub struct BenchArgs {
     /// What to measure

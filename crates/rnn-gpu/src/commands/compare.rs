@@ -4,7 +4,7 @@ use anyhow::Result;
 use rnn_report::compare::compare;
 use std::path::PathBuf;
 
-/// The runs to compare.
+/// The arguments of `rnn-gpu compare`.
 #[derive(clap::Args)]
 pub struct CompareArgs {
     /// The folders that `train` wrote

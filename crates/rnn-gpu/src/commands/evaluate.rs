@@ -10,7 +10,7 @@ use rnn_run::measure::describe;
 use rnn_run::splits::Split;
 use std::path::PathBuf;
 
-/// What to measure, and by what.
+/// The arguments of `rnn-gpu evaluate`.
 #[derive(clap::Args)]
 pub struct EvaluateArgs {
     /// The folder that `train` wrote, .keras or .h5
@@ -32,7 +32,7 @@ pub struct EvaluateArgs {
     device: String,
 }
 
-/// Measures a trained model on the test data.
+/// Evaluates a trained model on test data and prints the metrics.
 ///
 /// # Errors
 /// If the model or the data cannot be read or do not fit together, the device fails, or a file

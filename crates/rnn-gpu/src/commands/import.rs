@@ -8,7 +8,7 @@ use rnn_run::run::contents::Holds;
 use rnn_run::run::{RunFolder, SavedModel};
 use std::path::{Path, PathBuf};
 
-/// What to import, and into which folder.
+/// The arguments of `rnn-gpu import`.
 #[derive(clap::Args)]
 pub struct ImportArgs {
     /// A .keras or .h5 file
@@ -21,8 +21,8 @@ pub struct ImportArgs {
     overwrite: bool,
 }
 
-/// Turns a model of Keras's into a run folder. Where `overwrite` says so, it takes the place of one
-/// that was imported; a run that was trained stays in any case.
+/// Converts a model of Keras into a run folder. With `overwrite` it replaces a model that was
+/// imported; a run that was trained stays in any case.
 ///
 /// # Errors
 /// If the file cannot be read, holds what is not supported, or the folder holds something or cannot

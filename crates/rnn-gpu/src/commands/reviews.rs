@@ -7,7 +7,7 @@ use rnn::datasets::text::Columns;
 use rnn_run::source::DatasetSource;
 use std::path::{Path, PathBuf};
 
-/// How reviews that are text are to be read.
+/// The arguments that say how reviews are read from text.
 #[derive(clap::Args)]
 pub struct TextArgs {
     /// The column of a .csv, .tsv or .jsonl file that holds the text [default: text, review or
@@ -25,15 +25,16 @@ pub struct TextArgs {
 }
 
 impl TextArgs {
-    /// The columns of a file.
+    /// Returns the columns that are asked for.
     pub fn columns(&self) -> Columns {
         Columns { text: self.text_column.clone(), label: self.label_column.clone() }
     }
 
-    /// Makes sure that nothing is asked for which this source does not have.
+    /// Makes sure that the arguments apply to a source of reviews.
     ///
     /// # Errors
-    /// If columns are named of what has none, or words of what has its own.
+    /// If columns are given for a source without columns, or a list of words for one that has its
+    /// own.
     pub fn check(&self, source: &DatasetSource) -> Result<()> {
         ensure!(
             matches!(source, DatasetSource::Text { .. }) || self.columns() == Columns::default(),
@@ -49,7 +50,10 @@ impl TextArgs {
     }
 }
 
-/// Downloads a file, and shows how far that is.
+/// Downloads a file, with a progress bar.
+///
+/// # Errors
+/// If it cannot be downloaded.
 pub fn download(file: &Download, path: &Path) -> Result<()> {
     eprintln!("downloading {} to {}", file.url, path.display());
     let bar = ProgressBar::new(file.bytes);

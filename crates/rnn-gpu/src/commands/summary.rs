@@ -7,7 +7,7 @@ use rnn_run::experiment::{Experiment, Preset};
 use rnn_run::run::SavedModel;
 use std::path::Path;
 
-/// The model to describe.
+/// The arguments of `rnn-gpu summary`.
 #[derive(clap::Args)]
 pub struct SummaryArgs {
     /// An experiment, a run folder, .keras, .h5 or model.toml

@@ -63,7 +63,7 @@ pub struct TrainArgs {
     /// Decides first weights, split and order [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Use at most so many examples of each set
+    /// Use at most N examples of each set
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
     /// f32, or mixed: LSTM, ConvLSTM and SimpleRNN keep sequences in half precision and sum in
@@ -111,7 +111,7 @@ pub struct TrainArgs {
     /// Whose defaults the model follows [default: keras3; 2018 of next-frame]
     #[arg(long, value_enum, help_heading = TUTORIAL_MODEL)]
     preset: Option<Preset>,
-    /// Tokens of a review, of which longer ones lose their beginning, or frames of a film
+    /// Tokens of a review, of which longer ones lose their beginning, or frames of a video
     /// [default: 500; 201 of the bundled corpus; 15 of next-frame, 12 of its quick preset]
     #[arg(
         long, value_name = "N", help_heading = TUTORIAL_MODEL,
@@ -126,13 +126,13 @@ pub struct TrainArgs {
         value_parser = clap::builder::FalseyValueParser::new()
     )]
     offline: bool,
-    /// Films to make, of which five sixths are trained on [default: 1200; 720 of the quick preset]
+    /// Videos to make, of which five sixths are trained on [default: 1200; 720 of the quick preset]
     #[arg(
         long, value_name = "N", help_heading = TUTORIAL_MODEL,
         value_parser = clap::value_parser!(u32).range(6..=1_000_000)
     )]
     movies: Option<u32>,
-    /// Pixels of a side of a film, an even number [default: 40; 20 of the quick preset]
+    /// Pixels of a side of a video, an even number [default: 40; 20 of the quick preset]
     #[arg(long, value_name = "N", value_parser = movie_size, help_heading = TUTORIAL_MODEL)]
     size: Option<u32>,
 }
@@ -179,7 +179,7 @@ struct CheckpointArgs {
     /// for more --epochs. With --data, where the same data lies now
     #[arg(long, value_name = "RUN", conflicts_with_all = SETTINGS)]
     resume: Option<PathBuf>,
-    /// When to take checkpoints besides those after each epoch: every so many steps, or after
+    /// When to take checkpoints besides those after each epoch: every N steps, or after
     /// times like 90s, 5m or 2h; `never` for none at all
     #[arg(long, value_name = "STEPS|TIME", default_value = "epoch")]
     checkpoint_every: Every,
@@ -191,7 +191,7 @@ struct CheckpointArgs {
     overwrite: bool,
 }
 
-/// Films that two cores learn from in five minutes.
+/// Videos that two cores learn from in five minutes.
 const QUICK: MovieOptions =
     MovieOptions { count: 720, frames: 12, size: 20, squares: (1, 3), seed: 1 };
 
@@ -229,7 +229,7 @@ fn movie_size(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Trains what was asked for.
+/// Trains the model or models that were asked for, and writes their run folders.
 ///
 /// # Errors
 /// If the arguments do not fit together, the training fails, or it is interrupted.

@@ -44,9 +44,13 @@ pub(super) type Series<'a> = dyn FnOnce(&mut Chart<'_, '_>) -> Result<()> + 'a;
 
 /// One panel of a picture: what its axes show and how its series are drawn.
 pub(super) struct Panel<'a> {
+    /// Heading of the panel.
     pub caption: String,
+    /// The horizontal axis.
     pub x: Axis,
+    /// The vertical axis.
     pub y: Axis,
+    /// The function that draws the series into the panel.
     pub series: Box<Series<'a>>,
 }
 

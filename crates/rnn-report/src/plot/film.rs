@@ -8,17 +8,17 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::path::Path;
 use std::time::Duration;
 
-/// A film as a model goes on with it, beside the true one. Frames are squares of values from 0
-/// to 1.
+/// A video that a model continued, beside the true one. Frames are rows of `side` x `side` values
+/// from 0 to 1.
 #[derive(Clone, Debug)]
 pub struct Film {
     /// Pixels of a frame's side.
     pub side: usize,
-    /// Frames that the model was shown.
+    /// Number of frames that the model saw.
     pub seen: usize,
-    /// Those, and its predictions.
+    /// The frames that it saw, and its predictions.
     pub frames: Vec<Vec<f32>>,
-    /// As many true frames.
+    /// The true frames, as many as `frames`.
     pub truth: Vec<Vec<f32>>,
 }
 
@@ -30,8 +30,11 @@ const GAP: u32 = 16;
 const HEADER: u32 = 48;
 const FRAME_TIME: Duration = Duration::from_millis(400);
 
-/// Writes `frame-01.png`, .. with prediction and truth side by side, `frames.png` with all of
-/// them, and the animation `film.gif` into a folder.
+/// Draws `frame-01.png` and so on, each with prediction and truth side by side, `frames.png` with
+/// all of them, and the animation `film.gif` into a folder.
+///
+/// # Errors
+/// If a file cannot be written.
 pub fn film(folder: &Path, film: &Film) -> Result<()> {
     font::register()?;
     let mut pictures = Vec::new();
@@ -65,7 +68,7 @@ fn animate(bytes: &mut Vec<u8>, pictures: Vec<RgbImage>) -> image::ImageResult<(
     Ok(())
 }
 
-/// A frame, enlarged to about so many pixels; every pixel of it becomes a square.
+/// A frame, enlarged to about this number of pixels a side; every pixel of it becomes a square.
 fn enlarged(frame: &[f32], side: usize, about: usize) -> RgbImage {
     let mut small = RgbImage::new(side as u32, side as u32);
     for (pixel, &value) in small.pixels_mut().zip(frame) {

@@ -16,14 +16,14 @@ const VALIDATION: Color = Color::Magenta;
 /// Columns below which the charts stand one above the other.
 const NARROW: u16 = 72;
 
-/// What changes by the clock alone.
+/// The figures that change with the time alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    /// How long the training has been watched.
+    /// Time since the training was first watched.
     pub elapsed: Duration,
-    /// How long it will still take.
+    /// Estimated time to its end.
     pub left: Duration,
-    /// Training examples a second.
+    /// Training examples per second.
     pub rate: f64,
 }
 
@@ -132,7 +132,7 @@ fn status_lines(figures: &TrainingFigures, clock: Clock) -> Vec<Line<'static>> {
     let last = figures.logs.last().and_then(|log| log.validation);
     let validation = match last {
         Some(validation) => figures.describe("", &validation),
-        None => "behind the first epoch".to_owned(),
+        None => "after the first epoch".to_owned(),
     };
     let named = |name: &'static str, text: String, color: Color| {
         Line::from(vec![Span::from(format!("{name:<11}")).fg(color), Span::from(text)])

@@ -8,7 +8,8 @@ use std::time::Duration;
 /// How long steps are watched before the time left is told where there is no bar.
 const FIRST_ESTIMATE: Duration = Duration::from_secs(15);
 
-/// A bar per epoch on a terminal; elsewhere a line per epoch, and one with the first estimate.
+/// A display in lines: on a terminal a progress bar for each epoch; elsewhere a line for each
+/// epoch, and one with the first estimate of the time left.
 #[derive(Default)]
 pub struct LineDisplay {
     told: bool,
@@ -16,7 +17,7 @@ pub struct LineDisplay {
 }
 
 impl LineDisplay {
-    /// Shows what happened, which `figures` know already.
+    /// Shows an event of the training, of which `figures` have been updated.
     pub fn show(&mut self, event: &Event, figures: &TrainingFigures, host: &dyn Host) {
         match event {
             Event::Epoch(epoch) => {

@@ -22,13 +22,14 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How a training is watched.
+/// The displays of a training.
 #[derive(Clone, Debug, Default)]
 pub struct WatchOptions {
-    /// Whether live curves are shown on the whole terminal; lines where standard output is none.
+    /// True to show live curves on the whole terminal; if standard output is none, lines are shown.
     pub tui: bool,
-    /// Whether curves for TensorBoard are written, into the folder `tensorboard` of the run, or into
-    /// one of this folder that is named as the run's.
+    /// The folder of TensorBoard curves, if they are written: `Some(None)` for the folder
+    /// `tensorboard` of the run, `Some(Some(folder))` for a subfolder of that folder with the name
+    /// of the run.
     pub tensorboard: Option<Option<PathBuf>>,
 }
 
@@ -39,14 +40,14 @@ fn read(figures: &Shared) -> MutexGuard<'_, TrainingFigures> {
     figures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Shows trainings: as lines, on a live screen, as curves for TensorBoard.
+/// The displays of trainings: lines, a live screen, TensorBoard curves.
 pub struct ShowProgress {
     options: WatchOptions,
     host: Arc<dyn Host>,
 }
 
 impl ShowProgress {
-    /// Begins to show trainings to the user of a program.
+    /// Creates the displays; `host` prints their lines.
     pub fn new(options: WatchOptions, host: Arc<dyn Host>) -> Self {
         Self { options, host }
     }
@@ -58,7 +59,7 @@ impl Progress for ShowProgress {
     }
 }
 
-/// Follows a training.
+/// A callback that displays one attempt at a training.
 pub struct Watch {
     figures: Shared,
     display: Display,
@@ -72,23 +73,23 @@ enum Display {
 }
 
 impl Watch {
-    /// Begins. The curves of a training that goes on do so where they were, unless another folder
-    /// is asked for.
+    /// Begins to display. TensorBoard curves of a training that is resumed continue in their folder
+    /// unless another one is asked for.
     ///
     /// # Errors
-    /// If the terminal cannot be drawn on, or TensorBoard's files not be written.
+    /// If the terminal cannot be drawn on, or TensorBoard's files cannot be written.
     pub fn new(attempt: &Attempt<'_>, args: &WatchOptions, host: Arc<dyn Host>) -> Result<Self> {
-        let &Attempt { config, examples, memory, folder: run, behind } = attempt;
+        let &Attempt { config, examples, memory, folder: run, done } = attempt;
         let path = run.path();
         let folder = match &args.tensorboard {
             Some(Some(folder)) => Some(folder.join(path.file_name().unwrap_or(OsStr::new("run")))),
             Some(None) => Some(path.join("tensorboard")),
-            None if behind.is_some() => run.curves_folder()?,
+            None if done.is_some() => run.curves_folder()?,
             None => None,
         };
         let create = |folder: PathBuf| {
             let failed = || format!("cannot write to the folder {}", folder.display());
-            let board = Board::create(&folder, behind).with_context(failed)?;
+            let board = Board::create(&folder, done).with_context(failed)?;
             run.save_curves_folder(&folder)?;
             anyhow::Ok(board)
         };

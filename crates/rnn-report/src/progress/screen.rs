@@ -15,8 +15,8 @@ const FRAME: Duration = Duration::from_millis(100);
 /// Whether the terminal shows the screen.
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// The whole terminal, drawn by a thread of its own so that a long step delays neither keys nor
-/// resizing. The terminal is as it was before once this is dropped, also by a panic.
+/// A display on the whole terminal, drawn by its own thread, so that a long step delays neither
+/// keys nor resizing. Dropping it, also in a panic, restores the terminal.
 pub struct Screen {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -24,10 +24,11 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal.
+    /// Takes the terminal and begins to draw. `host` is asked to stop by the keys q, Esc and
+    /// Ctrl-C.
     ///
     /// # Errors
-    /// If standard output is none that can be drawn on.
+    /// If standard output is no terminal that can be drawn on.
     pub fn start(figures: Shared, host: Arc<dyn Host>) -> io::Result<Self> {
         let _restored = host.at_end(Box::new(restore));
         SHOWN.store(true, Ordering::Relaxed);

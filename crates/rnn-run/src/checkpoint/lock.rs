@@ -4,8 +4,8 @@ use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-/// Keeps other processes from training into the same folder, for as long as it lives. The system
-/// frees the lock of a process that dies.
+/// A lock that keeps other processes from training into the same folder until it is dropped. The
+/// system frees the lock of a process that dies.
 #[derive(Debug)]
 pub struct RunLock {
     path: PathBuf,
@@ -14,10 +14,10 @@ pub struct RunLock {
 }
 
 impl RunLock {
-    /// Locks a folder that exists. The file of the lock goes also if the host's program ends.
+    /// Locks a folder that exists. The file of the lock is also removed if the host's program ends.
     ///
     /// # Errors
-    /// If another process trains into it, or it cannot be locked.
+    /// [`RunError::Locked`] if another process trains into it; otherwise if it cannot be locked.
     pub fn acquire(folder: &Path, host: &dyn Host) -> Result<Self> {
         let path = folder.join(".lock");
         let foreign =

@@ -20,34 +20,34 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// The most examples in a step.
+/// The largest number of examples in a step.
 pub const MAX_BATCH: usize = 1 << 20;
 /// The most processes that train together.
 const MAX_RANKS: usize = 1 << 16;
 
-/// What was trained and how: `config.json`.
+/// The settings of a run: `config.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
-    /// Which model on what.
+    /// The model, and its data.
     #[serde(flatten)]
     pub task: Task,
-    /// Examples that each rank has in a step.
+    /// Examples in a step, for each rank.
     pub batch_size: usize,
-    /// Processes that train together.
+    /// Number of processes that train together.
     #[serde(default = "alone")]
     pub ranks: usize,
     /// Passes over the training data.
     pub epochs: usize,
-    /// Decides first weights, split and order.
+    /// Seed of the first weights, of dropout, of the split and of the order of examples.
     pub seed: u64,
-    /// What training computes with.
+    /// Precision of the training, single or mixed.
     #[serde(default)]
     pub precision: Precision,
-    /// At most so many examples of each set.
+    /// The largest number of examples of each set; the rest is left out.
     pub limit: Option<usize>,
-    /// Where it was trained.
+    /// The device, or the ranks, that trained it, in words.
     pub device: String,
-    /// What tells the data that it was trained on from others, [`rnn::nn::Dataset::fingerprint`].
+    /// Fingerprint of the data that it was trained on, [`rnn::nn::Dataset::fingerprint`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
 }
@@ -62,29 +62,29 @@ fn shuffles() -> bool {
     true
 }
 
-/// A model, and what it is trained on.
+/// A model, and its data.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Task {
-    /// One of the tutorial's.
+    /// A model of the tutorial.
     Builtin(BuiltinTask),
-    /// One of the user's.
+    /// A model of the user's.
     Custom(Box<CustomTask>),
 }
 
-/// A model of the tutorial on reviews or films.
+/// A model of the tutorial on reviews or videos.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BuiltinTask {
     /// The model.
     pub experiment: Experiment,
-    /// Whose defaults it follows.
+    /// The defaults that the model follows.
     #[serde(default)]
     pub preset: Preset,
-    /// The reviews or films.
+    /// The reviews or videos.
     pub data: DatasetSource,
-    /// Tokens of a review, or frames of a film.
+    /// Tokens of a review, or frames of a video.
     pub length: usize,
-    /// The words of the reviews by rank, as Keras's `imdb_word_index.json` lists them.
+    /// A file of the words of the reviews by rank, as Keras's `imdb_word_index.json`.
     #[serde(default)]
     pub word_index: Option<PathBuf>,
 }
@@ -92,31 +92,31 @@ pub struct BuiltinTask {
 /// A model of the user's on arrays of the user's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CustomTask {
-    /// What results call it.
+    /// Name of the model in results.
     pub name: String,
-    /// An `.npz` or a folder of `x_train`, `y_train` and perhaps `x_val`, `y_val`, `x_test`,
-    /// `y_test`, or a table.
+    /// Path of the data: an `.npz`, or a folder of `.npy`, of `x_train`, `y_train` and optionally
+    /// `x_val`, `y_val`, `x_test`, `y_test`; or a table.
     pub arrays: PathBuf,
-    /// The columns of a table.
+    /// The columns of a table; `None` for other data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<Columns>,
-    /// Whether they are left in their files, though they are not large for the memory at hand.
+    /// True if arrays stay in their files, though they are not large for the memory at hand.
     #[serde(default)]
     pub stream: bool,
-    /// The share of the training examples, the last of them, that validates.
+    /// Fraction of the training examples that validate, the last of them, from 0 to less than 1.
     pub validation: f64,
-    /// What the examples of class 0, 1, .. count in training; the same, where there are none.
+    /// Weights in the loss of the examples of class 0, 1, .. in training; if empty, all are 1.
     #[serde(default)]
     pub class_weights: Vec<f32>,
-    /// What ends the training early.
+    /// The condition on which training ends early.
     #[serde(default)]
     pub early_stopping: Option<Stopping>,
-    /// Each epoch has an order of its own.
+    /// True if each epoch has an order of its own.
     #[serde(default = "shuffles")]
     pub shuffle: bool,
-    /// The extents of an example of each input.
+    /// The extents of one example of each input.
     pub samples: Vec<Vec<usize>>,
-    /// What it is made of, and how it is trained.
+    /// The description of the model, its optimizer and its losses.
     pub model: Compiled,
 }
 
@@ -141,12 +141,12 @@ impl BuiltinTask {
 }
 
 impl Config {
-    /// Examples in a step of all ranks.
+    /// Returns the number of examples in a step of all ranks.
     pub fn step_size(&self) -> usize {
         self.batch_size * self.ranks
     }
 
-    /// What results call the model.
+    /// Returns the name of the model in results.
     pub fn name(&self) -> &str {
         match &self.task {
             Task::Builtin(task) => task.experiment.name(),
@@ -154,7 +154,7 @@ impl Config {
         }
     }
 
-    /// What results call the data.
+    /// Returns the name of the data in results.
     pub fn data(&self) -> String {
         match &self.task {
             Task::Builtin(task) => task.data.name(),
@@ -165,7 +165,7 @@ impl Config {
         }
     }
 
-    /// What the examples are.
+    /// Returns the word for the examples: "reviews", "films" or "examples".
     pub fn examples(&self) -> &'static str {
         match &self.task {
             Task::Builtin(BuiltinTask { experiment: Experiment::NextFrame, .. }) => "films",
@@ -174,21 +174,21 @@ impl Config {
         }
     }
 
-    /// Whether it is the experiment that predicts the next frame of films.
+    /// Returns true for the experiment that predicts the next frame of videos.
     pub fn predicts_frames(&self) -> bool {
         let Task::Builtin(task) = &self.task else { return false };
         task.experiment == Experiment::NextFrame
     }
 
-    /// Which model on what, for the head of every result.
+    /// Returns the names of the model and of its data, for the head of every result.
     pub fn title(&self) -> String {
         format!("{} on {}", self.name(), self.data())
     }
 
-    /// The model with its first weights.
+    /// Builds the model with its first weights, drawn from the seed.
     ///
     /// # Errors
-    /// If the examples are too short for it.
+    /// If the examples are too short for the model, or its weights do not fit into memory.
     pub fn model(&self) -> Result<Model> {
         match &self.task {
             Task::Builtin(task) => task.model(self.seed),
@@ -200,7 +200,8 @@ impl Config {
         }
     }
 
-    /// What `model.json` says of the model: extents that its description leaves open stay so.
+    /// Returns the contents of `model.json` for the model of this run. Extents that its description
+    /// leaves open stay open.
     pub fn compiled(&self, model: &Model) -> Compiled {
         match &self.task {
             Task::Builtin(_) => {
@@ -210,7 +211,7 @@ impl Config {
         }
     }
 
-    /// How it is trained.
+    /// Returns the optimizer and the losses.
     pub fn compile(&self) -> Compile {
         match &self.task {
             Task::Builtin(task) => Compile {
@@ -221,10 +222,10 @@ impl Config {
         }
     }
 
-    /// Whether it asks for nothing that no run has: a file may say anything.
+    /// Makes sure that a configuration read from a file is in range.
     ///
     /// # Errors
-    /// If it does.
+    /// If a value is out of range; the message names it.
     pub fn check(&self) -> Result<()> {
         ensure!((1..=MAX_BATCH).contains(&self.batch_size), "batch_size = {}", self.batch_size);
         ensure!((1..=MAX_RANKS).contains(&self.ranks), "ranks = {}", self.ranks);
@@ -244,11 +245,11 @@ impl Config {
         }
     }
 
-    /// A trainer of the model, or of one with the same weights and other outputs, in the precision
-    /// of the run.
+    /// Returns a trainer of the run's model, or of one with the same weights and other outputs, in
+    /// the precision of the run.
     ///
     /// # Errors
-    /// If the device has no such precision.
+    /// [`RunError::NoHalf`] if the device does not have that precision.
     pub fn trainer(&self, model: Model, device: &dyn Device) -> Result<Trainer> {
         let Compile { optimizer, losses } = self.compile();
         let trainer = trainer(model, device, (optimizer, self.seed), self.precision)?;
@@ -259,7 +260,8 @@ impl Config {
         Ok(trainer.metric_sums(self.metric_sums()))
     }
 
-    /// What is counted besides the loss; of several outputs for the first.
+    /// Returns which metrics are computed besides the loss; if there are several outputs, those of
+    /// the first.
     pub fn metric_sums(&self) -> MetricSums {
         match &self.task {
             Task::Builtin(task) => task.experiment.metric_sums(),
@@ -267,12 +269,12 @@ impl Config {
         }
     }
 
-    /// Whether there are classes, and so an accuracy.
+    /// Returns true if there are classes, and therefore an accuracy.
     pub fn classes(&self) -> bool {
         self.metric_sums() != MetricSums::Regression
     }
 
-    /// What the loss is called, for axes: of several outputs those of all.
+    /// Returns the name of the loss for axes; of several outputs, the names of all of their losses.
     pub fn loss_name(&self) -> String {
         let losses = self.compile().losses;
         let mut names: Vec<&str> = losses.iter().map(|(loss, _)| words(loss)).collect();
@@ -284,7 +286,7 @@ impl Config {
         }
     }
 
-    /// What ends the training early, if that was asked for.
+    /// Returns the callback that ends the training early, if that was asked for.
     pub fn early_stopping(&self) -> Option<EarlyStopping> {
         match &self.task {
             Task::Builtin(_) => None,
@@ -292,8 +294,8 @@ impl Config {
         }
     }
 
-    /// All that can differ between two runs: the settings, and of models of the user's each layer
-    /// with its arguments and what it is applied to.
+    /// Returns everything that can differ between two runs as JSON: the settings and, for models of
+    /// the user's, each layer with its arguments and the layers that it is applied to.
     ///
     /// # Errors
     /// If the model cannot be written as JSON.
@@ -320,7 +322,8 @@ impl Config {
         Ok(facts)
     }
 
-    /// All of it for people; layers have a table of their own.
+    /// Returns the settings for people as JSON, without the layers, which have a table of their
+    /// own.
     ///
     /// # Errors
     /// If it cannot be written as JSON.
@@ -336,7 +339,7 @@ impl Config {
 /// Makes sure that a device has a precision.
 ///
 /// # Errors
-/// If it has not.
+/// [`RunError::NoHalf`] if it does not.
 pub fn check_precision(device: &dyn Device, precision: Precision) -> Result<()> {
     ensure!(
         precision == Precision::F32 || device.limits().half,
@@ -345,7 +348,7 @@ pub fn check_precision(device: &dyn Device, precision: Precision) -> Result<()> 
     Ok(())
 }
 
-/// What trains, judges and predicts with a model: the one place where a precision meets a device.
+/// Returns a trainer in a precision that the device has. It is the one place that combines the two.
 ///
 /// # Errors
 /// As [`check_precision`].

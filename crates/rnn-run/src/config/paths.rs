@@ -26,7 +26,8 @@ impl Config {
         }
     }
 
-    /// As it is kept in the folder `run`: paths to what lies beside it, or in it, begin there.
+    /// Returns the configuration as it is stored in the folder `run`: paths to data that lies in
+    /// the folder or beside it become relative to it.
     pub fn kept_in(&self, run: &Path) -> Self {
         let mut config = self.clone();
         for path in config.paths().into_iter().flatten() {
@@ -39,7 +40,8 @@ impl Config {
         config
     }
 
-    /// What [`Config::kept_in`] gave, read again from the folder `run`.
+    /// Returns a configuration that was stored by [`Config::kept_in`] in the folder `run` with the
+    /// paths as they lead there now.
     pub fn found_in(mut self, run: &Path) -> Self {
         // Before there was a fingerprint, paths began in the folder that `train` was called in.
         let old = self.fingerprint.is_none();
@@ -55,7 +57,7 @@ impl Config {
     /// Replaces the paths of the data and of the list of its words by those that are given.
     ///
     /// # Errors
-    /// If the run has no such files.
+    /// [`RunError::NoDataFile`] or [`RunError::NoWordFile`] if the run reads no such file.
     pub fn replace_data(&mut self, moved: [Option<PathBuf>; 2]) -> Result<()> {
         let data = self.data();
         let [data_path, word_path] = self.paths();
@@ -73,10 +75,10 @@ impl Config {
         Ok(())
     }
 
-    /// Makes sure that the data is where it was.
+    /// Makes sure that the data exists.
     ///
     /// # Errors
-    /// If it is not.
+    /// [`RunError::DataGone`] if it does not.
     pub fn check_data(&mut self) -> Result<()> {
         if let [Some(path), _] = self.paths() {
             ensure!(path.exists(), RunError::DataGone { path: path.clone() });

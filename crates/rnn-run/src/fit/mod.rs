@@ -25,41 +25,43 @@ use std::sync::Arc;
 /// comes nearer to the mean over all steps.
 const EVALUATION_BATCH: usize = 128;
 
-/// What `train --model` is told.
+/// The settings of a training of a user's model.
 #[derive(Clone, Debug, Default)]
 pub struct FitArgs {
-    /// The model: a run folder, .keras, .h5 or model.toml.
+    /// Path of the model: a run folder, `.keras`, `.h5` or `model.toml`.
     pub model: PathBuf,
-    /// The arrays: x_train, y_train, and perhaps x_val, y_val, x_test, y_test.
+    /// Path of the arrays `x_train`, `y_train` and optionally `x_val`, `y_val`, `x_test`, `y_test`,
+    /// or of a table.
     pub data: PathBuf,
-    /// The columns of a table.
+    /// The columns of a table that are asked for.
     pub columns: ColumnChoice,
-    /// Leave them in their files.
+    /// True to leave arrays in their files.
     pub stream: bool,
-    /// `fit.toml`.
+    /// Path of a `fit.toml`.
     pub fit: Option<PathBuf>,
-    /// In place of what `fit.toml` says.
+    /// Passes over the training data, in place of those of `fit.toml`.
     pub epochs: Option<usize>,
-    /// The same.
+    /// Examples in a step, in place of those of `fit.toml`.
     pub batch_size: Option<usize>,
-    /// The same.
+    /// Seed, in place of that of `fit.toml`.
     pub seed: Option<u64>,
-    /// The same.
+    /// True if each epoch has an order of its own, in place of what `fit.toml` says.
     pub shuffle: Option<bool>,
-    /// What it is trained with.
+    /// Precision of the training.
     pub precision: Precision,
-    /// At most so many examples of each set.
+    /// The largest number of examples of each set.
     pub limit: Option<usize>,
-    /// How many train it together.
+    /// Number of processes that train together.
     pub ranks: usize,
-    /// What trains it.
+    /// Name of the device, for the configuration.
     pub device: String,
 }
 
-/// What a run is to do, and what it begins with where the model has weights.
+/// Returns the configuration of a run of the user's model, and the state that it begins with if the
+/// model has weights.
 ///
 /// # Errors
-/// If model, data or options cannot be read or do not fit together.
+/// If the model, the data or `fit.toml` cannot be read, or they do not fit together.
 pub fn prepare(args: &FitArgs, host: &Arc<dyn Host>) -> Result<(Config, Option<TrainerState>)> {
     let options =
         args.fit.as_deref().map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
@@ -124,18 +126,19 @@ pub fn prepare(args: &FitArgs, host: &Arc<dyn Host>) -> Result<(Config, Option<T
     Ok((config, first.transpose()?))
 }
 
-/// The results of a model on arrays.
+/// The results of a model on the user's arrays.
 #[derive(Clone, Copy, Debug)]
 pub struct ArrayResults {
     /// Loss and metrics.
     pub metrics: Metrics,
-    /// Which of the metrics are the model's.
+    /// The metrics that apply to the model.
     pub metric_sums: MetricSums,
-    /// The inputs and the outputs that are finite.
+    /// The rows that are not finite among the inputs, and among the outputs.
     pub rows: [FiniteRows; 2],
 }
 
-/// Measures a trained model on arrays.
+/// Evaluates a trained model on arrays: `x_test` and `y_test`, or else `x` and `y`, or the columns
+/// of a table. `fit` is the path of a `fit.toml`, for a loss that the model does not say.
 ///
 /// # Errors
 /// If the model or the data cannot be read or do not fit together, or the device fails.

@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 use rnn::model_file::ModelFile;
 use rnn::nn::{Architecture, Model};
 
-/// Whether a model keeps states, and for how many rows, where its description fixes that.
+/// A model's dependence on the rows of its batches: stateful layers keep the state of each row, so
+/// every batch has the same number of rows.
 #[derive(Clone, Copy, Debug)]
 pub struct States {
     stateful: bool,
@@ -14,7 +15,7 @@ pub struct States {
 }
 
 impl States {
-    /// Of a model and its description.
+    /// Reads whether a model is stateful, and the number of rows that its description fixes.
     ///
     /// # Errors
     /// If the layers do not fit together.
@@ -22,22 +23,24 @@ impl States {
         Ok(Self { stateful: model.is_stateful()?, fixed: architecture.fixed_batch() })
     }
 
-    /// Whether the order of the examples matters to a training.
+    /// Returns true if the model keeps states from batch to batch, so that the order of examples
+    /// matters.
     pub fn kept(self) -> bool {
         self.stateful
     }
 
-    /// The size of batches that was asked for, or what suits the model.
+    /// Returns the batch size that was asked for, else the one that the model fixes, else the
+    /// default.
     pub fn batch(self, asked: Option<usize>) -> usize {
         let fixed = self.fixed.filter(|_| self.stateful);
         asked.or(fixed).unwrap_or(DEFAULT_BATCH)
     }
 
-    /// Makes sure that sets of so many examples come in batches of one size, that of the description
-    /// if it has one. Each set is called what it is for.
+    /// Makes sure that sets of these numbers of examples, each named by its purpose, divide into
+    /// batches of one size, which is that of the description if it fixes one.
     ///
     /// # Errors
-    /// If a batch would be of another size, and which size to give.
+    /// [`RunError::StateRows`] if a batch would be of another size.
     pub fn check(self, batch: usize, sets: &[(&str, usize)]) -> Result<()> {
         if !self.stateful {
             return Ok(());
@@ -58,7 +61,7 @@ impl States {
     }
 }
 
-/// The size of batches in which a trained model works on so many examples.
+/// Returns the batch size in which a trained model works on this number of examples.
 ///
 /// # Errors
 /// As [`States::check`].

@@ -6,67 +6,68 @@ use crate::splits::Split;
 use rnn::nn::{History, Metrics};
 use serde::{Deserialize, Serialize};
 
-/// All that is known of a run once it is over, but for its model.
+/// The outcome of a run, apart from its model.
 #[derive(Clone, Debug)]
 pub struct RunResult {
-    /// How the training went.
+    /// The metrics of each epoch.
     pub history: History,
-    /// What the model came to.
+    /// The metrics at the end.
     pub results: Results,
-    /// What else was measured.
+    /// Further measurements for the page of the run.
     pub measured: Measured,
 }
 
-/// What a run came to: `results.json`.
+/// The metrics of a run at its end: `results.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// Trainable parameters.
+    /// Number of trainable parameters.
     pub parameters: usize,
-    /// What it is judged by.
+    /// The part of the data that `test` was computed on.
     #[serde(default)]
     pub judged_by: Split,
-    /// Of that data.
+    /// Loss and metrics on that part.
     #[serde(flatten)]
     pub test: Metrics,
-    /// Mean wall time of the training part of an epoch.
+    /// Mean wall time of the training part of an epoch, in seconds.
     pub seconds_per_epoch: f64,
 }
-/// What the page shows of a run beside its other files: `report.json`.
+/// Further measurements of a run, for its page: `report.json`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Measured {
-    /// The rows of the model's summary, of which the first names the columns.
+    /// The rows of the model's summary, the names of the columns first.
     pub layers: Vec<Vec<String>>,
-    /// Examples to train on, to validate, to test.
+    /// Numbers of examples to train on, to validate and to test.
     pub examples: [usize; 3],
-    /// How the model tells classes apart, where there are not too many.
+    /// Scores by class, if there are few enough classes.
     pub classes: Option<Classes>,
     /// The memory of a training step.
     pub memory: Option<Footprint>,
-    /// The time of a training step by op, the most expensive first; none where the device has no
+    /// The time of a training step by op, the most expensive first; empty if the device has no
     /// clock.
     pub ops: Vec<OpTime>,
 }
 
-/// How a model tells classes apart.
+/// The scores of a classifier by class.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Classes {
-    /// Of the test data.
+    /// Scores on the data that the run was evaluated on.
     pub report: ClassificationReport,
-    /// Of two classes, the probabilities of the training data and of the test data.
+    /// For two classes, the predicted probabilities on the training data and on the data that the
+    /// run was evaluated on.
     pub probabilities: Option<[Histogram; 2]>,
 }
 
-/// What one op did in a step.
+/// The work of all nodes of one op in a training step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OpTime {
-    /// Its name.
+    /// Name of the op.
     pub op: String,
-    /// How often it ran.
+    /// Number of its nodes that ran.
     pub calls: u64,
-    /// For how long altogether.
+    /// Time of all of them, in seconds.
     pub seconds: f64,
-    /// Floating-point operations altogether.
+    /// Floating-point operations of all of them; a multiply-add counts as two.
     pub flops: u64,
-    /// Bytes read and written altogether, each tensor once a call.
+    /// Bytes read and written by all of them, each tensor once a call.
     pub bytes: u64,
 }

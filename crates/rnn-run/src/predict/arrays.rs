@@ -14,16 +14,16 @@ use rnn_graph::Device;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What to predict for, and where the predictions go.
+/// The files of predictions for arrays.
 #[derive(Clone, Copy, Debug)]
 pub struct ArrayFiles<'a> {
-    /// `.npy`; `.npz` or a folder of `.npy`; `.csv`.
+    /// The inputs: `.npy`; `.npz` or a folder of `.npy`; `.csv`.
     pub input: &'a Path,
-    /// `.npy`, of several outputs beside it.
+    /// The `.npy` file for the outputs; several outputs get files beside it.
     pub output: &'a Path,
-    /// Whether examples are read from the file as they are needed, whatever memory there is.
+    /// True to read examples from the file as they are needed, whatever memory there is.
     pub stream: bool,
-    /// Examples that are processed together, if that is asked for.
+    /// Examples that are processed together; by default what suits the model.
     pub batch_size: Option<usize>,
 }
 
@@ -32,15 +32,16 @@ pub struct ArrayFiles<'a> {
 pub struct Predicted {
     /// Each file with the shape of its array.
     pub files: Vec<(PathBuf, Vec<usize>)>,
-    /// The inputs and the outputs.
+    /// The rows that are not finite among the inputs, and among the outputs.
     pub rows: [FiniteRows; 2],
 }
 
-/// Predicts for every example of the first file, into the second. `progress` is told of how many
-/// examples of how many there are predictions.
+/// Predicts for every example of `input` and writes the outputs as they come. `progress` is called
+/// with the number of predictions so far and that of examples.
 ///
 /// # Errors
-/// If the model or the arrays cannot be read, do not fit together, or the device fails.
+/// If the model or the arrays cannot be read, they do not fit together, an output cannot be
+/// written, or the device fails.
 pub fn predict_arrays(
     model_path: &Path,
     ArrayFiles { input, output, stream, batch_size }: ArrayFiles<'_>,

@@ -9,11 +9,13 @@ use rnn::text_classifier::TextClassifier;
 use rnn_data::text::Vocabulary;
 use std::path::Path;
 
-/// The model of a finished run. `word_index` is a file like Keras's `imdb_word_index.json`, for
-/// a run that does not hold the words of its reviews.
+/// Opens the model of a finished run on reviews to classify text. `word_index` is a file like
+/// Keras's `imdb_word_index.json`, for a run that does not hold the words of its reviews.
 ///
 /// # Errors
-/// If the run cannot be read, is not one on reviews, or its words are not known.
+/// If the run cannot be read or is not one on reviews, its words are not known
+/// ([`RunError::NoWords`]), or they are known and `word_index` is given as well
+/// ([`RunError::HasWords`]).
 pub fn open_classifier(
     run: &Path,
     word_index: Option<&Path>,

@@ -22,15 +22,16 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// A folder with config, weights, history and pictures.
+/// The folder of a run: its configuration, weights, history, results and pictures.
 #[derive(Clone, Debug)]
 pub struct RunFolder(PathBuf);
 
 impl RunFolder {
-    /// Makes sure of the folder, before any work that would be lost if it could not be written.
+    /// Creates the folder if need be, and makes sure that it can be written before any work would
+    /// be lost.
     ///
     /// # Errors
-    /// If the folder cannot be made or written.
+    /// [`RunError::Unwritable`] if it cannot be created or written.
     pub fn create(path: &Path) -> Result<Self> {
         let unwritable = |source| RunError::Unwritable { folder: path.to_owned(), source };
         fs::create_dir_all(path).map_err(unwritable)?;
@@ -38,20 +39,21 @@ impl RunFolder {
         Ok(Self(path.to_owned()))
     }
 
-    /// The same for a run that begins, after [`RunFolder::check`].
+    /// Checks that a run may begin in a folder, as [`RunFolder::check`] does, and creates it.
     ///
     /// # Errors
-    /// As both.
+    /// Those of [`RunFolder::check`] and [`RunFolder::create`].
     pub fn begin(path: &Path, overwrite: bool) -> Result<Self> {
         Self::check(path, overwrite)?;
         Self::create(path)
     }
 
-    /// Makes sure that a run may begin in a folder: it is not there, is empty, or holds a run that
-    /// may be replaced.
+    /// Makes sure that a run may begin in a folder: it does not exist, is empty, or holds a run
+    /// that `overwrite` allows to replace.
     ///
     /// # Errors
-    /// If the folder holds something else, or what is to stay.
+    /// [`RunError::HoldsRun`], [`RunError::HoldsImported`] or [`RunError::HoldsOther`], by the
+    /// contents of the folder; [`RunError::Occupied`] if a file cannot be written there.
     pub fn check(path: &Path, overwrite: bool) -> Result<()> {
         let folder = path.to_owned();
         match Holds::of(path)? {
@@ -66,10 +68,10 @@ impl RunFolder {
         }
     }
 
-    /// Makes sure that no run is in the folder that is not finished; with the folder locked.
+    /// Makes sure that the folder, which is locked, does not hold a run that can be resumed.
     ///
     /// # Errors
-    /// If there is one.
+    /// [`RunError::HoldsUnfinished`] if it does.
     pub fn check_unfinished(&self) -> Result<()> {
         ensure!(
             !Store::of(&self.0).is_unfinished(),
@@ -78,15 +80,15 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Removes the folder again if nothing has been written to it.
+    /// Removes the folder if nothing has been written to it.
     pub fn abandon(self) {
         // These fail where there is something to keep: checkpoints, an earlier run.
         let _ = fs::remove_dir(self.0.join("checkpoints"));
         let _ = fs::remove_dir(self.0);
     }
 
-    /// Writes what evaluation needs: weights, what the optimizer keeps, `model.json`, and `config.json`, whose presence marks
-    /// the run as finished.
+    /// Writes everything that evaluation needs: the weights, the state of the optimizer,
+    /// `model.json`, and last `config.json`, which marks the run as finished.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -103,10 +105,11 @@ impl RunFolder {
         self.write_text("config.json", &serde_json::to_string_pretty(&config)?)
     }
 
-    /// Opens the folder of an earlier run.
+    /// Opens the folder of a finished run and reads its configuration.
     ///
     /// # Errors
-    /// If it holds no readable `config.json`.
+    /// [`RunError::Unfinished`] or [`RunError::Imported`] if it holds such a model; otherwise if it
+    /// has no readable `config.json`.
     pub fn open(path: &Path) -> Result<(Self, Config)> {
         let file = path.join("config.json");
         let text = match fs::read_to_string(&file) {
@@ -126,20 +129,20 @@ impl RunFolder {
         Ok((Self(path.to_owned()), config.found_in(path)))
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// A file in it.
+    /// Returns the path of a file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// A folder in it, made if need be.
+    /// Returns the path of a subfolder, which is created if need be.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// If it cannot be created.
     pub fn subfolder(&self, name: &str) -> Result<PathBuf> {
         let path = self.0.join(name);
         fs::create_dir_all(&path)
@@ -147,7 +150,7 @@ impl RunFolder {
         Ok(path)
     }
 
-    /// Puts the weights of the run into a model.
+    /// Loads the weights of the run into a model.
     ///
     /// # Errors
     /// If the file is missing, damaged, or of another model.
@@ -156,11 +159,11 @@ impl RunFolder {
         Ok(model.set_weights(&weights)?)
     }
 
-    /// Writes `vocabulary.json`: the words that the model knows, and how they are found in text.
-    /// That of an earlier run goes, where they are not known.
+    /// Writes `vocabulary.json`, the words that the model knows and the rules by which they are
+    /// found in text; or removes that of an earlier run if no words are known.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// If the file cannot be written or removed.
     pub fn save_vocabulary(&self, vocabulary: Option<&Vocabulary>) -> Result<()> {
         let file = self.file("vocabulary.json");
         match vocabulary {
@@ -171,7 +174,7 @@ impl RunFolder {
         }
     }
 
-    /// The words that the model knows, if the run has them.
+    /// Reads the words that the model knows, if the run has them.
     ///
     /// # Errors
     /// If the file is damaged.
@@ -180,7 +183,7 @@ impl RunFolder {
         there.then(|| self.read_json("vocabulary.json")).transpose()
     }
 
-    /// Writes `history.csv` and `history.json`.
+    /// Writes the metrics of each epoch as `history.csv` and `history.json`.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -190,8 +193,8 @@ impl RunFolder {
         self.write_text("history.csv", &format!("{}{lines}", EpochLog::CSV_NAMES))
     }
 
-    /// Notes where TensorBoard's curves of the run are, so that they go on there: `tensorboard.txt`,
-    /// a path that is relative to the run where it lies in it.
+    /// Writes `tensorboard.txt`, the path of the folder of the run's TensorBoard curves, so that a
+    /// resumed training appends to them. The path is relative to the run if it lies inside.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -203,7 +206,7 @@ impl RunFolder {
         self.write_text(contents::CURVES_NOTE, &format!("{}\n", place.display()))
     }
 
-    /// Where they are, if there are some.
+    /// Reads the path of the folder of the run's TensorBoard curves, if there are some.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -217,7 +220,7 @@ impl RunFolder {
         Ok(Some(self.0.join(text.trim_end_matches(['\r', '\n']))))
     }
 
-    /// Writes `results.json` and `report.json`: all but the history, which is there.
+    /// Writes `results.json` and `report.json`; the history has files of its own.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -226,7 +229,7 @@ impl RunFolder {
         self.write_text("report.json", &serde_json::to_string_pretty(measured)?)
     }
 
-    /// All that the run came to.
+    /// Reads history, results and measurements of the run.
     ///
     /// # Errors
     /// If the run has not been measured, or a file is damaged.
@@ -238,23 +241,23 @@ impl RunFolder {
         })
     }
 
-    /// What the run came to.
+    /// Reads the metrics of the run at its end.
     ///
     /// # Errors
-    /// If the run has not been measured.
+    /// If the run has not been evaluated, or the file is damaged.
     pub fn results(&self) -> Result<Results> {
         self.read_json("results.json")
     }
 
-    /// The course of the training.
+    /// Reads the metrics of each epoch.
     ///
     /// # Errors
-    /// If the run has no readable history.
+    /// If the run has no history, or the file is damaged.
     pub fn history(&self) -> Result<History> {
         self.read_json("history.json")
     }
 
-    /// What else was measured; nothing in runs of earlier versions.
+    /// Reads the further measurements of the run; runs of earlier versions have none.
     ///
     /// # Errors
     /// If the file is damaged.
@@ -265,7 +268,7 @@ impl RunFolder {
         }
     }
 
-    /// The numbers of the films that were rolled out, in order.
+    /// Returns the numbers of the videos that were rolled out, in ascending order.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -289,7 +292,7 @@ impl RunFolder {
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
     }
 
-    /// Writes a text file.
+    /// Writes a text file into the folder, atomically.
     ///
     /// # Errors
     /// If the file cannot be written.

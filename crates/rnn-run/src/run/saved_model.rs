@@ -13,13 +13,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A model from wherever the user has it, with what a run knows of it besides.
+/// A model that a user has as a run folder or a file, with the settings that its run adds.
 pub struct SavedModel {
     /// The model.
     pub file: ModelFile,
-    /// What a run was trained with.
+    /// Precision in which the run was trained; single for other files.
     pub precision: Precision,
-    /// The columns of the table that a run was trained on.
+    /// The columns of the table that the run was trained on, if it was one.
     pub columns: Option<Columns>,
 }
 
@@ -33,8 +33,8 @@ struct Trained {
 }
 
 impl SavedModel {
-    /// Opens a run folder, or what [`ModelFile::open`] does. The host is told which parts of a file
-    /// are not used.
+    /// Opens a run folder, or a file that [`ModelFile::open`] reads. The host is told which parts
+    /// of a file are not used.
     ///
     /// # Errors
     /// If it cannot be read, or describes what is not supported.
@@ -54,10 +54,10 @@ impl SavedModel {
         Ok(Self { file, precision, columns })
     }
 
-    /// What predicts and judges with a model of this file, in the precision that it was trained in.
+    /// Returns a trainer that predicts and evaluates with `model`, in the precision of the run.
     ///
     /// # Errors
-    /// If the device has no such precision.
+    /// [`crate::error::RunError::NoHalf`] if the device does not have that precision.
     pub fn trainer(
         &self,
         model: Model,
@@ -67,7 +67,7 @@ impl SavedModel {
         trainer(model, device, (optimizer, 0), self.precision)
     }
 
-    /// Tells the host of a precision other than single.
+    /// Tells the host the precision of the run, unless it is single.
     pub fn tell_precision(&self, host: &dyn Host) {
         if self.precision != Precision::F32 {
             host.warn(format_args!("precision: {}, as it was trained", self.precision));

@@ -7,9 +7,10 @@ use anyhow::{Context, Result, bail, ensure};
 use rnn::nn::{Architecture, Dataset, Input, Loss, Model};
 use rnn_core::HostTensor;
 
-/// Arrays of one part of the data: `x_train` and `y_train`, or those of another suffix.
+/// The inputs of one part of the data, such as `x_train`, before its labels are read.
 pub struct SplitArrays {
     suffix: &'static str,
+    /// The array of each input of the model.
     pub inputs: Vec<Array>,
 }
 
@@ -34,7 +35,7 @@ pub(super) fn borrowed(names: &[String]) -> Vec<&str> {
 }
 
 impl SplitArrays {
-    /// Whether the file holds an array of such a part.
+    /// Returns true if the data holds an array of the part with this suffix, such as `_val`.
     pub fn is_in(arrays: &Arrays, suffix: &str, architecture: &Architecture) -> bool {
         let named = architecture.output_names();
         let outputs: Vec<&str> = named.iter().map(String::as_str).collect();
@@ -44,10 +45,10 @@ impl SplitArrays {
             || weights::are_in(arrays, suffix, &named)
     }
 
-    /// Reads what the model is fed.
+    /// Reads the inputs of the part with this suffix.
     ///
     /// # Errors
-    /// If an array is missing, or of another kind.
+    /// If an array is missing, or its elements are of another kind.
     pub fn read(
         arrays: &mut Arrays,
         suffix: &'static str,
@@ -58,10 +59,11 @@ impl SplitArrays {
         Ok(Self { suffix, inputs })
     }
 
-    /// With labels as the losses take them.
+    /// Adds the labels, in the shape that each loss takes, and the weights of examples if there are
+    /// some.
     ///
     /// # Errors
-    /// If an array is missing or does not fit the model's output.
+    /// If an array is missing, or does not fit the model's output.
     pub fn with_labels(
         self,
         arrays: &mut Arrays,
@@ -100,14 +102,17 @@ fn inputs<'a>(
     names("x", suffix, &all).into_iter().zip(inputs)
 }
 
-/// The extents of an example of each input, of those to train on.
+/// Returns the extents of one training example of each input.
+///
+/// # Errors
+/// If an array is missing, or cannot be read.
 pub fn samples(arrays: &mut Arrays, architecture: &Architecture) -> Result<Vec<Vec<usize>>> {
     let all = inputs(architecture, "_train");
     all.map(|(names, input)| arrays.sample(&borrowed(&names), input)).collect()
 }
 
-/// The arrays of a run: those to train on, those to validate, which are the last to train on where
-/// there are none of their own, and those to test.
+/// Reads the arrays of a run. Without arrays for validation, the last of the training examples
+/// validate.
 ///
 /// # Errors
 /// If they cannot be read or do not fit the model.

@@ -15,21 +15,21 @@ use anyhow::Result;
 use rnn::nn::{Dataset, Model};
 use rnn_data::text::Vocabulary;
 
-/// Three sets of examples.
+/// The examples of a run in three sets: to train on, to validate and to test.
 pub struct Splits {
     /// The words of the reviews, if they are known.
     pub vocabulary: Option<Vocabulary>,
-    /// 70% of the training reviews; 95% of the films to train on; of arrays what `fit.toml` says, or
-    /// all of `x_train` where there is an `x_val`.
+    /// Examples to train on: 70% of the training reviews; 95% of the training videos; of the user's
+    /// arrays the fraction that `fit.toml` leaves, or all of `x_train` if there is an `x_val`.
     pub train: Dataset,
-    /// The rest of them.
+    /// Examples to validate: the rest of those, or `x_val`.
     pub validation: Dataset,
-    /// The first 10,000 test reviews, as the tutorial takes them; the films not trained on; arrays
-    /// to test, if there are some.
+    /// Examples to test: the first 10,000 test reviews, as the tutorial has it; the videos not
+    /// trained on; `x_test`, or none.
     pub test: Dataset,
-    /// The arrays of the user's that are none of these.
+    /// Names of the user's arrays that belong to none of these.
     pub unused: Vec<String>,
-    /// Lines about what was done with the data that nobody asked for.
+    /// Remarks for the user about how the data was read, such as that a large array is streamed.
     pub remarks: Vec<String>,
 }
 
@@ -43,8 +43,8 @@ impl Splits {
         Ok(format!("{:016x}", self.train.fingerprint()?))
     }
 
-    /// What a model is judged by: the test data; where there is none, what validated it, or else
-    /// what it was trained on.
+    /// Returns the set that a finished model is evaluated on: the test data, or else the validation
+    /// data, or else the training data.
     pub fn held_out(&self) -> (Split, &Dataset) {
         let parts = [(Split::Test, &self.test), (Split::Validation, &self.validation)];
         let found = parts.into_iter().find(|(_, set)| !set.is_empty());
@@ -52,8 +52,8 @@ impl Splits {
     }
 }
 
-/// Reads or makes what a run is about, for its model. `vocabulary` is that of a run that has been
-/// trained.
+/// Reads or computes the examples of a run for its model. `vocabulary` is that of a run that has
+/// been trained; new runs make their own.
 ///
 /// # Errors
 /// If the data cannot be read, is not in one of the layouts, or does not fit the model.

@@ -4,17 +4,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// What was trained on.
+    /// Examples that were trained on.
     Training,
-    /// What was held back of that.
+    /// Examples that were held back during the training.
     Validation,
-    /// What had no part in the training.
+    /// Examples that the training never saw.
     #[default]
     Test,
 }
 
 impl Split {
-    /// At the beginning of a heading.
+    /// Returns its name with a capital, for headings.
     pub fn title(self) -> &'static str {
         match self {
             Self::Training => "Training",
@@ -23,7 +23,7 @@ impl Split {
         }
     }
 
-    /// In words.
+    /// Returns its name, for text.
     pub fn name(self) -> &'static str {
         match self {
             Self::Training => "training",

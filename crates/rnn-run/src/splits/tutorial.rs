@@ -1,4 +1,4 @@
-//! The reviews and films of the tutorial's models.
+//! The reviews and videos of the tutorial's models.
 
 use super::Splits;
 use crate::config::BuiltinTask;
@@ -68,12 +68,12 @@ pub(super) fn reviews(raw: RawReviews, length: usize, seed: u64) -> Result<Split
     Ok(Splits { train, validation, test, vocabulary: None, unused: vec![], remarks: vec![] })
 }
 
-/// How many of so many films are trained on: of the tutorial's 1,200 the first 1,000.
+/// Returns how many of `count` videos are trained on: five sixths, 1,000 of the tutorial's 1,200.
 pub fn trained_films(count: usize) -> usize {
     count * 5 / 6
 }
 
-/// As Keras's validation_split of 0.05 does, the last of the films to train on validate.
+/// As Keras's validation_split of 0.05 does, the last of the training videos validate.
 pub(super) fn films(movies: &MovieOptions) -> Result<Splits> {
     let (noisy, shifted): (Arc<dyn Examples>, Arc<dyn Examples>) =
         (Arc::new(movies.noisy()), Arc::new(movies.shifted()));

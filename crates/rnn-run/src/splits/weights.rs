@@ -8,7 +8,7 @@ use rnn::nn::Batch;
 use rnn_core::Examples;
 use std::sync::Arc;
 
-/// Whether there are weights for this part of the data.
+/// Returns true if there are weights for the part of the data with this suffix.
 pub fn are_in(arrays: &Arrays, suffix: &str, outputs: &[String]) -> bool {
     let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
     arrays.has(&format!("w{suffix}")) || !of_outputs(arrays, suffix, &outputs).is_empty()
@@ -23,11 +23,12 @@ fn of_outputs(arrays: &Arrays, suffix: &str, outputs: &[&str]) -> Vec<String> {
     names.into_iter().filter(|name| arrays.has(name)).collect()
 }
 
-/// The weights of outputs of these names and shapes: none, one array for all, or one for each, of
-/// which those that are not in the file are of ones.
+/// Reads the weights of examples or of their steps for the part with this suffix: none, one array
+/// for all outputs, or one for each output, which is ones if the file has none for it.
 ///
 /// # Errors
-/// If an array does not fit, or it is not clear which one counts.
+/// If an array does not fit the shape of an output, or there are both an array for all outputs and
+/// one for a single output.
 pub fn read(
     arrays: &mut Arrays,
     suffix: &str,

@@ -5,7 +5,7 @@ use crate::run::contents;
 use rnn::nn::{Checkpoints, History, StepInfo, TrainError, TrainerState};
 use std::time::Instant;
 
-/// Takes the checkpoints of a run while it trains.
+/// The writer of checkpoints during a training.
 pub struct Keeper<'a> {
     host: &'a dyn Host,
     store: &'a Store,
@@ -22,8 +22,8 @@ pub struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    /// Begins to keep a run on the data with the fingerprint `data`; `goes_on` says that the folder
-    /// holds checkpoints of this run already.
+    /// Begins to keep a run on data with the fingerprint `data`; `goes_on` says that the folder
+    /// already holds checkpoints of this run.
     pub fn new(
         (store, config, data): (&'a Store, &'a Config, String),
         options: &CheckpointOptions,
@@ -46,15 +46,15 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// The steps done at the newest checkpoint that this run has taken.
+    /// Returns the number of steps done at the newest checkpoint that this keeper has written.
     pub fn saved(&self) -> Option<u64> {
         self.saved
     }
 
-    /// Makes room for the run, once it has something to write: until then an earlier run stays.
+    /// Removes an earlier run from the folder, once there is something to write in its place.
     ///
     /// # Errors
-    /// If the earlier run cannot be removed.
+    /// If a file cannot be removed.
     pub fn clear(&mut self) -> anyhow::Result<()> {
         if !self.ours {
             contents::clear(self.store.run())?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use rnn::nn::{Callback, CallbackState, Event, TrainError, Trainer};
 use std::ops::ControlFlow;
 
-/// Shows to people how far a training is.
+/// A display of the progress of trainings.
 pub trait Progress {
     /// Begins to show an attempt at a training, which ends when what this returns is dropped.
     ///
@@ -15,18 +15,18 @@ pub trait Progress {
     fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Box<dyn Callback>>;
 }
 
-/// An attempt at a training: there is another one after a device has failed.
+/// An attempt at a training. After a device has failed there is another one.
 pub struct Attempt<'a> {
-    /// What is trained.
+    /// The settings of the run.
     pub config: &'a Config,
-    /// Examples to train on, and to validate.
+    /// Numbers of examples to train on, and to validate.
     pub examples: [usize; 2],
-    /// The memory of a step.
+    /// The memory of a training step.
     pub memory: &'a Footprint,
     /// The folder of the run.
     pub folder: &'a RunFolder,
-    /// The steps and epochs of a training that goes on.
-    pub behind: Option<[usize; 2]>,
+    /// The steps and epochs already done, if a training is resumed.
+    pub done: Option<[usize; 2]>,
 }
 
 /// Shows nothing.
@@ -36,7 +36,7 @@ impl Progress for () {
     }
 }
 
-/// Ends a training after a step if the host's program is to end.
+/// A callback that shows the training and ends it after a step if the host asks for that.
 pub struct Interruptible<'a> {
     host: &'a dyn Host,
     shown: Box<dyn Callback>,
@@ -45,6 +45,7 @@ pub struct Interruptible<'a> {
 }
 
 impl<'a> Interruptible<'a> {
+    /// Adds the host's requests to a callback that shows the training.
     pub fn new(shown: Box<dyn Callback>, host: &'a dyn Host) -> Self {
         Self { host, shown, held: None }
     }

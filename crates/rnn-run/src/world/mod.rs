@@ -10,29 +10,31 @@ use std::rc::Rc;
 
 /// All ranks that were started together.
 pub trait World: Communicator {
-    /// This process's number among those on the same machine.
+    /// Returns this process's number among those on the same machine, from 0 on.
     fn local_rank(&self) -> usize;
 
-    /// The bytes that rank 0 gives.
+    /// Sends bytes from rank 0 to all; every rank returns those of rank 0.
     fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8>;
 
-    /// Ends all ranks.
+    /// Ends the processes of all ranks with this exit code.
     fn abort(&self, code: u8) -> !;
 }
 
 /// Joins the processes that the MPI launcher has started with this one.
 ///
 /// # Errors
-/// If MPI is in use already.
+/// If MPI is in use already; [`crate::error::RunError::NoMpi`] if this program was built without
+/// it.
 #[cfg(feature = "mpi")]
 pub fn join() -> Result<Rc<dyn World>> {
     Ok(Rc::new(mpi::Mpi::join()?))
 }
 
-/// Fails: this build has no MPI.
+/// Joins the processes that the MPI launcher has started with this one.
 ///
 /// # Errors
-/// Always.
+/// If MPI is in use already; [`crate::error::RunError::NoMpi`] if this program was built without
+/// it.
 #[cfg(not(feature = "mpi"))]
 pub fn join() -> Result<Rc<dyn World>> {
     Err(crate::error::RunError::NoMpi.into())

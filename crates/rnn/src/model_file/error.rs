@@ -6,7 +6,7 @@ use rnn_formats::safetensors::SafetensorsError;
 use std::io;
 use std::path::PathBuf;
 
-/// Why a model could not be read or written.
+/// The reason why a model could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelFileError {
     /// A file cannot be used.
