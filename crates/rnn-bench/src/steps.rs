@@ -23,7 +23,7 @@ pub struct BenchStep {
     pub precision: Precision,
     /// Frames and pixels of a side of a video.
     film: (usize, usize),
-    /// Tokens of a review; 0 for videos.
+    /// Tokens of a review; it does not apply to videos.
     pub length: usize,
 }
 

@@ -20,7 +20,7 @@ pub struct Reviews {
 pub struct LoadOptions {
     /// Words with an id from this on are left out.
     pub num_words: Option<u32>,
-    /// The number of most frequent words that are left out.
+    /// Words with an id below this are left out: the most frequent ones.
     pub skip_top: u32,
     /// Reviews of this length or longer, start token included, are dropped.
     pub maxlen: Option<usize>,

@@ -73,8 +73,7 @@ pub struct Rollout {
     pub seen: Vec<Vec<f32>>,
     /// The frames that it predicted after them.
     pub predicted: Vec<Vec<f32>>,
-    /// The true frames, from the first on; before the first of them there is none, and it stands
-    /// twice.
+    /// The true frames from the first on: that one as the model saw it, the others without noise.
     pub truth: Vec<Vec<f32>>,
     /// The errors of the predicted frames.
     pub errors: Vec<FrameError>,

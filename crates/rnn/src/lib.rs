@@ -31,7 +31,7 @@
 //!   optimizers, callbacks, `Model`, `Dataset` and `Trainer`;
 //! - [`device`]: which GPU, or the CPU, computes;
 //! - [`model_file`]: models as runs, Keras and people write them, with their weights;
-//! - [`onnx`] and [`formats`]: ONNX, safetensors, npy, npz, HDF5, TensorBoard;
+//! - [`formats`]: safetensors, npy, npz, HDF5, TensorBoard; [`nn::Model::to_onnx`] writes ONNX;
 //! - [`datasets`]: reviews, videos of moving squares, text and padding;
 //! - [`text_classifier`]: texts of two kinds, and the words that decide;
 //! - [`op`]: ops with kernels of one's own, and what verifies them.

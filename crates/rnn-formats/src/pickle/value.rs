@@ -81,12 +81,12 @@ pub(super) enum List {
 }
 
 impl List {
-    /// Returns an empty store.
+    /// Returns an empty list.
     pub fn new() -> Self {
         Self::Ints(Vec::new())
     }
 
-    /// Returns the number of lists.
+    /// Returns the number of items.
     pub fn len(&self) -> usize {
         match self {
             List::Ints(ints) => ints.len(),
@@ -94,7 +94,7 @@ impl List {
         }
     }
 
-    /// Adds items to the last list.
+    /// Appends items.
     pub fn extend(&mut self, items: &[Value]) {
         if let List::Ints(ints) = self {
             let before = ints.len();

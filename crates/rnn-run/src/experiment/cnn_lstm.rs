@@ -6,7 +6,7 @@ use rnn::{Activation, Padding};
 /// output is a probability for each row.
 ///
 /// # Errors
-/// If the sequence is too short for the convolution and the pooling.
+/// If the sequence is too short for the pooling.
 pub fn model(start: Model, preset: Preset) -> Result<Model, ModelError> {
     start
         .add(Embedding::new(VOCABULARY, 32))?
