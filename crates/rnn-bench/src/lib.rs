@@ -149,7 +149,7 @@ fn today() -> String {
     OffsetDateTime::now_utc().date().to_string()
 }
 
-/// How a file of a device's results is called: `DATE-DEVICE` and how it ends.
+/// Returns the name of a file of a device's results: `DATE-DEVICE` and an ending.
 fn named(date: &str, info: &DeviceInfo, ending: &str) -> String {
     let words = info.to_string().to_lowercase();
     let words = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());

@@ -35,7 +35,7 @@ struct Point {
     size: Size,
     /// The median.
     seconds: f64,
-    /// What the planner says that the step keeps on the device.
+    /// The bytes that the step keeps on the device, as planned.
     planned_bytes: u64,
     /// By how much the process is larger with it than it was before all of them, where the system
     /// tells; what its allocator keeps from one to the next counts. Of a GPU with memory of its own,

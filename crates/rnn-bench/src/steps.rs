@@ -22,7 +22,7 @@ pub struct BenchStep {
     /// Precision of the step.
     pub precision: Precision,
     /// Frames and pixels of a side of a video.
-    film: (usize, usize),
+    video: (usize, usize),
     /// Tokens of a review; it does not apply to videos.
     pub length: usize,
 }
@@ -38,8 +38,8 @@ pub fn all(quick: bool, mixed: bool) -> Vec<BenchStep> {
         if mixed { &[Precision::F32, Precision::Mixed][..] } else { &[Precision::F32] };
     let mut steps = Vec::new();
     for experiment in Experiment::REVIEWS.into_iter().chain([Experiment::NextFrame]) {
-        let films = experiment == Experiment::NextFrame;
-        let batch = match (films, quick) {
+        let videos = experiment == Experiment::NextFrame;
+        let batch = match (videos, quick) {
             (true, true) => 2,
             (true, false) => 10,
             (false, _) => 128,
@@ -54,7 +54,7 @@ pub fn all(quick: bool, mixed: bool) -> Vec<BenchStep> {
                     batch,
                     training,
                     precision,
-                    film: (15, 40),
+                    video: (15, 40),
                     length: if quick { 100 } else { 500 },
                 });
             }
@@ -78,7 +78,7 @@ pub fn reviews(batch: usize, length: usize) -> Result<Batch> {
 
 impl BenchStep {
     fn input(&self) -> InputSpec {
-        let (frames, size) = self.film;
+        let (frames, size) = self.video;
         match self.experiment {
             Experiment::NextFrame => InputSpec::floats([frames, size, size, 1]),
             _ => InputSpec::Tokens(self.length),
@@ -102,7 +102,7 @@ impl BenchStep {
     /// # Errors
     /// If a tensor of that size cannot be made.
     pub fn examples(&self) -> Result<Batch> {
-        let (frames, size) = self.film;
+        let (frames, size) = self.video;
         if self.experiment != Experiment::NextFrame {
             return reviews(self.batch, self.length);
         }
@@ -129,7 +129,7 @@ impl BenchStep {
     /// # Errors
     /// If the losses differ, or a device fails.
     pub fn check(&self, device: &dyn Device) -> Result<()> {
-        let small = Self { name: self.name.clone(), batch: 2, film: (3, 8), length: 12, ..*self };
+        let small = Self { name: self.name.clone(), batch: 2, video: (3, 8), length: 12, ..*self };
         let batch = small.examples()?;
         let cpu = CpuDevice::new();
         let mut ours = small.trainer(device, self.precision)?;

@@ -13,9 +13,9 @@ use rnn_verify::{Measured, NotPassed, Section, Subject, Verification, compare};
 /// Steps of each; the second and third see what the first has changed.
 const STEPS: usize = 3;
 
-/// Of losses, which are means over all rows.
+/// The tolerance of losses, which are means over all rows.
 const LOSS_TOLERANCE: f64 = 1e-5;
-/// Of moments of gradients, which are sums over all steps and rows.
+/// The tolerance of moments of gradients, which are sums over all steps and rows.
 const MOMENT_TOLERANCE: f64 = 1e-3;
 /// Of what the steps have added to weights: there errors of gradients a thousandth of the largest
 /// are as large as those.
@@ -31,7 +31,7 @@ pub struct Training<'a> {
     preset: Preset,
     batch: usize,
     /// Frames, and pixels of a side, of a video.
-    film: [usize; 2],
+    video: [usize; 2],
 }
 
 /// Returns the checks of all experiments on all devices except the CPU, at the sizes of the
@@ -42,13 +42,13 @@ pub fn all(devices: &[Box<dyn Device>]) -> Vec<Training<'_>> {
         let software = device.info().kind == DeviceKind::SoftwareGpu;
         for experiment in Experiment::REVIEWS.into_iter().chain([Experiment::NextFrame]) {
             // That of 2018 has a learning rate under which weights of models of videos visibly move.
-            let (preset, batch, film) = match (experiment, software) {
+            let (preset, batch, video) = match (experiment, software) {
                 (Experiment::NextFrame, true) => (Preset::Keras2018, 2, [6, 16]),
                 (Experiment::NextFrame, false) => (Preset::Keras2018, 10, [15, 40]),
                 (_, true) => (Preset::Keras3, 6, [0; 2]),
                 (_, false) => (Preset::Keras3, 132, [0; 2]),
             };
-            all.push(Training { device: &**device, experiment, preset, batch, film });
+            all.push(Training { device: &**device, experiment, preset, batch, video });
         }
     }
     all
@@ -73,8 +73,8 @@ impl Training<'_> {
         let case = format!("{}, {STEPS} steps", self.name());
         let sizes = match self.experiment {
             Experiment::NextFrame => {
-                let [frames, size] = self.film;
-                format!("films[{}x{frames}x{size}x{size}]", self.batch)
+                let [frames, size] = self.video;
+                format!("videos[{}x{frames}x{size}x{size}]", self.batch)
             }
             _ => format!("tokens[{}x{LENGTH}]", self.batch),
         };
@@ -92,7 +92,7 @@ impl Training<'_> {
     }
 
     fn begin(&self) -> Result<(Model, Batch)> {
-        let [frames, size] = self.film;
+        let [frames, size] = self.video;
         let (input, batch) = match self.experiment {
             Experiment::NextFrame => {
                 let count = self.batch;

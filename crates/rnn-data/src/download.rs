@@ -7,9 +7,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a machine without a network waits.
+/// The time that a machine without a network waits.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long a server may be silent.
+/// The time that a server may be silent.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A file on the web whose contents never change.
@@ -31,7 +31,7 @@ pub enum DownloadError {
     Network {
         /// The address.
         url: &'static str,
-        /// What went wrong.
+        /// The cause.
         source: Box<ureq::Error>,
     },
     /// The transfer broke off; what has arrived is kept.
@@ -41,7 +41,7 @@ pub enum DownloadError {
         url: &'static str,
         /// Bytes on the disk.
         have: u64,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
     /// The content is another.
@@ -49,7 +49,7 @@ pub enum DownloadError {
     Content {
         /// The address.
         url: &'static str,
-        /// What differs.
+        /// The difference.
         problem: String,
     },
     /// The disk.
@@ -57,7 +57,7 @@ pub enum DownloadError {
     Disk {
         /// The file.
         path: PathBuf,
-        /// What the system reported.
+        /// The error of the system.
         source: io::Error,
     },
 }

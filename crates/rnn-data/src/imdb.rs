@@ -59,7 +59,7 @@ pub enum ImdbError {
     Array {
         /// Its name.
         array: &'static str,
-        /// What was wrong.
+        /// The problem.
         source: ConvertError,
     },
     /// The arrays do not belong together.

@@ -43,7 +43,7 @@ struct Square {
     half_width: i32,
 }
 
-/// What a frame changes around a square: 0.1 more or less, or nothing.
+/// The change of the pixels around a square in a frame: 0.1 more or less, or none.
 type Noise = Option<f32>;
 
 impl MovieOptions {

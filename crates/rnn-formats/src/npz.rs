@@ -21,7 +21,7 @@ pub enum NpzError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system reported.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The archive is damaged, or no zip archive at all.
@@ -29,7 +29,7 @@ pub enum NpzError {
     Archive {
         /// The file.
         origin: String,
-        /// What the zip reader reported.
+        /// The error of the zip reader.
         source: ZipError,
     },
     /// The archive has no array of this name.
@@ -68,7 +68,7 @@ pub enum NpzError {
         origin: String,
         /// The array.
         name: String,
-        /// What was wrong.
+        /// The problem.
         source: NpyError,
     },
 }

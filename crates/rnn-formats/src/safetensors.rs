@@ -37,7 +37,7 @@ pub enum SafetensorsError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system reported.
+        /// The error of the system.
         source: io::Error,
     },
     /// The file is damaged, or no safetensors file at all.
@@ -45,7 +45,7 @@ pub enum SafetensorsError {
     Header {
         /// The file.
         path: PathBuf,
-        /// What the library reported.
+        /// The error of the library.
         source: SafeTensorError,
     },
     /// One tensor could not be represented.
@@ -55,7 +55,7 @@ pub enum SafetensorsError {
         path: PathBuf,
         /// The tensor.
         name: String,
-        /// What was wrong, and what to do.
+        /// The problem, and what to do about it.
         problem: String,
     },
 }

@@ -11,10 +11,10 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-/// What stands where others name the machine.
+/// The part of a file name that for other programs is the name of the machine.
 const OURS: &str = ".rnn-gpu.";
 
-/// What the first event of every file says.
+/// The text of the first event of every file.
 const VERSION: &str = "brain.Event:2";
 
 #[derive(Clone, PartialEq, Message)]

@@ -18,7 +18,7 @@ pub fn explained(error: &anyhow::Error) -> String {
     }
 }
 
-/// What is added to the message of an error, if something is known to help.
+/// Returns the text that is added to the message of an error, if something is known to help.
 fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(Stopped { error, run, .. }) = cause.downcast_ref() {
         let device = of_device(error).map(|hint| format!(", with another device{hint}"));
@@ -46,7 +46,7 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| cause.downcast_ref().and_then(of_fault).map(str::to_owned))
 }
 
-/// What to do about a run that failed.
+/// Returns what to do about a run that failed.
 fn of_run(error: &RunError) -> Option<String> {
     let another_folder = "choose another folder with --out";
     Some(match error {
@@ -105,7 +105,7 @@ fn of_run(error: &RunError) -> Option<String> {
         RunError::NoFeatures { .. } => ": name fewer with --target".to_owned(),
         RunError::TextNotStreamed { .. } => ": leave --stream out".to_owned(),
         RunError::NothingSeen => ": --track 0 gives none".to_owned(),
-        RunError::FilmTooShort { track, .. } => format!("; choose fewer than --track {track}"),
+        RunError::VideoTooShort { track, .. } => format!("; choose fewer than --track {track}"),
         RunError::NothingPredicted => ": --frames 0 gives none".to_owned(),
         RunError::NoMpi => ": cargo build --release --features mpi".to_owned(),
         _ => return None,
@@ -143,5 +143,14 @@ mod tests {
         let error = anyhow::Error::from(DeviceChoiceError::Unknown("x".into()));
         assert!(explained(&error).ends_with("`rnn-gpu devices` lists those that there are"));
         assert_eq!(explained(&anyhow::anyhow!("no hint")), "no hint");
+        let error = RunError::StateRows {
+            rows: 4,
+            count: 10,
+            purpose: "to validate".into(),
+            batch: 4,
+            size: 2,
+        };
+        let error = anyhow::Error::from(error).context("the data does not fit");
+        assert!(explained(&error).contains("one of 2; give --batch-size 4, or"));
     }
 }

@@ -47,12 +47,12 @@ impl Cause {
 /// The first cause that was given, as its number among these, plus 1.
 static REQUESTED: AtomicU8 = AtomicU8::new(0);
 const CAUSES: [Cause; 4] = [Cause::Interrupt, Cause::Terminate, Cause::Hangup, Cause::ClosedPipe];
-/// How many hold.
+/// The number of guards that hold.
 static HOLDING: AtomicUsize = AtomicUsize::new(0);
 /// Whether the exit code says more than that the output is whole.
 static JUDGES: AtomicBool = AtomicBool::new(false);
 
-/// What is done first when the process ends at once, by the order of [`at_end`].
+/// The work to be done before the process ends at once, by the order of [`at_end`].
 type Cleanups = BTreeMap<usize, Box<dyn FnOnce() + Send>>;
 static CLEANUPS: Mutex<(usize, Cleanups)> = Mutex::new((0, BTreeMap::new()));
 

@@ -29,7 +29,7 @@ pub(super) fn color(index: usize) -> String {
     format!("c{}{}", index % 8, ["", " dashed", " dotted"][index / 8 % 3])
 }
 
-/// What the colours stand for.
+/// Draws the legend of the colours.
 pub(super) fn key<'a>(names: impl IntoIterator<Item = &'a str>) -> Markup {
     html! { ul.key { @for (i, name) in names.into_iter().enumerate() { li class=(color(i)) { (name) } } } }
 }

@@ -6,16 +6,16 @@ mod chart;
 pub mod compare;
 mod comparison;
 mod figures;
-mod film;
 mod page;
 pub mod plot;
 pub mod progress;
+mod rollouts;
 mod run;
 mod step;
 
 pub use comparison::comparison;
 pub use figures::{draw, text};
-pub use film::draw_rollout;
+pub use rollouts::draw_rollout;
 use run::flatten;
 pub use run::write;
 

@@ -1,6 +1,6 @@
 use super::chart::{Chart, Line, key, short};
 use super::page::{figure, numbers, page, section, table, tiles, words};
-use super::{film, step};
+use super::{rollouts, step};
 use crate::plot::axis::{Axis, padded};
 use crate::plot::histogram::outline;
 use anyhow::Result;
@@ -19,14 +19,14 @@ use serde_json::Value;
 /// # Errors
 /// If a video is damaged, or the page cannot be written.
 pub fn write(folder: &RunFolder, config: &Config, result: &RunResult) -> Result<()> {
-    let text = render(config, result, &film::find(folder)?)?;
+    let text = render(config, result, &rollouts::find(folder)?)?;
     folder.write_text("report.html", &text)
 }
 
 fn render(
     config: &Config,
     RunResult { history, results, measured }: &RunResult,
-    films: &[film::Shown],
+    videos: &[rollouts::ShownRollout],
 ) -> Result<String> {
     let classes = config.classes();
     let [train, validation, test] = measured.examples.map(count);
@@ -41,7 +41,7 @@ fn render(
         (tiles(&headline(results, config.metric_sums())))
         (section("Training", training(&history.epochs, &config.loss_name(), classes)))
         @if let Some(classes) = &measured.classes { (section(judge, tested(classes, results.judged_by))) }
-        @for film in films { (section(&film.heading(), film.show())) }
+        @for video in videos { (section(&video.heading(), video.show())) }
         @if !measured.layers.is_empty() { (section("Model", layers(&measured.layers, results.parameters))) }
         (step::show(measured))
         (section("Configuration", configuration(&config.settings()?)))

@@ -137,7 +137,7 @@ fn a_next_frame_run_shows_its_film() -> anyhow::Result<()> {
     report::publish(trained, cpu.device(), &())?;
     let written = page(&parent.path().join("report.html"));
     let headings = text(&written, "h2").join(", ");
-    assert!(headings.starts_with("Training, Rollout of film 5, Model"), "{headings}");
+    assert!(headings.starts_with("Training, Rollout of video 5, Model"), "{headings}");
     let image = &elements(&written, "figure.film img")[0];
     assert!(image.value().attr("src").is_some_and(|src| src.starts_with("data:image/gif;base64")));
     // Loss, three errors of the film, memory.

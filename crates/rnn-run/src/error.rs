@@ -43,7 +43,7 @@ pub enum RunError {
     /// The data of a run has been moved or removed.
     #[error("the data of the run, {}, is not there", path.display())]
     DataGone {
-        /// Where it was.
+        /// The path at which it was.
         path: PathBuf,
     },
     /// Another place was given for the data of a run that reads none.
@@ -214,8 +214,8 @@ pub enum RunError {
     #[error("a rollout begins with one frame at least")]
     NothingSeen,
     /// A rollout was to begin with more frames than there are.
-    #[error("{track} frames to begin with are longer than the film: it has {frames} frames")]
-    FilmTooShort {
+    #[error("{track} frames to begin with are longer than the video: it has {frames} frames")]
+    VideoTooShort {
         /// The frames to begin with.
         track: usize,
         /// The frames of the video.

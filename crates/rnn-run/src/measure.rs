@@ -88,7 +88,7 @@ fn two_classes(
     })
 }
 
-/// Which rows of the first output, examples or their steps, figures count: those that its mask leaves.
+/// The rows of the first output, examples or their steps, that metrics count: those that its mask leaves.
 struct Rows(Option<Vec<bool>>);
 
 impl Rows {
@@ -101,7 +101,7 @@ impl Rows {
     }
 }
 
-/// Of the first output; none if it has too many.
+/// Computes the scores by class of the first output; `None` if it has too many classes.
 fn many_classes(trainer: &mut Trainer, set: &Dataset, config: &Config) -> Result<Option<Classes>> {
     let mut confusion: Vec<Vec<usize>> = Vec::new();
     let part = BATCHES * config.batch_size;

@@ -42,7 +42,7 @@ pub struct Span {
 }
 
 impl Footprint {
-    /// Of a planned step.
+    /// Returns the footprint of a planned step.
     fn of(batch: usize, Planned { graph, recording }: &Planned) -> Self {
         let plan = &recording.plan;
         let stored = |storage: Storage| {
@@ -110,7 +110,7 @@ fn available(device: &dyn Device) -> Option<u64> {
     (device.info().kind != DeviceKind::Gpu).then(rnn::memory::available)
 }
 
-/// Why a step does not fit.
+/// The reason why a step does not fit.
 enum Misfit {
     /// The device cannot launch it.
     Refused(RecordingError),

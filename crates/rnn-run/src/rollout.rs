@@ -7,7 +7,7 @@ use crate::finite::FiniteRows;
 use crate::frame_error::FrameError;
 use crate::run::RunFolder;
 use crate::source::DatasetSource;
-use crate::splits::trained_films;
+use crate::splits::trained_videos;
 use anyhow::{Result, bail, ensure};
 use rnn::HostTensor;
 use rnn::nn::Trainer;
@@ -97,16 +97,16 @@ pub fn rollout(
     else {
         bail!("this is a run of {}; only a next-frame run can be rolled out", config.name())
     };
-    let trained = trained_films(movies.count);
+    let trained = trained_videos(movies.count);
     let which = options.which.unwrap_or((trained + 4).min(movies.count - 1));
     ensure!(
         which < movies.count,
-        "there is no film {which}: the run's films are 0 to {}",
+        "there is no video {which}: the run's videos are 0 to {}",
         movies.count - 1
     );
     let track = options.track.unwrap_or((movies.frames / 2).max(1));
     ensure!(track > 0, RunError::NothingSeen);
-    ensure!(track <= movies.frames, RunError::FilmTooShort { track, frames: movies.frames });
+    ensure!(track <= movies.frames, RunError::VideoTooShort { track, frames: movies.frames });
     let to_the_end = movies.frames + 1 - track;
     let usual = if movies.frames < TUTORIAL_FRAMES { to_the_end } else { TUTORIAL_FRAMES + 1 };
     let frames = options.frames.unwrap_or(usual);

@@ -70,14 +70,14 @@ impl TrainOptions {
     }
 }
 
-/// Where a training begins.
+/// The state in which a training begins.
 #[derive(Clone, Debug)]
 enum Start {
     /// With first weights.
     Anew,
     /// With weights that there are already.
     From(Box<TrainerState>),
-    /// Where it was when this was taken.
+    /// The state of this checkpoint.
     At(Box<Checkpoint>),
 }
 
@@ -164,7 +164,7 @@ struct Run<'a> {
     config: Config,
     model: Model,
     splits: Splits,
-    /// What tells the training data from others.
+    /// Fingerprint of the training data.
     data: String,
     options: &'a TrainOptions,
 }
@@ -173,7 +173,7 @@ struct Run<'a> {
 struct Ready {
     trainer: Trainer,
     memory: Footprint,
-    /// Where it begins.
+    /// The state in which it begins.
     origin: TrainerState,
     /// The steps and epochs of a training that goes on.
     done: Option<[usize; 2]>,
@@ -311,7 +311,7 @@ impl<'a> Run<'a> {
         Ok(fitted)
     }
 
-    /// Where to begin again after an error, if that may help.
+    /// Returns the state to begin again from after an error, if that may help; else the error.
     fn recover(
         &self,
         error: TrainError,
@@ -368,7 +368,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What every rank does alike; `watch` may break off.
+/// Trains on this rank, as every rank does; `watch` may end the training.
 pub(crate) fn fit(
     config: &Config,
     trainer: &mut Trainer,
@@ -384,7 +384,7 @@ pub(crate) fn fit(
     trainer.fit_with_checkpoints(data, options, &mut callbacks, checkpoints)
 }
 
-/// What trains a model and what it makes small, as a line.
+/// Returns optimizer and losses as a line.
 fn described(Compile { optimizer, losses }: &Compile, outputs: &[String]) -> String {
     let all = losses.iter().zip(outputs).map(|((loss, weight), output)| {
         let of = if losses.len() > 1 { format!(" of {output}") } else { String::new() };

@@ -42,7 +42,7 @@ pub fn controls(device: &dyn Device) -> Vec<Control> {
     all
 }
 
-/// What is changed in the first tensor of a sound result.
+/// A change of the first tensor of a sound result.
 type Change = fn(&mut Vec<f32>);
 
 const IN_A_PRODUCT: [(&str, Change); 4] = [

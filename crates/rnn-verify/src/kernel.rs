@@ -18,7 +18,7 @@ pub struct Trial {
     tolerance: f64,
 }
 
-/// What should come out as one tensor: all of it, or its distinct rows.
+/// The expected values of one tensor: all of them, or its distinct rows.
 #[derive(Debug)]
 struct Wanted {
     values: Values<f64>,

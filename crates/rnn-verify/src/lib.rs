@@ -22,13 +22,13 @@ use rnn_ops::Case;
 /// A step in the progress of a verification.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// Something begins that may take a while.
+    /// A check begins, which may take a while.
     Begins {
-        /// How many such things are over.
+        /// The number of checks that are over.
         done: usize,
-        /// How many there are.
+        /// The number of checks.
         total: usize,
-        /// What begins.
+        /// The check that begins, in words.
         what: &'a str,
     },
     /// A check ends.

@@ -14,10 +14,10 @@ pub struct Measured {
 /// The reason why a check did not pass.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotPassed {
-    /// What was found is wrong.
+    /// The result is wrong; the text says how.
     #[error("{0}")]
     Failed(String),
-    /// It could not be tried here.
+    /// The check could not be made here; the text says why.
     #[error("skipped: {0}")]
     Skipped(String),
 }
@@ -60,16 +60,16 @@ impl fmt::Display for Section {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "outcome")]
 pub enum Outcome {
-    /// As it should.
+    /// The check passed.
     Passed(Measured),
     /// Something is wrong.
     Failed {
-        /// What.
+        /// The difference from what should be.
         reason: String,
     },
-    /// It could not be tried.
+    /// The check could not be made.
     Skipped {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

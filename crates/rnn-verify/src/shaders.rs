@@ -108,7 +108,7 @@ impl Variant {
     }
 }
 
-/// What an outside validator says of a translation.
+/// The check of a translation by an outside validator, if it is installed.
 type Judge = Option<Box<dyn FnOnce() -> Result<Measured, NotPassed>>>;
 
 /// A module of one entry point whose constants are set.

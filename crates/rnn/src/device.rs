@@ -78,7 +78,7 @@ pub fn of_rank(choice: &str, local_rank: usize) -> String {
     }
 }
 
-/// How a device is opened.
+/// A function that opens a device.
 type Open = Box<dyn Fn() -> Result<Box<dyn Device>>>;
 
 /// An open device that can be opened again after it has failed.

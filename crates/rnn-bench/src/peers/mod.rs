@@ -17,12 +17,12 @@ use std::io::Write as _;
 use std::path::Path;
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
-/// What all of it came to.
+/// The times of all steps, of rnn-gpu and of its peers.
 #[derive(Debug, Serialize, Deserialize)]
 struct Comparison {
     date: String,
     version: String,
-    /// Where rnn-gpu computed.
+    /// Name of the device of rnn-gpu.
     device: String,
     processor: String,
     /// The cases were smaller than the experiments'.
@@ -57,7 +57,7 @@ enum Outcome {
     Failed(String),
 }
 
-/// What a script prints, as far as it is of use.
+/// The output of a script, as far as it is used.
 #[derive(Debug, Serialize, Deserialize)]
 struct Timed {
     /// With its version.

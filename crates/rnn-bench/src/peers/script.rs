@@ -17,11 +17,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a variant may take, compiling included.
+/// The time that a variant may take, compiling included.
 const PATIENCE: Duration = Duration::from_secs(900);
 const POLL: Duration = Duration::from_millis(20);
 
-/// How the peers write their names.
+/// The names of the peers in results.
 const NAMES: [(&str, &str); 3] = [("keras", "Keras"), ("torch", "PyTorch"), ("jax", "JAX")];
 
 /// The program of a peer, `PEER_steps.py` or burn's crate, which times one step at each call, as
@@ -30,7 +30,7 @@ pub struct Script {
     /// Name of the peer.
     pub name: String,
     program: PathBuf,
-    /// What stands before all other arguments.
+    /// The arguments before all others.
     first: Vec<OsString>,
     /// Whether it may see GPUs.
     gpu: bool,
@@ -124,7 +124,7 @@ impl Script {
         self.call(&arguments, host)
     }
 
-    /// What the last line of the output says in JSON.
+    /// Runs the program and parses the last line of its output as JSON.
     fn call<T: serde::de::DeserializeOwned>(
         &self,
         arguments: &[&str],

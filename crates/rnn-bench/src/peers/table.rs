@@ -6,7 +6,7 @@ pub fn markdown(comparison: &Comparison) -> String {
     let Comparison { date, version, device, processor, quick, steps } = comparison;
     let names = comparison.peers();
     let mut text = format!("# rnn-gpu and its peers, {date}\n\n");
-    let small = if *quick { " of reviews of 100 tokens, or of films," } else { "" };
+    let small = if *quick { " of reviews of 100 tokens, or of videos," } else { "" };
     let _ = write!(
         text,
         "rnn-gpu {version} on {device}; the machine's processor: {processor}. {}. Milliseconds of a \

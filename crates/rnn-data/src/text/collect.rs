@@ -10,7 +10,7 @@ use std::path::Path;
 /// The share of the reviews that is for testing, where they are not parted.
 const TEST_SHARE: f64 = 0.2;
 
-/// What a review is for.
+/// The set that a review belongs to.
 #[derive(Clone, Copy)]
 pub(super) enum TextSplit {
     Train,

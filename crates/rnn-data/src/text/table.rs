@@ -9,7 +9,7 @@ use std::path::Path;
 const TEXT: [&str; 3] = ["text", "review", "sentence"];
 const LABEL: [&str; 3] = ["label", "sentiment", "class"];
 
-/// How a table is written.
+/// The format of a table.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Format {
     /// A line of column names, then fields parted by this byte.
@@ -124,7 +124,7 @@ impl Table<'_> {
         }
     }
 
-    /// Which columns hold text and label.
+    /// Returns the indices of the columns of text and label.
     fn places(&self, names: &[&str]) -> Result<[usize; 2], TextError> {
         let Columns { text, label } = self.columns;
         let text = self.place(names, text.as_deref(), TEXT, "text")?;

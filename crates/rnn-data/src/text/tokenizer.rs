@@ -8,7 +8,7 @@ use std::ops::Range;
 pub enum Lowercase {
     /// A to Z.
     Ascii,
-    /// Those of every script.
+    /// The letters of every script.
     Unicode,
 }
 
@@ -32,7 +32,7 @@ pub struct Word<'a> {
 }
 
 impl Default for Tokenizer {
-    /// That of Keras's `Tokenizer`, with the carriage return among the filters.
+    /// Returns the rules of Keras's `Tokenizer`, with the carriage return among the filters.
     fn default() -> Self {
         let filters = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n\r".to_owned();
         Self { filters, lowercase: Lowercase::Unicode }

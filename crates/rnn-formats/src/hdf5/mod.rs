@@ -62,7 +62,7 @@ pub enum Hdf5Error {
     Object {
         /// The path of the group or dataset.
         path: String,
-        /// What was wrong, and what to do.
+        /// The problem, and what to do about it.
         problem: String,
     },
     /// The file could not be composed.

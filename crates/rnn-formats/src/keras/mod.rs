@@ -83,7 +83,7 @@ pub enum KerasError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system reported.
+        /// The error of the system.
         source: io::Error,
     },
     /// The file's contents are not what Keras writes.
@@ -91,7 +91,7 @@ pub enum KerasError {
     Contents {
         /// The file.
         origin: String,
-        /// What was wrong, and what to do.
+        /// The problem, and what to do about it.
         problem: Problem,
     },
     /// The file could not be written.
@@ -114,9 +114,9 @@ pub enum Problem {
     /// A configuration is no JSON.
     #[error("{name} is not sound JSON: {source}; save the model again")]
     Json {
-        /// Which configuration.
+        /// The name of the configuration.
         name: &'static str,
-        /// Where it breaks off.
+        /// The place where it breaks off.
         source: serde_json::Error,
     },
     /// The weights cannot be read or written.

@@ -17,11 +17,11 @@ pub enum ConvertError {
     /// The array holds another kind of element.
     #[error("an array of {found} and shape {shape} holds no {wanted}; pick another array")]
     Kind {
-        /// What it holds.
+        /// The kind of elements that it has.
         found: &'static str,
         /// Its shape.
         shape: Shape,
-        /// What was asked for.
+        /// The kind of elements that was asked for.
         wanted: &'static str,
     },
     /// The elements do not fill the shape.

@@ -13,7 +13,7 @@ pub const MAX_BYTES: u64 = 12 + MAX_HEADER_BYTES as u64;
 /// NumPy allows no more axes.
 const MAX_RANK: usize = 64;
 
-/// What the header says of the array.
+/// The header of an array.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Header {
     /// The element type, such as `<f4`.
@@ -72,7 +72,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header, NpyError> {
 struct Literal<'a> {
     text: &'a [u8],
     at: usize,
-    /// Where the text begins in the file, for error messages.
+    /// Offset of the text in the file, for error messages.
     start: usize,
 }
 

@@ -60,13 +60,13 @@ pub enum NpyError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system reported.
+        /// The error of the system.
         source: io::Error,
     },
     /// The bytes are no `.npy` array, or a damaged one.
     #[error("not a readable .npy array: {problem} (at byte {at}); save it again with numpy.save")]
     Malformed {
-        /// What was wrong.
+        /// The problem.
         problem: String,
         /// The offset from the start of the array.
         at: usize,
@@ -86,7 +86,7 @@ pub enum NpyError {
          do without streaming"
     )]
     Indivisible {
-        /// What it is like.
+        /// The property that forbids it.
         what: &'static str,
     },
     /// The elements of an object array could not be read.

@@ -15,7 +15,7 @@ pub struct StoredArray {
     path: PathBuf,
     header: Header,
     shape: Shape,
-    /// Where the elements begin, in bytes from the start of the file.
+    /// Offset of the elements in the file, in bytes.
     start: u64,
     row_bytes: usize,
 }

@@ -18,7 +18,7 @@ pub(super) struct Machine<'a> {
     array: Construction,
 }
 
-/// How far the one array of the pickle is built.
+/// The state of the one array of the pickle.
 #[derive(Clone, Copy, PartialEq)]
 enum Construction {
     Absent,

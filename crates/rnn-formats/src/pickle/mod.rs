@@ -43,7 +43,7 @@ pub enum PickleError {
          numpy.save or numpy.savez"
     )]
     Content {
-        /// What was wrong.
+        /// The problem.
         problem: String,
         /// The offset of the opcode.
         at: usize,

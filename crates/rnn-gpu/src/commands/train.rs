@@ -21,7 +21,7 @@ use rnn_run::world::World;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// What the models of the tutorial have, and those of one's own do not.
+/// The arguments for models of the tutorial alone.
 const TUTORIAL: [&str; 8] = [
     "experiment",
     "preset",
@@ -137,7 +137,7 @@ pub struct TrainArgs {
     size: Option<u32>,
 }
 
-/// What a run has decided when it began.
+/// The arguments that are decided when a run begins, and that resuming takes from it.
 const SETTINGS: [&str; 18] = [
     "experiment",
     "model",
@@ -159,7 +159,7 @@ const SETTINGS: [&str; 18] = [
     "overwrite",
 ];
 
-/// How a training is watched.
+/// The arguments about the display of a training.
 #[derive(clap::Args)]
 struct WatchArgs {
     /// Show live curves on the whole terminal; lines where standard output is none
@@ -171,7 +171,7 @@ struct WatchArgs {
     tensorboard: Option<Option<PathBuf>>,
 }
 
-/// What `train` is told about checkpoints.
+/// The arguments about checkpoints.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Checkpoints")]
 struct CheckpointArgs {
@@ -195,7 +195,7 @@ struct CheckpointArgs {
 const QUICK: MovieOptions =
     MovieOptions { count: 720, frames: 12, size: 20, squares: (1, 3), seed: 1 };
 
-/// What `train` can be asked for.
+/// The experiment or experiments to train.
 #[derive(Clone, Copy, Debug)]
 enum Choice {
     One(Experiment),
@@ -207,8 +207,15 @@ impl clap::ValueEnum for Choice {
         const {
             &{
                 let [a, b, c, d] = Experiment::REVIEWS;
-                let films = Choice::One(Experiment::NextFrame);
-                [Choice::One(a), Choice::One(b), Choice::One(c), Choice::One(d), films, Choice::All]
+                let videos = Choice::One(Experiment::NextFrame);
+                [
+                    Choice::One(a),
+                    Choice::One(b),
+                    Choice::One(c),
+                    Choice::One(d),
+                    videos,
+                    Choice::All,
+                ]
             }
         }
     }
@@ -225,7 +232,7 @@ impl clap::ValueEnum for Choice {
 fn movie_size(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(size @ 8..=1024) if size % 2 == 0 => Ok(size),
-        _ => Err("a film takes an even number of pixels from 8 to 1024".into()),
+        _ => Err("a video takes an even number of pixels from 8 to 1024".into()),
     }
 }
 
@@ -298,16 +305,16 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         return Ok(());
     };
     let seed = args.seed.unwrap_or(1);
-    let films = matches!(choice, Choice::One(Experiment::NextFrame));
-    let preset = args.preset.unwrap_or(if films { Preset::Keras2018 } else { Preset::Keras3 });
+    let videos = matches!(choice, Choice::One(Experiment::NextFrame));
+    let preset = args.preset.unwrap_or(if videos { Preset::Keras2018 } else { Preset::Keras3 });
     let quick = preset == Preset::Quick;
-    ensure!(films || !quick, "--preset quick is for next-frame alone");
+    ensure!(videos || !quick, "--preset quick is for next-frame alone");
     ensure!(
-        films || (args.movies, args.size) == (None, None),
+        videos || (args.movies, args.size) == (None, None),
         "--movies and --size are for next-frame alone"
     );
-    let (data, which) = if films {
-        ensure!(args.data.is_none(), "next-frame makes its own films and takes no --data");
+    let (data, which) = if videos {
+        ensure!(args.data.is_none(), "next-frame makes its own videos and takes no --data");
         let tutorial = if quick { QUICK } else { MovieOptions::default() };
         let movies = MovieOptions {
             count: number(args.movies, tutorial.count),
@@ -317,7 +324,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
             ..tutorial
         };
         let MovieOptions { count, frames, size, .. } = movies;
-        let text = format!("{count} films of moving squares, {frames} frames of {size} x {size}");
+        let text = format!("{count} videos of moving squares, {frames} frames of {size} x {size}");
         (DatasetSource::Movies(movies), text)
     } else {
         let fetch: Option<&Fetch<'_>> = (!args.offline).then_some(&download);
@@ -332,7 +339,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
     args.text.check(&data)?;
     ensure!(args.columns.target.is_empty(), "--target is for models of your own, --model");
     println!("data: {which}");
-    let (epochs, batch_size) = match (films, quick) {
+    let (epochs, batch_size) = match (videos, quick) {
         (true, true) => (3, 1),
         (true, false) => (20, 10),
         _ => (3, 128),

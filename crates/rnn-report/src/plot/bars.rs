@@ -14,7 +14,7 @@ pub struct Bars {
     pub groups: Vec<(String, Vec<Option<f64>>)>,
 }
 
-/// Of the room of a group, what its bars take.
+/// The fraction of the room of a group that its bars take.
 const FILLED: f64 = 0.8;
 
 /// Draws bars to a PNG file, with a line at 1, of which the heights are multiples.

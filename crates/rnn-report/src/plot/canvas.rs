@@ -22,7 +22,7 @@ const TEXT_SIZE: u32 = 16;
 const TICK_SIZE: u32 = 14;
 const SMALLEST: u32 = 12;
 
-/// What a line of text has of the width.
+/// The width of a line of text, in pixels.
 const ROOM: u32 = WIDTH - 40;
 /// From line to line of a legend.
 const LINE: u32 = 24;
@@ -134,9 +134,9 @@ fn shortened(text: &str, style: &TextStyle<'_>) -> Result<String> {
 /// A name with its look and the pixels that both are wide.
 type Entry = (String, Style, u32);
 
-/// What stands for the series, in as many lines as they take.
+/// The legend of the series, in as many lines as it takes.
 struct Legend {
-    /// Of each line the pixels that it is wide, and what it holds.
+    /// The width of each line in pixels, and its entries.
     lines: Vec<(u32, Vec<Entry>)>,
 }
 

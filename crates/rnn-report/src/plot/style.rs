@@ -14,7 +14,7 @@ pub(super) struct Style {
     pub line: Line,
 }
 
-/// How its line is drawn.
+/// The pattern of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Solid,

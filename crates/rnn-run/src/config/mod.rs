@@ -52,12 +52,12 @@ pub struct Config {
     pub fingerprint: Option<String>,
 }
 
-/// What there was before there were ranks.
+/// The number of ranks in files of versions without ranks.
 fn alone() -> usize {
     1
 }
 
-/// What there was before one could choose.
+/// The value in files of versions without the choice.
 fn shuffles() -> bool {
     true
 }
@@ -165,10 +165,10 @@ impl Config {
         }
     }
 
-    /// Returns the word for the examples: "reviews", "films" or "examples".
+    /// Returns the word for the examples: "reviews", "videos" or "examples".
     pub fn examples(&self) -> &'static str {
         match &self.task {
-            Task::Builtin(BuiltinTask { experiment: Experiment::NextFrame, .. }) => "films",
+            Task::Builtin(BuiltinTask { experiment: Experiment::NextFrame, .. }) => "videos",
             Task::Builtin(_) => "reviews",
             Task::Custom(_) => "examples",
         }

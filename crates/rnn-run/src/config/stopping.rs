@@ -20,7 +20,7 @@ impl Default for Stopping {
     }
 }
 
-/// What is watched, of the validation examples where there are some.
+/// The metric that is watched, on the validation examples if there are some.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Watched {

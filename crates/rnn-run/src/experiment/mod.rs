@@ -24,7 +24,7 @@ pub enum Experiment {
     SimpleRnn,
     /// Embedding(5000, 32), LSTM(128), Dense(1).
     Lstm,
-    /// The same, LSTM with dropout and recurrent dropout of 0.4.
+    /// The layers of lstm, LSTM with dropout and recurrent dropout of 0.4.
     LstmDropout,
     /// Conv1D(32, 3) and MaxPooling1D(2), followed by the layers of lstm.
     CnnLstm,

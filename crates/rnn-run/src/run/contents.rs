@@ -187,7 +187,7 @@ fn is_left(entry: &DirEntry) -> bool {
     }
 }
 
-/// What a writer leaves that dies: see `rnn_formats::AtomicFile` and `plot::output`.
+/// Whether a writer that died left it: see `rnn_formats::AtomicFile` and `plot::output`.
 fn is_temporary(name: &str) -> bool {
     name.starts_with(".rnn-") && name.ends_with(".tmp") || name.starts_with(".picture-")
 }

@@ -23,7 +23,7 @@ pub struct SavedModel {
     pub columns: Option<Columns>,
 }
 
-/// What predictions need of a run's `config.json`.
+/// The part of a run's `config.json` that predictions need.
 #[derive(Default, Deserialize)]
 struct Trained {
     #[serde(default)]

@@ -202,7 +202,7 @@ fn check(labels: &HostTensor, loss: Loss, classes: usize) -> Result<()> {
     Ok(())
 }
 
-/// What is often mistaken.
+/// A hint at a frequent mistake.
 fn hint(loss: Loss, axes: &[usize], shape: &[usize]) -> &'static str {
     match loss {
         Loss::CategoricalCrossentropy(_) if axes.len() < shape.len() => {

@@ -6,7 +6,7 @@ mod tutorial;
 mod weights;
 
 pub use split::Split;
-pub use tutorial::trained_films;
+pub use tutorial::trained_videos;
 
 use crate::config::{BuiltinTask, Config, Task};
 use crate::experiment::VOCABULARY;
@@ -61,7 +61,7 @@ pub fn load(config: &Config, model: &Model, vocabulary: Option<Vocabulary>) -> R
     let sets = match &config.task {
         Task::Custom(own) => arrays::splits(own, model)?,
         Task::Builtin(BuiltinTask { data: DatasetSource::Movies(movies), .. }) => {
-            tutorial::films(movies)?
+            tutorial::videos(movies)?
         }
         Task::Builtin(task) => {
             let mut remarks = vec![];

@@ -69,16 +69,16 @@ pub(super) fn reviews(raw: RawReviews, length: usize, seed: u64) -> Result<Split
 }
 
 /// Returns how many of `count` videos are trained on: five sixths, 1,000 of the tutorial's 1,200.
-pub fn trained_films(count: usize) -> usize {
+pub fn trained_videos(count: usize) -> usize {
     count * 5 / 6
 }
 
 /// As Keras's validation_split of 0.05 does, the last of the training videos validate.
-pub(super) fn films(movies: &MovieOptions) -> Result<Splits> {
+pub(super) fn videos(movies: &MovieOptions) -> Result<Splits> {
     let (noisy, shifted): (Arc<dyn Examples>, Arc<dyn Examples>) =
         (Arc::new(movies.noisy()), Arc::new(movies.shifted()));
     let all = Dataset::of([noisy], [shifted])?;
-    let trained = trained_films(movies.count);
+    let trained = trained_videos(movies.count);
     let validated = trained.div_ceil(20);
     let split = trained - validated;
     Ok(Splits {

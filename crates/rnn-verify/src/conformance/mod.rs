@@ -71,7 +71,7 @@ pub fn conformance() -> &'static [ConformanceCheck] {
     ]
 }
 
-/// What a device did instead of what it should.
+/// A sentence about what a device did wrong.
 struct Broken(String);
 
 type Outcome = Result<(), Broken>;

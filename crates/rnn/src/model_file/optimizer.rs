@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Where it is kept in the folder of a model.
+/// Name of the file in the folder of a model.
 const FILE: &str = "optimizer.safetensors";
 
 /// Writes the state of an optimizer into a folder; without one, an earlier one is removed.
