@@ -5,17 +5,17 @@ use rnn_ops::{
     ScanInputs, StepParams, Update, Windows,
 };
 
-/// An op of the models at a size that they have.
-pub struct Kernel {
-    /// Op and size.
+/// An op of the models at a size that is timed.
+pub struct BenchKernel {
+    /// Name of the op, and its size.
     pub name: String,
-    /// What is timed.
+    /// The case that is timed.
     pub timed: Case,
-    /// The same with few rows, which the reference computes in no time.
+    /// The same case with few rows, whose reference is computed quickly.
     pub checked: Case,
 }
 
-impl Kernel {
+impl BenchKernel {
     /// An op by its number of rows.
     fn new(name: String, rows: usize, of: impl Fn(usize) -> Case) -> Self {
         Self { name, timed: of(rows), checked: of(rows.min(3)) }
@@ -26,8 +26,8 @@ const GATES: LstmGates =
     LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
 const PLAIN: ScanInputs = ScanInputs { state: false, mask: false, dropout: false };
 
-/// All of them; if `quick`, those that a CPU computes in about a second.
-pub fn all(quick: bool) -> Vec<Kernel> {
+/// Returns all kernels that are timed; with `quick` at sizes that a CPU computes in about a second.
+pub fn all(quick: bool) -> Vec<BenchKernel> {
     let mut kernels = Vec::new();
     for (m, k, n) in [(64_000, 32, 512), (64_000, 128, 512), (128, 128, 512), (128, 1024, 4096)] {
         kernels.push(matmul(m, k, n));
@@ -59,9 +59,9 @@ pub fn all(quick: bool) -> Vec<Kernel> {
     kernels
 }
 
-fn matmul(m: usize, k: usize, n: usize) -> Kernel {
+fn matmul(m: usize, k: usize, n: usize) -> BenchKernel {
     let op = Matmul { bias: true, ..Matmul::default() };
-    Kernel::new(format!("matmul {m}x{k}x{n}"), m, |m| {
+    BenchKernel::new(format!("matmul {m}x{k}x{n}"), m, |m| {
         let inputs = vec![
             Sample::Normal(vec![m, k]),
             Sample::Uniform(vec![k, n], -0.1, 0.1),
@@ -71,23 +71,23 @@ fn matmul(m: usize, k: usize, n: usize) -> Kernel {
     })
 }
 
-fn weight_gradient(rows: usize, m: usize, n: usize) -> Kernel {
+fn weight_gradient(rows: usize, m: usize, n: usize) -> BenchKernel {
     let op = Matmul { transpose_a: true, ..Matmul::default() };
-    Kernel::new(format!("matmul ({rows}x{m})^T {rows}x{n}"), rows, |rows| {
+    BenchKernel::new(format!("matmul ({rows}x{m})^T {rows}x{n}"), rows, |rows| {
         let inputs = vec![Sample::Normal(vec![rows, m]), Sample::Normal(vec![rows, n])];
         Case::new("matmul", op.clone(), inputs).tolerance(1e-5)
     })
 }
 
-fn embedding(tokens: usize) -> Kernel {
-    Kernel::new(format!("embedding {tokens} of 5000x32"), tokens, |tokens| {
+fn embedding(tokens: usize) -> BenchKernel {
+    BenchKernel::new(format!("embedding {tokens} of 5000x32"), tokens, |tokens| {
         let inputs = vec![Sample::Below(vec![tokens], 5000), Sample::Normal(vec![5000, 32])];
         Case::new("embedding", Embedding, inputs)
     })
 }
 
-fn lstm(steps: usize, batch: usize, hidden: usize) -> Kernel {
-    Kernel::new(format!("lstm T={steps} B={batch} H={hidden}"), batch, |rows| {
+fn lstm(steps: usize, batch: usize, hidden: usize) -> BenchKernel {
+    BenchKernel::new(format!("lstm T={steps} B={batch} H={hidden}"), batch, |rows| {
         let steps = if rows < batch { 5 } else { steps };
         let inputs = vec![
             Sample::Normal(vec![steps, rows, 4 * hidden]),
@@ -97,9 +97,9 @@ fn lstm(steps: usize, batch: usize, hidden: usize) -> Kernel {
     })
 }
 
-fn lstm_backward(steps: usize, batch: usize, hidden: usize) -> Kernel {
+fn lstm_backward(steps: usize, batch: usize, hidden: usize) -> BenchKernel {
     let forward = Lstm { gates: GATES, inputs: PLAIN };
-    Kernel::new(format!("lstm_backward T={steps} B={batch} H={hidden}"), batch, |rows| {
+    BenchKernel::new(format!("lstm_backward T={steps} B={batch} H={hidden}"), batch, |rows| {
         let steps = if rows < batch { 5 } else { steps };
         let inputs = vec![
             Sample::Uniform(vec![steps, rows, 4 * hidden], 0.0, 0.9),
@@ -118,9 +118,9 @@ fn windows(height: usize, width: usize) -> Option<Windows> {
     Windows::over([1, height, width], sizes, Padding::Same, false)
 }
 
-fn conv(items: usize, channels: usize, filters: usize) -> Kernel {
+fn conv(items: usize, channels: usize, filters: usize) -> BenchKernel {
     let name = format!("conv {items}x40x40 3x3 {channels}->{filters}");
-    Kernel::new(name, 40, |height| {
+    BenchKernel::new(name, 40, |height| {
         let items = if height < 40 { 2 } else { items };
         let inputs = vec![
             Sample::Normal(vec![items, 1, height, 40, channels]),
@@ -134,9 +134,9 @@ fn conv(items: usize, channels: usize, filters: usize) -> Kernel {
     })
 }
 
-fn conv_lstm(batch: usize, filters: usize) -> Kernel {
+fn conv_lstm(batch: usize, filters: usize) -> BenchKernel {
     let name = format!("conv_lstm T=15 B={batch} 40x40 3x3 {filters}");
-    Kernel::new(name, 40, |height| {
+    BenchKernel::new(name, 40, |height| {
         let (steps, batch) = if height < 40 { (2, 1) } else { (15, batch) };
         let inputs = vec![
             Sample::Normal(vec![steps * batch, 1, height, 40, 4 * filters]),
@@ -153,9 +153,9 @@ fn conv_lstm(batch: usize, filters: usize) -> Kernel {
     })
 }
 
-fn adam(parameters: usize) -> Kernel {
+fn adam(parameters: usize) -> BenchKernel {
     let rule = Rule::from(Adam::default());
-    Kernel::new(format!("adam {parameters}"), parameters, |n| {
+    BenchKernel::new(format!("adam {parameters}"), parameters, |n| {
         let n = if n < parameters { 1000 } else { n };
         let inputs = vec![
             Sample::Normal(vec![n]),

@@ -1,8 +1,5 @@
 //! How fast a device is: kernels and whole steps, each checked before it is timed.
 
-#[macro_use(print, println)]
-extern crate rnn_run;
-
 mod kernels;
 mod measure;
 mod peers;
@@ -20,33 +17,37 @@ use rnn::device;
 use rnn_formats::write_atomically;
 use rnn_graph::{Device, DeviceInfo};
 use rnn_run::distributed;
+use rnn_run::host::Host;
 use serde::Serialize;
 use std::io::Write as _;
 use std::path::Path;
 use time::OffsetDateTime;
 
-/// What to measure and where.
+/// The measurements to make, and the device.
 #[derive(Clone, Copy, Debug)]
 pub struct BenchOptions<'a> {
-    /// What to measure.
+    /// The cases to measure.
     pub suite: Suite,
-    /// Instead, the steps beside those of Keras, PyTorch and JAX, by the scripts in this folder.
+    /// Folder of the scripts of Keras, PyTorch and JAX: if given, steps are timed beside theirs, in
+    /// place of `suite`.
     pub peers: Option<&'a Path>,
-    /// With those also the steps of burn.
+    /// True to time the steps of burn as well, which has to be compiled.
     pub burn: bool,
-    /// The folder for tables and pictures.
+    /// Folder for tables and pictures.
     pub out: &'a Path,
-    /// Which device.
+    /// Name of the device, as [`rnn::device::open`] takes it.
     pub device: &'a str,
-    /// Measure only what has this in its name.
+    /// Text that the names of the cases contain.
     pub wanted: &'a str,
-    /// Smaller cases.
+    /// True for smaller cases.
     pub quick: bool,
-    /// Where the figures are written to, too.
+    /// File for the figures as JSON.
     pub json: Option<&'a Path>,
+    /// The program that prints the tables.
+    pub host: &'a dyn Host,
 }
 
-/// What is measured.
+/// The cases that are measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Suite {
@@ -66,57 +67,57 @@ pub enum Suite {
 
 /// One line of the table.
 #[derive(Clone, Debug, Serialize)]
-pub struct Line {
-    /// What was timed.
+pub struct TimedCase {
+    /// Name of the case.
     pub name: String,
-    /// Its time and what it did.
+    /// Its time, and its operations and bytes.
     #[serde(flatten)]
     pub timing: Timing,
 }
 
-/// All figures of one device.
+/// The measurements of one device.
 #[derive(Clone, Debug, Serialize)]
-pub struct Figures {
-    /// What computed.
+pub struct DeviceFigures {
+    /// Name of the device.
     pub device: String,
-    /// The best that was measured there.
+    /// The highest rates that were measured on it.
     pub ceilings: Ceilings,
-    /// One for each case.
-    pub lines: Vec<Line>,
+    /// The cases, in the order of the table.
+    pub lines: Vec<TimedCase>,
 }
 
-/// Measures and prints a table.
+/// Checks and times the cases of a suite, and prints a table.
 ///
 /// # Errors
-/// If a result is wrong, the device fails, or the file cannot be written.
+/// If there is no such device, a result is wrong, the device fails, or a file cannot be written.
 pub fn bench(options: BenchOptions<'_>) -> Result<()> {
-    let BenchOptions { suite, burn, out, wanted: part, quick, .. } = options;
+    let BenchOptions { suite, burn, out, wanted: part, quick, host, .. } = options;
     if suite == Suite::Ranks {
-        let measure = |world: &_| ranks::measure(world, options.device, quick, part);
-        return distributed::together(measure);
+        let measure = |world: &_| ranks::measure(world, host, options.device, (quick, part));
+        return distributed::together(host, measure);
     }
     let (device, why) = device::open(options.device)?;
-    println!("device: {}: {why}", device.info());
+    host.tell(format_args!("device: {}: {why}", device.info()));
     if let Some(scripts) = options.peers {
         return peers::compare(
             &*device,
-            peers::Options { scripts, burn, wanted: part, quick, out },
+            peers::PeerOptions { scripts, burn, wanted: part, quick, out, host },
         );
     }
     if suite == Suite::Scaling {
-        return scaling::measure(&*device, quick, out);
+        return scaling::measure(&*device, quick, out, host);
     }
     let ceilings = Ceilings::measure(&*device, quick)?;
-    println!(
+    host.tell(format_args!(
         "ceilings: {:.0} GFLOP/s in a large matmul, {:.1} GB/s in a large sum\n",
         ceilings.gflops, ceilings.gbytes
-    );
+    ));
     let mut lines = Vec::new();
-    table::head();
+    host.tell(format_args!("{}", table::head()));
     let wanted = |name: &str| name.contains(part);
     let mut add = |name: String, timing: Timing| {
-        let line = Line { name, timing };
-        table::line(&line, &ceilings);
+        let line = TimedCase { name, timing };
+        host.tell(format_args!("{}", table::line(&line, &ceilings)));
         lines.push(line);
     };
     if suite != Suite::Steps {
@@ -124,7 +125,7 @@ pub fn bench(options: BenchOptions<'_>) -> Result<()> {
             check(&kernel, &*device)?;
             match measure::kernel(&kernel.timed, &*device)? {
                 Some(timing) => add(kernel.name, timing),
-                None => println!("{:36} exceeds a limit of the device", kernel.name),
+                None => host.tell(format_args!("{:36} exceeds a limit of the device", kernel.name)),
             }
         }
     }
@@ -135,7 +136,7 @@ pub fn bench(options: BenchOptions<'_>) -> Result<()> {
             add(step.name.clone(), step.measure(&*device)?);
         }
     }
-    let figures = Figures { device: device.info().to_string(), ceilings, lines };
+    let figures = DeviceFigures { device: device.info().to_string(), ceilings, lines };
     if let Some(path) = options.json {
         let text = serde_json::to_string_pretty(&figures)?;
         write_atomically(path, |file| file.write_all(text.as_bytes()))?;
@@ -148,7 +149,7 @@ fn today() -> String {
     OffsetDateTime::now_utc().date().to_string()
 }
 
-/// How a file of a device's results is called: `DATE-DEVICE` and how it ends.
+/// Returns the name of a file of a device's results: `DATE-DEVICE` and an ending.
 fn named(date: &str, info: &DeviceInfo, ending: &str) -> String {
     let words = info.to_string().to_lowercase();
     let words = words.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -156,7 +157,7 @@ fn named(date: &str, info: &DeviceInfo, ending: &str) -> String {
 }
 
 /// Compares a small case of the same op with its reference.
-fn check(kernel: &kernels::Kernel, device: &dyn Device) -> Result<()> {
+fn check(kernel: &kernels::BenchKernel, device: &dyn Device) -> Result<()> {
     match rnn_verify::check_kernel(&kernel.checked, device) {
         Ok(_) | Err(rnn_verify::NotPassed::Skipped(_)) => Ok(()),
         Err(rnn_verify::NotPassed::Failed(message)) => {

@@ -13,44 +13,47 @@ const WARM_UP: usize = 2;
 const RUNS: (usize, usize) = (5, 50);
 /// After the fewest runs a case is given no more time than this.
 const ENOUGH: Duration = Duration::from_secs(1);
-/// Operands of several runs together are larger than any cache, up to so many of them.
+/// Operands of several runs together are larger than any cache, up to this number of them.
 const CACHE: usize = 256 << 20;
 const MOST_SETS: usize = 8;
 
-/// The time of one run, and what it does.
+/// The time of one run of a case, and its work.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Timing {
-    /// Seconds, the median.
+    /// Median time in seconds.
     pub seconds: f64,
     /// Floating-point operations; a multiply-add counts as two.
     pub flops: u64,
-    /// Bytes read and written when each tensor is touched once.
+    /// Bytes read and written if each tensor is touched once.
     pub bytes: u64,
 }
 
 impl Timing {
-    /// 1e9 floating-point operations a second.
+    /// Returns the rate in 1e9 floating-point operations per second.
     pub fn gflops(&self) -> f64 {
         self.flops as f64 / self.seconds / 1e9
     }
 
-    /// 1e9 bytes a second.
+    /// Returns the rate in 1e9 bytes per second.
     pub fn gbytes(&self) -> f64 {
         self.bytes as f64 / self.seconds / 1e9
     }
 }
 
-/// The best that a device was seen to do.
+/// The highest rates that were measured on a device.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ceilings {
-    /// In a product of large square matrices.
+    /// Rate of a product of large square matrices, in 1e9 floating-point operations per second.
     pub gflops: f64,
-    /// In a sum of two large tensors.
+    /// Rate of a sum of two large tensors, in 1e9 bytes per second.
     pub gbytes: f64,
 }
 
 impl Ceilings {
-    /// Measures them.
+    /// Measures both rates; with `quick` on smaller operands.
+    ///
+    /// # Errors
+    /// If the device fails.
     pub fn measure(device: &dyn Device, quick: bool) -> Result<Self> {
         let n = if quick { 1024 } else { 2048 };
         let square = || Sample::Uniform(vec![n, n], -0.1, 0.1);
@@ -65,13 +68,17 @@ impl Ceilings {
     }
 }
 
-/// The median of some figures.
+/// Returns the median of some figures, of which there is at least one.
 pub fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
     all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Repeats what returns its own seconds: warm-up, then until there are enough figures.
+/// Calls `run`, which returns its own time in seconds, to warm up and then until there are enough
+/// times, and returns their median.
+///
+/// # Errors
+/// The first error of `run`.
 pub fn repeat(mut run: impl FnMut() -> Result<f64>) -> Result<f64> {
     for _ in 0..WARM_UP {
         run()?;
@@ -83,8 +90,11 @@ pub fn repeat(mut run: impl FnMut() -> Result<f64>) -> Result<f64> {
     Ok(median(seconds))
 }
 
-/// Times the op of a case by the device's own clock, over operands in turn. `None` if the op
-/// exceeds a limit of the device.
+/// Times the op of a case by the device's own clock, on several sets of operands in turn, so that
+/// they do not stay in a cache. Returns `None` if the op exceeds a limit of the device.
+///
+/// # Errors
+/// If the device fails, or has no clock.
 pub fn kernel(case: &Case, device: &dyn Device) -> Result<Option<Timing>> {
     let (inputs, updates) = case.draw();
     let bytes: usize = inputs.iter().chain(&updates).map(|t| 4 * t.shape().len()).sum();

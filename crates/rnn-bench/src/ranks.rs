@@ -1,11 +1,12 @@
 //! Training steps by several ranks, each of which has a batch of its own: weak scaling.
 
 use super::measure::median;
-use super::steps::{self, Step};
+use super::steps::{self, BenchStep};
 use anyhow::Result;
 use rnn::device;
 use rnn::nn::{Batch, Communicator, Trainer};
-use rnn_run::distributed::World;
+use rnn_run::host::Host;
+use rnn_run::world::World;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -50,17 +51,25 @@ impl Communicator for Timed {
     }
 }
 
-/// Times the training step of each experiment on this rank alone, while the others do the same,
-/// and together; rank 0 prints.
-pub fn measure(world: &Rc<dyn World>, choice: &str, quick: bool, wanted: &str) -> Result<()> {
+/// Times the training step of each experiment on this rank alone, while the others do the same, and
+/// on all ranks together. Rank 0 prints a table.
+///
+/// # Errors
+/// If a device fails.
+pub fn measure(
+    world: &Rc<dyn World>,
+    host: &dyn Host,
+    choice: &str,
+    (quick, wanted): (bool, &str),
+) -> Result<()> {
     let (device, _) = device::open(&device::of_rank(choice, world.local_rank()))?;
     let first = world.rank() == 0;
     if first {
-        println!("{} ranks, rank 0 on {}\n", world.size(), device.info());
-        println!(
+        host.tell(format_args!("{} ranks, rank 0 on {}\n", world.size(), device.info()));
+        host.tell(format_args!(
             "{:<36} {:>9} {:>12} {:>12} {:>11} {:>9}",
             "", "alone ms", "together ms", "efficiency", "exchange ms", "MB"
-        );
+        ));
     }
     let all = steps::all(quick, steps::gain_by_half(&*device)).into_iter();
     for step in all.filter(|step| step.training && step.name.contains(wanted)) {
@@ -73,7 +82,7 @@ pub fn measure(world: &Rc<dyn World>, choice: &str, quick: bool, wanted: &str) -
         let mut trainer = step.trainer(&*device, step.precision)?.distributed(ranks.clone());
         let together = time(&mut trainer, &batch, &ranks)?;
         if first {
-            println!(
+            host.tell(format_args!(
                 "{:<36} {:>9.2} {:>12.2} {:>12.3} {:>11.2} {:>9.2}",
                 step.name,
                 1e3 * alone.0,
@@ -81,7 +90,7 @@ pub fn measure(world: &Rc<dyn World>, choice: &str, quick: bool, wanted: &str) -
                 alone.0 / together.0,
                 1e3 * together.1,
                 ranks.bytes.get() as f64 / 1e6
-            );
+            ));
         }
     }
     Ok(())
@@ -93,7 +102,7 @@ fn time(trainer: &mut Trainer, batch: &Batch, ranks: &Timed) -> Result<(f64, f64
     for run in 0..WARM_UP + RUNS {
         ranks.spent.take();
         let started = Instant::now();
-        Step::run(trainer, batch, true)?;
+        BenchStep::run(trainer, batch, true)?;
         if run >= WARM_UP {
             times[0].push(started.elapsed().as_secs_f64());
             times[1].push(ranks.spent.get().as_secs_f64());

@@ -8,8 +8,9 @@ use rnn::Activation;
 use rnn::nn::{Dense, Embedding, InputSpec, Lstm, Model, ModelError, Optimizer, Trainer};
 use rnn_formats::write_atomically;
 use rnn_graph::Device;
-use rnn_report::plot::{Lines, lines};
+use rnn_report::plot::{LinePanel, lines};
 use rnn_run::experiment::VOCABULARY;
+use rnn_run::host::Host;
 use rnn_run::memory;
 use serde::Serialize;
 use std::fmt;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// Embedding(5000, 32), LSTM(units), Dense(1) on so many reviews of so many tokens.
+/// The size of a step of Embedding(5000, 32), LSTM(units), Dense(1): `batch` reviews of `steps` tokens.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Size {
     batch: usize,
@@ -34,7 +35,7 @@ struct Point {
     size: Size,
     /// The median.
     seconds: f64,
-    /// What the planner says that the step keeps on the device.
+    /// The bytes that the step keeps on the device, as planned.
     planned_bytes: u64,
     /// By how much the process is larger with it than it was before all of them, where the system
     /// tells; what its allocator keeps from one to the next counts. Of a GPU with memory of its own,
@@ -58,12 +59,12 @@ struct Scaling {
     curves: Vec<Curve>,
 }
 
-/// Measures them, prints a table, and writes `DATE-DEVICE-scaling.json`, `-time.png` and
-/// `-memory.png` into a folder.
+/// Measures time and memory of an LSTM model's step over batch, time steps and units, prints a
+/// table, and writes `DATE-DEVICE-scaling.json`, `-time.png` and `-memory.png` into a folder.
 ///
 /// # Errors
 /// If the device fails or a file cannot be written.
-pub fn measure(device: &dyn Device, quick: bool, out: &Path) -> Result<()> {
+pub fn measure(device: &dyn Device, quick: bool, out: &Path, host: &dyn Host) -> Result<()> {
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let base = match quick {
         true => Size { batch: 16, steps: 40, units: 32 },
@@ -72,16 +73,16 @@ pub fn measure(device: &dyn Device, quick: bool, out: &Path) -> Result<()> {
     // The first makes what lasts: threads, packed weights, compiled kernels.
     point(device, Size { batch: 1, ..base }, None)?;
     let before = process_bytes();
-    println!(
+    host.tell(format_args!(
         "{:>6} {:>6} {:>6} {:>11} {:>12} {:>12}",
         "batch", "steps", "units", "ms", "planned", "process"
-    );
+    ));
     let curve = |over, value: fn(&Size) -> usize, at: fn(Size, usize) -> Size| -> Result<Curve> {
         let factors = [(1, 4), (1, 2), (1, 1), (3, 2), (2, 1)];
         let sizes = factors.map(|(by, of)| at(base, value(&base) * by / of));
         let points = sizes.into_iter().map(|size| {
             let point = point(device, size, before)?;
-            println!("{point}");
+            host.tell(format_args!("{point}"));
             Ok(point)
         });
         let points = points.collect::<Result<_>>()?;
@@ -98,7 +99,8 @@ pub fn measure(device: &dyn Device, quick: bool, out: &Path) -> Result<()> {
     let figures = file("-scaling.json");
     write_atomically(&figures, |file| file.write_all(text.as_bytes()))?;
     draw(&scaling, &[file("-scaling-time.png"), file("-scaling-memory.png")])?;
-    println!("wrote {} and beside it -time.png and -memory.png", figures.display());
+    let shown = figures.display();
+    host.tell(format_args!("wrote {shown} and beside it -time.png and -memory.png"));
     Ok(())
 }
 
@@ -147,8 +149,8 @@ fn process_bytes() -> Option<u64> {
 
 fn draw(scaling: &Scaling, [time, memory]: &[PathBuf; 2]) -> Result<()> {
     type Series = fn(&Curve) -> Vec<(f64, f64)>;
-    let panels = |unit, series: &[Series]| -> Vec<Lines> {
-        let panel = |curve: &Curve| Lines {
+    let panels = |unit, series: &[Series]| -> Vec<LinePanel> {
+        let panel = |curve: &Curve| LinePanel {
             axes: (curve.over, unit),
             series: series.iter().map(|of| of(curve)).collect(),
         };

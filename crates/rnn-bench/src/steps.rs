@@ -9,33 +9,37 @@ use rnn_graph::{Cost, Device, DeviceKind};
 use rnn_run::experiment::{Experiment, Preset, VOCABULARY};
 use std::time::Instant;
 
-/// Work on one batch of an experiment.
-pub struct Step {
-    /// Experiment and batch.
+/// A training step or an inference of an experiment on one batch.
+pub struct BenchStep {
+    /// Name of the experiment and of the batch.
     pub name: String,
+    /// The experiment.
     pub experiment: Experiment,
+    /// Examples in the batch.
     pub batch: usize,
+    /// True for a training step, false for an inference.
     pub training: bool,
+    /// Precision of the step.
     pub precision: Precision,
-    /// Frames and pixels of a side of a film.
-    film: (usize, usize),
-    /// Tokens of a review.
+    /// Frames and pixels of a side of a video.
+    video: (usize, usize),
+    /// Tokens of a review; it does not apply to videos.
     pub length: usize,
 }
 
-/// Whether mixed precision is to be faster there: the CPU device only rounds.
+/// Returns true if mixed precision should be faster on a device; the CPU device only rounds.
 pub fn gain_by_half(device: &dyn Device) -> bool {
     device.limits().half && device.info().kind != DeviceKind::Cpu
 }
 
-/// Training and inference of the five experiments, if asked also in mixed precision.
-pub fn all(quick: bool, mixed: bool) -> Vec<Step> {
+/// Returns training and inference of the five experiments; with `mixed` in mixed precision as well.
+pub fn all(quick: bool, mixed: bool) -> Vec<BenchStep> {
     let precisions =
         if mixed { &[Precision::F32, Precision::Mixed][..] } else { &[Precision::F32] };
     let mut steps = Vec::new();
     for experiment in Experiment::REVIEWS.into_iter().chain([Experiment::NextFrame]) {
-        let films = experiment == Experiment::NextFrame;
-        let batch = match (films, quick) {
+        let videos = experiment == Experiment::NextFrame;
+        let batch = match (videos, quick) {
             (true, true) => 2,
             (true, false) => 10,
             (false, _) => 128,
@@ -44,13 +48,13 @@ pub fn all(quick: bool, mixed: bool) -> Vec<Step> {
             let what = if training { "training step" } else { "inference" };
             for &precision in precisions {
                 let mixed = if precision == Precision::Mixed { ", mixed" } else { "" };
-                steps.push(Step {
+                steps.push(BenchStep {
                     name: format!("{} {what}, batch {batch}{mixed}", experiment.name()),
                     experiment,
                     batch,
                     training,
                     precision,
-                    film: (15, 40),
+                    video: (15, 40),
                     length: if quick { 100 } else { 500 },
                 });
             }
@@ -59,7 +63,10 @@ pub fn all(quick: bool, mixed: bool) -> Vec<Step> {
     steps
 }
 
-/// Reviews of random words, and whether each is positive.
+/// Returns a batch of reviews of random words, `[batch, length]`, with random labels.
+///
+/// # Errors
+/// If a tensor of that size cannot be made.
 pub fn reviews(batch: usize, length: usize) -> Result<Batch> {
     let mut rng = Rng::new(1, 0);
     let tokens = (0..batch * length).map(|_| rng.below(VOCABULARY as u32)).collect();
@@ -69,16 +76,19 @@ pub fn reviews(batch: usize, length: usize) -> Result<Batch> {
     Ok(Batch { inputs: vec![tokens], labels: vec![labels], weights: vec![] })
 }
 
-impl Step {
+impl BenchStep {
     fn input(&self) -> InputSpec {
-        let (frames, size) = self.film;
+        let (frames, size) = self.video;
         match self.experiment {
             Experiment::NextFrame => InputSpec::floats([frames, size, size, 1]),
             _ => InputSpec::Tokens(self.length),
         }
     }
 
-    /// A model at its beginning.
+    /// Returns a trainer of the experiment's model with its first weights.
+    ///
+    /// # Errors
+    /// If the model cannot be built.
     pub fn trainer(&self, device: &dyn Device, precision: Precision) -> Result<Trainer> {
         let preset = Preset::Keras3;
         let model = self.experiment.model(self.input(), preset, 1)?;
@@ -87,9 +97,12 @@ impl Step {
         Ok(trainer.metric_sums(self.experiment.metric_sums()))
     }
 
-    /// A batch.
+    /// Returns a batch of examples for the step.
+    ///
+    /// # Errors
+    /// If a tensor of that size cannot be made.
     pub fn examples(&self) -> Result<Batch> {
-        let (frames, size) = self.film;
+        let (frames, size) = self.video;
         if self.experiment != Experiment::NextFrame {
             return reviews(self.batch, self.length);
         }
@@ -98,7 +111,10 @@ impl Step {
         Ok(Batch { inputs: vec![inputs], labels: vec![labels], weights: vec![] })
     }
 
-    /// One step, with its metrics.
+    /// Runs one step and waits for its metrics or predictions.
+    ///
+    /// # Errors
+    /// If the device fails.
     pub fn run(trainer: &mut Trainer, batch: &Batch, training: bool) -> Result<Metrics> {
         match training {
             true => trainer.train_batch(batch)?,
@@ -107,10 +123,13 @@ impl Step {
         Ok(trainer.take_metrics()?)
     }
 
-    /// Compares the losses of three small steps with the CPU device's, whose ops `verify` compares
-    /// with references.
+    /// Compares the losses of three small steps with those of the CPU device, whose ops `verify`
+    /// compares with references.
+    ///
+    /// # Errors
+    /// If the losses differ, or a device fails.
     pub fn check(&self, device: &dyn Device) -> Result<()> {
-        let small = Self { name: self.name.clone(), batch: 2, film: (3, 8), length: 12, ..*self };
+        let small = Self { name: self.name.clone(), batch: 2, video: (3, 8), length: 12, ..*self };
         let batch = small.examples()?;
         let cpu = CpuDevice::new();
         let mut ours = small.trainer(device, self.precision)?;
@@ -125,8 +144,11 @@ impl Step {
         Ok(())
     }
 
-    /// Times it by the wall clock, from the batch on the host to its metrics there, or to its
+    /// Times the step by the wall clock, from the batch on the host to its metrics there, or to its
     /// predictions.
+    ///
+    /// # Errors
+    /// If the device fails.
     pub fn measure(&self, device: &dyn Device) -> Result<Timing> {
         let batch = self.examples()?;
         let mut trainer = self.trainer(device, self.precision)?;

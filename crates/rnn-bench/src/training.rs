@@ -13,9 +13,9 @@ use rnn_verify::{Measured, NotPassed, Section, Subject, Verification, compare};
 /// Steps of each; the second and third see what the first has changed.
 const STEPS: usize = 3;
 
-/// Of losses, which are means over all rows.
+/// The tolerance of losses, which are means over all rows.
 const LOSS_TOLERANCE: f64 = 1e-5;
-/// Of moments of gradients, which are sums over all steps and rows.
+/// The tolerance of moments of gradients, which are sums over all steps and rows.
 const MOMENT_TOLERANCE: f64 = 1e-3;
 /// Of what the steps have added to weights: there errors of gradients a thousandth of the largest
 /// are as large as those.
@@ -24,37 +24,37 @@ const MOVE_TOLERANCE: f64 = 1e-2;
 /// by themselves, so that such weights move either way.
 const SMALLEST_MOMENT: f64 = 1e-3;
 
-/// Training steps of one experiment on one device.
+/// A check of training steps of one experiment on one device.
 pub struct Training<'a> {
     device: &'a dyn Device,
     experiment: Experiment,
     preset: Preset,
     batch: usize,
-    /// Frames, and pixels of a side, of a film.
-    film: [usize; 2],
+    /// Frames, and pixels of a side, of a video.
+    video: [usize; 2],
 }
 
-/// All experiments on all devices but the CPU, of the sizes of the tutorial; on an emulated
-/// graphics API, of fewer rows and smaller films.
+/// Returns the checks of all experiments on all devices except the CPU, at the sizes of the
+/// tutorial; on an emulated graphics API, with fewer rows and smaller videos.
 pub fn all(devices: &[Box<dyn Device>]) -> Vec<Training<'_>> {
     let mut all = Vec::new();
     for device in devices.iter().filter(|device| device.info().kind != DeviceKind::Cpu) {
         let software = device.info().kind == DeviceKind::SoftwareGpu;
         for experiment in Experiment::REVIEWS.into_iter().chain([Experiment::NextFrame]) {
-            // That of 2018 has a learning rate under which weights of films visibly move.
-            let (preset, batch, film) = match (experiment, software) {
+            // That of 2018 has a learning rate under which weights of models of videos visibly move.
+            let (preset, batch, video) = match (experiment, software) {
                 (Experiment::NextFrame, true) => (Preset::Keras2018, 2, [6, 16]),
                 (Experiment::NextFrame, false) => (Preset::Keras2018, 10, [15, 40]),
                 (_, true) => (Preset::Keras3, 6, [0; 2]),
                 (_, false) => (Preset::Keras3, 132, [0; 2]),
             };
-            all.push(Training { device: &**device, experiment, preset, batch, film });
+            all.push(Training { device: &**device, experiment, preset, batch, video });
         }
     }
     all
 }
 
-/// What steps leave behind.
+/// The results of training steps.
 struct Trained {
     losses: Vec<f32>,
     parameters: Vec<f32>,
@@ -63,18 +63,18 @@ struct Trained {
 }
 
 impl Training<'_> {
-    /// The experiment's.
+    /// Returns the name of the experiment.
     pub fn name(&self) -> &'static str {
         self.experiment.name()
     }
 
-    /// Adds the check.
+    /// Runs the check and adds its result to a verification.
     pub fn run(&self, verification: &mut Verification<'_>) {
         let case = format!("{}, {STEPS} steps", self.name());
         let sizes = match self.experiment {
             Experiment::NextFrame => {
-                let [frames, size] = self.film;
-                format!("films[{}x{frames}x{size}x{size}]", self.batch)
+                let [frames, size] = self.video;
+                format!("videos[{}x{frames}x{size}x{size}]", self.batch)
             }
             _ => format!("tokens[{}x{LENGTH}]", self.batch),
         };
@@ -88,11 +88,11 @@ impl Training<'_> {
         let (model, batch) = self.begin().map_err(failed)?;
         let got = self.train(model.clone(), &batch, self.device).map_err(failed)?;
         let want = self.train(model.clone(), &batch, &CpuDevice::new()).map_err(failed)?;
-        Ok(judge(&model, &got, &want)?)
+        Ok(compare_trained(&model, &got, &want)?)
     }
 
     fn begin(&self) -> Result<(Model, Batch)> {
-        let [frames, size] = self.film;
+        let [frames, size] = self.video;
         let (input, batch) = match self.experiment {
             Experiment::NextFrame => {
                 let count = self.batch;
@@ -132,7 +132,7 @@ impl Training<'_> {
 
 /// Compares losses, each weight's moments, and what was added to each weight, where its first
 /// moment is none of rounding. Of the worst, its error and tolerance.
-fn judge(model: &Model, got: &Trained, want: &Trained) -> Result<Measured, String> {
+fn compare_trained(model: &Model, got: &Trained, want: &Trained) -> Result<Measured, String> {
     let mut worst = Measured { error: 0.0, tolerance: LOSS_TOLERANCE };
     let mut add = |what: &str, [got, want]: [&[f32]; 2], tolerance: f64| {
         // By the largest of those wanted: the comparator takes what is below 1e-3 for nothing.

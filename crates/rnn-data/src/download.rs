@@ -7,23 +7,23 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a machine without a network waits.
+/// The time that a machine without a network waits.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
-/// How long a server may be silent.
+/// The time that a server may be silent.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A file on the web that never changes.
+/// A file on the web whose contents never change.
 #[derive(Clone, Copy, Debug)]
 pub struct Download {
-    /// Where it is.
+    /// Address of the file.
     pub url: &'static str,
-    /// SHA-256 of its content, in hexadecimal.
+    /// SHA-256 of its contents, in hexadecimal.
     pub sha256: &'static str,
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
 }
 
-/// Why a file could not be fetched.
+/// The reason why a file could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
     /// No connection, or the server refused or fell silent.
@@ -31,7 +31,7 @@ pub enum DownloadError {
     Network {
         /// The address.
         url: &'static str,
-        /// What went wrong.
+        /// The cause.
         source: Box<ureq::Error>,
     },
     /// The transfer broke off; what has arrived is kept.
@@ -41,7 +41,7 @@ pub enum DownloadError {
         url: &'static str,
         /// Bytes on the disk.
         have: u64,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
     /// The content is another.
@@ -49,7 +49,7 @@ pub enum DownloadError {
     Content {
         /// The address.
         url: &'static str,
-        /// What differs.
+        /// The difference.
         problem: String,
     },
     /// The disk.
@@ -57,23 +57,23 @@ pub enum DownloadError {
     Disk {
         /// The file.
         path: PathBuf,
-        /// What the system reported.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl Download {
-    /// Whether `path` holds the file.
+    /// Returns true if `path` holds the file; its digest is computed.
     pub fn is_at(&self, path: &Path) -> bool {
         let long_enough = fs::metadata(path).is_ok_and(|m| m.len() == self.bytes);
         long_enough && digest(path).is_ok_and(|found| found == self.sha256)
     }
 
-    /// Brings the file to `path`. What an earlier, broken transfer left in `path` with `.part`
-    /// appended is continued; `progress` is told the bytes that have arrived.
+    /// Downloads the file to `path`. An earlier, broken transfer left in `path` with `.part`
+    /// appended is continued; `progress` is called with the number of bytes that have arrived.
     ///
     /// # Errors
-    /// [`DownloadError`]; then `path` is as it was.
+    /// [`DownloadError`]; then `path` is as it was before.
     pub fn fetch(&self, path: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), DownloadError> {
         let mut part = path.as_os_str().to_owned();
         part.push(".part");

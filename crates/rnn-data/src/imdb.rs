@@ -6,31 +6,31 @@ use rnn_formats::npy::ConvertError;
 use rnn_formats::npz::{Npz, NpzError};
 use std::path::Path;
 
-/// Reviews as token ids, with a label each: 1 positive, 0 negative.
+/// Reviews as token ids, each with a label.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reviews {
-    /// Token ids.
+    /// Token ids of each review.
     pub tokens: Vec<Vec<u32>>,
-    /// Labels.
+    /// Label of each review: 1 if it is positive, else 0.
     pub labels: Vec<f32>,
 }
 
-/// The arguments of `load_data`; the default is Keras's.
+/// The arguments of Keras's `imdb.load_data`, with its defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
-    /// Only words of a rank below this are kept.
+    /// Words with an id from this on are left out.
     pub num_words: Option<u32>,
-    /// The most frequent words that are left out.
+    /// Words with an id below this are left out: the most frequent ones.
     pub skip_top: u32,
     /// Reviews of this length or longer, start token included, are dropped.
     pub maxlen: Option<usize>,
-    /// Of the shuffle.
+    /// Seed of the shuffle.
     pub seed: u32,
-    /// Put before every review.
+    /// Token id that is put before every review.
     pub start_char: Option<u32>,
-    /// Replaces words that are left out; without it they vanish.
+    /// Token id that replaces words that are left out; without it they vanish.
     pub oov_char: Option<u32>,
-    /// Added to every rank.
+    /// Number that is added to every rank.
     pub index_from: u32,
 }
 
@@ -48,7 +48,7 @@ impl Default for LoadOptions {
     }
 }
 
-/// Why the reviews could not be loaded.
+/// The reason why reviews could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ImdbError {
     /// The file is missing, damaged or lacks an array.
@@ -59,7 +59,7 @@ pub enum ImdbError {
     Array {
         /// Its name.
         array: &'static str,
-        /// What was wrong.
+        /// The problem.
         source: ConvertError,
     },
     /// The arrays do not belong together.
@@ -67,12 +67,12 @@ pub enum ImdbError {
     Content(String),
 }
 
-/// Reviews as they are stored: word ranks from 1, in the order of the file.
+/// Reviews as they are stored: word ranks from 1 on, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RawReviews {
-    /// For training.
+    /// Reviews to train on.
     pub train: Reviews,
-    /// For testing.
+    /// Reviews to test.
     pub test: Reviews,
 }
 
@@ -88,7 +88,7 @@ impl RawReviews {
         Ok(Self { train, test })
     }
 
-    /// Training and test reviews, shuffled and indexed as Keras's `load_data` does.
+    /// Returns training and test reviews, shuffled and indexed as Keras's `load_data` does.
     pub fn load(self, options: &LoadOptions) -> (Reviews, Reviews) {
         // One stream shuffles both, one after the other.
         let mut rng = Mt19937::new(options.seed);

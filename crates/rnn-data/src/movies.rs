@@ -1,37 +1,37 @@
-//! Movies of moving squares, as the Keras example of ConvLSTM2D makes them.
+//! Videos of moving squares, as the Keras example of ConvLSTM2D makes them.
 
 use rnn_core::{Examples, HostTensor, Rng, Shape, TensorError};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 
-/// Which movies.
+/// The number, size and seed of videos of moving squares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MovieOptions {
-    /// How many.
+    /// Number of videos.
     pub count: usize,
-    /// Frames of a movie.
+    /// Frames of a video.
     pub frames: usize,
     /// Pixels of a frame's side. The squares start within the frame and may leave it.
     pub size: usize,
-    /// The fewest squares of a movie, and the most.
+    /// The smallest and the largest number of squares in a video.
     pub squares: (u32, u32),
-    /// Decides them all.
+    /// Seed of all videos.
     pub seed: u64,
 }
 
 impl Default for MovieOptions {
-    /// The example's own: 1,200 movies of 15 frames of 40 x 40 pixels, with 3 to 7 squares.
+    /// The example's own: 1,200 videos of 15 frames of 40 x 40 pixels, with 3 to 7 squares.
     fn default() -> Self {
         Self { count: 1200, frames: 15, size: 40, squares: (3, 7), seed: 1 }
     }
 }
 
-/// A movie, and the same without noise, one step ahead.
+/// A video with noise, and the same without noise one step ahead. Values are from 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Movie {
-    /// `[T, S, S]`: what is shown.
+    /// The frames with noise, `[T, S, S]`.
     pub noisy: Vec<f32>,
-    /// `[T, S, S]`: what comes next.
+    /// The frame after each of them, `[T, S, S]`.
     pub shifted: Vec<f32>,
 }
 
@@ -43,14 +43,14 @@ struct Square {
     half_width: i32,
 }
 
-/// What a frame changes around a square: 0.1 more or less, or nothing.
+/// The change of the pixels around a square in a frame: 0.1 more or less, or none.
 type Noise = Option<f32>;
 
 impl MovieOptions {
-    /// Whether there are such movies; the message says what is out of range.
+    /// Makes sure that there are such videos.
     ///
     /// # Errors
-    /// If there are none.
+    /// A sentence about the value that is out of range.
     pub fn check(&self) -> Result<(), String> {
         let Self { count, frames, size, squares: (fewest, most), .. } = *self;
         let sizes = [("count", count, 1_000_000), ("frames", frames, 10_000), ("size", size, 1024)];
@@ -63,12 +63,12 @@ impl MovieOptions {
         }
     }
 
-    /// The number of elements of a movie.
+    /// The number of elements of a video.
     fn len(&self) -> usize {
         self.frames * self.size * self.size
     }
 
-    /// Movie number `index`. More frames leave the first ones as they are.
+    /// Computes the video with the number `index`. With more frames, the first ones stay the same.
     pub fn movie(&self, index: usize) -> Movie {
         Movie {
             noisy: self.frames_of(index, Side::Noisy),
@@ -97,7 +97,7 @@ impl MovieOptions {
         frames
     }
 
-    /// The squares of a movie, and the noise around each in every frame.
+    /// The squares of a video, and the noise around each in every frame.
     fn draw(&self, index: usize) -> (Vec<Square>, Vec<Vec<Noise>>) {
         let mut rng = Rng::new(self.seed, index as u64);
         let mut below = |bound: u32| rng.below(bound) as i32;
@@ -129,21 +129,23 @@ impl MovieOptions {
         }
     }
 
-    /// All movies in memory, each `[N, T, S, S, 1]`: the noisy ones, and what comes next.
+    /// Computes all videos: the noisy ones and those one step ahead, each `[N, T, S, S, 1]`.
     ///
     /// # Errors
-    /// Never: the shape is that of the elements.
+    /// If the shape does not fit the elements, which does not happen.
     pub fn all(&self) -> Result<(HostTensor, HostTensor), TensorError> {
         let all: Vec<u32> = (0..self.count as u32).collect();
         Ok((self.noisy().make(&all)?, self.shifted().make(&all)?))
     }
 
-    /// What all movies show, `[N, T, S, S, 1]`. Each is made when it is asked for.
+    /// Returns the noisy videos as examples, `[N, T, S, S, 1]`, which are computed when they are
+    /// asked for.
     pub fn noisy(&self) -> Movies {
         Movies::new(self, Side::Noisy)
     }
 
-    /// What comes next in all movies, `[N, T, S, S, 1]`.
+    /// Returns the videos one step ahead as examples, `[N, T, S, S, 1]`, which are computed when
+    /// they are asked for.
     pub fn shifted(&self) -> Movies {
         Movies::new(self, Side::Shifted)
     }
@@ -155,7 +157,7 @@ enum Side {
     Shifted,
 }
 
-/// One side of all movies.
+/// The noisy videos, or those one step ahead, as examples.
 #[derive(Clone, Debug)]
 pub struct Movies {
     options: MovieOptions,

@@ -4,7 +4,7 @@
 const N: usize = 624;
 const M: usize = 397;
 
-/// NumPy's `RandomState` of an integer seed.
+/// The generator behind NumPy's `RandomState` of an integer seed.
 #[derive(Clone)]
 pub struct Mt19937 {
     state: [u32; N],
@@ -12,6 +12,7 @@ pub struct Mt19937 {
 }
 
 impl Mt19937 {
+    /// Returns the generator of a seed.
     pub fn new(seed: u32) -> Self {
         let mut state = [seed; N];
         for i in 1..N {
@@ -50,7 +51,7 @@ impl Mt19937 {
         }
     }
 
-    /// `RandomState.shuffle`.
+    /// Shuffles in place with the same result as `RandomState.shuffle`.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.up_to(i as u32) as usize);

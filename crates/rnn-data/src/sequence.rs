@@ -1,6 +1,6 @@
 use rnn_core::{HostTensor, TensorError};
 
-/// Which end of a sequence is padded or cut.
+/// The end of a sequence that is padded or cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The beginning.
@@ -9,16 +9,16 @@ pub enum Side {
     Post,
 }
 
-/// The arguments of [`pad_sequences`]; the default is Keras's.
+/// The arguments of [`pad_sequences`], with Keras's defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct PadOptions {
-    /// The common length; the longest sequence's if not given.
+    /// The common length; by default that of the longest sequence.
     pub maxlen: Option<usize>,
-    /// Where shorter ones are filled.
+    /// The end at which shorter sequences are filled.
     pub padding: Side,
-    /// Where longer ones are cut.
+    /// The end at which longer sequences are cut.
     pub truncating: Side,
-    /// What fills.
+    /// The token id that fills.
     pub value: u32,
 }
 
@@ -28,10 +28,11 @@ impl Default for PadOptions {
     }
 }
 
-/// Brings sequences to one length: `[N, maxlen]` (keras/src/utils/sequence_utils.py).
+/// Pads and cuts sequences to one length and returns them as `[N, maxlen]`
+/// (keras/src/utils/sequence_utils.py).
 ///
 /// # Errors
-/// Never for sequences that fit into memory.
+/// If the shape does not fit the elements, which does not happen.
 pub fn pad_sequences(
     sequences: &[Vec<u32>],
     options: &PadOptions,

@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
-/// A file could not be written. Whatever stood at the path before is untouched.
+/// The error of a file that could not be written. Whatever stood at its path before is untouched.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot write {}; check that the folder exists, is writable and has space left",
     path.display()
 )]
 pub struct WriteError {
-    /// The file that was to be written.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What the system or the writer reported.
+    /// The error of the system, or of the writer.
     pub source: io::Error,
 }
 
-/// Replaces the file at `path` by what `fill` writes, as an [`AtomicFile`] does.
+/// Replaces the file at `path` by the bytes that `fill` writes, as an [`AtomicFile`] does.
 ///
 /// # Errors
 /// [`WriteError`] if the folder is missing or not writable, the disk is full, or `fill` fails.
@@ -33,11 +33,11 @@ pub fn write_atomically(
     file.commit()
 }
 
-/// A file that takes the place of another once it is whole.
+/// A file that replaces another one when it is complete.
 ///
 /// The bytes go to a temporary file in the same folder, which [`AtomicFile::commit`] flushes to the
-/// disk and renames. If anything fails before, the process dies or this is dropped, the other keeps
-/// its contents.
+/// disk and renames. If anything fails before, the process dies or this is dropped, the other file
+/// keeps its contents.
 #[derive(Debug)]
 pub struct AtomicFile {
     writer: BufWriter<NamedTempFile>,
@@ -58,8 +58,8 @@ impl Drop for Begun {
     }
 }
 
-/// Removes the temporary files of this process, which is about to end without unwinding. Other
-/// threads that begin a file from now on, or put one in its place, wait for that end.
+/// Removes the temporary files of this process, which is about to end without unwinding. From now
+/// on other threads that create or commit a file wait for that end.
 pub fn abandon_all() {
     let begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
     for path in begun.iter() {
@@ -72,7 +72,11 @@ pub fn abandon_all() {
 const PREFIX: &str = ".rnn-";
 const SUFFIX: &str = ".tmp";
 
-/// Removes what writers that died left unfinished in a folder, in which nobody else may write.
+/// Removes the temporary files that writers which died left in a folder. Nobody else may be writing
+/// into it.
+///
+/// # Errors
+/// If the folder cannot be read, or a file not be removed.
 pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -87,7 +91,7 @@ pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
 }
 
 impl AtomicFile {
-    /// Begins what will stand at `path`.
+    /// Creates the temporary file that will replace `path`.
     ///
     /// # Errors
     /// [`WriteError`] if the folder is missing or not writable.
@@ -105,10 +109,10 @@ impl AtomicFile {
         Ok(Self { writer: BufWriter::new(file), path: path.to_owned(), begun })
     }
 
-    /// Puts it in its place.
+    /// Flushes the file to the disk and renames it to its path.
     ///
     /// # Errors
-    /// [`WriteError`] if the disk is full, or the place cannot be taken.
+    /// [`WriteError`] if the disk is full, or the file cannot be renamed.
     pub fn commit(self) -> Result<(), WriteError> {
         let Self { writer, path, begun } = self;
         let place = || -> io::Result<()> {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const DIGEST: &str = "sha256";
 const DIGEST_BYTES: usize = 32;
 
-/// Why a checkpoint could not be written or read.
+/// The reason why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The file could not be written, opened, or understood.
@@ -84,10 +84,10 @@ pub fn load(path: &Path) -> Result<Loaded, CheckpointError> {
     parse(path, &safetensors::read(path)?)
 }
 
-/// What the bytes of the file at `path` hold, as [`load`].
+/// Parses the bytes of a checkpoint, as [`load`] does; `path` names them in messages.
 ///
 /// # Errors
-/// [`CheckpointError`] if they are not what was written.
+/// [`CheckpointError`] if they are not what [`save`] wrote.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Loaded, CheckpointError> {
     let sound = bytes.split_last_chunk::<DIGEST_BYTES>().is_some_and(|(contents, digest)| {
         let found = Sha256::digest(contents);

@@ -9,11 +9,11 @@ use zip::read::ZipFile;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
-/// An array that is longer than this when unpacked is refused: 1 GiB. It guards against archives
-/// of a few kilobytes that unpack to fill the memory.
+/// The largest array, unpacked, that is read: 1 GiB. It guards against archives of a few kilobytes
+/// that unpack to fill the memory.
 pub const MAX_ARRAY_BYTES: u64 = 1 << 30;
 
-/// Why an `.npz` file could not be read.
+/// The reason why an `.npz` file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum NpzError {
     /// The file could not be opened or read.
@@ -21,7 +21,7 @@ pub enum NpzError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system reported.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The archive is damaged, or no zip archive at all.
@@ -29,7 +29,7 @@ pub enum NpzError {
     Archive {
         /// The file.
         origin: String,
-        /// What the zip reader reported.
+        /// The error of the zip reader.
         source: ZipError,
     },
     /// The archive has no array of this name.
@@ -68,7 +68,7 @@ pub enum NpzError {
         origin: String,
         /// The array.
         name: String,
-        /// What was wrong.
+        /// The problem.
         source: NpyError,
     },
 }
@@ -95,7 +95,8 @@ impl Npz<BufReader<File>> {
     }
 }
 
-/// The array `name` of the archive at `path`, which stays there. Its checksum is not looked at.
+/// Opens the array `name` of the archive at `path`, to be read from the file as it is needed. Its
+/// checksum is not verified.
 ///
 /// # Errors
 /// As [`Npz::read`], and [`NpzError::Compressed`], or as [`StoredArray::open`].
@@ -131,7 +132,7 @@ impl<R: Read + Seek> Npz<R> {
         }
     }
 
-    /// The names of the arrays, in the order of the archive.
+    /// Returns the names of the arrays, in the order of the archive.
     pub fn names(&self) -> Vec<String> {
         let names = self.archive.file_names();
         names.filter_map(|name| name.strip_suffix(".npy")).map(str::to_owned).collect()
@@ -160,7 +161,7 @@ impl<R: Read + Seek> Npz<R> {
         })
     }
 
-    /// The extents of the array `name`, whose elements are not read.
+    /// Reads the extents of the array `name`, without its elements.
     ///
     /// # Errors
     /// As [`Npz::read`].

@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 /// The header key under which the format keeps free-form strings.
 const METADATA: &str = "__metadata__";
 
-/// What [`load`] returns: the tensors with their names, in the order of the file, and the
+/// The contents of a file: the tensors with their names, in the order of the file, and the
 /// metadata.
 pub type Loaded = (Vec<(String, HostTensor)>, BTreeMap<String, String>);
 
-/// Why a safetensors file could not be written or read.
+/// The reason why a safetensors file could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum SafetensorsError {
     /// The file could not be written.
@@ -37,7 +37,7 @@ pub enum SafetensorsError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system reported.
+        /// The error of the system.
         source: io::Error,
     },
     /// The file is damaged, or no safetensors file at all.
@@ -45,7 +45,7 @@ pub enum SafetensorsError {
     Header {
         /// The file.
         path: PathBuf,
-        /// What the library reported.
+        /// The error of the library.
         source: SafeTensorError,
     },
     /// One tensor could not be represented.
@@ -55,7 +55,7 @@ pub enum SafetensorsError {
         path: PathBuf,
         /// The tensor.
         name: String,
-        /// What was wrong, and what to do.
+        /// The problem, and what to do about it.
         problem: String,
     },
 }
@@ -143,7 +143,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SafetensorsError> {
     std::fs::read(path).map_err(|source| SafetensorsError::Io { path: path.to_owned(), source })
 }
 
-/// What the bytes of the file at `path` hold, as [`load`].
+/// Parses the bytes of a file, as [`load`] does; `path` names them in messages.
 ///
 /// # Errors
 /// [`SafetensorsError`] if they are damaged, or there is a tensor of another type.

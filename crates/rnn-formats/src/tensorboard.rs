@@ -11,10 +11,10 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
-/// What stands where others name the machine.
+/// The part of a file name that for other programs is the name of the machine.
 const OURS: &str = ".rnn-gpu.";
 
-/// What the first event of every file says.
+/// The text of the first event of every file.
 const VERSION: &str = "brain.Event:2";
 
 #[derive(Clone, PartialEq, Message)]
@@ -44,9 +44,10 @@ struct Value {
     simple_value: Option<f32>,
 }
 
-/// Takes out of the files that [`EventWriter::create`] made in a folder what a training writes anew
-/// that goes on from an earlier moment: `keep` is asked for the name of a curve and its step. Files
-/// of others are left alone, and what follows a damaged record goes with it.
+/// Removes points from the files that [`EventWriter::create`] made in a folder, so that a training
+/// that is resumed can write them again: `keep` is called with the name of a curve and its step,
+/// and says which points stay. Files of other programs are left alone. After a damaged record
+/// nothing is kept.
 ///
 /// # Errors
 /// If a file cannot be read or replaced.
@@ -105,17 +106,18 @@ fn first_content(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (crc == masked_crc(content).to_le_bytes()).then_some((content, rest))
 }
 
-/// A file of events, or anything else that they are written to.
+/// A writer of TensorBoard events to a file, or to any other writer.
 #[derive(Debug)]
 pub struct EventWriter<W> {
     writer: W,
 }
 
 impl EventWriter<File> {
-    /// A new file in a folder, which is made if need be. TensorBoard follows it while it grows.
+    /// Creates a new file in a folder, which is created if need be. TensorBoard can follow it while
+    /// it grows.
     ///
     /// # Errors
-    /// If the folder cannot be made or the file not be written.
+    /// If the folder cannot be created or the file not be written.
     pub fn create(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let (seconds, process) = (now() as u64, std::process::id());
@@ -143,7 +145,7 @@ impl<W: Write> EventWriter<W> {
         Ok(events)
     }
 
-    /// Writes values of one step, each with the name of its curve.
+    /// Writes the values of one step, each with the name of its curve.
     ///
     /// # Errors
     /// If they cannot be written.

@@ -1,7 +1,9 @@
 //! The `rnn-gpu` command: its arguments, and what it tells people.
 
-#[macro_use(print, println, eprintln)]
-extern crate rnn_run;
+#[macro_use]
+pub mod console;
 
 pub mod commands;
 pub mod hints;
+pub mod interrupt;
+pub mod process;

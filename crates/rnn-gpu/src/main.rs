@@ -6,9 +6,8 @@ use rnn_gpu::commands::{
     bench, compare, devices, evaluate, export, import, new, predict, rollout, summary, train,
     verify,
 };
-use rnn_gpu::hints;
-use rnn_run::console;
-use rnn_run::interrupt::{self, Cause};
+use rnn_gpu::interrupt::{self, Cause};
+use rnn_gpu::{console, hints};
 use std::env;
 use std::process::ExitCode;
 
@@ -47,7 +46,7 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Print finished runs side by side, draw their curves in one picture and write a page of both
     Compare(compare::CompareArgs),
-    /// Let a next-frame model go on with a film on its own, and draw what it predicts
+    /// Let a next-frame model continue a video on its own, and draw what it predicts
     Rollout(rollout::RolloutArgs),
     /// Measure a trained model on the test data
     Evaluate(evaluate::EvaluateArgs),

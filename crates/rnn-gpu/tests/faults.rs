@@ -15,7 +15,7 @@ use rnn_graph::{
     Ticket,
 };
 use rnn_run::checkpoint::{CheckpointOptions, Every};
-use rnn_run::run::Config;
+use rnn_run::config::Config;
 use rnn_run::train::{TrainOptions, Trained, resume, train};
 use rnn_testing::adapters;
 use rnn_wgpu::{Adapter, WgpuDevice};
@@ -289,7 +289,10 @@ fn the_first_op_that_was_not_finite_is_named() {
         // The first step makes weights so large that in the second they overflow.
         let cause = trace(&*device, 1e36, &data(None));
         assert_eq!(cause.step, 2, "{cause}");
-        assert!(cause.what.starts_with("loss(") && cause.what.contains("put out inf"), "{cause}");
+        assert!(
+            cause.what.starts_with("loss(") && cause.what.contains("with the output inf"),
+            "{cause}"
+        );
         println!("{}: {cause}", device.info());
         let cause = trace(&*device, 0.01, &data(Some(9)));
         assert!(cause.what.contains("the batch's labels hold inf (1 of 4"), "{cause}");

@@ -11,7 +11,7 @@ use rnn::nn::{Dataset, Loss, Optimizer, Trainer, TrainerState};
 use rnn_cpu::CpuDevice;
 use rnn_formats::keras::Format;
 use rnn_run::arrays::samples;
-use rnn_run::arrays::{Arrays, Kind};
+use rnn_run::arrays::{Arrays, ElementKind};
 use rnn_run::run::RunFolder;
 use std::path::{Path, PathBuf};
 
@@ -39,11 +39,12 @@ fn check_predictions(keras: &Path) -> Result<(ModelFile, Vec<HostTensor>, Vec<Ho
     let file = ModelFile::open(keras)?;
     let mut arrays = Arrays::open(&keras.with_extension("npz"), false)?;
     let described = file.architecture.inputs().iter().enumerate();
-    let inputs = described.map(|(i, input)| arrays.get(&[&format!("input_{i}")], Kind::of(input)));
+    let inputs =
+        described.map(|(i, input)| arrays.get(&[&format!("input_{i}")], ElementKind::of(input)));
     let inputs = inputs.collect::<Result<Vec<_>>>()?;
     let outputs = predictions(&file, &inputs)?;
     for (index, got) in outputs.iter().enumerate() {
-        let want = arrays.get(&[&format!("output_{index}")], Kind::Floats)?;
+        let want = arrays.get(&[&format!("output_{index}")], ElementKind::Floats)?;
         expect_close(got, &want).with_context(|| format!("output {index}"))?;
     }
     Ok((file, inputs, outputs))
@@ -108,8 +109,8 @@ fn go_on(keras: &Path) -> Result<()> {
     let compile = file.compile.clone().context("it was compiled")?;
     let mut arrays = Arrays::open(&keras.with_extension("npz"), false)?;
     let sparse = matches!(compile.losses[0].0, Loss::SparseCategoricalCrossentropy { .. });
-    let x = arrays.get(&["x"], Kind::Floats)?;
-    let y = arrays.get(&["y"], if sparse { Kind::Whole } else { Kind::Floats })?;
+    let x = arrays.get(&["x"], ElementKind::Floats)?;
+    let y = arrays.get(&["y"], if sparse { ElementKind::Whole } else { ElementKind::Floats })?;
     let batches = Dataset::new([x], [y])?.range(STEPS * BATCH..2 * STEPS * BATCH).batches(BATCH);
     let model = file.model(None, 0)?;
     let kept = file.optimizer_state(&model)?.context("its optimizer keeps something")?;

@@ -9,6 +9,7 @@ use rnn::nn::{
 };
 use rnn_core::HostTensor;
 use rnn_cpu::CpuDevice;
+use rnn_gpu::hints::explained;
 use rnn_graph::{Device, DeviceInfo, DeviceKind, Limits, Session};
 use rnn_run::memory;
 use rnn_testing::{TestDevice, devices};
@@ -174,7 +175,7 @@ fn a_step_that_does_not_fit_is_refused_with_a_batch_that_does() {
         .and_then(|model| model.add(Dense::new(1, Activation::Sigmoid)));
     let mut trainer = trainer(&device, model.expect("the layers fit"));
     let mut refusal = |batch| {
-        memory::check(&mut trainer, (batch, false), &device).map_err(|e| e.to_string()).err()
+        memory::check(&mut trainer, (batch, false), &device).map_err(|e| explained(&e)).err()
     };
     let message = refusal(5000).expect("1.2 GB");
     assert!(message.contains("the device allows 128.00 MiB; --batch-size"), "{message}");

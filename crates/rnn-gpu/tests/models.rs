@@ -319,7 +319,10 @@ fn numbers_that_are_not_finite_end_a_run_with_their_cause_and_its_checkpoint_sta
     };
     let (step, kept) = (number("in step "), number("the state after step "));
     assert!(step > 2 && kept + 1 == step, "{message}");
-    assert!(message.contains(" put out ") && message.contains("lower the learning"), "{message}");
+    assert!(
+        message.contains("with the output") && message.contains("lower the learning"),
+        "{message}"
+    );
     let checkpoint = Path::new(&run).join(format!("checkpoints/step-{kept:08}.safetensors"));
     assert!(checkpoint.exists(), "{}", checkpoint.display());
     let message = failure(&["train", "--resume", &run, "--device", "cpu"]);

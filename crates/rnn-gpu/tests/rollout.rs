@@ -76,7 +76,7 @@ fn a_rollout_writes_each_frame_the_pictures_and_the_errors() {
     let is_finite = |error: &&str| error.parse::<f64>().is_ok_and(f64::is_finite);
     assert!(errors.into_iter().all(is_finite), "{table}");
     assert!(printed.starts_with("device: CPU"), "{printed}");
-    assert!(printed.contains("film 5, 2 frames seen"), "{printed}");
+    assert!(printed.contains("video 5, 2 frames seen"), "{printed}");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_rollout_that_its_film_does_not_allow_is_refused_by_its_option() {
     let sandbox = Sandbox::new();
     let run = sandbox.copy(&TRAINED.run, "films");
     for (option, value, reason) in [
-        ("--track", "9", "longer than the film: it has 4 frames"),
+        ("--track", "9", "longer than the video: it has 4 frames"),
         ("--track", "0", "one frame at least"),
         ("--frames", "0", "one frame at least"),
     ] {
@@ -93,7 +93,7 @@ fn a_rollout_that_its_film_does_not_allow_is_refused_by_its_option() {
         assert!(message.contains(reason), "{message}");
     }
     let message = failure(&["rollout", &run, "--device", "cpu", "--which", "6"]);
-    assert!(message.contains("there is no film 6"), "{message}");
+    assert!(message.contains("there is no video 6"), "{message}");
     assert!(contents(&run) == contents(&TRAINED.run), "a refusal changed the run");
 }
 
@@ -102,7 +102,7 @@ fn films_that_cannot_be_made_are_refused_by_their_option() {
     let sandbox = Sandbox::new();
     let out = sandbox.path("films");
     for (option, value, reason) in
-        [("--size", "9", "an even number of pixels"), ("--data", "x.npz", "makes its own films")]
+        [("--size", "9", "an even number of pixels"), ("--data", "x.npz", "makes its own videos")]
     {
         let args = ["train", "next-frame", "--device", "cpu", "--out", &out, option, value];
         let message = failure(&args);

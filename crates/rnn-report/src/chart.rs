@@ -18,9 +18,9 @@ const MOST_MARKERS: usize = 30;
 
 /// One curve.
 pub(super) struct Line<'a> {
-    /// What it is called where a pointer rests on one of its points.
+    /// Name that is shown where a pointer rests on one of the points.
     pub name: &'a str,
-    /// In order; what is not finite is left out.
+    /// The points in order; those that are not finite are left out.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -29,7 +29,7 @@ pub(super) fn color(index: usize) -> String {
     format!("c{}{}", index % 8, ["", " dashed", " dotted"][index / 8 % 3])
 }
 
-/// What the colours stand for.
+/// Draws the legend of the colours.
 pub(super) fn key<'a>(names: impl IntoIterator<Item = &'a str>) -> Markup {
     html! { ul.key { @for (i, name) in names.into_iter().enumerate() { li class=(color(i)) { (name) } } } }
 }
@@ -41,7 +41,7 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// An empty one.
+    /// Returns an empty chart over two axes.
     pub fn new(x: Axis, y: Axis) -> Self {
         Self { x, y }
     }
@@ -65,7 +65,7 @@ impl Chart {
         path
     }
 
-    /// Curves, described for those who do not see them.
+    /// Draws curves as SVG, with a description for those who do not see them.
     pub fn lines(&self, description: &str, lines: &[Line<'_>]) -> Markup {
         let finite = |line: &Line<'_>| -> Vec<(f64, f64)> {
             line.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
@@ -90,7 +90,7 @@ impl Chart {
         )
     }
 
-    /// Filled areas, each with the number of its colour.
+    /// Draws filled areas as SVG, each with the number of its colour.
     pub fn areas(&self, description: &str, areas: &[(usize, Vec<(f64, f64)>)]) -> Markup {
         self.framed(
             description,

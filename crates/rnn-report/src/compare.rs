@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use rnn::nn::Figure;
 use rnn_formats::write_atomically;
 use rnn_run::outputs::Outputs;
-use rnn_run::run::{Compared, Differing, Part, RunFolder};
+use rnn_run::run::{Compared, Differing, RunFolder};
+use rnn_run::splits::Split;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -35,12 +36,12 @@ fn differing(runs: &[Compared]) -> Result<Vec<Differing>> {
     Ok(rows.filter(|row| row.values.windows(2).any(|pair| pair[0] != pair[1])).collect())
 }
 
-/// Prints the runs as a table, draws their validation curves in one picture, and writes a page of
-/// both beside it.
+/// Draws the validation curves of runs in one picture, writes a page with it beside it, and returns
+/// a table of the runs and of their different settings for the terminal.
 ///
 /// # Errors
 /// If a run is not finished, or the picture or page cannot be written.
-pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
+pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<String> {
     let page = picture.with_extension("html");
     ensure!(
         page != picture,
@@ -58,7 +59,7 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
             name = format!("{name} ({})", path.display());
         }
         let (results, history) = (folder.results()?, folder.history()?);
-        if results.judged_by != Part::Test {
+        if results.judged_by != Split::Test {
             name = format!("{name} ({} data)", results.judged_by.name());
         }
         all.push(Compared { name, config, history, results });
@@ -71,9 +72,10 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
         }
     }
     let title = if mixed { "Runs on different data".to_owned() } else { first };
-    print!("{title}\n{}", table(&all));
+    let mut text = format!("{title}\n{}", table(&all));
     let classes = all.iter().any(|run| run.config.classes());
-    let series = all.iter().map(|run| Series { name: run.name.clone(), epochs: run.judged() });
+    let series =
+        all.iter().map(|run| Series { name: run.name.clone(), epochs: run.validation_metrics() });
     let mut losses: Vec<String> = all.iter().map(|run| run.config.loss_name()).collect();
     losses.sort();
     losses.dedup();
@@ -85,15 +87,15 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<()> {
     curves(picture, &format!("{title}: validation"), shown, &series.collect::<Vec<_>>())?;
     let settings = differing(&all)?;
     if !settings.is_empty() {
-        println!("settings that differ, in the order of the runs:");
+        text += "settings that differ, in the order of the runs:\n";
     }
     for Differing { name, values } in &settings {
-        println!("  {name}: {}", values.join(" | "));
+        let _ = writeln!(text, "  {name}: {}", values.join(" | "));
     }
-    let text = comparison(&title, shown, &all, &settings);
-    write_atomically(&page, |file| file.write_all(text.as_bytes()))?;
-    println!("wrote {} and {}", picture.display(), page.display());
-    Ok(())
+    let html = comparison(&title, shown, &all, &settings);
+    write_atomically(&page, |file| file.write_all(html.as_bytes()))?;
+    let _ = writeln!(text, "wrote {} and {}", picture.display(), page.display());
+    Ok(text)
 }
 
 fn table(all: &[Compared]) -> String {

@@ -8,8 +8,8 @@ use maud::{Markup, html};
 use rnn::nn::{Figure, Metrics};
 use rnn_run::run::{Compared, Differing};
 
-/// The page of some runs, whose loss has this name; accuracy and the like are shown where there are
-/// `classes`.
+/// Returns the HTML page that compares runs. `loss` is the name of their loss; accuracy and the
+/// like are shown if there are `classes`.
 pub fn comparison(
     title: &str,
     (loss, classes): (&str, bool),
@@ -85,7 +85,7 @@ fn results(classes: bool, runs: &[Compared]) -> Markup {
 
 fn curves(name: &'static str, more: &str, runs: &[Compared], of: fn(&Metrics) -> f64) -> Markup {
     let points = |run: &Compared| -> Vec<(f64, f64)> {
-        (1u32..).map(f64::from).zip(run.judged().iter().map(of)).collect()
+        (1u32..).map(f64::from).zip(run.validation_metrics().iter().map(of)).collect()
     };
     let lines: Vec<Line<'_>> =
         runs.iter().map(|run| Line { name: &run.name, points: points(run) }).collect();

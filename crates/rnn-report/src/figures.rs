@@ -3,11 +3,13 @@
 use crate::plot::{Series, curves, probability_histogram};
 use anyhow::Result;
 use rnn::nn::{History, Metrics};
+use rnn_run::config::Config;
 use rnn_run::measure::describe;
-use rnn_run::run::{Classes, Config, RunFolder, RunResult};
+use rnn_run::measure::{Classes, RunResult};
+use rnn_run::run::RunFolder;
 use std::path::Path;
 
-/// What the model came to, for the terminal.
+/// Returns the results of a run as text for the terminal.
 pub fn text(config: &Config, RunResult { results, measured, .. }: &RunResult) -> String {
     let figures = describe(results.judged_by, &results.test, config.metric_sums());
     let text = format!("{}\n{figures}", config.title());
@@ -17,7 +19,7 @@ pub fn text(config: &Config, RunResult { results, measured, .. }: &RunResult) ->
     }
 }
 
-/// Writes [`text`] to `report.txt`, and draws `curves.png` and, of two classes, `histogram.png`.
+/// Writes [`text`] to `report.txt`, and draws `curves.png` and, for two classes, `histogram.png`.
 ///
 /// # Errors
 /// If a file cannot be written.

@@ -1,29 +1,32 @@
 use super::chart::{Chart, Line, key, short};
 use super::page::{figure, numbers, page, section, table, tiles, words};
-use super::{film, step};
+use super::{rollouts, step};
 use crate::plot::axis::{Axis, padded};
 use crate::plot::histogram::outline;
 use anyhow::Result;
 use maud::{Markup, html};
 use rnn::memory::Count;
 use rnn::nn::{EpochLog, MetricSums, Metrics};
+use rnn_run::config::Config;
+use rnn_run::measure::{Classes, Results, RunResult};
 use rnn_run::measure::{ClassificationReport, Histogram, Scores};
-use rnn_run::run::{Classes, Config, Part, Results, RunFolder, RunResult};
+use rnn_run::run::RunFolder;
+use rnn_run::splits::Split;
 use serde_json::Value;
 
-/// Writes `report.html`, with the films that were rolled out in the folder of the run.
+/// Writes `report.html`, with the videos that were rolled out in the folder of the run.
 ///
 /// # Errors
-/// If a film is damaged, or the page cannot be written.
+/// If a video is damaged, or the page cannot be written.
 pub fn write(folder: &RunFolder, config: &Config, result: &RunResult) -> Result<()> {
-    let text = render(config, result, &film::find(folder)?)?;
+    let text = render(config, result, &rollouts::find(folder)?)?;
     folder.write_text("report.html", &text)
 }
 
 fn render(
     config: &Config,
     RunResult { history, results, measured }: &RunResult,
-    films: &[film::Shown],
+    videos: &[rollouts::ShownRollout],
 ) -> Result<String> {
     let classes = config.classes();
     let [train, validation, test] = measured.examples.map(count);
@@ -38,7 +41,7 @@ fn render(
         (tiles(&headline(results, config.metric_sums())))
         (section("Training", training(&history.epochs, &config.loss_name(), classes)))
         @if let Some(classes) = &measured.classes { (section(judge, tested(classes, results.judged_by))) }
-        @for film in films { (section(&film.heading(), film.show())) }
+        @for video in videos { (section(&video.heading(), video.show())) }
         @if !measured.layers.is_empty() { (section("Model", layers(&measured.layers, results.parameters))) }
         (step::show(measured))
         (section("Configuration", configuration(&config.settings()?)))
@@ -134,7 +137,7 @@ fn epoch_table(epochs: &[EpochLog], classes: bool) -> Markup {
     table("Figures by epoch", &heads, rows)
 }
 
-fn tested(classes: &Classes, part: Part) -> Markup {
+fn tested(classes: &Classes, part: Split) -> Markup {
     html! {
         div.columns {
             (figure("Classification report", "", scores(classes)))

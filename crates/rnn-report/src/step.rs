@@ -4,8 +4,8 @@ use super::chart::{color, key};
 use super::page::{figure, numbers, section, table, words};
 use maud::{Markup, html};
 use rnn::memory::Bytes;
+use rnn_run::measure::{Measured, OpTime};
 use rnn_run::memory::{Footprint, Span};
-use rnn_run::run::{Measured, OpTime};
 use std::collections::HashMap;
 
 /// Ops that get a row, or a colour, of their own.
@@ -58,7 +58,7 @@ fn time(ops: &[OpTime]) -> Markup {
     let table = table("Time by op", &[&[words("Op"), words("Share")], &heads[..]].concat(), rows);
     html! {
         p.quiet {
-            "One step behind the training, op by op. Bytes are those of each tensor once a call."
+            "One step after the training, op by op. Bytes are those of each tensor once a call."
         }
         div.card { (table) }
     }

@@ -6,9 +6,10 @@ use rnn::device::{self, Opened};
 use rnn::nn::Precision;
 use rnn_report as report;
 use rnn_report::compare::compare;
+use rnn_run::config::{BuiltinTask, Config, Task};
 use rnn_run::experiment::{Experiment, Preset};
-use rnn_run::run::{Config, RunFolder, Task, Tutorial};
-use rnn_run::source::Source;
+use rnn_run::run::RunFolder;
+use rnn_run::source::DatasetSource;
 use rnn_run::train::{TrainOptions, train};
 use scraper::{ElementRef, Html, Selector};
 use std::fs;
@@ -16,12 +17,12 @@ use std::path::{Path, PathBuf};
 
 const HOSTILE: &str = "<script>alert(1)<b>&\"'";
 
-fn task(experiment: Experiment, data: Source, length: usize) -> Task {
+fn task(experiment: Experiment, data: DatasetSource, length: usize) -> Task {
     let preset = Preset::default();
-    Task::Tutorial(Tutorial { experiment, preset, data, length, word_index: None })
+    Task::Builtin(BuiltinTask { experiment, preset, data, length, word_index: None })
 }
 
-fn config(experiment: Experiment, data: Source, length: usize) -> Config {
+fn config(experiment: Experiment, data: DatasetSource, length: usize) -> Config {
     Config {
         task: task(experiment, data, length),
         ranks: 1,
@@ -79,12 +80,12 @@ fn text(page: &Html, selector: &str) -> Vec<String> {
 fn a_run_leaves_a_page_and_so_does_a_comparison() -> anyhow::Result<()> {
     let parent = tempfile::tempdir()?;
     let mut cpu = cpu()?;
-    let config = config(Experiment::Lstm, Source::Bundled, 16);
+    let config = config(Experiment::Lstm, DatasetSource::Bundled, 16);
     let runs = ["lstm", HOSTILE].map(|name| parent.path().join(name));
     for run in &runs {
         let options = TrainOptions::default();
         let trained = train(&config, None, &mut cpu, run, (&options, &mut ()))?;
-        report::publish(trained, cpu.device())?;
+        report::publish(trained, cpu.device(), &())?;
     }
     let (folder, config) = RunFolder::open(&runs[0])?;
     let written = page(&folder.file("report.html"));
@@ -105,7 +106,7 @@ fn a_run_leaves_a_page_and_so_does_a_comparison() -> anyhow::Result<()> {
     assert_eq!(counts, test.count);
 
     // Whoever names the data and the device writes text, not markup.
-    let data = Source::Imdb(PathBuf::from(HOSTILE));
+    let data = DatasetSource::Imdb(PathBuf::from(HOSTILE));
     let task = task(Experiment::Lstm, data, 16);
     let hostile = Config { task, device: HOSTILE.into(), ..config };
     report::write(&folder, &hostile, &folder.result()?)?;
@@ -130,13 +131,13 @@ fn a_next_frame_run_shows_its_film() -> anyhow::Result<()> {
     let parent = tempfile::tempdir()?;
     let mut cpu = cpu()?;
     let movies = MovieOptions { count: 6, frames: 4, size: 8, ..MovieOptions::default() };
-    let config = config(Experiment::NextFrame, Source::Movies(movies), 4);
+    let config = config(Experiment::NextFrame, DatasetSource::Movies(movies), 4);
     let options = TrainOptions::default();
     let trained = train(&config, None, &mut cpu, parent.path(), (&options, &mut ()))?;
-    report::publish(trained, cpu.device())?;
+    report::publish(trained, cpu.device(), &())?;
     let written = page(&parent.path().join("report.html"));
     let headings = text(&written, "h2").join(", ");
-    assert!(headings.starts_with("Training, Rollout of film 5, Model"), "{headings}");
+    assert!(headings.starts_with("Training, Rollout of video 5, Model"), "{headings}");
     let image = &elements(&written, "figure.film img")[0];
     assert!(image.value().attr("src").is_some_and(|src| src.starts_with("data:image/gif;base64")));
     // Loss, three errors of the film, memory.

@@ -6,6 +6,7 @@ mod table;
 pub use array::{Array, Streamed};
 pub use table::{ColumnChoice, Columns, Table};
 
+use crate::error::RunError;
 use anyhow::{Context, Result, bail, ensure};
 use rnn::nn::Input;
 use rnn_core::{HostTensor, Shape};
@@ -16,13 +17,14 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-/// A file or folder of arrays.
+/// The arrays of one `.npy`, `.npz`, `.csv` or folder of `.npy` files, by their names.
 pub struct Arrays {
     path: PathBuf,
     held: Held,
     stream: bool,
     /// The names of those that were asked for.
     used: BTreeSet<String>,
+    remarks: Vec<String>,
 }
 
 enum Held {
@@ -37,23 +39,23 @@ enum Held {
 /// An array that would take more than this part of the memory that is free is streamed.
 const SHARE: u64 = 4;
 
-/// What an array's elements are.
+/// The kind of elements that an array is read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Floats.
+pub enum ElementKind {
+    /// Floating-point numbers, as `f32`.
     Floats,
-    /// Token ids or classes.
+    /// Token ids or classes, as `u32`.
     Whole,
 }
 
-impl Kind {
-    /// What a model is fed.
+impl ElementKind {
+    /// Returns the kind of elements that an input of a model takes.
     pub fn of(input: &Input) -> Self {
         if input.tokens { Self::Whole } else { Self::Floats }
     }
 }
 
-/// The extents of an example of arrays of these shapes.
+/// Returns the extents of one example for each array of examples: its shape without the first axis.
 pub fn samples<'a>(shapes: impl Iterator<Item = &'a Shape>) -> Vec<&'a [usize]> {
     shapes.map(|shape| shape.dims().get(1..).unwrap_or_default()).collect()
 }
@@ -69,7 +71,8 @@ impl Arrays {
         Self::open_columns(path, stream, None, |table| Ok((table.all()?, None)))
     }
 
-    /// The same; of a table the columns that `of` says are features.
+    /// Opens arrays to predict for, as [`Arrays::open`] does; of a table only the columns that `of`
+    /// calls features, or all without `of`.
     ///
     /// # Errors
     /// As [`Arrays::open`], and if a column is missing.
@@ -80,10 +83,10 @@ impl Arrays {
         })
     }
 
-    /// Opens examples with their labels, of a table those columns that `of` says.
+    /// Opens examples with their labels. Of a table, `of` says which columns are which.
     ///
     /// # Errors
-    /// As [`Arrays::open`], and if the file cannot hold both.
+    /// As [`Arrays::open`], if the file is a single array, or if it is a table and `of` is `None`.
     pub fn labelled(path: &Path, stream: bool, of: Option<&Columns>) -> Result<Self> {
         let arrays = Self::open_columns(path, stream, of, |table| match of {
             Some(of) => Ok((table.features(of)?, Some(table.targets(of)?))),
@@ -109,14 +112,14 @@ impl Arrays {
             _ if path.is_dir() => Held::Folder(names_in(path)?),
             Some("npy") => Held::One,
             Some("npz") => Held::Named(Npz::open(path)?),
-            Some("csv") if stream => bail!("{shown} is text, which --stream is not for"),
+            Some("csv") if stream => bail!(RunError::TextNotStreamed { path: path.to_owned() }),
             Some("csv") => {
                 let (x, y) = read(&Table::open_known(path, of)?)?;
                 Held::Table(x, y)
             }
             _ => bail!("{shown}: supported are .npy, .npz, folders of .npy, and .csv"),
         };
-        Ok(Self { path: path.to_owned(), held, stream, used: BTreeSet::new() })
+        Ok(Self { path: path.to_owned(), held, stream, used: BTreeSet::new(), remarks: vec![] })
     }
 
     fn names(&self) -> Vec<String> {
@@ -129,7 +132,7 @@ impl Arrays {
         }
     }
 
-    /// The names of the arrays in an archive or a folder that nobody has asked for.
+    /// Returns the names of the arrays in an archive or a folder that were never asked for.
     pub fn unused(&self) -> Vec<String> {
         match self.held {
             Held::One | Held::Table(..) => vec![],
@@ -137,12 +140,12 @@ impl Arrays {
         }
     }
 
-    /// Whether there is an array of this name.
+    /// Returns true if there is an array of this name.
     pub fn has(&self, name: &str) -> bool {
         self.names().iter().any(|n| n == name)
     }
 
-    /// The name of the array, if there is one alone.
+    /// Returns the name of the array if there is exactly one.
     pub fn only(&self) -> Option<String> {
         let mut names = self.names();
         names.pop().filter(|_| names.is_empty())
@@ -201,11 +204,12 @@ impl Arrays {
         })
     }
 
-    /// The first of these arrays that there is, in memory; a file of one array has no names.
+    /// Reads the first of these arrays that exists into memory. A file of one array has no names,
+    /// and any name finds it.
     ///
     /// # Errors
-    /// If there is none, or its elements are of another kind.
-    pub fn get(&mut self, names: &[&str], kind: Kind) -> Result<HostTensor> {
+    /// If there is none, or its elements cannot be converted to `kind`.
+    pub fn get(&mut self, names: &[&str], kind: ElementKind) -> Result<HostTensor> {
         let name = self.choose(names)?;
         let array = match self.of_table(name) {
             Some(columns) => of_kind(columns.clone(), kind),
@@ -214,11 +218,12 @@ impl Arrays {
         array.with_context(|| self.describe(name))
     }
 
-    /// The same, in memory or streamed.
+    /// Reads the first of these arrays that exists into memory, or opens it to be streamed if that
+    /// was asked for or it is large.
     ///
     /// # Errors
     /// As [`Arrays::get`], and if an array that is to be streamed cannot be.
-    pub fn array(&mut self, names: &[&str], kind: Kind) -> Result<Array> {
+    pub fn array(&mut self, names: &[&str], kind: ElementKind) -> Result<Array> {
         let name = self.choose(names)?;
         if !matches!(self.held, Held::Table(..)) {
             match self.stored(name) {
@@ -232,28 +237,33 @@ impl Arrays {
         self.get(names, kind).map(Array::Memory)
     }
 
-    /// Whether an array takes too much memory, which is told.
-    fn is_large(&self, name: &str, stored: &StoredArray) -> bool {
+    /// Returns the remarks made so far, such as that a large array is streamed, and forgets them.
+    pub fn take_remarks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.remarks)
+    }
+
+    /// Whether an array takes too much memory, which is remarked.
+    fn is_large(&mut self, name: &str, stored: &StoredArray) -> bool {
         // As it is stored, widened to eight bytes, and converted to four.
         let needs = stored.bytes() + 12 * stored.shape().len() as u64;
         let free = rnn::memory::available();
         let large = needs > free / SHARE || stored.bytes() > npz::MAX_ARRAY_BYTES;
         if large {
-            eprintln!(
+            self.remarks.push(format!(
                 "{} is streamed: in memory it would take {}, of {} free",
                 self.describe(name),
                 rnn::memory::Bytes(needs),
                 rnn::memory::Bytes(free)
-            );
+            ));
         }
         large
     }
 
-    /// The extents of an example of the array that [`Arrays::input`] would take, whose elements are
-    /// not read where that can be avoided.
+    /// Returns the extents of one example of the array that [`Arrays::input`] would take. Elements
+    /// are read only if the format leaves no other way.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is no such array, or it cannot be read.
     pub fn sample(&mut self, names: &[&str], input: &Input) -> Result<Vec<usize>> {
         let name = self.choose(names)?;
         let shape: Shape = match &mut self.held {
@@ -267,12 +277,13 @@ impl Arrays {
         Ok(shape.dims().get(1..).unwrap_or_default().to_vec())
     }
 
-    /// What an input of a model is fed. The rows of a table take on the input's shape.
+    /// Reads the array for an input of a model, with the examples along its first axis. The rows of
+    /// a table are reshaped to the input's extents.
     ///
     /// # Errors
     /// If there is no such array, or it is of another shape or kind.
     pub fn input(&mut self, names: &[&str], input: &Input) -> Result<Array> {
-        let array = self.array(names, Kind::of(input))?;
+        let array = self.array(names, ElementKind::of(input))?;
         let axes = array.shape().dims();
         let count = *axes.first().context("an array of examples has an axis of them")?;
         match self.held {
@@ -285,8 +296,8 @@ impl Arrays {
     }
 }
 
-/// The extents of a row of so many numbers as an example of the input, of which one may be open; as
-/// it is, where they do not fit.
+/// Returns the extents of a row of `width` numbers as an example of the input, of which one extent
+/// may be open; `[width]` if they do not fit.
 fn folded(width: usize, input: &Input) -> Vec<usize> {
     let extents = &input.batch_shape[1..];
     let known = extents.iter().flatten().fold(1usize, |known, &n| known.saturating_mul(n));
@@ -312,10 +323,10 @@ fn names_in(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn convert(array: &NpyArray, kind: Kind) -> Result<HostTensor> {
+fn convert(array: &NpyArray, kind: ElementKind) -> Result<HostTensor> {
     match kind {
-        Kind::Floats => Ok(array.to_f32()?),
-        Kind::Whole => match array.to_u32() {
+        ElementKind::Floats => Ok(array.to_f32()?),
+        ElementKind::Whole => match array.to_u32() {
             Ok(whole) => Ok(whole),
             // Whole numbers are often stored as floats.
             Err(error) => array.to_f32().map_or(Err(error.into()), |floats| of_kind(floats, kind)),
@@ -323,8 +334,8 @@ fn convert(array: &NpyArray, kind: Kind) -> Result<HostTensor> {
     }
 }
 
-fn of_kind(floats: HostTensor, kind: Kind) -> Result<HostTensor> {
-    if kind == Kind::Floats {
+fn of_kind(floats: HostTensor, kind: ElementKind) -> Result<HostTensor> {
+    if kind == ElementKind::Floats {
         return Ok(floats);
     }
     let mut whole = Vec::with_capacity(floats.shape().len());

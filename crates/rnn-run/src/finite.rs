@@ -5,7 +5,7 @@ use rnn::HostTensor;
 use rnn::nn::{Dataset, Trainer};
 use std::fmt;
 
-/// How many rows are not finite, of those that were looked at.
+/// A count of rows that hold NaN or an infinity, among the rows that were looked at.
 #[derive(Clone, Copy, Debug)]
 pub struct FiniteRows {
     what: &'static str,
@@ -16,12 +16,13 @@ pub struct FiniteRows {
 }
 
 impl FiniteRows {
-    /// Of "inputs" or "outputs".
+    /// Begins a count of no rows. `what` is "inputs" or "outputs", for the message.
     pub fn of(what: &'static str) -> Self {
         Self { what, rows: 0, broken: 0, first: None }
     }
 
-    /// Looks at the next rows: those of the leading axis that all these tensors share.
+    /// Looks at the next rows, which are those of the leading axis that all these tensors share.
+    /// Tensors of integers are finite.
     pub fn see(&mut self, tensors: &[HostTensor]) {
         let rows = tensors.iter().filter_map(|t| t.shape().dims().first().copied()).min();
         let rows = rows.unwrap_or(0);
@@ -39,7 +40,7 @@ impl FiniteRows {
         self.rows += rows;
     }
 
-    /// The next rows, of which each is these numbers.
+    /// Looks at the next rows, each of which is a slice of its elements.
     pub fn see_rows<'a>(&mut self, rows: impl IntoIterator<Item = &'a [f32]>) {
         for row in rows {
             if !row.iter().all(|value| value.is_finite()) {
@@ -50,11 +51,9 @@ impl FiniteRows {
         }
     }
 
-    /// A line for people, if a row is not finite. Other programs read what is printed.
-    pub fn warn(&self) {
-        if self.broken > 0 {
-            eprintln!("warning: {self}");
-        }
+    /// Returns a line for people if a row is not finite, else `None`.
+    pub fn warning(&self) -> Option<String> {
+        (self.broken > 0).then(|| format!("warning: {self}"))
     }
 }
 
@@ -67,12 +66,17 @@ impl fmt::Display for FiniteRows {
     }
 }
 
-/// Says how many rows of a set, whose mean loss is known, have inputs or outputs that are not
-/// finite. Outputs are computed again only where the loss is not finite.
+/// Counts the rows of a set, whose mean loss is known, with inputs and with outputs that are not
+/// finite. Outputs are computed again only if the loss is not finite.
 ///
 /// # Errors
 /// If the data cannot be read or the device fails.
-pub fn warn_of(trainer: &mut Trainer, set: &Dataset, batch_size: usize, loss: f64) -> Result<()> {
+pub fn count(
+    trainer: &mut Trainer,
+    set: &Dataset,
+    batch_size: usize,
+    loss: f64,
+) -> Result<[FiniteRows; 2]> {
     let [mut inputs, mut outputs] = ["inputs", "outputs"].map(FiniteRows::of);
     for batch in set.batches(batch_size) {
         let batch = batch?;
@@ -81,9 +85,7 @@ pub fn warn_of(trainer: &mut Trainer, set: &Dataset, batch_size: usize, loss: f6
             outputs.see(&trainer.predict_batch(&batch.inputs)?);
         }
     }
-    inputs.warn();
-    outputs.warn();
-    Ok(())
+    Ok([inputs, outputs])
 }
 
 #[cfg(test)]

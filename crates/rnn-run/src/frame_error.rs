@@ -2,19 +2,21 @@
 
 use serde::Serialize;
 
-/// Of one frame.
+/// The distance of a predicted frame from the true one, by three measures.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FrameError {
-    /// Binary cross-entropy, the mean over pixels; probabilities are kept 1e-7 away from 0 and 1.
+    /// Binary cross-entropy in nats, the mean over pixels; predictions are kept 1e-7 away from 0
+    /// and 1.
     pub bce: f64,
-    /// The mean of the squared differences.
+    /// Mean of the squared differences of pixels.
     pub mse: f64,
-    /// Structural similarity, at most 1: Wang et al., Image Quality Assessment, 2004.
+    /// Structural similarity, at most 1, by Wang et al., Image Quality Assessment, 2004
+    /// (doi:10.1109/TIP.2003.819861).
     pub ssim: f64,
 }
 
 impl FrameError {
-    /// Of square frames of as many pixels, with values from 0 to 1.
+    /// Compares two square frames of as many pixels, with values from 0 to 1.
     pub fn new(predicted: &[f32], truth: &[f32]) -> Self {
         let pairs = || predicted.iter().zip(truth).map(|(&p, &y)| (f64::from(p), f64::from(y)));
         let mean = |of: fn((f64, f64)) -> f64| pairs().map(of).sum::<f64>() / truth.len() as f64;

@@ -2,12 +2,14 @@
 
 mod classification;
 mod histogram;
+mod result;
 
 pub use classification::{ClassificationReport, Scores};
 pub use histogram::{BINS, Histogram};
+pub use result::{Classes, Measured, OpTime, Results, RunResult};
 
-use crate::run::{Classes, Config, Measured, OpTime, Part, Results};
-use crate::splits::Splits;
+use crate::config::Config;
+use crate::splits::{Split, Splits};
 use anyhow::Result;
 use rnn::nn::{Dataset, History, MetricSums, Metrics, TrainError, Trainer};
 use rnn_core::DType;
@@ -18,18 +20,18 @@ const MOST_CLASSES: usize = 20;
 /// Batches of which predictions are kept at once.
 const BATCHES: usize = 64;
 
-/// Measures the model on the test data, or what there is in its place, after a training that went
-/// as `history` says.
+/// Evaluates a model after the training that `history` records: on the test data, or else on the
+/// validation data, or else on the training data. A classifier also gets a table of its classes.
 ///
 /// # Errors
-/// If the device fails.
+/// If the device fails, or the data cannot be read.
 pub fn measure(
     trainer: &mut Trainer,
     splits: &Splits,
     config: &Config,
     history: &History,
 ) -> Result<(Results, Measured)> {
-    let (judged_by, set) = splits.judge();
+    let (judged_by, set) = splits.held_out();
     // What is measured does not depend on what the model saw before.
     trainer.reset_states()?;
     let test = trainer.evaluate(set, config.batch_size)?;
@@ -86,7 +88,7 @@ fn two_classes(
     })
 }
 
-/// Which rows of the first output, examples or their steps, figures count: those that its mask leaves.
+/// The rows of the first output, examples or their steps, that metrics count: those that its mask leaves.
 struct Rows(Option<Vec<bool>>);
 
 impl Rows {
@@ -99,7 +101,7 @@ impl Rows {
     }
 }
 
-/// Of the first output; none if it has too many.
+/// Computes the scores by class of the first output; `None` if it has too many classes.
 fn many_classes(trainer: &mut Trainer, set: &Dataset, config: &Config) -> Result<Option<Classes>> {
     let mut confusion: Vec<Vec<usize>> = Vec::new();
     let part = BATCHES * config.batch_size;
@@ -134,8 +136,8 @@ fn highest(scores: &[f32]) -> usize {
     (0..scores.len()).fold(0, higher)
 }
 
-/// What a model comes to on a part of the data, as a line.
-pub fn describe(part: Part, m: &Metrics, metric_sums: MetricSums) -> String {
+/// Returns the metrics of a model on a part of the data as a line.
+pub fn describe(part: Split, m: &Metrics, metric_sums: MetricSums) -> String {
     let mut line = format!("{} loss ", part.name());
     line += &match metric_sums {
         MetricSums::Regression => format!("{:.3e}", m.loss),
@@ -150,11 +152,11 @@ pub fn describe(part: Part, m: &Metrics, metric_sums: MetricSums) -> String {
     line
 }
 
-/// Times a training step by op, and leaves the trainer as it was. Empty where the device has no
-/// clock.
+/// Times each op of one training step, and leaves the trainer as it was. Returns nothing if the
+/// device has no clock.
 ///
 /// # Errors
-/// If the device fails.
+/// If the device fails, or the data cannot be read.
 pub fn time_step(trainer: &mut Trainer, set: &Dataset, batch: usize) -> Result<Vec<OpTime>> {
     let Some(batch) = set.batches(batch).next().transpose()? else { return Ok(vec![]) };
     let state = trainer.state()?;

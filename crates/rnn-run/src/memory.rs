@@ -1,5 +1,6 @@
 //! What a training step keeps on a device, and whether that fits, before it is begun.
 
+use crate::error::RunError;
 use anyhow::{Result, bail};
 use rnn::memory::Bytes;
 use rnn::nn::{TrainError, Trainer};
@@ -7,40 +8,41 @@ use rnn_graph::{Device, DeviceError, DeviceKind, Planned, RecordingError, Storag
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The memory of a training step.
+/// The memory that a training step keeps on a device, in bytes, as planned before it runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Footprint {
     /// Examples in the step.
     pub batch: usize,
-    /// Nodes of the graph, which run one after another.
+    /// Number of nodes of the graph, which run one after another.
     pub nodes: usize,
-    /// What lasts from step to step: names and bytes.
+    /// Tensors that last from step to step: names and bytes.
     pub residents: Vec<(String, u64)>,
-    /// What is uploaded for each step: names and bytes.
+    /// Tensors that are uploaded for each step: names and bytes.
     pub inputs: Vec<(String, u64)>,
     /// Bytes of each block of the arena, the largest first.
     pub blocks: Vec<u64>,
-    /// What the blocks hold, and when.
+    /// The contents of the blocks over the course of the step.
     pub spans: Vec<Span>,
-    /// Bytes that were free for it, where that is known.
+    /// Bytes that were free on the device, if the system tells.
     pub free: Option<u64>,
 }
 
-/// What a block of the arena holds for a part of the step.
+/// A tensor that occupies a block of the arena for a part of the step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// The op that writes it.
     pub op: String,
     /// The number of its block.
     pub block: usize,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// The nodes from the one that writes it to the last that reads it.
+    /// The first and the last node during which it is needed: the one that writes it and the last
+    /// that reads it, as places in the order of execution.
     pub nodes: (usize, usize),
 }
 
 impl Footprint {
-    /// Of a planned step.
+    /// Returns the footprint of a planned step.
     fn of(batch: usize, Planned { graph, recording }: &Planned) -> Self {
         let plan = &recording.plan;
         let stored = |storage: Storage| {
@@ -65,12 +67,12 @@ impl Footprint {
         }
     }
 
-    /// Bytes of the arena.
+    /// Returns the bytes of all blocks of the arena.
     pub fn arena(&self) -> u64 {
         self.blocks.iter().sum()
     }
 
-    /// All bytes.
+    /// Returns all bytes: the arena, the residents and the inputs.
     pub fn total(&self) -> u64 {
         self.arena() + self.lasting().sum::<u64>()
     }
@@ -97,7 +99,7 @@ impl fmt::Display for Footprint {
     }
 }
 
-/// Of so many four-byte elements.
+/// Returns the bytes of a number of four-byte elements.
 fn bytes(elements: usize) -> u64 {
     4 * elements as u64
 }
@@ -108,7 +110,7 @@ fn available(device: &dyn Device) -> Option<u64> {
     (device.info().kind != DeviceKind::Gpu).then(rnn::memory::available)
 }
 
-/// Why a step does not fit.
+/// The reason why a step does not fit.
 enum Misfit {
     /// The device cannot launch it.
     Refused(RecordingError),
@@ -132,11 +134,12 @@ impl fmt::Display for Misfit {
     }
 }
 
-/// What a training step needs, of which examples are `weighted` or not; the trainer's first such
-/// step follows what is planned here.
+/// Plans a training step of `batch` examples, which have weights if `weighted`, and makes sure that
+/// it fits on the device. The trainer's first such step follows this plan.
 ///
 /// # Errors
-/// If that is more than the device has; the message says which batch size fits.
+/// [`RunError::StepTooLarge`], with the largest batch that fits, if the step needs more than the
+/// device has; otherwise if the graph cannot be built.
 pub fn check(
     trainer: &mut Trainer,
     (batch, weighted): (usize, bool),
@@ -171,9 +174,5 @@ pub fn check(
             Err(_) => too_many = middle,
         }
     }
-    let advice = match most {
-        0 => "not even one example fits: make the examples smaller".to_owned(),
-        most => format!("--batch-size {most} fits"),
-    };
-    bail!("a step of {batch} examples {misfit}; {advice}")
+    bail!(RunError::StepTooLarge { batch, reason: misfit.to_string(), fits: most })
 }

@@ -7,7 +7,7 @@ use rnn::nn::distinct_names;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a command reads, and the files that it has been given to write so far.
+/// The files that a command reads, and those that it has been given to write so far.
 #[derive(Debug, Default)]
 pub struct Outputs {
     sources: Vec<PathBuf>,
@@ -15,13 +15,13 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Of a command that reads these files and folders.
+    /// Begins the outputs of a command that reads these files and folders.
     pub fn of(sources: &[&Path]) -> Self {
         let sources = sources.iter().map(|source| (*source).to_owned()).collect();
         Self { sources, taken: vec![] }
     }
 
-    /// Takes a file for writing.
+    /// Takes a file for writing and returns its path.
     ///
     /// # Errors
     /// If it is taken already, is a folder, is what the command reads by whatever name, or is a file
@@ -54,9 +54,9 @@ impl Outputs {
         Ok(path.to_owned())
     }
 
-    /// Takes a file for each of several arrays: `y.npy` itself for one, `y-NAME.npy` for more.
-    /// Letters, digits, `.`, `-` and `_` of the names stay; what they then share with others before
-    /// them is told apart by a number.
+    /// Takes a file for each of several arrays and returns the paths: `y.npy` itself for one array,
+    /// `y-NAME.npy` for more. Letters, digits, `.`, `-` and `_` of the names stay; names that would
+    /// then be equal are numbered.
     ///
     /// # Errors
     /// As [`Outputs::take`].

@@ -1,11 +1,13 @@
-//! What a next-frame model makes of a film when it is fed its own predictions.
+//! Rollouts: a next-frame model continues a video from its own predictions.
 
+use crate::config::{BuiltinTask, Config, Task};
+use crate::error::RunError;
 use crate::experiment::next_frame;
 use crate::finite::FiniteRows;
 use crate::frame_error::FrameError;
-use crate::run::{Config, RunFolder, Task, Tutorial};
-use crate::source::Source;
-use crate::splits::trained_films;
+use crate::run::RunFolder;
+use crate::source::DatasetSource;
+use crate::splits::trained_videos;
 use anyhow::{Result, bail, ensure};
 use rnn::HostTensor;
 use rnn::nn::Trainer;
@@ -13,23 +15,24 @@ use rnn_core::DType;
 use rnn_data::movies::MovieOptions;
 use rnn_graph::Device;
 
-/// Frames of the tutorial's films.
+/// Frames of the tutorial's videos.
 const TUTORIAL_FRAMES: usize = 15;
 
-/// What to roll out.
+/// The video that is rolled out, and how far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RolloutOptions {
-    /// The film's number; by default the fifth that was not trained on.
+    /// Number of the video; by default the fifth that was not trained on.
     pub which: Option<usize>,
-    /// Frames of it that the model sees; by default half of them, rounded down.
+    /// Frames that the model sees; by default half of the video, rounded down.
     pub track: Option<usize>,
-    /// Frames that it predicts behind those; by default the tutorial's 16, or of films that are
-    /// shorter than its 15 frames one more than they have left.
+    /// Frames that the model predicts after those; by default the tutorial's 16, or one more than
+    /// the video has left if it is shorter than the tutorial's 15 frames.
     pub frames: Option<usize>,
 }
 
-/// Predicts frames of a film behind its first ones: each frame costs one step, because the layers
-/// keep their states. Frames are squares; the trainer's model is that of [`next_frame::stepping`].
+/// Predicts the frames of a video that follow `seen`, at one step per frame, because the layers
+/// keep their states. Frames are squares of as many values as pixels, from 0 to 1; the trainer's
+/// model is that of [`next_frame::stepping`].
 ///
 /// # Errors
 /// If the device fails, or the frames are not of the model's size.
@@ -46,7 +49,7 @@ pub fn predict(trainer: &mut Trainer, seen: &[Vec<f32>], frames: usize) -> Resul
         let frame = HostTensor::from_f32([1, 1, size, size, 1], frame.clone())?;
         let mut outputs = trainer.predict_batch(&[frame, before])?.into_iter();
         let (Some(two), Some(features)) = (outputs.next(), outputs.next()) else {
-            bail!("the model puts out no frame")
+            bail!("the model outputs no frame")
         };
         before = features;
         if step + 1 >= seen.len() {
@@ -56,60 +59,58 @@ pub fn predict(trainer: &mut Trainer, seen: &[Vec<f32>], frames: usize) -> Resul
     Ok(predicted)
 }
 
-/// What came of it.
+/// A video that a model continued from its own predictions. Frames are rows of `side` x `side`
+/// values from 0 to 1.
 #[derive(Clone, Debug)]
 pub struct Rollout {
-    /// The film's number.
+    /// Number of the video.
     pub which: usize,
-    /// Pixels of a side.
+    /// Pixels of a frame's side.
     pub side: usize,
-    /// Frames that the films have that the model was trained on.
+    /// Frames of a video that the model was trained on.
     pub trained_frames: usize,
     /// The frames that the model saw.
     pub seen: Vec<Vec<f32>>,
-    /// Those that it predicted behind them.
+    /// The frames that it predicted after them.
     pub predicted: Vec<Vec<f32>>,
-    /// What all of them should have been.
+    /// The true frames from the first on: that one as the model saw it, the others without noise.
     pub truth: Vec<Vec<f32>>,
-    /// How far each that was predicted is from that.
+    /// The errors of the predicted frames.
     pub errors: Vec<FrameError>,
+    /// The predicted frames that are not finite.
+    pub rows: FiniteRows,
 }
 
-/// Rolls out a film of a run.
+/// Continues a video of a next-frame run from the model's own predictions.
 ///
 /// # Errors
-/// If the run is of another experiment, there is no such film or not as many frames, or the device
-/// fails.
+/// If the run is of another experiment, there is no such video, the numbers of frames are out of
+/// range ([`RunError::NothingSeen`] and the like), or the device fails.
 pub fn rollout(
     folder: &RunFolder,
     config: &Config,
     options: RolloutOptions,
     device: &dyn Device,
 ) -> Result<Rollout> {
-    let Task::Tutorial(Tutorial { data: Source::Movies(movies), preset, .. }) = &config.task else {
+    let Task::Builtin(BuiltinTask { data: DatasetSource::Movies(movies), preset, .. }) =
+        &config.task
+    else {
         bail!("this is a run of {}; only a next-frame run can be rolled out", config.name())
     };
-    let trained = trained_films(movies.count);
+    let trained = trained_videos(movies.count);
     let which = options.which.unwrap_or((trained + 4).min(movies.count - 1));
     ensure!(
         which < movies.count,
-        "there is no film {which}: the run's films are 0 to {}",
+        "there is no video {which}: the run's videos are 0 to {}",
         movies.count - 1
     );
     let track = options.track.unwrap_or((movies.frames / 2).max(1));
-    ensure!(
-        track > 0,
-        "--track 0 leaves nothing to begin with: let the model see one frame at least"
-    );
-    ensure!(
-        track <= movies.frames,
-        "--track {track} is longer than the film: it has {} frames",
-        movies.frames
-    );
+    ensure!(track > 0, RunError::NothingSeen);
+    ensure!(track <= movies.frames, RunError::VideoTooShort { track, frames: movies.frames });
     let to_the_end = movies.frames + 1 - track;
     let usual = if movies.frames < TUTORIAL_FRAMES { to_the_end } else { TUTORIAL_FRAMES + 1 };
     let frames = options.frames.unwrap_or(usual);
-    ensure!(frames > 0, "--frames 0 leaves nothing to predict: ask for one frame at least");
+    ensure!(frames > 0, RunError::NothingPredicted);
     let mut model = next_frame::stepping(movies.size, *preset)?;
     folder.load_weights(&mut model)?;
     let all = track + frames;
@@ -122,12 +123,11 @@ pub fn rollout(
     let predicted = predict(&mut trainer, &noisy[..track], frames)?;
     let mut rows = FiniteRows::of("outputs");
     rows.see_rows(predicted.iter().map(Vec::as_slice));
-    rows.warn();
     // Frame t is what follows frame t - 1; before the first there is none.
     let truth: Vec<Vec<f32>> = noisy[..1].iter().chain(&shifted[..all - 1]).cloned().collect();
     let errors: Vec<FrameError> =
         predicted.iter().zip(&truth[track..]).map(|(p, y)| FrameError::new(p, y)).collect();
     let seen = noisy.into_iter().take(track).collect();
     let (side, trained_frames) = (movies.size, movies.frames);
-    Ok(Rollout { which, side, trained_frames, seen, predicted, truth, errors })
+    Ok(Rollout { which, side, trained_frames, seen, predicted, truth, errors, rows })
 }

@@ -1,4 +1,4 @@
-//! Where the tutorial's reviews and films come from.
+//! The origins of the tutorial's reviews and videos.
 
 use anyhow::{Context, Result};
 use rnn::cache;
@@ -8,6 +8,7 @@ use rnn_data::movies::MovieOptions;
 use rnn_data::text::{self, Columns};
 use serde::{Deserialize, Serialize};
 use std::env;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The Large Movie Review Dataset as Keras distributes it (keras/src/datasets/imdb.py).
@@ -24,16 +25,16 @@ const IMDB_WORDS: Download = Download {
     bytes: 1_641_221,
 };
 
-/// What the word index is called where it lies beside `imdb.npz`.
+/// Name of the list of words beside `imdb.npz`.
 pub const WORD_INDEX: &str = "imdb_word_index.json";
 
-/// Downloads a file to a path.
+/// A function that downloads a file to a path.
 pub type Fetch<'a> = dyn Fn(&Download, &Path) -> Result<()> + 'a;
 
-/// Where the reviews come from.
+/// The origin of the reviews or videos that a model of the tutorial is trained on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Source {
+pub enum DatasetSource {
     /// Keras's `imdb.npz`.
     Imdb(PathBuf),
     /// Text: a folder of the Large Movie Review Dataset's layout, CSV or JSON Lines.
@@ -45,44 +46,30 @@ pub enum Source {
     },
     /// The synthetic reviews of [`rnn_data::corpus`].
     Bundled,
-    /// Films of moving squares.
+    /// Videos of moving squares, which are computed.
     Movies(MovieOptions),
 }
 
-impl Source {
-    /// The file that was asked for; else that of `RNN_GPU_IMDB`; else the one in the cache, which
-    /// is fetched if need be and if there is a way to; else the bundled corpus. The second value says
-    /// which, and why.
-    pub fn find(
-        asked: Option<PathBuf>,
-        columns: Columns,
-        fetch: Option<&Fetch<'_>>,
-    ) -> (Self, String) {
+impl DatasetSource {
+    /// Finds reviews: in the file that was asked for; else in that of `RNN_GPU_IMDB`; else in the
+    /// cache, into which they are fetched if need be and if there is a way to; else in the program,
+    /// which bundles a synthetic corpus.
+    pub fn find(asked: Option<PathBuf>, columns: Columns, fetch: Option<&Fetch<'_>>) -> Found {
         let given = asked.or_else(|| env::var_os("RNN_GPU_IMDB").map(PathBuf::from));
+        let found = |source| Found { source, no_reviews: None, no_words: None };
         if let Some(path) = given {
-            if text::recognized(&path) {
-                let text = format!("reviews in {}", path.display());
-                return (Self::Text { path, columns }, text);
-            }
-            let text = format!("IMDB reviews in {}", path.display());
-            return (Self::Imdb(path), text);
+            return found(match text::recognized(&path) {
+                true => Self::Text { path, columns },
+                false => Self::Imdb(path),
+            });
         }
         match cached(fetch) {
-            Ok(path) => {
-                let text = format!("IMDB reviews in {}", path.display());
-                (Self::Imdb(path), text)
-            }
-            Err(reason) => {
-                let text = format!(
-                    "the bundled corpus of synthetic reviews, whose figures say nothing about \
-                     IMDB's: {reason:#}; give --data imdb.npz for real reviews"
-                );
-                (Self::Bundled, text)
-            }
+            Ok((path, no_words)) => Found { no_words, ..found(Self::Imdb(path)) },
+            Err(reason) => Found { no_reviews: Some(reason), ..found(Self::Bundled) },
         }
     }
 
-    /// What results are labelled with.
+    /// Returns the name of the data, with which results are labelled.
     pub fn name(&self) -> String {
         match self {
             Self::Imdb(_) => "IMDB reviews".into(),
@@ -95,7 +82,7 @@ impl Source {
         }
     }
 
-    /// How many tokens of a review, or frames of a film, a model sees unless told otherwise.
+    /// Returns how many tokens of a review, or frames of a video, a model sees by default.
     pub fn length(&self) -> usize {
         match self {
             Self::Imdb(_) | Self::Text { .. } => crate::experiment::LENGTH,
@@ -105,18 +92,42 @@ impl Source {
     }
 }
 
-/// The checked file in the cache.
-fn cached(fetch: Option<&Fetch<'_>>) -> Result<PathBuf> {
+/// Reviews that were found, and what was not.
+#[derive(Debug)]
+pub struct Found {
+    /// The origin of the reviews.
+    pub source: DatasetSource,
+    /// The reason why the source is the bundled corpus, if it is.
+    pub no_reviews: Option<anyhow::Error>,
+    /// The reason why the list of their words could not be fetched, if it could not.
+    pub no_words: Option<anyhow::Error>,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.source, &self.no_reviews) {
+            (DatasetSource::Text { path, .. }, _) => write!(f, "reviews in {}", path.display()),
+            (DatasetSource::Imdb(path), _) => write!(f, "IMDB reviews in {}", path.display()),
+            (_, Some(reason)) => write!(
+                f,
+                "the bundled corpus of synthetic reviews, whose figures say nothing about IMDB's: \
+                 {reason:#}"
+            ),
+            (source, None) => f.write_str(&source.name()),
+        }
+    }
+}
+
+/// The checked file in the cache, and why there is no list of words beside it.
+fn cached(fetch: Option<&Fetch<'_>>) -> Result<(PathBuf, Option<anyhow::Error>)> {
     let folder = cache::folder()?;
     let path = folder.join("imdb.npz");
     if IMDB.is_at(&path) {
-        return Ok(path);
+        return Ok((path, None));
     }
     let fetch = fetch.with_context(|| format!("offline, and {} is not there", path.display()))?;
     fetch(&IMDB, &path)?;
     // Without the words the reviews are of use all the same.
-    if let Err(error) = fetch(&IMDB_WORDS, &folder.join(WORD_INDEX)) {
-        eprintln!("{error:#}; without it, `predict --text` will want --word-index");
-    }
-    Ok(path)
+    let no_words = fetch(&IMDB_WORDS, &folder.join(WORD_INDEX)).err();
+    Ok((path, no_words))
 }

@@ -1,23 +1,28 @@
 //! Training a run.
 
+mod keeper;
 mod progress;
 mod recovery;
 mod trained;
 
+use self::keeper::Keeper;
 pub use progress::{Attempt, Progress};
 pub use recovery::Stopped;
 pub use trained::Trained;
 
 use self::progress::Interruptible;
 use self::recovery::{Recovery, Remedy};
-use crate::checkpoint::{Checkpoint, CheckpointOptions, Keeper, RunLock, Store};
-use crate::distributed::{self, World};
+use crate::checkpoint::{Checkpoint, CheckpointOptions, RunLock, Store};
+use crate::config::{Config, Task, check_precision};
+use crate::error::RunError;
 use crate::fit::States;
-use crate::interrupt::{self, Cleanup};
+use crate::host::{Guard, Host};
+use crate::measure::{Measured, RunResult};
 use crate::measure::{measure, time_step};
 use crate::memory::{self, Footprint};
-use crate::run::{Config, Measured, RunFolder, RunResult, Task, check_precision};
+use crate::run::RunFolder;
 use crate::splits::{self, Splits};
+use crate::world::{self, World};
 use anyhow::{Result, anyhow, bail, ensure};
 use rnn::device::Opened;
 use rnn::nn::{
@@ -25,28 +30,38 @@ use rnn::nn::{
     Trainer, TrainerState,
 };
 use rnn_graph::Device;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
-/// How a run is carried out: nothing of it changes what comes out.
-#[derive(Clone, Debug, Default)]
+/// The circumstances of a training, none of which changes its result.
+#[derive(Clone, Debug)]
 pub struct TrainOptions {
-    /// What happens with checkpoints.
+    /// When checkpoints are taken, how many are kept, and whether an earlier run is replaced.
     pub checkpoints: CheckpointOptions,
-    /// Print the time that each op took.
+    /// True to print the time of each op at the end.
     pub profile: bool,
-    /// The ranks that train together; this is the first of them.
+    /// The ranks that train together, of which this is the first; `None` for one process.
     pub world: Option<Rc<dyn World>>,
+    /// The program that the training is part of.
+    pub host: Arc<dyn Host>,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        let checkpoints = CheckpointOptions::default();
+        Self { checkpoints, profile: false, world: None, host: Arc::new(()) }
+    }
 }
 
 impl TrainOptions {
-    /// How many processes train together.
+    /// Returns how many processes train together.
     pub fn ranks(&self) -> usize {
         self.world.as_ref().map_or(1, |world| world.size())
     }
 
-    /// What trains, for the configuration of a run.
+    /// Returns the name of the device, with the number of ranks if there are several, for the
+    /// configuration of a run.
     pub fn place(&self, device: &dyn Device) -> String {
         match self.ranks() {
             1 => device.info().to_string(),
@@ -55,23 +70,24 @@ impl TrainOptions {
     }
 }
 
-/// Where a training begins.
+/// The state in which a training begins.
 #[derive(Clone, Debug)]
 enum Start {
     /// With first weights.
     Anew,
     /// With weights that there are already.
     From(Box<TrainerState>),
-    /// Where it was when this was taken.
+    /// The state of this checkpoint.
     At(Box<Checkpoint>),
 }
 
-/// Trains what `config` says and writes the run folder. It begins with `first`, or with weights
-/// that the seed decides.
+/// Trains the model of `config` and writes the run folder `out`. Training begins with `first`, or
+/// else with weights drawn from the seed.
 ///
 /// # Errors
-/// If the data cannot be read, the folder not be written or holds something else, or a run that is
-/// not to be replaced, the device fails, or it is interrupted.
+/// If the data cannot be read, the folder cannot be written or holds something that is not to be
+/// replaced, the step does not fit on the device, the device fails and does not recover
+/// ([`Stopped`]), a loss is not finite, or the host asks to stop ([`RunError::Interrupted`]).
 pub fn train(
     config: &Config,
     first: Option<TrainerState>,
@@ -83,9 +99,9 @@ pub fn train(
     let folder = RunFolder::begin(out, options.checkpoints.overwrite)?;
     let _empty = (!there).then(|| {
         let folder = folder.clone();
-        interrupt::at_end(move || folder.abandon())
+        options.host.at_end(Box::new(move || folder.abandon()))
     });
-    let trained = RunLock::acquire(out).and_then(|lock| {
+    let trained = RunLock::acquire(out, &*options.host).and_then(|lock| {
         if !options.checkpoints.overwrite {
             folder.check_unfinished()?;
         }
@@ -99,11 +115,13 @@ pub fn train(
     trained
 }
 
-/// Goes on with a run from its last checkpoint, until as many epochs are over as it was begun
-/// with, or as `epochs` says, on the same data and list of words, which may lie elsewhere now.
+/// Resumes a run from its last checkpoint and trains until it has `epochs` epochs, by default as
+/// many as it was begun with. `data` and `words` are the paths of the same data and list of words,
+/// if they have been moved.
 ///
 /// # Errors
-/// As [`train`], and if there is nothing to go on from.
+/// As [`train`], and if there is no sound checkpoint, all epochs are done ([`RunError::Finished`]),
+/// or the data is other data ([`RunError::ResumedOnOtherData`]).
 pub fn resume(
     run: &Path,
     epochs: Option<usize>,
@@ -113,27 +131,26 @@ pub fn resume(
 ) -> Result<Trained> {
     ensure!(run.is_dir(), "there is no folder {}", run.display());
     let (folder, store) = (RunFolder::create(run)?, Store::of(run));
-    let lock = RunLock::acquire(run)?;
-    let checkpoint = store.newest()?;
+    let lock = RunLock::acquire(run, &*options.host)?;
+    let checkpoint = store.newest(&*options.host)?;
     let mut config = checkpoint.config.clone();
     let done = checkpoint.state.progress.history.epochs.len();
     config.epochs = epochs.unwrap_or(config.epochs);
     ensure!(
         !store.is_finished() || done < config.epochs,
-        "{} is finished: to go on with it, ask for more than {done} --epochs",
-        run.display()
+        RunError::Finished { run: run.to_owned(), epochs: done }
     );
     config.replace_data([data, words])?;
     config.check_data()?;
     let here = options.place(device.device());
     if here != config.device {
-        println!(
+        options.host.tell(format_args!(
             "so far it was trained on {}: elsewhere sums are rounded differently",
             config.device
-        );
+        ));
         config.device = here;
     }
-    println!("data: {}", config.data());
+    options.host.tell(format_args!("data: {}", config.data()));
     let start = Start::At(Box::new(checkpoint));
     Run::prepare((&folder, lock), &config, device.device(), options)?.train(start, device, progress)
 }
@@ -147,7 +164,7 @@ struct Run<'a> {
     config: Config,
     model: Model,
     splits: Splits,
-    /// What tells the training data from others.
+    /// Fingerprint of the training data.
     data: String,
     options: &'a TrainOptions,
 }
@@ -156,10 +173,10 @@ struct Run<'a> {
 struct Ready {
     trainer: Trainer,
     memory: Footprint,
-    /// Where it begins.
+    /// The state in which it begins.
     origin: TrainerState,
     /// The steps and epochs of a training that goes on.
-    behind: Option<[usize; 2]>,
+    done: Option<[usize; 2]>,
 }
 
 impl<'a> Run<'a> {
@@ -173,7 +190,9 @@ impl<'a> Run<'a> {
         check_precision(device, config.precision)?;
         let model = config.model()?;
         let splits = splits::load(config, &model, None)?;
-        if let Task::Own(own) = &config.task {
+        let host = &*options.host;
+        splits.remarks.iter().for_each(|line| host.warn(format_args!("{line}")));
+        if let Task::Custom(own) = &config.task {
             let sets = [
                 ("to train on", splits.train.len()),
                 ("to validate", splits.validation.len()),
@@ -181,20 +200,21 @@ impl<'a> Run<'a> {
             ];
             States::of(&model, &own.model.architecture)?.check(config.batch_size, &sets)?;
         }
-        let data = fingerprint(&splits)?;
+        let data = splits.fingerprint()?;
         let config = Config { fingerprint: Some(data.clone()), ..config.clone() };
-        print!("{}", model.summary());
-        println!("{}", described(&config.compile(), &model.output_names()));
+        host.print(format_args!("{}", model.summary()));
+        host.tell(format_args!("{}", described(&config.compile(), &model.output_names())));
         if !splits.unused.is_empty() {
-            eprintln!("not used: the arrays {} of the data", splits.unused.join(", "));
+            let unused = splits.unused.join(", ");
+            host.warn(format_args!("not used: the arrays {unused} of the data"));
         }
-        println!(
+        host.tell(format_args!(
             "{} {what} to train on, {} to validate, {} to test",
             splits.train.len(),
             splits.validation.len(),
             splits.test.len(),
             what = config.examples()
-        );
+        ));
         let (folder, store) = (folder.clone(), Store::of(folder.path()));
         Ok(Self { folder, store, lock, config, model, splits, data, options })
     }
@@ -208,7 +228,7 @@ impl<'a> Run<'a> {
     ) -> Result<Trained> {
         let goes_on = matches!(start, Start::At(_));
         let of = (&self.store, &self.config, self.data.clone());
-        let mut keeper = Keeper::new(of, &self.options.checkpoints, goes_on);
+        let mut keeper = Keeper::new(of, &self.options.checkpoints, goes_on, self.host());
         let mut recovery = Recovery::default();
         let (ready, history) = loop {
             let mut ready = self.ready(start, device.device())?;
@@ -220,28 +240,23 @@ impl<'a> Run<'a> {
             }
         };
         let saved = keeper.saved();
-        if interrupt::requested().is_some() {
-            match saved {
-                Some(step) => bail!(
-                    "interrupted after step {step}; go on with: rnn-gpu train --resume {}",
-                    self.folder.path().display()
-                ),
-                None => bail!("interrupted; nothing was written"),
-            }
+        let run = self.folder.path();
+        if self.host().stop_requested() {
+            bail!(match saved {
+                Some(step) => RunError::Interrupted { step, run: run.to_owned() },
+                None => RunError::InterruptedAtStart,
+            });
         }
-        let path = self.folder.path().display().to_string();
-        let advice = saved.map(|_| {
-            interrupt::at_end(move || {
-                let advice =
-                    format!("the training is kept; go on with: rnn-gpu train --resume {path}\n");
-                let _ = io::stderr().write_all(advice.as_bytes());
-            })
-        });
+        let resumable = saved.map(|_| self.host().resumable(run));
         if history.epochs.len() < self.config.epochs {
-            println!("stopped after epoch {}", history.epochs.len());
+            self.host().tell(format_args!("stopped after epoch {}", history.epochs.len()));
         }
         keeper.clear()?;
-        self.finish(ready, history, advice)
+        self.finish(ready, history, resumable)
+    }
+
+    fn host(&self) -> &'a dyn Host {
+        &*self.options.host
     }
 
     /// Takes the trainer to where the training begins.
@@ -250,7 +265,7 @@ impl<'a> Run<'a> {
         let mut trainer = config.trainer(self.model.clone(), device)?;
         let part = config.step_size().div_ceil(options.ranks());
         let memory = memory::check(&mut trainer, (part, splits.train.is_weighted()), device)?;
-        println!("memory: {memory}");
+        self.host().tell(format_args!("memory: {memory}"));
         if options.profile {
             trainer.enable_profile();
         }
@@ -260,48 +275,43 @@ impl<'a> Run<'a> {
             Start::From(state) => *state,
             Start::At(checkpoint) => {
                 let Checkpoint { state, data: then, .. } = *checkpoint;
-                ensure!(
-                    then == *data,
-                    "{} is not the data that the run was trained on until now: give that with \
-                     --data, or begin another run",
-                    config.data()
-                );
+                ensure!(then == *data, RunError::ResumedOnOtherData { data: config.data() });
                 let epoch = state.progress.history.epochs.len() + 1;
-                println!("going on after step {}, in epoch {epoch}", state.step);
+                let step = state.step;
+                self.host().tell(format_args!("going on after step {step}, in epoch {epoch}"));
                 state
             }
         };
         if let Some(world) = &options.world {
             let (config, data, state) = (config.clone(), data.clone(), origin.clone());
-            distributed::send(&**world, Checkpoint { config, data, state })?;
+            world::send(&**world, Checkpoint { config, data, state })?;
             trainer = trainer.distributed(world.clone());
         }
         let per_epoch = splits.train.len().div_ceil(config.step_size());
         let epochs = origin.progress.history.epochs.len();
-        let behind = goes_on.then(|| [epochs * per_epoch + origin.progress.steps, epochs]);
+        let done = goes_on.then(|| [epochs * per_epoch + origin.progress.steps, epochs]);
         trainer.restore(origin.clone())?;
-        Ok(Ready { trainer, memory, origin, behind })
+        Ok(Ready { trainer, memory, origin, done })
     }
 
     /// Trains to the end, or until it fails.
     fn attempt(
         &self,
-        Ready { trainer, memory, behind, .. }: &mut Ready,
+        Ready { trainer, memory, done, .. }: &mut Ready,
         keeper: &mut Keeper<'_>,
         progress: &mut dyn Progress,
     ) -> Result<Result<History, TrainError>> {
         let Self { config, splits, folder, .. } = self;
         let examples = [splits.train.len(), splits.validation.len()];
-        let shown =
-            progress.begin(&Attempt { config, examples, memory, folder, behind: *behind })?;
-        let mut watch = Interruptible::new(shown);
+        let shown = progress.begin(&Attempt { config, examples, memory, folder, done: *done })?;
+        let mut watch = Interruptible::new(shown, self.host());
         let fitted = fit(config, trainer, splits, keeper, &mut watch);
         drop(watch);
         trainer.leave();
         Ok(fitted)
     }
 
-    /// Where to begin again after an error, if that may help.
+    /// Returns the state to begin again from after an error, if that may help; else the error.
     fn recover(
         &self,
         error: TrainError,
@@ -312,18 +322,19 @@ impl<'a> Run<'a> {
         let saved = keeper.saved();
         match recovery.remedy(&error, self.options.world.is_some(), saved.is_some()) {
             Remedy::Reopen => {
-                eprintln!("{error}\nopening the device again ({recovery})");
+                self.host().warn(format_args!("{error}\nopening the device again ({recovery})"));
                 drop(trainer);
                 device.reopen()?;
-                Ok(Start::At(Box::new(self.store.newest()?)))
+                Ok(Start::At(Box::new(self.store.newest(self.host())?)))
             }
             Remedy::Explain { step } => {
                 let good = match saved {
-                    Some(_) => self.store.newest()?.state,
+                    Some(_) => self.store.newest(self.host())?.state,
                     None => origin,
                 };
                 let kept = good.step;
-                println!("looking for the cause in the steps from {kept} on");
+                let host = self.host();
+                host.tell(format_args!("looking for the cause in the steps from {kept} on"));
                 let (train, size) = (&self.splits.train, self.config.step_size());
                 let cause = trainer.trace_not_finite(device.device(), (good, step), train, size)?;
                 let cause = cause.map_or("when repeated, it stayed finite".into(), |cause| {
@@ -339,30 +350,25 @@ impl<'a> Run<'a> {
     }
 
     /// Writes the model first: measuring it may fail.
-    fn finish(self, ready: Ready, history: History, advice: Option<Cleanup>) -> Result<Trained> {
+    fn finish(self, ready: Ready, history: History, resumable: Option<Guard>) -> Result<Trained> {
         let Self { folder, store, lock, config, splits, options, .. } = self;
         let Ready { mut trainer, memory, .. } = ready;
         folder.save(&config, &mut trainer)?;
         folder.save_vocabulary(splits.vocabulary.as_ref())?;
         folder.save_history(&history)?;
         if options.profile {
-            println!("{}", trainer.profile()?);
+            options.host.tell(format_args!("{}", trainer.profile()?));
         }
         let (results, measured) = measure(&mut trainer, &splits, &config, &history)?;
         let ops = time_step(&mut trainer, &splits.train, config.batch_size)?;
         let measured = Measured { memory: Some(memory), ops, ..measured };
         let result = RunResult { history, results, measured };
         folder.save_result(&result)?;
-        Ok(Trained { folder, config, result, store, _advice: advice, _lock: lock })
+        Ok(Trained { folder, config, result, store, _resumable: resumable, _lock: lock })
     }
 }
 
-/// What tells the examples to train on from others.
-pub(crate) fn fingerprint(splits: &Splits) -> Result<String> {
-    Ok(format!("{:016x}", splits.train.fingerprint()?))
-}
-
-/// What every rank does alike; `watch` may break off.
+/// Trains on this rank, as every rank does; `watch` may end the training.
 pub(crate) fn fit(
     config: &Config,
     trainer: &mut Trainer,
@@ -378,7 +384,7 @@ pub(crate) fn fit(
     trainer.fit_with_checkpoints(data, options, &mut callbacks, checkpoints)
 }
 
-/// What trains a model and what it makes small, as a line.
+/// Returns optimizer and losses as a line.
 fn described(Compile { optimizer, losses }: &Compile, outputs: &[String]) -> String {
     let all = losses.iter().zip(outputs).map(|((loss, weight), output)| {
         let of = if losses.len() > 1 { format!(" of {output}") } else { String::new() };

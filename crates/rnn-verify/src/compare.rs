@@ -1,18 +1,18 @@
-/// How far a tensor is from its reference.
+/// The distance of a tensor from its reference.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
-    /// Largest `|got - want| / max(max |want|, 1e-3)`.
+    /// The largest `|got - want| / max(max |want|, 1e-3)` over the elements.
     pub error: f64,
-    /// The element where it is.
+    /// Index of the element with that error.
     pub index: usize,
 }
 
-/// The one comparator. The error is relative to the tensor's largest element, because a sum of
-/// many terms is only as exact as the largest of them.
+/// Compares a tensor with its reference. The error is relative to the largest element of the
+/// reference, because a sum of many terms is only as exact as the largest of them.
 ///
 /// # Errors
-/// A sentence if the lengths differ, there is nothing to compare, either side is not finite, or
-/// the error exceeds the tolerance.
+/// A sentence if the lengths differ, there is nothing to compare, an element of either is not
+/// finite, or the error exceeds `tolerance`.
 pub fn compare(got: &[f32], want: &[f64], tolerance: f64) -> Result<Comparison, String> {
     if got.len() != want.len() {
         return Err(format!("{} elements, the reference has {}", got.len(), want.len()));
@@ -41,8 +41,8 @@ pub fn compare(got: &[f32], want: &[f64], tolerance: f64) -> Result<Comparison, 
     Ok(worst)
 }
 
-/// The error of a function's value in units in the last place of a normal f32. Below 2^-126, where
-/// a device may flush to zero, the unit is 2^-126.
+/// Returns the error of a value in units in the last place of a normal f32. Below 2^-126, where a
+/// device may flush to zero, the unit is that of 2^-126.
 pub fn units_in_the_last_place(got: f32, want: f64) -> f64 {
     let smallest = f64::from(f32::MIN_POSITIVE);
     let unit = match want.abs() < smallest {

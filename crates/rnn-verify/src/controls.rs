@@ -9,10 +9,11 @@ use rnn_graph::{
 use rnn_ops::{Activation, Case, Lstm, LstmGates, Matmul, RowAxis, Sample, Scale, ScanInputs};
 use std::sync::Arc;
 
-/// A planted mistake by name, and whether it was found.
+/// A planted mistake by name, and the verdict: `Ok` if the checker found it.
 pub type Control = (&'static str, Result<Measured, NotPassed>);
 
-/// Plants mistakes into what a device computes and into the kernels that it runs.
+/// Plants mistakes into the results of a device and into the kernels that it runs, and returns
+/// which of them the checker found.
 pub fn controls(device: &dyn Device) -> Vec<Control> {
     let mut all = Vec::new();
     for (case, mistakes) in [
@@ -41,7 +42,7 @@ pub fn controls(device: &dyn Device) -> Vec<Control> {
     all
 }
 
-/// What is changed in the first tensor of a sound result.
+/// A change of the first tensor of a sound result.
 type Change = fn(&mut Vec<f32>);
 
 const IN_A_PRODUCT: [(&str, Change); 4] = [
@@ -69,7 +70,7 @@ fn stop_early(values: &mut [f32]) {
     values[485 * per_step..].fill(0.0);
 }
 
-/// Plants mistakes into what a device makes of a case.
+/// Plants mistakes into the results of a case on a device.
 fn in_results(
     case: &Case,
     mistakes: &[(&'static str, Change)],
@@ -77,7 +78,7 @@ fn in_results(
 ) -> Vec<Control> {
     let results = Trial::new(case).and_then(|trial| {
         let sound = trial.run(device)?;
-        trial.judge(&sound)?;
+        trial.compare(&sound)?;
         Ok((trial, sound))
     });
     let (trial, sound) = match results {
@@ -90,13 +91,13 @@ fn in_results(
         let tensor = HostTensor::from_f32([values.len()].as_slice(), values);
         let mut tampered = sound.clone();
         tampered[0] = tensor.map_err(|e| e.to_string())?;
-        found(trial.judge(&tampered))
+        found(trial.compare(&tampered))
     };
-    let nothing = ("nothing was computed", found(trial.judge(&[])));
+    let nothing = ("nothing was computed", found(trial.compare(&[])));
     mistakes.iter().map(|&(name, change)| (name, planted(change))).chain([nothing]).collect()
 }
 
-/// Plants a mistake into the gradient of an op.
+/// Plants a mistake into the gradient of an op, and returns whether the checker found it.
 pub fn gradient_control() -> Control {
     let sound = product();
     let op = Tampered { op: sound.op.clone(), edit: None, gradient: 1.01 };
@@ -154,7 +155,7 @@ fn found(judgement: Result<Measured, NotPassed>) -> Result<Measured, NotPassed> 
 fn run_edited(case: &Case, edit: Edit, device: &dyn Device) -> Result<Measured, NotPassed> {
     let op = Tampered { op: case.op.clone(), edit: Some(edit), gradient: 1.0 };
     let trial = Trial::new(&Case { op: Arc::new(op), ..case.clone() })?;
-    found(trial.judge(&trial.run(device)?))
+    found(trial.compare(&trial.run(device)?))
 }
 
 /// A change of a kernel's text.

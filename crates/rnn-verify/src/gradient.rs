@@ -15,7 +15,8 @@ const SAMPLES: usize = 16;
 /// forward reference.
 ///
 /// # Errors
-/// Which element of which input differs.
+/// [`NotPassed::Failed`] names the element of the input that differs, or says that an input has no
+/// gradient.
 pub fn check_gradient(case: &Case) -> Result<Measured, NotPassed> {
     let (inputs, _) = case.draw();
     let mut graph = Graph::new();

@@ -7,7 +7,7 @@ use rnn_ops::{Case, Cast, RowAxis, Rows, Sample};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A case as a graph, with its data and what should come out.
+/// A case as a graph of one node, with its data and the results of its f64 reference.
 #[derive(Debug)]
 pub struct Trial {
     graph: Arc<Graph>,
@@ -18,7 +18,7 @@ pub struct Trial {
     tolerance: f64,
 }
 
-/// What should come out as one tensor: all of it, or its distinct rows.
+/// The expected values of one tensor: all of them, or its distinct rows.
 #[derive(Debug)]
 struct Wanted {
     values: Values<f64>,
@@ -29,10 +29,11 @@ struct Wanted {
 /// Runs a case on a device and compares every output and update with the f64 reference.
 ///
 /// # Errors
-/// Which tensor differs, or why the device could not run the case.
+/// [`NotPassed::Failed`] names the tensor that differs; [`NotPassed::Skipped`] if the device's
+/// limits do not allow the case.
 pub fn check_kernel(case: &Case, device: &dyn Device) -> Result<Measured, NotPassed> {
     let trial = Trial::new(case)?;
-    trial.judge(&trial.run(device)?)
+    trial.compare(&trial.run(device)?)
 }
 
 /// A case's op as a graph of one node, beside what rounds inputs to half precision.
@@ -107,11 +108,11 @@ pub(crate) fn sizes(case: &Case) -> String {
 }
 
 impl Trial {
-    /// Draws the data of a case and evaluates the reference, of the distinct rows where it has
-    /// such.
+    /// Draws the data of a case and evaluates the reference; if its rows repeat, only the distinct
+    /// ones.
     ///
     /// # Errors
-    /// If the case does not fit the op's shape rule.
+    /// [`NotPassed::Failed`] if the case does not fit the op's shape rule.
     pub fn new(case: &Case) -> Result<Self, NotPassed> {
         let (inputs, updates) = case.draw();
         let types = |hosts: &[HostTensor]| hosts.iter().map(ty).collect();
@@ -147,15 +148,16 @@ impl Trial {
         Ok(Self { graph, inputs, updates, want, rows, tolerance })
     }
 
-    /// The graph of the one node.
+    /// Returns the graph of the one node.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// The outputs and then the updates, as a device computes them.
+    /// Runs the case on a device and returns the outputs, followed by the updated residents.
     ///
     /// # Errors
-    /// Why the device could not; a skip where its limits do not reach.
+    /// [`NotPassed::Failed`] if the device fails; [`NotPassed::Skipped`] if its limits do not allow
+    /// the case.
     pub fn run(&self, device: &dyn Device) -> Result<Vec<HostTensor>, NotPassed> {
         self.try_run(device).map_err(|error| {
             let limit = match &error {
@@ -183,30 +185,30 @@ impl Trial {
         Ok(got)
     }
 
-    /// Compares with the reference.
+    /// Compares the results of [`Trial::run`] with the reference.
     ///
     /// # Errors
-    /// Which tensor differs.
-    pub fn judge(&self, got: &[HostTensor]) -> Result<Measured, NotPassed> {
+    /// [`NotPassed::Failed`] names the tensor that differs.
+    pub fn compare(&self, got: &[HostTensor]) -> Result<Measured, NotPassed> {
         if got.len() != self.want.len() || got.is_empty() {
             let message = format!("{} tensors, the reference has {}", got.len(), self.want.len());
             return Err(message.into());
         }
         let mut measured = Measured { error: 0.0, tolerance: self.tolerance };
         for (i, (got, want)) in got.iter().zip(&self.want).enumerate() {
-            let found = self.judge_tensor(got, want).map_err(|e| format!("tensor {i}: {e}"))?;
+            let found = self.compare_tensor(got, want).map_err(|e| format!("tensor {i}: {e}"))?;
             measured.error = measured.error.max(found);
         }
         Ok(measured)
     }
 
-    /// Whether NaN and infinities are where the reference has them; with `spreads` also elsewhere,
-    /// as where products meet what lies beside an element, or zeros beyond the ends. For a case
-    /// whose rows do not repeat.
+    /// Makes sure that NaN and infinities are where the reference has them. With `spreads` they may
+    /// also be elsewhere, as where products meet what lies beside an element, or padding. The rows
+    /// of the case must not repeat.
     ///
     /// # Errors
-    /// Which element differs.
-    pub fn judge_not_finite(&self, got: &[HostTensor], spreads: bool) -> Result<(), NotPassed> {
+    /// [`NotPassed::Failed`] names the element that differs.
+    pub fn compare_not_finite(&self, got: &[HostTensor], spreads: bool) -> Result<(), NotPassed> {
         if got.len() != self.want.len() {
             return Err(format!("{} tensors, not {}", got.len(), self.want.len()).into());
         }
@@ -231,9 +233,9 @@ impl Trial {
     }
 
     /// The worst error of one tensor: all at once, or each repetition of the distinct rows.
-    fn judge_tensor(&self, got: &HostTensor, want: &Wanted) -> Result<f64, String> {
+    fn compare_tensor(&self, got: &HostTensor, want: &Wanted) -> Result<f64, String> {
         let (Some(rows), Some(axis)) = (&self.rows, want.axis) else {
-            return judge_values(got.data(), &want.values, self.tolerance);
+            return compare_values(got.data(), &want.values, self.tolerance);
         };
         let shape = &want.ty.shape;
         let full = rows.shape(want.axis, shape);
@@ -251,7 +253,7 @@ impl Trial {
                 Data::F32(v) => Data::F32(axis.take((v, &full), repetition.clone())),
                 Data::U32(v) => Data::U32(axis.take((v, &full), repetition.clone())),
             };
-            let found = judge_values(&got, &want, self.tolerance);
+            let found = compare_values(&got, &want, self.tolerance);
             worst = worst.max(found.map_err(|e| {
                 format!("rows {} to {}: {e}", repetition.start, repetition.end - 1)
             })?);
@@ -260,7 +262,7 @@ impl Trial {
     }
 }
 
-fn judge_values(got: &Data, want: &Values<f64>, tolerance: f64) -> Result<f64, String> {
+fn compare_values(got: &Data, want: &Values<f64>, tolerance: f64) -> Result<f64, String> {
     match (got, want) {
         (Data::F32(got), Values::Float(want)) => Ok(compare(got, want, tolerance)?.error),
         (Data::U32(got), Values::Uint(want)) if got == want => Ok(0.0),

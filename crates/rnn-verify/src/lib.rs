@@ -19,23 +19,23 @@ pub use shaders::{Variant, variants};
 use rnn_graph::{Device, DeviceKind};
 use rnn_ops::Case;
 
-/// What a verification tells of itself.
+/// A step in the progress of a verification.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// Something begins that may take a while.
+    /// A check begins, which may take a while.
     Begins {
-        /// How many such things are over.
+        /// The number of checks that are over.
         done: usize,
-        /// How many there are.
+        /// The number of checks.
         total: usize,
-        /// What begins.
+        /// The check that begins, in words.
         what: &'a str,
     },
     /// A check ends.
     Ends(&'a Check),
 }
 
-/// Checks that follow each other, of which somebody is told.
+/// A sequence of checks, with an observer that is told of each.
 pub struct Verification<'a> {
     report: Report,
     done: usize,
@@ -44,12 +44,13 @@ pub struct Verification<'a> {
 }
 
 impl<'a> Verification<'a> {
-    /// None yet; `total` will be made outside of this crate.
+    /// Begins a verification without checks; `total` is the number of those that the caller will
+    /// add.
     pub fn new(total: usize, observe: &'a mut dyn FnMut(Event<'_>)) -> Self {
         Self { report: Report::default(), done: 0, total, observe }
     }
 
-    /// Makes one check.
+    /// Makes one check and adds its result.
     pub fn check(
         &mut self,
         section: Section,
@@ -61,7 +62,7 @@ impl<'a> Verification<'a> {
         self.add(section, target, subject, check());
     }
 
-    /// The checks made.
+    /// Returns the results of all checks.
     pub fn report(self) -> Report {
         self.report
     }
@@ -141,7 +142,7 @@ fn subject(case: &Case) -> Subject<'_> {
     Subject { op: case.op.name(), case: &case.name, sizes: kernel::sizes(case) }
 }
 
-/// Checks all of `cases` on all of `devices`, and tells `observe` of each check as it ends.
+/// Checks all of `cases` on all of `devices`, and calls `observe` with each check as it ends.
 pub fn verify(
     cases: &[Case],
     devices: &[Box<dyn Device>],

@@ -2,22 +2,22 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a check that passed found.
+/// The error that a passed check measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Measured {
-    /// Worst error, as [`crate::compare`] defines it.
+    /// The worst error, as [`crate::compare`] defines it.
     pub error: f64,
-    /// The largest that would have passed.
+    /// The largest error that would have passed.
     pub tolerance: f64,
 }
 
-/// Why a check did not pass.
+/// The reason why a check did not pass.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotPassed {
-    /// What was found is wrong.
+    /// The result is wrong; the text says how.
     #[error("{0}")]
     Failed(String),
-    /// It could not be tried here.
+    /// The check could not be made here; the text says why.
     #[error("skipped: {0}")]
     Skipped(String),
 }
@@ -28,7 +28,7 @@ impl From<String> for NotPassed {
     }
 }
 
-/// What a check is about.
+/// The kind of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Section {
@@ -56,32 +56,32 @@ impl fmt::Display for Section {
     }
 }
 
-/// How a check ended.
+/// The outcome of a check.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "outcome")]
 pub enum Outcome {
-    /// As it should.
+    /// The check passed.
     Passed(Measured),
     /// Something is wrong.
     Failed {
-        /// What.
+        /// The difference from what should be.
         reason: String,
     },
-    /// It could not be tried.
+    /// The check could not be made.
     Skipped {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// What a check is about.
+/// The op and the case that a check is about.
 #[derive(Clone, Debug, Default)]
 pub struct Subject<'a> {
-    /// The op, shader or model.
+    /// Name of the op, shader or model.
     pub op: &'a str,
-    /// The configuration.
+    /// Name of the configuration.
     pub case: &'a str,
-    /// The types and extents of its operands; empty, where it has none.
+    /// Types and extents of its operands; empty if it has none.
     pub sizes: String,
 }
 
@@ -95,21 +95,21 @@ impl fmt::Display for Subject<'_> {
     }
 }
 
-/// One check.
+/// One check with its outcome.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Check {
-    /// What it is about.
+    /// The kind of the check.
     pub section: Section,
-    /// The device, shader language or tool that it ran on.
+    /// Name of the device, shader language or tool that it ran on.
     pub target: String,
-    /// The op or shader.
+    /// Name of the op, shader or model.
     pub op: String,
-    /// The configuration.
+    /// Name of the configuration.
     pub case: String,
-    /// The types and extents of its operands; empty, where it has none.
+    /// Types and extents of its operands; empty if it has none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub sizes: String,
-    /// How it ended.
+    /// The outcome of the check.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
@@ -135,7 +135,7 @@ impl fmt::Display for Check {
 /// All checks of one verification.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
-    /// In the order in which they ran.
+    /// The checks, in the order in which they ran.
     pub checks: Vec<Check>,
 }
 
@@ -158,7 +158,7 @@ impl Report {
         &self.checks[self.checks.len() - 1]
     }
 
-    /// How many passed, failed and were skipped.
+    /// Returns the numbers of checks that passed, failed and were skipped.
     pub fn counts(&self) -> [usize; 3] {
         self.checks.iter().fold([0; 3], |mut counts, check| {
             counts[match check.outcome {

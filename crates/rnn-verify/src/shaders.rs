@@ -12,19 +12,22 @@ use std::process::Command;
 /// A pipeline: an entry point of a shader with the constants that an op sets.
 #[derive(Clone, Debug)]
 pub struct Variant {
-    /// The module.
+    /// The shader module.
     pub shader: &'static Shader,
-    /// The entry point.
+    /// Name of the entry point.
     pub entry: &'static str,
     constants: Vec<(&'static str, f64)>,
 }
 
-/// The result of one step of the way to a driver.
-pub type Step = (&'static str, Result<Measured, NotPassed>);
+/// The name of a tool, and its verdict on a shader.
+pub type ShaderCheck = (&'static str, Result<Measured, NotPassed>);
 
-/// Every pipeline that these cases ask for, each once: of a device of the limits of WebGPU, with
-/// half precision, and with and without matrix units. A case that the limits refuse asks for none;
-/// the kernel checks say so.
+/// Returns every pipeline that these cases ask for, each once: on a device with the limits of
+/// WebGPU, with half precision, and with and without matrix units. A case that the limits refuse
+/// asks for none; the kernel checks report that.
+///
+/// # Errors
+/// [`NotPassed::Failed`] if a case cannot be recorded.
 pub fn variants(cases: &[Case]) -> Result<Vec<Variant>, NotPassed> {
     let limits = [None, Some(8), Some(16)].map(|matrix_units| Limits {
         half: true,
@@ -53,24 +56,24 @@ pub fn variants(cases: &[Case]) -> Result<Vec<Variant>, NotPassed> {
 }
 
 impl Variant {
-    /// Entry point and constants.
+    /// Returns the name of the entry point with the constants.
     pub fn name(&self) -> String {
         let constants = self.constants.iter().map(|(name, value)| format!(" {name}={value}"));
         format!("{}.{}{}", self.shader.name(), self.entry, constants.collect::<String>())
     }
 
-    /// Validates it and translates it to what Vulkan, Metal and DX12 take; where Khronos's own
-    /// validators are installed, they judge the translations.
-    pub fn check(&self) -> Vec<Step> {
+    /// Validates the shader and translates it for Vulkan, Metal and DX12. If Khronos's validators
+    /// are installed, they check the translations.
+    pub fn check(&self) -> Vec<ShaderCheck> {
         let valid = match self.validate() {
             Ok(valid) => valid,
             Err(message) => return vec![("naga", failed(message))],
         };
-        let mut steps: Vec<Step> = vec![("naga", ok())];
+        let mut steps: Vec<ShaderCheck> = vec![("naga", ok())];
         let mut translated = |language, tool, result: Result<Judge, String>| match result {
-            Ok(judge) => {
+            Ok(validate) => {
                 steps.push((language, ok()));
-                steps.extend(judge.map(|judge| (tool, judge())));
+                steps.extend(validate.map(|validate| (tool, validate())));
             }
             Err(message) => steps.push((language, failed(message))),
         };
@@ -105,7 +108,7 @@ impl Variant {
     }
 }
 
-/// What an outside validator says of a translation.
+/// The check of a translation by an outside validator, if it is installed.
 type Judge = Option<Box<dyn FnOnce() -> Result<Measured, NotPassed>>>;
 
 /// A module of one entry point whose constants are set.

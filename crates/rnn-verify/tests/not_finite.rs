@@ -73,7 +73,7 @@ fn judge(case: &Case, operand: usize, device: &dyn Device) -> Result<(), NotPass
     let scales = scales_states(case, operand);
     let nan = case.name.ends_with("NaN") && steps(case) > 1;
     let seen = got.iter().any(|tensor| !tensor.is_finite());
-    match trial.judge_not_finite(&got, spreads(case) || scales) {
+    match trial.compare_not_finite(&got, spreads(case) || scales) {
         Err(_) if scales && (seen || !nan) => Ok(()),
         result => result,
     }

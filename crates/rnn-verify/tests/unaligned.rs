@@ -142,7 +142,7 @@ fn check_all(device: &dyn Device) {
             continue;
         }
         let judged = run(case, device).map_err(|e| e.to_string());
-        match judged.and_then(|got| trial.judge(&got).map_err(|e| format!("{e:?}"))) {
+        match judged.and_then(|got| trial.compare(&got).map_err(|e| format!("{e:?}"))) {
             Ok(_) => passed += 1,
             Err(why) => failures.push(format!("{}: {why}", case.name)),
         }

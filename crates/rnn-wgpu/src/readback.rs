@@ -7,6 +7,8 @@ use rnn_graph::{DeviceError, TensorType};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Instant;
 
 /// A range of a buffer.
 pub(crate) struct BufferRange {
@@ -136,8 +138,13 @@ impl Readback {
     pub fn finish<T>(mut self, gpu: &Gpu, read: impl FnOnce(&[u8]) -> T) -> Result<T, DeviceError> {
         if !self.arrived {
             gpu.wait(self.submission.clone())?;
-            if !self.arrived(gpu)? {
-                return Err(refused(gpu, "a copy did not arrive with its submission"));
+            // A poll on another thread may have taken the callback, which it is about to call.
+            let waiting = Instant::now();
+            while !self.arrived(gpu)? {
+                if waiting.elapsed() > gpu.patience {
+                    return Err(refused(gpu, "a copy did not arrive with its submission"));
+                }
+                thread::yield_now();
             }
         }
         pollster::block_on(self.read(gpu, read))

@@ -39,6 +39,32 @@ fn views_bind_at_their_offset() {
     assert_eq!(outputs[1].as_f32().unwrap(), &x[70..170]);
 }
 
+/// A poll of one thread may run the callbacks of another's copies.
+#[test]
+fn threads_share_a_device() {
+    let Some(device) = gpu() else { return };
+    let device = &device;
+    std::thread::scope(|scope| {
+        for thread in 0..4u8 {
+            scope.spawn(move || {
+                let mut session = device.session();
+                let mut graph = Graph::new();
+                let x = graph.input("x", TensorType::f32([8]));
+                let y = graph.input("y", TensorType::f32([8]));
+                let z = graph.apply(axpy(1.0, 8), &[x, y]).unwrap();
+                graph.output(z);
+                let program = session.compile(Arc::new(graph)).unwrap();
+                for step in 0..500u16 {
+                    let x = [f32::from(step); 8];
+                    session.run(program, &[&floats(&x), &floats(&[f32::from(thread); 8])]).unwrap();
+                    let sum = f32::from(step) + f32::from(thread);
+                    assert_eq!(session.fetch(program).unwrap()[0].as_f32().unwrap(), [sum; 8]);
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn overrides_size_workgroups_and_their_memory() {
     for checked in [false, true] {

@@ -7,15 +7,16 @@ use std::env;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-/// There is no folder to keep files in.
+/// The error of a user without a home directory, in which files would be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no home directory to keep files in; set RNN_GPU_CACHE")]
 pub struct NoHome;
 
-/// `RNN_GPU_CACHE`, else `rnn-gpu` in the user's cache directory. It need not exist.
+/// Returns the folder of cached files: `RNN_GPU_CACHE`, or else `rnn-gpu` in the user's cache
+/// directory. It need not exist.
 ///
 /// # Errors
-/// If there is no home directory.
+/// [`NoHome`] if there is no home directory.
 pub fn folder() -> Result<PathBuf, NoHome> {
     if let Some(folder) = env::var_os("RNN_GPU_CACHE") {
         return Ok(folder.into());
@@ -25,8 +26,8 @@ pub fn folder() -> Result<PathBuf, NoHome> {
     Ok(base.cache_dir().join("rnn-gpu"))
 }
 
-/// Where of a GPU is kept what its driver compiles, and which kernels are fastest on it; none, if
-/// `RNN_GPU_NO_CACHE` is set.
+/// Returns the folder of compiled kernels and of tuning results of GPUs, or `None` if
+/// `RNN_GPU_NO_CACHE` is set or there is no home directory.
 pub fn of_devices() -> Option<PathBuf> {
     let unwanted = env::var_os("RNN_GPU_NO_CACHE").is_some_and(|value| !value.is_empty());
     folder().ok().filter(|_| !unwanted).map(|folder| folder.join("pipelines"))
@@ -42,10 +43,10 @@ fn tunes(adapter: &Adapter) -> bool {
     }
 }
 
-/// Opens a GPU.
+/// Opens a GPU that keeps its compiled kernels and tuning results in [`of_devices`].
 ///
 /// # Errors
-/// If the driver does not hand it out.
+/// If the driver does not open it.
 pub fn open(adapter: &Adapter) -> Result<WgpuDevice, OpenError> {
     let variants = if tunes(adapter) { VariantChoice::Fastest } else { VariantChoice::First };
     // Nobody need read it.

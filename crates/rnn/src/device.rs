@@ -5,7 +5,7 @@ use rnn_cpu::CpuDevice;
 use rnn_graph::{Device, DeviceKind};
 use rnn_wgpu::{Adapter, OpenError, adapters};
 
-/// Why a device could not be opened.
+/// The reason why a device could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceChoiceError {
     /// There is no GPU.
@@ -63,8 +63,8 @@ pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
     }
 }
 
-/// What a process opens that is one of several on a machine, `local_rank` being its number: of the
-/// GPUs that `auto` and `gpu` stand for each takes one.
+/// Returns the choice of device for one of several processes on a machine, `local_rank` being its
+/// number: each takes another one of the GPUs that `auto` and `gpu` stand for.
 pub fn of_rank(choice: &str, local_rank: usize) -> String {
     if !matches!(choice, "auto" | "gpu") {
         return choice.into();
@@ -78,40 +78,40 @@ pub fn of_rank(choice: &str, local_rank: usize) -> String {
     }
 }
 
-/// How a device is opened.
+/// A function that opens a device.
 type Open = Box<dyn Fn() -> Result<Box<dyn Device>>>;
 
-/// An open device that can be opened again when it fails.
+/// An open device that can be opened again after it has failed.
 pub struct Opened {
     device: Box<dyn Device>,
     open: Open,
 }
 
 impl Opened {
-    /// What `open` gives, now and later.
+    /// Opens a device by calling `open`, which is called again by [`Opened::reopen`].
     ///
     /// # Errors
-    /// If it cannot be opened.
+    /// The error of `open`.
     pub fn new(open: impl Fn() -> Result<Box<dyn Device>> + 'static) -> Result<Self> {
         Ok(Self { device: open()?, open: Box::new(open) })
     }
 
-    /// The device.
+    /// Returns the open device.
     pub fn device(&self) -> &dyn Device {
         &*self.device
     }
 
-    /// Opens it again.
+    /// Drops the device and opens it again.
     ///
     /// # Errors
-    /// If it is not there any more.
+    /// The error of `open`, if the device does not exist any more.
     pub fn reopen(&mut self) -> Result<()> {
         self.device = (self.open)()?;
         Ok(())
     }
 }
 
-/// Opens everything that can be computed on.
+/// Opens every device of this machine, the CPU first.
 ///
 /// # Errors
 /// If a GPU driver lists an adapter that it does not open.
@@ -123,7 +123,7 @@ pub fn open_all() -> Result<Vec<Box<dyn Device>>> {
     Ok(devices)
 }
 
-/// One line for each device, as `--device` can name it.
+/// Returns one line for each device of this machine, with the names that [`open`] takes.
 pub fn list() -> String {
     let mut text = format!("cpu    {}\n", CpuDevice::new().info());
     let folder = cache::of_devices();

@@ -25,14 +25,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`prelude`] brings in what most programs need. Behind it are
+//! [`prelude`] brings in what most programs need. The modules are
 //!
 //! - [`nn`]: layers, a page each with equations, shapes and what differs from Keras; losses,
 //!   optimizers, callbacks, `Model`, `Dataset` and `Trainer`;
 //! - [`device`]: which GPU, or the CPU, computes;
 //! - [`model_file`]: models as runs, Keras and people write them, with their weights;
-//! - [`onnx`] and [`formats`]: ONNX, safetensors, npy, npz, HDF5, TensorBoard;
-//! - [`datasets`]: reviews, films of moving squares, text and padding;
+//! - [`formats`]: safetensors, npy, npz, HDF5, TensorBoard; [`nn::Model::to_onnx`] writes ONNX;
+//! - [`datasets`]: reviews, videos of moving squares, text and padding;
 //! - [`text_classifier`]: texts of two kinds, and the words that decide;
 //! - [`op`]: ops with kernels of one's own, and what verifies them.
 //!

@@ -3,22 +3,22 @@
 use std::fmt;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-/// A model needs more memory than there is.
+/// The error of a model whose weights do not fit into memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the model's {} parameters need {} of memory, {} are free",
     Count(*parameters), Bytes(*need), Bytes(*free)
 )]
 pub struct TooLarge {
-    /// The model's parameters.
+    /// Number of the model's parameters.
     pub parameters: usize,
-    /// Their bytes.
+    /// Bytes that they need.
     pub need: u64,
-    /// Those that this machine can give.
+    /// Bytes that are free.
     pub free: u64,
 }
 
-/// Bytes that this machine can give.
+/// Returns the bytes of memory that this machine can give, within the limits of a container.
 pub fn available() -> u64 {
     let kind = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(kind);
@@ -27,16 +27,16 @@ pub fn available() -> u64 {
     system.available_memory().min(limit)
 }
 
-/// Makes sure that this machine can hold the weights of a model, before they are drawn.
+/// Makes sure that the weights of a model with this number of parameters fit into memory.
 ///
 /// # Errors
-/// If it cannot.
+/// [`TooLarge`] if they do not.
 pub fn check_weights(parameters: usize) -> Result<(), TooLarge> {
     let (need, free) = (4 * parameters as u64, available());
     if need <= free { Ok(()) } else { Err(TooLarge { parameters, need, free }) }
 }
 
-/// A number of bytes, as `1.50 GiB`.
+/// A number of bytes, displayed as `1.50 GiB`.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes(pub u64);
 
@@ -54,7 +54,7 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// A number with commas, as `1,234,567`.
+/// A number, displayed with commas as `1,234,567`.
 #[derive(Clone, Copy, Debug)]
 pub struct Count(pub usize);
 

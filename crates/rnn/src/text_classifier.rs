@@ -11,51 +11,52 @@ pub const THRESHOLD: f32 = 0.5;
 
 type Result<T> = std::result::Result<T, TrainError>;
 
-/// A model that tells good reviews from bad ones, and the words that it knows.
+/// A model that tells positive texts from negative ones, with the words that it knows.
 pub struct TextClassifier {
     trainer: Trainer,
     vocabulary: Vocabulary,
     length: usize,
 }
 
-/// What a model says of a text.
+/// The prediction of a model for one text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Prediction {
     /// The text.
     pub text: String,
-    /// "positive", where the probability is above one half, or "negative"; "undefined" where it is
-    /// not a number.
+    /// "positive" if the probability is above one half, else "negative"; "undefined" if it is not a
+    /// number.
     pub label: &'static str,
     /// The probability that the text is positive.
     pub probability: f32,
-    /// What each word contributed, if that was asked for.
+    /// The contribution of each word, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub words: Option<Vec<Contribution>>,
 }
 
-/// How much a word of a text contributed.
+/// The contribution of one word of a text to its prediction.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Contribution {
-    /// The word, in small letters.
+    /// The word in lower case.
     pub word: String,
-    /// Its first byte in the text.
+    /// Offset of its first byte in the text.
     pub start: usize,
-    /// The byte behind it.
+    /// Offset after its last byte in the text.
     pub end: usize,
-    /// Whether it is in the vocabulary; all others are one word to the model.
+    /// True if it is in the vocabulary; all other words are one word to the model.
     pub known: bool,
-    /// To the log-odds of a positive text, as [`Trainer::attribute_batch`] defines it; none of a
-    /// word that was cut off because the text is longer than the model's input.
+    /// Its contribution to the log-odds of a positive text, as [`Trainer::attribute_batch`] defines
+    /// it; `None` for a word that was cut off because the text is longer than the model's input.
     pub contribution: Option<f32>,
 }
 
 impl TextClassifier {
-    /// From a model that takes `length` tokens and puts out a probability.
+    /// Returns a classifier by a model that takes `[B, length]` token ids and outputs one
+    /// probability per row.
     pub fn new(trainer: Trainer, vocabulary: Vocabulary, length: usize) -> Self {
         Self { trainer, vocabulary, length }
     }
 
-    /// The probability of each text.
+    /// Returns the prediction for each text, in order.
     ///
     /// # Errors
     /// If the device fails.
@@ -67,7 +68,7 @@ impl TextClassifier {
         Ok(texts.map(|(text, &p)| Prediction::new(text.as_ref(), p)).collect())
     }
 
-    /// The same, and what each word contributed.
+    /// Returns the prediction for each text, in order, with the contribution of each word.
     ///
     /// # Errors
     /// If the device fails.
@@ -96,7 +97,7 @@ impl TextClassifier {
         Ok(pad_sequences(&ids, &options)?)
     }
 
-    /// The last word stands at the end of the row, behind padding and the start token.
+    /// The last word stands at the end of the row, after padding and the start token.
     fn contributions(&self, words: &[Word<'_>], row: &[f32]) -> Vec<Contribution> {
         let each = words.iter().rev().enumerate().map(|(before_end, word)| Contribution {
             word: word.word.clone().into_owned(),

@@ -3,12 +3,13 @@
 mod script;
 mod table;
 
-use super::steps::{self, Step};
+use super::steps::{self, BenchStep};
 use super::{named, today};
 use anyhow::{Context, Result, ensure};
 use rnn_formats::write_atomically;
 use rnn_graph::{Device, DeviceKind};
 use rnn_report::plot::{Bars, bars};
+use rnn_run::host::Host;
 use script::Script;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -16,12 +17,12 @@ use std::io::Write as _;
 use std::path::Path;
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
-/// What all of it came to.
+/// The times of all steps, of rnn-gpu and of its peers.
 #[derive(Debug, Serialize, Deserialize)]
 struct Comparison {
     date: String,
     version: String,
-    /// Where rnn-gpu computed.
+    /// Name of the device of rnn-gpu.
     device: String,
     processor: String,
     /// The cases were smaller than the experiments'.
@@ -56,7 +57,7 @@ enum Outcome {
     Failed(String),
 }
 
-/// What a script prints, as far as it is of use.
+/// The output of a script, as far as it is used.
 #[derive(Debug, Serialize, Deserialize)]
 struct Timed {
     /// With its version.
@@ -76,7 +77,7 @@ impl Row {
         format!("{} {what}", self.experiment)
     }
 
-    fn is(&self, step: &Step) -> bool {
+    fn is(&self, step: &BenchStep) -> bool {
         self.experiment == step.experiment.name() && self.training == step.training
     }
 
@@ -123,32 +124,35 @@ impl Comparison {
     }
 }
 
-/// What to compare, and where.
-pub struct Options<'a> {
-    /// The folder of the peers' scripts.
+/// The peers to compare with, and the steps.
+pub struct PeerOptions<'a> {
+    /// Folder of the peers' scripts.
     pub scripts: &'a Path,
-    /// Whether burn is a peer.
+    /// True if burn is a peer.
     pub burn: bool,
-    /// What the names of the steps contain.
+    /// Text that the names of the steps contain.
     pub wanted: &'a str,
-    /// Whether the steps are smaller ones.
+    /// True for smaller steps.
     pub quick: bool,
-    /// The folder of the results.
+    /// Folder for the results.
     pub out: &'a Path,
+    /// The program that prints the table.
+    pub host: &'a dyn Host,
 }
 
-/// Measures steps and writes `DATE-DEVICE.md`, `.json` and `.png`. Other steps that those files
-/// tell of stay, so that what takes long can be measured in parts.
+/// Times steps beside those of peers and writes `DATE-DEVICE.md`, `.json` and `.png`. Steps that
+/// these files already hold and that are not measured now stay in them, so that long comparisons
+/// can be made in parts.
 ///
 /// # Errors
-/// If there is no script or no Python, a result of ours is wrong, the device fails, or a file
+/// If there is no script or no Python, a result of rnn-gpu is wrong, the device fails, or a file
 /// cannot be written. A peer that fails is a line of the table.
-pub fn compare(device: &dyn Device, options: Options<'_>) -> Result<()> {
-    let Options { scripts, burn, wanted, quick, out } = options;
+pub fn compare(device: &dyn Device, options: PeerOptions<'_>) -> Result<()> {
+    let PeerOptions { scripts, burn, wanted, quick, out, host } = options;
     let info = device.info();
-    let scripts = Script::all(scripts, info.kind == DeviceKind::Gpu, burn)?;
+    let scripts = Script::all(scripts, info.kind == DeviceKind::Gpu, burn, host)?;
     let steps = steps::all(quick, false);
-    let all: Vec<&Step> = steps.iter().filter(|step| step.name.contains(wanted)).collect();
+    let all: Vec<&BenchStep> = steps.iter().filter(|step| step.name.contains(wanted)).collect();
     ensure!(!all.is_empty(), "no step has {wanted:?} in its name");
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let mut comparison = Comparison {
@@ -160,13 +164,13 @@ pub fn compare(device: &dyn Device, options: Options<'_>) -> Result<()> {
         steps: Vec::new(),
     };
     for step in all {
-        println!("{}", step.name);
+        host.tell(format_args!("{}", step.name));
         step.check(device).with_context(|| step.name.clone())?;
         let before = step.measure(device)?.seconds;
-        println!("  rnn-gpu: {:.1} ms", 1e3 * before);
-        let peers = scripts.iter().flat_map(|script| run(script, step, info.kind)).collect();
+        host.tell(format_args!("  rnn-gpu: {:.1} ms", 1e3 * before));
+        let peers = scripts.iter().flat_map(|script| run(script, step, info.kind, host)).collect();
         let ours = [before, step.measure(device)?.seconds];
-        let &Step { training, batch, .. } = step;
+        let &BenchStep { training, batch, .. } = step;
         let experiment = step.experiment.name().into();
         comparison.steps.push(Row { experiment, training, batch, ours, peers });
     }
@@ -175,27 +179,30 @@ pub fn compare(device: &dyn Device, options: Options<'_>) -> Result<()> {
     comparison.keep(&figures);
     comparison.steps.sort_by_key(|row| steps.iter().position(|step| row.is(step)));
     let text = table::markdown(&comparison);
-    print!("\n{text}");
+    host.print(format_args!("\n{text}"));
     let write =
         |path: &Path, text: &str| write_atomically(path, |file| file.write_all(text.as_bytes()));
     write(&page, &text)?;
     write(&figures, &serde_json::to_string_pretty(&comparison)?)?;
     draw(&comparison, &page.with_extension("png"))?;
-    println!("\nwrote {} and beside it .json and .png", page.display());
+    host.tell(format_args!("\nwrote {} and beside it .json and .png", page.display()));
     Ok(())
 }
 
 /// A step by all variants of a peer.
-fn run(script: &Script, step: &Step, kind: DeviceKind) -> Vec<Peer> {
+fn run(script: &Script, step: &BenchStep, kind: DeviceKind, host: &dyn Host) -> Vec<Peer> {
     let variants = script.variants(step.experiment.name(), step.training);
     let run = |variant: String| {
-        let outcome = script.run(step, &variant).map(|mut timed| {
+        let outcome = script.run(step, &variant, host).map(|mut timed| {
             timed.comparable = timed.device.starts_with("CPU") == (kind != DeviceKind::Gpu);
             timed
         });
         match &outcome {
-            Ok(timed) => println!("  {} {variant}: {:.1} ms", script.name, 1e3 * timed.seconds),
-            Err(error) => println!("  {} {variant}: {error:#}", script.name),
+            Ok(timed) => {
+                let ms = 1e3 * timed.seconds;
+                host.tell(format_args!("  {} {variant}: {ms:.1} ms", script.name));
+            }
+            Err(error) => host.tell(format_args!("  {} {variant}: {error:#}", script.name)),
         }
         let outcome = outcome.map_or_else(|e| Outcome::Failed(format!("{e:#}")), Outcome::Timed);
         Peer { name: script.name.clone(), variant, outcome }

@@ -1,11 +1,11 @@
 //! The peers' programs: scripts, the Python that runs them, and burn's crate.
 
 use super::Timed;
-use crate::steps::Step;
+use crate::steps::BenchStep;
 use anyhow::{Context, Result, bail, ensure};
 use rnn::cache;
 use rnn_run::experiment::Experiment;
-use rnn_run::interrupt;
+use rnn_run::host::Host;
 use std::collections::BTreeMap;
 use std::env::consts::EXE_EXTENSION;
 use std::ffi::{OsStr, OsString};
@@ -17,19 +17,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a variant may take, compiling included.
+/// The time that a variant may take, compiling included.
 const PATIENCE: Duration = Duration::from_secs(900);
 const POLL: Duration = Duration::from_millis(20);
 
-/// How the peers write their names.
+/// The names of the peers in results.
 const NAMES: [(&str, &str); 3] = [("keras", "Keras"), ("torch", "PyTorch"), ("jax", "JAX")];
 
-/// `PEER_steps.py`, or burn's crate: times one step a call, as `bench/peers/common.py` says.
+/// The program of a peer, `PEER_steps.py` or burn's crate, which times one step at each call, as
+/// `bench/peers/common.py` specifies.
 pub struct Script {
-    /// The peer.
+    /// Name of the peer.
     pub name: String,
     program: PathBuf,
-    /// What stands before all other arguments.
+    /// The arguments before all others.
     first: Vec<OsString>,
     /// Whether it may see GPUs.
     gpu: bool,
@@ -40,12 +41,12 @@ pub struct Script {
 type Variants = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
 impl Script {
-    /// Those in a folder whose peers Python has, and burn if it is wanted and can be compiled; the
-    /// others are told.
+    /// Returns the scripts in a folder whose peers are installed, and burn if it is wanted and can
+    /// be compiled. The host is told of those left out.
     ///
     /// # Errors
-    /// If there is none.
-    pub fn all(folder: &Path, gpu: bool, burn: bool) -> Result<Vec<Self>> {
+    /// If there is no script, no Python, or no peer is installed.
+    pub fn all(folder: &Path, gpu: bool, burn: bool, host: &dyn Host) -> Result<Vec<Self>> {
         let entries = fs::read_dir(folder)
             .with_context(|| format!("cannot read the peers' scripts in {}", folder.display()))?;
         let mut named: Vec<(String, PathBuf)> = Vec::new();
@@ -58,21 +59,21 @@ impl Script {
         }
         ensure!(!named.is_empty(), "{} holds no script PEER_steps.py", folder.display());
         named.sort();
-        let python = python(folder)?;
+        let python = python(folder, host)?;
         let mut found = Vec::new();
         for (stem, path) in named {
             let name = NAMES.iter().find(|(short, _)| *short == stem).map_or(&*stem, |(_, n)| n);
-            found.extend(Self::asked(name, &python, vec![path.into()], gpu));
+            found.extend(Self::asked(name, &python, vec![path.into()], gpu, host));
         }
         if !burn {
-            println!("SKIPPED burn: --burn compiles it");
+            host.tell(format_args!("SKIPPED burn: it was not asked for"));
         } else {
-            match compiled(&folder.join("burn")) {
+            match compiled(&folder.join("burn"), host) {
                 Ok(program) => {
                     let first = gpu.then(|| "--gpu".into()).into_iter().collect();
-                    found.extend(Self::asked("burn", &program, first, gpu));
+                    found.extend(Self::asked("burn", &program, first, gpu, host));
                 }
-                Err(error) => println!("SKIPPED burn: {error:#}"),
+                Err(error) => host.tell(format_args!("SKIPPED burn: {error:#}")),
             }
         }
         ensure!(!found.is_empty(), "{} has none of the peers", python.display());
@@ -80,33 +81,39 @@ impl Script {
     }
 
     /// A peer that has said which variants it has; one that cannot is told.
-    fn asked(name: &str, program: &Path, first: Vec<OsString>, gpu: bool) -> Option<Self> {
+    fn asked(
+        name: &str,
+        program: &Path,
+        first: Vec<OsString>,
+        gpu: bool,
+        host: &dyn Host,
+    ) -> Option<Self> {
         let (name, program) = (name.to_owned(), program.to_owned());
         let mut script = Self { name, program, first, gpu, variants: Variants::new() };
-        match script.call(&["--list-variants"]) {
+        match script.call(&["--list-variants"], host) {
             Ok(variants) => {
                 script.variants = variants;
                 Some(script)
             }
             Err(error) => {
-                println!("SKIPPED {}: {error:#}", script.name);
+                host.tell(format_args!("SKIPPED {}: {error:#}", script.name));
                 None
             }
         }
     }
 
-    /// Those that are worth timing.
+    /// Returns the variants of an experiment that the peer can time.
     pub fn variants(&self, experiment: &str, training: bool) -> Vec<String> {
         let mode = if training { "training" } else { "inference" };
         let modes = self.variants.get(experiment);
         modes.and_then(|modes| modes.get(mode)).cloned().unwrap_or_default()
     }
 
-    /// Times a step.
+    /// Times a step in one variant.
     ///
     /// # Errors
-    /// If it cannot, with what it said last, or takes too long.
-    pub fn run(&self, step: &Step, variant: &str) -> Result<Timed> {
+    /// If the program fails, with the last line of its output, or takes too long.
+    pub fn run(&self, step: &BenchStep, variant: &str, host: &dyn Host) -> Result<Timed> {
         let (batch, length) = (step.batch.to_string(), step.length.to_string());
         let mut arguments = vec!["--experiment", step.experiment.name(), "--variant", variant];
         arguments.extend(["--batch", &batch]);
@@ -114,11 +121,15 @@ impl Script {
             arguments.extend(["--length", &length]);
         }
         arguments.extend((!step.training).then_some("--inference"));
-        self.call(&arguments)
+        self.call(&arguments, host)
     }
 
-    /// What the last line of the output says in JSON.
-    fn call<T: serde::de::DeserializeOwned>(&self, arguments: &[&str]) -> Result<T> {
+    /// Runs the program and parses the last line of its output as JSON.
+    fn call<T: serde::de::DeserializeOwned>(
+        &self,
+        arguments: &[&str],
+        host: &dyn Host,
+    ) -> Result<T> {
         // In files, so that a script is never kept from writing.
         let (mut output, mut error) = (tempfile::tempfile()?, tempfile::tempfile()?);
         let mut command = Command::new(&self.program);
@@ -127,7 +138,7 @@ impl Script {
         if !self.gpu {
             command.env("CUDA_VISIBLE_DEVICES", "-1").env("JAX_PLATFORMS", "cpu");
         }
-        let status = wait(&mut command)?;
+        let status = wait(&mut command, host)?;
         let last_line = |of: &mut fs::File| -> Result<String> {
             let mut bytes = Vec::new();
             of.rewind()?;
@@ -147,14 +158,14 @@ fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
     child.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn wait(command: &mut Command) -> Result<ExitStatus> {
+fn wait(command: &mut Command, host: &dyn Host) -> Result<ExitStatus> {
     let child = command
         .spawn()
         .with_context(|| format!("cannot start {}", command.get_program().display()))?;
     let child = Arc::new(Mutex::new(child));
-    let _end = interrupt::at_end({
+    let _end = host.at_end({
         let child = child.clone();
-        move || drop(lock(&child).kill())
+        Box::new(move || drop(lock(&child).kill()))
     });
     let started = Instant::now();
     loop {
@@ -174,7 +185,7 @@ fn wait(command: &mut Command) -> Result<ExitStatus> {
 
 /// The interpreter in `RNN_GPU_PYTHON`, or one in the cache with the requirements of the scripts,
 /// which are installed the first time.
-fn python(folder: &Path) -> Result<PathBuf> {
+fn python(folder: &Path, host: &dyn Host) -> Result<PathBuf> {
     if let Some(python) = std::env::var_os("RNN_GPU_PYTHON") {
         return Ok(python.into());
     }
@@ -188,7 +199,8 @@ fn python(folder: &Path) -> Result<PathBuf> {
     if fs::read(&done).is_ok_and(|had| had == wanted) {
         return Ok(python);
     }
-    println!("installing {} into {}", requirements.display(), environment.display());
+    let shown = environment.display();
+    host.tell(format_args!("installing {} into {shown}", requirements.display()));
     let steps = [
         Command::new("python3").args(["-m", "venv"]).arg(&environment).status(),
         Command::new(&python)
@@ -206,9 +218,9 @@ fn python(folder: &Path) -> Result<PathBuf> {
 }
 
 /// The program of burn's crate, which cargo compiles; the first time for minutes.
-fn compiled(crate_folder: &Path) -> Result<PathBuf> {
+fn compiled(crate_folder: &Path, host: &dyn Host) -> Result<PathBuf> {
     let target = crate_folder.join("target");
-    println!("compiling {}", crate_folder.display());
+    host.tell(format_args!("compiling {}", crate_folder.display()));
     let status = Command::new("cargo")
         .args(["build", "--release", "--locked", "--quiet", "--manifest-path"])
         .arg(crate_folder.join("Cargo.toml"))

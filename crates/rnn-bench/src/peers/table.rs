@@ -1,12 +1,12 @@
 use super::{Comparison, Outcome, Peer, Row};
 use std::fmt::Write as _;
 
-/// The ratios, and below them every variant of every peer.
+/// Returns the comparison as Markdown: the ratios, and below them every variant of every peer.
 pub fn markdown(comparison: &Comparison) -> String {
     let Comparison { date, version, device, processor, quick, steps } = comparison;
     let names = comparison.peers();
     let mut text = format!("# rnn-gpu and its peers, {date}\n\n");
-    let small = if *quick { " of reviews of 100 tokens, or of films," } else { "" };
+    let small = if *quick { " of reviews of 100 tokens, or of videos," } else { "" };
     let _ = write!(
         text,
         "rnn-gpu {version} on {device}; the machine's processor: {processor}. {}. Milliseconds of a \

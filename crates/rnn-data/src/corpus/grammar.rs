@@ -29,6 +29,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    /// Prepares the tables from which reviews are drawn.
     pub fn new() -> Self {
         // Zipf's law: the weight of a word is inverse to its rank.
         let weights = (0..FILLERS).scan(0, |sum, i| {
@@ -38,7 +39,7 @@ impl Writer {
         Self { fillers: weights.collect() }
     }
 
-    /// The word ranks of one review.
+    /// Draws one review and returns its word ranks.
     pub fn review(&self, rng: &mut Rng, positive: bool) -> Vec<u32> {
         let len = MIN_WORDS as u32 + rng.below((MAX_WORDS - MIN_WORDS) as u32 + 1);
         let turns = match rng.below(100) {

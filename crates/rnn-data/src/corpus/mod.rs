@@ -1,7 +1,7 @@
 //! The bundled corpus: synthetic film reviews for machines without a network.
 //!
 //! A review is one to three parts joined by contrast words ("but"). Each part holds opinions among
-//! Zipf-distributed filler: a sentiment word, or the opposite word behind a negation ("not
+//! Zipf-distributed filler: a sentiment word, or the opposite word after a negation ("not
 //! good"). Successive parts are of opposite sentiment, and the label is that of the last part.
 //! Counting words therefore says little: a classifier must read the order.
 //!
@@ -24,13 +24,13 @@ const SEED: u64 = 2018;
 /// Reviews in each half of [`bundled`], as in IMDB.
 const REVIEWS: usize = 25_000;
 
-/// The corpus itself: 25,000 reviews for training and 25,000 for testing.
+/// Generates the bundled corpus: 25,000 reviews to train on and 25,000 to test.
 pub fn bundled() -> RawReviews {
     generate(SEED, REVIEWS, REVIEWS)
 }
 
-/// A corpus of `train` and `test` reviews in the form of IMDB: word ranks from 1. In each half
-/// the labels differ in number by at most one, and their order is random.
+/// Generates `train` and `test` reviews in the form of IMDB, word ranks from 1 on. In each of the
+/// two sets the numbers of labels differ by at most one, and their order is random.
 pub fn generate(seed: u64, train: usize, test: usize) -> RawReviews {
     RawReviews { train: reviews(seed, 0, train), test: reviews(seed, 1, test) }
 }

@@ -75,7 +75,7 @@ const fn after(range: Range<u32>, len: usize) -> Range<u32> {
 const COMMON_RANKS: Range<u32> = 1..1 + COMMON.len() as u32;
 /// Ranks of the words after which the sentiment turns.
 pub(super) const CONTRAST_RANKS: Range<u32> = after(COMMON_RANKS, CONTRAST.len());
-/// Ranks of the words that turn the word behind them.
+/// Ranks of the words that negate the word after them.
 pub(super) const NEGATION_RANKS: Range<u32> = after(CONTRAST_RANKS, NEGATION.len());
 /// Ranks of the words of praise.
 pub(super) const POSITIVE_RANKS: Range<u32> = after(NEGATION_RANKS, POSITIVE.len());
@@ -90,7 +90,7 @@ pub(super) fn filler_rank(index: u32) -> u32 {
     if index < COMMON.len() as u32 { index + 1 } else { index + 1 + (VOCABULARY - FILLERS) }
 }
 
-/// The word of a rank; none for rank 0 and ranks beyond [`VOCABULARY`].
+/// Returns the word of a rank, or `None` for rank 0 and ranks beyond [`VOCABULARY`].
 pub fn word(rank: u32) -> Option<String> {
     if rank == 0 || rank > VOCABULARY {
         return None;
@@ -122,7 +122,7 @@ fn made_up(index: usize) -> String {
     word
 }
 
-/// A review as text. Ranks without a word are left out.
+/// Returns a review as text. Ranks without a word are left out.
 pub fn text(ranks: &[u32]) -> String {
     let words: Vec<String> = ranks.iter().filter_map(|&rank| word(rank)).collect();
     words.join(" ")

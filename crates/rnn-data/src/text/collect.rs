@@ -10,9 +10,9 @@ use std::path::Path;
 /// The share of the reviews that is for testing, where they are not parted.
 const TEST_SHARE: f64 = 0.2;
 
-/// What a review is for.
+/// The set that a review belongs to.
 #[derive(Clone, Copy)]
-pub(super) enum Part {
+pub(super) enum TextSplit {
     Train,
     Test,
 }
@@ -27,13 +27,14 @@ pub(super) struct Collection {
 }
 
 impl Collection {
+    /// Begins with no reviews. Words get the ranks of `vocabulary`, or ranks by their frequency.
     pub fn new(vocabulary: Option<Vocabulary>) -> Self {
         let tokenizer = vocabulary.as_ref().map(|v| v.tokenizer().clone()).unwrap_or_default();
         let (numbers, reviews) = (HashMap::new(), RawReviews::default());
         Self { vocabulary, tokenizer, numbers, reviews, repaired: 0 }
     }
 
-    /// Bytes as text, what is no UTF-8 replaced and counted.
+    /// Returns bytes as text. Bytes that are no UTF-8 are replaced, and counted.
     pub fn text<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, str> {
         let text = String::from_utf8_lossy(bytes);
         self.repaired += usize::from(matches!(text, Cow::Owned(_)));
@@ -41,7 +42,7 @@ impl Collection {
     }
 
     /// Adds a review.
-    pub fn push(&mut self, part: Part, text: &str, positive: bool) {
+    pub fn push(&mut self, part: TextSplit, text: &str, positive: bool) {
         let numbers = &mut self.numbers;
         let mut number = |word: &str| {
             numbers.get(word).copied().unwrap_or_else(|| {
@@ -51,14 +52,18 @@ impl Collection {
             })
         };
         let reviews = match part {
-            Part::Train => &mut self.reviews.train,
-            Part::Test => &mut self.reviews.test,
+            TextSplit::Train => &mut self.reviews.train,
+            TextSplit::Test => &mut self.reviews.test,
         };
         reviews.tokens.push(self.tokenizer.words(text).map(|w| number(&w.word)).collect());
         reviews.labels.push(f32::from(u8::from(positive)));
     }
 
-    /// Parts what is not parted, and turns numbers into ranks.
+    /// Splits the reviews into training and test reviews if the source has not, and turns words
+    /// into ranks.
+    ///
+    /// # Errors
+    /// If there are no reviews, or none of a label.
     pub fn finish(self, path: &Path, seed: u64) -> Result<TextReviews, TextError> {
         let Self { vocabulary, tokenizer, numbers, mut reviews, repaired } = self;
         both_classes(path, &reviews.train)?;

@@ -1,4 +1,4 @@
-use super::collect::{Collection, Part};
+use super::collect::{Collection, TextSplit};
 use super::{MAX_TEXT, TextError, at};
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -12,15 +12,15 @@ pub(super) fn read(path: &Path, all: &mut Collection) -> Result<(), TextError> {
     if !complete {
         return Err(TextError::Layout { path: path.into() });
     }
-    read_part(Part::Train, &train, all)?;
+    read_part(TextSplit::Train, &train, all)?;
     let test = path.join("test");
     if test.is_dir() && train != path {
-        read_part(Part::Test, &test, all)?;
+        read_part(TextSplit::Test, &test, all)?;
     }
     Ok(())
 }
 
-fn read_part(part: Part, folder: &Path, all: &mut Collection) -> Result<(), TextError> {
+fn read_part(part: TextSplit, folder: &Path, all: &mut Collection) -> Result<(), TextError> {
     let mut bytes = Vec::new();
     for (class, positive) in [("pos", true), ("neg", false)] {
         for path in texts(&folder.join(class))? {

@@ -1,7 +1,7 @@
-/// What a label may be, for messages.
+/// The labels that are understood, for messages.
 pub(super) const NAMES: &str = "0, 1, neg, pos, negative, positive, false, true";
 
-/// Whether a label means praise; none, if it is not a label.
+/// Returns true for a positive label, false for a negative one, and `None` for anything else.
 pub(super) fn parse(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "1" | "1.0" | "pos" | "positive" | "true" => Some(true),

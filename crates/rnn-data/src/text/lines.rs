@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
-/// The line on which a record begins, from 1 on, as editors count: at each LF, CRLF or CR, also
-/// within quotes and for blank lines. If the file cannot be read again, what `position` says.
+/// Returns the line on which a record begins, from 1 on, as editors count: lines end in LF, CRLF or
+/// CR, also within quotes, and blank lines count. If the file cannot be read again, it is the line
+/// that `position` has.
 pub fn line_of(path: &Path, position: &csv::Position) -> u64 {
     count(path, position.byte()).unwrap_or(position.line())
 }
@@ -20,7 +21,7 @@ fn count(path: &Path, start: u64) -> std::io::Result<u64> {
             return Ok(line);
         }
         for &byte in buffer {
-            // What ends the record before, and blank lines, stand behind its position.
+            // What ends the record before, and blank lines, come after its position.
             if at >= start && !matches!(byte, b'\r' | b'\n') {
                 return Ok(line);
             }
@@ -33,7 +34,7 @@ fn count(path: &Path, start: u64) -> std::io::Result<u64> {
     }
 }
 
-/// What is wrong with a file that the csv crate refuses, and on which line.
+/// Returns the line and the problem of a file that the csv crate refuses.
 pub fn problem(path: &Path, error: &csv::Error) -> (u64, String) {
     let line = error.position().map_or(1, |position| line_of(path, position));
     let what = match error.kind() {

@@ -24,39 +24,39 @@ use std::path::{Path, PathBuf};
 /// The longest text that is read: no review has 16 MiB.
 const MAX_TEXT: u64 = 16 << 20;
 
-/// The columns of a table that hold text and label, where they are not called so.
+/// The names of the columns of a file of reviews.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
-    /// Else `text`, `review` or `sentence`.
+    /// Name of the column of texts; by default `text`, `review` or `sentence`.
     pub text: Option<String>,
-    /// Else `label`, `sentiment` or `class`.
+    /// Name of the column of labels; by default `label`, `sentiment` or `class`.
     pub label: Option<String>,
 }
 
-/// Reviews that were read.
+/// Reviews that were read from text, with their vocabulary.
 #[derive(Clone, Debug)]
 pub struct TextReviews {
-    /// As ranks in the vocabulary.
+    /// The reviews as ranks in the vocabulary.
     pub reviews: RawReviews,
-    /// The one that was given, or that of the training part: the most frequent word first, of
-    /// equally frequent ones the one that was read first.
+    /// The vocabulary that was given, or the words of the training reviews: the most frequent
+    /// first, of equally frequent ones the one that was read first.
     pub vocabulary: Vocabulary,
-    /// Texts in which bytes that are no UTF-8 were replaced.
+    /// Number of texts in which bytes that are no UTF-8 were replaced.
     pub repaired: usize,
 }
 
-/// Why reviews could not be read.
+/// The reason why reviews could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TextError {
-    /// The disk.
+    /// A file or folder could not be read.
     #[error("cannot read {}", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the system reported.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A folder of another layout.
+    /// A folder has another layout.
     #[error(
         "{} holds no reviews: a folder should have train/pos and train/neg, or pos and neg, with a \
          .txt file for each review", path.display()
@@ -65,23 +65,23 @@ pub enum TextError {
         /// The folder.
         path: PathBuf,
     },
-    /// Nothing to read.
+    /// There is no review.
     #[error("{} holds no reviews", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// A record that is damaged.
+    /// A record is damaged.
     #[error("{}, line {line}: {problem}", path.display())]
     Record {
         /// The file.
         path: PathBuf,
-        /// Where it begins.
+        /// The line on which it begins, from 1 on.
         line: u64,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
-    /// No column of that name.
+    /// There is no column of that name.
     #[error(
         "{} has no column {wanted}, but {found}; name the {of} column", path.display()
     )]
@@ -90,65 +90,65 @@ pub enum TextError {
         path: PathBuf,
         /// The names looked for.
         wanted: String,
-        /// Those that there are.
+        /// The names of the columns that exist, in words.
         found: String,
-        /// What the column holds: text or label.
+        /// The contents of the column: "text" or "label".
         of: &'static str,
     },
-    /// A label of neither class.
+    /// A label belongs to neither class.
     #[error(
         "{}, line {line}: the label {value:?} is none of {}", path.display(), label::NAMES
     )]
     Label {
         /// The file.
         path: PathBuf,
-        /// Where the record begins.
+        /// The line on which the record begins, from 1 on.
         line: u64,
-        /// What stands there.
+        /// The label.
         value: String,
     },
-    /// Nothing to tell apart.
+    /// All reviews have the same label.
     #[error("all {count} reviews of {} are {class}; a classifier needs both kinds", path.display())]
     OneClass {
         /// The file or folder.
         path: PathBuf,
-        /// How many there are.
+        /// The number of reviews.
         count: usize,
         /// The class of all.
         class: &'static str,
     },
-    /// A text beyond the limit.
+    /// A text is longer than the limit.
     #[error(
         "{}, line {line}: a text of more than {} MiB is no review", path.display(), MAX_TEXT >> 20
     )]
     Long {
         /// The file.
         path: PathBuf,
-        /// Where it begins.
+        /// The line on which it begins, from 1 on.
         line: u64,
     },
-    /// A word index that is none.
+    /// A file is no word index.
     #[error("{} is not a word index like Keras's imdb_word_index.json: {problem}", path.display())]
     WordIndex {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
 }
 
-/// Whether a path is read by [`read`]: a folder, or a file whose name ends in .csv, .tsv, .jsonl
-/// or .ndjson.
+/// Returns true if [`read`] reads the path: a folder, or a file whose name ends in .csv, .tsv,
+/// .jsonl or .ndjson.
 pub fn recognized(path: &Path) -> bool {
     path.is_dir() || table::Format::of(path).is_some()
 }
 
-/// Reads reviews in a fixed order. Where they are not parted into those to train on and those to
-/// test, `seed` decides which fifth is for testing. Without a vocabulary one is made of the words
-/// of the training part. Texts are held one at a time, all others as ranks.
+/// Reads reviews in a fixed order. If the source does not separate training from test reviews,
+/// `seed` decides which fifth is for testing. Without a vocabulary one is made of the words of the
+/// training reviews. Texts are held in memory one at a time, the reviews as ranks.
 ///
 /// # Errors
-/// [`TextError`] says which line of which file is wrong, and what to do.
+/// [`TextError`] names the line of the file, and says what to do.
 pub fn read(
     path: &Path,
     columns: &Columns,
@@ -163,7 +163,7 @@ pub fn read(
     all.finish(path, seed)
 }
 
-/// What the system reported of a path.
+/// Adds a path to an error of the system.
 fn at(path: &Path) -> impl FnOnce(io::Error) -> TextError {
     |source| TextError::Read { path: path.into(), source }
 }

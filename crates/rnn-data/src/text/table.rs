@@ -1,4 +1,4 @@
-use super::collect::{Collection, Part};
+use super::collect::{Collection, TextSplit};
 use super::lines::{line_of, problem};
 use super::{Columns, MAX_TEXT, TextError, at, label};
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use std::path::Path;
 const TEXT: [&str; 3] = ["text", "review", "sentence"];
 const LABEL: [&str; 3] = ["label", "sentiment", "class"];
 
-/// How a table is written.
+/// The format of a table.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Format {
     /// A line of column names, then fields parted by this byte.
@@ -19,7 +19,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// By the ending of the file's name.
+    /// Returns the format by the extension of the file's name, or `None` for others.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "csv" => Some(Self::Fields(b',')),
@@ -78,7 +78,7 @@ impl Table<'_> {
             let class = String::from_utf8_lossy(class);
             let positive = label::parse(&class).ok_or_else(|| self.unknown(line(), &class))?;
             let text = all.text(text);
-            all.push(Part::Train, &text, positive);
+            all.push(TextSplit::Train, &text, positive);
         }
         Ok(())
     }
@@ -100,7 +100,7 @@ impl Table<'_> {
                 continue;
             }
             let (text, positive) = self.object(line, &all.text(&bytes))?;
-            all.push(Part::Train, &text, positive);
+            all.push(TextSplit::Train, &text, positive);
         }
         Ok(())
     }
@@ -124,7 +124,7 @@ impl Table<'_> {
         }
     }
 
-    /// Which columns hold text and label.
+    /// Returns the indices of the columns of text and label.
     fn places(&self, names: &[&str]) -> Result<[usize; 2], TextError> {
         let Columns { text, label } = self.columns;
         let text = self.place(names, text.as_deref(), TEXT, "text")?;

@@ -2,37 +2,37 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Which letters become small.
+/// The letters that are put in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lowercase {
     /// A to Z.
     Ascii,
-    /// Those of every script.
+    /// The letters of every script.
     Unicode,
 }
 
-/// How a text becomes words: what blanks and filtered characters part, in small letters. The
+/// The rules that split a text into words: at blanks and filtered characters, in lower case. An
 /// apostrophe is part of a word (keras/src/legacy/preprocessing/text.py).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokenizer {
-    /// Characters that part words, as a blank does.
+    /// Characters that separate words, as a blank does.
     pub filters: String,
-    /// Which letters become small.
+    /// The letters that are put in lower case.
     pub lowercase: Lowercase,
 }
 
 /// A word of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word<'a> {
-    /// Where it stands in the text, in bytes.
+    /// Its range in the text, in bytes.
     pub place: Range<usize>,
-    /// In small letters.
+    /// The word in lower case.
     pub word: Cow<'a, str>,
 }
 
 impl Default for Tokenizer {
-    /// That of Keras's `Tokenizer`, with the carriage return among the filters.
+    /// Returns the rules of Keras's `Tokenizer`, with the carriage return among the filters.
     fn default() -> Self {
         let filters = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n\r".to_owned();
         Self { filters, lowercase: Lowercase::Unicode }
@@ -40,12 +40,12 @@ impl Default for Tokenizer {
 }
 
 impl Tokenizer {
-    /// The one that made `imdb_word_index.json`: letters beyond ASCII stay as they are.
+    /// Returns the rules of `imdb_word_index.json`: letters beyond ASCII stay as they are.
     pub fn imdb() -> Self {
         Self { lowercase: Lowercase::Ascii, ..Self::default() }
     }
 
-    /// The words of a text, in order.
+    /// Returns the words of a text, in order.
     pub fn words<'a>(&self, text: &'a str) -> impl Iterator<Item = Word<'a>> + use<'a> {
         let parts = Separators::new(&self.filters);
         let lowercase = self.lowercase;

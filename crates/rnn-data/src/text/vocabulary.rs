@@ -6,9 +6,9 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-/// The words that a model knows, by their rank, and how they are found in a text. Ids are those of
-/// Keras's `load_data`: 0 pads, 1 begins, 2 stands for every other word, and a word's id is its
-/// rank, counted from 1, plus 3.
+/// The words that a model knows, by their rank, and the rules that find them in a text. Ids are
+/// those of Keras's `load_data`: 0 pads, 1 begins a text, 2 stands for every unknown word, and a
+/// word's id is its rank, counted from 1, plus 3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Saved", into = "Saved")]
 pub struct Vocabulary {
@@ -42,13 +42,13 @@ impl From<Vocabulary> for Saved {
 }
 
 impl Vocabulary {
-    /// Words from rank 1 on, as this tokenizer finds them.
+    /// Returns the vocabulary of these words, from rank 1 on, as `tokenizer` finds them.
     pub fn new(tokenizer: Tokenizer, words: Vec<String>) -> Self {
         let ranks = words.iter().cloned().zip(1..).collect();
         Self { tokenizer, words, ranks }
     }
 
-    /// The words of Keras's `imdb_word_index.json`, an object of ranks by word.
+    /// Reads Keras's `imdb_word_index.json`, an object of ranks by word.
     ///
     /// # Errors
     /// If the file cannot be read, or its ranks are not those from 1 to the number of words.
@@ -69,7 +69,7 @@ impl Vocabulary {
         Ok(Self { tokenizer: Tokenizer::imdb(), words, ranks })
     }
 
-    /// The most frequent words alone: those whose ids are below `num_words`, as Keras counts.
+    /// Keeps the most frequent words alone: those whose ids are below `num_words`, as Keras counts.
     pub fn limited(self, num_words: u32) -> Self {
         let kept = num_words.saturating_sub(LoadOptions::default().index_from + 1) as usize;
         let Self { tokenizer, mut words, .. } = self;
@@ -77,28 +77,28 @@ impl Vocabulary {
         Self::new(tokenizer, words)
     }
 
-    /// How words are found.
+    /// Returns the rules that find words in a text.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
 
-    /// The words from rank 1 on.
+    /// Returns the words, from rank 1 on.
     pub fn words(&self) -> &[String] {
         &self.words
     }
 
-    /// The rank of a word in small letters.
+    /// Returns the rank of a word in lower case, or `None` if it is not in the vocabulary.
     pub fn rank(&self, word: &str) -> Option<u32> {
         self.ranks.get(word).copied()
     }
 
-    /// The id of a word in small letters: 2, if it is not in the vocabulary.
+    /// Returns the id of a word in lower case: 2 if it is not in the vocabulary.
     pub fn id(&self, word: &str) -> u32 {
         let LoadOptions { index_from, oov_char, .. } = LoadOptions::default();
         self.rank(word).map_or(oov_char.unwrap_or_default(), |rank| rank + index_from)
     }
 
-    /// The ids of a text, behind the start token, and the words that they stand for.
+    /// Returns the ids of a text, after the id that begins it, and the words that they stand for.
     pub fn encode<'a>(&self, text: &'a str) -> (Vec<u32>, Vec<Word<'a>>) {
         let words: Vec<Word<'a>> = self.tokenizer.words(text).collect();
         let start = LoadOptions::default().start_char;

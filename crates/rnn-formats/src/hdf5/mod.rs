@@ -14,22 +14,22 @@ use std::collections::BTreeMap;
 pub use read::parse;
 pub use write::to_bytes;
 
-/// A file may unpack to this many times its size. Weights compress to nine tenths of theirs; only
-/// files that are made to fill the memory come near.
+/// The largest ratio of a file's unpacked size to its size. Weights compress to nine tenths of
+/// their size; only files that are made to fill the memory come near.
 pub const MAX_EXPANSION: u64 = 64;
 
 /// Deeper nesting of groups is refused: a group may be its own member.
 const MAX_DEPTH: usize = 32;
 
-/// The first bytes of a file.
+/// The first bytes of every HDF5 file.
 pub const MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
 
-/// A group: attributes and members by name. The file itself is its root group.
+/// A group with its attributes and members by name. A file is its root group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Group {
     /// The attributes that hold text. Others are skipped.
     pub attributes: BTreeMap<String, Attribute>,
-    /// The groups and datasets in it. Neither names nor paths have a meaning outside the file.
+    /// The groups and datasets in the group.
     pub members: BTreeMap<String, Node>,
 }
 
@@ -42,7 +42,7 @@ pub enum Node {
     Dataset(HostTensor),
 }
 
-/// The text of an attribute.
+/// An attribute that holds text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute {
     /// One string.
@@ -51,7 +51,7 @@ pub enum Attribute {
     Texts(Vec<String>),
 }
 
-/// Why bytes could not be read as HDF5, or a group could not be written.
+/// The reason why bytes could not be read as HDF5, or a group could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Hdf5Error {
     /// The bytes are no HDF5 file, or a damaged one.
@@ -62,7 +62,7 @@ pub enum Hdf5Error {
     Object {
         /// The path of the group or dataset.
         path: String,
-        /// What was wrong, and what to do.
+        /// The problem, and what to do about it.
         problem: String,
     },
     /// The file could not be composed.
@@ -71,7 +71,7 @@ pub enum Hdf5Error {
 }
 
 impl Group {
-    /// The group at a path of names joined by `/`.
+    /// Returns the group at a path of names joined by `/`, if there is one.
     pub fn group(&self, path: &str) -> Option<&Group> {
         match self.node(path)? {
             Node::Group(group) => Some(group),
@@ -79,7 +79,7 @@ impl Group {
         }
     }
 
-    /// The dataset at a path of names joined by `/`.
+    /// Returns the dataset at a path of names joined by `/`, if there is one.
     pub fn dataset(&self, path: &str) -> Option<&HostTensor> {
         match self.node(path)? {
             Node::Dataset(tensor) => Some(tensor),
@@ -96,7 +96,8 @@ impl Group {
         }
     }
 
-    /// The group at a path, made if it is not there. `None` if a dataset is in the way.
+    /// Returns the group at a path of names joined by `/`, which is created if need be. `None` if a
+    /// dataset is in the way.
     pub fn make_group(&mut self, path: &str) -> Option<&mut Group> {
         path.split('/').filter(|name| !name.is_empty()).try_fold(self, |group, name| {
             let node = group.members.entry(name.to_owned());
@@ -107,7 +108,7 @@ impl Group {
         })
     }
 
-    /// An attribute that holds one string.
+    /// Returns the text of an attribute that holds one string.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.attributes.get(name)? {
             Attribute::Text(text) => Some(text),

@@ -43,7 +43,7 @@ fn stated_end(bytes: &[u8]) -> Option<u64> {
         let bytes = rest.get(at..at + 8)?.try_into().ok()?;
         Some(u64::from_le_bytes(bytes))
     };
-    // The widths of addresses, the base address and the end, counted behind the signature.
+    // The widths of addresses, the base address and the end, counted from the end of the signature.
     let (width, base, end) = match rest.first()? {
         0 => (5, 16, 32),
         1 => (5, 20, 36),
@@ -119,7 +119,7 @@ impl Reader {
                 // Memory for what is stored is had before it is read.
                 let end = chunk.address.checked_add(chunk.storage_size);
                 if end.is_none_or(|end| end > self.size) {
-                    return Err("a chunk ends behind the end of the file".into());
+                    return Err("a chunk ends after the end of the file".into());
                 }
             }
             let chunks = chunks.len() as u64;

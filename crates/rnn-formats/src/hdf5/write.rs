@@ -2,7 +2,7 @@ use super::{Attribute, Group, Hdf5Error, Node};
 use hdf5_pure::{AttrValue, FileBuilder, GroupBuilder};
 use rnn_core::{Data, HostTensor};
 
-/// Composes a file whose root is `root`. Equal groups give equal bytes.
+/// Returns the bytes of a file with the root group `root`. Equal groups give equal bytes.
 ///
 /// # Errors
 /// [`Hdf5Error::Unwritable`] if a name or an attribute has no form in HDF5.

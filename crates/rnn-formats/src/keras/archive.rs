@@ -11,7 +11,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 const METADATA: &str = "metadata.json";
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.weights.h5";
-/// Where `config.json` keeps what the model was compiled with.
+/// The key of the arguments of `compile` in `config.json`.
 const COMPILE: &str = "compile_config";
 
 pub(super) fn parse(bytes: &[u8]) -> Result<KerasFile, Problem> {

@@ -14,10 +14,10 @@ use serde_json::Value;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The version of Keras whose layout is written.
+/// The version of Keras whose file layout is written.
 pub const KERAS_VERSION: &str = "3.15.1";
 
-/// The forms in which Keras stores models and weights.
+/// A file format in which Keras stores models or weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `.keras`: a zip archive of the configuration and a `.weights.h5`.
@@ -30,7 +30,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The form that Keras gives a file of this name.
+    /// Returns the format that Keras gives a file of this name, or `None`.
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         match name {
@@ -45,28 +45,28 @@ impl Format {
 /// The variables of one layer, cell or optimizer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variables {
-    /// Its place: in `.keras` and `.weights.h5` the path without the last `vars`, as
-    /// `layers/bidirectional/forward_layer/cell`, where names are classes in snake case, numbered
-    /// in the order of the model, and no names of layers; in a legacy file the layer's name.
+    /// Path of the group: in `.keras` and `.weights.h5` without the last `vars`, such as
+    /// `layers/bidirectional/forward_layer/cell`, where parts are classes in snake case, numbered
+    /// in the order of the model, not names of layers; in a legacy file the layer's name.
     pub path: String,
-    /// Its name, as the configuration has it. Empty where the file gives none.
+    /// Name of the layer in the configuration. Empty if the file has none.
     pub name: String,
     /// The variables in Keras's order. In `.keras` and `.weights.h5` names are `0`, `1`, ..; in a
     /// legacy file they are paths such as `sequential/dense/kernel` or `dense_1/kernel:0`.
     pub tensors: Vec<(String, HostTensor)>,
 }
 
-/// What a file of Keras holds.
+/// The contents of a file of Keras.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KerasFile {
-    /// The form it has.
+    /// The format of the file.
     pub format: Format,
-    /// The version of Keras that wrote it, if the file says so.
+    /// The version of Keras that wrote the file, if it says so.
     pub version: Option<String>,
-    /// The model: `class_name`, `config` and, in `.keras`, what else Keras keeps beside them.
-    /// `None` if only weights were saved.
+    /// The description of the model: `class_name`, `config` and, in `.keras`, what else Keras
+    /// stores beside them. `None` if only weights were saved.
     pub config: Option<Value>,
-    /// What the model was compiled with: `compile_config` of `.keras`, `training_config` of `.h5`.
+    /// The arguments of `compile`: `compile_config` of `.keras`, `training_config` of `.h5`.
     pub compile: Option<Value>,
     /// The layers that hold variables, and in `.keras` and `.weights.h5` also those that hold
     /// none. In a legacy file they are in the order of the model, else sorted by path.
@@ -75,7 +75,7 @@ pub struct KerasFile {
     pub optimizer: Vec<Variables>,
 }
 
-/// Why a file of Keras could not be read or written.
+/// The reason why a file of Keras could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum KerasError {
     /// The file could not be opened or read.
@@ -83,7 +83,7 @@ pub enum KerasError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system reported.
+        /// The error of the system.
         source: io::Error,
     },
     /// The file's contents are not what Keras writes.
@@ -91,7 +91,7 @@ pub enum KerasError {
     Contents {
         /// The file.
         origin: String,
-        /// What was wrong, and what to do.
+        /// The problem, and what to do about it.
         problem: Problem,
     },
     /// The file could not be written.
@@ -99,7 +99,7 @@ pub enum KerasError {
     Write(#[from] WriteError),
 }
 
-/// What is wrong with the contents of a file.
+/// A fault in the contents of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// It is neither a zip archive nor HDF5.
@@ -114,9 +114,9 @@ pub enum Problem {
     /// A configuration is no JSON.
     #[error("{name} is not sound JSON: {source}; save the model again")]
     Json {
-        /// Which configuration.
+        /// The name of the configuration.
         name: &'static str,
-        /// Where it breaks off.
+        /// The place where it breaks off.
         source: serde_json::Error,
     },
     /// The weights cannot be read or written.
@@ -179,7 +179,7 @@ impl KerasFile {
         Ok(write_atomically(path, |file| file.write_all(&bytes))?)
     }
 
-    /// The variables of the layer at `path`.
+    /// Returns the variables of the layer at `path`, if there are some.
     pub fn layer(&self, path: &str) -> Option<&Variables> {
         self.layers.iter().find(|variables| variables.path == path)
     }

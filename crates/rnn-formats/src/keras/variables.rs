@@ -7,9 +7,9 @@ use crate::hdf5::{self, Attribute, Group, Node};
 const VARS: &str = "vars";
 /// The attribute of [`VARS`] that gives the object's name.
 const NAME: &str = "name";
-/// Where the optimizer's variables are.
+/// The group of the optimizer's variables.
 const OPTIMIZER: &str = "optimizer";
-/// Where Keras 2.13 keeps what later versions keep in `layers`.
+/// The group in Keras 2.13 that later versions call `layers`.
 const LAYERS_BEFORE: &str = "_layer_checkpoint_dependencies";
 
 pub(super) fn parse(root: Group) -> Result<KerasFile, Problem> {

@@ -1,7 +1,7 @@
 use super::{NpyArray, Values};
 use rnn_core::{HostTensor, Shape, TensorError};
 
-/// Why an array could not become a tensor, or lists.
+/// The reason why an array could not become a tensor, or lists.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum ConvertError {
     /// One element has no counterpart in the type asked for.
@@ -17,11 +17,11 @@ pub enum ConvertError {
     /// The array holds another kind of element.
     #[error("an array of {found} and shape {shape} holds no {wanted}; pick another array")]
     Kind {
-        /// What it holds.
+        /// The kind of elements that it has.
         found: &'static str,
         /// Its shape.
         shape: Shape,
-        /// What was asked for.
+        /// The kind of elements that was asked for.
         wanted: &'static str,
     },
     /// The elements do not fill the shape.
@@ -33,7 +33,7 @@ pub enum ConvertError {
 const EXACT_IN_F32: i64 = 1 << 24;
 
 impl NpyArray {
-    /// The array as floats, of the same shape. Doubles are rounded to the nearest float.
+    /// Converts the array to floats of the same shape. Doubles are rounded to the nearest float.
     ///
     /// # Errors
     /// [`ConvertError::Range`] for an integer beyond 2^24, which f32 would round, or a finite
@@ -57,7 +57,7 @@ impl NpyArray {
         Ok(HostTensor::from_f32(self.shape.clone(), data)?)
     }
 
-    /// The array as unsigned integers, of the same shape.
+    /// Converts the array to unsigned integers of the same shape.
     ///
     /// # Errors
     /// [`ConvertError::Range`] for an element outside 0..2^32; [`ConvertError::Kind`] for floats
@@ -71,7 +71,7 @@ impl NpyArray {
         Ok(HostTensor::from_u32(self.shape.clone(), data)?)
     }
 
-    /// The lists of an object array, or the rows of a matrix of integers.
+    /// Returns the lists of an object array, or the rows of a matrix of integers.
     ///
     /// # Errors
     /// [`ConvertError::Kind`] for other arrays; [`ConvertError::Range`] for an integer of 2^63 or

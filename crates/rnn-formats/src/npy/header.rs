@@ -7,27 +7,27 @@ use rnn_core::Shape;
 /// Longer headers are refused: a plain array needs 128 bytes, NumPy itself stops at 10,000.
 pub(super) const MAX_HEADER_BYTES: usize = 1 << 16;
 
-/// No file has its elements further in.
+/// The largest offset in bytes at which the elements of a file may begin.
 pub const MAX_BYTES: u64 = 12 + MAX_HEADER_BYTES as u64;
 
 /// NumPy allows no more axes.
 const MAX_RANK: usize = 64;
 
-/// What the header says of the array.
+/// The header of an array.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Header {
     /// The element type, such as `<f4`.
     pub descr: String,
-    /// Whether the first axis varies fastest.
+    /// True if the first axis varies fastest.
     pub fortran_order: bool,
     /// The extents; their product does not overflow.
     pub shape: Vec<usize>,
-    /// Where the elements begin, in bytes from the start of the file.
+    /// Offset of the elements from the start of the file, in bytes.
     pub data_start: usize,
 }
 
 impl Header {
-    /// The error of a file whose elements are of `width` bytes and take `found` together.
+    /// Returns the error of a file whose elements of `width` bytes take `found` bytes together.
     pub fn misfit(&self, width: usize, found: u64) -> NpyError {
         let shape = Shape::new(self.shape.as_slice());
         let problem = format!(
@@ -72,7 +72,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Header, NpyError> {
 struct Literal<'a> {
     text: &'a [u8],
     at: usize,
-    /// Where the text begins in the file, for error messages.
+    /// Offset of the text in the file, for error messages.
     start: usize,
 }
 

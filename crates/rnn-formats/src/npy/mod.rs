@@ -17,7 +17,7 @@ use rnn_core::Shape;
 use std::io;
 use std::path::PathBuf;
 
-/// An array read from `.npy`, row-major whatever the order in the file.
+/// An array that was read from `.npy`, in row-major order whatever the order in the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NpyArray {
     shape: Shape,
@@ -41,18 +41,18 @@ pub enum Values {
 }
 
 impl NpyArray {
-    /// The extents.
+    /// Returns the extents.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// The elements.
+    /// Returns the elements in row-major order.
     pub fn values(&self) -> &Values {
         &self.values
     }
 }
 
-/// Why an `.npy` file could not be read.
+/// The reason why an `.npy` file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum NpyError {
     /// The file could not be opened or read.
@@ -60,13 +60,13 @@ pub enum NpyError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system reported.
+        /// The error of the system.
         source: io::Error,
     },
     /// The bytes are no `.npy` array, or a damaged one.
     #[error("not a readable .npy array: {problem} (at byte {at}); save it again with numpy.save")]
     Malformed {
-        /// What was wrong.
+        /// The problem.
         problem: String,
         /// The offset from the start of the array.
         at: usize,
@@ -86,7 +86,7 @@ pub enum NpyError {
          do without streaming"
     )]
     Indivisible {
-        /// What it is like.
+        /// The property that forbids it.
         what: &'static str,
     },
     /// The elements of an object array could not be read.

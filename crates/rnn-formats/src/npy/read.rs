@@ -63,10 +63,10 @@ pub(super) fn values(header: Header, data: &[u8]) -> Result<NpyArray, NpyError> 
     Ok(NpyArray { shape: Shape::new(header.shape), values })
 }
 
-/// The extents of an array, of which only the beginning need be there.
+/// Reads the extents from the bytes of an `.npy` file, of which only the beginning has to be there.
 ///
 /// # Errors
-/// [`NpyError::Malformed`] if the header is.
+/// [`NpyError::Malformed`] if the header is malformed.
 pub fn shape(bytes: &[u8]) -> Result<Shape, NpyError> {
     Ok(Shape::new(header::parse(bytes)?.shape))
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// An array that stays in its file: rows of the leading axis are read when they are asked for, by
+/// An array that stays in its file. Rows along the first axis are read when they are asked for, by
 /// any number of threads. Clones read the same file.
 #[derive(Clone, Debug)]
 pub struct StoredArray {
@@ -15,7 +15,7 @@ pub struct StoredArray {
     path: PathBuf,
     header: Header,
     shape: Shape,
-    /// Where the elements begin, in bytes from the start of the file.
+    /// Offset of the elements in the file, in bytes.
     start: u64,
     row_bytes: usize,
 }
@@ -66,18 +66,18 @@ impl StoredArray {
         Ok(Self { file: Arc::new(file), path: path.to_owned(), header, shape, start, row_bytes })
     }
 
-    /// The extents.
+    /// Returns the extents.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// Bytes of the elements in the file.
+    /// Returns the size of the elements in the file, in bytes.
     pub fn bytes(&self) -> u64 {
         (self.shape.dims()[0] * self.row_bytes) as u64
     }
 
-    /// These rows, in this order. Rows that follow one another are read together, others in the
-    /// order of the file.
+    /// Reads these rows, in this order. Consecutive rows are read together, others in the order of
+    /// the file.
     ///
     /// # Errors
     /// [`NpyError`] if a row does not exist, or the file cannot be read: perhaps it has become

@@ -27,8 +27,8 @@ pub fn to_writer(writer: &mut impl Write, tensor: &HostTensor) -> io::Result<()>
     write_elements(writer, tensor)
 }
 
-/// An `.npy` file of floats that is written part by part, and takes the place of another once it is
-/// whole.
+/// A writer of an `.npy` file of floats, part by part. The file replaces another one when it is
+/// complete.
 #[derive(Debug)]
 pub struct FloatsWriter {
     file: AtomicFile,
@@ -38,7 +38,7 @@ pub struct FloatsWriter {
 }
 
 impl FloatsWriter {
-    /// Begins an array of this shape.
+    /// Begins a file of an array of this shape.
     ///
     /// # Errors
     /// [`WriteError`] if the file cannot be written.
@@ -50,10 +50,10 @@ impl FloatsWriter {
         Ok(writer)
     }
 
-    /// Writes the next elements.
+    /// Writes the next elements, in row-major order.
     ///
     /// # Errors
-    /// [`WriteError`] if they are more than are wanted, no floats, or the disk is full.
+    /// [`WriteError`] if they are more than the shape has, or no floats, or the disk is full.
     pub fn write(&mut self, part: &HostTensor) -> Result<(), WriteError> {
         let written = match (part.as_f32(), self.left.checked_sub(part.shape().len())) {
             (Ok(_), Some(left)) => {
@@ -65,7 +65,7 @@ impl FloatsWriter {
         self.named(written)
     }
 
-    /// Puts the file in its place.
+    /// Completes the file and moves it to its path.
     ///
     /// # Errors
     /// [`WriteError`] if elements are missing, or the disk is full.

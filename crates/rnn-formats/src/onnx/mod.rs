@@ -10,7 +10,7 @@ use proto::{
 };
 use rnn_core::HostTensor;
 
-/// The version of the operators that nodes name: that of ONNX 1.12, of 2022.
+/// The version of the operator set of the nodes: 17, of ONNX 1.12.
 pub const OPSET: i64 = 17;
 
 /// The version of the format that came with [`OPSET`].
@@ -19,12 +19,12 @@ const IR_VERSION: i64 = 8;
 /// Protobuf counts bytes in 31 bits.
 const MAX_BYTES: usize = i32::MAX as usize;
 
-/// Why a graph could not become a file.
+/// The error of a graph that exceeds the 2 GiB of a file, with its size in bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("the model takes {0} bytes, and an ONNX file holds less than 2 GiB; export .keras instead")]
 pub struct TooLarge(usize);
 
-/// The element types of values.
+/// An element type of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementType {
     /// f32.
@@ -44,12 +44,12 @@ pub enum Dim {
     Named(&'static str),
 }
 
-/// A value in a graph, by its unique name.
+/// The unique name of a value in a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueName(String);
 
 impl ValueName {
-    /// An optional operand that is not there.
+    /// Returns the name of an optional operand that is absent.
     pub fn none() -> Self {
         Self(String::new())
     }
@@ -72,7 +72,7 @@ pub enum Attribute {
     Texts(Vec<String>),
 }
 
-/// A graph under construction. Nodes must be added in an order of execution.
+/// A graph under construction. Nodes have to be added in an order of execution.
 #[derive(Clone, Debug)]
 pub struct Graph {
     proto: GraphProto,
@@ -81,18 +81,18 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// An empty graph.
+    /// Returns an empty graph.
     pub fn new(name: &str) -> Self {
         let proto = GraphProto { name: name.to_owned(), ..GraphProto::default() };
         Self { proto, scope: String::new(), made: 0 }
     }
 
-    /// Sets what the names of the nodes and values that follow begin with.
+    /// Sets the prefix of the names of the nodes and values that are added from now on.
     pub fn set_scope(&mut self, scope: &str) {
         scope.clone_into(&mut self.scope);
     }
 
-    /// An input of the model.
+    /// Adds an input of the model and returns it.
     pub fn input(&mut self, name: &str, ty: ElementType, dims: &[Dim]) -> ValueName {
         self.proto.input.push(value_info(name, ty, dims));
         ValueName(name.to_owned())
@@ -110,7 +110,7 @@ impl Graph {
         self.proto.output.push(value_info(name, ty, dims));
     }
 
-    /// A constant of the tensor's type; of unsigned integers, i64.
+    /// Adds a constant of the tensor's type and returns it; unsigned integers become i64.
     pub fn tensor(&mut self, name: &str, tensor: &HostTensor) -> ValueName {
         let dims = tensor.shape().dims().iter().map(|&d| d as i64).collect();
         match tensor.data() {
@@ -125,7 +125,7 @@ impl Graph {
         }
     }
 
-    /// A constant list of integers, such as a shape.
+    /// Adds a constant list of integers, such as a shape, and returns it.
     pub fn ints(&mut self, name: &str, values: &[i64]) -> ValueName {
         let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.constant(name, ElementType::Int64, vec![values.len() as i64], raw)
@@ -138,7 +138,7 @@ impl Graph {
         ValueName(name)
     }
 
-    /// Adds a node of one output.
+    /// Adds a node with one output and returns that.
     pub fn node(
         &mut self,
         op: &str,
@@ -150,7 +150,7 @@ impl Graph {
         ValueName(output)
     }
 
-    /// Adds a node of several outputs.
+    /// Adds a node with several outputs and returns those.
     pub fn node_with_outputs(
         &mut self,
         op: &str,
@@ -185,10 +185,10 @@ impl Graph {
         format!("{}/{stem}_{}", self.scope, self.made)
     }
 
-    /// The file.
+    /// Returns the graph as the bytes of an `.onnx` file.
     ///
     /// # Errors
-    /// [`TooLarge`] from 2 GiB on.
+    /// [`TooLarge`] if they are 2 GiB or more.
     pub fn into_bytes(self) -> Result<Vec<u8>, TooLarge> {
         let opset = OperatorSetIdProto { domain: String::new(), version: OPSET };
         let model = ModelProto {

@@ -18,7 +18,7 @@ pub(super) struct Machine<'a> {
     array: Construction,
 }
 
-/// How far the one array of the pickle is built.
+/// The state of the one array of the pickle.
 #[derive(Clone, Copy, PartialEq)]
 enum Construction {
     Absent,
@@ -28,6 +28,7 @@ enum Construction {
 }
 
 impl<'a> Machine<'a> {
+    /// Returns a machine that is about to run a pickle.
     pub fn new(input: &'a [u8]) -> Self {
         Self {
             reader: Reader::new(input),
@@ -41,6 +42,9 @@ impl<'a> Machine<'a> {
     }
 
     /// Runs the program to its end and returns the array that it leaves on the stack.
+    ///
+    /// # Errors
+    /// [`PickleError`] if the program is malformed, calls anything else, or leaves anything else.
     pub fn run(mut self) -> Result<Vec<Vec<i64>>, PickleError> {
         loop {
             match self.reader.opcode()? {

@@ -14,10 +14,10 @@ mod opcode;
 mod reader;
 mod value;
 
-/// Longer pickles are refused: 64 MiB. The reviews of IMDB take 14 MB.
+/// The longest pickle that is read: 64 MiB. The reviews of IMDB take 14 MB.
 pub const MAX_BYTES: usize = 64 << 20;
 
-/// Why a pickle could not be read.
+/// The reason why a pickle could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PickleError {
     /// The pickle is longer than [`MAX_BYTES`].
@@ -43,7 +43,7 @@ pub enum PickleError {
          numpy.save or numpy.savez"
     )]
     Content {
-        /// What was wrong.
+        /// The problem.
         problem: String,
         /// The offset of the opcode.
         at: usize,

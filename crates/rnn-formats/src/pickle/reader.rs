@@ -12,29 +12,40 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    /// Begins to read a pickle.
     pub fn new(input: &'a [u8]) -> Self {
         Self { input, at: 0, opcode_at: 0 }
     }
 
-    /// The length of the whole pickle.
+    /// Returns the length of the whole pickle in bytes.
     pub fn len(&self) -> usize {
         self.input.len()
     }
 
+    /// Reads the next opcode.
+    ///
+    /// # Errors
+    /// [`PickleError`] at the end of the pickle.
     pub fn opcode(&mut self) -> Result<u8, PickleError> {
         self.opcode_at = self.at;
         Ok(self.array::<1>()?[0])
     }
 
+    /// Returns an error about the contents, at the current place.
     pub fn content(&self, problem: impl Into<String>) -> PickleError {
         PickleError::Content { problem: problem.into(), at: self.opcode_at }
     }
 
+    /// Returns the error of a name that is not among those that are recognised.
     pub fn callable(&self, module: &[u8], name: &[u8]) -> PickleError {
         let name = format!("{}.{}", String::from_utf8_lossy(module), String::from_utf8_lossy(name));
         PickleError::Callable { name, at: self.opcode_at }
     }
 
+    /// Reads `N` bytes.
+    ///
+    /// # Errors
+    /// [`PickleError`] if fewer are left.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
         let array = self.input.get(self.at..).and_then(|rest| rest.first_chunk::<N>());
         let array = *array.ok_or_else(|| self.content("the pickle ends early"))?;
@@ -42,6 +53,10 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
+    /// Reads `len` bytes.
+    ///
+    /// # Errors
+    /// [`PickleError`] if fewer are left.
     pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], PickleError> {
         let end = self.at.checked_add(len);
         let bytes = end
@@ -51,7 +66,10 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
-    /// A length or index of `N` little-endian bytes.
+    /// Reads a length or index of `N` little-endian bytes.
+    ///
+    /// # Errors
+    /// [`PickleError`] if fewer are left, or it does not fit.
     pub fn size<const N: usize>(&mut self) -> Result<usize, PickleError> {
         let mut wide = [0; 8];
         wide.iter_mut().zip(self.array::<N>()?).for_each(|(w, b)| *w = b);
@@ -59,14 +77,20 @@ impl<'a> Reader<'a> {
             .map_err(|_| self.content("a length is beyond the address space"))
     }
 
-    /// A string or bytes whose length precedes it in `N` bytes.
+    /// Reads a string or bytes that are preceded by their length in `N` bytes.
+    ///
+    /// # Errors
+    /// [`PickleError`] if fewer are left.
     pub fn counted<const N: usize>(&mut self) -> Result<Value, PickleError> {
         let len = self.size::<N>()?;
         self.bytes(len)?;
         Ok(self.text(self.at - len, len))
     }
 
-    /// The bytes up to the next newline, which is skipped.
+    /// Reads the bytes up to the next newline, which is skipped.
+    ///
+    /// # Errors
+    /// [`PickleError`] if there is none.
     pub fn line(&mut self) -> Result<&'a [u8], PickleError> {
         let rest = self.input.get(self.at..).unwrap_or_default();
         let len = rest
@@ -77,7 +101,10 @@ impl<'a> Reader<'a> {
         Ok(rest.get(..len).unwrap_or_default())
     }
 
-    /// A string up to the next newline, within quotes if `quoted`.
+    /// Reads a string up to the next newline; within quotes if `quoted`.
+    ///
+    /// # Errors
+    /// [`PickleError`] if there is none.
     pub fn text_line(&mut self, quoted: bool) -> Result<Value, PickleError> {
         let mut start = self.at;
         let mut line = self.line()?;
@@ -94,7 +121,11 @@ impl<'a> Reader<'a> {
         Ok(self.text(start, line.len()))
     }
 
-    /// A decimal integer up to the next newline, perhaps with the suffix of a Python 2 long.
+    /// Reads a decimal integer up to the next newline, optionally with the suffix of a Python 2
+    /// long.
+    ///
+    /// # Errors
+    /// [`PickleError`] if there is none.
     pub fn decimal(&mut self) -> Result<i64, PickleError> {
         let line = self.line()?;
         let digits = line.strip_suffix(b"L").unwrap_or(line);
@@ -104,7 +135,10 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| self.content("expected a decimal integer of at most 64 bits"))
     }
 
-    /// The operand of INT, which protocols 0 and 1 also use for booleans.
+    /// Reads the operand of INT, which protocols 0 and 1 also use for booleans.
+    ///
+    /// # Errors
+    /// [`PickleError`] if there is none.
     pub fn int(&mut self) -> Result<Value, PickleError> {
         let start = self.at;
         match self.line()? {
@@ -115,13 +149,19 @@ impl<'a> Reader<'a> {
         self.decimal().map(Value::Int)
     }
 
-    /// A memo index in decimal.
+    /// Reads a memo index in decimal.
+    ///
+    /// # Errors
+    /// [`PickleError`] if there is none.
     pub fn decimal_size(&mut self) -> Result<usize, PickleError> {
         let value = self.decimal()?;
         usize::try_from(value).map_err(|_| self.content("a memo index is negative"))
     }
 
-    /// A two's complement little-endian integer of `len` bytes.
+    /// Reads a little-endian integer in two's complement of `len` bytes.
+    ///
+    /// # Errors
+    /// [`PickleError`] if fewer are left, or it exceeds 64 bits.
     pub fn long(&mut self, len: usize) -> Result<i64, PickleError> {
         let bytes = self.bytes(len)?;
         let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
@@ -136,7 +176,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// The bytes of a text value.
+    /// Returns the bytes of a text value.
     pub fn resolve(&self, value: Value) -> Option<&'a [u8]> {
         match value {
             Value::Text { start, len } => {

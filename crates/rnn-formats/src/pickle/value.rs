@@ -27,7 +27,7 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// What the value is, for error messages.
+    /// Returns the kind of the value, for error messages.
     pub fn kind(self) -> &'static str {
         match self {
             Value::None => "None",
@@ -57,6 +57,8 @@ pub(super) enum Global {
 }
 
 impl Global {
+    /// Returns the callable with this module and name, if it is one that NumPy uses to rebuild an
+    /// array.
     pub fn find(module: &[u8], name: &[u8]) -> Option<Self> {
         match (module, name) {
             (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => {
@@ -79,10 +81,12 @@ pub(super) enum List {
 }
 
 impl List {
+    /// Returns an empty list.
     pub fn new() -> Self {
         Self::Ints(Vec::new())
     }
 
+    /// Returns the number of items.
     pub fn len(&self) -> usize {
         match self {
             List::Ints(ints) => ints.len(),
@@ -90,6 +94,7 @@ impl List {
         }
     }
 
+    /// Appends items.
     pub fn extend(&mut self, items: &[Value]) {
         if let List::Ints(ints) = self {
             let before = ints.len();

@@ -1,10 +1,11 @@
 //! `rnn-gpu bench`.
 
+use crate::process::Process;
 use anyhow::Result;
 use rnn_bench::{BenchOptions, Suite, bench};
 use std::path::PathBuf;
 
-/// What to measure and where.
+/// The arguments of `rnn-gpu bench`.
 #[derive(clap::Args)]
 pub struct BenchArgs {
     /// What to measure
@@ -49,5 +50,6 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         wanted: args.filter.as_deref().unwrap_or_default(),
         quick: args.quick,
         json: args.json.as_deref(),
+        host: &Process,
     })
 }

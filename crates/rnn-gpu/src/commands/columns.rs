@@ -2,7 +2,7 @@
 
 use rnn_run::arrays::ColumnChoice;
 
-/// Which columns of a table are asked for.
+/// The arguments that choose columns of a table.
 #[derive(clap::Args)]
 pub struct ColumnArgs {
     /// Of a .csv file the column that holds the labels, by the name in its first line, or by its
@@ -15,7 +15,7 @@ pub struct ColumnArgs {
 }
 
 impl ColumnArgs {
-    /// As those who read tables take it.
+    /// Returns the columns that are asked for.
     pub fn choice(self) -> ColumnChoice {
         ColumnChoice { target: self.target, features: self.features }
     }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use rnn_report::compare::compare;
 use std::path::PathBuf;
 
-/// The runs to compare.
+/// The arguments of `rnn-gpu compare`.
 #[derive(clap::Args)]
 pub struct CompareArgs {
     /// The folders that `train` wrote
@@ -20,5 +20,6 @@ pub struct CompareArgs {
 /// # Errors
 /// If a run is not finished, or the picture or page cannot be written.
 pub fn run(CompareArgs { runs, out }: &CompareArgs) -> Result<()> {
-    compare(runs, out)
+    print!("{}", compare(runs, out)?);
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `rnn-gpu devices`.
 
-/// Lists what can be computed on.
+/// Prints the devices of this machine.
 pub fn run() {
     print!("{}", rnn::device::list());
 }

@@ -1,13 +1,16 @@
 //! `rnn-gpu evaluate`.
 
 use super::columns::ColumnArgs;
+use crate::process::{Process, host, warn_of};
 use anyhow::Result;
 use rnn::device;
-use rnn_run::evaluate::evaluate;
+use rnn_run::evaluate::{Evaluated, evaluate};
 use rnn_run::fit;
+use rnn_run::measure::describe;
+use rnn_run::splits::Split;
 use std::path::PathBuf;
 
-/// What to measure, and by what.
+/// The arguments of `rnn-gpu evaluate`.
 #[derive(clap::Args)]
 pub struct EvaluateArgs {
     /// The folder that `train` wrote, .keras or .h5
@@ -29,7 +32,7 @@ pub struct EvaluateArgs {
     device: String,
 }
 
-/// Measures a trained model on the test data.
+/// Evaluates a trained model on test data and prints the metrics.
 ///
 /// # Errors
 /// If the model or the data cannot be read or do not fit together, the device fails, or a file
@@ -38,11 +41,17 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     let (device, why) = device::open(&args.device)?;
     println!("device: {}: {why}", device.info());
     let Some(data) = args.data else {
-        let (folder, config, result) = evaluate(&args.run, &*device)?;
+        let Evaluated { folder, config, result, rows } = evaluate(&args.run, &*device, &Process)?;
+        println!("precision: {}, as it was trained", config.precision);
+        warn_of(&rows);
         println!("{}", rnn_report::text(&config, &result));
         rnn_report::draw(&folder, &config, &result)?;
         return rnn_report::write(&folder, &config, &result);
     };
     let columns = args.columns.choice();
-    fit::evaluate(&args.run, (&data, args.stream, &columns), args.fit.as_deref(), &*device)
+    let data = (&*data, args.stream, &columns);
+    let results = fit::evaluate(&args.run, data, args.fit.as_deref(), &*device, &host())?;
+    println!("{}", describe(Split::Test, &results.metrics, results.metric_sums));
+    warn_of(&results.rows);
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! `rnn-gpu export`.
 
+use crate::process::host;
 use anyhow::{Result, bail};
 use rnn::model_file;
 use rnn_formats::keras::Format;
@@ -9,7 +10,7 @@ use rnn_run::run::SavedModel;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-/// Which model to write, and in which form.
+/// The arguments of `rnn-gpu export`.
 #[derive(clap::Args)]
 pub struct ExportArgs {
     /// A run folder, .keras or .h5
@@ -20,12 +21,12 @@ pub struct ExportArgs {
     to: PathBuf,
 }
 
-/// Writes a model for others, in the form that the name of `to` asks for.
+/// Writes a model in the format that the extension of `to` names.
 ///
 /// # Errors
-/// If the model cannot be read, the form cannot hold it, or the file cannot be written.
+/// If the model cannot be read, the format cannot hold it, or the file cannot be written.
 pub fn run(ExportArgs { model, to }: &ExportArgs) -> Result<()> {
-    let SavedModel { file, .. } = SavedModel::open(model)?;
+    let SavedModel { file, .. } = SavedModel::open(model, &host())?;
     Outputs::of(&[model]).take(to)?;
     match (Format::of_path(to), to.extension().and_then(|extension| extension.to_str())) {
         (Some(format), _) => model_file::save_keras(&file, format, to)?,

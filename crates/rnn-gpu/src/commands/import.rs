@@ -1,5 +1,6 @@
 //! `rnn-gpu import`.
 
+use crate::process::host;
 use anyhow::{Result, ensure};
 use rnn::model_file;
 use rnn_run::checkpoint::RunLock;
@@ -7,7 +8,7 @@ use rnn_run::run::contents::Holds;
 use rnn_run::run::{RunFolder, SavedModel};
 use std::path::{Path, PathBuf};
 
-/// What to import, and into which folder.
+/// The arguments of `rnn-gpu import`.
 #[derive(clap::Args)]
 pub struct ImportArgs {
     /// A .keras or .h5 file
@@ -20,13 +21,14 @@ pub struct ImportArgs {
     overwrite: bool,
 }
 
-/// Turns a model of Keras's into a run folder. Where `overwrite` says so, it takes the place of one
-/// that was imported; a run that was trained stays in any case.
+/// Converts a model of Keras into a run folder. With `overwrite` it replaces a model that was
+/// imported; a run that was trained stays in any case.
 ///
 /// # Errors
 /// If the file cannot be read, holds what is not supported, or the folder holds something or cannot
 /// be written.
 pub fn run(args: &ImportArgs) -> Result<()> {
+    let host = host();
     let named = || Path::new("runs").join(args.file.file_stem().unwrap_or_default());
     let out = &args.out.clone().unwrap_or_else(named);
     ensure!(
@@ -34,11 +36,11 @@ pub fn run(args: &ImportArgs) -> Result<()> {
         "{} holds a run that was trained: choose another folder with --out",
         out.display()
     );
-    let SavedModel { file, .. } = SavedModel::open(&args.file)?;
+    let SavedModel { file, .. } = SavedModel::open(&args.file, &host)?;
     let model = file.trained_model(None)?;
     print!("{}", file.architecture.summary()?);
     let folder = RunFolder::begin(out, args.overwrite)?;
-    let _lock = RunLock::acquire(out)?;
+    let _lock = RunLock::acquire(out, &*host)?;
     let kept = file.optimizer_state(&model)?;
     let of = (&model, kept.as_ref());
     model_file::save(folder.path(), &file.architecture, file.compile.as_ref(), of)?;

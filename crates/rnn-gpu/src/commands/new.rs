@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-/// The file to write.
+/// The arguments of `rnn-gpu new`.
 #[derive(clap::Args)]
 pub struct NewArgs {
     /// The file; one that is named fit.toml says how a model is trained
@@ -15,7 +15,7 @@ pub struct NewArgs {
     path: PathBuf,
 }
 
-/// Writes the example of a `model.toml`, or of a `fit.toml`.
+/// Writes an example of a `model.toml`, or of a `fit.toml`.
 ///
 /// # Errors
 /// If there is a file already, or it cannot be written.

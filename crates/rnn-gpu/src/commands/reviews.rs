@@ -4,10 +4,10 @@ use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use rnn::datasets::download::Download;
 use rnn::datasets::text::Columns;
-use rnn_run::source::Source;
+use rnn_run::source::DatasetSource;
 use std::path::{Path, PathBuf};
 
-/// How reviews that are text are to be read.
+/// The arguments that say how reviews are read from text.
 #[derive(clap::Args)]
 pub struct TextArgs {
     /// The column of a .csv, .tsv or .jsonl file that holds the text [default: text, review or
@@ -25,22 +25,24 @@ pub struct TextArgs {
 }
 
 impl TextArgs {
-    /// The columns of a file.
+    /// Returns the columns that are asked for.
     pub fn columns(&self) -> Columns {
         Columns { text: self.text_column.clone(), label: self.label_column.clone() }
     }
 
-    /// Makes sure that nothing is asked for which this source does not have.
+    /// Makes sure that the arguments apply to a source of reviews.
     ///
     /// # Errors
-    /// If columns are named of what has none, or words of what has its own.
-    pub fn check(&self, source: &Source) -> Result<()> {
+    /// If columns are given for a source without columns, or a list of words for one that has its
+    /// own.
+    pub fn check(&self, source: &DatasetSource) -> Result<()> {
         ensure!(
-            matches!(source, Source::Text { .. }) || self.columns() == Columns::default(),
+            matches!(source, DatasetSource::Text { .. }) || self.columns() == Columns::default(),
             "--text-column and --label-column are for .csv, .tsv and .jsonl files"
         );
         ensure!(
-            matches!(source, Source::Text { .. } | Source::Imdb(_)) || self.word_index.is_none(),
+            matches!(source, DatasetSource::Text { .. } | DatasetSource::Imdb(_))
+                || self.word_index.is_none(),
             "--word-index is for reviews given with --data; {} needs none",
             source.name()
         );
@@ -48,7 +50,10 @@ impl TextArgs {
     }
 }
 
-/// Downloads a file, and shows how far that is.
+/// Downloads a file, with a progress bar.
+///
+/// # Errors
+/// If it cannot be downloaded.
 pub fn download(file: &Download, path: &Path) -> Result<()> {
     eprintln!("downloading {} to {}", file.url, path.display());
     let bar = ProgressBar::new(file.bytes);

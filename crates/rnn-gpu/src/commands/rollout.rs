@@ -1,23 +1,24 @@
 //! `rnn-gpu rollout`.
 
+use crate::process::warn_of;
 use anyhow::Result;
 use rnn::device;
 use rnn_run::rollout::{RolloutOptions, rollout};
 use rnn_run::run::RunFolder;
 use std::path::PathBuf;
 
-/// Which film to go on with.
+/// The arguments of `rnn-gpu rollout`.
 #[derive(clap::Args)]
 pub struct RolloutArgs {
     /// The folder that `train next-frame` wrote
     run: PathBuf,
-    /// The film's number [default: the fifth that was not trained on, 1004 of the tutorial's]
+    /// The video's number [default: the fifth that was not trained on, 1004 of the tutorial's]
     #[arg(long)]
     which: Option<usize>,
-    /// Frames that the model sees [default: half of the film's, 7 of the tutorial's]
+    /// Frames that the model sees [default: half of the video's, 7 of the tutorial's]
     #[arg(long)]
     track: Option<usize>,
-    /// Frames that it predicts [default: 16; of films of fewer than 15 frames, to their end]
+    /// Frames that it predicts [default: 16; of videos of fewer than 15 frames, to their end]
     #[arg(long)]
     frames: Option<usize>,
     /// auto, cpu, gpu, gpu:N or part of a name
@@ -25,16 +26,18 @@ pub struct RolloutArgs {
     device: String,
 }
 
-/// Lets a model go on with a film, and draws what it predicts.
+/// Rolls out a video of a run and draws the predictions.
 ///
 /// # Errors
-/// If the run cannot be read or has no such film, the device fails, or a file cannot be written.
+/// If the run cannot be read or has no such video, the device fails, or a file cannot be written.
 pub fn run(args: &RolloutArgs) -> Result<()> {
     let (device, why) = device::open(&args.device)?;
     println!("device: {}: {why}", device.info());
     let (folder, config) = RunFolder::open(&args.run)?;
     let &RolloutArgs { which, track, frames, .. } = args;
     let options = RolloutOptions { which, track, frames };
-    rnn_report::draw_rollout(&folder, rollout(&folder, &config, options, &*device)?)?;
+    let rollout = rollout(&folder, &config, options, &*device)?;
+    warn_of(&[rollout.rows]);
+    print!("{}", rnn_report::draw_rollout(&folder, rollout)?);
     rnn_report::write(&folder, &config, &folder.result()?)
 }

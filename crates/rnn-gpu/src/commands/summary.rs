@@ -1,12 +1,13 @@
 //! `rnn-gpu summary`.
 
+use crate::process::host;
 use anyhow::{Result, ensure};
 use clap::ValueEnum as _;
 use rnn_run::experiment::{Experiment, Preset};
 use rnn_run::run::SavedModel;
 use std::path::Path;
 
-/// The model to describe.
+/// The arguments of `rnn-gpu summary`.
 #[derive(clap::Args)]
 pub struct SummaryArgs {
     /// An experiment, a run folder, .keras, .h5 or model.toml
@@ -26,7 +27,7 @@ pub fn run(SummaryArgs { model }: &SummaryArgs) -> Result<()> {
                 "{model} is neither a file or folder nor one of the experiments {}",
                 experiments().join(", ")
             );
-            SavedModel::open(Path::new(model))?.file.summary()?
+            SavedModel::open(Path::new(model), &host())?.file.summary()?
         }
     };
     print!("{summary}");

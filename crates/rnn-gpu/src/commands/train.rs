@@ -2,6 +2,7 @@
 
 use super::columns::ColumnArgs;
 use super::reviews::{TextArgs, download};
+use crate::process::{Process, host};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
 use rnn::datasets::movies::MovieOptions;
@@ -9,16 +10,18 @@ use rnn::device::{self, Opened};
 use rnn::nn::Precision;
 use rnn_report::progress::{ShowProgress, WatchOptions};
 use rnn_run::checkpoint::{CheckpointOptions, Every};
-use rnn_run::distributed::{self, World};
+use rnn_run::config::{BuiltinTask, Config, MAX_BATCH, Task};
+use rnn_run::distributed;
 use rnn_run::experiment::{Experiment, Preset};
 use rnn_run::fit::{self, FitArgs};
-use rnn_run::run::{Config, MAX_BATCH, RunFolder, Task, Tutorial};
-use rnn_run::source::{Fetch, Source};
+use rnn_run::run::RunFolder;
+use rnn_run::source::{DatasetSource, Fetch};
 use rnn_run::train::{self, Progress, TrainOptions};
+use rnn_run::world::World;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// What the models of the tutorial have, and those of one's own do not.
+/// The arguments for models of the tutorial alone.
 const TUTORIAL: [&str; 8] = [
     "experiment",
     "preset",
@@ -60,7 +63,7 @@ pub struct TrainArgs {
     /// Decides first weights, split and order [default: 1]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Use at most so many examples of each set
+    /// Use at most N examples of each set
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
     /// f32, or mixed: LSTM, ConvLSTM and SimpleRNN keep sequences in half precision and sum in
@@ -108,7 +111,7 @@ pub struct TrainArgs {
     /// Whose defaults the model follows [default: keras3; 2018 of next-frame]
     #[arg(long, value_enum, help_heading = TUTORIAL_MODEL)]
     preset: Option<Preset>,
-    /// Tokens of a review, of which longer ones lose their beginning, or frames of a film
+    /// Tokens of a review, of which longer ones lose their beginning, or frames of a video
     /// [default: 500; 201 of the bundled corpus; 15 of next-frame, 12 of its quick preset]
     #[arg(
         long, value_name = "N", help_heading = TUTORIAL_MODEL,
@@ -123,18 +126,18 @@ pub struct TrainArgs {
         value_parser = clap::builder::FalseyValueParser::new()
     )]
     offline: bool,
-    /// Films to make, of which five sixths are trained on [default: 1200; 720 of the quick preset]
+    /// Videos to make, of which five sixths are trained on [default: 1200; 720 of the quick preset]
     #[arg(
         long, value_name = "N", help_heading = TUTORIAL_MODEL,
         value_parser = clap::value_parser!(u32).range(6..=1_000_000)
     )]
     movies: Option<u32>,
-    /// Pixels of a side of a film, an even number [default: 40; 20 of the quick preset]
+    /// Pixels of a side of a video, an even number [default: 40; 20 of the quick preset]
     #[arg(long, value_name = "N", value_parser = movie_size, help_heading = TUTORIAL_MODEL)]
     size: Option<u32>,
 }
 
-/// What a run has decided when it began.
+/// The arguments that are decided when a run begins, and that resuming takes from it.
 const SETTINGS: [&str; 18] = [
     "experiment",
     "model",
@@ -156,7 +159,7 @@ const SETTINGS: [&str; 18] = [
     "overwrite",
 ];
 
-/// How a training is watched.
+/// The arguments about the display of a training.
 #[derive(clap::Args)]
 struct WatchArgs {
     /// Show live curves on the whole terminal; lines where standard output is none
@@ -168,7 +171,7 @@ struct WatchArgs {
     tensorboard: Option<Option<PathBuf>>,
 }
 
-/// What `train` is told about checkpoints.
+/// The arguments about checkpoints.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Checkpoints")]
 struct CheckpointArgs {
@@ -176,7 +179,7 @@ struct CheckpointArgs {
     /// for more --epochs. With --data, where the same data lies now
     #[arg(long, value_name = "RUN", conflicts_with_all = SETTINGS)]
     resume: Option<PathBuf>,
-    /// When to take checkpoints besides those after each epoch: every so many steps, or after
+    /// When to take checkpoints besides those after each epoch: every N steps, or after
     /// times like 90s, 5m or 2h; `never` for none at all
     #[arg(long, value_name = "STEPS|TIME", default_value = "epoch")]
     checkpoint_every: Every,
@@ -188,11 +191,11 @@ struct CheckpointArgs {
     overwrite: bool,
 }
 
-/// Films that two cores learn from in five minutes.
+/// Videos that two cores learn from in five minutes.
 const QUICK: MovieOptions =
     MovieOptions { count: 720, frames: 12, size: 20, squares: (1, 3), seed: 1 };
 
-/// What `train` can be asked for.
+/// The experiment or experiments to train.
 #[derive(Clone, Copy, Debug)]
 enum Choice {
     One(Experiment),
@@ -204,8 +207,15 @@ impl clap::ValueEnum for Choice {
         const {
             &{
                 let [a, b, c, d] = Experiment::REVIEWS;
-                let films = Choice::One(Experiment::NextFrame);
-                [Choice::One(a), Choice::One(b), Choice::One(c), Choice::One(d), films, Choice::All]
+                let videos = Choice::One(Experiment::NextFrame);
+                [
+                    Choice::One(a),
+                    Choice::One(b),
+                    Choice::One(c),
+                    Choice::One(d),
+                    videos,
+                    Choice::All,
+                ]
             }
         }
     }
@@ -222,17 +232,17 @@ impl clap::ValueEnum for Choice {
 fn movie_size(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(size @ 8..=1024) if size % 2 == 0 => Ok(size),
-        _ => Err("a film takes an even number of pixels from 8 to 1024".into()),
+        _ => Err("a video takes an even number of pixels from 8 to 1024".into()),
     }
 }
 
-/// Trains what was asked for.
+/// Trains the model or models that were asked for, and writes their run folders.
 ///
 /// # Errors
 /// If the arguments do not fit together, the training fails, or it is interrupted.
 pub fn run(args: TrainArgs) -> Result<()> {
     match args.distributed {
-        true => distributed::run(&args.device.clone(), |world| lead(args, Some(world))),
+        true => distributed::run(&args.device.clone(), &Process, |world| lead(args, Some(world))),
         false => lead(args, None),
     }
 }
@@ -251,9 +261,9 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
     let TrainArgs { checkpoints, watch, profile, .. } = args;
     let CheckpointArgs { resume, checkpoint_every: every, keep, overwrite } = checkpoints;
     let checkpoints = CheckpointOptions { every, keep: keep as usize, overwrite };
-    let options = TrainOptions { checkpoints, profile, world };
+    let options = TrainOptions { checkpoints, profile, world, host: host() };
     let mut progress =
-        ShowProgress(WatchOptions { tui: watch.tui, tensorboard: watch.tensorboard });
+        ShowProgress::new(WatchOptions { tui: watch.tui, tensorboard: watch.tensorboard }, host());
     let (ranks, place) = (options.ranks(), options.place(device.device()));
     if ranks > 1 {
         println!("{ranks} ranks");
@@ -261,7 +271,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
     if let Some(model) = args.model {
         let named = Path::new("runs").join(model.file_stem().unwrap_or(model.as_os_str()));
         let out = args.out.unwrap_or(named);
-        let (config, first) = fit::prepare(&FitArgs {
+        let asked = FitArgs {
             model,
             data: args.data.context("--model takes --data")?,
             columns: args.columns.choice(),
@@ -275,11 +285,12 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
             limit: args.limit.map(|n| n as usize),
             ranks,
             device: place,
-        })?;
+        };
+        let (config, first) = fit::prepare(&asked, &host())?;
         println!("data: {}", config.data());
         let carried_out = (&options, &mut progress as &mut dyn Progress);
         let trained = train::train(&config, first, &mut device, &out, carried_out)?;
-        rnn_report::publish(trained, device.device())?;
+        rnn_report::publish(trained, device.device(), &Process)?;
         println!("wrote {}", out.display());
         return Ok(());
     }
@@ -289,21 +300,21 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         let moved = [args.data, args.text.word_index];
         let carried_out = (&options, &mut progress as &mut dyn Progress);
         let trained = train::resume(&run, epochs, moved, &mut device, carried_out)?;
-        rnn_report::publish(trained, device.device())?;
+        rnn_report::publish(trained, device.device(), &Process)?;
         println!("wrote {}", run.display());
         return Ok(());
     };
     let seed = args.seed.unwrap_or(1);
-    let films = matches!(choice, Choice::One(Experiment::NextFrame));
-    let preset = args.preset.unwrap_or(if films { Preset::Keras2018 } else { Preset::Keras3 });
+    let videos = matches!(choice, Choice::One(Experiment::NextFrame));
+    let preset = args.preset.unwrap_or(if videos { Preset::Keras2018 } else { Preset::Keras3 });
     let quick = preset == Preset::Quick;
-    ensure!(films || !quick, "--preset quick is for next-frame alone");
+    ensure!(videos || !quick, "--preset quick is for next-frame alone");
     ensure!(
-        films || (args.movies, args.size) == (None, None),
+        videos || (args.movies, args.size) == (None, None),
         "--movies and --size are for next-frame alone"
     );
-    let (data, which) = if films {
-        ensure!(args.data.is_none(), "next-frame makes its own films and takes no --data");
+    let (data, which) = if videos {
+        ensure!(args.data.is_none(), "next-frame makes its own videos and takes no --data");
         let tutorial = if quick { QUICK } else { MovieOptions::default() };
         let movies = MovieOptions {
             count: number(args.movies, tutorial.count),
@@ -313,24 +324,28 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
             ..tutorial
         };
         let MovieOptions { count, frames, size, .. } = movies;
-        let text = format!("{count} films of moving squares, {frames} frames of {size} x {size}");
-        (Source::Movies(movies), text)
+        let text = format!("{count} videos of moving squares, {frames} frames of {size} x {size}");
+        (DatasetSource::Movies(movies), text)
     } else {
-        {
-            let fetch: Option<&Fetch<'_>> = (!args.offline).then_some(&download);
-            Source::find(args.data, args.text.columns(), fetch)
+        let fetch: Option<&Fetch<'_>> = (!args.offline).then_some(&download);
+        let found = DatasetSource::find(args.data, args.text.columns(), fetch);
+        if let Some(error) = &found.no_words {
+            eprintln!("{error:#}; without it, `predict --text` will want --word-index");
         }
+        let advice = found.no_reviews.as_ref().map(|_| "; give --data imdb.npz for real reviews");
+        let text = format!("{found}{}", advice.unwrap_or_default());
+        (found.source, text)
     };
     args.text.check(&data)?;
     ensure!(args.columns.target.is_empty(), "--target is for models of your own, --model");
     println!("data: {which}");
-    let (epochs, batch_size) = match (films, quick) {
+    let (epochs, batch_size) = match (videos, quick) {
         (true, true) => (3, 1),
         (true, false) => (20, 10),
         _ => (3, 128),
     };
     let config = |experiment| Config {
-        task: Task::Tutorial(Tutorial {
+        task: Task::Builtin(BuiltinTask {
             experiment,
             preset,
             length: number(args.length, data.length()),
@@ -349,7 +364,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
     let mut train = |experiment: Experiment, out: &Path| {
         let carried_out = (&options, &mut progress as &mut dyn Progress);
         let trained = train::train(&config(experiment), None, &mut device, out, carried_out)?;
-        rnn_report::publish(trained, device.device())?;
+        rnn_report::publish(trained, device.device(), &Process)?;
         println!("wrote {}", out.display());
         anyhow::Ok(())
     };
@@ -366,7 +381,8 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
             for (experiment, folder) in Experiment::REVIEWS.into_iter().zip(&folders) {
                 train(experiment, folder)?;
             }
-            rnn_report::compare::compare(&folders, &parent.join("compare.png"))
+            print!("{}", rnn_report::compare::compare(&folders, &parent.join("compare.png"))?);
+            Ok(())
         }
     }
 }

@@ -14,9 +14,10 @@ use rnn_core::HostTensor;
 use rnn_cpu::CpuDevice;
 use rnn_formats::{keras, npy};
 use rnn_report as report;
+use rnn_run::config::{Config, Task};
 use rnn_run::fit::FitOptions;
 use rnn_run::memory;
-use rnn_run::run::{Config, RunFolder, Task};
+use rnn_run::run::RunFolder;
 use rnn_run::train::{TrainOptions, train};
 use serde_json::{Value, json};
 use std::fs;
@@ -53,7 +54,7 @@ fn run() -> &'static Path {
             Opened::new(|| Ok(Box::new(CpuDevice::new()) as Box<_>)).expect("a device");
         let options = TrainOptions::default();
         let trained = train(&config, None, &mut device, &out, (&options, &mut ())).expect("a run");
-        report::publish(trained, device.device()).expect("a page");
+        report::publish(trained, device.device(), &()).expect("a page");
         out
     })
 }
@@ -159,7 +160,7 @@ fn imdb(path: &Path) -> bool {
 /// Of a run with this configuration, all that costs less than its model.
 fn config(run: &Path) -> bool {
     let Ok((_, config)) = RunFolder::open(run) else { return false };
-    if let Task::Own(own) = &config.task {
+    if let Task::Custom(own) = &config.task {
         let samples: Vec<&[usize]> = own.samples.iter().map(Vec::as_slice).collect();
         let closed = own.model.architecture.clone().with_shapes(&samples);
         if closed.and_then(|closed| closed.count_params()).is_err() {

@@ -6,7 +6,7 @@ use rnn::nn::{ConfigError, Dataset, Loss, TrainError, Trainer};
 use rnn::{Device, HostTensor};
 use rnn_core::Examples;
 use rnn_run::arrays::samples;
-use rnn_run::arrays::{Arrays, Kind};
+use rnn_run::arrays::{Arrays, ElementKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -98,13 +98,13 @@ impl Case {
         let mut predictions = Vec::new();
         while arrays.has(&format!("predict_{}", predictions.len())) {
             let name = format!("predict_{}", predictions.len());
-            predictions.push(arrays.get(&[&name], Kind::Floats)?);
+            predictions.push(arrays.get(&[&name], ElementKind::Floats)?);
         }
         let mut numbers = |name: &str| -> Result<Option<Vec<f64>>> {
             if !arrays.has(name) {
                 return Ok(None);
             }
-            let values = arrays.get(&[name], Kind::Floats)?;
+            let values = arrays.get(&[name], ElementKind::Floats)?;
             Ok(Some(values.as_f32()?.iter().map(|&value| f64::from(value)).collect()))
         };
         Ok(Results {
@@ -155,11 +155,11 @@ impl Case {
         let mut arrays = Arrays::open(&self.file("npz"), false)?;
         let described = file.architecture.inputs().iter().enumerate();
         let inputs = described
-            .map(|(i, input)| arrays.get(&[&format!("x_train_{i}")], Kind::of(input)))
+            .map(|(i, input)| arrays.get(&[&format!("x_train_{i}")], ElementKind::of(input)))
             .collect::<Result<Vec<_>>>()?;
         let labels = losses.enumerate().map(|(i, loss)| {
             let sparse = matches!(loss, Loss::SparseCategoricalCrossentropy { .. });
-            let kind = if sparse { Kind::Whole } else { Kind::Floats };
+            let kind = if sparse { ElementKind::Whole } else { ElementKind::Floats };
             arrays.get(&[&format!("y_train_{i}")], kind)
         });
         let labels = labels.collect::<Result<Vec<_>>>()?;
@@ -168,14 +168,14 @@ impl Case {
         let mut weights: Vec<Arc<dyn Examples>> = Vec::new();
         while arrays.has(&format!("w_train_{}", weights.len())) {
             let name = format!("w_train_{}", weights.len());
-            weights.push(Arc::new(arrays.get(&[&name], Kind::Floats)?));
+            weights.push(Arc::new(arrays.get(&[&name], ElementKind::Floats)?));
         }
         if !weights.is_empty() {
             judged = judged.sample_weights_of(weights)?;
             trained = judged.clone();
         }
         if arrays.has("class_weights") {
-            let weights = arrays.get(&["class_weights"], Kind::Floats)?;
+            let weights = arrays.get(&["class_weights"], ElementKind::Floats)?;
             trained = trained.class_weights(weights.as_f32()?)?;
         }
         Ok(Data { inputs, judged, trained, accuracy: arrays.has("accuracy") })

@@ -1,16 +1,14 @@
 //! Layers by the names of their classes.
 
-use crate::layers::{BIDIRECTIONAL, LAYERS, TimeDistributed};
+use crate::layers::{BIDIRECTIONAL, LAYERS, LayerTable, TimeDistributed};
 use crate::{ConfigError, Layer};
 use serde_json::{Map, Value};
 
-type Table = [(&'static str, fn() -> Box<dyn Layer>)];
-
-fn new(table: &Table, class: &str) -> Option<Box<dyn Layer>> {
+fn new(table: &LayerTable, class: &str) -> Option<Box<dyn Layer>> {
     table.iter().find(|(name, _)| *name == class).map(|(_, new)| new())
 }
 
-fn classes(table: &Table) -> Vec<&'static str> {
+fn classes(table: &LayerTable) -> Vec<&'static str> {
     table.iter().map(|(name, _)| *name).collect()
 }
 

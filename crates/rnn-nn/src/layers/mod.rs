@@ -75,9 +75,12 @@ pub use time_distributed::TimeDistributed;
 use crate::Layer;
 use rnn_ops::Activation;
 
+/// Constructors of layers by Keras's class names.
+pub(crate) type LayerTable = [(&'static str, fn() -> Box<dyn Layer>)];
+
 /// A layer of each class by Keras's name, with placeholders for the arguments that a description
 /// must give.
-pub(crate) static LAYERS: &[(&str, fn() -> Box<dyn Layer>)] = &[
+pub(crate) static LAYERS: &LayerTable = &[
     ("Activation", || Box::new(OutputActivation::default())),
     ("Add", || Box::new(Add())),
     ("Average", || Box::new(Average())),
@@ -121,7 +124,7 @@ pub(crate) static LAYERS: &[(&str, fn() -> Box<dyn Layer>)] = &[
 ];
 
 /// Each recurrent layer in both directions, by the name of the layer within.
-pub(crate) static BIDIRECTIONAL: &[(&str, fn() -> Box<dyn Layer>)] = &[
+pub(crate) static BIDIRECTIONAL: &LayerTable = &[
     ("ConvLSTM1D", || Box::new(Bidirectional::new(ConvLstm1D::new(1, 1)))),
     ("ConvLSTM2D", || Box::new(Bidirectional::new(ConvLstm2D::new(1, 1)))),
     ("ConvLSTM3D", || Box::new(Bidirectional::new(ConvLstm3D::new(1, 1)))),

@@ -5,8 +5,11 @@ use plotters::coord::types::RangedCoordf64;
 
 /// A labelled axis with its ticks.
 pub(crate) struct Axis {
+    /// The name of the axis and its unit.
     pub label: String,
+    /// The values from its one end to the other.
     pub range: Range<f64>,
+    /// The values that are labelled.
     pub ticks: Vec<f64>,
     /// How many decimals tick labels carry.
     decimals: usize,
@@ -15,7 +18,7 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// About `count` ticks at round numbers at least `min_step` apart.
+    /// Returns an axis with about `count` ticks, at round values at least `min_step` apart.
     pub fn new(label: impl Into<String>, range: Range<f64>, count: usize, min_step: f64) -> Self {
         let step = round_up((range.end - range.start) / count as f64).max(min_step);
         let first = (range.start / step - 1e-9).ceil() as i64;
@@ -29,7 +32,8 @@ impl Axis {
         }
     }
 
-    /// Places of width 1 from 0 on, each with its name below its middle.
+    /// Returns an axis of categories: places of width 1 from 0 on, each with its name below its
+    /// middle.
     pub fn named(names: Vec<String>) -> Self {
         let ticks = (0..names.len()).map(|i| i as f64 + 0.5).collect();
         Self {
@@ -41,12 +45,12 @@ impl Axis {
         }
     }
 
-    /// Room for `epochs` points, ticked at whole epochs from 1 on.
+    /// Returns an axis for `epochs` points, ticked at whole epochs from 1 on.
     pub fn epochs(epochs: usize) -> Self {
         Self::counted("epoch", epochs)
     }
 
-    /// Room for as many points as there are of something, ticked at whole numbers from 1 on.
+    /// Returns an axis for `count` points, ticked at whole numbers from 1 on.
     pub fn counted(label: impl Into<String>, count: usize) -> Self {
         const MOST_TICKS: usize = 12;
         let step = [1, 5, 10, 20, 50, 100, 200, 500]
@@ -67,7 +71,7 @@ impl Axis {
 }
 
 impl Axis {
-    /// The label of a tick.
+    /// Returns the label of a tick.
     pub fn tick(&self, at: f64) -> String {
         match self.names.get(at as usize) {
             Some(name) => name.clone(),

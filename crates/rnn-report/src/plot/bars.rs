@@ -6,18 +6,21 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::path::Path;
 
-/// Groups of bars.
+/// A panel of bars in groups.
 pub struct Bars {
-    /// What all of them are.
+    /// Heading of the panel.
     pub caption: &'static str,
-    /// A name and the height of the bar of each series, if it has one.
+    /// The groups: a name, and the height of the bar of each series that has one.
     pub groups: Vec<(String, Vec<Option<f64>>)>,
 }
 
-/// Of the room of a group, what its bars take.
+/// The fraction of the room of a group that its bars take.
 const FILLED: f64 = 0.8;
 
-/// Writes bars to a PNG file, with a line at 1, which they are multiples of.
+/// Draws bars to a PNG file, with a line at 1, of which the heights are multiples.
+///
+/// # Errors
+/// If the file cannot be written.
 pub fn bars(
     path: &Path,
     title: &str,

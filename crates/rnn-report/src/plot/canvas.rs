@@ -22,7 +22,7 @@ const TEXT_SIZE: u32 = 16;
 const TICK_SIZE: u32 = 14;
 const SMALLEST: u32 = 12;
 
-/// What a line of text has of the width.
+/// The width of a line of text, in pixels.
 const ROOM: u32 = WIDTH - 40;
 /// From line to line of a legend.
 const LINE: u32 = 24;
@@ -44,9 +44,13 @@ pub(super) type Series<'a> = dyn FnOnce(&mut Chart<'_, '_>) -> Result<()> + 'a;
 
 /// One panel of a picture: what its axes show and how its series are drawn.
 pub(super) struct Panel<'a> {
+    /// Heading of the panel.
     pub caption: String,
+    /// The horizontal axis.
     pub x: Axis,
+    /// The vertical axis.
     pub y: Axis,
+    /// The function that draws the series into the panel.
     pub series: Box<Series<'a>>,
 }
 
@@ -130,9 +134,9 @@ fn shortened(text: &str, style: &TextStyle<'_>) -> Result<String> {
 /// A name with its look and the pixels that both are wide.
 type Entry = (String, Style, u32);
 
-/// What stands for the series, in as many lines as they take.
+/// The legend of the series, in as many lines as it takes.
 struct Legend {
-    /// Of each line the pixels that it is wide, and what it holds.
+    /// The width of each line in pixels, and its entries.
     lines: Vec<(u32, Vec<Entry>)>,
 }
 

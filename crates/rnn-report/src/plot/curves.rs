@@ -8,19 +8,20 @@ use super::axis::{Axis, padded};
 use super::canvas::{self, Panel, px};
 use super::style::Style;
 
-/// A curve: what was measured after each epoch.
+/// The metrics of one run after each epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
-    /// For the legend.
+    /// Name of the run in the legend.
     pub name: String,
-    /// One entry per epoch.
+    /// The metrics, one entry for each epoch.
     pub epochs: Vec<Metrics>,
 }
 
-/// Writes curves of a loss of this name to a PNG file, beside those of accuracy if there are
-/// `classes`.
+/// Draws the curves of a loss with the name `loss`, and those of the accuracy if there are
+/// `classes`, to a PNG file. Values that are not finite, as of a run that diverged, are left out.
 ///
-/// Values that are not finite, as of a run that diverged, are left out.
+/// # Errors
+/// If the file cannot be written.
 pub fn curves(
     path: &Path,
     title: &str,

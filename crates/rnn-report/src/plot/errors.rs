@@ -6,7 +6,10 @@ use plotters::prelude::*;
 use rnn_run::frame_error::FrameError;
 use std::path::Path;
 
-/// Writes how the errors grow from predicted frame to predicted frame to a PNG file.
+/// Draws the errors of predicted frames, in order, to a PNG file.
+///
+/// # Errors
+/// If the file cannot be written.
 pub fn error_curves(path: &Path, title: &str, errors: &[FrameError]) -> Result<()> {
     let panels = vec![
         panel("Binary cross-entropy", "BCE", errors, |e| e.bce),

@@ -9,8 +9,11 @@ use super::axis::Axis;
 use super::canvas::{self, Panel, px};
 use super::{BLUE, VERMILLION};
 
-/// Writes histograms of the predicted probabilities of two sets of what `examples` names to a PNG
-/// file.
+/// Draws histograms of the predicted probabilities of two named sets to a PNG file. `examples` is
+/// the word for what they count.
+///
+/// # Errors
+/// If the file cannot be written.
 pub fn probability_histogram(
     path: &Path,
     title: &str,

@@ -4,22 +4,25 @@ use super::style::Style;
 use anyhow::Result;
 use std::path::Path;
 
-/// Curves over one axis.
-pub struct Lines {
-    /// What the axes show.
+/// A panel of curves over one axis.
+pub struct LinePanel {
+    /// The names of the horizontal and of the vertical axis.
     pub axes: (&'static str, &'static str),
-    /// Of each series the points, in order; what is not finite is left out.
+    /// The points of each series in order; those that are not finite are left out.
     pub series: Vec<Vec<(f64, f64)>>,
 }
 
-/// Writes curves to a PNG file, in a panel for each axis, all from zero, so that what is
-/// proportional is a straight line through the corner.
-pub fn lines(path: &Path, title: &str, names: &[&str], panels: &[Lines]) -> Result<()> {
+/// Draws curves to a PNG file, a panel each. All axes begin at zero, so that what is proportional
+/// is a straight line through the corner.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn lines(path: &Path, title: &str, names: &[&str], panels: &[LinePanel]) -> Result<()> {
     let legend: Vec<_> = names.iter().enumerate().map(|(i, &name)| (name, Style::of(i))).collect();
     canvas::save(path, title, &legend, panels.iter().map(panel).collect())
 }
 
-fn panel(lines: &Lines) -> Panel<'_> {
+fn panel(lines: &LinePanel) -> Panel<'_> {
     let points = lines.series.iter().flatten().filter(|(_, y)| y.is_finite());
     let (x, y) = points.fold((0.0f64, 0.0f64), |(x, y), p| (x.max(p.0), y.max(p.1)));
     let axis = |label, highest: f64, step| Axis::new(label, 0.0..1.06 * highest.max(1e-6), 6, step);

@@ -5,19 +5,19 @@ mod bars;
 mod canvas;
 mod curves;
 mod errors;
-mod film;
 mod font;
 pub(crate) mod histogram;
 mod lines;
 mod output;
 mod style;
+mod video;
 
 pub use bars::{Bars, bars};
 pub use curves::{Series, curves};
 pub use errors::error_curves;
-pub use film::{Film, film};
 pub use histogram::probability_histogram;
-pub use lines::{Lines, lines};
+pub use lines::{LinePanel, lines};
+pub use video::{Video, draw_video};
 
 use plotters::style::RGBColor;
 

@@ -8,11 +8,13 @@ use plotters::prelude::*;
 /// The look of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Style {
+    /// Colour of the series.
     pub color: RGBColor,
+    /// Pattern of its line.
     pub line: Line,
 }
 
-/// How its line is drawn.
+/// The pattern of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Solid,
@@ -27,13 +29,17 @@ impl From<RGBColor> for Style {
 }
 
 impl Style {
-    /// That of the series of this number; they repeat after 24.
+    /// Returns the style of the series with this number; styles repeat after 24.
     pub fn of(index: usize) -> Self {
         let line = [Line::Solid, Line::Dashed, Line::Dotted][index / PALETTE.len() % 3];
         Self { color: PALETTE[index % PALETTE.len()], line }
     }
 
-    /// Draws a line through points, with markers of this radius, which make a single one visible.
+    /// Draws a line through points, with a marker of this radius in pixels at each, so that a
+    /// single point is visible.
+    ///
+    /// # Errors
+    /// If the picture cannot be drawn.
     pub fn draw(
         self,
         chart: &mut Chart<'_, '_>,

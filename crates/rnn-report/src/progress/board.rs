@@ -1,11 +1,11 @@
-use super::Figures;
+use super::TrainingFigures;
 use rnn::nn::{Event, Metrics};
 use rnn_formats::tensorboard::{EventWriter, keep_only};
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Curves for TensorBoard under the names that Keras's callback gives them
+/// The TensorBoard curves of a training, under the names of Keras's callback
 /// (keras/src/callbacks/tensorboard.py), in the folders `train` and `validation`.
 pub struct Board {
     train: EventWriter<File>,
@@ -13,15 +13,15 @@ pub struct Board {
 }
 
 impl Board {
-    /// New files in a folder. Where a training goes on that was there before, with so many steps and
-    /// epochs behind it, the folder loses what was written after them.
+    /// Creates new files in a folder. For a training that is resumed, `done` are the steps and
+    /// epochs already done; what older files hold beyond them is removed.
     ///
     /// # Errors
-    /// If they cannot be written.
-    pub fn create(folder: &Path, behind: Option<[usize; 2]>) -> io::Result<Self> {
+    /// If a file cannot be written.
+    pub fn create(folder: &Path, done: Option<[usize; 2]>) -> io::Result<Self> {
         let file = |name| {
             let folder = folder.join(name);
-            if let Some([steps, epochs]) = behind {
+            if let Some([steps, epochs]) = done {
                 let [steps, epochs] = [steps as u64, epochs as u64];
                 keep_only(&folder, |tag, step| match tag.starts_with("epoch_") {
                     true => step < epochs,
@@ -33,12 +33,17 @@ impl Board {
         Ok(Self { train: file("train")?, validation: file("validation")? })
     }
 
-    /// Writes what happened, which `figures` know already; `fresh` says whether it came with a new
-    /// point of their curve.
+    /// Writes an event of the training, of which `figures` have been updated; `fresh` says that
+    /// they have a new point.
     ///
     /// # Errors
-    /// If the disk is full, for example.
-    pub fn write(&mut self, event: &Event, figures: &Figures, fresh: bool) -> io::Result<()> {
+    /// If a file cannot be written, as on a full disk.
+    pub fn write(
+        &mut self,
+        event: &Event,
+        figures: &TrainingFigures,
+        fresh: bool,
+    ) -> io::Result<()> {
         let values = |names: [&'static str; 2], loss: f64, accuracy: f64| {
             let mut values = vec![(names[0], loss)];
             values.extend(figures.classes.then_some((names[1], accuracy)));

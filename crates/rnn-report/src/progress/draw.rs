@@ -1,4 +1,4 @@
-use super::{Figures, Point};
+use super::{Point, TrainingFigures};
 use crate::plot::axis::padded;
 use indicatif::HumanDuration;
 use ratatui::Frame;
@@ -16,19 +16,19 @@ const VALIDATION: Color = Color::Magenta;
 /// Columns below which the charts stand one above the other.
 const NARROW: u16 = 72;
 
-/// What changes by the clock alone.
+/// The figures that change with the time alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    /// How long the training has been watched.
+    /// Time since the training was first watched.
     pub elapsed: Duration,
-    /// How long it will still take.
+    /// Estimated time to its end.
     pub left: Duration,
-    /// Training examples a second.
+    /// Training examples per second.
     pub rate: f64,
 }
 
 /// Draws the whole screen. `ending` says that the training was asked to stop.
-pub fn draw(frame: &mut Frame<'_>, figures: &Figures, clock: Clock, ending: bool) {
+pub fn draw(frame: &mut Frame<'_>, figures: &TrainingFigures, clock: Clock, ending: bool) {
     let rows = [
         Constraint::Length(1),
         Constraint::Length(1),
@@ -52,7 +52,7 @@ pub fn draw(frame: &mut Frame<'_>, figures: &Figures, clock: Clock, ending: bool
     frame.render_widget(keys, foot);
 }
 
-fn draw_progress(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
+fn draw_progress(frame: &mut Frame<'_>, area: Rect, figures: &TrainingFigures) {
     let (step, steps) = (figures.step, figures.steps());
     let label = format!("epoch {}/{}, step {step}/{steps}", figures.epoch.max(1), figures.epochs);
     let gauge = LineGauge::default()
@@ -64,7 +64,7 @@ fn draw_progress(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
     frame.render_widget(gauge, area);
 }
 
-fn draw_charts(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
+fn draw_charts(frame: &mut Frame<'_>, area: Rect, figures: &TrainingFigures) {
     let loss = (|p: &Point| p.loss, "Loss");
     let accuracy = (|p: &Point| p.accuracy, "Accuracy");
     if !figures.classes {
@@ -83,7 +83,7 @@ fn draw_charts(frame: &mut Frame<'_>, area: Rect, figures: &Figures) {
 fn draw_chart(
     frame: &mut Frame<'_>,
     area: Rect,
-    figures: &Figures,
+    figures: &TrainingFigures,
     name: &str,
     of: fn(&Point) -> f64,
 ) {
@@ -127,12 +127,12 @@ fn draw_chart(
     frame.render_widget(Chart::new(sets).block(block).x_axis(x).y_axis(y), area);
 }
 
-fn status_lines(figures: &Figures, clock: Clock) -> Vec<Line<'static>> {
+fn status_lines(figures: &TrainingFigures, clock: Clock) -> Vec<Line<'static>> {
     let training = figures.describe("", &figures.latest);
     let last = figures.logs.last().and_then(|log| log.validation);
     let validation = match last {
         Some(validation) => figures.describe("", &validation),
-        None => "behind the first epoch".to_owned(),
+        None => "after the first epoch".to_owned(),
     };
     let named = |name: &'static str, text: String, color: Color| {
         Line::from(vec![Span::from(format!("{name:<11}")).fg(color), Span::from(text)])

@@ -1,57 +1,57 @@
 use rnn::memory::Bytes;
 use rnn::nn::{EpochLog, Event, Metrics};
+use rnn_run::config::Config;
 use rnn_run::memory::Footprint;
-use rnn_run::run::Config;
 use std::time::{Duration, Instant};
 
 /// Points of a curve beyond which neighbours are joined.
 const MOST_POINTS: usize = 2048;
 
-/// What there is to show of a training: the one source of every display.
+/// The progress of a training, from which every display takes its figures.
 #[derive(Clone, Debug)]
-pub struct Figures {
-    /// Which model on what.
+pub struct TrainingFigures {
+    /// Name of the model and of its data.
     pub title: String,
-    /// What computes.
+    /// Name of the device.
     pub device: String,
-    /// What a step needs.
+    /// Memory of a step, in words.
     pub memory: String,
     /// Passes over the training data.
     pub epochs: usize,
-    /// Examples that an epoch trains on, and that it validates on.
+    /// Numbers of examples that an epoch trains on, and that it validates on.
     pub examples: [usize; 2],
     /// Examples in a step.
     pub batch_size: usize,
-    /// Whether there are classes, and so an accuracy.
+    /// True if there are classes, and therefore an accuracy.
     pub classes: bool,
-    /// The epoch at hand.
+    /// Number of the current epoch, from 1 on.
     pub epoch: usize,
-    /// Steps of it that are done.
+    /// Steps of the current epoch that are done.
     pub step: usize,
-    /// Means since it began, as far as they have arrived.
+    /// Mean metrics of the current epoch, as far as they have arrived.
     pub latest: Metrics,
-    /// What the steps since the last point came to.
+    /// Mean metrics of the training, a point for each group of steps.
     pub training: Vec<Point>,
-    /// What the epochs came to.
+    /// The metrics of the epochs that are over.
     pub logs: Vec<EpochLog>,
     started: Instant,
-    /// Training examples that were behind when it was first watched: in all, and of this epoch.
+    /// Training examples already done when it was first watched: in all, and of this epoch.
     origin: Option<(f64, usize)>,
     epoch_started: Instant,
 }
 
-/// The training that is watched.
+/// The settings of a training that is displayed.
 #[derive(Clone, Debug)]
 pub struct Watched {
-    /// Which model on what.
+    /// Name of the model and of its data.
     pub title: String,
-    /// What computes.
+    /// Name of the device.
     pub device: String,
     /// Passes over the training data.
     pub epochs: usize,
     /// Examples in a step.
     pub batch_size: usize,
-    /// Whether there are classes, and so an accuracy.
+    /// True if there are classes, and therefore an accuracy.
     pub classes: bool,
 }
 
@@ -67,19 +67,19 @@ impl From<&Config> for Watched {
     }
 }
 
-/// A mean over some examples of the training.
+/// A mean over consecutive training steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// Epochs over, with a fraction.
+    /// Time of the point in epochs, with a fraction.
     pub at: f64,
-    /// The loss.
+    /// Mean loss.
     pub loss: f64,
-    /// The fraction right.
+    /// Fraction of the examples that were right.
     pub accuracy: f64,
 }
 
-impl Figures {
-    /// Before the first step.
+impl TrainingFigures {
+    /// Returns the figures of a training before its first step.
     pub fn new(of: impl Into<Watched>, examples: [usize; 2], memory: &Footprint) -> Self {
         let now = Instant::now();
         let Watched { title, device, epochs, batch_size, classes } = of.into();
@@ -105,7 +105,7 @@ impl Figures {
         }
     }
 
-    /// Takes in what happened.
+    /// Adds an event of the training to the figures.
     pub fn update(&mut self, event: &Event) {
         match event {
             Event::Epoch(epoch) => {
@@ -153,29 +153,29 @@ impl Figures {
         self.training.push(point);
     }
 
-    /// Steps of an epoch.
+    /// Returns the number of steps of an epoch.
     pub fn steps(&self) -> usize {
         self.examples[0].div_ceil(self.batch_size.max(1))
     }
 
-    /// Examples of the epoch that were trained on.
+    /// Returns the number of examples of the current epoch that were trained on.
     pub fn done(&self) -> usize {
         (self.step * self.batch_size).min(self.examples[0])
     }
 
-    /// How long it has been watched.
+    /// Returns the time since the training was first watched.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Training examples a second in this epoch.
+    /// Returns the training examples per second in the current epoch.
     pub fn rate(&self) -> f64 {
         let before = self.origin.filter(|_| self.logs.is_empty()).map_or(0, |(_, before)| before);
         let done = self.done().saturating_sub(before);
         done as f64 / self.epoch_started.elapsed().as_secs_f64().max(1e-9)
     }
 
-    /// The time that the rest will take, if it goes on as before.
+    /// Returns the estimated time to the end of the training.
     pub fn left(&self) -> Duration {
         let behind = self.behind(self.done());
         let watched = behind - self.origin.map_or(behind, |(origin, _)| origin);
@@ -193,7 +193,7 @@ impl Figures {
         self.epoch.saturating_sub(1) as f64 * self.epoch_work() + done as f64
     }
 
-    /// Loss and accuracy in words.
+    /// Returns loss and, if there are classes, accuracy as text; `prefix` stands before each name.
     pub fn describe(&self, prefix: &str, m: &Metrics) -> String {
         match self.classes {
             true => format!("{prefix}loss {:.4}, {prefix}accuracy {:.4}", m.loss, m.accuracy),
@@ -201,7 +201,7 @@ impl Figures {
         }
     }
 
-    /// What an epoch came to, as a line.
+    /// Returns the metrics of an epoch as a line.
     pub fn summary(&self, log: &EpochLog) -> String {
         let validation = log.validation.map(|v| format!(", {}", self.describe("validation ", &v)));
         format!(

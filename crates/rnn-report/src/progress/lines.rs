@@ -1,39 +1,41 @@
-use super::Figures;
+use super::TrainingFigures;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use rnn::nn::Event;
+use rnn_run::host::Host;
 use std::io::IsTerminal;
 use std::time::Duration;
 
 /// How long steps are watched before the time left is told where there is no bar.
 const FIRST_ESTIMATE: Duration = Duration::from_secs(15);
 
-/// A bar per epoch on a terminal; elsewhere a line per epoch, and one with the first estimate.
+/// A display in lines: on a terminal a progress bar for each epoch; elsewhere a line for each
+/// epoch, and one with the first estimate of the time left.
 #[derive(Default)]
-pub struct Lines {
+pub struct LineDisplay {
     told: bool,
     bar: Option<ProgressBar>,
 }
 
-impl Lines {
-    /// Shows what happened, which `figures` know already.
-    pub fn show(&mut self, event: &Event, figures: &Figures) {
+impl LineDisplay {
+    /// Shows an event of the training, of which `figures` have been updated.
+    pub fn show(&mut self, event: &Event, figures: &TrainingFigures, host: &dyn Host) {
         match event {
             Event::Epoch(epoch) => {
-                println!("Epoch {epoch}/{}", figures.epochs);
+                host.tell(format_args!("Epoch {epoch}/{}", figures.epochs));
                 self.bar = std::io::stderr().is_terminal().then(|| bar(figures.examples[0]));
             }
-            Event::Step(..) => self.step(figures),
+            Event::Step(..) => self.step(figures, host),
             Event::Validation(_) => {}
             Event::EpochEnd(log) => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }
-                println!("{}", figures.summary(log));
+                host.tell(format_args!("{}", figures.summary(log)));
             }
         }
     }
 
-    fn step(&mut self, figures: &Figures) {
+    fn step(&mut self, figures: &TrainingFigures, host: &dyn Host) {
         let left = HumanDuration(figures.left());
         match &self.bar {
             Some(bar) => {
@@ -42,7 +44,7 @@ impl Lines {
                 bar.set_message(format!("{left} left in all, {means}"));
             }
             None if !self.told && figures.elapsed() > FIRST_ESTIMATE => {
-                println!("about {left:#} left");
+                host.tell(format_args!("about {left:#} left"));
                 self.told = true;
             }
             None => {}

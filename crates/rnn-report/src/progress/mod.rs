@@ -8,11 +8,12 @@ mod screen;
 
 pub use board::Board;
 pub use draw::{Clock, draw};
-pub use figures::{Figures, Point, Watched};
+pub use figures::{Point, TrainingFigures, Watched};
 
 use anyhow::{Context, Result};
-use lines::Lines;
+use lines::LineDisplay;
 use rnn::nn::{Callback, Event, TrainError, Trainer};
+use rnn_run::host::Host;
 use rnn_run::train::{Attempt, Progress};
 use screen::Screen;
 use std::ffi::OsStr;
@@ -21,75 +22,87 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How a training is watched.
+/// The displays of a training.
 #[derive(Clone, Debug, Default)]
 pub struct WatchOptions {
-    /// Whether live curves are shown on the whole terminal; lines where standard output is none.
+    /// True to show live curves on the whole terminal; if standard output is none, lines are shown.
     pub tui: bool,
-    /// Whether curves for TensorBoard are written, into the folder `tensorboard` of the run, or into
-    /// one of this folder that is named as the run's.
+    /// The folder of TensorBoard curves, if they are written: `Some(None)` for the folder
+    /// `tensorboard` of the run, `Some(Some(folder))` for a subfolder of that folder with the name
+    /// of the run.
     pub tensorboard: Option<Option<PathBuf>>,
 }
 
-type Shared = Arc<Mutex<Figures>>;
+type Shared = Arc<Mutex<TrainingFigures>>;
 
 /// The figures, also if somebody panicked over them.
-fn read(figures: &Shared) -> MutexGuard<'_, Figures> {
+fn read(figures: &Shared) -> MutexGuard<'_, TrainingFigures> {
     figures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Shows trainings as it was asked for.
-pub struct ShowProgress(pub WatchOptions);
+/// The displays of trainings: lines, a live screen, TensorBoard curves.
+pub struct ShowProgress {
+    options: WatchOptions,
+    host: Arc<dyn Host>,
+}
 
-impl Progress for ShowProgress {
-    fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Box<dyn Callback>> {
-        Ok(Box::new(Watch::new(attempt, &self.0)?))
+impl ShowProgress {
+    /// Creates the displays; `host` prints their lines.
+    pub fn new(options: WatchOptions, host: Arc<dyn Host>) -> Self {
+        Self { options, host }
     }
 }
 
-/// Follows a training.
+impl Progress for ShowProgress {
+    fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Box<dyn Callback>> {
+        Ok(Box::new(Watch::new(attempt, &self.options, self.host.clone())?))
+    }
+}
+
+/// A callback that displays one attempt at a training.
 pub struct Watch {
     figures: Shared,
     display: Display,
     board: Option<Board>,
+    host: Arc<dyn Host>,
 }
 
 enum Display {
-    Lines(Lines),
+    Lines(LineDisplay),
     Screen(Option<Screen>),
 }
 
 impl Watch {
-    /// Begins. The curves of a training that goes on do so where they were, unless another folder
-    /// is asked for.
+    /// Begins to display. TensorBoard curves of a training that is resumed continue in their folder
+    /// unless another one is asked for.
     ///
     /// # Errors
-    /// If the terminal cannot be drawn on, or TensorBoard's files not be written.
-    pub fn new(attempt: &Attempt<'_>, args: &WatchOptions) -> Result<Self> {
-        let &Attempt { config, examples, memory, folder: run, behind } = attempt;
+    /// If the terminal cannot be drawn on, or TensorBoard's files cannot be written.
+    pub fn new(attempt: &Attempt<'_>, args: &WatchOptions, host: Arc<dyn Host>) -> Result<Self> {
+        let &Attempt { config, examples, memory, folder: run, done } = attempt;
         let path = run.path();
         let folder = match &args.tensorboard {
             Some(Some(folder)) => Some(folder.join(path.file_name().unwrap_or(OsStr::new("run")))),
             Some(None) => Some(path.join("tensorboard")),
-            None if behind.is_some() => run.curves_folder()?,
+            None if done.is_some() => run.curves_folder()?,
             None => None,
         };
         let create = |folder: PathBuf| {
             let failed = || format!("cannot write to the folder {}", folder.display());
-            let board = Board::create(&folder, behind).with_context(failed)?;
+            let board = Board::create(&folder, done).with_context(failed)?;
             run.save_curves_folder(&folder)?;
             anyhow::Ok(board)
         };
         let board = folder.map(create).transpose()?;
-        let figures = Arc::new(Mutex::new(Figures::new(config, examples, memory)));
+        let figures = Arc::new(Mutex::new(TrainingFigures::new(config, examples, memory)));
         let display = match args.tui && std::io::stdout().is_terminal() {
             true => {
-                let screen = Screen::start(figures.clone());
+                let screen = Screen::start(figures.clone(), host.clone());
                 Display::Screen(Some(screen.context("cannot draw on this terminal")?))
             }
-            false => Display::Lines(Lines::default()),
+            false => Display::Lines(LineDisplay::default()),
         };
-        Ok(Self { figures, display, board })
+        Ok(Self { figures, display, board, host })
     }
 }
 
@@ -104,7 +117,7 @@ impl Callback for Watch {
             board.write(event, &figures, fresh).map_err(failed)?;
         }
         if let Display::Lines(lines) = &mut self.display {
-            lines.show(event, &figures);
+            lines.show(event, &figures, &*self.host);
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -117,7 +130,9 @@ impl Drop for Watch {
             drop(screen.take());
             let figures = read(&self.figures);
             for log in &figures.logs {
-                println!("Epoch {}/{}\n{}", log.epoch, figures.epochs, figures.summary(log));
+                let summary = figures.summary(log);
+                let epochs = figures.epochs;
+                self.host.tell(format_args!("Epoch {}/{epochs}\n{summary}", log.epoch));
             }
         }
     }

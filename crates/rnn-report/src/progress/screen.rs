@@ -2,7 +2,7 @@ use super::draw::{Clock, draw};
 use super::{Shared, read};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
-use rnn_run::interrupt::{self, Cause, Cleanup};
+use rnn_run::host::{Guard, Host};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,28 +15,29 @@ const FRAME: Duration = Duration::from_millis(100);
 /// Whether the terminal shows the screen.
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// The whole terminal, drawn by a thread of its own so that a long step delays neither keys nor
-/// resizing. The terminal is as it was before once this is dropped, also by a panic.
+/// A display on the whole terminal, drawn by its own thread, so that a long step delays neither
+/// keys nor resizing. Dropping it, also in a panic, restores the terminal.
 pub struct Screen {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-    _restored: Cleanup,
+    _restored: Guard,
 }
 
 impl Screen {
-    /// Takes the terminal.
+    /// Takes the terminal and begins to draw. `host` is asked to stop by the keys q, Esc and
+    /// Ctrl-C.
     ///
     /// # Errors
-    /// If standard output is none that can be drawn on.
-    pub fn start(figures: Shared) -> io::Result<Self> {
-        let _restored = interrupt::at_end(restore);
+    /// If standard output is no terminal that can be drawn on.
+    pub fn start(figures: Shared, host: Arc<dyn Host>) -> io::Result<Self> {
+        let _restored = host.at_end(Box::new(restore));
         SHOWN.store(true, Ordering::Relaxed);
         let terminal = ratatui::try_init().inspect_err(|_| restore())?;
         let over = Arc::new(AtomicBool::new(false));
         let thread = {
             let over = over.clone();
             // What cannot be drawn must not end a training: the figures are in the run's files.
-            thread::spawn(move || drop(show(terminal, &figures, &over)))
+            thread::spawn(move || drop(show(terminal, &figures, &over, &*host)))
         };
         Ok(Self { over, thread: Some(thread), _restored })
     }
@@ -59,12 +60,17 @@ fn restore() {
     }
 }
 
-fn show(mut terminal: DefaultTerminal, figures: &Shared, over: &AtomicBool) -> io::Result<()> {
+fn show(
+    mut terminal: DefaultTerminal,
+    figures: &Shared,
+    over: &AtomicBool,
+    host: &dyn Host,
+) -> io::Result<()> {
     while !over.load(Ordering::Relaxed) {
         let figures = read(figures).clone();
         let (elapsed, left, rate) = (figures.elapsed(), figures.left(), figures.rate());
         let clock = Clock { elapsed, left, rate };
-        let ending = interrupt::requested().is_some();
+        let ending = host.stop_requested();
         terminal.draw(|frame| draw(frame, &figures, clock, ending))?;
         if !event::poll(FRAME)? {
             continue;
@@ -74,9 +80,9 @@ fn show(mut terminal: DefaultTerminal, figures: &Shared, over: &AtomicBool) -> i
         match key.code {
             _ if key.kind == KeyEventKind::Release => {}
             // The terminal sends no signal while it hands over every key.
-            KeyCode::Char('c') if control => interrupt::request(Cause::Interrupt),
+            KeyCode::Char('c') if control => host.request_stop(),
             KeyCode::Char('q') | KeyCode::Esc if ending => {}
-            KeyCode::Char('q') | KeyCode::Esc => interrupt::request(Cause::Interrupt),
+            KeyCode::Char('q') | KeyCode::Esc => host.request_stop(),
             _ => {}
         }
     }

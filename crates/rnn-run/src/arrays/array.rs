@@ -1,4 +1,4 @@
-use super::{Kind, convert};
+use super::{ElementKind, convert};
 use anyhow::{Result, ensure};
 use rnn_core::{Examples, HostTensor, Shape};
 use rnn_formats::npy::StoredArray;
@@ -6,7 +6,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// An array of examples: in memory, or in its file.
+/// An array of examples along its first axis: in memory, or in its file.
 #[derive(Clone, Debug)]
 pub enum Array {
     /// All of it is there.
@@ -15,13 +15,13 @@ pub enum Array {
     Streamed(Streamed),
 }
 
-/// An array in a file, whose examples are converted and checked as they are read.
+/// An array in a file whose examples are converted and checked as they are read.
 #[derive(Clone)]
 pub struct Streamed {
     /// For messages.
     name: String,
     stored: StoredArray,
-    kind: Kind,
+    kind: ElementKind,
     shape: Shape,
     check: Option<Arc<Check>>,
 }
@@ -29,12 +29,12 @@ pub struct Streamed {
 type Check = dyn Fn(&HostTensor) -> Result<()> + Send + Sync;
 
 impl Array {
-    pub(super) fn streamed(name: String, stored: StoredArray, kind: Kind) -> Self {
+    pub(super) fn streamed(name: String, stored: StoredArray, kind: ElementKind) -> Self {
         let shape = stored.shape().clone();
         Self::Streamed(Streamed { name, stored, kind, shape, check: None })
     }
 
-    /// The extents, the number of examples first.
+    /// Returns the extents, the number of examples first.
     pub fn shape(&self) -> &Shape {
         match self {
             Self::Memory(tensor) => tensor.shape(),
@@ -42,10 +42,10 @@ impl Array {
         }
     }
 
-    /// As many examples of the same elements, of other extents.
+    /// Returns the same examples with other extents.
     ///
     /// # Errors
-    /// If they have other numbers of elements.
+    /// If the number of examples, or that of elements, would change.
     pub fn reshape(self, shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();
         ensure!(
@@ -60,10 +60,11 @@ impl Array {
         })
     }
 
-    /// Looks at all examples: now, or at those that are streamed when they are read.
+    /// Applies `check` to all examples: now if they are in memory, else to each batch when it is
+    /// read.
     ///
     /// # Errors
-    /// What `check` has against examples in memory.
+    /// The error of `check` for examples in memory.
     pub fn checked(
         self,
         check: impl Fn(&HostTensor) -> Result<()> + Send + Sync + 'static,
@@ -79,7 +80,7 @@ impl Array {
         })
     }
 
-    /// For a data set.
+    /// Returns the array as examples for a [`rnn::nn::Dataset`].
     pub fn examples(self) -> Arc<dyn Examples> {
         match self {
             Self::Memory(tensor) => Arc::new(tensor),

@@ -1,5 +1,6 @@
 //! Tables of numbers: `.csv` files, whose columns are what a model is fed and its labels.
 
+use crate::error::RunError;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rnn_core::HostTensor;
 use rnn_data::text;
@@ -7,30 +8,30 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Which columns of a table are asked for.
+/// The columns of a table that a user asks for.
 #[derive(Clone, Debug, Default)]
 pub struct ColumnChoice {
-    /// Those that hold the labels, by the names in the first line, or by their numbers from 0 on
-    /// where that line has none; several for an output of several numbers.
+    /// The columns that hold the labels, by the names in the first line, or by their numbers from 0
+    /// on if that line has no names. Several are one label of several numbers.
     pub target: Vec<String>,
-    /// Those that the model is fed; where none is named, all others.
+    /// The columns that are examples; if empty, all others.
     pub features: Vec<String>,
 }
 
-/// What the columns of a table are, as a run keeps it.
+/// The roles of the columns of a table, as a run stores them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
-    /// Those that the model is fed.
+    /// The columns that are examples.
     pub features: Vec<String>,
-    /// The labels.
+    /// The columns that are labels.
     pub targets: Vec<String>,
-    /// All of the table that was trained on; their numbers, where it does not name them.
+    /// All columns of the table that was trained on; their numbers if it does not name them.
     pub all: Vec<String>,
-    /// Whether its first line names them.
+    /// True if the first line of that table names the columns.
     pub named: bool,
 }
 
-/// A table in a file.
+/// A `.csv` file of numbers, of which the first line has been read.
 #[derive(Debug)]
 pub struct Table {
     path: PathBuf,
@@ -39,8 +40,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads the first line, which names the columns if it holds no number, or one of the names
-    /// that are asked for.
+    /// Reads the first line of a table. It names the columns if it holds no number, or one of the
+    /// names that are asked for.
     ///
     /// # Errors
     /// If the file cannot be read, or is empty.
@@ -49,7 +50,8 @@ impl Table {
         Self::read_names(path, |cells| cells.iter().any(|c| number(c).is_none() && asked(c)))
     }
 
-    /// The same of a table with columns of one that was trained on, or without.
+    /// Reads the first line of a table which names the columns if it holds no number, or some or
+    /// all of the names in `of`.
     ///
     /// # Errors
     /// As [`Table::open`].
@@ -83,13 +85,10 @@ impl Table {
         }
     }
 
-    /// What is said of a table of which no column is known to be the labels.
+    /// Returns the error for a table of which no column is known to be the labels,
+    /// [`RunError::NoTarget`].
     pub fn without_target(&self) -> anyhow::Error {
-        anyhow!(
-            "{} is a table, in which labels are a column: name it with --target; {}",
-            self.path.display(),
-            self.listed()
-        )
+        RunError::NoTarget { path: self.path.clone(), columns: self.listed() }.into()
     }
 
     /// The place of a column.
@@ -102,45 +101,46 @@ impl Table {
         }
     }
 
-    /// What the columns are to be.
+    /// Assigns the roles that a user asks for to the columns of the table.
     ///
     /// # Errors
-    /// If no target is named, there is no such column, or nothing is left to feed a model.
+    /// If no target is named ([`RunError::NoTarget`]), a column is missing or named twice, or no
+    /// column is left to be an example.
     pub fn choose(&self, asked: &ColumnChoice) -> Result<Columns> {
-        let shown = self.path.display();
         if asked.target.is_empty() {
             return Err(self.without_target());
         }
         for (index, name) in asked.target.iter().chain(&asked.features).enumerate() {
             self.place(name)?;
             let again = asked.target.iter().chain(&asked.features).take(index).any(|n| n == name);
-            ensure!(!again, "column {name} is named twice by --target and --features");
+            ensure!(!again, RunError::ColumnTwice { name: name.clone() });
         }
         let others = || self.columns.iter().filter(|name| !asked.target.contains(name)).cloned();
         let features = match asked.features.is_empty() {
             true => others().collect(),
             false => asked.features.clone(),
         };
-        ensure!(!features.is_empty(), "{shown} has no column beside --target to feed a model");
+        ensure!(!features.is_empty(), RunError::NoFeatures { path: self.path.clone() });
         features.iter().try_for_each(|name| self.place(name).map(drop))?;
         let (targets, all) = (asked.target.clone(), self.columns.clone());
         Ok(Columns { features, targets, all, named: self.named })
     }
 
-    /// The features of a table, which need not have the columns in the order of that which was
-    /// trained on. Where one of the two has no names, the order counts: of all columns, or of the
-    /// features alone.
+    /// Reads the columns that are examples, as floats `[rows, features]`. The table need not have
+    /// its columns in the order of the one that was trained on. If one of the two has no names, the
+    /// order counts: that of all columns, or that of the features alone.
     ///
     /// # Errors
-    /// If one is missing.
+    /// If a column is missing, or a cell is no number.
     pub fn features(&self, of: &Columns) -> Result<HostTensor> {
         self.named_or_numbered(&of.features, of, true)
     }
 
-    /// The labels, likewise.
+    /// Reads the columns that are labels, as floats `[rows, targets]`, by the same rule as
+    /// [`Table::features`].
     ///
     /// # Errors
-    /// If one is missing.
+    /// If a column is missing, or a cell is no number.
     pub fn targets(&self, of: &Columns) -> Result<HostTensor> {
         self.named_or_numbered(&of.targets, of, false)
     }
@@ -172,7 +172,7 @@ impl Table {
         self.read(&places)
     }
 
-    /// All columns.
+    /// Reads all columns, as floats `[rows, columns]`.
     ///
     /// # Errors
     /// If a cell is no number.
@@ -287,9 +287,9 @@ mod tests {
         assert_eq!(choose(&bare, &asked(&["2"], &[])).unwrap().features, ["0", "1"]);
         assert_eq!(choose(&bare, &asked(&["2"], &["1"])).unwrap().features, ["1"]);
         for (asked, part) in [
-            (asked(&[], &[]), "--target"),
+            (asked(&[], &[]), "labels are a column"),
             (asked(&["3"], &[]), "0, 1, 2"),
-            (asked(&["0", "1", "2"], &[]), "no column beside"),
+            (asked(&["0", "1", "2"], &[]), "no column besides"),
             (asked(&["2", "2"], &[]), "named twice"),
             (asked(&["2"], &["1", "2"]), "named twice"),
         ] {

@@ -1,16 +1,16 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-/// When checkpoints are taken, besides those after each epoch.
+/// The times at which checkpoints are taken, besides the end of each epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Every {
-    /// At no other time.
+    /// No other times.
     Epoch,
-    /// After so many steps.
+    /// Each time after this number of steps.
     Steps(u64),
-    /// After so much time.
+    /// Each time after this span of time.
     Time(Duration),
-    /// Not after epochs either.
+    /// Never, not after epochs either.
     Never,
 }
 

@@ -1,23 +1,24 @@
-use crate::interrupt::{self, Cleanup};
+use crate::error::RunError;
+use crate::host::{Guard, Host};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-/// Keeps other processes from training into the same folder, for as long as it lives. The system
-/// frees the lock of a process that dies.
+/// A lock that keeps other processes from training into the same folder until it is dropped. The
+/// system frees the lock of a process that dies.
 #[derive(Debug)]
 pub struct RunLock {
     path: PathBuf,
     _file: File,
-    _removed: Cleanup,
+    _removed: Guard,
 }
 
 impl RunLock {
-    /// Locks a folder that exists.
+    /// Locks a folder that exists. The file of the lock is also removed if the host's program ends.
     ///
     /// # Errors
-    /// If another process trains into it, or it cannot be locked.
-    pub fn acquire(folder: &Path) -> Result<Self> {
+    /// [`RunError::Locked`] if another process trains into it; otherwise if it cannot be locked.
+    pub fn acquire(folder: &Path, host: &dyn Host) -> Result<Self> {
         let path = folder.join(".lock");
         let foreign =
             fs::symlink_metadata(&path).is_ok_and(|data| !data.is_file() || data.len() > 0);
@@ -27,18 +28,16 @@ impl RunLock {
             let file = File::create(&path).with_context(cannot)?;
             match file.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => bail!(
-                    "another process trains into {}: wait for it, or choose another folder with \
-                     --out",
-                    folder.display()
-                ),
+                Err(TryLockError::WouldBlock) => {
+                    bail!(RunError::Locked { folder: folder.to_owned() })
+                }
                 Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
             }
             // The one who held the lock may have removed the file after it was opened here.
             if is_at(&file, &path) {
-                let _removed = interrupt::at_end({
+                let _removed = host.at_end({
                     let path = path.clone();
-                    move || drop(fs::remove_file(path))
+                    Box::new(move || drop(fs::remove_file(path)))
                 });
                 return Ok(Self { path, _file: file, _removed });
             }

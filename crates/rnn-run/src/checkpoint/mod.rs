@@ -1,23 +1,21 @@
 //! Checkpoints of a run: when they are taken, where they lie, and how a run goes on from one.
 
 mod every;
-mod keeper;
 mod lock;
 mod store;
 
 pub use every::Every;
-pub use keeper::Keeper;
 pub use lock::RunLock;
 pub use store::{Checkpoint, Store};
 
-/// What happens with checkpoints.
+/// The times of checkpoints, how many are kept, and whether they may replace an earlier run.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckpointOptions {
-    /// When they are taken besides those after each epoch.
+    /// The times at which they are taken.
     pub every: Every,
-    /// How many are kept, besides the one with the smallest validation loss.
+    /// The number of checkpoints that are kept, besides the one with the smallest validation loss.
     pub keep: usize,
-    /// Whether a run that is in the folder is replaced.
+    /// True if a run that is in the folder is to be replaced.
     pub overwrite: bool,
 }
 

@@ -1,4 +1,5 @@
-use crate::run::{Config, contents};
+use crate::config::Config;
+use crate::host::Host;
 use anyhow::{Context, Result, anyhow, bail};
 use rnn::HostTensor;
 use rnn::nn::TrainerState;
@@ -7,14 +8,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A run between two of its steps.
+/// The state of a run between two of its steps.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// What is trained and how.
+    /// The configuration of the run.
     pub config: Config,
-    /// What tells the training data from others.
+    /// Fingerprint of the training data, [`crate::splits::Splits::fingerprint`].
     pub data: String,
-    /// Everything else.
+    /// Weights, slots of the optimizer, counters, history.
     pub state: TrainerState,
 }
 
@@ -22,7 +23,7 @@ pub struct Checkpoint {
 type Parts = (Vec<(String, HostTensor)>, BTreeMap<String, String>);
 
 impl Checkpoint {
-    /// The bytes of a file of it.
+    /// Returns the checkpoint as the bytes of a safetensors file.
     ///
     /// # Errors
     /// If two tensors share a name.
@@ -31,10 +32,10 @@ impl Checkpoint {
         Ok(checkpoint::to_bytes(tensors, &metadata)?)
     }
 
-    /// Reads what [`Checkpoint::to_bytes`] gave.
+    /// Parses the bytes that [`Checkpoint::to_bytes`] returned.
     ///
     /// # Errors
-    /// If they are other bytes.
+    /// If they are no such bytes, or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let path = Path::new("the checkpoint of rank 0");
         Self::from_parts(path, checkpoint::parse(path, bytes)?)
@@ -73,30 +74,30 @@ const BEST: &str = "best.safetensors";
 const FINISHED: &str = "finished";
 
 impl Store {
-    /// That of a run's folder. Nothing is made before the first checkpoint.
+    /// Returns the store of a run's folder. Nothing is written before the first checkpoint.
     pub fn of(run: &Path) -> Self {
         Self { run: run.to_owned(), folder: run.join("checkpoints") }
     }
 
-    /// Whether there is a run to go on with.
+    /// Returns true if there is a run that can be resumed.
     pub fn is_unfinished(&self) -> bool {
         !self.steps().is_empty() && !self.is_finished()
     }
 
-    /// Whether the run has come to its end.
+    /// Returns true if the run has come to its end.
     pub fn is_finished(&self) -> bool {
         self.folder.join(FINISHED).exists()
     }
 
-    /// Whether there is a checkpoint of any run.
+    /// Returns true if there is a checkpoint, of an unfinished or a finished run.
     pub fn has_any(&self) -> bool {
         !self.steps().is_empty() || self.folder.join(BEST).exists()
     }
 
-    /// Says that the run has come to its end.
+    /// Marks the run as finished.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the mark cannot be written.
     pub fn finish(&self) -> Result<()> {
         match self.has_any() {
             true => Ok(rnn_formats::write_atomically(&self.folder.join(FINISHED), |_| Ok(()))?),
@@ -104,18 +105,16 @@ impl Store {
         }
     }
 
-    /// Removes what an earlier run has written, and nothing else.
-    ///
-    /// # Errors
-    /// If it cannot be removed.
-    pub fn clear(&self) -> Result<()> {
-        contents::clear(&self.run)
+    /// Returns the folder of the run.
+    pub fn run(&self) -> &Path {
+        &self.run
     }
 
-    /// Makes the folder ready for checkpoints.
+    /// Creates the folder of checkpoints, and removes the mark of a finished run and files that
+    /// writers left unfinished.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// If a file cannot be created or removed.
     pub fn begin(&self) -> Result<()> {
         let cannot = || format!("cannot prepare {}", self.folder.display());
         fs::create_dir_all(&self.folder).with_context(cannot)?;
@@ -127,7 +126,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a checkpoint and removes all but the newest `keep`.
+    /// Writes a checkpoint and removes all but the newest `keep`; `best` says that it is also kept
+    /// as the one with the smallest validation loss.
     ///
     /// # Errors
     /// If it cannot be written; then all others are still there.
@@ -151,12 +151,11 @@ impl Store {
         Ok(checkpoint::save(&self.folder.join(name), tensors, &metadata)?)
     }
 
-    /// The newest checkpoint that is sound. What is damaged is told, and set aside under another
-    /// name.
+    /// Reads the newest checkpoint that is sound. A damaged one is renamed, and the host is told.
     ///
     /// # Errors
-    /// If there is none.
-    pub fn newest(&self) -> Result<Checkpoint> {
+    /// If there is none, or a damaged one cannot be renamed.
+    pub fn newest(&self, host: &dyn Host) -> Result<Checkpoint> {
         let best = self.folder.join(BEST);
         let best = best.exists().then_some(best);
         let newest_first = self.steps().into_iter().rev().map(|(_, path)| path);
@@ -167,7 +166,7 @@ impl Store {
                     return Ok(Checkpoint { config, data, state });
                 }
                 Err(error) => {
-                    eprintln!("{error:#}; going back to the one before");
+                    host.warn(format_args!("{error:#}; going back to the one before"));
                     let aside = path.with_extension("damaged");
                     fs::rename(&path, &aside)
                         .with_context(|| format!("cannot set {} aside", path.display()))?;

@@ -2,6 +2,11 @@ use super::{Preset, VOCABULARY};
 use rnn::nn::{Conv1D, Dense, Embedding, Lstm, MaxPooling1D, Model, ModelError};
 use rnn::{Activation, Padding};
 
+/// Adds Embedding, Conv1D, MaxPooling1D, LSTM and Dense to an input of token ids `[B, T]`. The
+/// output is a probability for each row.
+///
+/// # Errors
+/// If the sequence is too short for the pooling.
 pub fn model(start: Model, preset: Preset) -> Result<Model, ModelError> {
     start
         .add(Embedding::new(VOCABULARY, 32))?

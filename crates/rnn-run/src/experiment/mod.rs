@@ -10,12 +10,12 @@ use rnn::Activation;
 use rnn::nn::{InputSpec, MetricSums, Model, ModelError, Optimizer};
 use serde::{Deserialize, Serialize};
 
-/// Words that the models know, the three special tokens included.
+/// Number of token ids that the models know: words and the three special tokens.
 pub const VOCABULARY: usize = 5000;
-/// Tokens of a review that the models see; longer ones lose their beginning.
+/// Tokens of a review that the models see; longer reviews lose their beginning.
 pub const LENGTH: usize = 500;
 
-/// A model to train.
+/// A model of the tutorial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -24,15 +24,15 @@ pub enum Experiment {
     SimpleRnn,
     /// Embedding(5000, 32), LSTM(128), Dense(1).
     Lstm,
-    /// The same, LSTM with dropout and recurrent dropout of 0.4.
+    /// The layers of lstm, LSTM with dropout and recurrent dropout of 0.4.
     LstmDropout,
-    /// The same as lstm behind Conv1D(32, 3) and MaxPooling1D(2).
+    /// Conv1D(32, 3) and MaxPooling1D(2), followed by the layers of lstm.
     CnnLstm,
-    /// 4 x (ConvLSTM2D(40, 3 x 3), BatchNormalization), Conv3D(1, 3 x 3 x 3), on films.
+    /// 4 x (ConvLSTM2D(40, 3 x 3), BatchNormalization), Conv3D(1, 3 x 3 x 3), on videos.
     NextFrame,
 }
 
-/// Whose defaults a model follows.
+/// The defaults that a model follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -44,12 +44,12 @@ pub enum Preset {
     /// Keras 2.2's, of 2018, when the tutorial was written: gates are hard sigmoids.
     #[cfg_attr(feature = "clap", value(name = "2018"))]
     Keras2018,
-    /// next-frame as in 2018 on small films, for machines without a GPU.
+    /// next-frame as in 2018 on small videos, for machines without a GPU.
     Quick,
 }
 
 impl Preset {
-    /// The activation of the gates of an LSTM.
+    /// Returns the activation of the gates of an LSTM.
     pub fn gate(self) -> Activation {
         match self {
             Self::Keras3 => Activation::Sigmoid,
@@ -59,10 +59,10 @@ impl Preset {
 }
 
 impl Experiment {
-    /// Those on reviews, in the tutorial's order.
+    /// The models on reviews, in the tutorial's order.
     pub const REVIEWS: [Self; 4] = [Self::SimpleRnn, Self::Lstm, Self::LstmDropout, Self::CnnLstm];
 
-    /// Its name on the command line.
+    /// Returns the name of the experiment, as it is given to commands.
     pub fn name(self) -> &'static str {
         match self {
             Self::SimpleRnn => "simple-rnn",
@@ -73,7 +73,7 @@ impl Experiment {
         }
     }
 
-    /// What the tutorial feeds it.
+    /// Returns the shape of one example in the tutorial.
     pub fn input(self) -> InputSpec {
         match self {
             Self::NextFrame => InputSpec::floats([15, 40, 40, 1]),
@@ -81,10 +81,10 @@ impl Experiment {
         }
     }
 
-    /// The model with its first weights.
+    /// Builds the model for an input, with its first weights drawn from `seed`.
     ///
     /// # Errors
-    /// If the reviews are too short for it.
+    /// If the examples are too short for the model.
     pub fn model(self, input: InputSpec, preset: Preset, seed: u64) -> Result<Model, ModelError> {
         let start = Model::sequential(input, seed);
         match self {
@@ -96,7 +96,7 @@ impl Experiment {
         }
     }
 
-    /// What trains it.
+    /// Returns the optimizer with the preset's defaults.
     pub fn optimizer(self, preset: Preset) -> Optimizer {
         match self {
             Self::NextFrame => next_frame::optimizer(preset),
@@ -104,7 +104,7 @@ impl Experiment {
         }
     }
 
-    /// What is counted besides the loss: a film has no classes.
+    /// Returns which metrics are computed besides the loss; those of videos have no classes.
     pub fn metric_sums(self) -> MetricSums {
         match self {
             Self::NextFrame => MetricSums::Regression,

@@ -1,4 +1,4 @@
-//! Four ConvLSTM layers that predict the next frame of a film.
+//! Four ConvLSTM layers that predict the next frame of a video.
 
 use super::Preset;
 use rnn::nn::ConvLstmCell;
@@ -29,7 +29,11 @@ fn prediction() -> rnn::nn::Conv<3> {
     Conv3D::new(1, 3).padding(Padding::Same).activation(Activation::Sigmoid)
 }
 
-/// From each frame of a film the next.
+/// Adds four ConvLSTM2D layers with normalization, and a Conv3D, to videos `[B, T, S, S, 1]`. The
+/// output is the next frame for each frame.
+///
+/// # Errors
+/// If the layers do not fit the input.
 pub fn model(mut model: Model, preset: Preset) -> Result<Model, ModelError> {
     for _ in 0..LAYERS {
         model = model.add(conv_lstm(preset))?.add(normalization(preset))?;
@@ -37,10 +41,13 @@ pub fn model(mut model: Model, preset: Preset) -> Result<Model, ModelError> {
     model.add(prediction())
 }
 
-/// The same layers, which keep their states, over one frame at a time. The last layer sees the
-/// frames before and behind its own too: of the features before, this model is told; behind the
-/// last frame of a film there is nothing. Inputs: a frame `[1, S, S, 1]` and the features of the
-/// one before. Outputs: predictions, of which the second is the next frame, and features.
+/// Builds the same layers for one frame at a time; they keep their states. The last layer also
+/// needs the features of the frames before and after its own: those before are an input, and after
+/// the last frame of a video there are none. Inputs: a frame `[1, S, S, 1]` and the features of the
+/// frame before. Outputs: predictions, of which the second is the next frame, and features.
+///
+/// # Errors
+/// If the layers do not fit the size.
 pub fn stepping(size: usize, preset: Preset) -> Result<Model, ModelError> {
     let mut model = Model::new(0);
     let frame = model.input(InputSpec::floats([1, size, size, 1]));
@@ -55,7 +62,7 @@ pub fn stepping(size: usize, preset: Preset) -> Result<Model, ModelError> {
     Ok(model.with_outputs([frames, features]))
 }
 
-/// Adadelta with the defaults of its time.
+/// Returns Adadelta with the defaults of the preset's time.
 pub fn optimizer(preset: Preset) -> Optimizer {
     match preset {
         Preset::Keras3 => Optimizer::adadelta(),

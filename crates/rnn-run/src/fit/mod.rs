@@ -7,84 +7,91 @@ pub use options::FitOptions;
 pub use states::{States, batch_for};
 
 use crate::arrays::{Array, Arrays, ColumnChoice, Columns, Table, samples};
-use crate::finite;
-use crate::measure::describe;
-use crate::run::{Config, Own, Part as Judged, SavedModel, Task};
-use crate::splits::arrays::{self, Part};
+use crate::config::{Config, CustomTask, Task};
+use crate::error::RunError;
+use crate::finite::{self, FiniteRows};
+use crate::host::Host;
+use crate::run::SavedModel;
+use crate::splits::arrays::{self, SplitArrays};
 use anyhow::{Context, Result, ensure};
 use rnn::model_file::{Compiled, ModelFile};
-use rnn::nn::{Compile, Precision, TrainerState, metrics_not_computed};
+use rnn::nn::{Compile, MetricSums, Metrics, Precision, TrainerState, metrics_not_computed};
 use rnn_graph::Device;
 use std::path::{Path, PathBuf, absolute};
+use std::sync::Arc;
 
 /// Examples of a batch of `evaluate`, unless `fit.toml` says otherwise or the model keeps states. It
 /// needs less memory than training does, and a loss that a mask reaches, a mean of the batches' means,
 /// comes nearer to the mean over all steps.
 const EVALUATION_BATCH: usize = 128;
 
-/// What `train --model` is told.
+/// The settings of a training of a user's model.
 #[derive(Clone, Debug, Default)]
 pub struct FitArgs {
-    /// The model: a run folder, .keras, .h5 or model.toml.
+    /// Path of the model: a run folder, `.keras`, `.h5` or `model.toml`.
     pub model: PathBuf,
-    /// The arrays: x_train, y_train, and perhaps x_val, y_val, x_test, y_test.
+    /// Path of the arrays `x_train`, `y_train` and optionally `x_val`, `y_val`, `x_test`, `y_test`,
+    /// or of a table.
     pub data: PathBuf,
-    /// The columns of a table.
+    /// The columns of a table that are asked for.
     pub columns: ColumnChoice,
-    /// Leave them in their files.
+    /// True to leave arrays in their files.
     pub stream: bool,
-    /// `fit.toml`.
+    /// Path of a `fit.toml`.
     pub fit: Option<PathBuf>,
-    /// In place of what `fit.toml` says.
+    /// Passes over the training data, in place of those of `fit.toml`.
     pub epochs: Option<usize>,
-    /// The same.
+    /// Examples in a step, in place of those of `fit.toml`.
     pub batch_size: Option<usize>,
-    /// The same.
+    /// Seed, in place of that of `fit.toml`.
     pub seed: Option<u64>,
-    /// The same.
+    /// True if each epoch has an order of its own, in place of what `fit.toml` says.
     pub shuffle: Option<bool>,
-    /// What it is trained with.
+    /// Precision of the training.
     pub precision: Precision,
-    /// At most so many examples of each set.
+    /// The largest number of examples of each set.
     pub limit: Option<usize>,
-    /// How many train it together.
+    /// Number of processes that train together.
     pub ranks: usize,
-    /// What trains it.
+    /// Name of the device, for the configuration.
     pub device: String,
 }
 
-/// What a run is to do, and what it begins with where the model has weights.
+/// Returns the configuration of a run of the user's model, and the state that it begins with if the
+/// model has weights.
 ///
 /// # Errors
-/// If model, data or options cannot be read or do not fit together.
-pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
+/// If the model, the data or `fit.toml` cannot be read, or they do not fit together.
+pub fn prepare(args: &FitArgs, host: &Arc<dyn Host>) -> Result<(Config, Option<TrainerState>)> {
     let options =
         args.fit.as_deref().map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
-    let SavedModel { file, .. } = SavedModel::open(&args.model)?;
+    let SavedModel { file, .. } = SavedModel::open(&args.model, host)?;
     let compile = options.compile(&file)?;
-    let columns = columns(&args.data, &args.columns, None)?;
+    let columns = columns(&args.data, &args.columns, None, &**host)?;
     let mut arrays = Arrays::labelled(&args.data, args.stream, columns.as_ref())?;
     let samples = arrays::samples(&mut arrays, &file.architecture)?;
-    if options.validation.is_some() && Part::is_in(&arrays, "_val", &file.architecture) {
-        eprintln!("not used: validation of fit.toml, because the data has x_val and y_val");
+    if options.validation.is_some() && SplitArrays::is_in(&arrays, "_val", &file.architecture) {
+        let unused = "not used: validation of fit.toml, because the data has x_val and y_val";
+        host.warn(format_args!("{unused}"));
     }
     let seed = args.seed.unwrap_or(options.seed);
     let borrowed: Vec<&[usize]> = samples.iter().map(Vec::as_slice).collect();
     let model = file.model(Some(&borrowed), seed)?;
     let states = States::of(&model, &file.architecture)?;
-    tell_of_metrics(&file, &compile, &model.output_shapes(1));
+    tell_of_metrics(&file, &compile, &model.output_shapes(1), &**host);
     let kept = file.optimizer_state(&model)?;
     let kept = kept.filter(|kept| {
         let goes_on = kept.optimizer == compile.optimizer.class();
         match goes_on {
-            true => {
-                println!("going on with what {} keeps after {} steps", kept.optimizer, kept.step)
-            }
-            false => println!(
+            true => host.tell(format_args!(
+                "going on with what {} keeps after {} steps",
+                kept.optimizer, kept.step
+            )),
+            false => host.tell(format_args!(
                 "what {} kept is of no use to {}",
                 kept.optimizer,
                 compile.optimizer.class()
-            ),
+            )),
         }
         goes_on
     });
@@ -92,7 +99,7 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
         .has_weights()
         .then(|| TrainerState::beginning(&model, &compile.optimizer, kept.as_ref(), seed));
     let name = args.model.file_stem().unwrap_or(args.model.as_os_str());
-    let own = Own {
+    let own = CustomTask {
         name: name.to_string_lossy().into_owned(),
         // Whoever goes on with the run may stand elsewhere.
         arrays: absolute(&args.data).unwrap_or_else(|_| args.data.clone()),
@@ -106,7 +113,7 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
         model: Compiled { architecture: file.architecture, compile },
     };
     let config = Config {
-        task: Task::Own(Box::new(own)),
+        task: Task::Custom(Box::new(own)),
         batch_size: states.batch(args.batch_size.or(options.batch_size)),
         ranks: args.ranks,
         epochs: args.epochs.unwrap_or(options.epochs),
@@ -119,7 +126,19 @@ pub fn prepare(args: &FitArgs) -> Result<(Config, Option<TrainerState>)> {
     Ok((config, first.transpose()?))
 }
 
-/// Measures a trained model on arrays.
+/// The results of a model on the user's arrays.
+#[derive(Clone, Copy, Debug)]
+pub struct ArrayResults {
+    /// Loss and metrics.
+    pub metrics: Metrics,
+    /// The metrics that apply to the model.
+    pub metric_sums: MetricSums,
+    /// The rows that are not finite among the inputs, and among the outputs.
+    pub rows: [FiniteRows; 2],
+}
+
+/// Evaluates a trained model on arrays: `x_test` and `y_test`, or else `x` and `y`, or the columns
+/// of a table. `fit` is the path of a `fit.toml`, for a loss that the model does not say.
 ///
 /// # Errors
 /// If the model or the data cannot be read or do not fit together, or the device fails.
@@ -128,28 +147,30 @@ pub fn evaluate(
     (data, stream, asked): (&Path, bool, &ColumnChoice),
     fit: Option<&Path>,
     device: &dyn Device,
-) -> Result<()> {
+    host: &Arc<dyn Host>,
+) -> Result<ArrayResults> {
     let options = fit.map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
-    let saved = SavedModel::open(model)?;
+    let saved = SavedModel::open(model, host)?;
     let file = &saved.file;
     let compile = options.compile(file)?;
-    let columns = columns(data, asked, saved.columns.as_ref())?;
+    let columns = columns(data, asked, saved.columns.as_ref(), &**host)?;
     let mut arrays = Arrays::labelled(data, stream, columns.as_ref())?;
-    let tested = Part::is_in(&arrays, "_test", &file.architecture);
+    let tested = SplitArrays::is_in(&arrays, "_test", &file.architecture);
     let suffix = if tested { "_test" } else { "" };
-    let part = Part::read(&mut arrays, suffix, &file.architecture)
+    let part = SplitArrays::read(&mut arrays, suffix, &file.architecture)
         .context("evaluation takes x_test and y_test, or x and y")?;
     let model = file.trained_model(Some(&samples(part.inputs.iter().map(Array::shape))))?;
     let test = part.with_labels(&mut arrays, &model, &file.architecture, &compile.losses)?;
     let asked = options.batch_size.or((!model.is_stateful()?).then_some(EVALUATION_BATCH));
     let batch = batch_for(file, &model, asked, test.len())?;
-    tell_of_metrics(file, &compile, &model.output_shapes(1));
-    saved.tell_precision();
+    arrays.take_remarks().iter().for_each(|line| host.warn(format_args!("{line}")));
+    tell_of_metrics(file, &compile, &model.output_shapes(1), &**host);
+    saved.tell_precision(&**host);
     let metric_sums = compile.metric_sums();
     let mut trainer = saved.trainer(model, device, compile.optimizer)?.losses(compile.losses);
     let metrics = trainer.evaluate(&test, batch)?;
-    println!("{}", describe(Judged::Test, &metrics, metric_sums));
-    finite::warn_of(&mut trainer, &test, batch, metrics.loss)
+    let rows = finite::count(&mut trainer, &test, batch, metrics.loss)?;
+    Ok(ArrayResults { metrics, metric_sums, rows })
 }
 
 /// What the columns of a table are: those that are asked for, else those that the model was trained
@@ -158,26 +179,27 @@ fn columns(
     data: &Path,
     asked: &ColumnChoice,
     trained: Option<&Columns>,
+    host: &dyn Host,
 ) -> Result<Option<Columns>> {
     let is_table = data.extension().is_some_and(|extension| extension == "csv") && !data.is_dir();
-    ensure!(
-        is_table || asked.target.is_empty(),
-        "--target is for .csv files; in {} examples and labels are arrays, x_train and y_train",
-        data.display()
-    );
+    ensure!(is_table || asked.target.is_empty(), RunError::NoTable { path: data.to_owned() });
     if !is_table || asked.target.is_empty() && trained.is_some() {
         return Ok(trained.cloned());
     }
     let columns = Table::open(data, asked)?.choose(asked)?;
-    println!("features: {}; target: {}", columns.features.join(", "), columns.targets.join(", "));
+    host.tell(format_args!(
+        "features: {}; target: {}",
+        columns.features.join(", "),
+        columns.targets.join(", ")
+    ));
     Ok(Some(columns))
 }
 
 /// Names the metrics that a file of Keras's asks for and no figure here is.
-fn tell_of_metrics(file: &ModelFile, compile: &Compile, shapes: &[Vec<usize>]) {
+fn tell_of_metrics(file: &ModelFile, compile: &Compile, shapes: &[Vec<usize>], host: &dyn Host) {
     let outputs = file.architecture.output_names();
     let width = shapes.first().and_then(|shape| shape.last()).copied().unwrap_or(1);
     for metric in metrics_not_computed(&file.stated, compile, (&outputs[..], width)) {
-        eprintln!("not computed: the metric {metric}");
+        host.warn(format_args!("not computed: the metric {metric}"));
     }
 }

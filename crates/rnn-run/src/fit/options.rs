@@ -1,6 +1,7 @@
 //! How the user's model is trained: `fit.toml`.
 
-use crate::run::{MAX_BATCH, Stopping};
+use crate::config::{MAX_BATCH, Stopping};
+use crate::error::RunError;
 use anyhow::{Context, Result, bail, ensure};
 use rnn::model_file::{ModelFile, object};
 use rnn::nn::{Compile, Dialect, Reader};
@@ -9,25 +10,25 @@ use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
 
-/// Examples in a step where nothing says how many.
+/// Examples in a step if nothing says how many.
 pub const DEFAULT_BATCH: usize = 32;
 
-/// What `fit.toml` says; everything has a default.
+/// The contents of a `fit.toml`; everything has a default.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FitOptions {
     /// Passes over the training examples.
     pub epochs: usize,
-    /// Examples in a step; without it as many as the model fixes, or 32.
+    /// Examples in a step; by default as many as the model fixes, or 32.
     pub batch_size: Option<usize>,
-    /// The share of the training examples, the last of them, that validates, unless the data has
-    /// examples for that.
+    /// Fraction of the training examples that validate, the last of them, unless the data has
+    /// examples for that; by default 0.1.
     pub validation: Option<f64>,
-    /// Decides first weights and order.
+    /// Seed of the first weights and of the order of examples.
     pub seed: u64,
-    /// Each epoch has an order of its own; without it unless the model is stateful.
+    /// True if each epoch has an order of its own; by default unless the model is stateful.
     pub shuffle: Option<bool>,
-    /// What the examples of class 0, 1, .. count in training.
+    /// Weights in the loss of the examples of class 0, 1, .. in training.
     pub class_weights: Vec<f32>,
     /// In place of the model's own: `"mse"`, `{ type = "Huber", delta = 0.5 }`.
     loss: Option<Value>,
@@ -35,7 +36,7 @@ pub struct FitOptions {
     optimizer: Option<Value>,
     /// In place of the optimizer's.
     learning_rate: Option<f64>,
-    /// Ends the training once it no longer helps.
+    /// The condition on which training ends early.
     pub early_stopping: Option<Stopping>,
 }
 
@@ -85,15 +86,15 @@ impl FitOptions {
         Ok(self)
     }
 
-    /// The share of the training examples that validates.
+    /// Returns the fraction of the training examples that validate.
     pub fn validation(&self) -> f64 {
         self.validation.unwrap_or(0.1)
     }
 
-    /// Loss and optimizer: those asked for here, else the model's own, else Adam.
+    /// Returns the losses and the optimizer: those of this file, else the model's own, else Adam.
     ///
     /// # Errors
-    /// If one of them is not supported, or there is no loss.
+    /// [`RunError::NoLoss`] if no loss is given; otherwise if one of them is not supported.
     pub fn compile(&self, model: &ModelFile) -> Result<Compile> {
         let mut wanted = match (&model.compile, &model.optimizer) {
             (Some(own), _) => own.to_json(Reader::Ours)?,
@@ -113,11 +114,7 @@ impl FitOptions {
             }
             wanted["optimizer"]["config"]["learning_rate"] = json!(rate);
         }
-        ensure!(
-            !wanted["loss"].is_null(),
-            "the model does not say what loss it is trained with: put loss = \"mse\" or another \
-             into the file given with --fit, or under [compile] of model.toml"
-        );
+        ensure!(!wanted["loss"].is_null(), RunError::NoLoss);
         let outputs = model.architecture.output_names();
         Ok(Compile::from_json(&wanted, &outputs, Dialect::Keras3)?)
     }

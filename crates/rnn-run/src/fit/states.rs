@@ -1,11 +1,13 @@
 //! Models that keep their states from batch to batch: every batch has the same rows.
 
 use super::options::DEFAULT_BATCH;
+use crate::error::RunError;
 use anyhow::{Result, ensure};
 use rnn::model_file::ModelFile;
 use rnn::nn::{Architecture, Model};
 
-/// Whether a model keeps states, and for how many rows, where its description fixes that.
+/// A model's dependence on the rows of its batches: stateful layers keep the state of each row, so
+/// every batch has the same number of rows.
 #[derive(Clone, Copy, Debug)]
 pub struct States {
     stateful: bool,
@@ -13,7 +15,7 @@ pub struct States {
 }
 
 impl States {
-    /// Of a model and its description.
+    /// Reads whether a model is stateful, and the number of rows that its description fixes.
     ///
     /// # Errors
     /// If the layers do not fit together.
@@ -21,38 +23,37 @@ impl States {
         Ok(Self { stateful: model.is_stateful()?, fixed: architecture.fixed_batch() })
     }
 
-    /// Whether the order of the examples matters to a training.
+    /// Returns true if the model keeps states from batch to batch, so that the order of examples
+    /// matters.
     pub fn kept(self) -> bool {
         self.stateful
     }
 
-    /// The size of batches that was asked for, or what suits the model.
+    /// Returns the batch size that was asked for, else the one that the model fixes, else the
+    /// default.
     pub fn batch(self, asked: Option<usize>) -> usize {
         let fixed = self.fixed.filter(|_| self.stateful);
         asked.or(fixed).unwrap_or(DEFAULT_BATCH)
     }
 
-    /// Makes sure that sets of so many examples come in batches of one size, that of the description
-    /// if it has one. Each set is called what it is for.
+    /// Makes sure that sets of these numbers of examples, each named by its purpose, divide into
+    /// batches of one size, which is that of the description if it fixes one.
     ///
     /// # Errors
-    /// If a batch would be of another size, and which size to give.
+    /// [`RunError::StateRows`] if a batch would be of another size.
     pub fn check(self, batch: usize, sets: &[(&str, usize)]) -> Result<()> {
         if !self.stateful {
             return Ok(());
         }
         let mut wanted = self.fixed;
-        for &(what, count) in sets.iter().filter(|(_, count)| *count > 0) {
+        for &(purpose, count) in sets.iter().filter(|(_, count)| *count > 0) {
             let rest = count % batch;
             let sizes = [(count >= batch).then_some(batch), (rest > 0).then_some(rest)];
             for size in sizes.into_iter().flatten() {
                 let rows = *wanted.get_or_insert(size);
                 ensure!(
                     size == rows,
-                    "the model is stateful, and its layers keep the states of {rows} rows from \
-                     batch to batch: the {count} examples {what} in batches of {batch} make one \
-                     of {size}; give --batch-size {rows}, or batch_size = {rows} in fit.toml, and \
-                     a multiple of {rows} examples"
+                    RunError::StateRows { rows, count, purpose: purpose.to_owned(), batch, size }
                 );
             }
         }
@@ -60,7 +61,7 @@ impl States {
     }
 }
 
-/// The size of batches in which a trained model works on so many examples.
+/// Returns the batch size in which a trained model works on this number of examples.
 ///
 /// # Errors
 /// As [`States::check`].
@@ -92,7 +93,6 @@ mod tests {
         assert!(!fits(Some(4), 2, &[("to train on", 4)]));
         let message = states(Some(4)).check(4, &[("to validate", 10)]).unwrap_err().to_string();
         assert!(message.contains("the 10 examples to validate in batches of 4 make one of 2"));
-        assert!(message.contains("give --batch-size 4"), "{message}");
         assert!(States { stateful: false, fixed: Some(4) }.check(3, &[("given", 10)]).is_ok());
         assert_eq!(states(Some(4)).batch(None), 4);
         assert_eq!(States { stateful: false, fixed: Some(4) }.batch(None), DEFAULT_BATCH);

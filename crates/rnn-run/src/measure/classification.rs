@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use rnn::text_classifier::THRESHOLD;
 
-/// How well one class, or an average over the classes, was recovered.
+/// The scores of one class, or the average over the classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// The share of the predictions of this class that were right.
+    /// Fraction of the predictions of this class that were right.
     pub precision: f64,
-    /// The share of this class that was found.
+    /// Fraction of this class that was found.
     pub recall: f64,
     /// The harmonic mean of precision and recall.
     pub f1: f64,
-    /// How many samples truly belong to this class.
+    /// Number of samples that truly belong to this class.
     pub support: usize,
 }
 
@@ -47,23 +47,24 @@ impl Scores {
     }
 }
 
-/// Precision, recall and F1 of a classifier.
+/// Precision, recall and F1 of each class of a classifier, as scikit-learn's
+/// `classification_report` defines them.
 ///
-/// A score whose denominator is zero is 0. `Display` prints the customary table with two
-/// decimals, or with as many as asked for: `{report:.4}`.
+/// A score whose denominator is zero is 0. `Display` prints the customary table with two decimals,
+/// or with as many as asked for: `{report:.4}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassificationReport {
-    /// What the classes are called.
+    /// Names of the classes.
     pub names: Vec<String>,
     /// The scores of each class.
     pub classes: Vec<Scores>,
-    /// The share of all samples that were classified correctly.
+    /// Fraction of all samples that were classified correctly.
     pub accuracy: f64,
-    /// The plain mean of all classes.
+    /// Unweighted mean over the classes.
     pub macro_average: Scores,
-    /// The mean of all classes weighted by their support.
+    /// Mean over the classes, weighted by their support.
     pub weighted_average: Scores,
-    /// How many samples of each class were taken for each.
+    /// Numbers of samples, `confusion[true class][predicted class]`.
     pub confusion: Vec<Vec<usize>>,
 }
 
@@ -86,7 +87,7 @@ impl ClassificationReport {
         Self::from_counts(["negative", "positive"].map(String::from).into(), confusion)
     }
 
-    /// From how many samples of each class were taken for each, a row for each class.
+    /// Computes the scores from the numbers of samples `confusion[true class][predicted class]`.
     pub fn from_counts(names: Vec<String>, confusion: Vec<Vec<usize>>) -> Self {
         let class = |(c, taken_for): (usize, &Vec<usize>)| {
             let predicted = confusion.iter().map(|row| row[c]).sum();

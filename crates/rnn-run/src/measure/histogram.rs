@@ -1,19 +1,19 @@
 use serde::{Deserialize, Serialize};
 
-/// The bins of a [`Histogram`].
+/// Number of bins of a [`Histogram`], of equal width from 0 to 1.
 pub const BINS: usize = 20;
 
-/// How many examples of each class fall into each bin of predicted probability.
+/// Numbers of examples by their predicted probability of being positive.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Histogram {
-    /// Of the negative class.
+    /// Numbers of examples of the negative class in each bin.
     pub negative: [usize; BINS],
-    /// Of the positive class.
+    /// Numbers of examples of the positive class in each bin.
     pub positive: [usize; BINS],
 }
 
 impl Histogram {
-    /// Of examples, each its predicted probability of being positive, and whether it is.
+    /// Counts examples, each given as its predicted probability of being positive and its label.
     /// Probabilities that are not finite are left out.
     pub fn new(examples: &[(f32, bool)]) -> Self {
         let mut histogram = Self::default();
@@ -28,12 +28,12 @@ impl Histogram {
         histogram
     }
 
-    /// The examples counted.
+    /// Returns the number of examples counted.
     pub fn count(&self) -> usize {
         self.negative.iter().chain(&self.positive).sum()
     }
 
-    /// The most in one bin of one class.
+    /// Returns the largest number in one bin of one class.
     pub fn highest(&self) -> usize {
         self.negative.iter().chain(&self.positive).max().copied().unwrap_or(0)
     }

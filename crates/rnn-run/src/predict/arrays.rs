@@ -3,6 +3,7 @@
 use crate::arrays::{Array, Arrays, samples};
 use crate::finite::FiniteRows;
 use crate::fit::batch_for;
+use crate::host::Host;
 use crate::outputs::Outputs;
 use crate::run::SavedModel;
 use anyhow::{Result, ensure};
@@ -11,17 +12,18 @@ use rnn_core::{Data, HostTensor};
 use rnn_formats::npy::FloatsWriter;
 use rnn_graph::Device;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// What to predict for, and where the predictions go.
+/// The files of predictions for arrays.
 #[derive(Clone, Copy, Debug)]
 pub struct ArrayFiles<'a> {
-    /// `.npy`; `.npz` or a folder of `.npy`; `.csv`.
+    /// The inputs: `.npy`; `.npz` or a folder of `.npy`; `.csv`.
     pub input: &'a Path,
-    /// `.npy`, of several outputs beside it.
+    /// The `.npy` file for the outputs; several outputs get files beside it.
     pub output: &'a Path,
-    /// Whether examples are read from the file as they are needed, whatever memory there is.
+    /// True to read examples from the file as they are needed, whatever memory there is.
     pub stream: bool,
-    /// Examples that are processed together, if that is asked for.
+    /// Examples that are processed together; by default what suits the model.
     pub batch_size: Option<usize>,
 }
 
@@ -30,27 +32,28 @@ pub struct ArrayFiles<'a> {
 pub struct Predicted {
     /// Each file with the shape of its array.
     pub files: Vec<(PathBuf, Vec<usize>)>,
-    /// The inputs and the outputs.
+    /// The rows that are not finite among the inputs, and among the outputs.
     pub rows: [FiniteRows; 2],
 }
 
-/// Predicts for every example of the first file, into the second. `progress` is told of how many
-/// examples of how many there are predictions.
+/// Predicts for every example of `input` and writes the outputs as they come. `progress` is called
+/// with the number of predictions so far and that of examples.
 ///
 /// # Errors
-/// If the model or the arrays cannot be read, do not fit together, or the device fails.
+/// If the model or the arrays cannot be read, they do not fit together, an output cannot be
+/// written, or the device fails.
 pub fn predict_arrays(
     model_path: &Path,
     ArrayFiles { input, output, stream, batch_size }: ArrayFiles<'_>,
     device: &dyn Device,
-    progress: &mut dyn FnMut(usize, usize),
+    (host, progress): (&Arc<dyn Host>, &mut dyn FnMut(usize, usize)),
 ) -> Result<Predicted> {
     ensure!(
         output.extension().is_some_and(|extension| extension == "npy"),
         "{}: predictions are written as .npy",
         output.display()
     );
-    let saved = SavedModel::open(model_path)?;
+    let saved = SavedModel::open(model_path, host)?;
     let file = &saved.file;
     let mut arrays = Arrays::features(input, stream, saved.columns.as_ref())?;
     let described = file.architecture.inputs().to_vec();
@@ -64,13 +67,14 @@ pub fn predict_arrays(
         _ => arrays.input(&[&input.name], input),
     });
     let inputs = inputs.collect::<Result<Vec<_>>>()?;
+    arrays.take_remarks().iter().for_each(|line| host.warn(format_args!("{line}")));
     let model = file.trained_model(Some(&samples(inputs.iter().map(Array::shape))))?;
     let names = file.architecture.output_names();
     let shapes = model.output_shapes(inputs[0].shape().dims()[0]);
     let inputs: Vec<_> = inputs.into_iter().map(Array::examples).collect();
     let set = Dataset::of(inputs, [])?;
     let batch = batch_for(file, &model, batch_size, set.len())?;
-    saved.tell_precision();
+    saved.tell_precision(&**host);
     let mut trainer = saved.trainer(model, device, Optimizer::adam())?;
     let paths = Outputs::of(&[input, model_path]).take_each(output, &names)?;
     // Written as they come: they may be larger than memory.

@@ -1,17 +1,21 @@
+use crate::config::Task;
+use crate::error::RunError;
 use crate::experiment::VOCABULARY;
-use crate::run::{RunFolder, Task};
-use crate::source::Source;
-use anyhow::{Context, Result, bail, ensure};
+use crate::run::RunFolder;
+use crate::source::DatasetSource;
+use anyhow::{Result, bail, ensure};
 use rnn::Device;
 use rnn::text_classifier::TextClassifier;
 use rnn_data::text::Vocabulary;
 use std::path::Path;
 
-/// The model of a finished run. `word_index` is a file like Keras's `imdb_word_index.json`, for
-/// a run that does not hold the words of its reviews.
+/// Opens the model of a finished run on reviews to classify text. `word_index` is a file like
+/// Keras's `imdb_word_index.json`, for a run that does not hold the words of its reviews.
 ///
 /// # Errors
-/// If the run cannot be read, is not one on reviews, or its words are not known.
+/// If the run cannot be read or is not one on reviews, its words are not known
+/// ([`RunError::NoWords`]), or they are known and `word_index` is given as well
+/// ([`RunError::HasWords`]).
 pub fn open_classifier(
     run: &Path,
     word_index: Option<&Path>,
@@ -19,24 +23,14 @@ pub fn open_classifier(
 ) -> Result<TextClassifier> {
     let (folder, config) = RunFolder::open(run)?;
     let length = match &config.task {
-        Task::Tutorial(task) if !matches!(task.data, Source::Movies(_)) => task.length,
+        Task::Builtin(task) if !matches!(task.data, DatasetSource::Movies(_)) => task.length,
         _ => bail!("{} is a run of {}, which reads no text", run.display(), config.name()),
     };
     let own = folder.vocabulary()?;
-    ensure!(
-        own.is_none() || word_index.is_none(),
-        "{} holds the words that it was trained with: leave --word-index out",
-        run.display()
-    );
+    ensure!(own.is_none() || word_index.is_none(), RunError::HasWords { run: run.to_owned() });
     let index = word_index.map(Vocabulary::read_word_index).transpose()?;
     let vocabulary = own.or(index.map(|words| words.limited(VOCABULARY as u32)));
-    let vocabulary = vocabulary.with_context(|| {
-        format!(
-            "{} does not hold the words of its reviews: give --word-index \
-             imdb_word_index.json, the file of Keras's imdb.get_word_index()",
-            run.display()
-        )
-    })?;
+    let vocabulary = vocabulary.ok_or_else(|| RunError::NoWords { run: run.to_owned() })?;
     let mut model = config.model()?;
     folder.load_weights(&mut model)?;
     Ok(TextClassifier::new(config.trainer(model, device)?, vocabulary, length))

@@ -1,22 +1,23 @@
 //! Finished runs among others.
 
-use super::{Config, Results};
+use crate::config::Config;
+use crate::measure::Results;
 use rnn::nn::{Figure, History, MetricSums, Metrics};
 
-/// A finished run among others.
+/// A finished run that is compared with others.
 pub struct Compared {
-    /// The model; that and the folder where there are two of one.
+    /// Name of the model, with the folder if two runs have the same model.
     pub name: String,
-    /// What was trained.
+    /// Its configuration.
     pub config: Config,
-    /// How it went.
+    /// The metrics of each epoch.
     pub history: History,
-    /// What it came to.
+    /// The metrics at the end.
     pub results: Results,
 }
 
 impl Compared {
-    /// A figure of the results; none, if it is not one of the model's.
+    /// Returns a metric of the results, or `None` if it does not apply to the model.
     pub fn figure(&self, of: Figure) -> Option<f64> {
         let there = match of {
             Figure::Loss => true,
@@ -26,21 +27,21 @@ impl Compared {
         there.then(|| self.results.test.figure(of))
     }
 
-    /// Of each epoch what the validation came to, or the training where nothing was validated. Where
-    /// there are no classes the accuracy is none, and has no curve.
-    pub fn judged(&self) -> Vec<Metrics> {
+    /// Returns the validation metrics of each epoch, or those of training if nothing was validated.
+    /// Without classes the accuracy is NaN.
+    pub fn validation_metrics(&self) -> Vec<Metrics> {
         let classes = self.config.classes();
-        let judged = |metrics: Metrics| match classes {
+        let shown = |metrics: Metrics| match classes {
             true => metrics,
             false => Metrics { accuracy: f64::NAN, ..metrics },
         };
-        self.history.epochs.iter().map(|e| judged(e.validation.unwrap_or(e.train))).collect()
+        self.history.epochs.iter().map(|e| shown(e.validation.unwrap_or(e.train))).collect()
     }
 }
 
-/// A setting that is not the same in all runs.
+/// A setting that differs between runs.
 pub struct Differing {
-    /// What it is called.
+    /// Name of the setting.
     pub name: String,
     /// Its value in each run.
     pub values: Vec<String>,

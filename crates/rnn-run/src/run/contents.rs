@@ -1,14 +1,16 @@
 //! Which files of a folder are those of a run, and which are the user's.
 
-use super::{Config, RunFolder};
+use super::RunFolder;
 use crate::checkpoint::Store;
+use crate::config::Config;
+use crate::error::RunError;
 use anyhow::{Context, Result, bail};
 use rnn::model_file::{MODEL_JSON, WEIGHTS};
 use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The file that says where TensorBoard's curves of a run are.
+/// The file in the folder of a run that says where its TensorBoard curves are.
 pub const CURVES_NOTE: &str = "tensorboard.txt";
 
 /// The files that a run writes into its folder, besides those in folders of it.
@@ -29,26 +31,26 @@ const FILES: [&str; 14] = [
     WEIGHTS,
 ];
 
-/// What a folder holds.
+/// The contents of a folder, as far as a new run is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holds {
     /// Nothing, or there is no such folder.
     Nothing,
-    /// A run that has come to its end.
+    /// A finished run.
     Run,
-    /// A run that has not.
+    /// A run that can be resumed.
     Unfinished,
     /// A model that was imported.
     Imported,
-    /// Something else, of which this is a part.
+    /// Something else, of which this is one entry.
     Other(PathBuf),
 }
 
 impl Holds {
-    /// What is in a folder.
+    /// Looks into a folder.
     ///
     /// # Errors
-    /// If it is no folder, or cannot be read.
+    /// [`RunError::Unreadable`] if it is no folder, or cannot be read.
     pub fn of(folder: &Path) -> Result<Self> {
         let store = Store::of(folder);
         if store.is_unfinished() {
@@ -62,55 +64,52 @@ impl Holds {
         }
         let all = match entries(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
-            all => all.with_context(|| {
-                format!("cannot use the folder {}; choose another with --out", folder.display())
-            })?,
+            all => {
+                all.map_err(|source| RunError::Unreadable { folder: folder.to_owned(), source })?
+            }
         };
         let other = all.iter().find(|entry| !is_left(entry));
         Ok(other.map_or(Self::Nothing, |entry| Self::Other(entry.path())))
     }
 }
 
-/// Whether a run that has come to its end, or has checkpoints, is in a folder.
+/// Returns true if a folder holds a finished run, or checkpoints.
 pub fn is_run(folder: &Path) -> bool {
     let config = fs::read_to_string(folder.join("config.json"));
     config.is_ok_and(|text| serde_json::from_str::<Config>(&text).is_ok())
         || Store::of(folder).has_any()
 }
 
-/// Whether a run, or a model that was imported, is in a folder.
+/// Returns true if a folder holds a run, or a model that was imported.
 pub fn holds_model(folder: &Path) -> bool {
     let there = |name: &str| folder.join(name).is_file();
     there(MODEL_JSON) && there(WEIGHTS) || is_run(folder)
 }
 
-/// Whether a run writes a file of this name into its folder.
+/// Returns true if a run writes a file of this name into its folder.
 pub fn writes(name: &str) -> bool {
     FILES.contains(&name)
 }
 
-/// Makes sure that nothing stands where a run puts its files, but files and folders of such kinds.
+/// Makes sure that every file and folder of a run can be written: nothing of another kind stands in
+/// its place.
 ///
 /// # Errors
-/// If a folder stands in the place of a file, or a file in that of a folder.
+/// [`RunError::Occupied`] if a folder stands in the place of a file, or the other way around.
 pub fn check_room(folder: &Path) -> Result<()> {
     let folders = ["checkpoints"].map(|name| (folder.join(name), true));
     let files = FILES.map(|name| (folder.join(name), false));
     for (path, wanted) in folders.into_iter().chain(files) {
         if path.exists() && path.is_dir() != wanted {
-            let [is, kind] = if wanted { ["a file", "folder"] } else { ["a folder", "file"] };
-            bail!(
-                "{} is {is}, and a run writes a {kind} of that name: move it, or choose another \
-                 folder with --out",
-                path.display()
-            );
+            let [is, wanted] = if wanted { ["a file", "folder"] } else { ["a folder", "file"] };
+            bail!(RunError::Occupied { path, is, wanted });
         }
     }
     Ok(())
 }
 
-/// Removes what a run has written into a folder, and folders of its own that are empty then. All
-/// else stays, and so do the curves that this process writes.
+/// Removes the files that a run has written into a folder, and its subfolders that are empty then.
+/// Other files stay, and so do the TensorBoard curves of this process.
 ///
 /// # Errors
 /// If a file cannot be removed.
@@ -188,7 +187,7 @@ fn is_left(entry: &DirEntry) -> bool {
     }
 }
 
-/// What a writer leaves that dies: see `rnn_formats::AtomicFile` and `plot::output`.
+/// Whether a writer that died left it: see `rnn_formats::AtomicFile` and `plot::output`.
 fn is_temporary(name: &str) -> bool {
     name.starts_with(".rnn-") && name.ends_with(".tmp") || name.starts_with(".picture-")
 }

@@ -1,20 +1,16 @@
 //! The folder of one training run.
 
 mod compared;
-mod config;
 pub mod contents;
-mod paths;
-mod result;
 mod saved_model;
-mod stopping;
 
 pub use compared::{Compared, Differing};
-pub use config::{Config, MAX_BATCH, Own, Task, Tutorial, check_precision, trainer};
-pub use result::{Classes, Measured, OpTime, Results, RunResult};
 pub use saved_model::SavedModel;
-pub use stopping::Stopping;
 
 use crate::checkpoint::Store;
+use crate::config::Config;
+use crate::error::RunError;
+use crate::measure::{Measured, Results, RunResult};
 use anyhow::{Context, Result, bail, ensure};
 use contents::Holds;
 use rnn::model_file::{self, Compiled};
@@ -22,118 +18,77 @@ use rnn::nn::{EpochLog, History, Model, Trainer};
 use rnn_data::text::Vocabulary;
 use rnn_formats::{safetensors, write_atomically};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// A part of the data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Part {
-    /// What was trained on.
-    Training,
-    /// What was held back of that.
-    Validation,
-    /// What had no part in the training.
-    #[default]
-    Test,
-}
-
-impl Part {
-    /// At the beginning of a heading.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Training => "Training",
-            Self::Validation => "Validation",
-            Self::Test => "Test",
-        }
-    }
-
-    /// In words.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Training => "training",
-            Self::Validation => "validation",
-            Self::Test => "test",
-        }
-    }
-}
-
-/// A folder with config, weights, history and pictures.
+/// The folder of a run: its configuration, weights, history, results and pictures.
 #[derive(Clone, Debug)]
 pub struct RunFolder(PathBuf);
 
 impl RunFolder {
-    /// Makes sure of the folder, before any work that would be lost if it could not be written.
+    /// Creates the folder if need be, and makes sure that it can be written before any work would
+    /// be lost.
     ///
     /// # Errors
-    /// If the folder cannot be made or written.
+    /// [`RunError::Unwritable`] if it cannot be created or written.
     pub fn create(path: &Path) -> Result<Self> {
-        let advice =
-            || format!("cannot write to the folder {}; choose another with --out", path.display());
-        fs::create_dir_all(path).with_context(advice)?;
-        tempfile::tempfile_in(path).with_context(advice)?;
+        let unwritable = |source| RunError::Unwritable { folder: path.to_owned(), source };
+        fs::create_dir_all(path).map_err(unwritable)?;
+        tempfile::tempfile_in(path).map_err(unwritable)?;
         Ok(Self(path.to_owned()))
     }
 
-    /// The same for a run that begins, after [`RunFolder::check`].
+    /// Checks that a run may begin in a folder, as [`RunFolder::check`] does, and creates it.
     ///
     /// # Errors
-    /// As both.
+    /// Those of [`RunFolder::check`] and [`RunFolder::create`].
     pub fn begin(path: &Path, overwrite: bool) -> Result<Self> {
         Self::check(path, overwrite)?;
         Self::create(path)
     }
 
-    /// Makes sure that a run may begin in a folder: it is not there, is empty, or holds a run that
-    /// may be replaced.
+    /// Makes sure that a run may begin in a folder: it does not exist, is empty, or holds a run
+    /// that `overwrite` allows to replace.
     ///
     /// # Errors
-    /// If the folder holds something else, or what is to stay.
+    /// [`RunError::HoldsRun`], [`RunError::HoldsImported`] or [`RunError::HoldsOther`], by the
+    /// contents of the folder; [`RunError::Occupied`] if a file cannot be written there.
     pub fn check(path: &Path, overwrite: bool) -> Result<()> {
-        let shown = path.display();
+        let folder = path.to_owned();
         match Holds::of(path)? {
-            Holds::Other(other) => bail!(
-                "{shown} is not empty and no run: it holds {}; choose another folder with --out",
-                other.file_name().unwrap_or(other.as_os_str()).display()
-            ),
-            Holds::Run if !overwrite => bail!(
-                "{shown} holds a finished run: choose another folder with --out, or replace the \
-                 run with --overwrite"
-            ),
-            Holds::Imported if !overwrite => bail!(
-                "{shown} holds an imported model: choose another folder with --out, or replace it \
-                 with --overwrite"
-            ),
+            Holds::Other(other) => {
+                let entry = other.file_name().unwrap_or(other.as_os_str()).display().to_string();
+                bail!(RunError::HoldsOther { folder, entry })
+            }
+            Holds::Run if !overwrite => bail!(RunError::HoldsRun { folder }),
+            Holds::Imported if !overwrite => bail!(RunError::HoldsImported { folder }),
             // Another process may be at work on it: see `RunFolder::check_unfinished`.
             _ => contents::check_room(path),
         }
     }
 
-    /// Makes sure that no run is in the folder that is not finished; with the folder locked.
+    /// Makes sure that the folder, which is locked, does not hold a run that can be resumed.
     ///
     /// # Errors
-    /// If there is one.
+    /// [`RunError::HoldsUnfinished`] if it does.
     pub fn check_unfinished(&self) -> Result<()> {
         ensure!(
             !Store::of(&self.0).is_unfinished(),
-            "{run} holds a run that is not finished: go on with it by `rnn-gpu train --resume \
-             {run}`, choose another folder with --out, or discard it with --overwrite",
-            run = self.0.display()
+            RunError::HoldsUnfinished { folder: self.0.clone() }
         );
         Ok(())
     }
 
-    /// Removes the folder again if nothing has been written to it.
+    /// Removes the folder if nothing has been written to it.
     pub fn abandon(self) {
         // These fail where there is something to keep: checkpoints, an earlier run.
         let _ = fs::remove_dir(self.0.join("checkpoints"));
         let _ = fs::remove_dir(self.0);
     }
 
-    /// Writes what evaluation needs: weights, what the optimizer keeps, `model.json`, and `config.json`, whose presence marks
-    /// the run as finished.
+    /// Writes everything that evaluation needs: the weights, the state of the optimizer,
+    /// `model.json`, and last `config.json`, which marks the run as finished.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -150,42 +105,44 @@ impl RunFolder {
         self.write_text("config.json", &serde_json::to_string_pretty(&config)?)
     }
 
-    /// Opens the folder of an earlier run.
+    /// Opens the folder of a finished run and reads its configuration.
     ///
     /// # Errors
-    /// If it holds no readable `config.json`.
+    /// [`RunError::Unfinished`] or [`RunError::Imported`] if it holds such a model; otherwise if it
+    /// has no readable `config.json`.
     pub fn open(path: &Path) -> Result<(Self, Config)> {
         let file = path.join("config.json");
-        let text = fs::read_to_string(&file).with_context(|| {
-            let (folder, path) = (path, path.display());
-            if Store::of(folder).is_unfinished() {
-                format!("the run in {path} is not finished: rnn-gpu train --resume {path}")
-            } else if folder.join(model_file::MODEL_JSON).exists() {
-                format!("{path} was imported, not trained here, so there is no data: give --data")
-            } else {
-                format!("{path} is not the folder of a finished run: no config.json")
+        let text = match fs::read_to_string(&file) {
+            Err(_) if Store::of(path).is_unfinished() => {
+                bail!(RunError::Unfinished { run: path.to_owned() })
             }
-        })?;
+            Err(_) if path.join(model_file::MODEL_JSON).exists() => {
+                bail!(RunError::Imported { folder: path.to_owned() })
+            }
+            text => text.with_context(|| {
+                format!("{} is not the folder of a finished run: no config.json", path.display())
+            })?,
+        };
         let damaged = || format!("{} is damaged", file.display());
         let config: Config = serde_json::from_str(&text).with_context(damaged)?;
         config.check().with_context(damaged)?;
         Ok((Self(path.to_owned()), config.found_in(path)))
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// A file in it.
+    /// Returns the path of a file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// A folder in it, made if need be.
+    /// Returns the path of a subfolder, which is created if need be.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// If it cannot be created.
     pub fn subfolder(&self, name: &str) -> Result<PathBuf> {
         let path = self.0.join(name);
         fs::create_dir_all(&path)
@@ -193,7 +150,7 @@ impl RunFolder {
         Ok(path)
     }
 
-    /// Puts the weights of the run into a model.
+    /// Loads the weights of the run into a model.
     ///
     /// # Errors
     /// If the file is missing, damaged, or of another model.
@@ -202,11 +159,11 @@ impl RunFolder {
         Ok(model.set_weights(&weights)?)
     }
 
-    /// Writes `vocabulary.json`: the words that the model knows, and how they are found in text.
-    /// That of an earlier run goes, where they are not known.
+    /// Writes `vocabulary.json`, the words that the model knows and the rules by which they are
+    /// found in text; or removes that of an earlier run if no words are known.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// If the file cannot be written or removed.
     pub fn save_vocabulary(&self, vocabulary: Option<&Vocabulary>) -> Result<()> {
         let file = self.file("vocabulary.json");
         match vocabulary {
@@ -217,7 +174,7 @@ impl RunFolder {
         }
     }
 
-    /// The words that the model knows, if the run has them.
+    /// Reads the words that the model knows, if the run has them.
     ///
     /// # Errors
     /// If the file is damaged.
@@ -226,7 +183,7 @@ impl RunFolder {
         there.then(|| self.read_json("vocabulary.json")).transpose()
     }
 
-    /// Writes `history.csv` and `history.json`.
+    /// Writes the metrics of each epoch as `history.csv` and `history.json`.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -236,8 +193,8 @@ impl RunFolder {
         self.write_text("history.csv", &format!("{}{lines}", EpochLog::CSV_NAMES))
     }
 
-    /// Notes where TensorBoard's curves of the run are, so that they go on there: `tensorboard.txt`,
-    /// a path that is relative to the run where it lies in it.
+    /// Writes `tensorboard.txt`, the path of the folder of the run's TensorBoard curves, so that a
+    /// resumed training appends to them. The path is relative to the run if it lies inside.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -249,7 +206,7 @@ impl RunFolder {
         self.write_text(contents::CURVES_NOTE, &format!("{}\n", place.display()))
     }
 
-    /// Where they are, if there are some.
+    /// Reads the path of the folder of the run's TensorBoard curves, if there are some.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -263,7 +220,7 @@ impl RunFolder {
         Ok(Some(self.0.join(text.trim_end_matches(['\r', '\n']))))
     }
 
-    /// Writes `results.json` and `report.json`: all but the history, which is there.
+    /// Writes `results.json` and `report.json`; the history has files of its own.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -272,7 +229,7 @@ impl RunFolder {
         self.write_text("report.json", &serde_json::to_string_pretty(measured)?)
     }
 
-    /// All that the run came to.
+    /// Reads history, results and measurements of the run.
     ///
     /// # Errors
     /// If the run has not been measured, or a file is damaged.
@@ -284,23 +241,23 @@ impl RunFolder {
         })
     }
 
-    /// What the run came to.
+    /// Reads the metrics of the run at its end.
     ///
     /// # Errors
-    /// If the run has not been measured.
+    /// If the run has not been evaluated, or the file is damaged.
     pub fn results(&self) -> Result<Results> {
         self.read_json("results.json")
     }
 
-    /// The course of the training.
+    /// Reads the metrics of each epoch.
     ///
     /// # Errors
-    /// If the run has no readable history.
+    /// If the run has no history, or the file is damaged.
     pub fn history(&self) -> Result<History> {
         self.read_json("history.json")
     }
 
-    /// What else was measured; nothing in runs of earlier versions.
+    /// Reads the further measurements of the run; runs of earlier versions have none.
     ///
     /// # Errors
     /// If the file is damaged.
@@ -311,7 +268,7 @@ impl RunFolder {
         }
     }
 
-    /// The numbers of the films that were rolled out, in order.
+    /// Returns the numbers of the videos that were rolled out, in ascending order.
     ///
     /// # Errors
     /// If the folder cannot be read.
@@ -335,7 +292,7 @@ impl RunFolder {
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
     }
 
-    /// Writes a text file.
+    /// Writes a text file into the folder, atomically.
     ///
     /// # Errors
     /// If the file cannot be written.

@@ -1,7 +1,9 @@
 //! Models of the user's, of which the folder of a run is one.
 
-use super::{RunFolder, trainer};
+use super::RunFolder;
 use crate::arrays::Columns;
+use crate::config::trainer;
+use crate::host::Host;
 use anyhow::{Context, Result};
 use rnn::model_file::{self, Compiled, ModelFile};
 use rnn::nn::{Model, Optimizer, Precision, Trainer};
@@ -9,18 +11,19 @@ use rnn_graph::Device;
 use serde::Deserialize;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-/// A model from wherever the user has it, with what a run knows of it besides.
+/// A model that a user has as a run folder or a file, with the settings that its run adds.
 pub struct SavedModel {
     /// The model.
     pub file: ModelFile,
-    /// What a run was trained with.
+    /// Precision in which the run was trained; single for other files.
     pub precision: Precision,
-    /// The columns of the table that a run was trained on.
+    /// The columns of the table that the run was trained on, if it was one.
     pub columns: Option<Columns>,
 }
 
-/// What predictions need of a run's `config.json`.
+/// The part of a run's `config.json` that predictions need.
 #[derive(Default, Deserialize)]
 struct Trained {
     #[serde(default)]
@@ -30,11 +33,12 @@ struct Trained {
 }
 
 impl SavedModel {
-    /// Opens a run folder, or what [`ModelFile::open`] does.
+    /// Opens a run folder, or a file that [`ModelFile::open`] reads. The host is told which parts
+    /// of a file are not used.
     ///
     /// # Errors
     /// If it cannot be read, or describes what is not supported.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path, host: &Arc<dyn Host>) -> Result<Self> {
         let cannot = || format!("cannot use {}", path.display());
         let Trained { precision, columns } = match path.join("config.json") {
             config if config.exists() => trained(&config).with_context(cannot)?,
@@ -42,15 +46,18 @@ impl SavedModel {
         };
         let file = match path.is_dir() && !path.join(model_file::MODEL_JSON).exists() {
             true => of_experiment(path).with_context(cannot)?,
-            false => ModelFile::open_with(path, tell)?,
+            false => {
+                let host = host.clone();
+                ModelFile::open_with(path, Arc::new(move |line| host.warn(format_args!("{line}"))))?
+            }
         };
         Ok(Self { file, precision, columns })
     }
 
-    /// What predicts and judges with a model of this file, in the precision that it was trained in.
+    /// Returns a trainer that predicts and evaluates with `model`, in the precision of the run.
     ///
     /// # Errors
-    /// If the device has no such precision.
+    /// [`crate::error::RunError::NoHalf`] if the device does not have that precision.
     pub fn trainer(
         &self,
         model: Model,
@@ -60,16 +67,12 @@ impl SavedModel {
         trainer(model, device, (optimizer, 0), self.precision)
     }
 
-    /// Says of a precision that it is another than the usual.
-    pub fn tell_precision(&self) {
+    /// Tells the host the precision of the run, unless it is single.
+    pub fn tell_precision(&self, host: &dyn Host) {
         if self.precision != Precision::F32 {
-            eprintln!("precision: {}, as it was trained", self.precision);
+            host.warn(format_args!("precision: {}, as it was trained", self.precision));
         }
     }
-}
-
-fn tell(line: &str) {
-    eprintln!("{line}");
 }
 
 fn trained(config: &Path) -> Result<Trained> {

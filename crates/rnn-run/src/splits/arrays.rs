@@ -1,15 +1,16 @@
 //! Examples and labels of the user's.
 
 use super::{Splits, weights};
-use crate::arrays::{Array, Arrays, Kind};
-use crate::run::Own;
+use crate::arrays::{Array, Arrays, ElementKind};
+use crate::config::CustomTask;
 use anyhow::{Context, Result, bail, ensure};
 use rnn::nn::{Architecture, Dataset, Input, Loss, Model};
 use rnn_core::HostTensor;
 
-/// Arrays of one part of the data: `x_train` and `y_train`, or those of another suffix.
-pub struct Part {
+/// The inputs of one part of the data, such as `x_train`, before its labels are read.
+pub struct SplitArrays {
     suffix: &'static str,
+    /// The array of each input of the model.
     pub inputs: Vec<Array>,
 }
 
@@ -33,8 +34,8 @@ pub(super) fn borrowed(names: &[String]) -> Vec<&str> {
     names.iter().map(String::as_str).collect()
 }
 
-impl Part {
-    /// Whether the file holds an array of such a part.
+impl SplitArrays {
+    /// Returns true if the data holds an array of the part with this suffix, such as `_val`.
     pub fn is_in(arrays: &Arrays, suffix: &str, architecture: &Architecture) -> bool {
         let named = architecture.output_names();
         let outputs: Vec<&str> = named.iter().map(String::as_str).collect();
@@ -44,10 +45,10 @@ impl Part {
             || weights::are_in(arrays, suffix, &named)
     }
 
-    /// Reads what the model is fed.
+    /// Reads the inputs of the part with this suffix.
     ///
     /// # Errors
-    /// If an array is missing, or of another kind.
+    /// If an array is missing, or its elements are of another kind.
     pub fn read(
         arrays: &mut Arrays,
         suffix: &'static str,
@@ -58,10 +59,11 @@ impl Part {
         Ok(Self { suffix, inputs })
     }
 
-    /// With labels as the losses take them.
+    /// Adds the labels, in the shape that each loss takes, and the weights of examples if there are
+    /// some.
     ///
     /// # Errors
-    /// If an array is missing or does not fit the model's output.
+    /// If an array is missing, or does not fit the model's output.
     pub fn with_labels(
         self,
         arrays: &mut Arrays,
@@ -100,26 +102,30 @@ fn inputs<'a>(
     names("x", suffix, &all).into_iter().zip(inputs)
 }
 
-/// The extents of an example of each input, of those to train on.
+/// Returns the extents of one training example of each input.
+///
+/// # Errors
+/// If an array is missing, or cannot be read.
 pub fn samples(arrays: &mut Arrays, architecture: &Architecture) -> Result<Vec<Vec<usize>>> {
     let all = inputs(architecture, "_train");
     all.map(|(names, input)| arrays.sample(&borrowed(&names), input)).collect()
 }
 
-/// The arrays of a run: those to train on, those to validate, which are the last to train on where
-/// there are none of their own, and those to test.
+/// Reads the arrays of a run. Without arrays for validation, the last of the training examples
+/// validate.
 ///
 /// # Errors
 /// If they cannot be read or do not fit the model.
-pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
-    let Own { arrays, stream, validation, class_weights, model: described, columns, .. } = own;
+pub fn splits(own: &CustomTask, model: &Model) -> Result<Splits> {
+    let CustomTask { arrays, stream, validation, class_weights, model: described, columns, .. } =
+        own;
     let mut arrays = Arrays::labelled(arrays, *stream, columns.as_ref())?;
     let [validated, tested] =
-        ["_val", "_test"].map(|part| Part::is_in(&arrays, part, &described.architecture));
+        ["_val", "_test"].map(|part| SplitArrays::is_in(&arrays, part, &described.architecture));
     let outputs = described.architecture.output_names();
     let weighed = weights::are_in(&arrays, "_train", &outputs);
     let mut read = |suffix| -> Result<Dataset> {
-        let part = Part::read(&mut arrays, suffix, &described.architecture)?;
+        let part = SplitArrays::read(&mut arrays, suffix, &described.architecture)?;
         let losses = &described.compile.losses;
         part.with_labels(&mut arrays, model, &described.architecture, losses)
     };
@@ -148,13 +154,14 @@ pub fn splits(own: &Own, model: &Model) -> Result<Splits> {
         validation: given.unwrap_or_else(|| all.range(at..all.len())),
         test: test.unwrap_or_else(|| all.range(0..0)),
         unused: arrays.unused(),
+        remarks: arrays.take_remarks(),
     })
 }
 
 /// The labels of an output of this shape.
 fn labels_for(arrays: &mut Arrays, names: &[&str], loss: Loss, shape: &[usize]) -> Result<Array> {
     let sparse = matches!(loss, Loss::SparseCategoricalCrossentropy { .. });
-    let kind = if sparse { Kind::Whole } else { Kind::Floats };
+    let kind = if sparse { ElementKind::Whole } else { ElementKind::Floats };
     let labels = arrays.array(names, kind)?;
     let wanted = if sparse { &shape[..shape.len() - 1] } else { shape };
     let axes = labels.shape().dims();
@@ -195,7 +202,7 @@ fn check(labels: &HostTensor, loss: Loss, classes: usize) -> Result<()> {
     Ok(())
 }
 
-/// What is often mistaken.
+/// A hint at a frequent mistake.
 fn hint(loss: Loss, axes: &[usize], shape: &[usize]) -> &'static str {
     match loss {
         Loss::CategoricalCrossentropy(_) if axes.len() < shape.len() => {

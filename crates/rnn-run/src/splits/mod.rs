@@ -1,57 +1,74 @@
 //! The examples of a run: those to train on, to validate and to test.
 
 pub(crate) mod arrays;
+mod split;
 mod tutorial;
 mod weights;
 
-pub use tutorial::trained_films;
+pub use split::Split;
+pub use tutorial::trained_videos;
 
+use crate::config::{BuiltinTask, Config, Task};
 use crate::experiment::VOCABULARY;
-use crate::run::{Config, Part, Task, Tutorial};
-use crate::source::Source;
+use crate::source::DatasetSource;
 use anyhow::Result;
 use rnn::nn::{Dataset, Model};
 use rnn_data::text::Vocabulary;
 
-/// Three sets of examples.
+/// The examples of a run in three sets: to train on, to validate and to test.
 pub struct Splits {
     /// The words of the reviews, if they are known.
     pub vocabulary: Option<Vocabulary>,
-    /// 70% of the training reviews; 95% of the films to train on; of arrays what `fit.toml` says, or
-    /// all of `x_train` where there is an `x_val`.
+    /// Examples to train on: 70% of the training reviews; 95% of the training videos; of the user's
+    /// arrays the fraction that `fit.toml` leaves, or all of `x_train` if there is an `x_val`.
     pub train: Dataset,
-    /// The rest of them.
+    /// Examples to validate: the rest of those, or `x_val`.
     pub validation: Dataset,
-    /// The first 10,000 test reviews, as the tutorial takes them; the films not trained on; arrays
-    /// to test, if there are some.
+    /// Examples to test: the first 10,000 test reviews, as the tutorial has it; the videos not
+    /// trained on; `x_test`, or none.
     pub test: Dataset,
-    /// The arrays of the user's that are none of these.
+    /// Names of the user's arrays that belong to none of these.
     pub unused: Vec<String>,
+    /// Remarks for the user about how the data was read, such as that a large array is streamed.
+    pub remarks: Vec<String>,
 }
 
 impl Splits {
-    /// What a model is judged by: the test data; where there is none, what validated it, or else
-    /// what it was trained on.
-    pub fn judge(&self) -> (Part, &Dataset) {
-        let parts = [(Part::Test, &self.test), (Part::Validation, &self.validation)];
+    /// The fingerprint of the examples to train on, which tells them from others: 16 hexadecimal
+    /// digits.
+    ///
+    /// # Errors
+    /// If the examples cannot be read.
+    pub fn fingerprint(&self) -> Result<String> {
+        Ok(format!("{:016x}", self.train.fingerprint()?))
+    }
+
+    /// Returns the set that a finished model is evaluated on: the test data, or else the validation
+    /// data, or else the training data.
+    pub fn held_out(&self) -> (Split, &Dataset) {
+        let parts = [(Split::Test, &self.test), (Split::Validation, &self.validation)];
         let found = parts.into_iter().find(|(_, set)| !set.is_empty());
-        found.unwrap_or((Part::Training, &self.train))
+        found.unwrap_or((Split::Training, &self.train))
     }
 }
 
-/// Reads or makes what a run is about, for its model. `vocabulary` is that of a run that has been
-/// trained.
+/// Reads or computes the examples of a run for its model. `vocabulary` is that of a run that has
+/// been trained; new runs make their own.
 ///
 /// # Errors
 /// If the data cannot be read, is not in one of the layouts, or does not fit the model.
 pub fn load(config: &Config, model: &Model, vocabulary: Option<Vocabulary>) -> Result<Splits> {
     let sets = match &config.task {
-        Task::Own(own) => arrays::splits(own, model)?,
-        Task::Tutorial(Tutorial { data: Source::Movies(movies), .. }) => tutorial::films(movies)?,
-        Task::Tutorial(task) => {
-            let (raw, vocabulary) = tutorial::raw_reviews(task, config.seed, vocabulary)?;
+        Task::Custom(own) => arrays::splits(own, model)?,
+        Task::Builtin(BuiltinTask { data: DatasetSource::Movies(movies), .. }) => {
+            tutorial::videos(movies)?
+        }
+        Task::Builtin(task) => {
+            let mut remarks = vec![];
+            let known = tutorial::raw_reviews(task, config.seed, vocabulary, &mut remarks)?;
+            let (raw, vocabulary) = known;
             let vocabulary = vocabulary.map(|words| words.limited(VOCABULARY as u32));
-            Splits { vocabulary, ..tutorial::reviews(raw, task.length, config.seed)? }
+            Splits { vocabulary, remarks, ..tutorial::reviews(raw, task.length, config.seed)? }
         }
     };
     let limit = config.limit.unwrap_or(usize::MAX);
@@ -62,5 +79,6 @@ pub fn load(config: &Config, model: &Model, vocabulary: Option<Vocabulary>) -> R
         test: test.take(limit),
         vocabulary: sets.vocabulary,
         unused: sets.unused,
+        remarks: sets.remarks,
     })
 }

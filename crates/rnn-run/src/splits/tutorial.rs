@@ -1,9 +1,9 @@
-//! The reviews and films of the tutorial's models.
+//! The reviews and videos of the tutorial's models.
 
 use super::Splits;
+use crate::config::BuiltinTask;
 use crate::experiment::VOCABULARY;
-use crate::run::Tutorial;
-use crate::source::{Source, WORD_INDEX};
+use crate::source::{DatasetSource, WORD_INDEX};
 use anyhow::{Context, Result};
 use rnn::HostTensor;
 use rnn::nn::Dataset;
@@ -20,9 +20,10 @@ const TRAIN_SHARE: f64 = 0.7;
 
 /// The reviews as word ranks, with the words if they are known.
 pub(super) fn raw_reviews(
-    task: &Tutorial,
+    task: &BuiltinTask,
     seed: u64,
     vocabulary: Option<Vocabulary>,
+    remarks: &mut Vec<String>,
 ) -> Result<(RawReviews, Option<Vocabulary>)> {
     let index = |path: &Path| Vocabulary::read_word_index(path);
     let known = match (vocabulary, &task.word_index) {
@@ -30,18 +31,20 @@ pub(super) fn raw_reviews(
         (vocabulary, _) => vocabulary,
     };
     Ok(match &task.data {
-        Source::Imdb(path) => {
+        DatasetSource::Imdb(path) => {
             let raw = RawReviews::read(path);
             let raw = raw.with_context(|| format!("cannot load {}", path.display()))?;
             let beside = Some(path.with_file_name(WORD_INDEX)).filter(|path| path.exists());
             let beside = beside.filter(|_| known.is_none()).map(|path| index(&path));
             (raw, known.or(beside.transpose()?))
         }
-        Source::Text { path, columns } => {
+        DatasetSource::Text { path, columns } => {
             let TextReviews { reviews, vocabulary, repaired } =
                 text::read(path, columns, known, seed)?;
             if repaired > 0 {
-                eprintln!("{repaired} reviews hold bytes that are no UTF-8; they were replaced");
+                remarks.push(format!(
+                    "{repaired} reviews hold bytes that are no UTF-8; they were replaced"
+                ));
             }
             (reviews, Some(vocabulary))
         }
@@ -62,20 +65,20 @@ pub(super) fn reviews(raw: RawReviews, length: usize, seed: u64) -> Result<Split
     };
     let (train, validation) = dataset(train)?.split(TRAIN_SHARE, seed);
     let test = dataset(test)?.take(10_000);
-    Ok(Splits { train, validation, test, vocabulary: None, unused: vec![] })
+    Ok(Splits { train, validation, test, vocabulary: None, unused: vec![], remarks: vec![] })
 }
 
-/// How many of so many films are trained on: of the tutorial's 1,200 the first 1,000.
-pub fn trained_films(count: usize) -> usize {
+/// Returns how many of `count` videos are trained on: five sixths, 1,000 of the tutorial's 1,200.
+pub fn trained_videos(count: usize) -> usize {
     count * 5 / 6
 }
 
-/// As Keras's validation_split of 0.05 does, the last of the films to train on validate.
-pub(super) fn films(movies: &MovieOptions) -> Result<Splits> {
+/// As Keras's validation_split of 0.05 does, the last of the training videos validate.
+pub(super) fn videos(movies: &MovieOptions) -> Result<Splits> {
     let (noisy, shifted): (Arc<dyn Examples>, Arc<dyn Examples>) =
         (Arc::new(movies.noisy()), Arc::new(movies.shifted()));
     let all = Dataset::of([noisy], [shifted])?;
-    let trained = trained_films(movies.count);
+    let trained = trained_videos(movies.count);
     let validated = trained.div_ceil(20);
     let split = trained - validated;
     Ok(Splits {
@@ -84,5 +87,6 @@ pub(super) fn films(movies: &MovieOptions) -> Result<Splits> {
         test: all.range(trained..movies.count),
         vocabulary: None,
         unused: vec![],
+        remarks: vec![],
     })
 }

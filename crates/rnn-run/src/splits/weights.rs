@@ -1,14 +1,14 @@
 //! What examples or their steps count: `w_train` and the like.
 
 use super::arrays::{borrowed, names};
-use crate::arrays::{Arrays, Kind};
+use crate::arrays::{Arrays, ElementKind};
 use anyhow::{Result, ensure};
 use rnn::HostTensor;
 use rnn::nn::Batch;
 use rnn_core::Examples;
 use std::sync::Arc;
 
-/// Whether there are weights for this part of the data.
+/// Returns true if there are weights for the part of the data with this suffix.
 pub fn are_in(arrays: &Arrays, suffix: &str, outputs: &[String]) -> bool {
     let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
     arrays.has(&format!("w{suffix}")) || !of_outputs(arrays, suffix, &outputs).is_empty()
@@ -23,11 +23,12 @@ fn of_outputs(arrays: &Arrays, suffix: &str, outputs: &[&str]) -> Vec<String> {
     names.into_iter().filter(|name| arrays.has(name)).collect()
 }
 
-/// The weights of outputs of these names and shapes: none, one array for all, or one for each, of
-/// which those that are not in the file are of ones.
+/// Reads the weights of examples or of their steps for the part with this suffix: none, one array
+/// for all outputs, or one for each output, which is ones if the file has none for it.
 ///
 /// # Errors
-/// If an array does not fit, or it is not clear which one counts.
+/// If an array does not fit the shape of an output, or there are both an array for all outputs and
+/// one for a single output.
 pub fn read(
     arrays: &mut Arrays,
     suffix: &str,
@@ -41,7 +42,7 @@ pub fn read(
             "there are {for_all}, for all outputs, and {}: keep one or the other",
             own.join(", ")
         );
-        let weights = arrays.array(&[&for_all], Kind::Floats)?;
+        let weights = arrays.array(&[&for_all], ElementKind::Floats)?;
         let axes = weights.shape().dims();
         // As Keras has it (keras/src/trainers/data_adapters/array_data_adapter.py).
         ensure!(
@@ -60,7 +61,7 @@ pub fn read(
     let mut all: Vec<Arc<dyn Examples>> = Vec::new();
     for (names, shape) in names("w", suffix, outputs).iter().zip(shapes) {
         if names.iter().any(|name| arrays.has(name)) {
-            let weights = arrays.array(&borrowed(names), Kind::Floats)?;
+            let weights = arrays.array(&borrowed(names), ElementKind::Floats)?;
             check(&names[0], weights.shape().dims(), shape)?;
             all.push(weights.examples());
         } else {

@@ -1,11 +1,12 @@
-use crate::interrupt::{self, Held};
+use crate::config::Config;
+use crate::host::{Guard, Host};
 use crate::memory::Footprint;
-use crate::run::{Config, RunFolder};
+use crate::run::RunFolder;
 use anyhow::Result;
 use rnn::nn::{Callback, CallbackState, Event, TrainError, Trainer};
 use std::ops::ControlFlow;
 
-/// Shows to people how far a training is.
+/// A display of the progress of trainings.
 pub trait Progress {
     /// Begins to show an attempt at a training, which ends when what this returns is dropped.
     ///
@@ -14,18 +15,18 @@ pub trait Progress {
     fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Box<dyn Callback>>;
 }
 
-/// An attempt at a training: there is another one after a device has failed.
+/// An attempt at a training. After a device has failed there is another one.
 pub struct Attempt<'a> {
-    /// What is trained.
+    /// The settings of the run.
     pub config: &'a Config,
-    /// Examples to train on, and to validate.
+    /// Numbers of examples to train on, and to validate.
     pub examples: [usize; 2],
-    /// The memory of a step.
+    /// The memory of a training step.
     pub memory: &'a Footprint,
     /// The folder of the run.
     pub folder: &'a RunFolder,
-    /// The steps and epochs of a training that goes on.
-    pub behind: Option<[usize; 2]>,
+    /// The steps and epochs already done, if a training is resumed.
+    pub done: Option<[usize; 2]>,
 }
 
 /// Shows nothing.
@@ -35,30 +36,32 @@ impl Progress for () {
     }
 }
 
-/// Ends a training after Ctrl-C.
-pub struct Interruptible {
+/// A callback that shows the training and ends it after a step if the host asks for that.
+pub struct Interruptible<'a> {
+    host: &'a dyn Host,
     shown: Box<dyn Callback>,
     /// From the first step on there is something to keep.
-    held: Option<Held>,
+    held: Option<Guard>,
 }
 
-impl Interruptible {
-    pub fn new(shown: Box<dyn Callback>) -> Self {
-        Self { shown, held: None }
+impl<'a> Interruptible<'a> {
+    /// Adds the host's requests to a callback that shows the training.
+    pub fn new(shown: Box<dyn Callback>, host: &'a dyn Host) -> Self {
+        Self { host, shown, held: None }
     }
 }
 
-impl Callback for Interruptible {
+impl Callback for Interruptible<'_> {
     fn on_event(
         &mut self,
         event: &Event,
         trainer: &mut Trainer,
     ) -> Result<ControlFlow<()>, TrainError> {
         if matches!(event, Event::Step(..)) {
-            self.held.get_or_insert_with(interrupt::hold);
+            self.held.get_or_insert_with(|| self.host.hold());
         }
         let flow = self.shown.on_event(event, trainer)?;
-        Ok(if interrupt::requested().is_some() { ControlFlow::Break(()) } else { flow })
+        Ok(if self.host.stop_requested() { ControlFlow::Break(()) } else { flow })
     }
 
     fn state(&self) -> CallbackState {

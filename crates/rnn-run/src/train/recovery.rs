@@ -10,12 +10,12 @@ use std::path::PathBuf;
 /// How often a run goes on with a new device after the old one failed.
 const MAX_DEVICE_FAULTS: usize = 2;
 
-/// A training has failed and can go on later.
+/// The error of a training that failed and can be resumed.
 #[derive(Debug)]
 pub struct Stopped {
-    /// Why.
+    /// The error of the step.
     pub error: TrainError,
-    /// The steps done at the checkpoint that is kept.
+    /// Steps done at the checkpoint that is kept.
     pub step: u64,
     /// The folder of the run.
     pub run: PathBuf,
@@ -23,21 +23,17 @@ pub struct Stopped {
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { error, step, run } = self;
+        let Self { error, step, .. } = self;
         let causes = iter::successors(Some(error as &dyn Error), |error| (*error).source());
         let causes = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-        let run = run.display();
-        write!(
-            f,
-            "{causes}; the checkpoint after step {step} is kept: rnn-gpu train --resume {run}"
-        )
+        write!(f, "{causes}; the checkpoint after step {step} is kept")
     }
 }
 
 /// The message has the causes.
 impl Error for Stopped {}
 
-/// What is done about an error.
+/// The action that is taken after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
     /// Nothing.
@@ -51,15 +47,15 @@ pub enum Remedy {
     },
 }
 
-/// Counts what has failed so far.
+/// A count of the device faults of a run so far, which decides about remedies.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Recovery {
     faults: usize,
 }
 
 impl Recovery {
-    /// What helps against an error of a training among other ranks, or alone, of which there is a
-    /// checkpoint, or none.
+    /// Decides what to do about an error of a training. `ranks` says that it trains among other
+    /// ranks, `saved` that there is a checkpoint.
     pub fn remedy(&mut self, error: &TrainError, ranks: bool, saved: bool) -> Remedy {
         match error {
             // The other ranks do not go back.

@@ -1,24 +1,25 @@
 use crate::checkpoint::{RunLock, Store};
-use crate::interrupt::Cleanup;
-use crate::run::{Config, RunFolder, RunResult};
+use crate::config::Config;
+use crate::host::Guard;
+use crate::measure::RunResult;
+use crate::run::RunFolder;
 use anyhow::Result;
 
-/// A run that has been trained and measured. Other processes are kept from its folder until it is
-/// dropped.
+/// A run that has been trained and evaluated. Its folder stays locked until it is dropped.
 pub struct Trained {
-    /// The folder, which holds all but what is made for people.
+    /// The folder, which holds everything but what is made for people.
     pub folder: RunFolder,
-    /// What was trained.
+    /// The settings of the run.
     pub config: Config,
-    /// What it came to.
+    /// History, metrics and measurements.
     pub result: RunResult,
     pub(super) store: Store,
-    pub(super) _advice: Option<Cleanup>,
+    pub(super) _resumable: Option<Guard>,
     pub(super) _lock: RunLock,
 }
 
 impl Trained {
-    /// Marks the run as finished: nothing is left to be done that going on with it would do.
+    /// Marks the run as finished, so that it is not resumed.
     ///
     /// # Errors
     /// If the mark cannot be written.

@@ -35,7 +35,7 @@ fn is_resident(error: &DeviceError) -> bool {
     matches!(error, DeviceError::Resident(_))
 }
 
-pub fn inputs_of_other_types_are_mismatches(device: &dyn Device) -> Outcome {
+pub(super) fn inputs_of_other_types_are_mismatches(device: &dyn Device) -> Outcome {
     let mut session = device.session();
     let program = session.compile(accumulator(4)?)?;
     let longer = session.run(program, &[&floats(&[1.0; 5])]);
@@ -50,7 +50,7 @@ pub fn inputs_of_other_types_are_mismatches(device: &dyn Device) -> Outcome {
     expect_resident(&mut *session, "total", &[1.0; 4])
 }
 
-pub fn values_of_other_types_are_not_written(device: &dyn Device) -> Outcome {
+pub(super) fn values_of_other_types_are_not_written(device: &dyn Device) -> Outcome {
     let mut session = device.session();
     session.compile(accumulator(4)?)?;
     session.write("total", &floats(&[3.0; 4]))?;
@@ -61,7 +61,7 @@ pub fn values_of_other_types_are_not_written(device: &dyn Device) -> Outcome {
     expect_resident(&mut *session, "total", &[3.0; 4])
 }
 
-pub fn what_no_program_has_is_named(device: &dyn Device) -> Outcome {
+pub(super) fn what_no_program_has_is_named(device: &dyn Device) -> Outcome {
     let mut session = device.session();
     let program = session.compile(accumulator(4)?)?;
     let no_program = "the session has no program 7";
@@ -75,7 +75,7 @@ pub fn what_no_program_has_is_named(device: &dyn Device) -> Outcome {
     expect_resident(&mut *session, "total", &[1.0; 4])
 }
 
-pub fn tickets_yield_their_tensor_once(device: &dyn Device) -> Outcome {
+pub(super) fn tickets_yield_their_tensor_once(device: &dyn Device) -> Outcome {
     let mut session = device.session();
     session.compile(accumulator(4)?)?;
     let gone = |ticket: Ticket| {
@@ -96,14 +96,14 @@ pub fn tickets_yield_their_tensor_once(device: &dyn Device) -> Outcome {
     expect("the other read", &session.wait_read(other)?, &floats(&[0.0; 4]))
 }
 
-pub fn programs_agree_on_the_types_of_residents(device: &dyn Device) -> Outcome {
+pub(super) fn programs_agree_on_the_types_of_residents(device: &dyn Device) -> Outcome {
     let mut session = device.session();
     session.compile(accumulator(4)?)?;
     let message = "resident total: f32[4] in one program, f32[5] in another";
     expect_error(session.compile(accumulator(5)?), is_resident, message)
 }
 
-pub fn a_program_that_is_refused_leaves_nothing_behind(device: &dyn Device) -> Outcome {
+pub(super) fn a_program_that_is_refused_leaves_nothing_behind(device: &dyn Device) -> Outcome {
     let mut session = device.session();
     let mut graph = Graph::new();
     graph.resident("total", TensorType::f32([5]));
@@ -119,7 +119,7 @@ pub fn a_program_that_is_refused_leaves_nothing_behind(device: &dyn Device) -> O
     expect_resident(&mut *session, "total", &[1.0; 4])
 }
 
-pub fn half_precision_is_refused_where_there_is_none(device: &dyn Device) -> Outcome {
+pub(super) fn half_precision_is_refused_where_there_is_none(device: &dyn Device) -> Outcome {
     let mut graph = Graph::new();
     let x = graph.input("x", TensorType::f32([4]));
     let half = graph.apply(Cast(DType::F16), &[x])?;

@@ -10,18 +10,18 @@ use rnn_ops::{Assign, Binary};
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-/// One rule of the contract of devices.
+/// One rule of the contract of devices, with the check of it.
 pub struct ConformanceCheck {
-    /// The rule.
+    /// The rule in words.
     pub name: &'static str,
     check: fn(&dyn Device) -> Outcome,
 }
 
 impl ConformanceCheck {
-    /// Holds a device to the rule.
+    /// Checks that a device keeps the rule.
     ///
     /// # Errors
-    /// What the device did instead.
+    /// A sentence about what the device did instead.
     pub fn run(&self, device: &dyn Device) -> Result<(), String> {
         (self.check)(device).map_err(|broken| broken.0)
     }
@@ -42,8 +42,8 @@ macro_rules! checks {
     };
 }
 
-/// The contract of [`Device`] and [`Session`], which a device that passes all checks keeps. What ops
-/// compute is [`check_kernel`](crate::check_kernel)'s part.
+/// Returns the rules of the contract of [`Device`] and [`Session`]. The results of ops are the
+/// subject of [`check_kernel`](crate::check_kernel).
 pub fn conformance() -> &'static [ConformanceCheck] {
     checks![
         programs::runs_take_new_inputs,
@@ -71,7 +71,7 @@ pub fn conformance() -> &'static [ConformanceCheck] {
     ]
 }
 
-/// What a device did instead of what it should.
+/// A sentence about what a device did wrong.
 struct Broken(String);
 
 type Outcome = Result<(), Broken>;

@@ -9,7 +9,7 @@ use rnn_graph::{
 use rnn_ops::{Binary, Definition, Scale};
 use std::sync::Arc;
 
-/// Checks the vectors that the last run of a program put out.
+/// Checks the vectors that the last run of a program output.
 fn expect_outputs(
     session: &mut (dyn Session + 'static),
     program: Program,
@@ -19,7 +19,7 @@ fn expect_outputs(
     expect("the outputs", &session.fetch(program)?, &want)
 }
 
-pub fn runs_take_new_inputs(device: &dyn Device) -> Outcome {
+pub(super) fn runs_take_new_inputs(device: &dyn Device) -> Outcome {
     let n = 1000;
     let mut graph = Graph::new();
     let [x, y] = ["x", "y"].map(|name| graph.input(name, TensorType::f32([n])));
@@ -41,7 +41,7 @@ pub fn runs_take_new_inputs(device: &dyn Device) -> Outcome {
     Ok(())
 }
 
-pub fn one_tensor_may_be_several_operands_and_outputs(device: &dyn Device) -> Outcome {
+pub(super) fn one_tensor_may_be_several_operands_and_outputs(device: &dyn Device) -> Outcome {
     let mut graph = Graph::new();
     let x = graph.input("x", TensorType::f32([3]));
     let square = graph.apply(Binary::Mul, &[x, x])?;
@@ -54,7 +54,7 @@ pub fn one_tensor_may_be_several_operands_and_outputs(device: &dyn Device) -> Ou
     expect_outputs(&mut *session, program, &[&x, &square, &square])
 }
 
-pub fn views_begin_anywhere(device: &dyn Device) -> Outcome {
+pub(super) fn views_begin_anywhere(device: &dyn Device) -> Outcome {
     let x: Vec<f32> = (0..300).map(|i| i as f32).collect();
     for offset in [0, 1, 64, 70, 200] {
         let mut graph = Graph::new();
@@ -134,7 +134,7 @@ impl Op for Negate {
     }
 }
 
-pub fn an_input_that_turns_into_an_output_is_copied_if_it_is_read_later(
+pub(super) fn an_input_that_turns_into_an_output_is_copied_if_it_is_read_later(
     device: &dyn Device,
 ) -> Outcome {
     for read_later in [false, true] {
@@ -156,7 +156,7 @@ pub fn an_input_that_turns_into_an_output_is_copied_if_it_is_read_later(
     Ok(())
 }
 
-pub fn integers_pass_unchanged(device: &dyn Device) -> Outcome {
+pub(super) fn integers_pass_unchanged(device: &dyn Device) -> Outcome {
     let mut graph = Graph::new();
     let x = graph.input("x", TensorType::u32([2, 2]));
     graph.output(x);
@@ -170,7 +170,7 @@ pub fn integers_pass_unchanged(device: &dyn Device) -> Outcome {
     expect("the resident", &session.read("kept")?, &values)
 }
 
-pub fn empty_tensors_and_graphs_without_nodes_run(device: &dyn Device) -> Outcome {
+pub(super) fn empty_tensors_and_graphs_without_nodes_run(device: &dyn Device) -> Outcome {
     let mut graph = Graph::new();
     let x = graph.input("x", TensorType::u32([0, 3]));
     graph.output(x);
@@ -193,7 +193,7 @@ fn chain(scale: f32, n: usize) -> Result<Arc<Graph>, rnn_graph::GraphError> {
     Ok(Arc::new(graph))
 }
 
-pub fn programs_of_other_sizes_share_a_session(device: &dyn Device) -> Outcome {
+pub(super) fn programs_of_other_sizes_share_a_session(device: &dyn Device) -> Outcome {
     let mut session = device.session();
     let sizes = [256, 10, 5000, 1];
     let mut programs = Vec::new();
@@ -207,7 +207,7 @@ pub fn programs_of_other_sizes_share_a_session(device: &dyn Device) -> Outcome {
     Ok(())
 }
 
-pub fn outputs_outlive_runs_of_other_programs(device: &dyn Device) -> Outcome {
+pub(super) fn outputs_outlive_runs_of_other_programs(device: &dyn Device) -> Outcome {
     let mut session = device.session();
     let [two, three] = [session.compile(chain(2.0, 256)?)?, session.compile(chain(3.0, 256)?)?];
     session.run(two, &[&floats(&[1.0; 256])])?;
@@ -216,7 +216,7 @@ pub fn outputs_outlive_runs_of_other_programs(device: &dyn Device) -> Outcome {
     expect_outputs(&mut *session, three, &[&[9.0; 256]])
 }
 
-pub fn profiles_count_calls(device: &dyn Device) -> Outcome {
+pub(super) fn profiles_count_calls(device: &dyn Device) -> Outcome {
     let mut session = device.session();
     let program = session.compile(chain(2.0, 64)?)?;
     let x = floats(&[1.0; 64]);

@@ -5,7 +5,7 @@ use rnn_graph::{Device, Graph, TensorType};
 use rnn_ops::{Assign, Scale};
 use std::sync::Arc;
 
-pub fn they_start_at_zero_and_outlive_runs_and_programs(device: &dyn Device) -> Outcome {
+pub(super) fn they_start_at_zero_and_outlive_runs_and_programs(device: &dyn Device) -> Outcome {
     let mut session = device.session();
     let first = session.compile(accumulator(100)?)?;
     expect_resident(&mut *session, "total", &[0.0; 100])?;
@@ -19,7 +19,7 @@ pub fn they_start_at_zero_and_outlive_runs_and_programs(device: &dyn Device) -> 
     expect_resident(&mut *session, "total", &[11.0; 100])
 }
 
-pub fn views_of_them_are_changed_in_place(device: &dyn Device) -> Outcome {
+pub(super) fn views_of_them_are_changed_in_place(device: &dyn Device) -> Outcome {
     let mut graph = Graph::new();
     let x = graph.input("x", TensorType::f32([3]));
     let all = graph.resident("all", TensorType::f32([200]));
@@ -36,7 +36,7 @@ pub fn views_of_them_are_changed_in_place(device: &dyn Device) -> Outcome {
     expect_resident(&mut *session, "all", &want)
 }
 
-pub fn reads_see_the_runs_queued_before_them(device: &dyn Device) -> Outcome {
+pub(super) fn reads_see_the_runs_queued_before_them(device: &dyn Device) -> Outcome {
     let mut session = device.session();
     let program = session.compile(accumulator(64)?)?;
     let ones = floats(&[1.0; 64]);
@@ -55,7 +55,7 @@ pub fn reads_see_the_runs_queued_before_them(device: &dyn Device) -> Outcome {
     expect("the early read", &early, &ones)
 }
 
-pub fn futures_bring_what_blocking_calls_bring(device: &dyn Device) -> Outcome {
+pub(super) fn futures_bring_what_blocking_calls_bring(device: &dyn Device) -> Outcome {
     let mut graph = Graph::clone(&*accumulator(64)?);
     let total = graph.resident("total", TensorType::f32([64]));
     let twice = graph.apply(Scale(2.0), &[total])?;
@@ -71,7 +71,7 @@ pub fn futures_bring_what_blocking_calls_bring(device: &dyn Device) -> Outcome {
     expect("the read", &read, &floats(&[1.0; 64]))
 }
 
-pub fn sessions_of_one_device_do_not_share_them(device: &dyn Device) -> Outcome {
+pub(super) fn sessions_of_one_device_do_not_share_them(device: &dyn Device) -> Outcome {
     let mut sessions = [device.session(), device.session()];
     for (session, value) in sessions.iter_mut().zip([1.0, 2.0]) {
         let program = session.compile(accumulator(10)?)?;
@@ -83,7 +83,7 @@ pub fn sessions_of_one_device_do_not_share_them(device: &dyn Device) -> Outcome 
     Ok(())
 }
 
-pub fn memory_counts_them_and_the_arena(device: &dyn Device) -> Outcome {
+pub(super) fn memory_counts_them_and_the_arena(device: &dyn Device) -> Outcome {
     let mut session = device.session();
     let mut graph = Graph::new();
     let x = graph.input("x", TensorType::f32([64]));

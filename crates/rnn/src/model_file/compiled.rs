@@ -5,12 +5,12 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-/// What a model is made of, and how it is trained; as JSON what `model.json` holds.
+/// The layers of a model, its optimizer and its losses; as JSON the contents of `model.json`.
 #[derive(Clone, Debug)]
 pub struct Compiled {
-    /// What it is made of.
+    /// The inputs and layers of the model.
     pub architecture: Architecture,
-    /// How it is trained.
+    /// Its optimizer and its losses.
     pub compile: Compile,
 }
 

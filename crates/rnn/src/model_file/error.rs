@@ -6,7 +6,7 @@ use rnn_formats::safetensors::SafetensorsError;
 use std::io;
 use std::path::PathBuf;
 
-/// Why a model could not be read or written.
+/// The reason why a model could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelFileError {
     /// A file cannot be used.
@@ -14,7 +14,7 @@ pub enum ModelFileError {
     Unusable {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: Box<ModelFileError>,
     },
     /// There is nothing at the path.
@@ -31,7 +31,7 @@ pub enum ModelFileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A file could not be written or removed.
@@ -39,7 +39,7 @@ pub enum ModelFileError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A file is no JSON.
@@ -47,7 +47,7 @@ pub enum ModelFileError {
     Json {
         /// The file.
         path: PathBuf,
-        /// Where and why.
+        /// The place and the cause.
         source: serde_json::Error,
     },
     /// A file is no TOML.

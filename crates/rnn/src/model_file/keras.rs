@@ -28,14 +28,17 @@ fn layers(architecture: &Architecture, model: &Model) -> Vec<(usize, String)> {
     paths.filter_map(|(layer, path)| Some((place(names[layer])?, path))).collect()
 }
 
-/// All weights in Keras's order.
+/// Returns all weights in the order of Keras's files.
 pub fn in_keras_order<'a>(architecture: &Architecture, model: &'a Model) -> Vec<&'a WeightRange> {
     let layers = layers(architecture, model).into_iter();
     let parts = layers.flat_map(|(layer, _)| parts(model, layer));
     parts.flat_map(|(_, ranges)| ranges).collect()
 }
 
-/// The weights of a file, by the names that they have in the model.
+/// Returns the weights of a file by the names that they have in the model.
+///
+/// # Errors
+/// If a variable is missing or has another shape.
 pub fn weights(
     file: &KerasFile,
     architecture: &Architecture,
@@ -138,7 +141,10 @@ impl Place<'_> {
     }
 }
 
-/// A file of the model and its weights.
+/// Returns the file of a model and its weights.
+///
+/// # Errors
+/// If Keras has no counterpart of a layer.
 pub fn file(
     format: Format,
     architecture: &Architecture,

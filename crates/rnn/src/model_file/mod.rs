@@ -22,26 +22,30 @@ use std::fs;
 use std::io::Write as _;
 use std::iter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// The description of a model in a folder, in Keras's terms.
+/// Name of the file in a folder that describes a model in Keras's terms.
 pub const MODEL_JSON: &str = "model.json";
-/// The weights of a model in a folder.
+/// Name of the file in a folder that holds the weights of a model.
 pub const WEIGHTS: &str = "weights.safetensors";
 
-/// A model as it is kept.
+/// A model in a file or folder: its description and, usually, its weights.
 pub struct ModelFile {
-    /// What it is made of.
+    /// The inputs and layers of the model.
     pub architecture: Architecture,
-    /// How it is trained, if that is said.
+    /// Its optimizer and its losses, if the file states them.
     pub compile: Option<Compile>,
-    /// What trains it, where that alone is said, without a loss.
+    /// Its optimizer, if the file states that without a loss.
     pub optimizer: Option<Optimizer>,
-    /// What the file says of training, as it says it.
+    /// The file's own text about training, as JSON.
     pub stated: Value,
     weights: Weights,
-    /// Is told what of a file is not used.
-    tell: fn(&str),
+    /// Is told which parts of a file are not used.
+    tell: Tell,
 }
+
+/// A function that is called with a line for each part of a file that is not used.
+pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 
 type Result<T, E = ModelFileError> = std::result::Result<T, E>;
 
@@ -60,27 +64,29 @@ impl Weights {
 }
 
 impl ModelFile {
-    /// Opens a folder that [`save`] wrote, `.keras`, `.h5`, `.json` or `.toml`.
+    /// Opens a folder that [`save`] wrote, or a file: `.keras`, `.h5`, `.json` or `.toml`.
     ///
     /// # Errors
-    /// If it cannot be read, or describes what is not supported.
+    /// [`ModelFileError`] if it cannot be read, or describes something that is not supported.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::open_with(path, |_| {})
+        Self::open_with(path, Arc::new(|_| {}))
     }
 
-    /// Opens it as [`ModelFile::open`] does, and tells what of the file is not used.
+    /// Opens a file as [`ModelFile::open`] does, and calls `tell` for each part of the file that is
+    /// not used.
     ///
     /// # Errors
     /// As [`ModelFile::open`].
-    pub fn open_with(path: &Path, tell: fn(&str)) -> Result<Self> {
+    pub fn open_with(path: &Path, tell: Tell) -> Result<Self> {
         let open = || {
             if path.is_dir() {
                 return Self::from_folder(path, tell);
             }
-            let described =
-                |value: Result<Value>| Self::described(&value?, None, Weights::Missing, tell);
+            let described = |value: Result<Value>| {
+                Self::described(&value?, None, Weights::Missing, tell.clone())
+            };
             match path.extension().and_then(|extension| extension.to_str()) {
-                Some("keras" | "h5" | "hdf5") => Self::from_keras(path, tell),
+                Some("keras" | "h5" | "hdf5") => Self::from_keras(path, tell.clone()),
                 Some("json") => described(json(path)),
                 Some("toml") => described(toml::read(path)),
                 _ if !path.exists() => Err(ModelFileError::Missing),
@@ -93,12 +99,12 @@ impl ModelFile {
         })
     }
 
-    fn from_folder(path: &Path, tell: fn(&str)) -> Result<Self> {
+    fn from_folder(path: &Path, tell: Tell) -> Result<Self> {
         let value = json(&path.join(MODEL_JSON))?;
         Self::described(&value, None, Weights::in_folder(path)?, tell)
     }
 
-    /// A model whose weights are in a folder without [`MODEL_JSON`].
+    /// Opens the weights in a folder without a [`MODEL_JSON`], for a model that is known.
     ///
     /// # Errors
     /// If they cannot be read.
@@ -110,7 +116,7 @@ impl ModelFile {
         Ok(Self::new(architecture, compile, Weights::in_folder(path)?))
     }
 
-    fn from_keras(path: &Path, tell: fn(&str)) -> Result<Self> {
+    fn from_keras(path: &Path, tell: Tell) -> Result<Self> {
         let mut file = container::read(path)?;
         let mut config = file.config.take().ok_or(ModelFileError::WeightsAlone)?;
         if let (Some(config), Some(compile)) = (config.as_object_mut(), file.compile.take()) {
@@ -121,7 +127,7 @@ impl ModelFile {
     }
 
     fn new(architecture: Architecture, compile: Option<Compile>, weights: Weights) -> Self {
-        let (stated, tell) = (Value::Null, (|_| {}) as fn(&str));
+        let (stated, tell) = (Value::Null, Arc::new(|_: &str| {}));
         Self { architecture, compile, optimizer: None, stated, weights, tell }
     }
 
@@ -129,7 +135,7 @@ impl ModelFile {
         value: &Value,
         version: Option<&str>,
         weights: Weights,
-        tell: fn(&str),
+        tell: Tell,
     ) -> Result<Self> {
         let architecture = Architecture::from_json(value, version)?;
         let stated = value.get("compile_config").cloned().unwrap_or_default();
@@ -158,16 +164,16 @@ impl ModelFile {
         Ok(Self { optimizer, stated, tell, ..Self::new(architecture, compile, weights) })
     }
 
-    /// Whether it has been trained, or at least has weights.
+    /// Returns true if the file holds weights.
     pub fn has_weights(&self) -> bool {
         !matches!(self.weights, Weights::Missing)
     }
 
-    /// The model with its weights, or with first weights that `seed` decides, for examples of
-    /// these shapes; where there are none, open extents are taken for some number.
+    /// Builds the model for examples of these extents, with its weights, or else with first weights
+    /// drawn from `seed`. Without `samples`, open extents are replaced by an arbitrary number.
     ///
     /// # Errors
-    /// If the shapes or the weights do not fit.
+    /// If the extents or the weights do not fit the layers.
     pub fn model(&self, samples: Option<&[&[usize]]>, seed: u64) -> Result<Model> {
         let architecture = self.architecture.clone();
         let architecture = match samples {
@@ -187,7 +193,7 @@ impl ModelFile {
         Ok(model)
     }
 
-    /// The table of its layers.
+    /// Returns the table of the layers, their shapes and parameters.
     ///
     /// # Errors
     /// If layers or weights do not fit.
@@ -196,7 +202,8 @@ impl ModelFile {
         Ok(self.architecture.summary()?)
     }
 
-    /// What the optimizer kept of this model, [`ModelFile::model`], when it was saved.
+    /// Returns the state of the optimizer that was saved with this model, if there is one. `model`
+    /// is what [`ModelFile::model`] returned.
     ///
     /// # Errors
     /// If the file in a folder is damaged.
@@ -219,10 +226,10 @@ impl ModelFile {
         }
     }
 
-    /// The trained model as it is described, with no extent open.
+    /// Builds the trained model with the extents of its description, none of which may be open.
     ///
     /// # Errors
-    /// If one is open, or there are no weights.
+    /// If an extent is open, or there are no weights.
     pub fn closed_model(&self) -> Result<Model> {
         let inputs = self.architecture.inputs().iter();
         let extents = inputs.map(|input| input.batch_shape.iter().skip(1).copied().collect());
@@ -231,10 +238,10 @@ impl ModelFile {
         self.trained_model(Some(&extents.iter().map(Vec::as_slice).collect::<Vec<_>>()))
     }
 
-    /// The same as [`ModelFile::model`], with weights of its own.
+    /// Builds the model as [`ModelFile::model`] does, and requires that the file holds its weights.
     ///
     /// # Errors
-    /// As [`ModelFile::model`], and if it has none.
+    /// As [`ModelFile::model`], and [`ModelFileError::NoWeights`] if there are none.
     pub fn trained_model(&self, samples: Option<&[&[usize]]>) -> Result<Model> {
         match self.has_weights() {
             true => self.model(samples, 0),
@@ -243,10 +250,11 @@ impl ModelFile {
     }
 }
 
-/// `model.json`: the architecture, with how it is trained.
+/// Returns the contents of `model.json`: the architecture, with optimizer and losses, in the
+/// dialect of `reader`.
 ///
 /// # Errors
-/// If the reader has nothing like a layer or an argument.
+/// If the reader has no counterpart of a layer or an argument.
 pub fn to_json(
     architecture: &Architecture,
     compile: Option<&Compile>,
@@ -259,8 +267,8 @@ pub fn to_json(
     Ok(value)
 }
 
-/// Writes a model into a folder: first the weights and what the optimizer keeps, then `model.json`, which
-/// says that they are there.
+/// Writes a model into a folder: first the weights and the state of the optimizer, then
+/// `model.json`, which marks them as complete.
 ///
 /// # Errors
 /// If a file cannot be written.
@@ -278,7 +286,7 @@ pub fn save(
     write_atomically(&path, |file| file.write_all(json.as_bytes())).map_err(failed)
 }
 
-/// Writes weights as safetensors, by the names of layers and of their weights.
+/// Writes the weights of a model as safetensors, with the names of layers and of their weights.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -287,10 +295,10 @@ pub fn save_weights(path: &Path, model: &Model) -> Result<()> {
     Ok(safetensors::save(path, &model.weights()?, &metadata)?)
 }
 
-/// Writes the model as Keras 3 stores it, in the form that the file's name asks for.
+/// Writes a model in one of the formats of Keras 3.
 ///
 /// # Errors
-/// If Keras has nothing like a layer or an argument, or the file cannot be written.
+/// If Keras has no counterpart of a layer or an argument, or the file cannot be written.
 pub fn save_keras(file: &ModelFile, format: Format, path: &Path) -> Result<()> {
     let model = file.trained_model(None)?;
     let config = to_json(&file.architecture, None, Reader::Keras)?;

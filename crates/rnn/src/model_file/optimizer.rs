@@ -10,10 +10,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Where it is kept in the folder of a model.
+/// Name of the file in the folder of a model.
 const FILE: &str = "optimizer.safetensors";
 
-/// Writes it; without any, what was there before goes.
+/// Writes the state of an optimizer into a folder; without one, an earlier one is removed.
+///
+/// # Errors
+/// If the file cannot be written or removed.
 pub fn save(folder: &Path, state: Option<&OptimizerState>) -> Result<()> {
     let path = folder.join(FILE);
     let Some(OptimizerState { optimizer, step, slots }) = state else {
@@ -28,7 +31,10 @@ pub fn save(folder: &Path, state: Option<&OptimizerState>) -> Result<()> {
     Ok(safetensors::save(&path, slots, &metadata)?)
 }
 
-/// Reads it, if it is there.
+/// Reads the state of an optimizer from a folder, if there is one.
+///
+/// # Errors
+/// If the file is damaged.
 pub fn load(folder: &Path) -> Result<Option<OptimizerState>> {
     let path = folder.join(FILE);
     if !path.exists() {
@@ -41,12 +47,12 @@ pub fn load(folder: &Path) -> Result<Option<OptimizerState>> {
     Ok(Some(OptimizerState { optimizer, step, slots }))
 }
 
-/// What stands before and behind the slots in Keras's order of an optimizer's variables
+/// The variables before and after the slots in Keras's order of an optimizer's variables
 /// (keras/src/optimizers), and the slots themselves by name and weight.
 struct Layout<'a> {
     rate: Option<f64>,
     slots: Vec<(&'static str, &'a WeightRange)>,
-    /// The number behind the slots.
+    /// The number after the slots.
     number: Option<f64>,
 }
 
@@ -78,7 +84,8 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// What a file of Keras 3 holds; none, where the optimizer did no step.
+/// Reads the state of an optimizer from a file of Keras 3; `None` if the optimizer has made no
+/// step.
 ///
 /// # Errors
 /// If its variables are not those of such an optimizer of such a model.
@@ -119,10 +126,10 @@ pub fn of_keras(
     Ok((step > 0).then_some(state))
 }
 
-/// The same for a `.keras` file that is written.
+/// Returns the variables of an optimizer for a `.keras` file.
 ///
 /// # Errors
-/// If something is missing.
+/// If a part of the state is missing.
 pub fn for_keras(
     (architecture, model): (&Architecture, &Model),
     optimizer: &Optimizer,

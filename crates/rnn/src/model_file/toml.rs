@@ -5,12 +5,15 @@ use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
 
-/// An example of a description.
+/// An example of a `model.toml`.
 pub const MODEL: &str = include_str!("model.toml");
-/// An example of how a model is trained, `fit.toml`.
+/// An example of a `fit.toml`.
 pub const FIT: &str = include_str!("fit.toml");
 
-/// The description in a file, as Keras writes a stack of layers.
+/// Reads a `model.toml` and returns the description of the model as Keras writes a stack of layers.
+///
+/// # Errors
+/// If the file cannot be read, or is no list of layers.
 pub fn read(path: &Path) -> Result<Value> {
     let text = fs::read_to_string(path)
         .map_err(|source| ModelFileError::Read { path: path.to_owned(), source })?;
@@ -74,7 +77,7 @@ fn unsupported<T>(message: impl Into<String>) -> Result<T> {
     Err(ModelFileError::Description(message.into()))
 }
 
-/// A table with a `type` is an object of that class, wherever it stands.
+/// Turns a table with a `type`, wherever it stands, into a Keras object of that class.
 pub fn object(value: Value) -> Value {
     match value {
         Value::Object(table) => {

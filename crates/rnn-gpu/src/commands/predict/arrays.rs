@@ -1,10 +1,11 @@
+use crate::process::{host, warn_of};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use rnn::Device;
 use rnn_run::predict::{ArrayFiles, predict_arrays};
 use std::path::{Path, PathBuf};
 
-/// Arrays that are judged, and where to.
+/// The arguments that name arrays and the files of their predictions.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ArrayInput {
     /// What to predict from: .npy; .npz or a folder of .npy (an array x, or one for each input by its
@@ -12,7 +13,7 @@ pub struct ArrayInput {
     #[arg(long, value_name = "FILE", requires = "output", conflicts_with = "text")]
     input: Option<PathBuf>,
     /// Where predictions go; of several outputs each gets a file, y-NAME.npy, and of several of one
-    /// layer those behind the first are numbered, y-NAME_1.npy
+    /// layer those after the first are numbered, y-NAME_1.npy
     #[arg(long, value_name = "y.npy", requires = "input")]
     output: Option<PathBuf>,
     /// Read examples from the file as they are needed, whatever memory there is
@@ -23,7 +24,7 @@ pub struct ArrayInput {
     batch_size: Option<u32>,
 }
 
-/// Predicts for every example of the first file, into the second.
+/// Predicts for every example of `input` and writes the outputs to `output`, with a progress bar.
 ///
 /// # Errors
 /// If the model or the arrays cannot be read, do not fit together, or the device fails.
@@ -44,17 +45,17 @@ pub fn predict(
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     };
-    let predicted = predict_arrays(model, files, device, &mut show)?;
+    let predicted = predict_arrays(model, files, device, (&host(), &mut show))?;
     bar.finish_and_clear();
     for (path, shape) in &predicted.files {
         eprintln!("wrote {} {shape:?}", path.display());
     }
-    predicted.rows.iter().for_each(|rows| rows.warn());
+    warn_of(&predicted.rows);
     Ok(())
 }
 
 impl ArrayInput {
-    /// The files, if they are given.
+    /// Returns the paths of inputs and outputs, if they are given.
     pub fn files(&self) -> Option<(&Path, &Path)> {
         Some((self.input.as_deref()?, self.output.as_deref()?))
     }

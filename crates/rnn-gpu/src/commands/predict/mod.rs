@@ -24,7 +24,7 @@ pub struct PredictArgs {
     device: String,
 }
 
-/// Predicts, and prints or writes what came out.
+/// Predicts for text or arrays, and prints or writes the predictions.
 ///
 /// # Errors
 /// If the model cannot be read, does not take such an input, or the device fails.

@@ -1,3 +1,4 @@
+use crate::process::warn_of;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Result, ensure};
 use rnn::Device;
@@ -7,15 +8,15 @@ use rnn_run::predict::open_classifier;
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
-/// Lines of a file or pipe that are judged together.
+/// Lines of a file or pipe that are outcome together.
 const BATCH: usize = 64;
 /// Words whose contribution is spelled out.
 const LISTED: usize = 12;
 
-/// Which texts are judged, and how the answer looks.
+/// The arguments that give text, and the form of the predictions.
 #[derive(clap::Args)]
 pub struct TextInput {
-    /// The text to judge; with -, every line of standard input that is not blank
+    /// The text to classify; with -, every line of standard input that is not blank
     #[arg(long)]
     pub(super) text: Option<String>,
     /// Show how much each word contributed to the log-odds of a positive review: gradient times
@@ -34,19 +35,19 @@ pub struct TextInput {
 pub(super) fn predict(run: &Path, input: &TextInput, device: &dyn Device) -> Result<()> {
     let mut classifier = open_classifier(run, input.word_index.as_deref(), device)?;
     let mut rows = FiniteRows::of("outputs");
-    let judged = judge_all(&mut classifier, input, &mut rows);
-    rows.warn();
-    judged
+    let outcome = classify_all(&mut classifier, input, &mut rows);
+    warn_of(&[rows]);
+    outcome
 }
 
-fn judge_all(
+fn classify_all(
     classifier: &mut TextClassifier,
     input: &TextInput,
     rows: &mut FiniteRows,
 ) -> Result<()> {
     if let Some(text) = input.text.as_ref().filter(|text| *text != "-") {
         ensure!(!text.trim().is_empty(), "--text holds no word");
-        judge(classifier, std::slice::from_ref(text), input, rows)?;
+        classify(classifier, std::slice::from_ref(text), input, rows)?;
         return Ok(());
     }
     // Someone who types waits for each answer.
@@ -59,20 +60,20 @@ fn judge_all(
         }
         texts.push(line);
         if texts.len() == size {
-            if !judge(classifier, &texts, input, rows)? {
+            if !classify(classifier, &texts, input, rows)? {
                 return Ok(());
             }
             texts.clear();
         }
     }
     if !texts.is_empty() {
-        judge(classifier, &texts, input, rows)?;
+        classify(classifier, &texts, input, rows)?;
     }
     Ok(())
 }
 
 /// Prints what the model says of some texts. False, if nobody reads it any more.
-fn judge(
+fn classify(
     classifier: &mut TextClassifier,
     texts: &[String],
     input: &TextInput,

@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use told::Told;
 
-/// What to check and what to say of it.
+/// The arguments of `rnn-gpu verify`.
 #[derive(clap::Args)]
 pub struct VerifyArgs {
     /// Leave out the large cases
@@ -50,8 +50,8 @@ impl VerifyArgs {
     }
 }
 
-/// Runs every case on every device, every gradient, every shader and the planted mistakes, and
-/// prints a table. How far it is, and what fails, goes to standard error meanwhile.
+/// Checks every case on every device, every gradient and every shader, plants mistakes, and prints
+/// a table. Progress and failures go to standard error.
 ///
 /// # Errors
 /// If a check fails, nothing has the name asked for, or the report cannot be written.

@@ -1,5 +1,5 @@
+use crate::interrupt;
 use indicatif::{ProgressBar, ProgressStyle};
-use rnn_run::interrupt;
 use rnn_verify::{Event, Outcome};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 /// How often a line says how far a verification is, where standard error is no terminal.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// How far a verification is, on standard error: a line that changes on a terminal, a line from
-/// time to time elsewhere; and checks that failed, or all.
+/// A display of the progress of a verification on standard error: on a terminal a line that
+/// changes, elsewhere a line from time to time; and the checks that failed, or all.
 pub struct Told {
     verbose: bool,
     bar: Option<ProgressBar>,
@@ -16,13 +16,13 @@ pub struct Told {
 }
 
 impl Told {
-    /// Nothing yet; `verbose`, if all checks are to be told.
+    /// Begins to display; `verbose` says that passed checks are shown as well.
     pub fn new(verbose: bool) -> Self {
         let bar = std::io::stderr().is_terminal().then(bar);
         Self { verbose, bar, last: Instant::now() }
     }
 
-    /// Shows what happened.
+    /// Shows an event of the verification.
     pub fn show(&mut self, event: &Event<'_>) {
         match event {
             Event::Begins { done, total, what } => match &self.bar {
@@ -50,7 +50,7 @@ impl Told {
         }
     }
 
-    /// Takes the line away.
+    /// Removes the progress line.
     pub fn end(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();

@@ -1,21 +1,21 @@
 use super::{Clock, draw};
-use crate::progress::Figures;
+use crate::progress::TrainingFigures;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use rnn::nn::{EpochLog, Event, Metrics, Precision};
+use rnn_run::config::{BuiltinTask, Config, Task};
 use rnn_run::experiment::{Experiment, Preset};
 use rnn_run::memory::Footprint;
-use rnn_run::run::{Config, Task, Tutorial};
-use rnn_run::source::Source;
+use rnn_run::source::DatasetSource;
 use std::time::Duration;
 
 /// In the second of three epochs, whose loss falls by steps.
-fn figures() -> Figures {
+fn figures() -> TrainingFigures {
     let config = Config {
-        task: Task::Tutorial(Tutorial {
+        task: Task::Builtin(BuiltinTask {
             experiment: Experiment::Lstm,
             preset: Preset::default(),
-            data: Source::Bundled,
+            data: DatasetSource::Bundled,
             length: 8,
             word_index: None,
         }),
@@ -29,7 +29,7 @@ fn figures() -> Figures {
         fingerprint: None,
     };
     let memory = Footprint { batch: 10, blocks: vec![3 << 20], ..Footprint::default() };
-    let mut figures = Figures::new(&config, [100, 20], &memory);
+    let mut figures = TrainingFigures::new(&config, [100, 20], &memory);
     let metrics = |loss, count| Metrics { loss, accuracy: 1.0 - loss, count, ..Metrics::default() };
     figures.update(&Event::Epoch(1));
     for step in 1..=10 {

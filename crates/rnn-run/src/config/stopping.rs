@@ -3,7 +3,7 @@
 use rnn::nn::{EarlyStopping, Figure, Monitor};
 use serde::{Deserialize, Serialize};
 
-/// As Keras's EarlyStopping.
+/// The condition on which a training ends early, with the arguments of Keras's `EarlyStopping`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stopping {
@@ -20,7 +20,7 @@ impl Default for Stopping {
     }
 }
 
-/// What is watched, of the validation examples where there are some.
+/// The metric that is watched, on the validation examples if there are some.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Watched {
@@ -33,7 +33,7 @@ enum Watched {
 }
 
 impl Stopping {
-    /// What carries it out.
+    /// Returns the callback that applies the condition.
     pub fn callback(&self) -> EarlyStopping {
         let figure = match self.monitor {
             Watched::Loss => Figure::Loss,

@@ -1,7 +1,8 @@
 //! The files that a run was trained on, wherever it lies.
 
 use super::{Config, Task};
-use crate::source::Source;
+use crate::error::RunError;
+use crate::source::DatasetSource;
 use anyhow::{Result, bail, ensure};
 use std::fs;
 use std::path::{Component, Path, PathBuf, absolute};
@@ -14,18 +15,19 @@ impl Config {
     /// The data of the user's and the list of its words, where they are files or folders.
     fn paths(&mut self) -> [Option<&mut PathBuf>; 2] {
         match &mut self.task {
-            Task::Own(own) => [Some(&mut own.arrays), None],
-            Task::Tutorial(task) => {
+            Task::Custom(own) => [Some(&mut own.arrays), None],
+            Task::Builtin(task) => {
                 let data = match &mut task.data {
-                    Source::Imdb(path) | Source::Text { path, .. } => Some(path),
-                    Source::Bundled | Source::Movies(_) => None,
+                    DatasetSource::Imdb(path) | DatasetSource::Text { path, .. } => Some(path),
+                    DatasetSource::Bundled | DatasetSource::Movies(_) => None,
                 };
                 [data, task.word_index.as_mut()]
             }
         }
     }
 
-    /// As it is kept in the folder `run`: paths to what lies beside it, or in it, begin there.
+    /// Returns the configuration as it is stored in the folder `run`: paths to data that lies in
+    /// the folder or beside it become relative to it.
     pub fn kept_in(&self, run: &Path) -> Self {
         let mut config = self.clone();
         for path in config.paths().into_iter().flatten() {
@@ -38,7 +40,8 @@ impl Config {
         config
     }
 
-    /// What [`Config::kept_in`] gave, read again from the folder `run`.
+    /// Returns a configuration that was stored by [`Config::kept_in`] in the folder `run` with the
+    /// paths as they lead there now.
     pub fn found_in(mut self, run: &Path) -> Self {
         // Before there was a fingerprint, paths began in the folder that `train` was called in.
         let old = self.fingerprint.is_none();
@@ -51,35 +54,34 @@ impl Config {
         self
     }
 
-    /// Takes the places where the data and the list of its words are now, where they are given, as
-    /// by `train --resume RUN --data`.
+    /// Replaces the paths of the data and of the list of its words by those that are given.
     ///
     /// # Errors
-    /// If the run has no such files.
+    /// [`RunError::NoDataFile`] or [`RunError::NoWordFile`] if the run reads no such file.
     pub fn replace_data(&mut self, moved: [Option<PathBuf>; 2]) -> Result<()> {
-        let name = self.data();
-        let options = ["--data", "--word-index"];
-        for ((path, moved), option) in self.paths().into_iter().zip(moved).zip(options) {
-            match (path, moved) {
-                (Some(path), Some(moved)) => *path = absolute(moved)?,
-                (None, Some(_)) => bail!("the run was trained on {name}, and takes no {option}"),
-                (_, None) => {}
-            }
+        let data = self.data();
+        let [data_path, word_path] = self.paths();
+        let [moved_data, moved_words] = moved;
+        match (data_path, moved_data) {
+            (Some(path), Some(moved)) => *path = absolute(moved)?,
+            (None, Some(_)) => bail!(RunError::NoDataFile { data }),
+            (_, None) => {}
+        }
+        match (word_path, moved_words) {
+            (Some(path), Some(moved)) => *path = absolute(moved)?,
+            (None, Some(_)) => bail!(RunError::NoWordFile { data }),
+            (_, None) => {}
         }
         Ok(())
     }
 
-    /// Makes sure that the data is where it was.
+    /// Makes sure that the data exists.
     ///
     /// # Errors
-    /// If it is not.
+    /// [`RunError::DataGone`] if it does not.
     pub fn check_data(&mut self) -> Result<()> {
         if let [Some(path), _] = self.paths() {
-            ensure!(
-                path.exists(),
-                "the data of the run, {}, is not there: say with --data where it is now",
-                path.display()
-            );
+            ensure!(path.exists(), RunError::DataGone { path: path.clone() });
         }
         Ok(())
     }

@@ -1,10 +1,13 @@
-use super::{Checkpoint, CheckpointOptions, Every, Store};
-use crate::run::Config;
+use crate::checkpoint::{Checkpoint, CheckpointOptions, Every, Store};
+use crate::config::Config;
+use crate::host::Host;
+use crate::run::contents;
 use rnn::nn::{Checkpoints, History, StepInfo, TrainError, TrainerState};
 use std::time::Instant;
 
-/// Takes the checkpoints of a run while it trains.
+/// The writer of checkpoints during a training.
 pub struct Keeper<'a> {
+    host: &'a dyn Host,
     store: &'a Store,
     config: &'a Config,
     data: String,
@@ -19,29 +22,42 @@ pub struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    /// Of a run on data that `data` tells from others, which goes on, or begins.
+    /// Begins to keep a run on data with the fingerprint `data`; `goes_on` says that the folder
+    /// already holds checkpoints of this run.
     pub fn new(
         (store, config, data): (&'a Store, &'a Config, String),
         options: &CheckpointOptions,
         goes_on: bool,
+        host: &'a dyn Host,
     ) -> Self {
         let CheckpointOptions { every, keep, .. } = *options;
         let last = Instant::now();
-        Self { store, config, data, every, keep, ours: goes_on, begun: false, last, saved: None }
+        Self {
+            host,
+            store,
+            config,
+            data,
+            every,
+            keep,
+            ours: goes_on,
+            begun: false,
+            last,
+            saved: None,
+        }
     }
 
-    /// The steps done at the newest checkpoint that this run has taken.
+    /// Returns the number of steps done at the newest checkpoint that this keeper has written.
     pub fn saved(&self) -> Option<u64> {
         self.saved
     }
 
-    /// Makes room for the run, once it has something to write: until then an earlier run stays.
+    /// Removes an earlier run from the folder, once there is something to write in its place.
     ///
     /// # Errors
-    /// If the earlier run cannot be removed.
+    /// If a file cannot be removed.
     pub fn clear(&mut self) -> anyhow::Result<()> {
         if !self.ours {
-            self.store.clear()?;
+            contents::clear(self.store.run())?;
             self.ours = true;
         }
         Ok(())
@@ -59,24 +75,26 @@ impl<'a> Keeper<'a> {
 }
 
 impl Checkpoints for Keeper<'_> {
-    fn due(&mut self, moment: StepInfo) -> bool {
+    fn due(&mut self, info: StepInfo) -> bool {
         let between = match self.every {
             Every::Never => return false,
             Every::Epoch => false,
-            Every::Steps(steps) => moment.step.is_multiple_of(steps),
+            Every::Steps(steps) => info.step.is_multiple_of(steps),
             Every::Time(time) => self.last.elapsed() >= time,
         };
-        between || moment.epoch_over || moment.ending
+        between || info.epoch_over || info.ending
     }
 
     /// A disk that is full ends a training only where it would end anyway: the checkpoints before
     /// are still there, and the next may find room.
-    fn save(&mut self, moment: StepInfo, state: TrainerState) -> Result<(), TrainError> {
-        let best = moment.epoch_over && last_is_best(&state.progress.history);
+    fn save(&mut self, info: StepInfo, state: TrainerState) -> Result<(), TrainError> {
+        let best = info.epoch_over && last_is_best(&state.progress.history);
         match self.write(best, state) {
-            Ok(()) => self.saved = Some(moment.step),
-            Err(error) if moment.ending => return Err(TrainError::Callback(format!("{error:#}"))),
-            Err(error) => eprintln!("no checkpoint after step {}: {error:#}", moment.step),
+            Ok(()) => self.saved = Some(info.step),
+            Err(error) if info.ending => return Err(TrainError::Callback(format!("{error:#}"))),
+            Err(error) => {
+                self.host.warn(format_args!("no checkpoint after step {}: {error:#}", info.step))
+            }
         }
         self.last = Instant::now();
         Ok(())

@@ -8,39 +8,42 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::path::Path;
 use std::time::Duration;
 
-/// A film as a model goes on with it, beside the true one. Frames are squares of values from 0
-/// to 1.
+/// A video that a model continued, beside the true one. Frames are rows of `side` x `side` values
+/// from 0 to 1.
 #[derive(Clone, Debug)]
-pub struct Film {
+pub struct Video {
     /// Pixels of a frame's side.
     pub side: usize,
-    /// Frames that the model was shown.
+    /// Number of frames that the model saw.
     pub seen: usize,
-    /// Those, and its predictions.
+    /// The frames that it saw, and its predictions.
     pub frames: Vec<Vec<f32>>,
-    /// As many true frames.
+    /// The true frames, as many as `frames`.
     pub truth: Vec<Vec<f32>>,
 }
 
 /// Pixels of a side of a large frame, about.
 const LARGE: usize = 400;
-/// The same in the picture of all frames.
+/// The size of a frame in the picture of all frames.
 const SMALL: usize = 120;
 const GAP: u32 = 16;
 const HEADER: u32 = 48;
 const FRAME_TIME: Duration = Duration::from_millis(400);
 
-/// Writes `frame-01.png`, .. with prediction and truth side by side, `frames.png` with all of
-/// them, and the animation `film.gif` into a folder.
-pub fn film(folder: &Path, film: &Film) -> Result<()> {
+/// Draws `frame-01.png` and so on, each with prediction and truth side by side, `frames.png` with
+/// all of them, and the animation `film.gif` into a folder.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn draw_video(folder: &Path, video: &Video) -> Result<()> {
     font::register()?;
     let mut pictures = Vec::new();
-    for index in 0..film.frames.len() {
-        let picture = side_by_side(film, index)?;
+    for index in 0..video.frames.len() {
+        let picture = side_by_side(video, index)?;
         write(&folder.join(format!("frame-{:02}.png", index + 1)), &picture)?;
         pictures.push(picture);
     }
-    write(&folder.join("frames.png"), &sheet(film)?)?;
+    write(&folder.join("frames.png"), &sheet(video)?)?;
     let path = folder.join("film.gif");
     let mut bytes = Vec::new();
     animate(&mut bytes, pictures)
@@ -65,7 +68,7 @@ fn animate(bytes: &mut Vec<u8>, pictures: Vec<RgbImage>) -> image::ImageResult<(
     Ok(())
 }
 
-/// A frame, enlarged to about so many pixels; every pixel of it becomes a square.
+/// A frame, enlarged to about this number of pixels a side; every pixel of it becomes a square.
 fn enlarged(frame: &[f32], side: usize, about: usize) -> RgbImage {
     let mut small = RgbImage::new(side as u32, side as u32);
     for (pixel, &value) in small.pixels_mut().zip(frame) {
@@ -76,11 +79,11 @@ fn enlarged(frame: &[f32], side: usize, about: usize) -> RgbImage {
     imageops::resize(&small, size, size, imageops::FilterType::Nearest)
 }
 
-/// What the model was shown or predicted, beside the truth, as in the tutorial.
-fn side_by_side(film: &Film, index: usize) -> Result<RgbImage> {
-    let left = if index < film.seen { "Initial trajectory" } else { "Predictions !" };
-    let frames = [&film.frames[index], &film.truth[index]];
-    let parts = frames.map(|frame| enlarged(frame, film.side, LARGE));
+/// Draws a frame that the model saw or predicted beside the true one, as in the tutorial.
+fn side_by_side(video: &Video, index: usize) -> Result<RgbImage> {
+    let left = if index < video.seen { "Initial trajectory" } else { "Predictions !" };
+    let frames = [&video.frames[index], &video.truth[index]];
+    let parts = frames.map(|frame| enlarged(frame, video.side, LARGE));
     let size = parts[0].width();
     let mut picture = blank(2 * size + 3 * GAP, size + HEADER + GAP);
     let mut texts = Vec::new();
@@ -93,19 +96,19 @@ fn side_by_side(film: &Film, index: usize) -> Result<RgbImage> {
 }
 
 /// All frames: predictions above, truth below.
-fn sheet(film: &Film) -> Result<RgbImage> {
-    let size = (film.side * SMALL.div_ceil(film.side)) as u32;
-    let columns = film.frames.len() as u32;
+fn sheet(video: &Video) -> Result<RgbImage> {
+    let size = (video.side * SMALL.div_ceil(video.side)) as u32;
+    let columns = video.frames.len() as u32;
     let (width, row) = (columns * (size + GAP) + GAP, size + GAP);
     let mut picture = blank(width, 2 * (HEADER + row) + GAP);
     let mut texts = Vec::new();
-    for (line, frames) in [&film.frames, &film.truth].into_iter().enumerate() {
+    for (line, frames) in [&video.frames, &video.truth].into_iter().enumerate() {
         let top = line as u32 * (HEADER + row);
         for (index, frame) in frames.iter().enumerate() {
             let x = GAP + index as u32 * (size + GAP);
-            let part = enlarged(frame, film.side, SMALL);
+            let part = enlarged(frame, video.side, SMALL);
             imageops::replace(&mut picture, &part, x.into(), (top + HEADER).into());
-            let what = match (line, index < film.seen) {
+            let what = match (line, index < video.seen) {
                 (0, true) => "seen",
                 (0, false) => "predicted",
                 _ => "truth",

@@ -1,9 +1,14 @@
 //! What a run trains, and how: `config.json`.
 
-use super::Stopping;
+mod paths;
+mod stopping;
+
+pub use stopping::Stopping;
+
 use crate::arrays::Columns;
+use crate::error::RunError;
 use crate::experiment::{Experiment, Preset};
-use crate::source::Source;
+use crate::source::DatasetSource;
 use anyhow::{Error, Result, ensure};
 use rnn::model_file::Compiled;
 use rnn::nn::{
@@ -15,107 +20,107 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// The most examples in a step.
+/// The largest number of examples in a step.
 pub const MAX_BATCH: usize = 1 << 20;
 /// The most processes that train together.
 const MAX_RANKS: usize = 1 << 16;
 
-/// What was trained and how: `config.json`.
+/// The settings of a run: `config.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
-    /// Which model on what.
+    /// The model, and its data.
     #[serde(flatten)]
     pub task: Task,
-    /// Examples that each rank has in a step.
+    /// Examples in a step, for each rank.
     pub batch_size: usize,
-    /// Processes that train together.
+    /// Number of processes that train together.
     #[serde(default = "alone")]
     pub ranks: usize,
     /// Passes over the training data.
     pub epochs: usize,
-    /// Decides first weights, split and order.
+    /// Seed of the first weights, of dropout, of the split and of the order of examples.
     pub seed: u64,
-    /// What training computes with.
+    /// Precision of the training, single or mixed.
     #[serde(default)]
     pub precision: Precision,
-    /// At most so many examples of each set.
+    /// The largest number of examples of each set; the rest is left out.
     pub limit: Option<usize>,
-    /// Where it was trained.
+    /// The device, or the ranks, that trained it, in words.
     pub device: String,
-    /// What tells the data that it was trained on from others, [`rnn::nn::Dataset::fingerprint`].
+    /// Fingerprint of the data that it was trained on, [`rnn::nn::Dataset::fingerprint`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
 }
 
-/// What there was before there were ranks.
+/// The number of ranks in files of versions without ranks.
 fn alone() -> usize {
     1
 }
 
-/// What there was before one could choose.
+/// The value in files of versions without the choice.
 fn shuffles() -> bool {
     true
 }
 
-/// A model, and what it is trained on.
+/// A model, and its data.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Task {
-    /// One of the tutorial's.
-    Tutorial(Tutorial),
-    /// One of the user's.
-    Own(Box<Own>),
+    /// A model of the tutorial.
+    Builtin(BuiltinTask),
+    /// A model of the user's.
+    Custom(Box<CustomTask>),
 }
 
-/// A model of the tutorial on reviews or films.
+/// A model of the tutorial on reviews or videos.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Tutorial {
+pub struct BuiltinTask {
     /// The model.
     pub experiment: Experiment,
-    /// Whose defaults it follows.
+    /// The defaults that the model follows.
     #[serde(default)]
     pub preset: Preset,
-    /// The reviews or films.
-    pub data: Source,
-    /// Tokens of a review, or frames of a film.
+    /// The reviews or videos.
+    pub data: DatasetSource,
+    /// Tokens of a review, or frames of a video.
     pub length: usize,
-    /// The words of the reviews by rank, as Keras's `imdb_word_index.json` lists them.
+    /// A file of the words of the reviews by rank, as Keras's `imdb_word_index.json`.
     #[serde(default)]
     pub word_index: Option<PathBuf>,
 }
 
 /// A model of the user's on arrays of the user's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Own {
-    /// What results call it.
+pub struct CustomTask {
+    /// Name of the model in results.
     pub name: String,
-    /// An `.npz` or a folder of `x_train`, `y_train` and perhaps `x_val`, `y_val`, `x_test`,
-    /// `y_test`, or a table.
+    /// Path of the data: an `.npz`, or a folder of `.npy`, of `x_train`, `y_train` and optionally
+    /// `x_val`, `y_val`, `x_test`, `y_test`; or a table.
     pub arrays: PathBuf,
-    /// The columns of a table.
+    /// The columns of a table; `None` for other data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<Columns>,
-    /// Whether they are left in their files, though they are not large for the memory at hand.
+    /// True if arrays stay in their files, though they are not large for the memory at hand.
     #[serde(default)]
     pub stream: bool,
-    /// The share of the training examples, the last of them, that validates.
+    /// Fraction of the training examples that validate, the last of them, from 0 to less than 1.
     pub validation: f64,
-    /// What the examples of class 0, 1, .. count in training; the same, where there are none.
+    /// Weights in the loss of the examples of class 0, 1, .. in training; if empty, all are 1.
     #[serde(default)]
     pub class_weights: Vec<f32>,
-    /// What ends the training early.
+    /// The condition on which training ends early.
     #[serde(default)]
     pub early_stopping: Option<Stopping>,
-    /// Each epoch has an order of its own.
+    /// True if each epoch has an order of its own.
     #[serde(default = "shuffles")]
     pub shuffle: bool,
-    /// The extents of an example of each input.
+    /// The extents of one example of each input.
     pub samples: Vec<Vec<usize>>,
-    /// What it is made of, and how it is trained.
+    /// The description of the model, its optimizer and its losses.
     pub model: Compiled,
 }
 
-impl Own {
+impl CustomTask {
     /// The architecture with the extents of the examples.
     fn closed(&self) -> Result<Architecture> {
         let samples: Vec<&[usize]> = self.samples.iter().map(Vec::as_slice).collect();
@@ -123,10 +128,12 @@ impl Own {
     }
 }
 
-impl Tutorial {
+impl BuiltinTask {
     fn model(&self, seed: u64) -> Result<Model> {
         let input = match &self.data {
-            Source::Movies(movies) => InputSpec::floats([self.length, movies.size, movies.size, 1]),
+            DatasetSource::Movies(movies) => {
+                InputSpec::floats([self.length, movies.size, movies.size, 1])
+            }
             _ => InputSpec::Tokens(self.length),
         };
         Ok(self.experiment.model(input, self.preset, seed)?)
@@ -134,58 +141,58 @@ impl Tutorial {
 }
 
 impl Config {
-    /// Examples in a step of all ranks.
+    /// Returns the number of examples in a step of all ranks.
     pub fn step_size(&self) -> usize {
         self.batch_size * self.ranks
     }
 
-    /// What results call the model.
+    /// Returns the name of the model in results.
     pub fn name(&self) -> &str {
         match &self.task {
-            Task::Tutorial(task) => task.experiment.name(),
-            Task::Own(own) => &own.name,
+            Task::Builtin(task) => task.experiment.name(),
+            Task::Custom(own) => &own.name,
         }
     }
 
-    /// What results call the data.
+    /// Returns the name of the data in results.
     pub fn data(&self) -> String {
         match &self.task {
-            Task::Tutorial(task) => task.data.name(),
-            Task::Own(own) => {
+            Task::Builtin(task) => task.data.name(),
+            Task::Custom(own) => {
                 let name = own.arrays.file_name().unwrap_or(own.arrays.as_os_str());
                 name.to_string_lossy().into_owned()
             }
         }
     }
 
-    /// What the examples are.
+    /// Returns the word for the examples: "reviews", "videos" or "examples".
     pub fn examples(&self) -> &'static str {
         match &self.task {
-            Task::Tutorial(Tutorial { experiment: Experiment::NextFrame, .. }) => "films",
-            Task::Tutorial(_) => "reviews",
-            Task::Own(_) => "examples",
+            Task::Builtin(BuiltinTask { experiment: Experiment::NextFrame, .. }) => "videos",
+            Task::Builtin(_) => "reviews",
+            Task::Custom(_) => "examples",
         }
     }
 
-    /// Whether it is the experiment that predicts the next frame of films.
+    /// Returns true for the experiment that predicts the next frame of videos.
     pub fn predicts_frames(&self) -> bool {
-        let Task::Tutorial(task) = &self.task else { return false };
+        let Task::Builtin(task) = &self.task else { return false };
         task.experiment == Experiment::NextFrame
     }
 
-    /// Which model on what, for the head of every result.
+    /// Returns the names of the model and of its data, for the head of every result.
     pub fn title(&self) -> String {
         format!("{} on {}", self.name(), self.data())
     }
 
-    /// The model with its first weights.
+    /// Builds the model with its first weights, drawn from the seed.
     ///
     /// # Errors
-    /// If the examples are too short for it.
+    /// If the examples are too short for the model, or its weights do not fit into memory.
     pub fn model(&self) -> Result<Model> {
         match &self.task {
-            Task::Tutorial(task) => task.model(self.seed),
-            Task::Own(own) => {
+            Task::Builtin(task) => task.model(self.seed),
+            Task::Custom(own) => {
                 let architecture = own.closed()?;
                 rnn::memory::check_weights(architecture.count_params()?)?;
                 Ok(architecture.model(self.seed)?)
@@ -193,43 +200,44 @@ impl Config {
         }
     }
 
-    /// What `model.json` says of the model: extents that its description leaves open stay so.
+    /// Returns the contents of `model.json` for the model of this run. Extents that its description
+    /// leaves open stay open.
     pub fn compiled(&self, model: &Model) -> Compiled {
         match &self.task {
-            Task::Tutorial(_) => {
+            Task::Builtin(_) => {
                 Compiled { architecture: model.architecture().clone(), compile: self.compile() }
             }
-            Task::Own(own) => own.model.clone(),
+            Task::Custom(own) => own.model.clone(),
         }
     }
 
-    /// How it is trained.
+    /// Returns the optimizer and the losses.
     pub fn compile(&self) -> Compile {
         match &self.task {
-            Task::Tutorial(task) => Compile {
+            Task::Builtin(task) => Compile {
                 optimizer: task.experiment.optimizer(task.preset),
                 losses: vec![(Loss::binary_crossentropy(), 1.0)],
             },
-            Task::Own(own) => own.model.compile.clone(),
+            Task::Custom(own) => own.model.compile.clone(),
         }
     }
 
-    /// Whether it asks for nothing that no run has: a file may say anything.
+    /// Makes sure that a configuration read from a file is in range.
     ///
     /// # Errors
-    /// If it does.
+    /// If a value is out of range; the message names it.
     pub fn check(&self) -> Result<()> {
         ensure!((1..=MAX_BATCH).contains(&self.batch_size), "batch_size = {}", self.batch_size);
         ensure!((1..=MAX_RANKS).contains(&self.ranks), "ranks = {}", self.ranks);
         match &self.task {
-            Task::Tutorial(task) => {
+            Task::Builtin(task) => {
                 ensure!((1..=10_000).contains(&task.length), "length = {}", task.length);
                 match &task.data {
-                    Source::Movies(movies) => movies.check().map_err(Error::msg),
+                    DatasetSource::Movies(movies) => movies.check().map_err(Error::msg),
                     _ => Ok(()),
                 }
             }
-            Task::Own(own) => {
+            Task::Custom(own) => {
                 let share = own.validation;
                 ensure!((0.0..1.0).contains(&share), "validation = {share}");
                 Ok(())
@@ -237,35 +245,36 @@ impl Config {
         }
     }
 
-    /// A trainer of the model, or of one with the same weights and other outputs, in the precision
-    /// of the run.
+    /// Returns a trainer of the run's model, or of one with the same weights and other outputs, in
+    /// the precision of the run.
     ///
     /// # Errors
-    /// If the device has no such precision.
+    /// [`RunError::NoHalf`] if the device does not have that precision.
     pub fn trainer(&self, model: Model, device: &dyn Device) -> Result<Trainer> {
         let Compile { optimizer, losses } = self.compile();
         let trainer = trainer(model, device, (optimizer, self.seed), self.precision)?;
         let trainer = match &self.task {
-            Task::Tutorial(_) => trainer,
-            Task::Own(own) => trainer.losses(losses).shuffle(own.shuffle),
+            Task::Builtin(_) => trainer,
+            Task::Custom(own) => trainer.losses(losses).shuffle(own.shuffle),
         };
         Ok(trainer.metric_sums(self.metric_sums()))
     }
 
-    /// What is counted besides the loss; of several outputs for the first.
+    /// Returns which metrics are computed besides the loss; if there are several outputs, those of
+    /// the first.
     pub fn metric_sums(&self) -> MetricSums {
         match &self.task {
-            Task::Tutorial(task) => task.experiment.metric_sums(),
-            Task::Own(own) => own.model.compile.metric_sums(),
+            Task::Builtin(task) => task.experiment.metric_sums(),
+            Task::Custom(own) => own.model.compile.metric_sums(),
         }
     }
 
-    /// Whether there are classes, and so an accuracy.
+    /// Returns true if there are classes, and therefore an accuracy.
     pub fn classes(&self) -> bool {
         self.metric_sums() != MetricSums::Regression
     }
 
-    /// What the loss is called, for axes: of several outputs those of all.
+    /// Returns the name of the loss for axes; of several outputs, the names of all of their losses.
     pub fn loss_name(&self) -> String {
         let losses = self.compile().losses;
         let mut names: Vec<&str> = losses.iter().map(|(loss, _)| words(loss)).collect();
@@ -277,16 +286,16 @@ impl Config {
         }
     }
 
-    /// What ends the training early, if that was asked for.
+    /// Returns the callback that ends the training early, if that was asked for.
     pub fn early_stopping(&self) -> Option<EarlyStopping> {
         match &self.task {
-            Task::Tutorial(_) => None,
-            Task::Own(own) => own.early_stopping.as_ref().map(Stopping::callback),
+            Task::Builtin(_) => None,
+            Task::Custom(own) => own.early_stopping.as_ref().map(Stopping::callback),
         }
     }
 
-    /// All that can differ between two runs: the settings, and of models of the user's each layer
-    /// with its arguments and what it is applied to.
+    /// Returns everything that can differ between two runs as JSON: the settings and, for models of
+    /// the user's, each layer with its arguments and the layers that it is applied to.
     ///
     /// # Errors
     /// If the model cannot be written as JSON.
@@ -294,7 +303,7 @@ impl Config {
         let mut facts = self.settings()?;
         // Each run stands under its name.
         facts.as_object_mut().map(|facts| facts.remove("name"));
-        if let Task::Own(own) = &self.task {
+        if let Task::Custom(own) = &self.task {
             let json = own.model.architecture.to_json(rnn::nn::Reader::Ours)?;
             for layer in json["config"]["layers"].as_array().into_iter().flatten() {
                 let name = layer["config"]["name"].as_str().unwrap_or_default();
@@ -313,13 +322,14 @@ impl Config {
         Ok(facts)
     }
 
-    /// All of it for people; layers have a table of their own.
+    /// Returns the settings for people as JSON, without the layers, which have a table of their
+    /// own.
     ///
     /// # Errors
     /// If it cannot be written as JSON.
     pub fn settings(&self) -> Result<Value> {
         let mut settings = serde_json::to_value(self)?;
-        if let Task::Own(own) = &self.task {
+        if let Task::Custom(own) = &self.task {
             settings["model"] = own.model.compile.to_json(rnn::nn::Reader::Ours)?;
         }
         Ok(settings)
@@ -329,18 +339,16 @@ impl Config {
 /// Makes sure that a device has a precision.
 ///
 /// # Errors
-/// If it has not.
+/// [`RunError::NoHalf`] if it does not.
 pub fn check_precision(device: &dyn Device, precision: Precision) -> Result<()> {
     ensure!(
         precision == Precision::F32 || device.limits().half,
-        "{} has no half precision, which {precision} precision takes: choose another --device, \
-         such as cpu; to train without, leave --precision out",
-        device.info()
+        RunError::NoHalf { device: device.info().to_string(), precision: precision.to_string() }
     );
     Ok(())
 }
 
-/// What trains, judges and predicts with a model: the one place where a precision meets a device.
+/// Returns a trainer in a precision that the device has. It is the one place that combines the two.
 ///
 /// # Errors
 /// As [`check_precision`].

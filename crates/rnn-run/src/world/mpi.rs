@@ -10,7 +10,7 @@ use std::fmt;
 /// Bytes of one broadcast: MPI counts with 32 bits.
 const AT_ONCE: usize = 1 << 30;
 
-/// All processes that `mpirun` has started. Errors of MPI end all of them.
+/// A connection to all processes that `mpirun` has started. Errors of MPI end all of them.
 pub struct Mpi {
     world: SimpleCommunicator,
     local_rank: usize,
@@ -19,6 +19,10 @@ pub struct Mpi {
 }
 
 impl Mpi {
+    /// Initializes MPI for calls from this thread.
+    ///
+    /// # Errors
+    /// If MPI is in use already.
     pub fn join() -> Result<Self> {
         // Other threads compute, but do not call MPI.
         let joined = initialize_with_threading(Threading::Funneled);

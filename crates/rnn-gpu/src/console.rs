@@ -25,7 +25,8 @@ macro_rules! eprintln {
     ($($text:tt)*) => { $crate::console::err(format_args!("{}\n", format_args!($($text)*))) };
 }
 
-/// Writes to standard output.
+/// Writes text to standard output. If its reader is gone, the command is asked to end; any other
+/// error, such as a full disk, ends the process with exit code 1.
 pub fn out(text: fmt::Arguments<'_>) {
     match write(&mut io::stdout(), text) {
         Ok(()) => {}
@@ -40,7 +41,7 @@ pub fn out(text: fmt::Arguments<'_>) {
     }
 }
 
-/// Writes to standard error.
+/// Writes text to standard error. If its reader is gone, the command is asked to end.
 pub fn err(text: fmt::Arguments<'_>) {
     let written = write(&mut io::stderr(), text);
     if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {

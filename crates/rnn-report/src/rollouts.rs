@@ -3,7 +3,7 @@
 use super::chart::{Chart, Line};
 use super::page::figure;
 use crate::plot::axis::{Axis, padded};
-use crate::plot::{Film, error_curves, film};
+use crate::plot::{Video, draw_video, error_curves};
 use anyhow::{Context, Result};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use maud::{Markup, html};
@@ -13,8 +13,8 @@ use rnn_run::run::RunFolder;
 use std::fmt::Write as _;
 use std::fs;
 
-/// A film that a model went on with.
-pub(super) struct Shown {
+/// A video that a model continued.
+pub(super) struct ShownRollout {
     number: usize,
     /// The frames that it predicted, by number, and how far they are from the true ones.
     errors: Vec<(usize, FrameError)>,
@@ -23,8 +23,8 @@ pub(super) struct Shown {
     frames: Vec<u8>,
 }
 
-/// Those of a run, by the number of the film.
-pub(super) fn find(folder: &RunFolder) -> Result<Vec<Shown>> {
+/// Reads the rollouts of a run, in the order of their videos.
+pub(super) fn find(folder: &RunFolder) -> Result<Vec<ShownRollout>> {
     let mut all = Vec::new();
     for number in folder.rollouts()? {
         let path = folder.file(&format!("rollout-{number}"));
@@ -38,7 +38,7 @@ pub(super) fn find(folder: &RunFolder) -> Result<Vec<Shown>> {
             .map(|line| parse(line).with_context(|| format!("{}: {line:?}", path.display())))
             .collect::<Result<_>>()?;
         let (animation, frames) = (read("film.gif")?, read("frames.png")?);
-        all.push(Shown { number, errors, animation, frames });
+        all.push(ShownRollout { number, errors, animation, frames });
     }
     Ok(all)
 }
@@ -51,17 +51,19 @@ fn parse(line: &str) -> Option<(usize, FrameError)> {
     Some((frame, FrameError { bce: figure()?, mse: figure()?, ssim: figure()? }))
 }
 
-impl Shown {
+impl ShownRollout {
+    /// Returns the heading of the section.
     pub fn heading(&self) -> String {
-        format!("Rollout of film {}", self.number)
+        format!("Rollout of video {}", self.number)
     }
 
+    /// Returns the section: the animation, and the errors by frame.
     pub fn show(&self) -> Markup {
         let seen = self.errors.first().map_or(0, |(frame, _)| frame - 1);
         let data = |kind: &str, bytes: &[u8]| {
             format!("data:image/{kind};base64,{}", BASE64_STANDARD.encode(bytes))
         };
-        let film = html! {
+        let video = html! {
             picture {
                 source media="(prefers-reduced-motion: reduce)" srcset=(data("png", &self.frames));
                 img src=(data("gif", &self.animation))
@@ -70,7 +72,7 @@ impl Shown {
         };
         let more = format!("{seen} frames seen, then {} predicted", self.errors.len());
         html! {
-            figure.film { figcaption { "The model and the truth" small { (more) } } (film) }
+            figure.film { figcaption { "The model and the truth" small { (more) } } (video) }
             div.columns.thirds {
                 (self.errors("Binary cross-entropy", |e| e.bce))
                 (self.errors("Mean squared error", |e| e.mse))
@@ -89,26 +91,28 @@ impl Shown {
     }
 }
 
-/// Writes pictures of every frame, one of all, an animation, and the errors, and prints those.
+/// Draws a rollout into the folder of its run: each frame, all frames in one picture, an animation,
+/// and the errors as curves and as `errors.csv`. Returns a table of the errors for the terminal.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn draw_rollout(folder: &RunFolder, rollout: Rollout) -> Result<()> {
-    let Rollout { which, side, trained_frames, seen, predicted, truth, errors } = rollout;
+pub fn draw_rollout(folder: &RunFolder, rollout: Rollout) -> Result<String> {
+    let Rollout { which, side, trained_frames, seen, predicted, truth, errors, .. } = rollout;
     let (track, frames) = (seen.len(), predicted.len());
     let table = table(track, &errors);
-    print!("film {which}, {track} frames seen, {frames} predicted\n{table}");
+    let mut text = format!("video {which}, {track} frames seen, {frames} predicted\n{table}");
     if track + frames > trained_frames + 1 {
-        println!("the model was trained on {trained_frames} frames: beyond them it has to guess");
+        let known = format!("the model was trained on {trained_frames} frames");
+        let _ = writeln!(text, "{known}: beyond them it has to guess");
     }
     let name = format!("rollout-{which}");
     let pictures = folder.subfolder(&name)?;
-    let shown = Film { side, seen: track, frames: [seen, predicted].concat(), truth };
-    film(&pictures, &shown)?;
-    error_curves(&pictures.join("errors.png"), &format!("Film {which}"), &errors)?;
+    let shown = Video { side, seen: track, frames: [seen, predicted].concat(), truth };
+    draw_video(&pictures, &shown)?;
+    error_curves(&pictures.join("errors.png"), &format!("Video {which}"), &errors)?;
     folder.write_text(&format!("{name}/errors.csv"), &csv(track, &errors))?;
-    println!("wrote {}", pictures.display());
-    Ok(())
+    let _ = writeln!(text, "wrote {}", pictures.display());
+    Ok(text)
 }
 
 fn table(track: usize, errors: &[FrameError]) -> String {

@@ -1,7 +1,7 @@
 //! How a command ends before its work is done: on Ctrl-C, on a request to terminate, or because
 //! nobody reads its output any more.
 //!
-//! It ends at once, from whatever it does, and leaves no temporary file behind. Work that is worth
+//! It ends at once, from whatever it does, and leaves no temporary file. Work that is worth
 //! a delay, such as a training that takes a checkpoint first, [`hold`]s: then the first request is
 //! noted only, and that work looks at [`requested`] between two steps. A second signal does not
 //! wait for it.
@@ -16,7 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Why a command is to end.
+/// The reason for which a command is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// Ctrl-C.
@@ -47,23 +47,23 @@ impl Cause {
 /// The first cause that was given, as its number among these, plus 1.
 static REQUESTED: AtomicU8 = AtomicU8::new(0);
 const CAUSES: [Cause; 4] = [Cause::Interrupt, Cause::Terminate, Cause::Hangup, Cause::ClosedPipe];
-/// How many hold.
+/// The number of guards that hold.
 static HOLDING: AtomicUsize = AtomicUsize::new(0);
 /// Whether the exit code says more than that the output is whole.
 static JUDGES: AtomicBool = AtomicBool::new(false);
 
-/// What is done first when the process ends at once, by the order of [`at_end`].
+/// The work to be done before the process ends at once, by the order of [`at_end`].
 type Cleanups = BTreeMap<usize, Box<dyn FnOnce() + Send>>;
 static CLEANUPS: Mutex<(usize, Cleanups)> = Mutex::new((0, BTreeMap::new()));
 
 /// How long that may take: another thread may hold what it needs, as the lock of standard error.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Listens to signals from now on. `judges` says that the command's exit code tells whether its work
+/// Begins to listen to signals. `judges` says that the command's exit code tells whether its work
 /// succeeded, as those of `train` and `verify` do.
 ///
 /// # Errors
-/// If the system does not let it.
+/// If the system does not allow a handler.
 pub fn listen(judges: bool) -> Result<()> {
     JUDGES.store(judges, Ordering::SeqCst);
     signals().context("cannot listen to signals")
@@ -102,8 +102,8 @@ fn signals() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| request(Cause::Interrupt))
 }
 
-/// Asks the process to end: at once, or, where somebody holds and nothing was asked before, once
-/// that work comes to a good moment.
+/// Asks the process to end: at once, or, if some work [`hold`]s and nothing was asked before, when
+/// that work looks at [`requested`].
 pub fn request(cause: Cause) {
     let number = CAUSES.iter().position(|&of| of == cause).map_or(0, |at| at as u8 + 1);
     let before = REQUESTED.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
@@ -116,18 +116,18 @@ pub fn request(cause: Cause) {
     }
 }
 
-/// Why the process was asked to end, if it was.
+/// Returns the reason for which the process was asked to end, if it was.
 pub fn requested() -> Option<Cause> {
     let number = usize::from(REQUESTED.load(Ordering::SeqCst));
     number.checked_sub(1).and_then(|at| CAUSES.get(at)).copied()
 }
 
-/// With what the process ends after an error.
+/// Returns the exit code of a process that ends after an error: 1, or that of the signal.
 pub fn exit_code() -> u8 {
     requested().map_or(1, Cause::exit_code)
 }
 
-/// As long as it lives, a first request is noted only.
+/// A guard that delays the end of the process: while it lives, a first request is only noted.
 #[derive(Debug)]
 pub struct Held(());
 
@@ -143,12 +143,12 @@ impl Drop for Held {
     }
 }
 
-/// As long as it lives, something is done before the process ends at once.
+/// A guard that registers work: while it lives, that work is done before the process ends at once.
 #[derive(Debug)]
 pub struct Cleanup(usize);
 
-/// Has something done before the process ends at once: quickly, and without waiting for a lock
-/// that is held for long.
+/// Registers work to be done before the process ends at once. It has to be quick and must not wait
+/// for a lock that is held for long.
 pub fn at_end(clean: impl FnOnce() + Send + 'static) -> Cleanup {
     let (next, all) = &mut *cleanups();
     *next += 1;

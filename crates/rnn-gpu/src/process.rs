@@ -1,0 +1,66 @@
+//! This process as the program that runs are part of.
+
+use crate::{console, hints, interrupt};
+use rnn_run::finite::FiniteRows;
+use rnn_run::host::{Guard, Host};
+use std::fmt;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+
+/// This process as the host of runs: results go to standard output, remarks to standard error, and
+/// signals end it.
+#[derive(Clone, Copy, Debug)]
+pub struct Process;
+
+/// Returns [`Process`] as a shared host.
+pub fn host() -> Arc<dyn Host> {
+    Arc::new(Process)
+}
+
+/// Prints a line to standard error for each count with rows that are not finite.
+pub fn warn_of(rows: &[FiniteRows]) {
+    for warning in rows.iter().filter_map(FiniteRows::warning) {
+        console::err(format_args!("{warning}\n"));
+    }
+}
+
+impl Host for Process {
+    fn print(&self, text: fmt::Arguments<'_>) {
+        console::out(text);
+    }
+
+    fn warn(&self, line: fmt::Arguments<'_>) {
+        console::err(format_args!("{line}\n"));
+    }
+
+    fn stop_requested(&self) -> bool {
+        interrupt::requested().is_some()
+    }
+
+    fn request_stop(&self) {
+        interrupt::request(interrupt::Cause::Interrupt);
+    }
+
+    fn hold(&self) -> Guard {
+        Guard::new(interrupt::hold())
+    }
+
+    fn at_end(&self, clean: Box<dyn FnOnce() + Send>) -> Guard {
+        Guard::new(interrupt::at_end(clean))
+    }
+
+    fn resumable(&self, run: &Path) -> Guard {
+        let run = run.display();
+        let advice = format!("the training is kept; go on with: rnn-gpu train --resume {run}\n");
+        Guard::new(interrupt::at_end(move || {
+            let _ = io::stderr().write_all(advice.as_bytes());
+        }))
+    }
+
+    fn rank_failed(&self, rank: usize, error: &anyhow::Error) -> u8 {
+        let of_rank = if rank > 0 { format!("rank {rank}: ") } else { String::new() };
+        console::err(format_args!("error: {of_rank}{}\n", hints::explained(error)));
+        interrupt::exit_code()
+    }
+}

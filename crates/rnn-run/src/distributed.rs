@@ -1,0 +1,77 @@
+//! Training by several processes that an MPI launcher has started, each with all of the model and
+//! a part of every batch.
+//!
+//! Rank 0 does what one process does alone: it reads arguments, prints and writes. The others
+//! follow it: they are given a checkpoint and train from there on.
+
+use crate::checkpoint::Checkpoint;
+use crate::host::Host;
+use crate::world::{World, join};
+use crate::{splits, train};
+use anyhow::{Context as _, Result};
+use rnn::device;
+use rnn::nn::Event;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
+
+/// How long other ranks wait before they tell of an error that rank 0 may have met as well.
+const HEAD_START: Duration = Duration::from_secs(1);
+
+/// Joins the other ranks and does the same work on all of them. An error on one of them is reported
+/// by the host, once, and ends all.
+///
+/// # Errors
+/// If this program was built without MPI.
+pub fn together(host: &dyn Host, work: impl FnOnce(&Rc<dyn World>) -> Result<()>) -> Result<()> {
+    let world = join()?;
+    let rank = world.rank();
+    if let Err(error) = work(&world) {
+        if rank > 0 {
+            thread::sleep(HEAD_START);
+        }
+        world.abort(host.rank_failed(rank, &error));
+    }
+    Ok(())
+}
+
+/// Joins the other ranks. Rank 0 calls `lead`; the others open the device that `choice` names and
+/// train whatever rank 0 trains.
+///
+/// # Errors
+/// If this program was built without MPI.
+pub fn run(
+    choice: &str,
+    host: &dyn Host,
+    lead: impl FnOnce(Rc<dyn World>) -> Result<()>,
+) -> Result<()> {
+    together(host, |world| match world.rank() {
+        0 => {
+            lead(world.clone())?;
+            world.broadcast(vec![]);
+            Ok(())
+        }
+        _ => follow(world, choice, host),
+    })
+}
+
+/// Trains what rank 0 sends, until it sends nothing more.
+fn follow(world: &Rc<dyn World>, choice: &str, host: &dyn Host) -> Result<()> {
+    let (device, _) = device::open(&device::of_rank(choice, world.local_rank()))?;
+    // Launchers interrupt all ranks; rank 0 decides after which step that counts.
+    let _held = host.hold();
+    loop {
+        let bytes = world.broadcast(vec![]);
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let Checkpoint { config, state, .. } = Checkpoint::from_bytes(&bytes)?;
+        let model = config.model()?;
+        let splits = splits::load(&config, &model, None).context("here the data cannot be read")?;
+        let mut trainer = config.trainer(model, &*device)?.distributed(world.clone());
+        trainer.restore(state)?;
+        let mut watch = |_: &Event| ControlFlow::Continue(());
+        train::fit(&config, &mut trainer, &splits, &mut (), &mut watch)?;
+    }
+}

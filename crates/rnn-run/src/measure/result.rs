@@ -1,0 +1,73 @@
+//! What a run came to.
+
+use super::{ClassificationReport, Histogram};
+use crate::memory::Footprint;
+use crate::splits::Split;
+use rnn::nn::{History, Metrics};
+use serde::{Deserialize, Serialize};
+
+/// The outcome of a run, apart from its model.
+#[derive(Clone, Debug)]
+pub struct RunResult {
+    /// The metrics of each epoch.
+    pub history: History,
+    /// The metrics at the end.
+    pub results: Results,
+    /// Further measurements for the page of the run.
+    pub measured: Measured,
+}
+
+/// The metrics of a run at its end: `results.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// Number of trainable parameters.
+    pub parameters: usize,
+    /// The part of the data that `test` was computed on.
+    #[serde(default)]
+    pub judged_by: Split,
+    /// Loss and metrics on that part.
+    #[serde(flatten)]
+    pub test: Metrics,
+    /// Mean wall time of the training part of an epoch, in seconds.
+    pub seconds_per_epoch: f64,
+}
+/// Further measurements of a run, for its page: `report.json`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Measured {
+    /// The rows of the model's summary, the names of the columns first.
+    pub layers: Vec<Vec<String>>,
+    /// Numbers of examples to train on, to validate and to test.
+    pub examples: [usize; 3],
+    /// Scores by class, if there are few enough classes.
+    pub classes: Option<Classes>,
+    /// The memory of a training step.
+    pub memory: Option<Footprint>,
+    /// The time of a training step by op, the most expensive first; empty if the device has no
+    /// clock.
+    pub ops: Vec<OpTime>,
+}
+
+/// The scores of a classifier by class.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Classes {
+    /// Scores on the data that the run was evaluated on.
+    pub report: ClassificationReport,
+    /// For two classes, the predicted probabilities on the training data and on the data that the
+    /// run was evaluated on.
+    pub probabilities: Option<[Histogram; 2]>,
+}
+
+/// The work of all nodes of one op in a training step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OpTime {
+    /// Name of the op.
+    pub op: String,
+    /// Number of its nodes that ran.
+    pub calls: u64,
+    /// Time of all of them, in seconds.
+    pub seconds: f64,
+    /// Floating-point operations of all of them; a multiply-add counts as two.
+    pub flops: u64,
+    /// Bytes read and written by all of them, each tensor once a call.
+    pub bytes: u64,
+}
