@@ -1,4 +1,4 @@
-//! What dropout, recurrent dropout and masks add to a training step of the LSTM model:
+//! The cost of dropout, recurrent dropout and masks in a training step of the LSTM model:
 //! `cargo run --release --example scan_cost [DEVICE]`. Steps of all variants take turns.
 
 use rnn::nn::{Batch, Dense, Embedding, InputSpec, Lstm, Model, Optimizer, Trainer};

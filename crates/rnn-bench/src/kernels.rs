@@ -11,7 +11,7 @@ pub struct BenchKernel {
     pub name: String,
     /// The case that is timed.
     pub timed: Case,
-    /// The same case with few rows, whose reference is computed quickly.
+    /// The case with few rows, whose reference is computed quickly.
     pub checked: Case,
 }
 

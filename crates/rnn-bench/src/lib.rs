@@ -1,4 +1,4 @@
-//! How fast a device is: kernels and whole steps, each checked before it is timed.
+//! The speed of a device: kernels and whole steps, each checked before it is timed.
 
 mod kernels;
 mod measure;

@@ -1,4 +1,4 @@
-//! How the step of an LSTM model grows with its batch, its time steps and its units.
+//! The time of a step of an LSTM model as a function of its batch, its time steps and its units.
 
 use super::measure::repeat;
 use super::steps::reviews;

@@ -49,14 +49,14 @@ static REQUESTED: AtomicU8 = AtomicU8::new(0);
 const CAUSES: [Cause; 4] = [Cause::Interrupt, Cause::Terminate, Cause::Hangup, Cause::ClosedPipe];
 /// The number of guards that hold.
 static HOLDING: AtomicUsize = AtomicUsize::new(0);
-/// Whether the exit code says more than that the output is whole.
+/// True, if the exit code says more than that the output is complete.
 static JUDGES: AtomicBool = AtomicBool::new(false);
 
 /// The work to be done before the process ends at once, by the order of [`at_end`].
 type Cleanups = BTreeMap<usize, Box<dyn FnOnce() + Send>>;
 static CLEANUPS: Mutex<(usize, Cleanups)> = Mutex::new((0, BTreeMap::new()));
 
-/// How long that may take: another thread may hold what it needs, as the lock of standard error.
+/// The time that may take: another thread may hold what it needs, as the lock of standard error.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Begins to listen to signals. `judges` says that the command's exit code tells whether its work
@@ -88,7 +88,8 @@ fn signals() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether whoever started the process had it ignore a signal, as `nohup` does; told by Linux alone.
+/// Returns true, if the process was started so that it ignores a signal, as by `nohup`; known on
+/// Linux alone.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What lies beside the page of a run: its figures as text, and pictures.
+//! The files beside the page of a run: its figures as text, and pictures.
 
 use crate::plot::{Series, curves, probability_histogram};
 use anyhow::Result;

@@ -1,6 +1,6 @@
-//! What people look at: how far a training is, and what a run came to, as a table for the terminal,
-//! pictures, and `report.html`, one file that needs no network, no script and no other file of the
-//! run.
+//! The output for people: the progress of a training and the results of a run, as a table for the
+//! terminal, pictures, and `report.html`, one file that needs no network, no script and no other
+//! file of the run.
 
 mod chart;
 pub mod compare;

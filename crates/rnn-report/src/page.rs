@@ -1,4 +1,4 @@
-//! What all pages share: one file, styled for light and dark, that needs no network and no script.
+//! The frame of all pages: one file, styled for light and dark, that needs no network and no script.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 

@@ -54,7 +54,7 @@ pub(super) fn count(n: usize) -> String {
     Count(n).to_string()
 }
 
-/// What `results.json` holds.
+/// The contents of `results.json`.
 fn headline(results: &Results, metric_sums: MetricSums) -> Vec<(String, String)> {
     let m = &results.test;
     let loss = format!("{} loss", results.judged_by.title());

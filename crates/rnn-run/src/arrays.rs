@@ -242,7 +242,7 @@ impl Arrays {
         std::mem::take(&mut self.remarks)
     }
 
-    /// Whether an array takes too much memory, which is remarked.
+    /// Returns true, if an array takes too much memory, and says so.
     fn is_large(&mut self, name: &str, stored: &StoredArray) -> bool {
         // As it is stored, widened to eight bytes, and converted to four.
         let needs = stored.bytes() + 12 * stored.shape().len() as u64;

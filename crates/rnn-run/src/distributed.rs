@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-/// How long other ranks wait before they tell of an error that rank 0 may have met as well.
+/// The time that other ranks wait before they report an error that rank 0 may have met as well.
 const HEAD_START: Duration = Duration::from_secs(1);
 
 /// Joins the other ranks and does the same work on all of them. An error on one of them is reported

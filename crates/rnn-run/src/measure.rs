@@ -88,7 +88,8 @@ fn two_classes(
     })
 }
 
-/// The rows of the first output, examples or their steps, that metrics count: those that its mask leaves.
+/// The rows of the first output, examples or their steps, that metrics count: those that its mask
+/// leaves.
 struct Rows(Option<Vec<bool>>);
 
 impl Rows {

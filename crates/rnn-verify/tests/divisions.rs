@@ -1,4 +1,4 @@
-//! How a kernel divides its outputs among threads changes no bit, and the fastest division is
+//! The division of outputs among threads changes no bit, and the fastest variant is
 //! measured once.
 
 use rnn_graph::{Device, Recording};

@@ -66,7 +66,7 @@ struct Timed {
     /// The median.
     seconds: f64,
     warm_up_seconds: f64,
-    /// Whether the device is of the kind that rnn-gpu computed on.
+    /// Returns true, if the device is of the kind that rnn-gpu computed on.
     #[serde(default)]
     comparable: bool,
 }

@@ -32,7 +32,7 @@ pub struct Script {
     program: PathBuf,
     /// The arguments before all others.
     first: Vec<OsString>,
-    /// Whether it may see GPUs.
+    /// True, if it may see GPUs.
     gpu: bool,
     variants: Variants,
 }

@@ -1,4 +1,4 @@
-//! How a review is put together.
+//! The grammar of synthetic reviews.
 
 use super::vocabulary::{
     CONTRAST_RANKS, FILLERS, NEGATION_RANKS, NEGATIVE_RANKS, POSITIVE_RANKS, filler_rank,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// The arguments of `rnn-gpu bench`.
 #[derive(clap::Args)]
 pub struct BenchArgs {
-    /// What to measure
+    /// The suite to measure
     #[arg(long, value_enum, default_value_t)]
     suite: Suite,
     /// Instead, the steps beside those of Keras, PyTorch and JAX on the same device, by the scripts

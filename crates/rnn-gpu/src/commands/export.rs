@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub struct ExportArgs {
     /// A run folder, .keras or .h5
     model: PathBuf,
-    /// What to write: .keras (with which Keras can go on training), .h5, .weights.h5, .onnx or
+    /// The file to write: .keras (with which Keras can go on training), .h5, .weights.h5, .onnx or
     /// .safetensors
     #[arg(long)]
     to: PathBuf,

@@ -45,12 +45,11 @@ pub struct TrainArgs {
     /// A model of the tutorial, or all those on reviews one after the other
     #[arg(required_unless_present_any = ["model", "resume"])]
     experiment: Option<Choice>,
-    /// What to train on. Of a model of your own: an .npz or a folder of .npy, of x_train, y_train and
-    /// perhaps x_val, y_val, x_test, y_test, and w_train, what each example or step counts; or a .csv
-    /// with --target. Of one of the tutorial's:
-    /// Keras's imdb.npz, a folder with train/pos/*.txt and train/neg/*.txt, or a .csv, .tsv or .jsonl
-    /// file of texts and labels [default: the cached or downloaded imdb.npz, else bundled synthetic
-    /// reviews]
+    /// The data to train on. For a model of your own: an .npz or a folder of .npy, of x_train,
+    /// y_train and perhaps x_val, y_val, x_test, y_test, and w_train, what each example or step
+    /// counts; or a .csv with --target. Of one of the tutorial's: Keras's imdb.npz, a folder with
+    /// train/pos/*.txt and train/neg/*.txt, or a .csv, .tsv or .jsonl file of texts and labels
+    /// [default: the cached or downloaded imdb.npz, else bundled synthetic reviews]
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
     /// Passes over the training data [default: 3; 10 of your own; 20 of next-frame, 3 of its quick
@@ -92,7 +91,7 @@ pub struct TrainArgs {
     /// it begins
     #[arg(long, requires = "data", conflicts_with_all = TUTORIAL, help_heading = OWN_MODEL)]
     model: Option<PathBuf>,
-    /// How it is trained: loss, optimizer, validation, early stopping (`rnn-gpu new fit.toml`
+    /// The settings of the training: loss, optimizer, validation, early stopping (`rnn-gpu new fit.toml`
     /// writes an example)
     #[arg(long, requires = "model", value_name = "fit.toml", help_heading = OWN_MODEL)]
     fit: Option<PathBuf>,

@@ -271,8 +271,9 @@ fn merges_otherwise(layer: &dyn Layer, masks: &[Option<Mask>]) -> bool {
     layer.merges() && !apart && (!one || product)
 }
 
-/// Returns true, if a part of a model is an operation of keras.ops, not a layer. Where a file does not say so,
-/// as `.h5` does not, an operation is given tensors one by one that a layer is given as a list.
+/// Returns true, if a part of a model is an operation of keras.ops, not a layer. Where a file does
+/// not say so, as `.h5` does not, an operation is given tensors one by one that a layer is given as
+/// a list.
 pub(super) fn is_operation(part: &Value) -> bool {
     let first = &part["inbound_nodes"][0]["args"][0];
     match part["module"].as_str() {

@@ -6,8 +6,8 @@ use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops};
 
-/// Probabilities over the last axis, `[.., C]` -> `[.., C]`; also an activation of [`Dense`](crate::Dense):
-/// `Dense::new(3, Softmax)`.
+/// Probabilities over the last axis, `[.., C]` -> `[.., C]`; also an activation of
+/// [`Dense`](crate::Dense): `Dense::new(3, Softmax)`.
 ///
 /// ```text
 /// y_c = exp(x_c - max x) / sum over k of exp(x_k - max x)

@@ -11,9 +11,9 @@ pub(crate) struct Axis {
     pub range: Range<f64>,
     /// The values that are labelled.
     pub ticks: Vec<f64>,
-    /// How many decimals tick labels carry.
+    /// The number of decimals of tick labels.
     decimals: usize,
-    /// What ticks are called instead of by their numbers.
+    /// The labels of ticks in place of their numbers.
     names: Vec<String>,
 }
 

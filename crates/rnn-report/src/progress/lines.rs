@@ -5,7 +5,7 @@ use rnn_run::host::Host;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-/// How long steps are watched before the time left is told where there is no bar.
+/// The time for which steps are watched before the time left is printed without a bar.
 const FIRST_ESTIMATE: Duration = Duration::from_secs(15);
 
 /// A display in lines: on a terminal a progress bar for each epoch; elsewhere a line for each

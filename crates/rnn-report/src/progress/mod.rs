@@ -1,4 +1,4 @@
-//! How far a training run is, for people: lines, a live screen, curves for TensorBoard.
+//! The progress of a training run, for people: lines, a live screen, curves for TensorBoard.
 
 mod board;
 mod draw;

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How often the screen is drawn, and keys are looked for.
+/// The interval at which the screen is drawn and keys are read.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// Whether the terminal shows the screen.
+/// True, while the terminal shows the screen.
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
 /// A display on the whole terminal, drawn by its own thread, so that a long step delays neither

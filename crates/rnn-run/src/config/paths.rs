@@ -7,8 +7,8 @@ use anyhow::{Result, bail, ensure};
 use std::fs;
 use std::path::{Component, Path, PathBuf, absolute};
 
-/// How far above a run's folder its data may begin to lie beside it: `project/data.npz` and
-/// `project/runs/lstm`.
+/// The number of levels above the folder of a run at which its data still lies beside it:
+/// `project/data.npz` and `project/runs/lstm`.
 const LEVELS: usize = 2;
 
 impl Config {

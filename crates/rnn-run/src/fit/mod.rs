@@ -173,7 +173,7 @@ pub fn evaluate(
     Ok(ArrayResults { metrics, metric_sums, rows })
 }
 
-/// What the columns of a table are: those that are asked for, else those that the model was trained
+/// The columns of a table: those that are asked for, else those that the model was trained
 /// on; none, if the data is no table.
 fn columns(
     data: &Path,

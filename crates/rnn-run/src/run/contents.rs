@@ -169,7 +169,7 @@ fn is_lock(entry: &DirEntry) -> bool {
         && entry.metadata().is_ok_and(|data| data.is_file() && data.len() == 0)
 }
 
-/// Whether a process that died before its first checkpoint may have left it.
+/// Returns true, if a process that died before its first checkpoint may have left it.
 fn is_left(entry: &DirEntry) -> bool {
     let all = |folder: &Path, ours: &dyn Fn(&DirEntry) -> bool| {
         entries(folder).is_ok_and(|entries| entries.iter().all(ours))
@@ -187,7 +187,7 @@ fn is_left(entry: &DirEntry) -> bool {
     }
 }
 
-/// Whether a writer that died left it: see `rnn_formats::AtomicFile` and `plot::output`.
+/// Returns true, if a writer that died left it: see `rnn_formats::AtomicFile` and `plot::output`.
 fn is_temporary(name: &str) -> bool {
     name.starts_with(".rnn-") && name.ends_with(".tmp") || name.starts_with(".picture-")
 }
@@ -209,7 +209,7 @@ fn of_board(name: &str) -> Option<&str> {
     (parts.next()? == "rnn-gpu").then(|| parts.next())?
 }
 
-/// Whether it holds curves that another process has written.
+/// Returns true, if it holds curves that another process has written.
 fn is_board(name: &str) -> bool {
     of_board(name).is_some_and(|process| !is_this_process(process))
 }

@@ -13,7 +13,7 @@ pub struct Keeper<'a> {
     data: String,
     every: Every,
     keep: usize,
-    /// Whether what is in the folder belongs to this run alone.
+    /// True, if the contents of the folder belong to this run alone.
     ours: bool,
     begun: bool,
     last: Instant,
@@ -101,7 +101,7 @@ impl Checkpoints for Keeper<'_> {
     }
 }
 
-/// Whether no epoch before the last had a smaller validation loss.
+/// Returns true, if no epoch before the last had a smaller validation loss.
 fn last_is_best(history: &History) -> bool {
     let loss = |epoch: &rnn::nn::EpochLog| epoch.validation.unwrap_or(epoch.train).loss;
     match history.epochs.split_last() {

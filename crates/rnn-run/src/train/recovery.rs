@@ -7,7 +7,7 @@ use std::fmt;
 use std::iter;
 use std::path::PathBuf;
 
-/// How often a run goes on with a new device after the old one failed.
+/// The number of times that a run continues with a new device after the old one failed.
 const MAX_DEVICE_FAULTS: usize = 2;
 
 /// The error of a training that failed and can be resumed.
@@ -79,7 +79,7 @@ impl fmt::Display for Recovery {
     }
 }
 
-/// Whether a device that is opened again may do better: one that refuses a command will not.
+/// Returns true, if a device that is opened again may succeed: one that refuses a command will not.
 fn may_recover(error: &DeviceError) -> bool {
     matches!(error, DeviceError::Lost { .. } | DeviceError::OutOfMemory { .. })
 }

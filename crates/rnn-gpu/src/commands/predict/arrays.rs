@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 /// The arguments that name arrays and the files of their predictions.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ArrayInput {
-    /// What to predict from: .npy; .npz or a folder of .npy (an array x, or one for each input by its
-    /// name); .csv
+    /// The data to predict from: .npy; .npz or a folder of .npy (an array x, or one for each input
+    /// by its name); .csv
     #[arg(long, value_name = "FILE", requires = "output", conflicts_with = "text")]
     input: Option<PathBuf>,
     /// Where predictions go; of several outputs each gets a file, y-NAME.npy, and of several of one

@@ -4,7 +4,7 @@ use rnn_verify::{Event, Outcome};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// How often a line says how far a verification is, where standard error is no terminal.
+/// The interval of lines of progress, if standard error is no terminal.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// A display of the progress of a verification on standard error: on a terminal a line that
