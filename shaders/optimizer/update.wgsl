@@ -41,7 +41,7 @@ fn decayed(i: u32) -> f32 {
     return parameters[i] - parameters[i] * step[WEIGHT_DECAY];
 }
 
-// An exponential moving average.
+// An exponential moving average with the decay beta_2.
 fn moment(before: f32, value: f32) -> f32 {
     return params.beta_2 * before + (1.0 - params.beta_2) * value;
 }

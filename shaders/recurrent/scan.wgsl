@@ -9,7 +9,8 @@
 //
 //     thread      0 .. LANES - 1   | LANES ..         | 2 LANES ..       | 3 LANES ..
 //     group g     0                | 1                | 2                | 3
-//     prefetch    x W + b of gates i f g o and the mask, of its elements (row, unit), to registers
+//     prefetch    as in phase 2, each thread for its elements: x W + b of all gates, and the mask,
+//                 from memory to registers
 //     phase 1     h U_i            | h U_f            | h U_g            | h U_o      -> sums
 //     barrier     -------------------------------------------------------------------------------
 //     phase 2     element e = thread, thread + THREADS, ..: adds its sums, applies the cell
@@ -24,8 +25,9 @@
 // leaves group 3 idle.
 //
 // The prefetch comes first so that the latency of memory hides behind the product. The backward pass
-// has the phases the other way round: the cell's gradient dz of step t -> tile, a barrier, then
-// dz U^T -> sums, a barrier. It prefetches the saved values of step t - 1 before that product.
+// goes from the last step to the first, and each step begins with the cell: its gradient dz of step
+// t -> tile, a barrier, then the product dz U^T -> sums, a barrier. Before that product it prefetches
+// the saved values of step t - 1, the next one that it takes.
 //
 //   shared      tile      h as the gates see it; backward, dz of all gates
 //               sums      partial products of each group
@@ -51,7 +53,8 @@ const K_SPLITS = GATE_GROUPS / GATES;
 var<workgroup> tile: array<f32, TILE>;
 // Partial products; index (gate group, row, unit).
 var<workgroup> sums: array<f32, SUMS>;
-// The carry of each element; index (row, unit). Each is accessed by one thread only.
+// The carry of each element; index (row, unit). Each is accessed by one thread only, but lies here
+// rather than in a register, because it lives through all steps while registers are short in phase 1.
 var<workgroup> carries: array<Carry, ELEMENTS>;
 
 fn rows() -> u32 {
@@ -149,7 +152,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     }
 }
 
-// Phase 2 of the backward pass: partial sums of dz U^T. `recurrent` is U transposed: [GATES HIDDEN,
+// The product of the backward pass: partial sums of dz U^T. `recurrent` is U transposed: [GATES HIDDEN,
 // HIDDEN].
 fn multiply_back(thread: u32, row0: u32) {
     let gate_group = thread / LANES;

@@ -1,11 +1,8 @@
 //! The `rnn-gpu` command.
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
-use rnn_gpu::commands::{
-    bench, compare, devices, evaluate, export, import, new, predict, rollout, summary, train,
-    verify,
-};
+use clap::Parser;
+use rnn_gpu::commands::Command;
 use rnn_gpu::interrupt::{self, Cause};
 use rnn_gpu::{console, hints};
 use std::env;
@@ -22,34 +19,6 @@ use std::process::ExitCode;
 struct Cli {
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// List what can be computed on
-    Devices,
-    /// Print a model's layers, shapes and parameters
-    Summary(summary::SummaryArgs),
-    /// Write an example of a model.toml, or of a fit.toml, to be changed
-    New(new::NewArgs),
-    /// Predict with a trained model, from text or from arrays
-    Predict(predict::PredictArgs),
-    /// Turn a model of Keras's into a run folder
-    Import(import::ImportArgs),
-    /// Write a trained model for Keras and others
-    Export(export::ExportArgs),
-    /// Train a model of the tutorial, or one of your own, and write a run folder
-    Train(Box<train::TrainArgs>),
-    /// Check every op on every device against its reference
-    Verify(verify::VerifyArgs),
-    /// Time ops and whole steps on a device
-    Bench(bench::BenchArgs),
-    /// Print finished runs side by side, draw their curves in one picture and write a page of both
-    Compare(compare::CompareArgs),
-    /// Let a next-frame model continue a video on its own, and draw what it predicts
-    Rollout(rollout::RolloutArgs),
-    /// Measure a trained model on the test data
-    Evaluate(evaluate::EvaluateArgs),
 }
 
 /// One message on failure, whatever RUST_BACKTRACE says: users' mistakes need no stack.
@@ -82,22 +51,6 @@ fn without_compositor() {
 
 fn run() -> Result<()> {
     let command = Cli::parse().command;
-    interrupt::listen(matches!(command, Command::Train(_) | Command::Verify(_)))?;
-    match command {
-        Command::Devices => {
-            devices::run();
-            Ok(())
-        }
-        Command::Summary(args) => summary::run(&args),
-        Command::New(args) => new::run(&args),
-        Command::Predict(args) => predict::run(&args),
-        Command::Import(args) => import::run(&args),
-        Command::Export(args) => export::run(&args),
-        Command::Train(args) => train::run(*args),
-        Command::Verify(args) => verify::run(&args),
-        Command::Bench(args) => bench::run(&args),
-        Command::Compare(args) => compare::run(&args),
-        Command::Rollout(args) => rollout::run(&args),
-        Command::Evaluate(args) => evaluate::run(args),
-    }
+    interrupt::listen(command.judges())?;
+    command.run()
 }

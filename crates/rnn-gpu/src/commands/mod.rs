@@ -14,3 +14,66 @@ pub mod rollout;
 pub mod summary;
 pub mod train;
 pub mod verify;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// The commands with their arguments.
+#[derive(Subcommand)]
+pub enum Command {
+    /// List what can be computed on
+    Devices,
+    /// Print a model's layers, shapes and parameters
+    Summary(summary::SummaryArgs),
+    /// Write an example of a model.toml, or of a fit.toml, to be changed
+    New(new::NewArgs),
+    /// Predict with a trained model, from text or from arrays
+    Predict(predict::PredictArgs),
+    /// Turn a model of Keras's into a run folder
+    Import(import::ImportArgs),
+    /// Write a trained model for Keras and others
+    Export(export::ExportArgs),
+    /// Train a model of the tutorial, or one of your own, and write a run folder
+    Train(Box<train::TrainArgs>),
+    /// Check every op on every device against its reference
+    Verify(verify::VerifyArgs),
+    /// Time ops and whole steps on a device
+    Bench(bench::BenchArgs),
+    /// Print finished runs side by side, draw their curves in one picture and write a page of both
+    Compare(compare::CompareArgs),
+    /// Let a next-frame model continue a video on its own, and draw what it predicts
+    Rollout(rollout::RolloutArgs),
+    /// Measure a trained model on the test data
+    Evaluate(evaluate::EvaluateArgs),
+}
+
+impl Command {
+    /// True for the commands whose exit code tells if their work succeeded.
+    pub fn judges(&self) -> bool {
+        matches!(self, Self::Train(_) | Self::Verify(_))
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// If it fails; the message is for the user.
+    pub fn run(self) -> Result<()> {
+        match self {
+            Self::Devices => {
+                devices::run();
+                Ok(())
+            }
+            Self::Summary(args) => summary::run(&args),
+            Self::New(args) => new::run(&args),
+            Self::Predict(args) => predict::run(&args),
+            Self::Import(args) => import::run(&args),
+            Self::Export(args) => export::run(&args),
+            Self::Train(args) => train::run(*args),
+            Self::Verify(args) => verify::run(&args),
+            Self::Bench(args) => bench::run(&args),
+            Self::Compare(args) => compare::run(&args),
+            Self::Rollout(args) => rollout::run(&args),
+            Self::Evaluate(args) => evaluate::run(args),
+        }
+    }
+}

@@ -10,7 +10,8 @@ use std::collections::VecDeque;
 /// A tensor between layers with its mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value {
-    /// The tensor: `[B, F]`, or a sequence `[T, B, ..]`.
+    /// The tensor: `[B, F]`, or with more axes the first of them before the batch, as in `[T, B, F]` and
+    /// `[H, B, W, C]`.
     pub tensor: TensorId,
     /// The unmasked steps, u32 `[T, B]`; `None`, if no step is masked.
     pub mask: Option<TensorId>,

@@ -43,7 +43,6 @@ impl UpdateRule for Adam {
         vec![
             ("beta_1", RuleArgument::Number(&mut self.beta_1)),
             ("beta_2", RuleArgument::Number(&mut self.beta_2)),
-            ("schedule_decay", RuleArgument::Fixed(0.004)),
             ("epsilon", RuleArgument::Nullable(&mut self.epsilon)),
         ]
     }

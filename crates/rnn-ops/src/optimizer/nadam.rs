@@ -60,6 +60,7 @@ impl UpdateRule for Nadam {
         vec![
             ("beta_1", RuleArgument::Number(&mut self.beta_1)),
             ("beta_2", RuleArgument::Number(&mut self.beta_2)),
+            // Keras 2 has it, with the value that Keras 3 fixes in its equations.
             ("schedule_decay", RuleArgument::Fixed(0.004)),
             ("epsilon", RuleArgument::Nullable(&mut self.epsilon)),
         ]

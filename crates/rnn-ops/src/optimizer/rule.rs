@@ -40,8 +40,8 @@ pub struct RuleConstants {
 /// The rule of an optimizer, with Keras's names; [`Default`] gives Keras's defaults.
 ///
 /// A weight w follows its gradient g as keras/src/optimizers define it. The equations write s, t and
-/// u for the slots, the values that are kept for each weight from step to step, and rate for
-/// [`StepParams::learning_rate`].
+/// u for the slots, the values that are kept for each weight from step to step, which the kernels bind
+/// as `first`, `second` and `third`, and rate for [`StepParams::learning_rate`].
 pub trait UpdateRule: Default {
     /// Keras's class name.
     const CLASS: &'static str;
