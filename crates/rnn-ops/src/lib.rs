@@ -72,12 +72,10 @@ pub use normalization::normalize::{Normalize, NormalizeBackward};
 pub use optimizer::clip_by_norm::ClipByNorm;
 pub use optimizer::constrain::{Constrain, Constraint};
 pub use optimizer::penalty::{Penalty, PenaltyBackward};
+pub use optimizer::rules::*;
 pub use optimizer::step_params::StepParams;
 pub use optimizer::unscale::{FIRST_LOSS_SCALE, LOSS_SCALE, Unscale};
-pub use optimizer::{
-    Adadelta, Adagrad, Adam, Nadam, RmsProp, Rule, RuleArgument, RuleConstants, Sgd, SlotOrder,
-    Update, UpdateRule,
-};
+pub use optimizer::{Rule, RuleArgument, RuleConstants, SlotOrder, Update, UpdateRule};
 pub use pool::{AveragePool, AveragePoolBackward, MaxPool, MaxPoolBackward};
 pub use recurrent::ScanInputs;
 pub use rows::{RowAxis, Rows};

@@ -1,17 +1,8 @@
-use super::rule::{RuleArgument, RuleConstants, UpdateRule, moving_average};
+use super::rule::{RuleArgument, RuleConstants, UpdateRule, moving_average, update_shader};
 use crate::StepParams;
 use rnn_graph::{Real, Shader};
 
-static SHADER: Shader = Shader::new(
-    "adadelta",
-    &[
-        rnn_shaders::shared::ELEMENTWISE,
-        rnn_shaders::shared::BITS,
-        rnn_shaders::optimizer::STEP_PARAMS,
-        rnn_shaders::optimizer::UPDATE,
-        rnn_shaders::optimizer::ADADELTA,
-    ],
-);
+update_shader!("adadelta", ADADELTA);
 
 /// Adadelta (keras/src/optimizers/adadelta.py). Its learning rate was 1 in 2018.
 ///

@@ -1,17 +1,8 @@
-use super::rule::{RuleArgument, RuleConstants, UpdateRule};
+use super::rule::{RuleArgument, RuleConstants, UpdateRule, update_shader};
 use crate::StepParams;
 use rnn_graph::{Real, Shader};
 
-static SHADER: Shader = Shader::new(
-    "adagrad",
-    &[
-        rnn_shaders::shared::ELEMENTWISE,
-        rnn_shaders::shared::BITS,
-        rnn_shaders::optimizer::STEP_PARAMS,
-        rnn_shaders::optimizer::UPDATE,
-        rnn_shaders::optimizer::ADAGRAD,
-    ],
-);
+update_shader!("adagrad", ADAGRAD);
 
 /// Adagrad (keras/src/optimizers/adagrad.py): s += g^2, w -= rate g / sqrt(s + epsilon), where s
 /// begins at 0.1.

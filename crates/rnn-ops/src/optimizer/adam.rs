@@ -1,17 +1,8 @@
-use super::rule::{RuleArgument, RuleConstants, UpdateRule, bias_correction};
+use super::rule::{RuleArgument, RuleConstants, UpdateRule, bias_correction, update_shader};
 use crate::StepParams;
 use rnn_graph::{Real, Shader};
 
-static SHADER: Shader = Shader::new(
-    "adam",
-    &[
-        rnn_shaders::shared::ELEMENTWISE,
-        rnn_shaders::shared::BITS,
-        rnn_shaders::optimizer::STEP_PARAMS,
-        rnn_shaders::optimizer::UPDATE,
-        rnn_shaders::optimizer::ADAM,
-    ],
-);
+update_shader!("adam", ADAM);
 
 /// Adam (keras/src/optimizers/adam.py).
 ///

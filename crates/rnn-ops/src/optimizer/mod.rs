@@ -1,25 +1,13 @@
 //! Optimizers: a file has the rule of one, and this one the op that all rules share.
 
-mod adadelta;
-mod adagrad;
-mod adam;
 pub mod clip_by_norm;
 pub mod constrain;
-mod nadam;
 pub mod penalty;
-mod rmsprop;
 mod rule;
-mod sgd;
 pub mod step_params;
 pub mod unscale;
 
-pub use adadelta::Adadelta;
-pub use adagrad::Adagrad;
-pub use adam::Adam;
-pub use nadam::Nadam;
-pub use rmsprop::RmsProp;
 pub use rule::{RuleArgument, RuleConstants, SlotOrder, UpdateRule};
-pub use sgd::Sgd;
 
 use crate::common::{arity, clip, ensure, threads};
 use crate::{Case, Definition, Sample, StepParams};
@@ -27,9 +15,17 @@ use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
 };
 
-/// Makes one type of the rules of all optimizers.
+/// Declares the modules of all optimizers and one type of their rules.
 macro_rules! rules {
-    ($($rule:ident),*) => {
+    ($($module:ident::$rule:ident),*) => {
+        $(mod $module;)*
+
+        /// The rule of each optimizer.
+        pub mod rules {
+            $(pub use super::$module::$rule;)*
+        }
+        use rules::*;
+
         /// The rule of one of the optimizers.
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub enum Rule {
@@ -113,7 +109,7 @@ macro_rules! rules {
     };
 }
 
-rules!(Sgd, RmsProp, Adagrad, Adadelta, Adam, Nadam);
+rules!(sgd::Sgd, rmsprop::RmsProp, adagrad::Adagrad, adadelta::Adadelta, adam::Adam, nadam::Nadam);
 
 /// One step over all parameters: g is clipped to +-`clip`, w loses its share, the rule acts.
 ///

@@ -1,17 +1,8 @@
-use super::rule::{RuleArgument, RuleConstants, UpdateRule, bias_correction, moving_average};
+use super::rule::{RuleArgument, RuleConstants, UpdateRule, bias_correction, moving_average, update_shader};
 use crate::StepParams;
 use rnn_graph::{Real, Shader};
 
-static SHADER: Shader = Shader::new(
-    "nadam",
-    &[
-        rnn_shaders::shared::ELEMENTWISE,
-        rnn_shaders::shared::BITS,
-        rnn_shaders::optimizer::STEP_PARAMS,
-        rnn_shaders::optimizer::UPDATE,
-        rnn_shaders::optimizer::NADAM,
-    ],
-);
+update_shader!("nadam", NADAM);
 
 /// Adam with Nesterov's momentum (keras/src/optimizers/nadam.py).
 ///

@@ -1,17 +1,8 @@
-use super::rule::{RuleArgument, RuleConstants, SlotOrder, UpdateRule, moving_average};
+use super::rule::{RuleArgument, RuleConstants, SlotOrder, UpdateRule, moving_average, update_shader};
 use crate::StepParams;
 use rnn_graph::{Real, Shader};
 
-static SHADER: Shader = Shader::new(
-    "rmsprop",
-    &[
-        rnn_shaders::shared::ELEMENTWISE,
-        rnn_shaders::shared::BITS,
-        rnn_shaders::optimizer::STEP_PARAMS,
-        rnn_shaders::optimizer::UPDATE,
-        rnn_shaders::optimizer::RMSPROP,
-    ],
-);
+update_shader!("rmsprop", RMSPROP);
 
 /// RMSprop (keras/src/optimizers/rmsprop.py).
 ///

@@ -89,6 +89,24 @@ pub trait UpdateRule: Default {
     fn change<F: Real>(&self, g: F, step: &StepParams<F>, slots: &mut [F]) -> F;
 }
 
+/// Declares the shader of a rule: the parts that all updates share, and a text of
+/// `rnn_shaders::optimizer`.
+macro_rules! update_shader {
+    ($label:literal, $text:ident) => {
+        static SHADER: Shader = Shader::new(
+            $label,
+            &[
+                rnn_shaders::shared::ELEMENTWISE,
+                rnn_shaders::shared::BITS,
+                rnn_shaders::optimizer::STEP_PARAMS,
+                rnn_shaders::optimizer::UPDATE,
+                rnn_shaders::optimizer::$text,
+            ],
+        );
+    };
+}
+pub(super) use update_shader;
+
 /// beta m + (1 - beta) v: an exponential moving average.
 pub(super) fn moving_average<F: Real>(beta: f32, before: F, value: F) -> F {
     let beta = F::of(beta.into());

@@ -1,17 +1,8 @@
-use super::rule::{RuleArgument, RuleConstants, UpdateRule};
+use super::rule::{RuleArgument, RuleConstants, UpdateRule, update_shader};
 use crate::StepParams;
 use rnn_graph::{Real, Shader};
 
-static SHADER: Shader = Shader::new(
-    "sgd",
-    &[
-        rnn_shaders::shared::ELEMENTWISE,
-        rnn_shaders::shared::BITS,
-        rnn_shaders::optimizer::STEP_PARAMS,
-        rnn_shaders::optimizer::UPDATE,
-        rnn_shaders::optimizer::SGD,
-    ],
-);
+update_shader!("sgd", SGD);
 
 /// Gradient descent (keras/src/optimizers/sgd.py).
 ///
