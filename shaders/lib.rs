@@ -68,6 +68,7 @@ wgsl!(LOOP_PROBE, "loop_probe.wgsl", "A count of the iterations that a driver le
 wgsl!(MASK, "mask.wgsl", "Masks of steps.");
 wgsl!(MASKED_MEAN, "masked_mean.wgsl", "Means over the steps that a mask leaves.");
 wgsl!(POOL, "pool.wgsl", "Pooling and its gradients.");
+wgsl!(SUM_ROWS, "sum_rows.wgsl", "Sums over the rows of a matrix.");
 wgsl!(SOFTMAX, "softmax.wgsl", "The softmax of each row, and its gradient.");
 
 /// Parts that many shaders begin with.
@@ -148,11 +149,10 @@ pub mod conv {
     wgsl!(CONV, "conv/conv.wgsl", "Convolutions and their gradients.");
 }
 
-/// Products of matrices and sums of their rows.
+/// Products of matrices.
 pub mod matmul {
     wgsl!(MATMUL, "matmul/matmul.wgsl", "Products of two matrices.");
     wgsl!(MATRIX_UNITS, "matmul/matrix_units.wgsl", "Products of half precision on matrix units.");
-    wgsl!(SUM_ROWS, "matmul/sum_rows.wgsl", "Sums over the rows of a matrix.");
 }
 
 /// Normalization.

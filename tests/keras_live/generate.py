@@ -232,7 +232,8 @@ def attempts(seed, stem, write):
     for attempt in range(20):
         try:
             return write(Case(seed, attempt), stem)
-        except (ValueError, tf.errors.InvalidArgumentError) as error:
+        # A Sequential model that cannot be built has no inputs: an AttributeError.
+        except (ValueError, AttributeError, tf.errors.InvalidArgumentError) as error:
             reasons.append(str(error))
     raise SystemExit("\n".join([f"seed {seed}: Keras computes none of its models", *reasons]))
 

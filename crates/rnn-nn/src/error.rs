@@ -1,5 +1,8 @@
-use crate::{DatasetError, Loss, TensorRef};
+use crate::Loss;
+use crate::dataset::DatasetError;
+use crate::tensor_ref::TensorRef;
 use rnn_core::{Shape, TensorError};
+use rnn_formats::onnx::TooLarge;
 use rnn_graph::{DeviceError, GraphError};
 
 /// A layer that cannot take the inputs that it is called on.
@@ -310,4 +313,25 @@ impl ConfigError {
     pub(crate) fn structure(message: impl Into<String>) -> Self {
         Self::Structure(message.into())
     }
+}
+
+/// The reason why a model cannot be exported to ONNX.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// A layer, or what it is asked to do, has no counterpart.
+    #[error("layer {layer} ({class}) has no counterpart in ONNX: {what}")]
+    Layer {
+        /// Its name.
+        layer: String,
+        /// Its class.
+        class: &'static str,
+        /// The missing counterpart, and what to do.
+        what: String,
+    },
+    /// A weight cannot be read.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The file would be too large.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
 }

@@ -1,6 +1,7 @@
 //! Keras-like layers, initializers, optimizers and models over the graph runtime.
 
 mod architecture;
+mod batch;
 mod callback;
 mod config;
 mod dataset;
@@ -16,9 +17,11 @@ pub mod onnx;
 mod optimizer;
 mod precision;
 mod resident;
+mod tensor_ref;
 mod trainer;
 
 pub use architecture::{Architecture, Input, TensorRef};
+pub use batch::Batch;
 pub use callback::{
     Callback, CallbackState, CsvLog, EarlyStopping, ModelCheckpoint, Monitor, ReduceOnPlateau,
     TerminateOnNan,
@@ -40,6 +43,6 @@ pub use optimizer::{Clip, Optimizer, Schedule};
 pub use precision::Precision;
 pub use rnn_ops::{Constraint, MetricSums, Penalty, SlotOrder};
 pub use trainer::{
-    Batch, Checkpoints, Communicator, FitProgress, NotFinite, OptimizerState, StepInfo, Trainer,
+    Checkpoints, Communicator, FitProgress, NotFinite, OptimizerState, StepInfo, Trainer,
     TrainerState,
 };

@@ -33,6 +33,7 @@ mod pool;
 mod rows;
 mod simple_rnn;
 mod softmax;
+mod sum_rows;
 mod window;
 
 pub use activation::{Activate, ActivateBackward, Activation, FLUSH_THRESHOLD};
@@ -63,7 +64,6 @@ pub use masked_mean::{MaskedMean, MaskedMeanBackward};
 pub use matmul::Matmul;
 pub use matmul::dropout::{DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, GateExtents};
 pub use matmul::matrix_units_proof::prove_matrix_units;
-pub use matmul::sum_rows::SumRows;
 pub use matmul::weights::MatmulWeights;
 pub use normalization::batch_normalize::{BatchNormalize, BatchNormalizeBackward};
 pub use normalization::inverse_root::InverseRoot;
@@ -82,6 +82,7 @@ pub use rows::{RowAxis, Rows};
 pub use simple_rnn::SimpleRnn;
 pub use simple_rnn::backward::SimpleRnnBackward;
 pub use softmax::{Softmax, SoftmaxBackward};
+pub use sum_rows::SumRows;
 pub use window::{Padding, Window};
 
 use rnn_core::Shape;
@@ -124,7 +125,7 @@ pub fn suite() -> Vec<Case> {
         simple_rnn::cases,
         softmax::cases,
         embedding::sort_tokens::cases,
-        matmul::sum_rows::cases,
+        sum_rows::cases,
         loss::metric_sums::cases,
         optimizer::unscale::cases,
     ];

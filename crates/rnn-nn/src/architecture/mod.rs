@@ -3,6 +3,7 @@
 mod keras_order;
 
 use crate::naming::distinct_names;
+pub use crate::tensor_ref::TensorRef;
 use crate::{ConfigError, Layer};
 use std::sync::Arc;
 
@@ -23,20 +24,6 @@ impl Input {
         let extent = |n: &Option<usize>| n.map_or("None".into(), |n| n.to_string());
         format!("[{}]", self.batch_shape.iter().map(extent).collect::<Vec<String>>().join(", "))
     }
-}
-
-/// A tensor between the layers of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TensorRef {
-    /// The input of this number.
-    Input(usize),
-    /// An output of a call of a layer.
-    Output {
-        /// The number of the call.
-        call: usize,
-        /// Which of its outputs.
-        index: usize,
-    },
 }
 
 /// A layer with its name and state in a model.

@@ -2,6 +2,7 @@ use super::Softmax;
 use crate::layer::{Argument, Arguments, Dialect, ForwardContext, Reader, Value, class_and_config};
 use crate::onnx::{ExportError, OnnxContext};
 use crate::{ConfigError, Layer, LayerError};
+use rnn_formats::onnx::Attribute::Int;
 use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activate, Activation};
@@ -37,6 +38,14 @@ impl From<Softmax> for OutputActivation {
 }
 
 impl OutputActivation {
+    /// Adds the activation to an ONNX graph.
+    pub(super) fn apply_onnx(self, cx: &mut OnnxContext<'_>, x: &ValueName) -> ValueName {
+        match self {
+            Self::Softmax => cx.node("Softmax", &[x], &[("axis", Int(-1))]),
+            Self::Elementwise(activation) => cx.elementwise(activation, x),
+        }
+    }
+
     /// Adds the activation as an op of its own, so that a loss can take its input.
     pub(super) fn apply(
         self,
@@ -71,7 +80,7 @@ impl Layer for OutputActivation {
 
     fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
         let x = cx.x()?;
-        Ok(vec![cx.activation(*self, &x)])
+        Ok(vec![self.apply_onnx(cx, &x)])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

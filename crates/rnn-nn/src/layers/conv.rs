@@ -169,7 +169,7 @@ impl<const N: usize> Layer for Conv<N> {
         let x = cx.channels_first(&value, N);
         let z = cx.conv(x, &self.spatial.onnx(), extents, self.use_bias)?;
         let z = cx.channels_last(&z, N);
-        Ok(vec![cx.activation(self.activation, &z)])
+        Ok(vec![self.activation.apply_onnx(cx, &z)])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

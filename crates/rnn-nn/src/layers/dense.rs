@@ -103,7 +103,7 @@ impl Layer for Dense {
         let x = cx.x()?;
         let product = cx.node("MatMul", &[&x, &kernel], &[]);
         let biased = cx.add_bias(product, self.use_bias)?;
-        Ok(vec![cx.activation(self.activation, &biased)])
+        Ok(vec![self.activation.apply_onnx(cx, &biased)])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

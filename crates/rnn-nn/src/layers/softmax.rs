@@ -45,7 +45,7 @@ impl Layer for Softmax {
 
     fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
         let x = cx.x()?;
-        Ok(vec![cx.activation(OutputActivation::Softmax, &x)])
+        Ok(vec![OutputActivation::Softmax.apply_onnx(cx, &x)])
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {

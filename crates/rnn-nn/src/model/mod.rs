@@ -3,6 +3,7 @@
 mod assemble;
 mod forward;
 mod input;
+mod onnx;
 mod parameters;
 mod summary;
 

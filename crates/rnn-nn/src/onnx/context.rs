@@ -1,9 +1,8 @@
 //! The ONNX graph that a layer adds its operators to.
 
-use super::ExportError;
-use crate::layers::OutputActivation;
+use crate::error::ExportError;
 use rnn_core::{HostTensor, Shape};
-use rnn_formats::onnx::Attribute::{Float, Int, Ints};
+use rnn_formats::onnx::Attribute::{Float, Ints};
 use rnn_formats::onnx::{Attribute, Graph, ValueName};
 use rnn_ops::Activation;
 use std::collections::HashMap;
@@ -122,14 +121,6 @@ impl OnnxContext<'_> {
         let dims: Vec<i64> = [-1].into_iter().chain(dims.iter().map(|&d| d as i64)).collect();
         let shape = self.graph.ints("shape", &dims);
         self.node("Reshape", &[x, &shape], &[])
-    }
-
-    /// Adds an activation.
-    pub fn activation(&mut self, activation: OutputActivation, x: &ValueName) -> ValueName {
-        match activation {
-            OutputActivation::Softmax => self.node("Softmax", &[x], &[("axis", Int(-1))]),
-            OutputActivation::Elementwise(activation) => self.elementwise(activation, x),
-        }
     }
 
     /// Adds an activation of each element.

@@ -3,7 +3,8 @@
 //! z(t) = conv(x(t), W) + b + conv(h(t-1), U), of gates i, f, c, o;
 //! c(t) = f c(t-1) + i act(z_c), h(t) = o act(c(t)).
 
-use super::{ExportError, OnnxContext, OnnxScan, OnnxWindows, ScanOptions};
+use super::{OnnxContext, OnnxScan, OnnxWindows, ScanOptions};
+use crate::error::ExportError;
 use rnn_formats::onnx::Attribute::Int;
 use rnn_formats::onnx::ValueName;
 use rnn_ops::{LstmGates, Padding};

@@ -3,7 +3,8 @@
 //! Keras has gates in the order i, f, c, o and z, r, h; ONNX i, o, f, c and z, r, h. Its operators
 //! take time-major sequences `[T, B, F]`, and one direction leads all else.
 
-use super::{ExportError, OnnxContext};
+use super::OnnxContext;
+use crate::error::ExportError;
 use rnn_core::HostTensor;
 use rnn_formats::onnx::Attribute::{self, Floats, Int, Text, Texts};
 use rnn_formats::onnx::ValueName;

@@ -1,6 +1,7 @@
 //! Windows over one to three axes. ONNX has channels before these axes, Keras after them.
 
-use super::{ExportError, OnnxContext};
+use super::OnnxContext;
+use crate::error::ExportError;
 use rnn_core::HostTensor;
 use rnn_formats::onnx::Attribute::{self, Ints};
 use rnn_formats::onnx::ValueName;

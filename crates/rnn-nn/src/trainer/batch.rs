@@ -1,40 +1,12 @@
+//! Labels and weights of a batch in the shapes that the losses take.
+
 use super::step::one_each;
+use crate::batch::{examples, loss_axes, spread};
 use crate::loss::rows;
-use crate::{Loss, TrainError, Trainer};
+use crate::{Batch, Loss, TrainError, Trainer};
 use rnn_core::HostTensor;
 use rnn_graph::TensorType;
 use std::borrow::Cow;
-
-/// Examples that are processed together.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    /// For each input of the model an array `[B, ..]`: tokens, u32, or floats.
-    pub inputs: Vec<HostTensor>,
-    /// For each output the labels that its loss takes: an array of the output's shape, or classes
-    /// `[B]` or `[B, T]`, u32.
-    pub labels: Vec<HostTensor>,
-    /// The weights of examples or of their steps in the loss; empty, if all count alike. One array
-    /// `[B]` for all outputs, or one for each output: `[B]`, or the output's axes without the last,
-    /// in which an extent of 1 is broadcast.
-    pub weights: Vec<HostTensor>,
-}
-
-impl Batch {
-    /// Returns true, if weights of these extents fit an output of these.
-    pub fn weights_fit(weights: &[usize], output: &[usize]) -> bool {
-        aligned(weights, judged(output)).is_some()
-    }
-}
-
-/// The axes of what has a loss of its own.
-fn judged(output: &[usize]) -> &[usize] {
-    &output[..output.len().saturating_sub(1).max(1).min(output.len())]
-}
-
-/// The number of examples of a batch.
-pub(crate) fn examples(inputs: &[HostTensor]) -> usize {
-    inputs.first().and_then(|input| input.shape().dims().first()).copied().unwrap_or(0)
-}
 
 impl Trainer {
     /// The labels in the shapes that the losses take: `[B]` may be given for `[B, 1]`.
@@ -91,7 +63,7 @@ impl Trainer {
         let mut all = Vec::new();
         for (index, output) in outputs.iter().enumerate() {
             let Some(weights) = of(index) else { continue };
-            let axes = judged(output);
+            let axes = loss_axes(output);
             let found = weights.shape().dims();
             let samplewise = matches!(found, [_] | [_, 1]);
             let values = if for_all && !samplewise { None } else { spread(weights, axes) };
@@ -104,61 +76,5 @@ impl Trainer {
             all.push(HostTensor::from_f32([rows(output)[0]], values)?);
         }
         Ok(all)
-    }
-}
-
-/// Extents, as many as `axes`, of an array that may be repeated along those of them that are 1: it
-/// may lack all but the first, and have one of 1 too many at the end.
-fn aligned(found: &[usize], axes: &[usize]) -> Option<Vec<usize>> {
-    let mut found = found.to_vec();
-    if found.len() == axes.len() + 1 && found.last() == Some(&1) {
-        found.pop();
-    }
-    if found.len() == 1 {
-        found.resize(axes.len(), 1);
-    }
-    let fits = |(found, wanted): (&usize, &usize)| found == wanted || *found == 1;
-    let whole = found.len() == axes.len() && found.first() == axes.first();
-    (whole && found.iter().zip(axes).all(fits)).then_some(found)
-}
-
-/// The elements of an array of floats, repeated.
-fn spread(array: &HostTensor, axes: &[usize]) -> Option<Vec<f32>> {
-    let (values, found) = (array.as_f32().ok()?, aligned(array.shape().dims(), axes)?);
-    let place = |index: usize| {
-        let (mut rest, mut place, mut stride) = (index, 0, 1);
-        for (&found, &wanted) in found.iter().zip(axes).rev() {
-            place += if found == 1 { 0 } else { rest % wanted * stride };
-            (rest, stride) = (rest / wanted, stride * found);
-        }
-        place
-    };
-    Some((0..axes.iter().product()).map(|index| values[place(index)]).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn weights_are_repeated_along_the_axes_that_they_lack() {
-        let numbers = |shape: &[usize]| {
-            let count = shape.iter().product::<usize>() as u16;
-            HostTensor::from_f32(shape, (0..count).map(f32::from).collect()).unwrap()
-        };
-        let spread = |found: &[usize], wanted: &[usize]| spread(&numbers(found), wanted);
-        let each = [0.0, 0.0, 0.0, 1.0, 1.0, 1.0];
-        for found in [&[2][..], &[2, 1], &[2, 1, 1]] {
-            assert_eq!(spread(found, &[2, 3]).unwrap(), each, "{found:?}");
-        }
-        let steps: Vec<f32> = (0..6).map(|i| i as f32).collect();
-        for found in [&[2, 3][..], &[2, 3, 1]] {
-            assert_eq!(spread(found, &[2, 3]).unwrap(), steps, "{found:?}");
-        }
-        assert_eq!(spread(&[2, 1], &[2]).unwrap(), [0.0, 1.0]);
-        assert_eq!(spread(&[2, 1, 2], &[2, 2, 2]).unwrap(), [0., 1., 0., 1., 2., 3., 2., 3.]);
-        for found in [&[3][..], &[2, 2], &[3, 2], &[1, 3], &[2, 3, 2], &[]] {
-            assert!(spread(found, &[2, 3]).is_none(), "{found:?}");
-        }
     }
 }

@@ -1,9 +1,9 @@
 //! Training by several processes, each of which has all of the model and a part of every batch.
 
-use super::batch::examples;
 use super::engine::StepProgram;
 use super::step::{Mode, StepBuilder};
 use super::step_inputs::{StepGraph, StepInput, StepInputs};
+use crate::batch::examples;
 use crate::dataset::fnv1a;
 use crate::resident::Resident;
 use crate::{Batch, Dataset, TrainError, Trainer};

@@ -1,8 +1,8 @@
 //! Masks that arrive at the outputs of a model, brought to the host.
 
-use super::batch::examples;
 use super::step::{Mode, StepBuilder};
 use super::step_inputs::StepInputs;
+use crate::batch::examples;
 use crate::{Batch, Dataset, TrainError, Trainer};
 use rnn_core::HostTensor;
 

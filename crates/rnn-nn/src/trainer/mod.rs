@@ -14,16 +14,15 @@ mod step;
 mod step_inputs;
 mod trace;
 
-pub use batch::Batch;
 pub use distributed::Communicator;
 pub use fit::{Checkpoints, StepInfo};
 pub use optimizer_state::OptimizerState;
 pub use state::{FitProgress, TrainerState};
 pub use trace::NotFinite;
 
+use crate::batch::examples;
 use crate::resident::Resident;
-use crate::{Dataset, Loss, Metrics, Model, Optimizer, Precision, TrainError};
-use batch::examples;
+use crate::{Batch, Dataset, Loss, Metrics, Model, Optimizer, Precision, TrainError};
 use distributed::Ranks;
 use engine::Engine;
 use rnn_core::{Data, HostTensor};

@@ -1,10 +1,10 @@
 //! The programs of a trainer, found by what they are for.
 
 use super::Trainer;
-use super::batch::examples;
 use super::engine::{InitialValues, Key, PlannedStep, StepProgram};
 use super::step::{Mode, one_each};
 use super::step_inputs::StepGraph;
+use crate::batch::examples;
 use crate::{InputSpec, TrainError};
 use rnn_core::HostTensor;
 use rnn_graph::Planned;

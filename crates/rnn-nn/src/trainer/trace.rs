@@ -1,6 +1,6 @@
-use super::batch::examples;
 use super::step::Mode;
 use super::step_inputs::StepGraph;
+use crate::batch::examples;
 use crate::resident::Resident;
 use crate::{Batch, Dataset, TrainError, Trainer, TrainerState};
 use rnn_core::{DType, HostTensor};

@@ -3,7 +3,6 @@ pub mod kernels;
 pub mod dropout;
 pub mod matrix_units;
 pub mod matrix_units_proof;
-pub mod sum_rows;
 pub mod tile;
 pub mod weights;
 

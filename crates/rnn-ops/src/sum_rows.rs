@@ -5,7 +5,7 @@ use rnn_graph::{
     Cost, Graph, Grid, Io, Launch, Limits, Op, OpError, Operand, Operands, Real, Shader, Signature,
     TensorId, TensorType, Work, iterations,
 };
-use rnn_shaders::matmul::SUM_ROWS;
+use rnn_shaders::SUM_ROWS;
 use rnn_shaders::shared::{STORAGE_F16, STORAGE_F32};
 
 /// WGSL module of the kernels.
