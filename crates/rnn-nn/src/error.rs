@@ -206,9 +206,6 @@ pub enum TrainError {
         /// The rows of this batch.
         found: usize,
     },
-    /// A tensor of a state that no part of a training keeps.
-    #[error("the state holds {0}, which is neither a weight of the model nor kept by a training")]
-    UnknownState(String),
     /// A tensor that a step takes and was not given.
     #[error("the step takes {0}, which was not given")]
     StepInput(String),

@@ -21,6 +21,8 @@ pub(crate) enum Resident {
     LayerState(String),
     /// The sum of the weights of the moving averages of the layer of this name.
     DebiasWeight(String),
+    /// A tensor that a layer from outside this crate keeps, by its name.
+    Other(String),
 }
 
 impl Resident {
@@ -29,21 +31,20 @@ impl Resident {
     const DEBIAS: &str = "/zero_debias";
 
     /// The resident of a name in a graph or in the file of a state.
-    pub fn of_name(name: &str) -> Option<Self> {
+    pub fn of_name(name: &str) -> Self {
         let slot = || name.strip_prefix(Self::SLOT)?.parse().ok().map(Self::OptimizerSlot);
         let layer = |suffix| name.strip_suffix(suffix).map(str::to_owned);
-        Some(match name {
+        match name {
             "parameters" => Self::Parameters,
             "gradients" => Self::Gradients,
             "shared" => Self::Exchange,
             "metrics" => Self::Metrics,
             "loss_scale" => Self::LossScale,
-            _ => {
-                return slot()
-                    .or_else(|| layer(Self::STATE).map(Self::LayerState))
-                    .or_else(|| layer(Self::DEBIAS).map(Self::DebiasWeight));
-            }
-        })
+            _ => slot()
+                .or_else(|| layer(Self::STATE).map(Self::LayerState))
+                .or_else(|| layer(Self::DEBIAS).map(Self::DebiasWeight))
+                .unwrap_or_else(|| Self::Other(name.to_owned())),
+        }
     }
 
     /// True for what a step writes before it reads it, so that it is no part of a state.
@@ -63,6 +64,7 @@ impl fmt::Display for Resident {
             Self::OptimizerSlot(slot) => write!(f, "{}{slot}", Self::SLOT),
             Self::LayerState(layer) => write!(f, "{layer}{}", Self::STATE),
             Self::DebiasWeight(layer) => write!(f, "{layer}{}", Self::DEBIAS),
+            Self::Other(name) => f.write_str(name),
         }
     }
 }
@@ -83,9 +85,10 @@ mod tests {
             Resident::OptimizerSlot(2),
             Resident::LayerState(layer()),
             Resident::DebiasWeight(layer()),
+            Resident::Other("counter".into()),
         ] {
-            assert_eq!(Resident::of_name(&resident.to_string()), Some(resident));
+            assert_eq!(Resident::of_name(&resident.to_string()), resident);
         }
-        assert_eq!(Resident::of_name("lstm/kernel"), None);
+        assert_eq!(Resident::of_name("lstm/kernel"), Resident::Other("lstm/kernel".into()));
     }
 }

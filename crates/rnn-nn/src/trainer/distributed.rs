@@ -66,7 +66,7 @@ impl Exchange {
         let mut debias: Vec<(Resident, usize)> = vec![];
         for tensor in updated.iter().filter(|&&tensor| g.root(tensor).0 != parameters) {
             let name = &g[*tensor].name;
-            let Some(resident @ Resident::DebiasWeight(_)) = Resident::of_name(name) else {
+            let resident @ Resident::DebiasWeight(_) = Resident::of_name(name) else {
                 return Err(TrainError::Stateful(name.clone()));
             };
             if debias.iter().all(|(known, _)| *known != resident) {

@@ -101,7 +101,7 @@ impl Engine {
     ) -> Result<StepProgram, TrainError> {
         let tensors = planned.graph.tensors().map(|(_, tensor)| tensor);
         let residents = tensors.filter(|tensor| tensor.storage == Storage::Resident);
-        let residents = residents.filter_map(|t| Some((Resident::of_name(&t.name)?, t.ty.clone())));
+        let residents = residents.map(|t| (Resident::of_name(&t.name), t.ty.clone()));
         let residents: Vec<_> = residents.collect();
         let program = self.session.build(planned)?;
         for (name, ty) in residents {

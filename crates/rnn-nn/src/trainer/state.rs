@@ -108,11 +108,8 @@ impl Trainer {
             let weights = others.remove(&weights_of(i));
             callback.weights = weights.map(|w| w.as_f32().map(<[f32]>::to_vec)).transpose()?;
         }
-        let mut residents = BTreeMap::new();
-        for (name, values) in others {
-            let resident = Resident::of_name(&name).ok_or(TrainError::UnknownState(name))?;
-            residents.insert(resident, values);
-        }
+        let mut residents: BTreeMap<Resident, HostTensor> =
+            others.into_iter().map(|(name, values)| (Resident::of_name(&name), values)).collect();
         let sums = self.step_builder().sums()?;
         if let Some(other) =
             residents.get(&Resident::Metrics).filter(|found| found.shape().len() != sums)

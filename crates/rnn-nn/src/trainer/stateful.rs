@@ -6,7 +6,7 @@ use rnn_graph::Graph;
 
 /// True for the name of a tensor in which a layer keeps its state.
 fn is_state(name: &str) -> bool {
-    matches!(Resident::of_name(name), Some(Resident::LayerState(_)))
+    matches!(Resident::of_name(name), Resident::LayerState(_))
 }
 
 impl Model {
@@ -39,7 +39,7 @@ impl Trainer {
     /// Checks that the states in a graph have as many rows as those that are kept.
     pub(crate) fn check_states(&self, graph: &Graph) -> Result<(), TrainError> {
         for (_, tensor) in graph.tensors() {
-            let Some(name @ Resident::LayerState(_)) = Resident::of_name(&tensor.name) else {
+            let name @ Resident::LayerState(_) = Resident::of_name(&tensor.name) else {
                 continue;
             };
             let rows = |axes: &[usize]| axes.get(1).copied().unwrap_or(0);
