@@ -277,6 +277,15 @@ fn a_model_without_weights_predicts_nothing() {
 }
 
 #[test]
+fn a_damaged_array_is_refused_by_its_name() {
+    let sandbox = Sandbox::new();
+    let (model, y) = (classifier(&sandbox), sandbox.path("y.npy"));
+    let damaged = sandbox.write("damaged.npy", b"abc");
+    let message = failure(&["predict", &model, "--input", &damaged, "--output", &y]);
+    assert!(message.contains("damaged.npy: not a readable .npy array"), "{message}");
+}
+
+#[test]
 fn a_file_that_is_no_model_is_refused() {
     let sandbox = Sandbox::new();
     assert!(failure(&["import", &sandbox.path("m.pt")]).contains("no such file"));

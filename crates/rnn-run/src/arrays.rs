@@ -7,10 +7,10 @@ pub use array::{Array, Streamed};
 pub use table::{ColumnChoice, Columns, Table};
 
 use crate::error::RunError;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use rnn::nn::Input;
 use rnn_core::{HostTensor, Shape};
-use rnn_formats::npy::{self, NpyArray, StoredArray};
+use rnn_formats::npy::{self, NpyArray, NpyError, StoredArray};
 use rnn_formats::npz::{self, Npz};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -192,7 +192,7 @@ impl Arrays {
     fn stored(&self, name: &str) -> Result<StoredArray> {
         Ok(match self.held {
             Held::Named(_) => npz::stored(&self.path, name)?,
-            _ => StoredArray::open(&self.file(name))?,
+            _ => of_file(&self.file(name), StoredArray::open)?,
         })
     }
 
@@ -200,7 +200,7 @@ impl Arrays {
         let file = self.file(name);
         Ok(match &mut self.held {
             Held::Named(archive) => archive.read(name)?,
-            _ => npy::read(&file)?,
+            _ => of_file(&file, npy::read)?,
         })
     }
 
@@ -321,6 +321,14 @@ fn names_in(folder: &Path) -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+/// Reads a `.npy` file; every error names it.
+fn of_file<T>(file: &Path, read: impl FnOnce(&Path) -> Result<T, NpyError>) -> Result<T> {
+    read(file).map_err(|error| match error {
+        error @ NpyError::Io { .. } => error.into(),
+        error => Error::new(error).context(format!("cannot use {}", file.display())),
+    })
 }
 
 fn convert(array: &NpyArray, kind: ElementKind) -> Result<HostTensor> {
