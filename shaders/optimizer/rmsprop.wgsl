@@ -1,6 +1,28 @@
-// s = rho s + (1 - rho) g^2, w -= rate g / sqrt(s + epsilon); centered and with momentum as in rmsprop.rs.
+// s = rho s + (1 - rho) g^2, w -= d, where d = rate g / sqrt(s + epsilon). Centered: a mean of g is
+// kept too, and s - mean^2 takes the place of s. With momentum: m = momentum m + d, w -= m.
 //
 //   thread      one parameter; no shared memory, no barriers
+
+// Updates the second moment and returns it.
+fn second_moment(i: u32, g: f32) -> f32 {
+    let v = moment(first[i], g * g);
+    first[i] = v;
+    return v;
+}
+
+// Updates the second moment and the mean, and returns the variance.
+fn variance(i: u32, g: f32) -> f32 {
+    let v = second_moment(i, g);
+    let mean = moment(second[i], g);
+    second[i] = mean;
+    return v - mean * mean;
+}
+
+// d.
+fn descent(g: f32, v: f32) -> f32 {
+    return step[LEARNING_RATE] * g / sqrt(v + params.epsilon);
+}
+
 @compute @workgroup_size(THREADS)
 fn rmsprop(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
     let i = flat_index(id, n);
@@ -8,9 +30,7 @@ fn rmsprop(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
         return;
     }
     let g = gradient(i);
-    let v = moment(first[i], g * g);
-    first[i] = v;
-    parameters[i] = decayed(i) - step[LEARNING_RATE] * g / sqrt(v + params.epsilon);
+    parameters[i] = decayed(i) - descent(g, second_moment(i, g));
 }
 
 @compute @workgroup_size(THREADS)
@@ -20,9 +40,7 @@ fn rmsprop_momentum(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
         return;
     }
     let g = gradient(i);
-    let v = moment(first[i], g * g);
-    let m = params.momentum * second[i] + step[LEARNING_RATE] * g / sqrt(v + params.epsilon);
-    first[i] = v;
+    let m = params.momentum * second[i] + descent(g, second_moment(i, g));
     second[i] = m;
     parameters[i] = decayed(i) - m;
 }
@@ -34,11 +52,7 @@ fn rmsprop_centered(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_w
         return;
     }
     let g = gradient(i);
-    let v = moment(first[i], g * g);
-    let mean = moment(second[i], g);
-    first[i] = v;
-    second[i] = mean;
-    parameters[i] = decayed(i) - step[LEARNING_RATE] * g / sqrt(v - mean * mean + params.epsilon);
+    parameters[i] = decayed(i) - descent(g, variance(i, g));
 }
 
 @compute @workgroup_size(THREADS)
@@ -48,12 +62,7 @@ fn rmsprop_centered_momentum(@builtin(global_invocation_id) id: vec3<u32>, @buil
         return;
     }
     let g = gradient(i);
-    let v = moment(first[i], g * g);
-    let mean = moment(second[i], g);
-    let down = step[LEARNING_RATE] * g / sqrt(v - mean * mean + params.epsilon);
-    let m = params.momentum * third[i] + down;
-    first[i] = v;
-    second[i] = mean;
+    let m = params.momentum * third[i] + descent(g, variance(i, g));
     third[i] = m;
     parameters[i] = decayed(i) - m;
 }
