@@ -1,9 +1,10 @@
-//! The gated recurrent unit; see `scan.rs` for how threads divide the batch.
+//! The gated recurrent unit: its backward pass, and the forward pass of the variant that applies
+//! its reset gate before the product with U.
 
 use crate::entry::Entry;
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::recurrence::{Recurrence, rows_per_group};
-use crate::scan::by_group;
+use crate::scan::{self, by_group, input_projection::InputProjection};
 use crate::simd::activate_each;
 use crate::vector::{add, flush};
 use rayon::prelude::*;
@@ -14,14 +15,20 @@ use rnn_ops::{Gru, GruBackward};
 pub const KERNELS: &[Entry] = &[entry!(Gru, forward), entry!(GruBackward, backward)];
 
 fn forward(op: &Gru, io: &mut Io<'_, f32>) {
+    match op.reset_after {
+        true => scan::gru::scan(op, InputProjection::Given, 1, io),
+        false => forward_reset_before(op, io),
+    }
+}
+
+fn forward_reset_before(op: &Gru, io: &mut Io<'_, f32>) {
     let &[steps, batch, width] = io.dims(0) else { return };
     let hidden = width / 3;
     let (x, matrix) = (io.input(0), io.input(1));
-    let [bias, state, mask, dropout] = op.optional();
-    let [bias, state, dropout] = [bias, state, dropout].map(|place| place.map(|p| io.input(p)));
+    let [_, state, mask, dropout] = op.places(2);
+    let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
     let mask = mask.map(|p| io.uints(p));
-    let gates = if op.reset_after { 3 } else { 2 };
-    let recurrence = Recurrence { matrix, hidden, gates, columns: width, dropout, batch, mask };
+    let recurrence = Recurrence { matrix, hidden, gates: 2, columns: width, dropout, batch, mask };
     let [h, saved] = io.outputs();
     let mut last = state.map_or_else(|| vec![0.0; batch * hidden], <[f32]>::to_vec);
     let group_rows = rows_per_group(batch);
@@ -37,48 +44,35 @@ fn forward(op: &Gru, io: &mut Io<'_, f32>) {
             let mut inner = vec![0.0; 3 * last.len()];
             let mut passed = vec![0.0; last.len()];
             for t in 0..steps {
-                for row in inner.chunks_exact_mut(width) {
-                    match bias {
-                        Some(bias) => row.copy_from_slice(bias),
-                        None => row.fill(0.0),
-                    }
-                }
+                inner.fill(0.0);
                 recurrence.add_product(&mut inner, width, last, row0);
                 let from = (t * batch + row0) * width;
                 let rows = saved[t].chunks_exact_mut(5 * hidden).zip(inner.chunks_exact(width));
                 let xs = x[from..].chunks_exact(width).zip(last.chunks_exact(hidden));
-                for ((parts, inner), (x, last)) in rows.zip(xs) {
+                let rows = rows.zip(xs).zip(passed.chunks_exact_mut(hidden));
+                for (i, (((parts, inner), (x, last)), passed)) in rows.enumerate() {
                     for k in 0..2 * hidden {
                         parts[k] = x[k] + inner[k];
                     }
                     activate_each(op.recurrent_activation, &mut parts[..2 * hidden]);
                     parts[3 * hidden..4 * hidden].copy_from_slice(last);
-                    parts[4 * hidden..].copy_from_slice(&inner[2 * hidden..]);
-                }
-                if !op.reset_after {
-                    let rows = saved[t].chunks_exact_mut(5 * hidden);
-                    for (i, (parts, passed)) in
-                        rows.zip(passed.chunks_exact_mut(hidden)).enumerate()
-                    {
-                        for k in 0..hidden {
-                            let factor = recurrence.factor(2, row0 + i, k);
-                            passed[k] = parts[hidden + k] * parts[3 * hidden + k] * factor;
-                        }
-                        parts[4 * hidden..].copy_from_slice(passed);
+                    for k in 0..hidden {
+                        let factor = recurrence.factor(2, row0 + i, k);
+                        passed[k] = parts[hidden + k] * last[k] * factor;
                     }
-                    let u = Matrix::row_major(&matrix[2 * hidden..], width);
-                    let out = MatrixMut { data: &mut inner[2 * hidden..], row_stride: width };
-                    let product = (Matrix::row_major(&passed, hidden), u);
-                    let extents = (last.len() / hidden, hidden, hidden);
-                    multiply(out, true, product, extents, Threads::One);
+                    parts[4 * hidden..].copy_from_slice(passed);
                 }
+                let u = Matrix::row_major(&matrix[2 * hidden..], width);
+                let out = MatrixMut { data: &mut inner[2 * hidden..], row_stride: width };
+                let product = (Matrix::row_major(&passed, hidden), u);
+                let extents = (last.len() / hidden, hidden, hidden);
+                multiply(out, true, product, extents, Threads::One);
                 let rows = saved[t].chunks_exact_mut(5 * hidden).zip(inner.chunks_exact(width));
                 let xs = x[from..].chunks_exact(width).zip(last.chunks_exact_mut(hidden));
                 for (i, ((parts, inner), (x, last))) in rows.zip(xs).enumerate() {
-                    let (x, inner) = (&x[2 * hidden..], &inner[2 * hidden..]);
-                    for k in 0..hidden {
-                        let reset = if op.reset_after { parts[hidden + k] } else { 1.0 };
-                        parts[2 * hidden + k] = x[k] + reset * inner[k];
+                    let candidate = x[2 * hidden..].iter().zip(&inner[2 * hidden..]);
+                    for (g, (x, inner)) in parts[2 * hidden..].iter_mut().zip(candidate) {
+                        *g = x + inner;
                     }
                     activate_each(op.activation, &mut parts[2 * hidden..3 * hidden]);
                     if recurrence.is_unmasked(t, row0 + i) {

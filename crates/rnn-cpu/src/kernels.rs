@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 static TABLE: LazyLock<HashMap<TypeId, &Entry>> = LazyLock::new(|| {
-    let lists: [&[Entry]; 13] = [
+    let lists: [&[Entry]; 14] = [
         conv::KERNELS,
         conv_lstm::KERNELS,
         dropout_matmul::KERNELS,
@@ -22,6 +22,7 @@ static TABLE: LazyLock<HashMap<TypeId, &Entry>> = LazyLock::new(|| {
         matmul::KERNELS,
         normalize::KERNELS,
         pool::KERNELS,
+        scan::gru::KERNELS,
         scan::lstm::KERNELS,
         scan::lstm_backward::KERNELS,
         scan::simple_rnn::KERNELS,

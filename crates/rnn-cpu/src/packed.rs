@@ -138,18 +138,18 @@ impl PackedMatrix {
     /// row at a time, so that one pointer reaches all. Vector v of the panel multiplies view v % G
     /// of the rows.
     #[inline(always)]
-    pub fn multiply_views<S: Simd, const R: usize, const G: usize>(
+    pub fn multiply_views<S: Simd, const R: usize, const G: usize, const V: usize>(
         &self,
         simd: S,
-        panel: usize,
+        (panel, from): (usize, usize),
         left: &[Views<R, G>],
-        sums: &mut [[S::f32s; VECTORS]; R],
+        sums: &mut [[S::f32s; V]; R],
     ) {
-        let right = self.panel::<S, VECTORS>(panel).as_chunks::<UNROLL>().0;
+        let right = self.panel::<S, V>(panel)[from..].as_chunks::<UNROLL>().0;
         let mut z = *sums;
         for (left, right) in left.iter().zip(right) {
             for k in 0..UNROLL {
-                for v in 0..VECTORS {
+                for v in 0..V {
                     for r in 0..R {
                         let a = simd.splat_f32s(left[v % G][r][k]);
                         z[r][v] = simd.mul_add_e_f32s(a, right[k][v], z[r][v]);

@@ -1,6 +1,6 @@
 use crate::kernels;
 use crate::memory::{Memory, MemoryRange};
-use crate::scan::producer::fuse;
+use crate::scan::fusion::fuse;
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 use rayon::prelude::*;

@@ -198,15 +198,6 @@ pub fn flush<S: Simd>(s: S, v: S::f32s) -> S::f32s {
     s.select_f32s(s.less_than_f32s(s.abs_f32s(v), s.splat_f32s(rnn_ops::FLUSH_THRESHOLD)), zero, v)
 }
 
-/// Computes to = factors x for each block of factors as long as x; does nothing without factors.
-#[inline(always)]
-pub fn scale_each<S: Simd>(s: S, to: &mut [f32], factors: &[f32], x: &[f32]) {
-    for (to, factors) in to.chunks_exact_mut(x.len()).zip(factors.chunks_exact(x.len())) {
-        to.copy_from_slice(x);
-        scale(s, to, factors);
-    }
-}
-
 /// Computes values *= factors.
 #[inline(always)]
 pub fn scale<S: Simd>(s: S, values: &mut [f32], factors: &[f32]) {

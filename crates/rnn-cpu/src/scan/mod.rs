@@ -2,9 +2,12 @@
 //! group of rows through all steps without waiting for another. Within a group it runs tiles of a
 //! few rows, whose sums stay in registers.
 
+mod forward;
+pub mod fusion;
+pub mod gru;
+pub mod input_projection;
 pub mod lstm;
 pub mod lstm_backward;
-pub mod producer;
 pub mod simple_rnn;
 
 use crate::packed::PADDING;

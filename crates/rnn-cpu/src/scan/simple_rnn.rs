@@ -1,3 +1,5 @@
+use super::fusion::ScanOfProducer;
+use super::input_projection::InputProjection;
 use super::{RowSplit, ScanOptions, TileTask, by_group, pad_rows, run_tiled, unpad_rows};
 use crate::entry::Entry;
 use crate::packed::{PackedMatrix, VECTORS, rows};
@@ -9,19 +11,27 @@ use rnn_graph::Io;
 use rnn_ops::{Activation, SimpleRnn, SimpleRnnBackward};
 
 /// The kernels of this file.
-pub const KERNELS: &[Entry] =
-    &[entry!(SimpleRnn, forward, omits: [0]), entry!(SimpleRnnBackward, backward)];
+pub const KERNELS: &[Entry] = &[
+    entry!(SimpleRnn, forward, omits: [0]),
+    entry!(ScanOfProducer<SimpleRnn>, forward_of_producer, omits: [0]),
+    entry!(SimpleRnnBackward, backward),
+];
 
 /// Returns the padded length of rows that whole panels write.
 fn padded(units: usize, lanes: usize) -> usize {
     super::padded(units).next_multiple_of(VECTORS * lanes)
 }
 
-fn pack(matrix: &[f32], units: usize, lanes: usize) -> PackedMatrix {
+/// Packs the rows of U, or of its transpose, after those of W if x is a product.
+fn pack(x: InputProjection<'_>, matrix: &[f32], units: usize, lanes: usize) -> PackedMatrix {
+    let features = x.depth();
     PackedMatrix::pack(
         lanes,
-        (padded(units, lanes), units.div_ceil(VECTORS * lanes)),
-        |k| matrix.chunks_exact(units).nth(k),
+        (features + padded(units, lanes), units.div_ceil(VECTORS * lanes)),
+        |k| match k.checked_sub(features) {
+            None => x.weights(k, units),
+            Some(k) => matrix.chunks_exact(units).nth(k),
+        },
         |panel, vector| {
             let first = (panel * VECTORS + vector) * lanes;
             units.min(first)..units.min(first + lanes)
@@ -30,19 +40,31 @@ fn pack(matrix: &[f32], units: usize, lanes: usize) -> PackedMatrix {
 }
 
 fn forward(op: &SimpleRnn, io: &mut Io<'_, f32>) {
-    let &[steps, batch, units] = io.dims(0) else { return };
-    let x = io.input(0);
-    let [state, mask, dropout] = op.inputs.places(2);
+    scan(op, InputProjection::Given, 1, io);
+}
+
+fn forward_of_producer(op: &ScanOfProducer<SimpleRnn>, io: &mut Io<'_, f32>) {
+    scan(&op.scan, op.input_projection(io), op.inputs, io);
+}
+
+/// Runs all steps. `matrix` is the input index of U, which follows the inputs of x.
+fn scan<'a>(op: &SimpleRnn, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a, f32>) {
+    let &[steps, batch, units] = io.signature.outputs[0].dims() else { return };
+    let [state, mask, dropout] = op.inputs.places(matrix + 1);
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
     let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
     let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
-    let panels = pack(io.input(1), units, lanes);
+    let panels = pack(x, io.input(matrix), units, lanes);
+    let given: &[f32] = match x {
+        InputProjection::Given => io.input(0),
+        _ => &[],
+    };
     let [hidden, last] = io.outputs();
     copy_or_zero(last, state);
     let hidden = by_group(hidden, batch * units, per_group * units).into_par_iter();
     let groups = hidden.zip(last.par_chunks_mut(per_group * units)).enumerate();
     groups.for_each(|(group, (mut hidden, last))| {
-        let direction = Direction::Forward { x, hidden: &mut hidden };
+        let direction = Direction::Forward { x, given, hidden: &mut hidden };
         let (activation, panels, first) = (op.activation, &panels, group * per_group);
         run_tiled(Scan { activation, panels, options, steps, first, state: last, direction });
     });
@@ -55,7 +77,7 @@ fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
     let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
     let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
-    let panels = pack(io.input(0), units, lanes);
+    let panels = pack(InputProjection::Given, io.input(0), units, lanes);
     let [dz, dh] = io.outputs();
     copy_or_zero(dh, d_last);
     let dz = by_group(dz, batch * units, per_group * units).into_par_iter();
@@ -69,8 +91,8 @@ fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
 /// The operands of each step.
 enum Direction<'a, 'b> {
     /// h(t) = activation(x(t) + (h(t-1) d) U). `hidden` holds h of each step, and is empty if
-    /// nobody reads it.
-    Forward { x: &'a [f32], hidden: &'b mut [&'a mut [f32]] },
+    /// nobody reads it; `given` is x if it is stored.
+    Forward { x: InputProjection<'a>, given: &'a [f32], hidden: &'b mut [&'a mut [f32]] },
     /// dz(t) = (dh + d_hidden(t)) activation'(h(t)), dh(t-1) = d (dz(t) U^T).
     Backward { hidden: &'a [f32], d_hidden: Option<&'a [f32]>, dz: &'b mut [&'a mut [f32]] },
 }
@@ -93,8 +115,10 @@ struct Tile {
     first: usize,
     rows: usize,
     state: Vec<f32>,
-    /// Left factor of the product with the matrix.
+    /// Left factors of the product with the packed matrix: in the forward pass the input rows if x
+    /// is a product, then h.
     left: Vec<f32>,
+    /// Dropout factors of h; empty without dropout.
     factors: Vec<f32>,
 }
 
@@ -103,11 +127,15 @@ impl TileTask for Scan<'_, '_> {
     fn run<S: Simd, const R: usize>(mut self, simd: S) {
         let units = self.options.units;
         let stride = padded(units, S::F32_LANES);
+        let depth = match self.direction {
+            Direction::Forward { x, .. } => x.depth(),
+            Direction::Backward { .. } => 0,
+        };
         let tile = |(i, state): (usize, &[f32])| Tile {
             first: self.first + i * R,
             rows: state.len() / units,
             state: pad_rows(state, units, R, stride),
-            left: vec![0.0; R * stride],
+            left: vec![0.0; R * (depth + stride)],
             factors: self.options.factors(1, self.first + i * R, R, stride),
         };
         let mut tiles: Vec<Tile> = self.state.chunks(R * units).enumerate().map(tile).collect();
@@ -128,42 +156,71 @@ impl TileTask for Scan<'_, '_> {
 }
 
 impl Scan<'_, '_> {
+    /// Multiplies columns of the left factors with the panel's rows from `from` on.
     #[inline(always)]
     fn product<S: Simd, const R: usize>(
         &self,
         simd: S,
-        panel: usize,
-        left: &[f32],
+        (panel, from): (usize, usize),
+        left: [&[f32]; R],
     ) -> [[S::f32s; VECTORS]; R] {
-        let stride = padded(self.options.units, S::F32_LANES);
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
-        self.panels.multiply(simd, (panel, 0), rows(left, stride), &mut sums);
+        self.panels.multiply(simd, (panel, from), left, &mut sums);
         sums
+    }
+
+    /// Stores the left factors of step t in `left`.
+    #[inline(always)]
+    fn load_inputs<S: Simd, const R: usize>(
+        &self,
+        simd: S,
+        t: usize,
+        x: InputProjection<'_>,
+        tile: &mut Tile,
+    ) {
+        let ScanOptions { batch, units, .. } = self.options;
+        let (stride, depth) = (padded(units, S::F32_LANES), x.depth());
+        for (r, left) in tile.left.chunks_exact_mut(depth + stride).enumerate().take(tile.rows) {
+            let (of_x, of_h) = left.split_at_mut(depth);
+            let row = x.row(t * batch + tile.first + r);
+            of_x[..row.len()].copy_from_slice(row);
+            if let Some(factors) = x.row_factors(tile.first + r) {
+                simd::scale(simd, &mut of_x[..row.len()], factors);
+            }
+            of_h.copy_from_slice(&tile.state[r * stride..][..stride]);
+            if let Some(factors) = tile.factors.get(r * stride..(r + 1) * stride) {
+                simd::scale(simd, of_h, factors);
+            }
+        }
     }
 
     #[inline(always)]
     fn step_forward<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
+        let Direction::Forward { x, given, .. } = self.direction else { return };
         let ScanOptions { batch, units, .. } = self.options;
-        let (lanes, stride) = (S::F32_LANES, padded(units, S::F32_LANES));
-        tile.left.copy_from_slice(&tile.state);
-        simd::scale_each(simd, &mut tile.left, &tile.factors, &tile.state);
+        let (lanes, stride, depth) = (S::F32_LANES, padded(units, S::F32_LANES), x.depth());
+        self.load_inputs::<S, R>(simd, t, x, tile);
         let begins = tile.first - self.first;
         for panel in 0..units.div_ceil(VECTORS * lanes) {
-            let sums = self.product::<S, R>(simd, panel, &tile.left);
-            let Direction::Forward { x, .. } = &self.direction else { return };
-            for (r, sums) in sums.into_iter().enumerate().take(tile.rows) {
+            // Sums of their own, so that the result has the bits of a stored x.
+            let left: [&[f32]; R] = rows(&tile.left, depth + stride);
+            let of_x = self.product::<S, R>(simd, (panel, 0), left.map(|row| &row[..depth]));
+            let of_h = self.product::<S, R>(simd, (panel, depth), left.map(|row| &row[depth..]));
+            for (r, (of_x, of_h)) in of_x.into_iter().zip(of_h).enumerate().take(tile.rows) {
                 if !self.options.is_unmasked(t, tile.first + r) {
                     continue;
                 }
-                let x = &x[(t * batch + tile.first + r) * units..][..units];
-                for (v, sum) in sums.into_iter().enumerate() {
+                let place = t * batch + tile.first + r;
+                let x = x.start(place, given.get(place * units..).unwrap_or(&[]));
+                for (v, (of_x, of_h)) in of_x.into_iter().zip(of_h).enumerate() {
                     let unit = (panel * VECTORS + v) * lanes;
-                    let x = &x[units.min(unit)..units.min(unit + lanes)];
+                    let columns = units.min(unit)..units.min(unit + lanes);
                     // The padding stays zero: an infinity times the zeros of the weights there
                     // would be NaN.
-                    let state = &mut tile.state[r * stride + unit..][..x.len()];
-                    let x = load(simd, x);
-                    let h = activate(simd, self.activation, simd.add_f32s(x, sum));
+                    let state = &mut tile.state[r * stride + unit..][..columns.len()];
+                    // Empty for a product without bias.
+                    let x = simd.add_f32s(load(simd, x.get(columns).unwrap_or(&[])), of_x);
+                    let h = activate(simd, self.activation, simd.add_f32s(x, of_h));
                     store(simd, state, h);
                 }
             }
@@ -202,7 +259,7 @@ impl Scan<'_, '_> {
         let out = &mut dz[t][begins * units..][..tile.rows * units];
         unpad_rows(&tile.left, stride, out, units);
         for panel in 0..units.div_ceil(VECTORS * lanes) {
-            let sums = self.product::<S, R>(simd, panel, &tile.left);
+            let sums = self.product::<S, R>(simd, (panel, 0), rows(&tile.left, stride));
             for (r, sums) in sums.into_iter().enumerate().take(tile.rows) {
                 if !self.options.is_unmasked(t, tile.first + r) {
                     continue;

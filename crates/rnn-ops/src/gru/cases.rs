@@ -33,7 +33,7 @@ pub fn cases() -> Vec<Case> {
             let kind = if reset_after { "reset after" } else { "reset before" };
             let mut wrt = vec![0, 1];
             wrt.extend(reset_after.then_some(2));
-            wrt.extend(op.optional()[1]);
+            wrt.extend(op.places(2)[1]);
             let name = format!("gru {kind} {steps}x{batch}x{hidden}{inputs}");
             // Sums of up to 40 terms, fed back through the state.
             let case = Case::new(name, op.clone(), samples).tolerance(1e-5);

@@ -47,11 +47,11 @@ pub struct Gru {
 }
 
 impl Gru {
-    /// Returns the input indices of bias, state, mask and dropout factors; `None` for those that
-    /// are absent.
-    pub fn optional(&self) -> [Option<usize>; 4] {
+    /// Returns the input indices of bias, state, mask and dropout factors, of which the first is
+    /// `first`; `None` for those that are absent.
+    pub fn places(&self, first: usize) -> [Option<usize>; 4] {
         let ScanInputs { state, mask, dropout } = self.inputs;
-        places(2, [self.bias, state, mask, dropout])
+        places(first, [self.bias, state, mask, dropout])
     }
 }
 
@@ -61,7 +61,7 @@ impl Definition for Gru {
             return;
         };
         let (x, u) = (io.input(0), io.input(1));
-        let [bias, state, mask, dropout] = self.optional();
+        let [bias, state, mask, dropout] = self.places(2);
         let [bias, state, dropout] = [bias, state, dropout].map(|p| p.map(|p| io.input(p)));
         let mask = mask.map(|p| io.uints(p));
         let (act, rec) = (self.activation, self.recurrent_activation);
@@ -136,7 +136,7 @@ impl Op for Gru {
 
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let e = extents(&s.inputs[0], 3)?;
-        let [bias, state, mask, dropout] = self.optional();
+        let [bias, state, mask, dropout] = self.places(2);
         let launches = self.launches(Direction::Forward, e, limits)?;
         let bind = |launch: Launch| {
             let launch = match self.reset_after {
@@ -166,7 +166,7 @@ impl Op for Gru {
             return Err(OpError::NotDifferentiable);
         };
         let [bias, state, mask, dropout] =
-            self.optional().map(|place| place.map(|p| operands.inputs[p]));
+            self.places(2).map(|place| place.map(|p| operands.inputs[p]));
         let u_transposed = graph.apply(TransposeLeading, &[operands.inputs[1]])?;
         let mut inputs = vec![u_transposed, saved, d_hidden];
         inputs.extend([mask, dropout].into_iter().flatten());

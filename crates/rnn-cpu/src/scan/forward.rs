@@ -1,0 +1,187 @@
+//! The forward pass of a gated layer: all rows of a thread run through the steps together, panel
+//! by panel of the weights.
+
+use super::input_projection::InputProjection;
+use super::{ScanOptions, TileTask, pad_rows, padded, unpad_rows};
+use crate::packed::{PackedMatrix, UNROLL, Views};
+use crate::prefetch::prefetch_all;
+use pulp::Simd;
+
+/// The cell of a gated layer with G gates, and what it stores of the rows of one thread.
+pub trait Cell<const G: usize> {
+    /// Stores what a step needs of the states before it, for the backward pass.
+    fn store_states<const R: usize, const V: usize>(&mut self, step: &Step<'_>, tile: &Tile<R, V>);
+
+    /// Prefetches what a row will read and write at a step.
+    fn prefetch(&self, step: &Step<'_>, row: usize);
+
+    /// Computes a panel's units, a vector of them, of a tile's rows: their gates and next state.
+    fn panel<S: Simd, const R: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        step: &Step<'_>,
+        panel: usize,
+        tile: &mut Tile<R, V>,
+    );
+}
+
+/// A time step of one thread's rows.
+#[derive(Clone, Copy)]
+pub struct Step<'a> {
+    pub t: usize,
+    pub options: ScanOptions<'a>,
+    pub x: InputProjection<'a>,
+    /// For each vector of units the gates' columns; the rows are those of W, then those of U.
+    pub panels: &'a PackedMatrix,
+    /// Index of the thread's first row.
+    pub first: usize,
+}
+
+impl Step<'_> {
+    /// Returns true if a row takes part in the step.
+    pub fn is_unmasked(&self, row: usize) -> bool {
+        self.options.is_unmasked(self.t, row)
+    }
+
+    /// Returns the index of a row's values in `[T, B, ..]`.
+    pub fn place(&self, row: usize) -> usize {
+        self.t * self.options.batch + row
+    }
+}
+
+/// The state of a tile's R rows, each padded, and their left factors in V views: one for all gates
+/// or one for each.
+pub struct Tile<const R: usize, const V: usize> {
+    /// Index of its first row in the batch.
+    pub first: usize,
+    pub rows: usize,
+    pub h: Vec<f32>,
+    /// The cell state of an LSTM; empty for a GRU.
+    pub c: Vec<f32>,
+    /// Left factors of a step's products with W and U: the input row if x is a product, then h.
+    pub seen: Vec<Views<R, V>>,
+    /// Dropout factors of `seen`; empty without dropout.
+    factors: Vec<Views<R, V>>,
+}
+
+impl<const R: usize, const V: usize> Tile<R, V> {
+    /// Stores the left factors of a step in `seen`.
+    #[inline(always)]
+    fn load_inputs(&mut self, step: &Step<'_>) {
+        let stride = padded(step.options.units);
+        let (of_x, of_h) = self.seen.split_at_mut(step.x.depth() / UNROLL);
+        for r in 0..self.rows {
+            let x = step.x.row(step.place(self.first + r));
+            for (seen, x) in of_x.iter_mut().zip(x.chunks(UNROLL)) {
+                let mut floats = [0.0; UNROLL];
+                match x.first_chunk() {
+                    Some(whole) => floats = *whole,
+                    None => floats[..x.len()].copy_from_slice(x),
+                }
+                seen.iter_mut().for_each(|view| view[r] = floats);
+            }
+            let h = self.h[r * stride..][..stride].as_chunks::<UNROLL>().0;
+            for (seen, floats) in of_h.iter_mut().zip(h) {
+                seen.iter_mut().for_each(|view| view[r] = *floats);
+            }
+        }
+        let seen = self.seen.as_flattened_mut().as_flattened_mut().as_flattened_mut();
+        let factors = self.factors.as_flattened().as_flattened().as_flattened();
+        for (seen, factor) in seen.iter_mut().zip(factors) {
+            *seen *= factor;
+        }
+    }
+}
+
+/// The rows of one thread.
+pub struct Forward<'a, C, const G: usize> {
+    pub cell: C,
+    /// The first step.
+    pub step: Step<'a>,
+    pub steps: usize,
+    /// h of each step; empty if nobody reads it.
+    pub hidden: Vec<&'a mut [f32]>,
+    /// The state, which the last step's replaces.
+    pub h: &'a mut [f32],
+    pub c: &'a mut [f32],
+}
+
+impl<C: Cell<G>, const G: usize> TileTask for Forward<'_, C, G> {
+    #[inline(always)]
+    fn run<S: Simd, const R: usize>(self, simd: S) {
+        match self.step.x.views(&self.step.options) {
+            1 => self.scan::<S, R, 1>(simd),
+            _ => self.scan::<S, R, G>(simd),
+        }
+    }
+}
+
+impl<C: Cell<G>, const G: usize> Forward<'_, C, G> {
+    fn tiles<const R: usize, const V: usize>(&self) -> Vec<Tile<R, V>> {
+        let ScanOptions { units, .. } = self.step.options;
+        let stride = padded(units);
+        let states = self.h.chunks(R * units).enumerate();
+        let tile = |(i, h): (usize, &[f32])| {
+            let first = self.step.first + i * R;
+            let c = self.c.chunks(R * units).nth(i);
+            Tile {
+                first,
+                rows: h.len() / units,
+                h: pad_rows(h, units, R, stride),
+                c: c.map_or_else(Vec::new, |c| pad_rows(c, units, R, stride)),
+                seen: vec![[[[0.0; UNROLL]; R]; V]; (self.step.x.depth() + stride) / UNROLL],
+                factors: self.step.x.factors(&self.step.options, first),
+            }
+        };
+        states.map(tile).collect()
+    }
+
+    #[inline(always)]
+    fn scan<S: Simd, const R: usize, const V: usize>(mut self, simd: S) {
+        let ScanOptions { units, .. } = self.step.options;
+        let stride = padded(units);
+        let mut tiles: Vec<Tile<R, V>> = self.tiles();
+        for t in 0..self.steps {
+            let step = Step { t, ..self.step };
+            let next = Step { t: t + 1, ..step };
+            for tile in &mut tiles {
+                tile.load_inputs(&step);
+                self.cell.store_states(&step, tile);
+            }
+            // All rows are multiplied with a panel while the first-level cache holds it.
+            let panels = units.div_ceil(S::F32_LANES);
+            for panel in 0..panels {
+                for tile in &mut tiles {
+                    if next.t < self.steps {
+                        for row in (panel..tile.rows).step_by(panels) {
+                            self.prefetch(&next, tile.first + row);
+                        }
+                    }
+                    self.cell.panel(simd, &step, panel, tile);
+                }
+            }
+            if let Some(hidden) = self.hidden.get_mut(t) {
+                for (tile, hidden) in tiles.iter().zip(hidden.chunks_mut(R * units)) {
+                    unpad_rows(&tile.h, stride, hidden, units);
+                }
+            }
+        }
+        for (tile, h) in tiles.iter().zip(self.h.chunks_mut(R * units)) {
+            unpad_rows(&tile.h, stride, h, units);
+        }
+        for (tile, c) in tiles.iter().zip(self.c.chunks_mut(R * units)) {
+            unpad_rows(&tile.c, stride, c, units);
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, step: &Step<'_>, row: usize) {
+        let ScanOptions { units, .. } = step.options;
+        if let Some(rows) = self.hidden.get(step.t) {
+            prefetch_all(&rows[(row - step.first) * units..][..units]);
+        }
+        prefetch_all(step.x.start(step.place(row), &[]));
+        prefetch_all(step.x.row(step.place(row)));
+        self.cell.prefetch(step, row);
+    }
+}

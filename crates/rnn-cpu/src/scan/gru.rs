@@ -1,0 +1,163 @@
+//! The forward pass of a GRU that applies its reset gate after the product with U.
+
+use super::forward::{Cell, Forward, Step, Tile};
+use super::fusion::ScanOfProducer;
+use super::input_projection::InputProjection;
+use super::{RowSplit, ScanOptions, by_group, padded, run_tiled};
+use crate::entry::Entry;
+use crate::packed::{PackedMatrix, UNROLL};
+use crate::prefetch::prefetch_all;
+use crate::simd::{activate, activate_two, flush, load, store};
+use crate::vector::copy_or_zero;
+use pulp::Simd;
+use rayon::prelude::*;
+use rnn_graph::Io;
+use rnn_ops::Gru;
+
+/// The kernels of this file.
+pub const KERNELS: &[Entry] = &[entry!(ScanOfProducer<Gru>, forward_of_producer, omits: [0, 1])];
+
+const GATES: usize = 3;
+/// Values of a unit that the backward pass needs: z, r, g, h(t-1), a_h.
+const SAVED: usize = 5;
+
+fn forward_of_producer(op: &ScanOfProducer<Gru>, io: &mut Io<'_, f32>) {
+    scan(&op.scan, op.input_projection(io), op.inputs, io);
+}
+
+/// Runs all steps of a GRU. `matrix` is the input index of U, which follows the inputs of x.
+pub fn scan<'a>(op: &Gru, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a, f32>) {
+    let &[steps, batch, units] = io.signature.outputs[0].dims() else { return };
+    let width = GATES * units;
+    let u = io.input(matrix);
+    let [bias, state, mask, dropout] = op.places(matrix + 1);
+    let [bias, state, dropout] = [bias, state, dropout].map(|place| place.map(|p| io.input(p)));
+    let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
+    let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
+    let features = x.depth();
+    let panels = PackedMatrix::pack_wide(
+        (lanes, GATES),
+        (features + padded(units), units.div_ceil(lanes)),
+        |k| match k.checked_sub(features) {
+            None => x.weights(k, width),
+            Some(k) => u.chunks_exact(width).nth(k),
+        },
+        |panel, gate| gate * units + panel * lanes..gate * units + units.min((panel + 1) * lanes),
+    );
+    let given: &[f32] = match x {
+        InputProjection::Given => io.input(0),
+        _ => &[],
+    };
+    let [hidden, saved] = io.outputs();
+    let mut last = vec![0.0; batch * units];
+    copy_or_zero(&mut last, state);
+    let group = per_group * units;
+    let hidden = by_group(hidden, batch * units, group).into_par_iter();
+    let saved = by_group(saved, SAVED * batch * units, SAVED * group);
+    let groups = hidden.zip(saved).zip(last.par_chunks_mut(group)).enumerate();
+    groups.for_each(|(group, ((hidden, saved), h))| {
+        let step = Step { t: 0, options, x, panels: &panels, first: group * per_group };
+        let cell = GruCell { op, given, bias, saved };
+        run_tiled(Forward { cell, step, steps, hidden, h, c: &mut [] });
+    });
+}
+
+/// The cell with the values for the backward pass that one thread writes.
+struct GruCell<'a> {
+    op: &'a Gru,
+    /// x, `[T, B, 3H]`, if it is stored.
+    given: &'a [f32],
+    /// The bias of the product with U.
+    bias: Option<&'a [f32]>,
+    /// By step; empty if nobody reads them.
+    saved: Vec<&'a mut [f32]>,
+}
+
+impl GruCell<'_> {
+    /// Returns a row of the stored x at a step; empty if x is not stored.
+    #[inline(always)]
+    fn given(&self, step: &Step<'_>, row: usize) -> &[f32] {
+        let width = GATES * step.options.units;
+        self.given.get(step.place(row) * width..).map_or(&[], |rows| &rows[..width.min(rows.len())])
+    }
+}
+
+impl Cell<GATES> for GruCell<'_> {
+    #[inline(always)]
+    fn store_states<const R: usize, const V: usize>(&mut self, _: &Step<'_>, _: &Tile<R, V>) {}
+
+    #[inline(always)]
+    fn prefetch(&self, step: &Step<'_>, row: usize) {
+        let width = SAVED * step.options.units;
+        if let Some(rows) = self.saved.get(step.t) {
+            prefetch_all(&rows[(row - step.first) * width..][..width]);
+        }
+        prefetch_all(self.given(step, row));
+    }
+
+    #[inline(always)]
+    fn panel<S: Simd, const R: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        step: &Step<'_>,
+        panel: usize,
+        tile: &mut Tile<R, V>,
+    ) {
+        let units = step.options.units;
+        let (stride, lanes) = (padded(units), S::F32_LANES);
+        let unit = panel * lanes;
+        let of_panel = lanes.min(units - unit);
+        let zero = simd.splat_f32s(0.0);
+        let mut sums = [[zero; GATES]; R];
+        for (r, sums) in sums.iter_mut().enumerate().take(tile.rows) {
+            let row = tile.first + r;
+            let x = step.x.start(step.place(row), self.given(step, row));
+            for (gate, sum) in sums.iter_mut().enumerate().take(x.len() / units) {
+                *sum = load(simd, &x[gate * units + unit..][..of_panel]);
+            }
+        }
+        let (of_x, of_h) = tile.seen.split_at(step.x.depth() / UNROLL);
+        step.panels.multiply_views(simd, (panel, 0), of_x, &mut sums);
+        // x_h stays apart: r multiplies a_h alone.
+        let mut bias = [zero; GATES];
+        if let Some(values) = self.bias {
+            for (gate, bias) in bias.iter_mut().enumerate() {
+                *bias = load(simd, &values[gate * units + unit..][..of_panel]);
+            }
+        }
+        let mut candidate = [zero; R];
+        for (sums, candidate) in sums.iter_mut().zip(&mut candidate) {
+            *candidate = sums[2];
+            let before = [sums[0], sums[1], zero];
+            for ((sum, before), bias) in sums.iter_mut().zip(before).zip(bias) {
+                *sum = simd.add_f32s(before, bias);
+            }
+        }
+        step.panels.multiply_views(simd, (panel, step.x.depth()), of_h, &mut sums);
+        let begins = (tile.first - step.first) * SAVED * units;
+        let mut saved = self.saved.get_mut(step.t).map(|saved| &mut saved[begins..]);
+        for (r, ([z, r_gate, inner], x)) in sums.into_iter().zip(candidate).enumerate() {
+            if r >= tile.rows {
+                break;
+            }
+            let at = r * stride + unit;
+            // The padding stays zero: an infinity times the zeros of the weights there would be
+            // NaN.
+            let h = &mut tile.h[at..at + of_panel];
+            let before = load(simd, h);
+            let [z, reset] = activate_two(simd, [self.op.recurrent_activation; 2], [z, r_gate]);
+            let g = activate(simd, self.op.activation, simd.mul_add_e_f32s(reset, inner, x));
+            if let Some(saved) = &mut saved {
+                let to = &mut saved[r * SAVED * units..][..SAVED * units];
+                for (value, vector) in [z, reset, g, before, inner].into_iter().enumerate() {
+                    store(simd, &mut to[value * units + unit..][..of_panel], vector);
+                }
+            }
+            if step.is_unmasked(tile.first + r) {
+                let kept = simd.sub_f32s(simd.splat_f32s(1.0), z);
+                let next = simd.mul_add_e_f32s(z, before, simd.mul_f32s(kept, g));
+                store(simd, h, flush(simd, next));
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+use super::{ScanOptions, padded};
+use crate::packed::{UNROLL, Views};
+
+/// The source of the input projection x W + b, `[steps, batch, gates units]`.
+#[derive(Clone, Copy)]
+pub enum InputProjection<'a> {
+    /// Stored as a tensor.
+    Given,
+    /// Rows of an embedding table.
+    Table { tokens: &'a [u32], rows: &'a [f32], width: usize },
+    /// rows W + bias, computed in each step; `rows` precede h in the left factors.
+    Product {
+        /// `[steps, batch, features]`
+        rows: &'a [f32],
+        features: usize,
+        w: &'a [f32],
+        bias: Option<&'a [f32]>,
+        /// `[1 or gates, batch, features]`
+        dropout: Option<&'a [f32]>,
+    },
+}
+
+impl<'a> InputProjection<'a> {
+    /// Returns the padded floats that precede h in the left factors.
+    pub fn depth(&self) -> usize {
+        match self {
+            Self::Product { features, .. } => features.next_multiple_of(UNROLL),
+            _ => 0,
+        }
+    }
+
+    /// Returns row k of W.
+    pub fn weights(&self, k: usize, width: usize) -> Option<&'a [f32]> {
+        match self {
+            Self::Product { w, .. } => w.chunks_exact(width).nth(k),
+            _ => None,
+        }
+    }
+
+    /// Returns the initial values of a row's pre-activations; `given` is the stored x.
+    #[inline(always)]
+    pub fn start<'b>(&self, place: usize, given: &'b [f32]) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        match *self {
+            Self::Given => given,
+            Self::Table { tokens, rows, width } => &rows[tokens[place] as usize * width..][..width],
+            Self::Product { bias, .. } => bias.unwrap_or(&[]),
+        }
+    }
+
+    /// Returns the row that is multiplied with W; empty if x is not a product.
+    #[inline(always)]
+    pub fn row(&self, place: usize) -> &'a [f32] {
+        match *self {
+            Self::Product { rows, features, .. } => &rows[place * features..][..features],
+            _ => &[],
+        }
+    }
+
+    /// Returns the dropout factors of an input row that all gates share.
+    #[inline(always)]
+    pub fn row_factors(&self, row: usize) -> Option<&'a [f32]> {
+        match *self {
+            Self::Product { features, dropout, .. } => {
+                dropout.map(|factors| &factors[row * features..][..features])
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the dropout factors of the input with its features, and those of h with the units.
+    fn dropout(&self, options: &ScanOptions<'a>) -> [(Option<&'a [f32]>, usize); 2] {
+        let of_x = match *self {
+            Self::Product { features, dropout, .. } => (dropout, features),
+            _ => (None, 0),
+        };
+        [of_x, (options.dropout, options.units)]
+    }
+
+    /// Returns the number of views of the left factors: one for all gates, or one for each.
+    pub(super) fn views(&self, options: &ScanOptions<'a>) -> usize {
+        let of_gates = self.dropout(options).map(|(factors, width)| {
+            factors.map_or(1, |factors| factors.len() / (options.batch * width.max(1)))
+        });
+        of_gates[0].max(of_gates[1])
+    }
+
+    /// Returns the dropout factors of the left factors of rows from `first` on; empty without
+    /// dropout.
+    pub(super) fn factors<const R: usize, const G: usize>(
+        &self,
+        options: &ScanOptions<'a>,
+        first: usize,
+    ) -> Vec<Views<R, G>> {
+        let ScanOptions { batch, units, .. } = *options;
+        let parts = self.dropout(options);
+        if parts.iter().all(|(factors, _)| factors.is_none()) {
+            return vec![];
+        }
+        let mut all = vec![[[[1.0; UNROLL]; R]; G]; (self.depth() + padded(units)) / UNROLL];
+        for ((factors, width), begins) in parts.into_iter().zip([0, self.depth()]) {
+            let Some(factors) = factors else { continue };
+            let gates = factors.len() / (batch * width);
+            for (view, r) in (0..G).flat_map(|view| (0..R).map(move |r| (view, r))) {
+                let row = view * gates / G * batch + first + r;
+                if first + r < batch {
+                    for (k, &factor) in factors[row * width..][..width].iter().enumerate() {
+                        all[(begins + k) / UNROLL][view][r][k % UNROLL] = factor;
+                    }
+                }
+            }
+        }
+        all
+    }
+}
