@@ -6,7 +6,7 @@ pub(super) const FAMILY: &str = "DejaVu Sans";
 
 /// Makes the bundled font known, so that pictures look alike on every machine.
 pub(super) fn register() -> Result<()> {
-    let font = include_bytes!("../../../../assets/fonts/DejaVuSans-subset.ttf");
+    let font = include_bytes!("../../fonts/DejaVuSans-subset.ttf");
     register_font(FAMILY, FontStyle::Normal, font)
         .map_err(|_| anyhow!("the bundled font cannot be read"))
 }
