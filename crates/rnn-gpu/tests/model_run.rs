@@ -79,7 +79,7 @@ fn the_run_has_the_files_of_every_run() {
 #[test]
 fn its_results_are_those_of_the_data_to_test() {
     let results = json_of(&TRAINED.run, "results.json");
-    assert_eq!((&results["judged_by"], &results["count"]), (&json!("test"), &json!(EXAMPLES)));
+    assert_eq!((&results["evaluated_on"], &results["count"]), (&json!("test"), &json!(EXAMPLES)));
     let measures = ["loss", "accuracy", "precision", "recall", "f1", "auc"];
     assert!(measures.iter().all(|measure| results[measure].is_number()), "{results}");
 }
@@ -119,14 +119,14 @@ fn whoever_begins_with_its_weights_begins_with_what_its_optimizer_kept() {
 }
 
 #[test]
-fn without_data_to_test_a_run_is_judged_by_those_that_validate() {
+fn without_data_to_test_a_run_is_evaluated_on_those_that_validate() {
     let Trained { sandbox, model, run, .. } = &*TRAINED;
     let [x, y] = arrays();
     let data = sandbox.npz("untested.npz", &[("x_train", x), ("y_train", y)]);
     let untested = sandbox.path("untested");
     let printed = train(model, &data, &untested, "1");
     assert!(printed.contains("validation loss") && !printed.contains("test loss"), "{printed}");
-    assert_eq!(json_of(&untested, "results.json")["judged_by"], json!("validation"));
+    assert_eq!(json_of(&untested, "results.json")["evaluated_on"], json!("validation"));
     // Beside a run that was tested, the comparison says so.
     let picture = sandbox.path("two.png");
     let table = success(&["compare", run, &untested, "--out", &picture]);

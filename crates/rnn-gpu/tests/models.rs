@@ -90,7 +90,7 @@ fn a_described_model_learns_its_classes() {
     let Trained { run, printed, .. } = &*TRAINED;
     assert_eq!(json_of(run, "report.json")["examples"], json!([48, 12, 60]));
     let results = json_of(run, "results.json");
-    assert_eq!((&results["judged_by"], &results["accuracy"]), (&json!("test"), &json!(1.0)));
+    assert_eq!((&results["evaluated_on"], &results["accuracy"]), (&json!("test"), &json!(1.0)));
     assert!(printed.contains("48 examples to train on, 12 to validate, 60 to test"), "{printed}");
     assert!(printed.contains("test loss") && printed.contains("accuracy 1.0000"), "{printed}");
     assert!(printed.contains("           2       1.00      1.00      1.00        20"), "{printed}");

@@ -59,8 +59,8 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<String> {
             name = format!("{name} ({})", path.display());
         }
         let (results, history) = (folder.results()?, folder.history()?);
-        if results.judged_by != Split::Test {
-            name = format!("{name} ({} data)", results.judged_by.name());
+        if results.evaluated_on != Split::Test {
+            name = format!("{name} ({} data)", results.evaluated_on.name());
         }
         all.push(Compared { name, config, history, results });
     }

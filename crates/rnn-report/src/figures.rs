@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// Returns the results of a run as text for the terminal.
 pub fn text(config: &Config, RunResult { results, measured, .. }: &RunResult) -> String {
-    let figures = describe(results.judged_by, &results.test, config.metric_sums());
+    let figures = describe(results.evaluated_on, &results.metrics, config.metric_sums());
     let text = format!("{}\n{figures}", config.title());
     match &measured.classes {
         Some(classes) => format!("{text}\n\n{}", classes.report),
@@ -28,7 +28,7 @@ pub fn draw(folder: &RunFolder, config: &Config, result: &RunResult) -> Result<(
     draw_curves(&folder.file("curves.png"), config, &result.history)?;
     let RunResult { results, measured, .. } = result;
     if let Some(Classes { probabilities: Some([train, test]), .. }) = &measured.classes {
-        let sets = [("Training", train), (results.judged_by.title(), test)];
+        let sets = [("Training", train), (results.evaluated_on.title(), test)];
         let (path, title) = (folder.file("histogram.png"), config.title());
         probability_histogram(&path, &title, config.examples(), sets)?;
     }

@@ -30,7 +30,7 @@ fn render(
 ) -> Result<String> {
     let classes = config.classes();
     let [train, validation, test] = measured.examples.map(count);
-    let judge = results.judged_by.title();
+    let heading = results.evaluated_on.title();
     let lead = html! {
         @let epochs = history.epochs.len();
         (epochs) @if epochs == 1 { " epoch" } @else { " epochs" }
@@ -40,7 +40,7 @@ fn render(
     let sections = html! {
         (tiles(&headline(results, config.metric_sums())))
         (section("Training", training(&history.epochs, &config.loss_name(), classes)))
-        @if let Some(classes) = &measured.classes { (section(judge, tested(classes, results.judged_by))) }
+        @if let Some(classes) = &measured.classes { (section(heading, tested(classes, results.evaluated_on))) }
         @for video in videos { (section(&video.heading(), video.show())) }
         @if !measured.layers.is_empty() { (section("Model", layers(&measured.layers, results.parameters))) }
         (step::show(measured))
@@ -56,8 +56,8 @@ pub(super) fn count(n: usize) -> String {
 
 /// The contents of `results.json`.
 fn headline(results: &Results, metric_sums: MetricSums) -> Vec<(String, String)> {
-    let m = &results.test;
-    let loss = format!("{} loss", results.judged_by.title());
+    let m = &results.metrics;
+    let loss = format!("{} loss", results.evaluated_on.title());
     let mut figures: Vec<(&str, String)> = match metric_sums {
         MetricSums::Regression => vec![(&loss, short(m.loss))],
         _ => vec![

@@ -91,8 +91,10 @@ fn a_run_leaves_a_page_and_so_does_a_comparison() -> anyhow::Result<()> {
     let written = page(&folder.file("report.html"));
     let tiles = text(&written, ".tiles dd");
     let results = folder.results()?;
-    let test = results.test;
-    for figure in [test.accuracy, test.loss, test.precision, test.recall, test.f1, test.auc] {
+    let metrics = results.metrics;
+    for figure in
+        [metrics.accuracy, metrics.loss, metrics.precision, metrics.recall, metrics.f1, metrics.auc]
+    {
         let wanted = format!("{figure:.4}");
         assert!(tiles.contains(&wanted) || figure < 0.01, "{wanted} is not in {tiles:?}");
     }
@@ -103,7 +105,7 @@ fn a_run_leaves_a_page_and_so_does_a_comparison() -> anyhow::Result<()> {
     assert_eq!(headings, wanted);
     let counts: usize =
         text(&written, ".confusion strong").iter().filter_map(|text| number(text)).sum();
-    assert_eq!(counts, test.count);
+    assert_eq!(counts, metrics.count);
 
     // Whoever names the data and the device writes text, not markup.
     let data = DatasetSource::Imdb(PathBuf::from(HOSTILE));

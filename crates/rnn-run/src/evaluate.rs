@@ -48,7 +48,7 @@ pub fn evaluate(path: &Path, device: &dyn Device, host: &dyn Host) -> Result<Eva
     let history = folder.history()?;
     let (results, measured) = measure(&mut trainer, &splits, &config, &history)?;
     let rows =
-        finite::count(&mut trainer, splits.held_out().1, config.batch_size, results.test.loss)?;
+        finite::count(&mut trainer, splits.held_out().1, config.batch_size, results.metrics.loss)?;
     // What a step of the training cost stays what it was.
     let Measured { memory, ops, .. } = folder.measured()?;
     let result = RunResult { history, results, measured: Measured { memory, ops, ..measured } };

@@ -31,10 +31,10 @@ pub fn measure(
     config: &Config,
     history: &History,
 ) -> Result<(Results, Measured)> {
-    let (judged_by, set) = splits.held_out();
+    let (evaluated_on, set) = splits.held_out();
     // What is measured does not depend on what the model saw before.
     trainer.reset_states()?;
-    let test = trainer.evaluate(set, config.batch_size)?;
+    let metrics = trainer.evaluate(set, config.batch_size)?;
     let classes = match config.metric_sums() {
         MetricSums::Binary => Some(two_classes(trainer, [&splits.train, set], config)?),
         MetricSums::Categorical => many_classes(trainer, set, config)?,
@@ -44,8 +44,8 @@ pub fn measure(
     let model = trainer.model()?;
     let results = Results {
         parameters: model.count_params(),
-        judged_by,
-        test,
+        evaluated_on,
+        metrics,
         seconds_per_epoch: seconds / history.epochs.len().max(1) as f64,
     };
     let measured = Measured {

@@ -22,15 +22,16 @@ pub struct RunResult {
 pub struct Results {
     /// Number of trainable parameters.
     pub parameters: usize,
-    /// The part of the data that `test` was computed on.
-    #[serde(default)]
-    pub judged_by: Split,
+    /// The part of the data that the model was evaluated on; `judged_by` in older files.
+    #[serde(default, alias = "judged_by")]
+    pub evaluated_on: Split,
     /// Loss and metrics on that part.
     #[serde(flatten)]
-    pub test: Metrics,
+    pub metrics: Metrics,
     /// Mean wall time of the training part of an epoch, in seconds.
     pub seconds_per_epoch: f64,
 }
+
 /// Further measurements of a run, for its page: `report.json`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Measured {
@@ -70,4 +71,25 @@ pub struct OpTime {
     pub flops: u64,
     /// Bytes read and written by all of them, each tensor once a call.
     pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_with_the_former_name_of_the_split_are_read() {
+        let results = Results {
+            parameters: 3,
+            evaluated_on: Split::Validation,
+            metrics: Metrics::default(),
+            seconds_per_epoch: 0.5,
+        };
+        let written = serde_json::to_string(&results).expect("JSON");
+        let former = written.replace("evaluated_on", "judged_by");
+        assert_ne!(former, written);
+        for text in [written, former] {
+            assert_eq!(serde_json::from_str::<Results>(&text).expect("results"), results);
+        }
+    }
 }

@@ -24,7 +24,7 @@ impl Compared {
             Figure::Auc => self.config.metric_sums() == MetricSums::Binary,
             _ => self.config.classes(),
         };
-        there.then(|| self.results.test.figure(of))
+        there.then(|| self.results.metrics.figure(of))
     }
 
     /// Returns the validation metrics of each epoch, or those of training if nothing was validated.
