@@ -17,10 +17,11 @@ use rnn::device;
 use rnn_formats::write_atomically;
 use rnn_graph::{Device, DeviceInfo};
 use rnn_run::distributed;
-use rnn_run::host::Host;
+use rnn_run::host::{Host, warnings};
 use serde::Serialize;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use time::OffsetDateTime;
 
 /// The measurements to make, and the device.
@@ -44,7 +45,7 @@ pub struct BenchOptions<'a> {
     /// File for the figures as JSON.
     pub json: Option<&'a Path>,
     /// The program that prints the tables.
-    pub host: &'a dyn Host,
+    pub host: &'a Arc<dyn Host>,
 }
 
 /// The cases that are measured.
@@ -94,9 +95,10 @@ pub fn bench(options: BenchOptions<'_>) -> Result<()> {
     let BenchOptions { suite, burn, out, wanted: part, quick, host, .. } = options;
     if suite == Suite::Ranks {
         let measure = |world: &_| ranks::measure(world, host, options.device, (quick, part));
-        return distributed::together(host, measure);
+        return distributed::together(&**host, measure);
     }
-    let (device, why) = device::open(options.device)?;
+    let (device, why) = device::open_with(options.device, &warnings(host))?;
+    let host = &**host;
     host.tell(format_args!("device: {}: {why}", device.info()));
     if let Some(scripts) = options.peers {
         return peers::compare(

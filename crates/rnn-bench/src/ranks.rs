@@ -5,10 +5,11 @@ use super::steps::{self, BenchStep};
 use anyhow::Result;
 use rnn::device;
 use rnn::nn::{Batch, Communicator, Trainer};
-use rnn_run::host::Host;
+use rnn_run::host::{Host, warnings};
 use rnn_run::world::World;
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Steps before the first that is timed, and those that are.
@@ -58,11 +59,12 @@ impl Communicator for Timed {
 /// If a device fails.
 pub fn measure(
     world: &Rc<dyn World>,
-    host: &dyn Host,
+    host: &Arc<dyn Host>,
     choice: &str,
     (quick, wanted): (bool, &str),
 ) -> Result<()> {
-    let (device, _) = device::open(&device::of_rank(choice, world.local_rank()))?;
+    let choice = device::of_rank(choice, world.local_rank());
+    let (device, _) = device::open_with(&choice, &warnings(host))?;
     let first = world.rank() == 0;
     if first {
         host.tell(format_args!("{} ranks, rank 0 on {}\n", world.size(), device.info()));

@@ -1,8 +1,10 @@
 //! This process as the program that runs are part of.
 
 use crate::{console, hints, interrupt};
+use rnn::device::{self, DeviceChoiceError};
+use rnn_graph::Device;
 use rnn_run::finite::FiniteRows;
-use rnn_run::host::{Guard, Host};
+use rnn_run::host::{Guard, Host, warnings};
 use std::fmt;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -16,6 +18,22 @@ pub struct Process;
 /// Returns [`Process`] as a shared host.
 pub fn host() -> Arc<dyn Host> {
     Arc::new(Process)
+}
+
+/// Opens a device as [`device::open`] does; its warnings go to standard error.
+///
+/// # Errors
+/// If there is no such device, or it cannot be opened.
+pub fn open_device(choice: &str) -> Result<(Box<dyn Device>, String), DeviceChoiceError> {
+    device::open_with(choice, &warnings(&host()))
+}
+
+/// Opens every device of this machine, the CPU first; their warnings go to standard error.
+///
+/// # Errors
+/// If a device cannot be opened.
+pub fn open_devices() -> Result<Vec<Box<dyn Device>>, DeviceChoiceError> {
+    device::open_all_with(&warnings(&host()))
 }
 
 /// Prints a line to standard error for each count with rows that are not finite.

@@ -5,7 +5,7 @@
 //! follow it: they are given a checkpoint and train from there on.
 
 use crate::checkpoint::Checkpoint;
-use crate::host::Host;
+use crate::host::{Host, warnings};
 use crate::world::{World, join};
 use crate::{splits, train};
 use anyhow::{Context as _, Result};
@@ -13,6 +13,7 @@ use rnn::device;
 use rnn::nn::Event;
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -43,10 +44,10 @@ pub fn together(host: &dyn Host, work: impl FnOnce(&Rc<dyn World>) -> Result<()>
 /// If this program was built without MPI.
 pub fn run(
     choice: &str,
-    host: &dyn Host,
+    host: &Arc<dyn Host>,
     lead: impl FnOnce(Rc<dyn World>) -> Result<()>,
 ) -> Result<()> {
-    together(host, |world| match world.rank() {
+    together(&**host, |world| match world.rank() {
         0 => {
             lead(world.clone())?;
             world.broadcast(vec![]);
@@ -57,8 +58,9 @@ pub fn run(
 }
 
 /// Trains what rank 0 sends, until it sends nothing more.
-fn follow(world: &Rc<dyn World>, choice: &str, host: &dyn Host) -> Result<()> {
-    let (device, _) = device::open(&device::of_rank(choice, world.local_rank()))?;
+fn follow(world: &Rc<dyn World>, choice: &str, host: &Arc<dyn Host>) -> Result<()> {
+    let choice = device::of_rank(choice, world.local_rank());
+    let (device, _) = device::open_with(&choice, &warnings(host))?;
     // Launchers interrupt all ranks; rank 0 decides after which step that counts.
     let _held = host.hold();
     loop {

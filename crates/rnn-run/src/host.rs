@@ -1,8 +1,10 @@
 //! The program that runs are part of: where their lines go, and how it ends.
 
+use rnn::Tell;
 use std::any::Any;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The program that a run is part of, such as a command in a terminal. It prints what a run has to
 /// say, and says when the run is to stop.
@@ -52,6 +54,12 @@ pub trait Host: fmt::Debug + Send + Sync {
         let _ = (rank, error);
         1
     }
+}
+
+/// Returns a function that hands lines of the library to [`Host::warn`].
+pub fn warnings(host: &Arc<dyn Host>) -> Tell {
+    let host = host.clone();
+    Arc::new(move |line| host.warn(format_args!("{line}")))
 }
 
 /// The program that prints nothing and never stops a run.

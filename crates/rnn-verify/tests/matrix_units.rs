@@ -1,7 +1,7 @@
 //! Matrix units are proven right before they are used, and left where they are not.
 
 use rnn_core::{DType, HostTensor};
-use rnn_graph::{Device, Graph, TensorType};
+use rnn_graph::{Device, Graph, Session, TensorType};
 use rnn_ops::{Cast, Matmul, prove_matrix_units};
 use rnn_testing::{adapters, open, skip};
 use rnn_wgpu::{Adapter, Options, Prover, WgpuDevice};
@@ -37,9 +37,10 @@ fn units_that_fail_are_left() {
         assert!(line.contains("are not used") && line.contains("made up"), "{line}");
         LINES.fetch_add(1, Ordering::SeqCst);
     };
-    let prover = Some(Prover { test: |_| Ok(Some("a failure that is made up".into())), tell });
+    let test = |_: &mut dyn Session| Ok(Some("a failure that is made up".into()));
+    let prover = Some(Prover { test, tell: Arc::new(tell) });
     for adapter in &with_units() {
-        let options = Options { prover, ..Options::default() };
+        let options = Options { prover: prover.clone(), ..Options::default() };
         let device = WgpuDevice::open(adapter, options).expect("the adapter opens");
         let before = LINES.load(Ordering::SeqCst);
         for _ in 0..2 {

@@ -2,7 +2,7 @@ use crate::proof::Prover;
 use std::time::Duration;
 
 /// Options of opening a device.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Compiles kernels with naga's bounds checks and loop guards, and zeroes workgroup memory
     /// before each workgroup: slower, for verification.

@@ -4,16 +4,23 @@ use crate::kept;
 use rnn_graph::{DeviceError, Session};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A test of matrix units, with a callback for failures.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Prover {
     /// Runs products on them and returns a description of the first wrong result, or `None`.
     pub test: fn(&mut dyn Session) -> Result<Option<String>, DeviceError>,
     /// Receives one line that says that they are not used, and why.
-    pub tell: fn(&str),
+    pub tell: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl fmt::Debug for Prover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prover").field("test", &self.test).finish_non_exhaustive()
+    }
 }
 
 /// Test result of a kernel on an adapter and driver.
@@ -56,7 +63,7 @@ impl Proof {
         kernel: &str,
         session: impl FnOnce() -> Box<dyn Session>,
     ) -> Result<bool, DeviceError> {
-        let Some(prover) = self.prover else { return Ok(true) };
+        let Some(prover) = &self.prover else { return Ok(true) };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let key = kept::digest(kernel.as_bytes());
         if !known.verdicts.contains_key(&key) {
@@ -104,25 +111,27 @@ mod tests {
         let Some(gpu) = open() else { return };
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("proof.json");
-        let proof = |prover| Proof::open(prover, "a card".into(), Some(path.clone()));
+        let proof = |prover: &Option<Prover>| {
+            Proof::open(prover.clone(), "a card".into(), Some(path.clone()))
+        };
         let session = || -> Box<dyn Session> { Box::new(GpuSession::new(gpu.clone(), true)) };
         let counts = || (TESTS.load(Ordering::SeqCst), LINES.load(Ordering::SeqCst));
         let holds = |proof: &Proof, kernel| proof.holds(kernel, session).expect("it is judged");
-        let bad = Some(Prover { test: fail, tell });
-        let first = proof(bad);
+        let bad = Some(Prover { test: fail, tell: Arc::new(tell) });
+        let first = proof(&bad);
         assert!(!holds(&first, "kernel") && !holds(&first, "kernel"));
         assert_eq!(counts(), (1, 1));
         // A later process knows the verdict, and reports it again.
-        let later = proof(bad);
+        let later = proof(&bad);
         assert!(!holds(&later, "kernel"));
         assert_eq!(counts(), (1, 2));
         // Nothing is known of another text, or if the file is damaged.
         assert!(!holds(&later, "another kernel"));
         assert_eq!(counts(), (2, 3));
         std::fs::write(&path, "{}").expect("room");
-        let good = Some(Prover { test: |_| Ok(None), tell });
-        assert!(holds(&proof(good), "kernel") && holds(&proof(good), "kernel"));
-        assert!(holds(&proof(None), "kernel"));
+        let good = Some(Prover { test: |_| Ok(None), tell: Arc::new(tell) });
+        assert!(holds(&proof(&good), "kernel") && holds(&proof(&good), "kernel"));
+        assert!(holds(&proof(&None), "kernel"));
         assert_eq!(counts(), (2, 3));
     }
 }

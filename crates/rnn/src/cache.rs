@@ -1,10 +1,10 @@
 //! What is made or fetched once and kept.
 
+use crate::Tell;
 use etcetera::BaseStrategy as _;
 use rnn_graph::DeviceKind;
 use rnn_wgpu::{Adapter, OpenError, Options, Prover, VariantChoice, WgpuDevice};
 use std::env;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 /// The error of a user without a home directory, in which files would be kept.
@@ -43,14 +43,13 @@ fn tunes(adapter: &Adapter) -> bool {
     }
 }
 
-/// Opens a GPU that keeps its compiled kernels and tuning results in [`of_devices`].
+/// Opens a GPU that keeps its compiled kernels and tuning results in [`of_devices`]. Calls `tell` when
+/// it does not use its matrix units because they failed their test.
 ///
 /// # Errors
 /// If the driver does not open it.
-pub fn open(adapter: &Adapter) -> Result<WgpuDevice, OpenError> {
+pub fn open(adapter: &Adapter, tell: Tell) -> Result<WgpuDevice, OpenError> {
     let variants = if tunes(adapter) { VariantChoice::Fastest } else { VariantChoice::First };
-    // Nobody need read it.
-    let tell = |line: &str| drop(writeln!(io::stderr(), "rnn-gpu: {line}"));
     let prover = Some(Prover { test: rnn_ops::prove_matrix_units, tell });
     let options = Options { variants, prover, ..Options::default() };
     match of_devices() {

@@ -1,9 +1,10 @@
 //! Choosing what to compute on.
 
-use crate::cache;
+use crate::{Tell, cache};
 use rnn_cpu::CpuDevice;
 use rnn_graph::{Device, DeviceKind};
 use rnn_wgpu::{Adapter, OpenError, adapters};
+use std::sync::Arc;
 
 /// The reason why a device could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -21,17 +22,30 @@ pub enum DeviceChoiceError {
 
 type Result<T, E = DeviceChoiceError> = std::result::Result<T, E>;
 
+fn silent() -> Tell {
+    Arc::new(|_| {})
+}
+
 /// Opens `auto`, `cpu`, `gpu`, `gpu:N`, or the first device whose name contains the word. Returns
 /// it with the reason for the choice.
 ///
 /// # Errors
 /// If there is no such device, or it cannot be opened.
 pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
+    open_with(choice, &silent())
+}
+
+/// Opens a device as [`open`] does, and calls `tell` when the device does not use a unit that it has,
+/// because the unit failed its test. That may be long after the device was opened.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(choice: &str, tell: &Tell) -> Result<(Box<dyn Device>, String)> {
     let cpu = |why: String| -> Result<(Box<dyn Device>, String)> {
         Ok((Box::new(CpuDevice::new()), why))
     };
     let gpu = |adapter: &Adapter, why: &str| -> Result<(Box<dyn Device>, String)> {
-        Ok((Box::new(cache::open(adapter)?), why.into()))
+        Ok((Box::new(cache::open(adapter, tell.clone())?), why.into()))
     };
     if choice == "cpu" {
         return cpu("as asked".into());
@@ -116,9 +130,17 @@ impl Opened {
 /// # Errors
 /// If a GPU driver lists an adapter that it does not open.
 pub fn open_all() -> Result<Vec<Box<dyn Device>>> {
+    open_all_with(&silent())
+}
+
+/// Opens every device as [`open_all`] does, and calls `tell` as [`open_with`] does.
+///
+/// # Errors
+/// As [`open_all`].
+pub fn open_all_with(tell: &Tell) -> Result<Vec<Box<dyn Device>>> {
     let mut devices: Vec<Box<dyn Device>> = vec![Box::new(CpuDevice::new())];
     for adapter in &adapters() {
-        devices.push(Box::new(cache::open(adapter)?));
+        devices.push(Box::new(cache::open(adapter, tell.clone())?));
     }
     Ok(devices)
 }

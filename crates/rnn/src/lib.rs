@@ -52,6 +52,8 @@
 //! of kernels. The command `rnn-gpu` stands on this crate, with `rnn-run` for its runs, `rnn-report`
 //! for their pages and `rnn-bench` for measurements.
 
+use std::sync::Arc;
+
 pub mod cache;
 pub mod device;
 pub mod memory;
@@ -66,3 +68,7 @@ pub use rnn_formats as formats;
 pub use rnn_graph::Device;
 pub use rnn_nn as nn;
 pub use rnn_ops::{Activation, Padding};
+
+/// A function that is called with a line for the user of the program, such as a warning. The library
+/// prints nothing itself.
+pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;

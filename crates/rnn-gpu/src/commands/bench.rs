@@ -1,6 +1,6 @@
 //! `rnn-gpu bench`.
 
-use crate::process::Process;
+use crate::process::host;
 use anyhow::Result;
 use rnn_bench::{BenchOptions, Suite, bench};
 use std::path::PathBuf;
@@ -50,6 +50,6 @@ pub fn run(args: &BenchArgs) -> Result<()> {
         wanted: args.filter.as_deref().unwrap_or_default(),
         quick: args.quick,
         json: args.json.as_deref(),
-        host: &Process,
+        host: &host(),
     })
 }

@@ -1,9 +1,8 @@
 //! `rnn-gpu evaluate`.
 
 use super::columns::ColumnArgs;
-use crate::process::{Process, host, warn_of};
+use crate::process::{Process, host, open_device, warn_of};
 use anyhow::Result;
-use rnn::device;
 use rnn_run::evaluate::{Evaluated, evaluate};
 use rnn_run::fit;
 use rnn_run::measure::describe;
@@ -38,7 +37,7 @@ pub struct EvaluateArgs {
 /// If the model or the data cannot be read or do not fit together, the device fails, or a file
 /// cannot be written.
 pub fn run(args: EvaluateArgs) -> Result<()> {
-    let (device, why) = device::open(&args.device)?;
+    let (device, why) = open_device(&args.device)?;
     println!("device: {}: {why}", device.info());
     let Some(data) = args.data else {
         let Evaluated { folder, config, result, rows } = evaluate(&args.run, &*device, &Process)?;

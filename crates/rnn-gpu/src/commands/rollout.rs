@@ -1,8 +1,7 @@
 //! `rnn-gpu rollout`.
 
-use crate::process::warn_of;
+use crate::process::{open_device, warn_of};
 use anyhow::Result;
-use rnn::device;
 use rnn_run::rollout::{RolloutOptions, rollout};
 use rnn_run::run::RunFolder;
 use std::path::PathBuf;
@@ -31,7 +30,7 @@ pub struct RolloutArgs {
 /// # Errors
 /// If the run cannot be read or has no such video, the device fails, or a file cannot be written.
 pub fn run(args: &RolloutArgs) -> Result<()> {
-    let (device, why) = device::open(&args.device)?;
+    let (device, why) = open_device(&args.device)?;
     println!("device: {}: {why}", device.info());
     let (folder, config) = RunFolder::open(&args.run)?;
     let &RolloutArgs { which, track, frames, .. } = args;

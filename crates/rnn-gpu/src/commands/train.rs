@@ -2,7 +2,7 @@
 
 use super::columns::ColumnArgs;
 use super::reviews::{TextArgs, download};
-use crate::process::{Process, host};
+use crate::process::{Process, host, open_device};
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValue;
 use rnn::datasets::movies::MovieOptions;
@@ -241,7 +241,7 @@ fn movie_size(text: &str) -> Result<u32, String> {
 /// If the arguments do not fit together, the training fails, or it is interrupted.
 pub fn run(args: TrainArgs) -> Result<()> {
     match args.distributed {
-        true => distributed::run(&args.device.clone(), &Process, |world| lead(args, Some(world))),
+        true => distributed::run(&args.device.clone(), &host(), |world| lead(args, Some(world))),
         false => lead(args, None),
     }
 }
@@ -252,7 +252,7 @@ fn lead(args: TrainArgs, world: Option<Rc<dyn World>>) -> Result<()> {
         None => args.device,
     };
     let mut device = Opened::new(move || {
-        let (device, why) = device::open(&choice)?;
+        let (device, why) = open_device(&choice)?;
         println!("device: {}: {why}", device.info());
         Ok(device)
     })?;

@@ -3,7 +3,7 @@
 use super::RunFolder;
 use crate::arrays::Columns;
 use crate::config::trainer;
-use crate::host::Host;
+use crate::host::{self, Host};
 use anyhow::{Context, Result};
 use rnn::model_file::{self, Compiled, ModelFile};
 use rnn::nn::{Model, Optimizer, Precision, Trainer};
@@ -46,10 +46,7 @@ impl SavedModel {
         };
         let file = match path.is_dir() && !path.join(model_file::MODEL_JSON).exists() {
             true => of_experiment(path).with_context(cannot)?,
-            false => {
-                let host = host.clone();
-                ModelFile::open_with(path, Arc::new(move |line| host.warn(format_args!("{line}"))))?
-            }
+            false => ModelFile::open_with(path, host::warnings(host))?,
         };
         Ok(Self { file, precision, columns })
     }

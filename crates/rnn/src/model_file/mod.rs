@@ -10,8 +10,8 @@ pub use compiled::Compiled;
 pub use error::ModelFileError;
 pub use toml::{FIT, MODEL, object};
 
-use crate::memory;
 use crate::nn::{Architecture, Compile, Dialect, Model, Optimizer, OptimizerState, Reader};
+use crate::{Tell, memory};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{self as container, Format, KerasFile, Variables};
 use rnn_formats::{WriteError, safetensors, write_atomically};
@@ -43,9 +43,6 @@ pub struct ModelFile {
     /// Is told which parts of a file are not used.
     tell: Tell,
 }
-
-/// A function that is called with a line for each part of a file that is not used.
-pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 
 type Result<T, E = ModelFileError> = std::result::Result<T, E>;
 

@@ -6,8 +6,8 @@ mod text;
 pub use arrays::ArrayInput;
 pub use text::TextInput;
 
+use crate::process::open_device;
 use anyhow::{Result, ensure};
-use rnn::device;
 use std::path::PathBuf;
 
 /// The arguments of `rnn-gpu predict`.
@@ -34,7 +34,7 @@ pub fn run(args: &PredictArgs) -> Result<()> {
         files.is_some() || args.text.text.is_some(),
         "give --text \"..\" to a model of text, or --input x.npy --output y.npy"
     );
-    let (device, why) = device::open(&args.device)?;
+    let (device, why) = open_device(&args.device)?;
     // What is printed besides may be read by another program.
     eprintln!("device: {}: {why}", device.info());
     match files {

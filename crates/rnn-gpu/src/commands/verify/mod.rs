@@ -2,8 +2,8 @@
 
 mod told;
 
+use crate::process::{open_device, open_devices};
 use anyhow::{Context, Result, bail};
-use rnn::device;
 use rnn_formats::write_atomically;
 use rnn_ops::Tier;
 use rnn_verify::Verification;
@@ -57,8 +57,8 @@ impl VerifyArgs {
 /// If a check fails, nothing has the name asked for, or the report cannot be written.
 pub fn run(args: &VerifyArgs) -> Result<()> {
     let devices = match &args.device {
-        Some(choice) => vec![device::open(choice)?.0],
-        None => device::open_all()?,
+        Some(choice) => vec![open_device(choice)?.0],
+        None => open_devices()?,
     };
     let mut cases = args.tier().cases();
     cases.retain(|case| args.wants([case.op.name(), &case.name]));
