@@ -2,6 +2,44 @@
 //! definition, cost and test cases.
 //!
 //! Sequences are time-major inside a graph: `[T, B, F]` (time, batch, features).
+//!
+//! # Ops by purpose
+//!
+//! A reshape or a slice along the leading axis needs no op: see the views of [`Graph`]. [`gradients`]
+//! adds the ops named `..Backward` and those in parentheses, which layers do not use themselves.
+//!
+//! | purpose | ops |
+//! |---|---|
+//! | add, subtract, multiply; add a bias | [`Binary`], which broadcasts the second operand along leading axes |
+//! | multiply by a constant; scale and offset of columns | [`Scale`], [`Affine`] |
+//! | constants | [`Fill`] |
+//! | change the precision | [`Cast`] |
+//! | activations | [`Activate`] of an [`Activation`] ([`ActivateBackward`]), [`Softmax`] ([`SoftmaxBackward`]) |
+//! | matrix products | [`Matmul`] with bias and activation ([`MatmulWeights`]); [`DropoutMatmul`] with [`GateExtents`] for recurrent layers ([`DropoutMatmulInput`], [`DropoutMatmulWeights`]) |
+//! | look up rows of a table | [`Embedding`] ([`EmbeddingBackward`], [`SortTokens`]) |
+//! | one-hot rows | [`OneHot`] |
+//! | repeat or tile | along new leading axes, `[..s] -> [T, ..s]`: [`Binary::Add`] of a [`Fill`] of 0 `[T, ..s]` and x; rows by index: [`Embedding`]; each pixel to a block: [`AveragePoolBackward`] and [`Scale`], as UpSampling of `rnn-nn` does |
+//! | join or slice columns | [`Concat`], [`Columns`] |
+//! | transpose | [`TransposeLeading`] swaps the two leading axes, which also turns batch-major into time-major; [`Matmul`] reads operands that are stored transposed |
+//! | reverse in time | [`ReverseLeading`] |
+//! | pad with zeros | [`Pad`] in memory order; [`Conv`] and the pooling ops pad by themselves |
+//! | convolution over one to three axes | [`Conv`] ([`ConvInput`], [`ConvKernel`]) over [`Windows`], each axis a [`Window`] with a [`Padding`]; [`Pixels`] describes the tensor |
+//! | pooling over windows | [`MaxPool`] ([`MaxPoolBackward`]), [`AveragePool`] ([`AveragePoolBackward`]), over [`Windows`] |
+//! | sums and means | over leading axes: [`SumRows`]; over unmasked steps: [`MaskedMean`] ([`MaskedMeanBackward`]); over all elements of an axis: a pooling op with one window, or [`Matmul`] with a [`Fill`] of 1 |
+//! | recurrent layers | [`Lstm`] ([`LstmBackward`]), [`Gru`] ([`GruBackward`]), [`SimpleRnn`] ([`SimpleRnnBackward`]), with the optional inputs [`ScanInputs`]; [`LstmGates`] has an LSTM's activations |
+//! | recurrent convolutional layers | [`ConvLstm`] ([`ConvLstmBackward`]) with [`ConvLstmExtents`] |
+//! | normalization | over the last axis: [`Normalize`] ([`NormalizeBackward`]); over rows: [`BatchNormalize`] ([`BatchNormalizeBackward`]), [`MovingAverage`], [`InverseRoot`] |
+//! | dropout | [`Dropout`]; inside recurrent products [`DropoutMatmul`] |
+//! | masks | made by [`StepMask`]; applied by [`MaskItems`]; accumulated over time by [`SeenMask`]; weights of a loss from them by [`MaskedWeights`] |
+//! | losses | [`Loss`] of an [`ElementLoss`] ([`LossBackward`]), [`CategoricalCrossEntropy`] ([`CategoricalCrossEntropyBackward`]) |
+//! | metrics | [`UpdateMetricSums`] of [`MetricSums`] |
+//! | write to a tensor that stays on the device | [`Assign`], [`MovingAverage`] |
+//! | optimizers | [`Update`] with a [`Rule`] (an [`UpdateRule`] with [`RuleArgument`], [`RuleConstants`], [`SlotOrder`]) and [`StepParams`] |
+//! | regularizers and constraints | [`Penalty`] ([`PenaltyBackward`]), [`Constrain`] with a [`Constraint`] |
+//! | clipping and loss scaling of gradients | [`ClipByNorm`], [`Unscale`]; [`Update`] clips by value |
+//!
+//! A [`Definition`] is what an op is checked against, in each [`Case`] of a [`Tier`], on inputs from a
+//! [`Sample`]; [`Rows`] and [`RowAxis`] let it compute a part of the rows alone.
 
 #[macro_use]
 mod common;
@@ -167,4 +205,28 @@ pub fn gradients(
     wrt: &[TensorId],
 ) -> Result<Vec<Option<TensorId>>, GraphError> {
     rnn_graph::gradients(graph, seeds, wrt, &StandardAlgebra)
+}
+
+#[cfg(test)]
+mod tests {
+    /// Names of types in the exports of this file, such as `Matmul` and not `FLUSH_THRESHOLD`.
+    fn exported(source: &str) -> Vec<&str> {
+        let exports = source.split("\npub use ").skip(1).filter_map(|rest| rest.split(';').next());
+        let names =
+            exports.flat_map(|export| export.split(|c: char| !c.is_alphanumeric() && c != '_'));
+        let is_type =
+            |name: &&str| name.starts_with(char::is_uppercase) && name.contains(char::is_lowercase);
+        names.filter(is_type).collect()
+    }
+
+    #[test]
+    fn the_map_names_every_exported_type() {
+        let source = include_str!("lib.rs");
+        let map: String = source.lines().take_while(|line| line.starts_with("//!")).collect();
+        let names = exported(source);
+        assert!(names.contains(&"Matmul") && names.contains(&"CategoricalCrossEntropyBackward"));
+        let missing: Vec<_> =
+            names.into_iter().filter(|name| !map.contains(&format!("[`{name}`]"))).collect();
+        assert_eq!(missing, Vec::<&str>::new(), "add them to the map in the documentation above");
+    }
 }
