@@ -24,12 +24,38 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The message of a call that must fail.
+/// The exit code of a command that fails.
+pub const FAILED: i32 = 1;
+
+/// The exit code where the arguments cannot be parsed.
+pub const MISUSED: i32 = 2;
+
+/// The message of a call that must fail, with either of the exit codes.
 pub fn failure(args: &[&str]) -> String {
+    let (code, message) = failed(args);
+    assert!(matches!(code, Some(FAILED | MISUSED)), "{args:?}: {code:?}: {message}");
+    message
+}
+
+/// The message of a call that must fail with this exit code.
+pub fn failure_with(code: i32, args: &[&str]) -> String {
+    let (found, message) = failed(args);
+    assert_eq!(found, Some(code), "{args:?}: {message}");
+    message
+}
+
+fn failed(args: &[&str]) -> (Option<i32>, String) {
     let output = rnn_gpu(args).output().expect("it starts");
     let message = text(&output.stderr);
     assert!(!output.status.success() && !message.contains("panicked"), "{args:?}: {message}");
-    message
+    (output.status.code(), message)
+}
+
+/// Makes sure that a message names each of these.
+pub fn assert_names(message: &str, names: &[&str]) {
+    for name in names {
+        assert!(message.contains(name), "{name:?} is not named in: {message}");
+    }
 }
 
 pub fn success(args: &[&str]) -> String {
