@@ -5,8 +5,8 @@
 //!
 //! # Ops by purpose
 //!
-//! A reshape or a slice along the leading axis needs no op: see the views of [`Graph`]. [`gradients`]
-//! adds the ops named `..Backward` and those in parentheses, which layers do not use themselves.
+//! A reshape or a slice along the leading axis needs no op: see [`Graph::reshape`] and [`Graph::view`].
+//! The ops in parentheses are those of the backward pass, which [`gradients`] adds.
 //!
 //! | purpose | ops |
 //! |---|---|
