@@ -12,12 +12,13 @@ const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
 impl Philox {
-    /// Creates the generator of a 64-bit key, given as two words.
+    /// Creates the generator under a 64-bit key, given as two words, the low one first.
     pub fn new(key: [u32; 2]) -> Self {
         Self { key }
     }
 
-    /// Returns the four random words at `counter`.
+    /// Returns the four random words of the 128-bit `counter`, which is given as four words, the
+    /// lowest first.
     pub fn block(&self, counter: [u32; 4]) -> [u32; 4] {
         let mut key = self.key;
         let mut c = counter;
@@ -38,7 +39,8 @@ impl Philox {
     }
 }
 
-/// A stream of random numbers on the host, for initial weights, shuffles and synthetic data.
+/// A stream of random numbers on the host, for initial weights, shuffles and synthetic data. It
+/// reads the blocks of [`Philox`] in order.
 #[derive(Clone, Debug)]
 pub struct Rng {
     philox: Philox,
@@ -49,13 +51,14 @@ pub struct Rng {
 }
 
 impl Rng {
-    /// Creates the given stream of a seed. Streams of one seed are independent of each other.
+    /// Creates the stream number `stream` of a seed. Streams of one seed are independent of each
+    /// other.
     pub fn new(seed: u64, stream: u64) -> Self {
         let philox = Philox::new([seed as u32, (seed >> 32) as u32]);
         Self { philox, stream, block: 0, words: [0; 4], used: 4 }
     }
 
-    /// Returns 32 uniform random bits.
+    /// Returns the next 32 uniform random bits.
     pub fn next_u32(&mut self) -> u32 {
         if self.used == 4 {
             let (b, s) = (self.block, self.stream);
@@ -68,7 +71,8 @@ impl Rng {
         self.words[self.used - 1]
     }
 
-    /// Returns a uniform number in [0, 1) with 24 bits, so that every value is exact in f32.
+    /// Returns a uniform number in [0, 1), a multiple of 2^-24, so that every value is exact in
+    /// f32.
     pub fn uniform(&mut self) -> f64 {
         f64::from(self.next_u32() >> 8) / f64::from(1u32 << 24)
     }
@@ -78,7 +82,8 @@ impl Rng {
         low + (high - low) * self.uniform()
     }
 
-    /// Returns a standard normal number, by the Box-Muller transform.
+    /// Returns a number from the standard normal distribution (mean 0, variance 1), by the
+    /// Box-Muller transform.
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
@@ -100,7 +105,7 @@ impl Rng {
         }
     }
 
-    /// Permutes the slice uniformly at random (Fisher-Yates).
+    /// Permutes the slice uniformly at random (Fisher-Yates shuffle).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i as u32 + 1) as usize);

@@ -6,7 +6,7 @@ use std::fmt;
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// Creates a shape from its extents.
+    /// Creates a shape from its extents, slowest-varying axis first.
     pub fn new(dims: impl Into<Vec<usize>>) -> Self {
         Self(dims.into())
     }
@@ -16,17 +16,17 @@ impl Shape {
         &self.0
     }
 
-    /// Returns the number of axes.
+    /// Returns the number of axes; 0 for a scalar.
     pub fn rank(&self) -> usize {
         self.0.len()
     }
 
-    /// Returns the number of elements.
+    /// Returns the number of elements, the product of the extents; 1 for a scalar.
     pub fn len(&self) -> usize {
         self.0.iter().product()
     }
 
-    /// Returns true if there is no element.
+    /// Returns true if there is no element, that is if an extent is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -36,12 +36,13 @@ impl Shape {
         self.0.last().copied().unwrap_or(1)
     }
 
-    /// Returns the product of all extents but the last: the rows of the data as a matrix.
+    /// Returns the number of rows of the data as a matrix: the product of all extents but the last;
+    /// 1 for a scalar.
     pub fn rows(&self) -> usize {
         self.0.split_last().map_or(1, |(_, rest)| rest.iter().product())
     }
 
-    /// Returns the shape with another last extent.
+    /// Returns the shape with `last` in place of its last extent.
     pub fn with_last(&self, last: usize) -> Self {
         let mut dims = self.0.clone();
         match dims.last_mut() {

@@ -1,7 +1,7 @@
 use crate::Shape;
 use std::fmt;
 
-/// Element type of a tensor.
+/// Element type of a tensor: `f32`, `f16` or `u32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DType {
     /// IEEE 754 single precision.
@@ -14,7 +14,7 @@ pub enum DType {
 }
 
 impl DType {
-    /// Returns the size of an element on a device, in bytes.
+    /// Returns the size of an element on a device, in bytes: 2 for `F16`, 4 for the others.
     pub fn bytes(self) -> usize {
         match self {
             DType::F32 | DType::U32 => 4,
@@ -33,7 +33,7 @@ impl fmt::Display for DType {
     }
 }
 
-/// Elements of a [`HostTensor`], row-major.
+/// Elements of a [`HostTensor`], row-major; half precision does not exist on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// Floats.
@@ -51,13 +51,13 @@ impl Data {
         }
     }
 
-    /// Returns true if there is no element.
+    /// Returns true if there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// A tensor in host memory: a shape and its elements, row-major.
+/// A tensor in host memory: a shape and its elements, row-major, of `f32` or `u32`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostTensor {
     shape: Shape,
@@ -88,26 +88,26 @@ pub enum TensorError {
 }
 
 impl HostTensor {
-    /// Creates a tensor of floats.
+    /// Creates a tensor of floats from its elements, row-major.
     ///
     /// # Errors
-    /// Fails if the number of elements does not fit the shape.
+    /// Fails if the number of elements is not that of the shape.
     pub fn from_f32(shape: impl Into<Shape>, data: Vec<f32>) -> Result<Self, TensorError> {
         Self::new(shape, Data::F32(data))
     }
 
-    /// Creates a tensor of unsigned integers.
+    /// Creates a tensor of unsigned integers from its elements, row-major.
     ///
     /// # Errors
-    /// Fails if the number of elements does not fit the shape.
+    /// Fails if the number of elements is not that of the shape.
     pub fn from_u32(shape: impl Into<Shape>, data: Vec<u32>) -> Result<Self, TensorError> {
         Self::new(shape, Data::U32(data))
     }
 
-    /// Creates a tensor from elements of either type.
+    /// Creates a tensor from elements of either type, row-major.
     ///
     /// # Errors
-    /// Fails if the number of elements does not fit the shape.
+    /// Fails if the number of elements is not that of the shape.
     pub fn new(shape: impl Into<Shape>, data: Data) -> Result<Self, TensorError> {
         let shape = shape.into();
         if shape.len() != data.len() {
@@ -126,17 +126,17 @@ impl HostTensor {
         Self { shape, data }
     }
 
-    /// Creates a scalar float.
+    /// Creates a float tensor of shape `[]`, which has one element.
     pub fn scalar(value: f32) -> Self {
         Self { shape: Shape::default(), data: Data::F32(vec![value]) }
     }
 
-    /// Returns the extents.
+    /// Returns the shape.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// Returns the element type.
+    /// Returns the element type of the host values, [`DType::F32`] or [`DType::U32`].
     pub fn dtype(&self) -> DType {
         match self.data {
             Data::F32(_) => DType::F32,
@@ -149,7 +149,7 @@ impl HostTensor {
         &self.data
     }
 
-    /// Returns the elements as floats.
+    /// Returns the elements as floats, row-major.
     ///
     /// # Errors
     /// Fails if the tensor holds integers.
@@ -160,7 +160,7 @@ impl HostTensor {
         }
     }
 
-    /// Returns the elements as unsigned integers.
+    /// Returns the elements as unsigned integers, row-major.
     ///
     /// # Errors
     /// Fails if the tensor holds floats.
@@ -171,7 +171,8 @@ impl HostTensor {
         }
     }
 
-    /// Returns the elements as they lie in memory, four bytes each.
+    /// Returns the elements as they lie in memory: row-major, four bytes each, in the byte order of
+    /// the machine.
     pub fn as_bytes(&self) -> &[u8] {
         match &self.data {
             Data::F32(v) => bytemuck::cast_slice(v),
@@ -179,7 +180,7 @@ impl HostTensor {
         }
     }
 
-    /// Returns true if no element is NaN or infinite.
+    /// Returns true if no element is NaN or infinite; always true for integers.
     pub fn is_finite(&self) -> bool {
         match &self.data {
             Data::F32(values) => values.iter().all(|value| value.is_finite()),
@@ -208,7 +209,7 @@ impl HostTensor {
         exist.then(|| Self { shape: [&[rows.len()], row].concat().into(), data })
     }
 
-    /// Returns the same elements under another shape.
+    /// Returns the same elements, row-major, under another shape.
     ///
     /// # Errors
     /// Fails if the shape has another number of elements.

@@ -3,7 +3,8 @@ use rnn_core::Shape;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The two ops that differentiation itself inserts, supplied by the op library.
+/// The two ops that [`gradients`] itself inserts, a sum and a fill with zeros; the op library
+/// supplies them.
 pub trait Algebra {
     /// Returns the op that computes `a + b` for equal shapes, which sums the gradients of a tensor
     /// that is read several times.

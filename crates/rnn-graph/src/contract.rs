@@ -4,10 +4,11 @@ use crate::{DeviceError, Graph, Program, TensorType, Ticket};
 use rnn_core::HostTensor;
 
 impl TensorType {
-    /// Checks that a tensor from the host is of this type.
+    /// Checks that a tensor from the host has this shape and element type. `name` is the tensor's
+    /// name in the error.
     ///
     /// # Errors
-    /// [`DeviceError::Mismatch`] for the tensor of that name.
+    /// [`DeviceError::Mismatch`] if shape or element type differ.
     pub fn check(&self, name: &str, values: &HostTensor) -> Result<(), DeviceError> {
         if *values.shape() == self.shape && values.dtype() == self.dtype {
             return Ok(());
@@ -21,10 +22,11 @@ impl TensorType {
 }
 
 impl Graph {
-    /// Checks that tensors from the host are the inputs of a run.
+    /// Checks that tensors from the host are the inputs of a run: as many as [`Graph::inputs`], in
+    /// that order, each of its declared shape and element type.
     ///
     /// # Errors
-    /// [`DeviceError::Mismatch`] for the first that is not.
+    /// [`DeviceError::Mismatch`] for the number of tensors, or for the first tensor that differs.
     pub fn check_inputs(&self, values: &[&HostTensor]) -> Result<(), DeviceError> {
         if values.len() != self.inputs().len() {
             return Err(DeviceError::Mismatch {
@@ -41,22 +43,24 @@ impl Graph {
 }
 
 impl DeviceError {
-    /// A resident that no program of a session names.
+    /// Returns [`DeviceError::Resident`]: no program of the session names the resident `name`.
     pub fn no_resident(name: &str) -> Self {
         Self::Resident(format!("{name}: no program of this session has it"))
     }
 
-    /// A resident on whose type two programs of a session disagree.
+    /// Returns [`DeviceError::Resident`]: two programs of a session declare the resident `name`
+    /// with different types, `known` and `other`.
     pub fn two_types(name: &str, known: &TensorType, other: &TensorType) -> Self {
         Self::Resident(format!("{name}: {known} in one program, {other} in another"))
     }
 
-    /// A program that a session has not built.
+    /// Returns [`DeviceError::Missing`]: the session has not built `program`.
     pub fn no_program(program: Program) -> Self {
         Self::missing(format!("program {}", program.0))
     }
 
-    /// A read that was not started, or has yielded its tensor.
+    /// Returns [`DeviceError::Missing`]: the read `ticket` was never started, or has already
+    /// returned its tensor.
     pub fn no_read(ticket: Ticket) -> Self {
         Self::missing(format!("read {} under way; each yields its tensor once", ticket.0))
     }

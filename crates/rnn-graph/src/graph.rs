@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-/// One application of an op to tensors.
+/// One application of an op to tensors, as [`Graph::push_node`] adds it.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// The operation.
@@ -53,7 +53,8 @@ impl Graph {
     }
 
     /// Returns the resident tensor of that name, declaring it at the first call, which decides its
-    /// type. The same name denotes the same memory in every program of a session.
+    /// type. The same name denotes the same memory in every program of a session. The type is not
+    /// compared with that of later calls.
     pub fn resident(&mut self, name: &str, ty: TensorType) -> TensorId {
         if let Some(&id) = self.residents.get(name) {
             return id;
@@ -102,10 +103,8 @@ impl Graph {
         ))
     }
 
-    /// Returns the same elements under another shape, without copying.
-    ///
-    /// # Errors
-    /// Fails if `shape` has more elements than `tensor`.
+    /// Returns the first elements of `tensor` under another shape, without copying: all of them,
+    /// unless `shape` has fewer.
     pub fn reshape(
         &mut self,
         tensor: TensorId,
@@ -172,7 +171,8 @@ impl Graph {
         Ok(outputs)
     }
 
-    /// Marks a tensor as an output, whose values the host reads after each run.
+    /// Marks a tensor as an output, whose values the host reads after each run. [`Graph::outputs`]
+    /// keeps the order of these calls.
     pub fn output(&mut self, tensor: TensorId) {
         self.outputs.push(tensor);
     }
@@ -285,20 +285,22 @@ impl Graph {
         self.nodes[nodes].iter().flat_map(written).any(|t| roots.contains(&self.root(t).0))
     }
 
-    /// Returns the tensors uploaded before a run, in order.
+    /// Returns the tensors that the host uploads before a run, in the order of the calls of
+    /// [`Graph::input`].
     pub fn inputs(&self) -> &[TensorId] {
         &self.inputs
     }
 
-    /// Returns the tensors read back after a run, in order.
+    /// Returns the tensors that the host reads after a run, in the order of the calls of
+    /// [`Graph::output`].
     pub fn outputs(&self) -> &[TensorId] {
         &self.outputs
     }
 
-    /// Checks that no tensor has half precision unless the device has it (`half`).
+    /// Checks that no tensor has half precision, unless `half` says that the device has it.
     ///
     /// # Errors
-    /// Names the first node that outputs such a tensor.
+    /// [`OpError::Limit`] for the first node that outputs such a tensor.
     pub fn check_storage(&self, half: bool) -> Result<(), GraphError> {
         let narrow = self.tensors.iter().filter(|t| !half && t.ty.dtype == DType::F16);
         let Some(node) = narrow.filter_map(|t| t.producer).next().map(|n| &self.nodes[n]) else {
@@ -323,7 +325,8 @@ impl Graph {
         &self[tensor].ty.shape
     }
 
-    /// Returns the node that writes `tensor`; `None` for inputs, residents and views.
+    /// Returns the node that writes `tensor`; `None` for inputs, residents and the results of
+    /// [`Graph::view`]. A tensor moved by [`Graph::place`] keeps its producer.
     pub fn producer(&self, tensor: TensorId) -> Option<&Node> {
         self[tensor].producer.map(|n| &self.nodes[n])
     }
@@ -350,8 +353,8 @@ impl Graph {
         }
     }
 
-    /// Returns the types of a node's inputs and updates as a comma-separated list for errors and
-    /// dumps.
+    /// Returns the types of a node's inputs, then of its updates, as a comma-separated list for
+    /// errors and dumps, such as `f32[2, 3], f32[3]`.
     pub fn describe(&self, node: &Node) -> String {
         let s = self.signature(node);
         let mut text = String::new();

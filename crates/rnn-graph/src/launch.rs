@@ -14,7 +14,7 @@ pub enum Operand {
     Scratch(usize),
 }
 
-/// Value of one uniform parameter.
+/// Value of one uniform parameter, of the type that the kernel's `params` struct declares.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ParamValue {
     /// Value of a `u32` member.
@@ -42,12 +42,12 @@ impl From<f32> for ParamValue {
     }
 }
 
-/// Number of workgroups of a launch along x, y and z.
+/// Number of workgroups of a launch along x, y and z, each from 1 to [`Grid::MAX_PER_AXIS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid(pub [u32; 3]);
 
 impl Grid {
-    /// Maximum number of workgroups along each axis in WebGPU.
+    /// Maximum number of workgroups along each axis, which WebGPU guarantees on every adapter.
     pub const MAX_PER_AXIS: u32 = 65_535;
 
     /// Returns a grid of at least `groups` workgroups, folded over x and y where they exceed one
@@ -55,7 +55,8 @@ impl Grid {
     /// surplus.
     ///
     /// # Errors
-    /// Fails if the workgroups exceed two axes.
+    /// Fails with [`OpError::Limit`] if there are more than [`Grid::MAX_PER_AXIS`] squared
+    /// workgroups.
     pub fn cover(groups: usize) -> Result<Self, OpError> {
         let max = Self::MAX_PER_AXIS as usize;
         let y = groups.div_ceil(max).max(1);
@@ -65,10 +66,10 @@ impl Grid {
         Ok(Self([groups.div_ceil(y).max(1) as u32, y as u32, 1]))
     }
 
-    /// Returns a grid of `x * y * z` workgroups, at least one along each axis.
+    /// Returns a grid of `x * y * z` workgroups; an extent of 0 counts as 1.
     ///
     /// # Errors
-    /// Fails if one axis exceeds [`Grid::MAX_PER_AXIS`].
+    /// Fails with [`OpError::Limit`] if one axis exceeds [`Grid::MAX_PER_AXIS`].
     pub fn new(x: usize, y: usize, z: usize) -> Result<Self, OpError> {
         let max = Self::MAX_PER_AXIS as usize;
         if x.max(y).max(z) > max {
@@ -134,19 +135,21 @@ impl Launch {
     }
 
     /// Sets the upper bound on the loop iterations of one thread, over all its loops; see
-    /// [`iterations`](crate::iterations).
+    /// [`iterations`](crate::iterations). Required if the entry point has a loop.
     pub fn iterations(mut self, most: u64) -> Self {
         self.iterations = Some(most);
         self
     }
 
-    /// Adds a variant.
+    /// Adds another launch that computes the same bits; the device may run it instead of this one,
+    /// if it measures it as faster.
     pub fn or(mut self, variant: LaunchVariant) -> Self {
         self.variants.push(variant);
         self
     }
 
-    /// Iterates over the variants, each with its full list of constants.
+    /// Iterates over the variants, without this launch itself, each with its full list of
+    /// constants: those of this launch, replaced and extended by its own.
     pub fn variants(&self) -> impl Iterator<Item = LaunchVariant> {
         self.variants.iter().map(|other| {
             let kept = self
@@ -158,20 +161,20 @@ impl Launch {
         })
     }
 
-    /// Sets an `override` constant.
+    /// Sets the value of the WGSL `override` constant of that name.
     pub fn constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
         self.constants.push((name, value.into()));
         self
     }
 
-    /// Binds a buffer to the WGSL variable `name`. If the parameters have a member `<name>_offset`,
-    /// it receives the index of the element at which a view starts.
+    /// Binds a buffer to the WGSL variable `name`. If the kernel's parameters have a member
+    /// `<name>_offset`, it receives the index of the element at which a view starts.
     pub fn bind(mut self, name: &'static str, operand: Operand) -> Self {
         self.bindings.push((name, operand));
         self
     }
 
-    /// Sets a uniform parameter.
+    /// Sets the member of that name of the uniform `params` struct.
     pub fn param(mut self, name: &'static str, value: impl Into<ParamValue>) -> Self {
         self.params.push((name, value.into()));
         self

@@ -3,7 +3,7 @@ use rnn_core::{DType, Shape};
 use std::any::Any;
 use std::fmt;
 
-/// Shape and element type of a tensor.
+/// Shape and element type of a tensor. It displays as `f32[2, 3]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorType {
     /// The extents.
@@ -13,37 +13,38 @@ pub struct TensorType {
 }
 
 impl TensorType {
-    /// Returns the type of a single-precision tensor.
+    /// Returns the type of a tensor of `f32` elements (single precision).
     pub fn f32(shape: impl Into<Shape>) -> Self {
         Self { shape: shape.into(), dtype: DType::F32 }
     }
 
-    /// Returns a type of the same shape with another element type.
+    /// Returns a type of the same shape with the element type `dtype`.
     pub fn of(&self, dtype: DType) -> Self {
         Self { shape: self.shape.clone(), dtype }
     }
 
-    /// Returns the type of a tensor of unsigned integers.
+    /// Returns the type of a tensor of `u32` elements (unsigned integers).
     pub fn u32(shape: impl Into<Shape>) -> Self {
         Self { shape: shape.into(), dtype: DType::U32 }
     }
 
-    /// Returns the number of elements.
+    /// Returns the number of elements, the product of the extents; 1 for a scalar.
     pub fn len(&self) -> usize {
         self.shape.len()
     }
 
-    /// Returns the number of four-byte words that hold the elements on a device.
+    /// Returns the number of four-byte words that hold the elements on a device. Half-precision
+    /// elements are packed in pairs, so their number is halved and rounded up.
     pub fn words(&self) -> usize {
         (self.len() * self.dtype.bytes()).div_ceil(4)
     }
 
-    /// Returns true if there is no element.
+    /// Returns true if there is no element, that is if an extent is 0.
     pub fn is_empty(&self) -> bool {
         self.shape.is_empty()
     }
 
-    /// Returns the extents.
+    /// Returns the extents, slowest-varying axis first.
     pub fn dims(&self) -> &[usize] {
         self.shape.dims()
     }
@@ -67,14 +68,15 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Returns the bytes moved if every tensor is accessed once, updates twice.
+    /// Returns the bytes that an execution moves if it accesses every input and output once, and
+    /// every update twice (read and write).
     pub fn bytes(&self) -> u64 {
         let words = |types: &[TensorType]| types.iter().map(|t| t.words() as u64).sum::<u64>();
         4 * (words(&self.inputs) + 2 * words(&self.updates) + words(&self.outputs))
     }
 }
 
-/// The tensors that one node reads, changes or writes.
+/// The tensors that one node reads, changes or writes, in the order of its [`Signature`].
 #[derive(Clone, Debug, Default)]
 pub struct Operands {
     /// The tensors that it reads.
@@ -85,7 +87,7 @@ pub struct Operands {
     pub outputs: Vec<TensorId>,
 }
 
-/// An input that the op overwrites with an output; see [`Op::in_place`].
+/// A pair of an input and the output of the same type that overwrites it; see [`Op::in_place`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InPlace {
     /// Index of the input in the signature.
@@ -110,8 +112,8 @@ impl std::ops::AddAssign for Cost {
     }
 }
 
-/// The reason for which an op cannot be applied or recorded. The graph adds the node and its
-/// shapes.
+/// The reason for which an op cannot be applied or recorded. The graph adds the node and its shapes
+/// ([`GraphError`](crate::GraphError)).
 #[derive(Debug, thiserror::Error)]
 pub enum OpError {
     /// The operands violate the op's shape rule.
@@ -139,7 +141,7 @@ impl From<crate::GraphError> for OpError {
 }
 
 impl OpError {
-    /// Returns an [`OpError::Shape`] with that message.
+    /// Returns an [`OpError::Shape`] with that message, which says what does not fit.
     pub fn shape(message: impl Into<String>) -> Self {
         Self::Shape(message.into())
     }
@@ -208,7 +210,7 @@ pub trait Op: Any + fmt::Debug + Send + Sync {
 }
 
 impl dyn Op {
-    /// Returns the op as the concrete type `T`, if it is one.
+    /// Returns the op as the concrete type `T`; `None` if it is of another type.
     pub fn downcast<T: Op>(&self) -> Option<&T> {
         (self as &dyn Any).downcast_ref()
     }

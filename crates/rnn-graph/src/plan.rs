@@ -1,6 +1,6 @@
 use crate::{Graph, InPlace, Node, Storage, TensorId, TensorType};
 
-/// The memory that a region is part of.
+/// The buffer that a [`Region`] is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Space {
     /// The buffer of a resident tensor.
@@ -18,7 +18,7 @@ pub enum Space {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Block(pub usize);
 
-/// A range of four-byte words in one buffer.
+/// A range of four-byte words in one buffer: the place of a tensor or scratch buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
     /// The buffer that contains the words.
@@ -30,7 +30,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// Returns true if the two regions share a word.
+    /// Returns true if the two regions are in the same buffer and have a word in common.
     pub fn overlaps(&self, other: &Region) -> bool {
         self.space == other.space
             && self.offset < other.offset + other.len
@@ -83,8 +83,8 @@ impl Plan {
         Self::of(graph, scratch, true)
     }
 
-    /// Plans a graph for a device that needs no scratch buffers and stores each element in a word
-    /// of its own, whatever its precision.
+    /// Plans a graph for a device that needs no scratch buffers and stores each element in a
+    /// four-byte word of its own, whatever its precision, as the CPU device does.
     pub fn unpacked(graph: &Graph) -> Self {
         Self::of(graph, |_| vec![], false)
     }
@@ -134,10 +134,8 @@ impl Plan {
         Plan { order, blocks, live_ranges, scratch, places, packed }
     }
 
-    /// Returns the words that hold a tensor of a node in `order`, or of an input or resident.
-    ///
-    /// # Panics
-    /// Panics if the tensor was dropped from the plan, which is a mistake of the caller.
+    /// Returns the words that hold a tensor: an operand of a node in [`Plan::order`], an input or a
+    /// resident. `graph` is the graph that was planned.
     pub fn region(&self, graph: &Graph, tensor: TensorId) -> Region {
         let (root, offset) = graph.root(tensor);
         let space =
@@ -153,7 +151,8 @@ impl Plan {
         Region { space, offset: offset * bytes / 4, len: words(ty, self.packed) }
     }
 
-    /// Returns the size of the whole arena in bytes.
+    /// Returns the size of the whole arena in bytes: the sum of [`Plan::blocks`], without inputs
+    /// and residents.
     pub fn arena_bytes(&self) -> u64 {
         4 * self.blocks.iter().map(|&b| b as u64).sum::<u64>()
     }

@@ -2,7 +2,7 @@ use crate::Cost;
 use std::fmt;
 use std::time::Duration;
 
-/// Time spent in all executions of one op.
+/// Number, total time and total cost of all executions of one op.
 #[derive(Clone, Debug, Default)]
 pub struct ProfileRow {
     /// Name of the op.
@@ -15,7 +15,8 @@ pub struct ProfileRow {
     pub cost: Cost,
 }
 
-/// Time by op.
+/// Time spent by op, over one or more runs. It displays as a table with the columns op, calls, time
+/// in milliseconds, share of the total in percent, GFLOP/s and GB/s.
 #[derive(Clone, Debug, Default)]
 pub struct Profile {
     /// One row per op, in the order of their first execution until [`Profile::sorted`].
@@ -23,7 +24,8 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Adds `calls` executions of an op with their total time and cost to the op's row.
+    /// Adds `calls` executions of an op, with their total time and total cost, to the op's row. The
+    /// first call for an op adds the row.
     pub fn add(&mut self, op: &str, calls: u64, time: Duration, cost: Cost) {
         let row = match self.rows.iter_mut().position(|r| r.op == op) {
             Some(i) => &mut self.rows[i],
@@ -38,7 +40,7 @@ impl Profile {
         row.cost += cost;
     }
 
-    /// Returns the profile with its rows sorted by time, the most expensive op first.
+    /// Returns the profile with its rows sorted by total time, the most expensive op first.
     pub fn sorted(mut self) -> Self {
         self.rows.sort_by_key(|r| std::cmp::Reverse(r.time));
         self

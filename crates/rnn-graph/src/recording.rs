@@ -6,7 +6,7 @@ use crate::{
 };
 use std::fmt;
 
-/// One storage buffer binding of a dispatch.
+/// One storage buffer binding of a dispatch: a range of words, bound to a WGSL variable.
 #[derive(Clone, Debug)]
 pub struct Binding {
     /// Number of the `@binding` in group 0.
@@ -25,7 +25,8 @@ impl Binding {
     pub const ALIGNMENT: usize = 64;
 }
 
-/// One kernel launch with its memory regions and parameter bytes.
+/// One kernel launch with its memory regions and parameter bytes: a [`Launch`] whose operands have
+/// got their places.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
     /// Index of the node in the graph.
@@ -52,7 +53,7 @@ pub struct Dispatch {
     pub cost: Cost,
 }
 
-/// One command of a recording.
+/// One command of a [`Recording`]: an upload, a kernel launch or a download.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// The host writes an input into the region.
@@ -63,7 +64,8 @@ pub enum Command {
     Download(TensorId, Region),
 }
 
-/// The commands of one run as plain data: built once, replayed every step.
+/// The commands of one run of a graph as plain data. A GPU device makes it once from the graph and
+/// executes it at every run.
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// Layout of the memory that the commands refer to.
@@ -100,7 +102,8 @@ impl Recording {
     /// Plans and records a graph for a device with the given limits.
     ///
     /// # Errors
-    /// Fails if an op cannot be recorded, a launch does not fit its shader, or a limit is exceeded.
+    /// Fails if an op cannot be recorded, a launch does not fit its shader, a limit is exceeded, or
+    /// a tensor has half precision and the device has not.
     pub fn new(graph: &Graph, limits: &Limits) -> Result<Self, RecordingError> {
         graph.check_storage(limits.half)?;
         let mut works = Vec::new();
@@ -140,7 +143,7 @@ impl Recording {
         Ok(recording)
     }
 
-    /// Iterates over the kernel launches in order.
+    /// Iterates over the kernel launches in the order of execution, without uploads and downloads.
     pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
         self.commands.iter().filter_map(|c| match c {
             Command::Dispatch(d) => Some(&**d),
@@ -148,7 +151,7 @@ impl Recording {
         })
     }
 
-    /// Iterates over the kernel launches in order, mutably.
+    /// Iterates over the kernel launches in the order of execution; the caller may change them.
     pub fn dispatches_mut(&mut self) -> impl Iterator<Item = &mut Dispatch> {
         self.commands.iter_mut().filter_map(|c| match c {
             Command::Dispatch(d) => Some(&mut **d),
@@ -161,7 +164,8 @@ impl Recording {
     /// bindings and grids are within the limits.
     ///
     /// # Errors
-    /// Names the first dispatch that breaks a rule or a limit.
+    /// Fails with [`RecordingError::Limit`] or [`RecordingError::Invalid`] for the first dispatch
+    /// that breaks a limit or a rule.
     pub fn validate(&self, limits: &Limits) -> Result<(), RecordingError> {
         let phase = |c: &Command| match c {
             Command::Upload(..) => 0,

@@ -2,7 +2,7 @@ use crate::{Graph, InPlace, Op, Signature, Storage, TensorId, TensorType};
 use rnn_core::{DType, Data, HostTensor};
 use std::collections::HashMap;
 
-/// The floating-point types in which reference definitions are evaluated: `f32` and `f64`.
+/// A floating-point type in which reference definitions are evaluated: `f32` or `f64`.
 pub trait Real:
     num_traits::Float + num_traits::FromPrimitive + std::iter::Sum + Send + Sync + 'static
 {
@@ -27,7 +27,7 @@ impl Real for f32 {
     }
 }
 
-/// Elements of a tensor, for reading.
+/// Elements of an input of a reference definition, row-major.
 #[derive(Clone, Copy, Debug)]
 pub enum Slice<'a, F> {
     /// Floats.
@@ -36,7 +36,7 @@ pub enum Slice<'a, F> {
     Uint(&'a [u32]),
 }
 
-/// Elements of a tensor, for writing.
+/// Elements of an output or update of a reference definition, row-major.
 #[derive(Debug)]
 pub enum SliceMut<'a, F> {
     /// Floats.
@@ -61,7 +61,10 @@ pub struct Io<'a, F> {
 }
 
 impl<'a, F> Io<'a, F> {
-    /// Returns the floats of an input.
+    /// Returns the elements of the input `index`, row-major.
+    ///
+    /// # Panics
+    /// Panics if it holds integers.
     pub fn input(&self, index: usize) -> &'a [F] {
         match self.inputs[index] {
             Slice::Float(values) => values,
@@ -69,7 +72,10 @@ impl<'a, F> Io<'a, F> {
         }
     }
 
-    /// Returns the integers of an input.
+    /// Returns the elements of the integer input `index`, row-major.
+    ///
+    /// # Panics
+    /// Panics if it holds floats.
     pub fn uints(&self, index: usize) -> &'a [u32] {
         match self.inputs[index] {
             Slice::Uint(values) => values,
@@ -77,33 +83,49 @@ impl<'a, F> Io<'a, F> {
         }
     }
 
-    /// Returns the extents of an input.
+    /// Returns the extents of the input `index`, slowest-varying axis first.
     pub fn dims(&self, index: usize) -> &'a [usize] {
         self.signature.inputs[index].dims()
     }
 
-    /// Returns the floats of the only output.
+    /// Returns the elements of the only output, row-major.
+    ///
+    /// # Panics
+    /// Panics if there is another number of outputs, or the output holds integers.
     pub fn output(&mut self) -> &mut [F] {
         let [output] = self.outputs();
         output
     }
 
-    /// Returns the floats of all `N` outputs.
+    /// Returns the elements of all outputs, row-major.
+    ///
+    /// # Panics
+    /// Panics if there are not `N` outputs, or one holds integers.
     pub fn outputs<const N: usize>(&mut self) -> [&mut [F]; N] {
         floats(&mut self.outputs)
     }
 
-    /// Returns the floats of all `N` updated tensors.
+    /// Returns the elements of all tensors that the node changes in place, row-major.
+    ///
+    /// # Panics
+    /// Panics if there are not `N` of them, or one holds integers.
     pub fn updates<const N: usize>(&mut self) -> [&mut [F]; N] {
         floats(&mut self.updates)
     }
 
-    /// Returns the floats of every updated tensor.
+    /// Returns the elements of all tensors that the node changes in place, however many there are,
+    /// row-major.
+    ///
+    /// # Panics
+    /// Panics if one holds integers.
     pub fn all_updates(&mut self) -> Vec<&mut [F]> {
         all_floats(&mut self.updates)
     }
 
-    /// Returns the integers of all `N` outputs.
+    /// Returns the elements of all outputs, row-major.
+    ///
+    /// # Panics
+    /// Panics if there are not `N` outputs, or one holds floats.
     pub fn uint_outputs<const N: usize>(&mut self) -> [&mut [u32]; N] {
         let all: Vec<&mut [u32]> = self
             .outputs
@@ -130,7 +152,7 @@ fn all_floats<'s, F>(slices: &'s mut [SliceMut<'_, F>]) -> Vec<&'s mut [F]> {
     slices.iter_mut().map(floats).collect()
 }
 
-/// Elements of a tensor during an evaluation on the host.
+/// Elements of a tensor during an evaluation on the host, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values<F> {
     /// Floats.
@@ -140,7 +162,8 @@ pub enum Values<F> {
 }
 
 impl<F: Real> Values<F> {
-    /// Converts the elements of a host tensor; floats are widened or rounded to `F`.
+    /// Converts the elements of a host tensor: floats to `F` (exactly for `f64`), integers
+    /// unchanged.
     pub fn from_host(tensor: &HostTensor) -> Self {
         match tensor.data() {
             Data::F32(v) => Self::Float(v.iter().map(|&x| F::of(x.into())).collect()),
@@ -148,8 +171,8 @@ impl<F: Real> Values<F> {
         }
     }
 
-    /// Returns elements that a definition must overwrite: NaN, or the largest integer. What it
-    /// misses shows in the results.
+    /// Returns elements for memory that a definition must overwrite: NaN, or the largest integer,
+    /// so that an element that it misses shows in the results.
     pub fn poison(ty: &TensorType) -> Self {
         match ty.dtype {
             DType::F32 | DType::F16 => Self::Float(vec![F::nan(); ty.len()]),
@@ -166,7 +189,7 @@ impl<F: Real> Values<F> {
         self
     }
 
-    /// Returns the floats; empty if the elements are integers.
+    /// Returns the floats; an empty slice if the elements are integers.
     pub fn floats(&self) -> &[F] {
         match self {
             Self::Float(v) => v,

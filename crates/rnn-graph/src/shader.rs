@@ -18,7 +18,8 @@ pub struct Shader {
     reflection: OnceLock<Result<Reflection, String>>,
 }
 
-/// Error about a shader: its WGSL is invalid, or a launch does not fit it.
+/// Error about a shader: its WGSL is invalid, or it does not have what a launch names. It displays
+/// with the name of the shader.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("shader {shader}: {message}")]
 pub struct ShaderError {
@@ -26,7 +27,7 @@ pub struct ShaderError {
     message: String,
 }
 
-/// Reflection of one `@compute` function.
+/// Reflection of one `@compute` function: what a launch must bind and set.
 #[derive(Debug)]
 pub struct EntryPoint {
     /// Name of the function.
@@ -39,7 +40,7 @@ pub struct EntryPoint {
     pub loops: bool,
 }
 
-/// A storage binding: a runtime-sized array.
+/// A storage binding of a kernel: a runtime-sized array of one element type.
 #[derive(Clone, Debug)]
 pub struct StorageBinding {
     /// Name of the WGSL variable.
@@ -52,7 +53,7 @@ pub struct StorageBinding {
     pub stride: u32,
 }
 
-/// Layout of a kernel's uniform parameters.
+/// Layout of a kernel's uniform `params` struct.
 #[derive(Clone, Debug)]
 pub struct ParamBlock {
     /// Number of the `@binding` in group 0.
@@ -72,18 +73,18 @@ struct Reflection {
 }
 
 impl Shader {
-    /// Creates a module from source parts, which the compiler sees as one text. Nothing is parsed
-    /// until the first use.
+    /// Creates a module with the name `name` from source parts, which are joined in order and
+    /// compiled as one text. Nothing is parsed until the first use.
     pub const fn new(name: &'static str, parts: &'static [&'static str]) -> Self {
         Self { name, parts, reflection: OnceLock::new() }
     }
 
-    /// Returns the module's name in recordings and errors.
+    /// Returns the module's name, which recordings and errors show.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Returns the whole WGSL text.
+    /// Returns the whole WGSL text, all parts joined.
     ///
     /// # Errors
     /// Fails if the WGSL is invalid.
@@ -91,7 +92,7 @@ impl Shader {
         Ok(&self.reflect()?.source)
     }
 
-    /// Returns all compute entry points.
+    /// Returns the reflections of all `@compute` functions, in the order of the source.
     ///
     /// # Errors
     /// Fails if the WGSL is invalid.
@@ -99,7 +100,7 @@ impl Shader {
         Ok(&self.reflect()?.entry_points)
     }
 
-    /// Returns the names of the `override` constants.
+    /// Returns the names of the `override` constants, which a launch may set.
     ///
     /// # Errors
     /// Fails if the WGSL is invalid.
@@ -115,7 +116,7 @@ impl Shader {
         Ok(self.reflect()?.matrix_units)
     }
 
-    /// Returns the entry point of that name.
+    /// Returns the reflection of the `@compute` function `name`.
     ///
     /// # Errors
     /// Fails if the WGSL is invalid, or has no such entry point.

@@ -1,6 +1,7 @@
 use crate::TensorType;
 
-/// Handle to a tensor of one [`Graph`](crate::Graph). Ids grow in the order of creation.
+/// Handle to a tensor of one [`Graph`](crate::Graph), valid for that graph alone. Ids grow in the
+/// order of creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TensorId(pub(crate) u32);
 

@@ -5,7 +5,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`Activate`] and [`ActivateBackward`] (`shaders/activation.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "activation",
     &[
@@ -44,7 +44,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// All activation functions.
+    /// All activation functions, in the order of their codes ([`Self::code`]).
     pub const ALL: [Self; 6] = [
         Self::Linear,
         Self::Relu,
@@ -54,7 +54,7 @@ impl Activation {
         Self::HardSigmoid2018,
     ];
 
-    /// Returns the name in model files and tables.
+    /// Returns the name in model files and tables. It is Keras's name, but for `hard_sigmoid_2018`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Linear => "linear",
@@ -66,7 +66,8 @@ impl Activation {
         }
     }
 
-    /// Returns the value of the WGSL constant that selects the function; see `activations.wgsl`.
+    /// Returns the value of the WGSL constant that selects the function; see
+    /// `shaders/shared/activations.wgsl`.
     pub fn code(self) -> u32 {
         self as u32
     }
@@ -84,7 +85,8 @@ impl Activation {
         }
     }
 
-    /// Returns the derivative, computed from the function's value `y`, as all six allow.
+    /// Returns the derivative of the function, computed from its value `y` instead of x, which is
+    /// possible for all six.
     pub fn slope<F: Real>(self, y: F) -> F {
         let inside = |slope: f64| {
             if y > F::zero() && y < F::one() { F::of(slope) } else { F::zero() }
@@ -101,7 +103,8 @@ impl Activation {
     }
 }
 
-/// y = activation(x), elementwise. Input and output: any shape.
+/// y = activation(x), elementwise (keras/src/activations/activations.py). Input and output: any
+/// shape.
 #[derive(Clone, Debug)]
 pub struct Activate(pub Activation);
 
@@ -152,7 +155,8 @@ impl Op for Activate {
     }
 }
 
-/// dx = dy activation'(x), computed from y = activation(x), elementwise. Inputs: y, dy.
+/// Gradient of x of an [`Activate`], elementwise: dx = dy activation'(x), computed from y =
+/// activation(x). Inputs: y, dy of any shape. Output: as dy.
 #[derive(Clone, Debug)]
 pub struct ActivateBackward(pub Activation);
 
@@ -196,7 +200,7 @@ impl Op for ActivateBackward {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Activate`] and [`ActivateBackward`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for activation in Activation::ALL {

@@ -70,7 +70,7 @@ impl Op for Affine {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Affine`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let case = |x: &[usize]| {
         let width = x[x.len() - 1];

@@ -3,7 +3,7 @@ use rnn_core::{DType, HostTensor, Rng, Shape};
 use rnn_graph::{Op, TensorType};
 use std::sync::Arc;
 
-/// Extent of a check. Each tier includes the cases of those above it.
+/// Extent of a check: which cases it includes. Each tier includes the cases of those above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
     /// Small cases of every op; seconds on a GPU.
@@ -15,7 +15,7 @@ pub enum Tier {
     Full,
 }
 
-/// Recipe for the random values of one operand, with its shape.
+/// Recipe for the random values of one operand, with its shape (row-major).
 #[derive(Clone, Debug)]
 pub enum Sample {
     /// Standard normal floats.
@@ -31,7 +31,7 @@ pub enum Sample {
 }
 
 impl Sample {
-    /// Returns the shape and element type of the tensor.
+    /// Returns the shape and element type of the tensor that [`Self::draw`] returns.
     pub fn ty(&self) -> TensorType {
         match self {
             Self::Normal(shape) | Self::Uniform(shape, ..) | Self::Floats(shape, _) => {
@@ -43,7 +43,8 @@ impl Sample {
         }
     }
 
-    /// Draws the tensor from `rng`.
+    /// Draws the values of the tensor from `rng`. Those of [`Self::Exactly`] and [`Self::Floats`]
+    /// are given, and need no random numbers.
     pub fn draw(&self, rng: &mut Rng) -> HostTensor {
         let floats = |shape: &[usize], rng: &mut Rng, f: &dyn Fn(&mut Rng) -> f64| {
             let data = (0..shape.iter().product()).map(|_| f(rng) as f32).collect();
@@ -65,7 +66,7 @@ impl Sample {
     }
 }
 
-/// One configuration of an op with the data to check it on.
+/// One configuration of an op, with recipes for the operands to check it on.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// Name of the op and configuration, unique in the suite.
@@ -92,7 +93,8 @@ pub struct Case {
 }
 
 impl Case {
-    /// Creates a smoke case with a tolerance of a few roundings (2e-6).
+    /// Creates a case of [`Tier::Smoke`] with a tolerance of a few roundings (2e-6), and without
+    /// tensors changed in place, gradients to check or repeated rows.
     pub fn new(name: impl Into<String>, op: impl Op, inputs: Vec<Sample>) -> Self {
         Self {
             name: name.into(),
@@ -114,19 +116,20 @@ impl Case {
         self
     }
 
-    /// Rounds the inputs of these indices to half precision.
+    /// Sets the indices of the inputs that are rounded to half precision; the default is none.
     pub fn half(mut self, inputs: &[usize]) -> Self {
         self.half = inputs.to_vec();
         self
     }
 
-    /// Sets the recipes of the tensors changed in place.
+    /// Sets the recipes of the tensors that the op changes in place; the default is none.
     pub fn updates(mut self, updates: Vec<Sample>) -> Self {
         self.updates = updates;
         self
     }
 
-    /// Sets the indices of the inputs whose gradients are checked.
+    /// Sets the indices of the inputs whose gradients are compared with finite differences; the
+    /// default is none.
     pub fn gradient(mut self, inputs: &[usize]) -> Self {
         self.differentiable = inputs.to_vec();
         self
@@ -139,19 +142,21 @@ impl Case {
         self
     }
 
-    /// Sets the tolerance. The caller justifies it in a comment.
+    /// Sets the largest permitted error, as [`Self::tolerance`] defines it; the default is 2e-6.
+    /// The caller justifies another in a comment.
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.tolerance = tolerance;
         self
     }
 
-    /// Sets the first tier that includes the case.
+    /// Sets the first tier that includes the case; the default is [`Tier::Smoke`].
     pub fn tier(mut self, tier: Tier) -> Self {
         self.tier = tier;
         self
     }
 
-    /// Draws inputs and updates, seeded by the name: every call returns the same values.
+    /// Draws the inputs and the tensors changed in place. The name of the case is the seed, so that
+    /// every call returns the same values.
     pub fn draw(&self) -> (Vec<HostTensor>, Vec<HostTensor>) {
         // FNV-1a of the name, so that cases draw different values.
         let seed = self.name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {

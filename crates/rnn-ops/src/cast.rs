@@ -7,18 +7,19 @@ use rnn_graph::{
 };
 use rnn_shaders::{CAST, shared::ELEMENTWISE};
 
-/// WGSL module of the rounding from single to half precision.
+/// WGSL module of [`Cast`] from single to half precision (`shaders/cast.wgsl`).
 pub static NARROW: Shader = Shader::new(
     "cast_narrow",
     &["enable f16;\nalias From = f32;\nalias To = f16;", ELEMENTWISE, CAST],
 );
-/// WGSL module of the conversion from half to single precision.
+/// WGSL module of [`Cast`] from half to single precision (`shaders/cast.wgsl`).
 pub static WIDEN: Shader = Shader::new(
     "cast_widen",
     &["enable f16;\nalias From = f16;\nalias To = f32;", ELEMENTWISE, CAST],
 );
 
-/// y = x converted to the given precision, rounded to nearest if it is the lower one. Any shape.
+/// y = x converted to the given precision, rounded to the nearest value if that is the lower one.
+/// Input and output: any shape, single or half precision.
 #[derive(Clone, Debug)]
 pub struct Cast(pub DType);
 
@@ -91,7 +92,7 @@ impl Op for Cast {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Cast`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     // Widening is exact; rounding to half precision loses half of 2^-10.
     let case = |n: usize| {

@@ -7,7 +7,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`Concat`] and [`Columns`] (`shaders/columns.wgsl`).
 pub static SHADER: Shader =
     Shader::new("columns", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::COLUMNS]);
 
@@ -35,7 +35,8 @@ fn with_last(ty: &TensorType, width: usize) -> Result<TensorType, OpError> {
     Ok(TensorType::f32([rows, &[width]].concat()))
 }
 
-/// Concatenates tensors along the last axis: `[.., F1]`, `[.., F2]`, .. -> `[.., F1 + F2 + ..]`.
+/// Concatenates tensors along the last axis. Inputs: `[.., F1]`, `[.., F2]`, .., with equal leading
+/// axes. Output: `[.., F1 + F2 + ..]`.
 #[derive(Clone, Debug)]
 pub struct Concat;
 
@@ -101,7 +102,8 @@ impl Op for Concat {
     }
 }
 
-/// Slices columns `start..start + width` of the last axis: `[.., F]` -> `[.., width]`.
+/// Takes the columns `start..start + width` of the last axis. Input: `[.., F]`. Output: `[..,
+/// width]`.
 #[derive(Clone, Debug)]
 pub struct Columns {
     /// Index of the first column.
@@ -162,7 +164,7 @@ impl Op for Columns {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Concat`] and [`Columns`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let normal = |shape: [usize; 3]| Sample::Normal(shape.to_vec());
     vec![

@@ -8,7 +8,8 @@ pub trait Definition {
     fn define<F: Real>(&self, io: &mut Io<'_, F>);
 }
 
-/// Returns the larger value, or NaN if either is NaN, unlike `Float::max`.
+/// Returns the larger of `a` and `b`, or NaN if either is NaN, unlike `Float::max`, which ignores
+/// NaN.
 pub fn larger<F: Real>(a: F, b: F) -> F {
     if a > b || a.is_nan() { a } else { b }
 }
@@ -70,7 +71,8 @@ macro_rules! no_gradient {
     };
 }
 
-/// Threads in a workgroup of the elementwise kernels, which have one thread per element.
+/// Threads in a workgroup of the elementwise kernels (`shaders/shared/elementwise.wgsl`), which
+/// have one thread per element.
 pub const THREADS: usize = rnn_shaders::constant(rnn_shaders::shared::ELEMENTWISE, "THREADS");
 
 /// Returns a grid with one thread for each of `count` elements.
@@ -81,7 +83,7 @@ pub fn threads(count: usize) -> Result<Grid, OpError> {
     Grid::cover(count.div_ceil(THREADS))
 }
 
-/// Threads that share a row in the row-wise kernels.
+/// Threads that share a row in the row-wise kernels (`shaders/shared/rowwise.wgsl`).
 pub const LANES: usize = rnn_shaders::constant(rnn_shaders::shared::ROWWISE, "LANES");
 
 /// Returns an upper bound on the loop iterations of a row-wise kernel's thread: four passes over
@@ -115,20 +117,20 @@ pub fn pairwise_sum<F: Real>(terms: impl IntoIterator<Item = F>) -> F {
     sums.into_iter().rev().sum()
 }
 
-/// Returns the operands as an array of the op's arity.
+/// Returns the operand types as an array, after a check of their number.
 ///
 /// # Errors
-/// Fails if there are not exactly `N`.
+/// Fails with [`OpError::Shape`] if there are not exactly `N`.
 pub fn arity<const N: usize>(types: &[TensorType]) -> Result<&[TensorType; N], OpError> {
     types
         .try_into()
         .map_err(|_| OpError::shape(format!("{} operands given, it takes {N}", types.len())))
 }
 
-/// Returns the extents as an array.
+/// Returns the extents as an array, after a check of the number of axes.
 ///
 /// # Errors
-/// Fails if the tensor does not have `N` axes.
+/// Fails with [`OpError::Shape`] if the tensor does not have exactly `N` axes.
 pub fn dims<const N: usize>(ty: &TensorType) -> Result<[usize; N], OpError> {
     ty.dims().try_into().map_err(|_| OpError::shape(format!("{ty} should have {N} axes")))
 }
@@ -136,7 +138,7 @@ pub fn dims<const N: usize>(ty: &TensorType) -> Result<[usize; N], OpError> {
 /// Returns `Ok` if the condition holds.
 ///
 /// # Errors
-/// Fails with a shape error of that message otherwise.
+/// Fails with an [`OpError::Shape`] of the message if the condition does not hold.
 pub fn ensure(condition: bool, message: impl FnOnce() -> String) -> Result<(), OpError> {
     if condition { Ok(()) } else { Err(OpError::Shape(message())) }
 }

@@ -6,7 +6,7 @@ use rnn_graph::{
     TensorId, TensorType, Work, iterations,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`Dropout`] (`shaders/dropout.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "dropout",
     &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::shared::PHILOX, rnn_shaders::DROPOUT],
@@ -30,7 +30,8 @@ pub struct Dropout {
     pub layer: u32,
 }
 
-/// Returns the 32-bit random word below which an element is dropped at this rate.
+/// Returns the number below which a 32-bit random word drops its element: `rate`, in 0..1, times
+/// 2^32.
 pub fn drop_threshold(rate: f32) -> u32 {
     (f64::from(rate) * 4_294_967_296.0) as u32
 }
@@ -110,7 +111,7 @@ impl Op for Dropout {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Dropout`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let shapes = [(vec![1], 0.5), (vec![3, 341], 0.4), (vec![2, 3, 5, 10], 0.3), (vec![300], 0.0)];
     shapes

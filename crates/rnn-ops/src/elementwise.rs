@@ -5,12 +5,12 @@ use rnn_graph::{
     Signature, TensorId, TensorType, Work,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`Binary`] and [`Scale`] (`shaders/elementwise.wgsl`).
 pub static SHADER: Shader =
     Shader::new("elementwise", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::ELEMENTWISE]);
 
-/// An elementwise operation on a `[.., s]` and b `[s]`, where b is broadcast along the axes that it
-/// lacks. Output: as a.
+/// An elementwise operation on a `[.., s]` and b `[s]`, where s stands for any number of axes: b is
+/// broadcast along the axes that it lacks. Output: as a.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binary {
     /// a + b
@@ -98,7 +98,7 @@ fn sum_repeats(graph: &mut Graph, x: TensorId, like: TensorId) -> Result<TensorI
     graph.reshape(sum, shape)
 }
 
-/// y = factor * x, elementwise.
+/// y = factor x, elementwise, with the factor that the struct holds. Input and output: any shape.
 #[derive(Clone, Debug)]
 pub struct Scale(pub f32);
 
@@ -149,7 +149,7 @@ impl Op for Scale {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Binary`] and [`Scale`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let two = |n: usize| vec![Sample::Normal(vec![n]), Sample::Normal(vec![n])];
     let repeated = |a: &[usize], b: &[usize]| [a, b].map(|s| Sample::Normal(s.to_vec())).to_vec();

@@ -6,7 +6,8 @@ use rnn_graph::{
     Slice, SliceMut, TensorId, TensorType, Work,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`TransposeLeading`], [`ReverseLeading`], [`Pad`], [`Assign`] and [`Fill`]
+/// (`shaders/layout.wgsl`).
 pub static SHADER: Shader =
     Shader::new("layout", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::LAYOUT]);
 
@@ -55,8 +56,8 @@ fn rearrange<F: Real>(io: &mut Io<'_, F>, source: impl Fn(usize) -> usize) {
     }
 }
 
-/// Swaps the two leading axes, `[A, B, ..] -> [B, A, ..]`: batch-major to time-major and back, or a
-/// matrix to its transpose.
+/// Swaps the two leading axes: batch-major to time-major and back, or a matrix to its transpose.
+/// Input: `[A, B, ..]`. Output: `[B, A, ..]`.
 #[derive(Clone, Debug)]
 pub struct TransposeLeading;
 
@@ -114,7 +115,7 @@ impl Op for TransposeLeading {
     }
 }
 
-/// Reverses the leading axis, `out[t] = x[T - 1 - t]`, of a tensor `[T, ..]`.
+/// Reverses the leading axis: out[t] = x[T - 1 - t]. Input and output: `[T, ..]`.
 #[derive(Clone, Debug)]
 pub struct ReverseLeading;
 
@@ -165,8 +166,8 @@ impl Op for ReverseLeading {
     }
 }
 
-/// Zeros of shape `full` with the input's elements, in memory order, from `offset` on: the gradient
-/// of a view.
+/// Zeros of shape `full` with the input's elements, in memory order, from element `offset` on: the
+/// gradient of a view. Input: any shape. Output: `full`.
 #[derive(Clone, Debug)]
 pub struct Pad {
     /// Index of the first element that is copied from the input.
@@ -220,7 +221,8 @@ impl Op for Pad {
     }
 }
 
-/// w = x for a tensor w that stays on the device. Input: x; update: w, with as many elements.
+/// w = x for a tensor w that stays on the device. Input: x of any shape. Update: w, with as many
+/// elements. No outputs.
 #[derive(Clone, Debug)]
 pub struct Assign;
 
@@ -262,7 +264,7 @@ impl Op for Assign {
     }
 }
 
-/// A constant tensor. No inputs.
+/// A constant single-precision tensor: every element is `value`. No inputs. Output: `shape`.
 #[derive(Clone, Debug)]
 pub struct Fill {
     /// Shape of the output.
@@ -308,7 +310,8 @@ impl Op for Fill {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`TransposeLeading`], [`ReverseLeading`], [`Pad`], [`Assign`] and
+/// [`Fill`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let normal = |shape: &[usize]| vec![Sample::Normal(shape.to_vec())];
     vec![

@@ -127,8 +127,8 @@ use rnn_core::Shape;
 use rnn_graph::{Algebra, Graph, GraphError, Op, TensorId};
 use std::sync::Arc;
 
-/// Returns the small cases of every op: one list for checks against references, checks of
-/// gradients, and timing.
+/// Returns the smoke and standard cases of every op ([`Tier`]), for checks against references, of
+/// gradients and of shaders.
 pub fn suite() -> Vec<Case> {
     let lists = [
         activation::cases,
@@ -171,7 +171,7 @@ pub fn suite() -> Vec<Case> {
 }
 
 impl Tier {
-    /// Returns the cases of this tier and of the tiers that it includes.
+    /// Returns the cases of this tier and of the tiers that it includes, of all ops.
     pub fn cases(self) -> Vec<Case> {
         let mut cases = suite();
         if self == Self::Full {
@@ -194,11 +194,10 @@ impl Algebra for StandardAlgebra {
     }
 }
 
-/// Adds the gradients of `sum(seed * tensor)` with respect to `wrt`; [`rnn_graph::gradients`] with
-/// this crate's ops for addition and padding.
-///
-/// # Errors
-/// Fails if an op on the way has no gradient.
+/// Adds the nodes that compute the gradients of `sum(seed * tensor)`, over all `(tensor, seed)` in
+/// `seeds`, with respect to each tensor of `wrt`: [`rnn_graph::gradients`] with this crate's ops
+/// for addition and padding. Returns one gradient for each tensor of `wrt`, of its shape; `None`
+/// where no seed depends on it.
 pub fn gradients(
     graph: &mut Graph,
     seeds: &[(TensorId, TensorId)],

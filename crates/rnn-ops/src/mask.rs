@@ -8,7 +8,7 @@ use rnn_graph::{
     Slice, TensorId, TensorType, Work, iterations,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`StepMask`], [`MaskItems`] and [`SeenMask`] (`shaders/mask.wgsl`).
 pub static SHADER: Shader =
     Shader::new("mask", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::MASK]);
 
@@ -81,7 +81,7 @@ impl Op for StepMask {
     }
 }
 
-/// y = x where the mask is not 0, else 0. Inputs: x `[.., F]`, mask `[..]`. Output: `[.., F]`.
+/// y = x where the mask is not 0, else 0. Inputs: x `[.., F]`, mask u32 `[..]`. Output: `[.., F]`.
 #[derive(Clone, Debug)]
 pub struct MaskItems;
 
@@ -132,7 +132,8 @@ impl Op for MaskItems {
     }
 }
 
-/// seen(t) = 1 once a row has been unmasked at any step up to t. Mask u32 `[T, B]` -> u32 `[T, B]`.
+/// seen(t) = 1 once a row has been unmasked at any step up to t, else 0. Input: mask u32 `[T, B]`.
+/// Output: u32 `[T, B]`.
 #[derive(Clone, Debug)]
 pub struct SeenMask;
 
@@ -173,7 +174,8 @@ impl Op for SeenMask {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`StepMask`], [`MaskItems`] and [`SeenMask`], for
+/// [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let tokens = Sample::Below(vec![7, 5], 2);
     let floats = Sample::Floats(vec![3, 2, 2], [0.0, 1.5, 0.0, 0.0].repeat(3));

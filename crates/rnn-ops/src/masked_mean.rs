@@ -5,7 +5,7 @@ use rnn_graph::{
     TensorId, TensorType, Work, iterations,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`MaskedMean`] and [`MaskedMeanBackward`] (`shaders/masked_mean.wgsl`).
 pub static SHADER: Shader =
     Shader::new("masked_mean", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::MASKED_MEAN]);
 
@@ -17,7 +17,8 @@ pub static SHADER: Shader =
 #[derive(Clone, Debug)]
 pub struct MaskedMean;
 
-/// dx(t, b) = dy(b) / max(n(b), 1) where the row is unmasked at the step, else 0.
+/// Gradient of x of a [`MaskedMean`]: dx(t, b) = dy(b) / max(n(b), 1) where the row is unmasked at
+/// the step, else 0.
 ///
 /// Inputs: mask u32 `[T, B]`, n `[B]`, dy `[B, C]`. Output: dx `[T, B, C]`.
 #[derive(Clone, Debug)]
@@ -132,7 +133,8 @@ impl Op for MaskedMeanBackward {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`MaskedMean`] and [`MaskedMeanBackward`], for
+/// [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     [(1, 1, 1), (7, 5, 33), (31, 3, 129)]
         .into_iter()

@@ -9,7 +9,7 @@ use rnn_graph::{
     SliceMut, TensorId, TensorType, Work, iterations,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`MaxPool`], [`AveragePool`] and their gradients (`shaders/pool.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "pool",
     &[
@@ -305,7 +305,8 @@ impl Op for AveragePoolBackward {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`MaxPool`], [`MaxPoolBackward`], [`AveragePool`] and
+/// [`AveragePoolBackward`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, windows, source) in geometries() {

@@ -3,8 +3,8 @@ use rnn_core::{Data, HostTensor, Shape};
 use rnn_graph::DeviceKind;
 use std::ops::Range;
 
-/// The axis of an operand along which a case's rows lie. The axis holds `blocks` consecutive blocks
-/// of all rows: the axis of `[T B, ..]` is T blocks of B rows.
+/// The axis of an operand along which a case's independent rows lie. The axis holds `blocks`
+/// consecutive blocks of all rows: the axis of `[T B, ..]` is T blocks of B rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowAxis {
     /// Index of the axis.
@@ -14,12 +14,12 @@ pub struct RowAxis {
 }
 
 impl RowAxis {
-    /// Returns an axis with one row per position.
+    /// Returns the axis of that index, with one block: one row per position.
     pub fn new(axis: usize) -> Self {
         Self { axis, blocks: 1 }
     }
 
-    /// Sets the number of blocks of rows along the axis.
+    /// Sets the number of blocks of rows along the axis; the default is 1.
     pub fn blocks(self, blocks: usize) -> Self {
         Self { blocks, ..self }
     }
@@ -36,7 +36,9 @@ impl RowAxis {
         Shape::new(dims)
     }
 
-    /// Returns the elements of the given rows of an operand of this shape, in the given order.
+    /// Returns the elements of the given rows of an operand, in the given order. `values` are the
+    /// operand's elements, row-major, and `shape` its shape. In an axis of several blocks, the rows
+    /// are taken from each block.
     pub fn take<T: Copy>(
         self,
         (values, shape): (&[T], &Shape),
@@ -72,7 +74,8 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Returns a tensor with all rows of the device, repeated from the distinct rows in `few`.
+    /// Returns an operand with all [`Rows::count`] rows, repeated from the distinct rows in `few`.
+    /// An operand without a row axis is returned unchanged.
     pub fn grow(&self, axis: Option<RowAxis>, few: &HostTensor) -> HostTensor {
         let Some(axis) = axis else { return few.clone() };
         let distinct = axis.rows(few.shape()).max(1);
@@ -85,12 +88,13 @@ impl Rows {
         grown.unwrap_or_else(|_| few.clone())
     }
 
-    /// Returns the shape of a tensor with all rows of the device.
+    /// Returns the shape that [`Rows::grow`] gives to an operand of shape `few`.
     pub fn shape(&self, axis: Option<RowAxis>, few: &Shape) -> Shape {
         axis.map_or_else(|| few.clone(), |axis| axis.shape(few, self.count))
     }
 
-    /// Iterates over the row ranges of the distinct rows' repetitions; the last may be shorter.
+    /// Iterates over the row ranges, within [`Rows::count`], that each repeat the distinct rows of
+    /// an operand of shape `few`; the last may be shorter.
     pub fn repetitions(&self, axis: RowAxis, few: &Shape) -> impl Iterator<Item = Range<usize>> {
         let (count, distinct) = (self.count, axis.rows(few).max(1));
         (0..count).step_by(distinct).map(move |first| first..(first + distinct).min(count))
@@ -112,7 +116,8 @@ impl Case {
         self
     }
 
-    /// Sets the row axes of the tensors changed in place.
+    /// Sets the row axes of the tensors that the op changes in place; `None` for tensors that all
+    /// rows share. Does nothing before [`Case::rows`].
     pub fn update_rows(mut self, updates: &[Option<RowAxis>]) -> Self {
         if let Some(rows) = &mut self.rows {
             rows.updates = updates.to_vec();
@@ -120,8 +125,8 @@ impl Case {
         self
     }
 
-    /// Returns the case with the number of rows for a class of device. If it is smaller than
-    /// `count`, the name says so.
+    /// Returns the case with the number of rows for a class of device. For an emulated graphics API
+    /// that is `on_software`; if this is smaller than `count`, the name says so.
     pub fn sized_for(&self, kind: DeviceKind) -> Self {
         let mut sized = self.clone();
         if let (Some(rows), DeviceKind::SoftwareGpu) = (&mut sized.rows, kind)

@@ -5,7 +5,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`Softmax`] and [`SoftmaxBackward`] (`shaders/softmax.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "softmax",
     &[
@@ -122,7 +122,7 @@ impl Op for SoftmaxBackward {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Softmax`] and [`SoftmaxBackward`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rows, columns) in [(1, 1), (5, 7), (3, 200)] {

@@ -8,16 +8,16 @@ use rnn_graph::{
 use rnn_shaders::SUM_ROWS;
 use rnn_shaders::shared::{STORAGE_F16, STORAGE_F32};
 
-/// WGSL module of the kernels.
+/// WGSL module of [`SumRows`] over tensors of single precision (`shaders/sum_rows.wgsl`).
 pub static SHADER: Shader = Shader::new("sum_rows", &[STORAGE_F32, SUM_ROWS]);
-/// WGSL module of the kernels, over tensors of half precision.
+/// WGSL module of [`SumRows`] over tensors of half precision (`shaders/sum_rows.wgsl`).
 pub static OF_HALVES: Shader = Shader::new("sum_rows_half", &[STORAGE_F16, SUM_ROWS]);
 
 /// Columns per workgroup.
 const COLUMNS: usize = rnn_shaders::constant(SUM_ROWS, "COLUMNS");
 
-/// y_n = sum over all leading axes of x: `[.., N]` -> `[N]`, in single precision. The gradient of a
-/// bias.
+/// Sum over all leading axes, in single precision: y_n = sum of x[.., n]. It is the gradient of a
+/// bias. Input: `[.., N]`. Output: `[N]`.
 #[derive(Clone, Debug)]
 pub struct SumRows;
 
@@ -95,7 +95,7 @@ impl Op for SumRows {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`SumRows`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let case = |name: &str, rows, columns| {
         let x = Sample::Normal(vec![rows, columns]);

@@ -3,7 +3,7 @@
 use crate::common::ensure;
 use rnn_graph::OpError;
 
-/// Padding beyond the ends of a sequence, as Keras names it.
+/// Padding beyond the ends of a sequence, with Keras's names; the default is `Valid`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Padding {
     /// No padding: windows lie inside the sequence.
@@ -15,7 +15,8 @@ pub enum Padding {
     Causal,
 }
 
-/// Windows over one axis: tap j < size of window t sees step `t stride + j dilation - before`.
+/// Windows over one axis: tap `j < size` of window `t` sees step `t stride + j dilation - before`,
+/// which may lie in the padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// Number of taps.
@@ -31,8 +32,9 @@ pub struct Window {
 }
 
 impl Window {
-    /// Returns the windows over a sequence, as Keras and TensorFlow place them; `None` if the
-    /// sequence is too short or an argument is 0.
+    /// Returns the windows over a sequence of `steps` steps, as Keras and TensorFlow place them.
+    /// The numbers in parentheses are in taps and steps; see the fields. `None` if the sequence is
+    /// too short or a number is 0.
     pub fn over(
         steps: usize,
         (size, stride, dilation): (usize, usize, usize),
@@ -55,13 +57,14 @@ impl Window {
         (windows > 0).then_some(Self { size, stride, dilation, before, windows })
     }
 
-    /// Returns the step that tap `j` of window `t` sees; `None` in the padding.
+    /// Returns the step that tap `j` of window `t` sees in a sequence of `steps` steps; `None` if
+    /// it lies in the padding.
     #[inline]
     pub fn source(&self, t: usize, j: usize, steps: usize) -> Option<usize> {
         (t * self.stride + j * self.dilation).checked_sub(self.before).filter(|&s| s < steps)
     }
 
-    /// Returns the window whose tap `j` sees a step, if there is one.
+    /// Returns the window whose tap `j` sees the step; `None` if there is no such window.
     #[inline]
     pub fn target(&self, step: usize, j: usize) -> Option<usize> {
         let start = (step + self.before).checked_sub(j * self.dilation)?;

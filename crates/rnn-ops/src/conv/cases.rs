@@ -2,7 +2,8 @@ use super::{Conv, ConvInput, ConvKernel, Pixels, Windows};
 use crate::{Case, Padding, Sample};
 use rnn_core::DType;
 
-/// Returns windows of every kind, each with a name and the pixels over which they slide.
+/// Returns windows of every kind (sizes, strides, dilations, paddings, leading time), each with a
+/// name and the pixels over which they slide.
 pub fn geometries() -> Vec<(&'static str, Windows, Pixels)> {
     let one = (1, 1, 1);
     let plain = (3, 1, 1);
@@ -30,7 +31,8 @@ fn sample(pixels: &Pixels, channels: usize) -> Sample {
     Sample::Normal(pixels.ty(channels).dims().to_vec())
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Conv`], [`ConvInput`] and [`ConvKernel`], for
+/// [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let sizes = [(17, 70), (5, 1), (3, 5), (4, 3)];

@@ -2,7 +2,7 @@ use crate::common::{dims, ensure};
 use crate::{Padding, Window};
 use rnn_graph::{Launch, OpError, TensorType};
 
-/// Windows over three axes of `[N, D, H, W, C]`, or of `[D, N, H, W, C]` if D leads: a time-major
+/// Windows over three axes of `[N, D, H, W, C]`, or of `[D, N, H, W, C]` if `leading`: a time-major
 /// sequence whose time axis is windowed too. Layers with fewer axes use axes of extent 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Windows {
@@ -12,7 +12,8 @@ pub struct Windows {
     pub leading: bool,
 }
 
-/// The pixels of a tensor: a batch of items with up to three spatial axes, in memory order.
+/// The pixels of a tensor `[N, D, H, W, C]`, or `[D, N, H, W, C]` if `leading`: N items with three
+/// spatial axes. Their indices follow the order in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pixels {
     /// N, the number of items.
@@ -24,29 +25,29 @@ pub struct Pixels {
 }
 
 impl Pixels {
-    /// Returns the number of pixels of all items.
+    /// Returns the number of pixels of all items, N D H W.
     pub fn len(&self) -> usize {
         self.items * self.per_item()
     }
 
-    /// Returns true if there is no pixel.
+    /// Returns true if there is no pixel, that is if an extent is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns the number of pixels of one item.
+    /// Returns the number of pixels of one item, D H W.
     pub fn per_item(&self) -> usize {
         self.extents.iter().product()
     }
 
-    /// Returns the index of an item's pixel at `[d, h, w]`.
+    /// Returns the index, among the pixels of all items, of an item's pixel at `[d, h, w]`.
     pub fn at(&self, item: usize, [d, h, w]: [usize; 3]) -> usize {
         let [depth, height, width] = self.extents;
         let slice = if self.leading { d * self.items + item } else { item * depth + d };
         (slice * height + h) * width + w
     }
 
-    /// Returns the item and `[d, h, w]` of the pixel of that index.
+    /// Returns the item and the place `[d, h, w]` of the pixel of that index.
     pub fn place(&self, pixel: usize) -> (usize, [usize; 3]) {
         let [depth, height, width] = self.extents;
         let (slice, h, w) = (pixel / (height * width), pixel / width % height, pixel % width);
@@ -56,12 +57,14 @@ impl Pixels {
         }
     }
 
-    /// Iterates over item and `[d, h, w]` of all pixels, in the order of their indices.
+    /// Iterates over the item and the place `[d, h, w]` of all pixels, in the order of their
+    /// indices.
     pub fn places(self) -> impl Iterator<Item = (usize, [usize; 3])> {
         (0..self.len()).map(move |pixel| self.place(pixel))
     }
 
-    /// Returns the single-precision type of a tensor with these pixels and `channels` channels.
+    /// Returns the single-precision type of a tensor with these pixels and `channels` channels:
+    /// `[N, D, H, W, channels]`, or `[D, N, H, W, channels]` if `leading`.
     pub fn ty(&self, channels: usize) -> TensorType {
         let [depth, height, width] = self.extents;
         let slices = if self.leading { [depth, self.items] } else { [self.items, depth] };
@@ -70,8 +73,8 @@ impl Pixels {
 }
 
 impl Windows {
-    /// Returns windows of the given sizes, strides and dilations over `extents`; `None` if a window
-    /// does not fit.
+    /// Returns windows over the `extents` D, H and W. `shapes` holds size, stride and dilation
+    /// along each axis. `None` if a window does not fit, or one of these numbers is 0.
     pub fn over(
         extents: [usize; 3],
         shapes: [(usize, usize, usize); 3],
@@ -82,15 +85,15 @@ impl Windows {
         Some(Self { axes: [d?, h?, w?], leading })
     }
 
-    /// Returns the number of taps of a window.
+    /// Returns the number of taps of a window: the product of its sizes along the three axes.
     pub fn taps(&self) -> usize {
         self.axes.iter().map(|axis| axis.size).product()
     }
 
-    /// Returns the pixels and channels of the windowed tensor `x`.
+    /// Returns the pixels and the number of channels of the windowed tensor `x`.
     ///
     /// # Errors
-    /// Fails if `x` does not have five axes, or the windows do not lie within it.
+    /// Fails if `x` does not have five axes, or the windows do not lie within it and its padding.
     pub fn sources(&self, x: &TensorType) -> Result<(Pixels, usize), OpError> {
         let (pixels, channels) = pixels(x, self.leading)?;
         for (axis, &extent) in self.axes.iter().zip(&pixels.extents) {
@@ -99,23 +102,25 @@ impl Windows {
         Ok((pixels, channels))
     }
 
-    /// Returns the pixels of a result over `items` items, one pixel per window.
+    /// Returns the pixels of a result over `items` items: one pixel per window.
     pub fn targets(&self, items: usize) -> Pixels {
         Pixels { items, extents: self.axes.map(|axis| axis.windows), leading: self.leading }
     }
 
-    /// Returns the pixels and channels of `y`, which has one pixel per window.
+    /// Returns the pixels and the number of channels of the result `y`, which has one pixel per
+    /// window.
     ///
     /// # Errors
-    /// Fails if `y` does not have five axes, or other extents than the windows.
+    /// Fails if `y` does not have five axes, or its extents are not the numbers of windows.
     pub fn results(&self, y: &TensorType) -> Result<(Pixels, usize), OpError> {
         let (pixels, channels) = pixels(y, self.leading)?;
         ensure(pixels == self.targets(pixels.items), || format!("{y} for the windows {self:?}"))?;
         Ok((pixels, channels))
     }
 
-    /// Iterates over the taps of the window at `place` that lie within `source`, each with the
-    /// place that it sees.
+    /// Iterates over the taps of the window of the result's pixel `target` (`[d, h, w]`) that lie
+    /// within the input's `extents`, and not in the padding. Yields the index of each tap, and the
+    /// place `[d, h, w]` of the input that it sees.
     pub fn seen(
         &self,
         target: [usize; 3],

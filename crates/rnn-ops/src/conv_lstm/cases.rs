@@ -4,7 +4,7 @@ use crate::{
     ScanInputs,
 };
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`ConvLstm`] and [`ConvLstmBackward`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let all = ScanInputs { state: true, mask: true, dropout: true };
     let some = |state, mask, dropout| ScanInputs { state, mask, dropout };

@@ -44,7 +44,7 @@ pub struct ConvLstm {
     pub inputs: ScanInputs,
 }
 
-/// Extents of a sequence of a [`ConvLstm`].
+/// Extents of one time step of a [`ConvLstm`]'s sequences.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvLstmExtents {
     /// The pixels of one time step.
@@ -54,22 +54,24 @@ pub struct ConvLstmExtents {
 }
 
 impl ConvLstmExtents {
-    /// Returns the number of elements of the hidden state.
+    /// Returns the number of elements of the hidden state: B D H W F.
     pub fn per_step(&self) -> usize {
         self.step.len() * self.filters
     }
 
-    /// Returns the single-precision type of `times` time steps with `channels` channels.
+    /// Returns the single-precision type of `times` time steps with `channels` channels: `[times B,
+    /// D, H, W, channels]`.
     pub fn ty(&self, times: usize, channels: usize) -> TensorType {
         Pixels { items: times * self.step.items, ..self.step }.ty(channels)
     }
 }
 
 impl ConvLstm {
-    /// Returns the extents of a sequence x, whose channels are four times the filters.
+    /// Returns the extents of a sequence x `[T B, D, H, W, 4F]`.
     ///
     /// # Errors
-    /// Fails if the extents of x do not fit the steps and windows.
+    /// Fails if T does not divide the leading axis, 4 does not divide the channels, or the windows
+    /// are `leading` or do not keep D, H and W.
     pub fn extents(&self, x: &TensorType) -> Result<ConvLstmExtents, OpError> {
         let (all, channels) = self.windows.sources(x)?;
         let keeps = self.windows.axes.iter().zip(all.extents).all(|(a, e)| a.windows == e);

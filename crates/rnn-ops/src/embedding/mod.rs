@@ -10,9 +10,11 @@ use rnn_graph::{
 use rnn_shaders::embedding::EMBEDDING;
 use rnn_shaders::shared::{ELEMENTWISE, STORAGE_F16, STORAGE_F32};
 
-/// WGSL module of the kernels.
+/// WGSL module of [`Embedding`] and [`EmbeddingBackward`] over tensors of single precision
+/// (`shaders/embedding/embedding.wgsl`).
 pub static SHADER: Shader = Shader::new("embedding", &[STORAGE_F32, ELEMENTWISE, EMBEDDING]);
-/// WGSL module of the kernels, over tensors of half precision.
+/// WGSL module of [`Embedding`] and [`EmbeddingBackward`] over tensors of half precision
+/// (`shaders/embedding/embedding.wgsl`).
 pub static OF_HALVES: Shader =
     Shader::new("embedding_half", &[STORAGE_F16, ELEMENTWISE, EMBEDDING]);
 
@@ -93,10 +95,11 @@ impl Op for Embedding {
     }
 }
 
-/// d_table[v, :] = sum of d_out over the positions of token v, in ascending order.
+/// Gradient of the table of an [`Embedding`]: d_table[v, :] = sum of d_out over the positions of
+/// token v, in ascending order.
 ///
-/// Inputs: tokens, d_out, and the tokens' order and starts from [`SortTokens`]. Output: `[V, E]`,
-/// in single precision.
+/// Inputs: tokens u32 of shape S, d_out `S + [E]`, and the tokens' order and starts from
+/// [`SortTokens`]. Output: `[V, E]`, in single precision.
 #[derive(Clone, Debug)]
 pub struct EmbeddingBackward {
     /// V, the rows of the table.
@@ -170,7 +173,7 @@ impl Op for EmbeddingBackward {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Embedding`] and [`EmbeddingBackward`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let embed = |n: usize, v: usize, e: usize| {
         let inputs = vec![Sample::Below(vec![n], v as u32), Sample::Normal(vec![v, e])];

@@ -6,7 +6,7 @@ use rnn_graph::{
     Work, iterations,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`SortTokens`] (`shaders/embedding/sort_tokens.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "sort_tokens",
     &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::embedding::SORT_TOKENS],
@@ -96,7 +96,7 @@ impl Op for SortTokens {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`SortTokens`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     [(1, 1), (7, 5), (1024, 300), (2500, 11), (1500, 1000)]
         .map(|(positions, vocabulary)| {

@@ -94,7 +94,8 @@ fn functions() -> Vec<Case> {
     cases
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the cases of [`Tier::Full`](crate::Tier::Full) with extreme operands: recurrent cells,
+/// activations, softmax and losses.
 pub fn cases() -> Vec<Case> {
     [cells(), functions()].concat()
 }

@@ -44,7 +44,7 @@ fn uniform(shape: &[usize], low: f32, high: f32) -> Sample {
     Sample::Uniform(shape.to_vec(), low, high)
 }
 
-/// Returns the large cases, those of the most used ops first.
+/// Returns the cases of [`Tier::Full`], those of the most used ops first.
 pub fn cases() -> Vec<Case> {
     let lists = [
         recurrent::cases,

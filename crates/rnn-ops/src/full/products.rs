@@ -95,7 +95,8 @@ fn dropped() -> Vec<Case> {
     ]
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the cases of [`Tier::Full`](crate::Tier::Full) of products: [`Matmul`],
+/// [`MatmulWeights`], [`DropoutMatmul`] and its gradients.
 pub fn cases() -> Vec<Case> {
     [products(), long_sums(), dropped()].concat()
 }

@@ -6,7 +6,7 @@ use crate::{
     SimpleRnnBackward, Windows,
 };
 
-/// Keras's default activations of an LSTM.
+/// Keras's default activations of an LSTM: tanh, and sigmoid for the gates i, f and o.
 pub const GATES: LstmGates =
     LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
 const PLAIN: ScanInputs = ScanInputs { state: false, mask: false, dropout: false };
@@ -182,7 +182,8 @@ fn conv_lstm(
     ]
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the cases of [`Tier::Full`](crate::Tier::Full) of the recurrent ops: [`Lstm`], [`Gru`],
+/// [`SimpleRnn`], [`ConvLstm`] and their gradients.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (i, size) in SIZES.into_iter().enumerate() {

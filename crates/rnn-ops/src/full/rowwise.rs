@@ -187,7 +187,8 @@ fn optimizers() -> Vec<Case> {
     cases
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the cases of [`Tier::Full`](crate::Tier::Full) of ops on elements and rows, from
+/// [`Activate`] to [`Update`].
 pub fn cases() -> Vec<Case> {
     [row_by_row(), elementwise(), layout(), optimizers()].concat()
 }

@@ -152,7 +152,8 @@ fn tokens() -> Vec<Case> {
     ]
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the cases of [`Tier::Full`](crate::Tier::Full) of sums: over rows and columns, of
+/// losses, weights and metrics.
 pub fn cases() -> Vec<Case> {
     [tokens(), over_rows(), over_all(), metric_sums(), masked_weights()].concat()
 }

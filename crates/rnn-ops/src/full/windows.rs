@@ -120,7 +120,8 @@ fn masks() -> Vec<Case> {
     ]
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the cases of [`Tier::Full`](crate::Tier::Full) of windowed ops: [`Conv`], pooling,
+/// [`MaskedMean`] and their gradients.
 pub fn cases() -> Vec<Case> {
     let three = (3, 1, 1);
     let plane = [ONE, three, three];

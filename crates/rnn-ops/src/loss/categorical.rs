@@ -6,7 +6,8 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`CategoricalCrossEntropy`], [`CategoricalCrossEntropyBackward`] and [`OneHot`]
+/// (`shaders/loss/categorical.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "categorical",
     &[
@@ -87,7 +88,8 @@ impl Op for CategoricalCrossEntropy {
     }
 }
 
-/// dx = (softmax(x) sum(y) - y) d_loss. Inputs: x and y `[B, C]`, d_loss `[B]`. Output: `[B, C]`.
+/// Gradient of x of a [`CategoricalCrossEntropy`]: dx = (softmax(x) sum(y) - y) d_loss. Inputs: x
+/// and y `[B, C]`, d_loss `[B]`. Output: `[B, C]`.
 #[derive(Clone, Debug)]
 pub struct CategoricalCrossEntropyBackward;
 
@@ -136,7 +138,8 @@ impl Op for CategoricalCrossEntropyBackward {
     }
 }
 
-/// y = 1 at each example's class, 0 elsewhere: u32 `[B]` -> `[B, C]`.
+/// y = 1 at each example's class, 0 elsewhere. Input: classes u32 `[B]`. Output: `[B, C]`, all 0
+/// for a class of C and above.
 #[derive(Clone, Debug)]
 pub struct OneHot {
     /// C, the number of classes.
@@ -179,7 +182,8 @@ impl Op for OneHot {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`CategoricalCrossEntropy`], [`CategoricalCrossEntropyBackward`] and
+/// [`OneHot`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (examples, classes) in [(1, 2), (33, 5), (3, 129)] {

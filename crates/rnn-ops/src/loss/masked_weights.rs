@@ -5,7 +5,7 @@ use rnn_graph::{
     Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`MaskedWeights`] (`shaders/loss/masked_weights.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "masked_weights",
     &[
@@ -111,7 +111,7 @@ impl Op for MaskedWeights {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`MaskedWeights`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (steps, batch) in [(1, 1), (7, 5), (31, 40)] {

@@ -5,7 +5,7 @@ use rnn_graph::{
     Work, iterations,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`UpdateMetricSums`] (`shaders/loss/metric_sums.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "metric_sums",
     &[
@@ -22,7 +22,8 @@ pub static SHADER: Shader = Shader::new(
 /// AUC has 200 thresholds (keras/src/metrics/confusion_metrics.py), which bound 199 buckets.
 const BUCKETS: usize = rnn_shaders::constant(rnn_shaders::loss::METRIC_SUMS, "BUCKETS");
 
-/// The counters from which an epoch's metrics are computed, besides its loss.
+/// The kind of predictions, which decides what [`UpdateMetricSums`] counts for an epoch's metrics
+/// besides its loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricSums {
     /// No classes: nothing is counted as correct.
@@ -39,7 +40,7 @@ impl MetricSums {
     /// counted rows.
     pub const LEADING: usize = 4;
 
-    /// Returns the number of sums for rows of `width` predictions.
+    /// Returns the number of sums, the length of the tensor, for rows of `width` predictions.
     pub fn len(self, width: usize) -> usize {
         Self::LEADING + self.counters(width)
     }
@@ -209,7 +210,7 @@ impl Op for UpdateMetricSums {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`UpdateMetricSums`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (of, name) in [

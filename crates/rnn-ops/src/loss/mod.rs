@@ -9,7 +9,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`Loss`] and [`LossBackward`] (`shaders/loss/loss.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "loss",
     &[
@@ -22,7 +22,7 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// Loss of one prediction x for the label y (keras/src/losses/losses.py).
+/// Loss l(x, y) of one prediction x for the label y (keras/src/losses/losses.py).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ElementLoss {
     /// Binary cross-entropy of sigmoid(x) from the logit x: max(x, 0) - x y + log(1 + e^-|x|),
@@ -82,7 +82,8 @@ impl ElementLoss {
     }
 }
 
-/// loss = sum of w l(x, y) / count: the mean over all predictions x, each weighted as its example.
+/// Mean of the losses l of all predictions x, each weighted as its example: loss = sum of w l(x, y)
+/// / count, where count is the number of predictions.
 ///
 /// Inputs: predictions and labels `[B, ..]`, and w `[B]` if `weighted`. Output: `[1]`.
 #[derive(Clone, Debug)]
@@ -93,8 +94,9 @@ pub struct Loss {
     pub weighted: bool,
 }
 
-/// d_x = w l'(x, y) d_loss / count. Inputs: predictions, labels, the gradient of the loss `[1]`,
-/// and the weights `[B]`, if any. Output: as the predictions.
+/// Gradient of the predictions of a [`Loss`]: d_x = w l'(x, y) d_loss / count. Inputs: predictions
+/// and labels `[B, ..]`, the gradient of the loss `[1]`, and the weights `[B]`, if any. Output: as
+/// the predictions.
 #[derive(Clone, Debug)]
 pub struct LossBackward(pub Loss);
 
@@ -237,7 +239,7 @@ impl Op for LossBackward {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Loss`] and [`LossBackward`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let kinds = [
         ("binary cross-entropy", ElementLoss::BinaryCrossEntropy),

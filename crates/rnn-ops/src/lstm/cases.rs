@@ -1,7 +1,7 @@
 use crate::recurrent::scan_samples;
 use crate::{Activation, Case, Lstm, LstmBackward, LstmGates, Sample, ScanInputs};
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Lstm`] and [`LstmBackward`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let lstm = |activation, recurrent_activation, inputs| Lstm {

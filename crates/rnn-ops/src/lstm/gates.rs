@@ -1,8 +1,8 @@
 use crate::Activation;
 use rnn_graph::Real;
 
-/// Activations of an LSTM's gates, which turn pre-activations z into gates and states; see
-/// [`crate::Lstm`].
+/// The two activation functions of an LSTM, which turn pre-activations z into gates and states by
+/// the equations of [`crate::Lstm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LstmGates {
     /// Activation of the candidate and of the cell state.

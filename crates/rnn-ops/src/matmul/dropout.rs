@@ -40,7 +40,7 @@ pub struct DropoutMatmulInput;
 #[derive(Clone, Debug)]
 pub struct DropoutMatmulWeights;
 
-/// Extents of a product with a dropout for each gate.
+/// Extents of a [`DropoutMatmul`] or of one of its gradients.
 #[derive(Clone, Copy, Debug)]
 pub struct GateExtents {
     /// G, the number of gates.
@@ -68,10 +68,10 @@ fn extents(d: &TensorType, columns: usize, rows: &TensorType) -> Result<GateExte
 }
 
 impl DropoutMatmul {
-    /// Derives the extents from the input types.
+    /// Derives the extents from the types of the three inputs x, W and d.
     ///
     /// # Errors
-    /// Fails if they do not agree.
+    /// Fails if their shapes do not agree. The bias is not checked.
     pub fn extents(inputs: &[TensorType]) -> Result<GateExtents, OpError> {
         let e = extents(&inputs[2], inputs[1].shape.last(), &inputs[0])?;
         let (k, w) = (inputs[0].shape.last(), inputs[1].dims());
@@ -83,10 +83,10 @@ impl DropoutMatmul {
 }
 
 impl DropoutMatmulInput {
-    /// Derives the extents from the input types.
+    /// Derives the extents from the types of the three inputs dy, W and d.
     ///
     /// # Errors
-    /// Fails if they do not agree.
+    /// Fails if their shapes do not agree.
     pub fn extents(inputs: &[TensorType]) -> Result<GateExtents, OpError> {
         let e = extents(&inputs[2], inputs[1].shape.last(), &inputs[0])?;
         let fits = inputs[1].dims() == [e.features, inputs[0].shape.last()];
@@ -96,10 +96,10 @@ impl DropoutMatmulInput {
 }
 
 impl DropoutMatmulWeights {
-    /// Derives the extents from the input types.
+    /// Derives the extents from the types of the three inputs x, dy and d.
     ///
     /// # Errors
-    /// Fails if they do not agree.
+    /// Fails if their shapes do not agree.
     pub fn extents(inputs: &[TensorType]) -> Result<GateExtents, OpError> {
         let e = extents(&inputs[2], inputs[1].shape.last(), &inputs[0])?;
         let fits = inputs[0].shape.last() == e.features
@@ -302,7 +302,8 @@ impl Op for DropoutMatmulWeights {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`DropoutMatmul`], [`DropoutMatmulInput`] and
+/// [`DropoutMatmulWeights`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     // Steps, batch, features, gates, columns of a gate.

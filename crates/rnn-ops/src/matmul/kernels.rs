@@ -3,7 +3,8 @@
 use rnn_core::DType;
 use rnn_graph::{OpError, Shader, Signature};
 
-/// WGSL modules by the element types of A, B and the result.
+/// The WGSL modules of a product, each with the element types of A, B and the result that it is
+/// for.
 pub type ProductKernels = [([DType; 3], Shader); 5];
 
 /// Builds [`ProductKernels`] from the parts of a WGSL text, which calls the element types of the
@@ -38,15 +39,16 @@ macro_rules! product_kernels {
     }};
 }
 
-/// Returns the element types of A, B and the result of a node.
+/// Returns the element types of A, B and the result of a node: of its first two inputs and its
+/// first output.
 pub fn stored(s: &Signature) -> [DType; 3] {
     [s.inputs[0].dtype, s.inputs[1].dtype, s.outputs[0].dtype]
 }
 
-/// Returns the module for these element types.
+/// Returns the module of `kernels` for the element types of A, B and the result.
 ///
 /// # Errors
-/// Fails if there is none.
+/// Fails with [`OpError::Shape`] if there is none for this combination.
 pub fn find(
     kernels: &'static ProductKernels,
     stored: [DType; 3],

@@ -34,21 +34,19 @@ static KERNELS: [(usize, Shader); 2] = [
 /// Unit matrices along each side of a workgroup's result: blocks of 2.
 const PER_WORKGROUP: usize = 2 * rnn_shaders::constant(MATRIX_UNITS, "BLOCKS");
 
-/// Returns the loop iterations of a thread for sums of `terms` terms. A thread may work on all of
-/// its workgroup's blocks.
+/// Returns an upper bound on the loop iterations of a thread in a launch of [`launch`], for sums of
+/// `terms` terms. A thread may work on all of its workgroup's blocks.
 pub fn iterations(terms: usize) -> u64 {
     let blocks = PER_WORKGROUP * PER_WORKGROUP / 4;
     rnn_graph::iterations(blocks, rnn_graph::iterations(terms.div_ceil(KERNELS[0].0), 0))
 }
 
-/// Returns a launch on the device's matrix units, or `None` if it has none or the product does not
-/// suit them: it must be plain, of half-precision matrices with extents that the units divide.
+/// Returns a launch on the device's matrix units, in which the sums are split into `parts` parts.
+/// `None` if the device has none or the product does not suit them: it must be plain, of
+/// half-precision matrices with extents that the units divide.
 ///
 /// Products of two half-precision factors are exact; sums differ from those of matmul.wgsl in their
 /// order alone.
-///
-/// # Errors
-/// Fails if the grid exceeds the device's limits.
 pub fn launch(product: &Product, parts: usize, limits: &Limits) -> Result<Option<Launch>, OpError> {
     let Extents { m, n, k } = product.extents;
     let halves = product.stored == [DType::F16, DType::F16, DType::F32];

@@ -124,16 +124,17 @@ impl Product {
         if whole { 1 } else { (k / 512).clamp(1, 256 / tiles) }
     }
 
-    /// Returns true if the result is the plain sums, without bias, activation or rounding.
+    /// Returns true if the result is the plain sums: no bias is added, and the activation is
+    /// linear.
     pub fn ends_with_sums(&self) -> bool {
         self.bias.is_none() && self.activation == Activation::Linear
     }
 
-    /// Returns the launches of the product: one, or one over parts of K and one that adds the
-    /// parts.
+    /// Returns the launches of the product: one over the whole of K; or one over parts of K, and
+    /// one that adds the parts.
     ///
     /// # Errors
-    /// Fails if the grid exceeds the device's limits.
+    /// Fails if the grid exceeds the device's limits, or there is no kernel for the element types.
     pub fn record(self, limits: &Limits) -> Result<Work, OpError> {
         let e = self.extents;
         let shader = find(&KERNELS, self.stored)?;
@@ -337,7 +338,7 @@ fn product_case(
     Case::new(name, op, vec![a, b])
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Matmul`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let sizes = [(1, 1, 1), (5, 7, 3), (65, 130, 17), (128, 1, 128), (31, 129, 64)];

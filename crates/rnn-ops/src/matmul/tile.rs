@@ -54,7 +54,7 @@ impl Tile {
     }
 }
 
-/// Returns the number of default tiles that cover a result.
+/// Returns the number of tiles of the default size that cover a result of `rows` x `columns`.
 pub fn usual_tiles(rows: usize, columns: usize) -> usize {
     rows.div_ceil(USUAL.rows()) * columns.div_ceil(USUAL.columns())
 }
@@ -78,8 +78,8 @@ pub const fn tile_iterations(terms: usize, groups: usize) -> u64 {
     most.saturating_add(iterations(groups, AROUND)).saturating_add(AROUND)
 }
 
-/// Returns the number of terms that a thread can sum within `limit` loop iterations: a multiple of
-/// 16, and at least 16.
+/// Returns the largest number of terms, in `groups` groups, that a thread can sum within `limit`
+/// loop iterations: a multiple of 16, and at least 16.
 pub fn most_terms(limit: u64, groups: usize) -> usize {
     // Every term costs the same, except at the ends of slices.
     let per_term = (tile_iterations(1 << 20, 1) - tile_iterations(0, 1)).div_ceil(1 << 20);
@@ -87,7 +87,7 @@ pub fn most_terms(limit: u64, groups: usize) -> usize {
     (usize::try_from(rest).unwrap_or(usize::MAX) / 16).max(1) * 16
 }
 
-/// Extents of the result that tiles cover.
+/// The matrix that the tiles of a product's kernel cover, one workgroup each.
 #[derive(Clone, Copy, Debug)]
 pub struct Tiled {
     /// Rows of the result.
@@ -101,10 +101,8 @@ pub struct Tiled {
 }
 
 impl Tiled {
-    /// Returns a launch over all tiles, with the other tilings as variants.
-    ///
-    /// # Errors
-    /// Fails if the grid exceeds WebGPU's limits.
+    /// Returns a launch of the entry point `entry` over tiles of the default size, with the other
+    /// sizes as variants. A size is left out if the result fills less than half of its tile.
     pub fn launch(self, shader: &'static Shader, entry: &'static str) -> Result<Launch, OpError> {
         let usual = Launch::new(shader, entry, self.grid(USUAL)?);
         // Skips tiles of which the result fills less than half.

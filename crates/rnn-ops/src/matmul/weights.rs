@@ -73,7 +73,7 @@ impl Op for MatmulWeights {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`MatmulWeights`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let inputs = |rows: usize, k: usize, n: usize| {
         vec![Sample::Normal(vec![rows, k]), Sample::Normal(vec![rows, n])]

@@ -7,7 +7,8 @@ use rnn_graph::{
 };
 use rnn_shaders::normalization::BATCH_NORMALIZE;
 
-/// WGSL module of the kernels.
+/// WGSL module of [`BatchNormalize`] and [`BatchNormalizeBackward`]
+/// (`shaders/normalization/batch_normalize.wgsl`).
 pub static SHADER: Shader =
     Shader::new("batch_normalize", &[rnn_shaders::shared::ELEMENTWISE, BATCH_NORMALIZE]);
 /// Columns per workgroup of a sum.
@@ -316,7 +317,8 @@ impl Op for BatchNormalizeBackward {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`BatchNormalize`] and [`BatchNormalizeBackward`], for
+/// [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rows, columns) in [(1, 1), (37, 5), (300, 70)] {

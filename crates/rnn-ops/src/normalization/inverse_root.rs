@@ -5,13 +5,14 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`InverseRoot`] (`shaders/normalization/inverse_root.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "inverse_root",
     &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::normalization::INVERSE_ROOT],
 );
 
-/// y = 1 / sqrt(x + epsilon), elementwise; its gradient is dx = -y^3 dy / 2.
+/// y = 1 / sqrt(x + epsilon), elementwise; its gradient is dx = -y^3 dy / 2. Input and output: any
+/// shape.
 #[derive(Clone, Debug)]
 pub struct InverseRoot {
     /// Added to x, so that y stays finite.
@@ -67,7 +68,7 @@ impl Op for InverseRoot {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`InverseRoot`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let x = Sample::Uniform(vec![300], 0.1, 9.0);
     vec![Case::new("inverse_root 300", InverseRoot { epsilon: 1e-3 }, vec![x]).gradient(&[0])]

@@ -84,7 +84,7 @@ impl Op for MovingAverage {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`MovingAverage`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (rows, columns) in [(1, 1), (1, 70), (6, 33)] {

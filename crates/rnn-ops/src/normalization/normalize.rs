@@ -5,7 +5,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`Normalize`] and [`NormalizeBackward`] (`shaders/normalization/normalize.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "normalize",
     &[rnn_shaders::shared::ROWWISE, rnn_shaders::normalization::NORMALIZE],
@@ -136,7 +136,7 @@ impl Op for NormalizeBackward {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Normalize`] and [`NormalizeBackward`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let normal = |shape: &[usize]| Sample::Normal(shape.to_vec());
     let mut cases = Vec::new();

@@ -10,6 +10,8 @@ update_shader!("adadelta", ADADELTA);
 /// s = rho s + (1 - rho) g^2,  d = -sqrt(t + epsilon) / sqrt(s + epsilon) g
 /// t = rho t + (1 - rho) d^2,  w += rate d
 /// ```
+///
+/// [`Default`]: rho 0.95, epsilon 1e-7.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adadelta {
     /// Decay of the moments.

@@ -5,7 +5,7 @@ use rnn_graph::{Real, Shader};
 update_shader!("adagrad", ADAGRAD);
 
 /// Adagrad (keras/src/optimizers/adagrad.py): s += g^2, w -= rate g / sqrt(s + epsilon), where s
-/// begins at 0.1.
+/// begins at 0.1. [`Default`]: epsilon 1e-7.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adagrad {
     /// Keeps the quotient finite.

@@ -10,6 +10,8 @@ update_shader!("adam", ADAM);
 /// s += (g - s) (1 - beta_1),  t += (g^2 - t) (1 - beta_2),  w -= rate s / (sqrt(t) + epsilon)
 /// rate = learning rate sqrt(1 - beta_2^step) / (1 - beta_1^step)
 /// ```
+///
+/// [`Default`]: beta_1 0.9, beta_2 0.999, epsilon 1e-7.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
     /// Decay of the first moment.

@@ -4,7 +4,7 @@ use rnn_graph::{
     Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`ClipByNorm`] (`shaders/optimizer/clip_by_norm.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "clip_by_norm",
     &[
@@ -17,8 +17,9 @@ pub static SHADER: Shader = Shader::new(
 /// Maximum number of partial sums.
 const PARTS: usize = 256;
 
-/// g *= norm / max(|g|, norm), where |g| is the root of the sum of squares (`clipnorm` of
-/// keras/src/optimizers/base_optimizer.py). Update: g, of any shape.
+/// Scales a gradient down to a norm of at most `norm`: g *= norm / max(|g|, norm), where |g| is the
+/// root of the sum of squares (`clipnorm` of keras/src/optimizers/base_optimizer.py). Update: g, of
+/// any shape.
 #[derive(Clone, Debug)]
 pub struct ClipByNorm {
     /// Upper bound on |g|; above 0.
@@ -79,7 +80,7 @@ impl Op for ClipByNorm {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`ClipByNorm`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     [(1, 0.5), (300, 1.0), (300, 100.0), (20_000, 2.0)]
         .map(|(n, norm)| {

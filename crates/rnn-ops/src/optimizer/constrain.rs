@@ -5,7 +5,7 @@ use rnn_graph::{
     iterations,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`Constrain`] (`shaders/optimizer/constrain.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "constrain",
     &[
@@ -33,24 +33,25 @@ pub enum Constraint {
 }
 
 impl Constraint {
-    /// Returns the constraint that bounds norms by `high`.
+    /// Returns the constraint that bounds norms by `high` from above: Keras's MaxNorm with
+    /// `axis=0`.
     pub fn max_norm(high: f32) -> Self {
         Self::Norm { low: 0.0, high, rate: 1.0 }
     }
 
-    /// Returns the constraint that scales norms to 1.
+    /// Returns the constraint that scales norms to 1: Keras's UnitNorm with `axis=0`.
     pub fn unit_norm() -> Self {
         Self::Norm { low: 1.0, high: 1.0, rate: 1.0 }
     }
 
-    /// Returns the constraint that moves norms into `low..=high`, by the fraction `rate` of the
-    /// way.
+    /// Returns the constraint that moves norms into `low..=high`, by the fraction `rate` (in 0..1)
+    /// of the way at each step: Keras's MinMaxNorm with `axis=0`.
     pub fn min_max_norm(low: f32, high: f32, rate: f32) -> Self {
         Self::Norm { low, high, rate }
     }
 }
 
-/// Applies a constraint in place. Update: a weight of any shape.
+/// Projects a weight onto the constraint, in place. Update: a weight of any shape.
 #[derive(Clone, Debug)]
 pub struct Constrain(pub Constraint);
 
@@ -119,7 +120,7 @@ impl Op for Constrain {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Constrain`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     [
         ("non-negative", Constraint::NonNegative),

@@ -26,7 +26,8 @@ macro_rules! rules {
         }
         use rules::*;
 
-        /// The rule of one of the optimizers.
+        /// The update rule of one of the optimizers, with its arguments; its methods are those of
+        /// [`UpdateRule`].
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub enum Rule {
             $(
@@ -45,47 +46,49 @@ macro_rules! rules {
 
         /// Each method is that of [`UpdateRule`].
         impl Rule {
-            /// The rules of all optimizers with Keras's default arguments.
+            /// Returns the rules of all optimizers, each with Keras's default arguments.
             pub fn all() -> Vec<Self> {
                 vec![$($rule::default().into()),*]
             }
 
-            /// Keras's class name.
+            /// Returns Keras's class name, such as `Adam`.
             pub fn class(&self) -> &'static str {
                 match self { $(Self::$rule(_) => $rule::CLASS),* }
             }
 
-            /// Keras's default learning rate.
+            /// Returns Keras's default learning rate of the optimizer.
             pub fn default_learning_rate(&self) -> f64 {
                 match self { $(Self::$rule(_) => $rule::LEARNING_RATE),* }
             }
 
-            /// The arguments by Keras's names.
+            /// Returns the arguments with Keras's names, to be read or changed.
             pub fn arguments(&mut self) -> Vec<(&'static str, RuleArgument<'_>)> {
                 match self { $(Self::$rule(rule) => rule.arguments()),* }
             }
 
-            /// Keras's names of the slots, in the order in which the kernel takes them.
+            /// Returns Keras's names of the slots, in the order in which the kernel takes them.
             pub fn slots(&self) -> Vec<&'static str> {
                 match self { $(Self::$rule(rule) => rule.slots()),* }
             }
 
-            /// The value that every slot has before the first step.
+            /// Returns the value that every slot has before the first step.
             pub fn initial_slot_value(&self) -> f32 {
                 match self { $(Self::$rule(rule) => rule.initial_slot_value()),* }
             }
 
-            /// The order of the slots in Keras's files.
+            /// Returns the order of the slots in Keras's files.
             pub fn slot_order(&self) -> SlotOrder {
                 match self { $(Self::$rule(rule) => rule.slot_order()),* }
             }
 
-            /// A number that Keras keeps behind the slots: its value after this many steps.
+            /// Returns the number that Keras keeps in its files behind the slots, after this many
+            /// steps; `None` for rules without such a number.
             pub fn kept_number(&self, steps: u64) -> Option<f64> {
                 match self { $(Self::$rule(rule) => rule.kept_number(steps)),* }
             }
 
-            /// The numbers of step 1, 2, .. for a learning rate.
+            /// Returns the numbers that the kernel needs for step number `step`, counted from 1, at
+            /// a learning rate.
             pub fn step_params(&self, learning_rate: f64, step: u64) -> StepParams {
                 match self { $(Self::$rule(rule) => rule.step_params(learning_rate, step)),* }
             }
@@ -111,10 +114,11 @@ macro_rules! rules {
 
 rules!(sgd::Sgd, rmsprop::RmsProp, adagrad::Adagrad, adadelta::Adadelta, adam::Adam, nadam::Nadam);
 
-/// One step over all parameters: g is clipped to +-`clip`, w loses its share, the rule acts.
+/// One optimizer step over all parameters: gradients are clipped to `-clip..=clip`, each parameter
+/// decays by the fraction [`StepParams::weight_decay`] of itself, then the rule changes it.
 ///
-/// Inputs: gradients `[N]`, [`StepParams`]. Updates: parameters `[N]`,
-/// then the rule's slots.
+/// Inputs: gradients `[N]`, [`StepParams`] `[LEN]`. Updates: parameters `[N]`, then the rule's
+/// slots, each `[N]`. No outputs.
 #[derive(Clone, Debug)]
 pub struct Update {
     /// The optimizer.
@@ -217,6 +221,7 @@ pub(crate) fn rules_of_cases() -> Vec<(String, Rule)> {
     plain.chain(variants.map(|(name, rule)| (name.to_owned(), rule))).collect()
 }
 
+/// Returns the test cases of [`Update`] with every rule, for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let n = 1000;
     let case = |name: String, rule: Rule, clip: f32| {

@@ -12,6 +12,8 @@ update_shader!("nadam", NADAM);
 /// a = u(step + 1) / (1 - U(step + 1)),  b = (1 - u(step)) / (1 - U(step)),
 /// c = 1 / (1 - beta_2^step),  u(i) = beta_1 (1 - 0.96^i / 2),  U(i) = u(1) .. u(i)
 /// ```
+///
+/// [`Default`]: beta_1 0.9, beta_2 0.999, epsilon 1e-7.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Nadam {
     /// Decay of the first moment.

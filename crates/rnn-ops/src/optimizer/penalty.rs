@@ -5,7 +5,7 @@ use rnn_graph::{
     TensorId, TensorType, Work,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`Penalty`] and [`PenaltyBackward`] (`shaders/optimizer/penalty.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "penalty",
     &[rnn_shaders::shared::ROWWISE, rnn_shaders::shared::BITS, rnn_shaders::optimizer::PENALTY],
@@ -24,7 +24,8 @@ pub struct Penalty {
     pub l2: f32,
 }
 
-/// dw = dy (l1 sign(w) + 2 l2 w). Inputs: w of any shape, dy `[1]`. Output: as w.
+/// Gradient of w of a [`Penalty`]: dw = dy (l1 sign(w) + 2 l2 w). Inputs: w of any shape, dy `[1]`.
+/// Output: as w.
 #[derive(Clone, Debug)]
 pub struct PenaltyBackward(pub Penalty);
 
@@ -132,7 +133,7 @@ impl Op for PenaltyBackward {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Penalty`] and [`PenaltyBackward`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let normal = |n: usize| Sample::Normal(vec![n]);
     let mut cases = Vec::new();

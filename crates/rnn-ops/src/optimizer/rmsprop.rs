@@ -11,6 +11,8 @@ update_shader!("rmsprop", RMSPROP);
 /// t = rho t + (1 - rho) g,    d = rate g / sqrt(s - t^2 + epsilon)    centered
 /// u = momentum u + d,         w -= u                                  with momentum
 /// ```
+///
+/// [`Default`]: rho 0.9, no momentum, epsilon 1e-7, not centered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RmsProp {
     /// Decay of the moments.

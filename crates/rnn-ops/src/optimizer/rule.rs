@@ -3,7 +3,8 @@
 use crate::StepParams;
 use rnn_graph::{Real, Shader};
 
-/// An argument of a rule, for those who read and write Keras's descriptions of it.
+/// A reference to an argument of a rule, by which Keras's descriptions of an optimizer are read and
+/// written.
 pub enum RuleArgument<'a> {
     /// A number.
     Number(&'a mut f32),
@@ -24,7 +25,8 @@ pub enum SlotOrder {
     BySlot(&'static [&'static str]),
 }
 
-/// The constants of a kernel; a rule ignores those that its equations do not have.
+/// The constants of an optimizer's kernel; a rule ignores those that its equations do not have.
+/// [`Default`]: all 0.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RuleConstants {
     /// The part of the last step that is repeated.
@@ -37,11 +39,12 @@ pub struct RuleConstants {
     pub epsilon: f32,
 }
 
-/// The rule of an optimizer, with Keras's names; [`Default`] gives Keras's defaults.
+/// The update rule of an optimizer, with Keras's names; [`Default`] gives Keras's default
+/// arguments.
 ///
-/// A weight w follows its gradient g as keras/src/optimizers define it. The equations write s, t and
-/// u for the slots, the values that are kept for each weight from step to step, which the kernels bind
-/// as `first`, `second` and `third`, and rate for [`StepParams::learning_rate`].
+/// A weight w follows its gradient g as keras/src/optimizers define it. The equations write s, t
+/// and u for the slots, the values that are kept for each weight from step to step, which the
+/// kernels bind as `first`, `second` and `third`, and rate for [`StepParams::learning_rate`].
 pub trait UpdateRule: Default {
     /// Keras's class name.
     const CLASS: &'static str;

@@ -11,6 +11,8 @@ update_shader!("sgd", SGD);
 /// s = momentum s - rate g,  w += s         with momentum
 /// s as above,  w += momentum s - rate g    with Nesterov's momentum
 /// ```
+///
+/// [`Default`]: no momentum.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sgd {
     /// The part of the last step that is repeated.

@@ -8,8 +8,8 @@ const GRADIENT_FACTOR: usize = constant(STEP_PARAMS, "GRADIENT_FACTOR");
 const VARIANCE_FACTOR: usize = constant(STEP_PARAMS, "VARIANCE_FACTOR");
 const ACTIVE: usize = constant(STEP_PARAMS, "ACTIVE");
 
-/// Parameters of one optimizer step, which the host computes and uploads. As a tensor they have the
-/// order of `shaders/optimizer/step_params.wgsl`.
+/// The numbers of one optimizer step, which the host computes and uploads as a tensor `[LEN]`, in
+/// the order of `shaders/optimizer/step_params.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepParams<T = f32> {
     /// Learning rate; for Adam it includes both bias corrections.
@@ -27,12 +27,13 @@ pub struct StepParams<T = f32> {
 }
 
 impl StepParams {
-    /// Number of parameters, the length of the tensor.
+    /// Number of parameters, the length of the tensor `[LEN]`.
     pub const LEN: usize = constant(STEP_PARAMS, "STEP_PARAMS");
     /// Index of [`Self::active`] in the tensor.
     pub(crate) const ACTIVE: usize = ACTIVE;
 
-    /// Returns the parameters of a step that has a learning rate alone.
+    /// Returns the parameters of an active step with a learning rate alone: no weight decay, and
+    /// the factors of Nadam 0.
     pub fn of_rate(learning_rate: f64) -> Self {
         Self {
             learning_rate: learning_rate as f32,
@@ -44,7 +45,7 @@ impl StepParams {
         }
     }
 
-    /// Returns the parameters in the order of the tensor.
+    /// Returns the elements of the tensor `[LEN]`.
     pub fn to_array(self) -> [f32; Self::LEN] {
         let mut array = [0.0; Self::LEN];
         array[LEARNING_RATE] = self.learning_rate;
@@ -58,7 +59,8 @@ impl StepParams {
 }
 
 impl<T: Copy> StepParams<T> {
-    /// Reads the parameters from the elements of a tensor; `None` if it has another length.
+    /// Reads the parameters from the elements of a tensor; `None` if there are not
+    /// [`StepParams::LEN`].
     pub fn from_slice(values: &[T]) -> Option<Self> {
         (values.len() == StepParams::LEN).then(|| Self {
             learning_rate: values[LEARNING_RATE],

@@ -4,7 +4,7 @@ use rnn_graph::{
     Cost, Grid, Io, Launch, Limits, Op, OpError, Operand, Real, Shader, Signature, TensorType, Work,
 };
 
-/// WGSL module of the kernels.
+/// WGSL module of [`Unscale`] (`shaders/optimizer/unscale.wgsl`).
 pub static SHADER: Shader = Shader::new(
     "unscale",
     &[
@@ -23,9 +23,10 @@ const GROWTH_STEPS: f32 = 2000.0;
 /// Upper bound of the scale.
 const MAX_SCALE: f32 = 16_777_216.0;
 
-/// Length of the loss scale's state: the scale, and the number of steps since it changed.
+/// Length of the loss scale's state: the scale, and the number of steps since it last changed.
 pub const LOSS_SCALE: usize = 2;
-/// Initial state of the loss scale, that of Keras's LossScaleOptimizer.
+/// Initial state of the loss scale, `[scale, steps]`: the scale of Keras's LossScaleOptimizer, and
+/// no step.
 pub const FIRST_LOSS_SCALE: [f32; LOSS_SCALE] = [32_768.0, 0.0];
 
 /// Dynamic loss scaling (keras/src/optimizers/loss_scale_optimizer.py): divides the gradients by
@@ -115,7 +116,7 @@ impl Op for Unscale {
     }
 }
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Unscale`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let case = |name: &str, gradients: Vec<f32>, state: [f32; LOSS_SCALE]| {
         let updates = vec![

@@ -1,7 +1,7 @@
 use crate::recurrent::scan_samples;
 use crate::{Activation, Case, Sample, ScanInputs, SimpleRnn, SimpleRnnBackward, Tier};
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`SimpleRnn`] and [`SimpleRnnBackward`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let plain = ScanInputs::default();
