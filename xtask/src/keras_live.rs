@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Parser;
 
-/// Which models are compared.
+/// The arguments of `cargo xtask keras-live`: which random models are compared with Keras.
 #[derive(Parser)]
 pub struct Args {
     /// Seeds FIRST..LAST; each makes a model
@@ -26,7 +26,8 @@ pub struct Args {
 }
 
 impl Args {
-    /// The bounded part that `cargo xtask ci` runs: always the same first seeds.
+    /// Returns the arguments of the part that `cargo xtask ci` runs: the first seeds, always the
+    /// same, for a bounded time.
     pub fn ci() -> Self {
         let seconds = Some(120);
         Self { seeds: (0, 110), seed: None, seconds, gpu_every: 10, folder: None }
@@ -38,7 +39,11 @@ fn range(text: &str) -> Result<(u64, u64)> {
     Ok((ends.0.parse()?, ends.1.parse()?))
 }
 
-/// Runs the test with these arguments and returns its exit code.
+/// Runs the comparison of random models with Keras, in the project at `root`, and returns its exit
+/// code.
+///
+/// # Errors
+/// Fails if the path of the folder cannot be resolved, or cargo cannot be started.
 pub fn run(root: &Path, args: &Args) -> Result<i32> {
     let (first, last) = args.seed.map_or(args.seeds, |seed| (seed, seed + 1));
     let folder = args.folder.as_deref().map(std::path::absolute).transpose()?;

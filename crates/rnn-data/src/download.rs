@@ -12,7 +12,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 /// The time that a server may be silent.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A file on the web whose contents never change.
+/// A file on the web whose contents never change: its address, digest and length.
 #[derive(Clone, Copy, Debug)]
 pub struct Download {
     /// Address of the file.
@@ -63,7 +63,7 @@ pub enum DownloadError {
 }
 
 impl Download {
-    /// Returns true if `path` holds the file; its digest is computed.
+    /// Returns true if `path` holds exactly this file; computes the digest of the contents.
     pub fn is_at(&self, path: &Path) -> bool {
         let long_enough = fs::metadata(path).is_ok_and(|m| m.len() == self.bytes);
         long_enough && digest(path).is_ok_and(|found| found == self.sha256)

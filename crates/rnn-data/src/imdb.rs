@@ -6,7 +6,7 @@ use rnn_formats::npy::ConvertError;
 use rnn_formats::npz::{Npz, NpzError};
 use std::path::Path;
 
-/// Reviews as token ids, each with a label.
+/// Reviews as sequences of token ids, each with a label.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reviews {
     /// Token ids of each review.
@@ -15,7 +15,7 @@ pub struct Reviews {
     pub labels: Vec<f32>,
 }
 
-/// The arguments of Keras's `imdb.load_data`, with its defaults.
+/// The arguments of Keras's `imdb.load_data` (keras/src/datasets/imdb.py), with its defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
     /// Words with an id from this on are left out.
@@ -77,10 +77,7 @@ pub struct RawReviews {
 }
 
 impl RawReviews {
-    /// Reads `imdb.npz`.
-    ///
-    /// # Errors
-    /// [`ImdbError`] if the file cannot be read or is not in that layout.
+    /// Reads a file of the layout of Keras's `imdb.npz`.
     pub fn read(path: &Path) -> Result<Self, ImdbError> {
         let mut npz = Npz::open(path)?;
         let train = read_part(&mut npz, "x_train", "y_train")?;

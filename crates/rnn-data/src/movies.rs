@@ -47,10 +47,10 @@ struct Square {
 type Noise = Option<f32>;
 
 impl MovieOptions {
-    /// Makes sure that there are such videos.
+    /// Makes sure that videos with these options can be computed.
     ///
     /// # Errors
-    /// A sentence about the value that is out of range.
+    /// Returns a sentence about the value that is out of range.
     pub fn check(&self) -> Result<(), String> {
         let Self { count, frames, size, squares: (fewest, most), .. } = *self;
         let sizes = [("count", count, 1_000_000), ("frames", frames, 10_000), ("size", size, 1024)];
@@ -157,7 +157,7 @@ enum Side {
     Shifted,
 }
 
-/// The noisy videos, or those one step ahead, as examples.
+/// The noisy videos, or those one step ahead, as examples that are computed when they are read.
 #[derive(Clone, Debug)]
 pub struct Movies {
     options: MovieOptions,

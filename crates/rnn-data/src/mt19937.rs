@@ -4,7 +4,8 @@
 const N: usize = 624;
 const M: usize = 397;
 
-/// The generator behind NumPy's `RandomState` of an integer seed.
+/// The Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998) as NumPy's `RandomState` seeds and
+/// uses it.
 #[derive(Clone)]
 pub struct Mt19937 {
     state: [u32; N],
@@ -12,7 +13,7 @@ pub struct Mt19937 {
 }
 
 impl Mt19937 {
-    /// Returns the generator of a seed.
+    /// Creates the generator of NumPy's `RandomState(seed)`.
     pub fn new(seed: u32) -> Self {
         let mut state = [seed; N];
         for i in 1..N {

@@ -9,7 +9,7 @@ pub enum Side {
     Post,
 }
 
-/// The arguments of [`pad_sequences`], with Keras's defaults.
+/// The arguments of [`pad_sequences`], with Keras's defaults (keras/src/utils/sequence_utils.py).
 #[derive(Clone, Copy, Debug)]
 pub struct PadOptions {
     /// The common length; by default that of the longest sequence.

@@ -1,6 +1,7 @@
 use rnn_core::HostTensor;
 
-/// Examples that are processed together.
+/// Examples that are processed together, in one step: inputs, labels and weights, each with the
+/// batch axis first.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     /// For each input of the model an array `[B, ..]`: tokens, u32, or floats.
@@ -15,7 +16,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Returns true, if weights of these extents fit an output of these.
+    /// Returns true if a weight array of extents `weights` fits an output of extents `output`, as
+    /// [`Batch::weights`] describes.
     pub fn weights_fit(weights: &[usize], output: &[usize]) -> bool {
         aligned(weights, loss_axes(output)).is_some()
     }

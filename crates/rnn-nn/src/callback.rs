@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::ControlFlow;
 
-/// Follows a training from event to event, and may end or change it (keras/src/callbacks).
+/// A listener that is told of each event of a training, and may end or change it
+/// (keras/src/callbacks).
 pub trait Callback {
     /// Is told of every event; `Break` ends the training after this step or epoch.
     ///
@@ -135,19 +136,21 @@ pub struct EarlyStopping {
 }
 
 impl EarlyStopping {
-    /// Stops after `patience` epochs in a row without a better figure.
+    /// Creates a callback that ends the training after `patience` epochs in a row without a better
+    /// figure. `min_delta` is 0, and the weights stay those of the last epoch.
     pub fn new(monitor: impl Into<Monitor>, patience: usize) -> Self {
         let best = Best::new(monitor, 0.0);
         Self { best, patience, restore: false, weights: None, stopped: false }
     }
 
-    /// Only a change beyond this counts as better.
+    /// Sets the change beyond which a figure counts as better; the default is 0.
     pub fn min_delta(mut self, min_delta: f64) -> Self {
         self.best.min_delta = min_delta;
         self
     }
 
-    /// Gives the model back the weights of its best epoch when it stops.
+    /// Makes the callback give the model back the weights of its best epoch when it stops; by
+    /// default they stay those of the last.
     pub fn restore_best_weights(mut self) -> Self {
         self.restore = true;
         self
@@ -210,25 +213,28 @@ pub struct ReduceOnPlateau {
 }
 
 impl ReduceOnPlateau {
-    /// After `patience` epochs without a figure better by 0.0001, multiplies the rate by `factor`.
+    /// Creates a callback that multiplies the learning rate by `factor`, in 0..1, after `patience`
+    /// epochs without a figure better by 0.0001. There is no cooldown and no floor.
     pub fn new(monitor: impl Into<Monitor>, factor: f64, patience: usize) -> Self {
         let best = Best::new(monitor, 1e-4);
         Self { best, factor, patience, cooldown: 0, resting: 0, floor: 0.0 }
     }
 
-    /// Only a change beyond this counts as better.
+    /// Sets the change beyond which a figure counts as better; the default is 0.0001.
     pub fn min_delta(mut self, min_delta: f64) -> Self {
         self.best.min_delta = min_delta;
         self
     }
 
-    /// Counts no epoch without improvement for this many epochs after a reduction.
+    /// Sets the number of epochs after a reduction in which an epoch without improvement does not
+    /// count; the default is 0.
     pub fn cooldown(mut self, epochs: usize) -> Self {
         self.cooldown = epochs;
         self
     }
 
-    /// Never lowers the rate below this fraction of the first rate.
+    /// Sets the fraction of the first learning rate below which the rate never falls; the default
+    /// is 0.
     pub fn floor(mut self, fraction: f64) -> Self {
         self.floor = fraction;
         self
@@ -276,8 +282,8 @@ pub struct ModelCheckpoint<F> {
 }
 
 impl<F: FnMut(&Model) -> Result<(), String>> ModelCheckpoint<F> {
-    /// Calls `save` with the model after each best epoch. An error message that it returns ends the
-    /// training.
+    /// Creates a callback that calls `save` with the model after each epoch that is the best so
+    /// far. An error message that `save` returns ends the training.
     pub fn new(monitor: impl Into<Monitor>, save: F) -> Self {
         Self { best: Best::new(monitor, 0.0), save }
     }
@@ -339,12 +345,12 @@ pub struct CsvLog<W> {
 }
 
 impl<W: Write> CsvLog<W> {
-    /// Starts a log with a line of column names, unless the training is a resumed one.
+    /// Creates a log that starts with a line of column names, unless the training is a resumed one.
     pub fn new(writer: W) -> Self {
         Self { writer, begun: false }
     }
 
-    /// Continues a log whose line of column names is already written.
+    /// Creates a log that continues one whose line of column names is already written.
     pub fn append(writer: W) -> Self {
         Self { writer, begun: true }
     }

@@ -42,11 +42,11 @@ pub enum DatasetError {
 }
 
 impl Dataset {
-    /// A dataset of N examples in memory: an array for each input of the model, and labels for each
-    /// output, which are numbers, rows of numbers, or classes (u32).
+    /// Creates a dataset of N examples in memory: an array `[N, ..]` for each input of the model,
+    /// and labels `[N, ..]` for each output, which are numbers, rows of numbers, or classes (u32).
     ///
     /// # Errors
-    /// If the arrays are not of as many examples.
+    /// Fails if the arrays do not all have N examples.
     pub fn new(
         inputs: impl Into<Vec<HostTensor>>,
         labels: impl Into<Vec<HostTensor>>,
@@ -57,11 +57,8 @@ impl Dataset {
         Self::of(share(inputs.into()), share(labels.into()))
     }
 
-    /// Makes a dataset of N examples from arrays that need not be in memory: an array for each
-    /// input of the model, and labels for each output.
-    ///
-    /// # Errors
-    /// If the arrays do not all have N examples.
+    /// Creates a dataset of N examples from arrays that need not be in memory: an array `[N, ..]`
+    /// for each input of the model, and labels `[N, ..]` for each output.
     pub fn of(
         inputs: impl Into<Vec<Arc<dyn Examples>>>,
         labels: impl Into<Vec<Arc<dyn Examples>>>,
@@ -102,11 +99,8 @@ impl Dataset {
         Ok(self)
     }
 
-    /// Sets the weight in the loss of examples by the class of their first labels: `weights[k]` for
-    /// class k, and 1 for classes beyond.
-    ///
-    /// # Errors
-    /// If the labels cannot be read.
+    /// Sets the weight in the loss of each example by the class of its first labels: `weights[k]`
+    /// for class k, and 1 for classes beyond the end.
     pub fn class_weights(self, weights: &[f32]) -> Result<Self, DatasetError> {
         let Some(labels) = self.labels.first() else { return Ok(self) };
         let weight = |class: usize| weights.get(class).copied().unwrap_or(1.0);
@@ -122,12 +116,12 @@ impl Dataset {
         self.sample_weights(all.map_err(|error| DatasetError::Read(error.into()))?)
     }
 
-    /// The number of examples.
+    /// Returns the number of examples.
     pub fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// Returns true, if there are no examples.
+    /// Returns true if there are no examples.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
@@ -145,15 +139,16 @@ impl Dataset {
         Ok(fnv1a((self.order.len() as u64).to_le_bytes().into_iter().chain(bytes)))
     }
 
-    /// Returns true, if examples have weights.
+    /// Returns true if examples or steps have weights.
     pub fn is_weighted(&self) -> bool {
         !self.weights.is_empty()
     }
 
-    /// The labels of each output, in order.
+    /// Reads and returns the labels of all examples, an array `[N, ..]` for each output, in the
+    /// order of the examples.
     ///
     /// # Errors
-    /// If they cannot be read.
+    /// Fails if the labels cannot be read.
     pub fn labels(&self) -> Result<Vec<HostTensor>, DatasetError> {
         read(&self.labels, &self.order)
     }
@@ -164,7 +159,7 @@ impl Dataset {
         self.labels.iter().map(|labels| labels.shape())
     }
 
-    /// Keeps the first `count` examples, or all, if there are fewer.
+    /// Keeps the first `count` examples, or all if there are fewer.
     pub fn take(mut self, count: usize) -> Self {
         self.order.truncate(count);
         self
@@ -176,8 +171,8 @@ impl Dataset {
         Self { order: self.order[range.start.min(end)..end].to_vec(), ..self.clone() }
     }
 
-    /// Shuffles the examples and divides them into two datasets, the first of which gets `fraction`
-    /// of them, rounded to the nearest number.
+    /// Shuffles the examples by `seed` and divides them into two datasets. The first gets
+    /// `fraction` (0..=1) of them, rounded to the nearest number, the second the rest.
     pub fn split(mut self, fraction: f64, seed: u64) -> (Self, Self) {
         Rng::new(seed, SPLIT_STREAM).shuffle(&mut self.order);
         let at = ((self.order.len() as f64 * fraction).round() as usize).min(self.order.len());
@@ -194,12 +189,12 @@ impl Dataset {
         Self { order, ..self.clone() }
     }
 
-    /// Iterates over all examples in order, `size` at a time.
+    /// Iterates over all examples in order, in batches of `size`; the last batch may be smaller.
     pub fn batches(&self, size: usize) -> Batches {
         Batches::start(self.clone(), size)
     }
 
-    /// Returns all examples in the random order that belongs to this seed and epoch.
+    /// Returns all examples in a random order, which `seed` and `epoch` decide.
     pub fn shuffled(&self, seed: u64, epoch: u64) -> Self {
         let mut dataset = self.clone();
         Rng::new(seed, epoch).shuffle(&mut dataset.order);
@@ -244,8 +239,9 @@ fn check(inputs: &Shape, others: &Shape) -> Result<(), DatasetError> {
 /// Streams below this one belong to epochs.
 const SPLIT_STREAM: u64 = u64::MAX;
 
-/// Batches prepared on another thread, two ahead. The last may be smaller; none follows one that
-/// could not be read. Dropping it ends the thread.
+/// An iterator over the batches of a dataset, which another thread prepares, two ahead. The last
+/// batch may be smaller; none follows one that could not be read. Dropping the iterator ends the
+/// thread.
 #[derive(Debug)]
 pub struct Batches {
     receiver: Receiver<Result<Batch, DatasetError>>,

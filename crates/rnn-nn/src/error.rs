@@ -5,7 +5,8 @@ use rnn_core::{Shape, TensorError};
 use rnn_formats::onnx::TooLarge;
 use rnn_graph::{DeviceError, GraphError};
 
-/// A layer that cannot take the inputs that it is called on.
+/// The error of a layer that cannot take the inputs that it is called on. Shapes are without the
+/// batch axis.
 #[derive(Debug, thiserror::Error)]
 #[error("{layer} takes {expected}, got {found} (without the batch axis)")]
 pub struct LayerError {

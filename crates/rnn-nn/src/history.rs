@@ -37,7 +37,7 @@ fn finite_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
-/// The name of one of the [`Metrics`].
+/// The name of one of the [`Metrics`], for callbacks that watch it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Figure {
     /// The loss, which is better if smaller; the others if larger.
@@ -116,7 +116,7 @@ fn area_under_roc(buckets: &[f64]) -> f64 {
     ratio(area, negatives * positives)
 }
 
-/// The results of one epoch.
+/// The results of one epoch: its metrics and its time in seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct EpochLog {
     /// The number of the epoch, from 1 on.
@@ -130,12 +130,12 @@ pub struct EpochLog {
 }
 
 impl EpochLog {
-    /// The column names of [`EpochLog::csv`], comma-separated.
+    /// The column names of [`EpochLog::csv`] as a line, comma-separated, with its end.
     pub const CSV_NAMES: &str = "epoch,loss,accuracy,precision,recall,f1,auc,val_loss,val_accuracy,\
         val_precision,val_recall,val_f1,val_auc,seconds\n";
 
     /// Returns the epoch as a line of comma-separated values in the order of
-    /// [`EpochLog::CSV_NAMES`].
+    /// [`EpochLog::CSV_NAMES`]. Without validation its columns are empty.
     pub fn csv(&self) -> String {
         let validation = self.validation.map_or(",,,,,".into(), |v| v.csv());
         format!("{},{},{validation},{}\n", self.epoch, self.train.csv(), self.seconds)
@@ -149,7 +149,7 @@ pub struct History {
     pub epochs: Vec<EpochLog>,
 }
 
-/// The length of a training and the size of its batches.
+/// The length of a training in epochs and the size of its batches in examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FitOptions {
     /// The number of passes over the training examples.

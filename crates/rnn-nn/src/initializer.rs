@@ -42,7 +42,7 @@ pub enum Initializer {
 const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_239_8;
 
 impl Initializer {
-    /// Draws the values of a weight of this shape, row-major.
+    /// Draws the values of a weight of shape `shape`, row-major, from `rng`.
     pub fn draw(&self, shape: &[usize], rng: &mut Rng) -> Vec<f32> {
         let len: usize = shape.iter().product();
         let columns = shape.last().copied().unwrap_or(1);

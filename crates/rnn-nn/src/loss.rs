@@ -45,7 +45,7 @@ impl Default for Loss {
     }
 }
 
-/// The tensors of a loss in a graph.
+/// The tensors of a loss in a graph: what it compares, and its value.
 #[derive(Clone, Copy, Debug)]
 pub struct LossOutputs {
     /// The predictions that metrics compare with the labels, `[rows, C]`: logits, if the model ends
@@ -67,23 +67,26 @@ pub(crate) fn rows(output: &[usize]) -> [usize; 2] {
 }
 
 impl Loss {
-    /// The cross-entropy of the probabilities of sigmoid units with labels 0 and 1.
+    /// Returns the cross-entropy between labels 0 and 1, `[..]`, and the probabilities that sigmoid
+    /// units output, of the same shape.
     pub fn binary_crossentropy() -> Self {
         Self::BinaryCrossentropy(Crossentropy::default())
     }
 
-    /// The cross-entropy of the probabilities of a softmax with labels that are probabilities,
-    /// `[.., C]`.
+    /// Returns the cross-entropy between labels that are probabilities, `[.., C]`, and the
+    /// probabilities `[.., C]` that a softmax outputs.
     pub fn categorical_crossentropy() -> Self {
         Self::CategoricalCrossentropy(Crossentropy::default())
     }
 
-    /// The cross-entropy of the probabilities of a softmax with labels that are classes, u32.
+    /// Returns the cross-entropy between labels that are classes, u32 `[..]`, and the probabilities
+    /// `[.., C]` that a softmax outputs.
     pub fn sparse_categorical_crossentropy() -> Self {
         Self::SparseCategoricalCrossentropy { from_logits: false }
     }
 
-    /// Returns true, if the model outputs logits instead of probabilities.
+    /// Returns true if the model outputs logits instead of probabilities; false for losses that are
+    /// no cross-entropies.
     pub fn from_logits(&self) -> bool {
         match self {
             Self::BinaryCrossentropy(of) | Self::CategoricalCrossentropy(of) => of.from_logits,
@@ -92,7 +95,8 @@ impl Loss {
         }
     }
 
-    /// The type of the labels of a batch, for a model's output of this type.
+    /// Returns the type of the labels of a batch for a model's output of type `output`: classes u32
+    /// without the last axis for the sparse cross-entropy, else floats of the output's shape.
     pub fn labels(&self, output: &TensorType) -> TensorType {
         match self {
             Self::SparseCategoricalCrossentropy { .. } => {
@@ -103,7 +107,7 @@ impl Loss {
         }
     }
 
-    /// The sums that the metrics of this loss are computed from.
+    /// Returns the sums from which the metrics of this loss are computed.
     pub fn metric_sums(&self) -> MetricSums {
         match self {
             Self::BinaryCrossentropy(_) => MetricSums::Binary,

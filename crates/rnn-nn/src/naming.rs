@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 /// Makes names unique and keeps their order: of names with equal `key` the first stays, the others
-/// get the smallest number that no other name has, as `dec`, `dec_1`, `dec_2`.
+/// get the smallest number that makes a new name, as `dec`, `dec_1`, `dec_2`.
 pub fn distinct_names(names: &[&str], key: impl Fn(&str) -> String) -> Vec<String> {
     let mut taken: HashSet<String> = names.iter().map(|name| key(name)).collect();
     let mut seen = HashSet::new();

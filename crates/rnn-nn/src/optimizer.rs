@@ -34,7 +34,7 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// The learning rate of a step, counted from 0.
+    /// Returns the learning rate of a step, counted from 0.
     pub fn rate(&self, step: u64) -> f64 {
         match *self {
             Self::Constant(rate) => rate,
@@ -64,7 +64,8 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// The limit on gradients that are too large.
+/// The limit on gradients that are too large (`clipvalue`, `clipnorm` and `global_clipnorm` of
+/// keras/src/optimizers/base_optimizer.py).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Clip {
     /// Nothing.
@@ -112,66 +113,71 @@ impl<R: Into<Rule>> From<R> for Optimizer {
 }
 
 impl Optimizer {
-    /// An optimizer of this rule and learning rate, without weight decay and clipping.
+    /// Creates an optimizer of this rule with a constant learning rate, without weight decay and
+    /// clipping.
     pub fn new(rule: impl Into<Rule>, learning_rate: f64) -> Self {
         let learning_rate = Schedule::Constant(learning_rate);
         Self { rule: rule.into(), learning_rate, weight_decay: 0.0, clip: Clip::Off }
     }
 
-    /// Plain gradient descent with a learning rate of 0.01.
+    /// Returns plain gradient descent ([`Sgd`](rnn_ops::rules::Sgd)) with Keras's learning rate of
+    /// 0.01.
     pub fn sgd() -> Self {
         ops::Sgd::default().into()
     }
 
-    /// RMSprop with a learning rate of 0.001.
+    /// Returns RMSprop with Keras's defaults and learning rate of 0.001.
     pub fn rmsprop() -> Self {
         ops::RmsProp::default().into()
     }
 
-    /// Adagrad with a learning rate of 0.001.
+    /// Returns Adagrad with Keras's defaults and learning rate of 0.001.
     pub fn adagrad() -> Self {
         ops::Adagrad::default().into()
     }
 
-    /// Adadelta with a learning rate of 0.001; in 2018 it was 1.
+    /// Returns Adadelta with Keras's defaults and learning rate of 0.001; in 2018 it was 1.
     pub fn adadelta() -> Self {
         ops::Adadelta::default().into()
     }
 
-    /// Adam with a learning rate of 0.001.
+    /// Returns Adam with Keras's defaults and learning rate of 0.001.
     pub fn adam() -> Self {
         ops::Adam::default().into()
     }
 
-    /// Adam with weights that decay by 0.004 times the learning rate at each step.
+    /// Returns Adam with a learning rate of 0.001 and weights that decay by 0.004 times the
+    /// learning rate at each step (keras/src/optimizers/adamw.py).
     pub fn adamw() -> Self {
         Self::adam().weight_decay(0.004)
     }
 
-    /// Adam with Nesterov's momentum and a learning rate of 0.001.
+    /// Returns Nadam, Adam with Nesterov's momentum, with Keras's defaults and learning rate of
+    /// 0.001.
     pub fn nadam() -> Self {
         ops::Nadam::default().into()
     }
 
-    /// Sets a constant learning rate.
+    /// Sets a learning rate that is the same at every step.
     pub fn learning_rate(mut self, rate: f64) -> Self {
         self.learning_rate = Schedule::Constant(rate);
         self
     }
 
-    /// Sets a learning rate that depends on the step.
+    /// Sets a learning rate that depends on the number of the step.
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.learning_rate = schedule;
         self
     }
 
-    /// Subtracts this fraction of each weight, times the learning rate, at every step.
+    /// Sets the fraction of each weight that, times the learning rate, is subtracted from it at
+    /// every step.
     pub fn weight_decay(mut self, decay: f64) -> Self {
         self.weight_decay = decay;
         self
     }
 
-    /// Sets the limit on gradients.
+    /// Sets the limit on gradients; there is none by default.
     pub fn clip(mut self, clip: Clip) -> Self {
         self.clip = clip;
         self
@@ -183,7 +189,7 @@ impl Optimizer {
         plain.chain([("AdamW", Self::adamw())]).collect()
     }
 
-    /// Keras's class name.
+    /// Returns Keras's class name, such as `Adam`.
     pub fn class(&self) -> &'static str {
         self.rule.class()
     }
@@ -226,27 +232,27 @@ impl Optimizer {
         Ok(())
     }
 
-    /// The number of values that it keeps for each weight.
+    /// Returns the number of values that the optimizer keeps for each weight, its slots.
     pub fn slots(&self) -> usize {
         self.rule.slots().len()
     }
 
-    /// Keras's names of the values that it keeps for each weight.
+    /// Returns Keras's names of the slots, the values that the optimizer keeps for each weight.
     pub fn slot_names(&self) -> Vec<&'static str> {
         self.rule.slots()
     }
 
-    /// The order of the slots in Keras's files.
+    /// Returns the order of the slots in Keras's files.
     pub fn slot_order(&self) -> SlotOrder {
         self.rule.slot_order()
     }
 
-    /// The value that every slot has before the first step.
+    /// Returns the value that every slot has before the first step.
     pub fn initial_slot_value(&self) -> f32 {
         self.rule.initial_slot_value()
     }
 
-    /// The learning rate, if it is the same at every step.
+    /// Returns the learning rate if it is the same at every step; `None` if it follows a schedule.
     pub fn constant_rate(&self) -> Option<f64> {
         match self.learning_rate {
             Schedule::Constant(rate) => Some(rate),
@@ -254,13 +260,14 @@ impl Optimizer {
         }
     }
 
-    /// A number that Keras stores after the slots, such as Nadam's product of momenta: its value
-    /// after this many steps.
+    /// Returns the number that Keras stores after the slots, such as Nadam's product of momenta, as
+    /// it is after `steps` steps; `None` if the rule has no such number.
     pub fn kept_number(&self, steps: u64) -> Option<f64> {
         self.rule.kept_number(steps)
     }
 
-    /// The parameters of step 1, 2, .., with the learning rate multiplied by `factor`.
+    /// Returns the numbers that the kernel of an update needs for step number `step`, counted from
+    /// 1, with the learning rate multiplied by `factor`.
     pub fn step_params(&self, step: u64, factor: f64) -> StepParams {
         let learning_rate = factor * self.learning_rate.rate(step - 1);
         let weight_decay = (self.weight_decay * learning_rate) as f32;

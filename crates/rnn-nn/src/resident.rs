@@ -30,7 +30,8 @@ impl Resident {
     const STATE: &str = "/state";
     const DEBIAS: &str = "/zero_debias";
 
-    /// The resident of a name in a graph or in the file of a state.
+    /// Returns the resident that has this name in a graph or in the file of a state; any other name
+    /// is [`Self::Other`].
     pub fn of_name(name: &str) -> Self {
         let slot = || name.strip_prefix(Self::SLOT)?.parse().ok().map(Self::OptimizerSlot);
         let layer = |suffix| name.strip_suffix(suffix).map(str::to_owned);
@@ -47,7 +48,8 @@ impl Resident {
         }
     }
 
-    /// True for what a step writes before it reads it, so that it is no part of a state.
+    /// Returns true if a step writes the resident before it reads it, so that it is no part of a
+    /// training's state.
     pub fn is_scratch(&self) -> bool {
         matches!(self, Self::Gradients | Self::Exchange)
     }

@@ -17,7 +17,7 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-/// The arrays of one `.npy`, `.npz`, `.csv` or folder of `.npy` files, by their names.
+/// The arrays of one `.npy`, `.npz` or `.csv` file, or of a folder of `.npy` files, by their names.
 pub struct Arrays {
     path: PathBuf,
     held: Held,
@@ -39,7 +39,7 @@ enum Held {
 /// An array that would take more than this part of the memory that is free is streamed.
 const SHARE: u64 = 4;
 
-/// The kind of elements that an array is read as.
+/// The kind of elements that an array is read as: floats or integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementKind {
     /// Floating-point numbers, as `f32`.
@@ -66,7 +66,7 @@ impl Arrays {
     /// reads its examples from there.
     ///
     /// # Errors
-    /// If it cannot be read, or has another form.
+    /// Fails if the path cannot be read, or has another form.
     pub fn open(path: &Path, stream: bool) -> Result<Self> {
         Self::open_columns(path, stream, None, |table| Ok((table.all()?, None)))
     }
@@ -132,7 +132,8 @@ impl Arrays {
         }
     }
 
-    /// Returns the names of the arrays in an archive or a folder that were never asked for.
+    /// Returns the names of the arrays in an archive or a folder that were never asked for, for a
+    /// warning.
     pub fn unused(&self) -> Vec<String> {
         match self.held {
             Held::One | Held::Table(..) => vec![],
@@ -145,7 +146,7 @@ impl Arrays {
         self.names().iter().any(|n| n == name)
     }
 
-    /// Returns the name of the array if there is exactly one.
+    /// Returns the name of the array if there is exactly one, else `None`.
     pub fn only(&self) -> Option<String> {
         let mut names = self.names();
         names.pop().filter(|_| names.is_empty())

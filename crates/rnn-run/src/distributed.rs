@@ -20,11 +20,12 @@ use std::time::Duration;
 /// The time that other ranks wait before they report an error that rank 0 may have met as well.
 const HEAD_START: Duration = Duration::from_secs(1);
 
-/// Joins the other ranks and does the same work on all of them. An error on one of them is reported
-/// by the host, once, and ends all.
+/// Joins the processes (ranks) that MPI has started and calls `work` on each of them. If `work`
+/// fails on a rank, the host reports the error once, and all ranks end with the exit code that it
+/// returns.
 ///
 /// # Errors
-/// If this program was built without MPI.
+/// Fails if this program was built without MPI, or MPI is in use already.
 pub fn together(host: &dyn Host, work: impl FnOnce(&Rc<dyn World>) -> Result<()>) -> Result<()> {
     let world = join()?;
     let rank = world.rank();
@@ -37,11 +38,12 @@ pub fn together(host: &dyn Host, work: impl FnOnce(&Rc<dyn World>) -> Result<()>
     Ok(())
 }
 
-/// Joins the other ranks. Rank 0 calls `lead`; the others open the device that `choice` names and
-/// train whatever rank 0 trains.
+/// Joins the processes (ranks) that MPI has started. Rank 0 calls `lead`; the others open the
+/// device that `choice` names and train whatever rank 0 trains. An error on one rank ends all, as
+/// in [`together`].
 ///
 /// # Errors
-/// If this program was built without MPI.
+/// Fails if this program was built without MPI, or MPI is in use already.
 pub fn run(
     choice: &str,
     host: &Arc<dyn Host>,

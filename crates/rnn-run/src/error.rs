@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// A cause that another setting, folder or file would remove. Other errors of this crate are plain
-/// `anyhow` errors.
+/// An error whose cause another setting, folder or file would remove, so that a caller can react to
+/// it. Other errors of this crate are plain `anyhow` errors.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RunError {

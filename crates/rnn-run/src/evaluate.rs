@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use rnn::Device;
 use std::path::Path;
 
-/// A run that has been evaluated.
+/// The results of a run that has been evaluated.
 pub struct Evaluated {
     /// The folder of the run.
     pub folder: RunFolder,

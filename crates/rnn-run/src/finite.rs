@@ -16,12 +16,12 @@ pub struct FiniteRows {
 }
 
 impl FiniteRows {
-    /// Begins a count of no rows. `what` is "inputs" or "outputs", for the message.
+    /// Begins a count of no rows. `what` is "inputs" or "outputs", for the warning.
     pub fn of(what: &'static str) -> Self {
         Self { what, rows: 0, broken: 0, first: None }
     }
 
-    /// Looks at the next rows, which are those of the leading axis that all these tensors share.
+    /// Counts the next rows, which are those of the leading axis that all these tensors share.
     /// Tensors of integers are finite.
     pub fn see(&mut self, tensors: &[HostTensor]) {
         let rows = tensors.iter().filter_map(|t| t.shape().dims().first().copied()).min();
@@ -40,7 +40,7 @@ impl FiniteRows {
         self.rows += rows;
     }
 
-    /// Looks at the next rows, each of which is a slice of its elements.
+    /// Counts the next rows, each of which is a slice of its elements.
     pub fn see_rows<'a>(&mut self, rows: impl IntoIterator<Item = &'a [f32]>) {
         for row in rows {
             if !row.iter().all(|value| value.is_finite()) {
@@ -51,7 +51,7 @@ impl FiniteRows {
         }
     }
 
-    /// Returns a line for people if a row is not finite, else `None`.
+    /// Returns a warning for people if a row is not finite; `None` if all are.
     pub fn warning(&self) -> Option<String> {
         (self.broken > 0).then(|| format!("warning: {self}"))
     }

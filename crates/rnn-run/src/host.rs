@@ -69,14 +69,15 @@ impl Host for () {
     fn warn(&self, _: fmt::Arguments<'_>) {}
 }
 
-/// A registration with a [`Host`], which ends when it is dropped.
+/// A registration with a [`Host`], which ends when it is dropped. [`Default`] gives one of nothing.
 #[derive(Debug, Default)]
 pub struct Guard {
     _registration: Option<Box<dyn Any + Send>>,
 }
 
 impl Guard {
-    /// Wraps what ends the registration when it is dropped.
+    /// Returns a guard that owns `registration`, and drops it when the guard is dropped; dropping
+    /// it must end the registration.
     pub fn new(registration: impl Any + Send) -> Self {
         Self { _registration: Some(Box::new(registration)) }
     }

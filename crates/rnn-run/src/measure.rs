@@ -137,7 +137,8 @@ fn highest(scores: &[f32]) -> usize {
     (0..scores.len()).fold(0, higher)
 }
 
-/// Returns the metrics of a model on a part of the data as a line.
+/// Returns the metrics of a model on a part of the data as a line for people, without those that
+/// `metric_sums` does not count.
 pub fn describe(part: Split, m: &Metrics, metric_sums: MetricSums) -> String {
     let mut line = format!("{} loss ", part.name());
     line += &match metric_sums {

@@ -67,12 +67,13 @@ impl Footprint {
         }
     }
 
-    /// Returns the bytes of all blocks of the arena.
+    /// Returns the number of bytes of all blocks of the arena, which intermediate tensors share.
     pub fn arena(&self) -> u64 {
         self.blocks.iter().sum()
     }
 
-    /// Returns all bytes: the arena, the residents and the inputs.
+    /// Returns the number of bytes that a step keeps in all: the arena, the residents and the
+    /// inputs.
     pub fn total(&self) -> u64 {
         self.arena() + self.lasting().sum::<u64>()
     }

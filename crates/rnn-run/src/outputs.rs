@@ -7,7 +7,8 @@ use rnn::nn::distinct_names;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The files that a command reads, and those that it has been given to write so far.
+/// A record of the files that a command reads, and of those that it has taken for writing, so that
+/// none is overwritten by mistake.
 #[derive(Debug, Default)]
 pub struct Outputs {
     sources: Vec<PathBuf>,
@@ -15,17 +16,17 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Begins the outputs of a command that reads these files and folders.
+    /// Begins the record of a command that reads these files and folders.
     pub fn of(sources: &[&Path]) -> Self {
         let sources = sources.iter().map(|source| (*source).to_owned()).collect();
         Self { sources, taken: vec![] }
     }
 
-    /// Takes a file for writing and returns its path.
+    /// Takes the file `path` for writing and returns its path; nothing is written yet.
     ///
     /// # Errors
-    /// If it is taken already, is a folder, is what the command reads by whatever name, or is a file
-    /// of a run.
+    /// Fails if the file is taken already, is a folder, is what the command reads (also by another
+    /// name), or is a file of a run.
     pub fn take(&mut self, path: &Path) -> Result<PathBuf> {
         let shown = path.display();
         let name = path.file_name().with_context(|| format!("{shown} names no file"))?;

@@ -18,7 +18,7 @@ use rnn_graph::Device;
 /// Frames of the tutorial's videos.
 const TUTORIAL_FRAMES: usize = 15;
 
-/// The video that is rolled out, and how far.
+/// The choice of the video that is continued, and how far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RolloutOptions {
     /// Number of the video; by default the fifth that was not trained on.

@@ -25,10 +25,10 @@ const IMDB_WORDS: Download = Download {
     bytes: 1_641_221,
 };
 
-/// Name of the list of words beside `imdb.npz`.
+/// Name of the file with the list of words that stands beside `imdb.npz`.
 pub const WORD_INDEX: &str = "imdb_word_index.json";
 
-/// A function that downloads a file to a path.
+/// A function that downloads a file from the web to a path.
 pub type Fetch<'a> = dyn Fn(&Download, &Path) -> Result<()> + 'a;
 
 /// The origin of the reviews or videos that a model of the tutorial is trained on.
@@ -69,7 +69,7 @@ impl DatasetSource {
         }
     }
 
-    /// Returns the name of the data, with which results are labelled.
+    /// Returns the name of the data, which labels results.
     pub fn name(&self) -> String {
         match self {
             Self::Imdb(_) => "IMDB reviews".into(),
@@ -92,7 +92,7 @@ impl DatasetSource {
     }
 }
 
-/// Reviews that were found, and what was not.
+/// The reviews that [`DatasetSource::find`] has found, and what was not found.
 #[derive(Debug)]
 pub struct Found {
     /// The origin of the reviews.

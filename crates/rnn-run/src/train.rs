@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The circumstances of a training, none of which changes its result.
+/// Options of a training that do not change its result.
 #[derive(Clone, Debug)]
 pub struct TrainOptions {
     /// When checkpoints are taken, how many are kept, and whether an earlier run is replaced.
@@ -55,7 +55,7 @@ impl Default for TrainOptions {
 }
 
 impl TrainOptions {
-    /// Returns how many processes train together.
+    /// Returns the number of processes that train together; 1 without MPI.
     pub fn ranks(&self) -> usize {
         self.world.as_ref().map_or(1, |world| world.size())
     }

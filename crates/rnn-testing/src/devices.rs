@@ -4,7 +4,7 @@ use rnn_graph::Device;
 use rnn_wgpu::{Adapter, Options, WgpuDevice};
 use std::ops::Deref;
 
-/// An open device that tests run on.
+/// An open device that tests run on: the CPU, or an adapter (GPU).
 #[derive(Debug)]
 pub enum TestDevice {
     /// The CPU device.
@@ -14,7 +14,7 @@ pub enum TestDevice {
 }
 
 impl TestDevice {
-    /// The device by its own type, if it is an adapter.
+    /// Returns the device as a [`WgpuDevice`]; `None` for the CPU.
     pub fn gpu(&self) -> Option<&WgpuDevice> {
         match self {
             Self::Cpu(_) => None,
@@ -43,10 +43,7 @@ impl From<TestDevice> for Box<dyn Device> {
     }
 }
 
-/// The adapters of this machine, the best first. Without any the running test is skipped.
-///
-/// # Panics
-/// If there is none and `RNN_GPU_REQUIRE_GPU=1`.
+/// Returns the adapters of this machine, the best first. Without any the running test is skipped.
 pub fn adapters() -> Vec<Adapter> {
     let all = rnn_wgpu::adapters();
     if all.is_empty() {
@@ -64,30 +61,21 @@ pub fn open(adapter: &Adapter) -> WgpuDevice {
     device.unwrap_or_else(|error| panic!("{}: {error}", adapter.info))
 }
 
-/// The best adapter, opened. Without any the running test is skipped.
-///
-/// # Panics
-/// If there is none and `RNN_GPU_REQUIRE_GPU=1`.
+/// Opens and returns the best adapter; `None` without any, and the running test is skipped.
 pub fn gpu() -> Option<WgpuDevice> {
     adapters().first().map(open)
 }
 
-/// The CPU device and every adapter, opened. Without any adapter that part of the running test is
-/// skipped.
-///
-/// # Panics
-/// If there is no adapter and `RNN_GPU_REQUIRE_GPU=1`.
+/// Opens and returns the CPU device and every adapter. Without any adapter that part of the running
+/// test is skipped.
 pub fn devices() -> Vec<TestDevice> {
     let gpus = adapters();
     let gpus = gpus.iter().map(|adapter| TestDevice::Gpu(open(adapter)));
     std::iter::once(TestDevice::Cpu(CpuDevice::new())).chain(gpus).collect()
 }
 
-/// The CPU device and every adapter, opened, by short names for tests that are one for each device:
-/// `cpu`, `gpu`, and `gpu2`, `gpu3` and so on for more adapters.
-///
-/// # Panics
-/// If there is no adapter and `RNN_GPU_REQUIRE_GPU=1`.
+/// Opens and returns the CPU device and every adapter, with short names for tests that are one for
+/// each device: `cpu`, `gpu`, and `gpu2`, `gpu3` and so on for more adapters.
 pub fn named_devices() -> Vec<(String, TestDevice)> {
     let name = |index| match index {
         0 => "cpu".into(),

@@ -13,35 +13,26 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-/// Says that the running test, or a part of it, is skipped.
+/// Prints that the running test, or a part of it, is skipped for this reason.
 pub fn skip(reason: impl Display) {
     println!("SKIPPED {}: {reason}", test());
 }
 
-/// Says that the running test is skipped, because no adapter was found.
-///
-/// # Panics
-/// If `RNN_GPU_REQUIRE_GPU=1`.
+/// Prints that the running test is skipped, because no adapter was found.
 pub fn skip_without_adapter() {
     let required = env::var("RNN_GPU_REQUIRE_GPU").as_deref() == Ok("1");
     assert!(!required, "{}: no adapter, and RNN_GPU_REQUIRE_GPU=1", test());
     skip("no adapter");
 }
 
-/// Says that the running test is skipped, because the machine lacks what every machine of CI has.
-///
-/// # Panics
-/// If `CI` is set.
+/// Prints that the running test is skipped, because the machine lacks what every machine of CI has.
 pub fn skip_outside_ci(reason: impl Display) {
     assert!(env::var_os("CI").is_none(), "{}: {reason}, and CI is set", test());
     skip(reason);
 }
 
-/// The path of a file of the folder `shared` beside the checkout, or of the one that
-/// `RNN_GPU_SHARED` names. Without the file the running test is skipped.
-///
-/// # Panics
-/// If `CI` is set and there is the folder without the file.
+/// Returns the path of a file of the folder `shared` beside the checkout, or of the one that
+/// `RNN_GPU_SHARED` names; `None` without the file, and the running test is skipped.
 pub fn shared(file: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let folder = env::var_os("RNN_GPU_SHARED").map_or_else(beside, PathBuf::from);

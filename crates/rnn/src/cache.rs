@@ -7,7 +7,7 @@ use rnn_wgpu::{Adapter, OpenError, Options, Prover, VariantChoice, WgpuDevice};
 use std::env;
 use std::path::PathBuf;
 
-/// The error of a user without a home directory, in which files would be kept.
+/// The error that the user has no home directory, in which files would be cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no home directory to keep files in; set RNN_GPU_CACHE")]
 pub struct NoHome;
@@ -26,8 +26,8 @@ pub fn folder() -> Result<PathBuf, NoHome> {
     Ok(base.cache_dir().join("rnn-gpu"))
 }
 
-/// Returns the folder of compiled kernels and of tuning results of GPUs, or `None` if
-/// `RNN_GPU_NO_CACHE` is set or there is no home directory.
+/// Returns the folder of compiled kernels and tuning results of GPUs; `None` if `RNN_GPU_NO_CACHE`
+/// is set or there is no home directory.
 pub fn of_devices() -> Option<PathBuf> {
     let unwanted = env::var_os("RNN_GPU_NO_CACHE").is_some_and(|value| !value.is_empty());
     folder().ok().filter(|_| !unwanted).map(|folder| folder.join("pipelines"))

@@ -26,11 +26,8 @@ fn silent() -> Tell {
     Arc::new(|_| {})
 }
 
-/// Opens `auto`, `cpu`, `gpu`, `gpu:N`, or the first device whose name contains the word. Returns
-/// it with the reason for the choice.
-///
-/// # Errors
-/// If there is no such device, or it cannot be opened.
+/// Opens the device that `choice` names: `auto`, `cpu`, `gpu`, `gpu:N`, or a word in the name of a
+/// device, of which the first is taken. Returns it with the reason for the choice.
 pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
     open_with(choice, &silent())
 }

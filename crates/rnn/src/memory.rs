@@ -3,7 +3,8 @@
 use std::fmt;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-/// The error of a model whose weights do not fit into memory.
+/// The error that the weights of a model do not fit into memory, with their bytes and those
+/// available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the model's {} parameters need {} of memory, {} are free",
@@ -18,7 +19,8 @@ pub struct TooLarge {
     pub free: u64,
 }
 
-/// Returns the bytes of memory that this machine can give, within the limits of a container.
+/// Returns the number of bytes of memory that this machine can give, within the limits of a
+/// container.
 pub fn available() -> u64 {
     let kind = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(kind);
@@ -27,10 +29,8 @@ pub fn available() -> u64 {
     system.available_memory().min(limit)
 }
 
-/// Makes sure that the weights of a model with this number of parameters fit into memory.
-///
-/// # Errors
-/// [`TooLarge`] if they do not.
+/// Makes sure that the weights of a model with `parameters` parameters, four bytes each, fit into
+/// memory.
 pub fn check_weights(parameters: usize) -> Result<(), TooLarge> {
     let (need, free) = (4 * parameters as u64, available());
     if need <= free { Ok(()) } else { Err(TooLarge { parameters, need, free }) }

@@ -11,14 +11,16 @@ pub const THRESHOLD: f32 = 0.5;
 
 type Result<T> = std::result::Result<T, TrainError>;
 
-/// A model that tells positive texts from negative ones, with the words that it knows.
+/// A model that tells positive texts from negative ones, with the words that it knows and the
+/// length of its input.
 pub struct TextClassifier {
     trainer: Trainer,
     vocabulary: Vocabulary,
     length: usize,
 }
 
-/// The prediction of a model for one text.
+/// The prediction of a model for one text: a probability and, if asked for, the contributions of
+/// the words.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Prediction {
     /// The text.
@@ -33,7 +35,7 @@ pub struct Prediction {
     pub words: Option<Vec<Contribution>>,
 }
 
-/// The contribution of one word of a text to its prediction.
+/// The contribution of one word of a text to its prediction, in log-odds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Contribution {
     /// The word in lower case.
@@ -50,8 +52,8 @@ pub struct Contribution {
 }
 
 impl TextClassifier {
-    /// Returns a classifier by a model that takes `[B, length]` token ids and outputs one
-    /// probability per row.
+    /// Creates a classifier of a model that takes token ids `[B, length]` and outputs one
+    /// probability per row, `[B, 1]`.
     pub fn new(trainer: Trainer, vocabulary: Vocabulary, length: usize) -> Self {
         Self { trainer, vocabulary, length }
     }

@@ -26,7 +26,10 @@ pub(super) struct Package {
 }
 
 impl Workspace {
-    /// Asks cargo for the workspace at `root`.
+    /// Asks cargo for the packages of the workspace at `root` and their dependencies.
+    ///
+    /// # Errors
+    /// Fails if cargo cannot be started or does not know the workspace.
     pub fn load(root: &Path) -> Result<Self> {
         let output = Command::new(crate::cargo_path())
             .args(["metadata", "--format-version", "1", "--no-deps"])
@@ -42,6 +45,10 @@ impl Workspace {
         Self::from_metadata(&metadata)
     }
 
+    /// Reads the packages and their dependencies from the output of `cargo metadata`.
+    ///
+    /// # Errors
+    /// Fails if the output lacks a part that is expected.
     pub fn from_metadata(metadata: &Value) -> Result<Self> {
         let root = text(metadata, "workspace_root")?;
         let packages = list(metadata, "packages")?;

@@ -6,9 +6,9 @@ use super::vocabulary::{
 use rnn_core::Rng;
 use std::ops::Range;
 
-/// The fewest words of a review.
+/// The smallest number of words of a generated review.
 pub const MIN_WORDS: usize = 20;
-/// The most words of a review.
+/// The largest number of words of a generated review.
 pub const MAX_WORDS: usize = 200;
 
 /// Reviews in 100 that turn once, and that turn twice; the rest is of one opinion throughout.
@@ -39,7 +39,7 @@ impl Writer {
         Self { fillers: weights.collect() }
     }
 
-    /// Draws one review and returns its word ranks.
+    /// Draws one review with this label from `rng` and returns its words as ranks, from 1 on.
     pub fn review(&self, rng: &mut Rng, positive: bool) -> Vec<u32> {
         let len = MIN_WORDS as u32 + rng.below((MAX_WORDS - MIN_WORDS) as u32 + 1);
         let turns = match rng.below(100) {

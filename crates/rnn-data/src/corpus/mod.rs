@@ -24,13 +24,14 @@ const SEED: u64 = 2018;
 /// Reviews in each half of [`bundled`], as in IMDB.
 const REVIEWS: usize = 25_000;
 
-/// Generates the bundled corpus: 25,000 reviews to train on and 25,000 to test.
+/// Generates the bundled corpus: 25,000 reviews to train on and 25,000 to test, always the same.
 pub fn bundled() -> RawReviews {
     generate(SEED, REVIEWS, REVIEWS)
 }
 
-/// Generates `train` and `test` reviews in the form of IMDB, word ranks from 1 on. In each of the
-/// two sets the numbers of labels differ by at most one, and their order is random.
+/// Generates `train` and `test` synthetic reviews in the form of IMDB, word ranks from 1 on. In
+/// each of the two sets the numbers of labels differ by at most one, and their order is random;
+/// `seed` decides all.
 pub fn generate(seed: u64, train: usize, test: usize) -> RawReviews {
     RawReviews { train: reviews(seed, 0, train), test: reviews(seed, 1, test) }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// The number of words; ranks run from 1 to this.
+/// The number of words of the bundled corpus; ranks run from 1 to this.
 pub const VOCABULARY: u32 = 4000;
 
 const COMMON: [&str; 32] = [
@@ -122,7 +122,7 @@ fn made_up(index: usize) -> String {
     word
 }
 
-/// Returns a review as text. Ranks without a word are left out.
+/// Returns a review, given as word ranks, as text. Ranks without a word are left out.
 pub fn text(ranks: &[u32]) -> String {
     let words: Vec<String> = ranks.iter().filter_map(|&rank| word(rank)).collect();
     words.join(" ")

@@ -27,21 +27,23 @@ pub(super) struct Collection {
 }
 
 impl Collection {
-    /// Begins with no reviews. Words get the ranks of `vocabulary`, or ranks by their frequency.
+    /// Creates a collector without reviews. Words get the ranks of `vocabulary`, or without one
+    /// ranks by their frequency.
     pub fn new(vocabulary: Option<Vocabulary>) -> Self {
         let tokenizer = vocabulary.as_ref().map(|v| v.tokenizer().clone()).unwrap_or_default();
         let (numbers, reviews) = (HashMap::new(), RawReviews::default());
         Self { vocabulary, tokenizer, numbers, reviews, repaired: 0 }
     }
 
-    /// Returns bytes as text. Bytes that are no UTF-8 are replaced, and counted.
+    /// Returns bytes as text. Bytes that are no UTF-8 are replaced by U+FFFD, and counted for a
+    /// remark.
     pub fn text<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, str> {
         let text = String::from_utf8_lossy(bytes);
         self.repaired += usize::from(matches!(text, Cow::Owned(_)));
         text
     }
 
-    /// Adds a review.
+    /// Adds a review with its label to a part of the data.
     pub fn push(&mut self, part: TextSplit, text: &str, positive: bool) {
         let numbers = &mut self.numbers;
         let mut number = |word: &str| {

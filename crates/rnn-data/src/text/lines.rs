@@ -34,7 +34,7 @@ fn count(path: &Path, start: u64) -> std::io::Result<u64> {
     }
 }
 
-/// Returns the line and the problem of a file that the csv crate refuses.
+/// Returns the line, counted from 1, and the problem in words of a file that the csv crate refuses.
 pub fn problem(path: &Path, error: &csv::Error) -> (u64, String) {
     let line = error.position().map_or(1, |position| line_of(path, position));
     let what = match error.kind() {

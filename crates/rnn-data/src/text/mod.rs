@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 /// The longest text that is read: no review has 16 MiB.
 const MAX_TEXT: u64 = 16 << 20;
 
-/// The names of the columns of a file of reviews.
+/// The names of the columns of a file of reviews: that of the texts and that of the labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
     /// Name of the column of texts; by default `text`, `review` or `sentence`.

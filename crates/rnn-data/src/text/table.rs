@@ -19,7 +19,8 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Returns the format by the extension of the file's name, or `None` for others.
+    /// Returns the format that the extension of the file's name stands for; `None` for other
+    /// extensions.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "csv" => Some(Self::Fields(b',')),

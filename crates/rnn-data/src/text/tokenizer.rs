@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The letters that are put in lower case.
+/// The letters that a [`Tokenizer`] puts in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lowercase {
@@ -22,7 +22,7 @@ pub struct Tokenizer {
     pub lowercase: Lowercase,
 }
 
-/// A word of a text.
+/// A word of a text, with its place in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word<'a> {
     /// Its range in the text, in bytes.
@@ -40,12 +40,13 @@ impl Default for Tokenizer {
 }
 
 impl Tokenizer {
-    /// Returns the rules of `imdb_word_index.json`: letters beyond ASCII stay as they are.
+    /// Returns the rules by which `imdb_word_index.json` was made: letters beyond ASCII stay as
+    /// they are.
     pub fn imdb() -> Self {
         Self { lowercase: Lowercase::Ascii, ..Self::default() }
     }
 
-    /// Returns the words of a text, in order.
+    /// Iterates over the words of a text, in order.
     pub fn words<'a>(&self, text: &'a str) -> impl Iterator<Item = Word<'a>> + use<'a> {
         let parts = Separators::new(&self.filters);
         let lowercase = self.lowercase;

@@ -98,7 +98,8 @@ impl Vocabulary {
         self.rank(word).map_or(oov_char.unwrap_or_default(), |rank| rank + index_from)
     }
 
-    /// Returns the ids of a text, after the id that begins it, and the words that they stand for.
+    /// Returns the ids of a text, id 1 first, which begins it, and the words that the further ids
+    /// stand for, in order.
     pub fn encode<'a>(&self, text: &'a str) -> (Vec<u32>, Vec<Word<'a>>) {
         let words: Vec<Word<'a>> = self.tokenizer.words(text).collect();
         let start = LoadOptions::default().start_char;

@@ -7,7 +7,7 @@ pub use crate::tensor_ref::TensorRef;
 use crate::{ConfigError, Layer};
 use std::sync::Arc;
 
-/// An input of a model.
+/// An input of a model: its name, extents and kind of values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
     /// Its name.
@@ -58,13 +58,14 @@ pub struct Architecture {
 }
 
 impl Architecture {
-    /// The inputs in order.
+    /// Returns the inputs in order, the order in which a call takes them.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
     }
 
-    /// The batch size, if the description fixes one, as Keras does for stateful layers, whose
-    /// states have that many rows. All other layers take batches of any size.
+    /// Returns the batch size that the description fixes, as Keras does for stateful layers, whose
+    /// states have that many rows; `None` if it fixes none. All other layers take batches of any
+    /// size.
     pub fn fixed_batch(&self) -> Option<usize> {
         self.inputs.iter().find_map(|input| *input.batch_shape.first()?)
     }
@@ -76,8 +77,8 @@ impl Architecture {
         self.names_of_outputs(|layer| &layer.name)
     }
 
-    /// Keras's names of the outputs. An output of a nested model is named after that model, not
-    /// after the layer in it.
+    /// Returns Keras's names of the outputs, in order. They are those of [`Self::output_names`],
+    /// but an output of a nested model is named after that model, not after the layer in it.
     pub fn keras_output_names(&self) -> Vec<String> {
         self.names_of_outputs(|layer| layer.path.first().unwrap_or(&layer.name))
     }
@@ -91,12 +92,13 @@ impl Architecture {
         distinct_names(&names, str::to_owned)
     }
 
-    /// The names and classes of the layers in order.
+    /// Returns the names and Keras's classes of the layers, in order.
     pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.layers.iter().map(|described| (described.name.as_str(), described.layer.class()))
     }
 
-    /// For each layer, the names of the models that it was nested in, and its own.
+    /// Returns, for each layer, the names of the models that it was nested in, the outermost first,
+    /// and its own.
     pub fn layer_paths(&self) -> impl Iterator<Item = &[String]> {
         self.layers.iter().map(|described| described.path.as_slice())
     }
@@ -133,7 +135,7 @@ impl Architecture {
         Ok(self)
     }
 
-    /// Replaces every open extent by this one. Weights do not depend on it.
+    /// Replaces every open extent by `extent`; weights do not depend on it.
     pub fn with_open_extents(mut self, extent: usize) -> Self {
         let axes = self.inputs.iter_mut().flat_map(|input| input.batch_shape.iter_mut().skip(1));
         axes.filter(|axis| axis.is_none()).for_each(|axis| *axis = Some(extent));

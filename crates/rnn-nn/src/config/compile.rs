@@ -46,25 +46,24 @@ impl Compile {
         Ok(Self { optimizer, losses })
     }
 
-    /// The optimizer that a `compile_config` or `training_config` names, if it does.
+    /// Returns the optimizer that a `compile_config` or `training_config` names; `None` if it names
+    /// none.
     ///
     /// # Errors
-    /// If it, or one of its arguments, is not supported.
+    /// Fails if the optimizer, or one of its arguments, is not supported.
     pub fn optimizer_in(value: &Value, dialect: Dialect) -> Result<Option<Optimizer>, ConfigError> {
         let optimizer = value.get("optimizer").or_else(|| value.get("optimizer_config"));
         let optimizer = optimizer.filter(|optimizer| !optimizer.is_null());
         optimizer.map(|optimizer| Optimizer::from_json(optimizer, dialect)).transpose()
     }
 
-    /// The sums that the metrics of the first output are computed from.
+    /// Returns the sums from which the metrics of the first output are computed, as its loss
+    /// decides.
     pub fn metric_sums(&self) -> MetricSums {
         self.losses.first().map_or(MetricSums::Regression, |(loss, _)| loss.metric_sums())
     }
 
-    /// Writes the description in Keras 3's spelling.
-    ///
-    /// # Errors
-    /// If Keras has nothing like it.
+    /// Returns the `compile_config` in Keras 3's spelling, as JSON.
     pub fn to_json(&self, reader: Reader) -> Result<Value, ConfigError> {
         let losses = self.losses.iter().map(|(loss, _)| loss.to_json(reader));
         let losses = losses.collect::<Result<Vec<_>, _>>()?;
@@ -119,10 +118,7 @@ fn each<T: Clone>(
 }
 
 impl Optimizer {
-    /// Reads `"adam"`, or `{"class_name": "Adam", "config": ..}`.
-    ///
-    /// # Errors
-    /// If it, or one of its arguments, is not supported.
+    /// Reads an optimizer in Keras's spelling: `"adam"`, or `{"class_name": "Adam", "config": ..}`.
     pub fn from_json(value: &Value, dialect: Dialect) -> Result<Self, ConfigError> {
         let odd = || ConfigError::structure(format!("{} is no optimizer", shown(value)));
         let (class, config) = class_and_config(value).ok_or_else(odd)?;
@@ -141,10 +137,7 @@ impl Optimizer {
         Ok(optimizer)
     }
 
-    /// Writes the description in Keras 3's spelling.
-    ///
-    /// # Errors
-    /// If Keras has nothing like it.
+    /// Returns the optimizer in Keras 3's spelling, as JSON.
     pub fn to_json(&self, reader: Reader) -> Result<Value, ConfigError> {
         let mut arguments = Arguments::written(format!("optimizer {}", self.class()), reader);
         self.clone().arguments(&mut arguments)?;
@@ -220,7 +213,7 @@ fn losses() -> [(&'static [&'static str], Loss); 6] {
 }
 
 impl Loss {
-    /// Keras's name of it.
+    /// Returns Keras's name of the loss in snake case, such as `binary_crossentropy`.
     pub fn name(&self) -> &'static str {
         let kind = std::mem::discriminant(self);
         let all = losses();

@@ -11,7 +11,11 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 impl LayerNode {
-    /// From `{"class_name": .., "config": {..}}`.
+    /// Reads a layer from Keras's description `{"class_name": .., "config": {..}}`; `name` is its
+    /// name in the model.
+    ///
+    /// # Errors
+    /// Fails if the class, or one of the arguments, is not supported.
     pub fn read(name: String, value: &Value, dialect: Dialect) -> Result<Self, ConfigError> {
         let (class, config) = class_and_arguments(value)?;
         let owner = format!("layer {name} ({class})");
@@ -24,6 +28,11 @@ impl LayerNode {
         Ok(Self { path: vec![name.clone()], name, layer, trainable, operation })
     }
 
+    /// Returns Keras 3's description of the layer, `{"class_name": .., "config": {..}}`, for the
+    /// program that will read it.
+    ///
+    /// # Errors
+    /// Fails if an argument has a value that the reader cannot represent.
     pub fn write(&self, reader: Reader) -> Result<Value, ConfigError> {
         let class = self.layer.class();
         let owner = format!("layer {} ({class})", self.name);

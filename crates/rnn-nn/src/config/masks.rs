@@ -131,8 +131,8 @@ impl Operand {
 pub(super) struct MaskOperations<'a>(HashMap<&'a str, &'a Value>);
 
 impl<'a> MaskOperations<'a> {
-    /// Takes a part of a model, if it is an operation that computes masks, most of which come from
-    /// keras/src/layers/merging/concatenate.py. Returns true, if it is.
+    /// Takes a part of a functional model if it is an operation that computes masks, most of which
+    /// come from keras/src/layers/merging/concatenate.py. Returns true if it was taken.
     pub fn take(&mut self, name: &'a str, part: &'a Value) -> bool {
         // Numbers may be put together too, which a layer does.
         let of_masks = || {
@@ -184,6 +184,10 @@ impl<'a> MaskOperations<'a> {
 
     /// Makes sure that every mask that is named is the one that flows with the layer's input, and
     /// that none is lost in an operation, which passes on none.
+    ///
+    /// # Errors
+    /// Fails if a layer is given another mask than the one that flows with its input, or an
+    /// operation has an input with a mask.
     pub fn check(
         &self,
         named: &[(String, TensorRef, History)],

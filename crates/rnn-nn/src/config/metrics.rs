@@ -5,11 +5,12 @@ use crate::layer::{class_and_config, same_name, shown};
 use crate::{Loss, MetricSums};
 use serde_json::{Map, Value};
 
-/// Of the metrics that a `compile_config`, or the `training_config` of an `.h5` file, asks for,
-/// those that no figure here is, each with the reason. The figures are those of the first of
-/// `outputs`, of which an example has `width` numbers at the end: with a binary cross-entropy
-/// accuracy, precision, recall, F1 and the area under the ROC curve, with a categorical one
-/// accuracy and the mean over classes of F1.
+/// Returns the metrics that a `compile_config`, or the `training_config` of an `.h5` file, asks for
+/// and that are not computed, each with the reason.
+///
+/// Metrics are computed for the first of `outputs`, of which an example has `width` numbers at the
+/// end: with a binary cross-entropy accuracy, precision, recall, F1 and the area under the ROC
+/// curve, with a categorical one accuracy and the mean over classes of F1.
 pub fn metrics_not_computed(
     value: &Value,
     compile: &Compile,

@@ -34,10 +34,7 @@ impl Architecture {
         read::architecture(value, version.map_or(Dialect::default(), Dialect::of_version))
     }
 
-    /// Writes the description in Keras 3's spelling.
-    ///
-    /// # Errors
-    /// If a layer has no name in Keras, or does what Keras cannot and the file is for Keras.
+    /// Returns Keras 3's description of the model as JSON, for the program that will read it.
     pub fn to_json(&self, reader: Reader) -> Result<Value, ConfigError> {
         let mut written = Cow::Borrowed(self);
         if reader == Reader::Keras {

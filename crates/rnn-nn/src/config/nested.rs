@@ -15,7 +15,11 @@ pub(super) struct Nested {
 }
 
 impl Nested {
-    /// Reads a nested model, if `value` is one, and appends its layers to `layers`.
+    /// Reads a nested model and appends its layers to `layers`; `None` if `value` is the
+    /// description of a layer instead.
+    ///
+    /// # Errors
+    /// Fails if the nested model has a layer, an argument or a connection that is not supported.
     pub fn read(
         name: &str,
         value: &Value,
@@ -38,7 +42,12 @@ impl Nested {
         Ok(Some(Self { name: name.to_owned(), architecture, first }))
     }
 
-    /// Calls the model on tensors, and returns its outputs.
+    /// Calls the nested model on tensors, one for each of its inputs: appends its calls to `calls`
+    /// and returns its outputs.
+    ///
+    /// # Errors
+    /// Fails if the number of tensors is not that of its inputs, or the whole model has too many
+    /// calls.
     pub fn call(
         &self,
         inputs: &[TensorRef],

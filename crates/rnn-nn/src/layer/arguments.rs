@@ -2,7 +2,7 @@ use super::{Dialect, Reader, WeightArguments, shown};
 use crate::ConfigError;
 use serde_json::{Map, Value};
 
-/// A type that an argument of a layer or optimizer can have.
+/// A type that an argument of a layer or optimizer can have, with its form in Keras's JSON.
 pub trait Argument: Sized {
     /// The values that may be given, for messages.
     fn supported() -> String;
@@ -88,7 +88,7 @@ impl<'a> Arguments<'a> {
         matches!(self.side, Side::Check)
     }
 
-    /// The version of Keras whose defaults hold; Keras 3 in what is written.
+    /// Returns the version of Keras whose defaults hold: Keras 3 for what is written.
     pub fn dialect(&self) -> Dialect {
         match self.side {
             Side::Read { dialect, .. } => dialect,
@@ -131,10 +131,10 @@ impl<'a> Arguments<'a> {
         ConfigError::Argument { owner, argument, value: shown(value), supported }
     }
 
-    /// Visits an argument that keeps its value, if it is not given.
+    /// Visits an argument that may be missing in a description; `value` then stays unchanged.
     ///
     /// # Errors
-    /// If its value is not supported.
+    /// Fails if the given value is not supported.
     pub fn optional<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
         if let Some(reader) = self.reader() {
             let written = value.write(reader);
@@ -154,10 +154,10 @@ impl<'a> Arguments<'a> {
         Ok(())
     }
 
-    /// Visits an argument that must be given.
+    /// Visits an argument that must be given in a description.
     ///
     /// # Errors
-    /// If it is missing, or its value is not supported.
+    /// Fails if the argument is missing, or its value is not supported.
     pub fn required<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
         if let Side::Read { given, .. } = &self.side
             && given.get(name).is_none_or(Value::is_null)
@@ -167,10 +167,10 @@ impl<'a> Arguments<'a> {
         self.optional(name, value)
     }
 
-    /// Visits a number within a range.
+    /// Visits an optional number and checks that it lies within the range `of`.
     ///
     /// # Errors
-    /// If it is outside.
+    /// Fails if the number is outside of the range, or is none.
     pub fn number(&mut self, name: &str, value: &mut f32, of: Numbers) -> Result<(), ConfigError> {
         self.optional(name, value)?;
         match of.contain(*value) {
@@ -183,10 +183,10 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// Visits an argument whose name was another in Keras 2.
+    /// Visits an optional argument that is called `name` in Keras 3 and `before` in Keras 2.
     ///
     /// # Errors
-    /// If its value is not supported.
+    /// Fails if the given value is not supported.
     pub fn renamed<T: Argument>(
         &mut self,
         [name, before]: [&str; 2],
@@ -198,10 +198,10 @@ impl<'a> Arguments<'a> {
         self.optional(name, value)
     }
 
-    /// Visits an argument for which null stands for the default.
+    /// Visits an optional argument for which null stands for the default.
     ///
     /// # Errors
-    /// If its value is not supported.
+    /// Fails if the given value is not supported.
     pub fn nullable<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
         match self.take(name) {
             Some(Value::Null) => Ok(()),
@@ -209,10 +209,11 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// Visits an argument that Keras does not have; a file for Keras is written without it.
+    /// Visits an optional argument that Keras does not have; a file for Keras is written without
+    /// it.
     ///
     /// # Errors
-    /// If its value is not supported.
+    /// Fails if the given value is not supported.
     pub fn ours<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
         match self.reader() {
             Some(Reader::Keras) => Ok(()),
@@ -231,10 +232,10 @@ impl<'a> Arguments<'a> {
         self.optional(&format!("{name}_constraint"), &mut weight.constraint)
     }
 
-    /// Visits an argument that must have this value, if it is given.
+    /// Visits an argument that may be missing, and else must have the value `value`.
     ///
     /// # Errors
-    /// If it has another.
+    /// Fails if it has another value.
     pub fn fixed(&mut self, name: &str, value: impl Into<Value>) -> Result<(), ConfigError> {
         let (given, value) = (self.take(name), value.into());
         let same = |given: &Value| match (given.as_f64(), value.as_f64()) {
@@ -247,7 +248,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// Accepts any values of arguments that change no result.
+    /// Accepts any values of the arguments of these names, which change no result.
     pub fn ignored(&mut self, names: &[&str]) {
         if let Side::Read { known, .. } = &mut self.side {
             known.extend(names.iter().map(|&name| name.to_owned()));

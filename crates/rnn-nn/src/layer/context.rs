@@ -7,7 +7,7 @@ use rnn_graph::{Graph, GraphError, OpError, TensorId, TensorType};
 use rnn_ops::{self as ops, Fill, Penalty, Scale};
 use std::collections::VecDeque;
 
-/// A tensor between layers with its mask.
+/// A tensor between layers, in the graph of a step, with the mask of its steps, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value {
     /// The tensor: `[B, F]`, or with more axes the first of them before the batch, as in `[T, B, F]` and
@@ -42,7 +42,8 @@ pub struct ForwardContext<'a> {
 }
 
 impl<'a> ForwardContext<'a> {
-    /// A context for a graph. Dropout acts, if there is a key of random numbers.
+    /// Creates a context for a graph, in single precision. Dropout acts if `random` is given: the
+    /// key of random numbers, u32 `[4]`, as [`rnn_ops::Dropout`] takes it.
     pub fn new(graph: &'a mut Graph, random: Option<TensorId>) -> Self {
         Self {
             graph,
@@ -57,13 +58,13 @@ impl<'a> ForwardContext<'a> {
         }
     }
 
-    /// Takes these dropout factors, in this order, in place of random ones.
+    /// Sets the dropout factors that layers take, in this order, in place of random ones.
     pub fn given_factors(mut self, factors: impl Into<VecDeque<TensorId>>) -> Self {
         self.given_factors = factors.into();
         self
     }
 
-    /// Sets the precision in which sequences are stored.
+    /// Sets the precision in which sequences are stored; the default is [`Precision::Single`].
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
@@ -136,10 +137,11 @@ impl<'a> ForwardContext<'a> {
         self.random.filter(|_| rate > 0.0 && rate < 1.0)
     }
 
-    /// Adds dropout of x, if it acts.
+    /// Adds dropout of the fraction `rate` of x (any shape) to the graph and returns the result;
+    /// returns x itself if dropout does not act.
     ///
     /// # Errors
-    /// If x is not of floats.
+    /// Fails if x is not a tensor of floats.
     pub fn drop(&mut self, rate: f32, x: TensorId) -> Result<TensorId, GraphError> {
         let Some(random) = self.drops(rate) else { return Ok(x) };
         // Every use draws from a stream of its own.
@@ -148,10 +150,11 @@ impl<'a> ForwardContext<'a> {
         self.graph.apply(ops::Dropout { rate, layer }, &[x, random])
     }
 
-    /// Adds factors of 0 or 1 / (1 - rate) of a shape, if dropout acts.
+    /// Adds a tensor of random dropout factors of the given shape, 0 or 1 / (1 - rate), to the
+    /// graph; `None` if dropout does not act.
     ///
     /// # Errors
-    /// If the factors given in place of random ones have another number of elements.
+    /// Fails if the factors given in place of random ones have another number of elements.
     pub fn drop_factors(
         &mut self,
         rate: f32,

@@ -3,7 +3,7 @@
 use crate::Initializer;
 use rnn_ops::{Constraint, Penalty};
 
-/// A weight that a layer needs.
+/// A weight that a layer needs: its name, shape and arguments.
 #[derive(Clone, Debug)]
 pub struct Weight {
     /// Its name within the layer, as Keras calls it.

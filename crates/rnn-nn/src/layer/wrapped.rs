@@ -85,10 +85,10 @@ impl Arguments<'_> {
         Ok(trainable)
     }
 
-    /// Visits the argument that is a layer within this one. Returns true, if it is given.
+    /// Visits the argument `name`, which is a layer within this one. Returns true if it is given.
     ///
     /// # Errors
-    /// If it is of another class, or one of its arguments is not supported.
+    /// Fails if it is of another class than `layer`, or one of its arguments is not supported.
     pub fn layer(
         &mut self,
         name: &str,

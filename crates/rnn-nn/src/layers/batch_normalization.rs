@@ -36,7 +36,7 @@ pub struct BatchNormalization {
 }
 
 impl BatchNormalization {
-    /// A layer with a momentum of 0.99 and an epsilon of 0.001.
+    /// Creates a layer with a momentum of 0.99 and an epsilon of 0.001, Keras's defaults.
     pub fn new() -> Self {
         Self {
             momentum: 0.99,
@@ -49,19 +49,19 @@ impl BatchNormalization {
         }
     }
 
-    /// Sets the part of the moving averages that a step keeps.
+    /// Sets the part of the moving averages that a step keeps, in 0..=1; the default is 0.99.
     pub fn momentum(mut self, momentum: f32) -> Self {
         self.momentum = momentum;
         self
     }
 
-    /// Sets the number that is added to the variance.
+    /// Sets the number that is added to the variance; the default is 0.001.
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// The moving variance follows the batch's times n / (n - 1 - epsilon), as in Keras 2
+    /// Makes the moving variance follow the batch's times n / (n - 1 - epsilon), as in Keras 2
     /// (keras/layers/normalization.py of 2.2.4). As there, masked steps count like others, and all
     /// steps within TimeDistributed are one batch.
     pub fn corrected_variance(mut self) -> Self {
@@ -69,8 +69,8 @@ impl BatchNormalization {
         self
     }
 
-    /// The moving averages begin at zero and are divided by 1 - momentum^t after t steps, so that
-    /// the first values count at once, as in Keras 2.1.3 to 2.2.5 with TensorFlow
+    /// Makes the moving averages begin at zero and divides them by 1 - momentum^t after t steps, so
+    /// that the first values count at once, as in Keras 2.1.3 to 2.2.5 with TensorFlow
     /// (moving_average_update in keras/backend/tensorflow_backend.py of 2.2.4). The sum of weights
     /// that this takes stays on the device and is part of a training's state, not of the model:
     /// like there, a training that goes on from a model file alone begins both averages anew.

@@ -41,25 +41,27 @@ pub struct Bidirectional<C> {
 }
 
 impl<C: Cell> Bidirectional<C> {
-    /// Two layers with the arguments of this one and weights of their own, whose outputs are
-    /// concatenated.
+    /// Creates a layer of two recurrent layers with the arguments of `layer` and weights of their
+    /// own. Their outputs are concatenated.
     pub fn new(layer: Recurrent<C>) -> Self {
         let layer = layer.zero_masked_sequences();
         let backward = layer.clone().reversed();
         Self { forward: layer, backward, merge: Merge::Concat }
     }
 
-    /// Sets the way in which the outputs are combined.
+    /// Sets the way in which the outputs of both directions are combined; the default is
+    /// [`Merge::Concat`].
     pub fn merge_mode(mut self, merge: Merge) -> Self {
         self.merge = merge;
         self
     }
 
-    /// Adds the forward pass and returns the outputs of both directions, sequences in the order of
-    /// time: Keras's merge mode None.
+    /// Adds the forward pass to the graph and returns the outputs of both directions, forward
+    /// first, sequences in the order of time: Keras's merge mode None. `w` holds the weights of the
+    /// forward layer, then those of the backward layer.
     ///
     /// # Errors
-    /// If an operand has another shape.
+    /// Fails if the shape of an operand does not fit.
     pub fn call(
         &self,
         cx: &mut ForwardContext<'_>,

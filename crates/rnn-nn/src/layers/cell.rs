@@ -5,7 +5,8 @@ use rnn_core::DType;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Activation, DropoutMatmul, Embedding, Matmul, ScanInputs};
 
-/// The equations of a recurrent layer.
+/// The equations of a recurrent layer: what [`Recurrent`](super::Recurrent) needs to know of its
+/// cell.
 pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// Keras's class name of the layer.
     const CLASS: &'static str;
@@ -97,7 +98,7 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError>;
 }
 
-/// The extents of a cell's tensors.
+/// The extents of a cell's tensors for one example, without steps and batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CellShapes {
     /// The shape of W.
@@ -108,7 +109,7 @@ pub struct CellShapes {
     pub state: Vec<usize>,
 }
 
-/// The operands of a cell that runs over a sequence.
+/// The operands of a cell that runs over a sequence, in the graph.
 #[derive(Clone, Copy, Debug)]
 pub struct Scan<'a> {
     /// The number of steps T.

@@ -17,14 +17,14 @@ use rnn_ops::{self as ops, Activation, LstmGates};
 /// (keras/src/layers/rnn/simple_rnn.py). [`Recurrent`] has the arguments, masks and states.
 pub type SimpleRnn = Recurrent<SimpleRnnCell>;
 
-/// The equations of [`SimpleRnn`].
+/// The equations of [`SimpleRnn`] and their arguments.
 #[derive(Clone, Debug)]
 pub struct SimpleRnnCell {
     activation: Activation,
 }
 
 impl Recurrent<SimpleRnnCell> {
-    /// A layer of this many units, with tanh.
+    /// Creates a layer of `units` units, with tanh and a bias.
     pub fn new(units: usize) -> Self {
         Self::with_cell(SimpleRnnCell { activation: Activation::Tanh }, units)
     }
@@ -87,7 +87,7 @@ impl Cell for SimpleRnnCell {
 /// share one. [`Recurrent`] has the other arguments, masks and states; the state is h, then c.
 pub type Lstm = Recurrent<LstmCell>;
 
-/// The equations of [`Lstm`].
+/// The equations of [`Lstm`] and their arguments.
 #[derive(Clone, Debug)]
 pub struct LstmCell {
     activation: Activation,
@@ -96,7 +96,7 @@ pub struct LstmCell {
 }
 
 impl Recurrent<LstmCell> {
-    /// A layer of this many units, with tanh, sigmoid gates and `unit_forget_bias`.
+    /// Creates a layer of `units` units, with tanh, sigmoid gates, a bias and `unit_forget_bias`.
     pub fn new(units: usize) -> Self {
         let cell = LstmCell {
             activation: Activation::Tanh,
@@ -106,13 +106,14 @@ impl Recurrent<LstmCell> {
         Self::with_cell(cell, units)
     }
 
-    /// Replaces the sigmoid of the gates.
+    /// Sets the activation of the gates, which is the sigmoid by default.
     pub fn recurrent_activation(mut self, activation: Activation) -> Self {
         self.cell.recurrent_activation = activation;
         self
     }
 
-    /// The forget gate's bias begins like the others', not at 1.
+    /// Makes the bias of the forget gate begin like the others', not at 1: Keras's
+    /// `unit_forget_bias=False`.
     pub fn without_unit_forget_bias(mut self) -> Self {
         self.cell.unit_forget_bias = false;
         self
@@ -190,7 +191,7 @@ impl Cell for LstmCell {
 /// states.
 pub type Gru = Recurrent<GruCell>;
 
-/// The equations of [`Gru`].
+/// The equations of [`Gru`] and their arguments.
 #[derive(Clone, Debug)]
 pub struct GruCell {
     activation: Activation,
@@ -199,7 +200,8 @@ pub struct GruCell {
 }
 
 impl Recurrent<GruCell> {
-    /// A layer of this many units, with tanh, sigmoid gates and the reset gate behind the product.
+    /// Creates a layer of `units` units, with tanh, sigmoid gates, a bias and the reset gate behind
+    /// the product.
     pub fn new(units: usize) -> Self {
         let cell = GruCell {
             activation: Activation::Tanh,
@@ -209,13 +211,14 @@ impl Recurrent<GruCell> {
         Self::with_cell(cell, units)
     }
 
-    /// Replaces the sigmoid of the gates.
+    /// Sets the activation of the gates, which is the sigmoid by default.
     pub fn recurrent_activation(mut self, activation: Activation) -> Self {
         self.cell.recurrent_activation = activation;
         self
     }
 
-    /// The reset gate acts on h before the product with U, as in Keras 2 by default.
+    /// Makes the reset gate act on h before the product with U, as in Keras 2 by default: Keras's
+    /// `reset_after=False`.
     pub fn reset_before(mut self) -> Self {
         self.cell.reset_after = false;
         self

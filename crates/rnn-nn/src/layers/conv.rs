@@ -45,8 +45,9 @@ pub type Conv2D = Conv<2>;
 pub type Conv3D = Conv<3>;
 
 impl<const N: usize> Conv<N> {
-    /// A layer of this many filters and this window size, with stride 1, no padding and no
-    /// activation.
+    /// Creates a layer of `filters` filters over windows of `kernel_size`, with Keras's defaults:
+    /// stride 1, dilation 1, valid padding, no activation, a bias of zeros and a Glorot-uniform
+    /// kernel.
     pub fn new(filters: usize, kernel_size: impl PerAxis<N>) -> Self {
         Self {
             filters,
@@ -59,37 +60,40 @@ impl<const N: usize> Conv<N> {
         }
     }
 
-    /// Sets the distance in pixels between neighbouring windows.
+    /// Sets the distance in pixels between neighbouring windows, along all axes or along each; the
+    /// default is 1.
     pub fn strides(mut self, strides: impl PerAxis<N>) -> Self {
         self.spatial.strides = strides.per_axis();
         self
     }
 
-    /// Sets the distance in pixels between neighbouring taps of a window.
+    /// Sets the distance in pixels between neighbouring taps of a window, along all axes or along
+    /// each; the default is 1.
     pub fn dilation_rate(mut self, dilation_rate: impl PerAxis<N>) -> Self {
         self.spatial.dilation_rate = dilation_rate.per_axis();
         self
     }
 
-    /// Sets the padding. Causal padding is for [`Conv1D`] alone.
+    /// Sets the padding, which is [`Padding::Valid`] by default. [`Padding::Causal`] is for
+    /// [`Conv1D`] alone.
     pub fn padding(mut self, padding: Padding) -> Self {
         self.spatial.padding = padding;
         self
     }
 
-    /// Sets the activation of the output.
+    /// Sets the activation of the output, which is linear by default.
     pub fn activation(mut self, activation: impl Into<OutputActivation>) -> Self {
         self.activation = activation.into();
         self
     }
 
-    /// Leaves the bias out.
+    /// Leaves out the bias, which the layer has by default.
     pub fn without_bias(mut self) -> Self {
         self.use_bias = false;
         self
     }
 
-    /// Adds a penalty on the output to the loss.
+    /// Adds a penalty on the output to the loss; there is none by default.
     pub fn activity_regularizer(mut self, regularizer: Penalty) -> Self {
         self.activity_regularizer = Some(regularizer);
         self

@@ -42,8 +42,8 @@ pub struct ConvLstmCell<const N: usize> {
 }
 
 impl<const N: usize> Recurrent<ConvLstmCell<N>> {
-    /// A layer of this many filters and this window size, with stride 1, no padding, tanh, sigmoid
-    /// gates and `unit_forget_bias`.
+    /// Creates a layer of `filters` filters over windows of `kernel_size`, with stride 1, dilation
+    /// 1, valid padding, tanh, sigmoid gates, a bias and `unit_forget_bias`.
     pub fn new(filters: usize, kernel_size: impl PerAxis<N>) -> Self {
         let gates =
             LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
@@ -51,31 +51,34 @@ impl<const N: usize> Recurrent<ConvLstmCell<N>> {
         Self::with_cell(ConvLstmCell { spatial, gates, unit_forget_bias: true }, filters)
     }
 
-    /// Sets the distance in pixels between neighbouring windows over the input.
+    /// Sets the distance in pixels between neighbouring windows over the input, along all axes or
+    /// along each; the default is 1.
     pub fn strides(mut self, strides: impl PerAxis<N>) -> Self {
         self.cell.spatial.strides = strides.per_axis();
         self
     }
 
-    /// Sets the distance in pixels between neighbouring taps of a window over the input.
+    /// Sets the distance in pixels between neighbouring taps of a window over the input, along all
+    /// axes or along each; the default is 1.
     pub fn dilation_rate(mut self, dilation_rate: impl PerAxis<N>) -> Self {
         self.cell.spatial.dilation_rate = dilation_rate.per_axis();
         self
     }
 
-    /// Sets the padding of the input.
+    /// Sets the padding of the input, which is [`Padding::Valid`] by default.
     pub fn padding(mut self, padding: Padding) -> Self {
         self.cell.spatial.padding = padding;
         self
     }
 
-    /// Sets the activation of the gates.
+    /// Sets the activation of the gates, which is the sigmoid by default.
     pub fn recurrent_activation(mut self, activation: Activation) -> Self {
         self.cell.gates.recurrent_activation = activation;
         self
     }
 
-    /// Initializes the bias of the forget gate like the others, instead of at 1.
+    /// Makes the bias of the forget gate begin like the others', not at 1: Keras's
+    /// `unit_forget_bias=False`.
     pub fn without_unit_forget_bias(mut self) -> Self {
         self.cell.unit_forget_bias = false;
         self

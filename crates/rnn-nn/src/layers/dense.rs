@@ -25,7 +25,8 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// A layer of this many units.
+    /// Creates a layer of `units` units with this activation of the output, a Glorot-uniform kernel
+    /// and a bias of zeros.
     pub fn new(units: usize, activation: impl Into<OutputActivation>) -> Self {
         Self {
             units,
@@ -37,13 +38,13 @@ impl Dense {
         }
     }
 
-    /// Leaves the bias out.
+    /// Leaves out the bias, which the layer has by default.
     pub fn without_bias(mut self) -> Self {
         self.use_bias = false;
         self
     }
 
-    /// Adds a penalty on the output to the loss.
+    /// Adds a penalty on the output to the loss; there is none by default.
     pub fn activity_regularizer(mut self, regularizer: Penalty) -> Self {
         self.activity_regularizer = Some(regularizer);
         self

@@ -21,7 +21,7 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Drops this fraction, in 0..1.
+    /// Creates a layer that drops the fraction `rate` of the elements, in 0..1.
     pub fn new(rate: f32) -> Self {
         Self { rate }
     }
@@ -71,7 +71,7 @@ pub struct SpatialDropout1D {
 }
 
 impl SpatialDropout1D {
-    /// Drops this fraction of the features, in 0..1.
+    /// Creates a layer that drops the fraction `rate` of the features, in 0..1.
     pub fn new(rate: f32) -> Self {
         Self { rate }
     }

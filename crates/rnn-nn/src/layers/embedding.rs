@@ -24,13 +24,14 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// A table `[vocabulary, width]`, uniform within 0.05 at first.
+    /// Creates a layer with a table `[vocabulary, width]`, uniform within 0.05 at first, that masks
+    /// no token.
     pub fn new(vocabulary: usize, width: usize) -> Self {
         let embeddings = Initializer::Uniform(-0.05, 0.05).into();
         Self { vocabulary, width, mask_zero: false, embeddings }
     }
 
-    /// Masks token 0 as padding, which the following layers skip.
+    /// Makes the layer mask token 0 as padding, which the following layers skip.
     pub fn mask_zero(mut self) -> Self {
         self.mask_zero = true;
         self

@@ -15,25 +15,35 @@ pub(super) struct GammaBeta {
 }
 
 impl GammaBeta {
+    /// Creates a scale and a shift over the last axis; gamma begins as ones, beta as zeros.
     pub fn new() -> Self {
         let (gamma, beta) = (Initializer::Ones.into(), Initializer::Zeros.into());
         Self { axis: -1, scale: true, center: true, gamma, beta }
     }
 
-    /// The number of features in the last axis.
+    /// Returns F, the number of features in the last axis of an input `[.., F]`; `class` names the
+    /// layer in the error.
+    ///
+    /// # Errors
+    /// Fails if the input has no axis, or the layer's axis is not the last.
     pub fn width(&self, class: &'static str, input: &[usize]) -> Result<usize, LayerError> {
         let last = self.axis == -1 || usize::try_from(self.axis) == Ok(input.len());
         let width = input.last().filter(|_| last);
         width.copied().ok_or_else(|| LayerError::new(class, "[.., F] along the last axis", input))
     }
 
+    /// Returns the weights gamma and beta `[width]`, without those that are left out.
     pub fn weights(&self, width: usize) -> Vec<Weight> {
         let gamma = self.scale.then(|| Weight::new("gamma", &[width], &self.gamma));
         let beta = self.center.then(|| Weight::new("beta", &[width], &self.beta));
         gamma.into_iter().chain(beta).collect()
     }
 
-    /// Adds the scale and the shift, as far as there are weights for them.
+    /// Adds y = x gamma + beta to the graph, without the part whose weight is left out. x and y:
+    /// `[.., F]`; `w`: the views of the weights of [`Self::weights`], `[F]`.
+    ///
+    /// # Errors
+    /// Fails if the shapes do not agree.
     pub fn apply(
         &self,
         cx: &mut ForwardContext<'_>,
@@ -48,8 +58,12 @@ impl GammaBeta {
         }
     }
 
-    /// Adds scale and shift of (x - mean) scale in one pass: x a + b, where a = scale gamma and b =
-    /// beta - mean a. All are `[F]`.
+    /// Adds the normalization with a given mean and scale, and gamma and beta, in one pass: y = ((x
+    /// - mean) scale) gamma + beta = x a + b, where a = scale gamma and b = beta - mean a. x and y:
+    /// `[.., F]`; all others: `[F]`.
+    ///
+    /// # Errors
+    /// Fails if the shapes do not agree.
     pub fn apply_fixed(
         &self,
         cx: &mut ForwardContext<'_>,
@@ -68,6 +82,11 @@ impl GammaBeta {
         cx.graph.apply(Affine, &[x, factor, shift])
     }
 
+    /// Visits the arguments by Keras's names: `axis`, `scale`, `center`, and those of gamma and
+    /// beta.
+    ///
+    /// # Errors
+    /// Fails if the value of an argument is not supported.
     pub fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
         a.optional("axis", &mut self.axis)?;
         a.optional("scale", &mut self.scale)?;
@@ -79,13 +98,13 @@ impl GammaBeta {
 
 macro_rules! affine_arguments {
     () => {
-        /// Leaves gamma out.
+        /// Leaves out gamma, the factor after the normalization: Keras's `scale=False`.
         pub fn without_scale(mut self) -> Self {
             self.affine.scale = false;
             self
         }
 
-        /// Leaves beta out.
+        /// Leaves out beta, the summand after the normalization: Keras's `center=False`.
         pub fn without_center(mut self) -> Self {
             self.affine.center = false;
             self

@@ -25,12 +25,12 @@ pub struct LayerNormalization {
 }
 
 impl LayerNormalization {
-    /// A layer with an epsilon of 0.001.
+    /// Creates a layer with an epsilon of 0.001, gamma and beta.
     pub fn new() -> Self {
         Self { epsilon: 1e-3, affine: GammaBeta::new() }
     }
 
-    /// Sets the number that is added to the variance.
+    /// Sets the number that is added to the variance; the default is 0.001.
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
         self

@@ -24,7 +24,7 @@ pub struct Masking {
 }
 
 impl Masking {
-    /// A layer that masks the steps of this value.
+    /// Creates a layer that masks the steps whose features all equal `value`.
     pub fn new(value: f32) -> Self {
         Self { value }
     }

@@ -19,25 +19,29 @@ pub struct Elementwise {
     mean: bool,
 }
 
-/// The sum of all inputs, of one shape: y = x_1 + x_2 + ..
+/// Creates a layer that adds all inputs, which have one shape: y = x_1 + x_2 + ..
+/// (keras/src/layers/merging/add.py).
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Add() -> Elementwise {
     Elementwise { class: "Add", with: Binary::Add, mean: false }
 }
 
-/// The product of all inputs, of one shape: y = x_1 x_2 ..
+/// Creates a layer that multiplies all inputs, which have one shape: y = x_1 x_2 ..
+/// (keras/src/layers/merging/multiply.py).
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Multiply() -> Elementwise {
     Elementwise { class: "Multiply", with: Binary::Mul, mean: false }
 }
 
-/// The mean of all n inputs, of one shape: y = (x_1 + x_2 + ..) / n
+/// Creates a layer that averages all n inputs, which have one shape: y = (x_1 + x_2 + ..) / n
+/// (keras/src/layers/merging/average.py).
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Average() -> Elementwise {
     Elementwise { class: "Average", with: Binary::Add, mean: true }
 }
 
-/// The first of two inputs of one shape minus the second: y = x_1 - x_2
+/// Creates a layer that subtracts the second of two inputs of one shape from the first: y = x_1 -
+/// x_2 (keras/src/layers/merging/subtract.py).
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Subtract() -> Elementwise {
     Elementwise { class: "Subtract", with: Binary::Sub, mean: false }
@@ -146,13 +150,13 @@ pub struct Concatenate {
 }
 
 impl Concatenate {
-    /// A concatenation along the last axis.
+    /// Creates a layer that concatenates along the last axis.
     pub fn new() -> Self {
         Self { axis: -1 }
     }
 
-    /// A concatenation along this axis: 0 is the first after the batch, which Keras calls 1; -1 is
-    /// the last.
+    /// Creates a layer that concatenates along the axis `axis`: 0 is the first after the batch,
+    /// which Keras calls 1; -1 is the last.
     pub fn axis(axis: isize) -> Self {
         Self { axis }
     }

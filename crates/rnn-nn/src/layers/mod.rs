@@ -3,19 +3,20 @@
 /// The three arguments of Keras's layers for one of their weights.
 macro_rules! weight_arguments {
     ($field:ident, $initializer:ident, $regularizer:ident, $constraint:ident) => {
-        /// Sets the initializer.
+        /// Sets the initializer of this weight, from which its first values are drawn.
         pub fn $initializer(mut self, initializer: crate::Initializer) -> Self {
             self.$field.initializer = initializer;
             self
         }
 
-        /// Sets the penalty that is added to the loss.
+        /// Sets the penalty on this weight that is added to the loss; there is none by default.
         pub fn $regularizer(mut self, regularizer: rnn_ops::Penalty) -> Self {
             self.$field.regularizer = Some(regularizer);
             self
         }
 
-        /// Sets the constraint that is applied after each step.
+        /// Sets the constraint onto which this weight is projected after each step; there is none
+        /// by default.
         pub fn $constraint(mut self, constraint: rnn_ops::Constraint) -> Self {
             self.$field.constraint = Some(constraint);
             self

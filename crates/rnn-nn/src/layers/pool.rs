@@ -64,7 +64,8 @@ pooling!(2, AveragePooling2D, GlobalAveragePooling2D, Average, "The mean");
 pooling!(3, AveragePooling3D, GlobalAveragePooling3D, Average, "The mean");
 
 impl<const N: usize> Pooling<N> {
-    /// Sets the distance in pixels between neighbouring windows, which is the window size at first.
+    /// Sets the distance in pixels between neighbouring windows, along all axes or along each; the
+    /// default is the window size. Does nothing to a global pooling.
     pub fn strides(mut self, strides: impl PerAxis<N>) -> Self {
         if let Some(spatial) = &mut self.spatial {
             spatial.strides = strides.per_axis();
@@ -72,7 +73,8 @@ impl<const N: usize> Pooling<N> {
         self
     }
 
-    /// Sets the padding, whose pixels are left out of maxima and means.
+    /// Sets the padding, whose pixels are left out of maxima and means; the default is
+    /// [`Padding::Valid`]. Does nothing to a global pooling.
     pub fn padding(mut self, padding: Padding) -> Self {
         if let Some(spatial) = &mut self.spatial {
             spatial.padding = padding;

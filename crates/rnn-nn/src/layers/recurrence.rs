@@ -12,7 +12,7 @@ use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Assign, Cast, MaskItems, Pad, ReverseLeading, ScanInputs, SeenMask};
 use std::sync::Arc;
 
-/// The outputs of a recurrent layer.
+/// The output and the final state of a recurrent layer, in the graph.
 #[derive(Clone, Copy, Debug)]
 pub struct Recurred {
     /// The last h, `[B, ..]`, or h of every step, `[T, B, ..]`.
@@ -22,11 +22,12 @@ pub struct Recurred {
 }
 
 impl<C: Cell> Recurrent<C> {
-    /// Adds the forward pass. It begins with the state `initial`, `[STATES, B, H]`, if there is
-    /// one, in place of the state that a stateful layer keeps.
+    /// Adds the forward pass to the graph, on the input `[T, B, ..]`. `w` holds the weights in
+    /// Keras's order: W, U and, if there is one, b. The layer begins with the state `initial`,
+    /// `[STATES, B, ..]`; without it with the state that a stateful layer keeps, or zeros.
     ///
     /// # Errors
-    /// If an operand has another shape.
+    /// Fails if the shape of an operand does not fit.
     pub fn call(
         &self,
         cx: &mut ForwardContext<'_>,

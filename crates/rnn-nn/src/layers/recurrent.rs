@@ -53,19 +53,22 @@ impl<C: Cell> Recurrent<C> {
         }
     }
 
-    /// Outputs h of every step instead of the last.
+    /// Outputs h of every step, `[T, ..]`, instead of h of the last alone: Keras's
+    /// `return_sequences=True`.
     pub fn return_sequences(mut self) -> Self {
         self.return_sequences = true;
         self
     }
 
-    /// Outputs the final state, too, after the output: h, then the other tensors of the state.
+    /// Outputs the final state, too, after the output: h, then the other tensors of the state. It
+    /// is Keras's `return_state=True`.
     pub fn return_state(mut self) -> Self {
         self.return_state = true;
         self
     }
 
-    /// Takes the last step first; a returned sequence has that order, too.
+    /// Takes the last step first; a returned sequence has that order, too. It is Keras's
+    /// `go_backwards=True`.
     pub fn go_backwards(mut self) -> Self {
         self.go_backwards = true;
         self
@@ -103,38 +106,40 @@ impl<C: Cell> Recurrent<C> {
         self
     }
 
-    /// Begins each batch with the state in which the batch before ended.
+    /// Begins each batch with the state in which the batch before ended: Keras's `stateful=True`.
+    /// Without it, each batch begins with zeros.
     pub fn stateful(mut self) -> Self {
         self.stateful = true;
         self
     }
 
-    /// Leaves the bias out.
+    /// Leaves out the bias, which the layer has by default.
     pub fn without_bias(mut self) -> Self {
         self.use_bias = false;
         self
     }
 
-    /// Sets the activation of the new state, which is tanh at first.
+    /// Sets the activation of the new state, which is tanh by default.
     pub fn activation(mut self, activation: Activation) -> Self {
         *self.cell.activation() = activation;
         self
     }
 
-    /// Sets the fraction of x that is dropped in training, the same features at every step.
+    /// Sets the fraction of x that is dropped in training, in 0..1, the same features at every
+    /// step; the default is 0.
     pub fn dropout(mut self, rate: f32) -> Self {
         self.dropout = rate;
         self
     }
 
-    /// Sets the fraction of h that is dropped for each gate in training, the same units at every
-    /// step.
+    /// Sets the fraction of h that is dropped for each gate in training, in 0..1, the same units at
+    /// every step; the default is 0.
     pub fn recurrent_dropout(mut self, rate: f32) -> Self {
         self.recurrent_dropout = rate;
         self
     }
 
-    /// Adds a penalty on the output to the loss.
+    /// Adds a penalty on the output to the loss; there is none by default.
     pub fn activity_regularizer(mut self, regularizer: Penalty) -> Self {
         self.activity_regularizer = Some(regularizer);
         self

@@ -54,8 +54,8 @@ pub struct Reshape {
 }
 
 impl Reshape {
-    /// A layer that reshapes to these extents without the batch; one of them may be -1 and is
-    /// computed.
+    /// Creates a layer that reshapes examples to the extents `target`, without the batch; one of
+    /// them may be -1 and is computed.
     pub fn new(target: impl Into<Vec<isize>>) -> Self {
         Self { target: target.into() }
     }
@@ -123,8 +123,8 @@ pub struct UpSampling<const N: usize> {
 
 macro_rules! up_sampling {
     ($axes:literal, $name:ident) => {
-        /// Repeats each pixel this many times along each axis; the equation is that of
-        /// [`UpSampling`].
+        /// Creates a layer that repeats each pixel `size` times along each axis; the equation is
+        /// that of [`UpSampling`].
         #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
         pub fn $name(size: impl PerAxis<$axes>) -> UpSampling<$axes> {
             UpSampling { size: size.per_axis() }

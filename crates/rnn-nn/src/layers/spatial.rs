@@ -3,7 +3,7 @@ use crate::layer::Arguments;
 use crate::onnx::OnnxWindows;
 use rnn_ops::{Padding, Windows};
 
-/// One number for all axes, or a number for each.
+/// One number for all N axes of a layer, or an array with a number for each.
 pub trait PerAxis<const N: usize> {
     /// The number for each axis.
     fn per_axis(self) -> [usize; N];
@@ -31,13 +31,17 @@ pub(super) struct Spatial<const N: usize> {
 }
 
 impl<const N: usize> Spatial<N> {
-    /// Windows of this size, one beside the other, inside the extents.
+    /// Creates windows of this size with stride 1, dilation 1 and valid padding.
     pub fn new(size: impl PerAxis<N>) -> Self {
         let size = size.per_axis();
         Self { size, strides: [1; N], dilation_rate: [1; N], padding: Padding::Valid }
     }
 
-    /// Visits the arguments by Keras's names.
+    /// Visits the arguments by Keras's names: `kernel_size`, `strides`, `padding` and
+    /// `dilation_rate`.
+    ///
+    /// # Errors
+    /// Fails if the size is missing, or the value of an argument is not supported.
     pub fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
         a.required("kernel_size", &mut self.size)?;
         a.optional("strides", &mut self.strides)?;
@@ -45,7 +49,7 @@ impl<const N: usize> Spatial<N> {
         a.optional("dilation_rate", &mut self.dilation_rate)
     }
 
-    /// The windows by ONNX's names.
+    /// Returns the windows with ONNX's names of their numbers.
     pub fn onnx(&self) -> OnnxWindows {
         let ints = |values: [usize; N]| values.iter().map(|&value| value as i64).collect();
         OnnxWindows {
@@ -56,7 +60,7 @@ impl<const N: usize> Spatial<N> {
         }
     }
 
-    /// The number of positions in a window.
+    /// Returns the number of positions in a window, the product of its sizes.
     pub fn taps(&self) -> usize {
         self.size.iter().product()
     }
@@ -67,7 +71,8 @@ impl<const N: usize> Spatial<N> {
         std::array::from_fn(|axis| if leading && axis == 0 { 0 } else { 3 - N + axis })
     }
 
-    /// The windows over these extents; `None`, if they do not fit.
+    /// Returns the windows over an input with these N extents; `None` if they do not fit. `leading`
+    /// is true for a tensor `[A1, B, A2, .., C]`, whose first axis precedes the batch.
     pub fn over(&self, extents: &[usize], leading: bool) -> Option<Windows> {
         let mut all = [1; 3];
         let mut shapes = [(1, 1, 1); 3];
@@ -78,13 +83,16 @@ impl<const N: usize> Spatial<N> {
         Windows::over(all, shapes, self.padding, leading)
     }
 
-    /// The number of windows along each axis of these extents; `None`, if they do not fit.
+    /// Returns the number of windows along each axis of an input with these extents; `None` if
+    /// there are not N of them or the windows do not fit.
     pub fn results(&self, extents: &[usize]) -> Option<Vec<usize>> {
         let windows = self.over(extents, true).filter(|_| extents.len() == N)?;
         Some(Self::places(true).map(|place| windows.axes[place].windows).to_vec())
     }
 
-    /// The shape `[slices, slices, H, W, C]` of a tensor of these extents.
+    /// Returns the shape of a tensor as an op on five axes sees it: `[slices[0], slices[1], H, W,
+    /// channels]`. `slices` are the batch and D, in their order in memory; H and W are taken from
+    /// the N `extents`, and are 1 where there is no such axis.
     pub fn pixels(
         slices: [usize; 2],
         extents: &[usize],

@@ -6,37 +6,25 @@ use crate::architecture::{Architecture, Call, Input, LayerNode, TensorRef};
 use crate::{ConfigError, InputSpec};
 
 impl Architecture {
-    /// The model with its first weights, which `seed` decides.
-    ///
-    /// # Errors
-    /// If an extent is open, or a layer does not fit the output of the one before it.
+    /// Returns the model with its first weights, which `seed` decides.
     pub fn model(&self, seed: u64) -> Result<Model, ConfigError> {
         self.assemble(Model::new(seed))
     }
 
-    /// The number of parameters of the model, none of which is allocated.
-    ///
-    /// # Errors
-    /// As [`Architecture::model`].
+    /// Returns the number of parameters of the model, trained and other. None of them is allocated.
     pub fn count_params(&self) -> Result<usize, ConfigError> {
         Ok(self.assemble(Model::with_seed(None))?.count_params())
     }
 
-    /// The table that Keras prints of the model, with None for open extents and for all that
-    /// depends on them. No weight is allocated.
-    ///
-    /// # Errors
-    /// If a layer does not fit the output of the one before it.
+    /// Returns the table that Keras prints of the model, with None for open extents and for all
+    /// that depends on them. No weight is allocated.
     pub fn summary(&self) -> Result<String, ConfigError> {
         let batch = self.inputs.first().and_then(|input| *input.batch_shape.first()?);
         let (model, other) = self.in_two_sizes()?.1;
         Ok(model.summary_of(&Open { batch, other: Some(&other) }))
     }
 
-    /// Replaces every open extent by one that all layers accept. Weights do not depend on it.
-    ///
-    /// # Errors
-    /// If a layer does not fit the output of the one before it.
+    /// Replaces every open extent by one that all layers accept; weights do not depend on it.
     pub fn with_some_extents(self) -> Result<Self, ConfigError> {
         let (extent, _) = self.in_two_sizes()?;
         Ok(self.with_open_extents(extent))

@@ -13,7 +13,7 @@ pub enum InputSpec {
 }
 
 impl InputSpec {
-    /// An input of floats of this shape.
+    /// Returns an input of floats of the given shape, without the batch axis.
     pub fn floats(shape: impl Into<Vec<usize>>) -> Self {
         Self::Floats(shape.into())
     }

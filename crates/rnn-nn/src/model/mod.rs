@@ -39,7 +39,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model without inputs and layers; `seed` decides the first weights.
+    /// Creates a model without inputs and layers; `seed` decides the first weights.
     pub fn new(seed: u64) -> Self {
         Self::with_seed(Some(seed))
     }
@@ -56,14 +56,14 @@ impl Model {
         }
     }
 
-    /// A stack without layers: its output is its input.
+    /// Creates a stack without layers, whose output is its input; `seed` decides the first weights.
     pub fn sequential(input: InputSpec, seed: u64) -> Self {
         let mut model = Self::new(seed);
         let input = model.input(input);
         model.with_outputs([input])
     }
 
-    /// Adds an input.
+    /// Adds an input with a name that no other has, and returns its tensor.
     pub fn input(&mut self, spec: InputSpec) -> TensorRef {
         let name = unique_name("InputLayer", |name| self.has(name));
         self.named_input(&name, spec)
@@ -157,10 +157,12 @@ impl Model {
         self.record(index, inputs)
     }
 
-    /// Calls the layer that made `output` once more, on other tensors and with the same weights.
+    /// Calls the layer that made the tensor `output` once more, on other tensors and with the same
+    /// weights, and returns all outputs of this call.
     ///
     /// # Errors
-    /// If `output` is an input, or the weights do not fit the tensors.
+    /// Fails if `output` is an input or of another model, or the layer or its weights do not fit
+    /// the tensors.
     pub fn call_again(
         &mut self,
         output: TensorRef,
@@ -202,16 +204,13 @@ impl Model {
         Ok(self.outputs_of(self.shapes.len() - 1))
     }
 
-    /// Sets the outputs of the model.
+    /// Sets the outputs of the model, in the order in which predictions and labels have them.
     pub fn with_outputs(mut self, outputs: impl Into<Vec<TensorRef>>) -> Self {
         self.architecture.outputs = outputs.into();
         self
     }
 
-    /// The extents of a tensor, without the batch axis.
-    ///
-    /// # Errors
-    /// If it is a tensor of another model.
+    /// Returns the extents of a tensor, without the batch axis.
     pub fn shape(&self, tensor: TensorRef) -> Result<&[usize], ModelError> {
         let shape = match tensor {
             TensorRef::Input(input) => self.inputs.get(input).map(InputSpec::shape),
@@ -231,34 +230,36 @@ impl Model {
         tensors.first().map_or(Ok(&[]), |&tensor| self.shape(tensor))
     }
 
-    /// The graph of layers that the model is made of.
+    /// Returns the graph of layers that the model is made of.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
     }
 
-    /// Names and classes of the layers, in the order in which they were added.
+    /// Iterates over names and classes of the layers, in the order in which they were added.
     pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.architecture.layers()
     }
 
-    /// The inputs: name, specification and tensor of each.
+    /// Iterates over the inputs, in the order in which they were added: name, specification and
+    /// tensor of each.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, &InputSpec, TensorRef)> {
         let names = self.architecture.inputs.iter().map(|input| input.name.as_str());
         let inputs = names.zip(&self.inputs).enumerate();
         inputs.map(|(index, (name, spec))| (name, spec, TensorRef::Input(index)))
     }
 
-    /// The outputs.
+    /// Returns the tensors that are the outputs, in order.
     pub fn outputs(&self) -> &[TensorRef] {
         &self.architecture.outputs
     }
 
-    /// The names of the outputs, as [`Architecture::output_names`].
+    /// Returns the names of the outputs, as [`Architecture::output_names`].
     pub fn output_names(&self) -> Vec<String> {
         self.architecture.output_names()
     }
 
-    /// The extents of each output for a batch of this many examples.
+    /// Returns the extents of each output for a batch of `batch` examples, the batch axis first:
+    /// `[batch, ..]`.
     pub fn output_shapes(&self, batch: usize) -> Vec<Vec<usize>> {
         let shapes = self.outputs().iter().filter_map(|&output| self.shape(output).ok());
         shapes.map(|shape| [&[batch], shape].concat()).collect()
@@ -274,12 +275,12 @@ impl Model {
         name.cloned().unwrap_or_default()
     }
 
-    /// The number of parameters.
+    /// Returns the number of parameters: the elements of all weights.
     pub fn count_params(&self) -> usize {
         self.weight_ranges().iter().map(WeightRange::len).sum()
     }
 
-    /// The number of parameters that gradients change.
+    /// Returns the number of parameters that gradients change.
     pub fn count_trained(&self) -> usize {
         self.weight_ranges().iter().filter(|range| range.trained).map(WeightRange::len).sum()
     }
@@ -293,12 +294,12 @@ impl Model {
         self.weight_ranges().iter().filter(|s| s.layer == layer).map(WeightRange::len).sum()
     }
 
-    /// The place of each weight in the arena.
+    /// Returns the place of each weight in the arena of [`Model::parameters`].
     pub fn weight_ranges(&self) -> &[WeightRange] {
         &self.parameters.ranges
     }
 
-    /// All parameters in the order of the arena, with gaps that align the weights.
+    /// Returns all parameters in the order of the arena, with gaps that align the weights.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters.values
     }
@@ -307,18 +308,19 @@ impl Model {
         self.parameters.values.copy_from_slice(values);
     }
 
-    /// Every weight with its name, such as `lstm/kernel`.
+    /// Returns every weight with its name, such as `lstm/kernel`, in the order of
+    /// [`Model::weight_ranges`].
     ///
     /// # Errors
-    /// If the model was made without weights.
+    /// Fails if the elements of a weight do not fill its shape, which no model has.
     pub fn weights(&self) -> Result<Vec<(String, HostTensor)>, ModelError> {
         self.parameters.weights()
     }
 
-    /// Replaces every weight by the tensor of its name.
+    /// Replaces every weight by the tensor of its name; further tensors are ignored.
     ///
     /// # Errors
-    /// If one is missing or has another shape.
+    /// Fails if the tensor of a weight is missing, has another shape or is not of floats.
     pub fn set_weights(&mut self, weights: &[(String, HostTensor)]) -> Result<(), ModelError> {
         self.parameters.set_weights(weights)
     }

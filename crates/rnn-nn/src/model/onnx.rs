@@ -17,13 +17,13 @@ use std::collections::{BTreeSet, HashMap};
 const BATCH: Dim = Dim::Named("batch");
 
 impl Model {
-    /// The model at inference as an ONNX file. Inputs and outputs are named as the model's inputs
-    /// and outputs, [`Model::output_names`]; an output that shares its name with an input has
-    /// `_output` behind it. Tokens are i32.
+    /// Returns the model at inference as the bytes of an ONNX file. Inputs and outputs are named as
+    /// the model's inputs and outputs, [`Model::output_names`]; an output that shares its name with
+    /// an input has `_output` behind it. Tokens are i32.
     ///
     /// # Errors
-    /// [`ExportError`] if a layer has no counterpart, keeps its state between batches or skips steps
-    /// by a mask, or the file would take 2 GiB.
+    /// Fails if a layer has no counterpart, keeps its state between batches or skips steps by a
+    /// mask, or the file would take 2 GiB.
     pub fn to_onnx(&self) -> Result<Vec<u8>, ExportError> {
         let mut export = Export {
             model: self,

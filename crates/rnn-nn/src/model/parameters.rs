@@ -44,7 +44,8 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    /// Appends a weight of a layer and draws its values; without a seed it is only counted.
+    /// Appends a weight of the layer of this index and name to the arena, aligned, and draws its
+    /// values from `seed`. Without a seed it is only counted.
     pub fn push(&mut self, (layer, layer_name): (usize, &str), weight: Weight, seed: Option<u64>) {
         let offset = if weight.trained { self.trained } else { self.len };
         let len = weight.shape.iter().product::<usize>().next_multiple_of(Binding::ALIGNMENT);
@@ -73,7 +74,11 @@ impl Parameters {
         });
     }
 
-    /// Every weight with its name.
+    /// Returns every weight with its name, in the order of the ranges. The values must have been
+    /// drawn.
+    ///
+    /// # Errors
+    /// Fails if the elements of a weight do not fill its shape, which cannot happen.
     pub fn weights(&self) -> Result<Vec<(String, HostTensor)>, ModelError> {
         let tensor = |s: &WeightRange| {
             let values = self.values[s.offset..s.offset + s.len()].to_vec();
@@ -82,7 +87,10 @@ impl Parameters {
         self.ranges.iter().map(tensor).collect()
     }
 
-    /// Replaces every weight by the tensor of its name.
+    /// Replaces every weight by the tensor of its name; further tensors are ignored.
+    ///
+    /// # Errors
+    /// Fails if the tensor of a weight is missing, has another shape or is not of floats.
     pub fn set_weights(&mut self, weights: &[(String, HostTensor)]) -> Result<(), ModelError> {
         for range in &self.ranges {
             let given = weights.iter().find(|(name, _)| *name == range.name).map(|(_, t)| t);
@@ -100,12 +108,15 @@ impl Parameters {
         Ok(())
     }
 
-    /// The resident tensor of all parameters.
+    /// Returns the resident tensor of all parameters, f32, in a graph.
     pub fn arena(&self, graph: &mut Graph) -> TensorId {
         graph.resident(&Resident::Parameters.to_string(), TensorType::f32([self.values.len()]))
     }
 
-    /// A view of each weight.
+    /// Returns a view of each weight, of its shape, in the order of the ranges.
+    ///
+    /// # Errors
+    /// Fails if a weight does not lie within the arena, which cannot happen.
     pub fn views(&self, graph: &mut Graph) -> Result<Vec<TensorId>, GraphError> {
         let arena = self.arena(graph);
         let views = self.ranges.iter().map(|s| graph.view(arena, s.offset, s.shape.as_slice()));

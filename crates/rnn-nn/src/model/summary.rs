@@ -3,8 +3,9 @@ use crate::architecture::{Architecture, Call, TensorRef};
 use std::fmt::Write as _;
 
 impl Model {
-    /// The table that Keras prints: layers, output shapes and numbers of parameters; if the model
-    /// is not a stack, also the inputs and the tensors that each layer is called on.
+    /// Returns the table that Keras prints as text: layers, output shapes and numbers of
+    /// parameters; if the model is not a stack, also the inputs and the tensors that each layer is
+    /// called on.
     pub fn summary(&self) -> String {
         self.summary_of(&Open::default())
     }
@@ -39,7 +40,7 @@ pub(crate) struct Open<'a> {
 }
 
 impl Model {
-    /// The rows of the table; the first row names the columns.
+    /// Returns the rows of the table of [`Self::summary`]; the first row names the columns.
     pub fn summary_rows(&self) -> Vec<Vec<String>> {
         self.rows(&Open::default())
     }

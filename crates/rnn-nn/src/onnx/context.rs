@@ -33,34 +33,36 @@ pub struct OnnxContext<'a> {
 }
 
 impl OnnxContext<'_> {
-    /// The error that something has no counterpart in ONNX.
+    /// Returns the error that `what` has no counterpart in ONNX, with the name and class of the
+    /// layer.
     pub fn refuse(&self, what: impl Into<String>) -> ExportError {
         let (layer, class) = (self.layer.clone(), self.class);
         ExportError::Layer { layer, class, what: what.into() }
     }
 
-    /// The first input.
+    /// Returns the first input.
     ///
     /// # Errors
-    /// If the layer is called on nothing.
+    /// Fails if the layer is called on nothing.
     pub fn input(&self) -> Result<OnnxTensor, ExportError> {
         self.inputs.first().cloned().ok_or_else(|| self.refuse("it is called on nothing"))
     }
 
-    /// The value of the first input.
+    /// Returns the name of the value of the first input.
     ///
     /// # Errors
-    /// If the layer is called on nothing.
+    /// Fails if the layer is called on nothing.
     pub fn x(&self) -> Result<ValueName, ExportError> {
         Ok(self.input()?.value)
     }
 
-    /// The extents of the first output, without the batch.
+    /// Returns the extents of the first output, without the batch; empty if there is none.
     pub fn output(&self) -> &[usize] {
         self.outputs.first().map_or(&[], Vec::as_slice)
     }
 
-    /// The call of a layer within this one, whose weights' names begin with `prefix` here.
+    /// Returns the context of a layer of the class `class` within this one. Its weights are those
+    /// whose names begin with `prefix` here, without the prefix.
     pub fn within(&mut self, class: &'static str, prefix: &str) -> OnnxContext<'_> {
         let weights = self.weights.iter().filter_map(|(name, weight)| {
             Some((name.strip_prefix(prefix)?.to_owned(), weight.clone()))
@@ -75,7 +77,8 @@ impl OnnxContext<'_> {
         }
     }
 
-    /// Adds an operator of one output.
+    /// Adds a node of the ONNX operator `operator` with one output on these inputs, and returns the
+    /// name of the output.
     pub fn node(
         &mut self,
         operator: &str,
@@ -85,7 +88,8 @@ impl OnnxContext<'_> {
         self.graph.node(operator, inputs, attributes)
     }
 
-    /// Adds an operator of one output on all inputs of the layer.
+    /// Adds a node of the ONNX operator `operator` with one output on all inputs of the layer, and
+    /// returns the name of the output.
     pub fn node_of_inputs(
         &mut self,
         operator: &str,
@@ -95,19 +99,20 @@ impl OnnxContext<'_> {
         self.graph.node(operator, &inputs, attributes)
     }
 
-    /// Adds a weight as a constant.
+    /// Adds the weight `name` as a constant and returns its name in the graph.
     ///
     /// # Errors
-    /// If the layer has no such weight.
+    /// Fails if the layer has no such weight.
     pub fn constant_weight(&mut self, name: &str) -> Result<ValueName, ExportError> {
         let weight = self.weight(name)?.clone();
         Ok(self.graph.tensor(name, &weight))
     }
 
-    /// Adds x + b over the last axis, if the layer has a bias.
+    /// Adds x + b over the last axis, if the layer has a bias, and returns the result; without a
+    /// bias x itself.
     ///
     /// # Errors
-    /// If there is no weight of this name.
+    /// Fails if the layer has a bias, but no weight `bias`.
     pub fn add_bias(&mut self, x: ValueName, use_bias: bool) -> Result<ValueName, ExportError> {
         if !use_bias {
             return Ok(x);
@@ -116,14 +121,14 @@ impl OnnxContext<'_> {
         Ok(self.node("Add", &[&x, &bias], &[]))
     }
 
-    /// Adds a reshape to these extents without the batch.
+    /// Adds a reshape of x to the batch and the extents `dims`, and returns the result.
     pub fn reshape(&mut self, x: &ValueName, dims: &[usize]) -> ValueName {
         let dims: Vec<i64> = [-1].into_iter().chain(dims.iter().map(|&d| d as i64)).collect();
         let shape = self.graph.ints("shape", &dims);
         self.node("Reshape", &[x, &shape], &[])
     }
 
-    /// Adds an activation of each element.
+    /// Adds the activation of each element of x, and returns the result.
     pub fn elementwise(&mut self, activation: Activation, x: &ValueName) -> ValueName {
         let attributes = |alpha| [("alpha", Float(alpha)), ("beta", Float(0.5))];
         match activation {
@@ -136,30 +141,32 @@ impl OnnxContext<'_> {
         }
     }
 
-    /// Adds a transpose.
+    /// Adds a transposition of x: axis i of the result is axis `order[i]` of x, the batch being
+    /// axis 0.
     pub fn transpose(&mut self, x: &ValueName, order: &[i64]) -> ValueName {
         self.node("Transpose", &[x], &[("perm", Ints(order.to_vec()))])
     }
 
-    /// Adds the steps of `[B, T, ..]` from the last to the first.
+    /// Adds the reversal of the steps of a sequence `[B, T, ..]`, from the last to the first, and
+    /// returns the result.
     pub fn reverse(&mut self, sequence: &ValueName) -> ValueName {
         let [start, end] = [-1, i64::MIN].map(|at| self.graph.ints("steps", &[at]));
         let [axis, step] = [1, -1].map(|at| self.graph.ints("steps", &[at]));
         self.node("Slice", &[sequence, &start, &end, &axis, &step], &[])
     }
 
-    /// A weight by its name within the layer.
+    /// Returns a weight by its name within the layer.
     ///
     /// # Errors
-    /// If there is none.
+    /// Fails if there is none of this name.
     pub fn weight(&self, name: &str) -> Result<&HostTensor, ExportError> {
         self.weights.get(name).ok_or_else(|| self.refuse(format!("it has no weight {name}")))
     }
 
-    /// A tensor of floats.
+    /// Returns a tensor of floats with these extents and elements, row-major.
     ///
     /// # Errors
-    /// If there are not as many values as elements.
+    /// Fails if there are not as many values as elements.
     pub fn tensor(
         &self,
         dims: impl Into<Shape>,
@@ -168,18 +175,18 @@ impl OnnxContext<'_> {
         HostTensor::from_f32(dims, values).map_err(|error| self.refuse(error.to_string()))
     }
 
-    /// The elements of a tensor.
+    /// Returns the elements of a tensor, row-major.
     ///
     /// # Errors
-    /// If they are not floats.
+    /// Fails if they are not floats.
     pub fn floats<'a>(&self, tensor: &'a HostTensor) -> Result<&'a [f32], ExportError> {
         tensor.as_f32().map_err(|error| self.refuse(error.to_string()))
     }
 
-    /// A weight with its axes in another order.
+    /// Returns the weight `name` transposed: axis i of the result is axis `order[i]` of the weight.
     ///
     /// # Errors
-    /// If there is no such weight, or it has other axes.
+    /// Fails if there is no such weight, or it has another number of axes.
     pub fn transposed(&self, name: &str, order: &[usize]) -> Result<HostTensor, ExportError> {
         let weight = self.weight(name)?;
         let misfit = || self.refuse(format!("weight {name} is of shape {}", weight.shape()));
@@ -198,10 +205,11 @@ impl OnnxContext<'_> {
         self.tensor(axes, moved)
     }
 
-    /// A tensor with the parts of equal size along its first axis in another order.
+    /// Returns a tensor whose first axis consists of parts of equal size in another order: part i
+    /// of the result is part `parts[i]` of `tensor`.
     ///
     /// # Errors
-    /// If its extent is not a multiple of the number of parts.
+    /// Fails if the extent is not a multiple of the number of parts.
     pub fn reordered(&self, tensor: &HostTensor, parts: &[u32]) -> Result<HostTensor, ExportError> {
         let misfit = || self.refuse(format!("a weight of shape {}", tensor.shape()));
         let rows = tensor.shape().dims().first().copied().unwrap_or(0);

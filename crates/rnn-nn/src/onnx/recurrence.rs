@@ -10,7 +10,8 @@ use rnn_formats::onnx::Attribute::{self, Floats, Int, Text, Texts};
 use rnn_formats::onnx::ValueName;
 use rnn_ops::Activation;
 
-/// The arguments of a recurrent layer that its cell needs to run over a sequence.
+/// The arguments of a recurrent layer that [`OnnxCell::scan`] and other cells need to run over a
+/// sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanOptions {
     /// The number of units, or of filters.
@@ -23,7 +24,7 @@ pub struct ScanOptions {
     pub return_sequences: bool,
 }
 
-/// The values of a recurrent layer in ONNX.
+/// The values in an ONNX graph that a recurrent layer has computed.
 pub struct OnnxScan {
     /// h of every step, in the order in which the steps were taken, if it is wanted.
     pub sequence: Option<ValueName>,
@@ -44,7 +45,12 @@ pub(crate) struct OnnxCell {
 }
 
 impl OnnxCell {
-    /// Adds the operator.
+    /// Adds the ONNX operator of the cell, over the whole sequence `[B, T, F]` that is the layer's
+    /// first input, with the layer's weights in ONNX's layout. Further inputs of the layer are its
+    /// initial states. Returns the names of the results.
+    ///
+    /// # Errors
+    /// Fails if the layer has no input, or a weight is missing or has another shape.
     pub fn scan(
         &self,
         cx: &mut OnnxContext<'_>,

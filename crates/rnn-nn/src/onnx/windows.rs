@@ -16,9 +16,9 @@ pub(crate) struct OnnxWindows {
 }
 
 impl OnnxWindows {
-    /// The attributes of a pooling operator over these extents. `same` makes ceil(extent / stride)
-    /// windows and adds the odd pixel of padding at the end
-    /// (keras/src/backend/common/backend_utils.py).
+    /// Returns the attributes of a pooling operator over an input with these extents:
+    /// `kernel_shape`, `strides` and `pads`. `same` makes ceil(extent / stride) windows and adds
+    /// the odd pixel of padding at the end (keras/src/backend/common/backend_utils.py).
     pub fn attributes(&self, extents: &[usize]) -> Vec<(&'static str, Attribute)> {
         let pad = |axis: usize| {
             let (extent, stride) = (extents[axis] as i64, self.strides[axis]);
@@ -42,7 +42,8 @@ impl OnnxWindows {
         ]
     }
 
-    /// The attributes of a convolution, which has dilations in every version of its operator.
+    /// Returns the attributes of a convolution over an input with these extents: those of
+    /// [`Self::attributes`], and `dilations`, which its operator has in every version.
     pub fn conv_attributes(&self, extents: &[usize]) -> Vec<(&'static str, Attribute)> {
         let mut attributes = self.attributes(extents);
         attributes.push(("dilations", Ints(self.dilations.clone())));

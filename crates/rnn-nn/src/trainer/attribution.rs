@@ -35,14 +35,20 @@ pub(crate) fn push_attribution(
 }
 
 impl Trainer {
-    /// The first output for a batch, and how much each token contributed to it, `[B, T]`: gradient
-    /// times input (Shrikumar et al., 2016, arXiv:1605.01713),
+    /// Returns the first output for a batch, and how much each token contributed to it, `[B, T]`:
+    /// gradient times input (Shrikumar et al., 2016, arXiv:1605.01713),
     ///
-    /// c(t) = sum over features f of dz / de(t, f) * e(t, f),
+    /// ```text
+    /// c(t) = sum over features f of dz / de(t, f) * e(t, f)
+    /// ```
     ///
     /// where e is the output of the Embedding layer for the tokens, and z the sum of the output,
     /// weighed by `direction`, which is of the output's shape. An output that ends in a sigmoid or
     /// softmax is taken before it, so that contributions are to log-odds.
+    ///
+    /// # Errors
+    /// Fails if the model has no Embedding layer on which the output depends, the arrays do not fit
+    /// the model, or the device fails.
     pub fn attribute_batch(
         &mut self,
         inputs: &[HostTensor],

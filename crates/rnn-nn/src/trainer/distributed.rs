@@ -160,7 +160,7 @@ impl Trainer {
         self
     }
 
-    /// Continues without the other ranks.
+    /// Makes the trainer continue without the other ranks, on its own.
     pub fn leave(&mut self) {
         self.ranks = None;
     }

@@ -64,6 +64,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
+    /// Creates an engine without programs over a session.
     pub fn new(session: Box<dyn Session>) -> Self {
         Self {
             session,
@@ -74,26 +75,36 @@ impl Engine {
         }
     }
 
+    /// Returns the session on the device.
     pub fn session(&mut self) -> &mut dyn Session {
         &mut *self.session
     }
 
+    /// Plans the graph of a step, and takes no memory on the device for it.
+    ///
+    /// # Errors
+    /// Fails if the device cannot run the graph.
     pub fn plan(&self, StepGraph { graph, inputs }: StepGraph) -> Result<PlannedStep, TrainError> {
         Ok(PlannedStep { planned: self.session.plan(Arc::new(graph))?, inputs: inputs.into() })
     }
 
-    /// Keeps a plan for the first run of a program.
+    /// Keeps a plan for the first run of the program of this key, in place of a plan kept before,
+    /// and returns it.
     pub fn keep_plan(&mut self, key: Key, planned: PlannedStep) -> &PlannedStep {
         &self.planned.insert((key, planned)).1
     }
 
-    /// The plan that was kept for a program.
+    /// Takes back the plan that [`Self::keep_plan`] kept for the program of this key; `None` if
+    /// there is none.
     pub fn take_plan(&mut self, key: Key) -> Option<PlannedStep> {
         self.planned.take_if(|(of, _)| *of == key).map(|(_, planned)| planned)
     }
 
     /// Takes the memory that a planned step needs, and gives the residents that it is the first to
-    /// name their values.
+    /// name their values: restored ones, or those of `initial`.
+    ///
+    /// # Errors
+    /// Fails if the device has too little memory, or fails otherwise.
     pub fn build(
         &mut self,
         PlannedStep { planned, inputs }: PlannedStep,
@@ -127,22 +138,31 @@ impl Engine {
         }
     }
 
+    /// Returns the program that was kept under this key; `None` before [`Self::keep_program`].
     pub fn program(&self, key: Key) -> Option<StepProgram> {
         self.programs.get(&key).cloned()
     }
 
+    /// Keeps a program for the steps of this key.
     pub fn keep_program(&mut self, key: Key, program: StepProgram) {
         self.programs.insert(key, program);
     }
 
-    /// Queues a run of a step.
+    /// Queues a run of a step on the device, without waiting for it. `given` must have a value for
+    /// each input of the step.
+    ///
+    /// # Errors
+    /// Fails if a value is missing or has another type, or the device fails.
     pub fn run(&mut self, step: &StepProgram, given: &StepInputs<'_>) -> Result<(), TrainError> {
         let value = |&role| given.get(role).ok_or_else(|| TrainError::StepInput(role.to_string()));
         let inputs = step.inputs.iter().map(value).collect::<Result<Vec<_>, _>>()?;
         Ok(self.session.run(step.program, &inputs)?)
     }
 
-    /// Queues a run of a step, and waits for its outputs.
+    /// Queues a run of a step, waits for it and returns its outputs, in the order of the graph.
+    ///
+    /// # Errors
+    /// Fails if a value of `given` is missing or has another type, or the device fails.
     pub fn outputs(
         &mut self,
         step: &StepProgram,
@@ -152,19 +172,32 @@ impl Engine {
         Ok(self.session.fetch(step.program)?)
     }
 
+    /// Returns true if a program that was built names the resident.
     pub fn has(&self, name: &Resident) -> bool {
         self.residents.contains_key(name)
     }
 
+    /// Reads a resident; waits for all queued runs.
+    ///
+    /// # Errors
+    /// Fails if no program names it, or the device fails.
     pub fn read(&mut self, name: &Resident) -> Result<HostTensor, TrainError> {
         Ok(self.session.read(&name.to_string())?)
     }
 
+    /// Starts to read a resident without waiting; the session redeems the ticket.
+    ///
+    /// # Errors
+    /// Fails if no program names it, or the device fails.
     pub fn start_read(&mut self, name: &Resident) -> Result<Ticket, TrainError> {
         Ok(self.session.start_read(&name.to_string())?)
     }
 
-    /// Sets a resident; one that no program has named yet is set when the first does.
+    /// Sets a resident to these values. One that no program has named yet is set when the first
+    /// does.
+    ///
+    /// # Errors
+    /// Fails if the values have another type, or the device fails.
     pub fn write(&mut self, name: Resident, values: HostTensor) -> Result<(), TrainError> {
         if self.has(&name) {
             return Ok(self.session.write(&name.to_string(), &values)?);
@@ -173,7 +206,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Reads a resident and sets it to zeros; none, where nothing has set it.
+    /// Reads a resident and sets it to zeros; `None` if no program names it and nothing has set it.
+    ///
+    /// # Errors
+    /// Fails if the device fails.
     pub fn take(&mut self, name: &Resident) -> Result<Option<HostTensor>, TrainError> {
         let Some(ty) = self.residents.get(name).cloned() else {
             return Ok(self.restored.remove(name));
@@ -188,7 +224,10 @@ impl Engine {
         Ok(self.session.write(&name.to_string(), &zeros)?)
     }
 
-    /// Sets the states of layers to zeros.
+    /// Sets the states that layers keep between batches to zeros.
+    ///
+    /// # Errors
+    /// Fails if the device fails.
     pub fn reset_states(&mut self) -> Result<(), TrainError> {
         let is_state = |name: &Resident| matches!(name, Resident::LayerState(_));
         self.restored.retain(|name, _| !is_state(name));
@@ -200,19 +239,22 @@ impl Engine {
         Ok(())
     }
 
-    /// The shape of a resident, if one is known.
+    /// Returns the shape of a resident; `None` if no program names it and nothing has set it.
     pub fn shape(&self, name: &Resident) -> Option<&rnn_core::Shape> {
         let restored = self.restored.get(name).map(HostTensor::shape);
         restored.or_else(|| self.residents.get(name).map(|ty| &ty.shape))
     }
 
-    /// True, if layers keep states from batch to batch.
+    /// Returns true if layers keep states from batch to batch.
     pub fn keeps_states(&self) -> bool {
         let mut names = self.residents.keys().chain(self.restored.keys());
         names.any(|name| matches!(name, Resident::LayerState(_)))
     }
 
-    /// The residents that are part of a training's state, but for the weights.
+    /// Reads the residents that are part of a training's state, but for the weights.
+    ///
+    /// # Errors
+    /// Fails if the device fails.
     pub fn state(&mut self) -> Result<BTreeMap<Resident, HostTensor>, TrainError> {
         let mut state = self.restored.clone();
         for name in self.residents.keys().cloned().collect::<Vec<_>>() {
@@ -224,7 +266,11 @@ impl Engine {
         Ok(state)
     }
 
-    /// Gives all residents the values of a state; those that it lacks begin anew.
+    /// Sets all residents to the values of a state; those that it lacks get the values of
+    /// `initial`, or zeros.
+    ///
+    /// # Errors
+    /// Fails if a value has another type than its resident, or the device fails.
     pub fn restore(
         &mut self,
         state: BTreeMap<Resident, HostTensor>,

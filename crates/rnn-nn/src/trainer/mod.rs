@@ -95,7 +95,7 @@ impl Trainer {
         }
     }
 
-    /// Sets the loss of every output, which is the binary cross-entropy at first, and the metrics
+    /// Sets the loss of every output, which is the binary cross-entropy by default, and the metrics
     /// that belong to it.
     pub fn loss(self, loss: Loss) -> Self {
         let losses = vec![(loss, 1.0); self.losses.len()];
@@ -118,7 +118,7 @@ impl Trainer {
         self
     }
 
-    /// Sets the precision, which is single at first.
+    /// Sets the precision, which is [`Precision::Single`] by default.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
@@ -243,17 +243,17 @@ impl Trainer {
         Ok(())
     }
 
-    /// The number of steps since the training began.
+    /// Returns the number of steps since the training began.
     pub fn steps_done(&self) -> u64 {
         self.step
     }
 
-    /// The factor of the learning rate, which is 1 at first.
+    /// Returns the factor by which the learning rate is multiplied, which is 1 at first.
     pub fn rate_factor(&self) -> f64 {
         self.rate_factor
     }
 
-    /// Sets the factor of the learning rate from the next step on.
+    /// Sets the factor by which the learning rate is multiplied from the next step on.
     pub fn set_rate_factor(&mut self, factor: f64) {
         self.rate_factor = factor;
     }
@@ -331,10 +331,7 @@ impl Trainer {
         shapes.into_iter().zip(all).map(tensor).collect()
     }
 
-    /// The model with the weights that the device holds now.
-    ///
-    /// # Errors
-    /// If the device fails.
+    /// Returns the model, with the weights that the device holds now.
     pub fn model(&mut self) -> Result<&mut Model, TrainError> {
         if self.engine.has(&Resident::Parameters) {
             let values = self.engine.read(&Resident::Parameters)?;
@@ -343,23 +340,17 @@ impl Trainer {
         Ok(&mut self.model)
     }
 
-    /// Measures the time of every op from now on.
+    /// Makes the device measure the time of every op from now on.
     pub fn enable_profile(&mut self) {
         self.engine.session().enable_profile();
     }
 
-    /// The time by op since [`Trainer::enable_profile`].
-    ///
-    /// # Errors
-    /// If the device fails.
+    /// Returns the time spent by op since [`Trainer::enable_profile`].
     pub fn profile(&mut self) -> Result<Profile, TrainError> {
         Ok(self.engine.session().profile()?)
     }
 
-    /// The graph of a training step on a batch of this size, for inspection.
-    ///
-    /// # Errors
-    /// If the model has no such step.
+    /// Returns the graph of a training step on a batch of `batch_size` examples, for inspection.
     pub fn training_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
         Ok(self.step_builder().graph(batch_size, Mode::Train, false)?.graph)
     }

@@ -20,13 +20,13 @@ fn named(slot: &str, weight: &WeightRange) -> String {
 }
 
 impl OptimizerState {
-    /// The tensor of a slot of a weight, if there is one.
+    /// Returns the tensor of a slot of a weight, of the weight's shape; `None` if there is none.
     pub fn slot(&self, slot: &str, weight: &WeightRange) -> Option<&HostTensor> {
         let name = named(slot, weight);
         self.slots.iter().find(|(n, _)| *n == name).map(|(_, tensor)| tensor)
     }
 
-    /// Adds the tensor of a slot of a weight.
+    /// Adds the tensor of a slot of a weight, of the weight's shape.
     pub fn push(&mut self, slot: &str, weight: &WeightRange, tensor: HostTensor) {
         self.slots.push((named(slot, weight), tensor));
     }
@@ -54,11 +54,9 @@ impl OptimizerState {
 }
 
 impl TrainerState {
-    /// The state of a training that begins with the weights of a model and with the values that an
-    /// optimizer of the same class kept until now.
-    ///
-    /// # Errors
-    /// If the tensor of a weight is missing or has another shape.
+    /// Returns the state of a training that begins with the weights of a model and with the values
+    /// that an optimizer of the same class kept until now; `kept` is `None` for a new optimizer.
+    /// `seed` is that of [`Trainer::new`].
     pub fn beginning(
         model: &Model,
         optimizer: &Optimizer,
@@ -80,11 +78,8 @@ impl TrainerState {
 }
 
 impl Trainer {
-    /// The values that the optimizer keeps now; `None` before the first step. Waits for everything
-    /// queued.
-    ///
-    /// # Errors
-    /// If the device fails.
+    /// Waits for everything queued, and returns the values that the optimizer keeps now; `None`
+    /// before the first step.
     pub fn optimizer_state(&mut self) -> Result<Option<OptimizerState>, TrainError> {
         if self.step == 0 {
             return Ok(None);

@@ -10,11 +10,11 @@ use rnn_core::HostTensor;
 use rnn_graph::Planned;
 
 impl Trainer {
-    /// Plans a training step on a batch of this size, of which examples are `weighted` or not, and
-    /// takes no memory for it. The first such step follows the plan.
+    /// Plans a training step on a batch of `batch_size` examples, which have weights if `weighted`,
+    /// and takes no memory for it. The first such step follows the plan.
     ///
     /// # Errors
-    /// If the model has no such step.
+    /// Fails if the model has no such step, or the device cannot run it.
     pub fn plan_training(
         &mut self,
         batch_size: usize,

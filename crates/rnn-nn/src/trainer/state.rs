@@ -38,7 +38,7 @@ fn steps<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     }
 }
 
-/// The progress of a training over several epochs.
+/// The progress of a training over several epochs: where in its data it stands.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FitProgress {
     /// The epochs that are over.
@@ -52,7 +52,8 @@ pub struct FitProgress {
 }
 
 impl TrainerState {
-    /// The first tensor with an element that is NaN or infinite.
+    /// Returns the name of the first tensor with an element that is NaN or infinite; `None` if all
+    /// are finite.
     pub fn not_finite(&self) -> Option<&str> {
         let broken = |tensor: &HostTensor| !tensor.is_finite();
         self.tensors.iter().find(|(_, tensor)| broken(tensor)).map(|(name, _)| name.as_str())
@@ -64,10 +65,7 @@ fn weights_of(callback: usize) -> String {
 }
 
 impl Trainer {
-    /// The state from which another trainer can continue. Waits for everything queued.
-    ///
-    /// # Errors
-    /// If the device fails.
+    /// Waits for everything queued, and returns the state from which another trainer can continue.
     pub fn state(&mut self) -> Result<TrainerState, TrainError> {
         let mut tensors = self.model()?.weights()?;
         let others = self.engine.state()?;

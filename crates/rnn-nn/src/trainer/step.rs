@@ -57,13 +57,18 @@ pub(crate) struct StepBuilder<'a> {
 }
 
 impl StepBuilder<'_> {
-    /// The types of the labels of a batch.
+    /// Returns the types of the labels of a batch of `batch` examples, one for each output.
     pub fn labels(&self, batch: usize) -> Vec<TensorType> {
         let outputs = self.model.output_shapes(batch).into_iter();
         outputs.zip(self.losses).map(|(o, (loss, _))| loss.labels(&TensorType::f32(o))).collect()
     }
 
-    /// The graph of a step on a batch, with the inputs that its mode needs.
+    /// Returns the graph of a step on a batch of `batch` examples, which have weights if
+    /// `weighted`, with the inputs that its mode needs.
+    ///
+    /// # Errors
+    /// Fails if there is not one loss for each output, a layer, a loss or a mask does not fit, or a
+    /// weight has no gradient.
     pub fn graph(&self, batch: usize, mode: Mode, weighted: bool) -> Result<StepGraph, TrainError> {
         let outputs = self.model.output_shapes(1).len();
         one_each("outputs", outputs, "losses", self.losses.len())?;
@@ -192,12 +197,19 @@ impl StepBuilder<'_> {
         Err(TrainError::Mask { output: self.model.output_name(output), steps, values })
     }
 
-    /// The resident of the sums that metrics are computed from.
+    /// Returns the resident of the sums from which metrics are computed, f32 `[sums]`, in a graph.
+    ///
+    /// # Errors
+    /// Fails if the model has no output.
     pub fn metrics(&self, g: &mut Graph) -> Result<TensorId, TrainError> {
         Ok(g.resident(&Resident::Metrics.to_string(), TensorType::f32([self.sums()?])))
     }
 
-    /// The number of these sums.
+    /// Returns the length of the resident of [`Self::metrics`]: the number of sums from which the
+    /// metrics of the first output are computed.
+    ///
+    /// # Errors
+    /// Fails if the model has no output.
     pub fn sums(&self) -> Result<usize, TrainError> {
         let outputs = self.model.output_shapes(1);
         let first = outputs.first().ok_or(TrainError::NoOutput)?;
@@ -214,7 +226,12 @@ impl StepBuilder<'_> {
         mixed.then(|| g.resident(&Resident::LossScale.to_string(), TensorType::f32([LOSS_SCALE])))
     }
 
-    /// Adds the gradients of the loss, which are written to their places in `arena`.
+    /// Adds the gradients of the loss, f32 `[1]`, with respect to the trained ones of `weights`,
+    /// and writes them to their places in `arena`. In mixed precision they are multiplied by the
+    /// loss scale.
+    ///
+    /// # Errors
+    /// Fails if the loss does not depend on a weight, or an op has no gradient.
     pub fn push_gradients(
         &self,
         g: &mut Graph,
@@ -239,7 +256,12 @@ impl StepBuilder<'_> {
         Ok(())
     }
 
-    /// Adds the update by the optimizer and the constraints of weights.
+    /// Adds the update by the optimizer and the constraints of weights. `gradients` is the arena of
+    /// all gradients, `weights` the views of all weights, `params` the numbers of the step,
+    /// [`StepParams`].
+    ///
+    /// # Errors
+    /// Fails if the lengths of the arenas do not agree.
     pub fn push_update(
         &self,
         g: &mut Graph,

@@ -46,7 +46,7 @@ pub(crate) struct StepGraph {
 }
 
 impl StepGraph {
-    /// Adds an input of a role.
+    /// Adds an input of this role and type to the graph and returns its tensor.
     pub fn input(&mut self, role: StepInput, ty: TensorType) -> TensorId {
         self.inputs.push(role);
         self.graph.input(role.to_string(), ty)
@@ -70,7 +70,7 @@ pub(crate) struct StepInputs<'a> {
 }
 
 impl<'a> StepInputs<'a> {
-    /// The value for a role.
+    /// Returns the value for a role; `None` if it is not given.
     pub fn get(&self, role: StepInput) -> Option<&'a HostTensor> {
         match role {
             StepInput::Model(input) => self.model.get(input).copied(),

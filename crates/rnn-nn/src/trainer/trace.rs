@@ -7,7 +7,7 @@ use rnn_core::{DType, HostTensor};
 use rnn_graph::{Device, Graph, TensorId};
 use std::fmt;
 
-/// The first tensor of a training that was not finite.
+/// The place of the first tensor of a training that was not finite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotFinite {
     /// The step, counted from 1.
@@ -27,9 +27,10 @@ const BYTES_AT_ONCE: usize = 256 << 20;
 
 impl Trainer {
     /// Repeats the training from a state on, one step at a time and up to step `last`, to the first
-    /// after which a number that is kept is not finite. That step is run again with the output of
-    /// every op read back: the first that is not finite is the one to be told. `None`, if all stay
+    /// step after which a number that is kept is not finite. That step is run again with the output
+    /// of every op read back, and the first that is not finite is returned; `None` if all stay
     /// finite. Callbacks are not told, so what they change is not repeated.
+    ///
     ///
     /// # Errors
     /// If the state is of another model, or the device fails.

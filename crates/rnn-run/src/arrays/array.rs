@@ -15,7 +15,7 @@ pub enum Array {
     Streamed(Streamed),
 }
 
-/// An array in a file whose examples are converted and checked as they are read.
+/// An array in a file whose examples are converted and checked as they are read, batch by batch.
 #[derive(Clone)]
 pub struct Streamed {
     /// For messages.
@@ -34,7 +34,7 @@ impl Array {
         Self::Streamed(Streamed { name, stored, kind, shape, check: None })
     }
 
-    /// Returns the extents, the number of examples first.
+    /// Returns the extents, with the number of examples first.
     pub fn shape(&self) -> &Shape {
         match self {
             Self::Memory(tensor) => tensor.shape(),

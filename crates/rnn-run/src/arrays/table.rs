@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// The columns of a table that a user asks for.
+/// The columns of a table that a user asks for, by name or number.
 #[derive(Clone, Debug, Default)]
 pub struct ColumnChoice {
     /// The columns that hold the labels, by the names in the first line, or by their numbers from 0
@@ -18,7 +18,7 @@ pub struct ColumnChoice {
     pub features: Vec<String>,
 }
 
-/// The roles of the columns of a table, as a run stores them.
+/// The roles of the columns of a table (examples and labels), as a run stores them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
     /// The columns that are examples.
@@ -172,10 +172,7 @@ impl Table {
         self.read(&places)
     }
 
-    /// Reads all columns, as floats `[rows, columns]`.
-    ///
-    /// # Errors
-    /// If a cell is no number.
+    /// Reads all columns, as floats `[rows, columns]`, in the order of the file.
     pub fn all(&self) -> Result<HostTensor> {
         self.read(&(0..self.columns.len()).collect::<Vec<_>>())
     }

@@ -1,7 +1,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The times at which checkpoints are taken, besides the end of each epoch.
+/// The times at which checkpoints are taken, besides the end of each epoch. It is parsed from a
+/// number of steps such as `100`, a time such as `90s`, `5m` or `2h`, `epoch` or `never`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Every {
     /// No other times.

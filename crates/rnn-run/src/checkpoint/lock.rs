@@ -14,10 +14,12 @@ pub struct RunLock {
 }
 
 impl RunLock {
-    /// Locks a folder that exists. The file of the lock is also removed if the host's program ends.
+    /// Locks the folder of a run, which must exist, by the file `.lock` in it. The file is removed
+    /// when the lock is dropped, or when the program of `host` ends.
     ///
     /// # Errors
-    /// [`RunError::Locked`] if another process trains into it; otherwise if it cannot be locked.
+    /// Fails with [`RunError::Locked`] if another process trains into the folder; otherwise if
+    /// `.lock` is a file of other contents or cannot be created or locked.
     pub fn acquire(folder: &Path, host: &dyn Host) -> Result<Self> {
         let path = folder.join(".lock");
         let foreign =

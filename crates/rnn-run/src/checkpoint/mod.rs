@@ -8,7 +8,8 @@ pub use every::Every;
 pub use lock::RunLock;
 pub use store::{Checkpoint, Store};
 
-/// The times of checkpoints, how many are kept, and whether they may replace an earlier run.
+/// Options of checkpoints: when they are taken, how many are kept, and whether they may replace an
+/// earlier run.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckpointOptions {
     /// The times at which they are taken.

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The state of a run between two of its steps.
+/// The state of a run between two of its steps, with the configuration: all that is needed to
+/// resume it.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The configuration of the run.
@@ -79,12 +80,12 @@ impl Store {
         Self { run: run.to_owned(), folder: run.join("checkpoints") }
     }
 
-    /// Returns true if there is a run that can be resumed.
+    /// Returns true if the folder holds a run that can be resumed.
     pub fn is_unfinished(&self) -> bool {
         !self.steps().is_empty() && !self.is_finished()
     }
 
-    /// Returns true if the run has come to its end.
+    /// Returns true if the run has come to its end and was marked by [`Store::finish`].
     pub fn is_finished(&self) -> bool {
         self.folder.join(FINISHED).exists()
     }
@@ -110,11 +111,8 @@ impl Store {
         &self.run
     }
 
-    /// Creates the folder of checkpoints, and removes the mark of a finished run and files that
-    /// writers left unfinished.
-    ///
-    /// # Errors
-    /// If a file cannot be created or removed.
+    /// Prepares the folder for checkpoints: creates it, and removes the mark of a finished run and
+    /// the files that writers left unfinished.
     pub fn begin(&self) -> Result<()> {
         let cannot = || format!("cannot prepare {}", self.folder.display());
         fs::create_dir_all(&self.folder).with_context(cannot)?;

@@ -20,12 +20,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// The largest number of examples in a step.
+/// The largest number of examples in a step of one rank.
 pub const MAX_BATCH: usize = 1 << 20;
 /// The most processes that train together.
 const MAX_RANKS: usize = 1 << 16;
 
-/// The settings of a run: `config.json`.
+/// The settings of a run, which `config.json` in its folder holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
     /// The model, and its data.
@@ -62,7 +62,7 @@ fn shuffles() -> bool {
     true
 }
 
-/// A model, and its data.
+/// A model and its data: one of the tutorial's, or the user's own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Task {
@@ -72,7 +72,7 @@ pub enum Task {
     Custom(Box<CustomTask>),
 }
 
-/// A model of the tutorial on reviews or videos.
+/// A model of the tutorial with its data, reviews or videos.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BuiltinTask {
     /// The model.
@@ -89,7 +89,7 @@ pub struct BuiltinTask {
     pub word_index: Option<PathBuf>,
 }
 
-/// A model of the user's on arrays of the user's.
+/// A model of the user's with its data, arrays of the user's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CustomTask {
     /// Name of the model in results.
@@ -141,12 +141,13 @@ impl BuiltinTask {
 }
 
 impl Config {
-    /// Returns the number of examples in a step of all ranks.
+    /// Returns the number of examples in a step of all ranks: the batch size times the number of
+    /// ranks.
     pub fn step_size(&self) -> usize {
         self.batch_size * self.ranks
     }
 
-    /// Returns the name of the model in results.
+    /// Returns the name of the model, as results show it.
     pub fn name(&self) -> &str {
         match &self.task {
             Task::Builtin(task) => task.experiment.name(),
@@ -154,7 +155,7 @@ impl Config {
         }
     }
 
-    /// Returns the name of the data in results.
+    /// Returns the name of the data, as results show it.
     pub fn data(&self) -> String {
         match &self.task {
             Task::Builtin(task) => task.data.name(),
@@ -180,7 +181,7 @@ impl Config {
         task.experiment == Experiment::NextFrame
     }
 
-    /// Returns the names of the model and of its data, for the head of every result.
+    /// Returns the names of the model and of its data as a title, for the head of every result.
     pub fn title(&self) -> String {
         format!("{} on {}", self.name(), self.data())
     }
@@ -211,7 +212,7 @@ impl Config {
         }
     }
 
-    /// Returns the optimizer and the losses.
+    /// Returns the optimizer and the losses of the training.
     pub fn compile(&self) -> Compile {
         match &self.task {
             Task::Builtin(task) => Compile {
@@ -269,12 +270,13 @@ impl Config {
         }
     }
 
-    /// Returns true if there are classes, and therefore an accuracy.
+    /// Returns true if the model is a classifier, so that results have an accuracy.
     pub fn classes(&self) -> bool {
         self.metric_sums() != MetricSums::Regression
     }
 
-    /// Returns the name of the loss for axes; of several outputs, the names of all of their losses.
+    /// Returns the name of the loss for the axes of plots; of several outputs, the names of all of
+    /// their losses.
     pub fn loss_name(&self) -> String {
         let losses = self.compile().losses;
         let mut names: Vec<&str> = losses.iter().map(|(loss, _)| words(loss)).collect();
@@ -286,7 +288,7 @@ impl Config {
         }
     }
 
-    /// Returns the callback that ends the training early, if that was asked for.
+    /// Returns the callback that ends the training early; `None` if that was not asked for.
     pub fn early_stopping(&self) -> Option<EarlyStopping> {
         match &self.task {
             Task::Builtin(_) => None,
@@ -322,11 +324,8 @@ impl Config {
         Ok(facts)
     }
 
-    /// Returns the settings for people as JSON, without the layers, which have a table of their
-    /// own.
-    ///
-    /// # Errors
-    /// If it cannot be written as JSON.
+    /// Returns the settings that people are shown, as JSON, without the layers, which have a table
+    /// of their own.
     pub fn settings(&self) -> Result<Value> {
         let mut settings = serde_json::to_value(self)?;
         if let Task::Custom(own) = &self.task {
@@ -336,10 +335,10 @@ impl Config {
     }
 }
 
-/// Makes sure that a device has a precision.
+/// Makes sure that a device computes in this precision.
 ///
 /// # Errors
-/// [`RunError::NoHalf`] if it does not.
+/// Fails with [`RunError::NoHalf`] if it does not.
 pub fn check_precision(device: &dyn Device, precision: Precision) -> Result<()> {
     ensure!(
         precision == Precision::F32 || device.limits().half,

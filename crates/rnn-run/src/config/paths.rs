@@ -26,8 +26,8 @@ impl Config {
         }
     }
 
-    /// Returns the configuration as it is stored in the folder `run`: paths to data that lies in
-    /// the folder or beside it become relative to it.
+    /// Returns the configuration as it is written into the folder `run`. Paths to data that lies in
+    /// the folder or beside it become relative to the folder; all others become absolute.
     pub fn kept_in(&self, run: &Path) -> Self {
         let mut config = self.clone();
         for path in config.paths().into_iter().flatten() {
@@ -40,8 +40,8 @@ impl Config {
         config
     }
 
-    /// Returns a configuration that was stored by [`Config::kept_in`] in the folder `run` with the
-    /// paths as they lead there now.
+    /// Returns the configuration, read from the folder `run` where [`Config::kept_in`] wrote it,
+    /// with its relative paths resolved against the folder's present place.
     pub fn found_in(mut self, run: &Path) -> Self {
         // Before there was a fingerprint, paths began in the folder that `train` was called in.
         let old = self.fingerprint.is_none();
@@ -54,10 +54,12 @@ impl Config {
         self
     }
 
-    /// Replaces the paths of the data and of the list of its words by those that are given.
+    /// Replaces the path of the data and that of the list of its words by the given ones; `None`
+    /// keeps a path.
     ///
     /// # Errors
-    /// [`RunError::NoDataFile`] or [`RunError::NoWordFile`] if the run reads no such file.
+    /// Fails with [`RunError::NoDataFile`] or [`RunError::NoWordFile`] if the run reads no such
+    /// file.
     pub fn replace_data(&mut self, moved: [Option<PathBuf>; 2]) -> Result<()> {
         let data = self.data();
         let [data_path, word_path] = self.paths();
@@ -75,10 +77,10 @@ impl Config {
         Ok(())
     }
 
-    /// Makes sure that the data exists.
+    /// Makes sure that the file or folder of the data exists, if the run reads one.
     ///
     /// # Errors
-    /// [`RunError::DataGone`] if it does not.
+    /// Fails with [`RunError::DataGone`] if it does not.
     pub fn check_data(&mut self) -> Result<()> {
         if let [Some(path), _] = self.paths() {
             ensure!(path.exists(), RunError::DataGone { path: path.clone() });

@@ -3,7 +3,8 @@
 use rnn::nn::{EarlyStopping, Figure, Monitor};
 use serde::{Deserialize, Serialize};
 
-/// The condition on which a training ends early, with the arguments of Keras's `EarlyStopping`.
+/// The condition on which a training ends early, with the arguments of Keras's `EarlyStopping`
+/// (keras/src/callbacks/early_stopping.py).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stopping {
@@ -33,7 +34,7 @@ enum Watched {
 }
 
 impl Stopping {
-    /// Returns the callback that applies the condition.
+    /// Returns the callback that ends a training on this condition.
     pub fn callback(&self) -> EarlyStopping {
         let figure = match self.monitor {
             Watched::Loss => Figure::Loss,

@@ -2,11 +2,11 @@ use super::{Preset, VOCABULARY};
 use rnn::Activation;
 use rnn::nn::{Dense, Embedding, Lstm, Model, ModelError};
 
-/// Adds Embedding, LSTM and Dense to an input of token ids `[B, T]`. The output is a probability
-/// for each row.
+/// Adds Embedding(5000, 32), LSTM(128) and Dense(1) with a sigmoid to an input of token ids `[B,
+/// T]`. The output `[B, 1]` is the probability that a review is positive.
 ///
 /// # Errors
-/// If the layers do not fit the input.
+/// Fails if the layers do not fit the input.
 pub fn model(start: Model, preset: Preset) -> Result<Model, ModelError> {
     start
         .add(Embedding::new(VOCABULARY, 32))?

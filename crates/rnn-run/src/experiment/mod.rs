@@ -10,12 +10,12 @@ use rnn::Activation;
 use rnn::nn::{InputSpec, MetricSums, Model, ModelError, Optimizer};
 use serde::{Deserialize, Serialize};
 
-/// Number of token ids that the models know: words and the three special tokens.
+/// Number of token ids that the models know, 5,000: words and the three special tokens.
 pub const VOCABULARY: usize = 5000;
-/// Tokens of a review that the models see; longer reviews lose their beginning.
+/// Number of tokens of a review that the models see, 500; longer reviews lose their beginning.
 pub const LENGTH: usize = 500;
 
-/// A model of the tutorial.
+/// A model of the tutorial, with its layers and their sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -32,7 +32,7 @@ pub enum Experiment {
     NextFrame,
 }
 
-/// The defaults that a model follows.
+/// The set of defaults that a model follows: those of a version of Keras.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -49,7 +49,8 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// Returns the activation of the gates of an LSTM.
+    /// Returns the activation of the gates of an LSTM: the sigmoid for Keras 3, the hard sigmoid
+    /// for the others.
     pub fn gate(self) -> Activation {
         match self {
             Self::Keras3 => Activation::Sigmoid,
@@ -59,7 +60,7 @@ impl Preset {
 }
 
 impl Experiment {
-    /// The models on reviews, in the tutorial's order.
+    /// The models on reviews, in the order of the tutorial.
     pub const REVIEWS: [Self; 4] = [Self::SimpleRnn, Self::Lstm, Self::LstmDropout, Self::CnnLstm];
 
     /// Returns the name of the experiment, as it is given to commands.
@@ -73,7 +74,8 @@ impl Experiment {
         }
     }
 
-    /// Returns the shape of one example in the tutorial.
+    /// Returns the type of one example in the tutorial, without the batch: 500 tokens, or 15 frames
+    /// `[15, 40, 40, 1]`.
     pub fn input(self) -> InputSpec {
         match self {
             Self::NextFrame => InputSpec::floats([15, 40, 40, 1]),
@@ -81,10 +83,10 @@ impl Experiment {
         }
     }
 
-    /// Builds the model for an input, with its first weights drawn from `seed`.
+    /// Builds the model for an input of this type, with its first weights drawn from `seed`.
     ///
     /// # Errors
-    /// If the examples are too short for the model.
+    /// Fails if the examples are too short for the model.
     pub fn model(self, input: InputSpec, preset: Preset, seed: u64) -> Result<Model, ModelError> {
         let start = Model::sequential(input, seed);
         match self {
@@ -96,7 +98,8 @@ impl Experiment {
         }
     }
 
-    /// Returns the optimizer with the preset's defaults.
+    /// Returns the optimizer of the tutorial with the preset's defaults: Adadelta for videos, Adam
+    /// for reviews.
     pub fn optimizer(self, preset: Preset) -> Optimizer {
         match self {
             Self::NextFrame => next_frame::optimizer(preset),
@@ -104,7 +107,8 @@ impl Experiment {
         }
     }
 
-    /// Returns which metrics are computed besides the loss; those of videos have no classes.
+    /// Returns the sums from which metrics are computed besides the loss; those of videos have no
+    /// classes.
     pub fn metric_sums(self) -> MetricSums {
         match self {
             Self::NextFrame => MetricSums::Regression,

@@ -29,11 +29,9 @@ fn prediction() -> rnn::nn::Conv<3> {
     Conv3D::new(1, 3).padding(Padding::Same).activation(Activation::Sigmoid)
 }
 
-/// Adds four ConvLSTM2D layers with normalization, and a Conv3D, to videos `[B, T, S, S, 1]`. The
-/// output is the next frame for each frame.
-///
-/// # Errors
-/// If the layers do not fit the input.
+/// Adds four ConvLSTM2D(40, 3 x 3) layers, each with a BatchNormalization, and a Conv3D(1, 3 x 3 x
+/// 3) with a sigmoid to an input of videos `[B, T, S, S, 1]`. The output has the same shape: the
+/// next frame for each frame.
 pub fn model(mut model: Model, preset: Preset) -> Result<Model, ModelError> {
     for _ in 0..LAYERS {
         model = model.add(conv_lstm(preset))?.add(normalization(preset))?;
@@ -41,13 +39,12 @@ pub fn model(mut model: Model, preset: Preset) -> Result<Model, ModelError> {
     model.add(prediction())
 }
 
-/// Builds the same layers for one frame at a time; they keep their states. The last layer also
-/// needs the features of the frames before and after its own: those before are an input, and after
-/// the last frame of a video there are none. Inputs: a frame `[1, S, S, 1]` and the features of the
-/// frame before. Outputs: predictions, of which the second is the next frame, and features.
-///
-/// # Errors
-/// If the layers do not fit the size.
+/// Builds the layers of [`model`] for one frame of `size` x `size` (S) pixels at a time; the
+/// recurrent layers keep their states from call to call. The last layer, Conv3D, sees the features
+/// of three frames in a row, so that the features of the frame before are an input; there are none
+/// after the last frame of a video. Inputs: a frame `[B, 1, S, S, 1]` and the features of the frame
+/// before `[B, 1, S, S, 40]`. Outputs: predictions `[B, 2, S, S, 1]`, of which the second is the
+/// next frame, and the features of this frame `[B, 1, S, S, 40]`.
 pub fn stepping(size: usize, preset: Preset) -> Result<Model, ModelError> {
     let mut model = Model::new(0);
     let frame = model.input(InputSpec::floats([1, size, size, 1]));
@@ -62,7 +59,7 @@ pub fn stepping(size: usize, preset: Preset) -> Result<Model, ModelError> {
     Ok(model.with_outputs([frames, features]))
 }
 
-/// Returns Adadelta with the defaults of the preset's time.
+/// Returns Adadelta with the preset's learning rate: 0.001 for Keras 3, 1 for the others.
 pub fn optimizer(preset: Preset) -> Optimizer {
     match preset {
         Preset::Keras3 => Optimizer::adadelta(),

@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// comes nearer to the mean over all steps.
 const EVALUATION_BATCH: usize = 128;
 
-/// The settings of a training of a user's model.
+/// The arguments of a training of a user's model, as a command takes them.
 #[derive(Clone, Debug, Default)]
 pub struct FitArgs {
     /// Path of the model: a run folder, `.keras`, `.h5` or `model.toml`.
@@ -126,7 +126,7 @@ pub fn prepare(args: &FitArgs, host: &Arc<dyn Host>) -> Result<(Config, Option<T
     Ok((config, first.transpose()?))
 }
 
-/// The results of a model on the user's arrays.
+/// The results of a trained model on the user's arrays.
 #[derive(Clone, Copy, Debug)]
 pub struct ArrayResults {
     /// Loss and metrics.

@@ -10,16 +10,17 @@ use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
 
-/// Examples in a step if nothing says how many.
+/// Number of examples in a step if neither the user nor the model says how many: 32, as in Keras.
 pub const DEFAULT_BATCH: usize = 32;
 
-/// The contents of a `fit.toml`; everything has a default.
+/// The contents of a `fit.toml`. Every setting has a default; [`Default`] gives them all, with 10
+/// epochs and the seed 1.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FitOptions {
     /// Passes over the training examples.
     pub epochs: usize,
-    /// Examples in a step; by default as many as the model fixes, or 32.
+    /// Examples in a step. `None` stands for as many as the model fixes if it is stateful, else 32.
     pub batch_size: Option<usize>,
     /// Fraction of the training examples that validate, the last of them, unless the data has
     /// examples for that; by default 0.1.
@@ -58,10 +59,7 @@ impl Default for FitOptions {
 }
 
 impl FitOptions {
-    /// Reads a `fit.toml`.
-    ///
-    /// # Errors
-    /// If it cannot be read, or says what is not supported.
+    /// Reads the `fit.toml` at `path` and checks its numbers.
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
@@ -86,7 +84,8 @@ impl FitOptions {
         Ok(self)
     }
 
-    /// Returns the fraction of the training examples that validate.
+    /// Returns the fraction of the training examples that validate, from 0 to less than 1; the
+    /// default is 0.1.
     pub fn validation(&self) -> f64 {
         self.validation.unwrap_or(0.1)
     }

@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use rnn::model_file::ModelFile;
 use rnn::nn::{Architecture, Model};
 
-/// A model's dependence on the rows of its batches: stateful layers keep the state of each row, so
-/// every batch has the same number of rows.
+/// The demands of a model on its batches. Stateful layers keep the state of each row, so that every
+/// batch must have the same number of rows.
 #[derive(Clone, Copy, Debug)]
 pub struct States {
     stateful: bool,
@@ -23,24 +23,24 @@ impl States {
         Ok(Self { stateful: model.is_stateful()?, fixed: architecture.fixed_batch() })
     }
 
-    /// Returns true if the model keeps states from batch to batch, so that the order of examples
-    /// matters.
+    /// Returns true if the model is stateful, so that the order of examples matters.
     pub fn kept(self) -> bool {
         self.stateful
     }
 
-    /// Returns the batch size that was asked for, else the one that the model fixes, else the
-    /// default.
+    /// Returns the batch size: the one that was asked for, else the one that the description of a
+    /// stateful model fixes, else [`DEFAULT_BATCH`].
     pub fn batch(self, asked: Option<usize>) -> usize {
         let fixed = self.fixed.filter(|_| self.stateful);
         asked.or(fixed).unwrap_or(DEFAULT_BATCH)
     }
 
-    /// Makes sure that sets of these numbers of examples, each named by its purpose, divide into
-    /// batches of one size, which is that of the description if it fixes one.
+    /// Makes sure that a stateful model gets batches of one size only, when sets of these numbers
+    /// of examples, each named by its purpose, are divided into batches of `batch`. If the
+    /// description fixes a size, it must be that one.
     ///
     /// # Errors
-    /// [`RunError::StateRows`] if a batch would be of another size.
+    /// Fails with [`RunError::StateRows`] if a batch would be of another size.
     pub fn check(self, batch: usize, sets: &[(&str, usize)]) -> Result<()> {
         if !self.stateful {
             return Ok(());
@@ -61,10 +61,8 @@ impl States {
     }
 }
 
-/// Returns the batch size in which a trained model works on this number of examples.
-///
-/// # Errors
-/// As [`States::check`].
+/// Returns the batch size in which a trained model works on `examples` examples: `asked`, or else
+/// as [`States::batch`] says.
 pub fn batch_for(
     file: &ModelFile,
     model: &Model,

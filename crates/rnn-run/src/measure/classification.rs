@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use rnn::text_classifier::THRESHOLD;
 
-/// The scores of one class, or the average over the classes.
+/// The scores of one class, or their average over the classes, each from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Fraction of the predictions of this class that were right.
@@ -87,7 +87,8 @@ impl ClassificationReport {
         Self::from_counts(["negative", "positive"].map(String::from).into(), confusion)
     }
 
-    /// Computes the scores from the numbers of samples `confusion[true class][predicted class]`.
+    /// Computes the scores from the numbers of samples `confusion[true class][predicted class]`;
+    /// `names` are those of the classes.
     pub fn from_counts(names: Vec<String>, confusion: Vec<Vec<usize>>) -> Self {
         let class = |(c, taken_for): (usize, &Vec<usize>)| {
             let predicted = confusion.iter().map(|row| row[c]).sum();

@@ -3,7 +3,8 @@ use serde::{Deserialize, Serialize};
 /// Number of bins of a [`Histogram`], of equal width from 0 to 1.
 pub const BINS: usize = 20;
 
-/// Numbers of examples by their predicted probability of being positive.
+/// Numbers of examples by their predicted probability of being positive, in [`BINS`] bins for each
+/// true class.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Histogram {
     /// Numbers of examples of the negative class in each bin.
@@ -28,12 +29,12 @@ impl Histogram {
         histogram
     }
 
-    /// Returns the number of examples counted.
+    /// Returns the number of examples that were counted, of both classes.
     pub fn count(&self) -> usize {
         self.negative.iter().chain(&self.positive).sum()
     }
 
-    /// Returns the largest number in one bin of one class.
+    /// Returns the largest number in one bin of one class; 0 if nothing was counted.
     pub fn highest(&self) -> usize {
         self.negative.iter().chain(&self.positive).max().copied().unwrap_or(0)
     }

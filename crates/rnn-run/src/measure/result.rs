@@ -6,7 +6,7 @@ use crate::splits::Split;
 use rnn::nn::{History, Metrics};
 use serde::{Deserialize, Serialize};
 
-/// The outcome of a run, apart from its model.
+/// The outcome of a run, apart from its model: history, results and measurements.
 #[derive(Clone, Debug)]
 pub struct RunResult {
     /// The metrics of each epoch.
@@ -17,7 +17,7 @@ pub struct RunResult {
     pub measured: Measured,
 }
 
-/// The metrics of a run at its end: `results.json`.
+/// The metrics of a run at its end, which `results.json` in its folder holds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// Number of trainable parameters.
@@ -32,7 +32,7 @@ pub struct Results {
     pub seconds_per_epoch: f64,
 }
 
-/// Further measurements of a run, for its page: `report.json`.
+/// Further measurements of a run, for its page, which `report.json` in its folder holds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Measured {
     /// The rows of the model's summary, the names of the columns first.
@@ -48,7 +48,7 @@ pub struct Measured {
     pub ops: Vec<OpTime>,
 }
 
-/// The scores of a classifier by class.
+/// The scores of a classifier, by class.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Classes {
     /// Scores on the data that the run was evaluated on.
@@ -58,7 +58,7 @@ pub struct Classes {
     pub probabilities: Option<[Histogram; 2]>,
 }
 
-/// The work of all nodes of one op in a training step.
+/// The time and work of all nodes of one op in a training step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OpTime {
     /// Name of the op.

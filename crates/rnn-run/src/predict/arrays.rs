@@ -14,7 +14,7 @@ use rnn_graph::Device;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The files of predictions for arrays.
+/// The files that [`predict_arrays`] reads and writes, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct ArrayFiles<'a> {
     /// The inputs: `.npy`; `.npz` or a folder of `.npy`; `.csv`.
@@ -27,7 +27,7 @@ pub struct ArrayFiles<'a> {
     pub batch_size: Option<usize>,
 }
 
-/// The predictions that were written.
+/// The files of predictions that were written, and how many of their rows are not finite.
 #[derive(Debug)]
 pub struct Predicted {
     /// Each file with the shape of its array.
@@ -36,12 +36,9 @@ pub struct Predicted {
     pub rows: [FiniteRows; 2],
 }
 
-/// Predicts for every example of `input` and writes the outputs as they come. `progress` is called
-/// with the number of predictions so far and that of examples.
-///
-/// # Errors
-/// If the model or the arrays cannot be read, they do not fit together, an output cannot be
-/// written, or the device fails.
+/// Predicts for every example of the arrays in `input` with the model at `model_path`, and writes
+/// the outputs to `output` (`.npy`) as they come. `progress` is called with the number of examples
+/// done and that of all examples; the host is told of warnings.
 pub fn predict_arrays(
     model_path: &Path,
     ArrayFiles { input, output, stream, batch_size }: ArrayFiles<'_>,

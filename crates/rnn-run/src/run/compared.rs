@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::measure::Results;
 use rnn::nn::{Figure, History, MetricSums, Metrics};
 
-/// A finished run that is compared with others.
+/// A finished run with its results, which is compared with others.
 pub struct Compared {
     /// Name of the model, with the folder if two runs have the same model.
     pub name: String,
@@ -17,7 +17,7 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// Returns a metric of the results, or `None` if it does not apply to the model.
+    /// Returns a metric of the results; `None` if it does not apply to the model.
     pub fn figure(&self, of: Figure) -> Option<f64> {
         let there = match of {
             Figure::Loss => true,
@@ -39,7 +39,7 @@ impl Compared {
     }
 }
 
-/// A setting that differs between runs.
+/// A setting that differs between runs, with its value in each.
 pub struct Differing {
     /// Name of the setting.
     pub name: String,

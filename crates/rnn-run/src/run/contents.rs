@@ -10,7 +10,7 @@ use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The file in the folder of a run that says where its TensorBoard curves are.
+/// Name of the file in the folder of a run that says where its TensorBoard curves are.
 pub const CURVES_NOTE: &str = "tensorboard.txt";
 
 /// The files that a run writes into its folder, besides those in folders of it.
@@ -31,7 +31,7 @@ const FILES: [&str; 14] = [
     WEIGHTS,
 ];
 
-/// The contents of a folder, as far as a new run is concerned.
+/// The kind of contents of a folder, which decides whether a new run may begin there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holds {
     /// Nothing, or there is no such folder.
@@ -47,10 +47,7 @@ pub enum Holds {
 }
 
 impl Holds {
-    /// Looks into a folder.
-    ///
-    /// # Errors
-    /// [`RunError::Unreadable`] if it is no folder, or cannot be read.
+    /// Looks into a folder and returns the kind of its contents.
     pub fn of(folder: &Path) -> Result<Self> {
         let store = Store::of(folder);
         if store.is_unfinished() {

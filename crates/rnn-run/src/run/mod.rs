@@ -80,7 +80,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Removes the folder if nothing has been written to it.
+    /// Removes the folder if it is empty, as it is when nothing has been written to it.
     pub fn abandon(self) {
         // These fail where there is something to keep: checkpoints, an earlier run.
         let _ = fs::remove_dir(self.0.join("checkpoints"));
@@ -139,10 +139,7 @@ impl RunFolder {
         self.0.join(name)
     }
 
-    /// Returns the path of a subfolder, which is created if need be.
-    ///
-    /// # Errors
-    /// If it cannot be created.
+    /// Returns the path of the subfolder `name`, which is created if need be.
     pub fn subfolder(&self, name: &str) -> Result<PathBuf> {
         let path = self.0.join(name);
         fs::create_dir_all(&path)
@@ -174,10 +171,7 @@ impl RunFolder {
         }
     }
 
-    /// Reads the words that the model knows, if the run has them.
-    ///
-    /// # Errors
-    /// If the file is damaged.
+    /// Reads the words that the model knows; `None` if the run has no `vocabulary.json`.
     pub fn vocabulary(&self) -> Result<Option<Vocabulary>> {
         let there = self.file("vocabulary.json").exists();
         there.then(|| self.read_json("vocabulary.json")).transpose()
@@ -206,10 +200,7 @@ impl RunFolder {
         self.write_text(contents::CURVES_NOTE, &format!("{}\n", place.display()))
     }
 
-    /// Reads the path of the folder of the run's TensorBoard curves, if there are some.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
+    /// Reads the path of the folder of the run's TensorBoard curves; `None` if it has none.
     pub fn curves_folder(&self) -> Result<Option<PathBuf>> {
         let file = self.file(contents::CURVES_NOTE);
         if !file.exists() {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rnn::nn::{Architecture, Dataset, Input, Loss, Model};
 use rnn_core::HostTensor;
 
-/// The inputs of one part of the data, such as `x_train`, before its labels are read.
+/// The inputs of one part of the data, such as `x_train`, read before its labels are.
 pub struct SplitArrays {
     suffix: &'static str,
     /// The array of each input of the model.
@@ -35,7 +35,8 @@ pub(super) fn borrowed(names: &[String]) -> Vec<&str> {
 }
 
 impl SplitArrays {
-    /// Returns true if the data holds an array of the part with this suffix, such as `_val`.
+    /// Returns true if the data holds an array for an input of the part with this suffix, such as
+    /// `_val`.
     pub fn is_in(arrays: &Arrays, suffix: &str, architecture: &Architecture) -> bool {
         let named = architecture.output_names();
         let outputs: Vec<&str> = named.iter().map(String::as_str).collect();
@@ -45,10 +46,7 @@ impl SplitArrays {
             || weights::are_in(arrays, suffix, &named)
     }
 
-    /// Reads the inputs of the part with this suffix.
-    ///
-    /// # Errors
-    /// If an array is missing, or its elements are of another kind.
+    /// Reads the inputs of the part with this suffix, such as `_train`.
     pub fn read(
         arrays: &mut Arrays,
         suffix: &'static str,
@@ -102,10 +100,7 @@ fn inputs<'a>(
     names("x", suffix, &all).into_iter().zip(inputs)
 }
 
-/// Returns the extents of one training example of each input.
-///
-/// # Errors
-/// If an array is missing, or cannot be read.
+/// Returns the extents of one training example for each input, without the axis of examples.
 pub fn samples(arrays: &mut Arrays, architecture: &Architecture) -> Result<Vec<Vec<usize>>> {
     let all = inputs(architecture, "_train");
     all.map(|(names, input)| arrays.sample(&borrowed(&names), input)).collect()

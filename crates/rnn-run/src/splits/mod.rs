@@ -34,11 +34,8 @@ pub struct Splits {
 }
 
 impl Splits {
-    /// The fingerprint of the examples to train on, which tells them from others: 16 hexadecimal
-    /// digits.
-    ///
-    /// # Errors
-    /// If the examples cannot be read.
+    /// Returns the fingerprint of the examples to train on, which tells them from others: 16
+    /// hexadecimal digits.
     pub fn fingerprint(&self) -> Result<String> {
         Ok(format!("{:016x}", self.train.fingerprint()?))
     }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// A part of the data.
+/// A part of the data: to train on, to validate or to test.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
@@ -14,7 +14,7 @@ pub enum Split {
 }
 
 impl Split {
-    /// Returns its name with a capital, for headings.
+    /// Returns the name of the part with a capital letter, for headings.
     pub fn title(self) -> &'static str {
         match self {
             Self::Training => "Training",
@@ -23,7 +23,7 @@ impl Split {
         }
     }
 
-    /// Returns its name, for text.
+    /// Returns the name of the part in small letters, for text.
     pub fn name(self) -> &'static str {
         match self {
             Self::Training => "training",

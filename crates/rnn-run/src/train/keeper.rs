@@ -5,7 +5,7 @@ use crate::run::contents;
 use rnn::nn::{Checkpoints, History, StepInfo, TrainError, TrainerState};
 use std::time::Instant;
 
-/// The writer of checkpoints during a training.
+/// The writer of a run's checkpoints, which decides during the training when one is due.
 pub struct Keeper<'a> {
     host: &'a dyn Host,
     store: &'a Store,
@@ -46,7 +46,8 @@ impl<'a> Keeper<'a> {
         }
     }
 
-    /// Returns the number of steps done at the newest checkpoint that this keeper has written.
+    /// Returns the number of steps done at the newest checkpoint that this keeper has written;
+    /// `None` before the first.
     pub fn saved(&self) -> Option<u64> {
         self.saved
     }

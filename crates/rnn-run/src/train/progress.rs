@@ -6,7 +6,7 @@ use anyhow::Result;
 use rnn::nn::{Callback, CallbackState, Event, TrainError, Trainer};
 use std::ops::ControlFlow;
 
-/// A display of the progress of trainings.
+/// A display of the progress of trainings; `()` shows nothing.
 pub trait Progress {
     /// Begins to show an attempt at a training, which ends when what this returns is dropped.
     ///
@@ -15,7 +15,8 @@ pub trait Progress {
     fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Box<dyn Callback>>;
 }
 
-/// An attempt at a training. After a device has failed there is another one.
+/// What a display is told of an attempt at a training. After a device has failed there is another
+/// attempt.
 pub struct Attempt<'a> {
     /// The settings of the run.
     pub config: &'a Config,
@@ -45,7 +46,8 @@ pub struct Interruptible<'a> {
 }
 
 impl<'a> Interruptible<'a> {
-    /// Adds the host's requests to a callback that shows the training.
+    /// Creates a callback that passes events on to `shown`, which shows the training, and ends it
+    /// when `host` was asked to stop.
     pub fn new(shown: Box<dyn Callback>, host: &'a dyn Host) -> Self {
         Self { host, shown, held: None }
     }

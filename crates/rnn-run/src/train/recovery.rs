@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// The number of times that a run continues with a new device after the old one failed.
 const MAX_DEVICE_FAULTS: usize = 2;
 
-/// The error of a training that failed and can be resumed.
+/// The error of a training that failed and can be resumed from a checkpoint.
 #[derive(Debug)]
 pub struct Stopped {
     /// The error of the step.
@@ -33,7 +33,7 @@ impl fmt::Display for Stopped {
 /// The message has the causes.
 impl Error for Stopped {}
 
-/// The action that is taken after an error.
+/// The action that is taken after an error of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
     /// Nothing.
@@ -47,15 +47,16 @@ pub enum Remedy {
     },
 }
 
-/// A count of the device faults of a run so far, which decides about remedies.
+/// A count of the device faults of a run so far, by which remedies are decided: a run goes on with
+/// a new device twice.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Recovery {
     faults: usize,
 }
 
 impl Recovery {
-    /// Decides what to do about an error of a training. `ranks` says that it trains among other
-    /// ranks, `saved` that there is a checkpoint.
+    /// Decides what to do about an error of a training, and counts it if the device failed. `ranks`
+    /// is true if it trains among other ranks, `saved` if there is a checkpoint.
     pub fn remedy(&mut self, error: &TrainError, ranks: bool, saved: bool) -> Remedy {
         match error {
             // The other ranks do not go back.

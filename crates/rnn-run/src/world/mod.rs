@@ -8,7 +8,7 @@ use anyhow::Result;
 use rnn::nn::Communicator;
 use std::rc::Rc;
 
-/// All ranks that were started together.
+/// All ranks (processes) that were started together, seen from one of them.
 pub trait World: Communicator {
     /// Returns this process's number among those on the same machine, from 0 on.
     fn local_rank(&self) -> usize;

@@ -28,7 +28,7 @@ fn layers(architecture: &Architecture, model: &Model) -> Vec<(usize, String)> {
     paths.filter_map(|(layer, path)| Some((place(names[layer])?, path))).collect()
 }
 
-/// Returns all weights in the order of Keras's files.
+/// Returns all weights of the model in the order of Keras's files.
 pub fn in_keras_order<'a>(architecture: &Architecture, model: &'a Model) -> Vec<&'a WeightRange> {
     let layers = layers(architecture, model).into_iter();
     let parts = layers.flat_map(|(layer, _)| parts(model, layer));
@@ -141,10 +141,8 @@ impl Place<'_> {
     }
 }
 
-/// Returns the file of a model and its weights.
-///
-/// # Errors
-/// If Keras has no counterpart of a layer.
+/// Returns the contents of a Keras file of a model with its weights. `config` is Keras's
+/// description of the model.
 pub fn file(
     format: Format,
     architecture: &Architecture,

@@ -24,9 +24,9 @@ use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Name of the file in a folder that describes a model in Keras's terms.
+/// Name of the file in a folder that describes a model in Keras's terms, as JSON.
 pub const MODEL_JSON: &str = "model.json";
-/// Name of the file in a folder that holds the weights of a model.
+/// Name of the file in a folder that holds the weights of a model, as safetensors.
 pub const WEIGHTS: &str = "weights.safetensors";
 
 /// A model in a file or folder: its description and, usually, its weights.
@@ -161,7 +161,7 @@ impl ModelFile {
         Ok(Self { optimizer, stated, tell, ..Self::new(architecture, compile, weights) })
     }
 
-    /// Returns true if the file holds weights.
+    /// Returns true if the file holds weights, so that [`ModelFile::model`] need not draw them.
     pub fn has_weights(&self) -> bool {
         !matches!(self.weights, Weights::Missing)
     }
@@ -190,10 +190,8 @@ impl ModelFile {
         Ok(model)
     }
 
-    /// Returns the table of the layers, their shapes and parameters.
-    ///
-    /// # Errors
-    /// If layers or weights do not fit.
+    /// Returns the table that Keras prints of the model as text: the layers, their output shapes
+    /// and numbers of parameters. Open extents are shown as None.
     pub fn summary(&self) -> Result<String> {
         self.model(None, 1)?;
         Ok(self.architecture.summary()?)
@@ -283,19 +281,13 @@ pub fn save(
     write_atomically(&path, |file| file.write_all(json.as_bytes())).map_err(failed)
 }
 
-/// Writes the weights of a model as safetensors, with the names of layers and of their weights.
-///
-/// # Errors
-/// If the file cannot be written.
+/// Writes the weights of a model to the file `path` as safetensors, named by layer and weight.
 pub fn save_weights(path: &Path, model: &Model) -> Result<()> {
     let metadata = BTreeMap::from([("format".to_owned(), "rnn-gpu".to_owned())]);
     Ok(safetensors::save(path, &model.weights()?, &metadata)?)
 }
 
-/// Writes a model in one of the formats of Keras 3.
-///
-/// # Errors
-/// If Keras has no counterpart of a layer or an argument, or the file cannot be written.
+/// Writes a model to the file `path` in one of the formats of Keras 3.
 pub fn save_keras(file: &ModelFile, format: Format, path: &Path) -> Result<()> {
     let model = file.trained_model(None)?;
     let config = to_json(&file.architecture, None, Reader::Keras)?;

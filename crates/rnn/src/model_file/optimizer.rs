@@ -31,10 +31,7 @@ pub fn save(folder: &Path, state: Option<&OptimizerState>) -> Result<()> {
     Ok(safetensors::save(&path, slots, &metadata)?)
 }
 
-/// Reads the state of an optimizer from a folder, if there is one.
-///
-/// # Errors
-/// If the file is damaged.
+/// Reads the state of an optimizer from a folder; `None` if there is none.
 pub fn load(folder: &Path) -> Result<Option<OptimizerState>> {
     let path = folder.join(FILE);
     if !path.exists() {

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
 
-/// An example of a `model.toml`.
+/// The text of an example of a `model.toml`.
 pub const MODEL: &str = include_str!("model.toml");
-/// An example of a `fit.toml`.
+/// The text of an example of a `fit.toml`.
 pub const FIT: &str = include_str!("fit.toml");
 
 /// Reads a `model.toml` and returns the description of the model as Keras writes a stack of layers.
@@ -77,7 +77,8 @@ fn unsupported<T>(message: impl Into<String>) -> Result<T> {
     Err(ModelFileError::Description(message.into()))
 }
 
-/// Turns a table with a `type`, wherever it stands, into a Keras object of that class.
+/// Returns `value` with every table that has a `type`, wherever it stands, turned into a Keras
+/// object `{"class_name": .., "config": ..}` of that class.
 pub fn object(value: Value) -> Value {
     match value {
         Value::Object(table) => {
