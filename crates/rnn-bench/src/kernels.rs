@@ -5,7 +5,7 @@ use rnn_ops::{
     ScanInputs, StepParams, Update, Windows,
 };
 
-/// An op of the models at a size that is timed.
+/// An op at a size at which the models use it, to be timed.
 pub struct BenchKernel {
     /// Name of the op, and its size.
     pub name: String,

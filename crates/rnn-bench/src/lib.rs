@@ -24,7 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 use time::OffsetDateTime;
 
-/// The measurements to make, and the device.
+/// The choice of measurements to make, and of the device.
 #[derive(Clone, Copy, Debug)]
 pub struct BenchOptions<'a> {
     /// The cases to measure.
@@ -48,7 +48,7 @@ pub struct BenchOptions<'a> {
     pub host: &'a Arc<dyn Host>,
 }
 
-/// The cases that are measured.
+/// The set of cases that is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Suite {
@@ -66,7 +66,7 @@ pub enum Suite {
     Ranks,
 }
 
-/// One line of the table.
+/// The measurements of one case, a line of the table.
 #[derive(Clone, Debug, Serialize)]
 pub struct TimedCase {
     /// Name of the case.
@@ -76,7 +76,7 @@ pub struct TimedCase {
     pub timing: Timing,
 }
 
-/// The measurements of one device.
+/// The measurements of one device, as the JSON file of a benchmark holds them.
 #[derive(Clone, Debug, Serialize)]
 pub struct DeviceFigures {
     /// Name of the device.
@@ -90,7 +90,8 @@ pub struct DeviceFigures {
 /// Checks and times the cases of a suite, and prints a table.
 ///
 /// # Errors
-/// If there is no such device, a result is wrong, the device fails, or a file cannot be written.
+/// Fails if there is no such device, a result is wrong, the device fails, or a file cannot be
+/// written.
 pub fn bench(options: BenchOptions<'_>) -> Result<()> {
     let BenchOptions { suite, burn, out, wanted: part, quick, host, .. } = options;
     if suite == Suite::Ranks {

@@ -17,7 +17,7 @@ const ENOUGH: Duration = Duration::from_secs(1);
 const CACHE: usize = 256 << 20;
 const MOST_SETS: usize = 8;
 
-/// The time of one run of a case, and its work.
+/// The time of one run of a case in seconds, and its work.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Timing {
     /// Median time in seconds.
@@ -29,18 +29,18 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Returns the rate in 1e9 floating-point operations per second.
+    /// Returns the arithmetic rate in 1e9 floating-point operations per second.
     pub fn gflops(&self) -> f64 {
         self.flops as f64 / self.seconds / 1e9
     }
 
-    /// Returns the rate in 1e9 bytes per second.
+    /// Returns the memory rate in 1e9 bytes per second.
     pub fn gbytes(&self) -> f64 {
         self.bytes as f64 / self.seconds / 1e9
     }
 }
 
-/// The highest rates that were measured on a device.
+/// The highest rates that were measured on a device, for comparison with those of the cases.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ceilings {
     /// Rate of a product of large square matrices, in 1e9 floating-point operations per second.
@@ -50,10 +50,10 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
-    /// Measures both rates; with `quick` on smaller operands.
+    /// Measures both rates on a device; with `quick` on smaller operands.
     ///
     /// # Errors
-    /// If the device fails.
+    /// Fails if the device fails.
     pub fn measure(device: &dyn Device, quick: bool) -> Result<Self> {
         let n = if quick { 1024 } else { 2048 };
         let square = || Sample::Uniform(vec![n, n], -0.1, 0.1);
@@ -68,7 +68,7 @@ impl Ceilings {
     }
 }
 
-/// Returns the median of some figures, of which there is at least one.
+/// Returns the median of some figures.
 pub fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
     all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
@@ -78,7 +78,7 @@ pub fn median(mut all: Vec<f64>) -> f64 {
 /// times, and returns their median.
 ///
 /// # Errors
-/// The first error of `run`.
+/// Fails with the first error of `run`.
 pub fn repeat(mut run: impl FnMut() -> Result<f64>) -> Result<f64> {
     for _ in 0..WARM_UP {
         run()?;
@@ -94,7 +94,7 @@ pub fn repeat(mut run: impl FnMut() -> Result<f64>) -> Result<f64> {
 /// they do not stay in a cache. Returns `None` if the op exceeds a limit of the device.
 ///
 /// # Errors
-/// If the device fails, or has no clock.
+/// Fails if the device fails, or has no clock.
 pub fn kernel(case: &Case, device: &dyn Device) -> Result<Option<Timing>> {
     let (inputs, updates) = case.draw();
     let bytes: usize = inputs.iter().chain(&updates).map(|t| 4 * t.shape().len()).sum();

@@ -56,7 +56,7 @@ impl Communicator for Timed {
 /// on all ranks together. Rank 0 prints a table.
 ///
 /// # Errors
-/// If a device fails.
+/// Fails if a device fails.
 pub fn measure(
     world: &Rc<dyn World>,
     host: &Arc<dyn Host>,

@@ -63,7 +63,7 @@ struct Scaling {
 /// table, and writes `DATE-DEVICE-scaling.json`, `-time.png` and `-memory.png` into a folder.
 ///
 /// # Errors
-/// If the device fails or a file cannot be written.
+/// Fails if the device fails or a file cannot be written.
 pub fn measure(device: &dyn Device, quick: bool, out: &Path, host: &dyn Host) -> Result<()> {
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let base = match quick {

@@ -66,7 +66,7 @@ pub fn all(quick: bool, mixed: bool) -> Vec<BenchStep> {
 /// Returns a batch of reviews of random words, `[batch, length]`, with random labels.
 ///
 /// # Errors
-/// If a tensor of that size cannot be made.
+/// Fails if a tensor of that size cannot be made.
 pub fn reviews(batch: usize, length: usize) -> Result<Batch> {
     let mut rng = Rng::new(1, 0);
     let tokens = (0..batch * length).map(|_| rng.below(VOCABULARY as u32)).collect();
@@ -88,7 +88,7 @@ impl BenchStep {
     /// Returns a trainer of the experiment's model with its first weights.
     ///
     /// # Errors
-    /// If the model cannot be built.
+    /// Fails if the model cannot be built.
     pub fn trainer(&self, device: &dyn Device, precision: Precision) -> Result<Trainer> {
         let preset = Preset::Keras3;
         let model = self.experiment.model(self.input(), preset, 1)?;
@@ -100,7 +100,7 @@ impl BenchStep {
     /// Returns a batch of examples for the step.
     ///
     /// # Errors
-    /// If a tensor of that size cannot be made.
+    /// Fails if a tensor of that size cannot be made.
     pub fn examples(&self) -> Result<Batch> {
         let (frames, size) = self.video;
         if self.experiment != Experiment::NextFrame {
@@ -114,7 +114,7 @@ impl BenchStep {
     /// Runs one step and waits for its metrics or predictions.
     ///
     /// # Errors
-    /// If the device fails.
+    /// Fails if the device fails.
     pub fn run(trainer: &mut Trainer, batch: &Batch, training: bool) -> Result<Metrics> {
         match training {
             true => trainer.train_batch(batch)?,
@@ -127,7 +127,7 @@ impl BenchStep {
     /// compares with references.
     ///
     /// # Errors
-    /// If the losses differ, or a device fails.
+    /// Fails if the losses differ, or a device fails.
     pub fn check(&self, device: &dyn Device) -> Result<()> {
         let small = Self { name: self.name.clone(), batch: 2, video: (3, 8), length: 12, ..*self };
         let batch = small.examples()?;
@@ -148,7 +148,7 @@ impl BenchStep {
     /// predictions.
     ///
     /// # Errors
-    /// If the device fails.
+    /// Fails if the device fails.
     pub fn measure(&self, device: &dyn Device) -> Result<Timing> {
         let batch = self.examples()?;
         let mut trainer = self.trainer(device, self.precision)?;

@@ -1,12 +1,12 @@
 use super::TimedCase;
 use super::measure::Ceilings;
 
-/// Returns the names of the columns.
+/// Returns the head of the table: the names of its columns.
 pub fn head() -> String {
     format!("{:36} {:>11} {:>9} {:>5} {:>8} {:>5}", "case", "ms", "GFLOP/s", "%", "GB/s", "%")
 }
 
-/// Returns the figures of a case; shares are those of the ceilings.
+/// Returns the line of the table for a case; shares are those of the ceilings.
 pub fn line(line: &TimedCase, ceilings: &Ceilings) -> String {
     let t = &line.timing;
     let flops = match t.flops {

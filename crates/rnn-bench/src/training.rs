@@ -63,7 +63,7 @@ struct Trained {
 }
 
 impl Training<'_> {
-    /// Returns the name of the experiment.
+    /// Returns the name of the experiment that is checked.
     pub fn name(&self) -> &'static str {
         self.experiment.name()
     }

@@ -3,11 +3,11 @@
 use crate::simd::dispatch;
 use pulp::{Simd, WithSimd};
 
-/// Columns below which most of a vector would be empty.
+/// Number of columns of a product below which most of a vector would be empty.
 pub const MIN_COLUMNS: usize = 8;
 
-/// Returns the rows of a block, by the number of vector registers and the vectors per panel: the
-/// block's sums, a panel's row and one broadcast element take nearly all registers.
+/// Returns the number of rows of a register block, by the number of vector registers and of vectors
+/// per panel: the block's sums, a panel's row and one broadcast element take nearly all registers.
 pub const fn rows_of_block(registers: usize, vectors: usize) -> usize {
     match (registers >= 32, vectors) {
         (true, 2) => 12,
@@ -21,14 +21,15 @@ pub const fn rows_of_block(registers: usize, vectors: usize) -> usize {
     }
 }
 
-/// Returns the vectors per panel that leave the fewest columns of padding.
+/// Returns the number of vectors per panel, 2 to 5, that leaves the fewest columns of padding.
+/// `lanes` is the number of floats per vector.
 pub fn vectors_of_panel(columns: usize, lanes: usize) -> usize {
     let vectors = columns.div_ceil(lanes);
     [4, 5, 3, 2].into_iter().min_by_key(|&v| vectors.next_multiple_of(v)).unwrap_or(4)
 }
 
-/// Returns the vectors per panel that leave the least padding in rows and columns together. The
-/// last argument is [`processor`](crate::simd::processor)'s.
+/// Returns the number of vectors per panel, 2 to 5, that leaves the least padding in rows and
+/// columns together. The last argument is what [`processor`](crate::simd::processor) returns.
 pub fn vectors_of_panels(rows: usize, columns: usize, (lanes, registers): (usize, usize)) -> usize {
     let filled = |v: usize| {
         rows.next_multiple_of(rows_of_block(registers, v)) * columns.next_multiple_of(v * lanes)
@@ -36,7 +37,7 @@ pub fn vectors_of_panels(rows: usize, columns: usize, (lanes, registers): (usize
     [4, 5, 3, 2].into_iter().min_by_key(|&v| filled(v)).unwrap_or(4)
 }
 
-/// Work on register blocks of R rows and V vectors.
+/// Work on register blocks of R rows and V vectors, which are constants for the compiler.
 pub trait Blocked {
     /// The result.
     type Output;
@@ -44,7 +45,7 @@ pub trait Blocked {
     fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Self::Output;
 }
 
-/// Runs the work with V = `vectors` and the R that fits the processor at hand.
+/// Runs the work with V = `vectors`, from 2 to 5, and the R that fits the processor at hand.
 pub fn run_blocked<B: Blocked>(vectors: usize, work: B) -> B::Output {
     struct Work<B>(usize, B);
     impl<B: Blocked> WithSimd for Work<B> {

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{ConvLstm, ConvLstmBackward, LstmGates};
 
-/// The kernels of this file.
+/// The fast kernels of [`ConvLstm`] and [`ConvLstmBackward`], for the table in `kernels.rs`.
 pub const KERNELS: &[Entry] =
     &[entry!(ConvLstm, forward, omits: [0, 2]), entry!(ConvLstmBackward, backward)];
 

@@ -8,7 +8,7 @@ pub struct CpuDevice {
 }
 
 impl CpuDevice {
-    /// Returns a device that uses all cores.
+    /// Creates a device that uses all cores of the processor.
     pub fn new() -> Self {
         let threads = rayon::current_num_threads();
         let plural = if threads == 1 { "" } else { "s" };

@@ -10,7 +10,8 @@ use rnn_graph::Io;
 use rnn_ops::{DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, GateExtents};
 use std::ops::Range;
 
-/// The kernels of this file.
+/// The fast kernels of [`DropoutMatmul`], [`DropoutMatmulInput`] and [`DropoutMatmulWeights`], for
+/// the table in `kernels.rs`.
 pub const KERNELS: &[Entry] = &[
     entry!(DropoutMatmul, forward),
     entry!(DropoutMatmulInput, |_, io| input(io)),

@@ -7,7 +7,8 @@ use rayon::prelude::*;
 use rnn_graph::{Io, Op, Slice, SliceMut};
 use rnn_ops::{Activate, ActivateBackward, Activation, Binary, Update};
 
-/// The kernels of this file.
+/// The fast kernels of [`Binary`], [`Activate`], [`ActivateBackward`] and [`Update`], for the table
+/// in `kernels.rs`.
 pub const KERNELS: &[Entry] = &[
     entry!(Binary, binary),
     entry!(Activate, activate),

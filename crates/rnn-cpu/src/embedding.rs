@@ -6,7 +6,8 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Embedding, EmbeddingBackward, SortTokens};
 
-/// The kernels of this file.
+/// The fast kernels of [`Embedding`], [`EmbeddingBackward`] and [`SortTokens`], for the table in
+/// `kernels.rs`.
 pub const KERNELS: &[Entry] = &[
     entry!(Embedding, |_, io| look_up(io)),
     entry!(EmbeddingBackward, |_, io| backward(io)),

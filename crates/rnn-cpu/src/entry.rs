@@ -1,7 +1,7 @@
 use rnn_graph::{Io, Op};
 use std::any::TypeId;
 
-/// The fast kernel of one type of op, an entry of the kernel table.
+/// The fast kernel of one type of op, an entry of the table in `kernels.rs`.
 pub struct Entry {
     /// Returns the op's type.
     pub op: fn() -> TypeId,

@@ -18,7 +18,7 @@ const PART: usize = 4096;
 /// Maximum number of parts.
 const PARTS: usize = 16;
 
-/// The rows of the matrix A, which may be computed on the fly.
+/// The rows of the matrix A of [`sum_outer_products`], which may be computed on the fly.
 pub trait Rows: Sync {
     /// Returns the columns of A.
     fn width(&self) -> usize;
@@ -36,7 +36,7 @@ pub trait Rows: Sync {
     fn memory(&self, rows: Range<usize>) -> &[f32];
 }
 
-/// A row-major matrix with the given number of columns.
+/// A row-major matrix A that is stored: its elements and its number of columns.
 pub struct Plain<'a>(pub &'a [f32], pub usize);
 
 impl Rows for Plain<'_> {
@@ -54,8 +54,9 @@ impl Rows for Plain<'_> {
     }
 }
 
-/// Computes out = A^T B, and optionally the sums of B's columns, where B is `[.., n]`. Parts of the
-/// rows are summed in parallel, then the parts in order.
+/// Computes out = A^T B, `[columns of A, n]`, and optionally the sums of B's columns, `[n]`, where
+/// B is `[.., n]`. Parts of the rows are summed in parallel, then the parts in order, so that the
+/// bits do not depend on the threads.
 pub fn sum_outer_products(
     a: &impl Rows,
     (b, n): (&[f32], usize),

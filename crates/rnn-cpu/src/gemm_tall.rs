@@ -7,8 +7,8 @@ use crate::simd::{activate, activate_each, load, processor, store};
 use pulp::Simd;
 use rnn_ops::Activation;
 
-/// Rows made of pieces that lie anywhere in `data`: the pixels that windows see, or plain rows of
-/// one piece.
+/// The left factor of a [`RowProduct`]: rows made of pieces that lie anywhere in `data`. They are
+/// the pixels that windows see, or plain rows of one piece.
 #[derive(Clone, Copy)]
 pub struct GatheredRows<'a> {
     /// The memory of the pieces.
@@ -22,7 +22,8 @@ pub struct GatheredRows<'a> {
     pub depth: usize,
 }
 
-/// The initial value of the sums, and the activation at the end.
+/// The beginning and the end of a product: the initial value of its sums, and the activation of its
+/// results.
 #[derive(Clone, Copy)]
 pub struct Epilogue<'a> {
     /// Initial value of the sums.
@@ -31,7 +32,7 @@ pub struct Epilogue<'a> {
     pub activation: Activation,
 }
 
-/// Initial value of the sums of a product.
+/// The initial value of the sums of a product.
 #[derive(Clone, Copy)]
 pub enum Start<'a> {
     /// The present values of the output.
@@ -41,15 +42,17 @@ pub enum Start<'a> {
 }
 
 impl<'a> Epilogue<'a> {
-    /// Adds the sums to the output.
+    /// The epilogue of a product that is added to the present values of the output.
     pub const ADD: Self = Self { start: Start::Existing, activation: Activation::Linear };
 
-    /// Computes activation(sum + bias).
+    /// Returns the epilogue of activation(product + bias), with a bias of one number per column;
+    /// zero if `None`.
     pub fn new(bias: Option<&'a [f32]>, activation: Activation) -> Self {
         Self { start: Start::Bias(bias), activation }
     }
 
-    /// Writes the initial values of the sums, for kernels that only add.
+    /// Writes the initial values of the sums to the columns `to` of `out`, for kernels that only
+    /// add.
     pub fn begin(&self, out: &mut [f32], to: GateColumns) {
         let Start::Bias(bias) = self.start else { return };
         for row in out.chunks_mut(to.stride) {
@@ -61,13 +64,13 @@ impl<'a> Epilogue<'a> {
         }
     }
 
-    /// Applies the activation to whole rows, for kernels that do not.
+    /// Applies the activation to all of `out`, for kernels that do not.
     pub fn end(&self, out: &mut [f32]) {
         activate_each(self.activation, out);
     }
 }
 
-/// A packed matrix that rows are multiplied with.
+/// A matrix that is packed once to be the right factor of many products with rows.
 pub struct RowProduct {
     panels: PackedMatrix,
     columns: usize,
@@ -76,7 +79,8 @@ pub struct RowProduct {
 }
 
 impl RowProduct {
-    /// Packs a matrix with `depth` rows, `None` for rows of zeros, and `columns` columns.
+    /// Packs a matrix with `depth` rows and `columns` columns; `row(k)` is row k, or `None` for a
+    /// row of zeros.
     pub fn new<'a>(depth: usize, columns: usize, row: impl Fn(usize) -> Option<&'a [f32]>) -> Self {
         let depth = depth.next_multiple_of(UNROLL);
         let (lanes, _) = processor();
@@ -90,7 +94,8 @@ impl RowProduct {
         Self { panels, columns, vectors, zeros: vec![0.0; depth] }
     }
 
-    /// Writes the products of some rows to some columns of `out`.
+    /// Writes the products of the rows `left` with the matrix to the columns `to` of `out`, whose
+    /// rows are theirs.
     pub fn put(
         &self,
         left: GatheredRows<'_>,

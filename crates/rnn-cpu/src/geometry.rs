@@ -20,7 +20,7 @@ impl GateColumns {
         Self { first: 0, count: stride, stride }
     }
 
-    /// Returns the columns of one of four gates.
+    /// Returns the columns of one of four gates of equal width: the quarter number `gate`.
     pub fn gate(self, gate: usize) -> Self {
         let count = self.stride / 4;
         Self { first: gate * count, count, ..self }
@@ -45,7 +45,8 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// Returns the geometry of a convolution over `source` with `channels` channels.
+    /// Returns the geometry of a convolution with these windows over `source`, whose pixels have
+    /// `channels` channels.
     pub fn new(windows: Windows, source: Pixels, channels: usize) -> Self {
         let (windows, source) = flat(windows, source);
         let targets = windows.targets(source.items);
@@ -53,13 +54,13 @@ impl Geometry {
     }
 
     /// Returns the geometry of the gradient of the sources: each source sees the windows that see
-    /// it, each through one tap. `channels` are those of the windows' gradients.
+    /// it, each through one tap. `channels` is the number of channels of the windows' gradients.
     pub fn reversed(self, channels: usize) -> Self {
         let Self { windows, source, targets, .. } = self;
         Self { windows, source: targets, targets: source, channels, reversed: true }
     }
 
-    /// Returns the floats that a target sees: taps times channels.
+    /// Returns the number of floats that a target sees: taps times channels.
     pub fn width(&self) -> usize {
         self.windows.taps() * self.channels
     }
@@ -69,8 +70,9 @@ impl Geometry {
         if self.reversed { axis.target(target, tap) } else { axis.source(target, tap, extent) }
     }
 
-    /// Computes the index of the first float that each of some targets sees through each tap, or
-    /// [`OUTSIDE`]: `[taps, targets]`.
+    /// Computes where the targets in `part` find what they see: `starts[tap, target]` is the index
+    /// of the first float of the columns `columns` of the source pixel that the target sees through
+    /// the tap, or [`OUTSIDE`] in the padding.
     pub fn seen(&self, part: Range<usize>, columns: GateColumns, starts: &mut Vec<usize>) {
         let [d_axis, h_axis, w_axis] = self.windows.axes;
         let [depth, height, width] = self.source.extents;
@@ -101,7 +103,8 @@ impl Geometry {
         }
     }
 
-    /// Copies what some targets see to rows, `stride` floats apart (im2col).
+    /// Copies what the targets in `part` see in x to `rows`, one row for each target, `stride`
+    /// floats apart (im2col). `starts` is a buffer.
     pub fn gather(
         &self,
         (x, columns): (&[f32], GateColumns),

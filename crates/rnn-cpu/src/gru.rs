@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Gru, GruBackward};
 
-/// The kernels of this file.
+/// The fast kernels of [`Gru`] and [`GruBackward`], for the table in `kernels.rs`.
 pub const KERNELS: &[Entry] = &[entry!(Gru, forward), entry!(GruBackward, backward)];
 
 fn forward(op: &Gru, io: &mut Io<'_, f32>) {

@@ -43,7 +43,7 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
     }
 }
 
-/// Returns true if the op's kernel can skip that output.
+/// Returns true if the op's fast kernel can skip the output of that index when nobody reads it.
 pub fn may_omit(op: &dyn Op, output: usize) -> bool {
     entry(op).is_some_and(|entry| entry.may_omit.contains(&output))
 }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use rnn_graph::{Io, Slice, SliceMut};
 use rnn_ops::TransposeLeading;
 
-/// The kernels of this file.
+/// The fast kernel of [`TransposeLeading`], for the table in `kernels.rs`.
 pub const KERNELS: &[Entry] = &[entry!(TransposeLeading, |_, io| transpose_leading(io))];
 
 /// Columns that become rows together: a cache line of each row.

@@ -12,7 +12,8 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Matmul, MatmulWeights, SumRows};
 
-/// The kernels of this file.
+/// The fast kernels of [`Matmul`], [`MatmulWeights`] and [`SumRows`], for the table in
+/// `kernels.rs`.
 pub const KERNELS: &[Entry] = &[
     entry!(Matmul, run),
     entry!(MatmulWeights, |_, io| weights(io)),

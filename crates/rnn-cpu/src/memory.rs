@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::{Deref, DerefMut};
 
-/// A range of elements of one area: a resident, an input or an arena block.
+/// A range of elements of one area of a [`Memory`]: a resident, an input or an arena block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryRange {
     /// Index of the area.
@@ -19,7 +19,7 @@ pub struct MemoryRange {
     pub len: usize,
 }
 
-/// All areas of a session. Elements are stored as 32 bits, whatever their type.
+/// All areas of a session's memory. Elements are stored as 32 bits each, whatever their type.
 #[derive(Debug, Default)]
 pub struct Memory {
     areas: Vec<Area>,
@@ -68,17 +68,17 @@ impl Memory {
         Ok(self.areas.len() - 1)
     }
 
-    /// The number of areas.
+    /// Returns the number of areas.
     pub fn len(&self) -> usize {
         self.areas.len()
     }
 
-    /// Frees the areas from the nth on.
+    /// Frees the areas from the `n`th on, counted from 0.
     pub fn truncate(&mut self, n: usize) {
         self.areas.truncate(n);
     }
 
-    /// Ensures that an area has at least `len` elements.
+    /// Ensures that an area has at least `len` elements; new ones are zero, the others stay.
     ///
     /// # Errors
     /// Fails if there is no memory.
@@ -92,12 +92,12 @@ impl Memory {
         Ok(())
     }
 
-    /// Returns the bits of a range's elements.
+    /// Returns the elements of a range as their bits.
     pub fn bits(&self, place: MemoryRange) -> &[u32] {
         &self.areas[place.area][place.offset..place.offset + place.len]
     }
 
-    /// Returns the bits of a range's elements, mutably.
+    /// Returns the elements of a range as their bits, to be changed.
     pub fn bits_mut(&mut self, place: MemoryRange) -> &mut [u32] {
         &mut self.areas[place.area][place.offset..place.offset + place.len]
     }
@@ -108,7 +108,7 @@ impl Memory {
         self.bits_mut(to).copy_from_slice(&elements);
     }
 
-    /// Returns the elements of a range under their type.
+    /// Returns the elements of a range as floats or integers, as `ty` says.
     pub fn slice(&self, place: MemoryRange, ty: &TensorType) -> Slice<'_, f32> {
         let bits = self.bits(place);
         match ty.dtype {
@@ -117,7 +117,8 @@ impl Memory {
         }
     }
 
-    /// Takes the areas of these ranges out, so that they can be written while others are read.
+    /// Takes the areas of these ranges out of the memory, so that they can be written while others
+    /// are read.
     pub fn detach(&mut self, places: &[MemoryRange]) -> Detached {
         let mut areas = BTreeMap::new();
         for place in places {
@@ -126,7 +127,7 @@ impl Memory {
         Detached { areas }
     }
 
-    /// Puts detached areas back.
+    /// Puts areas that [`Self::detach`] took out back in their places.
     pub fn attach(&mut self, detached: Detached) {
         for (area, data) in detached.areas {
             self.areas[area] = data;
@@ -141,8 +142,8 @@ pub struct Detached {
 }
 
 impl Detached {
-    /// Returns the ranges as slices, in the given order. They must not overlap, as the planner
-    /// ensures.
+    /// Returns the elements of the ranges as slices of their types, in the given order. They must
+    /// not overlap, as the planner ensures.
     pub fn slices<'a>(
         &'a mut self,
         places: &[MemoryRange],

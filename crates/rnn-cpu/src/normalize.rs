@@ -7,7 +7,8 @@ use rnn_graph::Io;
 use rnn_ops::{Affine, BatchNormalize, BatchNormalizeBackward};
 use std::ops::Range;
 
-/// The kernels of this file.
+/// The fast kernels of [`BatchNormalize`], [`BatchNormalizeBackward`] and [`Affine`], for the table
+/// in `kernels.rs`.
 pub const KERNELS: &[Entry] = &[
     entry!(BatchNormalize, forward),
     entry!(BatchNormalizeBackward, |_, io| backward(io)),

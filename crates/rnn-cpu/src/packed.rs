@@ -4,22 +4,24 @@
 use crate::prefetch::{LINE, prefetch};
 use pulp::Simd;
 
-/// Vectors per panel row: the four gates of an LSTM, or consecutive columns.
+/// Number of vectors per panel row of [`PackedMatrix::pack`]: the four gates of an LSTM, or
+/// consecutive columns.
 pub const VECTORS: usize = 4;
 
-/// Row lengths are padded to multiples of this, itself a multiple of any vector's width and of
-/// [`UNROLL`].
+/// Number of floats to multiples of which row lengths are padded; itself a multiple of any vector's
+/// width and of [`UNROLL`].
 pub const PADDING: usize = 16;
 
-/// Terms of a sum per bounds check.
+/// Number of terms of a sum that are added per bounds check.
 pub const UNROLL: usize = 8;
 
-/// A growable buffer of floats that begins at a cache line.
+/// A buffer of floats that grows and begins at a cache line.
 #[derive(Default)]
 pub struct AlignedBuf(Vec<f32>);
 
 impl AlignedBuf {
-    /// Returns the first `len` floats; new ones are zero.
+    /// Returns the first `len` floats. They keep the values of the last call, unless the buffer has
+    /// to grow: then all of it becomes zeros.
     pub fn take(&mut self, len: usize) -> &mut [f32] {
         if self.0.len() < len + LINE {
             self.0 = vec![0.0; len + LINE];
@@ -82,8 +84,8 @@ impl PackedMatrix {
         bytemuck::cast_slice::<_, S::f32s>(&self.data[from..from + self.per_panel]).as_chunks().0
     }
 
-    /// Adds products to the sums of R rows: `left[r]` times the rows of panel `at.0`, from row
-    /// `at.1` on.
+    /// Adds to `sums`, of R rows, the products of `left[r]` and rows of the matrix: those of panel
+    /// `at.0` from row `at.1` on, as many as `left[r]` has floats.
     #[inline(always)]
     pub fn multiply<S: Simd, const R: usize, const V: usize>(
         &self,
@@ -161,8 +163,8 @@ impl PackedMatrix {
     }
 }
 
-/// UNROLL floats of each of R rows, in each of G views: a view holds the rows times a gate's
-/// dropout factors.
+/// Left factors of [`PackedMatrix::multiply_views`]: UNROLL floats of each of R rows, in each of G
+/// views. A view holds the rows times a gate's dropout factors.
 pub type Views<const R: usize, const G: usize> = [[[f32; UNROLL]; R]; G];
 
 /// Adds outer products to the sums: column r of `left`, whose rows are `stride` apart, times the
@@ -190,7 +192,7 @@ pub fn multiply_transposed<S: Simd, const R: usize, const V: usize>(
     *sums = z;
 }
 
-/// Returns R rows of a buffer, `stride` floats apart.
+/// Returns R consecutive rows of a buffer, which begin `stride` floats apart.
 #[inline(always)]
 pub fn rows<const R: usize>(data: &[f32], stride: usize) -> [&[f32]; R] {
     let mut rows: [&[f32]; R] = [&[]; R];

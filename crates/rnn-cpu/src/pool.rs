@@ -8,7 +8,8 @@ use rayon::prelude::*;
 use rnn_graph::{Io, SliceMut};
 use rnn_ops::{AveragePool, MaxPool, MaxPoolBackward};
 
-/// The kernels of this file.
+/// The fast kernels of [`MaxPool`], [`MaxPoolBackward`] and [`AveragePool`], for the table in
+/// `kernels.rs`.
 pub const KERNELS: &[Entry] = &[
     entry!(MaxPool, max, omits: [1]),
     entry!(MaxPoolBackward, max_backward),

@@ -2,10 +2,11 @@
 //! register block has rows.
 #![allow(unsafe_code, reason = "the instruction takes a pointer; it does not dereference it")]
 
-/// Floats per cache line.
+/// Number of floats per cache line of 64 bytes.
 pub const LINE: usize = 64 / size_of::<f32>();
 
-/// Requests the cache line of an element, if it exists, into the second-level cache.
+/// Requests the cache line of the element `at` of `data` into the second-level cache; does nothing
+/// beyond the end.
 #[inline(always)]
 pub fn prefetch(data: &[f32], at: usize) {
     #[cfg(target_arch = "x86_64")]
@@ -18,7 +19,7 @@ pub fn prefetch(data: &[f32], at: usize) {
     let _ = (data, at);
 }
 
-/// Requests all cache lines of a slice.
+/// Requests all cache lines of a slice into the second-level cache.
 #[inline(always)]
 pub fn prefetch_all(data: &[f32]) {
     for at in (0..data.len()).step_by(LINE) {

@@ -1,7 +1,8 @@
 //! Matrix products: a safe interface to the gemm crate.
 #![allow(unsafe_code, reason = "gemm takes raw pointers; the bounds are asserted beside the call")]
 
-/// A matrix in a slice: `at(row, column) = data[row * row_stride + column * column_stride]`.
+/// A factor of [`multiply`], a matrix in a slice: `at(row, column) = data[row * row_stride + column
+/// * column_stride]`.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a> {
     /// The elements.
@@ -13,7 +14,7 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Returns a matrix of consecutive rows.
+    /// Returns a matrix whose rows of `columns` elements follow each other.
     pub fn row_major(data: &'a [f32], columns: usize) -> Self {
         Self { data, row_stride: columns, column_stride: 1 }
     }
@@ -29,7 +30,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// The output of a product: rows of consecutive elements.
+/// The output of [`multiply`]: rows of consecutive elements, `row_stride` apart.
 pub struct MatrixMut<'a> {
     /// The elements.
     pub data: &'a mut [f32],
@@ -38,13 +39,13 @@ pub struct MatrixMut<'a> {
 }
 
 impl<'a> MatrixMut<'a> {
-    /// Returns a matrix of consecutive rows.
+    /// Returns a matrix whose rows of `columns` elements follow each other.
     pub fn row_major(data: &'a mut [f32], columns: usize) -> Self {
         Self { data, row_stride: columns }
     }
 }
 
-/// The threads that a product may use.
+/// The threads that a product may use: one, or all.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Threads {
     /// All threads of the pool.
@@ -53,7 +54,7 @@ pub enum Threads {
     One,
 }
 
-/// Computes out = A B, or out += A B if `accumulate`, for m x k by k x n.
+/// Computes out = A B, or out += A B if `accumulate`. A is m x k, B k x n, out m x n.
 ///
 /// # Panics
 /// Panics if a slice is shorter than the extents require.

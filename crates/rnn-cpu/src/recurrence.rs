@@ -30,12 +30,12 @@ pub(crate) struct Recurrence<'a> {
 }
 
 impl Recurrence<'_> {
-    /// Returns true if the row is unmasked at step t.
+    /// Returns true if row `row` of the batch is unmasked at step `t`, as all are without a mask.
     pub fn is_unmasked(&self, t: usize, row: usize) -> bool {
         self.mask.is_none_or(|mask| mask[t * self.batch + row] != 0)
     }
 
-    /// Returns the dropout factor of a gate for one unit of a row.
+    /// Returns the dropout factor of a gate for one unit of a row; 1 without dropout.
     pub fn factor(&self, gate: usize, row: usize, unit: usize) -> f32 {
         self.dropout.map_or(1.0, |d| d[(gate * self.batch + row) * self.hidden + unit])
     }
@@ -46,8 +46,8 @@ impl Recurrence<'_> {
         dropout[from..from + rows * self.hidden].to_vec()
     }
 
-    /// Computes z_g += (h d_g) U_g for all gates. Rows of z are `z_stride` apart; `row` is the
-    /// first row.
+    /// Computes z_g += (h d_g) U_g for all gates g. h is `[rows, hidden]`; the rows of z are
+    /// `z_stride` floats apart; `row` is the place of the first row in the batch.
     pub fn add_product(&self, z: &mut [f32], z_stride: usize, h: &[f32], row: usize) {
         let (hidden, columns) = (self.hidden, self.columns);
         let rows = h.len() / hidden;
@@ -67,7 +67,9 @@ impl Recurrence<'_> {
         }
     }
 
-    /// Computes dh = sum over gates of d_g (dz_g U_g^T), for the rows that are unmasked at step t.
+    /// Computes dh = sum over gates g of d_g (dz_g U_g^T), for the rows that are unmasked at step
+    /// t; dh of the others stays. dh is `[rows, hidden]`; `row` is the place of the first row in
+    /// the batch; `part` is a buffer.
     pub fn carry_back(
         &self,
         dh: &mut [f32],

@@ -39,7 +39,8 @@ struct NodeCall {
     copy: Option<[MemoryRange; 2]>,
 }
 
-/// Residents by name, programs, and one arena that they share, since they run one after another.
+/// A session on the CPU device: residents by name, programs, and one arena that the programs share,
+/// since they run one after another.
 #[derive(Default)]
 pub struct CpuSession {
     memory: Memory,

@@ -3,12 +3,14 @@
 use pulp::{Arch, Simd, WithSimd};
 use rnn_ops::Activation;
 
-/// Runs a kernel compiled for the processor at hand.
+/// Runs a kernel in the version that is compiled for the vector instructions of the processor at
+/// hand, and returns its result.
 pub fn dispatch<K: WithSimd>(kernel: K) -> K::Output {
     Arch::new().dispatch(kernel)
 }
 
-/// Returns the floats per vector and the number of vector registers of the processor at hand.
+/// Returns the number of floats per vector and the number of vector registers of the processor at
+/// hand.
 pub fn processor() -> (usize, usize) {
     struct Processor;
     impl WithSimd for Processor {
@@ -21,7 +23,7 @@ pub fn processor() -> (usize, usize) {
     dispatch(Processor)
 }
 
-/// Loads the first elements of a slice, padded with zeros.
+/// Loads the first elements of a slice into a vector; padded with zeros if the slice is shorter.
 #[inline(always)]
 pub fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
     match from.get(..S::F32_LANES) {
@@ -30,14 +32,20 @@ pub fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
     }
 }
 
-/// Loads the first elements of a slice that has at least a vector's. Loops around it unroll, unlike
-/// those around [`load`].
+/// Loads the first elements of a slice into a vector. Loops around it unroll, unlike those around
+/// [`load`].
+///
+/// # Panics
+/// Panics if the slice is shorter than a vector.
 #[inline(always)]
 pub fn load_whole<S: Simd>(from: &[f32]) -> S::f32s {
     bytemuck::cast_slice(&from[..S::F32_LANES])[0]
 }
 
-/// Stores a vector to the first elements of a slice that has at least a vector's.
+/// Stores a vector to the first elements of a slice.
+///
+/// # Panics
+/// Panics if the slice is shorter than a vector.
 #[inline(always)]
 pub fn store_whole<S: Simd>(to: &mut [f32], vector: S::f32s) {
     bytemuck::cast_slice_mut(&mut to[..S::F32_LANES])[0] = vector;
@@ -123,7 +131,8 @@ fn quotient<S: Simd>(s: S, activation: Activation, x: S::f32s) -> [S::f32s; 2] {
     }
 }
 
-/// Applies an activation to a vector; sigmoid and tanh to 2.5 units in the last place.
+/// Applies an activation to each element of a vector; sigmoid and tanh to 2.5 units in the last
+/// place.
 #[inline(always)]
 pub fn activate<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
     let [above, below] = quotient(s, activation, x);
@@ -133,9 +142,9 @@ pub fn activate<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
     }
 }
 
-/// Applies two activations with one division, the slowest instruction: 1/a = b / (a b). Accurate to
-/// 4 units in the last place; activations without a quotient are exact, as they must be, since the
-/// slope of a hard sigmoid is zero at exactly 1.
+/// Applies two activations to one vector each, with one division, the slowest instruction: 1/a = b
+/// / (a b). Accurate to 4 units in the last place; activations without a quotient are exact, as
+/// they must be, since the slope of a hard sigmoid is zero at exactly 1.
 #[inline(always)]
 pub fn activate_two<S: Simd>(s: S, activations: [Activation; 2], x: [S::f32s; 2]) -> [S::f32s; 2] {
     let [a_above, a] = quotient(s, activations[0], x[0]);
@@ -155,7 +164,7 @@ fn value_of<S: Simd>(s: S, activation: Activation, [above, reciprocal]: [S::f32s
     }
 }
 
-/// Applies an activation to every element.
+/// Applies an activation to every element of a slice, in place.
 pub fn activate_each(activation: Activation, values: &mut [f32]) {
     struct Each<'a>(Activation, &'a mut [f32]);
     impl WithSimd for Each<'_> {
@@ -174,7 +183,8 @@ pub fn activate_each(activation: Activation, values: &mut [f32]) {
     }
 }
 
-/// Returns the derivative of an activation, from its value.
+/// Returns the derivative of an activation, computed from its value y, for each element of a
+/// vector.
 #[inline(always)]
 pub fn slope<S: Simd>(s: S, activation: Activation, y: S::f32s) -> S::f32s {
     let (zero, one) = (s.splat_f32s(0.0), s.splat_f32s(1.0));
@@ -191,14 +201,15 @@ pub fn slope<S: Simd>(s: S, activation: Activation, y: S::f32s) -> S::f32s {
     s.select_f32s(above, below, zero)
 }
 
-/// Flushes elements below [`rnn_ops::FLUSH_THRESHOLD`] to zero: their products would be denormal.
+/// Flushes the elements of a vector below [`rnn_ops::FLUSH_THRESHOLD`] in magnitude to zero: their
+/// products would be denormal.
 #[inline(always)]
 pub fn flush<S: Simd>(s: S, v: S::f32s) -> S::f32s {
     let zero = s.splat_f32s(0.0);
     s.select_f32s(s.less_than_f32s(s.abs_f32s(v), s.splat_f32s(rnn_ops::FLUSH_THRESHOLD)), zero, v)
 }
 
-/// Computes values *= factors.
+/// Computes values *= factors, elementwise, for slices of equal length.
 #[inline(always)]
 pub fn scale<S: Simd>(s: S, values: &mut [f32], factors: &[f32]) {
     let lanes = S::F32_LANES;

@@ -8,7 +8,7 @@ fn add_slice(sum: &mut [f32], values: &[f32]) {
     sum.iter_mut().zip(values).for_each(|(s, v)| *s += v);
 }
 
-/// Computes sum += values.
+/// Computes sum += values, elementwise, for slices of equal length.
 pub fn add(sum: &mut [f32], values: &[f32]) {
     add_slice(sum, values);
 }
@@ -21,7 +21,7 @@ fn add_four_slices(sum: &mut [f32], [a, b, c, d]: [&[f32]; 4]) {
     }
 }
 
-/// Computes sum += a, then b, c and d, in this order.
+/// Computes sum += a, then b, c and d, elementwise, in this order, for slices of equal length.
 pub fn add_four(sum: &mut [f32], values: [&[f32]; 4]) {
     add_four_slices(sum, values);
 }
@@ -31,23 +31,24 @@ fn scale_slice(values: &mut [f32], factors: &[f32]) {
     values.iter_mut().zip(factors).for_each(|(v, f)| *v *= f);
 }
 
-/// Computes values *= factors.
+/// Computes values *= factors, elementwise, for slices of equal length.
 pub fn scale_by(values: &mut [f32], factors: &[f32]) {
     scale_slice(values, factors);
 }
 
-/// Flushes a value below [`rnn_ops::FLUSH_THRESHOLD`] to zero: its products would be denormal.
+/// Flushes a value below [`rnn_ops::FLUSH_THRESHOLD`] in magnitude to zero: its products would be
+/// denormal.
 #[inline(always)]
 pub fn flush(v: f32) -> f32 {
     if v.abs() < rnn_ops::FLUSH_THRESHOLD { 0.0 } else { v }
 }
 
-/// Flushes each element as [`flush`] does.
+/// Flushes each element of a slice as [`flush`] does, in place.
 pub fn flush_each(values: &mut [f32]) {
     values.iter_mut().for_each(|v| *v = flush(*v));
 }
 
-/// Copies a state or its gradient; zero if it is absent.
+/// Copies a state or its gradient from `from` to `to`; writes zeros if it is absent.
 pub fn copy_or_zero(to: &mut [f32], from: Option<&[f32]>) {
     match from {
         Some(from) => to.copy_from_slice(from),

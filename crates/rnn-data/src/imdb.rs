@@ -78,6 +78,9 @@ pub struct RawReviews {
 
 impl RawReviews {
     /// Reads a file of the layout of Keras's `imdb.npz`.
+    ///
+    /// # Errors
+    /// Fails with [`ImdbError`] if the file cannot be read or is not in that layout.
     pub fn read(path: &Path) -> Result<Self, ImdbError> {
         let mut npz = Npz::open(path)?;
         let train = read_part(&mut npz, "x_train", "y_train")?;

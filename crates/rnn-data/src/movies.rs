@@ -132,7 +132,7 @@ impl MovieOptions {
     /// Computes all videos: the noisy ones and those one step ahead, each `[N, T, S, S, 1]`.
     ///
     /// # Errors
-    /// If the shape does not fit the elements, which does not happen.
+    /// Fails if the shape does not fit the elements, which does not happen.
     pub fn all(&self) -> Result<(HostTensor, HostTensor), TensorError> {
         let all: Vec<u32> = (0..self.count as u32).collect();
         Ok((self.noisy().make(&all)?, self.shifted().make(&all)?))

@@ -32,7 +32,7 @@ impl Default for PadOptions {
 /// (keras/src/utils/sequence_utils.py).
 ///
 /// # Errors
-/// If the shape does not fit the elements, which does not happen.
+/// Fails if the shape does not fit the elements, which does not happen.
 pub fn pad_sequences(
     sequences: &[Vec<u32>],
     options: &PadOptions,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
-/// The error of a file that could not be written. Whatever stood at its path before is untouched.
+/// The error that a file could not be written. Whatever stood at its path before is untouched.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot write {}; check that the folder exists, is writable and has space left",
@@ -22,7 +22,8 @@ pub struct WriteError {
 /// Replaces the file at `path` by the bytes that `fill` writes, as an [`AtomicFile`] does.
 ///
 /// # Errors
-/// [`WriteError`] if the folder is missing or not writable, the disk is full, or `fill` fails.
+/// Fails with [`WriteError`] if the folder is missing or not writable, the disk is full, or `fill`
+/// fails.
 pub fn write_atomically(
     path: &Path,
     fill: impl FnOnce(&mut AtomicFile) -> io::Result<()>,
@@ -76,7 +77,7 @@ const SUFFIX: &str = ".tmp";
 /// into it.
 ///
 /// # Errors
-/// If the folder cannot be read, or a file not be removed.
+/// Fails if the folder cannot be read, or a file cannot be removed.
 pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -94,7 +95,7 @@ impl AtomicFile {
     /// Creates the temporary file that will replace `path`.
     ///
     /// # Errors
-    /// [`WriteError`] if the folder is missing or not writable.
+    /// Fails with [`WriteError`] if the folder is missing or not writable.
     pub fn create(path: &Path) -> Result<Self, WriteError> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(PREFIX).suffix(SUFFIX);
@@ -112,7 +113,7 @@ impl AtomicFile {
     /// Flushes the file to the disk and renames it to its path.
     ///
     /// # Errors
-    /// [`WriteError`] if the disk is full, or the file cannot be renamed.
+    /// Fails with [`WriteError`] if the disk is full, or the file cannot be renamed.
     pub fn commit(self) -> Result<(), WriteError> {
         let Self { writer, path, begun } = self;
         let place = || -> io::Result<()> {

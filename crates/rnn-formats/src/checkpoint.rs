@@ -30,8 +30,8 @@ pub enum CheckpointError {
 /// Writes named tensors and metadata to `path`, atomically; equal arguments give equal bytes.
 ///
 /// # Errors
-/// [`CheckpointError::File`] if two tensors share a name, or the file cannot be written; whatever
-/// stood there before is untouched.
+/// Fails with [`CheckpointError::File`] if two tensors share a name, or the file cannot be written;
+/// whatever stood there before is untouched.
 pub fn save(
     path: &Path,
     mut tensors: Vec<(String, HostTensor)>,
@@ -42,10 +42,10 @@ pub fn save(
     Ok(written.map_err(SafetensorsError::from)?)
 }
 
-/// The bytes that [`save`] writes, for another process.
+/// Returns the bytes that [`save`] writes, to be sent to another process.
 ///
 /// # Errors
-/// [`CheckpointError::File`] if two tensors share a name.
+/// Fails with [`CheckpointError::File`] if two tensors share a name.
 pub fn to_bytes(
     mut tensors: Vec<(String, HostTensor)>,
     metadata: &BTreeMap<String, String>,
@@ -79,7 +79,7 @@ fn write(file: &mut impl Write, header: &str, tensors: &[(String, HostTensor)]) 
 /// Reads what [`save`] wrote. At most three times the size of the file is allocated.
 ///
 /// # Errors
-/// [`CheckpointError`] if the file cannot be read, or is not what was written.
+/// Fails with [`CheckpointError`] if the file cannot be read, or is not what was written.
 pub fn load(path: &Path) -> Result<Loaded, CheckpointError> {
     parse(path, &safetensors::read(path)?)
 }
@@ -87,7 +87,7 @@ pub fn load(path: &Path) -> Result<Loaded, CheckpointError> {
 /// Parses the bytes of a checkpoint, as [`load`] does; `path` names them in messages.
 ///
 /// # Errors
-/// [`CheckpointError`] if they are not what [`save`] wrote.
+/// Fails with [`CheckpointError`] if they are not what [`save`] wrote.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Loaded, CheckpointError> {
     let sound = bytes.split_last_chunk::<DIGEST_BYTES>().is_some_and(|(contents, digest)| {
         let found = Sha256::digest(contents);

@@ -87,7 +87,8 @@ impl Npz<BufReader<File>> {
     /// Opens the archive at `path` and reads its directory.
     ///
     /// # Errors
-    /// [`NpzError::Io`] or [`NpzError::Archive`].
+    /// Fails with [`NpzError::Io`] if the file cannot be read, or [`NpzError::Archive`] if it is no
+    /// archive.
     pub fn open(path: &Path) -> Result<Self, NpzError> {
         let file =
             File::open(path).map_err(|source| NpzError::Io { path: path.to_owned(), source })?;
@@ -99,7 +100,7 @@ impl Npz<BufReader<File>> {
 /// checksum is not verified.
 ///
 /// # Errors
-/// As [`Npz::read`], and [`NpzError::Compressed`], or as [`StoredArray::open`].
+/// Fails as [`Npz::read`], and [`NpzError::Compressed`], or as [`StoredArray::open`].
 pub fn stored(path: &Path, name: &str) -> Result<StoredArray, NpzError> {
     let mut archive = Npz::open(path)?;
     let (origin, present) = (archive.origin.clone(), archive.names());
@@ -123,7 +124,7 @@ impl<R: Read + Seek> Npz<R> {
     /// Reads the directory of an archive; `origin` names it in error messages.
     ///
     /// # Errors
-    /// [`NpzError::Archive`].
+    /// Fails with [`NpzError::Archive`] if there is no archive in `reader`.
     pub fn new(reader: R, origin: impl Into<String>) -> Result<Self, NpzError> {
         let origin = origin.into();
         match ZipArchive::new(reader) {
@@ -141,8 +142,8 @@ impl<R: Read + Seek> Npz<R> {
     /// Reads the array `name` (without the `.npy`).
     ///
     /// # Errors
-    /// [`NpzError`] if there is no such array, or it is damaged, too large or of an unsupported
-    /// element type.
+    /// Fails with [`NpzError`] if there is no such array, or it is damaged, too large or of an
+    /// unsupported element type.
     pub fn read(&mut self, name: &str) -> Result<NpyArray, NpzError> {
         let bytes = self.unpack(name, MAX_ARRAY_BYTES + 1)?;
         if bytes.len() as u64 > MAX_ARRAY_BYTES {
@@ -164,7 +165,7 @@ impl<R: Read + Seek> Npz<R> {
     /// Reads the extents of the array `name`, without its elements.
     ///
     /// # Errors
-    /// As [`Npz::read`].
+    /// Fails as [`Npz::read`].
     pub fn shape(&mut self, name: &str) -> Result<Shape, NpzError> {
         let bytes = self.unpack(name, npy::MAX_HEADER_BYTES)?;
         npy::shape(&bytes).map_err(|source| self.array_error(name, source))

@@ -64,8 +64,8 @@ pub enum SafetensorsError {
 /// tensors keep their order, and the metadata is sorted by key.
 ///
 /// # Errors
-/// [`SafetensorsError::Name`] if two tensors share a name; [`SafetensorsError::Write`] if the file
-/// cannot be written.
+/// Fails with [`SafetensorsError::Name`] if two tensors share a name; [`SafetensorsError::Write`]
+/// if the file cannot be written.
 pub fn save<N: AsRef<str>>(
     path: &Path,
     tensors: &[(N, HostTensor)],
@@ -133,7 +133,8 @@ fn quote(text: &str) -> String {
 /// negative and fit. At most three times the size of the file is allocated.
 ///
 /// # Errors
-/// [`SafetensorsError`] if the file cannot be read, is damaged, or has a tensor of another type.
+/// Fails with [`SafetensorsError`] if the file cannot be read, is damaged, or has a tensor of
+/// another type.
 pub fn load(path: &Path) -> Result<Loaded, SafetensorsError> {
     parse(path, &read(path)?)
 }
@@ -146,7 +147,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SafetensorsError> {
 /// Parses the bytes of a file, as [`load`] does; `path` names them in messages.
 ///
 /// # Errors
-/// [`SafetensorsError`] if they are damaged, or there is a tensor of another type.
+/// Fails with [`SafetensorsError`] if they are damaged, or there is a tensor of another type.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Loaded, SafetensorsError> {
     let owned = || path.to_owned();
     let damaged = |source| SafetensorsError::Header { path: owned(), source };

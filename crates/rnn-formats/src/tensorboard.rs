@@ -50,7 +50,7 @@ struct Value {
 /// nothing is kept.
 ///
 /// # Errors
-/// If a file cannot be read or replaced.
+/// Fails if a file cannot be read or replaced.
 pub fn keep_only(folder: &Path, keep: impl Fn(&str, u64) -> bool) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -117,7 +117,7 @@ impl EventWriter<File> {
     /// it grows.
     ///
     /// # Errors
-    /// If the folder cannot be created or the file not be written.
+    /// Fails if the folder cannot be created or the file not be written.
     pub fn create(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let (seconds, process) = (now() as u64, std::process::id());
@@ -135,20 +135,20 @@ impl EventWriter<File> {
 }
 
 impl<W: Write> EventWriter<W> {
-    /// Begins a sequence of events.
+    /// Begins a sequence of events in `writer`, with the event that names the format.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// Fails if it cannot be written.
     pub fn new(writer: W) -> io::Result<Self> {
         let mut events = Self { writer };
         events.event(0, Some(VERSION.into()), None)?;
         Ok(events)
     }
 
-    /// Writes the values of one step, each with the name of its curve.
+    /// Writes the values of curves at one step, each with the name of its curve.
     ///
     /// # Errors
-    /// If they cannot be written.
+    /// Fails if they cannot be written.
     pub fn scalars(&mut self, step: u64, values: &[(&str, f64)]) -> io::Result<()> {
         let value = |&(tag, value): &(&str, f64)| Value {
             tag: tag.into(),

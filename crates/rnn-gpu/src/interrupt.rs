@@ -49,7 +49,7 @@ static REQUESTED: AtomicU8 = AtomicU8::new(0);
 const CAUSES: [Cause; 4] = [Cause::Interrupt, Cause::Terminate, Cause::Hangup, Cause::ClosedPipe];
 /// The number of guards that hold.
 static HOLDING: AtomicUsize = AtomicUsize::new(0);
-/// True, if the exit code says more than that the output is complete.
+/// True if the exit code says more than that the output is complete.
 static JUDGES: AtomicBool = AtomicBool::new(false);
 
 /// The work to be done before the process ends at once, by the order of [`at_end`].
@@ -63,7 +63,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// succeeded, as those of `train` and `verify` do.
 ///
 /// # Errors
-/// If the system does not allow a handler.
+/// Fails if the system does not allow a handler.
 pub fn listen(judges: bool) -> Result<()> {
     JUDGES.store(judges, Ordering::SeqCst);
     signals().context("cannot listen to signals")
@@ -88,7 +88,7 @@ fn signals() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Returns true, if the process was started so that it ignores a signal, as by `nohup`; known on
+/// Returns true if the process was started so that it ignores a signal, as by `nohup`; known on
 /// Linux alone.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
@@ -103,8 +103,8 @@ fn signals() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| request(Cause::Interrupt))
 }
 
-/// Asks the process to end: at once, or, if some work [`hold`]s and nothing was asked before, when
-/// that work looks at [`requested`].
+/// Asks the process to end. It ends at once, unless some work [`hold`]s and nothing was asked
+/// before: then the work ends it when it looks at [`requested`].
 pub fn request(cause: Cause) {
     let number = CAUSES.iter().position(|&of| of == cause).map_or(0, |at| at as u8 + 1);
     let before = REQUESTED.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
@@ -117,7 +117,7 @@ pub fn request(cause: Cause) {
     }
 }
 
-/// Returns the reason for which the process was asked to end, if it was.
+/// Returns the reason for which the process was first asked to end; `None` if it was not.
 pub fn requested() -> Option<Cause> {
     let number = usize::from(REQUESTED.load(Ordering::SeqCst));
     number.checked_sub(1).and_then(|at| CAUSES.get(at)).copied()
@@ -128,11 +128,13 @@ pub fn exit_code() -> u8 {
     requested().map_or(1, Cause::exit_code)
 }
 
-/// A guard that delays the end of the process: while it lives, a first request is only noted.
+/// A guard of [`hold`] that delays the end of the process: while it lives, a first request is only
+/// noted.
 #[derive(Debug)]
 pub struct Held(());
 
-/// Begins work that looks at [`requested`] from time to time.
+/// Delays the end of the process until the guard is dropped. The work that holds it looks at
+/// [`requested`] from time to time.
 pub fn hold() -> Held {
     HOLDING.fetch_add(1, Ordering::SeqCst);
     Held(())
@@ -144,12 +146,14 @@ impl Drop for Held {
     }
 }
 
-/// A guard that registers work: while it lives, that work is done before the process ends at once.
+/// The registration of work by [`at_end`]. If the process ends at once while this lives, the work
+/// is done first; dropping this unregisters the work without doing it.
 #[derive(Debug)]
 pub struct Cleanup(usize);
 
-/// Registers work to be done before the process ends at once. It has to be quick and must not wait
-/// for a lock that is held for long.
+/// Registers work to be done if the process ends at once, by a signal or a closed pipe, before the
+/// returned guard is dropped. The work has to be quick and must not wait for a lock that is held
+/// for long.
 pub fn at_end(clean: impl FnOnce() + Send + 'static) -> Cleanup {
     let (next, all) = &mut *cleanups();
     *next += 1;

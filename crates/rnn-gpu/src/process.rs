@@ -23,7 +23,7 @@ pub fn host() -> Arc<dyn Host> {
 /// Opens a device as [`device::open`] does; its warnings go to standard error.
 ///
 /// # Errors
-/// If there is no such device, or it cannot be opened.
+/// Fails if there is no such device, or it cannot be opened.
 pub fn open_device(choice: &str) -> Result<(Box<dyn Device>, String), DeviceChoiceError> {
     device::open_with(choice, &warnings(&host()))
 }
@@ -31,12 +31,12 @@ pub fn open_device(choice: &str) -> Result<(Box<dyn Device>, String), DeviceChoi
 /// Opens every device of this machine, the CPU first; their warnings go to standard error.
 ///
 /// # Errors
-/// If a device cannot be opened.
+/// Fails if a device cannot be opened.
 pub fn open_devices() -> Result<Vec<Box<dyn Device>>, DeviceChoiceError> {
     device::open_all_with(&warnings(&host()))
 }
 
-/// Prints a line to standard error for each count with rows that are not finite.
+/// Prints a warning to standard error for each count with rows that are not finite.
 pub fn warn_of(rows: &[FiniteRows]) {
     for warning in rows.iter().filter_map(FiniteRows::warning) {
         console::err(format_args!("{warning}\n"));

@@ -8,7 +8,7 @@ impl TensorType {
     /// name in the error.
     ///
     /// # Errors
-    /// [`DeviceError::Mismatch`] if shape or element type differ.
+    /// Fails with [`DeviceError::Mismatch`] if shape or element type differ.
     pub fn check(&self, name: &str, values: &HostTensor) -> Result<(), DeviceError> {
         if *values.shape() == self.shape && values.dtype() == self.dtype {
             return Ok(());
@@ -26,7 +26,8 @@ impl Graph {
     /// that order, each of its declared shape and element type.
     ///
     /// # Errors
-    /// [`DeviceError::Mismatch`] for the number of tensors, or for the first tensor that differs.
+    /// Fails with [`DeviceError::Mismatch`] for the number of tensors, or for the first tensor that
+    /// differs.
     pub fn check_inputs(&self, values: &[&HostTensor]) -> Result<(), DeviceError> {
         if values.len() != self.inputs().len() {
             return Err(DeviceError::Mismatch {

@@ -105,6 +105,9 @@ impl Graph {
 
     /// Returns the first elements of `tensor` under another shape, without copying: all of them,
     /// unless `shape` has fewer.
+    ///
+    /// # Errors
+    /// Fails if `shape` has more elements than `tensor`.
     pub fn reshape(
         &mut self,
         tensor: TensorId,
@@ -300,7 +303,7 @@ impl Graph {
     /// Checks that no tensor has half precision, unless `half` says that the device has it.
     ///
     /// # Errors
-    /// [`OpError::Limit`] for the first node that outputs such a tensor.
+    /// Fails with [`OpError::Limit`] for the first node that outputs such a tensor.
     pub fn check_storage(&self, half: bool) -> Result<(), GraphError> {
         let narrow = self.tensors.iter().filter(|t| !half && t.ty.dtype == DType::F16);
         let Some(node) = narrow.filter_map(|t| t.producer).next().map(|n| &self.nodes[n]) else {

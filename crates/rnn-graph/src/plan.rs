@@ -136,6 +136,9 @@ impl Plan {
 
     /// Returns the words that hold a tensor: an operand of a node in [`Plan::order`], an input or a
     /// resident. `graph` is the graph that was planned.
+    ///
+    /// # Panics
+    /// Panics if the tensor was dropped from the plan, which is a mistake of the caller.
     pub fn region(&self, graph: &Graph, tensor: TensorId) -> Region {
         let (root, offset) = graph.root(tensor);
         let space =

@@ -96,7 +96,7 @@ impl Best {
         Self { monitor: monitor.into(), min_delta, score: None, wait: 0 }
     }
 
-    /// Returns true, if this epoch is the best so far.
+    /// Returns true if this epoch is the best so far.
     fn improves(&mut self, log: &EpochLog) -> bool {
         let score = self.monitor.score(log);
         // The first figure is the best so far; NaN and infinities never are.
@@ -156,7 +156,7 @@ impl EarlyStopping {
         self
     }
 
-    /// Returns true, if it has ended a training.
+    /// Returns true if it has ended a training.
     pub fn stopped(&self) -> bool {
         self.stopped
     }

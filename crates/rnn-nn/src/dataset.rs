@@ -59,6 +59,9 @@ impl Dataset {
 
     /// Creates a dataset of N examples from arrays that need not be in memory: an array `[N, ..]`
     /// for each input of the model, and labels `[N, ..]` for each output.
+    ///
+    /// # Errors
+    /// Fails if the arrays do not all have N examples.
     pub fn of(
         inputs: impl Into<Vec<Arc<dyn Examples>>>,
         labels: impl Into<Vec<Arc<dyn Examples>>>,
@@ -77,7 +80,7 @@ impl Dataset {
     /// given.
     ///
     /// # Errors
-    /// If there are not as many weights as examples.
+    /// Fails if there are not as many weights as examples.
     pub fn sample_weights(self, weights: HostTensor) -> Result<Self, DatasetError> {
         let weights: Arc<dyn Examples> = Arc::new(weights);
         self.sample_weights_of([weights])
@@ -87,7 +90,7 @@ impl Dataset {
     /// all outputs, or one for each.
     ///
     /// # Errors
-    /// If an array does not have as many weights as there are examples.
+    /// Fails if an array does not have as many weights as there are examples.
     pub fn sample_weights_of(
         mut self,
         weights: impl Into<Vec<Arc<dyn Examples>>>,
@@ -101,6 +104,9 @@ impl Dataset {
 
     /// Sets the weight in the loss of each example by the class of its first labels: `weights[k]`
     /// for class k, and 1 for classes beyond the end.
+    ///
+    /// # Errors
+    /// Fails if the labels cannot be read.
     pub fn class_weights(self, weights: &[f32]) -> Result<Self, DatasetError> {
         let Some(labels) = self.labels.first() else { return Ok(self) };
         let weight = |class: usize| weights.get(class).copied().unwrap_or(1.0);
@@ -130,7 +136,7 @@ impl Dataset {
     /// up to 64 examples.
     ///
     /// # Errors
-    /// If the examples cannot be read.
+    /// Fails if the examples cannot be read.
     pub fn fingerprint(&self) -> Result<u64, DatasetError> {
         let some = self.order.iter().step_by(self.order.len().div_ceil(64).max(1));
         let batch = self.gather(&some.copied().collect::<Vec<_>>())?;

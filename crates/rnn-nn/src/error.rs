@@ -73,7 +73,7 @@ const MAX_ELEMENTS: usize = 1 << 31;
 /// The number of elements of a shape.
 ///
 /// # Errors
-/// If a device could not number them.
+/// Fails if a device could not number them.
 pub(crate) fn elements(what: &str, shape: &[usize]) -> Result<usize, ModelError> {
     let elements = shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
     let size = || ModelError::Size { what: what.to_owned(), shape: shape.to_vec() };

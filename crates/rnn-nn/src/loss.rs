@@ -32,7 +32,7 @@ pub enum Loss {
 /// The options of a cross-entropy.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Crossentropy {
-    /// True, if the model outputs logits; false, if it ends in a sigmoid or softmax.
+    /// True if the model outputs logits; false, if it ends in a sigmoid or softmax.
     pub from_logits: bool,
     /// The label smoothing s: a label y becomes y (1 - s) + s / C, where C is the number of
     /// classes, 2 for sigmoid units.
@@ -123,7 +123,7 @@ impl Loss {
     /// mean. Returns `None`, if the model does not end in the probability that the loss takes.
     ///
     /// # Errors
-    /// If shapes do not fit.
+    /// Fails if shapes do not fit.
     pub fn forward(
         &self,
         g: &mut Graph,

@@ -279,7 +279,8 @@ impl Optimizer {
     /// the parameters and then the slots.
     ///
     /// # Errors
-    /// If the arenas do not have one length, or their number is not that of the slots and one.
+    /// Fails if the arenas do not have one length, or their number is not that of the slots and
+    /// one.
     pub fn update(
         &self,
         graph: &mut Graph,

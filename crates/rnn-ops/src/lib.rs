@@ -198,6 +198,9 @@ impl Algebra for StandardAlgebra {
 /// `seeds`, with respect to each tensor of `wrt`: [`rnn_graph::gradients`] with this crate's ops
 /// for addition and padding. Returns one gradient for each tensor of `wrt`, of its shape; `None`
 /// where no seed depends on it.
+///
+/// # Errors
+/// Fails if an op on the way has no gradient.
 pub fn gradients(
     graph: &mut Graph,
     seeds: &[(TensorId, TensorId)],

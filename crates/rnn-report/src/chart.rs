@@ -65,7 +65,7 @@ impl Chart {
         path
     }
 
-    /// Draws curves as SVG, with a description for those who do not see them.
+    /// Draws curves as SVG, with a description in words for those who do not see them.
     pub fn lines(&self, description: &str, lines: &[Line<'_>]) -> Markup {
         let finite = |line: &Line<'_>| -> Vec<(f64, f64)> {
             line.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
@@ -90,7 +90,8 @@ impl Chart {
         )
     }
 
-    /// Draws filled areas as SVG, each with the number of its colour.
+    /// Draws filled areas as SVG, each with the number of its colour and its points, with a
+    /// description in words for those who do not see them.
     pub fn areas(&self, description: &str, areas: &[(usize, Vec<(f64, f64)>)]) -> Markup {
         self.framed(
             description,

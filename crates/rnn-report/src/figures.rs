@@ -22,7 +22,7 @@ pub fn text(config: &Config, RunResult { results, measured, .. }: &RunResult) ->
 /// Writes [`text`] to `report.txt`, and draws `curves.png` and, for two classes, `histogram.png`.
 ///
 /// # Errors
-/// If a file cannot be written.
+/// Fails if a file cannot be written.
 pub fn draw(folder: &RunFolder, config: &Config, result: &RunResult) -> Result<()> {
     folder.write_text("report.txt", &text(config, result))?;
     draw_curves(&folder.file("curves.png"), config, &result.history)?;

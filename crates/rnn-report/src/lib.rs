@@ -29,7 +29,7 @@ use rnn_run::train::Trained;
 /// finished.
 ///
 /// # Errors
-/// If the device fails, or a file cannot be written.
+/// Fails if the device fails, or a file cannot be written.
 pub fn publish(trained: Trained, device: &dyn Device, host: &dyn Host) -> Result<()> {
     let Trained { folder, config, result, .. } = &trained;
     host.tell(format_args!("{}", text(config, result)));

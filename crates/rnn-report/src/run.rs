@@ -17,7 +17,7 @@ use serde_json::Value;
 /// Writes `report.html`, with the videos that were rolled out in the folder of the run.
 ///
 /// # Errors
-/// If a video is damaged, or the page cannot be written.
+/// Fails if a video is damaged, or the page cannot be written.
 pub fn write(folder: &RunFolder, config: &Config, result: &RunResult) -> Result<()> {
     let text = render(config, result, &rollouts::find(folder)?)?;
     folder.write_text("report.html", &text)

@@ -75,7 +75,7 @@ impl Arrays {
     /// calls features, or all without `of`.
     ///
     /// # Errors
-    /// As [`Arrays::open`], and if a column is missing.
+    /// Fails as [`Arrays::open`], and if a column is missing.
     pub fn features(path: &Path, stream: bool, of: Option<&Columns>) -> Result<Self> {
         Self::open_columns(path, stream, of, |table| match of {
             Some(of) => Ok((table.features(of)?, None)),
@@ -86,7 +86,8 @@ impl Arrays {
     /// Opens examples with their labels. Of a table, `of` says which columns are which.
     ///
     /// # Errors
-    /// As [`Arrays::open`], if the file is a single array, or if it is a table and `of` is `None`.
+    /// Fails as [`Arrays::open`], if the file is a single array, or if it is a table and `of` is
+    /// `None`.
     pub fn labelled(path: &Path, stream: bool, of: Option<&Columns>) -> Result<Self> {
         let arrays = Self::open_columns(path, stream, of, |table| match of {
             Some(of) => Ok((table.features(of)?, Some(table.targets(of)?))),
@@ -209,7 +210,7 @@ impl Arrays {
     /// and any name finds it.
     ///
     /// # Errors
-    /// If there is none, or its elements cannot be converted to `kind`.
+    /// Fails if there is none, or its elements cannot be converted to `kind`.
     pub fn get(&mut self, names: &[&str], kind: ElementKind) -> Result<HostTensor> {
         let name = self.choose(names)?;
         let array = match self.of_table(name) {
@@ -223,7 +224,7 @@ impl Arrays {
     /// was asked for or it is large.
     ///
     /// # Errors
-    /// As [`Arrays::get`], and if an array that is to be streamed cannot be.
+    /// Fails as [`Arrays::get`], and if an array that is to be streamed cannot be.
     pub fn array(&mut self, names: &[&str], kind: ElementKind) -> Result<Array> {
         let name = self.choose(names)?;
         if !matches!(self.held, Held::Table(..)) {
@@ -243,7 +244,7 @@ impl Arrays {
         std::mem::take(&mut self.remarks)
     }
 
-    /// Returns true, if an array takes too much memory, and says so.
+    /// Returns true if an array takes too much memory, and says so.
     fn is_large(&mut self, name: &str, stored: &StoredArray) -> bool {
         // As it is stored, widened to eight bytes, and converted to four.
         let needs = stored.bytes() + 12 * stored.shape().len() as u64;
@@ -264,7 +265,7 @@ impl Arrays {
     /// are read only if the format leaves no other way.
     ///
     /// # Errors
-    /// If there is no such array, or it cannot be read.
+    /// Fails if there is no such array, or it cannot be read.
     pub fn sample(&mut self, names: &[&str], input: &Input) -> Result<Vec<usize>> {
         let name = self.choose(names)?;
         let shape: Shape = match &mut self.held {
@@ -282,7 +283,7 @@ impl Arrays {
     /// a table are reshaped to the input's extents.
     ///
     /// # Errors
-    /// If there is no such array, or it is of another shape or kind.
+    /// Fails if there is no such array, or it is of another shape or kind.
     pub fn input(&mut self, names: &[&str], input: &Input) -> Result<Array> {
         let array = self.array(names, ElementKind::of(input))?;
         let axes = array.shape().dims();

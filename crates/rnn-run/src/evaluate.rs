@@ -27,7 +27,7 @@ pub struct Evaluated {
 /// Evaluates a finished run on its own data and writes its results anew.
 ///
 /// # Errors
-/// If the run or its data cannot be read, the data has changed
+/// Fails if the run or its data cannot be read, the data has changed
 /// ([`RunError::EvaluatedOnOtherData`]), the device fails, or a file cannot be written.
 pub fn evaluate(path: &Path, device: &dyn Device, host: &dyn Host) -> Result<Evaluated> {
     let (folder, mut config) = RunFolder::open(path)?;

@@ -70,7 +70,7 @@ impl fmt::Display for FiniteRows {
 /// finite. Outputs are computed again only if the loss is not finite.
 ///
 /// # Errors
-/// If the data cannot be read or the device fails.
+/// Fails if the data cannot be read or the device fails.
 pub fn count(
     trainer: &mut Trainer,
     set: &Dataset,

@@ -24,7 +24,7 @@ const BATCHES: usize = 64;
 /// validation data, or else on the training data. A classifier also gets a table of its classes.
 ///
 /// # Errors
-/// If the device fails, or the data cannot be read.
+/// Fails if the device fails, or the data cannot be read.
 pub fn measure(
     trainer: &mut Trainer,
     splits: &Splits,
@@ -158,7 +158,7 @@ pub fn describe(part: Split, m: &Metrics, metric_sums: MetricSums) -> String {
 /// device has no clock.
 ///
 /// # Errors
-/// If the device fails, or the data cannot be read.
+/// Fails if the device fails, or the data cannot be read.
 pub fn time_step(trainer: &mut Trainer, set: &Dataset, batch: usize) -> Result<Vec<OpTime>> {
     let Some(batch) = set.batches(batch).next().transpose()? else { return Ok(vec![]) };
     let state = trainer.state()?;

@@ -60,7 +60,7 @@ impl Outputs {
     /// then be equal are numbered.
     ///
     /// # Errors
-    /// As [`Outputs::take`].
+    /// Fails as [`Outputs::take`].
     pub fn take_each(&mut self, path: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
         if names.len() == 1 {
             return Ok(vec![self.take(path)?]);
@@ -86,7 +86,7 @@ fn is_array(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "npy")
 }
 
-/// Returns true, if two paths lead to one file or folder, through links as well.
+/// Returns true if two paths lead to one file or folder, through links as well.
 #[cfg(unix)]
 fn same_file(a: &Path, b: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -94,7 +94,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
     matches!((identity(a), identity(b)), (Ok(a), Ok(b)) if a == b)
 }
 
-/// Returns true, if two paths lead to one file or folder.
+/// Returns true if two paths lead to one file or folder.
 #[cfg(not(unix))]
 fn same_file(a: &Path, b: &Path) -> bool {
     matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)

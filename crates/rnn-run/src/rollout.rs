@@ -35,7 +35,7 @@ pub struct RolloutOptions {
 /// model is that of [`next_frame::stepping`].
 ///
 /// # Errors
-/// If the device fails, or the frames are not of the model's size.
+/// Fails if the device fails, or the frames are not of the model's size.
 pub fn predict(trainer: &mut Trainer, seen: &[Vec<f32>], frames: usize) -> Result<Vec<Vec<f32>>> {
     let shapes = trainer.model()?.output_shapes(1);
     let [predictions, features] = &shapes[..] else { bail!("this is no stepping model") };
@@ -84,8 +84,8 @@ pub struct Rollout {
 /// Continues a video of a next-frame run from the model's own predictions.
 ///
 /// # Errors
-/// If the run is of another experiment, there is no such video, the numbers of frames are out of
-/// range ([`RunError::NothingSeen`] and the like), or the device fails.
+/// Fails if the run is of another experiment, there is no such video, the numbers of frames are out
+/// of range ([`RunError::NothingSeen`] and the like), or the device fails.
 pub fn rollout(
     folder: &RunFolder,
     config: &Config,

@@ -85,8 +85,8 @@ enum Start {
 /// else with weights drawn from the seed.
 ///
 /// # Errors
-/// If the data cannot be read, the folder cannot be written or holds something that is not to be
-/// replaced, the step does not fit on the device, the device fails and does not recover
+/// Fails if the data cannot be read, the folder cannot be written or holds something that is not to
+/// be replaced, the step does not fit on the device, the device fails and does not recover
 /// ([`Stopped`]), a loss is not finite, or the host asks to stop ([`RunError::Interrupted`]).
 pub fn train(
     config: &Config,
@@ -120,8 +120,8 @@ pub fn train(
 /// if they have been moved.
 ///
 /// # Errors
-/// As [`train`], and if there is no sound checkpoint, all epochs are done ([`RunError::Finished`]),
-/// or the data is other data ([`RunError::ResumedOnOtherData`]).
+/// Fails as [`train`], and if there is no sound checkpoint, all epochs are done
+/// ([`RunError::Finished`]), or the data is other data ([`RunError::ResumedOnOtherData`]).
 pub fn resume(
     run: &Path,
     epochs: Option<usize>,

@@ -44,6 +44,9 @@ impl From<TestDevice> for Box<dyn Device> {
 }
 
 /// Returns the adapters of this machine, the best first. Without any the running test is skipped.
+///
+/// # Panics
+/// Panics if there is none and `RNN_GPU_REQUIRE_GPU=1`.
 pub fn adapters() -> Vec<Adapter> {
     let all = rnn_wgpu::adapters();
     if all.is_empty() {
@@ -55,19 +58,25 @@ pub fn adapters() -> Vec<Adapter> {
 /// Opens an adapter as the command opens it.
 ///
 /// # Panics
-/// If the driver does not hand the device out.
+/// Panics if the driver does not hand the device out.
 pub fn open(adapter: &Adapter) -> WgpuDevice {
     let device = WgpuDevice::open(adapter, Options::default());
     device.unwrap_or_else(|error| panic!("{}: {error}", adapter.info))
 }
 
 /// Opens and returns the best adapter; `None` without any, and the running test is skipped.
+///
+/// # Panics
+/// Panics if there is none and `RNN_GPU_REQUIRE_GPU=1`.
 pub fn gpu() -> Option<WgpuDevice> {
     adapters().first().map(open)
 }
 
 /// Opens and returns the CPU device and every adapter. Without any adapter that part of the running
 /// test is skipped.
+///
+/// # Panics
+/// Panics if there is no adapter and `RNN_GPU_REQUIRE_GPU=1`.
 pub fn devices() -> Vec<TestDevice> {
     let gpus = adapters();
     let gpus = gpus.iter().map(|adapter| TestDevice::Gpu(open(adapter)));
@@ -76,6 +85,9 @@ pub fn devices() -> Vec<TestDevice> {
 
 /// Opens and returns the CPU device and every adapter, with short names for tests that are one for
 /// each device: `cpu`, `gpu`, and `gpu2`, `gpu3` and so on for more adapters.
+///
+/// # Panics
+/// Panics if there is no adapter and `RNN_GPU_REQUIRE_GPU=1`.
 pub fn named_devices() -> Vec<(String, TestDevice)> {
     let name = |index| match index {
         0 => "cpu".into(),

@@ -19,6 +19,9 @@ pub fn skip(reason: impl Display) {
 }
 
 /// Prints that the running test is skipped, because no adapter was found.
+///
+/// # Panics
+/// Panics if `RNN_GPU_REQUIRE_GPU=1`.
 pub fn skip_without_adapter() {
     let required = env::var("RNN_GPU_REQUIRE_GPU").as_deref() == Ok("1");
     assert!(!required, "{}: no adapter, and RNN_GPU_REQUIRE_GPU=1", test());
@@ -26,6 +29,9 @@ pub fn skip_without_adapter() {
 }
 
 /// Prints that the running test is skipped, because the machine lacks what every machine of CI has.
+///
+/// # Panics
+/// Panics if `CI` is set.
 pub fn skip_outside_ci(reason: impl Display) {
     assert!(env::var_os("CI").is_none(), "{}: {reason}, and CI is set", test());
     skip(reason);
@@ -33,6 +39,9 @@ pub fn skip_outside_ci(reason: impl Display) {
 
 /// Returns the path of a file of the folder `shared` beside the checkout, or of the one that
 /// `RNN_GPU_SHARED` names; `None` without the file, and the running test is skipped.
+///
+/// # Panics
+/// Panics if `CI` is set and there is the folder without the file.
 pub fn shared(file: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let folder = env::var_os("RNN_GPU_SHARED").map_or_else(beside, PathBuf::from);

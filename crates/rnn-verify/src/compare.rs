@@ -1,4 +1,4 @@
-/// The distance of a tensor from its reference.
+/// The distance of a tensor from its reference, as [`compare`] measures it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
     /// The largest `|got - want| / max(max |want|, 1e-3)` over the elements.
@@ -11,8 +11,8 @@ pub struct Comparison {
 /// reference, because a sum of many terms is only as exact as the largest of them.
 ///
 /// # Errors
-/// A sentence if the lengths differ, there is nothing to compare, an element of either is not
-/// finite, or the error exceeds `tolerance`.
+/// Fails with a sentence for people if the lengths differ, there is nothing to compare, an element
+/// of either is not finite, or the error exceeds `tolerance`.
 pub fn compare(got: &[f32], want: &[f64], tolerance: f64) -> Result<Comparison, String> {
     if got.len() != want.len() {
         return Err(format!("{} elements, the reference has {}", got.len(), want.len()));

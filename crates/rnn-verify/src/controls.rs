@@ -9,11 +9,11 @@ use rnn_graph::{
 use rnn_ops::{Activation, Case, Lstm, LstmGates, Matmul, RowAxis, Sample, Scale, ScanInputs};
 use std::sync::Arc;
 
-/// A planted mistake by name, and the verdict: `Ok` if the checker found it.
+/// The name of a planted mistake, and the verdict: `Ok` if the checker found it.
 pub type Control = (&'static str, Result<Measured, NotPassed>);
 
-/// Plants mistakes into the results of a device and into the kernels that it runs, and returns
-/// which of them the checker found.
+/// Plants mistakes into the results of a device and into the kernels that it runs, and returns each
+/// with the verdict whether the checker found it.
 pub fn controls(device: &dyn Device) -> Vec<Control> {
     let mut all = Vec::new();
     for (case, mistakes) in [
@@ -97,7 +97,8 @@ fn in_results(
     mistakes.iter().map(|&(name, change)| (name, planted(change))).chain([nothing]).collect()
 }
 
-/// Plants a mistake into the gradient of an op, and returns whether the checker found it.
+/// Plants a mistake into the gradient of an op, and returns it with the verdict whether the checker
+/// found it.
 pub fn gradient_control() -> Control {
     let sound = product();
     let op = Tampered { op: sound.op.clone(), edit: None, gradient: 1.01 };

@@ -20,7 +20,8 @@ const DIGEST_BYTES: usize = 32;
 const MAX_BYTES: u64 = 256 << 20;
 
 impl Cache {
-    /// Opens the cache of a device in `folder`; `None` if the device supports no pipeline cache.
+    /// Opens the file of compiled pipelines of an adapter and its driver in `folder`; `None` if the
+    /// device supports no pipeline cache.
     pub fn open(adapter: &wgpu::Adapter, device: &wgpu::Device, folder: &Path) -> Option<Self> {
         if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;

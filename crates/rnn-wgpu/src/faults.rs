@@ -20,12 +20,13 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Creates a record without a fault for the device of that name.
+    /// Creates a record without a fault for the device of that name, which errors state.
     pub fn new(device: String) -> Self {
         Self { device, first: Mutex::new(None) }
     }
 
-    /// Records a fault, unless one is known that it does not explain.
+    /// Records a fault. If one is recorded already, it stays, unless the new one explains it: lack
+    /// of memory explains a lost device, and a lost device a refused command.
     pub fn record(&self, fault: Fault) {
         let mut first = self.first();
         // wgpu loses a device when a submission lacks memory, and names the reason afterwards; a
@@ -41,7 +42,10 @@ impl Faults {
         }
     }
 
-    /// Returns the recorded fault as an error, if there is one.
+    /// Checks that no fault is recorded.
+    ///
+    /// # Errors
+    /// Fails with the recorded fault.
     pub fn check(&self) -> Result<(), DeviceError> {
         match &*self.first() {
             Some(fault) => Err(self.error(fault.clone())),
@@ -49,7 +53,7 @@ impl Faults {
         }
     }
 
-    /// Returns a fault as an error that names the device.
+    /// Returns the error of a fault, which names the device.
     pub fn error(&self, fault: Fault) -> DeviceError {
         let device = self.device.clone();
         match fault {

@@ -17,7 +17,8 @@ struct Kept<T> {
 /// Upper bound on a file, far beyond the entries of all kernels.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// Returns the map in the file, if its digest matches.
+/// Reads the map in the file at `path`; `None` if there is no such file, it is too large, or its
+/// digest does not match.
 pub fn read<T: Serialize + DeserializeOwned>(path: &Path) -> Option<BTreeMap<String, T>> {
     if fs::metadata(path).ok()?.len() > MAX_FILE_BYTES {
         return None;
@@ -26,7 +27,8 @@ pub fn read<T: Serialize + DeserializeOwned>(path: &Path) -> Option<BTreeMap<Str
     (kept.digest == of_map(&kept.choices)).then_some(kept.choices)
 }
 
-/// Replaces the file by this map. Errors are ignored: only later runs would miss the file.
+/// Replaces the file at `path` by this map with its digest. Errors are ignored: only later runs
+/// would miss the file.
 pub fn write<T: Serialize + Clone>(path: &Path, map: &BTreeMap<String, T>) {
     let kept = Kept { digest: of_map(map), choices: map.clone() };
     let text = serde_json::to_vec_pretty(&kept);
@@ -37,12 +39,12 @@ fn of_map<T: Serialize>(map: &BTreeMap<String, T>) -> String {
     digest(&serde_json::to_vec(map).unwrap_or_default())
 }
 
-/// Returns the SHA-256 digest in hexadecimal digits.
+/// Returns the SHA-256 digest of the bytes as 64 hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Returns bytes as hexadecimal digits.
+/// Returns the bytes as hexadecimal digits, two for each.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -55,15 +55,15 @@ impl Memory {
         Ok(spaces)
     }
 
-    /// Returns a resident by name.
+    /// Returns the resident of that name.
     ///
     /// # Errors
-    /// Fails if no program has named it.
+    /// Fails with [`DeviceError::Resident`] if no program has named it.
     pub fn resident(&self, name: &str) -> Result<&Resident, DeviceError> {
         self.residents.get(name).ok_or_else(|| DeviceError::no_resident(name))
     }
 
-    /// Returns the bytes of all residents.
+    /// Returns the number of bytes of all residents.
     pub fn resident_bytes(&self) -> u64 {
         self.residents.values().map(|r| 4 * r.ty.len() as u64).sum()
     }

@@ -79,10 +79,11 @@ impl CompiledProgram {
         Ok(program)
     }
 
-    /// Queues the upload of all inputs.
+    /// Queues the upload of the values of all inputs, in their order in the graph.
     ///
     /// # Errors
-    /// Fails if their number, shapes or element types differ from the program's.
+    /// Fails if their number, shapes or element types differ from the program's, or the device has
+    /// a fault.
     pub fn upload(&self, gpu: &Gpu, values: &[&HostTensor]) -> Result<(), DeviceError> {
         self.graph.check_inputs(values)?;
         for (buffer, values) in self.inputs.iter().zip(values) {
@@ -91,7 +92,7 @@ impl CompiledProgram {
         gpu.check()
     }
 
-    /// Encodes all dispatches into one compute pass.
+    /// Encodes all dispatches, in order, into one compute pass of a command buffer.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for dispatch in &self.dispatches {
@@ -101,7 +102,8 @@ impl CompiledProgram {
 }
 
 impl BoundDispatch {
-    /// Compiles the kernel and creates its bind group.
+    /// Compiles the kernel of a dispatch and binds its buffers, and its parameters at byte
+    /// `params_offset` of `params`.
     ///
     /// # Errors
     /// Fails if the driver refuses the kernel.
@@ -141,7 +143,7 @@ impl BoundDispatch {
         })
     }
 
-    /// Encodes the dispatch.
+    /// Adds the dispatch to a compute pass: its pipeline, its bindings and its grid of workgroups.
     pub fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
         pass.set_pipeline(&self.pipeline.compute);
         pass.set_bind_group(0, &self.bindings, &[]);

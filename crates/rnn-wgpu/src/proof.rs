@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A test of matrix units, with a callback for failures.
+/// A test of a device's matrix units, with a function that is told of failures.
 #[derive(Clone)]
 pub struct Prover {
     /// Runs products on them and returns a description of the first wrong result, or `None`.
@@ -45,8 +45,8 @@ struct Known {
 }
 
 impl Proof {
-    /// Opens the results of a device. Without a prover all kernels are trusted; without a path
-    /// nothing is stored.
+    /// Opens the test results of the device of that name, stored in the file at `path`. Without a
+    /// prover all kernels are trusted; without a path nothing is stored.
     pub fn open(prover: Option<Prover>, device: String, path: Option<PathBuf>) -> Self {
         let path = path.filter(|_| prover.is_some());
         let verdicts = path.as_deref().and_then(kept::read).unwrap_or_default();

@@ -21,7 +21,7 @@ pub(crate) struct BufferRange {
 }
 
 impl BufferRange {
-    /// Returns a range of `len` words from word `offset` on.
+    /// Returns a range of `len` four-byte words from word `offset` on.
     pub fn new(buffer: wgpu::Buffer, offset: usize, len: usize) -> Self {
         Self { buffer, offset: 4 * offset as u64, bytes: 4 * len as u64 }
     }
@@ -37,7 +37,7 @@ pub(crate) struct Readback {
 }
 
 impl Readback {
-    /// Queues a copy of the ranges, one after the other.
+    /// Queues a copy of the ranges to the host, one after the other, without waiting for it.
     ///
     /// # Errors
     /// Fails if the device has no memory for the copy, or is lost.
@@ -53,7 +53,7 @@ impl Readback {
         Self::submit(gpu, encoder, staging, bytes)
     }
 
-    /// Creates a buffer that the host can read.
+    /// Creates a buffer of `bytes` bytes that the host can read.
     ///
     /// # Errors
     /// Fails if the device has no memory for it, or is lost.

@@ -12,7 +12,8 @@ use std::time::Duration;
 const BUFFER_GRANULE: u64 = wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT;
 
 impl Gpu {
-    /// Selects a variant for each dispatch, as [`Options::variants`] says; may measure them.
+    /// Replaces each dispatch of the recording by one of its variants, as
+    /// [`Options::variants`](crate::Options::variants) says, which may take measurements.
     ///
     /// # Errors
     /// Fails if the device is lost.
@@ -25,7 +26,8 @@ impl Gpu {
         Ok(())
     }
 
-    /// Creates a zeroed buffer of at least `bytes` bytes, and at least one word.
+    /// Creates a zeroed buffer of at least `bytes` bytes, and at least one word; `what` names it in
+    /// errors.
     ///
     /// # Errors
     /// Fails if it exceeds the device's largest buffer.
@@ -51,6 +53,10 @@ impl Gpu {
 
     /// Runs `create` and returns wgpu's errors from it instead of recording them as the device's
     /// fault, so that the caller can retry with less.
+    ///
+    /// # Errors
+    /// Fails with the error of `create`, with the device's fault, or if wgpu lacks memory or
+    /// refuses a call.
     pub fn guarded<T>(
         &self,
         create: impl FnOnce() -> Result<T, DeviceError>,
@@ -72,7 +78,8 @@ impl Gpu {
         created
     }
 
-    /// Submits the encoded commands.
+    /// Submits the encoded commands to the device's queue, and returns what [`Self::wait`] waits
+    /// for.
     ///
     /// # Errors
     /// Fails if the device has a fault.
@@ -85,7 +92,10 @@ impl Gpu {
         Ok(index)
     }
 
-    /// Returns the device's fault as an error, if there is one.
+    /// Checks that the device has no fault.
+    ///
+    /// # Errors
+    /// Fails with the fault that was recorded.
     pub fn check(&self) -> Result<(), DeviceError> {
         match self.faults.check() {
             Err(DeviceError::Refused { message, .. }) => Err(self.explain(Fault::Refused(message))),
@@ -93,8 +103,8 @@ impl Gpu {
         }
     }
 
-    /// Returns the error for a fault. A lost device refuses commands before it reports the loss at
-    /// a poll, so the device is polled first.
+    /// Returns the error of a fault, or that of the recorded fault which explains it. A lost device
+    /// refuses commands before it reports the loss at a poll, so the device is polled first.
     pub fn explain(&self, fault: Fault) -> DeviceError {
         if matches!(fault, Fault::Refused(_)) {
             let timeout = Some(Duration::from_secs(1));
@@ -136,6 +146,9 @@ impl Gpu {
     }
 
     /// Turns the result of a poll, or its panic, into an error.
+    ///
+    /// # Errors
+    /// Fails with the device's fault if the poll ran out of time, was refused or panicked.
     pub fn conclude(
         &self,
         polled: thread::Result<Result<(), wgpu::PollError>>,

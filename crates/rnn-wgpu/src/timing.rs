@@ -30,7 +30,8 @@ const PER_SET: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
 const PAIR: usize = 2 * wgpu::QUERY_SIZE as usize;
 
 impl Timing {
-    /// Creates an empty profile; `period` is the nanoseconds per tick.
+    /// Creates an empty profile; `period` is the duration of a tick of the device's clock in
+    /// nanoseconds.
     pub fn new(period: f64) -> Self {
         Self {
             period,

@@ -37,7 +37,7 @@ struct Choice {
     micros: Vec<Option<f64>>,
 }
 
-/// Summary of the measurements on an adapter.
+/// A summary of the kernel variants that were measured on an adapter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tuned {
     /// Number of measured kernels.
@@ -54,15 +54,15 @@ const GAIN: f64 = 0.97;
 const MAX_BYTES: u64 = 1 << 30;
 
 impl Tuning {
-    /// Opens the choices for an adapter; without a folder nothing is stored.
+    /// Opens the measurements of an adapter in `folder`; without a folder they are not stored.
     pub fn open(info: &wgpu::AdapterInfo, folder: Option<&Path>) -> Self {
         let path = folder.map(|folder| file(info, folder, "tuning"));
         let choices = path.as_deref().and_then(kept::read).unwrap_or_default();
         Self { path, choices: Mutex::new(choices) }
     }
 
-    /// Selects a variant for each dispatch. Kernels not measured yet are measured on buffers of
-    /// their own.
+    /// Selects the fastest variant for each dispatch of the recording. Kernels not measured yet are
+    /// measured on buffers of their own, within a limit of time.
     ///
     /// # Errors
     /// Fails if the device is lost, or refuses a launch that is no variant.

@@ -16,7 +16,7 @@ pub struct NoHome;
 /// directory. It need not exist.
 ///
 /// # Errors
-/// [`NoHome`] if there is no home directory.
+/// Fails with [`NoHome`] if there is no home directory.
 pub fn folder() -> Result<PathBuf, NoHome> {
     if let Some(folder) = env::var_os("RNN_GPU_CACHE") {
         return Ok(folder.into());
@@ -47,7 +47,7 @@ fn tunes(adapter: &Adapter) -> bool {
 /// it does not use its matrix units because they failed their test.
 ///
 /// # Errors
-/// If the driver does not open it.
+/// Fails if the driver does not open it.
 pub fn open(adapter: &Adapter, tell: Tell) -> Result<WgpuDevice, OpenError> {
     let variants = if tunes(adapter) { VariantChoice::Fastest } else { VariantChoice::First };
     let prover = Some(Prover { test: rnn_ops::prove_matrix_units, tell });

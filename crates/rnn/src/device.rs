@@ -28,6 +28,9 @@ fn silent() -> Tell {
 
 /// Opens the device that `choice` names: `auto`, `cpu`, `gpu`, `gpu:N`, or a word in the name of a
 /// device, of which the first is taken. Returns it with the reason for the choice.
+///
+/// # Errors
+/// Fails if there is no such device, or it cannot be opened.
 pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
     open_with(choice, &silent())
 }
@@ -36,7 +39,7 @@ pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
 /// because the unit failed its test. That may be long after the device was opened.
 ///
 /// # Errors
-/// As [`open`].
+/// Fails as [`open`].
 pub fn open_with(choice: &str, tell: &Tell) -> Result<(Box<dyn Device>, String)> {
     let cpu = |why: String| -> Result<(Box<dyn Device>, String)> {
         Ok((Box::new(CpuDevice::new()), why))
@@ -102,7 +105,7 @@ impl Opened {
     /// Opens a device by calling `open`, which is called again by [`Opened::reopen`].
     ///
     /// # Errors
-    /// The error of `open`.
+    /// Fails with the error of `open`.
     pub fn new(open: impl Fn() -> Result<Box<dyn Device>> + 'static) -> Result<Self> {
         Ok(Self { device: open()?, open: Box::new(open) })
     }
@@ -115,7 +118,7 @@ impl Opened {
     /// Drops the device and opens it again.
     ///
     /// # Errors
-    /// The error of `open`, if the device does not exist any more.
+    /// Fails with the error of `open`, if the device does not exist any more.
     pub fn reopen(&mut self) -> Result<()> {
         self.device = (self.open)()?;
         Ok(())
@@ -125,7 +128,7 @@ impl Opened {
 /// Opens every device of this machine, the CPU first.
 ///
 /// # Errors
-/// If a GPU driver lists an adapter that it does not open.
+/// Fails if a GPU driver lists an adapter that it does not open.
 pub fn open_all() -> Result<Vec<Box<dyn Device>>> {
     open_all_with(&silent())
 }
@@ -133,7 +136,7 @@ pub fn open_all() -> Result<Vec<Box<dyn Device>>> {
 /// Opens every device as [`open_all`] does, and calls `tell` as [`open_with`] does.
 ///
 /// # Errors
-/// As [`open_all`].
+/// Fails as [`open_all`].
 pub fn open_all_with(tell: &Tell) -> Result<Vec<Box<dyn Device>>> {
     let mut devices: Vec<Box<dyn Device>> = vec![Box::new(CpuDevice::new())];
     for adapter in &adapters() {

@@ -31,6 +31,9 @@ pub fn available() -> u64 {
 
 /// Makes sure that the weights of a model with `parameters` parameters, four bytes each, fit into
 /// memory.
+///
+/// # Errors
+/// Fails with [`TooLarge`] if they do not.
 pub fn check_weights(parameters: usize) -> Result<(), TooLarge> {
     let (need, free) = (4 * parameters as u64, available());
     if need <= free { Ok(()) } else { Err(TooLarge { parameters, need, free }) }

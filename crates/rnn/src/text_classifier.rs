@@ -61,7 +61,7 @@ impl TextClassifier {
     /// Returns the prediction for each text, in order.
     ///
     /// # Errors
-    /// If the device fails.
+    /// Fails if the device fails.
     pub fn predict<T: AsRef<str>>(&mut self, texts: &[T]) -> Result<Vec<Prediction>> {
         let encoded = self.encode(texts);
         let outputs = self.trainer.predict_batch(&[self.padded(&encoded)?])?;
@@ -73,7 +73,7 @@ impl TextClassifier {
     /// Returns the prediction for each text, in order, with the contribution of each word.
     ///
     /// # Errors
-    /// If the device fails.
+    /// Fails if the device fails.
     pub fn explain<T: AsRef<str>>(&mut self, texts: &[T]) -> Result<Vec<Prediction>> {
         let encoded = self.encode(texts);
         let tokens = self.padded(&encoded)?;

@@ -66,7 +66,7 @@ struct Timed {
     /// The median.
     seconds: f64,
     warm_up_seconds: f64,
-    /// Returns true, if the device is of the kind that rnn-gpu computed on.
+    /// Returns true if the device is of the kind that rnn-gpu computed on.
     #[serde(default)]
     comparable: bool,
 }
@@ -124,7 +124,7 @@ impl Comparison {
     }
 }
 
-/// The peers to compare with, and the steps.
+/// The choice of peers (other libraries) to compare with, and of the steps.
 pub struct PeerOptions<'a> {
     /// Folder of the peers' scripts.
     pub scripts: &'a Path,
@@ -145,8 +145,8 @@ pub struct PeerOptions<'a> {
 /// can be made in parts.
 ///
 /// # Errors
-/// If there is no script or no Python, a result of rnn-gpu is wrong, the device fails, or a file
-/// cannot be written. A peer that fails is a line of the table.
+/// Fails if there is no script or no Python, a result of rnn-gpu is wrong, the device fails, or a
+/// file cannot be written. A peer that fails is a line of the table.
 pub fn compare(device: &dyn Device, options: PeerOptions<'_>) -> Result<()> {
     let PeerOptions { scripts, burn, wanted, quick, out, host } = options;
     let info = device.info();

@@ -32,7 +32,7 @@ pub struct Script {
     program: PathBuf,
     /// The arguments before all others.
     first: Vec<OsString>,
-    /// True, if it may see GPUs.
+    /// True if it may see GPUs.
     gpu: bool,
     variants: Variants,
 }
@@ -45,7 +45,7 @@ impl Script {
     /// be compiled. The host is told of those left out.
     ///
     /// # Errors
-    /// If there is no script, no Python, or no peer is installed.
+    /// Fails if there is no script, no Python, or no peer is installed.
     pub fn all(folder: &Path, gpu: bool, burn: bool, host: &dyn Host) -> Result<Vec<Self>> {
         let entries = fs::read_dir(folder)
             .with_context(|| format!("cannot read the peers' scripts in {}", folder.display()))?;
@@ -109,10 +109,10 @@ impl Script {
         modes.and_then(|modes| modes.get(mode)).cloned().unwrap_or_default()
     }
 
-    /// Times a step in one variant.
+    /// Times a step in one variant by running the program of the peer.
     ///
     /// # Errors
-    /// If the program fails, with the last line of its output, or takes too long.
+    /// Fails if the program fails, with the last line of its output, or takes too long.
     pub fn run(&self, step: &BenchStep, variant: &str, host: &dyn Host) -> Result<Timed> {
         let (batch, length) = (step.batch.to_string(), step.length.to_string());
         let mut arguments = vec!["--experiment", step.experiment.name(), "--variant", variant];

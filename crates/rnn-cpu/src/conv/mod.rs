@@ -15,7 +15,7 @@ use rnn_graph::Io;
 use rnn_ops::{Activation, Conv, ConvInput, ConvKernel};
 use std::ops::Range;
 
-/// The kernels of this file.
+/// The fast kernels of [`Conv`], [`ConvInput`] and [`ConvKernel`], for the table in `kernels.rs`.
 pub const KERNELS: &[Entry] =
     &[entry!(Conv, forward), entry!(ConvInput, input), entry!(ConvKernel, kernel)];
 

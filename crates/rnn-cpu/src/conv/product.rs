@@ -35,7 +35,8 @@ enum Method {
 }
 
 impl ConvProduct {
-    /// Prepares the convolution of `geometry` with the filters in `columns` of the taps.
+    /// Prepares the convolution of `geometry`: packs or transforms `taps` `[taps, channels,
+    /// stride]`, of which `columns` are the filters.
     pub fn new(geometry: Geometry, taps: &[f32], columns: GateColumns) -> Self {
         let kind = match Tiling::of(&geometry, columns.count) {
             Some(tiling) => Method::Tiles(Kernel::new(tiling, taps, geometry.channels, columns)),
@@ -50,7 +51,8 @@ impl ConvProduct {
         Self { from: GateColumns::all(geometry.channels), kind }
     }
 
-    /// Prepares the gradient of that convolution's input.
+    /// Prepares the gradient of the input of the convolution that [`Self::new`] prepares from the
+    /// same arguments.
     pub fn transposed(geometry: Geometry, taps: &[f32], columns: GateColumns) -> Self {
         let channels = geometry.channels;
         let kind = match Tiling::of(&geometry, columns.count) {
@@ -70,7 +72,8 @@ impl ConvProduct {
         Self { from: columns, kind }
     }
 
-    /// Returns the output pixels in parts, of which a thread takes one at a time.
+    /// Returns the output pixels in parts, ranges of their indices, of which a thread takes one at
+    /// a time.
     pub fn parts(&self) -> Vec<Range<usize>> {
         match &self.kind {
             Method::Tiles(kernel) => kernel.parts(),
@@ -83,8 +86,8 @@ impl ConvProduct {
         }
     }
 
-    /// Writes the product of a part to some columns of its pixels; to all columns if there is an
-    /// activation.
+    /// Writes the product of x and the taps for a part of the output pixels to the columns `to` of
+    /// `out`, the part's rows. If there is an activation, `to` must be all columns.
     pub fn put(
         &self,
         x: &[f32],
@@ -103,8 +106,8 @@ impl ConvProduct {
         }
     }
 
-    /// Writes the products of the unmasked pixels, of `each` floats, and leaves the others
-    /// unchanged.
+    /// Writes the products of x and the taps for the unmasked output pixels, of `each` floats, to
+    /// `out`, and leaves the others unchanged.
     pub fn write(
         &self,
         x: &[f32],

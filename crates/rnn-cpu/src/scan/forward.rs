@@ -7,7 +7,8 @@ use crate::packed::{PackedMatrix, UNROLL, Views};
 use crate::prefetch::prefetch_all;
 use pulp::Simd;
 
-/// The cell of a gated layer with G gates, and what it stores of the rows of one thread.
+/// The cell of a gated layer with G gates: the equations of a step, and where it stores its results
+/// for the rows of one thread.
 pub trait Cell<const G: usize> {
     /// Stores what a step needs of the states before it, for the backward pass.
     fn store_states<const R: usize, const V: usize>(&mut self, step: &Step<'_>, tile: &Tile<R, V>);
@@ -25,7 +26,7 @@ pub trait Cell<const G: usize> {
     );
 }
 
-/// A time step of one thread's rows.
+/// A time step of one thread's rows, with what all steps share.
 #[derive(Clone, Copy)]
 pub struct Step<'a> {
     pub t: usize,
@@ -38,19 +39,19 @@ pub struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Returns true if a row takes part in the step.
+    /// Returns true if a row takes part in the step, that is if it is unmasked.
     pub fn is_unmasked(&self, row: usize) -> bool {
         self.options.is_unmasked(self.t, row)
     }
 
-    /// Returns the index of a row's values in `[T, B, ..]`.
+    /// Returns the index of a row's values among the rows of `[T, B, ..]`.
     pub fn place(&self, row: usize) -> usize {
         self.t * self.options.batch + row
     }
 }
 
-/// The state of a tile's R rows, each padded, and their left factors in V views: one for all gates
-/// or one for each.
+/// The state of a tile of R rows, each padded, and their left factors in V views: one view for all
+/// gates, or one for each.
 pub struct Tile<const R: usize, const V: usize> {
     /// Index of its first row in the batch.
     pub first: usize,
@@ -93,7 +94,7 @@ impl<const R: usize, const V: usize> Tile<R, V> {
     }
 }
 
-/// The rows of one thread.
+/// The task of one thread: the forward pass of its rows through all steps.
 pub struct Forward<'a, C, const G: usize> {
     pub cell: C,
     /// The first step.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Bytes of W and U that the second-level cache of most processors holds beside all else.
 const MAX_BYTES: usize = 1 << 20;
 
-/// A recurrent layer whose first input is x, `[T, B, gates H]`.
+/// A recurrent layer that can be fused with the producer of its first input x, `[T, B, gates H]`.
 pub trait Recurrent: Op + Clone {
     /// Number of gates.
     const GATES: usize;
@@ -39,8 +39,8 @@ impl Recurrent for SimpleRnn {
     const GATES: usize = 1;
 }
 
-/// A recurrent layer fused with the producer of its x: an embedding or a linear product. Its inputs
-/// are those of the producer, then those of the layer after x; its outputs are the layer's.
+/// A recurrent layer fused with the op that produces its x: an embedding or a linear product. Its
+/// inputs are those of that op, then those of the layer after x; its outputs are the layer's.
 #[derive(Clone, Debug)]
 pub struct ScanOfProducer<R> {
     /// The recurrent layer.
@@ -50,8 +50,9 @@ pub struct ScanOfProducer<R> {
     pub inputs: usize,
 }
 
-/// Returns the fusion of a recurrent layer (`reader`) with the producer of its x; `None` if its
-/// steps would compute x more slowly.
+/// Returns the fusion of a recurrent layer (`reader`) with the producer of its x, as
+/// [`Graph::fused`] calls for it; `None` if the two cannot be fused, or the layer's steps would
+/// compute x more slowly.
 pub fn fuse(graph: &Graph, producer: &Node, reader: &Node) -> Option<Arc<dyn Op>> {
     fuse_layer::<Lstm>(graph, producer, reader)
         .or_else(|| fuse_layer::<Gru>(graph, producer, reader))
@@ -80,7 +81,8 @@ fn fuse_layer<R: Recurrent>(graph: &Graph, producer: &Node, reader: &Node) -> Op
 }
 
 impl<R: Recurrent> ScanOfProducer<R> {
-    /// Returns the source of x.
+    /// Returns where the steps take x from: the rows of the embedding's table, or the factors of
+    /// the product, which are read from the inputs in `io`.
     pub fn input_projection<'a>(&self, io: &Io<'a, f32>) -> InputProjection<'a> {
         if self.producer.downcast::<Embedding>().is_some() {
             let (tokens, rows) = (io.uints(0), io.input(1));

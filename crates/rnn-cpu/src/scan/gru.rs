@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::Gru;
 
-/// The kernels of this file.
+/// The fast kernel of [`Gru`] fused with the producer of its x, for the table in `kernels.rs`.
 pub const KERNELS: &[Entry] = &[entry!(ScanOfProducer<Gru>, forward_of_producer, omits: [0, 1])];
 
 const GATES: usize = 3;
@@ -25,7 +25,8 @@ fn forward_of_producer(op: &ScanOfProducer<Gru>, io: &mut Io<'_, f32>) {
     scan(&op.scan, op.input_projection(io), op.inputs, io);
 }
 
-/// Runs all steps of a GRU. `matrix` is the input index of U, which follows the inputs of x.
+/// Runs all steps of a GRU on the operands in `io`. `x` is the source of its first input; `matrix`
+/// is the input index of U, which follows the inputs of x.
 pub fn scan<'a>(op: &Gru, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a, f32>) {
     let &[steps, batch, units] = io.signature.outputs[0].dims() else { return };
     let width = GATES * units;

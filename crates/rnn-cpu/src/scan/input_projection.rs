@@ -1,7 +1,8 @@
 use super::{ScanOptions, padded};
 use crate::packed::{UNROLL, Views};
 
-/// The source of the input projection x W + b, `[steps, batch, gates units]`.
+/// The source of a recurrent layer's x, the input projection x W + b, `[steps, batch, gates
+/// units]`.
 #[derive(Clone, Copy)]
 pub enum InputProjection<'a> {
     /// Stored as a tensor.
@@ -21,7 +22,8 @@ pub enum InputProjection<'a> {
 }
 
 impl<'a> InputProjection<'a> {
-    /// Returns the padded floats that precede h in the left factors.
+    /// Returns the number of floats, padded, that precede h in the left factors: the features if x
+    /// is computed as a product, else 0.
     pub fn depth(&self) -> usize {
         match self {
             Self::Product { features, .. } => features.next_multiple_of(UNROLL),
@@ -29,7 +31,8 @@ impl<'a> InputProjection<'a> {
         }
     }
 
-    /// Returns row k of W.
+    /// Returns row `k` of W, of `width` floats; `None` if x is not computed as a product, or there
+    /// is no such row.
     pub fn weights(&self, k: usize, width: usize) -> Option<&'a [f32]> {
         match self {
             Self::Product { w, .. } => w.chunks_exact(width).nth(k),
@@ -37,7 +40,9 @@ impl<'a> InputProjection<'a> {
         }
     }
 
-    /// Returns the initial values of a row's pre-activations; `given` is the stored x.
+    /// Returns the initial values of the pre-activations of the row `place` of `[steps, batch]`:
+    /// the stored x, which `given` holds; the token's row of the table; or the bias of the product,
+    /// empty without one.
     #[inline(always)]
     pub fn start<'b>(&self, place: usize, given: &'b [f32]) -> &'b [f32]
     where
@@ -50,7 +55,8 @@ impl<'a> InputProjection<'a> {
         }
     }
 
-    /// Returns the row that is multiplied with W; empty if x is not a product.
+    /// Returns the input row that is multiplied with W at the row `place` of `[steps, batch]`;
+    /// empty if x is not computed as a product.
     #[inline(always)]
     pub fn row(&self, place: usize) -> &'a [f32] {
         match *self {
@@ -59,7 +65,8 @@ impl<'a> InputProjection<'a> {
         }
     }
 
-    /// Returns the dropout factors of an input row that all gates share.
+    /// Returns the dropout factors, which all gates share, of the input row `row` of the batch;
+    /// `None` without dropout, or if x is not computed as a product.
     #[inline(always)]
     pub fn row_factors(&self, row: usize) -> Option<&'a [f32]> {
         match *self {

@@ -12,7 +12,8 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Lstm, LstmGates};
 
-/// The kernels of this file.
+/// The fast kernels of [`Lstm`], alone and fused with the producer of its x, for the table in
+/// `kernels.rs`.
 pub const KERNELS: &[Entry] = &[
     entry!(Lstm, forward, omits: [0, 2]),
     entry!(ScanOfProducer<Lstm>, forward_of_producer, omits: [0, 1, 2]),

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{LstmBackward, LstmGates};
 
-/// The kernels of this file.
+/// The fast kernel of [`LstmBackward`], for the table in `kernels.rs`.
 pub const KERNELS: &[Entry] = &[entry!(LstmBackward, backward)];
 
 fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {

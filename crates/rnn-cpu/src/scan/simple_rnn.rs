@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use rnn_graph::Io;
 use rnn_ops::{Activation, SimpleRnn, SimpleRnnBackward};
 
-/// The kernels of this file.
+/// The fast kernels of [`SimpleRnn`], alone and fused with the producer of its x, and of
+/// [`SimpleRnnBackward`], for the table in `kernels.rs`.
 pub const KERNELS: &[Entry] = &[
     entry!(SimpleRnn, forward, omits: [0]),
     entry!(ScanOfProducer<SimpleRnn>, forward_of_producer, omits: [0]),

@@ -6,7 +6,7 @@ use crate::simd::{load_whole, processor, store_whole};
 use pulp::Simd;
 use std::ops::Range;
 
-/// A transformed kernel, with the tiles that it applies to.
+/// The transformed kernel of a 3 x 3 convolution, with the tiles that it applies to.
 pub struct Kernel {
     tiling: Tiling,
     /// For each place of a tile a matrix `[channels, filters]`.
@@ -24,8 +24,8 @@ pub struct Scratch {
 }
 
 impl Kernel {
-    /// Transforms the kernel of a convolution with taps `[9, channels, ..]`, in which `columns` are
-    /// the filters.
+    /// Transforms the kernel of a convolution with taps `[9, channels, stride]`, of which `columns`
+    /// are the filters.
     pub fn new(tiling: Tiling, taps: &[f32], channels: usize, columns: GateColumns) -> Self {
         let (transformed, each) = Self::transform(taps, columns);
         let place = |i: usize| &transformed[i * each..(i + 1) * each];
@@ -37,7 +37,8 @@ impl Kernel {
     }
 
     /// Transforms the reversed kernel, which maps gradients of the filters to gradients of the
-    /// channels. Reversing g exchanges the outer rows of G g G^T.
+    /// channels; the arguments are those of [`Self::new`]. Reversing g exchanges the outer rows of
+    /// G g G^T.
     pub fn reversed(tiling: Tiling, taps: &[f32], channels: usize, columns: GateColumns) -> Self {
         let (transformed, each) = Self::transform(taps, columns);
         let mut turned = vec![0.0; each];
@@ -75,13 +76,14 @@ impl Kernel {
         Self { tiling, places, channels, filters, vectors }
     }
 
-    /// Returns the output pixels in parts for [`Kernel::add`].
+    /// Returns the output pixels in parts, ranges of their indices, for [`Kernel::add`].
     pub fn parts(&self) -> Vec<Range<usize>> {
         self.tiling.parts().into_iter().map(|part| self.tiling.pixels(part)).collect()
     }
 
-    /// Adds the convolution of x to a part of the output pixels. `from` are the columns of x that
-    /// are channels, `to` the columns of the output that are filters.
+    /// Adds the convolution of x to a part of the output pixels, one of [`Kernel::parts`]. `from`
+    /// are the columns of x that are channels, `to` the columns of `out`, the part's rows, that are
+    /// filters.
     pub fn add(
         &self,
         (x, from): (&[f32], GateColumns),
@@ -194,7 +196,7 @@ fn add_vector<S: Simd>(simd: S, out: &mut [f32], vector: S::f32s) {
     }
 }
 
-/// Consecutive tiles of a part.
+/// Consecutive tiles of a part of the output, which are transformed together.
 #[derive(Clone, Copy)]
 pub struct Block {
     /// The tiling.
@@ -208,7 +210,8 @@ pub struct Block {
 }
 
 impl Block {
-    /// Computes B^T d B of each tile: `[places, per_place, stride]`.
+    /// Computes B^T d B of the input tile d of each tile of the block, and writes them to `tiles`,
+    /// `[places, per_place, stride]`. `from` are the columns of x that are channels.
     #[inline(always)]
     pub fn transform_input<S: Simd>(
         self,

@@ -12,7 +12,8 @@ use rayon::prelude::*;
 /// depend on the number of threads.
 const SUMS: usize = 16;
 
-/// Returns the gradient of the taps, `[9, channels, filters]`, of a convolution of x to y.
+/// Returns the gradient of the taps, `[9, channels, filters]`, of a 3 x 3 convolution of x
+/// `[pixels, channels]` to y `[pixels, filters]`, from the gradient dy of y.
 pub fn gradient(
     tiling: Tiling,
     (x, channels): (&[f32], usize),

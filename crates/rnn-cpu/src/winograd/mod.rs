@@ -27,7 +27,8 @@ const TILES: usize = 48;
 /// Channels and filters below which the transforms cost more than they save; at least a vector.
 const MIN_CHANNELS: usize = 16;
 
-/// The tiles of a convolution over slices, which are independent images.
+/// The division of a 3 x 3 convolution's output into tiles of 2 x 2 pixels, over slices, which are
+/// independent images.
 #[derive(Clone, Copy, Debug)]
 pub struct Tiling {
     slices: usize,
@@ -39,8 +40,8 @@ pub struct Tiling {
 }
 
 impl Tiling {
-    /// Returns the tiling of a convolution; `None` if it has other windows, or too few channels to
-    /// gain.
+    /// Returns the tiling of a convolution. `None` if its windows are not 1 x 3 x 3 with stride and
+    /// dilation 1, or the channels or filters are too few (below 16) to gain by transforms.
     pub fn of(geometry: &Geometry, filters: usize) -> Option<Self> {
         let [d, h, w] = geometry.windows.axes;
         let plain =

@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-/// Returns B^T d B of an input tile d.
+/// Returns B^T d B of an input tile d, of 4 x 4 pixels; each vector holds channels of a pixel.
 #[inline(always)]
 pub fn input<S: Simd>(s: S, d: [[S::f32s; 4]; 4]) -> [[S::f32s; 4]; 4] {
     let mut rows = d;
@@ -24,7 +24,8 @@ fn input_line<S: Simd>(s: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 4] {
     [s.sub_f32s(a, c), s.add_f32s(b, c), s.sub_f32s(c, b), s.sub_f32s(b, d)]
 }
 
-/// Returns A^T m A of the products m of a tile.
+/// Returns A^T m A, an output tile of 2 x 2 pixels, of the products m of its transformed input tile
+/// and the kernel.
 #[inline(always)]
 pub fn output<S: Simd>(s: S, m: [[S::f32s; 4]; 4]) -> [[S::f32s; 2]; 2] {
     let mut columns = [m[0], m[1]];
@@ -42,7 +43,7 @@ fn output_line<S: Simd>(s: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
     [s.add_f32s(a, sum), s.sub_f32s(difference, d)]
 }
 
-/// Returns A dy A^T of the gradient dy of an output tile.
+/// Returns A dy A^T of the gradient dy of an output tile, of 2 x 2 pixels.
 #[inline(always)]
 pub fn output_gradient<S: Simd>(s: S, dy: [[S::f32s; 2]; 2]) -> [[S::f32s; 4]; 4] {
     let (top, bottom) = (output_gradient_line(s, dy[0]), output_gradient_line(s, dy[1]));

@@ -65,7 +65,7 @@ impl Collection {
     /// into ranks.
     ///
     /// # Errors
-    /// If there are no reviews, or none of a label.
+    /// Fails if there are no reviews, or none of a label.
     pub fn finish(self, path: &Path, seed: u64) -> Result<TextReviews, TextError> {
         let Self { vocabulary, tokenizer, numbers, mut reviews, repaired } = self;
         both_classes(path, &reviews.train)?;

@@ -51,7 +51,7 @@ impl Vocabulary {
     /// Reads Keras's `imdb_word_index.json`, an object of ranks by word.
     ///
     /// # Errors
-    /// If the file cannot be read, or its ranks are not those from 1 to the number of words.
+    /// Fails if the file cannot be read, or its ranks are not those from 1 to the number of words.
     pub fn read_word_index(path: &Path) -> Result<Self, TextError> {
         let wrong = |problem: String| TextError::WordIndex { path: path.into(), problem };
         let file = File::open(path).map_err(|e| wrong(e.to_string()))?;

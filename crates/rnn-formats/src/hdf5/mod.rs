@@ -24,7 +24,7 @@ const MAX_DEPTH: usize = 32;
 /// The first bytes of every HDF5 file.
 pub const MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
 
-/// A group with its attributes and members by name. A file is its root group.
+/// A group of an HDF5 file with its attributes and members by name. A file is its root group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Group {
     /// The attributes that hold text. Others are skipped.
@@ -33,7 +33,7 @@ pub struct Group {
     pub members: BTreeMap<String, Node>,
 }
 
-/// A member of a group.
+/// A member of a group: a group or a dataset.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node {
     /// Another group.
@@ -42,7 +42,7 @@ pub enum Node {
     Dataset(HostTensor),
 }
 
-/// An attribute that holds text.
+/// The value of an attribute that holds text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute {
     /// One string.
@@ -71,7 +71,7 @@ pub enum Hdf5Error {
 }
 
 impl Group {
-    /// Returns the group at a path of names joined by `/`, if there is one.
+    /// Returns the group at a path of names joined by `/`; `None` if there is none.
     pub fn group(&self, path: &str) -> Option<&Group> {
         match self.node(path)? {
             Node::Group(group) => Some(group),
@@ -79,7 +79,7 @@ impl Group {
         }
     }
 
-    /// Returns the dataset at a path of names joined by `/`, if there is one.
+    /// Returns the dataset at a path of names joined by `/`; `None` if there is none.
     pub fn dataset(&self, path: &str) -> Option<&HostTensor> {
         match self.node(path)? {
             Node::Dataset(tensor) => Some(tensor),
@@ -108,7 +108,7 @@ impl Group {
         })
     }
 
-    /// Returns the text of an attribute that holds one string.
+    /// Returns the text of the attribute `name`; `None` if there is none that holds one string.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.attributes.get(name)? {
             Attribute::Text(text) => Some(text),

@@ -17,8 +17,8 @@ const DTYPE: &str = "dtype";
 /// takes, is at most proportional to [`MAX_EXPANSION`] times the size of `bytes`.
 ///
 /// # Errors
-/// [`Hdf5Error`] if the bytes are no HDF5 file, or one that is damaged, unpacks to more, or has a
-/// dataset of another type.
+/// Fails with [`Hdf5Error`] if the bytes are no HDF5 file, or one that is damaged, unpacks to more,
+/// or has a dataset of another type.
 pub fn parse(bytes: Vec<u8>) -> Result<Group, Hdf5Error> {
     let size = bytes.len() as u64;
     let damaged = |error: hdf5_pure::Error| Hdf5Error::Damaged(error.to_string());

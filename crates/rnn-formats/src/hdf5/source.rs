@@ -13,7 +13,7 @@ pub(super) struct Metered {
 }
 
 impl Metered {
-    /// Meters reads from these bytes.
+    /// Creates a source of these bytes that counts what is read of them.
     pub fn new(bytes: Vec<u8>) -> Self {
         // The least file needs a few blocks of metadata, read once a member.
         let left = MAX_EXPANSION * (bytes.len() as u64 + 4096);

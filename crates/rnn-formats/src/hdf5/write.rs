@@ -5,7 +5,7 @@ use rnn_core::{Data, HostTensor};
 /// Returns the bytes of a file with the root group `root`. Equal groups give equal bytes.
 ///
 /// # Errors
-/// [`Hdf5Error::Unwritable`] if a name or an attribute has no form in HDF5.
+/// Fails with [`Hdf5Error::Unwritable`] if a name or an attribute has no form in HDF5.
 pub fn to_bytes(root: &Group) -> Result<Vec<u8>, Hdf5Error> {
     let mut file = FileBuilder::new();
     for (name, attribute) in &root.attributes {

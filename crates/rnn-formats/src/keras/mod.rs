@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The version of Keras whose file layout is written.
+/// The version of Keras whose file layout [`KerasFile::write`] writes.
 pub const KERAS_VERSION: &str = "3.15.1";
 
 /// A file format in which Keras stores models or weights.
@@ -30,7 +30,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Returns the format that Keras gives a file of this name, or `None`.
+    /// Returns the format that Keras gives a file of this name; `None` for other names.
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         match name {
@@ -56,7 +56,7 @@ pub struct Variables {
     pub tensors: Vec<(String, HostTensor)>,
 }
 
-/// The contents of a file of Keras.
+/// The contents of a file of Keras: the configuration and the variables of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KerasFile {
     /// The format of the file.
@@ -99,7 +99,7 @@ pub enum KerasError {
     Write(#[from] WriteError),
 }
 
-/// A fault in the contents of a file.
+/// A fault in the contents of a file of Keras.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// It is neither a zip archive nor HDF5.
@@ -130,7 +130,7 @@ pub enum Problem {
 /// Reads the file at `path`, whatever its name.
 ///
 /// # Errors
-/// [`KerasError::Io`], or as [`parse`].
+/// Fails with [`KerasError::Io`] if the file cannot be read; otherwise as [`parse`].
 pub fn read(path: &Path) -> Result<KerasFile, KerasError> {
     let bytes =
         std::fs::read(path).map_err(|source| KerasError::Io { path: path.to_owned(), source })?;
@@ -143,7 +143,7 @@ pub fn read(path: &Path) -> Result<KerasFile, KerasError> {
 /// [`hdf5::MAX_EXPANSION`] times the size of `bytes`, twice for an archive.
 ///
 /// # Errors
-/// [`KerasError::Contents`].
+/// Fails with [`KerasError::Contents`] if the contents are not those of such a file.
 pub fn parse(bytes: Vec<u8>, origin: impl Into<String>) -> Result<KerasFile, KerasError> {
     let parsed = if bytes.starts_with(hdf5::MAGIC) {
         from_hdf5(bytes)
@@ -164,8 +164,8 @@ impl KerasFile {
     /// Writes the file in its [`KerasFile::format`], atomically. Equal files give equal bytes.
     ///
     /// # Errors
-    /// [`KerasError::Contents`] if the paths of two variables clash or the configuration is
-    /// missing; [`KerasError::Write`] if the file cannot be written.
+    /// Fails with [`KerasError::Contents`] if the paths of two variables clash or the configuration
+    /// is missing; [`KerasError::Write`] if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), KerasError> {
         let bytes = match self.format {
             Format::Keras => archive::to_bytes(self),
@@ -179,7 +179,7 @@ impl KerasFile {
         Ok(write_atomically(path, |file| file.write_all(&bytes))?)
     }
 
-    /// Returns the variables of the layer at `path`, if there are some.
+    /// Returns the variables of the layer at `path`; `None` if it has none.
     pub fn layer(&self, path: &str) -> Option<&Variables> {
         self.layers.iter().find(|variables| variables.path == path)
     }

@@ -36,8 +36,8 @@ impl NpyArray {
     /// Converts the array to floats of the same shape. Doubles are rounded to the nearest float.
     ///
     /// # Errors
-    /// [`ConvertError::Range`] for an integer beyond 2^24, which f32 would round, or a finite
-    /// double beyond the range of f32; [`ConvertError::Kind`] for lists.
+    /// Fails with [`ConvertError::Range`] for an integer beyond 2^24, which f32 would round, or a
+    /// finite double beyond the range of f32; [`ConvertError::Kind`] for lists.
     pub fn to_f32(&self) -> Result<HostTensor, ConvertError> {
         let data = match &self.values {
             Values::F32(v) => v.clone(),
@@ -60,8 +60,8 @@ impl NpyArray {
     /// Converts the array to unsigned integers of the same shape.
     ///
     /// # Errors
-    /// [`ConvertError::Range`] for an element outside 0..2^32; [`ConvertError::Kind`] for floats
-    /// and lists.
+    /// Fails with [`ConvertError::Range`] for an element outside 0..2^32; [`ConvertError::Kind`]
+    /// for floats and lists.
     pub fn to_u32(&self) -> Result<HostTensor, ConvertError> {
         let data = match &self.values {
             Values::I64(v) => convert(v, "u32", |x| u32::try_from(x).ok())?,
@@ -74,8 +74,8 @@ impl NpyArray {
     /// Returns the lists of an object array, or the rows of a matrix of integers.
     ///
     /// # Errors
-    /// [`ConvertError::Kind`] for other arrays; [`ConvertError::Range`] for an integer of 2^63 or
-    /// more.
+    /// Fails with [`ConvertError::Kind`] for other arrays; [`ConvertError::Range`] for an integer
+    /// of 2^63 or more.
     pub fn into_lists(self) -> Result<Vec<Vec<i64>>, ConvertError> {
         let rows = match (self.values, self.shape.dims()) {
             (Values::Lists(lists), _) => return Ok(lists),

@@ -42,7 +42,7 @@ pub enum Values {
 }
 
 impl NpyArray {
-    /// Returns the extents.
+    /// Returns the shape, outermost axis first.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }

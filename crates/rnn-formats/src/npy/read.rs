@@ -8,7 +8,7 @@ use std::path::Path;
 /// Reads the `.npy` file at `path`.
 ///
 /// # Errors
-/// [`NpyError`] if the file cannot be read, or as [`parse`].
+/// Fails with [`NpyError`] if the file cannot be read, or as [`parse`].
 pub fn read(path: &Path) -> Result<NpyArray, NpyError> {
     let bytes =
         std::fs::read(path).map_err(|source| NpyError::Io { path: path.to_owned(), source })?;
@@ -21,8 +21,8 @@ pub fn read(path: &Path) -> Result<NpyArray, NpyError> {
 /// moment if the array is in Fortran order); for object arrays see [`crate::pickle`].
 ///
 /// # Errors
-/// [`NpyError`] if the header is malformed, the number of bytes does not fit the shape, or the
-/// element type is not supported (see [`Values`] for those that are).
+/// Fails with [`NpyError`] if the header is malformed, the number of bytes does not fit the shape,
+/// or the element type is not supported (see [`Values`] for those that are).
 pub fn parse(bytes: &[u8]) -> Result<NpyArray, NpyError> {
     let header = header::parse(bytes)?;
     let data = bytes.get(header.data_start..).unwrap_or_default();
@@ -66,7 +66,7 @@ pub(super) fn values(header: Header, data: &[u8]) -> Result<NpyArray, NpyError> 
 /// Reads the extents from the bytes of an `.npy` file, of which only the beginning has to be there.
 ///
 /// # Errors
-/// [`NpyError::Malformed`] if the header is malformed.
+/// Fails with [`NpyError::Malformed`] if the header is malformed.
 pub fn shape(bytes: &[u8]) -> Result<Shape, NpyError> {
     Ok(Shape::new(header::parse(bytes)?.shape))
 }

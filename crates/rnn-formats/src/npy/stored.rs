@@ -24,8 +24,8 @@ impl StoredArray {
     /// Opens an `.npy` file and reads its header.
     ///
     /// # Errors
-    /// As [`super::read`], and [`NpyError::Indivisible`] for arrays whose rows cannot be read one by
-    /// one: objects, numbers without an axis, and matrices in Fortran order.
+    /// Fails as [`super::read`], and [`NpyError::Indivisible`] for arrays whose rows cannot be read
+    /// one by one: objects, numbers without an axis, and matrices in Fortran order.
     pub fn open(path: &Path) -> Result<Self, NpyError> {
         let at_path = |source| NpyError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(at_path)?;
@@ -66,7 +66,7 @@ impl StoredArray {
         Ok(Self { file: Arc::new(file), path: path.to_owned(), header, shape, start, row_bytes })
     }
 
-    /// Returns the extents.
+    /// Returns the shape, with the rows along the first axis.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
@@ -80,8 +80,8 @@ impl StoredArray {
     /// the file.
     ///
     /// # Errors
-    /// [`NpyError`] if a row does not exist, or the file cannot be read: perhaps it has become
-    /// shorter since.
+    /// Fails with [`NpyError`] if a row does not exist, or the file cannot be read: perhaps it has
+    /// become shorter since.
     pub fn rows(&self, which: &[u32]) -> Result<NpyArray, NpyError> {
         let count = self.shape.dims()[0];
         if let Some(missing) = which.iter().find(|&&row| row as usize >= count) {

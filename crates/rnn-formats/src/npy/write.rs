@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Writes `tensor` as an `.npy` file of `<f4` or `<u4`, replacing `path` atomically.
 ///
 /// # Errors
-/// [`WriteError`] if the file cannot be written.
+/// Fails with [`WriteError`] if the file cannot be written.
 pub fn write(path: &Path, tensor: &HostTensor) -> Result<(), WriteError> {
     write_atomically(path, |file| to_writer(file, tensor))
 }
@@ -16,8 +16,8 @@ pub fn write(path: &Path, tensor: &HostTensor) -> Result<(), WriteError> {
 /// Writes `tensor` in `.npy` format, version 1.0.
 ///
 /// # Errors
-/// Those of `writer`, and [`io::ErrorKind::InvalidInput`] if the shape has so many axes that the
-/// header would not fit.
+/// Fails with those of `writer`, and [`io::ErrorKind::InvalidInput`] if the shape has so many axes
+/// that the header would not fit.
 pub fn to_writer(writer: &mut impl Write, tensor: &HostTensor) -> io::Result<()> {
     let descr = match tensor.data() {
         Data::F32(_) => "<f4",
@@ -41,7 +41,7 @@ impl FloatsWriter {
     /// Begins a file of an array of this shape.
     ///
     /// # Errors
-    /// [`WriteError`] if the file cannot be written.
+    /// Fails with [`WriteError`] if the file cannot be written.
     pub fn create(path: &Path, shape: &[usize]) -> Result<Self, WriteError> {
         let file = AtomicFile::create(path)?;
         let mut writer = Self { file, path: path.to_owned(), left: shape.iter().product() };
@@ -53,7 +53,8 @@ impl FloatsWriter {
     /// Writes the next elements, in row-major order.
     ///
     /// # Errors
-    /// [`WriteError`] if they are more than the shape has, or no floats, or the disk is full.
+    /// Fails with [`WriteError`] if they are more than the shape has, or no floats, or the disk is
+    /// full.
     pub fn write(&mut self, part: &HostTensor) -> Result<(), WriteError> {
         let written = match (part.as_f32(), self.left.checked_sub(part.shape().len())) {
             (Ok(_), Some(left)) => {
@@ -68,7 +69,7 @@ impl FloatsWriter {
     /// Completes the file and moves it to its path.
     ///
     /// # Errors
-    /// [`WriteError`] if elements are missing, or the disk is full.
+    /// Fails with [`WriteError`] if elements are missing, or the disk is full.
     pub fn finish(self) -> Result<(), WriteError> {
         if self.left > 0 {
             let missing = format!("{} elements are missing", self.left);

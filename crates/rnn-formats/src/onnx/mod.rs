@@ -10,7 +10,7 @@ use proto::{
 };
 use rnn_core::HostTensor;
 
-/// The version of the operator set of the nodes: 17, of ONNX 1.12.
+/// The version of the operator set of the nodes that are written: 17, of ONNX 1.12.
 pub const OPSET: i64 = 17;
 
 /// The version of the format that came with [`OPSET`].
@@ -19,12 +19,12 @@ const IR_VERSION: i64 = 8;
 /// Protobuf counts bytes in 31 bits.
 const MAX_BYTES: usize = i32::MAX as usize;
 
-/// The error of a graph that exceeds the 2 GiB of a file, with its size in bytes.
+/// The error that a graph exceeds the 2 GiB of a file, with its size in bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("the model takes {0} bytes, and an ONNX file holds less than 2 GiB; export .keras instead")]
 pub struct TooLarge(usize);
 
-/// An element type of values.
+/// The element type of an input or output of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementType {
     /// f32.
@@ -35,7 +35,7 @@ pub enum ElementType {
     Int64 = 7,
 }
 
-/// An extent of an input or output.
+/// An extent of an input or output: a number, or a name for one that may vary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dim {
     /// Known.
@@ -72,7 +72,7 @@ pub enum Attribute {
     Texts(Vec<String>),
 }
 
-/// A graph under construction. Nodes have to be added in an order of execution.
+/// An ONNX graph under construction. Nodes have to be added in an order of execution.
 #[derive(Clone, Debug)]
 pub struct Graph {
     proto: GraphProto,
@@ -81,7 +81,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Returns an empty graph.
+    /// Creates an empty graph of this name.
     pub fn new(name: &str) -> Self {
         let proto = GraphProto { name: name.to_owned(), ..GraphProto::default() };
         Self { proto, scope: String::new(), made: 0 }
@@ -92,7 +92,7 @@ impl Graph {
         scope.clone_into(&mut self.scope);
     }
 
-    /// Adds an input of the model and returns it.
+    /// Adds an input of the model with this name, element type and extents, and returns its value.
     pub fn input(&mut self, name: &str, ty: ElementType, dims: &[Dim]) -> ValueName {
         self.proto.input.push(value_info(name, ty, dims));
         ValueName(name.to_owned())
@@ -138,7 +138,7 @@ impl Graph {
         ValueName(name)
     }
 
-    /// Adds a node with one output and returns that.
+    /// Adds a node of the operator `op` with one output, and returns the output.
     pub fn node(
         &mut self,
         op: &str,
@@ -150,7 +150,7 @@ impl Graph {
         ValueName(output)
     }
 
-    /// Adds a node with several outputs and returns those.
+    /// Adds a node of the operator `op` with `outputs` outputs, and returns them in order.
     pub fn node_with_outputs(
         &mut self,
         op: &str,
@@ -188,7 +188,7 @@ impl Graph {
     /// Returns the graph as the bytes of an `.onnx` file.
     ///
     /// # Errors
-    /// [`TooLarge`] if they are 2 GiB or more.
+    /// Fails with [`TooLarge`] if they are 2 GiB or more.
     pub fn into_bytes(self) -> Result<Vec<u8>, TooLarge> {
         let opset = OperatorSetIdProto { domain: String::new(), version: OPSET };
         let model = ModelProto {

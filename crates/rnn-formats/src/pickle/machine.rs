@@ -28,7 +28,7 @@ enum Construction {
 }
 
 impl<'a> Machine<'a> {
-    /// Returns a machine that is about to run a pickle.
+    /// Creates a machine that is about to run the pickle in `input`.
     pub fn new(input: &'a [u8]) -> Self {
         Self {
             reader: Reader::new(input),
@@ -44,7 +44,8 @@ impl<'a> Machine<'a> {
     /// Runs the program to its end and returns the array that it leaves on the stack.
     ///
     /// # Errors
-    /// [`PickleError`] if the program is malformed, calls anything else, or leaves anything else.
+    /// Fails with [`PickleError`] if the program is malformed, calls anything else, or leaves
+    /// anything else.
     pub fn run(mut self) -> Result<Vec<Vec<i64>>, PickleError> {
         loop {
             match self.reader.opcode()? {

@@ -14,7 +14,7 @@ mod opcode;
 mod reader;
 mod value;
 
-/// The longest pickle that is read: 64 MiB. The reviews of IMDB take 14 MB.
+/// The size of the longest pickle that is read, in bytes: 64 MiB. The reviews of IMDB take 14 MB.
 pub const MAX_BYTES: usize = 64 << 20;
 
 /// The reason why a pickle could not be read.
@@ -53,8 +53,8 @@ pub enum PickleError {
 /// Reads a pickled one-dimensional NumPy object array whose elements are lists of integers.
 ///
 /// # Errors
-/// [`PickleError`] if the pickle is too long or malformed, names any other callable, or holds
-/// anything else than lists of 64-bit integers.
+/// Fails with [`PickleError`] if the pickle is too long or malformed, names any other callable, or
+/// holds anything else than lists of 64-bit integers.
 pub fn ragged_integer_lists(pickle: &[u8]) -> Result<Vec<Vec<i64>>, PickleError> {
     if pickle.len() > MAX_BYTES {
         return Err(PickleError::TooLong { len: pickle.len() });

@@ -12,7 +12,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Begins to read a pickle.
+    /// Creates a reader at the beginning of a pickle.
     pub fn new(input: &'a [u8]) -> Self {
         Self { input, at: 0, opcode_at: 0 }
     }
@@ -25,7 +25,7 @@ impl<'a> Reader<'a> {
     /// Reads the next opcode.
     ///
     /// # Errors
-    /// [`PickleError`] at the end of the pickle.
+    /// Fails with [`PickleError`] at the end of the pickle.
     pub fn opcode(&mut self) -> Result<u8, PickleError> {
         self.opcode_at = self.at;
         Ok(self.array::<1>()?[0])
@@ -36,7 +36,7 @@ impl<'a> Reader<'a> {
         PickleError::Content { problem: problem.into(), at: self.opcode_at }
     }
 
-    /// Returns the error of a name that is not among those that are recognised.
+    /// Returns the error that a callable is not among those that are recognised.
     pub fn callable(&self, module: &[u8], name: &[u8]) -> PickleError {
         let name = format!("{}.{}", String::from_utf8_lossy(module), String::from_utf8_lossy(name));
         PickleError::Callable { name, at: self.opcode_at }
@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
     /// Reads `N` bytes.
     ///
     /// # Errors
-    /// [`PickleError`] if fewer are left.
+    /// Fails with [`PickleError`] if fewer are left.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
         let array = self.input.get(self.at..).and_then(|rest| rest.first_chunk::<N>());
         let array = *array.ok_or_else(|| self.content("the pickle ends early"))?;
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
     /// Reads `len` bytes.
     ///
     /// # Errors
-    /// [`PickleError`] if fewer are left.
+    /// Fails with [`PickleError`] if fewer are left.
     pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], PickleError> {
         let end = self.at.checked_add(len);
         let bytes = end
@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
     /// Reads a length or index of `N` little-endian bytes.
     ///
     /// # Errors
-    /// [`PickleError`] if fewer are left, or it does not fit.
+    /// Fails with [`PickleError`] if fewer are left, or it does not fit.
     pub fn size<const N: usize>(&mut self) -> Result<usize, PickleError> {
         let mut wide = [0; 8];
         wide.iter_mut().zip(self.array::<N>()?).for_each(|(w, b)| *w = b);
@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
     /// Reads a string or bytes that are preceded by their length in `N` bytes.
     ///
     /// # Errors
-    /// [`PickleError`] if fewer are left.
+    /// Fails with [`PickleError`] if fewer are left.
     pub fn counted<const N: usize>(&mut self) -> Result<Value, PickleError> {
         let len = self.size::<N>()?;
         self.bytes(len)?;
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
     /// Reads the bytes up to the next newline, which is skipped.
     ///
     /// # Errors
-    /// [`PickleError`] if there is none.
+    /// Fails with [`PickleError`] if there is none.
     pub fn line(&mut self) -> Result<&'a [u8], PickleError> {
         let rest = self.input.get(self.at..).unwrap_or_default();
         let len = rest
@@ -104,7 +104,7 @@ impl<'a> Reader<'a> {
     /// Reads a string up to the next newline; within quotes if `quoted`.
     ///
     /// # Errors
-    /// [`PickleError`] if there is none.
+    /// Fails with [`PickleError`] if there is none.
     pub fn text_line(&mut self, quoted: bool) -> Result<Value, PickleError> {
         let mut start = self.at;
         let mut line = self.line()?;
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
     /// long.
     ///
     /// # Errors
-    /// [`PickleError`] if there is none.
+    /// Fails with [`PickleError`] if there is none.
     pub fn decimal(&mut self) -> Result<i64, PickleError> {
         let line = self.line()?;
         let digits = line.strip_suffix(b"L").unwrap_or(line);
@@ -135,10 +135,10 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| self.content("expected a decimal integer of at most 64 bits"))
     }
 
-    /// Reads the operand of INT, which protocols 0 and 1 also use for booleans.
+    /// Reads the operand of the opcode INT, which protocols 0 and 1 also use for booleans.
     ///
     /// # Errors
-    /// [`PickleError`] if there is none.
+    /// Fails with [`PickleError`] if there is none.
     pub fn int(&mut self) -> Result<Value, PickleError> {
         let start = self.at;
         match self.line()? {
@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
     /// Reads a memo index in decimal.
     ///
     /// # Errors
-    /// [`PickleError`] if there is none.
+    /// Fails with [`PickleError`] if there is none.
     pub fn decimal_size(&mut self) -> Result<usize, PickleError> {
         let value = self.decimal()?;
         usize::try_from(value).map_err(|_| self.content("a memo index is negative"))
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
     /// Reads a little-endian integer in two's complement of `len` bytes.
     ///
     /// # Errors
-    /// [`PickleError`] if fewer are left, or it exceeds 64 bits.
+    /// Fails with [`PickleError`] if fewer are left, or it exceeds 64 bits.
     pub fn long(&mut self, len: usize) -> Result<i64, PickleError> {
         let bytes = self.bytes(len)?;
         let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// Returns the bytes of a text value.
+    /// Returns the bytes of a text value; `None` if the value is no text.
     pub fn resolve(&self, value: Value) -> Option<&'a [u8]> {
         match value {
             Value::Text { start, len } => {

@@ -27,7 +27,7 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// Returns the kind of the value, for error messages.
+    /// Returns a word for the kind of the value, for error messages.
     pub fn kind(self) -> &'static str {
         match self {
             Value::None => "None",
@@ -57,8 +57,8 @@ pub(super) enum Global {
 }
 
 impl Global {
-    /// Returns the callable with this module and name, if it is one that NumPy uses to rebuild an
-    /// array.
+    /// Returns the callable with this module and name; `None` if it is not one of those that NumPy
+    /// uses to rebuild an array.
     pub fn find(module: &[u8], name: &[u8]) -> Option<Self> {
         match (module, name) {
             (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => {
@@ -81,7 +81,7 @@ pub(super) enum List {
 }
 
 impl List {
-    /// Returns an empty list.
+    /// Creates an empty list.
     pub fn new() -> Self {
         Self::Ints(Vec::new())
     }
@@ -94,7 +94,7 @@ impl List {
         }
     }
 
-    /// Appends items.
+    /// Appends the items to the list.
     pub fn extend(&mut self, items: &[Value]) {
         if let List::Ints(ints) = self {
             let before = ints.len();

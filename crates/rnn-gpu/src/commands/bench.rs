@@ -36,10 +36,10 @@ pub struct BenchArgs {
     json: Option<PathBuf>,
 }
 
-/// Measures and prints a table.
+/// Checks and times ops or models as the arguments say, and prints a table.
 ///
 /// # Errors
-/// If a result is wrong, the device fails, or a file cannot be written.
+/// Fails if a result is wrong, the device fails, or a file cannot be written.
 pub fn run(args: &BenchArgs) -> Result<()> {
     bench(BenchOptions {
         suite: args.suite,

@@ -15,7 +15,7 @@ pub struct ColumnArgs {
 }
 
 impl ColumnArgs {
-    /// Returns the columns that are asked for.
+    /// Returns the choice of columns that the arguments make.
     pub fn choice(self) -> ColumnChoice {
         ColumnChoice { target: self.target, features: self.features }
     }

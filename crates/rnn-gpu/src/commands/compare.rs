@@ -18,7 +18,7 @@ pub struct CompareArgs {
 /// Prints finished runs side by side, draws their curves and writes a page.
 ///
 /// # Errors
-/// If a run is not finished, or the picture or page cannot be written.
+/// Fails if a run is not finished, or the picture or page cannot be written.
 pub fn run(CompareArgs { runs, out }: &CompareArgs) -> Result<()> {
     print!("{}", compare(runs, out)?);
     Ok(())

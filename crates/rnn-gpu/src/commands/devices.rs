@@ -1,6 +1,6 @@
 //! `rnn-gpu devices`.
 
-/// Prints the devices of this machine.
+/// Prints a line for each device of this machine, with the names by which it is chosen.
 pub fn run() {
     print!("{}", rnn::device::list());
 }

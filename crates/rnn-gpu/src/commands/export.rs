@@ -24,7 +24,7 @@ pub struct ExportArgs {
 /// Writes a model in the format that the extension of `to` names.
 ///
 /// # Errors
-/// If the model cannot be read, the format cannot hold it, or the file cannot be written.
+/// Fails if the model cannot be read, the format cannot hold it, or the file cannot be written.
 pub fn run(ExportArgs { model, to }: &ExportArgs) -> Result<()> {
     let SavedModel { file, .. } = SavedModel::open(model, &host())?;
     Outputs::of(&[model]).take(to)?;

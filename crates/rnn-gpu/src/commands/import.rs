@@ -25,8 +25,8 @@ pub struct ImportArgs {
 /// imported; a run that was trained stays in any case.
 ///
 /// # Errors
-/// If the file cannot be read, holds what is not supported, or the folder holds something or cannot
-/// be written.
+/// Fails if the file cannot be read, holds what is not supported, or the folder holds something or
+/// cannot be written.
 pub fn run(args: &ImportArgs) -> Result<()> {
     let host = host();
     let named = || Path::new("runs").join(args.file.file_stem().unwrap_or_default());

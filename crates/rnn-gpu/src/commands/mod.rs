@@ -48,15 +48,15 @@ pub enum Command {
 }
 
 impl Command {
-    /// True for the commands whose exit code tells if their work succeeded.
+    /// Returns true for the commands whose exit code tells whether their work succeeded.
     pub fn judges(&self) -> bool {
         matches!(self, Self::Train(_) | Self::Verify(_))
     }
 
-    /// Runs the command.
+    /// Runs the command with its arguments.
     ///
     /// # Errors
-    /// If it fails; the message is for the user.
+    /// Fails if the command fails; the message is for the user.
     pub fn run(self) -> Result<()> {
         match self {
             Self::Devices => {

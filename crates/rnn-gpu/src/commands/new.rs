@@ -15,10 +15,10 @@ pub struct NewArgs {
     path: PathBuf,
 }
 
-/// Writes an example of a `model.toml`, or of a `fit.toml`.
+/// Writes an example of a `model.toml`, or of a `fit.toml` if `path` has that name.
 ///
 /// # Errors
-/// If there is a file already, or it cannot be written.
+/// Fails if there is a file already, or it cannot be written.
 pub fn run(NewArgs { path }: &NewArgs) -> Result<()> {
     ensure!(
         path.extension().is_some_and(|e| e == "toml"),

@@ -25,7 +25,7 @@ pub struct TextArgs {
 }
 
 impl TextArgs {
-    /// Returns the columns that are asked for.
+    /// Returns the names of the columns that the arguments ask for.
     pub fn columns(&self) -> Columns {
         Columns { text: self.text_column.clone(), label: self.label_column.clone() }
     }
@@ -33,8 +33,8 @@ impl TextArgs {
     /// Makes sure that the arguments apply to a source of reviews.
     ///
     /// # Errors
-    /// If columns are given for a source without columns, or a list of words for one that has its
-    /// own.
+    /// Fails if columns are given for a source without columns, or a list of words for one that has
+    /// its own.
     pub fn check(&self, source: &DatasetSource) -> Result<()> {
         ensure!(
             matches!(source, DatasetSource::Text { .. }) || self.columns() == Columns::default(),
@@ -50,10 +50,10 @@ impl TextArgs {
     }
 }
 
-/// Downloads a file, with a progress bar.
+/// Downloads a file to `path`, with a progress bar.
 ///
 /// # Errors
-/// If it cannot be downloaded.
+/// Fails if it cannot be downloaded.
 pub fn download(file: &Download, path: &Path) -> Result<()> {
     eprintln!("downloading {} to {}", file.url, path.display());
     let bar = ProgressBar::new(file.bytes);

@@ -28,7 +28,8 @@ pub struct RolloutArgs {
 /// Rolls out a video of a run and draws the predictions.
 ///
 /// # Errors
-/// If the run cannot be read or has no such video, the device fails, or a file cannot be written.
+/// Fails if the run cannot be read or has no such video, the device fails, or a file cannot be
+/// written.
 pub fn run(args: &RolloutArgs) -> Result<()> {
     let (device, why) = open_device(&args.device)?;
     println!("device: {}: {why}", device.info());

@@ -17,7 +17,7 @@ pub struct SummaryArgs {
 /// Prints a model's layers, shapes and parameters.
 ///
 /// # Errors
-/// If the model cannot be read, or its layers do not fit.
+/// Fails if the model cannot be read, or its layers do not fit.
 pub fn run(SummaryArgs { model }: &SummaryArgs) -> Result<()> {
     let summary = match Experiment::from_str(model, true) {
         Ok(experiment) => experiment.model(experiment.input(), Preset::default(), 1)?.summary(),

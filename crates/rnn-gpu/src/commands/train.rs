@@ -238,7 +238,7 @@ fn movie_size(text: &str) -> Result<u32, String> {
 /// Trains the model or models that were asked for, and writes their run folders.
 ///
 /// # Errors
-/// If the arguments do not fit together, the training fails, or it is interrupted.
+/// Fails if the arguments do not fit together, the training fails, or it is interrupted.
 pub fn run(args: TrainArgs) -> Result<()> {
     match args.distributed {
         true => distributed::run(&args.device.clone(), &host(), |world| lead(args, Some(world))),

@@ -33,9 +33,9 @@ pub(crate) struct LayerNode {
     /// The names of the models that it was nested in, from the outermost, and its own.
     pub path: Vec<String>,
     pub layer: Arc<dyn Layer>,
-    /// True, if gradients change its weights.
+    /// True if gradients change its weights.
     pub trainable: bool,
-    /// True, if Keras has an operation in its place, which passes on no mask.
+    /// True if Keras has an operation in its place, which passes on no mask.
     pub operation: bool,
 }
 
@@ -107,7 +107,7 @@ impl Architecture {
     /// the batch.
     ///
     /// # Errors
-    /// If there is not one shape for each input, or one does not fit.
+    /// Fails if there is not one shape for each input, or one does not fit.
     pub fn with_shapes(mut self, samples: &[&[usize]]) -> Result<Self, ConfigError> {
         if samples.len() != self.inputs.len() {
             let names: Vec<&str> = self.inputs.iter().map(|input| input.name.as_str()).collect();
@@ -142,7 +142,7 @@ impl Architecture {
         self
     }
 
-    /// True, if every layer is called once, on the output of the one before it, and the output of
+    /// True if every layer is called once, on the output of the one before it, and the output of
     /// the last is that of the model.
     pub(crate) fn is_stack(&self) -> bool {
         let mut last = TensorRef::Input(0);

@@ -21,7 +21,7 @@ impl Compile {
     /// names the others.
     ///
     /// # Errors
-    /// If an optimizer, a loss or one of their arguments is not supported.
+    /// Fails if an optimizer, a loss or one of their arguments is not supported.
     pub fn from_json(
         value: &Value,
         outputs: &[impl AsRef<str>],
@@ -64,6 +64,9 @@ impl Compile {
     }
 
     /// Returns the `compile_config` in Keras 3's spelling, as JSON.
+    ///
+    /// # Errors
+    /// Fails if Keras has nothing like it.
     pub fn to_json(&self, reader: Reader) -> Result<Value, ConfigError> {
         let losses = self.losses.iter().map(|(loss, _)| loss.to_json(reader));
         let losses = losses.collect::<Result<Vec<_>, _>>()?;
@@ -119,6 +122,9 @@ fn each<T: Clone>(
 
 impl Optimizer {
     /// Reads an optimizer in Keras's spelling: `"adam"`, or `{"class_name": "Adam", "config": ..}`.
+    ///
+    /// # Errors
+    /// Fails if it, or one of its arguments, is not supported.
     pub fn from_json(value: &Value, dialect: Dialect) -> Result<Self, ConfigError> {
         let odd = || ConfigError::structure(format!("{} is no optimizer", shown(value)));
         let (class, config) = class_and_config(value).ok_or_else(odd)?;
@@ -138,6 +144,9 @@ impl Optimizer {
     }
 
     /// Returns the optimizer in Keras 3's spelling, as JSON.
+    ///
+    /// # Errors
+    /// Fails if Keras has nothing like it.
     pub fn to_json(&self, reader: Reader) -> Result<Value, ConfigError> {
         let mut arguments = Arguments::written(format!("optimizer {}", self.class()), reader);
         self.clone().arguments(&mut arguments)?;

@@ -265,7 +265,7 @@ pub(super) fn named_like_operations(architecture: &Architecture) -> Vec<usize> {
     calls.iter().filter(clashes).map(|call| call.layer).collect()
 }
 
-/// Returns true, if a layer merges these masks otherwise than Keras 2 does, where a step takes
+/// Returns true if a layer merges these masks otherwise than Keras 2 does, where a step takes
 /// part in what is merged if it does in all inputs, and products are not masked
 /// (keras/layers/merge.py of 2.2.4).
 fn merges_otherwise(layer: &dyn Layer, masks: &[Option<Mask>]) -> bool {
@@ -275,7 +275,7 @@ fn merges_otherwise(layer: &dyn Layer, masks: &[Option<Mask>]) -> bool {
     layer.merges() && !apart && (!one || product)
 }
 
-/// Returns true, if a part of a model is an operation of keras.ops, not a layer. Where a file does
+/// Returns true if a part of a model is an operation of keras.ops, not a layer. Where a file does
 /// not say so, as `.h5` does not, an operation is given tensors one by one that a layer is given as
 /// a list.
 pub(super) fn is_operation(part: &Value) -> bool {

@@ -28,13 +28,16 @@ impl Architecture {
     /// Keras that wrote it, where the description does not say so itself.
     ///
     /// # Errors
-    /// If there is a layer, an argument or a connection that is not supported.
+    /// Fails if there is a layer, an argument or a connection that is not supported.
     pub fn from_json(value: &Value, version: Option<&str>) -> Result<Self, ConfigError> {
         let version = value.get("keras_version").and_then(Value::as_str).or(version);
         read::architecture(value, version.map_or(Dialect::default(), Dialect::of_version))
     }
 
     /// Returns Keras 3's description of the model as JSON, for the program that will read it.
+    ///
+    /// # Errors
+    /// Fails if a layer has no name in Keras, or does what Keras cannot and the file is for Keras.
     pub fn to_json(&self, reader: Reader) -> Result<Value, ConfigError> {
         let mut written = Cow::Borrowed(self);
         if reader == Reader::Keras {

@@ -83,7 +83,7 @@ impl<'a> Arguments<'a> {
         Self { owner, trainable: true, side: Side::Check }
     }
 
-    /// Returns true, if the arguments are checked.
+    /// Returns true if the arguments are checked.
     pub(crate) fn checks(&self) -> bool {
         matches!(self.side, Side::Check)
     }
@@ -225,7 +225,7 @@ impl<'a> Arguments<'a> {
     /// `kernel_constraint` for the name `kernel`.
     ///
     /// # Errors
-    /// If one of them is not supported.
+    /// Fails if one of them is not supported.
     pub fn weight(&mut self, name: &str, weight: &mut WeightArguments) -> Result<(), ConfigError> {
         self.optional(&format!("{name}_initializer"), &mut weight.initializer)?;
         self.optional(&format!("{name}_regularizer"), &mut weight.regularizer)?;
@@ -258,7 +258,7 @@ impl<'a> Arguments<'a> {
     /// Returns the description that was written.
     ///
     /// # Errors
-    /// If the description that was read has an argument that was not visited.
+    /// Fails if the description that was read has an argument that was not visited.
     pub(crate) fn finish(self) -> Result<Map<String, Value>, ConfigError> {
         match self.side {
             Side::Write { made, .. } => Ok(made),

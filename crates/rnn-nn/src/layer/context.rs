@@ -31,7 +31,7 @@ pub struct ForwardContext<'a> {
     pub random: Option<TensorId>,
     /// The layer's name, unique in the model.
     pub name: String,
-    /// True, if training does not change the layer. Dropout acts all the same.
+    /// True if training does not change the layer. Dropout acts all the same.
     pub frozen: bool,
     /// The terms that activity regularizers add to the loss, each `[1]`.
     pub penalties: Vec<TensorId>,
@@ -127,7 +127,7 @@ impl<'a> ForwardContext<'a> {
         Ok(())
     }
 
-    /// Returns true, if training changes the moving averages of the layer.
+    /// Returns true if training changes the moving averages of the layer.
     pub(crate) fn trains(&self) -> bool {
         self.random.is_some() && !self.frozen
     }

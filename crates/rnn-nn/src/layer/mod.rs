@@ -52,7 +52,7 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     /// says otherwise.
     ///
     /// # Errors
-    /// If the input does not fit.
+    /// Fails if the input does not fit.
     fn weights(&self, _input: &[usize]) -> Result<Vec<Weight>, LayerError> {
         Ok(vec![])
     }
@@ -60,13 +60,13 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     /// The shape of the output for an input of this shape.
     ///
     /// # Errors
-    /// If the input does not fit.
+    /// Fails if the input does not fit.
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError>;
 
     /// Adds the forward pass of one input; `weights` are in the order of [`Layer::weights`].
     ///
     /// # Errors
-    /// If the input does not fit.
+    /// Fails if the input does not fit.
     fn forward(
         &self,
         cx: &mut ForwardContext<'_>,
@@ -78,7 +78,7 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     /// it is.
     ///
     /// # Errors
-    /// If the inputs do not fit.
+    /// Fails if the inputs do not fit.
     fn output_shapes(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
         match inputs {
             [input] => Ok(vec![self.output_shape(input)?]),
@@ -89,7 +89,7 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     /// Adds the forward pass of all inputs and returns all outputs.
     ///
     /// # Errors
-    /// If the inputs do not fit.
+    /// Fails if the inputs do not fit.
     fn forward_all(
         &self,
         cx: &mut ForwardContext<'_>,
@@ -109,7 +109,7 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     /// others.
     ///
     /// # Errors
-    /// If the input does not fit.
+    /// Fails if the input does not fit.
     fn steps(
         &self,
         _: &mut ForwardContext<'_>,
@@ -119,7 +119,7 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         Ok(None)
     }
 
-    /// Returns true, if the output of an example in training depends on the other examples.
+    /// Returns true if the output of an example in training depends on the other examples.
     fn sees_batch(&self) -> bool {
         false
     }
@@ -129,12 +129,12 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         MaskFlow::Passes
     }
 
-    /// Returns true, if Keras takes several inputs as one argument, a list.
+    /// Returns true if Keras takes several inputs as one argument, a list.
     fn merges(&self) -> bool {
         false
     }
 
-    /// Returns true, if the layer computes masked steps differently at inference, beyond what
+    /// Returns true if the layer computes masked steps differently at inference, beyond what
     /// [`Layer::mask_flow`] says.
     fn uses_mask(&self) -> bool {
         false
@@ -143,7 +143,7 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     /// Adds ONNX operators that compute the layer at inference, and returns its outputs.
     ///
     /// # Errors
-    /// If ONNX has no counterpart; without this method, always.
+    /// Fails if ONNX has no counterpart; without this method, always.
     fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
         Err(cx.refuse("this layer has none"))
     }
@@ -152,7 +152,7 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
     /// descriptions.
     ///
     /// # Errors
-    /// If an argument is not supported; without this method, always.
+    /// Fails if an argument is not supported; without this method, always.
     fn arguments(&mut self, arguments: &mut Arguments<'_>) -> Result<(), ConfigError> {
         Err(ConfigError::Foreign {
             owner: arguments.owner().to_owned(),

@@ -15,7 +15,7 @@ pub struct Weight {
     pub shape: Vec<usize>,
     /// Its initializer, regularizer and constraint.
     pub arguments: WeightArguments,
-    /// True, if gradients change it; false, if the layer itself does, or nothing.
+    /// True if gradients change it; false, if the layer itself does, or nothing.
     pub trained: bool,
 }
 

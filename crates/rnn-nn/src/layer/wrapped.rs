@@ -56,7 +56,7 @@ pub(crate) fn written(
 /// refused. A layer that does not visit its arguments is accepted.
 ///
 /// # Errors
-/// If an argument is none that a description can have.
+/// Fails if an argument is none that a description can have.
 pub(crate) fn check(owner: String, layer: &(dyn Layer + 'static)) -> Result<(), ModelError> {
     checked(owner, layer).map_err(|error| ModelError::Argument(Box::new(error)))
 }

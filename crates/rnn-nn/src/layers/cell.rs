@@ -14,7 +14,7 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
     const GATES: usize;
     /// Tensors in the state, the first of them h.
     const STATES: usize;
-    /// True, if its scan takes sequences of half precision.
+    /// True if its scan takes sequences of half precision.
     const HALF: bool = false;
     /// Keras's name of the number of units.
     const UNITS: &'static str = "units";
@@ -90,7 +90,7 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
     /// Adds ONNX operators that run the cell over the whole sequence.
     ///
     /// # Errors
-    /// If ONNX has no counterpart.
+    /// Fails if ONNX has no counterpart.
     fn onnx(&self, cx: &mut OnnxContext<'_>, options: ScanOptions)
     -> Result<OnnxScan, ExportError>;
 

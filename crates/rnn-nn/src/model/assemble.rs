@@ -7,17 +7,26 @@ use crate::{ConfigError, InputSpec};
 
 impl Architecture {
     /// Returns the model with its first weights, which `seed` decides.
+    ///
+    /// # Errors
+    /// Fails if an extent is open, or a layer does not fit the output of the one before it.
     pub fn model(&self, seed: u64) -> Result<Model, ConfigError> {
         self.assemble(Model::new(seed))
     }
 
     /// Returns the number of parameters of the model, trained and other. None of them is allocated.
+    ///
+    /// # Errors
+    /// Fails as [`Architecture::model`].
     pub fn count_params(&self) -> Result<usize, ConfigError> {
         Ok(self.assemble(Model::with_seed(None))?.count_params())
     }
 
     /// Returns the table that Keras prints of the model, with None for open extents and for all
     /// that depends on them. No weight is allocated.
+    ///
+    /// # Errors
+    /// Fails if a layer does not fit the output of the one before it.
     pub fn summary(&self) -> Result<String, ConfigError> {
         let batch = self.inputs.first().and_then(|input| *input.batch_shape.first()?);
         let (model, other) = self.in_two_sizes()?.1;
@@ -25,6 +34,9 @@ impl Architecture {
     }
 
     /// Replaces every open extent by one that all layers accept; weights do not depend on it.
+    ///
+    /// # Errors
+    /// Fails if a layer does not fit the output of the one before it.
     pub fn with_some_extents(self) -> Result<Self, ConfigError> {
         let (extent, _) = self.in_two_sizes()?;
         Ok(self.with_open_extents(extent))

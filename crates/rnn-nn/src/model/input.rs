@@ -34,7 +34,7 @@ impl InputSpec {
         }
     }
 
-    /// Returns true, if the first axis stands before the batch in a graph.
+    /// Returns true if the first axis stands before the batch in a graph.
     pub(crate) fn leads(&self) -> bool {
         matches!(self, Self::Tokens(_)) || self.shape().len() > 1
     }

@@ -81,7 +81,7 @@ impl Model {
         TensorRef::Input(self.inputs.len() - 1)
     }
 
-    /// Returns true, if a layer or an input has this name.
+    /// Returns true if a layer or an input has this name.
     fn has(&self, name: &str) -> bool {
         let Architecture { inputs, layers, .. } = &self.architecture;
         layers.iter().any(|layer| layer.name == name)
@@ -91,7 +91,7 @@ impl Model {
     /// Calls a new layer on the outputs of the model, and makes its outputs those of the model.
     ///
     /// # Errors
-    /// If the layer does not fit, or one of its arguments is out of range.
+    /// Fails if the layer does not fit, or one of its arguments is out of range.
     #[allow(clippy::should_implement_trait, reason = "Keras's name; no one adds a layer with +")]
     pub fn add(mut self, layer: impl Layer + 'static) -> Result<Self, ModelError> {
         self.architecture.outputs = self.call(layer, &self.architecture.outputs.clone())?;
@@ -101,7 +101,7 @@ impl Model {
     /// Calls a new layer on tensors, draws its weights and returns its first output.
     ///
     /// # Errors
-    /// If the layer does not fit, or one of its arguments is out of range.
+    /// Fails if the layer does not fit, or one of its arguments is out of range.
     pub fn apply(
         &mut self,
         layer: impl Layer + 'static,
@@ -113,7 +113,7 @@ impl Model {
     /// Calls a new layer on tensors, draws its weights and returns all its outputs.
     ///
     /// # Errors
-    /// If the layer does not fit, or one of its arguments is out of range.
+    /// Fails if the layer does not fit, or one of its arguments is out of range.
     pub fn call(
         &mut self,
         layer: impl Layer + 'static,
@@ -211,6 +211,9 @@ impl Model {
     }
 
     /// Returns the extents of a tensor, without the batch axis.
+    ///
+    /// # Errors
+    /// Fails if it is a tensor of another model.
     pub fn shape(&self, tensor: TensorRef) -> Result<&[usize], ModelError> {
         let shape = match tensor {
             TensorRef::Input(input) => self.inputs.get(input).map(InputSpec::shape),

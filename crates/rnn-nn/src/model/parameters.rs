@@ -20,7 +20,7 @@ pub struct WeightRange {
     pub regularizer: Option<Penalty>,
     /// The constraint that is applied after each step.
     pub constraint: Option<Constraint>,
-    /// True, if gradients change it. Weights that they do not change lie after all others.
+    /// True if gradients change it. Weights that they do not change lie after all others.
     pub trained: bool,
     /// The index of its layer in the model.
     pub layer: usize,

@@ -16,11 +16,11 @@ use rnn_ops::Activation;
 pub struct ScanOptions {
     /// The number of units, or of filters.
     pub units: usize,
-    /// True, if the layer has a bias.
+    /// True if the layer has a bias.
     pub use_bias: bool,
-    /// True, if the last step is taken first.
+    /// True if the last step is taken first.
     pub go_backwards: bool,
-    /// True, if h of every step is wanted.
+    /// True if h of every step is wanted.
     pub return_sequences: bool,
 }
 

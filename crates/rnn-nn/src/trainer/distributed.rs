@@ -225,7 +225,7 @@ impl Trainer {
         }
     }
 
-    /// Returns true, if the condition is true on one of the ranks.
+    /// Returns true if the condition is true on one of the ranks.
     pub(crate) fn on_any_rank(&self, so: bool) -> bool {
         match self.communicator() {
             None => so,
@@ -250,7 +250,7 @@ impl Trainer {
     /// Checks that all ranks hold the same state and are given the same numbers.
     ///
     /// # Errors
-    /// If they differ.
+    /// Fails if they differ.
     pub(crate) fn check_ranks(&mut self, given: &[u64]) -> Result<(), TrainError> {
         let Some(communicator) = self.communicator() else { return Ok(()) };
         let state = self.state()?;

@@ -10,15 +10,15 @@ use std::time::Instant;
 pub struct StepInfo {
     /// The number of steps done.
     pub step: u64,
-    /// True, if an epoch has just ended.
+    /// True if an epoch has just ended.
     pub epoch_over: bool,
-    /// True, if a callback ends the training here.
+    /// True if a callback ends the training here.
     pub ending: bool,
 }
 
 /// A store for states of a training, from which it can be resumed. `()` stores none.
 pub trait Checkpoints {
-    /// Returns true, if the state is wanted now. Reading it waits for the device.
+    /// Returns true if the state is wanted now. Reading it waits for the device.
     fn due(&mut self, moment: StepInfo) -> bool;
 
     /// Keeps the state, in which all numbers are finite.
@@ -48,7 +48,7 @@ impl Trainer {
     /// data, batch size and callbacks.
     ///
     /// # Errors
-    /// If data or callbacks do not fit, a callback fails, or the device does.
+    /// Fails if data or callbacks do not fit, a callback fails, or the device does.
     pub fn fit(
         &mut self,
         train: &Dataset,
@@ -63,7 +63,8 @@ impl Trainer {
     /// is given the states that it asks for.
     ///
     /// # Errors
-    /// As [`Trainer::fit`], and if a state cannot be stored or holds numbers that are not finite.
+    /// Fails as [`Trainer::fit`], and if a state cannot be stored or holds numbers that are not
+    /// finite.
     pub fn fit_with_checkpoints(
         &mut self,
         (train, validation): (&Dataset, Option<&Dataset>),

@@ -40,7 +40,7 @@ impl Trainer {
     /// values; `None` for the others. Losses and metrics count unmasked steps alone.
     ///
     /// # Errors
-    /// If the examples cannot be read, or the device fails.
+    /// Fails if the examples cannot be read, or the device fails.
     pub fn output_masks(
         &mut self,
         set: &Dataset,

@@ -45,7 +45,7 @@ pub struct Trainer {
     step: u64,
     /// The factor of the learning rate.
     rate_factor: f64,
-    /// True, if each epoch has an order of its own; none, if that was not said.
+    /// True if each epoch has an order of its own; none, if that was not said.
     shuffle: Option<bool>,
     /// For each output, true if a mask arrives at it; none, before that was asked for.
     masked: Option<Vec<bool>>,
@@ -128,7 +128,7 @@ impl Trainer {
     /// part of a step of all, in the order of ranks; it may be empty.
     ///
     /// # Errors
-    /// If the batch does not fit the model, or the device fails.
+    /// Fails if the batch does not fit the model, or the device fails.
     pub fn train_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
         if self.ranks.is_some() {
             self.train_part(batch)?;
@@ -155,7 +155,7 @@ impl Trainer {
     /// rank's part, as in [`Trainer::train_batch`].
     ///
     /// # Errors
-    /// If the batch does not fit the model, or the device fails.
+    /// Fails if the batch does not fit the model, or the device fails.
     pub fn evaluate_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
         if self.ranks.is_none() {
             return self.queue(batch, Mode::Evaluate, &StepInputs::default());
@@ -200,7 +200,7 @@ impl Trainer {
     /// Computes the outputs `[B, ..]` for a batch, given an array `[B, ..]` for each input.
     ///
     /// # Errors
-    /// If the arrays do not fit the model, or the device fails.
+    /// Fails if the arrays do not fit the model, or the device fails.
     pub fn predict_batch(&mut self, inputs: &[HostTensor]) -> Result<Vec<HostTensor>, TrainError> {
         let program = self.program(inputs, Mode::Predict, false)?;
         let given = StepInputs { model: inputs.iter().collect(), ..StepInputs::default() };
@@ -210,7 +210,7 @@ impl Trainer {
     /// Sets the states that stateful layers keep between batches to zero.
     ///
     /// # Errors
-    /// If the device fails.
+    /// Fails if the device fails.
     pub fn reset_states(&mut self) -> Result<(), TrainError> {
         self.engine.reset_states()
     }
@@ -218,7 +218,7 @@ impl Trainer {
     /// Waits for everything queued, returns the metrics since the last call, and resets them.
     ///
     /// # Errors
-    /// If the device fails.
+    /// Fails if the device fails.
     pub fn take_metrics(&mut self) -> Result<Metrics, TrainError> {
         let sums = self.take_sums()?;
         self.metrics(sums)
@@ -261,7 +261,7 @@ impl Trainer {
     /// Replaces all parameters by values in the order of [`Model::parameters`].
     ///
     /// # Errors
-    /// If the device fails.
+    /// Fails if the device fails.
     pub fn set_parameters(&mut self, values: &[f32]) -> Result<(), TrainError> {
         let tensor = HostTensor::from_f32([values.len()], values.to_vec())?;
         if self.engine.has(&Resident::Parameters) {
@@ -274,7 +274,7 @@ impl Trainer {
     /// Computes the metrics over all examples, of which each rank processes a part.
     ///
     /// # Errors
-    /// If there are no examples, they do not fit the model, or the device fails.
+    /// Fails if there are no examples, they do not fit the model, or the device fails.
     pub fn evaluate(&mut self, set: &Dataset, batch_size: usize) -> Result<Metrics, TrainError> {
         let measured = self.evaluate_while(set, batch_size, &mut |_, _| Ok(true))?;
         measured.ok_or(TrainError::Empty)
@@ -310,7 +310,7 @@ impl Trainer {
     /// [`Model::output_names`].
     ///
     /// # Errors
-    /// If the examples do not fit the model, or the device fails.
+    /// Fails if the examples do not fit the model, or the device fails.
     pub fn predict(
         &mut self,
         set: &Dataset,
@@ -332,6 +332,9 @@ impl Trainer {
     }
 
     /// Returns the model, with the weights that the device holds now.
+    ///
+    /// # Errors
+    /// Fails if the device fails.
     pub fn model(&mut self) -> Result<&mut Model, TrainError> {
         if self.engine.has(&Resident::Parameters) {
             let values = self.engine.read(&Resident::Parameters)?;
@@ -346,11 +349,17 @@ impl Trainer {
     }
 
     /// Returns the time spent by op since [`Trainer::enable_profile`].
+    ///
+    /// # Errors
+    /// Fails if the device fails.
     pub fn profile(&mut self) -> Result<Profile, TrainError> {
         Ok(self.engine.session().profile()?)
     }
 
     /// Returns the graph of a training step on a batch of `batch_size` examples, for inspection.
+    ///
+    /// # Errors
+    /// Fails if the model has no such step.
     pub fn training_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
         Ok(self.step_builder().graph(batch_size, Mode::Train, false)?.graph)
     }

@@ -57,6 +57,9 @@ impl TrainerState {
     /// Returns the state of a training that begins with the weights of a model and with the values
     /// that an optimizer of the same class kept until now; `kept` is `None` for a new optimizer.
     /// `seed` is that of [`Trainer::new`].
+    ///
+    /// # Errors
+    /// Fails if the tensor of a weight is missing or has another shape.
     pub fn beginning(
         model: &Model,
         optimizer: &Optimizer,
@@ -80,6 +83,9 @@ impl TrainerState {
 impl Trainer {
     /// Waits for everything queued, and returns the values that the optimizer keeps now; `None`
     /// before the first step.
+    ///
+    /// # Errors
+    /// Fails if the device fails.
     pub fn optimizer_state(&mut self) -> Result<Option<OptimizerState>, TrainError> {
         if self.step == 0 {
             return Ok(None);

@@ -66,6 +66,9 @@ fn weights_of(callback: usize) -> String {
 
 impl Trainer {
     /// Waits for everything queued, and returns the state from which another trainer can continue.
+    ///
+    /// # Errors
+    /// Fails if the device fails.
     pub fn state(&mut self) -> Result<TrainerState, TrainError> {
         let mut tensors = self.model()?.weights()?;
         let others = self.engine.state()?;
@@ -94,7 +97,7 @@ impl Trainer {
     /// Takes up a state; the next [`Trainer::fit`] continues from there.
     ///
     /// # Errors
-    /// If it is a state of another model, or the device fails.
+    /// Fails if it is a state of another model, or the device fails.
     pub fn restore(&mut self, state: TrainerState) -> Result<(), TrainError> {
         let TrainerState { tensors, seed, step, rate_factor, mut progress } = state;
         self.model.set_weights(&tensors)?;

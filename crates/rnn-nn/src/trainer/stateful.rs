@@ -10,10 +10,10 @@ fn is_state(name: &str) -> bool {
 }
 
 impl Model {
-    /// Returns true, if a layer begins each batch with the state in which the batch before ended.
+    /// Returns true if a layer begins each batch with the state in which the batch before ended.
     ///
     /// # Errors
-    /// If the layers do not fit together.
+    /// Fails if the layers do not fit together.
     pub fn is_stateful(&self) -> Result<bool, TrainError> {
         let (g, _) = self.example_graph(false, Precision::F32)?;
         let mut updated = g.nodes().iter().flat_map(|node| &node.operands.updates);

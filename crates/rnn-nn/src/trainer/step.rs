@@ -35,12 +35,12 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// True, if dropout acts.
+    /// True if dropout acts.
     fn trains(self) -> bool {
         matches!(self, Self::Train | Self::Share | Self::TrainMasks)
     }
 
-    /// True, if other ranks have parts of the batch.
+    /// True if other ranks have parts of the batch.
     fn shares(self) -> bool {
         matches!(self, Self::Share | Self::EvaluateShare)
     }

@@ -33,7 +33,7 @@ impl Trainer {
     ///
     ///
     /// # Errors
-    /// If the state is of another model, or the device fails.
+    /// Fails if the state is of another model, or the device fails.
     pub fn trace_not_finite(
         &self,
         device: &dyn Device,

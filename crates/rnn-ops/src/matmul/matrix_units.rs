@@ -47,6 +47,9 @@ pub fn iterations(terms: usize) -> u64 {
 ///
 /// Products of two half-precision factors are exact; sums differ from those of matmul.wgsl in their
 /// order alone.
+///
+/// # Errors
+/// Fails if the grid exceeds the device's limits.
 pub fn launch(product: &Product, parts: usize, limits: &Limits) -> Result<Option<Launch>, OpError> {
     let Extents { m, n, k } = product.extents;
     let halves = product.stored == [DType::F16, DType::F16, DType::F32];

@@ -103,6 +103,9 @@ pub struct Tiled {
 impl Tiled {
     /// Returns a launch of the entry point `entry` over tiles of the default size, with the other
     /// sizes as variants. A size is left out if the result fills less than half of its tile.
+    ///
+    /// # Errors
+    /// Fails if the grid exceeds WebGPU's limits.
     pub fn launch(self, shader: &'static Shader, entry: &'static str) -> Result<Launch, OpError> {
         let usual = Launch::new(shader, entry, self.grid(USUAL)?);
         // Skips tiles of which the result fills less than half.

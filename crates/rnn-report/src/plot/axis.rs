@@ -71,7 +71,7 @@ impl Axis {
 }
 
 impl Axis {
-    /// Returns the label of a tick.
+    /// Returns the label of a tick at the value `at`.
     pub fn tick(&self, at: f64) -> String {
         match self.names.get(at as usize) {
             Some(name) => name.clone(),

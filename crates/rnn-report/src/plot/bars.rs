@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::path::Path;
 
-/// A panel of bars in groups.
+/// A panel of bars in groups, for [`bars`].
 pub struct Bars {
     /// Heading of the panel.
     pub caption: &'static str,
@@ -20,7 +20,7 @@ const FILLED: f64 = 0.8;
 /// Draws bars to a PNG file, with a line at 1, of which the heights are multiples.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// Fails if the file cannot be written.
 pub fn bars(
     path: &Path,
     title: &str,

@@ -8,7 +8,7 @@ use super::axis::{Axis, padded};
 use super::canvas::{self, Panel, px};
 use super::style::Style;
 
-/// The metrics of one run after each epoch.
+/// The metrics of one run after each epoch, for [`curves`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
     /// Name of the run in the legend.
@@ -21,7 +21,7 @@ pub struct Series {
 /// `classes`, to a PNG file. Values that are not finite, as of a run that diverged, are left out.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// Fails if the file cannot be written.
 pub fn curves(
     path: &Path,
     title: &str,

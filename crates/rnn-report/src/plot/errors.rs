@@ -9,7 +9,7 @@ use std::path::Path;
 /// Draws the errors of predicted frames, in order, to a PNG file.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// Fails if the file cannot be written.
 pub fn error_curves(path: &Path, title: &str, errors: &[FrameError]) -> Result<()> {
     let panels = vec![
         panel("Binary cross-entropy", "BCE", errors, |e| e.bce),

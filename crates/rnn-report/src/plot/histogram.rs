@@ -13,7 +13,7 @@ use super::{BLUE, VERMILLION};
 /// the word for what they count.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// Fails if the file cannot be written.
 pub fn probability_histogram(
     path: &Path,
     title: &str,

@@ -4,7 +4,7 @@ use super::style::Style;
 use anyhow::Result;
 use std::path::Path;
 
-/// A panel of curves over one axis.
+/// A panel of curves over one axis, for [`lines`].
 pub struct LinePanel {
     /// The names of the horizontal and of the vertical axis.
     pub axes: (&'static str, &'static str),
@@ -16,7 +16,7 @@ pub struct LinePanel {
 /// is a straight line through the corner.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// Fails if the file cannot be written.
 pub fn lines(path: &Path, title: &str, names: &[&str], panels: &[LinePanel]) -> Result<()> {
     let legend: Vec<_> = names.iter().enumerate().map(|(i, &name)| (name, Style::of(i))).collect();
     canvas::save(path, title, &legend, panels.iter().map(panel).collect())

@@ -39,7 +39,7 @@ impl Style {
     /// single point is visible.
     ///
     /// # Errors
-    /// If the picture cannot be drawn.
+    /// Fails if the picture cannot be drawn.
     pub fn draw(
         self,
         chart: &mut Chart<'_, '_>,

@@ -34,7 +34,7 @@ const FRAME_TIME: Duration = Duration::from_millis(400);
 /// all of them, and the animation `film.gif` into a folder.
 ///
 /// # Errors
-/// If a file cannot be written.
+/// Fails if a file cannot be written.
 pub fn draw_video(folder: &Path, video: &Video) -> Result<()> {
     font::register()?;
     let mut pictures = Vec::new();

@@ -17,7 +17,7 @@ impl Board {
     /// epochs already done; what older files hold beyond them is removed.
     ///
     /// # Errors
-    /// If a file cannot be written.
+    /// Fails if a file cannot be written.
     pub fn create(folder: &Path, done: Option<[usize; 2]>) -> io::Result<Self> {
         let file = |name| {
             let folder = folder.join(name);
@@ -37,7 +37,7 @@ impl Board {
     /// they have a new point.
     ///
     /// # Errors
-    /// If a file cannot be written, as on a full disk.
+    /// Fails if a file cannot be written, as on a full disk.
     pub fn write(
         &mut self,
         event: &Event,

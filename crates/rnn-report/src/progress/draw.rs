@@ -16,7 +16,7 @@ const VALIDATION: Color = Color::Magenta;
 /// Columns below which the charts stand one above the other.
 const NARROW: u16 = 72;
 
-/// The figures that change with the time alone.
+/// The figures on the screen that change with the time alone, without events.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// Time since the training was first watched.
@@ -27,7 +27,7 @@ pub struct Clock {
     pub rate: f64,
 }
 
-/// Draws the whole screen. `ending` says that the training was asked to stop.
+/// Draws the whole screen into `frame`. `ending` is true if the training was asked to stop.
 pub fn draw(frame: &mut Frame<'_>, figures: &TrainingFigures, clock: Clock, ending: bool) {
     let rows = [
         Constraint::Length(1),

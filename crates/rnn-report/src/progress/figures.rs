@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Points of a curve beyond which neighbours are joined.
 const MOST_POINTS: usize = 2048;
 
-/// The progress of a training, from which every display takes its figures.
+/// The progress of a training so far, from which every display takes its figures.
 #[derive(Clone, Debug)]
 pub struct TrainingFigures {
     /// Name of the model and of its data.
@@ -67,7 +67,7 @@ impl From<&Config> for Watched {
     }
 }
 
-/// A mean over consecutive training steps.
+/// A mean over consecutive training steps, a point of a curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
     /// Time of the point in epochs, with a fraction.
@@ -153,12 +153,12 @@ impl TrainingFigures {
         self.training.push(point);
     }
 
-    /// Returns the number of steps of an epoch.
+    /// Returns the number of training steps of an epoch.
     pub fn steps(&self) -> usize {
         self.examples[0].div_ceil(self.batch_size.max(1))
     }
 
-    /// Returns the number of examples of the current epoch that were trained on.
+    /// Returns the number of examples of the current epoch that were trained on so far.
     pub fn done(&self) -> usize {
         (self.step * self.batch_size).min(self.examples[0])
     }
@@ -168,7 +168,7 @@ impl TrainingFigures {
         self.started.elapsed()
     }
 
-    /// Returns the training examples per second in the current epoch.
+    /// Returns the number of training examples per second in the current epoch.
     pub fn rate(&self) -> f64 {
         let before = self.origin.filter(|_| self.logs.is_empty()).map_or(0, |(_, before)| before);
         let done = self.done().saturating_sub(before);
@@ -201,7 +201,7 @@ impl TrainingFigures {
         }
     }
 
-    /// Returns the metrics of an epoch as a line.
+    /// Returns the metrics of an epoch as a line for people.
     pub fn summary(&self, log: &EpochLog) -> String {
         let validation = log.validation.map(|v| format!(", {}", self.describe("validation ", &v)));
         format!(

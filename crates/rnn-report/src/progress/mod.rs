@@ -22,7 +22,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The displays of a training.
+/// The choice of displays of a training.
 #[derive(Clone, Debug, Default)]
 pub struct WatchOptions {
     /// True to show live curves on the whole terminal; if standard output is none, lines are shown.
@@ -59,7 +59,7 @@ impl Progress for ShowProgress {
     }
 }
 
-/// A callback that displays one attempt at a training.
+/// A callback that displays one attempt at a training on all the chosen displays.
 pub struct Watch {
     figures: Shared,
     display: Display,
@@ -77,7 +77,7 @@ impl Watch {
     /// unless another one is asked for.
     ///
     /// # Errors
-    /// If the terminal cannot be drawn on, or TensorBoard's files cannot be written.
+    /// Fails if the terminal cannot be drawn on, or TensorBoard's files cannot be written.
     pub fn new(attempt: &Attempt<'_>, args: &WatchOptions, host: Arc<dyn Host>) -> Result<Self> {
         let &Attempt { config, examples, memory, folder: run, done } = attempt;
         let path = run.path();

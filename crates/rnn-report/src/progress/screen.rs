@@ -28,7 +28,7 @@ impl Screen {
     /// Ctrl-C.
     ///
     /// # Errors
-    /// If standard output is no terminal that can be drawn on.
+    /// Fails if standard output is no terminal that can be drawn on.
     pub fn start(figures: Shared, host: Arc<dyn Host>) -> io::Result<Self> {
         let _restored = host.at_end(Box::new(restore));
         SHOWN.store(true, Ordering::Relaxed);

@@ -45,7 +45,7 @@ impl Array {
     /// Returns the same examples with other extents.
     ///
     /// # Errors
-    /// If the number of examples, or that of elements, would change.
+    /// Fails if the number of examples, or that of elements, would change.
     pub fn reshape(self, shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();
         ensure!(
@@ -64,7 +64,7 @@ impl Array {
     /// read.
     ///
     /// # Errors
-    /// The error of `check` for examples in memory.
+    /// Fails with the error of `check` for examples in memory.
     pub fn checked(
         self,
         check: impl Fn(&HostTensor) -> Result<()> + Send + Sync + 'static,

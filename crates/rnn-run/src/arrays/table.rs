@@ -44,7 +44,7 @@ impl Table {
     /// names that are asked for.
     ///
     /// # Errors
-    /// If the file cannot be read, or is empty.
+    /// Fails if the file cannot be read, or is empty.
     pub fn open(path: &Path, asked: &ColumnChoice) -> Result<Self> {
         let asked = |cell: &&str| asked.target.iter().chain(&asked.features).any(|n| n == cell);
         Self::read_names(path, |cells| cells.iter().any(|c| number(c).is_none() && asked(c)))
@@ -54,7 +54,7 @@ impl Table {
     /// all of the names in `of`.
     ///
     /// # Errors
-    /// As [`Table::open`].
+    /// Fails as [`Table::open`].
     pub fn open_known(path: &Path, of: Option<&Columns>) -> Result<Self> {
         let known: &[String] = of.filter(|of| of.named).map_or(&[], |of| &of.all);
         let is_name = |cell: &&str| known.iter().any(|name| name == cell);
@@ -104,8 +104,8 @@ impl Table {
     /// Assigns the roles that a user asks for to the columns of the table.
     ///
     /// # Errors
-    /// If no target is named ([`RunError::NoTarget`]), a column is missing or named twice, or no
-    /// column is left to be an example.
+    /// Fails if no target is named ([`RunError::NoTarget`]), a column is missing or named twice, or
+    /// no column is left to be an example.
     pub fn choose(&self, asked: &ColumnChoice) -> Result<Columns> {
         if asked.target.is_empty() {
             return Err(self.without_target());
@@ -131,7 +131,7 @@ impl Table {
     /// order counts: that of all columns, or that of the features alone.
     ///
     /// # Errors
-    /// If a column is missing, or a cell is no number.
+    /// Fails if a column is missing, or a cell is no number.
     pub fn features(&self, of: &Columns) -> Result<HostTensor> {
         self.named_or_numbered(&of.features, of, true)
     }
@@ -140,7 +140,7 @@ impl Table {
     /// [`Table::features`].
     ///
     /// # Errors
-    /// If a column is missing, or a cell is no number.
+    /// Fails if a column is missing, or a cell is no number.
     pub fn targets(&self, of: &Columns) -> Result<HostTensor> {
         self.named_or_numbered(&of.targets, of, false)
     }
@@ -173,6 +173,9 @@ impl Table {
     }
 
     /// Reads all columns, as floats `[rows, columns]`, in the order of the file.
+    ///
+    /// # Errors
+    /// Fails if a cell is no number.
     pub fn all(&self) -> Result<HostTensor> {
         self.read(&(0..self.columns.len()).collect::<Vec<_>>())
     }

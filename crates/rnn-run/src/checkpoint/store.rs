@@ -27,7 +27,7 @@ impl Checkpoint {
     /// Returns the checkpoint as the bytes of a safetensors file.
     ///
     /// # Errors
-    /// If two tensors share a name.
+    /// Fails if two tensors share a name.
     pub fn to_bytes(self) -> Result<Vec<u8>> {
         let (tensors, metadata) = self.into_parts()?;
         Ok(checkpoint::to_bytes(tensors, &metadata)?)
@@ -36,7 +36,7 @@ impl Checkpoint {
     /// Parses the bytes that [`Checkpoint::to_bytes`] returned.
     ///
     /// # Errors
-    /// If they are no such bytes, or damaged.
+    /// Fails if they are no such bytes, or damaged.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let path = Path::new("the checkpoint of rank 0");
         Self::from_parts(path, checkpoint::parse(path, bytes)?)
@@ -98,7 +98,7 @@ impl Store {
     /// Marks the run as finished.
     ///
     /// # Errors
-    /// If the mark cannot be written.
+    /// Fails if the mark cannot be written.
     pub fn finish(&self) -> Result<()> {
         match self.has_any() {
             true => Ok(rnn_formats::write_atomically(&self.folder.join(FINISHED), |_| Ok(()))?),
@@ -113,6 +113,9 @@ impl Store {
 
     /// Prepares the folder for checkpoints: creates it, and removes the mark of a finished run and
     /// the files that writers left unfinished.
+    ///
+    /// # Errors
+    /// Fails if a file cannot be created or removed.
     pub fn begin(&self) -> Result<()> {
         let cannot = || format!("cannot prepare {}", self.folder.display());
         fs::create_dir_all(&self.folder).with_context(cannot)?;
@@ -128,7 +131,7 @@ impl Store {
     /// as the one with the smallest validation loss.
     ///
     /// # Errors
-    /// If it cannot be written; then all others are still there.
+    /// Fails if it cannot be written; then all others are still there.
     pub fn save(&self, checkpoint: Checkpoint, best: bool, keep: usize) -> Result<()> {
         let name = format!("step-{:08}.safetensors", checkpoint.state.step);
         let config = checkpoint.config.kept_in(&self.run);
@@ -152,7 +155,7 @@ impl Store {
     /// Reads the newest checkpoint that is sound. A damaged one is renamed, and the host is told.
     ///
     /// # Errors
-    /// If there is none, or a damaged one cannot be renamed.
+    /// Fails if there is none, or a damaged one cannot be renamed.
     pub fn newest(&self, host: &dyn Host) -> Result<Checkpoint> {
         let best = self.folder.join(BEST);
         let best = best.exists().then_some(best);

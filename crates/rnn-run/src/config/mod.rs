@@ -189,7 +189,7 @@ impl Config {
     /// Builds the model with its first weights, drawn from the seed.
     ///
     /// # Errors
-    /// If the examples are too short for the model, or its weights do not fit into memory.
+    /// Fails if the examples are too short for the model, or its weights do not fit into memory.
     pub fn model(&self) -> Result<Model> {
         match &self.task {
             Task::Builtin(task) => task.model(self.seed),
@@ -226,7 +226,7 @@ impl Config {
     /// Makes sure that a configuration read from a file is in range.
     ///
     /// # Errors
-    /// If a value is out of range; the message names it.
+    /// Fails if a value is out of range; the message names it.
     pub fn check(&self) -> Result<()> {
         ensure!((1..=MAX_BATCH).contains(&self.batch_size), "batch_size = {}", self.batch_size);
         ensure!((1..=MAX_RANKS).contains(&self.ranks), "ranks = {}", self.ranks);
@@ -250,7 +250,7 @@ impl Config {
     /// the precision of the run.
     ///
     /// # Errors
-    /// [`RunError::NoHalf`] if the device does not have that precision.
+    /// Fails with [`RunError::NoHalf`] if the device does not have that precision.
     pub fn trainer(&self, model: Model, device: &dyn Device) -> Result<Trainer> {
         let Compile { optimizer, losses } = self.compile();
         let trainer = trainer(model, device, (optimizer, self.seed), self.precision)?;
@@ -300,7 +300,7 @@ impl Config {
     /// the user's, each layer with its arguments and the layers that it is applied to.
     ///
     /// # Errors
-    /// If the model cannot be written as JSON.
+    /// Fails if the model cannot be written as JSON.
     pub fn facts(&self) -> Result<Value> {
         let mut facts = self.settings()?;
         // Each run stands under its name.
@@ -326,6 +326,9 @@ impl Config {
 
     /// Returns the settings that people are shown, as JSON, without the layers, which have a table
     /// of their own.
+    ///
+    /// # Errors
+    /// Fails if it cannot be written as JSON.
     pub fn settings(&self) -> Result<Value> {
         let mut settings = serde_json::to_value(self)?;
         if let Task::Custom(own) = &self.task {
@@ -350,7 +353,7 @@ pub fn check_precision(device: &dyn Device, precision: Precision) -> Result<()> 
 /// Returns a trainer in a precision that the device has. It is the one place that combines the two.
 ///
 /// # Errors
-/// As [`check_precision`].
+/// Fails as [`check_precision`].
 pub fn trainer(
     model: Model,
     device: &dyn Device,

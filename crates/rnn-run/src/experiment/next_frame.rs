@@ -32,6 +32,9 @@ fn prediction() -> rnn::nn::Conv<3> {
 /// Adds four ConvLSTM2D(40, 3 x 3) layers, each with a BatchNormalization, and a Conv3D(1, 3 x 3 x
 /// 3) with a sigmoid to an input of videos `[B, T, S, S, 1]`. The output has the same shape: the
 /// next frame for each frame.
+///
+/// # Errors
+/// Fails if the layers do not fit the input.
 pub fn model(mut model: Model, preset: Preset) -> Result<Model, ModelError> {
     for _ in 0..LAYERS {
         model = model.add(conv_lstm(preset))?.add(normalization(preset))?;
@@ -45,6 +48,9 @@ pub fn model(mut model: Model, preset: Preset) -> Result<Model, ModelError> {
 /// after the last frame of a video. Inputs: a frame `[B, 1, S, S, 1]` and the features of the frame
 /// before `[B, 1, S, S, 40]`. Outputs: predictions `[B, 2, S, S, 1]`, of which the second is the
 /// next frame, and the features of this frame `[B, 1, S, S, 40]`.
+///
+/// # Errors
+/// Fails if the layers do not fit the size.
 pub fn stepping(size: usize, preset: Preset) -> Result<Model, ModelError> {
     let mut model = Model::new(0);
     let frame = model.input(InputSpec::floats([1, size, size, 1]));

@@ -61,7 +61,7 @@ pub struct FitArgs {
 /// model has weights.
 ///
 /// # Errors
-/// If the model, the data or `fit.toml` cannot be read, or they do not fit together.
+/// Fails if the model, the data or `fit.toml` cannot be read, or they do not fit together.
 pub fn prepare(args: &FitArgs, host: &Arc<dyn Host>) -> Result<(Config, Option<TrainerState>)> {
     let options =
         args.fit.as_deref().map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
@@ -141,7 +141,7 @@ pub struct ArrayResults {
 /// of a table. `fit` is the path of a `fit.toml`, for a loss that the model does not say.
 ///
 /// # Errors
-/// If the model or the data cannot be read or do not fit together, or the device fails.
+/// Fails if the model or the data cannot be read or do not fit together, or the device fails.
 pub fn evaluate(
     model: &Path,
     (data, stream, asked): (&Path, bool, &ColumnChoice),

@@ -60,6 +60,9 @@ impl Default for FitOptions {
 
 impl FitOptions {
     /// Reads the `fit.toml` at `path` and checks its numbers.
+    ///
+    /// # Errors
+    /// Fails if it cannot be read, or says what is not supported.
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
@@ -93,7 +96,8 @@ impl FitOptions {
     /// Returns the losses and the optimizer: those of this file, else the model's own, else Adam.
     ///
     /// # Errors
-    /// [`RunError::NoLoss`] if no loss is given; otherwise if one of them is not supported.
+    /// Fails with [`RunError::NoLoss`] if no loss is given; otherwise if one of them is not
+    /// supported.
     pub fn compile(&self, model: &ModelFile) -> Result<Compile> {
         let mut wanted = match (&model.compile, &model.optimizer) {
             (Some(own), _) => own.to_json(Reader::Ours)?,

@@ -18,7 +18,7 @@ impl States {
     /// Reads whether a model is stateful, and the number of rows that its description fixes.
     ///
     /// # Errors
-    /// If the layers do not fit together.
+    /// Fails if the layers do not fit together.
     pub fn of(model: &Model, architecture: &Architecture) -> Result<Self> {
         Ok(Self { stateful: model.is_stateful()?, fixed: architecture.fixed_batch() })
     }
@@ -63,6 +63,9 @@ impl States {
 
 /// Returns the batch size in which a trained model works on `examples` examples: `asked`, or else
 /// as [`States::batch`] says.
+///
+/// # Errors
+/// Fails as [`States::check`].
 pub fn batch_for(
     file: &ModelFile,
     model: &Model,

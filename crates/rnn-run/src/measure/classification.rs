@@ -74,8 +74,7 @@ impl ClassificationReport {
     /// A sample is called positive where its probability exceeds [`THRESHOLD`]; NaN does not.
     ///
     /// # Panics
-    ///
-    /// If the slices differ in length.
+    /// Panics if the slices differ in length.
     pub fn from_predictions(probabilities: &[f32], labels: &[f32]) -> Self {
         assert_eq!(probabilities.len(), labels.len(), "one label for each probability");
 

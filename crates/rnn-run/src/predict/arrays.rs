@@ -39,6 +39,10 @@ pub struct Predicted {
 /// Predicts for every example of the arrays in `input` with the model at `model_path`, and writes
 /// the outputs to `output` (`.npy`) as they come. `progress` is called with the number of examples
 /// done and that of all examples; the host is told of warnings.
+///
+/// # Errors
+/// Fails if the model or the arrays cannot be read, they do not fit together, an output cannot be
+/// written, or the device fails.
 pub fn predict_arrays(
     model_path: &Path,
     ArrayFiles { input, output, stream, batch_size }: ArrayFiles<'_>,

@@ -13,7 +13,7 @@ use std::path::Path;
 /// Keras's `imdb_word_index.json`, for a run that does not hold the words of its reviews.
 ///
 /// # Errors
-/// If the run cannot be read or is not one on reviews, its words are not known
+/// Fails if the run cannot be read or is not one on reviews, its words are not known
 /// ([`RunError::NoWords`]), or they are known and `word_index` is given as well
 /// ([`RunError::HasWords`]).
 pub fn open_classifier(

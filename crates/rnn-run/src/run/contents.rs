@@ -48,6 +48,9 @@ pub enum Holds {
 
 impl Holds {
     /// Looks into a folder and returns the kind of its contents.
+    ///
+    /// # Errors
+    /// Fails with [`RunError::Unreadable`] if it is no folder, or cannot be read.
     pub fn of(folder: &Path) -> Result<Self> {
         let store = Store::of(folder);
         if store.is_unfinished() {
@@ -92,7 +95,8 @@ pub fn writes(name: &str) -> bool {
 /// its place.
 ///
 /// # Errors
-/// [`RunError::Occupied`] if a folder stands in the place of a file, or the other way around.
+/// Fails with [`RunError::Occupied`] if a folder stands in the place of a file, or the other way
+/// around.
 pub fn check_room(folder: &Path) -> Result<()> {
     let folders = ["checkpoints"].map(|name| (folder.join(name), true));
     let files = FILES.map(|name| (folder.join(name), false));
@@ -109,7 +113,7 @@ pub fn check_room(folder: &Path) -> Result<()> {
 /// Other files stay, and so do the TensorBoard curves of this process.
 ///
 /// # Errors
-/// If a file cannot be removed.
+/// Fails if a file cannot be removed.
 pub fn clear(folder: &Path) -> Result<()> {
     let cannot = || format!("cannot remove the run in {}", folder.display());
     let mut folders = Vec::new();
@@ -166,7 +170,7 @@ fn is_lock(entry: &DirEntry) -> bool {
         && entry.metadata().is_ok_and(|data| data.is_file() && data.len() == 0)
 }
 
-/// Returns true, if a process that died before its first checkpoint may have left it.
+/// Returns true if a process that died before its first checkpoint may have left it.
 fn is_left(entry: &DirEntry) -> bool {
     let all = |folder: &Path, ours: &dyn Fn(&DirEntry) -> bool| {
         entries(folder).is_ok_and(|entries| entries.iter().all(ours))
@@ -184,7 +188,7 @@ fn is_left(entry: &DirEntry) -> bool {
     }
 }
 
-/// Returns true, if a writer that died left it: see `rnn_formats::AtomicFile` and `plot::output`.
+/// Returns true if a writer that died left it: see `rnn_formats::AtomicFile` and `plot::output`.
 fn is_temporary(name: &str) -> bool {
     name.starts_with(".rnn-") && name.ends_with(".tmp") || name.starts_with(".picture-")
 }
@@ -206,7 +210,7 @@ fn of_board(name: &str) -> Option<&str> {
     (parts.next()? == "rnn-gpu").then(|| parts.next())?
 }
 
-/// Returns true, if it holds curves that another process has written.
+/// Returns true if it holds curves that another process has written.
 fn is_board(name: &str) -> bool {
     of_board(name).is_some_and(|process| !is_this_process(process))
 }

@@ -31,7 +31,7 @@ impl RunFolder {
     /// be lost.
     ///
     /// # Errors
-    /// [`RunError::Unwritable`] if it cannot be created or written.
+    /// Fails with [`RunError::Unwritable`] if it cannot be created or written.
     pub fn create(path: &Path) -> Result<Self> {
         let unwritable = |source| RunError::Unwritable { folder: path.to_owned(), source };
         fs::create_dir_all(path).map_err(unwritable)?;
@@ -42,7 +42,7 @@ impl RunFolder {
     /// Checks that a run may begin in a folder, as [`RunFolder::check`] does, and creates it.
     ///
     /// # Errors
-    /// Those of [`RunFolder::check`] and [`RunFolder::create`].
+    /// Fails with those of [`RunFolder::check`] and [`RunFolder::create`].
     pub fn begin(path: &Path, overwrite: bool) -> Result<Self> {
         Self::check(path, overwrite)?;
         Self::create(path)
@@ -71,7 +71,7 @@ impl RunFolder {
     /// Makes sure that the folder, which is locked, does not hold a run that can be resumed.
     ///
     /// # Errors
-    /// [`RunError::HoldsUnfinished`] if it does.
+    /// Fails with [`RunError::HoldsUnfinished`] if it does.
     pub fn check_unfinished(&self) -> Result<()> {
         ensure!(
             !Store::of(&self.0).is_unfinished(),
@@ -91,7 +91,7 @@ impl RunFolder {
     /// `model.json`, and last `config.json`, which marks the run as finished.
     ///
     /// # Errors
-    /// If a file cannot be written.
+    /// Fails if a file cannot be written.
     pub fn save(&self, config: &Config, trainer: &mut Trainer) -> Result<()> {
         let mark = self.file("config.json");
         if mark.exists() {
@@ -108,8 +108,8 @@ impl RunFolder {
     /// Opens the folder of a finished run and reads its configuration.
     ///
     /// # Errors
-    /// [`RunError::Unfinished`] or [`RunError::Imported`] if it holds such a model; otherwise if it
-    /// has no readable `config.json`.
+    /// Fails with [`RunError::Unfinished`] or [`RunError::Imported`] if it holds such a model;
+    /// otherwise if it has no readable `config.json`.
     pub fn open(path: &Path) -> Result<(Self, Config)> {
         let file = path.join("config.json");
         let text = match fs::read_to_string(&file) {
@@ -140,6 +140,9 @@ impl RunFolder {
     }
 
     /// Returns the path of the subfolder `name`, which is created if need be.
+    ///
+    /// # Errors
+    /// Fails if it cannot be created.
     pub fn subfolder(&self, name: &str) -> Result<PathBuf> {
         let path = self.0.join(name);
         fs::create_dir_all(&path)
@@ -150,7 +153,7 @@ impl RunFolder {
     /// Loads the weights of the run into a model.
     ///
     /// # Errors
-    /// If the file is missing, damaged, or of another model.
+    /// Fails if the file is missing, damaged, or of another model.
     pub fn load_weights(&self, model: &mut Model) -> Result<()> {
         let (weights, _) = safetensors::load(&self.file(model_file::WEIGHTS))?;
         Ok(model.set_weights(&weights)?)
@@ -160,7 +163,7 @@ impl RunFolder {
     /// found in text; or removes that of an earlier run if no words are known.
     ///
     /// # Errors
-    /// If the file cannot be written or removed.
+    /// Fails if the file cannot be written or removed.
     pub fn save_vocabulary(&self, vocabulary: Option<&Vocabulary>) -> Result<()> {
         let file = self.file("vocabulary.json");
         match vocabulary {
@@ -172,6 +175,9 @@ impl RunFolder {
     }
 
     /// Reads the words that the model knows; `None` if the run has no `vocabulary.json`.
+    ///
+    /// # Errors
+    /// Fails if the file is damaged.
     pub fn vocabulary(&self) -> Result<Option<Vocabulary>> {
         let there = self.file("vocabulary.json").exists();
         there.then(|| self.read_json("vocabulary.json")).transpose()
@@ -180,7 +186,7 @@ impl RunFolder {
     /// Writes the metrics of each epoch as `history.csv` and `history.json`.
     ///
     /// # Errors
-    /// If a file cannot be written.
+    /// Fails if a file cannot be written.
     pub fn save_history(&self, history: &History) -> Result<()> {
         self.write_text("history.json", &serde_json::to_string_pretty(history)?)?;
         let lines: String = history.epochs.iter().map(EpochLog::csv).collect();
@@ -191,7 +197,7 @@ impl RunFolder {
     /// resumed training appends to them. The path is relative to the run if it lies inside.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// Fails if the file cannot be written.
     pub fn save_curves_folder(&self, folder: &Path) -> Result<()> {
         let place = match folder.strip_prefix(&self.0) {
             Ok(inside) => inside.to_owned(),
@@ -201,6 +207,9 @@ impl RunFolder {
     }
 
     /// Reads the path of the folder of the run's TensorBoard curves; `None` if it has none.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read.
     pub fn curves_folder(&self) -> Result<Option<PathBuf>> {
         let file = self.file(contents::CURVES_NOTE);
         if !file.exists() {
@@ -214,7 +223,7 @@ impl RunFolder {
     /// Writes `results.json` and `report.json`; the history has files of its own.
     ///
     /// # Errors
-    /// If a file cannot be written.
+    /// Fails if a file cannot be written.
     pub fn save_result(&self, RunResult { results, measured, .. }: &RunResult) -> Result<()> {
         self.write_text("results.json", &serde_json::to_string_pretty(results)?)?;
         self.write_text("report.json", &serde_json::to_string_pretty(measured)?)
@@ -223,7 +232,7 @@ impl RunFolder {
     /// Reads history, results and measurements of the run.
     ///
     /// # Errors
-    /// If the run has not been measured, or a file is damaged.
+    /// Fails if the run has not been measured, or a file is damaged.
     pub fn result(&self) -> Result<RunResult> {
         Ok(RunResult {
             history: self.history()?,
@@ -235,7 +244,7 @@ impl RunFolder {
     /// Reads the metrics of the run at its end.
     ///
     /// # Errors
-    /// If the run has not been evaluated, or the file is damaged.
+    /// Fails if the run has not been evaluated, or the file is damaged.
     pub fn results(&self) -> Result<Results> {
         self.read_json("results.json")
     }
@@ -243,7 +252,7 @@ impl RunFolder {
     /// Reads the metrics of each epoch.
     ///
     /// # Errors
-    /// If the run has no history, or the file is damaged.
+    /// Fails if the run has no history, or the file is damaged.
     pub fn history(&self) -> Result<History> {
         self.read_json("history.json")
     }
@@ -251,7 +260,7 @@ impl RunFolder {
     /// Reads the further measurements of the run; runs of earlier versions have none.
     ///
     /// # Errors
-    /// If the file is damaged.
+    /// Fails if the file is damaged.
     pub fn measured(&self) -> Result<Measured> {
         match self.file("report.json").exists() {
             true => self.read_json("report.json"),
@@ -262,7 +271,7 @@ impl RunFolder {
     /// Returns the numbers of the videos that were rolled out, in ascending order.
     ///
     /// # Errors
-    /// If the folder cannot be read.
+    /// Fails if the folder cannot be read.
     pub fn rollouts(&self) -> Result<Vec<usize>> {
         let entries = fs::read_dir(&self.0)
             .with_context(|| format!("cannot read the folder {}", self.0.display()))?;
@@ -286,7 +295,7 @@ impl RunFolder {
     /// Writes a text file into the folder, atomically.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// Fails if the file cannot be written.
     pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
         Ok(write_atomically(&self.file(name), |file| file.write_all(text.as_bytes()))?)
     }

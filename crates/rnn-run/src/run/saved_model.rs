@@ -37,7 +37,7 @@ impl SavedModel {
     /// of a file are not used.
     ///
     /// # Errors
-    /// If it cannot be read, or describes what is not supported.
+    /// Fails if it cannot be read, or describes what is not supported.
     pub fn open(path: &Path, host: &Arc<dyn Host>) -> Result<Self> {
         let cannot = || format!("cannot use {}", path.display());
         let Trained { precision, columns } = match path.join("config.json") {
@@ -54,7 +54,7 @@ impl SavedModel {
     /// Returns a trainer that predicts and evaluates with `model`, in the precision of the run.
     ///
     /// # Errors
-    /// [`crate::error::RunError::NoHalf`] if the device does not have that precision.
+    /// Fails with [`crate::error::RunError::NoHalf`] if the device does not have that precision.
     pub fn trainer(
         &self,
         model: Model,

@@ -47,6 +47,9 @@ impl SplitArrays {
     }
 
     /// Reads the inputs of the part with this suffix, such as `_train`.
+    ///
+    /// # Errors
+    /// Fails if an array is missing, or its elements are of another kind.
     pub fn read(
         arrays: &mut Arrays,
         suffix: &'static str,
@@ -61,7 +64,7 @@ impl SplitArrays {
     /// some.
     ///
     /// # Errors
-    /// If an array is missing, or does not fit the model's output.
+    /// Fails if an array is missing, or does not fit the model's output.
     pub fn with_labels(
         self,
         arrays: &mut Arrays,
@@ -101,6 +104,9 @@ fn inputs<'a>(
 }
 
 /// Returns the extents of one training example for each input, without the axis of examples.
+///
+/// # Errors
+/// Fails if an array is missing, or cannot be read.
 pub fn samples(arrays: &mut Arrays, architecture: &Architecture) -> Result<Vec<Vec<usize>>> {
     let all = inputs(architecture, "_train");
     all.map(|(names, input)| arrays.sample(&borrowed(&names), input)).collect()
@@ -110,7 +116,7 @@ pub fn samples(arrays: &mut Arrays, architecture: &Architecture) -> Result<Vec<V
 /// validate.
 ///
 /// # Errors
-/// If they cannot be read or do not fit the model.
+/// Fails if they cannot be read or do not fit the model.
 pub fn splits(own: &CustomTask, model: &Model) -> Result<Splits> {
     let CustomTask { arrays, stream, validation, class_weights, model: described, columns, .. } =
         own;

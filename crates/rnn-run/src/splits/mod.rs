@@ -36,6 +36,9 @@ pub struct Splits {
 impl Splits {
     /// Returns the fingerprint of the examples to train on, which tells them from others: 16
     /// hexadecimal digits.
+    ///
+    /// # Errors
+    /// Fails if the examples cannot be read.
     pub fn fingerprint(&self) -> Result<String> {
         Ok(format!("{:016x}", self.train.fingerprint()?))
     }
@@ -53,7 +56,7 @@ impl Splits {
 /// been trained; new runs make their own.
 ///
 /// # Errors
-/// If the data cannot be read, is not in one of the layouts, or does not fit the model.
+/// Fails if the data cannot be read, is not in one of the layouts, or does not fit the model.
 pub fn load(config: &Config, model: &Model, vocabulary: Option<Vocabulary>) -> Result<Splits> {
     let sets = match &config.task {
         Task::Custom(own) => arrays::splits(own, model)?,

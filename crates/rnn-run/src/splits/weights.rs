@@ -28,8 +28,8 @@ fn of_outputs(arrays: &Arrays, suffix: &str, outputs: &[&str]) -> Vec<String> {
 /// for all outputs, or one for each output, which is ones if the file has none for it.
 ///
 /// # Errors
-/// If an array does not fit the shape of an output, or there are both an array for all outputs and
-/// one for a single output.
+/// Fails if an array does not fit the shape of an output, or there are both an array for all
+/// outputs and one for a single output.
 pub fn read(
     arrays: &mut Arrays,
     suffix: &str,

@@ -13,7 +13,7 @@ pub struct Keeper<'a> {
     data: String,
     every: Every,
     keep: usize,
-    /// True, if the contents of the folder belong to this run alone.
+    /// True if the contents of the folder belong to this run alone.
     ours: bool,
     begun: bool,
     last: Instant,
@@ -55,7 +55,7 @@ impl<'a> Keeper<'a> {
     /// Removes an earlier run from the folder, once there is something to write in its place.
     ///
     /// # Errors
-    /// If a file cannot be removed.
+    /// Fails if a file cannot be removed.
     pub fn clear(&mut self) -> anyhow::Result<()> {
         if !self.ours {
             contents::clear(self.store.run())?;
@@ -102,7 +102,7 @@ impl Checkpoints for Keeper<'_> {
     }
 }
 
-/// Returns true, if no epoch before the last had a smaller validation loss.
+/// Returns true if no epoch before the last had a smaller validation loss.
 fn last_is_best(history: &History) -> bool {
     let loss = |epoch: &rnn::nn::EpochLog| epoch.validation.unwrap_or(epoch.train).loss;
     match history.epochs.split_last() {

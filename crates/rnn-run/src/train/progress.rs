@@ -11,7 +11,7 @@ pub trait Progress {
     /// Begins to show an attempt at a training, which ends when what this returns is dropped.
     ///
     /// # Errors
-    /// If it cannot be shown.
+    /// Fails if it cannot be shown.
     fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Box<dyn Callback>>;
 }
 

@@ -80,7 +80,7 @@ impl fmt::Display for Recovery {
     }
 }
 
-/// Returns true, if a device that is opened again may succeed: one that refuses a command will not.
+/// Returns true if a device that is opened again may succeed: one that refuses a command will not.
 fn may_recover(error: &DeviceError) -> bool {
     matches!(error, DeviceError::Lost { .. } | DeviceError::OutOfMemory { .. })
 }

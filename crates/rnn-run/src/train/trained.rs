@@ -22,7 +22,7 @@ impl Trained {
     /// Marks the run as finished, so that it is not resumed.
     ///
     /// # Errors
-    /// If the mark cannot be written.
+    /// Fails if the mark cannot be written.
     pub fn finish(self) -> Result<()> {
         self.store.finish()
     }

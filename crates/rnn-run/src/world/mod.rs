@@ -23,8 +23,8 @@ pub trait World: Communicator {
 /// Joins the processes that the MPI launcher has started with this one.
 ///
 /// # Errors
-/// If MPI is in use already; [`crate::error::RunError::NoMpi`] if this program was built without
-/// it.
+/// Fails if MPI is in use already; [`crate::error::RunError::NoMpi`] if this program was built
+/// without it.
 #[cfg(feature = "mpi")]
 pub fn join() -> Result<Rc<dyn World>> {
     Ok(Rc::new(mpi::Mpi::join()?))
@@ -33,8 +33,8 @@ pub fn join() -> Result<Rc<dyn World>> {
 /// Joins the processes that the MPI launcher has started with this one.
 ///
 /// # Errors
-/// If MPI is in use already; [`crate::error::RunError::NoMpi`] if this program was built without
-/// it.
+/// Fails if MPI is in use already; [`crate::error::RunError::NoMpi`] if this program was built
+/// without it.
 #[cfg(not(feature = "mpi"))]
 pub fn join() -> Result<Rc<dyn World>> {
     Err(crate::error::RunError::NoMpi.into())
@@ -43,7 +43,7 @@ pub fn join() -> Result<Rc<dyn World>> {
 /// Has the other ranks train from here on.
 ///
 /// # Errors
-/// If the checkpoint cannot be written as bytes.
+/// Fails if the checkpoint cannot be written as bytes.
 pub(crate) fn send(world: &dyn World, checkpoint: Checkpoint) -> Result<()> {
     world.broadcast(checkpoint.to_bytes()?);
     Ok(())

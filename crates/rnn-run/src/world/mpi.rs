@@ -22,7 +22,7 @@ impl Mpi {
     /// Initializes MPI for calls from this thread.
     ///
     /// # Errors
-    /// If MPI is in use already.
+    /// Fails if MPI is in use already.
     pub fn join() -> Result<Self> {
         // Other threads compute, but do not call MPI.
         let joined = initialize_with_threading(Threading::Funneled);

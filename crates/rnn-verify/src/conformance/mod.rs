@@ -10,7 +10,7 @@ use rnn_ops::{Assign, Binary};
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-/// One rule of the contract of devices, with the check of it.
+/// One rule of the contract of devices, with the check that a device keeps it.
 pub struct ConformanceCheck {
     /// The rule in words.
     pub name: &'static str,
@@ -21,7 +21,7 @@ impl ConformanceCheck {
     /// Checks that a device keeps the rule.
     ///
     /// # Errors
-    /// A sentence about what the device did instead.
+    /// Fails with a sentence for people about what the device did instead.
     pub fn run(&self, device: &dyn Device) -> Result<(), String> {
         (self.check)(device).map_err(|broken| broken.0)
     }

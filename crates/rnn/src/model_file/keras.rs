@@ -38,7 +38,7 @@ pub fn in_keras_order<'a>(architecture: &Architecture, model: &'a Model) -> Vec<
 /// Returns the weights of a file by the names that they have in the model.
 ///
 /// # Errors
-/// If a variable is missing or has another shape.
+/// Fails if a variable is missing or has another shape.
 pub fn weights(
     file: &KerasFile,
     architecture: &Architecture,
@@ -143,6 +143,9 @@ impl Place<'_> {
 
 /// Returns the contents of a Keras file of a model with its weights. `config` is Keras's
 /// description of the model.
+///
+/// # Errors
+/// Fails if Keras has no counterpart of a layer.
 pub fn file(
     format: Format,
     architecture: &Architecture,

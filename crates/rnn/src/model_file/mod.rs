@@ -64,7 +64,8 @@ impl ModelFile {
     /// Opens a folder that [`save`] wrote, or a file: `.keras`, `.h5`, `.json` or `.toml`.
     ///
     /// # Errors
-    /// [`ModelFileError`] if it cannot be read, or describes something that is not supported.
+    /// Fails with [`ModelFileError`] if it cannot be read, or describes something that is not
+    /// supported.
     pub fn open(path: &Path) -> Result<Self> {
         Self::open_with(path, Arc::new(|_| {}))
     }
@@ -73,7 +74,7 @@ impl ModelFile {
     /// not used.
     ///
     /// # Errors
-    /// As [`ModelFile::open`].
+    /// Fails as [`ModelFile::open`].
     pub fn open_with(path: &Path, tell: Tell) -> Result<Self> {
         let open = || {
             if path.is_dir() {
@@ -104,7 +105,7 @@ impl ModelFile {
     /// Opens the weights in a folder without a [`MODEL_JSON`], for a model that is known.
     ///
     /// # Errors
-    /// If they cannot be read.
+    /// Fails if they cannot be read.
     pub fn in_folder(
         path: &Path,
         architecture: Architecture,
@@ -170,7 +171,7 @@ impl ModelFile {
     /// drawn from `seed`. Without `samples`, open extents are replaced by an arbitrary number.
     ///
     /// # Errors
-    /// If the extents or the weights do not fit the layers.
+    /// Fails if the extents or the weights do not fit the layers.
     pub fn model(&self, samples: Option<&[&[usize]]>, seed: u64) -> Result<Model> {
         let architecture = self.architecture.clone();
         let architecture = match samples {
@@ -192,6 +193,9 @@ impl ModelFile {
 
     /// Returns the table that Keras prints of the model as text: the layers, their output shapes
     /// and numbers of parameters. Open extents are shown as None.
+    ///
+    /// # Errors
+    /// Fails if layers or weights do not fit.
     pub fn summary(&self) -> Result<String> {
         self.model(None, 1)?;
         Ok(self.architecture.summary()?)
@@ -201,7 +205,7 @@ impl ModelFile {
     /// is what [`ModelFile::model`] returned.
     ///
     /// # Errors
-    /// If the file in a folder is damaged.
+    /// Fails if the file in a folder is damaged.
     pub fn optimizer_state(&self, model: &Model) -> Result<Option<OptimizerState>> {
         match (&self.weights, &self.compile) {
             (Weights::Folder(folder, _), _) => optimizer::load(folder),
@@ -224,7 +228,7 @@ impl ModelFile {
     /// Builds the trained model with the extents of its description, none of which may be open.
     ///
     /// # Errors
-    /// If an extent is open, or there are no weights.
+    /// Fails if an extent is open, or there are no weights.
     pub fn closed_model(&self) -> Result<Model> {
         let inputs = self.architecture.inputs().iter();
         let extents = inputs.map(|input| input.batch_shape.iter().skip(1).copied().collect());
@@ -236,7 +240,7 @@ impl ModelFile {
     /// Builds the model as [`ModelFile::model`] does, and requires that the file holds its weights.
     ///
     /// # Errors
-    /// As [`ModelFile::model`], and [`ModelFileError::NoWeights`] if there are none.
+    /// Fails as [`ModelFile::model`], and [`ModelFileError::NoWeights`] if there are none.
     pub fn trained_model(&self, samples: Option<&[&[usize]]>) -> Result<Model> {
         match self.has_weights() {
             true => self.model(samples, 0),
@@ -249,7 +253,7 @@ impl ModelFile {
 /// dialect of `reader`.
 ///
 /// # Errors
-/// If the reader has no counterpart of a layer or an argument.
+/// Fails if the reader has no counterpart of a layer or an argument.
 pub fn to_json(
     architecture: &Architecture,
     compile: Option<&Compile>,
@@ -266,7 +270,7 @@ pub fn to_json(
 /// `model.json`, which marks them as complete.
 ///
 /// # Errors
-/// If a file cannot be written.
+/// Fails if a file cannot be written.
 pub fn save(
     folder: &Path,
     architecture: &Architecture,
@@ -282,12 +286,18 @@ pub fn save(
 }
 
 /// Writes the weights of a model to the file `path` as safetensors, named by layer and weight.
+///
+/// # Errors
+/// Fails if the file cannot be written.
 pub fn save_weights(path: &Path, model: &Model) -> Result<()> {
     let metadata = BTreeMap::from([("format".to_owned(), "rnn-gpu".to_owned())]);
     Ok(safetensors::save(path, &model.weights()?, &metadata)?)
 }
 
 /// Writes a model to the file `path` in one of the formats of Keras 3.
+///
+/// # Errors
+/// Fails if Keras has no counterpart of a layer or an argument, or the file cannot be written.
 pub fn save_keras(file: &ModelFile, format: Format, path: &Path) -> Result<()> {
     let model = file.trained_model(None)?;
     let config = to_json(&file.architecture, None, Reader::Keras)?;

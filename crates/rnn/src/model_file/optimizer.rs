@@ -16,7 +16,7 @@ const FILE: &str = "optimizer.safetensors";
 /// Writes the state of an optimizer into a folder; without one, an earlier one is removed.
 ///
 /// # Errors
-/// If the file cannot be written or removed.
+/// Fails if the file cannot be written or removed.
 pub fn save(folder: &Path, state: Option<&OptimizerState>) -> Result<()> {
     let path = folder.join(FILE);
     let Some(OptimizerState { optimizer, step, slots }) = state else {
@@ -32,6 +32,9 @@ pub fn save(folder: &Path, state: Option<&OptimizerState>) -> Result<()> {
 }
 
 /// Reads the state of an optimizer from a folder; `None` if there is none.
+///
+/// # Errors
+/// Fails if the file is damaged.
 pub fn load(folder: &Path) -> Result<Option<OptimizerState>> {
     let path = folder.join(FILE);
     if !path.exists() {
@@ -85,7 +88,7 @@ impl<'a> Layout<'a> {
 /// step.
 ///
 /// # Errors
-/// If its variables are not those of such an optimizer of such a model.
+/// Fails if its variables are not those of such an optimizer of such a model.
 pub fn of_keras(
     file: &KerasFile,
     architecture: &Architecture,
@@ -126,7 +129,7 @@ pub fn of_keras(
 /// Returns the variables of an optimizer for a `.keras` file.
 ///
 /// # Errors
-/// If a part of the state is missing.
+/// Fails if a part of the state is missing.
 pub fn for_keras(
     (architecture, model): (&Architecture, &Model),
     optimizer: &Optimizer,

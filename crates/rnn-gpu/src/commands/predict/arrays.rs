@@ -27,7 +27,7 @@ pub struct ArrayInput {
 /// Predicts for every example of `input` and writes the outputs to `output`, with a progress bar.
 ///
 /// # Errors
-/// If the model or the arrays cannot be read, do not fit together, or the device fails.
+/// Fails if the model or the arrays cannot be read, do not fit together, or the device fails.
 pub fn predict(
     model: &Path,
     args: &ArrayInput,
@@ -55,7 +55,7 @@ pub fn predict(
 }
 
 impl ArrayInput {
-    /// Returns the paths of inputs and outputs, if they are given.
+    /// Returns the paths of inputs and outputs; `None` if arrays are not what is predicted for.
     pub fn files(&self) -> Option<(&Path, &Path)> {
         Some((self.input.as_deref()?, self.output.as_deref()?))
     }

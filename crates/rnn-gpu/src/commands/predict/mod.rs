@@ -27,7 +27,7 @@ pub struct PredictArgs {
 /// Predicts for text or arrays, and prints or writes the predictions.
 ///
 /// # Errors
-/// If the model cannot be read, does not take such an input, or the device fails.
+/// Fails if the model cannot be read, does not take such an input, or the device fails.
 pub fn run(args: &PredictArgs) -> Result<()> {
     let files = args.arrays.files();
     ensure!(

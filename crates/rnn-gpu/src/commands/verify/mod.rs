@@ -54,7 +54,7 @@ impl VerifyArgs {
 /// a table. Progress and failures go to standard error.
 ///
 /// # Errors
-/// If a check fails, nothing has the name asked for, or the report cannot be written.
+/// Fails if a check fails, nothing has the name asked for, or the report cannot be written.
 pub fn run(args: &VerifyArgs) -> Result<()> {
     let devices = match &args.device {
         Some(choice) => vec![open_device(choice)?.0],

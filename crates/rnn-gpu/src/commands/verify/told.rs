@@ -16,13 +16,13 @@ pub struct Told {
 }
 
 impl Told {
-    /// Begins to display; `verbose` says that passed checks are shown as well.
+    /// Creates the display; `verbose` is true to show passed checks as well.
     pub fn new(verbose: bool) -> Self {
         let bar = std::io::stderr().is_terminal().then(bar);
         Self { verbose, bar, last: Instant::now() }
     }
 
-    /// Shows an event of the verification.
+    /// Shows an event of the verification: moves the progress line, and prints a check that failed.
     pub fn show(&mut self, event: &Event<'_>) {
         match event {
             Event::Begins { done, total, what } => match &self.bar {
@@ -50,7 +50,7 @@ impl Told {
         }
     }
 
-    /// Removes the progress line.
+    /// Removes the progress line from the terminal.
     pub fn end(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
