@@ -77,7 +77,7 @@ impl Rng {
         f64::from(self.next_u32() >> 8) / f64::from(1u32 << 24)
     }
 
-    /// Returns a uniform number in [low, high).
+    /// Returns a uniform number in [low, high), of 24 random bits.
     pub fn uniform_in(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.uniform()
     }

@@ -42,7 +42,7 @@ impl Shape {
         self.0.split_last().map_or(1, |(_, rest)| rest.iter().product())
     }
 
-    /// Returns the shape with `last` in place of its last extent.
+    /// Returns the shape with `last` in place of its last extent; `[last]` for a scalar.
     pub fn with_last(&self, last: usize) -> Self {
         let mut dims = self.0.clone();
         match dims.last_mut() {

@@ -116,7 +116,7 @@ impl HostTensor {
         Ok(Self { shape, data })
     }
 
-    /// Creates a tensor of zeros.
+    /// Creates a tensor of zeros; half precision is widened to floats, as always on the host.
     pub fn zeros(shape: impl Into<Shape>, dtype: DType) -> Self {
         let shape = shape.into();
         let data = match dtype {
@@ -131,7 +131,7 @@ impl HostTensor {
         Self { shape: Shape::default(), data: Data::F32(vec![value]) }
     }
 
-    /// Returns the shape.
+    /// Returns the shape: the extents, slowest-varying axis first.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }

@@ -102,7 +102,7 @@ impl Memory {
         &mut self.areas[place.area][place.offset..place.offset + place.len]
     }
 
-    /// Copies a range to another of the same length.
+    /// Copies the elements of a range to another range of the same length.
     pub fn copy(&mut self, from: MemoryRange, to: MemoryRange) {
         let elements = self.bits(from).to_vec();
         self.bits_mut(to).copy_from_slice(&elements);

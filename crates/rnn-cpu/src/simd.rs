@@ -51,7 +51,7 @@ pub fn store_whole<S: Simd>(to: &mut [f32], vector: S::f32s) {
     bytemuck::cast_slice_mut(&mut to[..S::F32_LANES])[0] = vector;
 }
 
-/// Stores as many elements of a vector as the slice has.
+/// Stores the first elements of a vector to a slice, as many as the slice has.
 #[inline(always)]
 pub fn store<S: Simd>(simd: S, to: &mut [f32], vector: S::f32s) {
     if to.len() == S::F32_LANES {

@@ -88,7 +88,8 @@ impl RawReviews {
         Ok(Self { train, test })
     }
 
-    /// Returns training and test reviews, shuffled and indexed as Keras's `load_data` does.
+    /// Returns training and test reviews, shuffled and turned into token ids as Keras's `load_data`
+    /// does with these options (keras/src/datasets/imdb.py).
     pub fn load(self, options: &LoadOptions) -> (Reviews, Reviews) {
         // One stream shuffles both, one after the other.
         let mut rng = Mt19937::new(options.seed);

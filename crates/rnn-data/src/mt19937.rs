@@ -52,7 +52,7 @@ impl Mt19937 {
         }
     }
 
-    /// Shuffles in place with the same result as `RandomState.shuffle`.
+    /// Shuffles the slice in place, with the same result as NumPy's `RandomState.shuffle`.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.up_to(i as u32) as usize);

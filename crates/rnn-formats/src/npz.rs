@@ -77,7 +77,7 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "no arrays".into() } else { names.join(", ") }
 }
 
-/// An open `.npz` archive.
+/// An open `.npz` archive, whose arrays are read by name.
 pub struct Npz<R> {
     archive: ZipArchive<R>,
     origin: String,
@@ -139,11 +139,7 @@ impl<R: Read + Seek> Npz<R> {
         names.filter_map(|name| name.strip_suffix(".npy")).map(str::to_owned).collect()
     }
 
-    /// Reads the array `name` (without the `.npy`).
-    ///
-    /// # Errors
-    /// Fails with [`NpzError`] if there is no such array, or it is damaged, too large or of an
-    /// unsupported element type.
+    /// Reads the array `name` (without the `.npy`) into memory.
     pub fn read(&mut self, name: &str) -> Result<NpyArray, NpzError> {
         let bytes = self.unpack(name, MAX_ARRAY_BYTES + 1)?;
         if bytes.len() as u64 > MAX_ARRAY_BYTES {

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 /// The header key under which the format keeps free-form strings.
 const METADATA: &str = "__metadata__";
 
-/// The contents of a file: the tensors with their names, in the order of the file, and the
-/// metadata.
+/// The contents of a safetensors file: the tensors with their names, in the order of the file, and
+/// the metadata by key.
 pub type Loaded = (Vec<(String, HostTensor)>, BTreeMap<String, String>);
 
 /// The reason why a safetensors file could not be written or read.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug)]
 pub struct Process;
 
-/// Returns [`Process`] as a shared host.
+/// Returns [`Process`] as a shared host, as runs and displays take it.
 pub fn host() -> Arc<dyn Host> {
     Arc::new(Process)
 }

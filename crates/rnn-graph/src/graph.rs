@@ -39,7 +39,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Creates an empty graph.
+    /// Creates a graph without tensors and nodes.
     pub fn new() -> Self {
         Self::default()
     }
@@ -116,18 +116,13 @@ impl Graph {
         self.view(tensor, 0, shape)
     }
 
-    /// Adds a node and returns its outputs.
-    ///
-    /// # Errors
-    /// Fails if the input types violate the op's shape rule.
+    /// Adds a node that applies `op` to `inputs`, and returns its outputs.
     pub fn push(&mut self, op: impl Op, inputs: &[TensorId]) -> Result<Vec<TensorId>, GraphError> {
         self.push_node(Arc::new(op), inputs, &[])
     }
 
-    /// Adds a node with a single output and returns that output.
-    ///
-    /// # Errors
-    /// Fails if the input types violate the op's shape rule.
+    /// Adds a node that applies `op`, which has a single output, to `inputs`, and returns that
+    /// output.
     pub fn apply(&mut self, op: impl Op, inputs: &[TensorId]) -> Result<TensorId, GraphError> {
         Ok(self.push(op, inputs)?[0])
     }
@@ -323,7 +318,7 @@ impl Graph {
         self.tensors.iter().enumerate().map(|(i, t)| (TensorId(i as u32), t))
     }
 
-    /// Returns the shape of a tensor.
+    /// Returns the shape of a tensor of this graph.
     pub fn shape(&self, tensor: TensorId) -> &Shape {
         &self[tensor].ty.shape
     }
@@ -346,7 +341,7 @@ impl Graph {
         }
     }
 
-    /// Returns the types of all operands of a node.
+    /// Returns the types of all operands of a node, in the order of [`Operands`].
     pub fn signature(&self, node: &Node) -> Signature {
         let types = |ids: &[TensorId]| ids.iter().map(|&t| self[t].ty.clone()).collect();
         Signature {

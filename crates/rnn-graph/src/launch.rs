@@ -181,7 +181,7 @@ impl Launch {
     }
 }
 
-/// The launches and scratch buffers of one node.
+/// The launches and scratch buffers of one node, as [`Op::record`](crate::Op::record) returns them.
 #[derive(Clone, Debug, Default)]
 pub struct Work {
     /// Lengths of the scratch buffers, in words of four bytes.

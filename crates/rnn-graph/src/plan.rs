@@ -1,6 +1,7 @@
 use crate::{Graph, InPlace, Node, Storage, TensorId, TensorType};
 
-/// The buffer that a [`Region`] is part of.
+/// The buffer that a [`Region`] is part of: that of a resident, of an input, or a block of the
+/// arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Space {
     /// The buffer of a resident tensor.

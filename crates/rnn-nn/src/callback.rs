@@ -156,7 +156,7 @@ impl EarlyStopping {
         self
     }
 
-    /// Returns true if it has ended a training.
+    /// Returns true if the callback has ended a training.
     pub fn stopped(&self) -> bool {
         self.stopped
     }

@@ -150,11 +150,8 @@ impl Dataset {
         !self.weights.is_empty()
     }
 
-    /// Reads and returns the labels of all examples, an array `[N, ..]` for each output, in the
-    /// order of the examples.
-    ///
-    /// # Errors
-    /// Fails if the labels cannot be read.
+    /// Returns the shapes of the label arrays of each output, `[N, ..]`, in which N also counts the
+    /// examples that [`Dataset::range`] and similar methods left out.
     pub fn labels(&self) -> Result<Vec<HostTensor>, DatasetError> {
         read(&self.labels, &self.order)
     }

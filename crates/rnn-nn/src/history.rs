@@ -142,7 +142,7 @@ impl EpochLog {
     }
 }
 
-/// The results of all epochs of a training.
+/// The metrics and times of all epochs of a training.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct History {
     /// The epochs in order.
@@ -158,7 +158,7 @@ pub struct FitOptions {
     pub batch_size: usize,
 }
 
-/// A moment of a training that callbacks are told of.
+/// A moment of a training at which callbacks are called, with what is known then.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// An epoch begins.

@@ -29,7 +29,7 @@ pub enum Loss {
     },
 }
 
-/// The options of a cross-entropy.
+/// The options of a binary or categorical cross-entropy, with Keras's names and defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Crossentropy {
     /// True if the model outputs logits; false, if it ends in a sigmoid or softmax.

@@ -120,7 +120,7 @@ impl Optimizer {
         Self { rule: rule.into(), learning_rate, weight_decay: 0.0, clip: Clip::Off }
     }
 
-    /// Returns plain gradient descent ([`Sgd`](rnn_ops::rules::Sgd)) with Keras's learning rate of
+    /// Returns plain gradient descent (Keras's `SGD`) with Keras's learning rate of
     /// 0.01.
     pub fn sgd() -> Self {
         ops::Sgd::default().into()

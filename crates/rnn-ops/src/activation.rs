@@ -72,7 +72,7 @@ impl Activation {
         self as u32
     }
 
-    /// Returns the function's value at `x`; NaN stays NaN.
+    /// Returns the function's value at `x`, by the formula of its variant; NaN stays NaN.
     pub fn apply<F: Real>(self, x: F) -> F {
         let clip = |y: F| clip(y, F::zero(), F::one());
         match self {

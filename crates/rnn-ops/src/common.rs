@@ -135,10 +135,7 @@ pub fn dims<const N: usize>(ty: &TensorType) -> Result<[usize; N], OpError> {
     ty.dims().try_into().map_err(|_| OpError::shape(format!("{ty} should have {N} axes")))
 }
 
-/// Returns `Ok` if the condition holds.
-///
-/// # Errors
-/// Fails with an [`OpError::Shape`] of the message if the condition does not hold.
+/// Checks a condition on operands.
 pub fn ensure(condition: bool, message: impl FnOnce() -> String) -> Result<(), OpError> {
     if condition { Ok(()) } else { Err(OpError::Shape(message())) }
 }

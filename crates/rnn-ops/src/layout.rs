@@ -115,7 +115,7 @@ impl Op for TransposeLeading {
     }
 }
 
-/// Reverses the leading axis: out[t] = x[T - 1 - t]. Input and output: `[T, ..]`.
+/// Reverses the leading axis: `out[t] = x[T - 1 - t]`. Input and output: `[T, ..]`.
 #[derive(Clone, Debug)]
 pub struct ReverseLeading;
 

@@ -41,7 +41,8 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// Returns an empty chart over two axes.
+    /// Creates an empty chart over two axes, whose [`lines`](Self::lines) and
+    /// [`areas`](Self::areas) draw it.
     pub fn new(x: Axis, y: Axis) -> Self {
         Self { x, y }
     }

@@ -52,12 +52,12 @@ fn parse(line: &str) -> Option<(usize, FrameError)> {
 }
 
 impl ShownRollout {
-    /// Returns the heading of the section.
+    /// Returns the heading of the section of a rollout in the report.
     pub fn heading(&self) -> String {
         format!("Rollout of video {}", self.number)
     }
 
-    /// Returns the section: the animation, and the errors by frame.
+    /// Returns the section of a rollout in the report: the animation, and the errors by frame.
     pub fn show(&self) -> Markup {
         let seen = self.errors.first().map_or(0, |(frame, _)| frame - 1);
         let data = |kind: &str, bytes: &[u8]| {

@@ -142,7 +142,7 @@ impl Arrays {
         }
     }
 
-    /// Returns true if there is an array of this name.
+    /// Returns true if there is an array of this name in an archive or folder.
     pub fn has(&self, name: &str) -> bool {
         self.names().iter().any(|n| n == name)
     }

@@ -27,7 +27,7 @@ pub struct Footprint {
     pub free: Option<u64>,
 }
 
-/// A tensor that occupies a block of the arena for a part of the step.
+/// A tensor of a training step that occupies a block of the arena from one node to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// The op that writes it.

@@ -55,10 +55,7 @@ impl Memory {
         Ok(spaces)
     }
 
-    /// Returns the resident of that name.
-    ///
-    /// # Errors
-    /// Fails with [`DeviceError::Resident`] if no program has named it.
+    /// Returns the resident tensor of that name: its buffer and type.
     pub fn resident(&self, name: &str) -> Result<&Resident, DeviceError> {
         self.residents.get(name).ok_or_else(|| DeviceError::no_resident(name))
     }

@@ -145,10 +145,7 @@ impl Gpu {
         self.conclude(polled.map(|polled| polled.map(drop)))
     }
 
-    /// Turns the result of a poll, or its panic, into an error.
-    ///
-    /// # Errors
-    /// Fails with the device's fault if the poll ran out of time, was refused or panicked.
+    /// Turns the result of a poll of the device, or its panic, into a [`DeviceError`].
     pub fn conclude(
         &self,
         polled: thread::Result<Result<(), wgpu::PollError>>,

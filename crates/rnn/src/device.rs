@@ -95,7 +95,8 @@ pub fn of_rank(choice: &str, local_rank: usize) -> String {
 /// A function that opens a device.
 type Open = Box<dyn Fn() -> Result<Box<dyn Device>>>;
 
-/// An open device that can be opened again after it has failed.
+/// An open device with the function that opened it, so that it can be opened again after it has
+/// failed.
 pub struct Opened {
     device: Box<dyn Device>,
     open: Open,
@@ -110,7 +111,7 @@ impl Opened {
         Ok(Self { device: open()?, open: Box::new(open) })
     }
 
-    /// Returns the open device.
+    /// Returns the open device, which [`Opened::reopen`] may replace.
     pub fn device(&self) -> &dyn Device {
         &*self.device
     }

@@ -58,10 +58,7 @@ impl TextClassifier {
         Self { trainer, vocabulary, length }
     }
 
-    /// Returns the prediction for each text, in order.
-    ///
-    /// # Errors
-    /// Fails if the device fails.
+    /// Returns the prediction for each text, in order, without contributions of words.
     pub fn predict<T: AsRef<str>>(&mut self, texts: &[T]) -> Result<Vec<Prediction>> {
         let encoded = self.encode(texts);
         let outputs = self.trainer.predict_batch(&[self.padded(&encoded)?])?;

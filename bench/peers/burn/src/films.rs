@@ -7,11 +7,15 @@ use burn::nn::{BatchNorm, BatchNormConfig, PaddingConfig2d, PaddingConfig3d};
 use burn::tensor::activation::{sigmoid, tanh};
 use burn::tensor::{Device, Tensor};
 
+/// Number of frames of a film, as in the tutorial.
 pub const FRAMES: usize = 15;
+/// Height and width of a frame in pixels.
 pub const SIDE: usize = 40;
 const FILTERS: usize = 40;
 const LAYERS: usize = 4;
 
+/// The model `next-frame` of the tutorial in burn: four convolutional LSTMs with normalization and
+/// a Conv3D.
 #[derive(Module, Debug)]
 pub struct Films {
     layers: Vec<ConvLstm>,
@@ -27,6 +31,7 @@ struct ConvLstm {
 }
 
 impl Films {
+    /// Creates the model with random weights on a device.
     pub fn new(device: &Device) -> Self {
         let conv = |channels, bias| {
             Conv2dConfig::new([channels, 4 * FILTERS], [3, 3])
@@ -48,7 +53,7 @@ impl Films {
         }
     }
 
-    /// Logits `[B, T, H, W, 1]` of films `[B, T, H, W, 1]`.
+    /// Computes the logits `[B, T, H, W, 1]` of films `[B, T, H, W, 1]`.
     pub fn forward(&self, films: Tensor<5>) -> Tensor<5> {
         let [batch, frames, height, width, _] = films.dims();
         // Frames lie before films and channels before pixels: [T B, C, H, W].

@@ -47,6 +47,7 @@ struct Args {
     list_variants: bool,
 }
 
+/// A model of the tutorial, by the name of its experiment.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Experiment {
     SimpleRnn,

@@ -11,11 +11,14 @@ use burn::nn::{
 use burn::tensor::activation::{relu, sigmoid, tanh};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 
+/// Number of token ids that the models know.
 pub const WORDS: usize = 5000;
 const FEATURES: usize = 32;
 const UNITS: usize = 128;
 const DROPOUT: f64 = 0.4;
 
+/// A model of the tutorial on reviews in burn: an embedding, optional windows, a recurrent layer
+/// and a dense one.
 #[derive(Module, Debug)]
 pub struct Reviews {
     embedding: Embedding,
@@ -40,6 +43,8 @@ enum Recurrent {
 }
 
 impl Reviews {
+    /// Creates the model of an experiment with random weights on a device. `training` is true for
+    /// dropout to act; `looped` for the recurrent layer that steps in a loop written here.
     pub fn new(experiment: Experiment, training: bool, looped: bool, device: &Device) -> Self {
         let windows = || Windows {
             conv: Conv1dConfig::new(FEATURES, FEATURES, 3)
@@ -63,7 +68,7 @@ impl Reviews {
         }
     }
 
-    /// Logits `[B, 1]` of tokens `[B, T]`.
+    /// Computes the logits `[B, 1]` of token ids `[B, T]`.
     pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
         let embedded = || self.embedding.forward(tokens.clone());
         let seen = self.windows.as_ref().map(|w| {

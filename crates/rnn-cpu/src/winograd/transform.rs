@@ -62,7 +62,8 @@ fn output_gradient_line<S: Simd>(s: S, [a, b]: [S::f32s; 2]) -> [S::f32s; 4] {
     [a, s.add_f32s(a, b), s.sub_f32s(a, b), s.sub_f32s(s.splat_f32s(0.0), b)]
 }
 
-/// Returns G g G^T, `[4, 4, ..]`, of a kernel g `[3, 3, ..]`.
+/// Returns the transform G g G^T, `[4, 4, ..]`, of a kernel g `[3, 3, ..]`, for each channel and
+/// filter.
 pub fn kernel(taps: &[f32]) -> Vec<f32> {
     let each = taps.len() / 9;
     let tap = |i: usize| &taps[i * each..(i + 1) * each];

@@ -29,7 +29,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Prepares the tables from which reviews are drawn.
+    /// Creates the grammar: prepares the tables of words from which reviews are drawn.
     pub fn new() -> Self {
         // Zipf's law: the weight of a word is inverse to its rank.
         let weights = (0..FILLERS).scan(0, |sum, i| {

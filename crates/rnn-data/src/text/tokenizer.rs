@@ -46,7 +46,7 @@ impl Tokenizer {
         Self { lowercase: Lowercase::Ascii, ..Self::default() }
     }
 
-    /// Iterates over the words of a text, in order.
+    /// Iterates over the words of a text, in order, in lower case, with their places.
     pub fn words<'a>(&self, text: &'a str) -> impl Iterator<Item = Word<'a>> + use<'a> {
         let parts = Separators::new(&self.filters);
         let lowercase = self.lowercase;

@@ -77,12 +77,12 @@ impl Vocabulary {
         Self::new(tokenizer, words)
     }
 
-    /// Returns the rules that find words in a text.
+    /// Returns the rules by which words are found in a text.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
 
-    /// Returns the words, from rank 1 on.
+    /// Returns the words, that of rank 1 first.
     pub fn words(&self) -> &[String] {
         &self.words
     }

@@ -21,7 +21,7 @@ pub const MAX_EXPANSION: u64 = 64;
 /// Deeper nesting of groups is refused: a group may be its own member.
 const MAX_DEPTH: usize = 32;
 
-/// The first bytes of every HDF5 file.
+/// The first bytes of every HDF5 file, by which such files are recognized.
 pub const MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
 
 /// A group of an HDF5 file with its attributes and members by name. A file is its root group.

@@ -42,7 +42,7 @@ impl Format {
     }
 }
 
-/// The variables of one layer, cell or optimizer.
+/// The variables of one layer, cell or optimizer in a file of Keras.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variables {
     /// Path of the group: in `.keras` and `.weights.h5` without the last `vars`, such as

@@ -47,7 +47,7 @@ impl NpyArray {
         &self.shape
     }
 
-    /// Returns the elements in row-major order.
+    /// Returns the elements, in row-major order.
     pub fn values(&self) -> &Values {
         &self.values
     }

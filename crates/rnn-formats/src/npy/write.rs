@@ -38,10 +38,7 @@ pub struct FloatsWriter {
 }
 
 impl FloatsWriter {
-    /// Begins a file of an array of this shape.
-    ///
-    /// # Errors
-    /// Fails with [`WriteError`] if the file cannot be written.
+    /// Begins a file of an array of floats of this shape, which will replace the file at `path`.
     pub fn create(path: &Path, shape: &[usize]) -> Result<Self, WriteError> {
         let file = AtomicFile::create(path)?;
         let mut writer = Self { file, path: path.to_owned(), left: shape.iter().product() };

@@ -44,7 +44,7 @@ pub enum Dim {
     Named(&'static str),
 }
 
-/// The unique name of a value in a graph.
+/// The unique name of a value in a [`Graph`], by which nodes take it as an operand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueName(String);
 
@@ -55,7 +55,7 @@ impl ValueName {
     }
 }
 
-/// The value of a node's attribute.
+/// The value of an attribute of a node: one or several numbers or texts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute {
     /// A float.

@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
         Ok(self.array::<1>()?[0])
     }
 
-    /// Returns an error about the contents, at the current place.
+    /// Returns an error about the contents of the pickle, with the present place in it.
     pub fn content(&self, problem: impl Into<String>) -> PickleError {
         PickleError::Content { problem: problem.into(), at: self.opcode_at }
     }
@@ -42,10 +42,7 @@ impl<'a> Reader<'a> {
         PickleError::Callable { name, at: self.opcode_at }
     }
 
-    /// Reads `N` bytes.
-    ///
-    /// # Errors
-    /// Fails with [`PickleError`] if fewer are left.
+    /// Reads the next `N` bytes as an array.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
         let array = self.input.get(self.at..).and_then(|rest| rest.first_chunk::<N>());
         let array = *array.ok_or_else(|| self.content("the pickle ends early"))?;
@@ -53,10 +50,7 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
-    /// Reads `len` bytes.
-    ///
-    /// # Errors
-    /// Fails with [`PickleError`] if fewer are left.
+    /// Reads the next `len` bytes as a slice of the pickle.
     pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], PickleError> {
         let end = self.at.checked_add(len);
         let bytes = end
@@ -149,10 +143,7 @@ impl<'a> Reader<'a> {
         self.decimal().map(Value::Int)
     }
 
-    /// Reads a memo index in decimal.
-    ///
-    /// # Errors
-    /// Fails with [`PickleError`] if there is none.
+    /// Reads an index of the memo, in decimal, up to the next newline.
     pub fn decimal_size(&mut self) -> Result<usize, PickleError> {
         let value = self.decimal()?;
         usize::try_from(value).map_err(|_| self.content("a memo index is negative"))

@@ -86,7 +86,7 @@ impl List {
         Self::Ints(Vec::new())
     }
 
-    /// Returns the number of items.
+    /// Returns the number of items of the list.
     pub fn len(&self) -> usize {
         match self {
             List::Ints(ints) => ints.len(),

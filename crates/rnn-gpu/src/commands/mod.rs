@@ -53,10 +53,7 @@ impl Command {
         matches!(self, Self::Train(_) | Self::Verify(_))
     }
 
-    /// Runs the command with its arguments.
-    ///
-    /// # Errors
-    /// Fails if the command fails; the message is for the user.
+    /// Runs the command with its arguments, which may print results and write files.
     pub fn run(self) -> Result<()> {
         match self {
             Self::Devices => {

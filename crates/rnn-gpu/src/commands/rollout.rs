@@ -25,11 +25,8 @@ pub struct RolloutArgs {
     device: String,
 }
 
-/// Rolls out a video of a run and draws the predictions.
-///
-/// # Errors
-/// Fails if the run cannot be read or has no such video, the device fails, or a file cannot be
-/// written.
+/// Continues a video of a run from the model's own predictions, and draws them into the folder of
+/// the run.
 pub fn run(args: &RolloutArgs) -> Result<()> {
     let (device, why) = open_device(&args.device)?;
     println!("device: {}: {why}", device.info());

@@ -81,8 +81,8 @@ impl Architecture {
         all.into_iter().map(|(operation, _)| operation).collect()
     }
 
-    /// For each layer, in Keras's order: its index among [`Architecture::layers`], and its path in
-    /// a `.keras` file, such as `layers/lstm_1`, which numbers the layers of a class.
+    /// Returns, for each layer, in Keras's order: its index among [`Architecture::layers`], and its
+    /// path in a `.keras` file, such as `layers/lstm_1`, which numbers the layers of a class.
     pub fn keras_paths(&self) -> Vec<(usize, String)> {
         let mut counts: HashMap<String, usize> = HashMap::new();
         let mut path = |class: &str| {

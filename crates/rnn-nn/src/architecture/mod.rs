@@ -70,9 +70,9 @@ impl Architecture {
         self.inputs.iter().find_map(|input| *input.batch_shape.first()?)
     }
 
-    /// The unique names of the outputs: the name of the layer that makes an output, or of the input
-    /// that it is. Further outputs of one layer, and repeated ones, are numbered in order: `dec`,
-    /// `dec_1`, `dec_2`.
+    /// Returns the unique names of the outputs, in order: the name of the layer that makes an
+    /// output, or of the input that it is. Further outputs of one layer, and repeated ones, are
+    /// numbered in order: `dec`, `dec_1`, `dec_2`.
     pub fn output_names(&self) -> Vec<String> {
         self.names_of_outputs(|layer| &layer.name)
     }

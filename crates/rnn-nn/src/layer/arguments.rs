@@ -235,7 +235,8 @@ impl<'a> Arguments<'a> {
     /// Visits an argument that may be missing, and else must have the value `value`.
     ///
     /// # Errors
-    /// Fails if it has another value.
+    /// Fails if it has another value, unless that one asks for nothing, as null, false and
+    /// `channels_last` do.
     pub fn fixed(&mut self, name: &str, value: impl Into<Value>) -> Result<(), ConfigError> {
         let (given, value) = (self.take(name), value.into());
         let same = |given: &Value| match (given.as_f64(), value.as_f64()) {

@@ -64,7 +64,7 @@ impl<'a> ForwardContext<'a> {
         self
     }
 
-    /// Sets the precision in which sequences are stored; the default is [`Precision::Single`].
+    /// Sets the precision in which sequences are stored; the default is [`Precision::F32`].
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self

@@ -33,7 +33,7 @@ impl Dialect {
     }
 }
 
-/// The program that a description is written for.
+/// The program that a description is written for: Keras, or this library.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reader {
     /// This program, which knows more than Keras: the hard sigmoid and the moving variance of 2018.

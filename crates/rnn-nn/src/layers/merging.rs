@@ -150,7 +150,7 @@ pub struct Concatenate {
 }
 
 impl Concatenate {
-    /// Creates a layer that concatenates along the last axis.
+    /// Creates a layer that concatenates its inputs along the last axis, as Keras does by default.
     pub fn new() -> Self {
         Self { axis: -1 }
     }

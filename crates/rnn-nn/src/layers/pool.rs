@@ -37,9 +37,9 @@ pub struct Pooling<const N: usize> {
 
 macro_rules! pooling {
     ($axes:literal, $name:ident, $global:ident, $kind:ident, $what:literal) => {
-        #[doc = $what]
-        #[doc = " of windows of this size, one beside the other; shapes and equations are those of"]
-        #[doc = " [`Pooling`]."]
+        #[doc = concat!("Creates a layer that outputs ", $what)]
+        #[doc = " of each window of `pool_size` pixels. The stride is the window size, and there is no"]
+        #[doc = " padding, by default; shapes and equations are those of [`Pooling`]."]
         #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
         pub fn $name(pool_size: impl PerAxis<$axes>) -> Pooling<$axes> {
             let mut spatial = Spatial::new(pool_size);
@@ -47,8 +47,8 @@ macro_rules! pooling {
             Pooling { kind: Kind::$kind, spatial: Some(spatial) }
         }
 
-        #[doc = $what]
-        #[doc = " of all pixels: one number for each channel, `[C]`, without Keras's `keepdims`."]
+        #[doc = concat!("Creates a layer that outputs ", $what)]
+        #[doc = " of all pixels: `[A1, .., AN, C]` -> `[C]`, without Keras's `keepdims`."]
         #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
         pub fn $global() -> Pooling<$axes> {
             Pooling { kind: Kind::$kind, spatial: None }
@@ -56,12 +56,12 @@ macro_rules! pooling {
     };
 }
 
-pooling!(1, MaxPooling1D, GlobalMaxPooling1D, Max, "The largest value");
-pooling!(2, MaxPooling2D, GlobalMaxPooling2D, Max, "The largest value");
-pooling!(3, MaxPooling3D, GlobalMaxPooling3D, Max, "The largest value");
-pooling!(1, AveragePooling1D, GlobalAveragePooling1D, Average, "The mean");
-pooling!(2, AveragePooling2D, GlobalAveragePooling2D, Average, "The mean");
-pooling!(3, AveragePooling3D, GlobalAveragePooling3D, Average, "The mean");
+pooling!(1, MaxPooling1D, GlobalMaxPooling1D, Max, "the largest value");
+pooling!(2, MaxPooling2D, GlobalMaxPooling2D, Max, "the largest value");
+pooling!(3, MaxPooling3D, GlobalMaxPooling3D, Max, "the largest value");
+pooling!(1, AveragePooling1D, GlobalAveragePooling1D, Average, "the mean");
+pooling!(2, AveragePooling2D, GlobalAveragePooling2D, Average, "the mean");
+pooling!(3, AveragePooling3D, GlobalAveragePooling3D, Average, "the mean");
 
 impl<const N: usize> Pooling<N> {
     /// Sets the distance in pixels between neighbouring windows, along all axes or along each; the

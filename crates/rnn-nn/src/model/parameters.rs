@@ -5,7 +5,7 @@ use rnn_core::{HostTensor, Rng};
 use rnn_graph::{Binding, Graph, GraphError, TensorId, TensorType};
 use rnn_ops::{Constraint, Penalty};
 
-/// The place of a weight in the arena of all parameters.
+/// The place of a weight in the arena of all parameters, with its name, shape and arguments.
 #[derive(Clone, Debug)]
 pub struct WeightRange {
     /// `layer/weight`, unique in the model.

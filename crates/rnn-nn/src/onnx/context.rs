@@ -40,10 +40,7 @@ impl OnnxContext<'_> {
         ExportError::Layer { layer, class, what: what.into() }
     }
 
-    /// Returns the first input.
-    ///
-    /// # Errors
-    /// Fails if the layer is called on nothing.
+    /// Returns the first input of the layer: its value and extents.
     pub fn input(&self) -> Result<OnnxTensor, ExportError> {
         self.inputs.first().cloned().ok_or_else(|| self.refuse("it is called on nothing"))
     }

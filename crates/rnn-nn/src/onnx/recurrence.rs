@@ -10,7 +10,7 @@ use rnn_formats::onnx::Attribute::{self, Floats, Int, Text, Texts};
 use rnn_formats::onnx::ValueName;
 use rnn_ops::Activation;
 
-/// The arguments of a recurrent layer that [`OnnxCell::scan`] and other cells need to run over a
+/// The arguments of a recurrent layer that a cell needs to run over a
 /// sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanOptions {

@@ -148,9 +148,9 @@ impl StepBuilder<'_> {
 }
 
 impl Trainer {
-    /// Trains together with the trainers of other ranks, which hold the same model and see the
-    /// same data: after each step the weights are those that one rank would have come to with all
-    /// parts of the batch, but for rounding, and the same bits on all ranks.
+    /// Makes the trainer work together with those of other ranks, which hold the same model and see
+    /// the same data: after each step the weights are those that one rank would have come to with
+    /// all parts of the batch, but for rounding, and the same bits on all ranks.
     ///
     /// Batch normalization alone differs: each rank normalizes by the statistics of its part, and
     /// the moving averages follow their mean. Recurrent layers that keep their states between

@@ -245,7 +245,8 @@ impl Engine {
         restored.or_else(|| self.residents.get(name).map(|ty| &ty.shape))
     }
 
-    /// Returns true if layers keep states from batch to batch.
+    /// Returns true if layers keep states from batch to batch: a program, or a restored state,
+    /// names one.
     pub fn keeps_states(&self) -> bool {
         let mut names = self.residents.keys().chain(self.restored.keys());
         names.any(|name| matches!(name, Resident::LayerState(_)))

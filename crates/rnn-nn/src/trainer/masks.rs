@@ -7,7 +7,10 @@ use crate::{Batch, Dataset, TrainError, Trainer};
 use rnn_core::HostTensor;
 
 impl StepBuilder<'_> {
-    /// For each output, true if a mask arrives at it.
+    /// Returns, for each output in order, true if a mask of steps arrives at it.
+    ///
+    /// # Errors
+    /// Fails if the layers do not fit together.
     pub fn masked(&self) -> Result<Vec<bool>, TrainError> {
         let (_, forward) = self.model.example_graph(false, self.precision)?;
         Ok(forward.masks.iter().map(Option::is_some).collect())
@@ -36,8 +39,9 @@ impl Trainer {
         self.engine.outputs(&program, &given)
     }
 
-    /// For each output at which a mask arrives, the unmasked steps of all examples in order, `N T`
-    /// values; `None` for the others. Losses and metrics count unmasked steps alone.
+    /// Returns, for each output at which a mask arrives, whether each step of all examples, in
+    /// order, is unmasked, `N T` values; `None` for the others. Losses and metrics count unmasked
+    /// steps alone.
     ///
     /// # Errors
     /// Fails if the examples cannot be read, or the device fails.

@@ -118,7 +118,7 @@ impl Trainer {
         self
     }
 
-    /// Sets the precision, which is [`Precision::Single`] by default.
+    /// Sets the precision, which is [`Precision::F32`] by default.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self

@@ -76,7 +76,7 @@ macro_rules! rules {
                 match self { $(Self::$rule(rule) => rule.initial_slot_value()),* }
             }
 
-            /// Returns the order of the slots in Keras's files.
+            /// Returns the order in which the slots stand in Keras's files.
             pub fn slot_order(&self) -> SlotOrder {
                 match self { $(Self::$rule(rule) => rule.slot_order()),* }
             }

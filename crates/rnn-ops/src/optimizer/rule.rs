@@ -16,7 +16,7 @@ pub enum RuleArgument<'a> {
     Fixed(f64),
 }
 
-/// The order of an optimizer's slots in Keras's files.
+/// The order in which an optimizer's slots stand in Keras's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotOrder {
     /// All slots of a weight stand together.

@@ -40,7 +40,7 @@ pub struct TrainingFigures {
     epoch_started: Instant,
 }
 
-/// The settings of a training that is displayed.
+/// The settings of a training that displays show or compute with.
 #[derive(Clone, Debug)]
 pub struct Watched {
     /// Name of the model and of its data.
@@ -79,7 +79,8 @@ pub struct Point {
 }
 
 impl TrainingFigures {
-    /// Returns the figures of a training before its first step.
+    /// Creates the figures of a training before its first step. `examples` are the numbers of
+    /// examples to train on and to validate, `memory` is that of a step.
     pub fn new(of: impl Into<Watched>, examples: [usize; 2], memory: &Footprint) -> Self {
         let now = Instant::now();
         let Watched { title, device, epochs, batch_size, classes } = of.into();

@@ -22,7 +22,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The choice of displays of a training.
+/// The choice of displays of a training: lines, screen and TensorBoard curves.
 #[derive(Clone, Debug, Default)]
 pub struct WatchOptions {
     /// True to show live curves on the whole terminal; if standard output is none, lines are shown.

@@ -42,10 +42,7 @@ impl Array {
         }
     }
 
-    /// Returns the same examples with other extents.
-    ///
-    /// # Errors
-    /// Fails if the number of examples, or that of elements, would change.
+    /// Returns the same examples with other extents, without changing their number.
     pub fn reshape(self, shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();
         ensure!(

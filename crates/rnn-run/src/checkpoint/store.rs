@@ -106,7 +106,7 @@ impl Store {
         }
     }
 
-    /// Returns the folder of the run.
+    /// Returns the folder of the run whose checkpoints these are.
     pub fn run(&self) -> &Path {
         &self.run
     }

@@ -223,10 +223,8 @@ impl Config {
         }
     }
 
-    /// Makes sure that a configuration read from a file is in range.
-    ///
-    /// # Errors
-    /// Fails if a value is out of range; the message names it.
+    /// Makes sure that a configuration read from a file is in range, such as batch size, ranks and
+    /// data options.
     pub fn check(&self) -> Result<()> {
         ensure!((1..=MAX_BATCH).contains(&self.batch_size), "batch_size = {}", self.batch_size);
         ensure!((1..=MAX_RANKS).contains(&self.ranks), "ranks = {}", self.ranks);

@@ -14,7 +14,7 @@ use rnn_graph::Device;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The files that [`predict_arrays`] reads and writes, and how.
+/// The files that [`predict_arrays`] reads and writes, and how many examples it holds at once.
 #[derive(Clone, Copy, Debug)]
 pub struct ArrayFiles<'a> {
     /// The inputs: `.npy`; `.npz` or a folder of `.npy`; `.csv`.

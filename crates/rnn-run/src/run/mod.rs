@@ -134,7 +134,7 @@ impl RunFolder {
         &self.0
     }
 
-    /// Returns the path of a file in the folder.
+    /// Returns the path of the file `name` in the folder; it need not exist.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -150,10 +150,7 @@ impl RunFolder {
         Ok(path)
     }
 
-    /// Loads the weights of the run into a model.
-    ///
-    /// # Errors
-    /// Fails if the file is missing, damaged, or of another model.
+    /// Loads the weights of the run from `weights.safetensors` into a model of its architecture.
     pub fn load_weights(&self, model: &mut Model) -> Result<()> {
         let (weights, _) = safetensors::load(&self.file(model_file::WEIGHTS))?;
         Ok(model.set_weights(&weights)?)
@@ -229,10 +226,7 @@ impl RunFolder {
         self.write_text("report.json", &serde_json::to_string_pretty(measured)?)
     }
 
-    /// Reads history, results and measurements of the run.
-    ///
-    /// # Errors
-    /// Fails if the run has not been measured, or a file is damaged.
+    /// Reads history, results and measurements of the run from their files.
     pub fn result(&self) -> Result<RunResult> {
         Ok(RunResult {
             history: self.history()?,
@@ -241,18 +235,12 @@ impl RunFolder {
         })
     }
 
-    /// Reads the metrics of the run at its end.
-    ///
-    /// # Errors
-    /// Fails if the run has not been evaluated, or the file is damaged.
+    /// Reads the metrics of the run at its end from `results.json`.
     pub fn results(&self) -> Result<Results> {
         self.read_json("results.json")
     }
 
-    /// Reads the metrics of each epoch.
-    ///
-    /// # Errors
-    /// Fails if the run has no history, or the file is damaged.
+    /// Reads the metrics of each epoch from `history.json`.
     pub fn history(&self) -> Result<History> {
         self.read_json("history.json")
     }
@@ -292,10 +280,7 @@ impl RunFolder {
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
     }
 
-    /// Writes a text file into the folder, atomically.
-    ///
-    /// # Errors
-    /// Fails if the file cannot be written.
+    /// Writes `text` to the file `name` in the folder, atomically.
     pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
         Ok(write_atomically(&self.file(name), |file| file.write_all(text.as_bytes()))?)
     }
