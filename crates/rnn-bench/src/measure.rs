@@ -68,7 +68,7 @@ impl Ceilings {
     }
 }
 
-/// Returns the median of some figures.
+/// Returns the median of some figures, the larger of two in the middle; NaN if there are none.
 pub fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
     all.get(all.len() / 2).copied().unwrap_or(f64::NAN)

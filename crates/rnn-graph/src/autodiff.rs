@@ -3,7 +3,7 @@ use rnn_core::Shape;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The two ops that [`gradients`] itself inserts, a sum and a fill with zeros; the op library
+/// The two ops that [`gradients`] itself inserts, a sum and the gradient of a view; the op library
 /// supplies them.
 pub trait Algebra {
     /// Returns the op that computes `a + b` for equal shapes, which sums the gradients of a tensor

@@ -41,6 +41,7 @@ pub struct Tensor {
     pub ty: TensorType,
     /// The memory that holds the values.
     pub storage: Storage,
-    /// Index of the node that writes the tensor; `None` for inputs, residents and views.
+    /// Index of the node that writes the tensor; `None` for inputs, residents and the results of
+    /// [`Graph::view`](crate::Graph::view).
     pub producer: Option<usize>,
 }

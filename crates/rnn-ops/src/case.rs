@@ -142,8 +142,8 @@ impl Case {
         self
     }
 
-    /// Sets the largest permitted error, as [`Self::tolerance`] defines it; the default is 2e-6.
-    /// The caller justifies another in a comment.
+    /// Sets the largest permitted error of a tensor, `max |got - want| / max(max |want|, 1e-3)`;
+    /// the default is 2e-6. The caller justifies another in a comment.
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.tolerance = tolerance;
         self

@@ -135,7 +135,7 @@ pub fn dims<const N: usize>(ty: &TensorType) -> Result<[usize; N], OpError> {
     ty.dims().try_into().map_err(|_| OpError::shape(format!("{ty} should have {N} axes")))
 }
 
-/// Checks a condition on operands.
+/// Checks a condition on the operands of an op; `message` says what does not fit.
 pub fn ensure(condition: bool, message: impl FnOnce() -> String) -> Result<(), OpError> {
     if condition { Ok(()) } else { Err(OpError::Shape(message())) }
 }

@@ -66,7 +66,7 @@ impl Compile {
     /// Returns the `compile_config` in Keras 3's spelling, as JSON.
     ///
     /// # Errors
-    /// Fails if Keras has nothing like it.
+    /// Fails if `reader` has no counterpart of the optimizer, a loss or one of their arguments.
     pub fn to_json(&self, reader: Reader) -> Result<Value, ConfigError> {
         let losses = self.losses.iter().map(|(loss, _)| loss.to_json(reader));
         let losses = losses.collect::<Result<Vec<_>, _>>()?;
@@ -146,7 +146,7 @@ impl Optimizer {
     /// Returns the optimizer in Keras 3's spelling, as JSON.
     ///
     /// # Errors
-    /// Fails if Keras has nothing like it.
+    /// Fails if `reader` has no counterpart of the optimizer or one of its arguments.
     pub fn to_json(&self, reader: Reader) -> Result<Value, ConfigError> {
         let mut arguments = Arguments::written(format!("optimizer {}", self.class()), reader);
         self.clone().arguments(&mut arguments)?;
@@ -222,7 +222,7 @@ fn losses() -> [(&'static [&'static str], Loss); 6] {
 }
 
 impl Loss {
-    /// Returns Keras's name of the loss in snake case, such as `binary_crossentropy`.
+    /// Returns Keras's class name of the loss, such as `BinaryCrossentropy`.
     pub fn name(&self) -> &'static str {
         let kind = std::mem::discriminant(self);
         let all = losses();

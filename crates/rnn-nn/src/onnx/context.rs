@@ -183,7 +183,7 @@ impl OnnxContext<'_> {
     /// Returns the weight `name` transposed: axis i of the result is axis `order[i]` of the weight.
     ///
     /// # Errors
-    /// Fails if there is no such weight, or it has another number of axes.
+    /// Fails if there is no such weight, it is not of floats, or it lacks an axis of `order`.
     pub fn transposed(&self, name: &str, order: &[usize]) -> Result<HostTensor, ExportError> {
         let weight = self.weight(name)?;
         let misfit = || self.refuse(format!("weight {name} is of shape {}", weight.shape()));
@@ -206,7 +206,7 @@ impl OnnxContext<'_> {
     /// of the result is part `parts[i]` of `tensor`.
     ///
     /// # Errors
-    /// Fails if the extent is not a multiple of the number of parts.
+    /// Fails if a part lies beyond the end of the axis.
     pub fn reordered(&self, tensor: &HostTensor, parts: &[u32]) -> Result<HostTensor, ExportError> {
         let misfit = || self.refuse(format!("a weight of shape {}", tensor.shape()));
         let rows = tensor.shape().dims().first().copied().unwrap_or(0);

@@ -39,13 +39,17 @@ impl Checkpoints for () {
 }
 
 impl Trainer {
-    /// Trains until so many epochs are over, each in an order of its own that the trainer's seed
-    /// decides, and measures `validation` after each. Callbacks may end it between two steps. Of a
-    /// stateful model the order stays, and states go on from the last epoch and from validation, as
-    /// in Keras 3, until [`Trainer::reset_states`]; [`Trainer::shuffle`] says otherwise.
-    /// Batches are of all ranks together; what breaks off on one of them ends the training of all.
-    /// After [`Trainer::restore`] it goes on where the state was taken, if it is given the same
-    /// data, batch size and callbacks.
+    /// Trains until `options.epochs` epochs are over and returns the metrics of each. Every epoch
+    /// takes the examples in an order of its own, which the trainer's seed decides, and measures
+    /// `validation` at its end. Callbacks may end the training between two steps.
+    ///
+    /// A stateful model takes the examples in their own order, and its states go on from the last
+    /// epoch and from validation, as in Keras 3, until [`Trainer::reset_states`];
+    /// [`Trainer::shuffle`] overrides the order. A batch is divided among all ranks; a callback
+    /// that ends the training on one of them ends it on all. After [`Trainer::restore`] the
+    /// training goes on where the state was taken, if it is given the same data, batch size and
+    /// callbacks.
+    ///
     ///
     /// # Errors
     /// Fails if data or callbacks do not fit, a callback fails, or the device does.

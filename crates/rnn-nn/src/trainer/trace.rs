@@ -31,7 +31,6 @@ impl Trainer {
     /// of every op read back, and the first that is not finite is returned; `None` if all stay
     /// finite. Callbacks are not told, so what they change is not repeated.
     ///
-    ///
     /// # Errors
     /// Fails if the state is of another model, or the device fails.
     pub fn trace_not_finite(

@@ -89,7 +89,7 @@ pub struct BuiltinTask {
     pub word_index: Option<PathBuf>,
 }
 
-/// A model of the user's with its data, arrays of the user's.
+/// A model that the user describes, and arrays of the user's as its data.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CustomTask {
     /// Name of the model in results.

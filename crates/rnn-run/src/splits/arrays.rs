@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use rnn::nn::{Architecture, Dataset, Input, Loss, Model};
 use rnn_core::HostTensor;
 
-/// The inputs of one part of the data, such as `x_train`, read before its labels are.
+/// The inputs of one part of the data, such as `x_train`, without its labels, which
+/// [`Self::with_labels`] adds.
 pub struct SplitArrays {
     suffix: &'static str,
     /// The array of each input of the model.

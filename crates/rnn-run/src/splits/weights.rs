@@ -9,7 +9,7 @@ use rnn_core::Examples;
 use std::sync::Arc;
 
 /// Returns true if the data holds weights of examples for the part with this suffix, such as
-/// `_train`: one array for all outputs, or one for an output.
+/// `_train`: one array for all outputs, or one for one of several `outputs`.
 pub fn are_in(arrays: &Arrays, suffix: &str, outputs: &[String]) -> bool {
     let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
     arrays.has(&format!("w{suffix}")) || !of_outputs(arrays, suffix, &outputs).is_empty()
