@@ -1,8 +1,8 @@
 //! Matrix products: a safe interface to the gemm crate.
 #![allow(unsafe_code, reason = "gemm takes raw pointers; the bounds are asserted beside the call")]
 
-/// A factor of [`multiply`], a matrix in a slice: `at(row, column) = data[row * row_stride + column
-/// * column_stride]`.
+/// A factor of [`multiply`], a matrix in a slice. Its element at a row and column is `data[row *
+/// row_stride + column * column_stride]`.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a> {
     /// The elements.

@@ -29,9 +29,10 @@ fn prediction() -> rnn::nn::Conv<3> {
     Conv3D::new(1, 3).padding(Padding::Same).activation(Activation::Sigmoid)
 }
 
-/// Adds four ConvLSTM2D(40, 3 x 3) layers, each with a BatchNormalization, and a Conv3D(1, 3 x 3 x
-/// 3) with a sigmoid to an input of videos `[B, T, S, S, 1]`. The output has the same shape: the
+/// Adds four ConvLSTM2D(40, 3 x 3) layers, each with a BatchNormalization, to an input of videos
+/// `[B, T, S, S, 1]`, and a Conv3D(1, 3 x 3 x 3) with a sigmoid. The output has the same shape: the
 /// next frame for each frame.
+///
 ///
 /// # Errors
 /// Fails if the layers do not fit the input.
