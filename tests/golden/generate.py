@@ -623,6 +623,15 @@ def time_distributed():
     group.save()
 
 
+def repeat_vector():
+    group = Group("repeat_vector")
+    for n in (1, 5):
+        rng = group.rng(f"{n}_steps")
+        layer = keras.layers.RepeatVector(n)
+        layer_case(group, f"{n}_steps", {"n": n}, layer, normal(rng, 3, 6), rng)
+    group.save()
+
+
 def masking():
     """Masking in front of a layer that takes the mask."""
     group = Group("masking")
@@ -1196,6 +1205,7 @@ if __name__ == "__main__":
         batch_normalization,
         bidirectional,
         time_distributed,
+        repeat_vector,
         masking,
         stateful,
         stateful_fit,

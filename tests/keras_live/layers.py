@@ -99,6 +99,13 @@ def reshape(d, shape):
     return L.Reshape((*target, elements))
 
 
+# Layers of vectors.
+
+
+def repeat_vector(d, shape):
+    return L.RepeatVector(d.whole(1, 5))
+
+
 # Layers of sequences.
 
 
@@ -261,7 +268,7 @@ ANY = [
 DEEP = [*ANY, (0.6, flatten), (1.5, time_distributed)]
 PIXELS = [(2, conv), (1, pooling), (1, global_pooling), (0.6, up_sampling)]
 TABLE = {
-    1: ANY,
+    1: [*ANY, (0.5, repeat_vector)],
     2: [
         *DEEP,
         *PIXELS,

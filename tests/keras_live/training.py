@@ -28,7 +28,8 @@ def freeze(model):
 def check_ties(model):
     """TensorFlow gives all of equal largest pixels in a window of MaxPooling3D the whole gradient."""
     kinds = {type(layer).__name__ for layer in model._flatten_layers()}
-    equal = {"UpSampling1D", "UpSampling2D", "UpSampling3D", "LayerNormalization"}
+    repeating = {"RepeatVector", "UpSampling1D", "UpSampling2D", "UpSampling3D"}
+    equal = repeating | {"LayerNormalization"}
     if "MaxPooling3D" in kinds and kinds & equal:
         raise ValueError("MaxPooling3D of pixels that may be equal")
 

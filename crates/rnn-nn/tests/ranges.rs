@@ -5,7 +5,7 @@ use rnn_nn::{
     Architecture, AveragePooling1D, BatchNormalization, Bidirectional, Concatenate, Constraint,
     Conv1D, Conv2D, Conv3D, ConvLstm1D, ConvLstm2D, ConvLstm3D, Dense, Dropout, Embedding, Gru,
     Initializer, InputSpec, Layer, LayerNormalization, Lstm, Masking, MaxPooling2D, Model, Penalty,
-    Reshape, SimpleRnn, SpatialDropout1D, TimeDistributed, UpSampling1D,
+    RepeatVector, Reshape, SimpleRnn, SpatialDropout1D, TimeDistributed, UpSampling1D,
 };
 use rnn_ops::Activation;
 use serde_json::{Map, Value, json};
@@ -45,6 +45,8 @@ fn layers_made_in_rust_are_refused() {
         (InputSpec::floats([6, 6, 2]), Box::new(MaxPooling2D([2, 0])), "pool_size = [2,0]"),
         (sequence(), Box::new(AveragePooling1D(2).strides(0)), "strides = [0]"),
         (sequence(), Box::new(UpSampling1D(0)), "size = [0]"),
+        (InputSpec::floats([4]), Box::new(RepeatVector::new(0)), "n = 0"),
+        (sequence(), Box::new(RepeatVector::new(2)), "a vector [F]"),
         (sequence(), Box::new(Reshape::new([-2, 2])), "target_shape = [-2,2]"),
         (sequence(), Box::new(Reshape::new([0])), "target_shape = [0]"),
         (InputSpec::Tokens(5), Box::new(Embedding::new(0, 2)), "input_dim = 0"),
@@ -120,6 +122,7 @@ fn classes() -> Vec<(&'static str, Vec<usize>, Value)> {
         ("Masking", vec![6, 4], json!({})),
         ("LayerNormalization", vec![6, 4], json!({})),
         ("BatchNormalization", vec![6, 4], json!({})),
+        ("RepeatVector", vec![4], json!({"n": 3})),
         ("Reshape", vec![6, 4], json!({"target_shape": [4, 6]})),
     ];
     for (one, two, three) in [

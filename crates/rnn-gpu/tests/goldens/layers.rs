@@ -5,8 +5,8 @@ use crate::{TOLERANCE, check_layer};
 use rnn::nn::{
     AveragePooling1D, Bidirectional, Cell, Conv1D, Dense, ForwardContext, GlobalAveragePooling1D,
     GlobalMaxPooling1D, Gru, InputSpec, Layer, LayerError, LayerNormalization, Lstm, Masking,
-    MaxPooling1D, Merge, Model, Optimizer, Pooling, Recurrent, SimpleRnn, TimeDistributed, Trainer,
-    Value, Weight,
+    MaxPooling1D, Merge, Model, Optimizer, Pooling, Recurrent, RepeatVector, SimpleRnn,
+    TimeDistributed, Trainer, Value, Weight,
 };
 use rnn::{Activation, Padding};
 use rnn_core::HostTensor;
@@ -79,6 +79,10 @@ pub fn bidirectional(golden: &Golden) {
 
 pub fn time_distributed(golden: &Golden) {
     check_any(golden, &TimeDistributed(Dense::new(4, Activation::Tanh)));
+}
+
+pub fn repeat_vector(golden: &Golden) {
+    check_any(golden, &RepeatVector::new(golden.number("n") as usize));
 }
 
 /// A layer behind the mask of steps that are zero.

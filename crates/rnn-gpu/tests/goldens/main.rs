@@ -27,7 +27,7 @@ const TOLERANCE: f64 = 5e-6;
 type Check = fn(&Golden);
 
 /// What is checked on every device: its name, its file under tests/golden, the check of a case.
-const CHECKS: [(&str, &str, Check); 30] = [
+const CHECKS: [(&str, &str, Check); 31] = [
     ("batch_normalization", "batch_normalization", batch_normalization::batch_normalization),
     ("batch_normalization::zero_debias", "zero_debias", batch_normalization::zero_debias),
     ("conv::conv2d", "conv2d", conv::conv2d),
@@ -47,6 +47,7 @@ const CHECKS: [(&str, &str, Check); 30] = [
     ("layers::layer_normalization", "layer_normalization", layers::layer_normalization),
     ("layers::masking", "masking", layers::masking),
     ("layers::pooling", "pooling", layers::pooling),
+    ("layers::repeat_vector", "repeat_vector", layers::repeat_vector),
     ("layers::stateful", "stateful", layers::stateful),
     ("layers::time_distributed", "time_distributed", layers::time_distributed),
     ("masked_losses", "masked_losses", masked_losses::masked_losses),

@@ -133,6 +133,7 @@ fn stacks() -> Vec<(String, Model)> {
         json!({"scale": false, "center": false}),
     );
     add("flatten", &[4, 3], "Flatten", json!({}));
+    add("repeat_vector", &[3], "RepeatVector", json!({"n": 4}));
     add("reshape", &[4, 3], "Reshape", json!({"target_shape": [2, -1]}));
     add("softmax", &[4, 3], "Softmax", json!({}));
     add("activation", &[4, 3], "Activation", json!({"activation": "tanh"}));
@@ -141,6 +142,8 @@ fn stacks() -> Vec<(String, Model)> {
     add("time_distributed", &[4, 5, 3], "TimeDistributed", json!({"layer": layer}));
     let layer = json!({"class_name": "Flatten", "config": {}});
     add("time_distributed_flatten", &[4, 5, 3], "TimeDistributed", json!({"layer": layer}));
+    let layer = json!({"class_name": "RepeatVector", "config": {"n": 2}});
+    add("time_distributed_repeat_vector", &[4, 3], "TimeDistributed", json!({"layer": layer}));
     let text = [
         ("Embedding", json!({"input_dim": VOCABULARY, "output_dim": 3})),
         ("Conv1D", json!({"filters": 4, "kernel_size": 3, "activation": "relu"})),

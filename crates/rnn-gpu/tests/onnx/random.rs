@@ -203,6 +203,10 @@ impl Maker {
             3 => kept(self, "BatchNormalization", json!({"scale": flag, "center": other})),
             4 => kept(self, "LayerNormalization", json!({"scale": flag, "center": other})),
             5 if rank == 2 => kept(self, "SpatialDropout1D", json!({"rate": 0.3})),
+            5 if rank == 1 => {
+                let shape = vec![3, elements];
+                self.behind("RepeatVector", json!({"n": 3}), x, shape, false);
+            }
             6 if rank == 2 => {
                 let config = json!({"mask_value": 0.5});
                 self.behind("Masking", config, x, x.shape.clone(), true);

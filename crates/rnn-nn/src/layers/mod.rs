@@ -43,6 +43,7 @@ mod merging;
 mod pool;
 mod recurrence;
 mod recurrent;
+mod repeat_vector;
 mod reshaping;
 mod softmax;
 mod spatial;
@@ -68,6 +69,7 @@ pub use pool::{
 };
 pub use recurrence::Recurred;
 pub use recurrent::Recurrent;
+pub use repeat_vector::RepeatVector;
 pub use reshaping::{Flatten, Reshape, UpSampling, UpSampling1D, UpSampling2D, UpSampling3D};
 pub use softmax::Softmax;
 pub use spatial::PerAxis;
@@ -114,6 +116,7 @@ pub(crate) static LAYERS: &LayerTable = &[
     ("MaxPooling2D", || Box::new(MaxPooling2D(2))),
     ("MaxPooling3D", || Box::new(MaxPooling3D(2))),
     ("Multiply", || Box::new(Multiply())),
+    ("RepeatVector", || Box::new(RepeatVector::new(1))),
     ("Reshape", || Box::new(Reshape::new([]))),
     ("SimpleRNN", || Box::new(SimpleRnn::new(1))),
     ("Softmax", || Box::new(Softmax)),
