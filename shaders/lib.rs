@@ -181,6 +181,7 @@ pub mod optimizer {
     wgsl!(ADADELTA, "optimizer/adadelta.wgsl", "One step of Adadelta.");
     wgsl!(ADAGRAD, "optimizer/adagrad.wgsl", "One step of Adagrad.");
     wgsl!(ADAM, "optimizer/adam.wgsl", "One step of Adam.");
+    wgsl!(ADAMAX, "optimizer/adamax.wgsl", "One step of Adamax.");
     wgsl!(NADAM, "optimizer/nadam.wgsl", "One step of Nadam.");
     wgsl!(RMSPROP, "optimizer/rmsprop.wgsl", "One step of RMSprop.");
     wgsl!(SGD, "optimizer/sgd.wgsl", "One step of gradient descent.");

@@ -778,6 +778,9 @@ def optimizers():
         ("adam", "Adam", {}),
         ("adam_beta", "Adam", {"learning_rate": 0.01, "beta_1": 0.8}),
         ("adamw", "AdamW", {"learning_rate": 0.01}),
+        ("adamax", "Adamax", {}),
+        # The norm decays by so much that some gradients exceed it at later steps too.
+        ("adamax_beta", "Adamax", {"learning_rate": 0.01, "beta_1": 0.8, "beta_2": 0.7}),
         ("nadam", "Nadam", {"learning_rate": 0.01}),
     ]:
         rng = group.rng(case)

@@ -56,6 +56,7 @@ def cases():
     yield "adadelta", stack, O.Adadelta(1.0)
     yield "adam", stack, O.Adam(0.01, beta_1=0.8, clipnorm=0.5)
     yield "adamw", stack, O.AdamW(0.01)
+    yield "adamax", stack, O.Adamax(0.01, beta_2=0.9)
     yield "nadam", stack, O.Nadam(0.01)
     yield "adam_branches", branches, O.Adam(0.01)
     two = losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.2)

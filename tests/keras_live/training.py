@@ -172,6 +172,7 @@ def optimizer(d):
             (1, "Adadelta"),
             (2, "Adam"),
             (1, "AdamW"),
+            (1, "Adamax"),
             (1, "Nadam"),
         ]
     )
@@ -190,6 +191,7 @@ def optimizer(d):
         "Adadelta": lambda: dict(learning_rate=rate(d, 0.5, 2.0), **rho(), **epsilon()),
         "Adam": lambda: dict(learning_rate=rate(d, 0.01, 0.1), **betas(), **epsilon()),
         "AdamW": lambda: dict(learning_rate=rate(d, 0.01, 0.1), **betas(), **epsilon()),
+        "Adamax": lambda: dict(learning_rate=rate(d, 0.01, 0.1), **betas(), **epsilon()),
         "Nadam": lambda: dict(learning_rate=rate(d, 0.01, 0.1), **betas(), **epsilon()),
     }[kind]()
     clipping = [

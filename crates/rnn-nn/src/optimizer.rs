@@ -152,6 +152,12 @@ impl Optimizer {
         Self::adam().weight_decay(0.004)
     }
 
+    /// Returns Adamax, Adam with the largest gradient in place of the second moment, with Keras's
+    /// defaults and learning rate of 0.001.
+    pub fn adamax() -> Self {
+        ops::Adamax::default().into()
+    }
+
     /// Returns Nadam, Adam with Nesterov's momentum, with Keras's defaults and learning rate of
     /// 0.001.
     pub fn nadam() -> Self {

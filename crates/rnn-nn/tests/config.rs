@@ -257,6 +257,7 @@ fn how_a_model_is_trained_comes_back() {
         Optimizer::adagrad(),
         Optimizer::adadelta().learning_rate(1.0),
         Optimizer::adamw(),
+        Optimizer::adamax(),
         Optimizer::nadam().schedule(Schedule::CosineDecay {
             initial: 0.1,
             decay_steps: 100.0,

@@ -10,7 +10,7 @@ use rnn::nn::{
 use rnn_core::HostTensor;
 use rnn_graph::{Graph, TensorId, TensorType};
 use rnn_ops::{
-    self as ops, Activate, Adam, Assign, ElementLoss, Fill, Loss, RmsProp, Sgd, StepParams,
+    self as ops, Activate, Adam, Adamax, Assign, ElementLoss, Fill, Loss, RmsProp, Sgd, StepParams,
 };
 use std::sync::Arc;
 
@@ -94,6 +94,14 @@ fn optimizer_of(golden: &Golden) -> Optimizer {
             0.0,
         ),
         Some("AdamW") => Optimizer::adamw(),
+        Some("Adamax") => Optimizer::new(
+            Adamax {
+                beta_1: number("beta_1"),
+                beta_2: number("beta_2"),
+                epsilon: number("epsilon"),
+            },
+            0.0,
+        ),
         Some("Nadam") => Optimizer::nadam(),
         other => panic!("{}: optimizer {other:?}", golden.name),
     };

@@ -112,7 +112,15 @@ macro_rules! rules {
     };
 }
 
-rules!(sgd::Sgd, rmsprop::RmsProp, adagrad::Adagrad, adadelta::Adadelta, adam::Adam, nadam::Nadam);
+rules!(
+    sgd::Sgd,
+    rmsprop::RmsProp,
+    adagrad::Adagrad,
+    adadelta::Adadelta,
+    adam::Adam,
+    adamax::Adamax,
+    nadam::Nadam
+);
 
 /// One optimizer step over all parameters: gradients are clipped to `-clip..=clip`, each parameter
 /// decays by the fraction [`StepParams::weight_decay`] of itself, then the rule changes it.

@@ -12,7 +12,7 @@ const ACTIVE: usize = constant(STEP_PARAMS, "ACTIVE");
 /// the order of `shaders/optimizer/step_params.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepParams<T = f32> {
-    /// Learning rate; for Adam it includes both bias corrections.
+    /// Learning rate; for Adam and Adamax it includes the bias corrections.
     pub learning_rate: T,
     /// Fraction by which weights decay before the update.
     pub weight_decay: T,
