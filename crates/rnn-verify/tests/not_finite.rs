@@ -56,11 +56,11 @@ fn scales_states(case: &Case, operand: usize) -> bool {
 }
 
 /// Where more than the definition has may come out: convolutions multiply by zeros beyond the ends
-/// and, by Winograd's filtering, what lies beside; and the CPU device divides two gates of an LSTM at
-/// once, of which one is no number and the other goes with it.
+/// and, by Winograd's filtering, what lies beside; and the CPU device divides two gates of an LSTM or a
+/// GRU at once, of which one is no number and the other goes with it.
 fn spreads(case: &Case) -> bool {
     let name = case.op.name();
-    name.starts_with("conv") || name.starts_with("lstm")
+    ["conv", "lstm", "gru"].iter().any(|op| name.starts_with(op))
 }
 
 fn steps(case: &Case) -> usize {
