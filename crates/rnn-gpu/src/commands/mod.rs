@@ -6,6 +6,7 @@ pub mod compare;
 pub mod devices;
 pub mod evaluate;
 pub mod export;
+pub mod history;
 pub mod import;
 pub mod new;
 pub mod predict;
@@ -41,6 +42,8 @@ pub enum Command {
     Bench(bench::BenchArgs),
     /// Print finished runs side by side, draw their curves in one picture and write a page of both
     Compare(compare::CompareArgs),
+    /// Print the figures of each epoch of a run as JSON
+    History(history::HistoryArgs),
     /// Let a next-frame model continue a video on its own, and draw what it predicts
     Rollout(rollout::RolloutArgs),
     /// Measure a trained model on the test data
@@ -69,6 +72,7 @@ impl Command {
             Self::Verify(args) => verify::run(&args),
             Self::Bench(args) => bench::run(&args),
             Self::Compare(args) => compare::run(&args),
+            Self::History(args) => history::run(&args),
             Self::Rollout(args) => rollout::run(&args),
             Self::Evaluate(args) => evaluate::run(args),
         }
