@@ -124,7 +124,9 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         false
     }
 
-    /// The mask of the first output.
+    /// Says what becomes of the mask of the input; by default it is the mask of the first output, as
+    /// in Keras's layers that support masking and compute none. [`Self::forward`] must treat the
+    /// mask as this says.
     fn mask_flow(&self) -> MaskFlow {
         MaskFlow::Passes
     }
