@@ -123,13 +123,15 @@ fn add_bias(column0: u32, sums: mat4x4<f32>) -> mat4x4<f32> {
     if !HAS_BIAS {
         return sums;
     }
-    var added: vec4<f32>;
-    for (var j = 0u; j < 4u; j++) {
-        // Columns beyond the last are not stored.
-        let column = min(column0 + j * COLUMN_THREADS, params.columns - 1u);
-        added[j] = bias[params.bias_offset + column];
-    }
+    let added = vec4<f32>(
+        load_bias(column0), load_bias(column0 + COLUMN_THREADS),
+        load_bias(column0 + 2u * COLUMN_THREADS), load_bias(column0 + 3u * COLUMN_THREADS));
     return sums + mat4x4<f32>(added, added, added, added);
+}
+
+// The bias of a column; columns beyond the last are not stored.
+fn load_bias(column: u32) -> f32 {
+    return bias[params.bias_offset + min(column, params.columns - 1u)];
 }
 
 // Rows of a workgroup of 256 threads in products of at most four columns.
@@ -227,11 +229,7 @@ fn multiply_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
         for (var i = thread; i < TILE_COLUMNS * SLICE; i += TILE_THREADS) {
             let pixel = first + i / TILE_COLUMNS;
             let column = column0 + i % TILE_COLUMNS;
-            var value = 0.0;
-            if pixel < end && column < params.columns {
-                value = f32(b[params.b_offset + pixel * params.columns + column]);
-            }
-            b_tile[i / TILE_COLUMNS * B_PITCH + i % TILE_COLUMNS] = value;
+            b_tile[i / TILE_COLUMNS * B_PITCH + i % TILE_COLUMNS] = target_element(pixel, end, column);
         }
         workgroupBarrier();
         add_slice(&sums, tx, ty);
@@ -254,6 +252,14 @@ fn seen_element(pixel: u32, end: u32, row: u32) -> f32 {
     return f32(a[params.a_offset + source * TERMS + row % TERMS]);
 }
 
+// Element of a target.
+fn target_element(pixel: u32, end: u32, column: u32) -> f32 {
+    if pixel >= end || column >= params.columns {
+        return 0.0;
+    }
+    return f32(b[params.b_offset + pixel * params.columns + column]);
+}
+
 // Gradient of the kernel for at most four columns: thread i has row i % FEW_ROWS and every fourth
 // target.
 @compute @workgroup_size(256)
@@ -263,12 +269,10 @@ fn multiply_few_pixels(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_i
     let end = min(pixels, (group.z + 1u) * params.per_part);
     var sums: vec4<f32>;
     for (var pixel = group.z * params.per_part + thread / FEW_ROWS; pixel < end; pixel += 4u) {
-        let value = seen_element(pixel, end, row);
-        for (var j = 0u; j < 4u; j++) {
-            if j < params.columns {
-                sums[j] += value * f32(b[params.b_offset + pixel * params.columns + j]);
-            }
-        }
+        // Columns beyond the last are not stored.
+        sums += seen_element(pixel, end, row) * vec4<f32>(
+            target_element(pixel, end, 0u), target_element(pixel, end, 1u),
+            target_element(pixel, end, 2u), target_element(pixel, end, 3u));
     }
     let column = thread / FEW_ROWS;
     let sum = sum_shares(sums, thread, 4u, FEW_ROWS);

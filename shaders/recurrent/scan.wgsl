@@ -98,8 +98,18 @@ fn multiply(thread: u32) {
 // Sums the partial products of an element, for each of its gates.
 fn product(element: u32) -> vec4<f32> {
     var result: vec4<f32>;
-    for (var gate_group = 0u; gate_group < GATES * K_SPLITS; gate_group++) {
-        result[gate_group % GATES] += sums[gate_group * ELEMENTS + element];
+    for (var split = 0u; split < K_SPLITS; split++) {
+        let at = split * GATES * ELEMENTS + element;
+        result.x += sums[at];
+        if GATES > 1u {
+            result.y += sums[at + ELEMENTS];
+        }
+        if GATES > 2u {
+            result.z += sums[at + 2u * ELEMENTS];
+        }
+        if GATES > 3u {
+            result.w += sums[at + 3u * ELEMENTS];
+        }
     }
     return result;
 }
@@ -107,9 +117,10 @@ fn product(element: u32) -> vec4<f32> {
 @compute @workgroup_size(THREADS)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let row0 = group.x * ROWS;
-    for (var e = thread; e < ELEMENTS; e += THREADS) {
+    for (var n = 0u; n < ELEMENTS_PER_THREAD; n++) {
+        let e = thread + n * THREADS;
         let row = row0 + e / HIDDEN;
-        if row < rows() {
+        if e < ELEMENTS && row < rows() {
             if params.step > 0u {
                 carries[e] = resume_carry(params.step, row, e % HIDDEN);
             } else {
