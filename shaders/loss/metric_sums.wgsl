@@ -62,6 +62,8 @@ fn load_row(thread: u32, row: u32) {
     }
     predicted_class[thread] = best;
     true_class[thread] = best_label;
+    // No counter asks for it, but FXC refuses to read what is never written.
+    buckets[thread] = NO_CLASS;
 }
 
 // True if the row is unmasked; the mask is [T, B], rows are examples first.
