@@ -1,5 +1,6 @@
 //! The speed of a device: kernels and whole steps, each checked before it is timed.
 
+pub mod compilation;
 mod kernels;
 mod measure;
 mod peers;

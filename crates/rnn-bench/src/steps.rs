@@ -5,7 +5,7 @@ use rnn::{HostTensor, nn::Metrics};
 use rnn_core::Rng;
 use rnn_cpu::CpuDevice;
 use rnn_data::movies::MovieOptions;
-use rnn_graph::{Cost, Device, DeviceKind};
+use rnn_graph::{Cost, Device, DeviceKind, Graph};
 use rnn_run::experiment::{Experiment, Preset, VOCABULARY};
 use std::time::Instant;
 
@@ -95,6 +95,18 @@ impl BenchStep {
         let optimizer = self.experiment.optimizer(preset);
         let trainer = Trainer::new(model, device, optimizer, 1).precision(precision);
         Ok(trainer.metric_sums(self.experiment.metric_sums()))
+    }
+
+    /// Returns the graph of the step.
+    ///
+    /// # Errors
+    /// If the model cannot be built.
+    pub fn graph(&self, device: &dyn Device) -> Result<Graph> {
+        let trainer = self.trainer(device, self.precision)?;
+        Ok(match self.training {
+            true => trainer.training_graph(self.batch)?,
+            false => trainer.prediction_graph(self.batch)?,
+        })
     }
 
     /// Returns a batch of examples for the step.

@@ -322,6 +322,23 @@ fn two_tiers_at_once_are_misuse() {
     assert_names(&message, &["--full", "--smoke"]);
 }
 
+#[test]
+fn kernels_are_compiled_and_not_run() {
+    let message = failure(&["verify", "--compile-only", "--device", "cpu"]);
+    assert!(message.contains("compiles no kernels"), "{message}");
+    if rnn_testing::adapters().is_empty() {
+        return;
+    }
+    let compiled = |filter| {
+        success(&["verify", "--compile-only", "--smoke", "--device", "gpu:0", "--filter", filter])
+    };
+    let table = compiled("softmax");
+    assert!(table.contains("compilations: ") && table.contains(" 0 failed"), "{table}");
+    assert!(!table.contains("kernels: "), "{table}");
+    let steps = compiled("experiment");
+    assert!(steps.contains("next-frame") && !steps.contains("softmax"), "{steps}");
+}
+
 #[cfg(not(feature = "mpi"))]
 #[test]
 fn ranks_need_a_build_with_mpi() {

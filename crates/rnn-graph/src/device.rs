@@ -189,6 +189,15 @@ pub trait Device {
 
     /// Opens a session: the memory and the programs of one model.
     fn session(&self) -> Box<dyn Session>;
+
+    /// Compiles every kernel that a graph may use on this device, with all variants of its
+    /// launches. Takes no memory and runs nothing. A device that compiles no kernels succeeds.
+    ///
+    /// # Errors
+    /// Fails if a node cannot be recorded for this device, or the device refuses a kernel.
+    fn compile_kernels(&self, _graph: &Graph) -> Result<(), DeviceError> {
+        Ok(())
+    }
 }
 
 /// The resident tensors and the programs of one model on one device.

@@ -36,6 +36,16 @@ pub fn check_kernel(case: &Case, device: &dyn Device) -> Result<Measured, NotPas
     trial.compare(&trial.run(device)?)
 }
 
+/// Compiles all kernels of a graph on a device, and runs none.
+///
+/// # Errors
+/// [`NotPassed::Failed`] if the device refuses a kernel; [`NotPassed::Skipped`] if its limits do
+/// not allow the graph.
+pub fn check_compilation(graph: &Graph, device: &dyn Device) -> Result<Measured, NotPassed> {
+    device.compile_kernels(graph)?;
+    Ok(Measured { error: 0.0, tolerance: 1.0 })
+}
+
 /// A case's op as a graph of one node, beside what rounds inputs to half precision.
 struct OneNode {
     graph: Graph,
@@ -159,16 +169,7 @@ impl Trial {
     /// [`NotPassed::Failed`] if the device fails; [`NotPassed::Skipped`] if its limits do not allow
     /// the case.
     pub fn run(&self, device: &dyn Device) -> Result<Vec<HostTensor>, NotPassed> {
-        self.try_run(device).map_err(|error| {
-            let limit = match &error {
-                DeviceError::Recording(error) => exceeds_limit(error),
-                _ => None,
-            };
-            match limit {
-                Some(limit) => NotPassed::Skipped(limit.to_owned()),
-                None => NotPassed::Failed(error.to_string()),
-            }
-        })
+        Ok(self.try_run(device)?)
     }
 
     fn try_run(&self, device: &dyn Device) -> Result<Vec<HostTensor>, DeviceError> {
@@ -277,6 +278,19 @@ fn ty(tensor: &HostTensor) -> TensorType {
 
 fn name(update: usize) -> String {
     format!("update {update}")
+}
+
+impl From<DeviceError> for NotPassed {
+    fn from(error: DeviceError) -> Self {
+        let limit = match &error {
+            DeviceError::Recording(error) => exceeds_limit(error),
+            _ => None,
+        };
+        match limit {
+            Some(limit) => Self::Skipped(limit.to_owned()),
+            None => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 /// The limit of the device that a case exceeds, if that is what went wrong.

@@ -12,7 +12,7 @@ mod shaders;
 pub use compare::{Comparison, compare, units_in_the_last_place};
 pub use conformance::{ConformanceCheck, conformance};
 pub use gradient::check_gradient;
-pub use kernel::{Trial, check_kernel};
+pub use kernel::{Trial, check_compilation, check_kernel};
 pub use report::{Check, Measured, NotPassed, Outcome, Report, Section, Subject};
 pub use shaders::{Variant, variants};
 
@@ -96,6 +96,19 @@ impl<'a> Verification<'a> {
         self.add(Section::Control, differences, named(name, name), result);
         for device in devices {
             self.kernels(cases, &**device);
+        }
+    }
+
+    /// Compiles the kernels of all of `cases` on all of `devices`, and runs none.
+    pub fn compilations(&mut self, cases: &[Case], devices: &[Box<dyn Device>]) {
+        self.total += devices.len() * cases.len();
+        for device in devices {
+            let target = device.info().to_string();
+            for case in cases {
+                let case = case.sized_for(device.info().kind);
+                let check = || check_compilation(&kernel::graph(&case)?, &**device);
+                self.check(Section::Compilation, &target, subject(&case), check);
+            }
         }
     }
 

@@ -42,6 +42,8 @@ pub enum Section {
     Control,
     /// Training steps of a whole model on a device, against the CPU device.
     Training,
+    /// The kernels of an op, or of a step of a whole model, compiled for a device.
+    Compilation,
 }
 
 impl fmt::Display for Section {
@@ -52,6 +54,7 @@ impl fmt::Display for Section {
             Self::Shader => "shader",
             Self::Control => "control",
             Self::Training => "training",
+            Self::Compilation => "compilation",
         })
     }
 }

@@ -6,10 +6,10 @@ use crate::options::{Options, VariantChoice};
 use crate::pipeline::Pipelines;
 use crate::probe;
 use crate::proof::Proof;
-use crate::session::GpuSession;
+use crate::session::{GpuSession, record};
 use crate::trusted;
 use crate::tuning::{self, Tuning};
-use rnn_graph::{Device, DeviceInfo, DeviceKind, Limits, Session};
+use rnn_graph::{Device, DeviceError, DeviceInfo, DeviceKind, Graph, Limits, Session};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,8 +148,11 @@ impl WgpuDevice {
                 folder.filter(|_| options.variants == VariantChoice::Fastest),
             ),
         };
-        // A failure here will recur when the device is used.
-        let probed = probe::loop_iterations(&gpu).unwrap_or(UNKNOWN_LOOPS);
+        let probed = match options.compile_only {
+            true => u64::MAX,
+            // A failure here will recur when the device is used.
+            false => probe::loop_iterations(&gpu).unwrap_or(UNKNOWN_LOOPS),
+        };
         gpu.limits.loop_iterations = options.loop_iterations.unwrap_or(u64::MAX).min(probed);
         Ok(Self(Arc::new(gpu)))
     }
@@ -188,6 +191,19 @@ impl Device for WgpuDevice {
     fn session(&self) -> Box<dyn Session> {
         Box::new(GpuSession::new(self.0.clone(), false))
     }
+
+    fn compile_kernels(&self, graph: &Graph) -> Result<(), DeviceError> {
+        // A proof of matrix units would run them.
+        let recording = record(&self.0, graph, true)?;
+        for dispatch in recording.dispatches() {
+            for variant in 0..=dispatch.variants.len() {
+                let mut selected = dispatch.clone();
+                selected.select_variant(variant);
+                self.0.pipelines.get(&self.0, &selected)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for WgpuDevice {
@@ -199,7 +215,6 @@ impl std::fmt::Debug for WgpuDevice {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use rnn_graph::DeviceError;
 
     /// Opens the best adapter; without one the running test is skipped.
     pub fn open() -> Option<Arc<Gpu>> {

@@ -17,6 +17,9 @@ pub struct Options {
     pub prover: Option<Prover>,
     /// Choice among the variants of each kernel.
     pub variants: VariantChoice,
+    /// Opens the device to compile kernels and to run nothing, so that not even its loop limit is
+    /// measured: a driver can compile for a card that is not there.
+    pub compile_only: bool,
     /// Time after which a submission counts as hung; by default ten minutes, or an hour on an
     /// emulated GPU.
     pub patience: Option<Duration>,

@@ -102,7 +102,9 @@ fn compile(gpu: &Gpu, module: &wgpu::ShaderModule, dispatch: &Dispatch) -> Pipel
         layout_entry(*index, wgpu::BufferBindingType::Uniform, size)
     });
     let entries: Vec<_> = storage.chain(params).collect();
-    let label = format!("{}.{}", dispatch.shader.name(), dispatch.entry);
+    let constants = dispatch.constants.iter().map(|(name, value)| format!(" {name}={value}"));
+    let constants: String = constants.collect();
+    let label = format!("{}.{}{constants}", dispatch.shader.name(), dispatch.entry);
     let layout = gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
         label: Some(&label),
         entries: &entries,

@@ -164,7 +164,11 @@ impl Session for GpuSession {
 }
 
 /// Records a graph regardless of the binding limit; without matrix units if they fail their test.
-fn record(gpu: &Arc<Gpu>, graph: &Graph, proving: bool) -> Result<Recording, DeviceError> {
+pub(crate) fn record(
+    gpu: &Arc<Gpu>,
+    graph: &Graph,
+    proving: bool,
+) -> Result<Recording, DeviceError> {
     let limits = Limits { max_binding_bytes: u64::MAX, ..gpu.limits.clone() };
     let recording = Recording::new(graph, &limits)?;
     let of_units = |d: &&Dispatch| d.shader.uses_matrix_units().unwrap_or(false);

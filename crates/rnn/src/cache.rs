@@ -43,6 +43,14 @@ fn tunes(adapter: &Adapter) -> bool {
     }
 }
 
+/// Opens a GPU to compile kernels and to run nothing. What earlier runs have compiled is not used.
+///
+/// # Errors
+/// Fails if the driver does not open it.
+pub fn open_to_compile(adapter: &Adapter) -> Result<WgpuDevice, OpenError> {
+    WgpuDevice::open(adapter, Options { compile_only: true, ..Options::default() })
+}
+
 /// Opens a GPU that keeps its compiled kernels and tuning results in [`of_devices`]. Calls `tell` when
 /// it does not use its matrix units because they failed their test.
 ///

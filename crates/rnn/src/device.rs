@@ -3,7 +3,7 @@
 use crate::{Tell, cache};
 use rnn_cpu::CpuDevice;
 use rnn_graph::{Device, DeviceKind};
-use rnn_wgpu::{Adapter, OpenError, adapters};
+use rnn_wgpu::{Adapter, OpenError, WgpuDevice, adapters};
 use std::sync::Arc;
 
 /// The reason why a device could not be opened.
@@ -21,6 +21,9 @@ pub enum DeviceChoiceError {
 }
 
 type Result<T, E = DeviceChoiceError> = std::result::Result<T, E>;
+
+/// A way to open a GPU.
+type OpenGpu<'a> = &'a dyn Fn(&Adapter) -> Result<WgpuDevice, OpenError>;
 
 fn silent() -> Tell {
     Arc::new(|_| {})
@@ -41,11 +44,23 @@ pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
 /// # Errors
 /// Fails as [`open`].
 pub fn open_with(choice: &str, tell: &Tell) -> Result<(Box<dyn Device>, String)> {
+    open_by(&|adapter| cache::open(adapter, tell.clone()), choice)
+}
+
+/// Opens a device like [`open`], but to compile kernels and to run nothing.
+///
+/// # Errors
+/// Fails as [`open`].
+pub fn open_to_compile(choice: &str) -> Result<Box<dyn Device>> {
+    Ok(open_by(&cache::open_to_compile, choice)?.0)
+}
+
+fn open_by(open_gpu: OpenGpu<'_>, choice: &str) -> Result<(Box<dyn Device>, String)> {
     let cpu = |why: String| -> Result<(Box<dyn Device>, String)> {
         Ok((Box::new(CpuDevice::new()), why))
     };
     let gpu = |adapter: &Adapter, why: &str| -> Result<(Box<dyn Device>, String)> {
-        Ok((Box::new(cache::open(adapter, tell.clone())?), why.into()))
+        Ok((Box::new(open_gpu(adapter)?), why.into()))
     };
     if choice == "cpu" {
         return cpu("as asked".into());
@@ -140,10 +155,22 @@ pub fn open_all() -> Result<Vec<Box<dyn Device>>> {
 /// Fails as [`open_all`].
 pub fn open_all_with(tell: &Tell) -> Result<Vec<Box<dyn Device>>> {
     let mut devices: Vec<Box<dyn Device>> = vec![Box::new(CpuDevice::new())];
-    for adapter in &adapters() {
-        devices.push(Box::new(cache::open(adapter, tell.clone())?));
-    }
+    devices.extend(open_gpus(&|adapter| cache::open(adapter, tell.clone()))?);
     Ok(devices)
+}
+
+/// Opens every GPU of this machine to compile kernels and to run nothing.
+///
+/// # Errors
+/// Fails if a driver lists an adapter that it does not open.
+pub fn open_all_to_compile() -> Result<Vec<Box<dyn Device>>> {
+    open_gpus(&cache::open_to_compile)
+}
+
+fn open_gpus(open_gpu: OpenGpu<'_>) -> Result<Vec<Box<dyn Device>>> {
+    let opened =
+        |adapter: &Adapter| -> Result<Box<dyn Device>> { Ok(Box::new(open_gpu(adapter)?)) };
+    adapters().iter().map(opened).collect()
 }
 
 /// Returns one line for each device of this machine, with the names that [`open`] takes.

@@ -26,7 +26,7 @@ use crate::{Batch, Dataset, Loss, Metrics, Model, Optimizer, Precision, TrainErr
 use distributed::Ranks;
 use engine::Engine;
 use rnn_core::{Data, HostTensor};
-use rnn_graph::{Device, Graph, Profile, Ticket};
+use rnn_graph::{Device, Profile, Ticket};
 use rnn_ops::{MetricSums, StepParams};
 use step::{Mode, StepBuilder};
 use step_inputs::StepInputs;
@@ -354,14 +354,6 @@ impl Trainer {
     /// Fails if the device fails.
     pub fn profile(&mut self) -> Result<Profile, TrainError> {
         Ok(self.engine.session().profile()?)
-    }
-
-    /// Returns the graph of a training step on a batch of `batch_size` examples, for inspection.
-    ///
-    /// # Errors
-    /// Fails if the model has no such step.
-    pub fn training_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
-        Ok(self.step_builder().graph(batch_size, Mode::Train, false)?.graph)
     }
 
     /// The latest metrics that have arrived; asks for the next ones without waiting.

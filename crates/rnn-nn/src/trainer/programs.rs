@@ -7,7 +7,7 @@ use super::step_inputs::StepGraph;
 use crate::batch::examples;
 use crate::{InputSpec, TrainError};
 use rnn_core::HostTensor;
-use rnn_graph::Planned;
+use rnn_graph::{Graph, Planned};
 
 impl Trainer {
     /// Plans a training step on a batch of `batch_size` examples, which have weights if `weighted`,
@@ -23,6 +23,22 @@ impl Trainer {
         let key = Key { batch: batch_size, mode: Mode::Train, weighted };
         let planned = self.plan(key)?;
         Ok(&self.engine.keep_plan(key, planned).planned)
+    }
+
+    /// The graph of a training step on a batch of this size, for inspection.
+    ///
+    /// # Errors
+    /// If the model has no such step.
+    pub fn training_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
+        Ok(self.step_builder().graph(batch_size, Mode::Train, false)?.graph)
+    }
+
+    /// The graph of a prediction for a batch of this size, for inspection.
+    ///
+    /// # Errors
+    /// If the model has no such step.
+    pub fn prediction_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
+        Ok(self.step_builder().graph(batch_size, Mode::Predict, false)?.graph)
     }
 
     /// The program for arrays of examples, which is built when it is first asked for.

@@ -4,7 +4,9 @@ mod told;
 
 use crate::process::{open_device, open_devices};
 use anyhow::{Context, Result, bail};
+use rnn::device;
 use rnn_formats::write_atomically;
+use rnn_graph::{Device, DeviceKind};
 use rnn_ops::Tier;
 use rnn_verify::Verification;
 use std::io::Write as _;
@@ -21,6 +23,9 @@ pub struct VerifyArgs {
     /// the CPU device: minutes
     #[arg(long)]
     full: bool,
+    /// Compile the kernels of all ops, and of the steps of the five experiments, and run nothing
+    #[arg(long)]
+    compile_only: bool,
     /// Check only what has TEXT in its op's name or its case's
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
@@ -44,6 +49,20 @@ impl VerifyArgs {
         }
     }
 
+    /// The devices asked for; those to compile for are GPUs.
+    fn devices(&self) -> Result<Vec<Box<dyn Device>>> {
+        let devices = match (&self.device, self.compile_only) {
+            (Some(choice), false) => vec![open_device(choice)?.0],
+            (Some(choice), true) => vec![device::open_to_compile(choice)?],
+            (None, false) => open_devices()?,
+            (None, true) => device::open_all_to_compile()?,
+        };
+        if self.compile_only && devices.iter().all(|device| device.info().kind == DeviceKind::Cpu) {
+            bail!("the CPU device compiles no kernels, and no GPU was chosen or found");
+        }
+        Ok(devices)
+    }
+
     fn wants(&self, names: [&str; 2]) -> bool {
         let holds = |text: &String| names.iter().any(|name| name.contains(text.as_str()));
         self.filter.as_ref().is_none_or(holds)
@@ -51,30 +70,37 @@ impl VerifyArgs {
 }
 
 /// Checks every case on every device, every gradient and every shader, plants mistakes, and prints
-/// a table. Progress and failures go to standard error.
+/// a table; or compiles the kernels alone. Progress and failures go to standard error.
 ///
 /// # Errors
 /// Fails if a check fails, nothing has the name asked for, or the report cannot be written.
 pub fn run(args: &VerifyArgs) -> Result<()> {
-    let devices = match &args.device {
-        Some(choice) => vec![open_device(choice)?.0],
-        None => open_devices()?,
-    };
+    let devices = args.devices()?;
     let mut cases = args.tier().cases();
     cases.retain(|case| args.wants([case.op.name(), &case.name]));
     let mut trainings = match args.tier() {
-        Tier::Full => rnn_bench::training::all(&devices),
-        Tier::Smoke | Tier::Standard => vec![],
+        Tier::Full if !args.compile_only => rnn_bench::training::all(&devices),
+        _ => vec![],
     };
     trainings.retain(|training| args.wants([training.name(), "training"]));
-    if let Some(text) = args.filter.as_ref().filter(|_| cases.is_empty() && trainings.is_empty()) {
+    let mut steps = match args.compile_only {
+        true => rnn_bench::compilation::all(&devices),
+        false => vec![],
+    };
+    steps.retain(|step| args.wants([step.name(), "experiment"]));
+    let nothing = cases.is_empty() && trainings.is_empty() && steps.is_empty();
+    if let Some(text) = args.filter.as_ref().filter(|_| nothing) {
         bail!("no op or case of this tier has {text:?} in its name");
     }
     let mut told = Told::new(args.verbose);
     let mut observe = |event: rnn_verify::Event<'_>| told.show(&event);
-    let mut verification = Verification::new(trainings.len(), &mut observe);
-    verification.cases(&cases, &devices);
+    let mut verification = Verification::new(trainings.len() + steps.len(), &mut observe);
+    match args.compile_only {
+        true => verification.compilations(&cases, &devices),
+        false => verification.cases(&cases, &devices),
+    }
     trainings.iter().for_each(|training| training.run(&mut verification));
+    steps.iter().for_each(|step| step.run(&mut verification));
     let report = verification.report();
     told.end();
     let json = || serde_json::to_string_pretty(&report).context("cannot write the report as JSON");
