@@ -1,5 +1,9 @@
 //! Project tasks: `cargo xtask <task>`.
 
+mod binary;
+mod chroot;
+mod dx12;
+mod gpu_compilers;
 mod keras_live;
 mod same_bits;
 mod tidy;
@@ -42,6 +46,12 @@ enum Task {
     },
     /// Compare random models with Keras: outputs, losses, and three steps of training
     KerasLive(keras_live::Args),
+    /// Compile all kernels with Mesa's drivers for cards that are not there, as root on Debian;
+    /// write registers, spills and hot loops to bench/results
+    GpuCompilers(gpu_compilers::Args),
+    /// Build the Windows binary and run `verify --smoke` on its DX12 device under Wine, with
+    /// Microsoft's shader compiler, as root on Debian
+    Dx12,
     /// Run every check, stopping at the first that fails
     Ci,
 }
@@ -59,15 +69,59 @@ fn main() -> Result<ExitCode> {
         },
         Task::SameBits { commit } => same_bits::run(&root, Path::new(&cargo_path()), &commit)?,
         Task::KerasLive(args) => keras_live::run(&root, &args)?,
+        Task::GpuCompilers(args) => {
+            gpu_compilers::run(&root, Path::new(&cargo_path()), &args)?.code_alone()
+        }
+        Task::Dx12 => dx12::run(&root, Path::new(&cargo_path()))?.code_alone(),
         Task::Ci => ci(&root)?,
     };
     // Windows has wider exit codes than `ExitCode`; what does not fit is still a failure.
     Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// Runs the checks in order and returns the first exit code that is not 0.
+/// How a check ended that not every machine can make.
+enum Outcome {
+    /// It was made; the exit code.
+    Ended(i32),
+    /// Something is not to be had here; its name, and what that is.
+    Skipped(String),
+}
+
+impl Outcome {
+    /// The exit code of a check that was asked for by name, and has to be made.
+    fn code_alone(self) -> i32 {
+        match self {
+            Self::Ended(code) => code,
+            Self::Skipped(why) => {
+                println!("SKIPPED {why}");
+                1
+            }
+        }
+    }
+
+    /// The exit code of a check among others, which may be skipped.
+    fn code_among(self, skipped: &mut Vec<String>) -> i32 {
+        match self {
+            Self::Ended(code) => code,
+            Self::Skipped(why) => {
+                skipped.push(why);
+                0
+            }
+        }
+    }
+}
+
+/// Runs the checks in order and returns the first exit code that is not 0. The last lines name the
+/// checks that this machine could not make.
 fn ci(root: &Path) -> Result<i32> {
-    const STEPS: [&str; 7] = [
+    let mut skipped = Vec::new();
+    let code = ci_steps(root, &mut skipped)?;
+    skipped.iter().for_each(|why| println!("SKIPPED {why}"));
+    Ok(code)
+}
+
+fn ci_steps(root: &Path, skipped: &mut Vec<String>) -> Result<i32> {
+    const STEPS: [&str; 9] = [
         "fmt --all --check",
         "clippy --release --workspace --all-targets -- -D warnings",
         "xtask tidy",
@@ -75,12 +129,19 @@ fn ci(root: &Path) -> Result<i32> {
         "doc --release --no-deps --workspace",
         "test --release --workspace",
         "xtask keras-live",
+        "xtask gpu-compilers",
+        "xtask dx12",
     ];
     for step in STEPS.into_iter().chain(distributed()?) {
         println!("$ cargo {step}");
         let code = match step {
             "xtask tidy" => tidy(root)?,
             "xtask keras-live" => keras_live::run(root, &keras_live::Args::ci())?,
+            "xtask gpu-compilers" => {
+                gpu_compilers::run(root, Path::new(&cargo_path()), &gpu_compilers::Args::ci())?
+                    .code_among(skipped)
+            }
+            "xtask dx12" => dx12::run(root, Path::new(&cargo_path()))?.code_among(skipped),
             "deny check" => deny(root)?,
             _ => cargo(root, step.split(' '))?,
         };

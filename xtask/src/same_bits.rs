@@ -6,10 +6,12 @@
 //! weights are not committed, because other processors and drivers round otherwise.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+
+use crate::binary::build;
 
 /// A training that takes seconds: arguments of `rnn-gpu train` behind the device.
 struct Training {
@@ -37,8 +39,8 @@ pub fn run(root: &Path, cargo: &Path, commit: &str) -> Result<i32> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let tree = folder.join("tree");
     check_out(root, &tree, commit)?;
-    let before = build(&tree, cargo, &folder.join("build"))?;
-    let after = build(root, cargo, &root.join("target"))?;
+    let before = build(&tree, cargo, &folder.join("build"), None)?;
+    let after = build(root, cargo, &root.join("target"), None)?;
     let mut different = 0;
     for training in &TRAININGS {
         for device in DEVICES {
@@ -69,18 +71,6 @@ fn check_out(root: &Path, tree: &Path, commit: &str) -> Result<()> {
     let path = tree.to_str().context("the path of the project is no text")?;
     git(&["worktree", "prune"], root)?;
     git(&["worktree", "add", "--quiet", "--detach", path, commit], root)
-}
-
-fn build(tree: &Path, cargo: &Path, target: &Path) -> Result<PathBuf> {
-    let status = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", "rnn-gpu", "--bin", "rnn-gpu"])
-        .arg("--target-dir")
-        .arg(target)
-        .current_dir(tree)
-        .status()
-        .context("cannot start cargo")?;
-    ensure!(status.success(), "{} does not build", tree.display());
-    Ok(target.join("release").join(format!("rnn-gpu{}", std::env::consts::EXE_SUFFIX)))
 }
 
 /// The bytes of the weights that a training leaves in its run folder.
