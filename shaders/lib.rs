@@ -68,6 +68,11 @@ wgsl!(LOOP_PROBE, "loop_probe.wgsl", "A count of the iterations that a driver le
 wgsl!(MASK, "mask.wgsl", "Masks of steps.");
 wgsl!(MASKED_MEAN, "masked_mean.wgsl", "Means over the steps that a mask leaves.");
 wgsl!(POOL, "pool.wgsl", "Pooling and its gradients.");
+wgsl!(
+    SUBGROUP_PROBE,
+    "subgroup_probe.wgsl",
+    "The places of the threads of a subgroup in their workgroup."
+);
 wgsl!(SUM_ROWS, "sum_rows.wgsl", "Sums over the rows of a matrix.");
 wgsl!(SOFTMAX, "softmax.wgsl", "The softmax of each row, and its gradient.");
 
@@ -117,6 +122,17 @@ pub mod recurrent {
         "recurrent/recurrence.wgsl",
         "Parameters, masks and factors of all recurrent kernels."
     );
+    wgsl!(
+        EXCHANGE_SHARED,
+        "recurrent/exchange_shared.wgsl",
+        "Exchange of the sums of a scan through shared memory."
+    );
+    wgsl!(
+        EXCHANGE_SUBGROUP,
+        "recurrent/exchange_subgroup.wgsl",
+        "Exchange of the sums of a scan within a subgroup."
+    );
+    wgsl!(PACK, "recurrent/pack.wgsl", "U in the order in which a scan reads it.");
     wgsl!(ROWS1, "recurrent/rows1.wgsl", "One row to a workgroup of a scan.");
     wgsl!(ROWS4, "recurrent/rows4.wgsl", "Four rows to a workgroup of a scan.");
     wgsl!(SCAN, "recurrent/scan.wgsl", "All steps in one launch.");

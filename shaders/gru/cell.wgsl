@@ -5,7 +5,6 @@
 //   g = activation(x_h + r a_h)
 //   h(t) = z h(t-1) + (1 - z) g
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> recurrent: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read> state: array<f32>;
 @group(0) @binding(4) var<storage, read> mask: array<u32>;

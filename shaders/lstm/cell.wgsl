@@ -7,7 +7,6 @@
 // `gates` is x W + b before a step. The forward pass overwrites it with the activations i, f, g, o;
 // the backward pass reads those and overwrites them with the gradients of the pre-activations.
 @group(0) @binding(0) var<storage, read_write> gates: array<Elem>;
-@group(0) @binding(1) var<storage, read> recurrent: array<Elem>;
 @group(0) @binding(2) var<storage, read> state: array<f32>;
 @group(0) @binding(3) var<storage, read> mask: array<u32>;
 @group(0) @binding(4) var<storage, read> dropout: array<f32>;

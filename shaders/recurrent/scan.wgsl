@@ -5,57 +5,59 @@
 //            row ROWS ..     workgroup 1 | t = 0 -> 1 -> 2 -> .. -> T - 1    rows of the batch, from
 //            row 2 ROWS ..   workgroup 2 | t = 0 -> 1 -> 2 -> .. -> T - 1    first to last step
 //
-//   one step t of a workgroup, for an LSTM (GATES = 4, H = HIDDEN units):
+// The product with U is divided among threads by columns and by K (split-K). A block is four columns:
+// forward, the gates of one unit (one of three gates, a GRU, leaves the fourth idle); backward, and
+// for a cell of one gate, four units. K_SPLITS neighbouring threads share a block:
 //
-//     thread      0 .. LANES - 1   | LANES ..         | 2 LANES ..       | 3 LANES ..
-//     group g     0                | 1                | 2                | 3
-//     prefetch    as in phase 2, each thread for its elements: x W + b of all gates, and the mask,
-//                 from memory to registers
-//     phase 1     h U_i            | h U_f            | h U_g            | h U_o      -> sums
-//     barrier     -------------------------------------------------------------------------------
-//     phase 2     element e = thread, thread + THREADS, ..: adds its sums, applies the cell
-//                 h, c -> carries (own element);  h -> tile (for the next step's phase 1)
-//     barrier     -------------------------------------------------------------------------------
+//   thread         0       1       2       3     | 4       5       6       7     | 8 ..
+//   block          0       0       0       0     | 1       1       1       1     | 2 ..
+//   rows k of U    0,4,8.. 1,5,9.. 2,6,..  3,7,..| 0,4,8.. 1,5,9.. 2,6,..  3,7,..| 0,4,8 ..
 //
-// An element is a pair (row, unit), numbered e = row * H + unit; thread e % THREADS owns it.
+//   one step t of a thread:
+//     prefetch     x W + b and the mask of its own elements, from memory to registers
+//     multiply     for each of its k: four weights times h(k) of ROWS rows
+//                  -> 4 x ROWS partial sums in registers
+//     exchange     with the other threads of the block: each keeps the whole sums of its own elements
+//                  (row, unit), at most MAX_OWNED
+//     cell         h, c -> registers;  h -> tile, in the half that the next step reads
+//     barrier      ----------------------------------------------------------------------------
 //
-// Phase 1: lane l of a group computes the units l, l + LANES, .. of one gate, for all ROWS rows at
-// once: neighbouring lanes read neighbouring weights, and each weight is read once per workgroup. A
-// cell of one gate (SimpleRNN) has each group sum a quarter of K instead; one of three gates (GRU)
-// leaves group 3 idle.
+// Eight weights of a thread are loaded before the first of them is used, so that the loads wait
+// together; with RESIDENT the first eight of the forward pass stay in registers for all steps. How rows
+// are divided (rows4.wgsl, rows1.wgsl) and how threads exchange sums (exchange_subgroup.wgsl,
+// exchange_shared.wgsl) changes no bit: the order of a sum depends on HIDDEN and K_SPLITS alone.
 //
-// The prefetch comes first so that the latency of memory hides behind the product. The backward pass
-// goes from the last step to the first, and each step begins with the cell: its gradient dz of step
-// t -> tile, a barrier, then the product dz U^T -> sums, a barrier. Before that product it prefetches
-// the saved values of step t - 1, the next one that it takes.
+// The backward pass goes from the last step to the first. Its product dz U^T of step t flows into dh of
+// step t - 1, so each step begins with the cell: dz -> tile, a barrier, then multiply and exchange.
+// Meanwhile the saved values of step t - 1 arrive.
 //
-//   shared      tile      h as the gates see it; backward, dz of all gates
-//               sums      partial products of each group
-//               carries   h and c of each element; backward, their gradients
-//   registers   per thread the prefetched values of at most MAX_ELEMENTS_PER_THREAD elements
-override LANES: u32 = 32u;
-override THREADS: u32 = GATE_GROUPS * LANES;
+//   shared      tile      two halves, for odd and even steps: h as the gates see it, of all rows;
+//                         backward, dz of all gates
+//   registers   4 x ROWS sums, eight weights (sixteen with RESIDENT), h and c of the own elements
+//
+// cell_kernels.rs of rnn-ops joins this file with a cell (Carry, cell_forward, cell_backward, the loads and
+// stores), recurrence.wgsl (HIDDEN, params, masks and dropout factors), a file of rows and one of exchange,
+// and shared files (Elem, flush, activate).
+override K_SPLITS: u32 = 4u;
+// Blocks of four columns.
+override BLOCKS: u32 = HIDDEN;
+// Rows of U per thread and gate: a multiple of 4, of which those beyond HIDDEN are zero.
+override TERMS: u32 = 8u;
 // Copies of h in `tile`: one, or with dropout one for each gate. Backward, GATES.
 override HIDDEN_COPIES: u32 = 1u;
-override ELEMENTS: u32 = ROWS * HIDDEN;
-override TILE: u32 = HIDDEN_COPIES * ELEMENTS;
-override SUMS: u32 = GATE_GROUPS * ELEMENTS;
-// Elements (row, unit) per thread, at most MAX_ELEMENTS_PER_THREAD.
-override ELEMENTS_PER_THREAD: u32 = (ELEMENTS + THREADS - 1u) / THREADS;
+// Elements of a thread.
+override OWNED: u32 = 1u;
+override RESIDENT: bool = false;
+override THREADS: u32 = BLOCKS * K_SPLITS;
+override COPY: u32 = TERMS * K_SPLITS;
+override HALF: u32 = HIDDEN_COPIES * COPY;
+override TILE: u32 = 2u * HALF;
 
-const MAX_ELEMENTS_PER_THREAD = 4u;
-const GATE_GROUPS = 4u;
-// Groups that share the K dimension of a gate.
-const K_SPLITS = GATE_GROUPS / GATES;
+// U packed for the threads at hand, by pack.wgsl.
+@group(0) @binding(1) var<storage, read> recurrent: array<vec4<Elem>>;
 
-// The left factor of the product with U: copies of h or, backward, the gradients of the
-// pre-activations; index (copy, unit, row).
-var<workgroup> tile: array<f32, TILE>;
-// Partial products; index (gate group, row, unit).
-var<workgroup> sums: array<f32, SUMS>;
-// The carry of each element; index (row, unit). Each is accessed by one thread only, but lies here
-// rather than in a register, because it lives through all steps while registers are short in phase 1.
-var<workgroup> carries: array<Carry, ELEMENTS>;
+// The left factor of the product with U, a value for each row; index (half, copy, k).
+var<workgroup> tile: array<Rows, TILE>;
 
 fn rows() -> u32 {
     return params.items;
@@ -65,188 +67,258 @@ fn item_of(row: u32) -> u32 {
     return row;
 }
 
-// Writes h of an element to `tile`, times the dropout factor of each copy.
-fn publish_hidden(element: u32, row: u32, h: f32) {
-    let unit = element % HIDDEN;
-    for (var copy = 0u; copy < HIDDEN_COPIES; copy++) {
-        tile[(copy * HIDDEN + unit) * ROWS + element / HIDDEN] = h * factor(copy, row, unit);
-    }
+// Partial sums of a block's columns, each for all rows of the workgroup.
+struct Sums { x: Rows, y: Rows, z: Rows, w: Rows }
+
+// Eight weights of a thread, each for four columns.
+struct Weights {
+    a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>,
+    e: vec4<f32>, f: vec4<f32>, g: vec4<f32>, h: vec4<f32>,
 }
 
-// Phase 1 of the forward pass: partial sums of h U for all rows of the workgroup.
-fn multiply(thread: u32) {
-    let gate_group = thread / LANES;
-    let gate = gate_group % GATES;
-    if gate_group >= GATES * K_SPLITS {
-        return;
-    }
-    let first = gate_group / GATES * HIDDEN / K_SPLITS;
-    let end = (gate_group / GATES + 1u) * HIDDEN / K_SPLITS;
-    let copy = select(0u, gate, HIDDEN_COPIES > 1u) * HIDDEN;
-    for (var unit = thread % LANES; unit < HIDDEN; unit += LANES) {
-        var sum: Rows;
-        for (var k = first; k < end; k++) {
-            let weight = f32(recurrent[(k * GATES + gate) * HIDDEN + unit]);
-            sum += rows_at((copy + k) * ROWS) * weight;
-        }
-        for (var r = 0u; r < ROWS; r++) {
-            sums[(gate_group * ROWS + r) * HIDDEN + unit] = row_of(sum, r);
-        }
-    }
+fn load_weight(at: u32) -> vec4<f32> {
+    return vec4<f32>(recurrent[at]);
 }
 
-// Sums the partial products of an element, for each of its gates.
-fn product(element: u32) -> vec4<f32> {
-    var result: vec4<f32>;
-    for (var split = 0u; split < K_SPLITS; split++) {
-        let at = split * GATES * ELEMENTS + element;
-        result.x += sums[at];
-        if GATES > 1u {
-            result.y += sums[at + ELEMENTS];
-        }
-        if GATES > 2u {
-            result.z += sums[at + 2u * ELEMENTS];
-        }
-        if GATES > 3u {
-            result.w += sums[at + 3u * ELEMENTS];
-        }
+fn load_weights(at: u32) -> Weights {
+    return Weights(
+        load_weight(at), load_weight(at + THREADS),
+        load_weight(at + 2u * THREADS), load_weight(at + 3u * THREADS),
+        load_weight(at + 4u * THREADS), load_weight(at + 5u * THREADS),
+        load_weight(at + 6u * THREADS), load_weight(at + 7u * THREADS));
+}
+
+// Adds one row of U; `at` is its place in `tile`. With dropout each gate sees a copy of its own.
+fn add(sums: Sums, weight: vec4<f32>, at: u32, copies: u32) -> Sums {
+    let h = tile[at];
+    if copies == 1u {
+        return Sums(
+            sums.x + h * weight.x, sums.y + h * weight.y,
+            sums.z + h * weight.z, sums.w + h * weight.w);
+    }
+    var result = sums;
+    result.x += h * weight.x;
+    result.y += tile[at + COPY] * weight.y;
+    if GATES > 2u {
+        result.z += tile[at + 2u * COPY] * weight.z;
+    }
+    if GATES > 3u {
+        result.w += tile[at + 3u * COPY] * weight.w;
     }
     return result;
+}
+
+fn add_four(sums: Sums, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, at: u32, copies: u32) -> Sums {
+    let first = add(sums, a, at, copies);
+    let second = add(first, b, at + K_SPLITS, copies);
+    let third = add(second, c, at + 2u * K_SPLITS, copies);
+    return add(third, d, at + 3u * K_SPLITS, copies);
+}
+
+fn add_eight(sums: Sums, weights: Weights, at: u32, copies: u32) -> Sums {
+    let half = add_four(sums, weights.a, weights.b, weights.c, weights.d, at, copies);
+    let rest = at + 4u * K_SPLITS;
+    return add_four(half, weights.e, weights.f, weights.g, weights.h, rest, copies);
+}
+
+// Adds the products of a thread's rows of U from row 8 `groups` on, for one gate of the backward pass or
+// for all of the forward pass. `first` is the index of the first weight, `begin` the place of the copy in
+// `tile`.
+fn multiply(sums: Sums, groups: u32, first: u32, begin: u32, thread: u32, copies: u32) -> Sums {
+    var result = sums;
+    var at = begin + thread % K_SPLITS + 8u * groups * K_SPLITS;
+    var weight = first + thread + 8u * groups * THREADS;
+    for (var j = 8u * groups; j + 8u <= TERMS; j += 8u) {
+        result = add_eight(result, load_weights(weight), at, copies);
+        at += 8u * K_SPLITS;
+        weight += 8u * THREADS;
+    }
+    if TERMS % 8u != 0u {
+        let a = load_weight(weight);
+        let b = load_weight(weight + THREADS);
+        let c = load_weight(weight + 2u * THREADS);
+        let d = load_weight(weight + 3u * THREADS);
+        result = add_four(result, a, b, c, d, at, copies);
+    }
+    return result;
+}
+
+// An element that a thread owns, at a place of the batch. One that is not present lies beyond the batch or
+// the units; it reads those of the last, and stores nothing.
+struct Element { row: u32, unit: u32, present: bool }
+
+fn element(row0: u32, place: u32, unit: u32) -> Element {
+    let row = row0 + place;
+    let present = place < ROWS && row < rows() && unit < HIDDEN;
+    return Element(min(row, rows() - 1u), min(unit, HIDDEN - 1u), present);
+}
+
+// The unit of a thread's elements, if a block is the gates of a unit, or four units.
+fn unit_of_gates(thread: u32) -> u32 {
+    return thread / K_SPLITS;
+}
+
+fn unit_of_units(thread: u32) -> u32 {
+    return thread / K_SPLITS * 4u + own_unit(thread);
+}
+
+// Writes zeros to all of `tile`: rows beyond the batch and terms beyond HIDDEN stay so.
+fn clear_tile(thread: u32) {
+    for (var at = thread; at < TILE; at += THREADS) {
+        tile[at] = Rows();
+    }
+    workgroupBarrier();
+}
+
+// Writes h of a thread's own elements to a half of `tile`, times the dropout factor of each copy. All
+// threads call it together.
+fn publish_hidden(half: u32, thread: u32, elements: array<Element, MAX_OWNED>, h: array<f32, MAX_OWNED>) {
+    for (var copy = 0u; copy < HIDDEN_COPIES; copy++) {
+        var own = h;
+        for (var n = 0u; n < OWNED; n++) {
+            own[n] *= factor(copy, elements[n].row, elements[n].unit);
+        }
+        if GATES > 1u {
+            publish_of_gates(half + copy * COPY + unit_of_gates(thread), thread, own);
+        } else {
+            publish_of_units(half + copy * COPY + unit_of_units(thread), thread, own);
+        }
+    }
 }
 
 @compute @workgroup_size(THREADS)
 fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let row0 = group.x * ROWS;
-    for (var n = 0u; n < ELEMENTS_PER_THREAD; n++) {
-        let e = thread + n * THREADS;
-        let row = row0 + e / HIDDEN;
-        if e < ELEMENTS && row < rows() {
-            if params.step > 0u {
-                carries[e] = resume_carry(params.step, row, e % HIDDEN);
-            } else {
-                carries[e] = load_carry(0u, row, e % HIDDEN);
-            }
-            publish_hidden(e, row, carries[e].h);
+    var elements: array<Element, MAX_OWNED>;
+    var carries: array<Carry, MAX_OWNED>;
+    // h of the elements that are present, and zero.
+    var h: array<f32, MAX_OWNED>;
+    clear_tile(thread);
+    for (var n = 0u; n < OWNED; n++) {
+        if GATES > 1u {
+            elements[n] = element(row0, own_row_of_gates(thread, n), unit_of_gates(thread));
+        } else {
+            elements[n] = element(row0, own_row_of_units(thread, n), unit_of_units(thread));
         }
+        if params.step > 0u {
+            carries[n] = resume_carry(params.step, elements[n].row, elements[n].unit);
+        } else {
+            carries[n] = load_carry(0u, elements[n].row, elements[n].unit);
+        }
+        h[n] = select(0.0, carries[n].h, elements[n].present);
     }
+    publish_hidden(0u, thread, elements, h);
+    let resident = load_weights(thread);
     workgroupBarrier();
+    var half = 0u;
     for (var t = params.step; t < params.end; t++) {
-        var input_projection: array<vec4<f32>, MAX_ELEMENTS_PER_THREAD>;
-        var unmasked: array<bool, MAX_ELEMENTS_PER_THREAD>;
-        for (var n = 0u; n < ELEMENTS_PER_THREAD; n++) {
-            let e = thread + n * THREADS;
-            let row = row0 + e / HIDDEN;
-            if e < ELEMENTS && row < rows() {
-                input_projection[n] = load_input_projection(t, row, e % HIDDEN);
-                unmasked[n] = is_unmasked(t, row);
+        var input_projection: array<vec4<f32>, MAX_OWNED>;
+        var unmasked: array<bool, MAX_OWNED>;
+        for (var n = 0u; n < OWNED; n++) {
+            input_projection[n] = load_input_projection(t, elements[n].row, elements[n].unit);
+            unmasked[n] = is_unmasked(t, elements[n].row);
+        }
+        var sums: Sums;
+        if RESIDENT {
+            sums = add_eight(sums, resident, half + thread % K_SPLITS, HIDDEN_COPIES);
+        }
+        sums = multiply(sums, u32(RESIDENT), 0u, half, thread, HIDDEN_COPIES);
+        var products: array<vec4<f32>, MAX_OWNED>;
+        if GATES > 1u {
+            products = own_gates(sums, thread);
+        } else {
+            let of_units = own_units(sums, thread);
+            for (var n = 0u; n < OWNED; n++) {
+                products[n] = vec4<f32>(of_units[n], 0.0, 0.0, 0.0);
             }
         }
-        multiply(thread);
-        workgroupBarrier();
-        for (var n = 0u; n < ELEMENTS_PER_THREAD; n++) {
-            let e = thread + n * THREADS;
-            let row = row0 + e / HIDDEN;
-            if e < ELEMENTS && row < rows() {
-                let pre = PreActivation(input_projection[n], product(e), unmasked[n]);
-                let carry = cell_forward(t, row, e % HIDDEN, pre, carries[e]);
-                carries[e] = carry;
-                publish_hidden(e, row, carry.h);
+        for (var n = 0u; n < OWNED; n++) {
+            if elements[n].present {
+                let pre = PreActivation(input_projection[n], products[n], unmasked[n]);
+                carries[n] = cell_forward(t, elements[n].row, elements[n].unit, pre, carries[n]);
+                h[n] = carries[n].h;
             }
         }
+        half = HALF - half;
+        publish_hidden(half, thread, elements, h);
         workgroupBarrier();
     }
-    for (var e = thread; e < ELEMENTS; e += THREADS) {
-        let row = row0 + e / HIDDEN;
-        if row < rows() {
-            store_carry(row, e % HIDDEN, carries[e]);
+    for (var n = 0u; n < OWNED; n++) {
+        if elements[n].present {
+            store_carry(elements[n].row, elements[n].unit, carries[n]);
         }
     }
 }
 
-// The product of the backward pass: partial sums of dz U^T. `recurrent` is U transposed: [GATES HIDDEN,
-// HIDDEN].
-fn multiply_back(thread: u32, row0: u32) {
-    let gate_group = thread / LANES;
-    let gate = gate_group % GATES;
-    if gate_group >= GATES * K_SPLITS {
-        return;
-    }
-    let first = gate * HIDDEN + gate_group / GATES * HIDDEN / K_SPLITS;
-    let end = gate * HIDDEN + (gate_group / GATES + 1u) * HIDDEN / K_SPLITS;
-    for (var unit = thread % LANES; unit < HIDDEN; unit += LANES) {
-        var sum: Rows;
-        for (var k = first; k < end; k++) {
-            sum += rows_at(k * ROWS) * f32(recurrent[k * HIDDEN + unit]);
-        }
-        for (var r = 0u; r < ROWS; r++) {
-            // Rows beyond the last are not read.
-            let row = min(row0 + r, rows() - 1u);
-            sums[(gate_group * ROWS + r) * HIDDEN + unit] = row_of(sum, r) * factor(gate, row, unit);
+// The gradient of h of a thread's own elements through the product dz U^T: the sum over gates, each
+// times the dropout factor by which the gate saw h.
+fn product_back(half: u32, elements: array<Element, MAX_OWNED>, thread: u32) -> array<f32, MAX_OWNED> {
+    var result: array<f32, MAX_OWNED>;
+    var sums: Sums;
+    for (var gate = 0u; gate < GATES; gate++) {
+        let first = gate * TERMS * THREADS;
+        sums = multiply(sums, 0u, first, half + gate * COPY, thread, 1u);
+        if HAS_DROPOUT {
+            let of_gate = own_units(sums, thread);
+            for (var n = 0u; n < OWNED; n++) {
+                result[n] += of_gate[n] * factor(gate, elements[n].row, elements[n].unit);
+            }
+            sums = Sums();
         }
     }
-}
-
-// Sums the partial products of an element: the gradient of h that flowed through the product.
-fn product_back(element: u32) -> f32 {
-    var dh = 0.0;
-    for (var gate_group = 0u; gate_group < GATES * K_SPLITS; gate_group++) {
-        dh += sums[gate_group * ELEMENTS + element];
+    if HAS_DROPOUT {
+        return result;
     }
-    return dh;
+    return own_units(sums, thread);
 }
 
 @compute @workgroup_size(THREADS)
 fn backward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let row0 = group.x * ROWS;
-    var gates: array<vec4<f32>, MAX_ELEMENTS_PER_THREAD>;
-    var others: array<vec4<f32>, MAX_ELEMENTS_PER_THREAD>;
-    for (var n = 0u; n < ELEMENTS_PER_THREAD; n++) {
-        let e = thread + n * THREADS;
-        let row = row0 + e / HIDDEN;
-        if e < ELEMENTS && row < rows() {
-            if params.end < params.steps {
-                carries[e] = load_carry_gradient(row, e % HIDDEN);
-            } else {
-                carries[e] = last_step_gradient(row, e % HIDDEN);
-            }
-            let ahead = load_saved(params.end - 1u, row, e % HIDDEN);
-            gates[n] = ahead[0];
-            others[n] = ahead[1];
+    var elements: array<Element, MAX_OWNED>;
+    var carries: array<Carry, MAX_OWNED>;
+    var saved: array<mat2x4<f32>, MAX_OWNED>;
+    clear_tile(thread);
+    for (var n = 0u; n < OWNED; n++) {
+        elements[n] = element(row0, own_row_of_units(thread, n), unit_of_units(thread));
+        if params.end < params.steps {
+            carries[n] = load_carry_gradient(elements[n].row, elements[n].unit);
+        } else {
+            carries[n] = last_step_gradient(elements[n].row, elements[n].unit);
         }
+        saved[n] = load_saved(params.end - 1u, elements[n].row, elements[n].unit);
     }
+    var half = 0u;
     for (var t = params.end; t > params.step; t--) {
-        for (var n = 0u; n < ELEMENTS_PER_THREAD; n++) {
-            let e = thread + n * THREADS;
-            let unit = e % HIDDEN;
-            let row = row0 + e / HIDDEN;
-            if e < ELEMENTS && row < rows() {
-                var carry = carries[e];
-                if t < params.end {
-                    carry.h = flush(carry.h + product_back(e));
-                }
-                let saved = mat2x4<f32>(gates[n], others[n]);
-                let back = cell_backward(t - 1u, row, unit, saved, carry);
-                carries[e] = back.carry;
-                for (var gate = 0u; gate < GATES; gate++) {
-                    tile[(gate * HIDDEN + unit) * ROWS + e / HIDDEN] = back.dz[gate];
-                }
-                if t > params.step + 1u {
-                    let ahead = load_saved(t - 2u, row, unit);
-                    gates[n] = ahead[0];
-                    others[n] = ahead[1];
-                }
+        // dz of the elements that are present, and zero.
+        var dz: array<vec4<f32>, MAX_OWNED>;
+        for (var n = 0u; n < OWNED; n++) {
+            if elements[n].present {
+                let back = cell_backward(t - 1u, elements[n].row, elements[n].unit, saved[n], carries[n]);
+                carries[n] = back.carry;
+                dz[n] = back.dz;
+            }
+            if t > params.step + 1u {
+                saved[n] = load_saved(t - 2u, elements[n].row, elements[n].unit);
             }
         }
+        for (var gate = 0u; gate < GATES; gate++) {
+            var own: array<f32, MAX_OWNED>;
+            for (var n = 0u; n < OWNED; n++) {
+                own[n] = dz[n][gate];
+            }
+            publish_of_units(half + gate * COPY + unit_of_units(thread), thread, own);
+        }
         workgroupBarrier();
-        multiply_back(thread, row0);
-        workgroupBarrier();
+        let product = product_back(half, elements, thread);
+        for (var n = 0u; n < OWNED; n++) {
+            carries[n].h = flush(carries[n].h + product[n]);
+        }
+        half = HALF - half;
     }
-    for (var e = thread; e < ELEMENTS; e += THREADS) {
-        let row = row0 + e / HIDDEN;
-        if row < rows() {
-            var carry = carries[e];
-            carry.h = flush(carry.h + product_back(e));
-            store_carry_gradient(row, e % HIDDEN, carry);
+    for (var n = 0u; n < OWNED; n++) {
+        if elements[n].present {
+            store_carry_gradient(elements[n].row, elements[n].unit, carries[n]);
         }
     }
 }

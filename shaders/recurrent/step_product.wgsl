@@ -39,6 +39,8 @@ const COLUMNS = 64u;
 const SLICE = 16u;
 const PITCH = COLUMNS + 1u;
 
+@group(0) @binding(1) var<storage, read> recurrent: array<Elem>;
+
 var<workgroup> seen_tile: array<f32, SEEN>;
 var<workgroup> weight_tile: array<f32, SLICE * PITCH>;
 

@@ -21,6 +21,9 @@ pub struct Limits {
     /// Side of the square half-precision matrices that the device's matrix units multiply in one
     /// instruction, with single-precision sums; `None` without matrix units.
     pub matrix_units: Option<u32>,
+    /// Lanes of the smallest subgroup, if thread i of a workgroup is lane i modulo the size of its
+    /// subgroup; 1 if that is not known, or without subgroups.
+    pub subgroup_lanes: u32,
     /// Iterations that all loops of one thread may make together, counted as [`iterations`] does.
     /// Some drivers end loops beyond that without a word; others never do, which is `u64::MAX`.
     pub loop_iterations: u64,
@@ -44,6 +47,7 @@ impl Limits {
         max_binding_bytes: 128 << 20,
         half: false,
         matrix_units: None,
+        subgroup_lanes: 1,
         loop_iterations: u64::MAX,
     };
 }

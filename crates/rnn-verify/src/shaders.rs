@@ -23,15 +23,17 @@ pub struct Variant {
 pub type ShaderCheck = (&'static str, Result<Measured, NotPassed>);
 
 /// Returns every pipeline that these cases ask for, each once: on a device with the limits of
-/// WebGPU, with half precision, and with and without matrix units. A case that the limits refuse
+/// WebGPU, with half precision, with and without subgroups and matrix units. A case that the limits refuse
 /// asks for none; the kernel checks report that.
 ///
 /// # Errors
 /// [`NotPassed::Failed`] if a case cannot be recorded.
 pub fn variants(cases: &[Case]) -> Result<Vec<Variant>, NotPassed> {
-    let limits = [None, Some(8), Some(16)].map(|matrix_units| Limits {
+    let kinds = [(None, 1), (None, 8), (Some(8), 8), (Some(16), 8)];
+    let limits = kinds.map(|(matrix_units, subgroup_lanes)| Limits {
         half: true,
         matrix_units,
+        subgroup_lanes,
         ..Limits::WEBGPU
     });
     let mut found = BTreeMap::new();
@@ -90,9 +92,12 @@ impl Variant {
     fn validate(&self) -> Result<Valid, String> {
         let source = self.shader.source().map_err(|e| e.to_string())?;
         let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
-        // No capability beyond what WebGPU guarantees, but for half precision, and subgroups where
-        // they have matrix units.
+        // No capability beyond what WebGPU guarantees, but for half precision and what the shader
+        // asks for.
         let mut capabilities = Capabilities::SHADER_FLOAT16;
+        if uses_subgroups(&module) {
+            capabilities |= Capabilities::SUBGROUP;
+        }
         if module.types.iter().any(|(_, ty)| is_of_matrix_units(ty)) {
             capabilities |= Capabilities::COOPERATIVE_MATRIX | Capabilities::SUBGROUP;
         }
@@ -115,6 +120,15 @@ type Judge = Option<Box<dyn FnOnce() -> Result<Measured, NotPassed>>>;
 struct Valid {
     module: Module,
     info: ModuleInfo,
+}
+
+/// Returns true if a function of the module exchanges values within a subgroup.
+fn uses_subgroups(module: &Module) -> bool {
+    let exchanges = |block: &naga::Block| {
+        block.iter().any(|statement| matches!(statement, naga::Statement::SubgroupGather { .. }))
+    };
+    let entries = module.entry_points.iter().map(|entry| &entry.function);
+    module.functions.iter().map(|(_, function)| function).chain(entries).any(|f| exchanges(&f.body))
 }
 
 fn is_of_matrix_units(ty: &naga::Type) -> bool {
@@ -153,14 +167,15 @@ impl Valid {
     fn hlsl(&self, entry: &str) -> Result<Judge, String> {
         let half = |ty: &naga::Type| ty.inner.scalar().is_some_and(|s| s == naga::Scalar::F16);
         let half = self.module.types.iter().any(|(_, ty)| half(ty));
-        // The first with half precision.
-        let shader_model = if half { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V5_1 };
+        // The first with half precision, which has subgroups, too.
+        let modern = half || uses_subgroups(&self.module);
+        let shader_model = if modern { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V5_1 };
         let options = hlsl::Options { shader_model, ..hlsl::Options::default() };
         let mut text = String::new();
         hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default())
             .write(&self.module, &self.info, None)
             .map_err(|e| e.to_string())?;
-        if half {
+        if modern {
             // glslang knows no model above 5.1.
             return Ok(None);
         }

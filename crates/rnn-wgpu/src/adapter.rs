@@ -151,6 +151,7 @@ pub(crate) fn kernel_limits(
         half: features.contains(wgpu::Features::SHADER_F16),
         matrix_units: matrix_units(raw, features),
         // Measured on an open device; see probe.rs.
+        subgroup_lanes: 1,
         loop_iterations: u64::MAX,
     }
 }

@@ -100,6 +100,7 @@ impl WgpuDevice {
         let mut features = adapter.raw.features() & wanted;
         if options.minimal {
             features.remove(wgpu::Features::SHADER_F16);
+            features.remove(wgpu::Features::SUBGROUP | wgpu::Features::SUBGROUP_BARRIER);
             features.remove(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
         }
         let limits = if options.minimal { wgpu::Limits::default() } else { adapter.raw.limits() };
@@ -148,12 +149,22 @@ impl WgpuDevice {
                 folder.filter(|_| options.variants == VariantChoice::Fastest),
             ),
         };
-        let probed = match options.compile_only {
-            true => u64::MAX,
-            // A failure here will recur when the device is used.
-            false => probe::loop_iterations(&gpu).unwrap_or(UNKNOWN_LOOPS),
+        let subgroups = adapter.features.subgroups;
+        let lanes = subgroups.filter(|_| features.contains(wgpu::Features::SUBGROUP));
+        let lanes = lanes.map_or(1, |(min, _)| min);
+        let has_lanes = lanes >= probe::MIN_LANES;
+        // A failure of a probe will recur when the device is used.
+        let (iterations, in_order) = match options.compile_only {
+            true => (u64::MAX, has_lanes),
+            false => (
+                probe::loop_iterations(&gpu).unwrap_or(UNKNOWN_LOOPS),
+                has_lanes && probe::subgroups_are_in_order(&gpu).unwrap_or(false),
+            ),
         };
-        gpu.limits.loop_iterations = options.loop_iterations.unwrap_or(u64::MAX).min(probed);
+        gpu.limits.loop_iterations = options.loop_iterations.unwrap_or(u64::MAX).min(iterations);
+        if in_order {
+            gpu.limits.subgroup_lanes = lanes;
+        }
         Ok(Self(Arc::new(gpu)))
     }
 }

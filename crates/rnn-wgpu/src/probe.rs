@@ -1,4 +1,4 @@
-//! Measures a device's loop limit, which cannot be queried.
+//! Measures what a device does not tell: its loop limit, and where the threads of a subgroup stand.
 
 use crate::device::Gpu;
 use crate::memory::Spaces;
@@ -8,8 +8,11 @@ use rnn_graph::{
     Access, Binding, Block, Cost, DeviceError, DeviceKind, Dispatch, Region, Shader, Space,
 };
 
-static PROBE: Shader = Shader::new("loop_probe", &[rnn_shaders::LOOP_PROBE]);
+static LOOPS: Shader = Shader::new("loop_probe", &[rnn_shaders::LOOP_PROBE]);
+static SUBGROUPS: Shader = Shader::new("subgroup_probe", &[rnn_shaders::SUBGROUP_PROBE]);
 
+/// Lanes of the smallest subgroup that kernels make use of.
+pub(crate) const MIN_LANES: u32 = 8;
 /// Loop passes tried on a GPU: more than the 65,535 after which Mesa's llvmpipe ends the loops of a
 /// thread (LP_MAX_TGSI_LOOP_ITERATIONS), few enough to take less than a millisecond.
 const PASSES: u32 = 70_000;
@@ -40,43 +43,65 @@ fn limit_from(passes: u32, [made, state]: [u32; 2]) -> u64 {
     }
 }
 
+/// Returns true if thread i of a workgroup is lane i modulo the size of its subgroup, as far as lanes
+/// up to 7 apart tell. The device must have subgroups of 8 threads or more.
+///
+/// # Errors
+/// Fails if the device refuses the probe or is lost.
+pub(crate) fn subgroups_are_in_order(gpu: &Gpu) -> Result<bool, DeviceError> {
+    const THREADS: usize = rnn_shaders::constant(rnn_shaders::SUBGROUP_PROBE, "THREADS");
+    let found = gpu.guarded(|| run(gpu, &SUBGROUPS, None, THREADS))?;
+    let wanted = |thread: u32| (thread ^ 1) | (thread ^ 2) << 10 | (thread ^ 4) << 20;
+    Ok((0..).map(wanted).zip(found).all(|(wanted, found)| wanted == found))
+}
+
 fn count(gpu: &Gpu, passes: u32) -> Result<[u32; 2], DeviceError> {
+    let found = run(gpu, &LOOPS, Some(passes), 2)?;
+    Ok([found[0], found[1]])
+}
+
+/// Runs one workgroup of a probe and returns the `len` words that it writes.
+fn run(
+    gpu: &Gpu,
+    shader: &'static Shader,
+    param: Option<u32>,
+    len: usize,
+) -> Result<Vec<u32>, DeviceError> {
     let space = Space::Arena(Block(0));
     let out = Binding {
         index: 0,
         name: "out".into(),
-        region: Region { space, offset: 0, len: 2 },
+        region: Region { space, offset: 0, len },
         access: Access::ReadWrite,
     };
     // A uniform block is a multiple of 16 bytes.
-    let mut params = passes.to_le_bytes().to_vec();
+    let mut params = param.unwrap_or(0).to_le_bytes().to_vec();
     params.resize(16, 0);
     let uniform = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
     let buffer = gpu.buffer("parameters", 16, uniform)?;
     gpu.queue.write_buffer(&buffer, 0, &params);
     let dispatch = Dispatch {
         node: 0,
-        op: "loop_probe",
-        shader: &PROBE,
+        op: shader.name(),
+        shader,
         entry: "probe",
         constants: vec![],
         bindings: vec![out],
-        params: Some((1, params)),
+        params: param.map(|_| (1, params)),
         grid: [1, 1, 1],
         iterations: None,
         variants: vec![],
         cost: Cost::default(),
     };
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC;
-    let result = gpu.buffer("what a probe found", 8, usage)?;
+    let result = gpu.buffer("what a probe found", 4 * len as u64, usage)?;
     let spaces = Spaces::from([(space, result.clone())]);
     let step = BoundDispatch::new(gpu, &dispatch, &spaces, &buffer, 0)?;
     let mut encoder = gpu.device.create_command_encoder(&Default::default());
     step.encode(&mut encoder.begin_compute_pass(&Default::default()));
     gpu.submit(encoder)?;
     let read = |bytes: &[u8]| bytemuck::pod_collect_to_vec::<u8, u32>(bytes);
-    let found = Readback::start(gpu, &[&BufferRange::new(result, 0, 2)])?.finish(gpu, read)?;
-    Ok([found[0], found[1]])
+    Readback::start(gpu, &[&BufferRange::new(result, 0, len)])?.finish(gpu, read)
 }
 
 #[cfg(test)]
@@ -90,6 +115,17 @@ mod tests {
         assert_eq!(limit_from(9, [5, 1]), 5);
         assert_eq!(limit_from(9, [9, whole ^ 1]), 0);
         assert_eq!(limit_from(9, [10, whole]), 0);
+    }
+
+    #[test]
+    fn threads_of_llvmpipe_stand_in_order() {
+        let Some(gpu) = crate::device::tests::open() else {
+            return;
+        };
+        println!("{}: subgroups of {} lanes or more", gpu.info, gpu.limits.subgroup_lanes);
+        if gpu.info.name.contains("llvmpipe") {
+            assert!(gpu.limits.subgroup_lanes >= MIN_LANES);
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ pub use cases::cases;
 use crate::common::ensure;
 use crate::conv::{ConvKernel, Pixels, Windows};
 use crate::lstm;
-use crate::recurrent::cell_kernels::{Step, with_matrix};
+use crate::recurrent::cell_kernels::with_matrix;
+use crate::recurrent::step::Step;
 use crate::recurrent::{Extents, copy_or_zero, is_unmasked};
 use crate::{
     Binary, Cast, Columns, Concat, ConvLstmBackward, Definition, Fill, LstmGates, ScanInputs,

@@ -114,15 +114,13 @@ impl Op for GruBackward {
         let bind = |launch: Launch| {
             self.0
                 .options(launch, self.optional())
-                .bind("recurrent", Operand::Input(0))
                 .bind("saved_in", Operand::Input(1))
                 .bind("d_hidden", Operand::Input(2))
                 .bind("d_x", Operand::Output(0))
                 .bind("d_inner", Operand::Output(1))
                 .bind("d_state", Operand::Output(2))
         };
-        let launches = self.0.launches(Direction::Backward, e, limits)?;
-        Ok(launches.into_iter().map(bind).collect::<Vec<_>>().into())
+        self.0.work(Direction::Backward, e, Operand::Input(0), limits, bind)
     }
 
     not_differentiable!();

@@ -12,6 +12,8 @@ pub fn cases() -> Vec<Case> {
             (ScanInputs { mask: true, ..ScanInputs::default() }, [6, 5, 7]),
             (full, [6, 5, 7]),
             (full, [4, 3, 40]),
+            // With two threads to a unit.
+            (full, [3, 5, 130]),
             // Step by step.
             (ScanInputs::default(), [2, 3, 259]),
             (full, [3, 3, 259]),

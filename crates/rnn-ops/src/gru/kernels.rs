@@ -1,15 +1,17 @@
 use crate::Gru;
-use crate::recurrent::cell_kernels::{CellKernels, Direction, Scan, Step};
+use crate::recurrent::cell_kernels::{CellKernels, Direction, Scan};
+use crate::recurrent::step::Step;
 use crate::recurrent::{Extents, optional_inputs};
-use rnn_graph::{Launch, Limits, OpError, Shader};
+use rnn_graph::{Launch, Limits, OpError, Operand, Shader, Work};
 use rnn_shaders::{recurrent, shared};
 
-static KERNELS: CellKernels = cell_kernels!("gru", carry: 1, rnn_shaders::gru::CELL);
+static KERNELS: CellKernels = cell_kernels!("gru", rnn_shaders::gru::CELL);
 
 /// Kernels of the variant without `reset_after`: two products per step, for any number of units.
 static RESET_BEFORE: Shader = Shader::new(
     "gru_reset_before",
     &[
+        shared::STORAGE_F32,
         shared::BITS,
         shared::EXPONENTIAL,
         shared::ACTIVATIONS,
@@ -22,20 +24,23 @@ static RESET_BEFORE: Shader = Shader::new(
 );
 
 impl Gru {
-    /// Returns the launches of all steps; the caller adds bindings.
+    /// Returns the work of all steps. `matrix` is U, or its transpose in the backward pass; `bind`
+    /// adds all bindings but `recurrent`.
     ///
     /// # Errors
     /// Fails if a grid exceeds WebGPU's limits.
-    pub(super) fn launches(
+    pub(super) fn work(
         &self,
         direction: Direction,
         e: Extents,
+        matrix: Operand,
         limits: &Limits,
-    ) -> Result<Vec<Launch>, OpError> {
+        bind: impl Fn(Launch) -> Launch,
+    ) -> Result<Work, OpError> {
         let dropout = self.inputs.dropout;
         if self.reset_after {
             let scan = Scan { direction, extents: e, dropout, half: false };
-            return KERNELS.launches(scan, limits);
+            return KERNELS.work(scan, matrix, limits, bind);
         }
         let step = Step::dense(&RESET_BEFORE, e);
         let mut launches = Vec::new();
@@ -54,7 +59,8 @@ impl Gru {
                 launches.push(step.backward(0..2, 0)?);
             }
         }
-        Ok(launches)
+        let bind = |launch: Launch| bind(launch).bind("recurrent", matrix);
+        Ok(launches.into_iter().map(bind).collect::<Vec<_>>().into())
     }
 
     /// Sets the constants and bindings that both directions share.

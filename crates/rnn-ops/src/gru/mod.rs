@@ -137,7 +137,6 @@ impl Op for Gru {
     fn record(&self, s: &Signature, limits: &Limits) -> Result<Work, OpError> {
         let e = extents(&s.inputs[0], 3)?;
         let [bias, state, mask, dropout] = self.places(2);
-        let launches = self.launches(Direction::Forward, e, limits)?;
         let bind = |launch: Launch| {
             let launch = match self.reset_after {
                 true => launch
@@ -148,12 +147,11 @@ impl Op for Gru {
             self.options(launch, [mask, dropout])
                 .constant("HAS_STATE", u8::from(state.is_some()))
                 .bind("x", Operand::Input(0))
-                .bind("recurrent", Operand::Input(1))
                 .bind("state", Operand::Input(state.unwrap_or(0)))
                 .bind("hidden", Operand::Output(0))
                 .bind("saved", Operand::Output(1))
         };
-        Ok(launches.into_iter().map(bind).collect::<Vec<_>>().into())
+        self.work(Direction::Forward, e, Operand::Input(1), limits, bind)
     }
 
     fn backward(

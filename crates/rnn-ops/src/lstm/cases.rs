@@ -6,7 +6,6 @@ pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let lstm = |activation, recurrent_activation, inputs| Lstm {
         gates: LstmGates { activation, recurrent_activation },
-
         inputs,
     };
     let standard = |inputs| lstm(Activation::Tanh, Activation::Sigmoid, inputs);
@@ -53,9 +52,10 @@ pub fn cases() -> Vec<Case> {
         cases.push(Case::new(name, op, samples).tolerance(1e-5));
     }
     cases.extend(half_cases());
-    // Step by step.
-    for inputs in [plain, full] {
-        let (t, b, h) = (3, 5, 258);
+    // Scans whose threads load their weights in other groups: half a group, with two threads to a
+    // unit, and the widest one; then step by step.
+    let sizes = [(3, 5, 12), (3, 5, 130), (2, 4, 256), (3, 5, 258)];
+    for (inputs, (t, b, h)) in sizes.into_iter().flat_map(|size| [(plain, size), (full, size)]) {
         let mut samples =
             vec![Sample::Normal(vec![t, b, 4 * h]), Sample::Uniform(vec![h, 4 * h], -0.1, 0.1)];
         samples.extend(scan_samples(inputs, [2, t, b, h], 4));
@@ -83,7 +83,8 @@ fn half_cases() -> Vec<Case> {
     let plain = ScanInputs::default();
     let full = ScanInputs { state: true, mask: true, dropout: true };
     let mut cases = Vec::new();
-    for (inputs, [t, b, h]) in [(plain, [4, 5, 7]), (full, [3, 6, 40]), (full, [3, 5, 258])] {
+    let sizes = [(plain, [4, 5, 7]), (full, [3, 6, 40]), (full, [3, 5, 130]), (full, [3, 5, 258])];
+    for (inputs, [t, b, h]) in sizes {
         let scale = 1.0 / (h as f32).sqrt();
         let gates =
             LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };

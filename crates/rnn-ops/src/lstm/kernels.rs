@@ -4,7 +4,7 @@ use crate::recurrent::optional_inputs;
 use rnn_graph::{Launch, Operand};
 
 /// Kernels of the LSTM cell, in single and half precision; a unit carries h and c.
-pub static KERNELS: CellKernels = cell_kernels!("lstm" and half, carry: 2, rnn_shaders::lstm::CELL);
+pub static KERNELS: CellKernels = cell_kernels!("lstm" and half, rnn_shaders::lstm::CELL);
 
 impl LstmGates {
     /// Adds the bindings and constants of the forward cell. `optional` holds the input indices of

@@ -2,6 +2,8 @@
 
 #[macro_use]
 pub mod cell_kernels;
+mod scan;
+pub mod step;
 
 use crate::common::{dims, ensure};
 use crate::{Binary, DropoutMatmulWeights, Fill, Matmul, Sample};

@@ -39,9 +39,9 @@ pub fn cases() -> Vec<Case> {
     {
         cases.push(backward(inputs, d_hidden, d_last, [3, 6, 40]));
     }
-    // Step by step.
-    for inputs in [plain, full] {
-        let (t, b, h) = (3, 5, 270);
+    // The widest scan; then step by step.
+    let sizes = [(2, 4, 256), (3, 5, 270)];
+    for (inputs, (t, b, h)) in sizes.into_iter().flat_map(|size| [(plain, size), (full, size)]) {
         let mut samples =
             vec![Sample::Normal(vec![t, b, h]), Sample::Uniform(vec![h, h], -0.1, 0.1)];
         samples.extend(scan_samples(inputs, [1, t, b, h], 1));
@@ -51,7 +51,7 @@ pub fn cases() -> Vec<Case> {
         cases.push(backward(inputs, true, inputs.state, [t, b, h]));
     }
     // In half precision, factors and stored values have an error of half of 2^-10.
-    for (with, [t, b, h]) in [(full, [3, 6, 40]), (full, [3, 5, 270])] {
+    for (with, [t, b, h]) in [(full, [3, 6, 40]), (full, [3, 5, 130]), (full, [3, 5, 270])] {
         let scale = 1.0 / (h as f32).sqrt();
         let mut samples =
             vec![Sample::Normal(vec![t, b, h]), Sample::Uniform(vec![h, h], -scale, scale)];

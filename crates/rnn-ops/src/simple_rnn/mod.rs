@@ -17,7 +17,7 @@ use rnn_graph::{
 
 /// Kernels of the SimpleRNN cell, in single and half precision; a unit carries h.
 pub static KERNELS: CellKernels = cell_kernels!(
-    "simple_rnn" and half, carry: 1, rnn_shaders::simple_rnn::CELL);
+    "simple_rnn" and half, rnn_shaders::simple_rnn::CELL);
 
 /// A fully connected recurrent layer over a whole sequence (keras/src/layers/rnn/simple_rnn.py):
 /// h(t) = activation(x(t) + (h(t-1) d) U), d the dropout factors; where a row is masked at t, h(t)
