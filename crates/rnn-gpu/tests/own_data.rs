@@ -54,6 +54,41 @@ fn without_validation_data_a_share_of_the_training_data_validates() {
     assert_eq!(examples(&run), json!([ROWS / 2, ROWS / 2, 0]));
 }
 
+/// Seven rows, of which the first holds a NaN.
+fn with_a_nan() -> Vec<u8> {
+    let mut values = vec![9.0; 14];
+    values[0] = f32::NAN;
+    npy_bytes(HostTensor::from_f32([7, 2], values))
+}
+
+#[test]
+fn a_validation_that_is_not_finite_ends_the_training_and_damages_nothing() {
+    let sandbox = Sandbox::new();
+    let (model, run) = (dense(&sandbox, 3), sandbox.path("run"));
+    let d = sandbox
+        .npz("d.npz", &[arrays(), [("x_val", with_a_nan()), ("y_val", nines(7, 1))]].concat());
+    let message = failure(&train(&model, &d, &run, &["--checkpoint-every", "1"]));
+    assert!(message.contains("validation loss of epoch 1 is NaN"), "{message}");
+    // The same data end it again, from a checkpoint that is read.
+    let message = failure(&["train", "--resume", &run]);
+    assert!(message.contains("validation loss of epoch 1 is NaN"), "{message}");
+    let damaged = |entry: fs::DirEntry| entry.file_name().to_string_lossy().contains("damaged");
+    let entries = fs::read_dir(&run).expect("the run").flatten();
+    assert!(!entries.into_iter().any(damaged));
+}
+
+#[test]
+fn a_test_that_is_not_finite_is_written_and_read_again() {
+    let sandbox = Sandbox::new();
+    let (model, run) = (dense(&sandbox, 1), sandbox.path("run"));
+    let d = sandbox
+        .npz("d.npz", &[arrays(), [("x_test", with_a_nan()), ("y_test", nines(7, 1))]].concat());
+    success(&train(&model, &d, &run, &[]));
+    assert_eq!(json_of(&run, "results.json")["loss"], json!("NaN"));
+    success(&["compare", &run, &run]);
+    success(&["history", &run]);
+}
+
 #[test]
 fn validation_data_does_not_train() {
     let sandbox = Sandbox::new();

@@ -1,4 +1,4 @@
-use crate::{EpochLog, Event, Figure, Model, TrainError, Trainer};
+use crate::{EpochLog, Event, Figure, Metrics, Model, TrainError, Trainer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -29,7 +29,8 @@ pub trait Callback {
 /// The values that a callback keeps from one event to the next, as a checkpoint stores them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CallbackState {
-    /// Finite numbers by name.
+    /// Numbers by name.
+    #[serde(with = "crate::json_float::map")]
     pub numbers: BTreeMap<String, f64>,
     /// Weights in the order of [`Model::parameters`](crate::Model::parameters).
     #[serde(skip)]
@@ -312,7 +313,8 @@ impl<F: FnMut(&Model) -> Result<(), String>> Callback for ModelCheckpoint<F> {
     }
 }
 
-/// Ends the training with [`TrainError::NotFinite`] when the loss is no longer a finite number.
+/// Ends the training when a loss is not finite: with [`TrainError::NotFinite`] if it is that of the
+/// training, with [`TrainError::ValidationNotFinite`] if it is that of the validation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TerminateOnNan;
 
@@ -327,11 +329,16 @@ impl Callback for TerminateOnNan {
             Event::EpochEnd(log) => log.train.loss,
             Event::Epoch(_) | Event::Validation(_) => return ON,
         };
-        if loss.is_finite() {
-            return ON;
+        if !loss.is_finite() {
+            let what = format!("the loss became {loss}");
+            return Err(TrainError::NotFinite { what, step: trainer.steps_done() });
         }
-        let what = format!("the loss became {loss}");
-        Err(TrainError::NotFinite { what, step: trainer.steps_done() })
+        match event {
+            &Event::EpochEnd(EpochLog {
+                epoch, validation: Some(Metrics { loss, .. }), ..
+            }) if !loss.is_finite() => Err(TrainError::ValidationNotFinite { loss, epoch }),
+            _ => ON,
+        }
     }
 }
 

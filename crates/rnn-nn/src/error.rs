@@ -135,6 +135,17 @@ pub enum TrainError {
     /// The model's input holds nothing.
     #[error("an input of shape {0} holds nothing: a sequence takes one step at least")]
     Length(Shape),
+    /// The loss of a validation is not finite.
+    #[error(
+        "the validation loss of epoch {epoch} is {loss}: the examples to validate on hold values that \
+         are not finite, or the model's outputs for them are not"
+    )]
+    ValidationNotFinite {
+        /// The loss.
+        loss: f64,
+        /// The epoch, from 1 on.
+        epoch: usize,
+    },
     /// The loss or a weight is not a finite number any more.
     #[error("{what} by step {step}; lower the learning rate, or clip gradients")]
     NotFinite {

@@ -1,6 +1,7 @@
+use crate::json_float;
 use rnn_core::{HostTensor, TensorError};
 use rnn_ops::MetricSums;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// Means over the examples since the last reset, and over their steps where each is judged by itself.
 /// Steps that a mask leaves out count in none of them; weights of examples count in the loss alone,
@@ -10,31 +11,27 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// The mean loss, including the terms of regularizers.
-    #[serde(deserialize_with = "finite_or_nan")]
+    #[serde(with = "json_float")]
     pub loss: f64,
     /// The fraction of examples that are classified correctly; 0 without classes.
+    #[serde(with = "json_float")]
     pub accuracy: f64,
     /// The fraction of correct ones among the predictions of a class, averaged over the classes; of
     /// two classes it is that of the positive one.
-    #[serde(default)]
+    #[serde(default, with = "json_float")]
     pub precision: f64,
     /// The fraction of the examples of a class that are predicted as such, averaged over the
     /// classes as `precision` is.
-    #[serde(default)]
+    #[serde(default, with = "json_float")]
     pub recall: f64,
     /// The harmonic mean of precision and recall, over classes as `precision`.
-    #[serde(default)]
+    #[serde(default, with = "json_float")]
     pub f1: f64,
     /// The area under the ROC curve of 200 thresholds; 0 unless there are two classes.
-    #[serde(default)]
+    #[serde(default, with = "json_float")]
     pub auc: f64,
     /// The number of examples.
     pub count: usize,
-}
-
-/// JSON has no NaN and no infinity: both are written as null.
-fn finite_or_nan<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 /// The name of one of the [`Metrics`], for callbacks that watch it.
@@ -126,6 +123,7 @@ pub struct EpochLog {
     /// Over the validation examples, at the end of the epoch.
     pub validation: Option<Metrics>,
     /// The wall time of training in seconds, without validation.
+    #[serde(with = "json_float")]
     pub seconds: f64,
 }
 

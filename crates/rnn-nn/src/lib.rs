@@ -8,6 +8,7 @@ mod dataset;
 mod error;
 mod history;
 mod initializer;
+pub mod json_float;
 mod layer;
 mod layers;
 mod loss;

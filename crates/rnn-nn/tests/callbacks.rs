@@ -100,6 +100,18 @@ fn a_loss_that_is_no_number_is_an_error() {
 }
 
 #[test]
+fn a_validation_loss_that_is_no_number_is_an_error() {
+    let mut trainer = trainer(Optimizer::sgd());
+    for loss in [f64::NAN, f64::INFINITY] {
+        let validation = Some(Metrics { loss, ..Metrics::default() });
+        let log = EpochLog { epoch: 3, train: Metrics::default(), validation, seconds: 1.0 };
+        let error = TerminateOnNan.on_event(&Event::EpochEnd(log), &mut trainer);
+        let error = error.expect_err("the validation is not finite");
+        assert!(matches!(error, TrainError::ValidationNotFinite { epoch: 3, .. }), "{error}");
+    }
+}
+
+#[test]
 fn a_closure_is_a_callback() {
     let mut steps = 0;
     let mut count = |event: &Event| {

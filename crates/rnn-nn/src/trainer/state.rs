@@ -1,4 +1,5 @@
 use super::engine::InitialValues;
+use crate::json_float;
 use crate::resident::Resident;
 use crate::{CallbackState, History, TrainError, Trainer};
 use rnn_core::HostTensor;
@@ -21,6 +22,7 @@ pub struct TrainerState {
     #[serde(deserialize_with = "steps")]
     pub step: u64,
     /// The factor of the learning rate.
+    #[serde(with = "json_float")]
     pub rate_factor: f64,
     /// The progress of [`Trainer::fit`].
     #[serde(alias = "course")]
@@ -46,6 +48,7 @@ pub struct FitProgress {
     /// The number of steps done in the current epoch.
     pub steps: usize,
     /// The time of these steps in seconds.
+    #[serde(with = "json_float")]
     pub seconds: f64,
     /// The states of the callbacks in their order.
     pub callbacks: Vec<CallbackState>,

@@ -3,7 +3,7 @@
 use super::{ClassificationReport, Histogram};
 use crate::memory::Footprint;
 use crate::splits::Split;
-use rnn::nn::{History, Metrics};
+use rnn::nn::{History, Metrics, json_float};
 use serde::{Deserialize, Serialize};
 
 /// The outcome of a run, apart from its model: history, results and measurements.
@@ -29,6 +29,7 @@ pub struct Results {
     #[serde(flatten)]
     pub metrics: Metrics,
     /// Mean wall time of the training part of an epoch, in seconds.
+    #[serde(with = "json_float")]
     pub seconds_per_epoch: f64,
 }
 

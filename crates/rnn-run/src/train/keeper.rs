@@ -102,11 +102,14 @@ impl Checkpoints for Keeper<'_> {
     }
 }
 
-/// Returns true if no epoch before the last had a smaller validation loss.
+/// Returns true if the last epoch's validation loss is a number, and no epoch before had a smaller
+/// one.
 fn last_is_best(history: &History) -> bool {
     let loss = |epoch: &rnn::nn::EpochLog| epoch.validation.unwrap_or(epoch.train).loss;
     match history.epochs.split_last() {
-        Some((last, before)) => !before.iter().any(|epoch| loss(epoch) <= loss(last)),
+        Some((last, before)) => {
+            !loss(last).is_nan() && !before.iter().any(|epoch| loss(epoch) <= loss(last))
+        }
         None => false,
     }
 }
