@@ -226,6 +226,25 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_taken() {
 }
 
 #[test]
+fn a_checkpoint_that_cannot_be_read_now_is_left_as_it_is() {
+    let whole = Run::new("cpu", 2);
+    succeed(whole.begin(&[]));
+    let run = Run::new("cpu", 1);
+    succeed(run.begin(&[]));
+    let (newest, aside) = (run.checkpoint(9), run.file("elsewhere"));
+    // A folder opens, but cannot be read.
+    fs::rename(&newest, &aside).expect("it is there");
+    fs::create_dir(&newest).expect("a folder");
+    let message = fail(run.resume(&["--epochs", "2"]));
+    assert!(message.contains("step-00000009.safetensors was left as it is"), "{message}");
+    assert_eq!(run.steps(), [7, 8, 9]);
+    fs::remove_dir(&newest).expect("it is empty");
+    fs::rename(&aside, &newest).expect("it is there");
+    succeed(run.resume(&["--epochs", "2"]));
+    assert_eq!(run.outcome(), whole.outcome());
+}
+
+#[test]
 fn ctrl_c_saves_and_tells_how_to_go_on() {
     let interrupt = |run: &Run, more: &[&str]| {
         let mut child = run.begin(more).spawn().expect("it starts");

@@ -3,7 +3,8 @@ use crate::host::Host;
 use anyhow::{Context, Result, anyhow, bail};
 use rnn::HostTensor;
 use rnn::nn::TrainerState;
-use rnn_formats::{checkpoint, remove_unfinished};
+use rnn_formats::checkpoint::{self, CheckpointError};
+use rnn_formats::remove_unfinished;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,9 @@ pub struct Checkpoint {
     /// Weights, slots of the optimizer, counters, history.
     pub state: TrainerState,
 }
+
+/// The format of the file, which its metadata name.
+const FORMAT: &str = "rnn-gpu checkpoint 1";
 
 /// Tensors and texts by name, of which a file is made.
 type Parts = (Vec<(String, HostTensor)>, BTreeMap<String, String>);
@@ -46,7 +50,7 @@ impl Checkpoint {
         let Self { config, data, mut state } = self;
         let tensors = std::mem::take(&mut state.tensors);
         let metadata = [
-            ("format", "rnn-gpu checkpoint 1".to_owned()),
+            ("format", FORMAT.to_owned()),
             ("config", serde_json::to_string(&config)?),
             ("data", data),
             ("state", serde_json::to_string(&state)?),
@@ -55,6 +59,15 @@ impl Checkpoint {
     }
 
     fn from_parts(path: &Path, (tensors, metadata): Parts) -> Result<Self> {
+        if let Some(other) = metadata.get("format").filter(|format| *format != FORMAT) {
+            // The text of a file may be of any length.
+            let other: String = other.chars().filter(|c| !c.is_control()).take(40).collect();
+            let path = path.display();
+            bail!(
+                "{path} has the format \"{other}\", and this version of rnn-gpu reads \"{FORMAT}\": \
+                 go on with the version that wrote it"
+            );
+        }
         let state = TrainerState { tensors, ..value(path, &metadata, "state")? };
         let data = metadata.get("data").cloned().unwrap_or_default();
         let config: Config = value(path, &metadata, "config")?;
@@ -152,10 +165,13 @@ impl Store {
         Ok(checkpoint::save(&self.folder.join(name), tensors, &metadata)?)
     }
 
-    /// Reads the newest checkpoint that is sound. A damaged one is renamed, and the host is told.
+    /// Reads the newest checkpoint that is sound. A damaged one, whose contents do not have its
+    /// digest, is renamed, and the host is told. Nothing is renamed for another reason: what cannot
+    /// be read now may be readable later, or by another version.
     ///
     /// # Errors
-    /// Fails if there is none, or a damaged one cannot be renamed.
+    /// Fails if there is none, if one that may be sound cannot be read, or a damaged one cannot be
+    /// renamed.
     pub fn newest(&self, host: &dyn Host) -> Result<Checkpoint> {
         let best = self.folder.join(BEST);
         let best = best.exists().then_some(best);
@@ -165,6 +181,12 @@ impl Store {
                 Ok(Checkpoint { config, data, state }) => {
                     let config = config.found_in(&self.run);
                     return Ok(Checkpoint { config, data, state });
+                }
+                Err(error) if !is_damaged(&error) => {
+                    let path = path.display();
+                    return Err(
+                        error.context(format!("{path} was left as it is, and so were all others"))
+                    );
                 }
                 Err(error) => {
                     host.warn(format_args!("{error:#}; going back to the one before"));
@@ -191,6 +213,11 @@ impl Store {
     }
 }
 
+/// Returns true if the file's contents are not those that were written.
+fn is_damaged(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(CheckpointError::Digest { .. }))
+}
+
 fn read(path: &Path) -> Result<Checkpoint> {
     Checkpoint::from_parts(path, checkpoint::load(path)?)
 }
@@ -203,4 +230,19 @@ fn value<T: serde::de::DeserializeOwned>(
     let foreign = || format!("{} is not a checkpoint of this version of rnn-gpu", path.display());
     let text = metadata.get(key).ok_or_else(|| anyhow!(foreign()))?;
     serde_json::from_str(text).with_context(foreign)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_of_another_format_is_named_as_that() {
+        let metadata = BTreeMap::from([("format".into(), "rnn-gpu checkpoint 2".into())]);
+        let bytes = checkpoint::to_bytes(vec![], &metadata).expect("bytes");
+        let error = Checkpoint::from_bytes(&bytes).expect_err("it is not of this version");
+        assert!(!is_damaged(&error));
+        let message = error.to_string();
+        assert!(message.contains("checkpoint 2") && message.contains(FORMAT), "{message}");
+    }
 }
