@@ -22,12 +22,14 @@ impl RunLock {
     /// `.lock` is a file of other contents or cannot be created or locked.
     pub fn acquire(folder: &Path, host: &dyn Host) -> Result<Self> {
         let path = folder.join(".lock");
-        let foreign =
-            fs::symlink_metadata(&path).is_ok_and(|data| !data.is_file() || data.len() > 0);
-        ensure!(!foreign, "{} is no lock of this program: move it", path.display());
         loop {
+            let foreign =
+                fs::symlink_metadata(&path).is_ok_and(|data| !data.is_file() || data.len() > 0);
+            ensure!(!foreign, "{} is no lock of this program: move it", path.display());
             let cannot = || format!("cannot lock {}", path.display());
-            let file = File::create(&path).with_context(cannot)?;
+            // Another program's file that appears here meanwhile keeps its contents.
+            let file = File::options().write(true).create(true).truncate(false).open(&path);
+            let file = file.with_context(cannot)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
@@ -58,7 +60,7 @@ impl Drop for RunLock {
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let identity = |data: fs::Metadata| (data.dev(), data.ino());
-    let (open, named) = (file.metadata().map(identity), fs::metadata(path).map(identity));
+    let (open, named) = (file.metadata().map(identity), fs::symlink_metadata(path).map(identity));
     matches!((open, named), (Ok(open), Ok(named)) if open == named)
 }
 
