@@ -164,8 +164,12 @@ fn unit_of_units(thread: u32) -> u32 {
 
 // Writes zeros to all of `tile`: rows beyond the batch and terms beyond HIDDEN stay so.
 fn clear_tile(thread: u32) {
-    for (var at = thread; at < TILE; at += THREADS) {
-        tile[at] = Rows();
+    // A loop from the thread's number on is no uniform control flow to FXC, which then refuses barriers.
+    for (var n = 0u; n * THREADS < TILE; n++) {
+        let at = n * THREADS + thread;
+        if at < TILE {
+            tile[at] = Rows();
+        }
     }
     workgroupBarrier();
 }
