@@ -10,6 +10,9 @@ struct Params {
     // Step by step: the step. A scan: the first step of the launch, and the end of its steps.
     step: u32,
     end: u32,
+    // A scan: TERMS, as a number that drivers do not know: Adreno's would unroll the loop over it, load all
+    // weights before the first is used, and spill.
+    terms: u32,
     // Offset of a GRU's bias.
     bias_offset: u32,
 }

@@ -128,7 +128,7 @@ fn multiply(sums: Sums, groups: u32, first: u32, begin: u32, thread: u32, copies
     var result = sums;
     var at = begin + thread % K_SPLITS + 8u * groups * K_SPLITS;
     var weight = first + thread + 8u * groups * THREADS;
-    for (var j = 8u * groups; j + 8u <= TERMS; j += 8u) {
+    for (var j = 8u * groups; j + 8u <= params.terms; j += 8u) {
         result = add_eight(result, load_weights(weight), at, copies);
         at += 8u * K_SPLITS;
         weight += 8u * THREADS;

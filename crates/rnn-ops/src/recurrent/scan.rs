@@ -181,6 +181,7 @@ pub fn whole(
         .constant("BLOCKS", division.blocks as u32)
         .constant("TERMS", division.terms as u32)
         .constant("HIDDEN_COPIES", division.copies as u32)
+        .param("terms", division.terms)
         .param("items", batch)
         .param("steps", steps)
         .bind("recurrent", Operand::Scratch(0));
