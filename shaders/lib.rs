@@ -136,6 +136,7 @@ pub mod recurrent {
     wgsl!(ROWS1, "recurrent/rows1.wgsl", "One row to a workgroup of a scan.");
     wgsl!(ROWS4, "recurrent/rows4.wgsl", "Four rows to a workgroup of a scan.");
     wgsl!(SCAN, "recurrent/scan.wgsl", "All steps in one launch.");
+    wgsl!(SCAN_PRODUCT, "recurrent/scan_product.wgsl", "The products with U of a scan.");
     wgsl!(STEP, "recurrent/step.wgsl", "One step to a launch.");
     wgsl!(STEP_PRODUCT, "recurrent/step_product.wgsl", "The products with U of one step.");
 }

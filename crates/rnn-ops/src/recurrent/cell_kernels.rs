@@ -61,6 +61,7 @@ macro_rules! cell_kernels {
             @shader $name, $storage, $cell,
             rnn_shaders::recurrent::$rows,
             rnn_shaders::recurrent::$exchange,
+            rnn_shaders::recurrent::SCAN_PRODUCT,
             rnn_shaders::recurrent::SCAN
         )
     };
