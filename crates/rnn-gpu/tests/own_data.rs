@@ -64,7 +64,7 @@ fn with_a_nan() -> Vec<u8> {
 #[test]
 fn a_validation_that_is_not_finite_ends_the_training_and_damages_nothing() {
     let sandbox = Sandbox::new();
-    let (model, run) = (dense(&sandbox, 3), sandbox.path("run"));
+    let (model, run) = (dense(&sandbox, 1), sandbox.path("run"));
     let d = sandbox
         .npz("d.npz", &[arrays(), [("x_val", with_a_nan()), ("y_val", nines(7, 1))]].concat());
     let message = failure(&train(&model, &d, &run, &["--checkpoint-every", "1"]));
@@ -85,7 +85,7 @@ fn a_test_that_is_not_finite_is_written_and_read_again() {
         .npz("d.npz", &[arrays(), [("x_test", with_a_nan()), ("y_test", nines(7, 1))]].concat());
     success(&train(&model, &d, &run, &[]));
     assert_eq!(json_of(&run, "results.json")["loss"], json!("NaN"));
-    success(&["compare", &run, &run]);
+    success(&["compare", &run, &run, "--out", &sandbox.path("compared.png")]);
     success(&["history", &run]);
 }
 
@@ -179,8 +179,10 @@ fn metrics_of_a_keras_file_that_are_not_computed_are_named() {
 #[test]
 fn a_run_is_judged_in_the_precision_that_it_was_trained_in() {
     let sandbox = Sandbox::new();
+    // The sequence between the layers has the precision.
     let model = "input.shape = [6, 2]\ncompile.loss = \"mse\"\n\
-                 layer = [{ type = \"SimpleRNN\", units = 8 }, { type = \"Dense\", units = 1 }]\n";
+                 layer = [{ type = \"SimpleRNN\", units = 8, return_sequences = true },\n\
+                 { type = \"SimpleRNN\", units = 8 }, { type = \"Dense\", units = 1 }]\n";
     let model = sandbox.write("m.toml", model.as_bytes());
     let x: Vec<f32> = (0..ROWS * 12).map(|i| (i % 13) as f32 / 13.0 - 0.4).collect();
     let x = npy_bytes(HostTensor::from_f32([ROWS, 6, 2], x));
