@@ -52,7 +52,7 @@ pub struct Rng {
 
 impl Rng {
     /// Creates the stream number `stream` of a seed. Streams of one seed are independent of each
-    /// other.
+    /// other. The stream begins at its first number.
     pub fn new(seed: u64, stream: u64) -> Self {
         let philox = Philox::new([seed as u32, (seed >> 32) as u32]);
         Self { philox, stream, block: 0, words: [0; 4], used: 4 }

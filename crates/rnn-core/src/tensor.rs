@@ -1,7 +1,7 @@
 use crate::Shape;
 use std::fmt;
 
-/// Element type of a tensor: `f32`, `f16` or `u32`.
+/// Element type of a tensor: `f32`, `f16` or `u32`; the default is `f32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DType {
     /// IEEE 754 single precision.
@@ -9,7 +9,7 @@ pub enum DType {
     F32,
     /// IEEE 754 half precision, used between ops on a device; widened to f32 on the host.
     F16,
-    /// Unsigned integers: token ids, random keys, sort orders.
+    /// Unsigned integers of 32 bits: token ids, classes, masks, indices, random keys, sort orders.
     U32,
 }
 
@@ -91,7 +91,7 @@ impl HostTensor {
     /// Creates a tensor of floats from its elements, row-major.
     ///
     /// # Errors
-    /// Fails if the number of elements is not that of the shape.
+    /// Fails with [`TensorError::Length`] if the number of elements is not that of the shape.
     pub fn from_f32(shape: impl Into<Shape>, data: Vec<f32>) -> Result<Self, TensorError> {
         Self::new(shape, Data::F32(data))
     }
@@ -99,7 +99,7 @@ impl HostTensor {
     /// Creates a tensor of unsigned integers from its elements, row-major.
     ///
     /// # Errors
-    /// Fails if the number of elements is not that of the shape.
+    /// Fails with [`TensorError::Length`] if the number of elements is not that of the shape.
     pub fn from_u32(shape: impl Into<Shape>, data: Vec<u32>) -> Result<Self, TensorError> {
         Self::new(shape, Data::U32(data))
     }
@@ -107,7 +107,7 @@ impl HostTensor {
     /// Creates a tensor from elements of either type, row-major.
     ///
     /// # Errors
-    /// Fails if the number of elements is not that of the shape.
+    /// Fails with [`TensorError::Length`] if the number of elements is not that of the shape.
     pub fn new(shape: impl Into<Shape>, data: Data) -> Result<Self, TensorError> {
         let shape = shape.into();
         if shape.len() != data.len() {
@@ -152,7 +152,7 @@ impl HostTensor {
     /// Returns the elements as floats, row-major.
     ///
     /// # Errors
-    /// Fails if the tensor holds integers.
+    /// Fails with [`TensorError::DType`] if the tensor holds integers.
     pub fn as_f32(&self) -> Result<&[f32], TensorError> {
         match &self.data {
             Data::F32(v) => Ok(v),
@@ -163,7 +163,7 @@ impl HostTensor {
     /// Returns the elements as unsigned integers, row-major.
     ///
     /// # Errors
-    /// Fails if the tensor holds floats.
+    /// Fails with [`TensorError::DType`] if the tensor holds floats.
     pub fn as_u32(&self) -> Result<&[u32], TensorError> {
         match &self.data {
             Data::U32(v) => Ok(v),
@@ -189,7 +189,7 @@ impl HostTensor {
     }
 
     /// Returns the given rows of the leading axis, in that order: `[rows.len(), ..]`; `None` if one
-    /// does not exist.
+    /// does not exist. A scalar has no rows.
     pub fn rows(&self, rows: &[u32]) -> Option<Self> {
         fn gather<T: Copy>(all: &[T], rows: &[u32], width: usize) -> Option<Vec<T>> {
             let mut some = Vec::with_capacity(rows.len() * width);
@@ -209,10 +209,10 @@ impl HostTensor {
         exist.then(|| Self { shape: [&[rows.len()], row].concat().into(), data })
     }
 
-    /// Returns the same elements, row-major, under another shape.
+    /// Returns the same elements, row-major, under another shape, without copying them.
     ///
     /// # Errors
-    /// Fails if the shape has another number of elements.
+    /// Fails with [`TensorError::Length`] if the shape has another number of elements.
     pub fn reshape(self, shape: impl Into<Shape>) -> Result<Self, TensorError> {
         Self::new(shape, self.data)
     }

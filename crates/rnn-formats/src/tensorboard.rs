@@ -44,13 +44,14 @@ struct Value {
     simple_value: Option<f32>,
 }
 
-/// Removes points from the files that [`EventWriter::create`] made in a folder, so that a training
-/// that is resumed can write them again: `keep` is called with the name of a curve and its step,
-/// and says which points stay. Files of other programs are left alone. After a damaged record
-/// nothing is kept.
+/// Removes points from the files that [`EventWriter::create`] made in `folder`, so that a training
+/// that is resumed can write them again. `keep` is called with the name of a curve and the step of
+/// each point, and the points for which it returns false are removed; a negative step counts as 0.
+/// In a file, nothing is kept from the first damaged record on. Files of other programs are left
+/// alone. A folder that does not exist is no error.
 ///
 /// # Errors
-/// Fails if a file cannot be read or replaced.
+/// Fails if the folder or a file cannot be read, or a file cannot be replaced.
 pub fn keep_only(folder: &Path, keep: impl Fn(&str, u64) -> bool) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

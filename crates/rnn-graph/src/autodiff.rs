@@ -22,9 +22,12 @@ pub trait Algebra {
 /// every run.
 ///
 /// Returns one gradient for each tensor of `wrt`, of its shape; `None` where no seed depends on it.
+/// A seed has the shape of its tensor.
 ///
 /// # Errors
-/// Fails if an op has no gradient, or returns one of the wrong shape.
+/// Fails with [`OpError::NotDifferentiable`](crate::OpError::NotDifferentiable) or another error of
+/// [`Op::backward`] if a gradient flows into an op that has none, and if an op returns a gradient
+/// of the wrong shape.
 pub fn gradients(
     graph: &mut Graph,
     seeds: &[(TensorId, TensorId)],

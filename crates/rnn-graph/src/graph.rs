@@ -116,13 +116,23 @@ impl Graph {
         self.view(tensor, 0, shape)
     }
 
-    /// Adds a node that applies `op` to `inputs`, and returns its outputs.
+    /// Adds a node that applies `op` to `inputs` and changes nothing in place, and returns its
+    /// outputs in the order of the op's shape rule.
+    ///
+    /// # Errors
+    /// Fails as [`Graph::push_node`].
     pub fn push(&mut self, op: impl Op, inputs: &[TensorId]) -> Result<Vec<TensorId>, GraphError> {
         self.push_node(Arc::new(op), inputs, &[])
     }
 
-    /// Adds a node that applies `op`, which has a single output, to `inputs`, and returns that
-    /// output.
+    /// Adds a node that applies `op` to `inputs`, and returns its first output, which usually is
+    /// the only one.
+    ///
+    /// # Errors
+    /// Fails as [`Graph::push_node`].
+    ///
+    /// # Panics
+    /// Panics if the op has no output.
     pub fn apply(&mut self, op: impl Op, inputs: &[TensorId]) -> Result<TensorId, GraphError> {
         Ok(self.push(op, inputs)?[0])
     }
@@ -130,8 +140,11 @@ impl Graph {
     /// Adds a node that changes `updates` in place besides writing its outputs, which are returned.
     ///
     /// # Errors
-    /// Fails if the types violate the op's shape rule, or an input has half precision and the op
-    /// does not take it.
+    /// Fails with a [`GraphError`] that names the op if the types violate the op's shape rule, or
+    /// an input has half precision and the op does not take it. The graph is unchanged then.
+    ///
+    /// # Panics
+    /// Panics if a tensor is beyond those of this graph.
     pub fn push_node(
         &mut self,
         op: Arc<dyn Op>,
@@ -170,7 +183,7 @@ impl Graph {
     }
 
     /// Marks a tensor as an output, whose values the host reads after each run. [`Graph::outputs`]
-    /// keeps the order of these calls.
+    /// keeps the order of these calls. A tensor that is marked twice is listed twice.
     pub fn output(&mut self, tensor: TensorId) {
         self.outputs.push(tensor);
     }
@@ -319,18 +332,27 @@ impl Graph {
     }
 
     /// Returns the shape of a tensor of this graph.
+    ///
+    /// # Panics
+    /// Panics if the tensor is beyond those of this graph.
     pub fn shape(&self, tensor: TensorId) -> &Shape {
         &self[tensor].ty.shape
     }
 
     /// Returns the node that writes `tensor`; `None` for inputs, residents and the results of
     /// [`Graph::view`]. A tensor moved by [`Graph::place`] keeps its producer.
+    ///
+    /// # Panics
+    /// Panics if the tensor is beyond those of this graph.
     pub fn producer(&self, tensor: TensorId) -> Option<&Node> {
         self[tensor].producer.map(|n| &self.nodes[n])
     }
 
     /// Returns the tensor whose memory holds the values, following views to their base, and the
-    /// element offset in it.
+    /// index in it of the first element; a tensor that is no view is returned itself, with 0.
+    ///
+    /// # Panics
+    /// Panics if the tensor is beyond those of this graph.
     pub fn root(&self, tensor: TensorId) -> (TensorId, usize) {
         match self[tensor].storage {
             Storage::View { base, offset } => {

@@ -134,8 +134,9 @@ impl Launch {
         }
     }
 
-    /// Sets the upper bound on the loop iterations of one thread, over all its loops; see
-    /// [`iterations`](crate::iterations). Required if the entry point has a loop.
+    /// Sets the upper bound on the loop iterations of one thread, over all its loops and in any
+    /// variant; see [`iterations`](crate::iterations). There is none by default; it is required if
+    /// the entry point has a loop.
     pub fn iterations(mut self, most: u64) -> Self {
         self.iterations = Some(most);
         self
@@ -161,20 +162,22 @@ impl Launch {
         })
     }
 
-    /// Sets the value of the WGSL `override` constant of that name.
+    /// Sets the value of the WGSL `override` constant of that name, which keeps the shader's
+    /// default otherwise. Call it once for a name.
     pub fn constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
         self.constants.push((name, value.into()));
         self
     }
 
     /// Binds a buffer to the WGSL variable `name`. If the kernel's parameters have a member
-    /// `<name>_offset`, it receives the index of the element at which a view starts.
+    /// `<name>_offset`, it receives the index of the element at which a view starts. A second call
+    /// for a name adds a binding, it does not replace the first.
     pub fn bind(mut self, name: &'static str, operand: Operand) -> Self {
         self.bindings.push((name, operand));
         self
     }
 
-    /// Sets the member of that name of the uniform `params` struct.
+    /// Sets the member of that name of the uniform `params` struct. Call it once for a name.
     pub fn param(mut self, name: &'static str, value: impl Into<ParamValue>) -> Self {
         self.params.push((name, value.into()));
         self

@@ -25,7 +25,7 @@ pub struct Profile {
 
 impl Profile {
     /// Adds `calls` executions of an op, with their total time and total cost, to the op's row. The
-    /// first call for an op adds the row.
+    /// first call for an op adds the row. `cost` is that of all `calls` together.
     pub fn add(&mut self, op: &str, calls: u64, time: Duration, cost: Cost) {
         let row = match self.rows.iter_mut().position(|r| r.op == op) {
             Some(i) => &mut self.rows[i],

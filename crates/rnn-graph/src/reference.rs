@@ -64,7 +64,7 @@ impl<'a, F> Io<'a, F> {
     /// Returns the elements of the input `index`, row-major.
     ///
     /// # Panics
-    /// Panics if it holds integers.
+    /// Panics if there is no such input, or it holds integers.
     pub fn input(&self, index: usize) -> &'a [F] {
         match self.inputs[index] {
             Slice::Float(values) => values,
@@ -75,7 +75,7 @@ impl<'a, F> Io<'a, F> {
     /// Returns the elements of the integer input `index`, row-major.
     ///
     /// # Panics
-    /// Panics if it holds floats.
+    /// Panics if there is no such input, or it holds floats.
     pub fn uints(&self, index: usize) -> &'a [u32] {
         match self.inputs[index] {
             Slice::Uint(values) => values,
@@ -84,6 +84,9 @@ impl<'a, F> Io<'a, F> {
     }
 
     /// Returns the extents of the input `index`, slowest-varying axis first.
+    ///
+    /// # Panics
+    /// Panics if there is no such input.
     pub fn dims(&self, index: usize) -> &'a [usize] {
         self.signature.inputs[index].dims()
     }
@@ -122,7 +125,7 @@ impl<'a, F> Io<'a, F> {
         all_floats(&mut self.updates)
     }
 
-    /// Returns the elements of all outputs, row-major.
+    /// Returns the integer elements of all outputs, row-major.
     ///
     /// # Panics
     /// Panics if there are not `N` outputs, or one holds floats.

@@ -74,7 +74,8 @@ struct Reflection {
 
 impl Shader {
     /// Creates a module with the name `name` from source parts, which are joined in order and
-    /// compiled as one text. Nothing is parsed until the first use.
+    /// compiled as one text. Nothing is parsed until the first use. Invalid WGSL is therefore
+    /// reported by the methods that return a [`ShaderError`].
     pub const fn new(name: &'static str, parts: &'static [&'static str]) -> Self {
         Self { name, parts, reflection: OnceLock::new() }
     }

@@ -20,13 +20,13 @@ pub enum Tier {
 pub enum Sample {
     /// Standard normal floats.
     Normal(Vec<usize>),
-    /// Floats uniform between two bounds.
+    /// Floats uniform from the first bound, which is included, to the second, which is not.
     Uniform(Vec<usize>, f32, f32),
-    /// Integers below a bound.
+    /// Integers that are uniform from 0 to below a bound, which is at least 1.
     Below(Vec<usize>, u32),
-    /// Exactly these integers.
+    /// Exactly these integers, row-major, as many as the shape has elements.
     Exactly(Vec<usize>, Vec<u32>),
-    /// Exactly these floats.
+    /// Exactly these floats, row-major, as many as the shape has elements.
     Floats(Vec<usize>, Vec<f32>),
 }
 
@@ -43,8 +43,12 @@ impl Sample {
         }
     }
 
-    /// Draws the values of the tensor from `rng`. Those of [`Self::Exactly`] and [`Self::Floats`]
-    /// are given, and need no random numbers.
+    /// Returns the tensor that the recipe describes, with random values drawn from `rng` in
+    /// row-major order. [`Self::Exactly`] and [`Self::Floats`] draw nothing; if their values are
+    /// not as many as the shape has elements, the result is a scalar of zero.
+    ///
+    /// # Panics
+    /// Panics for [`Self::Below`] with a bound of 0 and a shape that is not empty.
     pub fn draw(&self, rng: &mut Rng) -> HostTensor {
         let floats = |shape: &[usize], rng: &mut Rng, f: &dyn Fn(&mut Rng) -> f64| {
             let data = (0..shape.iter().product()).map(|_| f(rng) as f32).collect();

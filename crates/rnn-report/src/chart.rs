@@ -41,8 +41,8 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// Creates an empty chart over two axes, whose [`lines`](Self::lines) and
-    /// [`areas`](Self::areas) draw it.
+    /// Creates a chart with the horizontal axis `x` and the vertical axis `y`, neither of whose
+    /// ranges may be empty. [`lines`](Self::lines) and [`areas`](Self::areas) draw data in it.
     pub fn new(x: Axis, y: Axis) -> Self {
         Self { x, y }
     }
@@ -66,7 +66,9 @@ impl Chart {
         path
     }
 
-    /// Draws curves as SVG, with a description in words for those who do not see them.
+    /// Draws each line as SVG in the colour of its place in `lines`, with markers at the points of
+    /// lines that have at most 30. Points that are not finite are left out. `description` says in
+    /// words what the chart shows, for those who do not see it.
     pub fn lines(&self, description: &str, lines: &[Line<'_>]) -> Markup {
         let finite = |line: &Line<'_>| -> Vec<(f64, f64)> {
             line.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
@@ -92,7 +94,8 @@ impl Chart {
     }
 
     /// Draws filled areas as SVG, each with the number of its colour and its points, with a
-    /// description in words for those who do not see them.
+    /// description in words for those who do not see them. The last point of an area is joined to
+    /// its first.
     pub fn areas(&self, description: &str, areas: &[(usize, Vec<(f64, f64)>)]) -> Markup {
         self.framed(
             description,

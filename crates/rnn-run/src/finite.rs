@@ -16,13 +16,15 @@ pub struct FiniteRows {
 }
 
 impl FiniteRows {
-    /// Begins a count of no rows. `what` is "inputs" or "outputs", for the warning.
+    /// Begins a count, with no rows counted yet. `what` says in the text of the count what the rows
+    /// hold, such as "inputs" or "outputs".
     pub fn of(what: &'static str) -> Self {
         Self { what, rows: 0, broken: 0, first: None }
     }
 
-    /// Counts the next rows, which are those of the leading axis that all these tensors share.
-    /// Tensors of integers are finite.
+    /// Counts the next rows, which lie along the leading axis that all these tensors share; a row
+    /// is not finite if one of its floats in any tensor is NaN or infinite. Integers are always
+    /// finite. No tensors have no rows.
     pub fn see(&mut self, tensors: &[HostTensor]) {
         let rows = tensors.iter().filter_map(|t| t.shape().dims().first().copied()).min();
         let rows = rows.unwrap_or(0);
@@ -40,7 +42,7 @@ impl FiniteRows {
         self.rows += rows;
     }
 
-    /// Counts the next rows, each of which is a slice of its elements.
+    /// Counts the next rows, each of which is a slice of its elements; an empty slice is finite.
     pub fn see_rows<'a>(&mut self, rows: impl IntoIterator<Item = &'a [f32]>) {
         for row in rows {
             if !row.iter().all(|value| value.is_finite()) {
@@ -51,7 +53,8 @@ impl FiniteRows {
         }
     }
 
-    /// Returns a warning for people if a row is not finite; `None` if all are.
+    /// Returns a line for people, `warning: ..`, with the number of rows that are not finite and
+    /// the index of the first, from 0 on; `None` if all are finite.
     pub fn warning(&self) -> Option<String> {
         (self.broken > 0).then(|| format!("warning: {self}"))
     }
@@ -66,11 +69,9 @@ impl fmt::Display for FiniteRows {
     }
 }
 
-/// Counts the rows of a set, whose mean loss is known, with inputs and with outputs that are not
-/// finite. Outputs are computed again only if the loss is not finite.
-///
-/// # Errors
-/// Fails if the data cannot be read or the device fails.
+/// Counts the rows of `set` that are not finite, among the inputs and among the outputs, in that
+/// order. `loss` is the known mean loss of the set: if it is finite, outputs are not computed again
+/// and none of their rows are counted.
 pub fn count(
     trainer: &mut Trainer,
     set: &Dataset,

@@ -16,7 +16,8 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Begins the record of a command that reads these files and folders.
+    /// Begins the record of a command that reads these files and folders, with no file taken for
+    /// writing.
     pub fn of(sources: &[&Path]) -> Self {
         let sources = sources.iter().map(|source| (*source).to_owned()).collect();
         Self { sources, taken: vec![] }
@@ -25,8 +26,10 @@ impl Outputs {
     /// Takes the file `path` for writing and returns its path; nothing is written yet.
     ///
     /// # Errors
-    /// Fails if the file is taken already, is a folder, is what the command reads (also by another
-    /// name), or is a file of a run.
+    /// Fails if the path names no file or is a folder; if it is one of the files that the command
+    /// reads, by whatever name or link; if it is an existing `.npy` file in a folder of arrays that
+    /// the command reads; if it has the name of a file of a run and lies in the folder of a run or
+    /// model; or if it is taken already, where small and capital letters count as equal.
     pub fn take(&mut self, path: &Path) -> Result<PathBuf> {
         let shown = path.display();
         let name = path.file_name().with_context(|| format!("{shown} names no file"))?;
@@ -60,7 +63,8 @@ impl Outputs {
     /// then be equal are numbered.
     ///
     /// # Errors
-    /// Fails as [`Outputs::take`].
+    /// Fails as [`Outputs::take`] for the first file that cannot be taken; those before it stay
+    /// taken.
     pub fn take_each(&mut self, path: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
         if names.len() == 1 {
             return Ok(vec![self.take(path)?]);

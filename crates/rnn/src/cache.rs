@@ -12,11 +12,11 @@ use std::path::PathBuf;
 #[error("there is no home directory to keep files in; set RNN_GPU_CACHE")]
 pub struct NoHome;
 
-/// Returns the folder of cached files: `RNN_GPU_CACHE`, or else `rnn-gpu` in the user's cache
-/// directory. It need not exist.
+/// Returns the folder of cached files: the value of the environment variable `RNN_GPU_CACHE` if it
+/// is set, or else `rnn-gpu` in the user's cache directory. The folder need not exist.
 ///
 /// # Errors
-/// Fails with [`NoHome`] if there is no home directory.
+/// Fails with [`NoHome`] if the variable is not set and there is no home directory.
 pub fn folder() -> Result<PathBuf, NoHome> {
     if let Some(folder) = env::var_os("RNN_GPU_CACHE") {
         return Ok(folder.into());
@@ -26,8 +26,9 @@ pub fn folder() -> Result<PathBuf, NoHome> {
     Ok(base.cache_dir().join("rnn-gpu"))
 }
 
-/// Returns the folder of compiled kernels and tuning results of GPUs; `None` if `RNN_GPU_NO_CACHE`
-/// is set or there is no home directory.
+/// Returns the folder of compiled kernels and tuning results of GPUs, `pipelines` in [`folder`];
+/// `None` if the environment variable `RNN_GPU_NO_CACHE` is set and not empty, or there is no such
+/// folder.
 pub fn of_devices() -> Option<PathBuf> {
     let unwanted = env::var_os("RNN_GPU_NO_CACHE").is_some_and(|value| !value.is_empty());
     folder().ok().filter(|_| !unwanted).map(|folder| folder.join("pipelines"))
@@ -51,8 +52,9 @@ pub fn open_to_compile(adapter: &Adapter) -> Result<WgpuDevice, OpenError> {
     WgpuDevice::open(adapter, Options { compile_only: true, ..Options::default() })
 }
 
-/// Opens a GPU that keeps its compiled kernels and tuning results in [`of_devices`]. Calls `tell` when
-/// it does not use its matrix units because they failed their test.
+/// Opens a GPU that keeps its compiled kernels and tuning results in [`of_devices`]. Calls `tell`
+/// when it does not use its matrix units because they failed their test. Where that is `None`, it
+/// keeps nothing.
 ///
 /// # Errors
 /// Fails if the driver does not open it.

@@ -29,11 +29,16 @@ fn silent() -> Tell {
     Arc::new(|_| {})
 }
 
-/// Opens the device that `choice` names: `auto`, `cpu`, `gpu`, `gpu:N`, or a word in the name of a
-/// device, of which the first is taken. Returns it with the reason for the choice.
+/// Opens the device that `choice` names, and returns it with the reason for the choice.
+///
+/// `auto` is the first hardware GPU, else the CPU; `cpu` is the CPU; `gpu` is the first hardware
+/// GPU, else one that software emulates; `gpu:N` is GPU number N of [`list`], from 0 on. Any other
+/// text stands for the first GPU whose name contains it, whatever the case of its letters.
 ///
 /// # Errors
-/// Fails if there is no such device, or it cannot be opened.
+/// Fails with [`DeviceChoiceError::NoGpu`] if `gpu` is asked for and there is none, with
+/// [`DeviceChoiceError::Unknown`] if no GPU has the number or name, and with
+/// [`DeviceChoiceError::Open`] if the driver does not open the GPU.
 pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
     open_with(choice, &silent())
 }
@@ -47,7 +52,8 @@ pub fn open_with(choice: &str, tell: &Tell) -> Result<(Box<dyn Device>, String)>
     open_by(&|adapter| cache::open(adapter, tell.clone()), choice)
 }
 
-/// Opens a device like [`open`], but to compile kernels and to run nothing.
+/// Opens a device like [`open`], but to compile kernels and to run nothing. The CPU, which compiles
+/// none, is opened as always.
 ///
 /// # Errors
 /// Fails as [`open`].
@@ -92,8 +98,10 @@ fn open_by(open_gpu: OpenGpu<'_>, choice: &str) -> Result<(Box<dyn Device>, Stri
     }
 }
 
-/// Returns the choice of device for one of several processes on a machine, `local_rank` being its
-/// number: each takes another one of the GPUs that `auto` and `gpu` stand for.
+/// Returns the choice of device for process number `local_rank`, from 0 on, of several on a
+/// machine. Where there are several hardware GPUs, `auto` and `gpu` become the `gpu:N` of one of
+/// them, in turn; when there are more processes than GPUs, they share them. Any other choice is
+/// returned as it is.
 pub fn of_rank(choice: &str, local_rank: usize) -> String {
     if !matches!(choice, "auto" | "gpu") {
         return choice.into();
@@ -131,20 +139,21 @@ impl Opened {
         &*self.device
     }
 
-    /// Drops the device and opens it again.
+    /// Opens the device again and then drops the earlier one, which stays if the opening fails.
     ///
     /// # Errors
-    /// Fails with the error of `open`, if the device does not exist any more.
+    /// Fails with the error of the function that was given to [`Opened::new`], for example if the
+    /// device does not exist any more.
     pub fn reopen(&mut self) -> Result<()> {
         self.device = (self.open)()?;
         Ok(())
     }
 }
 
-/// Opens every device of this machine, the CPU first.
+/// Opens every device of this machine: the CPU first, then the GPUs in the order of [`list`].
 ///
 /// # Errors
-/// Fails if a GPU driver lists an adapter that it does not open.
+/// Fails with [`DeviceChoiceError::Open`] if a GPU driver lists an adapter that it does not open.
 pub fn open_all() -> Result<Vec<Box<dyn Device>>> {
     open_all_with(&silent())
 }
@@ -159,7 +168,8 @@ pub fn open_all_with(tell: &Tell) -> Result<Vec<Box<dyn Device>>> {
     Ok(devices)
 }
 
-/// Opens every GPU of this machine to compile kernels and to run nothing.
+/// Opens every GPU of this machine to compile kernels and to run nothing. The list is empty if
+/// there is none.
 ///
 /// # Errors
 /// Fails if a driver lists an adapter that it does not open.
@@ -173,7 +183,9 @@ fn open_gpus(open_gpu: OpenGpu<'_>) -> Result<Vec<Box<dyn Device>>> {
     adapters().iter().map(opened).collect()
 }
 
-/// Returns one line for each device of this machine, with the names that [`open`] takes.
+/// Returns one line for each device of this machine, the CPU first: the name that [`open`] takes,
+/// `cpu` or `gpu:N`, a description, and for a GPU how many kernels are tuned, if some are. Each
+/// line ends in a line feed.
 pub fn list() -> String {
     let mut text = format!("cpu    {}\n", CpuDevice::new().info());
     let folder = cache::of_devices();

@@ -19,8 +19,8 @@ pub struct TooLarge {
     pub free: u64,
 }
 
-/// Returns the number of bytes of memory that this machine can give, within the limits of a
-/// container.
+/// Returns the number of bytes of memory that are free on this machine now, or in the container
+/// that the program runs in, if those are fewer.
 pub fn available() -> u64 {
     let kind = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(kind);

@@ -6,7 +6,7 @@ use rnn_data::text::{Vocabulary, Word};
 use rnn_data::{PadOptions, pad_sequences};
 use serde::Serialize;
 
-/// The probability above which a text is called positive.
+/// The probability above which a text is called positive; at exactly this it is negative.
 pub const THRESHOLD: f32 = 0.5;
 
 type Result<T> = std::result::Result<T, TrainError>;
@@ -53,12 +53,18 @@ pub struct Contribution {
 
 impl TextClassifier {
     /// Creates a classifier of a model that takes token ids `[B, length]` and outputs one
-    /// probability per row, `[B, 1]`.
+    /// probability per row, `[B, 1]`. `vocabulary` gives the words their ids. That the model is of
+    /// this kind is not checked here.
     pub fn new(trainer: Trainer, vocabulary: Vocabulary, length: usize) -> Self {
         Self { trainer, vocabulary, length }
     }
 
-    /// Returns the prediction for each text, in order, without contributions of words.
+    /// Returns the prediction for each text, in order, without contributions of words. Texts are
+    /// cut or padded to the length of the model's input.
+    ///
+    /// # Errors
+    /// Fails if the model does not take such inputs, a token is beyond its vocabulary, or the
+    /// device fails.
     pub fn predict<T: AsRef<str>>(&mut self, texts: &[T]) -> Result<Vec<Prediction>> {
         let encoded = self.encode(texts);
         let outputs = self.trainer.predict_batch(&[self.padded(&encoded)?])?;
@@ -70,7 +76,8 @@ impl TextClassifier {
     /// Returns the prediction for each text, in order, with the contribution of each word.
     ///
     /// # Errors
-    /// Fails if the device fails.
+    /// Fails as [`TextClassifier::predict`], or if the model has no gradient with respect to its
+    /// words.
     pub fn explain<T: AsRef<str>>(&mut self, texts: &[T]) -> Result<Vec<Prediction>> {
         let encoded = self.encode(texts);
         let tokens = self.padded(&encoded)?;

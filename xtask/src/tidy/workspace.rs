@@ -12,6 +12,7 @@ const GPU_CRATE: &str = "rnn-wgpu";
 
 /// The packages of the workspace by name.
 pub(super) struct Workspace {
+    /// The packages, by name.
     pub packages: BTreeMap<String, Package>,
 }
 
@@ -26,10 +27,12 @@ pub(super) struct Package {
 }
 
 impl Workspace {
-    /// Asks cargo for the packages of the workspace at `root` and their dependencies.
+    /// Asks `cargo metadata` for the packages of the workspace at `root` and the dependencies that
+    /// they declare.
     ///
     /// # Errors
-    /// Fails if cargo cannot be started or does not know the workspace.
+    /// Fails if cargo cannot be started or reports a failure, as it does where there is no
+    /// workspace, or if its output is not JSON or lacks a part that is expected.
     pub fn load(root: &Path) -> Result<Self> {
         let output = Command::new(crate::cargo_path())
             .args(["metadata", "--format-version", "1", "--no-deps"])

@@ -29,8 +29,11 @@ pub trait Cell<const G: usize> {
 /// A time step of one thread's rows, with what all steps share.
 #[derive(Clone, Copy)]
 pub struct Step<'a> {
+    /// Index of the time step, from 0 on.
     pub t: usize,
+    /// The sizes, mask and dropout of the scan.
     pub options: ScanOptions<'a>,
+    /// The source of x W + b.
     pub x: InputProjection<'a>,
     /// For each vector of units the gates' columns; the rows are those of W, then those of U.
     pub panels: &'a PackedMatrix,
@@ -50,14 +53,17 @@ impl Step<'_> {
     }
 }
 
-/// The state of a tile of R rows, each padded, and their left factors in V views: one view for all
-/// gates, or one for each.
+/// A tile of R consecutive rows of the batch: their states, and the left factors of the products of
+/// a step in V views, which are one view for all gates (V = 1) or one for each. Where the batch
+/// ends before R rows, the remaining rows are zero.
 pub struct Tile<const R: usize, const V: usize> {
     /// Index of its first row in the batch.
     pub first: usize,
+    /// The number of its rows that are in the batch, at most R.
     pub rows: usize,
+    /// The hidden state, `[R, padded(units)]`; what is beyond the rows and units is zero.
     pub h: Vec<f32>,
-    /// The cell state of an LSTM; empty for a GRU.
+    /// The cell state of an LSTM, laid out as `h`; empty for a GRU.
     pub c: Vec<f32>,
     /// Left factors of a step's products with W and U: the input row if x is a product, then h.
     pub seen: Vec<Views<R, V>>,
@@ -96,14 +102,17 @@ impl<const R: usize, const V: usize> Tile<R, V> {
 
 /// The task of one thread: the forward pass of its rows through all steps.
 pub struct Forward<'a, C, const G: usize> {
+    /// The equations of the layer, with where it stores its results.
     pub cell: C,
     /// The first step.
     pub step: Step<'a>,
+    /// The number of steps.
     pub steps: usize,
     /// h of each step; empty if nobody reads it.
     pub hidden: Vec<&'a mut [f32]>,
     /// The state, which the last step's replaces.
     pub h: &'a mut [f32],
+    /// The cell state of an LSTM, which the last step's replaces; empty for a GRU.
     pub c: &'a mut [f32],
 }
 

@@ -5,9 +5,10 @@ use crate::packed::{UNROLL, Views};
 /// units]`.
 #[derive(Clone, Copy)]
 pub enum InputProjection<'a> {
-    /// Stored as a tensor.
+    /// Stored as a tensor `[steps, batch, gates units]`, which the scan reads.
     Given,
-    /// Rows of an embedding table.
+    /// Rows of a table `[vocabulary, width]` of x W + b, chosen by `tokens`, `[steps, batch]`;
+    /// `width` is gates times units.
     Table { tokens: &'a [u32], rows: &'a [f32], width: usize },
     /// rows W + bias, computed in each step; `rows` precede h in the left factors.
     Product {
@@ -65,8 +66,9 @@ impl<'a> InputProjection<'a> {
         }
     }
 
-    /// Returns the dropout factors, which all gates share, of the input row `row` of the batch;
-    /// `None` without dropout, or if x is not computed as a product.
+    /// Returns the dropout factors of the input row `row` of the batch, one for each feature, if
+    /// all gates share them: the first `[batch, features]` of the factors. `None` without dropout,
+    /// or if x is not computed as a product.
     #[inline(always)]
     pub fn row_factors(&self, row: usize) -> Option<&'a [f32]> {
         match *self {

@@ -235,10 +235,13 @@ fn movie_size(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Trains the model or models that were asked for, and writes their run folders.
+/// Carries out `rnn-gpu train`: opens the device, trains the model or models that were asked for,
+/// or resumes a run, writes their run folders and tells of it on the standard output. With
+/// `--distributed` this process is one of several that train together.
 ///
 /// # Errors
-/// Fails if the arguments do not fit together, the training fails, or it is interrupted.
+/// Fails if the arguments do not fit together; the device, the data or the model cannot be opened;
+/// a training fails or is interrupted; or a run folder cannot be written.
 pub fn run(args: TrainArgs) -> Result<()> {
     match args.distributed {
         true => distributed::run(&args.device.clone(), &host(), |world| lead(args, Some(world))),

@@ -204,7 +204,9 @@ impl Model {
         Ok(self.outputs_of(self.shapes.len() - 1))
     }
 
-    /// Sets the outputs of the model, in the order in which predictions and labels have them.
+    /// Replaces the outputs of the model by these, in the order in which predictions and labels
+    /// have them. A model of [`Model::new`] has none until then. The tensors are not checked here
+    /// to be of this model.
     pub fn with_outputs(mut self, outputs: impl Into<Vec<TensorRef>>) -> Self {
         self.architecture.outputs = outputs.into();
         self

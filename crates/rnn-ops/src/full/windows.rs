@@ -120,8 +120,9 @@ fn masks() -> Vec<Case> {
     ]
 }
 
-/// Returns the cases of [`Tier::Full`](crate::Tier::Full) of windowed ops: [`Conv`], pooling,
-/// [`MaskedMean`] and their gradients.
+/// Returns cases, at the sizes of real training runs, of [`Conv`], max and average pooling,
+/// [`MaskedMean`] and the gradients of all these, and of [`SeenMask`]. Their tier is not set here:
+/// [`super::cases`] makes it [`Tier::Full`](crate::Tier::Full).
 pub fn cases() -> Vec<Case> {
     let three = (3, 1, 1);
     let plane = [ONE, three, three];

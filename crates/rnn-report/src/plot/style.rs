@@ -29,7 +29,9 @@ impl From<RGBColor> for Style {
 }
 
 impl Style {
-    /// Returns the style of the series with this number; styles repeat after 24.
+    /// Returns the style of series number `index`, counted from 0: the first 8 have solid lines in
+    /// the colours of the palette, the next 8 the same colours with dashed lines, the next 8 with
+    /// dotted ones; then the styles repeat.
     pub fn of(index: usize) -> Self {
         let line = [Line::Solid, Line::Dashed, Line::Dotted][index / PALETTE.len() % 3];
         Self { color: PALETTE[index % PALETTE.len()], line }

@@ -8,24 +8,26 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// The columns of a table that a user asks for, by name or number.
+/// The columns of a table that a user asks for: by the names in its first line, or by their numbers
+/// from 0 on if that line has no names. By default none is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct ColumnChoice {
-    /// The columns that hold the labels, by the names in the first line, or by their numbers from 0
-    /// on if that line has no names. Several are one label of several numbers.
+    /// The columns that hold the labels. Several are one label of several numbers; if it is empty,
+    /// [`Table::choose`] fails.
     pub target: Vec<String>,
-    /// The columns that are examples; if empty, all others.
+    /// The columns that are examples; if empty, all columns that are not labels.
     pub features: Vec<String>,
 }
 
 /// The roles of the columns of a table (examples and labels), as a run stores them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
-    /// The columns that are examples.
+    /// The columns that are examples, by name, or by number as text if the table names none.
     pub features: Vec<String>,
-    /// The columns that are labels.
+    /// The columns that are labels, by name, or by number as text if the table names none.
     pub targets: Vec<String>,
-    /// All columns of the table that was trained on; their numbers if it does not name them.
+    /// All columns of the table that was trained on, in its order; their numbers from 0 on if it
+    /// does not name them.
     pub all: Vec<String>,
     /// True if the first line of that table names the columns.
     pub named: bool,
@@ -44,14 +46,15 @@ impl Table {
     /// names that are asked for.
     ///
     /// # Errors
-    /// Fails if the file cannot be read, or is empty.
+    /// Fails if the file cannot be read, is no table, or is empty.
     pub fn open(path: &Path, asked: &ColumnChoice) -> Result<Self> {
         let asked = |cell: &&str| asked.target.iter().chain(&asked.features).any(|n| n == cell);
         Self::read_names(path, |cells| cells.iter().any(|c| number(c).is_none() && asked(c)))
     }
 
     /// Reads the first line of a table which names the columns if it holds no number, or some or
-    /// all of the names in `of`.
+    /// all of the names in `of`. `of` holds the columns of the table that was trained on; `None`,
+    /// or columns without names, leave the first rule alone.
     ///
     /// # Errors
     /// Fails as [`Table::open`].
@@ -101,11 +104,13 @@ impl Table {
         }
     }
 
-    /// Assigns the roles that a user asks for to the columns of the table.
+    /// Assigns the roles that a user asks for to the columns of the table. If no features are
+    /// named, all columns but the targets are features.
     ///
     /// # Errors
-    /// Fails if no target is named ([`RunError::NoTarget`]), a column is missing or named twice, or
-    /// no column is left to be an example.
+    /// Fails if no target is named ([`RunError::NoTarget`]), a column is named twice
+    /// ([`RunError::ColumnTwice`]), a column is missing or several columns have its name, or no
+    /// column is left to be an example ([`RunError::NoFeatures`]).
     pub fn choose(&self, asked: &ColumnChoice) -> Result<Columns> {
         if asked.target.is_empty() {
             return Err(self.without_target());

@@ -27,7 +27,9 @@ impl Config {
     }
 
     /// Returns the configuration as it is written into the folder `run`. Paths to data that lies in
-    /// the folder or beside it become relative to the folder; all others become absolute.
+    /// the folder, or beside it in one of the two folders above, become relative to the folder; all
+    /// others become absolute. A relative path begins in the working directory; a path that cannot
+    /// be made absolute stays as it is.
     pub fn kept_in(&self, run: &Path) -> Self {
         let mut config = self.clone();
         for path in config.paths().into_iter().flatten() {
@@ -41,7 +43,9 @@ impl Config {
     }
 
     /// Returns the configuration, read from the folder `run` where [`Config::kept_in`] wrote it,
-    /// with its relative paths resolved against the folder's present place.
+    /// with its relative paths resolved against the folder's present place. A relative path of a
+    /// configuration without a fingerprint, which older versions wrote, is resolved only if
+    /// something is there, and else begins in the working directory.
     pub fn found_in(mut self, run: &Path) -> Self {
         // Before there was a fingerprint, paths began in the folder that `train` was called in.
         let old = self.fingerprint.is_none();
@@ -54,12 +58,13 @@ impl Config {
         self
     }
 
-    /// Replaces the path of the data and that of the list of its words by the given ones; `None`
-    /// keeps a path.
+    /// Replaces the path of the data and that of the list of its words by those in `moved`, in that
+    /// order, made absolute; `None` keeps a path.
     ///
     /// # Errors
     /// Fails with [`RunError::NoDataFile`] or [`RunError::NoWordFile`] if the run reads no such
-    /// file.
+    /// file, or if a path is empty or the working directory is unknown. That the new files exist is
+    /// not checked.
     pub fn replace_data(&mut self, moved: [Option<PathBuf>; 2]) -> Result<()> {
         let data = self.data();
         let [data_path, word_path] = self.paths();

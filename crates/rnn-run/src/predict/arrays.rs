@@ -14,25 +14,30 @@ use rnn_graph::Device;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The files that [`predict_arrays`] reads and writes, and how many examples it holds at once.
+/// The files that [`predict_arrays`] reads and writes, and how it reads them.
 #[derive(Clone, Copy, Debug)]
 pub struct ArrayFiles<'a> {
-    /// The inputs: `.npy`; `.npz` or a folder of `.npy`; `.csv`.
+    /// The inputs: a single `.npy`; an `.npz` or a folder of `.npy`, with an array named as each
+    /// input; or a `.csv`.
     pub input: &'a Path,
-    /// The `.npy` file for the outputs; several outputs get files beside it.
+    /// The `.npy` file for the output; a model of several outputs writes `STEM-NAME.npy` beside it
+    /// for each of them instead.
     pub output: &'a Path,
-    /// True to read examples from the file as they are needed, whatever memory there is.
+    /// True to leave all arrays in their files and read examples as they are needed, which a `.csv`
+    /// does not allow; false to do so only for arrays that are large for the free memory.
     pub stream: bool,
-    /// Examples that are processed together; by default what suits the model.
+    /// The number of examples that are processed together; `None` stands for the number that the
+    /// description of a stateful model fixes, else 32.
     pub batch_size: Option<usize>,
 }
 
 /// The files of predictions that were written, and how many of their rows are not finite.
 #[derive(Debug)]
 pub struct Predicted {
-    /// Each file with the shape of its array.
+    /// Each file with the shape of its array, the number of examples first, in the order of the
+    /// outputs.
     pub files: Vec<(PathBuf, Vec<usize>)>,
-    /// The rows that are not finite among the inputs, and among the outputs.
+    /// The count of rows that are not finite among the inputs, then among the outputs.
     pub rows: [FiniteRows; 2],
 }
 
@@ -41,8 +46,9 @@ pub struct Predicted {
 /// done and that of all examples; the host is told of warnings.
 ///
 /// # Errors
-/// Fails if the model or the arrays cannot be read, they do not fit together, an output cannot be
-/// written, or the device fails.
+/// Fails if `output` does not end in `.npy`, the model or the arrays cannot be read, the model has
+/// no weights, the arrays do not fit it, an output would replace what is read or a file of a run,
+/// an output cannot be written, or the device fails.
 pub fn predict_arrays(
     model_path: &Path,
     ArrayFiles { input, output, stream, batch_size }: ArrayFiles<'_>,

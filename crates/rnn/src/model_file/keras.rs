@@ -28,7 +28,8 @@ fn layers(architecture: &Architecture, model: &Model) -> Vec<(usize, String)> {
     paths.filter_map(|(layer, path)| Some((place(names[layer])?, path))).collect()
 }
 
-/// Returns all weights of the model in the order of Keras's files.
+/// Returns all weights of the model in the order of Keras's files. `architecture` is the one that
+/// `model` was built from.
 pub fn in_keras_order<'a>(architecture: &Architecture, model: &'a Model) -> Vec<&'a WeightRange> {
     let layers = layers(architecture, model).into_iter();
     let parts = layers.flat_map(|(layer, _)| parts(model, layer));

@@ -31,11 +31,11 @@ pub const WEIGHTS: &str = "weights.safetensors";
 
 /// A model in a file or folder: its description and, usually, its weights.
 pub struct ModelFile {
-    /// The inputs and layers of the model.
+    /// The inputs and layers of the model; extents may be open.
     pub architecture: Architecture,
     /// Its optimizer and its losses, if the file states them.
     pub compile: Option<Compile>,
-    /// Its optimizer, if the file states that without a loss.
+    /// Its optimizer, if the file states one without a loss; `None` if `compile` states it.
     pub optimizer: Option<Optimizer>,
     /// The file's own text about training, as JSON.
     pub stated: Value,
@@ -61,17 +61,19 @@ impl Weights {
 }
 
 impl ModelFile {
-    /// Opens a folder that [`save`] wrote, or a file: `.keras`, `.h5`, `.json` or `.toml`.
+    /// Opens a folder that [`save`] wrote, or a file whose name ends in `.keras`, `.h5`, `.hdf5`,
+    /// `.json` or `.toml`. The last two hold no weights.
     ///
     /// # Errors
-    /// Fails with [`ModelFileError`] if it cannot be read, or describes something that is not
-    /// supported.
+    /// Fails with [`ModelFileError::Unusable`], which holds the path and the cause: nothing is
+    /// there, the form is unknown, the file is damaged, it holds weights alone, or it describes
+    /// something that is not supported.
     pub fn open(path: &Path) -> Result<Self> {
         Self::open_with(path, Arc::new(|_| {}))
     }
 
     /// Opens a file as [`ModelFile::open`] does, and calls `tell` for each part of the file that is
-    /// not used.
+    /// not used. Each call gets one line of text.
     ///
     /// # Errors
     /// Fails as [`ModelFile::open`].
@@ -167,11 +169,13 @@ impl ModelFile {
         !matches!(self.weights, Weights::Missing)
     }
 
-    /// Builds the model for examples of these extents, with its weights, or else with first weights
-    /// drawn from `seed`. Without `samples`, open extents are replaced by an arbitrary number.
+    /// Builds the model with its weights; a file without weights gets first weights drawn from
+    /// `seed`. `samples` holds the extents of an example for each input, without the batch, which
+    /// replace the open extents; without `samples`, these are replaced by an arbitrary number.
     ///
     /// # Errors
-    /// Fails if the extents or the weights do not fit the layers.
+    /// Fails if there is not one sample for each input, the samples or the weights do not fit the
+    /// layers, or the weights need more memory than is free ([`ModelFileError::TooLarge`]).
     pub fn model(&self, samples: Option<&[&[usize]]>, seed: u64) -> Result<Model> {
         let architecture = self.architecture.clone();
         let architecture = match samples {
@@ -192,20 +196,22 @@ impl ModelFile {
     }
 
     /// Returns the table that Keras prints of the model as text: the layers, their output shapes
-    /// and numbers of parameters. Open extents are shown as None.
+    /// and numbers of parameters. Open extents are shown as None. The whole model is built once, to
+    /// check that its weights fit.
     ///
     /// # Errors
-    /// Fails if layers or weights do not fit.
+    /// Fails as [`ModelFile::model`] without samples.
     pub fn summary(&self) -> Result<String> {
         self.model(None, 1)?;
         Ok(self.architecture.summary()?)
     }
 
-    /// Returns the state of the optimizer that was saved with this model, if there is one. `model`
-    /// is what [`ModelFile::model`] returned.
+    /// Returns the state of the optimizer that was saved with this model; `None` if there is none.
+    /// A state in a `.keras` file that does not fit the optimizer is `None` too, and the listener
+    /// of [`ModelFile::open_with`] is told. `model` is what [`ModelFile::model`] returned.
     ///
     /// # Errors
-    /// Fails if the file in a folder is damaged.
+    /// Fails if the state's file in a folder is damaged or cannot be read.
     pub fn optimizer_state(&self, model: &Model) -> Result<Option<OptimizerState>> {
         match (&self.weights, &self.compile) {
             (Weights::Folder(folder, _), _) => optimizer::load(folder),
@@ -228,7 +234,8 @@ impl ModelFile {
     /// Builds the trained model with the extents of its description, none of which may be open.
     ///
     /// # Errors
-    /// Fails if an extent is open, or there are no weights.
+    /// Fails with [`ModelFileError::Open`] if an extent other than the batch is open, and else as
+    /// [`ModelFile::trained_model`].
     pub fn closed_model(&self) -> Result<Model> {
         let inputs = self.architecture.inputs().iter();
         let extents = inputs.map(|input| input.batch_shape.iter().skip(1).copied().collect());
@@ -266,11 +273,12 @@ pub fn to_json(
     Ok(value)
 }
 
-/// Writes a model into a folder: first the weights and the state of the optimizer, then
-/// `model.json`, which marks them as complete.
+/// Writes a model into `folder`, over what is there: first the weights and the state of the
+/// optimizer, then `model.json`, which marks them as complete. Without a state, an earlier one is
+/// removed. Without `compile`, `model.json` names no optimizer and losses.
 ///
 /// # Errors
-/// Fails if a file cannot be written.
+/// Fails if a layer or argument has no description, or a file cannot be written or removed.
 pub fn save(
     folder: &Path,
     architecture: &Architecture,
@@ -285,7 +293,8 @@ pub fn save(
     write_atomically(&path, |file| file.write_all(json.as_bytes())).map_err(failed)
 }
 
-/// Writes the weights of a model to the file `path` as safetensors, named by layer and weight.
+/// Writes the weights of a model to the file `path` as safetensors, named by layer and weight. An
+/// existing file is replaced.
 ///
 /// # Errors
 /// Fails if the file cannot be written.
@@ -294,10 +303,12 @@ pub fn save_weights(path: &Path, model: &Model) -> Result<()> {
     Ok(safetensors::save(path, &model.weights()?, &metadata)?)
 }
 
-/// Writes a model to the file `path` in one of the formats of Keras 3.
+/// Writes a model to the file `path` in one of the formats of Keras 3, over what is there. The
+/// state of the optimizer goes into `.keras` alone.
 ///
 /// # Errors
-/// Fails if Keras has no counterpart of a layer or an argument, or the file cannot be written.
+/// Fails if the file has no weights, they do not fit or need more memory than is free, Keras has no
+/// counterpart of a layer or an argument, or the file cannot be written.
 pub fn save_keras(file: &ModelFile, format: Format, path: &Path) -> Result<()> {
     let model = file.trained_model(None)?;
     let config = to_json(&file.architecture, None, Reader::Keras)?;
