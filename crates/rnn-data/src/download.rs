@@ -17,7 +17,7 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Download {
     /// Address of the file.
     pub url: &'static str,
-    /// SHA-256 of its contents, in hexadecimal.
+    /// SHA-256 of its contents, in hexadecimal with small letters.
     pub sha256: &'static str,
     /// Its length in bytes.
     pub bytes: u64,
@@ -63,17 +63,20 @@ pub enum DownloadError {
 }
 
 impl Download {
-    /// Returns true if `path` holds exactly this file; computes the digest of the contents.
+    /// Returns true if `path` holds exactly this file, which is told by its length and digest;
+    /// false also if it cannot be read.
     pub fn is_at(&self, path: &Path) -> bool {
         let long_enough = fs::metadata(path).is_ok_and(|m| m.len() == self.bytes);
         long_enough && digest(path).is_ok_and(|found| found == self.sha256)
     }
 
-    /// Downloads the file to `path`. An earlier, broken transfer left in `path` with `.part`
-    /// appended is continued; `progress` is called with the number of bytes that have arrived.
+    /// Downloads the file to `path`, over what is there; missing folders are created. An earlier,
+    /// broken transfer left in `path` with `.part` appended is continued; `progress` is called with
+    /// the number of bytes that have arrived.
     ///
     /// # Errors
-    /// [`DownloadError`]; then `path` is as it was before.
+    /// Fails with [`DownloadError`] if there is no connection, the transfer breaks off, the content
+    /// is another or the disk fails; then `path` is as it was before.
     pub fn fetch(&self, path: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), DownloadError> {
         let mut part = path.as_os_str().to_owned();
         part.push(".part");

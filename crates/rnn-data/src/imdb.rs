@@ -18,19 +18,20 @@ pub struct Reviews {
 /// The arguments of Keras's `imdb.load_data` (keras/src/datasets/imdb.py), with its defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
-    /// Words with an id from this on are left out.
+    /// Words with an id from this on are left out; `None`, the default, leaves out none.
     pub num_words: Option<u32>,
-    /// Words with an id below this are left out: the most frequent ones.
+    /// Words with an id below this are left out: the most frequent ones. The default is 0.
     pub skip_top: u32,
-    /// Reviews of this length or longer, start token included, are dropped.
+    /// Reviews of this length or longer, start token included, are dropped; `None`, the default,
+    /// keeps all.
     pub maxlen: Option<usize>,
-    /// Seed of the shuffle.
+    /// Seed of the shuffle; the default is 113.
     pub seed: u32,
-    /// Token id that is put before every review.
+    /// Token id that is put before every review, 1 by default; `None` for no such token.
     pub start_char: Option<u32>,
-    /// Token id that replaces words that are left out; without it they vanish.
+    /// Token id that replaces words that are left out, 2 by default; with `None` they vanish.
     pub oov_char: Option<u32>,
-    /// Number that is added to every rank.
+    /// Number that is added to every rank, 3 by default.
     pub index_from: u32,
 }
 
@@ -80,7 +81,9 @@ impl RawReviews {
     /// Reads a file of the layout of Keras's `imdb.npz`.
     ///
     /// # Errors
-    /// Fails with [`ImdbError`] if the file cannot be read or is not in that layout.
+    /// Fails with [`ImdbError`] if the file cannot be read, lacks one of `x_train`, `y_train`,
+    /// `x_test` and `y_test`, has another number of labels than of reviews, or a rank is negative
+    /// or too large.
     pub fn read(path: &Path) -> Result<Self, ImdbError> {
         let mut npz = Npz::open(path)?;
         let train = read_part(&mut npz, "x_train", "y_train")?;
@@ -88,8 +91,8 @@ impl RawReviews {
         Ok(Self { train, test })
     }
 
-    /// Returns training and test reviews, shuffled and turned into token ids as Keras's `load_data`
-    /// does with these options (keras/src/datasets/imdb.py).
+    /// Returns training reviews, then test reviews, shuffled and turned into token ids as Keras's
+    /// `load_data` does with these options (keras/src/datasets/imdb.py).
     pub fn load(self, options: &LoadOptions) -> (Reviews, Reviews) {
         // One stream shuffles both, one after the other.
         let mut rng = Mt19937::new(options.seed);

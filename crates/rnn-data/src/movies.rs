@@ -13,7 +13,7 @@ pub struct MovieOptions {
     pub frames: usize,
     /// Pixels of a frame's side. The squares start within the frame and may leave it.
     pub size: usize,
-    /// The smallest and the largest number of squares in a video.
+    /// The smallest and the largest number of squares in a video, both included.
     pub squares: (u32, u32),
     /// Seed of all videos.
     pub seed: u64,
@@ -47,7 +47,8 @@ struct Square {
 type Noise = Option<f32>;
 
 impl MovieOptions {
-    /// Makes sure that videos with these options can be computed.
+    /// Makes sure that videos with these options can be computed: 1 to 1,000,000 videos, 1 to
+    /// 10,000 frames, a size of 1 to 1024 pixels, and at most 1000 squares.
     ///
     /// # Errors
     /// Returns a sentence about the value that is out of range.
@@ -68,7 +69,8 @@ impl MovieOptions {
         self.frames * self.size * self.size
     }
 
-    /// Computes the video with the number `index`. With more frames, the first ones stay the same.
+    /// Computes the video with the number `index`, from 0 on, which may lie beyond `count`. With
+    /// more frames, the first ones stay the same.
     pub fn movie(&self, index: usize) -> Movie {
         Movie {
             noisy: self.frames_of(index, Side::Noisy),

@@ -12,13 +12,13 @@ pub enum Side {
 /// The arguments of [`pad_sequences`], with Keras's defaults (keras/src/utils/sequence_utils.py).
 #[derive(Clone, Copy, Debug)]
 pub struct PadOptions {
-    /// The common length; by default that of the longest sequence.
+    /// The common length; `None`, the default, stands for that of the longest sequence.
     pub maxlen: Option<usize>,
-    /// The end at which shorter sequences are filled.
+    /// The end at which shorter sequences are filled; by default the beginning.
     pub padding: Side,
-    /// The end at which longer sequences are cut.
+    /// The end at which longer sequences are cut; by default the beginning.
     pub truncating: Side,
-    /// The token id that fills.
+    /// The token id that fills; the default is 0.
     pub value: u32,
 }
 
@@ -29,7 +29,7 @@ impl Default for PadOptions {
 }
 
 /// Pads and cuts sequences to one length and returns them as `[N, maxlen]`
-/// (keras/src/utils/sequence_utils.py).
+/// (keras/src/utils/sequence_utils.py). Without sequences the result has no rows.
 ///
 /// # Errors
 /// Fails if the shape does not fit the elements, which does not happen.

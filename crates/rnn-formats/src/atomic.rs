@@ -19,7 +19,8 @@ pub struct WriteError {
     pub source: io::Error,
 }
 
-/// Replaces the file at `path` by the bytes that `fill` writes, as an [`AtomicFile`] does.
+/// Replaces the file at `path` by the bytes that `fill` writes, as an [`AtomicFile`] does; if
+/// anything fails, the file stays as it was.
 ///
 /// # Errors
 /// Fails with [`WriteError`] if the folder is missing or not writable, the disk is full, or `fill`
@@ -113,7 +114,8 @@ impl AtomicFile {
     /// Flushes the file to the disk and renames it to its path.
     ///
     /// # Errors
-    /// Fails with [`WriteError`] if the disk is full, or the file cannot be renamed.
+    /// Fails with [`WriteError`] if the disk is full, or the file cannot be renamed; the other file
+    /// then keeps its contents.
     pub fn commit(self) -> Result<(), WriteError> {
         let Self { writer, path, begun } = self;
         let place = || -> io::Result<()> {

@@ -79,7 +79,8 @@ fn write(file: &mut impl Write, header: &str, tensors: &[(String, HostTensor)]) 
 /// Reads what [`save`] wrote. At most three times the size of the file is allocated.
 ///
 /// # Errors
-/// Fails with [`CheckpointError`] if the file cannot be read, or is not what was written.
+/// Fails with [`CheckpointError::Digest`] if the bytes are not those that were written, and with
+/// [`CheckpointError::File`] if the file cannot be read or understood.
 pub fn load(path: &Path) -> Result<Loaded, CheckpointError> {
     parse(path, &safetensors::read(path)?)
 }

@@ -133,13 +133,19 @@ impl<R: Read + Seek> Npz<R> {
         }
     }
 
-    /// Returns the names of the arrays, in the order of the archive.
+    /// Returns the names of the arrays, without `.npy`, in the order of the archive. Files of other
+    /// kinds are left out.
     pub fn names(&self) -> Vec<String> {
         let names = self.archive.file_names();
         names.filter_map(|name| name.strip_suffix(".npy")).map(str::to_owned).collect()
     }
 
     /// Reads the array `name` (without the `.npy`) into memory.
+    ///
+    /// # Errors
+    /// Fails with [`NpzError::Missing`] if there is no such array, [`NpzError::TooLarge`] if it
+    /// unpacks to more than [`MAX_ARRAY_BYTES`], [`NpzError::Archive`] if it cannot be unpacked,
+    /// and [`NpzError::Array`] if it is no array that is supported.
     pub fn read(&mut self, name: &str) -> Result<NpyArray, NpzError> {
         let bytes = self.unpack(name, MAX_ARRAY_BYTES + 1)?;
         if bytes.len() as u64 > MAX_ARRAY_BYTES {

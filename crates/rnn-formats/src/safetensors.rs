@@ -64,8 +64,9 @@ pub enum SafetensorsError {
 /// tensors keep their order, and the metadata is sorted by key.
 ///
 /// # Errors
-/// Fails with [`SafetensorsError::Name`] if two tensors share a name; [`SafetensorsError::Write`]
-/// if the file cannot be written.
+/// Fails with [`SafetensorsError::Name`] if two tensors share a name, or one has the name that the
+/// format reserves; [`SafetensorsError::Write`] if the file cannot be written. The file at `path`
+/// is then as it was.
 pub fn save<N: AsRef<str>>(
     path: &Path,
     tensors: &[(N, HostTensor)],

@@ -146,7 +146,8 @@ impl<W: Write> EventWriter<W> {
         Ok(events)
     }
 
-    /// Writes the values of curves at one step, each with the name of its curve.
+    /// Writes the values of curves at one step, each with the name of its curve. Values are stored
+    /// in single precision and may be NaN or infinite.
     ///
     /// # Errors
     /// Fails if they cannot be written.

@@ -57,7 +57,8 @@ impl<F: FnMut(&Event) -> ControlFlow<()>> Callback for F {
 
 const ON: Result<ControlFlow<()>, TrainError> = Ok(ControlFlow::Continue(()));
 
-/// The figure that a callback watches, of the training or of the validation.
+/// The figure that a callback watches, of the training or of the validation. A loss is better if it
+/// is smaller, every other figure if it is larger; NaN and infinities never are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Monitor {
     /// Of the validation examples, or of the training examples where nothing is validated.
@@ -138,7 +139,8 @@ pub struct EarlyStopping {
 
 impl EarlyStopping {
     /// Creates a callback that ends the training after `patience` epochs in a row without a better
-    /// figure. `min_delta` is 0, and the weights stay those of the last epoch.
+    /// figure; 0 acts as 1. A [`Figure`] as `monitor` means that of the validation. By default
+    /// `min_delta` is 0 and the weights stay those of the last epoch.
     pub fn new(monitor: impl Into<Monitor>, patience: usize) -> Self {
         let best = Best::new(monitor, 0.0);
         Self { best, patience, restore: false, weights: None, stopped: false }
@@ -150,14 +152,16 @@ impl EarlyStopping {
         self
     }
 
-    /// Makes the callback give the model back the weights of its best epoch when it stops; by
-    /// default they stay those of the last.
+    /// Makes the callback give the model back the weights of its best epoch when it stops the
+    /// training; by default they stay those of the last epoch, as they do if the training ends
+    /// otherwise.
     pub fn restore_best_weights(mut self) -> Self {
         self.restore = true;
         self
     }
 
-    /// Returns true if the callback has ended a training.
+    /// Returns true if the callback has ended a training, false if it has not or the training ended
+    /// otherwise.
     pub fn stopped(&self) -> bool {
         self.stopped
     }
@@ -215,7 +219,8 @@ pub struct ReduceOnPlateau {
 
 impl ReduceOnPlateau {
     /// Creates a callback that multiplies the learning rate by `factor`, in 0..1, after `patience`
-    /// epochs without a figure better by 0.0001. There is no cooldown and no floor.
+    /// epochs in a row without a figure better by 0.0001; a patience of 0 acts as 1. A [`Figure`]
+    /// as `monitor` means that of the validation. There is no cooldown and no floor.
     pub fn new(monitor: impl Into<Monitor>, factor: f64, patience: usize) -> Self {
         let best = Best::new(monitor, 1e-4);
         Self { best, factor, patience, cooldown: 0, resting: 0, floor: 0.0 }
@@ -284,7 +289,9 @@ pub struct ModelCheckpoint<F> {
 
 impl<F: FnMut(&Model) -> Result<(), String>> ModelCheckpoint<F> {
     /// Creates a callback that calls `save` with the model after each epoch that is the best so
-    /// far. An error message that `save` returns ends the training.
+    /// far; the first epoch with a finite figure is. A [`Figure`] as `monitor` means that of the
+    /// validation. An error message that `save` returns ends the training with
+    /// [`TrainError::Callback`].
     pub fn new(monitor: impl Into<Monitor>, save: F) -> Self {
         Self { best: Best::new(monitor, 0.0), save }
     }
@@ -352,7 +359,8 @@ pub struct CsvLog<W> {
 }
 
 impl<W: Write> CsvLog<W> {
-    /// Creates a log that starts with a line of column names, unless the training is a resumed one.
+    /// Creates a log that writes to `writer`, beginning with a line of column names, unless the
+    /// training is a resumed one.
     pub fn new(writer: W) -> Self {
         Self { writer, begun: false }
     }

@@ -44,9 +44,12 @@ pub enum DatasetError {
 impl Dataset {
     /// Creates a dataset of N examples in memory: an array `[N, ..]` for each input of the model,
     /// and labels `[N, ..]` for each output, which are numbers, rows of numbers, or classes (u32).
+    /// Labels may be empty for predictions.
     ///
     /// # Errors
-    /// Fails if the arrays do not all have N examples.
+    /// Fails with [`DatasetError::Nothing`] if there is no array of inputs, with
+    /// [`DatasetError::Counts`] if the arrays do not all have N examples, and with
+    /// [`DatasetError::TooMany`] if these are more than 2^32 - 1.
     pub fn new(
         inputs: impl Into<Vec<HostTensor>>,
         labels: impl Into<Vec<HostTensor>>,
@@ -61,7 +64,7 @@ impl Dataset {
     /// for each input of the model, and labels `[N, ..]` for each output.
     ///
     /// # Errors
-    /// Fails if the arrays do not all have N examples.
+    /// Fails as [`Dataset::new`].
     pub fn of(
         inputs: impl Into<Vec<Arc<dyn Examples>>>,
         labels: impl Into<Vec<Arc<dyn Examples>>>,
@@ -76,21 +79,22 @@ impl Dataset {
     }
 
     /// Sets the weight of each example in the loss of every output, `[N]`, or of each step of the
-    /// only output, as in [`Batch::weights`](crate::Batch::weights), in the order of the examples
-    /// given.
+    /// only output, as in [`Batch::weights`](crate::Batch::weights), in the order in which the
+    /// examples were given at first. Earlier weights are replaced.
     ///
     /// # Errors
-    /// Fails if there are not as many weights as examples.
+    /// Fails with [`DatasetError::Counts`] if there are not as many weights as examples.
     pub fn sample_weights(self, weights: HostTensor) -> Result<Self, DatasetError> {
         let weights: Arc<dyn Examples> = Arc::new(weights);
         self.sample_weights_of([weights])
     }
 
     /// Sets the weights of examples or steps from arrays that need not be in memory: one array for
-    /// all outputs, or one for each.
+    /// all outputs, or one for each. Earlier weights are replaced; an empty list removes them.
     ///
     /// # Errors
-    /// Fails if an array does not have as many weights as there are examples.
+    /// Fails with [`DatasetError::Counts`] if an array does not have as many weights as there are
+    /// examples.
     pub fn sample_weights_of(
         mut self,
         weights: impl Into<Vec<Arc<dyn Examples>>>,
@@ -102,11 +106,13 @@ impl Dataset {
         Ok(self)
     }
 
-    /// Sets the weight in the loss of each example by the class of its first labels: `weights[k]`
-    /// for class k, and 1 for classes beyond the end.
+    /// Sets the weight in the loss of each example by its class, which is the label of the first
+    /// output, a single number: `weights[k]` for class k, and 1 for classes beyond the end. Labels
+    /// that are floats are rounded towards zero. Earlier weights are replaced; without labels
+    /// nothing changes.
     ///
     /// # Errors
-    /// Fails if the labels cannot be read.
+    /// Fails if the labels cannot be read, or an example has several.
     pub fn class_weights(self, weights: &[f32]) -> Result<Self, DatasetError> {
         let Some(labels) = self.labels.first() else { return Ok(self) };
         let weight = |class: usize| weights.get(class).copied().unwrap_or(1.0);
@@ -132,11 +138,12 @@ impl Dataset {
         self.order.is_empty()
     }
 
-    /// Returns a number that tells this dataset from others: the FNV-1a digest of the shapes and of
-    /// up to 64 examples.
+    /// Returns a number that tells this dataset from others: the FNV-1a digest of the number of
+    /// examples and of the elements of up to 64 of them, at equal distances, with their labels and
+    /// weights.
     ///
     /// # Errors
-    /// Fails if the examples cannot be read.
+    /// Fails if these examples cannot be read.
     pub fn fingerprint(&self) -> Result<u64, DatasetError> {
         let some = self.order.iter().step_by(self.order.len().div_ceil(64).max(1));
         let batch = self.gather(&some.copied().collect::<Vec<_>>())?;
@@ -150,14 +157,17 @@ impl Dataset {
         !self.weights.is_empty()
     }
 
-    /// Returns the shapes of the label arrays of each output, `[N, ..]`, in which N also counts the
-    /// examples that [`Dataset::range`] and similar methods left out.
+    /// Reads the labels of all examples, in order: an array `[N, ..]` for each output, and none
+    /// without labels.
+    ///
+    /// # Errors
+    /// Fails if they cannot be read.
     pub fn labels(&self) -> Result<Vec<HostTensor>, DatasetError> {
         read(&self.labels, &self.order)
     }
 
-    /// The shapes of the label arrays of each output, `[N, ..]`, in which N also counts the
-    /// examples that [`Dataset::range`] and similar methods left out.
+    /// Iterates over the shapes of the label arrays of the outputs, `[N, ..]`, in which N also
+    /// counts the examples that [`Dataset::range`] and similar methods left out.
     pub fn label_shapes(&self) -> impl Iterator<Item = &Shape> {
         self.labels.iter().map(|labels| labels.shape())
     }
@@ -168,7 +178,8 @@ impl Dataset {
         self
     }
 
-    /// Returns the examples with these numbers; numbers beyond the end are ignored.
+    /// Returns the examples at these positions, counted from 0 in the present order; positions
+    /// beyond the end are ignored.
     pub fn range(&self, range: Range<usize>) -> Self {
         let end = range.end.min(self.order.len());
         Self { order: self.order[range.start.min(end)..end].to_vec(), ..self.clone() }
@@ -192,12 +203,14 @@ impl Dataset {
         Self { order, ..self.clone() }
     }
 
-    /// Iterates over all examples in order, in batches of `size`; the last batch may be smaller.
+    /// Iterates over all examples in order, in batches of `size` examples; a size of 0 acts as 1,
+    /// and the last batch may be smaller. Without examples there is no batch.
     pub fn batches(&self, size: usize) -> Batches {
         Batches::start(self.clone(), size)
     }
 
-    /// Returns all examples in a random order, which `seed` and `epoch` decide.
+    /// Returns all examples in a random order, which `seed` and `epoch` decide, and the order until
+    /// now.
     pub fn shuffled(&self, seed: u64, epoch: u64) -> Self {
         let mut dataset = self.clone();
         Rng::new(seed, epoch).shuffle(&mut dataset.order);

@@ -120,7 +120,7 @@ pub struct EpochLog {
     pub epoch: usize,
     /// Over the training examples, while the weights changed.
     pub train: Metrics,
-    /// Over the validation examples, at the end of the epoch.
+    /// Over the validation examples, at the end of the epoch; `None` if there are none.
     pub validation: Option<Metrics>,
     /// The wall time of training in seconds, without validation.
     #[serde(with = "json_float")]
@@ -133,7 +133,8 @@ impl EpochLog {
         val_precision,val_recall,val_f1,val_auc,seconds\n";
 
     /// Returns the epoch as a line of comma-separated values in the order of
-    /// [`EpochLog::CSV_NAMES`]. Without validation its columns are empty.
+    /// [`EpochLog::CSV_NAMES`]. Without validation its columns are empty. The line ends in a line
+    /// feed.
     pub fn csv(&self) -> String {
         let validation = self.validation.map_or(",,,,,".into(), |v| v.csv());
         format!("{},{},{validation},{}\n", self.epoch, self.train.csv(), self.seconds)
@@ -152,16 +153,17 @@ pub struct History {
 pub struct FitOptions {
     /// The number of passes over the training examples.
     pub epochs: usize,
-    /// The number of examples in a step, over all ranks.
+    /// The number of examples in a step, over all ranks; 0 acts as 1.
     pub batch_size: usize,
 }
 
 /// A moment of a training at which callbacks are called, with what is known then.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// An epoch begins.
+    /// An epoch begins: its number, from 1 on.
     Epoch(usize),
-    /// A step was queued; the metrics are of the most recent step whose figures have arrived.
+    /// A step was queued: its number in the epoch, from 1 on; the metrics are of the most recent
+    /// step whose figures have arrived.
     Step(usize, Metrics),
     /// So many batches of the validation behind an epoch's steps were queued. A callback that breaks
     /// off here leaves the training as it was before that validation.

@@ -11,8 +11,8 @@ pub enum Initializer {
     Ones,
     /// A value everywhere.
     Constant(f64),
-    /// 1 in the second of four equal parts, another initializer's values in the others: an LSTM's
-    /// bias.
+    /// 1 in the second of four equal parts, another initializer's values in the others: the bias of
+    /// an LSTM.
     UnitForgetBias(Box<Initializer>),
     /// Uniform within `sqrt(6 / (fan_in + fan_out))`.
     GlorotUniform,
@@ -30,11 +30,12 @@ pub enum Initializer {
     Orthogonal,
     /// 1 on the diagonal.
     Identity,
-    /// Uniform between two bounds.
+    /// Uniform from the first bound to the second.
     Uniform(f64, f64),
-    /// Normal with a mean and a standard deviation.
+    /// Normal with a mean and a standard deviation, in this order.
     Normal(f64, f64),
-    /// A normal distribution whose values beyond two standard deviations are drawn again.
+    /// Normal with a mean and a standard deviation, in this order, where values beyond two standard
+    /// deviations are drawn again.
     TruncatedNormal(f64, f64),
 }
 
@@ -42,7 +43,9 @@ pub enum Initializer {
 const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_239_8;
 
 impl Initializer {
-    /// Draws the values of a weight of shape `shape`, row-major, from `rng`.
+    /// Draws the values of a weight of shape `shape`, row-major, from `rng`; a shape with an extent
+    /// of 0 has none. [`Self::Orthogonal`] and [`Self::Identity`] treat the weight as a matrix
+    /// whose columns are the last axis.
     pub fn draw(&self, shape: &[usize], rng: &mut Rng) -> Vec<f32> {
         let len: usize = shape.iter().product();
         let columns = shape.last().copied().unwrap_or(1);

@@ -18,11 +18,11 @@ pub enum Loss {
         /// As [`Crossentropy::from_logits`].
         from_logits: bool,
     },
-    /// The mean of the squared errors.
+    /// The mean of the squared errors; labels of the output's shape.
     MeanSquaredError,
-    /// The mean of the absolute errors.
+    /// The mean of the absolute errors; labels of the output's shape.
     MeanAbsoluteError,
-    /// Squared for small errors, linear from `delta` on.
+    /// Half the square of small errors, linear from `delta` on; labels of the output's shape.
     Huber {
         /// Where the line begins.
         delta: f32,
@@ -32,10 +32,10 @@ pub enum Loss {
 /// The options of a binary or categorical cross-entropy, with Keras's names and defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Crossentropy {
-    /// True if the model outputs logits; false, if it ends in a sigmoid or softmax.
+    /// True if the model outputs logits; false, the default, if it ends in a sigmoid or softmax.
     pub from_logits: bool,
-    /// The label smoothing s: a label y becomes y (1 - s) + s / C, where C is the number of
-    /// classes, 2 for sigmoid units.
+    /// The label smoothing s in 0..=1, 0 by default: a label y becomes y (1 - s) + s / C, where C
+    /// is the number of classes, 2 for sigmoid units.
     pub label_smoothing: f32,
 }
 

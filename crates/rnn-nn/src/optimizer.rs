@@ -19,7 +19,8 @@ pub enum Schedule {
         decay_steps: f64,
         /// The factor of one decay.
         decay_rate: f64,
-        /// Decays all at once, at the end of so many steps.
+        /// True to decay all at once, after every `decay_steps` steps; false to decay a little at
+        /// each step.
         staircase: bool,
     },
     /// Half a wave of the cosine from `initial` down to `alpha initial`, where it stays.
@@ -34,7 +35,7 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// Returns the learning rate of a step, counted from 0.
+    /// Returns the learning rate of a step; the first is step 0.
     pub fn rate(&self, step: u64) -> f64 {
         match *self {
             Self::Constant(rate) => rate,
@@ -164,26 +165,28 @@ impl Optimizer {
         ops::Nadam::default().into()
     }
 
-    /// Sets a learning rate that is the same at every step.
+    /// Sets a learning rate that is the same at every step, in place of the rate or schedule
+    /// before.
     pub fn learning_rate(mut self, rate: f64) -> Self {
         self.learning_rate = Schedule::Constant(rate);
         self
     }
 
-    /// Sets a learning rate that depends on the number of the step.
+    /// Sets a learning rate that depends on the number of the step, in place of the rate or
+    /// schedule before.
     pub fn schedule(mut self, schedule: Schedule) -> Self {
         self.learning_rate = schedule;
         self
     }
 
     /// Sets the fraction of each weight that, times the learning rate, is subtracted from it at
-    /// every step.
+    /// every step. The default is 0, or 0.004 for [`Optimizer::adamw`].
     pub fn weight_decay(mut self, decay: f64) -> Self {
         self.weight_decay = decay;
         self
     }
 
-    /// Sets the limit on gradients; there is none by default.
+    /// Sets the limit on gradients, in place of the one before; the default is [`Clip::Off`].
     pub fn clip(mut self, clip: Clip) -> Self {
         self.clip = clip;
         self
@@ -274,6 +277,9 @@ impl Optimizer {
 
     /// Returns the numbers that the kernel of an update needs for step number `step`, counted from
     /// 1, with the learning rate multiplied by `factor`.
+    ///
+    /// # Panics
+    /// May panic if `step` is 0.
     pub fn step_params(&self, step: u64, factor: f64) -> StepParams {
         let learning_rate = factor * self.learning_rate.rate(step - 1);
         let weight_decay = (self.weight_decay * learning_rate) as f32;

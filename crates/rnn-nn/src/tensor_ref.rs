@@ -2,13 +2,13 @@
 /// for that model alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TensorRef {
-    /// The input of this number.
+    /// The input of this number, from 0 on in the order in which inputs were added.
     Input(usize),
     /// An output of a call of a layer.
     Output {
-        /// The number of the call.
+        /// The number of the call, from 0 on in the order of the calls.
         call: usize,
-        /// Which of its outputs.
+        /// The number of the output among those of the call, from 0 on.
         index: usize,
     },
 }

@@ -73,13 +73,13 @@ impl Sample {
 /// One configuration of an op, with recipes for the operands to check it on.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Name of the op and configuration, unique in the suite.
+    /// Name of the op and configuration, unique in the suite; it is the seed of the values.
     pub name: String,
     /// The op.
     pub op: Arc<dyn Op>,
     /// Recipes for its inputs.
     pub inputs: Vec<Sample>,
-    /// Indices of the inputs that are rounded to half precision.
+    /// Indices of the inputs that are rounded to half precision, from 0 on.
     pub half: Vec<usize>,
     /// Recipes for the tensors that it changes in place.
     pub updates: Vec<Sample>,
@@ -90,7 +90,8 @@ pub struct Case {
     pub through: Vec<usize>,
     /// Largest permitted error of a tensor: `max |got - want| / max(max |want|, 1e-3)`.
     pub tolerance: f64,
-    /// Repetition of the rows on the device, if it is given more rows than the samples hold.
+    /// Repetition of the rows on the device, if it is given more rows than the samples hold; `None`
+    /// if the samples are what it is given.
     pub rows: Option<Rows>,
     /// The first tier that includes the case.
     pub tier: Tier,
@@ -159,8 +160,9 @@ impl Case {
         self
     }
 
-    /// Draws the inputs and the tensors changed in place. The name of the case is the seed, so that
-    /// every call returns the same values.
+    /// Draws the values of the inputs, and those of the tensors changed in place, each list in the
+    /// order of its recipes. The name of the case is the seed, so that every call returns the same
+    /// values; inputs of [`Case::half`] are not rounded yet.
     pub fn draw(&self) -> (Vec<HostTensor>, Vec<HostTensor>) {
         // FNV-1a of the name, so that cases draw different values.
         let seed = self.name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {

@@ -106,7 +106,7 @@ impl Op for Concat {
 /// width]`.
 #[derive(Clone, Debug)]
 pub struct Columns {
-    /// Index of the first column.
+    /// Index of the first column, from 0 on.
     pub start: usize,
     /// Number of columns.
     pub width: usize,

@@ -14,7 +14,7 @@ pub fn larger<F: Real>(a: F, b: F) -> F {
     if a > b || a.is_nan() { a } else { b }
 }
 
-/// Returns `x` clamped to `low..=high`; NaN stays NaN.
+/// Returns `x` clamped to `low..=high`, where `low` must not exceed `high`; NaN stays NaN.
 pub fn clip<F: Real>(x: F, low: F, high: F) -> F {
     if x < low {
         low
@@ -25,7 +25,8 @@ pub fn clip<F: Real>(x: F, low: F, high: F) -> F {
     }
 }
 
-/// Returns true if `x` is larger than `y`, where NaN counts as less than every number.
+/// Returns true if `x` is larger than `y`, where NaN counts as less than every number; of two NaN,
+/// neither is larger.
 pub fn exceeds<F: Real>(x: F, y: F) -> bool {
     x > y || (y.is_nan() && !x.is_nan())
 }
@@ -75,10 +76,11 @@ macro_rules! no_gradient {
 /// have one thread per element.
 pub const THREADS: usize = rnn_shaders::constant(rnn_shaders::shared::ELEMENTWISE, "THREADS");
 
-/// Returns a grid with one thread for each of `count` elements.
+/// Returns a grid with at least one thread for each of `count` elements, in whole workgroups of
+/// [`THREADS`]; for no elements it has one workgroup.
 ///
 /// # Errors
-/// Fails if the grid exceeds WebGPU's limits.
+/// Fails with [`OpError::Limit`] if the grid exceeds WebGPU's limits.
 pub fn threads(count: usize) -> Result<Grid, OpError> {
     Grid::cover(count.div_ceil(THREADS))
 }
@@ -100,7 +102,7 @@ pub fn sum_iterations(elements: usize) -> u64 {
 
 /// Sums the terms in a fixed order with little rounding: blocks of 128 terms, then pairwise sums of
 /// the blocks. The error grows with the logarithm of the number of blocks; that of a running sum in
-/// single precision reaches some percent at ten million terms.
+/// single precision reaches some percent at ten million terms. The sum of no terms is 0.
 pub fn pairwise_sum<F: Real>(terms: impl IntoIterator<Item = F>) -> F {
     const BLOCK: usize = 128;
     let mut terms = terms.into_iter().peekable();
@@ -135,7 +137,11 @@ pub fn dims<const N: usize>(ty: &TensorType) -> Result<[usize; N], OpError> {
     ty.dims().try_into().map_err(|_| OpError::shape(format!("{ty} should have {N} axes")))
 }
 
-/// Checks a condition on the operands of an op; `message` says what does not fit.
+/// Checks a condition on the operands of an op; `message` is called if it is false, and says what
+/// does not fit.
+///
+/// # Errors
+/// Fails with [`OpError::Shape`] and that message if the condition is false.
 pub fn ensure(condition: bool, message: impl FnOnce() -> String) -> Result<(), OpError> {
     if condition { Ok(()) } else { Err(OpError::Shape(message())) }
 }

@@ -24,9 +24,9 @@ pub static SHADER: Shader = Shader::new(
 /// ranks.
 #[derive(Clone, Debug)]
 pub struct Dropout {
-    /// Probability of an element to be set to zero, in 0..1.
+    /// Probability of an element to be set to zero, at least 0 and below 1.
     pub rate: f32,
-    /// Distinguishes the dropouts of one model.
+    /// A number that no other dropout of the model has, so that each draws other elements.
     pub layer: u32,
 }
 

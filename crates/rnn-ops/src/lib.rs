@@ -127,8 +127,8 @@ use rnn_core::Shape;
 use rnn_graph::{Algebra, Graph, GraphError, Op, TensorId};
 use std::sync::Arc;
 
-/// Returns the smoke and standard cases of every op ([`Tier`]), for checks against references, of
-/// gradients and of shaders.
+/// Returns the cases of every op of [`Tier::Smoke`] and [`Tier::Standard`], for checks against
+/// references, of gradients and of shaders. Those of [`Tier::Full`] are not among them.
 pub fn suite() -> Vec<Case> {
     let lists = [
         activation::cases,
@@ -171,7 +171,8 @@ pub fn suite() -> Vec<Case> {
 }
 
 impl Tier {
-    /// Returns the cases of this tier and of the tiers that it includes, of all ops.
+    /// Returns the cases of this tier and of the tiers that it includes, of all ops. The cases of
+    /// [`Tier::Full`] come last.
     pub fn cases(self) -> Vec<Case> {
         let mut cases = suite();
         if self == Self::Full {
@@ -200,7 +201,7 @@ impl Algebra for StandardAlgebra {
 /// where no seed depends on it.
 ///
 /// # Errors
-/// Fails if an op on the way has no gradient.
+/// Fails if an op on the way has no gradient, or returns one of the wrong shape.
 pub fn gradients(
     graph: &mut Graph,
     seeds: &[(TensorId, TensorId)],

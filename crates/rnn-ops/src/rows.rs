@@ -7,7 +7,7 @@ use std::ops::Range;
 /// consecutive blocks of all rows: the axis of `[T B, ..]` is T blocks of B rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowAxis {
-    /// Index of the axis.
+    /// Index of the axis in the operand's shape, from 0 on.
     pub axis: usize,
     /// Number of blocks along it.
     pub blocks: usize,
@@ -39,6 +39,9 @@ impl RowAxis {
     /// Returns the elements of the given rows of an operand, in the given order. `values` are the
     /// operand's elements, row-major, and `shape` its shape. In an axis of several blocks, the rows
     /// are taken from each block.
+    ///
+    /// # Panics
+    /// Panics if the operand has no such axis, or a row does not exist.
     pub fn take<T: Copy>(
         self,
         (values, shape): (&[T], &Shape),
@@ -126,7 +129,8 @@ impl Case {
     }
 
     /// Returns the case with the number of rows for a class of device. For an emulated graphics API
-    /// that is `on_software`; if this is smaller than `count`, the name says so.
+    /// that is `on_software`; if this is smaller than `count`, the name says so. For other devices,
+    /// and without [`Case::rows`], the case stays as it is.
     pub fn sized_for(&self, kind: DeviceKind) -> Self {
         let mut sized = self.clone();
         if let (Some(rows), DeviceKind::SoftwareGpu) = (&mut sized.rows, kind)

@@ -32,9 +32,9 @@ pub struct Window {
 }
 
 impl Window {
-    /// Returns the windows over a sequence of `steps` steps, as Keras and TensorFlow place them.
-    /// The numbers in parentheses are in taps and steps; see the fields. `None` if the sequence is
-    /// too short or a number is 0.
+    /// Returns the windows over a sequence of `steps` steps, as Keras and TensorFlow place them,
+    /// given the size of a window in taps, and the stride and the dilation in steps. `None` if the
+    /// sequence is shorter than a window without padding, or a number is 0.
     pub fn over(
         steps: usize,
         (size, stride, dilation): (usize, usize, usize),
@@ -65,6 +65,9 @@ impl Window {
     }
 
     /// Returns the window whose tap `j` sees the step; `None` if there is no such window.
+    ///
+    /// # Panics
+    /// Panics if the stride is 0.
     #[inline]
     pub fn target(&self, step: usize, j: usize) -> Option<usize> {
         let start = (step + self.before).checked_sub(j * self.dilation)?;

@@ -72,6 +72,9 @@ impl fmt::Display for FiniteRows {
 /// Counts the rows of `set` that are not finite, among the inputs and among the outputs, in that
 /// order. `loss` is the known mean loss of the set: if it is finite, outputs are not computed again
 /// and none of their rows are counted.
+///
+/// # Errors
+/// Fails if the data cannot be read or the device fails.
 pub fn count(
     trainer: &mut Trainer,
     set: &Dataset,

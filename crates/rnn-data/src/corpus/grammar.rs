@@ -39,7 +39,9 @@ impl Writer {
         Self { fillers: weights.collect() }
     }
 
-    /// Draws one review with this label from `rng` and returns its words as ranks, from 1 on.
+    /// Draws one review from `rng`, a positive one if `positive` is true and a negative one
+    /// otherwise, and returns its words as ranks, from 1 on. It has [`MIN_WORDS`] to [`MAX_WORDS`]
+    /// words.
     pub fn review(&self, rng: &mut Rng, positive: bool) -> Vec<u32> {
         let len = MIN_WORDS as u32 + rng.below((MAX_WORDS - MIN_WORDS) as u32 + 1);
         let turns = match rng.below(100) {

@@ -25,6 +25,7 @@ const SEED: u64 = 2018;
 const REVIEWS: usize = 25_000;
 
 /// Generates the bundled corpus: 25,000 reviews to train on and 25,000 to test, always the same.
+/// Words are ranks from 1 on.
 pub fn bundled() -> RawReviews {
     generate(SEED, REVIEWS, REVIEWS)
 }

@@ -122,7 +122,8 @@ fn made_up(index: usize) -> String {
     word
 }
 
-/// Returns a review, given as word ranks, as text. Ranks without a word are left out.
+/// Returns a review, given as word ranks, as text: the words, with a blank between two. Ranks
+/// without a word are left out.
 pub fn text(ranks: &[u32]) -> String {
     let words: Vec<String> = ranks.iter().filter_map(|&rank| word(rank)).collect();
     words.join(" ")

@@ -43,7 +43,8 @@ impl Collection {
         text
     }
 
-    /// Adds a review with its label to a part of the data.
+    /// Adds a review to a part of the data, as a positive one if `positive` is true, else as a
+    /// negative one.
     pub fn push(&mut self, part: TextSplit, text: &str, positive: bool) {
         let numbers = &mut self.numbers;
         let mut number = |word: &str| {
@@ -61,11 +62,12 @@ impl Collection {
         reviews.labels.push(f32::from(u8::from(positive)));
     }
 
-    /// Splits the reviews into training and test reviews if the source has not, and turns words
-    /// into ranks.
+    /// Returns the reviews with words turned into ranks. If there are no test reviews, a fifth of
+    /// the training reviews, which `seed` decides, becomes them. `path` names the source in errors.
     ///
     /// # Errors
-    /// Fails if there are no reviews, or none of a label.
+    /// Fails with [`TextError::Empty`] if there are no training reviews, and with
+    /// [`TextError::OneClass`] if all of them have one label.
     pub fn finish(self, path: &Path, seed: u64) -> Result<TextReviews, TextError> {
         let Self { vocabulary, tokenizer, numbers, mut reviews, repaired } = self;
         both_classes(path, &reviews.train)?;

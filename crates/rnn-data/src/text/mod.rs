@@ -138,7 +138,7 @@ pub enum TextError {
 }
 
 /// Returns true if [`read`] reads the path: a folder, or a file whose name ends in .csv, .tsv,
-/// .jsonl or .ndjson.
+/// .jsonl or .ndjson, in letters of any case. A file need not exist.
 pub fn recognized(path: &Path) -> bool {
     path.is_dir() || table::Format::of(path).is_some()
 }

@@ -46,7 +46,8 @@ impl Tokenizer {
         Self { lowercase: Lowercase::Ascii, ..Self::default() }
     }
 
-    /// Iterates over the words of a text, in order, in lower case, with their places.
+    /// Iterates over the words of a text, in order, in lower case, with their places; an empty
+    /// text, or one of separators alone, has none.
     pub fn words<'a>(&self, text: &'a str) -> impl Iterator<Item = Word<'a>> + use<'a> {
         let parts = Separators::new(&self.filters);
         let lowercase = self.lowercase;

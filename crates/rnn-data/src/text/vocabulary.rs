@@ -42,7 +42,8 @@ impl From<Vocabulary> for Saved {
 }
 
 impl Vocabulary {
-    /// Returns the vocabulary of these words, from rank 1 on, as `tokenizer` finds them.
+    /// Returns the vocabulary of these words, from rank 1 on, as `tokenizer` finds them. Of equal
+    /// words the last counts.
     pub fn new(tokenizer: Tokenizer, words: Vec<String>) -> Self {
         let ranks = words.iter().cloned().zip(1..).collect();
         Self { tokenizer, words, ranks }
@@ -70,6 +71,7 @@ impl Vocabulary {
     }
 
     /// Keeps the most frequent words alone: those whose ids are below `num_words`, as Keras counts.
+    /// With a `num_words` of up to 4 none is left.
     pub fn limited(self, num_words: u32) -> Self {
         let kept = num_words.saturating_sub(LoadOptions::default().index_from + 1) as usize;
         let Self { tokenizer, mut words, .. } = self;

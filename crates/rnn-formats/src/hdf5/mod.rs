@@ -71,7 +71,8 @@ pub enum Hdf5Error {
 }
 
 impl Group {
-    /// Returns the group at a path of names joined by `/`; `None` if there is none.
+    /// Returns the group at a path of names joined by `/`, without one at the beginning; `None` if
+    /// there is none or it is a dataset.
     pub fn group(&self, path: &str) -> Option<&Group> {
         match self.node(path)? {
             Node::Group(group) => Some(group),
@@ -79,7 +80,8 @@ impl Group {
         }
     }
 
-    /// Returns the dataset at a path of names joined by `/`; `None` if there is none.
+    /// Returns the dataset at a path of names joined by `/`, without one at the beginning; `None`
+    /// if there is none or it is a group.
     pub fn dataset(&self, path: &str) -> Option<&HostTensor> {
         match self.node(path)? {
             Node::Dataset(tensor) => Some(tensor),
@@ -96,8 +98,8 @@ impl Group {
         }
     }
 
-    /// Returns the group at a path of names joined by `/`, which is created if need be. `None` if a
-    /// dataset is in the way.
+    /// Returns the group at a path of names joined by `/`, which is created with all groups above
+    /// it if need be; an empty path is this group itself. `None` if a dataset is in the way.
     pub fn make_group(&mut self, path: &str) -> Option<&mut Group> {
         path.split('/').filter(|name| !name.is_empty()).try_fold(self, |group, name| {
             let node = group.members.entry(name.to_owned());

@@ -30,7 +30,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// Returns the format that Keras gives a file of this name; `None` for other names.
+    /// Returns the format that Keras gives a file whose name ends in `.keras`, `.weights.h5`, or
+    /// `.h5` or `.hdf5`, in small letters; `None` for other names. The file need not exist.
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         match name {
@@ -71,7 +72,8 @@ pub struct KerasFile {
     /// The layers that hold variables, and in `.keras` and `.weights.h5` also those that hold
     /// none. In a legacy file they are in the order of the model, else sorted by path.
     pub layers: Vec<Variables>,
-    /// The state of the optimizer. Iteration and learning rate come first, then the slots.
+    /// The state of the optimizer, empty if the file has none. Iteration and learning rate come
+    /// first, then the slots.
     pub optimizer: Vec<Variables>,
 }
 
@@ -179,7 +181,8 @@ impl KerasFile {
         Ok(write_atomically(path, |file| file.write_all(&bytes))?)
     }
 
-    /// Returns the variables of the layer at `path`; `None` if it has none.
+    /// Returns the variables of the layer at `path`, as [`Variables::path`] has it; `None` if the
+    /// file lists no such layer.
     pub fn layer(&self, path: &str) -> Option<&Variables> {
         self.layers.iter().find(|variables| variables.path == path)
     }

@@ -47,7 +47,8 @@ impl NpyArray {
         &self.shape
     }
 
-    /// Returns the elements, in row-major order.
+    /// Returns the elements, in row-major order. Their number is that of the shape, unless they are
+    /// lists.
     pub fn values(&self) -> &Values {
         &self.values
     }

@@ -76,8 +76,9 @@ impl StoredArray {
         (self.shape.dims()[0] * self.row_bytes) as u64
     }
 
-    /// Reads these rows, in this order. Consecutive rows are read together, others in the order of
-    /// the file.
+    /// Reads these rows, counted from 0, and returns them in this order: an array `[which.len(),
+    /// ..]`. A row may be asked for twice. Consecutive rows are read together, others in the order
+    /// of the file.
     ///
     /// # Errors
     /// Fails with [`NpyError`] if a row does not exist, or the file cannot be read: perhaps it has

@@ -38,7 +38,12 @@ pub struct FloatsWriter {
 }
 
 impl FloatsWriter {
-    /// Begins a file of an array of floats of this shape, which will replace the file at `path`.
+    /// Begins a file of an array of floats of this shape, which will replace the file at `path`
+    /// once [`FloatsWriter::finish`] is called.
+    ///
+    /// # Errors
+    /// Fails with [`WriteError`] if the folder is missing or not writable, or the shape has so many
+    /// axes that the header would not fit.
     pub fn create(path: &Path, shape: &[usize]) -> Result<Self, WriteError> {
         let file = AtomicFile::create(path)?;
         let mut writer = Self { file, path: path.to_owned(), left: shape.iter().product() };

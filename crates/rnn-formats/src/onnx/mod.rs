@@ -87,18 +87,21 @@ impl Graph {
         Self { proto, scope: String::new(), made: 0 }
     }
 
-    /// Sets the prefix of the names of the nodes and values that are added from now on.
+    /// Sets the prefix of the names of the nodes and values that are added from now on. It is empty
+    /// at first.
     pub fn set_scope(&mut self, scope: &str) {
         scope.clone_into(&mut self.scope);
     }
 
     /// Adds an input of the model with this name, element type and extents, and returns its value.
+    /// The name must be one that no other value has.
     pub fn input(&mut self, name: &str, ty: ElementType, dims: &[Dim]) -> ValueName {
         self.proto.input.push(value_info(name, ty, dims));
         ValueName(name.to_owned())
     }
 
-    /// Makes `value` an output of the model, under a name that no other value has.
+    /// Makes `value` an output of the model, with this element type and these extents, under a name
+    /// that no other value has. The same value may be an output several times.
     pub fn output(&mut self, value: &ValueName, name: &str, ty: ElementType, dims: &[Dim]) {
         self.proto.node.push(NodeProto {
             input: vec![value.0.clone()],

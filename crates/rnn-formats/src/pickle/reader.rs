@@ -43,6 +43,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the next `N` bytes as an array.
+    ///
+    /// # Errors
+    /// Fails with [`PickleError`] if fewer are left; the place does not move then.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
         let array = self.input.get(self.at..).and_then(|rest| rest.first_chunk::<N>());
         let array = *array.ok_or_else(|| self.content("the pickle ends early"))?;
@@ -51,6 +54,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the next `len` bytes as a slice of the pickle.
+    ///
+    /// # Errors
+    /// Fails with [`PickleError`] if fewer are left; the place does not move then.
     pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], PickleError> {
         let end = self.at.checked_add(len);
         let bytes = end
@@ -98,7 +104,7 @@ impl<'a> Reader<'a> {
     /// Reads a string up to the next newline; within quotes if `quoted`.
     ///
     /// # Errors
-    /// Fails with [`PickleError`] if there is none.
+    /// Fails with [`PickleError`] if there is no newline, or the line should be quoted and is not.
     pub fn text_line(&mut self, quoted: bool) -> Result<Value, PickleError> {
         let mut start = self.at;
         let mut line = self.line()?;
@@ -119,7 +125,8 @@ impl<'a> Reader<'a> {
     /// long.
     ///
     /// # Errors
-    /// Fails with [`PickleError`] if there is none.
+    /// Fails with [`PickleError`] if there is no newline, or the line is no integer of at most 64
+    /// bits.
     pub fn decimal(&mut self) -> Result<i64, PickleError> {
         let line = self.line()?;
         let digits = line.strip_suffix(b"L").unwrap_or(line);
@@ -132,7 +139,8 @@ impl<'a> Reader<'a> {
     /// Reads the operand of the opcode INT, which protocols 0 and 1 also use for booleans.
     ///
     /// # Errors
-    /// Fails with [`PickleError`] if there is none.
+    /// Fails with [`PickleError`] if there is no newline, or the line is neither a boolean nor an
+    /// integer of at most 64 bits.
     pub fn int(&mut self) -> Result<Value, PickleError> {
         let start = self.at;
         match self.line()? {
@@ -144,6 +152,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an index of the memo, in decimal, up to the next newline.
+    ///
+    /// # Errors
+    /// Fails with [`PickleError`] if there is none, or it is negative.
     pub fn decimal_size(&mut self) -> Result<usize, PickleError> {
         let value = self.decimal()?;
         usize::try_from(value).map_err(|_| self.content("a memo index is negative"))

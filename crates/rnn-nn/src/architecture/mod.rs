@@ -103,11 +103,12 @@ impl Architecture {
         self.layers.iter().map(|described| described.path.as_slice())
     }
 
-    /// Replaces the open extents by those of examples of these shapes, one for each input, without
-    /// the batch.
+    /// Replaces the extents of each input by those of an example, given without the batch, one for
+    /// each input in order.
     ///
     /// # Errors
-    /// Fails if there is not one shape for each input, or one does not fit.
+    /// Fails if there is not one shape for each input, or a shape has another number of axes than
+    /// its input or differs from it in an extent that is not open.
     pub fn with_shapes(mut self, samples: &[&[usize]]) -> Result<Self, ConfigError> {
         if samples.len() != self.inputs.len() {
             let names: Vec<&str> = self.inputs.iter().map(|input| input.name.as_str()).collect();
@@ -135,7 +136,7 @@ impl Architecture {
         Ok(self)
     }
 
-    /// Replaces every open extent by `extent`; weights do not depend on it.
+    /// Replaces every open extent but that of the batch by `extent`; weights do not depend on it.
     pub fn with_open_extents(mut self, extent: usize) -> Self {
         let axes = self.inputs.iter_mut().flat_map(|input| input.batch_shape.iter_mut().skip(1));
         axes.filter(|axis| axis.is_none()).for_each(|axis| *axis = Some(extent));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 pub struct Compile {
     /// The optimizer.
     pub optimizer: Optimizer,
-    /// The loss of each output and its weight in their sum.
+    /// The loss of each output, in order, and its weight in their sum.
     pub losses: Vec<(Loss, f32)>,
 }
 
@@ -58,7 +58,7 @@ impl Compile {
     }
 
     /// Returns the sums from which the metrics of the first output are computed, as its loss
-    /// decides.
+    /// decides. Without losses they are those of [`MetricSums::Regression`].
     pub fn metric_sums(&self) -> MetricSums {
         self.losses.first().map_or(MetricSums::Regression, |(loss, _)| loss.metric_sums())
     }

@@ -132,7 +132,8 @@ pub(super) struct MaskOperations<'a>(HashMap<&'a str, &'a Value>);
 
 impl<'a> MaskOperations<'a> {
     /// Takes a part of a functional model if it is an operation that computes masks, most of which
-    /// come from keras/src/layers/merging/concatenate.py. Returns true if it was taken.
+    /// come from keras/src/layers/merging/concatenate.py. Returns true if it was taken; false if
+    /// the part is something else, such as a layer.
     pub fn take(&mut self, name: &'a str, part: &'a Value) -> bool {
         // Numbers may be put together too, which a layer does.
         let of_masks = || {

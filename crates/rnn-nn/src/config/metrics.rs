@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 ///
 /// Metrics are computed for the first of `outputs`, of which an example has `width` numbers at the
 /// end: with a binary cross-entropy accuracy, precision, recall, F1 and the area under the ROC
-/// curve, with a categorical one accuracy and the mean over classes of F1.
+/// curve, with a categorical one accuracy and the mean over classes of F1. The list is empty if all
+/// are computed or none is asked for.
 pub fn metrics_not_computed(
     value: &Value,
     compile: &Compile,

@@ -25,10 +25,12 @@ use std::borrow::Cow;
 
 impl Architecture {
     /// Reads `{"class_name": "Sequential" or "Functional", "config": ..}`. `version` is that of the
-    /// Keras that wrote it, where the description does not say so itself.
+    /// Keras that wrote it, such as "2.2.4", where the description does not say so itself; without
+    /// both, Keras 3 is assumed.
     ///
     /// # Errors
-    /// Fails if there is a layer, an argument or a connection that is not supported.
+    /// Fails if the description has another form, or a layer, an argument or a connection is not
+    /// supported.
     pub fn from_json(value: &Value, version: Option<&str>) -> Result<Self, ConfigError> {
         let version = value.get("keras_version").and_then(Value::as_str).or(version);
         read::architecture(value, version.map_or(Dialect::default(), Dialect::of_version))

@@ -154,10 +154,11 @@ impl<'a> Arguments<'a> {
         Ok(())
     }
 
-    /// Visits an argument that must be given in a description.
+    /// Visits an argument that must be given in a description, where null counts as missing.
     ///
     /// # Errors
-    /// Fails if the argument is missing, or its value is not supported.
+    /// Fails with [`ConfigError::Missing`] if the argument is missing, and with
+    /// [`ConfigError::Argument`] if its value is not supported.
     pub fn required<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
         if let Side::Read { given, .. } = &self.side
             && given.get(name).is_none_or(Value::is_null)
@@ -183,7 +184,8 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// Visits an optional argument that is called `name` in Keras 3 and `before` in Keras 2.
+    /// Visits an optional argument that is called `name` in Keras 3 and `before` in Keras 2; both
+    /// names are read, and `name` counts if both are given. It is written as `name`.
     ///
     /// # Errors
     /// Fails if the given value is not supported.
@@ -232,11 +234,11 @@ impl<'a> Arguments<'a> {
         self.optional(&format!("{name}_constraint"), &mut weight.constraint)
     }
 
-    /// Visits an argument that may be missing, and else must have the value `value`.
+    /// Visits an argument that may be missing, and else must have the value `value`, or one that
+    /// asks for nothing: null, false or `channels_last`.
     ///
     /// # Errors
-    /// Fails if it has another value, unless that one asks for nothing, as null, false and
-    /// `channels_last` do.
+    /// Fails if a description gives it any other value.
     pub fn fixed(&mut self, name: &str, value: impl Into<Value>) -> Result<(), ConfigError> {
         let (given, value) = (self.take(name), value.into());
         let same = |given: &Value| match (given.as_f64(), value.as_f64()) {
@@ -249,7 +251,8 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// Accepts any values of the arguments of these names, which change no result.
+    /// Accepts any values of the arguments of these names, which change no result. They are not
+    /// written either.
     pub fn ignored(&mut self, names: &[&str]) {
         if let Side::Read { known, .. } = &mut self.side {
             known.extend(names.iter().map(|&name| name.to_owned()));

@@ -27,11 +27,12 @@ impl From<TensorId> for Value {
 pub struct ForwardContext<'a> {
     /// The graph.
     pub graph: &'a mut Graph,
-    /// The key of random numbers, in training.
+    /// The key of random numbers in training, u32 `[4]`; `None` at inference, where dropout does
+    /// not act.
     pub random: Option<TensorId>,
     /// The layer's name, unique in the model.
     pub name: String,
-    /// True if training does not change the layer. Dropout acts all the same.
+    /// True if training does not change the layer, false if it does. Dropout acts all the same.
     pub frozen: bool,
     /// The terms that activity regularizers add to the loss, each `[1]`.
     pub penalties: Vec<TensorId>,
@@ -58,7 +59,8 @@ impl<'a> ForwardContext<'a> {
         }
     }
 
-    /// Sets the dropout factors that layers take, in this order, in place of random ones.
+    /// Sets the dropout factors that layers take, in this order, in place of random ones; once they
+    /// are used up, random ones follow. The default is none.
     pub fn given_factors(mut self, factors: impl Into<VecDeque<TensorId>>) -> Self {
         self.given_factors = factors.into();
         self
@@ -138,7 +140,8 @@ impl<'a> ForwardContext<'a> {
     }
 
     /// Adds dropout of the fraction `rate` of x (any shape) to the graph and returns the result;
-    /// returns x itself if dropout does not act.
+    /// returns x itself if dropout does not act, because the graph is one of inference or the rate
+    /// is not between 0 and 1.
     ///
     /// # Errors
     /// Fails if x is not a tensor of floats.

@@ -13,8 +13,9 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// Returns the dialect of a version of Keras such as `"2.2.4"` or `"3.15.1"`. TensorFlow's own
-    /// Keras, `"2.2.4-tf"`, had plain moving averages.
+    /// Returns the dialect of a version of Keras such as `"2.2.4"` or `"3.15.1"`; a text whose
+    /// first number is none of 0, 1 and 2 is Keras 3. TensorFlow's own Keras, `"2.2.4-tf"`, had
+    /// plain moving averages and is [`Self::Keras2`].
     pub fn of_version(version: &str) -> Self {
         let mut parts = version.split('.');
         let mut next = || parts.next().unwrap_or_default();
@@ -27,7 +28,7 @@ impl Dialect {
         }
     }
 
-    /// Returns true for the dialects of Keras 2.
+    /// Returns true for the dialects of Keras 2 and before, false for Keras 3.
     pub fn before_keras_3(self) -> bool {
         self != Self::Keras3
     }

@@ -24,9 +24,9 @@ pub struct Weight {
 pub struct WeightArguments {
     /// The distribution of its first values.
     pub initializer: Initializer,
-    /// The penalty on it that is added to the loss.
+    /// The penalty on it that is added to the loss; `None` for no penalty.
     pub regularizer: Option<Penalty>,
-    /// The constraint that is applied after each step.
+    /// The constraint that is applied after each step; `None` for none.
     pub constraint: Option<Constraint>,
 }
 

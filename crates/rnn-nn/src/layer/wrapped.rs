@@ -86,6 +86,7 @@ impl Arguments<'_> {
     }
 
     /// Visits the argument `name`, which is a layer within this one. Returns true if it is given.
+    /// Returns false, and leaves `layer` as it is, if a description does not have it.
     ///
     /// # Errors
     /// Fails if it is of another class than `layer`, or one of its arguments is not supported.

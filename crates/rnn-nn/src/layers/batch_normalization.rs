@@ -36,7 +36,8 @@ pub struct BatchNormalization {
 }
 
 impl BatchNormalization {
-    /// Creates a layer with a momentum of 0.99 and an epsilon of 0.001, Keras's defaults.
+    /// Creates a layer with Keras's defaults: a momentum of 0.99 and an epsilon of 0.001, gamma and
+    /// beta, and moving averages that begin at mean 0 and variance 1.
     pub fn new() -> Self {
         Self {
             momentum: 0.99,
@@ -55,7 +56,7 @@ impl BatchNormalization {
         self
     }
 
-    /// Sets the number that is added to the variance; the default is 0.001.
+    /// Sets the number that is added to the variance, above 0; the default is 0.001.
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
         self

@@ -45,9 +45,10 @@ pub type Conv2D = Conv<2>;
 pub type Conv3D = Conv<3>;
 
 impl<const N: usize> Conv<N> {
-    /// Creates a layer of `filters` filters over windows of `kernel_size`, with Keras's defaults:
-    /// stride 1, dilation 1, valid padding, no activation, a bias of zeros and a Glorot-uniform
-    /// kernel.
+    /// Creates a layer of `filters` filters over windows of `kernel_size` pixels, one number for
+    /// all axes or one for each, with Keras's defaults: stride 1, dilation 1, valid padding, no
+    /// activation, a bias of zeros and a Glorot-uniform kernel. A size of 0 is refused when a model
+    /// adds the layer.
     pub fn new(filters: usize, kernel_size: impl PerAxis<N>) -> Self {
         Self {
             filters,

@@ -25,7 +25,7 @@ pub struct Embedding {
 
 impl Embedding {
     /// Creates a layer with a table `[vocabulary, width]`, uniform within 0.05 at first, that masks
-    /// no token.
+    /// no token. Tokens are 0 to `vocabulary` - 1.
     pub fn new(vocabulary: usize, width: usize) -> Self {
         let embeddings = Initializer::Uniform(-0.05, 0.05).into();
         Self { vocabulary, width, mask_zero: false, embeddings }

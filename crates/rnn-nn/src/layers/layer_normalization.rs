@@ -30,7 +30,7 @@ impl LayerNormalization {
         Self { epsilon: 1e-3, affine: GammaBeta::new() }
     }
 
-    /// Sets the number that is added to the variance; the default is 0.001.
+    /// Sets the number that is added to the variance, above 0; the default is 0.001.
     pub fn epsilon(mut self, epsilon: f32) -> Self {
         self.epsilon = epsilon;
         self

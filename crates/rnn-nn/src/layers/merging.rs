@@ -156,7 +156,8 @@ impl Concatenate {
     }
 
     /// Creates a layer that concatenates along the axis `axis`: 0 is the first after the batch,
-    /// which Keras calls 1; -1 is the last.
+    /// which Keras calls 1; -1 is the last, -2 the one before it. An axis that the inputs do not
+    /// have is refused when a model calls the layer.
     pub fn axis(axis: isize) -> Self {
         Self { axis }
     }

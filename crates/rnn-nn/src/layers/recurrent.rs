@@ -60,15 +60,15 @@ impl<C: Cell> Recurrent<C> {
         self
     }
 
-    /// Outputs the final state, too, after the output: h, then the other tensors of the state. It
-    /// is Keras's `return_state=True`.
+    /// Outputs the final state, too, after the output: h, then the other tensors of the state, each
+    /// `[..]` without steps. It is Keras's `return_state=True`; by default the output is alone.
     pub fn return_state(mut self) -> Self {
         self.return_state = true;
         self
     }
 
     /// Takes the last step first; a returned sequence has that order, too. It is Keras's
-    /// `go_backwards=True`.
+    /// `go_backwards=True`; by default the first step comes first.
     pub fn go_backwards(mut self) -> Self {
         self.go_backwards = true;
         self
@@ -125,15 +125,15 @@ impl<C: Cell> Recurrent<C> {
         self
     }
 
-    /// Sets the fraction of x that is dropped in training, in 0..1, the same features at every
-    /// step; the default is 0.
+    /// Sets the fraction of x that is dropped in training, at least 0 and below 1, the same
+    /// features at every step; the default is 0.
     pub fn dropout(mut self, rate: f32) -> Self {
         self.dropout = rate;
         self
     }
 
-    /// Sets the fraction of h that is dropped for each gate in training, in 0..1, the same units at
-    /// every step; the default is 0.
+    /// Sets the fraction of h that is dropped for each gate in training, at least 0 and below 1,
+    /// the same units at every step; the default is 0.
     pub fn recurrent_dropout(mut self, rate: f32) -> Self {
         self.recurrent_dropout = rate;
         self

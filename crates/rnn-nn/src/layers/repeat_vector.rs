@@ -21,7 +21,7 @@ pub struct RepeatVector {
 }
 
 impl RepeatVector {
-    /// A layer that makes sequences of this many steps.
+    /// Creates a layer that makes sequences of `n` steps.
     pub fn new(n: usize) -> Self {
         Self { n }
     }

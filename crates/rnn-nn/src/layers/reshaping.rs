@@ -55,7 +55,8 @@ pub struct Reshape {
 
 impl Reshape {
     /// Creates a layer that reshapes examples to the extents `target`, without the batch; one of
-    /// them may be -1 and is computed.
+    /// them may be -1 and is computed. A target with another number of elements than the input is
+    /// refused when a model calls the layer.
     pub fn new(target: impl Into<Vec<isize>>) -> Self {
         Self { target: target.into() }
     }

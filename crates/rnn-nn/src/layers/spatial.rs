@@ -60,7 +60,7 @@ impl<const N: usize> Spatial<N> {
         }
     }
 
-    /// Returns the number of positions in a window, the product of its sizes.
+    /// Returns the number of positions in a window, the product of its sizes along all axes.
     pub fn taps(&self) -> usize {
         self.size.iter().product()
     }

@@ -33,10 +33,11 @@ impl Architecture {
         Ok(model.summary_of(&Open { batch, other: Some(&other) }))
     }
 
-    /// Replaces every open extent by one that all layers accept; weights do not depend on it.
+    /// Replaces every open extent but that of the batch by one that all layers accept; weights do
+    /// not depend on it.
     ///
     /// # Errors
-    /// Fails if a layer does not fit the output of the one before it.
+    /// Fails if a layer does not fit the output of the one before it with any extent that is tried.
     pub fn with_some_extents(self) -> Result<Self, ConfigError> {
         let (extent, _) = self.in_two_sizes()?;
         Ok(self.with_open_extents(extent))

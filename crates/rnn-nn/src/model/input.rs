@@ -6,7 +6,7 @@ use rnn_graph::TensorType;
 /// The type of an input of a model, without the batch axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputSpec {
-    /// Token ids `[T]`.
+    /// Token ids `[T]`, u32: the number T of tokens of an example.
     Tokens(usize),
     /// Floats: features `[F]`, a sequence `[T, F]`, a picture `[H, W, C]`, a film `[T, H, W, C]`.
     Floats(Vec<usize>),

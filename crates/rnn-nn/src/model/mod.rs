@@ -39,7 +39,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Creates a model without inputs and layers; `seed` decides the first weights.
+    /// Creates a model without inputs, layers and outputs; `seed` decides the first weights.
     pub fn new(seed: u64) -> Self {
         Self::with_seed(Some(seed))
     }
@@ -88,20 +88,24 @@ impl Model {
             || inputs.iter().any(|input| input.name == name)
     }
 
-    /// Calls a new layer on the outputs of the model, and makes its outputs those of the model.
+    /// Calls a new layer on all outputs of the model, and makes the layer's outputs those of the
+    /// model.
     ///
     /// # Errors
-    /// Fails if the layer does not fit, or one of its arguments is out of range.
+    /// Fails if the layer does not fit the outputs, one of its arguments is out of range, or a
+    /// tensor would have more than 2^31 elements.
     #[allow(clippy::should_implement_trait, reason = "Keras's name; no one adds a layer with +")]
     pub fn add(mut self, layer: impl Layer + 'static) -> Result<Self, ModelError> {
         self.architecture.outputs = self.call(layer, &self.architecture.outputs.clone())?;
         Ok(self)
     }
 
-    /// Calls a new layer on tensors, draws its weights and returns its first output.
+    /// Calls a new layer on tensors, draws its weights and returns its first output;
+    /// [`Model::call`] returns all.
     ///
     /// # Errors
-    /// Fails if the layer does not fit, or one of its arguments is out of range.
+    /// Fails if a tensor is of another model, the layer does not fit the tensors, one of its
+    /// arguments is out of range, or a tensor would have more than 2^31 elements.
     pub fn apply(
         &mut self,
         layer: impl Layer + 'static,
@@ -113,7 +117,7 @@ impl Model {
     /// Calls a new layer on tensors, draws its weights and returns all its outputs.
     ///
     /// # Errors
-    /// Fails if the layer does not fit, or one of its arguments is out of range.
+    /// Fails as [`Model::apply`].
     pub fn call(
         &mut self,
         layer: impl Layer + 'static,
@@ -161,8 +165,8 @@ impl Model {
     /// weights, and returns all outputs of this call.
     ///
     /// # Errors
-    /// Fails if `output` is an input or of another model, or the layer or its weights do not fit
-    /// the tensors.
+    /// Fails with [`ModelError::NoLayer`] if `output` is an input, and if a tensor is of another
+    /// model or the layer or its weights do not fit the tensors.
     pub fn call_again(
         &mut self,
         output: TensorRef,
@@ -215,7 +219,8 @@ impl Model {
     /// Returns the extents of a tensor, without the batch axis.
     ///
     /// # Errors
-    /// Fails if it is a tensor of another model.
+    /// Fails with [`ModelError::UnknownTensor`] if it is a tensor of another model that this one
+    /// does not have.
     pub fn shape(&self, tensor: TensorRef) -> Result<&[usize], ModelError> {
         let shape = match tensor {
             TensorRef::Input(input) => self.inputs.get(input).map(InputSpec::shape),
@@ -285,7 +290,8 @@ impl Model {
         self.weight_ranges().iter().map(WeightRange::len).sum()
     }
 
-    /// Returns the number of parameters that gradients change.
+    /// Returns the number of parameters that gradients change, without those of frozen layers and
+    /// moving averages.
     pub fn count_trained(&self) -> usize {
         self.weight_ranges().iter().filter(|range| range.trained).map(WeightRange::len).sum()
     }
@@ -325,7 +331,8 @@ impl Model {
     /// Replaces every weight by the tensor of its name; further tensors are ignored.
     ///
     /// # Errors
-    /// Fails if the tensor of a weight is missing, has another shape or is not of floats.
+    /// Fails if the tensor of a weight is missing, has another shape or is not of floats; weights
+    /// before it are replaced then.
     pub fn set_weights(&mut self, weights: &[(String, HostTensor)]) -> Result<(), ModelError> {
         self.parameters.set_weights(weights)
     }

@@ -19,7 +19,7 @@ const BATCH: Dim = Dim::Named("batch");
 impl Model {
     /// Returns the model at inference as the bytes of an ONNX file. Inputs and outputs are named as
     /// the model's inputs and outputs, [`Model::output_names`]; an output that shares its name with
-    /// an input has `_output` behind it. Tokens are i32.
+    /// an input has `_output` behind it. Tokens are i32. The batch may have any size.
     ///
     /// # Errors
     /// Fails if a layer has no counterpart, keeps its state between batches or skips steps by a

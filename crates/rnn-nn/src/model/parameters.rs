@@ -14,15 +14,15 @@ pub struct WeightRange {
     pub owner: String,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// The first element; aligned so that kernels can bind it.
+    /// The index of its first element in the arena, aligned so that kernels can bind it.
     pub offset: usize,
-    /// The penalty on it that is added to the loss.
+    /// The penalty on it that is added to the loss; `None` for no penalty.
     pub regularizer: Option<Penalty>,
-    /// The constraint that is applied after each step.
+    /// The constraint that is applied after each step; `None` for none.
     pub constraint: Option<Constraint>,
     /// True if gradients change it. Weights that they do not change lie after all others.
     pub trained: bool,
-    /// The index of its layer in the model.
+    /// The index of its layer among [`Model::layers`](crate::Model::layers), from 0 on.
     pub layer: usize,
 }
 
@@ -90,7 +90,8 @@ impl Parameters {
     /// Replaces every weight by the tensor of its name; further tensors are ignored.
     ///
     /// # Errors
-    /// Fails if the tensor of a weight is missing, has another shape or is not of floats.
+    /// Fails if the tensor of a weight is missing, has another shape or is not of floats; weights
+    /// before it are replaced then.
     pub fn set_weights(&mut self, weights: &[(String, HostTensor)]) -> Result<(), ModelError> {
         for range in &self.ranges {
             let given = weights.iter().find(|(name, _)| *name == range.name).map(|(_, t)| t);

@@ -41,6 +41,9 @@ impl OnnxContext<'_> {
     }
 
     /// Returns the first input of the layer: its value and extents.
+    ///
+    /// # Errors
+    /// Fails if the layer is called on nothing.
     pub fn input(&self) -> Result<OnnxTensor, ExportError> {
         self.inputs.first().cloned().ok_or_else(|| self.refuse("it is called on nothing"))
     }
@@ -207,6 +210,9 @@ impl OnnxContext<'_> {
     ///
     /// # Errors
     /// Fails if a part lies beyond the end of the axis.
+    ///
+    /// # Panics
+    /// Panics if `parts` is empty.
     pub fn reordered(&self, tensor: &HostTensor, parts: &[u32]) -> Result<HostTensor, ExportError> {
         let misfit = || self.refuse(format!("a weight of shape {}", tensor.shape()));
         let rows = tensor.shape().dims().first().copied().unwrap_or(0);

@@ -47,8 +47,8 @@ impl Trainer {
     /// softmax is taken before it, so that contributions are to log-odds.
     ///
     /// # Errors
-    /// Fails if the model has no Embedding layer on which the output depends, the arrays do not fit
-    /// the model, or the device fails.
+    /// Fails if the model has no output or no Embedding layer on which the first output depends,
+    /// the arrays do not fit the model, or the device fails.
     pub fn attribute_batch(
         &mut self,
         inputs: &[HostTensor],

@@ -160,7 +160,8 @@ impl Trainer {
         self
     }
 
-    /// Makes the trainer continue without the other ranks, on its own.
+    /// Makes the trainer continue without the other ranks, on its own; it does nothing to one that
+    /// has none.
     pub fn leave(&mut self) {
         self.ranks = None;
     }

@@ -138,12 +138,13 @@ impl Engine {
         }
     }
 
-    /// Returns the program that was kept under this key; `None` before [`Self::keep_program`].
+    /// Returns the program that was kept under this key by [`Self::keep_program`]; `None` before
+    /// that.
     pub fn program(&self, key: Key) -> Option<StepProgram> {
         self.programs.get(&key).cloned()
     }
 
-    /// Keeps a program for the steps of this key.
+    /// Keeps a program for the steps of this key. A program kept under the key before is replaced.
     pub fn keep_program(&mut self, key: Key, program: StepProgram) {
         self.programs.insert(key, program);
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 /// The state of a training between two steps, after callbacks have been told of the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepInfo {
-    /// The number of steps done.
+    /// The number of steps done since the training began, over all epochs.
     pub step: u64,
     /// True if an epoch has just ended.
     pub epoch_over: bool,
@@ -50,9 +50,10 @@ impl Trainer {
     /// training goes on where the state was taken, if it is given the same data, batch size and
     /// callbacks.
     ///
-    ///
     /// # Errors
-    /// Fails if data or callbacks do not fit, a callback fails, or the device does.
+    /// Fails if the data do not fit the model and its losses or cannot be read, a restored state is
+    /// of another number of callbacks, a callback fails, the ranks were given different data or
+    /// options, or the device fails.
     pub fn fit(
         &mut self,
         train: &Dataset,

@@ -72,8 +72,9 @@ impl StepKeys {
 }
 
 impl Trainer {
-    /// Prepares a model for training or inference on a device. `seed` decides the order of the
-    /// examples and the elements that dropout drops.
+    /// Prepares a model for training or inference on a device, in single precision and with the
+    /// binary cross-entropy as the loss of each output. `seed` decides the order of the examples
+    /// and the elements that dropout drops. Nothing is compiled before the first batch.
     pub fn new(model: Model, device: &dyn Device, optimizer: Optimizer, seed: u64) -> Self {
         let losses = vec![(Loss::default(), 1.0); model.outputs().len()];
         Self {
@@ -95,15 +96,16 @@ impl Trainer {
         }
     }
 
-    /// Sets the loss of every output, which is the binary cross-entropy by default, and the metrics
-    /// that belong to it.
+    /// Sets this loss for every output, with the weight 1, and the metrics that belong to it. The
+    /// default is the binary cross-entropy.
     pub fn loss(self, loss: Loss) -> Self {
         let losses = vec![(loss, 1.0); self.losses.len()];
         self.losses(losses)
     }
 
-    /// Sets the loss of each output and its weight in the sum that training minimizes. Metrics are
-    /// those of the first output, beside that sum.
+    /// Sets the loss of each output, in order, and its weight in the sum that training minimizes.
+    /// Metrics are those of the first output, beside that sum. If there is not one loss for each
+    /// output, the first training or evaluation fails.
     pub fn losses(mut self, losses: impl Into<Vec<(Loss, f32)>>) -> Self {
         self.losses = losses.into();
         self.metric_sums =
@@ -111,8 +113,9 @@ impl Trainer {
         self
     }
 
-    /// Sets the sums that metrics are computed from; [`MetricSums::Regression`] leaves the loss
-    /// alone.
+    /// Sets the sums that metrics are computed from, which otherwise are those of the first loss;
+    /// [`MetricSums::Regression`] leaves the loss alone. A later call of [`Trainer::loss`] or
+    /// [`Trainer::losses`] replaces them.
     pub fn metric_sums(mut self, metric_sums: MetricSums) -> Self {
         self.metric_sums = metric_sums;
         self
@@ -128,7 +131,8 @@ impl Trainer {
     /// part of a step of all, in the order of ranks; it may be empty.
     ///
     /// # Errors
-    /// Fails if the batch does not fit the model, or the device fails.
+    /// Fails if the batch does not fit the model and its losses, a token or class is out of range,
+    /// or the device fails.
     pub fn train_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
         if self.ranks.is_some() {
             self.train_part(batch)?;
@@ -197,10 +201,12 @@ impl Trainer {
         work(&mut self.engine, &given)
     }
 
-    /// Computes the outputs `[B, ..]` for a batch, given an array `[B, ..]` for each input.
+    /// Computes the outputs `[B, ..]` for a batch, in the order of [`Model::output_names`], given
+    /// an array `[B, ..]` for each input. It waits for the device.
     ///
     /// # Errors
-    /// Fails if the arrays do not fit the model, or the device fails.
+    /// Fails if the arrays do not fit the model, a token is beyond the vocabulary, or the device
+    /// fails.
     pub fn predict_batch(&mut self, inputs: &[HostTensor]) -> Result<Vec<HostTensor>, TrainError> {
         let program = self.program(inputs, Mode::Predict, false)?;
         let given = StepInputs { model: inputs.iter().collect(), ..StepInputs::default() };
@@ -243,7 +249,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// Returns the number of steps since the training began.
+    /// Returns the number of steps since the training began, with those before a
+    /// [`Trainer::restore`].
     pub fn steps_done(&self) -> u64 {
         self.step
     }
@@ -258,10 +265,14 @@ impl Trainer {
         self.rate_factor = factor;
     }
 
-    /// Replaces all parameters by values in the order of [`Model::parameters`].
+    /// Replaces all parameters by values in the order of [`Model::parameters`], as many as that
+    /// has.
     ///
     /// # Errors
     /// Fails if the device fails.
+    ///
+    /// # Panics
+    /// May panic if there are fewer or more values.
     pub fn set_parameters(&mut self, values: &[f32]) -> Result<(), TrainError> {
         let tensor = HostTensor::from_f32([values.len()], values.to_vec())?;
         if self.engine.has(&Resident::Parameters) {
@@ -271,10 +282,12 @@ impl Trainer {
         Ok(())
     }
 
-    /// Computes the metrics over all examples, of which each rank processes a part.
+    /// Computes the metrics over all examples in batches of `batch_size`, where 0 acts as 1; each
+    /// rank processes a part. Weights do not change.
     ///
     /// # Errors
-    /// Fails if there are no examples, they do not fit the model, or the device fails.
+    /// Fails with [`TrainError::Empty`] if there are no examples, and if they cannot be read, do
+    /// not fit the model, or the device fails.
     pub fn evaluate(&mut self, set: &Dataset, batch_size: usize) -> Result<Metrics, TrainError> {
         let measured = self.evaluate_while(set, batch_size, &mut |_, _| Ok(true))?;
         measured.ok_or(TrainError::Empty)
@@ -307,10 +320,11 @@ impl Trainer {
     }
 
     /// Computes the outputs for every example, `[N, ..]` of floats each, in the order of
-    /// [`Model::output_names`].
+    /// [`Model::output_names`]. A `batch_size` of 0 acts as 1; without examples the arrays have no
+    /// rows.
     ///
     /// # Errors
-    /// Fails if the examples do not fit the model, or the device fails.
+    /// Fails if the examples cannot be read or do not fit the model, or the device fails.
     pub fn predict(
         &mut self,
         set: &Dataset,
@@ -343,7 +357,8 @@ impl Trainer {
         Ok(&mut self.model)
     }
 
-    /// Makes the device measure the time of every op from now on.
+    /// Makes the device measure the time of every op from now on, and forget what it measured
+    /// before.
     pub fn enable_profile(&mut self) {
         self.engine.session().enable_profile();
     }
@@ -351,7 +366,7 @@ impl Trainer {
     /// Returns the time spent by op since [`Trainer::enable_profile`].
     ///
     /// # Errors
-    /// Fails if the device fails.
+    /// Fails if the device cannot measure time, or fails.
     pub fn profile(&mut self) -> Result<Profile, TrainError> {
         Ok(self.engine.session().profile()?)
     }

@@ -26,7 +26,8 @@ impl OptimizerState {
         self.slots.iter().find(|(n, _)| *n == name).map(|(_, tensor)| tensor)
     }
 
-    /// Adds the tensor of a slot of a weight, of the weight's shape.
+    /// Adds the tensor of a slot of a weight, of the weight's shape. A tensor that is there already
+    /// is not replaced.
     pub fn push(&mut self, slot: &str, weight: &WeightRange, tensor: HostTensor) {
         self.slots.push((named(slot, weight), tensor));
     }

@@ -25,18 +25,19 @@ impl Trainer {
         Ok(&self.engine.keep_plan(key, planned).planned)
     }
 
-    /// The graph of a training step on a batch of this size, for inspection.
+    /// Returns the graph of a training step on a batch of `batch_size` examples without weights,
+    /// for inspection.
     ///
     /// # Errors
-    /// If the model has no such step.
+    /// Fails if the model has no such step, for example because a loss does not fit its output.
     pub fn training_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
         Ok(self.step_builder().graph(batch_size, Mode::Train, false)?.graph)
     }
 
-    /// The graph of a prediction for a batch of this size, for inspection.
+    /// Returns the graph of a prediction for a batch of `batch_size` examples, for inspection.
     ///
     /// # Errors
-    /// If the model has no such step.
+    /// Fails if the layers of the model do not fit together.
     pub fn prediction_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
         Ok(self.step_builder().graph(batch_size, Mode::Predict, false)?.graph)
     }

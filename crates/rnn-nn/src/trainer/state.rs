@@ -21,7 +21,7 @@ pub struct TrainerState {
     /// The number of steps done.
     #[serde(deserialize_with = "steps")]
     pub step: u64,
-    /// The factor of the learning rate.
+    /// The factor of the learning rate; 1 unless a callback changed it.
     #[serde(with = "json_float")]
     pub rate_factor: f64,
     /// The progress of [`Trainer::fit`].

@@ -22,8 +22,9 @@ impl Model {
 }
 
 impl Trainer {
-    /// Sets whether [`Trainer::fit`] shuffles the examples in each epoch. Without this method it
-    /// does, unless the model is stateful: then a row continues that of the batch before.
+    /// Sets whether [`Trainer::fit`] shuffles the examples in each epoch: true to do so, false to
+    /// take them in their own order. Without this method it does, unless the model is stateful:
+    /// then a row continues that of the batch before.
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = Some(shuffle);
         self

@@ -13,7 +13,7 @@ use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorT
 pub struct ConvInput {
     /// Placement of the windows over the input.
     pub windows: Windows,
-    /// D, H and W of the forward input.
+    /// D, H and W of the forward input, in pixels.
     pub source: [usize; 3],
 }
 

@@ -38,7 +38,7 @@ static KERNELS: ProductKernels = product_kernels!(
 pub struct Conv {
     /// Placement of the windows over the input.
     pub windows: Windows,
-    /// True if the bias b is an input.
+    /// True if the bias b is the third input; false if nothing is added.
     pub bias: bool,
     /// Element type of y. x and dy may have half precision too; sums are in single precision.
     pub output: DType,

@@ -40,7 +40,8 @@ impl Pixels {
         self.extents.iter().product()
     }
 
-    /// Returns the index, among the pixels of all items, of an item's pixel at `[d, h, w]`.
+    /// Returns the index, among the pixels of all items, of an item's pixel at `[d, h, w]`. The
+    /// place is not checked to be within the extents.
     pub fn at(&self, item: usize, [d, h, w]: [usize; 3]) -> usize {
         let [depth, height, width] = self.extents;
         let slice = if self.leading { d * self.items + item } else { item * depth + d };
@@ -48,6 +49,9 @@ impl Pixels {
     }
 
     /// Returns the item and the place `[d, h, w]` of the pixel of that index.
+    ///
+    /// # Panics
+    /// Panics if there is no pixel, that is if an extent is 0.
     pub fn place(&self, pixel: usize) -> (usize, [usize; 3]) {
         let [depth, height, width] = self.extents;
         let (slice, h, w) = (pixel / (height * width), pixel / width % height, pixel % width);
@@ -73,8 +77,9 @@ impl Pixels {
 }
 
 impl Windows {
-    /// Returns windows over the `extents` D, H and W. `shapes` holds size, stride and dilation
-    /// along each axis. `None` if a window does not fit, or one of these numbers is 0.
+    /// Returns windows over the `extents` D, H and W, in pixels. `shapes` holds size, stride and
+    /// dilation along each axis, `padding` is that of all three, and `leading` becomes
+    /// [`Windows::leading`]. `None` if a window does not fit, or one of these numbers is 0.
     pub fn over(
         extents: [usize; 3],
         shapes: [(usize, usize, usize); 3],

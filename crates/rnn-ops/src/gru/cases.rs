@@ -1,7 +1,7 @@
 use crate::recurrent::scan_samples;
 use crate::{Activation, Case, Gru, GruBackward, Sample, ScanInputs};
 
-/// Returns the cases of this file for the suite.
+/// Returns the test cases of [`Gru`] and [`GruBackward`], for [`suite`](crate::suite).
 pub fn cases() -> Vec<Case> {
     let full = ScanInputs { state: true, mask: true, dropout: true };
     let mut cases = Vec::new();

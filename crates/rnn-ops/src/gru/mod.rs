@@ -38,9 +38,11 @@ pub struct Gru {
     pub activation: Activation,
     /// Activation of the gates z and r.
     pub recurrent_activation: Activation,
-    /// Applies the reset gate after the product with U, not before it.
+    /// True to apply the reset gate after the product with U, false to apply it to h before the
+    /// product.
     pub reset_after: bool,
-    /// Adds a bias to the product with U; only with `reset_after`.
+    /// True if the bias b, which is added to the product with U, is the third input; only with
+    /// `reset_after`.
     pub bias: bool,
     /// The optional inputs after x, U and b.
     pub inputs: ScanInputs,

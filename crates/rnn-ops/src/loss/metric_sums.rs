@@ -40,7 +40,8 @@ impl MetricSums {
     /// counted rows.
     pub const LEADING: usize = 4;
 
-    /// Returns the number of sums, the length of the tensor, for rows of `width` predictions.
+    /// Returns the number of sums, the length of the tensor, for rows of `width` predictions. It is
+    /// not 0 for any `width`.
     pub fn len(self, width: usize) -> usize {
         Self::LEADING + self.counters(width)
     }

@@ -38,7 +38,7 @@ pub struct Matmul {
     pub transpose_a: bool,
     /// True if B is stored as N x K.
     pub transpose_b: bool,
-    /// True if a bias, added to every row, is the third input.
+    /// True if a bias, added to every row, is the third input; false if nothing is added.
     pub bias: bool,
     /// Activation that is applied to every element of the result.
     pub activation: Activation,

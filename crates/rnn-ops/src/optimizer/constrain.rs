@@ -33,8 +33,8 @@ pub enum Constraint {
 }
 
 impl Constraint {
-    /// Returns the constraint that bounds norms by `high` from above: Keras's MaxNorm with
-    /// `axis=0`.
+    /// Returns the constraint that bounds norms by `high` from above, and leaves smaller ones as
+    /// they are: Keras's MaxNorm with `axis=0`.
     pub fn max_norm(high: f32) -> Self {
         Self::Norm { low: 0.0, high, rate: 1.0 }
     }

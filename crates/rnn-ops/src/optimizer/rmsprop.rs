@@ -17,7 +17,7 @@ update_shader!("rmsprop", RMSPROP);
 pub struct RmsProp {
     /// Decay of the moments.
     pub rho: f32,
-    /// The part of the last step that is repeated.
+    /// The part of the last step that is repeated, from 0 on; 0 is none.
     pub momentum: f32,
     /// Keeps the quotient finite.
     pub epsilon: f32,

@@ -15,9 +15,9 @@ update_shader!("sgd", SGD);
 /// [`Default`]: no momentum.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sgd {
-    /// The part of the last step that is repeated.
+    /// The part of the last step that is repeated, from 0 on; 0 is none.
     pub momentum: f32,
-    /// True, to look ahead along the velocity.
+    /// True to look ahead along the velocity (Nesterov's momentum), false for plain momentum.
     pub nesterov: bool,
 }
 

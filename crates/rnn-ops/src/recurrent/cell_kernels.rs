@@ -108,7 +108,8 @@ pub struct ScanKernels {
 }
 
 impl ScanKernels {
-    /// Returns the modules for four rows and for one.
+    /// Returns the modules for four batch rows per workgroup and for one, in this order: those that
+    /// exchange sums within subgroups if `subgroups` is true, else those that use workgroup memory.
     pub fn by_rows(&'static self, subgroups: bool) -> [&'static Shader; 2] {
         let [rows4, rows1] = if subgroups { &self.subgroup } else { &self.shared };
         [rows4, rows1]
@@ -124,7 +125,7 @@ pub struct Scan {
     pub extents: Extents,
     /// True if each gate sees h through dropout factors of its own.
     pub dropout: bool,
-    /// True if the sequences have half precision.
+    /// True if the sequences have half precision, false for single precision.
     pub half: bool,
 }
 

@@ -35,12 +35,13 @@ pub(crate) fn extents(x: &TensorType, parts: usize) -> Result<Extents, OpError> 
 /// The optional inputs of a recurrent op, in this order, after x and U.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ScanInputs {
-    /// The state before the first step, `[S, B, H]`.
+    /// True if the state before the first step, `[S, B, H]`, is an input; it is zero otherwise.
     pub state: bool,
-    /// Mask u32 `[T, B]`, 0 where a row is masked at a step: its state is then kept.
+    /// True if a mask u32 `[T, B]` is an input. It is 0 where a row is masked at a step: the state
+    /// of the row is then kept.
     pub mask: bool,
-    /// Factors by which each gate multiplies the hidden state, `[gates, B, H]`, the same at every
-    /// step.
+    /// True if factors by which each gate multiplies the hidden state, `[gates, B, H]`, are an
+    /// input. They are the same at every step.
     pub dropout: bool,
 }
 
@@ -100,7 +101,9 @@ pub fn places<const N: usize>(first: usize, present: [bool; N]) -> [Option<usize
     })
 }
 
-/// Adds the constants and bindings of mask and dropout factors, which every recurrent kernel has.
+/// Adds the constants and bindings of mask and dropout factors, which every recurrent kernel has;
+/// the two are given by their input indices. In place of one that is absent, a constant says so and
+/// an input that is never read is bound.
 pub fn optional_inputs(launch: Launch, [mask, dropout]: [Option<usize>; 2]) -> Launch {
     // Absent inputs are never read; the matrix is bound in their place, or another input that the
     // kernel does not write.
@@ -112,7 +115,10 @@ pub fn optional_inputs(launch: Launch, [mask, dropout]: [Option<usize>; 2]) -> L
         .bind("dropout", or_any(dropout))
 }
 
-/// Copies a state or its gradient; zero if it is absent.
+/// Copies a state or its gradient into `to`, or fills `to` with zeros if it is absent.
+///
+/// # Panics
+/// Panics if the two differ in length.
 pub fn copy_or_zero<F: Real>(to: &mut [F], from: Option<&[F]>) {
     match from {
         Some(from) => to.copy_from_slice(from),
@@ -121,6 +127,9 @@ pub fn copy_or_zero<F: Real>(to: &mut [F], from: Option<&[F]>) {
 }
 
 /// Returns true if there is no mask, or its element at index `at` is not 0.
+///
+/// # Panics
+/// Panics if the mask has no such element.
 pub fn is_unmasked(mask: Option<&[u32]>, at: usize) -> bool {
     mask.is_none_or(|mask| mask[at] != 0)
 }

@@ -35,7 +35,8 @@ impl Step {
         Self { shader, extents, rows: batch, terms: hidden, transposed: true }
     }
 
-    /// Returns a launch of step `step` for the columns of `gates`.
+    /// Returns a launch of step `step` for the columns of `gates`. `step` counts from 0; `dropout`
+    /// is true if each gate sees h through dropout factors.
     ///
     /// # Errors
     /// Fails if the grid exceeds WebGPU's limits.
