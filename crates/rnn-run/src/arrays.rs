@@ -61,12 +61,13 @@ pub fn samples<'a>(shapes: impl Iterator<Item = &'a Shape>) -> Vec<&'a [usize]> 
 }
 
 impl Arrays {
-    /// Opens a file or a folder; arrays are read when they are asked for. Those that are large for
-    /// the memory at hand, or all of them where `stream` says so, stay in their files, and a batch
-    /// reads its examples from there.
+    /// Opens a `.npy`, `.npz` or `.csv` file, or a folder of `.npy` files; arrays are read when
+    /// they are asked for. True as `stream` leaves all of them in their files, from where a batch
+    /// reads its examples; false does so only with those that are large for the memory at hand.
     ///
     /// # Errors
-    /// Fails if the path cannot be read, or has another form.
+    /// Fails if the path cannot be read, or has another form, or if `stream` is true and it is a
+    /// table.
     pub fn open(path: &Path, stream: bool) -> Result<Self> {
         Self::open_columns(path, stream, None, |table| Ok((table.all()?, None)))
     }
@@ -142,7 +143,8 @@ impl Arrays {
         }
     }
 
-    /// Returns true if there is an array of this name in an archive or folder.
+    /// Returns true if there is an array of this name in an archive or folder; false for a single
+    /// array and for names that a table does not give its arrays.
     pub fn has(&self, name: &str) -> bool {
         self.names().iter().any(|n| n == name)
     }
@@ -210,7 +212,7 @@ impl Arrays {
     /// and any name finds it.
     ///
     /// # Errors
-    /// Fails if there is none, or its elements cannot be converted to `kind`.
+    /// Fails if there is none, it cannot be read, or its elements cannot be converted to `kind`.
     pub fn get(&mut self, names: &[&str], kind: ElementKind) -> Result<HostTensor> {
         let name = self.choose(names)?;
         let array = match self.of_table(name) {

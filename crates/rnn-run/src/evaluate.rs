@@ -20,7 +20,8 @@ pub struct Evaluated {
     pub config: Config,
     /// The results, which have been written.
     pub result: RunResult,
-    /// The rows that are not finite among the inputs, and among the outputs, of the examples used.
+    /// The counts of rows that are not finite among the inputs, then among the outputs, of the
+    /// examples used.
     pub rows: [FiniteRows; 2],
 }
 

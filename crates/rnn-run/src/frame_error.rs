@@ -16,7 +16,8 @@ pub struct FrameError {
 }
 
 impl FrameError {
-    /// Compares two square frames of as many pixels, row by row, with values from 0 to 1.
+    /// Compares two square frames, each given row by row, with values from 0 to 1. Both must have
+    /// the same number of pixels, at least one.
     pub fn new(predicted: &[f32], truth: &[f32]) -> Self {
         let pairs = || predicted.iter().zip(truth).map(|(&p, &y)| (f64::from(p), f64::from(y)));
         let mean = |of: fn((f64, f64)) -> f64| pairs().map(of).sum::<f64>() / truth.len() as f64;

@@ -24,7 +24,7 @@ const BATCHES: usize = 64;
 /// validation data, or else on the training data. A classifier also gets a table of its classes.
 ///
 /// # Errors
-/// Fails if the device fails, or the data cannot be read.
+/// Fails if there are no examples, the data cannot be read, or the device fails.
 pub fn measure(
     trainer: &mut Trainer,
     splits: &Splits,
@@ -138,7 +138,8 @@ fn highest(scores: &[f32]) -> usize {
 }
 
 /// Returns the metrics of a model on a part of the data as a line for people, without those that
-/// `metric_sums` does not count.
+/// `metric_sums` does not count: the loss alone without classes, and the area under the ROC curve
+/// for two classes only.
 pub fn describe(part: Split, m: &Metrics, metric_sums: MetricSums) -> String {
     let mut line = format!("{} loss ", part.name());
     line += &match metric_sums {
@@ -154,8 +155,8 @@ pub fn describe(part: Split, m: &Metrics, metric_sums: MetricSums) -> String {
     line
 }
 
-/// Times each op of one training step, and leaves the trainer as it was. Returns nothing if the
-/// device has no clock.
+/// Times each op of one training step on the first `batch` examples of `set`, and leaves the
+/// trainer as it was. The list is empty if there are no examples or the device has no clock.
 ///
 /// # Errors
 /// Fails if the device fails, or the data cannot be read.

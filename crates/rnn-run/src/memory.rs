@@ -23,7 +23,7 @@ pub struct Footprint {
     pub blocks: Vec<u64>,
     /// The contents of the blocks over the course of the step.
     pub spans: Vec<Span>,
-    /// Bytes that were free on the device, if the system tells.
+    /// Bytes that were free on the device; `None` if the system does not tell.
     pub free: Option<u64>,
 }
 
@@ -32,7 +32,7 @@ pub struct Footprint {
 pub struct Span {
     /// The op that writes it.
     pub op: String,
-    /// The number of its block.
+    /// The number of its block, from 0 on, as an index into [`Footprint::blocks`].
     pub block: usize,
     /// Its size in bytes.
     pub bytes: u64,
@@ -139,8 +139,8 @@ impl fmt::Display for Misfit {
 /// it fits on the device. The trainer's first such step follows this plan.
 ///
 /// # Errors
-/// [`RunError::StepTooLarge`], with the largest batch that fits, if the step needs more than the
-/// device has; otherwise if the graph cannot be built.
+/// Fails with [`RunError::StepTooLarge`], which holds the largest batch that fits, if the step
+/// needs more than the device has; otherwise if the graph cannot be built.
 pub fn check(
     trainer: &mut Trainer,
     (batch, weighted): (usize, bool),

@@ -21,21 +21,23 @@ const TUTORIAL_FRAMES: usize = 15;
 /// The choice of the video that is continued, and how far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RolloutOptions {
-    /// Number of the video; by default the fifth that was not trained on.
+    /// Number of the video, from 0 on; `None` for the fifth that was not trained on, or the last if
+    /// there are fewer.
     pub which: Option<usize>,
-    /// Frames that the model sees; by default half of the video, rounded down.
+    /// Frames that the model sees; `None` for half of the video, rounded down.
     pub track: Option<usize>,
     /// Frames that the model predicts after those; by default the tutorial's 16, or one more than
     /// the video has left if it is shorter than the tutorial's 15 frames.
     pub frames: Option<usize>,
 }
 
-/// Predicts the frames of a video that follow `seen`, at one step per frame, because the layers
-/// keep their states. Frames are squares of as many values as pixels, from 0 to 1; the trainer's
-/// model is that of [`next_frame::stepping`].
+/// Predicts the `frames` frames of a video that follow `seen`, one frame at a time, because the
+/// layers keep their states. Frames are squares of as many values as pixels, from 0 to 1, and at
+/// least one must be seen and one predicted; the trainer's model is that of
+/// [`next_frame::stepping`].
 ///
 /// # Errors
-/// Fails if the device fails, or the frames are not of the model's size.
+/// Fails if the device fails, the model is another one, or the frames are not of its size.
 pub fn predict(trainer: &mut Trainer, seen: &[Vec<f32>], frames: usize) -> Result<Vec<Vec<f32>>> {
     let shapes = trainer.model()?.output_shapes(1);
     let [predictions, features] = &shapes[..] else { bail!("this is no stepping model") };
@@ -63,7 +65,7 @@ pub fn predict(trainer: &mut Trainer, seen: &[Vec<f32>], frames: usize) -> Resul
 /// values from 0 to 1.
 #[derive(Clone, Debug)]
 pub struct Rollout {
-    /// Number of the video.
+    /// Number of the video, from 0 on.
     pub which: usize,
     /// Pixels of a frame's side.
     pub side: usize,
@@ -77,7 +79,7 @@ pub struct Rollout {
     pub truth: Vec<Vec<f32>>,
     /// The errors of the predicted frames.
     pub errors: Vec<FrameError>,
-    /// The predicted frames that are not finite.
+    /// The count of predicted frames that are not finite.
     pub rows: FiniteRows,
 }
 

@@ -51,9 +51,10 @@ pub enum DatasetSource {
 }
 
 impl DatasetSource {
-    /// Finds reviews: in the file that was asked for; else in that of `RNN_GPU_IMDB`; else in the
-    /// cache, into which they are fetched if need be and if there is a way to; else in the program,
-    /// which bundles a synthetic corpus.
+    /// Finds reviews: in the file or folder `asked`, else in that of the environment variable
+    /// `RNN_GPU_IMDB`; else in the cache, into which they are downloaded by `fetch` if they are not
+    /// there and it is given; else in the synthetic corpus that the program bundles. `columns` are
+    /// those of a file of text. That a path exists is not checked.
     pub fn find(asked: Option<PathBuf>, columns: Columns, fetch: Option<&Fetch<'_>>) -> Found {
         let given = asked.or_else(|| env::var_os("RNN_GPU_IMDB").map(PathBuf::from));
         let found = |source| Found { source, no_reviews: None, no_words: None };
@@ -97,9 +98,10 @@ impl DatasetSource {
 pub struct Found {
     /// The origin of the reviews.
     pub source: DatasetSource,
-    /// The reason why the source is the bundled corpus, if it is.
+    /// The reason why the source is the bundled corpus; `None` if it is another.
     pub no_reviews: Option<anyhow::Error>,
-    /// The reason why the list of their words could not be fetched, if it could not.
+    /// The reason why the list of their words could not be fetched; `None` if it could or was not
+    /// wanted.
     pub no_words: Option<anyhow::Error>,
 }
 

@@ -39,7 +39,7 @@ use std::sync::Arc;
 pub struct TrainOptions {
     /// When checkpoints are taken, how many are kept, and whether an earlier run is replaced.
     pub checkpoints: CheckpointOptions,
-    /// True to print the time of each op at the end.
+    /// True to time each op of a step and print the times at the end.
     pub profile: bool,
     /// The ranks that train together, of which this is the first; `None` for one process.
     pub world: Option<Rc<dyn World>>,
@@ -55,7 +55,7 @@ impl Default for TrainOptions {
 }
 
 impl TrainOptions {
-    /// Returns the number of processes that train together; 1 without MPI.
+    /// Returns the number of processes that train together; 1 if [`TrainOptions::world`] is `None`.
     pub fn ranks(&self) -> usize {
         self.world.as_ref().map_or(1, |world| world.size())
     }
@@ -85,9 +85,11 @@ enum Start {
 /// else with weights drawn from the seed.
 ///
 /// # Errors
-/// Fails if the data cannot be read, the folder cannot be written or holds something that is not to
-/// be replaced, the step does not fit on the device, the device fails and does not recover
-/// ([`Stopped`]), a loss is not finite, or the host asks to stop ([`RunError::Interrupted`]).
+/// Fails if the data cannot be read or does not fit the model, the folder cannot be written or
+/// holds something that is not to be replaced, another process trains into it
+/// ([`RunError::Locked`]), the step does not fit on the device, the device fails and does not
+/// recover ([`Stopped`]), a loss is not finite, or the host asks to stop
+/// ([`RunError::Interrupted`]).
 pub fn train(
     config: &Config,
     first: Option<TrainerState>,
@@ -120,7 +122,7 @@ pub fn train(
 /// if they have been moved.
 ///
 /// # Errors
-/// Fails as [`train`], and if there is no sound checkpoint, all epochs are done
+/// Fails as [`train`], and if there is no such folder or no sound checkpoint, all epochs are done
 /// ([`RunError::Finished`]), or the data is other data ([`RunError::ResumedOnOtherData`]).
 pub fn resume(
     run: &Path,

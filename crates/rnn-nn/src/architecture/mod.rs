@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// An input of a model: its name, extents and kind of values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// Its name.
+    /// Its name, which no other input or layer of the model has.
     pub name: String,
     /// The extents with the batch first; `None` for an extent that may be any.
     pub batch_shape: Vec<Option<usize>>,
@@ -29,9 +29,11 @@ impl Input {
 /// A layer with its name and state in a model.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerNode {
+    /// The name of the layer, unique in the model.
     pub name: String,
     /// The names of the models that it was nested in, from the outermost, and its own.
     pub path: Vec<String>,
+    /// The layer with its arguments.
     pub layer: Arc<dyn Layer>,
     /// True if gradients change its weights.
     pub trainable: bool,
@@ -42,7 +44,9 @@ pub(crate) struct LayerNode {
 /// A call of a layer on tensors.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
+    /// The index of the layer among those of the model, from 0 on.
     pub layer: usize,
+    /// The tensors that it is called on, in order.
     pub inputs: Vec<TensorRef>,
 }
 

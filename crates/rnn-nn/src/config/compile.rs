@@ -21,7 +21,8 @@ impl Compile {
     /// names the others.
     ///
     /// # Errors
-    /// Fails if an optimizer, a loss or one of their arguments is not supported.
+    /// Fails if an output has no loss, or the optimizer, a loss, its weight or one of their
+    /// arguments is not supported.
     pub fn from_json(
         value: &Value,
         outputs: &[impl AsRef<str>],

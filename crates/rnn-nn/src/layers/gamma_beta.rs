@@ -8,9 +8,13 @@ use rnn_ops::{Affine, Binary, Scale};
 pub(super) struct GammaBeta {
     /// The axis: -1, or its number as Keras counts, with the batch as 0. It must be the last.
     pub axis: isize,
+    /// True if there is a factor gamma, false if it is left out.
     pub scale: bool,
+    /// True if there is a summand beta, false if it is left out.
     pub center: bool,
+    /// Initializer, regularizer and constraint of gamma.
     pub gamma: WeightArguments,
+    /// Initializer, regularizer and constraint of beta.
     pub beta: WeightArguments,
 }
 

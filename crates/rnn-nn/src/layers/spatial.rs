@@ -24,9 +24,13 @@ impl<const N: usize> PerAxis<N> for [usize; N] {
 /// Windows over N axes, before their extents are known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spatial<const N: usize> {
+    /// The number of taps of a window along each axis.
     pub size: [usize; N],
+    /// The distance in pixels between neighbouring windows along each axis.
     pub strides: [usize; N],
+    /// The distance in pixels between neighbouring taps of a window along each axis.
     pub dilation_rate: [usize; N],
+    /// The padding along all axes.
     pub padding: Padding,
 }
 

@@ -35,7 +35,9 @@ impl WeightRange {
 /// All weights of a model in one arena.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Parameters {
+    /// The place of each weight, in the order in which layers were added.
     pub ranges: Vec<WeightRange>,
+    /// The values of all weights, with gaps that align them; empty if they are only counted.
     pub values: Vec<f32>,
     /// The number of values, which a model without weights only counts.
     pub len: usize,

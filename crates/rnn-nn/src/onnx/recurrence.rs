@@ -34,11 +34,13 @@ pub struct OnnxScan {
 
 /// A cell that ONNX has an operator for.
 pub(crate) struct OnnxCell {
+    /// The name of the ONNX operator.
     pub operator: &'static str,
     /// The number of tensors in its state.
     pub states: usize,
     /// For each of ONNX's gates the place of Keras's.
     pub gates: &'static [u32],
+    /// The activations, in the order in which the operator takes them.
     pub activations: Vec<Activation>,
     /// Attributes that this operator alone has.
     pub attributes: Vec<(&'static str, Attribute)>,

@@ -9,9 +9,13 @@ use rnn_ops::Padding;
 
 /// The windows of a layer by ONNX's names.
 pub(crate) struct OnnxWindows {
+    /// The number of taps of a window along each axis.
     pub size: Vec<i64>,
+    /// The distance in pixels between neighbouring windows along each axis.
     pub strides: Vec<i64>,
+    /// The distance in pixels between neighbouring taps along each axis.
     pub dilations: Vec<i64>,
+    /// The padding along all axes.
     pub padding: Padding,
 }
 

@@ -14,8 +14,11 @@ use std::sync::Arc;
 /// The key of a program: the batch size, the mode, and true for weights of examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
+    /// The number of examples in the batch.
     pub batch: usize,
+    /// The kind of the step.
     pub mode: Mode,
+    /// True if examples or steps have weights, false if all count alike.
     pub weighted: bool,
 }
 
@@ -34,7 +37,9 @@ pub(crate) struct StepProgram {
 
 /// The values that residents begin with.
 pub(crate) struct InitialValues<'a> {
+    /// The model, whose weights are the first values of the parameters.
     pub model: &'a Model,
+    /// The optimizer, which decides the first value of its slots.
     pub optimizer: &'a Optimizer,
 }
 

@@ -48,11 +48,15 @@ impl Mode {
 
 /// Builds the graphs of the steps of a model.
 pub(crate) struct StepBuilder<'a> {
+    /// The model.
     pub model: &'a Model,
     /// The loss of each output and its weight in their sum.
     pub losses: &'a [(Loss, f32)],
+    /// The sums from which the metrics of the first output are computed.
     pub metric_sums: MetricSums,
+    /// The optimizer that updates the weights in a training step.
     pub optimizer: &'a Optimizer,
+    /// The precision in which sequences are stored.
     pub precision: Precision,
 }
 

@@ -40,6 +40,7 @@ impl fmt::Display for StepInput {
 /// The graph of a step with the roles of its inputs.
 #[derive(Clone, Default)]
 pub(crate) struct StepGraph {
+    /// The graph.
     pub graph: Graph,
     /// In the order in which the graph takes them.
     pub inputs: Vec<StepInput>,
@@ -62,10 +63,13 @@ pub(crate) struct StepInputs<'a> {
     pub labels: Vec<&'a HostTensor>,
     /// For each output; empty, if all rows count alike.
     pub weights: Vec<&'a HostTensor>,
+    /// The key of the step's random numbers, u32 `[4]`; `None` if it draws none.
     pub random: Option<&'a HostTensor>,
     /// For each output that is masked, in their order.
     pub valid_steps: Vec<&'a HostTensor>,
+    /// The numbers of the optimizer's step; `None` if the step makes no update.
     pub params: Option<&'a HostTensor>,
+    /// The direction along which a prediction is attributed; `None` for all other steps.
     pub direction: Option<&'a HostTensor>,
 }
 

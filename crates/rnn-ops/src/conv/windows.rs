@@ -8,7 +8,7 @@ use rnn_graph::{Launch, OpError, TensorType};
 pub struct Windows {
     /// Windows over D, H and W.
     pub axes: [Window; 3],
-    /// True if the D axis precedes the batch axis.
+    /// True if the D axis precedes the batch axis, false if the batch axis comes first.
     pub leading: bool,
 }
 
@@ -20,7 +20,7 @@ pub struct Pixels {
     pub items: usize,
     /// D, H and W.
     pub extents: [usize; 3],
-    /// True if the D axis precedes the batch axis.
+    /// True if the D axis precedes the batch axis, false if the batch axis comes first.
     pub leading: bool,
 }
 

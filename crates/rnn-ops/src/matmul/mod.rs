@@ -34,13 +34,14 @@ static KERNELS: ProductKernels = product_kernels!(
 /// stored transposed; bias is `[N]`. Output: `[.., N]`, with A's leading axes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matmul {
-    /// True if A is stored as K x M.
+    /// True if A is stored as K x M, false if as M x K.
     pub transpose_a: bool,
-    /// True if B is stored as N x K.
+    /// True if B is stored as N x K, false if as K x N.
     pub transpose_b: bool,
     /// True if a bias, added to every row, is the third input; false if nothing is added.
     pub bias: bool,
-    /// Activation that is applied to every element of the result.
+    /// Activation that is applied to every element of the result; [`Activation::Linear`] leaves it
+    /// as it is.
     pub activation: Activation,
     /// Element type of y. A and B may have half precision too; sums are in single precision.
     pub output: DType,
@@ -83,9 +84,9 @@ pub(crate) struct Product {
     pub a: Operand,
     /// The matrix B.
     pub b: Operand,
-    /// True if A is stored as K x M.
+    /// True if A is stored as K x M, false if as M x K.
     pub transpose_a: bool,
-    /// True if B is stored as N x K.
+    /// True if B is stored as N x K, false if as K x N.
     pub transpose_b: bool,
     /// Bias `[N]`, if any.
     pub bias: Option<Operand>,

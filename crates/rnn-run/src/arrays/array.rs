@@ -42,7 +42,11 @@ impl Array {
         }
     }
 
-    /// Returns the same examples with other extents, without changing their number.
+    /// Returns the same examples with other extents, without changing their number, which is the
+    /// first extent of both shapes.
+    ///
+    /// # Errors
+    /// Fails if `shape` has another first extent or another number of elements.
     pub fn reshape(self, shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();
         ensure!(
@@ -58,7 +62,8 @@ impl Array {
     }
 
     /// Applies `check` to all examples: now if they are in memory, else to each batch when it is
-    /// read.
+    /// read. An error of a later check ends the reading of that batch. For examples in a file, this
+    /// check replaces the one before.
     ///
     /// # Errors
     /// Fails with the error of `check` for examples in memory.

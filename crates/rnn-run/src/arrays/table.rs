@@ -29,7 +29,7 @@ pub struct Columns {
     /// All columns of the table that was trained on, in its order; their numbers from 0 on if it
     /// does not name them.
     pub all: Vec<String>,
-    /// True if the first line of that table names the columns.
+    /// True if the first line of that table names the columns, false if it already holds numbers.
     pub named: bool,
 }
 
@@ -136,7 +136,8 @@ impl Table {
     /// order counts: that of all columns, or that of the features alone.
     ///
     /// # Errors
-    /// Fails if a column is missing, or a cell is no number.
+    /// Fails if the file cannot be read, a column is missing or several have its name, the numbers
+    /// of columns do not agree where the order counts, or a cell is no number.
     pub fn features(&self, of: &Columns) -> Result<HostTensor> {
         self.named_or_numbered(&of.features, of, true)
     }
@@ -145,7 +146,7 @@ impl Table {
     /// [`Table::features`].
     ///
     /// # Errors
-    /// Fails if a column is missing, or a cell is no number.
+    /// Fails as [`Table::features`].
     pub fn targets(&self, of: &Columns) -> Result<HostTensor> {
         self.named_or_numbered(&of.targets, of, false)
     }
@@ -180,7 +181,7 @@ impl Table {
     /// Reads all columns, as floats `[rows, columns]`, in the order of the file.
     ///
     /// # Errors
-    /// Fails if a cell is no number.
+    /// Fails if the file cannot be read or a cell is no number.
     pub fn all(&self) -> Result<HostTensor> {
         self.read(&(0..self.columns.len()).collect::<Vec<_>>())
     }

@@ -14,9 +14,11 @@ pub use store::{Checkpoint, Store};
 pub struct CheckpointOptions {
     /// The times at which they are taken.
     pub every: Every,
-    /// The number of checkpoints that are kept, besides the one with the smallest validation loss.
+    /// The number of newest checkpoints that are kept, besides the one with the smallest validation
+    /// loss.
     pub keep: usize,
-    /// True if a run that is in the folder is to be replaced.
+    /// True if a run or an imported model that is in the folder is to be replaced; false to fail
+    /// instead.
     pub overwrite: bool,
 }
 

@@ -108,7 +108,8 @@ impl Store {
         !self.steps().is_empty() || self.folder.join(BEST).exists()
     }
 
-    /// Marks the run as finished.
+    /// Marks the run as finished, so that it is not resumed; does nothing if there is no
+    /// checkpoint.
     ///
     /// # Errors
     /// Fails if the mark cannot be written.
@@ -140,11 +141,12 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a checkpoint and removes all but the newest `keep`; `best` says that it is also kept
-    /// as the one with the smallest validation loss.
+    /// Writes a checkpoint and removes all but the newest `keep`. If `best` is true, it is also
+    /// kept as the one with the smallest validation loss, in place of the one before.
     ///
     /// # Errors
-    /// Fails if it cannot be written; then all others are still there.
+    /// Fails if it cannot be written; then all others are still there. Fails also if an old one
+    /// cannot be removed.
     pub fn save(&self, checkpoint: Checkpoint, best: bool, keep: usize) -> Result<()> {
         let name = format!("step-{:08}.safetensors", checkpoint.state.step);
         let config = checkpoint.config.kept_in(&self.run);
@@ -167,7 +169,8 @@ impl Store {
 
     /// Reads the newest checkpoint that is sound. A damaged one, whose contents do not have its
     /// digest, is renamed, and the host is told. Nothing is renamed for another reason: what cannot
-    /// be read now may be readable later, or by another version.
+    /// be read now may be readable later, or by another version. The checkpoint with the smallest
+    /// validation loss is taken if there is no other.
     ///
     /// # Errors
     /// Fails if there is none, if one that may be sound cannot be read, or a damaged one cannot be

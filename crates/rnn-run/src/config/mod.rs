@@ -43,7 +43,7 @@ pub struct Config {
     /// Precision of the training, single or mixed.
     #[serde(default)]
     pub precision: Precision,
-    /// The largest number of examples of each set; the rest is left out.
+    /// The largest number of examples of each set; the rest is left out. `None` leaves out nothing.
     pub limit: Option<usize>,
     /// The device, or the ranks, that trained it, in words.
     pub device: String,
@@ -84,7 +84,8 @@ pub struct BuiltinTask {
     pub data: DatasetSource,
     /// Tokens of a review, or frames of a video.
     pub length: usize,
-    /// A file of the words of the reviews by rank, as Keras's `imdb_word_index.json`.
+    /// A file of the words of the reviews by rank, as Keras's `imdb_word_index.json`; `None` if
+    /// none was given.
     #[serde(default)]
     pub word_index: Option<PathBuf>,
 }
@@ -100,7 +101,8 @@ pub struct CustomTask {
     /// The columns of a table; `None` for other data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<Columns>,
-    /// True if arrays stay in their files, though they are not large for the memory at hand.
+    /// True if all arrays stay in their files; false if only those do that are large for the memory
+    /// at hand.
     #[serde(default)]
     pub stream: bool,
     /// Fraction of the training examples that validate, the last of them, from 0 to less than 1.
@@ -108,13 +110,13 @@ pub struct CustomTask {
     /// Weights in the loss of the examples of class 0, 1, .. in training; if empty, all are 1.
     #[serde(default)]
     pub class_weights: Vec<f32>,
-    /// The condition on which training ends early.
+    /// The condition on which training ends early; `None` if it does not.
     #[serde(default)]
     pub early_stopping: Option<Stopping>,
-    /// True if each epoch has an order of its own.
+    /// True if each epoch has an order of its own; false if examples keep their order.
     #[serde(default = "shuffles")]
     pub shuffle: bool,
-    /// The extents of one example of each input.
+    /// The extents of one example of each input, without the batch, in the order of the inputs.
     pub samples: Vec<Vec<usize>>,
     /// The description of the model, its optimizer and its losses.
     pub model: Compiled,
@@ -175,7 +177,8 @@ impl Config {
         }
     }
 
-    /// Returns true for the experiment that predicts the next frame of videos.
+    /// Returns true for the experiment that predicts the next frame of videos, false for all others
+    /// and for models of the user's.
     pub fn predicts_frames(&self) -> bool {
         let Task::Builtin(task) = &self.task else { return false };
         task.experiment == Experiment::NextFrame
@@ -189,7 +192,8 @@ impl Config {
     /// Builds the model with its first weights, drawn from the seed.
     ///
     /// # Errors
-    /// Fails if the examples are too short for the model, or its weights do not fit into memory.
+    /// Fails if the examples are too short for the model or do not fit it, or its weights do not
+    /// fit into memory.
     pub fn model(&self) -> Result<Model> {
         match &self.task {
             Task::Builtin(task) => task.model(self.seed),
@@ -223,8 +227,11 @@ impl Config {
         }
     }
 
-    /// Makes sure that a configuration read from a file is in range, such as batch size, ranks and
-    /// data options.
+    /// Makes sure that the numbers of a configuration that was read from a file are in range, such
+    /// as batch size, ranks, length and data options.
+    ///
+    /// # Errors
+    /// Fails with a message that names the first number that is not.
     pub fn check(&self) -> Result<()> {
         ensure!((1..=MAX_BATCH).contains(&self.batch_size), "batch_size = {}", self.batch_size);
         ensure!((1..=MAX_RANKS).contains(&self.ranks), "ranks = {}", self.ranks);
@@ -268,7 +275,8 @@ impl Config {
         }
     }
 
-    /// Returns true if the model is a classifier, so that results have an accuracy.
+    /// Returns true if the model is a classifier, so that results have an accuracy; of several
+    /// outputs the first counts.
     pub fn classes(&self) -> bool {
         self.metric_sums() != MetricSums::Regression
     }

@@ -33,7 +33,6 @@ fn prediction() -> rnn::nn::Conv<3> {
 /// `[B, T, S, S, 1]`, and a Conv3D(1, 3 x 3 x 3) with a sigmoid. The output has the same shape: the
 /// next frame for each frame.
 ///
-///
 /// # Errors
 /// Fails if the layers do not fit the input.
 pub fn model(mut model: Model, preset: Preset) -> Result<Model, ModelError> {

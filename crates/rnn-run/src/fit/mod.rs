@@ -35,21 +35,25 @@ pub struct FitArgs {
     pub data: PathBuf,
     /// The columns of a table that are asked for.
     pub columns: ColumnChoice,
-    /// True to leave arrays in their files.
+    /// True to leave all arrays in their files; false to leave only those there that are large for
+    /// the memory at hand.
     pub stream: bool,
-    /// Path of a `fit.toml`.
+    /// Path of a `fit.toml`; `None` for the defaults of all its settings.
     pub fit: Option<PathBuf>,
-    /// Passes over the training data, in place of those of `fit.toml`.
+    /// Passes over the training data, in place of those of `fit.toml`, which `None` leaves as they
+    /// are.
     pub epochs: Option<usize>,
-    /// Examples in a step, in place of those of `fit.toml`.
+    /// Examples in a step of one rank, in place of those of `fit.toml`, which `None` leaves as they
+    /// are.
     pub batch_size: Option<usize>,
-    /// Seed, in place of that of `fit.toml`.
+    /// Seed, in place of that of `fit.toml`, which `None` leaves as it is.
     pub seed: Option<u64>,
-    /// True if each epoch has an order of its own, in place of what `fit.toml` says.
+    /// True to give each epoch an order of its own, false to keep the order of the examples; `None`
+    /// for what `fit.toml` says.
     pub shuffle: Option<bool>,
     /// Precision of the training.
     pub precision: Precision,
-    /// The largest number of examples of each set.
+    /// The largest number of examples of each set; `None` for all.
     pub limit: Option<usize>,
     /// Number of processes that train together.
     pub ranks: usize,
@@ -61,7 +65,8 @@ pub struct FitArgs {
 /// model has weights.
 ///
 /// # Errors
-/// Fails if the model, the data or `fit.toml` cannot be read, or they do not fit together.
+/// Fails if the model, the data or `fit.toml` cannot be read, no loss is given
+/// ([`RunError::NoLoss`]), or they do not fit together.
 pub fn prepare(args: &FitArgs, host: &Arc<dyn Host>) -> Result<(Config, Option<TrainerState>)> {
     let options =
         args.fit.as_deref().map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
@@ -133,7 +138,7 @@ pub struct ArrayResults {
     pub metrics: Metrics,
     /// The metrics that apply to the model.
     pub metric_sums: MetricSums,
-    /// The rows that are not finite among the inputs, and among the outputs.
+    /// The counts of rows that are not finite among the inputs, then among the outputs.
     pub rows: [FiniteRows; 2],
 }
 

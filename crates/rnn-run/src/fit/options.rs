@@ -18,18 +18,20 @@ pub const DEFAULT_BATCH: usize = 32;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FitOptions {
-    /// Passes over the training examples.
+    /// Passes over the training examples; 10 by default.
     pub epochs: usize,
     /// Examples in a step. `None` stands for as many as the model fixes if it is stateful, else 32.
     pub batch_size: Option<usize>,
     /// Fraction of the training examples that validate, the last of them, unless the data has
     /// examples for that; by default 0.1.
     pub validation: Option<f64>,
-    /// Seed of the first weights and of the order of examples.
+    /// Seed of the first weights and of the order of examples; 1 by default.
     pub seed: u64,
-    /// True if each epoch has an order of its own; by default unless the model is stateful.
+    /// True to give each epoch an order of its own, false to keep the order of the examples;
+    /// `None`, the default, does so unless the model is stateful.
     pub shuffle: Option<bool>,
-    /// Weights in the loss of the examples of class 0, 1, .. in training.
+    /// Weights in the loss of the examples of class 0, 1, .. in training; if empty, as by default,
+    /// all are 1.
     pub class_weights: Vec<f32>,
     /// In place of the model's own: `"mse"`, `{ type = "Huber", delta = 0.5 }`.
     loss: Option<Value>,
@@ -37,7 +39,7 @@ pub struct FitOptions {
     optimizer: Option<Value>,
     /// In place of the optimizer's.
     learning_rate: Option<f64>,
-    /// The condition on which training ends early.
+    /// The condition on which training ends early; `None`, the default, for none.
     pub early_stopping: Option<Stopping>,
 }
 

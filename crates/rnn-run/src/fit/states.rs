@@ -23,7 +23,8 @@ impl States {
         Ok(Self { stateful: model.is_stateful()?, fixed: architecture.fixed_batch() })
     }
 
-    /// Returns true if the model is stateful, so that the order of examples matters.
+    /// Returns true if the model is stateful, so that the order of examples matters; false for all
+    /// other models.
     pub fn kept(self) -> bool {
         self.stateful
     }
@@ -40,7 +41,11 @@ impl States {
     /// description fixes a size, it must be that one.
     ///
     /// # Errors
-    /// Fails with [`RunError::StateRows`] if a batch would be of another size.
+    /// Fails with [`RunError::StateRows`] if a batch would be of another size. A model that is not
+    /// stateful takes any.
+    ///
+    /// # Panics
+    /// Panics if `batch` is 0 and the model is stateful.
     pub fn check(self, batch: usize, sets: &[(&str, usize)]) -> Result<()> {
         if !self.stateful {
             return Ok(());
@@ -65,7 +70,7 @@ impl States {
 /// as [`States::batch`] says.
 ///
 /// # Errors
-/// Fails as [`States::check`].
+/// Fails as [`States::of`] and [`States::check`].
 pub fn batch_for(
     file: &ModelFile,
     model: &Model,

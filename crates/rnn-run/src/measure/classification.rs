@@ -54,9 +54,9 @@ impl Scores {
 /// or with as many as asked for: `{report:.4}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassificationReport {
-    /// Names of the classes.
+    /// Names of the classes, from class 0 on.
     pub names: Vec<String>,
-    /// The scores of each class.
+    /// The scores of each class, in the order of the names.
     pub classes: Vec<Scores>,
     /// Fraction of all samples that were classified correctly.
     pub accuracy: f64,
@@ -88,6 +88,9 @@ impl ClassificationReport {
 
     /// Computes the scores from the numbers of samples `confusion[true class][predicted class]`;
     /// `names` are those of the classes.
+    ///
+    /// # Panics
+    /// Panics if a row of `confusion` is shorter than it has rows.
     pub fn from_counts(names: Vec<String>, confusion: Vec<Vec<usize>>) -> Self {
         let class = |(c, taken_for): (usize, &Vec<usize>)| {
             let predicted = confusion.iter().map(|row| row[c]).sum();

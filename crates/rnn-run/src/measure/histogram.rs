@@ -14,8 +14,9 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts examples, each given as its predicted probability of being positive and its label.
-    /// Probabilities that are not finite are left out.
+    /// Counts examples, each given as its predicted probability of being positive and its label,
+    /// true for positive. A probability below 0 counts in the first bin, one of 1 and above in the
+    /// last; those that are not finite are left out.
     pub fn new(examples: &[(f32, bool)]) -> Self {
         let mut histogram = Self::default();
         for &(probability, positive) in examples.iter().filter(|(p, _)| p.is_finite()) {

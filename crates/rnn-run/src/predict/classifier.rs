@@ -14,8 +14,8 @@ use std::path::Path;
 ///
 /// # Errors
 /// Fails if the run cannot be read or is not one on reviews, its words are not known
-/// ([`RunError::NoWords`]), or they are known and `word_index` is given as well
-/// ([`RunError::HasWords`]).
+/// ([`RunError::NoWords`]), they are known and `word_index` is given as well
+/// ([`RunError::HasWords`]), that file is damaged, or the device lacks the precision of the run.
 pub fn open_classifier(
     run: &Path,
     word_index: Option<&Path>,

@@ -17,7 +17,8 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// Returns a metric of the results; `None` if it does not apply to the model.
+    /// Returns a metric of the results; `None` if it does not apply to the model: without classes
+    /// there is the loss alone, and the area under the ROC curve needs two classes.
     pub fn figure(&self, of: Figure) -> Option<f64> {
         let there = match of {
             Figure::Loss => true,
@@ -43,6 +44,6 @@ impl Compared {
 pub struct Differing {
     /// Name of the setting.
     pub name: String,
-    /// Its value in each run.
+    /// Its value in each run, in the order of the runs.
     pub values: Vec<String>,
 }

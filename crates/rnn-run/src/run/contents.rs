@@ -80,13 +80,15 @@ pub fn is_run(folder: &Path) -> bool {
         || Store::of(folder).has_any()
 }
 
-/// Returns true if a folder holds a run, or a model that was imported.
+/// Returns true if a folder holds a run, finished or not, or a model that was imported; false also
+/// if there is no such folder.
 pub fn holds_model(folder: &Path) -> bool {
     let there = |name: &str| folder.join(name).is_file();
     there(MODEL_JSON) && there(WEIGHTS) || is_run(folder)
 }
 
-/// Returns true if a run writes a file of this name into its folder.
+/// Returns true if a run writes a file of this name, without a folder, into its folder; checkpoints
+/// are not among them.
 pub fn writes(name: &str) -> bool {
     FILES.contains(&name)
 }

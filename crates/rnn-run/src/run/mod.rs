@@ -39,21 +39,24 @@ impl RunFolder {
         Ok(Self(path.to_owned()))
     }
 
-    /// Checks that a run may begin in a folder, as [`RunFolder::check`] does, and creates it.
+    /// Checks that a run may begin in a folder, as [`RunFolder::check`] does, and creates the
+    /// folder if need be. Nothing is removed yet.
     ///
     /// # Errors
-    /// Fails with those of [`RunFolder::check`] and [`RunFolder::create`].
+    /// Fails as [`RunFolder::check`] and [`RunFolder::create`].
     pub fn begin(path: &Path, overwrite: bool) -> Result<Self> {
         Self::check(path, overwrite)?;
         Self::create(path)
     }
 
-    /// Makes sure that a run may begin in a folder: it does not exist, is empty, or holds a run
-    /// that `overwrite` allows to replace.
+    /// Makes sure that a run may begin in a folder: it does not exist, is empty, or holds a run or
+    /// an imported model and `overwrite` is true. A run that can be resumed is not refused here,
+    /// but by [`RunFolder::check_unfinished`].
     ///
     /// # Errors
-    /// [`RunError::HoldsRun`], [`RunError::HoldsImported`] or [`RunError::HoldsOther`], by the
-    /// contents of the folder; [`RunError::Occupied`] if a file cannot be written there.
+    /// Fails with [`RunError::HoldsRun`], [`RunError::HoldsImported`] or [`RunError::HoldsOther`],
+    /// by the contents of the folder; with [`RunError::Occupied`] if a file cannot be written
+    /// there; with [`RunError::Unreadable`] if the folder cannot be read.
     pub fn check(path: &Path, overwrite: bool) -> Result<()> {
         let folder = path.to_owned();
         match Holds::of(path)? {
@@ -80,7 +83,8 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Removes the folder if it is empty, as it is when nothing has been written to it.
+    /// Removes the folder and its subfolder `checkpoints` if they are empty, as they are when
+    /// nothing has been written to them; otherwise does nothing.
     pub fn abandon(self) {
         // These fail where there is something to keep: checkpoints, an earlier run.
         let _ = fs::remove_dir(self.0.join("checkpoints"));
@@ -91,7 +95,8 @@ impl RunFolder {
     /// `model.json`, and last `config.json`, which marks the run as finished.
     ///
     /// # Errors
-    /// Fails if a file cannot be written.
+    /// Fails if the weights or the state of the optimizer cannot be read from the device, or a file
+    /// cannot be written or removed. The run then does not count as finished.
     pub fn save(&self, config: &Config, trainer: &mut Trainer) -> Result<()> {
         let mark = self.file("config.json");
         if mark.exists() {
@@ -150,7 +155,11 @@ impl RunFolder {
         Ok(path)
     }
 
-    /// Loads the weights of the run from `weights.safetensors` into a model of its architecture.
+    /// Loads the weights of the run from `weights.safetensors` into a model of its architecture, in
+    /// place of those that it has.
+    ///
+    /// # Errors
+    /// Fails if the file is missing or damaged, or its weights are not those of the model.
     pub fn load_weights(&self, model: &mut Model) -> Result<()> {
         let (weights, _) = safetensors::load(&self.file(model_file::WEIGHTS))?;
         Ok(model.set_weights(&weights)?)
@@ -227,6 +236,9 @@ impl RunFolder {
     }
 
     /// Reads history, results and measurements of the run from their files.
+    ///
+    /// # Errors
+    /// Fails as [`RunFolder::history`], [`RunFolder::results`] and [`RunFolder::measured`].
     pub fn result(&self) -> Result<RunResult> {
         Ok(RunResult {
             history: self.history()?,
@@ -236,16 +248,23 @@ impl RunFolder {
     }
 
     /// Reads the metrics of the run at its end from `results.json`.
+    ///
+    /// # Errors
+    /// Fails if the file is missing or damaged.
     pub fn results(&self) -> Result<Results> {
         self.read_json("results.json")
     }
 
     /// Reads the metrics of each epoch from `history.json`.
+    ///
+    /// # Errors
+    /// Fails if the file is missing or damaged.
     pub fn history(&self) -> Result<History> {
         self.read_json("history.json")
     }
 
-    /// Reads the further measurements of the run; runs of earlier versions have none.
+    /// Reads the further measurements of the run from `report.json`. Runs of earlier versions have
+    /// no such file and get empty ones.
     ///
     /// # Errors
     /// Fails if the file is damaged.
@@ -280,7 +299,10 @@ impl RunFolder {
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
     }
 
-    /// Writes `text` to the file `name` in the folder, atomically.
+    /// Writes `text` to the file `name` in the folder, in place of an earlier one, atomically.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be written; an earlier one then stays as it was.
     pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
         Ok(write_atomically(&self.file(name), |file| file.write_all(text.as_bytes()))?)
     }

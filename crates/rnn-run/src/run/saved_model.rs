@@ -19,7 +19,7 @@ pub struct SavedModel {
     pub file: ModelFile,
     /// Precision in which the run was trained; single for other files.
     pub precision: Precision,
-    /// The columns of the table that the run was trained on, if it was one.
+    /// The columns of the table that the run was trained on; `None` for other data and for files.
     pub columns: Option<Columns>,
 }
 
@@ -37,7 +37,7 @@ impl SavedModel {
     /// of a file are not used.
     ///
     /// # Errors
-    /// Fails if it cannot be read, or describes what is not supported.
+    /// Fails if it cannot be read, is damaged, or describes what is not supported.
     pub fn open(path: &Path, host: &Arc<dyn Host>) -> Result<Self> {
         let cannot = || format!("cannot use {}", path.display());
         let Trained { precision, columns } = match path.join("config.json") {

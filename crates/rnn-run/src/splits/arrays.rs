@@ -36,8 +36,8 @@ pub(super) fn borrowed(names: &[String]) -> Vec<&str> {
 }
 
 impl SplitArrays {
-    /// Returns true if the data holds an array for an input of the part with this suffix, such as
-    /// `_val`.
+    /// Returns true if the data holds an array of inputs, labels or weights of the part with this
+    /// suffix, such as `_val`.
     pub fn is_in(arrays: &Arrays, suffix: &str, architecture: &Architecture) -> bool {
         let named = architecture.output_names();
         let outputs: Vec<&str> = named.iter().map(String::as_str).collect();
@@ -65,7 +65,11 @@ impl SplitArrays {
     /// some.
     ///
     /// # Errors
-    /// Fails if an array is missing, or does not fit the model's output.
+    /// Fails if an array is missing, has another number of examples, or does not fit the model's
+    /// output and its loss.
+    ///
+    /// # Panics
+    /// Panics if the part has no input.
     pub fn with_labels(
         self,
         arrays: &mut Arrays,

@@ -17,7 +17,7 @@ use rnn_data::text::Vocabulary;
 
 /// The examples of a run in three sets: to train on, to validate and to test.
 pub struct Splits {
-    /// The words of the reviews, if they are known.
+    /// The words of the reviews; `None` if they are not known or the data holds no reviews.
     pub vocabulary: Option<Vocabulary>,
     /// Examples to train on: 70% of the training reviews; 95% of the training videos; of the user's
     /// arrays the fraction that `fit.toml` leaves, or all of `x_train` if there is an `x_val`.
@@ -43,8 +43,8 @@ impl Splits {
         Ok(format!("{:016x}", self.train.fingerprint()?))
     }
 
-    /// Returns the set that a finished model is evaluated on: the test data, or else the validation
-    /// data, or else the training data.
+    /// Returns the set that a finished model is evaluated on, with the part that it is: the test
+    /// data, or else the validation data, or else the training data, which may be empty.
     pub fn held_out(&self) -> (Split, &Dataset) {
         let parts = [(Split::Test, &self.test), (Split::Validation, &self.validation)];
         let found = parts.into_iter().find(|(_, set)| !set.is_empty());

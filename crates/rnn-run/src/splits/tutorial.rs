@@ -68,7 +68,8 @@ pub(super) fn reviews(raw: RawReviews, length: usize, seed: u64) -> Result<Split
     Ok(Splits { train, validation, test, vocabulary: None, unused: vec![], remarks: vec![] })
 }
 
-/// Returns how many of `count` videos are trained on: five sixths, 1,000 of the tutorial's 1,200.
+/// Returns how many of `count` videos are trained on: five sixths, rounded down, which is 1,000 of
+/// the tutorial's 1,200.
 pub fn trained_videos(count: usize) -> usize {
     count * 5 / 6
 }

@@ -22,8 +22,9 @@ pub struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    /// Begins to keep a run on data with the fingerprint `data`; `goes_on` says that the folder
-    /// already holds checkpoints of this run.
+    /// Begins to keep a run on data with the fingerprint `data`. `goes_on` is true if the folder
+    /// already holds checkpoints of this run, which is resumed, and false for a new run, before
+    /// whose first checkpoint the folder is cleared.
     pub fn new(
         (store, config, data): (&'a Store, &'a Config, String),
         options: &CheckpointOptions,
@@ -52,7 +53,8 @@ impl<'a> Keeper<'a> {
         self.saved
     }
 
-    /// Removes an earlier run from the folder, once there is something to write in its place.
+    /// Removes an earlier run from the folder, once there is something to write in its place. Does
+    /// nothing for a run that is resumed, and at a second call.
     ///
     /// # Errors
     /// Fails if a file cannot be removed.

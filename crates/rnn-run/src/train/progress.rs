@@ -26,7 +26,8 @@ pub struct Attempt<'a> {
     pub memory: &'a Footprint,
     /// The folder of the run.
     pub folder: &'a RunFolder,
-    /// The steps and epochs already done, if a training is resumed.
+    /// The steps and epochs already done, in this order, if a training is resumed; `None` for a new
+    /// one.
     pub done: Option<[usize; 2]>,
 }
 

@@ -56,7 +56,8 @@ pub struct Recovery {
 
 impl Recovery {
     /// Decides what to do about an error of a training, and counts it if the device failed. `ranks`
-    /// is true if it trains among other ranks, `saved` if there is a checkpoint.
+    /// is true if it trains among other ranks, which leaves no remedy; `saved` is true if there is
+    /// a checkpoint, without which a device is not opened again.
     pub fn remedy(&mut self, error: &TrainError, ranks: bool, saved: bool) -> Remedy {
         match error {
             // The other ranks do not go back.

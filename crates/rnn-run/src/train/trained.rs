@@ -19,7 +19,7 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// Marks the run as finished, so that it is not resumed.
+    /// Marks the run as finished, so that it is not resumed, and releases its lock.
     ///
     /// # Errors
     /// Fails if the mark cannot be written.
