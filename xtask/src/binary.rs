@@ -12,7 +12,7 @@ pub const WINDOWS: &str = "x86_64-pc-windows-gnu";
 /// its path.
 ///
 /// # Errors
-/// If it does not build.
+/// Fails if cargo cannot be started or the program does not build.
 pub fn build(tree: &Path, cargo: &Path, folder: &Path, target: Option<&str>) -> Result<PathBuf> {
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--release", "--package", "rnn-gpu", "--bin", "rnn-gpu"]);

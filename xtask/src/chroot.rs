@@ -21,7 +21,7 @@ impl Chroot {
     /// Sets the chroot up under `target` if it is not there, and installs packages.
     ///
     /// # Errors
-    /// Says what is missing: Linux, root, a program, the mirror or a package.
+    /// Fails with a message about what is missing: Linux, root, a program, the mirror or a package.
     pub fn open(workspace: &Path, packages: &[&str]) -> Result<Self> {
         ensure!(cfg!(target_os = "linux"), "only Linux has chroots");
         let user = output(Command::new("id").arg("-u")).context("cannot ask who runs this")?;
@@ -68,7 +68,7 @@ impl Chroot {
     /// Returns the installed version of a package.
     ///
     /// # Errors
-    /// If it is not installed.
+    /// Fails if it is not installed.
     pub fn version(&self, package: &str) -> Result<String> {
         let mut command = Command::new("chroot");
         command.arg(&self.root).args([
@@ -89,10 +89,11 @@ impl Chroot {
         command
     }
 
-    /// Makes a folder inside, empty, and returns its path outside.
+    /// Makes an empty folder with the path `name` inside, in place of one that is there, and
+    /// returns its path outside.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// Fails if it cannot be made, or an earlier one cannot be removed.
     pub fn empty_folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.root.join(name);
         if folder.exists() {
@@ -126,10 +127,11 @@ fn quiet(command: &mut Command) -> Result<()> {
     output(command).map(drop)
 }
 
-/// Runs a command and returns what it wrote to standard output.
+/// Runs a command without input, waits for its end and returns what it wrote to standard output.
 ///
 /// # Errors
-/// With the end of what it wrote to standard error, if it failed.
+/// Fails if it cannot be started or ends with a failure; the message then has the last lines of
+/// what it wrote.
 pub fn output(command: &mut Command) -> Result<String> {
     let name = command.get_program().display().to_string();
     let output = command.stdin(Stdio::null()).output();
@@ -142,7 +144,8 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The last lines of a text.
+/// Returns the last `count` lines of a text without the blank ones at its ends, or all if there are
+/// fewer.
 pub fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.trim().lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")

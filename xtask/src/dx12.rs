@@ -28,8 +28,12 @@ const LINKER: &str = "x86_64-w64-mingw32-gcc";
 /// Seconds after which the verification is broken off.
 const LONGEST: &str = "900";
 
-/// Builds the Windows binary and verifies its DX12 device. A wrong kernel is a failure, whatever the
-/// versions of Wine and vkd3d.
+/// Builds the Windows binary and verifies its DX12 device under Wine. A wrong kernel is a failure,
+/// whatever the versions of Wine and vkd3d. If the machine lacks what this takes, the outcome is
+/// skipped.
+///
+/// # Errors
+/// Fails if the program does not build, or a file cannot be copied or a folder made.
 pub fn run(root: &Path, cargo: &Path) -> Result<Outcome> {
     let (chroot, fxc) = match set_up(root) {
         Ok(there) => there,

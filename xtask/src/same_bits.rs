@@ -32,8 +32,11 @@ const TRAININGS: [Training; 5] = [
 const COMMON: [&str; 4] = ["--epochs=2", "--batch-size=8", "--offline", "--checkpoint-every=never"];
 const DEVICES: [&str; 2] = ["cpu", "gpu"];
 
-/// Trains with `rnn-gpu` of the working tree and of `commit`; prints a line a training and returns
-/// 1 if the weights of any differ.
+/// Trains with `rnn-gpu` of the working tree at `root` and of `commit`, on each device, prints a
+/// line for each training and returns the exit code: 1 if the weights of any differ, else 0.
+///
+/// # Errors
+/// Fails if the commit cannot be checked out, a program does not build, or a training fails.
 pub fn run(root: &Path, cargo: &Path, commit: &str) -> Result<i32> {
     let folder = root.join("target/same-bits");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;

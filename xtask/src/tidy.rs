@@ -56,7 +56,7 @@ impl SourceFile {
 /// Runs every check on the files of the project at `root` and returns what they found.
 ///
 /// # Errors
-/// Fails if a file cannot be read, or git or cargo does not answer.
+/// Fails if a file cannot be read, or git or cargo does not answer. Violations are not errors.
 pub fn check(root: &Path) -> Result<Vec<impl fmt::Display>> {
     let files = source_files(root)?;
     let workspace = Workspace::load(root)?;

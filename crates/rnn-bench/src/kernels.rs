@@ -26,7 +26,8 @@ const GATES: LstmGates =
     LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
 const PLAIN: ScanInputs = ScanInputs { state: false, mask: false, dropout: false };
 
-/// Returns all kernels that are timed; with `quick` at sizes that a CPU computes in about a second.
+/// Returns all kernels that are timed: at the sizes of the models, or with `quick` at sizes that a
+/// CPU computes in about a second.
 pub fn all(quick: bool) -> Vec<BenchKernel> {
     let mut kernels = Vec::new();
     for (m, k, n) in [(64_000, 32, 512), (64_000, 128, 512), (128, 128, 512), (128, 1024, 4096)] {

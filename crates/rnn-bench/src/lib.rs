@@ -31,19 +31,20 @@ pub struct BenchOptions<'a> {
     /// The cases to measure.
     pub suite: Suite,
     /// Folder of the scripts of Keras, PyTorch and JAX: if given, steps are timed beside theirs, in
-    /// place of `suite`.
+    /// place of `suite`; `None` to time this library alone.
     pub peers: Option<&'a Path>,
-    /// True to time the steps of burn as well, which has to be compiled.
+    /// True to time the steps of burn as well, which has to be compiled; it counts only with
+    /// `peers`.
     pub burn: bool,
-    /// Folder for tables and pictures.
+    /// Folder for tables and pictures, which is created if need be.
     pub out: &'a Path,
     /// Name of the device, as [`rnn::device::open`] takes it.
     pub device: &'a str,
-    /// Text that the names of the cases contain.
+    /// Text that the names of the cases contain; empty for all cases.
     pub wanted: &'a str,
-    /// True for smaller cases.
+    /// True for smaller cases, false for those of the models.
     pub quick: bool,
-    /// File for the figures as JSON.
+    /// File for the figures as JSON; `None` to write none.
     pub json: Option<&'a Path>,
     /// The program that prints the tables.
     pub host: &'a Arc<dyn Host>,

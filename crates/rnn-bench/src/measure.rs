@@ -50,10 +50,11 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
-    /// Measures both rates on a device; with `quick` on smaller operands.
+    /// Measures both rates on a device, with smaller operands if `quick` is true. A rate is NaN if
+    /// the operands exceed a limit of the device.
     ///
     /// # Errors
-    /// Fails if the device fails.
+    /// Fails if the device fails, or has no clock.
     pub fn measure(device: &dyn Device, quick: bool) -> Result<Self> {
         let n = if quick { 1024 } else { 2048 };
         let square = || Sample::Uniform(vec![n, n], -0.1, 0.1);
@@ -68,7 +69,8 @@ impl Ceilings {
     }
 }
 
-/// Returns the median of some figures, the larger of two in the middle; NaN if there are none.
+/// Returns the median of some figures in any order, of an even number the larger of the two in the
+/// middle; NaN if there are none.
 pub fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
     all.get(all.len() / 2).copied().unwrap_or(f64::NAN)

@@ -52,11 +52,13 @@ impl Communicator for Timed {
     }
 }
 
-/// Times the training step of each experiment on this rank alone, while the others do the same, and
-/// on all ranks together. Rank 0 prints a table.
+/// Times the training step of each experiment whose name contains `wanted` on this rank alone,
+/// while the others do the same, and on all ranks together; `quick` is true for smaller steps.
+/// Every rank opens the device that `choice` names, as [`device::of_rank`] has it, and rank 0
+/// prints a table.
 ///
 /// # Errors
-/// Fails if a device fails.
+/// Fails if a device cannot be opened or fails.
 pub fn measure(
     world: &Rc<dyn World>,
     host: &Arc<dyn Host>,

@@ -60,7 +60,8 @@ struct Scaling {
 }
 
 /// Measures time and memory of an LSTM model's step over batch, time steps and units, prints a
-/// table, and writes `DATE-DEVICE-scaling.json`, `-time.png` and `-memory.png` into a folder.
+/// table, and writes `DATE-DEVICE-scaling.json`, `-time.png` and `-memory.png` into a folder. The
+/// folder is created if need be; `quick` is true for smaller sizes.
 ///
 /// # Errors
 /// Fails if the device fails or a file cannot be written.

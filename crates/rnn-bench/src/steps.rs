@@ -27,12 +27,14 @@ pub struct BenchStep {
     pub length: usize,
 }
 
-/// Returns true if mixed precision should be faster on a device; the CPU device only rounds.
+/// Returns true if mixed precision should be faster on a device: it stores half precision and is
+/// not the CPU device, which only rounds.
 pub fn gain_by_half(device: &dyn Device) -> bool {
     device.limits().half && device.info().kind != DeviceKind::Cpu
 }
 
-/// Returns training and inference of the five experiments; with `mixed` in mixed precision as well.
+/// Returns training and inference of the five experiments in single precision and, if `mixed` is
+/// true, in mixed precision as well; `quick` is true for smaller batches and examples.
 pub fn all(quick: bool, mixed: bool) -> Vec<BenchStep> {
     let precisions =
         if mixed { &[Precision::F32, Precision::Mixed][..] } else { &[Precision::F32] };
@@ -63,7 +65,8 @@ pub fn all(quick: bool, mixed: bool) -> Vec<BenchStep> {
     steps
 }
 
-/// Returns a batch of reviews of random words, `[batch, length]`, with random labels.
+/// Returns a batch of reviews of random words, `[batch, length]`, with random labels 0 or 1,
+/// `[batch, 1]`; equal arguments give equal batches.
 ///
 /// # Errors
 /// Fails if a tensor of that size cannot be made.
@@ -97,10 +100,10 @@ impl BenchStep {
         Ok(trainer.metric_sums(self.experiment.metric_sums()))
     }
 
-    /// Returns the graph of the step.
+    /// Returns the graph of the step, for the batch of [`BenchStep::batch`] examples.
     ///
     /// # Errors
-    /// If the model cannot be built.
+    /// Fails if the model cannot be built.
     pub fn graph(&self, device: &dyn Device) -> Result<Graph> {
         let trainer = self.trainer(device, self.precision)?;
         Ok(match self.training {
@@ -123,10 +126,11 @@ impl BenchStep {
         Ok(Batch { inputs: vec![inputs], labels: vec![labels], weights: vec![] })
     }
 
-    /// Runs one step and waits for its metrics or predictions.
+    /// Runs one step, a training step if `training` is true, else an evaluation, waits for it and
+    /// returns its metrics.
     ///
     /// # Errors
-    /// Fails if the device fails.
+    /// Fails if the batch does not fit the model or the device fails.
     pub fn run(trainer: &mut Trainer, batch: &Batch, training: bool) -> Result<Metrics> {
         match training {
             true => trainer.train_batch(batch)?,

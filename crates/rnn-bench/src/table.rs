@@ -1,12 +1,14 @@
 use super::TimedCase;
 use super::measure::Ceilings;
 
-/// Returns the head of the table: the names of its columns.
+/// Returns the head of the table: the names of its columns. It does not end in a line feed, nor
+/// does [`line`].
 pub fn head() -> String {
     format!("{:36} {:>11} {:>9} {:>5} {:>8} {:>5}", "case", "ms", "GFLOP/s", "%", "GB/s", "%")
 }
 
-/// Returns the line of the table for a case; shares are those of the ceilings.
+/// Returns the line of the table for a case: time in milliseconds, and both rates with their shares
+/// of the ceilings in percent. A rate without operations or bytes is shown as `-`.
 pub fn line(line: &TimedCase, ceilings: &Ceilings) -> String {
     let t = &line.timing;
     let flops = match t.flops {

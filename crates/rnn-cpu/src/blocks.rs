@@ -6,8 +6,9 @@ use pulp::{Simd, WithSimd};
 /// Number of columns of a product below which most of a vector would be empty.
 pub const MIN_COLUMNS: usize = 8;
 
-/// Returns the number of rows of a register block, by the number of vector registers and of vectors
-/// per panel: the block's sums, a panel's row and one broadcast element take nearly all registers.
+/// Returns the number of rows of a register block, by the number of vector registers and the number
+/// of vectors per panel, 2 to 5: the block's sums, a panel's row and one broadcast element take
+/// nearly all registers.
 pub const fn rows_of_block(registers: usize, vectors: usize) -> usize {
     match (registers >= 32, vectors) {
         (true, 2) => 12,

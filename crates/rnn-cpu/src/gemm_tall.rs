@@ -94,8 +94,8 @@ impl RowProduct {
         Self { panels, columns, vectors, zeros: vec![0.0; depth] }
     }
 
-    /// Writes the products of the rows `left` with the matrix to the columns `to` of `out`, whose
-    /// rows are theirs.
+    /// Writes the products of the rows `left` with the matrix to the columns `to` of `out`, which
+    /// has as many rows as `left`. The columns must be as many as the matrix has.
     pub fn put(
         &self,
         left: GatheredRows<'_>,

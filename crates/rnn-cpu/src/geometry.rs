@@ -20,7 +20,8 @@ impl GateColumns {
         Self { first: 0, count: stride, stride }
     }
 
-    /// Returns the columns of one of four gates of equal width: the quarter number `gate`.
+    /// Returns the columns of one of four gates of equal width: the quarter number `gate`, from 0
+    /// to 3.
     pub fn gate(self, gate: usize) -> Self {
         let count = self.stride / 4;
         Self { first: gate * count, count, ..self }

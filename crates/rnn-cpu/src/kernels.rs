@@ -43,7 +43,8 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
     }
 }
 
-/// Returns true if the op's fast kernel can skip the output of that index when nobody reads it.
+/// Returns true if the op's fast kernel can skip the output of that index, from 0 on, when nobody
+/// reads it; false if it cannot or the op has no fast kernel.
 pub fn may_omit(op: &dyn Op, output: usize) -> bool {
     entry(op).is_some_and(|entry| entry.may_omit.contains(&output))
 }

@@ -73,7 +73,8 @@ impl Memory {
         self.areas.len()
     }
 
-    /// Frees the areas from the `n`th on, counted from 0.
+    /// Frees the areas from the `n`th on, counted from 0; does nothing if there are no more than
+    /// `n`.
     pub fn truncate(&mut self, n: usize) {
         self.areas.truncate(n);
     }
@@ -81,7 +82,10 @@ impl Memory {
     /// Ensures that an area has at least `len` elements; new ones are zero, the others stay.
     ///
     /// # Errors
-    /// Fails if there is no memory.
+    /// Fails if there is no memory; the area then stays as it was.
+    ///
+    /// # Panics
+    /// Panics if there is no such area.
     pub fn grow(&mut self, area: usize, len: usize) -> io::Result<()> {
         let area = &mut self.areas[area];
         if area.len() < len {
@@ -93,22 +97,35 @@ impl Memory {
     }
 
     /// Returns the elements of a range as their bits.
+    ///
+    /// # Panics
+    /// Panics if there is no such area or range.
     pub fn bits(&self, place: MemoryRange) -> &[u32] {
         &self.areas[place.area][place.offset..place.offset + place.len]
     }
 
     /// Returns the elements of a range as their bits, to be changed.
+    ///
+    /// # Panics
+    /// Panics if there is no such area or range.
     pub fn bits_mut(&mut self, place: MemoryRange) -> &mut [u32] {
         &mut self.areas[place.area][place.offset..place.offset + place.len]
     }
 
     /// Copies the elements of a range to another range of the same length.
+    ///
+    /// # Panics
+    /// Panics if there is no such range, or the two differ in length.
     pub fn copy(&mut self, from: MemoryRange, to: MemoryRange) {
         let elements = self.bits(from).to_vec();
         self.bits_mut(to).copy_from_slice(&elements);
     }
 
-    /// Returns the elements of a range as floats or integers, as `ty` says.
+    /// Returns the elements of a range as floats or integers, as `ty` says; half precision is
+    /// stored as single.
+    ///
+    /// # Panics
+    /// Panics if there is no such range.
     pub fn slice(&self, place: MemoryRange, ty: &TensorType) -> Slice<'_, f32> {
         let bits = self.bits(place);
         match ty.dtype {

@@ -192,7 +192,11 @@ pub fn multiply_transposed<S: Simd, const R: usize, const V: usize>(
     *sums = z;
 }
 
-/// Returns R consecutive rows of a buffer, which begin `stride` floats apart.
+/// Returns R consecutive rows of `stride` floats from the beginning of a buffer; rows beyond its
+/// end are empty.
+///
+/// # Panics
+/// Panics if `stride` is 0.
 #[inline(always)]
 pub fn rows<const R: usize>(data: &[f32], stride: usize) -> [&[f32]; R] {
     let mut rows: [&[f32]; R] = [&[]; R];

@@ -54,7 +54,8 @@ pub enum Threads {
     One,
 }
 
-/// Computes out = A B, or out += A B if `accumulate`. A is m x k, B k x n, out m x n.
+/// Computes out = A B, or out += A B if `accumulate` is true. A is m x k, B is k x n, and out is m
+/// x n; the extents are given in the order m, n, k. If k is 0, the product is zero.
 ///
 /// # Panics
 /// Panics if a slice is shorter than the extents require.

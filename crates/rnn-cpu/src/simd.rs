@@ -51,7 +51,8 @@ pub fn store_whole<S: Simd>(to: &mut [f32], vector: S::f32s) {
     bytemuck::cast_slice_mut(&mut to[..S::F32_LANES])[0] = vector;
 }
 
-/// Stores the first elements of a vector to a slice, as many as the slice has.
+/// Stores the first elements of a vector to a slice, as many as the slice has, which must be at
+/// most those of a vector.
 #[inline(always)]
 pub fn store<S: Simd>(simd: S, to: &mut [f32], vector: S::f32s) {
     if to.len() == S::F32_LANES {

@@ -49,6 +49,9 @@ pub fn flush_each(values: &mut [f32]) {
 }
 
 /// Copies a state or its gradient from `from` to `to`; writes zeros if it is absent.
+///
+/// # Panics
+/// Panics if the two differ in length.
 pub fn copy_or_zero(to: &mut [f32], from: Option<&[f32]>) {
     match from {
         Some(from) => to.copy_from_slice(from),

@@ -59,8 +59,8 @@ static CLEANUPS: Mutex<(usize, Cleanups)> = Mutex::new((0, BTreeMap::new()));
 /// The time that may take: another thread may hold what it needs, as the lock of standard error.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Begins to listen to signals. `judges` says that the command's exit code tells whether its work
-/// succeeded, as those of `train` and `verify` do.
+/// Begins to listen to signals, which from then on make a [`request`]. `judges` is true if the
+/// command's exit code tells whether its work succeeded, as those of `train` and `verify` do.
 ///
 /// # Errors
 /// Fails if the system does not allow a handler.

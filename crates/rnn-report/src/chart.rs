@@ -93,9 +93,9 @@ impl Chart {
         )
     }
 
-    /// Draws filled areas as SVG, each with the number of its colour and its points, with a
-    /// description in words for those who do not see them. The last point of an area is joined to
-    /// its first.
+    /// Draws filled areas as SVG, each given as the number of its colour, from 0 on, and its
+    /// points, the last of which is joined to the first. All points must be finite. `description`
+    /// says in words what the chart shows, for those who do not see it.
     pub fn areas(&self, description: &str, areas: &[(usize, Vec<(f64, f64)>)]) -> Markup {
         self.framed(
             description,

@@ -40,7 +40,8 @@ fn differing(runs: &[Compared]) -> Result<Vec<Differing>> {
 /// a table of the runs and of their different settings for the terminal.
 ///
 /// # Errors
-/// Fails if a run is not finished, or the picture or page cannot be written.
+/// Fails if a run is not finished or cannot be read, `picture` ends in `.html`, the picture or the
+/// page would replace a file of a run, or one of them cannot be written.
 pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<String> {
     let page = picture.with_extension("html");
     ensure!(

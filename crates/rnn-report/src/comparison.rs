@@ -8,8 +8,8 @@ use maud::{Markup, html};
 use rnn::nn::{Figure, Metrics};
 use rnn_run::run::{Compared, Differing};
 
-/// Returns the HTML page that compares runs. `loss` is the name of their loss; accuracy and the
-/// like are shown if there are `classes`.
+/// Returns the HTML page that compares runs, as text. `loss` is the name of their loss; `classes`
+/// is true if accuracy and the like are shown as well, false for the loss alone.
 pub fn comparison(
     title: &str,
     (loss, classes): (&str, bool),

@@ -9,7 +9,8 @@ use rnn_run::measure::{Classes, RunResult};
 use rnn_run::run::RunFolder;
 use std::path::Path;
 
-/// Returns the results of a run as text for the terminal.
+/// Returns the results of a run as text for the terminal: its title and metrics, and for a
+/// classifier a table of its classes, if there are few enough.
 pub fn text(config: &Config, RunResult { results, measured, .. }: &RunResult) -> String {
     let figures = describe(results.evaluated_on, &results.metrics, config.metric_sums());
     let text = format!("{}\n{figures}", config.title());
@@ -22,7 +23,7 @@ pub fn text(config: &Config, RunResult { results, measured, .. }: &RunResult) ->
 /// Writes [`text`] to `report.txt`, and draws `curves.png` and, for two classes, `histogram.png`.
 ///
 /// # Errors
-/// Fails if a file cannot be written.
+/// Fails if a picture cannot be drawn or a file cannot be written.
 pub fn draw(folder: &RunFolder, config: &Config, result: &RunResult) -> Result<()> {
     folder.write_text("report.txt", &text(config, result))?;
     draw_curves(&folder.file("curves.png"), config, &result.history)?;

@@ -25,11 +25,12 @@ use rnn_run::host::Host;
 use rnn_run::rollout::{RolloutOptions, rollout};
 use rnn_run::train::Trained;
 
-/// Prints the results of a run, writes report and pictures into its folder, and marks it as
-/// finished.
+/// Prints the results of a run through `host`, writes report and pictures into its folder, and
+/// marks it as finished. For a run on videos it also continues one of them on `device`, and draws
+/// that.
 ///
 /// # Errors
-/// Fails if the device fails, or a file cannot be written.
+/// Fails if the device fails, or a file cannot be written; the run is then not marked.
 pub fn publish(trained: Trained, device: &dyn Device, host: &dyn Host) -> Result<()> {
     let Trained { folder, config, result, .. } = &trained;
     host.tell(format_args!("{}", text(config, result)));

@@ -95,7 +95,7 @@ impl ShownRollout {
 /// and the errors as curves and as `errors.csv`. Returns a table of the errors for the terminal.
 ///
 /// # Errors
-/// Fails if a file cannot be written.
+/// Fails if a picture cannot be drawn or a file cannot be written.
 pub fn draw_rollout(folder: &RunFolder, rollout: Rollout) -> Result<String> {
     let Rollout { which, side, trained_frames, seen, predicted, truth, errors, .. } = rollout;
     let (track, frames) = (seen.len(), predicted.len());

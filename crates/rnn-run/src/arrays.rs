@@ -143,8 +143,8 @@ impl Arrays {
         }
     }
 
-    /// Returns true if there is an array of this name in an archive or folder; false for a single
-    /// array and for names that a table does not give its arrays.
+    /// Returns true if there is an array of this name in the archive or folder. A table has `x` and
+    /// `x_train`, and with labels also `y` and `y_train`; a file of one array has no name.
     pub fn has(&self, name: &str) -> bool {
         self.names().iter().any(|n| n == name)
     }

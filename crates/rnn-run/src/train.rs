@@ -39,7 +39,7 @@ use std::sync::Arc;
 pub struct TrainOptions {
     /// When checkpoints are taken, how many are kept, and whether an earlier run is replaced.
     pub checkpoints: CheckpointOptions,
-    /// True to time each op of a step and print the times at the end.
+    /// True to measure the time of each op during the training and print the times at the end.
     pub profile: bool,
     /// The ranks that train together, of which this is the first; `None` for one process.
     pub world: Option<Rc<dyn World>>,

@@ -3,7 +3,7 @@
 pub struct Comparison {
     /// The largest `|got - want| / max(max |want|, 1e-3)` over the elements.
     pub error: f64,
-    /// Index of the element with that error.
+    /// Index of the element with that error, row-major from 0 on.
     pub index: usize,
 }
 
@@ -42,7 +42,7 @@ pub fn compare(got: &[f32], want: &[f64], tolerance: f64) -> Result<Comparison, 
 }
 
 /// Returns the error of a value in units in the last place of a normal f32. Below 2^-126, where a
-/// device may flush to zero, the unit is that of 2^-126.
+/// device may flush to zero, the unit is that of 2^-126. NaN in either value gives NaN.
 pub fn units_in_the_last_place(got: f32, want: f64) -> f64 {
     let smallest = f64::from(f32::MIN_POSITIVE);
     let unit = match want.abs() < smallest {

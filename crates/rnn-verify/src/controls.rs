@@ -13,7 +13,8 @@ use std::sync::Arc;
 pub type Control = (&'static str, Result<Measured, NotPassed>);
 
 /// Plants mistakes into the results of a device and into the kernels that it runs, and returns each
-/// with the verdict whether the checker found it.
+/// with the verdict whether the checker found it: [`NotPassed::Failed`] if it did not,
+/// [`NotPassed::Skipped`] if the device cannot run the case, as the CPU device runs no kernels.
 pub fn controls(device: &dyn Device) -> Vec<Control> {
     let mut all = Vec::new();
     for (case, mistakes) in [

@@ -29,18 +29,18 @@ struct Wanted {
 /// Runs a case on a device and compares every output and update with the f64 reference.
 ///
 /// # Errors
-/// [`NotPassed::Failed`] names the tensor that differs; [`NotPassed::Skipped`] if the device's
-/// limits do not allow the case.
+/// Fails with [`NotPassed::Failed`], which names the tensor that differs or the fault of the
+/// device, and with [`NotPassed::Skipped`] if the device's limits do not allow the case.
 pub fn check_kernel(case: &Case, device: &dyn Device) -> Result<Measured, NotPassed> {
     let trial = Trial::new(case)?;
     trial.compare(&trial.run(device)?)
 }
 
-/// Compiles all kernels of a graph on a device, and runs none.
+/// Compiles all kernels of a graph on a device, and runs none; the error measured is 0.
 ///
 /// # Errors
-/// [`NotPassed::Failed`] if the device refuses a kernel; [`NotPassed::Skipped`] if its limits do
-/// not allow the graph.
+/// Fails with [`NotPassed::Failed`] if the device refuses a kernel, and with [`NotPassed::Skipped`]
+/// if its limits do not allow the graph.
 pub fn check_compilation(graph: &Graph, device: &dyn Device) -> Result<Measured, NotPassed> {
     device.compile_kernels(graph)?;
     Ok(Measured { error: 0.0, tolerance: 1.0 })
@@ -189,7 +189,8 @@ impl Trial {
     /// Compares the results of [`Trial::run`] with the reference.
     ///
     /// # Errors
-    /// [`NotPassed::Failed`] names the tensor that differs.
+    /// Fails with [`NotPassed::Failed`], which names the tensor that differs, or says that there
+    /// are none or not as many as the reference has.
     pub fn compare(&self, got: &[HostTensor]) -> Result<Measured, NotPassed> {
         if got.len() != self.want.len() || got.is_empty() {
             let message = format!("{} tensors, the reference has {}", got.len(), self.want.len());
@@ -203,12 +204,13 @@ impl Trial {
         Ok(measured)
     }
 
-    /// Makes sure that NaN and infinities are where the reference has them. With `spreads` they may
-    /// also be elsewhere, as where products meet what lies beside an element, or padding. The rows
-    /// of the case must not repeat.
+    /// Makes sure that NaN and infinities are where the reference has them. If `spreads` is true
+    /// they may also be elsewhere, as where products meet what lies beside an element, or padding;
+    /// if it is false, all other elements must be finite. The rows of the case must not repeat.
     ///
     /// # Errors
-    /// [`NotPassed::Failed`] names the element that differs.
+    /// Fails with [`NotPassed::Failed`], which names the element that differs, or says that the
+    /// number of tensors does.
     pub fn compare_not_finite(&self, got: &[HostTensor], spreads: bool) -> Result<(), NotPassed> {
         if got.len() != self.want.len() {
             return Err(format!("{} tensors, not {}", got.len(), self.want.len()).into());

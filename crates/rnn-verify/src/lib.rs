@@ -44,13 +44,16 @@ pub struct Verification<'a> {
 }
 
 impl<'a> Verification<'a> {
-    /// Begins a verification without checks; `total` is the number of those that the caller will
-    /// add.
+    /// Begins a verification without checks. `total` is the number of those that the caller will
+    /// add by [`Self::check`], for the observer; [`Self::cases`] and [`Self::compilations`] add
+    /// theirs to it.
     pub fn new(total: usize, observe: &'a mut dyn FnMut(Event<'_>)) -> Self {
         Self { report: Report::default(), done: 0, total, observe }
     }
 
-    /// Makes one check and adds its result.
+    /// Makes one check, which `check` carries out, and adds its result under this section, target
+    /// and subject. The observer is told when it begins and when it ends. A check that fails is no
+    /// error of this method.
     pub fn check(
         &mut self,
         section: Section,

@@ -143,7 +143,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds a check and returns it.
+    /// Adds a check with its outcome at the end and returns it.
     pub fn add(
         &mut self,
         section: Section,
@@ -161,7 +161,7 @@ impl Report {
         &self.checks[self.checks.len() - 1]
     }
 
-    /// Returns the numbers of checks that passed, failed and were skipped.
+    /// Returns the numbers of checks that passed, that failed and that were skipped, in this order.
     pub fn counts(&self) -> [usize; 3] {
         self.checks.iter().fold([0; 3], |mut counts, check| {
             counts[match check.outcome {

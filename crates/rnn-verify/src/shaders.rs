@@ -58,14 +58,16 @@ pub fn variants(cases: &[Case]) -> Result<Vec<Variant>, NotPassed> {
 }
 
 impl Variant {
-    /// Returns the name of the entry point with the constants.
+    /// Returns the names of the shader and its entry point, `shader.entry`, with each constant and
+    /// its value behind a blank.
     pub fn name(&self) -> String {
         let constants = self.constants.iter().map(|(name, value)| format!(" {name}={value}"));
         format!("{}.{}{}", self.shader.name(), self.entry, constants.collect::<String>())
     }
 
-    /// Validates the shader and translates it for Vulkan, Metal and DX12. If Khronos's validators
-    /// are installed, they check the translations.
+    /// Validates the shader and translates it for Vulkan, Metal and DX12, and returns the verdict
+    /// of each tool in turn. If Khronos's validators are installed, they check the translations. If
+    /// the shader is not valid, that is the only verdict.
     pub fn check(&self) -> Vec<ShaderCheck> {
         let valid = match self.validate() {
             Ok(valid) => valid,

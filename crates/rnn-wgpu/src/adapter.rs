@@ -21,11 +21,12 @@ pub enum AdapterClass {
 /// Capabilities of an adapter beyond [`Limits`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Features {
-    /// True if kernels can compute in half precision.
+    /// True if kernels can compute in half precision and store it.
     pub f16: bool,
     /// Smallest and largest subgroup size; `None` without subgroup operations.
     pub subgroups: Option<(u32, u32)>,
-    /// Side of the square matrices of its matrix units; see [`Limits::matrix_units`].
+    /// Side of the square matrices of its matrix units; `None` without them. See
+    /// [`Limits::matrix_units`].
     pub matrix_units: Option<u32>,
     /// True if it has timestamps, which profiling needs.
     pub timestamps: bool,
@@ -70,6 +71,7 @@ pub fn adapters() -> Vec<Adapter> {
 
 impl Adapter {
     /// Returns a summary of the kernel variants measured on this adapter, as stored in `folder`.
+    /// Both numbers are 0 if there are none or the file cannot be read.
     pub fn tuned(&self, folder: &Path) -> Tuned {
         tuning::tuned(&self.raw.get_info(), folder)
     }

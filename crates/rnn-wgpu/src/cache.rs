@@ -21,7 +21,8 @@ const MAX_BYTES: u64 = 256 << 20;
 
 impl Cache {
     /// Opens the file of compiled pipelines of an adapter and its driver in `folder`; `None` if the
-    /// device supports no pipeline cache.
+    /// device supports no pipeline cache. A file that is missing or damaged is taken for an empty
+    /// one.
     pub fn open(adapter: &wgpu::Adapter, device: &wgpu::Device, folder: &Path) -> Option<Self> {
         if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;

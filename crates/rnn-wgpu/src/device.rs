@@ -74,7 +74,8 @@ impl WgpuDevice {
     }
 
     /// Opens an adapter like [`Self::open`]; keeps compiled pipelines, where the driver exports
-    /// them, and the fastest kernel variants in `folder` and reads them from there.
+    /// them, and the fastest kernel variants in `folder`, and reads them from there. A folder that
+    /// cannot be read or written is no error: everything is then compiled and measured anew.
     ///
     /// # Errors
     /// Fails if the driver does not open the device.

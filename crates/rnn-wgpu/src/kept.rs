@@ -17,8 +17,8 @@ struct Kept<T> {
 /// Upper bound on a file, far beyond the entries of all kernels.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// Reads the map in the file at `path`; `None` if there is no such file, it is too large, or its
-/// digest does not match.
+/// Reads the map in the file at `path`; `None` if the file cannot be read, is too large or damaged,
+/// or its digest does not match.
 pub fn read<T: Serialize + DeserializeOwned>(path: &Path) -> Option<BTreeMap<String, T>> {
     if fs::metadata(path).ok()?.len() > MAX_FILE_BYTES {
         return None;
@@ -39,12 +39,12 @@ fn of_map<T: Serialize>(map: &BTreeMap<String, T>) -> String {
     digest(&serde_json::to_vec(map).unwrap_or_default())
 }
 
-/// Returns the SHA-256 digest of the bytes as 64 hexadecimal digits.
+/// Returns the SHA-256 digest of the bytes as 64 hexadecimal digits, with small letters.
 pub fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Returns the bytes as hexadecimal digits, two for each.
+/// Returns the bytes as hexadecimal digits, two for each, with small letters.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -56,6 +56,9 @@ impl Memory {
     }
 
     /// Returns the resident tensor of that name: its buffer and type.
+    ///
+    /// # Errors
+    /// Fails with [`DeviceError::Resident`] if no program names it.
     pub fn resident(&self, name: &str) -> Result<&Resident, DeviceError> {
         self.residents.get(name).ok_or_else(|| DeviceError::no_resident(name))
     }

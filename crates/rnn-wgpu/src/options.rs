@@ -4,24 +4,24 @@ use std::time::Duration;
 /// Options of opening a device.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Compiles kernels with naga's bounds checks and loop guards, and zeroes workgroup memory
-    /// before each workgroup: slower, for verification.
+    /// True to compile kernels with naga's bounds checks and loop guards, and to zero workgroup
+    /// memory before each workgroup: slower, for verification. The default is false.
     pub checked: bool,
-    /// Requests only the limits that WebGPU guarantees on every adapter, so that the kernels for
-    /// them can be verified.
+    /// True to request only the limits that WebGPU guarantees on every adapter, so that the kernels
+    /// for them can be verified; false, the default, for all that the adapter has.
     pub minimal: bool,
-    /// Lowers the limit on the loop iterations of a thread, so that the splitting of kernels can be
-    /// verified.
+    /// An upper bound on the limit on the loop iterations of a thread, so that the splitting of
+    /// kernels can be verified; `None`, the default, for the device's own limit.
     pub loop_iterations: Option<u64>,
     /// Test of the matrix units before a program first uses them; without one they are trusted.
     pub prover: Option<Prover>,
     /// Choice among the variants of each kernel.
     pub variants: VariantChoice,
-    /// Opens the device to compile kernels and to run nothing, so that not even its loop limit is
-    /// measured: a driver can compile for a card that is not there.
+    /// True to open the device to compile kernels and to run nothing, so that not even its loop
+    /// limit is measured: a driver can compile for a card that is not there. The default is false.
     pub compile_only: bool,
-    /// Time after which a submission counts as hung; by default ten minutes, or an hour on an
-    /// emulated GPU.
+    /// Time after which a submission counts as hung; `None`, the default, for ten minutes, or an
+    /// hour on an emulated GPU.
     pub patience: Option<Duration>,
 }
 

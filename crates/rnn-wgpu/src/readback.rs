@@ -21,7 +21,8 @@ pub(crate) struct BufferRange {
 }
 
 impl BufferRange {
-    /// Returns a range of `len` four-byte words from word `offset` on.
+    /// Returns the range of `len` four-byte words of `buffer` from word `offset` on. That it lies
+    /// within the buffer is not checked.
     pub fn new(buffer: wgpu::Buffer, offset: usize, len: usize) -> Self {
         Self { buffer, offset: 4 * offset as u64, bytes: 4 * len as u64 }
     }

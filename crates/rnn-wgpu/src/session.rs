@@ -29,7 +29,8 @@ pub(crate) struct GpuSession {
 }
 
 impl GpuSession {
-    /// Opens a session without programs. `proving` trusts matrix units untested.
+    /// Opens a session without programs. `proving` is true for a session that tests matrix units
+    /// and therefore trusts them untested, false for all others.
     pub fn new(gpu: Arc<Gpu>, proving: bool) -> Self {
         Self {
             gpu,

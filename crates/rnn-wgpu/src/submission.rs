@@ -145,7 +145,12 @@ impl Gpu {
         self.conclude(polled.map(|polled| polled.map(drop)))
     }
 
-    /// Turns the result of a poll of the device, or its panic, into a [`DeviceError`].
+    /// Turns the result of a poll of the device, or its panic, into a [`DeviceError`]. A timeout is
+    /// recorded as the device's fault.
+    ///
+    /// # Errors
+    /// Fails with [`DeviceError::Timeout`] if the poll timed out, with [`DeviceError::Lost`] if it
+    /// panicked, and with the error that wgpu returned otherwise.
     pub fn conclude(
         &self,
         polled: thread::Result<Result<(), wgpu::PollError>>,

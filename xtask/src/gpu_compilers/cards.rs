@@ -39,8 +39,8 @@ const LIBRARIES: &str = "/usr/lib/x86_64-linux-gnu";
 const DRIVERS: &str = "/usr/share/vulkan/icd.d";
 
 impl Card {
-    /// Returns the variables under which the driver believes that the card is there: a shim answers
-    /// in place of the kernel, and executes nothing.
+    /// Returns the names and values of the environment variables under which the driver believes
+    /// that the card is there: a shim answers in place of the kernel, and executes nothing.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let (shim, driver, chip) = match self.driver {
             Driver::Radv => ("amdgpu", "radeon", "AMDGPU_GPU_ID"),

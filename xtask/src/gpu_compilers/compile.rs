@@ -10,9 +10,9 @@ use super::figures::Figures;
 use super::hot_loops;
 use crate::chroot::{Chroot, output};
 
-/// The layer's folder in the chroot, and the program's.
+/// Path in the chroot of the folder of the Vulkan layer that writes the figures of kernels.
 pub const LAYER: &str = "/layer";
-/// The program in the chroot.
+/// Path of the program `rnn-gpu` in the chroot.
 pub const PROGRAM: &str = "/kernels/rnn-gpu";
 
 /// Seconds after which a driver counts as hung.
@@ -38,7 +38,8 @@ pub enum Kernels {
 /// Compiles kernels for a card.
 ///
 /// # Errors
-/// If the driver refuses a kernel or ends the program, with what the program said.
+/// Fails if the driver refuses a kernel or ends the program, or this takes too long, with what the
+/// program said.
 pub fn compile(chroot: &Chroot, card: Card, kernels: Kernels) -> Result<Compiled> {
     let folder = format!("kernels/{}-{kernels:?}", card.name.replace(' ', "-"));
     let outside = chroot.empty_folder(&folder)?;

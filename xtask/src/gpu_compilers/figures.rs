@@ -25,12 +25,17 @@ pub struct Figures {
     pub shared: u64,
     /// Instructions.
     pub instructions: u64,
-    /// The loop with the most FFMA; NVIDIA's alone are read.
+    /// The loop with the most FFMA (multiply-add instructions); `None` if there is none, and for
+    /// all cards but NVIDIA's.
     pub hot_loop: Option<HotLoop>,
 }
 
 impl Figures {
-    /// Reads a line that the layer wrote; returns the number of the pipeline too.
+    /// Reads a line that the layer wrote, and returns the number of the pipeline, as text, and the
+    /// figures of the kernel, without its hot loop.
+    ///
+    /// # Errors
+    /// Fails if the line lacks a figure that the driver gives.
     pub fn parse(line: &str, driver: Driver) -> Result<(String, Self)> {
         let mut fields = line.split('\t');
         let (kernel, number) = (fields.next(), fields.next());
@@ -74,8 +79,8 @@ impl Figures {
         self.kernel.split(' ').next().unwrap_or_default()
     }
 
-    /// Returns what is wrong with the kernel on a card that has this much shared memory, where so
-    /// many spills are known.
+    /// Returns what is wrong with the kernel, as a sentence, on a card whose workgroups may have
+    /// `limit` bytes of shared memory, if `known_spills` spills are accepted; `None` if nothing is.
     pub fn fault(&self, limit: u64, known_spills: u64) -> Option<String> {
         let Self { kernel, spills, scratch, shared, .. } = self;
         if *spills > known_spills {

@@ -22,12 +22,16 @@ pub struct Floors {
 }
 
 impl Floors {
-    /// Reads TOML.
+    /// Reads the floors from the text of a TOML file.
+    ///
+    /// # Errors
+    /// Fails if it is not sound TOML, or has an unknown key.
     pub fn parse(text: &str) -> Result<Self> {
         toml::from_str(text).context("the floors of hot loops are damaged")
     }
 
-    /// Returns what of the steps is below its floor, and floors of kernels that are gone.
+    /// Returns a sentence for each kernel of the steps on the card named `card` whose hot loop is
+    /// below its floor, and for each floor of a kernel that is gone; empty if there is none.
     pub fn low(&self, card: &str, kernels: &[Figures]) -> Vec<String> {
         let mut faults = Vec::new();
         for (entry, &floor) in self.floors.get(card).into_iter().flatten() {
@@ -43,7 +47,8 @@ impl Floors {
         faults
     }
 
-    /// Returns what spills or has too much shared memory, where a workgroup may have `limit` bytes.
+    /// Returns a sentence for each kernel that spills more than is known for the card, or has more
+    /// shared memory than the `limit` bytes that a workgroup may have; empty if there is none.
     pub fn exceeding(&self, card: &str, limit: u64, kernels: &[Figures]) -> Vec<String> {
         let known = |k: &Figures| self.spills.get(card).and_then(|of| of.get(k.entry())).copied();
         let faults = kernels.iter().filter_map(|k| k.fault(limit, known(k).unwrap_or_default()));

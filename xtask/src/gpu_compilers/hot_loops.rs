@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a loop consists of.
+/// The numbers of instructions of a loop, in all and by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HotLoop {
-    /// Instructions.
+    /// Number of all instructions.
     pub instructions: usize,
-    /// Those that multiply and add in single precision.
+    /// Number of instructions that multiply and add in single precision.
     pub ffma: usize,
-    /// Loads from memory.
+    /// Number of loads from memory.
     pub global_loads: usize,
-    /// Loads from shared memory.
+    /// Number of loads from shared memory.
     pub shared_loads: usize,
 }
 
@@ -29,7 +29,8 @@ struct Block<'a> {
     next: Vec<usize>,
 }
 
-/// Returns the innermost loop with the most FFMA, if any has one.
+/// Returns the innermost loop of a kernel, given as NVIDIA's assembly, with the most FFMA; `None`
+/// if no loop has one.
 pub fn hottest(assembly: &str) -> Option<HotLoop> {
     let blocks = blocks(assembly);
     let all = innermost(&blocks);

@@ -41,7 +41,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// The arguments in CI.
+    /// Returns the arguments in CI: all cards, and the committed table stays as it is.
     pub const fn ci() -> Self {
         Self { card: None, check: true }
     }
@@ -52,8 +52,13 @@ const JSON: &str = "bench/results/gpu-compilers.json";
 const MARKDOWN: &str = "bench/results/gpu-compilers.md";
 const FLOORS: &str = "bench/results/gpu-compilers-floors.toml";
 
-/// Compiles all kernels for all cards, and prints what is wrong with them. Faults are failures; under
-/// another Mesa than the committed table's, kernels that do not compile alone.
+/// Compiles all kernels for all cards, and prints what is wrong with them. Faults are failures;
+/// under another Mesa than the committed table's, only kernels that do not compile are. If the
+/// machine lacks what this takes, the outcome is skipped.
+///
+/// # Errors
+/// Fails if the packages do not fit each other, the program does not build, or a file cannot be
+/// read or written.
 pub fn run(root: &Path, cargo: &Path, args: &Args) -> Result<Outcome> {
     let chroot = match Chroot::open(root, &PACKAGES) {
         Ok(chroot) => chroot,

@@ -46,13 +46,14 @@ const NOTES: &str = "Listed are the kernels of the training and inference steps 
 type Worst = fn(&[&[u64]], usize) -> u64;
 
 impl Table {
-    /// A table without kernels.
+    /// Returns a table without cards and kernels, for this version of Mesa's package.
     pub fn new(mesa: String) -> Self {
         let columns = COLUMNS.map(str::to_owned).to_vec();
         Self { mesa, compiled: BTreeMap::new(), columns, kernels: BTreeMap::new() }
     }
 
-    /// Adds a card: how many kernels it compiled, and those of the steps.
+    /// Adds a card, or replaces its figures: `compiled` is the number of all kernels that it
+    /// compiled, and `kernels` are those of the steps.
     pub fn add(&mut self, card: &str, compiled: usize, kernels: &[Figures]) {
         self.compiled.insert(card.to_owned(), compiled);
         for kernel in kernels {
@@ -61,12 +62,18 @@ impl Table {
         }
     }
 
-    /// Reads the JSON.
+    /// Reads a table from the JSON that [`Self::json`] returns.
+    ///
+    /// # Errors
+    /// Fails if it is damaged.
     pub fn parse(json: &str) -> Result<Self> {
         serde_json::from_str(json).context("the committed table is damaged")
     }
 
-    /// Returns JSON with a line for each kernel.
+    /// Returns the table as JSON with a line for each kernel.
+    ///
+    /// # Errors
+    /// Fails if a part cannot be written as JSON, which does not happen.
     pub fn json(&self) -> Result<String> {
         let mut lines = Vec::new();
         for (kernel, cards) in &self.kernels {
@@ -82,7 +89,7 @@ impl Table {
         ))
     }
 
-    /// Returns Markdown.
+    /// Returns the table as a page of Markdown, for people.
     pub fn markdown(&self) -> String {
         let mut text = format!("{HEAD}they are of Mesa {}. {NOTES}", self.mesa);
         text += "| card | kernels of the steps | with those of `verify` | that spill |\n\

@@ -51,7 +51,8 @@ impl Workspace {
     /// Reads the packages and their dependencies from the output of `cargo metadata`.
     ///
     /// # Errors
-    /// Fails if the output lacks a part that is expected.
+    /// Fails if the output lacks a part that is expected, such as the name or the dependencies of a
+    /// package.
     pub fn from_metadata(metadata: &Value) -> Result<Self> {
         let root = text(metadata, "workspace_root")?;
         let packages = list(metadata, "packages")?;

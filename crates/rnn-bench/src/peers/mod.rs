@@ -130,7 +130,7 @@ pub struct PeerOptions<'a> {
     pub scripts: &'a Path,
     /// True if burn is a peer.
     pub burn: bool,
-    /// Text that the names of the steps contain.
+    /// Text that the names of the steps contain; empty for all steps.
     pub wanted: &'a str,
     /// True for smaller steps.
     pub quick: bool,
@@ -145,8 +145,9 @@ pub struct PeerOptions<'a> {
 /// can be made in parts.
 ///
 /// # Errors
-/// Fails if there is no script or no Python, a result of rnn-gpu is wrong, the device fails, or a
-/// file cannot be written. A peer that fails is a line of the table.
+/// Fails if there is no script or no Python, no step has the wanted name, a result of rnn-gpu is
+/// wrong, the device fails, or a file cannot be read or written. A peer that fails is a line of the
+/// table.
 pub fn compare(device: &dyn Device, options: PeerOptions<'_>) -> Result<()> {
     let PeerOptions { scripts, burn, wanted, quick, out, host } = options;
     let info = device.info();

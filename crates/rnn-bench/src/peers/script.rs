@@ -41,11 +41,13 @@ pub struct Script {
 type Variants = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
 impl Script {
-    /// Returns the scripts in a folder whose peers are installed, and burn if it is wanted and can
-    /// be compiled. The host is told of those left out.
+    /// Returns the scripts in a folder whose peers are installed, and burn if `burn` is true and it
+    /// can be compiled. `gpu` is true if the peers may use GPUs, false to hide these from them. The
+    /// host is told of those left out.
     ///
     /// # Errors
-    /// Fails if there is no script, no Python, or no peer is installed.
+    /// Fails if the folder cannot be read, or there is no script, no Python, or no peer is
+    /// installed.
     pub fn all(folder: &Path, gpu: bool, burn: bool, host: &dyn Host) -> Result<Vec<Self>> {
         let entries = fs::read_dir(folder)
             .with_context(|| format!("cannot read the peers' scripts in {}", folder.display()))?;
@@ -102,7 +104,8 @@ impl Script {
         }
     }
 
-    /// Returns the variants of an experiment that the peer can time.
+    /// Returns the names of the variants of an experiment that the peer can time, in training if
+    /// `training` is true, else in inference; empty if it can time none.
     pub fn variants(&self, experiment: &str, training: bool) -> Vec<String> {
         let mode = if training { "training" } else { "inference" };
         let modes = self.variants.get(experiment);

@@ -46,7 +46,7 @@ pub struct ScanOfProducer<R> {
     /// The recurrent layer.
     pub scan: R,
     producer: Arc<dyn Op>,
-    /// Number of the producer's inputs, which is the input index of U.
+    /// Number of the producer's inputs, which is the input index of U, from 0 on.
     pub inputs: usize,
 }
 

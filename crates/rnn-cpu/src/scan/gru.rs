@@ -25,8 +25,8 @@ fn forward_of_producer(op: &ScanOfProducer<Gru>, io: &mut Io<'_, f32>) {
     scan(&op.scan, op.input_projection(io), op.inputs, io);
 }
 
-/// Runs all steps of a GRU on the operands in `io`. `x` is the source of its first input; `matrix`
-/// is the input index of U, which follows the inputs of x.
+/// Runs all steps of a GRU on the operands in `io` and writes its outputs. `x` is the source of its
+/// first input; `matrix` is the input index of U, which follows the inputs of x.
 pub fn scan<'a>(op: &Gru, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a, f32>) {
     let &[steps, batch, units] = io.signature.outputs[0].dims() else { return };
     let width = GATES * units;

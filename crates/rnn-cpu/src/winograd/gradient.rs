@@ -13,7 +13,8 @@ use rayon::prelude::*;
 const SUMS: usize = 16;
 
 /// Returns the gradient of the taps, `[9, channels, filters]`, of a 3 x 3 convolution of x
-/// `[pixels, channels]` to y `[pixels, filters]`, from the gradient dy of y.
+/// `[pixels, channels]` to y `[pixels, filters]`, from the gradient dy of y. Taps are in row-major
+/// order.
 pub fn gradient(
     tiling: Tiling,
     (x, channels): (&[f32], usize),

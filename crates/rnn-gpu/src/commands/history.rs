@@ -17,7 +17,8 @@ pub struct HistoryArgs {
 /// Prints the figures of each epoch of a run as JSON, as `history.json` has them.
 ///
 /// # Errors
-/// If the folder holds no run, or its history or all of its checkpoints are damaged.
+/// Fails if the folder holds no run or an imported model, or its history or all of its checkpoints
+/// are damaged.
 pub fn run(HistoryArgs { run }: &HistoryArgs) -> Result<()> {
     let history = match Holds::of(run) {
         Ok(Holds::Unfinished) => Store::of(run).newest(&Process)?.state.progress.history,

@@ -51,12 +51,16 @@ pub enum Command {
 }
 
 impl Command {
-    /// Returns true for the commands whose exit code tells whether their work succeeded.
+    /// Returns true for `train` and `verify`, whose exit code tells whether their work succeeded;
+    /// false for all other commands.
     pub fn judges(&self) -> bool {
         matches!(self, Self::Train(_) | Self::Verify(_))
     }
 
     /// Runs the command with its arguments, which may print results and write files.
+    ///
+    /// # Errors
+    /// Fails with the error of the command.
     pub fn run(self) -> Result<()> {
         match self {
             Self::Devices => {

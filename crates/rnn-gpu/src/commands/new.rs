@@ -18,7 +18,7 @@ pub struct NewArgs {
 /// Writes an example of a `model.toml`, or of a `fit.toml` if `path` has that name.
 ///
 /// # Errors
-/// Fails if there is a file already, or it cannot be written.
+/// Fails if the path does not end in `.toml`, there is a file already, or it cannot be written.
 pub fn run(NewArgs { path }: &NewArgs) -> Result<()> {
     ensure!(
         path.extension().is_some_and(|e| e == "toml"),

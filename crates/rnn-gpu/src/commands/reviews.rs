@@ -53,7 +53,7 @@ impl TextArgs {
 /// Downloads a file to `path`, with a progress bar.
 ///
 /// # Errors
-/// Fails if it cannot be downloaded.
+/// Fails if it cannot be downloaded, has other contents than expected, or cannot be written.
 pub fn download(file: &Download, path: &Path) -> Result<()> {
     eprintln!("downloading {} to {}", file.url, path.display());
     let bar = ProgressBar::new(file.bytes);

@@ -27,6 +27,10 @@ pub struct RolloutArgs {
 
 /// Continues a video of a run from the model's own predictions, and draws them into the folder of
 /// the run.
+///
+/// # Errors
+/// Fails if the run is of another experiment or cannot be read, there is no such video, the numbers
+/// of frames are out of range, the device fails, or a file cannot be written.
 pub fn run(args: &RolloutArgs) -> Result<()> {
     let (device, why) = open_device(&args.device)?;
     println!("device: {}: {why}", device.info());

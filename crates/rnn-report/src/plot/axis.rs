@@ -18,7 +18,8 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// Returns an axis with about `count` ticks, at round values at least `min_step` apart.
+    /// Returns an axis over `range`, which must not be empty, with about `count` ticks, at least
+    /// one, at round values at least `min_step` apart; 0 as `min_step` sets no limit.
     pub fn new(label: impl Into<String>, range: Range<f64>, count: usize, min_step: f64) -> Self {
         let step = round_up((range.end - range.start) / count as f64).max(min_step);
         let first = (range.start / step - 1e-9).ceil() as i64;
@@ -32,8 +33,8 @@ impl Axis {
         }
     }
 
-    /// Returns an axis of categories: places of width 1 from 0 on, each with its name below its
-    /// middle.
+    /// Returns an axis of categories without a label: places of width 1 from 0 on, each with its
+    /// name below its middle.
     pub fn named(names: Vec<String>) -> Self {
         let ticks = (0..names.len()).map(|i| i as f64 + 0.5).collect();
         Self {
@@ -50,7 +51,8 @@ impl Axis {
         Self::counted("epoch", epochs)
     }
 
-    /// Returns an axis for `count` points, ticked at whole numbers from 1 on.
+    /// Returns an axis for `count` points, ticked at whole numbers from 1 on, at most about 12 of
+    /// them; for no points it is that of one.
     pub fn counted(label: impl Into<String>, count: usize) -> Self {
         const MOST_TICKS: usize = 12;
         let step = [1, 5, 10, 20, 50, 100, 200, 500]
@@ -71,7 +73,8 @@ impl Axis {
 }
 
 impl Axis {
-    /// Returns the label of a tick at the value `at`.
+    /// Returns the label of a tick at the value `at`: the name of the category there, or else the
+    /// number with as many decimals as the distance of ticks needs.
     pub fn tick(&self, at: f64) -> String {
         match self.names.get(at as usize) {
             Some(name) => name.clone(),

@@ -10,17 +10,19 @@ use std::path::Path;
 pub struct Bars {
     /// Heading of the panel.
     pub caption: &'static str,
-    /// The groups: a name, and the height of the bar of each series that has one.
+    /// The groups: a name, and the height of the bar of each series, in the order of the series;
+    /// `None` for a series without a bar.
     pub groups: Vec<(String, Vec<Option<f64>>)>,
 }
 
 /// The fraction of the room of a group that its bars take.
 const FILLED: f64 = 0.8;
 
-/// Draws bars to a PNG file, with a line at 1, of which the heights are multiples.
+/// Draws bars to a PNG file, in a panel for each of `panels`, with a line at 1, of which the
+/// heights are multiples. `label` is that of the vertical axis, `names` are those of the series.
 ///
 /// # Errors
-/// Fails if the file cannot be written.
+/// Fails if the picture cannot be drawn or the file cannot be written.
 pub fn bars(
     path: &Path,
     title: &str,

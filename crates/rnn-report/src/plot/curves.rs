@@ -17,11 +17,12 @@ pub struct Series {
     pub epochs: Vec<Metrics>,
 }
 
-/// Draws the curves of a loss with the name `loss`, and those of the accuracy if there are
-/// `classes`, to a PNG file. Values that are not finite, as of a run that diverged, are left out.
+/// Draws the curves of a loss with the name `loss` over the epochs, and those of the accuracy if
+/// `classes` is true, to a PNG file. Values that are not finite, as of a run that diverged, are
+/// left out.
 ///
 /// # Errors
-/// Fails if the file cannot be written.
+/// Fails if the picture cannot be drawn or the file cannot be written.
 pub fn curves(
     path: &Path,
     title: &str,

@@ -6,10 +6,11 @@ use plotters::prelude::*;
 use rnn_run::frame_error::FrameError;
 use std::path::Path;
 
-/// Draws the errors of predicted frames, in order, to a PNG file.
+/// Draws the errors of predicted frames, in order from the first predicted one on, to a PNG file,
+/// with a panel for each of the three measures.
 ///
 /// # Errors
-/// Fails if the file cannot be written.
+/// Fails if the picture cannot be drawn or the file cannot be written.
 pub fn error_curves(path: &Path, title: &str, errors: &[FrameError]) -> Result<()> {
     let panels = vec![
         panel("Binary cross-entropy", "BCE", errors, |e| e.bce),

@@ -12,11 +12,12 @@ pub struct LinePanel {
     pub series: Vec<Vec<(f64, f64)>>,
 }
 
-/// Draws curves to a PNG file, a panel each. All axes begin at zero, so that what is proportional
-/// is a straight line through the corner.
+/// Draws curves to a PNG file, a panel each. `names` are those of the series, in the order in which
+/// every panel has them. All axes begin at zero, so that what is proportional is a straight line
+/// through the corner.
 ///
 /// # Errors
-/// Fails if the file cannot be written.
+/// Fails if the picture cannot be drawn or the file cannot be written.
 pub fn lines(path: &Path, title: &str, names: &[&str], panels: &[LinePanel]) -> Result<()> {
     let legend: Vec<_> = names.iter().enumerate().map(|(i, &name)| (name, Style::of(i))).collect();
     canvas::save(path, title, &legend, panels.iter().map(panel).collect())

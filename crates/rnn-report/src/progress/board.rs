@@ -13,11 +13,12 @@ pub struct Board {
 }
 
 impl Board {
-    /// Creates new files in a folder. For a training that is resumed, `done` are the steps and
-    /// epochs already done; what older files hold beyond them is removed.
+    /// Creates new files in the subfolders `train` and `validation` of `folder`, which are created
+    /// if need be. For a training that is resumed, `done` are the steps and epochs already done;
+    /// what older files hold beyond them is removed. With `None` older files stay as they are.
     ///
     /// # Errors
-    /// Fails if a file cannot be written.
+    /// Fails if a file or folder cannot be read or written.
     pub fn create(folder: &Path, done: Option<[usize; 2]>) -> io::Result<Self> {
         let file = |name| {
             let folder = folder.join(name);
@@ -33,8 +34,8 @@ impl Board {
         Ok(Self { train: file("train")?, validation: file("validation")? })
     }
 
-    /// Writes an event of the training, of which `figures` have been updated; `fresh` says that
-    /// they have a new point.
+    /// Writes an event of the training, of which `figures` have been updated. `fresh` is true if
+    /// they have a new point of the training's curve, which only then is written.
     ///
     /// # Errors
     /// Fails if a file cannot be written, as on a full disk.

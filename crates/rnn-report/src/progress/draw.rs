@@ -27,7 +27,8 @@ pub struct Clock {
     pub rate: f64,
 }
 
-/// Draws the whole screen into `frame`. `ending` is true if the training was asked to stop.
+/// Draws the whole screen into `frame`. `ending` is true if the training was asked to stop, which
+/// the screen then says.
 pub fn draw(frame: &mut Frame<'_>, figures: &TrainingFigures, clock: Clock, ending: bool) {
     let rows = [
         Constraint::Length(1),

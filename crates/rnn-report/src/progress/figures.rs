@@ -28,7 +28,7 @@ pub struct TrainingFigures {
     pub epoch: usize,
     /// Steps of the current epoch that are done.
     pub step: usize,
-    /// Mean metrics of the current epoch, as far as they have arrived.
+    /// Mean metrics of the current epoch, as far as they have arrived; all 0 before the first have.
     pub latest: Metrics,
     /// Mean metrics of the training, a point for each group of steps.
     pub training: Vec<Point>,
@@ -154,7 +154,8 @@ impl TrainingFigures {
         self.training.push(point);
     }
 
-    /// Returns the number of training steps of an epoch.
+    /// Returns the number of training steps of an epoch, of which the last may have fewer examples;
+    /// a batch size of 0 acts as 1.
     pub fn steps(&self) -> usize {
         self.examples[0].div_ceil(self.batch_size.max(1))
     }
@@ -169,14 +170,16 @@ impl TrainingFigures {
         self.started.elapsed()
     }
 
-    /// Returns the number of training examples per second in the current epoch.
+    /// Returns the number of training examples per second in the current epoch, of those that were
+    /// watched; 0 before the first step.
     pub fn rate(&self) -> f64 {
         let before = self.origin.filter(|_| self.logs.is_empty()).map_or(0, |(_, before)| before);
         let done = self.done().saturating_sub(before);
         done as f64 / self.epoch_started.elapsed().as_secs_f64().max(1e-9)
     }
 
-    /// Returns the estimated time to the end of the training.
+    /// Returns the estimated time to the end of the training. It is measured by the time that the
+    /// examples watched so far took.
     pub fn left(&self) -> Duration {
         let behind = self.behind(self.done());
         let watched = behind - self.origin.map_or(behind, |(origin, _)| origin);

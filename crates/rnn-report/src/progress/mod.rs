@@ -25,11 +25,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The choice of displays of a training: lines, screen and TensorBoard curves.
 #[derive(Clone, Debug, Default)]
 pub struct WatchOptions {
-    /// True to show live curves on the whole terminal; if standard output is none, lines are shown.
+    /// True to show live curves on the whole terminal, though lines if standard output is no
+    /// terminal; false to show lines.
     pub tui: bool,
-    /// The folder of TensorBoard curves, if they are written: `Some(None)` for the folder
-    /// `tensorboard` of the run, `Some(Some(folder))` for a subfolder of that folder with the name
-    /// of the run.
+    /// The folder of TensorBoard curves: `None` to write none, unless a resumed training has some;
+    /// `Some(None)` for the folder `tensorboard` of the run; `Some(Some(folder))` for a subfolder
+    /// of that folder with the name of the run.
     pub tensorboard: Option<Option<PathBuf>>,
 }
 

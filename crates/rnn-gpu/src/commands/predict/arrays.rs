@@ -27,7 +27,8 @@ pub struct ArrayInput {
 /// Predicts for every example of `input` and writes the outputs to `output`, with a progress bar.
 ///
 /// # Errors
-/// Fails if the model or the arrays cannot be read, do not fit together, or the device fails.
+/// Fails if the model or the arrays cannot be read, do not fit together, an output cannot be
+/// written, or the device fails.
 pub fn predict(
     model: &Path,
     args: &ArrayInput,
