@@ -3,7 +3,7 @@ use std::error::Error;
 use std::fmt::Debug;
 
 /// An array of examples along the leading axis, stored in memory or in a file, or computed on the
-/// fly: only the requested examples need to be in memory.
+/// fly: only the requested examples need to be in memory. Several threads may read at once.
 pub trait Examples: Debug + Send + Sync {
     /// Returns the extents, with the number of examples first.
     fn shape(&self) -> &Shape;

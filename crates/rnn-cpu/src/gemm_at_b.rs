@@ -54,9 +54,9 @@ impl Rows for Plain<'_> {
     }
 }
 
-/// Computes out = A^T B, `[columns of A, n]`, and optionally the sums of B's columns, `[n]`, where
-/// B is `[.., n]`. Parts of the rows are summed in parallel, then the parts in order, so that the
-/// bits do not depend on the threads.
+/// Computes out = A^T B, `[columns of A, n]`, where B is `[.., n]`, and if `sums` is given also the
+/// sums of B's columns, `[n]`, in place of what was there. Parts of the rows are summed in
+/// parallel, then the parts in order, so that the bits do not depend on the threads.
 pub fn sum_outer_products(
     a: &impl Rows,
     (b, n): (&[f32], usize),

@@ -21,11 +21,11 @@ pub(crate) struct Recurrence<'a> {
     pub gates: usize,
     /// Columns of U, including those of other gates.
     pub columns: usize,
-    /// Dropout factors `[gates, batch, hidden]`.
+    /// Dropout factors of h, `[gates, batch, hidden]`; `None` without dropout.
     pub dropout: Option<&'a [f32]>,
     /// Batch size.
     pub batch: usize,
-    /// Mask `[steps, batch]`.
+    /// Mask `[steps, batch]`, 0 where a row is masked at a step; `None` if none is.
     pub mask: Option<&'a [u32]>,
 }
 

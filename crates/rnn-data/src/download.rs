@@ -26,7 +26,7 @@ pub struct Download {
 /// The reason why a file could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// No connection, or the server refused or fell silent.
+    /// There was no connection, or the server refused or fell silent.
     #[error("cannot download {url}")]
     Network {
         /// The address.
@@ -44,7 +44,7 @@ pub enum DownloadError {
         /// The cause.
         source: io::Error,
     },
-    /// The content is another.
+    /// The file that arrived has other contents, and was deleted.
     #[error("{url} is not the file that was expected: {problem}; it was deleted")]
     Content {
         /// The address.
@@ -52,7 +52,7 @@ pub enum DownloadError {
         /// The difference.
         problem: String,
     },
-    /// The disk.
+    /// A file could not be written.
     #[error("cannot write {}", path.display())]
     Disk {
         /// The file.

@@ -16,7 +16,8 @@ pub struct Limits {
     pub max_storage_buffers: u32,
     /// Maximum size of one binding, in bytes.
     pub max_binding_bytes: u64,
-    /// True if kernels can store tensors of half precision (`shader-f16`).
+    /// True if kernels can store tensors of half precision (`shader-f16`); false refuses graphs
+    /// with such tensors.
     pub half: bool,
     /// Side of the square half-precision matrices that the device's matrix units multiply in one
     /// instruction, with single-precision sums; `None` without matrix units.
@@ -70,7 +71,7 @@ pub struct DeviceInfo {
     pub name: String,
     /// Vulkan, Metal, DX12, or the instruction set for a CPU.
     pub backend: String,
-    /// Driver name and version; empty where unknown.
+    /// Driver name and version; empty where unknown, as for the CPU.
     pub driver: String,
     /// The class of hardware.
     pub kind: DeviceKind,
@@ -156,7 +157,8 @@ pub enum DeviceError {
     },
 }
 
-/// Handle to a program that was built in a [`Session`]; valid for that session alone.
+/// Handle to a program that was built in a [`Session`], its number from 0 on; valid for that
+/// session alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Program(pub usize);
 
@@ -171,7 +173,8 @@ pub struct Planned {
     pub recording: Recording,
 }
 
-/// Handle to a read of a resident that is in flight; see [`Session::start_read`].
+/// Handle to a read of a resident that is in flight, which yields its tensor once; see
+/// [`Session::start_read`]. It is valid for the session that started the read alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub u64);
 

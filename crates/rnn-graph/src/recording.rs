@@ -45,7 +45,8 @@ pub struct Dispatch {
     pub params: Option<(u32, Vec<u8>)>,
     /// Number of workgroups along x, y and z.
     pub grid: [u32; 3],
-    /// Upper bound on the loop iterations of one thread; see [`Launch::iterations`].
+    /// Upper bound on the loop iterations of one thread; `None` if the kernel has no loop. See
+    /// [`Launch::iterations`].
     pub iterations: Option<u64>,
     /// Variants of the launch that compute the same bits.
     pub variants: Vec<LaunchVariant>,

@@ -227,11 +227,12 @@ impl<F: Real> Values<F> {
     }
 }
 
-/// Evaluates every node of the graph by its reference definition, in the precision `F`.
+/// Evaluates every node of the graph by its reference definition, in the precision `F`, and returns
+/// the values of all tensors that are no views, by their ids.
 ///
-/// `given` holds the values of inputs and residents; residents that are not given start at zero.
-/// Tensors of half precision are rounded when they are stored. Returns the values of all tensors
-/// that are no views.
+/// `given` holds the values of inputs and residents, as many as each has elements. Residents that
+/// are not given start at zero, inputs that are not given hold NaN or the largest integer. Tensors
+/// of half precision are rounded when they are stored.
 pub fn evaluate<F: Real>(
     graph: &Graph,
     given: HashMap<TensorId, Values<F>>,

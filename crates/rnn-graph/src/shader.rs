@@ -36,7 +36,8 @@ pub struct EntryPoint {
     pub storage: Vec<StorageBinding>,
     /// Layout of its uniform `params`; `None` if it uses none.
     pub params: Option<ParamBlock>,
-    /// True if it, or a function that it calls, has a loop.
+    /// True if it, or a function that it calls, has a loop; a launch must then bound its
+    /// iterations.
     pub loops: bool,
 }
 

@@ -32,7 +32,8 @@ pub struct CallbackState {
     /// Numbers by name.
     #[serde(with = "crate::json_float::map")]
     pub numbers: BTreeMap<String, f64>,
-    /// Weights in the order of [`Model::parameters`](crate::Model::parameters).
+    /// Weights in the order of [`Model::parameters`](crate::Model::parameters); `None` if the
+    /// callback keeps none.
     #[serde(skip)]
     pub weights: Option<Vec<f32>>,
 }

@@ -5,8 +5,8 @@ use rnn_core::{Shape, TensorError};
 use rnn_formats::onnx::TooLarge;
 use rnn_graph::{DeviceError, GraphError};
 
-/// The error of a layer that cannot take the inputs that it is called on. Shapes are without the
-/// batch axis.
+/// The error of a layer that cannot take the inputs that it is called on. Its text names the layer,
+/// what it takes, and the shapes that it got, without the batch axis.
 #[derive(Debug, thiserror::Error)]
 #[error("{layer} takes {expected}, got {found} (without the batch axis)")]
 pub struct LayerError {

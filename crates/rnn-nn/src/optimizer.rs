@@ -72,11 +72,13 @@ pub enum Clip {
     /// Nothing.
     #[default]
     Off,
-    /// Each element is kept within plus and minus this: `clipvalue`.
+    /// Each element is kept within plus and minus this number, above 0: `clipvalue`.
     Value(f32),
-    /// The gradient of each weight is scaled down to this norm: `clipnorm`.
+    /// The gradient of each weight that has a larger norm is scaled down to this one, above 0:
+    /// `clipnorm`.
     Norm(f32),
-    /// All gradients together are scaled down to this norm: `global_clipnorm`.
+    /// All gradients together are scaled down to this norm, above 0, if theirs is larger:
+    /// `global_clipnorm`.
     GlobalNorm(f32),
 }
 
@@ -114,8 +116,8 @@ impl<R: Into<Rule>> From<R> for Optimizer {
 }
 
 impl Optimizer {
-    /// Creates an optimizer of this rule with a constant learning rate, without weight decay and
-    /// clipping.
+    /// Creates an optimizer of this rule with a constant learning rate, above 0, without weight
+    /// decay and clipping.
     pub fn new(rule: impl Into<Rule>, learning_rate: f64) -> Self {
         let learning_rate = Schedule::Constant(learning_rate);
         Self { rule: rule.into(), learning_rate, weight_decay: 0.0, clip: Clip::Off }

@@ -57,7 +57,7 @@ fn rearrange<F: Real>(io: &mut Io<'_, F>, source: impl Fn(usize) -> usize) {
 }
 
 /// Swaps the two leading axes: batch-major to time-major and back, or a matrix to its transpose.
-/// Input: `[A, B, ..]`. Output: `[B, A, ..]`.
+/// Input: `[A, B, ..]`, of any element type. Output: `[B, A, ..]`.
 #[derive(Clone, Debug)]
 pub struct TransposeLeading;
 
@@ -170,7 +170,7 @@ impl Op for ReverseLeading {
 /// gradient of a view. Input: any shape. Output: `full`.
 #[derive(Clone, Debug)]
 pub struct Pad {
-    /// Index of the first element that is copied from the input.
+    /// Index in the output of the input's first element, row-major from 0 on.
     pub offset: usize,
     /// Shape of the output.
     pub full: Shape,
@@ -222,7 +222,7 @@ impl Op for Pad {
 }
 
 /// w = x for a tensor w that stays on the device. Input: x of any shape. Update: w, with as many
-/// elements. No outputs.
+/// elements of the same type. No outputs.
 #[derive(Clone, Debug)]
 pub struct Assign;
 

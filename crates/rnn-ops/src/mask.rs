@@ -25,7 +25,7 @@ fn launch(entry: &'static str, count: usize, width: usize) -> Result<Launch, OpE
 /// `[..]` (`mask_zero` of keras/src/layers/core/embedding.py).
 #[derive(Clone, Debug)]
 pub struct StepMask {
-    /// The padding value.
+    /// The padding value; for tokens it is rounded towards zero.
     pub padding: f32,
 }
 

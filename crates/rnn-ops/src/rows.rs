@@ -77,8 +77,9 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Returns an operand with all [`Rows::count`] rows, repeated from the distinct rows in `few`.
-    /// An operand without a row axis is returned unchanged.
+    /// Returns an operand with all [`Rows::count`] rows, repeated in order from the distinct rows
+    /// in `few`. With `None` as `axis`, as for an operand that all rows share, it is returned
+    /// unchanged.
     pub fn grow(&self, axis: Option<RowAxis>, few: &HostTensor) -> HostTensor {
         let Some(axis) = axis else { return few.clone() };
         let distinct = axis.rows(few.shape()).max(1);
@@ -91,7 +92,8 @@ impl Rows {
         grown.unwrap_or_else(|_| few.clone())
     }
 
-    /// Returns the shape that [`Rows::grow`] gives to an operand of shape `few`.
+    /// Returns the shape that [`Rows::grow`] gives to an operand of shape `few`; with `None` as
+    /// `axis`, as for an operand that all rows share, `few` itself.
     pub fn shape(&self, axis: Option<RowAxis>, few: &Shape) -> Shape {
         axis.map_or_else(|| few.clone(), |axis| axis.shape(few, self.count))
     }

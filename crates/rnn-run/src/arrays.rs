@@ -73,10 +73,10 @@ impl Arrays {
     }
 
     /// Opens arrays to predict for, as [`Arrays::open`] does; of a table only the columns that `of`
-    /// calls features, or all without `of`.
+    /// calls features, or all of them if it is `None`.
     ///
     /// # Errors
-    /// Fails as [`Arrays::open`], and if a column is missing.
+    /// Fails as [`Arrays::open`], and if a column is missing or a cell is no number.
     pub fn features(path: &Path, stream: bool, of: Option<&Columns>) -> Result<Self> {
         Self::open_columns(path, stream, of, |table| match of {
             Some(of) => Ok((table.features(of)?, None)),
@@ -84,11 +84,12 @@ impl Arrays {
         })
     }
 
-    /// Opens examples with their labels. Of a table, `of` says which columns are which.
+    /// Opens examples with their labels, as [`Arrays::open`] does. Of a table, `of` says which
+    /// columns are which.
     ///
     /// # Errors
-    /// Fails as [`Arrays::open`], if the file is a single array, or if it is a table and `of` is
-    /// `None`.
+    /// Fails as [`Arrays::features`], if the file is a single array, or if it is a table and `of`
+    /// is `None` ([`RunError::NoTarget`]).
     pub fn labelled(path: &Path, stream: bool, of: Option<&Columns>) -> Result<Self> {
         let arrays = Self::open_columns(path, stream, of, |table| match of {
             Some(of) => Ok((table.features(of)?, Some(table.targets(of)?))),

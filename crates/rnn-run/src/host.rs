@@ -56,7 +56,7 @@ pub trait Host: fmt::Debug + Send + Sync {
     }
 }
 
-/// Returns a function that hands lines of the library to [`Host::warn`].
+/// Returns a function that hands each line of the library to [`Host::warn`] of `host`.
 pub fn warnings(host: &Arc<dyn Host>) -> Tell {
     let host = host.clone();
     Arc::new(move |line| host.warn(format_args!("{line}")))

@@ -228,7 +228,11 @@ impl std::fmt::Debug for WgpuDevice {
 pub(crate) mod tests {
     use super::*;
 
-    /// Opens the best adapter; without one the running test is skipped.
+    /// Opens the best adapter and returns its device; `None` if there is no adapter, and the
+    /// running test is skipped.
+    ///
+    /// # Panics
+    /// Panics if the driver does not open the device.
     pub fn open() -> Option<Arc<Gpu>> {
         let Some(adapter) = crate::adapters().into_iter().next() else {
             rnn_testing::skip_without_adapter();

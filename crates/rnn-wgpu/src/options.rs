@@ -13,7 +13,8 @@ pub struct Options {
     /// An upper bound on the limit on the loop iterations of a thread, so that the splitting of
     /// kernels can be verified; `None`, the default, for the device's own limit.
     pub loop_iterations: Option<u64>,
-    /// Test of the matrix units before a program first uses them; without one they are trusted.
+    /// Test of the matrix units before a program first uses them; with `None`, the default, they
+    /// are trusted.
     pub prover: Option<Prover>,
     /// Choice among the variants of each kernel.
     pub variants: VariantChoice,

@@ -44,7 +44,7 @@ pub struct Contribution {
     pub start: usize,
     /// Offset after its last byte in the text.
     pub end: usize,
-    /// True if it is in the vocabulary; all other words are one word to the model.
+    /// True if it is in the vocabulary; false for all other words, which are one word to the model.
     pub known: bool,
     /// Its contribution to the log-odds of a positive text, as [`Trainer::attribute_batch`] defines
     /// it; `None` for a word that was cut off because the text is longer than the model's input.

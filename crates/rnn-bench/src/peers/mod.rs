@@ -128,11 +128,11 @@ impl Comparison {
 pub struct PeerOptions<'a> {
     /// Folder of the peers' scripts.
     pub scripts: &'a Path,
-    /// True if burn is a peer.
+    /// True if burn is a peer, which takes cargo minutes to compile; false to leave it out.
     pub burn: bool,
     /// Text that the names of the steps contain; empty for all steps.
     pub wanted: &'a str,
-    /// True for smaller steps.
+    /// True for smaller steps, false for those of the tutorial.
     pub quick: bool,
     /// Folder for the results.
     pub out: &'a Path,

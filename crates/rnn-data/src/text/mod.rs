@@ -27,9 +27,9 @@ const MAX_TEXT: u64 = 16 << 20;
 /// The names of the columns of a file of reviews: that of the texts and that of the labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
-    /// Name of the column of texts; by default `text`, `review` or `sentence`.
+    /// Name of the column of texts; `None`, the default, for `text`, `review` or `sentence`.
     pub text: Option<String>,
-    /// Name of the column of labels; by default `label`, `sentiment` or `class`.
+    /// Name of the column of labels; `None`, the default, for `label`, `sentiment` or `class`.
     pub label: Option<String>,
 }
 
@@ -143,12 +143,15 @@ pub fn recognized(path: &Path) -> bool {
     path.is_dir() || table::Format::of(path).is_some()
 }
 
-/// Reads reviews in a fixed order. If the source does not separate training from test reviews,
-/// `seed` decides which fifth is for testing. Without a vocabulary one is made of the words of the
-/// training reviews. Texts are held in memory one at a time, the reviews as ranks.
+/// Reads reviews from a folder or a file ([`recognized`]) in a fixed order; `columns` are those of
+/// a file. If the source does not separate training from test reviews, `seed` decides which fifth
+/// is for testing. If `vocabulary` is `None`, one is made of the words of the training reviews.
+/// Texts are held in memory one at a time, the reviews as ranks.
 ///
 /// # Errors
-/// [`TextError`] names the line of the file, and says what to do.
+/// Fails with [`TextError`], which names the line of the file, if the source cannot be read or has
+/// another layout, lacks a column, holds a label that is none or a text that is too long, or does
+/// not hold reviews of both labels.
 pub fn read(
     path: &Path,
     columns: &Columns,

@@ -67,7 +67,8 @@ pub struct KerasFile {
     /// The description of the model: `class_name`, `config` and, in `.keras`, what else Keras
     /// stores beside them. `None` if only weights were saved.
     pub config: Option<Value>,
-    /// The arguments of `compile`: `compile_config` of `.keras`, `training_config` of `.h5`.
+    /// The arguments of `compile`: `compile_config` of `.keras`, `training_config` of `.h5`; `None`
+    /// if the model was not compiled.
     pub compile: Option<Value>,
     /// The layers that hold variables, and in `.keras` and `.weights.h5` also those that hold
     /// none. In a legacy file they are in the order of the model, else sorted by path.

@@ -18,7 +18,7 @@ const MAX_RANK: usize = 64;
 pub(super) struct Header {
     /// The element type, such as `<f4`.
     pub descr: String,
-    /// True if the first axis varies fastest.
+    /// True if the first axis varies fastest, false if the last does.
     pub fortran_order: bool,
     /// The extents; their product does not overflow.
     pub shape: Vec<usize>,
@@ -27,7 +27,8 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Returns the error of a file whose elements of `width` bytes take `found` bytes together.
+    /// Returns the error of a file whose elements of `width` bytes take `found` bytes together,
+    /// though the shape asks for another number.
     pub fn misfit(&self, width: usize, found: u64) -> NpyError {
         let shape = Shape::new(self.shape.as_slice());
         let problem = format!(

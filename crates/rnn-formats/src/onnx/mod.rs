@@ -38,9 +38,9 @@ pub enum ElementType {
 /// An extent of an input or output: a number, or a name for one that may vary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dim {
-    /// Known.
+    /// Known: this number.
     Fixed(usize),
-    /// Open, by a name that stands for one extent everywhere.
+    /// Open, by a name; equal names stand for equal extents in the whole model.
     Named(&'static str),
 }
 
@@ -72,7 +72,8 @@ pub enum Attribute {
     Texts(Vec<String>),
 }
 
-/// An ONNX graph under construction. Nodes have to be added in an order of execution.
+/// An ONNX graph under construction, of operators of version [`OPSET`]. Nodes have to be added in
+/// an order of execution; that their operands exist and fit is not checked.
 #[derive(Clone, Debug)]
 pub struct Graph {
     proto: GraphProto,

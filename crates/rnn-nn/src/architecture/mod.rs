@@ -35,9 +35,9 @@ pub(crate) struct LayerNode {
     pub path: Vec<String>,
     /// The layer with its arguments.
     pub layer: Arc<dyn Layer>,
-    /// True if gradients change its weights.
+    /// True if gradients change its weights, false if they stay as they are.
     pub trainable: bool,
-    /// True if Keras has an operation in its place, which passes on no mask.
+    /// True if Keras has an operation in its place, which passes on no mask; false for a layer.
     pub operation: bool,
 }
 

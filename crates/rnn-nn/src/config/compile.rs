@@ -4,7 +4,8 @@ use crate::layer::{
 use crate::{ConfigError, Loss, MetricSums, Optimizer, Schedule};
 use serde_json::{Value, json};
 
-/// The optimizer and the losses of a training, which Keras calls `compile_config`.
+/// The optimizer and the losses of a training, which Keras calls `compile_config`. Its metrics are
+/// not kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compile {
     /// The optimizer.

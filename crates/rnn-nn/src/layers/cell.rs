@@ -116,7 +116,8 @@ pub struct Scan<'a> {
     pub steps: usize,
     /// x W + b, `[T, B, GATES H]`, and U.
     pub projected: [TensorId; 2],
-    /// The whole bias, of which the first `GATES H` elements are already in `projected`.
+    /// The whole bias, of which the first `GATES H` elements are already in `projected`; `None`
+    /// without a bias.
     pub bias: Option<TensorId>,
     /// The kinds of tensors in `optional`.
     pub inputs: ScanInputs,

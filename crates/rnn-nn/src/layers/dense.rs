@@ -25,8 +25,9 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// Creates a layer of `units` units with this activation of the output, a Glorot-uniform kernel
-    /// and a bias of zeros.
+    /// Creates a layer of `units` units, at least 1, with this activation of the output, a
+    /// Glorot-uniform kernel and a bias of zeros. A number of 0 is refused when a model adds the
+    /// layer.
     pub fn new(units: usize, activation: impl Into<OutputActivation>) -> Self {
         Self {
             units,

@@ -21,7 +21,8 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Creates a layer that drops the fraction `rate` of the elements, in 0..1.
+    /// Creates a layer that drops the fraction `rate` of the elements, at least 0 and below 1;
+    /// another rate is refused when a model adds the layer.
     pub fn new(rate: f32) -> Self {
         Self { rate }
     }
@@ -71,7 +72,8 @@ pub struct SpatialDropout1D {
 }
 
 impl SpatialDropout1D {
-    /// Creates a layer that drops the fraction `rate` of the features, in 0..1.
+    /// Creates a layer that drops the fraction `rate` of the features, at least 0 and below 1;
+    /// another rate is refused when a model adds the layer.
     pub fn new(rate: f32) -> Self {
         Self { rate }
     }

@@ -24,7 +24,7 @@ pub struct Masking {
 }
 
 impl Masking {
-    /// Creates a layer that masks the steps whose features all equal `value`.
+    /// Creates a layer that masks the steps whose features all equal `value`; Keras's default is 0.
     pub fn new(value: f32) -> Self {
         Self { value }
     }

@@ -7,7 +7,7 @@ use rnn_ops::{Binary, Concat, Fill, MaskItems, Scale, StepMask};
 
 /// Inputs of one shape become one output of that shape, element by element: what [`Add`],
 /// [`Multiply`], [`Average`] and [`Subtract`] make. Unlike Keras's, they want inputs of exactly one
-/// shape.
+/// shape; a model that calls them on others fails.
 ///
 /// If all inputs have masks, a step of the output is unmasked if it is in one of them
 /// (keras/src/layers/merging/base_merge.py). Of a product alone, masked steps count as 1, and where

@@ -8,7 +8,7 @@ use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{AveragePoolBackward, Scale};
 
 /// All elements of an example in one axis, in Keras's order, the last axis fastest: `[A, B, ..]` ->
-/// `[A B ..]`. A mask ends here.
+/// `[A B ..]`. One axis stays as it is. A mask ends here.
 #[derive(Clone, Debug)]
 pub struct Flatten;
 

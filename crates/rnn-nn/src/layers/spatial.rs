@@ -96,7 +96,11 @@ impl<const N: usize> Spatial<N> {
 
     /// Returns the shape of a tensor as an op on five axes sees it: `[slices[0], slices[1], H, W,
     /// channels]`. `slices` are the batch and D, in their order in memory; H and W are taken from
-    /// the N `extents`, and are 1 where there is no such axis.
+    /// the N `extents`, and are 1 where there is no such axis. `leading` is true if the first of
+    /// the extents precedes the batch, and so is one of the slices.
+    ///
+    /// # Panics
+    /// May panic if there are fewer than N extents.
     pub fn pixels(
         slices: [usize; 2],
         extents: &[usize],

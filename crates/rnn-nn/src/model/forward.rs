@@ -17,7 +17,8 @@ pub(crate) struct ForwardPass {
     pub weights: Vec<TensorId>,
     /// The terms that regularizers add to the loss, each `[1]`.
     pub penalties: Vec<TensorId>,
-    /// The first output of the first layer that looks up tokens, `[T, B, E]`.
+    /// The first output of the first layer that looks up tokens, `[T, B, E]`; `None` if no layer
+    /// does.
     pub embedded: Option<TensorId>,
 }
 

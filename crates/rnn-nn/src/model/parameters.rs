@@ -20,7 +20,7 @@ pub struct WeightRange {
     pub regularizer: Option<Penalty>,
     /// The constraint that is applied after each step; `None` for none.
     pub constraint: Option<Constraint>,
-    /// True if gradients change it. Weights that they do not change lie after all others.
+    /// True if gradients change it, false for all others, which lie after those that they change.
     pub trained: bool,
     /// The index of its layer among [`Model::layers`](crate::Model::layers), from 0 on.
     pub layer: usize,

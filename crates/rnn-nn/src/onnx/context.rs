@@ -108,11 +108,11 @@ impl OnnxContext<'_> {
         Ok(self.graph.tensor(name, &weight))
     }
 
-    /// Adds x + b over the last axis, if the layer has a bias, and returns the result; without a
-    /// bias x itself.
+    /// Adds x + b over the last axis if `use_bias` is true, which says that the layer has a bias,
+    /// and returns the result; otherwise returns x itself.
     ///
     /// # Errors
-    /// Fails if the layer has a bias, but no weight `bias`.
+    /// Fails if the layer should have a bias and has no weight `bias`.
     pub fn add_bias(&mut self, x: ValueName, use_bias: bool) -> Result<ValueName, ExportError> {
         if !use_bias {
             return Ok(x);

@@ -16,11 +16,11 @@ use rnn_ops::Activation;
 pub struct ScanOptions {
     /// The number of units, or of filters.
     pub units: usize,
-    /// True if the layer has a bias.
+    /// True if the layer has a bias, false if it has none.
     pub use_bias: bool,
-    /// True if the last step is taken first.
+    /// True if the last step is taken first, false if the first is.
     pub go_backwards: bool,
-    /// True if h of every step is wanted.
+    /// True if h of every step is wanted, false if only that of the last is.
     pub return_sequences: bool,
 }
 

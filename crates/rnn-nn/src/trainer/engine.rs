@@ -24,6 +24,7 @@ pub(crate) struct Key {
 
 /// A step that is planned, and for which no memory is taken yet.
 pub(crate) struct PlannedStep {
+    /// The graph of the step with its plan on the device.
     pub planned: Planned,
     inputs: Arc<[StepInput]>,
 }

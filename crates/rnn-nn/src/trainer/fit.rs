@@ -10,9 +10,9 @@ use std::time::Instant;
 pub struct StepInfo {
     /// The number of steps done since the training began, over all epochs.
     pub step: u64,
-    /// True if an epoch has just ended.
+    /// True if an epoch has just ended, false within an epoch.
     pub epoch_over: bool,
-    /// True if a callback ends the training here.
+    /// True if a callback ends the training here, false if it goes on.
     pub ending: bool,
 }
 

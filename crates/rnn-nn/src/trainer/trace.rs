@@ -7,7 +7,7 @@ use rnn_core::{DType, HostTensor};
 use rnn_graph::{Device, Graph, TensorId};
 use std::fmt;
 
-/// The place of the first tensor of a training that was not finite.
+/// The place of the first tensor of a training that was not finite; it displays as text for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotFinite {
     /// The step, counted from 1.

@@ -25,9 +25,9 @@ use rnn_graph::{
 pub struct ConvLstmBackward {
     /// The forward op.
     pub forward: ConvLstm,
-    /// True if the gradient of the sequence of h is an input.
+    /// True if the gradient of the sequence of h is an input; it is zero otherwise.
     pub d_hidden: bool,
-    /// True if the gradient of the final state is an input.
+    /// True if the gradient of the final state is an input; it is zero otherwise.
     pub d_last: bool,
 }
 

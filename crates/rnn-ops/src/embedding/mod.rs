@@ -27,7 +27,8 @@ fn shader(rows: &TensorType) -> &'static Shader {
 const WINDOW: usize = rnn_shaders::constant(EMBEDDING, "WINDOW");
 
 /// out[.., :] = table[tokens[..], :] (keras/src/layers/core/embedding.py). Inputs: tokens u32 of
-/// shape S, table `[V, E]`. Output: `S + [E]`, of the table's element type.
+/// shape S, each below V, which is not checked here; table `[V, E]`. Output: `S + [E]`, of the
+/// table's element type.
 #[derive(Clone, Debug)]
 pub struct Embedding;
 

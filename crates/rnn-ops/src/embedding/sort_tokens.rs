@@ -21,7 +21,7 @@ const BLOCK: usize = rnn_shaders::constant(rnn_shaders::embedding::SORT_TOKENS, 
 /// Input: tokens u32 `[..]`, N of them. Outputs: order u32 `[N]`, starts u32 `[vocabulary + 1]`.
 #[derive(Clone, Debug)]
 pub struct SortTokens {
-    /// Exclusive upper bound of the tokens.
+    /// Exclusive upper bound of the tokens, which is not checked.
     pub vocabulary: usize,
 }
 

@@ -29,9 +29,9 @@ pub static SHADER: Shader = Shader::new(
 /// flows through it.
 #[derive(Clone, Copy, Debug)]
 pub struct MaskedWeights {
-    /// True if the weights w are an input.
+    /// True if the weights w are the second input; they are 1 otherwise.
     pub weighted: bool,
-    /// True if V is an input.
+    /// True if V is the last input; it is counted from the mask otherwise.
     pub given: bool,
 }
 

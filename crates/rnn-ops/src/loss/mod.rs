@@ -90,7 +90,7 @@ impl ElementLoss {
 pub struct Loss {
     /// l, the loss of one prediction.
     pub of: ElementLoss,
-    /// True if the examples' weights w are an input.
+    /// True if the examples' weights w are the third input; they are 1 otherwise.
     pub weighted: bool,
 }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// `bias`, `[G N]`. Output: `[.., B, G N]`. d has no gradient.
 #[derive(Clone, Debug)]
 pub struct DropoutMatmul {
-    /// True if a bias, added to every row, is the fourth input.
+    /// True if a bias, added to every row, is the fourth input; false if nothing is added.
     pub bias: bool,
     /// Element type of y.
     pub output: DType,

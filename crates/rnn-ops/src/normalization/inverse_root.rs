@@ -15,7 +15,7 @@ pub static SHADER: Shader = Shader::new(
 /// shape.
 #[derive(Clone, Debug)]
 pub struct InverseRoot {
-    /// Added to x, so that y stays finite.
+    /// Added to x, so that y stays finite where x is 0.
     pub epsilon: f32,
 }
 

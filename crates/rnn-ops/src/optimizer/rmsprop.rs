@@ -21,7 +21,7 @@ pub struct RmsProp {
     pub momentum: f32,
     /// Keeps the quotient finite.
     pub epsilon: f32,
-    /// True, to divide by the deviation instead of the root of the second moment.
+    /// True to divide by the deviation, false to divide by the root of the second moment.
     pub centered: bool,
 }
 

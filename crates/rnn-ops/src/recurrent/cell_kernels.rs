@@ -123,7 +123,7 @@ pub struct Scan {
     pub direction: Direction,
     /// Steps, batch rows and hidden units.
     pub extents: Extents,
-    /// True if each gate sees h through dropout factors of its own.
+    /// True if each gate sees h through dropout factors of its own, false if all see h itself.
     pub dropout: bool,
     /// True if the sequences have half precision, false for single precision.
     pub half: bool,
@@ -162,10 +162,11 @@ impl CellKernels {
         with_matrix(launches.into_iter().map(bind), (matrix, count), scan.half)
     }
 
-    /// Returns the modules for sequences of half or single precision.
+    /// Returns the modules for sequences of half precision if `half` is true, else of single
+    /// precision.
     ///
     /// # Errors
-    /// Fails if the cell has no half-precision modules.
+    /// Fails if the cell has no half-precision modules and they are asked for.
     pub fn of(&'static self, half: bool) -> Result<&'static Schedules, OpError> {
         let kernels = if half { self.half.as_ref() } else { Some(&self.single) };
         kernels.ok_or_else(|| OpError::shape("it takes no half precision"))
@@ -185,8 +186,8 @@ impl CellKernels {
     }
 }
 
-/// Binds `matrix` (U), of `count` elements, to `recurrent` in all launches; for sequences of half
-/// precision it is rounded to half precision first.
+/// Binds `matrix` (U), of `count` elements, to `recurrent` in all launches. If `half` is true, as
+/// for sequences of half precision, a launch before them rounds it to half precision.
 ///
 /// # Errors
 /// Fails if `matrix` has too many elements for one launch.

@@ -21,7 +21,7 @@ pub struct Step {
     pub rows: usize,
     /// Terms of each sum: hidden units times taps of a window.
     pub terms: usize,
-    /// True if the backward pass is given U transposed.
+    /// True if the backward pass is given U transposed, false if it is given U itself.
     pub transposed: bool,
 }
 

@@ -17,9 +17,9 @@ use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorT
 pub struct SimpleRnnBackward {
     /// The forward op.
     pub forward: SimpleRnn,
-    /// True if the gradient of the sequence of h is an input.
+    /// True if the gradient of the sequence of h is an input; it is zero otherwise.
     pub d_hidden: bool,
-    /// True if the gradient of the final state is an input.
+    /// True if the gradient of the final state is an input; it is zero otherwise.
     pub d_last: bool,
 }
 

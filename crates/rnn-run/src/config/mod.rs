@@ -47,7 +47,8 @@ pub struct Config {
     pub limit: Option<usize>,
     /// The device, or the ranks, that trained it, in words.
     pub device: String,
-    /// Fingerprint of the data that it was trained on, [`rnn::nn::Dataset::fingerprint`].
+    /// Fingerprint of the data that it was trained on, [`rnn::nn::Dataset::fingerprint`]; `None`
+    /// before the training and in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
 }

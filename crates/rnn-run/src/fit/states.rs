@@ -29,7 +29,7 @@ impl States {
         self.stateful
     }
 
-    /// Returns the batch size: the one that was asked for, else the one that the description of a
+    /// Returns the batch size: `asked`, or if that is `None` the one that the description of a
     /// stateful model fixes, else 32.
     pub fn batch(self, asked: Option<usize>) -> usize {
         let fixed = self.fixed.filter(|_| self.stateful);

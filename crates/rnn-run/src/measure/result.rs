@@ -42,7 +42,7 @@ pub struct Measured {
     pub examples: [usize; 3],
     /// Scores by class, if there are few enough classes.
     pub classes: Option<Classes>,
-    /// The memory of a training step.
+    /// The memory of a training step; `None` if it is not known, as of runs of earlier versions.
     pub memory: Option<Footprint>,
     /// The time of a training step by op, the most expensive first; empty if the device has no
     /// clock.
@@ -55,7 +55,7 @@ pub struct Classes {
     /// Scores on the data that the run was evaluated on.
     pub report: ClassificationReport,
     /// For two classes, the predicted probabilities on the training data and on the data that the
-    /// run was evaluated on.
+    /// run was evaluated on; `None` for more classes.
     pub probabilities: Option<[Histogram; 2]>,
 }
 

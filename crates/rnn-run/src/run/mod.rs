@@ -39,8 +39,8 @@ impl RunFolder {
         Ok(Self(path.to_owned()))
     }
 
-    /// Checks that a run may begin in a folder, as [`RunFolder::check`] does, and creates the
-    /// folder if need be. Nothing is removed yet.
+    /// Checks that a run may begin in a folder, as [`RunFolder::check`] does with the same
+    /// `overwrite`, and creates the folder if need be. Nothing is removed yet.
     ///
     /// # Errors
     /// Fails as [`RunFolder::check`] and [`RunFolder::create`].
