@@ -105,7 +105,8 @@ impl Geometry {
     }
 
     /// Copies what the targets in `part` see in x to `rows`, one row for each target, `stride`
-    /// floats apart (im2col). `starts` is a buffer.
+    /// floats apart (im2col); what lies in the padding is zero. `columns` are those of x that are
+    /// channels. `starts` is a buffer, whose contents are replaced.
     pub fn gather(
         &self,
         (x, columns): (&[f32], GateColumns),

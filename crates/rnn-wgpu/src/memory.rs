@@ -26,8 +26,9 @@ pub(crate) struct Resident {
 
 impl Memory {
     /// Returns the buffers of a program, creating those that are missing. Arena blocks for which
-    /// `kept` is true are read by the host after a run and belong to the program alone, because
-    /// another program may run before that.
+    /// `kept` returns true are read by the host after a run and belong to the program alone,
+    /// because another program may run before that; all others are shared with the session's other
+    /// programs.
     ///
     /// # Errors
     /// Fails if a resident has another type in an earlier program, or the device has no memory.

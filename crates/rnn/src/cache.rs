@@ -52,9 +52,9 @@ pub fn open_to_compile(adapter: &Adapter) -> Result<WgpuDevice, OpenError> {
     WgpuDevice::open(adapter, Options { compile_only: true, ..Options::default() })
 }
 
-/// Opens a GPU that keeps its compiled kernels and tuning results in [`of_devices`]. Calls `tell`
-/// when it does not use its matrix units because they failed their test. Where that is `None`, it
-/// keeps nothing.
+/// Opens a GPU that keeps its compiled kernels and tuning results in [`of_devices`], or keeps none
+/// where that is `None`. Calls `tell` with a line for the user when it does not use its matrix
+/// units because they failed their test.
 ///
 /// # Errors
 /// Fails if the driver does not open it.

@@ -9,13 +9,13 @@ use std::sync::Arc;
 /// The reason why a device could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceChoiceError {
-    /// There is no GPU.
+    /// A GPU was asked for, and there is none.
     #[error("no GPU found: install its Vulkan, Metal or DX12 driver")]
     NoGpu,
-    /// No device is called so.
+    /// No device has the number or name that was asked for, which is this text.
     #[error("no device {0:?}")]
     Unknown(String),
-    /// The driver does not hand it out.
+    /// The driver does not open the GPU.
     #[error(transparent)]
     Open(#[from] OpenError),
 }
@@ -43,8 +43,9 @@ pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
     open_with(choice, &silent())
 }
 
-/// Opens a device as [`open`] does, and calls `tell` when the device does not use a unit that it has,
-/// because the unit failed its test. That may be long after the device was opened.
+/// Opens a device as [`open`] does, and calls `tell` with a line for the user when the device does
+/// not use a unit that it has, because the unit failed its test. That may be long after the device
+/// was opened.
 ///
 /// # Errors
 /// Fails as [`open`].

@@ -101,7 +101,8 @@ impl<'a> Reader<'a> {
         Ok(rest.get(..len).unwrap_or_default())
     }
 
-    /// Reads a string up to the next newline; within quotes if `quoted`.
+    /// Reads a string up to the next newline. If `quoted` is true, the string stands within single
+    /// or double quotes, which are left out; if it is false, the line is the string.
     ///
     /// # Errors
     /// Fails with [`PickleError`] if there is no newline, or the line should be quoted and is not.

@@ -39,7 +39,7 @@ pub struct BenchArgs {
 /// Checks and times ops or models as the arguments say, and prints a table.
 ///
 /// # Errors
-/// Fails if a result is wrong, the device fails, or a file cannot be written.
+/// Fails if the device cannot be opened or fails, a result is wrong, or a file cannot be written.
 pub fn run(args: &BenchArgs) -> Result<()> {
     bench(BenchOptions {
         suite: args.suite,

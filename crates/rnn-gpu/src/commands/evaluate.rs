@@ -34,8 +34,8 @@ pub struct EvaluateArgs {
 /// Evaluates a trained model on test data and prints the metrics.
 ///
 /// # Errors
-/// Fails if the model or the data cannot be read or do not fit together, the device fails, or a
-/// file cannot be written.
+/// Fails if the device cannot be opened or fails, the model or the data cannot be read or do not
+/// fit together, or a file cannot be written.
 pub fn run(args: EvaluateArgs) -> Result<()> {
     let (device, why) = open_device(&args.device)?;
     println!("device: {}: {why}", device.info());

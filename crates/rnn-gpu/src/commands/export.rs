@@ -24,7 +24,8 @@ pub struct ExportArgs {
 /// Writes a model in the format that the extension of `to` names.
 ///
 /// # Errors
-/// Fails if the model cannot be read, the format cannot hold it, or the file cannot be written.
+/// Fails if the model cannot be read or has no weights, the extension is unknown, the format cannot
+/// hold the model, the file is one that is read, or it cannot be written.
 pub fn run(ExportArgs { model, to }: &ExportArgs) -> Result<()> {
     let SavedModel { file, .. } = SavedModel::open(model, &host())?;
     Outputs::of(&[model]).take(to)?;

@@ -12,7 +12,8 @@ use std::sync::Arc;
 pub struct Input {
     /// Its name, which no other input or layer of the model has.
     pub name: String,
-    /// The extents with the batch first; `None` for an extent that may be any.
+    /// The extents with the batch first; `None` for an extent that is open, as that of the batch
+    /// usually is.
     pub batch_shape: Vec<Option<usize>>,
     /// True for token ids, false for floats.
     pub tokens: bool,

@@ -131,10 +131,13 @@ impl<'a> Arguments<'a> {
         ConfigError::Argument { owner, argument, value: shown(value), supported }
     }
 
-    /// Visits an argument that may be missing in a description; `value` then stays unchanged.
+    /// Visits an argument that may be missing in a description; `value` then stays unchanged. In a
+    /// description that is written, the argument always stands.
     ///
     /// # Errors
-    /// Fails if the given value is not supported.
+    /// Fails with [`ConfigError::Argument`] if the given value is not supported, and with
+    /// [`ConfigError::Foreign`] if the program that a description is written for knows nothing like
+    /// `value`.
     pub fn optional<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
         if let Some(reader) = self.reader() {
             let written = value.write(reader);

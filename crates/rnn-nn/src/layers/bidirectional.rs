@@ -8,17 +8,18 @@ use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, ReverseLeading, Scale};
 use serde_json::json;
 
-/// The way in which a [`Bidirectional`] layer combines the outputs of both directions.
+/// The way in which a [`Bidirectional`] layer combines the outputs of both directions; the default
+/// is `Concat`. For all others the two must have one shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Merge {
-    /// Side by side.
+    /// Side by side along the last axis, the forward layer's first.
     #[default]
     Concat,
-    /// Their sum.
+    /// Their sum, element by element.
     Sum,
-    /// Their product.
+    /// Their product, element by element.
     Mul,
-    /// Their mean.
+    /// Their mean, element by element.
     Average,
 }
 

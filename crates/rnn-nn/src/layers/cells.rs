@@ -24,7 +24,8 @@ pub struct SimpleRnnCell {
 }
 
 impl Recurrent<SimpleRnnCell> {
-    /// Creates a layer of `units` units, with tanh and a bias.
+    /// Creates a layer of `units` units, at least 1, with tanh and a bias; 0 is refused when a
+    /// model adds the layer.
     pub fn new(units: usize) -> Self {
         Self::with_cell(SimpleRnnCell { activation: Activation::Tanh }, units)
     }
@@ -96,7 +97,8 @@ pub struct LstmCell {
 }
 
 impl Recurrent<LstmCell> {
-    /// Creates a layer of `units` units, with tanh, sigmoid gates, a bias and `unit_forget_bias`.
+    /// Creates a layer of `units` units, at least 1, with tanh, sigmoid gates, a bias and
+    /// `unit_forget_bias`; 0 is refused when a model adds the layer.
     pub fn new(units: usize) -> Self {
         let cell = LstmCell {
             activation: Activation::Tanh,
@@ -200,8 +202,8 @@ pub struct GruCell {
 }
 
 impl Recurrent<GruCell> {
-    /// Creates a layer of `units` units, with tanh, sigmoid gates, a bias and the reset gate behind
-    /// the product.
+    /// Creates a layer of `units` units, at least 1, with tanh, sigmoid gates, a bias and the reset
+    /// gate behind the product; 0 is refused when a model adds the layer.
     pub fn new(units: usize) -> Self {
         let cell = GruCell {
             activation: Activation::Tanh,

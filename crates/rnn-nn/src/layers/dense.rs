@@ -45,7 +45,8 @@ impl Dense {
         self
     }
 
-    /// Adds a penalty on the output to the loss; there is none by default.
+    /// Sets the penalty on the output that is added to the loss, in place of an earlier one; there
+    /// is none by default.
     pub fn activity_regularizer(mut self, regularizer: Penalty) -> Self {
         self.activity_regularizer = Some(regularizer);
         self

@@ -36,7 +36,8 @@ impl GammaBeta {
         width.copied().ok_or_else(|| LayerError::new(class, "[.., F] along the last axis", input))
     }
 
-    /// Returns the weights gamma and beta `[width]`, without those that are left out.
+    /// Returns the weights gamma and beta, each `[width]`, in this order and without those that are
+    /// left out.
     pub fn weights(&self, width: usize) -> Vec<Weight> {
         let gamma = self.scale.then(|| Weight::new("gamma", &[width], &self.gamma));
         let beta = self.center.then(|| Weight::new("beta", &[width], &self.beta));

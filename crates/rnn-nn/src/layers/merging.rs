@@ -19,21 +19,21 @@ pub struct Elementwise {
     mean: bool,
 }
 
-/// Creates a layer that adds all inputs, which have one shape: y = x_1 + x_2 + ..
+/// Creates a layer that adds all inputs, one or more of one shape: y = x_1 + x_2 + ..
 /// (keras/src/layers/merging/add.py).
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Add() -> Elementwise {
     Elementwise { class: "Add", with: Binary::Add, mean: false }
 }
 
-/// Creates a layer that multiplies all inputs, which have one shape: y = x_1 x_2 ..
+/// Creates a layer that multiplies all inputs, one or more of one shape: y = x_1 x_2 ..
 /// (keras/src/layers/merging/multiply.py).
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Multiply() -> Elementwise {
     Elementwise { class: "Multiply", with: Binary::Mul, mean: false }
 }
 
-/// Creates a layer that averages all n inputs, which have one shape: y = (x_1 + x_2 + ..) / n
+/// Creates a layer that averages all n inputs, one or more of one shape: y = (x_1 + x_2 + ..) / n
 /// (keras/src/layers/merging/average.py).
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Average() -> Elementwise {

@@ -3,20 +3,22 @@
 /// The three arguments of Keras's layers for one of their weights.
 macro_rules! weight_arguments {
     ($field:ident, $initializer:ident, $regularizer:ident, $constraint:ident) => {
-        /// Sets the initializer of this weight, from which its first values are drawn.
+        /// Sets the initializer of this weight, from which its first values are drawn, in place of
+        /// the layer's default.
         pub fn $initializer(mut self, initializer: crate::Initializer) -> Self {
             self.$field.initializer = initializer;
             self
         }
 
-        /// Sets the penalty on this weight that is added to the loss; there is none by default.
+        /// Sets the penalty on this weight that is added to the loss, in place of an earlier one;
+        /// there is none by default.
         pub fn $regularizer(mut self, regularizer: rnn_ops::Penalty) -> Self {
             self.$field.regularizer = Some(regularizer);
             self
         }
 
-        /// Sets the constraint onto which this weight is projected after each step; there is none
-        /// by default.
+        /// Sets the constraint onto which this weight is projected after each step, in place of an
+        /// earlier one; there is none by default.
         pub fn $constraint(mut self, constraint: rnn_ops::Constraint) -> Self {
             self.$field.constraint = Some(constraint);
             self

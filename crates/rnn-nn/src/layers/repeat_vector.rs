@@ -21,7 +21,8 @@ pub struct RepeatVector {
 }
 
 impl RepeatVector {
-    /// Creates a layer that makes sequences of `n` steps.
+    /// Creates a layer that makes sequences of `n` steps, at least 1; 0 is refused when a model
+    /// adds the layer.
     pub fn new(n: usize) -> Self {
         Self { n }
     }

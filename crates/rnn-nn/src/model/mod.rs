@@ -269,7 +269,7 @@ impl Model {
     }
 
     /// Returns the extents of each output for a batch of `batch` examples, the batch axis first:
-    /// `[batch, ..]`.
+    /// `[batch, ..]`. Outputs that are no tensors of this model are left out.
     pub fn output_shapes(&self, batch: usize) -> Vec<Vec<usize>> {
         let shapes = self.outputs().iter().filter_map(|&output| self.shape(output).ok());
         shapes.map(|shape| [&[batch], shape].concat()).collect()

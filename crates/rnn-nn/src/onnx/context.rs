@@ -128,7 +128,8 @@ impl OnnxContext<'_> {
         self.node("Reshape", &[x, &shape], &[])
     }
 
-    /// Adds the activation of each element of x, and returns the result.
+    /// Adds the activation of each element of x, and returns the result; for the linear activation,
+    /// which adds no node, x itself.
     pub fn elementwise(&mut self, activation: Activation, x: &ValueName) -> ValueName {
         let attributes = |alpha| [("alpha", Float(alpha)), ("beta", Float(0.5))];
         match activation {

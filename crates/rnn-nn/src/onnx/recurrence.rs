@@ -26,7 +26,7 @@ pub struct ScanOptions {
 
 /// The values in an ONNX graph that a recurrent layer has computed.
 pub struct OnnxScan {
-    /// h of every step, in the order in which the steps were taken, if it is wanted.
+    /// h of every step, in the order in which the steps were taken; `None` if it is not wanted.
     pub sequence: Option<ValueName>,
     /// The final states, h first.
     pub states: Vec<ValueName>,

@@ -41,7 +41,8 @@ impl Checkpoints for () {
 impl Trainer {
     /// Trains until `options.epochs` epochs are over and returns the metrics of each. Every epoch
     /// takes the examples in an order of its own, which the trainer's seed decides, and measures
-    /// `validation` at its end. Callbacks may end the training between two steps.
+    /// `validation` at its end, unless that is `None` or has no examples. Callbacks may end the
+    /// training between two steps.
     ///
     /// A stateful model takes the examples in their own order, and its states go on from the last
     /// epoch and from validation, as in Keras 3, until [`Trainer::reset_states`];

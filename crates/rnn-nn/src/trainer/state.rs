@@ -69,6 +69,8 @@ fn weights_of(callback: usize) -> String {
 
 impl Trainer {
     /// Waits for everything queued, and returns the state from which another trainer can continue.
+    /// The progress in it is that of a training that has not begun;
+    /// [`Trainer::fit_with_checkpoints`] fills it in for what it stores.
     ///
     /// # Errors
     /// Fails if the device fails.

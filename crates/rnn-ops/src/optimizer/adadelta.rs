@@ -16,7 +16,7 @@ update_shader!("adadelta", ADADELTA);
 pub struct Adadelta {
     /// Decay of the moments.
     pub rho: f32,
-    /// Keeps the quotient finite.
+    /// Added under both roots, above 0, so that the quotient stays finite.
     pub epsilon: f32,
 }
 

@@ -8,7 +8,7 @@ update_shader!("adagrad", ADAGRAD);
 /// begins at 0.1. [`Default`]: epsilon 1e-7.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adagrad {
-    /// Keeps the quotient finite.
+    /// Added under the root in the denominator, above 0, so that the quotient stays finite.
     pub epsilon: f32,
 }
 

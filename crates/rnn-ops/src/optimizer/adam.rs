@@ -18,7 +18,7 @@ pub struct Adam {
     pub beta_1: f32,
     /// Decay of the second moment.
     pub beta_2: f32,
-    /// Keeps the quotient finite.
+    /// Added to the denominator, above 0, so that the quotient stays finite.
     pub epsilon: f32,
 }
 

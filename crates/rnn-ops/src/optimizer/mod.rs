@@ -131,7 +131,7 @@ rules!(
 pub struct Update {
     /// The optimizer.
     pub rule: Rule,
-    /// The largest gradient in magnitude; infinite, to let all pass.
+    /// The largest gradient in magnitude, above 0; infinite to let all pass.
     pub clip: f32,
 }
 

@@ -19,7 +19,7 @@ pub struct RmsProp {
     pub rho: f32,
     /// The part of the last step that is repeated, from 0 on; 0 is none.
     pub momentum: f32,
-    /// Keeps the quotient finite.
+    /// Added under the root in the denominator, above 0, so that the quotient stays finite.
     pub epsilon: f32,
     /// True to divide by the deviation, false to divide by the root of the second moment.
     pub centered: bool,

@@ -35,7 +35,7 @@ pub struct RuleConstants {
     pub beta_1: f32,
     /// The decay of the second moment, or of the only one.
     pub beta_2: f32,
-    /// Keeps quotients finite.
+    /// The number that keeps quotients finite.
     pub epsilon: f32,
 }
 

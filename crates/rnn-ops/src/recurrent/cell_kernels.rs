@@ -140,11 +140,12 @@ pub enum Direction {
 
 impl CellKernels {
     /// Returns the work of a scan: all steps in one launch if the device allows it (scan.wgsl),
-    /// else one launch per step (step.wgsl). `matrix` is U, or its transpose in the backward pass;
-    /// `bind` adds all bindings but `recurrent`.
+    /// else one launch per step (step.wgsl). `matrix` is the operand U, or its transpose in the
+    /// backward pass; `bind` adds to a launch all bindings but `recurrent`.
     ///
     /// # Errors
-    /// Fails if the cell has no half-precision modules, or a grid exceeds WebGPU's limits.
+    /// Fails if the sequences have half precision and the cell has no modules for that, or a grid
+    /// exceeds WebGPU's limits.
     pub fn work(
         &'static self,
         scan: Scan,

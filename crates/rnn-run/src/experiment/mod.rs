@@ -74,8 +74,8 @@ impl Experiment {
         }
     }
 
-    /// Returns the type of one example in the tutorial, without the batch: 500 tokens, or 15 frames
-    /// `[15, 40, 40, 1]`.
+    /// Returns the type of one example in the tutorial, without the batch: 500 token ids of a
+    /// review, or a video of 15 frames of 40 x 40 pixels, `[15, 40, 40, 1]`.
     pub fn input(self) -> InputSpec {
         match self {
             Self::NextFrame => InputSpec::floats([15, 40, 40, 1]),

@@ -64,7 +64,7 @@ pub struct Classes {
 pub struct OpTime {
     /// Name of the op.
     pub op: String,
-    /// Number of its nodes that ran.
+    /// Number of its nodes that ran in the step.
     pub calls: u64,
     /// Time of all of them, in seconds.
     pub seconds: f64,

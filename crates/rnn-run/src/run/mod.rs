@@ -166,7 +166,7 @@ impl RunFolder {
     }
 
     /// Writes `vocabulary.json`, the words that the model knows and the rules by which they are
-    /// found in text; or removes that of an earlier run if no words are known.
+    /// found in text. If `vocabulary` is `None`, removes that of an earlier run.
     ///
     /// # Errors
     /// Fails if the file cannot be written or removed.
@@ -203,7 +203,7 @@ impl RunFolder {
     /// resumed training appends to them. The path is relative to the run if it lies inside.
     ///
     /// # Errors
-    /// Fails if the file cannot be written.
+    /// Fails if the file cannot be written, or the path cannot be made absolute.
     pub fn save_curves_folder(&self, folder: &Path) -> Result<()> {
         let place = match folder.strip_prefix(&self.0) {
             Ok(inside) => inside.to_owned(),
@@ -275,7 +275,8 @@ impl RunFolder {
         }
     }
 
-    /// Returns the numbers of the videos that were rolled out, in ascending order.
+    /// Returns the numbers of the videos that were rolled out into the folder, in ascending order:
+    /// those of its subfolders `rollout-N` that hold an `errors.csv`.
     ///
     /// # Errors
     /// Fails if the folder cannot be read.

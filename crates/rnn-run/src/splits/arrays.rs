@@ -118,10 +118,10 @@ pub fn samples(arrays: &mut Arrays, architecture: &Architecture) -> Result<Vec<V
 }
 
 /// Reads the arrays of a run. Without arrays for validation, the last of the training examples
-/// validate.
+/// validate, a fraction of them that the task states; without arrays to test, that set is empty.
 ///
 /// # Errors
-/// Fails if they cannot be read or do not fit the model.
+/// Fails if they cannot be read or do not fit the model and its losses.
 pub fn splits(own: &CustomTask, model: &Model) -> Result<Splits> {
     let CustomTask { arrays, stream, validation, class_weights, model: described, columns, .. } =
         own;

@@ -47,8 +47,8 @@ pub enum Remedy {
     },
 }
 
-/// A count of the device faults of a run so far, by which remedies are decided: a run goes on with
-/// a new device twice.
+/// A count of the device faults of a run so far, by which remedies are decided: after each of the
+/// first two faults the device is opened again, after a third it is not.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Recovery {
     faults: usize,

@@ -39,7 +39,8 @@ pub fn in_keras_order<'a>(architecture: &Architecture, model: &'a Model) -> Vec<
 /// Returns the weights of a file by the names that they have in the model.
 ///
 /// # Errors
-/// Fails if a variable is missing or has another shape.
+/// Fails if a variable is missing or has another shape, or the file has other layers than the
+/// model.
 pub fn weights(
     file: &KerasFile,
     architecture: &Architecture,
@@ -146,7 +147,7 @@ impl Place<'_> {
 /// description of the model.
 ///
 /// # Errors
-/// Fails if Keras has no counterpart of a layer.
+/// Fails if Keras has no counterpart of a layer, or the model lacks a weight of it.
 pub fn file(
     format: Format,
     architecture: &Architecture,

@@ -104,10 +104,12 @@ impl ModelFile {
         Self::described(&value, None, Weights::in_folder(path)?, tell)
     }
 
-    /// Opens the weights in a folder without a [`MODEL_JSON`], for a model that is known.
+    /// Opens the weights in a folder without a [`MODEL_JSON`], for a model that is known. Whether
+    /// they fit `architecture` is found out by [`ModelFile::model`].
     ///
     /// # Errors
-    /// Fails if they cannot be read.
+    /// Fails if the folder's [`WEIGHTS`] are missing or damaged, or hold a tensor of a type that is
+    /// not supported.
     pub fn in_folder(
         path: &Path,
         architecture: Architecture,

@@ -13,7 +13,8 @@ use std::path::Path;
 /// Name of the file in the folder of a model.
 const FILE: &str = "optimizer.safetensors";
 
-/// Writes the state of an optimizer into a folder; without one, an earlier one is removed.
+/// Writes the state of an optimizer into a folder, in place of an earlier one; `None` as `state`
+/// removes that.
 ///
 /// # Errors
 /// Fails if the file cannot be written or removed.
@@ -34,7 +35,7 @@ pub fn save(folder: &Path, state: Option<&OptimizerState>) -> Result<()> {
 /// Reads the state of an optimizer from a folder; `None` if there is none.
 ///
 /// # Errors
-/// Fails if the file is damaged.
+/// Fails if the file cannot be read or is damaged.
 pub fn load(folder: &Path) -> Result<Option<OptimizerState>> {
     let path = folder.join(FILE);
     if !path.exists() {

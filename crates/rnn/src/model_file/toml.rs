@@ -13,7 +13,8 @@ pub const FIT: &str = include_str!("fit.toml");
 /// Reads a `model.toml` and returns the description of the model as Keras writes a stack of layers.
 ///
 /// # Errors
-/// Fails if the file cannot be read, or is no list of layers.
+/// Fails if the file cannot be read or is not sound TOML, has no layer or an unknown section, or a
+/// layer has no type. Whether the types exist is not checked here.
 pub fn read(path: &Path) -> Result<Value> {
     let text = fs::read_to_string(path)
         .map_err(|source| ModelFileError::Read { path: path.to_owned(), source })?;

@@ -27,7 +27,8 @@ pub struct PredictArgs {
 /// Predicts for text or arrays, and prints or writes the predictions.
 ///
 /// # Errors
-/// Fails if the model cannot be read, does not take such an input, or the device fails.
+/// Fails if neither text nor arrays are given, the model cannot be read or does not take such an
+/// input, the device cannot be opened or fails, or an output cannot be written.
 pub fn run(args: &PredictArgs) -> Result<()> {
     let files = args.arrays.files();
     ensure!(

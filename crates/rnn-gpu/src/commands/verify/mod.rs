@@ -73,7 +73,8 @@ impl VerifyArgs {
 /// a table; or compiles the kernels alone. Progress and failures go to standard error.
 ///
 /// # Errors
-/// Fails if a check fails, nothing has the name asked for, or the report cannot be written.
+/// Fails if a device cannot be opened, a check fails, nothing has the name asked for, or the report
+/// cannot be written.
 pub fn run(args: &VerifyArgs) -> Result<()> {
     let devices = args.devices()?;
     let mut cases = args.tier().cases();
