@@ -8,8 +8,9 @@ use anyhow::{Context, Result, ensure};
 /// The target of the Windows binary.
 pub const WINDOWS: &str = "x86_64-pc-windows-gnu";
 
-/// Builds `rnn-gpu` of a work tree into a folder, for this machine or for another target, and returns
-/// its path.
+/// Builds `rnn-gpu` of the work tree `tree`, optimized, with the cargo at `cargo` into the target
+/// folder `folder`, and returns the path of the program. `target` is a target triple; `None` builds
+/// for this machine.
 ///
 /// # Errors
 /// Fails if cargo cannot be started or the program does not build.

@@ -29,12 +29,13 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Returns the arithmetic rate in 1e9 floating-point operations per second.
+    /// Returns the arithmetic rate in 1e9 floating-point operations per second; 0 for a case
+    /// without operations.
     pub fn gflops(&self) -> f64 {
         self.flops as f64 / self.seconds / 1e9
     }
 
-    /// Returns the memory rate in 1e9 bytes per second.
+    /// Returns the memory rate in 1e9 bytes per second; 0 for a case that moves none.
     pub fn gbytes(&self) -> f64 {
         self.bytes as f64 / self.seconds / 1e9
     }

@@ -1,8 +1,7 @@
 use super::TimedCase;
 use super::measure::Ceilings;
 
-/// Returns the head of the table: the names of its columns. It does not end in a line feed, nor
-/// does [`line`].
+/// Returns the head of the table: the names of its columns, without a line feed.
 pub fn head() -> String {
     format!("{:36} {:>11} {:>9} {:>5} {:>8} {:>5}", "case", "ms", "GFLOP/s", "%", "GB/s", "%")
 }

@@ -9,8 +9,8 @@ use rnn_run::error::RunError;
 use rnn_run::train::Stopped;
 use std::error::Error;
 
-/// Returns an error and its causes in one line, with the option or command that helps, if one is
-/// known.
+/// Returns an error and its causes in one line, without a line feed, and behind them the option or
+/// command that helps, if one is known.
 pub fn explained(error: &anyhow::Error) -> String {
     match error.chain().find_map(hint) {
         Some(hint) => format!("{error:#}{hint}"),

@@ -42,7 +42,8 @@ impl From<f32> for ParamValue {
     }
 }
 
-/// Number of workgroups of a launch along x, y and z, each from 1 to [`Grid::MAX_PER_AXIS`].
+/// Number of workgroups of a launch along x, y and z, in this order, each from 1 to
+/// [`Grid::MAX_PER_AXIS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid(pub [u32; 3]);
 
@@ -205,7 +206,8 @@ impl Work {
         self
     }
 
-    /// Appends the launches of `next`; each keeps its own scratch buffers.
+    /// Appends the launches of `next`, which run after those of this work; each keeps its own
+    /// scratch buffers.
     pub fn then(mut self, mut next: Self) -> Self {
         for (_, bound) in next.launches.iter_mut().flat_map(|launch| &mut launch.bindings) {
             if let Operand::Scratch(at) = bound {

@@ -75,7 +75,7 @@ pub struct Plan {
 
 impl Plan {
     /// Plans a graph for a device that packs half-precision elements. `scratch(node)` returns the
-    /// lengths of a node's scratch buffers, in words.
+    /// lengths of the scratch buffers, in words, of the node of that index in [`Graph::nodes`].
     ///
     /// A transient occupies its block from the node that writes it to the last that reads it. So no
     /// two operands of one node share a block, except an input that is overwritten by an output:

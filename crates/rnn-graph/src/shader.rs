@@ -102,7 +102,8 @@ impl Shader {
         Ok(&self.reflect()?.entry_points)
     }
 
-    /// Returns the names of the `override` constants, which a launch may set.
+    /// Returns the names of the `override` constants, which a launch may set; empty if the module
+    /// has none.
     ///
     /// # Errors
     /// Fails if the WGSL is invalid.

@@ -147,7 +147,8 @@ impl EarlyStopping {
         Self { best, patience, restore: false, weights: None, stopped: false }
     }
 
-    /// Sets the change beyond which a figure counts as better; the default is 0.
+    /// Sets the change beyond which a figure counts as better, at least 0; the default is 0, so
+    /// that any change does.
     pub fn min_delta(mut self, min_delta: f64) -> Self {
         self.best.min_delta = min_delta;
         self
@@ -227,21 +228,21 @@ impl ReduceOnPlateau {
         Self { best, factor, patience, cooldown: 0, resting: 0, floor: 0.0 }
     }
 
-    /// Sets the change beyond which a figure counts as better; the default is 0.0001.
+    /// Sets the change beyond which a figure counts as better, at least 0; the default is 0.0001.
     pub fn min_delta(mut self, min_delta: f64) -> Self {
         self.best.min_delta = min_delta;
         self
     }
 
     /// Sets the number of epochs after a reduction in which an epoch without improvement does not
-    /// count; the default is 0.
+    /// count; the default is 0, so that each does.
     pub fn cooldown(mut self, epochs: usize) -> Self {
         self.cooldown = epochs;
         self
     }
 
-    /// Sets the fraction of the first learning rate below which the rate never falls; the default
-    /// is 0.
+    /// Sets the fraction of the first learning rate below which the rate never falls, in 0..=1; the
+    /// default is 0, which is no limit.
     pub fn floor(mut self, fraction: f64) -> Self {
         self.floor = fraction;
         self
@@ -366,7 +367,8 @@ impl<W: Write> CsvLog<W> {
         Self { writer, begun: false }
     }
 
-    /// Creates a log that continues one whose line of column names is already written.
+    /// Creates a log that continues one whose line of column names is already written, so that it
+    /// writes none.
     pub fn append(writer: W) -> Self {
         Self { writer, begun: true }
     }

@@ -52,7 +52,8 @@ pub enum Figure {
 }
 
 impl Metrics {
-    /// Returns one of the metrics by its name.
+    /// Returns one of the metrics by its name; it is 0 where the loss of the model does not allow
+    /// it.
     pub fn figure(&self, figure: Figure) -> f64 {
         match figure {
             Figure::Loss => self.loss,

@@ -18,8 +18,8 @@ pub static WIDEN: Shader = Shader::new(
     &["enable f16;\nalias From = f16;\nalias To = f32;", ELEMENTWISE, CAST],
 );
 
-/// y = x converted to the given precision, rounded to the nearest value if that is the lower one.
-/// Input and output: any shape, single or half precision.
+/// y = x converted to the given precision, single or half, rounded to the nearest value if that is
+/// the lower one. Input and output: any shape, of floats.
 #[derive(Clone, Debug)]
 pub struct Cast(pub DType);
 

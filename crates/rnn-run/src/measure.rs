@@ -20,8 +20,9 @@ const MOST_CLASSES: usize = 20;
 /// Batches of which predictions are kept at once.
 const BATCHES: usize = 64;
 
-/// Evaluates a model after the training that `history` records: on the test data, or else on the
-/// validation data, or else on the training data. A classifier also gets a table of its classes.
+/// Evaluates a model after the training that `history` records: on the test data, or if that is
+/// empty on the validation data, or else on the training data. A classifier also gets a table of
+/// its classes. The states of a stateful model are reset first.
 ///
 /// # Errors
 /// Fails if there are no examples, the data cannot be read, or the device fails.

@@ -85,7 +85,9 @@ impl<'a> Verification<'a> {
         (self.observe)(Event::Ends(self.report.add(section, target, subject, result)));
     }
 
-    /// Checks all of `cases` on all of `devices`, their gradients and shaders, and plants mistakes.
+    /// Checks all of `cases` on all of `devices`, the gradients of those that name inputs for that,
+    /// and the shaders of all, and plants mistakes that the checks must find. Each result is added
+    /// to the report.
     pub fn cases(&mut self, cases: &[Case], devices: &[Box<dyn Device>]) {
         let differentiable = || cases.iter().filter(|c| !c.differentiable.is_empty());
         self.total += 1 + differentiable().count() + devices.len() * (1 + cases.len());
@@ -158,7 +160,8 @@ fn subject(case: &Case) -> Subject<'_> {
     Subject { op: case.op.name(), case: &case.name, sizes: kernel::sizes(case) }
 }
 
-/// Checks all of `cases` on all of `devices`, and calls `observe` with each check as it ends.
+/// Checks all of `cases` on all of `devices`, as [`Verification::cases`] does, calls `observe` with
+/// each check as it ends, and returns the report of all.
 pub fn verify(
     cases: &[Case],
     devices: &[Box<dyn Device>],

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A test of a device's matrix units, with a function that is told of failures.
 #[derive(Clone)]
 pub struct Prover {
-    /// Runs products on them and returns a description of the first wrong result, or `None`.
+    /// Runs products on them and returns a description of the first wrong result, or `None` if all
+    /// are right; it fails if the device does.
     pub test: fn(&mut dyn Session) -> Result<Option<String>, DeviceError>,
     /// Receives one line that says that they are not used, and why.
     pub tell: Arc<dyn Fn(&str) + Send + Sync>,

@@ -94,14 +94,15 @@ impl Vocabulary {
         self.ranks.get(word).copied()
     }
 
-    /// Returns the id of a word in lower case: 2 if it is not in the vocabulary.
+    /// Returns the id of a word in lower case: its rank plus 3, or 2 if it is not in the
+    /// vocabulary.
     pub fn id(&self, word: &str) -> u32 {
         let LoadOptions { index_from, oov_char, .. } = LoadOptions::default();
         self.rank(word).map_or(oov_char.unwrap_or_default(), |rank| rank + index_from)
     }
 
-    /// Returns the ids of a text, id 1 first, which begins it, and the words that the further ids
-    /// stand for, in order.
+    /// Returns the ids of a text, of which the first, 1, begins it, and the words that the further
+    /// ids stand for, in order. An empty text has the first id alone.
     pub fn encode<'a>(&self, text: &'a str) -> (Vec<u32>, Vec<Word<'a>>) {
         let words: Vec<Word<'a>> = self.tokenizer.words(text).collect();
         let start = LoadOptions::default().start_char;

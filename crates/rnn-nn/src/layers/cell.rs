@@ -101,11 +101,11 @@ pub trait Cell: Clone + std::fmt::Debug + Send + Sync + 'static {
 /// The extents of a cell's tensors for one example, without steps and batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CellShapes {
-    /// The shape of W.
+    /// The shape of W, the kernel.
     pub kernel: Vec<usize>,
-    /// The shape of U.
+    /// The shape of U, the recurrent kernel.
     pub recurrent_kernel: Vec<usize>,
-    /// The shape of h of one example.
+    /// The shape of h of one example, without the batch.
     pub state: Vec<usize>,
 }
 

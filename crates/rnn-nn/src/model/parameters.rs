@@ -111,7 +111,8 @@ impl Parameters {
         Ok(())
     }
 
-    /// Returns the resident tensor of all parameters, f32, in a graph.
+    /// Returns the resident tensor of all parameters, f32, in a graph, which is declared at the
+    /// first call.
     pub fn arena(&self, graph: &mut Graph) -> TensorId {
         graph.resident(&Resident::Parameters.to_string(), TensorType::f32([self.values.len()]))
     }

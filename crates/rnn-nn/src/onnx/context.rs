@@ -142,8 +142,8 @@ impl OnnxContext<'_> {
         }
     }
 
-    /// Adds a transposition of x: axis i of the result is axis `order[i]` of x, the batch being
-    /// axis 0.
+    /// Adds a transposition of x and returns the result: axis i of it is axis `order[i]` of x, the
+    /// batch being axis 0. `order` names each axis once.
     pub fn transpose(&mut self, x: &ValueName, order: &[i64]) -> ValueName {
         self.node("Transpose", &[x], &[("perm", Ints(order.to_vec()))])
     }

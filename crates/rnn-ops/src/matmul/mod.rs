@@ -131,8 +131,8 @@ impl Product {
         self.bias.is_none() && self.activation == Activation::Linear
     }
 
-    /// Returns the launches of the product: one over the whole of K; or one over parts of K, and
-    /// one that adds the parts.
+    /// Returns the launches of the product: one over the whole of K; or, where that suits the
+    /// device better, one over parts of K and one that adds the parts.
     ///
     /// # Errors
     /// Fails if the grid exceeds the device's limits, or there is no kernel for the element types.

@@ -14,7 +14,7 @@ update_shader!("adadelta", ADADELTA);
 /// [`Default`]: rho 0.95, epsilon 1e-7.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adadelta {
-    /// Decay of the moments.
+    /// Decay of both moments, at least 0 and below 1.
     pub rho: f32,
     /// Added under both roots, above 0, so that the quotient stays finite.
     pub epsilon: f32,

@@ -14,9 +14,9 @@ update_shader!("adam", ADAM);
 /// [`Default`]: beta_1 0.9, beta_2 0.999, epsilon 1e-7.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
-    /// Decay of the first moment.
+    /// Decay of the first moment, at least 0 and below 1.
     pub beta_1: f32,
-    /// Decay of the second moment.
+    /// Decay of the second moment, at least 0 and below 1.
     pub beta_2: f32,
     /// Added to the denominator, above 0, so that the quotient stays finite.
     pub epsilon: f32,

@@ -14,9 +14,9 @@ update_shader!("adamax", ADAMAX);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adamax {
-    /// Decay of the first moment.
+    /// Decay of the first moment, at least 0 and below 1.
     pub beta_1: f32,
-    /// Decay of the largest gradient.
+    /// Decay of the largest gradient, at least 0 and below 1.
     pub beta_2: f32,
     /// Added to the denominator, above 0, so that the quotient stays finite.
     pub epsilon: f32,

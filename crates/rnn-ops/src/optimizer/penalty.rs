@@ -18,9 +18,9 @@ const PARTS: usize = 256;
 /// Output: `[1]`.
 #[derive(Clone, Debug)]
 pub struct Penalty {
-    /// Weight of the magnitudes.
+    /// Weight of the sum of the magnitudes; 0 for no such penalty.
     pub l1: f32,
-    /// Weight of the squares.
+    /// Weight of the sum of the squares; 0 for no such penalty.
     pub l2: f32,
 }
 

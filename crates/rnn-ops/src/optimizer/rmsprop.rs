@@ -15,7 +15,7 @@ update_shader!("rmsprop", RMSPROP);
 /// [`Default`]: rho 0.9, no momentum, epsilon 1e-7, not centered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RmsProp {
-    /// Decay of the moments.
+    /// Decay of the moments, at least 0 and below 1.
     pub rho: f32,
     /// The part of the last step that is repeated, from 0 on; 0 is none.
     pub momentum: f32,

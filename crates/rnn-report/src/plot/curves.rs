@@ -13,7 +13,7 @@ use super::style::Style;
 pub struct Series {
     /// Name of the run in the legend.
     pub name: String,
-    /// The metrics, one entry for each epoch.
+    /// The metrics, one entry for each epoch, from the first on.
     pub epochs: Vec<Metrics>,
 }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 /// number of steps such as `100`, a time such as `90s`, `5m` or `2h`, `epoch` or `never`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Every {
-    /// No other times.
+    /// At the end of each epoch, and at no other times.
     Epoch,
-    /// Each time after this number of steps.
+    /// Each time after this number of steps, at least 1, besides the end of each epoch.
     Steps(u64),
-    /// Each time after this span of time.
+    /// Each time after this span of time, besides the end of each epoch.
     Time(Duration),
     /// Never, not after epochs either.
     Never,

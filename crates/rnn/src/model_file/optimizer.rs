@@ -85,8 +85,8 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// Reads the state of an optimizer from a file of Keras 3; `None` if the optimizer has made no
-/// step.
+/// Reads the state of an optimizer from a file of Keras 3; `None` if the file has none or the
+/// optimizer has made no step.
 ///
 /// # Errors
 /// Fails if its variables are not those of such an optimizer of such a model.
@@ -130,7 +130,7 @@ pub fn of_keras(
 /// Returns the variables of an optimizer for a `.keras` file.
 ///
 /// # Errors
-/// Fails if a part of the state is missing.
+/// Fails if a part of the state is missing, or it is of more steps than Keras counts, 2^32 - 1.
 pub fn for_keras(
     (architecture, model): (&Architecture, &Model),
     optimizer: &Optimizer,

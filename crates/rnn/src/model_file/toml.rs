@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
 
-/// The text of an example of a `model.toml`.
+/// The text of an example of a `model.toml`, with comments, which `rnn-gpu new` writes.
 pub const MODEL: &str = include_str!("model.toml");
-/// The text of an example of a `fit.toml`.
+/// The text of an example of a `fit.toml`, with comments, which `rnn-gpu new fit.toml` writes.
 pub const FIT: &str = include_str!("fit.toml");
 
 /// Reads a `model.toml` and returns the description of the model as Keras writes a stack of layers.

@@ -16,13 +16,15 @@ pub struct Told {
 }
 
 impl Told {
-    /// Creates the display; `verbose` is true to show passed checks as well.
+    /// Creates the display. If `verbose` is true, it shows every check that ends, otherwise only
+    /// those that fail.
     pub fn new(verbose: bool) -> Self {
         let bar = std::io::stderr().is_terminal().then(bar);
         Self { verbose, bar, last: Instant::now() }
     }
 
-    /// Shows an event of the verification: moves the progress line, and prints a check that failed.
+    /// Shows an event of the verification: moves the progress line when a check begins, and prints
+    /// a check that ends if it failed or all are to be shown.
     pub fn show(&mut self, event: &Event<'_>) {
         match event {
             Event::Begins { done, total, what } => match &self.bar {
