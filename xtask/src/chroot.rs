@@ -18,7 +18,8 @@ const ENTER: &str = "mount -t proc proc \"$0/proc\" && mount --rbind /dev \"$0/d
                      exec chroot \"$0\" \"$@\"";
 
 impl Chroot {
-    /// Sets the chroot up under `target` if it is not there, and installs packages.
+    /// Sets the chroot up in `target/debian-sid` of the folder `workspace` if it is not there, and
+    /// installs `packages` that it lacks.
     ///
     /// # Errors
     /// Fails with a message about what is missing: Linux, root, a program, the mirror or a package.

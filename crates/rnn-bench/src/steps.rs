@@ -88,7 +88,8 @@ impl BenchStep {
         }
     }
 
-    /// Returns a trainer of the experiment's model with its first weights.
+    /// Returns a trainer of the experiment's model on `device`, with its first weights and in this
+    /// precision instead of that of the step.
     ///
     /// # Errors
     /// Fails if the model cannot be built.

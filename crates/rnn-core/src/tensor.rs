@@ -104,7 +104,7 @@ impl HostTensor {
         Self::new(shape, Data::U32(data))
     }
 
-    /// Creates a tensor from elements of either type, row-major.
+    /// Creates a tensor from its shape and its elements of either type, row-major.
     ///
     /// # Errors
     /// Fails with [`TensorError::Length`] if the number of elements is not that of the shape.
@@ -116,7 +116,8 @@ impl HostTensor {
         Ok(Self { shape, data })
     }
 
-    /// Creates a tensor of zeros; half precision is widened to floats, as always on the host.
+    /// Creates a tensor of this shape in which every element is 0: integers for [`DType::U32`],
+    /// else floats, since half precision does not exist on the host.
     pub fn zeros(shape: impl Into<Shape>, dtype: DType) -> Self {
         let shape = shape.into();
         let data = match dtype {

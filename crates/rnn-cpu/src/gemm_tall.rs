@@ -95,7 +95,8 @@ impl RowProduct {
     }
 
     /// Writes the products of the rows `left` with the matrix to the columns `to` of `out`, which
-    /// has as many rows as `left`. The columns must be as many as the matrix has.
+    /// has as many rows as `left`. The columns must be as many as the matrix has. `epilogue` says
+    /// what the sums begin with and which activation follows.
     pub fn put(
         &self,
         left: GatheredRows<'_>,

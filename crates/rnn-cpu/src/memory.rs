@@ -112,7 +112,8 @@ impl Memory {
         &mut self.areas[place.area][place.offset..place.offset + place.len]
     }
 
-    /// Copies the elements of a range to another range of the same length.
+    /// Copies the elements of the range `from` to the range `to` of the same length, which may
+    /// overlap it.
     ///
     /// # Panics
     /// Panics if there is no such range, or the two differ in length.

@@ -55,7 +55,8 @@ pub enum Threads {
 }
 
 /// Computes out = A B, or out += A B if `accumulate` is true. A is m x k, B is k x n, and out is m
-/// x n; the extents are given in the order m, n, k. If k is 0, the product is zero.
+/// x n; the extents are given in the order m, n, k. If k is 0, the product is zero. `threads` says
+/// whether the product may use all threads of the pool.
 ///
 /// # Panics
 /// Panics if a slice is shorter than the extents require.

@@ -28,8 +28,8 @@ impl Default for PadOptions {
     }
 }
 
-/// Pads and cuts sequences to one length and returns them as `[N, maxlen]`
-/// (keras/src/utils/sequence_utils.py). Without sequences the result has no rows.
+/// Pads and cuts sequences to one length, as `options` says, and returns them in order as u32 `[N,
+/// maxlen]` (keras/src/utils/sequence_utils.py). Without sequences the result has no rows.
 ///
 /// # Errors
 /// Fails if the shape does not fit the elements, which does not happen.

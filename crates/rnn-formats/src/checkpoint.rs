@@ -42,7 +42,8 @@ pub fn save(
     Ok(written.map_err(SafetensorsError::from)?)
 }
 
-/// Returns the bytes that [`save`] writes, to be sent to another process.
+/// Returns the bytes that [`save`] writes, to be sent to another process. Equal arguments give
+/// equal bytes.
 ///
 /// # Errors
 /// Fails with [`CheckpointError::File`] if two tensors share a name.

@@ -22,7 +22,8 @@ pub trait Algebra {
 /// every run.
 ///
 /// Returns one gradient for each tensor of `wrt`, of its shape; `None` where no seed depends on it.
-/// A seed has the shape of its tensor.
+/// A seed has the shape of its tensor. `algebra` supplies the ops that are added besides those of
+/// the nodes.
 ///
 /// # Errors
 /// Fails with [`OpError::NotDifferentiable`](crate::OpError::NotDifferentiable) or another error of

@@ -44,8 +44,8 @@ impl Graph {
         Self::default()
     }
 
-    /// Declares a tensor that the host uploads before each run. A run takes its inputs in the order
-    /// of these calls.
+    /// Declares a tensor of type `ty` that the host uploads before each run. A run takes its inputs
+    /// in the order of these calls. `name` is for dumps and errors and need not be unique.
     pub fn input(&mut self, name: impl Into<String>, ty: TensorType) -> TensorId {
         let id = self.add(name.into(), ty, Storage::Input, None);
         self.inputs.push(id);

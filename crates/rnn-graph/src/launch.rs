@@ -120,8 +120,8 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// Creates a launch of the entry point `entry` over `grid`, without bindings, parameters or
-    /// constants.
+    /// Creates a launch of the entry point `entry` of the module `shader` over `grid`, without
+    /// bindings, parameters, constants, variants and a bound on iterations.
     pub fn new(shader: &'static Shader, entry: &'static str, grid: Grid) -> Self {
         Self {
             shader,

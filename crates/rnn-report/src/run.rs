@@ -14,7 +14,8 @@ use rnn_run::run::RunFolder;
 use rnn_run::splits::Split;
 use serde_json::Value;
 
-/// Writes `report.html`, with the videos that were rolled out in the folder of the run.
+/// Writes the page `report.html` of a run into its folder, in place of an earlier one: settings,
+/// results, and the videos that were rolled out there.
 ///
 /// # Errors
 /// Fails if a video is damaged, or the page cannot be written.

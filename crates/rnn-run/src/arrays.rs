@@ -223,8 +223,8 @@ impl Arrays {
         array.with_context(|| self.describe(name))
     }
 
-    /// Reads the first of these arrays that exists into memory, or opens it to be streamed if that
-    /// was asked for or it is large.
+    /// Reads the first of the arrays `names` that exists, as elements of `kind`, into memory; or
+    /// opens it to be streamed if that was asked for or it is large.
     ///
     /// # Errors
     /// Fails as [`Arrays::get`], and if an array that is to be streamed cannot be.
@@ -282,11 +282,13 @@ impl Arrays {
         Ok(shape.dims().get(1..).unwrap_or_default().to_vec())
     }
 
-    /// Reads the array for an input of a model, with the examples along its first axis. The rows of
-    /// a table are reshaped to the input's extents.
+    /// Reads the first of the arrays `names` that exists, for an input of a model, with the
+    /// examples along its first axis; it is streamed as [`Arrays::array`] says. The rows of a table
+    /// are reshaped to the input's extents.
     ///
     /// # Errors
-    /// Fails if there is no such array, or it is of another shape or kind.
+    /// Fails if there is no such array, it has no axis of examples, or it is of another shape or
+    /// kind.
     pub fn input(&mut self, names: &[&str], input: &Input) -> Result<Array> {
         let array = self.array(names, ElementKind::of(input))?;
         let axes = array.shape().dims();

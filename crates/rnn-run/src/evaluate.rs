@@ -25,11 +25,12 @@ pub struct Evaluated {
     pub rows: [FiniteRows; 2],
 }
 
-/// Evaluates a finished run on its own data and writes its results anew.
+/// Evaluates the finished run in the folder `path` on its own data and writes its results anew. The
+/// host is told of remarks.
 ///
 /// # Errors
-/// Fails if the run or its data cannot be read, the data has changed
-/// ([`RunError::EvaluatedOnOtherData`]), the device fails, or a file cannot be written.
+/// Fails if the folder holds no finished run, the run or its data cannot be read, the data has
+/// changed ([`RunError::EvaluatedOnOtherData`]), the device fails, or a file cannot be written.
 pub fn evaluate(path: &Path, device: &dyn Device, host: &dyn Host) -> Result<Evaluated> {
     let (folder, mut config) = RunFolder::open(path)?;
     if matches!(config.task, Task::Custom(_)) {

@@ -83,11 +83,13 @@ pub struct Rollout {
     pub rows: FiniteRows,
 }
 
-/// Continues a video of a next-frame run from the model's own predictions.
+/// Continues a video of the next-frame run in `folder`, of which `config` is the configuration,
+/// from the model's own predictions.
 ///
 /// # Errors
 /// Fails if the run is of another experiment, there is no such video, the numbers of frames are out
-/// of range ([`RunError::NothingSeen`] and the like), or the device fails.
+/// of range ([`RunError::NothingSeen`] and the like), the weights cannot be read, or the device
+/// fails.
 pub fn rollout(
     folder: &RunFolder,
     config: &Config,

@@ -7,8 +7,9 @@ pub struct Comparison {
     pub index: usize,
 }
 
-/// Compares a tensor with its reference. The error is relative to the largest element of the
-/// reference, because a sum of many terms is only as exact as the largest of them.
+/// Compares the elements `got` of a tensor with those of its reference, `want`. The error is
+/// relative to the largest element of the reference, because a sum of many terms is only as exact
+/// as the largest of them.
 ///
 /// # Errors
 /// Fails with a sentence for people if the lengths differ, there is nothing to compare, an element

@@ -65,7 +65,8 @@ impl Drop for Gpu {
 }
 
 impl WgpuDevice {
-    /// Opens an adapter with all limits and features that it has.
+    /// Opens an adapter with all limits and features that it has, unless `options` says otherwise.
+    /// Nothing that is compiled is kept for later runs.
     ///
     /// # Errors
     /// Fails if the driver does not open the device.

@@ -63,7 +63,8 @@ impl Readback {
         gpu.guarded(|| gpu.buffer("a copy for the host", bytes, usage))
     }
 
-    /// Submits the commands that fill `staging` and requests its mapping.
+    /// Submits the commands that fill the first `bytes` bytes of `staging`, and requests its
+    /// mapping.
     ///
     /// # Errors
     /// Fails if the device is lost or refuses a command.

@@ -26,11 +26,11 @@ impl Gpu {
         Ok(())
     }
 
-    /// Creates a zeroed buffer of at least `bytes` bytes, and at least one word; `what` names it in
-    /// errors.
+    /// Creates a zeroed buffer for `usage`, of at least `bytes` bytes and at least one word; `what`
+    /// names it in errors.
     ///
     /// # Errors
-    /// Fails if it exceeds the device's largest buffer.
+    /// Fails with [`DeviceError::OutOfMemory`] if it exceeds the device's largest buffer.
     pub fn buffer(
         &self,
         what: &str,

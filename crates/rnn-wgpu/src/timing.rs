@@ -41,7 +41,8 @@ impl Timing {
         }
     }
 
-    /// Runs a program with each dispatch in a pass of its own between two timestamps.
+    /// Runs the program of this index in the session, with each dispatch in a pass of its own
+    /// between two timestamps.
     ///
     /// # Errors
     /// Fails if the device has no memory for the timestamps, or is lost.

@@ -54,7 +54,8 @@ const GAIN: f64 = 0.97;
 const MAX_BYTES: u64 = 1 << 30;
 
 impl Tuning {
-    /// Opens the measurements of an adapter in `folder`; without a folder they are not stored.
+    /// Opens the measurements of the adapter `info` in `folder`, of which there are none if they
+    /// cannot be read; without a folder they are not stored.
     pub fn open(info: &wgpu::AdapterInfo, folder: Option<&Path>) -> Self {
         let path = folder.map(|folder| file(info, folder, "tuning"));
         let choices = path.as_deref().and_then(kept::read).unwrap_or_default();

@@ -35,7 +35,8 @@ pub enum Kernels {
     All,
 }
 
-/// Compiles kernels for a card.
+/// Compiles the kernels that `kernels` names for a card, with the program [`PROGRAM`] in the
+/// chroot, and returns their figures.
 ///
 /// # Errors
 /// Fails if the driver refuses a kernel or ends the program, or this takes too long, with what the

@@ -87,7 +87,8 @@ impl ConvProduct {
     }
 
     /// Writes the product of x and the taps for a part of the output pixels to the columns `to` of
-    /// `out`, the part's rows. If there is an activation, `to` must be all columns.
+    /// `out`, the part's rows. If there is an activation, `to` must be all columns. `epilogue` says
+    /// what the sums begin with and which activation follows; `scratch` holds buffers.
     pub fn put(
         &self,
         x: &[f32],

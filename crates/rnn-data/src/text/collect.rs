@@ -43,8 +43,8 @@ impl Collection {
         text
     }
 
-    /// Adds a review to a part of the data, as a positive one if `positive` is true, else as a
-    /// negative one.
+    /// Adds the review `text`, split into words, to a part of the data: as a positive one if
+    /// `positive` is true, else as a negative one. A text without words is a review, too.
     pub fn push(&mut self, part: TextSplit, text: &str, positive: bool) {
         let numbers = &mut self.numbers;
         let mut number = |word: &str| {

@@ -34,7 +34,8 @@ fn count(path: &Path, start: u64) -> std::io::Result<u64> {
     }
 }
 
-/// Returns the line, counted from 1, and the problem in words of a file that the csv crate refuses.
+/// Returns the line, counted from 1, and the problem in words of the file at `path`, which the csv
+/// crate refuses with `error`. Without a position the line is 1.
 pub fn problem(path: &Path, error: &csv::Error) -> (u64, String) {
     let line = error.position().map_or(1, |position| line_of(path, position));
     let what = match error.kind() {

@@ -114,7 +114,9 @@ impl Graph {
         self.proto.output.push(value_info(name, ty, dims));
     }
 
-    /// Adds a constant of the tensor's type and returns it; unsigned integers become i64.
+    /// Adds a constant of the tensor's shape and elements and returns it; floats are f32, and
+    /// unsigned integers become i64. `name` becomes a part of its name in the graph, which is made
+    /// unique.
     pub fn tensor(&mut self, name: &str, tensor: &HostTensor) -> ValueName {
         let dims = tensor.shape().dims().iter().map(|&d| d as i64).collect();
         match tensor.data() {
@@ -129,7 +131,8 @@ impl Graph {
         }
     }
 
-    /// Adds a constant list of integers, such as a shape, and returns it.
+    /// Adds a constant list of i64, such as a shape, and returns it. `name` becomes a part of its
+    /// name in the graph, which is made unique.
     pub fn ints(&mut self, name: &str, values: &[i64]) -> ValueName {
         let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.constant(name, ElementType::Int64, vec![values.len() as i64], raw)
@@ -142,7 +145,9 @@ impl Graph {
         ValueName(name)
     }
 
-    /// Adds a node of the operator `op` with one output, and returns the output.
+    /// Adds a node of the operator `op` on these inputs in order, with these attributes by name and
+    /// with one output, and returns the output. [`ValueName::none`] stands for an optional input
+    /// that is absent.
     pub fn node(
         &mut self,
         op: &str,
@@ -154,7 +159,7 @@ impl Graph {
         ValueName(output)
     }
 
-    /// Adds a node of the operator `op` with `outputs` outputs, and returns them in order.
+    /// Adds a node like [`Self::node`], but with `outputs` outputs, and returns them in order.
     pub fn node_with_outputs(
         &mut self,
         op: &str,

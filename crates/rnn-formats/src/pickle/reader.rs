@@ -36,7 +36,8 @@ impl<'a> Reader<'a> {
         PickleError::Content { problem: problem.into(), at: self.opcode_at }
     }
 
-    /// Returns the error that a callable is not among those that are recognised.
+    /// Returns the error that the callable `name` of `module` is not among those that are
+    /// recognised, with the present place in the pickle.
     pub fn callable(&self, module: &[u8], name: &[u8]) -> PickleError {
         let name = format!("{}.{}", String::from_utf8_lossy(module), String::from_utf8_lossy(name));
         PickleError::Callable { name, at: self.opcode_at }

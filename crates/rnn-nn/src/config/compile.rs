@@ -48,8 +48,8 @@ impl Compile {
         Ok(Self { optimizer, losses })
     }
 
-    /// Returns the optimizer that a `compile_config` or `training_config` names; `None` if it names
-    /// none.
+    /// Returns the optimizer that `value`, a `compile_config` or `training_config`, names, with the
+    /// defaults of `dialect`; `None` if it names none.
     ///
     /// # Errors
     /// Fails if the optimizer, or one of its arguments, is not supported.
@@ -123,7 +123,8 @@ fn each<T: Clone>(
 }
 
 impl Optimizer {
-    /// Reads an optimizer in Keras's spelling: `"adam"`, or `{"class_name": "Adam", "config": ..}`.
+    /// Reads an optimizer in Keras's spelling: `"adam"`, or `{"class_name": "Adam", "config": ..}`;
+    /// `dialect` decides the defaults of what is left out.
     ///
     /// # Errors
     /// Fails if it, or one of its arguments, is not supported.

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 impl LayerNode {
-    /// Reads a layer from Keras's description `{"class_name": .., "config": {..}}`; `name` is its
-    /// name in the model.
+    /// Reads a layer from Keras's description `value`, `{"class_name": .., "config": {..}}`; `name`
+    /// is its name in the model, and `dialect` decides the defaults of what is left out.
     ///
     /// # Errors
-    /// Fails if the class, or one of the arguments, is not supported.
+    /// Fails if the class, or one of the arguments, is not supported, or a necessary argument is
+    /// missing.
     pub fn read(name: String, value: &Value, dialect: Dialect) -> Result<Self, ConfigError> {
         let (class, config) = class_and_arguments(value)?;
         let owner = format!("layer {name} ({class})");

@@ -171,10 +171,11 @@ impl<'a> Arguments<'a> {
         self.optional(name, value)
     }
 
-    /// Visits an optional number and checks that it lies within the range `of`.
+    /// Visits the optional argument `name`, a number, and checks that it lies within the range
+    /// `of`. Where a description lacks it, `value` stays unchanged.
     ///
     /// # Errors
-    /// Fails if the number is outside of the range, or is none.
+    /// Fails with [`ConfigError::Argument`] if the number is outside of the range, or is none.
     pub fn number(&mut self, name: &str, value: &mut f32, of: Numbers) -> Result<(), ConfigError> {
         self.optional(name, value)?;
         match of.contain(*value) {
@@ -203,7 +204,8 @@ impl<'a> Arguments<'a> {
         self.optional(name, value)
     }
 
-    /// Visits an optional argument for which null stands for the default.
+    /// Visits the optional argument `name`, for which null stands for the default: `value` then
+    /// stays unchanged.
     ///
     /// # Errors
     /// Fails if the given value is not supported.
@@ -214,8 +216,8 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// Visits an optional argument that Keras does not have; a file for Keras is written without
-    /// it.
+    /// Visits the optional argument `name` that Keras does not have. A file for Keras is written
+    /// without it, whatever its value.
     ///
     /// # Errors
     /// Fails if the given value is not supported.

@@ -42,8 +42,9 @@ pub struct ConvLstmCell<const N: usize> {
 }
 
 impl<const N: usize> Recurrent<ConvLstmCell<N>> {
-    /// Creates a layer of `filters` filters over windows of `kernel_size`, with stride 1, dilation
-    /// 1, valid padding, tanh, sigmoid gates, a bias and `unit_forget_bias`.
+    /// Creates a layer of `filters` filters over windows of `kernel_size` pixels, one number for
+    /// all axes or one for each, with stride 1, dilation 1, valid padding, tanh, sigmoid gates, a
+    /// bias and `unit_forget_bias`. A size of 0 is refused when a model adds the layer.
     pub fn new(filters: usize, kernel_size: impl PerAxis<N>) -> Self {
         let gates =
             LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };

@@ -63,7 +63,8 @@ impl Model {
         model.with_outputs([input])
     }
 
-    /// Adds an input with a name that no other has, and returns its tensor.
+    /// Adds an input with a name that no other has, `input_layer` or `input_layer_1` and so on, and
+    /// returns its tensor.
     pub fn input(&mut self, spec: InputSpec) -> TensorRef {
         let name = unique_name("InputLayer", |name| self.has(name));
         self.named_input(&name, spec)
@@ -114,7 +115,9 @@ impl Model {
         Ok(self.call(layer, inputs)?[0])
     }
 
-    /// Calls a new layer on tensors, draws its weights and returns all its outputs.
+    /// Calls a new layer on the tensors `inputs`, in this order, draws its weights and returns all
+    /// its outputs. The layer gets a name that no other has, made from its class, such as `lstm` or
+    /// `lstm_1`.
     ///
     /// # Errors
     /// Fails as [`Model::apply`].

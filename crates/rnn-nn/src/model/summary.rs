@@ -40,7 +40,8 @@ pub(crate) struct Open<'a> {
 }
 
 impl Model {
-    /// Returns the rows of the table of [`Self::summary`]; the first row names the columns.
+    /// Returns the rows of the table of [`Self::summary`] as the texts of their cells; the first
+    /// row names the columns.
     pub fn summary_rows(&self) -> Vec<Vec<String>> {
         self.rows(&Open::default())
     }

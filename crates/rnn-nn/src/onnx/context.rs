@@ -77,8 +77,8 @@ impl OnnxContext<'_> {
         }
     }
 
-    /// Adds a node of the ONNX operator `operator` with one output on these inputs, and returns the
-    /// name of the output.
+    /// Adds a node of the ONNX operator `operator` with these attributes and one output on these
+    /// inputs, in order, and returns the name of the output.
     pub fn node(
         &mut self,
         operator: &str,
@@ -88,8 +88,8 @@ impl OnnxContext<'_> {
         self.graph.node(operator, inputs, attributes)
     }
 
-    /// Adds a node of the ONNX operator `operator` with one output on all inputs of the layer, and
-    /// returns the name of the output.
+    /// Adds a node of the ONNX operator `operator` with these attributes and one output on all
+    /// inputs of the layer, in order, and returns the name of the output.
     pub fn node_of_inputs(
         &mut self,
         operator: &str,

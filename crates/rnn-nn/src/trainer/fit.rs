@@ -66,7 +66,7 @@ impl Trainer {
     }
 
     /// Trains as [`Trainer::fit`] on the first dataset and validates on the second; `checkpoints`
-    /// is given the states that it asks for.
+    /// is given the states that it asks for. An empty second dataset is not validated.
     ///
     /// # Errors
     /// Fails as [`Trainer::fit`], and if a state cannot be stored or holds numbers that are not

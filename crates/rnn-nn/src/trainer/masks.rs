@@ -41,7 +41,7 @@ impl Trainer {
 
     /// Returns, for each output at which a mask arrives, whether each step of all examples, in
     /// order, is unmasked, `N T` values; `None` for the others. Losses and metrics count unmasked
-    /// steps alone.
+    /// steps alone. The examples are processed in batches of `batch_size`, where 0 acts as 1.
     ///
     /// # Errors
     /// Fails if the examples cannot be read, or the device fails.

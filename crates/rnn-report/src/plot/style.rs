@@ -37,8 +37,9 @@ impl Style {
         Self { color: PALETTE[index % PALETTE.len()], line }
     }
 
-    /// Draws a line through points, with a marker of this radius in pixels at each, so that a
-    /// single point is visible.
+    /// Draws a line through points of the chart in this style, with a marker of this radius in
+    /// pixels at each, so that a single point is visible. Markers are filled on solid lines and
+    /// white on others.
     ///
     /// # Errors
     /// Fails if the picture cannot be drawn.

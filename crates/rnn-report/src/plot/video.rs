@@ -30,11 +30,11 @@ const GAP: u32 = 16;
 const HEADER: u32 = 48;
 const FRAME_TIME: Duration = Duration::from_millis(400);
 
-/// Draws `frame-01.png` and so on, each with prediction and truth side by side, `frames.png` with
-/// all of them, and the animation `film.gif` into a folder.
+/// Draws a video into `folder`, over what is there: `frame-01.png` and so on, each with prediction
+/// and truth side by side, `frames.png` with all of them, and the animation `film.gif`.
 ///
 /// # Errors
-/// Fails if a file cannot be written.
+/// Fails if a picture cannot be drawn or a file cannot be written.
 pub fn draw_video(folder: &Path, video: &Video) -> Result<()> {
     font::register()?;
     let mut pictures = Vec::new();

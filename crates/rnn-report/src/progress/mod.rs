@@ -48,7 +48,8 @@ pub struct ShowProgress {
 }
 
 impl ShowProgress {
-    /// Creates the displays; `host` prints their lines.
+    /// Creates the displays that `options` chooses; `host` prints their lines. Nothing is shown
+    /// before a training begins.
     pub fn new(options: WatchOptions, host: Arc<dyn Host>) -> Self {
         Self { options, host }
     }
@@ -74,8 +75,9 @@ enum Display {
 }
 
 impl Watch {
-    /// Begins to display. TensorBoard curves of a training that is resumed continue in their folder
-    /// unless another one is asked for.
+    /// Begins to display an attempt at a training on the displays that `args` chooses. TensorBoard
+    /// curves of a training that is resumed continue in their folder unless another one is asked
+    /// for.
     ///
     /// # Errors
     /// Fails if the terminal cannot be drawn on, or TensorBoard's files cannot be written.

@@ -42,8 +42,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads the first line of a table. It names the columns if it holds no number, or one of the
-    /// names that are asked for.
+    /// Reads the first line of the table at `path`. It names the columns if it holds no number, or
+    /// one of the names in `asked`; otherwise columns have numbers from 0 on.
     ///
     /// # Errors
     /// Fails if the file cannot be read, is no table, or is empty.

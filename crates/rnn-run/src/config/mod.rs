@@ -357,7 +357,8 @@ pub fn check_precision(device: &dyn Device, precision: Precision) -> Result<()> 
     Ok(())
 }
 
-/// Returns a trainer in a precision that the device has. It is the one place that combines the two.
+/// Returns a trainer of `model` in a precision that the device has; `seed` is that of
+/// [`Trainer::new`]. It is the one place that combines the two.
 ///
 /// # Errors
 /// Fails as [`check_precision`].

@@ -83,10 +83,11 @@ impl Experiment {
         }
     }
 
-    /// Builds the model for an input of this type, with its first weights drawn from `seed`.
+    /// Builds the model for an input of this type, with the defaults of `preset` and first weights
+    /// drawn from `seed`.
     ///
     /// # Errors
-    /// Fails if the examples are too short for the model.
+    /// Fails if the examples are too short for the model, or of another kind than it takes.
     pub fn model(self, input: InputSpec, preset: Preset, seed: u64) -> Result<Model, ModelError> {
         let start = Model::sequential(input, seed);
         match self {

@@ -51,7 +51,8 @@ impl SavedModel {
         Ok(Self { file, precision, columns })
     }
 
-    /// Returns a trainer that predicts and evaluates with `model`, in the precision of the run.
+    /// Returns a trainer that predicts and evaluates with `model`, in the precision of the run and
+    /// with the seed 0; `optimizer` matters for training alone.
     ///
     /// # Errors
     /// Fails with [`crate::error::RunError::NoHalf`] if the device does not have that precision.

@@ -47,10 +47,10 @@ impl SplitArrays {
             || weights::are_in(arrays, suffix, &named)
     }
 
-    /// Reads the inputs of the part with this suffix, such as `_train`.
+    /// Reads the inputs of the model that are of the part with this suffix, such as `_train`.
     ///
     /// # Errors
-    /// Fails if an array is missing, or its elements are of another kind.
+    /// Fails if an array is missing or cannot be read, or its elements are of another kind.
     pub fn read(
         arrays: &mut Arrays,
         suffix: &'static str,
@@ -108,7 +108,8 @@ fn inputs<'a>(
     names("x", suffix, &all).into_iter().zip(inputs)
 }
 
-/// Returns the extents of one training example for each input, without the axis of examples.
+/// Returns the extents of one training example for each input of the model, in order and without
+/// the axis of examples.
 ///
 /// # Errors
 /// Fails if an array is missing, or cannot be read.

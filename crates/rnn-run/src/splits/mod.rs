@@ -52,8 +52,9 @@ impl Splits {
     }
 }
 
-/// Reads or computes the examples of a run for its model. `vocabulary` is that of a run that has
-/// been trained; new runs make their own.
+/// Reads or computes the examples of a run for its model, as `config` describes them. `vocabulary`
+/// is that of a run that has been trained; with `None`, as for a new run, one is made if the data
+/// allows it.
 ///
 /// # Errors
 /// Fails if the data cannot be read, is not in one of the layouts, or does not fit the model.

@@ -36,7 +36,8 @@ pub fn in_keras_order<'a>(architecture: &Architecture, model: &'a Model) -> Vec<
     parts.flat_map(|(_, ranges)| ranges).collect()
 }
 
-/// Returns the weights of a file by the names that they have in the model.
+/// Returns the weights of a file by the names that they have in `model`, which was built from
+/// `architecture`.
 ///
 /// # Errors
 /// Fails if a variable is missing or has another shape, or the file has other layers than the

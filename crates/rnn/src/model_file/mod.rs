@@ -258,8 +258,8 @@ impl ModelFile {
     }
 }
 
-/// Returns the contents of `model.json`: the architecture, with optimizer and losses, in the
-/// dialect of `reader`.
+/// Returns the contents of `model.json`: the architecture, and with `compile` also the optimizer
+/// and the losses, as Keras 3 describes them, for the program that will read it.
 ///
 /// # Errors
 /// Fails if the reader has no counterpart of a layer or an argument.
