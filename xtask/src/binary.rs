@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// The target of the Windows binary.
+/// The target triple of the Windows binary.
 pub const WINDOWS: &str = "x86_64-pc-windows-gnu";
 
 /// Builds `rnn-gpu` of the work tree `tree`, optimized, with the cargo at `cargo` into the target

@@ -26,7 +26,7 @@ impl Compilation<'_> {
         &self.step.name
     }
 
-    /// Makes the check and adds its result to a verification.
+    /// Makes the check and adds its result to a verification, also if it fails.
     pub fn run(&self, verification: &mut Verification<'_>) {
         let name = self.step.experiment.name();
         let subject = Subject { op: name, case: &self.step.name, sizes: String::new() };

@@ -25,7 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 use time::OffsetDateTime;
 
-/// The choice of measurements to make, and of the device.
+/// The choice of measurements to make, and of the device; all of it has to be given.
 #[derive(Clone, Copy, Debug)]
 pub struct BenchOptions<'a> {
     /// The cases to measure.

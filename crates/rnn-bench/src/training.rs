@@ -68,7 +68,7 @@ impl Training<'_> {
         self.experiment.name()
     }
 
-    /// Runs the check and adds its result to a verification.
+    /// Runs the check and adds its result to a verification, also if it fails.
     pub fn run(&self, verification: &mut Verification<'_>) {
         let case = format!("{}, {STEPS} steps", self.name());
         let sizes = match self.experiment {

@@ -105,7 +105,8 @@ impl Rng {
         }
     }
 
-    /// Permutes the slice uniformly at random (Fisher-Yates shuffle).
+    /// Permutes the slice in place, uniformly at random (Fisher-Yates shuffle). It takes fewer than
+    /// 2^32 items.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i as u32 + 1) as usize);

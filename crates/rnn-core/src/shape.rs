@@ -6,7 +6,8 @@ use std::fmt;
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// Creates a shape from its extents, slowest-varying axis first.
+    /// Creates a shape from its extents, slowest-varying axis first; no extents make that of a
+    /// scalar.
     pub fn new(dims: impl Into<Vec<usize>>) -> Self {
         Self(dims.into())
     }

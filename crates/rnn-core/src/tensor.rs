@@ -127,7 +127,7 @@ impl HostTensor {
         Self { shape, data }
     }
 
-    /// Creates a float tensor of shape `[]`, which has one element.
+    /// Creates a float tensor of shape `[]`, whose only element is `value`.
     pub fn scalar(value: f32) -> Self {
         Self { shape: Shape::default(), data: Data::F32(vec![value]) }
     }

@@ -8,7 +8,8 @@ pub struct CpuDevice {
 }
 
 impl CpuDevice {
-    /// Creates a device that uses all cores of the processor.
+    /// Creates a device that uses all threads of rayon's pool, which by default are as many as the
+    /// processor has cores.
     pub fn new() -> Self {
         let threads = rayon::current_num_threads();
         let plural = if threads == 1 { "" } else { "s" };

@@ -172,7 +172,7 @@ impl Dataset {
         self.labels.iter().map(|labels| labels.shape())
     }
 
-    /// Keeps the first `count` examples, or all if there are fewer.
+    /// Keeps the first `count` examples in the present order, or all if there are fewer.
     pub fn take(mut self, count: usize) -> Self {
         self.order.truncate(count);
         self
@@ -185,8 +185,9 @@ impl Dataset {
         Self { order: self.order[range.start.min(end)..end].to_vec(), ..self.clone() }
     }
 
-    /// Shuffles the examples by `seed` and divides them into two datasets. The first gets
-    /// `fraction` (0..=1) of them, rounded to the nearest number, the second the rest.
+    /// Shuffles the examples by `seed` and divides them into two datasets, of which either may be
+    /// empty. The first gets `fraction` (0..=1) of them, rounded to the nearest number, the second
+    /// the rest.
     pub fn split(mut self, fraction: f64, seed: u64) -> (Self, Self) {
         Rng::new(seed, SPLIT_STREAM).shuffle(&mut self.order);
         let at = ((self.order.len() as f64 * fraction).round() as usize).min(self.order.len());

@@ -32,7 +32,7 @@ pub enum ModelError {
     /// A layer that does not fit its inputs.
     #[error(transparent)]
     Layer(#[from] LayerError),
-    /// An argument of a layer is none that it can have.
+    /// An argument of a layer has a value that is out of its range.
     #[error(transparent)]
     Argument(Box<ConfigError>),
     /// Weights from elsewhere do not fit.
@@ -48,7 +48,7 @@ pub enum ModelError {
     /// A weight is not of floats.
     #[error(transparent)]
     Tensor(#[from] TensorError),
-    /// A symbol that the model did not give.
+    /// A tensor that the model does not have, such as one of another model.
     #[error("{0:?} is not a tensor of this model")]
     UnknownTensor(TensorRef),
     /// Two layers or inputs of one name.

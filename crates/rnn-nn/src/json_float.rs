@@ -4,7 +4,8 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serializer};
 
-/// Writes a float: as a number if it is finite, else as a string.
+/// Writes a float: as a number if it is finite, else as the string "NaN", "Infinity" or
+/// "-Infinity".
 ///
 /// # Errors
 /// Fails as the serializer does.

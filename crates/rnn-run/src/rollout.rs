@@ -18,7 +18,7 @@ use rnn_graph::Device;
 /// Frames of the tutorial's videos.
 const TUTORIAL_FRAMES: usize = 15;
 
-/// The choice of the video that is continued, and how far.
+/// The choice of the video that is continued, and how far. [`Default`] leaves all to the run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RolloutOptions {
     /// Number of the video, from 0 on; `None` for the fifth that was not trained on, or the last if

@@ -28,7 +28,8 @@ const IMDB_WORDS: Download = Download {
 /// Name of the file with the list of words that stands beside `imdb.npz`.
 pub const WORD_INDEX: &str = "imdb_word_index.json";
 
-/// A function that downloads a file from the web to a path.
+/// A function that downloads the file that it is given to the path that it is given, where it must
+/// be whole if the function succeeds.
 pub type Fetch<'a> = dyn Fn(&Download, &Path) -> Result<()> + 'a;
 
 /// The origin of the reviews or videos that a model of the tutorial is trained on.

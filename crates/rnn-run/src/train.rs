@@ -34,7 +34,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Options of a training that do not change its result.
+/// Options of a training that do not change its result. [`Default`] is one process with the default
+/// checkpoints, without times, in a program that prints nothing.
 #[derive(Clone, Debug)]
 pub struct TrainOptions {
     /// When checkpoints are taken, how many are kept, and whether an earlier run is replaced.

@@ -98,8 +98,9 @@ fn in_results(
     mistakes.iter().map(|&(name, change)| (name, planted(change))).chain([nothing]).collect()
 }
 
-/// Plants a mistake into the gradient of an op, and returns it with the verdict whether the checker
-/// found it.
+/// Plants a mistake into the gradient of an op, and returns it with the verdict:
+/// [`NotPassed::Failed`] if the checker did not find it, or if the gradient without the mistake
+/// does not pass.
 pub fn gradient_control() -> Control {
     let sound = product();
     let op = Tampered { op: sound.op.clone(), edit: None, gradient: 1.01 };

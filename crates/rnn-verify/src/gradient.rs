@@ -11,12 +11,12 @@ const TOLERANCE: f64 = 2e-6;
 /// Elements that are tried of each input.
 const SAMPLES: usize = 16;
 
-/// Compares the graph-level gradient of a case, evaluated in f64, with central differences of its
-/// forward reference.
+/// Compares the graph-level gradients of a case, evaluated in f64, with central differences of its
+/// forward reference, for the inputs in [`Case::differentiable`].
 ///
 /// # Errors
-/// [`NotPassed::Failed`] names the element of the input that differs, or says that an input has no
-/// gradient.
+/// Fails with [`NotPassed::Failed`], which names the element of the input that differs, or says
+/// that an input has no gradient.
 pub fn check_gradient(case: &Case) -> Result<Measured, NotPassed> {
     let (inputs, _) = case.draw();
     let mut graph = Graph::new();

@@ -2,7 +2,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The error that a passed check measured.
+/// The error that a passed check measured, with the one that was permitted. Both have no unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Measured {
     /// The worst error, as [`crate::compare`] defines it.
@@ -143,7 +143,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds a check with its outcome at the end and returns it.
+    /// Adds a check with its outcome at the end of the report, also if it failed or was skipped,
+    /// and returns it.
     pub fn add(
         &mut self,
         section: Section,

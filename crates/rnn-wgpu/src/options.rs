@@ -1,7 +1,8 @@
 use crate::proof::Prover;
 use std::time::Duration;
 
-/// Options of opening a device.
+/// Options of opening a device. [`Default`] is for normal use, but without variants that are
+/// measured and without a test of the matrix units.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// True to compile kernels with naga's bounds checks and loop guards, and to zero workgroup

@@ -18,7 +18,7 @@ pub const PROGRAM: &str = "/kernels/rnn-gpu";
 /// Seconds after which a driver counts as hung.
 const LONGEST: &str = "900";
 
-/// What a card's driver compiled.
+/// What a card's driver compiled: the figures of kernels, and the limit that they are held to.
 pub struct Compiled {
     /// Bytes of shared memory that a workgroup may have.
     pub limit: u64,
@@ -26,7 +26,7 @@ pub struct Compiled {
     pub kernels: Vec<Figures>,
 }
 
-/// The kernels to compile.
+/// The choice of kernels to compile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernels {
     /// Those of training and inference of the five experiments.

@@ -10,7 +10,8 @@ use super::figures::Figures;
 /// A number for an entry point, whatever its constants, of a card.
 type OfCards<T> = BTreeMap<String, BTreeMap<String, T>>;
 
-/// What kernels are held to.
+/// The figures that kernels are held to, for each card by entry points: the least share of FFMA in
+/// hot loops, and the most spills.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Floors {

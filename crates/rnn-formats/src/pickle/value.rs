@@ -94,7 +94,7 @@ impl List {
         }
     }
 
-    /// Appends the items to the list.
+    /// Appends the items to the list, in order.
     pub fn extend(&mut self, items: &[Value]) {
         if let List::Ints(ints) = self {
             let before = ints.len();

@@ -36,8 +36,8 @@ pub struct BatchNormalization {
 }
 
 impl BatchNormalization {
-    /// Creates a layer with Keras's defaults: a momentum of 0.99 and an epsilon of 0.001, gamma and
-    /// beta, and moving averages that begin at mean 0 and variance 1.
+    /// Creates a layer with Keras's defaults: a momentum of 0.99 and an epsilon of 0.001, gamma
+    /// that begins at 1 and beta at 0, and moving averages that begin at mean 0 and variance 1.
     pub fn new() -> Self {
         Self {
             momentum: 0.99,

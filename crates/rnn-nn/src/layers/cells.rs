@@ -108,7 +108,7 @@ impl Recurrent<LstmCell> {
         Self::with_cell(cell, units)
     }
 
-    /// Sets the activation of the gates, which is the sigmoid by default.
+    /// Sets the activation of the gates i, f and o, which is the sigmoid by default.
     pub fn recurrent_activation(mut self, activation: Activation) -> Self {
         self.cell.recurrent_activation = activation;
         self
@@ -213,7 +213,7 @@ impl Recurrent<GruCell> {
         Self::with_cell(cell, units)
     }
 
-    /// Sets the activation of the gates, which is the sigmoid by default.
+    /// Sets the activation of the gates z and r, which is the sigmoid by default.
     pub fn recurrent_activation(mut self, activation: Activation) -> Self {
         self.cell.recurrent_activation = activation;
         self

@@ -72,7 +72,7 @@ impl<const N: usize> Recurrent<ConvLstmCell<N>> {
         self
     }
 
-    /// Sets the activation of the gates, which is the sigmoid by default.
+    /// Sets the activation of the gates i, f and o, which is the sigmoid by default.
     pub fn recurrent_activation(mut self, activation: Activation) -> Self {
         self.cell.gates.recurrent_activation = activation;
         self

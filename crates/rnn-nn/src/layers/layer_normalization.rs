@@ -25,7 +25,8 @@ pub struct LayerNormalization {
 }
 
 impl LayerNormalization {
-    /// Creates a layer with an epsilon of 0.001, gamma and beta.
+    /// Creates a layer with Keras's defaults: an epsilon of 0.001, gamma that begins at 1 and beta
+    /// at 0.
     pub fn new() -> Self {
         Self { epsilon: 1e-3, affine: GammaBeta::new() }
     }

@@ -119,7 +119,7 @@ impl<C: Cell> Recurrent<C> {
         self
     }
 
-    /// Sets the activation of the new state, which is tanh by default.
+    /// Sets the activation of the new state, and of an LSTM's candidate, which is tanh by default.
     pub fn activation(mut self, activation: Activation) -> Self {
         *self.cell.activation() = activation;
         self

@@ -121,7 +121,8 @@ impl Trainer {
         self
     }
 
-    /// Sets the precision, which is [`Precision::F32`] by default.
+    /// Sets the precision, which is [`Precision::F32`] by default. On a device without half
+    /// precision, the first step in [`Precision::Mixed`] of a model that has such tensors fails.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self

@@ -106,7 +106,7 @@ impl TrainingFigures {
         }
     }
 
-    /// Adds an event of the training to the figures.
+    /// Adds an event of the training to the figures. Events have to be given in order, each once.
     pub fn update(&mut self, event: &Event) {
         match event {
             Event::Epoch(epoch) => {

@@ -17,7 +17,8 @@ pub struct LineDisplay {
 }
 
 impl LineDisplay {
-    /// Shows an event of the training, of which `figures` have been updated.
+    /// Shows an event of the training, of which `figures` have been updated: prints lines by the
+    /// host, and on a terminal moves the bar on standard error.
     pub fn show(&mut self, event: &Event, figures: &TrainingFigures, host: &dyn Host) {
         match event {
             Event::Epoch(epoch) => {

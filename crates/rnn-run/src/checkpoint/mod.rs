@@ -9,7 +9,7 @@ pub use lock::RunLock;
 pub use store::{Checkpoint, Store};
 
 /// Options of checkpoints: when they are taken, how many are kept, and whether they may replace an
-/// earlier run.
+/// earlier run. [`Default`] takes them after each epoch, keeps the newest 3, and replaces nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckpointOptions {
     /// The times at which they are taken.

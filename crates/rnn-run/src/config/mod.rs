@@ -63,7 +63,8 @@ fn shuffles() -> bool {
     true
 }
 
-/// A model and its data: one of the tutorial's, or the user's own.
+/// A model and its data: one of the tutorial's, or the user's own. In `config.json` the two are
+/// told apart by their keys.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Task {

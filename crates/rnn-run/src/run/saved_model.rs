@@ -65,7 +65,7 @@ impl SavedModel {
         trainer(model, device, (optimizer, 0), self.precision)
     }
 
-    /// Prints the precision of the run by the host, unless it is single.
+    /// Prints the precision of the run among the remarks of the host, unless it is single.
     pub fn tell_precision(&self, host: &dyn Host) {
         if self.precision != Precision::F32 {
             host.warn(format_args!("precision: {}, as it was trained", self.precision));

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// A part of the data: to train on, to validate or to test.
+/// A part of the data: to train on, to validate or to test. The default is `Test`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {

@@ -24,12 +24,13 @@ fn of_outputs(arrays: &Arrays, suffix: &str, outputs: &[&str]) -> Vec<String> {
     names.into_iter().filter(|name| arrays.has(name)).collect()
 }
 
-/// Reads the weights of examples or of their steps for the part with this suffix: none, one array
-/// for all outputs, or one for each output, which is ones if the file has none for it.
+/// Reads the weights of examples or of their steps for the part with this suffix, such as `_train`:
+/// an empty list if the data has none, one array for all outputs, or one for each output in order,
+/// which is ones if the data has none for it.
 ///
 /// # Errors
-/// Fails if an array does not fit the shape of an output, or there are both an array for all
-/// outputs and one for a single output.
+/// Fails if an array cannot be read or does not fit the shape of an output, or there are both an
+/// array for all outputs and one for a single output.
 pub fn read(
     arrays: &mut Arrays,
     suffix: &str,

@@ -36,7 +36,7 @@ impl Error for Stopped {}
 /// The action that is taken after an error of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// Nothing.
+    /// Nothing: the training fails.
     None,
     /// Open the device again and go on from the last checkpoint.
     Reopen,

@@ -19,7 +19,8 @@ pub struct Mpi {
 }
 
 impl Mpi {
-    /// Initializes MPI for calls from this thread.
+    /// Initializes MPI for calls from this thread alone, and joins the processes that `mpirun` has
+    /// started.
     ///
     /// # Errors
     /// Fails if MPI is in use already.
