@@ -105,7 +105,7 @@ impl Trainer {
 
     /// Sets the loss of each output, in order, and its weight in the sum that training minimizes.
     /// Metrics are those of the first output, beside that sum. If there is not one loss for each
-    /// output, the first training or evaluation fails.
+    /// output, the first batch fails.
     pub fn losses(mut self, losses: impl Into<Vec<(Loss, f32)>>) -> Self {
         self.losses = losses.into();
         self.metric_sums =

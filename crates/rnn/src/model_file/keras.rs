@@ -40,8 +40,8 @@ pub fn in_keras_order<'a>(architecture: &Architecture, model: &'a Model) -> Vec<
 /// `architecture`.
 ///
 /// # Errors
-/// Fails if a variable is missing or has another shape, or the file has other layers than the
-/// model.
+/// Fails if a variable is missing or has another shape, or no output of the model needs a layer
+/// that has weights.
 pub fn weights(
     file: &KerasFile,
     architecture: &Architecture,

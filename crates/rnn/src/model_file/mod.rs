@@ -306,11 +306,12 @@ pub fn save_weights(path: &Path, model: &Model) -> Result<()> {
 }
 
 /// Writes a model to the file `path` in one of the formats of Keras 3, over what is there. The
-/// state of the optimizer goes into `.keras` alone.
+/// state of the optimizer is left out of `.h5`.
 ///
 /// # Errors
-/// Fails if the file has no weights, they do not fit or need more memory than is free, Keras has no
-/// counterpart of a layer or an argument, or the file cannot be written.
+/// Fails if the file has no weights, they do not fit or need more memory than is free, the state of
+/// the optimizer is damaged, Keras has no counterpart of a layer or an argument, or the file cannot
+/// be written.
 pub fn save_keras(file: &ModelFile, format: Format, path: &Path) -> Result<()> {
     let model = file.trained_model(None)?;
     let config = to_json(&file.architecture, None, Reader::Keras)?;
