@@ -332,18 +332,12 @@ impl Graph {
     }
 
     /// Returns the shape of a tensor of this graph.
-    ///
-    /// # Panics
-    /// Panics if the tensor is beyond those of this graph.
     pub fn shape(&self, tensor: TensorId) -> &Shape {
         &self[tensor].ty.shape
     }
 
     /// Returns the node that writes `tensor`; `None` for inputs, residents and the results of
     /// [`Graph::view`]. A tensor moved by [`Graph::place`] keeps its producer.
-    ///
-    /// # Panics
-    /// Panics if the tensor is beyond those of this graph.
     pub fn producer(&self, tensor: TensorId) -> Option<&Node> {
         self[tensor].producer.map(|n| &self.nodes[n])
     }

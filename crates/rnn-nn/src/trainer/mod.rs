@@ -358,8 +358,7 @@ impl Trainer {
         Ok(&mut self.model)
     }
 
-    /// Makes the device measure the time of every op from now on, and forget what it measured
-    /// before.
+    /// Makes the device measure the time of every op from now on, anew.
     pub fn enable_profile(&mut self) {
         self.engine.session().enable_profile();
     }

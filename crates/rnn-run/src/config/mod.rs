@@ -179,8 +179,7 @@ impl Config {
         }
     }
 
-    /// Returns true for the experiment that predicts the next frame of videos, false for all others
-    /// and for models of the user's.
+    /// Returns true for the experiment that predicts the next frame of videos.
     pub fn predicts_frames(&self) -> bool {
         let Task::Builtin(task) = &self.task else { return false };
         task.experiment == Experiment::NextFrame
