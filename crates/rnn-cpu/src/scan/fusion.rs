@@ -16,7 +16,7 @@ const MAX_BYTES: usize = 1 << 20;
 pub trait Recurrent: Op + Clone {
     /// Number of gates.
     const GATES: usize;
-    /// Smallest number of units with which a step computes a product in less time than all steps
+    /// Smallest number of units with which a step makes its x in no more time than all steps
     /// together do.
     const MIN_UNITS: usize = 1;
 
@@ -70,7 +70,10 @@ fn fuse_layer<R: Recurrent>(graph: &Graph, producer: &Node, reader: &Node) -> Op
     let columns = graph.shape(reader.operands.inputs[0]).last();
     let units = columns / R::GATES;
     let rows = inputs.first()?.shape.last() + units;
-    let fits = units >= R::MIN_UNITS && rows * columns * size_of::<f32>() <= MAX_BYTES;
+    let fits = rows * columns * size_of::<f32>() <= MAX_BYTES;
+    if units < R::MIN_UNITS {
+        return None;
+    }
     let op = &producer.op;
     let linear = |product: &Matmul| {
         product.activation == Activation::Linear && !product.transpose_a && !product.transpose_b
