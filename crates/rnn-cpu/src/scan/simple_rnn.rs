@@ -205,22 +205,28 @@ impl Scan<'_, '_> {
         for panel in 0..units.div_ceil(VECTORS * lanes) {
             // Sums of their own, so that the result has the bits of a stored x.
             let left: [&[f32]; R] = rows(&tile.left, depth + stride);
-            let of_x = self.product::<S, R>(simd, (panel, 0), left.map(|row| &row[..depth]));
+            let mut of_x = None;
+            if depth > 0 {
+                of_x = Some(self.product::<S, R>(simd, (panel, 0), left.map(|row| &row[..depth])));
+            }
             let of_h = self.product::<S, R>(simd, (panel, depth), left.map(|row| &row[depth..]));
-            for (r, (of_x, of_h)) in of_x.into_iter().zip(of_h).enumerate().take(tile.rows) {
+            for (r, of_h) in of_h.into_iter().enumerate().take(tile.rows) {
                 if !self.options.is_unmasked(t, tile.first + r) {
                     continue;
                 }
                 let place = t * batch + tile.first + r;
                 let x = x.start(place, given.get(place * units..).unwrap_or(&[]));
-                for (v, (of_x, of_h)) in of_x.into_iter().zip(of_h).enumerate() {
+                for (v, of_h) in of_h.into_iter().enumerate() {
                     let unit = (panel * VECTORS + v) * lanes;
                     let columns = units.min(unit)..units.min(unit + lanes);
                     // The padding stays zero: an infinity times the zeros of the weights there
                     // would be NaN.
                     let state = &mut tile.state[r * stride + unit..][..columns.len()];
                     // Empty for a product without bias.
-                    let x = simd.add_f32s(load(simd, x.get(columns).unwrap_or(&[])), of_x);
+                    let mut x = load(simd, x.get(columns).unwrap_or(&[]));
+                    if let Some(of_x) = &of_x {
+                        x = simd.add_f32s(x, of_x[r][v]);
+                    }
                     let h = activate(simd, self.activation, simd.add_f32s(x, of_h));
                     store(simd, state, h);
                 }
