@@ -16,7 +16,7 @@ pub const KERNELS: &[Entry] = &[entry!(Gru, forward), entry!(GruBackward, backwa
 
 fn forward(op: &Gru, io: &mut Io<'_, f32>) {
     match op.reset_after {
-        true => scan::gru::scan(op, InputProjection::Given, 1, io),
+        true => scan::gru::scan(op, InputProjection::stored(io), 1, io),
         false => forward_reset_before(op, io),
     }
 }

@@ -5,7 +5,28 @@ use super::input_projection::InputProjection;
 use super::{ScanOptions, TileTask, pad_rows, padded, unpad_rows};
 use crate::packed::{PackedMatrix, UNROLL, Views};
 use crate::prefetch::prefetch_all;
+use crate::simd::load;
 use pulp::Simd;
+
+/// Packs a gated layer's U, `[units, gates units]`, after W if x is computed as a product. A panel
+/// holds the gates of `lanes` units; its rows are those of W, then those of U.
+pub fn pack(
+    x: InputProjection<'_>,
+    u: &[f32],
+    (gates, units): (usize, usize),
+    lanes: usize,
+) -> PackedMatrix {
+    let (features, width) = (x.depth(), gates * units);
+    PackedMatrix::pack_wide(
+        (lanes, gates),
+        (features + padded(units), units.div_ceil(lanes)),
+        |k| match k.checked_sub(features) {
+            None => x.weights(k, width),
+            Some(k) => u.chunks_exact(width).nth(k),
+        },
+        |panel, gate| gate * units + panel * lanes..gate * units + units.min((panel + 1) * lanes),
+    )
+}
 
 /// The cell of a gated layer with G gates: the equations of a step, and where it stores its results
 /// for the rows of one thread.
@@ -50,6 +71,27 @@ impl Step<'_> {
     /// Returns the index of a row's values among the rows of `[T, B, ..]`.
     pub fn place(&self, row: usize) -> usize {
         self.t * self.options.batch + row
+    }
+
+    /// Returns the initial values of the pre-activations of a panel's units at a row, a vector for
+    /// each gate. `in_place` is x at the row if the scan overwrites it.
+    #[inline(always)]
+    pub fn start<S: Simd, const G: usize>(
+        &self,
+        simd: S,
+        panel: usize,
+        row: usize,
+        in_place: &[f32],
+    ) -> [S::f32s; G] {
+        let (units, lanes) = (self.options.units, S::F32_LANES);
+        let unit = panel * lanes;
+        let of_panel = lanes.min(units - unit);
+        let x = self.x.start(self.place(row), in_place);
+        let mut sums = [simd.splat_f32s(0.0); G];
+        for (gate, sum) in sums.iter_mut().enumerate().take(x.len() / units) {
+            *sum = load(simd, &x[gate * units + unit..][..of_panel]);
+        }
+        sums
     }
 }
 

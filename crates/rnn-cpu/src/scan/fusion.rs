@@ -16,9 +16,6 @@ const MAX_BYTES: usize = 1 << 20;
 pub trait Recurrent: Op + Clone {
     /// Number of gates.
     const GATES: usize;
-    /// Smallest number of units with which a step makes its x in no more time than all steps
-    /// together do.
-    const MIN_UNITS: usize = 1;
 
     /// Returns true if the layer's kernel can compute x itself.
     fn is_fusible(&self) -> bool {
@@ -40,8 +37,6 @@ impl Recurrent for Gru {
 
 impl Recurrent for SimpleRnn {
     const GATES: usize = 1;
-    // With 32 units inference took 13% longer, with 64 and 128 it did not.
-    const MIN_UNITS: usize = 64;
 }
 
 /// A recurrent layer fused with the op that produces its x: an embedding or a linear product. Its
@@ -56,8 +51,8 @@ pub struct ScanOfProducer<R> {
 }
 
 /// Returns the fusion of a recurrent layer (`reader`) with the producer of its x, as
-/// [`Graph::fused`] calls for it; `None` if the two cannot be fused, or the layer's steps would
-/// compute x more slowly.
+/// [`Graph::fused`] calls for it; `None` if the two cannot be fused, or W and U would not stay in
+/// the second-level cache.
 pub fn fuse(graph: &Graph, producer: &Node, reader: &Node) -> Option<Arc<dyn Op>> {
     fuse_layer::<Lstm>(graph, producer, reader)
         .or_else(|| fuse_layer::<Gru>(graph, producer, reader))
@@ -71,9 +66,6 @@ fn fuse_layer<R: Recurrent>(graph: &Graph, producer: &Node, reader: &Node) -> Op
     let units = columns / R::GATES;
     let rows = inputs.first()?.shape.last() + units;
     let fits = rows * columns * size_of::<f32>() <= MAX_BYTES;
-    if units < R::MIN_UNITS {
-        return None;
-    }
     let op = &producer.op;
     let linear = |product: &Matmul| {
         product.activation == Activation::Linear && !product.transpose_a && !product.transpose_b

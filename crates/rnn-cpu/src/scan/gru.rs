@@ -1,11 +1,11 @@
 //! The forward pass of a GRU that applies its reset gate after the product with U.
 
-use super::forward::{Cell, Forward, Step, Tile};
+use super::forward::{Cell, Forward, Step, Tile, pack};
 use super::fusion::ScanOfProducer;
 use super::input_projection::InputProjection;
 use super::{RowSplit, ScanOptions, by_group, padded, run_tiled};
 use crate::entry::Entry;
-use crate::packed::{PackedMatrix, UNROLL};
+use crate::packed::UNROLL;
 use crate::prefetch::prefetch_all;
 use crate::simd::{activate, activate_two, flush, load, store};
 use crate::vector::copy_or_zero;
@@ -29,26 +29,11 @@ fn forward_of_producer(op: &ScanOfProducer<Gru>, io: &mut Io<'_, f32>) {
 /// first input; `matrix` is the input index of U, which follows the inputs of x.
 pub fn scan<'a>(op: &Gru, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a, f32>) {
     let &[steps, batch, units] = io.signature.outputs[0].dims() else { return };
-    let width = GATES * units;
-    let u = io.input(matrix);
     let [bias, state, mask, dropout] = op.places(matrix + 1);
     let [bias, state, dropout] = [bias, state, dropout].map(|place| place.map(|p| io.input(p)));
     let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
     let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
-    let features = x.depth();
-    let panels = PackedMatrix::pack_wide(
-        (lanes, GATES),
-        (features + padded(units), units.div_ceil(lanes)),
-        |k| match k.checked_sub(features) {
-            None => x.weights(k, width),
-            Some(k) => u.chunks_exact(width).nth(k),
-        },
-        |panel, gate| gate * units + panel * lanes..gate * units + units.min((panel + 1) * lanes),
-    );
-    let given: &[f32] = match x {
-        InputProjection::Given => io.input(0),
-        _ => &[],
-    };
+    let panels = pack(x, io.input(matrix), (GATES, units), lanes);
     let [hidden, saved] = io.outputs();
     let mut last = vec![0.0; batch * units];
     copy_or_zero(&mut last, state);
@@ -58,7 +43,7 @@ pub fn scan<'a>(op: &Gru, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a,
     let groups = hidden.zip(saved).zip(last.par_chunks_mut(group)).enumerate();
     groups.for_each(|(group, ((hidden, saved), h))| {
         let step = Step { t: 0, options, x, panels: &panels, first: group * per_group };
-        let cell = GruCell { op, given, bias, saved };
+        let cell = GruCell { op, bias, saved };
         run_tiled(Forward { cell, step, steps, hidden, h, c: &mut [] });
     });
 }
@@ -66,21 +51,10 @@ pub fn scan<'a>(op: &Gru, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a,
 /// The cell with the values for the backward pass that one thread writes.
 struct GruCell<'a> {
     op: &'a Gru,
-    /// x, `[T, B, 3H]`, if it is stored.
-    given: &'a [f32],
     /// The bias of the product with U.
     bias: Option<&'a [f32]>,
     /// By step; empty if nobody reads them.
     saved: Vec<&'a mut [f32]>,
-}
-
-impl GruCell<'_> {
-    /// Returns a row of the stored x at a step; empty if x is not stored.
-    #[inline(always)]
-    fn given(&self, step: &Step<'_>, row: usize) -> &[f32] {
-        let width = GATES * step.options.units;
-        self.given.get(step.place(row) * width..).map_or(&[], |rows| &rows[..width.min(rows.len())])
-    }
 }
 
 impl Cell<GATES> for GruCell<'_> {
@@ -93,7 +67,6 @@ impl Cell<GATES> for GruCell<'_> {
         if let Some(rows) = self.saved.get(step.t) {
             prefetch_all(&rows[(row - step.first) * width..][..width]);
         }
-        prefetch_all(self.given(step, row));
     }
 
     #[inline(always)]
@@ -111,11 +84,7 @@ impl Cell<GATES> for GruCell<'_> {
         let zero = simd.splat_f32s(0.0);
         let mut sums = [[zero; GATES]; R];
         for (r, sums) in sums.iter_mut().enumerate().take(tile.rows) {
-            let row = tile.first + r;
-            let x = step.x.start(step.place(row), self.given(step, row));
-            for (gate, sum) in sums.iter_mut().enumerate().take(x.len() / units) {
-                *sum = load(simd, &x[gate * units + unit..][..of_panel]);
-            }
+            *sums = step.start(simd, panel, tile.first + r, &[]);
         }
         let (of_x, of_h) = tile.seen.split_at(step.x.depth() / UNROLL);
         step.panels.multiply_views(simd, (panel, 0), of_x, &mut sums);

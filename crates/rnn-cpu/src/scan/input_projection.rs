@@ -1,12 +1,15 @@
 use super::{ScanOptions, padded};
 use crate::packed::{UNROLL, Views};
+use rnn_graph::Io;
 
 /// The source of a recurrent layer's x, the input projection x W + b, `[steps, batch, gates
 /// units]`.
 #[derive(Clone, Copy)]
 pub enum InputProjection<'a> {
-    /// Stored as a tensor `[steps, batch, gates units]`, which the scan reads.
-    Given,
+    /// Stored in the output that the scan overwrites.
+    InPlace,
+    /// Stored as a tensor `[steps, batch, width]`; `width` is gates times units.
+    Stored { x: &'a [f32], width: usize },
     /// Rows of a table `[vocabulary, width]` of x W + b, chosen by `tokens`, `[steps, batch]`;
     /// `width` is gates times units.
     Table { tokens: &'a [u32], rows: &'a [f32], width: usize },
@@ -23,6 +26,11 @@ pub enum InputProjection<'a> {
 }
 
 impl<'a> InputProjection<'a> {
+    /// Returns the source of a scan whose first input is x.
+    pub fn stored(io: &Io<'a, f32>) -> Self {
+        Self::Stored { x: io.input(0), width: io.signature.inputs[0].shape.last() }
+    }
+
     /// Returns the number of floats, padded, that precede h in the left factors: the features if x
     /// is computed as a product, else 0.
     pub fn depth(&self) -> usize {
@@ -42,15 +50,16 @@ impl<'a> InputProjection<'a> {
     }
 
     /// Returns the initial values of the pre-activations of the row `place` of `[steps, batch]`:
-    /// the stored x, which `given` holds; the token's row of the table; or the bias of the product,
-    /// empty without one.
+    /// the stored x, which is `in_place` if the scan overwrites it; the token's row of the table;
+    /// or the bias of the product, empty without one.
     #[inline(always)]
-    pub fn start<'b>(&self, place: usize, given: &'b [f32]) -> &'b [f32]
+    pub fn start<'b>(&self, place: usize, in_place: &'b [f32]) -> &'b [f32]
     where
         'a: 'b,
     {
         match *self {
-            Self::Given => given,
+            Self::InPlace => in_place,
+            Self::Stored { x, width } => &x[place * width..][..width],
             Self::Table { tokens, rows, width } => &rows[tokens[place] as usize * width..][..width],
             Self::Product { bias, .. } => bias.unwrap_or(&[]),
         }

@@ -1,9 +1,9 @@
-use super::forward::{Cell, Forward, Step, Tile};
+use super::forward::{Cell, Forward, Step, Tile, pack};
 use super::fusion::ScanOfProducer;
 use super::input_projection::InputProjection;
 use super::{RowSplit, ScanOptions, by_group, padded, run_tiled, unpad_rows};
 use crate::entry::Entry;
-use crate::packed::{PackedMatrix, VECTORS};
+use crate::packed::VECTORS;
 use crate::prefetch::prefetch_all;
 use crate::simd::{activate, activate_two, flush, load, store};
 use crate::vector::copy_or_zero;
@@ -20,7 +20,7 @@ pub const KERNELS: &[Entry] = &[
 ];
 
 fn forward(op: &Lstm, io: &mut Io<'_, f32>) {
-    scan(op, InputProjection::Given, 1, io);
+    scan(op, InputProjection::InPlace, 1, io);
 }
 
 fn forward_of_producer(op: &ScanOfProducer<Lstm>, io: &mut Io<'_, f32>) {
@@ -31,22 +31,11 @@ fn forward_of_producer(op: &ScanOfProducer<Lstm>, io: &mut Io<'_, f32>) {
 fn scan<'a>(op: &Lstm, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a, f32>) {
     let &[steps, batch, units] = io.signature.outputs[0].dims() else { return };
     let width = VECTORS * units;
-    let u = io.input(matrix);
     let [state, mask, dropout] = op.inputs.places(matrix + 1);
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
     let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
     let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
-    // A panel holds the four gates of `lanes` units; its rows are those of W, then those of U.
-    let features = x.depth();
-    let panels = PackedMatrix::pack(
-        lanes,
-        (features + padded(units), units.div_ceil(lanes)),
-        |k| match k.checked_sub(features) {
-            None => x.weights(k, width),
-            Some(k) => u.chunks_exact(width).nth(k),
-        },
-        |panel, gate| gate * units + panel * lanes..gate * units + units.min((panel + 1) * lanes),
-    );
+    let panels = pack(x, io.input(matrix), (VECTORS, units), lanes);
     let [hidden, gates, cells, last] = io.outputs();
     copy_or_zero(last, state);
     let (h, c) = last.split_at_mut(batch * units);
@@ -87,7 +76,7 @@ pub(crate) fn cell<S: Simd>(s: S, [i, f, g]: [S::f32s; 3], c: S::f32s) -> S::f32
 /// The cell with the outputs of one thread by step; an output is empty if nobody reads it.
 struct LstmCell<'a> {
     op: LstmGates,
-    /// The gates; before the step x W + b, if x is given.
+    /// The gates; before the step x W + b, if x lies there.
     gates: Vec<&'a mut [f32]>,
     /// c before the step. If it is empty, nobody reads the gates either.
     cells: Vec<&'a mut [f32]>,
@@ -130,11 +119,8 @@ impl Cell<VECTORS> for LstmCell<'_> {
         let mut gates = self.gates.get_mut(step.t).map(|gates| &mut gates[begins..]);
         let mut z = [[simd.splat_f32s(0.0); VECTORS]; R];
         for (r, z) in z.iter_mut().enumerate().take(tile.rows) {
-            let given = gates.as_ref().map_or(&[][..], |gates| &gates[r * width..][..width]);
-            let x = step.x.start(step.place(tile.first + r), given);
-            for (gate, z) in z.iter_mut().enumerate().take(x.len() / units) {
-                *z = load(simd, &x[gate * units + unit..][..of_panel]);
-            }
+            let x = gates.as_ref().map_or(&[][..], |gates| &gates[r * width..][..width]);
+            *z = step.start(simd, panel, tile.first + r, x);
         }
         step.panels.multiply_views(simd, (panel, 0), &tile.seen, &mut z);
         for (r, z) in z.into_iter().enumerate().take(tile.rows) {

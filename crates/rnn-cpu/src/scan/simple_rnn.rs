@@ -23,14 +23,20 @@ fn padded(units: usize, lanes: usize) -> usize {
     super::padded(units).next_multiple_of(VECTORS * lanes)
 }
 
-/// Packs the rows of U, or of its transpose, after those of W if x is a product.
-fn pack(x: InputProjection<'_>, matrix: &[f32], units: usize, lanes: usize) -> PackedMatrix {
-    let features = x.depth();
+/// Packs the rows of U, after those of W if `x` is computed as a product; or those of the transpose
+/// of U alone, which has no `x`.
+fn pack(
+    x: Option<InputProjection<'_>>,
+    matrix: &[f32],
+    units: usize,
+    lanes: usize,
+) -> PackedMatrix {
+    let features = x.map_or(0, |x| x.depth());
     PackedMatrix::pack(
         lanes,
         (features + padded(units, lanes), units.div_ceil(VECTORS * lanes)),
         |k| match k.checked_sub(features) {
-            None => x.weights(k, units),
+            None => x.and_then(|x| x.weights(k, units)),
             Some(k) => matrix.chunks_exact(units).nth(k),
         },
         |panel, vector| {
@@ -41,7 +47,7 @@ fn pack(x: InputProjection<'_>, matrix: &[f32], units: usize, lanes: usize) -> P
 }
 
 fn forward(op: &SimpleRnn, io: &mut Io<'_, f32>) {
-    scan(op, InputProjection::Given, 1, io);
+    scan(op, InputProjection::stored(io), 1, io);
 }
 
 fn forward_of_producer(op: &ScanOfProducer<SimpleRnn>, io: &mut Io<'_, f32>) {
@@ -55,17 +61,13 @@ fn scan<'a>(op: &SimpleRnn, x: InputProjection<'a>, matrix: usize, io: &mut Io<'
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
     let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
     let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
-    let panels = pack(x, io.input(matrix), units, lanes);
-    let given: &[f32] = match x {
-        InputProjection::Given => io.input(0),
-        _ => &[],
-    };
+    let panels = pack(Some(x), io.input(matrix), units, lanes);
     let [hidden, last] = io.outputs();
     copy_or_zero(last, state);
     let hidden = by_group(hidden, batch * units, per_group * units).into_par_iter();
     let groups = hidden.zip(last.par_chunks_mut(per_group * units)).enumerate();
     groups.for_each(|(group, (mut hidden, last))| {
-        let direction = Direction::Forward { x, given, hidden: &mut hidden };
+        let direction = Direction::Forward { x, hidden: &mut hidden };
         let (activation, panels, first) = (op.activation, &panels, group * per_group);
         run_tiled(Scan { activation, panels, options, steps, first, state: last, direction });
     });
@@ -78,7 +80,7 @@ fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
     let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
     let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
-    let panels = pack(InputProjection::Given, io.input(0), units, lanes);
+    let panels = pack(None, io.input(0), units, lanes);
     let [dz, dh] = io.outputs();
     copy_or_zero(dh, d_last);
     let dz = by_group(dz, batch * units, per_group * units).into_par_iter();
@@ -92,8 +94,8 @@ fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
 /// The operands of each step.
 enum Direction<'a, 'b> {
     /// h(t) = activation(x(t) + (h(t-1) d) U). `hidden` holds h of each step, and is empty if
-    /// nobody reads it; `given` is x if it is stored.
-    Forward { x: InputProjection<'a>, given: &'a [f32], hidden: &'b mut [&'a mut [f32]] },
+    /// nobody reads it.
+    Forward { x: InputProjection<'a>, hidden: &'b mut [&'a mut [f32]] },
     /// dz(t) = (dh + d_hidden(t)) activation'(h(t)), dh(t-1) = d (dz(t) U^T).
     Backward { hidden: &'a [f32], d_hidden: Option<&'a [f32]>, dz: &'b mut [&'a mut [f32]] },
 }
@@ -197,7 +199,7 @@ impl Scan<'_, '_> {
 
     #[inline(always)]
     fn step_forward<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
-        let Direction::Forward { x, given, .. } = self.direction else { return };
+        let Direction::Forward { x, .. } = self.direction else { return };
         let ScanOptions { batch, units, .. } = self.options;
         let (lanes, stride, depth) = (S::F32_LANES, padded(units, S::F32_LANES), x.depth());
         self.load_inputs::<S, R>(simd, t, x, tile);
@@ -215,7 +217,7 @@ impl Scan<'_, '_> {
                     continue;
                 }
                 let place = t * batch + tile.first + r;
-                let x = x.start(place, given.get(place * units..).unwrap_or(&[]));
+                let x = x.start(place, &[]);
                 for (v, of_h) in of_h.into_iter().enumerate() {
                     let unit = (panel * VECTORS + v) * lanes;
                     let columns = units.min(unit)..units.min(unit + lanes);
