@@ -1,8 +1,8 @@
 /// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a
 /// bijection from a 128-bit counter to 128 random bits under a 64-bit key.
 ///
-/// The bits depend on nothing but key and counter. So a kernel can compute the random number of any
-/// element independently, and the backward pass computes it again instead of storing it.
+/// The bits depend only on the key and the counter. So a kernel can compute the random number of
+/// any element independently, and the backward pass computes it again instead of storing it.
 #[derive(Clone, Copy, Debug)]
 pub struct Philox {
     key: [u32; 2],
@@ -83,7 +83,7 @@ impl Rng {
     }
 
     /// Returns a number from the standard normal distribution (mean 0, variance 1), by the
-    /// Box-Muller transform.
+    /// Box-Muller transform. Each call takes two numbers from the stream.
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
@@ -105,8 +105,10 @@ impl Rng {
         }
     }
 
-    /// Permutes the slice in place, uniformly at random (Fisher-Yates shuffle). It takes fewer than
-    /// 2^32 items.
+    /// Permutes the slice in place, uniformly at random (Fisher-Yates shuffle).
+    ///
+    /// # Panics
+    /// Panics if the slice has 2^32 items or more.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i as u32 + 1) as usize);

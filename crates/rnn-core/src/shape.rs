@@ -6,8 +6,8 @@ use std::fmt;
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// Creates a shape from its extents, slowest-varying axis first; no extents make that of a
-    /// scalar.
+    /// Creates a shape from its extents, slowest-varying axis first. An empty list makes the shape
+    /// of a scalar.
     pub fn new(dims: impl Into<Vec<usize>>) -> Self {
         Self(dims.into())
     }
@@ -37,8 +37,8 @@ impl Shape {
         self.0.last().copied().unwrap_or(1)
     }
 
-    /// Returns the number of rows of the data as a matrix: the product of all extents but the last;
-    /// 1 for a scalar.
+    /// Returns the number of rows when the data are read as a matrix whose rows are the last axis:
+    /// the product of all extents but the last; 1 for a scalar.
     pub fn rows(&self) -> usize {
         self.0.split_last().map_or(1, |(_, rest)| rest.iter().product())
     }

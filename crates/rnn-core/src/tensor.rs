@@ -7,7 +7,8 @@ pub enum DType {
     /// IEEE 754 single precision.
     #[default]
     F32,
-    /// IEEE 754 half precision, used between ops on a device; widened to f32 on the host.
+    /// IEEE 754 half precision. It exists only on a device, between ops; on the host it is widened
+    /// to f32.
     F16,
     /// Unsigned integers of 32 bits: token ids, classes, masks, indices, random keys, sort orders.
     U32,
@@ -33,7 +34,7 @@ impl fmt::Display for DType {
     }
 }
 
-/// Elements of a [`HostTensor`], row-major; half precision does not exist on the host.
+/// The elements of a [`HostTensor`], row-major. Half precision does not exist on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Data {
     /// Floats.
@@ -91,7 +92,7 @@ impl HostTensor {
     /// Creates a tensor of floats from its elements, row-major.
     ///
     /// # Errors
-    /// Fails with [`TensorError::Length`] if the number of elements is not that of the shape.
+    /// Fails with [`TensorError::Length`] if `data.len()` differs from the product of the extents.
     pub fn from_f32(shape: impl Into<Shape>, data: Vec<f32>) -> Result<Self, TensorError> {
         Self::new(shape, Data::F32(data))
     }
@@ -99,7 +100,7 @@ impl HostTensor {
     /// Creates a tensor of unsigned integers from its elements, row-major.
     ///
     /// # Errors
-    /// Fails with [`TensorError::Length`] if the number of elements is not that of the shape.
+    /// Fails with [`TensorError::Length`] if `data.len()` differs from the product of the extents.
     pub fn from_u32(shape: impl Into<Shape>, data: Vec<u32>) -> Result<Self, TensorError> {
         Self::new(shape, Data::U32(data))
     }
@@ -107,7 +108,7 @@ impl HostTensor {
     /// Creates a tensor from its shape and its elements of either type, row-major.
     ///
     /// # Errors
-    /// Fails with [`TensorError::Length`] if the number of elements is not that of the shape.
+    /// Fails with [`TensorError::Length`] if `data.len()` differs from the product of the extents.
     pub fn new(shape: impl Into<Shape>, data: Data) -> Result<Self, TensorError> {
         let shape = shape.into();
         if shape.len() != data.len() {
@@ -116,8 +117,9 @@ impl HostTensor {
         Ok(Self { shape, data })
     }
 
-    /// Creates a tensor of this shape in which every element is 0: integers for [`DType::U32`],
-    /// else floats, since half precision does not exist on the host.
+    /// Creates a tensor of this shape in which every element is 0. The elements are integers for
+    /// [`DType::U32`] and f32 for both other types, since half precision does not exist on the
+    /// host.
     pub fn zeros(shape: impl Into<Shape>, dtype: DType) -> Self {
         let shape = shape.into();
         let data = match dtype {
@@ -189,8 +191,9 @@ impl HostTensor {
         }
     }
 
-    /// Returns the given rows of the leading axis, in that order: `[rows.len(), ..]`; `None` if one
-    /// does not exist. A scalar has no rows.
+    /// Returns the given rows of the leading axis, in the order of `rows` and with repetitions:
+    /// `[rows.len(), ..]`. Returns `None` if an index is not less than the leading extent, or if
+    /// the tensor is a scalar.
     pub fn rows(&self, rows: &[u32]) -> Option<Self> {
         fn gather<T: Copy>(all: &[T], rows: &[u32], width: usize) -> Option<Vec<T>> {
             let mut some = Vec::with_capacity(rows.len() * width);

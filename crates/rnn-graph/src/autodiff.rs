@@ -3,32 +3,32 @@ use rnn_core::Shape;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The two ops that [`gradients`] itself inserts, a sum and the gradient of a view; the op library
-/// supplies them.
+/// The two ops that [`gradients`] itself adds to a graph. The op library supplies them.
 pub trait Algebra {
-    /// Returns the op that computes `a + b` for equal shapes, which sums the gradients of a tensor
+    /// Returns the op that computes `a + b` for equal shapes. It sums the gradients of a tensor
     /// that is read several times.
     fn add(&self) -> Arc<dyn Op>;
-    /// Returns the gradient of a view: an op that outputs zeros of shape `full` with its input's
-    /// elements from `offset` on.
+    /// Returns the op that computes the gradient of a view. Its output has the shape `full` of the
+    /// viewed tensor; it holds the input's elements from element `offset` on, row-major, and zeros
+    /// elsewhere.
     fn pad(&self, offset: usize, full: Shape) -> Arc<dyn Op>;
 }
 
 /// Adds the nodes that compute the gradient of `sum(seed * tensor)`, over all `(tensor, seed)` in
-/// `seeds`, with respect to each tensor of `wrt`.
+/// `seeds`, with respect to each tensor of `wrt`. Each seed has the shape of its tensor.
 ///
-/// Reverse-mode differentiation: [`Op::backward`] of each node, in the reverse order of the graph.
-/// Contributions to one gradient are added in that order too, so the result has the same bits on
-/// every run.
+/// This is reverse-mode differentiation: it calls [`Op::backward`] for each node that a gradient
+/// reaches, in the reverse order of the graph. Contributions to one gradient are added in that
+/// order too, so the result has the same bits on every run. `algebra` supplies the ops that sum
+/// gradients and differentiate views.
 ///
-/// Returns one gradient for each tensor of `wrt`, of its shape; `None` where no seed depends on it.
-/// A seed has the shape of its tensor. `algebra` supplies the ops that are added besides those of
-/// the nodes.
+/// Returns one gradient for each tensor of `wrt`, of its shape; `None` where no seed depends on the
+/// tensor.
 ///
 /// # Errors
-/// Fails with [`OpError::NotDifferentiable`](crate::OpError::NotDifferentiable) or another error of
-/// [`Op::backward`] if a gradient flows into an op that has none, and if an op returns a gradient
-/// of the wrong shape.
+/// Fails with the error of [`Op::backward`], such as [`OpError::NotDifferentiable`], if a gradient
+/// flows into an op that has none. Fails with [`OpError::Shape`] if an op returns a gradient of the
+/// wrong shape.
 pub fn gradients(
     graph: &mut Graph,
     seeds: &[(TensorId, TensorId)],

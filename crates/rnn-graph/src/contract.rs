@@ -22,12 +22,12 @@ impl TensorType {
 }
 
 impl Graph {
-    /// Checks that tensors from the host are the inputs of a run: as many as [`Graph::inputs`], in
+    /// Checks that tensors from the host fit the inputs of a run: as many as [`Graph::inputs`], in
     /// that order, each of its declared shape and element type.
     ///
     /// # Errors
-    /// Fails with [`DeviceError::Mismatch`] for the number of tensors, or for the first tensor that
-    /// differs.
+    /// Fails with [`DeviceError::Mismatch`] if the number of tensors differs, and for the first
+    /// tensor whose shape or element type differs.
     pub fn check_inputs(&self, values: &[&HostTensor]) -> Result<(), DeviceError> {
         if values.len() != self.inputs().len() {
             return Err(DeviceError::Mismatch {
@@ -44,24 +44,25 @@ impl Graph {
 }
 
 impl DeviceError {
-    /// Returns [`DeviceError::Resident`]: no program of the session names the resident `name`.
+    /// Returns the [`DeviceError::Resident`] for a resident `name` that no program of the session
+    /// names.
     pub fn no_resident(name: &str) -> Self {
         Self::Resident(format!("{name}: no program of this session has it"))
     }
 
-    /// Returns [`DeviceError::Resident`]: two programs of a session declare the resident `name`
-    /// with different types, `known` and `other`.
+    /// Returns the [`DeviceError::Resident`] for a resident `name` that two programs of a session
+    /// declare with different types, `known` and `other`.
     pub fn two_types(name: &str, known: &TensorType, other: &TensorType) -> Self {
         Self::Resident(format!("{name}: {known} in one program, {other} in another"))
     }
 
-    /// Returns [`DeviceError::Missing`]: the session has not built `program`.
+    /// Returns the [`DeviceError::Missing`] for a `program` that the session has not built.
     pub fn no_program(program: Program) -> Self {
         Self::missing(format!("program {}", program.0))
     }
 
-    /// Returns [`DeviceError::Missing`]: the read `ticket` was never started, or has already
-    /// returned its tensor.
+    /// Returns the [`DeviceError::Missing`] for a read `ticket` that was never started, or has
+    /// already returned its tensor.
     pub fn no_read(ticket: Ticket) -> Self {
         Self::missing(format!("read {} under way; each yields its tensor once", ticket.0))
     }

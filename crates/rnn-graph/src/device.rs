@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Capabilities of a device that kernels and the recorder rely on.
+/// Capabilities of a device that kernels and [`Recording::new`] rely on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Maximum number of threads in one workgroup.
@@ -16,25 +16,25 @@ pub struct Limits {
     pub max_storage_buffers: u32,
     /// Maximum size of one binding, in bytes.
     pub max_binding_bytes: u64,
-    /// True if kernels can store tensors of half precision (`shader-f16`); false refuses graphs
-    /// with such tensors.
+    /// True if kernels can store tensors of half precision (WGSL's `f16`). If false, a graph with
+    /// such tensors is refused.
     pub half: bool,
     /// Side of the square half-precision matrices that the device's matrix units multiply in one
     /// instruction, with single-precision sums; `None` without matrix units.
     pub matrix_units: Option<u32>,
-    /// Lanes of the smallest subgroup, if thread i of a workgroup is lane i modulo the size of its
-    /// subgroup; 1 if that is not known, or without subgroups.
+    /// Number of lanes of the device's smallest subgroup, if thread i of every workgroup is lane i
+    /// modulo the size of its subgroup. Otherwise, and on a device without subgroups, 1.
     pub subgroup_lanes: u32,
     /// Iterations that all loops of one thread may make together, counted as [`iterations`] does.
-    /// Some drivers end loops beyond that without a word; others never do, which is `u64::MAX`.
+    /// Some drivers silently end loops beyond that number; `u64::MAX` for a driver that does not.
     pub loop_iterations: u64,
 }
 
-/// Returns the iterations that a loop of `count` passes contributes to [`Limits::loop_iterations`],
-/// if each pass runs inner loops of `inner` iterations in total.
+/// Returns how much a loop counts towards [`Limits::loop_iterations`]: `count * (inner + 1) + 1`,
+/// at most `u64::MAX`. `count` is the number of its passes; `inner` is the sum of this function
+/// over the loops inside one pass, 0 if there are none.
 ///
-/// A loop counts one iteration more than its passes: its end is detected in an iteration of its
-/// own.
+/// The last 1 stands for the iteration that detects the end of the loop.
 pub const fn iterations(count: usize, inner: u64) -> u64 {
     (count as u64).saturating_mul(inner.saturating_add(1)).saturating_add(1)
 }
@@ -58,7 +58,7 @@ impl Limits {
 pub enum DeviceKind {
     /// A graphics processor.
     Gpu,
-    /// A graphics API emulated on the CPU: right, but slow.
+    /// A graphics API emulated on the CPU. Its results are correct, but it is slow.
     SoftwareGpu,
     /// The CPU device.
     Cpu,
@@ -87,23 +87,24 @@ impl fmt::Display for DeviceInfo {
     }
 }
 
-/// The reason for which a device could not do what it was asked.
+/// The reason for which a call of a [`Device`] or a [`Session`] failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The graph cannot be recorded for this device, or breaks one of its limits.
     #[error(transparent)]
     Recording(#[from] RecordingError),
-    /// A host tensor does not have the asked shape or element type.
+    /// A [`HostTensor`] could not be created or read.
     #[error(transparent)]
     Tensor(#[from] TensorError),
-    /// A tensor passed by the caller does not have the type that the program declares.
+    /// The tensors that the caller passed differ from the program's in number, shape or element
+    /// type.
     #[error("{name}: the program takes {expected}, got {found}")]
     Mismatch {
-        /// Name of the tensor.
+        /// Name of the tensor; `inputs` if the number of tensors differs.
         name: String,
-        /// Element type and shape in the program.
+        /// What the program declares: element type and shape, or the number of tensors.
         expected: String,
-        /// Element type and shape that were passed.
+        /// What was passed: element type and shape, or the number of tensors.
         found: String,
     },
     /// A resident of that name does not exist, or two programs disagree on its type.
@@ -117,7 +118,7 @@ pub enum DeviceError {
         /// Message of the driver.
         message: String,
     },
-    /// The device is gone: driver reset, unplugged, timed out.
+    /// The device is gone: the driver was reset or timed out, or the device was unplugged.
     #[error("{device} was lost: {message}; start again, or use the CPU device")]
     Lost {
         /// Name of the device.
@@ -157,8 +158,8 @@ pub enum DeviceError {
     },
 }
 
-/// Handle to a program that was built in a [`Session`], its number from 0 on; valid for that
-/// session alone.
+/// Handle to a program that was built in a [`Session`]: its number in the order of building, from
+/// 0. It is valid only in that session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Program(pub usize);
 
@@ -173,20 +174,20 @@ pub struct Planned {
     pub recording: Recording,
 }
 
-/// Handle to a read of a resident that is in flight, which yields its tensor once; see
-/// [`Session::start_read`]. It is valid for the session that started the read alone.
+/// Handle to a read of a resident that [`Session::start_read`] began. It yields its tensor once,
+/// and only in the session that began the read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub u64);
 
-/// Future of values that travel from a device to the host. The copy is queued when the future is
-/// created; any executor can wait for it.
+/// A future of values that are copied from a device to the host. The copy is queued when the future
+/// is created. Any executor can poll the future.
 pub type Arriving<'a, T> = Pin<Box<dyn Future<Output = Result<T, DeviceError>> + 'a>>;
 
 /// A machine that executes graphs: a GPU, or the CPU.
 ///
-/// The author of a device runs the checks of `rnn_verify::conformance` on it, which hold it to the
-/// contract of this trait and of [`Session`], and those of `rnn_verify::check_kernel`, which compare
-/// its results with the definitions of all ops.
+/// The author of a device runs two sets of checks on it: `rnn_verify::conformance` checks the
+/// contract of this trait and of [`Session`], and `rnn_verify::check_kernel` compares the results
+/// of all ops with their definitions.
 pub trait Device {
     /// Returns the device's name, backend, driver and class.
     fn info(&self) -> &DeviceInfo;
@@ -198,10 +199,12 @@ pub trait Device {
     fn session(&self) -> Box<dyn Session>;
 
     /// Compiles every kernel that a graph may use on this device, with all variants of its
-    /// launches. Takes no memory and runs nothing. A device that compiles no kernels succeeds.
+    /// launches. It allocates no tensors and runs no kernel of the graph. A device that compiles no
+    /// kernels does nothing.
     ///
     /// # Errors
-    /// Fails if a node cannot be recorded for this device, or the device refuses a kernel.
+    /// Fails with [`DeviceError::Recording`] if a node cannot be recorded for this device, and with
+    /// [`DeviceError::Refused`] if the driver refuses a kernel.
     fn compile_kernels(&self, _graph: &Graph) -> Result<(), DeviceError> {
         Ok(())
     }
@@ -209,22 +212,28 @@ pub trait Device {
 
 /// The resident tensors and the programs of one model on one device.
 ///
-/// A resident exists from the first program that names it, with all elements zero. Values move
-/// between host and device only in `write`, `run` (its inputs), `fetch` and the reads; everything
-/// else stays on the device.
+/// A resident is created, with all elements zero, when the first program that names it is built.
+/// Values move between host and device only in `write`, `run` (its inputs), `fetch` and the reads;
+/// everything else stays on the device.
+///
+/// A device that was lost, did not answer in time or refused a queued command stays unusable:
+/// methods that use it fail with [`DeviceError::Lost`], [`DeviceError::Timeout`] or
+/// [`DeviceError::Refused`]. These errors are not repeated below.
 pub trait Session {
-    /// Plans the memory and the commands of a run without allocating anything. A plan may need
-    /// buffers larger than the device can bind; `build` refuses those.
+    /// Plans the memory and the commands of a run, without allocating memory for them. A plan may
+    /// need buffers larger than the device can bind; [`Self::build`] refuses those.
     ///
     /// # Errors
-    /// Fails if a node cannot be recorded for this device.
+    /// Fails with [`DeviceError::Recording`] if a node cannot be recorded for this device.
     fn plan(&self, graph: Arc<Graph>) -> Result<Planned, DeviceError>;
 
-    /// Allocates the memory of a planned graph and compiles its kernels, ready for replay.
+    /// Allocates the memory of a planned graph and compiles its kernels, so that it can run. If it
+    /// fails, the session keeps nothing of the program.
     ///
     /// # Errors
-    /// Fails if a resident has another type in an earlier program, or the device refuses the memory
-    /// or a kernel.
+    /// Fails with [`DeviceError::Resident`] if a resident has another type in an earlier program,
+    /// with [`DeviceError::OutOfMemory`] if memory is short, with [`DeviceError::Recording`] if a
+    /// buffer exceeds a limit, and with [`DeviceError::Refused`] if the driver refuses a kernel.
     fn build(&mut self, planned: Planned) -> Result<Program, DeviceError>;
 
     /// Plans a graph and builds it.
@@ -236,70 +245,79 @@ pub trait Session {
         self.build(planned)
     }
 
-    /// Sets the values of a resident.
+    /// Sets the values of a resident. Runs queued earlier still use the old values.
     ///
     /// # Errors
-    /// Fails if no program names the resident, or its shape or element type differs.
+    /// Fails with [`DeviceError::Resident`] if no program names the resident, and with
+    /// [`DeviceError::Mismatch`] if its shape or element type differs.
     fn write(&mut self, resident: &str, values: &HostTensor) -> Result<(), DeviceError>;
 
-    /// Queues one run of the program, with one tensor for each of the graph's inputs, in order.
-    /// Returns without waiting for the GPU to finish, except to limit how many runs are in flight.
+    /// Queues one run of the program, with one tensor for each of the graph's inputs, in order. A
+    /// GPU's run is not waited for, except where too many runs are in flight.
     ///
     /// # Errors
-    /// Fails if an input has another shape or type than declared, or the device is lost.
+    /// Fails with [`DeviceError::Missing`] if the session has no such program, and with
+    /// [`DeviceError::Mismatch`] if the number of inputs, or the shape or element type of one,
+    /// differs.
     fn run(&mut self, program: Program, inputs: &[&HostTensor]) -> Result<(), DeviceError>;
 
-    /// Blocks until the last run of the program has finished and returns its outputs in order.
+    /// Blocks until the last run of the program has finished and returns its outputs in the order
+    /// of [`Graph::outputs`].
     ///
     /// # Errors
-    /// Fails if the program does not exist, or the device is lost or hangs.
+    /// Fails with [`DeviceError::Missing`] if the session has no such program, and with
+    /// [`DeviceError::OutOfMemory`] if the copy to the host finds no memory.
     fn fetch(&mut self, program: Program) -> Result<Vec<HostTensor>, DeviceError>;
 
-    /// Returns the outputs of the last run of the program as a future, without blocking.
+    /// Returns the outputs of the last run of the program as a future, without blocking. The future
+    /// yields the errors of [`Self::fetch`].
     fn fetch_async(&mut self, program: Program) -> Arriving<'_, Vec<HostTensor>>;
 
-    /// Queues a copy of a resident to the host; the copy holds the values after all runs queued so
+    /// Queues a copy of a resident to the host. The copy holds the values after all runs queued so
     /// far.
     ///
     /// # Errors
-    /// Fails if no program names the resident.
+    /// Fails with [`DeviceError::Resident`] if no program names the resident, and with
+    /// [`DeviceError::OutOfMemory`] if the copy finds no memory.
     fn start_read(&mut self, resident: &str) -> Result<Ticket, DeviceError>;
 
-    /// Returns the values of a read if they have arrived, else `None`. Each ticket yields its
-    /// tensor once.
+    /// Returns the values of a read and uses up the ticket, if the values have arrived; else
+    /// returns `None`.
     ///
     /// # Errors
-    /// Fails if the ticket was used up, or the device is lost.
+    /// Fails with [`DeviceError::Missing`] if the ticket is used up or unknown.
     fn poll_read(&mut self, ticket: Ticket) -> Result<Option<HostTensor>, DeviceError>;
 
-    /// Blocks until the values of a read have arrived. Uses up the ticket.
+    /// Blocks until the values of a read have arrived, and returns them. It uses up the ticket.
     ///
     /// # Errors
-    /// Fails if the ticket was used up, or the device is lost or hangs.
+    /// Fails with [`DeviceError::Missing`] if the ticket is used up or unknown.
     fn wait_read(&mut self, ticket: Ticket) -> Result<HostTensor, DeviceError>;
 
-    /// Returns the values of a read as a future, without blocking. Uses up the ticket even if the
-    /// future is dropped.
+    /// Returns the values of a read as a future, without blocking. The call uses up the ticket,
+    /// even if the future is dropped. The future yields the errors of [`Self::wait_read`].
     fn read_async(&mut self, ticket: Ticket) -> Arriving<'_, HostTensor>;
 
-    /// Returns the bytes of the program's arena and the bytes of all residents of the session.
+    /// Returns two numbers of bytes: of the program's arena (0 if the session has no such program),
+    /// and of all residents of the session.
     fn memory(&self, program: Program) -> (u64, u64);
 
-    /// Starts to time every op; clears earlier times.
+    /// Starts to measure the time of every op, and clears earlier times.
     fn enable_profile(&mut self);
 
-    /// Returns the time that each op took since `enable_profile`.
+    /// Returns the times since [`Self::enable_profile`], by op, the most expensive op first. The
+    /// profile is empty if that was never called.
     ///
     /// # Errors
-    /// Fails if the device cannot measure time, or is lost.
+    /// Fails with [`DeviceError::Missing`] if the device cannot measure time.
     fn profile(&mut self) -> Result<Profile, DeviceError>;
 }
 
 impl dyn Session {
-    /// Reads the values of a resident; blocks until all queued runs have finished.
+    /// Blocks until all queued runs have finished, and returns the values of a resident.
     ///
     /// # Errors
-    /// Fails if no program names the resident, or the device is lost or hangs.
+    /// Fails as [`Session::start_read`] and [`Session::wait_read`] do.
     pub fn read(&mut self, resident: &str) -> Result<HostTensor, DeviceError> {
         let ticket = self.start_read(resident)?;
         self.wait_read(ticket)

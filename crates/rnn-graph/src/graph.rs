@@ -13,13 +13,13 @@ pub struct Node {
     pub operands: Operands,
 }
 
-/// Error about a node: the op, the types it was applied to, and the reason.
+/// The reason for which an op could not be applied to tensors, with the op and the tensors' types.
 #[derive(Debug, thiserror::Error)]
 #[error("{op}({operands}): {reason}")]
 pub struct GraphError {
-    /// Name of the op.
+    /// Name of the op; `view` for [`Graph::view`].
     pub op: &'static str,
-    /// Types of its operands, as a list.
+    /// Types of its operands, as a comma-separated list.
     pub operands: String,
     /// The reason.
     pub reason: OpError,
@@ -28,7 +28,8 @@ pub struct GraphError {
 /// A list of ops over typed tensors, in the order of execution.
 ///
 /// A node may only read tensors that exist when it is pushed, so the order of creation is an order
-/// of execution. The planner drops nodes that affect no output and no resident.
+/// of execution. The planner drops nodes that affect no output and no resident. A method that looks
+/// up a [`TensorId`] panics if the graph has no tensor of that id.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     tensors: Vec<Tensor>,
@@ -45,16 +46,16 @@ impl Graph {
     }
 
     /// Declares a tensor of type `ty` that the host uploads before each run. A run takes its inputs
-    /// in the order of these calls. `name` is for dumps and errors and need not be unique.
+    /// in the order of these calls. `name` appears in dumps and errors and need not be unique.
     pub fn input(&mut self, name: impl Into<String>, ty: TensorType) -> TensorId {
         let id = self.add(name.into(), ty, Storage::Input, None);
         self.inputs.push(id);
         id
     }
 
-    /// Returns the resident tensor of that name, declaring it at the first call, which decides its
-    /// type. The same name denotes the same memory in every program of a session. The type is not
-    /// compared with that of later calls.
+    /// Returns the resident tensor of that name. The first call for a name declares the tensor with
+    /// type `ty`; later calls ignore `ty`. All programs of a session that declare the name share
+    /// its memory.
     pub fn resident(&mut self, name: &str, ty: TensorType) -> TensorId {
         if let Some(&id) = self.residents.get(name) {
             return id;
@@ -64,11 +65,12 @@ impl Graph {
         id
     }
 
-    /// Returns the elements of `base` from `offset` on, as a tensor of another shape, without
-    /// copying.
+    /// Returns a view of the elements of `base` from `offset` on, row-major, in the given shape.
+    /// Nothing is copied.
     ///
     /// # Errors
-    /// Fails if the view reaches beyond the end of `base`, or begins within a four-byte word.
+    /// Fails with [`OpError::Shape`] if the view reaches beyond the end of `base`, or begins in the
+    /// middle of a four-byte word.
     pub fn view(
         &mut self,
         base: TensorId,
@@ -103,11 +105,11 @@ impl Graph {
         ))
     }
 
-    /// Returns the first elements of `tensor` under another shape, without copying: all of them,
-    /// unless `shape` has fewer.
+    /// Returns a view of the first elements of `tensor` in the given shape: of all, unless `shape`
+    /// has fewer. Nothing is copied.
     ///
     /// # Errors
-    /// Fails if `shape` has more elements than `tensor`.
+    /// Fails with [`OpError::Shape`] if `shape` has more elements than `tensor`.
     pub fn reshape(
         &mut self,
         tensor: TensorId,
@@ -116,20 +118,19 @@ impl Graph {
         self.view(tensor, 0, shape)
     }
 
-    /// Adds a node that applies `op` to `inputs` and changes nothing in place, and returns its
-    /// outputs in the order of the op's shape rule.
+    /// Adds a node that applies `op` to `inputs` and changes no tensor in place. Returns the node's
+    /// outputs in the order of [`Op::infer`].
     ///
     /// # Errors
-    /// Fails as [`Graph::push_node`].
+    /// Fails as [`Graph::push_node`] does.
     pub fn push(&mut self, op: impl Op, inputs: &[TensorId]) -> Result<Vec<TensorId>, GraphError> {
         self.push_node(Arc::new(op), inputs, &[])
     }
 
-    /// Adds a node that applies `op` to `inputs`, and returns its first output, which usually is
-    /// the only one.
+    /// Adds a node that applies `op` to `inputs`. Returns the node's first output.
     ///
     /// # Errors
-    /// Fails as [`Graph::push_node`].
+    /// Fails as [`Graph::push_node`] does.
     ///
     /// # Panics
     /// Panics if the op has no output.
@@ -137,14 +138,13 @@ impl Graph {
         Ok(self.push(op, inputs)?[0])
     }
 
-    /// Adds a node that changes `updates` in place besides writing its outputs, which are returned.
+    /// Adds a node that applies `op` to `inputs` and changes `updates` in place. Returns the node's
+    /// outputs.
     ///
     /// # Errors
-    /// Fails with a [`GraphError`] that names the op if the types violate the op's shape rule, or
-    /// an input has half precision and the op does not take it. The graph is unchanged then.
-    ///
-    /// # Panics
-    /// Panics if a tensor is beyond those of this graph.
+    /// Fails with the error of [`Op::infer`] if the types violate the op's shape rule, and with
+    /// [`OpError::Shape`] if an input has half precision and [`Op::takes_half`] is false. The graph
+    /// is then unchanged.
     pub fn push_node(
         &mut self,
         op: Arc<dyn Op>,
@@ -182,17 +182,17 @@ impl Graph {
         Ok(outputs)
     }
 
-    /// Marks a tensor as an output, whose values the host reads after each run. [`Graph::outputs`]
-    /// keeps the order of these calls. A tensor that is marked twice is listed twice.
+    /// Marks a tensor as an output: the host reads its values after each run, in the order of these
+    /// calls. A tensor that is marked twice is listed twice.
     pub fn output(&mut self, tensor: TensorId) {
         self.outputs.push(tensor);
     }
 
-    /// Makes the node that produces `tensor` write directly into `base` at element `offset`.
+    /// Makes the node that produces `tensor` write directly into `base`, from element `offset` on.
+    /// The caller must make sure that `base` has the same element type and room for the elements.
     ///
-    /// Returns false and changes nothing if that is impossible: `tensor` is an input or a view, has
-    /// views of its own or is already placed, or `offset` is not at a word. The caller then copies
-    /// instead.
+    /// Returns false and changes nothing if `tensor` is an input, a resident or a view, has views
+    /// of its own or is already placed, or if `offset` is in the middle of a four-byte word.
     pub fn place(&mut self, tensor: TensorId, base: TensorId, offset: usize) -> bool {
         let viewed = self
             .tensors
@@ -208,8 +208,8 @@ impl Graph {
     }
 
     /// Drops the nodes on which no output depends, including those that change residents. A run of
-    /// the result leaves the residents as they were, except where an output is computed from an
-    /// update.
+    /// the resulting graph changes a resident only where an output is computed from the changed
+    /// values.
     pub fn for_outputs_alone(mut self) -> Self {
         let root = |graph: &Self, tensor| graph.root(tensor).0.index();
         let mut needed = vec![false; self.tensors.len()];
@@ -234,16 +234,15 @@ impl Graph {
         self
     }
 
-    /// Fuses pairs of nodes into one.
+    /// Returns a copy of the graph in which pairs of nodes are fused into one.
     ///
-    /// `fuse(graph, producer, reader)` is called for each node and the producer of its first input;
-    /// if it returns an op, the op replaces `reader` and takes the inputs of `producer` in place of
-    /// that first input. A pair is left alone if the tensor between the two has other readers, or
-    /// an input of the producer changes in between. The planner drops the producers left without
-    /// readers.
+    /// Calls `fuse(graph, producer, reader)` for each node and the producer of its first input. If
+    /// `fuse` returns an op, that op replaces `reader` and takes the inputs of `producer` in place
+    /// of the first input. A pair is left alone if the tensor between the two has other uses, or an
+    /// input of the producer changes in between. The planner drops producers left without readers.
     ///
     /// # Errors
-    /// Fails if the output types of a fused op differ from those of the op it replaces.
+    /// Fails if the output types of a fused op differ from those of the op that it replaces.
     pub fn fused(
         &self,
         fuse: impl Fn(&Self, &Node, &Node) -> Option<Arc<dyn Op>>,
@@ -308,10 +307,10 @@ impl Graph {
         &self.outputs
     }
 
-    /// Checks that no tensor has half precision, unless `half` says that the device has it.
+    /// Checks that no node outputs a tensor of half precision, if `half` is false.
     ///
     /// # Errors
-    /// Fails with [`OpError::Limit`] for the first node that outputs such a tensor.
+    /// Fails with [`OpError::Limit`] for the first tensor of half precision that a node outputs.
     pub fn check_storage(&self, half: bool) -> Result<(), GraphError> {
         let narrow = self.tensors.iter().filter(|t| !half && t.ty.dtype == DType::F16);
         let Some(node) = narrow.filter_map(|t| t.producer).next().map(|n| &self.nodes[n]) else {

@@ -1,7 +1,7 @@
 use crate::{OpError, Shader};
 
-/// A buffer of the node that is being recorded: a tensor, by its index in the
-/// [`Signature`](crate::Signature), or a scratch buffer.
+/// A buffer of the node that is being recorded: a tensor of its [`Signature`](crate::Signature), or
+/// a scratch buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operand {
     /// The input of that index, which the kernel reads.
@@ -51,13 +51,12 @@ impl Grid {
     /// Maximum number of workgroups along each axis, which WebGPU guarantees on every adapter.
     pub const MAX_PER_AXIS: u32 = 65_535;
 
-    /// Returns a grid of at least `groups` workgroups, folded over x and y where they exceed one
-    /// axis. The kernel computes its workgroup index as `id.x + id.y * count.x` and ignores the
-    /// surplus.
+    /// Returns a grid of at least `groups` workgroups along x, or along x and y if one axis cannot
+    /// hold them. The kernel computes its workgroup index as `workgroup_id.x + workgroup_id.y *
+    /// num_workgroups.x`, and workgroups from index `groups` on must do nothing.
     ///
     /// # Errors
-    /// Fails with [`OpError::Limit`] if there are more than [`Grid::MAX_PER_AXIS`] squared
-    /// workgroups.
+    /// Fails with [`OpError::Limit`] if `groups` exceeds [`Grid::MAX_PER_AXIS`] squared.
     pub fn cover(groups: usize) -> Result<Self, OpError> {
         let max = Self::MAX_PER_AXIS as usize;
         let y = groups.div_ceil(max).max(1);
@@ -85,8 +84,8 @@ impl Grid {
 /// A variant of a launch: another tile size or workgroup shape, with the same bindings, parameters
 /// and entry point.
 ///
-/// It must compute the same bits: each element is the work of one thread, which adds the same terms
-/// in the same order. The device measures which variant is fastest.
+/// It must compute the same bits as the launch: each element is computed by one thread, which adds
+/// the same terms in the same order. The device measures which variant is fastest.
 #[derive(Clone, Debug)]
 pub struct LaunchVariant {
     /// The WGSL module.
@@ -135,23 +134,23 @@ impl Launch {
         }
     }
 
-    /// Sets the upper bound on the loop iterations of one thread, over all its loops and in any
-    /// variant; see [`iterations`](crate::iterations). There is none by default; it is required if
-    /// the entry point has a loop.
+    /// Sets the upper bound `most` on the loop iterations of one thread, over all its loops and in
+    /// any variant; see [`iterations`](crate::iterations). It is required if the entry point has a
+    /// loop.
     pub fn iterations(mut self, most: u64) -> Self {
         self.iterations = Some(most);
         self
     }
 
-    /// Adds another launch that computes the same bits; the device may run it instead of this one,
-    /// if it measures it as faster.
+    /// Adds a variant that computes the same bits. The device may run it instead of this launch if
+    /// it measures it as faster.
     pub fn or(mut self, variant: LaunchVariant) -> Self {
         self.variants.push(variant);
         self
     }
 
-    /// Iterates over the variants, without this launch itself, each with its full list of
-    /// constants: those of this launch, replaced and extended by its own.
+    /// Iterates over the variants, without this launch itself. Each variant comes with its full
+    /// list of constants: those of this launch, replaced or extended by its own.
     pub fn variants(&self) -> impl Iterator<Item = LaunchVariant> {
         self.variants.iter().map(|other| {
             let kept = self
@@ -163,16 +162,19 @@ impl Launch {
         })
     }
 
-    /// Sets the value of the WGSL `override` constant of that name, which keeps the shader's
-    /// default otherwise. Call it once for a name.
+    /// Sets the value of the WGSL `override` constant of that name. A constant that is not set has
+    /// the shader's default. Call it once for a name.
     pub fn constant(mut self, name: &'static str, value: impl Into<f64>) -> Self {
         self.constants.push((name, value.into()));
         self
     }
 
-    /// Binds a buffer to the WGSL variable `name`. If the kernel's parameters have a member
-    /// `<name>_offset`, it receives the index of the element at which a view starts. A second call
-    /// for a name adds a binding, it does not replace the first.
+    /// Binds a buffer to the WGSL variable `name`. Call it once for a name; the recorder uses the
+    /// first binding.
+    ///
+    /// A bound range begins at a multiple of [`Binding::ALIGNMENT`](crate::Binding::ALIGNMENT)
+    /// words. If the kernel's parameters have a member `<name>_offset`, it receives the index of
+    /// the operand's first element in that range.
     pub fn bind(mut self, name: &'static str, operand: Operand) -> Self {
         self.bindings.push((name, operand));
         self
@@ -195,8 +197,8 @@ pub struct Work {
 }
 
 impl Work {
-    /// Maps the tensors that the launches bind by `operand`, so that the work of an inner op
-    /// becomes part of another node's. Scratch buffers are kept.
+    /// Replaces each tensor that a launch binds by `operand(tensor)`, so that the work of an inner
+    /// op becomes part of another node's work. Scratch buffers are kept.
     pub fn over(mut self, operand: impl Fn(Operand) -> Operand) -> Self {
         for (_, bound) in self.launches.iter_mut().flat_map(|launch| &mut launch.bindings) {
             if !matches!(bound, Operand::Scratch(_)) {
@@ -206,7 +208,7 @@ impl Work {
         self
     }
 
-    /// Appends the launches of `next`, which run after those of this work; each keeps its own
+    /// Appends the launches of `next`, to run after those of this work. Each work keeps its own
     /// scratch buffers.
     pub fn then(mut self, mut next: Self) -> Self {
         for (_, bound) in next.launches.iter_mut().flat_map(|launch| &mut launch.bindings) {

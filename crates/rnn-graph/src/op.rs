@@ -33,8 +33,8 @@ impl TensorType {
         self.shape.len()
     }
 
-    /// Returns the number of four-byte words that hold the elements on a device. Half-precision
-    /// elements are packed in pairs, so their number is halved and rounded up.
+    /// Returns the number of four-byte words that hold the elements on a device that packs two
+    /// half-precision elements into a word.
     pub fn words(&self) -> usize {
         (self.len() * self.dtype.bytes()).div_ceil(4)
     }
@@ -56,20 +56,21 @@ impl fmt::Display for TensorType {
     }
 }
 
-/// The types of all tensors that one node reads, changes or writes.
+/// The types of all tensors that one node reads, changes or writes, each list in the order of
+/// [`Operands`].
 #[derive(Clone, Debug, Default)]
 pub struct Signature {
-    /// Types of the tensors that it reads.
+    /// Types of the tensors that the node reads.
     pub inputs: Vec<TensorType>,
-    /// Types of the tensors that it changes in place.
+    /// Types of the tensors that the node changes in place.
     pub updates: Vec<TensorType>,
-    /// Types of the tensors that it writes.
+    /// Types of the tensors that the node writes.
     pub outputs: Vec<TensorType>,
 }
 
 impl Signature {
-    /// Returns the bytes that an execution moves if it accesses every input and output once, and
-    /// every update twice (read and write).
+    /// Returns the number of bytes that an execution moves if it accesses every input and output
+    /// once, and every update twice (read and write).
     pub fn bytes(&self) -> u64 {
         let words = |types: &[TensorType]| types.iter().map(|t| t.words() as u64).sum::<u64>();
         4 * (words(&self.inputs) + 2 * words(&self.updates) + words(&self.outputs))
@@ -79,11 +80,11 @@ impl Signature {
 /// The tensors that one node reads, changes or writes, in the order of its [`Signature`].
 #[derive(Clone, Debug, Default)]
 pub struct Operands {
-    /// The tensors that it reads.
+    /// The tensors that the node reads.
     pub inputs: Vec<TensorId>,
-    /// The tensors that it changes in place.
+    /// The tensors that the node changes in place.
     pub updates: Vec<TensorId>,
-    /// The tensors that it writes.
+    /// The tensors that the node writes.
     pub outputs: Vec<TensorId>,
 }
 
@@ -119,7 +120,7 @@ pub enum OpError {
     /// The operands violate the op's shape rule.
     #[error("{0}")]
     Shape(String),
-    /// The op has no gradient. No op of a layer's forward pass is of this kind.
+    /// The op has no gradient.
     #[error("it has no gradient")]
     NotDifferentiable,
     /// The op needs more than the device offers.
@@ -160,38 +161,40 @@ pub trait Op: Any + fmt::Debug + Send + Sync {
         false
     }
 
-    /// Returns the input that the op overwrites with an output of the same type, if it has one.
+    /// Returns the input that the op overwrites with an output of the same type; `None`, the
+    /// default, if there is no such pair.
     ///
-    /// The kernels then bind the output alone, which holds the input's values when the first of
-    /// them starts. The two share memory if no later node reads the input; otherwise the input is
-    /// copied first.
+    /// The kernels then bind the output alone. It holds the input's values when the first of them
+    /// starts. Input and output share memory where the planner finds that nothing else needs the
+    /// input's values; otherwise the input is copied first.
     fn in_place(&self) -> Option<InPlace> {
         None
     }
 
-    /// The shape rule: returns the output types for these inputs and updates.
+    /// Returns the output types for these inputs and updates. This is the op's shape rule.
     ///
     /// # Errors
-    /// Fails if the types do not fit the op.
+    /// Fails with [`OpError::Shape`] if the types do not fit the op.
     fn infer(
         &self,
         inputs: &[TensorType],
         updates: &[TensorType],
     ) -> Result<Vec<TensorType>, OpError>;
 
-    /// Returns the kernel launches for a device with the given limits. Buffers are named by their
+    /// Returns the kernel launches for a device with the given limits. They name tensors by their
     /// index in the signature.
     ///
     /// # Errors
-    /// Fails if the op needs more than the device offers.
+    /// Fails with [`OpError::Limit`] if the op needs more than the device offers.
     fn record(&self, signature: &Signature, limits: &Limits) -> Result<Work, OpError>;
 
-    /// Adds the nodes that compute the gradients of the inputs from the gradients of the outputs
-    /// (`None`: the result does not depend on the output). Returns one entry per input, of its
-    /// shape; `None` where the gradient is zero or undefined.
+    /// Adds the nodes that compute the gradients of the inputs from `gradients`, the gradients of
+    /// the outputs. An entry of `gradients` is `None` if the result does not depend on that output.
+    /// Returns one gradient per input, of the input's shape; `None` where it is zero or undefined.
     ///
     /// # Errors
-    /// Fails if the op is not differentiable.
+    /// Fails with [`OpError::NotDifferentiable`] if the op has no gradient, and with
+    /// [`OpError::Graph`] if an added node is invalid.
     fn backward(
         &self,
         graph: &mut Graph,
@@ -199,13 +202,15 @@ pub trait Op: Any + fmt::Debug + Send + Sync {
         gradients: &[Option<TensorId>],
     ) -> Result<Vec<Option<TensorId>>, OpError>;
 
-    /// The reference definition in double precision, which every kernel is compared with.
+    /// Computes the outputs and updates in `io` from the op's definition, in double precision.
+    /// Every kernel is compared with it.
     fn reference_f64(&self, io: &mut Io<'_, f64>);
 
-    /// The reference definition in single precision, which the CPU device runs for cheap ops.
+    /// Computes the outputs and updates in `io` from the op's definition, in single precision. The
+    /// CPU device runs it for ops without a kernel of their own.
     fn reference_f32(&self, io: &mut Io<'_, f32>);
 
-    /// Returns the operations and bytes of one execution.
+    /// Returns the floating-point operations and bytes of one execution.
     fn cost(&self, signature: &Signature) -> Cost;
 }
 

@@ -1,12 +1,11 @@
 use crate::{Graph, InPlace, Node, Storage, TensorId, TensorType};
 
-/// The buffer that a [`Region`] is part of: that of a resident, of an input, or a block of the
-/// arena.
+/// The buffer that contains a [`Region`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Space {
     /// The buffer of a resident tensor.
     Resident(TensorId),
-    /// The buffer of an uploaded tensor.
+    /// The buffer of an input, which the host uploads before a run.
     Input(TensorId),
     /// A block of the arena.
     Arena(Block),
@@ -19,7 +18,7 @@ pub enum Space {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Block(pub usize);
 
-/// A range of four-byte words in one buffer: the place of a tensor or scratch buffer.
+/// A range of four-byte words in one buffer, in which a tensor or a scratch buffer lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
     /// The buffer that contains the words.
@@ -31,7 +30,8 @@ pub struct Region {
 }
 
 impl Region {
-    /// Returns true if the two regions are in the same buffer and have a word in common.
+    /// Returns true if the two regions are in the same buffer and have a word in common, or if one
+    /// of them is empty and lies strictly inside the other.
     pub fn overlaps(&self, other: &Region) -> bool {
         self.space == other.space
             && self.offset < other.offset + other.len
@@ -57,7 +57,7 @@ pub struct LiveRange {
     pub last: usize,
 }
 
-/// Memory layout of a graph: the nodes that run, their order, and the place of every tensor.
+/// Memory layout of a graph: the nodes that run, their order, and the region of every tensor.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Indices of the nodes that affect an output or a resident, in order of execution.
@@ -66,7 +66,7 @@ pub struct Plan {
     pub blocks: Vec<usize>,
     /// Live ranges of all transient tensors and scratch buffers.
     pub live_ranges: Vec<LiveRange>,
-    /// Regions of the scratch buffers of each node in `order`.
+    /// For each node in `order`, the regions of its scratch buffers.
     pub scratch: Vec<Vec<Region>>,
     places: Vec<Option<Block>>,
     /// True if two half-precision elements share a word; false if each element has its own.
@@ -74,12 +74,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans a graph for a device that packs half-precision elements. `scratch(node)` returns the
-    /// lengths of the scratch buffers, in words, of the node of that index in [`Graph::nodes`].
+    /// Plans a graph for a device that packs two half-precision elements into a word.
+    /// `scratch(node)` returns the lengths of the scratch buffers, in words, of the node of that
+    /// index in [`Graph::nodes`].
     ///
-    /// A transient occupies its block from the node that writes it to the last that reads it. So no
-    /// two operands of one node share a block, except an input that is overwritten by an output:
-    /// WebGPU's rule against aliasing holds by construction.
+    /// A transient tensor occupies its block from the node that writes it to the last node that
+    /// reads it. So no two operands of one node share a block, except an input that an output
+    /// overwrites ([`Op::in_place`](crate::Op::in_place)). WebGPU's rule against aliasing therefore
+    /// holds.
     pub fn new(graph: &Graph, scratch: impl FnMut(usize) -> Vec<usize>) -> Self {
         Self::of(graph, scratch, true)
     }
@@ -136,10 +138,10 @@ impl Plan {
     }
 
     /// Returns the words that hold a tensor: an operand of a node in [`Plan::order`], an input or a
-    /// resident. `graph` is the graph that was planned.
+    /// resident. `graph` must be the graph that was planned.
     ///
     /// # Panics
-    /// Panics if the tensor was dropped from the plan, which is a mistake of the caller.
+    /// Panics if the tensor is not part of the plan, because it belongs to a dropped node.
     pub fn region(&self, graph: &Graph, tensor: TensorId) -> Region {
         let (root, offset) = graph.root(tensor);
         let space =

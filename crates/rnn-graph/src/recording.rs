@@ -25,11 +25,10 @@ impl Binding {
     pub const ALIGNMENT: usize = 64;
 }
 
-/// One kernel launch with its memory regions and parameter bytes: a [`Launch`] whose operands have
-/// got their places.
+/// A [`Launch`] whose operands are memory regions and whose parameters are bytes.
 #[derive(Clone, Debug)]
 pub struct Dispatch {
-    /// Index of the node in the graph.
+    /// Index of the node in [`Graph::nodes`].
     pub node: usize,
     /// Name of the op that recorded the launch.
     pub op: &'static str,
@@ -41,16 +40,16 @@ pub struct Dispatch {
     pub constants: Vec<(&'static str, f64)>,
     /// Storage buffer bindings.
     pub bindings: Vec<Binding>,
-    /// Binding number and bytes of the uniform parameters; `None` if the kernel takes none.
+    /// Binding number and bytes of the uniform parameters; `None` if the kernel has none.
     pub params: Option<(u32, Vec<u8>)>,
     /// Number of workgroups along x, y and z.
     pub grid: [u32; 3],
     /// Upper bound on the loop iterations of one thread; `None` if the kernel has no loop. See
     /// [`Launch::iterations`].
     pub iterations: Option<u64>,
-    /// Variants of the launch that compute the same bits.
+    /// Variants of the launch, which compute the same bits.
     pub variants: Vec<LaunchVariant>,
-    /// Cost of the whole op on its first dispatch; zero on the others.
+    /// Cost of the whole node on its first dispatch; zero on its others.
     pub cost: Cost,
 }
 
@@ -75,7 +74,7 @@ pub struct Recording {
     pub commands: Vec<Command>,
 }
 
-/// The reason for which a graph could not be recorded.
+/// The reason for which a graph could not be recorded, or a recording is not valid.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     /// A node could not be recorded.
@@ -84,17 +83,17 @@ pub enum RecordingError {
     /// A command breaks a rule of the device, which indicates a bug in an op or the planner.
     #[error("{dispatch}: {message}")]
     Invalid {
-        /// The dispatch.
+        /// The dispatch as `op#node entry`, or another name of the command.
         dispatch: String,
         /// The broken rule.
         message: String,
     },
-    /// A tensor has more bytes than the device can bind.
+    /// A binding has more bytes than the device can bind.
     #[error("{dispatch}: {message}")]
     Limit {
         /// The dispatch.
         dispatch: String,
-        /// The tensor, its bytes and the limit.
+        /// The binding, its bytes and the limit.
         message: String,
     },
 }
@@ -103,8 +102,12 @@ impl Recording {
     /// Plans and records a graph for a device with the given limits.
     ///
     /// # Errors
-    /// Fails if an op cannot be recorded, a launch does not fit its shader, a limit is exceeded, or
-    /// a tensor has half precision and the device has not.
+    /// Fails with [`RecordingError::Node`] if an op cannot be recorded, a launch does not fit its
+    /// shader or exceeds the loop limit, or a tensor has half precision and the device does not
+    /// store it. Fails as [`Recording::validate`] if the result breaks a rule.
+    ///
+    /// # Panics
+    /// Panics if a launch binds an operand that its node does not have.
     pub fn new(graph: &Graph, limits: &Limits) -> Result<Self, RecordingError> {
         graph.check_storage(limits.half)?;
         let mut works = Vec::new();
@@ -160,13 +163,16 @@ impl Recording {
         })
     }
 
-    /// Checks the rules that devices rely on: uploads precede and downloads follow all dispatches;
-    /// no buffer is bound both for reading and for writing; no writable binding overlaps another;
-    /// bindings and grids are within the limits.
+    /// Checks the rules that devices rely on:
+    ///
+    /// - Uploads precede all dispatches, and downloads follow them.
+    /// - A dispatch binds no buffer both for reading and for writing, and no writable binding of it
+    ///   overlaps another.
+    /// - The number and sizes of bindings, and the grids, are within the limits.
     ///
     /// # Errors
-    /// Fails with [`RecordingError::Limit`] or [`RecordingError::Invalid`] for the first dispatch
-    /// that breaks a limit or a rule.
+    /// Fails with [`RecordingError::Limit`] if a binding is too large, and with
+    /// [`RecordingError::Invalid`] if another rule is broken.
     pub fn validate(&self, limits: &Limits) -> Result<(), RecordingError> {
         let phase = |c: &Command| match c {
             Command::Upload(..) => 0,

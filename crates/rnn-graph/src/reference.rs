@@ -47,7 +47,7 @@ pub enum SliceMut<'a, F> {
 
 /// Operands of one node while its reference definition runs on the host.
 ///
-/// Asking for floats of an integer tensor, or the reverse, is a mistake in the op and panics.
+/// The methods panic if an op requests floats of an integer tensor, or integers of a float tensor.
 #[derive(Debug)]
 pub struct Io<'a, F> {
     /// Types of all operands.
@@ -165,8 +165,7 @@ pub enum Values<F> {
 }
 
 impl<F: Real> Values<F> {
-    /// Converts the elements of a host tensor: floats to `F` (exactly for `f64`), integers
-    /// unchanged.
+    /// Converts the elements of a host tensor: floats to `F`, exactly; integers unchanged.
     pub fn from_host(tensor: &HostTensor) -> Self {
         match tensor.data() {
             Data::F32(v) => Self::Float(v.iter().map(|&x| F::of(x.into())).collect()),
@@ -174,8 +173,8 @@ impl<F: Real> Values<F> {
         }
     }
 
-    /// Returns elements for memory that a definition must overwrite: NaN, or the largest integer,
-    /// so that an element that it misses shows in the results.
+    /// Returns initial elements for memory that a definition must overwrite: NaN, or the largest
+    /// integer. An element that is not written then shows in the results.
     pub fn poison(ty: &TensorType) -> Self {
         match ty.dtype {
             DType::F32 | DType::F16 => Self::Float(vec![F::nan(); ty.len()]),
@@ -227,12 +226,15 @@ impl<F: Real> Values<F> {
     }
 }
 
-/// Evaluates every node of the graph by its reference definition, in the precision `F`, and returns
-/// the values of all tensors that are no views, by their ids.
+/// Evaluates every node of the graph by its reference definition, in the precision `F`. Returns the
+/// values of all tensors that are not views, by id.
 ///
-/// `given` holds the values of inputs and residents, as many as each has elements. Residents that
-/// are not given start at zero, inputs that are not given hold NaN or the largest integer. Tensors
-/// of half precision are rounded when they are stored.
+/// `given` holds the values of inputs and residents. Residents that are not given start at zero;
+/// inputs that are not given hold NaN or the largest integer. Tensors of half precision are rounded
+/// when they are stored.
+///
+/// # Panics
+/// Panics if given values have too few elements or another element type than their tensor.
 pub fn evaluate<F: Real>(
     graph: &Graph,
     given: HashMap<TensorId, Values<F>>,

@@ -9,8 +9,8 @@ pub enum Access {
     ReadWrite,
 }
 
-/// A WGSL module, joined from source parts in order. Bindings, parameters and constants are
-/// reflected from the source, so nothing is declared twice.
+/// A WGSL module, joined from source parts in order. Its bindings, parameters and constants are
+/// read from the source, so that nothing is declared twice.
 #[derive(Debug)]
 pub struct Shader {
     name: &'static str,
@@ -36,8 +36,8 @@ pub struct EntryPoint {
     pub storage: Vec<StorageBinding>,
     /// Layout of its uniform `params`; `None` if it uses none.
     pub params: Option<ParamBlock>,
-    /// True if it, or a function that it calls, has a loop; a launch must then bound its
-    /// iterations.
+    /// True if the function, or one that it calls, has a loop. A launch must then set
+    /// [`Launch::iterations`](crate::Launch::iterations).
     pub loops: bool,
 }
 
@@ -74,9 +74,9 @@ struct Reflection {
 }
 
 impl Shader {
-    /// Creates a module with the name `name` from source parts, which are joined in order and
-    /// compiled as one text. Nothing is parsed until the first use. Invalid WGSL is therefore
-    /// reported by the methods that return a [`ShaderError`].
+    /// Creates a module from source parts, which are joined in order and compiled as one text.
+    /// `name` appears in recordings and errors. Nothing is parsed until the first use, so the
+    /// methods that return a [`ShaderError`] report invalid WGSL.
     pub const fn new(name: &'static str, parts: &'static [&'static str]) -> Self {
         Self { name, parts, reflection: OnceLock::new() }
     }
@@ -102,8 +102,7 @@ impl Shader {
         Ok(&self.reflect()?.entry_points)
     }
 
-    /// Returns the names of the `override` constants, which a launch may set; empty if the module
-    /// has none.
+    /// Returns the names of the module's `override` constants, which a launch may set.
     ///
     /// # Errors
     /// Fails if the WGSL is invalid.
