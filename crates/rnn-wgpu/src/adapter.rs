@@ -12,13 +12,13 @@ pub enum AdapterClass {
     Integrated,
     /// A virtual adapter of a hypervisor.
     Virtual,
-    /// Unknown: the driver does not tell.
+    /// An adapter whose driver reports none of the other classes.
     Other,
     /// A graphics API emulated on the CPU.
     Software,
 }
 
-/// Capabilities of an adapter beyond [`Limits`].
+/// Capabilities of an adapter beyond [`Limits`]. They display as one line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Features {
     /// True if kernels can compute in half precision and store it.
@@ -28,7 +28,7 @@ pub struct Features {
     /// Side of the square matrices of its matrix units; `None` without them. See
     /// [`Limits::matrix_units`].
     pub matrix_units: Option<u32>,
-    /// True if it has timestamps, which profiling needs.
+    /// True if the adapter can record timestamps, which profiling needs.
     pub timestamps: bool,
     /// Size of the largest buffer, in bytes.
     pub max_buffer_bytes: u64,
@@ -39,9 +39,10 @@ pub struct Features {
 pub struct Adapter {
     /// Name, backend, driver and class of hardware.
     pub info: DeviceInfo,
-    /// Class, in the order of preference.
+    /// The class, by which [`adapters`] sorts.
     pub class: AdapterClass,
-    /// Limits that kernels are recorded for.
+    /// Limits that kernels are recorded for. Opening the device measures `subgroup_lanes` and
+    /// `loop_iterations`, which are 1 and `u64::MAX` here.
     pub limits: Limits,
     /// Capabilities beyond the limits.
     pub features: Features,
@@ -49,8 +50,8 @@ pub struct Adapter {
     pub(crate) raw: wgpu::Adapter,
 }
 
-/// Returns all adapters of this machine, sorted by class: discrete, integrated, virtual, other,
-/// software; within a class in the system's order. Empty if no driver is installed.
+/// Returns all adapters of this machine for Vulkan, Metal and DX12, sorted by [`AdapterClass`] and
+/// within a class in the system's order. The list is empty if no driver is installed.
 pub fn adapters() -> Vec<Adapter> {
     if wgpu::Instance::enabled_backend_features().is_empty() {
         return Vec::new();
@@ -70,8 +71,9 @@ pub fn adapters() -> Vec<Adapter> {
 }
 
 impl Adapter {
-    /// Returns a summary of the kernel variants measured on this adapter, as stored in `folder`.
-    /// Both numbers are 0 if there are none or the file cannot be read.
+    /// Returns a summary of the kernel variants that were measured on this adapter and stored in
+    /// `folder` by [`WgpuDevice::open_cached`](crate::WgpuDevice::open_cached). Both numbers are 0
+    /// if there are no measurements or the file cannot be read.
     pub fn tuned(&self, folder: &Path) -> Tuned {
         tuning::tuned(&self.raw.get_info(), folder)
     }

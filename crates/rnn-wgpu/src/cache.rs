@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Pipelines that the driver compiled in earlier runs, in one file per adapter and driver. Vulkan
-/// only, as no other API exports them. The file is a SHA-256 digest followed by the driver's data;
-/// a damaged file, or one of another driver, is ignored and replaced.
+/// Pipelines that the driver compiled in earlier runs, stored in one file per adapter and driver.
+/// Only Vulkan exports pipelines. The file is a SHA-256 digest followed by the driver's data. A
+/// damaged file, or one of another driver, is ignored and replaced.
 #[derive(Debug)]
 pub(crate) struct Cache {
     /// The wgpu cache, to be passed to each compilation.
@@ -20,9 +20,9 @@ const DIGEST_BYTES: usize = 32;
 const MAX_BYTES: u64 = 256 << 20;
 
 impl Cache {
-    /// Opens the file of compiled pipelines of an adapter and its driver in `folder`; `None` if the
-    /// device supports no pipeline cache. A file that is missing or damaged is taken for an empty
-    /// one.
+    /// Opens the file of compiled pipelines of an adapter and its driver in `folder`. A file that
+    /// is missing or damaged is taken for an empty one. Returns `None` if the device supports no
+    /// pipeline cache.
     pub fn open(adapter: &wgpu::Adapter, device: &wgpu::Device, folder: &Path) -> Option<Self> {
         if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
@@ -35,8 +35,8 @@ impl Cache {
         Some(Self { raw, path, found })
     }
 
-    /// Writes the file if something was compiled that it lacks. Errors are ignored: only later runs
-    /// would miss the file.
+    /// Writes the file if the driver's data differ from those that were read. Errors are ignored,
+    /// since they only make later runs compile again.
     pub fn save(&self) {
         let data = self.raw.get_data().filter(|data| self.found.as_ref() != Some(data));
         let _ = data.map(|data| replace(&self.path, &[&Sha256::digest(&data), &data]));

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The driver did not open the device.
+/// The reason for which the driver did not open a device; the source is wgpu's error.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot open {adapter}")]
 pub struct OpenError {
@@ -22,7 +22,7 @@ pub struct OpenError {
     source: wgpu::RequestDeviceError,
 }
 
-/// An open GPU. Clones and sessions share its compiled pipelines.
+/// An open GPU. All clones and sessions of it share its compiled pipelines.
 #[derive(Clone)]
 pub struct WgpuDevice(Arc<Gpu>);
 
@@ -36,17 +36,17 @@ pub(crate) struct Gpu {
     pub info: DeviceInfo,
     /// Limits that kernels are recorded for.
     pub limits: Limits,
-    /// True if kernels are compiled with bounds checks; see [`Options::checked`].
+    /// True if kernels are compiled with bounds checks and loop guards; see [`Options::checked`].
     pub checked: bool,
     /// Time after which a submission counts as hung.
     pub patience: Duration,
     /// Nanoseconds per tick of a timestamp; `None` without timestamps.
     pub timestamp_period: Option<f64>,
-    /// The fault that made the device unusable, if any.
+    /// The record of the fault that made the device unusable, if there is one.
     pub faults: Arc<Faults>,
     /// Pipelines compiled so far.
     pub pipelines: Pipelines,
-    /// Pipelines that the driver compiled in earlier runs.
+    /// Pipelines that the driver compiled in earlier runs; `None` if they are not kept.
     pub cache: Option<Cache>,
     /// Choice among the variants of each launch.
     pub variants: VariantChoice,
@@ -65,8 +65,10 @@ impl Drop for Gpu {
 }
 
 impl WgpuDevice {
-    /// Opens an adapter with all limits and features that it has, unless `options` says otherwise.
-    /// Nothing that is compiled is kept for later runs.
+    /// Opens an adapter with all its limits and those of its features that kernels use, unless
+    /// `options` restricts them. It blocks, and measures the device with two small kernels unless
+    /// [`Options::compile_only`] is set. Compiled pipelines and measurements are not kept for later
+    /// runs.
     ///
     /// # Errors
     /// Fails if the driver does not open the device.
@@ -74,9 +76,14 @@ impl WgpuDevice {
         Self::open_in(adapter, options, None)
     }
 
-    /// Opens an adapter like [`Self::open`]; keeps compiled pipelines, where the driver exports
-    /// them, and the fastest kernel variants in `folder`, and reads them from there. A folder that
-    /// cannot be read or written is no error: everything is then compiled and measured anew.
+    /// Opens an adapter like [`Self::open`], and keeps files in `folder` for later runs: compiled
+    /// pipelines where the driver exports them, the fastest kernel variants with
+    /// [`VariantChoice::Fastest`], and the test results of matrix units with [`Options::prover`]. A
+    /// folder that cannot be read or written is no error: everything is then compiled and measured
+    /// anew.
+    ///
+    /// The pipelines are written when the last clone and the last session are dropped, unless the
+    /// device has failed.
     ///
     /// # Errors
     /// Fails if the driver does not open the device.
@@ -172,14 +179,16 @@ impl WgpuDevice {
 }
 
 impl WgpuDevice {
-    /// Returns the bytes of all buffers on the device; `None` where wgpu does not count them.
+    /// Returns the number of bytes of all memory that is allocated on the device. Returns `None`
+    /// where wgpu does not count them.
     pub fn allocated_bytes(&self) -> Option<u64> {
         // Buffers that were dropped are freed at a poll, if the device is still there.
         let _ = self.0.poll();
         Some(self.0.device.generate_allocator_report()?.total_allocated_bytes)
     }
 
-    /// Destroys the device, for tests: all later calls fail as if the driver had been reset.
+    /// Destroys the device, for tests. All later calls fail with [`DeviceError::Lost`], as after a
+    /// reset of the driver.
     pub fn lose(&self) {
         self.0.device.destroy();
     }

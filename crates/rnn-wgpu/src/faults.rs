@@ -5,14 +5,18 @@ use std::time::Duration;
 /// A failure outside the control of the caller.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
+    /// The device ran out of memory; with the driver's message.
     OutOfMemory(String),
+    /// The device is gone; with the driver's message.
     Lost(String),
+    /// The driver refused a command; with its message.
     Refused(String),
+    /// The device did not answer within this time.
     Timeout(Duration),
 }
 
-/// Records the first fault of a device, or a later one that explains it. It is never cleared: after
-/// a lost device or a refused command no later result can be trusted.
+/// The first fault of a device, or a later one that explains it. It is never cleared: after a lost
+/// device or a refused command no later result can be trusted.
 #[derive(Debug)]
 pub(crate) struct Faults {
     device: String,
@@ -20,13 +24,13 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Creates a record without a fault for the device of that name, which errors state.
+    /// Creates a record without a fault. `device` is the device's name, which errors state.
     pub fn new(device: String) -> Self {
         Self { device, first: Mutex::new(None) }
     }
 
-    /// Records a fault. If one is recorded already, it stays, unless the new one explains it: lack
-    /// of memory explains a lost device, and a lost device a refused command.
+    /// Records a fault. A fault that is already recorded stays, unless the new one explains it:
+    /// lack of memory explains a lost device, and a lost device explains a refused command.
     pub fn record(&self, fault: Fault) {
         let mut first = self.first();
         // wgpu loses a device when a submission lacks memory, and names the reason afterwards; a
@@ -45,7 +49,7 @@ impl Faults {
     /// Checks that no fault is recorded.
     ///
     /// # Errors
-    /// Fails with the recorded fault.
+    /// Fails with the error of the recorded fault.
     pub fn check(&self) -> Result<(), DeviceError> {
         match &*self.first() {
             Some(fault) => Err(self.error(fault.clone())),
@@ -53,7 +57,7 @@ impl Faults {
         }
     }
 
-    /// Returns the error of a fault, which names the device.
+    /// Returns the [`DeviceError`] of a fault, with the device's name.
     pub fn error(&self, fault: Fault) -> DeviceError {
         let device = self.device.clone();
         match fault {

@@ -1,4 +1,4 @@
-//! Maps in JSON files that last from run to run. A damaged file is ignored and replaced.
+//! Maps that are kept in JSON files from run to run. A damaged file is ignored and replaced.
 
 use crate::cache::replace;
 use serde::de::DeserializeOwned;
@@ -17,8 +17,8 @@ struct Kept<T> {
 /// Upper bound on a file, far beyond the entries of all kernels.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// Reads the map in the file at `path`; `None` if the file cannot be read, is too large or damaged,
-/// or its digest does not match.
+/// Reads the map in the file at `path`. Returns `None` if the file cannot be read or parsed,
+/// exceeds 16 MiB, or does not match its digest.
 pub fn read<T: Serialize + DeserializeOwned>(path: &Path) -> Option<BTreeMap<String, T>> {
     if fs::metadata(path).ok()?.len() > MAX_FILE_BYTES {
         return None;
@@ -27,8 +27,8 @@ pub fn read<T: Serialize + DeserializeOwned>(path: &Path) -> Option<BTreeMap<Str
     (kept.digest == of_map(&kept.choices)).then_some(kept.choices)
 }
 
-/// Replaces the file at `path` by this map with its digest. Errors are ignored: only later runs
-/// would miss the file.
+/// Replaces the file at `path` by this map with its digest. Errors are ignored, since they only
+/// make later runs measure again.
 pub fn write<T: Serialize + Clone>(path: &Path, map: &BTreeMap<String, T>) {
     let kept = Kept { digest: of_map(map), choices: map.clone() };
     let text = serde_json::to_vec_pretty(&kept);
@@ -39,12 +39,12 @@ fn of_map<T: Serialize>(map: &BTreeMap<String, T>) -> String {
     digest(&serde_json::to_vec(map).unwrap_or_default())
 }
 
-/// Returns the SHA-256 digest of the bytes as 64 hexadecimal digits, with small letters.
+/// Returns the SHA-256 digest of the bytes as 64 lower-case hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Returns the bytes as hexadecimal digits, two for each, with small letters.
+/// Returns the bytes as lower-case hexadecimal digits, two for each byte.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

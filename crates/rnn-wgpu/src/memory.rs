@@ -15,7 +15,7 @@ pub(crate) struct Memory {
     arena: Vec<wgpu::Buffer>,
 }
 
-/// A tensor that outlives runs.
+/// A tensor that keeps its values from run to run.
 #[derive(Clone)]
 pub(crate) struct Resident {
     /// Its buffer.
@@ -25,13 +25,15 @@ pub(crate) struct Resident {
 }
 
 impl Memory {
-    /// Returns the buffers of a program, creating those that are missing. Arena blocks for which
-    /// `kept` returns true are read by the host after a run and belong to the program alone,
-    /// because another program may run before that; all others are shared with the session's other
-    /// programs.
+    /// Returns the buffers of a program, creating those that are missing.
+    ///
+    /// Arena blocks for which `kept` returns true are read by the host after a run. They belong to
+    /// this program alone, because another program may run before they are read. All other blocks
+    /// are shared with the session's other programs.
     ///
     /// # Errors
-    /// Fails if a resident has another type in an earlier program, or the device has no memory.
+    /// Fails with [`DeviceError::Resident`] if a resident has another type in an earlier program,
+    /// and with [`DeviceError::OutOfMemory`] if a buffer exceeds the device's largest.
     pub fn spaces(
         &mut self,
         gpu: &Gpu,
@@ -56,7 +58,7 @@ impl Memory {
         Ok(spaces)
     }
 
-    /// Returns the resident tensor of that name: its buffer and type.
+    /// Returns the resident tensor of that name.
     ///
     /// # Errors
     /// Fails with [`DeviceError::Resident`] if no program names it.
@@ -64,7 +66,7 @@ impl Memory {
         self.residents.get(name).ok_or_else(|| DeviceError::no_resident(name))
     }
 
-    /// Returns the number of bytes of all residents.
+    /// Returns the size of all residents in bytes, at four bytes per element.
     pub fn resident_bytes(&self) -> u64 {
         self.residents.values().map(|r| 4 * r.ty.len() as u64).sum()
     }

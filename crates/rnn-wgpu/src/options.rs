@@ -1,29 +1,32 @@
 use crate::proof::Prover;
 use std::time::Duration;
 
-/// Options of opening a device. [`Default`] is for normal use, but without variants that are
-/// measured and without a test of the matrix units.
+/// Options of opening a device. The default options suit normal use, except that they measure no
+/// kernel variants and do not test the matrix units.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// True to compile kernels with naga's bounds checks and loop guards, and to zero workgroup
-    /// memory before each workgroup: slower, for verification. The default is false.
+    /// memory before each workgroup. This is slower and serves verification. The default is false.
     pub checked: bool,
-    /// True to request only the limits that WebGPU guarantees on every adapter, so that the kernels
-    /// for them can be verified; false, the default, for all that the adapter has.
+    /// True to request only the limits that WebGPU guarantees on every adapter, and neither half
+    /// precision nor subgroups nor matrix units, so that the kernels for such adapters can be
+    /// verified. False, the default, requests all that the adapter has.
     pub minimal: bool,
-    /// An upper bound on the limit on the loop iterations of a thread, so that the splitting of
-    /// kernels can be verified; `None`, the default, for the device's own limit.
+    /// An upper bound on [`Limits::loop_iterations`](rnn_graph::Limits::loop_iterations), so that
+    /// kernels that split their loops can be verified. `None`, the default, leaves the device's own
+    /// limit.
     pub loop_iterations: Option<u64>,
-    /// Test of the matrix units before a program first uses them; with `None`, the default, they
-    /// are trusted.
+    /// The test that the matrix units must pass before a program first uses them. With `None`, the
+    /// default, they are used untested.
     pub prover: Option<Prover>,
     /// Choice among the variants of each kernel.
     pub variants: VariantChoice,
-    /// True to open the device to compile kernels and to run nothing, so that not even its loop
-    /// limit is measured: a driver can compile for a card that is not there. The default is false.
+    /// True to open the device only to compile kernels, so that it works for a card that is not
+    /// there. Nothing is measured: the loop limit is taken as unbounded and subgroups as in order.
+    /// The default is false.
     pub compile_only: bool,
-    /// Time after which a submission counts as hung; `None`, the default, for ten minutes, or an
-    /// hour on an emulated GPU.
+    /// Time after which a submission counts as hung. `None`, the default, stands for ten minutes,
+    /// or an hour on an emulated GPU.
     pub patience: Option<Duration>,
 }
 
@@ -31,11 +34,12 @@ pub struct Options {
 /// compute the same bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VariantChoice {
-    /// The launch itself.
+    /// The launch itself. This is the default.
     #[default]
     First,
-    /// The nth variant, counted from 1, or the launch itself if there is none; for verification.
+    /// The nth variant, counted from 1; the launch itself if there is no such variant. This serves
+    /// verification.
     Nth(usize),
-    /// The fastest one, measured when a program first needs it.
+    /// The fastest variant or the launch itself, as measured when a program first needs the kernel.
     Fastest,
 }

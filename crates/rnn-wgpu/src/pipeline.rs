@@ -38,10 +38,12 @@ struct Key {
 }
 
 impl Pipelines {
-    /// Returns the pipeline of a dispatch; compiles it on first use.
+    /// Returns the pipeline of a dispatch, which is compiled on first use.
     ///
     /// # Errors
-    /// Fails if the driver refuses the kernel.
+    /// Fails with [`DeviceError::Recording`] if the WGSL is invalid, and with
+    /// [`DeviceError::Refused`], which names the kernel and its constants, if the driver refuses
+    /// the kernel.
     pub fn get(&self, gpu: &Gpu, dispatch: &Dispatch) -> Result<Arc<Pipeline>, DeviceError> {
         let key = Key::new(dispatch);
         // Held while compiling, so that two sessions never compile one kernel twice.

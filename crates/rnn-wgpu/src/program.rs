@@ -7,25 +7,25 @@ use rnn_graph::{Command, Cost, DeviceError, Dispatch, Graph, Recording, Region, 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-/// A graph ready to run: a run creates nothing but its command buffer.
+/// A graph that is ready to run. A run creates only a command buffer.
 pub(crate) struct CompiledProgram {
     graph: Arc<Graph>,
     inputs: Vec<wgpu::Buffer>,
-    /// Type and location of each output, in order.
+    /// Type and buffer range of each output, in order.
     pub outputs: Vec<(TensorType, BufferRange)>,
-    /// The dispatches, in order.
+    /// The dispatches, in order of execution.
     pub dispatches: Vec<BoundDispatch>,
-    /// Bytes of the arena.
+    /// Size of the arena, in bytes.
     pub arena_bytes: u64,
 }
 
 /// One dispatch with its compiled kernel and its bind group.
 pub(crate) struct BoundDispatch {
-    /// Index of the node in the graph.
+    /// Index of the node in [`Graph::nodes`].
     pub node: usize,
     /// Name of the op.
     pub op: &'static str,
-    /// Cost of the op, on the first of its dispatches.
+    /// Cost of the whole node on its first dispatch; zero on its others.
     pub cost: Cost,
     pipeline: Arc<Pipeline>,
     bindings: wgpu::BindGroup,
@@ -33,12 +33,13 @@ pub(crate) struct BoundDispatch {
 }
 
 impl CompiledProgram {
-    /// Compiles the kernels of a recorded graph and creates its buffers. `memory` gains the new
-    /// residents and arena blocks.
+    /// Compiles the kernels of a recorded graph and creates its buffers. New residents and arena
+    /// blocks are added to `memory`.
     ///
     /// # Errors
-    /// Fails if a resident has another type in an earlier program, or the device refuses memory or
-    /// a kernel.
+    /// Fails with [`DeviceError::Resident`] if a resident has another type in an earlier program,
+    /// with [`DeviceError::OutOfMemory`] if a buffer exceeds the device's largest, and as
+    /// [`Pipelines::get`](crate::pipeline::Pipelines::get) does.
     pub fn new(
         gpu: &Gpu,
         graph: Arc<Graph>,
@@ -79,11 +80,11 @@ impl CompiledProgram {
         Ok(program)
     }
 
-    /// Queues the upload of the values of all inputs, in their order in the graph.
+    /// Queues the upload of the values of all inputs, given in the order of [`Graph::inputs`].
     ///
     /// # Errors
-    /// Fails if their number, shapes or element types differ from the program's, or the device has
-    /// a fault.
+    /// Fails with [`DeviceError::Mismatch`] if their number, shapes or element types differ from
+    /// the program's, and with the device's fault if there is one.
     pub fn upload(&self, gpu: &Gpu, values: &[&HostTensor]) -> Result<(), DeviceError> {
         self.graph.check_inputs(values)?;
         for (buffer, values) in self.inputs.iter().zip(values) {
@@ -92,7 +93,7 @@ impl CompiledProgram {
         gpu.check()
     }
 
-    /// Encodes all dispatches, in order, into one compute pass of a command buffer.
+    /// Encodes all dispatches, in order, into one compute pass of `encoder`.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for dispatch in &self.dispatches {
@@ -102,11 +103,11 @@ impl CompiledProgram {
 }
 
 impl BoundDispatch {
-    /// Compiles the kernel of a dispatch and binds its buffers, and its parameters at byte
-    /// `params_offset` of `params`.
+    /// Compiles the kernel of a dispatch and binds its buffers, which are those of `spaces`. The
+    /// dispatch's uniform parameters are bound from byte `params_offset` of `params` on.
     ///
     /// # Errors
-    /// Fails if the driver refuses the kernel.
+    /// Fails as [`Pipelines::get`](crate::pipeline::Pipelines::get) does.
     pub fn new(
         gpu: &Gpu,
         dispatch: &Dispatch,
@@ -143,7 +144,7 @@ impl BoundDispatch {
         })
     }
 
-    /// Adds the dispatch to a compute pass: its pipeline, its bindings and its grid of workgroups.
+    /// Adds the dispatch to a compute pass.
     pub fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
         pass.set_pipeline(&self.pipeline.compute);
         pass.set_bind_group(0, &self.bindings, &[]);

@@ -8,13 +8,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A test of a device's matrix units, with a function that is told of failures.
+/// A test of a device's matrix units, with a function that reports failures.
 #[derive(Clone)]
 pub struct Prover {
-    /// Runs products on them and returns a description of the first wrong result, or `None` if all
-    /// are right; it fails if the device does.
+    /// Runs products on the matrix units. Returns a description of the first wrong result, or
+    /// `None` if all results are right. Fails if the device fails.
     pub test: fn(&mut dyn Session) -> Result<Option<String>, DeviceError>,
-    /// Receives one line that says that they are not used, and why.
+    /// Receives one line of text that says that the matrix units are not used, and why.
     pub tell: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -46,16 +46,18 @@ struct Known {
 }
 
 impl Proof {
-    /// Opens the test results of the device of that name, stored in the file at `path`. Without a
-    /// prover all kernels are trusted; without a path nothing is stored.
+    /// Opens the test results of the device named `device`, which are stored in the file at `path`.
+    /// Without a prover all kernels are trusted; without a path nothing is stored.
     pub fn open(prover: Option<Prover>, device: String, path: Option<PathBuf>) -> Self {
         let path = path.filter(|_| prover.is_some());
         let verdicts = path.as_deref().and_then(kept::read).unwrap_or_default();
         Self { prover, device, path, known: Mutex::new(Known { verdicts, ..Known::default() }) }
     }
 
-    /// Returns true if the kernel of this text may be used; tests it on first use, while other
-    /// callers wait. `session` creates a session that trusts the kernel.
+    /// Returns true if the matrix unit kernel with the WGSL text `kernel` may be used. The first
+    /// call for a text runs the test, while other callers wait. `session` creates a session that
+    /// uses the kernel untested. The first negative answer for a text is reported through
+    /// [`Prover::tell`].
     ///
     /// # Errors
     /// Fails if the test cannot run.

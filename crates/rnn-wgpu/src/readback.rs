@@ -10,19 +10,19 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Instant;
 
-/// A range of a buffer.
+/// A range of bytes in a buffer.
 pub(crate) struct BufferRange {
     /// The buffer.
     pub buffer: wgpu::Buffer,
-    /// First byte.
+    /// Index of the first byte.
     pub offset: u64,
     /// Number of bytes.
     pub bytes: u64,
 }
 
 impl BufferRange {
-    /// Returns the range of `len` four-byte words of `buffer` from word `offset` on. That it lies
-    /// within the buffer is not checked.
+    /// Returns the range of `len` four-byte words of `buffer` from word `offset` on. The caller
+    /// must make sure that it lies within the buffer.
     pub fn new(buffer: wgpu::Buffer, offset: usize, len: usize) -> Self {
         Self { buffer, offset: 4 * offset as u64, bytes: 4 * len as u64 }
     }
@@ -38,10 +38,12 @@ pub(crate) struct Readback {
 }
 
 impl Readback {
-    /// Queues a copy of the ranges to the host, one after the other, without waiting for it.
+    /// Queues a copy of the ranges, one after the other, to the host. It does not wait for the
+    /// copy.
     ///
     /// # Errors
-    /// Fails if the device has no memory for the copy, or is lost.
+    /// Fails with [`DeviceError::OutOfMemory`] if there is no memory for the copy, and with the
+    /// device's fault if there is one.
     pub fn start(gpu: &Gpu, parts: &[&BufferRange]) -> Result<Self, DeviceError> {
         let bytes = parts.iter().map(|p| p.bytes).sum();
         let staging = Self::staging(gpu, bytes)?;
@@ -54,20 +56,21 @@ impl Readback {
         Self::submit(gpu, encoder, staging, bytes)
     }
 
-    /// Creates a buffer of `bytes` bytes that the host can read.
+    /// Creates a buffer of at least `bytes` bytes that the host can read.
     ///
     /// # Errors
-    /// Fails if the device has no memory for it, or is lost.
+    /// Fails with [`DeviceError::OutOfMemory`] if there is no memory for it, and with the device's
+    /// fault if there is one.
     pub fn staging(gpu: &Gpu, bytes: u64) -> Result<wgpu::Buffer, DeviceError> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         gpu.guarded(|| gpu.buffer("a copy for the host", bytes, usage))
     }
 
-    /// Submits the commands that fill the first `bytes` bytes of `staging`, and requests its
-    /// mapping.
+    /// Submits the commands in `encoder`, which fill the first `bytes` bytes of `staging`, and
+    /// requests that `staging` be mapped for the host.
     ///
     /// # Errors
-    /// Fails if the device is lost or refuses a command.
+    /// Fails with the device's fault if there is one.
     pub fn submit(
         gpu: &Gpu,
         encoder: wgpu::CommandEncoder,
@@ -108,10 +111,11 @@ impl Readback {
         Ok(())
     }
 
-    /// Returns true if the bytes have arrived, without blocking.
+    /// Returns true if the bytes have arrived. It does not block.
     ///
     /// # Errors
-    /// Fails if the device is lost.
+    /// Fails with the device's fault if there is one, and with [`DeviceError::Refused`] if the
+    /// buffer cannot be mapped.
     pub fn arrived(&mut self, gpu: &Gpu) -> Result<bool, DeviceError> {
         match pin!(self.arrive(gpu)).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(arrived) => arrived.map(|()| true),
@@ -119,10 +123,10 @@ impl Readback {
         }
     }
 
-    /// Passes the bytes to `read` once they have arrived.
+    /// Passes the bytes to `read` once they have arrived, and returns its result.
     ///
     /// # Errors
-    /// Fails if the device is lost.
+    /// Fails as [`Self::arrived`] does.
     pub async fn read<T>(
         mut self,
         gpu: &Gpu,
@@ -133,10 +137,11 @@ impl Readback {
         Ok(read(&view[..self.bytes as usize]))
     }
 
-    /// Blocks until the bytes have arrived and passes them to `read`.
+    /// Blocks until the bytes have arrived, passes them to `read` and returns its result.
     ///
     /// # Errors
-    /// Fails if the device is lost or hangs.
+    /// Fails as [`Self::arrived`] does, and with [`DeviceError::Timeout`] if the submission does
+    /// not finish within the device's patience.
     pub fn finish<T>(mut self, gpu: &Gpu, read: impl FnOnce(&[u8]) -> T) -> Result<T, DeviceError> {
         if !self.arrived {
             gpu.wait(self.submission.clone())?;
@@ -158,10 +163,10 @@ fn refused(gpu: &Gpu, message: impl ToString) -> DeviceError {
     gpu.explain(Fault::Refused(message.to_string()))
 }
 
-/// Converts bytes of a device to a host tensor; half precision is widened.
+/// Converts bytes of a device to a host tensor. Half precision is widened to f32.
 ///
 /// # Errors
-/// Fails if the bytes are not those of a tensor of this type.
+/// Fails with [`DeviceError::Tensor`] if the bytes are not as many as a tensor of this type has.
 pub(crate) fn tensor(ty: &TensorType, bytes: &[u8]) -> Result<HostTensor, DeviceError> {
     let data = match ty.dtype {
         DType::F32 => Data::F32(bytemuck::pod_collect_to_vec(bytes)),

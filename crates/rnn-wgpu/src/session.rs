@@ -29,8 +29,8 @@ pub(crate) struct GpuSession {
 }
 
 impl GpuSession {
-    /// Opens a session without programs. `proving` is true for a session that tests matrix units
-    /// and therefore trusts them untested, false for all others.
+    /// Opens a session without programs. `proving` is true for a session that tests the matrix
+    /// units and therefore uses them untested, and false for all others.
     pub fn new(gpu: Arc<Gpu>, proving: bool) -> Self {
         Self {
             gpu,
@@ -164,7 +164,12 @@ impl Session for GpuSession {
     }
 }
 
-/// Records a graph regardless of the binding limit; without matrix units if they fail their test.
+/// Records a graph without a limit on the size of bindings. Matrix units are left out if they fail
+/// their test, which does not run if `proving` is true.
+///
+/// # Errors
+/// Fails with [`DeviceError::Recording`] if the graph cannot be recorded, or with an error of the
+/// test.
 pub(crate) fn record(
     gpu: &Arc<Gpu>,
     graph: &Graph,

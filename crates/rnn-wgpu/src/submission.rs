@@ -12,11 +12,12 @@ use std::time::Duration;
 const BUFFER_GRANULE: u64 = wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT;
 
 impl Gpu {
-    /// Replaces each dispatch of the recording by one of its variants, as
-    /// [`Options::variants`](crate::Options::variants) says, which may take measurements.
+    /// Replaces each dispatch of the recording by the variant that
+    /// [`Options::variants`](crate::Options::variants) says. For [`VariantChoice::Fastest`] it
+    /// measures kernels that were not measured before.
     ///
     /// # Errors
-    /// Fails if the device is lost.
+    /// Fails if the device is lost or hangs, or refuses a launch that is not a variant.
     pub fn select_variants(&self, recording: &mut Recording) -> Result<(), DeviceError> {
         match self.variants {
             VariantChoice::First => {}
@@ -26,11 +27,12 @@ impl Gpu {
         Ok(())
     }
 
-    /// Creates a zeroed buffer for `usage`, of at least `bytes` bytes and at least one word; `what`
+    /// Creates a zeroed buffer of at least `bytes` bytes and at least four, for `usage`. `what`
     /// names it in errors.
     ///
     /// # Errors
-    /// Fails with [`DeviceError::OutOfMemory`] if it exceeds the device's largest buffer.
+    /// Fails with [`DeviceError::OutOfMemory`] if `bytes` exceeds the device's largest buffer.
+    /// Other failures are reported through [`Self::guarded`] or [`Self::check`].
     pub fn buffer(
         &self,
         what: &str,
@@ -51,11 +53,12 @@ impl Gpu {
         }))
     }
 
-    /// Runs `create` and returns wgpu's errors from it instead of recording them as the device's
+    /// Runs `create`, and returns wgpu's errors from it instead of recording them as the device's
     /// fault, so that the caller can retry with less.
     ///
     /// # Errors
-    /// Fails with the error of `create`, with the device's fault, or if wgpu lacks memory or
+    /// Fails with the device's fault if there is one, with the error of `create`, with
+    /// [`DeviceError::OutOfMemory`] if wgpu lacks memory, and with [`DeviceError::Refused`] if wgpu
     /// refuses a call.
     pub fn guarded<T>(
         &self,
@@ -78,11 +81,11 @@ impl Gpu {
         created
     }
 
-    /// Submits the encoded commands to the device's queue, and returns what [`Self::wait`] waits
-    /// for.
+    /// Submits the commands in `encoder` to the device's queue. Returns the submission's index, for
+    /// [`Self::wait`].
     ///
     /// # Errors
-    /// Fails if the device has a fault.
+    /// Fails with the device's fault if there is one.
     pub fn submit(
         &self,
         encoder: wgpu::CommandEncoder,
@@ -95,7 +98,7 @@ impl Gpu {
     /// Checks that the device has no fault.
     ///
     /// # Errors
-    /// Fails with the fault that was recorded.
+    /// Fails with the error of the recorded fault.
     pub fn check(&self) -> Result<(), DeviceError> {
         match self.faults.check() {
             Err(DeviceError::Refused { message, .. }) => Err(self.explain(Fault::Refused(message))),
@@ -103,8 +106,9 @@ impl Gpu {
         }
     }
 
-    /// Returns the error of a fault, or that of the recorded fault which explains it. A lost device
-    /// refuses commands before it reports the loss at a poll, so the device is polled first.
+    /// Returns the error of `fault`, or the error of the recorded fault if that explains it: a lost
+    /// device or lack of memory. A lost device refuses commands before it reports the loss at a
+    /// poll, so for a refused command the device is polled first, for up to a second.
     pub fn explain(&self, fault: Fault) -> DeviceError {
         if matches!(fault, Fault::Refused(_)) {
             let timeout = Some(Duration::from_secs(1));
@@ -117,10 +121,10 @@ impl Gpu {
         }
     }
 
-    /// Runs the callbacks of finished submissions, without blocking.
+    /// Runs the callbacks of finished submissions. It does not block.
     ///
     /// # Errors
-    /// Fails if the device has a fault.
+    /// Fails with the device's fault if there is one.
     pub fn poll(&self) -> Result<(), DeviceError> {
         self.poll_with(wgpu::PollType::Poll)
     }
@@ -128,7 +132,8 @@ impl Gpu {
     /// Blocks until a submission has finished and its callbacks have run.
     ///
     /// # Errors
-    /// Fails if the device has a fault, or has not finished in time.
+    /// Fails with the device's fault if there is one, and with [`DeviceError::Timeout`] if the
+    /// submission has not finished within the device's patience.
     pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<(), DeviceError> {
         self.poll_with(wgpu::PollType::Wait {
             submission_index: Some(submission),
@@ -145,12 +150,13 @@ impl Gpu {
         self.conclude(polled.map(|polled| polled.map(drop)))
     }
 
-    /// Turns the result of a poll of the device, or its panic, into a [`DeviceError`]. A timeout is
-    /// recorded as the device's fault.
+    /// Turns the result of a poll of the device, or the panic that ended it, into a
+    /// [`DeviceError`]. A timeout is recorded as the device's fault.
     ///
     /// # Errors
     /// Fails with [`DeviceError::Timeout`] if the poll timed out, with [`DeviceError::Lost`] if it
-    /// panicked, and with the error that wgpu returned otherwise.
+    /// panicked, and otherwise with [`DeviceError::Refused`], or the fault that explains it, if
+    /// wgpu returned an error.
     pub fn conclude(
         &self,
         polled: thread::Result<Result<(), wgpu::PollError>>,

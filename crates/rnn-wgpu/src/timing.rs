@@ -30,8 +30,8 @@ const PER_SET: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
 const PAIR: usize = 2 * wgpu::QUERY_SIZE as usize;
 
 impl Timing {
-    /// Creates an empty profile; `period` is the duration of a tick of the device's clock in
-    /// nanoseconds.
+    /// Creates an empty profile. `period` is the number of nanoseconds per tick of the device's
+    /// timestamps.
     pub fn new(period: f64) -> Self {
         Self {
             period,
@@ -41,11 +41,12 @@ impl Timing {
         }
     }
 
-    /// Runs the program of this index in the session, with each dispatch in a pass of its own
-    /// between two timestamps.
+    /// Queues a run of the program of index `index` in the session. Each dispatch has a compute
+    /// pass of its own, between two timestamps.
     ///
     /// # Errors
-    /// Fails if the device has no memory for the timestamps, or is lost.
+    /// Fails with [`DeviceError::OutOfMemory`] if there is no memory for the timestamps, and with
+    /// the device's fault if there is one.
     pub fn run(
         &mut self,
         gpu: &Gpu,
@@ -77,8 +78,8 @@ impl Timing {
         Ok(())
     }
 
-    /// Reads the timestamps of the oldest runs until at most `limit` runs are unread; returns the
-    /// profile.
+    /// Reads the timestamps of the oldest runs until at most `limit` runs are unread, and returns
+    /// the profile of all runs read so far. `programs` are the session's programs by index.
     ///
     /// # Errors
     /// Fails if the device is lost or hangs.

@@ -37,12 +37,14 @@ struct Choice {
     micros: Vec<Option<f64>>,
 }
 
-/// A summary of the kernel variants that were measured on an adapter.
+/// A summary of the kernel variants that were measured on an adapter. A kernel counts once for each
+/// combination of constants and magnitude of its sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tuned {
     /// Number of measured kernels.
     pub kernels: usize,
-    /// Number of kernels for which a variant is faster than the launch itself.
+    /// Number of measured kernels for which a variant is used, because it takes under 97% of the
+    /// launch's own time.
     pub changed: usize,
 }
 
@@ -54,19 +56,20 @@ const GAIN: f64 = 0.97;
 const MAX_BYTES: u64 = 1 << 30;
 
 impl Tuning {
-    /// Opens the measurements of the adapter `info` in `folder`, of which there are none if they
-    /// cannot be read; without a folder they are not stored.
+    /// Opens the measurements of the adapter `info` in `folder`. There are none if they cannot be
+    /// read. Without a folder they are not stored.
     pub fn open(info: &wgpu::AdapterInfo, folder: Option<&Path>) -> Self {
         let path = folder.map(|folder| file(info, folder, "tuning"));
         let choices = path.as_deref().and_then(kept::read).unwrap_or_default();
         Self { path, choices: Mutex::new(choices) }
     }
 
-    /// Selects the fastest variant for each dispatch of the recording. Kernels not measured yet are
-    /// measured on buffers of their own, within a limit of time.
+    /// Selects the fastest variant for each dispatch of the recording. Kernels that were not
+    /// measured yet are measured on buffers of their own, as long as this call has taken less than
+    /// two seconds; the others run as the launch itself.
     ///
     /// # Errors
-    /// Fails if the device is lost, or refuses a launch that is no variant.
+    /// Fails if the device is lost or hangs, or refuses a launch that is not a variant.
     pub fn choose(&self, gpu: &Gpu, recording: &mut Recording) -> Result<(), DeviceError> {
         let mut choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
         let (begin, known) = (Instant::now(), choices.len());
