@@ -3,12 +3,13 @@
 use crate::simd::dispatch;
 use pulp::{Simd, WithSimd};
 
-/// Number of columns of a product below which most of a vector would be empty.
+/// Smallest number of columns for which a product uses register blocks. With fewer columns most of
+/// a vector would be empty.
 pub const MIN_COLUMNS: usize = 8;
 
-/// Returns the number of rows of a register block, by the number of vector registers and the number
-/// of vectors per panel, 2 to 5: the block's sums, a panel's row and one broadcast element take
-/// nearly all registers.
+/// Returns the number of rows of a register block for a processor with `registers` vector registers
+/// and panels of `vectors` vectors, 2 to 5. The block's sums, one row of a panel and one broadcast
+/// element then take nearly all registers.
 pub const fn rows_of_block(registers: usize, vectors: usize) -> usize {
     match (registers >= 32, vectors) {
         (true, 2) => 12,
@@ -22,15 +23,16 @@ pub const fn rows_of_block(registers: usize, vectors: usize) -> usize {
     }
 }
 
-/// Returns the number of vectors per panel, 2 to 5, that leaves the fewest columns of padding.
-/// `lanes` is the number of floats per vector.
+/// Returns the number of vectors per panel, 2 to 5, for which `columns` columns need the least
+/// padding. `lanes` is the number of floats per vector.
 pub fn vectors_of_panel(columns: usize, lanes: usize) -> usize {
     let vectors = columns.div_ceil(lanes);
     [4, 5, 3, 2].into_iter().min_by_key(|&v| vectors.next_multiple_of(v)).unwrap_or(4)
 }
 
-/// Returns the number of vectors per panel, 2 to 5, that leaves the least padding in rows and
-/// columns together. The last argument is what [`processor`](crate::simd::processor) returns.
+/// Returns the number of vectors per panel, 2 to 5, for which a product of `rows` rows and
+/// `columns` columns needs the least padding in rows and columns together. `lanes` and `registers`
+/// are those of [`processor`](crate::simd::processor).
 pub fn vectors_of_panels(rows: usize, columns: usize, (lanes, registers): (usize, usize)) -> usize {
     let filled = |v: usize| {
         rows.next_multiple_of(rows_of_block(registers, v)) * columns.next_multiple_of(v * lanes)
@@ -40,13 +42,14 @@ pub fn vectors_of_panels(rows: usize, columns: usize, (lanes, registers): (usize
 
 /// Work on register blocks of R rows and V vectors, which are constants for the compiler.
 pub trait Blocked {
-    /// The result.
+    /// The result of the work.
     type Output;
     /// Runs the work with blocks of R rows and V vectors.
     fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) -> Self::Output;
 }
 
-/// Runs the work with V = `vectors`, from 2 to 5, and the R that fits the processor at hand.
+/// Runs `work` with V = `vectors`, from 2 to 5, and the R of [`rows_of_block`] for the processor at
+/// hand, and returns its result.
 pub fn run_blocked<B: Blocked>(vectors: usize, work: B) -> B::Output {
     struct Work<B>(usize, B);
     impl<B: Blocked> WithSimd for Work<B> {

@@ -8,8 +8,8 @@ pub struct CpuDevice {
 }
 
 impl CpuDevice {
-    /// Creates a device that uses all threads of rayon's pool, which by default are as many as the
-    /// processor has cores.
+    /// Creates a device that uses all threads of rayon's current pool. By default that has as many
+    /// threads as the processor has hardware threads.
     pub fn new() -> Self {
         let threads = rayon::current_num_threads();
         let plural = if threads == 1 { "" } else { "s" };

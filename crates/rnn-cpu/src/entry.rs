@@ -1,13 +1,15 @@
 use rnn_graph::{Io, Op};
 use std::any::TypeId;
 
-/// The fast kernel of one type of op, an entry of the table in `kernels.rs`.
+/// The fast kernel of one type of op: an entry of the table in `kernels.rs`.
 pub struct Entry {
-    /// Returns the op's type.
+    /// Returns the type id of the op's type.
     pub op: fn() -> TypeId,
-    /// Runs an op of that type on its operands.
+    /// Runs the kernel of an op of that type on its operands. It does nothing for an op of another
+    /// type.
     pub run: fn(&dyn Op, &mut Io<'_, f32>),
-    /// Outputs that the kernel can skip if they have length 0, because nobody reads them.
+    /// Indices of the outputs that the kernel skips if their slices are empty. The session passes
+    /// empty slices for outputs that nobody reads.
     pub may_omit: &'static [usize],
 }
 

@@ -18,25 +18,27 @@ const PART: usize = 4096;
 /// Maximum number of parts.
 const PARTS: usize = 16;
 
-/// The rows of the matrix A of [`sum_outer_products`], which may be computed on the fly.
+/// The rows of the matrix A of [`sum_outer_products`], which may be computed on the fly. There may
+/// be several views of A, such as A times each gate's dropout factors.
 pub trait Rows: Sync {
-    /// Returns the columns of A.
+    /// Returns the number of columns of A.
     fn width(&self) -> usize;
 
-    /// Returns the number of views of the rows: the columns of B are divided into as many groups,
-    /// each of which multiplies a view of its own, as gates do with dropout.
+    /// Returns the number of views of A. The columns of B are divided into as many groups of equal
+    /// width, and each group is multiplied by its view.
     fn views(&self) -> usize {
         1
     }
 
-    /// Copies a range of rows of a view to `to`, `stride` floats apart.
+    /// Copies the rows `rows` of a view to `to`, one row every `stride` floats.
     fn gather(&self, view: usize, rows: Range<usize>, to: &mut [f32], stride: usize);
 
-    /// Returns the memory of a range of rows, for prefetching; empty if the rows are computed.
+    /// Returns the memory that a range of rows is read from, for prefetching. An empty slice
+    /// prefetches nothing.
     fn memory(&self, rows: Range<usize>) -> &[f32];
 }
 
-/// A row-major matrix A that is stored: its elements and its number of columns.
+/// A row-major matrix A in memory: its elements, `[rows, columns]`, and the number of columns.
 pub struct Plain<'a>(pub &'a [f32], pub usize);
 
 impl Rows for Plain<'_> {
@@ -54,9 +56,12 @@ impl Rows for Plain<'_> {
     }
 }
 
-/// Computes out = A^T B, `[columns of A, n]`, where B is `[.., n]`, and if `sums` is given also the
-/// sums of B's columns, `[n]`, in place of what was there. Parts of the rows are summed in
-/// parallel, then the parts in order, so that the bits do not depend on the threads.
+/// Computes out = A^T B, `[columns of A, n]`, where b holds B, `[rows, n]`, and A has as many rows.
+/// If `sums` is given, it receives the sums of B's columns, `[n]`. The former values of `out` and
+/// `sums` are overwritten.
+///
+/// Parts of the rows are summed in parallel, and the parts are then added in order, so that the
+/// bits do not depend on the number of threads.
 pub fn sum_outer_products(
     a: &impl Rows,
     (b, n): (&[f32], usize),

@@ -7,14 +7,15 @@ use crate::simd::{activate, activate_each, load, processor, store};
 use pulp::Simd;
 use rnn_ops::Activation;
 
-/// The left factor of a [`RowProduct`]: rows made of pieces that lie anywhere in `data`. They are
-/// the pixels that windows see, or plain rows of one piece.
+/// The left factor of a [`RowProduct`]: rows that consist of pieces of equal length, which may lie
+/// anywhere in `data`. A row is what a window sees, with a piece for each tap, or a plain row of
+/// one piece.
 #[derive(Clone, Copy)]
 pub struct GatheredRows<'a> {
     /// The memory of the pieces.
     pub data: &'a [f32],
-    /// Index of the first float of each piece of each row, `[pieces, rows]`; an index beyond the
-    /// data stands for a piece of zeros.
+    /// Index in `data` of the first float of each piece of each row, `[pieces, rows]`. An index
+    /// beyond the end of `data` stands for a piece of zeros.
     pub starts: &'a [usize],
     /// Number of rows.
     pub rows: usize,
@@ -22,7 +23,7 @@ pub struct GatheredRows<'a> {
     pub depth: usize,
 }
 
-/// The beginning and the end of a product: the initial value of its sums, and the activation of its
+/// The beginning and the end of a product: what its sums begin with, and the activation of its
 /// results.
 #[derive(Clone, Copy)]
 pub struct Epilogue<'a> {
@@ -45,14 +46,14 @@ impl<'a> Epilogue<'a> {
     /// The epilogue of a product that is added to the present values of the output.
     pub const ADD: Self = Self { start: Start::Existing, activation: Activation::Linear };
 
-    /// Returns the epilogue of activation(product + bias), with a bias of one number per column;
-    /// zero if `None`.
+    /// Returns the epilogue of activation(product + bias). The bias has one number per column; it
+    /// is zero if `None`.
     pub fn new(bias: Option<&'a [f32]>, activation: Activation) -> Self {
         Self { start: Start::Bias(bias), activation }
     }
 
-    /// Writes the initial values of the sums to the columns `to` of `out`, for kernels that only
-    /// add.
+    /// Writes the initial values of the sums to the columns `to` of `out`, `[rows, to.stride]`. It
+    /// is for kernels that only add to `out`.
     pub fn begin(&self, out: &mut [f32], to: GateColumns) {
         let Start::Bias(bias) = self.start else { return };
         for row in out.chunks_mut(to.stride) {
@@ -64,13 +65,13 @@ impl<'a> Epilogue<'a> {
         }
     }
 
-    /// Applies the activation to all of `out`, for kernels that do not.
+    /// Applies the activation to every element of `out`. It is for kernels that do not apply it.
     pub fn end(&self, out: &mut [f32]) {
         activate_each(self.activation, out);
     }
 }
 
-/// A matrix that is packed once to be the right factor of many products with rows.
+/// A matrix that is packed once as the right factor of many products.
 pub struct RowProduct {
     panels: PackedMatrix,
     columns: usize,
@@ -94,9 +95,9 @@ impl RowProduct {
         Self { panels, columns, vectors, zeros: vec![0.0; depth] }
     }
 
-    /// Writes the products of the rows `left` with the matrix to the columns `to` of `out`, which
-    /// has as many rows as `left`. The columns must be as many as the matrix has. `epilogue` says
-    /// what the sums begin with and which activation follows.
+    /// Computes the products of the rows `left` with the matrix, and writes them to the columns
+    /// `to` of `out`, `[left.rows, to.stride]`. `to.count` must be the number of columns of the
+    /// matrix. `epilogue` says what the sums begin with and which activation follows.
     pub fn put(
         &self,
         left: GatheredRows<'_>,

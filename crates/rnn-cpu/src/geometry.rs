@@ -3,59 +3,62 @@
 use rnn_ops::{Pixels, Window, Windows};
 use std::ops::Range;
 
-/// A range of columns of rows of `stride` floats.
+/// A range of the columns of a row-major matrix, such as the columns of one gate.
 #[derive(Clone, Copy)]
 pub(crate) struct GateColumns {
     /// First column.
     pub first: usize,
     /// Number of columns.
     pub count: usize,
-    /// Floats per row.
+    /// Number of all columns, which is the distance between rows in floats.
     pub stride: usize,
 }
 
 impl GateColumns {
-    /// Returns all columns of rows of `stride` floats.
+    /// Returns all columns of a matrix with `stride` columns.
     pub fn all(stride: usize) -> Self {
         Self { first: 0, count: stride, stride }
     }
 
-    /// Returns the columns of one of four gates of equal width: the quarter number `gate`, from 0
-    /// to 3.
+    /// Returns the columns of gate number `gate`, 0 to 3, of a matrix whose columns are four gates
+    /// of equal width.
     pub fn gate(self, gate: usize) -> Self {
         let count = self.stride / 4;
         Self { first: gate * count, count, ..self }
     }
 }
 
-/// Start of a piece in the padding: an index that no slice has.
+/// Stands in [`Geometry::seen`] for the start of a piece in the padding: an index that no slice
+/// has.
 pub(crate) const OUTSIDE: usize = usize::MAX;
 
-/// The pixels that the windows of a convolution see; reversed, the windows that see a pixel.
+/// The relation between the pixels of a convolution's input and its windows. Each target pixel sees
+/// a source pixel, or padding, through each tap. In a convolution the sources are the input's
+/// pixels and the targets are the windows; in the reversed geometry it is the other way round.
 #[derive(Clone, Copy)]
 pub(crate) struct Geometry {
     /// The windows.
     pub windows: Windows,
-    /// Pixels that are seen.
+    /// The pixels that are seen.
     pub source: Pixels,
-    /// Pixels that see: one per window.
+    /// The pixels that see.
     pub targets: Pixels,
-    /// Channels of the sources.
+    /// Channels of a source pixel.
     pub channels: usize,
     reversed: bool,
 }
 
 impl Geometry {
-    /// Returns the geometry of a convolution with these windows over `source`, whose pixels have
-    /// `channels` channels.
+    /// Returns the geometry of a convolution with these windows over the pixels `source`, which
+    /// have `channels` channels.
     pub fn new(windows: Windows, source: Pixels, channels: usize) -> Self {
         let (windows, source) = flat(windows, source);
         let targets = windows.targets(source.items);
         Self { windows, source, targets, channels, reversed: false }
     }
 
-    /// Returns the geometry of the gradient of the sources: each source sees the windows that see
-    /// it, each through one tap. `channels` is the number of channels of the windows' gradients.
+    /// Returns the geometry of the gradient of the input: each input pixel sees the windows that
+    /// see it, each through one tap. `channels` is the number of channels of the output's gradient.
     pub fn reversed(self, channels: usize) -> Self {
         let Self { windows, source, targets, .. } = self;
         Self { windows, source: targets, targets: source, channels, reversed: true }
@@ -71,9 +74,9 @@ impl Geometry {
         if self.reversed { axis.target(target, tap) } else { axis.source(target, tap, extent) }
     }
 
-    /// Computes where the targets in `part` find what they see: `starts[tap, target]` is the index
-    /// of the first float of the columns `columns` of the source pixel that the target sees through
-    /// the tap, or [`OUTSIDE`] in the padding.
+    /// Computes where the targets with the indices `part` find what they see. `starts` becomes
+    /// `[taps, part.len()]`: the index of the first float of the columns `columns` of the source
+    /// pixel that a target sees through a tap, or [`OUTSIDE`] in the padding.
     pub fn seen(&self, part: Range<usize>, columns: GateColumns, starts: &mut Vec<usize>) {
         let [d_axis, h_axis, w_axis] = self.windows.axes;
         let [depth, height, width] = self.source.extents;
@@ -104,9 +107,10 @@ impl Geometry {
         }
     }
 
-    /// Copies what the targets in `part` see in x to `rows`, one row for each target, `stride`
-    /// floats apart (im2col); what lies in the padding is zero. `columns` are those of x that are
-    /// channels. `starts` is a buffer, whose contents are replaced.
+    /// Copies what the targets with the indices `part` see to `rows` (im2col): one row of `[taps,
+    /// columns.count]` for each target, every `stride` floats. x holds the source pixels, `[pixels,
+    /// columns.stride]`, whose channels are the columns `columns`. Padding is copied as zeros.
+    /// `starts` is a buffer that is overwritten.
     pub fn gather(
         &self,
         (x, columns): (&[f32], GateColumns),

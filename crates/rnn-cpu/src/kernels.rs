@@ -35,7 +35,8 @@ fn entry(op: &dyn Op) -> Option<&'static Entry> {
     TABLE.get(&op.type_id()).copied()
 }
 
-/// Runs the op's fast kernel, or its reference definition if it has none.
+/// Runs the fast kernel of `op` on the operands `io`, or the op's reference definition if it has no
+/// fast kernel.
 pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
     match entry(op) {
         Some(entry) => (entry.run)(op, io),
@@ -43,8 +44,8 @@ pub fn run(op: &dyn Op, io: &mut Io<'_, f32>) {
     }
 }
 
-/// Returns true if the op's fast kernel can skip the output of that index, from 0 on, when nobody
-/// reads it; false if it cannot or the op has no fast kernel.
+/// Returns true if the op has a fast kernel that can skip the output of index `output` when nobody
+/// reads it.
 pub fn may_omit(op: &dyn Op, output: usize) -> bool {
     entry(op).is_some_and(|entry| entry.may_omit.contains(&output))
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::{Deref, DerefMut};
 
-/// A range of elements of one area of a [`Memory`]: a resident, an input or an arena block.
+/// A range of elements in one area of a [`Memory`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryRange {
     /// Index of the area.
@@ -19,7 +19,8 @@ pub struct MemoryRange {
     pub len: usize,
 }
 
-/// All areas of a session's memory. Elements are stored as 32 bits each, whatever their type.
+/// All memory of a session, in areas: one for each resident, input and arena block. Each element
+/// takes 32 bits, whatever its type.
 #[derive(Debug, Default)]
 pub struct Memory {
     areas: Vec<Area>,
@@ -62,7 +63,7 @@ impl Memory {
     /// Adds an area of `len` zeros and returns its index.
     ///
     /// # Errors
-    /// Fails if there is no memory.
+    /// Fails if the system refuses the memory.
     pub fn add(&mut self, len: usize) -> io::Result<usize> {
         self.areas.push(Area::new(len)?);
         Ok(self.areas.len() - 1)
@@ -73,16 +74,16 @@ impl Memory {
         self.areas.len()
     }
 
-    /// Frees the areas from the `n`th on, counted from 0; does nothing if there are no more than
-    /// `n`.
+    /// Frees all areas but the first `n`. It does nothing if there are no more than `n`.
     pub fn truncate(&mut self, n: usize) {
         self.areas.truncate(n);
     }
 
-    /// Ensures that an area has at least `len` elements; new ones are zero, the others stay.
+    /// Ensures that an area has at least `len` elements. New elements are zero; the others keep
+    /// their values.
     ///
     /// # Errors
-    /// Fails if there is no memory; the area then stays as it was.
+    /// Fails if the system refuses the memory. The area is then unchanged.
     ///
     /// # Panics
     /// Panics if there is no such area.
@@ -96,7 +97,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Returns the elements of a range as their bits.
+    /// Returns the bits of the elements of a range.
     ///
     /// # Panics
     /// Panics if there is no such area or range.
@@ -104,7 +105,7 @@ impl Memory {
         &self.areas[place.area][place.offset..place.offset + place.len]
     }
 
-    /// Returns the elements of a range as their bits, to be changed.
+    /// Returns the bits of the elements of a range, for changes.
     ///
     /// # Panics
     /// Panics if there is no such area or range.
@@ -112,21 +113,21 @@ impl Memory {
         &mut self.areas[place.area][place.offset..place.offset + place.len]
     }
 
-    /// Copies the elements of the range `from` to the range `to` of the same length, which may
-    /// overlap it.
+    /// Copies the elements of the range `from` to the range `to` of the same length. The ranges may
+    /// overlap.
     ///
     /// # Panics
-    /// Panics if there is no such range, or the two differ in length.
+    /// Panics if a range does not exist, or the ranges differ in length.
     pub fn copy(&mut self, from: MemoryRange, to: MemoryRange) {
         let elements = self.bits(from).to_vec();
         self.bits_mut(to).copy_from_slice(&elements);
     }
 
-    /// Returns the elements of a range as floats or integers, as `ty` says; half precision is
-    /// stored as single.
+    /// Returns the elements of a range as floats or integers, according to `ty`. Half-precision
+    /// tensors are stored in single precision and returned as floats.
     ///
     /// # Panics
-    /// Panics if there is no such range.
+    /// Panics if there is no such area or range.
     pub fn slice(&self, place: MemoryRange, ty: &TensorType) -> Slice<'_, f32> {
         let bits = self.bits(place);
         match ty.dtype {
@@ -135,8 +136,11 @@ impl Memory {
         }
     }
 
-    /// Takes the areas of these ranges out of the memory, so that they can be written while others
-    /// are read.
+    /// Takes the areas of these ranges out of the memory, so that they can be written while other
+    /// areas are read. Until [`Self::attach`] they are empty in the memory.
+    ///
+    /// # Panics
+    /// Panics if there is no such area.
     pub fn detach(&mut self, places: &[MemoryRange]) -> Detached {
         let mut areas = BTreeMap::new();
         for place in places {
@@ -145,7 +149,7 @@ impl Memory {
         Detached { areas }
     }
 
-    /// Puts areas that [`Self::detach`] took out back in their places.
+    /// Puts the areas that [`Self::detach`] took back in their places.
     pub fn attach(&mut self, detached: Detached) {
         for (area, data) in detached.areas {
             self.areas[area] = data;
@@ -153,15 +157,18 @@ impl Memory {
     }
 }
 
-/// Areas taken out of a [`Memory`] while one node writes them.
+/// Areas that [`Memory::detach`] took out of a [`Memory`] while one node writes them.
 #[derive(Debug)]
 pub struct Detached {
     areas: BTreeMap<usize, Area>,
 }
 
 impl Detached {
-    /// Returns the elements of the ranges as slices of their types, in the given order. They must
-    /// not overlap, as the planner ensures.
+    /// Returns the elements of the ranges `places`, in that order, as slices of floats or integers
+    /// according to `types`. A range in an area that was not detached becomes an empty slice.
+    ///
+    /// # Panics
+    /// Panics if a range exceeds its area, or ranges overlap, which the planner rules out.
     pub fn slices<'a>(
         &'a mut self,
         places: &[MemoryRange],

@@ -4,24 +4,24 @@
 use crate::prefetch::{LINE, prefetch};
 use pulp::Simd;
 
-/// Number of vectors per panel row of [`PackedMatrix::pack`]: the four gates of an LSTM, or
-/// consecutive columns.
+/// Number of vectors per row of a panel of [`PackedMatrix::pack`]: one for each gate of an LSTM, or
+/// four of consecutive columns.
 pub const VECTORS: usize = 4;
 
-/// Number of floats to multiples of which row lengths are padded; itself a multiple of any vector's
-/// width and of [`UNROLL`].
+/// Row lengths are padded to multiples of this number of floats. It is a multiple of the width of
+/// every vector and of [`UNROLL`].
 pub const PADDING: usize = 16;
 
-/// Number of terms of a sum that are added per bounds check.
+/// Number of terms of a sum that are added between two checks of bounds.
 pub const UNROLL: usize = 8;
 
-/// A buffer of floats that grows and begins at a cache line.
+/// A buffer of floats that begins at a cache line and grows on demand.
 #[derive(Default)]
 pub struct AlignedBuf(Vec<f32>);
 
 impl AlignedBuf {
-    /// Returns the first `len` floats. They keep the values of the last call, unless the buffer has
-    /// to grow: then all of it becomes zeros.
+    /// Returns the first `len` floats. They keep their values from the last call, unless the buffer
+    /// has to grow: then all floats become zero.
     pub fn take(&mut self, len: usize) -> &mut [f32] {
         if self.0.len() < len + LINE {
             self.0 = vec![0.0; len + LINE];
@@ -31,8 +31,9 @@ impl AlignedBuf {
     }
 }
 
-/// A matrix `[depth, ..]` packed into panels of columns: for each panel, for each row, the panel's
-/// vectors. Data begin at a cache line.
+/// A matrix packed into panels of columns, `[panels, depth, vectors, lanes]`, which begin at a
+/// cache line. `depth` is the number of rows of the matrix, and `lanes` the number of floats per
+/// vector.
 pub struct PackedMatrix {
     data: Vec<f32>,
     /// Index of the first cache line of `data`.
@@ -41,11 +42,14 @@ pub struct PackedMatrix {
 }
 
 impl PackedMatrix {
-    /// Packs a matrix of `depth` rows into panels of [`VECTORS`] vectors of `lanes` floats.
+    /// Packs a matrix into panels of [`VECTORS`] vectors of `lanes` floats.
     ///
-    /// `extents` is (depth, panels), `source(k)` row k, or `None` for a row of zeros, and
-    /// `columns(p, v)` the columns of vector v of panel p; a range shorter than a vector is padded
-    /// with zeros.
+    /// `extents` are the number of the matrix's rows and the number of panels. `source(k)` returns
+    /// row k, or `None` for a row of zeros. `columns(p, v)` returns the columns of vector v of
+    /// panel p; a range shorter than `lanes` is padded with zeros.
+    ///
+    /// # Panics
+    /// Panics if `columns` returns columns that a row does not have.
     pub fn pack<'a>(
         lanes: usize,
         extents: (usize, usize),
@@ -55,7 +59,7 @@ impl PackedMatrix {
         Self::pack_wide((lanes, VECTORS), extents, source, columns)
     }
 
-    /// Packs a matrix like [`Self::pack`], with any number of vectors per panel.
+    /// Packs a matrix as [`Self::pack`] does, into panels of `vectors` vectors.
     pub fn pack_wide<'a>(
         (lanes, vectors): (usize, usize),
         (depth, panels): (usize, usize),
@@ -84,8 +88,9 @@ impl PackedMatrix {
         bytemuck::cast_slice::<_, S::f32s>(&self.data[from..from + self.per_panel]).as_chunks().0
     }
 
-    /// Adds to `sums`, of R rows, the products of `left[r]` and rows of the matrix: those of panel
-    /// `at.0` from row `at.1` on, as many as `left[r]` has floats.
+    /// Adds to `sums[r]`, for each of R rows, the product of `left[r]` and the rows of panel `at.0`
+    /// from row `at.1` on, as many as `left[0]` has floats. That number must be a multiple of
+    /// [`UNROLL`].
     #[inline(always)]
     pub fn multiply<S: Simd, const R: usize, const V: usize>(
         &self,
@@ -97,10 +102,11 @@ impl PackedMatrix {
         self.multiply_and_fetch(simd, at, left, None, sums);
     }
 
-    /// Adds products like [`Self::multiply`] while it prefetches `next`, the rows of the next call.
+    /// Does what [`Self::multiply`] does, with `at` = (panel, from). Meanwhile it prefetches
+    /// `next`, the left rows of the next call.
     ///
-    /// Loops and no closures here: a closure that is not inlined is not compiled for the processor
-    /// at hand.
+    /// It has loops and no closures: a closure that is not inlined is not compiled for the
+    /// processor at hand.
     #[inline(always)]
     pub fn multiply_and_fetch<S: Simd, const R: usize, const V: usize>(
         &self,
@@ -136,9 +142,9 @@ impl PackedMatrix {
         *sums = z;
     }
 
-    /// Adds products like [`Self::multiply`], of rows that are interleaved: UNROLL floats of each
-    /// row at a time, so that one pointer reaches all. Vector v of the panel multiplies view v % G
-    /// of the rows.
+    /// Adds to `sums[r]`, for each of R rows, products with the rows of `panel` from row `from` on.
+    /// Vector v of the panel is multiplied by view v % G of the left rows. `left` holds [`UNROLL`]
+    /// floats of each row in each view per element, so that one pointer reaches all.
     #[inline(always)]
     pub fn multiply_views<S: Simd, const R: usize, const G: usize, const V: usize>(
         &self,
@@ -163,12 +169,12 @@ impl PackedMatrix {
     }
 }
 
-/// Left factors of [`PackedMatrix::multiply_views`]: UNROLL floats of each of R rows, in each of G
-/// views. A view holds the rows times a gate's dropout factors.
+/// Left factors of [`PackedMatrix::multiply_views`]: [`UNROLL`] floats of each of R rows in each of
+/// G views. A view holds the rows times one gate's dropout factors.
 pub type Views<const R: usize, const G: usize> = [[[f32; UNROLL]; R]; G];
 
-/// Adds outer products to the sums: column r of `left`, whose rows are `stride` apart, times the
-/// rows of vectors `right`. Meanwhile prefetches `next`, a cache line per row.
+/// Adds outer products to `sums`: for each k, `sums[r][v] += left[k * stride + r] * right[k][v]`,
+/// for R values r and V vectors v. Meanwhile it prefetches `next`, one cache line for each k.
 #[inline(always)]
 pub fn multiply_transposed<S: Simd, const R: usize, const V: usize>(
     simd: S,
@@ -192,8 +198,7 @@ pub fn multiply_transposed<S: Simd, const R: usize, const V: usize>(
     *sums = z;
 }
 
-/// Returns R consecutive rows of `stride` floats from the beginning of a buffer; rows beyond its
-/// end are empty.
+/// Returns the first R rows of `data`, `[rows, stride]`. Rows that `data` does not have are empty.
 ///
 /// # Panics
 /// Panics if `stride` is 0.

@@ -5,8 +5,8 @@
 /// Number of floats per cache line of 64 bytes.
 pub const LINE: usize = 64 / size_of::<f32>();
 
-/// Requests the cache line of the element `at` of `data` into the second-level cache; does nothing
-/// beyond the end.
+/// Requests the cache line of `data[at]` into the second-level cache. It does nothing if `at` is
+/// beyond the end, and on processors other than x86-64.
 #[inline(always)]
 pub fn prefetch(data: &[f32], at: usize) {
     #[cfg(target_arch = "x86_64")]
@@ -19,7 +19,7 @@ pub fn prefetch(data: &[f32], at: usize) {
     let _ = (data, at);
 }
 
-/// Requests all cache lines of a slice into the second-level cache.
+/// Requests all cache lines of `data` into the second-level cache, as [`prefetch`] does.
 #[inline(always)]
 pub fn prefetch_all(data: &[f32]) {
     for at in (0..data.len()).step_by(LINE) {

@@ -1,7 +1,7 @@
 //! Matrix products: a safe interface to the gemm crate.
 #![allow(unsafe_code, reason = "gemm takes raw pointers; the bounds are asserted beside the call")]
 
-/// A factor of [`multiply`], a matrix in a slice. Its element at a row and column is `data[row *
+/// A factor of [`multiply`]: a matrix in a slice. The element at a row and a column is `data[row *
 /// row_stride + column * column_stride]`.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a> {
@@ -14,12 +14,12 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Returns a matrix whose rows of `columns` elements follow each other.
+    /// Returns the matrix `[rows, columns]` that `data` holds row by row.
     pub fn row_major(data: &'a [f32], columns: usize) -> Self {
         Self { data, row_stride: columns, column_stride: 1 }
     }
 
-    /// Returns the transpose of a row-major matrix with `rows` columns.
+    /// Returns the matrix `[rows, columns]` that `data` holds column by column.
     pub fn column_major(data: &'a [f32], rows: usize) -> Self {
         Self { data, row_stride: 1, column_stride: rows }
     }
@@ -30,7 +30,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// The output of [`multiply`]: rows of consecutive elements, `row_stride` apart.
+/// The output of [`multiply`]: a matrix whose rows begin every `row_stride` floats.
 pub struct MatrixMut<'a> {
     /// The elements.
     pub data: &'a mut [f32],
@@ -39,13 +39,13 @@ pub struct MatrixMut<'a> {
 }
 
 impl<'a> MatrixMut<'a> {
-    /// Returns a matrix whose rows of `columns` elements follow each other.
+    /// Returns the matrix `[rows, columns]` that `data` holds row by row.
     pub fn row_major(data: &'a mut [f32], columns: usize) -> Self {
         Self { data, row_stride: columns }
     }
 }
 
-/// The threads that a product may use: one, or all.
+/// The threads that a product may use.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Threads {
     /// All threads of the pool.
@@ -54,12 +54,11 @@ pub enum Threads {
     One,
 }
 
-/// Computes out = A B, or out += A B if `accumulate` is true. A is m x k, B is k x n, and out is m
-/// x n; the extents are given in the order m, n, k. If k is 0, the product is zero. `threads` says
-/// whether the product may use all threads of the pool.
+/// Computes out = a b, or out += a b if `accumulate` is true. a is `[m, k]`, b is `[k, n]` and out
+/// is `[m, n]`. If k is 0, the product is zero. If m or n is 0, it does nothing.
 ///
 /// # Panics
-/// Panics if a slice is shorter than the extents require.
+/// Panics if a slice is shorter than the extents require, or if the rows of out overlap.
 pub fn multiply(
     out: MatrixMut<'_>,
     accumulate: bool,

@@ -4,38 +4,42 @@
 use crate::product::{Matrix, MatrixMut, Threads, multiply};
 use crate::vector::{add, flush, scale_by};
 
-/// Returns the batch rows per group: a quarter of the batch, but at least 8. It does not depend on
-/// the number of threads, and so neither do the results.
+/// Returns the number of batch rows per group: a quarter of the batch, but at least 8 or the whole
+/// batch. It does not depend on the number of threads, so neither do the results.
 pub(crate) fn rows_per_group(batch: usize) -> usize {
     batch.div_ceil(4).max(8).min(batch.max(1))
 }
 
-/// The recurrent matrix U, or its transpose, with the mask and dropout of the hidden state.
+/// The recurrent matrix U of a cell, or its transpose, with the mask and the dropout of the hidden
+/// state h.
 #[derive(Clone, Copy)]
 pub(crate) struct Recurrence<'a> {
-    /// U, or its transpose.
+    /// U, `[hidden, columns]`, for [`Self::add_product`]; U^T, `[columns, hidden]`, for
+    /// [`Self::carry_back`].
     pub matrix: &'a [f32],
     /// Number of hidden units.
     pub hidden: usize,
-    /// Gates that multiply the hidden state in this product.
+    /// Number of gates that this product computes.
     pub gates: usize,
-    /// Columns of U, including those of other gates.
+    /// Number of columns of U: `hidden` for each of the cell's gates.
     pub columns: usize,
     /// Dropout factors of h, `[gates, batch, hidden]`; `None` without dropout.
     pub dropout: Option<&'a [f32]>,
     /// Batch size.
     pub batch: usize,
-    /// Mask `[steps, batch]`, 0 where a row is masked at a step; `None` if none is.
+    /// Mask `[steps, batch]`, which is 0 where a row is masked at a step; `None` if no row is
+    /// masked.
     pub mask: Option<&'a [u32]>,
 }
 
 impl Recurrence<'_> {
-    /// Returns true if row `row` of the batch is unmasked at step `t`, as all are without a mask.
+    /// Returns true if row `row` of the batch is unmasked at step `t`, or if there is no mask.
     pub fn is_unmasked(&self, t: usize, row: usize) -> bool {
         self.mask.is_none_or(|mask| mask[t * self.batch + row] != 0)
     }
 
-    /// Returns the dropout factor of a gate for one unit of a row; 1 without dropout.
+    /// Returns the dropout factor of unit `unit` of h for a gate and a row of the batch; 1 without
+    /// dropout.
     pub fn factor(&self, gate: usize, row: usize, unit: usize) -> f32 {
         self.dropout.map_or(1.0, |d| d[(gate * self.batch + row) * self.hidden + unit])
     }
@@ -46,8 +50,9 @@ impl Recurrence<'_> {
         dropout[from..from + rows * self.hidden].to_vec()
     }
 
-    /// Computes z_g += (h d_g) U_g for all gates g. h is `[rows, hidden]`; the rows of z are
-    /// `z_stride` floats apart; `row` is the place of the first row in the batch.
+    /// Computes z_g += (h d_g) U_g for all gates g, where d_g are the dropout factors of the gate.
+    /// h is `[rows, hidden]`; z is `[rows, gates * hidden]`, whose rows begin every `z_stride`
+    /// floats. `row` is the index in the batch of the first row.
     pub fn add_product(&self, z: &mut [f32], z_stride: usize, h: &[f32], row: usize) {
         let (hidden, columns) = (self.hidden, self.columns);
         let rows = h.len() / hidden;
@@ -67,9 +72,10 @@ impl Recurrence<'_> {
         }
     }
 
-    /// Computes dh = sum over gates g of d_g (dz_g U_g^T), for the rows that are unmasked at step
-    /// t; dh of the others stays. dh is `[rows, hidden]`; `row` is the place of the first row in
-    /// the batch; `part` is a buffer.
+    /// Computes dh = sum over all gates g of d_g (dz_g U_g^T) for the rows that are unmasked at
+    /// step t, where d_g are the dropout factors of the gate. dh of the other rows is unchanged. dh
+    /// is `[rows, hidden]` and dz `[rows, columns]`; `row` is the index in the batch of the first
+    /// row. `part` is a buffer of the length of dh, or of twice that with dropout.
     pub fn carry_back(
         &self,
         dh: &mut [f32],

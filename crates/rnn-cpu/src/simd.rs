@@ -3,8 +3,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use rnn_ops::Activation;
 
-/// Runs a kernel in the version that is compiled for the vector instructions of the processor at
-/// hand, and returns its result.
+/// Runs a kernel compiled for the vector instructions of the processor at hand, and returns its
+/// result.
 pub fn dispatch<K: WithSimd>(kernel: K) -> K::Output {
     Arch::new().dispatch(kernel)
 }
@@ -23,7 +23,8 @@ pub fn processor() -> (usize, usize) {
     dispatch(Processor)
 }
 
-/// Loads the first elements of a slice into a vector; padded with zeros if the slice is shorter.
+/// Loads the first elements of a slice into a vector. If the slice is shorter, the rest of the
+/// vector is zero.
 #[inline(always)]
 pub fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
     match from.get(..S::F32_LANES) {
@@ -32,8 +33,8 @@ pub fn load<S: Simd>(simd: S, from: &[f32]) -> S::f32s {
     }
 }
 
-/// Loads the first elements of a slice into a vector. Loops around it unroll, unlike those around
-/// [`load`].
+/// Loads the first elements of a slice into a vector. The compiler unrolls loops around this
+/// function, unlike loops around [`load`].
 ///
 /// # Panics
 /// Panics if the slice is shorter than a vector.
@@ -51,8 +52,8 @@ pub fn store_whole<S: Simd>(to: &mut [f32], vector: S::f32s) {
     bytemuck::cast_slice_mut(&mut to[..S::F32_LANES])[0] = vector;
 }
 
-/// Stores the first elements of a vector to a slice, as many as the slice has, which must be at
-/// most those of a vector.
+/// Stores the first elements of a vector to `to`, as many as `to` has. `to` must not be longer than
+/// a vector.
 #[inline(always)]
 pub fn store<S: Simd>(simd: S, to: &mut [f32], vector: S::f32s) {
     if to.len() == S::F32_LANES {
@@ -132,8 +133,8 @@ fn quotient<S: Simd>(s: S, activation: Activation, x: S::f32s) -> [S::f32s; 2] {
     }
 }
 
-/// Applies an activation to each element of a vector; sigmoid and tanh to 2.5 units in the last
-/// place.
+/// Applies an activation to each element of a vector. Sigmoid and tanh have an error of at most 2.5
+/// units in the last place.
 #[inline(always)]
 pub fn activate<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
     let [above, below] = quotient(s, activation, x);
@@ -143,9 +144,10 @@ pub fn activate<S: Simd>(s: S, activation: Activation, x: S::f32s) -> S::f32s {
     }
 }
 
-/// Applies two activations to one vector each, with one division, the slowest instruction: 1/a = b
-/// / (a b). Accurate to 4 units in the last place; activations without a quotient are exact, as
-/// they must be, since the slope of a hard sigmoid is zero at exactly 1.
+/// Applies `activations[i]` to the vector `x[i]`. Both together take one division, the slowest
+/// instruction: 1/a = b / (a b) for their denominators a and b. Sigmoid and tanh have an error of
+/// at most 4 units in the last place. The other activations give the bits of [`activate`], since
+/// the slope of a hard sigmoid must be zero at exactly 1.
 #[inline(always)]
 pub fn activate_two<S: Simd>(s: S, activations: [Activation; 2], x: [S::f32s; 2]) -> [S::f32s; 2] {
     let [a_above, a] = quotient(s, activations[0], x[0]);
@@ -184,8 +186,8 @@ pub fn activate_each(activation: Activation, values: &mut [f32]) {
     }
 }
 
-/// Returns the derivative of an activation, computed from its value y, for each element of a
-/// vector.
+/// Returns the derivative of an activation for each element of a vector y. y is the value of the
+/// activation, from which the derivative is computed.
 #[inline(always)]
 pub fn slope<S: Simd>(s: S, activation: Activation, y: S::f32s) -> S::f32s {
     let (zero, one) = (s.splat_f32s(0.0), s.splat_f32s(1.0));
@@ -202,7 +204,7 @@ pub fn slope<S: Simd>(s: S, activation: Activation, y: S::f32s) -> S::f32s {
     s.select_f32s(above, below, zero)
 }
 
-/// Flushes the elements of a vector below [`rnn_ops::FLUSH_THRESHOLD`] in magnitude to zero: their
+/// Replaces each element whose magnitude is below [`rnn_ops::FLUSH_THRESHOLD`] by zero, because its
 /// products would be denormal.
 #[inline(always)]
 pub fn flush<S: Simd>(s: S, v: S::f32s) -> S::f32s {

@@ -21,7 +21,8 @@ fn add_four_slices(sum: &mut [f32], [a, b, c, d]: [&[f32]; 4]) {
     }
 }
 
-/// Computes sum += a, then b, c and d, elementwise, in this order, for slices of equal length.
+/// Adds the slices a, b, c and d of `values` to `sum`, elementwise and in this order. All have
+/// equal length.
 pub fn add_four(sum: &mut [f32], values: [&[f32]; 4]) {
     add_four_slices(sum, values);
 }
@@ -36,22 +37,22 @@ pub fn scale_by(values: &mut [f32], factors: &[f32]) {
     scale_slice(values, factors);
 }
 
-/// Flushes a value below [`rnn_ops::FLUSH_THRESHOLD`] in magnitude to zero: its products would be
-/// denormal.
+/// Returns `v`, or 0 if its magnitude is below [`rnn_ops::FLUSH_THRESHOLD`], because its products
+/// would be denormal.
 #[inline(always)]
 pub fn flush(v: f32) -> f32 {
     if v.abs() < rnn_ops::FLUSH_THRESHOLD { 0.0 } else { v }
 }
 
-/// Flushes each element of a slice as [`flush`] does, in place.
+/// Applies [`flush`] to each element of a slice, in place.
 pub fn flush_each(values: &mut [f32]) {
     values.iter_mut().for_each(|v| *v = flush(*v));
 }
 
-/// Copies a state or its gradient from `from` to `to`; writes zeros if it is absent.
+/// Copies `from` to `to`, or fills `to` with zeros if `from` is `None`.
 ///
 /// # Panics
-/// Panics if the two differ in length.
+/// Panics if the slices differ in length.
 pub fn copy_or_zero(to: &mut [f32], from: Option<&[f32]>) {
     match from {
         Some(from) => to.copy_from_slice(from),

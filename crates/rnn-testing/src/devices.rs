@@ -4,12 +4,12 @@ use rnn_graph::Device;
 use rnn_wgpu::{Adapter, Options, WgpuDevice};
 use std::ops::Deref;
 
-/// An open device that tests run on: the CPU, or an adapter (GPU).
+/// An open device that tests run on: the CPU or a GPU.
 #[derive(Debug)]
 pub enum TestDevice {
     /// The CPU device.
     Cpu(CpuDevice),
-    /// An adapter.
+    /// A GPU.
     Gpu(WgpuDevice),
 }
 
@@ -43,7 +43,8 @@ impl From<TestDevice> for Box<dyn Device> {
     }
 }
 
-/// Returns the adapters of this machine, the best first. Without any the running test is skipped.
+/// Returns the adapters of this machine, the best first. If there is none, prints that the running
+/// test is skipped and returns an empty list.
 ///
 /// # Panics
 /// Panics if there is none and `RNN_GPU_REQUIRE_GPU=1`.
@@ -55,39 +56,41 @@ pub fn adapters() -> Vec<Adapter> {
     all
 }
 
-/// Opens an adapter as the command opens it.
+/// Opens an adapter with the default [`Options`].
 ///
 /// # Panics
-/// Panics if the driver does not hand the device out.
+/// Panics if the driver does not open the device.
 pub fn open(adapter: &Adapter) -> WgpuDevice {
     let device = WgpuDevice::open(adapter, Options::default());
     device.unwrap_or_else(|error| panic!("{}: {error}", adapter.info))
 }
 
-/// Opens and returns the best adapter; `None` without any, and the running test is skipped.
+/// Opens and returns the best adapter. If there is none, prints that the running test is skipped
+/// and returns `None`.
 ///
 /// # Panics
-/// Panics if there is none and `RNN_GPU_REQUIRE_GPU=1`.
+/// Panics if there is none and `RNN_GPU_REQUIRE_GPU=1`, or if the driver does not open the device.
 pub fn gpu() -> Option<WgpuDevice> {
     adapters().first().map(open)
 }
 
-/// Opens and returns the CPU device and every adapter. Without any adapter that part of the running
-/// test is skipped.
+/// Opens and returns the CPU device and every adapter. If there is no adapter, prints that a part
+/// of the running test is skipped.
 ///
 /// # Panics
-/// Panics if there is no adapter and `RNN_GPU_REQUIRE_GPU=1`.
+/// Panics if there is no adapter and `RNN_GPU_REQUIRE_GPU=1`, or if a driver does not open its
+/// device.
 pub fn devices() -> Vec<TestDevice> {
     let gpus = adapters();
     let gpus = gpus.iter().map(|adapter| TestDevice::Gpu(open(adapter)));
     std::iter::once(TestDevice::Cpu(CpuDevice::new())).chain(gpus).collect()
 }
 
-/// Opens and returns the CPU device and every adapter, with short names for tests that are one for
-/// each device: `cpu`, `gpu`, and `gpu2`, `gpu3` and so on for more adapters.
+/// Opens and returns the devices of [`devices`], each with a short name for tests that exist once
+/// per device: `cpu`, `gpu`, and `gpu2`, `gpu3` and so on for further adapters.
 ///
 /// # Panics
-/// Panics if there is no adapter and `RNN_GPU_REQUIRE_GPU=1`.
+/// Panics as [`devices`] does.
 pub fn named_devices() -> Vec<(String, TestDevice)> {
     let name = |index| match index {
         0 => "cpu".into(),

@@ -1,6 +1,7 @@
 //! The one rule for tests that need what not every machine has: an adapter, shared data, a program.
-//! A test without it prints `SKIPPED <test>: <reason>` and passes, unless the machine promises to
-//! have it: `RNN_GPU_REQUIRE_GPU=1` promises an adapter, `CI` everything else.
+//! A test without it prints `SKIPPED <test>: <reason>` and passes. It fails instead if an
+//! environment variable says that the machine has it: `RNN_GPU_REQUIRE_GPU=1` for an adapter, `CI`
+//! for everything else.
 
 #[cfg(feature = "devices")]
 mod devices;
@@ -13,12 +14,13 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-/// Prints that the running test, or a part of it, is skipped for this reason.
+/// Prints that the running test, or a part of it, is skipped for this reason. It does not end the
+/// test.
 pub fn skip(reason: impl Display) {
     println!("SKIPPED {}: {reason}", test());
 }
 
-/// Prints that the running test is skipped, because no adapter was found.
+/// Prints that the running test is skipped because no adapter was found. It does not end the test.
 ///
 /// # Panics
 /// Panics if `RNN_GPU_REQUIRE_GPU=1`.
@@ -28,20 +30,22 @@ pub fn skip_without_adapter() {
     skip("no adapter");
 }
 
-/// Prints that the running test is skipped, because the machine lacks what every machine of CI has.
+/// Prints that the running test is skipped for this reason: something is missing that every machine
+/// of CI has. It does not end the test.
 ///
 /// # Panics
-/// Panics if `CI` is set.
+/// Panics if the environment variable `CI` is set.
 pub fn skip_outside_ci(reason: impl Display) {
     assert!(env::var_os("CI").is_none(), "{}: {reason}, and CI is set", test());
     skip(reason);
 }
 
-/// Returns the path of a file of the folder `shared` beside the checkout, or of the one that
-/// `RNN_GPU_SHARED` names; `None` without the file, and the running test is skipped.
+/// Returns the path of `file`, a path relative to the folder `shared` beside the checkout or to the
+/// folder that `RNN_GPU_SHARED` names. If the file does not exist, prints that the running test is
+/// skipped and returns `None`.
 ///
 /// # Panics
-/// Panics if `CI` is set and there is the folder without the file.
+/// Panics if `CI` is set and the folder exists without the file.
 pub fn shared(file: &str) -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
     let folder = env::var_os("RNN_GPU_SHARED").map_or_else(beside, PathBuf::from);

@@ -1,19 +1,19 @@
-/// The distance of a tensor from its reference, as [`compare`] measures it.
+/// The difference of a tensor from its reference, as [`compare`] measures it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
     /// The largest `|got - want| / max(max |want|, 1e-3)` over the elements.
     pub error: f64,
-    /// Index of the element with that error, row-major from 0 on.
+    /// Row-major index of the element with that error, from 0.
     pub index: usize,
 }
 
-/// Compares the elements `got` of a tensor with those of its reference, `want`. The error is
-/// relative to the largest element of the reference, because a sum of many terms is only as exact
-/// as the largest of them.
+/// Compares the elements `got` of a tensor with the elements `want` of its reference, and returns
+/// the worst [`Comparison::error`]. The error is relative to the largest element of the reference,
+/// because a sum of many terms is only as exact as its largest term.
 ///
 /// # Errors
-/// Fails with a sentence for people if the lengths differ, there is nothing to compare, an element
-/// of either is not finite, or the error exceeds `tolerance`.
+/// Fails with a sentence for users if the lengths differ, the slices are empty, an element of
+/// either slice is not finite, or the error exceeds `tolerance`.
 pub fn compare(got: &[f32], want: &[f64], tolerance: f64) -> Result<Comparison, String> {
     if got.len() != want.len() {
         return Err(format!("{} elements, the reference has {}", got.len(), want.len()));
@@ -42,8 +42,9 @@ pub fn compare(got: &[f32], want: &[f64], tolerance: f64) -> Result<Comparison, 
     Ok(worst)
 }
 
-/// Returns the error of a value in units in the last place of a normal f32. Below 2^-126, where a
-/// device may flush to zero, the unit is that of 2^-126. NaN in either value gives NaN.
+/// Returns the distance of `got` from `want` in units in the last place of an f32 near `want`. If
+/// `|want|` is below 2^-126, where a device may flush to zero, the unit is 2^-126. Returns NaN if
+/// either value is NaN.
 pub fn units_in_the_last_place(got: f32, want: f64) -> f64 {
     let smallest = f64::from(f32::MIN_POSITIVE);
     let unit = match want.abs() < smallest {

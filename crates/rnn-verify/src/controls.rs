@@ -9,12 +9,13 @@ use rnn_graph::{
 use rnn_ops::{Activation, Case, Lstm, LstmGates, Matmul, RowAxis, Sample, Scale, ScanInputs};
 use std::sync::Arc;
 
-/// The name of a planted mistake, and the verdict: `Ok` if the checker found it.
+/// The name of a planted mistake and its verdict: `Ok` if the checks found the mistake.
 pub type Control = (&'static str, Result<Measured, NotPassed>);
 
-/// Plants mistakes into the results of a device and into the kernels that it runs, and returns each
-/// with the verdict whether the checker found it: [`NotPassed::Failed`] if it did not,
-/// [`NotPassed::Skipped`] if the device cannot run the case, as the CPU device runs no kernels.
+/// Plants mistakes into the results of a device and into the kernels that it runs, and returns the
+/// verdict of each. The verdict is [`NotPassed::Failed`] if the checks did not find the mistake,
+/// and [`NotPassed::Skipped`] if the device cannot run the case, for example because the CPU device
+/// runs no kernels. If the results do not pass without a mistake, that is the verdict instead.
 pub fn controls(device: &dyn Device) -> Vec<Control> {
     let mut all = Vec::new();
     for (case, mistakes) in [
@@ -98,9 +99,8 @@ fn in_results(
     mistakes.iter().map(|&(name, change)| (name, planted(change))).chain([nothing]).collect()
 }
 
-/// Plants a mistake into the gradient of an op, and returns it with the verdict:
-/// [`NotPassed::Failed`] if the checker did not find it, or if the gradient without the mistake
-/// does not pass.
+/// Makes the gradient of an op 1% too large, and returns the verdict. It is [`NotPassed::Failed`]
+/// if the checks did not find the mistake, or if the correct gradient does not pass.
 pub fn gradient_control() -> Control {
     let sound = product();
     let op = Tampered { op: sound.op.clone(), edit: None, gradient: 1.01 };

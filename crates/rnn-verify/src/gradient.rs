@@ -11,12 +11,13 @@ const TOLERANCE: f64 = 2e-6;
 /// Elements that are tried of each input.
 const SAMPLES: usize = 16;
 
-/// Compares the graph-level gradients of a case, evaluated in f64, with central differences of its
-/// forward reference, for the inputs in [`Case::differentiable`].
+/// Compares the gradients of a case with central differences of its reference, all evaluated in
+/// f64, at up to 16 random elements of each input in [`Case::differentiable`]. Returns the worst
+/// error, relative to the largest element of the input's gradient.
 ///
 /// # Errors
-/// Fails with [`NotPassed::Failed`], which names the element of the input that differs, or says
-/// that an input has no gradient.
+/// Fails with [`NotPassed::Failed`]. The message names the element of the input that differs or the
+/// input without a gradient, or says that the op refused the case.
 pub fn check_gradient(case: &Case) -> Result<Measured, NotPassed> {
     let (inputs, _) = case.draw();
     let mut graph = Graph::new();

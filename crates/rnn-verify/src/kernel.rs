@@ -7,7 +7,8 @@ use rnn_ops::{Case, Cast, RowAxis, Rows, Sample};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A case as a graph of one node, with its data and the results of its f64 reference.
+/// A case as a graph that applies its op once, with the case's data and the results of its f64
+/// reference.
 #[derive(Debug)]
 pub struct Trial {
     graph: Arc<Graph>,
@@ -26,17 +27,18 @@ struct Wanted {
     axis: Option<RowAxis>,
 }
 
-/// Runs a case on a device and compares every output and update with the f64 reference.
+/// Runs a case on a device and compares every output and update with the f64 reference. Returns the
+/// worst error.
 ///
 /// # Errors
-/// Fails with [`NotPassed::Failed`], which names the tensor that differs or the fault of the
-/// device, and with [`NotPassed::Skipped`] if the device's limits do not allow the case.
+/// Fails with [`NotPassed::Failed`], whose message names the tensor that differs or the failure of
+/// the device, and with [`NotPassed::Skipped`] if the device's limits do not allow the case.
 pub fn check_kernel(case: &Case, device: &dyn Device) -> Result<Measured, NotPassed> {
     let trial = Trial::new(case)?;
     trial.compare(&trial.run(device)?)
 }
 
-/// Compiles all kernels of a graph on a device, and runs none; the error measured is 0.
+/// Compiles all kernels of a graph on a device, and runs none of them. The returned error is 0.
 ///
 /// # Errors
 /// Fails with [`NotPassed::Failed`] if the device refuses a kernel, and with [`NotPassed::Skipped`]
@@ -118,11 +120,11 @@ pub(crate) fn sizes(case: &Case) -> String {
 }
 
 impl Trial {
-    /// Draws the data of a case and evaluates the reference; if its rows repeat, only the distinct
-    /// ones.
+    /// Draws the data of a case and evaluates its reference. If the case repeats rows ([`Rows`]),
+    /// the reference is evaluated for the distinct rows only.
     ///
     /// # Errors
-    /// [`NotPassed::Failed`] if the case does not fit the op's shape rule.
+    /// Fails with [`NotPassed::Failed`] if the case does not fit the op's shape rule.
     pub fn new(case: &Case) -> Result<Self, NotPassed> {
         let (inputs, updates) = case.draw();
         let types = |hosts: &[HostTensor]| hosts.iter().map(ty).collect();
@@ -158,16 +160,17 @@ impl Trial {
         Ok(Self { graph, inputs, updates, want, rows, tolerance })
     }
 
-    /// Returns the graph of the one node.
+    /// Returns the graph that applies the case's op once.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// Runs the case on a device and returns the outputs, followed by the updated residents.
+    /// Runs the case on a device and returns the values of the outputs, followed by those of the
+    /// tensors that the op changes in place.
     ///
     /// # Errors
-    /// [`NotPassed::Failed`] if the device fails; [`NotPassed::Skipped`] if its limits do not allow
-    /// the case.
+    /// Fails with [`NotPassed::Failed`] if the device fails, and with [`NotPassed::Skipped`] if its
+    /// limits do not allow the case.
     pub fn run(&self, device: &dyn Device) -> Result<Vec<HostTensor>, NotPassed> {
         Ok(self.try_run(device)?)
     }
@@ -186,11 +189,11 @@ impl Trial {
         Ok(got)
     }
 
-    /// Compares the results of [`Trial::run`] with the reference.
+    /// Compares the results of [`Trial::run`] with the reference, and returns the worst error.
     ///
     /// # Errors
-    /// Fails with [`NotPassed::Failed`], which names the tensor that differs, or says that there
-    /// are none or not as many as the reference has.
+    /// Fails with [`NotPassed::Failed`] if `got` is empty, has another number of tensors than the
+    /// reference, or has a tensor that differs, which the message names by its index.
     pub fn compare(&self, got: &[HostTensor]) -> Result<Measured, NotPassed> {
         if got.len() != self.want.len() || got.is_empty() {
             let message = format!("{} tensors, the reference has {}", got.len(), self.want.len());
@@ -204,13 +207,14 @@ impl Trial {
         Ok(measured)
     }
 
-    /// Makes sure that NaN and infinities are where the reference has them. If `spreads` is true
-    /// they may also be elsewhere, as where products meet what lies beside an element, or padding;
-    /// if it is false, all other elements must be finite. The rows of the case must not repeat.
+    /// Checks that the float tensors `got`, results of [`Trial::run`], have NaN or infinities where
+    /// the reference has them. If `spreads` is true, they may have them elsewhere, too, as a kernel
+    /// may multiply a neighbouring element or padding by zero; if it is false, all other elements
+    /// must be finite. The case must not repeat rows ([`Rows`]).
     ///
     /// # Errors
-    /// Fails with [`NotPassed::Failed`], which names the element that differs, or says that the
-    /// number of tensors does.
+    /// Fails with [`NotPassed::Failed`] if the number of tensors differs, a tensor holds integers
+    /// instead of floats, or an element differs, which the message names.
     pub fn compare_not_finite(&self, got: &[HostTensor], spreads: bool) -> Result<(), NotPassed> {
         if got.len() != self.want.len() {
             return Err(format!("{} tensors, not {}", got.len(), self.want.len()).into());

@@ -19,14 +19,14 @@ pub use shaders::{Variant, variants};
 use rnn_graph::{Device, DeviceKind};
 use rnn_ops::Case;
 
-/// A step in the progress of a verification.
+/// A step in the progress of a verification, as the observer of a [`Verification`] receives it.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A check begins, which may take a while.
+    /// A check, or a group of checks, begins. It may take a while.
     Begins {
-        /// The number of checks that are over.
+        /// The number of checks or groups that began before.
         done: usize,
-        /// The number of checks.
+        /// The number of checks and groups that are known so far.
         total: usize,
         /// The check that begins, in words.
         what: &'a str,
@@ -35,7 +35,8 @@ pub enum Event<'a> {
     Ends(&'a Check),
 }
 
-/// A sequence of checks, with an observer that is told of each.
+/// A sequence of checks, with an observer that receives an [`Event`] at the beginning and the end
+/// of each.
 pub struct Verification<'a> {
     report: Report,
     done: usize,
@@ -44,16 +45,16 @@ pub struct Verification<'a> {
 }
 
 impl<'a> Verification<'a> {
-    /// Begins a verification without checks. `total` is the number of those that the caller will
-    /// add by [`Self::check`], for the observer; [`Self::cases`] and [`Self::compilations`] add
-    /// theirs to it.
+    /// Begins a verification without checks. `total` is the number of checks that the caller will
+    /// add by [`Self::check`]; [`Self::cases`] and [`Self::compilations`] add the numbers of their
+    /// own to it. The observer receives the sum as [`Event::Begins::total`](Event::Begins).
     pub fn new(total: usize, observe: &'a mut dyn FnMut(Event<'_>)) -> Self {
         Self { report: Report::default(), done: 0, total, observe }
     }
 
-    /// Makes one check, which `check` carries out, and adds its result under this section, target
-    /// and subject. The observer is told when it begins and when it ends. A check that fails is no
-    /// error of this method.
+    /// Runs `check` and adds its result to the report, under this section, target (the name of a
+    /// device or tool) and subject. A result that is not passed is recorded and is no error of this
+    /// method.
     pub fn check(
         &mut self,
         section: Section,
@@ -65,7 +66,7 @@ impl<'a> Verification<'a> {
         self.add(section, target, subject, check());
     }
 
-    /// Returns the results of all checks.
+    /// Returns the results of all checks so far.
     pub fn report(self) -> Report {
         self.report
     }
@@ -85,9 +86,13 @@ impl<'a> Verification<'a> {
         (self.observe)(Event::Ends(self.report.add(section, target, subject, result)));
     }
 
-    /// Checks all of `cases` on all of `devices`, the gradients of those that name inputs for that,
-    /// and the shaders of all, and plants mistakes that the checks must find. Each result is added
-    /// to the report.
+    /// Runs these checks and adds each result to the report:
+    ///
+    /// - all of `cases` on all of `devices`, by [`check_kernel`];
+    /// - the gradients of the cases whose [`Case::differentiable`] is not empty, by
+    ///   [`check_gradient`];
+    /// - all shaders of the cases, by [`Variant::check`];
+    /// - planted mistakes, which the checks must find.
     pub fn cases(&mut self, cases: &[Case], devices: &[Box<dyn Device>]) {
         let differentiable = || cases.iter().filter(|c| !c.differentiable.is_empty());
         self.total += 1 + differentiable().count() + devices.len() * (1 + cases.len());
@@ -104,7 +109,8 @@ impl<'a> Verification<'a> {
         }
     }
 
-    /// Compiles the kernels of all of `cases` on all of `devices`, and runs none.
+    /// Compiles the kernels of all of `cases` on all of `devices`, by [`check_compilation`], and
+    /// runs none of them.
     pub fn compilations(&mut self, cases: &[Case], devices: &[Box<dyn Device>]) {
         self.total += devices.len() * cases.len();
         for device in devices {
@@ -160,8 +166,8 @@ fn subject(case: &Case) -> Subject<'_> {
     Subject { op: case.op.name(), case: &case.name, sizes: kernel::sizes(case) }
 }
 
-/// Checks all of `cases` on all of `devices`, as [`Verification::cases`] does, calls `observe` with
-/// each check as it ends, and returns the report of all.
+/// Runs the checks of [`Verification::cases`]. Calls `observe` with each check as it ends, and
+/// returns the report of all.
 pub fn verify(
     cases: &[Case],
     devices: &[Box<dyn Device>],

@@ -2,22 +2,23 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The error that a passed check measured, with the one that was permitted. Both have no unit.
+/// The error that a passed check measured, and the largest error that it allows. Both are relative
+/// and have no unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Measured {
-    /// The worst error, as [`crate::compare`] defines it.
+    /// The worst error, as [`crate::compare`] defines it; 0 if the check measures none.
     pub error: f64,
     /// The largest error that would have passed.
     pub tolerance: f64,
 }
 
-/// The reason why a check did not pass.
+/// The reason for which a check did not pass.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotPassed {
-    /// The result is wrong; the text says how.
+    /// The result is wrong; the text says what differs.
     #[error("{0}")]
     Failed(String),
-    /// The check could not be made here; the text says why.
+    /// The check could not run here; the text says why.
     #[error("skipped: {0}")]
     Skipped(String),
 }
@@ -77,14 +78,14 @@ pub enum Outcome {
     },
 }
 
-/// The op and the case that a check is about.
+/// The op and the configuration that a check is about.
 #[derive(Clone, Debug, Default)]
 pub struct Subject<'a> {
     /// Name of the op, shader or model.
     pub op: &'a str,
     /// Name of the configuration.
     pub case: &'a str,
-    /// Types and extents of its operands; empty if it has none.
+    /// Types of its operands, separated by blanks; empty if there are none to name.
     pub sizes: String,
 }
 
@@ -109,7 +110,7 @@ pub struct Check {
     pub op: String,
     /// Name of the configuration.
     pub case: String,
-    /// Types and extents of its operands; empty if it has none.
+    /// Types of its operands, separated by blanks; empty if there are none to name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub sizes: String,
     /// The outcome of the check.
@@ -143,8 +144,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds a check with its outcome at the end of the report, also if it failed or was skipped,
-    /// and returns it.
+    /// Adds a check with its result at the end of the report, whether it passed or not, and returns
+    /// the check.
     pub fn add(
         &mut self,
         section: Section,
@@ -162,7 +163,7 @@ impl Report {
         &self.checks[self.checks.len() - 1]
     }
 
-    /// Returns the numbers of checks that passed, that failed and that were skipped, in this order.
+    /// Returns the numbers of checks that passed, failed and were skipped, in this order.
     pub fn counts(&self) -> [usize; 3] {
         self.checks.iter().fold([0; 3], |mut counts, check| {
             counts[match check.outcome {

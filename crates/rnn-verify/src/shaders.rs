@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::Command;
 
-/// A pipeline: an entry point of a shader with the constants that an op sets.
+/// An entry point of a shader, with the values of `override` constants that an op sets: what
+/// becomes one GPU pipeline.
 #[derive(Clone, Debug)]
 pub struct Variant {
     /// The shader module.
@@ -19,15 +20,16 @@ pub struct Variant {
     constants: Vec<(&'static str, f64)>,
 }
 
-/// The name of a tool, and its verdict on a shader.
+/// The name of a tool or shader language, and its verdict on a shader. A passed check has the error
+/// 0.
 pub type ShaderCheck = (&'static str, Result<Measured, NotPassed>);
 
-/// Returns every pipeline that these cases ask for, each once: on a device with the limits of
-/// WebGPU, with half precision, with and without subgroups and matrix units. A case that the limits refuse
-/// asks for none; the kernel checks report that.
+/// Returns every pipeline that the kernels of these cases need, each once. The cases are recorded
+/// for four devices, with half precision and otherwise WebGPU's limits: without and with subgroups,
+/// and with matrix units of side 8 and 16. A case that exceeds the limits adds nothing.
 ///
 /// # Errors
-/// [`NotPassed::Failed`] if a case cannot be recorded.
+/// Fails with [`NotPassed::Failed`] if a case cannot be recorded for another reason.
 pub fn variants(cases: &[Case]) -> Result<Vec<Variant>, NotPassed> {
     let kinds = [(None, 1), (None, 8), (Some(8), 8), (Some(16), 8)];
     let limits = kinds.map(|(matrix_units, subgroup_lanes)| Limits {
@@ -58,16 +60,18 @@ pub fn variants(cases: &[Case]) -> Result<Vec<Variant>, NotPassed> {
 }
 
 impl Variant {
-    /// Returns the names of the shader and its entry point, `shader.entry`, with each constant and
-    /// its value behind a blank.
+    /// Returns the name of the shader and its entry point as `shader.entry`, followed by `
+    /// constant=value` for each constant.
     pub fn name(&self) -> String {
         let constants = self.constants.iter().map(|(name, value)| format!(" {name}={value}"));
         format!("{}.{}{}", self.shader.name(), self.entry, constants.collect::<String>())
     }
 
-    /// Validates the shader and translates it for Vulkan, Metal and DX12, and returns the verdict
-    /// of each tool in turn. If Khronos's validators are installed, they check the translations. If
-    /// the shader is not valid, that is the only verdict.
+    /// Validates the shader by naga, translates it to SPIR-V, MSL and HLSL, and returns the verdict
+    /// of each tool in turn. SPIR-V and HLSL are then checked by `spirv-val` and
+    /// `glslangValidator`, with the verdict [`NotPassed::Skipped`] if those are not installed. HLSL
+    /// of a shader model above 5.1 is only translated. If naga finds the shader invalid, that is
+    /// the only verdict.
     pub fn check(&self) -> Vec<ShaderCheck> {
         let valid = match self.validate() {
             Ok(valid) => valid,

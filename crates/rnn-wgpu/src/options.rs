@@ -22,8 +22,8 @@ pub struct Options {
     /// Choice among the variants of each kernel.
     pub variants: VariantChoice,
     /// True to open the device only to compile kernels, so that it works for a card that is not
-    /// there. Nothing is measured: the loop limit is taken as unbounded and subgroups as in order.
-    /// The default is false.
+    /// there. Nothing is measured: the device is assumed to end no loops early and to number the
+    /// lanes of subgroups in the order of threads. The default is false.
     pub compile_only: bool,
     /// Time after which a submission counts as hung. `None`, the default, stands for ten minutes,
     /// or an hour on an emulated GPU.

@@ -13,7 +13,7 @@ const PART: usize = 1 << 16;
 /// Rows of a part are a multiple of this, and so of the rows of most register blocks.
 const ROWS: usize = 24;
 
-/// Buffers of one thread: starts of gathered pieces, gathered rows, and transforms of tiles.
+/// Buffers of one thread for [`ConvProduct::put`].
 #[derive(Default)]
 pub(crate) struct Scratch {
     starts: Vec<usize>,
@@ -21,8 +21,8 @@ pub(crate) struct Scratch {
     tiles: Tiles,
 }
 
-/// The product of windows with taps `[taps, channels, ..]`, in which some columns are filters; or
-/// of gradients with the transpose.
+/// A convolution without bias, or the gradient of its input, as a product with a packed or
+/// transformed kernel that is used many times.
 pub(crate) struct ConvProduct {
     /// Columns of the left factor that are multiplied.
     from: GateColumns,
@@ -35,8 +35,8 @@ enum Method {
 }
 
 impl ConvProduct {
-    /// Prepares the convolution of `geometry`: packs or transforms `taps` `[taps, channels,
-    /// stride]`, of which `columns` are the filters.
+    /// Prepares the convolution of `geometry`: packs or transforms `taps`, `[taps, channels,
+    /// columns.stride]`. The filters are the columns `columns` of `taps`.
     pub fn new(geometry: Geometry, taps: &[f32], columns: GateColumns) -> Self {
         let kind = match Tiling::of(&geometry, columns.count) {
             Some(tiling) => Method::Tiles(Kernel::new(tiling, taps, geometry.channels, columns)),
@@ -51,8 +51,10 @@ impl ConvProduct {
         Self { from: GateColumns::all(geometry.channels), kind }
     }
 
-    /// Prepares the gradient of the input of the convolution that [`Self::new`] prepares from the
-    /// same arguments.
+    /// Prepares the gradient of the input of a convolution, which [`Self::new`] would prepare from
+    /// the same arguments. The product then maps the gradient of the output to that of the input:
+    /// its x are the columns `columns` of the output's gradient, and its output pixels are the
+    /// input's.
     pub fn transposed(geometry: Geometry, taps: &[f32], columns: GateColumns) -> Self {
         let channels = geometry.channels;
         let kind = match Tiling::of(&geometry, columns.count) {
@@ -72,8 +74,8 @@ impl ConvProduct {
         Self { from: columns, kind }
     }
 
-    /// Returns the output pixels in parts, ranges of their indices, of which a thread takes one at
-    /// a time.
+    /// Divides the output pixels into ranges of their indices, of a size that suits one task of a
+    /// thread.
     pub fn parts(&self) -> Vec<Range<usize>> {
         match &self.kind {
             Method::Tiles(kernel) => kernel.parts(),
@@ -86,9 +88,10 @@ impl ConvProduct {
         }
     }
 
-    /// Writes the product of x and the taps for a part of the output pixels to the columns `to` of
-    /// `out`, the part's rows. If there is an activation, `to` must be all columns. `epilogue` says
-    /// what the sums begin with and which activation follows; `scratch` holds buffers.
+    /// Writes the product of x, `[pixels, channels]`, and the taps for the output pixels `part`,
+    /// one of [`Self::parts`]. The products go to the columns `to` of `out`, `[part.len(),
+    /// to.stride]`. `epilogue` says what the sums begin with and which activation follows; an
+    /// activation other than linear needs `to` to be all columns. `scratch` holds buffers.
     pub fn put(
         &self,
         x: &[f32],
@@ -107,8 +110,9 @@ impl ConvProduct {
         }
     }
 
-    /// Writes the products of x and the taps for the unmasked output pixels, of `each` floats, to
-    /// `out`, and leaves the others unchanged.
+    /// Writes the products of x, `[pixels, channels]`, and the taps to `out`, `[output pixels,
+    /// each]`, on all threads. The floats of output pixels for whose index `is_unmasked` returns
+    /// false keep their values.
     pub fn write(
         &self,
         x: &[f32],
@@ -195,7 +199,7 @@ impl WindowRows {
     }
 }
 
-/// Splits `data` into consecutive parts, with `each` floats per item that the parts count.
+/// Splits `data`, `[items, each]`, into consecutive slices, one for each range of items in `parts`.
 pub(crate) fn split<'a>(
     mut data: &'a mut [f32],
     each: usize,

@@ -44,7 +44,10 @@ fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
     });
 }
 
-/// Computes one step of the cell backwards: returns dz of the four gates, and dc(t-1).
+/// Computes one step of the LSTM cell backwards. The arguments are the gates' values i, f, g and o
+/// at step t, the cell state `c_before` of step t-1, and the gradients dh and dc of the states of
+/// step t. Returns the gradients dz of the four pre-activations, and the gradient of `c_before`
+/// through the cell.
 #[inline(always)]
 pub(crate) fn step<S: Simd>(
     s: S,

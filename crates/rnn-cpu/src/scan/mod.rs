@@ -63,8 +63,9 @@ impl RowSplit {
     }
 }
 
-/// Splits `[steps, batch, width]` into one slice per step for each group of rows; empty if the data
-/// are.
+/// Splits `data`, `[steps, batch, width]`, into groups of batch rows. Returns one slice per step
+/// for each group. `per_step` is the number of floats of a step, and `per_group` the number of
+/// floats of a group in a step. The lists of slices are empty if `data` is empty.
 pub(crate) fn by_group(
     data: &mut [f32],
     per_step: usize,

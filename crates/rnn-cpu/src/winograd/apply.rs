@@ -6,7 +6,7 @@ use crate::simd::{load_whole, processor, store_whole};
 use pulp::Simd;
 use std::ops::Range;
 
-/// The transformed kernel of a 3 x 3 convolution, with the tiles that it applies to.
+/// The transformed kernel of a 3 x 3 convolution, with the tiles that it is applied to.
 pub struct Kernel {
     tiling: Tiling,
     /// For each place of a tile a matrix `[channels, filters]`.
@@ -16,7 +16,7 @@ pub struct Kernel {
     vectors: usize,
 }
 
-/// Buffers for the transforms of a block's tiles and for the products of a panel.
+/// Buffers of one thread for [`Kernel::add`].
 #[derive(Default)]
 pub struct Scratch {
     tiles: AlignedBuf,
@@ -24,8 +24,8 @@ pub struct Scratch {
 }
 
 impl Kernel {
-    /// Transforms the kernel of a convolution with taps `[9, channels, stride]`, of which `columns`
-    /// are the filters.
+    /// Transforms the kernel of a convolution, whose taps are `[9, channels, columns.stride]`. The
+    /// filters are the columns `columns` of `taps`.
     pub fn new(tiling: Tiling, taps: &[f32], channels: usize, columns: GateColumns) -> Self {
         let (transformed, each) = Self::transform(taps, columns);
         let place = |i: usize| &transformed[i * each..(i + 1) * each];
@@ -36,9 +36,9 @@ impl Kernel {
         Self::of(tiling, channels, columns.count, matrix)
     }
 
-    /// Transforms the reversed kernel, which maps gradients of the filters to gradients of the
-    /// channels; the arguments are those of [`Self::new`]. Reversing g exchanges the outer rows of
-    /// G g G^T.
+    /// Transforms the reversed kernel, which maps the output's gradient to the input's gradient.
+    /// The arguments are those of [`Self::new`] for the convolution itself. Reversing a kernel g
+    /// exchanges the outer rows and the outer columns of its transform G g G^T.
     pub fn reversed(tiling: Tiling, taps: &[f32], channels: usize, columns: GateColumns) -> Self {
         let (transformed, each) = Self::transform(taps, columns);
         let mut turned = vec![0.0; each];
@@ -76,14 +76,14 @@ impl Kernel {
         Self { tiling, places, channels, filters, vectors }
     }
 
-    /// Returns the output pixels in parts, ranges of their indices, for [`Kernel::add`].
+    /// Divides the output pixels into ranges of their indices, for [`Kernel::add`].
     pub fn parts(&self) -> Vec<Range<usize>> {
         self.tiling.parts().into_iter().map(|part| self.tiling.pixels(part)).collect()
     }
 
-    /// Adds the convolution of x to a part of the output pixels, one of [`Kernel::parts`]. `from`
-    /// are the columns of x that are channels, `to` the columns of `out`, the part's rows, that are
-    /// filters.
+    /// Adds the convolution of x to the output pixels `part`, one of [`Kernel::parts`]. x is
+    /// `[input pixels, from.stride]`; its channels are the columns `from`. `out` is `[part.len(),
+    /// to.stride]`; its filters are the columns `to`.
     pub fn add(
         &self,
         (x, from): (&[f32], GateColumns),
@@ -196,12 +196,12 @@ fn add_vector<S: Simd>(simd: S, out: &mut [f32], vector: S::f32s) {
     }
 }
 
-/// Consecutive tiles of a part of the output, which are transformed together.
+/// Consecutive tiles of a part of the output. They are transformed together.
 #[derive(Clone, Copy)]
 pub struct Block {
-    /// The tiling.
+    /// The tiling of the whole output.
     pub tiling: Tiling,
-    /// The part.
+    /// The part that contains the tiles.
     pub part: TileRows,
     /// Index of the first tile within the part.
     pub first: usize,
@@ -210,8 +210,10 @@ pub struct Block {
 }
 
 impl Block {
-    /// Computes B^T d B of the input tile d of each tile of the block, and writes them to `tiles`,
-    /// `[places, per_place, stride]`. `from` are the columns of x that are channels.
+    /// Computes the transform B^T d B of the input tile d of each tile of the block, and writes it
+    /// to `tiles`, `[places, per_place, stride]`. Here a place is one of the 16 elements of a
+    /// transform, `per_place` at least the number of tiles, and `stride` at least the number of
+    /// channels. x is `[input pixels, from.stride]`; its channels are the columns `from`.
     #[inline(always)]
     pub fn transform_input<S: Simd>(
         self,

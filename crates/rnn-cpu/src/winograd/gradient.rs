@@ -12,9 +12,9 @@ use rayon::prelude::*;
 /// depend on the number of threads.
 const SUMS: usize = 16;
 
-/// Returns the gradient of the taps, `[9, channels, filters]`, of a 3 x 3 convolution of x
-/// `[pixels, channels]` to y `[pixels, filters]`, from the gradient dy of y. Taps are in row-major
-/// order.
+/// Returns the gradient of the taps, `[9, channels, filters]` in row-major order of the taps, of a
+/// 3 x 3 convolution. x is its input, `[pixels, channels]`, and dy the gradient of its output,
+/// `[pixels, filters]`.
 pub fn gradient(
     tiling: Tiling,
     (x, channels): (&[f32], usize),

@@ -27,8 +27,8 @@ const TILES: usize = 48;
 /// Channels and filters below which the transforms cost more than they save; at least a vector.
 const MIN_CHANNELS: usize = 16;
 
-/// The division of a 3 x 3 convolution's output into tiles of 2 x 2 pixels, over slices, which are
-/// independent images.
+/// The division of the output of a convolution with 3 x 3 windows into tiles of 2 x 2 pixels. The
+/// output consists of slices, which are independent images.
 #[derive(Clone, Copy, Debug)]
 pub struct Tiling {
     slices: usize,
@@ -40,8 +40,10 @@ pub struct Tiling {
 }
 
 impl Tiling {
-    /// Returns the tiling of a convolution. `None` if its windows are not 1 x 3 x 3 with stride and
-    /// dilation 1, or the channels or filters are too few (below 16) to gain by transforms.
+    /// Returns the tiling of the convolution of `geometry` with `filters` filters. Returns `None`
+    /// if its windows are not 1 x 3 x 3 with stride and dilation 1, if 3 or more rows or columns of
+    /// padding precede the input, or if it has fewer than 16 channels or filters, for which the
+    /// transforms cost more than they save.
     pub fn of(geometry: &Geometry, filters: usize) -> Option<Self> {
         let [d, h, w] = geometry.windows.axes;
         let plain =

@@ -2,7 +2,8 @@
 
 use pulp::Simd;
 
-/// Returns B^T d B of an input tile d, of 4 x 4 pixels; each vector holds channels of a pixel.
+/// Returns the transform B^T d B of an input tile d of 4 x 4 pixels. Each vector holds channels of
+/// one pixel.
 #[inline(always)]
 pub fn input<S: Simd>(s: S, d: [[S::f32s; 4]; 4]) -> [[S::f32s; 4]; 4] {
     let mut rows = d;
@@ -24,8 +25,8 @@ fn input_line<S: Simd>(s: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 4] {
     [s.sub_f32s(a, c), s.add_f32s(b, c), s.sub_f32s(c, b), s.sub_f32s(b, d)]
 }
 
-/// Returns A^T m A, an output tile of 2 x 2 pixels, of the products m of its transformed input tile
-/// and the kernel.
+/// Returns the output tile A^T m A of 2 x 2 pixels. m is the sum over the channels of the products
+/// of the transformed input tile and kernel. Each vector holds filters.
 #[inline(always)]
 pub fn output<S: Simd>(s: S, m: [[S::f32s; 4]; 4]) -> [[S::f32s; 2]; 2] {
     let mut columns = [m[0], m[1]];
@@ -43,7 +44,8 @@ fn output_line<S: Simd>(s: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
     [s.add_f32s(a, sum), s.sub_f32s(difference, d)]
 }
 
-/// Returns A dy A^T of the gradient dy of an output tile, of 2 x 2 pixels.
+/// Returns the transform A dy A^T of the gradient dy of an output tile of 2 x 2 pixels. Each vector
+/// holds filters of one pixel.
 #[inline(always)]
 pub fn output_gradient<S: Simd>(s: S, dy: [[S::f32s; 2]; 2]) -> [[S::f32s; 4]; 4] {
     let (top, bottom) = (output_gradient_line(s, dy[0]), output_gradient_line(s, dy[1]));
@@ -62,7 +64,7 @@ fn output_gradient_line<S: Simd>(s: S, [a, b]: [S::f32s; 2]) -> [S::f32s; 4] {
     [a, s.add_f32s(a, b), s.sub_f32s(a, b), s.sub_f32s(s.splat_f32s(0.0), b)]
 }
 
-/// Returns the transform G g G^T, `[4, 4, ..]`, of a kernel g `[3, 3, ..]`, for each channel and
+/// Returns the transform G g G^T, `[4, 4, ..]`, of a kernel g, `[3, 3, ..]`, for each channel and
 /// filter.
 pub fn kernel(taps: &[f32]) -> Vec<f32> {
     let each = taps.len() / 9;
@@ -79,7 +81,8 @@ fn kernel_line([a, b, c]: [&[f32]; 3]) -> [Vec<f32>; 4] {
     [a.to_vec(), half(1.0), half(-1.0), c.to_vec()]
 }
 
-/// Returns G^T dg G, `[3, 3, ..]`, of the gradient dg `[4, 4, ..]` of a transformed kernel.
+/// Returns the gradient G^T dg G, `[3, 3, ..]`, of a kernel from the gradient dg, `[4, 4, ..]`, of
+/// its transform.
 pub fn kernel_gradient(places: &[f32]) -> Vec<f32> {
     let row = places.len() / 4;
     let lines: Vec<&[f32]> = places.chunks_exact(row.max(1)).collect();

@@ -10,9 +10,9 @@ use rnn_ops::{Assign, Binary};
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-/// One rule of the contract of devices, with the check that a device keeps it.
+/// One rule of the contract of devices, with the check whether a device keeps it.
 pub struct ConformanceCheck {
-    /// The rule in words.
+    /// The rule as `module::words_of_the_rule`, such as `programs::views_begin_anywhere`.
     pub name: &'static str,
     check: fn(&dyn Device) -> Outcome,
 }
@@ -21,7 +21,7 @@ impl ConformanceCheck {
     /// Checks that a device keeps the rule.
     ///
     /// # Errors
-    /// Fails with a sentence for people about what the device did instead.
+    /// Fails with a sentence for users that says what the device did instead.
     pub fn run(&self, device: &dyn Device) -> Result<(), String> {
         (self.check)(device).map_err(|broken| broken.0)
     }
@@ -42,8 +42,8 @@ macro_rules! checks {
     };
 }
 
-/// Returns the rules of the contract of [`Device`] and [`Session`]. The results of ops are the
-/// subject of [`check_kernel`](crate::check_kernel).
+/// Returns the checks of all rules of the contract of [`Device`] and [`Session`]. They do not check
+/// the results of ops, which [`check_kernel`](crate::check_kernel) does.
 pub fn conformance() -> &'static [ConformanceCheck] {
     checks![
         programs::runs_take_new_inputs,
