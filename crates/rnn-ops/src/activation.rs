@@ -17,12 +17,12 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// Threshold below which the gradients inside scans are flushed to zero: 2^-100, as in
-/// `activations.wgsl`.
+/// Magnitude below which gradients inside scans are set to zero: 2^-100, as in
+/// `shaders/shared/activations.wgsl`.
 ///
-/// Gradients decay over time, and their products with weights become denormal, which slows many
-/// processors down a hundredfold and is flushed by others. Next to the gradients of later steps, to
-/// which it is added, such a value is lost in rounding anyway.
+/// Gradients decay over time, and their products with weights become denormal numbers, which slow
+/// many processors down a hundredfold and are set to zero by others. Such a value is added to the
+/// gradients of later steps, beside which it is lost in rounding anyway.
 pub const FLUSH_THRESHOLD: f32 = 7.888_609e-31;
 
 /// An elementwise activation function, with Keras's names (keras/src/activations/activations.py).
@@ -54,7 +54,7 @@ impl Activation {
         Self::HardSigmoid2018,
     ];
 
-    /// Returns the name in model files and tables. It is Keras's name, but for `hard_sigmoid_2018`.
+    /// Returns the name in model files and tables: Keras's name, except for `hard_sigmoid_2018`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Linear => "linear",
@@ -66,7 +66,7 @@ impl Activation {
         }
     }
 
-    /// Returns the value of the WGSL constant that selects the function; see
+    /// Returns the value of the WGSL constant `ACTIVATION` that selects the function; see
     /// `shaders/shared/activations.wgsl`.
     pub fn code(self) -> u32 {
         self as u32
@@ -85,8 +85,9 @@ impl Activation {
         }
     }
 
-    /// Returns the derivative of the function, computed from its value `y` instead of x, which is
-    /// possible for all six.
+    /// Returns the derivative of the function at x, computed from the function's value `y` at x.
+    /// All six functions permit this. At the kinks of the piecewise linear functions the derivative
+    /// is 0.
     pub fn slope<F: Real>(self, y: F) -> F {
         let inside = |slope: f64| {
             if y > F::zero() && y < F::one() { F::of(slope) } else { F::zero() }
@@ -156,7 +157,7 @@ impl Op for Activate {
 }
 
 /// Gradient of x of an [`Activate`], elementwise: dx = dy activation'(x), computed from y =
-/// activation(x). Inputs: y, dy of any shape. Output: as dy.
+/// activation(x). Inputs: y of any shape, and dy with as many elements. Output: dx, of y's shape.
 #[derive(Clone, Debug)]
 pub struct ActivateBackward(pub Activation);
 

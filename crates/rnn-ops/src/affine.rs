@@ -6,9 +6,9 @@ use rnn_graph::{
     TensorType, Work,
 };
 
-/// y = x a + b with a and b broadcast over rows: the scale and offset of a normalization, and batch
-/// normalization as a whole during inference. Inputs: x `[.., F]`, a and b `[F]`. Output:
-/// `[.., F]`.
+/// y = x a + b, with a and b broadcast over the rows of x. It applies the scale and offset of a
+/// normalization layer, and the whole of batch normalization during inference. Inputs: x `[.., F]`,
+/// a and b `[F]`. Output: y `[.., F]`.
 #[derive(Clone, Debug)]
 pub struct Affine;
 

@@ -3,35 +3,39 @@ use rnn_core::{DType, HostTensor, Rng, Shape};
 use rnn_graph::{Op, TensorType};
 use std::sync::Arc;
 
-/// Extent of a check: which cases it includes. Each tier includes the cases of those above it.
+/// The set of cases that a check runs, from the fewest to all. Each tier includes the cases of the
+/// tiers before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
-    /// Small cases of every op; seconds on a GPU.
+    /// Small cases of every op. A GPU runs all of them in seconds.
     Smoke,
-    /// Smoke, and cases that need a large matrix.
+    /// Also cases with large matrices.
     Standard,
-    /// Standard, and the sizes of real training runs: hundreds of steps, more rows and workgroups
-    /// than 65,535.
+    /// Also cases of the sizes of real training runs: hundreds of time steps, and more than 65,535
+    /// rows or workgroups.
     Full,
 }
 
-/// Recipe for the random values of one operand, with its shape (row-major).
+/// Recipe for the values of one operand. The first field of each variant is the operand's shape,
+/// and values are in row-major order.
 #[derive(Clone, Debug)]
 pub enum Sample {
-    /// Standard normal floats.
+    /// Floats from the standard normal distribution.
     Normal(Vec<usize>),
-    /// Floats uniform from the first bound, which is included, to the second, which is not.
+    /// Floats uniform between two bounds. The lower bound, which comes first, is included. The
+    /// upper bound is excluded, unless a value is rounded to it.
     Uniform(Vec<usize>, f32, f32),
-    /// Integers that are uniform from 0 to below a bound, which is at least 1.
+    /// Integers uniform in `0..bound`. The bound, the second field, is at least 1.
     Below(Vec<usize>, u32),
-    /// Exactly these integers, row-major, as many as the shape has elements.
+    /// Exactly these integers, one for each element of the shape.
     Exactly(Vec<usize>, Vec<u32>),
-    /// Exactly these floats, row-major, as many as the shape has elements.
+    /// Exactly these floats, one for each element of the shape.
     Floats(Vec<usize>, Vec<f32>),
 }
 
 impl Sample {
-    /// Returns the shape and element type of the tensor that [`Self::draw`] returns.
+    /// Returns the shape and element type of the tensor that [`Self::draw`] returns, provided that
+    /// [`Self::Exactly`] and [`Self::Floats`] hold one value for each element of the shape.
     pub fn ty(&self) -> TensorType {
         match self {
             Self::Normal(shape) | Self::Uniform(shape, ..) | Self::Floats(shape, _) => {
@@ -44,11 +48,11 @@ impl Sample {
     }
 
     /// Returns the tensor that the recipe describes, with random values drawn from `rng` in
-    /// row-major order. [`Self::Exactly`] and [`Self::Floats`] draw nothing; if their values are
-    /// not as many as the shape has elements, the result is a scalar of zero.
+    /// row-major order. [`Self::Exactly`] and [`Self::Floats`] draw nothing. If the number of their
+    /// values is not that of the shape's elements, the result is a single-precision scalar of zero.
     ///
     /// # Panics
-    /// Panics for [`Self::Below`] with a bound of 0 and a shape that is not empty.
+    /// Panics for [`Self::Below`] with a bound of 0, unless the shape has no elements.
     pub fn draw(&self, rng: &mut Rng) -> HostTensor {
         let floats = |shape: &[usize], rng: &mut Rng, f: &dyn Fn(&mut Rng) -> f64| {
             let data = (0..shape.iter().product()).map(|_| f(rng) as f32).collect();
@@ -70,36 +74,40 @@ impl Sample {
     }
 }
 
-/// One configuration of an op, with recipes for the operands to check it on.
+/// One configuration of an op, with recipes for the operands on which it is checked.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Name of the op and configuration, unique in the suite; it is the seed of the values.
+    /// Name of the op and the configuration. It is unique in the suite and seeds the random values;
+    /// see [`Case::draw`].
     pub name: String,
     /// The op.
     pub op: Arc<dyn Op>,
-    /// Recipes for its inputs.
+    /// Recipes for the inputs of the op, in order.
     pub inputs: Vec<Sample>,
-    /// Indices of the inputs that are rounded to half precision, from 0 on.
+    /// Indices of the inputs, from 0 on, that are rounded to half precision and given to the op as
+    /// such.
     pub half: Vec<usize>,
-    /// Recipes for the tensors that it changes in place.
+    /// Recipes for the tensors that the op changes in place, in order.
     pub updates: Vec<Sample>,
-    /// Indices of the inputs whose gradients are compared with finite differences.
+    /// Indices of the inputs, from 0 on, whose gradients are compared with finite differences.
     pub differentiable: Vec<usize>,
-    /// Indices of the outputs through which gradients flow. The others exist for the backward pass
-    /// only.
+    /// Indices of the outputs, from 0 on, through which gradients flow. The other outputs exist
+    /// only for the backward pass.
     pub through: Vec<usize>,
-    /// Largest permitted error of a tensor: `max |got - want| / max(max |want|, 1e-3)`.
+    /// Largest permitted error of each result: `max |got - want| / max(max |want|, 1e-3)` over the
+    /// elements of a tensor.
     pub tolerance: f64,
-    /// Repetition of the rows on the device, if it is given more rows than the samples hold; `None`
-    /// if the samples are what it is given.
+    /// How the rows of the samples are repeated to give the device more rows; `None` if the device
+    /// is given the samples as they are.
     pub rows: Option<Rows>,
-    /// The first tier that includes the case.
+    /// The lowest tier that includes the case.
     pub tier: Tier,
 }
 
 impl Case {
-    /// Creates a case of [`Tier::Smoke`] with a tolerance of a few roundings (2e-6), and without
-    /// tensors changed in place, gradients to check or repeated rows.
+    /// Creates a case of [`Tier::Smoke`] for `op`, with a tolerance of a few roundings (2e-6).
+    /// Gradients flow through the first output. Nothing is in half precision, changed in place or
+    /// repeated, and no gradient is compared; the methods below set these fields.
     pub fn new(name: impl Into<String>, op: impl Op, inputs: Vec<Sample>) -> Self {
         Self {
             name: name.into(),
@@ -147,22 +155,25 @@ impl Case {
         self
     }
 
-    /// Sets the largest permitted error of a tensor, `max |got - want| / max(max |want|, 1e-3)`;
-    /// the default is 2e-6. The caller justifies another in a comment.
+    /// Sets [`Case::tolerance`], the largest permitted error of a tensor; the default is 2e-6. The
+    /// caller states the reason for another value in a comment.
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.tolerance = tolerance;
         self
     }
 
-    /// Sets the first tier that includes the case; the default is [`Tier::Smoke`].
+    /// Sets the lowest tier that includes the case; the default is [`Tier::Smoke`].
     pub fn tier(mut self, tier: Tier) -> Self {
         self.tier = tier;
         self
     }
 
-    /// Draws the values of the inputs, and those of the tensors changed in place, each list in the
-    /// order of its recipes. The name of the case is the seed, so that every call returns the same
-    /// values; inputs of [`Case::half`] are not rounded yet.
+    /// Returns the values of the inputs and the values of the tensors changed in place, each list
+    /// in the order of its recipes. The seed is a hash of the case's name, so every call returns
+    /// the same values. The inputs in [`Case::half`] are not rounded yet.
+    ///
+    /// # Panics
+    /// Panics as [`Sample::draw`] does.
     pub fn draw(&self) -> (Vec<HostTensor>, Vec<HostTensor>) {
         // FNV-1a of the name, so that cases draw different values.
         let seed = self.name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {

@@ -18,8 +18,9 @@ pub static WIDEN: Shader = Shader::new(
     &["enable f16;\nalias From = f16;\nalias To = f32;", ELEMENTWISE, CAST],
 );
 
-/// y = x converted to the given precision, single or half, rounded to the nearest value if that is
-/// the lower one. Input and output: any shape, of floats.
+/// y = x converted to the other float precision, which the field names. [`DType::F16`] rounds
+/// single-precision x to the nearest half-precision value; [`DType::F32`] converts half-precision x
+/// exactly. Input and output: any shape.
 #[derive(Clone, Debug)]
 pub struct Cast(pub DType);
 

@@ -35,8 +35,8 @@ fn with_last(ty: &TensorType, width: usize) -> Result<TensorType, OpError> {
     Ok(TensorType::f32([rows, &[width]].concat()))
 }
 
-/// Concatenates tensors along the last axis. Inputs: `[.., F1]`, `[.., F2]`, .., one at least, with
-/// equal leading axes. Output: `[.., F1 + F2 + ..]`.
+/// Concatenates tensors along the last axis. Inputs: one or more tensors `[.., F1]`, `[.., F2]`,
+/// .., with equal leading axes. Output: `[.., F1 + F2 + ..]`.
 #[derive(Clone, Debug)]
 pub struct Concat;
 
@@ -102,8 +102,8 @@ impl Op for Concat {
     }
 }
 
-/// Takes the columns `start..start + width` of the last axis, which must have so many. Input: `[..,
-/// F]`. Output: `[.., width]`.
+/// Returns the columns `start..start + width` of the last axis. Input: x `[.., F]`, where F is at
+/// least `start + width`. Output: `[.., width]`.
 #[derive(Clone, Debug)]
 pub struct Columns {
     /// Index of the first column, from 0 on.

@@ -2,19 +2,21 @@
 
 use rnn_graph::{Grid, Io, OpError, Real, TensorType, iterations};
 
-/// An op's reference definition, written once for both precisions: plain loops over the equations.
+/// An op's reference definition: plain loops over its equations, generic over the precision, so
+/// that one text serves f32 and f64.
 pub trait Definition {
-    /// Computes the outputs and updates from the inputs.
+    /// Computes the outputs and the updates in `io` from its inputs, with arithmetic in `F`. The
+    /// caller has checked the operands by the op's shape rule, [`rnn_graph::Op::infer`].
     fn define<F: Real>(&self, io: &mut Io<'_, F>);
 }
 
-/// Returns the larger of `a` and `b`, or NaN if either is NaN, unlike `Float::max`, which ignores
+/// Returns the larger of `a` and `b`, or NaN if either is NaN. `Float::max`, in contrast, ignores
 /// NaN.
 pub fn larger<F: Real>(a: F, b: F) -> F {
     if a > b || a.is_nan() { a } else { b }
 }
 
-/// Returns `x` clamped to `low..=high`, where `low` must not exceed `high`; NaN stays NaN.
+/// Returns `x` clamped to `low..=high`; NaN stays NaN. `low` must not exceed `high`.
 pub fn clip<F: Real>(x: F, low: F, high: F) -> F {
     if x < low {
         low
@@ -25,8 +27,8 @@ pub fn clip<F: Real>(x: F, low: F, high: F) -> F {
     }
 }
 
-/// Returns true if `x` is larger than `y`, where NaN counts as less than every number; of two NaN,
-/// neither is larger.
+/// Returns true if `x` is larger than `y`. NaN counts as less than every number, and not as larger
+/// than another NaN.
 pub fn exceeds<F: Real>(x: F, y: F) -> bool {
     x > y || (y.is_nan() && !x.is_nan())
 }
@@ -72,12 +74,12 @@ macro_rules! no_gradient {
     };
 }
 
-/// Threads in a workgroup of the elementwise kernels (`shaders/shared/elementwise.wgsl`), which
-/// have one thread per element.
+/// Number of threads in a workgroup of the elementwise kernels (`shaders/shared/elementwise.wgsl`).
+/// These kernels have one thread per element.
 pub const THREADS: usize = rnn_shaders::constant(rnn_shaders::shared::ELEMENTWISE, "THREADS");
 
-/// Returns a grid with at least one thread for each of `count` elements, in whole workgroups of
-/// [`THREADS`]; for no elements it has one workgroup.
+/// Returns a grid of whole workgroups of [`THREADS`] threads, with at least one thread for each of
+/// `count` elements. If `count` is 0, the grid has one workgroup.
 ///
 /// # Errors
 /// Fails with [`OpError::Limit`] if the grid exceeds WebGPU's limits.
@@ -85,24 +87,26 @@ pub fn threads(count: usize) -> Result<Grid, OpError> {
     Grid::cover(count.div_ceil(THREADS))
 }
 
-/// Threads that share a row in the row-wise kernels (`shaders/shared/rowwise.wgsl`).
+/// Number of threads that share a row in the row-wise kernels (`shaders/shared/rowwise.wgsl`).
 pub const LANES: usize = rnn_shaders::constant(rnn_shaders::shared::ROWWISE, "LANES");
 
-/// Returns an upper bound on the loop iterations of a row-wise kernel's thread: four passes over
-/// its share of a row's `columns` elements, and four tree sums over the [`LANES`] of a row.
+/// Returns an upper bound on the loop iterations of one thread of a row-wise kernel: four passes
+/// over its share of a row of `columns` elements, and four tree sums over the [`LANES`] threads of
+/// a row.
 pub fn row_iterations(columns: usize) -> u64 {
     4 * (iterations(columns.div_ceil(LANES), 0) + iterations(LANES.ilog2() as usize, 0))
 }
 
-/// Returns the loop iterations of a thread that sums its share of `elements` elements and takes
-/// part in one tree sum over the workgroup's [`THREADS`].
+/// Returns the loop iterations of one thread that sums its share of `elements` elements, and then
+/// takes part in one tree sum over the [`THREADS`] threads of the workgroup.
 pub fn sum_iterations(elements: usize) -> u64 {
     iterations(elements.div_ceil(THREADS), 0) + iterations(THREADS.ilog2() as usize, 0)
 }
 
-/// Sums the terms in a fixed order with little rounding: blocks of 128 terms, then pairwise sums of
-/// the blocks. The error grows with the logarithm of the number of blocks; that of a running sum in
-/// single precision reaches some percent at ten million terms. The sum of no terms is 0.
+/// Returns the sum of the terms, computed in a fixed order with little rounding: first blocks of
+/// 128 terms, then the blocks in pairs. The rounding error grows with the logarithm of the number
+/// of blocks; a running sum of ten million terms in single precision can be wrong by some percent.
+/// The sum of no terms is 0.
 pub fn pairwise_sum<F: Real>(terms: impl IntoIterator<Item = F>) -> F {
     const BLOCK: usize = 128;
     let mut terms = terms.into_iter().peekable();
@@ -119,29 +123,29 @@ pub fn pairwise_sum<F: Real>(terms: impl IntoIterator<Item = F>) -> F {
     sums.into_iter().rev().sum()
 }
 
-/// Returns the operand types as an array, after a check of their number.
+/// Returns the operand types as an array of `N`.
 ///
 /// # Errors
-/// Fails with [`OpError::Shape`] if there are not exactly `N`.
+/// Fails with [`OpError::Shape`] if their number is not `N`.
 pub fn arity<const N: usize>(types: &[TensorType]) -> Result<&[TensorType; N], OpError> {
     types
         .try_into()
         .map_err(|_| OpError::shape(format!("{} operands given, it takes {N}", types.len())))
 }
 
-/// Returns the extents as an array, after a check of the number of axes.
+/// Returns the extents of a tensor type as an array of `N`.
 ///
 /// # Errors
-/// Fails with [`OpError::Shape`] if the tensor does not have exactly `N` axes.
+/// Fails with [`OpError::Shape`] if the number of axes is not `N`.
 pub fn dims<const N: usize>(ty: &TensorType) -> Result<[usize; N], OpError> {
     ty.dims().try_into().map_err(|_| OpError::shape(format!("{ty} should have {N} axes")))
 }
 
-/// Checks a condition on the operands of an op; `message` is called if it is false, and says what
-/// does not fit.
+/// Checks a condition on the operands of an op. `message` says what does not fit; it is called only
+/// if the condition is false.
 ///
 /// # Errors
-/// Fails with [`OpError::Shape`] and that message if the condition is false.
+/// Fails with [`OpError::Shape`] and the message if the condition is false.
 pub fn ensure(condition: bool, message: impl FnOnce() -> String) -> Result<(), OpError> {
     if condition { Ok(()) } else { Err(OpError::Shape(message())) }
 }

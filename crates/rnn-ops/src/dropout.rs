@@ -12,26 +12,30 @@ pub static SHADER: Shader = Shader::new(
     &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::shared::PHILOX, rnn_shaders::DROPOUT],
 );
 
-/// y[t, b, i] = x[t, b, i] keep[t, b, i] / (1 - rate), keep = 1 with probability 1 - rate.
+/// y[t, b, i] = x[t, b, i] keep[t, b, i] / (1 - rate), where keep is 1 with probability 1 - rate,
+/// else 0.
 ///
-/// keep is a pure function of (seed, step, layer, t, first + b, i): the gradient is the same op
-/// applied to dy, no mask is stored, and the elements that an example loses do not depend on how a
-/// batch is divided among ranks. It is word i % 4 of Philox (Salmon et al. 2011) at counter (t
-/// ceil(I / 4) + i / 4, step, layer, first + b).
+/// keep is a pure function of (seed, step, layer, t, first + b, i). Therefore no mask is stored,
+/// the gradient is the same op applied to dy, and the dropped elements of an example do not depend
+/// on how a batch is divided among ranks. keep is 0 if word i % 4 of a Philox block (Salmon et al.
+/// 2011) is below [`drop_threshold`]; the block's counter is (t ceil(I / 4) + i / 4, step, layer,
+/// first + b).
 ///
-/// Inputs: x `[B, ..]`, or `[T, B, ..]` for three axes and more, of I elements per row; and u32
-/// `[4]`: seed low, seed high, step, and first, the index of the first row among those of all
-/// ranks.
+/// Inputs: x and a key. x is `[B, ..]` with up to two axes, else `[T, B, ..]`; I is the number of
+/// elements of a row at one step. The key is u32 `[4]`: the low and the high half of the seed, the
+/// step, and first, the index of the first row of x among the rows of all ranks. Output: y, of x's
+/// shape.
 #[derive(Clone, Debug)]
 pub struct Dropout {
-    /// Probability of an element to be set to zero, at least 0 and below 1.
+    /// Probability with which an element is set to zero, at least 0 and below 1.
     pub rate: f32,
-    /// A number that no other dropout of the model has, so that each draws other elements.
+    /// A number that is different for every dropout op of the model, so that their dropped elements
+    /// are independent.
     pub layer: u32,
 }
 
-/// Returns the number below which a 32-bit random word drops its element: `rate`, in 0..1, times
-/// 2^32.
+/// Returns `rate` times 2^32, rounded down, for a `rate` in 0..1. An element is dropped if its
+/// random 32-bit word is below this number.
 pub fn drop_threshold(rate: f32) -> u32 {
     (f64::from(rate) * 4_294_967_296.0) as u32
 }

@@ -9,8 +9,9 @@ use rnn_graph::{
 pub static SHADER: Shader =
     Shader::new("elementwise", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::ELEMENTWISE]);
 
-/// An elementwise operation on a `[.., s]` and b `[s]`, where s stands for any number of axes: b is
-/// broadcast along the axes that it lacks. Output: as a.
+/// An elementwise operation on a `[.., s]` and b `[s]`, of one element type. s stands for any
+/// number of axes, also none; b is broadcast along the leading axes that it lacks. Output: of a's
+/// shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binary {
     /// a + b
@@ -98,7 +99,7 @@ fn sum_repeats(graph: &mut Graph, x: TensorId, like: TensorId) -> Result<TensorI
     graph.reshape(sum, shape)
 }
 
-/// y = factor x, elementwise, with the factor that the struct holds. Input and output: any shape.
+/// y = factor x, elementwise; the field is the factor. Input and output: any shape.
 #[derive(Clone, Debug)]
 pub struct Scale(pub f32);
 

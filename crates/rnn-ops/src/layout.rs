@@ -56,8 +56,8 @@ fn rearrange<F: Real>(io: &mut Io<'_, F>, source: impl Fn(usize) -> usize) {
     }
 }
 
-/// Swaps the two leading axes: batch-major to time-major and back, or a matrix to its transpose.
-/// Input: `[A, B, ..]`, of any element type. Output: `[B, A, ..]`.
+/// Swaps the two leading axes: batch-major becomes time-major and the reverse, and a matrix becomes
+/// its transpose. Input: `[A, B, ..]`, of any element type. Output: `[B, A, ..]`.
 #[derive(Clone, Debug)]
 pub struct TransposeLeading;
 
@@ -115,7 +115,8 @@ impl Op for TransposeLeading {
     }
 }
 
-/// Reverses the leading axis: `out[t] = x[T - 1 - t]`. Input and output: `[T, ..]`.
+/// Reverses the leading axis: `out[t] = x[T - 1 - t]`. Input and output: `[T, ..]`, of any element
+/// type.
 #[derive(Clone, Debug)]
 pub struct ReverseLeading;
 
@@ -166,11 +167,12 @@ impl Op for ReverseLeading {
     }
 }
 
-/// Zeros of shape `full` with the input's elements, in memory order, from element `offset` on: the
-/// gradient of a view. Input: any shape. Output: `full`.
+/// Returns zeros of shape `full` in which the input's elements, in row-major order, replace those
+/// from element `offset` on. It is the gradient of a view. Input: any shape of at most
+/// `full.len() - offset` elements. Output: `full`.
 #[derive(Clone, Debug)]
 pub struct Pad {
-    /// Index in the output of the input's first element, row-major from 0 on.
+    /// Row-major index, from 0 on, of the output's element that is the input's first element.
     pub offset: usize,
     /// Shape of the output.
     pub full: Shape,
@@ -222,7 +224,7 @@ impl Op for Pad {
 }
 
 /// w = x for a tensor w that stays on the device. Input: x of any shape. Update: w, with as many
-/// elements of the same type. No outputs.
+/// elements and the same element type. No outputs.
 #[derive(Clone, Debug)]
 pub struct Assign;
 

@@ -127,8 +127,9 @@ use rnn_core::Shape;
 use rnn_graph::{Algebra, Graph, GraphError, Op, TensorId};
 use std::sync::Arc;
 
-/// Returns the cases of every op of [`Tier::Smoke`] and [`Tier::Standard`], for checks against
-/// references, of gradients and of shaders. Those of [`Tier::Full`] are not among them.
+/// Returns the cases of all ops in [`Tier::Smoke`] and [`Tier::Standard`]. They check kernels
+/// against the reference definitions, gradients against finite differences, and the compilation of
+/// shaders. The cases of [`Tier::Full`] are not included; see [`Tier::cases`].
 pub fn suite() -> Vec<Case> {
     let lists = [
         activation::cases,
@@ -171,7 +172,7 @@ pub fn suite() -> Vec<Case> {
 }
 
 impl Tier {
-    /// Returns the cases of this tier and of the tiers that it includes, of all ops. The cases of
+    /// Returns the cases of all ops in this tier and in the tiers below it. The cases of
     /// [`Tier::Full`] come last.
     pub fn cases(self) -> Vec<Case> {
         let mut cases = suite();
@@ -195,13 +196,17 @@ impl Algebra for StandardAlgebra {
     }
 }
 
-/// Adds the nodes that compute the gradients of `sum(seed * tensor)`, over all `(tensor, seed)` in
-/// `seeds`, with respect to each tensor of `wrt`: [`rnn_graph::gradients`] with this crate's ops
-/// for addition and padding. Returns one gradient for each tensor of `wrt`, of its shape; `None`
-/// where no seed depends on it.
+/// Adds to `graph` the nodes that compute the gradients of L with respect to each tensor of `wrt`.
+/// L is the sum of `sum(seed * tensor)` over all pairs `(tensor, seed)` in `seeds`; a seed has the
+/// shape of its tensor. This is [`rnn_graph::gradients`] with this crate's ops for addition and
+/// padding.
+///
+/// Returns one gradient for each tensor of `wrt`, of the same shape; `None` if L does not depend on
+/// the tensor.
 ///
 /// # Errors
-/// Fails if an op on the way has no gradient, or returns one of the wrong shape.
+/// Fails with [`GraphError`] if a gradient flows into an op that has none, or if an op returns a
+/// gradient of the wrong shape.
 pub fn gradients(
     graph: &mut Graph,
     seeds: &[(TensorId, TensorId)],

@@ -1,4 +1,4 @@
-//! Masks: u32 `[T, B]`, not 0 where a row is unmasked at a step.
+//! Masks: u32 `[T, B]`, 0 where row b is masked at step t, and not 0 where it is unmasked.
 
 use crate::common::{arity, dims, ensure, threads};
 use crate::{Case, Definition, Sample};
@@ -20,12 +20,14 @@ fn launch(entry: &'static str, count: usize, width: usize) -> Result<Launch, OpE
         .param("width", width))
 }
 
-/// mask = 1 where any element of the last axis differs from the padding value: floats `[.., F]` ->
-/// u32 `[..]` (keras/src/layers/core/masking.py). Tokens are compared one by one: u32 `[..]` -> u32
-/// `[..]` (`mask_zero` of keras/src/layers/core/embedding.py).
+/// A mask that is 0 at padding and 1 elsewhere. Input: floats `[.., F]` or tokens u32 `[..]`.
+/// Output: u32 `[..]`.
+///
+/// Floats are padding where all F elements equal `padding` (keras/src/layers/core/masking.py); a
+/// token is padding where it equals `padding` (`mask_zero` of keras/src/layers/core/embedding.py).
 #[derive(Clone, Debug)]
 pub struct StepMask {
-    /// The padding value; for tokens it is rounded towards zero.
+    /// The padding value. For tokens it is rounded towards zero, and a negative number counts as 0.
     pub padding: f32,
 }
 
@@ -81,7 +83,8 @@ impl Op for StepMask {
     }
 }
 
-/// y = x where the mask is not 0, else 0. Inputs: x `[.., F]`, mask u32 `[..]`. Output: `[.., F]`.
+/// y = x where the mask is not 0, else 0. Inputs: x `[.., F]`, mask u32 with one element for each
+/// row of x. Output: y `[.., F]`.
 #[derive(Clone, Debug)]
 pub struct MaskItems;
 
@@ -132,8 +135,9 @@ impl Op for MaskItems {
     }
 }
 
-/// seen(t) = 1 once a row has been unmasked at any step up to t, else 0. Input: mask u32 `[T, B]`.
-/// Output: u32 `[T, B]`.
+/// seen(t, b) = m(0, b) | m(1, b) | .. | m(t, b), which is not 0 once row b has been unmasked at a
+/// step up to t. A mask of zeros and ones gives zeros and ones. Input: mask m u32 `[T, B]`. Output:
+/// seen u32 `[T, B]`.
 #[derive(Clone, Debug)]
 pub struct SeenMask;
 

@@ -9,18 +9,20 @@ use rnn_graph::{
 pub static SHADER: Shader =
     Shader::new("masked_mean", &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::MASKED_MEAN]);
 
-/// Mean over the unmasked steps of a row: y(b) = sum over them of x(t, b) / max(n(b), 1), where
-/// n(b) is the number of m(t, b) that are not 0. A row that is masked throughout gives 0, where
-/// Keras divides by zero (keras/src/layers/pooling/global_average_pooling1d.py).
+/// Mean over the unmasked steps of each row: y(b, c) is the sum of x(t, b, c) over the steps t
+/// where m(t, b) is not 0, divided by max(n(b), 1). n(b) is the number of these steps. For a row
+/// that is masked at every step y is 0; Keras divides by zero there
+/// (keras/src/layers/pooling/global_average_pooling1d.py).
 ///
-/// Inputs: x `[T, B, C]`, mask m u32 `[T, B]`. Outputs: y `[B, C]`, n `[B]`.
+/// Inputs: x `[T, B, C]`, mask m u32 `[T, B]`. Outputs: y `[B, C]`; n, as floats, `[B]`. Gradients
+/// flow through y.
 #[derive(Clone, Debug)]
 pub struct MaskedMean;
 
-/// Gradient of x of a [`MaskedMean`]: dx(t, b) = dy(b) / max(n(b), 1) where the row is unmasked at
-/// the step, else 0.
+/// Gradient of x of a [`MaskedMean`]: dx(t, b, c) = dy(b, c) / max(n(b), 1) where m(t, b) is not 0,
+/// else 0.
 ///
-/// Inputs: mask u32 `[T, B]`, n `[B]`, dy `[B, C]`. Output: dx `[T, B, C]`.
+/// Inputs: mask m u32 `[T, B]`, n `[B]`, dy `[B, C]`. Output: dx `[T, B, C]`.
 #[derive(Clone, Debug)]
 pub struct MaskedMeanBackward;
 

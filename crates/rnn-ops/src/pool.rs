@@ -1,4 +1,5 @@
-//! Pooling over up to three axes.
+//! Pooling over up to three axes. N items have D x H x W pixels of C channels; each channel is
+//! pooled by itself. [`Windows::leading`] decides whether the D axis precedes the batch axis.
 
 use crate::common::{arity, ensure, pairwise_sum, threads};
 use crate::conv::{Pixels, Windows, geometries};
@@ -20,41 +21,46 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// Maximum of the pixels of each window, and the index of the pixel; the first of equal ones. NaN
-/// counts as larger than every number, as in torch and Keras's GlobalMaxPooling.
+/// Maximum of the pixels of each window, for each channel, and the index of the pixel that holds
+/// it. Of equal pixels the first counts. NaN counts as larger than every number, as in PyTorch and
+/// in Keras's GlobalMaxPooling. A window that sees no pixel has the maximum 0 and the index
+/// `u32::MAX`.
 ///
-/// Input: x `[N, D, H, W, C]`, or `[D, N, H, W, C]` if D leads. Outputs: y laid out as x, with one
-/// pixel per window, and the pixel indices, u32 of that shape.
+/// Input: x `[N, D, H, W, C]`, or `[D, N, H, W, C]` with [`Windows::leading`]. Outputs: y, with x's
+/// order of axes and one pixel per window; and indices as [`Pixels::at`] counts them, u32 of y's
+/// shape.
 #[derive(Clone, Debug)]
 pub struct MaxPool(pub Windows);
 
 /// Gradient of x of a [`MaxPool`]: each pixel sums the gradients of the windows whose maximum it
 /// is.
 ///
-/// Inputs: dy, and the pixel indices of [`MaxPool`], u32 of dy's shape. Output: dx, with the
-/// extents of `source`.
+/// Inputs: dy, of the shape of [`MaxPool`]'s y; and the pixel indices of [`MaxPool`], u32 of the
+/// same shape. Output: dx, of x's shape.
 #[derive(Clone, Debug)]
 pub struct MaxPoolBackward {
     /// The forward op's windows.
     pub windows: Windows,
-    /// D, H and W of the forward input.
+    /// D, H and W of the forward input, in pixels.
     pub source: [usize; 3],
 }
 
-/// Mean of the pixels of each window; padding does not count.
+/// Mean of the pixels of each window, for each channel. Padding adds nothing to the sum or to the
+/// number of pixels. A window that sees no pixel has the mean 0.
 ///
-/// Input: x `[N, D, H, W, C]`, or `[D, N, H, W, C]` if D leads. Output: laid out as x, with one
-/// pixel per window.
+/// Input: x `[N, D, H, W, C]`, or `[D, N, H, W, C]` with [`Windows::leading`]. Output: y, with x's
+/// order of axes and one pixel per window.
 #[derive(Clone, Debug)]
 pub struct AveragePool(pub Windows);
 
-/// Gradient of x of an [`AveragePool`]: each pixel sums its share of the gradients of the windows
-/// that see it. Input: dy. Output: dx, with the extents of `source`.
+/// Gradient of x of an [`AveragePool`]: dx of a pixel is the sum, over the windows that see it, of
+/// dy of the window divided by the number of pixels that the window sees. Input: dy, of the shape
+/// of [`AveragePool`]'s y. Output: dx, of x's shape.
 #[derive(Clone, Debug)]
 pub struct AveragePoolBackward {
     /// The forward op's windows.
     pub windows: Windows,
-    /// D, H and W of the forward input.
+    /// D, H and W of the forward input, in pixels.
     pub source: [usize; 3],
 }
 

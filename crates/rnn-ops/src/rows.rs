@@ -3,18 +3,19 @@ use rnn_core::{Data, HostTensor, Shape};
 use rnn_graph::DeviceKind;
 use std::ops::Range;
 
-/// The axis of an operand along which a case's independent rows lie. The axis holds `blocks`
-/// consecutive blocks of all rows: the axis of `[T B, ..]` is T blocks of B rows.
+/// The axis of an operand along which the independent rows of a case lie. The axis consists of
+/// `blocks` consecutive blocks, each of which holds all rows once. For example, the first axis of
+/// `[T B, ..]` has T blocks of B rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowAxis {
     /// Index of the axis in the operand's shape, from 0 on.
     pub axis: usize,
-    /// Number of blocks along it.
+    /// Number of blocks along the axis, at least 1.
     pub blocks: usize,
 }
 
 impl RowAxis {
-    /// Returns the axis of that index, with one block: one row per position.
+    /// Returns the row axis with index `axis` and one block, so that each position is one row.
     pub fn new(axis: usize) -> Self {
         Self { axis, blocks: 1 }
     }
@@ -36,12 +37,12 @@ impl RowAxis {
         Shape::new(dims)
     }
 
-    /// Returns the elements of the given rows of an operand, in the given order. `values` are the
-    /// operand's elements, row-major, and `shape` its shape. In an axis of several blocks, the rows
-    /// are taken from each block.
+    /// Returns the elements of the rows with the given indices, from 0 on, in the given order.
+    /// `values` are the operand's elements, row-major, and `shape` is its shape. If the axis has
+    /// several blocks, the rows are taken from each block in turn.
     ///
     /// # Panics
-    /// Panics if the operand has no such axis, or a row does not exist.
+    /// Panics if the operand has no such axis, `blocks` is 0, or a row does not exist.
     pub fn take<T: Copy>(
         self,
         (values, shape): (&[T], &Shape),
@@ -59,27 +60,32 @@ impl RowAxis {
 /// Repetition of the independent rows of a large case.
 ///
 /// The samples of the case hold a few distinct rows, for which the reference computes the results.
-/// Row r of the device's operands is row r mod distinct, and so must be row r of its results. The
-/// number of distinct rows is odd, so that a kernel that confuses rows 2^k apart, for example by an
-/// overflow of an index, yields another row's result.
+/// Row r of an operand on the device is the distinct row r mod D, where D is the number of distinct
+/// rows; row r of a result must be the reference's result for that row. D should be odd. Then a
+/// kernel that confuses rows 2^k apart, for example by an overflow of an index, yields another
+/// row's result.
 #[derive(Clone, Debug)]
 pub struct Rows {
     /// Number of rows on a device.
     pub count: usize,
-    /// Number of rows on an emulated graphics API, where all of them would take minutes.
+    /// Number of rows on an emulated graphics API, which would take minutes for [`Rows::count`]
+    /// rows.
     pub on_software: usize,
     /// Row axis of each input; `None` for an input that all rows share.
     pub inputs: Vec<Option<RowAxis>>,
-    /// Row axis of each tensor changed in place.
+    /// Row axis of each tensor changed in place; `None` for a tensor that all rows share.
     pub updates: Vec<Option<RowAxis>>,
-    /// Row axis of each output.
+    /// Row axis of each output; `None` for an output that all rows share.
     pub outputs: Vec<Option<RowAxis>>,
 }
 
 impl Rows {
-    /// Returns an operand with all [`Rows::count`] rows, repeated in order from the distinct rows
-    /// in `few`. With `None` as `axis`, as for an operand that all rows share, it is returned
+    /// Returns the operand with [`Rows::count`] rows: the distinct rows in `few`, repeated in order
+    /// along `axis`. If `axis` is `None`, as for an operand that all rows share, returns `few`
     /// unchanged.
+    ///
+    /// # Panics
+    /// Panics if `few` has no such axis.
     pub fn grow(&self, axis: Option<RowAxis>, few: &HostTensor) -> HostTensor {
         let Some(axis) = axis else { return few.clone() };
         let distinct = axis.rows(few.shape()).max(1);
@@ -92,14 +98,21 @@ impl Rows {
         grown.unwrap_or_else(|_| few.clone())
     }
 
-    /// Returns the shape that [`Rows::grow`] gives to an operand of shape `few`; with `None` as
-    /// `axis`, as for an operand that all rows share, `few` itself.
+    /// Returns the shape that [`Rows::grow`] gives an operand of shape `few`. If `axis` is `None`,
+    /// as for an operand that all rows share, this is `few`.
+    ///
+    /// # Panics
+    /// Panics if `few` has no such axis.
     pub fn shape(&self, axis: Option<RowAxis>, few: &Shape) -> Shape {
         axis.map_or_else(|| few.clone(), |axis| axis.shape(few, self.count))
     }
 
-    /// Iterates over the row ranges, within [`Rows::count`], that each repeat the distinct rows of
-    /// an operand of shape `few`; the last may be shorter.
+    /// Iterates over consecutive ranges of rows that together are `0..count`, see [`Rows::count`].
+    /// Each range holds one repetition of the distinct rows of an operand of shape `few`; the last
+    /// may be shorter.
+    ///
+    /// # Panics
+    /// Panics if `few` has no such axis.
     pub fn repetitions(&self, axis: RowAxis, few: &Shape) -> impl Iterator<Item = Range<usize>> {
         let (count, distinct) = (self.count, axis.rows(few).max(1));
         (0..count).step_by(distinct).map(move |first| first..(first + distinct).min(count))
@@ -107,9 +120,10 @@ impl Rows {
 }
 
 impl Case {
-    /// Repeats the rows of the samples until there are `count`, or `on_software` on an emulated
-    /// graphics API; see [`Rows`]. `inputs` and `outputs` hold the row axis of each operand, `None`
-    /// for operands that all rows share.
+    /// Repeats the rows of the samples until there are `count` rows, or `on_software` rows on an
+    /// emulated graphics API; see [`Rows`]. `inputs` and `outputs` hold the row axis of each
+    /// operand, and `None` for an operand that all rows share. [`Case::update_rows`] has to be
+    /// called after this method.
     pub fn rows(
         mut self,
         [count, on_software]: [usize; 2],
@@ -121,8 +135,8 @@ impl Case {
         self
     }
 
-    /// Sets the row axes of the tensors that the op changes in place; `None` for tensors that all
-    /// rows share. Does nothing before [`Case::rows`].
+    /// Sets the row axis of each tensor that the op changes in place, and `None` for a tensor that
+    /// all rows share. Without an earlier call of [`Case::rows`] it does nothing.
     pub fn update_rows(mut self, updates: &[Option<RowAxis>]) -> Self {
         if let Some(rows) = &mut self.rows {
             rows.updates = updates.to_vec();
@@ -130,9 +144,10 @@ impl Case {
         self
     }
 
-    /// Returns the case with the number of rows for a class of device. For an emulated graphics API
-    /// that is `on_software`; if this is smaller than `count`, the name says so. For other devices,
-    /// and without [`Case::rows`], the case stays as it is.
+    /// Returns the case with the number of rows for a class of device. For
+    /// [`DeviceKind::SoftwareGpu`] the number is [`Rows::on_software`]; if this is smaller than
+    /// [`Rows::count`], it becomes the count and a remark is appended to the name. For other
+    /// devices, and without [`Case::rows`], the case is unchanged.
     pub fn sized_for(&self, kind: DeviceKind) -> Self {
         let mut sized = self.clone();
         if let (Some(rows), DeviceKind::SoftwareGpu) = (&mut sized.rows, kind)

@@ -16,7 +16,8 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// y_c = e^(x_c) / sum_k e^(x_k) over the last axis. Input and output: `[.., C]`.
+/// y_c = e^(x_c) / sum_k e^(x_k), where c and k are indices of the last axis. Input: x `[.., C]`.
+/// Output: y `[.., C]`. The largest x of a row is subtracted first, so that nothing overflows.
 #[derive(Clone, Debug)]
 pub struct Softmax;
 
@@ -72,8 +73,8 @@ impl Op for Softmax {
     }
 }
 
-/// Gradient of a [`Softmax`]: dx_c = y_c (dy_c - sum_k dy_k y_k). Inputs: y and dy `[.., C]`.
-/// Output: `[.., C]`.
+/// Gradient of x of a [`Softmax`]: dx_c = y_c (dy_c - sum_k dy_k y_k). Inputs: y and dy `[.., C]`.
+/// Output: dx `[.., C]`.
 #[derive(Clone, Debug)]
 pub struct SoftmaxBackward;
 

@@ -16,8 +16,8 @@ pub static OF_HALVES: Shader = Shader::new("sum_rows_half", &[STORAGE_F16, SUM_R
 /// Columns per workgroup.
 const COLUMNS: usize = rnn_shaders::constant(SUM_ROWS, "COLUMNS");
 
-/// Sum over all leading axes, in single precision: y_n = sum of x[.., n]. It is the gradient of a
-/// bias. Input: `[.., N]`. Output: `[N]`.
+/// Sum over all leading axes: y_n = sum of x[.., n]. It is the gradient of a bias. Input: x
+/// `[.., N]`, of single or half precision. Output: y `[N]`, in single precision.
 #[derive(Clone, Debug)]
 pub struct SumRows;
 

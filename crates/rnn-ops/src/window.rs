@@ -1,22 +1,23 @@
-//! Windows that slide over one axis.
+//! Windows that slide over one axis, called a sequence of steps here.
 
 use crate::common::ensure;
 use rnn_graph::OpError;
 
-/// Padding beyond the ends of a sequence, with Keras's names; the default is `Valid`.
+/// Padding at the ends of a sequence, with Keras's names. The default is `Valid`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Padding {
-    /// No padding: windows lie inside the sequence.
+    /// No padding: all windows lie within the sequence.
     #[default]
     Valid,
-    /// Equal padding on both sides, an odd step at the end, such that stride 1 keeps the length.
+    /// As much padding as gives ceil(steps / stride) windows, half of it on each side. If it is an
+    /// odd number of steps, the extra step is at the end.
     Same,
-    /// All padding at the beginning: a window sees no later step than its own.
+    /// All padding at the beginning: window t sees no step after step `t stride`.
     Causal,
 }
 
-/// Windows over one axis: tap `j < size` of window `t` sees step `t stride + j dilation - before`,
-/// which may lie in the padding.
+/// The windows over one axis. Tap `j < size` of window `t` sees step
+/// `t stride + j dilation - before`; a step outside the sequence is padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     /// Number of taps.
@@ -32,9 +33,10 @@ pub struct Window {
 }
 
 impl Window {
-    /// Returns the windows over a sequence of `steps` steps, as Keras and TensorFlow place them,
-    /// given the size of a window in taps, and the stride and the dilation in steps. `None` if the
-    /// sequence is shorter than a window without padding, or a number is 0.
+    /// Returns the windows over a sequence of `steps` steps, placed as in Keras and TensorFlow. The
+    /// tuple holds the size of a window in taps, and the stride and the dilation in steps. `None`
+    /// if `steps` or a number of the tuple is 0, or if a window without padding is longer than the
+    /// sequence.
     pub fn over(
         steps: usize,
         (size, stride, dilation): (usize, usize, usize),
@@ -58,13 +60,14 @@ impl Window {
     }
 
     /// Returns the step that tap `j` of window `t` sees in a sequence of `steps` steps; `None` if
-    /// it lies in the padding.
+    /// the tap sees padding.
     #[inline]
     pub fn source(&self, t: usize, j: usize, steps: usize) -> Option<usize> {
         (t * self.stride + j * self.dilation).checked_sub(self.before).filter(|&s| s < steps)
     }
 
-    /// Returns the window whose tap `j` sees the step; `None` if there is no such window.
+    /// Returns the index of the window whose tap `j` sees step `step`; `None` if there is no such
+    /// window.
     ///
     /// # Panics
     /// Panics if the stride is 0.
@@ -78,7 +81,8 @@ impl Window {
     /// Checks that the windows lie within a sequence of `steps` steps and its padding.
     ///
     /// # Errors
-    /// Fails if the last window begins beyond the end, or an argument is 0.
+    /// Fails with [`OpError::Shape`] if the last window begins after the end of the sequence, or
+    /// the size, the stride, the dilation or the number of windows is 0.
     pub(crate) fn check(&self, steps: usize) -> Result<(), OpError> {
         let last = (self.windows.max(1) - 1) * self.stride;
         let fits = self.size > 0 && self.stride > 0 && self.dilation > 0 && self.windows > 0;
