@@ -4,11 +4,12 @@ use crate::common::{arity, dims, ensure};
 use crate::matmul::kernels::{find, stored};
 use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
 
-/// Gradient of the input of a [`crate::Conv`]: dx(q) = sum over the windows p and taps j that see q
-/// of dy(p) W_j^T.
+/// Gradient of the input x of a [`crate::Conv`]: dx(q) is the sum of dy(p) W_j^T over all windows p
+/// and taps j for which tap j of window p sees pixel q.
 ///
-/// Inputs: dy `[N, D', H', W', F]`, W `[taps, C, F]`. Output: dx `[N, D, H, W, C]`, with D, H, W
-/// from `source`.
+/// Inputs: dy `[N, D', H', W', F]`, with one pixel per window, and W `[taps, C, F]`. Output: dx
+/// `[N, D, H, W, C]`, with D, H, W from `source`. With [`Windows::leading`] the axes N and D are
+/// swapped in both.
 #[derive(Clone, Debug)]
 pub struct ConvInput {
     /// Placement of the windows over the input.

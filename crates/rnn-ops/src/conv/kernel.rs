@@ -7,10 +7,12 @@ use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work, iterations,
 };
 
-/// Gradient of the kernel of a [`crate::Conv`]: dW_j = sum over all windows p of x(p stride + j
-/// dilation - before)^T dy(p).
+/// Gradient of the kernel W of a [`crate::Conv`]: dW_j is the sum of x(p stride + j dilation -
+/// before)^T dy(p) over all windows p.
 ///
-/// Inputs: x `[N, D, H, W, C]`, dy `[N, D', H', W', F]`. Output: dW `[taps, C, F]`.
+/// Inputs: x `[N, D, H, W, C]`; dy `[N, D', H', W', F]`, with one pixel per window. With
+/// [`Windows::leading`] the axes N and D are swapped in both. Output: dW `[taps, C, F]`, in single
+/// precision.
 #[derive(Clone, Debug)]
 pub struct ConvKernel {
     /// Placement of the windows over the input.

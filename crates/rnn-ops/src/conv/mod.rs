@@ -29,18 +29,18 @@ static KERNELS: ProductKernels = product_kernels!(
     rnn_shaders::conv::CONV,
 );
 
-/// y(p) = sum over taps j of x(p stride + j dilation - before) W_j + b, with x zero outside its
-/// extents (keras/src/layers/convolutional/base_conv.py).
+/// y(p) = sum over the taps j of x(p stride + j dilation - before) W_j + b, for the window p of
+/// each pixel of y. x is zero outside its extents (keras/src/layers/convolutional/base_conv.py).
 ///
-/// Inputs: x `[N, D, H, W, C]`, or `[D, N, H, W, C]` if D leads; W `[taps, C, F]`; b `[F]` if
-/// `bias`. Output: y laid out as x, with F channels and one pixel per window.
+/// Inputs: x `[N, D, H, W, C]`, or `[D, N, H, W, C]` with [`Windows::leading`]; W `[taps, C, F]`; b
+/// `[F]` if `bias`. Output: y, with x's order of axes, F channels and one pixel per window.
 #[derive(Clone, Debug)]
 pub struct Conv {
     /// Placement of the windows over the input.
     pub windows: Windows,
     /// True if the bias b is the third input; false if nothing is added.
     pub bias: bool,
-    /// Element type of y. x and dy may have half precision too; sums are in single precision.
+    /// Element type of y. x may have half precision too, and so may dy; sums have single precision.
     pub output: DType,
 }
 

@@ -2,8 +2,9 @@ use crate::common::{dims, ensure};
 use crate::{Padding, Window};
 use rnn_graph::{Launch, OpError, TensorType};
 
-/// Windows over three axes of `[N, D, H, W, C]`, or of `[D, N, H, W, C]` if `leading`: a time-major
-/// sequence whose time axis is windowed too. Layers with fewer axes use axes of extent 1.
+/// Windows over the three axes D, H and W of a tensor `[N, D, H, W, C]`: N items of D x H x W
+/// pixels of C channels. Layers with fewer axes use axes of extent 1. If `leading` is true, the
+/// tensor is `[D, N, H, W, C]`, a time-major sequence whose time axis D is windowed too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Windows {
     /// Windows over D, H and W.
@@ -13,12 +14,12 @@ pub struct Windows {
 }
 
 /// The pixels of a tensor `[N, D, H, W, C]`, or `[D, N, H, W, C]` if `leading`: N items with three
-/// spatial axes. Their indices follow the order in memory.
+/// spatial axes. The indices of pixels follow the order in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pixels {
     /// N, the number of items.
     pub items: usize,
-    /// D, H and W.
+    /// The extents D, H and W.
     pub extents: [usize; 3],
     /// True if the D axis precedes the batch axis, false if the batch axis comes first.
     pub leading: bool,
@@ -40,18 +41,19 @@ impl Pixels {
         self.extents.iter().product()
     }
 
-    /// Returns the index, among the pixels of all items, of an item's pixel at `[d, h, w]`. The
-    /// place is not checked to be within the extents.
+    /// Returns the index of the pixel at `[d, h, w]` of item `item`, among the pixels of all items.
+    /// The position is not checked to be within the extents.
     pub fn at(&self, item: usize, [d, h, w]: [usize; 3]) -> usize {
         let [depth, height, width] = self.extents;
         let slice = if self.leading { d * self.items + item } else { item * depth + d };
         (slice * height + h) * width + w
     }
 
-    /// Returns the item and the place `[d, h, w]` of the pixel of that index.
+    /// Returns the item and the position `[d, h, w]` of the pixel with index `pixel`; see
+    /// [`Self::at`]. The index is not checked to be below [`Self::len`].
     ///
     /// # Panics
-    /// Panics if there is no pixel, that is if an extent is 0.
+    /// Panics if an extent that it divides by is 0.
     pub fn place(&self, pixel: usize) -> (usize, [usize; 3]) {
         let [depth, height, width] = self.extents;
         let (slice, h, w) = (pixel / (height * width), pixel / width % height, pixel % width);
@@ -61,8 +63,8 @@ impl Pixels {
         }
     }
 
-    /// Iterates over the item and the place `[d, h, w]` of all pixels, in the order of their
-    /// indices.
+    /// Iterates over all pixels, in the order of their indices. Yields the item and the position
+    /// `[d, h, w]` of each.
     pub fn places(self) -> impl Iterator<Item = (usize, [usize; 3])> {
         (0..self.len()).map(move |pixel| self.place(pixel))
     }
@@ -77,9 +79,10 @@ impl Pixels {
 }
 
 impl Windows {
-    /// Returns windows over the `extents` D, H and W, in pixels. `shapes` holds size, stride and
-    /// dilation along each axis, `padding` is that of all three, and `leading` becomes
-    /// [`Windows::leading`]. `None` if a window does not fit, or one of these numbers is 0.
+    /// Returns windows over the `extents` D, H and W, in pixels. `shapes` holds the size, the
+    /// stride and the dilation of a window along each axis, `padding` applies to all three axes,
+    /// and `leading` becomes [`Windows::leading`]. `None` if [`Window::over`] returns `None` for an
+    /// axis: a window does not fit, or one of these numbers is 0.
     pub fn over(
         extents: [usize; 3],
         shapes: [(usize, usize, usize); 3],
@@ -95,10 +98,11 @@ impl Windows {
         self.axes.iter().map(|axis| axis.size).product()
     }
 
-    /// Returns the pixels and the number of channels of the windowed tensor `x`.
+    /// Returns the pixels and the number of channels of `x`, the tensor under the windows.
     ///
     /// # Errors
-    /// Fails if `x` does not have five axes, or the windows do not lie within it and its padding.
+    /// Fails with [`OpError::Shape`] if `x` does not have five axes or has no elements, or if the
+    /// windows do not lie within it and its padding.
     pub fn sources(&self, x: &TensorType) -> Result<(Pixels, usize), OpError> {
         let (pixels, channels) = pixels(x, self.leading)?;
         for (axis, &extent) in self.axes.iter().zip(&pixels.extents) {
@@ -107,7 +111,7 @@ impl Windows {
         Ok((pixels, channels))
     }
 
-    /// Returns the pixels of a result over `items` items: one pixel per window.
+    /// Returns the pixels of a result for `items` items: one pixel per window.
     pub fn targets(&self, items: usize) -> Pixels {
         Pixels { items, extents: self.axes.map(|axis| axis.windows), leading: self.leading }
     }
@@ -116,16 +120,18 @@ impl Windows {
     /// window.
     ///
     /// # Errors
-    /// Fails if `y` does not have five axes, or its extents are not the numbers of windows.
+    /// Fails with [`OpError::Shape`] if `y` does not have five axes or has no elements, or if its
+    /// extents are not the numbers of windows.
     pub fn results(&self, y: &TensorType) -> Result<(Pixels, usize), OpError> {
         let (pixels, channels) = pixels(y, self.leading)?;
         ensure(pixels == self.targets(pixels.items), || format!("{y} for the windows {self:?}"))?;
         Ok((pixels, channels))
     }
 
-    /// Iterates over the taps of the window of the result's pixel `target` (`[d, h, w]`) that lie
-    /// within the input's `extents`, and not in the padding. Yields the index of each tap, and the
-    /// place `[d, h, w]` of the input that it sees.
+    /// Iterates over the taps of one window that see a pixel of the input; taps that see padding
+    /// are left out. `target` is the position `[d, h, w]` of the window's pixel in the result, and
+    /// `extents` are D, H and W of the input. Yields the index of each tap and the position
+    /// `[d, h, w]` of the input that it sees.
     pub fn seen(
         &self,
         target: [usize; 3],

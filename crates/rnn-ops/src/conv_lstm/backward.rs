@@ -8,32 +8,34 @@ use rnn_graph::{
     Cost, InPlace, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
 };
 
-/// Gradients of x and of the initial state of a [`ConvLstm`], from the last step to the first: the
-/// gates as in [`crate::LstmBackward`], and
+/// Gradients of x and of the initial state of a [`ConvLstm`], computed from the last step to the
+/// first. The gates are treated as in [`crate::LstmBackward`], and
 ///
 /// ```text
-/// dh(q, t-1) = sum over gates g and the windows p and taps j that see q of
-///              d_g(q) (dz_g(p, t) U_j,g^T)
+/// dh(q, t-1) = sum over the gates k, and over the windows p and taps j that see pixel q, of
+///              d_k(q) (dz_k(p, t) U_j,k^T)
 /// ```
 ///
-/// Where an item is masked, dz = 0 and dh, dc stay.
+/// with the symbols of [`ConvLstm`]. Where an item is masked, dz = 0, and dh and dc stay.
 ///
-/// Inputs: the gates, U, c(t-1), then the present ones of mask, dropout factors, gradient of h,
-/// gradient of the final state. Outputs: dz `[T B, D, H, W, 4F]`, which overwrites the gates and is
-/// the gradient of x; and the gradient of the initial state `[2 B, D, H, W, F]`.
+/// Inputs: the gates `[T B, D, H, W, 4F]`, U `[taps, F, 4F]`, c(t-1) `[T B, D, H, W, F]`; then, if
+/// present, the mask u32 `[T, B]`, the dropout factors `[4 B, D, H, W, F]`, the gradient of h
+/// `[T B, D, H, W, F]` and the gradient of the final state `[2 B, D, H, W, F]`. Outputs: dz
+/// `[T B, D, H, W, 4F]`, which overwrites the gates and is the gradient of x; and the gradient of
+/// the initial state `[2 B, D, H, W, F]`.
 #[derive(Clone, Debug)]
 pub struct ConvLstmBackward {
-    /// The forward op.
+    /// The forward op, whose gradients these are.
     pub forward: ConvLstm,
-    /// True if the gradient of the sequence of h is an input; it is zero otherwise.
+    /// True if the gradient of h at all steps is an input; if not, it counts as zero.
     pub d_hidden: bool,
-    /// True if the gradient of the final state is an input; it is zero otherwise.
+    /// True if the gradient of the final state is an input; if not, it counts as zero.
     pub d_last: bool,
 }
 
 impl ConvLstmBackward {
-    /// Returns the input indices of the mask, the dropout factors, and the gradients of h and of
-    /// the final state; `None` for those that are absent.
+    /// Returns the input indices of the mask, the dropout factors, the gradient of h and the
+    /// gradient of the final state, in this order; `None` for an absent input.
     pub fn optional(&self) -> [Option<usize>; 4] {
         let ScanInputs { mask, dropout, .. } = self.forward.inputs;
         places(3, [mask, dropout, self.d_hidden, self.d_last])

@@ -19,49 +19,52 @@ use rnn_graph::{
 };
 
 /// A convolutional LSTM over a whole sequence (keras/src/layers/rnn/conv_lstm.py): an
-/// [`crate::Lstm`] whose product h(t-1) U is a convolution.
+/// [`crate::Lstm`] whose product h(t-1) U is a convolution. For pixel p, step t and gate k
 ///
 /// ```text
-/// z_g(p, t) = x_g(p, t) + sum over taps j of (h(p + j, t-1) d_g(p + j)) U_j,g
+/// z_k(p, t) = x_k(p, t) + sum over the taps j of (h(p + j, t-1) d_k(p + j)) U_j,k
 /// ```
 ///
-/// Inputs, for T steps of B items: x `[T B, D, H, W, 4F]`, already convolved and biased; U
-/// `[taps, F, 4F]`; then the present ones of [`ScanInputs`]: the state `[2 B, D, H, W, F]` (h, then
-/// c), the mask u32 `[T, B]`, dropout factors `[4 B, D, H, W, F]`.
+/// where p + j is the pixel that tap j of p's window sees, and d_k are dropout factors, else 1.
 ///
-/// Outputs: h `[T B, D, H, W, F]`; the gates, which overwrite x, and c(t-1) `[T B, D, H, W, F]`,
-/// both for the backward pass; and the final state `[2 B, D, H, W, F]`. Gradients flow through h
-/// and the final state. All sequences may have half precision; sums and the state have single
-/// precision.
+/// Inputs, for T steps of B items of D x H x W pixels with F channels: x `[T B, D, H, W, 4F]`, the
+/// layer's input after the convolution and the bias; U `[taps, F, 4F]`; then those of
+/// [`ScanInputs`], in other shapes: the state `[2 B, D, H, W, F]` (h, then c), the mask u32
+/// `[T, B]`, the dropout factors `[4 B, D, H, W, F]`.
+///
+/// Outputs: h `[T B, D, H, W, F]`; the gates `[T B, D, H, W, 4F]`, which overwrite x; c(t-1)
+/// `[T B, D, H, W, F]`; and the final state `[2 B, D, H, W, F]`. Gates and c(t-1) are for the
+/// backward pass; gradients flow through h and the final state. All sequences may have half
+/// precision; sums and the state have single precision.
 #[derive(Clone, Debug)]
 pub struct ConvLstm {
     /// T, the number of time steps.
     pub steps: usize,
-    /// Windows over h, which keep its extents.
+    /// Windows over h, one for each of its pixels, with [`Windows::leading`] false.
     pub windows: Windows,
-    /// Activations of the gates.
+    /// Activations of the gates and the states.
     pub gates: LstmGates,
     /// The optional inputs after x and U.
     pub inputs: ScanInputs,
 }
 
-/// Extents of one time step of a [`ConvLstm`]'s sequences.
+/// Extents of the sequences of a [`ConvLstm`].
 #[derive(Clone, Copy, Debug)]
 pub struct ConvLstmExtents {
-    /// The pixels of one time step.
+    /// The pixels of one time step, of all items.
     pub step: Pixels,
     /// F, the channels of h.
     pub filters: usize,
 }
 
 impl ConvLstmExtents {
-    /// Returns the number of elements of the hidden state: B D H W F.
+    /// Returns the number of elements of h at one time step: B D H W F.
     pub fn per_step(&self) -> usize {
         self.step.len() * self.filters
     }
 
-    /// Returns the single-precision type of `times` time steps with `channels` channels: `[times B,
-    /// D, H, W, channels]`.
+    /// Returns the single-precision type of `times` time steps with `channels` channels:
+    /// `[times B, D, H, W, channels]`.
     pub fn ty(&self, times: usize, channels: usize) -> TensorType {
         Pixels { items: times * self.step.items, ..self.step }.ty(channels)
     }
@@ -71,8 +74,9 @@ impl ConvLstm {
     /// Returns the extents of a sequence x `[T B, D, H, W, 4F]`.
     ///
     /// # Errors
-    /// Fails if T does not divide the leading axis, 4 does not divide the channels, or the windows
-    /// are `leading` or do not keep D, H and W.
+    /// Fails with [`OpError::Shape`] if `x` does not have five axes or has no elements, T is 0 or
+    /// does not divide the leading axis, 4 does not divide the channels, or the windows are
+    /// [`Windows::leading`] or not one for each pixel.
     pub fn extents(&self, x: &TensorType) -> Result<ConvLstmExtents, OpError> {
         let (all, channels) = self.windows.sources(x)?;
         let keeps = self.windows.axes.iter().zip(all.extents).all(|(a, e)| a.windows == e);

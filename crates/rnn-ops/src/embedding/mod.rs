@@ -27,8 +27,8 @@ fn shader(rows: &TensorType) -> &'static Shader {
 const WINDOW: usize = rnn_shaders::constant(EMBEDDING, "WINDOW");
 
 /// out[.., :] = table[tokens[..], :] (keras/src/layers/core/embedding.py). Inputs: tokens u32 of
-/// shape S, each below V, which is not checked here; table `[V, E]`. Output: `S + [E]`, of the
-/// table's element type.
+/// any shape S; table `[V, E]`. Output: `S + [E]`, of the table's element type. Each token must be
+/// below V; the caller checks that.
 #[derive(Clone, Debug)]
 pub struct Embedding;
 
@@ -96,14 +96,14 @@ impl Op for Embedding {
     }
 }
 
-/// Gradient of the table of an [`Embedding`]: d_table[v, :] = sum of d_out over the positions of
-/// token v, in ascending order.
+/// Gradient of the table of an [`Embedding`]: d_table[v, :] is the sum of d_out over the positions
+/// of token v, in ascending order.
 ///
-/// Inputs: tokens u32 of shape S, d_out `S + [E]`, and the tokens' order and starts from
-/// [`SortTokens`]. Output: `[V, E]`, in single precision.
+/// Inputs: tokens u32 of shape S; d_out `S + [E]`; order `[N]` and starts `[V + 1]`, both u32,
+/// which [`SortTokens`] returns for these N tokens. Output: d_table `[V, E]`, in single precision.
 #[derive(Clone, Debug)]
 pub struct EmbeddingBackward {
-    /// V, the rows of the table.
+    /// V, the number of rows of the table.
     pub vocabulary: usize,
 }
 

@@ -15,13 +15,15 @@ pub static SHADER: Shader = Shader::new(
 /// Positions per block of the counting sort.
 const BLOCK: usize = rnn_shaders::constant(rnn_shaders::embedding::SORT_TOKENS, "BLOCK");
 
-/// Groups positions by token: `order` lists the positions of token 0 in ascending order, then those
-/// of token 1, and so on. The positions of token v are `order[starts[v]..starts[v + 1]]`.
+/// Groups the positions of a sequence of tokens by token. `order` lists the positions of token 0 in
+/// ascending order, then the positions of token 1, and so on. The positions of token v are
+/// `order[starts[v]..starts[v + 1]]`.
 ///
-/// Input: tokens u32 `[..]`, N of them. Outputs: order u32 `[N]`, starts u32 `[vocabulary + 1]`.
+/// Input: N tokens, u32 of any shape. Outputs: order u32 `[N]`, starts u32 `[vocabulary + 1]`.
 #[derive(Clone, Debug)]
 pub struct SortTokens {
-    /// Exclusive upper bound of the tokens, which is not checked.
+    /// The number of different tokens. Each token must be below this number; the caller checks
+    /// that.
     pub vocabulary: usize,
 }
 

@@ -6,28 +6,33 @@ use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
 };
 
-/// Gradients of x, of a and of the initial state of a [`Gru`], from the last step to the first:
+/// Gradients of x, of a and of the initial state of a [`Gru`], computed from the last step to the
+/// first:
 ///
 /// ```text
 /// dh += d_hidden(t)
 /// dx_z = dh (h(t-1) - g) rec'(z),  dx_h = dh (1 - z) act'(g)
-/// reset_after: dx_r = dx_h a_h rec'(r),  da_h = dx_h r
-/// else: p = d_h (dx_h U_h^T),  dx_r = p h(t-1) rec'(r)
-/// dh(t-1) = dh z + sum over gates g of d_g (da_g U_g^T)      reset_after
-/// dh(t-1) = dh z + p r + sum over z and r of d_g (dx_g U_g^T)  else
+/// with reset_after:
+///     dx_r = dx_h a_h rec'(r),  da_h = dx_h r
+///     dh(t-1) = dh z + sum over the gates k of d_k (da_k U_k^T)
+/// without:
+///     p = d_h (dx_h U_h^T),  dx_r = p h(t-1) rec'(r),  da_h = dx_h
+///     dh(t-1) = dh z + p r + sum over k = z and r of d_k (dx_k U_k^T)
 /// ```
 ///
-/// where da equals dx except for da_h. Where a row is masked, dx = da = 0 and dh stays.
+/// with da_z = dx_z and da_r = dx_r. z, r, g, a, U, the dropout factors d and the size H are as in
+/// [`Gru`]; act and rec are its `activation` and `recurrent_activation`. Where a row is masked, dx
+/// = da = 0, and dh stays.
 ///
 /// Inputs: U transposed `[3H, H]`, the saved values of the forward pass `[T, B, 5H]`, the gradient
-/// of h `[T, B, H]`, then mask and dropout factors, if any. Outputs: dx and da `[T, B, 3H]`, dh(0)
-/// `[1, B, H]`.
+/// of h `[T, B, H]`; then, if present, the mask and the dropout factors. Outputs: dx and da, each
+/// `[T, B, 3H]`, and the gradient of the initial state `[1, B, H]`. The field is the forward op.
 #[derive(Clone, Debug)]
 pub struct GruBackward(pub Gru);
 
 impl GruBackward {
-    /// Returns the input indices of the mask and the dropout factors; `None` for those that are
-    /// absent.
+    /// Returns the input indices of the mask and of the dropout factors; `None` for an absent
+    /// input.
     pub fn optional(&self) -> [Option<usize>; 2] {
         places(3, [self.0.inputs.mask, self.0.inputs.dropout])
     }

@@ -15,11 +15,11 @@ use rnn_graph::{
     TensorType, Work,
 };
 
-/// A gated recurrent unit over a whole sequence (keras/src/layers/rnn/gru.py), gates in Keras's
-/// order z, r, h:
+/// A gated recurrent unit over a whole sequence (keras/src/layers/rnn/gru.py), with the gates in
+/// Keras's order z, r, h. T is the number of steps, B the batch size, H the number of units:
 ///
 /// ```text
-/// a_g(t) = (h(t-1) d_g) U_g + b_g                     for each gate g, d its dropout factors
+/// a_k(t) = (h(t-1) d_k) U_k + b_k        for each gate k; d_k are its dropout factors, else 1
 /// z, r = recurrent_activation(x_z + a_z, x_r + a_r)
 /// g = activation(x_h + r a_h)                         with reset_after
 /// g = activation(x_h + (r h(t-1) d_h) U_h)            without
@@ -28,29 +28,30 @@ use rnn_graph::{
 ///
 /// Where a row is masked at t, h(t) = h(t-1).
 ///
-/// Inputs: x `[T, B, 3H]`, already projected and biased; U `[H, 3H]`; b `[3H]` if `bias`; then the
-/// present ones of [`ScanInputs`], with a state `[1, B, H]`. Outputs: h `[T, B, H]`, whose last
-/// step is the final state; and the values that the backward pass needs, `[T, B, 5H]`: z, r, g,
-/// h(t-1), and a_h or r h(t-1) d_h. Gradients flow through h.
+/// Inputs: x `[T, B, 3H]`, the layer's input after the product with the kernel and its bias; U
+/// `[H, 3H]`; b `[3H]` if `bias`; then those of [`ScanInputs`], with a state `[1, B, H]`.
+///
+/// Outputs: h `[T, B, H]`, whose last step is the final state; and the values that the backward
+/// pass needs, `[T, B, 5H]`: z, r, g, h(t-1), then a_h with `reset_after` or r h(t-1) d_h without.
+/// Gradients flow through h.
 #[derive(Clone, Debug)]
 pub struct Gru {
     /// Activation of the candidate g.
     pub activation: Activation,
     /// Activation of the gates z and r.
     pub recurrent_activation: Activation,
-    /// True to apply the reset gate after the product with U, false to apply it to h before the
+    /// True to apply the reset gate r after the product with U_h, false to apply it to h before the
     /// product.
     pub reset_after: bool,
-    /// True if the bias b, which is added to the product with U, is the third input; only with
-    /// `reset_after`.
+    /// True if the bias b of the product with U is the third input. It requires `reset_after`.
     pub bias: bool,
-    /// The optional inputs after x, U and b.
+    /// The optional inputs after x, U and, if present, b.
     pub inputs: ScanInputs,
 }
 
 impl Gru {
-    /// Returns the input indices of bias, state, mask and dropout factors, of which the first is
-    /// `first`; `None` for those that are absent.
+    /// Returns the input indices of the bias, the state, the mask and the dropout factors, if
+    /// `first` other inputs precede them; `None` for an absent input.
     pub fn places(&self, first: usize) -> [Option<usize>; 4] {
         let ScanInputs { state, mask, dropout } = self.inputs;
         places(first, [self.bias, state, mask, dropout])

@@ -33,11 +33,12 @@ fn exponentials<F: Real>(row: &[F]) -> (F, F) {
     (highest, row.iter().map(|&x| (x - highest).exp()).sum())
 }
 
-/// Cross-entropy of softmax(x) from logits x: loss = sum over classes of y (log(sum e^x) - x)
-/// (keras/src/losses/losses.py, `from_logits=True`).
+/// Cross-entropy of softmax(x) and the labels y, from the logits x: loss = sum over the classes c
+/// of y_c (log(sum over k of e^(x_k)) - x_c) (keras/src/losses/losses.py, `from_logits=True`).
 ///
 /// The largest logit is subtracted from all others before they are added, so that a small loss of
-/// large logits keeps its digits. Inputs: x and labels y `[B, C]`. Output: `[B]`.
+/// large logits keeps its digits. Inputs: x and y `[B, C]`, for B examples of C classes. Output:
+/// loss `[B]`. Gradients flow to x alone.
 #[derive(Clone, Debug)]
 pub struct CategoricalCrossEntropy;
 
@@ -88,8 +89,9 @@ impl Op for CategoricalCrossEntropy {
     }
 }
 
-/// Gradient of x of a [`CategoricalCrossEntropy`]: dx = (softmax(x) sum(y) - y) d_loss. Inputs: x
-/// and y `[B, C]`, d_loss `[B]`. Output: `[B, C]`.
+/// Gradient of x of a [`CategoricalCrossEntropy`]: dx = (softmax(x) sum(y) - y) d_loss for each
+/// example, with the sum over the classes. Inputs: x and y `[B, C]`, d_loss `[B]`. Output: dx
+/// `[B, C]`.
 #[derive(Clone, Debug)]
 pub struct CategoricalCrossEntropyBackward;
 
@@ -138,8 +140,8 @@ impl Op for CategoricalCrossEntropyBackward {
     }
 }
 
-/// y = 1 at each example's class, 0 elsewhere. Input: classes u32 `[B]`. Output: `[B, C]`, all 0
-/// for a class of C and above.
+/// y[b, c] = 1 if c is the class of example b, else 0. Input: classes u32 `[B]`. Output: y
+/// `[B, C]`. The row of a class of C or above is all 0.
 #[derive(Clone, Debug)]
 pub struct OneHot {
     /// C, the number of classes.

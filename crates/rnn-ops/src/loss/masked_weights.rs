@@ -15,23 +15,24 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// Weights of the losses of a masked sequence, with which their mean is the sum over the unmasked
-/// steps divided by the number of unmasked steps (keras/src/losses/loss.py, `apply_mask`):
+/// Weights v that turn the mean over all B T losses of a masked sequence into the sum of the
+/// unmasked losses, each times its weight w, divided by the number V of unmasked steps
+/// (keras/src/losses/loss.py, `apply_mask`). For the mask m,
 ///
 /// ```text
 /// v(b, t) = w(b, t) T B / V  where m(t, b) is not 0, else 0;  V = number of m(t, b) that are not 0
 /// ```
 ///
-/// and v = 0 if V = 0. Without weights, w = 1.
+/// If V is 0, v is 0. Without the input w, w is 1.
 ///
-/// Inputs: mask m u32 `[T, B]`; w `[B T]`, examples first, if `weighted`; V `[1]` if `given`, which
-/// may then include the steps of other ranks. Output: `[B T]`, a constant of the loss: no gradient
-/// flows through it.
+/// Inputs: mask m u32 `[T, B]`; w `[B T]`, with all steps of an example together, if `weighted`; V
+/// `[1]` if `given`, which may then count the steps of other ranks too. Output: v `[B T]`, a
+/// constant of the loss: no gradient flows through it.
 #[derive(Clone, Copy, Debug)]
 pub struct MaskedWeights {
-    /// True if the weights w are the second input; they are 1 otherwise.
+    /// True if the weights w are the second input; if not, they are 1.
     pub weighted: bool,
-    /// True if V is the last input; it is counted from the mask otherwise.
+    /// True if V is the last input; if not, it is counted from the mask.
     pub given: bool,
 }
 

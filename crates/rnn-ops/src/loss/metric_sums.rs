@@ -22,26 +22,29 @@ pub static SHADER: Shader = Shader::new(
 /// AUC has 200 thresholds (keras/src/metrics/confusion_metrics.py), which bound 199 buckets.
 const BUCKETS: usize = rnn_shaders::constant(rnn_shaders::loss::METRIC_SUMS, "BUCKETS");
 
-/// The kind of predictions, which decides what [`UpdateMetricSums`] counts for an epoch's metrics
-/// besides its loss.
+/// The kind of predictions. It decides what [`UpdateMetricSums`] counts for the metrics of an
+/// epoch, besides the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricSums {
-    /// No classes: nothing is counted as correct.
+    /// Regression: there are no classes, and nothing is counted as correct.
     Regression,
-    /// Binary classification: each prediction is the logit of the positive class. A row is correct
-    /// by the fraction of its correct predictions.
+    /// Binary classification: each prediction is the logit of the positive class, and is correct if
+    /// it is above 0 exactly where its label is above 0.5. A row counts as the fraction of its
+    /// predictions that are correct.
     Binary,
-    /// Classification: the largest prediction of a row is its class.
+    /// Classification: the class of a row is the index of its largest prediction, and its true
+    /// class the index of its largest label; of equal ones, the first.
     Categorical,
 }
 
 impl MetricSums {
-    /// Number of sums before the counters of classes and buckets: loss, correct rows, examples,
-    /// counted rows.
+    /// Number of sums before the counters of classes and buckets. They are loss, correct rows,
+    /// examples and counted rows.
     pub const LEADING: usize = 4;
 
-    /// Returns the number of sums, the length of the tensor, for rows of `width` predictions. It is
-    /// not 0 for any `width`.
+    /// Returns the length of the tensor of sums, for rows of `width` predictions:
+    /// [`Self::LEADING`], plus 3 + 2 x 199 for [`Self::Binary`], or 3 x `width` for
+    /// [`Self::Categorical`].
     pub fn len(self, width: usize) -> usize {
         Self::LEADING + self.counters(width)
     }
@@ -72,19 +75,24 @@ fn bucket<F: Real>(logit: F) -> usize {
     (0..BUCKETS - 1).take_while(|&b| above > F::of(b as f64 + 1.0)).count()
 }
 
-/// Adds a batch to the running sums of an epoch, from which its metrics are computed.
+/// Adds a batch to the running sums of an epoch, from which its metrics are computed. A row is an
+/// example or, in a sequence, one time step of an example.
 ///
-/// The sums are, in order: loss times B; correct rows; B; rows that the mask keeps; then for each
-/// class the numbers of rows rightly predicted as it, predicted as it, and belonging to it; then,
-/// for two classes, the numbers of negative and positive predictions in each bucket of
-/// probabilities.
+/// The sums are, in order: the loss times B; the correct rows; B; the rows that the mask does not
+/// exclude; then for each class three counts: rows rightly predicted as the class, rows predicted
+/// as it, rows that belong to it. For [`MetricSums::Binary`] the positive class alone is counted,
+/// by predictions instead of rows; then follow, for each of 199 buckets of probabilities, the
+/// numbers of predictions whose label is negative and positive. A probability p lies in bucket
+/// ceil(199 p) - 1, as bounded by the 200 thresholds of Keras's AUC
+/// (keras/src/metrics/confusion_metrics.py). For [`MetricSums::Regression`] the correct and the
+/// counted rows stay as they are.
 ///
-/// A row is an example, or a time step of one. Inputs: predictions and labels `[B, C]`, or
-/// `[B T, C]` with examples first; loss `[1]`; optionally the mask u32 `[T, B]`. Update: sums
-/// `[len]`.
+/// Inputs: predictions and labels, each `[B, C]`, or `[B T, C]` with all steps of an example
+/// together; the loss `[1]`; optionally the mask u32 `[T, B]`. Update: the sums,
+/// [`MetricSums::len`] floats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpdateMetricSums {
-    /// The counters.
+    /// The kind of predictions.
     pub of: MetricSums,
     /// B, the batch size.
     pub examples: usize,

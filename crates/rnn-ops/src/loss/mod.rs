@@ -22,7 +22,7 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// Loss l(x, y) of one prediction x for the label y (keras/src/losses/losses.py).
+/// Loss l(x, y) of one prediction x for its label y (keras/src/losses/losses.py).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ElementLoss {
     /// Binary cross-entropy of sigmoid(x) from the logit x: max(x, 0) - x y + log(1 + e^-|x|),
@@ -32,9 +32,9 @@ pub enum ElementLoss {
     SquaredError,
     /// Absolute error: |x - y|.
     AbsoluteError,
-    /// Huber loss: (x - y)^2 / 2 up to |x - y| = delta, linear beyond.
+    /// Huber loss: (x - y)^2 / 2 if |x - y| <= delta, else delta (|x - y| - delta / 2).
     Huber {
-        /// The distance at which the loss becomes linear.
+        /// The distance |x - y| beyond which the loss is linear.
         delta: f32,
     },
 }
@@ -82,21 +82,24 @@ impl ElementLoss {
     }
 }
 
-/// Mean of the losses l of all predictions x, each weighted as its example: loss = sum of w l(x, y)
-/// / count, where count is the number of predictions.
+/// Weighted mean of the losses l of all predictions x with labels y: loss = sum of w l(x, y) /
+/// count. w is the weight of the example to which x belongs, and count is the number of
+/// predictions, not the sum of the weights.
 ///
-/// Inputs: predictions and labels `[B, ..]`, and w `[B]` if `weighted`. Output: `[1]`.
+/// Inputs: predictions and labels, both `[B, ..]`; w `[B]` if `weighted`. Output: loss `[1]`.
+/// Gradients flow to the predictions alone.
 #[derive(Clone, Debug)]
 pub struct Loss {
     /// l, the loss of one prediction.
     pub of: ElementLoss,
-    /// True if the examples' weights w are the third input; they are 1 otherwise.
+    /// True if the weights w of the examples are the third input; if not, they are 1.
     pub weighted: bool,
 }
 
-/// Gradient of the predictions of a [`Loss`]: d_x = w l'(x, y) d_loss / count. Inputs: predictions
-/// and labels `[B, ..]`, the gradient of the loss `[1]`, and the weights `[B]`, if any. Output: as
-/// the predictions.
+/// Gradient of the predictions x of a [`Loss`]: dx = w l'(x, y) d_loss / count, where l' is the
+/// derivative of l with respect to x. Inputs: predictions and labels `[B, ..]`, d_loss `[1]`, and w
+/// `[B]` if the loss is weighted. Output: dx, of the predictions' shape. The field is the forward
+/// op.
 #[derive(Clone, Debug)]
 pub struct LossBackward(pub Loss);
 

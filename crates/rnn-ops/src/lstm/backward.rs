@@ -8,34 +8,36 @@ use rnn_graph::{
     Cost, InPlace, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work,
 };
 
-/// Gradients of z and of the initial state of an [`Lstm`], from the last step to the first:
+/// Gradients of x and of the initial state of an [`Lstm`], computed from the last step to the
+/// first:
 ///
 /// ```text
 /// c(t) = f c(t-1) + i g
 /// dh += d_hidden(t),  dc += dh o act'(c)
 /// dz_i = dc g rec'(i), dz_f = dc c(t-1) rec'(f), dz_c = dc i act'(g), dz_o = dh act(c) rec'(o)
-/// dh(t-1) = sum over gates g of d_g (dz_g U_g^T),  dc(t-1) = dc f
+/// dh(t-1) = sum over the gates k of d_k (dz_k U_k^T),  dc(t-1) = dc f
 /// ```
 ///
-/// Where a row is masked, dz = 0 and dh, dc stay.
+/// i, f, g, o, U, the dropout factors d and the size H are as in [`Lstm`]; act and rec are its
+/// `activation` and `recurrent_activation`. Where a row is masked, dz = 0, and dh and dc stay.
 ///
-/// Inputs: the gates `[T, B, 4H]`, U transposed `[4H, H]`, c(t-1) `[T, B, H]`, then the present
-/// ones of mask, dropout factors, gradient of h `[T, B, H]`, gradient of the final state
-/// `[2, B, H]`. Outputs: dz `[T, B, 4H]`, which overwrites the gates and is the gradient of x; and
-/// the gradient of the initial state `[2, B, H]`.
+/// Inputs: the gates i, f, g, o `[T, B, 4H]`, U transposed `[4H, H]`, c(t-1) `[T, B, H]`; then, if
+/// present, the mask, the dropout factors, the gradient of h `[T, B, H]` and the gradient of the
+/// final state `[2, B, H]`. Outputs: dz `[T, B, 4H]`, which overwrites the gates and is the
+/// gradient of x; and the gradient of the initial state `[2, B, H]`.
 #[derive(Clone, Debug)]
 pub struct LstmBackward {
-    /// The forward op.
+    /// The forward op, whose gradients these are.
     pub forward: Lstm,
-    /// True if the gradient of the sequence of h is an input; it is zero otherwise.
+    /// True if the gradient of h at all steps is an input; if not, it counts as zero.
     pub d_hidden: bool,
-    /// True if the gradient of the final state is an input; it is zero otherwise.
+    /// True if the gradient of the final state is an input; if not, it counts as zero.
     pub d_last: bool,
 }
 
 impl LstmBackward {
-    /// Returns the input indices of the mask, the dropout factors, and the gradients of h and of
-    /// the final state; `None` for those that are absent.
+    /// Returns the input indices of the mask, the dropout factors, the gradient of h and the
+    /// gradient of the final state, in this order; `None` for an absent input.
     pub fn optional(&self) -> [Option<usize>; 4] {
         let ScanInputs { mask, dropout, .. } = self.forward.inputs;
         places(3, [mask, dropout, self.d_hidden, self.d_last])

@@ -1,11 +1,11 @@
 use crate::Activation;
 use rnn_graph::Real;
 
-/// The two activation functions of an LSTM, which turn pre-activations z into gates and states by
+/// The two activation functions of an LSTM. They turn pre-activations z into gates and states by
 /// the equations of [`crate::Lstm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LstmGates {
-    /// Activation of the candidate and of the cell state.
+    /// Activation of the candidate g and of the cell state c.
     pub activation: Activation,
     /// Activation of the gates i, f and o.
     pub recurrent_activation: Activation,

@@ -3,7 +3,8 @@ use crate::recurrent::cell_kernels::CellKernels;
 use crate::recurrent::optional_inputs;
 use rnn_graph::{Launch, Operand};
 
-/// Kernels of the LSTM cell, in single and half precision; a unit carries h and c.
+/// Kernels of the LSTM cell, for sequences of single and half precision. The state of a unit is h
+/// and c.
 pub static KERNELS: CellKernels = cell_kernels!("lstm" and half, rnn_shaders::lstm::CELL);
 
 impl LstmGates {

@@ -18,11 +18,11 @@ use rnn_graph::{
     TensorType, Work,
 };
 
-/// A long short-term memory over a whole sequence (keras/src/layers/rnn/lstm.py), gates in Keras's
-/// order i, f, c, o:
+/// A long short-term memory over a whole sequence (keras/src/layers/rnn/lstm.py), with the gates in
+/// Keras's order i, f, c, o. T is the number of steps, B the batch size, H the number of units:
 ///
 /// ```text
-/// z_g(t) = x_g(t) + (h(t-1) d_g) U_g                  for each gate g, d its dropout factors
+/// z_k(t) = x_k(t) + (h(t-1) d_k) U_k     for each gate k; d_k are its dropout factors, else 1
 /// i, f, o = recurrent_activation(z_i, z_f, z_o),  g = activation(z_c)
 /// c(t) = f c(t-1) + i g
 /// h(t) = o activation(c(t))
@@ -30,22 +30,24 @@ use rnn_graph::{
 ///
 /// Where a row is masked at t, h(t) = h(t-1) and c(t) = c(t-1).
 ///
-/// Inputs: x `[T, B, 4H]`, already projected and biased; U `[H, 4H]`; then the present ones of
-/// [`ScanInputs`], with a state `[2, B, H]`: h, then c. Outputs: h `[T, B, H]`; the unmasked gates
-/// i, f, g, o `[T, B, 4H]`, which overwrite x, and c(t-1) `[T, B, H]`, both for the backward pass;
-/// and the final state `[2, B, H]`. Gradients flow through h and the final state. All sequences may
-/// have half precision; sums and the state have single precision.
+/// Inputs: x `[T, B, 4H]`, the layer's input after the product with the kernel and the bias; U
+/// `[H, 4H]`; then those of [`ScanInputs`], with a state `[2, B, H]`: h, then c.
+///
+/// Outputs: h `[T, B, H]`; the gates i, f, g, o `[T, B, 4H]`, also of masked rows, which overwrite
+/// x; c(t-1) `[T, B, H]`; and the final state `[2, B, H]`. Gates and c(t-1) are for the backward
+/// pass; gradients flow through h and the final state. All sequences may have half precision; sums
+/// and the state have single precision.
 #[derive(Clone, Debug)]
 pub struct Lstm {
-    /// Activations of the gates.
+    /// Activations of the gates and the states.
     pub gates: LstmGates,
     /// The optional inputs after x and U.
     pub inputs: ScanInputs,
 }
 
 impl Lstm {
-    /// Returns the input indices of state, mask and dropout factors; `None` for those that are
-    /// absent.
+    /// Returns the input indices of the state, the mask and the dropout factors, in this order;
+    /// `None` for an absent input.
     pub fn optional(&self) -> [Option<usize>; 3] {
         self.inputs.places(2)
     }

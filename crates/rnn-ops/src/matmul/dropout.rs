@@ -9,34 +9,37 @@ use rnn_graph::{
 };
 use std::sync::Arc;
 
-/// Product of rows with a matrix whose columns belong to gates, where each gate sees the rows
-/// through a dropout of its own, constant over time (keras/src/layers/rnn/dropout_rnn_cell.py):
+/// Product of rows with a matrix W whose columns belong to G gates of N columns each. Every gate
+/// multiplies the rows by dropout factors of its own, which are the same at all steps
+/// (keras/src/layers/rnn/dropout_rnn_cell.py). For step t, row b, gate g and column n of the gate:
 ///
 /// ```text
 /// y[t, b, g N + n] = sum over k of x[t, b, k] d[g, b, k] W[k, g N + n] + bias[g N + n]
 /// ```
 ///
-/// Inputs: x `[.., B, K]`, W `[K, G N]`, factors d `[G, B, K]` (zero or 1 / (1 - rate)) and, if
-/// `bias`, `[G N]`. Output: `[.., B, G N]`. d has no gradient.
+/// Inputs: x `[.., B, K]`, W `[K, G N]`, factors d `[G, B, K]` (each 0 or 1 / (1 - rate)) and, if
+/// `bias`, the bias `[G N]`. Output: y `[.., B, G N]`. Gradients do not flow to d.
 #[derive(Clone, Debug)]
 pub struct DropoutMatmul {
     /// True if a bias, added to every row, is the fourth input; false if nothing is added.
     pub bias: bool,
-    /// Element type of y.
+    /// Element type of y. x may have half precision too, and so may dy; sums have single precision.
     pub output: DType,
 }
 
-/// Gradient of x of a [`DropoutMatmul`]: dx[t, b, k] = sum over g and n of d[g, b, k] dy[t, b, g N
-/// + n] W[k, g N + n].
+/// Gradient of x of a [`DropoutMatmul`]: dx[t, b, k] is the sum over g and n of d[g, b, k] dy[t, b,
+/// g N + n] W[k, g N + n].
 ///
-/// Inputs: dy `[.., B, G N]`, W `[K, G N]`, d `[G, B, K]`. Output: `[.., B, K]`.
+/// Inputs: dy `[.., B, G N]`, W `[K, G N]`, d `[G, B, K]`. Output: dx `[.., B, K]`, in single
+/// precision.
 #[derive(Clone, Debug)]
 pub struct DropoutMatmulInput;
 
-/// Gradient of W of a [`DropoutMatmul`]: dW[k, g N + n] = sum over t and b of x[t, b, k] d[g, b, k]
-/// dy[t, b, g N + n].
+/// Gradient of W of a [`DropoutMatmul`]: dW[k, g N + n] is the sum over t and b of x[t, b, k] d[g,
+/// b, k] dy[t, b, g N + n].
 ///
-/// Inputs: x `[.., B, K]`, dy `[.., B, G N]`, d `[G, B, K]`. Output: `[K, G N]`.
+/// Inputs: x `[.., B, K]`, dy `[.., B, G N]`, d `[G, B, K]`. Output: dW `[K, G N]`, in single
+/// precision.
 #[derive(Clone, Debug)]
 pub struct DropoutMatmulWeights;
 
@@ -45,11 +48,11 @@ pub struct DropoutMatmulWeights;
 pub struct GateExtents {
     /// G, the number of gates.
     pub gates: usize,
-    /// B, the number of rows after which the factors repeat.
+    /// B, the rows of one step. The factors of a gate repeat after this number of rows.
     pub period: usize,
-    /// K, the columns of x.
+    /// K, the number of columns of x.
     pub features: usize,
-    /// N, the columns of W that belong to one gate.
+    /// N, the number of columns of W that belong to one gate.
     pub width: usize,
 }
 
@@ -68,10 +71,14 @@ fn extents(d: &TensorType, columns: usize, rows: &TensorType) -> Result<GateExte
 }
 
 impl DropoutMatmul {
-    /// Derives the extents from the types of the three inputs x, W and d.
+    /// Returns the extents, derived from the types of the three inputs x, W and d, in this order. A
+    /// fourth input, the bias, is not checked.
     ///
     /// # Errors
-    /// Fails if their shapes do not agree. The bias is not checked.
+    /// Fails with [`OpError::Shape`] if the shapes do not agree.
+    ///
+    /// # Panics
+    /// Panics if there are fewer than three inputs.
     pub fn extents(inputs: &[TensorType]) -> Result<GateExtents, OpError> {
         let e = extents(&inputs[2], inputs[1].shape.last(), &inputs[0])?;
         let (k, w) = (inputs[0].shape.last(), inputs[1].dims());
@@ -83,10 +90,13 @@ impl DropoutMatmul {
 }
 
 impl DropoutMatmulInput {
-    /// Derives the extents from the types of the three inputs dy, W and d.
+    /// Returns the extents, derived from the types of the three inputs dy, W and d, in this order.
     ///
     /// # Errors
-    /// Fails if their shapes do not agree.
+    /// Fails with [`OpError::Shape`] if the shapes do not agree.
+    ///
+    /// # Panics
+    /// Panics if there are fewer than three inputs.
     pub fn extents(inputs: &[TensorType]) -> Result<GateExtents, OpError> {
         let e = extents(&inputs[2], inputs[1].shape.last(), &inputs[0])?;
         let fits = inputs[1].dims() == [e.features, inputs[0].shape.last()];
@@ -96,10 +106,13 @@ impl DropoutMatmulInput {
 }
 
 impl DropoutMatmulWeights {
-    /// Derives the extents from the types of the three inputs x, dy and d.
+    /// Returns the extents, derived from the types of the three inputs x, dy and d, in this order.
     ///
     /// # Errors
-    /// Fails if their shapes do not agree.
+    /// Fails with [`OpError::Shape`] if the shapes do not agree.
+    ///
+    /// # Panics
+    /// Panics if there are fewer than three inputs.
     pub fn extents(inputs: &[TensorType]) -> Result<GateExtents, OpError> {
         let e = extents(&inputs[2], inputs[1].shape.last(), &inputs[0])?;
         let fits = inputs[0].shape.last() == e.features

@@ -3,8 +3,8 @@
 use rnn_core::DType;
 use rnn_graph::{OpError, Shader, Signature};
 
-/// The WGSL modules of a product, each with the element types of A, B and the result that it is
-/// for.
+/// The WGSL modules of a product of A and B. Each is for one combination of the element types of A,
+/// B and the result, which stand before it.
 pub type ProductKernels = [([DType; 3], Shader); 5];
 
 /// Builds [`ProductKernels`] from the parts of a WGSL text, which calls the element types of the
@@ -39,16 +39,19 @@ macro_rules! product_kernels {
     }};
 }
 
-/// Returns the element types of A, B and the result of a node: of its first two inputs and its
-/// first output.
+/// Returns the element types of A, B and the result of a product: those of the node's first two
+/// inputs and of its first output.
+///
+/// # Panics
+/// Panics if the node has fewer than two inputs, or no output.
 pub fn stored(s: &Signature) -> [DType; 3] {
     [s.inputs[0].dtype, s.inputs[1].dtype, s.outputs[0].dtype]
 }
 
-/// Returns the module of `kernels` for the element types of A, B and the result.
+/// Returns the module of `kernels` for the element types `stored` of A, B and the result.
 ///
 /// # Errors
-/// Fails with [`OpError::Shape`] if there is none for this combination.
+/// Fails with [`OpError::Shape`] if there is no module for this combination.
 pub fn find(
     kernels: &'static ProductKernels,
     stored: [DType; 3],

@@ -34,22 +34,23 @@ static KERNELS: [(usize, Shader); 2] = [
 /// Unit matrices along each side of a workgroup's result: blocks of 2.
 const PER_WORKGROUP: usize = 2 * rnn_shaders::constant(MATRIX_UNITS, "BLOCKS");
 
-/// Returns an upper bound on the loop iterations of a thread in a launch of [`launch`], for sums of
-/// `terms` terms. A thread may work on all of its workgroup's blocks.
+/// Returns an upper bound on the loop iterations of a thread in a launch that [`launch`] returns,
+/// for sums of `terms` terms. A thread may work on all blocks of its workgroup.
 pub fn iterations(terms: usize) -> u64 {
     let blocks = PER_WORKGROUP * PER_WORKGROUP / 4;
     rnn_graph::iterations(blocks, rnn_graph::iterations(terms.div_ceil(KERNELS[0].0), 0))
 }
 
-/// Returns a launch on the device's matrix units, in which the sums are split into `parts` parts.
-/// `None` if the device has none or the product does not suit them: it must be plain, of
-/// half-precision matrices with extents that the units divide.
+/// Returns a launch of `product` on the device's matrix units, with each sum split into `parts`
+/// parts. `None` if the device has no matrix units, or if the product does not suit them. A, B must
+/// be in half precision, the result in single precision, all extents divisible by those of the
+/// units; and there must be no dropout and, unless `parts` exceeds 1, no bias or activation.
 ///
-/// Products of two half-precision factors are exact; sums differ from those of matmul.wgsl in their
-/// order alone.
+/// Products of two half-precision factors are exact. The sums differ from those of matmul.wgsl only
+/// in the order of their terms.
 ///
 /// # Errors
-/// Fails if the grid exceeds the device's limits.
+/// Fails with [`OpError::Limit`] if the grid exceeds WebGPU's limits.
 pub fn launch(product: &Product, parts: usize, limits: &Limits) -> Result<Option<Launch>, OpError> {
     let Extents { m, n, k } = product.extents;
     let halves = product.stored == [DType::F16, DType::F16, DType::F32];

@@ -28,14 +28,16 @@ const ROWS: usize = 8;
 /// far below it, half-precision sums do not.
 const TOLERANCE: f64 = 1e-5;
 
-/// Tests the matrix units of the session's device, which must have some. Returns a description of
-/// the first wrong result, or `None` if all are right.
+/// Tests the matrix units of the session's device, which must have some, with products of growing
+/// size for about two seconds at most. Returns `None` if all results are right, else a description
+/// of the first wrong result, or the driver's message if it refuses a kernel.
 ///
 /// Products of small integers must be exact, since single precision holds all their sums. Products
-/// of arbitrary factors must be close to the definition. All must have the same bits each time.
+/// of arbitrary factors must be close to the exact result. Each product is computed three times and
+/// must have the same bits each time.
 ///
 /// # Errors
-/// Fails if the device fails otherwise, for example when it is lost.
+/// Fails with [`DeviceError`] if the device fails in another way, for example if it is lost.
 pub fn prove_matrix_units(session: &mut dyn Session) -> Result<Option<String>, DeviceError> {
     let begin = Instant::now();
     for (extents, transposed) in PRODUCTS {

@@ -27,11 +27,12 @@ static KERNELS: ProductKernels = product_kernels!(
     rnn_shaders::matmul::MATMUL,
 );
 
-/// y = activation(A B + bias).
+/// y = activation(A B + bias), for a matrix A of M x K and a matrix B of K x N.
 ///
-/// A of any rank is read as the matrix `[M, K]` of its last axis, `[.., K]`; stored transposed, it
-/// is `[.., M]` with leading axes K. B likewise is `[.., N]` with leading axes K, or `[.., K]`
-/// stored transposed; bias is `[N]`. Output: `[.., N]`, with A's leading axes.
+/// A is `[.., K]`, with the product M of its leading axes; or, stored transposed, `[.., M]` with
+/// product K. Likewise B is `[.., N]` with product K; or, stored transposed, `[.., K]` with product
+/// N. The bias is `[N]`. Output: y `[.., N]` with A's leading axes, or `[M, N]` if A is stored
+/// transposed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matmul {
     /// True if A is stored as K x M, false if as M x K.
@@ -40,10 +41,9 @@ pub struct Matmul {
     pub transpose_b: bool,
     /// True if a bias, added to every row, is the third input; false if nothing is added.
     pub bias: bool,
-    /// Activation that is applied to every element of the result; [`Activation::Linear`] leaves it
-    /// as it is.
+    /// Activation that is applied to every element of the result.
     pub activation: Activation,
-    /// Element type of y. A and B may have half precision too; sums are in single precision.
+    /// Element type of y. A and B may have half precision too; sums have single precision.
     pub output: DType,
 }
 

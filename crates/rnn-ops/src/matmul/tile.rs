@@ -63,8 +63,8 @@ pub fn usual_tiles(rows: usize, columns: usize) -> usize {
 /// 4.
 const AROUND: u64 = 8 * iterations(4, iterations(4, 0)) + iterations(4, 0);
 
-/// Returns an upper bound, over all tiles, on the loop iterations of a thread that sums `terms`
-/// terms in `groups` groups, each of which begins a new slice.
+/// Returns an upper bound, over all tile sizes, on the loop iterations of a thread that sums
+/// `terms` terms. The terms are in `groups` groups, and each group begins a new slice.
 pub const fn tile_iterations(terms: usize, groups: usize) -> u64 {
     let mut most = 0;
     let mut i = 0;
@@ -79,7 +79,8 @@ pub const fn tile_iterations(terms: usize, groups: usize) -> u64 {
 }
 
 /// Returns the largest number of terms, in `groups` groups, that a thread can sum within `limit`
-/// loop iterations: a multiple of 16, and at least 16.
+/// loop iterations, rounded down to a multiple of 16. It is at least 16, even if `limit` does not
+/// allow that.
 pub fn most_terms(limit: u64, groups: usize) -> usize {
     // Every term costs the same, except at the ends of slices.
     let per_term = (tile_iterations(1 << 20, 1) - tile_iterations(0, 1)).div_ceil(1 << 20);
@@ -87,7 +88,7 @@ pub fn most_terms(limit: u64, groups: usize) -> usize {
     (usize::try_from(rest).unwrap_or(usize::MAX) / 16).max(1) * 16
 }
 
-/// The matrix that the tiles of a product's kernel cover, one workgroup each.
+/// The result of a product, which is covered by tiles. One workgroup computes one tile.
 #[derive(Clone, Copy, Debug)]
 pub struct Tiled {
     /// Rows of the result.
@@ -96,16 +97,17 @@ pub struct Tiled {
     pub columns: usize,
     /// Number of column groups.
     pub column_groups: usize,
-    /// Number of parts into which the sums are split.
+    /// Number of parts into which each sum is split.
     pub parts: usize,
 }
 
 impl Tiled {
-    /// Returns a launch of the entry point `entry` over tiles of the default size, with the other
-    /// sizes as variants. A size is left out if the result fills less than half of its tile.
+    /// Returns a launch of the entry point `entry` of `shader`, over tiles of the default size. The
+    /// other tile sizes are variants of the launch, except those of which the result would fill
+    /// less than half along an axis.
     ///
     /// # Errors
-    /// Fails if the grid exceeds WebGPU's limits.
+    /// Fails with [`OpError::Limit`] if the grid exceeds WebGPU's limits.
     pub fn launch(self, shader: &'static Shader, entry: &'static str) -> Result<Launch, OpError> {
         let usual = Launch::new(shader, entry, self.grid(USUAL)?);
         // Skips tiles of which the result fills less than half.

@@ -3,9 +3,10 @@ use crate::{Case, Definition, Matmul, Sample, SumRows};
 use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
 
 /// Gradients of B and of the bias of a [`Matmul`] whose operands are not stored transposed: dB =
-/// A^T dy, and d_bias = sum of the rows of dy.
+/// A^T dy, and d_bias is the sum of the rows of dy. dy is the gradient before the activation.
 ///
-/// Inputs: A `[.., K]`, dy `[.., N]`. Outputs: `[K, N]` and `[N]`, in single precision.
+/// Inputs: A `[.., K]`, dy `[.., N]`, with equal numbers of rows. Outputs: dB `[K, N]` and d_bias
+/// `[N]`, in single precision.
 #[derive(Clone, Debug)]
 pub struct MatmulWeights;
 

@@ -14,14 +14,15 @@ pub static SHADER: Shader =
 /// Columns per workgroup of a sum.
 const COLUMNS: usize = rnn_shaders::constant(BATCH_NORMALIZE, "COLUMNS");
 
-/// y = (x - m) s, s = 1 / sqrt(v + epsilon), with mean m and variance v of each column over all
-/// rows (keras/src/layers/normalization/batch_normalization.py).
+/// y = (x - m) s with s = 1 / sqrt(v + epsilon), where m and v are the mean and the variance of a
+/// column over all rows (keras/src/layers/normalization/batch_normalization.py).
 ///
-/// Input: x `[.., F]`. Outputs: y `[.., F]`; s, m and v `[F]`. Gradients flow through y.
+/// Input: x `[.., F]`. Outputs: y `[.., F]`; s, m and v, each `[F]`. Gradients flow through y.
 ///
-/// A second input, a mask u32 `[N, G]`, excludes rows from m and v. It divides the rows into N
-/// items of consecutive rows and the columns into G groups of consecutive columns. With w = 1 where
-/// the mask is not 0, else 0, and n = sum(w) + 1e-7 over the rows:
+/// A mask u32 `[N, G]`, as an optional second input, excludes rows from m and v. It divides the
+/// rows into N items of consecutive rows, and the columns into G groups of consecutive columns. For
+/// each column let w = 1 at the rows whose mask is not 0, else 0, and let n = sum(w) + 1e-7 over
+/// the rows:
 ///
 /// ```text
 /// m = sum(w x) / n,  v = sum(w (x - m)^2) / n,  y = (x - m) s also where w is 0
@@ -34,12 +35,12 @@ pub struct BatchNormalize {
     pub epsilon: f32,
 }
 
-/// Gradient of x of a [`BatchNormalize`]: dx = s (dy - mean(dy) - y mean(dy y)), means over all
-/// rows. Inputs: y, dy `[.., F]`, s `[F]`. Output: `[.., F]`.
+/// Gradient of x of a [`BatchNormalize`]: dx = s (dy - mean(dy) - y mean(dy y)), with means over
+/// all rows of a column. Inputs: y and dy `[.., F]`, s `[F]`. Output: dx `[.., F]`.
 ///
-/// With the mask and n of [`BatchNormalize`] as two more inputs, means are sums over all rows
-/// divided by n, and dx = s (dy - w (mean(dy) + y mean(dy y))). The mean of w (x - m) is m 1e-7 / n
-/// instead of 0; its effect on dx is neglected.
+/// Optional fourth and fifth inputs are the mask u32 `[N, G]` and n `[G]` of [`BatchNormalize`].
+/// Then a mean is the sum over all rows divided by n, and dx = s (dy - w (mean(dy) + y mean(dy
+/// y))). The mean of w (x - m) is m 1e-7 / n instead of 0; its effect on dx is neglected.
 #[derive(Clone, Debug)]
 pub struct BatchNormalizeBackward;
 

@@ -11,7 +11,7 @@ pub static SHADER: Shader = Shader::new(
     &[rnn_shaders::shared::ELEMENTWISE, rnn_shaders::normalization::INVERSE_ROOT],
 );
 
-/// y = 1 / sqrt(x + epsilon), elementwise; its gradient is dx = -y^3 dy / 2. Input and output: any
+/// y = 1 / sqrt(x + epsilon), elementwise. Its gradient is dx = -y^3 dy / 2. Input and output: any
 /// shape.
 #[derive(Clone, Debug)]
 pub struct InverseRoot {

@@ -5,16 +5,21 @@ use rnn_graph::{
     Cost, Io, Launch, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work, iterations,
 };
 
-/// Exponential moving average: a = momentum a + (1 - momentum) factor x, for each row of x in
+/// Exponential moving average: a = momentum a + (1 - momentum) factor x, once for each row x, in
 /// order.
 ///
 /// Input: x `[.., C]`. Update: a `[C]`.
 ///
-/// A second input w `[1]` removes the bias of an average that began at zero. w is the moving
-/// average of ones over the earlier rows: w = momentum w + (1 - momentum), that is 1 - momentum^t
-/// after t rows; and a = (1 - r) a + r factor x with r = (1 - momentum) / w. This is the bias
-/// correction of Kingma and Ba (2015), section 3, and TensorFlow's `assign_moving_average` with
-/// `zero_debias`.
+/// An optional second input w `[1]` removes the bias of an average that began at zero. w is the
+/// moving average of ones over the earlier rows; the op reads it and does not change it. For each
+/// row
+///
+/// ```text
+/// w = momentum w + (1 - momentum),  r = (1 - momentum) / w,  a = (1 - r) a + r factor x
+/// ```
+///
+/// so that w is 1 - momentum^t after t rows. This is the bias correction of Kingma and Ba (2015),
+/// section 3, and TensorFlow's `assign_moving_average` with `zero_debias`.
 #[derive(Clone, Debug)]
 pub struct MovingAverage {
     /// Weight of the old average, in 0..1.

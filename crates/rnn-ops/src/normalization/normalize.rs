@@ -11,18 +11,19 @@ pub static SHADER: Shader = Shader::new(
     &[rnn_shaders::shared::ROWWISE, rnn_shaders::normalization::NORMALIZE],
 );
 
-/// y = (x - mean) s, s = 1 / sqrt(variance + epsilon), with mean and variance over the last axis
-/// (keras/src/layers/normalization/layer_normalization.py).
+/// y = (x - mean) s with s = 1 / sqrt(variance + epsilon), where mean and variance are over the
+/// last axis (keras/src/layers/normalization/layer_normalization.py).
 ///
-/// Input: x `[.., F]`. Outputs: y `[.., F]`, and s `[..]` for the backward pass.
+/// Input: x `[.., F]`. Outputs: y `[.., F]`; s `[..]`, for the backward pass. Gradients flow
+/// through y.
 #[derive(Clone, Debug)]
 pub struct Normalize {
     /// Added to the variance, so that s stays finite.
     pub epsilon: f32,
 }
 
-/// Gradient of x of a [`Normalize`]: dx = s (dy - mean(dy) - y mean(dy y)), means over the last
-/// axis. Inputs: y, dy `[.., F]`, s `[..]`. Output: `[.., F]`.
+/// Gradient of x of a [`Normalize`]: dx = s (dy - mean(dy) - y mean(dy y)), with means over the
+/// last axis. Inputs: y and dy `[.., F]`, s `[..]`. Output: dx `[.., F]`.
 #[derive(Clone, Debug)]
 pub struct NormalizeBackward;
 

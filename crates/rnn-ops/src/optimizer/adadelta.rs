@@ -4,7 +4,8 @@ use rnn_graph::{Real, Shader};
 
 update_shader!("adadelta", ADADELTA);
 
-/// Adadelta (keras/src/optimizers/adadelta.py). Its learning rate was 1 in 2018.
+/// Adadelta (keras/src/optimizers/adadelta.py). The symbols are those of [`UpdateRule`]. Keras's
+/// default learning rate is 0.001; in 2018 it was 1.
 ///
 /// ```text
 /// s = rho s + (1 - rho) g^2,  d = -sqrt(t + epsilon) / sqrt(s + epsilon) g
@@ -14,9 +15,9 @@ update_shader!("adadelta", ADADELTA);
 /// [`Default`]: rho 0.95, epsilon 1e-7.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adadelta {
-    /// Decay of both moments, at least 0 and below 1.
+    /// Decay of both moving averages, s and t; at least 0 and below 1.
     pub rho: f32,
-    /// Added under both roots, above 0, so that the quotient stays finite.
+    /// Added under both roots, so that the quotient stays finite; above 0.
     pub epsilon: f32,
 }
 

@@ -4,11 +4,11 @@ use rnn_graph::{Real, Shader};
 
 update_shader!("adagrad", ADAGRAD);
 
-/// Adagrad (keras/src/optimizers/adagrad.py): s += g^2, w -= rate g / sqrt(s + epsilon), where s
-/// begins at 0.1. [`Default`]: epsilon 1e-7.
+/// Adagrad (keras/src/optimizers/adagrad.py): s += g^2, w -= rate g / sqrt(s + epsilon). s is 0.1
+/// before the first step. The symbols are those of [`UpdateRule`]. [`Default`]: epsilon 1e-7.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adagrad {
-    /// Added under the root in the denominator, above 0, so that the quotient stays finite.
+    /// Added to s under the root, so that the quotient stays finite; above 0.
     pub epsilon: f32,
 }
 

@@ -4,7 +4,8 @@ use rnn_graph::{Real, Shader};
 
 update_shader!("adam", ADAM);
 
-/// Adam (keras/src/optimizers/adam.py).
+/// Adam (keras/src/optimizers/adam.py). The symbols are those of [`UpdateRule`]. `rate` already
+/// includes the bias corrections.
 ///
 /// ```text
 /// s += (g - s) (1 - beta_1),  t += (g^2 - t) (1 - beta_2),  w -= rate s / (sqrt(t) + epsilon)
@@ -14,9 +15,9 @@ update_shader!("adam", ADAM);
 /// [`Default`]: beta_1 0.9, beta_2 0.999, epsilon 1e-7.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
-    /// Decay of the first moment, at least 0 and below 1.
+    /// Decay of the first moment s, at least 0 and below 1.
     pub beta_1: f32,
-    /// Decay of the second moment, at least 0 and below 1.
+    /// Decay of the second moment t, at least 0 and below 1.
     pub beta_2: f32,
     /// Added to the denominator, above 0, so that the quotient stays finite.
     pub epsilon: f32,

@@ -5,18 +5,21 @@ use rnn_graph::{Real, Shader};
 
 update_shader!("adamax", ADAMAX);
 
-/// Adam with the largest gradient, which decays, in place of the second moment's root
-/// (keras/src/optimizers/adamax.py).
+/// Adam with a decaying maximum of the gradients' magnitudes in place of the root of the second
+/// moment (keras/src/optimizers/adamax.py). The symbols are those of [`UpdateRule`]. `rate` already
+/// includes the bias correction.
 ///
 /// ```text
 /// s += (g - s) (1 - beta_1),  t = max(beta_2 t, |g|),  w -= rate s / (t + epsilon)
 /// rate = learning rate / (1 - beta_1^step)
 /// ```
+///
+/// [`Default`]: beta_1 0.9, beta_2 0.999, epsilon 1e-7.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adamax {
-    /// Decay of the first moment, at least 0 and below 1.
+    /// Decay of the first moment s, at least 0 and below 1.
     pub beta_1: f32,
-    /// Decay of the largest gradient, at least 0 and below 1.
+    /// Decay of the maximum t, at least 0 and below 1.
     pub beta_2: f32,
     /// Added to the denominator, above 0, so that the quotient stays finite.
     pub epsilon: f32,

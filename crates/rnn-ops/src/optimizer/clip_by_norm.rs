@@ -17,9 +17,9 @@ pub static SHADER: Shader = Shader::new(
 /// Maximum number of partial sums.
 const PARTS: usize = 256;
 
-/// Scales a gradient down to a norm of at most `norm`: g *= norm / max(|g|, norm), where |g| is the
-/// root of the sum of squares (`clipnorm` of keras/src/optimizers/base_optimizer.py). Update: g, of
-/// any shape.
+/// Scales a gradient g down to a norm of at most `norm`: g *= norm / max(|g|, norm), where |g| is
+/// the root of the sum of the squares of all elements (`clipnorm` of
+/// keras/src/optimizers/base_optimizer.py). No inputs or outputs. Update: g, of any shape.
 #[derive(Clone, Debug)]
 pub struct ClipByNorm {
     /// Upper bound on |g|; above 0.

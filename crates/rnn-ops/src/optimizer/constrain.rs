@@ -15,26 +15,27 @@ pub static SHADER: Shader = Shader::new(
     ],
 );
 
-/// A constraint that a weight is projected onto after each step
-/// (keras/src/constraints/constraints.py). Norms are those of the columns along the first axis.
+/// A constraint onto which a weight is projected after each step
+/// (keras/src/constraints/constraints.py).
+/// |w| is the norm of a column: the root of the sum of squares along the first axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Constraint {
-    /// Non-negative: w = max(w, 0).
+    /// No negative elements: w = max(w, 0).
     NonNegative,
-    /// Bounded norms: w *= (rate clip(|w|, low, high) + (1 - rate) |w|) / (|w| + 1e-7).
+    /// Bounded norms of columns: w *= (rate clip(|w|, low, high) + (1 - rate) |w|) / (|w| + 1e-7).
     Norm {
         /// Lower bound of the norms.
         low: f32,
         /// Upper bound of the norms.
         high: f32,
-        /// Fraction of the way to the bound that one step moves a norm, in 0..1.
+        /// Fraction, in 0..=1, of the distance to the bound by which a step changes a norm.
         rate: f32,
     },
 }
 
 impl Constraint {
-    /// Returns the constraint that bounds norms by `high` from above, and leaves smaller ones as
-    /// they are: Keras's MaxNorm with `axis=0`.
+    /// Returns the constraint that reduces norms above `high` to `high`: Keras's MaxNorm with
+    /// `axis=0`.
     pub fn max_norm(high: f32) -> Self {
         Self::Norm { low: 0.0, high, rate: 1.0 }
     }
@@ -44,14 +45,15 @@ impl Constraint {
         Self::Norm { low: 1.0, high: 1.0, rate: 1.0 }
     }
 
-    /// Returns the constraint that moves norms into `low..=high`, by the fraction `rate` (in 0..1)
-    /// of the way at each step: Keras's MinMaxNorm with `axis=0`.
+    /// Returns the constraint that moves norms towards the range `low..=high`: Keras's MinMaxNorm
+    /// with `axis=0`. A step covers the fraction `rate`, in 0..=1, of the distance.
     pub fn min_max_norm(low: f32, high: f32, rate: f32) -> Self {
         Self::Norm { low, high, rate }
     }
 }
 
-/// Projects a weight onto the constraint, in place. Update: a weight of any shape.
+/// Projects a weight onto a constraint, in place. No inputs or outputs. Update: a weight of any
+/// shape.
 #[derive(Clone, Debug)]
 pub struct Constrain(pub Constraint);
 

@@ -1,4 +1,4 @@
-//! Optimizers: a file has the rule of one, and this one the op that all rules share.
+//! Optimizers: each has a file with its rule, and this file has the op that all rules share.
 
 pub mod clip_by_norm;
 pub mod constrain;
@@ -20,13 +20,13 @@ macro_rules! rules {
     ($($module:ident::$rule:ident),*) => {
         $(mod $module;)*
 
-        /// The rule of each optimizer.
+        /// The update rules of all optimizers.
         pub mod rules {
             $(pub use super::$module::$rule;)*
         }
         use rules::*;
 
-        /// The update rule of one of the optimizers, with its arguments; its methods are those of
+        /// The update rule of one of the optimizers, with its arguments. The methods are those of
         /// [`UpdateRule`].
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub enum Rule {
@@ -61,12 +61,14 @@ macro_rules! rules {
                 match self { $(Self::$rule(_) => $rule::LEARNING_RATE),* }
             }
 
-            /// Returns the arguments with Keras's names, to be read or changed.
+            /// Returns references to the rule's arguments, by their names in Keras, to be read or
+            /// changed.
             pub fn arguments(&mut self) -> Vec<(&'static str, RuleArgument<'_>)> {
                 match self { $(Self::$rule(rule) => rule.arguments()),* }
             }
 
-            /// Returns Keras's names of the slots, in the order in which the kernel takes them.
+            /// Returns the names of the slots in Keras, in the order in which the kernel takes
+            /// them. Slots are the values that the rule keeps for each weight from step to step.
             pub fn slots(&self) -> Vec<&'static str> {
                 match self { $(Self::$rule(rule) => rule.slots()),* }
             }
@@ -81,14 +83,13 @@ macro_rules! rules {
                 match self { $(Self::$rule(rule) => rule.slot_order()),* }
             }
 
-            /// Returns the number that Keras keeps in its files behind the slots, after this many
-            /// steps; `None` for rules without such a number.
+            /// Returns the number that Keras stores after the slots in its files, as it is after
+            /// `steps` steps; `None` for rules without such a number.
             pub fn kept_number(&self, steps: u64) -> Option<f64> {
                 match self { $(Self::$rule(rule) => rule.kept_number(steps)),* }
             }
 
-            /// Returns the numbers that the kernel needs for step number `step`, counted from 1, at
-            /// a learning rate.
+            /// Returns the parameters of step number `step`, counted from 1, at this learning rate.
             pub fn step_params(&self, learning_rate: f64, step: u64) -> StepParams {
                 match self { $(Self::$rule(rule) => rule.step_params(learning_rate, step)),* }
             }
@@ -122,16 +123,17 @@ rules!(
     nadam::Nadam
 );
 
-/// One optimizer step over all parameters: gradients are clipped to `-clip..=clip`, each parameter
-/// decays by the fraction [`StepParams::weight_decay`] of itself, then the rule changes it.
+/// One optimizer step over all parameters. Each gradient is clipped to `-clip..=clip`, each
+/// parameter is reduced by the fraction [`StepParams::weight_decay`] of itself, and then the rule
+/// changes it. If [`StepParams::active`] is 0, nothing changes.
 ///
-/// Inputs: gradients `[N]`, [`StepParams`] `[LEN]`. Updates: parameters `[N]`, then the rule's
-/// slots, each `[N]`. No outputs.
+/// Inputs: gradients `[N]`, and [`StepParams`] `[LEN]` ([`StepParams::LEN`]). Updates: parameters
+/// `[N]`, then the rule's slots ([`Rule::slots`]), each `[N]`. No outputs.
 #[derive(Clone, Debug)]
 pub struct Update {
     /// The optimizer.
     pub rule: Rule,
-    /// The largest gradient in magnitude, above 0; infinite to let all pass.
+    /// The bound on the magnitude of a gradient, above 0; infinity for no bound.
     pub clip: f32,
 }
 

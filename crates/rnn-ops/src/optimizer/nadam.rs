@@ -4,21 +4,22 @@ use rnn_graph::{Real, Shader};
 
 update_shader!("nadam", NADAM);
 
-/// Adam with Nesterov's momentum (keras/src/optimizers/nadam.py).
+/// Adam with Nesterov's momentum (keras/src/optimizers/nadam.py). The symbols are those of
+/// [`UpdateRule`].
 ///
 /// ```text
 /// s = beta_1 s + (1 - beta_1) g,  t = beta_2 t + (1 - beta_2) g^2
 /// w -= rate (a s + b g) / (sqrt(c t) + epsilon)
 /// a = u(step + 1) / (1 - U(step + 1)),  b = (1 - u(step)) / (1 - U(step)),
-/// c = 1 / (1 - beta_2^step),  u(i) = beta_1 (1 - 0.96^i / 2),  U(i) = u(1) .. u(i)
+/// c = 1 / (1 - beta_2^step),  u(i) = beta_1 (1 - 0.96^i / 2),  U(i) = u(1) u(2) .. u(i)
 /// ```
 ///
 /// [`Default`]: beta_1 0.9, beta_2 0.999, epsilon 1e-7.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Nadam {
-    /// Decay of the first moment, at least 0 and below 1.
+    /// Decay of the first moment s, at least 0 and below 1.
     pub beta_1: f32,
-    /// Decay of the second moment, at least 0 and below 1.
+    /// Decay of the second moment t, at least 0 and below 1.
     pub beta_2: f32,
     /// Added to the denominator, above 0, so that the quotient stays finite.
     pub epsilon: f32,

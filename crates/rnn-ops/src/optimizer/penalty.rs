@@ -14,18 +14,18 @@ pub static SHADER: Shader = Shader::new(
 /// Maximum number of partial sums.
 const PARTS: usize = 256;
 
-/// y = l1 sum |w| + l2 sum w^2 (keras/src/regularizers/regularizers.py). Input: w of any shape.
-/// Output: `[1]`.
+/// y = l1 sum |w| + l2 sum w^2, the sums over all elements
+/// (keras/src/regularizers/regularizers.py). Input: w of any shape. Output: y `[1]`.
 #[derive(Clone, Debug)]
 pub struct Penalty {
-    /// Weight of the sum of the magnitudes; 0 for no such penalty.
+    /// Factor of the sum of the magnitudes; 0 for no such penalty.
     pub l1: f32,
-    /// Weight of the sum of the squares; 0 for no such penalty.
+    /// Factor of the sum of the squares; 0 for no such penalty.
     pub l2: f32,
 }
 
-/// Gradient of w of a [`Penalty`]: dw = dy (l1 sign(w) + 2 l2 w). Inputs: w of any shape, dy `[1]`.
-/// Output: as w.
+/// Gradient of w of a [`Penalty`]: dw = dy (l1 sign(w) + 2 l2 w), where sign(0) is 0. Inputs: w of
+/// any shape, dy `[1]`. Output: dw, of w's shape. The field is the forward op.
 #[derive(Clone, Debug)]
 pub struct PenaltyBackward(pub Penalty);
 

@@ -4,24 +4,28 @@ use rnn_graph::{Real, Shader};
 
 update_shader!("rmsprop", RMSPROP);
 
-/// RMSprop (keras/src/optimizers/rmsprop.py).
+/// RMSprop (keras/src/optimizers/rmsprop.py). The symbols are those of [`UpdateRule`].
 ///
 /// ```text
-/// s = rho s + (1 - rho) g^2,  d = rate g / sqrt(s + epsilon),  w -= d
-/// t = rho t + (1 - rho) g,    d = rate g / sqrt(s - t^2 + epsilon)    centered
-/// u = momentum u + d,         w -= u                                  with momentum
+/// s = rho s + (1 - rho) g^2
+/// d = rate g / sqrt(s + epsilon)                                     not centered
+/// t = rho t + (1 - rho) g,  d = rate g / sqrt(s - t^2 + epsilon)     centered
+/// w -= d                                                             without momentum
+/// u = momentum u + d,  w -= u                                        with momentum
 /// ```
 ///
-/// [`Default`]: rho 0.9, no momentum, epsilon 1e-7, not centered.
+/// Slots that are not in use are left out of [`UpdateRule::slots`], so u is the second slot if the
+/// rule is not centered. [`Default`]: rho 0.9, no momentum, epsilon 1e-7, not centered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RmsProp {
-    /// Decay of the moments, at least 0 and below 1.
+    /// Decay of the moving averages s and t, at least 0 and below 1.
     pub rho: f32,
-    /// The part of the last step that is repeated, from 0 on; 0 is none.
+    /// The fraction of the last step that is repeated, at least 0; 0 for no momentum.
     pub momentum: f32,
-    /// Added under the root in the denominator, above 0, so that the quotient stays finite.
+    /// Added under the root, so that the quotient stays finite; above 0.
     pub epsilon: f32,
-    /// True to divide by the deviation, false to divide by the root of the second moment.
+    /// True to divide by an estimate of the gradient's standard deviation, false to divide by the
+    /// root of its mean square.
     pub centered: bool,
 }
 

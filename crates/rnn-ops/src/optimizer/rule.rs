@@ -1,18 +1,18 @@
-//! What an optimizer is: the rule by which weights follow their gradients.
+//! The interface of an optimizer: the rule by which weights follow their gradients.
 
 use crate::StepParams;
 use rnn_graph::{Real, Shader};
 
-/// A reference to an argument of a rule, by which Keras's descriptions of an optimizer are read and
-/// written.
+/// One argument of a rule, by which Keras's configuration of an optimizer is read and written. Each
+/// variant is a kind of value.
 pub enum RuleArgument<'a> {
     /// A number.
     Number(&'a mut f32),
-    /// A number for which null stands for the default.
+    /// A number. In Keras's configuration null stands for the default.
     Nullable(&'a mut f32),
     /// True or false.
     Flag(&'a mut bool),
-    /// A number that has this value, and no other.
+    /// A number that cannot be changed: Keras's configuration has to hold this value.
     Fixed(f64),
 }
 
@@ -21,74 +21,80 @@ pub enum RuleArgument<'a> {
 pub enum SlotOrder {
     /// All slots of a weight stand together.
     ByWeight,
-    /// The weights' values of one slot stand together, in this order of the slots' names.
+    /// The values that all weights have of one slot stand together. The names give the order of the
+    /// slots.
     BySlot(&'static [&'static str]),
 }
 
-/// The constants of an optimizer's kernel; a rule ignores those that its equations do not have.
-/// [`Default`]: all 0.
+/// The constants of an optimizer's kernel. A kernel ignores those that its equations do not
+/// contain. All are 0 by [`Default`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RuleConstants {
-    /// The part of the last step that is repeated.
+    /// The fraction of the last step that is repeated.
     pub momentum: f32,
     /// The decay of the first moment.
     pub beta_1: f32,
-    /// The decay of the second moment, or of the only one.
+    /// The decay of the second moment, or of the only moment that the rule has.
     pub beta_2: f32,
-    /// The number that keeps quotients finite.
+    /// The small number that keeps quotients finite.
     pub epsilon: f32,
 }
 
-/// The update rule of an optimizer, with Keras's names; [`Default`] gives Keras's default
+/// The update rule of an optimizer, with Keras's names. [`Default`] gives Keras's default
 /// arguments.
 ///
-/// A weight w follows its gradient g as keras/src/optimizers define it. The equations write s, t
-/// and u for the slots, the values that are kept for each weight from step to step, which the
-/// kernels bind as `first`, `second` and `third`, and rate for [`StepParams::learning_rate`].
+/// The rule says how a weight w changes with its gradient g, as in keras/src/optimizers. In the
+/// equations of the rules s, t and u are the slots: values that are kept for each weight from step
+/// to step, which the kernels bind as `first`, `second` and `third`. `rate` is
+/// [`StepParams::learning_rate`], and `step` is the number of the step, counted from 1.
 pub trait UpdateRule: Default {
-    /// Keras's class name.
+    /// The name of the optimizer's class in Keras.
     const CLASS: &'static str;
-    /// Keras's default learning rate.
+    /// The default learning rate in Keras.
     const LEARNING_RATE: f64;
 
-    /// The arguments by Keras's names.
+    /// Returns references to the arguments, by their names in Keras.
     fn arguments(&mut self) -> Vec<(&'static str, RuleArgument<'_>)>;
 
-    /// Keras's names of the slots, in the order in which the kernel takes them.
+    /// Returns the names of the slots in Keras, in the order in which the kernel takes them.
     fn slots(&self) -> Vec<&'static str>;
 
-    /// The value that every slot has before the first step.
+    /// Returns the value that every slot has before the first step; 0 by default.
     fn initial_slot_value(&self) -> f32 {
         0.0
     }
 
-    /// The order of the slots in Keras's files.
+    /// Returns the order of the slots in Keras's files; [`SlotOrder::ByWeight`] by default.
     fn slot_order(&self) -> SlotOrder {
         SlotOrder::ByWeight
     }
 
-    /// A number that Keras keeps behind the slots: its value after this many steps.
+    /// Returns the number that Keras stores after the slots in its files, as it is after this many
+    /// steps; `None`, the default, for rules without such a number.
     fn kept_number(&self, _steps: u64) -> Option<f64> {
         None
     }
 
-    /// The kernel and its entry point. It binds `first`, `second` and `third` to the slots.
+    /// Returns the kernel's module and the name of its entry point. The kernel binds the slots as
+    /// `first`, `second` and `third`.
     fn kernel(&self) -> (&'static Shader, &'static str);
 
-    /// The constants of the kernel.
+    /// Returns the constants of the kernel.
     fn constants(&self) -> RuleConstants;
 
-    /// The kernel's override constants.
+    /// Returns the names and values of the kernel's WGSL `override` constants; none by default.
     fn overrides(&self) -> Vec<(&'static str, f64)> {
         vec![]
     }
 
-    /// The numbers of step 1, 2, .. for a learning rate.
+    /// Returns the parameters of a step, whose number counts from 1, at this learning rate. By
+    /// default they are [`StepParams::of_rate`].
     fn step_params(&self, learning_rate: f64, _step: u64) -> StepParams {
         StepParams::of_rate(learning_rate)
     }
 
-    /// Moves the slots of one weight on; returns the number that is added to the weight.
+    /// Updates the slots of one weight for its gradient `g`, and returns the number to add to the
+    /// weight. `slots` holds as many values as [`Self::slots`] has names, in the same order.
     fn change<F: Real>(&self, g: F, step: &StepParams<F>, slots: &mut [F]) -> F;
 }
 
@@ -110,13 +116,13 @@ macro_rules! update_shader {
 }
 pub(super) use update_shader;
 
-/// beta m + (1 - beta) v: an exponential moving average.
+/// Returns the next value of an exponential moving average: beta `before` + (1 - beta) `value`.
 pub(super) fn moving_average<F: Real>(beta: f32, before: F, value: F) -> F {
     let beta = F::of(beta.into());
     beta * before + (F::one() - beta) * value
 }
 
-/// 1 - beta^step, by which Adam's moments are divided, since they begin at zero.
+/// Returns 1 - beta^step. Adam's moments are divided by it, because they begin at zero.
 pub(super) fn bias_correction(beta: f32, step: u64) -> f64 {
     1.0 - f64::from(beta).powf(step as f64)
 }

@@ -4,20 +4,20 @@ use rnn_graph::{Real, Shader};
 
 update_shader!("sgd", SGD);
 
-/// Gradient descent (keras/src/optimizers/sgd.py).
+/// Gradient descent (keras/src/optimizers/sgd.py). The symbols are those of [`UpdateRule`].
 ///
 /// ```text
-/// w -= rate g                              without momentum
-/// s = momentum s - rate g,  w += s         with momentum
-/// s as above,  w += momentum s - rate g    with Nesterov's momentum
+/// w -= rate g                                                 without momentum
+/// s = momentum s - rate g,  w += s                            with momentum
+/// s = momentum s - rate g,  w += momentum s - rate g          with Nesterov's momentum
 /// ```
 ///
 /// [`Default`]: no momentum.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sgd {
-    /// The part of the last step that is repeated, from 0 on; 0 is none.
+    /// The fraction of the last step that is repeated, at least 0; 0 for no momentum.
     pub momentum: f32,
-    /// True to look ahead along the velocity (Nesterov's momentum), false for plain momentum.
+    /// True for Nesterov's momentum, false for plain momentum. Without momentum it has no effect.
     pub nesterov: bool,
 }
 

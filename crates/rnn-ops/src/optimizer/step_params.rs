@@ -8,32 +8,32 @@ const GRADIENT_FACTOR: usize = constant(STEP_PARAMS, "GRADIENT_FACTOR");
 const VARIANCE_FACTOR: usize = constant(STEP_PARAMS, "VARIANCE_FACTOR");
 const ACTIVE: usize = constant(STEP_PARAMS, "ACTIVE");
 
-/// The numbers of one optimizer step, which the host computes and uploads as a tensor `[LEN]`, in
-/// the order of `shaders/optimizer/step_params.wgsl`.
+/// The parameters of one optimizer step. The host computes them and uploads them as a tensor
+/// `[LEN]`, in the order of `shaders/optimizer/step_params.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepParams<T = f32> {
     /// Learning rate; for Adam and Adamax it includes the bias corrections.
     pub learning_rate: T,
-    /// Fraction by which weights decay before the update.
+    /// Fraction of itself by which each weight is reduced before the update.
     pub weight_decay: T,
-    /// Nadam's a, the factor of the first moment.
+    /// The factor a of the first moment in [`crate::Nadam`].
     pub moment_factor: T,
-    /// Nadam's b, the factor of the gradient.
+    /// The factor b of the gradient in [`crate::Nadam`].
     pub gradient_factor: T,
-    /// Nadam's c, the factor of the second moment.
+    /// The factor c of the second moment in [`crate::Nadam`].
     pub variance_factor: T,
-    /// 1, or 0 for a step to be skipped, as [`crate::Unscale`] sets it.
+    /// 1, or 0 to skip the step. [`crate::Unscale`] sets it to 0.
     pub active: T,
 }
 
 impl StepParams {
-    /// Number of parameters, the length of the tensor `[LEN]`.
+    /// Number of parameters: the length of the tensor `[LEN]`.
     pub const LEN: usize = constant(STEP_PARAMS, "STEP_PARAMS");
     /// Index of [`Self::active`] in the tensor.
     pub(crate) const ACTIVE: usize = ACTIVE;
 
-    /// Returns the parameters of an active step with a learning rate alone: no weight decay, and
-    /// the factors of Nadam 0.
+    /// Returns the parameters of an active step with this learning rate, no weight decay, and 0 for
+    /// the factors of Nadam.
     pub fn of_rate(learning_rate: f64) -> Self {
         Self {
             learning_rate: learning_rate as f32,
@@ -45,7 +45,7 @@ impl StepParams {
         }
     }
 
-    /// Returns the elements of the tensor `[LEN]`.
+    /// Returns the parameters as the elements of the tensor `[LEN]`.
     pub fn to_array(self) -> [f32; Self::LEN] {
         let mut array = [0.0; Self::LEN];
         array[LEARNING_RATE] = self.learning_rate;
@@ -59,8 +59,8 @@ impl StepParams {
 }
 
 impl<T: Copy> StepParams<T> {
-    /// Reads the parameters from the elements of a tensor; `None` if there are not
-    /// [`StepParams::LEN`].
+    /// Returns the parameters in the elements of a tensor `[LEN]`; `None` if `values` does not have
+    /// [`StepParams::LEN`] elements.
     pub fn from_slice(values: &[T]) -> Option<Self> {
         (values.len() == StepParams::LEN).then(|| Self {
             learning_rate: values[LEARNING_RATE],

@@ -23,21 +23,22 @@ const GROWTH_STEPS: f32 = 2000.0;
 /// Upper bound of the scale.
 const MAX_SCALE: f32 = 16_777_216.0;
 
-/// Length of the loss scale's state: the scale, and the number of steps since it last changed.
+/// Length of the state of dynamic loss scaling, `[scale, steps]`: the scale, and the number of
+/// steps since it last changed.
 pub const LOSS_SCALE: usize = 2;
-/// Initial state of the loss scale, `[scale, steps]`: the scale of Keras's LossScaleOptimizer, and
-/// no step.
+/// Initial state of dynamic loss scaling, `[scale, steps]`: the initial scale of Keras's
+/// LossScaleOptimizer (keras/src/optimizers/loss_scale_optimizer.py), and 0 steps.
 pub const FIRST_LOSS_SCALE: [f32; LOSS_SCALE] = [32_768.0, 0.0];
 
 /// Dynamic loss scaling (keras/src/optimizers/loss_scale_optimizer.py): divides the gradients by
-/// the scale by which the loss was multiplied.
+/// the scale by which the loss was multiplied, and adapts the scale.
 ///
 /// If a gradient is not finite, all gradients and [`StepParams::active`] become zero, so that
-/// [`crate::Update`] skips the step, and the scale is halved. After 2,000 steps without overflow it
-/// is doubled.
+/// [`crate::Update`] skips the step, and the scale is halved, to 1 at least. After 2,000 finite
+/// steps the scale is doubled, to 2^24 at most. Each change sets the count of steps to 0.
 ///
-/// Input: the [`StepParams`] of the step `[LEN]`. Updates: gradients `[N]`, the scale's state
-/// `[LOSS_SCALE]`. Output: the changed parameters `[LEN]`.
+/// Input: the [`StepParams`] of the step, `[LEN]`. Updates: gradients `[N]`, and the state
+/// `[scale, steps]`. Output: the parameters of the step, changed, `[LEN]`.
 #[derive(Clone, Debug)]
 pub struct Unscale;
 

@@ -81,11 +81,11 @@ macro_rules! cell_kernels {
     };
 }
 
-/// WGSL modules of a recurrent cell, for each precision and schedule.
+/// WGSL modules of a recurrent cell, by precision and by schedule.
 pub struct CellKernels {
     /// Modules for sequences of single precision.
     pub single: Schedules,
-    /// Modules for sequences of half precision, if the cell supports them.
+    /// Modules for sequences of half precision; `None` if the cell does not support them.
     pub half: Option<Schedules>,
     /// Number of gates of a unit.
     pub gates: usize,
@@ -93,39 +93,41 @@ pub struct CellKernels {
 
 /// WGSL modules of a recurrent cell for one precision, by schedule.
 pub struct Schedules {
-    /// All steps in one launch.
+    /// Modules that run all time steps in one launch.
     pub scan: ScanKernels,
-    /// One step per launch.
+    /// Module that runs one time step per launch.
     pub step: Shader,
 }
 
-/// WGSL modules of a scan: with four batch rows per workgroup, and with one.
+/// WGSL modules of a scan, which runs all time steps in one launch. Each pair holds the module for
+/// four batch rows per workgroup, then the module for one.
 pub struct ScanKernels {
-    /// Threads exchange sums through workgroup memory.
+    /// Modules whose threads exchange sums through workgroup memory.
     pub shared: [Shader; 2],
-    /// Threads exchange sums within a subgroup.
+    /// Modules whose threads exchange sums within a subgroup.
     pub subgroup: [Shader; 2],
 }
 
 impl ScanKernels {
-    /// Returns the modules for four batch rows per workgroup and for one, in this order: those that
-    /// exchange sums within subgroups if `subgroups` is true, else those that use workgroup memory.
+    /// Returns the module for four batch rows per workgroup, then the module for one. If
+    /// `subgroups` is true, they exchange sums within subgroups, else through workgroup memory.
     pub fn by_rows(&'static self, subgroups: bool) -> [&'static Shader; 2] {
         let [rows4, rows1] = if subgroups { &self.subgroup } else { &self.shared };
         [rows4, rows1]
     }
 }
 
-/// Launch parameters for all steps of a dense cell.
+/// Launch parameters for all time steps of a dense (not convolutional) cell.
 #[derive(Clone, Copy, Debug)]
 pub struct Scan {
     /// Direction of time.
     pub direction: Direction,
     /// Steps, batch rows and hidden units.
     pub extents: Extents,
-    /// True if each gate sees h through dropout factors of its own, false if all see h itself.
+    /// True if each gate multiplies h by dropout factors of its own, false if there are no such
+    /// factors.
     pub dropout: bool,
-    /// True if the sequences have half precision, false for single precision.
+    /// True if the sequences have half precision, false if they have single precision.
     pub half: bool,
 }
 
@@ -134,18 +136,20 @@ pub struct Scan {
 pub enum Direction {
     /// The forward pass, from the first step to the last.
     Forward,
-    /// The backward pass, from the last step's gradients to those of the initial state.
+    /// The backward pass, from the last step to the gradient of the initial state.
     Backward,
 }
 
 impl CellKernels {
-    /// Returns the work of a scan: all steps in one launch if the device allows it (scan.wgsl),
-    /// else one launch per step (step.wgsl). `matrix` is the operand U, or its transpose in the
-    /// backward pass; `bind` adds to a launch all bindings but `recurrent`.
+    /// Returns the work of a scan: as few launches as the device's loop limit allows (scan.wgsl);
+    /// or, if the cell is too wide or its state exceeds workgroup memory, one launch per step
+    /// (step.wgsl). A launch that converts U may precede them. `matrix` is the operand U, or U
+    /// transposed in the backward pass. `bind` adds all bindings except `recurrent` to a launch of
+    /// steps.
     ///
     /// # Errors
-    /// Fails if the sequences have half precision and the cell has no modules for that, or a grid
-    /// exceeds WebGPU's limits.
+    /// Fails with [`OpError::Shape`] if the sequences have half precision and the cell has no
+    /// modules for it, and with [`OpError::Limit`] if a grid exceeds WebGPU's limits.
     pub fn work(
         &'static self,
         scan: Scan,
@@ -163,11 +167,12 @@ impl CellKernels {
         with_matrix(launches.into_iter().map(bind), (matrix, count), scan.half)
     }
 
-    /// Returns the modules for sequences of half precision if `half` is true, else of single
+    /// Returns the modules for sequences of half precision if `half` is true, else for single
     /// precision.
     ///
     /// # Errors
-    /// Fails if the cell has no half-precision modules and they are asked for.
+    /// Fails with [`OpError::Shape`] if `half` is true and the cell has no modules for half
+    /// precision.
     pub fn of(&'static self, half: bool) -> Result<&'static Schedules, OpError> {
         let kernels = if half { self.half.as_ref() } else { Some(&self.single) };
         kernels.ok_or_else(|| OpError::shape("it takes no half precision"))
@@ -187,11 +192,12 @@ impl CellKernels {
     }
 }
 
-/// Binds `matrix` (U), of `count` elements, to `recurrent` in all launches. If `half` is true, as
-/// for sequences of half precision, a launch before them rounds it to half precision.
+/// Returns work of these launches, with `matrix` (U), of `count` elements, bound to `recurrent`. If
+/// `half` is true, as for sequences of half precision, a launch before them rounds U to half
+/// precision.
 ///
 /// # Errors
-/// Fails if `matrix` has too many elements for one launch.
+/// Fails with [`OpError::Limit`] if `count` elements exceed the grid of one launch.
 pub fn with_matrix(
     launches: impl Iterator<Item = Launch>,
     (matrix, count): (Operand, usize),

@@ -32,22 +32,25 @@ pub(crate) fn extents(x: &TensorType, parts: usize) -> Result<Extents, OpError> 
     Ok(Extents { steps, batch, hidden: columns / parts })
 }
 
-/// The optional inputs of a recurrent op, in this order, after x and U.
+/// The optional inputs of a recurrent op. The inputs that are present follow the op's other inputs
+/// in the order of these fields. T is the number of time steps, B the batch size, H the number of
+/// units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ScanInputs {
-    /// True if the state before the first step, `[S, B, H]`, is an input; it is zero otherwise.
+    /// True if the state before the first step, `[S, B, H]`, is an input; if not, that state is
+    /// zero. S is 2 for an LSTM (h, then c), else 1.
     pub state: bool,
-    /// True if a mask u32 `[T, B]` is an input. It is 0 where a row is masked at a step: the state
-    /// of the row is then kept.
+    /// True if a mask, u32 `[T, B]`, is an input. Where the mask is 0, the row keeps its state at
+    /// that step.
     pub mask: bool,
-    /// True if factors by which each gate multiplies the hidden state, `[gates, B, H]`, are an
-    /// input. They are the same at every step.
+    /// True if dropout factors, `[gates, B, H]`, are an input. Each gate multiplies the hidden
+    /// state by its own factors, which are the same at every step.
     pub dropout: bool,
 }
 
 impl ScanInputs {
-    /// Returns the input indices of state, mask and dropout factors after `first` other inputs;
-    /// `None` for those that are absent.
+    /// Returns the input indices of the state, the mask and the dropout factors, if `first` other
+    /// inputs precede them; `None` for an absent input.
     pub fn places(&self, first: usize) -> [Option<usize>; 3] {
         places(first, [self.state, self.mask, self.dropout])
     }
@@ -91,8 +94,8 @@ impl fmt::Display for ScanInputs {
     }
 }
 
-/// Returns the operand indices of the present ones of `N` optional operands after `first` others;
-/// `None` for those that are absent.
+/// Returns the operand indices of `N` optional operands that follow `first` other operands. Operand
+/// i exists if `present[i]` is true; the result is `None` for an absent operand.
 pub fn places<const N: usize>(first: usize, present: [bool; N]) -> [Option<usize>; N] {
     let mut next = first;
     present.map(|present| {
@@ -101,9 +104,10 @@ pub fn places<const N: usize>(first: usize, present: [bool; N]) -> [Option<usize
     })
 }
 
-/// Adds the constants and bindings of mask and dropout factors, which every recurrent kernel has;
-/// the two are given by their input indices. In place of one that is absent, a constant says so and
-/// an input that is never read is bound.
+/// Adds to `launch` the constants and bindings of the mask and the dropout factors, which every
+/// recurrent kernel has. `mask` and `dropout` are their input indices, `None` if absent. An absent
+/// input sets a constant to false, so that the kernel does not read the other input that is bound
+/// instead.
 pub fn optional_inputs(launch: Launch, [mask, dropout]: [Option<usize>; 2]) -> Launch {
     // Absent inputs are never read; the matrix is bound in their place, or another input that the
     // kernel does not write.
@@ -115,10 +119,11 @@ pub fn optional_inputs(launch: Launch, [mask, dropout]: [Option<usize>; 2]) -> L
         .bind("dropout", or_any(dropout))
 }
 
-/// Copies a state or its gradient into `to`, or fills `to` with zeros if it is absent.
+/// Copies `from`, a state or the gradient of a state, into `to`. If `from` is `None`, fills `to`
+/// with zeros.
 ///
 /// # Panics
-/// Panics if the two differ in length.
+/// Panics if the two slices differ in length.
 pub fn copy_or_zero<F: Real>(to: &mut [F], from: Option<&[F]>) {
     match from {
         Some(from) => to.copy_from_slice(from),
@@ -126,7 +131,7 @@ pub fn copy_or_zero<F: Real>(to: &mut [F], from: Option<&[F]>) {
     }
 }
 
-/// Returns true if there is no mask, or its element at index `at` is not 0.
+/// Returns true if there is no mask, or if its element at index `at` is not 0.
 ///
 /// # Panics
 /// Panics if the mask has no such element.
@@ -134,14 +139,16 @@ pub fn is_unmasked(mask: Option<&[u32]>, at: usize) -> bool {
     mask.is_none_or(|mask| mask[at] != 0)
 }
 
-/// Adds the gradient of a recurrent matrix: sum over time of h(t-1)^T dz(t), as one product over
-/// all steps.
+/// Adds to `graph` the gradient of a recurrent matrix U, and returns it: the sum over the steps t
+/// of h(t-1)^T dz(t), as one product over the steps after the first and one for the first.
 ///
-/// Takes hidden `[T, B, H]`, dz `[T, B, G]`, and the initial state `[>=1, B, H]` and dropout
-/// factors, if any; returns `[H, G]`.
+/// `hidden` is h `[T, B, H]`; `dz` is the gradient of the pre-activations `[T, B, G]`, where G is
+/// the number of gates times H; `state` is the initial state, whose first `[B, H]` elements are h
+/// before the first step, and `None` stands for zeros; `dropout` holds the factors of h,
+/// `[gates, B, H]`, if any. The result is `[H, G]`.
 ///
 /// # Errors
-/// Fails if the shapes do not agree.
+/// Fails with [`OpError`] if the shapes do not agree.
 pub fn recurrent_gradient(
     graph: &mut Graph,
     hidden: TensorId,
@@ -169,8 +176,10 @@ pub fn recurrent_gradient(
     })
 }
 
-/// Returns samples of the optional inputs of a scan. Every row of the mask has gaps, and the last
-/// row is masked at every step.
+/// Returns samples of the optional inputs `with` of a scan, in their order: a state
+/// `[states, batch, hidden]`, a mask `[steps, batch]` and dropout factors `[gates, batch, hidden]`.
+/// The mask is 0 at about a third of its elements, and if there are several rows, at all steps of
+/// the last row.
 pub fn scan_samples(
     with: ScanInputs,
     [states, steps, batch, hidden]: [usize; 4],

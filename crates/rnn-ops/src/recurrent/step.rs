@@ -11,17 +11,17 @@ const COLUMNS: usize = constant(STEP_PRODUCT, "COLUMNS");
 /// Terms of a step product's slice.
 const SLICE: usize = constant(STEP_PRODUCT, "SLICE");
 
-/// Launch parameters for one time step of a cell; see step_product.wgsl.
+/// Launch parameters of one time step of a cell; see step_product.wgsl.
 pub struct Step {
     /// The WGSL module.
     pub shader: &'static Shader,
-    /// Steps, batch items and hidden units; an item has one row per pixel.
+    /// Steps, batch items and hidden units. An item has one row per pixel.
     pub extents: Extents,
-    /// Number of rows, that is of pixels of all items.
+    /// Number of rows: one per item, or in a convolutional cell one per pixel of all items.
     pub rows: usize,
-    /// Terms of each sum: hidden units times taps of a window.
+    /// Terms of each sum: hidden units times the taps of a window.
     pub terms: usize,
-    /// True if the backward pass is given U transposed, false if it is given U itself.
+    /// True if the kernel of the backward pass reads U transposed, false if it reads U.
     pub transposed: bool,
 }
 
@@ -35,11 +35,12 @@ impl Step {
         Self { shader, extents, rows: batch, terms: hidden, transposed: true }
     }
 
-    /// Returns a launch of step `step` for the columns of `gates`. `step` counts from 0; `dropout`
-    /// is true if each gate sees h through dropout factors.
+    /// Returns a launch of the forward pass for step `step`, counted from 0, and for the gates with
+    /// indices in `gates`. `dropout` is true if each gate multiplies h by dropout factors of its
+    /// own.
     ///
     /// # Errors
-    /// Fails if the grid exceeds WebGPU's limits.
+    /// Fails with [`OpError::Limit`] if the grid exceeds WebGPU's limits.
     pub fn forward(
         &self,
         gates: Range<usize>,
@@ -62,11 +63,13 @@ impl Step {
             .iterations(most))
     }
 
-    /// Returns a launch of the backward pass: gradients flow from `gates` of step `step` to all
-    /// units of the step before.
+    /// Returns a launch of the backward pass, in which gradients flow from the gates with indices
+    /// in `gates` at step `step`, counted from 0, to the state before that step. The backward pass
+    /// begins with `step` equal to the number of steps, where no gates are; 0 yields the gradient
+    /// of the initial state.
     ///
     /// # Errors
-    /// Fails if the grid exceeds WebGPU's limits.
+    /// Fails with [`OpError::Limit`] if the grid exceeds WebGPU's limits.
     pub fn backward(&self, gates: Range<usize>, step: usize) -> Result<Launch, OpError> {
         let slice = iterations(4, 0) + 2 * iterations(SLICE, 0);
         let gate = iterations(self.terms.div_ceil(SLICE), slice) + AROUND;

@@ -6,26 +6,32 @@ use crate::{Definition, ScanInputs, SimpleRnn};
 use rnn_core::DType;
 use rnn_graph::{Cost, Io, Limits, Op, OpError, Operand, Real, Signature, TensorType, Work};
 
-/// Gradients of x and of the initial state of a [`SimpleRnn`], from the last step to the first:
-/// dz(t) = (dh + d_hidden(t)) activation'(h(t)), dh(t-1) = d (dz(t) U^T). Where a row is masked, dz
-/// = 0 and dh stays.
+/// Gradients of x and of the initial state of a [`SimpleRnn`], computed from the last step to the
+/// first:
 ///
-/// Inputs: U transposed `[H, H]`, h `[T, B, H]`, then the present ones of mask, dropout factors,
-/// gradient of h `[T, B, H]`, gradient of the final state `[1, B, H]`. Outputs: dz `[T, B, H]`,
-/// which is the gradient of x, and the gradient of the initial state `[1, B, H]`.
+/// ```text
+/// dh += d_hidden(t)
+/// dz(t) = dh activation'(h(t)),  dh(t-1) = d (dz(t) U^T)
+/// ```
+///
+/// with the dropout factors d, else 1. Where a row is masked, dz = 0, and dh stays.
+///
+/// Inputs: U transposed `[H, H]`, h `[T, B, H]`; then, if present, the mask, the dropout factors,
+/// the gradient of h `[T, B, H]` and the gradient of the final state `[1, B, H]`. Outputs: dz
+/// `[T, B, H]`, which is the gradient of x, and the gradient of the initial state `[1, B, H]`.
 #[derive(Clone, Debug)]
 pub struct SimpleRnnBackward {
-    /// The forward op.
+    /// The forward op, whose gradients these are.
     pub forward: SimpleRnn,
-    /// True if the gradient of the sequence of h is an input; it is zero otherwise.
+    /// True if the gradient of h at all steps is an input; if not, it counts as zero.
     pub d_hidden: bool,
-    /// True if the gradient of the final state is an input; it is zero otherwise.
+    /// True if the gradient of the final state is an input; if not, it counts as zero.
     pub d_last: bool,
 }
 
 impl SimpleRnnBackward {
-    /// Returns the input indices of the mask, the dropout factors, and the gradients of h and of
-    /// the final state; `None` for those that are absent.
+    /// Returns the input indices of the mask, the dropout factors, the gradient of h and the
+    /// gradient of the final state, in this order; `None` for an absent input.
     pub fn optional(&self) -> [Option<usize>; 4] {
         let ScanInputs { mask, dropout, .. } = self.forward.inputs;
         places(2, [mask, dropout, self.d_hidden, self.d_last])

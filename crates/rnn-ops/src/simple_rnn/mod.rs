@@ -15,17 +15,19 @@ use rnn_graph::{
     Work,
 };
 
-/// Kernels of the SimpleRNN cell, in single and half precision; a unit carries h.
+/// Kernels of the SimpleRNN cell, for sequences of single and half precision. The state of a unit
+/// is h.
 pub static KERNELS: CellKernels = cell_kernels!(
     "simple_rnn" and half, rnn_shaders::simple_rnn::CELL);
 
 /// A fully connected recurrent layer over a whole sequence (keras/src/layers/rnn/simple_rnn.py):
-/// h(t) = activation(x(t) + (h(t-1) d) U), d the dropout factors; where a row is masked at t, h(t)
-/// = h(t-1).
+/// h(t) = activation(x(t) + (h(t-1) d) U), with the dropout factors d, else 1. Where a row is
+/// masked at t, h(t) = h(t-1). T is the number of steps, B the batch size, H the number of units.
 ///
-/// Inputs: x `[T, B, H]`, already projected and biased; U `[H, H]`; then the present ones of
-/// [`ScanInputs`], with a state `[1, B, H]`. Outputs: h `[T, B, H]` and the final state
-/// `[1, B, H]`. All sequences may have half precision; sums and the state have single precision.
+/// Inputs: x `[T, B, H]`, the layer's input after the product with the kernel and the bias; U
+/// `[H, H]`; then those of [`ScanInputs`], with a state `[1, B, H]`. Outputs: h `[T, B, H]` and the
+/// final state `[1, B, H]`. All sequences may have half precision; sums and the state have single
+/// precision.
 #[derive(Clone, Debug)]
 pub struct SimpleRnn {
     /// Activation of the new state.
