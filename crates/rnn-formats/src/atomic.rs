@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
-/// The error that a file could not be written. Whatever stood at its path before is untouched.
+/// The error that a file could not be written. A file that stood at the path before is unchanged.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot write {}; check that the folder exists, is writable and has space left",
@@ -15,12 +15,12 @@ use tempfile::NamedTempFile;
 pub struct WriteError {
     /// Path of the file.
     pub path: PathBuf,
-    /// The error of the system, or of the writer.
+    /// The error of the operating system, or of the code that wrote the contents.
     pub source: io::Error,
 }
 
-/// Replaces the file at `path` by the bytes that `fill` writes, as an [`AtomicFile`] does; if
-/// anything fails, the file stays as it was.
+/// Replaces the file at `path` with the bytes that `fill` writes, by means of an [`AtomicFile`]. If
+/// anything fails, a file at `path` stays as it was.
 ///
 /// # Errors
 /// Fails with [`WriteError`] if the folder is missing or not writable, the disk is full, or `fill`
@@ -35,11 +35,12 @@ pub fn write_atomically(
     file.commit()
 }
 
-/// A file that replaces another one when it is complete.
+/// A file that takes the place of the file at a path once it is complete.
 ///
-/// The bytes go to a temporary file in the same folder, which [`AtomicFile::commit`] flushes to the
-/// disk and renames. If anything fails before, the process dies or this is dropped, the other file
-/// keeps its contents.
+/// The bytes go to a temporary file in the same folder. [`AtomicFile::commit`] flushes the
+/// temporary file to the disk and renames it to the path. Until then a file at the path keeps its
+/// contents. Dropping an `AtomicFile` deletes the temporary file; if the process dies,
+/// [`remove_unfinished`] can delete it later.
 #[derive(Debug)]
 pub struct AtomicFile {
     writer: BufWriter<NamedTempFile>,
@@ -60,8 +61,9 @@ impl Drop for Begun {
     }
 }
 
-/// Removes the temporary files of this process, which is about to end without unwinding. From now
-/// on other threads that create or commit a file wait for that end.
+/// Removes the temporary files of all [`AtomicFile`]s of this process. The caller must end the
+/// process next: from now on, every thread that creates, commits or drops an [`AtomicFile`] blocks
+/// for ever.
 pub fn abandon_all() {
     let begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
     for path in begun.iter() {
@@ -74,8 +76,8 @@ pub fn abandon_all() {
 const PREFIX: &str = ".rnn-";
 const SUFFIX: &str = ".tmp";
 
-/// Removes the temporary files that writers which died left in a folder. Nobody else may be writing
-/// into it.
+/// Removes the temporary files of [`AtomicFile`]s (`.rnn-*.tmp`) that processes left in `folder`
+/// when they died. No other thread or process may be writing an [`AtomicFile`] into the folder.
 ///
 /// # Errors
 /// Fails if the folder cannot be read, or a file cannot be removed.
@@ -93,7 +95,8 @@ pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
 }
 
 impl AtomicFile {
-    /// Creates the temporary file that will replace `path`.
+    /// Creates an empty temporary file in the folder of `path`, which [`AtomicFile::commit`] will
+    /// rename to `path`.
     ///
     /// # Errors
     /// Fails with [`WriteError`] if the folder is missing or not writable.
@@ -111,11 +114,11 @@ impl AtomicFile {
         Ok(Self { writer: BufWriter::new(file), path: path.to_owned(), begun })
     }
 
-    /// Flushes the file to the disk and renames it to its path.
+    /// Flushes the file to the disk and renames it to its path, over a file that is there.
     ///
     /// # Errors
-    /// Fails with [`WriteError`] if the disk is full, or the file cannot be renamed; the other file
-    /// then keeps its contents.
+    /// Fails with [`WriteError`] if the disk is full or the file cannot be renamed. A file at the
+    /// path then keeps its contents, and the temporary file is deleted.
     pub fn commit(self) -> Result<(), WriteError> {
         let Self { writer, path, begun } = self;
         let place = || -> io::Result<()> {

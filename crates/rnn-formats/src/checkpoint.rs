@@ -1,5 +1,6 @@
-//! Checkpoints: safetensors files that end in a digest of themselves, so that a file that was cut,
-//! or of which one bit turned, is never taken for a state to go on from.
+//! Checkpoints: safetensors files that end in a SHA-256 digest of all bytes before it, as a tensor
+//! named `sha256`. A file that was cut short, or in which a single bit changed, is therefore
+//! refused.
 
 use crate::atomic::write_atomically;
 use crate::safetensors::{self, Loaded, SafetensorsError};
@@ -16,10 +17,11 @@ const DIGEST_BYTES: usize = 32;
 /// The reason why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The file could not be written, opened, or understood.
+    /// The file could not be written or read, or is not a safetensors file of supported element
+    /// types.
     #[error(transparent)]
     File(#[from] SafetensorsError),
-    /// The bytes are not those that were written.
+    /// The digest does not fit the other bytes: the file is not as it was written.
     #[error("{} is damaged: its contents do not have the digest that it ends in", path.display())]
     Digest {
         /// The file.
@@ -27,11 +29,11 @@ pub enum CheckpointError {
     },
 }
 
-/// Writes named tensors and metadata to `path`, atomically; equal arguments give equal bytes.
+/// Writes named tensors and metadata to `path`, atomically. Equal arguments give equal bytes.
 ///
 /// # Errors
-/// Fails with [`CheckpointError::File`] if two tensors share a name, or the file cannot be written;
-/// whatever stood there before is untouched.
+/// Fails with [`CheckpointError::File`] if two tensors share a name, a tensor is named `sha256` or
+/// `__metadata__`, or the file cannot be written. A file at `path` then stays as it was.
 pub fn save(
     path: &Path,
     mut tensors: Vec<(String, HostTensor)>,
@@ -42,11 +44,12 @@ pub fn save(
     Ok(written.map_err(SafetensorsError::from)?)
 }
 
-/// Returns the bytes that [`save`] writes, to be sent to another process. Equal arguments give
-/// equal bytes.
+/// Returns the bytes that [`save`] writes, for example to send them to another process. Equal
+/// arguments give equal bytes.
 ///
 /// # Errors
-/// Fails with [`CheckpointError::File`] if two tensors share a name.
+/// Fails with [`CheckpointError::File`] if two tensors share a name, or a tensor is named `sha256`
+/// or `__metadata__`.
 pub fn to_bytes(
     mut tensors: Vec<(String, HostTensor)>,
     metadata: &BTreeMap<String, String>,
@@ -77,19 +80,22 @@ fn write(file: &mut impl Write, header: &str, tensors: &[(String, HostTensor)]) 
     file.inner.write_all(&digest)
 }
 
-/// Reads what [`save`] wrote. At most three times the size of the file is allocated.
+/// Reads a checkpoint that [`save`] wrote, without the digest. It allocates at most three times the
+/// size of the file.
 ///
 /// # Errors
-/// Fails with [`CheckpointError::Digest`] if the bytes are not those that were written, and with
-/// [`CheckpointError::File`] if the file cannot be read or understood.
+/// Fails with [`CheckpointError::File`] if the file cannot be read or holds a tensor of an
+/// unsupported type, and with [`CheckpointError::Digest`] if its digest does not fit its contents.
 pub fn load(path: &Path) -> Result<Loaded, CheckpointError> {
     parse(path, &safetensors::read(path)?)
 }
 
-/// Parses the bytes of a checkpoint, as [`load`] does; `path` names them in messages.
+/// Parses the bytes of a checkpoint, as [`load`] does. `path` is the name of the file in error
+/// messages.
 ///
 /// # Errors
-/// Fails with [`CheckpointError`] if they are not what [`save`] wrote.
+/// Fails with [`CheckpointError::Digest`] if the digest does not fit the other bytes, and with
+/// [`CheckpointError::File`] if the bytes are not a safetensors file of supported element types.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Loaded, CheckpointError> {
     let sound = bytes.split_last_chunk::<DIGEST_BYTES>().is_some_and(|(contents, digest)| {
         let found = Sha256::digest(contents);

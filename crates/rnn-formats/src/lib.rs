@@ -1,9 +1,9 @@
 //! The file formats of the project: NumPy's `.npy` and `.npz` (with the pickles inside object
-//! arrays), safetensors, checkpoints, HDF5, Keras's model files, ONNX, TensorBoard's events, and the
-//! one way every file is written.
+//! arrays), safetensors, checkpoints, HDF5, Keras's model files, ONNX and TensorBoard's events; and
+//! the atomic replacement of files, by which all but the growing event files are written.
 //!
 //! All readers treat their input as hostile: they execute nothing, never panic on any bytes, and
-//! allocate at most a stated multiple of what they were given.
+//! allocate at most a stated multiple of the size of their input.
 
 pub mod atomic;
 pub mod checkpoint;

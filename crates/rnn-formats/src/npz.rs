@@ -9,8 +9,8 @@ use zip::read::ZipFile;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
-/// The largest array, unpacked, that is read: 1 GiB. It guards against archives of a few kilobytes
-/// that unpack to fill the memory.
+/// The largest size of an array that [`Npz::read`] unpacks, in bytes: 1 GiB. It guards against
+/// archives of a few kilobytes that unpack to fill the memory.
 pub const MAX_ARRAY_BYTES: u64 = 1 << 30;
 
 /// The reason why an `.npz` file could not be read.
@@ -24,7 +24,7 @@ pub enum NpzError {
         /// The error of the system.
         source: std::io::Error,
     },
-    /// The archive is damaged, or no zip archive at all.
+    /// The file is damaged, or not a zip archive.
     #[error("{origin} is not a sound .npz archive; fetch or save it again")]
     Archive {
         /// The file.
@@ -37,20 +37,20 @@ pub enum NpzError {
     Missing {
         /// The file.
         origin: String,
-        /// The array asked for.
+        /// The name of the array that was requested.
         name: String,
-        /// The arrays there are.
+        /// The names of the arrays in the archive.
         present: Vec<String>,
     },
-    /// The array unpacks to more than [`MAX_ARRAY_BYTES`].
+    /// The array, unpacked, is larger than [`MAX_ARRAY_BYTES`].
     #[error("array '{name}' of {origin} unpacks to more than {MAX_ARRAY_BYTES} bytes; split it")]
     TooLarge {
         /// The file.
         origin: String,
-        /// The array.
+        /// The name of the array.
         name: String,
     },
-    /// The array is compressed, so that its rows cannot be read one by one.
+    /// The array is compressed or encrypted, so that single rows cannot be read.
     #[error(
         "array '{name}' of {origin} is compressed and can be read as a whole alone; save it with \
          numpy.savez or numpy.save, or do without streaming"
@@ -58,15 +58,15 @@ pub enum NpzError {
     Compressed {
         /// The file.
         origin: String,
-        /// The array.
+        /// The name of the array.
         name: String,
     },
-    /// The array itself could not be read.
+    /// The array is malformed or of an unsupported element type.
     #[error("cannot use array '{name}' of {origin}")]
     Array {
         /// The file.
         origin: String,
-        /// The array.
+        /// The name of the array.
         name: String,
         /// The problem.
         source: NpyError,
@@ -77,7 +77,7 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "no arrays".into() } else { names.join(", ") }
 }
 
-/// An open `.npz` archive, whose arrays are read by name.
+/// An open `.npz` archive. Its arrays are read by name.
 pub struct Npz<R> {
     archive: ZipArchive<R>,
     origin: String,
@@ -87,8 +87,8 @@ impl Npz<BufReader<File>> {
     /// Opens the archive at `path` and reads its directory.
     ///
     /// # Errors
-    /// Fails with [`NpzError::Io`] if the file cannot be read, or [`NpzError::Archive`] if it is no
-    /// archive.
+    /// Fails with [`NpzError::Io`] if the file cannot be opened, and with [`NpzError::Archive`] if
+    /// it cannot be read as a zip archive.
     pub fn open(path: &Path) -> Result<Self, NpzError> {
         let file =
             File::open(path).map_err(|source| NpzError::Io { path: path.to_owned(), source })?;
@@ -96,11 +96,14 @@ impl Npz<BufReader<File>> {
     }
 }
 
-/// Opens the array `name` of the archive at `path`, to be read from the file as it is needed. Its
-/// checksum is not verified.
+/// Opens the array `name` (without `.npy`) of the archive at `path`. Its rows are read from the
+/// file when they are needed. The checksum of the array is not verified.
 ///
 /// # Errors
-/// Fails as [`Npz::read`], and [`NpzError::Compressed`], or as [`StoredArray::open`].
+/// Fails with [`NpzError::Io`] or [`NpzError::Archive`] if the file cannot be read, with
+/// [`NpzError::Missing`] if there is no such array, with [`NpzError::Compressed`] if it is
+/// compressed or encrypted, and with [`NpzError::Array`] if [`StoredArray::open`] would fail for
+/// it.
 pub fn stored(path: &Path, name: &str) -> Result<StoredArray, NpzError> {
     let mut archive = Npz::open(path)?;
     let (origin, present) = (archive.origin.clone(), archive.names());
@@ -121,10 +124,10 @@ pub fn stored(path: &Path, name: &str) -> Result<StoredArray, NpzError> {
 }
 
 impl<R: Read + Seek> Npz<R> {
-    /// Reads the directory of an archive; `origin` names it in error messages.
+    /// Reads the directory of the archive in `reader`. `origin` is its name in error messages.
     ///
     /// # Errors
-    /// Fails with [`NpzError::Archive`] if there is no archive in `reader`.
+    /// Fails with [`NpzError::Archive`] if `reader` cannot be read as a zip archive.
     pub fn new(reader: R, origin: impl Into<String>) -> Result<Self, NpzError> {
         let origin = origin.into();
         match ZipArchive::new(reader) {
@@ -133,19 +136,19 @@ impl<R: Read + Seek> Npz<R> {
         }
     }
 
-    /// Returns the names of the arrays, without `.npy`, in the order of the archive. Files of other
-    /// kinds are left out.
+    /// Returns the names of the arrays, without `.npy`, in the order of the archive. Files with
+    /// other endings are left out.
     pub fn names(&self) -> Vec<String> {
         let names = self.archive.file_names();
         names.filter_map(|name| name.strip_suffix(".npy")).map(str::to_owned).collect()
     }
 
-    /// Reads the array `name` (without the `.npy`) into memory.
+    /// Reads the array `name` (without `.npy`) into memory.
     ///
     /// # Errors
-    /// Fails with [`NpzError::Missing`] if there is no such array, [`NpzError::TooLarge`] if it
-    /// unpacks to more than [`MAX_ARRAY_BYTES`], [`NpzError::Archive`] if it cannot be unpacked,
-    /// and [`NpzError::Array`] if it is no array that is supported.
+    /// Fails with [`NpzError::Missing`] if there is no such array, with [`NpzError::TooLarge`] if
+    /// it unpacks to more than [`MAX_ARRAY_BYTES`], with [`NpzError::Archive`] if it cannot be
+    /// unpacked, and with [`NpzError::Array`] if it is malformed or of an unsupported element type.
     pub fn read(&mut self, name: &str) -> Result<NpyArray, NpzError> {
         let bytes = self.unpack(name, MAX_ARRAY_BYTES + 1)?;
         if bytes.len() as u64 > MAX_ARRAY_BYTES {
@@ -164,10 +167,12 @@ impl<R: Read + Seek> Npz<R> {
         })
     }
 
-    /// Reads the extents of the array `name`, without its elements.
+    /// Reads the shape of the array `name` (without `.npy`), but not its elements.
     ///
     /// # Errors
-    /// Fails as [`Npz::read`].
+    /// Fails with [`NpzError::Missing`] if there is no such array, with [`NpzError::Archive`] if it
+    /// cannot be unpacked, and with [`NpzError::Array`] if its header is malformed or that of an
+    /// array of records.
     pub fn shape(&mut self, name: &str) -> Result<Shape, NpzError> {
         let bytes = self.unpack(name, npy::MAX_HEADER_BYTES)?;
         npy::shape(&bytes).map_err(|source| self.array_error(name, source))

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 const METADATA: &str = "__metadata__";
 
 /// The contents of a safetensors file: the tensors with their names, in the order of the file, and
-/// the metadata by key.
+/// the strings of the metadata by key.
 pub type Loaded = (Vec<(String, HostTensor)>, BTreeMap<String, String>);
 
 /// The reason why a safetensors file could not be written or read.
@@ -26,7 +26,7 @@ pub enum SafetensorsError {
     /// The file could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// A tensor may not be stored under this name.
+    /// Two tensors share a name, or a tensor has the reserved name `__metadata__`.
     #[error("two tensors are named '{name}', or the format reserves that name; rename one")]
     Name {
         /// The name.
@@ -40,20 +40,21 @@ pub enum SafetensorsError {
         /// The error of the system.
         source: io::Error,
     },
-    /// The file is damaged, or no safetensors file at all.
+    /// The file is damaged, or not a safetensors file.
     #[error("{} is not a sound safetensors file; fetch or save it again", path.display())]
     Header {
         /// The file.
         path: PathBuf,
-        /// The error of the library.
+        /// The error of the `safetensors` crate.
         source: SafeTensorError,
     },
-    /// One tensor could not be represented.
+    /// A tensor has an unsupported element type, an integer outside 0..2^32, or a shape beyond the
+    /// address space.
     #[error("tensor '{name}' of {}: {problem}", path.display())]
     Tensor {
         /// The file.
         path: PathBuf,
-        /// The tensor.
+        /// The name of the tensor.
         name: String,
         /// The problem, and what to do about it.
         problem: String,
@@ -64,9 +65,9 @@ pub enum SafetensorsError {
 /// tensors keep their order, and the metadata is sorted by key.
 ///
 /// # Errors
-/// Fails with [`SafetensorsError::Name`] if two tensors share a name, or one has the name that the
-/// format reserves; [`SafetensorsError::Write`] if the file cannot be written. The file at `path`
-/// is then as it was.
+/// Fails with [`SafetensorsError::Name`] if two tensors share a name or a tensor is named
+/// `__metadata__`, and with [`SafetensorsError::Write`] if the file cannot be written. A file at
+/// `path` then stays as it was.
 pub fn save<N: AsRef<str>>(
     path: &Path,
     tensors: &[(N, HostTensor)],
@@ -130,12 +131,13 @@ fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Reads all tensors of `path`. F16 and BF16 become f32; I32 and I64 become u32 if they are not
-/// negative and fit. At most three times the size of the file is allocated.
+/// Reads all tensors of the file at `path`. F32, F16 and BF16 become f32. U32, I32 and I64 become
+/// u32. It allocates at most three times the size of the file.
 ///
 /// # Errors
-/// Fails with [`SafetensorsError`] if the file cannot be read, is damaged, or has a tensor of
-/// another type.
+/// Fails with [`SafetensorsError::Io`] if the file cannot be read, with
+/// [`SafetensorsError::Header`] if it is damaged, and with [`SafetensorsError::Tensor`] if a tensor
+/// has another element type or an integer outside 0..2^32.
 pub fn load(path: &Path) -> Result<Loaded, SafetensorsError> {
     parse(path, &read(path)?)
 }
@@ -145,10 +147,11 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SafetensorsError> {
     std::fs::read(path).map_err(|source| SafetensorsError::Io { path: path.to_owned(), source })
 }
 
-/// Parses the bytes of a file, as [`load`] does; `path` names them in messages.
+/// Parses the bytes of a file, as [`load`] does. `path` is the name of the file in error messages.
 ///
 /// # Errors
-/// Fails with [`SafetensorsError`] if they are damaged, or there is a tensor of another type.
+/// Fails with [`SafetensorsError::Header`] if the bytes are damaged, and with
+/// [`SafetensorsError::Tensor`] if a tensor has another element type or an integer outside 0..2^32.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Loaded, SafetensorsError> {
     let owned = || path.to_owned();
     let damaged = |source| SafetensorsError::Header { path: owned(), source };

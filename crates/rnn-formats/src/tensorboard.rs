@@ -1,8 +1,9 @@
-//! TensorBoard's event files, as far as scalars go.
+//! TensorBoard's event files, restricted to scalars.
 //!
-//! A file is a sequence of records: the length of the content as u64, the masked CRC-32C of those
-//! eight bytes, the content, its masked CRC (tensorflow/core/lib/io/record_writer.cc); all
-//! little-endian. The content is an `Event` (tensorflow/core/util/event.proto).
+//! A file is a sequence of records (tensorflow/core/lib/io/record_writer.cc). A record is the
+//! length of its content as u64, the masked CRC-32C of these eight bytes, the content, and the
+//! masked CRC-32C of the content; all numbers are little-endian. The content is an `Event`
+//! (tensorflow/core/util/event.proto).
 
 use crate::write_atomically;
 use prost::Message;
@@ -44,11 +45,13 @@ struct Value {
     simple_value: Option<f32>,
 }
 
-/// Removes points from the files that [`EventWriter::create`] made in `folder`, so that a training
-/// that is resumed can write them again. `keep` is called with the name of a curve and the step of
-/// each point, and the points for which it returns false are removed; a negative step counts as 0.
-/// In a file, nothing is kept from the first damaged record on. Files of other programs are left
-/// alone. A folder that does not exist is no error.
+/// Removes points from the event files in `folder` that [`EventWriter::create`] made, so that a
+/// training that is resumed can write them again.
+///
+/// `keep` is called with the tag and the step of each point; a point is removed if `keep` returns
+/// false. A negative step counts as 0. The first damaged record of a file and everything after it
+/// are removed too. Files of other programs are left alone, and a `folder` that does not exist is
+/// no error.
 ///
 /// # Errors
 /// Fails if the folder or a file cannot be read, or a file cannot be replaced.
@@ -107,18 +110,18 @@ fn first_content(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (crc == masked_crc(content).to_le_bytes()).then_some((content, rest))
 }
 
-/// A writer of TensorBoard events to a file, or to any other writer.
+/// A writer of TensorBoard events to a file or to another writer.
 #[derive(Debug)]
 pub struct EventWriter<W> {
     writer: W,
 }
 
 impl EventWriter<File> {
-    /// Creates a new file in a folder, which is created if need be. TensorBoard can follow it while
-    /// it grows.
+    /// Creates a new event file in `folder`, which is created if it does not exist. TensorBoard can
+    /// read the file while it grows.
     ///
     /// # Errors
-    /// Fails if the folder cannot be created or the file not be written.
+    /// Fails if the folder or the file cannot be created, or the file cannot be written.
     pub fn create(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let (seconds, process) = (now() as u64, std::process::id());
@@ -136,21 +139,23 @@ impl EventWriter<File> {
 }
 
 impl<W: Write> EventWriter<W> {
-    /// Begins a sequence of events in `writer`, with the event that names the format.
+    /// Begins a sequence of events in `writer` with the event that states the version of the
+    /// format.
     ///
     /// # Errors
-    /// Fails if it cannot be written.
+    /// Fails if `writer` fails.
     pub fn new(writer: W) -> io::Result<Self> {
         let mut events = Self { writer };
         events.event(0, Some(VERSION.into()), None)?;
         Ok(events)
     }
 
-    /// Writes the values of curves at one step, each with the name of its curve. Values are stored
-    /// in single precision and may be NaN or infinite.
+    /// Writes one point of each of several curves at step `step`, with the current time, and
+    /// flushes the writer. `values` holds the tag of each curve and its value, which is stored in
+    /// single precision and may be NaN or infinite.
     ///
     /// # Errors
-    /// Fails if they cannot be written.
+    /// Fails if the writer fails.
     pub fn scalars(&mut self, step: u64, values: &[(&str, f64)]) -> io::Result<()> {
         let value = |&(tag, value): &(&str, f64)| Value {
             tag: tag.into(),

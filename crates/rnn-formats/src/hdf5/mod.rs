@@ -1,8 +1,8 @@
-//! HDF5, as far as weights of neural networks use it: groups, text attributes, numeric datasets.
+//! HDF5, as far as weights of neural networks need it: groups, text attributes, numeric datasets.
 //!
-//! This module alone names the crate that knows the format, `hdf5-pure`. It reads what h5py and
+//! Only this module uses the crate that implements the format, `hdf5-pure`. It reads what h5py and
 //! the C library write by default (superblock 0, symbol tables, chunks, gzip) and what newer
-//! settings write, and it writes superblock 3, which HDF5 1.10 and newer read.
+//! settings write. It writes superblock 3, which HDF5 1.10 and newer versions read.
 
 mod read;
 mod source;
@@ -14,20 +14,21 @@ use std::collections::BTreeMap;
 pub use read::parse;
 pub use write::to_bytes;
 
-/// The largest ratio of a file's unpacked size to its size. Weights compress to nine tenths of
-/// their size; only files that are made to fill the memory come near.
+/// The largest permitted ratio of the unpacked size of a file to its size. Weights compress to
+/// about nine tenths of their size; only a file that is made to fill the memory exceeds the ratio.
 pub const MAX_EXPANSION: u64 = 64;
 
 /// Deeper nesting of groups is refused: a group may be its own member.
 const MAX_DEPTH: usize = 32;
 
-/// The first bytes of every HDF5 file, by which such files are recognized.
+/// The first bytes of an HDF5 file that has no user block, by which such files are recognized.
 pub const MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
 
-/// A group of an HDF5 file with its attributes and members by name. A file is its root group.
+/// A group of an HDF5 file, with its attributes and members by name. A whole file is its root
+/// group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Group {
-    /// The attributes that hold text. Others are skipped.
+    /// The attributes that hold text. Attributes of other types are skipped.
     pub attributes: BTreeMap<String, Attribute>,
     /// The groups and datasets in the group.
     pub members: BTreeMap<String, Node>,
@@ -38,7 +39,7 @@ pub struct Group {
 pub enum Node {
     /// Another group.
     Group(Group),
-    /// A dataset: floats as f32, integers as u32.
+    /// A dataset, as f32 if it holds floats and as u32 if it holds integers or booleans.
     Dataset(HostTensor),
 }
 
@@ -47,17 +48,19 @@ pub enum Node {
 pub enum Attribute {
     /// One string.
     Text(String),
-    /// An array of strings. An empty array of any type reads as one.
+    /// An array of strings. An empty array of numbers is read as an empty array of strings, because
+    /// h5py stores an empty list so.
     Texts(Vec<String>),
 }
 
 /// The reason why bytes could not be read as HDF5, or a group could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Hdf5Error {
-    /// The bytes are no HDF5 file, or a damaged one.
+    /// The bytes are damaged, or not an HDF5 file. The text is the problem.
     #[error("no sound HDF5 file: {0}; fetch or save it again")]
     Damaged(String),
-    /// An object is damaged or of a kind that has no counterpart here.
+    /// A group or dataset is damaged, of an unsupported element type, or too large for the size of
+    /// the file.
     #[error("'{path}': {problem}")]
     Object {
         /// The path of the group or dataset.
@@ -65,14 +68,14 @@ pub enum Hdf5Error {
         /// The problem, and what to do about it.
         problem: String,
     },
-    /// The file could not be composed.
+    /// The groups could not be written as HDF5. The text is the problem.
     #[error("cannot be written as HDF5: {0}")]
     Unwritable(String),
 }
 
 impl Group {
-    /// Returns the group at a path of names joined by `/`, without one at the beginning; `None` if
-    /// there is none or it is a dataset.
+    /// Returns the group at `path`: names joined by `/`, without a leading `/`. `None` if there is
+    /// no such member, or it is a dataset.
     pub fn group(&self, path: &str) -> Option<&Group> {
         match self.node(path)? {
             Node::Group(group) => Some(group),
@@ -80,8 +83,8 @@ impl Group {
         }
     }
 
-    /// Returns the dataset at a path of names joined by `/`, without one at the beginning; `None`
-    /// if there is none or it is a group.
+    /// Returns the dataset at `path`: names joined by `/`, without a leading `/`. `None` if there
+    /// is no such member, or it is a group.
     pub fn dataset(&self, path: &str) -> Option<&HostTensor> {
         match self.node(path)? {
             Node::Dataset(tensor) => Some(tensor),
@@ -98,8 +101,8 @@ impl Group {
         }
     }
 
-    /// Returns the group at a path of names joined by `/`, which is created with all groups above
-    /// it if need be; an empty path is this group itself. `None` if a dataset is in the way.
+    /// Returns the group at `path`: names joined by `/`. Groups on the path that do not exist are
+    /// created. An empty path is this group itself. `None` if a member on the path is a dataset.
     pub fn make_group(&mut self, path: &str) -> Option<&mut Group> {
         path.split('/').filter(|name| !name.is_empty()).try_fold(self, |group, name| {
             let node = group.members.entry(name.to_owned());
@@ -110,7 +113,8 @@ impl Group {
         })
     }
 
-    /// Returns the text of the attribute `name`; `None` if there is none that holds one string.
+    /// Returns the text of the attribute `name`, if it holds exactly one string; `None` if it does
+    /// not, or there is no such attribute.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.attributes.get(name)? {
             Attribute::Text(text) => Some(text),

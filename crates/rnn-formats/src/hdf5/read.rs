@@ -10,15 +10,17 @@ use std::fmt::Display;
 /// The attribute by which Keras marks two opaque bytes as a bfloat16.
 const DTYPE: &str = "dtype";
 
-/// Reads all groups and datasets of a file.
+/// Reads all groups and datasets of the HDF5 file in `bytes`, and returns the root group.
 ///
-/// Floats of 16, 32 and 64 bits, and bfloat16 as Keras stores it, become f32; integers and
-/// booleans become u32 if they are not negative and fit. What is allocated, and what time it
-/// takes, is at most proportional to [`MAX_EXPANSION`] times the size of `bytes`.
+/// Floats of 16, 32 and 64 bits, and bfloat16 as Keras stores it, become f32. Integers and booleans
+/// become u32. The memory that it allocates and the time that it takes are at most proportional to
+/// [`MAX_EXPANSION`] times the size of `bytes`.
 ///
 /// # Errors
-/// Fails with [`Hdf5Error`] if the bytes are no HDF5 file, or one that is damaged, unpacks to more,
-/// or has a dataset of another type.
+/// Fails with [`Hdf5Error::Damaged`] if the bytes are not an HDF5 file or are cut short. Fails with
+/// [`Hdf5Error::Object`] if a group or dataset is damaged, has another element type or a number
+/// that does not fit f32 or u32, would unpack the file to more than [`MAX_EXPANSION`] times its
+/// size, or lies more than 32 groups deep.
 pub fn parse(bytes: Vec<u8>) -> Result<Group, Hdf5Error> {
     let size = bytes.len() as u64;
     let damaged = |error: hdf5_pure::Error| Hdf5Error::Damaged(error.to_string());

@@ -2,10 +2,11 @@ use super::{Attribute, Group, Hdf5Error, Node};
 use hdf5_pure::{AttrValue, FileBuilder, GroupBuilder};
 use rnn_core::{Data, HostTensor};
 
-/// Returns the bytes of a file with the root group `root`. Equal groups give equal bytes.
+/// Returns the bytes of an HDF5 file with the root group `root`. Equal groups give equal bytes.
 ///
 /// # Errors
-/// Fails with [`Hdf5Error::Unwritable`] if a name or an attribute has no form in HDF5.
+/// Fails with [`Hdf5Error::Unwritable`] if a name, an attribute or a dataset cannot be stored in
+/// HDF5.
 pub fn to_bytes(root: &Group) -> Result<Vec<u8>, Hdf5Error> {
     let mut file = FileBuilder::new();
     for (name, attribute) in &root.attributes {

@@ -22,16 +22,17 @@ pub const KERAS_VERSION: &str = "3.15.1";
 pub enum Format {
     /// `.keras`: a zip archive of the configuration and a `.weights.h5`.
     Keras,
-    /// `.weights.h5`: variables by their place in the model.
+    /// `.weights.h5`: HDF5 with the variables, named by their place in the model.
     WeightsH5,
-    /// `.h5`: variables by the names of layers, with the configuration unless only weights were
-    /// saved.
+    /// `.h5`: HDF5 with the variables, named by layer, and the configuration unless only weights
+    /// were saved.
     LegacyH5,
 }
 
 impl Format {
-    /// Returns the format that Keras gives a file whose name ends in `.keras`, `.weights.h5`, or
-    /// `.h5` or `.hdf5`, in small letters; `None` for other names. The file need not exist.
+    /// Returns the format that Keras uses for a file of this name, judged by the end of the name:
+    /// `.keras`, `.weights.h5`, or for [`Self::LegacyH5`] `.h5` or `.hdf5`, all in lower case.
+    /// `None` for other names. The file need not exist.
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
         match name {
@@ -43,42 +44,45 @@ impl Format {
     }
 }
 
-/// The variables of one layer, cell or optimizer in a file of Keras.
+/// The variables of one layer, cell or optimizer in a Keras file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variables {
-    /// Path of the group: in `.keras` and `.weights.h5` without the last `vars`, such as
-    /// `layers/bidirectional/forward_layer/cell`, where parts are classes in snake case, numbered
-    /// in the order of the model, not names of layers; in a legacy file the layer's name.
+    /// Path of the HDF5 group. In `.keras` and `.weights.h5` it is the object's place in the model,
+    /// without the last part `vars`, such as `layers/bidirectional/forward_layer/cell`. Its parts
+    /// are class names in snake case, numbered in the order of the model. In a legacy file it is
+    /// the layer's name.
     pub path: String,
-    /// Name of the layer in the configuration. Empty if the file has none.
+    /// Name of the layer in the configuration; empty if the file does not hold it.
     pub name: String,
-    /// The variables in Keras's order. In `.keras` and `.weights.h5` names are `0`, `1`, ..; in a
-    /// legacy file they are paths such as `sequential/dense/kernel` or `dense_1/kernel:0`.
+    /// The variables with their names, in Keras's order. In `.keras` and `.weights.h5` the names
+    /// are `0`, `1`, ..; in a legacy file they are paths such as `sequential/dense/kernel` or
+    /// `dense_1/kernel:0`.
     pub tensors: Vec<(String, HostTensor)>,
 }
 
-/// The contents of a file of Keras: the configuration and the variables of a model.
+/// The contents of a Keras file: the configuration and the variables of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KerasFile {
-    /// The format of the file.
+    /// The format from which the file was read, or in which it is written.
     pub format: Format,
-    /// The version of Keras that wrote the file, if it says so.
+    /// The version of Keras that wrote the file; `None` if the file does not state it.
+    /// [`KerasFile::write`] then states [`KERAS_VERSION`].
     pub version: Option<String>,
-    /// The description of the model: `class_name`, `config` and, in `.keras`, what else Keras
-    /// stores beside them. `None` if only weights were saved.
+    /// The configuration of the model: `class_name`, `config` and, in `.keras`, the further keys
+    /// that Keras stores beside them. `None` if only weights were saved.
     pub config: Option<Value>,
-    /// The arguments of `compile`: `compile_config` of `.keras`, `training_config` of `.h5`; `None`
-    /// if the model was not compiled.
+    /// The arguments of `compile`: `compile_config` in `.keras`, `training_config` in `.h5`. `None`
+    /// if the model was not compiled, or only weights were saved.
     pub compile: Option<Value>,
-    /// The layers that hold variables, and in `.keras` and `.weights.h5` also those that hold
-    /// none. In a legacy file they are in the order of the model, else sorted by path.
+    /// The layers with variables, in the order of the model in a legacy file, else in the order of
+    /// their paths. In `.keras` and `.weights.h5` layers without variables are listed too.
     pub layers: Vec<Variables>,
-    /// The state of the optimizer, empty if the file has none. Iteration and learning rate come
-    /// first, then the slots.
+    /// The state of the optimizer; empty if the file has none. Its variables are in Keras's order;
+    /// in files of Keras 3 these are the iteration, the learning rate, then the slots.
     pub optimizer: Vec<Variables>,
 }
 
-/// The reason why a file of Keras could not be read or written.
+/// The reason why a Keras file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum KerasError {
     /// The file could not be opened or read.
@@ -89,7 +93,7 @@ pub enum KerasError {
         /// The error of the system.
         source: io::Error,
     },
-    /// The file's contents are not what Keras writes.
+    /// The file is not as Keras writes it, or the contents cannot be written in the format.
     #[error("{origin}: {problem}")]
     Contents {
         /// The file.
@@ -102,51 +106,56 @@ pub enum KerasError {
     Write(#[from] WriteError),
 }
 
-/// A fault in the contents of a file of Keras.
+/// A fault in the contents of a Keras file.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// It is neither a zip archive nor HDF5.
+    /// The file is neither a zip archive nor HDF5.
     #[error("neither a .keras archive nor an HDF5 file; save the model with Keras again")]
     Unknown,
     /// The zip archive is damaged.
     #[error("not a sound .keras archive: {0}; copy or save it again")]
     Archive(#[from] zip::result::ZipError),
-    /// The archive lacks a file, or has one in another form.
+    /// A file of the archive is missing or too large, or a `.keras` file was to be written without
+    /// a configuration. The text is the problem.
     #[error("{0}")]
     Member(String),
-    /// A configuration is no JSON.
+    /// A configuration is not JSON.
     #[error("{name} is not sound JSON: {source}; save the model again")]
     Json {
         /// The name of the configuration.
         name: &'static str,
-        /// The place where it breaks off.
+        /// The error of the JSON reader, with the position.
         source: serde_json::Error,
     },
-    /// The weights cannot be read or written.
+    /// The weights cannot be read or written as HDF5.
     #[error("{0}")]
     Hdf5(#[from] Hdf5Error),
-    /// The groups of the weights are not laid out as Keras does.
+    /// The groups of the weights are not laid out as Keras does it, or would clash. The text is the
+    /// problem.
     #[error("the weights are not laid out as Keras does: {0}")]
     Layout(String),
 }
 
-/// Reads the file at `path`, whatever its name.
+/// Reads the Keras file at `path`. Its format is recognized from its contents, not from its name.
 ///
 /// # Errors
-/// Fails with [`KerasError::Io`] if the file cannot be read; otherwise as [`parse`].
+/// Fails with [`KerasError::Io`] if the file cannot be read, and with [`KerasError::Contents`] as
+/// [`parse`] does.
 pub fn read(path: &Path) -> Result<KerasFile, KerasError> {
     let bytes =
         std::fs::read(path).map_err(|source| KerasError::Io { path: path.to_owned(), source })?;
     parse(bytes, path.display().to_string())
 }
 
-/// Reads the bytes of a file; `origin` names it in error messages.
+/// Reads the bytes of a Keras file, whose format is recognized from its contents. `origin` is its
+/// name in error messages.
 ///
-/// Nothing is executed or written. What is allocated is at most proportional to
-/// [`hdf5::MAX_EXPANSION`] times the size of `bytes`, twice for an archive.
+/// Nothing is executed or written. The memory that is allocated is at most proportional to
+/// [`hdf5::MAX_EXPANSION`] times the size of `bytes`; for a `.keras` archive, to that factor
+/// squared.
 ///
 /// # Errors
-/// Fails with [`KerasError::Contents`] if the contents are not those of such a file.
+/// Fails with [`KerasError::Contents`] if the contents are not those of a Keras file.
 pub fn parse(bytes: Vec<u8>, origin: impl Into<String>) -> Result<KerasFile, KerasError> {
     let parsed = if bytes.starts_with(hdf5::MAGIC) {
         from_hdf5(bytes)
@@ -164,11 +173,15 @@ fn from_hdf5(bytes: Vec<u8>) -> Result<KerasFile, Problem> {
 }
 
 impl KerasFile {
-    /// Writes the file in its [`KerasFile::format`], atomically. Equal files give equal bytes.
+    /// Writes the contents to `path` in their [`KerasFile::format`], atomically. Equal contents
+    /// give equal bytes. What the format has no place for is left out: in `.weights.h5` the
+    /// version, the configuration and the arguments of `compile`; in a legacy file an optimizer of
+    /// more than one [`Variables`].
     ///
     /// # Errors
-    /// Fails with [`KerasError::Contents`] if the paths of two variables clash or the configuration
-    /// is missing; [`KerasError::Write`] if the file cannot be written.
+    /// Fails with [`KerasError::Contents`] if the paths of two variables clash, a `.keras` file has
+    /// no configuration, or the weights cannot be stored in HDF5; and with [`KerasError::Write`] if
+    /// the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), KerasError> {
         let bytes = match self.format {
             Format::Keras => archive::to_bytes(self),
@@ -182,8 +195,8 @@ impl KerasFile {
         Ok(write_atomically(path, |file| file.write_all(&bytes))?)
     }
 
-    /// Returns the variables of the layer at `path`, as [`Variables::path`] has it; `None` if the
-    /// file lists no such layer.
+    /// Returns the variables of the layer whose [`Variables::path`] is `path`; `None` if the file
+    /// lists no such layer.
     pub fn layer(&self, path: &str) -> Option<&Variables> {
         self.layers.iter().find(|variables| variables.path == path)
     }

@@ -1,30 +1,30 @@
 use super::{NpyArray, Values};
 use rnn_core::{HostTensor, Shape, TensorError};
 
-/// The reason why an array could not become a tensor, or lists.
+/// The reason why an array could not be converted to a tensor or to lists.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum ConvertError {
-    /// One element has no counterpart in the type asked for.
+    /// An element cannot be represented in the requested type.
     #[error("element {index} is {value}, which {target} cannot represent; rescale the array")]
     Range {
-        /// Its position in row-major order.
+        /// Index of the element in row-major order, from 0 on.
         index: usize,
-        /// Its value.
+        /// Value of the element.
         value: String,
-        /// The element type asked for.
+        /// The requested element type.
         target: &'static str,
     },
-    /// The array holds another kind of element.
+    /// The array has elements of another kind, or lists were requested and its shape is no matrix.
     #[error("an array of {found} and shape {shape} holds no {wanted}; pick another array")]
     Kind {
-        /// The kind of elements that it has.
+        /// The kind of its elements.
         found: &'static str,
-        /// Its shape.
+        /// The shape of the array.
         shape: Shape,
-        /// The kind of elements that was asked for.
+        /// The requested kind of elements.
         wanted: &'static str,
     },
-    /// The elements do not fill the shape.
+    /// The number of elements is not that of the shape.
     #[error(transparent)]
     Tensor(#[from] TensorError),
 }
@@ -33,11 +33,13 @@ pub enum ConvertError {
 const EXACT_IN_F32: i64 = 1 << 24;
 
 impl NpyArray {
-    /// Converts the array to floats of the same shape. Doubles are rounded to the nearest float.
+    /// Returns the array as floats of the same shape. Doubles are rounded to the nearest float;
+    /// integers are exact.
     ///
     /// # Errors
-    /// Fails with [`ConvertError::Range`] for an integer beyond 2^24, which f32 would round, or a
-    /// finite double beyond the range of f32; [`ConvertError::Kind`] for lists.
+    /// Fails with [`ConvertError::Range`] for an integer of a magnitude above 2^24, which f32 would
+    /// round, or for a finite double beyond the range of f32; and with [`ConvertError::Kind`] for
+    /// lists.
     pub fn to_f32(&self) -> Result<HostTensor, ConvertError> {
         let data = match &self.values {
             Values::F32(v) => v.clone(),
@@ -57,11 +59,11 @@ impl NpyArray {
         Ok(HostTensor::from_f32(self.shape.clone(), data)?)
     }
 
-    /// Converts the array to unsigned integers of the same shape.
+    /// Returns the array as unsigned integers of the same shape.
     ///
     /// # Errors
-    /// Fails with [`ConvertError::Range`] for an element outside 0..2^32; [`ConvertError::Kind`]
-    /// for floats and lists.
+    /// Fails with [`ConvertError::Range`] for an element outside 0..2^32, and with
+    /// [`ConvertError::Kind`] for floats and lists.
     pub fn to_u32(&self) -> Result<HostTensor, ConvertError> {
         let data = match &self.values {
             Values::I64(v) => convert(v, "u32", |x| u32::try_from(x).ok())?,
@@ -71,11 +73,11 @@ impl NpyArray {
         Ok(HostTensor::from_u32(self.shape.clone(), data)?)
     }
 
-    /// Returns the lists of an object array, or the rows of a matrix of integers.
+    /// Returns the lists of an object array, or the rows of a matrix `[rows, columns]` of integers.
     ///
     /// # Errors
-    /// Fails with [`ConvertError::Kind`] for other arrays; [`ConvertError::Range`] for an integer
-    /// of 2^63 or more.
+    /// Fails with [`ConvertError::Kind`] for other arrays, and with [`ConvertError::Range`] for an
+    /// integer of 2^63 or more.
     pub fn into_lists(self) -> Result<Vec<Vec<i64>>, ConvertError> {
         let rows = match (self.values, self.shape.dims()) {
             (Values::Lists(lists), _) => return Ok(lists),

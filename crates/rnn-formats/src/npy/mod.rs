@@ -25,19 +25,19 @@ pub struct NpyArray {
     values: Values,
 }
 
-/// The elements of an [`NpyArray`]. Narrow types are widened to the next variant that holds them
+/// The elements of an [`NpyArray`]. NumPy's narrower types are widened to a variant that holds them
 /// exactly.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
-    /// From `f2` and `f4`.
+    /// Floats, from NumPy's `f2` and `f4`.
     F32(Vec<f32>),
-    /// From `f8`.
+    /// Floats, from `f8`.
     F64(Vec<f64>),
-    /// From `bool`, `i1`, `u1`, `i2`, `u2`, `i4`, `u4` and `i8`.
+    /// Integers, from `bool`, `i1`, `u1`, `i2`, `u2`, `i4`, `u4` and `i8`.
     I64(Vec<i64>),
-    /// From `u8`, the unsigned integers of eight bytes.
+    /// Unsigned integers of 8 bytes, from `u8`.
     U64(Vec<u64>),
-    /// From object arrays: one list of integers per element of a one-dimensional array.
+    /// Lists of integers, from a one-dimensional object array; one list for each element.
     Lists(Vec<Vec<i64>>),
 }
 
@@ -47,8 +47,8 @@ impl NpyArray {
         &self.shape
     }
 
-    /// Returns the elements, in row-major order. Their number is that of the shape, unless they are
-    /// lists.
+    /// Returns the elements in row-major order. There are as many as the shape says; an object
+    /// array has as many lists.
     pub fn values(&self) -> &Values {
         &self.values
     }
@@ -65,30 +65,30 @@ pub enum NpyError {
         /// The error of the system.
         source: io::Error,
     },
-    /// The bytes are no `.npy` array, or a damaged one.
+    /// The bytes are damaged, or not an `.npy` array, or a row was requested that does not exist.
     #[error("not a readable .npy array: {problem} (at byte {at}); save it again with numpy.save")]
     Malformed {
         /// The problem.
         problem: String,
-        /// The offset from the start of the array.
+        /// The offset from the start of the array, in bytes.
         at: usize,
     },
-    /// The array is sound, but of an element type this reader has no use for.
+    /// The array is sound, but its element type is not supported; see [`Values`].
     #[error(
         "the .npy element type {descr} is not supported; convert the array with .astype to a \
          little-endian bool, integer or float, e.g. '<f4'"
     )]
     Unsupported {
-        /// NumPy's description of the type.
+        /// NumPy's description of the element type.
         descr: String,
     },
-    /// The array can be read as a whole alone.
+    /// The array can only be read as a whole, not by rows.
     #[error(
         "an array {what} cannot be read row by row; save numpy.ascontiguousarray(a) of numbers, or \
          do without streaming"
     )]
     Indivisible {
-        /// The property that forbids it.
+        /// The property of the array that prevents it.
         what: &'static str,
     },
     /// The elements of an object array could not be read.

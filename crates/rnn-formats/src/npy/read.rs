@@ -5,10 +5,10 @@ use half::f16;
 use rnn_core::Shape;
 use std::path::Path;
 
-/// Reads the `.npy` file at `path`.
+/// Reads the `.npy` file at `path` into memory.
 ///
 /// # Errors
-/// Fails with [`NpyError`] if the file cannot be read, or as [`parse`].
+/// Fails with [`NpyError::Io`] if the file cannot be read, and otherwise as [`parse`] does.
 pub fn read(path: &Path) -> Result<NpyArray, NpyError> {
     let bytes =
         std::fs::read(path).map_err(|source| NpyError::Io { path: path.to_owned(), source })?;
@@ -17,12 +17,14 @@ pub fn read(path: &Path) -> Result<NpyArray, NpyError> {
 
 /// Parses the bytes of an `.npy` file.
 ///
-/// Numbers take at most 8 bytes each, so at most 8 times the input is allocated (16 times for a
-/// moment if the array is in Fortran order); for object arrays see [`crate::pickle`].
+/// A number takes at most 8 bytes in memory. At most 8 times the size of `bytes` is therefore
+/// allocated, or 16 times for a moment if the array is in Fortran order. For object arrays see
+/// [`crate::pickle`].
 ///
 /// # Errors
-/// Fails with [`NpyError`] if the header is malformed, the number of bytes does not fit the shape,
-/// or the element type is not supported (see [`Values`] for those that are).
+/// Fails with [`NpyError::Malformed`] if the header is malformed or the elements do not fit the
+/// shape, with [`NpyError::Unsupported`] if the element type is not one of [`Values`], and with
+/// [`NpyError::Pickle`] if the elements of an object array are not lists of integers.
 pub fn parse(bytes: &[u8]) -> Result<NpyArray, NpyError> {
     let header = header::parse(bytes)?;
     let data = bytes.get(header.data_start..).unwrap_or_default();
@@ -63,10 +65,12 @@ pub(super) fn values(header: Header, data: &[u8]) -> Result<NpyArray, NpyError> 
     Ok(NpyArray { shape: Shape::new(header.shape), values })
 }
 
-/// Reads the extents from the bytes of an `.npy` file, of which only the beginning has to be there.
+/// Returns the shape in the header of an `.npy` file. `bytes` need only hold the beginning of the
+/// file, up to the end of the header.
 ///
 /// # Errors
-/// Fails with [`NpyError::Malformed`] if the header is malformed.
+/// Fails with [`NpyError::Malformed`] if the header is malformed, and with
+/// [`NpyError::Unsupported`] if it describes an array of records.
 pub fn shape(bytes: &[u8]) -> Result<Shape, NpyError> {
     Ok(Shape::new(header::parse(bytes)?.shape))
 }

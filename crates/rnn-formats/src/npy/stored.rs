@@ -7,8 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// An array that stays in its file. Rows along the first axis are read when they are asked for, by
-/// any number of threads. Clones read the same file.
+/// An array of numbers that stays in its file. Its rows, along the first axis, are read on request,
+/// by any number of threads. Clones share the open file.
 #[derive(Clone, Debug)]
 pub struct StoredArray {
     file: Arc<File>,
@@ -21,11 +21,14 @@ pub struct StoredArray {
 }
 
 impl StoredArray {
-    /// Opens an `.npy` file and reads its header.
+    /// Opens the `.npy` file at `path` and reads its header.
     ///
     /// # Errors
-    /// Fails as [`super::read`], and [`NpyError::Indivisible`] for arrays whose rows cannot be read
-    /// one by one: objects, numbers without an axis, and matrices in Fortran order.
+    /// Fails with [`NpyError::Io`] if the file cannot be read, with [`NpyError::Malformed`] if the
+    /// header is malformed or the length of the file does not fit the shape, and with
+    /// [`NpyError::Unsupported`] for an unsupported element type. Fails with
+    /// [`NpyError::Indivisible`] for arrays whose rows cannot be read one by one: object arrays,
+    /// arrays without an axis, and arrays of several axes in Fortran order.
     pub fn open(path: &Path) -> Result<Self, NpyError> {
         let at_path = |source| NpyError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(at_path)?;
@@ -66,23 +69,23 @@ impl StoredArray {
         Ok(Self { file: Arc::new(file), path: path.to_owned(), header, shape, start, row_bytes })
     }
 
-    /// Returns the shape, with the rows along the first axis.
+    /// Returns the shape. The first extent is the number of rows.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// Returns the size of the elements in the file, in bytes.
+    /// Returns the size of all elements in the file, in bytes.
     pub fn bytes(&self) -> u64 {
         (self.shape.dims()[0] * self.row_bytes) as u64
     }
 
-    /// Reads these rows, counted from 0, and returns them in this order: an array `[which.len(),
-    /// ..]`. A row may be asked for twice. Consecutive rows are read together, others in the order
-    /// of the file.
+    /// Reads the rows with the indices `which`, from 0 on, and returns them in this order: an array
+    /// `[which.len(), ..]`. An index may occur several times. Consecutive rows that also follow one
+    /// another in `which` are read at once. All reads are in the order of the file.
     ///
     /// # Errors
-    /// Fails with [`NpyError`] if a row does not exist, or the file cannot be read: perhaps it has
-    /// become shorter since.
+    /// Fails with [`NpyError::Malformed`] if a row does not exist, and with [`NpyError::Io`] if the
+    /// file cannot be read, for example because it has become shorter.
     pub fn rows(&self, which: &[u32]) -> Result<NpyArray, NpyError> {
         let count = self.shape.dims()[0];
         if let Some(missing) = which.iter().find(|&&row| row as usize >= count) {

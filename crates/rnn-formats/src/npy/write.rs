@@ -5,19 +5,20 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes `tensor` as an `.npy` file of `<f4` or `<u4`, replacing `path` atomically.
+/// Writes `tensor` as an `.npy` file of element type `<f4` or `<u4` to `path`, atomically.
 ///
 /// # Errors
-/// Fails with [`WriteError`] if the file cannot be written.
+/// Fails with [`WriteError`] if the file cannot be written, or the shape has so many axes that the
+/// header would exceed 65,535 bytes. A file at `path` then stays as it was.
 pub fn write(path: &Path, tensor: &HostTensor) -> Result<(), WriteError> {
     write_atomically(path, |file| to_writer(file, tensor))
 }
 
-/// Writes `tensor` in `.npy` format, version 1.0.
+/// Writes `tensor` to `writer` in `.npy` format, version 1.0, with element type `<f4` or `<u4`.
 ///
 /// # Errors
-/// Fails with those of `writer`, and [`io::ErrorKind::InvalidInput`] if the shape has so many axes
-/// that the header would not fit.
+/// Fails if `writer` fails, or with [`io::ErrorKind::InvalidInput`] if the shape has so many axes
+/// that the header would exceed 65,535 bytes.
 pub fn to_writer(writer: &mut impl Write, tensor: &HostTensor) -> io::Result<()> {
     let descr = match tensor.data() {
         Data::F32(_) => "<f4",
@@ -27,8 +28,9 @@ pub fn to_writer(writer: &mut impl Write, tensor: &HostTensor) -> io::Result<()>
     write_elements(writer, tensor)
 }
 
-/// A writer of an `.npy` file of floats, part by part. The file replaces another one when it is
-/// complete.
+/// A writer of an `.npy` file of floats, which are given part by part. The file appears at its path
+/// once it is complete ([`FloatsWriter::finish`]). If the writer is dropped before, a file at the
+/// path stays as it was.
 #[derive(Debug)]
 pub struct FloatsWriter {
     file: AtomicFile,
@@ -38,12 +40,12 @@ pub struct FloatsWriter {
 }
 
 impl FloatsWriter {
-    /// Begins a file of an array of floats of this shape, which will replace the file at `path`
-    /// once [`FloatsWriter::finish`] is called.
+    /// Begins the `.npy` file of an array of floats of this shape. [`FloatsWriter::finish`] moves
+    /// it to `path`, over a file that is there.
     ///
     /// # Errors
     /// Fails with [`WriteError`] if the folder is missing or not writable, or the shape has so many
-    /// axes that the header would not fit.
+    /// axes that the header would exceed 65,535 bytes.
     pub fn create(path: &Path, shape: &[usize]) -> Result<Self, WriteError> {
         let file = AtomicFile::create(path)?;
         let mut writer = Self { file, path: path.to_owned(), left: shape.iter().product() };
@@ -52,11 +54,12 @@ impl FloatsWriter {
         Ok(writer)
     }
 
-    /// Writes the next elements, in row-major order.
+    /// Writes the next elements of the array, in row-major order. The shape of `part` has no
+    /// meaning.
     ///
     /// # Errors
-    /// Fails with [`WriteError`] if they are more than the shape has, or no floats, or the disk is
-    /// full.
+    /// Fails with [`WriteError`] if `part` does not hold floats, holds more elements than the array
+    /// lacks, or the disk is full.
     pub fn write(&mut self, part: &HostTensor) -> Result<(), WriteError> {
         let written = match (part.as_f32(), self.left.checked_sub(part.shape().len())) {
             (Ok(_), Some(left)) => {
@@ -71,7 +74,8 @@ impl FloatsWriter {
     /// Completes the file and moves it to its path.
     ///
     /// # Errors
-    /// Fails with [`WriteError`] if elements are missing, or the disk is full.
+    /// Fails with [`WriteError`] if elements are missing, the disk is full, or the file cannot be
+    /// renamed. A file at the path then stays as it was.
     pub fn finish(self) -> Result<(), WriteError> {
         if self.left > 0 {
             let missing = format!("{} elements are missing", self.left);

@@ -1,5 +1,5 @@
-//! Writing ONNX models: a graph that grows node by node, as <https://onnx.ai/onnx/repo-docs/IR.html>
-//! describes it.
+//! Writing of ONNX models: a graph that is built node by node, as
+//! <https://onnx.ai/onnx/repo-docs/IR.html> describes it.
 
 mod proto;
 
@@ -10,7 +10,7 @@ use proto::{
 };
 use rnn_core::HostTensor;
 
-/// The version of the operator set of the nodes that are written: 17, of ONNX 1.12.
+/// The version of the operator set to which the written nodes belong: 17, of ONNX 1.12.
 pub const OPSET: i64 = 17;
 
 /// The version of the format that came with [`OPSET`].
@@ -19,7 +19,8 @@ const IR_VERSION: i64 = 8;
 /// Protobuf counts bytes in 31 bits.
 const MAX_BYTES: usize = i32::MAX as usize;
 
-/// The error that a graph exceeds the 2 GiB of a file, with its size in bytes.
+/// The error that a model would take 2 GiB or more, which an ONNX file cannot hold. The field is
+/// the size in bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("the model takes {0} bytes, and an ONNX file holds less than 2 GiB; export .keras instead")]
 pub struct TooLarge(usize);
@@ -35,21 +36,21 @@ pub enum ElementType {
     Int64 = 7,
 }
 
-/// An extent of an input or output: a number, or a name for one that may vary.
+/// One extent of an input or output: a number, or a name if it may vary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dim {
-    /// Known: this number.
+    /// An extent that is always this number.
     Fixed(usize),
-    /// Open, by a name; equal names stand for equal extents in the whole model.
+    /// An extent that may vary. Equal names stand for equal extents in the whole model.
     Named(&'static str),
 }
 
-/// The unique name of a value in a [`Graph`], by which nodes take it as an operand.
+/// The unique name of a value in a [`Graph`]. Nodes refer to their operands by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueName(String);
 
 impl ValueName {
-    /// Returns the name of an optional operand that is absent.
+    /// Returns the name that stands for an optional operand that is absent.
     pub fn none() -> Self {
         Self(String::new())
     }
@@ -72,8 +73,8 @@ pub enum Attribute {
     Texts(Vec<String>),
 }
 
-/// An ONNX graph under construction, of operators of version [`OPSET`]. Nodes have to be added in
-/// an order of execution; that their operands exist and fit is not checked.
+/// An ONNX graph under construction, with operators of version [`OPSET`]. Nodes have to be added in
+/// an order in which they can be executed. It is not checked that their operands exist and fit.
 #[derive(Clone, Debug)]
 pub struct Graph {
     proto: GraphProto,
@@ -82,27 +83,27 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Creates an empty graph of this name.
+    /// Creates an empty graph with the name `name`.
     pub fn new(name: &str) -> Self {
         let proto = GraphProto { name: name.to_owned(), ..GraphProto::default() };
         Self { proto, scope: String::new(), made: 0 }
     }
 
-    /// Sets the prefix of the names of the nodes and values that are added from now on. It is empty
-    /// at first.
+    /// Sets the prefix of the names of all nodes, constants and values that are added from now on,
+    /// except inputs and outputs of the model. The prefix is empty at first.
     pub fn set_scope(&mut self, scope: &str) {
         scope.clone_into(&mut self.scope);
     }
 
-    /// Adds an input of the model with this name, element type and extents, and returns its value.
-    /// The name must be one that no other value has.
+    /// Adds an input of the model, with this name, element type and extents, and returns its value.
+    /// No other value may have the name.
     pub fn input(&mut self, name: &str, ty: ElementType, dims: &[Dim]) -> ValueName {
         self.proto.input.push(value_info(name, ty, dims));
         ValueName(name.to_owned())
     }
 
-    /// Makes `value` an output of the model, with this element type and these extents, under a name
-    /// that no other value has. The same value may be an output several times.
+    /// Makes `value` an output of the model, with this name, element type and extents. No other
+    /// value may have the name. The same value may become several outputs.
     pub fn output(&mut self, value: &ValueName, name: &str, ty: ElementType, dims: &[Dim]) {
         self.proto.node.push(NodeProto {
             input: vec![value.0.clone()],
@@ -114,9 +115,9 @@ impl Graph {
         self.proto.output.push(value_info(name, ty, dims));
     }
 
-    /// Adds a constant of the tensor's shape and elements and returns it; floats are f32, and
-    /// unsigned integers become i64. `name` becomes a part of its name in the graph, which is made
-    /// unique.
+    /// Adds a constant with the tensor's shape and elements, and returns it. Floats are stored as
+    /// f32, and unsigned integers as i64. `name` becomes a part of the constant's name, which is
+    /// made unique.
     pub fn tensor(&mut self, name: &str, tensor: &HostTensor) -> ValueName {
         let dims = tensor.shape().dims().iter().map(|&d| d as i64).collect();
         match tensor.data() {
@@ -131,8 +132,8 @@ impl Graph {
         }
     }
 
-    /// Adds a constant list of i64, such as a shape, and returns it. `name` becomes a part of its
-    /// name in the graph, which is made unique.
+    /// Adds a constant list of i64 `[values.len()]`, such as a shape, and returns it. `name`
+    /// becomes a part of the constant's name, which is made unique.
     pub fn ints(&mut self, name: &str, values: &[i64]) -> ValueName {
         let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.constant(name, ElementType::Int64, vec![values.len() as i64], raw)
@@ -145,9 +146,9 @@ impl Graph {
         ValueName(name)
     }
 
-    /// Adds a node of the operator `op` on these inputs in order, with these attributes by name and
-    /// with one output, and returns the output. [`ValueName::none`] stands for an optional input
-    /// that is absent.
+    /// Adds a node with one output, and returns the output. `op` is the operator; `inputs` are its
+    /// operands in order, with [`ValueName::none`] for an absent optional one; `attributes` are its
+    /// attributes by name.
     pub fn node(
         &mut self,
         op: &str,
@@ -159,7 +160,7 @@ impl Graph {
         ValueName(output)
     }
 
-    /// Adds a node like [`Self::node`], but with `outputs` outputs, and returns them in order.
+    /// Adds a node as [`Self::node`] does, but with `outputs` outputs, and returns them in order.
     pub fn node_with_outputs(
         &mut self,
         op: &str,
@@ -194,10 +195,10 @@ impl Graph {
         format!("{}/{stem}_{}", self.scope, self.made)
     }
 
-    /// Returns the graph as the bytes of an `.onnx` file.
+    /// Returns the model as the bytes of an `.onnx` file.
     ///
     /// # Errors
-    /// Fails with [`TooLarge`] if they are 2 GiB or more.
+    /// Fails with [`TooLarge`] if it would take 2 GiB or more.
     pub fn into_bytes(self) -> Result<Vec<u8>, TooLarge> {
         let opset = OperatorSetIdProto { domain: String::new(), version: OPSET };
         let model = ModelProto {

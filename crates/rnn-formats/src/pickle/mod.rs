@@ -14,7 +14,7 @@ mod opcode;
 mod reader;
 mod value;
 
-/// The size of the longest pickle that is read, in bytes: 64 MiB. The reviews of IMDB take 14 MB.
+/// The largest size of a pickle that is read, in bytes: 64 MiB. The reviews of IMDB take 14 MB.
 pub const MAX_BYTES: usize = 64 << 20;
 
 /// The reason why a pickle could not be read.
@@ -23,21 +23,22 @@ pub enum PickleError {
     /// The pickle is longer than [`MAX_BYTES`].
     #[error("a pickle of {len} bytes is longer than the {MAX_BYTES} read; split the array")]
     TooLong {
-        /// Its length.
+        /// The length of the pickle in bytes.
         len: usize,
     },
-    /// The pickle names a function or class other than those that rebuild an array.
+    /// The pickle refers to a function or class that is not one of those with which NumPy rebuilds
+    /// an object array.
     #[error(
         "refuses to call {name} (pickle byte {at}): only NumPy object arrays of integer lists are \
          read; do not open this file with tools that run pickles unless you trust its source"
     )]
     Callable {
-        /// Module and name, as the pickle gives them.
+        /// The module and the name, joined by a dot.
         name: String,
-        /// The offset of the opcode.
+        /// The offset of the opcode in the pickle, in bytes.
         at: usize,
     },
-    /// The pickle is damaged, or holds something else than lists of integers.
+    /// The pickle is damaged, or holds something other than lists of integers.
     #[error(
         "{problem} (pickle byte {at}); expected a NumPy object array of integer lists, as saved by \
          numpy.save or numpy.savez"
@@ -45,16 +46,18 @@ pub enum PickleError {
     Content {
         /// The problem.
         problem: String,
-        /// The offset of the opcode.
+        /// The offset of the opcode in the pickle, in bytes.
         at: usize,
     },
 }
 
-/// Reads a pickled one-dimensional NumPy object array whose elements are lists of integers.
+/// Reads a pickled one-dimensional NumPy object array whose elements are lists of integers, and
+/// returns the lists.
 ///
 /// # Errors
-/// Fails with [`PickleError`] if the pickle is too long or malformed, names any other callable, or
-/// holds anything else than lists of 64-bit integers.
+/// Fails with [`PickleError::TooLong`] if the pickle is longer than [`MAX_BYTES`], with
+/// [`PickleError::Callable`] if it refers to any other callable, and with [`PickleError::Content`]
+/// if it is malformed or holds anything other than lists of integers that fit 64 bits.
 pub fn ragged_integer_lists(pickle: &[u8]) -> Result<Vec<Vec<i64>>, PickleError> {
     if pickle.len() > MAX_BYTES {
         return Err(PickleError::TooLong { len: pickle.len() });
