@@ -1,4 +1,5 @@
-//! Files that are fetched once and kept: resumable, bounded, checked.
+//! Files that are downloaded once and kept. A broken download can be resumed, and the length and
+//! the digest of a file are checked.
 
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -12,21 +13,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 /// The time that a server may be silent.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A file on the web whose contents never change: its address, digest and length.
+/// A file on the web whose contents never change.
 #[derive(Clone, Copy, Debug)]
 pub struct Download {
     /// Address of the file.
     pub url: &'static str,
-    /// SHA-256 of its contents, in hexadecimal with small letters.
+    /// SHA-256 of the file's contents, in hexadecimal digits of lower case.
     pub sha256: &'static str,
-    /// Its length in bytes.
+    /// Length of the file in bytes.
     pub bytes: u64,
 }
 
-/// The reason why a file could not be fetched.
+/// The reason why a file could not be downloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// There was no connection, or the server refused or fell silent.
+    /// No connection could be made, or the server refused the request or did not answer in time.
     #[error("cannot download {url}")]
     Network {
         /// The address.
@@ -34,28 +35,28 @@ pub enum DownloadError {
         /// The cause.
         source: Box<ureq::Error>,
     },
-    /// The transfer broke off; what has arrived is kept.
+    /// The transfer broke off. What has arrived is kept for the next attempt.
     #[error("the download of {url} broke off after {have} bytes; run again to go on")]
     Broken {
         /// The address.
         url: &'static str,
-        /// Bytes on the disk.
+        /// Number of bytes that have arrived and are kept.
         have: u64,
         /// The cause.
         source: io::Error,
     },
-    /// The file that arrived has other contents, and was deleted.
+    /// The downloaded file has another length or digest than expected, and was deleted.
     #[error("{url} is not the file that was expected: {problem}; it was deleted")]
     Content {
         /// The address.
         url: &'static str,
-        /// The difference.
+        /// The difference from the expected file.
         problem: String,
     },
-    /// A file could not be written.
+    /// A file or folder could not be created, written, read back, renamed or deleted.
     #[error("cannot write {}", path.display())]
     Disk {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
         /// The error of the system.
         source: io::Error,
@@ -63,20 +64,24 @@ pub enum DownloadError {
 }
 
 impl Download {
-    /// Returns true if `path` holds exactly this file, which is told by its length and digest;
-    /// false also if it cannot be read.
+    /// Returns true if the file at `path` has the length and the digest of this file; false if it
+    /// has not, or cannot be read.
     pub fn is_at(&self, path: &Path) -> bool {
         let long_enough = fs::metadata(path).is_ok_and(|m| m.len() == self.bytes);
         long_enough && digest(path).is_ok_and(|found| found == self.sha256)
     }
 
-    /// Downloads the file to `path`, over what is there; missing folders are created. An earlier,
-    /// broken transfer left in `path` with `.part` appended is continued; `progress` is called with
-    /// the number of bytes that have arrived.
+    /// Downloads the file to `path`, over a file that is there. Missing folders are created.
+    ///
+    /// The bytes first go to `path` with `.part` appended; if such a file is there from an earlier,
+    /// broken transfer, the transfer continues it. `progress` is called repeatedly with the number
+    /// of bytes that have arrived in all.
     ///
     /// # Errors
-    /// Fails with [`DownloadError`] if there is no connection, the transfer breaks off, the content
-    /// is another or the disk fails; then `path` is as it was before.
+    /// Fails with [`DownloadError::Network`] if there is no connection, with
+    /// [`DownloadError::Broken`] if the transfer breaks off, with [`DownloadError::Content`] if the
+    /// contents are not those expected, and with [`DownloadError::Disk`] if a file or folder cannot
+    /// be written. A file at `path` then stays as it was.
     pub fn fetch(&self, path: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), DownloadError> {
         let mut part = path.as_os_str().to_owned();
         part.push(".part");

@@ -6,32 +6,34 @@ use rnn_formats::npy::ConvertError;
 use rnn_formats::npz::{Npz, NpzError};
 use std::path::Path;
 
-/// Reviews as sequences of token ids, each with a label.
+/// Reviews as sequences of numbers that stand for words, each with a label.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reviews {
-    /// Token ids of each review.
+    /// Token ids of the words of each review; in [`RawReviews`], their ranks.
     pub tokens: Vec<Vec<u32>>,
-    /// Label of each review: 1 if it is positive, else 0.
+    /// Label of each review: 1 if it is positive, 0 if it is negative.
     pub labels: Vec<f32>,
 }
 
-/// The arguments of Keras's `imdb.load_data` (keras/src/datasets/imdb.py), with its defaults.
+/// The arguments of Keras's `imdb.load_data` (keras/src/datasets/imdb.py). [`Default`] gives
+/// Keras's defaults. The id of a word is its rank plus `index_from`.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
-    /// Words with an id from this on are left out; `None`, the default, leaves out none.
+    /// Words with an id of this number or above are left out; `None`, the default, for no limit.
     pub num_words: Option<u32>,
-    /// Words with an id below this are left out: the most frequent ones. The default is 0.
+    /// Words with an id below this number, the most frequent ones, are left out; 0 by default.
     pub skip_top: u32,
-    /// Reviews of this length or longer, start token included, are dropped; `None`, the default,
-    /// keeps all.
+    /// Reviews of this number of tokens or more, start token included, are dropped; `None`, the
+    /// default, keeps all.
     pub maxlen: Option<usize>,
-    /// Seed of the shuffle; the default is 113.
+    /// Seed of the order of the reviews, 113 by default.
     pub seed: u32,
-    /// Token id that is put before every review, 1 by default; `None` for no such token.
+    /// Token id that begins every review, 1 by default; `None` for no such token.
     pub start_char: Option<u32>,
-    /// Token id that replaces words that are left out, 2 by default; with `None` they vanish.
+    /// Token id that takes the place of words that are left out, 2 by default; `None` to remove
+    /// such words.
     pub oov_char: Option<u32>,
-    /// Number that is added to every rank, 3 by default.
+    /// Number that is added to the rank of a word to give its id, 3 by default.
     pub index_from: u32,
 }
 
@@ -52,38 +54,41 @@ impl Default for LoadOptions {
 /// The reason why reviews could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ImdbError {
-    /// The file is missing, damaged or lacks an array.
+    /// The file cannot be read, is damaged, or lacks an array.
     #[error(transparent)]
     Npz(#[from] NpzError),
-    /// An array holds something else.
+    /// An array does not hold reviews or labels, but elements of another type.
     #[error("cannot use {array}")]
     Array {
-        /// Its name.
+        /// The name of the array.
         array: &'static str,
-        /// The problem.
+        /// The reason why it cannot be converted.
         source: ConvertError,
     },
-    /// The arrays do not belong together.
+    /// The numbers of reviews and labels differ, or a rank is outside 0..2^32. The text is the
+    /// problem.
     #[error("{0}; use the imdb.npz that Keras downloads")]
     Content(String),
 }
 
-/// Reviews as they are stored: word ranks from 1 on, in the order of the file.
+/// Reviews as they are stored, in the order of the file. Words are ranks: 1 for the most frequent
+/// word, 2 for the next, and so on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RawReviews {
-    /// Reviews to train on.
+    /// The reviews for training.
     pub train: Reviews,
-    /// Reviews to test.
+    /// The reviews for testing.
     pub test: Reviews,
 }
 
 impl RawReviews {
-    /// Reads a file of the layout of Keras's `imdb.npz`.
+    /// Reads a file with the layout of Keras's `imdb.npz`.
     ///
     /// # Errors
-    /// Fails with [`ImdbError`] if the file cannot be read, lacks one of `x_train`, `y_train`,
-    /// `x_test` and `y_test`, has another number of labels than of reviews, or a rank is negative
-    /// or too large.
+    /// Fails with [`ImdbError::Npz`] if the file cannot be read or lacks one of the arrays
+    /// `x_train`, `y_train`, `x_test` and `y_test`, with [`ImdbError::Array`] if one has elements
+    /// of another type, and with [`ImdbError::Content`] if there are not as many labels as reviews,
+    /// or a rank is outside 0..2^32.
     pub fn read(path: &Path) -> Result<Self, ImdbError> {
         let mut npz = Npz::open(path)?;
         let train = read_part(&mut npz, "x_train", "y_train")?;
@@ -91,8 +96,8 @@ impl RawReviews {
         Ok(Self { train, test })
     }
 
-    /// Returns training reviews, then test reviews, shuffled and turned into token ids as Keras's
-    /// `load_data` does with these options (keras/src/datasets/imdb.py).
+    /// Returns the training reviews, then the test reviews. Both are shuffled and turned into token
+    /// ids as Keras's `imdb.load_data` does with these options (keras/src/datasets/imdb.py).
     pub fn load(self, options: &LoadOptions) -> (Reviews, Reviews) {
         // One stream shuffles both, one after the other.
         let mut rng = Mt19937::new(options.seed);

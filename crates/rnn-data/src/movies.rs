@@ -1,37 +1,41 @@
-//! Videos of moving squares, as the Keras example of ConvLSTM2D makes them.
+//! Videos of moving squares, as in Keras's example of ConvLSTM2D (examples/conv_lstm.py of Keras 2).
 
 use rnn_core::{Examples, HostTensor, Rng, Shape, TensorError};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 
-/// The number, size and seed of videos of moving squares.
+/// The number, size and seed of videos of moving squares. Other methods than [`Self::check`]
+/// require options that pass it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MovieOptions {
     /// Number of videos.
     pub count: usize,
-    /// Frames of a video.
+    /// T, the number of frames of a video.
     pub frames: usize,
-    /// Pixels of a frame's side. The squares start within the frame and may leave it.
+    /// S, the number of pixels along each side of a frame. Squares start within the frame and may
+    /// leave it.
     pub size: usize,
-    /// The smallest and the largest number of squares in a video, both included.
+    /// The smallest and the largest number of squares of a video, both included.
     pub squares: (u32, u32),
-    /// Seed of all videos.
+    /// Seed from which all videos are drawn.
     pub seed: u64,
 }
 
 impl Default for MovieOptions {
-    /// The example's own: 1,200 videos of 15 frames of 40 x 40 pixels, with 3 to 7 squares.
+    /// Returns the options of Keras's example: 1,200 videos of 15 frames of 40 x 40 pixels, with 3
+    /// to 7 squares. The seed is 1.
     fn default() -> Self {
         Self { count: 1200, frames: 15, size: 40, squares: (3, 7), seed: 1 }
     }
 }
 
-/// A video with noise, and the same without noise one step ahead. Values are from 0 to 1.
+/// One video with noise, and the same video without noise and one frame ahead. Values without noise
+/// are 0 or 1. Values with noise are at most 1 and can be negative.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Movie {
     /// The frames with noise, `[T, S, S]`.
     pub noisy: Vec<f32>,
-    /// The frame after each of them, `[T, S, S]`.
+    /// The frame that follows each frame of `noisy`, without noise, `[T, S, S]`.
     pub shifted: Vec<f32>,
 }
 
@@ -47,8 +51,9 @@ struct Square {
 type Noise = Option<f32>;
 
 impl MovieOptions {
-    /// Makes sure that videos with these options can be computed: 1 to 1,000,000 videos, 1 to
-    /// 10,000 frames, a size of 1 to 1024 pixels, and at most 1000 squares.
+    /// Checks that videos with these options can be computed: 1 to 1,000,000 videos of 1 to 10,000
+    /// frames of 1 to 1,024 pixels along each side, and at most 1,000 squares, of which the
+    /// smallest number does not exceed the largest.
     ///
     /// # Errors
     /// Returns a sentence about the value that is out of range.
@@ -69,8 +74,11 @@ impl MovieOptions {
         self.frames * self.size * self.size
     }
 
-    /// Computes the video with the number `index`, from 0 on, which may lie beyond `count`. With
-    /// more frames, the first ones stay the same.
+    /// Computes the video number `index`, from 0 on. It depends on the seed and `index`, and
+    /// `index` may be `count` or more. If `frames` grows, the frames that were there stay the same.
+    ///
+    /// # Panics
+    /// May panic if the options do not pass [`Self::check`].
     pub fn movie(&self, index: usize) -> Movie {
         Movie {
             noisy: self.frames_of(index, Side::Noisy),
@@ -131,23 +139,27 @@ impl MovieOptions {
         }
     }
 
-    /// Computes all videos: the noisy ones and those one step ahead, each `[N, T, S, S, 1]`.
+    /// Computes all videos. Returns the noisy ones, then those without noise and one frame ahead,
+    /// each `[N, T, S, S, 1]` with N = `count`.
     ///
     /// # Errors
     /// Fails if the shape does not fit the elements, which does not happen.
+    ///
+    /// # Panics
+    /// May panic if the options do not pass [`Self::check`].
     pub fn all(&self) -> Result<(HostTensor, HostTensor), TensorError> {
         let all: Vec<u32> = (0..self.count as u32).collect();
         Ok((self.noisy().make(&all)?, self.shifted().make(&all)?))
     }
 
-    /// Returns the noisy videos as examples, `[N, T, S, S, 1]`, which are computed when they are
-    /// asked for.
+    /// Returns the noisy videos as examples `[N, T, S, S, 1]` with N = `count`. A video is computed
+    /// when it is read.
     pub fn noisy(&self) -> Movies {
         Movies::new(self, Side::Noisy)
     }
 
-    /// Returns the videos one step ahead as examples, `[N, T, S, S, 1]`, which are computed when
-    /// they are asked for.
+    /// Returns the videos without noise and one frame ahead as examples `[N, T, S, S, 1]` with N =
+    /// `count`. A video is computed when it is read.
     pub fn shifted(&self) -> Movies {
         Movies::new(self, Side::Shifted)
     }
@@ -159,7 +171,8 @@ enum Side {
     Shifted,
 }
 
-/// The noisy videos, or those one step ahead, as examples that are computed when they are read.
+/// Either the noisy videos or those one frame ahead, as examples `[N, T, S, S, 1]` that are
+/// computed when they are read. [`MovieOptions::noisy`] and [`MovieOptions::shifted`] return them.
 #[derive(Clone, Debug)]
 pub struct Movies {
     options: MovieOptions,

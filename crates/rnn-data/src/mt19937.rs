@@ -4,8 +4,8 @@
 const N: usize = 624;
 const M: usize = 397;
 
-/// The Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998) as NumPy's `RandomState` seeds and
-/// uses it.
+/// The Mersenne Twister MT19937 (Matsumoto and Nishimura, 1998), seeded and used as by NumPy's
+/// legacy `RandomState`.
 #[derive(Clone)]
 pub struct Mt19937 {
     state: [u32; N],
@@ -52,7 +52,8 @@ impl Mt19937 {
         }
     }
 
-    /// Shuffles the slice in place, with the same result as NumPy's `RandomState.shuffle`.
+    /// Shuffles the slice in place, with the same result as NumPy's `RandomState.shuffle`. The
+    /// slice must have at most 2^32 items.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.up_to(i as u32) as usize);

@@ -1,24 +1,25 @@
 use rnn_core::{HostTensor, TensorError};
 
-/// The end of a sequence that is padded or cut.
+/// The end of a sequence at which it is padded or cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The beginning.
+    /// The beginning of the sequence.
     Pre,
-    /// The end.
+    /// The end of the sequence.
     Post,
 }
 
-/// The arguments of [`pad_sequences`], with Keras's defaults (keras/src/utils/sequence_utils.py).
+/// The arguments of [`pad_sequences`] (keras/src/utils/sequence_utils.py). [`Default`] gives
+/// Keras's defaults.
 #[derive(Clone, Copy, Debug)]
 pub struct PadOptions {
-    /// The common length; `None`, the default, stands for that of the longest sequence.
+    /// The length of all results; `None`, the default, for the length of the longest sequence.
     pub maxlen: Option<usize>,
-    /// The end at which shorter sequences are filled; by default the beginning.
+    /// The end at which shorter sequences are padded; the beginning by default.
     pub padding: Side,
-    /// The end at which longer sequences are cut; by default the beginning.
+    /// The end at which longer sequences are cut; the beginning by default.
     pub truncating: Side,
-    /// The token id that fills; the default is 0.
+    /// The token id that is used for padding; 0 by default.
     pub value: u32,
 }
 
@@ -28,8 +29,9 @@ impl Default for PadOptions {
     }
 }
 
-/// Pads and cuts sequences to one length, as `options` says, and returns them in order as u32 `[N,
-/// maxlen]` (keras/src/utils/sequence_utils.py). Without sequences the result has no rows.
+/// Pads or cuts `sequences` to one length L, as `options` say (keras/src/utils/sequence_utils.py).
+/// Returns them in order as u32 `[N, L]`, where N is the number of sequences. L is
+/// [`PadOptions::maxlen`] or the length of the longest sequence; without sequences the latter is 0.
 ///
 /// # Errors
 /// Fails if the shape does not fit the elements, which does not happen.

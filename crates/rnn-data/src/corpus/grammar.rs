@@ -6,9 +6,9 @@ use super::vocabulary::{
 use rnn_core::Rng;
 use std::ops::Range;
 
-/// The smallest number of words of a generated review.
+/// The smallest number of words in a generated review.
 pub const MIN_WORDS: usize = 20;
-/// The largest number of words of a generated review.
+/// The largest number of words in a generated review.
 pub const MAX_WORDS: usize = 200;
 
 /// Reviews in 100 that turn once, and that turn twice; the rest is of one opinion throughout.

@@ -1,12 +1,13 @@
 //! The bundled corpus: synthetic film reviews for machines without a network.
 //!
-//! A review is one to three parts joined by contrast words ("but"). Each part holds opinions among
-//! Zipf-distributed filler: a sentiment word, or the opposite word after a negation ("not
-//! good"). Successive parts are of opposite sentiment, and the label is that of the last part.
-//! Counting words therefore says little: a classifier must read the order.
+//! A review has one to three parts, joined by contrast words ("but"). Each part holds opinions
+//! among filler words, which are distributed by Zipf's law. An opinion is a sentiment word, or the
+//! opposite word after a negation ("not good"). Successive parts are of opposite sentiment, and the
+//! label of the review is the sentiment of its last part. Counts of words therefore say little: a
+//! classifier must read the order.
 //!
-//! Everything depends on the seed alone and is computed in integers, so that the corpus is the
-//! same on every machine.
+//! The corpus depends on the seed alone and is computed in integers. It is therefore the same on
+//! every machine.
 
 mod grammar;
 mod vocabulary;
@@ -24,15 +25,16 @@ const SEED: u64 = 2018;
 /// Reviews in each half of [`bundled`], as in IMDB.
 const REVIEWS: usize = 25_000;
 
-/// Generates the bundled corpus: 25,000 reviews to train on and 25,000 to test, always the same.
-/// Words are ranks from 1 on.
+/// Returns the bundled corpus, which is always the same: 25,000 reviews for training and 25,000 for
+/// testing. Words are ranks from 1 on; see [`word`].
 pub fn bundled() -> RawReviews {
     generate(SEED, REVIEWS, REVIEWS)
 }
 
-/// Generates `train` and `test` synthetic reviews in the form of IMDB, word ranks from 1 on. In
-/// each of the two sets the numbers of labels differ by at most one, and their order is random;
-/// `seed` decides all.
+/// Generates `train` synthetic reviews for training and `test` for testing. Words are ranks from 1
+/// on; see [`word`]. Each of the two sets has as many positive as negative reviews, or one more
+/// positive one, in random order. `seed` decides everything; the test reviews do not depend on
+/// `train`.
 pub fn generate(seed: u64, train: usize, test: usize) -> RawReviews {
     RawReviews { train: reviews(seed, 0, train), test: reviews(seed, 1, test) }
 }

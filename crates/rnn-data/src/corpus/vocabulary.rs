@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// The number of words of the bundled corpus; ranks run from 1 to this.
+/// The number of different words in the bundled corpus. Ranks run from 1 to this number.
 pub const VOCABULARY: u32 = 4000;
 
 const COMMON: [&str; 32] = [
@@ -90,7 +90,7 @@ pub(super) fn filler_rank(index: u32) -> u32 {
     if index < COMMON.len() as u32 { index + 1 } else { index + 1 + (VOCABULARY - FILLERS) }
 }
 
-/// Returns the word of a rank, or `None` for rank 0 and ranks beyond [`VOCABULARY`].
+/// Returns the word with the given rank; `None` for rank 0 and for ranks above [`VOCABULARY`].
 pub fn word(rank: u32) -> Option<String> {
     if rank == 0 || rank > VOCABULARY {
         return None;
@@ -122,8 +122,8 @@ fn made_up(index: usize) -> String {
     word
 }
 
-/// Returns a review, given as word ranks, as text: the words, with a blank between two. Ranks
-/// without a word are left out.
+/// Returns the text of a review that is given as word ranks: its words, joined by blanks. Ranks for
+/// which [`word`] returns `None` are left out.
 pub fn text(ranks: &[u32]) -> String {
     let words: Vec<String> = ranks.iter().filter_map(|&rank| word(rank)).collect();
     words.join(" ")

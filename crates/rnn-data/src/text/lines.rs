@@ -1,13 +1,13 @@
-//! Where a record of a CSV file stands. The csv crate counts records of files with CRLF one line too
-//! high, because it reads the line feed with the record that follows.
+//! Line numbers of records in CSV files. For files with CRLF line ends the csv crate counts one
+//! line too many, because it reads the line feed with the record that follows.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
-/// Returns the line on which a record begins, from 1 on, as editors count: lines end in LF, CRLF or
-/// CR, also within quotes, and blank lines count. If the file cannot be read again, it is the line
-/// that `position` has.
+/// Returns the line, from 1 on, on which the record at `position` of the CSV file at `path` begins.
+/// Lines are counted as in editors: they end in LF, CRLF or CR, also within quotes, and blank lines
+/// count. If the file cannot be read again, returns the line that `position` states.
 pub fn line_of(path: &Path, position: &csv::Position) -> u64 {
     count(path, position.byte()).unwrap_or(position.line())
 }
@@ -34,8 +34,8 @@ fn count(path: &Path, start: u64) -> std::io::Result<u64> {
     }
 }
 
-/// Returns the line, counted from 1, and the problem in words of the file at `path`, which the csv
-/// crate refuses with `error`. Without a position the line is 1.
+/// Returns the line, from 1 on, and a description of the problem for which the csv crate refuses
+/// the file at `path` with `error`. The line is 1 if `error` has no position.
 pub fn problem(path: &Path, error: &csv::Error) -> (u64, String) {
     let line = error.position().map_or(1, |position| line_of(path, position));
     let what = match error.kind() {

@@ -1,5 +1,5 @@
-//! Reviews as text: the folders of the Large Movie Review Dataset, CSV and JSON Lines. They become
-//! word ranks in the form of Keras's `imdb.npz`.
+//! Reviews as text, in the folders of the Large Movie Review Dataset, in CSV or in JSON Lines. They
+//! become word ranks in the form of Keras's `imdb.npz`.
 
 mod collect;
 mod folder;
@@ -24,24 +24,27 @@ use std::path::{Path, PathBuf};
 /// The longest text that is read: no review has 16 MiB.
 const MAX_TEXT: u64 = 16 << 20;
 
-/// The names of the columns of a file of reviews: that of the texts and that of the labels.
+/// The names of two columns in a file of reviews: the texts and the labels. Case does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
-    /// Name of the column of texts; `None`, the default, for `text`, `review` or `sentence`.
+    /// Name of the column of texts; `None`, the default, for the first of `text`, `review` and
+    /// `sentence` that exists.
     pub text: Option<String>,
-    /// Name of the column of labels; `None`, the default, for `label`, `sentiment` or `class`.
+    /// Name of the column of labels; `None`, the default, for the first of `label`, `sentiment` and
+    /// `class` that exists.
     pub label: Option<String>,
 }
 
-/// Reviews that were read from text, with their vocabulary.
+/// Reviews that were read as text, with their vocabulary.
 #[derive(Clone, Debug)]
 pub struct TextReviews {
-    /// The reviews as ranks in the vocabulary.
+    /// The reviews, with words as ranks in the vocabulary. A word that is not in the vocabulary has
+    /// the rank `u32::MAX`.
     pub reviews: RawReviews,
-    /// The vocabulary that was given, or the words of the training reviews: the most frequent
-    /// first, of equally frequent ones the one that was read first.
+    /// The vocabulary that was given, or the words of the training reviews by decreasing frequency.
+    /// Equally frequent words are in the order of their first appearance.
     pub vocabulary: Vocabulary,
-    /// Number of texts in which bytes that are no UTF-8 were replaced.
+    /// Number of texts in which bytes that are not UTF-8 were replaced by U+FFFD.
     pub repaired: usize,
 }
 
@@ -56,7 +59,7 @@ pub enum TextError {
         /// The error of the system.
         source: io::Error,
     },
-    /// A folder has another layout.
+    /// A folder does not have the layout of the Large Movie Review Dataset.
     #[error(
         "{} holds no reviews: a folder should have train/pos and train/neg, or pos and neg, with a \
          .txt file for each review", path.display()
@@ -65,10 +68,10 @@ pub enum TextError {
         /// The folder.
         path: PathBuf,
     },
-    /// There is no review.
+    /// There are no reviews, or none for training.
     #[error("{} holds no reviews", path.display())]
     Empty {
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
     },
     /// A record is damaged.
@@ -76,26 +79,26 @@ pub enum TextError {
     Record {
         /// The file.
         path: PathBuf,
-        /// The line on which it begins, from 1 on.
+        /// The line on which the record begins, from 1 on.
         line: u64,
         /// The problem.
         problem: String,
     },
-    /// There is no column of that name.
+    /// The column of texts or of labels is missing.
     #[error(
         "{} has no column {wanted}, but {found}; name the {of} column", path.display()
     )]
     Column {
         /// The file.
         path: PathBuf,
-        /// The names looked for.
+        /// The names that were looked for, in words.
         wanted: String,
         /// The names of the columns that exist, in words.
         found: String,
-        /// The contents of the column: "text" or "label".
+        /// The missing column: "text" or "label".
         of: &'static str,
     },
-    /// A label belongs to neither class.
+    /// A label stands for neither class.
     #[error(
         "{}, line {line}: the label {value:?} is none of {}", path.display(), label::NAMES
     )]
@@ -104,30 +107,32 @@ pub enum TextError {
         path: PathBuf,
         /// The line on which the record begins, from 1 on.
         line: u64,
-        /// The label.
+        /// The label, cut after 40 characters.
         value: String,
     },
-    /// All reviews have the same label.
+    /// All reviews have the same label; or, where the source separates them, all reviews for
+    /// training.
     #[error("all {count} reviews of {} are {class}; a classifier needs both kinds", path.display())]
     OneClass {
         /// The file or folder.
         path: PathBuf,
-        /// The number of reviews.
+        /// The number of these reviews.
         count: usize,
-        /// The class of all.
+        /// Their class: "positive" or "negative".
         class: &'static str,
     },
-    /// A text is longer than the limit.
+    /// A text in a folder or in a CSV file is longer than 16 MiB, or a line of JSON Lines has 32
+    /// MiB or more.
     #[error(
         "{}, line {line}: a text of more than {} MiB is no review", path.display(), MAX_TEXT >> 20
     )]
     Long {
         /// The file.
         path: PathBuf,
-        /// The line on which it begins, from 1 on.
+        /// The line on which the record begins, from 1 on; 1 for a file of a folder.
         line: u64,
     },
-    /// A file is no word index.
+    /// A file cannot be read, or is not a word index.
     #[error("{} is not a word index like Keras's imdb_word_index.json: {problem}", path.display())]
     WordIndex {
         /// The file.
@@ -137,21 +142,24 @@ pub enum TextError {
     },
 }
 
-/// Returns true if [`read`] reads the path: a folder, or a file whose name ends in .csv, .tsv,
-/// .jsonl or .ndjson, in letters of any case. A file need not exist.
+/// Returns true if [`read`] accepts `path`: an existing folder, or a name that ends in `.csv`,
+/// `.tsv`, `.jsonl` or `.ndjson`, in letters of any case. A file with such a name need not exist.
 pub fn recognized(path: &Path) -> bool {
     path.is_dir() || table::Format::of(path).is_some()
 }
 
-/// Reads reviews from a folder or a file ([`recognized`]) in a fixed order; `columns` are those of
-/// a file. If the source does not separate training from test reviews, `seed` decides which fifth
-/// is for testing. If `vocabulary` is `None`, one is made of the words of the training reviews.
-/// Texts are held in memory one at a time, the reviews as ranks.
+/// Reads reviews from the folder or file at `path`, which should be [`recognized`], in a fixed
+/// order. Only one text at a time is in memory; the reviews are kept as ranks.
+///
+/// `columns` are the columns of a file and have no effect for a folder. If the source does not
+/// separate training from test reviews, a fifth of the reviews is for testing, and `seed` decides
+/// which. If `vocabulary` is `None`, the words of the training reviews make one.
 ///
 /// # Errors
-/// Fails with [`TextError`], which names the line of the file, if the source cannot be read or has
-/// another layout, lacks a column, holds a label that is none or a text that is too long, or does
-/// not hold reviews of both labels.
+/// Fails with [`TextError`] if the source cannot be read or has another layout, if a record is
+/// damaged, a column is missing, a label stands for no class or a text is too long. Such an error
+/// states the line of the record. Fails also if there are no reviews, or all have the same label;
+/// where the source separates them, the training reviews count.
 pub fn read(
     path: &Path,
     columns: &Columns,

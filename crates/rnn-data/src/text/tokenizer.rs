@@ -2,37 +2,38 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The letters that a [`Tokenizer`] puts in lower case.
+/// The letters that a [`Tokenizer`] converts to lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lowercase {
-    /// A to Z.
+    /// The letters A to Z.
     Ascii,
-    /// The letters of every script.
+    /// The letters of all scripts.
     Unicode,
 }
 
-/// The rules that split a text into words: at blanks and filtered characters, in lower case. An
-/// apostrophe is part of a word (keras/src/legacy/preprocessing/text.py).
+/// The rules that split a text into words and convert them to lower case. Words are separated by
+/// blanks and by the characters in `filters`. An apostrophe is part of a word, as in Keras
+/// (keras/src/legacy/preprocessing/text.py).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tokenizer {
-    /// Characters that separate words, as a blank does.
+    /// Characters that separate words, in addition to the blank.
     pub filters: String,
-    /// The letters that are put in lower case.
+    /// The letters that are converted to lower case.
     pub lowercase: Lowercase,
 }
 
-/// A word of a text, with its place in the text.
+/// A word of a text, with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word<'a> {
-    /// Its range in the text, in bytes.
+    /// The range of the word in the text, in bytes.
     pub place: Range<usize>,
-    /// The word in lower case.
+    /// The word, converted to lower case.
     pub word: Cow<'a, str>,
 }
 
 impl Default for Tokenizer {
-    /// Returns the rules of Keras's `Tokenizer`, with the carriage return among the filters.
+    /// Returns the rules of Keras's `Tokenizer`, with the carriage return as a further filter.
     fn default() -> Self {
         let filters = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n\r".to_owned();
         Self { filters, lowercase: Lowercase::Unicode }
@@ -40,14 +41,14 @@ impl Default for Tokenizer {
 }
 
 impl Tokenizer {
-    /// Returns the rules by which `imdb_word_index.json` was made: letters beyond ASCII stay as
-    /// they are.
+    /// Returns the rules by which `imdb_word_index.json` was made: as by default, but only A to Z
+    /// are converted to lower case.
     pub fn imdb() -> Self {
         Self { lowercase: Lowercase::Ascii, ..Self::default() }
     }
 
-    /// Iterates over the words of a text, in order, in lower case, with their places; an empty
-    /// text, or one of separators alone, has none.
+    /// Iterates over the words of `text`, in order. A text that is empty or holds only separators
+    /// has no words.
     pub fn words<'a>(&self, text: &'a str) -> impl Iterator<Item = Word<'a>> + use<'a> {
         let parts = Separators::new(&self.filters);
         let lowercase = self.lowercase;

@@ -6,9 +6,10 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-/// The words that a model knows, by their rank, and the rules that find them in a text. Ids are
-/// those of Keras's `load_data`: 0 pads, 1 begins a text, 2 stands for every unknown word, and a
-/// word's id is its rank, counted from 1, plus 3.
+/// The words that a model knows, by rank, and the rules that find words in a text. The rank of the
+/// most frequent word is 1. Token ids are those of Keras's `imdb.load_data` with its default
+/// arguments: 0 is padding, 1 begins a text, 2 stands for every unknown word, and other words have
+/// their rank plus 3.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Saved", into = "Saved")]
 pub struct Vocabulary {
@@ -42,17 +43,19 @@ impl From<Vocabulary> for Saved {
 }
 
 impl Vocabulary {
-    /// Returns the vocabulary of these words, from rank 1 on, as `tokenizer` finds them. Of equal
-    /// words the last counts.
+    /// Returns the vocabulary of `words`, whose ranks are 1, 2, .. in this order. They should be as
+    /// `tokenizer` finds them in a text. If a word occurs several times, its last rank counts.
     pub fn new(tokenizer: Tokenizer, words: Vec<String>) -> Self {
         let ranks = words.iter().cloned().zip(1..).collect();
         Self { tokenizer, words, ranks }
     }
 
-    /// Reads Keras's `imdb_word_index.json`, an object of ranks by word.
+    /// Reads a file like Keras's `imdb_word_index.json`: a JSON object that maps words to ranks.
+    /// The rules are [`Tokenizer::imdb`].
     ///
     /// # Errors
-    /// Fails if the file cannot be read, or its ranks are not those from 1 to the number of words.
+    /// Fails with [`TextError::WordIndex`] if the file cannot be read, or its ranks are not the
+    /// numbers from 1 to the number of words.
     pub fn read_word_index(path: &Path) -> Result<Self, TextError> {
         let wrong = |problem: String| TextError::WordIndex { path: path.into(), problem };
         let file = File::open(path).map_err(|e| wrong(e.to_string()))?;
@@ -70,8 +73,8 @@ impl Vocabulary {
         Ok(Self { tokenizer: Tokenizer::imdb(), words, ranks })
     }
 
-    /// Keeps the most frequent words alone: those whose ids are below `num_words`, as Keras counts.
-    /// With a `num_words` of up to 4 none is left.
+    /// Returns the vocabulary of those words whose ids are below `num_words`, the most frequent
+    /// ones, as Keras's `num_words` does. If `num_words` is 4 or less, no word is left.
     pub fn limited(self, num_words: u32) -> Self {
         let kept = num_words.saturating_sub(LoadOptions::default().index_from + 1) as usize;
         let Self { tokenizer, mut words, .. } = self;
@@ -79,30 +82,31 @@ impl Vocabulary {
         Self::new(tokenizer, words)
     }
 
-    /// Returns the rules by which words are found in a text.
+    /// Returns the rules that find words in a text.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
 
-    /// Returns the words, that of rank 1 first.
+    /// Returns the words in the order of their ranks, from rank 1 on.
     pub fn words(&self) -> &[String] {
         &self.words
     }
 
-    /// Returns the rank of a word in lower case, or `None` if it is not in the vocabulary.
+    /// Returns the rank of a word, which has to be in lower case; `None` if it is not in the
+    /// vocabulary.
     pub fn rank(&self, word: &str) -> Option<u32> {
         self.ranks.get(word).copied()
     }
 
-    /// Returns the id of a word in lower case: its rank plus 3, or 2 if it is not in the
-    /// vocabulary.
+    /// Returns the id of a word, which has to be in lower case: its rank plus 3, or 2 if it is not
+    /// in the vocabulary.
     pub fn id(&self, word: &str) -> u32 {
         let LoadOptions { index_from, oov_char, .. } = LoadOptions::default();
         self.rank(word).map_or(oov_char.unwrap_or_default(), |rank| rank + index_from)
     }
 
-    /// Returns the ids of a text, of which the first, 1, begins it, and the words that the further
-    /// ids stand for, in order. An empty text has the first id alone.
+    /// Returns the ids of a text and its words. The first id is 1, which begins a text; then
+    /// follows the id of each word, in order. A text without words has the first id alone.
     pub fn encode<'a>(&self, text: &'a str) -> (Vec<u32>, Vec<Word<'a>>) {
         let words: Vec<Word<'a>> = self.tokenizer.words(text).collect();
         let start = LoadOptions::default().start_char;
