@@ -33,7 +33,7 @@ impl Default for MovieOptions {
 /// are 0 or 1. Values with noise are at most 1 and can be negative.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Movie {
-    /// The frames with noise, `[T, S, S]`.
+    /// The frames with noise, `[T, S, S]`; see [`MovieOptions`].
     pub noisy: Vec<f32>,
     /// The frame that follows each frame of `noisy`, without noise, `[T, S, S]`.
     pub shifted: Vec<f32>,

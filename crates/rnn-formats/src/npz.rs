@@ -27,15 +27,15 @@ pub enum NpzError {
     /// The file is damaged, or not a zip archive.
     #[error("{origin} is not a sound .npz archive; fetch or save it again")]
     Archive {
-        /// The file.
+        /// The name of the file.
         origin: String,
         /// The error of the zip reader.
         source: ZipError,
     },
-    /// The archive has no array of this name.
+    /// The archive has no array of the requested name.
     #[error("{origin} holds no array '{name}'; it holds {}", list(present))]
     Missing {
-        /// The file.
+        /// The name of the file.
         origin: String,
         /// The name of the array that was requested.
         name: String,
@@ -45,7 +45,7 @@ pub enum NpzError {
     /// The array, unpacked, is larger than [`MAX_ARRAY_BYTES`].
     #[error("array '{name}' of {origin} unpacks to more than {MAX_ARRAY_BYTES} bytes; split it")]
     TooLarge {
-        /// The file.
+        /// The name of the file.
         origin: String,
         /// The name of the array.
         name: String,
@@ -56,7 +56,7 @@ pub enum NpzError {
          numpy.savez or numpy.save, or do without streaming"
     )]
     Compressed {
-        /// The file.
+        /// The name of the file.
         origin: String,
         /// The name of the array.
         name: String,
@@ -64,11 +64,11 @@ pub enum NpzError {
     /// The array is malformed or of an unsupported element type.
     #[error("cannot use array '{name}' of {origin}")]
     Array {
-        /// The file.
+        /// The name of the file.
         origin: String,
         /// The name of the array.
         name: String,
-        /// The problem.
+        /// The error of the array.
         source: NpyError,
     },
 }

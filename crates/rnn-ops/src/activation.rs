@@ -28,18 +28,18 @@ pub const FLUSH_THRESHOLD: f32 = 7.888_609e-31;
 /// An elementwise activation function, with Keras's names (keras/src/activations/activations.py).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Activation {
-    /// x
+    /// The identity: x.
     #[default]
     Linear,
-    /// max(x, 0)
+    /// Rectified linear unit: max(x, 0).
     Relu,
-    /// 1 / (1 + e^-x)
+    /// Logistic function: 1 / (1 + e^-x).
     Sigmoid,
-    /// tanh x
+    /// Hyperbolic tangent: tanh x.
     Tanh,
-    /// clip(x / 6 + 0.5, 0, 1): Keras 3.
+    /// Keras 3's piecewise linear sigmoid: clip(x / 6 + 0.5, 0, 1).
     HardSigmoid,
-    /// clip(0.2 x + 0.5, 0, 1): Keras up to 2.15.
+    /// The piecewise linear sigmoid of Keras up to 2.15: clip(0.2 x + 0.5, 0, 1).
     HardSigmoid2018,
 }
 
@@ -104,8 +104,8 @@ impl Activation {
     }
 }
 
-/// y = activation(x), elementwise (keras/src/activations/activations.py). Input and output: any
-/// shape.
+/// y = activation(x), elementwise (keras/src/activations/activations.py); the field is the
+/// activation. Input and output: any shape.
 #[derive(Clone, Debug)]
 pub struct Activate(pub Activation);
 

@@ -80,7 +80,7 @@ pub struct Case {
     /// Name of the op and the configuration. It is unique in the suite and seeds the random values;
     /// see [`Case::draw`].
     pub name: String,
-    /// The op.
+    /// The op under test.
     pub op: Arc<dyn Op>,
     /// Recipes for the inputs of the op, in order.
     pub inputs: Vec<Sample>,

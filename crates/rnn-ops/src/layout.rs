@@ -266,7 +266,8 @@ impl Op for Assign {
     }
 }
 
-/// A constant single-precision tensor: every element is `value`. No inputs. Output: `shape`.
+/// A constant tensor of single precision, each element of which is `value`. No inputs. Output: of
+/// shape `shape`.
 #[derive(Clone, Debug)]
 pub struct Fill {
     /// Shape of the output.

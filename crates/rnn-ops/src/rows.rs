@@ -66,7 +66,7 @@ impl RowAxis {
 /// row's result.
 #[derive(Clone, Debug)]
 pub struct Rows {
-    /// Number of rows on a device.
+    /// Number of rows on a device, except on an emulated graphics API.
     pub count: usize,
     /// Number of rows on an emulated graphics API, which would take minutes for [`Rows::count`]
     /// rows.

@@ -27,24 +27,24 @@ pub(super) struct Collection {
 }
 
 impl Collection {
-    /// Creates a collector without reviews. Words get the ranks of `vocabulary`, or without one
-    /// ranks by their frequency.
+    /// Creates a collection without reviews. Words will have their ranks in `vocabulary`, or if it
+    /// is `None`, ranks by frequency.
     pub fn new(vocabulary: Option<Vocabulary>) -> Self {
         let tokenizer = vocabulary.as_ref().map(|v| v.tokenizer().clone()).unwrap_or_default();
         let (numbers, reviews) = (HashMap::new(), RawReviews::default());
         Self { vocabulary, tokenizer, numbers, reviews, repaired: 0 }
     }
 
-    /// Returns bytes as text. Bytes that are no UTF-8 are replaced by U+FFFD, and counted for a
-    /// remark.
+    /// Returns `bytes` as text. Bytes that are not UTF-8 are replaced by U+FFFD; the number of
+    /// texts in which this happens is counted for [`TextReviews::repaired`].
     pub fn text<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, str> {
         let text = String::from_utf8_lossy(bytes);
         self.repaired += usize::from(matches!(text, Cow::Owned(_)));
         text
     }
 
-    /// Adds the review `text`, split into words, to a part of the data: as a positive one if
-    /// `positive` is true, else as a negative one. A text without words is a review, too.
+    /// Adds the review `text`, split into words, to the set `part`: as a positive one if `positive`
+    /// is true, else as a negative one. A text without words is a review, too.
     pub fn push(&mut self, part: TextSplit, text: &str, positive: bool) {
         let numbers = &mut self.numbers;
         let mut number = |word: &str| {
@@ -62,8 +62,8 @@ impl Collection {
         reviews.labels.push(f32::from(u8::from(positive)));
     }
 
-    /// Returns the reviews with words turned into ranks. If there are no test reviews, a fifth of
-    /// the training reviews, which `seed` decides, becomes them. `path` names the source in errors.
+    /// Returns the reviews with words as ranks. If there are no test reviews, a fifth of the
+    /// training reviews becomes them; `seed` decides which. `path` names the source in errors.
     ///
     /// # Errors
     /// Fails with [`TextError::Empty`] if there are no training reviews, and with

@@ -91,9 +91,9 @@ pub enum TextError {
     Column {
         /// The file.
         path: PathBuf,
-        /// The names that were looked for, in words.
+        /// The names that were looked for, as a phrase.
         wanted: String,
-        /// The names of the columns that exist, in words.
+        /// The names of the columns that exist, separated by commas.
         found: String,
         /// The missing column: "text" or "label".
         of: &'static str,

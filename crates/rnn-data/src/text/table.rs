@@ -19,7 +19,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Returns the format that the extension of the file's name stands for; `None` for other
+    /// Returns the format of a file, judged by the extension of its name; `None` for other
     /// extensions.
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {

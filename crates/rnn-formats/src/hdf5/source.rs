@@ -13,8 +13,8 @@ pub(super) struct Metered {
 }
 
 impl Metered {
-    /// Creates a source of these bytes that counts what is read of them, and refuses to read much
-    /// more than [`MAX_EXPANSION`] times their number in all.
+    /// Creates a source of these bytes. It counts the bytes that are read, and refuses to read many
+    /// more than [`MAX_EXPANSION`] times their number.
     pub fn new(bytes: Vec<u8>) -> Self {
         // The least file needs a few blocks of metadata, read once a member.
         let left = MAX_EXPANSION * (bytes.len() as u64 + 4096);

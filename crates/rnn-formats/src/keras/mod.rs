@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The version of Keras whose file layout [`KerasFile::write`] writes.
+/// The version of Keras whose file layout [`KerasFile::write`] produces.
 pub const KERAS_VERSION: &str = "3.15.1";
 
 /// A file format in which Keras stores models or weights.
@@ -96,7 +96,7 @@ pub enum KerasError {
     /// The file is not as Keras writes it, or the contents cannot be written in the format.
     #[error("{origin}: {problem}")]
     Contents {
-        /// The file.
+        /// The name of the file.
         origin: String,
         /// The problem, and what to do about it.
         problem: Problem,

@@ -7,7 +7,7 @@ use rnn_core::Shape;
 /// Longer headers are refused: a plain array needs 128 bytes, NumPy itself stops at 10,000.
 pub(super) const MAX_HEADER_BYTES: usize = 1 << 16;
 
-/// The largest offset in bytes at which the elements of an `.npy` file may begin.
+/// The largest offset, in bytes, at which the elements of an `.npy` file that is read may begin.
 pub const MAX_BYTES: u64 = 12 + MAX_HEADER_BYTES as u64;
 
 /// NumPy allows no more axes.

@@ -18,7 +18,8 @@ use rnn_core::Shape;
 use std::io;
 use std::path::PathBuf;
 
-/// An array that was read from `.npy`, in row-major order whatever the order in the file.
+/// An array that was read from an `.npy` file. Its elements are in row-major order, whatever their
+/// order in the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NpyArray {
     shape: Shape,

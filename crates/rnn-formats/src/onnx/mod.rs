@@ -28,11 +28,11 @@ pub struct TooLarge(usize);
 /// The element type of an input or output of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElementType {
-    /// f32.
+    /// Single-precision floats, f32.
     Float = 1,
-    /// i32.
+    /// Signed integers of 32 bits, i32.
     Int32 = 6,
-    /// i64.
+    /// Signed integers of 64 bits, i64.
     Int64 = 7,
 }
 
@@ -56,7 +56,7 @@ impl ValueName {
     }
 }
 
-/// The value of an attribute of a node: one or several numbers or texts.
+/// The value of an attribute of a node: one or several numbers or strings.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute {
     /// A float.

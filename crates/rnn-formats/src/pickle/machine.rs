@@ -41,11 +41,11 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Runs the program to its end and returns the array that it leaves on the stack.
+    /// Runs the program to its end and returns the lists of the array that it leaves on the stack.
     ///
     /// # Errors
-    /// Fails with [`PickleError`] if the program is malformed, calls anything else, or leaves
-    /// anything else.
+    /// Fails with [`PickleError::Callable`] if the program refers to another callable, and with
+    /// [`PickleError::Content`] if it is malformed or does not leave such an array.
     pub fn run(mut self) -> Result<Vec<Vec<i64>>, PickleError> {
         loop {
             match self.reader.opcode()? {

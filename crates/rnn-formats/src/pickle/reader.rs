@@ -25,19 +25,20 @@ impl<'a> Reader<'a> {
     /// Reads the next opcode.
     ///
     /// # Errors
-    /// Fails with [`PickleError`] at the end of the pickle.
+    /// Fails with [`PickleError::Content`] at the end of the pickle.
     pub fn opcode(&mut self) -> Result<u8, PickleError> {
         self.opcode_at = self.at;
         Ok(self.array::<1>()?[0])
     }
 
-    /// Returns an error about the contents of the pickle, with the present place in it.
+    /// Returns an error about the contents of the pickle, with the offset of the opcode that is
+    /// being read.
     pub fn content(&self, problem: impl Into<String>) -> PickleError {
         PickleError::Content { problem: problem.into(), at: self.opcode_at }
     }
 
-    /// Returns the error that the callable `name` of `module` is not among those that are
-    /// recognised, with the present place in the pickle.
+    /// Returns the error that the callable `name` of `module` is not recognised, with the offset of
+    /// the opcode that is being read.
     pub fn callable(&self, module: &[u8], name: &[u8]) -> PickleError {
         let name = format!("{}.{}", String::from_utf8_lossy(module), String::from_utf8_lossy(name));
         PickleError::Callable { name, at: self.opcode_at }
@@ -46,7 +47,8 @@ impl<'a> Reader<'a> {
     /// Reads the next `N` bytes as an array.
     ///
     /// # Errors
-    /// Fails with [`PickleError`] if fewer are left; the place does not move then.
+    /// Fails with [`PickleError::Content`] if fewer bytes are left; the position then does not
+    /// change.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
         let array = self.input.get(self.at..).and_then(|rest| rest.first_chunk::<N>());
         let array = *array.ok_or_else(|| self.content("the pickle ends early"))?;
@@ -57,7 +59,8 @@ impl<'a> Reader<'a> {
     /// Reads the next `len` bytes as a slice of the pickle.
     ///
     /// # Errors
-    /// Fails with [`PickleError`] if fewer are left; the place does not move then.
+    /// Fails with [`PickleError::Content`] if fewer bytes are left; the position then does not
+    /// change.
     pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], PickleError> {
         let end = self.at.checked_add(len);
         let bytes = end
@@ -67,10 +70,11 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
-    /// Reads a length or index of `N` little-endian bytes.
+    /// Reads a length or index of `N` little-endian bytes; `N` is at most 8.
     ///
     /// # Errors
-    /// Fails with [`PickleError`] if fewer are left, or it does not fit.
+    /// Fails with [`PickleError::Content`] if fewer bytes are left, or the number does not fit
+    /// usize.
     pub fn size<const N: usize>(&mut self) -> Result<usize, PickleError> {
         let mut wide = [0; 8];
         wide.iter_mut().zip(self.array::<N>()?).for_each(|(w, b)| *w = b);
@@ -78,20 +82,20 @@ impl<'a> Reader<'a> {
             .map_err(|_| self.content("a length is beyond the address space"))
     }
 
-    /// Reads a string or bytes that are preceded by their length in `N` bytes.
+    /// Reads a string or bytes that follow their length, a little-endian number of `N` bytes.
     ///
     /// # Errors
-    /// Fails with [`PickleError`] if fewer are left.
+    /// Fails with [`PickleError::Content`] if fewer bytes are left.
     pub fn counted<const N: usize>(&mut self) -> Result<Value, PickleError> {
         let len = self.size::<N>()?;
         self.bytes(len)?;
         Ok(self.text(self.at - len, len))
     }
 
-    /// Reads the bytes up to the next newline, which is skipped.
+    /// Reads the bytes up to the next newline, and skips the newline.
     ///
     /// # Errors
-    /// Fails with [`PickleError`] if there is none.
+    /// Fails with [`PickleError::Content`] if there is no newline.
     pub fn line(&mut self) -> Result<&'a [u8], PickleError> {
         let rest = self.input.get(self.at..).unwrap_or_default();
         let len = rest
@@ -103,10 +107,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a string up to the next newline. If `quoted` is true, the string stands within single
-    /// or double quotes, which are left out; if it is false, the line is the string.
+    /// or double quotes, which are left out; if `quoted` is false, the whole line is the string.
     ///
     /// # Errors
-    /// Fails with [`PickleError`] if there is no newline, or the line should be quoted and is not.
+    /// Fails with [`PickleError::Content`] if there is no newline, the line should be quoted and is
+    /// not, or it contains a backslash.
     pub fn text_line(&mut self, quoted: bool) -> Result<Value, PickleError> {
         let mut start = self.at;
         let mut line = self.line()?;
@@ -153,19 +158,21 @@ impl<'a> Reader<'a> {
         self.decimal().map(Value::Int)
     }
 
-    /// Reads an index of the memo, in decimal, up to the next newline.
+    /// Reads a decimal index of the memo, up to the next newline.
     ///
     /// # Errors
-    /// Fails with [`PickleError`] if there is none, or it is negative.
+    /// Fails with [`PickleError::Content`] if there is no newline, or the line is not a number from
+    /// 0 on.
     pub fn decimal_size(&mut self) -> Result<usize, PickleError> {
         let value = self.decimal()?;
         usize::try_from(value).map_err(|_| self.content("a memo index is negative"))
     }
 
-    /// Reads a little-endian integer in two's complement of `len` bytes.
+    /// Reads a little-endian integer of `len` bytes in two's complement.
     ///
     /// # Errors
-    /// Fails with [`PickleError`] if fewer are left, or it exceeds 64 bits.
+    /// Fails with [`PickleError::Content`] if fewer bytes are left, or the integer does not fit 64
+    /// bits.
     pub fn long(&mut self, len: usize) -> Result<i64, PickleError> {
         let bytes = self.bytes(len)?;
         let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
@@ -180,7 +187,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
-    /// Returns the bytes of a text value; `None` if the value is no text.
+    /// Returns the bytes of a text value; `None` if the value is not a text.
     pub fn resolve(&self, value: Value) -> Option<&'a [u8]> {
         match value {
             Value::Text { start, len } => {

@@ -57,8 +57,8 @@ pub(super) enum Global {
 }
 
 impl Global {
-    /// Returns the callable with this module and name; `None` if it is not one of those that NumPy
-    /// uses to rebuild an array.
+    /// Returns the callable with this module and name; `None` if NumPy's pickles of object arrays
+    /// do not use it.
     pub fn find(module: &[u8], name: &[u8]) -> Option<Self> {
         match (module, name) {
             (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => {

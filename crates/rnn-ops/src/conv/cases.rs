@@ -2,8 +2,8 @@ use super::{Conv, ConvInput, ConvKernel, Pixels, Windows};
 use crate::{Case, Padding, Sample};
 use rnn_core::DType;
 
-/// Returns windows of every kind (sizes, strides, dilations, paddings, leading time), each with a
-/// name and the pixels over which they slide.
+/// Returns examples of windows of every kind: sizes, strides, dilations, paddings, and a leading
+/// time axis. Each has a name and the pixels over which its windows slide.
 pub fn geometries() -> Vec<(&'static str, Windows, Pixels)> {
     let one = (1, 1, 1);
     let plain = (3, 1, 1);

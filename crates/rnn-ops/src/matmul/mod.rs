@@ -125,17 +125,18 @@ impl Product {
         if whole { 1 } else { (k / 512).clamp(1, 256 / tiles) }
     }
 
-    /// Returns true if the result is the plain sums: no bias is added, and the activation is
+    /// Returns true if the result consists of plain sums: there is no bias, and the activation is
     /// linear.
     pub fn ends_with_sums(&self) -> bool {
         self.bias.is_none() && self.activation == Activation::Linear
     }
 
-    /// Returns the launches of the product: one over the whole of K; or, where that suits the
-    /// device better, one over parts of K and one that adds the parts.
+    /// Returns the launches of the product: one launch over the whole of K; or, where that suits
+    /// the shape or the device better, one launch over parts of K and one that adds the parts.
     ///
     /// # Errors
-    /// Fails if the grid exceeds the device's limits, or there is no kernel for the element types.
+    /// Fails with [`OpError::Limit`] if a grid exceeds WebGPU's limits, and with [`OpError::Shape`]
+    /// if there is no kernel for the element types.
     pub fn record(self, limits: &Limits) -> Result<Work, OpError> {
         let e = self.extents;
         let shader = find(&KERNELS, self.stored)?;

@@ -22,9 +22,9 @@ use rnn_graph::{
 /// section 3, and TensorFlow's `assign_moving_average` with `zero_debias`.
 #[derive(Clone, Debug)]
 pub struct MovingAverage {
-    /// Weight of the old average, in 0..1.
+    /// Weight of the old average, in 0..1; the new value has the rest.
     pub momentum: f32,
-    /// Multiplier of x.
+    /// Number by which x is multiplied.
     pub factor: f32,
 }
 

@@ -17,7 +17,7 @@ pub static SHADER: Shader = Shader::new(
 
 /// A constraint onto which a weight is projected after each step
 /// (keras/src/constraints/constraints.py).
-/// |w| is the norm of a column: the root of the sum of squares along the first axis.
+/// The norm |w| of a column is the root of the sum of its squares along the first axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Constraint {
     /// No negative elements: w = max(w, 0).

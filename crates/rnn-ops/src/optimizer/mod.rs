@@ -78,7 +78,7 @@ macro_rules! rules {
                 match self { $(Self::$rule(rule) => rule.initial_slot_value()),* }
             }
 
-            /// Returns the order in which the slots stand in Keras's files.
+            /// Returns the order in which Keras's files hold the slots.
             pub fn slot_order(&self) -> SlotOrder {
                 match self { $(Self::$rule(rule) => rule.slot_order()),* }
             }

@@ -16,10 +16,11 @@ pub enum RuleArgument<'a> {
     Fixed(f64),
 }
 
-/// The order in which an optimizer's slots stand in Keras's files.
+/// The order in which Keras's files hold the values of an optimizer's slots, see
+/// [`UpdateRule::slots`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotOrder {
-    /// All slots of a weight stand together.
+    /// The values that one weight has of all slots stand together.
     ByWeight,
     /// The values that all weights have of one slot stand together. The names give the order of the
     /// slots.
@@ -32,7 +33,7 @@ pub enum SlotOrder {
 pub struct RuleConstants {
     /// The fraction of the last step that is repeated.
     pub momentum: f32,
-    /// The decay of the first moment.
+    /// The decay of the first moment, the average of the gradients.
     pub beta_1: f32,
     /// The decay of the second moment, or of the only moment that the rule has.
     pub beta_2: f32,

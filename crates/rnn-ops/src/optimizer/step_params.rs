@@ -12,7 +12,8 @@ const ACTIVE: usize = constant(STEP_PARAMS, "ACTIVE");
 /// `[LEN]`, in the order of `shaders/optimizer/step_params.wgsl`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepParams<T = f32> {
-    /// Learning rate; for Adam and Adamax it includes the bias corrections.
+    /// The learning rate. For [`crate::Adam`] and [`crate::Adamax`] it includes the bias
+    /// corrections.
     pub learning_rate: T,
     /// Fraction of itself by which each weight is reduced before the update.
     pub weight_decay: T,

@@ -86,7 +86,7 @@ impl ScanInputs {
     }
 }
 
-/// Names the present inputs, for the names of cases.
+/// Writes the names of the inputs that are present, each after a blank, for the names of cases.
 impl fmt::Display for ScanInputs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = [(self.state, " state"), (self.mask, " mask"), (self.dropout, " dropout")];

@@ -128,12 +128,12 @@ impl Division {
     }
 }
 
-/// Returns the work of a scan: the launch that packs `matrix` (U), then one for all steps, or as
-/// few as the device's loop limit allows. `bind` adds all bindings but `recurrent`. `None` if the
-/// cell is too wide, or its state exceeds workgroup memory.
+/// Returns the work of a scan: a launch that packs `matrix` (U), then one launch for all steps, or
+/// as few launches as the device's loop limit allows. `bind` adds all bindings except `recurrent`.
+/// `None` if the cell is too wide or its state exceeds workgroup memory.
 ///
 /// # Errors
-/// Fails if a grid exceeds WebGPU's limits.
+/// Fails with [`OpError::Limit`] if a grid exceeds WebGPU's limits.
 pub fn whole(
     kernels: &'static ScanKernels,
     gates: usize,
