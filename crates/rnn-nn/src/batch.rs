@@ -1,23 +1,24 @@
 use rnn_core::HostTensor;
 
-/// Examples that are processed together, in one step: inputs, labels and weights, each with the
+/// B examples that are processed together, in one step: inputs, labels and weights, each with the
 /// batch axis first.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// For each input of the model an array `[B, ..]`: tokens, u32, or floats.
+    /// An array `[B, ..]` for each input of the model: token ids, u32, or floats.
     pub inputs: Vec<HostTensor>,
-    /// For each output the labels that its loss takes: an array of the output's shape, or classes
-    /// `[B]` or `[B, T]`, u32.
+    /// The labels of each output, as its loss takes them ([`Loss::labels`](crate::Loss::labels)):
+    /// an array of the output's shape, or classes `[B]` or `[B, T]`, u32. Empty for predictions.
     pub labels: Vec<HostTensor>,
-    /// The weights of examples or of their steps in the loss; empty, if all count alike. One array
-    /// `[B]` for all outputs, or one for each output: `[B]`, or the output's axes without the last,
-    /// in which an extent of 1 is broadcast.
+    /// The weights, f32, of examples or of their steps in the loss; empty if all count alike. They
+    /// are one array `[B]` for all outputs, or one array for each output: `[B]`, or the extents of
+    /// the output without the last axis, where an extent of 1 is broadcast. A further last axis of
+    /// extent 1 is allowed.
     pub weights: Vec<HostTensor>,
 }
 
 impl Batch {
-    /// Returns true if a weight array of extents `weights` fits an output of extents `output`, as
-    /// [`Batch::weights`] describes.
+    /// Returns true if an array of weights of the extents `weights` fits an output of the extents
+    /// `output`, both with the batch axis first, as [`Batch::weights`] describes.
     pub fn weights_fit(weights: &[usize], output: &[usize]) -> bool {
         aligned(weights, loss_axes(output)).is_some()
     }

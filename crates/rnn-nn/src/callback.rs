@@ -4,32 +4,32 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::ControlFlow;
 
-/// A listener that is told of each event of a training, and may end or change it
-/// (keras/src/callbacks).
+/// A receiver of the events of a training, which it may end or change (keras/src/callbacks).
 pub trait Callback {
-    /// Is told of every event; `Break` ends the training after this step or epoch.
+    /// Handles one event. `Break` ends the training where the event stands ([`Event`]).
     ///
     /// # Errors
-    /// Whatever keeps it from its work; the training ends.
+    /// Any error ends the training, and [`Trainer::fit`] returns it.
     fn on_event(
         &mut self,
         event: &Event,
         trainer: &mut Trainer,
     ) -> Result<ControlFlow<()>, TrainError>;
 
-    /// The values that it keeps, for a training that is resumed.
+    /// Returns the values that the callback keeps between events, for a checkpoint; by default
+    /// none.
     fn state(&self) -> CallbackState {
         CallbackState::default()
     }
 
-    /// Takes up what [`Callback::state`] gave.
+    /// Restores the values that [`Callback::state`] returned; by default does nothing.
     fn restore(&mut self, _: &CallbackState) {}
 }
 
 /// The values that a callback keeps from one event to the next, as a checkpoint stores them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CallbackState {
-    /// Numbers by name.
+    /// The numbers that the callback keeps, by names that it chooses.
     #[serde(with = "crate::json_float::map")]
     pub numbers: BTreeMap<String, f64>,
     /// Weights in the order of [`Model::parameters`](crate::Model::parameters); `None` if the
@@ -58,13 +58,13 @@ impl<F: FnMut(&Event) -> ControlFlow<()>> Callback for F {
 
 const ON: Result<ControlFlow<()>, TrainError> = Ok(ControlFlow::Continue(()));
 
-/// The figure that a callback watches, of the training or of the validation. A loss is better if it
-/// is smaller, every other figure if it is larger; NaN and infinities never are better.
+/// The figure that a callback watches. A loss is better if it is smaller, every other figure if it
+/// is larger. NaN and infinities never are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Monitor {
-    /// Of the validation examples, or of the training examples where nothing is validated.
+    /// The figure of the validation examples, or of the training examples if nothing is validated.
     Validation(Figure),
-    /// Of the training examples.
+    /// The figure of the training examples.
     Training(Figure),
 }
 
@@ -127,8 +127,8 @@ impl Best {
     }
 }
 
-/// Ends a training once its figure has stopped improving (keras/src/callbacks/early_stopping.py). A
-/// training that it ended is not resumed.
+/// Ends a training once a figure has stopped improving (keras/src/callbacks/early_stopping.py). It
+/// also ends a training that is resumed from a state in which it had ended it.
 #[derive(Clone, Debug)]
 pub struct EarlyStopping {
     best: Best,
@@ -140,23 +140,22 @@ pub struct EarlyStopping {
 
 impl EarlyStopping {
     /// Creates a callback that ends the training after `patience` epochs in a row without a better
-    /// figure; 0 acts as 1. A [`Figure`] as `monitor` means that of the validation. By default
-    /// `min_delta` is 0 and the weights stay those of the last epoch.
+    /// figure; 0 acts as 1. A [`Figure`] as `monitor` stands for [`Monitor::Validation`]. By
+    /// default `min_delta` is 0 and the weights stay those of the last epoch.
     pub fn new(monitor: impl Into<Monitor>, patience: usize) -> Self {
         let best = Best::new(monitor, 0.0);
         Self { best, patience, restore: false, weights: None, stopped: false }
     }
 
-    /// Sets the change beyond which a figure counts as better, at least 0; the default is 0, so
-    /// that any change does.
+    /// Sets the difference to the best figure beyond which a figure counts as better, at least 0;
+    /// the default is 0, so that any improvement counts.
     pub fn min_delta(mut self, min_delta: f64) -> Self {
         self.best.min_delta = min_delta;
         self
     }
 
-    /// Makes the callback give the model back the weights of its best epoch when it stops the
-    /// training; by default they stay those of the last epoch, as they do if the training ends
-    /// otherwise.
+    /// Makes the callback set the model's weights to those of the best epoch when it stops the
+    /// training. By default, and if the training ends otherwise, they stay those of the last epoch.
     pub fn restore_best_weights(mut self) -> Self {
         self.restore = true;
         self
@@ -207,7 +206,7 @@ impl Callback for EarlyStopping {
     }
 }
 
-/// Lowers the learning rate once the figure has stopped improving
+/// Lowers the learning rate once a figure has stopped improving
 /// (keras/src/callbacks/reduce_lr_on_plateau.py).
 #[derive(Clone, Debug)]
 pub struct ReduceOnPlateau {
@@ -220,29 +219,31 @@ pub struct ReduceOnPlateau {
 }
 
 impl ReduceOnPlateau {
-    /// Creates a callback that multiplies the learning rate by `factor`, in 0..1, after `patience`
-    /// epochs in a row without a figure better by 0.0001; a patience of 0 acts as 1. A [`Figure`]
-    /// as `monitor` means that of the validation. There is no cooldown and no floor.
+    /// Creates a callback that multiplies the learning rate by `factor`, between 0 and 1, after
+    /// `patience` epochs in a row without a figure better by 0.0001; a patience of 0 acts as 1. A
+    /// [`Figure`] as `monitor` stands for [`Monitor::Validation`]. By default there is no cooldown
+    /// and no floor.
     pub fn new(monitor: impl Into<Monitor>, factor: f64, patience: usize) -> Self {
         let best = Best::new(monitor, 1e-4);
         Self { best, factor, patience, cooldown: 0, resting: 0, floor: 0.0 }
     }
 
-    /// Sets the change beyond which a figure counts as better, at least 0; the default is 0.0001.
+    /// Sets the difference to the best figure beyond which a figure counts as better, at least 0;
+    /// the default is 0.0001.
     pub fn min_delta(mut self, min_delta: f64) -> Self {
         self.best.min_delta = min_delta;
         self
     }
 
-    /// Sets the number of epochs after a reduction in which an epoch without improvement does not
-    /// count; the default is 0, so that each does.
+    /// Sets the number of epochs after a reduction in which epochs without improvement are not
+    /// counted; the default is 0.
     pub fn cooldown(mut self, epochs: usize) -> Self {
         self.cooldown = epochs;
         self
     }
 
-    /// Sets the fraction of the first learning rate below which the rate never falls, in 0..=1; the
-    /// default is 0, which is no limit.
+    /// Sets the smallest factor of the learning rate ([`Trainer::rate_factor`]), in 0..=1; the
+    /// default is 0, which is no limit. Keras's `min_lr` is a rate instead.
     pub fn floor(mut self, fraction: f64) -> Self {
         self.floor = fraction;
         self
@@ -290,9 +291,9 @@ pub struct ModelCheckpoint<F> {
 }
 
 impl<F: FnMut(&Model) -> Result<(), String>> ModelCheckpoint<F> {
-    /// Creates a callback that calls `save` with the model after each epoch that is the best so
-    /// far; the first epoch with a finite figure is. A [`Figure`] as `monitor` means that of the
-    /// validation. An error message that `save` returns ends the training with
+    /// Creates a callback that calls `save` with the model after each epoch whose figure is the
+    /// best so far, the first finite one included. A [`Figure`] as `monitor` stands for
+    /// [`Monitor::Validation`]. If `save` returns an error message, the training ends with
     /// [`TrainError::Callback`].
     pub fn new(monitor: impl Into<Monitor>, save: F) -> Self {
         Self { best: Best::new(monitor, 0.0), save }
@@ -322,8 +323,8 @@ impl<F: FnMut(&Model) -> Result<(), String>> Callback for ModelCheckpoint<F> {
     }
 }
 
-/// Ends the training when a loss is not finite: with [`TrainError::NotFinite`] if it is that of the
-/// training, with [`TrainError::ValidationNotFinite`] if it is that of the validation.
+/// Ends the training with [`TrainError::NotFinite`] when the loss of the training is NaN or
+/// infinite, and with [`TrainError::ValidationNotFinite`] when that of the validation is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TerminateOnNan;
 
@@ -351,9 +352,9 @@ impl Callback for TerminateOnNan {
     }
 }
 
-/// Writes a line of comma-separated values for each epoch, with the columns of
-/// [`EpochLog::CSV_NAMES`](crate::EpochLog::CSV_NAMES). A file can be followed while the training
-/// runs.
+/// Writes a line of comma-separated values after each epoch, with the columns of
+/// [`EpochLog::CSV_NAMES`](crate::EpochLog::CSV_NAMES), and flushes the writer. If it fails, the
+/// training ends with [`TrainError::Callback`].
 #[derive(Debug)]
 pub struct CsvLog<W> {
     writer: W,
@@ -361,14 +362,14 @@ pub struct CsvLog<W> {
 }
 
 impl<W: Write> CsvLog<W> {
-    /// Creates a log that writes to `writer`, beginning with a line of column names, unless the
-    /// training is a resumed one.
+    /// Creates a log that writes to `writer` and begins with a line of column names, unless the
+    /// training is resumed from a state in which the log has begun.
     pub fn new(writer: W) -> Self {
         Self { writer, begun: false }
     }
 
-    /// Creates a log that continues one whose line of column names is already written, so that it
-    /// writes none.
+    /// Creates a log that writes to `writer` without a line of column names, because an earlier log
+    /// has written it.
     pub fn append(writer: W) -> Self {
         Self { writer, begun: true }
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-/// Examples with their labels: for each input of a model an array `[N, ..]`, for each output labels
-/// `[N, ..]`. Of arrays that are not in memory only the batches at hand are loaded.
+/// N examples with their labels: an array `[N, ..]` for each input of a model, and labels `[N, ..]`
+/// for each output. Arrays that are not in memory are read batch by batch. Clones share the arrays.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     inputs: Arrays,
@@ -19,32 +19,32 @@ pub struct Dataset {
 
 type Arrays = Arc<[Arc<dyn Examples>]>;
 
-/// The reason why examples do not belong together or cannot be read.
+/// The reason why arrays do not make a dataset, or why examples cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// No array for any input.
+    /// There is no array of inputs.
     #[error("a data set needs an array for each input of the model")]
     Nothing,
-    /// Another number of labels or weights than of inputs.
+    /// An array does not have as many examples as the array of the first input.
     #[error("inputs {inputs} are not of as many examples as labels or weights {others}")]
     Counts {
-        /// The shape of the inputs.
+        /// The shape of the array of the first input, `[N, ..]`.
         inputs: Shape,
-        /// The number of labels or weights.
+        /// The shape of the other array: a further input, labels or weights.
         others: Shape,
     },
-    /// More examples than can be numbered.
+    /// There are more examples than can be numbered; the number is given.
     #[error("{0} examples are more than 2^32 - 1; divide the data set")]
     TooMany(usize),
-    /// An array could not give its examples.
+    /// An array of examples could not be read, for the given reason.
     #[error("cannot read examples")]
     Read(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl Dataset {
-    /// Creates a dataset of N examples in memory: an array `[N, ..]` for each input of the model,
-    /// and labels `[N, ..]` for each output, which are numbers, rows of numbers, or classes (u32).
-    /// Labels may be empty for predictions.
+    /// Creates a dataset of N examples in memory. `inputs` holds an array `[N, ..]` for each input
+    /// of the model. `labels` holds an array `[N, ..]` for each output: numbers, rows of numbers,
+    /// or classes (u32). It may be empty for predictions.
     ///
     /// # Errors
     /// Fails with [`DatasetError::Nothing`] if there is no array of inputs, with
@@ -60,8 +60,8 @@ impl Dataset {
         Self::of(share(inputs.into()), share(labels.into()))
     }
 
-    /// Creates a dataset of N examples from arrays that need not be in memory: an array `[N, ..]`
-    /// for each input of the model, and labels `[N, ..]` for each output.
+    /// Creates a dataset of N examples from arrays that need not be in memory. `inputs` and
+    /// `labels` are as in [`Dataset::new`].
     ///
     /// # Errors
     /// Fails as [`Dataset::new`].
@@ -78,23 +78,24 @@ impl Dataset {
         Ok(Self { inputs: inputs.into(), labels: labels.into(), weights: [].into(), order })
     }
 
-    /// Sets the weight of each example in the loss of every output, `[N]`, or of each step of the
-    /// only output, as in [`Batch::weights`](crate::Batch::weights), in the order in which the
-    /// examples were given at first. Earlier weights are replaced.
+    /// Sets the weights in the loss, f32: `[N]`, one for each example in the loss of every output,
+    /// or, for a model of one output, an array as in [`Batch::weights`](crate::Batch::weights) with
+    /// N in place of B. Their order is that in which the examples were given to [`Dataset::new`].
+    /// Earlier weights are replaced.
     ///
     /// # Errors
-    /// Fails with [`DatasetError::Counts`] if there are not as many weights as examples.
+    /// Fails with [`DatasetError::Counts`] if the first extent of `weights` is not N.
     pub fn sample_weights(self, weights: HostTensor) -> Result<Self, DatasetError> {
         let weights: Arc<dyn Examples> = Arc::new(weights);
         self.sample_weights_of([weights])
     }
 
-    /// Sets the weights of examples or steps from arrays that need not be in memory: one array for
-    /// all outputs, or one for each. Earlier weights are replaced; an empty list removes them.
+    /// Sets the weights of examples or steps, as [`Dataset::sample_weights`], from arrays that need
+    /// not be in memory: one array for all outputs, or one for each. An empty list removes the
+    /// weights.
     ///
     /// # Errors
-    /// Fails with [`DatasetError::Counts`] if an array does not have as many weights as there are
-    /// examples.
+    /// Fails with [`DatasetError::Counts`] if the first extent of an array is not N.
     pub fn sample_weights_of(
         mut self,
         weights: impl Into<Vec<Arc<dyn Examples>>>,
@@ -106,13 +107,14 @@ impl Dataset {
         Ok(self)
     }
 
-    /// Sets the weight in the loss of each example by its class, which is the label of the first
-    /// output, a single number: `weights[k]` for class k, and 1 for classes beyond the end. Labels
-    /// that are floats are rounded towards zero. Earlier weights are replaced; without labels
-    /// nothing changes.
+    /// Sets the weight of each example in the loss by its class: `weights[k]` for class k, and 1
+    /// for classes beyond the end of `weights`. The class is the label of the first output, a
+    /// single number, which is rounded towards zero if it is a float. Earlier weights are replaced.
+    /// Without labels nothing changes.
     ///
     /// # Errors
-    /// Fails if the labels cannot be read, or an example has several.
+    /// Fails with [`DatasetError::Read`] if the labels cannot be read, and with
+    /// [`DatasetError::Counts`] if an example has several labels.
     pub fn class_weights(self, weights: &[f32]) -> Result<Self, DatasetError> {
         let Some(labels) = self.labels.first() else { return Ok(self) };
         let weight = |class: usize| weights.get(class).copied().unwrap_or(1.0);
@@ -138,12 +140,12 @@ impl Dataset {
         self.order.is_empty()
     }
 
-    /// Returns a number that tells this dataset from others: the FNV-1a digest of the number of
-    /// examples and of the elements of up to 64 of them, at equal distances, with their labels and
-    /// weights.
+    /// Returns a 64-bit digest of a sample of the dataset: FNV-1a of the number of examples and of
+    /// the bytes of up to 64 of them, at equal distances in the present order, with their labels
+    /// and weights. Datasets that differ in other examples alone have the same digest.
     ///
     /// # Errors
-    /// Fails if these examples cannot be read.
+    /// Fails with [`DatasetError::Read`] if these examples cannot be read.
     pub fn fingerprint(&self) -> Result<u64, DatasetError> {
         let some = self.order.iter().step_by(self.order.len().div_ceil(64).max(1));
         let batch = self.gather(&some.copied().collect::<Vec<_>>())?;
@@ -157,17 +159,18 @@ impl Dataset {
         !self.weights.is_empty()
     }
 
-    /// Reads the labels of all examples, in order: an array `[N, ..]` for each output, and none
-    /// without labels.
+    /// Reads the labels of all examples, in the present order: an array `[N, ..]` for each output.
+    /// The list is empty if the dataset has no labels.
     ///
     /// # Errors
-    /// Fails if they cannot be read.
+    /// Fails with [`DatasetError::Read`] if they cannot be read.
     pub fn labels(&self) -> Result<Vec<HostTensor>, DatasetError> {
         read(&self.labels, &self.order)
     }
 
-    /// Iterates over the shapes of the label arrays of the outputs, `[N, ..]`, in which N also
-    /// counts the examples that [`Dataset::range`] and similar methods left out.
+    /// Iterates over the shapes `[N, ..]` of the label arrays, one for each output. N counts all
+    /// examples of the arrays, also those that [`Dataset::take`], [`Dataset::range`] or
+    /// [`Dataset::split`] left out.
     pub fn label_shapes(&self) -> impl Iterator<Item = &Shape> {
         self.labels.iter().map(|labels| labels.shape())
     }
@@ -185,9 +188,9 @@ impl Dataset {
         Self { order: self.order[range.start.min(end)..end].to_vec(), ..self.clone() }
     }
 
-    /// Shuffles the examples by `seed` and divides them into two datasets, of which either may be
-    /// empty. The first gets `fraction` (0..=1) of them, rounded to the nearest number, the second
-    /// the rest.
+    /// Shuffles the examples in an order that `seed` decides, and divides them into two datasets.
+    /// The first gets the fraction `fraction`, 0 to 1, of them, rounded to the nearest number, the
+    /// second the rest. Either may be empty.
     pub fn split(mut self, fraction: f64, seed: u64) -> (Self, Self) {
         Rng::new(seed, SPLIT_STREAM).shuffle(&mut self.order);
         let at = ((self.order.len() as f64 * fraction).round() as usize).min(self.order.len());
@@ -204,14 +207,14 @@ impl Dataset {
         Self { order, ..self.clone() }
     }
 
-    /// Iterates over all examples in order, in batches of `size` examples; a size of 0 acts as 1,
-    /// and the last batch may be smaller. Without examples there is no batch.
+    /// Returns an iterator over all examples in the present order, in batches of `size` examples. A
+    /// size of 0 acts as 1. The last batch may be smaller. Without examples there is no batch.
     pub fn batches(&self, size: usize) -> Batches {
         Batches::start(self.clone(), size)
     }
 
-    /// Returns all examples in a random order, which `seed` and `epoch` decide, and the order until
-    /// now.
+    /// Returns the dataset with its examples in a random order, which depends on `seed`, `epoch`
+    /// and the present order alone.
     pub fn shuffled(&self, seed: u64, epoch: u64) -> Self {
         let mut dataset = self.clone();
         Rng::new(seed, epoch).shuffle(&mut dataset.order);
@@ -256,9 +259,10 @@ fn check(inputs: &Shape, others: &Shape) -> Result<(), DatasetError> {
 /// Streams below this one belong to epochs.
 const SPLIT_STREAM: u64 = u64::MAX;
 
-/// An iterator over the batches of a dataset, which another thread prepares, two ahead. The last
-/// batch may be smaller; none follows one that could not be read. Dropping the iterator ends the
-/// thread.
+/// An iterator over the batches of a dataset, made by [`Dataset::batches`]. A thread of its own
+/// reads the next batches while the present one is in use. After a batch that could not be read,
+/// the iterator ends. Once the iterator is dropped, the thread ends after the batch that it is
+/// reading.
 #[derive(Debug)]
 pub struct Batches {
     receiver: Receiver<Result<Batch, DatasetError>>,

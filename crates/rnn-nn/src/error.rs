@@ -5,8 +5,8 @@ use rnn_core::{Shape, TensorError};
 use rnn_formats::onnx::TooLarge;
 use rnn_graph::{DeviceError, GraphError};
 
-/// The error of a layer that cannot take the inputs that it is called on. Its text names the layer,
-/// what it takes, and the shapes that it got, without the batch axis.
+/// The error of a layer that does not fit the tensors that it is called on. The message names the
+/// layer, the inputs that it takes, and the shapes that were given, without the batch axis.
 #[derive(Debug, thiserror::Error)]
 #[error("{layer} takes {expected}, got {found} (without the batch axis)")]
 pub struct LayerError {
@@ -29,40 +29,42 @@ impl LayerError {
 /// The reason why a model cannot be built or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// A layer that does not fit its inputs.
+    /// A layer does not fit its inputs.
     #[error(transparent)]
     Layer(#[from] LayerError),
-    /// An argument of a layer has a value that is out of its range.
+    /// An argument of a layer has a value that is not supported, such as 0 units.
     #[error(transparent)]
     Argument(Box<ConfigError>),
-    /// Weights from elsewhere do not fit.
+    /// The tensor given for a weight, or for a value that the optimizer keeps for it, is missing or
+    /// has another shape.
     #[error("weight {name}: the model has {expected:?}, got {found}")]
     Weight {
-        /// Its name.
+        /// The name of the weight, such as `lstm/kernel`, or of the optimizer's value, such as
+        /// `momentum/lstm/kernel`.
         name: String,
-        /// The model's shape.
+        /// The shape of the weight in the model.
         expected: Vec<usize>,
-        /// The shape that was given, or "nothing".
+        /// The shape of the given tensor as a text, or "nothing" if no tensor has the name.
         found: String,
     },
-    /// A weight is not of floats.
+    /// The tensor given for a weight does not hold floats.
     #[error(transparent)]
     Tensor(#[from] TensorError),
-    /// A tensor that the model does not have, such as one of another model.
+    /// The model has no such tensor. It may belong to another model.
     #[error("{0:?} is not a tensor of this model")]
     UnknownTensor(TensorRef),
-    /// Two layers or inputs of one name.
+    /// A layer was given the name of another layer or of an input.
     #[error("there are two layers or inputs named {0}: each needs a name of its own")]
     Name(String),
-    /// An input where an output of a layer is expected.
+    /// A tensor is an input of the model, where an output of a layer is expected.
     #[error("{0:?} is an input of the model: no layer made it")]
     NoLayer(TensorRef),
-    /// Elements that a device could not number.
+    /// A tensor has more than 2^31 elements, the most that a device can number.
     #[error("{what} of shape {shape:?} is too large: 2^31 elements are the most")]
     Size {
-        /// The tensor that has them.
+        /// A description of the tensor for the message, such as "the weight kernel".
         what: String,
-        /// The shape.
+        /// The extents of the tensor. Inputs and outputs are without the batch axis.
         shape: Vec<usize>,
     },
 }
@@ -83,43 +85,46 @@ pub(crate) fn elements(what: &str, shape: &[usize]) -> Result<usize, ModelError>
 /// The reason why a training, an evaluation or a prediction stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// The model does not fit together.
+    /// A layer does not fit its inputs, or a tensor of a restored state does not fit a weight.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The model cannot be turned into a graph.
+    /// The graph of a step cannot be built, because an op does not take its operands.
     #[error(transparent)]
     Graph(#[from] GraphError),
-    /// The device failed.
+    /// The device cannot run a step, or failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// Examples could not be read.
+    /// Examples could not be read, or do not belong together.
     #[error(transparent)]
     Data(#[from] DatasetError),
-    /// A tensor is of the wrong kind.
+    /// A tensor holds elements of another type, or another number of them, than expected.
     #[error(transparent)]
     Tensor(#[from] TensorError),
-    /// The model's last layer is not one that the loss can be computed for.
+    /// An output of the model does not end in the activation that its loss takes: a sigmoid for the
+    /// binary cross-entropy, a softmax for the categorical ones.
     #[error("{} needs a model that ends in {}, or from_logits = true", loss.name(), ending(*loss))]
     Output {
-        /// The loss.
+        /// The loss of the output.
         loss: Loss,
     },
-    /// A weight without a gradient; always a mistake in a layer.
+    /// The loss does not depend on the trained weight of this name, so that the weight has no
+    /// gradient. Either no output of the model depends on the weight's layer, or the layer does not
+    /// use the weight.
     #[error("the loss does not depend on the weight {0}, which therefore cannot be trained")]
     Detached(String),
-    /// A token is not in the vocabulary.
+    /// A token is not in the vocabulary of the layer that looks it up.
     #[error(
         "token {token} in row {row} is beyond the vocabulary of {vocabulary}; load the data with num_words = {vocabulary}"
     )]
     Token {
         /// The token id.
         token: u32,
-        /// The row of the batch.
+        /// The number of the example in the batch, from 0 on.
         row: usize,
-        /// The first id that does not exist.
+        /// The number of token ids that exist, which are 0 to `vocabulary` - 1.
         vocabulary: usize,
     },
-    /// A label is none of the classes.
+    /// A label of the sparse categorical cross-entropy is none of the classes of the output.
     #[error(
         "label {class} in row {row} is none of the {classes} classes of the model's output, 0 to {}",
         classes - 1
@@ -127,42 +132,44 @@ pub enum TrainError {
     Class {
         /// The label.
         class: u32,
-        /// The row of the batch.
+        /// The index of the label in the label array `[B, ..]` of the batch, row-major, from 0 on.
         row: usize,
-        /// The number that was given.
+        /// The number of classes, the extent of the output's last axis.
         classes: usize,
     },
-    /// The model's input holds nothing.
+    /// An input of the model has an extent of 0. The shape is that of one example, without the
+    /// batch.
     #[error("an input of shape {0} holds nothing: a sequence takes one step at least")]
     Length(Shape),
-    /// The loss of a validation is not finite.
+    /// The loss of a validation is NaN or infinite.
     #[error(
         "the validation loss of epoch {epoch} is {loss}: the examples to validate on hold values that \
          are not finite, or the model's outputs for them are not"
     )]
     ValidationNotFinite {
-        /// The loss.
+        /// The loss of the validation.
         loss: f64,
-        /// The epoch, from 1 on.
+        /// The number of the epoch that the validation ended, from 1 on.
         epoch: usize,
     },
-    /// The loss or a weight is not a finite number any more.
+    /// The loss, a weight or another number of the training's state is NaN or infinite.
     #[error("{what} by step {step}; lower the learning rate, or clip gradients")]
     NotFinite {
-        /// The quantity that is not finite.
+        /// A description of the number for the message, such as "the loss became NaN".
         what: String,
-        /// The steps done when that was seen.
+        /// The number of steps done when the number was seen.
         step: u64,
     },
-    /// Labels that the loss cannot compare with the output.
+    /// The labels of an output do not have as many elements as its loss takes.
     #[error("the loss takes labels {expected}, got {found}")]
     Labels {
-        /// The shape for this batch.
+        /// The shape that the loss takes for this batch.
         expected: Shape,
-        /// The shape given.
+        /// The shape of the given labels.
         found: Shape,
     },
-    /// Weights of examples or steps that do not fit an output.
+    /// The weights of examples or steps do not fit an output, as
+    /// [`Batch::weights`](crate::Batch::weights) describes.
     #[error(
         "weights of shape {found} do not fit the output {output}{}: it takes one number for each example, {}{}",
         if *for_all { ", one array being for all outputs" } else { "" },
@@ -174,85 +181,94 @@ pub enum TrainError {
         }
     )]
     Weights {
-        /// The output's name.
+        /// The name of the output.
         output: String,
-        /// They are those of all outputs.
+        /// True if one array of weights was given for several outputs, false if the array is for
+        /// this output alone.
         for_all: bool,
-        /// The axes of the positions that have a loss of their own.
+        /// The extents `[B, ..]` of the output without its last axis: one loss, and so one weight,
+        /// for each element.
         expected: Shape,
-        /// The shape given.
+        /// The shape of the given weights.
         found: Shape,
     },
-    /// A mask that does not fit the losses of an output.
+    /// A mask of steps arrives at an output that does not have one loss for each step.
     #[error(
         "a mask of {steps} steps arrives at the output {output}, each example of which has losses of shape {values:?}: a mask takes one loss for each step, in Keras too; end it before the output, for instance with a Reshape or Flatten layer"
     )]
     Mask {
-        /// The output's name.
+        /// The name of the output.
         output: String,
-        /// The mask's steps.
+        /// The number of steps of the mask.
         steps: usize,
-        /// The extents of the losses of an example.
+        /// The extents of the losses of one example: those of the output without the batch and the
+        /// last axis.
         values: Vec<usize>,
     },
-    /// A layer whose state belongs to the examples of one rank.
+    /// A layer keeps a tensor from batch to batch that several ranks cannot share, such as a
+    /// recurrent state. The text is the name of the tensor.
     #[error("{0} is kept from batch to batch, which several ranks cannot do: train on one")]
     Stateful(String),
-    /// The middle of an epoch of which a version of this program counted something else.
+    /// A restored state is from within an epoch, and holds another number of metric sums than this
+    /// version of the program computes.
     #[error(
         "the state after step {step} is from within an epoch whose metrics another version of this program counts otherwise: go on with that version to the end of the epoch, or from a state between epochs"
     )]
     Sums {
-        /// The steps done when it was taken.
+        /// The number of steps done when the state was taken.
         step: u64,
     },
-    /// A batch whose rows are not those of which layers keep the states.
+    /// A batch of a stateful model has another number of examples than the batch before.
     #[error(
         "{name} is kept from batch to batch for {kept} rows, and here is a batch of {found}: batches of a stateful model have all the same size, so take one that divides the number of examples, or leave some out"
     )]
     StateRows {
-        /// Whose state.
+        /// The name of the state, such as `lstm/state`.
         name: String,
-        /// The rows of the batches until now.
+        /// The number of examples of the batches until now.
         kept: usize,
-        /// The rows of this batch.
+        /// The number of examples of this batch.
         found: usize,
     },
-    /// A tensor that a step takes and was not given.
+    /// A step takes a tensor that was not given. The text is the name of the tensor in the step's
+    /// graph, such as `labels_0`.
     #[error("the step takes {0}, which was not given")]
     StepInput(String),
-    /// Ranks do not hold the same.
+    /// A rank holds other weights, states, data or options than rank 0.
     #[error(
         "after step {step} rank {rank} holds other numbers than rank 0: all ranks need the same program, data, options and kind of device"
     )]
     Apart {
-        /// The first that is apart.
+        /// The number of the first rank that differs from rank 0.
         rank: usize,
-        /// The steps done when that was seen.
+        /// The number of steps done when the difference was seen.
         step: u64,
     },
-    /// A callback could not do its work.
+    /// A callback failed, or a restored state belongs to another number of callbacks. The text is
+    /// the message.
     #[error("{0}")]
     Callback(String),
-    /// Not one array for each input, or not labels or a loss for each output.
+    /// There is not one array for each input, or not one array of labels, array of weights or loss
+    /// for each output.
     #[error("the model has {expected} {ends}, got {found} {given}")]
     Count {
-        /// "inputs" or "outputs".
+        /// "inputs" or "outputs", whichever the things are given for.
         ends: &'static str,
-        /// The number that the model has.
+        /// The number of inputs or outputs of the model.
         expected: usize,
-        /// The things that were given.
+        /// The kind of things that were given, such as "arrays" or "losses".
         given: &'static str,
-        /// The number that was given.
+        /// The number of things that were given.
         found: usize,
     },
-    /// A model without an output.
+    /// The model has no output that labels could be compared with.
     #[error("the model has no output to compare with labels: name one with Model::with_outputs")]
     NoOutput,
-    /// A prediction that cannot be ascribed to tokens.
+    /// A prediction is to be ascribed to tokens, and the model has no Embedding layer on which its
+    /// first output depends.
     #[error("the model has no Embedding layer, to whose tokens a prediction could be ascribed")]
     NoEmbedding,
-    /// A batch or data set without examples.
+    /// A batch or dataset has no examples.
     #[error("there are no examples to work on")]
     Empty,
 }
@@ -264,56 +280,58 @@ fn ending(loss: Loss) -> &'static str {
     }
 }
 
-/// The reason why a description is not one of a model that can be computed.
+/// The reason why a model, layer, optimizer or loss cannot be read from Keras's JSON, written to
+/// it, or built from it.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// An argument has a value that is not supported.
     #[error("{owner}: {argument} = {value} is not supported; supported: {supported}")]
     Argument {
-        /// Whose argument.
+        /// The layer, optimizer or loss that has the argument, such as `layer lstm (LSTM)`.
         owner: String,
-        /// Its name.
+        /// Keras's name of the argument.
         argument: String,
-        /// The value that was given.
+        /// The given value as JSON, cut after 160 characters.
         value: String,
-        /// The values that may be given.
+        /// A text that lists the supported values.
         supported: String,
     },
-    /// An argument without a default is not there.
+    /// An argument that has no default is missing.
     #[error("{owner}: the argument {argument} is missing")]
     Missing {
-        /// Whose argument.
+        /// The layer, optimizer or loss that lacks the argument.
         owner: String,
-        /// Its name.
+        /// Keras's name of the argument.
         argument: String,
     },
-    /// A layer, optimizer or loss of a kind that does not exist here.
+    /// The class of a model, layer, optimizer or loss is not supported.
     #[error("{owner}: {class} is not supported; supported: {supported}")]
     Class {
-        /// Where it stands.
+        /// The object that should be of the class, such as `optimizer` or `layer lstm (LSTM)`.
         owner: String,
         /// Keras's class name.
         class: String,
-        /// Those that exist.
+        /// The names of the supported classes, separated by commas.
         supported: String,
     },
-    /// A model that cannot be described in Keras's terms.
+    /// A layer or optimizer cannot be described in Keras's terms.
     #[error("{owner} cannot be written for Keras: {what}")]
     Foreign {
-        /// The layer.
+        /// The layer or optimizer, such as `layer lstm (LSTM)`.
         owner: String,
-        /// The property that Keras does not have.
+        /// A description of the property that Keras does not have.
         what: String,
     },
-    /// A description that hangs together wrongly.
+    /// The parts of a description do not fit together, or one has an unknown form. The text is the
+    /// message.
     #[error("{0}")]
     Structure(String),
-    /// A layer does not fit what stands before it.
+    /// A layer does not fit the tensors that it is called on.
     #[error("layer {name}")]
     Layer {
-        /// Its name.
+        /// The name of the layer.
         name: String,
-        /// Why.
+        /// The reason why the layer does not fit.
         source: Box<ModelError>,
     },
 }
@@ -327,20 +345,20 @@ impl ConfigError {
 /// The reason why a model cannot be exported to ONNX.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// A layer, or what it is asked to do, has no counterpart.
+    /// A layer, or the way in which it is used, has no counterpart in ONNX.
     #[error("layer {layer} ({class}) has no counterpart in ONNX: {what}")]
     Layer {
-        /// Its name.
+        /// The name of the layer.
         layer: String,
-        /// Its class.
+        /// Keras's class name of the layer.
         class: &'static str,
-        /// The missing counterpart, and what to do.
+        /// A description of the counterpart that is missing, or of the reason.
         what: String,
     },
-    /// A weight cannot be read.
+    /// A weight cannot be read, or an output is no tensor of the model.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The file would be too large.
+    /// The file would take 2 GiB or more.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
 }

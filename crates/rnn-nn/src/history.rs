@@ -3,31 +3,37 @@ use rnn_core::{HostTensor, TensorError};
 use rnn_ops::MetricSums;
 use serde::{Deserialize, Serialize};
 
-/// Means over the examples since the last reset, and over their steps where each is judged by itself.
-/// Steps that a mask leaves out count in none of them; weights of examples count in the loss alone,
-/// as with Keras's `metrics`. The loss is that of batches, each counting as many times as it has
-/// examples, as in Keras's progress and `evaluate`. Unlike Keras, whose Precision, Recall and AUC do
-/// not look at masks, all figures leave out the same steps.
+/// The metrics of a set of examples, computed from sums since the last reset.
+///
+/// If the loss judges each step of a sequence by itself, all figures but `loss` are over steps, and
+/// masked steps do not count. The weights of examples count in `loss` alone, as with Keras's
+/// `metrics`. `loss` is the mean of the losses of the batches, weighted by their numbers of
+/// examples, as in Keras's `evaluate`. Unlike Keras, precision, recall and AUC leave out masked
+/// steps too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// The mean loss, including the terms of regularizers.
+    /// The mean loss, including the penalties of regularizers.
     #[serde(with = "json_float")]
     pub loss: f64,
-    /// The fraction of examples that are classified correctly; 0 without classes.
+    /// The fraction of examples or steps that are classified correctly; 0 if the loss knows no
+    /// classes.
     #[serde(with = "json_float")]
     pub accuracy: f64,
-    /// The fraction of correct ones among the predictions of a class, averaged over the classes; of
-    /// two classes it is that of the positive one.
+    /// The fraction of the predictions of a class that are correct. For a binary loss the class is
+    /// the positive one; for a categorical loss this is the mean over all classes. 0 without
+    /// classes.
     #[serde(default, with = "json_float")]
     pub precision: f64,
-    /// The fraction of the examples of a class that are predicted as such, averaged over the
-    /// classes as `precision` is.
+    /// The fraction of the examples of a class that are predicted to be of the class, for the same
+    /// classes as `precision`.
     #[serde(default, with = "json_float")]
     pub recall: f64,
-    /// The harmonic mean of precision and recall, over classes as `precision`.
+    /// The harmonic mean 2 p r / (p + r) of the precision p and recall r of a class, for the same
+    /// classes as `precision`; a mean over classes is taken of their harmonic means.
     #[serde(default, with = "json_float")]
     pub f1: f64,
-    /// The area under the ROC curve of 200 thresholds; 0 unless there are two classes.
+    /// The area under the ROC curve at Keras's 200 thresholds, for a binary loss; 0 for every
+    /// other.
     #[serde(default, with = "json_float")]
     pub auc: f64,
     /// The number of examples.
@@ -37,23 +43,23 @@ pub struct Metrics {
 /// The name of one of the [`Metrics`], for callbacks that watch it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Figure {
-    /// The loss, which is better if smaller; the others if larger.
+    /// [`Metrics::loss`], which is better if it is smaller; all others are better if they are
+    /// larger.
     Loss,
-    /// The fraction right.
+    /// [`Metrics::accuracy`].
     Accuracy,
-    /// The fraction right of what was taken for a class.
+    /// [`Metrics::precision`].
     Precision,
-    /// The fraction found of what belongs to a class.
+    /// [`Metrics::recall`].
     Recall,
-    /// The harmonic mean of precision and recall.
+    /// [`Metrics::f1`].
     F1,
-    /// The area under the ROC curve.
+    /// [`Metrics::auc`].
     Auc,
 }
 
 impl Metrics {
-    /// Returns one of the metrics by its name; it is 0 where the loss of the model does not allow
-    /// it.
+    /// Returns the metric of this name. Metrics that the loss of the model does not allow are 0.
     pub fn figure(&self, figure: Figure) -> f64 {
         match figure {
             Figure::Loss => self.loss,
@@ -119,23 +125,23 @@ fn area_under_roc(buckets: &[f64]) -> f64 {
 pub struct EpochLog {
     /// The number of the epoch, from 1 on.
     pub epoch: usize,
-    /// Over the training examples, while the weights changed.
+    /// The metrics of the training examples, computed in each step before its update of the
+    /// weights.
     pub train: Metrics,
-    /// Over the validation examples, at the end of the epoch; `None` if there are none.
+    /// The metrics of the validation examples at the end of the epoch; `None` without validation.
     pub validation: Option<Metrics>,
-    /// The wall time of training in seconds, without validation.
+    /// The wall time of the training steps in seconds, without validation.
     #[serde(with = "json_float")]
     pub seconds: f64,
 }
 
 impl EpochLog {
-    /// The column names of [`EpochLog::csv`] as a line, comma-separated, with its end.
+    /// The column names of [`EpochLog::csv`], separated by commas, as a line with its line feed.
     pub const CSV_NAMES: &str = "epoch,loss,accuracy,precision,recall,f1,auc,val_loss,val_accuracy,\
         val_precision,val_recall,val_f1,val_auc,seconds\n";
 
-    /// Returns the epoch as a line of comma-separated values in the order of
-    /// [`EpochLog::CSV_NAMES`]. Without validation its columns are empty. The line ends in a line
-    /// feed.
+    /// Returns the epoch as a line of comma-separated values, with its line feed, in the order of
+    /// [`EpochLog::CSV_NAMES`]. Without validation its columns are empty.
     pub fn csv(&self) -> String {
         let validation = self.validation.map_or(",,,,,".into(), |v| v.csv());
         format!("{},{},{validation},{}\n", self.epoch, self.train.csv(), self.seconds)
@@ -158,17 +164,20 @@ pub struct FitOptions {
     pub batch_size: usize,
 }
 
-/// A moment of a training at which callbacks are called, with what is known then.
+/// A moment of a training at which callbacks are called.
+/// [`Callback::on_event`](crate::Callback::on_event) may end the training there.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// An epoch begins: its number, from 1 on.
+    /// The epoch of this number, from 1 on, begins.
     Epoch(usize),
-    /// A step was queued: its number in the epoch, from 1 on; the metrics are of the most recent
-    /// step whose figures have arrived.
+    /// The step of this number in the epoch, from 1 on, was queued. The metrics are those of the
+    /// epoch up to an earlier step, the last whose sums have arrived from the device; before that
+    /// all are 0.
     Step(usize, Metrics),
-    /// So many batches of the validation behind an epoch's steps were queued. A callback that breaks
-    /// off here leaves the training as it was before that validation.
+    /// This number of batches of the validation at the end of an epoch were queued. `Break` drops
+    /// the validation, and the state is that of the training after the epoch's last step. With
+    /// several ranks or a stateful model `Break` has no effect here.
     Validation(usize),
-    /// An epoch is over.
+    /// An epoch is over, validation included, with these results.
     EpochEnd(EpochLog),
 }

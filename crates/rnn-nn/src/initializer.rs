@@ -1,41 +1,46 @@
 use rnn_core::Rng;
 
-/// The distribution of the first values of a weight, as Keras defines it
-/// (keras/src/initializers/random_initializers.py). The fans of a kernel `[.., in, out]` are `in`
-/// and `out`, each times the product of the extents before them.
+/// The distribution of the initial values of a weight, as Keras defines it
+/// (keras/src/initializers/random_initializers.py).
+///
+/// fan_in and fan_out of a kernel `[.., in, out]` are `in` and `out`, each times the product of the
+/// extents before them; of a vector both are its length. Truncated normal numbers lie within two
+/// standard deviations; the variance given here is that after truncation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Initializer {
     /// 0 everywhere.
     Zeros,
     /// 1 everywhere.
     Ones,
-    /// A value everywhere.
+    /// This value everywhere.
     Constant(f64),
-    /// 1 in the second of four equal parts, another initializer's values in the others: the bias of
-    /// an LSTM.
+    /// The bias `[4 units]` of an LSTM: 1 for the forget gate, the second quarter, and the values
+    /// of this initializer for the other gates.
     UnitForgetBias(Box<Initializer>),
-    /// Uniform within `sqrt(6 / (fan_in + fan_out))`.
+    /// Uniform from -a to a, where a = `sqrt(6 / (fan_in + fan_out))`.
     GlorotUniform,
-    /// Truncated normal of variance `2 / (fan_in + fan_out)`.
+    /// Truncated normal of mean 0 and variance `2 / (fan_in + fan_out)`.
     GlorotNormal,
-    /// Uniform within `sqrt(6 / fan_in)`.
+    /// Uniform from -a to a, where a = `sqrt(6 / fan_in)`.
     HeUniform,
-    /// Truncated normal of variance `2 / fan_in`.
+    /// Truncated normal of mean 0 and variance `2 / fan_in`.
     HeNormal,
-    /// Uniform within `sqrt(3 / fan_in)`.
+    /// Uniform from -a to a, where a = `sqrt(3 / fan_in)`.
     LecunUniform,
-    /// Truncated normal of variance `1 / fan_in`.
+    /// Truncated normal of mean 0 and variance `1 / fan_in`.
     LecunNormal,
-    /// The orthogonal factor of a normal matrix.
+    /// A random matrix with orthonormal columns, or rows if it has more columns than rows: the
+    /// factor Q of a matrix of normal numbers. Its columns are the last axis of the weight.
     Orthogonal,
-    /// 1 on the diagonal.
+    /// 1 on the diagonal and 0 elsewhere, in a matrix whose columns are the last axis of the
+    /// weight.
     Identity,
-    /// Uniform from the first bound to the second.
+    /// Uniform from the lower bound, the first number, to the upper bound.
     Uniform(f64, f64),
-    /// Normal with a mean and a standard deviation, in this order.
+    /// Normal with this mean, the first number, and this standard deviation.
     Normal(f64, f64),
-    /// Normal with a mean and a standard deviation, in this order, where values beyond two standard
-    /// deviations are drawn again.
+    /// Normal with this mean, the first number, and this standard deviation; values further than
+    /// two standard deviations from the mean are drawn again.
     TruncatedNormal(f64, f64),
 }
 
@@ -43,9 +48,8 @@ pub enum Initializer {
 const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_239_8;
 
 impl Initializer {
-    /// Draws the values of a weight of shape `shape`, row-major, from `rng`; a shape with an extent
-    /// of 0 has none. [`Self::Orthogonal`] and [`Self::Identity`] treat the weight as a matrix
-    /// whose columns are the last axis.
+    /// Returns values for a weight of the extents `shape`, row-major, drawn from `rng`. A shape
+    /// with an extent of 0 has none.
     pub fn draw(&self, shape: &[usize], rng: &mut Rng) -> Vec<f32> {
         let len: usize = shape.iter().product();
         let columns = shape.last().copied().unwrap_or(1);

@@ -25,11 +25,11 @@ enum Written {
     Text(String),
 }
 
-/// Reads a float that [`serialize`] wrote. `null`, which older versions wrote for NaN and for
-/// infinities, is NaN.
+/// Reads a float that [`serialize`] wrote. `null`, which older versions wrote for NaN and
+/// infinities, becomes NaN.
 ///
 /// # Errors
-/// Fails if it is neither a number nor one of the strings.
+/// Fails if the value is neither a number, one of the strings, nor `null`.
 pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     match Option::deserialize(from)? {
         None => Ok(f64::NAN),
@@ -44,7 +44,8 @@ pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> 
     }
 }
 
-/// The same for a map of floats.
+/// Maps of floats by name in JSON, in which each float has the form that `json_float` gives it. For
+/// `#[serde(with = "json_float::map")]`.
 pub mod map {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use std::collections::BTreeMap;
@@ -52,7 +53,7 @@ pub mod map {
     #[derive(Serialize, Deserialize)]
     struct Float(#[serde(with = "super")] f64);
 
-    /// Writes each float as [`super::serialize`] does.
+    /// Writes a map, each float as [`super::serialize`] does.
     ///
     /// # Errors
     /// Fails as the serializer does.
@@ -63,10 +64,10 @@ pub mod map {
         to.collect_map(values.iter().map(|(name, &value)| (name, Float(value))))
     }
 
-    /// Reads what [`serialize`] wrote.
+    /// Reads a map, each float as [`super::deserialize`] does.
     ///
     /// # Errors
-    /// Fails if a value is no float.
+    /// Fails if there is no map, or [`super::deserialize`] fails for a value.
     pub fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<BTreeMap<String, f64>, D::Error> {

@@ -5,26 +5,31 @@ use rnn_ops::{
 };
 
 /// The function of predictions and labels that training minimizes, with Keras's names and
-/// definitions (keras/src/losses/losses.py).
+/// definitions (keras/src/losses/losses.py). An output is `[B, .., C]`. A loss is the mean over all
+/// axes, or over all but C in the categorical ones; weights and masks act on the losses of `[B,
+/// ..]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loss {
-    /// Of a model that ends in sigmoid units; labels 0 or 1 of the output's shape.
+    /// The binary cross-entropy, for an output that ends in a sigmoid. The labels are 0 or 1 and
+    /// have the output's shape.
     BinaryCrossentropy(Crossentropy),
-    /// Of a model that ends in softmax; labels are probabilities `[B, C]`, or `[B, T, C]` of
-    /// sequences.
+    /// The categorical cross-entropy, for an output that ends in a softmax over C. The labels are
+    /// probabilities of the output's shape, `[B, C]`, or `[B, T, C]` for sequences.
     CategoricalCrossentropy(Crossentropy),
-    /// Of a model that ends in softmax; labels are classes, u32 `[B]`, or `[B, T]` of sequences.
+    /// The categorical cross-entropy for labels that are classes, u32 `[B]`, or `[B, T]` for
+    /// sequences. The output ends in a softmax.
     SparseCategoricalCrossentropy {
-        /// As [`Crossentropy::from_logits`].
+        /// True if the model outputs logits; false if it ends in a softmax.
         from_logits: bool,
     },
-    /// The mean of the squared errors; labels of the output's shape.
+    /// The mean of the squared errors. The labels have the output's shape.
     MeanSquaredError,
-    /// The mean of the absolute errors; labels of the output's shape.
+    /// The mean of the absolute errors. The labels have the output's shape.
     MeanAbsoluteError,
-    /// Half the square of small errors, linear from `delta` on; labels of the output's shape.
+    /// The mean over errors e of e^2 / 2 if |e| <= `delta`, else `delta` (|e| - `delta` / 2). The
+    /// labels have the output's shape.
     Huber {
-        /// Where the line begins.
+        /// The size of an error from which on the loss is linear; Keras's default is 1.
         delta: f32,
     },
 }
@@ -45,13 +50,13 @@ impl Default for Loss {
     }
 }
 
-/// The tensors of a loss in a graph: what it compares, and its value.
+/// The tensors that [`Loss::forward`] adds to a graph or reads in it.
 #[derive(Clone, Copy, Debug)]
 pub struct LossOutputs {
-    /// The predictions that metrics compare with the labels, `[rows, C]`: logits, if the model ends
-    /// in a probability.
+    /// The predictions that metrics compare with the labels, `[rows, C]`: the logits, if the output
+    /// ends in a sigmoid or softmax.
     pub predictions: TensorId,
-    /// The labels in the shape of the predictions.
+    /// The labels without smoothing, `[rows, C]`; classes are one-hot.
     pub labels: TensorId,
     /// The loss, `[1]`.
     pub loss: TensorId,
@@ -67,14 +72,14 @@ pub(crate) fn rows(output: &[usize]) -> [usize; 2] {
 }
 
 impl Loss {
-    /// Returns the cross-entropy between labels 0 and 1, `[..]`, and the probabilities that sigmoid
-    /// units output, of the same shape.
+    /// Returns the cross-entropy between labels 0 and 1, `[..]`, and the probabilities `[..]` that
+    /// sigmoid units output, without label smoothing.
     pub fn binary_crossentropy() -> Self {
         Self::BinaryCrossentropy(Crossentropy::default())
     }
 
     /// Returns the cross-entropy between labels that are probabilities, `[.., C]`, and the
-    /// probabilities `[.., C]` that a softmax outputs.
+    /// probabilities `[.., C]` that a softmax outputs, without label smoothing.
     pub fn categorical_crossentropy() -> Self {
         Self::CategoricalCrossentropy(Crossentropy::default())
     }
@@ -85,8 +90,8 @@ impl Loss {
         Self::SparseCategoricalCrossentropy { from_logits: false }
     }
 
-    /// Returns true if the model outputs logits instead of probabilities; false for losses that are
-    /// no cross-entropies.
+    /// Returns true if the loss takes logits instead of probabilities. It is false for losses that
+    /// are no cross-entropies.
     pub fn from_logits(&self) -> bool {
         match self {
             Self::BinaryCrossentropy(of) | Self::CategoricalCrossentropy(of) => of.from_logits,
@@ -95,8 +100,9 @@ impl Loss {
         }
     }
 
-    /// Returns the type of the labels of a batch for a model's output of type `output`: classes u32
-    /// without the last axis for the sparse cross-entropy, else floats of the output's shape.
+    /// Returns the type of the labels of a batch for a model's output of type `output`, `[B, ..,
+    /// C]`. For the sparse categorical cross-entropy it is classes, u32 `[B, ..]`; for every other
+    /// loss it is `output` itself.
     pub fn labels(&self, output: &TensorType) -> TensorType {
         match self {
             Self::SparseCategoricalCrossentropy { .. } => {
@@ -107,7 +113,7 @@ impl Loss {
         }
     }
 
-    /// Returns the sums from which the metrics of this loss are computed.
+    /// Returns the kind of sums from which the metrics of this loss are computed.
     pub fn metric_sums(&self) -> MetricSums {
         match self {
             Self::BinaryCrossentropy(_) => MetricSums::Binary,
@@ -118,12 +124,13 @@ impl Loss {
         }
     }
 
-    /// Adds the loss of an output `[B, ..]` to a graph: the mean over its rows, which are its
-    /// positions without the last axis. `weights`, f32 `[rows]`, are the weights of the rows in the
-    /// mean. Returns `None`, if the model does not end in the probability that the loss takes.
+    /// Adds the loss of `output`, `[B, .., C]`, to a graph. `labels` are of the type of
+    /// [`Loss::labels`]. The loss is the mean over the rows, the elements of `[B, ..]`, each of
+    /// which is multiplied by its weight in `weights`, f32 `[rows]`, if given. Returns `None` if
+    /// the output does not end in the sigmoid or softmax that the loss takes.
     ///
     /// # Errors
-    /// Fails if shapes do not fit.
+    /// Fails if the shapes of the operands do not fit.
     pub fn forward(
         &self,
         g: &mut Graph,

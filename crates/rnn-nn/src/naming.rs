@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
-/// Makes names unique and keeps their order: of names with equal `key` the first stays, the others
-/// get the smallest number that makes a new name, as `dec`, `dec_1`, `dec_2`.
+/// Returns the names, in the same order, with `_1`, `_2` and so on behind repeated ones: `dec`,
+/// `dec_1`, `dec_2`. Two names are repetitions if `key` returns the same text for both, for
+/// instance in lower case. The first of them stays as it is; each other gets the smallest number
+/// that makes a name that is not taken.
 pub fn distinct_names(names: &[&str], key: impl Fn(&str) -> String) -> Vec<String> {
     let mut taken: HashSet<String> = names.iter().map(|name| key(name)).collect();
     let mut seen = HashSet::new();

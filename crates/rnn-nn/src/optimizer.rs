@@ -6,36 +6,38 @@ use std::f64::consts::PI;
 use std::fmt;
 use std::sync::Arc;
 
-/// The learning rate as a function of the step (keras/src/optimizers/schedules).
+/// The learning rate as a function of the number of the step, counted from 0
+/// (keras/src/optimizers/schedules/learning_rate_schedule.py).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Schedule {
-    /// A constant.
+    /// The same rate at every step.
     Constant(f64),
-    /// `initial decay_rate^(step / decay_steps)`.
+    /// `rate = initial decay_rate^(step / decay_steps)`.
     ExponentialDecay {
-        /// At step 0.
+        /// The rate at step 0.
         initial: f64,
-        /// Steps in which it decays once.
+        /// The number of steps in which the rate is multiplied by `decay_rate` once, above 0.
         decay_steps: f64,
-        /// The factor of one decay.
+        /// The factor by which the rate is multiplied.
         decay_rate: f64,
-        /// True to decay all at once, after every `decay_steps` steps; false to decay a little at
-        /// each step.
+        /// True to round the exponent down, so that the rate changes once in `decay_steps` steps;
+        /// false to change it a little at each step.
         staircase: bool,
     },
-    /// Half a wave of the cosine from `initial` down to `alpha initial`, where it stays.
+    /// `rate = initial ((1 - alpha) (1 + cos(pi step / decay_steps)) / 2 + alpha)`, and `alpha
+    /// initial` after `decay_steps` steps.
     CosineDecay {
-        /// At step 0.
+        /// The rate at step 0.
         initial: f64,
-        /// Steps to the end.
+        /// The number of steps after which the rate stays the same, above 0.
         decay_steps: f64,
-        /// The fraction of `initial` that is left at the end.
+        /// The fraction of `initial` that is the last rate.
         alpha: f64,
     },
 }
 
 impl Schedule {
-    /// Returns the learning rate of a step; the first is step 0.
+    /// Returns the learning rate of the step number `step`, counted from 0.
     pub fn rate(&self, step: u64) -> f64 {
         match *self {
             Self::Constant(rate) => rate,
@@ -69,20 +71,23 @@ impl fmt::Display for Schedule {
 /// keras/src/optimizers/base_optimizer.py).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Clip {
-    /// Nothing.
+    /// Gradients are not limited.
     #[default]
     Off,
-    /// Each element is kept within plus and minus this number, above 0: `clipvalue`.
+    /// Each element of a gradient is kept between minus and plus this number, above 0: Keras's
+    /// `clipvalue`.
     Value(f32),
-    /// The gradient of each weight that has a larger norm is scaled down to this one, above 0:
-    /// `clipnorm`.
+    /// The gradient of each weight is scaled down to this L2 norm, above 0, if its own norm is
+    /// larger: Keras's `clipnorm`.
     Norm(f32),
-    /// All gradients together are scaled down to this norm, above 0, if theirs is larger:
-    /// `global_clipnorm`.
+    /// The gradients of all weights, taken as one vector, are scaled down to this L2 norm, above 0,
+    /// if their norm is larger: Keras's `global_clipnorm`.
     GlobalNorm(f32),
 }
 
-/// An update rule with its learning rate, weight decay and clipping (keras/src/optimizers).
+/// An update rule with its learning rate, weight decay and limit on gradients
+/// (keras/src/optimizers). The rules of `rnn_ops`, such as [`Adam`](rnn_ops::Adam), have the
+/// equations.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Optimizer {
     rule: Rule,
@@ -116,53 +121,55 @@ impl<R: Into<Rule>> From<R> for Optimizer {
 }
 
 impl Optimizer {
-    /// Creates an optimizer of this rule with a constant learning rate, above 0, without weight
-    /// decay and clipping.
+    /// Creates an optimizer of the rule `rule` with a constant learning rate, above 0, without
+    /// weight decay and with [`Clip::Off`].
     pub fn new(rule: impl Into<Rule>, learning_rate: f64) -> Self {
         let learning_rate = Schedule::Constant(learning_rate);
         Self { rule: rule.into(), learning_rate, weight_decay: 0.0, clip: Clip::Off }
     }
 
-    /// Returns plain gradient descent (Keras's `SGD`) with Keras's learning rate of
-    /// 0.01.
+    /// Returns plain gradient descent, [`Sgd`](rnn_ops::Sgd), with Keras's learning rate of 0.01.
     pub fn sgd() -> Self {
         ops::Sgd::default().into()
     }
 
-    /// Returns RMSprop with Keras's defaults and learning rate of 0.001.
+    /// Returns RMSprop, [`RmsProp`](rnn_ops::RmsProp), with Keras's defaults and a learning rate of
+    /// 0.001.
     pub fn rmsprop() -> Self {
         ops::RmsProp::default().into()
     }
 
-    /// Returns Adagrad with Keras's defaults and learning rate of 0.001.
+    /// Returns Adagrad, [`Adagrad`](rnn_ops::Adagrad), with Keras's defaults and a learning rate of
+    /// 0.001.
     pub fn adagrad() -> Self {
         ops::Adagrad::default().into()
     }
 
-    /// Returns Adadelta with Keras's defaults and learning rate of 0.001; in 2018 it was 1.
+    /// Returns Adadelta, [`Adadelta`](rnn_ops::Adadelta), with Keras 3's defaults and its learning
+    /// rate of 0.001, which was 1 in Keras 2.2.
     pub fn adadelta() -> Self {
         ops::Adadelta::default().into()
     }
 
-    /// Returns Adam with Keras's defaults and learning rate of 0.001.
+    /// Returns Adam, [`Adam`](rnn_ops::Adam), with Keras's defaults and a learning rate of 0.001.
     pub fn adam() -> Self {
         ops::Adam::default().into()
     }
 
-    /// Returns Adam with a learning rate of 0.001 and weights that decay by 0.004 times the
-    /// learning rate at each step (keras/src/optimizers/adamw.py).
+    /// Returns [`Optimizer::adam`] with a weight decay of 0.004, Keras's AdamW
+    /// (keras/src/optimizers/adamw.py).
     pub fn adamw() -> Self {
         Self::adam().weight_decay(0.004)
     }
 
-    /// Returns Adamax, Adam with the largest gradient in place of the second moment, with Keras's
-    /// defaults and learning rate of 0.001.
+    /// Returns Adamax, [`Adamax`](rnn_ops::Adamax), with Keras's defaults and a learning rate of
+    /// 0.001.
     pub fn adamax() -> Self {
         ops::Adamax::default().into()
     }
 
-    /// Returns Nadam, Adam with Nesterov's momentum, with Keras's defaults and learning rate of
-    /// 0.001.
+    /// Returns Nadam, Adam with Nesterov's momentum, [`Nadam`](rnn_ops::Nadam), with Keras's
+    /// defaults and a learning rate of 0.001.
     pub fn nadam() -> Self {
         ops::Nadam::default().into()
     }
@@ -181,8 +188,8 @@ impl Optimizer {
         self
     }
 
-    /// Sets the fraction of each weight that, times the learning rate, is subtracted from it at
-    /// every step. The default is 0, or 0.004 for [`Optimizer::adamw`].
+    /// Sets the weight decay. At every step, before the update, each weight w becomes w - learning
+    /// rate * `decay` * w. The default is 0, or 0.004 for [`Optimizer::adamw`].
     pub fn weight_decay(mut self, decay: f64) -> Self {
         self.weight_decay = decay;
         self
@@ -200,7 +207,8 @@ impl Optimizer {
         plain.chain([("AdamW", Self::adamw())]).collect()
     }
 
-    /// Returns Keras's class name, such as `Adam`.
+    /// Returns Keras's class name of the rule, such as `Adam`, which is also that of
+    /// [`Optimizer::adamw`].
     pub fn class(&self) -> &'static str {
         self.rule.class()
     }
@@ -243,12 +251,14 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Returns the number of values that the optimizer keeps for each weight, its slots.
+    /// Returns the number of slots: the values that the optimizer keeps for each element of a
+    /// weight.
     pub fn slots(&self) -> usize {
         self.rule.slots().len()
     }
 
-    /// Returns Keras's names of the slots, the values that the optimizer keeps for each weight.
+    /// Returns Keras's names of the slots, such as `momentum`, in the order of
+    /// [`Optimizer::update`].
     pub fn slot_names(&self) -> Vec<&'static str> {
         self.rule.slots()
     }
@@ -271,14 +281,14 @@ impl Optimizer {
         }
     }
 
-    /// Returns the number that Keras stores after the slots, such as Nadam's product of momenta, as
-    /// it is after `steps` steps; `None` if the rule has no such number.
+    /// Returns the number that a Keras file has after the slots, such as Nadam's product of
+    /// momenta. Its value is that after `steps` steps. `None` if the rule has no such number.
     pub fn kept_number(&self, steps: u64) -> Option<f64> {
         self.rule.kept_number(steps)
     }
 
-    /// Returns the numbers that the kernel of an update needs for step number `step`, counted from
-    /// 1, with the learning rate multiplied by `factor`.
+    /// Returns the numbers that [`Optimizer::update`] takes at the step number `step`, counted from
+    /// 1. The learning rate in them is the optimizer's times `factor`.
     ///
     /// # Panics
     /// May panic if `step` is 0.
@@ -288,13 +298,15 @@ impl Optimizer {
         StepParams { weight_decay, ..self.rule.step_params(learning_rate, step) }
     }
 
-    /// Adds the update of all parameters to a graph. `gradients` is the arena of all gradients and
-    /// `each` the view of each weight's gradient in it, `params` the numbers of the step, `arenas`
-    /// the parameters and then the slots.
+    /// Adds the update of P parameters, in place, to a graph. `gradients`, f32 `[P]`, holds all
+    /// gradients, and `each` the view of every weight's gradient in it. [`Clip::Norm`] and
+    /// [`Clip::GlobalNorm`] scale the gradients in place. `params` holds
+    /// [`Optimizer::step_params`], f32 `[StepParams::LEN]`. `arenas` holds the parameters and then
+    /// the slots, f32 `[P]` each.
     ///
     /// # Errors
-    /// Fails if the arenas do not have one length, or their number is not that of the slots and
-    /// one.
+    /// Fails if the arenas are not of the type of `gradients`, `params` has another length, or the
+    /// number of arenas is not 1 + [`Optimizer::slots`].
     pub fn update(
         &self,
         graph: &mut Graph,

@@ -4,21 +4,23 @@ use std::str::FromStr;
 
 /// The number formats of a training.
 ///
-/// With `Mixed`, x W, h, the gates and cells of [`crate::Lstm`], [`crate::SimpleRnn`] and
-/// [`crate::ConvLstm2D`] with their gradients are stored in half precision,
-/// [`rnn_core::DType::F16`], and so is the recurrent matrix while a scan multiplies it. Sums,
-/// states, all other layers, weights, their gradients and the optimizer stay in single precision.
-/// The loss is multiplied by a scale, and its gradients divided by it, so that small ones are not
-/// lost; a step in which one is not finite is left out and halves the scale, as Keras's
-/// LossScaleOptimizer does. The CPU device rounds alike, in memory of single precision: it gains
-/// nothing, but shows what becomes of a model's accuracy.
+/// With [`Self::Mixed`], [`crate::Lstm`], [`crate::SimpleRnn`] and [`crate::ConvLstm2D`] (as 1D and
+/// 3D) store x W, h, gates, cells and the gradients of these in half precision,
+/// [`rnn_core::DType::F16`], and so the recurrent matrix while a scan multiplies it. Everything
+/// else is in single precision: sums, states, all other layers, weights, their gradients and the
+/// optimizer.
+///
+/// So that small gradients are not rounded to 0, the loss is multiplied by a scale, and the
+/// gradients of the weights are divided by it. If one of them is not finite, the step does not
+/// change the weights and the scale is halved, as by Keras's LossScaleOptimizer. The CPU device
+/// rounds in the same way, but saves no memory or time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// Single precision throughout.
     #[default]
     F32,
-    /// Sequences in half precision.
+    /// Sequences of some recurrent layers in half precision, as described above.
     Mixed,
 }
 

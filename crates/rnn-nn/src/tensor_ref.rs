@@ -1,8 +1,8 @@
-/// A tensor between the layers of a model: an input, or an output of a call of a layer. It is valid
-/// for that model alone.
+/// A reference to a tensor of a model: an input, or an output of a call of a layer. It is valid for
+/// the model that returned it, and for clones of that model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TensorRef {
-    /// The input of this number, from 0 on in the order in which inputs were added.
+    /// The input of this number, counted from 0 in the order in which inputs were added.
     Input(usize),
     /// An output of a call of a layer.
     Output {

@@ -2,20 +2,25 @@ use super::{Dialect, Reader, WeightArguments, shown};
 use crate::ConfigError;
 use serde_json::{Map, Value};
 
-/// A type that an argument of a layer or optimizer can have, with its form in Keras's JSON.
+/// A type of the arguments of layers and optimizers, with its form in Keras's JSON.
 pub trait Argument: Sized {
-    /// The values that may be given, for messages.
+    /// Returns a text that lists the supported values, for messages.
     fn supported() -> String;
 
-    /// Reads the value; `None`, if it is not supported.
+    /// Returns the value that `value` stands for in a file of the Keras version `dialect`; `None`
+    /// if it is not supported.
     fn read(value: &Value, dialect: Dialect) -> Option<Self>;
 
-    /// The value in Keras 3's terms; `None`, if the reader knows nothing like it.
+    /// Returns the value as Keras 3 writes it; `None` if `reader` has no counterpart of it.
     fn write(&self, reader: Reader) -> Option<Value>;
 }
 
-/// A visitor of the arguments of a layer or optimizer by Keras's names. It replaces them by those
-/// of a description, writes them into one, or checks that a description could have them.
+/// A visitor of the arguments of a layer or optimizer, which passes each argument to a method here
+/// with Keras's name and a place for the value.
+///
+/// There are three kinds: a visitor that reads replaces the values by those of a description; one
+/// that writes adds the values to a description; and one that checks refuses values that no
+/// description could have.
 pub struct Arguments<'a> {
     /// The name of the layer in messages.
     owner: String,
@@ -38,14 +43,14 @@ enum Side<'a> {
     Check,
 }
 
-/// A range of numbers that an argument may have.
+/// The range of a number that is an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbers {
-    /// A share of what is dropped, which may be none and not all: [0, 1).
+    /// From 0 to below 1, for the fraction that a dropout drops.
     Rate,
-    /// [0, 1].
+    /// From 0 to 1.
     Fraction,
-    /// From 0 on.
+    /// Finite numbers from 0 on.
     NotNegative,
 }
 
@@ -88,7 +93,8 @@ impl<'a> Arguments<'a> {
         matches!(self.side, Side::Check)
     }
 
-    /// Returns the version of Keras whose defaults hold: Keras 3 for what is written.
+    /// Returns the version of Keras whose defaults the arguments have: that of the description if
+    /// one is read, otherwise Keras 3.
     pub fn dialect(&self) -> Dialect {
         match self.side {
             Side::Read { dialect, .. } => dialect,
@@ -131,13 +137,13 @@ impl<'a> Arguments<'a> {
         ConfigError::Argument { owner, argument, value: shown(value), supported }
     }
 
-    /// Visits an argument that may be missing in a description; `value` then stays unchanged. In a
-    /// description that is written, the argument always stands.
+    /// Visits the argument `name`, which a description may lack: `value` then stays unchanged. A
+    /// description that is written always has it.
     ///
     /// # Errors
-    /// Fails with [`ConfigError::Argument`] if the given value is not supported, and with
-    /// [`ConfigError::Foreign`] if the program that a description is written for knows nothing like
-    /// `value`.
+    /// Fails with [`ConfigError::Argument`] if the value that is read or checked is not supported,
+    /// and with [`ConfigError::Foreign`] if the program that will read the written description has
+    /// no counterpart of `value`.
     pub fn optional<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
         if let Some(reader) = self.reader() {
             let written = value.write(reader);
@@ -157,11 +163,10 @@ impl<'a> Arguments<'a> {
         Ok(())
     }
 
-    /// Visits an argument that must be given in a description, where null counts as missing.
+    /// Visits the argument `name`, which a description must have; null counts as missing.
     ///
     /// # Errors
-    /// Fails with [`ConfigError::Missing`] if the argument is missing, and with
-    /// [`ConfigError::Argument`] if its value is not supported.
+    /// Fails with [`ConfigError::Missing`] if the argument is missing, and as [`Self::optional`].
     pub fn required<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
         if let Side::Read { given, .. } = &self.side
             && given.get(name).is_none_or(Value::is_null)
@@ -171,11 +176,11 @@ impl<'a> Arguments<'a> {
         self.optional(name, value)
     }
 
-    /// Visits the optional argument `name`, a number, and checks that it lies within the range
-    /// `of`. Where a description lacks it, `value` stays unchanged.
+    /// Visits the number `name` as [`Self::optional`], and checks that the result lies within the
+    /// range `of`.
     ///
     /// # Errors
-    /// Fails with [`ConfigError::Argument`] if the number is outside of the range, or is none.
+    /// Fails with [`ConfigError::Argument`] if the value is no number or lies outside of the range.
     pub fn number(&mut self, name: &str, value: &mut f32, of: Numbers) -> Result<(), ConfigError> {
         self.optional(name, value)?;
         match of.contain(*value) {
@@ -188,11 +193,11 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// Visits an optional argument that is called `name` in Keras 3 and `before` in Keras 2; both
-    /// names are read, and `name` counts if both are given. It is written as `name`.
+    /// Visits an argument, as [`Self::optional`], that is called `name` in Keras 3 and `before` in
+    /// Keras 2. Both names are read; if both are given, `name` counts. It is written as `name`.
     ///
     /// # Errors
-    /// Fails if the given value is not supported.
+    /// Fails as [`Self::optional`].
     pub fn renamed<T: Argument>(
         &mut self,
         [name, before]: [&str; 2],
@@ -204,11 +209,11 @@ impl<'a> Arguments<'a> {
         self.optional(name, value)
     }
 
-    /// Visits the optional argument `name`, for which null stands for the default: `value` then
-    /// stays unchanged.
+    /// Visits the argument `name` as [`Self::optional`], but null in a description counts as
+    /// missing.
     ///
     /// # Errors
-    /// Fails if the given value is not supported.
+    /// Fails as [`Self::optional`].
     pub fn nullable<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
         match self.take(name) {
             Some(Value::Null) => Ok(()),
@@ -216,11 +221,11 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// Visits the optional argument `name` that Keras does not have. A file for Keras is written
-    /// without it, whatever its value.
+    /// Visits the argument `name`, which Keras does not have, as [`Self::optional`]. A file for
+    /// Keras is written without it, whatever its value.
     ///
     /// # Errors
-    /// Fails if the given value is not supported.
+    /// Fails with [`ConfigError::Argument`] if the value that is read or checked is not supported.
     pub fn ours<T: Argument>(&mut self, name: &str, value: &mut T) -> Result<(), ConfigError> {
         match self.reader() {
             Some(Reader::Keras) => Ok(()),
@@ -228,22 +233,23 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// Visits the three arguments of a weight: `kernel_initializer`, `kernel_regularizer` and
-    /// `kernel_constraint` for the name `kernel`.
+    /// Visits the three arguments of the weight `name` as [`Self::optional`]: for `kernel` they are
+    /// `kernel_initializer`, `kernel_regularizer` and `kernel_constraint`.
     ///
     /// # Errors
-    /// Fails if one of them is not supported.
+    /// Fails as [`Self::optional`].
     pub fn weight(&mut self, name: &str, weight: &mut WeightArguments) -> Result<(), ConfigError> {
         self.optional(&format!("{name}_initializer"), &mut weight.initializer)?;
         self.optional(&format!("{name}_regularizer"), &mut weight.regularizer)?;
         self.optional(&format!("{name}_constraint"), &mut weight.constraint)
     }
 
-    /// Visits an argument that may be missing, and else must have the value `value`, or one that
-    /// asks for nothing: null, false or `channels_last`.
+    /// Visits the argument `name`, of which this library supports one value alone. A description
+    /// that is read may lack it, or must give it as `value`, null, false or `"channels_last"`. It
+    /// is not written.
     ///
     /// # Errors
-    /// Fails if a description gives it any other value.
+    /// Fails with [`ConfigError::Argument`] if a description gives it another value.
     pub fn fixed(&mut self, name: &str, value: impl Into<Value>) -> Result<(), ConfigError> {
         let (given, value) = (self.take(name), value.into());
         let same = |given: &Value| match (given.as_f64(), value.as_f64()) {
@@ -256,8 +262,8 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// Accepts any values of the arguments of these names, which change no result. They are not
-    /// written either.
+    /// Accepts the arguments of these names with any values in a description that is read, because
+    /// they do not change results. They are not written.
     pub fn ignored(&mut self, names: &[&str]) {
         if let Side::Read { known, .. } = &mut self.side {
             known.extend(names.iter().map(|&name| name.to_owned()));

@@ -7,13 +7,13 @@ use rnn_graph::{Graph, GraphError, OpError, TensorId, TensorType};
 use rnn_ops::{self as ops, Fill, Penalty, Scale};
 use std::collections::VecDeque;
 
-/// A tensor between layers, in the graph of a step, with the mask of its steps, if there is one.
+/// A tensor between layers in the graph of a step, with its mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value {
-    /// The tensor: `[B, F]`, or with more axes the first of them before the batch, as in `[T, B, F]` and
-    /// `[H, B, W, C]`.
+    /// The tensor, `[B, F]`. If an example has more than one axis, its first axis stands before the
+    /// batch B, as in `[T, B, F]` and `[H, B, W, C]`.
     pub tensor: TensorId,
-    /// The unmasked steps, u32 `[T, B]`; `None`, if no step is masked.
+    /// The mask of the steps, u32 `[T, B]`, 0 where a step is masked; `None` if no step is masked.
     pub mask: Option<TensorId>,
 }
 
@@ -23,16 +23,17 @@ impl From<TensorId> for Value {
     }
 }
 
-/// The graph that the forward pass of layers is added to, and its options.
+/// The graph to which layers add their forward pass, with the options of the pass.
 pub struct ForwardContext<'a> {
-    /// The graph.
+    /// The graph that grows.
     pub graph: &'a mut Graph,
-    /// The key of random numbers in training, u32 `[4]`; `None` at inference, where dropout does
-    /// not act.
+    /// The key of random numbers in training, u32 `[4]`, as [`rnn_ops::Dropout`] takes it; `None`
+    /// at inference, where dropout does not act.
     pub random: Option<TensorId>,
-    /// The layer's name, unique in the model.
+    /// The name of the layer that is called, unique in the model. It names the layer's states.
     pub name: String,
-    /// True if training does not change the layer, false if it does. Dropout acts all the same.
+    /// True if training changes no weight and no moving average of the layer that is called, false
+    /// otherwise. Dropout acts in both cases.
     pub frozen: bool,
     /// The terms that activity regularizers add to the loss, each `[1]`.
     pub penalties: Vec<TensorId>,
@@ -43,8 +44,8 @@ pub struct ForwardContext<'a> {
 }
 
 impl<'a> ForwardContext<'a> {
-    /// Creates a context for a graph, in single precision. Dropout acts if `random` is given: the
-    /// key of random numbers, u32 `[4]`, as [`rnn_ops::Dropout`] takes it.
+    /// Creates a context for `graph` in single precision. `random` is [`Self::random`]: dropout
+    /// acts if it is given.
     pub fn new(graph: &'a mut Graph, random: Option<TensorId>) -> Self {
         Self {
             graph,
@@ -59,14 +60,15 @@ impl<'a> ForwardContext<'a> {
         }
     }
 
-    /// Sets the dropout factors that layers take, in this order, in place of random ones; once they
-    /// are used up, random ones follow. The default is none.
+    /// Sets the tensors that [`Self::drop_factors`] returns, in this order, in place of random
+    /// factors. Once they are used up, random factors follow. There are none by default.
     pub fn given_factors(mut self, factors: impl Into<VecDeque<TensorId>>) -> Self {
         self.given_factors = factors.into();
         self
     }
 
-    /// Sets the precision in which sequences are stored; the default is [`Precision::F32`].
+    /// Sets the precision in which recurrent layers store sequences; the default is
+    /// [`Precision::F32`].
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
@@ -139,9 +141,9 @@ impl<'a> ForwardContext<'a> {
         self.random.filter(|_| rate > 0.0 && rate < 1.0)
     }
 
-    /// Adds dropout of the fraction `rate` of x (any shape) to the graph and returns the result;
-    /// returns x itself if dropout does not act, because the graph is one of inference or the rate
-    /// is not between 0 and 1.
+    /// Adds [`rnn_ops::Dropout`] of the fraction `rate` of x, of any shape, to the graph and
+    /// returns the result, of the same shape. At inference, and if the rate is not between 0 and 1,
+    /// returns x itself.
     ///
     /// # Errors
     /// Fails if x is not a tensor of floats.
@@ -153,11 +155,12 @@ impl<'a> ForwardContext<'a> {
         self.graph.apply(ops::Dropout { rate, layer }, &[x, random])
     }
 
-    /// Adds a tensor of random dropout factors of the given shape, 0 or 1 / (1 - rate), to the
-    /// graph; `None` if dropout does not act.
+    /// Adds a tensor of the shape `shape` of random dropout factors, 0 with the probability `rate`,
+    /// else 1 / (1 - rate), to the graph. Returns `None` at inference, and if the rate is not
+    /// between 0 and 1.
     ///
     /// # Errors
-    /// Fails if the factors given in place of random ones have another number of elements.
+    /// Fails if the next tensor of [`Self::given_factors`] has another number of elements.
     pub fn drop_factors(
         &mut self,
         rate: f32,

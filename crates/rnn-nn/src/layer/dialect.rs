@@ -3,9 +3,14 @@
 /// The version of Keras whose defaults and definitions a description follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// Keras 2.1.3 to 2.2.5, as below; moving averages are freed of their bias to zero.
+    /// Keras 2.1.3 to 2.2.5: like [`Self::Keras2`], and moving averages begin at zero and are
+    /// divided by the sum of their weights
+    /// ([`BatchNormalization::zero_debiased`](crate::BatchNormalization::zero_debiased)).
     Keras2018,
-    /// Any other Keras up to 2.15: `hard_sigmoid` is steeper, moving variances are corrected.
+    /// Every other Keras up to 2.15. `hard_sigmoid` is
+    /// [`Activation::HardSigmoid2018`](rnn_ops::Activation::HardSigmoid2018), and moving variances
+    /// are corrected
+    /// ([`BatchNormalization::corrected_variance`](crate::BatchNormalization::corrected_variance)).
     Keras2,
     /// Keras 3.
     #[default]
@@ -13,9 +18,9 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// Returns the dialect of a version of Keras such as `"2.2.4"` or `"3.15.1"`; a text whose
-    /// first number is none of 0, 1 and 2 is Keras 3. TensorFlow's own Keras, `"2.2.4-tf"`, had
-    /// plain moving averages and is [`Self::Keras2`].
+    /// Returns the dialect of a version of Keras such as `"2.2.4"` or `"3.15.1"`. A text whose
+    /// first number is not 0, 1 or 2 is Keras 3. TensorFlow's own Keras, `"2.2.4-tf"`, is
+    /// [`Self::Keras2`].
     pub fn of_version(version: &str) -> Self {
         let mut parts = version.split('.');
         let mut next = || parts.next().unwrap_or_default();
@@ -28,16 +33,17 @@ impl Dialect {
         }
     }
 
-    /// Returns true for the dialects of Keras 2 and before, false for Keras 3.
+    /// Returns true for Keras 2 and earlier, false for Keras 3.
     pub fn before_keras_3(self) -> bool {
         self != Self::Keras3
     }
 }
 
-/// The program that a description is written for: Keras, or this library.
+/// The program that will read a description that is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reader {
-    /// This program, which knows more than Keras: the hard sigmoid and the moving variance of 2018.
+    /// This library, which reads arguments and values that Keras 3 does not have, such as the hard
+    /// sigmoid and the moving variance of Keras 2.
     #[default]
     Ours,
     /// Keras 3.

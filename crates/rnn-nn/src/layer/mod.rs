@@ -21,52 +21,57 @@ use dyn_clone::DynClone;
 use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 
-/// The mask of a layer's first output as a function of those of its inputs (`compute_mask` in Keras
-/// 3).
+/// The way in which the mask of a layer's first output follows from the masks of its inputs
+/// (`compute_mask` in Keras 3). The other outputs have no mask.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MaskFlow {
-    /// The mask of the first input.
+    /// The output has the mask of the first input.
     Passes,
-    /// No mask.
+    /// The output has no mask.
     Ends,
-    /// A mask of the steps whose token is 0.
+    /// The input are tokens, and the steps whose token is 0 are masked.
     Tokens,
-    /// A mask of the steps whose features all equal this number.
+    /// The steps whose features all equal this number are masked.
     Steps(f32),
-    /// A step is unmasked if it is in one of the inputs; no mask, if an input has none.
+    /// A step is unmasked if it is unmasked in at least one input. If an input has no mask, nor has
+    /// the output.
     Either,
-    /// A step is unmasked if it is in one of the inputs, whose features are concatenated; an input
-    /// without a mask leaves all steps unmasked.
+    /// A step is unmasked if it is unmasked in at least one of the inputs, whose features are
+    /// concatenated. In an input without a mask all steps are unmasked. If no input has a mask, nor
+    /// has the output.
     ConcatenatedFeatures,
-    /// The masks of sequences that are concatenated along time.
+    /// The masks of the inputs, which are concatenated along time, one behind the other. In an
+    /// input without a mask all steps are unmasked. If no input has a mask, nor has the output.
     ConcatenatedSteps,
 }
 
-/// One layer of a model. Shapes are without the batch axis and in Keras's order; inside the graph
-/// a sequence is time-major, `[T, B, F]`.
+/// One layer of a model. The shapes that its methods take and return are those of one example,
+/// without the batch axis and in Keras's order of axes. In the graph, tensors are laid out as
+/// [`Value::tensor`] describes.
 pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
-    /// Keras's class name.
+    /// Returns Keras's class name, such as `LSTM`.
     fn class(&self) -> &'static str;
 
-    /// The weights for an input of this shape, the first of several inputs; none, unless the layer
-    /// says otherwise.
+    /// Returns the weights of the layer for an input of the shape `input`, the first if it has
+    /// several. By default there are none.
     ///
     /// # Errors
-    /// Fails if the input does not fit.
+    /// Fails if the input does not fit the layer.
     fn weights(&self, _input: &[usize]) -> Result<Vec<Weight>, LayerError> {
         Ok(vec![])
     }
 
-    /// The shape of the output for an input of this shape.
+    /// Returns the shape of the output for an input of the shape `input`.
     ///
     /// # Errors
-    /// Fails if the input does not fit.
+    /// Fails if the input does not fit the layer.
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError>;
 
-    /// Adds the forward pass of one input; `weights` are in the order of [`Layer::weights`].
+    /// Adds the forward pass of one input to the graph of `cx` and returns the output. `weights`
+    /// holds a tensor for each weight of [`Layer::weights`], in that order.
     ///
     /// # Errors
-    /// Fails if the input does not fit.
+    /// Fails if the input does not fit the layer.
     fn forward(
         &self,
         cx: &mut ForwardContext<'_>,
@@ -74,11 +79,11 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         weights: &[TensorId],
     ) -> Result<Value, GraphError>;
 
-    /// The shapes of all outputs for all inputs; a layer of one input and one output leaves it as
-    /// it is.
+    /// Returns the shapes of all outputs for inputs of the shapes `inputs`. By default, for a layer
+    /// of one input and one output, it is [`Layer::output_shape`].
     ///
     /// # Errors
-    /// Fails if the inputs do not fit.
+    /// Fails if the inputs, or their number, do not fit the layer.
     fn output_shapes(&self, inputs: &[&[usize]]) -> Result<Vec<Vec<usize>>, LayerError> {
         match inputs {
             [input] => Ok(vec![self.output_shape(input)?]),
@@ -86,10 +91,11 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         }
     }
 
-    /// Adds the forward pass of all inputs and returns all outputs.
+    /// Adds the forward pass of all inputs and returns all outputs. By default it is
+    /// [`Layer::forward`] of each input. `weights` are as there.
     ///
     /// # Errors
-    /// Fails if the inputs do not fit.
+    /// Fails if the inputs do not fit the layer.
     fn forward_all(
         &self,
         cx: &mut ForwardContext<'_>,
@@ -99,17 +105,19 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         inputs.iter().map(|&input| self.forward(cx, input, weights)).collect()
     }
 
-    /// The number of token ids that the layer accepts, if it takes token ids.
+    /// Returns the number of token ids that the layer accepts, 0 to this number - 1; `None` if it
+    /// takes no tokens.
     fn vocabulary(&self) -> Option<usize> {
         None
     }
 
-    /// Adds the forward pass of each step of a sequence `[T, B, ..]` by itself, for a layer within
-    /// TimeDistributed whose result differs from that of all steps as one batch; `None` for all
-    /// others.
+    /// Adds the forward pass of each step of `input`, `[T, B, ..]`, as a batch of its own, and
+    /// returns the output, `[T, B, ..]`. [`TimeDistributed`](crate::TimeDistributed) calls it.
+    /// `None` if all steps together, as one batch of B T examples, give the same result, as by
+    /// default.
     ///
     /// # Errors
-    /// Fails if the input does not fit.
+    /// Fails if the input does not fit the layer.
     fn steps(
         &self,
         _: &mut ForwardContext<'_>,
@@ -119,42 +127,46 @@ pub trait Layer: std::fmt::Debug + DynClone + Send + Sync {
         Ok(None)
     }
 
-    /// Returns true if the output of an example in training depends on the other examples.
+    /// Returns true if, in training, the output for an example depends on the other examples of the
+    /// batch. The default is false.
     fn sees_batch(&self) -> bool {
         false
     }
 
-    /// Says what becomes of the mask of the input; by default it is the mask of the first output, as
-    /// in Keras's layers that support masking and compute none. [`Self::forward`] must treat the
-    /// mask as this says.
+    /// Returns the way in which the mask of the first output follows from the masks of the inputs;
+    /// the default is [`MaskFlow::Passes`]. The masks that the forward pass returns must agree with
+    /// it.
     fn mask_flow(&self) -> MaskFlow {
         MaskFlow::Passes
     }
 
-    /// Returns true if Keras takes several inputs as one argument, a list.
+    /// Returns true if Keras's layer takes its inputs as one argument, a list. The default is
+    /// false.
     fn merges(&self) -> bool {
         false
     }
 
-    /// Returns true if the layer computes masked steps differently at inference, beyond what
-    /// [`Layer::mask_flow`] says.
+    /// Returns true if, at inference, the layer's outputs depend on the mask of its input. The
+    /// default is false.
     fn uses_mask(&self) -> bool {
         false
     }
 
-    /// Adds ONNX operators that compute the layer at inference, and returns its outputs.
+    /// Adds ONNX operators that compute the layer at inference to the graph of `cx`, and returns
+    /// the names of its outputs.
     ///
     /// # Errors
-    /// Fails if ONNX has no counterpart; without this method, always.
+    /// Fails if ONNX has no counterpart of the layer. The default always fails.
     fn onnx(&self, cx: &mut OnnxContext<'_>) -> Result<Vec<ValueName>, ExportError> {
         Err(cx.refuse("this layer has none"))
     }
 
-    /// Visits the layer's arguments by Keras's names, which serves reading, writing and checking of
-    /// descriptions.
+    /// Passes each argument of the layer to `arguments`, by Keras's name. This one method serves to
+    /// read, write and check descriptions.
     ///
     /// # Errors
-    /// Fails if an argument is not supported; without this method, always.
+    /// Fails with the error of an argument. The default always fails, with
+    /// [`ConfigError::Foreign`].
     fn arguments(&mut self, arguments: &mut Arguments<'_>) -> Result<(), ConfigError> {
         Err(ConfigError::Foreign {
             owner: arguments.owner().to_owned(),

@@ -3,30 +3,31 @@
 use crate::Initializer;
 use rnn_ops::{Constraint, Penalty};
 
-/// A weight that a layer needs: its name, shape and arguments.
+/// A weight that a layer needs.
 #[derive(Clone, Debug)]
 pub struct Weight {
-    /// Its name within the layer, as Keras calls it.
+    /// The name within the layer, as in Keras, such as `kernel`.
     pub name: String,
-    /// The part of the layer that holds it, as Keras names its attributes: `cell`,
+    /// The part of the layer that holds the weight, as the path of Keras's attributes: `cell`,
     /// `forward_layer/cell`; empty for the layer itself.
     pub owner: String,
-    /// Its shape.
+    /// The extents.
     pub shape: Vec<usize>,
-    /// Its initializer, regularizer and constraint.
+    /// The initializer, regularizer and constraint.
     pub arguments: WeightArguments,
-    /// True if gradients change it; false, if the layer itself does, or nothing.
+    /// True if gradients change the weight; false if the layer itself changes it, as a moving
+    /// average, or nothing does.
     pub trained: bool,
 }
 
 /// The initializer, regularizer and constraint of a weight.
 #[derive(Clone, Debug)]
 pub struct WeightArguments {
-    /// The distribution of its first values.
+    /// The distribution of the initial values.
     pub initializer: Initializer,
-    /// The penalty on it that is added to the loss; `None` for no penalty.
+    /// The penalty on the weight that is added to the loss; `None` for no penalty.
     pub regularizer: Option<Penalty>,
-    /// The constraint that is applied after each step; `None` for none.
+    /// The constraint that the weight is projected onto after each step; `None` for none.
     pub constraint: Option<Constraint>,
 }
 

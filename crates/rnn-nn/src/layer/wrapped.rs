@@ -85,11 +85,13 @@ impl Arguments<'_> {
         Ok(trainable)
     }
 
-    /// Visits the argument `name`, which is a layer within this one. Returns true if it is given.
-    /// Returns false, and leaves `layer` as it is, if a description does not have it.
+    /// Visits the argument `name`, which is a layer within this one. Returns false, and leaves
+    /// `layer` as it is, if the description that is read lacks the argument or gives null;
+    /// otherwise true.
     ///
     /// # Errors
-    /// Fails if it is of another class than `layer`, or one of its arguments is not supported.
+    /// Fails with [`ConfigError::Argument`] if the given layer is of another class than `layer` or
+    /// alone has `trainable` false, and with the error of its arguments.
     pub fn layer(
         &mut self,
         name: &str,
