@@ -81,9 +81,9 @@ impl Architecture {
         all.into_iter().map(|(operation, _)| operation).collect()
     }
 
-    /// Returns, for each layer, in Keras's order: its index among [`Architecture::layers`], from 0
-    /// on, and its path in a `.keras` file. The first layer of a class has the path `layers/lstm`,
-    /// the second `layers/lstm_1`, and so on.
+    /// Returns, in Keras's order of layers, the index of each layer in [`Architecture::layers`],
+    /// from 0 on, with its path in the weights of a `.keras` file. The first layer of a class has
+    /// the path `layers/lstm`, the second `layers/lstm_1`, and so on.
     pub fn keras_paths(&self) -> Vec<(usize, String)> {
         let mut counts: HashMap<String, usize> = HashMap::new();
         let mut path = |class: &str| {

@@ -10,9 +10,9 @@ use std::sync::Arc;
 /// An input of a model: its name, extents and kind of values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// Its name, which no other input or layer of the model has.
+    /// The name, which no other input or layer of the model has.
     pub name: String,
-    /// The extents with the batch first; `None` for an extent that is open, as that of the batch
+    /// The extents, the batch first; `None` for an extent that is open, as that of the batch
     /// usually is.
     pub batch_shape: Vec<Option<usize>>,
     /// True for token ids, false for floats.
@@ -51,8 +51,9 @@ pub(crate) struct Call {
     pub inputs: Vec<TensorRef>,
 }
 
-/// The graph of a model without shapes and weights, which Keras calls `config.json`. Unlike a
-/// [`Model`](crate::Model) it may leave extents open, such as the length of sequences.
+/// The graph of a model without weights: inputs, layers and calls of layers, as in Keras's
+/// `config.json`. Unlike a [`Model`](crate::Model) it may leave extents open, such as the length of
+/// sequences.
 #[derive(Clone, Debug, Default)]
 pub struct Architecture {
     pub(crate) inputs: Vec<Input>,
@@ -63,27 +64,30 @@ pub struct Architecture {
 }
 
 impl Architecture {
-    /// Returns the inputs in order, the order in which a call takes them.
+    /// Returns the inputs, in the order in which the model takes its arrays.
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
     }
 
-    /// Returns the batch size that the description fixes, as Keras does for stateful layers, whose
-    /// states have that many rows; `None` if it fixes none. All other layers take batches of any
-    /// size.
+    /// Returns the batch size that the description fixes, as Keras requires for stateful layers;
+    /// `None` if it fixes none.
     pub fn fixed_batch(&self) -> Option<usize> {
         self.inputs.iter().find_map(|input| *input.batch_shape.first()?)
     }
 
-    /// Returns the unique names of the outputs, in order: the name of the layer that makes an
-    /// output, or of the input that it is. Further outputs of one layer, and repeated ones, are
-    /// numbered in order: `dec`, `dec_1`, `dec_2`.
+    /// Returns a unique name for each output, in order. It is the name of the layer that makes the
+    /// output, or of the input that is the output. Further outputs of one layer, and repeated ones,
+    /// are numbered: `dec`, `dec_1`, `dec_2`.
+    ///
+    /// # Panics
+    /// Panics if an output is not a tensor of the model, which
+    /// [`Model::with_outputs`](crate::Model::with_outputs) does not check.
     pub fn output_names(&self) -> Vec<String> {
         self.names_of_outputs(|layer| &layer.name)
     }
 
-    /// Returns Keras's names of the outputs, in order. They are those of [`Self::output_names`],
-    /// but an output of a nested model is named after that model, not after the layer in it.
+    /// Returns Keras's names of the outputs, in order. An output of a nested model is named after
+    /// that model, every other as by [`Self::output_names`], which also describes the panic.
     pub fn keras_output_names(&self) -> Vec<String> {
         self.names_of_outputs(|layer| layer.path.first().unwrap_or(&layer.name))
     }
@@ -97,23 +101,25 @@ impl Architecture {
         distinct_names(&names, str::to_owned)
     }
 
-    /// Returns the names and Keras's classes of the layers, in order.
+    /// Iterates over the names and Keras's classes of the layers, in the order in which they were
+    /// added or described.
     pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.layers.iter().map(|described| (described.name.as_str(), described.layer.class()))
     }
 
-    /// Returns, for each layer, the names of the models that it was nested in, the outermost first,
-    /// and its own.
+    /// Iterates over the paths of the layers, in the order of [`Self::layers`]. A path has the
+    /// names of the models that the layer was nested in, the outermost first, and then the layer's
+    /// own.
     pub fn layer_paths(&self) -> impl Iterator<Item = &[String]> {
         self.layers.iter().map(|described| described.path.as_slice())
     }
 
-    /// Replaces the extents of each input by those of an example, given without the batch, one for
-    /// each input in order.
+    /// Replaces the extents of each input by those of an example: `samples` has them for each
+    /// input, in order and without the batch.
     ///
     /// # Errors
-    /// Fails if there is not one shape for each input, or a shape has another number of axes than
-    /// its input or differs from it in an extent that is not open.
+    /// Fails with [`ConfigError::Structure`] if there is not one shape for each input, or a shape
+    /// has another number of axes than its input, or another number along an axis that is not open.
     pub fn with_shapes(mut self, samples: &[&[usize]]) -> Result<Self, ConfigError> {
         if samples.len() != self.inputs.len() {
             let names: Vec<&str> = self.inputs.iter().map(|input| input.name.as_str()).collect();
@@ -141,7 +147,8 @@ impl Architecture {
         Ok(self)
     }
 
-    /// Replaces every open extent but that of the batch by `extent`; weights do not depend on it.
+    /// Replaces every open extent but that of the batch by `extent`. Weights do not depend on open
+    /// extents.
     pub fn with_open_extents(mut self, extent: usize) -> Self {
         let axes = self.inputs.iter_mut().flat_map(|input| input.batch_shape.iter_mut().skip(1));
         axes.filter(|axis| axis.is_none()).for_each(|axis| *axis = Some(extent));

@@ -4,26 +4,26 @@ use crate::layer::{
 use crate::{ConfigError, Loss, MetricSums, Optimizer, Schedule};
 use serde_json::{Value, json};
 
-/// The optimizer and the losses of a training, which Keras calls `compile_config`. Its metrics are
-/// not kept.
+/// The optimizer and the losses of a training: Keras's `compile_config`, without its metrics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Compile {
     /// The optimizer.
     pub optimizer: Optimizer,
-    /// The loss of each output, in order, and its weight in their sum.
+    /// The loss of each output, in order, with its weight in the sum of losses.
     pub losses: Vec<(Loss, f32)>,
 }
 
 impl Compile {
-    /// Reads a `compile_config`, or the `training_config` of an `.h5` file, for a model whose
-    /// outputs have these names ([`Architecture::output_names`](crate::Architecture)). Where no
-    /// optimizer stands it is Adam: a file of Keras's always names one. What metrics are asked for
-    /// is not looked at: all that a loss allows are computed, and [`super::metrics_not_computed`]
-    /// names the others.
+    /// Reads a `compile_config`, or the `training_config` of an `.h5` file, for a model with
+    /// outputs of the names `outputs`
+    /// ([`Architecture::output_names`](crate::Architecture::output_names)). `dialect` decides the
+    /// defaults. The optimizer is Adam if none is named. Metrics are ignored: all that a loss
+    /// allows are computed, and [`super::metrics_not_computed`] names the others.
     ///
     /// # Errors
-    /// Fails if an output has no loss, or the optimizer, a loss, its weight or one of their
-    /// arguments is not supported.
+    /// Fails with [`ConfigError::Missing`] if an output has no loss, and with another
+    /// [`ConfigError`] if the optimizer, a loss, its weight or one of their arguments is not
+    /// supported.
     pub fn from_json(
         value: &Value,
         outputs: &[impl AsRef<str>],
@@ -48,27 +48,28 @@ impl Compile {
         Ok(Self { optimizer, losses })
     }
 
-    /// Returns the optimizer that `value`, a `compile_config` or `training_config`, names, with the
-    /// defaults of `dialect`; `None` if it names none.
+    /// Returns the optimizer in `value`, a `compile_config` or `training_config`; `None` if it has
+    /// none. `dialect` decides the defaults of arguments that are left out.
     ///
     /// # Errors
-    /// Fails if the optimizer, or one of its arguments, is not supported.
+    /// Fails as [`Optimizer::from_json`].
     pub fn optimizer_in(value: &Value, dialect: Dialect) -> Result<Option<Optimizer>, ConfigError> {
         let optimizer = value.get("optimizer").or_else(|| value.get("optimizer_config"));
         let optimizer = optimizer.filter(|optimizer| !optimizer.is_null());
         optimizer.map(|optimizer| Optimizer::from_json(optimizer, dialect)).transpose()
     }
 
-    /// Returns the sums from which the metrics of the first output are computed, as its loss
-    /// decides. Without losses they are those of [`MetricSums::Regression`].
+    /// Returns the kind of sums from which the metrics of the first output are computed, as its
+    /// loss decides; [`MetricSums::Regression`] if there are no losses.
     pub fn metric_sums(&self) -> MetricSums {
         self.losses.first().map_or(MetricSums::Regression, |(loss, _)| loss.metric_sums())
     }
 
-    /// Returns the `compile_config` in Keras 3's spelling, as JSON.
+    /// Returns the `compile_config` as Keras 3's JSON, for `reader`, the program that will read it.
     ///
     /// # Errors
-    /// Fails if `reader` has no counterpart of the optimizer, a loss or one of their arguments.
+    /// Fails with [`ConfigError::Foreign`] if `reader` has no counterpart of an argument of the
+    /// optimizer or of a loss.
     pub fn to_json(&self, reader: Reader) -> Result<Value, ConfigError> {
         let losses = self.losses.iter().map(|(loss, _)| loss.to_json(reader));
         let losses = losses.collect::<Result<Vec<_>, _>>()?;
@@ -123,11 +124,13 @@ fn each<T: Clone>(
 }
 
 impl Optimizer {
-    /// Reads an optimizer in Keras's spelling: `"adam"`, or `{"class_name": "Adam", "config": ..}`;
-    /// `dialect` decides the defaults of what is left out.
+    /// Reads an optimizer from Keras's JSON: `"adam"`, or `{"class_name": "Adam", "config": ..}`.
+    /// `dialect` decides the defaults of arguments that are left out.
     ///
     /// # Errors
-    /// Fails if it, or one of its arguments, is not supported.
+    /// Fails with [`ConfigError::Structure`] if `value` has another form or asks for two kinds of
+    /// clipping, and with [`ConfigError::Class`] or [`ConfigError::Argument`] if the optimizer or
+    /// an argument is not supported.
     pub fn from_json(value: &Value, dialect: Dialect) -> Result<Self, ConfigError> {
         let odd = || ConfigError::structure(format!("{} is no optimizer", shown(value)));
         let (class, config) = class_and_config(value).ok_or_else(odd)?;
@@ -146,10 +149,10 @@ impl Optimizer {
         Ok(optimizer)
     }
 
-    /// Returns the optimizer in Keras 3's spelling, as JSON.
+    /// Returns the optimizer as Keras 3's JSON, for `reader`, the program that will read it.
     ///
     /// # Errors
-    /// Fails if `reader` has no counterpart of the optimizer or one of its arguments.
+    /// Fails with [`ConfigError::Foreign`] if `reader` has no counterpart of an argument.
     pub fn to_json(&self, reader: Reader) -> Result<Value, ConfigError> {
         let mut arguments = Arguments::written(format!("optimizer {}", self.class()), reader);
         self.clone().arguments(&mut arguments)?;

@@ -5,13 +5,15 @@ use crate::layer::{class_and_config, same_name, shown};
 use crate::{Loss, MetricSums};
 use serde_json::{Map, Value};
 
-/// Returns the metrics that a `compile_config`, or the `training_config` of an `.h5` file, asks for
-/// and that are not computed, each with the reason.
+/// Returns the metrics that Keras would compute and [`Metrics`](crate::Metrics) does not have, each
+/// with the reason. `value` is a `compile_config`, or the `training_config` of an `.h5` file, and
+/// `compile` what was read from it. `outputs` are the names of the outputs, and `width` is the
+/// extent of the first output's last axis.
 ///
-/// Metrics are computed for the first of `outputs`, of which an example has `width` numbers at the
-/// end: with a binary cross-entropy accuracy, precision, recall, F1 and the area under the ROC
-/// curve, with a categorical one accuracy and the mean over classes of F1. The list is empty if all
-/// are computed or none is asked for.
+/// [`Metrics`](crate::Metrics) are those of the first output. With a binary cross-entropy they are
+/// accuracy, precision, recall, F1 and the area under the ROC curve, with a categorical one
+/// accuracy and the mean over classes of F1. The list is empty if all metrics are computed or
+/// `value` names none.
 pub fn metrics_not_computed(
     value: &Value,
     compile: &Compile,

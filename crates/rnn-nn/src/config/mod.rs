@@ -24,22 +24,28 @@ use serde_json::Value;
 use std::borrow::Cow;
 
 impl Architecture {
-    /// Reads `{"class_name": "Sequential" or "Functional", "config": ..}`. `version` is that of the
-    /// Keras that wrote it, such as "2.2.4", where the description does not say so itself; without
-    /// both, Keras 3 is assumed.
+    /// Reads a model from Keras's JSON, `{"class_name": "Sequential" or "Functional", "config":
+    /// ..}`. The version of Keras is that of its `keras_version`, else `version`, such as "2.2.4",
+    /// else Keras 3.
     ///
     /// # Errors
-    /// Fails if the description has another form, or a layer, an argument or a connection is not
-    /// supported.
+    /// Fails if the description has another form, or if a layer, an argument or a connection is not
+    /// supported; [`ConfigError`] has a variant for each.
     pub fn from_json(value: &Value, version: Option<&str>) -> Result<Self, ConfigError> {
         let version = value.get("keras_version").and_then(Value::as_str).or(version);
         read::architecture(value, version.map_or(Dialect::default(), Dialect::of_version))
     }
 
-    /// Returns Keras 3's description of the model as JSON, for the program that will read it.
+    /// Returns the model as Keras 3's JSON, for `reader`, the program that will read it. For Keras,
+    /// a layer is renamed if its name would clash with one that Keras makes while it reads.
     ///
     /// # Errors
-    /// Fails if a layer has no name in Keras, or does what Keras cannot and the file is for Keras.
+    /// Fails with [`ConfigError::Foreign`] if a layer does not implement
+    /// [`Layer::arguments`](crate::Layer::arguments), or `reader` is Keras and has no counterpart
+    /// of an argument.
+    ///
+    /// # Panics
+    /// May panic if an output is not a tensor of the model.
     pub fn to_json(&self, reader: Reader) -> Result<Value, ConfigError> {
         let mut written = Cow::Borrowed(self);
         if reader == Reader::Keras {

@@ -180,7 +180,8 @@ impl<'a> Arguments<'a> {
     /// range `of`.
     ///
     /// # Errors
-    /// Fails with [`ConfigError::Argument`] if the value is no number or lies outside of the range.
+    /// Fails as [`Self::optional`], and with [`ConfigError::Argument`] if the number lies outside
+    /// of the range.
     pub fn number(&mut self, name: &str, value: &mut f32, of: Numbers) -> Result<(), ConfigError> {
         self.optional(name, value)?;
         match of.contain(*value) {

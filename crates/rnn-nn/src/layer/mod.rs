@@ -29,7 +29,7 @@ pub enum MaskFlow {
     Passes,
     /// The output has no mask.
     Ends,
-    /// The input are tokens, and the steps whose token is 0 are masked.
+    /// The input holds tokens, and the steps whose token is 0 are masked.
     Tokens,
     /// The steps whose features all equal this number are masked.
     Steps(f32),

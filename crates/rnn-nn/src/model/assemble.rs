@@ -6,15 +6,16 @@ use crate::architecture::{Architecture, Call, Input, LayerNode, TensorRef};
 use crate::{ConfigError, InputSpec};
 
 impl Architecture {
-    /// Returns the model with its first weights, which `seed` decides.
+    /// Returns the model with initial weights, which `seed` decides.
     ///
     /// # Errors
-    /// Fails if an extent is open, or a layer does not fit the output of the one before it.
+    /// Fails with [`ConfigError::Structure`] if an extent other than that of the batch is open, and
+    /// with [`ConfigError::Layer`] if a layer does not fit its inputs.
     pub fn model(&self, seed: u64) -> Result<Model, ConfigError> {
         self.assemble(Model::new(seed))
     }
 
-    /// Returns the number of parameters of the model, trained and other. None of them is allocated.
+    /// Returns the number of parameters of the model, trained or not, without allocating them.
     ///
     /// # Errors
     /// Fails as [`Architecture::model`].
@@ -22,22 +23,24 @@ impl Architecture {
         Ok(self.assemble(Model::with_seed(None))?.count_params())
     }
 
-    /// Returns the table that Keras prints of the model, with None for open extents and for all
-    /// that depends on them. No weight is allocated.
+    /// Returns the table of [`Model::summary`], with None for open extents and for all extents that
+    /// depend on them. No weights are allocated.
     ///
     /// # Errors
-    /// Fails if a layer does not fit the output of the one before it.
+    /// Fails as [`Architecture::with_some_extents`].
     pub fn summary(&self) -> Result<String, ConfigError> {
         let batch = self.inputs.first().and_then(|input| *input.batch_shape.first()?);
         let (model, other) = self.in_two_sizes()?.1;
         Ok(model.summary_of(&Open { batch, other: Some(&other) }))
     }
 
-    /// Replaces every open extent but that of the batch by one that all layers accept; weights do
-    /// not depend on it.
+    /// Replaces every open extent but that of the batch by one number that all layers accept. It
+    /// tries 5040, 840, 240, 60, 24 and 12 in this order. Where extents are open, weights do not
+    /// depend on them.
     ///
     /// # Errors
-    /// Fails if a layer does not fit the output of the one before it with any extent that is tried.
+    /// Fails with the error for the first number if a layer fits its inputs with none of the
+    /// numbers.
     pub fn with_some_extents(self) -> Result<Self, ConfigError> {
         let (extent, _) = self.in_two_sizes()?;
         Ok(self.with_open_extents(extent))

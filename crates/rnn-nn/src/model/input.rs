@@ -6,14 +6,16 @@ use rnn_graph::TensorType;
 /// The type of an input of a model, without the batch axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputSpec {
-    /// Token ids `[T]`, u32: the number T of tokens of an example.
+    /// Token ids, u32 `[T]`; the number is T, the number of tokens of an example.
     Tokens(usize),
-    /// Floats: features `[F]`, a sequence `[T, F]`, a picture `[H, W, C]`, a film `[T, H, W, C]`.
+    /// Floats of these extents: features `[F]`, a sequence `[T, F]`, an image `[H, W, C]` or a
+    /// video `[T, H, W, C]`.
     Floats(Vec<usize>),
 }
 
 impl InputSpec {
-    /// Returns an input of floats of the given shape, without the batch axis.
+    /// Returns the specification of an input of floats of the extents `shape`, without the batch
+    /// axis.
     pub fn floats(shape: impl Into<Vec<usize>>) -> Self {
         Self::Floats(shape.into())
     }

@@ -22,10 +22,11 @@ use rnn_core::HostTensor;
 use rnn_graph::{Graph, GraphError, TensorId, TensorType};
 use std::sync::Arc;
 
-/// Layers, the tensors that flow between them, and their weights, which lie in one arena.
+/// A model: layers, the tensors between them, and the weights, which lie in one array.
 ///
-/// A stack is [`Model::sequential`] and [`Model::add`]. Anything else begins with [`Model::new`]:
-/// inputs, layers that are called on tensors, and the outputs, as in Keras's functional models.
+/// A stack of layers is built with [`Model::sequential`] and [`Model::add`]. Every other model
+/// begins with [`Model::new`], to which inputs, calls of layers on tensors, and outputs are added,
+/// as in Keras's functional models.
 #[derive(Clone, Debug)]
 pub struct Model {
     architecture: Architecture,
@@ -39,7 +40,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Creates a model without inputs, layers and outputs; `seed` decides the first weights.
+    /// Creates a model without inputs, layers and outputs. `seed` decides the initial weights.
     pub fn new(seed: u64) -> Self {
         Self::with_seed(Some(seed))
     }
@@ -56,15 +57,16 @@ impl Model {
         }
     }
 
-    /// Creates a stack without layers, whose output is its input; `seed` decides the first weights.
+    /// Creates a stack without layers, whose output is its input of the specification `input`.
+    /// `seed` decides the initial weights.
     pub fn sequential(input: InputSpec, seed: u64) -> Self {
         let mut model = Self::new(seed);
         let input = model.input(input);
         model.with_outputs([input])
     }
 
-    /// Adds an input with a name that no other has, `input_layer` or `input_layer_1` and so on, and
-    /// returns its tensor.
+    /// Adds an input and returns its tensor. Its name is the first of `input_layer`,
+    /// `input_layer_1` and so on that no layer and no other input has.
     pub fn input(&mut self, spec: InputSpec) -> TensorRef {
         let name = unique_name("InputLayer", |name| self.has(name));
         self.named_input(&name, spec)
@@ -89,24 +91,23 @@ impl Model {
             || inputs.iter().any(|input| input.name == name)
     }
 
-    /// Calls a new layer on all outputs of the model, and makes the layer's outputs those of the
-    /// model.
+    /// Calls a new layer on all outputs of the model, and replaces these by the layer's outputs.
     ///
     /// # Errors
-    /// Fails if the layer does not fit the outputs, one of its arguments is out of range, or a
-    /// tensor would have more than 2^31 elements.
+    /// Fails as [`Model::apply`].
     #[allow(clippy::should_implement_trait, reason = "Keras's name; no one adds a layer with +")]
     pub fn add(mut self, layer: impl Layer + 'static) -> Result<Self, ModelError> {
         self.architecture.outputs = self.call(layer, &self.architecture.outputs.clone())?;
         Ok(self)
     }
 
-    /// Calls a new layer on tensors, draws its weights and returns its first output;
-    /// [`Model::call`] returns all.
+    /// Calls a new layer on the tensors `inputs`, as [`Model::call`], and returns its first output.
     ///
     /// # Errors
-    /// Fails if a tensor is of another model, the layer does not fit the tensors, one of its
-    /// arguments is out of range, or a tensor would have more than 2^31 elements.
+    /// Fails with [`ModelError::UnknownTensor`] if the model does not have a tensor of `inputs`,
+    /// with [`ModelError::Layer`] if the layer does not fit them, with [`ModelError::Argument`] if
+    /// an argument of the layer is not supported, and with [`ModelError::Size`] if a tensor or all
+    /// weights would have more than 2^31 elements.
     pub fn apply(
         &mut self,
         layer: impl Layer + 'static,
@@ -116,8 +117,8 @@ impl Model {
     }
 
     /// Calls a new layer on the tensors `inputs`, in this order, draws its weights and returns all
-    /// its outputs. The layer gets a name that no other has, made from its class, such as `lstm` or
-    /// `lstm_1`.
+    /// its outputs. The layer is named after its class, `lstm`, or `lstm_1` and so on if that name
+    /// is taken.
     ///
     /// # Errors
     /// Fails as [`Model::apply`].
@@ -164,12 +165,14 @@ impl Model {
         self.record(index, inputs)
     }
 
-    /// Calls the layer that made the tensor `output` once more, on other tensors and with the same
-    /// weights, and returns all outputs of this call.
+    /// Calls the layer that made the tensor `output` once more, on the tensors `inputs`, with the
+    /// same weights, and returns all outputs of this call.
     ///
     /// # Errors
-    /// Fails with [`ModelError::NoLayer`] if `output` is an input, and if a tensor is of another
-    /// model or the layer or its weights do not fit the tensors.
+    /// Fails with [`ModelError::NoLayer`] if `output` is an input, with
+    /// [`ModelError::UnknownTensor`] if the model does not have a tensor, and with
+    /// [`ModelError::Layer`] or [`ModelError::Size`] if the layer or its weights do not fit
+    /// `inputs`.
     pub fn call_again(
         &mut self,
         output: TensorRef,
@@ -211,19 +214,18 @@ impl Model {
         Ok(self.outputs_of(self.shapes.len() - 1))
     }
 
-    /// Replaces the outputs of the model by these, in the order in which predictions and labels
-    /// have them. A model of [`Model::new`] has none until then. The tensors are not checked here
-    /// to be of this model.
+    /// Replaces the outputs of the model by `outputs`, whose order is that of predictions and
+    /// labels. A model of [`Model::new`] has none before. The tensors must be of this model, which
+    /// is not checked here.
     pub fn with_outputs(mut self, outputs: impl Into<Vec<TensorRef>>) -> Self {
         self.architecture.outputs = outputs.into();
         self
     }
 
-    /// Returns the extents of a tensor, without the batch axis.
+    /// Returns the extents of one example of a tensor, without the batch axis.
     ///
     /// # Errors
-    /// Fails with [`ModelError::UnknownTensor`] if it is a tensor of another model that this one
-    /// does not have.
+    /// Fails with [`ModelError::UnknownTensor`] if the model does not have the tensor.
     pub fn shape(&self, tensor: TensorRef) -> Result<&[usize], ModelError> {
         let shape = match tensor {
             TensorRef::Input(input) => self.inputs.get(input).map(InputSpec::shape),
@@ -248,13 +250,14 @@ impl Model {
         &self.architecture
     }
 
-    /// Iterates over names and classes of the layers, in the order in which they were added.
+    /// Iterates over the names and Keras's classes of the layers, in the order in which they were
+    /// added.
     pub fn layers(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.architecture.layers()
     }
 
-    /// Iterates over the inputs, in the order in which they were added: name, specification and
-    /// tensor of each.
+    /// Iterates over the name, specification and tensor of each input, in the order in which inputs
+    /// were added.
     pub fn inputs(&self) -> impl Iterator<Item = (&str, &InputSpec, TensorRef)> {
         let names = self.architecture.inputs.iter().map(|input| input.name.as_str());
         let inputs = names.zip(&self.inputs).enumerate();
@@ -267,12 +270,15 @@ impl Model {
     }
 
     /// Returns the names of the outputs, as [`Architecture::output_names`].
+    ///
+    /// # Panics
+    /// Panics if the model does not have a tensor given to [`Model::with_outputs`].
     pub fn output_names(&self) -> Vec<String> {
         self.architecture.output_names()
     }
 
-    /// Returns the extents of each output for a batch of `batch` examples, the batch axis first:
-    /// `[batch, ..]`. Outputs that are no tensors of this model are left out.
+    /// Returns the extents `[batch, ..]` of each output for a batch of `batch` examples. Outputs
+    /// that the model does not have are left out.
     pub fn output_shapes(&self, batch: usize) -> Vec<Vec<usize>> {
         let shapes = self.outputs().iter().filter_map(|&output| self.shape(output).ok());
         shapes.map(|shape| [&[batch], shape].concat()).collect()
@@ -293,8 +299,8 @@ impl Model {
         self.weight_ranges().iter().map(WeightRange::len).sum()
     }
 
-    /// Returns the number of parameters that gradients change, without those of frozen layers and
-    /// moving averages.
+    /// Returns the number of parameters that gradients change: those of frozen layers and the
+    /// moving averages do not count.
     pub fn count_trained(&self) -> usize {
         self.weight_ranges().iter().filter(|range| range.trained).map(WeightRange::len).sum()
     }
@@ -308,12 +314,14 @@ impl Model {
         self.weight_ranges().iter().filter(|s| s.layer == layer).map(WeightRange::len).sum()
     }
 
-    /// Returns the place of each weight in the arena of [`Model::parameters`].
+    /// Returns the place of each weight in [`Model::parameters`], in the order in which layers were
+    /// added.
     pub fn weight_ranges(&self) -> &[WeightRange] {
         &self.parameters.ranges
     }
 
-    /// Returns all parameters in the order of the arena, with gaps that align the weights.
+    /// Returns all weights as one array, at the places of [`Model::weight_ranges`], with gaps
+    /// between them that align each weight.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters.values
     }
@@ -326,16 +334,17 @@ impl Model {
     /// [`Model::weight_ranges`].
     ///
     /// # Errors
-    /// Fails if the elements of a weight do not fill its shape, which no model has.
+    /// Fails if a weight does not have as many elements as its shape, which does not happen.
     pub fn weights(&self) -> Result<Vec<(String, HostTensor)>, ModelError> {
         self.parameters.weights()
     }
 
-    /// Replaces every weight by the tensor of its name; further tensors are ignored.
+    /// Replaces every weight by the tensor of its name in `weights`; other tensors are ignored.
     ///
     /// # Errors
-    /// Fails if the tensor of a weight is missing, has another shape or is not of floats; weights
-    /// before it are replaced then.
+    /// Fails with [`ModelError::Weight`] if the tensor of a weight is missing or has another shape,
+    /// and with [`ModelError::Tensor`] if it is not of floats. The weights before it in
+    /// [`Model::weight_ranges`] are replaced all the same.
     pub fn set_weights(&mut self, weights: &[(String, HostTensor)]) -> Result<(), ModelError> {
         self.parameters.set_weights(weights)
     }

@@ -17,13 +17,15 @@ use std::collections::{BTreeSet, HashMap};
 const BATCH: Dim = Dim::Named("batch");
 
 impl Model {
-    /// Returns the model at inference as the bytes of an ONNX file. Inputs and outputs are named as
-    /// the model's inputs and outputs, [`Model::output_names`]; an output that shares its name with
-    /// an input has `_output` behind it. Tokens are i32. The batch may have any size.
+    /// Returns the model at inference as the bytes of an ONNX file of the operator set
+    /// [`rnn_formats::onnx::OPSET`]. Inputs and outputs have the names of [`Model::inputs`] and
+    /// [`Model::output_names`]; `_output` is appended to the name of an output that an input has
+    /// too. Floats are f32, tokens i32. The batch may have any size.
     ///
     /// # Errors
-    /// Fails if a layer has no counterpart, keeps its state between batches or skips steps by a
-    /// mask, or the file would take 2 GiB.
+    /// Fails with [`ExportError::Layer`] if a layer has no counterpart, keeps its state between
+    /// batches or depends on a mask, and with [`ExportError::TooLarge`] if the file would take 2
+    /// GiB or more.
     pub fn to_onnx(&self) -> Result<Vec<u8>, ExportError> {
         let mut export = Export {
             model: self,

@@ -5,24 +5,25 @@ use rnn_core::{HostTensor, Rng};
 use rnn_graph::{Binding, Graph, GraphError, TensorId, TensorType};
 use rnn_ops::{Constraint, Penalty};
 
-/// The place of a weight in the arena of all parameters, with its name, shape and arguments.
+/// The place of a weight in [`Model::parameters`](crate::Model::parameters), with its name, shape
+/// and arguments.
 #[derive(Clone, Debug)]
 pub struct WeightRange {
-    /// `layer/weight`, unique in the model.
+    /// The name, `layer/weight`, such as `lstm/kernel`, unique in the model.
     pub name: String,
-    /// The part of the layer that holds it, as [`Weight::owner`].
+    /// The part of the layer that holds the weight, as [`Weight::owner`].
     pub owner: String,
-    /// Its shape.
+    /// The extents.
     pub shape: Vec<usize>,
-    /// The index of its first element in the arena, aligned so that kernels can bind it.
+    /// The index of the first element, a multiple of [`Binding::ALIGNMENT`].
     pub offset: usize,
-    /// The penalty on it that is added to the loss; `None` for no penalty.
+    /// The penalty on the weight that is added to the loss; `None` for no penalty.
     pub regularizer: Option<Penalty>,
-    /// The constraint that is applied after each step; `None` for none.
+    /// The constraint that the weight is projected onto after each step; `None` for none.
     pub constraint: Option<Constraint>,
-    /// True if gradients change it, false for all others, which lie after those that they change.
+    /// True if gradients change the weight. All such weights lie before all others.
     pub trained: bool,
-    /// The index of its layer among [`Model::layers`](crate::Model::layers), from 0 on.
+    /// The index of the weight's layer in [`Model::layers`](crate::Model::layers), from 0 on.
     pub layer: usize,
 }
 

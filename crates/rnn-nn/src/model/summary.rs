@@ -3,9 +3,9 @@ use crate::architecture::{Architecture, Call, TensorRef};
 use std::fmt::Write as _;
 
 impl Model {
-    /// Returns the table that Keras prints as text: layers, output shapes and numbers of
-    /// parameters; if the model is not a stack, also the inputs and the tensors that each layer is
-    /// called on.
+    /// Returns the table that Keras's `summary` prints: the layers with their output shapes and
+    /// numbers of parameters. If the model is not a stack, it also has the inputs, and the tensors
+    /// that each layer is called on.
     pub fn summary(&self) -> String {
         self.summary_of(&Open::default())
     }
@@ -40,8 +40,8 @@ pub(crate) struct Open<'a> {
 }
 
 impl Model {
-    /// Returns the rows of the table of [`Self::summary`] as the texts of their cells; the first
-    /// row names the columns.
+    /// Returns the rows of the table of [`Self::summary`], each with the texts of its cells,
+    /// without the totals below it. The first row names the columns.
     pub fn summary_rows(&self) -> Vec<Vec<String>> {
         self.rows(&Open::default())
     }

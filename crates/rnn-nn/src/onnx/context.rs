@@ -7,33 +7,34 @@ use rnn_formats::onnx::{Attribute, Graph, ValueName};
 use rnn_ops::Activation;
 use std::collections::HashMap;
 
-/// A value of an ONNX graph, with its extents without the batch.
+/// A value of an ONNX graph, with its extents.
 #[derive(Clone, Debug)]
 pub struct OnnxTensor {
-    /// Its name in the graph.
+    /// The name of the value in the graph.
     pub value: ValueName,
-    /// Its extents without the batch, in Keras's order.
+    /// The extents of one example, without the batch, in Keras's order.
     pub dims: Vec<usize>,
 }
 
-/// One call of a layer in an ONNX graph: its inputs, the shapes of its outputs, and its weights.
+/// One call of a layer in the ONNX graph of a model, with what [`Layer::onnx`](crate::Layer::onnx)
+/// needs to add its operators.
 pub struct OnnxContext<'a> {
-    /// The graph that grows.
+    /// The graph that the operators are added to.
     pub graph: &'a mut Graph,
-    /// The layer's name, for messages.
+    /// The name of the layer, for messages.
     pub layer: String,
-    /// Its class, for messages.
+    /// Keras's class name of the layer, for messages.
     pub class: &'static str,
-    /// The tensors that it is called on.
+    /// The tensors that the layer is called on.
     pub inputs: Vec<OnnxTensor>,
-    /// The extents of its outputs, without the batch.
+    /// The extents of the outputs of the call, without the batch.
     pub outputs: Vec<Vec<usize>>,
-    /// Its weights by their names within the layer.
+    /// The weights of the layer, by their names within it, such as `kernel`.
     pub weights: HashMap<String, HostTensor>,
 }
 
 impl OnnxContext<'_> {
-    /// Returns the error that `what` has no counterpart in ONNX, with the name and class of the
+    /// Returns the error [`ExportError::Layer`] with the text `what` and the name and class of the
     /// layer.
     pub fn refuse(&self, what: impl Into<String>) -> ExportError {
         let (layer, class) = (self.layer.clone(), self.class);
@@ -61,8 +62,9 @@ impl OnnxContext<'_> {
         self.outputs.first().map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the context of a layer of the class `class` within this one. Its weights are those
-    /// whose names begin with `prefix` here, without the prefix.
+    /// Returns the context of an inner layer of the class `class`, with the same inputs and
+    /// outputs. Its weights are those whose names begin with `prefix`, under their names without
+    /// the prefix.
     pub fn within(&mut self, class: &'static str, prefix: &str) -> OnnxContext<'_> {
         let weights = self.weights.iter().filter_map(|(name, weight)| {
             Some((name.strip_prefix(prefix)?.to_owned(), weight.clone()))
@@ -77,8 +79,8 @@ impl OnnxContext<'_> {
         }
     }
 
-    /// Adds a node of the ONNX operator `operator` with these attributes and one output on these
-    /// inputs, in order, and returns the name of the output.
+    /// Adds a node of the ONNX operator `operator` with one output, and returns the name of the
+    /// output.
     pub fn node(
         &mut self,
         operator: &str,
@@ -88,8 +90,8 @@ impl OnnxContext<'_> {
         self.graph.node(operator, inputs, attributes)
     }
 
-    /// Adds a node of the ONNX operator `operator` with these attributes and one output on all
-    /// inputs of the layer, in order, and returns the name of the output.
+    /// Adds a node of the ONNX operator `operator` with one output on all inputs of the layer, in
+    /// order, and returns the name of the output.
     pub fn node_of_inputs(
         &mut self,
         operator: &str,
@@ -99,7 +101,8 @@ impl OnnxContext<'_> {
         self.graph.node(operator, &inputs, attributes)
     }
 
-    /// Adds the weight `name` as a constant and returns its name in the graph.
+    /// Adds the weight `name` of the layer to the graph as a constant, and returns the constant's
+    /// name.
     ///
     /// # Errors
     /// Fails if the layer has no such weight.
@@ -108,11 +111,11 @@ impl OnnxContext<'_> {
         Ok(self.graph.tensor(name, &weight))
     }
 
-    /// Adds x + b over the last axis if `use_bias` is true, which says that the layer has a bias,
-    /// and returns the result; otherwise returns x itself.
+    /// Adds the weight `bias` to x along the last axis and returns the result. If `use_bias` is
+    /// false, returns x itself.
     ///
     /// # Errors
-    /// Fails if the layer should have a bias and has no weight `bias`.
+    /// Fails if `use_bias` is true and the layer has no weight `bias`.
     pub fn add_bias(&mut self, x: ValueName, use_bias: bool) -> Result<ValueName, ExportError> {
         if !use_bias {
             return Ok(x);
@@ -121,15 +124,15 @@ impl OnnxContext<'_> {
         Ok(self.node("Add", &[&x, &bias], &[]))
     }
 
-    /// Adds a reshape of x to the batch and the extents `dims`, and returns the result.
+    /// Adds a reshape of x to `[B, dims]`, where B is the batch, and returns the result.
     pub fn reshape(&mut self, x: &ValueName, dims: &[usize]) -> ValueName {
         let dims: Vec<i64> = [-1].into_iter().chain(dims.iter().map(|&d| d as i64)).collect();
         let shape = self.graph.ints("shape", &dims);
         self.node("Reshape", &[x, &shape], &[])
     }
 
-    /// Adds the activation of each element of x, and returns the result; for the linear activation,
-    /// which adds no node, x itself.
+    /// Adds `activation` of each element of x, and returns the result. For the linear activation no
+    /// node is added, and x itself is returned.
     pub fn elementwise(&mut self, activation: Activation, x: &ValueName) -> ValueName {
         let attributes = |alpha| [("alpha", Float(alpha)), ("beta", Float(0.5))];
         match activation {
@@ -142,14 +145,14 @@ impl OnnxContext<'_> {
         }
     }
 
-    /// Adds a transposition of x and returns the result: axis i of it is axis `order[i]` of x, the
-    /// batch being axis 0. `order` names each axis once.
+    /// Adds a transposition of x and returns the result, whose axis i is axis `order[i]` of x; axis
+    /// 0 is the batch. `order` has each axis once.
     pub fn transpose(&mut self, x: &ValueName, order: &[i64]) -> ValueName {
         self.node("Transpose", &[x], &[("perm", Ints(order.to_vec()))])
     }
 
-    /// Adds the reversal of the steps of a sequence `[B, T, ..]`, from the last to the first, and
-    /// returns the result.
+    /// Adds the reversal of the order of the steps of a sequence `[B, T, ..]`, and returns the
+    /// result.
     pub fn reverse(&mut self, sequence: &ValueName) -> ValueName {
         let [start, end] = [-1, i64::MIN].map(|at| self.graph.ints("steps", &[at]));
         let [axis, step] = [1, -1].map(|at| self.graph.ints("steps", &[at]));
@@ -159,15 +162,15 @@ impl OnnxContext<'_> {
     /// Returns a weight by its name within the layer.
     ///
     /// # Errors
-    /// Fails if there is none of this name.
+    /// Fails if the layer has no weight of this name.
     pub fn weight(&self, name: &str) -> Result<&HostTensor, ExportError> {
         self.weights.get(name).ok_or_else(|| self.refuse(format!("it has no weight {name}")))
     }
 
-    /// Returns a tensor of floats with these extents and elements, row-major.
+    /// Returns a tensor of the extents `dims` with the elements `values`, row-major.
     ///
     /// # Errors
-    /// Fails if there are not as many values as elements.
+    /// Fails if there are not as many values as the extents need.
     pub fn tensor(
         &self,
         dims: impl Into<Shape>,
@@ -206,8 +209,8 @@ impl OnnxContext<'_> {
         self.tensor(axes, moved)
     }
 
-    /// Returns a tensor whose first axis consists of parts of equal size in another order: part i
-    /// of the result is part `parts[i]` of `tensor`.
+    /// Returns a copy of `tensor` with its first axis cut into `parts.len()` parts of equal size,
+    /// which are put in another order: part i of the result is part `parts[i]` of `tensor`.
     ///
     /// # Errors
     /// Fails if a part lies beyond the end of the axis.

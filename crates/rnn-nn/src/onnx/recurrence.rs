@@ -10,25 +10,25 @@ use rnn_formats::onnx::Attribute::{self, Floats, Int, Text, Texts};
 use rnn_formats::onnx::ValueName;
 use rnn_ops::Activation;
 
-/// The arguments of a recurrent layer that a cell needs to run over a
-/// sequence.
+/// The arguments of a recurrent layer that a cell needs to run over a sequence.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanOptions {
-    /// The number of units, or of filters.
+    /// The number of units, or of filters of a convolutional cell.
     pub units: usize,
     /// True if the layer has a bias, false if it has none.
     pub use_bias: bool,
     /// True if the last step is taken first, false if the first is.
     pub go_backwards: bool,
-    /// True if h of every step is wanted, false if only that of the last is.
+    /// True if the layer returns h of every step, false if that of the last step alone.
     pub return_sequences: bool,
 }
 
-/// The values in an ONNX graph that a recurrent layer has computed.
+/// The results of a recurrent layer in an ONNX graph.
 pub struct OnnxScan {
-    /// h of every step, in the order in which the steps were taken; `None` if it is not wanted.
+    /// h of every step, `[B, T, ..]`, in the order in which the steps were taken; `None` without
+    /// [`ScanOptions::return_sequences`].
     pub sequence: Option<ValueName>,
-    /// The final states, h first.
+    /// The tensors of the final state, `[B, ..]` each, h first.
     pub states: Vec<ValueName>,
 }
 
@@ -36,13 +36,13 @@ pub struct OnnxScan {
 pub(crate) struct OnnxCell {
     /// The name of the ONNX operator.
     pub operator: &'static str,
-    /// The number of tensors in its state.
+    /// The number of tensors in the state.
     pub states: usize,
-    /// For each of ONNX's gates the place of Keras's.
+    /// The index of each gate in Keras's order, in ONNX's order of gates.
     pub gates: &'static [u32],
     /// The activations, in the order in which the operator takes them.
     pub activations: Vec<Activation>,
-    /// Attributes that this operator alone has.
+    /// Further attributes of the operator.
     pub attributes: Vec<(&'static str, Attribute)>,
 }
 

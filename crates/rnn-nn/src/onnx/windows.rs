@@ -7,7 +7,7 @@ use rnn_formats::onnx::Attribute::{self, Ints};
 use rnn_formats::onnx::ValueName;
 use rnn_ops::Padding;
 
-/// The windows of a layer by ONNX's names.
+/// The windows of a layer over N axes, with ONNX's names for their numbers.
 pub(crate) struct OnnxWindows {
     /// The number of taps of a window along each axis.
     pub size: Vec<i64>,
@@ -20,9 +20,10 @@ pub(crate) struct OnnxWindows {
 }
 
 impl OnnxWindows {
-    /// Returns the attributes of a pooling operator over an input with these extents:
-    /// `kernel_shape`, `strides` and `pads`. `same` makes ceil(extent / stride) windows and adds
-    /// the odd pixel of padding at the end (keras/src/backend/common/backend_utils.py).
+    /// Returns the attributes `kernel_shape`, `strides` and `pads` of a pooling operator over an
+    /// input of the extents `extents`, without batch and channels. [`Padding::Same`] makes
+    /// ceil(extent / stride) windows and adds an odd pixel of padding at the end
+    /// (keras/src/backend/common/backend_utils.py).
     pub fn attributes(&self, extents: &[usize]) -> Vec<(&'static str, Attribute)> {
         let pad = |axis: usize| {
             let (extent, stride) = (extents[axis] as i64, self.strides[axis]);
@@ -46,8 +47,8 @@ impl OnnxWindows {
         ]
     }
 
-    /// Returns the attributes of a convolution over an input with these extents: those of
-    /// [`Self::attributes`], and `dilations`, which its operator has in every version.
+    /// Returns the attributes of a convolution over an input of these extents: those of
+    /// [`Self::attributes`], and `dilations`.
     pub fn conv_attributes(&self, extents: &[usize]) -> Vec<(&'static str, Attribute)> {
         let mut attributes = self.attributes(extents);
         attributes.push(("dilations", Ints(self.dilations.clone())));

@@ -35,20 +35,22 @@ pub(crate) fn push_attribution(
 }
 
 impl Trainer {
-    /// Returns the first output for a batch, and how much each token contributed to it, `[B, T]`:
-    /// gradient times input (Shrikumar et al., 2016, arXiv:1605.01713),
+    /// Returns the first output for a batch, `[B, ..]`, and the contribution of each token to it,
+    /// `[B, T]`: gradient times input (Shrikumar et al., 2016, arXiv:1605.01713),
     ///
     /// ```text
     /// c(t) = sum over features f of dz / de(t, f) * e(t, f)
     /// ```
     ///
-    /// where e is the output of the Embedding layer for the tokens, and z the sum of the output,
-    /// weighed by `direction`, which is of the output's shape. An output that ends in a sigmoid or
-    /// softmax is taken before it, so that contributions are to log-odds.
+    /// where e is the output of the first Embedding layer, and z is the sum over the elements of
+    /// the output, each multiplied by its weight in `direction`, which has the output's shape. If
+    /// the output ends in a sigmoid or softmax, z is taken from the input of that activation:
+    /// contributions are to log-odds. `inputs` has an array `[B, ..]` for each input.
     ///
     /// # Errors
-    /// Fails if the model has no output or no Embedding layer on which the first output depends,
-    /// the arrays do not fit the model, or the device fails.
+    /// Fails with [`TrainError::NoOutput`] if the model has no output, with
+    /// [`TrainError::NoEmbedding`] if its first output depends on no Embedding layer, and if the
+    /// arrays do not fit the model or the device fails.
     pub fn attribute_batch(
         &mut self,
         inputs: &[HostTensor],

@@ -14,21 +14,22 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A connection between ranks, which is MPI's name for processes that work together. All ranks call
-/// the same methods in the same order; each call returns once all have made it. A lost connection
-/// ends the process.
+/// A connection between ranks: processes that train together, by MPI's name. All ranks must call
+/// the same methods in the same order; each call returns after all ranks have made it. A lost
+/// connection ends the process.
 pub trait Communicator: fmt::Debug {
-    /// The number of this process, from 0 on.
+    /// Returns the number of this rank, from 0 on.
     fn rank(&self) -> usize;
 
-    /// The number of processes.
+    /// Returns the number of ranks.
     fn size(&self) -> usize;
 
-    /// The numbers that all ranks give, in the order of ranks.
+    /// Returns the numbers that all ranks pass as `number`, in the order of ranks.
     fn all_gather(&self, number: u64) -> Vec<u64>;
 
-    /// Replaces the values by their sums over all ranks, added in the order of ranks: the same
-    /// bits on all of them, and whenever it is repeated.
+    /// Replaces each element of `values` by its sum over all ranks, which pass as many elements.
+    /// Elements are added in the order of ranks, so that all ranks, and every repetition, get the
+    /// same bits.
     fn all_reduce(&self, values: &mut [f32]);
 }
 
@@ -148,20 +149,21 @@ impl StepBuilder<'_> {
 }
 
 impl Trainer {
-    /// Makes the trainer work together with those of other ranks, which hold the same model and see
-    /// the same data: after each step the weights are those that one rank would have come to with
-    /// all parts of the batch, but for rounding, and the same bits on all ranks.
+    /// Makes the trainer work together with the trainers of the other ranks of `communicator`,
+    /// which must hold the same model and be given the same data. Each rank processes a part of
+    /// every batch. After each step all ranks hold the same bits: the weights that one rank alone
+    /// would have, but for rounding.
     ///
-    /// Batch normalization alone differs: each rank normalizes by the statistics of its part, and
-    /// the moving averages follow their mean. Recurrent layers that keep their states between
-    /// batches are refused when training begins.
+    /// Batch normalization differs: each rank normalizes by the statistics of its part, and the
+    /// moving averages follow the mean of these. A layer that keeps its state between batches makes
+    /// training fail with [`TrainError::Stateful`].
     pub fn distributed(mut self, communicator: Rc<dyn Communicator>) -> Self {
         self.ranks = Some(Ranks { communicator, update: None });
         self
     }
 
-    /// Makes the trainer continue without the other ranks, on its own; it does nothing to one that
-    /// has none.
+    /// Makes the trainer continue without the other ranks. It does nothing to a trainer without
+    /// other ranks.
     pub fn leave(&mut self) {
         self.ranks = None;
     }

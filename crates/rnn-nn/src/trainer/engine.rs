@@ -11,7 +11,7 @@ use rnn_ops::FIRST_LOSS_SCALE;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// The key of a program: the batch size, the mode, and true for weights of examples.
+/// The key of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     /// The number of examples in the batch.
@@ -22,7 +22,7 @@ pub(crate) struct Key {
     pub weighted: bool,
 }
 
-/// A step that is planned, and for which no memory is taken yet.
+/// A step that is planned, without memory on the device yet.
 pub(crate) struct PlannedStep {
     /// The graph of the step with its plan on the device.
     pub planned: Planned,
@@ -86,7 +86,7 @@ impl Engine {
         &mut *self.session
     }
 
-    /// Plans the graph of a step, and takes no memory on the device for it.
+    /// Plans the graph of a step, without taking memory on the device.
     ///
     /// # Errors
     /// Fails if the device cannot run the graph.
@@ -106,8 +106,8 @@ impl Engine {
         self.planned.take_if(|(of, _)| *of == key).map(|(_, planned)| planned)
     }
 
-    /// Takes the memory that a planned step needs, and gives the residents that it is the first to
-    /// name their values: restored ones, or those of `initial`.
+    /// Takes the memory that a planned step needs. Residents that no program named before get their
+    /// first values: those of a restored state, or those of `initial`.
     ///
     /// # Errors
     /// Fails if the device has too little memory, or fails otherwise.
@@ -192,7 +192,7 @@ impl Engine {
         Ok(self.session.read(&name.to_string())?)
     }
 
-    /// Starts to read a resident without waiting; the session redeems the ticket.
+    /// Starts to read a resident, without waiting. The session returns the values for the ticket.
     ///
     /// # Errors
     /// Fails if no program names it, or the device fails.
@@ -200,8 +200,7 @@ impl Engine {
         Ok(self.session.start_read(&name.to_string())?)
     }
 
-    /// Sets a resident to these values. One that no program has named yet is set when the first
-    /// does.
+    /// Sets a resident to `values`. If no program names it yet, it is set once one does.
     ///
     /// # Errors
     /// Fails if the values have another type, or the device fails.
@@ -213,7 +212,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Reads a resident and sets it to zeros; `None` if no program names it and nothing has set it.
+    /// Reads a resident and sets it to zeros. If no program names it, returns the values that it
+    /// was set to; `None` if there are none.
     ///
     /// # Errors
     /// Fails if the device fails.
@@ -259,7 +259,7 @@ impl Engine {
         names.any(|name| matches!(name, Resident::LayerState(_)))
     }
 
-    /// Reads the residents that are part of a training's state, but for the weights.
+    /// Returns the residents that are part of a training's state, without the weights.
     ///
     /// # Errors
     /// Fails if the device fails.

@@ -5,26 +5,27 @@ use crate::{
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-/// The state of a training between two steps, after callbacks have been told of the step.
+/// A moment between two steps of a training, after the callbacks of the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepInfo {
     /// The number of steps done since the training began, over all epochs.
     pub step: u64,
-    /// True if an epoch has just ended, false within an epoch.
+    /// True if an epoch has just ended, validation included; false within an epoch.
     pub epoch_over: bool,
     /// True if a callback ends the training here, false if it goes on.
     pub ending: bool,
 }
 
-/// A store for states of a training, from which it can be resumed. `()` stores none.
+/// A store for the states of a training, from which it can be resumed. `()` stores none.
 pub trait Checkpoints {
-    /// Returns true if the state is wanted now. Reading it waits for the device.
+    /// Returns true if the state at `moment` is to be stored. [`Self::save`] then follows, and
+    /// waits for the device to read the state.
     fn due(&mut self, moment: StepInfo) -> bool;
 
-    /// Keeps the state, in which all numbers are finite.
+    /// Stores `state`, that of the training at `moment`. All its numbers are finite.
     ///
     /// # Errors
-    /// Whatever should end the training.
+    /// Any error ends the training, and [`Trainer::fit_with_checkpoints`] returns it.
     fn save(&mut self, moment: StepInfo, state: TrainerState) -> Result<(), TrainError>;
 }
 
@@ -39,22 +40,21 @@ impl Checkpoints for () {
 }
 
 impl Trainer {
-    /// Trains until `options.epochs` epochs are over and returns the metrics of each. Every epoch
-    /// takes the examples in an order of its own, which the trainer's seed decides, and measures
-    /// `validation` at its end, unless that is `None` or has no examples. Callbacks may end the
-    /// training between two steps.
+    /// Trains until `options.epochs` epochs are over, those before a restored state included, and
+    /// returns the metrics of each. Every epoch takes the examples in an order of its own, which
+    /// the trainer's seed decides. At its end the metrics of `validation` are computed, unless that
+    /// is `None` or has no examples. Callbacks may end the training between two steps.
     ///
-    /// A stateful model takes the examples in their own order, and its states go on from the last
-    /// epoch and from validation, as in Keras 3, until [`Trainer::reset_states`];
-    /// [`Trainer::shuffle`] overrides the order. A batch is divided among all ranks; a callback
-    /// that ends the training on one of them ends it on all. After [`Trainer::restore`] the
-    /// training goes on where the state was taken, if it is given the same data, batch size and
-    /// callbacks.
+    /// A stateful model takes the examples in their own order ([`Trainer::shuffle`] overrides it).
+    /// Its states go on from epoch to epoch and from validation, as in Keras 3, until
+    /// [`Trainer::reset_states`]. With other ranks each batch is divided among all, and a callback
+    /// that ends the training on one rank ends it on all. After [`Trainer::restore`] the training
+    /// goes on where the state was taken, if it is given the same data, batch size and callbacks.
     ///
     /// # Errors
-    /// Fails if the data do not fit the model and its losses or cannot be read, a restored state is
-    /// of another number of callbacks, a callback fails, the ranks were given different data or
-    /// options, or the device fails.
+    /// Fails if the data do not fit the model and its losses, cannot be read or have no examples,
+    /// if a restored state is of another number of callbacks, if a callback fails, if ranks differ
+    /// in data or options, or if the device fails.
     pub fn fit(
         &mut self,
         train: &Dataset,
@@ -65,12 +65,12 @@ impl Trainer {
         self.fit_with_checkpoints((train, validation), options, callbacks, &mut ())
     }
 
-    /// Trains as [`Trainer::fit`] on the first dataset and validates on the second; `checkpoints`
-    /// is given the states that it asks for. An empty second dataset is not validated.
+    /// Trains as [`Trainer::fit`] on the first dataset and validates on the second. `checkpoints`
+    /// decides after each step and epoch whether the state is stored.
     ///
     /// # Errors
-    /// Fails as [`Trainer::fit`], and if a state cannot be stored or holds numbers that are not
-    /// finite.
+    /// Fails as [`Trainer::fit`], with the error of [`Checkpoints::save`], and with
+    /// [`TrainError::NotFinite`] if a state that is to be stored has a number that is not finite.
     pub fn fit_with_checkpoints(
         &mut self,
         (train, validation): (&Dataset, Option<&Dataset>),

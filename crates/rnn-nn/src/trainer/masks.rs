@@ -39,12 +39,13 @@ impl Trainer {
         self.engine.outputs(&program, &given)
     }
 
-    /// Returns, for each output at which a mask arrives, whether each step of all examples, in
-    /// order, is unmasked, `N T` values; `None` for the others. Losses and metrics count unmasked
-    /// steps alone. The examples are processed in batches of `batch_size`, where 0 acts as 1.
+    /// Returns the masks that arrive at the outputs for the N examples of `set`: for each output,
+    /// true for each step that is unmasked, `[N, T]` row-major; `None` for an output without a
+    /// mask. Losses and metrics count unmasked steps alone. Examples are processed in batches of
+    /// `batch_size`, where 0 acts as 1.
     ///
     /// # Errors
-    /// Fails if the examples cannot be read, or the device fails.
+    /// Fails if the examples cannot be read or do not fit the model, or the device fails.
     pub fn output_masks(
         &mut self,
         set: &Dataset,

@@ -31,7 +31,7 @@ use rnn_ops::{MetricSums, StepParams};
 use step::{Mode, StepBuilder};
 use step_inputs::StepInputs;
 
-/// A model on a device, with its optimizer. Parameters, gradients, the optimizer's slots and the sums
+/// A model on a device, with its optimizer. Weights, gradients, the optimizer's slots and the sums
 /// of the metrics stay on the device; a step moves only the batch.
 pub struct Trainer {
     model: Model,
@@ -72,9 +72,9 @@ impl StepKeys {
 }
 
 impl Trainer {
-    /// Prepares a model for training or inference on a device, in single precision and with the
-    /// binary cross-entropy as the loss of each output. `seed` decides the order of the examples
-    /// and the elements that dropout drops. Nothing is compiled before the first batch.
+    /// Creates a trainer of `model` on `device`, in single precision and with the binary
+    /// cross-entropy as the loss of each output. `seed` decides the order of the examples and the
+    /// elements that dropout drops. Nothing is compiled before the first batch.
     pub fn new(model: Model, device: &dyn Device, optimizer: Optimizer, seed: u64) -> Self {
         let losses = vec![(Loss::default(), 1.0); model.outputs().len()];
         Self {
@@ -96,15 +96,15 @@ impl Trainer {
         }
     }
 
-    /// Sets this loss for every output, with the weight 1, and the metrics that belong to it. The
-    /// default is the binary cross-entropy.
+    /// Sets `loss` as the loss of every output, with the weight 1, and the metrics that belong to
+    /// it. The default is the binary cross-entropy.
     pub fn loss(self, loss: Loss) -> Self {
         let losses = vec![(loss, 1.0); self.losses.len()];
         self.losses(losses)
     }
 
     /// Sets the loss of each output, in order, and its weight in the sum that training minimizes.
-    /// Metrics are those of the first output, beside that sum. If there is not one loss for each
+    /// Metrics other than that sum are of the first output. If there is not one loss for each
     /// output, the first batch fails.
     pub fn losses(mut self, losses: impl Into<Vec<(Loss, f32)>>) -> Self {
         self.losses = losses.into();
@@ -113,23 +113,23 @@ impl Trainer {
         self
     }
 
-    /// Sets the sums that metrics are computed from, which otherwise are those of the first loss;
-    /// [`MetricSums::Regression`] leaves the loss alone. A later call of [`Trainer::loss`] or
-    /// [`Trainer::losses`] replaces them.
+    /// Sets the kind of sums that metrics are computed from, which otherwise is that of the first
+    /// loss; with [`MetricSums::Regression`] there is the loss alone. A later [`Trainer::loss`] or
+    /// [`Trainer::losses`] replaces it.
     pub fn metric_sums(mut self, metric_sums: MetricSums) -> Self {
         self.metric_sums = metric_sums;
         self
     }
 
-    /// Sets the precision, which is [`Precision::F32`] by default. On a device without half
-    /// precision, the first step in [`Precision::Mixed`] of a model that has such tensors fails.
+    /// Sets the precision; the default is [`Precision::F32`]. On a device without half precision,
+    /// the first step in [`Precision::Mixed`] fails if the model has tensors of half precision.
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
     }
 
-    /// Queues one training step, without waiting for it. With other ranks, `batch` is this rank's
-    /// part of a step of all, in the order of ranks; it may be empty.
+    /// Queues one training step without waiting for it. With other ranks, `batch` is this rank's
+    /// part of the batch; the parts, which may be empty, are in the order of ranks.
     ///
     /// # Errors
     /// Fails if the batch does not fit the model and its losses, a token or class is out of range,
@@ -156,8 +156,8 @@ impl Trainer {
         })
     }
 
-    /// Queues the metrics of one batch, without changing weights. With other ranks, `batch` is this
-    /// rank's part, as in [`Trainer::train_batch`].
+    /// Adds the metrics of one batch to the sums, without waiting for it or changing weights. With
+    /// other ranks, `batch` is this rank's part, as in [`Trainer::train_batch`].
     ///
     /// # Errors
     /// Fails if the batch does not fit the model, or the device fails.
@@ -202,8 +202,8 @@ impl Trainer {
         work(&mut self.engine, &given)
     }
 
-    /// Computes the outputs `[B, ..]` for a batch, in the order of [`Model::output_names`], given
-    /// an array `[B, ..]` for each input. It waits for the device.
+    /// Returns the outputs `[B, ..]` for a batch, in the order of [`Model::output_names`]. `inputs`
+    /// has an array `[B, ..]` for each input. The call waits for the device.
     ///
     /// # Errors
     /// Fails if the arrays do not fit the model, a token is beyond the vocabulary, or the device
@@ -214,7 +214,7 @@ impl Trainer {
         self.engine.outputs(&program, &given)
     }
 
-    /// Sets the states that stateful layers keep between batches to zero.
+    /// Sets the states that stateful layers keep between batches to zeros.
     ///
     /// # Errors
     /// Fails if the device fails.
@@ -222,7 +222,8 @@ impl Trainer {
         self.engine.reset_states()
     }
 
-    /// Waits for everything queued, returns the metrics since the last call, and resets them.
+    /// Waits for all queued steps, returns their metrics since the last call, and resets the sums.
+    /// With other ranks the metrics of [`Trainer::evaluate_batch`] are those of this rank's parts.
     ///
     /// # Errors
     /// Fails if the device fails.
@@ -250,8 +251,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Returns the number of steps since the training began, with those before a
-    /// [`Trainer::restore`].
+    /// Returns the number of training steps done, including those before a state was restored.
     pub fn steps_done(&self) -> u64 {
         self.step
     }
@@ -266,14 +266,13 @@ impl Trainer {
         self.rate_factor = factor;
     }
 
-    /// Replaces all parameters by values in the order of [`Model::parameters`], as many as that
-    /// has.
+    /// Replaces all weights by `values`, which lie as in [`Model::parameters`].
     ///
     /// # Errors
     /// Fails if the device fails.
     ///
     /// # Panics
-    /// May panic if there are fewer or more values.
+    /// Panics if there are fewer or more values than there, unless the device fails first.
     pub fn set_parameters(&mut self, values: &[f32]) -> Result<(), TrainError> {
         let tensor = HostTensor::from_f32([values.len()], values.to_vec())?;
         if self.engine.has(&Resident::Parameters) {
@@ -283,12 +282,12 @@ impl Trainer {
         Ok(())
     }
 
-    /// Computes the metrics over all examples in batches of `batch_size`, where 0 acts as 1; each
-    /// rank processes a part. Weights do not change.
+    /// Returns the metrics over all examples, in batches of `batch_size` over all ranks, where 0
+    /// acts as 1. Weights do not change.
     ///
     /// # Errors
-    /// Fails with [`TrainError::Empty`] if there are no examples, and if they cannot be read, do
-    /// not fit the model, or the device fails.
+    /// Fails with [`TrainError::Empty`] if there are no examples, and if examples cannot be read or
+    /// do not fit the model, or the device fails.
     pub fn evaluate(&mut self, set: &Dataset, batch_size: usize) -> Result<Metrics, TrainError> {
         let measured = self.evaluate_while(set, batch_size, &mut |_, _| Ok(true))?;
         measured.ok_or(TrainError::Empty)
@@ -320,8 +319,8 @@ impl Trainer {
         self.metrics(sums).map(Some)
     }
 
-    /// Computes the outputs for every example, `[N, ..]` of floats each, in the order of
-    /// [`Model::output_names`]. A `batch_size` of 0 acts as 1; without examples the arrays have no
+    /// Returns the outputs for all N examples, f32 `[N, ..]`, in the order of
+    /// [`Model::output_names`]. A `batch_size` of 0 acts as 1. Without examples the arrays have no
     /// rows.
     ///
     /// # Errors
@@ -346,7 +345,8 @@ impl Trainer {
         shapes.into_iter().zip(all).map(tensor).collect()
     }
 
-    /// Returns the model, with the weights that the device holds now.
+    /// Returns the model with the weights after all queued steps. A change of them in it reaches
+    /// the device before the first batch alone; [`Trainer::set_parameters`] does so at any time.
     ///
     /// # Errors
     /// Fails if the device fails.
@@ -358,12 +358,12 @@ impl Trainer {
         Ok(&mut self.model)
     }
 
-    /// Makes the device measure the time of every op from now on, anew.
+    /// Makes the device measure the time of every op from now on; earlier times are dropped.
     pub fn enable_profile(&mut self) {
         self.engine.session().enable_profile();
     }
 
-    /// Returns the time spent by op since [`Trainer::enable_profile`].
+    /// Returns the time that each op took since [`Trainer::enable_profile`].
     ///
     /// # Errors
     /// Fails if the device cannot measure time, or fails.

@@ -2,16 +2,16 @@ use crate::resident::Resident;
 use crate::{Model, ModelError, Optimizer, TrainError, Trainer, TrainerState, WeightRange};
 use rnn_core::HostTensor;
 
-/// The values that an optimizer keeps between steps, by the names of the weights. Unlike a
-/// [`TrainerState`] it does not depend on the arena.
+/// The values that an optimizer keeps between steps, by the names of the weights. Unlike those in a
+/// [`TrainerState`], they do not depend on the places of the weights in one array.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimizerState {
-    /// The class of the optimizer, [`Optimizer::class`].
+    /// The class of the optimizer, as [`Optimizer::class`] returns it.
     pub optimizer: String,
     /// The number of steps done.
     pub step: u64,
-    /// For each of [`Optimizer::slot_names`] and each weight that gradients change, such as
-    /// `momentum/lstm/kernel`, a tensor of the weight's shape.
+    /// A tensor for each of [`Optimizer::slot_names`] and each weight that gradients change. It has
+    /// the name of both, such as `momentum/lstm/kernel`, and the weight's shape.
     pub slots: Vec<(String, HostTensor)>,
 }
 
@@ -20,14 +20,15 @@ fn named(slot: &str, weight: &WeightRange) -> String {
 }
 
 impl OptimizerState {
-    /// Returns the tensor of a slot of a weight, of the weight's shape; `None` if there is none.
+    /// Returns the tensor of the slot `slot` of a weight, which has the weight's shape; `None` if
+    /// there is none.
     pub fn slot(&self, slot: &str, weight: &WeightRange) -> Option<&HostTensor> {
         let name = named(slot, weight);
         self.slots.iter().find(|(n, _)| *n == name).map(|(_, tensor)| tensor)
     }
 
-    /// Adds the tensor of a slot of a weight, of the weight's shape. A tensor that is there already
-    /// is not replaced.
+    /// Adds the tensor of the slot `slot` of a weight, which must have the weight's shape.
+    /// [`Self::slot`] still returns a tensor that was added for the same slot and weight before.
     pub fn push(&mut self, slot: &str, weight: &WeightRange, tensor: HostTensor) {
         self.slots.push((named(slot, weight), tensor));
     }
@@ -55,12 +56,13 @@ impl OptimizerState {
 }
 
 impl TrainerState {
-    /// Returns the state of a training that begins with the weights of a model and with the values
-    /// that an optimizer of the same class kept until now; `kept` is `None` for a new optimizer.
-    /// `seed` is that of [`Trainer::new`].
+    /// Returns the state of a training that begins with the weights of `model`. If `kept` is given,
+    /// the training continues with these values and this number of steps of an optimizer of the
+    /// class of `optimizer`; `None` is a new optimizer. `seed` is as in [`Trainer::new`].
     ///
     /// # Errors
-    /// Fails if the tensor of a weight is missing or has another shape.
+    /// Fails with [`ModelError::Weight`] if `kept` lacks a slot of a weight or has it in another
+    /// shape, and with [`ModelError::Tensor`] if it is not of floats.
     pub fn beginning(
         model: &Model,
         optimizer: &Optimizer,
@@ -82,8 +84,8 @@ impl TrainerState {
 }
 
 impl Trainer {
-    /// Waits for everything queued, and returns the values that the optimizer keeps now; `None`
-    /// before the first step.
+    /// Waits for all queued steps, and returns the values that the optimizer keeps; `None` before
+    /// the first step, and if the state that was restored had none.
     ///
     /// # Errors
     /// Fails if the device fails.

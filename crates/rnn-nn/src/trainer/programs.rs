@@ -10,11 +10,13 @@ use rnn_core::HostTensor;
 use rnn_graph::{Graph, Planned};
 
 impl Trainer {
-    /// Plans a training step on a batch of `batch_size` examples, which have weights if `weighted`,
-    /// and takes no memory for it. The first such step follows the plan.
+    /// Plans a training step on a batch of `batch_size` examples, with weights of examples if
+    /// `weighted`, without taking memory on the device. The first such step uses the plan, unless
+    /// this method has planned another step in between.
     ///
     /// # Errors
-    /// Fails if the model has no such step, or the device cannot run it.
+    /// Fails if the graph cannot be built, as in [`Trainer::training_graph`], or the device cannot
+    /// run it.
     pub fn plan_training(
         &mut self,
         batch_size: usize,
@@ -26,18 +28,21 @@ impl Trainer {
     }
 
     /// Returns the graph of a training step on a batch of `batch_size` examples without weights,
-    /// for inspection.
+    /// for inspection. It is not run.
     ///
     /// # Errors
-    /// Fails if the model has no such step, for example because a loss does not fit its output.
+    /// Fails if the model has no output, there is not one loss for each output, a layer, loss or
+    /// mask does not fit, or a trained weight has no gradient.
     pub fn training_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
         Ok(self.step_builder().graph(batch_size, Mode::Train, false)?.graph)
     }
 
-    /// Returns the graph of a prediction for a batch of `batch_size` examples, for inspection.
+    /// Returns the graph of a prediction for a batch of `batch_size` examples, for inspection. It
+    /// is not run.
     ///
     /// # Errors
-    /// Fails if the layers of the model do not fit together.
+    /// Fails if the model has no output, there is not one loss for each output, or the layers do
+    /// not fit together.
     pub fn prediction_graph(&self, batch_size: usize) -> Result<Graph, TrainError> {
         Ok(self.step_builder().graph(batch_size, Mode::Predict, false)?.graph)
     }

@@ -7,13 +7,14 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
-/// The complete state of a training between two steps: a trainer of the same model and optimizer
-/// that takes it up continues with the same bits, on the same device.
+/// The complete state of a training between two steps. A trainer of the same model and optimizer,
+/// on the same device, that restores it continues with the same bits.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TrainerState {
-    /// The weights by name; the slots of the optimizer, `slot_0` and so on; the `loss_scale` of
-    /// mixed precision; the sums of the metrics; the states of layers, and the weights of their
-    /// moving averages.
+    /// The tensors by name: the weights; the slots of the optimizer, `slot_0` and so on; the
+    /// `loss_scale` of mixed precision; the sums of the metrics, `metrics`; the states of layers,
+    /// such as `lstm/state`; and the weights of moving averages and of callbacks. They are not part
+    /// of the JSON.
     #[serde(skip)]
     pub tensors: Vec<(String, HostTensor)>,
     /// The seed of the order of the examples and of dropout.
@@ -21,7 +22,7 @@ pub struct TrainerState {
     /// The number of steps done.
     #[serde(deserialize_with = "steps")]
     pub step: u64,
-    /// The factor of the learning rate; 1 unless a callback changed it.
+    /// The factor of the learning rate, [`Trainer::rate_factor`]; 1 unless a callback changed it.
     #[serde(with = "json_float")]
     pub rate_factor: f64,
     /// The progress of [`Trainer::fit`].
@@ -40,23 +41,23 @@ fn steps<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     }
 }
 
-/// The progress of a training over several epochs: where in its data it stands.
+/// The progress of [`Trainer::fit`] over its epochs and steps.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct FitProgress {
-    /// The epochs that are over.
+    /// The results of the epochs that are over.
     pub history: History,
     /// The number of steps done in the current epoch.
     pub steps: usize,
-    /// The time of these steps in seconds.
+    /// The wall time of these steps in seconds.
     #[serde(with = "json_float")]
     pub seconds: f64,
-    /// The states of the callbacks in their order.
+    /// The states of the callbacks, in their order; empty if none were stored.
     pub callbacks: Vec<CallbackState>,
 }
 
 impl TrainerState {
     /// Returns the name of the first tensor with an element that is NaN or infinite; `None` if all
-    /// are finite.
+    /// elements are finite.
     pub fn not_finite(&self) -> Option<&str> {
         let broken = |tensor: &HostTensor| !tensor.is_finite();
         self.tensors.iter().find(|(_, tensor)| broken(tensor)).map(|(name, _)| name.as_str())
@@ -68,9 +69,9 @@ fn weights_of(callback: usize) -> String {
 }
 
 impl Trainer {
-    /// Waits for everything queued, and returns the state from which another trainer can continue.
-    /// The progress in it is that of a training that has not begun;
-    /// [`Trainer::fit_with_checkpoints`] fills it in for what it stores.
+    /// Waits for all queued steps, and returns the state from which another trainer can continue.
+    /// Its progress is that of a training that has not begun; [`Trainer::fit_with_checkpoints`]
+    /// stores states with the progress.
     ///
     /// # Errors
     /// Fails if the device fails.
@@ -99,10 +100,13 @@ impl Trainer {
         sums.map_or(Ok(()), |sums| self.engine.write(Resident::Metrics, sums))
     }
 
-    /// Takes up a state; the next [`Trainer::fit`] continues from there.
+    /// Replaces the state of the trainer by `state`. The next [`Trainer::fit`] continues from
+    /// there.
     ///
     /// # Errors
-    /// Fails if it is a state of another model, or the device fails.
+    /// Fails with [`TrainError::Model`] if a weight is missing or has another shape, with
+    /// [`TrainError::Sums`] as described there, and if another tensor has another type or the
+    /// device fails. After an error the trainer may hold a part of the state.
     pub fn restore(&mut self, state: TrainerState) -> Result<(), TrainError> {
         let TrainerState { tensors, seed, step, rate_factor, mut progress } = state;
         self.model.set_weights(&tensors)?;

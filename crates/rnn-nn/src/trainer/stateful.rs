@@ -10,7 +10,8 @@ fn is_state(name: &str) -> bool {
 }
 
 impl Model {
-    /// Returns true if a layer begins each batch with the state in which the batch before ended.
+    /// Returns true if a layer of the model keeps its state: each batch begins with the state in
+    /// which the batch before ended.
     ///
     /// # Errors
     /// Fails if the layers do not fit together.
@@ -22,9 +23,9 @@ impl Model {
 }
 
 impl Trainer {
-    /// Sets whether [`Trainer::fit`] shuffles the examples in each epoch: true to do so, false to
-    /// take them in their own order. Without this method it does, unless the model is stateful:
-    /// then a row continues that of the batch before.
+    /// Sets whether [`Trainer::fit`] shuffles the examples anew in each epoch (true) or takes them
+    /// in their own order (false). The default is true, and false for a stateful model, in which
+    /// each row of a batch continues the same row of the batch before.
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = Some(shuffle);
         self

@@ -16,11 +16,11 @@ use std::sync::Arc;
 /// The kind of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mode {
-    /// A training step.
+    /// A training step on a whole batch.
     Train,
     /// The part of a training step before ranks exchange their gradients.
     Share,
-    /// The metrics of a batch.
+    /// The metrics of a whole batch.
     Evaluate,
     /// Evaluation of a part of a batch, of which other ranks have the rest.
     EvaluateShare,
@@ -67,8 +67,8 @@ impl StepBuilder<'_> {
         outputs.zip(self.losses).map(|(o, (loss, _))| loss.labels(&TensorType::f32(o))).collect()
     }
 
-    /// Returns the graph of a step on a batch of `batch` examples, which have weights if
-    /// `weighted`, with the inputs that its mode needs.
+    /// Returns the graph of a step of the kind `mode` on a batch of `batch` examples, which have
+    /// weights if `weighted`.
     ///
     /// # Errors
     /// Fails if there is not one loss for each output, a layer, a loss or a mask does not fit, or a

@@ -42,7 +42,7 @@ impl fmt::Display for StepInput {
 pub(crate) struct StepGraph {
     /// The graph.
     pub graph: Graph,
-    /// In the order in which the graph takes them.
+    /// The roles of its inputs, in the order in which the graph takes them.
     pub inputs: Vec<StepInput>,
 }
 
@@ -57,15 +57,15 @@ impl StepGraph {
 /// Values for the inputs of a step; a step takes those that its graph has a role for.
 #[derive(Clone, Default)]
 pub(crate) struct StepInputs<'a> {
-    /// For each input of the model.
+    /// The arrays of the inputs of the model.
     pub model: Vec<&'a HostTensor>,
-    /// For each output.
+    /// The labels of each output.
     pub labels: Vec<&'a HostTensor>,
-    /// For each output; empty, if all rows count alike.
+    /// The weights of the rows of each output; empty if all rows count alike.
     pub weights: Vec<&'a HostTensor>,
     /// The key of the step's random numbers, u32 `[4]`; `None` if it draws none.
     pub random: Option<&'a HostTensor>,
-    /// For each output that is masked, in their order.
+    /// The value of [`StepInput::ValidSteps`] for each masked output, in order.
     pub valid_steps: Vec<&'a HostTensor>,
     /// The numbers of the optimizer's step; `None` if the step makes no update.
     pub params: Option<&'a HostTensor>,

@@ -7,12 +7,13 @@ use rnn_core::{DType, HostTensor};
 use rnn_graph::{Device, Graph, TensorId};
 use std::fmt;
 
-/// The place of the first tensor of a training that was not finite; it displays as text for people.
+/// The place at which a training first had a number that was not finite. It displays as text for
+/// people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotFinite {
     /// The step, counted from 1.
     pub step: u64,
-    /// A description of the op or the data that held NaN or an infinity first.
+    /// A description of the op, or of the data of the batch, that first held NaN or an infinity.
     pub what: String,
 }
 
@@ -26,13 +27,15 @@ impl fmt::Display for NotFinite {
 const BYTES_AT_ONCE: usize = 256 << 20;
 
 impl Trainer {
-    /// Repeats the training from a state on, one step at a time and up to step `last`, to the first
-    /// step after which a number that is kept is not finite. That step is run again with the output
-    /// of every op read back, and the first that is not finite is returned; `None` if all stay
-    /// finite. Callbacks are not told, so what they change is not repeated.
+    /// Repeats a training on `train` in batches of `batch_size` from the state `from` on, step by
+    /// step up to step number `last`, on `device`. After the first step after which a number of the
+    /// state is not finite, that step is run again with the outputs of all ops read back, and the
+    /// first op or data that is not finite is returned; `None` if all numbers stay finite.
+    /// Callbacks are not called, so their changes are missing. The trainer itself does not change.
     ///
     /// # Errors
-    /// Fails if the state is of another model, or the device fails.
+    /// Fails if the state is of another model, the examples cannot be read or do not fit the model,
+    /// or the device fails.
     pub fn trace_not_finite(
         &self,
         device: &dyn Device,
