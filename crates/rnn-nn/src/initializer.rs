@@ -1,7 +1,7 @@
 use rnn_core::Rng;
 
-/// The distribution of the initial values of a weight, as Keras defines it
-/// (keras/src/initializers/random_initializers.py).
+/// The distribution of the initial values of a weight, as Keras defines it (random_initializers.py
+/// and constant_initializers.py in keras/src/initializers).
 ///
 /// fan_in and fan_out of a kernel `[.., in, out]` are `in` and `out`, each times the product of the
 /// extents before them; of a vector both are its length. Truncated normal numbers lie within two

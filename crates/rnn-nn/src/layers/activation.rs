@@ -8,14 +8,14 @@ use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activate, Activation};
 use serde_json::json;
 
-/// The activation at the end of a layer, y = activation(x); as a layer of its own, Keras's
-/// Activation: any shape -> the same shape. [`Activation`] defines the functions. A mask is passed
-/// on.
+/// The activation of a layer's output, y = activation(x); as a layer of its own it is Keras's
+/// Activation (keras/src/layers/activations/activation.py). The output has the shape of the input.
+/// A mask is passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputActivation {
-    /// To each element.
+    /// The function [`Activation`], applied to each element.
     Elementwise(Activation),
-    /// Over the last axis.
+    /// The softmax over the last axis, with the equation of the layer [`Softmax`].
     Softmax,
 }
 

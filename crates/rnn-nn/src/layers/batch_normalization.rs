@@ -7,23 +7,22 @@ use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{BatchNormalize, Fill, InverseRoot, MovingAverage, TransposeLeading};
 use std::sync::Arc;
 
-/// Zero mean and unit variance of each feature over the batch and all other axes, then gamma and
-/// beta; at inference with the moving averages of both, which training keeps as weights that are
-/// not trained: `[.., F]` -> `[.., F]`.
+/// Batch normalization: `[.., F]` -> `[.., F]`. In training each feature gets zero mean and unit
+/// variance over the batch and all other axes, then gamma and beta act. At inference the moving
+/// averages stand for mean and variance; they are weights that gradients do not change.
 ///
 /// ```text
 /// y = gamma (x - mean) / sqrt(var + epsilon) + beta,  gamma, beta, moving_mean, moving_var [F]
 /// moving = momentum moving + (1 - momentum) batch,            after each step of training
 /// ```
 ///
-/// As in Keras 3 both variances are biased (keras/src/layers/normalization/batch_normalization.py);
-/// in Keras 2 the moving one is not, see
-/// [`corrected_variance`](BatchNormalization::corrected_variance), and for some of its versions
-/// [`zero_debiased`](BatchNormalization::zero_debiased). Masked steps are left out of mean and
-/// variance, and are normalized like the others. Within
-/// [`TimeDistributed`](crate::TimeDistributed) each step has a mean and a variance of its own, and
-/// the moving averages follow one step after the other. Unlike in Keras, features are those of the
-/// last axis.
+/// As in Keras 3, var and moving_var are the biased variance
+/// (keras/src/layers/normalization/batch_normalization.py). Keras 2 differs:
+/// [`corrected_variance`](BatchNormalization::corrected_variance) and, for some versions,
+/// [`zero_debiased`](BatchNormalization::zero_debiased). Masked steps do not count in mean and
+/// variance, but are normalized. Within [`TimeDistributed`](crate::TimeDistributed) each step has
+/// its own mean and variance in training, and the moving averages follow one step after the other.
+/// Unlike Keras's, the axis of the features is always the last.
 #[derive(Clone, Debug)]
 pub struct BatchNormalization {
     momentum: f32,
@@ -36,8 +35,8 @@ pub struct BatchNormalization {
 }
 
 impl BatchNormalization {
-    /// Creates a layer with Keras's defaults: a momentum of 0.99 and an epsilon of 0.001, gamma
-    /// that begins at 1 and beta at 0, and moving averages that begin at mean 0 and variance 1.
+    /// Creates a layer with Keras's defaults: momentum 0.99, epsilon 0.001, gamma and the moving
+    /// variance of ones, beta and the moving mean of zeros.
     pub fn new() -> Self {
         Self {
             momentum: 0.99,
@@ -50,7 +49,8 @@ impl BatchNormalization {
         }
     }
 
-    /// Sets the part of the moving averages that a step keeps, in 0..=1; the default is 0.99.
+    /// Sets the fraction of the moving averages that is kept at each step, in 0..=1; the default is
+    /// 0.99.
     pub fn momentum(mut self, momentum: f32) -> Self {
         self.momentum = momentum;
         self
@@ -62,19 +62,20 @@ impl BatchNormalization {
         self
     }
 
-    /// Makes the moving variance follow the batch's times n / (n - 1 - epsilon), as in Keras 2
+    /// Makes the moving variance follow the batch's variance times n / (n - 1 - epsilon), where n
+    /// is the number of rows that the batch's mean is over, as in Keras 2
     /// (keras/layers/normalization.py of 2.2.4). As there, masked steps count like others, and all
-    /// steps within TimeDistributed are one batch.
+    /// steps within [`TimeDistributed`](crate::TimeDistributed) are one batch.
     pub fn corrected_variance(mut self) -> Self {
         self.corrected = true;
         self
     }
 
-    /// Makes the moving averages begin at zero and divides them by 1 - momentum^t after t steps, so
-    /// that the first values count at once, as in Keras 2.1.3 to 2.2.5 with TensorFlow
-    /// (moving_average_update in keras/backend/tensorflow_backend.py of 2.2.4). The sum of weights
-    /// that this takes stays on the device and is part of a training's state, not of the model:
-    /// like there, a training that goes on from a model file alone begins both averages anew.
+    /// Makes the moving averages begin at zero and be divided by 1 - momentum^t after t steps, as
+    /// in Keras 2.1.3 to 2.2.5 with TensorFlow (moving_average_update in
+    /// keras/backend/tensorflow_backend.py of 2.2.4). The divisor is kept on the device. It is part
+    /// of a [`TrainerState`](crate::TrainerState), but not of the model, so that a training that
+    /// continues from a model file begins both averages anew, as there.
     pub fn zero_debiased(mut self) -> Self {
         self.debiased = true;
         self

@@ -8,32 +8,33 @@ use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, ReverseLeading, Scale};
 use serde_json::json;
 
-/// The way in which a [`Bidirectional`] layer combines the outputs of both directions; the default
-/// is `Concat`. For all others the two must have one shape.
+/// The way in which a [`Bidirectional`] layer combines the outputs of its two layers, Keras's
+/// `merge_mode`; the default is [`Self::Concat`]. For all others both outputs must have one shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Merge {
-    /// Side by side along the last axis, the forward layer's first.
+    /// The outputs are concatenated along the last axis, the forward layer's first.
     #[default]
     Concat,
-    /// Their sum, element by element.
+    /// The sum of the outputs, element by element.
     Sum,
-    /// Their product, element by element.
+    /// The product of the outputs, element by element.
     Mul,
-    /// Their mean, element by element.
+    /// The mean of the outputs, element by element.
     Average,
 }
 
-/// A recurrent layer and its mirror image, which reads the sequence from its end: `[T, F]` ->
-/// `[2H]`, or `[T, 2H]` with `return_sequences`; `[H]` and `[T, H]` where outputs are not put side
-/// by side. A backward layer that a file describes by itself may differ in what it computes, and in
-/// width where outputs are put side by side.
+/// Two recurrent layers, of which the backward one takes the sequence from its end: `[T, F]` ->
+/// `[2H]`, or `[T, 2H]` with `return_sequences`; `[H]` and `[T, H]` if the outputs are not
+/// concatenated.
 ///
 /// ```text
 /// y = merge(forward(x), backward(x)),  a sequence of backward in the order of time
 /// ```
 ///
-/// Both have weights of their own, the backward layer's named behind the forward layer's
-/// (keras/src/layers/rnn/bidirectional.py). Unlike Keras's, it neither takes nor returns states.
+/// Each layer has its own weights, named `forward_..` and `backward_..`
+/// (keras/src/layers/rnn/bidirectional.py). A model file may describe the backward layer by itself,
+/// with other arguments, and with another width if outputs are concatenated. Unlike Keras's, the
+/// layer neither takes nor returns states.
 #[derive(Clone, Debug)]
 pub struct Bidirectional<C> {
     forward: Recurrent<C>,
@@ -42,8 +43,9 @@ pub struct Bidirectional<C> {
 }
 
 impl<C: Cell> Bidirectional<C> {
-    /// Creates a layer of two recurrent layers with the arguments of `layer` and weights of their
-    /// own. Their outputs are concatenated.
+    /// Creates a layer of two recurrent layers with the arguments of `layer`, the second in the
+    /// other direction. Their outputs are concatenated. As in Keras, both output zeros at masked
+    /// steps if `layer` returns sequences.
     pub fn new(layer: Recurrent<C>) -> Self {
         let layer = layer.zero_masked_sequences();
         let backward = layer.clone().reversed();
@@ -57,12 +59,16 @@ impl<C: Cell> Bidirectional<C> {
         self
     }
 
-    /// Adds the forward pass to the graph and returns the outputs of both directions, forward
-    /// first, sequences in the order of time: Keras's merge mode None. `w` holds the weights of the
-    /// forward layer, then those of the backward layer.
+    /// Adds the forward pass to the graph and returns the outputs of the forward and of the
+    /// backward layer, sequences in the order of time: Keras's merge mode None. `input` is `[T, B,
+    /// ..]`. `w` holds the weights of the forward layer, then those of the backward layer, each as
+    /// in [`Recurrent::call`].
     ///
     /// # Errors
     /// Fails if the shape of an operand does not fit.
+    ///
+    /// # Panics
+    /// Panics if `w` has too few weights, or the input fewer than two axes.
     pub fn call(
         &self,
         cx: &mut ForwardContext<'_>,

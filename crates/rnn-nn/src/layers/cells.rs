@@ -7,14 +7,15 @@ use rnn_formats::onnx::Attribute::Int;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Activation, LstmGates};
 
-/// The plain recurrent layer: `[T, F]` -> `[H]`, or `[T, H]` with `return_sequences`.
+/// The plain recurrent layer: `[T, F]` -> `[H]`, or `[T, H]` with `return_sequences`. H is the
+/// number of units.
 ///
 /// ```text
 /// h(t) = activation(x(t) W + b + h(t-1) U),  W [F, H], U [H, H], b [H]
 /// ```
 ///
-/// tanh, Glorot-uniform W, orthogonal U and b = 0 unless told otherwise, as in Keras
-/// (keras/src/layers/rnn/simple_rnn.py). [`Recurrent`] has the arguments, masks and states.
+/// By default the activation is tanh, W is Glorot-uniform, U orthogonal and b zeros, as in Keras
+/// (keras/src/layers/rnn/simple_rnn.py). [`Recurrent`] has the other arguments, masks and states.
 pub type SimpleRnn = Recurrent<SimpleRnnCell>;
 
 /// The equations of [`SimpleRnn`] and their arguments.
@@ -72,7 +73,7 @@ impl Cell for SimpleRnnCell {
 }
 
 /// Long short-term memory (Hochreiter and Schmidhuber, 1997; forget gate of Gers et al., 2000):
-/// `[T, F]` -> `[H]`, or `[T, H]` with `return_sequences`.
+/// `[T, F]` -> `[H]`, or `[T, H]` with `return_sequences`. H is the number of units.
 ///
 /// ```text
 /// z_i, z_f, z_c, z_o = x(t) W + h(t-1) U + b,  W [F, 4H], U [H, 4H], b [4H]
@@ -81,11 +82,12 @@ impl Cell for SimpleRnnCell {
 /// h(t) = o activation(c(t))
 /// ```
 ///
-/// Gates lie in Keras's order i, f, c, o, and b begins at 1 for f (keras/src/layers/rnn/lstm.py).
-/// Gates are sigmoids, as in Keras from 2.3 on; those of 2.2 are
-/// `recurrent_activation(Activation::HardSigmoid2018)`. With recurrent dropout each gate sees x and
-/// h through factors of its own, as Keras's `implementation=1` has it; with dropout alone all gates
-/// share one. [`Recurrent`] has the other arguments, masks and states; the state is h, then c.
+/// W, U and b have the gates in Keras's order i, f, c, o, and b begins at 1 for f
+/// (keras/src/layers/rnn/lstm.py). The gates are sigmoids, as in Keras from 2.3 on; those of 2.2
+/// are `recurrent_activation(Activation::HardSigmoid2018)`. With recurrent dropout each gate has
+/// its own dropout factors of x and h, as with Keras's `implementation=1`; without it all gates
+/// share the factors of x. [`Recurrent`] has the other arguments, masks and states; the state is h,
+/// then c.
 pub type Lstm = Recurrent<LstmCell>;
 
 /// The equations of [`Lstm`] and their arguments.
@@ -114,8 +116,8 @@ impl Recurrent<LstmCell> {
         self
     }
 
-    /// Makes the bias of the forget gate begin like the others', not at 1: Keras's
-    /// `unit_forget_bias=False`.
+    /// Makes the initial bias of the forget gate that of the bias initializer, as for the other
+    /// gates, instead of 1: Keras's `unit_forget_bias=False`.
     pub fn without_unit_forget_bias(mut self) -> Self {
         self.cell.unit_forget_bias = false;
         self
@@ -177,7 +179,7 @@ impl Cell for LstmCell {
 }
 
 /// A gated recurrent unit (Cho et al., 2014): `[T, F]` -> `[H]`, or `[T, H]` with
-/// `return_sequences`.
+/// `return_sequences`. H is the number of units.
 ///
 /// ```text
 /// x_z, x_r, x_h = x(t) W + b_0,  W [F, 3H], U [H, 3H], b [2, 3H]
@@ -187,10 +189,10 @@ impl Cell for LstmCell {
 /// h(t) = z h(t-1) + (1 - z) g
 /// ```
 ///
-/// Gates lie in Keras's order z, r, h (keras/src/layers/rnn/gru.py). With
-/// [`reset_before`](Recurrent::reset_before), Keras's `reset_after=False`, b is `[3H]` and
-/// a_h = (r h(t-1)) U_h, not multiplied by r again. [`Recurrent`] has the other arguments, masks and
-/// states.
+/// W, U and b have the gates in Keras's order z, r, h (keras/src/layers/rnn/gru.py). With
+/// [`reset_before`](Recurrent::reset_before), Keras's `reset_after=False`, b is `[3H]`, a_h = (r
+/// h(t-1)) U_h, where U_h are the last H columns of U, and g = activation(x_h + a_h). [`Recurrent`]
+/// has the other arguments, masks and states.
 pub type Gru = Recurrent<GruCell>;
 
 /// The equations of [`Gru`] and their arguments.
@@ -203,7 +205,7 @@ pub struct GruCell {
 
 impl Recurrent<GruCell> {
     /// Creates a layer of `units` units, at least 1, with tanh, sigmoid gates, a bias and the reset
-    /// gate behind the product; 0 is refused when a model adds the layer.
+    /// gate after the product with U; 0 is refused when a model adds the layer.
     pub fn new(units: usize) -> Self {
         let cell = GruCell {
             activation: Activation::Tanh,
@@ -219,7 +221,7 @@ impl Recurrent<GruCell> {
         self
     }
 
-    /// Makes the reset gate act on h before the product with U, as in Keras 2 by default: Keras's
+    /// Makes the reset gate multiply h before the product with U, as in Keras 2 by default: Keras's
     /// `reset_after=False`.
     pub fn reset_before(mut self) -> Self {
         self.cell.reset_after = false;

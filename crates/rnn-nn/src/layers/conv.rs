@@ -9,7 +9,9 @@ use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, Padding, Penalty};
 
-/// A convolution over N axes: `[A1, .., AN, C]` -> `[A1', .., AN', filters]`.
+/// A convolution over N axes: `[A1, .., AN, C]` -> `[A1', .., AN', filters]`. p is the position of
+/// a window, j that of a tap in it; A' is the number of windows along an axis of A pixels with K
+/// taps.
 ///
 /// ```text
 /// y(p) = activation(sum over taps j of x(p stride + j dilation - before) W_j + b)
@@ -18,9 +20,9 @@ use rnn_ops::{self as ops, Padding, Penalty};
 /// A' = A / stride, rounded up                                   same: half of what is missing
 /// ```
 ///
-/// x is zero beyond its ends, as in Keras (keras/src/layers/convolutional/base_conv.py): a
-/// cross-correlation, channels last. Unlike Keras there are no `groups`, and channels are never
-/// first. A mask ends here.
+/// x is zero beyond its ends, and `before` is the number of these zeros at the beginning of an
+/// axis. As in Keras (keras/src/layers/convolutional/base_conv.py) this is a cross-correlation.
+/// Unlike in Keras there are no `groups`, and channels are always last. A mask ends here.
 #[derive(Clone, Debug)]
 pub struct Conv<const N: usize> {
     filters: usize,
@@ -32,8 +34,8 @@ pub struct Conv<const N: usize> {
     activity_regularizer: Option<Penalty>,
 }
 
-/// A convolution over time: `[T, C]` -> `[T', filters]`; the equations are those of [`Conv`]. With
-/// causal padding y(t) depends on x up to t alone.
+/// A convolution over time: `[T, C]` -> `[T', filters]`, with the equations of [`Conv`]. With
+/// causal padding all zeros come first, so that y(t) depends on x up to t alone.
 pub type Conv1D = Conv<1>;
 
 /// A convolution over images: `[H, W, C]` -> `[H', W', filters]`; the equations are those of
@@ -47,8 +49,8 @@ pub type Conv3D = Conv<3>;
 impl<const N: usize> Conv<N> {
     /// Creates a layer of `filters` filters over windows of `kernel_size` pixels, one number for
     /// all axes or one for each, with Keras's defaults: stride 1, dilation 1, valid padding, no
-    /// activation, a bias of zeros and a Glorot-uniform kernel. A size of 0 is refused when a model
-    /// adds the layer.
+    /// activation, a bias of zeros and a Glorot-uniform kernel. If `filters` or a size is 0, it is
+    /// refused when a model adds the layer.
     pub fn new(filters: usize, kernel_size: impl PerAxis<N>) -> Self {
         Self {
             filters,
@@ -75,8 +77,8 @@ impl<const N: usize> Conv<N> {
         self
     }
 
-    /// Sets the padding, which is [`Padding::Valid`] by default. [`Padding::Causal`] is for
-    /// [`Conv1D`] alone.
+    /// Sets the padding; the default is [`Padding::Valid`]. [`Padding::Causal`] is for [`Conv1D`]
+    /// alone, and is refused for others when a model adds the layer.
     pub fn padding(mut self, padding: Padding) -> Self {
         self.spatial.padding = padding;
         self

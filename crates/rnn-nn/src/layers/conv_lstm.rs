@@ -30,10 +30,10 @@ pub type ConvLstm3D = Recurrent<ConvLstmCell<3>>;
 /// W [K1, .., KN, C, 4 filters], U [K1, .., KN, filters, 4 filters], b [4 filters]
 /// ```
 ///
-/// The windows over the input have padding, strides and dilation; those over h keep its extents.
-/// As in Keras (keras/src/layers/rnn/conv_lstm.py) dropout is always of each gate's own, and
-/// padding is valid unless told otherwise. Gates are sigmoids, as in Keras 3; to 2.15 they were
-/// hard sigmoids, `recurrent_activation(Activation::HardSigmoid2018)`.
+/// The convolution of x has the padding, strides and dilation of the layer; that of h keeps the
+/// extents of h. As in Keras (keras/src/layers/rnn/conv_lstm.py) each gate has its own dropout
+/// factors of x, and the padding is valid by default. The gates are sigmoids, as in Keras 3; up to
+/// Keras 2.15 they were hard sigmoids, `recurrent_activation(Activation::HardSigmoid2018)`.
 #[derive(Clone, Debug)]
 pub struct ConvLstmCell<const N: usize> {
     spatial: Spatial<N>,
@@ -44,7 +44,8 @@ pub struct ConvLstmCell<const N: usize> {
 impl<const N: usize> Recurrent<ConvLstmCell<N>> {
     /// Creates a layer of `filters` filters over windows of `kernel_size` pixels, one number for
     /// all axes or one for each, with stride 1, dilation 1, valid padding, tanh, sigmoid gates, a
-    /// bias and `unit_forget_bias`. A size of 0 is refused when a model adds the layer.
+    /// bias and `unit_forget_bias`. If `filters` or a size is 0, it is refused when a model adds
+    /// the layer.
     pub fn new(filters: usize, kernel_size: impl PerAxis<N>) -> Self {
         let gates =
             LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
@@ -78,8 +79,8 @@ impl<const N: usize> Recurrent<ConvLstmCell<N>> {
         self
     }
 
-    /// Makes the bias of the forget gate begin like the others', not at 1: Keras's
-    /// `unit_forget_bias=False`.
+    /// Makes the initial bias of the forget gate that of the bias initializer, as for the other
+    /// gates, instead of 1: Keras's `unit_forget_bias=False`.
     pub fn without_unit_forget_bias(mut self) -> Self {
         self.cell.unit_forget_bias = false;
         self

@@ -6,14 +6,15 @@ use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Matmul, Penalty};
 
-/// A product over the last axis: `[.., F]` -> `[.., units]`.
+/// A fully connected layer over the last axis: `[.., F]` -> `[.., units]`
+/// (keras/src/layers/core/dense.py).
 ///
 /// ```text
 /// y = activation(x W + b),  W [F, units], b [units]
 /// ```
 ///
-/// Begins with Glorot-uniform W and b = 0, as in Keras. The activation is given with the units, and
-/// may be [`Softmax`](crate::Softmax). Of a sequence a mask is passed on.
+/// W is Glorot-uniform and b zeros at first, as in Keras. The activation may be
+/// [`Softmax`](crate::Softmax). A mask of steps is passed on.
 #[derive(Clone, Debug)]
 pub struct Dense {
     units: usize,
@@ -25,9 +26,8 @@ pub struct Dense {
 }
 
 impl Dense {
-    /// Creates a layer of `units` units, at least 1, with this activation of the output, a
-    /// Glorot-uniform kernel and a bias of zeros. A number of 0 is refused when a model adds the
-    /// layer.
+    /// Creates a layer of `units` units, at least 1, with the activation `activation`, a
+    /// Glorot-uniform kernel and a bias of zeros; 0 is refused when a model adds the layer.
     pub fn new(units: usize, activation: impl Into<OutputActivation>) -> Self {
         Self {
             units,

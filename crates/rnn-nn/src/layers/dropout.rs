@@ -5,16 +5,17 @@ use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::Binary;
 
-/// Sets a fraction of the elements to zero during training and scales the others up: any shape ->
-/// the same.
+/// Sets a fraction of the elements to zero during training and scales the others up
+/// (keras/src/layers/regularization/dropout.py). The output has the shape of the input.
 ///
 /// ```text
 /// y = x m / (1 - rate),  m = 0 with probability rate, else 1     during training
 /// y = x                                                          otherwise
 /// ```
 ///
-/// Unlike Keras: m is a function of (seed, step, layer, element), the same on every run and device;
-/// a rate of 1 is refused; there is no `noise_shape`. A mask is passed on.
+/// Unlike in Keras, m is a function of the seed, the step, the layer and the element, the same in
+/// every run and on every device; a rate of 1 is refused; there is no `noise_shape`. A mask is
+/// passed on.
 #[derive(Clone, Debug)]
 pub struct Dropout {
     rate: f32,
@@ -59,13 +60,15 @@ impl Layer for Dropout {
     }
 }
 
-/// Drops whole features of a sequence, at every step the same: `[T, F]` -> `[T, F]`.
+/// Drops whole features of a sequence, the same at all steps: `[T, F]` -> `[T, F]`
+/// (keras/src/layers/regularization/spatial_dropout.py).
 ///
 /// ```text
 /// y(t, f) = x(t, f) m(f) / (1 - rate)                            during training
 /// ```
 ///
-/// m as in [`Dropout`]. A mask is passed on.
+/// y = x otherwise. m is drawn as in [`Dropout`], for each feature of each example. A mask is
+/// passed on.
 #[derive(Clone, Debug)]
 pub struct SpatialDropout1D {
     rate: f32,

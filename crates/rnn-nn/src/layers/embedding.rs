@@ -5,16 +5,17 @@ use rnn_formats::onnx::{Attribute::Int, ValueName};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops, StepMask};
 
-/// Rows of a table by token: `[T]` -> `[T, width]`.
+/// A table E whose rows are looked up by token: `[T]` -> `[T, width]`
+/// (keras/src/layers/core/embedding.py). It is called on an input of tokens.
 ///
 /// ```text
 /// y(t) = E[token(t)],  E [vocabulary, width]
 /// mask(t) = token(t) != 0,  with mask_zero
 /// ```
 ///
-/// E begins uniform within 0.05. Its gradient is summed token by token in a fixed order. Without
-/// `mask_zero` padding is a word like any other, as in Keras. Unlike Keras, a token beyond the
-/// vocabulary is an error on every device, which names it.
+/// E is uniform from -0.05 to 0.05 at first. Its gradient is summed in a fixed order of the tokens.
+/// Without `mask_zero` token 0 is a token like any other, as in Keras. Unlike in Keras, a token
+/// beyond the vocabulary is an error on every device.
 #[derive(Clone, Debug)]
 pub struct Embedding {
     vocabulary: usize,
@@ -24,14 +25,15 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// Creates a layer with a table `[vocabulary, width]`, uniform within 0.05 at first, that masks
-    /// no token. Tokens are 0 to `vocabulary` - 1.
+    /// Creates a layer with a table `[vocabulary, width]`, uniform from -0.05 to 0.05 at first,
+    /// that masks no token. Tokens are 0 to `vocabulary` - 1. If a number is 0, it is refused when
+    /// a model adds the layer.
     pub fn new(vocabulary: usize, width: usize) -> Self {
         let embeddings = Initializer::Uniform(-0.05, 0.05).into();
         Self { vocabulary, width, mask_zero: false, embeddings }
     }
 
-    /// Makes the layer mask token 0 as padding, which the following layers skip.
+    /// Makes the layer mask the steps of token 0, which is padding, for the layers that follow.
     pub fn mask_zero(mut self) -> Self {
         self.mask_zero = true;
         self

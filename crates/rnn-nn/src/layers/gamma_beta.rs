@@ -63,9 +63,9 @@ impl GammaBeta {
         }
     }
 
-    /// Adds a normalization, of which mean and scale are given, and gamma and beta in one pass. It
-    /// is y = ((x - mean) scale) gamma + beta, computed as x a + b, where a = scale gamma and b =
-    /// beta - mean a. x and y: `[.., F]`; all others: `[F]`.
+    /// Adds a normalization with given mean and scale, and then gamma and beta, in one pass: y =
+    /// ((x - mean) scale) gamma + beta, computed as x a + b, where a = scale gamma and b = beta -
+    /// mean a. x and y: `[.., F]`; all others: `[F]`.
     ///
     /// # Errors
     /// Fails if the shapes do not agree.

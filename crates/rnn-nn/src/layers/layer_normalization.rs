@@ -9,15 +9,16 @@ use rnn_formats::onnx::{
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::Normalize;
 
-/// Zero mean and unit variance over the last axis, then gamma and beta: `[.., F]` -> `[.., F]`.
+/// Layer normalization, zero mean and unit variance over the last axis, then gamma and beta: `[..,
+/// F]` -> `[.., F]`.
 ///
 /// ```text
 /// y = gamma (x - mean(x)) / sqrt(var(x) + epsilon) + beta,  gamma, beta [F]
 /// ```
 ///
-/// The variance is the biased one, and epsilon is 0.001, as in Keras
-/// (keras/src/layers/normalization/layer_normalization.py); unlike there, the axis is the last. A
-/// mask is passed on.
+/// var is the biased variance, and epsilon is 0.001 by default, as in Keras
+/// (keras/src/layers/normalization/layer_normalization.py). Unlike Keras's, the axis is always the
+/// last. A mask is passed on.
 #[derive(Clone, Debug)]
 pub struct LayerNormalization {
     epsilon: f32,

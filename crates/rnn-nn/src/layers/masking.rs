@@ -9,15 +9,16 @@ use rnn_formats::onnx::{
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{MaskItems, StepMask};
 
-/// Skips the steps whose features all equal a value: `[T, F]` -> `[T, F]`, those steps zero.
+/// Masks the steps whose features all equal a value, and sets them to zero: `[T, F]` -> `[T, F]`
+/// (keras/src/layers/core/masking.py).
 ///
 /// ```text
 /// mask(t) = any over f of x(t, f) != value,  y(t, f) = x(t, f) mask(t)
 /// ```
 ///
-/// The following layers skip the steps, up to the first whose output is no sequence: recurrent
-/// layers keep their state, and [`GlobalAveragePooling1D`](crate::GlobalAveragePooling1D) leaves
-/// the steps out of the mean.
+/// The layers that follow pass the mask on until one whose output is no sequence. Recurrent layers
+/// keep their state at masked steps, and [`GlobalAveragePooling1D`](crate::GlobalAveragePooling1D)
+/// leaves them out of the mean.
 #[derive(Clone, Debug)]
 pub struct Masking {
     value: f32,

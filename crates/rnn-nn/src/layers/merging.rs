@@ -5,13 +5,14 @@ use rnn_formats::onnx::{Attribute::Int, ValueName};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Binary, Concat, Fill, MaskItems, Scale, StepMask};
 
-/// Inputs of one shape become one output of that shape, element by element: what [`Add`],
-/// [`Multiply`], [`Average`] and [`Subtract`] make. Unlike Keras's, they want inputs of exactly one
-/// shape; a model that calls them on others fails.
+/// A layer that combines inputs of one shape, element by element, into one output of that shape.
+/// [`Add`], [`Multiply`], [`Average`] and [`Subtract`] create it. Unlike in Keras shapes are not
+/// broadcast: the call of a model on other shapes fails.
 ///
-/// If all inputs have masks, a step of the output is unmasked if it is in one of them
-/// (keras/src/layers/merging/base_merge.py). Of a product alone, masked steps count as 1, and where
-/// all are masked as 0 (keras/src/layers/merging/multiply.py).
+/// If all inputs have masks, a step of the output is unmasked if it is unmasked in at least one
+/// (keras/src/layers/merging/base_merge.py); otherwise the output has no mask. In a product, a
+/// masked step of an input counts as 1, and a step that is masked in all inputs becomes 0
+/// (keras/src/layers/merging/multiply.py).
 #[derive(Clone, Debug)]
 pub struct Elementwise {
     class: &'static str,
@@ -40,8 +41,8 @@ pub fn Average() -> Elementwise {
     Elementwise { class: "Average", with: Binary::Add, mean: true }
 }
 
-/// Creates a layer that subtracts the second of two inputs of one shape from the first: y = x_1 -
-/// x_2 (keras/src/layers/merging/subtract.py).
+/// Creates a layer that subtracts the second of two inputs of one shape from the first, x_1 - x_2
+/// (keras/src/layers/merging/subtract.py).
 #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
 pub fn Subtract() -> Elementwise {
     Elementwise { class: "Subtract", with: Binary::Sub, mean: false }
@@ -137,12 +138,13 @@ impl Layer for Elementwise {
     }
 }
 
-/// Inputs one behind the other along one of their axes, in which alone they may differ:
-/// `[.., A]`, `[.., B]` -> `[.., A + B]`.
+/// A layer that concatenates its inputs along one axis: `[.., A]`, `[.., B]` -> `[.., A + B]` for
+/// the last. All other extents must agree (keras/src/layers/merging/concatenate.py).
 ///
-/// A step of concatenated features is unmasked if it is in one of the inputs; masks of sequences one
-/// behind the other are put together like them. An input without a mask has all steps
-/// (keras/src/layers/merging/concatenate.py). Unlike Keras, axes are counted without the batch.
+/// If sequences `[T, F]` are concatenated along their features, a step is unmasked if it is
+/// unmasked in at least one input; along time, the masks are concatenated too. An input without a
+/// mask counts as unmasked; masks of other tensors are refused. Unlike in Keras, axes are counted
+/// without the batch.
 #[derive(Clone, Debug)]
 pub struct Concatenate {
     /// From the last, if negative; the batch does not count.
@@ -156,8 +158,8 @@ impl Concatenate {
     }
 
     /// Creates a layer that concatenates along the axis `axis`: 0 is the first after the batch,
-    /// which Keras calls 1; -1 is the last, -2 the one before it. An axis that the inputs do not
-    /// have is refused when a model calls the layer.
+    /// Keras's 1; -1 is the last, -2 the one before it. An axis that the inputs do not have is
+    /// refused when a model calls the layer.
     pub fn axis(axis: isize) -> Self {
         Self { axis }
     }

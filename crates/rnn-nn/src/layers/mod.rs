@@ -3,22 +3,22 @@
 /// The three arguments of Keras's layers for one of their weights.
 macro_rules! weight_arguments {
     ($field:ident, $initializer:ident, $regularizer:ident, $constraint:ident) => {
-        /// Sets the initializer of this weight, from which its first values are drawn, in place of
-        /// the layer's default.
+        /// Sets the initializer of the weight that the method is named after, which draws its
+        /// initial values, in place of the layer's default.
         pub fn $initializer(mut self, initializer: crate::Initializer) -> Self {
             self.$field.initializer = initializer;
             self
         }
 
-        /// Sets the penalty on this weight that is added to the loss, in place of an earlier one;
-        /// there is none by default.
+        /// Sets the penalty on the weight that the method is named after, which is added to the
+        /// loss. There is none by default.
         pub fn $regularizer(mut self, regularizer: rnn_ops::Penalty) -> Self {
             self.$field.regularizer = Some(regularizer);
             self
         }
 
-        /// Sets the constraint onto which this weight is projected after each step, in place of an
-        /// earlier one; there is none by default.
+        /// Sets the constraint that the weight that the method is named after is projected onto
+        /// after each step. There is none by default.
         pub fn $constraint(mut self, constraint: rnn_ops::Constraint) -> Self {
             self.$field.constraint = Some(constraint);
             self

@@ -16,8 +16,10 @@ enum Kind {
     Average,
 }
 
-/// One value for the pixels of a window: `[A1, .., AN, C]` -> `[A1', .., AN', C]`, or `[C]` of all
-/// pixels.
+/// A pooling over N axes, which takes one value from each window: `[A1, .., AN, C]` -> `[A1', ..,
+/// AN', C]`. A global pooling takes one from all pixels: `[A1, .., AN, C]` -> `[C]`. p is the
+/// position of a window, j that of a tap in it; A' is the number of windows along an axis of A
+/// pixels with K taps (keras/src/layers/pooling/base_pooling.py).
 ///
 /// ```text
 /// y(p, c) = max or mean over taps j of x(p stride + j - before, c)
@@ -25,9 +27,10 @@ enum Kind {
 /// A' = A / stride, rounded up                                   same: half of what is missing
 /// ```
 ///
-/// Of two equal maxima the gradient goes to the first. Channels come last. As in Keras, the global
-/// mean over time leaves masked steps out; otherwise a mask ends here. Where all steps are masked that
-/// mean is 0, and in Keras 0 / 0.
+/// `before` is the number of pixels of padding at the beginning of an axis; padding counts in no
+/// maximum and no mean. If maxima are equal, the gradient goes to the first. Channels come last. As
+/// in Keras, the global mean over time leaves masked steps out; it is 0 if all are masked, where
+/// Keras's is 0 / 0. All others ignore a mask. It ends here.
 #[derive(Clone, Debug)]
 pub struct Pooling<const N: usize> {
     kind: Kind,
@@ -65,7 +68,7 @@ pooling!(3, AveragePooling3D, GlobalAveragePooling3D, Average, "the mean");
 
 impl<const N: usize> Pooling<N> {
     /// Sets the distance in pixels between neighbouring windows, along all axes or along each; the
-    /// default is the window size. Does nothing to a global pooling.
+    /// default is the window size. It does nothing to a global pooling.
     pub fn strides(mut self, strides: impl PerAxis<N>) -> Self {
         if let Some(spatial) = &mut self.spatial {
             spatial.strides = strides.per_axis();
@@ -74,7 +77,7 @@ impl<const N: usize> Pooling<N> {
     }
 
     /// Sets the padding, whose pixels are left out of maxima and means; the default is
-    /// [`Padding::Valid`]. Does nothing to a global pooling.
+    /// [`Padding::Valid`]. It does nothing to a global pooling.
     pub fn padding(mut self, padding: Padding) -> Self {
         if let Some(spatial) = &mut self.spatial {
             spatial.padding = padding;

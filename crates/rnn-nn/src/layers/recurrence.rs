@@ -12,22 +12,27 @@ use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{Assign, Cast, MaskItems, Pad, ReverseLeading, ScanInputs, SeenMask};
 use std::sync::Arc;
 
-/// The output and the final state of a recurrent layer, in the graph.
+/// The results of [`Recurrent::call`], in the graph.
 #[derive(Clone, Copy, Debug)]
 pub struct Recurred {
-    /// The last h, `[B, ..]`, or h of every step, `[T, B, ..]`.
+    /// h of the last step, or of every step, `[T, B, ..]`, with `return_sequences`.
+    /// [`Value::tensor`] describes the order of axes.
     pub output: Value,
-    /// The final state, `[STATES, B, H]`.
+    /// The final state, `[STATES, B, ..]`, of which h is the first tensor.
     pub state: TensorId,
 }
 
 impl<C: Cell> Recurrent<C> {
-    /// Adds the forward pass to the graph, on the input `[T, B, ..]`. `w` holds the weights in
-    /// Keras's order: W, U and, if there is one, b. The layer begins with the state `initial`,
-    /// `[STATES, B, ..]`; without it with the state that a stateful layer keeps, or zeros.
+    /// Adds the forward pass on the input `[T, B, ..]` to the graph. `w` holds the weights in
+    /// Keras's order: W, U and, if the layer has a bias, b. The first step takes the state
+    /// `initial`, `[STATES, B, ..]`. Without it the first step takes the state that a stateful
+    /// layer has kept, or else zeros.
     ///
     /// # Errors
     /// Fails if the shape of an operand does not fit.
+    ///
+    /// # Panics
+    /// Panics if `w` has too few weights, or the input fewer than two axes.
     pub fn call(
         &self,
         cx: &mut ForwardContext<'_>,

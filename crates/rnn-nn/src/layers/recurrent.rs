@@ -4,17 +4,19 @@ use crate::layer::WeightArguments;
 use rnn_ops::{Activation, Penalty};
 
 /// A recurrent layer with Keras's arguments: `[T, F]` -> `[H]`, or `[T, H]` with
-/// `return_sequences`. [`SimpleRnn`](crate::SimpleRnn), [`Lstm`](crate::Lstm),
-/// [`Gru`](crate::Gru), [`ConvLstm2D`](crate::ConvLstm2D) are of this type, and have the equations.
+/// [`Self::return_sequences`]. The types [`SimpleRnn`](crate::SimpleRnn), [`Lstm`](crate::Lstm),
+/// [`Gru`](crate::Gru), [`ConvLstm2D`](crate::ConvLstm2D) and its 1D and 3D forms have the
+/// equations.
 ///
-/// A masked step keeps the state and repeats the output of the step before, zeros at first.
-/// Dropout factors are drawn once for all steps of a batch, and act during training alone. A
-/// stateful layer begins with the state in which the batch before ended, until
-/// [`Trainer::reset_states`](crate::Trainer::reset_states).
+/// At a masked step the state stays the same, and the output is that of the step before, or zeros
+/// before the first unmasked step. Dropout acts in training alone, with the same factors at all
+/// steps of a batch. A stateful layer begins each batch with the state in which the batch before
+/// ended, until [`Trainer::reset_states`](crate::Trainer::reset_states).
 ///
-/// Unlike Keras: the whole sequence is one op on the device, so that `implementation`, `unroll` and
-/// `use_cudnn` have no counterpart. Keras's own unrolled layer that goes backwards zeroes other steps
-/// with `zero_output_for_mask`: it does not turn the mask round (keras/src/backend/tensorflow/rnn.py).
+/// Unlike in Keras, the whole sequence is one op on the device, so that `implementation`, `unroll`
+/// and `use_cudnn` have no counterpart. With `zero_output_for_mask`, `unroll` and `go_backwards`,
+/// Keras zeroes other steps than this layer, because it does not reverse the mask
+/// (keras/src/backend/tensorflow/rnn.py).
 #[derive(Clone, Debug)]
 pub struct Recurrent<C> {
     pub(super) cell: C,
@@ -53,22 +55,22 @@ impl<C: Cell> Recurrent<C> {
         }
     }
 
-    /// Outputs h of every step, `[T, ..]`, instead of h of the last alone: Keras's
+    /// Makes the layer output h of every step, `[T, ..]`, instead of h of the last step: Keras's
     /// `return_sequences=True`.
     pub fn return_sequences(mut self) -> Self {
         self.return_sequences = true;
         self
     }
 
-    /// Outputs the final state, too, after the output: h, then the other tensors of the state, each
-    /// `[..]` without steps. It is Keras's `return_state=True`; by default the output is alone.
+    /// Makes the layer output, after its output, each tensor of the final state, h first: Keras's
+    /// `return_state=True`. Each has the shape of h of one step.
     pub fn return_state(mut self) -> Self {
         self.return_state = true;
         self
     }
 
-    /// Takes the last step first; a returned sequence has that order, too. It is Keras's
-    /// `go_backwards=True`; by default the first step comes first.
+    /// Makes the layer take the last step first, and return a sequence in that order: Keras's
+    /// `go_backwards=True`.
     pub fn go_backwards(mut self) -> Self {
         self.go_backwards = true;
         self
@@ -93,8 +95,9 @@ impl<C: Cell> Recurrent<C> {
         (self.go_backwards, self.return_sequences)
     }
 
-    /// Outputs zeros at masked steps instead of repeating the output before them; without
-    /// sequences, if the step that is taken last is masked (keras/src/backend/tensorflow/rnn.py).
+    /// Makes the layer output zeros at masked steps instead of the output of the step before:
+    /// Keras's `zero_output_for_mask=True` (keras/src/backend/tensorflow/rnn.py). Without
+    /// sequences, the output is zeros if the step that is taken last is masked.
     pub fn zero_output_for_mask(mut self) -> Self {
         self.zero_output_for_mask = true;
         self
@@ -106,8 +109,8 @@ impl<C: Cell> Recurrent<C> {
         self
     }
 
-    /// Begins each batch with the state in which the batch before ended: Keras's `stateful=True`.
-    /// Without it, each batch begins with zeros.
+    /// Makes the layer begin each batch with the state in which the batch before ended, instead of
+    /// zeros: Keras's `stateful=True`. Batches must then have one size.
     pub fn stateful(mut self) -> Self {
         self.stateful = true;
         self
@@ -119,21 +122,23 @@ impl<C: Cell> Recurrent<C> {
         self
     }
 
-    /// Sets the activation of the new state, and of an LSTM's candidate, which is tanh by default.
+    /// Sets `activation` in the equations of the layer's type; the default is tanh.
     pub fn activation(mut self, activation: Activation) -> Self {
         *self.cell.activation() = activation;
         self
     }
 
-    /// Sets the fraction of x that is dropped in training, at least 0 and below 1, the same
-    /// features at every step; the default is 0.
+    /// Sets the fraction of the features of x that is dropped in training, at least 0 and below 1,
+    /// the same features at all steps of a batch; the default is 0. Another rate is refused when a
+    /// model adds the layer.
     pub fn dropout(mut self, rate: f32) -> Self {
         self.dropout = rate;
         self
     }
 
-    /// Sets the fraction of h that is dropped for each gate in training, at least 0 and below 1,
-    /// the same units at every step; the default is 0.
+    /// Sets the fraction of the units of h that is dropped for each gate in training, at least 0
+    /// and below 1, the same units at all steps of a batch; the default is 0. Another rate is
+    /// refused when a model adds the layer.
     pub fn recurrent_dropout(mut self, rate: f32) -> Self {
         self.recurrent_dropout = rate;
         self

@@ -7,14 +7,14 @@ use rnn_ops::{Binary, Fill};
 
 const EXPECTED: &str = "a vector [F]";
 
-/// A sequence in which every step is the same vector: `[F]` -> `[N, F]`.
+/// Repeats a vector as every step of a sequence: `[F]` -> `[n, F]`.
 ///
 /// ```text
 /// y(t, f) = x(f),  t = 0 .. N - 1
 /// ```
 ///
-/// It stands between an encoder, whose last output it takes, and a decoder (`RepeatVector` in
-/// keras/src/layers/reshaping/repeat_vector.py). The sequence has no mask.
+/// A decoder takes it after an encoder's last output (keras/src/layers/reshaping/repeat_vector.py).
+/// The sequence has no mask.
 #[derive(Clone, Debug)]
 pub struct RepeatVector {
     n: usize,

@@ -7,8 +7,8 @@ use rnn_formats::onnx::{Attribute::Text, ValueName};
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{AveragePoolBackward, Scale};
 
-/// All elements of an example in one axis, in Keras's order, the last axis fastest: `[A, B, ..]` ->
-/// `[A B ..]`. One axis stays as it is. A mask ends here.
+/// Puts all elements of an example in one axis, row-major: `[A, B, ..]` -> `[A B ..]`
+/// (keras/src/layers/reshaping/flatten.py). A mask ends here.
 #[derive(Clone, Debug)]
 pub struct Flatten;
 
@@ -46,17 +46,17 @@ impl Layer for Flatten {
     }
 }
 
-/// The elements of an example in their order with other extents: `[A, B, ..]` -> the target, of
-/// which one extent may be -1 and is computed. A mask ends here.
+/// Gives the elements of an example other extents, row-major: `[A, B, ..]` -> the target
+/// (keras/src/layers/reshaping/reshape.py). A mask ends here.
 #[derive(Clone, Debug)]
 pub struct Reshape {
     target: Vec<isize>,
 }
 
 impl Reshape {
-    /// Creates a layer that reshapes examples to the extents `target`, without the batch; one of
-    /// them may be -1 and is computed. A target with another number of elements than the input is
-    /// refused when a model calls the layer.
+    /// Creates a layer that reshapes examples to the extents `target`, without the batch. One of
+    /// them may be -1, and is then computed from the others. A target with another number of
+    /// elements than the input is refused when a model calls the layer.
     pub fn new(target: impl Into<Vec<isize>>) -> Self {
         Self { target: target.into() }
     }
@@ -110,13 +110,15 @@ impl Layer for Reshape {
     }
 }
 
-/// Every pixel stands for a block of pixels: `[A1, .., AN, C]` -> `[S1 A1, .., SN AN, C]`.
+/// Repeats each pixel along N axes: `[A1, .., AN, C]` -> `[S1 A1, .., SN AN, C]`, where S1 to SN
+/// are the numbers of repetitions (keras/src/layers/reshaping/up_sampling2d.py).
 ///
 /// ```text
 /// y(p, c) = x(p / S, c),  rounded down
 /// ```
 ///
-/// This is Keras's `interpolation="nearest"`; there is no other. Channels come last.
+/// This is Keras's `interpolation="nearest"`, and no other is supported. Channels come last. A mask
+/// ends here.
 #[derive(Clone, Debug)]
 pub struct UpSampling<const N: usize> {
     size: [usize; N],
@@ -124,8 +126,9 @@ pub struct UpSampling<const N: usize> {
 
 macro_rules! up_sampling {
     ($axes:literal, $name:ident) => {
-        /// Creates a layer that repeats each pixel `size` times along each axis; the equation is
-        /// that of [`UpSampling`].
+        /// Creates a layer that repeats each pixel `size` times along each axis, one number for all
+        /// or one for each. The equation is that of [`UpSampling`]. If a number is 0, it is refused
+        /// when a model adds the layer.
         #[allow(non_snake_case, reason = "named as Keras's layer, which it makes")]
         pub fn $name(size: impl PerAxis<$axes>) -> UpSampling<$axes> {
             UpSampling { size: size.per_axis() }

@@ -6,15 +6,16 @@ use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops};
 
-/// Probabilities over the last axis, `[.., C]` -> `[.., C]`; also an activation of
-/// [`Dense`](crate::Dense): `Dense::new(3, Softmax)`.
+/// The softmax, probabilities over the last axis: `[.., C]` -> `[.., C]`. It is also an activation
+/// of [`Dense`](crate::Dense): `Dense::new(3, Softmax)`.
 ///
 /// ```text
 /// y_c = exp(x_c - max x) / sum over k of exp(x_k - max x)
 /// ```
 ///
-/// Unlike Keras's layer it takes no other axis. Keras applies a mask to that axis, which a mask of
-/// steps does not fit: it is refused, as there. A cross-entropy takes x itself, not y.
+/// Unlike Keras's layer (keras/src/layers/activations/softmax.py) it takes no other axis. As there,
+/// an input with a mask of steps is refused. A cross-entropy behind the layer is computed from x,
+/// not from y.
 #[derive(Clone, Copy, Debug)]
 pub struct Softmax;
 

@@ -3,9 +3,9 @@ use crate::layer::Arguments;
 use crate::onnx::OnnxWindows;
 use rnn_ops::{Padding, Windows};
 
-/// One number for all N axes of a layer, or an array with a number for each.
+/// An argument of a layer over N axes: one number for all axes, or an array with one for each.
 pub trait PerAxis<const N: usize> {
-    /// The number for each axis.
+    /// Returns the number for each axis.
     fn per_axis(self) -> [usize; N];
 }
 
@@ -53,7 +53,7 @@ impl<const N: usize> Spatial<N> {
         a.optional("dilation_rate", &mut self.dilation_rate)
     }
 
-    /// Returns the windows with ONNX's names of their numbers.
+    /// Returns the same windows in the form of the ONNX export.
     pub fn onnx(&self) -> OnnxWindows {
         let ints = |values: [usize; N]| values.iter().map(|&value| value as i64).collect();
         OnnxWindows {
@@ -94,13 +94,13 @@ impl<const N: usize> Spatial<N> {
         Some(Self::places(true).map(|place| windows.axes[place].windows).to_vec())
     }
 
-    /// Returns the shape of a tensor as an op on five axes sees it: `[slices[0], slices[1], H, W,
-    /// channels]`. `slices` are the batch and D, in their order in memory; H and W are taken from
-    /// the N `extents`, and are 1 where there is no such axis. `leading` is true if the first of
-    /// the extents precedes the batch, and so is one of the slices.
+    /// Returns the shape of a tensor as an op on five axes takes it: `[slices[0], slices[1], H, W,
+    /// channels]`. `slices` are the batch and D, in their order in memory. H and W are taken from
+    /// the N `extents`, and are 1 if there is no such axis. `leading` is true if the first of the
+    /// extents precedes the batch in memory.
     ///
     /// # Panics
-    /// May panic if there are fewer than N extents.
+    /// Panics if there are fewer than N extents.
     pub fn pixels(
         slices: [usize; 2],
         extents: &[usize],

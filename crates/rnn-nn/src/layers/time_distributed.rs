@@ -7,16 +7,18 @@ use rnn_formats::onnx::ValueName;
 use rnn_graph::{GraphError, TensorId};
 use rnn_ops::{self as ops};
 
-/// A layer applied to every step with the same weights: `[T, ..]` -> `[T, ..]`.
+/// A layer that applies the layer within it to every step, with the same weights: `[T, ..]` -> `[T,
+/// ..]`.
 ///
 /// ```text
 /// y(t) = layer(x(t))
 /// ```
 ///
-/// All steps are computed at once, as a batch of B T examples; where they are not alike to the
-/// layer, as to [`BatchNormalization`](crate::BatchNormalization) in training, each is a batch of
-/// its own. A mask is passed on, and shown to such a layer alone. As in Keras
-/// (keras/src/layers/rnn/time_distributed.py) an `activity_regularizer` of the layer does not act.
+/// All steps are one batch of B T examples for the inner layer. A layer whose result depends on the
+/// batch, such as [`BatchNormalization`](crate::BatchNormalization) in training, takes each step as
+/// a batch of its own, and then sees the mask too. The mask is passed on. As in Keras
+/// (keras/src/layers/rnn/time_distributed.py) an `activity_regularizer` of the inner layer does not
+/// act, but those within a [`Bidirectional`](crate::Bidirectional) do.
 #[derive(Clone, Debug)]
 pub struct TimeDistributed<L>(pub L);
 
