@@ -78,9 +78,9 @@ impl Dataset {
         Ok(Self { inputs: inputs.into(), labels: labels.into(), weights: [].into(), order })
     }
 
-    /// Sets the weights in the loss, f32: `[N]`, one for each example in the loss of every output,
-    /// or, for a model of one output, an array as in [`Batch::weights`](crate::Batch::weights) with
-    /// N in place of B. Their order is that in which the examples were given to [`Dataset::new`].
+    /// Sets the weights of the examples in the loss, f32, in the order in which the examples were
+    /// given to [`Dataset::new`]. `weights` is `[N]`, for every output. For a model of one output
+    /// it may be an array as in [`Batch::weights`](crate::Batch::weights), with N in place of B.
     /// Earlier weights are replaced.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ pub struct Metrics {
     /// The mean loss, including the penalties of regularizers.
     #[serde(with = "json_float")]
     pub loss: f64,
-    /// The fraction of examples or steps that are classified correctly; 0 if the loss knows no
+    /// The fraction of examples or steps that are classified correctly; 0 if the loss has no
     /// classes.
     #[serde(with = "json_float")]
     pub accuracy: f64,
@@ -28,8 +28,8 @@ pub struct Metrics {
     /// classes as `precision`.
     #[serde(default, with = "json_float")]
     pub recall: f64,
-    /// The harmonic mean 2 p r / (p + r) of the precision p and recall r of a class, for the same
-    /// classes as `precision`; a mean over classes is taken of their harmonic means.
+    /// The harmonic mean 2 p r / (p + r) of the precision p and the recall r of the positive class;
+    /// for a categorical loss the mean of this number over all classes. 0 without classes.
     #[serde(default, with = "json_float")]
     pub f1: f64,
     /// The area under the ROC curve at Keras's 200 thresholds, for a binary loss; 0 for every
@@ -165,7 +165,8 @@ pub struct FitOptions {
 }
 
 /// A moment of a training at which callbacks are called.
-/// [`Callback::on_event`](crate::Callback::on_event) may end the training there.
+/// [`Callback::on_event`](crate::Callback::on_event) may end the training there, by
+/// `ControlFlow::Break`.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The epoch of this number, from 1 on, begins.

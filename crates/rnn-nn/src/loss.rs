@@ -26,8 +26,8 @@ pub enum Loss {
     MeanSquaredError,
     /// The mean of the absolute errors. The labels have the output's shape.
     MeanAbsoluteError,
-    /// The mean over errors e of e^2 / 2 if |e| <= `delta`, else `delta` (|e| - `delta` / 2). The
-    /// labels have the output's shape.
+    /// The mean over all errors e of h(e), where h(e) = e^2 / 2 if |e| <= `delta`, else `delta`
+    /// (|e| - `delta` / 2). The labels have the output's shape.
     Huber {
         /// The size of an error from which on the loss is linear; Keras's default is 1.
         delta: f32,
@@ -50,7 +50,7 @@ impl Default for Loss {
     }
 }
 
-/// The tensors that [`Loss::forward`] adds to a graph or reads in it.
+/// The tensors of a loss in a graph, as [`Loss::forward`] returns them.
 #[derive(Clone, Copy, Debug)]
 pub struct LossOutputs {
     /// The predictions that metrics compare with the labels, `[rows, C]`: the logits, if the output

@@ -83,7 +83,8 @@ impl Architecture {
 
     /// Returns, in Keras's order of layers, the index of each layer in [`Architecture::layers`],
     /// from 0 on, with its path in the weights of a `.keras` file. The first layer of a class has
-    /// the path `layers/lstm`, the second `layers/lstm_1`, and so on.
+    /// the path `layers/lstm`, the second `layers/lstm_1`, and so on. Layers that no output needs
+    /// are left out.
     pub fn keras_paths(&self) -> Vec<(usize, String)> {
         let mut counts: HashMap<String, usize> = HashMap::new();
         let mut path = |class: &str| {

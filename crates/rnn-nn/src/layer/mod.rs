@@ -40,8 +40,8 @@ pub enum MaskFlow {
     /// concatenated. In an input without a mask all steps are unmasked. If no input has a mask, nor
     /// has the output.
     ConcatenatedFeatures,
-    /// The masks of the inputs, which are concatenated along time, one behind the other. In an
-    /// input without a mask all steps are unmasked. If no input has a mask, nor has the output.
+    /// The inputs are concatenated along time, and so are their masks. In an input without a mask
+    /// all steps are unmasked. If no input has a mask, nor has the output.
     ConcatenatedSteps,
 }
 

@@ -23,9 +23,9 @@ pub enum Merge {
     Average,
 }
 
-/// Two recurrent layers, of which the backward one takes the sequence from its end: `[T, F]` ->
-/// `[2H]`, or `[T, 2H]` with `return_sequences`; `[H]` and `[T, H]` if the outputs are not
-/// concatenated.
+/// Two recurrent layers of H units, of which the backward one takes the sequence from its end: `[T,
+/// F]` -> `[2H]`, or `[T, 2H]` with `return_sequences`. If the outputs are not concatenated, it is
+/// `[H]` or `[T, H]`.
 ///
 /// ```text
 /// y = merge(forward(x), backward(x)),  a sequence of backward in the order of time

@@ -103,13 +103,15 @@ impl GammaBeta {
 
 macro_rules! affine_arguments {
     () => {
-        /// Leaves out gamma, the factor after the normalization: Keras's `scale=False`.
+        /// Leaves out gamma, the factor after the normalization, which the layer has by default:
+        /// Keras's `scale=False`.
         pub fn without_scale(mut self) -> Self {
             self.affine.scale = false;
             self
         }
 
-        /// Leaves out beta, the summand after the normalization: Keras's `center=False`.
+        /// Leaves out beta, the summand after the normalization, which the layer has by default:
+        /// Keras's `center=False`.
         pub fn without_center(mut self) -> Self {
             self.affine.center = false;
             self

@@ -7,7 +7,7 @@ use rnn_ops::{Binary, Fill};
 
 const EXPECTED: &str = "a vector [F]";
 
-/// Repeats a vector as every step of a sequence: `[F]` -> `[n, F]`.
+/// Repeats a vector as each of the N steps of a sequence: `[F]` -> `[N, F]`.
 ///
 /// ```text
 /// y(t, f) = x(f),  t = 0 .. N - 1

@@ -16,7 +16,7 @@ use rnn_ops::{self as ops};
 ///
 /// All steps are one batch of B T examples for the inner layer. A layer whose result depends on the
 /// batch, such as [`BatchNormalization`](crate::BatchNormalization) in training, takes each step as
-/// a batch of its own, and then sees the mask too. The mask is passed on. As in Keras
+/// a batch of its own, and is given the mask too. The mask is passed on. As in Keras
 /// (keras/src/layers/rnn/time_distributed.py) an `activity_regularizer` of the inner layer does not
 /// act, but those within a [`Bidirectional`](crate::Bidirectional) do.
 #[derive(Clone, Debug)]

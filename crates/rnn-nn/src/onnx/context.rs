@@ -210,7 +210,8 @@ impl OnnxContext<'_> {
     }
 
     /// Returns a copy of `tensor` with its first axis cut into `parts.len()` parts of equal size,
-    /// which are put in another order: part i of the result is part `parts[i]` of `tensor`.
+    /// which are put in another order: part i of the result is part `parts[i]` of `tensor`. Rows
+    /// that are left over are dropped.
     ///
     /// # Errors
     /// Fails if a part lies beyond the end of the axis.

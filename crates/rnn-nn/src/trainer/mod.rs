@@ -160,7 +160,7 @@ impl Trainer {
     /// other ranks, `batch` is this rank's part, as in [`Trainer::train_batch`].
     ///
     /// # Errors
-    /// Fails if the batch does not fit the model, or the device fails.
+    /// Fails as [`Trainer::train_batch`].
     pub fn evaluate_batch(&mut self, batch: &Batch) -> Result<(), TrainError> {
         if self.ranks.is_none() {
             return self.queue(batch, Mode::Evaluate, &StepInputs::default());
