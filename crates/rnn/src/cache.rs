@@ -1,4 +1,5 @@
-//! What is made or fetched once and kept.
+//! The folder of files that are fetched or compiled once and kept, and GPUs that keep their kernels
+//! there.
 
 use crate::Tell;
 use etcetera::BaseStrategy as _;
@@ -7,7 +8,8 @@ use rnn_wgpu::{Adapter, OpenError, Options, Prover, VariantChoice, WgpuDevice};
 use std::env;
 use std::path::PathBuf;
 
-/// The error that the user has no home directory, in which files would be cached.
+/// The error that there is no folder for cached files: the environment variable `RNN_GPU_CACHE` is
+/// not set, and the user has no home directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no home directory to keep files in; set RNN_GPU_CACHE")]
 pub struct NoHome;
@@ -26,9 +28,9 @@ pub fn folder() -> Result<PathBuf, NoHome> {
     Ok(base.cache_dir().join("rnn-gpu"))
 }
 
-/// Returns the folder of compiled kernels and tuning results of GPUs, `pipelines` in [`folder`];
-/// `None` if the environment variable `RNN_GPU_NO_CACHE` is set and not empty, or there is no such
-/// folder.
+/// Returns the folder for compiled kernels and tuning results of GPUs: `pipelines` in [`folder`].
+/// It need not exist. Returns `None` if [`folder`] fails, or if the environment variable
+/// `RNN_GPU_NO_CACHE` is set and not empty.
 pub fn of_devices() -> Option<PathBuf> {
     let unwanted = env::var_os("RNN_GPU_NO_CACHE").is_some_and(|value| !value.is_empty());
     folder().ok().filter(|_| !unwanted).map(|folder| folder.join("pipelines"))
@@ -44,20 +46,25 @@ fn tunes(adapter: &Adapter) -> bool {
     }
 }
 
-/// Opens a GPU to compile kernels and to run nothing. What earlier runs have compiled is not used.
+/// Opens a GPU only to compile kernels; none may be run on the device. Kernels that earlier
+/// programs compiled are not used, and none is stored.
 ///
 /// # Errors
-/// Fails if the driver does not open it.
+/// Fails if the driver does not open the GPU.
 pub fn open_to_compile(adapter: &Adapter) -> Result<WgpuDevice, OpenError> {
     WgpuDevice::open(adapter, Options { compile_only: true, ..Options::default() })
 }
 
-/// Opens a GPU that keeps its compiled kernels and tuning results in [`of_devices`], or keeps none
-/// where that is `None`. Calls `tell` with a line for the user when it does not use its matrix
-/// units because they failed their test.
+/// Opens a GPU. Compiled kernels and tuning results are read from the folder [`of_devices`] and
+/// stored there; if that is `None`, they are neither read nor stored.
+///
+/// The variants of a kernel are timed and the fastest is used on a hardware GPU, unless the
+/// environment variable `RNN_GPU_AUTOTUNE` is `0`, and on a software GPU only if it is `1`. If the
+/// matrix units fail their test, which runs before their first use, the device does without them
+/// and calls `tell` with a line of text for the user.
 ///
 /// # Errors
-/// Fails if the driver does not open it.
+/// Fails if the driver does not open the GPU.
 pub fn open(adapter: &Adapter, tell: Tell) -> Result<WgpuDevice, OpenError> {
     let variants = if tunes(adapter) { VariantChoice::Fastest } else { VariantChoice::First };
     let prover = Some(Prover { test: rnn_ops::prove_matrix_units, tell });

@@ -12,7 +12,7 @@ pub enum DeviceChoiceError {
     /// A GPU was asked for, and there is none.
     #[error("no GPU found: install its Vulkan, Metal or DX12 driver")]
     NoGpu,
-    /// No device has the number or name that was asked for, which is this text.
+    /// No GPU has the number or name that was asked for. The text is that choice.
     #[error("no device {0:?}")]
     Unknown(String),
     /// The driver does not open the GPU.
@@ -29,23 +29,25 @@ fn silent() -> Tell {
     Arc::new(|_| {})
 }
 
-/// Opens the device that `choice` names, and returns it with the reason for the choice.
+/// Opens the device that `choice` names, and returns it with the reason for the choice, in words.
 ///
-/// `auto` is the first hardware GPU, else the CPU; `cpu` is the CPU; `gpu` is the first hardware
-/// GPU, else one that software emulates; `gpu:N` is GPU number N of [`list`], from 0 on. Any other
-/// text stands for the first GPU whose name contains it, whatever the case of its letters.
+/// - `auto`: the first hardware GPU, else the CPU.
+/// - `cpu`: the CPU.
+/// - `gpu`: the first hardware GPU, else one that software emulates.
+/// - `gpu:N`: GPU number N of [`list`], from 0 on.
+/// - Any other text: the first GPU whose name contains it; upper and lower case count as equal.
 ///
 /// # Errors
-/// Fails with [`DeviceChoiceError::NoGpu`] if `gpu` is asked for and there is none, with
+/// Fails with [`DeviceChoiceError::NoGpu`] if `choice` is `gpu` and there is none, with
 /// [`DeviceChoiceError::Unknown`] if no GPU has the number or name, and with
 /// [`DeviceChoiceError::Open`] if the driver does not open the GPU.
 pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
     open_with(choice, &silent())
 }
 
-/// Opens a device as [`open`] does, and calls `tell` with a line for the user when the device does
-/// not use a unit that it has, because the unit failed its test. That may be long after the device
-/// was opened.
+/// Opens a device as [`open`] does. If a GPU has matrix units that fail their test, the device does
+/// without them and calls `tell` with a line of text for the user. The test runs before the first
+/// use of the units, which may be long after this call.
 ///
 /// # Errors
 /// Fails as [`open`].
@@ -53,8 +55,8 @@ pub fn open_with(choice: &str, tell: &Tell) -> Result<(Box<dyn Device>, String)>
     open_by(&|adapter| cache::open(adapter, tell.clone()), choice)
 }
 
-/// Opens a device like [`open`], but to compile kernels and to run nothing. The CPU, which compiles
-/// none, is opened as always.
+/// Opens a device as [`open`] does, but a GPU only to compile kernels: none may be run on it. The
+/// CPU, which compiles no kernels, is opened as usual.
 ///
 /// # Errors
 /// Fails as [`open`].
@@ -99,10 +101,10 @@ fn open_by(open_gpu: OpenGpu<'_>, choice: &str) -> Result<(Box<dyn Device>, Stri
     }
 }
 
-/// Returns the choice of device for process number `local_rank`, from 0 on, of several on a
-/// machine. Where there are several hardware GPUs, `auto` and `gpu` become the `gpu:N` of one of
-/// them, in turn; when there are more processes than GPUs, they share them. Any other choice is
-/// returned as it is.
+/// Returns the choice of device for one of several processes on a machine, `local_rank` being its
+/// number from 0 on. If `choice` is `auto` or `gpu` and there are several hardware GPUs, returns
+/// the `gpu:N` of one of them; the processes get them in turn, and share them if there are more
+/// processes than GPUs. Otherwise returns `choice`.
 pub fn of_rank(choice: &str, local_rank: usize) -> String {
     if !matches!(choice, "auto" | "gpu") {
         return choice.into();
@@ -119,8 +121,8 @@ pub fn of_rank(choice: &str, local_rank: usize) -> String {
 /// A function that opens a device.
 type Open = Box<dyn Fn() -> Result<Box<dyn Device>>>;
 
-/// An open device with the function that opened it, so that it can be opened again after it has
-/// failed.
+/// An open device together with the function that opened it. The device can be opened again after
+/// it has failed.
 pub struct Opened {
     device: Box<dyn Device>,
     open: Open,
@@ -140,7 +142,8 @@ impl Opened {
         &*self.device
     }
 
-    /// Opens the device again and then drops the earlier one, which stays if the opening fails.
+    /// Opens the device again, and then drops the earlier one. If the opening fails, the earlier
+    /// one stays.
     ///
     /// # Errors
     /// Fails with the error of the function that was given to [`Opened::new`], for example if the
@@ -154,7 +157,7 @@ impl Opened {
 /// Opens every device of this machine: the CPU first, then the GPUs in the order of [`list`].
 ///
 /// # Errors
-/// Fails with [`DeviceChoiceError::Open`] if a GPU driver lists an adapter that it does not open.
+/// Fails with [`DeviceChoiceError::Open`] if a driver lists a GPU that it does not open.
 pub fn open_all() -> Result<Vec<Box<dyn Device>>> {
     open_all_with(&silent())
 }
@@ -169,11 +172,11 @@ pub fn open_all_with(tell: &Tell) -> Result<Vec<Box<dyn Device>>> {
     Ok(devices)
 }
 
-/// Opens every GPU of this machine to compile kernels and to run nothing. The list is empty if
-/// there is none.
+/// Opens every GPU of this machine, in the order of [`list`], only to compile kernels: none may be
+/// run on them. Returns an empty list if there is no GPU.
 ///
 /// # Errors
-/// Fails if a driver lists an adapter that it does not open.
+/// Fails with [`DeviceChoiceError::Open`] if a driver lists a GPU that it does not open.
 pub fn open_all_to_compile() -> Result<Vec<Box<dyn Device>>> {
     open_gpus(&cache::open_to_compile)
 }
@@ -184,9 +187,9 @@ fn open_gpus(open_gpu: OpenGpu<'_>) -> Result<Vec<Box<dyn Device>>> {
     adapters().iter().map(opened).collect()
 }
 
-/// Returns one line for each device of this machine, the CPU first: the name that [`open`] takes,
-/// `cpu` or `gpu:N`, a description, and for a GPU how many kernels are tuned, if some are. Each
-/// line ends in a line feed.
+/// Returns one line of text for each device of this machine, the CPU first. A line holds the name
+/// that [`open`] takes (`cpu` or `gpu:N`), a description and, if kernels have been tuned on a GPU,
+/// their number and how many of them run as another variant. Each line ends in a line feed.
 pub fn list() -> String {
     let mut text = format!("cpu    {}\n", CpuDevice::new().info());
     let folder = cache::of_devices();

@@ -3,8 +3,7 @@
 use std::fmt;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-/// The error that the weights of a model do not fit into memory, with their bytes and those
-/// available.
+/// The error that the weights of a model need more memory than is free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the model's {} parameters need {} of memory, {} are free",
@@ -13,14 +12,14 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 pub struct TooLarge {
     /// Number of the model's parameters.
     pub parameters: usize,
-    /// Bytes that they need.
+    /// Bytes that the parameters need.
     pub need: u64,
-    /// Bytes that are free.
+    /// Bytes that are free, as [`available`] returns them.
     pub free: u64,
 }
 
-/// Returns the number of bytes of memory that are free on this machine now, or in the container
-/// that the program runs in, if those are fewer.
+/// Returns the number of bytes of memory that are free on this machine now. If the program runs in
+/// a container (a Linux cgroup) in which fewer bytes are free, returns that number.
 pub fn available() -> u64 {
     let kind = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(kind);
@@ -29,17 +28,18 @@ pub fn available() -> u64 {
     system.available_memory().min(limit)
 }
 
-/// Makes sure that the weights of a model with `parameters` parameters, four bytes each, fit into
-/// memory.
+/// Checks that the weights of a model with `parameters` parameters, four bytes each, fit into the
+/// memory that is free now.
 ///
 /// # Errors
-/// Fails with [`TooLarge`] if they do not.
+/// Fails with [`TooLarge`] if they do not fit.
 pub fn check_weights(parameters: usize) -> Result<(), TooLarge> {
     let (need, free) = (4 * parameters as u64, available());
     if need <= free { Ok(()) } else { Err(TooLarge { parameters, need, free }) }
 }
 
-/// A number of bytes, displayed as `1.50 GiB`.
+/// A number of bytes. It is displayed in binary units with two decimals, as `1.50 GiB`, and below 1
+/// KiB as `512 B`.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes(pub u64);
 

@@ -1,4 +1,4 @@
-//! Texts of two kinds, and the words that decide.
+//! Classification of texts as positive or negative, and the words that decide it.
 
 use crate::HostTensor;
 use crate::nn::{TrainError, Trainer};
@@ -11,60 +11,63 @@ pub const THRESHOLD: f32 = 0.5;
 
 type Result<T> = std::result::Result<T, TrainError>;
 
-/// A model that tells positive texts from negative ones, with the words that it knows and the
-/// length of its input.
+/// A model that classifies texts as positive or negative, with its vocabulary and the length of its
+/// input.
 pub struct TextClassifier {
     trainer: Trainer,
     vocabulary: Vocabulary,
     length: usize,
 }
 
-/// The prediction of a model for one text: a probability and, if asked for, the contributions of
-/// the words.
+/// The prediction of a model for one text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Prediction {
     /// The text.
     pub text: String,
-    /// "positive" if the probability is above one half, else "negative"; "undefined" if it is not a
-    /// number.
+    /// "positive" if the probability is above [`THRESHOLD`], "undefined" if it is NaN, else
+    /// "negative".
     pub label: &'static str,
     /// The probability that the text is positive.
     pub probability: f32,
-    /// The contribution of each word, if that was asked for.
+    /// The contribution of each word, in the order of the text, from [`TextClassifier::explain`];
+    /// `None` from [`TextClassifier::predict`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub words: Option<Vec<Contribution>>,
 }
 
-/// The contribution of one word of a text to its prediction, in log-odds.
+/// One word of a text and its contribution to the prediction.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Contribution {
     /// The word in lower case.
     pub word: String,
-    /// Offset of its first byte in the text.
+    /// Offset of the word's first byte in the text.
     pub start: usize,
-    /// Offset after its last byte in the text.
+    /// Offset of the byte after the word in the text.
     pub end: usize,
-    /// True if it is in the vocabulary; false for all other words, which are one word to the model.
+    /// True if the vocabulary has the word. All words that it does not have are the same token to
+    /// the model.
     pub known: bool,
-    /// Its contribution to the log-odds of a positive text, as [`Trainer::attribute_batch`] defines
-    /// it; `None` for a word that was cut off because the text is longer than the model's input.
+    /// The contribution of the word to the log-odds of a positive text, as
+    /// [`Trainer::attribute_batch`] defines it; `None` for a word that was cut off because the text
+    /// is longer than the model's input.
     pub contribution: Option<f32>,
 }
 
 impl TextClassifier {
-    /// Creates a classifier of a model that takes token ids `[B, length]` and outputs one
-    /// probability per row, `[B, 1]`. `vocabulary` gives the words their ids. That the model is of
-    /// this kind is not checked here.
+    /// Creates a classifier from the trainer of a model that takes token ids `[B, length]` and
+    /// outputs one probability per row, `[B, 1]`. `vocabulary` maps words to ids. Whether the model
+    /// is of this kind is not checked here.
     pub fn new(trainer: Trainer, vocabulary: Vocabulary, length: usize) -> Self {
         Self { trainer, vocabulary, length }
     }
 
     /// Returns the prediction for each text, in order, without contributions of words. Texts are
-    /// cut or padded to the length of the model's input.
+    /// encoded with the vocabulary, cut at their beginning or padded there to the length of the
+    /// model's input, and predicted as one batch.
     ///
     /// # Errors
-    /// Fails if the model does not take such inputs, a token is beyond its vocabulary, or the
-    /// device fails.
+    /// Fails if the model does not take such inputs or has no output, a token is beyond the model's
+    /// vocabulary ([`TrainError::Token`]), or the device fails.
     pub fn predict<T: AsRef<str>>(&mut self, texts: &[T]) -> Result<Vec<Prediction>> {
         let encoded = self.encode(texts);
         let outputs = self.trainer.predict_batch(&[self.padded(&encoded)?])?;
@@ -76,8 +79,8 @@ impl TextClassifier {
     /// Returns the prediction for each text, in order, with the contribution of each word.
     ///
     /// # Errors
-    /// Fails as [`TextClassifier::predict`], or if the model has no gradient with respect to its
-    /// words.
+    /// Fails as [`TextClassifier::predict`] does, and if the first output does not depend on an
+    /// Embedding layer or its shape is not `[B, 1]`.
     pub fn explain<T: AsRef<str>>(&mut self, texts: &[T]) -> Result<Vec<Prediction>> {
         let encoded = self.encode(texts);
         let tokens = self.padded(&encoded)?;

@@ -5,7 +5,8 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-/// The layers of a model, its optimizer and its losses; as JSON the contents of `model.json`.
+/// The architecture of a model with its optimizer and its losses. It is serialized as the contents
+/// of `model.json` ([`to_json`]) and deserialized from them.
 #[derive(Clone, Debug)]
 pub struct Compiled {
     /// The inputs and layers of the model.

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 /// The reason why a model could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelFileError {
-    /// A file cannot be used.
+    /// The file or folder cannot be used as a model. [`ModelFile::open`](super::ModelFile::open)
+    /// wraps every other error in this one.
     #[error("cannot use {}", path.display())]
     Unusable {
         /// The file or folder.
@@ -20,10 +21,10 @@ pub enum ModelFileError {
     /// There is nothing at the path.
     #[error("there is no such file or folder")]
     Missing,
-    /// The file is of no form that holds models.
+    /// The name of the file ends in none of `.keras`, `.h5`, `.hdf5`, `.json` and `.toml`.
     #[error("not a model: supported are the folder of a run, .keras, .h5, .json and .toml")]
     Unknown,
-    /// A file of Keras's does not describe the model.
+    /// A Keras file holds weights, but no description of the model.
     #[error("it holds weights alone; save the whole model with Keras: model.save(\"model.keras\")")]
     WeightsAlone,
     /// A file could not be read.
@@ -34,7 +35,7 @@ pub enum ModelFileError {
         /// The cause.
         source: io::Error,
     },
-    /// A file could not be written or removed.
+    /// A file could not be written, or an earlier one could not be removed.
     #[error("cannot write {}", path.display())]
     Write {
         /// The file.
@@ -42,48 +43,51 @@ pub enum ModelFileError {
         /// The cause.
         source: io::Error,
     },
-    /// A file is no JSON.
+    /// A file is not valid JSON.
     #[error("{} is not sound JSON", path.display())]
     Json {
         /// The file.
         path: PathBuf,
-        /// The place and the cause.
+        /// The cause, with its line and column.
         source: serde_json::Error,
     },
-    /// A file is no TOML.
+    /// A `model.toml` is not valid TOML.
     #[error("it is not sound TOML")]
     Toml(#[source] toml::de::Error),
-    /// A `model.toml` says something that is not supported.
+    /// A `model.toml` lacks a part or has one that is not supported. The text says which.
     #[error("{0}")]
     Description(String),
-    /// The model is a description without weights.
+    /// The file describes the model without weights, and the operation needs them.
     #[error("the model is a description without weights")]
     NoWeights,
-    /// An input may have any length, and what is asked for needs one.
+    /// An extent of an input other than the batch is open (`None` in Keras), and the operation
+    /// needs all extents to be fixed.
     #[error(
         "an input of the model may have any length, and here it needs one: give the model an input \
          shape without None"
     )]
     Open,
-    /// The weights, or what an optimizer keeps, are not those of the model.
+    /// The weights, or the state of an optimizer, do not fit the model, or the state does not say
+    /// which optimizer it belongs to. The text says what is wrong.
     #[error("{0}")]
     Misfit(String),
-    /// The description is not supported, or its parts do not fit.
+    /// The description of the model is not supported, or its layers do not fit together.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The layers or weights do not fit.
+    /// A layer does not fit its inputs, or the weights do not fit the layers.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A file of Keras's is damaged or cannot be written.
+    /// A Keras file is damaged, or could not be read or written.
     #[error(transparent)]
     Keras(#[from] KerasError),
-    /// A file of weights is damaged or cannot be written.
+    /// A safetensors file, of weights or of the state of an optimizer, is damaged, or could not be
+    /// read or written.
     #[error(transparent)]
     Safetensors(#[from] SafetensorsError),
     /// A tensor has another number of elements than its shape.
     #[error(transparent)]
     Tensor(#[from] TensorError),
-    /// The weights need more memory than there is.
+    /// The weights need more memory than is free.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
 }

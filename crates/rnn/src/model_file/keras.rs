@@ -28,20 +28,23 @@ fn layers(architecture: &Architecture, model: &Model) -> Vec<(usize, String)> {
     paths.filter_map(|(layer, path)| Some((place(names[layer])?, path))).collect()
 }
 
-/// Returns all weights of the model in the order of Keras's files. `architecture` is the one that
-/// `model` was built from.
+/// Returns all weights of `model` in the order in which Keras stores them. `model` must have been
+/// built from `architecture`.
 pub fn in_keras_order<'a>(architecture: &Architecture, model: &'a Model) -> Vec<&'a WeightRange> {
     let layers = layers(architecture, model).into_iter();
     let parts = layers.flat_map(|(layer, _)| parts(model, layer));
     parts.flat_map(|(_, ranges)| ranges).collect()
 }
 
-/// Returns the weights of a file by the names that they have in `model`, which was built from
-/// `architecture`.
+/// Returns the weights in `file` under the names that they have in `model`. The shapes are not
+/// compared here; [`Model::set_weights`] does that.
 ///
 /// # Errors
-/// Fails if a variable is missing or has another shape, or no output of the model needs a layer
-/// that has weights.
+/// Fails with [`ModelFileError::Misfit`] if a layer has another number of variables in the file
+/// than in the model, or if a layer has weights but no output of the model depends on it.
+///
+/// # Panics
+/// Panics if `model` was not built from `architecture`.
 pub fn weights(
     file: &KerasFile,
     architecture: &Architecture,
@@ -144,11 +147,13 @@ impl Place<'_> {
     }
 }
 
-/// Returns the contents of a Keras file of a model with its weights. `config` is Keras's
-/// description of the model.
+/// Returns the contents of a Keras file in the format `format`: the weights of `model`, which was
+/// built from `architecture`, and `config`, Keras's description of the model. The losses and the
+/// optimizer are left out.
 ///
 /// # Errors
-/// Fails if Keras has no counterpart of a layer, or the model lacks a weight of it.
+/// Fails if a weight is missing or its elements do not fill its shape. No sound model has such a
+/// weight.
 pub fn file(
     format: Format,
     architecture: &Architecture,

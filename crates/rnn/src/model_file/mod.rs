@@ -1,4 +1,4 @@
-//! A model from wherever the user has it: a folder of a run, a file of Keras, a `model.toml`.
+//! Models in files and folders: the folder of a run, a Keras file, a `model.toml`.
 
 mod compiled;
 mod error;
@@ -24,20 +24,23 @@ use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Name of the file in a folder that describes a model in Keras's terms, as JSON.
+/// Name of the file in a model's folder that describes the model as JSON, in the format of Keras 3.
 pub const MODEL_JSON: &str = "model.json";
-/// Name of the file in a folder that holds the weights of a model, as safetensors.
+/// Name of the file in a model's folder that holds the weights, as safetensors.
 pub const WEIGHTS: &str = "weights.safetensors";
 
 /// A model in a file or folder: its description and, usually, its weights.
 pub struct ModelFile {
-    /// The inputs and layers of the model; extents may be open.
+    /// The inputs and layers of the model. Extents may be open (`None` in Keras).
     pub architecture: Architecture,
-    /// Its optimizer and its losses, if the file states them.
+    /// Its optimizer and its losses. `None` if the file states no loss, or if it holds weights and
+    /// states something that is not supported.
     pub compile: Option<Compile>,
-    /// Its optimizer, if the file states one without a loss; `None` if `compile` states it.
+    /// Its optimizer, also if the file states no loss. `None` if it states no optimizer, or if it
+    /// holds weights and states an optimizer that is not supported.
     pub optimizer: Option<Optimizer>,
-    /// The file's own text about training, as JSON.
+    /// The `compile_config` of the file as JSON, with the outputs under the names that
+    /// [`Architecture::output_names`] returns; null if the file has none.
     pub stated: Value,
     weights: Weights,
     /// Is told which parts of a file are not used.
@@ -62,12 +65,12 @@ impl Weights {
 
 impl ModelFile {
     /// Opens a folder that [`save`] wrote, or a file whose name ends in `.keras`, `.h5`, `.hdf5`,
-    /// `.json` or `.toml`. The last two hold no weights.
+    /// `.json` or `.toml`. Files of the last two kinds hold no weights.
     ///
     /// # Errors
-    /// Fails with [`ModelFileError::Unusable`], which holds the path and the cause: nothing is
-    /// there, the form is unknown, the file is damaged, it holds weights alone, or it describes
-    /// something that is not supported.
+    /// Fails with [`ModelFileError::Unusable`], which holds the path and the cause: the file does
+    /// not exist, has another ending, cannot be read or is damaged, holds weights without a
+    /// description of the model, or describes something that is not supported.
     pub fn open(path: &Path) -> Result<Self> {
         Self::open_with(path, Arc::new(|_| {}))
     }
@@ -104,12 +107,12 @@ impl ModelFile {
         Self::described(&value, None, Weights::in_folder(path)?, tell)
     }
 
-    /// Opens the weights in a folder without a [`MODEL_JSON`], for a model that is known. Whether
-    /// they fit `architecture` is found out by [`ModelFile::model`].
+    /// Opens the weights in a folder that has no [`MODEL_JSON`], for a model whose architecture is
+    /// known. They are compared with `architecture` only by [`ModelFile::model`].
     ///
     /// # Errors
-    /// Fails if the folder's [`WEIGHTS`] are missing or damaged, or hold a tensor of a type that is
-    /// not supported.
+    /// Fails with [`ModelFileError::Safetensors`] if the folder's [`WEIGHTS`] are missing or
+    /// damaged, or hold a tensor of a type that is not supported.
     pub fn in_folder(
         path: &Path,
         architecture: Architecture,
@@ -166,18 +169,19 @@ impl ModelFile {
         Ok(Self { optimizer, stated, tell, ..Self::new(architecture, compile, weights) })
     }
 
-    /// Returns true if the file holds weights, so that [`ModelFile::model`] need not draw them.
+    /// Returns true if the file holds weights; false if it only describes the model.
     pub fn has_weights(&self) -> bool {
         !matches!(self.weights, Weights::Missing)
     }
 
-    /// Builds the model with its weights; a file without weights gets first weights drawn from
-    /// `seed`. `samples` holds the extents of an example for each input, without the batch, which
-    /// replace the open extents; without `samples`, these are replaced by an arbitrary number.
+    /// Builds the model with the weights of the file, or, if it has none, with initial weights
+    /// drawn from `seed`. `samples` holds the extents of one example for each input, in order and
+    /// without the batch; they take the place of open extents. If `samples` is `None`, open extents
+    /// become some number that all layers accept.
     ///
     /// # Errors
-    /// Fails if there is not one sample for each input, the samples or the weights do not fit the
-    /// layers, or the weights need more memory than is free ([`ModelFileError::TooLarge`]).
+    /// Fails if `samples` has not one entry for each input, the samples or the weights do not fit
+    /// the layers, or the weights need more memory than is free ([`ModelFileError::TooLarge`]).
     pub fn model(&self, samples: Option<&[&[usize]]>, seed: u64) -> Result<Model> {
         let architecture = self.architecture.clone();
         let architecture = match samples {
@@ -197,23 +201,24 @@ impl ModelFile {
         Ok(model)
     }
 
-    /// Returns the table that Keras prints of the model as text: the layers, their output shapes
-    /// and numbers of parameters. Open extents are shown as None. The whole model is built once, to
-    /// check that its weights fit.
+    /// Returns the table that Keras's `summary` prints, as text: the layers, their output shapes
+    /// and numbers of parameters. Open extents are shown as None. The model is built with its
+    /// weights once, to check that they fit.
     ///
     /// # Errors
-    /// Fails as [`ModelFile::model`] without samples.
+    /// Fails as [`ModelFile::model`] does without samples.
     pub fn summary(&self) -> Result<String> {
         self.model(None, 1)?;
         Ok(self.architecture.summary()?)
     }
 
-    /// Returns the state of the optimizer that was saved with this model; `None` if there is none.
-    /// A state in a `.keras` file that does not fit the optimizer is `None` too, and the listener
-    /// of [`ModelFile::open_with`] is told. `model` is what [`ModelFile::model`] returned.
+    /// Returns the state of the optimizer that was saved with this model, whose `model` is what
+    /// [`ModelFile::model`] returned. Returns `None` if the file has no state. If the state in a
+    /// `.keras` file does not fit the optimizer, calls the `tell` of [`ModelFile::open_with`] with
+    /// a line about that and returns `None`.
     ///
     /// # Errors
-    /// Fails if the state's file in a folder is damaged or cannot be read.
+    /// Fails if the file of the state in a folder is damaged or cannot be read.
     pub fn optimizer_state(&self, model: &Model) -> Result<Option<OptimizerState>> {
         match (&self.weights, &self.compile) {
             (Weights::Folder(folder, _), _) => optimizer::load(folder),
@@ -233,11 +238,11 @@ impl ModelFile {
         }
     }
 
-    /// Builds the trained model with the extents of its description, none of which may be open.
+    /// Builds the model with the weights of the file and the extents of its description.
     ///
     /// # Errors
-    /// Fails with [`ModelFileError::Open`] if an extent other than the batch is open, and else as
-    /// [`ModelFile::trained_model`].
+    /// Fails with [`ModelFileError::Open`] if an extent other than the batch is open, and as
+    /// [`ModelFile::trained_model`] does.
     pub fn closed_model(&self) -> Result<Model> {
         let inputs = self.architecture.inputs().iter();
         let extents = inputs.map(|input| input.batch_shape.iter().skip(1).copied().collect());
@@ -246,10 +251,11 @@ impl ModelFile {
         self.trained_model(Some(&extents.iter().map(Vec::as_slice).collect::<Vec<_>>()))
     }
 
-    /// Builds the model as [`ModelFile::model`] does, and requires that the file holds its weights.
+    /// Builds the model as [`ModelFile::model`] does, but only from a file that holds weights.
     ///
     /// # Errors
-    /// Fails as [`ModelFile::model`], and [`ModelFileError::NoWeights`] if there are none.
+    /// Fails as [`ModelFile::model`] does, and with [`ModelFileError::NoWeights`] if the file holds
+    /// none.
     pub fn trained_model(&self, samples: Option<&[&[usize]]>) -> Result<Model> {
         match self.has_weights() {
             true => self.model(samples, 0),
@@ -258,11 +264,12 @@ impl ModelFile {
     }
 }
 
-/// Returns the contents of `model.json`: the architecture, and with `compile` also the optimizer
-/// and the losses, as Keras 3 describes them, for the program that will read it.
+/// Returns the contents of `model.json`: the architecture in the format of Keras 3 and, if
+/// `compile` is given, the optimizer and the losses. `reader` is the program that will read them.
 ///
 /// # Errors
-/// Fails if the reader has no counterpart of a layer or an argument.
+/// Fails with [`ModelFileError::Config`] if `reader` has no counterpart of a layer, an optimizer, a
+/// loss or one of their arguments.
 pub fn to_json(
     architecture: &Architecture,
     compile: Option<&Compile>,
@@ -275,12 +282,13 @@ pub fn to_json(
     Ok(value)
 }
 
-/// Writes a model into `folder`, over what is there: first the weights and the state of the
-/// optimizer, then `model.json`, which marks them as complete. Without a state, an earlier one is
-/// removed. Without `compile`, `model.json` names no optimizer and losses.
+/// Writes a model into the existing folder `folder`, in place of an earlier one: the weights of
+/// `model`, `kept`, the state of its optimizer, and last `model.json`. If `kept` is `None`, an
+/// earlier state is removed. If `compile` is `None`, `model.json` names no optimizer and no losses.
 ///
 /// # Errors
-/// Fails if a layer or argument has no description, or a file cannot be written or removed.
+/// Fails if `model.json` cannot express a layer or argument, or if a file cannot be written or
+/// removed.
 pub fn save(
     folder: &Path,
     architecture: &Architecture,
@@ -295,8 +303,8 @@ pub fn save(
     write_atomically(&path, |file| file.write_all(json.as_bytes())).map_err(failed)
 }
 
-/// Writes the weights of a model to the file `path` as safetensors, named by layer and weight. An
-/// existing file is replaced.
+/// Writes the weights of a model to the file `path` as safetensors, each under the name of its
+/// layer and weight. An existing file is replaced.
 ///
 /// # Errors
 /// Fails if the file cannot be written.
@@ -305,13 +313,14 @@ pub fn save_weights(path: &Path, model: &Model) -> Result<()> {
     Ok(safetensors::save(path, &model.weights()?, &metadata)?)
 }
 
-/// Writes a model to the file `path` in one of the formats of Keras 3, over what is there. The
-/// state of the optimizer is left out of `.h5`.
+/// Writes a model with its weights to the file `path`, in one of the formats of Keras 3. An
+/// existing file is replaced. The optimizer and the losses are written if the file states a loss.
+/// Only `.keras` gets the state of the optimizer.
 ///
 /// # Errors
-/// Fails if the file has no weights, they do not fit or need more memory than is free, the state of
-/// the optimizer is damaged, Keras has no counterpart of a layer or an argument, or the file cannot
-/// be written.
+/// Fails with [`ModelFileError::NoWeights`] if `file` has no weights. Fails also if they do not fit
+/// the layers or need more memory than is free, the state of the optimizer is damaged, Keras has no
+/// counterpart of a layer or an argument, or the file cannot be written.
 pub fn save_keras(file: &ModelFile, format: Format, path: &Path) -> Result<()> {
     let model = file.trained_model(None)?;
     let config = to_json(&file.architecture, None, Reader::Keras)?;

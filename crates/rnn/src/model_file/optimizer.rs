@@ -13,8 +13,8 @@ use std::path::Path;
 /// Name of the file in the folder of a model.
 const FILE: &str = "optimizer.safetensors";
 
-/// Writes the state of an optimizer into a folder, in place of an earlier one; `None` as `state`
-/// removes that.
+/// Writes the state of an optimizer into the folder of a model, in place of an earlier one. If
+/// `state` is `None`, an earlier state is removed.
 ///
 /// # Errors
 /// Fails if the file cannot be written or removed.
@@ -32,10 +32,10 @@ pub fn save(folder: &Path, state: Option<&OptimizerState>) -> Result<()> {
     Ok(safetensors::save(&path, slots, &metadata)?)
 }
 
-/// Reads the state of an optimizer from a folder; `None` if there is none.
+/// Reads the state of an optimizer from the folder of a model; `None` if the folder has none.
 ///
 /// # Errors
-/// Fails if the file cannot be read or is damaged.
+/// Fails if the file cannot be read, is damaged, or does not name the optimizer and the step.
 pub fn load(folder: &Path) -> Result<Option<OptimizerState>> {
     let path = folder.join(FILE);
     if !path.exists() {
@@ -85,11 +85,12 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// Reads the state of an optimizer from a file of Keras 3; `None` if the file has none or the
-/// optimizer has made no step.
+/// Reads the state of `optimizer` for `model`, which was built from `architecture`, from a file of
+/// Keras 3. Returns `None` if the file has no state or the optimizer has made no step.
 ///
 /// # Errors
-/// Fails if its variables are not those of such an optimizer of such a model.
+/// Fails with [`ModelFileError::Misfit`] if the model was nested in the file (a model in a model),
+/// or if the number or the shapes of the variables are not those of this optimizer and model.
 pub fn of_keras(
     file: &KerasFile,
     architecture: &Architecture,
@@ -127,10 +128,12 @@ pub fn of_keras(
     Ok((step > 0).then_some(state))
 }
 
-/// Returns the variables of an optimizer for a `.keras` file.
+/// Returns the variables of an optimizer for a `.keras` file, in Keras's order, from its `state`.
+/// `model` was built from `architecture`.
 ///
 /// # Errors
-/// Fails if a part of the state is missing, or it is of more steps than Keras counts, 2^32 - 1.
+/// Fails with [`ModelFileError::Misfit`] if `state` lacks a slot, or has made more than 2^32 - 1
+/// steps, the most that Keras counts.
 pub fn for_keras(
     (architecture, model): (&Architecture, &Model),
     optimizer: &Optimizer,

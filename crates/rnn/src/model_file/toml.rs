@@ -1,20 +1,24 @@
-//! `model.toml`: a readable list of layers, which become Keras's configuration.
+//! `model.toml`: a readable list of layers, which is turned into Keras's configuration.
 
 use super::{ModelFileError, Result};
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
 
-/// The text of an example of a `model.toml`, with comments, which `rnn-gpu new` writes.
+/// The text of an example of a `model.toml`, with comments. The command `rnn-gpu new` writes it.
 pub const MODEL: &str = include_str!("model.toml");
-/// The text of an example of a `fit.toml`, with comments, which `rnn-gpu new fit.toml` writes.
+/// The text of an example of a `fit.toml`, with comments. The command `rnn-gpu new fit.toml` writes
+/// it.
 pub const FIT: &str = include_str!("fit.toml");
 
-/// Reads a `model.toml` and returns the description of the model as Keras writes a stack of layers.
+/// Reads a `model.toml` and returns its model as Keras describes a `Sequential` model, with a
+/// `compile_config`, which is null if the file has no section `[compile]`. Whether the types of
+/// layers exist is not checked.
 ///
 /// # Errors
-/// Fails if the file cannot be read or is not sound TOML, has no layer or an unknown section, or a
-/// layer has no type. Whether the types exist is not checked here.
+/// Fails with [`ModelFileError::Read`] if the file cannot be read, with [`ModelFileError::Toml`] if
+/// it is not valid TOML, and with [`ModelFileError::Description`] if it has no layer, a layer
+/// without a type, no valid `[input]`, or an unknown section.
 pub fn read(path: &Path) -> Result<Value> {
     let text = fs::read_to_string(path)
         .map_err(|source| ModelFileError::Read { path: path.to_owned(), source })?;
@@ -78,8 +82,9 @@ fn unsupported<T>(message: impl Into<String>) -> Result<T> {
     Err(ModelFileError::Description(message.into()))
 }
 
-/// Returns `value` with every table that has a `type`, wherever it stands, turned into a Keras
-/// object `{"class_name": .., "config": ..}` of that class.
+/// Replaces each table in `value` that has a `type`, at any depth, by a Keras object
+/// `{"class_name": .., "config": ..}`: the `type` becomes the class and the other entries its
+/// configuration.
 pub fn object(value: Value) -> Value {
     match value {
         Value::Object(table) => {
