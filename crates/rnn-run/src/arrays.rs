@@ -17,7 +17,8 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-/// The arrays of one `.npy`, `.npz` or `.csv` file, or of a folder of `.npy` files, by their names.
+/// The arrays in one `.npy`, `.npz` or `.csv` file, or in a folder of `.npy` files. Each has a
+/// name, except that of an `.npy` file.
 pub struct Arrays {
     path: PathBuf,
     held: Held,
@@ -55,28 +56,30 @@ impl ElementKind {
     }
 }
 
-/// Returns the extents of one example for each array of examples: its shape without the first axis.
+/// Returns the extents of one example of each array: its shape without the first axis, which counts
+/// the examples.
 pub fn samples<'a>(shapes: impl Iterator<Item = &'a Shape>) -> Vec<&'a [usize]> {
     shapes.map(|shape| shape.dims().get(1..).unwrap_or_default()).collect()
 }
 
 impl Arrays {
-    /// Opens a `.npy`, `.npz` or `.csv` file, or a folder of `.npy` files; arrays are read when
-    /// they are asked for. True as `stream` leaves all of them in their files, from where a batch
-    /// reads its examples; false does so only with those that are large for the memory at hand.
+    /// Opens a `.npy`, `.npz` or `.csv` file, or a folder of `.npy` files. A `.csv` is read now,
+    /// with all of its columns; other arrays are read when they are asked for. If `stream` is true,
+    /// all arrays stay in their files, and a batch reads its examples from there; if it is false,
+    /// only arrays that are large for the free memory do.
     ///
     /// # Errors
-    /// Fails if the path cannot be read, or has another form, or if `stream` is true and it is a
-    /// table.
+    /// Fails if the path cannot be read or has another form, if `stream` is true and it is a `.csv`
+    /// ([`RunError::TextNotStreamed`]), or if a cell of a `.csv` is no number.
     pub fn open(path: &Path, stream: bool) -> Result<Self> {
         Self::open_columns(path, stream, None, |table| Ok((table.all()?, None)))
     }
 
-    /// Opens arrays to predict for, as [`Arrays::open`] does; of a table only the columns that `of`
-    /// calls features, or all of them if it is `None`.
+    /// Opens the inputs of a prediction, as [`Arrays::open`] does. Of a `.csv`, only the columns
+    /// that `of` has as features are read, or all columns if `of` is `None`.
     ///
     /// # Errors
-    /// Fails as [`Arrays::open`], and if a column is missing or a cell is no number.
+    /// Fails as [`Arrays::open`] and, for a `.csv`, as [`Table::features`].
     pub fn features(path: &Path, stream: bool, of: Option<&Columns>) -> Result<Self> {
         Self::open_columns(path, stream, of, |table| match of {
             Some(of) => Ok((table.features(of)?, None)),
@@ -84,11 +87,11 @@ impl Arrays {
         })
     }
 
-    /// Opens examples with their labels, as [`Arrays::open`] does. Of a table, `of` says which
-    /// columns are which.
+    /// Opens examples with their labels, as [`Arrays::open`] does. `of` holds the columns of a
+    /// `.csv` that are features and labels.
     ///
     /// # Errors
-    /// Fails as [`Arrays::features`], if the file is a single array, or if it is a table and `of`
+    /// Fails as [`Arrays::features`], if the path is a single `.npy`, or if it is a `.csv` and `of`
     /// is `None` ([`RunError::NoTarget`]).
     pub fn labelled(path: &Path, stream: bool, of: Option<&Columns>) -> Result<Self> {
         let arrays = Self::open_columns(path, stream, of, |table| match of {
@@ -135,8 +138,8 @@ impl Arrays {
         }
     }
 
-    /// Returns the names of the arrays in an archive or a folder that were never asked for, for a
-    /// warning.
+    /// Returns the names of the arrays in an `.npz` or a folder that have not been read, for a
+    /// warning. The list is empty for other files.
     pub fn unused(&self) -> Vec<String> {
         match self.held {
             Held::One | Held::Table(..) => vec![],
@@ -144,13 +147,13 @@ impl Arrays {
         }
     }
 
-    /// Returns true if there is an array of this name in the archive or folder. A table has `x` and
-    /// `x_train`, and with labels also `y` and `y_train`; a file of one array has no name.
+    /// Returns true if there is an array of this name. A `.csv` has `x` and `x_train` and, if it
+    /// was opened with labels, `y` and `y_train`; the array of an `.npy` file has no name.
     pub fn has(&self, name: &str) -> bool {
         self.names().iter().any(|n| n == name)
     }
 
-    /// Returns the name of the array if there is exactly one, else `None`.
+    /// Returns the name of the array if there is exactly one name, else `None`.
     pub fn only(&self) -> Option<String> {
         let mut names = self.names();
         names.pop().filter(|_| names.is_empty())
@@ -209,11 +212,12 @@ impl Arrays {
         })
     }
 
-    /// Reads the first of these arrays that exists into memory. A file of one array has no names,
-    /// and any name finds it.
+    /// Reads the first of the arrays `names` that exists into memory, as elements of `kind`. An
+    /// `.npy` file has one array without a name, which is read whatever `names` are.
     ///
     /// # Errors
-    /// Fails if there is none, it cannot be read, or its elements cannot be converted to `kind`.
+    /// Fails if no such array exists, it cannot be read, or its elements cannot be converted to
+    /// `kind`.
     pub fn get(&mut self, names: &[&str], kind: ElementKind) -> Result<HostTensor> {
         let name = self.choose(names)?;
         let array = match self.of_table(name) {
@@ -223,11 +227,13 @@ impl Arrays {
         array.with_context(|| self.describe(name))
     }
 
-    /// Reads the first of the arrays `names` that exists, as elements of `kind`, into memory; or
-    /// opens it to be streamed if that was asked for or it is large.
+    /// Reads the first of the arrays `names` that exists into memory, as elements of `kind`. If
+    /// streaming was asked for, or the array is large for the free memory, it is opened to be read
+    /// by batches instead; a `.csv` never is.
     ///
     /// # Errors
-    /// Fails as [`Arrays::get`], and if an array that is to be streamed cannot be.
+    /// Fails as [`Arrays::get`], and if streaming was asked for and the array cannot be read by
+    /// parts.
     pub fn array(&mut self, names: &[&str], kind: ElementKind) -> Result<Array> {
         let name = self.choose(names)?;
         if !matches!(self.held, Held::Table(..)) {
@@ -242,7 +248,8 @@ impl Arrays {
         self.get(names, kind).map(Array::Memory)
     }
 
-    /// Returns the remarks made so far, such as that a large array is streamed, and forgets them.
+    /// Returns the remarks for the user since the last call, such as that a large array is
+    /// streamed.
     pub fn take_remarks(&mut self) -> Vec<String> {
         std::mem::take(&mut self.remarks)
     }
@@ -264,11 +271,12 @@ impl Arrays {
         large
     }
 
-    /// Returns the extents of one example of the array that [`Arrays::input`] would take. Elements
-    /// are read only if the format leaves no other way.
+    /// Returns the extents of one example of the array that [`Arrays::input`] would read, without
+    /// the axis of examples. The elements are read only if the format does not give the shape
+    /// otherwise.
     ///
     /// # Errors
-    /// Fails if there is no such array, or it cannot be read.
+    /// Fails if no such array exists, or it cannot be read.
     pub fn sample(&mut self, names: &[&str], input: &Input) -> Result<Vec<usize>> {
         let name = self.choose(names)?;
         let shape: Shape = match &mut self.held {
@@ -282,13 +290,13 @@ impl Arrays {
         Ok(shape.dims().get(1..).unwrap_or_default().to_vec())
     }
 
-    /// Reads the first of the arrays `names` that exists, for an input of a model, with the
-    /// examples along its first axis; it is streamed as [`Arrays::array`] says. The rows of a table
-    /// are reshaped to the input's extents.
+    /// Reads the first of the arrays `names` that exists for an input of a model, with the examples
+    /// along the first axis, as [`Arrays::array`] does. If the numbers of a row of a `.csv` fill
+    /// the input's extents, the rows are reshaped to them. Other arrays are not compared with the
+    /// extents.
     ///
     /// # Errors
-    /// Fails if there is no such array, it has no axis of examples, or it is of another shape or
-    /// kind.
+    /// Fails as [`Arrays::array`], and if the array has no axis.
     pub fn input(&mut self, names: &[&str], input: &Input) -> Result<Array> {
         let array = self.array(names, ElementKind::of(input))?;
         let axes = array.shape().dims();

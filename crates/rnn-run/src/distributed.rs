@@ -1,8 +1,8 @@
-//! Training by several processes that an MPI launcher has started, each with all of the model and
-//! a part of every batch.
+//! Training by several processes that an MPI launcher has started. Each holds the whole model and
+//! computes a part of every batch.
 //!
-//! Rank 0 does what one process does alone: it reads arguments, prints and writes. The others
-//! follow it: they are given a checkpoint and train from there on.
+//! Rank 0 does what a single process does: it reads arguments, prints and writes. It sends each
+//! training to the other ranks as a checkpoint, and they train along.
 
 use crate::checkpoint::Checkpoint;
 use crate::host::{Host, warnings};
@@ -21,11 +21,12 @@ use std::time::Duration;
 const HEAD_START: Duration = Duration::from_secs(1);
 
 /// Joins the processes (ranks) that MPI has started and calls `work` on each of them. If `work`
-/// fails on a rank, the host reports the error once, and all ranks end with the exit code that it
-/// returns.
+/// fails on a rank, [`Host::rank_failed`] is called there, and all ranks end with the exit code
+/// that it returns.
 ///
 /// # Errors
-/// Fails if this program was built without MPI, or MPI is in use already.
+/// Fails with [`NoMpi`](crate::error::RunError::NoMpi) if this program was built without MPI, and
+/// if MPI is in use already.
 pub fn together(host: &dyn Host, work: impl FnOnce(&Rc<dyn World>) -> Result<()>) -> Result<()> {
     let world = join()?;
     let rank = world.rank();
@@ -38,12 +39,12 @@ pub fn together(host: &dyn Host, work: impl FnOnce(&Rc<dyn World>) -> Result<()>
     Ok(())
 }
 
-/// Joins the processes (ranks) that MPI has started. Rank 0 calls `lead`; the others open the
-/// device that `choice` names and train whatever rank 0 trains. An error on one rank ends all, as
-/// in [`together`].
+/// Joins the processes (ranks) that MPI has started. Rank 0 calls `lead`. The other ranks open the
+/// device that `choice` names, as [`device::of_rank`] divides it, and train whatever rank 0 trains
+/// until `lead` returns. An error on one rank ends all, as in [`together`].
 ///
 /// # Errors
-/// Fails if this program was built without MPI, or MPI is in use already.
+/// Fails as [`together`].
 pub fn run(
     choice: &str,
     host: &Arc<dyn Host>,

@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// An error whose cause another setting, folder or file would remove, so that a caller can react to
-/// it. Other errors of this crate are plain `anyhow` errors.
+/// An error that the user can remove by another setting, folder or file, so that a caller may give
+/// advice. Other errors of this crate are plain `anyhow` errors.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -20,7 +20,7 @@ pub enum RunError {
     /// A training was interrupted before its first checkpoint.
     #[error("interrupted; nothing was written")]
     InterruptedAtStart,
-    /// A run that is to be resumed has all of its epochs.
+    /// A run was to be resumed, but it is finished and has all of its epochs.
     #[error("{} is finished: it has all {epochs} epochs", run.display())]
     Finished {
         /// The folder of the run.
@@ -28,49 +28,50 @@ pub enum RunError {
         /// The epochs done.
         epochs: usize,
     },
-    /// A run was to be resumed on other data than it began with.
+    /// A run was to be resumed on data with another fingerprint than that of its checkpoint.
     #[error("{data} is not the data that the run was trained on until now")]
     ResumedOnOtherData {
-        /// The name of the data that was given.
+        /// The name of the data that was found.
         data: String,
     },
-    /// A run was to be evaluated on other data than it was trained on.
+    /// A run was to be evaluated on data with another fingerprint than that of its training data.
     #[error("{data} is not the data that the run was trained on")]
     EvaluatedOnOtherData {
         /// The name of the data that was found.
         data: String,
     },
-    /// The data of a run has been moved or removed.
+    /// The file or folder with the data of a run does not exist any more.
     #[error("the data of the run, {}, is not there", path.display())]
     DataGone {
         /// The path at which it was.
         path: PathBuf,
     },
-    /// Another place was given for the data of a run that reads none.
+    /// A new path was given for the data of a run, but this data is in no file.
     #[error("the run was trained on {data}, which is in no file")]
     NoDataFile {
         /// The name of the data.
         data: String,
     },
-    /// Another place was given for the list of words of a run that reads none.
+    /// A new path was given for the word list of a run, but the run was trained without such a
+    /// file.
     #[error("the run was trained on {data}, without a list of words in a file")]
     NoWordFile {
         /// The name of the data.
         data: String,
     },
-    /// A run's own words and a list of words were both given.
+    /// A word list was given for a run whose folder already holds its words.
     #[error("{} holds the words that it was trained with", run.display())]
     HasWords {
         /// The folder of the run.
         run: PathBuf,
     },
-    /// The words of a run are not known.
+    /// The words of a run on reviews are not known, and no word list was given.
     #[error("{} does not hold the words of its reviews", run.display())]
     NoWords {
         /// The folder of the run.
         run: PathBuf,
     },
-    /// A folder cannot be written.
+    /// The folder cannot be created or written.
     #[error("cannot write to the folder {}", folder.display())]
     Unwritable {
         /// The folder.
@@ -78,7 +79,7 @@ pub enum RunError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A folder cannot be read.
+    /// The path is no folder, or the folder cannot be read.
     #[error("cannot use the folder {}", folder.display())]
     Unreadable {
         /// The folder.
@@ -86,7 +87,7 @@ pub enum RunError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A folder for a run holds files that are not a run's.
+    /// A run was to begin in a folder that holds files which no run writes.
     #[error("{} is not empty and no run: it holds {entry}", folder.display())]
     HoldsOther {
         /// The folder.
@@ -94,29 +95,29 @@ pub enum RunError {
         /// The name of one of these files.
         entry: String,
     },
-    /// A folder or file stands where a run writes a file or folder.
+    /// A folder has the name of a file that a run writes, or the other way around.
     #[error("{} is {is}, and a run writes a {wanted} of that name", path.display())]
     Occupied {
-        /// The path.
+        /// The path of what exists.
         path: PathBuf,
-        /// The kind of what is there, with its article.
+        /// The kind of what exists: "a file" or "a folder".
         is: &'static str,
-        /// The kind that a run writes.
+        /// The kind that a run writes: "file" or "folder".
         wanted: &'static str,
     },
-    /// A folder for a run holds a run that has come to its end.
+    /// A run was to begin in a folder that holds a finished run, which may not be replaced.
     #[error("{} holds a finished run", folder.display())]
     HoldsRun {
         /// The folder.
         folder: PathBuf,
     },
-    /// A folder for a run holds a model that was imported.
+    /// A run was to begin in a folder that holds an imported model, which may not be replaced.
     #[error("{} holds an imported model", folder.display())]
     HoldsImported {
         /// The folder.
         folder: PathBuf,
     },
-    /// A folder for a run holds a run that can be resumed.
+    /// A run was to begin in a folder that holds a run which can be resumed.
     #[error("{} holds a run that is not finished", folder.display())]
     HoldsUnfinished {
         /// The folder.
@@ -128,19 +129,20 @@ pub enum RunError {
         /// The folder.
         folder: PathBuf,
     },
-    /// A finished run is needed, and this one can be resumed.
+    /// A finished run is needed, and the folder holds one that can be resumed.
     #[error("the run in {} is not finished", run.display())]
     Unfinished {
         /// The folder of the run.
         run: PathBuf,
     },
-    /// A run is needed, and the folder holds an imported model, which has no data.
+    /// A run is needed, and the folder holds an imported model, which has no configuration and no
+    /// data.
     #[error("{} was imported, not trained here, so there is no data", folder.display())]
     Imported {
         /// The folder.
         folder: PathBuf,
     },
-    /// The device has no half precision.
+    /// The device has no 16-bit floats, which the precision needs.
     #[error("{device} has no half precision, which {precision} precision needs")]
     NoHalf {
         /// The device.
@@ -148,83 +150,85 @@ pub enum RunError {
         /// The precision that was asked for.
         precision: String,
     },
-    /// A training step does not fit on the device.
+    /// A training step needs more memory than is free or larger buffers than the device allows, or
+    /// the device cannot launch it.
     #[error("a step of {batch} examples {reason}")]
     StepTooLarge {
-        /// The examples of the step.
+        /// The number of examples in the step.
         batch: usize,
-        /// The reason, as a verb and its object.
+        /// The reason, as the verb and object of a sentence about the step.
         reason: String,
-        /// The most examples whose step fits; 0, if not even one does.
+        /// The largest number of examples whose step fits; 0 if not even one does.
         fits: usize,
     },
-    /// A batch has other rows than the states that the model's layers keep.
+    /// The layers of a stateful model keep the states of a fixed number of rows, and a batch has
+    /// another number.
     #[error(
         "the model is stateful, and its layers keep the states of {rows} rows from batch to batch: \
          the {count} examples {purpose} in batches of {batch} make one of {size}"
     )]
     StateRows {
-        /// The rows that the layers keep.
+        /// The number of rows whose states the layers keep.
         rows: usize,
-        /// The examples of the set.
+        /// The number of examples in the set.
         count: usize,
-        /// The use of the set.
+        /// The use of the set in words, such as "to train on".
         purpose: String,
         /// The batch size.
         batch: usize,
-        /// The rows of the batch that does not fit.
+        /// The number of rows of the batch that does not fit.
         size: usize,
     },
-    /// The model does not say which loss it is trained with.
+    /// Neither the model nor the `fit.toml` names a loss.
     #[error("the model does not say what loss it is trained with")]
     NoLoss,
-    /// Columns were chosen for data that is no table.
+    /// Columns were named for data that is no `.csv` file.
     #[error("{} is no .csv file: its examples and labels are arrays, x_train and y_train", path.display())]
     NoTable {
-        /// The data.
+        /// The data that was given.
         path: PathBuf,
     },
-    /// A table was given without the column of its labels.
+    /// The data is a `.csv` file, and no column is named that holds the labels.
     #[error("{} is a table, in which labels are a column; {columns}", path.display())]
     NoTarget {
-        /// The table.
+        /// The `.csv` file.
         path: PathBuf,
-        /// The columns of the table, in words.
+        /// The columns of the file, in words.
         columns: String,
     },
-    /// A column was chosen twice.
+    /// A column was named twice.
     #[error("column {name} is named twice")]
     ColumnTwice {
         /// The column.
         name: String,
     },
-    /// No column is left to be an example.
+    /// No column of a `.csv` file is left to be a feature.
     #[error("{} has no column besides the labels to feed a model", path.display())]
     NoFeatures {
-        /// The table.
+        /// The `.csv` file.
         path: PathBuf,
     },
-    /// A table was to be read from its file as it is needed.
+    /// A `.csv` file was to be streamed, but it can only be read as a whole.
     #[error("{} is text, which is read as a whole", path.display())]
     TextNotStreamed {
-        /// The table.
+        /// The `.csv` file.
         path: PathBuf,
     },
-    /// A rollout was to begin without a frame.
+    /// A rollout was to begin without a frame that the model sees.
     #[error("a rollout begins with one frame at least")]
     NothingSeen,
-    /// A rollout was to begin with more frames than there are.
+    /// A rollout was to begin with more frames than the video has.
     #[error("{track} frames to begin with are longer than the video: it has {frames} frames")]
     VideoTooShort {
-        /// The frames to begin with.
+        /// The number of frames that the model was to see.
         track: usize,
-        /// The frames of the video.
+        /// The number of frames of the video.
         frames: usize,
     },
     /// A rollout was to predict no frame.
     #[error("a rollout predicts one frame at least")]
     NothingPredicted,
-    /// Several ranks were to train in a program without MPI.
+    /// Several ranks were to train, but the program was built without MPI.
     #[error("this program was built without MPI")]
     NoMpi,
 }

@@ -1,4 +1,4 @@
-//! Evaluating a run.
+//! Evaluation of a finished run.
 
 use crate::config::{Config, Task};
 use crate::error::RunError;
@@ -12,25 +12,27 @@ use anyhow::{Result, ensure};
 use rnn::Device;
 use std::path::Path;
 
-/// The results of a run that has been evaluated.
+/// A run that has been evaluated, with its results.
 pub struct Evaluated {
     /// The folder of the run.
     pub folder: RunFolder,
     /// The configuration of the run.
     pub config: Config,
-    /// The results, which have been written.
+    /// The results, which have also been written into the folder.
     pub result: RunResult,
-    /// The counts of rows that are not finite among the inputs, then among the outputs, of the
-    /// examples used.
+    /// The counts of rows that are not finite in the examples of the evaluation: among the inputs,
+    /// then among the outputs.
     pub rows: [FiniteRows; 2],
 }
 
-/// Evaluates the finished run in the folder `path` on its own data and writes its results anew. The
-/// host is told of remarks.
+/// Evaluates the finished run in the folder `path` on its own data, and writes its results anew.
+/// History, memory and op times of the training stay. Remarks about the data go to [`Host::warn`]
+/// of `host`.
 ///
 /// # Errors
-/// Fails if the folder holds no finished run, the run or its data cannot be read, the data has
-/// changed ([`RunError::EvaluatedOnOtherData`]), the device fails, or a file cannot be written.
+/// Fails if the folder holds no finished run, the run or its data cannot be read, the device fails,
+/// or a file cannot be written. The data of a user's own must still exist ([`RunError::DataGone`])
+/// and have the fingerprint of the training ([`RunError::EvaluatedOnOtherData`]).
 pub fn evaluate(path: &Path, device: &dyn Device, host: &dyn Host) -> Result<Evaluated> {
     let (folder, mut config) = RunFolder::open(path)?;
     if matches!(config.task, Task::Custom(_)) {

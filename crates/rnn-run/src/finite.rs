@@ -5,7 +5,7 @@ use rnn::HostTensor;
 use rnn::nn::{Dataset, Trainer};
 use std::fmt;
 
-/// A count of rows that hold NaN or an infinity, among the rows that were looked at.
+/// A count of rows of data and of those among them that hold NaN or an infinity.
 #[derive(Clone, Copy, Debug)]
 pub struct FiniteRows {
     what: &'static str,
@@ -16,15 +16,15 @@ pub struct FiniteRows {
 }
 
 impl FiniteRows {
-    /// Begins a count, with no rows counted yet. `what` says in the text of the count what the rows
-    /// hold, such as "inputs" or "outputs".
+    /// Returns a count of no rows. `what` names the contents of the rows in
+    /// [`FiniteRows::warning`], such as "inputs" or "outputs".
     pub fn of(what: &'static str) -> Self {
         Self { what, rows: 0, broken: 0, first: None }
     }
 
-    /// Counts the next rows, which lie along the leading axis that all these tensors share; a row
-    /// is not finite if one of its floats in any tensor is NaN or infinite. Integers are always
-    /// finite. No tensors have no rows.
+    /// Adds rows to the count. All tensors must have the rows along their first axis, in the same
+    /// number. A row is not finite if one of its floats in any tensor is NaN or infinite; integers
+    /// are always finite. An empty list adds no rows.
     pub fn see(&mut self, tensors: &[HostTensor]) {
         let rows = tensors.iter().filter_map(|t| t.shape().dims().first().copied()).min();
         let rows = rows.unwrap_or(0);
@@ -42,7 +42,7 @@ impl FiniteRows {
         self.rows += rows;
     }
 
-    /// Counts the next rows, each of which is a slice of its elements; an empty slice is finite.
+    /// Adds rows to the count, each given as its elements. An empty row is finite.
     pub fn see_rows<'a>(&mut self, rows: impl IntoIterator<Item = &'a [f32]>) {
         for row in rows {
             if !row.iter().all(|value| value.is_finite()) {
@@ -53,8 +53,8 @@ impl FiniteRows {
         }
     }
 
-    /// Returns a line for people, `warning: ..`, with the number of rows that are not finite and
-    /// the index of the first, from 0 on; `None` if all are finite.
+    /// Returns a line for the user, `warning: ..`, with the number of rows that are not finite and
+    /// the number of the first of them, from 0 on; `None` if all rows are finite.
     pub fn warning(&self) -> Option<String> {
         (self.broken > 0).then(|| format!("warning: {self}"))
     }
@@ -69,12 +69,9 @@ impl fmt::Display for FiniteRows {
     }
 }
 
-/// Counts the rows of `set` that are not finite, among the inputs and among the outputs, in that
-/// order. `loss` is the known mean loss of the set: if it is finite, outputs are not computed again
-/// and none of their rows are counted.
-///
-/// # Errors
-/// Fails if the data cannot be read or the device fails.
+/// Counts the rows of `set` that are not finite: among the inputs, then among the outputs of the
+/// model. `loss` is the mean loss of the set. If it is finite, the outputs are not computed, and
+/// their count has no rows.
 pub fn count(
     trainer: &mut Trainer,
     set: &Dataset,

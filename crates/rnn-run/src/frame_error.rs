@@ -1,23 +1,27 @@
-//! How far predicted frames are from the true ones.
+//! Errors of predicted frames.
 
 use serde::Serialize;
 
-/// The distance of a predicted frame from the true one, by three measures.
+/// The error of a predicted frame against the true one, by three measures.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FrameError {
-    /// Binary cross-entropy in nats, the mean over pixels; predictions are kept 1e-7 away from 0
-    /// and 1.
+    /// Binary cross-entropy in nats, the mean over pixels. Predictions are first clipped to
+    /// `[1e-7, 1 - 1e-7]`.
     pub bce: f64,
-    /// Mean of the squared differences of pixels.
+    /// Mean squared difference of the pixels.
     pub mse: f64,
-    /// Structural similarity, at most 1, by Wang et al., Image Quality Assessment, 2004
-    /// (doi:10.1109/TIP.2003.819861).
+    /// Structural similarity (SSIM), at most 1, of Wang et al., Image Quality Assessment, 2004
+    /// (doi:10.1109/TIP.2003.819861): the mean over all positions of a Gaussian window of 11 x 11
+    /// pixels with a standard deviation of 1.5. In smaller frames the window is the frame.
     pub ssim: f64,
 }
 
 impl FrameError {
-    /// Compares two square frames, each given row by row, with values from 0 to 1. Both must have
-    /// the same number of pixels, at least one.
+    /// Compares two square frames `[S, S]`, each given row by row, with values from 0 to 1. Both
+    /// must have the same number of pixels, at least one.
+    ///
+    /// # Panics
+    /// Panics if `truth` has fewer pixels than the square in `predicted`.
     pub fn new(predicted: &[f32], truth: &[f32]) -> Self {
         let pairs = || predicted.iter().zip(truth).map(|(&p, &y)| (f64::from(p), f64::from(y)));
         let mean = |of: fn((f64, f64)) -> f64| pairs().map(of).sum::<f64>() / truth.len() as f64;

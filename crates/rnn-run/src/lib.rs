@@ -1,9 +1,9 @@
-//! Runs: what is trained on what, in which folder, and what it came to.
+//! Training runs: what is trained on which data, in which folder, and with which results.
 //!
-//! [`train::train`] trains what a [`config::Config`] says into a [`run::RunFolder`] and returns what
-//! that came to; [`evaluate::evaluate`], [`predict`] and [`rollout`] use what was trained. What people
-//! look at, pages and pictures, is made of these results by `rnn-report`. Nothing here prints or
-//! listens to signals: a [`host::Host`] does, which the program passes in.
+//! [`train::train`] trains the model of a [`config::Config`] into a [`run::RunFolder`] and returns
+//! the results; [`evaluate::evaluate`], [`predict`] and [`rollout`] use the trained model. The
+//! crate `rnn-report` makes pages and pictures of the results. This crate neither prints nor
+//! handles signals: the program does, through the [`host::Host`] that it passes in.
 
 pub mod arrays;
 pub mod checkpoint;

@@ -1,4 +1,4 @@
-//! What a trained model does on the test data, and what a step of its training costs.
+//! Evaluation of a trained model, and the time of a training step.
 
 mod classification;
 mod histogram;
@@ -20,9 +20,11 @@ const MOST_CLASSES: usize = 20;
 /// Batches of which predictions are kept at once.
 const BATCHES: usize = 64;
 
-/// Evaluates a model after the training that `history` records: on the test data, or if that is
-/// empty on the validation data, or else on the training data. A classifier also gets a table of
-/// its classes. The states of a stateful model are reset first.
+/// Evaluates a model after the training that `history` records, and returns its metrics and the
+/// further measurements, without the memory and the op times of a step. The model is evaluated on
+/// the test data, or if that is empty on the validation data, or else on the training data.
+/// Classifiers of up to 20 classes also get scores by class. The states of a stateful model are
+/// reset before each pass over the data.
 ///
 /// # Errors
 /// Fails if there are no examples, the data cannot be read, or the device fails.
@@ -138,9 +140,9 @@ fn highest(scores: &[f32]) -> usize {
     (0..scores.len()).fold(0, higher)
 }
 
-/// Returns the metrics of a model on a part of the data as a line for people, without those that
-/// `metric_sums` does not count: the loss alone without classes, and the area under the ROC curve
-/// for two classes only.
+/// Returns the metrics `m` of a model on a part of the data as a line of text. For
+/// [`MetricSums::Regression`] it has the loss alone. Otherwise it has the loss, accuracy,
+/// precision, recall and F1, and for [`MetricSums::Binary`] also the area under the ROC curve.
 pub fn describe(part: Split, m: &Metrics, metric_sums: MetricSums) -> String {
     let mut line = format!("{} loss ", part.name());
     line += &match metric_sums {
@@ -156,11 +158,12 @@ pub fn describe(part: Split, m: &Metrics, metric_sums: MetricSums) -> String {
     line
 }
 
-/// Times each op of one training step on the first `batch` examples of `set`, and leaves the
-/// trainer as it was. The list is empty if there are no examples or the device has no clock.
+/// Times each op of one training step on the first `batch` examples of `set`. Afterwards the
+/// trainer has its earlier state again, but profiling stays enabled. The list is empty if there are
+/// no examples or the device cannot measure time.
 ///
 /// # Errors
-/// Fails if the device fails, or the data cannot be read.
+/// Fails if the device fails, or the data cannot be read or does not fit the model.
 pub fn time_step(trainer: &mut Trainer, set: &Dataset, batch: usize) -> Result<Vec<OpTime>> {
     let Some(batch) = set.batches(batch).next().transpose()? else { return Ok(vec![]) };
     let state = trainer.state()?;

@@ -1,4 +1,4 @@
-//! What a training step keeps on a device, and whether that fits, before it is begun.
+//! The memory of a training step on a device, planned before the step runs.
 
 use crate::error::RunError;
 use anyhow::{Result, bail};
@@ -8,36 +8,38 @@ use rnn_graph::{Device, DeviceError, DeviceKind, Planned, RecordingError, Storag
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The memory that a training step keeps on a device, in bytes, as planned before it runs.
+/// The memory that a training step needs on a device, in bytes, as planned before it runs.
+/// Intermediate tensors share the blocks of an arena.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Footprint {
     /// Examples in the step.
     pub batch: usize,
-    /// Number of nodes of the graph, which run one after another.
+    /// Number of nodes of the step's graph, which run one after another.
     pub nodes: usize,
-    /// Tensors that last from step to step: names and bytes.
+    /// Tensors that stay on the device from step to step, such as weights: names and bytes.
     pub residents: Vec<(String, u64)>,
     /// Tensors that are uploaded for each step: names and bytes.
     pub inputs: Vec<(String, u64)>,
-    /// Bytes of each block of the arena, the largest first.
+    /// Bytes of each block of the arena.
     pub blocks: Vec<u64>,
-    /// The contents of the blocks over the course of the step.
+    /// The intermediate tensors, each with its block and the time for which it occupies it.
     pub spans: Vec<Span>,
-    /// Bytes that were free on the device; `None` if the system does not tell.
+    /// Bytes that were free on the device; `None` if that is not known, as with hardware GPUs.
     pub free: Option<u64>,
 }
 
-/// A tensor of a training step that occupies a block of the arena from one node to another.
+/// An intermediate tensor of a training step, which occupies a block of the arena for some of the
+/// nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
-    /// The op that writes it.
+    /// Name of the op that writes the tensor.
     pub op: String,
-    /// The number of its block, from 0 on, as an index into [`Footprint::blocks`].
+    /// The block, as an index into [`Footprint::blocks`].
     pub block: usize,
     /// Its size in bytes.
     pub bytes: u64,
-    /// The first and the last node during which it is needed: the one that writes it and the last
-    /// that reads it, as places in the order of execution.
+    /// The node that writes the tensor and the last node that reads it, as positions in the order
+    /// of execution, from 0 on.
     pub nodes: (usize, usize),
 }
 
@@ -67,12 +69,12 @@ impl Footprint {
         }
     }
 
-    /// Returns the number of bytes of all blocks of the arena, which intermediate tensors share.
+    /// Returns the size of the arena in bytes: the sum over its blocks.
     pub fn arena(&self) -> u64 {
         self.blocks.iter().sum()
     }
 
-    /// Returns the number of bytes that a step keeps in all: the arena, the residents and the
+    /// Returns the number of bytes that a step needs in all: the arena, the residents and the
     /// inputs.
     pub fn total(&self) -> u64 {
         self.arena() + self.lasting().sum::<u64>()
@@ -135,12 +137,14 @@ impl fmt::Display for Misfit {
     }
 }
 
-/// Plans a training step of `batch` examples, which have weights if `weighted`, and makes sure that
-/// it fits on the device. The trainer's first such step follows this plan.
+/// Plans a training step of `batch` examples and checks that it fits on `device`. `weighted` is
+/// true if the examples have weights. The trainer's first step of this kind uses the plan. The free
+/// memory of a hardware GPU is not known: there, only the sizes of buffers and launches are
+/// checked.
 ///
 /// # Errors
-/// Fails with [`RunError::StepTooLarge`], which holds the largest batch that fits, if the step
-/// needs more than the device has; otherwise if the graph cannot be built.
+/// Fails with [`RunError::StepTooLarge`] if the step does not fit; the error holds the largest
+/// batch that fits. Fails also if the graph cannot be built.
 pub fn check(
     trainer: &mut Trainer,
     (batch, weighted): (usize, bool),

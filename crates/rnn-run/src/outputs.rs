@@ -1,5 +1,5 @@
-//! The files that a command writes for the user: each of them once, and none over what the command
-//! reads or over a file of a run.
+//! The files that a command writes for the user. None is written twice, and none takes the place of
+//! a file that the command reads or of a file of a run.
 
 use crate::run::contents;
 use anyhow::{Context, Result, ensure};
@@ -7,8 +7,8 @@ use rnn::nn::distinct_names;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A record of the files that a command reads, and of those that it has taken for writing, so that
-/// none is overwritten by mistake.
+/// The files that a command reads, and the files that it is going to write, which are checked so
+/// that none is overwritten by mistake. [`Default`] reads none.
 #[derive(Debug, Default)]
 pub struct Outputs {
     sources: Vec<PathBuf>,
@@ -16,20 +16,23 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Begins the record of a command that reads these files and folders, with no file taken for
-    /// writing.
+    /// Returns the record of a command that reads the files and folders `sources`.
     pub fn of(sources: &[&Path]) -> Self {
         let sources = sources.iter().map(|source| (*source).to_owned()).collect();
         Self { sources, taken: vec![] }
     }
 
-    /// Takes the file `path` for writing and returns its path; nothing is written yet.
+    /// Adds `path` to the files that the command is going to write, and returns it. Nothing is
+    /// written.
     ///
     /// # Errors
-    /// Fails if the path names no file or is a folder; if it is one of the files that the command
-    /// reads, by whatever name or link; if it is an existing `.npy` file in a folder of arrays that
-    /// the command reads; if it has the name of a file of a run and lies in the folder of a run or
-    /// model; or if it is taken already, where small and capital letters count as equal.
+    /// Fails in each of these cases:
+    ///
+    /// - `path` names no file, or is a folder.
+    /// - It is a file that the command reads, under any name or link.
+    /// - It is an existing `.npy` file in a folder of arrays that the command reads.
+    /// - It is in the folder of a run or a model and has the name of a file of a run.
+    /// - It was taken before; upper and lower case count as equal.
     pub fn take(&mut self, path: &Path) -> Result<PathBuf> {
         let shown = path.display();
         let name = path.file_name().with_context(|| format!("{shown} names no file"))?;
@@ -58,13 +61,10 @@ impl Outputs {
         Ok(path.to_owned())
     }
 
-    /// Takes a file for each of several arrays and returns the paths: `y.npy` itself for one array,
-    /// `y-NAME.npy` for more. Letters, digits, `.`, `-` and `_` of the names stay; names that would
-    /// then be equal are numbered.
-    ///
-    /// # Errors
-    /// Fails as [`Outputs::take`] for the first file that cannot be taken; those before it stay
-    /// taken.
+    /// Takes a file for each of several arrays and returns the paths in order: `path` itself if
+    /// there is one array, else `STEM-NAME.npy` beside it, STEM being its name without the ending.
+    /// In each of `names`, characters other than letters, digits, `.`, `-` and `_` become `_`;
+    /// names that are then equal are numbered.
     pub fn take_each(&mut self, path: &Path, names: &[String]) -> Result<Vec<PathBuf>> {
         if names.len() == 1 {
             return Ok(vec![self.take(path)?]);

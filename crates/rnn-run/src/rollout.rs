@@ -18,26 +18,28 @@ use rnn_graph::Device;
 /// Frames of the tutorial's videos.
 const TUTORIAL_FRAMES: usize = 15;
 
-/// The choice of the video that is continued, and how far. [`Default`] leaves all to the run.
+/// The video that is continued, and the numbers of frames. [`Default`] leaves all to the run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RolloutOptions {
-    /// Number of the video, from 0 on; `None` for the fifth that was not trained on, or the last if
-    /// there are fewer.
+    /// Number of the video, from 0 on; `None` for the fifth of those that were not trained on, or
+    /// the last if there are fewer.
     pub which: Option<usize>,
-    /// Frames that the model sees; `None` for half of the video, rounded down.
+    /// Number of frames that the model sees; `None` for half of the video, rounded down, but at
+    /// least 1.
     pub track: Option<usize>,
-    /// Frames that the model predicts after those; by default the tutorial's 16, or one more than
-    /// the video has left if it is shorter than the tutorial's 15 frames.
+    /// Number of frames that the model predicts after those. `None` stands for 16, as in the
+    /// tutorial; for videos shorter than the tutorial's 15 frames, it stands for one more than the
+    /// video has left.
     pub frames: Option<usize>,
 }
 
-/// Predicts the `frames` frames of a video that follow `seen`, one frame at a time, because the
-/// layers keep their states. Frames are squares of as many values as pixels, from 0 to 1, and at
-/// least one must be seen and one predicted; the trainer's model is that of
-/// [`next_frame::stepping`].
+/// Predicts the `frames` frames of a video that follow the frames `seen`, one after another. Each
+/// frame is `[S, S]`, row by row, with values from 0 to 1. `seen` must not be empty, and `frames`
+/// must be at least 1. The trainer must have the model of [`next_frame::stepping`], with its states
+/// at zero, as they are in a new trainer.
 ///
 /// # Errors
-/// Fails if the device fails, the model is another one, or the frames are not of its size.
+/// Fails if the model has not two outputs, the frames are not of its size, or the device fails.
 pub fn predict(trainer: &mut Trainer, seen: &[Vec<f32>], frames: usize) -> Result<Vec<Vec<f32>>> {
     let shapes = trainer.model()?.output_shapes(1);
     let [predictions, features] = &shapes[..] else { bail!("this is no stepping model") };
@@ -61,35 +63,37 @@ pub fn predict(trainer: &mut Trainer, seen: &[Vec<f32>], frames: usize) -> Resul
     Ok(predicted)
 }
 
-/// A video that a model continued from its own predictions. Frames are rows of `side` x `side`
-/// values from 0 to 1.
+/// A video that a model continued from its own predictions. Each frame is `[side, side]`, row by
+/// row, with values from 0 to 1.
 #[derive(Clone, Debug)]
 pub struct Rollout {
     /// Number of the video, from 0 on.
     pub which: usize,
-    /// Pixels of a frame's side.
+    /// Height and width of a frame in pixels.
     pub side: usize,
-    /// Frames of a video that the model was trained on.
+    /// Number of frames of the videos that the model was trained on.
     pub trained_frames: usize,
     /// The frames that the model saw.
     pub seen: Vec<Vec<f32>>,
-    /// The frames that it predicted after them.
+    /// The frames that the model predicted after those.
     pub predicted: Vec<Vec<f32>>,
-    /// The true frames from the first on: that one as the model saw it, the others without noise.
+    /// The true frames, for those seen and those predicted. The first is the one that the model
+    /// saw, with noise; the others are without noise.
     pub truth: Vec<Vec<f32>>,
-    /// The errors of the predicted frames.
+    /// The errors of the predicted frames, in order.
     pub errors: Vec<FrameError>,
     /// The count of predicted frames that are not finite.
     pub rows: FiniteRows,
 }
 
-/// Continues a video of the next-frame run in `folder`, of which `config` is the configuration,
-/// from the model's own predictions.
+/// Continues a video of the next-frame run in `folder`, whose configuration is `config`, from the
+/// model's own predictions.
 ///
 /// # Errors
-/// Fails if the run is of another experiment, there is no such video, the numbers of frames are out
-/// of range ([`RunError::NothingSeen`] and the like), the weights cannot be read, or the device
-/// fails.
+/// Fails with [`RunError::NothingSeen`], [`RunError::VideoTooShort`] or
+/// [`RunError::NothingPredicted`] if a number of frames is out of range, and with
+/// [`RunError::NoHalf`] if the device lacks the precision of the run. Fails also if the run is of
+/// another experiment, there is no such video, the weights cannot be read, or the device fails.
 pub fn rollout(
     folder: &RunFolder,
     config: &Config,

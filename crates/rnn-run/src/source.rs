@@ -25,11 +25,11 @@ const IMDB_WORDS: Download = Download {
     bytes: 1_641_221,
 };
 
-/// Name of the file with the list of words that stands beside `imdb.npz`.
+/// Name of the word list in the folder of an `imdb.npz`.
 pub const WORD_INDEX: &str = "imdb_word_index.json";
 
-/// A function that downloads the file that it is given to the path that it is given, where it must
-/// be whole if the function succeeds.
+/// A function that downloads a file to a path. If it succeeds, the file at the path must be
+/// complete.
 pub type Fetch<'a> = dyn Fn(&Download, &Path) -> Result<()> + 'a;
 
 /// The origin of the reviews or videos that a model of the tutorial is trained on.
@@ -38,24 +38,31 @@ pub type Fetch<'a> = dyn Fn(&Download, &Path) -> Result<()> + 'a;
 pub enum DatasetSource {
     /// Keras's `imdb.npz`.
     Imdb(PathBuf),
-    /// Text: a folder of the Large Movie Review Dataset's layout, CSV or JSON Lines.
+    /// Text: a folder in the layout of the Large Movie Review Dataset, a `.csv` or a JSON Lines
+    /// file.
     Text {
         /// The folder or file.
         path: PathBuf,
-        /// The columns of a file.
+        /// The names of the columns of a file; a folder has none.
         columns: Columns,
     },
-    /// The synthetic reviews of [`rnn_data::corpus`].
+    /// The synthetic reviews that the program contains, [`rnn_data::corpus`].
     Bundled,
     /// Videos of moving squares, which are computed.
     Movies(MovieOptions),
 }
 
 impl DatasetSource {
-    /// Finds reviews: in the file or folder `asked`, else in that of the environment variable
-    /// `RNN_GPU_IMDB`; else in the cache, into which they are downloaded by `fetch` if they are not
-    /// there and it is given; else in the synthetic corpus that the program bundles. `columns` are
-    /// those of a file of text. That a path exists is not checked.
+    /// Finds reviews, in the first of these places:
+    ///
+    /// - the file or folder `asked`, if it is given;
+    /// - the file or folder in the environment variable `RNN_GPU_IMDB`, if it is set;
+    /// - `imdb.npz` in the cache folder; if it is not there and `fetch` is given, it is downloaded
+    ///   with its word list;
+    /// - the synthetic corpus that the program contains.
+    ///
+    /// `columns` names the columns of a file of text. Whether a path of the first two places exists
+    /// is not checked.
     pub fn find(asked: Option<PathBuf>, columns: Columns, fetch: Option<&Fetch<'_>>) -> Found {
         let given = asked.or_else(|| env::var_os("RNN_GPU_IMDB").map(PathBuf::from));
         let found = |source| Found { source, no_reviews: None, no_words: None };
@@ -71,7 +78,7 @@ impl DatasetSource {
         }
     }
 
-    /// Returns the name of the data, which labels results.
+    /// Returns the name of the data, for results.
     pub fn name(&self) -> String {
         match self {
             Self::Imdb(_) => "IMDB reviews".into(),
@@ -84,7 +91,8 @@ impl DatasetSource {
         }
     }
 
-    /// Returns how many tokens of a review, or frames of a video, a model sees by default.
+    /// Returns the number of tokens of a review, or of frames of a video, that a model takes by
+    /// default.
     pub fn length(&self) -> usize {
         match self {
             Self::Imdb(_) | Self::Text { .. } => crate::experiment::LENGTH,
@@ -94,15 +102,15 @@ impl DatasetSource {
     }
 }
 
-/// The reviews that [`DatasetSource::find`] has found, and what was not found.
+/// The reviews that [`DatasetSource::find`] has found, and why others were not.
 #[derive(Debug)]
 pub struct Found {
     /// The origin of the reviews.
     pub source: DatasetSource,
-    /// The reason why the source is the bundled corpus; `None` if it is another.
+    /// The reason why no real reviews were found, if `source` is the bundled corpus; else `None`.
     pub no_reviews: Option<anyhow::Error>,
-    /// The reason why the list of their words could not be fetched; `None` if it could or was not
-    /// wanted.
+    /// The reason why the word list could not be downloaded with the reviews; `None` if it was, or
+    /// if nothing was downloaded.
     pub no_words: Option<anyhow::Error>,
 }
 

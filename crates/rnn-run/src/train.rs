@@ -34,15 +34,15 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Options of a training that do not change its result. [`Default`] is one process with the default
-/// checkpoints, without times, in a program that prints nothing.
+/// Options of a training that do not change its result. [`Default`] is one process with default
+/// checkpoints, without op times, and with a host that prints nothing.
 #[derive(Clone, Debug)]
 pub struct TrainOptions {
     /// When checkpoints are taken, how many are kept, and whether an earlier run is replaced.
     pub checkpoints: CheckpointOptions,
-    /// True to measure the time of each op during the training and print the times at the end.
+    /// True to measure the time of each op and print the times after the training.
     pub profile: bool,
-    /// The ranks that train together, of which this is the first; `None` for one process.
+    /// The ranks that train together, seen from rank 0; `None` for one process.
     pub world: Option<Rc<dyn World>>,
     /// The program that the training is part of.
     pub host: Arc<dyn Host>,
@@ -61,8 +61,8 @@ impl TrainOptions {
         self.world.as_ref().map_or(1, |world| world.size())
     }
 
-    /// Returns the name of the device, with the number of ranks if there are several, for the
-    /// configuration of a run.
+    /// Returns the name of the device and, if there are several ranks, their number, for
+    /// [`Config::device`].
     pub fn place(&self, device: &dyn Device) -> String {
         match self.ranks() {
             1 => device.info().to_string(),
@@ -82,15 +82,15 @@ enum Start {
     At(Box<Checkpoint>),
 }
 
-/// Trains the model of `config` and writes the run folder `out`. Training begins with `first`, or
-/// else with weights drawn from the seed.
+/// Trains the model of `config` into the folder `out`, from the state `first`, or if that is `None`
+/// from weights drawn from the seed, and evaluates it.
 ///
 /// # Errors
 /// Fails if the data cannot be read or does not fit the model, the folder cannot be written or
-/// holds something that is not to be replaced, another process trains into it
-/// ([`RunError::Locked`]), the step does not fit on the device, the device fails and does not
-/// recover ([`Stopped`]), a loss is not finite, or the host asks to stop
-/// ([`RunError::Interrupted`]).
+/// holds something that may not be replaced, another process trains into it ([`RunError::Locked`]),
+/// the step does not fit on the device ([`RunError::StepTooLarge`]), the device fails and does not
+/// recover ([`Stopped`]), a number is not finite, or the host requests a stop
+/// ([`RunError::Interrupted`], [`RunError::InterruptedAtStart`]).
 pub fn train(
     config: &Config,
     first: Option<TrainerState>,
@@ -118,13 +118,14 @@ pub fn train(
     trained
 }
 
-/// Resumes a run from its last checkpoint and trains until it has `epochs` epochs, by default as
-/// many as it was begun with. `data` and `words` are the paths of the same data and list of words,
-/// if they have been moved.
+/// Resumes the run in the folder `run` from its newest checkpoint and trains until it has `epochs`
+/// epochs; `None` keeps the number that it was begun with. `data` and `words` are new paths of its
+/// data and word list; `None` if not moved.
 ///
 /// # Errors
-/// Fails as [`train`], and if there is no such folder or no sound checkpoint, all epochs are done
-/// ([`RunError::Finished`]), or the data is other data ([`RunError::ResumedOnOtherData`]).
+/// Fails as [`train`], if there is no such folder or no sound checkpoint, if the run is finished
+/// and has all epochs ([`RunError::Finished`]), or if the data is other data
+/// ([`RunError::ResumedOnOtherData`]).
 pub fn resume(
     run: &Path,
     epochs: Option<usize>,

@@ -6,16 +6,16 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// An array of examples along its first axis: in memory, or in its file.
+/// An array with the examples along its first axis, in memory or in its file.
 #[derive(Clone, Debug)]
 pub enum Array {
-    /// All of it is there.
+    /// All examples are in memory.
     Memory(HostTensor),
-    /// Examples are read when a batch asks for them.
+    /// The examples are in the file and are read by batches.
     Streamed(Streamed),
 }
 
-/// An array in a file whose examples are converted and checked as they are read, batch by batch.
+/// An array in a file. Its examples are converted and checked when a batch reads them.
 #[derive(Clone)]
 pub struct Streamed {
     /// For messages.
@@ -34,7 +34,7 @@ impl Array {
         Self::Streamed(Streamed { name, stored, kind, shape, check: None })
     }
 
-    /// Returns the extents, with the number of examples first.
+    /// Returns the shape; its first extent is the number of examples.
     pub fn shape(&self) -> &Shape {
         match self {
             Self::Memory(tensor) => tensor.shape(),
@@ -42,11 +42,8 @@ impl Array {
         }
     }
 
-    /// Returns the same examples with other extents, without changing their number, which is the
-    /// first extent of both shapes.
-    ///
-    /// # Errors
-    /// Fails if `shape` has another first extent or another number of elements.
+    /// Returns the same examples with other extents. The number of examples, the first extent,
+    /// stays.
     pub fn reshape(self, shape: impl Into<Shape>) -> Result<Self> {
         let shape = shape.into();
         ensure!(
@@ -61,12 +58,9 @@ impl Array {
         })
     }
 
-    /// Applies `check` to all examples: now if they are in memory, else to each batch when it is
-    /// read. An error of a later check ends the reading of that batch. For examples in a file, this
-    /// check replaces the one before.
-    ///
-    /// # Errors
-    /// Fails with the error of `check` for examples in memory.
+    /// Applies `check` to all examples: now if they are in memory, else to the examples of each
+    /// batch when they are read. An error of such a later check is the error of reading the batch.
+    /// Examples in a file have one check: this one takes the place of an earlier one.
     pub fn checked(
         self,
         check: impl Fn(&HostTensor) -> Result<()> + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! Tables of numbers: `.csv` files, whose columns are what a model is fed and its labels.
+//! Tables of numbers: `.csv` files whose columns are the features and labels of examples.
 
 use crate::error::RunError;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -8,32 +8,31 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// The columns of a table that a user asks for: by the names in its first line, or by their numbers
-/// from 0 on if that line has no names. By default none is asked for.
+/// The columns of a table that a user names: by the names in its first line, or by their numbers
+/// from 0 on if that line has no names. The default names none.
 #[derive(Clone, Debug, Default)]
 pub struct ColumnChoice {
-    /// The columns that hold the labels. Several are one label of several numbers; if it is empty,
-    /// [`Table::choose`] fails.
+    /// The columns that hold the labels. Several columns make one label of several numbers. If the
+    /// list is empty, [`Table::choose`] fails.
     pub target: Vec<String>,
-    /// The columns that are examples; if empty, all columns that are not labels.
+    /// The columns that are features; if the list is empty, all columns that are not labels.
     pub features: Vec<String>,
 }
 
-/// The roles of the columns of a table (examples and labels), as a run stores them.
+/// The columns of a table that are features and labels, as a run stores them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
-    /// The columns that are examples, by name, or by number as text if the table names none.
+    /// The columns that are features, by name, or by number as text if the table has no names.
     pub features: Vec<String>,
-    /// The columns that are labels, by name, or by number as text if the table names none.
+    /// The columns that are labels, by name, or by number as text if the table has no names.
     pub targets: Vec<String>,
-    /// All columns of the table that was trained on, in its order; their numbers from 0 on if it
-    /// does not name them.
+    /// All columns of the table, in its order, by name, or by number as text if it has no names.
     pub all: Vec<String>,
-    /// True if the first line of that table names the columns, false if it already holds numbers.
+    /// True if the first line of the table names the columns; false if it already holds numbers.
     pub named: bool,
 }
 
-/// A `.csv` file of numbers, of which the first line has been read.
+/// A `.csv` file of numbers whose first line has been read.
 #[derive(Debug)]
 pub struct Table {
     path: PathBuf,
@@ -42,8 +41,9 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads the first line of the table at `path`. It names the columns if it holds no number, or
-    /// one of the names in `asked`; otherwise columns have numbers from 0 on.
+    /// Reads the first line of the table at `path`. The line names the columns if none of its cells
+    /// is a number, or if a cell that is no number is a name in `asked`. Otherwise the columns are
+    /// numbered from 0 on.
     ///
     /// # Errors
     /// Fails if the file cannot be read, is no table, or is empty.
@@ -52,9 +52,10 @@ impl Table {
         Self::read_names(path, |cells| cells.iter().any(|c| number(c).is_none() && asked(c)))
     }
 
-    /// Reads the first line of a table which names the columns if it holds no number, or some or
-    /// all of the names in `of`. `of` holds the columns of the table that was trained on; `None`,
-    /// or columns without names, leave the first rule alone.
+    /// Reads the first line of the table at `path`. `of` holds the columns of the table that a
+    /// model was trained on. The line names the columns if none of its cells is a number, if a cell
+    /// that is no number is a name in `of`, or if all cells are. If `of` is `None` or has no names,
+    /// only the first of these rules applies.
     ///
     /// # Errors
     /// Fails as [`Table::open`].
@@ -88,8 +89,7 @@ impl Table {
         }
     }
 
-    /// Returns the error for a table of which no column is known to be the labels,
-    /// [`RunError::NoTarget`].
+    /// Returns the error that the table has no known column of labels, [`RunError::NoTarget`].
     pub fn without_target(&self) -> anyhow::Error {
         RunError::NoTarget { path: self.path.clone(), columns: self.listed() }.into()
     }
@@ -104,13 +104,13 @@ impl Table {
         }
     }
 
-    /// Assigns the roles that a user asks for to the columns of the table. If no features are
-    /// named, all columns but the targets are features.
+    /// Returns the columns that are features and labels, as a user names them. If `asked` names no
+    /// features, all columns but the labels are features.
     ///
     /// # Errors
-    /// Fails if no target is named ([`RunError::NoTarget`]), a column is named twice
-    /// ([`RunError::ColumnTwice`]), a column is missing or several columns have its name, or no
-    /// column is left to be an example ([`RunError::NoFeatures`]).
+    /// Fails with [`RunError::NoTarget`] if `asked` names no label, with [`RunError::ColumnTwice`]
+    /// if it names a column twice, and with [`RunError::NoFeatures`] if no feature is left. Fails
+    /// also if a column is missing or several columns have its name.
     pub fn choose(&self, asked: &ColumnChoice) -> Result<Columns> {
         if asked.target.is_empty() {
             return Err(self.without_target());
@@ -131,19 +131,23 @@ impl Table {
         Ok(Columns { features, targets, all, named: self.named })
     }
 
-    /// Reads the columns that are examples, as floats `[rows, features]`. The table need not have
-    /// its columns in the order of the one that was trained on. If one of the two has no names, the
-    /// order counts: that of all columns, or that of the features alone.
+    /// Reads the columns that are features in `of`, the columns of the table that was trained on,
+    /// as floats `[rows, features]`.
+    ///
+    /// If both tables have names, columns are found by name, in any order. Otherwise they are found
+    /// by their place: this table must have as many columns as the one that was trained on, or hold
+    /// the features alone.
     ///
     /// # Errors
-    /// Fails if the file cannot be read, a column is missing or several have its name, the numbers
-    /// of columns do not agree where the order counts, or a cell is no number.
+    /// Fails if the file cannot be read or holds no rows, a column is missing or several have its
+    /// name, this table has another number of columns where places count, or a cell that is read is
+    /// no number.
     pub fn features(&self, of: &Columns) -> Result<HostTensor> {
         self.named_or_numbered(&of.features, of, true)
     }
 
-    /// Reads the columns that are labels, as floats `[rows, targets]`, by the same rule as
-    /// [`Table::features`].
+    /// Reads the columns that are labels in `of`, as floats `[rows, targets]`. They are found as
+    /// [`Table::features`] finds features, except that a table of the labels alone does not do.
     ///
     /// # Errors
     /// Fails as [`Table::features`].
@@ -178,10 +182,10 @@ impl Table {
         self.read(&places)
     }
 
-    /// Reads all columns, as floats `[rows, columns]`, in the order of the file.
+    /// Reads all columns in the order of the file, as floats `[rows, columns]`.
     ///
     /// # Errors
-    /// Fails if the file cannot be read or a cell is no number.
+    /// Fails if the file cannot be read or holds no rows, or a cell is no number.
     pub fn all(&self) -> Result<HostTensor> {
         self.read(&(0..self.columns.len()).collect::<Vec<_>>())
     }

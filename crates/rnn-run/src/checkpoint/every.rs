@@ -1,17 +1,19 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The times at which checkpoints are taken, besides the end of each epoch. It is parsed from a
-/// number of steps such as `100`, a time such as `90s`, `5m` or `2h`, `epoch` or `never`.
+/// The times at which checkpoints are taken. It is parsed from a number of steps such as `100`, a
+/// time such as `90s`, `5m` or `2h`, `epoch` or `never`. Except with [`Every::Never`], a training
+/// that is ended early, by an interruption for example, takes one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Every {
-    /// At the end of each epoch, and at no other times.
+    /// At the end of each epoch.
     Epoch,
-    /// Each time after this number of steps, at least 1, besides the end of each epoch.
+    /// At each step whose number is a multiple of this number, at least 1, and at the end of each
+    /// epoch.
     Steps(u64),
-    /// Each time after this span of time, besides the end of each epoch.
+    /// When this time has passed since the last checkpoint, and at the end of each epoch.
     Time(Duration),
-    /// Never, not after epochs either.
+    /// Never.
     Never,
 }
 

@@ -4,8 +4,8 @@ use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-/// A lock that keeps other processes from training into the same folder until it is dropped. The
-/// system frees the lock of a process that dies.
+/// A lock that keeps other processes from training into the same folder. Dropping it releases it.
+/// If the process dies, the system releases it.
 #[derive(Debug)]
 pub struct RunLock {
     path: PathBuf,
@@ -14,12 +14,12 @@ pub struct RunLock {
 }
 
 impl RunLock {
-    /// Locks the folder of a run, which must exist, by the file `.lock` in it. The file is removed
-    /// when the lock is dropped, or when the program of `host` ends.
+    /// Locks the folder of a run, which must exist, through the file `.lock` in it. The file is
+    /// removed when the lock is dropped, or when the program of `host` ends.
     ///
     /// # Errors
-    /// Fails with [`RunError::Locked`] if another process trains into the folder; otherwise if
-    /// `.lock` is a file of other contents or cannot be created or locked.
+    /// Fails with [`RunError::Locked`] if another process holds the lock. Fails also if `.lock` is
+    /// not an empty file, or if it cannot be created or locked.
     pub fn acquire(folder: &Path, host: &dyn Host) -> Result<Self> {
         let path = folder.join(".lock");
         loop {

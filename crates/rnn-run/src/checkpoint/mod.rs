@@ -1,4 +1,5 @@
-//! Checkpoints of a run: when they are taken, where they lie, and how a run goes on from one.
+//! Checkpoints of a run: when they are taken, where they are stored, and how a run is resumed from
+//! one.
 
 mod every;
 mod lock;
@@ -8,17 +9,17 @@ pub use every::Every;
 pub use lock::RunLock;
 pub use store::{Checkpoint, Store};
 
-/// Options of checkpoints: when they are taken, how many are kept, and whether they may replace an
-/// earlier run. [`Default`] takes them after each epoch, keeps the newest 3, and replaces nothing.
+/// Options of checkpoints. [`Default`] takes them after each epoch, keeps the newest 3, and
+/// replaces no earlier run.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckpointOptions {
-    /// The times at which they are taken.
+    /// The times at which checkpoints are taken.
     pub every: Every,
-    /// The number of newest checkpoints that are kept, besides the one with the smallest validation
-    /// loss.
+    /// The number of newest checkpoints that are kept. The checkpoint of the epoch with the
+    /// smallest validation loss (training loss, if there is no validation data) is kept besides.
     pub keep: usize,
-    /// True if a run or an imported model that is in the folder is to be replaced; false to fail
-    /// instead.
+    /// True if a run or an imported model in the folder is replaced; false if the training then
+    /// fails.
     pub overwrite: bool,
 }
 

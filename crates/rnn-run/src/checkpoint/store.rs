@@ -9,15 +9,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The state of a run between two of its steps, with the configuration: all that is needed to
-/// resume it.
+/// The state of a run between two steps and its configuration: all that is needed to resume it.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The configuration of the run.
     pub config: Config,
     /// Fingerprint of the training data, [`crate::splits::Splits::fingerprint`].
     pub data: String,
-    /// Weights, slots of the optimizer, counters, history.
+    /// Weights, slots of the optimizer, counters and history.
     pub state: TrainerState,
 }
 
@@ -40,7 +39,8 @@ impl Checkpoint {
     /// Parses the bytes that [`Checkpoint::to_bytes`] returned.
     ///
     /// # Errors
-    /// Fails if they are no such bytes, or damaged.
+    /// Fails if the bytes are damaged or not a checkpoint, or if another version wrote them whose
+    /// format differs.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let path = Path::new("the checkpoint of rank 0");
         Self::from_parts(path, checkpoint::parse(path, bytes)?)
@@ -76,8 +76,9 @@ impl Checkpoint {
     }
 }
 
-/// The folder of a run's checkpoints: `step-N.safetensors`, N being the steps done,
-/// `best.safetensors`, and, once the run is finished, `finished`. Each file is sound by itself.
+/// The folder `checkpoints` of a run. It holds `step-N.safetensors` for each checkpoint, N being
+/// the steps done; `best.safetensors`, that of the epoch with the smallest loss; and, if the run is
+/// finished, the empty file `finished`. Each file is replaced as a whole.
 #[derive(Clone, Debug)]
 pub struct Store {
     run: PathBuf,
@@ -88,31 +89,29 @@ const BEST: &str = "best.safetensors";
 const FINISHED: &str = "finished";
 
 impl Store {
-    /// Returns the store of a run's folder. Nothing is written before the first checkpoint.
+    /// Returns the store in the folder `run` of a run. Nothing is created yet.
     pub fn of(run: &Path) -> Self {
         Self { run: run.to_owned(), folder: run.join("checkpoints") }
     }
 
-    /// Returns true if the folder holds a run that can be resumed.
+    /// Returns true if there is a checkpoint and the run is not marked as finished, so that it can
+    /// be resumed.
     pub fn is_unfinished(&self) -> bool {
         !self.steps().is_empty() && !self.is_finished()
     }
 
-    /// Returns true if the run has come to its end and was marked by [`Store::finish`].
+    /// Returns true if the run is marked as finished by [`Store::finish`].
     pub fn is_finished(&self) -> bool {
         self.folder.join(FINISHED).exists()
     }
 
-    /// Returns true if there is a checkpoint, of an unfinished or a finished run.
+    /// Returns true if there is a checkpoint, whether the run is finished or not.
     pub fn has_any(&self) -> bool {
         !self.steps().is_empty() || self.folder.join(BEST).exists()
     }
 
-    /// Marks the run as finished, so that it is not resumed; does nothing if there is no
-    /// checkpoint.
-    ///
-    /// # Errors
-    /// Fails if the mark cannot be written.
+    /// Marks the run as finished, so that it does not count as one to be resumed. Does nothing if
+    /// there is no checkpoint.
     pub fn finish(&self) -> Result<()> {
         match self.has_any() {
             true => Ok(rnn_formats::write_atomically(&self.folder.join(FINISHED), |_| Ok(()))?),
@@ -120,16 +119,16 @@ impl Store {
         }
     }
 
-    /// Returns the folder of the run whose checkpoints these are.
+    /// Returns the folder of the run.
     pub fn run(&self) -> &Path {
         &self.run
     }
 
-    /// Prepares the folder for checkpoints: creates it, and removes the mark of a finished run and
-    /// the files that writers left unfinished.
+    /// Prepares the folder for checkpoints: creates it if need be, and removes the mark of a
+    /// finished run and the temporary files of writers that died.
     ///
     /// # Errors
-    /// Fails if a file cannot be created or removed.
+    /// Fails if the folder cannot be created, or a file cannot be removed.
     pub fn begin(&self) -> Result<()> {
         let cannot = || format!("cannot prepare {}", self.folder.display());
         fs::create_dir_all(&self.folder).with_context(cannot)?;
@@ -141,12 +140,12 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a checkpoint and removes all but the newest `keep`. If `best` is true, it is also
-    /// kept as the one with the smallest validation loss, in place of the one before.
+    /// Writes a checkpoint, and then removes all but the newest `keep`. If `best` is true, it is
+    /// also written as `best.safetensors`, in place of the earlier one.
     ///
     /// # Errors
-    /// Fails if it cannot be written; then all others are still there. Fails also if an old one
-    /// cannot be removed.
+    /// Fails if the checkpoint cannot be written; no other is then removed. Fails also if an old
+    /// one cannot be removed.
     pub fn save(&self, checkpoint: Checkpoint, best: bool, keep: usize) -> Result<()> {
         let name = format!("step-{:08}.safetensors", checkpoint.state.step);
         let config = checkpoint.config.kept_in(&self.run);
@@ -167,14 +166,15 @@ impl Store {
         Ok(checkpoint::save(&self.folder.join(name), tensors, &metadata)?)
     }
 
-    /// Reads the newest checkpoint that is sound. A damaged one, whose contents do not have its
-    /// digest, is renamed, and the host is told. Nothing is renamed for another reason: what cannot
-    /// be read now may be readable later, or by another version. The checkpoint with the smallest
-    /// validation loss is taken if there is no other.
+    /// Reads the newest checkpoint that is not damaged, or the one with the smallest loss if there
+    /// is no other. A damaged file, whose contents do not match its digest, is renamed to
+    /// `.damaged` and reported to `host`, and the one before it is tried. A file that cannot be
+    /// read for another reason ends the search and keeps its name: it may be readable later, or by
+    /// another version.
     ///
     /// # Errors
-    /// Fails if there is none, if one that may be sound cannot be read, or a damaged one cannot be
-    /// renamed.
+    /// Fails if there is no such checkpoint, a file cannot be read for such another reason, or a
+    /// damaged file cannot be renamed.
     pub fn newest(&self, host: &dyn Host) -> Result<Checkpoint> {
         let best = self.folder.join(BEST);
         let best = best.exists().then_some(best);

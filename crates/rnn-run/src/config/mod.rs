@@ -1,4 +1,4 @@
-//! What a run trains, and how: `config.json`.
+//! The settings of a run, the model and how it is trained: `config.json`.
 
 mod paths;
 mod stopping;
@@ -43,12 +43,12 @@ pub struct Config {
     /// Precision of the training, single or mixed.
     #[serde(default)]
     pub precision: Precision,
-    /// The largest number of examples of each set; the rest is left out. `None` leaves out nothing.
+    /// The most examples that each set has; `None` for no limit.
     pub limit: Option<usize>,
-    /// The device, or the ranks, that trained it, in words.
+    /// Name of the device that trained it, with the number of ranks if there are several.
     pub device: String,
-    /// Fingerprint of the data that it was trained on, [`rnn::nn::Dataset::fingerprint`]; `None`
-    /// before the training and in runs of earlier versions.
+    /// Fingerprint of the training data, [`crate::splits::Splits::fingerprint`]; `None` before the
+    /// training and in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
 }
@@ -100,22 +100,23 @@ pub struct CustomTask {
     /// Path of the data: an `.npz`, or a folder of `.npy`, of `x_train`, `y_train` and optionally
     /// `x_val`, `y_val`, `x_test`, `y_test`; or a table.
     pub arrays: PathBuf,
-    /// The columns of a table; `None` for other data.
+    /// The columns of a `.csv` that are features and labels; `None` for other data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<Columns>,
-    /// True if all arrays stay in their files; false if only those do that are large for the memory
-    /// at hand.
+    /// True if all arrays stay in their files; false if only those do that are large for the free
+    /// memory.
     #[serde(default)]
     pub stream: bool,
-    /// Fraction of the training examples that validate, the last of them, from 0 to less than 1.
+    /// Fraction of the training examples, the last ones, that are held out for validation if the
+    /// data has no examples for it, from 0 to less than 1.
     pub validation: f64,
-    /// Weights in the loss of the examples of class 0, 1, .. in training; if empty, all are 1.
+    /// Weight in the training loss of the examples of class 0, 1, and so on; if empty, all are 1.
     #[serde(default)]
     pub class_weights: Vec<f32>,
     /// The condition on which training ends early; `None` if it does not.
     #[serde(default)]
     pub early_stopping: Option<Stopping>,
-    /// True if each epoch has an order of its own; false if examples keep their order.
+    /// True if the examples are shuffled in each epoch; false if they keep their order.
     #[serde(default = "shuffles")]
     pub shuffle: bool,
     /// The extents of one example of each input, without the batch, in the order of the inputs.
@@ -190,11 +191,11 @@ impl Config {
         format!("{} on {}", self.name(), self.data())
     }
 
-    /// Builds the model with its first weights, drawn from the seed.
+    /// Builds the model with initial weights drawn from the seed.
     ///
     /// # Errors
-    /// Fails if the examples are too short for the model or do not fit it, or its weights do not
-    /// fit into memory.
+    /// Fails if the examples are too short for the model or do not fit it, or if the weights of a
+    /// user's model need more memory than is free.
     pub fn model(&self) -> Result<Model> {
         match &self.task {
             Task::Builtin(task) => task.model(self.seed),
@@ -206,8 +207,8 @@ impl Config {
         }
     }
 
-    /// Returns the contents of `model.json` for the model of this run. Extents that its description
-    /// leaves open stay open.
+    /// Returns the contents of `model.json` for `model`, the model of this run. Open extents stay
+    /// open.
     pub fn compiled(&self, model: &Model) -> Compiled {
         match &self.task {
             Task::Builtin(_) => {
@@ -228,11 +229,10 @@ impl Config {
         }
     }
 
-    /// Makes sure that the numbers of a configuration that was read from a file are in range, such
-    /// as batch size, ranks, length and data options.
+    /// Checks that the numbers of a configuration from a file are in range, such as the batch size.
     ///
     /// # Errors
-    /// Fails with a message that names the first number that is not.
+    /// Fails with a message that names the first number that is out of range.
     pub fn check(&self) -> Result<()> {
         ensure!((1..=MAX_BATCH).contains(&self.batch_size), "batch_size = {}", self.batch_size);
         ensure!((1..=MAX_RANKS).contains(&self.ranks), "ranks = {}", self.ranks);
@@ -252,11 +252,11 @@ impl Config {
         }
     }
 
-    /// Returns a trainer of the run's model, or of one with the same weights and other outputs, in
-    /// the precision of the run.
+    /// Returns a trainer with the settings of the run for `model`, which is the model of the run,
+    /// or one with the same weights and other outputs.
     ///
     /// # Errors
-    /// Fails with [`RunError::NoHalf`] if the device does not have that precision.
+    /// Fails with [`RunError::NoHalf`] if the device does not have the precision of the run.
     pub fn trainer(&self, model: Model, device: &dyn Device) -> Result<Trainer> {
         let Compile { optimizer, losses } = self.compile();
         let trainer = trainer(model, device, (optimizer, self.seed), self.precision)?;
@@ -267,8 +267,7 @@ impl Config {
         Ok(trainer.metric_sums(self.metric_sums()))
     }
 
-    /// Returns which metrics are computed besides the loss; if there are several outputs, those of
-    /// the first.
+    /// Returns the sums from which the metrics of the first output are computed.
     pub fn metric_sums(&self) -> MetricSums {
         match &self.task {
             Task::Builtin(task) => task.experiment.metric_sums(),
@@ -276,14 +275,13 @@ impl Config {
         }
     }
 
-    /// Returns true if the model is a classifier, so that results have an accuracy; of several
-    /// outputs the first counts.
+    /// Returns true if the first output is that of a classifier, so that results have an accuracy.
     pub fn classes(&self) -> bool {
         self.metric_sums() != MetricSums::Regression
     }
 
-    /// Returns the name of the loss for the axes of plots; of several outputs, the names of all of
-    /// their losses.
+    /// Returns the name of the loss, for the axes of plots; if there are several outputs, the names
+    /// of all losses.
     pub fn loss_name(&self) -> String {
         let losses = self.compile().losses;
         let mut names: Vec<&str> = losses.iter().map(|(loss, _)| words(loss)).collect();
@@ -295,7 +293,7 @@ impl Config {
         }
     }
 
-    /// Returns the callback that ends the training early; `None` if that was not asked for.
+    /// Returns the callback that ends the training early; `None` if the run trains all epochs.
     pub fn early_stopping(&self) -> Option<EarlyStopping> {
         match &self.task {
             Task::Builtin(_) => None,
@@ -303,11 +301,9 @@ impl Config {
         }
     }
 
-    /// Returns everything that can differ between two runs as JSON: the settings and, for models of
-    /// the user's, each layer with its arguments and the layers that it is applied to.
-    ///
-    /// # Errors
-    /// Fails if the model cannot be written as JSON.
+    /// Returns everything that can differ between two runs, as JSON: the settings without the name
+    /// and, for a model of the user's, each layer with its arguments and the layers that it is
+    /// applied to.
     pub fn facts(&self) -> Result<Value> {
         let mut facts = self.settings()?;
         // Each run stands under its name.
@@ -331,11 +327,10 @@ impl Config {
         Ok(facts)
     }
 
-    /// Returns the settings that people are shown, as JSON, without the layers, which have a table
-    /// of their own.
+    /// Returns the settings as JSON, for people; a model of the user's is without its layers.
     ///
     /// # Errors
-    /// Fails if it cannot be written as JSON.
+    /// Fails if the settings cannot be written as JSON.
     pub fn settings(&self) -> Result<Value> {
         let mut settings = serde_json::to_value(self)?;
         if let Task::Custom(own) = &self.task {
@@ -345,10 +340,7 @@ impl Config {
     }
 }
 
-/// Makes sure that a device computes in this precision.
-///
-/// # Errors
-/// Fails with [`RunError::NoHalf`] if it does not.
+/// Checks that a device computes in a precision.
 pub fn check_precision(device: &dyn Device, precision: Precision) -> Result<()> {
     ensure!(
         precision == Precision::F32 || device.limits().half,
@@ -357,8 +349,8 @@ pub fn check_precision(device: &dyn Device, precision: Precision) -> Result<()> 
     Ok(())
 }
 
-/// Returns a trainer of `model` in a precision that the device has; `seed` is that of
-/// [`Trainer::new`]. It is the one place that combines the two.
+/// Returns a trainer of `model` in `precision`, with the optimizer and the seed that
+/// [`Trainer::new`] takes.
 ///
 /// # Errors
 /// Fails as [`check_precision`].

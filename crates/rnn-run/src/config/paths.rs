@@ -26,10 +26,10 @@ impl Config {
         }
     }
 
-    /// Returns the configuration as it is written into the folder `run`. Paths to data that lies in
-    /// the folder, or beside it in one of the two folders above, become relative to the folder; all
-    /// others become absolute. A relative path begins in the working directory; a path that cannot
-    /// be made absolute stays as it is.
+    /// Returns the configuration as it is written into the folder `run`, which must exist. A path
+    /// to data in that folder, or in one of the two folders above it, becomes relative to `run`;
+    /// other paths become absolute. The paths of `self` are relative to the working directory. A
+    /// path that cannot be made absolute stays.
     pub fn kept_in(&self, run: &Path) -> Self {
         let mut config = self.clone();
         for path in config.paths().into_iter().flatten() {
@@ -42,10 +42,10 @@ impl Config {
         config
     }
 
-    /// Returns the configuration, read from the folder `run` where [`Config::kept_in`] wrote it,
-    /// with its relative paths resolved against the folder's present place. A relative path of a
-    /// configuration without a fingerprint, which older versions wrote, is resolved only if
-    /// something is there, and else begins in the working directory.
+    /// Returns the configuration that was read from the folder `run`, with its relative paths
+    /// resolved against that folder, the reverse of [`Config::kept_in`]. Older versions wrote paths
+    /// relative to the working directory and no fingerprint: without a fingerprint, a path is
+    /// resolved only if it then leads to something that exists.
     pub fn found_in(mut self, run: &Path) -> Self {
         // Before there was a fingerprint, paths began in the folder that `train` was called in.
         let old = self.fingerprint.is_none();
@@ -58,13 +58,13 @@ impl Config {
         self
     }
 
-    /// Replaces the path of the data and that of the list of its words by those in `moved`, in that
-    /// order, made absolute; `None` keeps a path.
+    /// Replaces the paths of the data and of its word list by those in `moved`, in that order, made
+    /// absolute; `None` keeps a path. Whether the new files exist is not checked.
     ///
     /// # Errors
-    /// Fails with [`RunError::NoDataFile`] or [`RunError::NoWordFile`] if the run reads no such
-    /// file, or if a path is empty or the working directory is unknown. That the new files exist is
-    /// not checked.
+    /// Fails with [`RunError::NoDataFile`] if a path is given for data that is in no file, and with
+    /// [`RunError::NoWordFile`] if one is given for a word list that the run does not read from a
+    /// file. Fails also if a path is empty or the working directory is unknown.
     pub fn replace_data(&mut self, moved: [Option<PathBuf>; 2]) -> Result<()> {
         let data = self.data();
         let [data_path, word_path] = self.paths();
@@ -82,10 +82,10 @@ impl Config {
         Ok(())
     }
 
-    /// Makes sure that the file or folder of the data exists, if the run reads one.
+    /// Checks that the file or folder of the data exists, if the run reads one.
     ///
     /// # Errors
-    /// Fails with [`RunError::DataGone`] if it does not.
+    /// Fails with [`RunError::DataGone`] if it does not exist.
     pub fn check_data(&mut self) -> Result<()> {
         if let [Some(path), _] = self.paths() {
             ensure!(path.exists(), RunError::DataGone { path: path.clone() });

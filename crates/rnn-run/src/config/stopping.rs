@@ -1,10 +1,11 @@
-//! The early end of a training.
+//! The condition for the early end of a training.
 
 use rnn::nn::{EarlyStopping, Figure, Monitor};
 use serde::{Deserialize, Serialize};
 
 /// The condition on which a training ends early, with the arguments of Keras's `EarlyStopping`
-/// (keras/src/callbacks/early_stopping.py).
+/// (keras/src/callbacks/early_stopping.py). [`Default`] monitors the loss with a patience of 3
+/// epochs and restores the best weights.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stopping {

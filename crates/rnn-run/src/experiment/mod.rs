@@ -10,9 +10,10 @@ use rnn::Activation;
 use rnn::nn::{InputSpec, MetricSums, Model, ModelError, Optimizer};
 use serde::{Deserialize, Serialize};
 
-/// Number of token ids that the models know, 5,000: words and the three special tokens.
+/// Number of token ids of the models on reviews: 5,000, words and the three special tokens.
 pub const VOCABULARY: usize = 5000;
-/// Number of tokens of a review that the models see, 500; longer reviews lose their beginning.
+/// Number of tokens of a review that the models take: 500. Longer reviews are cut at their
+/// beginning.
 pub const LENGTH: usize = 500;
 
 /// A model of the tutorial, with its layers and their sizes.
@@ -32,7 +33,7 @@ pub enum Experiment {
     NextFrame,
 }
 
-/// The set of defaults that a model follows: those of a version of Keras.
+/// The defaults of layers and optimizers that a model follows: those of a version of Keras.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
@@ -49,8 +50,8 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// Returns the activation of the gates of an LSTM: the sigmoid for Keras 3, the hard sigmoid
-    /// for the others.
+    /// Returns the activation of the gates of an LSTM: the sigmoid for [`Preset::Keras3`], the hard
+    /// sigmoid of Keras 2.2 for the others.
     pub fn gate(self) -> Activation {
         match self {
             Self::Keras3 => Activation::Sigmoid,
@@ -83,8 +84,8 @@ impl Experiment {
         }
     }
 
-    /// Builds the model for an input of this type, with the defaults of `preset` and first weights
-    /// drawn from `seed`.
+    /// Builds the model for `input`, with the defaults of `preset` and initial weights drawn from
+    /// `seed`.
     ///
     /// # Errors
     /// Fails if the examples are too short for the model, or of another kind than it takes.
@@ -108,8 +109,8 @@ impl Experiment {
         }
     }
 
-    /// Returns the sums from which metrics are computed besides the loss; those of videos have no
-    /// classes.
+    /// Returns the sums from which metrics are computed: [`MetricSums::Regression`] for videos,
+    /// which have no classes, [`MetricSums::Binary`] for reviews.
     pub fn metric_sums(self) -> MetricSums {
         match self {
             Self::NextFrame => MetricSums::Regression,

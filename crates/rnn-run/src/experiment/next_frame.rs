@@ -29,9 +29,9 @@ fn prediction() -> rnn::nn::Conv<3> {
     Conv3D::new(1, 3).padding(Padding::Same).activation(Activation::Sigmoid)
 }
 
-/// Adds four ConvLSTM2D(40, 3 x 3) layers, each with a BatchNormalization, to an input of videos
-/// `[B, T, S, S, 1]`, and a Conv3D(1, 3 x 3 x 3) with a sigmoid. The output has the same shape: the
-/// next frame for each frame.
+/// Adds four ConvLSTM2D(40, 3 x 3) layers, each followed by a BatchNormalization, and a Conv3D(1, 3
+/// x 3 x 3) with a sigmoid to `model`, which has an input of videos `[B, T, S, S, 1]`. The output
+/// has the same shape: for each frame the prediction of the next.
 ///
 /// # Errors
 /// Fails if the layers do not fit the input.
@@ -42,12 +42,17 @@ pub fn model(mut model: Model, preset: Preset) -> Result<Model, ModelError> {
     model.add(prediction())
 }
 
-/// Builds the layers of [`model`] for one frame of `size` x `size` (S) pixels at a time; the
-/// recurrent layers keep their states from call to call. The last layer, Conv3D, sees the features
-/// of three frames in a row, so that the features of the frame before are an input; there are none
-/// after the last frame of a video. Inputs: a frame `[B, 1, S, S, 1]` and the features of the frame
-/// before `[B, 1, S, S, 40]`. Outputs: predictions `[B, 2, S, S, 1]`, of which the second is the
-/// next frame, and the features of this frame `[B, 1, S, S, 40]`.
+/// Builds the layers of [`model`] for one frame of `size` x `size` (S) pixels at a time. The
+/// recurrent layers are stateful: they keep their states from call to call.
+///
+/// The last layer, Conv3D, takes the features of a frame, of the one before and of the one after.
+/// The features of the frame before are therefore an input; those of the frame after are zeros, as
+/// after the last frame of a video.
+///
+/// - Inputs: a frame `[B, 1, S, S, 1]`, and the features of the frame before `[B, 1, S, S, 40]`,
+///   zeros for the first frame.
+/// - Outputs: predictions `[B, 2, S, S, 1]`, the second of which is the next frame, and the
+///   features of this frame `[B, 1, S, S, 40]`.
 ///
 /// # Errors
 /// Fails if the layers do not fit the size.

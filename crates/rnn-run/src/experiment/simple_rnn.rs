@@ -2,8 +2,8 @@ use super::VOCABULARY;
 use rnn::Activation;
 use rnn::nn::{Dense, Embedding, Model, ModelError, SimpleRnn};
 
-/// Adds Embedding(5000, 32), SimpleRNN(128) and Dense(1) with a sigmoid to an input of token ids
-/// `[B, T]`. The output `[B, 1]` is the probability that a review is positive.
+/// Adds Embedding(5000, 32), SimpleRNN(128) and Dense(1) with a sigmoid to `start`, a model with an
+/// input of token ids `[B, T]`. The output `[B, 1]` is the probability that a review is positive.
 ///
 /// # Errors
 /// Fails if the layers do not fit the input.

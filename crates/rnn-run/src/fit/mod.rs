@@ -1,4 +1,4 @@
-//! Models of the user's on arrays of the user's.
+//! Training and evaluation of a user's model on a user's arrays.
 
 mod options;
 mod states;
@@ -25,48 +25,49 @@ use std::sync::Arc;
 /// comes nearer to the mean over all steps.
 const EVALUATION_BATCH: usize = 128;
 
-/// The arguments of a training of a user's model, as a command takes them.
+/// The arguments of a training of a user's model.
 #[derive(Clone, Debug, Default)]
 pub struct FitArgs {
     /// Path of the model: a run folder, `.keras`, `.h5` or `model.toml`.
     pub model: PathBuf,
-    /// Path of the arrays `x_train`, `y_train` and optionally `x_val`, `y_val`, `x_test`, `y_test`,
-    /// or of a table.
+    /// Path of the data: an `.npz` or a folder of `.npy` with `x_train`, `y_train` and optionally
+    /// `x_val`, `y_val`, `x_test`, `y_test`, or a `.csv`.
     pub data: PathBuf,
-    /// The columns of a table that are asked for.
+    /// The columns of a `.csv` that are labels and features; empty for other data.
     pub columns: ColumnChoice,
-    /// True to leave all arrays in their files; false to leave only those there that are large for
-    /// the memory at hand.
+    /// True to leave all arrays in their files; false to do so only with those that are large for
+    /// the free memory.
     pub stream: bool,
     /// Path of a `fit.toml`; `None` for the defaults of all its settings.
     pub fit: Option<PathBuf>,
-    /// Passes over the training data, in place of those of `fit.toml`, which `None` leaves as they
-    /// are.
+    /// Passes over the training data; `None` for the number in `fit.toml`.
     pub epochs: Option<usize>,
-    /// Examples in a step of one rank, in place of those of `fit.toml`, which `None` leaves as they
-    /// are.
+    /// Examples in a step of one rank; `None` for the number in `fit.toml`.
     pub batch_size: Option<usize>,
-    /// Seed, in place of that of `fit.toml`, which `None` leaves as it is.
+    /// Seed; `None` for that in `fit.toml`.
     pub seed: Option<u64>,
-    /// True to give each epoch an order of its own, false to keep the order of the examples; `None`
-    /// for what `fit.toml` says.
+    /// True to shuffle the examples in each epoch, false to keep their order; `None` for what
+    /// `fit.toml` says.
     pub shuffle: Option<bool>,
     /// Precision of the training.
     pub precision: Precision,
-    /// The largest number of examples of each set; `None` for all.
+    /// The most examples that each set has; `None` for no limit.
     pub limit: Option<usize>,
-    /// Number of processes that train together.
+    /// Number of processes that train together, at least 1; 0 in [`Default`], to be replaced.
     pub ranks: usize,
-    /// Name of the device, for the configuration.
+    /// Name of the device, which the configuration records.
     pub device: String,
 }
 
-/// Returns the configuration of a run of the user's model, and the state that it begins with if the
-/// model has weights.
+/// Returns the configuration of a run of the user's model. If the model's file holds weights,
+/// returns also the state in which the training begins, with these weights; it includes the saved
+/// state of the optimizer if the training uses the same optimizer. `host` is told what is used and
+/// what is not.
 ///
 /// # Errors
 /// Fails if the model, the data or `fit.toml` cannot be read, no loss is given
-/// ([`RunError::NoLoss`]), or they do not fit together.
+/// ([`RunError::NoLoss`]), the columns cannot be used ([`RunError::NoTarget`] and others), or the
+/// data does not fit the model.
 pub fn prepare(args: &FitArgs, host: &Arc<dyn Host>) -> Result<(Config, Option<TrainerState>)> {
     let options =
         args.fit.as_deref().map_or_else(|| Ok(FitOptions::default()), FitOptions::read)?;
@@ -131,22 +132,27 @@ pub fn prepare(args: &FitArgs, host: &Arc<dyn Host>) -> Result<(Config, Option<T
     Ok((config, first.transpose()?))
 }
 
-/// The results of a trained model on the user's arrays.
+/// The results of an evaluation on the user's arrays.
 #[derive(Clone, Copy, Debug)]
 pub struct ArrayResults {
     /// Loss and metrics.
     pub metrics: Metrics,
-    /// The metrics that apply to the model.
+    /// The sums that apply to the model, which decide which of `metrics` have a meaning.
     pub metric_sums: MetricSums,
-    /// The counts of rows that are not finite among the inputs, then among the outputs.
+    /// The counts of rows that are not finite: among the inputs, then among the outputs.
     pub rows: [FiniteRows; 2],
 }
 
-/// Evaluates a trained model on arrays: `x_test` and `y_test`, or else `x` and `y`, or the columns
-/// of a table. `fit` is the path of a `fit.toml`, for a loss that the model does not say.
+/// Evaluates the trained model at `model` on the arrays in `data`: on `x_test` and `y_test`, or if
+/// there are none on `x` and `y`, or on the columns `asked` of a `.csv`, by default those of the
+/// training. If `stream` is true, all arrays stay in their files. `fit` is the path of a
+/// `fit.toml`, which may replace the loss and the batch size; without it, batches have 128 examples
+/// unless the model is stateful.
 ///
 /// # Errors
-/// Fails if the model or the data cannot be read or do not fit together, or the device fails.
+/// Fails if the model or the data cannot be read or do not fit together, the model has no weights
+/// or no loss ([`RunError::NoLoss`]), the device lacks the precision of the run, or the device
+/// fails.
 pub fn evaluate(
     model: &Path,
     (data, stream, asked): (&Path, bool, &ColumnChoice),

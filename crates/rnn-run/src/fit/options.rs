@@ -1,4 +1,4 @@
-//! How the user's model is trained: `fit.toml`.
+//! The settings of a training of the user's model: `fit.toml`.
 
 use crate::config::{MAX_BATCH, Stopping};
 use crate::error::RunError;
@@ -10,28 +10,28 @@ use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
 
-/// Number of examples in a step if neither the user nor the model says how many: 32, as in Keras.
+/// Number of examples in a step if neither the user nor the model fixes it: 32, as in Keras.
 pub const DEFAULT_BATCH: usize = 32;
 
-/// The contents of a `fit.toml`. Every setting has a default; [`Default`] gives them all, with 10
-/// epochs and the seed 1.
+/// The contents of a `fit.toml`. Every setting has a default, and [`Default`] has them all.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FitOptions {
     /// Passes over the training examples; 10 by default.
     pub epochs: usize,
-    /// Examples in a step. `None` stands for as many as the model fixes if it is stateful, else 32.
+    /// Examples in a step. `None`, the default, stands for the number that a stateful model fixes,
+    /// else 32.
     pub batch_size: Option<usize>,
-    /// Fraction of the training examples that validate, the last of them, unless the data has
-    /// examples for that; by default 0.1.
+    /// Fraction of the training examples that are held out for validation, the last of them, unless
+    /// the data has examples for validation. `None`, the default, stands for 0.1.
     pub validation: Option<f64>,
     /// Seed of the first weights and of the order of examples; 1 by default.
     pub seed: u64,
-    /// True to give each epoch an order of its own, false to keep the order of the examples;
-    /// `None`, the default, does so unless the model is stateful.
+    /// True to shuffle the examples in each epoch, false to keep their order. `None`, the default,
+    /// shuffles unless the model is stateful.
     pub shuffle: Option<bool>,
-    /// Weights in the loss of the examples of class 0, 1, .. in training; if empty, as by default,
-    /// all are 1.
+    /// Weight in the training loss of the examples of class 0, 1, and so on. If the list is empty,
+    /// the default, all weights are 1.
     pub class_weights: Vec<f32>,
     /// In place of the model's own: `"mse"`, `{ type = "Huber", delta = 0.5 }`.
     loss: Option<Value>,
@@ -39,7 +39,7 @@ pub struct FitOptions {
     optimizer: Option<Value>,
     /// In place of the optimizer's.
     learning_rate: Option<f64>,
-    /// The condition on which training ends early; `None`, the default, for none.
+    /// The condition on which training ends early; `None`, the default, trains all epochs.
     pub early_stopping: Option<Stopping>,
 }
 
@@ -61,10 +61,11 @@ impl Default for FitOptions {
 }
 
 impl FitOptions {
-    /// Reads the `fit.toml` at `path` and checks its numbers.
+    /// Reads the `fit.toml` at `path` and checks the range of its numbers.
     ///
     /// # Errors
-    /// Fails if it cannot be read, or says what is not supported.
+    /// Fails if the file cannot be read, is not valid TOML, has an unknown setting, or a number is
+    /// out of range. Loss and optimizer are checked by [`FitOptions::compile`].
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
@@ -89,17 +90,18 @@ impl FitOptions {
         Ok(self)
     }
 
-    /// Returns the fraction of the training examples that validate, from 0 to less than 1; the
-    /// default is 0.1.
+    /// Returns the fraction of the training examples that are held out for validation, from 0 to
+    /// less than 1; 0.1 if the file does not state it.
     pub fn validation(&self) -> f64 {
         self.validation.unwrap_or(0.1)
     }
 
-    /// Returns the losses and the optimizer: those of this file, else the model's own, else Adam.
+    /// Returns the losses and the optimizer of the training: those of this file, else those of
+    /// `model`. The optimizer is Adam if neither states one.
     ///
     /// # Errors
-    /// Fails with [`RunError::NoLoss`] if no loss is given; otherwise if one of them is not
-    /// supported.
+    /// Fails with [`RunError::NoLoss`] if neither states a loss. Fails also if a loss, the
+    /// optimizer or one of their arguments is not supported.
     pub fn compile(&self, model: &ModelFile) -> Result<Compile> {
         let mut wanted = match (&model.compile, &model.optimizer) {
             (Some(own), _) => own.to_json(Reader::Ours)?,

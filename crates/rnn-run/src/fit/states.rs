@@ -1,4 +1,5 @@
-//! Models that keep their states from batch to batch: every batch has the same rows.
+//! Stateful models, which keep their states from batch to batch: every batch must have the same
+//! number of rows.
 
 use super::options::DEFAULT_BATCH;
 use crate::error::RunError;
@@ -6,8 +7,8 @@ use anyhow::{Result, ensure};
 use rnn::model_file::ModelFile;
 use rnn::nn::{Architecture, Model};
 
-/// The demands of a model on its batches. Stateful layers keep the state of each row, so that every
-/// batch must have the same number of rows.
+/// Whether a model is stateful, and the batch size that its description fixes. The layers of a
+/// stateful model keep one state for each row, so every batch must have the same number of rows.
 #[derive(Clone, Copy, Debug)]
 pub struct States {
     stateful: bool,
@@ -15,7 +16,8 @@ pub struct States {
 }
 
 impl States {
-    /// Reads whether a model is stateful, and the number of rows that its description fixes.
+    /// Returns whether `model` is stateful, and the batch size that `architecture` fixes, if it
+    /// does.
     ///
     /// # Errors
     /// Fails if the layers do not fit together.
@@ -23,29 +25,28 @@ impl States {
         Ok(Self { stateful: model.is_stateful()?, fixed: architecture.fixed_batch() })
     }
 
-    /// Returns true if the model is stateful, so that the order of examples matters; false for all
-    /// other models.
+    /// Returns true if the model is stateful. The order of the examples then matters.
     pub fn kept(self) -> bool {
         self.stateful
     }
 
-    /// Returns the batch size: `asked`, or if that is `None` the one that the description of a
+    /// Returns the batch size: `asked` if it is given, else the one that the description of a
     /// stateful model fixes, else 32.
     pub fn batch(self, asked: Option<usize>) -> usize {
         let fixed = self.fixed.filter(|_| self.stateful);
         asked.or(fixed).unwrap_or(DEFAULT_BATCH)
     }
 
-    /// Makes sure that a stateful model gets batches of one size only, when sets of these numbers
-    /// of examples, each named by its purpose, are divided into batches of `batch`. If the
-    /// description fixes a size, it must be that one.
+    /// Checks that a stateful model gets batches of one size only, and of the size that its
+    /// description fixes, if it does. Each of `sets` is the purpose of a set of examples, in words,
+    /// and their number; sets are divided into batches of `batch` examples. Any batch size suits a
+    /// model that is not stateful.
     ///
     /// # Errors
-    /// Fails with [`RunError::StateRows`] if a batch would be of another size. A model that is not
-    /// stateful takes any.
+    /// Fails with [`RunError::StateRows`] if a batch would have another size.
     ///
     /// # Panics
-    /// Panics if `batch` is 0 and the model is stateful.
+    /// Panics if the model is stateful, `batch` is 0 and a set has examples.
     pub fn check(self, batch: usize, sets: &[(&str, usize)]) -> Result<()> {
         if !self.stateful {
             return Ok(());
@@ -66,11 +67,14 @@ impl States {
     }
 }
 
-/// Returns the batch size in which a trained model works on `examples` examples: `asked`, or else
-/// as [`States::batch`] says.
+/// Returns the batch size in which a trained model takes `examples` examples: `asked` if it is
+/// given, else that of [`States::batch`].
 ///
 /// # Errors
 /// Fails as [`States::of`] and [`States::check`].
+///
+/// # Panics
+/// Panics as [`States::check`].
 pub fn batch_for(
     file: &ModelFile,
     model: &Model,

@@ -1,4 +1,4 @@
-//! How well a classifier tells its classes apart.
+//! Precision, recall and F1 of a classifier.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use rnn::text_classifier::THRESHOLD;
 /// The scores of one class, or their average over the classes, each from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// Fraction of the predictions of this class that were right.
+    /// Fraction of the samples predicted as this class that belong to it.
     pub precision: f64,
-    /// Fraction of this class that was found.
+    /// Fraction of the samples of this class that were predicted as it.
     pub recall: f64,
     /// The harmonic mean of precision and recall.
     pub f1: f64,
-    /// Number of samples that truly belong to this class.
+    /// Number of samples that truly belong to the class; in an average, the sum over the classes.
     pub support: usize,
 }
 
@@ -50,8 +50,8 @@ impl Scores {
 /// Precision, recall and F1 of each class of a classifier, as scikit-learn's
 /// `classification_report` defines them.
 ///
-/// A score whose denominator is zero is 0. `Display` prints the customary table with two decimals,
-/// or with as many as asked for: `{report:.4}`.
+/// A score whose denominator is zero is 0. `Display` prints scikit-learn's table with two decimals,
+/// or with as many as the format asks for: `{report:.4}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassificationReport {
     /// Names of the classes, from class 0 on.
@@ -60,21 +60,19 @@ pub struct ClassificationReport {
     pub classes: Vec<Scores>,
     /// Fraction of all samples that were classified correctly.
     pub accuracy: f64,
-    /// Unweighted mean over the classes.
+    /// Unweighted mean of the scores over the classes.
     pub macro_average: Scores,
-    /// Mean over the classes, weighted by their support.
+    /// Mean of the scores over the classes, weighted by their support.
     pub weighted_average: Scores,
-    /// Numbers of samples, `confusion[true class][predicted class]`.
+    /// The confusion matrix: numbers of samples, `confusion[true class][predicted class]`.
     pub confusion: Vec<Vec<usize>>,
 }
 
 impl ClassificationReport {
-    /// Compares predicted probabilities of the positive class with labels of 0 or 1.
-    ///
-    /// A sample is called positive where its probability exceeds [`THRESHOLD`]; NaN does not.
-    ///
-    /// # Panics
-    /// Panics if the slices differ in length.
+    /// Computes the scores from the predicted probabilities of the positive class and the labels,
+    /// both `[samples]`. A sample is predicted as positive if its probability exceeds
+    /// [`THRESHOLD`], which NaN does not. It belongs to the positive class if its label exceeds
+    /// 0.5.
     pub fn from_predictions(probabilities: &[f32], labels: &[f32]) -> Self {
         assert_eq!(probabilities.len(), labels.len(), "one label for each probability");
 
@@ -86,11 +84,11 @@ impl ClassificationReport {
         Self::from_counts(["negative", "positive"].map(String::from).into(), confusion)
     }
 
-    /// Computes the scores from the numbers of samples `confusion[true class][predicted class]`;
-    /// `names` are those of the classes.
+    /// Computes the scores from the confusion matrix `confusion[true class][predicted class]`,
+    /// which must be square. `names` are the names of the classes, in order.
     ///
     /// # Panics
-    /// Panics if a row of `confusion` is shorter than it has rows.
+    /// Panics if a row of `confusion` has fewer elements than `confusion` has rows.
     pub fn from_counts(names: Vec<String>, confusion: Vec<Vec<usize>>) -> Self {
         let class = |(c, taken_for): (usize, &Vec<usize>)| {
             let predicted = confusion.iter().map(|row| row[c]).sum();

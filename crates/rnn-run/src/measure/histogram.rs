@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 /// Number of bins of a [`Histogram`], of equal width from 0 to 1.
 pub const BINS: usize = 20;
 
-/// Numbers of examples by their predicted probability of being positive, in [`BINS`] bins for each
-/// true class.
+/// Numbers of examples by their predicted probability of being positive, in [`BINS`] bins of equal
+/// width from 0 to 1 for each true class.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Histogram {
     /// Numbers of examples of the negative class in each bin.
@@ -15,8 +15,8 @@ pub struct Histogram {
 
 impl Histogram {
     /// Counts examples, each given as its predicted probability of being positive and its label,
-    /// true for positive. A probability below 0 counts in the first bin, one of 1 and above in the
-    /// last; those that are not finite are left out.
+    /// true for positive. A probability below 0 counts in the first bin, and one of 1 or more in
+    /// the last. A probability that is not finite is left out.
     pub fn new(examples: &[(f32, bool)]) -> Self {
         let mut histogram = Self::default();
         for &(probability, positive) in examples.iter().filter(|(p, _)| p.is_finite()) {
@@ -35,7 +35,7 @@ impl Histogram {
         self.negative.iter().chain(&self.positive).sum()
     }
 
-    /// Returns the largest number in one bin of one class; 0 if nothing was counted.
+    /// Returns the largest number of examples in one bin of one class; 0 if nothing was counted.
     pub fn highest(&self) -> usize {
         self.negative.iter().chain(&self.positive).max().copied().unwrap_or(0)
     }

@@ -1,4 +1,4 @@
-//! What a run came to.
+//! The results of a run.
 
 use super::{ClassificationReport, Histogram};
 use crate::memory::Footprint;
@@ -6,7 +6,7 @@ use crate::splits::Split;
 use rnn::nn::{History, Metrics, json_float};
 use serde::{Deserialize, Serialize};
 
-/// The outcome of a run, apart from its model: history, results and measurements.
+/// The results of a run, apart from its model.
 #[derive(Clone, Debug)]
 pub struct RunResult {
     /// The metrics of each epoch.
@@ -17,60 +17,64 @@ pub struct RunResult {
     pub measured: Measured,
 }
 
-/// The metrics of a run at its end, which `results.json` in its folder holds.
+/// The metrics of a run after its last epoch, which `results.json` in its folder holds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// Number of trainable parameters.
+    /// Number of parameters of the model: the elements of all weights, including those that are not
+    /// trained.
     pub parameters: usize,
-    /// The part of the data that the model was evaluated on; `judged_by` in older files.
+    /// The part of the data that the model was evaluated on. Older files name it `judged_by`, or
+    /// not at all, which stands for the test data.
     #[serde(default, alias = "judged_by")]
     pub evaluated_on: Split,
-    /// Loss and metrics on that part.
+    /// Loss and metrics on that part of the data.
     #[serde(flatten)]
     pub metrics: Metrics,
-    /// Mean wall time of the training part of an epoch, in seconds.
+    /// Mean wall time of the training part of an epoch, in seconds; 0 without epochs.
     #[serde(with = "json_float")]
     pub seconds_per_epoch: f64,
 }
 
 /// Further measurements of a run, for its page, which `report.json` in its folder holds.
+/// [`Default`] has none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Measured {
-    /// The rows of the model's summary, the names of the columns first.
+    /// The rows of the model's summary as the texts of their cells
+    /// ([`rnn::nn::Model::summary_rows`]); the first row names the columns.
     pub layers: Vec<Vec<String>>,
-    /// Numbers of examples to train on, to validate and to test.
+    /// Numbers of examples to train on, to validate and to test, in this order.
     pub examples: [usize; 3],
-    /// Scores by class, if there are few enough classes.
+    /// Scores by class; `None` if the model is no classifier or has more than 20 classes.
     pub classes: Option<Classes>,
-    /// The memory of a training step; `None` if it is not known, as of runs of earlier versions.
+    /// The memory of a training step; `None` if it is not known, as in runs of earlier versions.
     pub memory: Option<Footprint>,
-    /// The time of a training step by op, the most expensive first; empty if the device has no
-    /// clock.
+    /// The time of a training step by op, the most expensive first; empty if the device cannot
+    /// measure time.
     pub ops: Vec<OpTime>,
 }
 
-/// The scores of a classifier, by class.
+/// The scores of a classifier by class.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Classes {
     /// Scores on the data that the run was evaluated on.
     pub report: ClassificationReport,
-    /// For two classes, the predicted probabilities on the training data and on the data that the
+    /// For two classes, the predicted probabilities on the training data, then on the data that the
     /// run was evaluated on; `None` for more classes.
     pub probabilities: Option<[Histogram; 2]>,
 }
 
-/// The time and work of all nodes of one op in a training step.
+/// The time and the work of all nodes of one op in a training step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OpTime {
     /// Name of the op.
     pub op: String,
-    /// Number of its nodes that ran in the step.
+    /// Number of nodes of the op that ran in the step.
     pub calls: u64,
-    /// Time of all of them, in seconds.
+    /// Time of all calls together, in seconds.
     pub seconds: f64,
-    /// Floating-point operations of all of them; a multiply-add counts as two.
+    /// Floating-point operations of all calls together; a multiply-add counts as two.
     pub flops: u64,
-    /// Bytes read and written by all of them, each tensor once a call.
+    /// Bytes read and written by all calls together; in each call, each tensor counts once.
     pub bytes: u64,
 }
 

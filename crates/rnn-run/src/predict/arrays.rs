@@ -14,41 +14,42 @@ use rnn_graph::Device;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The files that [`predict_arrays`] reads and writes, and how it reads them.
+/// The arguments of [`predict_arrays`]: the files that it reads and writes, and how it reads them.
 #[derive(Clone, Copy, Debug)]
 pub struct ArrayFiles<'a> {
-    /// The inputs: a single `.npy`; an `.npz` or a folder of `.npy`, with an array named as each
-    /// input; or a `.csv`.
+    /// The inputs: a single `.npy`; a `.csv`; or an `.npz` or a folder of `.npy` with an array for
+    /// each input, named like it. For a model of one input the array may also be named `x` or
+    /// `x_test`, or be the only one.
     pub input: &'a Path,
-    /// The `.npy` file for the output; a model of several outputs writes `STEM-NAME.npy` beside it
-    /// for each of them instead.
+    /// The `.npy` file for the output. A model of several outputs writes a file `STEM-NAME.npy`
+    /// beside it for each of them instead; see [`Outputs::take_each`].
     pub output: &'a Path,
-    /// True to leave all arrays in their files and read examples as they are needed, which a `.csv`
-    /// does not allow; false to do so only for arrays that are large for the free memory.
+    /// True to leave all arrays in their files and read examples as they are needed, which is an
+    /// error for a `.csv`; false to do so only with arrays that are large for the free memory.
     pub stream: bool,
-    /// The number of examples that are processed together; `None` stands for the number that the
-    /// description of a stateful model fixes, else 32.
+    /// The number of examples in a batch; `None` for the number that a stateful model fixes, else
+    /// 32.
     pub batch_size: Option<usize>,
 }
 
-/// The files of predictions that were written, and how many of their rows are not finite.
+/// The files of predictions that were written, and the counts of rows that are not finite.
 #[derive(Debug)]
 pub struct Predicted {
     /// Each file with the shape of its array, the number of examples first, in the order of the
     /// outputs.
     pub files: Vec<(PathBuf, Vec<usize>)>,
-    /// The count of rows that are not finite among the inputs, then among the outputs.
+    /// The counts of rows that are not finite: among the inputs, then among the outputs.
     pub rows: [FiniteRows; 2],
 }
 
 /// Predicts for every example of the arrays in `input` with the model at `model_path`, and writes
-/// the outputs to `output` (`.npy`) as they come. `progress` is called with the number of examples
-/// done and that of all examples; the host is told of warnings.
+/// the outputs batch by batch. `progress` is called before the first batch and after each one, with
+/// the number of examples done and the number of all examples. `host` gets remarks and warnings.
 ///
 /// # Errors
-/// Fails if `output` does not end in `.npy`, the model or the arrays cannot be read, the model has
-/// no weights, the arrays do not fit it, an output would replace what is read or a file of a run,
-/// an output cannot be written, or the device fails.
+/// Fails if the model or the arrays cannot be read or do not fit together, the model has no
+/// weights, the device lacks the precision of the run, or the device fails. Fails also if `output`
+/// does not end in `.npy`, cannot be written, or cannot be taken ([`Outputs::take`]).
 pub fn predict_arrays(
     model_path: &Path,
     ArrayFiles { input, output, stream, batch_size }: ArrayFiles<'_>,

@@ -9,13 +9,15 @@ use rnn::text_classifier::TextClassifier;
 use rnn_data::text::Vocabulary;
 use std::path::Path;
 
-/// Opens the model of a finished run on reviews to classify text. `word_index` is a file like
-/// Keras's `imdb_word_index.json`, for a run that does not hold the words of its reviews.
+/// Opens the model of a finished run on reviews to classify texts. `word_index` is a file like
+/// Keras's `imdb_word_index.json`; it must be given if the run does not hold the words of its
+/// reviews, and only then.
 ///
 /// # Errors
-/// Fails if the run cannot be read or is not one on reviews, its words are not known
-/// ([`RunError::NoWords`]), they are known and `word_index` is given as well
-/// ([`RunError::HasWords`]), that file is damaged, or the device lacks the precision of the run.
+/// Fails with [`RunError::NoWords`] if the words are not known, and with [`RunError::HasWords`] if
+/// the run holds them and `word_index` is given as well. Fails also if the run cannot be read or is
+/// not one on reviews, `word_index` cannot be read or is damaged, or the device lacks the precision
+/// of the run ([`RunError::NoHalf`]).
 pub fn open_classifier(
     run: &Path,
     word_index: Option<&Path>,

@@ -1,12 +1,12 @@
-//! Finished runs among others.
+//! Comparison of finished runs.
 
 use crate::config::Config;
 use crate::measure::Results;
 use rnn::nn::{Figure, History, MetricSums, Metrics};
 
-/// A finished run with its results, which is compared with others.
+/// A finished run that is compared with others.
 pub struct Compared {
-    /// Name of the model, with the folder if two runs have the same model.
+    /// Name of the run: that of its model, and what else tells it from the other runs.
     pub name: String,
     /// Its configuration.
     pub config: Config,
@@ -17,8 +17,9 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// Returns a metric of the results; `None` if it does not apply to the model: without classes
-    /// there is the loss alone, and the area under the ROC curve needs two classes.
+    /// Returns a metric of the results; `None` if it does not apply to the model. The loss applies
+    /// to every model, the area under the ROC curve to classifiers of two classes, and every other
+    /// metric to all classifiers.
     pub fn figure(&self, of: Figure) -> Option<f64> {
         let there = match of {
             Figure::Loss => true,
@@ -28,8 +29,8 @@ impl Compared {
         there.then(|| self.results.metrics.figure(of))
     }
 
-    /// Returns the validation metrics of each epoch, or those of training if nothing was validated.
-    /// Without classes the accuracy is NaN.
+    /// Returns the validation metrics of each epoch, or the training metrics of an epoch that was
+    /// not validated. If the model is no classifier, the accuracy is NaN.
     pub fn validation_metrics(&self) -> Vec<Metrics> {
         let classes = self.config.classes();
         let shown = |metrics: Metrics| match classes {

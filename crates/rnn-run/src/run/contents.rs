@@ -1,4 +1,4 @@
-//! Which files of a folder are those of a run, and which are the user's.
+//! The files that a run writes into its folder, as opposed to files of the user's.
 
 use super::RunFolder;
 use crate::checkpoint::Store;
@@ -31,26 +31,28 @@ const FILES: [&str; 14] = [
     WEIGHTS,
 ];
 
-/// The kind of contents of a folder, which decides whether a new run may begin there.
+/// The contents of a folder, which decide whether a new run may begin there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holds {
-    /// Nothing, or there is no such folder.
+    /// Nothing that would be lost: the folder does not exist, is empty, or holds only what a
+    /// process left that died before its first checkpoint.
     Nothing,
     /// A finished run.
     Run,
-    /// A run that can be resumed.
+    /// A run that is not finished and can be resumed.
     Unfinished,
     /// A model that was imported.
     Imported,
-    /// Something else, of which this is one entry.
+    /// No run and no model, but other files or folders. The path is that of the first of them by
+    /// name.
     Other(PathBuf),
 }
 
 impl Holds {
-    /// Looks into a folder and returns the kind of its contents.
+    /// Returns what a folder holds.
     ///
     /// # Errors
-    /// Fails with [`RunError::Unreadable`] if it is no folder, or cannot be read.
+    /// Fails with [`RunError::Unreadable`] if the path is no folder, or the folder cannot be read.
     pub fn of(folder: &Path) -> Result<Self> {
         let store = Store::of(folder);
         if store.is_unfinished() {
@@ -73,32 +75,32 @@ impl Holds {
     }
 }
 
-/// Returns true if a folder holds a finished run, or checkpoints.
+/// Returns true if a folder holds a run: a `config.json` that is a valid [`Config`], or
+/// checkpoints.
 pub fn is_run(folder: &Path) -> bool {
     let config = fs::read_to_string(folder.join("config.json"));
     config.is_ok_and(|text| serde_json::from_str::<Config>(&text).is_ok())
         || Store::of(folder).has_any()
 }
 
-/// Returns true if a folder holds a run, finished or not, or a model that was imported; false also
-/// if there is no such folder.
+/// Returns true if a folder holds a run, finished or not, or an imported model; false also if it
+/// does not exist.
 pub fn holds_model(folder: &Path) -> bool {
     let there = |name: &str| folder.join(name).is_file();
     there(MODEL_JSON) && there(WEIGHTS) || is_run(folder)
 }
 
-/// Returns true if a run writes a file of this name, without a folder, into its folder; checkpoints
-/// are not among them.
+/// Returns true if a run writes a file of this name directly into its folder. Files in subfolders,
+/// such as checkpoints, do not count.
 pub fn writes(name: &str) -> bool {
     FILES.contains(&name)
 }
 
-/// Makes sure that every file and folder of a run can be written: nothing of another kind stands in
-/// its place.
+/// Checks that no folder in `folder` has the name of a file that a run writes, and no file that of
+/// its folder of checkpoints.
 ///
 /// # Errors
-/// Fails with [`RunError::Occupied`] if a folder stands in the place of a file, or the other way
-/// around.
+/// Fails with [`RunError::Occupied`] if there is one.
 pub fn check_room(folder: &Path) -> Result<()> {
     let folders = ["checkpoints"].map(|name| (folder.join(name), true));
     let files = FILES.map(|name| (folder.join(name), false));
@@ -111,11 +113,12 @@ pub fn check_room(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes the files that a run has written into a folder, and its subfolders that are empty then.
-/// Other files stay, and so do the TensorBoard curves of this process.
+/// Removes the files that a run has written into a folder, and its subfolders that are then empty.
+/// Other files stay. The TensorBoard curves that this process writes stay too, with the note of
+/// where they are.
 ///
 /// # Errors
-/// Fails if a file cannot be removed.
+/// Fails if a folder cannot be read or a file cannot be removed.
 pub fn clear(folder: &Path) -> Result<()> {
     let cannot = || format!("cannot remove the run in {}", folder.display());
     let mut folders = Vec::new();

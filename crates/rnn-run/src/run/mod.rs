@@ -27,11 +27,10 @@ use std::path::{Path, PathBuf};
 pub struct RunFolder(PathBuf);
 
 impl RunFolder {
-    /// Creates the folder if need be, and makes sure that it can be written before any work would
-    /// be lost.
+    /// Creates the folder if need be, and checks that files can be written into it.
     ///
     /// # Errors
-    /// Fails with [`RunError::Unwritable`] if it cannot be created or written.
+    /// Fails with [`RunError::Unwritable`] if the folder cannot be created or written.
     pub fn create(path: &Path) -> Result<Self> {
         let unwritable = |source| RunError::Unwritable { folder: path.to_owned(), source };
         fs::create_dir_all(path).map_err(unwritable)?;
@@ -39,19 +38,17 @@ impl RunFolder {
         Ok(Self(path.to_owned()))
     }
 
-    /// Checks that a run may begin in a folder, as [`RunFolder::check`] does with the same
-    /// `overwrite`, and creates the folder if need be. Nothing is removed yet.
-    ///
-    /// # Errors
-    /// Fails as [`RunFolder::check`] and [`RunFolder::create`].
+    /// Checks that a run may begin in a folder, as [`RunFolder::check`] does, and then creates the
+    /// folder if need be. Nothing is removed.
     pub fn begin(path: &Path, overwrite: bool) -> Result<Self> {
         Self::check(path, overwrite)?;
         Self::create(path)
     }
 
-    /// Makes sure that a run may begin in a folder: it does not exist, is empty, or holds a run or
-    /// an imported model and `overwrite` is true. A run that can be resumed is not refused here,
-    /// but by [`RunFolder::check_unfinished`].
+    /// Checks that a run may begin in a folder: it does not exist, is empty, holds a run that can
+    /// be resumed, or holds a finished run or an imported model and `overwrite` is true. Runs that
+    /// can be resumed are refused later, by [`RunFolder::check_unfinished`], when the folder is
+    /// locked.
     ///
     /// # Errors
     /// Fails with [`RunError::HoldsRun`], [`RunError::HoldsImported`] or [`RunError::HoldsOther`],
@@ -71,10 +68,12 @@ impl RunFolder {
         }
     }
 
-    /// Makes sure that the folder, which is locked, does not hold a run that can be resumed.
+    /// Checks that the folder does not hold a run that can be resumed. The caller must hold the
+    /// folder's [`RunLock`](crate::checkpoint::RunLock), so that no other process changes this
+    /// meanwhile.
     ///
     /// # Errors
-    /// Fails with [`RunError::HoldsUnfinished`] if it does.
+    /// Fails with [`RunError::HoldsUnfinished`] if the folder holds such a run.
     pub fn check_unfinished(&self) -> Result<()> {
         ensure!(
             !Store::of(&self.0).is_unfinished(),
@@ -83,20 +82,22 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Removes the folder and its subfolder `checkpoints` if they are empty, as they are when
-    /// nothing has been written to them; otherwise does nothing.
+    /// Removes the folder and its subfolder `checkpoints` if they are empty; otherwise does
+    /// nothing.
     pub fn abandon(self) {
         // These fail where there is something to keep: checkpoints, an earlier run.
         let _ = fs::remove_dir(self.0.join("checkpoints"));
         let _ = fs::remove_dir(self.0);
     }
 
-    /// Writes everything that evaluation needs: the weights, the state of the optimizer,
-    /// `model.json`, and last `config.json`, which marks the run as finished.
+    /// Writes what evaluation needs into the folder: the weights, the state of the optimizer,
+    /// `model.json`, and last `config.json`, which makes the folder that of a finished run. An
+    /// earlier `config.json` is removed first.
     ///
     /// # Errors
     /// Fails if the weights or the state of the optimizer cannot be read from the device, or a file
-    /// cannot be written or removed. The run then does not count as finished.
+    /// cannot be written or removed. The folder then has no `config.json`, unless the earlier one
+    /// is the file that cannot be removed.
     pub fn save(&self, config: &Config, trainer: &mut Trainer) -> Result<()> {
         let mark = self.file("config.json");
         if mark.exists() {
@@ -113,8 +114,9 @@ impl RunFolder {
     /// Opens the folder of a finished run and reads its configuration.
     ///
     /// # Errors
-    /// Fails with [`RunError::Unfinished`] or [`RunError::Imported`] if it holds such a model;
-    /// otherwise if it has no readable `config.json`.
+    /// Fails with [`RunError::Unfinished`] if the folder holds a run that can be resumed, and with
+    /// [`RunError::Imported`] if it holds an imported model. Fails also if `config.json` is missing
+    /// or damaged.
     pub fn open(path: &Path) -> Result<(Self, Config)> {
         let file = path.join("config.json");
         let text = match fs::read_to_string(&file) {
@@ -155,21 +157,19 @@ impl RunFolder {
         Ok(path)
     }
 
-    /// Loads the weights of the run from `weights.safetensors` into a model of its architecture, in
-    /// place of those that it has.
+    /// Loads the weights of the run from `weights.safetensors` into `model`, which must have the
+    /// run's weights by name and shape.
     ///
     /// # Errors
-    /// Fails if the file is missing or damaged, or its weights are not those of the model.
+    /// Fails if the file is missing or damaged, or lacks a weight of the model or has it in another
+    /// shape.
     pub fn load_weights(&self, model: &mut Model) -> Result<()> {
         let (weights, _) = safetensors::load(&self.file(model_file::WEIGHTS))?;
         Ok(model.set_weights(&weights)?)
     }
 
-    /// Writes `vocabulary.json`, the words that the model knows and the rules by which they are
-    /// found in text. If `vocabulary` is `None`, removes that of an earlier run.
-    ///
-    /// # Errors
-    /// Fails if the file cannot be written or removed.
+    /// Writes `vocabulary.json`: the words that the model knows, and how texts are split into
+    /// words. If `vocabulary` is `None`, an earlier file is removed.
     pub fn save_vocabulary(&self, vocabulary: Option<&Vocabulary>) -> Result<()> {
         let file = self.file("vocabulary.json");
         match vocabulary {
@@ -183,7 +183,7 @@ impl RunFolder {
     /// Reads the words that the model knows; `None` if the run has no `vocabulary.json`.
     ///
     /// # Errors
-    /// Fails if the file is damaged.
+    /// Fails if the file cannot be read or is damaged.
     pub fn vocabulary(&self) -> Result<Option<Vocabulary>> {
         let there = self.file("vocabulary.json").exists();
         there.then(|| self.read_json("vocabulary.json")).transpose()
@@ -199,8 +199,9 @@ impl RunFolder {
         self.write_text("history.csv", &format!("{}{lines}", EpochLog::CSV_NAMES))
     }
 
-    /// Writes `tensorboard.txt`, the path of the folder of the run's TensorBoard curves, so that a
-    /// resumed training appends to them. The path is relative to the run if it lies inside.
+    /// Writes `tensorboard.txt` with the path of the folder of the run's TensorBoard curves, so
+    /// that a resumed training appends to them. The path is relative to the run's folder if it is
+    /// inside, else absolute.
     ///
     /// # Errors
     /// Fails if the file cannot be written, or the path cannot be made absolute.
@@ -212,10 +213,8 @@ impl RunFolder {
         self.write_text(contents::CURVES_NOTE, &format!("{}\n", place.display()))
     }
 
-    /// Reads the path of the folder of the run's TensorBoard curves; `None` if it has none.
-    ///
-    /// # Errors
-    /// Fails if the file cannot be read.
+    /// Reads the path of the folder of the run's TensorBoard curves; `None` if the run has no
+    /// `tensorboard.txt`.
     pub fn curves_folder(&self) -> Result<Option<PathBuf>> {
         let file = self.file(contents::CURVES_NOTE);
         if !file.exists() {
@@ -226,19 +225,14 @@ impl RunFolder {
         Ok(Some(self.0.join(text.trim_end_matches(['\r', '\n']))))
     }
 
-    /// Writes `results.json` and `report.json`; the history has files of its own.
-    ///
-    /// # Errors
-    /// Fails if a file cannot be written.
+    /// Writes `results.json` and `report.json`. The history is written by
+    /// [`RunFolder::save_history`].
     pub fn save_result(&self, RunResult { results, measured, .. }: &RunResult) -> Result<()> {
         self.write_text("results.json", &serde_json::to_string_pretty(results)?)?;
         self.write_text("report.json", &serde_json::to_string_pretty(measured)?)
     }
 
-    /// Reads history, results and measurements of the run from their files.
-    ///
-    /// # Errors
-    /// Fails as [`RunFolder::history`], [`RunFolder::results`] and [`RunFolder::measured`].
+    /// Reads the history, the results and the measurements of the run from their files.
     pub fn result(&self) -> Result<RunResult> {
         Ok(RunResult {
             history: self.history()?,
@@ -247,10 +241,7 @@ impl RunFolder {
         })
     }
 
-    /// Reads the metrics of the run at its end from `results.json`.
-    ///
-    /// # Errors
-    /// Fails if the file is missing or damaged.
+    /// Reads the metrics of the run after its last epoch from `results.json`.
     pub fn results(&self) -> Result<Results> {
         self.read_json("results.json")
     }
@@ -263,11 +254,8 @@ impl RunFolder {
         self.read_json("history.json")
     }
 
-    /// Reads the further measurements of the run from `report.json`. Runs of earlier versions have
-    /// no such file and get empty ones.
-    ///
-    /// # Errors
-    /// Fails if the file is damaged.
+    /// Reads the further measurements of the run from `report.json`. A run of an earlier version
+    /// has no such file; for it, returns [`Measured::default`].
     pub fn measured(&self) -> Result<Measured> {
         match self.file("report.json").exists() {
             true => self.read_json("report.json"),
@@ -275,11 +263,9 @@ impl RunFolder {
         }
     }
 
-    /// Returns the numbers of the videos that were rolled out into the folder, in ascending order:
-    /// those of its subfolders `rollout-N` that hold an `errors.csv`.
-    ///
-    /// # Errors
-    /// Fails if the folder cannot be read.
+    /// Returns the numbers of the videos with a rollout in the folder, in ascending order. A
+    /// rollout is a subfolder `rollout-N` that holds an `errors.csv`, N being the number of the
+    /// video.
     pub fn rollouts(&self) -> Result<Vec<usize>> {
         let entries = fs::read_dir(&self.0)
             .with_context(|| format!("cannot read the folder {}", self.0.display()))?;
@@ -300,10 +286,10 @@ impl RunFolder {
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
     }
 
-    /// Writes `text` to the file `name` in the folder, in place of an earlier one, atomically.
+    /// Writes `text` to the file `name` in the folder. An existing file is replaced as a whole.
     ///
     /// # Errors
-    /// Fails if the file cannot be written; an earlier one then stays as it was.
+    /// Fails if the file cannot be written; an existing file then stays as it was.
     pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
         Ok(write_atomically(&self.file(name), |file| file.write_all(text.as_bytes()))?)
     }

@@ -1,4 +1,4 @@
-//! Models of the user's, of which the folder of a run is one.
+//! Models that a user has as the folder of a run or as a file.
 
 use super::RunFolder;
 use crate::arrays::Columns;
@@ -13,13 +13,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A model that a user has as a run folder or a file, with the settings that its run adds.
+/// A model from the folder of a run or from a file, with the settings of the run.
 pub struct SavedModel {
     /// The model.
     pub file: ModelFile,
-    /// Precision in which the run was trained; single for other files.
+    /// Precision in which the run was trained; single precision for files.
     pub precision: Precision,
-    /// The columns of the table that the run was trained on; `None` for other data and for files.
+    /// The columns of the `.csv` that the run was trained on; `None` for other data and for files.
     pub columns: Option<Columns>,
 }
 
@@ -33,11 +33,12 @@ struct Trained {
 }
 
 impl SavedModel {
-    /// Opens a run folder, or a file that [`ModelFile::open`] reads. The host is told which parts
-    /// of a file are not used.
+    /// Opens the folder of a run, or a file as [`ModelFile::open`] does. [`Host::warn`] of `host`
+    /// is called for each part of a file that is not used.
     ///
     /// # Errors
-    /// Fails if it cannot be read, is damaged, or describes what is not supported.
+    /// Fails if the folder or file cannot be read, is damaged, or describes something that is not
+    /// supported.
     pub fn open(path: &Path, host: &Arc<dyn Host>) -> Result<Self> {
         let cannot = || format!("cannot use {}", path.display());
         let Trained { precision, columns } = match path.join("config.json") {
@@ -51,11 +52,8 @@ impl SavedModel {
         Ok(Self { file, precision, columns })
     }
 
-    /// Returns a trainer that predicts and evaluates with `model`, in the precision of the run and
-    /// with the seed 0; `optimizer` matters for training alone.
-    ///
-    /// # Errors
-    /// Fails with [`crate::error::RunError::NoHalf`] if the device does not have that precision.
+    /// Returns a trainer to predict and evaluate with `model`, in the precision of the run and with
+    /// the seed 0. `optimizer` matters only for training.
     pub fn trainer(
         &self,
         model: Model,
@@ -65,7 +63,8 @@ impl SavedModel {
         trainer(model, device, (optimizer, 0), self.precision)
     }
 
-    /// Prints the precision of the run among the remarks of the host, unless it is single.
+    /// Passes a line with the precision of the run to [`Host::warn`] of `host`, unless it is single
+    /// precision.
     pub fn tell_precision(&self, host: &dyn Host) {
         if self.precision != Precision::F32 {
             host.warn(format_args!("precision: {}, as it was trained", self.precision));

@@ -1,4 +1,4 @@
-//! Examples and labels of the user's.
+//! The sets of a user's arrays: examples and labels.
 
 use super::{Splits, weights};
 use crate::arrays::{Array, Arrays, ElementKind};
@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail, ensure};
 use rnn::nn::{Architecture, Dataset, Input, Loss, Model};
 use rnn_core::HostTensor;
 
-/// The inputs of one part of the data, such as `x_train`, without its labels, which
-/// [`Self::with_labels`] adds.
+/// The inputs of one part of the data, such as the arrays `x_train`. [`Self::with_labels`] adds the
+/// labels.
 pub struct SplitArrays {
     suffix: &'static str,
-    /// The array of each input of the model.
+    /// The array of each input of the model, in order.
     pub inputs: Vec<Array>,
 }
 
@@ -36,8 +36,8 @@ pub(super) fn borrowed(names: &[String]) -> Vec<&str> {
 }
 
 impl SplitArrays {
-    /// Returns true if the data holds an array of inputs, labels or weights of the part with this
-    /// suffix, such as `_val`.
+    /// Returns true if the data holds an array of inputs, labels or weights for the part with the
+    /// suffix `suffix`, such as `_val`.
     pub fn is_in(arrays: &Arrays, suffix: &str, architecture: &Architecture) -> bool {
         let named = architecture.output_names();
         let outputs: Vec<&str> = named.iter().map(String::as_str).collect();
@@ -47,10 +47,12 @@ impl SplitArrays {
             || weights::are_in(arrays, suffix, &named)
     }
 
-    /// Reads the inputs of the model that are of the part with this suffix, such as `_train`.
+    /// Reads the array of each input of the model for the part with the suffix `suffix`, such as
+    /// `_train`.
     ///
     /// # Errors
-    /// Fails if an array is missing or cannot be read, or its elements are of another kind.
+    /// Fails if an array is missing or cannot be read, or its elements are of another kind than the
+    /// input takes.
     pub fn read(
         arrays: &mut Arrays,
         suffix: &'static str,
@@ -61,12 +63,14 @@ impl SplitArrays {
         Ok(Self { suffix, inputs })
     }
 
-    /// Adds the labels, in the shape that each loss takes, and the weights of examples if there are
-    /// some.
+    /// Returns the examples with their labels, in the shape that each loss takes, and with their
+    /// weights if the data has some. `architecture` and `losses` are those of `model`; there is a
+    /// loss for each output.
     ///
     /// # Errors
     /// Fails if an array is missing, has another number of examples, or does not fit the model's
-    /// output and its loss.
+    /// output and its loss. The labels of an array in its file are checked only when a batch reads
+    /// them.
     ///
     /// # Panics
     /// Panics if the part has no input.
@@ -112,17 +116,20 @@ fn inputs<'a>(
 /// the axis of examples.
 ///
 /// # Errors
-/// Fails if an array is missing, or cannot be read.
+/// Fails if an array is missing or cannot be read.
 pub fn samples(arrays: &mut Arrays, architecture: &Architecture) -> Result<Vec<Vec<usize>>> {
     let all = inputs(architecture, "_train");
     all.map(|(names, input)| arrays.sample(&borrowed(&names), input)).collect()
 }
 
-/// Reads the arrays of a run. Without arrays for validation, the last of the training examples
-/// validate, a fraction of them that the task states; without arrays to test, that set is empty.
+/// Reads the arrays of a run. If the data has no arrays for validation, the last of the training
+/// examples are held out for it, the fraction [`CustomTask::validation`] of them. If it has no
+/// arrays for testing, that set is empty.
 ///
 /// # Errors
-/// Fails if they cannot be read or do not fit the model and its losses.
+/// Fails if the arrays cannot be read or do not fit the model and its losses, no training example
+/// is left, or class weights are given for labels that are not one class each or beside weights of
+/// examples.
 pub fn splits(own: &CustomTask, model: &Model) -> Result<Splits> {
     let CustomTask { arrays, stream, validation, class_weights, model: described, columns, .. } =
         own;

@@ -1,4 +1,4 @@
-//! The examples of a run: those to train on, to validate and to test.
+//! The examples of a run, in sets for training, validation and test.
 
 pub(crate) mod arrays;
 mod split;
@@ -15,36 +15,39 @@ use anyhow::Result;
 use rnn::nn::{Dataset, Model};
 use rnn_data::text::Vocabulary;
 
-/// The examples of a run in three sets: to train on, to validate and to test.
+/// The examples of a run, in sets for training, validation and test.
 pub struct Splits {
     /// The words of the reviews; `None` if they are not known or the data holds no reviews.
     pub vocabulary: Option<Vocabulary>,
-    /// Examples to train on: 70% of the training reviews; 95% of the training videos; of the user's
-    /// arrays the fraction that `fit.toml` leaves, or all of `x_train` if there is an `x_val`.
+    /// Examples to train on: 70% of the training reviews, or 95% of the training videos. Of a
+    /// user's data, the part of `x_train` that is not held out for validation.
     pub train: Dataset,
-    /// Examples to validate: the rest of those, or `x_val`.
+    /// Examples to validate: the rest of these reviews or videos; of a user's data `x_val`, or else
+    /// the part of `x_train` that is held out.
     pub validation: Dataset,
-    /// Examples to test: the first 10,000 test reviews, as the tutorial has it; the videos not
-    /// trained on; `x_test`, or none.
+    /// Examples to test: the first 10,000 test reviews, as in the tutorial; the videos that were
+    /// not trained on; of a user's data `x_test`, or none.
     pub test: Dataset,
-    /// Names of the user's arrays that belong to none of these.
+    /// Names of the user's arrays that are in none of the sets.
     pub unused: Vec<String>,
     /// Remarks for the user about how the data was read, such as that a large array is streamed.
     pub remarks: Vec<String>,
 }
 
 impl Splits {
-    /// Returns the fingerprint of the examples to train on, which tells them from others: 16
-    /// hexadecimal digits.
+    /// Returns a fingerprint of the training examples, 16 hexadecimal digits: a digest of their
+    /// number and of up to 64 of them ([`Dataset::fingerprint`]). Data that differs only in other
+    /// examples has the same fingerprint.
     ///
     /// # Errors
-    /// Fails if the examples cannot be read.
+    /// Fails if these examples cannot be read.
     pub fn fingerprint(&self) -> Result<String> {
         Ok(format!("{:016x}", self.train.fingerprint()?))
     }
 
-    /// Returns the set that a finished model is evaluated on, with the part that it is: the test
-    /// data, or else the validation data, or else the training data, which may be empty.
+    /// Returns the set that a finished model is evaluated on, and which part of the data it is: the
+    /// test data, or if that is empty the validation data, or else the training data, which may be
+    /// empty too.
     pub fn held_out(&self) -> (Split, &Dataset) {
         let parts = [(Split::Test, &self.test), (Split::Validation, &self.validation)];
         let found = parts.into_iter().find(|(_, set)| !set.is_empty());
@@ -52,12 +55,12 @@ impl Splits {
     }
 }
 
-/// Reads or computes the examples of a run for its model, as `config` describes them. `vocabulary`
-/// is that of a run that has been trained; with `None`, as for a new run, one is made if the data
-/// allows it.
+/// Reads or computes the examples of a run, as `config` describes them, for its model. `vocabulary`
+/// is the one that the run was trained with; `None` for a new run, which then gets one if the words
+/// of its reviews are known.
 ///
 /// # Errors
-/// Fails if the data cannot be read, is not in one of the layouts, or does not fit the model.
+/// Fails if the data cannot be read, is in no supported form, or does not fit the model.
 pub fn load(config: &Config, model: &Model, vocabulary: Option<Vocabulary>) -> Result<Splits> {
     let sets = match &config.task {
         Task::Custom(own) => arrays::splits(own, model)?,

@@ -1,14 +1,14 @@
 use serde::{Deserialize, Serialize};
 
-/// A part of the data: to train on, to validate or to test. The default is `Test`.
+/// A part of the data. The default is [`Split::Test`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Examples that were trained on.
+    /// Examples that are trained on.
     Training,
-    /// Examples that were held back during the training.
+    /// Examples that are held out during the training and evaluated after each epoch.
     Validation,
-    /// Examples that the training never saw.
+    /// Examples that the training does not use.
     #[default]
     Test,
 }

@@ -68,8 +68,8 @@ pub(super) fn reviews(raw: RawReviews, length: usize, seed: u64) -> Result<Split
     Ok(Splits { train, validation, test, vocabulary: None, unused: vec![], remarks: vec![] })
 }
 
-/// Returns how many of `count` videos are trained on: five sixths, rounded down, which is 1,000 of
-/// the tutorial's 1,200.
+/// Returns the number of the first of `count` videos that are used for training and validation:
+/// five sixths, rounded down. Of the tutorial's 1,200 videos these are 1,000.
 pub fn trained_videos(count: usize) -> usize {
     count * 5 / 6
 }

@@ -1,4 +1,4 @@
-//! What examples or their steps count: `w_train` and the like.
+//! The weights of examples, or of their time steps, in the loss: `w_train` and the like.
 
 use super::arrays::{borrowed, names};
 use crate::arrays::{Arrays, ElementKind};
@@ -8,8 +8,8 @@ use rnn::nn::Batch;
 use rnn_core::Examples;
 use std::sync::Arc;
 
-/// Returns true if the data holds weights of examples for the part with this suffix, such as
-/// `_train`: one array for all outputs, or one for one of several `outputs`.
+/// Returns true if the data holds weights for the part with the suffix `suffix`, such as `_train`:
+/// an array for all outputs, or an array for one of several `outputs`.
 pub fn are_in(arrays: &Arrays, suffix: &str, outputs: &[String]) -> bool {
     let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
     arrays.has(&format!("w{suffix}")) || !of_outputs(arrays, suffix, &outputs).is_empty()
@@ -24,13 +24,15 @@ fn of_outputs(arrays: &Arrays, suffix: &str, outputs: &[&str]) -> Vec<String> {
     names.into_iter().filter(|name| arrays.has(name)).collect()
 }
 
-/// Reads the weights of examples or of their steps for the part with this suffix, such as `_train`:
-/// an empty list if the data has none, one array for all outputs, or one for each output in order,
-/// which is ones if the data has none for it.
+/// Reads the weights of examples, or of their time steps, for the part with the suffix `suffix`,
+/// such as `_train`. `outputs` and `shapes` are the names of the model's outputs and their shapes
+/// with all examples. Returns an empty list if the data has no weights; one array if it has one for
+/// all outputs; else an array for each output, in order, with ones for outputs without weights.
 ///
 /// # Errors
-/// Fails if an array cannot be read or does not fit the shape of an output, or there are both an
-/// array for all outputs and one for a single output.
+/// Fails if an array cannot be read or does not fit the shape of an output, if there are an array
+/// for all outputs and one for a single output, or if one array for several outputs has weights of
+/// time steps.
 pub fn read(
     arrays: &mut Arrays,
     suffix: &str,

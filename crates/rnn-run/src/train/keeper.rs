@@ -5,7 +5,7 @@ use crate::run::contents;
 use rnn::nn::{Checkpoints, History, StepInfo, TrainError, TrainerState};
 use std::time::Instant;
 
-/// The writer of a run's checkpoints, which decides during the training when one is due.
+/// The writer of a run's checkpoints. It decides during the training when one is due.
 pub struct Keeper<'a> {
     host: &'a dyn Host,
     store: &'a Store,
@@ -22,9 +22,9 @@ pub struct Keeper<'a> {
 }
 
 impl<'a> Keeper<'a> {
-    /// Begins to keep a run on data with the fingerprint `data`. `goes_on` is true if the folder
-    /// already holds checkpoints of this run, which is resumed, and false for a new run, before
-    /// whose first checkpoint the folder is cleared.
+    /// Creates the writer for a run on data with the fingerprint `data`. `goes_on` is true if the
+    /// run is resumed, so that the folder already holds its checkpoints. It is false for a new run;
+    /// the folder is then cleared before its first checkpoint.
     pub fn new(
         (store, config, data): (&'a Store, &'a Config, String),
         options: &CheckpointOptions,
@@ -53,11 +53,8 @@ impl<'a> Keeper<'a> {
         self.saved
     }
 
-    /// Removes an earlier run from the folder, once there is something to write in its place. Does
-    /// nothing for a run that is resumed, and at a second call.
-    ///
-    /// # Errors
-    /// Fails if a file cannot be removed.
+    /// Removes an earlier run from the folder. Does nothing if the run is resumed or the folder has
+    /// been cleared before.
     pub fn clear(&mut self) -> anyhow::Result<()> {
         if !self.ours {
             contents::clear(self.store.run())?;

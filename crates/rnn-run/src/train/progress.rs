@@ -6,28 +6,29 @@ use anyhow::Result;
 use rnn::nn::{Callback, CallbackState, Event, TrainError, Trainer};
 use std::ops::ControlFlow;
 
-/// A display of the progress of trainings; `()` shows nothing.
+/// A display of the progress of a training. `()` displays nothing.
 pub trait Progress {
-    /// Begins to show an attempt at a training, which ends when what this returns is dropped.
+    /// Begins to display an attempt at a training and returns the callback that displays its
+    /// events. Dropping the callback ends the display.
     ///
     /// # Errors
-    /// Fails if it cannot be shown.
+    /// Fails if the display cannot be opened.
     fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Box<dyn Callback>>;
 }
 
-/// What a display is told of an attempt at a training. After a device has failed there is another
-/// attempt.
+/// An attempt at a training, as a display gets it. If a device fails and is opened again, another
+/// attempt follows.
 pub struct Attempt<'a> {
     /// The settings of the run.
     pub config: &'a Config,
     /// Numbers of examples to train on, and to validate.
     pub examples: [usize; 2],
-    /// The memory of a training step.
+    /// The planned memory of a training step.
     pub memory: &'a Footprint,
     /// The folder of the run.
     pub folder: &'a RunFolder,
-    /// The steps and epochs already done, in this order, if a training is resumed; `None` for a new
-    /// one.
+    /// The numbers of steps and of epochs already done, in this order, if a training is resumed;
+    /// `None` for a new one.
     pub done: Option<[usize; 2]>,
 }
 
@@ -38,7 +39,7 @@ impl Progress for () {
     }
 }
 
-/// A callback that shows the training and ends it after a step if the host asks for that.
+/// A callback that passes events on to a display and ends the training if the host requests a stop.
 pub struct Interruptible<'a> {
     host: &'a dyn Host,
     shown: Box<dyn Callback>,
@@ -47,8 +48,9 @@ pub struct Interruptible<'a> {
 }
 
 impl<'a> Interruptible<'a> {
-    /// Creates a callback that passes events on to `shown`, which shows the training, and ends it
-    /// when `host` was asked to stop.
+    /// Creates a callback that passes each event on to `shown`. It ends the training after an event
+    /// if [`Host::stop_requested`] of `host` is true, or if `shown` does. From the first step on it
+    /// holds the host ([`Host::hold`]).
     pub fn new(shown: Box<dyn Callback>, host: &'a dyn Host) -> Self {
         Self { host, shown, held: None }
     }

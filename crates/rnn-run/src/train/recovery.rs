@@ -1,4 +1,4 @@
-//! What helps a training that has failed.
+//! The reaction to an error of a training.
 
 use rnn::nn::TrainError;
 use rnn_graph::DeviceError;
@@ -15,7 +15,7 @@ const MAX_DEVICE_FAULTS: usize = 2;
 pub struct Stopped {
     /// The error of the step.
     pub error: TrainError,
-    /// Steps done at the checkpoint that is kept.
+    /// Number of steps done at the checkpoint that is kept.
     pub step: u64,
     /// The folder of the run.
     pub run: PathBuf,
@@ -33,31 +33,33 @@ impl fmt::Display for Stopped {
 /// The message has the causes.
 impl Error for Stopped {}
 
-/// The action that is taken after an error of a training.
+/// The reaction to an error of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// Nothing: the training fails.
+    /// No remedy: the training fails.
     None,
     /// Open the device again and go on from the last checkpoint.
     Reopen,
-    /// Look for where the numbers of this step ceased to be finite.
+    /// Repeat the steps up to this one to find where a number ceased to be finite; the training
+    /// fails all the same.
     Explain {
-        /// The step.
+        /// The number of the step.
         step: u64,
     },
 }
 
-/// A count of the device faults of a run so far, by which remedies are decided: after each of the
-/// first two faults the device is opened again, after a third it is not.
+/// The number of device faults in a run so far, which decides the reaction: after each of the first
+/// two faults the device is opened again, after the third it is not.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Recovery {
     faults: usize,
 }
 
 impl Recovery {
-    /// Decides what to do about an error of a training, and counts it if the device failed. `ranks`
-    /// is true if it trains among other ranks, which leaves no remedy; `saved` is true if there is
-    /// a checkpoint, without which a device is not opened again.
+    /// Returns the reaction to an error of a training, and counts the error if the device was lost
+    /// or ran out of memory. `ranks` is true if several ranks train together; there is then no
+    /// remedy. `saved` is true if there is a checkpoint; without one, the device is not opened
+    /// again.
     pub fn remedy(&mut self, error: &TrainError, ranks: bool, saved: bool) -> Remedy {
         match error {
             // The other ranks do not go back.

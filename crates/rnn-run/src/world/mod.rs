@@ -1,4 +1,4 @@
-//! The processes that train together, and what they send to one another.
+//! The processes that train together, and their communication.
 
 #[cfg(feature = "mpi")]
 mod mpi;
@@ -8,33 +8,35 @@ use anyhow::Result;
 use rnn::nn::Communicator;
 use std::rc::Rc;
 
-/// All ranks (processes) that were started together, seen from one of them.
+/// All ranks (processes) that were started together, seen from one of them. All ranks must make the
+/// same calls in the same order.
 pub trait World: Communicator {
-    /// Returns this process's number among those on the same machine, from 0 on.
+    /// Returns the number of this process among those on the same machine, from 0 on.
     fn local_rank(&self) -> usize;
 
-    /// Sends bytes from rank 0 to all; every rank returns those of rank 0.
+    /// Sends `bytes` from rank 0 to all ranks and returns the bytes of rank 0 on every rank. The
+    /// `bytes` of other ranks are ignored.
     fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8>;
 
-    /// Ends the processes of all ranks with this exit code.
+    /// Ends the processes of all ranks with the exit code `code`.
     fn abort(&self, code: u8) -> !;
 }
 
-/// Joins the processes that the MPI launcher has started with this one.
+/// Joins the processes that the MPI launcher has started together with this one.
 ///
 /// # Errors
-/// Fails if MPI is in use already; [`crate::error::RunError::NoMpi`] if this program was built
-/// without it.
+/// Fails if MPI is in use already. In a program built without MPI, always fails with
+/// [`RunError::NoMpi`](crate::error::RunError::NoMpi).
 #[cfg(feature = "mpi")]
 pub fn join() -> Result<Rc<dyn World>> {
     Ok(Rc::new(mpi::Mpi::join()?))
 }
 
-/// Joins the processes that the MPI launcher has started with this one.
+/// Joins the processes that the MPI launcher has started together with this one.
 ///
 /// # Errors
-/// Fails if MPI is in use already; [`crate::error::RunError::NoMpi`] if this program was built
-/// without it.
+/// Fails if MPI is in use already. In a program built without MPI, always fails with
+/// [`RunError::NoMpi`](crate::error::RunError::NoMpi).
 #[cfg(not(feature = "mpi"))]
 pub fn join() -> Result<Rc<dyn World>> {
     Err(crate::error::RunError::NoMpi.into())

@@ -10,7 +10,8 @@ use std::fmt;
 /// Bytes of one broadcast: MPI counts with 32 bits.
 const AT_ONCE: usize = 1 << 30;
 
-/// A connection to all processes that `mpirun` has started. Errors of MPI end all of them.
+/// A connection to all processes that the MPI launcher has started. An error of MPI ends all of
+/// them.
 pub struct Mpi {
     world: SimpleCommunicator,
     local_rank: usize,
@@ -19,8 +20,8 @@ pub struct Mpi {
 }
 
 impl Mpi {
-    /// Initializes MPI for calls from this thread alone, and joins the processes that `mpirun` has
-    /// started.
+    /// Initializes MPI and joins the processes that the launcher has started. Only this thread may
+    /// then call MPI.
     ///
     /// # Errors
     /// Fails if MPI is in use already.
