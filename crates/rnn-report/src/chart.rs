@@ -1,5 +1,5 @@
-//! Charts as SVG inside a page. Colours are classes of its style sheet, so that they follow the
-//! reader's theme.
+//! Charts as SVG inside a page. Colours are classes of the page's style sheet, so that they follow
+//! the theme of the reader.
 
 use crate::plot::axis::Axis;
 use maud::{Markup, html};
@@ -18,9 +18,9 @@ const MOST_MARKERS: usize = 30;
 
 /// One curve.
 pub(super) struct Line<'a> {
-    /// Name that is shown where a pointer rests on one of the points.
+    /// Name that a browser shows when a pointer rests on one of the points.
     pub name: &'a str,
-    /// The points in order; those that are not finite are left out.
+    /// The points in order, as `(x, y)`. Points that are not finite are left out.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -41,8 +41,8 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// Creates a chart with the horizontal axis `x` and the vertical axis `y`, neither of whose
-    /// ranges may be empty. [`lines`](Self::lines) and [`areas`](Self::areas) draw data in it.
+    /// Creates a chart with the horizontal axis `x` and the vertical axis `y`. Their ranges must
+    /// not be empty. [`lines`](Self::lines) and [`areas`](Self::areas) draw data in it.
     pub fn new(x: Axis, y: Axis) -> Self {
         Self { x, y }
     }
@@ -66,9 +66,9 @@ impl Chart {
         path
     }
 
-    /// Draws each line as SVG in the colour of its place in `lines`, with markers at the points of
-    /// lines that have at most 30. Points that are not finite are left out. `description` says in
-    /// words what the chart shows, for those who do not see it.
+    /// Draws lines as SVG. The position of a line in `lines` decides its colour. Lines of at most
+    /// 30 points have a marker at each. Points that are not finite are left out. `description` is a
+    /// text in place of the chart, for screen readers.
     pub fn lines(&self, description: &str, lines: &[Line<'_>]) -> Markup {
         let finite = |line: &Line<'_>| -> Vec<(f64, f64)> {
             line.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
@@ -93,9 +93,9 @@ impl Chart {
         )
     }
 
-    /// Draws filled areas as SVG, each given as the number of its colour, from 0 on, and its
-    /// points, the last of which is joined to the first. All points must be finite. `description`
-    /// says in words what the chart shows, for those who do not see it.
+    /// Draws filled areas as SVG. Each is the number of its colour, from 0 on, and the points
+    /// `(x, y)` of its outline, which must be finite; the last point is joined to the first.
+    /// `description` is a text in place of the chart, for screen readers.
     pub fn areas(&self, description: &str, areas: &[(usize, Vec<(f64, f64)>)]) -> Markup {
         self.framed(
             description,

@@ -1,4 +1,4 @@
-//! Finished runs side by side.
+//! The comparison of finished runs.
 
 use crate::plot::{Series, curves};
 use crate::{comparison, flatten};
@@ -36,12 +36,13 @@ fn differing(runs: &[Compared]) -> Result<Vec<Differing>> {
     Ok(rows.filter(|row| row.values.windows(2).any(|pair| pair[0] != pair[1])).collect())
 }
 
-/// Draws the validation curves of runs in one picture, writes a page with it beside it, and returns
-/// a table of the runs and of their different settings for the terminal.
+/// Compares the finished runs in the folders `runs`. Draws their validation curves to the PNG file
+/// `picture`, writes a page of the same name with the ending `.html`, and returns text for the
+/// terminal: a table of the results, and the settings that differ.
 ///
 /// # Errors
-/// Fails if a run is not finished or cannot be read, `picture` ends in `.html`, the picture or the
-/// page would replace a file of a run, or one of them cannot be written.
+/// Fails if `runs` is empty, a run is not finished or cannot be read, `picture` ends in `.html`, or
+/// the picture or the page cannot be taken ([`Outputs::take`]) or written.
 pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<String> {
     let page = picture.with_extension("html");
     ensure!(

@@ -1,4 +1,4 @@
-//! Several runs on one page.
+//! The page that compares several runs.
 
 use super::chart::{Chart, Line, key, short};
 use super::page::{figure, numbers, page, section, table, words};
@@ -8,8 +8,9 @@ use maud::{Markup, html};
 use rnn::nn::{Figure, Metrics};
 use rnn_run::run::{Compared, Differing};
 
-/// Returns the HTML page that compares runs, as text. `loss` is the name of their loss; `classes`
-/// is true if accuracy and the like are shown as well, false for the loss alone.
+/// Returns the HTML text of a page that compares `runs`. `loss` is the name of their loss. If
+/// `classes` is true, accuracy and other metrics of classifiers are shown too. `settings` are the
+/// settings that differ between the runs.
 pub fn comparison(
     title: &str,
     (loss, classes): (&str, bool),

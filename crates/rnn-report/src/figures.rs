@@ -1,4 +1,4 @@
-//! The files beside the page of a run: its figures as text, and pictures.
+//! The files beside the page of a run: its results as text, and pictures.
 
 use crate::plot::{Series, curves, probability_histogram};
 use anyhow::Result;
@@ -9,8 +9,8 @@ use rnn_run::measure::{Classes, RunResult};
 use rnn_run::run::RunFolder;
 use std::path::Path;
 
-/// Returns the results of a run as text for the terminal: its title and metrics, and for a
-/// classifier a table of its classes, if there are few enough.
+/// Returns the results of a run as text for the terminal: its title and its metrics and, if it has
+/// scores by class, a table of them.
 pub fn text(config: &Config, RunResult { results, measured, .. }: &RunResult) -> String {
     let figures = describe(results.evaluated_on, &results.metrics, config.metric_sums());
     let text = format!("{}\n{figures}", config.title());
@@ -20,10 +20,8 @@ pub fn text(config: &Config, RunResult { results, measured, .. }: &RunResult) ->
     }
 }
 
-/// Writes [`text`] to `report.txt`, and draws `curves.png` and, for two classes, `histogram.png`.
-///
-/// # Errors
-/// Fails if a picture cannot be drawn or a file cannot be written.
+/// Writes the output of [`text`] to `report.txt` in the folder of the run, and draws `curves.png`
+/// and, for classifiers of two classes, `histogram.png`. Existing files are replaced.
 pub fn draw(folder: &RunFolder, config: &Config, result: &RunResult) -> Result<()> {
     folder.write_text("report.txt", &text(config, result))?;
     draw_curves(&folder.file("curves.png"), config, &result.history)?;

@@ -1,6 +1,6 @@
-//! The output for people: the progress of a training and the results of a run, as a table for the
-//! terminal, pictures, and `report.html`, one file that needs no network, no script and no other
-//! file of the run.
+//! The output of trainings for people: their progress; their results as text and as PNG pictures;
+//! and `report.html`, a page in one file that needs no network, no script and no other file of the
+//! run.
 
 mod chart;
 pub mod compare;
@@ -25,12 +25,13 @@ use rnn_run::host::Host;
 use rnn_run::rollout::{RolloutOptions, rollout};
 use rnn_run::train::Trained;
 
-/// Prints the results of a run through `host`, writes report and pictures into its folder, and
-/// marks it as finished. For a run on videos it also continues one of them on `device`, and draws
-/// that.
+/// Prints the results of a run through `host`, writes its page, text and pictures into its folder,
+/// and marks it as finished. If the run is a next-frame model, also continues one of its videos on
+/// `device` and draws the result.
 ///
 /// # Errors
-/// Fails if the device fails, or a file cannot be written; the run is then not marked.
+/// Fails if the device fails, or a file cannot be read or written. The run is then not marked as
+/// finished.
 pub fn publish(trained: Trained, device: &dyn Device, host: &dyn Host) -> Result<()> {
     let Trained { folder, config, result, .. } = &trained;
     host.tell(format_args!("{}", text(config, result)));

@@ -1,4 +1,4 @@
-//! Rollouts of a next-frame model, as `rollout` left them in the folder of a run.
+//! Rollouts of a next-frame model in the folder of its run, and their part of the page.
 
 use super::chart::{Chart, Line};
 use super::page::figure;
@@ -52,12 +52,13 @@ fn parse(line: &str) -> Option<(usize, FrameError)> {
 }
 
 impl ShownRollout {
-    /// Returns the heading of the section of a rollout in the report.
+    /// Returns the heading of this rollout's section of the page.
     pub fn heading(&self) -> String {
         format!("Rollout of video {}", self.number)
     }
 
-    /// Returns the section of a rollout in the report: the animation, and the errors by frame.
+    /// Returns the contents of this rollout's section of the page: the animation, and the errors by
+    /// frame.
     pub fn show(&self) -> Markup {
         let seen = self.errors.first().map_or(0, |(frame, _)| frame - 1);
         let data = |kind: &str, bytes: &[u8]| {
@@ -91,11 +92,12 @@ impl ShownRollout {
     }
 }
 
-/// Draws a rollout into the folder of its run: each frame, all frames in one picture, an animation,
-/// and the errors as curves and as `errors.csv`. Returns a table of the errors for the terminal.
+/// Draws a rollout into the subfolder `rollout-N` of the run's folder, N being the number of the
+/// video: the files of [`draw_video`], the errors as `errors.png` and as `errors.csv`. Returns text
+/// for the terminal with a table of the errors.
 ///
 /// # Errors
-/// Fails if a picture cannot be drawn or a file cannot be written.
+/// Fails if a picture cannot be drawn, or a folder or file cannot be written.
 pub fn draw_rollout(folder: &RunFolder, rollout: Rollout) -> Result<String> {
     let Rollout { which, side, trained_frames, seen, predicted, truth, errors, .. } = rollout;
     let (track, frames) = (seen.len(), predicted.len());

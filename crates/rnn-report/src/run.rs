@@ -14,11 +14,11 @@ use rnn_run::run::RunFolder;
 use rnn_run::splits::Split;
 use serde_json::Value;
 
-/// Writes the page `report.html` of a run into its folder, in place of an earlier one: settings,
-/// results, and the videos that were rolled out there.
+/// Writes the page `report.html` of a run into its folder, in place of an earlier one. It shows the
+/// settings, the results and the rollouts in the folder.
 ///
 /// # Errors
-/// Fails if a video is damaged, or the page cannot be written.
+/// Fails if a rollout is damaged or cannot be read, or the page cannot be written.
 pub fn write(folder: &RunFolder, config: &Config, result: &RunResult) -> Result<()> {
     let text = render(config, result, &rollouts::find(folder)?)?;
     folder.write_text("report.html", &text)

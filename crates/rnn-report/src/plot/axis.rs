@@ -3,13 +3,13 @@ use std::ops::Range;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 use plotters::coord::types::RangedCoordf64;
 
-/// A labelled axis with its ticks.
+/// An axis with a label and ticks.
 pub(crate) struct Axis {
-    /// The name of the axis and its unit.
+    /// The name of the axis, with its unit.
     pub label: String,
-    /// The values from its one end to the other.
+    /// The values at the two ends of the axis.
     pub range: Range<f64>,
-    /// The values that are labelled.
+    /// The values at which there is a tick with a label.
     pub ticks: Vec<f64>,
     /// The number of decimals of tick labels.
     decimals: usize,
@@ -18,8 +18,9 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// Returns an axis over `range`, which must not be empty, with about `count` ticks, at least
-    /// one, at round values at least `min_step` apart; 0 as `min_step` sets no limit.
+    /// Returns an axis over `range`, which must not be empty. It has about `count` ticks, at least
+    /// 1, at multiples of a step of 1, 2 or 5 times a power of ten. The step is at least
+    /// `min_step`; 0 sets no limit.
     pub fn new(label: impl Into<String>, range: Range<f64>, count: usize, min_step: f64) -> Self {
         let step = round_up((range.end - range.start) / count as f64).max(min_step);
         let first = (range.start / step - 1e-9).ceil() as i64;
@@ -33,8 +34,8 @@ impl Axis {
         }
     }
 
-    /// Returns an axis of categories without a label: places of width 1 from 0 on, each with its
-    /// name below its middle.
+    /// Returns an axis of categories, without a label. Each category has a width of 1, from 0 on,
+    /// and its name below its middle.
     pub fn named(names: Vec<String>) -> Self {
         let ticks = (0..names.len()).map(|i| i as f64 + 0.5).collect();
         Self {
@@ -46,13 +47,13 @@ impl Axis {
         }
     }
 
-    /// Returns an axis for `epochs` points, ticked at whole epochs from 1 on.
+    /// Returns an axis from epoch 1 to epoch `epochs`, with ticks at whole epochs.
     pub fn epochs(epochs: usize) -> Self {
         Self::counted("epoch", epochs)
     }
 
-    /// Returns an axis for `count` points, ticked at whole numbers from 1 on, at most about 12 of
-    /// them; for no points it is that of one.
+    /// Returns an axis from 1 to `count`, with at most about 12 ticks at whole numbers. A `count`
+    /// of 0 acts as 1.
     pub fn counted(label: impl Into<String>, count: usize) -> Self {
         const MOST_TICKS: usize = 12;
         let step = [1, 5, 10, 20, 50, 100, 200, 500]
@@ -73,8 +74,8 @@ impl Axis {
 }
 
 impl Axis {
-    /// Returns the label of a tick at the value `at`: the name of the category there, or else the
-    /// number with as many decimals as the distance of ticks needs.
+    /// Returns the label of the tick at the value `at`: the name of the category there, if the axis
+    /// has categories, else the number, with as many decimals as the distance between ticks needs.
     pub fn tick(&self, at: f64) -> String {
         match self.names.get(at as usize) {
             Some(name) => name.clone(),

@@ -6,23 +6,21 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::path::Path;
 
-/// A panel of bars in groups, for [`bars`].
+/// A panel of grouped bars, for [`bars`].
 pub struct Bars {
     /// Heading of the panel.
     pub caption: &'static str,
-    /// The groups: a name, and the height of the bar of each series, in the order of the series;
-    /// `None` for a series without a bar.
+    /// The groups: a name, and the height of the bar of each series, in the order of the series.
+    /// `None` leaves a bar out.
     pub groups: Vec<(String, Vec<Option<f64>>)>,
 }
 
 /// The fraction of the room of a group that its bars take.
 const FILLED: f64 = 0.8;
 
-/// Draws bars to a PNG file, in a panel for each of `panels`, with a line at 1, of which the
-/// heights are multiples. `label` is that of the vertical axis, `names` are those of the series.
-///
-/// # Errors
-/// Fails if the picture cannot be drawn or the file cannot be written.
+/// Draws bars to the PNG file `path`, one panel for each of `panels`. Heights are ratios to a
+/// baseline, so a line is drawn at 1. `label` is the label of the vertical axis, and `names` are
+/// the names of the series. Heights that are not finite are left out.
 pub fn bars(
     path: &Path,
     title: &str,

@@ -13,16 +13,13 @@ use super::style::Style;
 pub struct Series {
     /// Name of the run in the legend.
     pub name: String,
-    /// The metrics, one entry for each epoch, from the first on.
+    /// The metrics after each epoch, from the first on.
     pub epochs: Vec<Metrics>,
 }
 
-/// Draws the curves of a loss with the name `loss` over the epochs, and those of the accuracy if
-/// `classes` is true, to a PNG file. Values that are not finite, as of a run that diverged, are
+/// Draws the loss of each series over the epochs to the PNG file `path` and, if `classes` is true,
+/// the accuracy in a second panel. `loss` is the name of the loss. Values that are not finite are
 /// left out.
-///
-/// # Errors
-/// Fails if the picture cannot be drawn or the file cannot be written.
 pub fn curves(
     path: &Path,
     title: &str,

@@ -6,11 +6,9 @@ use plotters::prelude::*;
 use rnn_run::frame_error::FrameError;
 use std::path::Path;
 
-/// Draws the errors of predicted frames, in order from the first predicted one on, to a PNG file,
-/// with a panel for each of the three measures.
-///
-/// # Errors
-/// Fails if the picture cannot be drawn or the file cannot be written.
+/// Draws the errors of predicted frames to the PNG file `path`, with a panel for each of the three
+/// measures of [`FrameError`]. `errors` are in the order of the predicted frames, from the first
+/// on. Values that are not finite are left out.
 pub fn error_curves(path: &Path, title: &str, errors: &[FrameError]) -> Result<()> {
     let panels = vec![
         panel("Binary cross-entropy", "BCE", errors, |e| e.bce),

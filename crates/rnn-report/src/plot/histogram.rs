@@ -9,11 +9,11 @@ use super::axis::Axis;
 use super::canvas::{self, Panel, px};
 use super::{BLUE, VERMILLION};
 
-/// Draws histograms of the predicted probabilities of two named sets to a PNG file. `examples` is
-/// the word for what they count.
+/// Draws histograms of predicted probabilities to the PNG file `path`, with a panel for each of
+/// `sets`: a name and its histogram. `examples` is the word for what is counted, such as "reviews".
 ///
 /// # Errors
-/// Fails if the file cannot be written.
+/// Fails if the picture cannot be drawn or the file cannot be written.
 pub fn probability_histogram(
     path: &Path,
     title: &str,

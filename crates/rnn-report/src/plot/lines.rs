@@ -4,20 +4,17 @@ use super::style::Style;
 use anyhow::Result;
 use std::path::Path;
 
-/// A panel of curves over one axis, for [`lines`].
+/// A panel of curves, for [`lines`].
 pub struct LinePanel {
-    /// The names of the horizontal and of the vertical axis.
+    /// The labels of the horizontal and the vertical axis.
     pub axes: (&'static str, &'static str),
-    /// The points of each series in order; those that are not finite are left out.
+    /// The points `(x, y)` of each series, in order. Points whose y is not finite are left out.
     pub series: Vec<Vec<(f64, f64)>>,
 }
 
-/// Draws curves to a PNG file, a panel each. `names` are those of the series, in the order in which
-/// every panel has them. All axes begin at zero, so that what is proportional is a straight line
-/// through the corner.
-///
-/// # Errors
-/// Fails if the picture cannot be drawn or the file cannot be written.
+/// Draws curves to the PNG file `path`, one panel for each of `panels`. `names` are the names of
+/// the series, which every panel has in this order. All axes begin at 0, so that proportional
+/// values lie on a straight line through the origin.
 pub fn lines(path: &Path, title: &str, names: &[&str], panels: &[LinePanel]) -> Result<()> {
     let legend: Vec<_> = names.iter().enumerate().map(|(i, &name)| (name, Style::of(i))).collect();
     canvas::save(path, title, &legend, panels.iter().map(panel).collect())

@@ -1,4 +1,5 @@
-//! How a series is told from others: by a colour, and beyond as many as there are by its line.
+//! The look of a series: the first eight differ by colour, more of them also by the pattern of the
+//! line.
 
 use super::PALETTE;
 use super::canvas::{Chart, px};
@@ -10,7 +11,7 @@ use plotters::prelude::*;
 pub(super) struct Style {
     /// Colour of the series.
     pub color: RGBColor,
-    /// Pattern of its line.
+    /// Pattern of the line of the series.
     pub line: Line,
 }
 
@@ -29,20 +30,17 @@ impl From<RGBColor> for Style {
 }
 
 impl Style {
-    /// Returns the style of series number `index`, counted from 0: the first 8 have solid lines in
-    /// the colours of the palette, the next 8 the same colours with dashed lines, the next 8 with
-    /// dotted ones; then the styles repeat.
+    /// Returns the style of series number `index`, from 0 on. The first 8 have solid lines in the
+    /// colours of the palette, the next 8 dashed lines in the same colours, and the next 8 dotted
+    /// ones; then the styles repeat.
     pub fn of(index: usize) -> Self {
         let line = [Line::Solid, Line::Dashed, Line::Dotted][index / PALETTE.len() % 3];
         Self { color: PALETTE[index % PALETTE.len()], line }
     }
 
-    /// Draws a line through points of the chart in this style, with a marker of this radius in
-    /// pixels at each, so that a single point is visible. Markers are filled on solid lines and
-    /// white on others.
-    ///
-    /// # Errors
-    /// Fails if the picture cannot be drawn.
+    /// Draws a line through `points` in this style, with a marker at each, so that a single point
+    /// is visible. `radius` is that of the markers, in pixels. Markers are filled on solid lines,
+    /// and white inside on others.
     pub fn draw(
         self,
         chart: &mut Chart<'_, '_>,

@@ -8,15 +8,15 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::path::Path;
 use std::time::Duration;
 
-/// A video that a model continued, beside the true one. Frames are rows of `side` x `side` values
-/// from 0 to 1.
+/// A video that a model continued, beside the true one. Each frame is `[side, side]`, row by row,
+/// with values from 0 to 1.
 #[derive(Clone, Debug)]
 pub struct Video {
-    /// Pixels of a frame's side.
+    /// Height and width of a frame in pixels.
     pub side: usize,
     /// Number of frames that the model saw.
     pub seen: usize,
-    /// The frames that it saw, and its predictions.
+    /// The frames that the model saw, followed by those that it predicted.
     pub frames: Vec<Vec<f32>>,
     /// The true frames, as many as `frames`.
     pub truth: Vec<Vec<f32>>,
@@ -30,11 +30,14 @@ const GAP: u32 = 16;
 const HEADER: u32 = 48;
 const FRAME_TIME: Duration = Duration::from_millis(400);
 
-/// Draws a video into `folder`, over what is there: `frame-01.png` and so on, each with prediction
-/// and truth side by side, `frames.png` with all of them, and the animation `film.gif`.
+/// Draws a video into `folder`, in place of existing files: `frame-01.png` and so on, each with a
+/// frame and the true one side by side; `frames.png` with all frames; and the animation `film.gif`.
 ///
 /// # Errors
 /// Fails if a picture cannot be drawn or a file cannot be written.
+///
+/// # Panics
+/// Panics if `video.side` is 0, or `video.truth` has fewer frames than `video.frames`.
 pub fn draw_video(folder: &Path, video: &Video) -> Result<()> {
     font::register()?;
     let mut pictures = Vec::new();

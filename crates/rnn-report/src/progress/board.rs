@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// The TensorBoard curves of a training, under the names of Keras's callback
+/// The TensorBoard curves of a training, with the names that Keras's callback gives them
 /// (keras/src/callbacks/tensorboard.py), in the folders `train` and `validation`.
 pub struct Board {
     train: EventWriter<File>,
@@ -14,11 +14,9 @@ pub struct Board {
 
 impl Board {
     /// Creates new files in the subfolders `train` and `validation` of `folder`, which are created
-    /// if need be. For a training that is resumed, `done` are the steps and epochs already done;
-    /// what older files hold beyond them is removed. With `None` older files stay as they are.
-    ///
-    /// # Errors
-    /// Fails if a file or folder cannot be read or written.
+    /// if need be. If a training is resumed, `done` holds the numbers of steps and of epochs
+    /// already done, and later entries are removed from older files. `None` leaves older files as
+    /// they are.
     pub fn create(folder: &Path, done: Option<[usize; 2]>) -> io::Result<Self> {
         let file = |name| {
             let folder = folder.join(name);
@@ -34,11 +32,9 @@ impl Board {
         Ok(Self { train: file("train")?, validation: file("validation")? })
     }
 
-    /// Writes an event of the training, of which `figures` have been updated. `fresh` is true if
-    /// they have a new point of the training's curve, which only then is written.
-    ///
-    /// # Errors
-    /// Fails if a file cannot be written, as on a full disk.
+    /// Writes the values of an event of the training. `figures` must already contain the event. The
+    /// loss and accuracy of a step are written only if `fresh` is true, which says that the step
+    /// has added a point to [`TrainingFigures::training`].
     pub fn write(
         &mut self,
         event: &Event,

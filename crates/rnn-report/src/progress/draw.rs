@@ -16,19 +16,19 @@ const VALIDATION: Color = Color::Magenta;
 /// Columns below which the charts stand one above the other.
 const NARROW: u16 = 72;
 
-/// The figures on the screen that change with the time alone, without events.
+/// The figures on the screen that change with time, without an event.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    /// Time since the training was first watched.
+    /// Time since the display of the training began.
     pub elapsed: Duration,
-    /// Estimated time to its end.
+    /// Estimated time to the end of the training.
     pub left: Duration,
-    /// Training examples per second.
+    /// Training examples per second in the current epoch.
     pub rate: f64,
 }
 
-/// Draws the whole screen into `frame`. `ending` is true if the training was asked to stop, which
-/// the screen then says.
+/// Draws the whole screen into `frame`. `ending` is true if a stop of the training has been
+/// requested; the screen then says so.
 pub fn draw(frame: &mut Frame<'_>, figures: &TrainingFigures, clock: Clock, ending: bool) {
     let rows = [
         Constraint::Length(1),

@@ -7,32 +7,33 @@ use std::time::{Duration, Instant};
 /// Points of a curve beyond which neighbours are joined.
 const MOST_POINTS: usize = 2048;
 
-/// The progress of a training so far, from which every display takes its figures.
+/// The progress of a training so far, which all displays show.
 #[derive(Clone, Debug)]
 pub struct TrainingFigures {
-    /// Name of the model and of its data.
+    /// Name of the model and of its data, as the title.
     pub title: String,
     /// Name of the device.
     pub device: String,
-    /// Memory of a step, in words.
+    /// Memory of a step and, if known, the free memory, as text.
     pub memory: String,
-    /// Passes over the training data.
+    /// Number of passes over the training data.
     pub epochs: usize,
-    /// Numbers of examples that an epoch trains on, and that it validates on.
+    /// Numbers of examples to train on and to validate in an epoch.
     pub examples: [usize; 2],
-    /// Examples in a step.
+    /// Number of examples in a step.
     pub batch_size: usize,
-    /// True if there are classes, and therefore an accuracy.
+    /// True if the model is a classifier, which has an accuracy.
     pub classes: bool,
-    /// Number of the current epoch, from 1 on.
+    /// Number of the current epoch, from 1 on; 0 before the first.
     pub epoch: usize,
-    /// Steps of the current epoch that are done.
+    /// Number of steps of the current epoch that are done.
     pub step: usize,
-    /// Mean metrics of the current epoch, as far as they have arrived; all 0 before the first have.
+    /// Mean metrics of the current epoch so far; all 0 until the device has returned the first.
     pub latest: Metrics,
-    /// Mean metrics of the training, a point for each group of steps.
+    /// Mean metrics of the training, with a point for each group of consecutive steps; at most 2048
+    /// points.
     pub training: Vec<Point>,
-    /// The metrics of the epochs that are over.
+    /// The metrics of the epochs that are complete.
     pub logs: Vec<EpochLog>,
     started: Instant,
     /// Training examples already done when it was first watched: in all, and of this epoch.
@@ -40,18 +41,18 @@ pub struct TrainingFigures {
     epoch_started: Instant,
 }
 
-/// The settings of a training that displays show or compute with.
+/// The settings of a training that displays need.
 #[derive(Clone, Debug)]
 pub struct Watched {
-    /// Name of the model and of its data.
+    /// Name of the model and of its data, as the title.
     pub title: String,
     /// Name of the device.
     pub device: String,
-    /// Passes over the training data.
+    /// Number of passes over the training data.
     pub epochs: usize,
-    /// Examples in a step.
+    /// Number of examples in a step.
     pub batch_size: usize,
-    /// True if there are classes, and therefore an accuracy.
+    /// True if the model is a classifier, which has an accuracy.
     pub classes: bool,
 }
 
@@ -67,20 +68,20 @@ impl From<&Config> for Watched {
     }
 }
 
-/// A mean over consecutive training steps, a point of a curve.
+/// A point of a curve: the mean over consecutive training steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// Time of the point in epochs, with a fraction.
+    /// The time of the point in epochs, such as 1.5 in the middle of the second epoch.
     pub at: f64,
     /// Mean loss.
     pub loss: f64,
-    /// Fraction of the examples that were right.
+    /// Fraction of the examples that were classified correctly.
     pub accuracy: f64,
 }
 
 impl TrainingFigures {
-    /// Creates the figures of a training before its first step. `examples` are the numbers of
-    /// examples to train on and to validate, `memory` is that of a step.
+    /// Creates the figures of a training before its first step. `examples` holds the numbers of
+    /// examples to train on and to validate. `memory` is the memory of a step.
     pub fn new(of: impl Into<Watched>, examples: [usize; 2], memory: &Footprint) -> Self {
         let now = Instant::now();
         let Watched { title, device, epochs, batch_size, classes } = of.into();
@@ -106,7 +107,7 @@ impl TrainingFigures {
         }
     }
 
-    /// Adds an event of the training to the figures. Events have to be given in order, each once.
+    /// Adds an event of the training to the figures. Each event must be added once, in order.
     pub fn update(&mut self, event: &Event) {
         match event {
             Event::Epoch(epoch) => {
@@ -154,32 +155,33 @@ impl TrainingFigures {
         self.training.push(point);
     }
 
-    /// Returns the number of training steps of an epoch, of which the last may have fewer examples;
-    /// a batch size of 0 acts as 1.
+    /// Returns the number of training steps in an epoch; the last may have fewer examples. A batch
+    /// size of 0 acts as 1.
     pub fn steps(&self) -> usize {
         self.examples[0].div_ceil(self.batch_size.max(1))
     }
 
-    /// Returns the number of examples of the current epoch that were trained on so far.
+    /// Returns the number of training examples of the current epoch that are done.
     pub fn done(&self) -> usize {
         (self.step * self.batch_size).min(self.examples[0])
     }
 
-    /// Returns the time since the training was first watched.
+    /// Returns the time since these figures were created.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Returns the number of training examples per second in the current epoch, of those that were
-    /// watched; 0 before the first step.
+    /// Returns the number of training examples per second in the current epoch. Examples that were
+    /// done before a training was resumed do not count.
     pub fn rate(&self) -> f64 {
         let before = self.origin.filter(|_| self.logs.is_empty()).map_or(0, |(_, before)| before);
         let done = self.done().saturating_sub(before);
         done as f64 / self.epoch_started.elapsed().as_secs_f64().max(1e-9)
     }
 
-    /// Returns the estimated time to the end of the training. It is measured by the time that the
-    /// examples watched so far took.
+    /// Returns the estimated time to the end of the training, from the time per example so far. A
+    /// validated example counts as a third of a trained one. Before the first step, returns an
+    /// arbitrary duration.
     pub fn left(&self) -> Duration {
         let behind = self.behind(self.done());
         let watched = behind - self.origin.map_or(behind, |(origin, _)| origin);
@@ -197,7 +199,8 @@ impl TrainingFigures {
         self.epoch.saturating_sub(1) as f64 * self.epoch_work() + done as f64
     }
 
-    /// Returns loss and, if there are classes, accuracy as text; `prefix` stands before each name.
+    /// Returns the loss and, for a classifier, the accuracy as text, with `prefix` before each
+    /// name.
     pub fn describe(&self, prefix: &str, m: &Metrics) -> String {
         match self.classes {
             true => format!("{prefix}loss {:.4}, {prefix}accuracy {:.4}", m.loss, m.accuracy),
@@ -205,7 +208,7 @@ impl TrainingFigures {
         }
     }
 
-    /// Returns the metrics of an epoch as a line for people.
+    /// Returns the time and the metrics of an epoch as a line of text, without a line feed.
     pub fn summary(&self, log: &EpochLog) -> String {
         let validation = log.validation.map(|v| format!(", {}", self.describe("validation ", &v)));
         format!(

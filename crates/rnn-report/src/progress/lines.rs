@@ -8,8 +8,8 @@ use std::time::Duration;
 /// The time for which steps are watched before the time left is printed without a bar.
 const FIRST_ESTIMATE: Duration = Duration::from_secs(15);
 
-/// A display in lines: on a terminal a progress bar for each epoch; elsewhere a line for each
-/// epoch, and one with the first estimate of the time left.
+/// A display of a training in lines of text. If standard error is a terminal, each epoch has a
+/// progress bar there; otherwise a line gives the first estimate of the time left.
 #[derive(Default)]
 pub struct LineDisplay {
     told: bool,
@@ -17,8 +17,8 @@ pub struct LineDisplay {
 }
 
 impl LineDisplay {
-    /// Shows an event of the training, of which `figures` have been updated: prints lines by the
-    /// host, and on a terminal moves the bar on standard error.
+    /// Displays an event of the training. `figures` must already contain the event. Lines are
+    /// printed through `host`; the bar is on standard error.
     pub fn show(&mut self, event: &Event, figures: &TrainingFigures, host: &dyn Host) {
         match event {
             Event::Epoch(epoch) => {

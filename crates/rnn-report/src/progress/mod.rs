@@ -1,4 +1,4 @@
-//! The progress of a training run, for people: lines, a live screen, curves for TensorBoard.
+//! Displays of the progress of a training: lines of text, a live screen, curves for TensorBoard.
 
 mod board;
 mod draw;
@@ -22,15 +22,15 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The choice of displays of a training: lines, screen and TensorBoard curves.
+/// The choice of displays of a training. [`Default`] displays lines of text alone.
 #[derive(Clone, Debug, Default)]
 pub struct WatchOptions {
-    /// True to show live curves on the whole terminal, though lines if standard output is no
-    /// terminal; false to show lines.
+    /// True for a live screen on the whole terminal, if standard output is a terminal; false for
+    /// lines of text.
     pub tui: bool,
-    /// The folder of TensorBoard curves: `None` to write none, unless a resumed training has some;
-    /// `Some(None)` for the folder `tensorboard` of the run; `Some(Some(folder))` for a subfolder
-    /// of that folder with the name of the run.
+    /// The folder of TensorBoard curves. `Some(None)` stands for the folder `tensorboard` of the
+    /// run, and `Some(Some(folder))` for a subfolder of `folder` with the name of the run. `None`
+    /// writes curves only if a resumed training already has some.
     pub tensorboard: Option<Option<PathBuf>>,
 }
 
@@ -41,14 +41,14 @@ fn read(figures: &Shared) -> MutexGuard<'_, TrainingFigures> {
     figures.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The displays of trainings: lines, a live screen, TensorBoard curves.
+/// The displays of a training, as [`WatchOptions`] choose them.
 pub struct ShowProgress {
     options: WatchOptions,
     host: Arc<dyn Host>,
 }
 
 impl ShowProgress {
-    /// Creates the displays that `options` chooses; `host` prints their lines. Nothing is shown
+    /// Creates the displays that `options` choose. `host` prints their lines. Nothing is displayed
     /// before a training begins.
     pub fn new(options: WatchOptions, host: Arc<dyn Host>) -> Self {
         Self { options, host }
@@ -61,7 +61,8 @@ impl Progress for ShowProgress {
     }
 }
 
-/// A callback that displays one attempt at a training on all the chosen displays.
+/// A callback that shows one attempt at a training on all chosen displays. Dropping it closes the
+/// screen, if there is one, and then prints the lines of the complete epochs.
 pub struct Watch {
     figures: Shared,
     display: Display,
@@ -75,12 +76,12 @@ enum Display {
 }
 
 impl Watch {
-    /// Begins to display an attempt at a training on the displays that `args` chooses. TensorBoard
-    /// curves of a training that is resumed continue in their folder unless another one is asked
-    /// for.
+    /// Begins to display an attempt at a training on the displays that `args` choose. Where
+    /// TensorBoard curves are written is noted in the folder of the run.
     ///
     /// # Errors
-    /// Fails if the terminal cannot be drawn on, or TensorBoard's files cannot be written.
+    /// Fails if the terminal cannot be drawn on, or the files of TensorBoard cannot be read or
+    /// written.
     pub fn new(attempt: &Attempt<'_>, args: &WatchOptions, host: Arc<dyn Host>) -> Result<Self> {
         let &Attempt { config, examples, memory, folder: run, done } = attempt;
         let path = run.path();

@@ -15,8 +15,8 @@ const FRAME: Duration = Duration::from_millis(100);
 /// True, while the terminal shows the screen.
 static SHOWN: AtomicBool = AtomicBool::new(false);
 
-/// A display on the whole terminal, drawn by its own thread, so that a long step delays neither
-/// keys nor resizing. Dropping it, also in a panic, restores the terminal.
+/// A display on the whole terminal. It is drawn by a thread of its own, so that a long step delays
+/// neither keys nor resizing. Dropping it restores the terminal.
 pub struct Screen {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -24,11 +24,11 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Takes the terminal and begins to draw. `host` is asked to stop by the keys q, Esc and
-    /// Ctrl-C.
+    /// Takes over the terminal and begins to draw `figures`. The keys q, Esc and Ctrl-C call
+    /// [`Host::request_stop`] of `host`.
     ///
     /// # Errors
-    /// Fails if standard output is no terminal that can be drawn on.
+    /// Fails if the terminal cannot be switched to drawing.
     pub fn start(figures: Shared, host: Arc<dyn Host>) -> io::Result<Self> {
         let _restored = host.at_end(Box::new(restore));
         SHOWN.store(true, Ordering::Relaxed);
