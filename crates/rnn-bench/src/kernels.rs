@@ -5,13 +5,13 @@ use rnn_ops::{
     ScanInputs, StepParams, Update, Windows,
 };
 
-/// An op at a size at which the models use it, to be timed.
+/// An op to be timed, at a size that the models use.
 pub struct BenchKernel {
-    /// Name of the op, and its size.
+    /// Name of the op, with its size.
     pub name: String,
-    /// The case that is timed.
+    /// The case that is timed, at the full size.
     pub timed: Case,
-    /// The case with few rows, whose reference is computed quickly.
+    /// A small case of the op, which is compared with the reference first.
     pub checked: Case,
 }
 
@@ -26,8 +26,8 @@ const GATES: LstmGates =
     LstmGates { activation: Activation::Tanh, recurrent_activation: Activation::Sigmoid };
 const PLAIN: ScanInputs = ScanInputs { state: false, mask: false, dropout: false };
 
-/// Returns all kernels that are timed: at the sizes of the models, or with `quick` at sizes that a
-/// CPU computes in about a second.
+/// Returns all kernels that are timed, at the sizes of the models. If `quick` is true, convolutions
+/// have smaller batches, and the largest LSTMs are left out.
 pub fn all(quick: bool) -> Vec<BenchKernel> {
     let mut kernels = Vec::new();
     for (m, k, n) in [(64_000, 32, 512), (64_000, 128, 512), (128, 128, 512), (128, 1024, 4096)] {

@@ -1,4 +1,5 @@
-//! The speed of a device: kernels and whole steps, each checked before it is timed.
+//! Measurements of the speed of a device, for single ops and for whole training steps. What is
+//! timed is first checked.
 
 pub mod compilation;
 mod kernels;
@@ -25,26 +26,28 @@ use std::path::Path;
 use std::sync::Arc;
 use time::OffsetDateTime;
 
-/// The choice of measurements to make, and of the device; all of it has to be given.
+/// The choice of device and measurements. No option has a default.
 #[derive(Clone, Copy, Debug)]
 pub struct BenchOptions<'a> {
-    /// The cases to measure.
+    /// The cases to measure, if `peers` is `None`.
     pub suite: Suite,
-    /// Folder of the scripts of Keras, PyTorch and JAX: if given, steps are timed beside theirs, in
-    /// place of `suite`; `None` to time this library alone.
+    /// Folder of the scripts of peers, such as Keras, PyTorch and JAX. If given, the steps of the
+    /// experiments are timed beside theirs. `None` times this library alone.
     pub peers: Option<&'a Path>,
-    /// True to time the steps of burn as well, which has to be compiled; it counts only with
-    /// `peers`.
+    /// True to time the steps of the library burn as well, which is compiled first. It applies only
+    /// with `peers`.
     pub burn: bool,
-    /// Folder for tables and pictures, which is created if need be.
+    /// Folder for the tables and pictures of `peers` and of [`Suite::Scaling`]; it is created if
+    /// need be.
     pub out: &'a Path,
     /// Name of the device, as [`rnn::device::open`] takes it.
     pub device: &'a str,
-    /// Text that the names of the cases contain; empty for all cases.
+    /// Text that the names of measured cases contain; empty for all cases. [`Suite::Scaling`]
+    /// ignores it.
     pub wanted: &'a str,
-    /// True for smaller cases, false for those of the models.
+    /// True for smaller cases, for a CPU; false for the sizes of the models.
     pub quick: bool,
-    /// File for the figures as JSON; `None` to write none.
+    /// File for the results of kernels and steps as JSON; `None` to write none.
     pub json: Option<&'a Path>,
     /// The program that prints the tables.
     pub host: &'a Arc<dyn Host>,
@@ -58,42 +61,43 @@ pub enum Suite {
     Kernels,
     /// Training steps and inference of the experiments
     Steps,
-    /// Both
+    /// Kernels and steps
     #[default]
     All,
-    /// The step of an LSTM model over batch, time steps and units: its time, and the memory that
-    /// was planned for it beside what the process takes
+    /// Time and memory of a training step of an LSTM model over batch, time steps and units; the
+    /// planned memory stands beside that of the process
     Scaling,
-    /// Training steps of all ranks that mpirun has started, beside those of each alone
+    /// Training steps on all ranks that mpirun has started, beside those of each rank alone
     Ranks,
 }
 
-/// The measurements of one case, a line of the table.
+/// The measurements of one case, which is a line of the table.
 #[derive(Clone, Debug, Serialize)]
 pub struct TimedCase {
     /// Name of the case.
     pub name: String,
-    /// Its time, and its operations and bytes.
+    /// Its time, operations and bytes.
     #[serde(flatten)]
     pub timing: Timing,
 }
 
-/// The measurements of one device, as the JSON file of a benchmark holds them.
+/// The measurements of one device, as the JSON file of [`BenchOptions::json`] holds them.
 #[derive(Clone, Debug, Serialize)]
 pub struct DeviceFigures {
     /// Name of the device.
     pub device: String,
-    /// The highest rates that were measured on it.
+    /// The highest rates that were measured on the device.
     pub ceilings: Ceilings,
     /// The cases, in the order of the table.
     pub lines: Vec<TimedCase>,
 }
 
-/// Checks and times the cases of a suite, and prints a table.
+/// Checks and times cases as `options` say, and prints a table through [`BenchOptions::host`].
 ///
 /// # Errors
-/// Fails if there is no such device, a result is wrong, the device fails, or a file cannot be
-/// written.
+/// Fails if there is no such device, a result is wrong, the device fails or cannot measure time, a
+/// peer cannot be prepared, or a file cannot be written. With [`Suite::Ranks`], fails if MPI cannot
+/// be used; any other error on a rank ends all processes.
 pub fn bench(options: BenchOptions<'_>) -> Result<()> {
     let BenchOptions { suite, burn, out, wanted: part, quick, host, .. } = options;
     if suite == Suite::Ranks {

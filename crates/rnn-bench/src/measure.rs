@@ -17,31 +17,32 @@ const ENOUGH: Duration = Duration::from_secs(1);
 const CACHE: usize = 256 << 20;
 const MOST_SETS: usize = 8;
 
-/// The time of one run of a case in seconds, and its work.
+/// The time of one run of a case, and its work.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Timing {
     /// Median time in seconds.
     pub seconds: f64,
-    /// Floating-point operations; a multiply-add counts as two.
+    /// Floating-point operations of the run; a multiply-add counts as two. 0 if they are not
+    /// counted.
     pub flops: u64,
-    /// Bytes read and written if each tensor is touched once.
+    /// Bytes read and written in the run; in each call of an op, each tensor counts once. 0 if they
+    /// are not counted.
     pub bytes: u64,
 }
 
 impl Timing {
-    /// Returns the arithmetic rate in 1e9 floating-point operations per second; 0 for a case
-    /// without operations.
+    /// Returns the rate in 1e9 floating-point operations per second; 0 if they are not counted.
     pub fn gflops(&self) -> f64 {
         self.flops as f64 / self.seconds / 1e9
     }
 
-    /// Returns the memory rate in 1e9 bytes per second; 0 for a case that moves none.
+    /// Returns the rate in 1e9 bytes read and written per second; 0 if they are not counted.
     pub fn gbytes(&self) -> f64 {
         self.bytes as f64 / self.seconds / 1e9
     }
 }
 
-/// The highest rates that were measured on a device, for comparison with those of the cases.
+/// The highest rates that were measured on a device, to which those of the cases are compared.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ceilings {
     /// Rate of a product of large square matrices, in 1e9 floating-point operations per second.
@@ -51,11 +52,11 @@ pub struct Ceilings {
 }
 
 impl Ceilings {
-    /// Measures both rates on a device, with smaller operands if `quick` is true. A rate is NaN if
-    /// the operands exceed a limit of the device.
+    /// Measures both rates on a device; the matrices are smaller if `quick` is true. A rate is NaN
+    /// if the operands exceed a limit of the device.
     ///
     /// # Errors
-    /// Fails if the device fails, or has no clock.
+    /// Fails if the device fails or cannot measure time.
     pub fn measure(device: &dyn Device, quick: bool) -> Result<Self> {
         let n = if quick { 1024 } else { 2048 };
         let square = || Sample::Uniform(vec![n, n], -0.1, 0.1);
@@ -70,18 +71,15 @@ impl Ceilings {
     }
 }
 
-/// Returns the median of some figures in any order, of an even number the larger of the two in the
-/// middle; NaN if there are none.
+/// Returns the median of numbers in any order. If their count is even, returns the larger of the
+/// two in the middle; if there are none, NaN.
 pub fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
     all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Calls `run`, which returns its own time in seconds, to warm up and then until there are enough
-/// times, and returns their median.
-///
-/// # Errors
-/// Fails with the first error of `run`.
+/// Calls `run`, which returns its own time in seconds, two times to warm up and then 5 to 50 times,
+/// until a second has passed. Returns the median time in seconds.
 pub fn repeat(mut run: impl FnMut() -> Result<f64>) -> Result<f64> {
     for _ in 0..WARM_UP {
         run()?;
@@ -93,11 +91,11 @@ pub fn repeat(mut run: impl FnMut() -> Result<f64>) -> Result<f64> {
     Ok(median(seconds))
 }
 
-/// Times the op of a case by the device's own clock, on several sets of operands in turn, so that
-/// they do not stay in a cache. Returns `None` if the op exceeds a limit of the device.
+/// Times the op of a case by the device's clock. The op runs on several sets of operands in turn,
+/// so that they do not stay in a cache. Returns `None` if the op exceeds a limit of the device.
 ///
 /// # Errors
-/// Fails if the device fails, or has no clock.
+/// Fails if the device fails or cannot measure time.
 pub fn kernel(case: &Case, device: &dyn Device) -> Result<Option<Timing>> {
     let (inputs, updates) = case.draw();
     let bytes: usize = inputs.iter().chain(&updates).map(|t| 4 * t.shape().len()).sum();

@@ -1,4 +1,4 @@
-//! Training steps by several ranks, each of which has a batch of its own: weak scaling.
+//! Training steps of several ranks, each with a batch of its own (weak scaling).
 
 use super::measure::median;
 use super::steps::{self, BenchStep};
@@ -52,13 +52,10 @@ impl Communicator for Timed {
     }
 }
 
-/// Times the training step of each experiment whose name contains `wanted` on this rank alone,
-/// while the others do the same, and on all ranks together; `quick` is true for smaller steps.
-/// Every rank opens the device that `choice` names, as [`device::of_rank`] has it, and rank 0
-/// prints a table.
-///
-/// # Errors
-/// Fails if a device cannot be opened or fails.
+/// Times the training steps of the experiments: first on each rank alone, all at the same time,
+/// then on all ranks together. Measured are the steps whose name contains `wanted`; they are
+/// smaller if `quick` is true. Every rank opens the device that `choice` names, as
+/// [`device::of_rank`] divides it. Rank 0 prints a table through `host`.
 pub fn measure(
     world: &Rc<dyn World>,
     host: &Arc<dyn Host>,

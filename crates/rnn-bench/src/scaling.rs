@@ -1,4 +1,4 @@
-//! The time of a step of an LSTM model as a function of its batch, its time steps and its units.
+//! Time and memory of a training step of an LSTM model, over its batch, time steps and units.
 
 use super::measure::repeat;
 use super::steps::reviews;
@@ -59,12 +59,13 @@ struct Scaling {
     curves: Vec<Curve>,
 }
 
-/// Measures time and memory of an LSTM model's step over batch, time steps and units, prints a
-/// table, and writes `DATE-DEVICE-scaling.json`, `-time.png` and `-memory.png` into a folder. The
-/// folder is created if need be; `quick` is true for smaller sizes.
+/// Measures time and memory of a training step of an LSTM model over batch, time steps and units;
+/// sizes are smaller if `quick` is true. Prints a table through `host`, and writes
+/// `DATE-DEVICE-scaling.json`, `DATE-DEVICE-scaling-time.png` and `DATE-DEVICE-scaling-memory.png`
+/// into the folder `out`, which is created if need be.
 ///
 /// # Errors
-/// Fails if the device fails or a file cannot be written.
+/// Fails if a step does not fit on the device, the device fails, or a file cannot be written.
 pub fn measure(device: &dyn Device, quick: bool, out: &Path, host: &dyn Host) -> Result<()> {
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let base = match quick {

@@ -9,9 +9,10 @@ use rnn_graph::{Cost, Device, DeviceKind, Graph};
 use rnn_run::experiment::{Experiment, Preset, VOCABULARY};
 use std::time::Instant;
 
-/// A training step or an inference of an experiment on one batch.
+/// A training step or an inference of an experiment on one batch, to be timed.
 pub struct BenchStep {
-    /// Name of the experiment and of the batch.
+    /// Name of the experiment and of the kind of step, with the batch size and, if mixed, the
+    /// precision.
     pub name: String,
     /// The experiment.
     pub experiment: Experiment,
@@ -23,18 +24,19 @@ pub struct BenchStep {
     pub precision: Precision,
     /// Frames and pixels of a side of a video.
     video: (usize, usize),
-    /// Tokens of a review; it does not apply to videos.
+    /// Number of tokens of a review; unused for videos.
     pub length: usize,
 }
 
-/// Returns true if mixed precision should be faster on a device: it stores half precision and is
-/// not the CPU device, which only rounds.
+/// Returns true if mixed precision may be faster on a device: the device has 16-bit floats and is
+/// not the CPU device, which only rounds to them.
 pub fn gain_by_half(device: &dyn Device) -> bool {
     device.limits().half && device.info().kind != DeviceKind::Cpu
 }
 
-/// Returns training and inference of the five experiments in single precision and, if `mixed` is
-/// true, in mixed precision as well; `quick` is true for smaller batches and examples.
+/// Returns training step and inference of the five experiments, in single precision and, if `mixed`
+/// is true, also in mixed precision. If `quick` is true, reviews are shorter and batches of videos
+/// smaller.
 pub fn all(quick: bool, mixed: bool) -> Vec<BenchStep> {
     let precisions =
         if mixed { &[Precision::F32, Precision::Mixed][..] } else { &[Precision::F32] };
@@ -65,11 +67,11 @@ pub fn all(quick: bool, mixed: bool) -> Vec<BenchStep> {
     steps
 }
 
-/// Returns a batch of reviews of random words, `[batch, length]`, with random labels 0 or 1,
-/// `[batch, 1]`; equal arguments give equal batches.
+/// Returns a batch of reviews of random token ids, `[batch, length]`, with random labels 0 or 1,
+/// `[batch, 1]`. Equal arguments give equal batches.
 ///
 /// # Errors
-/// Fails if a tensor of that size cannot be made.
+/// Fails if a tensor cannot be made, which does not happen.
 pub fn reviews(batch: usize, length: usize) -> Result<Batch> {
     let mut rng = Rng::new(1, 0);
     let tokens = (0..batch * length).map(|_| rng.below(VOCABULARY as u32)).collect();
@@ -88,11 +90,8 @@ impl BenchStep {
         }
     }
 
-    /// Returns a trainer of the experiment's model on `device`, with its first weights and in this
-    /// precision instead of that of the step.
-    ///
-    /// # Errors
-    /// Fails if the model cannot be built.
+    /// Returns a trainer of the experiment's model on `device`, with initial weights, in
+    /// `precision` whatever [`BenchStep::precision`] is.
     pub fn trainer(&self, device: &dyn Device, precision: Precision) -> Result<Trainer> {
         let preset = Preset::Keras3;
         let model = self.experiment.model(self.input(), preset, 1)?;
@@ -101,10 +100,11 @@ impl BenchStep {
         Ok(trainer.metric_sums(self.experiment.metric_sums()))
     }
 
-    /// Returns the graph of the step, for the batch of [`BenchStep::batch`] examples.
+    /// Returns the graph of the step for a batch of [`BenchStep::batch`] examples, in
+    /// [`BenchStep::precision`].
     ///
     /// # Errors
-    /// Fails if the model cannot be built.
+    /// Fails if the model or the graph cannot be built.
     pub fn graph(&self, device: &dyn Device) -> Result<Graph> {
         let trainer = self.trainer(device, self.precision)?;
         Ok(match self.training {
@@ -113,10 +113,10 @@ impl BenchStep {
         })
     }
 
-    /// Returns a batch of examples for the step.
+    /// Returns a batch of [`BenchStep::batch`] examples for the step.
     ///
     /// # Errors
-    /// Fails if a tensor of that size cannot be made.
+    /// Fails if a tensor cannot be made, which does not happen.
     pub fn examples(&self) -> Result<Batch> {
         let (frames, size) = self.video;
         if self.experiment != Experiment::NextFrame {
@@ -127,11 +127,8 @@ impl BenchStep {
         Ok(Batch { inputs: vec![inputs], labels: vec![labels], weights: vec![] })
     }
 
-    /// Runs one step, a training step if `training` is true, else an evaluation, waits for it and
-    /// returns its metrics.
-    ///
-    /// # Errors
-    /// Fails if the batch does not fit the model or the device fails.
+    /// Runs a training step if `training` is true, else an evaluation, on `batch`, waits for it,
+    /// and returns its metrics.
     pub fn run(trainer: &mut Trainer, batch: &Batch, training: bool) -> Result<Metrics> {
         match training {
             true => trainer.train_batch(batch)?,
@@ -140,11 +137,12 @@ impl BenchStep {
         Ok(trainer.take_metrics()?)
     }
 
-    /// Compares the losses of three small steps with those of the CPU device, whose ops `verify`
-    /// compares with references.
+    /// Compares the losses of three small steps on `device` with those of the CPU device in single
+    /// precision.
     ///
     /// # Errors
-    /// Fails if the losses differ, or a device fails.
+    /// Fails if the losses differ by more than 1e-4 of their value, in mixed precision 1e-2, or if
+    /// a device fails.
     pub fn check(&self, device: &dyn Device) -> Result<()> {
         let small = Self { name: self.name.clone(), batch: 2, video: (3, 8), length: 12, ..*self };
         let batch = small.examples()?;
@@ -161,11 +159,8 @@ impl BenchStep {
         Ok(())
     }
 
-    /// Times the step by the wall clock, from the batch on the host to its metrics there, or to its
-    /// predictions.
-    ///
-    /// # Errors
-    /// Fails if the device fails.
+    /// Times the step by the wall clock: from a batch in host memory to the metrics there, or to
+    /// the predictions of an inference. Operations and bytes are counted only for a training step.
     pub fn measure(&self, device: &dyn Device) -> Result<Timing> {
         let batch = self.examples()?;
         let mut trainer = self.trainer(device, self.precision)?;

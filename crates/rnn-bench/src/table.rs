@@ -1,13 +1,13 @@
 use super::TimedCase;
 use super::measure::Ceilings;
 
-/// Returns the head of the table: the names of its columns, without a line feed.
+/// Returns the head of the table of measurements, the names of its columns, without a line feed.
 pub fn head() -> String {
     format!("{:36} {:>11} {:>9} {:>5} {:>8} {:>5}", "case", "ms", "GFLOP/s", "%", "GB/s", "%")
 }
 
-/// Returns the line of the table for a case: time in milliseconds, and both rates with their shares
-/// of the ceilings in percent. A rate without operations or bytes is shown as `-`.
+/// Returns the line of the table for a case, without a line feed: time in milliseconds, and both
+/// rates, each with its percentage of the ceiling. A rate that is not counted is shown as `-`.
 pub fn line(line: &TimedCase, ceilings: &Ceilings) -> String {
     let t = &line.timing;
     let flops = match t.flops {

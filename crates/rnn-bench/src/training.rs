@@ -1,5 +1,5 @@
-//! Training steps of the experiments on a device, against the CPU device, whose ops are checked
-//! against their references.
+//! Checks of training steps of the experiments on a device, against the same steps on the CPU
+//! device. The ops of the CPU device are themselves checked against their references.
 
 use crate::reviews;
 use anyhow::{Context, Result, anyhow};
@@ -24,7 +24,7 @@ const MOVE_TOLERANCE: f64 = 1e-2;
 /// by themselves, so that such weights move either way.
 const SMALLEST_MOMENT: f64 = 1e-3;
 
-/// A check of training steps of one experiment on one device.
+/// A check of three training steps of one experiment on one device.
 pub struct Training<'a> {
     device: &'a dyn Device,
     experiment: Experiment,
@@ -34,8 +34,8 @@ pub struct Training<'a> {
     video: [usize; 2],
 }
 
-/// Returns the checks of all experiments on all devices except the CPU, at the sizes of the
-/// tutorial; on an emulated graphics API, with fewer rows and smaller videos.
+/// Returns the checks of the five experiments on each of `devices` except the CPU, at the sizes of
+/// the tutorial. On a software GPU, batches and videos are smaller.
 pub fn all(devices: &[Box<dyn Device>]) -> Vec<Training<'_>> {
     let mut all = Vec::new();
     for device in devices.iter().filter(|device| device.info().kind != DeviceKind::Cpu) {
@@ -63,12 +63,12 @@ struct Trained {
 }
 
 impl Training<'_> {
-    /// Returns the name of the experiment that is checked.
+    /// Returns the name of the experiment.
     pub fn name(&self) -> &'static str {
         self.experiment.name()
     }
 
-    /// Runs the check and adds its result to a verification, also if it fails.
+    /// Makes the check and adds its result, passed or failed, to `verification`.
     pub fn run(&self, verification: &mut Verification<'_>) {
         let case = format!("{}, {STEPS} steps", self.name());
         let sizes = match self.experiment {

@@ -1,4 +1,5 @@
-//! Steps of the experiments beside those of peers, on one device, one after the other.
+//! The steps of the experiments, timed beside those of peers (other libraries) on the same machine,
+//! one after the other.
 
 mod script;
 mod table;
@@ -124,30 +125,31 @@ impl Comparison {
     }
 }
 
-/// The choice of peers (other libraries) to compare with, and of the steps.
+/// The choice of peers (other libraries) and of steps for [`compare`].
 pub struct PeerOptions<'a> {
     /// Folder of the peers' scripts.
     pub scripts: &'a Path,
-    /// True if burn is a peer, which takes cargo minutes to compile; false to leave it out.
+    /// True to include burn, whose program cargo compiles, which may take minutes; false to leave
+    /// it out.
     pub burn: bool,
     /// Text that the names of the steps contain; empty for all steps.
     pub wanted: &'a str,
     /// True for smaller steps, false for those of the tutorial.
     pub quick: bool,
-    /// Folder for the results.
+    /// Folder for the results; it is created if need be.
     pub out: &'a Path,
     /// The program that prints the table.
     pub host: &'a dyn Host,
 }
 
-/// Times steps beside those of peers and writes `DATE-DEVICE.md`, `.json` and `.png`. Steps that
-/// these files already hold and that are not measured now stay in them, so that long comparisons
-/// can be made in parts.
+/// Times steps on `device` and beside those of peers, prints a table, and writes `DATE-DEVICE.md`,
+/// `.json` and `.png`. If the files exist from the same day, version and machine, their steps that
+/// are not measured now are kept, so that a long comparison can be made in parts.
 ///
 /// # Errors
-/// Fails if there is no script or no Python, no step has the wanted name, a result of rnn-gpu is
-/// wrong, the device fails, or a file cannot be read or written. A peer that fails is a line of the
-/// table.
+/// Fails if there is no script, no Python or no installed peer, no step has the wanted name, a
+/// result of this library is wrong, the device fails, or a file cannot be written. A peer that
+/// fails at a step is no error: the table says so.
 pub fn compare(device: &dyn Device, options: PeerOptions<'_>) -> Result<()> {
     let PeerOptions { scripts, burn, wanted, quick, out, host } = options;
     let info = device.info();

@@ -1,4 +1,4 @@
-//! The peers' programs: scripts, the Python that runs them, and burn's crate.
+//! The programs of peers: Python scripts, the Python that runs them, and the crate of burn.
 
 use super::Timed;
 use crate::steps::BenchStep;
@@ -24,8 +24,8 @@ const POLL: Duration = Duration::from_millis(20);
 /// The names of the peers in results.
 const NAMES: [(&str, &str); 3] = [("keras", "Keras"), ("torch", "PyTorch"), ("jax", "JAX")];
 
-/// The program of a peer, `PEER_steps.py` or burn's crate, which times one step at each call, as
-/// `bench/peers/common.py` specifies.
+/// The program of a peer, which times one step at each call: a script `PEER_steps.py`, or the crate
+/// of burn. The file `bench/peers/common.py` specifies its arguments and output.
 pub struct Script {
     /// Name of the peer.
     pub name: String,
@@ -41,13 +41,14 @@ pub struct Script {
 type Variants = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 
 impl Script {
-    /// Returns the scripts in a folder whose peers are installed, and burn if `burn` is true and it
-    /// can be compiled. `gpu` is true if the peers may use GPUs, false to hide these from them. The
-    /// host is told of those left out.
+    /// Returns the peers that can be run: those installed among the scripts in `folder` and, if
+    /// `burn` is true, burn if it can be compiled. If `gpu` is false, GPUs are hidden from them.
+    /// `host` gets a line for each peer that is left out. The first call may install a Python
+    /// environment, unless `RNN_GPU_PYTHON` names a Python.
     ///
     /// # Errors
-    /// Fails if the folder cannot be read, or there is no script, no Python, or no peer is
-    /// installed.
+    /// Fails if the folder cannot be read or holds no script, there is no Python, or no peer can be
+    /// run.
     pub fn all(folder: &Path, gpu: bool, burn: bool, host: &dyn Host) -> Result<Vec<Self>> {
         let entries = fs::read_dir(folder)
             .with_context(|| format!("cannot read the peers' scripts in {}", folder.display()))?;
@@ -104,18 +105,20 @@ impl Script {
         }
     }
 
-    /// Returns the names of the variants of an experiment that the peer can time, in training if
-    /// `training` is true, else in inference; empty if it can time none.
+    /// Returns the names of the variants in which the peer can time an experiment: its training
+    /// step if `training` is true, else its inference. The list is empty if there are none.
     pub fn variants(&self, experiment: &str, training: bool) -> Vec<String> {
         let mode = if training { "training" } else { "inference" };
         let modes = self.variants.get(experiment);
         modes.and_then(|modes| modes.get(mode)).cloned().unwrap_or_default()
     }
 
-    /// Times a step in one variant by running the program of the peer.
+    /// Times a step in the variant `variant` by running the program of the peer. If the program of
+    /// `host` ends meanwhile, that of the peer is ended too.
     ///
     /// # Errors
-    /// Fails if the program fails, with the last line of its output, or takes too long.
+    /// Fails if the program cannot be started, fails, prints no result, or takes longer than 15
+    /// minutes. If it fails, the error holds the last line of its standard error.
     pub fn run(&self, step: &BenchStep, variant: &str, host: &dyn Host) -> Result<Timed> {
         let (batch, length) = (step.batch.to_string(), step.length.to_string());
         let mut arguments = vec!["--experiment", step.experiment.name(), "--variant", variant];

@@ -1,7 +1,8 @@
 use super::{Comparison, Outcome, Peer, Row};
 use std::fmt::Write as _;
 
-/// Returns the comparison as Markdown: the ratios, and below them every variant of every peer.
+/// Returns the comparison as Markdown: a table of the fastest variants with ratios, and below it
+/// one of every variant of every peer.
 pub fn markdown(comparison: &Comparison) -> String {
     let Comparison { date, version, device, processor, quick, steps } = comparison;
     let names = comparison.peers();
