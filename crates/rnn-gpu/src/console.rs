@@ -1,32 +1,34 @@
-//! Standard output and standard error. Here `print!`, `println!` and `eprintln!` do not panic where
-//! nobody reads any more: they ask the command to end, quietly.
+//! Standard output and standard error. The macros `print!`, `println!` and `eprintln!` of this
+//! crate do not panic if the reader of the output is gone; they request the end of the command
+//! instead.
 
 use crate::interrupt::{self, Cause};
 use std::fmt;
 use std::io::{self, Write};
 use std::process;
 
-/// Prints to standard output, and does not panic where nobody reads it.
+/// Prints to standard output as `console::out` does.
 #[macro_export]
 macro_rules! print {
     ($($text:tt)*) => { $crate::console::out(format_args!($($text)*)) };
 }
 
-/// Prints a line to standard output, and does not panic where nobody reads it.
+/// Prints a line to standard output as `console::out` does.
 #[macro_export]
 macro_rules! println {
     () => { $crate::console::out(format_args!("\n")) };
     ($($text:tt)*) => { $crate::console::out(format_args!("{}\n", format_args!($($text)*))) };
 }
 
-/// Prints a line to standard error, and does not panic where nobody reads it.
+/// Prints a line to standard error as `console::err` does.
 #[macro_export]
 macro_rules! eprintln {
     ($($text:tt)*) => { $crate::console::err(format_args!("{}\n", format_args!($($text)*))) };
 }
 
-/// Writes text to standard output. If its reader is gone, the command is asked to end; any other
-/// error, such as a full disk, ends the process with exit code 1.
+/// Writes text to standard output at once. If the reader is gone, makes an [`interrupt::request`]
+/// with [`Cause::ClosedPipe`]. Any other error, such as a full disk, is reported and ends the
+/// process with exit code 1.
 pub fn out(text: fmt::Arguments<'_>) {
     match write(&mut io::stdout(), text) {
         Ok(()) => {}
@@ -41,7 +43,8 @@ pub fn out(text: fmt::Arguments<'_>) {
     }
 }
 
-/// Writes text to standard error. If its reader is gone, the command is asked to end.
+/// Writes text to standard error at once. If the reader is gone, makes an [`interrupt::request`]
+/// with [`Cause::ClosedPipe`]. Other errors are ignored.
 pub fn err(text: fmt::Arguments<'_>) {
     let written = write(&mut io::stderr(), text);
     if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {

@@ -1,4 +1,4 @@
-//! What to do about an error, in the terms of the command: libraries tell causes alone.
+//! Advice about errors in terms of the command and its options. The libraries report only causes.
 
 use rnn::datasets::text::TextError;
 use rnn::device::DeviceChoiceError;
@@ -9,8 +9,8 @@ use rnn_run::error::RunError;
 use rnn_run::train::Stopped;
 use std::error::Error;
 
-/// Returns an error and its causes in one line, without a line feed, and behind them the option or
-/// command that helps, if one is known.
+/// Returns an error and its causes in one line, without a line feed. If an option or command is
+/// known to help, the line ends with it.
 pub fn explained(error: &anyhow::Error) -> String {
     match error.chain().find_map(hint) {
         Some(hint) => format!("{error:#}{hint}"),

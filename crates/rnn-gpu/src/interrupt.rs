@@ -1,10 +1,10 @@
-//! How a command ends before its work is done: on Ctrl-C, on a request to terminate, or because
-//! nobody reads its output any more.
+//! The end of a command before its work is done: on Ctrl-C, on a request to terminate, or because
+//! the reader of its output is gone.
 //!
-//! It ends at once, from whatever it does, and leaves no temporary file. Work that is worth
-//! a delay, such as a training that takes a checkpoint first, [`hold`]s: then the first request is
-//! noted only, and that work looks at [`requested`] between two steps. A second signal does not
-//! wait for it.
+//! The process then ends at once and leaves no temporary file. Work that needs a delay, such as a
+//! training that first takes a checkpoint, calls [`hold`]. The first request is then only noted,
+//! and the work must look at [`requested`] between two steps. A second signal ends the process
+//! without waiting for the work.
 
 use anyhow::{Context as _, Result};
 use rnn::formats;
@@ -16,12 +16,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// The reason for which a command is asked to end.
+/// The reason for which a process is requested to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// Ctrl-C.
     Interrupt,
-    /// SIGTERM, as `kill` sends it and systems that shut down.
+    /// SIGTERM, which `kill` sends, and a system that shuts down.
     Terminate,
     /// SIGHUP: the terminal was closed.
     Hangup,
@@ -59,8 +59,10 @@ static CLEANUPS: Mutex<(usize, Cleanups)> = Mutex::new((0, BTreeMap::new()));
 /// The time that may take: another thread may hold what it needs, as the lock of standard error.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Begins to listen to signals, which from then on make a [`request`]. `judges` is true if the
-/// command's exit code tells whether its work succeeded, as those of `train` and `verify` do.
+/// Begins to handle signals: each makes a [`request`]. On Unix these are SIGINT, SIGTERM and
+/// SIGHUP, the last unless the process was started to ignore it; elsewhere Ctrl-C. `judges` is true
+/// if the command's exit code tells whether its work succeeded, as
+/// [`Command::judges`](crate::commands::Command::judges) says; a closed pipe is then a failure.
 ///
 /// # Errors
 /// Fails if the system does not allow a handler.
@@ -103,8 +105,9 @@ fn signals() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| request(Cause::Interrupt))
 }
 
-/// Asks the process to end. It ends at once, unless some work [`hold`]s and nothing was asked
-/// before: then the work ends it when it looks at [`requested`].
+/// Requests the end of the process. If no work calls [`hold`], or this is a second request, the
+/// process ends at once. Otherwise the request is only noted, and the work must end the process
+/// when it finds it in [`requested`]. A closed pipe never ends the process while work holds it.
 pub fn request(cause: Cause) {
     let number = CAUSES.iter().position(|&of| of == cause).map_or(0, |at| at as u8 + 1);
     let before = REQUESTED.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
@@ -117,24 +120,25 @@ pub fn request(cause: Cause) {
     }
 }
 
-/// Returns the reason for which the process was first asked to end; `None` if it was not.
+/// Returns the cause of the first request to end the process; `None` if there was none.
 pub fn requested() -> Option<Cause> {
     let number = usize::from(REQUESTED.load(Ordering::SeqCst));
     number.checked_sub(1).and_then(|at| CAUSES.get(at)).copied()
 }
 
-/// Returns the exit code of a process that ends after an error: 1, or that of the signal.
+/// Returns the exit code of a process that ends after an error or a request: 1 if there was no
+/// request, and 128 plus the number of the signal after a signal. After a closed pipe it is 141 if
+/// [`listen`] was called with `judges`, else 0.
 pub fn exit_code() -> u8 {
     requested().map_or(1, Cause::exit_code)
 }
 
-/// A guard of [`hold`] that delays the end of the process: while it lives, a first request is only
-/// noted.
+/// A guard of [`hold`]. While it lives, a first request to end the process is only noted.
 #[derive(Debug)]
 pub struct Held(());
 
-/// Delays the end of the process until the guard is dropped. The work that holds it looks at
-/// [`requested`] from time to time.
+/// Delays the end of the process until the guard is dropped. The caller must look at [`requested`]
+/// from time to time and end its work after a request.
 pub fn hold() -> Held {
     HOLDING.fetch_add(1, Ordering::SeqCst);
     Held(())
@@ -146,14 +150,14 @@ impl Drop for Held {
     }
 }
 
-/// The registration of work by [`at_end`]. If the process ends at once while this lives, the work
-/// is done first; dropping this unregisters the work without doing it.
+/// The registration of work by [`at_end`]. Dropping it removes the registration; the work is then
+/// not done.
 #[derive(Debug)]
 pub struct Cleanup(usize);
 
-/// Registers work to be done if the process ends at once, by a signal or a closed pipe, before the
-/// returned guard is dropped. The work has to be quick and must not wait for a lock that is held
-/// for long.
+/// Registers `clean`, which is called if a request ends the process at once before the returned
+/// guard is dropped. It must be quick and must not wait for a lock that is held for long: the
+/// process ends after half a second in any case.
 pub fn at_end(clean: impl FnOnce() + Send + 'static) -> Cleanup {
     let (next, all) = &mut *cleanups();
     *next += 1;

@@ -1,4 +1,4 @@
-//! The `rnn-gpu` command: its arguments, and what it tells people.
+//! The command `rnn-gpu`: its arguments, its output and the advice in its error messages.
 
 #[macro_use]
 pub mod console;

@@ -1,4 +1,4 @@
-//! This process as the program that runs are part of.
+//! This process as the [`Host`] of runs.
 
 use crate::{console, hints, interrupt};
 use rnn::device::{self, DeviceChoiceError};
@@ -10,33 +10,35 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
-/// This process as the host of runs: results go to standard output, remarks to standard error, and
-/// signals end it.
+/// This process as the host of runs. Results go to standard output, remarks to standard error, and
+/// signals request its end.
 #[derive(Clone, Copy, Debug)]
 pub struct Process;
 
-/// Returns [`Process`] as a shared host, as runs and displays take it.
+/// Returns [`Process`] as a shared host.
 pub fn host() -> Arc<dyn Host> {
     Arc::new(Process)
 }
 
-/// Opens a device as [`device::open`] does; its warnings go to standard error.
+/// Opens a device as [`device::open`] does, and returns it with the reason for the choice. Its
+/// warnings go to standard error.
 ///
 /// # Errors
-/// Fails if there is no such device, or it cannot be opened.
+/// Fails as [`device::open`].
 pub fn open_device(choice: &str) -> Result<(Box<dyn Device>, String), DeviceChoiceError> {
     device::open_with(choice, &warnings(&host()))
 }
 
-/// Opens every device of this machine, the CPU first; their warnings go to standard error.
+/// Opens every device of this machine as [`device::open_all`] does. Their warnings go to standard
+/// error.
 ///
 /// # Errors
-/// Fails if a device cannot be opened.
+/// Fails as [`device::open_all`].
 pub fn open_devices() -> Result<Vec<Box<dyn Device>>, DeviceChoiceError> {
     device::open_all_with(&warnings(&host()))
 }
 
-/// Prints a warning to standard error for each count with rows that are not finite.
+/// Prints a warning to standard error for each of `rows` that has rows which are not finite.
 pub fn warn_of(rows: &[FiniteRows]) {
     for warning in rows.iter().filter_map(FiniteRows::warning) {
         console::err(format_args!("{warning}\n"));

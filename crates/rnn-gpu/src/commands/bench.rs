@@ -1,4 +1,4 @@
-//! `rnn-gpu bench`.
+//! The command `rnn-gpu bench`.
 
 use crate::process::host;
 use anyhow::Result;
@@ -36,10 +36,10 @@ pub struct BenchArgs {
     json: Option<PathBuf>,
 }
 
-/// Checks and times ops or models as the arguments say, and prints a table.
+/// Checks and times ops or steps of models, as the arguments say, and prints a table.
 ///
 /// # Errors
-/// Fails if the device cannot be opened or fails, a result is wrong, or a file cannot be written.
+/// Fails as [`rnn_bench::bench`].
 pub fn run(args: &BenchArgs) -> Result<()> {
     bench(BenchOptions {
         suite: args.suite,

@@ -1,4 +1,4 @@
-//! `rnn-gpu compare`.
+//! The command `rnn-gpu compare`.
 
 use anyhow::Result;
 use rnn_report::compare::compare;
@@ -15,10 +15,11 @@ pub struct CompareArgs {
     out: PathBuf,
 }
 
-/// Prints finished runs side by side, draws their curves and writes a page.
+/// Prints a table of finished runs, draws their validation curves and writes a page that compares
+/// them.
 ///
 /// # Errors
-/// Fails if a run is not finished, or the picture or page cannot be written.
+/// Fails as [`rnn_report::compare::compare`].
 pub fn run(CompareArgs { runs, out }: &CompareArgs) -> Result<()> {
     print!("{}", compare(runs, out)?);
     Ok(())

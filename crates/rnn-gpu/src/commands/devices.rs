@@ -1,6 +1,6 @@
-//! `rnn-gpu devices`.
+//! The command `rnn-gpu devices`.
 
-/// Prints a line for each device of this machine, with the names by which it is chosen.
+/// Prints a line for each device of this machine, as [`rnn::device::list`] returns it.
 pub fn run() {
     print!("{}", rnn::device::list());
 }

@@ -1,4 +1,4 @@
-//! `rnn-gpu evaluate`.
+//! The command `rnn-gpu evaluate`.
 
 use super::columns::ColumnArgs;
 use crate::process::{Process, host, open_device, warn_of};
@@ -31,7 +31,8 @@ pub struct EvaluateArgs {
     device: String,
 }
 
-/// Evaluates a trained model on test data and prints the metrics.
+/// Evaluates a trained model and prints its metrics. Without `--data`, evaluates a run on its own
+/// data, and writes its results, page and pictures anew.
 ///
 /// # Errors
 /// Fails if the device cannot be opened or fails, the model or the data cannot be read or do not

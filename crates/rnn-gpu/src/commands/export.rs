@@ -1,4 +1,4 @@
-//! `rnn-gpu export`.
+//! The command `rnn-gpu export`.
 
 use crate::process::host;
 use anyhow::{Result, bail};
@@ -21,11 +21,11 @@ pub struct ExportArgs {
     to: PathBuf,
 }
 
-/// Writes a model in the format that the extension of `to` names.
+/// Writes a model to the file `to`, in the format that its extension names.
 ///
 /// # Errors
 /// Fails if the model cannot be read or has no weights, the extension is unknown, the format cannot
-/// hold the model, the file is one that is read, or it cannot be written.
+/// hold the model, or `to` cannot be taken ([`Outputs::take`]) or written.
 pub fn run(ExportArgs { model, to }: &ExportArgs) -> Result<()> {
     let SavedModel { file, .. } = SavedModel::open(model, &host())?;
     Outputs::of(&[model]).take(to)?;

@@ -1,4 +1,4 @@
-//! `rnn-gpu history`.
+//! The command `rnn-gpu history`.
 
 use crate::process::Process;
 use anyhow::{Result, bail};
@@ -14,11 +14,12 @@ pub struct HistoryArgs {
     run: PathBuf,
 }
 
-/// Prints the figures of each epoch of a run as JSON, as `history.json` has them.
+/// Prints the metrics of each epoch of a run as JSON, in the format of `history.json`. Of an
+/// unfinished run, those of its newest checkpoint are printed.
 ///
 /// # Errors
-/// Fails if the folder holds no run or an imported model, or its history or all of its checkpoints
-/// are damaged.
+/// Fails if the folder holds no run or an imported model, or if the history, or every checkpoint of
+/// an unfinished run, cannot be read.
 pub fn run(HistoryArgs { run }: &HistoryArgs) -> Result<()> {
     let history = match Holds::of(run) {
         Ok(Holds::Unfinished) => Store::of(run).newest(&Process)?.state.progress.history,

@@ -1,4 +1,4 @@
-//! `rnn-gpu import`.
+//! The command `rnn-gpu import`.
 
 use crate::process::host;
 use anyhow::{Result, ensure};
@@ -21,12 +21,13 @@ pub struct ImportArgs {
     overwrite: bool,
 }
 
-/// Converts a model of Keras into a run folder. With `overwrite` it replaces a model that was
-/// imported; a run that was trained stays in any case.
+/// Converts a Keras model into the folder of a model. With `--overwrite`, replaces a model that was
+/// imported before. A run that was trained is never replaced.
 ///
 /// # Errors
-/// Fails if the file cannot be read, holds what is not supported, or the folder holds something or
-/// cannot be written.
+/// Fails if the file cannot be read or holds something that is not supported, or if the folder
+/// holds something that may not be replaced, another process trains into it, or it cannot be
+/// written.
 pub fn run(args: &ImportArgs) -> Result<()> {
     let host = host();
     let named = || Path::new("runs").join(args.file.file_stem().unwrap_or_default());

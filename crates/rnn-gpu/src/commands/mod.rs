@@ -1,4 +1,4 @@
-//! The commands, one file each: their arguments, and what they do.
+//! The commands: their arguments, and the functions that carry them out.
 
 pub mod bench;
 mod columns;
@@ -19,10 +19,10 @@ pub mod verify;
 use anyhow::Result;
 use clap::Subcommand;
 
-/// The commands with their arguments.
+/// A command of `rnn-gpu` with its arguments.
 #[derive(Subcommand)]
 pub enum Command {
-    /// List what can be computed on
+    /// List the devices of this machine
     Devices,
     /// Print a model's layers, shapes and parameters
     Summary(summary::SummaryArgs),
@@ -30,9 +30,9 @@ pub enum Command {
     New(new::NewArgs),
     /// Predict with a trained model, from text or from arrays
     Predict(predict::PredictArgs),
-    /// Turn a model of Keras's into a run folder
+    /// Turn a Keras model into a run folder
     Import(import::ImportArgs),
-    /// Write a trained model for Keras and others
+    /// Write a trained model in a format of Keras, ONNX or safetensors
     Export(export::ExportArgs),
     /// Train a model of the tutorial, or one of your own, and write a run folder
     Train(Box<train::TrainArgs>),
@@ -40,11 +40,11 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Time ops and whole steps on a device
     Bench(bench::BenchArgs),
-    /// Print finished runs side by side, draw their curves in one picture and write a page of both
+    /// Print a table of finished runs, draw their curves in one picture and write a page of both
     Compare(compare::CompareArgs),
     /// Print the figures of each epoch of a run as JSON
     History(history::HistoryArgs),
-    /// Let a next-frame model continue a video on its own, and draw what it predicts
+    /// Continue a video with a next-frame model from its own predictions, and draw them
     Rollout(rollout::RolloutArgs),
     /// Measure a trained model on the test data
     Evaluate(evaluate::EvaluateArgs),
@@ -52,12 +52,12 @@ pub enum Command {
 
 impl Command {
     /// Returns true for `train` and `verify`, whose exit code tells whether their work succeeded;
-    /// false for all other commands.
+    /// false for other commands.
     pub fn judges(&self) -> bool {
         matches!(self, Self::Train(_) | Self::Verify(_))
     }
 
-    /// Runs the command with its arguments, which may print results and write files.
+    /// Carries out the command. Commands print their results, and some write files.
     ///
     /// # Errors
     /// Fails with the error of the command.

@@ -1,4 +1,4 @@
-//! `rnn-gpu new`.
+//! The command `rnn-gpu new`.
 
 use anyhow::{Result, ensure};
 use rnn::model_file::{FIT, MODEL};
@@ -15,10 +15,11 @@ pub struct NewArgs {
     path: PathBuf,
 }
 
-/// Writes an example of a `model.toml`, or of a `fit.toml` if `path` has that name.
+/// Writes an example of a `fit.toml` if the file `path` has that name, else an example of a
+/// `model.toml`.
 ///
 /// # Errors
-/// Fails if the path does not end in `.toml`, there is a file already, or it cannot be written.
+/// Fails if `path` does not end in `.toml`, already exists, or cannot be written.
 pub fn run(NewArgs { path }: &NewArgs) -> Result<()> {
     ensure!(
         path.extension().is_some_and(|e| e == "toml"),

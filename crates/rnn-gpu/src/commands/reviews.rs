@@ -1,4 +1,4 @@
-//! Which reviews are trained on, and how they are read.
+//! The arguments for the reviews that are trained on, and their download.
 
 use anyhow::{Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,23 +18,23 @@ pub struct TextArgs {
     /// [default: label, sentiment or class]
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
-    /// The words by rank, as Keras's imdb_word_index.json [default: those of the reviews, the most
-    /// frequent first; of imdb.npz, the file beside it]
+    /// The words by rank, in the format of Keras's imdb_word_index.json [default: those of the
+    /// reviews, the most frequent first; of imdb.npz, the file beside it]
     #[arg(long, value_name = "FILE")]
     pub word_index: Option<PathBuf>,
 }
 
 impl TextArgs {
-    /// Returns the names of the columns that the arguments ask for.
+    /// Returns the names of the columns that the arguments name.
     pub fn columns(&self) -> Columns {
         Columns { text: self.text_column.clone(), label: self.label_column.clone() }
     }
 
-    /// Makes sure that the arguments apply to a source of reviews.
+    /// Checks that the arguments apply to a source of reviews.
     ///
     /// # Errors
-    /// Fails if columns are given for a source without columns, or a list of words for one that has
-    /// its own.
+    /// Fails if columns are named for a source that is not text, or a word list is given for the
+    /// bundled reviews or for videos.
     pub fn check(&self, source: &DatasetSource) -> Result<()> {
         ensure!(
             matches!(source, DatasetSource::Text { .. }) || self.columns() == Columns::default(),
@@ -50,10 +50,10 @@ impl TextArgs {
     }
 }
 
-/// Downloads a file to `path`, with a progress bar.
+/// Downloads `file` to `path`, with a progress bar on standard error.
 ///
 /// # Errors
-/// Fails if it cannot be downloaded, has other contents than expected, or cannot be written.
+/// Fails if the file cannot be downloaded, is not the expected one, or cannot be written.
 pub fn download(file: &Download, path: &Path) -> Result<()> {
     eprintln!("downloading {} to {}", file.url, path.display());
     let bar = ProgressBar::new(file.bytes);

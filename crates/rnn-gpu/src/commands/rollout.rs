@@ -1,4 +1,4 @@
-//! `rnn-gpu rollout`.
+//! The command `rnn-gpu rollout`.
 
 use crate::process::{open_device, warn_of};
 use anyhow::Result;
@@ -25,12 +25,12 @@ pub struct RolloutArgs {
     device: String,
 }
 
-/// Continues a video of a run from the model's own predictions, and draws them into the folder of
-/// the run.
+/// Continues a video of a next-frame run from the model's own predictions, draws the result into
+/// the folder of the run, and writes the page of the run anew.
 ///
 /// # Errors
-/// Fails if the run is of another experiment or cannot be read, there is no such video, the numbers
-/// of frames are out of range, the device fails, or a file cannot be written.
+/// Fails if the run is of another experiment or cannot be read, there is no such video, a number of
+/// frames is out of range, the device cannot be opened or fails, or a file cannot be written.
 pub fn run(args: &RolloutArgs) -> Result<()> {
     let (device, why) = open_device(&args.device)?;
     println!("device: {}: {why}", device.info());

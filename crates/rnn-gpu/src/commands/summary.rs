@@ -1,4 +1,4 @@
-//! `rnn-gpu summary`.
+//! The command `rnn-gpu summary`.
 
 use crate::process::host;
 use anyhow::{Result, ensure};
@@ -14,10 +14,12 @@ pub struct SummaryArgs {
     model: String,
 }
 
-/// Prints a model's layers, shapes and parameters.
+/// Prints the layers of a model or an experiment, with their output shapes and numbers of
+/// parameters.
 ///
 /// # Errors
-/// Fails if the model cannot be read, or its layers do not fit.
+/// Fails if there is no such experiment, file or folder, or if the model cannot be read or its
+/// layers or weights do not fit together.
 pub fn run(SummaryArgs { model }: &SummaryArgs) -> Result<()> {
     let summary = match Experiment::from_str(model, true) {
         Ok(experiment) => experiment.model(experiment.input(), Preset::default(), 1)?.summary(),

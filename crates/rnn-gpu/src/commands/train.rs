@@ -91,8 +91,8 @@ pub struct TrainArgs {
     /// it begins
     #[arg(long, requires = "data", conflicts_with_all = TUTORIAL, help_heading = OWN_MODEL)]
     model: Option<PathBuf>,
-    /// The settings of the training: loss, optimizer, validation, early stopping (`rnn-gpu new fit.toml`
-    /// writes an example)
+    /// The settings of the training: loss, optimizer, validation, early stopping
+    /// (`rnn-gpu new fit.toml` writes an example)
     #[arg(long, requires = "model", value_name = "fit.toml", help_heading = OWN_MODEL)]
     fit: Option<PathBuf>,
     /// Read examples from their files as they are needed, as is done anyway with arrays that are
@@ -235,13 +235,13 @@ fn movie_size(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Carries out `rnn-gpu train`: opens the device, trains the model or models that were asked for,
-/// or resumes a run, writes their run folders and tells of it on the standard output. With
-/// `--distributed` this process is one of several that train together.
+/// Carries out `rnn-gpu train`: trains a model of the tutorial, all of those on reviews, or a model
+/// of the user's, or resumes a run. Prints the results and writes the folders of runs. With
+/// `--distributed`, this process is one of several that train together.
 ///
 /// # Errors
-/// Fails if the arguments do not fit together; the device, the data or the model cannot be opened;
-/// a training fails or is interrupted; or a run folder cannot be written.
+/// Fails if the arguments do not fit together, the device, the data or the model cannot be opened,
+/// a training fails or is interrupted, or a folder cannot be written.
 pub fn run(args: TrainArgs) -> Result<()> {
     match args.distributed {
         true => distributed::run(&args.device.clone(), &host(), |world| lead(args, Some(world))),

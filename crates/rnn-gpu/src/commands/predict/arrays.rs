@@ -5,7 +5,7 @@ use rnn::Device;
 use rnn_run::predict::{ArrayFiles, predict_arrays};
 use std::path::{Path, PathBuf};
 
-/// The arguments that name arrays and the files of their predictions.
+/// The arguments of `rnn-gpu predict` for arrays.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ArrayInput {
     /// The data to predict from: .npy; .npz or a folder of .npy (an array x, or one for each input
@@ -24,11 +24,11 @@ pub struct ArrayInput {
     batch_size: Option<u32>,
 }
 
-/// Predicts for every example of `input` and writes the outputs to `output`, with a progress bar.
+/// Predicts for every example of the arrays in `input` with the model at `model`, and writes the
+/// outputs to `output`. Displays a progress bar and the written files on standard error.
 ///
 /// # Errors
-/// Fails if the model or the arrays cannot be read, do not fit together, an output cannot be
-/// written, or the device fails.
+/// Fails as [`predict_arrays`].
 pub fn predict(
     model: &Path,
     args: &ArrayInput,
@@ -56,7 +56,7 @@ pub fn predict(
 }
 
 impl ArrayInput {
-    /// Returns the paths of inputs and outputs; `None` if arrays are not what is predicted for.
+    /// Returns the paths of `--input` and `--output`; `None` unless both are given.
     pub fn files(&self) -> Option<(&Path, &Path)> {
         Some((self.input.as_deref()?, self.output.as_deref()?))
     }

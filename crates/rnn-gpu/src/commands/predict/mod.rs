@@ -1,4 +1,4 @@
-//! What a trained model says of new inputs.
+//! The command `rnn-gpu predict`.
 
 mod arrays;
 mod text;
@@ -24,11 +24,11 @@ pub struct PredictArgs {
     device: String,
 }
 
-/// Predicts for text or arrays, and prints or writes the predictions.
+/// Predicts for text and prints the predictions, or predicts for arrays and writes them to files.
 ///
 /// # Errors
-/// Fails if neither text nor arrays are given, the model cannot be read or does not take such an
-/// input, the device cannot be opened or fails, or an output cannot be written.
+/// Fails if neither text nor arrays are given, the model cannot be read or does not take such
+/// inputs, the device cannot be opened or fails, or the predictions cannot be written.
 pub fn run(args: &PredictArgs) -> Result<()> {
     let files = args.arrays.files();
     ensure!(

@@ -13,7 +13,7 @@ const BATCH: usize = 64;
 /// Words whose contribution is spelled out.
 const LISTED: usize = 12;
 
-/// The arguments that give text, and the form of the predictions.
+/// The arguments of `rnn-gpu predict` for text.
 #[derive(clap::Args)]
 pub struct TextInput {
     /// The text to classify; with -, every line of standard input that is not blank

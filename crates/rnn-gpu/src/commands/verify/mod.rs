@@ -1,4 +1,4 @@
-//! Checking every op on the user's own devices.
+//! The command `rnn-gpu verify`.
 
 mod told;
 
@@ -69,12 +69,13 @@ impl VerifyArgs {
     }
 }
 
-/// Checks every case on every device, every gradient and every shader, plants mistakes, and prints
-/// a table; or compiles the kernels alone. Progress and failures go to standard error.
+/// Checks every op, gradient and shader on every device and that planted mistakes are found, or
+/// only compiles the kernels. Prints a table or JSON to standard output; progress and failures go
+/// to standard error.
 ///
 /// # Errors
-/// Fails if a device cannot be opened, a check fails, nothing has the name asked for, or the report
-/// cannot be written.
+/// Fails if a device cannot be opened, a check fails, no check has the name that was asked for, or
+/// the report cannot be written.
 pub fn run(args: &VerifyArgs) -> Result<()> {
     let devices = args.devices()?;
     let mut cases = args.tier().cases();

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 /// The interval of lines of progress, if standard error is no terminal.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// A display of the progress of a verification on standard error: on a terminal a line that
-/// changes, elsewhere a line from time to time; and the checks that failed, or all.
+/// A display of the progress of a verification on standard error. On a terminal it has a line that
+/// changes; elsewhere it prints a line every ten seconds at most. It also prints the checks that
+/// failed, or all checks.
 pub struct Told {
     verbose: bool,
     bar: Option<ProgressBar>,
@@ -16,15 +17,15 @@ pub struct Told {
 }
 
 impl Told {
-    /// Creates the display. If `verbose` is true, it shows every check that ends, otherwise only
-    /// those that fail.
+    /// Creates the display. If `verbose` is true, it prints every check, else only those that fail.
     pub fn new(verbose: bool) -> Self {
         let bar = std::io::stderr().is_terminal().then(bar);
         Self { verbose, bar, last: Instant::now() }
     }
 
-    /// Shows an event of the verification: moves the progress line when a check begins, and prints
-    /// a check that ends if it failed or all are to be shown.
+    /// Displays an event of the verification. The begin of a check moves the progress line. The end
+    /// of a check is printed if the check failed or the display is verbose, unless the process was
+    /// requested to end.
     pub fn show(&mut self, event: &Event<'_>) {
         match event {
             Event::Begins { done, total, what } => match &self.bar {
