@@ -143,8 +143,9 @@ pub struct PeerOptions<'a> {
 }
 
 /// Times steps on `device` and beside those of peers, prints a table, and writes `DATE-DEVICE.md`,
-/// `.json` and `.png`. If the files exist from the same day, version and machine, their steps that
-/// are not measured now are kept, so that a long comparison can be made in parts.
+/// `.json` and `.png`. If the files exist from the same day, version and machine, with the same
+/// `quick`, their steps that are not measured now are kept, so that a long comparison can be made
+/// in parts.
 ///
 /// # Errors
 /// Fails if there is no script, no Python or no installed peer, no step has the wanted name, a
