@@ -24,9 +24,10 @@ override FLOATS: bool = false;
 
 fn is_padding(bits: u32) -> bool {
     if FLOATS {
-        // Equal floats have equal bits, except for the two zeros.
+        // Equal floats have equal bits, except for the two zeros; NaN equals nothing.
         let value = bitcast<u32>(params.value);
-        return bits == value || ((bits | value) & 0x7fffffffu) == 0u;
+        let is_nan = (value & 0x7fffffffu) > 0x7f800000u;
+        return (bits == value && !is_nan) || ((bits | value) & 0x7fffffffu) == 0u;
     }
     return bits == u32(params.value);
 }

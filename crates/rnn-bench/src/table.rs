@@ -6,8 +6,9 @@ pub fn head() -> String {
     format!("{:36} {:>11} {:>9} {:>5} {:>8} {:>5}", "case", "ms", "GFLOP/s", "%", "GB/s", "%")
 }
 
-/// Returns the line of the table for a case, without a line feed: time in milliseconds, and both
-/// rates, each with its percentage of the ceiling. A rate that is not counted is shown as `-`.
+/// Returns the line of the table for a case, without a line feed: the time in milliseconds, the
+/// arithmetic in GFLOP/s and the memory traffic in GB/s, both with their percentage of the ceiling.
+/// A rate that is not counted is shown as `-`.
 pub fn line(line: &TimedCase, ceilings: &Ceilings) -> String {
     let t = &line.timing;
     let flops = match t.flops {

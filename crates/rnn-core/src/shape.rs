@@ -43,6 +43,24 @@ impl Shape {
         self.0.split_last().map_or(1, |(_, rest)| rest.iter().product())
     }
 
+    /// Returns the indices, one for each axis, of the element `at` in row-major order; `at` is less
+    /// than [`Shape::len`].
+    pub fn indices(&self, at: usize) -> Vec<usize> {
+        let mut rest = at;
+        let mut all: Vec<usize> = self
+            .0
+            .iter()
+            .rev()
+            .map(|&extent| {
+                let index = rest % extent.max(1);
+                rest /= extent.max(1);
+                index
+            })
+            .collect();
+        all.reverse();
+        all
+    }
+
     /// Returns the shape with `last` in place of its last extent; `[last]` for a scalar.
     pub fn with_last(&self, last: usize) -> Self {
         let mut dims = self.0.clone();

@@ -105,9 +105,10 @@ fn signals() -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(|| request(Cause::Interrupt))
 }
 
-/// Requests the end of the process. If no work calls [`hold`], or this is a second request, the
-/// process ends at once. Otherwise the request is only noted, and the work must end the process
-/// when it finds it in [`requested`]. A closed pipe never ends the process while work holds it.
+/// Requests the end of the process. While a guard of [`hold`] lives, a first request is only noted:
+/// the work that holds the guard finds it in [`requested`] and must end the process. A second
+/// request ends the process at once, unless its cause is a closed pipe, which every later line
+/// finds again. Without a guard each request ends the process at once.
 pub fn request(cause: Cause) {
     let number = CAUSES.iter().position(|&of| of == cause).map_or(0, |at| at as u8 + 1);
     let before = REQUESTED.compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);

@@ -307,13 +307,17 @@ impl Graph {
         &self.outputs
     }
 
-    /// Checks that no node outputs a tensor of half precision, if `half` is false.
+    /// Checks that no node reads or writes a tensor of half precision, if `half` is false.
     ///
     /// # Errors
-    /// Fails with [`OpError::Limit`] for the first tensor of half precision that a node outputs.
+    /// Fails with [`OpError::Limit`] for the first node that does.
     pub fn check_storage(&self, half: bool) -> Result<(), GraphError> {
-        let narrow = self.tensors.iter().filter(|t| !half && t.ty.dtype == DType::F16);
-        let Some(node) = narrow.filter_map(|t| t.producer).next().map(|n| &self.nodes[n]) else {
+        let narrow = |node: &&Node| {
+            let Operands { inputs, updates, outputs } = &node.operands;
+            let mut all = inputs.iter().chain(updates).chain(outputs);
+            all.any(|&tensor| self[tensor].ty.dtype == DType::F16)
+        };
+        let Some(node) = self.nodes.iter().filter(|_| !half).find(narrow) else {
             return Ok(());
         };
         let reason = OpError::Limit("the device has no half precision".into());

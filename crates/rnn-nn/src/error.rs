@@ -126,14 +126,14 @@ pub enum TrainError {
     },
     /// A label of the sparse categorical cross-entropy is none of the classes of the output.
     #[error(
-        "label {class} in row {row} is none of the {classes} classes of the model's output, 0 to {}",
+        "label {class} at {at:?} is none of the {classes} classes of the model's output, 0 to {}",
         classes - 1
     )]
     Class {
         /// The label.
         class: u32,
-        /// The index of the label in the label array `[B, ..]` of the batch, row-major, from 0 on.
-        row: usize,
+        /// The indices of the label in the label array `[B, ..]` of the batch, from 0 on.
+        at: Vec<usize>,
         /// The number of classes, the extent of the output's last axis.
         classes: usize,
     },

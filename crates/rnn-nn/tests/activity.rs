@@ -28,7 +28,7 @@ fn losses(layer: impl Layer + 'static, input: &[usize]) -> (Vec<HostTensor>, [f6
     let x = model.input(InputSpec::floats(input));
     let outputs = model.call(layer, &[x]).expect("the layer fits");
     let judged = vec![(Loss::MeanSquaredError, 1.0); outputs.len()];
-    let model = model.with_outputs(outputs);
+    let model = model.with_outputs(outputs).unwrap();
     let shape = [&[BATCH], input].concat();
     let mut rng = Rng::new(7, 0);
     let values = (0..shape.iter().product::<usize>()).map(|_| rng.normal() as f32).collect();

@@ -118,7 +118,7 @@ fn branches_states_and_shared_layers_come_back() -> Result<(), ModelError> {
     let other = model.call_again(one, &[one])?[0];
     let sum = model.apply(Add(), &[one, other])?;
     let difference = model.apply(Subtract(), &[sum, other])?;
-    let model = model.with_outputs([difference, encoded[0]]);
+    let model = model.with_outputs([difference, encoded[0]]).unwrap();
     let written = expect_round_trip(&model);
     let ends = json!([["subtract", 0, 0], ["lstm", 0, 0]]);
     assert_eq!(written["config"]["output_layers"], ends);

@@ -11,7 +11,7 @@ fn a_weight_that_the_loss_does_not_reach_is_named() {
     let x = model.input(InputSpec::floats([3]));
     let judged = model.apply(Dense::new(2, Activation::Linear), &[x]).expect("the layer fits");
     model.apply(Dense::new(2, Activation::Linear), &[x]).expect("the layer fits");
-    let model = model.with_outputs(vec![judged]);
+    let model = model.with_outputs(vec![judged]).unwrap();
     let device = CpuDevice::new();
     let trainer = Trainer::new(model, &device, Optimizer::sgd(), 1);
     let mut trainer = trainer.loss(Loss::MeanSquaredError);

@@ -231,7 +231,7 @@ fn masked_trainer() -> Trainer {
         // What is dropped decides what is masked.
         let masked = model.apply(Masking::new(0.0), &[dropped])?;
         let values = model.apply(Dense::new(2, Activation::Linear), &[masked])?;
-        Ok(model.with_outputs([tags, values]))
+        model.with_outputs([tags, values])
     };
     trainer(model(), 11).losses([(Loss::binary_crossentropy(), 1.0), (Loss::MeanSquaredError, 0.5)])
 }

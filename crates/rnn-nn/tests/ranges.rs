@@ -4,10 +4,11 @@
 use rnn_nn::{
     Architecture, AveragePooling1D, BatchNormalization, Bidirectional, Concatenate, Constraint,
     Conv1D, Conv2D, Conv3D, ConvLstm1D, ConvLstm2D, ConvLstm3D, Dense, Dropout, Embedding, Gru,
-    Initializer, InputSpec, Layer, LayerNormalization, Lstm, Masking, MaxPooling2D, Model, Penalty,
-    RepeatVector, Reshape, SimpleRnn, SpatialDropout1D, TimeDistributed, UpSampling1D,
+    Initializer, InputSpec, Layer, LayerNormalization, Lstm, Masking, MaxPooling1D, MaxPooling2D,
+    Model, Penalty, RepeatVector, Reshape, SimpleRnn, SpatialDropout1D, TimeDistributed,
+    UpSampling1D,
 };
-use rnn_ops::Activation;
+use rnn_ops::{Activation, Padding};
 use serde_json::{Map, Value, json};
 
 /// Why a layer is refused behind an input of this shape.
@@ -37,6 +38,21 @@ fn layers_made_in_rust_are_refused() {
         (sequence(), Box::new(Conv1D::new(2, 2).strides(0)), "strides = [0]"),
         (sequence(), Box::new(Conv1D::new(2, 2).dilation_rate(0)), "dilation_rate = [0]"),
         (InputSpec::floats([6, 6, 2]), Box::new(Conv2D::new(2, [2, 0])), "kernel_size = [2,0]"),
+        (
+            InputSpec::floats([6, 6, 2]),
+            Box::new(Conv2D::new(2, 2).padding(Padding::Causal)),
+            "padding = \"causal\"",
+        ),
+        (
+            InputSpec::floats([6, 6, 2]),
+            Box::new(ConvLstm1D::new(2, 2).padding(Padding::Causal)),
+            "padding = \"causal\"",
+        ),
+        (
+            InputSpec::floats([6, 2]),
+            Box::new(MaxPooling1D(2).padding(Padding::Causal)),
+            "padding = \"causal\"",
+        ),
         (InputSpec::floats([4, 4, 4, 2]), Box::new(Conv3D::new(0, 2)), "filters = 0"),
         (InputSpec::floats([3, 6, 2]), Box::new(ConvLstm1D::new(0, 2)), "filters = 0"),
         (InputSpec::floats([3, 6, 6, 2]), Box::new(ConvLstm2D::new(2, 0)), "kernel_size = [0,0]"),

@@ -183,10 +183,13 @@ impl Op for SeenMask {
 pub fn cases() -> Vec<Case> {
     let tokens = Sample::Below(vec![7, 5], 2);
     let floats = Sample::Floats(vec![3, 2, 2], [0.0, 1.5, 0.0, 0.0].repeat(3));
+    // NaN equals nothing, so it is no padding.
+    let not_a_number = Sample::Floats(vec![2, 2, 1], vec![f32::NAN, 0.0, 1.0, f32::NAN]);
     let late = Sample::Exactly(vec![4, 3], vec![0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0]);
     vec![
         Case::new("step_mask tokens", StepMask { padding: 1.0 }, vec![tokens.clone()]),
         Case::new("step_mask floats", StepMask { padding: 0.0 }, vec![floats]),
+        Case::new("step_mask NaN", StepMask { padding: f32::NAN }, vec![not_a_number]),
         Case::new("mask_items 7x5x33", MaskItems, vec![Sample::Normal(vec![7, 5, 33]), tokens])
             .gradient(&[0]),
         Case::new("seen_mask 4x3", SeenMask, vec![late]),

@@ -22,7 +22,7 @@ pub static SHADER: Shader = Shader::new(
 );
 
 /// Maximum of the pixels of each window, for each channel, and the index of the pixel that holds
-/// it. Of equal pixels the first counts. NaN counts as larger than every number, as in PyTorch and
+/// it (keras/src/layers/pooling/base_pooling.py). Padding does not count. Of equal pixels the first counts. NaN counts as larger than every number, as in PyTorch and
 /// in Keras's GlobalMaxPooling. A window that sees no pixel has the maximum 0 and the index
 /// `u32::MAX`.
 ///

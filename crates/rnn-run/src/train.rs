@@ -82,14 +82,16 @@ enum Start {
     At(Box<Checkpoint>),
 }
 
-/// Trains the model of `config` into the folder `out`, from the state `first`, or if that is `None`
-/// from weights drawn from the seed, and evaluates it.
+/// Trains the model of `config` into the folder `out` and evaluates it. Training begins with the
+/// state `first`, or with weights drawn from the seed if that is `None`. `options` are the choices
+/// that are not part of the configuration, and `progress` is called at each event. The result holds
+/// the folder's lock until [`Trained::finish`] writes the run.
 ///
 /// # Errors
 /// Fails if the data cannot be read or does not fit the model, the folder cannot be written or
 /// holds something that may not be replaced, another process trains into it ([`RunError::Locked`]),
 /// the step does not fit on the device ([`RunError::StepTooLarge`]), the device fails and does not
-/// recover ([`Stopped`]), a number is not finite, or the host requests a stop
+/// recover ([`Stopped`]) or lacks the precision, the loss or a prediction is not finite, or the host requests a stop
 /// ([`RunError::Interrupted`], [`RunError::InterruptedAtStart`]).
 pub fn train(
     config: &Config,

@@ -222,11 +222,16 @@ impl Trial {
         for (i, (got, want)) in got.iter().zip(&self.want).enumerate() {
             let Values::Float(want) = &want.values else { continue };
             let got = got.as_f32().map_err(|e| e.to_string())?;
+            if got.len() != want.len() {
+                return Err(
+                    format!("tensor {i}: {} elements, not {}", got.len(), want.len()).into()
+                );
+            }
             let differs = |&at: &usize| match want[at].is_finite() {
                 true => !got[at].is_finite() && !spreads,
                 false => got[at].is_finite(),
             };
-            let differing: Vec<usize> = (0..want.len().min(got.len())).filter(differs).collect();
+            let differing: Vec<usize> = (0..want.len()).filter(differs).collect();
             if let Some(&at) = differing.first() {
                 let count = differing.len();
                 let (got, want) = (got[at], want[at]);

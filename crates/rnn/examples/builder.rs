@@ -25,7 +25,7 @@ fn branches() -> Result<Model, ModelError> {
     let strongest = model.apply(GlobalMaxPooling1D(), &[words])?;
     let both = model.apply(Concatenate::new(), &[order, strongest])?;
     let output = model.apply(Dense::new(1, Activation::Sigmoid), &[both])?;
-    Ok(model.with_outputs([output]))
+    model.with_outputs([output])
 }
 
 fn main() -> anyhow::Result<()> {

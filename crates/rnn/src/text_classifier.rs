@@ -12,7 +12,7 @@ pub const THRESHOLD: f32 = 0.5;
 type Result<T> = std::result::Result<T, TrainError>;
 
 /// A model that classifies texts as positive or negative, with its vocabulary and the length of its
-/// input.
+/// input in tokens.
 pub struct TextClassifier {
     trainer: Trainer,
     vocabulary: Vocabulary,

@@ -68,7 +68,7 @@ impl Step<'_> {
         self.options.is_unmasked(self.t, row)
     }
 
-    /// Returns the index of a row's values among the rows of `[T, B, ..]`.
+    /// Returns the index, among the rows of `[T, B, ..]`, of row `row` of the batch at this step.
     pub fn place(&self, row: usize) -> usize {
         self.t * self.options.batch + row
     }

@@ -1,9 +1,17 @@
-//! The transforms of F(2, 3), of vectors of channels and of whole kernels.
+//! The transforms of F(2 x 2, 3 x 3), of vectors of channels and of whole kernels, by the matrices
+//! of Lavin and Gray (arXiv:1509.09308, equation 7):
+//!
+//! ```text
+//!        1  0 -1  0           1   0    0
+//! B^T =  0  1  1  0    G  =  1/2 1/2  1/2    A^T =  1  1  1  0
+//!        0 -1  1  0          1/2 -1/2 1/2           0  1 -1 -1
+//!        0  1  0 -1           0   0    1
+//! ```
 
 use pulp::Simd;
 
-/// Returns the transform B^T d B of an input tile d of 4 x 4 pixels. Each vector holds channels of
-/// one pixel.
+/// Returns the transform B^T d B of an input tile `d[row][column]` of 4 x 4 pixels. Each vector
+/// holds channels of one pixel.
 #[inline(always)]
 pub fn input<S: Simd>(s: S, d: [[S::f32s; 4]; 4]) -> [[S::f32s; 4]; 4] {
     let mut rows = d;

@@ -66,7 +66,7 @@ pub fn masked_losses(golden: &Golden) {
     let several = golden.number("inputs") > 1.0;
     let build = if several { two } else { one };
     let outputs = build(&mut model, golden).expect("the layers fit");
-    let mut model = model.with_outputs(outputs);
+    let mut model = model.with_outputs(outputs).expect("the outputs are of the model");
     set_weights(&mut model, golden);
     let ends = model.outputs().len();
     let losses: Vec<(Loss, f32)> = (0..ends).map(|i| (end(golden, i).0, [1.0, 0.5][i])).collect();

@@ -80,7 +80,8 @@ pub fn functional(golden: &Golden) {
         "functional siamese" => siamese(&mut model),
         _ => pictures(&mut model),
     };
-    let mut model = model.with_outputs(outputs.expect("the layers fit"));
+    let mut model =
+        model.with_outputs(outputs.expect("the layers fit")).expect("the model has them");
     set_weights(&mut model, golden);
     let many = |name: &str, count: &str| -> Vec<HostTensor> {
         let count = golden.number(count) as usize;

@@ -164,19 +164,19 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
     let end = encoder.call(Lstm::new(4).return_state(), &[words])?;
     let decoder = Lstm::new(4).return_sequences().return_state();
     let made = encoder.call(decoder, &[to, end[1], end[2]])?;
-    let encoder = encoder.with_outputs([made[0], made[2]]);
+    let encoder = encoder.with_outputs([made[0], made[2]]).unwrap();
 
     let mut gru = Model::new(1);
     let [x, h] = [&[4, 3][..], &[4]].map(|shape| gru.input(InputSpec::floats(shape)));
     let made = gru.call(Gru::new(4).return_state(), &[x, h])?;
-    let gru = gru.with_outputs(made);
+    let gru = gru.with_outputs(made).unwrap();
 
     let mut film = Model::new(1);
     let x = film.input(InputSpec::floats([3, 4, 4, 2]));
     let layer = || ConvLstm2D::new(2, 3).padding(rnn::Padding::Same).return_state();
     let end = film.call(layer(), &[x])?;
     let made = film.call(layer().return_sequences(), &[x, end[1], end[2]])?;
-    let film = film.with_outputs(made);
+    let film = film.with_outputs(made).unwrap();
 
     let mut merging = Model::new(1);
     let [x, y] = [(); 2].map(|()| merging.input(InputSpec::floats([4, 3])));
@@ -189,7 +189,7 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
     let wide = merging.apply(Concatenate::new(), &[rest, x])?;
     let long = merging.apply(Concatenate::axis(0), &[rest, x])?;
     let flat = merging.apply(Flatten, &[long])?;
-    let merging = merging.with_outputs([wide, flat, shared, again]);
+    let merging = merging.with_outputs([wide, flat, shared, again]).unwrap();
 
     // Outputs of one layer, one that is listed twice, and the inputs themselves.
     let mut ends = Model::new(2);
@@ -197,7 +197,7 @@ fn functional() -> Result<Vec<(String, Model)>, ModelError> {
     let states = ends.call(Lstm::new(3).return_sequences().return_state(), &[x])?;
     let looked_up = ends.apply(Embedding::new(VOCABULARY as usize, 2), &[words])?;
     let outputs = [&states[..], &[states[1], x, words, looked_up]].concat();
-    let ends = ends.with_outputs(outputs);
+    let ends = ends.with_outputs(outputs).unwrap();
 
     let named = [
         ("encoder", encoder),

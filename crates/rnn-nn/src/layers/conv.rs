@@ -123,8 +123,7 @@ impl<const N: usize> Layer for Conv<N> {
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, LayerError> {
         let extents = input.split_last().map(|(_, extents)| extents);
-        let causal = self.spatial.padding == Padding::Causal && N > 1;
-        let results = extents.filter(|_| !causal).and_then(|e| self.spatial.results(e));
+        let results = extents.and_then(|extents| self.spatial.results(extents));
         let expected = "as many axes as its windows, as long as they are, and channels";
         let misfit = || LayerError::new(self.class(), expected, input);
         Ok([results.ok_or_else(misfit)?, vec![self.filters]].concat())
@@ -182,7 +181,7 @@ impl<const N: usize> Layer for Conv<N> {
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
         a.required("filters", &mut self.filters)?;
-        self.spatial.arguments(a)?;
+        self.spatial.arguments(a, N == 1)?;
         a.fixed("groups", 1)?;
         a.optional("activation", &mut self.activation)?;
         a.optional("use_bias", &mut self.use_bias)?;

@@ -206,7 +206,7 @@ impl<const N: usize> Cell for ConvLstmCell<N> {
     }
 
     fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
-        self.spatial.arguments(a)?;
+        self.spatial.arguments(a, false)?;
         a.optional("activation", &mut self.gates.activation)?;
         a.optional("recurrent_activation", &mut self.gates.recurrent_activation)?;
         a.optional("unit_forget_bias", &mut self.unit_forget_bias)

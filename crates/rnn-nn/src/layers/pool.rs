@@ -24,13 +24,13 @@ enum Kind {
 /// ```text
 /// y(p, c) = max or mean over taps j of x(p stride + j - before, c)
 /// A' = (A - K) / stride + 1, rounded down                       valid: before = 0
-/// A' = A / stride, rounded up                                   same: half of what is missing
+/// A' = A / stride, rounded up                                   same: before = P / 2, rounded down
 /// ```
 ///
-/// `before` is the number of pixels of padding at the beginning of an axis; padding counts in no
-/// maximum and no mean. If maxima are equal, the gradient goes to the first. Channels come last. As
+/// `before` is the number of pixels of padding at the beginning of an axis, and P = max((A' - 1)
+/// stride + K - A, 0) the number at both ends. Padding counts in no maximum and no mean. If maxima are equal, the gradient goes to the first. Channels come last. As
 /// in Keras, the global mean over time leaves masked steps out; it is 0 if all are masked, where
-/// Keras's is 0 / 0. All others ignore a mask. It ends here.
+/// Keras's is 0 / 0. All others ignore a mask. The output has no mask.
 #[derive(Clone, Debug)]
 pub struct Pooling<const N: usize> {
     kind: Kind,
@@ -176,6 +176,6 @@ impl<const N: usize> Layer for Pooling<N> {
         let mut strides = a.reader().map(|_| spatial.strides);
         a.optional("strides", &mut strides)?;
         spatial.strides = strides.unwrap_or(spatial.size);
-        a.optional("padding", &mut spatial.padding)
+        spatial.padding_argument(a)
     }
 }

@@ -1,7 +1,8 @@
 use crate::ConfigError;
-use crate::layer::Arguments;
+use crate::layer::{Argument, Arguments, Dialect, Reader};
 use crate::onnx::OnnxWindows;
 use rnn_ops::{Padding, Windows};
+use serde_json::Value;
 
 /// An argument of a layer over N axes: one number for all axes, or an array with one for each.
 pub trait PerAxis<const N: usize> {
@@ -42,15 +43,29 @@ impl<const N: usize> Spatial<N> {
     }
 
     /// Visits the arguments by Keras's names: `kernel_size`, `strides`, `padding` and
-    /// `dilation_rate`.
+    /// `dilation_rate`. The padding may be causal if `causal` is true.
     ///
     /// # Errors
     /// Fails if the size is missing, or the value of an argument is not supported.
-    pub fn arguments(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+    pub fn arguments(&mut self, a: &mut Arguments<'_>, causal: bool) -> Result<(), ConfigError> {
         a.required("kernel_size", &mut self.size)?;
         a.optional("strides", &mut self.strides)?;
-        a.optional("padding", &mut self.padding)?;
+        match causal {
+            true => a.optional("padding", &mut self.padding)?,
+            false => self.padding_argument(a)?,
+        }
         a.optional("dilation_rate", &mut self.dilation_rate)
+    }
+
+    /// Visits the argument `padding` of a layer that has no causal padding.
+    ///
+    /// # Errors
+    /// Fails if the padding is causal or unknown.
+    pub fn padding_argument(&mut self, a: &mut Arguments<'_>) -> Result<(), ConfigError> {
+        let mut padding = NotCausal(self.padding);
+        a.optional("padding", &mut padding)?;
+        self.padding = padding.0;
+        Ok(())
     }
 
     /// Returns the same windows in the form of the ONNX export.
@@ -114,5 +129,22 @@ impl<const N: usize> Spatial<N> {
             }
         }
         all
+    }
+}
+
+/// The padding of a layer that has no causal one: every layer with windows but `Conv1D`.
+struct NotCausal(Padding);
+
+impl Argument for NotCausal {
+    fn supported() -> String {
+        "valid, same".into()
+    }
+
+    fn read(value: &Value, dialect: Dialect) -> Option<Self> {
+        Padding::read(value, dialect).filter(|padding| *padding != Padding::Causal).map(Self)
+    }
+
+    fn write(&self, reader: Reader) -> Option<Value> {
+        self.0.write(reader)
     }
 }

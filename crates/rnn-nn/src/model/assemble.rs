@@ -81,8 +81,7 @@ impl Architecture {
             })?;
         }
         let missing = |_| ConfigError::structure("an output of the model is made by no layer");
-        model.shapes_of(&self.outputs).map_err(missing)?;
-        Ok(model.with_outputs(self.outputs.clone()))
+        model.with_outputs(self.outputs.clone()).map_err(missing)
     }
 }
 

@@ -62,7 +62,8 @@ impl Model {
     pub fn sequential(input: InputSpec, seed: u64) -> Self {
         let mut model = Self::new(seed);
         let input = model.input(input);
-        model.with_outputs([input])
+        model.architecture.outputs = vec![input];
+        model
     }
 
     /// Adds an input and returns its tensor. Its name is the first of `input_layer`,
@@ -215,11 +216,15 @@ impl Model {
     }
 
     /// Replaces the outputs of the model by `outputs`, whose order is that of predictions and
-    /// labels. A model of [`Model::new`] has none before. The tensors must be of this model, which
-    /// is not checked here.
-    pub fn with_outputs(mut self, outputs: impl Into<Vec<TensorRef>>) -> Self {
-        self.architecture.outputs = outputs.into();
-        self
+    /// labels. A model of [`Model::new`] has none before.
+    ///
+    /// # Errors
+    /// Fails with [`ModelError::UnknownTensor`] if the model does not have one of the tensors.
+    pub fn with_outputs(mut self, outputs: impl Into<Vec<TensorRef>>) -> Result<Self, ModelError> {
+        let outputs = outputs.into();
+        self.shapes_of(&outputs)?;
+        self.architecture.outputs = outputs;
+        Ok(self)
     }
 
     /// Returns the extents of one example of a tensor, without the batch axis.
@@ -270,9 +275,6 @@ impl Model {
     }
 
     /// Returns the names of the outputs, as [`Architecture::output_names`].
-    ///
-    /// # Panics
-    /// Panics if the model does not have a tensor given to [`Model::with_outputs`].
     pub fn output_names(&self) -> Vec<String> {
         self.architecture.output_names()
     }

@@ -153,7 +153,7 @@ mod tests {
         let both = model.apply(Concatenate::new(), &[a, b])?;
         let states = model.call(Lstm::new(8).return_state(), &[both])?;
         let sum = model.apply(Add(), &states[1..])?;
-        let text = model.with_outputs([states[0], sum]).summary();
+        let text = model.with_outputs([states[0], sum]).expect("its tensors").summary();
         assert!(text.contains("│ input_layer_1 (InputLayer) │ (None, 5, 4)"), "{text}");
         assert!(text.contains("│ add (Add)                  │"), "{text}");
         assert!(text.contains("│ lstm[1], lstm[2]"), "{text}");

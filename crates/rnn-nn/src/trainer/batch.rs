@@ -37,10 +37,11 @@ impl Trainer {
         {
             let classes = output.last().copied().unwrap_or(1);
             if matches!(loss, Loss::SparseCategoricalCrossentropy { .. })
-                && let Ok(labels) = labels.as_u32()
-                && let Some(row) = labels.iter().position(|&class| class as usize >= classes)
+                && let Ok(all) = labels.as_u32()
+                && let Some(place) = all.iter().position(|&class| class as usize >= classes)
             {
-                return Err(TrainError::Class { class: labels[row], row, classes });
+                let at = labels.shape().indices(place);
+                return Err(TrainError::Class { class: all[place], at, classes });
             }
         }
         Ok(())

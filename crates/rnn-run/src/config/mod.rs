@@ -97,14 +97,15 @@ pub struct BuiltinTask {
 pub struct CustomTask {
     /// Name of the model in results.
     pub name: String,
-    /// Path of the data: an `.npz`, or a folder of `.npy`, of `x_train`, `y_train` and optionally
-    /// `x_val`, `y_val`, `x_test`, `y_test`; or a table.
+    /// Path of the data: a `.csv`, or an `.npz` or a folder of `.npy` with the arrays `x_train`,
+    /// `y_train` and optionally `x_val`, `y_val`, `x_test`, `y_test`. A model of several inputs or
+    /// outputs has `x_train_NAME` or `y_train_NAME` for each.
     pub arrays: PathBuf,
     /// The columns of a `.csv` that are features and labels; `None` for other data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<Columns>,
-    /// True if all arrays stay in their files; false if only those do that are large for the free
-    /// memory.
+    /// True if all arrays stay in their files. False if an array is read into memory unless it is
+    /// large for the free memory.
     #[serde(default)]
     pub stream: bool,
     /// Fraction of the training examples, the last ones, that are held out for validation if the

@@ -30,8 +30,10 @@ fn prediction() -> rnn::nn::Conv<3> {
 }
 
 /// Adds four ConvLSTM2D(40, 3 x 3) layers, each followed by a BatchNormalization, and a Conv3D(1, 3
-/// x 3 x 3) with a sigmoid to `model`, which has an input of videos `[B, T, S, S, 1]`. The output
-/// has the same shape: for each frame the prediction of the next.
+/// x 3 x 3) with a sigmoid to `model` (Keras's example conv_lstm of 2018). Its input is B videos of
+/// T frames of S x S pixels, `[B, T, S, S, 1]`. The output has the same shape: for each frame the
+/// prediction of the next. `preset` chooses between the gates and the normalization of Keras 2 and
+/// those of today.
 ///
 /// # Errors
 /// Fails if the layers do not fit the input.
@@ -67,7 +69,7 @@ pub fn stepping(size: usize, preset: Preset) -> Result<Model, ModelError> {
     }
     let both = model.apply(Concatenate::axis(0), &[before, features])?;
     let frames = model.apply(prediction(), &[both])?;
-    Ok(model.with_outputs([frames, features]))
+    model.with_outputs([frames, features])
 }
 
 /// Returns Adadelta with the preset's learning rate: 0.001 for Keras 3, 1 for the others.

@@ -73,6 +73,9 @@ impl ClassificationReport {
     /// both `[samples]`. A sample is predicted as positive if its probability exceeds
     /// [`THRESHOLD`], which NaN does not. It belongs to the positive class if its label exceeds
     /// 0.5.
+    ///
+    /// # Panics
+    /// Panics if there are not as many probabilities as labels.
     pub fn from_predictions(probabilities: &[f32], labels: &[f32]) -> Self {
         assert_eq!(probabilities.len(), labels.len(), "one label for each probability");
 

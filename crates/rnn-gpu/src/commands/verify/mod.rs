@@ -69,13 +69,14 @@ impl VerifyArgs {
     }
 }
 
-/// Checks every op, gradient and shader on every device and that planted mistakes are found, or
-/// only compiles the kernels. Prints a table or JSON to standard output; progress and failures go
-/// to standard error.
+/// Checks the ops, gradients and shaders that the arguments choose, all by default, on the chosen
+/// devices, and checks that planted mistakes are found. With `--compile-only` it compiles the
+/// kernels and runs none. The table goes to standard output, or JSON if no file is named for it;
+/// progress and failures go to standard error.
 ///
 /// # Errors
-/// Fails if a device cannot be opened, a check fails, no check has the name that was asked for, or
-/// the report cannot be written.
+/// Fails if a device cannot be opened, a check fails, no check has the name that was asked for,
+/// there is no GPU to compile kernels for, or the report cannot be written.
 pub fn run(args: &VerifyArgs) -> Result<()> {
     let devices = args.devices()?;
     let mut cases = args.tier().cases();
