@@ -632,6 +632,22 @@ def repeat_vector():
     group.save()
 
 
+def permute():
+    group = Group("permute")
+    for case, shape, dims in [
+        ("vector", (6,), (1,)),
+        ("sequence", (4, 6), (2, 1)),
+        ("kept", (4, 6), (1, 2)),
+        ("picture", (4, 5, 3), (3, 1, 2)),
+        ("channels_first", (2, 4, 3, 5), (4, 1, 2, 3)),
+        ("film", (2, 4, 3, 5), (3, 1, 4, 2)),
+    ]:
+        rng = group.rng(case)
+        layer = keras.layers.Permute(dims)
+        layer_case(group, case, {"dims": dims}, layer, normal(rng, 3, *shape), rng)
+    group.save()
+
+
 def masking():
     """Masking in front of a layer that takes the mask."""
     group = Group("masking")
@@ -1209,6 +1225,7 @@ if __name__ == "__main__":
         bidirectional,
         time_distributed,
         repeat_vector,
+        permute,
         masking,
         stateful,
         stateful_fit,

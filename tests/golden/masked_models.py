@@ -192,6 +192,7 @@ def flows(group):
         L.LayerNormalization,
         of(L.Masking, 0.5),
         of(L.MaxPooling1D, 2, strides=1),
+        of(L.Permute, (2, 1)),
         of(L.Reshape, (T, 3)),
         of(L.SimpleRNN, 3, return_sequences=True),
         of(L.SpatialDropout1D, 0.0),

@@ -80,6 +80,7 @@ def stacks():
         L.UpSampling2D((2, 1)), L.Reshape((3, -1)), L.UpSampling1D(2), L.Softmax(), L.Flatten()
     )
     yield "repeat_vector", steps(L.GRU(3), L.RepeatVector(4), L.LSTM(2, return_sequences=True))
+    yield "permute", pictures(L.Permute((3, 1, 2)), L.TimeDistributed(L.Permute((2, 1))))
     yield "up_sampling3d", films(L.UpSampling3D((1, 2, 2)))
     frozen = L.Dense(3, trainable=False)
     yield "frozen", stack((5,), frozen, L.BatchNormalization(trainable=False))

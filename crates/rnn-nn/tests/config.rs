@@ -6,8 +6,8 @@ use rnn_nn::{
     Concatenate, ConfigError, Constraint, Conv1D, Conv2D, ConvLstm2D, Crossentropy, Dense, Dialect,
     Dropout, Embedding, Flatten, GlobalMaxPooling1D, Gru, Initializer, InputSpec, Layer,
     LayerNormalization, Loss, Lstm, Masking, MaxPooling1D, Merge, Model, ModelError, Optimizer,
-    OutputActivation, Penalty, Reader, Reshape, Schedule, SimpleRnn, Softmax, SpatialDropout1D,
-    Subtract, TimeDistributed, UpSampling2D,
+    OutputActivation, Penalty, Permute, Reader, Reshape, Schedule, SimpleRnn, Softmax,
+    SpatialDropout1D, Subtract, TimeDistributed, UpSampling2D,
 };
 use rnn_ops::{Activation, Padding};
 use serde_json::{Value, json};
@@ -88,12 +88,14 @@ fn stacks_with_arguments_of_all_kinds_come_back() {
             Box::new(MaxPooling1D(3)),
             Box::new(OutputActivation::from(Activation::HardSigmoid2018)),
             Box::new(SimpleRnn::new(3).activation(Activation::Relu).return_sequences()),
+            Box::new(Permute::new([2, 1])),
             Box::new(GlobalMaxPooling1D()),
             Box::new(Flatten),
         ],
     );
     let written = expect_round_trip(&pictures);
     assert_eq!(argument(&written, 5, "strides"), json!([1, 1]));
+    assert_eq!(argument(&written, 12, "dims"), json!([2, 1]));
     assert_eq!(argument(&written, 2, "corrected_variance"), json!(true));
     assert_eq!(argument(&written, 2, "zero_debiased"), json!(true));
     // Keras 3 has no such activation and no such arguments.

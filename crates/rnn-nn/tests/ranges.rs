@@ -5,7 +5,7 @@ use rnn_nn::{
     Architecture, AveragePooling1D, BatchNormalization, Bidirectional, Concatenate, Constraint,
     Conv1D, Conv2D, Conv3D, ConvLstm1D, ConvLstm2D, ConvLstm3D, Dense, Dropout, Embedding, Gru,
     Initializer, InputSpec, Layer, LayerNormalization, Lstm, Masking, MaxPooling1D, MaxPooling2D,
-    Model, Penalty, RepeatVector, Reshape, SimpleRnn, SpatialDropout1D, TimeDistributed,
+    Model, Penalty, Permute, RepeatVector, Reshape, SimpleRnn, SpatialDropout1D, TimeDistributed,
     UpSampling1D,
 };
 use rnn_ops::{Activation, Padding};
@@ -65,6 +65,11 @@ fn layers_made_in_rust_are_refused() {
         (sequence(), Box::new(RepeatVector::new(2)), "a vector [F]"),
         (sequence(), Box::new(Reshape::new([-2, 2])), "target_shape = [-2,2]"),
         (sequence(), Box::new(Reshape::new([0])), "target_shape = [0]"),
+        (sequence(), Box::new(Permute::new([0, 1])), "dims = [0,1]"),
+        (sequence(), Box::new(Permute::new([1, 3])), "dims = [1,3]"),
+        (sequence(), Box::new(Permute::new([1, 1])), "dims = [1,1]"),
+        (sequence(), Box::new(Permute::new([])), "dims = []"),
+        (sequence(), Box::new(Permute::new([1])), "as many axes"),
         (InputSpec::Tokens(5), Box::new(Embedding::new(0, 2)), "input_dim = 0"),
         (InputSpec::Tokens(5), Box::new(Embedding::new(2, 0)), "output_dim = 0"),
         (InputSpec::floats([5]), Box::new(Embedding::new(2, 2)), "an input of tokens"),
@@ -138,6 +143,7 @@ fn classes() -> Vec<(&'static str, Vec<usize>, Value)> {
         ("Masking", vec![6, 4], json!({})),
         ("LayerNormalization", vec![6, 4], json!({})),
         ("BatchNormalization", vec![6, 4], json!({})),
+        ("Permute", vec![6, 4], json!({"dims": [2, 1]})),
         ("RepeatVector", vec![4], json!({"n": 3})),
         ("Reshape", vec![6, 4], json!({"target_shape": [4, 6]})),
     ];

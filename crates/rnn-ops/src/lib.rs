@@ -20,7 +20,7 @@
 //! | one-hot rows | [`OneHot`] |
 //! | repeat or tile | along new leading axes, `[..s] -> [T, ..s]`: [`Binary::Add`] of a [`Fill`] of 0 `[T, ..s]` and x; rows by index: [`Embedding`]; each pixel to a block: [`AveragePoolBackward`] and [`Scale`], as UpSampling of `rnn-nn` does |
 //! | join or slice columns | [`Concat`], [`Columns`] |
-//! | transpose | [`TransposeLeading`] swaps the two leading axes, which also turns batch-major into time-major; [`Matmul`] reads operands that are stored transposed |
+//! | transpose | [`TransposeLeading`] swaps the two leading axes, which also turns batch-major into time-major, and after a reshape two blocks of axes, from which Permute of `rnn-nn` makes any order; [`Matmul`] reads operands that are stored transposed |
 //! | reverse in time | [`ReverseLeading`] |
 //! | pad with zeros | [`Pad`] in memory order; [`Conv`] and the pooling ops pad by themselves |
 //! | convolution over one to three axes | [`Conv`] ([`ConvInput`], [`ConvKernel`]) over [`Windows`], each axis a [`Window`] with a [`Padding`]; [`Pixels`] describes the tensor |

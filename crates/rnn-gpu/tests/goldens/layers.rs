@@ -5,7 +5,7 @@ use crate::{TOLERANCE, check_layer};
 use rnn::nn::{
     AveragePooling1D, Bidirectional, Cell, Conv1D, Dense, ForwardContext, GlobalAveragePooling1D,
     GlobalMaxPooling1D, Gru, InputSpec, Layer, LayerError, LayerNormalization, Lstm, Masking,
-    MaxPooling1D, Merge, Model, Optimizer, Pooling, Recurrent, RepeatVector, SimpleRnn,
+    MaxPooling1D, Merge, Model, Optimizer, Permute, Pooling, Recurrent, RepeatVector, SimpleRnn,
     TimeDistributed, Trainer, Value, Weight,
 };
 use rnn::{Activation, Padding};
@@ -83,6 +83,12 @@ pub fn time_distributed(golden: &Golden) {
 
 pub fn repeat_vector(golden: &Golden) {
     check_any(golden, &RepeatVector::new(golden.number("n") as usize));
+}
+
+pub fn permute(golden: &Golden) {
+    let dims = golden.args["dims"].as_array().expect("a list");
+    let dims = dims.iter().map(|dim| dim.as_u64().expect("an axis") as usize);
+    check_any(golden, &Permute::new(dims.collect::<Vec<usize>>()));
 }
 
 /// A layer behind the mask of steps that are zero.

@@ -27,7 +27,7 @@ const TOLERANCE: f64 = 5e-6;
 type Check = fn(&Golden);
 
 /// What is checked on every device: its name, its file under tests/golden, the check of a case.
-const CHECKS: [(&str, &str, Check); 31] = [
+const CHECKS: [(&str, &str, Check); 32] = [
     ("batch_normalization", "batch_normalization", batch_normalization::batch_normalization),
     ("batch_normalization::zero_debias", "zero_debias", batch_normalization::zero_debias),
     ("conv::conv2d", "conv2d", conv::conv2d),
@@ -46,6 +46,7 @@ const CHECKS: [(&str, &str, Check); 31] = [
     ("layers::conv1d", "conv1d", layers::conv1d),
     ("layers::layer_normalization", "layer_normalization", layers::layer_normalization),
     ("layers::masking", "masking", layers::masking),
+    ("layers::permute", "permute", layers::permute),
     ("layers::pooling", "pooling", layers::pooling),
     ("layers::repeat_vector", "repeat_vector", layers::repeat_vector),
     ("layers::stateful", "stateful", layers::stateful),

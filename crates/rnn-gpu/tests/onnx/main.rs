@@ -134,6 +134,8 @@ fn stacks() -> Vec<(String, Model)> {
     );
     add("flatten", &[4, 3], "Flatten", json!({}));
     add("repeat_vector", &[3], "RepeatVector", json!({"n": 4}));
+    add("permute", &[4, 3], "Permute", json!({"dims": [2, 1]}));
+    add("permute_picture", &[4, 5, 3], "Permute", json!({"dims": [3, 1, 2]}));
     add("reshape", &[4, 3], "Reshape", json!({"target_shape": [2, -1]}));
     add("softmax", &[4, 3], "Softmax", json!({}));
     add("activation", &[4, 3], "Activation", json!({"activation": "tanh"}));
@@ -144,6 +146,8 @@ fn stacks() -> Vec<(String, Model)> {
     add("time_distributed_flatten", &[4, 5, 3], "TimeDistributed", json!({"layer": layer}));
     let layer = json!({"class_name": "RepeatVector", "config": {"n": 2}});
     add("time_distributed_repeat_vector", &[4, 3], "TimeDistributed", json!({"layer": layer}));
+    let layer = json!({"class_name": "Permute", "config": {"dims": [2, 1]}});
+    add("time_distributed_permute", &[4, 5, 3], "TimeDistributed", json!({"layer": layer}));
     let text = [
         ("Embedding", json!({"input_dim": VOCABULARY, "output_dim": 3})),
         ("Conv1D", json!({"filters": 4, "kernel_size": 3, "activation": "relu"})),

@@ -196,7 +196,7 @@ impl Maker {
         let kept = |maker: &mut Self, class: &str, config: Value| {
             maker.behind(class, config, x, x.shape.clone(), x.masked);
         };
-        match self.below(10) {
+        match self.below(11) {
             0 => kept(self, "Activation", json!({"activation": activation})),
             1 => kept(self, "Softmax", json!({})),
             2 => kept(self, "Dropout", json!({"rate": 0.3})),
@@ -215,6 +215,11 @@ impl Maker {
             8 if elements.is_multiple_of(2) => {
                 let (config, shape) = (json!({"target_shape": [2, -1]}), vec![2, elements / 2]);
                 self.behind("Reshape", config, x, shape, false);
+            }
+            9 => {
+                let shape = [&x.shape[1..], &x.shape[..1]].concat();
+                let dims: Vec<usize> = (2..=rank).chain([1]).collect();
+                self.behind("Permute", json!({"dims": dims}), x, shape, false);
             }
             _ => {
                 let units = 1 + self.below(4);

@@ -141,6 +141,22 @@ impl Argument for Vec<isize> {
     }
 }
 
+/// Axes, counted from 1 on.
+impl Argument for Vec<usize> {
+    fn supported() -> String {
+        "a list of whole numbers from 1 on".into()
+    }
+
+    fn read(value: &Value, dialect: Dialect) -> Option<Self> {
+        let list = value.as_array().filter(|list| !list.is_empty())?;
+        list.iter().map(|n| usize::read(n, dialect)).collect()
+    }
+
+    fn write(&self, _: Reader) -> Option<Value> {
+        Some(json!(self))
+    }
+}
+
 impl Argument for Padding {
     fn supported() -> String {
         "valid, same, causal".into()

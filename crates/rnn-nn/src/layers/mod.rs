@@ -42,6 +42,7 @@ mod gamma_beta;
 mod layer_normalization;
 mod masking;
 mod merging;
+mod permute;
 mod pool;
 mod recurrence;
 mod recurrent;
@@ -64,6 +65,7 @@ pub use embedding::Embedding;
 pub use layer_normalization::LayerNormalization;
 pub use masking::Masking;
 pub use merging::{Add, Average, Concatenate, Elementwise, Multiply, Subtract};
+pub use permute::Permute;
 pub use pool::{
     AveragePooling1D, AveragePooling2D, AveragePooling3D, GlobalAveragePooling1D,
     GlobalAveragePooling2D, GlobalAveragePooling3D, GlobalMaxPooling1D, GlobalMaxPooling2D,
@@ -118,6 +120,7 @@ pub(crate) static LAYERS: &LayerTable = &[
     ("MaxPooling2D", || Box::new(MaxPooling2D(2))),
     ("MaxPooling3D", || Box::new(MaxPooling3D(2))),
     ("Multiply", || Box::new(Multiply())),
+    ("Permute", || Box::new(Permute::new([]))),
     ("RepeatVector", || Box::new(RepeatVector::new(1))),
     ("Reshape", || Box::new(Reshape::new([]))),
     ("SimpleRNN", || Box::new(SimpleRnn::new(1))),
