@@ -199,6 +199,7 @@ pub mod optimizer {
     wgsl!(ADAGRAD, "optimizer/adagrad.wgsl", "One step of Adagrad.");
     wgsl!(ADAM, "optimizer/adam.wgsl", "One step of Adam.");
     wgsl!(ADAMAX, "optimizer/adamax.wgsl", "One step of Adamax.");
+    wgsl!(LION, "optimizer/lion.wgsl", "One step of Lion.");
     wgsl!(NADAM, "optimizer/nadam.wgsl", "One step of Nadam.");
     wgsl!(RMSPROP, "optimizer/rmsprop.wgsl", "One step of RMSprop.");
     wgsl!(SGD, "optimizer/sgd.wgsl", "One step of gradient descent.");

@@ -798,6 +798,8 @@ def optimizers():
         # The norm decays by so much that some gradients exceed it at later steps too.
         ("adamax_beta", "Adamax", {"learning_rate": 0.01, "beta_1": 0.8, "beta_2": 0.7}),
         ("nadam", "Nadam", {"learning_rate": 0.01}),
+        ("lion", "Lion", {}),
+        ("lion_beta", "Lion", {"learning_rate": 0.01, "beta_1": 0.5, "beta_2": 0.8}),
     ]:
         rng = group.rng(case)
         optimizer = getattr(keras.optimizers, name)(**settings)

@@ -58,6 +58,7 @@ def cases():
     yield "adamw", stack, O.AdamW(0.01)
     yield "adamax", stack, O.Adamax(0.01, beta_2=0.9)
     yield "nadam", stack, O.Nadam(0.01)
+    yield "lion", stack, O.Lion(0.002, beta_1=0.8, weight_decay=0.01)
     yield "adam_branches", branches, O.Adam(0.01)
     two = losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.2)
     yield "binary_logits", lambda: stack(2), O.Adam(0.01), two

@@ -174,6 +174,12 @@ impl Optimizer {
         ops::Nadam::default().into()
     }
 
+    /// Returns Lion, which steps by the sign of a mean of the gradients, [`Lion`](rnn_ops::Lion),
+    /// with Keras's defaults and a learning rate of 0.001.
+    pub fn lion() -> Self {
+        ops::Lion::default().into()
+    }
+
     /// Sets a learning rate that is the same at every step, in place of the rate or schedule
     /// before.
     pub fn learning_rate(mut self, rate: f64) -> Self {

@@ -10,7 +10,8 @@ use rnn::nn::{
 use rnn_core::HostTensor;
 use rnn_graph::{Graph, TensorId, TensorType};
 use rnn_ops::{
-    self as ops, Activate, Adam, Adamax, Assign, ElementLoss, Fill, Loss, RmsProp, Sgd, StepParams,
+    self as ops, Activate, Adam, Adamax, Assign, ElementLoss, Fill, Lion, Loss, RmsProp, Sgd,
+    StepParams,
 };
 use std::sync::Arc;
 
@@ -103,6 +104,9 @@ fn optimizer_of(golden: &Golden) -> Optimizer {
             0.0,
         ),
         Some("Nadam") => Optimizer::nadam(),
+        Some("Lion") => {
+            Optimizer::new(Lion { beta_1: number("beta_1"), beta_2: number("beta_2") }, 0.0)
+        }
         other => panic!("{}: optimizer {other:?}", golden.name),
     };
     let clips = [

@@ -120,7 +120,8 @@ rules!(
     adadelta::Adadelta,
     adam::Adam,
     adamax::Adamax,
-    nadam::Nadam
+    nadam::Nadam,
+    lion::Lion
 );
 
 /// One optimizer step over all parameters. Each gradient is clipped to `-clip..=clip`, each
@@ -220,12 +221,14 @@ impl Op for Update {
 pub(crate) fn rules_of_cases() -> Vec<(String, Rule)> {
     let sgd = |nesterov| Sgd { momentum: 0.9, nesterov };
     let rmsprop = |momentum, centered| RmsProp { momentum, centered, ..RmsProp::default() };
-    let variants: [(&str, Rule); 5] = [
+    let variants: [(&str, Rule); 6] = [
         ("sgd momentum", sgd(false).into()),
         ("sgd nesterov", sgd(true).into()),
         ("rmsprop momentum", rmsprop(0.5, false).into()),
         ("rmsprop centered", rmsprop(0.0, true).into()),
         ("rmsprop centered momentum", rmsprop(0.5, true).into()),
+        // With the default the positive slots of the cases outweigh nearly all gradients.
+        ("lion both signs", Lion { beta_1: 0.5, ..Lion::default() }.into()),
     ];
     let plain = Rule::all().into_iter().map(|rule| (rule.class().to_lowercase(), rule));
     plain.chain(variants.map(|(name, rule)| (name.to_owned(), rule))).collect()
