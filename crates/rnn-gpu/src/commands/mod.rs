@@ -1,6 +1,7 @@
 //! The commands: their arguments, and the functions that carry them out.
 
 pub mod bench;
+pub mod checkpoints;
 mod columns;
 pub mod compare;
 pub mod devices;
@@ -44,6 +45,8 @@ pub enum Command {
     Compare(compare::CompareArgs),
     /// Print the figures of each epoch of a run as JSON
     History(history::HistoryArgs),
+    /// Print the checkpoints of a run as JSON, and whether each is sound
+    Checkpoints(checkpoints::CheckpointsArgs),
     /// Continue a video with a next-frame model from its own predictions, and draw them
     Rollout(rollout::RolloutArgs),
     /// Measure a trained model on the test data
@@ -77,6 +80,7 @@ impl Command {
             Self::Bench(args) => bench::run(&args),
             Self::Compare(args) => compare::run(&args),
             Self::History(args) => history::run(&args),
+            Self::Checkpoints(args) => checkpoints::run(&args),
             Self::Rollout(args) => rollout::run(&args),
             Self::Evaluate(args) => evaluate::run(args),
         }

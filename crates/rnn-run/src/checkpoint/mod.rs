@@ -7,7 +7,7 @@ mod store;
 
 pub use every::Every;
 pub use lock::RunLock;
-pub use store::{Checkpoint, Store};
+pub use store::{Checkpoint, Store, StoredCheckpoint};
 
 /// Options of checkpoints. [`Default`] takes them after each epoch, keeps the newest 3, and
 /// replaces no earlier run.

@@ -2,9 +2,10 @@ use crate::config::Config;
 use crate::host::Host;
 use anyhow::{Context, Result, anyhow, bail};
 use rnn::HostTensor;
-use rnn::nn::TrainerState;
+use rnn::nn::{FitProgress, TrainerState};
 use rnn_formats::checkpoint::{self, CheckpointError};
 use rnn_formats::remove_unfinished;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -202,6 +203,15 @@ impl Store {
         bail!("{} has no sound checkpoint to go on from", self.run.display())
     }
 
+    /// Returns descriptions of the checkpoints, in the order of their steps, and then of that with
+    /// the smallest loss. Each file is read as a whole, and none is changed. A training may write
+    /// and remove checkpoints meanwhile; those that are gone are left out.
+    pub fn list(&self) -> Vec<StoredCheckpoint> {
+        let steps = self.steps().into_iter().map(|(step, path)| (Some(step), path));
+        let all = steps.chain([(None, self.folder.join(BEST))]);
+        all.filter_map(|(step, path)| StoredCheckpoint::of(&path, step)).collect()
+    }
+
     /// The checkpoints with the steps done, in order.
     fn steps(&self) -> Vec<(u64, PathBuf)> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
@@ -213,6 +223,47 @@ impl Store {
         let mut steps: Vec<_> = entries.filter_map(|entry| step(entry.path())).collect();
         steps.sort();
         steps
+    }
+}
+
+/// The description of a file of a [`Store`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StoredCheckpoint {
+    /// The name of the file.
+    pub file: String,
+    /// The number, counted from 1, of the epoch that the last step belongs to; 0 before the first
+    /// step, `None` if the file is not sound.
+    pub epoch: Option<usize>,
+    /// The number of steps done. If the file is not sound, it is the number in its name, or `None`
+    /// if there is none.
+    pub step: Option<u64>,
+    /// The size of the file in bytes.
+    pub bytes: u64,
+    /// True if a training can be resumed from the file: it can be read, is as it was written, and
+    /// is of this version's format.
+    pub sound: bool,
+    /// The reason why the file is not sound; `None`, and not in the JSON, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+impl StoredCheckpoint {
+    /// Describes a file whose name has the number `step`; `None` if there is no such file.
+    fn of(path: &Path, step: Option<u64>) -> Option<Self> {
+        let found = read(path);
+        let bytes = fs::metadata(path).ok()?.len();
+        let file = path.file_name()?.to_string_lossy().into_owned();
+        Some(match found {
+            Ok(Checkpoint { state, .. }) => {
+                let FitProgress { history, steps, .. } = state.progress;
+                let epoch = Some(history.epochs.len() + usize::from(steps > 0));
+                Self { file, epoch, step: Some(state.step), bytes, sound: true, problem: None }
+            }
+            Err(error) => {
+                let problem = Some(format!("{error:#}"));
+                Self { file, epoch: None, step, bytes, sound: false, problem }
+            }
+        })
     }
 }
 
