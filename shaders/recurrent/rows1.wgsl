@@ -1,5 +1,5 @@
-// A scan with one batch row per workgroup (scan.wgsl): Rows holds one value per row, in a register. The
-// threads of a block add up the same sums; the first of those that have a unit owns its element.
+// A scan with one batch row per workgroup (scan.wgsl): Rows holds one value per row, in a register. After
+// the exchange all threads of a block hold the same sums; the first of those that have a unit owns its element.
 const ROWS = 1u;
 // Elements of a thread, at most.
 const MAX_OWNED = 1u;

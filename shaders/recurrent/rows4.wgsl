@@ -41,7 +41,8 @@ fn own_gates(sums: Sums, thread: u32) -> array<vec4<f32>, MAX_OWNED> {
 }
 
 // Writes the values of a unit's rows to `tile[at]`: the threads that own them gather them, and the first
-// writes, as a vector must not be written by two threads.
+// writes, as a vector must not be written by two threads. Two threads of a block own two rows each, as those
+// of a unit in a block of four units.
 fn publish_of_gates(at: u32, thread: u32, own: array<f32, MAX_OWNED>) {
     if K_SPLITS == 2u {
         publish_of_units(at, thread, own);

@@ -7,7 +7,9 @@
 //
 // The product with U is divided among threads by columns and by K (split-K). A block is four columns:
 // forward, the gates of one unit (one of three gates, a GRU, leaves the fourth idle); backward, and
-// for a cell of one gate, four units. K_SPLITS neighbouring threads share a block:
+// for a cell of one gate, four units. So there are BLOCKS = HIDDEN blocks forward and HIDDEN / 4 backward.
+// K_SPLITS neighbouring threads share a block: forward four, or two where four were too many threads;
+// backward, and for a cell of one gate, eight. Forward with four:
 //
 //   thread         0       1       2       3     | 4       5       6       7     | 8 ..
 //   block          0       0       0       0     | 1       1       1       1     | 2 ..
@@ -17,10 +19,14 @@
 //     prefetch     x W + b and the mask of its own elements, from memory to registers
 //     multiply     for each of its k: four weights times h(k) of ROWS rows
 //                  -> 4 x ROWS partial sums in registers
-//     exchange     with the other threads of the block: each keeps the whole sums of its own elements
-//                  (row, unit), at most MAX_OWNED
+//     exchange     with the other threads of the block: each is left with the whole sums of its own
+//                  elements (row, unit). The ROWS x 1 or ROWS x 4 elements of a block are divided among
+//                  its K_SPLITS threads, so that a thread owns one or two; with one row some own none
 //     cell         h, c -> registers;  h -> tile, in the half that the next step reads
 //     barrier      ----------------------------------------------------------------------------
+//
+// One barrier a step suffices: the half that a step writes was read in the step before, whose barrier all
+// readers have passed. Exchange by shuffles needs none; through shared memory each costs two more.
 //
 // Eight weights of a thread are loaded before the first of them is used, so that the loads wait
 // together; with RESIDENT the first eight of the forward pass stay in registers for all steps. How rows
@@ -31,8 +37,9 @@
 // step t - 1, so each step begins with the cell: dz -> tile, a barrier, then multiply and exchange.
 // Meanwhile the saved values of step t - 1 arrive.
 //
-//   shared      tile      two halves, for odd and even steps: h as the gates see it, of all rows;
-//                         backward, dz of all gates
+//   shared      tile      two halves, for odd and even steps. A half has a value of each row (Rows)
+//                         for each k: forward h, in one copy, or with dropout in one for each gate,
+//                         times the factors by which the gate sees it; backward dz, a copy for each gate
 //   registers   4 x ROWS sums, eight weights (sixteen with RESIDENT), h and c of the own elements
 //
 // cell_kernels.rs of rnn-ops joins this file with scan_product.wgsl (tile, multiply and the constants), a

@@ -1,12 +1,12 @@
 // The product of a scan: a thread's share of h U or dz U^T, in registers. scan.wgsl draws who computes what.
 override K_SPLITS: u32 = 4u;
-// Blocks of four columns.
+// Blocks of four columns: forward HIDDEN, backward a fourth of it.
 override BLOCKS: u32 = HIDDEN;
 // Rows of U per thread and gate: a multiple of 4, of which those beyond HIDDEN are zero.
 override TERMS: u32 = 8u;
-// Copies of h in `tile`: one, or with dropout one for each gate. Backward, GATES.
+// Copies in `tile`: forward of h, one, or with dropout one for each gate; backward of dz, one for each gate.
 override HIDDEN_COPIES: u32 = 1u;
-// Elements of a thread.
+// Elements that a thread owns: with one row 1; else forward ROWS / K_SPLITS, and 2 where a block is four units.
 override OWNED: u32 = 1u;
 override RESIDENT: bool = false;
 override THREADS: u32 = BLOCKS * K_SPLITS;
@@ -69,19 +69,19 @@ fn add_four(sums: Sums, a: vec4<f32>, b: vec4<f32>, c: vec4<f32>, d: vec4<f32>, 
 }
 
 fn add_eight(sums: Sums, weights: Weights, at: u32, copies: u32) -> Sums {
-    let half = add_four(sums, weights.a, weights.b, weights.c, weights.d, at, copies);
+    let of_four = add_four(sums, weights.a, weights.b, weights.c, weights.d, at, copies);
     let rest = at + 4u * K_SPLITS;
-    return add_four(half, weights.e, weights.f, weights.g, weights.h, rest, copies);
+    return add_four(of_four, weights.e, weights.f, weights.g, weights.h, rest, copies);
 }
 
-// Adds the products of a thread's rows of U from row 8 `groups` on, for one gate of the backward pass or
+// Adds the products of a thread's rows of U, without the first 8 `done`, for one gate of the backward pass or
 // for all of the forward pass. `first` is the index of the first weight, `begin` the place of the copy in
 // `tile`.
-fn multiply(sums: Sums, groups: u32, first: u32, begin: u32, thread: u32, copies: u32) -> Sums {
+fn multiply(sums: Sums, done: u32, first: u32, begin: u32, thread: u32, copies: u32) -> Sums {
     var result = sums;
-    var at = begin + thread % K_SPLITS + 8u * groups * K_SPLITS;
-    var weight = first + thread + 8u * groups * THREADS;
-    for (var j = 8u * groups; j + 8u <= params.terms; j += 8u) {
+    var at = begin + thread % K_SPLITS + 8u * done * K_SPLITS;
+    var weight = first + thread + 8u * done * THREADS;
+    for (var j = 8u * done; j + 8u <= params.terms; j += 8u) {
         result = add_eight(result, load_weights(weight), at, copies);
         at += 8u * K_SPLITS;
         weight += 8u * THREADS;

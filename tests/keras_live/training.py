@@ -26,7 +26,10 @@ def freeze(model):
 
 
 def check_ties(model):
-    """TensorFlow gives all of equal largest pixels in a window of MaxPooling3D the whole gradient."""
+    """Refuses MaxPooling3D behind layers whose outputs may hold equal neighbours.
+
+    TensorFlow gives all of equal largest pixels in a window of MaxPooling3D the whole gradient.
+    """
     kinds = {type(layer).__name__ for layer in model._flatten_layers()}
     repeating = {"RepeatVector", "UpSampling1D", "UpSampling2D", "UpSampling3D"}
     equal = repeating | {"LayerNormalization"}

@@ -27,7 +27,7 @@ const TOLERANCE: f64 = 5e-6;
 type Check = fn(&Golden);
 
 /// What is checked on every device: its name, its file under tests/golden, the check of a case.
-const CHECKS: [(&str, &str, Check); 32] = [
+const CHECKS: &[(&str, &str, Check)] = &[
     ("batch_normalization", "batch_normalization", batch_normalization::batch_normalization),
     ("batch_normalization::zero_debias", "zero_debias", batch_normalization::zero_debias),
     ("conv::conv2d", "conv2d", conv::conv2d),
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     let mut tests = Vec::new();
     for (place, device) in rnn_testing::named_devices() {
         let device = Arc::new(device);
-        for (name, file, check) in CHECKS {
+        for &(name, file, check) in CHECKS {
             for (case, golden) in goldens(file, &device) {
                 tests.push(test(format!("{name}::{case}::{place}"), golden, check));
             }

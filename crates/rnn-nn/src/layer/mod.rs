@@ -25,9 +25,9 @@ use rnn_graph::{GraphError, TensorId};
 /// (`compute_mask` in Keras 3). The other outputs have no mask.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MaskFlow {
-    /// The output has the mask of the first input.
+    /// The output has the mask of the first input: `supports_masking` in Keras.
     Passes,
-    /// The output has no mask.
+    /// The output has no mask: a layer without `supports_masking` in Keras.
     Ends,
     /// The input holds tokens, and the steps whose token is 0 are masked.
     Tokens,

@@ -33,7 +33,8 @@ pub enum SlotOrder {
 pub struct RuleConstants {
     /// The fraction of the last step that is repeated.
     pub momentum: f32,
-    /// The decay of the first moment, the average of the gradients.
+    /// The decay of the first moment, the average of the gradients; of Lion, the share of that moment
+    /// in the step.
     pub beta_1: f32,
     /// The decay of the second moment, or of the only moment that the rule has.
     pub beta_2: f32,
