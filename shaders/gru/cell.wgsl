@@ -62,10 +62,12 @@ fn cell_forward(t: u32, row: u32, unit: u32, pre: PreActivation, carry: Carry) -
     let reset = activate(RECURRENT_ACTIVATION, pre.input_projection.y + inner.y);
     let g = activate(ACTIVATION, pre.input_projection.z + reset * inner.z);
     let place = t * rows() + row;
-    save(place, unit, vec3<f32>(z, reset, g), carry.h, inner.z);
     var after = carry;
     if pre.unmasked {
+        save(place, unit, vec3<f32>(z, reset, g), carry.h, inner.z);
         after.h = flush(z * carry.h + (1.0 - z) * g);
+    } else {
+        save(place, unit, vec3<f32>(0.0), 0.0, 0.0);
     }
     hidden[place * HIDDEN + unit] = after.h;
     return after;

@@ -36,6 +36,10 @@ fn finish_gates(row: u32, unit: u32, product: vec4<f32>) {
     if row >= rows() || unit >= HIDDEN {
         return;
     }
+    if !is_unmasked(params.step, row) {
+        save(params.step * rows() + row, unit, vec3<f32>(0.0), 0.0, 0.0);
+        return;
+    }
     let input_projection = load_input_projection(params.step, row, unit);
     let z = activate(RECURRENT_ACTIVATION, input_projection.x + product.x);
     let reset = activate(RECURRENT_ACTIVATION, input_projection.y + product.y);
@@ -49,15 +53,15 @@ fn finish_candidate(row: u32, unit: u32, product: f32) {
         return;
     }
     let place = params.step * rows() + row;
+    if !is_unmasked(params.step, row) {
+        hidden[place * HIDDEN + unit] = hidden_before(params.step, row, unit);
+        return;
+    }
     let at = place * 5u * HIDDEN + unit;
     let z = saved[at];
     let g = activate(ACTIVATION, load_input_projection(params.step, row, unit).z + product);
     saved[at + 2u * HIDDEN] = g;
-    var h = saved[at + 3u * HIDDEN];
-    if is_unmasked(params.step, row) {
-        h = flush(z * h + (1.0 - z) * g);
-    }
-    hidden[place * HIDDEN + unit] = h;
+    hidden[place * HIDDEN + unit] = flush(z * saved[at + 3u * HIDDEN] + (1.0 - z) * g);
 }
 
 // `params.step` is one more than the step at hand, as in step.wgsl. The second launch computes the

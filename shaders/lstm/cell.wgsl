@@ -4,8 +4,8 @@
 //   z = x W + b + h(t-1) U,  i, f, o = recurrent_activation(z),  g = activation(z)
 //   c(t) = f c(t-1) + i g,   h(t) = o activation(c(t))
 //
-// `gates` is x W + b before a step. The forward pass overwrites it with the activations i, f, g, o;
-// the backward pass reads those and overwrites them with the gradients of the pre-activations.
+// `gates` is x W + b before a step. The forward pass overwrites it with the activations i, f, g, o, or
+// with 0 where a row is masked; the backward pass reads those and overwrites them with the gradients of the pre-activations.
 @group(0) @binding(0) var<storage, read_write> gates: array<Elem>;
 @group(0) @binding(2) var<storage, read> state: array<f32>;
 @group(0) @binding(3) var<storage, read> mask: array<u32>;
@@ -73,7 +73,7 @@ fn cell_forward(t: u32, row: u32, unit: u32, pre: PreActivation, carry: Carry) -
     let values = vec4<f32>(
         activate(RECURRENT_ACTIVATION, sums.x), activate(RECURRENT_ACTIVATION, sums.y),
         activate(ACTIVATION, sums.z), activate(RECURRENT_ACTIVATION, sums.w));
-    store_gates(t, row, unit, values);
+    store_gates(t, row, unit, select(vec4<f32>(0.0), values, pre.unmasked));
     let at = (t * rows() + row) * HIDDEN + unit;
     cells[at] = Elem(carry.c);
     var after = carry;

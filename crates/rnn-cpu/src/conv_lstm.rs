@@ -91,7 +91,12 @@ impl<T: Fn(usize) -> bool> WithSimd for Forward<'_, T> {
         let (n, lanes) = (self.units, S::F32_LANES);
         let states = self.h.chunks_exact_mut(n).zip(self.c.chunks_exact_mut(n));
         for (i, (z, (h, c))) in self.z.chunks_exact_mut(4 * n).zip(states).enumerate() {
-            let is_unmasked = (self.is_unmasked)(i);
+            if !(self.is_unmasked)(i) {
+                if self.keeps {
+                    z.fill(0.0);
+                }
+                continue;
+            }
             for unit in (0..n).step_by(lanes) {
                 let width = lanes.min(n - unit);
                 let mut gates = [simd.splat_f32s(0.0); 4];
@@ -105,10 +110,8 @@ impl<T: Fn(usize) -> bool> WithSimd for Forward<'_, T> {
                         store(simd, &mut z[gate * n + unit..][..width], value);
                     }
                 }
-                if is_unmasked {
-                    store(simd, &mut h[unit..unit + width], state[0]);
-                    store(simd, c, state[1]);
-                }
+                store(simd, &mut h[unit..unit + width], state[0]);
+                store(simd, c, state[1]);
             }
         }
     }

@@ -75,11 +75,13 @@ fn forward_reset_before(op: &Gru, io: &mut Io<'_, f32>) {
                         *g = x + inner;
                     }
                     activate_each(op.activation, &mut parts[2 * hidden..3 * hidden]);
-                    if recurrence.is_unmasked(t, row0 + i) {
-                        for k in 0..hidden {
-                            let (z, g) = (parts[k], parts[2 * hidden + k]);
-                            last[k] = flush(z * last[k] + (1.0 - z) * g);
-                        }
+                    if !recurrence.is_unmasked(t, row0 + i) {
+                        parts.fill(0.0);
+                        continue;
+                    }
+                    for k in 0..hidden {
+                        let (z, g) = (parts[k], parts[2 * hidden + k]);
+                        last[k] = flush(z * last[k] + (1.0 - z) * g);
                     }
                 }
                 h[t].copy_from_slice(last);
@@ -114,6 +116,12 @@ fn backward(op: &GruBackward, io: &mut Io<'_, f32>) {
             for t in (0..steps).rev() {
                 let place = t * batch + row0;
                 add(dh, &d_hidden[place * hidden..place * hidden + dh.len()]);
+                let rows = row0..row0 + dh.len() / hidden;
+                if !rows.into_iter().any(|row| recurrence.is_unmasked(t, row)) {
+                    dx[t].fill(0.0);
+                    da[t].fill(0.0);
+                    continue;
+                }
                 let saved = &saved[place * parts..];
                 let rows = dx[t].chunks_exact_mut(width).zip(da[t].chunks_exact_mut(width));
                 let rows = rows.zip(saved.chunks_exact(parts).zip(dh.chunks_exact_mut(hidden)));

@@ -2,7 +2,8 @@
 //! by panel of the weights.
 
 use super::input_projection::InputProjection;
-use super::{ScanOptions, TileTask, pad_rows, padded, unpad_rows};
+use super::rows::{Row, ThreadRows};
+use super::{ScanOptions, TileTask, padded};
 use crate::packed::{PackedMatrix, UNROLL, Views};
 use crate::prefetch::prefetch_all;
 use crate::simd::load;
@@ -32,10 +33,17 @@ pub fn pack(
 /// for the rows of one thread.
 pub trait Cell<const G: usize> {
     /// Stores what a step needs of the states before it, for the backward pass.
-    fn store_states<const R: usize, const V: usize>(&mut self, step: &Step<'_>, tile: &Tile<R, V>);
+    fn store_states<const R: usize, const V: usize>(
+        &mut self,
+        step: &Step<'_>,
+        tile: &Tile<'_, R, V>,
+    );
+
+    /// Stores zeros as the gates of a row that is masked at a step.
+    fn store_masked(&mut self, step: &Step<'_>, row: Row);
 
     /// Prefetches what a row will read and write at a step.
-    fn prefetch(&self, step: &Step<'_>, row: usize);
+    fn prefetch(&self, step: &Step<'_>, row: Row);
 
     /// Computes a panel's units, a vector of them, of a tile's rows: their gates and next state.
     fn panel<S: Simd, const R: usize, const V: usize>(
@@ -43,7 +51,7 @@ pub trait Cell<const G: usize> {
         simd: S,
         step: &Step<'_>,
         panel: usize,
-        tile: &mut Tile<R, V>,
+        tile: &mut Tile<'_, R, V>,
     );
 }
 
@@ -58,19 +66,17 @@ pub struct Step<'a> {
     pub x: InputProjection<'a>,
     /// For each vector of units the gates' columns; the rows are those of W, then those of U.
     pub panels: &'a PackedMatrix,
-    /// Index of the thread's first row.
-    pub first: usize,
 }
 
 impl Step<'_> {
     /// Returns true if a row takes part in the step, that is if it is unmasked.
-    pub fn is_unmasked(&self, row: usize) -> bool {
-        self.options.is_unmasked(self.t, row)
+    pub fn is_unmasked(&self, row: Row) -> bool {
+        self.options.is_unmasked(self.t, row.index)
     }
 
-    /// Returns the index, among the rows of `[T, B, ..]`, of row `row` of the batch at this step.
-    pub fn place(&self, row: usize) -> usize {
-        self.t * self.options.batch + row
+    /// Returns the index, among the rows of `[T, B, ..]`, of a row of the batch at this step.
+    pub fn place(&self, row: Row) -> usize {
+        self.t * self.options.batch + row.index
     }
 
     /// Returns the initial values of the pre-activations of a panel's units at a row, a vector for
@@ -80,7 +86,7 @@ impl Step<'_> {
         &self,
         simd: S,
         panel: usize,
-        row: usize,
+        row: Row,
         in_place: &[f32],
     ) -> [S::f32s; G] {
         let (units, lanes) = (self.options.units, S::F32_LANES);
@@ -95,14 +101,14 @@ impl Step<'_> {
     }
 }
 
-/// A tile of R consecutive rows of the batch: their states, and the left factors of the products of
-/// a step in V views, which are one view for all gates (V = 1) or one for each. Where the batch
-/// ends before R rows, the remaining rows are zero.
-pub struct Tile<const R: usize, const V: usize> {
-    /// Index of its first row in the batch.
-    pub first: usize,
-    /// The number of its rows that are in the batch, at most R.
-    pub rows: usize,
+/// A tile of at most R rows of the batch: their states, and the left factors of the products of a
+/// step in V views. All gates share one view (V = 1), or each has its own. If there are fewer rows
+/// than R, the remaining ones are zero.
+pub struct Tile<'a, const R: usize, const V: usize> {
+    /// The rows.
+    pub rows: &'a [Row],
+    /// True if a row takes part in the step at hand. If none does, nothing is computed.
+    active: bool,
     /// The hidden state, `[R, padded(units)]`; what is beyond the rows and units is zero.
     pub h: Vec<f32>,
     /// The cell state of an LSTM, laid out as `h`; empty for a GRU.
@@ -113,14 +119,14 @@ pub struct Tile<const R: usize, const V: usize> {
     factors: Vec<Views<R, V>>,
 }
 
-impl<const R: usize, const V: usize> Tile<R, V> {
+impl<const R: usize, const V: usize> Tile<'_, R, V> {
     /// Stores the left factors of a step in `seen`.
     #[inline(always)]
     fn load_inputs(&mut self, step: &Step<'_>) {
         let stride = padded(step.options.units);
         let (of_x, of_h) = self.seen.split_at_mut(step.x.depth() / UNROLL);
-        for r in 0..self.rows {
-            let x = step.x.row(step.place(self.first + r));
+        for (r, &row) in self.rows.iter().enumerate() {
+            let x = step.x.row(step.place(row));
             for (seen, x) in of_x.iter_mut().zip(x.chunks(UNROLL)) {
                 let mut floats = [0.0; UNROLL];
                 match x.first_chunk() {
@@ -150,12 +156,14 @@ pub struct Forward<'a, C, const G: usize> {
     pub step: Step<'a>,
     /// The number of steps.
     pub steps: usize,
-    /// h of each step; empty if nobody reads it.
-    pub hidden: Vec<&'a mut [f32]>,
-    /// The state, which the last step's replaces.
-    pub h: &'a mut [f32],
-    /// The cell state of an LSTM, which the last step's replaces; empty for a GRU.
-    pub c: &'a mut [f32],
+    /// The rows.
+    pub rows: &'a [Row],
+    /// h of each step, `[T, B, H]`; empty if nobody reads it.
+    pub hidden: ThreadRows<'a>,
+    /// The state, `[1, B, H]`, which the last step's replaces.
+    pub h: ThreadRows<'a>,
+    /// The cell state of an LSTM, `[1, B, H]`, which the last step's replaces; empty for a GRU.
+    pub c: ThreadRows<'a>,
 }
 
 impl<C: Cell<G>, const G: usize> TileTask for Forward<'_, C, G> {
@@ -168,70 +176,69 @@ impl<C: Cell<G>, const G: usize> TileTask for Forward<'_, C, G> {
     }
 }
 
-impl<C: Cell<G>, const G: usize> Forward<'_, C, G> {
-    fn tiles<const R: usize, const V: usize>(&self) -> Vec<Tile<R, V>> {
-        let ScanOptions { units, .. } = self.step.options;
-        let stride = padded(units);
-        let states = self.h.chunks(R * units).enumerate();
-        let tile = |(i, h): (usize, &[f32])| {
-            let first = self.step.first + i * R;
-            let c = self.c.chunks(R * units).nth(i);
-            Tile {
-                first,
-                rows: h.len() / units,
-                h: pad_rows(h, units, R, stride),
-                c: c.map_or_else(Vec::new, |c| pad_rows(c, units, R, stride)),
-                seen: vec![[[[0.0; UNROLL]; R]; V]; (self.step.x.depth() + stride) / UNROLL],
-                factors: self.step.x.factors(&self.step.options, first),
-            }
+impl<'a, C: Cell<G>, const G: usize> Forward<'a, C, G> {
+    fn tiles<const R: usize, const V: usize>(&self) -> Vec<Tile<'a, R, V>> {
+        let stride = padded(self.step.options.units);
+        let tile = |rows: &'a [Row]| Tile {
+            rows,
+            active: true,
+            h: self.h.padded(0, rows, R, stride),
+            c: match self.c.is_empty() {
+                true => vec![],
+                false => self.c.padded(0, rows, R, stride),
+            },
+            seen: vec![[[[0.0; UNROLL]; R]; V]; (self.step.x.depth() + stride) / UNROLL],
+            factors: self.step.x.factors(&self.step.options, rows),
         };
-        states.map(tile).collect()
+        self.rows.chunks(R).map(tile).collect()
     }
 
     #[inline(always)]
     fn scan<S: Simd, const R: usize, const V: usize>(mut self, simd: S) {
         let ScanOptions { units, .. } = self.step.options;
         let stride = padded(units);
-        let mut tiles: Vec<Tile<R, V>> = self.tiles();
+        let mut tiles: Vec<Tile<'_, R, V>> = self.tiles();
         for t in 0..self.steps {
             let step = Step { t, ..self.step };
             let next = Step { t: t + 1, ..step };
             for tile in &mut tiles {
-                tile.load_inputs(&step);
                 self.cell.store_states(&step, tile);
+                tile.active = false;
+                for &row in tile.rows {
+                    match step.is_unmasked(row) {
+                        true => tile.active = true,
+                        false => self.cell.store_masked(&step, row),
+                    }
+                }
+                if tile.active {
+                    tile.load_inputs(&step);
+                }
             }
             // All rows are multiplied with a panel while the first-level cache holds it.
             let panels = units.div_ceil(S::F32_LANES);
             for panel in 0..panels {
-                for tile in &mut tiles {
+                for tile in tiles.iter_mut().filter(|tile| tile.active) {
                     if next.t < self.steps {
-                        for row in (panel..tile.rows).step_by(panels) {
-                            self.prefetch(&next, tile.first + row);
+                        for &row in tile.rows.iter().skip(panel).step_by(panels) {
+                            self.prefetch(&next, row);
                         }
                     }
                     self.cell.panel(simd, &step, panel, tile);
                 }
             }
-            if let Some(hidden) = self.hidden.get_mut(t) {
-                for (tile, hidden) in tiles.iter().zip(hidden.chunks_mut(R * units)) {
-                    unpad_rows(&tile.h, stride, hidden, units);
-                }
+            for tile in &tiles {
+                self.hidden.store(t, tile.rows, &tile.h, stride);
             }
         }
-        for (tile, h) in tiles.iter().zip(self.h.chunks_mut(R * units)) {
-            unpad_rows(&tile.h, stride, h, units);
-        }
-        for (tile, c) in tiles.iter().zip(self.c.chunks_mut(R * units)) {
-            unpad_rows(&tile.c, stride, c, units);
+        for tile in &tiles {
+            self.h.store(0, tile.rows, &tile.h, stride);
+            self.c.store(0, tile.rows, &tile.c, stride);
         }
     }
 
     #[inline(always)]
-    fn prefetch(&self, step: &Step<'_>, row: usize) {
-        let ScanOptions { units, .. } = step.options;
-        if let Some(rows) = self.hidden.get(step.t) {
-            prefetch_all(&rows[(row - step.first) * units..][..units]);
-        }
+    fn prefetch(&self, step: &Step<'_>, row: Row) {
+        prefetch_all(self.hidden.row(step.t, row));
         prefetch_all(step.x.start(step.place(row), &[]));
         prefetch_all(step.x.row(step.place(row)));
         self.cell.prefetch(step, row);

@@ -3,7 +3,8 @@
 use super::forward::{Cell, Forward, Step, Tile, pack};
 use super::fusion::ScanOfProducer;
 use super::input_projection::InputProjection;
-use super::{RowSplit, ScanOptions, by_group, padded, run_tiled};
+use super::rows::{Row, RowSplit, ThreadRows};
+use super::{ScanOptions, padded, run_tiled};
 use crate::entry::Entry;
 use crate::packed::UNROLL;
 use crate::prefetch::prefetch_all;
@@ -32,19 +33,19 @@ pub fn scan<'a>(op: &Gru, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a,
     let [bias, state, mask, dropout] = op.places(matrix + 1);
     let [bias, state, dropout] = [bias, state, dropout].map(|place| place.map(|p| io.input(p)));
     let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
-    let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
-    let panels = pack(x, io.input(matrix), (GATES, units), lanes);
+    let split = RowSplit::of(&options);
+    let panels = pack(x, io.input(matrix), (GATES, units), split.lanes);
     let [hidden, saved] = io.outputs();
     let mut last = vec![0.0; batch * units];
     copy_or_zero(&mut last, state);
-    let group = per_group * units;
-    let hidden = by_group(hidden, batch * units, group).into_par_iter();
-    let saved = by_group(saved, SAVED * batch * units, SAVED * group);
-    let groups = hidden.zip(saved).zip(last.par_chunks_mut(group)).enumerate();
-    groups.for_each(|(group, ((hidden, saved), h))| {
-        let step = Step { t: 0, options, x, panels: &panels, first: group * per_group };
+    let [hidden, saved, h, c] =
+        [(hidden, units), (saved, SAVED * units), (&mut last, units), (&mut [], units)]
+            .map(|(data, width)| split.split(data, width));
+    let outputs = hidden.into_par_iter().zip(saved).zip(h).zip(c);
+    split.threads().zip(outputs).for_each(|(rows, (((hidden, saved), h), c))| {
+        let step = Step { t: 0, options, x, panels: &panels };
         let cell = GruCell { op, bias, saved };
-        run_tiled(Forward { cell, step, steps, hidden, h, c: &mut [] });
+        run_tiled(Forward { cell, step, steps, rows, hidden, h, c });
     });
 }
 
@@ -53,20 +54,21 @@ struct GruCell<'a> {
     op: &'a Gru,
     /// The bias of the product with U.
     bias: Option<&'a [f32]>,
-    /// By step; empty if nobody reads them.
-    saved: Vec<&'a mut [f32]>,
+    saved: ThreadRows<'a>,
 }
 
 impl Cell<GATES> for GruCell<'_> {
     #[inline(always)]
-    fn store_states<const R: usize, const V: usize>(&mut self, _: &Step<'_>, _: &Tile<R, V>) {}
+    fn store_states<const R: usize, const V: usize>(&mut self, _: &Step<'_>, _: &Tile<'_, R, V>) {}
 
     #[inline(always)]
-    fn prefetch(&self, step: &Step<'_>, row: usize) {
-        let width = SAVED * step.options.units;
-        if let Some(rows) = self.saved.get(step.t) {
-            prefetch_all(&rows[(row - step.first) * width..][..width]);
-        }
+    fn store_masked(&mut self, step: &Step<'_>, row: Row) {
+        self.saved.row_mut(step.t, row).fill(0.0);
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, step: &Step<'_>, row: Row) {
+        prefetch_all(self.saved.row(step.t, row));
     }
 
     #[inline(always)]
@@ -75,7 +77,7 @@ impl Cell<GATES> for GruCell<'_> {
         simd: S,
         step: &Step<'_>,
         panel: usize,
-        tile: &mut Tile<R, V>,
+        tile: &mut Tile<'_, R, V>,
     ) {
         let units = step.options.units;
         let (stride, lanes) = (padded(units), S::F32_LANES);
@@ -83,8 +85,8 @@ impl Cell<GATES> for GruCell<'_> {
         let of_panel = lanes.min(units - unit);
         let zero = simd.splat_f32s(0.0);
         let mut sums = [[zero; GATES]; R];
-        for (r, sums) in sums.iter_mut().enumerate().take(tile.rows) {
-            *sums = step.start(simd, panel, tile.first + r, &[]);
+        for (sums, &row) in sums.iter_mut().zip(tile.rows) {
+            *sums = step.start(simd, panel, row, &[]);
         }
         let (of_x, of_h) = tile.seen.split_at(step.x.depth() / UNROLL);
         step.panels.multiply_views(simd, (panel, 0), of_x, &mut sums);
@@ -104,11 +106,10 @@ impl Cell<GATES> for GruCell<'_> {
             }
         }
         step.panels.multiply_views(simd, (panel, step.x.depth()), of_h, &mut sums);
-        let begins = (tile.first - step.first) * SAVED * units;
-        let mut saved = self.saved.get_mut(step.t).map(|saved| &mut saved[begins..]);
-        for (r, ([z, r_gate, inner], x)) in sums.into_iter().zip(candidate).enumerate() {
-            if r >= tile.rows {
-                break;
+        let rows = sums.into_iter().zip(candidate).zip(tile.rows).enumerate();
+        for (r, (([z, r_gate, inner], x), &row)) in rows {
+            if !step.is_unmasked(row) {
+                continue;
             }
             let at = r * stride + unit;
             // The padding stays zero: an infinity times the zeros of the weights there would be
@@ -117,17 +118,15 @@ impl Cell<GATES> for GruCell<'_> {
             let before = load(simd, h);
             let [z, reset] = activate_two(simd, [self.op.recurrent_activation; 2], [z, r_gate]);
             let g = activate(simd, self.op.activation, simd.mul_add_e_f32s(reset, inner, x));
-            if let Some(saved) = &mut saved {
-                let to = &mut saved[r * SAVED * units..][..SAVED * units];
+            if !self.saved.is_empty() {
+                let to = self.saved.row_mut(step.t, row);
                 for (value, vector) in [z, reset, g, before, inner].into_iter().enumerate() {
                     store(simd, &mut to[value * units + unit..][..of_panel], vector);
                 }
             }
-            if step.is_unmasked(tile.first + r) {
-                let kept = simd.sub_f32s(simd.splat_f32s(1.0), z);
-                let next = simd.mul_add_e_f32s(z, before, simd.mul_f32s(kept, g));
-                store(simd, h, flush(simd, next));
-            }
+            let kept = simd.sub_f32s(simd.splat_f32s(1.0), z);
+            let next = simd.mul_add_e_f32s(z, before, simd.mul_f32s(kept, g));
+            store(simd, h, flush(simd, next));
         }
     }
 }

@@ -1,3 +1,4 @@
+use super::rows::Row;
 use super::{ScanOptions, padded};
 use crate::packed::{UNROLL, Views};
 use rnn_graph::Io;
@@ -105,12 +106,12 @@ impl<'a> InputProjection<'a> {
         of_gates[0].max(of_gates[1])
     }
 
-    /// Returns the dropout factors of the left factors of rows from `first` on; empty without
+    /// Returns the dropout factors of the left factors of a tile's rows, at most R; empty without
     /// dropout.
     pub(super) fn factors<const R: usize, const G: usize>(
         &self,
         options: &ScanOptions<'a>,
-        first: usize,
+        rows: &[Row],
     ) -> Vec<Views<R, G>> {
         let ScanOptions { batch, units, .. } = *options;
         let parts = self.dropout(options);
@@ -121,12 +122,12 @@ impl<'a> InputProjection<'a> {
         for ((factors, width), begins) in parts.into_iter().zip([0, self.depth()]) {
             let Some(factors) = factors else { continue };
             let gates = factors.len() / (batch * width);
-            for (view, r) in (0..G).flat_map(|view| (0..R).map(move |r| (view, r))) {
-                let row = view * gates / G * batch + first + r;
-                if first + r < batch {
-                    for (k, &factor) in factors[row * width..][..width].iter().enumerate() {
-                        all[(begins + k) / UNROLL][view][r][k % UNROLL] = factor;
-                    }
+            for (view, (r, row)) in
+                (0..G).flat_map(|view| rows.iter().enumerate().map(move |row| (view, row)))
+            {
+                let row = view * gates / G * batch + row.index;
+                for (k, &factor) in factors[row * width..][..width].iter().enumerate() {
+                    all[(begins + k) / UNROLL][view][r][k % UNROLL] = factor;
                 }
             }
         }

@@ -1,7 +1,8 @@
 use super::forward::{Cell, Forward, Step, Tile, pack};
 use super::fusion::ScanOfProducer;
 use super::input_projection::InputProjection;
-use super::{RowSplit, ScanOptions, by_group, padded, run_tiled, unpad_rows};
+use super::rows::{Row, RowSplit, ThreadRows};
+use super::{ScanOptions, padded, run_tiled};
 use crate::entry::Entry;
 use crate::packed::VECTORS;
 use crate::prefetch::prefetch_all;
@@ -34,21 +35,19 @@ fn scan<'a>(op: &Lstm, x: InputProjection<'a>, matrix: usize, io: &mut Io<'a, f3
     let [state, mask, dropout] = op.inputs.places(matrix + 1);
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
     let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
-    let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
-    let panels = pack(x, io.input(matrix), (VECTORS, units), lanes);
+    let split = RowSplit::of(&options);
+    let panels = pack(x, io.input(matrix), (VECTORS, units), split.lanes);
     let [hidden, gates, cells, last] = io.outputs();
     copy_or_zero(last, state);
     let (h, c) = last.split_at_mut(batch * units);
-    let group = per_group * units;
-    let carries = h.par_chunks_mut(group).zip(c.par_chunks_mut(group));
-    let hidden = by_group(hidden, batch * units, group);
-    let gates = by_group(gates, batch * width, VECTORS * group);
-    let cells = by_group(cells, batch * units, group);
-    let groups = hidden.into_par_iter().zip(gates).zip(cells).zip(carries).enumerate();
-    groups.for_each(|(group, (((hidden, gates), cells), (h, c)))| {
-        let step = Step { t: 0, options, x, panels: &panels, first: group * per_group };
+    let [hidden, gates, cells] = [(hidden, units), (gates, width), (cells, units)]
+        .map(|(data, width)| split.split(data, width));
+    let [h, c] = [h, c].map(|state| split.split(state, units));
+    let outputs = hidden.into_par_iter().zip(gates).zip(cells).zip(h).zip(c);
+    split.threads().zip(outputs).for_each(|(rows, ((((hidden, gates), cells), h), c))| {
+        let step = Step { t: 0, options, x, panels: &panels };
         let cell = LstmCell { op: op.gates, gates, cells };
-        run_tiled(Forward { cell, step, steps, hidden, h, c });
+        run_tiled(Forward { cell, step, steps, rows, hidden, h, c });
     });
 }
 
@@ -73,33 +72,36 @@ pub(crate) fn cell<S: Simd>(s: S, [i, f, g]: [S::f32s; 3], c: S::f32s) -> S::f32
     flush(s, s.mul_add_e_f32s(f, c, s.mul_f32s(i, g)))
 }
 
-/// The cell with the outputs of one thread by step; an output is empty if nobody reads it.
+/// The cell with the outputs of one thread.
 struct LstmCell<'a> {
     op: LstmGates,
     /// The gates; before the step x W + b, if x lies there.
-    gates: Vec<&'a mut [f32]>,
+    gates: ThreadRows<'a>,
     /// c before the step. If it is empty, nobody reads the gates either.
-    cells: Vec<&'a mut [f32]>,
+    cells: ThreadRows<'a>,
 }
 
 impl Cell<VECTORS> for LstmCell<'_> {
     #[inline(always)]
-    fn store_states<const R: usize, const V: usize>(&mut self, step: &Step<'_>, tile: &Tile<R, V>) {
-        let units = step.options.units;
-        if let Some(cells) = self.cells.get_mut(step.t) {
-            let cells = &mut cells[(tile.first - step.first) * units..][..tile.rows * units];
-            unpad_rows(&tile.c, padded(units), cells, units);
+    fn store_states<const R: usize, const V: usize>(
+        &mut self,
+        step: &Step<'_>,
+        tile: &Tile<'_, R, V>,
+    ) {
+        self.cells.store(step.t, tile.rows, &tile.c, padded(step.options.units));
+    }
+
+    #[inline(always)]
+    fn store_masked(&mut self, step: &Step<'_>, row: Row) {
+        if !self.cells.is_empty() {
+            self.gates.row_mut(step.t, row).fill(0.0);
         }
     }
 
     #[inline(always)]
-    fn prefetch(&self, step: &Step<'_>, row: usize) {
-        let units = step.options.units;
-        for (written, width) in [(&self.gates, VECTORS * units), (&self.cells, units)] {
-            if let Some(rows) = written.get(step.t) {
-                prefetch_all(&rows[(row - step.first) * width..][..width]);
-            }
-        }
+    fn prefetch(&self, step: &Step<'_>, row: Row) {
+        prefetch_all(self.gates.row(step.t, row));
+        prefetch_all(self.cells.row(step.t, row));
     }
 
     #[inline(always)]
@@ -108,37 +110,35 @@ impl Cell<VECTORS> for LstmCell<'_> {
         simd: S,
         step: &Step<'_>,
         panel: usize,
-        tile: &mut Tile<R, V>,
+        tile: &mut Tile<'_, R, V>,
     ) {
         let units = step.options.units;
-        let (stride, lanes, width) = (padded(units), S::F32_LANES, VECTORS * units);
+        let (stride, lanes) = (padded(units), S::F32_LANES);
         let unit = panel * lanes;
         let of_panel = lanes.min(units - unit);
         let keeps = !self.cells.is_empty();
-        let begins = (tile.first - step.first) * width;
-        let mut gates = self.gates.get_mut(step.t).map(|gates| &mut gates[begins..]);
         let mut z = [[simd.splat_f32s(0.0); VECTORS]; R];
-        for (r, z) in z.iter_mut().enumerate().take(tile.rows) {
-            let x = gates.as_ref().map_or(&[][..], |gates| &gates[r * width..][..width]);
-            *z = step.start(simd, panel, tile.first + r, x);
+        for (z, &row) in z.iter_mut().zip(tile.rows) {
+            *z = step.start(simd, panel, row, self.gates.row(step.t, row));
         }
         step.panels.multiply_views(simd, (panel, 0), &tile.seen, &mut z);
-        for (r, z) in z.into_iter().enumerate().take(tile.rows) {
+        for (r, (z, &row)) in z.into_iter().zip(tile.rows).enumerate() {
+            if !step.is_unmasked(row) {
+                continue;
+            }
             let at = r * stride + unit;
             // The padding stays zero: an infinity times the zeros of the weights there would be
             // NaN.
             let c = &mut tile.c[at..at + of_panel];
             let (values, [h, next]) = self::step(simd, &self.op, z, load(simd, c));
-            if let Some(gates) = gates.as_mut().filter(|_| keeps) {
-                let to = &mut gates[r * width..][..width];
+            if keeps {
+                let to = self.gates.row_mut(step.t, row);
                 for (gate, value) in values.into_iter().enumerate() {
                     store(simd, &mut to[gate * units + unit..][..of_panel], value);
                 }
             }
-            if step.is_unmasked(tile.first + r) {
-                store(simd, c, next);
-                store(simd, &mut tile.h[at..at + of_panel], h);
-            }
+            store(simd, c, next);
+            store(simd, &mut tile.h[at..at + of_panel], h);
         }
     }
 }

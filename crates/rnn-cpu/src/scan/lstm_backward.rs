@@ -1,4 +1,5 @@
-use super::{RowSplit, ScanOptions, TileTask, by_group, pad_rows, padded, run_tiled, unpad_rows};
+use super::rows::{Row, RowSplit, ThreadRows};
+use super::{ScanOptions, TileTask, padded, run_tiled};
 use crate::entry::Entry;
 use crate::packed::{PackedMatrix, VECTORS, rows};
 use crate::prefetch::prefetch_all;
@@ -20,7 +21,8 @@ fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
     let [mask, rest @ ..] = op.optional();
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
     let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
-    let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
+    let split = RowSplit::of(&options);
+    let lanes = split.lanes;
     let stride = padded(units);
     // Rows of the matrix: gates, then padded units.
     let panels = PackedMatrix::pack(
@@ -35,12 +37,12 @@ fn backward(op: &LstmBackward, io: &mut Io<'_, f32>) {
     let [dz, d_state] = io.outputs();
     copy_or_zero(d_state, d_last);
     let (dh, dc) = d_state.split_at_mut(batch * units);
-    let group = per_group * units;
-    let carries = dh.par_chunks_mut(group).zip(dc.par_chunks_mut(group));
-    let dz = by_group(dz, VECTORS * batch * units, VECTORS * group);
-    dz.into_par_iter().zip(carries).enumerate().for_each(|(group, (dz, (dh, dc)))| {
-        let (gates, panels, first) = (&op.forward.gates, &panels, group * per_group);
-        run_tiled(Backward { gates, cells, d_hidden, panels, options, first, dz, dh, dc });
+    let [dz, dh, dc] =
+        [(dz, width), (dh, units), (dc, units)].map(|(data, width)| split.split(data, width));
+    let outputs = dz.into_par_iter().zip(dh).zip(dc);
+    split.threads().zip(outputs).for_each(|(rows, ((dz, dh), dc))| {
+        let (gates, panels) = (&op.forward.gates, &panels);
+        run_tiled(Backward { gates, cells, d_hidden, panels, options, rows, dz, dh, dc });
     });
 }
 
@@ -76,18 +78,16 @@ struct Backward<'a> {
     d_hidden: Option<&'a [f32]>,
     panels: &'a PackedMatrix,
     options: ScanOptions<'a>,
-    /// Index of its first row.
-    first: usize,
-    /// For each step the gates, which dz overwrites.
-    dz: Vec<&'a mut [f32]>,
-    dh: &'a mut [f32],
-    dc: &'a mut [f32],
+    rows: &'a [Row],
+    /// The gates, which dz overwrites.
+    dz: ThreadRows<'a>,
+    dh: ThreadRows<'a>,
+    dc: ThreadRows<'a>,
 }
 
 /// The gradients of a tile's rows, each padded.
-struct Tile {
-    first: usize,
-    rows: usize,
+struct Tile<'a> {
+    rows: &'a [Row],
     dh: Vec<f32>,
     dc: Vec<f32>,
     /// `[rows, gates, units]`
@@ -99,30 +99,32 @@ impl TileTask for Backward<'_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize>(mut self, simd: S) {
         let (units, stride) = (self.options.units, self.stride::<S>());
-        let states = self.dh.chunks(R * units).zip(self.dc.chunks(R * units)).enumerate();
-        let tile = |(i, (dh, dc)): (usize, (&[f32], &[f32]))| Tile {
-            first: self.first + i * R,
-            rows: dh.len() / units,
-            dh: pad_rows(dh, units, R, stride),
-            dc: pad_rows(dc, units, R, stride),
+        let rows = self.rows;
+        let tile = |rows| Tile {
+            rows,
+            dh: self.dh.padded(0, rows, R, stride),
+            dc: self.dc.padded(0, rows, R, stride),
             dz: vec![0.0; R * VECTORS * padded(units)],
-            factors: self.options.factors(VECTORS, self.first + i * R, R, stride),
+            factors: self.options.factors(VECTORS, rows, R, stride),
         };
-        let mut tiles: Vec<Tile> = states.map(tile).collect();
-        for t in (0..self.dz.len()).rev() {
+        let mut tiles: Vec<Tile<'_>> = rows.chunks(R).map(tile).collect();
+        let steps = self.cells.len() / (self.options.batch * units);
+        for t in (0..steps).rev() {
             for i in 0..tiles.len() {
                 let next = match tiles.get(i + 1) {
-                    Some(tile) => Some((t, tile.first)),
-                    None => t.checked_sub(1).map(|t| (t, self.first)),
+                    Some(tile) => Some((t, tile.rows)),
+                    None => t.checked_sub(1).map(|t| (t, tiles[0].rows)),
                 };
-                self.gates::<S, R>(simd, t, &mut tiles[i]);
-                self.carry_back::<S, R>(simd, t, &mut tiles[i], next);
+                let tile = &mut tiles[i];
+                self.gates(simd, t, tile);
+                if tile.rows.iter().any(|row| self.options.is_unmasked(t, row.index)) {
+                    self.carry_back::<S, R>(simd, t, tile, next);
+                }
             }
         }
-        let states = self.dh.chunks_mut(R * units).zip(self.dc.chunks_mut(R * units));
-        for (tile, (dh, dc)) in tiles.iter().zip(states) {
-            unpad_rows(&tile.dh, stride, dh, units);
-            unpad_rows(&tile.dc, stride, dc, units);
+        for tile in &tiles {
+            self.dh.store(0, tile.rows, &tile.dh, stride);
+            self.dc.store(0, tile.rows, &tile.dc, stride);
         }
     }
 }
@@ -136,15 +138,14 @@ impl Backward<'_> {
 
     /// Computes dz(t) and dc(t-1), after adding the output's gradient to dh(t).
     #[inline(always)]
-    fn gates<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
+    fn gates<S: Simd>(&mut self, simd: S, t: usize, tile: &mut Tile<'_>) {
         let ScanOptions { batch, units, .. } = self.options;
         let (stride, gate_stride, lanes) = (self.stride::<S>(), padded(units), S::F32_LANES);
-        let begins = tile.first - self.first;
-        for r in 0..tile.rows {
-            let place = t * batch + tile.first + r;
-            let out = &mut self.dz[t][(begins + r) * VECTORS * units..][..VECTORS * units];
+        for (r, &row) in tile.rows.iter().enumerate() {
+            let place = t * batch + row.index;
+            let out = self.dz.row_mut(t, row);
             let dz = &mut tile.dz[r * VECTORS * gate_stride..][..VECTORS * gate_stride];
-            let is_unmasked = self.options.is_unmasked(t, tile.first + r);
+            let is_unmasked = self.options.is_unmasked(t, row.index);
             for unit in (0..units).step_by(lanes) {
                 let (at, width) = (r * stride + unit, lanes.min(units - unit));
                 // The padding stays zero, as in the forward pass.
@@ -171,20 +172,23 @@ impl Backward<'_> {
             }
             if !is_unmasked {
                 dz.fill(0.0);
+                out.fill(0.0);
+                continue;
             }
-            unpad_rows(dz, gate_stride, out, units);
+            let gates = out.chunks_exact_mut(units).zip(dz.chunks_exact(gate_stride));
+            gates.for_each(|(to, from)| to.copy_from_slice(&from[..units]));
         }
     }
 
     /// Computes dh(t-1) of the rows that are unmasked at step t, and prefetches what `next`, a step
-    /// and a row, will read.
+    /// and a tile's rows, will read.
     #[inline(always)]
     fn carry_back<S: Simd, const R: usize>(
         &self,
         simd: S,
         t: usize,
-        tile: &mut Tile,
-        next: Option<(usize, usize)>,
+        tile: &mut Tile<'_>,
+        next: Option<(usize, &[Row])>,
     ) {
         let (units, lanes) = (self.options.units, S::F32_LANES);
         let (stride, gate_stride) = (self.stride::<S>(), padded(units));
@@ -193,9 +197,9 @@ impl Backward<'_> {
             let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
             let dz: [&[f32]; R] = rows(&tile.dz, VECTORS * gate_stride);
             for gate in 0..VECTORS {
-                if let Some((t, first)) = next {
-                    for row in (panel * VECTORS + gate..R).step_by(panels * VECTORS) {
-                        self.prefetch(t, first + row);
+                if let Some((t, rows)) = next {
+                    for &row in rows.iter().skip(panel * VECTORS + gate).step_by(panels * VECTORS) {
+                        self.prefetch(t, row);
                     }
                 }
                 let from = gate * gate_stride;
@@ -218,8 +222,8 @@ impl Backward<'_> {
                     }
                 }
             }
-            for (r, sums) in sums.into_iter().enumerate().take(tile.rows) {
-                if self.options.is_unmasked(t, tile.first + r) {
+            for (r, (sums, row)) in sums.into_iter().zip(tile.rows).enumerate() {
+                if self.options.is_unmasked(t, row.index) {
                     let at = r * stride + panel * VECTORS * lanes;
                     let dh = tile.dh[at..at + VECTORS * lanes].chunks_exact_mut(lanes);
                     dh.zip(sums).for_each(|(dh, sum)| store(simd, dh, flush(simd, sum)));
@@ -228,19 +232,15 @@ impl Backward<'_> {
         }
     }
 
-    /// Prefetches what a row will read at a step, if this thread owns it.
+    /// Prefetches what a row will read at a step.
     #[inline(always)]
-    fn prefetch(&self, t: usize, row: usize) {
+    fn prefetch(&self, t: usize, row: Row) {
         let ScanOptions { batch, units, .. } = self.options;
-        let width = VECTORS * units;
-        let Some(gates) = self.dz[t].get((row - self.first) * width..) else { return };
-        if gates.len() >= width {
-            let place = t * batch + row;
-            prefetch_all(&gates[..width]);
-            prefetch_all(&self.cells[place * units..][..units]);
-            if let Some(d_hidden) = self.d_hidden {
-                prefetch_all(&d_hidden[place * units..][..units]);
-            }
+        let place = t * batch + row.index;
+        prefetch_all(self.dz.row(t, row));
+        prefetch_all(&self.cells[place * units..][..units]);
+        if let Some(d_hidden) = self.d_hidden {
+            prefetch_all(&d_hidden[place * units..][..units]);
         }
     }
 }

@@ -8,11 +8,13 @@ pub mod gru;
 pub mod input_projection;
 pub mod lstm;
 pub mod lstm_backward;
+mod rows;
 pub mod simple_rnn;
 
 use crate::packed::PADDING;
-use crate::simd::{dispatch, processor};
+use crate::simd::dispatch;
 use pulp::{Simd, WithSimd};
+use rows::Row;
 
 /// Rows per tile with 32 vector registers: the sums of a tile, a panel's row and one broadcast
 /// element take all registers.
@@ -43,24 +45,6 @@ fn run_tiled(work: impl TileTask) {
         }
     }
     dispatch(Work(work))
-}
-
-/// Division of a batch among threads. The result of a row does not depend on it.
-#[derive(Clone, Copy)]
-struct RowSplit {
-    /// Floats per vector.
-    lanes: usize,
-    /// Batch rows per thread.
-    rows: usize,
-}
-
-impl RowSplit {
-    fn of(batch: usize) -> Self {
-        let (lanes, registers) = processor();
-        let tile = rows_per_tile(registers);
-        let rows = batch.div_ceil(rayon::current_num_threads()).next_multiple_of(tile);
-        Self { lanes, rows }
-    }
 }
 
 /// Splits `data`, `[steps, batch, width]`, into groups of batch rows. Returns one slice per step
@@ -97,15 +81,14 @@ impl ScanOptions<'_> {
         self.mask.is_none_or(|mask| mask[t * self.batch + row] != 0)
     }
 
-    /// Returns the factors of some rows, each row padded: `[gates, rows, stride]`; empty without
+    /// Returns the factors of some rows, each row padded: `[gates, count, stride]`; empty without
     /// dropout.
-    fn factors(&self, gates: usize, first: usize, rows: usize, stride: usize) -> Vec<f32> {
+    fn factors(&self, gates: usize, rows: &[Row], count: usize, stride: usize) -> Vec<f32> {
         let Some(dropout) = self.dropout else { return vec![] };
-        let mut padded = vec![0.0; gates * rows * stride];
+        let mut padded = vec![0.0; gates * count * stride];
         for (i, to) in padded.chunks_exact_mut(stride).enumerate() {
-            let (gate, row) = (i / rows, first + i % rows);
-            if row < self.batch {
-                let from = (gate * self.batch + row) * self.units;
+            if let Some(row) = rows.get(i % count) {
+                let from = (i / count * self.batch + row.index) * self.units;
                 to[..self.units].copy_from_slice(&dropout[from..from + self.units]);
             }
         }
@@ -116,21 +99,4 @@ impl ScanOptions<'_> {
 /// Returns the units of a row, padded for vectors.
 fn padded(units: usize) -> usize {
     units.next_multiple_of(PADDING)
-}
-
-/// Copies rows of `units` floats to rows of `stride` floats, padded with zeros; missing rows are
-/// zero.
-fn pad_rows(from: &[f32], units: usize, rows: usize, stride: usize) -> Vec<f32> {
-    let mut padded = vec![0.0; rows * stride];
-    for (to, from) in padded.chunks_exact_mut(stride).zip(from.chunks_exact(units)) {
-        to[..units].copy_from_slice(from);
-    }
-    padded
-}
-
-/// Copies the unpadded floats of [`pad_rows`]'s rows back.
-fn unpad_rows(from: &[f32], stride: usize, to: &mut [f32], units: usize) {
-    for (to, from) in to.chunks_exact_mut(units).zip(from.chunks_exact(stride)) {
-        to.copy_from_slice(&from[..units]);
-    }
 }

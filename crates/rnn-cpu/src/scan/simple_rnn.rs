@@ -1,6 +1,7 @@
 use super::fusion::ScanOfProducer;
 use super::input_projection::InputProjection;
-use super::{RowSplit, ScanOptions, TileTask, by_group, pad_rows, run_tiled, unpad_rows};
+use super::rows::{Row, RowSplit, ThreadRows};
+use super::{ScanOptions, TileTask, run_tiled};
 use crate::entry::Entry;
 use crate::packed::{PackedMatrix, VECTORS, rows};
 use crate::simd::{self, activate, flush, load, slope, store};
@@ -60,16 +61,16 @@ fn scan<'a>(op: &SimpleRnn, x: InputProjection<'a>, matrix: usize, io: &mut Io<'
     let [state, mask, dropout] = op.inputs.places(matrix + 1);
     let [state, dropout] = [state, dropout].map(|place| place.map(|p| io.input(p)));
     let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
-    let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
-    let panels = pack(Some(x), io.input(matrix), units, lanes);
+    let split = RowSplit::of(&options);
+    let panels = pack(Some(x), io.input(matrix), units, split.lanes);
     let [hidden, last] = io.outputs();
     copy_or_zero(last, state);
-    let hidden = by_group(hidden, batch * units, per_group * units).into_par_iter();
-    let groups = hidden.zip(last.par_chunks_mut(per_group * units)).enumerate();
-    groups.for_each(|(group, (mut hidden, last))| {
+    let [hidden, last] = [hidden, last].map(|data| split.split(data, units));
+    let outputs = hidden.into_par_iter().zip(last);
+    split.threads().zip(outputs).for_each(|(rows, (mut hidden, state))| {
         let direction = Direction::Forward { x, hidden: &mut hidden };
-        let (activation, panels, first) = (op.activation, &panels, group * per_group);
-        run_tiled(Scan { activation, panels, options, steps, first, state: last, direction });
+        let (activation, panels) = (op.activation, &panels);
+        run_tiled(Scan { activation, panels, options, steps, rows, state, direction });
     });
 }
 
@@ -79,15 +80,16 @@ fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
     let [mask, rest @ ..] = op.optional();
     let [dropout, d_hidden, d_last] = rest.map(|place| place.map(|p| io.input(p)));
     let options = ScanOptions { batch, units, mask: mask.map(|p| io.uints(p)), dropout };
-    let RowSplit { lanes, rows: per_group } = RowSplit::of(batch);
-    let panels = pack(None, io.input(0), units, lanes);
+    let split = RowSplit::of(&options);
+    let panels = pack(None, io.input(0), units, split.lanes);
     let [dz, dh] = io.outputs();
     copy_or_zero(dh, d_last);
-    let dz = by_group(dz, batch * units, per_group * units).into_par_iter();
-    dz.zip(dh.par_chunks_mut(per_group * units)).enumerate().for_each(|(group, (mut dz, dh))| {
+    let [dz, dh] = [dz, dh].map(|data| split.split(data, units));
+    let outputs = dz.into_par_iter().zip(dh);
+    split.threads().zip(outputs).for_each(|(rows, (mut dz, state))| {
         let direction = Direction::Backward { hidden, d_hidden, dz: &mut dz };
-        let (activation, panels, first) = (op.forward.activation, &panels, group * per_group);
-        run_tiled(Scan { activation, panels, options, steps, first, state: dh, direction });
+        let (activation, panels) = (op.forward.activation, &panels);
+        run_tiled(Scan { activation, panels, options, steps, rows, state, direction });
     });
 }
 
@@ -95,9 +97,9 @@ fn backward(op: &SimpleRnnBackward, io: &mut Io<'_, f32>) {
 enum Direction<'a, 'b> {
     /// h(t) = activation(x(t) + (h(t-1) d) U). `hidden` holds h of each step, and is empty if
     /// nobody reads it.
-    Forward { x: InputProjection<'a>, hidden: &'b mut [&'a mut [f32]] },
+    Forward { x: InputProjection<'a>, hidden: &'b mut ThreadRows<'a> },
     /// dz(t) = (dh + d_hidden(t)) activation'(h(t)), dh(t-1) = d (dz(t) U^T).
-    Backward { hidden: &'a [f32], d_hidden: Option<&'a [f32]>, dz: &'b mut [&'a mut [f32]] },
+    Backward { hidden: &'a [f32], d_hidden: Option<&'a [f32]>, dz: &'b mut ThreadRows<'a> },
 }
 
 /// The rows of one thread.
@@ -106,17 +108,15 @@ struct Scan<'a, 'b> {
     panels: &'a PackedMatrix,
     options: ScanOptions<'a>,
     steps: usize,
-    /// Index of its first row.
-    first: usize,
-    /// h, or its gradient.
-    state: &'a mut [f32],
+    rows: &'a [Row],
+    /// h, or its gradient, `[1, B, H]`.
+    state: ThreadRows<'a>,
     direction: Direction<'a, 'b>,
 }
 
 /// The state of a tile's rows, each padded.
-struct Tile {
-    first: usize,
-    rows: usize,
+struct Tile<'a> {
+    rows: &'a [Row],
     state: Vec<f32>,
     /// Left factors of the product with the packed matrix: in the forward pass the input rows if x
     /// is a product, then h.
@@ -134,14 +134,14 @@ impl TileTask for Scan<'_, '_> {
             Direction::Forward { x, .. } => x.depth(),
             Direction::Backward { .. } => 0,
         };
-        let tile = |(i, state): (usize, &[f32])| Tile {
-            first: self.first + i * R,
-            rows: state.len() / units,
-            state: pad_rows(state, units, R, stride),
+        let rows = self.rows;
+        let tile = |rows| Tile {
+            rows,
+            state: self.state.padded(0, rows, R, stride),
             left: vec![0.0; R * (depth + stride)],
-            factors: self.options.factors(1, self.first + i * R, R, stride),
+            factors: self.options.factors(1, rows, R, stride),
         };
-        let mut tiles: Vec<Tile> = self.state.chunks(R * units).enumerate().map(tile).collect();
+        let mut tiles: Vec<Tile<'_>> = rows.chunks(R).map(tile).collect();
         let back = matches!(self.direction, Direction::Backward { .. });
         for step in 0..self.steps {
             let t = if back { self.steps - 1 - step } else { step };
@@ -152,13 +152,18 @@ impl TileTask for Scan<'_, '_> {
                 }
             }
         }
-        for (tile, state) in tiles.iter().zip(self.state.chunks_mut(R * units)) {
-            unpad_rows(&tile.state, stride, state, units);
+        for tile in &tiles {
+            self.state.store(0, tile.rows, &tile.state, stride);
         }
     }
 }
 
 impl Scan<'_, '_> {
+    /// Returns true if a row of the tile takes part in step `t`. If none does, nothing is computed.
+    fn is_active(&self, t: usize, tile: &Tile<'_>) -> bool {
+        tile.rows.iter().any(|row| self.options.is_unmasked(t, row.index))
+    }
+
     /// Multiplies columns of the left factors with the panel's rows from `from` on.
     #[inline(always)]
     fn product<S: Simd, const R: usize>(
@@ -179,15 +184,16 @@ impl Scan<'_, '_> {
         simd: S,
         t: usize,
         x: InputProjection<'_>,
-        tile: &mut Tile,
+        tile: &mut Tile<'_>,
     ) {
         let ScanOptions { batch, units, .. } = self.options;
         let (stride, depth) = (padded(units, S::F32_LANES), x.depth());
-        for (r, left) in tile.left.chunks_exact_mut(depth + stride).enumerate().take(tile.rows) {
+        let rows = tile.left.chunks_exact_mut(depth + stride).zip(tile.rows);
+        for (r, (left, &Row { index, .. })) in rows.enumerate() {
             let (of_x, of_h) = left.split_at_mut(depth);
-            let row = x.row(t * batch + tile.first + r);
+            let row = x.row(t * batch + index);
             of_x[..row.len()].copy_from_slice(row);
-            if let Some(factors) = x.row_factors(tile.first + r) {
+            if let Some(factors) = x.row_factors(index) {
                 simd::scale(simd, &mut of_x[..row.len()], factors);
             }
             of_h.copy_from_slice(&tile.state[r * stride..][..stride]);
@@ -198,12 +204,23 @@ impl Scan<'_, '_> {
     }
 
     #[inline(always)]
-    fn step_forward<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
+    fn step_forward<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile<'_>) {
+        if self.is_active(t, tile) {
+            self.compute_forward::<S, R>(simd, t, tile);
+        }
+        let stride = padded(self.options.units, S::F32_LANES);
+        if let Direction::Forward { hidden, .. } = &mut self.direction {
+            hidden.store(t, tile.rows, &tile.state, stride);
+        }
+    }
+
+    /// Computes h(t) of a tile's unmasked rows.
+    #[inline(always)]
+    fn compute_forward<S: Simd, const R: usize>(&self, simd: S, t: usize, tile: &mut Tile<'_>) {
         let Direction::Forward { x, .. } = self.direction else { return };
         let ScanOptions { batch, units, .. } = self.options;
         let (lanes, stride, depth) = (S::F32_LANES, padded(units, S::F32_LANES), x.depth());
         self.load_inputs::<S, R>(simd, t, x, tile);
-        let begins = tile.first - self.first;
         for panel in 0..units.div_ceil(VECTORS * lanes) {
             // Sums of their own, so that the result has the bits of a stored x.
             let left: [&[f32]; R] = rows(&tile.left, depth + stride);
@@ -212,11 +229,11 @@ impl Scan<'_, '_> {
                 of_x = Some(self.product::<S, R>(simd, (panel, 0), left.map(|row| &row[..depth])));
             }
             let of_h = self.product::<S, R>(simd, (panel, depth), left.map(|row| &row[depth..]));
-            for (r, of_h) in of_h.into_iter().enumerate().take(tile.rows) {
-                if !self.options.is_unmasked(t, tile.first + r) {
+            for (r, (of_h, row)) in of_h.into_iter().zip(tile.rows).enumerate() {
+                if !self.options.is_unmasked(t, row.index) {
                     continue;
                 }
-                let place = t * batch + tile.first + r;
+                let place = t * batch + row.index;
                 let x = x.start(place, &[]);
                 for (v, of_h) in of_h.into_iter().enumerate() {
                     let unit = (panel * VECTORS + v) * lanes;
@@ -234,22 +251,17 @@ impl Scan<'_, '_> {
                 }
             }
         }
-        let Direction::Forward { hidden, .. } = &mut self.direction else { return };
-        if let Some(hidden) = hidden.get_mut(t) {
-            let out = &mut hidden[begins * units..][..tile.rows * units];
-            unpad_rows(&tile.state, stride, out, units);
-        }
     }
 
     #[inline(always)]
-    fn step_backward<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile) {
+    fn step_backward<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile<'_>) {
         let ScanOptions { batch, units, .. } = self.options;
         let (lanes, stride) = (S::F32_LANES, padded(units, S::F32_LANES));
-        let begins = tile.first - self.first;
+        let is_active = self.is_active(t, tile);
         let Direction::Backward { hidden, d_hidden, dz } = &mut self.direction else { return };
-        for r in 0..tile.rows {
-            let place = t * batch + tile.first + r;
-            let is_unmasked = self.options.is_unmasked(t, tile.first + r);
+        for (r, row) in tile.rows.iter().enumerate() {
+            let place = t * batch + row.index;
+            let is_unmasked = self.options.is_unmasked(t, row.index);
             for unit in (0..units).step_by(lanes) {
                 let (at, width) = (r * stride + unit, lanes.min(units - unit));
                 let dh = &mut tile.state[at..at + width];
@@ -265,12 +277,14 @@ impl Scan<'_, '_> {
                 store(simd, &mut tile.left[at..at + width], flush(simd, dz));
             }
         }
-        let out = &mut dz[t][begins * units..][..tile.rows * units];
-        unpad_rows(&tile.left, stride, out, units);
+        dz.store(t, tile.rows, &tile.left, stride);
+        if !is_active {
+            return;
+        }
         for panel in 0..units.div_ceil(VECTORS * lanes) {
             let sums = self.product::<S, R>(simd, (panel, 0), rows(&tile.left, stride));
-            for (r, sums) in sums.into_iter().enumerate().take(tile.rows) {
-                if !self.options.is_unmasked(t, tile.first + r) {
+            for (r, (sums, row)) in sums.into_iter().zip(tile.rows).enumerate() {
+                if !self.options.is_unmasked(t, row.index) {
                     continue;
                 }
                 let at = r * stride + panel * VECTORS * lanes;

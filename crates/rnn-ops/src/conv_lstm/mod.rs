@@ -26,6 +26,7 @@ use rnn_graph::{
 /// ```
 ///
 /// where p + j is the pixel that tap j of p's window sees, and d_k are dropout factors, else 1.
+/// Where an item is masked at t, h and c stay, and the gates are 0.
 ///
 /// Inputs, for T steps of B items of D x H x W pixels with F channels: x `[T B, D, H, W, 4F]`, the
 /// layer's input after the convolution and the bias; U `[taps, F, 4F]`; then those of
@@ -176,13 +177,14 @@ impl Definition for ConvLstm {
                         gates[row * 4 * filters + column] + sum
                     });
                     let at = pixel * filters + j;
-                    let values = self.gates.values(z);
+                    c[t * per_step + at] = c_last[at];
+                    let mut values = [F::zero(); 4];
+                    if is_unmasked(mask, t * e.step.items + item) {
+                        values = self.gates.values(z);
+                        [h_last[at], c_last[at]] = self.gates.step(values, c_last[at]);
+                    }
                     for (gate, value) in values.into_iter().enumerate() {
                         gates[(row * 4 + gate) * filters + j] = value;
-                    }
-                    c[t * per_step + at] = c_last[at];
-                    if is_unmasked(mask, t * e.step.items + item) {
-                        [h_last[at], c_last[at]] = self.gates.step(values, c_last[at]);
                     }
                     h[t * per_step + at] = h_last[at];
                 }

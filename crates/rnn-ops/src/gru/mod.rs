@@ -26,7 +26,7 @@ use rnn_graph::{
 /// h(t) = z h(t-1) + (1 - z) g
 /// ```
 ///
-/// Where a row is masked at t, h(t) = h(t-1).
+/// Where a row is masked at t, h(t) = h(t-1), and the values for the backward pass are 0.
 ///
 /// Inputs: x `[T, B, 3H]`, the layer's input after the product with the kernel and its bias; U
 /// `[H, 3H]`; b `[3H]` if `bias`; then those of [`ScanInputs`], with a state `[1, B, H]`.
@@ -104,11 +104,13 @@ impl Definition for Gru {
                     };
                     let g = act.apply(input(2, row, j) + inner);
                     let e = row * hidden + j;
-                    for (part, value) in [z, r, g, before[e], kept].into_iter().enumerate() {
-                        saved[((t * batch + row) * 5 + part) * hidden + j] = value;
-                    }
+                    let mut values = [F::zero(); 5];
                     if is_unmasked(mask, t * batch + row) {
+                        values = [z, r, g, before[e], kept];
                         last[e] = z * before[e] + (F::one() - z) * g;
+                    }
+                    for (part, value) in values.into_iter().enumerate() {
+                        saved[((t * batch + row) * 5 + part) * hidden + j] = value;
                     }
                     h[t * per_step + e] = last[e];
                 }

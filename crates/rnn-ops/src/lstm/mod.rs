@@ -28,7 +28,7 @@ use rnn_graph::{
 /// h(t) = o activation(c(t))
 /// ```
 ///
-/// Where a row is masked at t, h(t) = h(t-1) and c(t) = c(t-1).
+/// Where a row is masked at t, h(t) = h(t-1), c(t) = c(t-1), and the gates are 0.
 ///
 /// Inputs: x `[T, B, 4H]`, the layer's input after the product with the kernel and the bias; U
 /// `[H, 4H]`; then those of [`ScanInputs`], with a state `[2, B, H]`: h, then c.
@@ -80,13 +80,14 @@ impl Definition for Lstm {
                         (0..hidden).map(|k| seen(k) * u[k * 4 * hidden + column]).sum();
                     gates[(t * batch + row) * 4 * hidden + column] + product
                 });
-                let values = self.gates.values(z);
+                c[t * per_step + e] = c_last[e];
+                let mut values = [F::zero(); 4];
+                if is_unmasked(mask, t * batch + row) {
+                    values = self.gates.values(z);
+                    [h_last[e], c_last[e]] = self.gates.step(values, c_last[e]);
+                }
                 for (gate, value) in values.into_iter().enumerate() {
                     gates[((t * batch + row) * 4 + gate) * hidden + j] = value;
-                }
-                c[t * per_step + e] = c_last[e];
-                if is_unmasked(mask, t * batch + row) {
-                    [h_last[e], c_last[e]] = self.gates.step(values, c_last[e]);
                 }
                 h[t * per_step + e] = h_last[e];
             }
