@@ -1,3 +1,7 @@
+mod digest;
+
+pub(crate) use digest::fnv1a;
+
 use crate::Batch;
 use rnn_core::{Data, Examples, HostTensor, Rng, Shape};
 use std::error::Error;
@@ -140,20 +144,6 @@ impl Dataset {
         self.order.is_empty()
     }
 
-    /// Returns a 64-bit digest of a sample of the dataset: FNV-1a of the number of examples and of
-    /// the bytes of up to 64 of them, at equal distances in the present order, with their labels
-    /// and weights. Datasets that differ in other examples alone have the same digest.
-    ///
-    /// # Errors
-    /// Fails with [`DatasetError::Read`] if these examples cannot be read.
-    pub fn fingerprint(&self) -> Result<u64, DatasetError> {
-        let some = self.order.iter().step_by(self.order.len().div_ceil(64).max(1));
-        let batch = self.gather(&some.copied().collect::<Vec<_>>())?;
-        let arrays = batch.inputs.iter().chain(&batch.labels).chain(&batch.weights);
-        let bytes = arrays.flat_map(|array| array.as_bytes()).copied();
-        Ok(fnv1a((self.order.len() as u64).to_le_bytes().into_iter().chain(bytes)))
-    }
-
     /// Returns true if examples or steps have weights.
     pub fn is_weighted(&self) -> bool {
         !self.weights.is_empty()
@@ -228,12 +218,6 @@ impl Dataset {
             weights: read(&self.weights, which)?,
         })
     }
-}
-
-/// The FNV-1a digest of bytes. It tells data apart by accident, not against an adversary.
-pub(crate) fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
-    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// Examples that are read together, where more than a batch is wanted.

@@ -1,5 +1,6 @@
 //! The causes of failed runs that a user can do something about.
 
+use crate::splits::Split;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -28,17 +29,27 @@ pub enum RunError {
         /// The epochs done.
         epochs: usize,
     },
-    /// A run was to be resumed on data with another fingerprint than that of its checkpoint.
-    #[error("{data} is not the data that the run was trained on until now")]
+    /// A run was to be resumed on other data than it began with.
+    #[error(
+        "{data} is not the data that the run was trained on until now: its {} examples are others",
+        set.name()
+    )]
     ResumedOnOtherData {
         /// The name of the data that was found.
         data: String,
+        /// The first set that differs.
+        set: Split,
     },
-    /// A run was to be evaluated on data with another fingerprint than that of its training data.
-    #[error("{data} is not the data that the run was trained on")]
+    /// A run was to be evaluated on other data than it was trained on.
+    #[error(
+        "{data} is not the data that the run was trained on: its {} examples are others",
+        set.name()
+    )]
     EvaluatedOnOtherData {
         /// The name of the data that was found.
         data: String,
+        /// The first set that differs.
+        set: Split,
     },
     /// The file or folder with the data of a run does not exist any more.
     #[error("the data of the run, {}, is not there", path.display())]

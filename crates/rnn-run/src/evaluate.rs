@@ -8,7 +8,7 @@ use crate::measure::measure;
 use crate::measure::{Measured, RunResult};
 use crate::run::RunFolder;
 use crate::splits;
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use rnn::Device;
 use std::path::Path;
 
@@ -42,11 +42,10 @@ pub fn evaluate(path: &Path, device: &dyn Device, host: &dyn Host) -> Result<Eva
     folder.load_weights(&mut model)?;
     let splits = splits::load(&config, &model, folder.vocabulary()?)?;
     splits.remarks.iter().for_each(|line| host.warn(format_args!("{line}")));
-    if let (Task::Custom(_), Some(then)) = (&config.task, &config.fingerprint) {
-        ensure!(
-            *then == splits.fingerprint()?,
-            RunError::EvaluatedOnOtherData { data: config.data() }
-        );
+    if let Some(then) = &config.fingerprint
+        && let Some(set) = splits.changed(then, &splits.fingerprint()?, host)?
+    {
+        bail!(RunError::EvaluatedOnOtherData { data: config.data(), set });
     }
     let mut trainer = config.trainer(model, device)?;
     let history = folder.history()?;

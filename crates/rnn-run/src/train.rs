@@ -170,7 +170,7 @@ struct Run<'a> {
     config: Config,
     model: Model,
     splits: Splits,
-    /// Fingerprint of the training data.
+    /// Fingerprint of the data.
     data: String,
     options: &'a TrainOptions,
 }
@@ -281,7 +281,9 @@ impl<'a> Run<'a> {
             Start::From(state) => *state,
             Start::At(checkpoint) => {
                 let Checkpoint { state, data: then, .. } = *checkpoint;
-                ensure!(then == *data, RunError::ResumedOnOtherData { data: config.data() });
+                if let Some(set) = splits.changed(&then, data, self.host())? {
+                    bail!(RunError::ResumedOnOtherData { data: config.data(), set });
+                }
                 let epoch = state.progress.history.epochs.len() + 1;
                 let step = state.step;
                 self.host().tell(format_args!("going on after step {step}, in epoch {epoch}"));

@@ -85,7 +85,12 @@ impl Trainer {
         let validation = validation.filter(|set| !set.is_empty());
         let (epochs, batch_size) = (options.epochs, options.batch_size.max(1));
         if fit.trainer.communicator().is_some() {
-            let given = [train.fingerprint()?, epochs as u64, batch_size as u64];
+            let number = |set: &Dataset| -> Result<u64, TrainError> {
+                let [a, b, c, d, e, f, g, h, ..] = set.digest()?;
+                Ok(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+            };
+            let validation = validation.map_or(Ok(0), number)?;
+            let given = [number(train)?, validation, epochs as u64, batch_size as u64];
             fit.trainer.check_ranks(&given)?;
         }
         while fit.progress.history.epochs.len() < epochs {

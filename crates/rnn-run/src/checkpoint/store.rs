@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub struct Checkpoint {
     /// The configuration of the run.
     pub config: Config,
-    /// Fingerprint of the training data, [`crate::splits::Splits::fingerprint`].
+    /// Fingerprint of the data, [`crate::splits::Splits::fingerprint`].
     pub data: String,
     /// Weights, slots of the optimizer, counters and history.
     pub state: TrainerState,

@@ -47,8 +47,8 @@ pub struct Config {
     pub limit: Option<usize>,
     /// Name of the device that trained it, with the number of ranks if there are several.
     pub device: String,
-    /// Fingerprint of the training data, [`crate::splits::Splits::fingerprint`]; `None` before the
-    /// training and in runs of earlier versions.
+    /// Fingerprint of the data that it was trained on, [`crate::splits::Splits::fingerprint`];
+    /// `None` before the training and in runs of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
 }

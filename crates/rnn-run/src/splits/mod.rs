@@ -1,6 +1,7 @@
 //! The examples of a run, in sets for training, validation and test.
 
 pub(crate) mod arrays;
+mod fingerprint;
 mod split;
 mod tutorial;
 mod weights;
@@ -35,16 +36,6 @@ pub struct Splits {
 }
 
 impl Splits {
-    /// Returns a fingerprint of the training examples, 16 hexadecimal digits: a digest of their
-    /// number and of up to 64 of them ([`Dataset::fingerprint`]). Data that differs only in other
-    /// examples has the same fingerprint.
-    ///
-    /// # Errors
-    /// Fails if these examples cannot be read.
-    pub fn fingerprint(&self) -> Result<String> {
-        Ok(format!("{:016x}", self.train.fingerprint()?))
-    }
-
     /// Returns the set that a finished model is evaluated on, and which part of the data it is: the
     /// test data, or if that is empty the validation data, or else the training data, which may be
     /// empty too.
