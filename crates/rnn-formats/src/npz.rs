@@ -32,7 +32,17 @@ pub enum NpzError {
         /// The error of the zip reader.
         source: ZipError,
     },
-    /// The archive has no array of the requested name.
+    /// An array is damaged: it cannot be unpacked, or does not have its checksum.
+    #[error("array '{name}' of {origin} cannot be unpacked; fetch or save the file again")]
+    Unpack {
+        /// The file.
+        origin: String,
+        /// The array.
+        name: String,
+        /// The error of the zip reader.
+        source: std::io::Error,
+    },
+    /// The archive has no array of this name.
     #[error("{origin} holds no array '{name}'; it holds {}", list(present))]
     Missing {
         /// The name of the file.
@@ -96,8 +106,8 @@ impl Npz<BufReader<File>> {
     }
 }
 
-/// Opens the array `name` (without `.npy`) of the archive at `path`. Its rows are read from the
-/// file when they are needed. The checksum of the array is not verified.
+/// Opens the array `name` of the archive at `path`, to be read from the file as it is needed. Its
+/// checksum is compared when all of it has been read, by [`StoredArray::rows`].
 ///
 /// # Errors
 /// Fails with [`NpzError::Io`] or [`NpzError::Archive`] if the file cannot be read, with
@@ -109,15 +119,12 @@ pub fn stored(path: &Path, name: &str) -> Result<StoredArray, NpzError> {
     let (origin, present) = (archive.origin.clone(), archive.names());
     let file = File::open(path).map_err(|source| NpzError::Io { path: path.to_owned(), source })?;
     let entry = archive.entry(name, &present)?;
-    let (start, len) = (entry.data_start(), entry.size());
+    let (start, len, crc) = (entry.data_start(), entry.size(), entry.crc32());
     let name = name.to_owned();
     match start {
         Some(start) if entry.compression() == CompressionMethod::Stored && !entry.encrypted() => {
-            StoredArray::within(file, path, start, len).map_err(|source| NpzError::Array {
-                origin,
-                name,
-                source,
-            })
+            StoredArray::within(file, path, (start, len), Some(crc))
+                .map_err(|source| NpzError::Array { origin, name, source })
         }
         _ => Err(NpzError::Compressed { origin, name }),
     }
@@ -146,9 +153,10 @@ impl<R: Read + Seek> Npz<R> {
     /// Reads the array `name` (without `.npy`) into memory.
     ///
     /// # Errors
-    /// Fails with [`NpzError::Missing`] if there is no such array, with [`NpzError::TooLarge`] if
-    /// it unpacks to more than [`MAX_ARRAY_BYTES`], with [`NpzError::Archive`] if it cannot be
-    /// unpacked, and with [`NpzError::Array`] if it is malformed or of an unsupported element type.
+    /// Fails with [`NpzError::Missing`] if there is no such array, [`NpzError::TooLarge`] if it
+    /// unpacks to more than [`MAX_ARRAY_BYTES`], [`NpzError::Archive`] if it cannot be opened,
+    /// [`NpzError::Unpack`] if it cannot be unpacked or does not have its checksum, and
+    /// [`NpzError::Array`] if it is no array that is supported.
     pub fn read(&mut self, name: &str) -> Result<NpyArray, NpzError> {
         let bytes = self.unpack(name, MAX_ARRAY_BYTES + 1)?;
         if bytes.len() as u64 > MAX_ARRAY_BYTES {
@@ -190,7 +198,7 @@ impl<R: Read + Seek> Npz<R> {
         let mut bytes = Vec::new();
         match entry.take(most).read_to_end(&mut bytes) {
             Ok(_) => Ok(bytes),
-            Err(source) => Err(NpzError::Archive { origin, source: ZipError::Io(source) }),
+            Err(source) => Err(NpzError::Unpack { origin, name: name.to_owned(), source }),
         }
     }
 }
@@ -239,6 +247,17 @@ mod tests {
         zip.finish().unwrap();
         let rows = stored(&path, "a").unwrap().rows(&[1]).unwrap();
         assert_eq!(rows.to_f32().unwrap().as_f32(), Ok(&[3.0, 4.0][..]));
+        let whole = std::fs::read(&path).unwrap();
+        let at = whole.windows(4).position(|bytes| bytes == 3.0_f32.to_le_bytes()).unwrap();
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        std::fs::write(&path, damaged).unwrap();
+        let array = stored(&path, "a").unwrap();
+        assert!(array.rows(&[1]).is_ok(), "not all of it has been read");
+        assert!(matches!(array.rows(&[0]), Err(NpyError::Checksum { .. })));
+        std::fs::write(&path, whole).unwrap();
+        let array = stored(&path, "a").unwrap();
+        assert!(array.rows(&[1]).is_ok() && array.rows(&[0, 1]).is_ok());
         assert!(stored(&path, "b").unwrap_err().to_string().contains("is compressed"));
         assert!(matches!(stored(&path, "c"), Err(NpzError::Missing { .. })));
     }

@@ -1,7 +1,10 @@
 //! The safetensors format: <https://huggingface.co/docs/safetensors/index>.
 //!
 //! The writer is our own, because equal input must give equal bytes and the library keeps
-//! metadata in a hash map. Reading goes through the library, which validates the header.
+//! metadata in a hash map. Reading goes through the library, which validates the header. What is
+//! written has a digest of itself among its metadata.
+
+mod digest;
 
 use crate::atomic::{WriteError, write_atomically};
 use crate::elements::{decode, decode_indices, element_count, write_elements};
@@ -48,8 +51,18 @@ pub enum SafetensorsError {
         /// The error of the `safetensors` crate.
         source: SafeTensorError,
     },
-    /// A tensor has an unsupported element type, an integer outside 0..2^32, or a shape beyond the
-    /// address space.
+    /// The tensors and the metadata are not those that the digest in the file is of.
+    #[error(
+        "{} is damaged, or was changed by another program: it does not have the digest in it. Fetch \
+         it again; if the change was meant, remove '{}' from its metadata",
+        path.display(),
+        digest::KEY
+    )]
+    Digest {
+        /// The file.
+        path: PathBuf,
+    },
+    /// One tensor could not be represented.
     #[error("tensor '{name}' of {}: {problem}", path.display())]
     Tensor {
         /// The file.
@@ -62,7 +75,8 @@ pub enum SafetensorsError {
 }
 
 /// Writes named tensors and metadata to `path`, atomically. Equal arguments give equal bytes: the
-/// tensors keep their order, and the metadata is sorted by key.
+/// tensors keep their order, and the metadata is sorted by key. The file also gets a digest of all
+/// of them, `sha256` among its metadata, which [`load`] compares and leaves out.
 ///
 /// # Errors
 /// Fails with [`SafetensorsError::Name`] if two tensors share a name or a tensor is named
@@ -73,7 +87,9 @@ pub fn save<N: AsRef<str>>(
     tensors: &[(N, HostTensor)],
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), SafetensorsError> {
-    let header = header(tensors, metadata)?;
+    let mut metadata = metadata.clone();
+    metadata.insert(digest::KEY.to_owned(), digest::of_tensors(tensors, &metadata));
+    let header = header(tensors, &metadata)?;
     Ok(write_atomically(path, |file| write(file, &header, tensors))?)
 }
 
@@ -105,11 +121,7 @@ pub(crate) fn header<N: AsRef<str>>(
         if !names.insert(name) {
             return Err(SafetensorsError::Name { name: name.to_owned() });
         }
-        let dtype = match tensor.dtype() {
-            DType::F32 => "F32",
-            DType::F16 => "F16",
-            DType::U32 => "U32",
-        };
+        let dtype = dtype(tensor);
         let end = start + tensor.as_bytes().len();
         let mut entry = format!("{}:{{\"dtype\":\"{dtype}\",\"shape\":[", quote(name));
         for (axis, extent) in tensor.shape().dims().iter().enumerate() {
@@ -126,18 +138,28 @@ pub(crate) fn header<N: AsRef<str>>(
     Ok(header)
 }
 
+/// The format's name of an element type.
+fn dtype(tensor: &HostTensor) -> Dtype {
+    match tensor.dtype() {
+        DType::F32 => Dtype::F32,
+        DType::F16 => Dtype::F16,
+        DType::U32 => Dtype::U32,
+    }
+}
+
 /// A string as a JSON literal.
 fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Reads all tensors of the file at `path`. F32, F16 and BF16 become f32. U32, I32 and I64 become
-/// u32. It allocates at most three times the size of the file.
+/// Reads all tensors of `path`. F16 and BF16 become f32; I32 and I64 become u32 if they are not
+/// negative and fit. At most three times the size of the file is allocated. The digest of a file
+/// that [`save`] wrote is compared; files of other programs, and of earlier versions of this one,
+/// have none.
 ///
 /// # Errors
-/// Fails with [`SafetensorsError::Io`] if the file cannot be read, with
-/// [`SafetensorsError::Header`] if it is damaged, and with [`SafetensorsError::Tensor`] if a tensor
-/// has another element type or an integer outside 0..2^32.
+/// Fails with [`SafetensorsError`] if the file cannot be read, is damaged, does not have its
+/// digest, or has a tensor of another type.
 pub fn load(path: &Path) -> Result<Loaded, SafetensorsError> {
     parse(path, &read(path)?)
 }
@@ -150,15 +172,21 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SafetensorsError> {
 /// Parses the bytes of a file, as [`load`] does. `path` is the name of the file in error messages.
 ///
 /// # Errors
-/// Fails with [`SafetensorsError::Header`] if the bytes are damaged, and with
-/// [`SafetensorsError::Tensor`] if a tensor has another element type or an integer outside 0..2^32.
+/// Fails with [`SafetensorsError`] if they are damaged, do not have their digest, or there is a
+/// tensor of another type.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Loaded, SafetensorsError> {
     let owned = || path.to_owned();
     let damaged = |source| SafetensorsError::Header { path: owned(), source };
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
     let metadata = header.metadata().iter().flatten();
-    let metadata = metadata.map(|(k, v)| (k.clone(), v.clone())).collect();
+    let mut metadata: BTreeMap<String, String> =
+        metadata.map(|(k, v)| (k.clone(), v.clone())).collect();
+    if let Some(digest) = metadata.remove(digest::KEY)
+        && digest != digest::of_file(&file, &metadata)
+    {
+        return Err(SafetensorsError::Digest { path: owned() });
+    }
     let tensors = header.offset_keys().into_iter().map(|name| {
         let view = file.tensor(&name).map_err(damaged)?;
         match tensor(&view) {

@@ -1,6 +1,7 @@
 //! NumPy's `.npy` format, versions 1 to 3:
 //! <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
+mod checksum;
 mod convert;
 mod header;
 mod read;
@@ -66,7 +67,17 @@ pub enum NpyError {
         /// The error of the system.
         source: io::Error,
     },
-    /// The bytes are damaged, or not an `.npy` array, or a row was requested that does not exist.
+    /// The bytes of an array in an archive are not those that its checksum is of.
+    #[error(
+        "the array is damaged: its bytes in {} do not have the checksum there; fetch or save the \
+         file again",
+        path.display()
+    )]
+    Checksum {
+        /// The archive.
+        path: PathBuf,
+    },
+    /// The bytes are no `.npy` array, or a damaged one.
     #[error("not a readable .npy array: {problem} (at byte {at}); save it again with numpy.save")]
     Malformed {
         /// The problem.

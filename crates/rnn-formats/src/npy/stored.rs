@@ -1,3 +1,4 @@
+use super::checksum::Checksum;
 use super::header::{self, Header, MAX_HEADER_BYTES};
 use super::read::{values, width};
 use super::{NpyArray, NpyError};
@@ -18,6 +19,8 @@ pub struct StoredArray {
     /// Offset of the elements in the file, in bytes.
     start: u64,
     row_bytes: usize,
+    /// Of the header and the elements.
+    checksum: Option<Arc<Checksum>>,
 }
 
 impl StoredArray {
@@ -33,11 +36,17 @@ impl StoredArray {
         let at_path = |source| NpyError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(at_path)?;
         let len = file.metadata().map_err(at_path)?.len();
-        Self::within(file, path, 0, len)
+        Self::within(file, path, (0, len), None)
     }
 
-    /// The array that fills `len` bytes of a file from `start` on, if the file is so long.
-    pub(crate) fn within(file: File, path: &Path, start: u64, len: u64) -> Result<Self, NpyError> {
+    /// The array that fills `len` bytes of a file from `start` on, if the file is so long, and has
+    /// this CRC-32 if one is known. The CRC-32 is compared once all of the array has been read.
+    pub(crate) fn within(
+        file: File,
+        path: &Path,
+        (start, len): (u64, u64),
+        crc: Option<u32>,
+    ) -> Result<Self, NpyError> {
         let at_path = |source| NpyError::Io { path: path.to_owned(), source };
         let present = file.metadata().map_err(at_path)?.len().saturating_sub(start);
         if len > present {
@@ -65,8 +74,22 @@ impl StoredArray {
         let fits = shape.len().checked_mul(width).is_some_and(|needed| needed as u64 == bytes);
         let row_bytes = row.iter().product::<usize>().checked_mul(width).filter(|_| fits);
         let row_bytes = row_bytes.ok_or_else(|| header.misfit(width, bytes))?;
+        let checksum = crc.map(|crc| Arc::new(Checksum::new(crc, len)));
         let start = start + header.data_start as u64;
-        Ok(Self { file: Arc::new(file), path: path.to_owned(), header, shape, start, row_bytes })
+        let (file, path) = (Arc::new(file), path.to_owned());
+        let array = Self { file, path, header, shape, start, row_bytes, checksum };
+        array.check(0, &head[..array.header.data_start])?;
+        Ok(array)
+    }
+
+    /// Takes note of bytes that were read, from the start of the header on.
+    fn check(&self, at: u64, bytes: &[u8]) -> Result<(), NpyError> {
+        match &self.checksum {
+            Some(checksum) if !checksum.read(at, bytes) => {
+                Err(NpyError::Checksum { path: self.path.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns the shape. The first extent is the number of rows.
@@ -84,8 +107,10 @@ impl StoredArray {
     /// another in `which` are read at once. All reads are in the order of the file.
     ///
     /// # Errors
-    /// Fails with [`NpyError::Malformed`] if a row does not exist, and with [`NpyError::Io`] if the
-    /// file cannot be read, for example because it has become shorter.
+    /// Fails with [`NpyError`] if a row does not exist, or the file cannot be read: perhaps it has
+    /// become shorter since. Of an array in an archive, fails with [`NpyError::Checksum`] as soon as
+    /// all rows have been read once, here or through a clone, and are not those that the archive's
+    /// checksum is of. Rows that are read one by one in a random order may not count.
     pub fn rows(&self, which: &[u32]) -> Result<NpyArray, NpyError> {
         let count = self.shape.dims()[0];
         if let Some(missing) = which.iter().find(|&&row| row as usize >= count) {
@@ -101,6 +126,8 @@ impl StoredArray {
             let at = self.start + u64::from(row) * self.row_bytes as u64;
             read_exact_at(&self.file, part, at)
                 .map_err(|source| NpyError::Io { path: self.path.clone(), source })?;
+            let of_header = self.header.data_start as u64;
+            self.check(of_header + u64::from(row) * self.row_bytes as u64, part)?;
         }
         let shape = [&[which.len()], &self.header.shape[1..]].concat();
         let header = Header { shape, fortran_order: false, ..self.header.clone() };

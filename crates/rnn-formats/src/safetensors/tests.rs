@@ -100,3 +100,47 @@ fn damaged_files_are_errors() {
         assert!(load(&path).is_err());
     }
 }
+
+/// Whatever bit turns, the file is refused, or the tensors are those that were written: what names
+/// the digest may be lost, no more.
+#[test]
+fn no_flipped_bit_changes_a_tensor_unseen() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    save(&path, &example(), &metadata()).unwrap();
+    let (tensors, _) = load(&path).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let mut refused = 0;
+    for bit in 0..8 * whole.len() {
+        let mut flipped = whole.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        match parse(&path, &flipped) {
+            Ok((found, _)) => assert_eq!(found, tensors, "bit {bit} flipped"),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 8 * (whole.len() - "sha256".len()) - 8, "{refused} of {}", 8 * whole.len());
+}
+
+/// A file that another program wrote anew, with the metadata and in another order, is the same.
+#[test]
+fn the_order_of_tensors_in_a_file_is_free_and_a_file_without_a_digest_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    let named = |order: [usize; 2]| order.map(|at| example()[at].clone());
+    save(&path, &named([0, 1]), &metadata()).unwrap();
+    let digest = digest::of_tensors(&named([0, 1]), &metadata());
+    let write = |order: [usize; 2], digest: Option<&str>| {
+        let mut all = metadata();
+        all.extend(digest.map(|digest| (digest::KEY.to_owned(), digest.to_owned())));
+        let header = header(&named(order), &all).unwrap();
+        let mut bytes = Vec::new();
+        super::write(&mut bytes, &header, &named(order)).unwrap();
+        parse(&path, &bytes)
+    };
+    assert_eq!(write([0, 1], Some(&digest)).unwrap(), load(&path).unwrap());
+    assert_eq!(write([1, 0], Some(&digest)).unwrap().1, metadata());
+    assert!(write([0, 1], None).is_ok());
+    let message = write([0, 1], Some("another")).unwrap_err().to_string();
+    assert!(message.contains("m.safetensors") && message.contains("'sha256'"), "{message}");
+}

@@ -1,7 +1,7 @@
 use super::{ElementKind, convert};
 use anyhow::{Result, ensure};
 use rnn_core::{Examples, HostTensor, Shape};
-use rnn_formats::npy::StoredArray;
+use rnn_formats::npy::{NpyError, StoredArray};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -99,9 +99,12 @@ impl Examples for Streamed {
         &self.shape
     }
 
-    /// An error names the first example that is to blame.
+    /// An error names the first example that is to blame, unless it is of the array as a whole.
     fn read(&self, which: &[u32]) -> Result<HostTensor, Box<dyn Error + Send + Sync>> {
-        let blame = |all| {
+        let blame = |all: anyhow::Error| {
+            if matches!(all.downcast_ref(), Some(NpyError::Checksum { .. })) {
+                return all.context(self.name.clone());
+            }
             let alone = |&one: &u32| Some((one, self.take(&[one]).err()?));
             let (one, error) = which.iter().find_map(alone).unwrap_or((0, all));
             error.context(format!("example {one} of {}", self.name))
