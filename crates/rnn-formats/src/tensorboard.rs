@@ -61,7 +61,12 @@ pub fn keep_only(folder: &Path, keep: impl Fn(&str, u64) -> bool) -> io::Result<
         entries => entries?,
     };
     for entry in entries {
-        let path = entry?.path();
+        let entry = entry?;
+        // A link is not one of ours, and a pipe would be waited for.
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
+        let path = entry.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if !(name.starts_with("events.out.tfevents.") && name.contains(OURS)) {
             continue;

@@ -57,7 +57,17 @@ pub enum RunError {
         /// The path at which it was.
         path: PathBuf,
     },
-    /// A new path was given for the data of a run, but this data is in no file.
+    /// The configuration of a run would hold a path that is no text.
+    #[error(
+        "the path {} is not UTF-8, and the files of a run could not name it: rename it, or put it \
+         beside the run",
+        path.display()
+    )]
+    NotUtf8 {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Another place was given for the data of a run that reads none.
     #[error("the run was trained on {data}, which is in no file")]
     NoDataFile {
         /// The name of the data.
@@ -116,7 +126,17 @@ pub enum RunError {
         /// The kind that a run writes: "file" or "folder".
         wanted: &'static str,
     },
-    /// A run was to begin in a folder that holds a finished run, which may not be replaced.
+    /// In the folder of a run a symbolic link stands in the place of a folder to write into.
+    #[error(
+        "{} is a symbolic link, through which nothing is written: put the folder that it leads to in \
+         its place, or remove it",
+        path.display()
+    )]
+    Linked {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A folder for a run holds a run that has come to its end.
     #[error("{} holds a finished run", folder.display())]
     HoldsRun {
         /// The folder.
@@ -134,8 +154,8 @@ pub enum RunError {
         /// The folder.
         folder: PathBuf,
     },
-    /// Another process trains into the folder.
-    #[error("another process trains into {}", folder.display())]
+    /// Another process writes into the folder.
+    #[error("another process trains into {} or evaluates it", folder.display())]
     Locked {
         /// The folder.
         folder: PathBuf,

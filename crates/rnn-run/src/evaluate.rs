@@ -1,5 +1,6 @@
 //! Evaluation of a finished run.
 
+use crate::checkpoint::RunLock;
 use crate::config::{Config, Task};
 use crate::error::RunError;
 use crate::finite::{self, FiniteRows};
@@ -18,22 +19,33 @@ pub struct Evaluated {
     pub folder: RunFolder,
     /// The configuration of the run.
     pub config: Config,
-    /// The results, which have also been written into the folder.
+    /// The results, which have been written if the run is locked.
     pub result: RunResult,
     /// The counts of rows that are not finite in the examples of the evaluation: among the inputs,
     /// then among the outputs.
     pub rows: [FiniteRows; 2],
+    /// The lock of the run while pictures and pages are written into it; `None` if its folder is
+    /// read-only.
+    pub lock: Option<RunLock>,
 }
 
-/// Evaluates the finished run in the folder `path` on its own data, and writes its results anew.
-/// History, memory and op times of the training stay. Remarks about the data go to [`Host::warn`]
-/// of `host`.
+/// Evaluates the finished run in the folder `path` on its own data and writes its results anew,
+/// unless the folder is read-only. The host is told of remarks.
 ///
 /// # Errors
-/// Fails if the folder holds no finished run, the run or its data cannot be read, the device fails,
-/// or a file cannot be written. The data of a user's own must still exist ([`RunError::DataGone`])
-/// and have the fingerprint of the training ([`RunError::EvaluatedOnOtherData`]).
+/// Fails if the folder holds no finished run, another process writes into it
+/// ([`RunError::Locked`]), the run or its data cannot be read, the data has changed
+/// ([`RunError::EvaluatedOnOtherData`]), the device fails, or a file cannot be written.
 pub fn evaluate(path: &Path, device: &dyn Device, host: &dyn Host) -> Result<Evaluated> {
+    // Whether there is a run is said first; what it holds is read once nobody else writes there.
+    RunFolder::open(path)?;
+    let lock = RunLock::acquire_if_writable(path, host)?;
+    if lock.is_none() {
+        host.warn(format_args!(
+            "{} is read-only: the results are printed, and its files stay as they are",
+            path.display()
+        ));
+    }
     let (folder, mut config) = RunFolder::open(path)?;
     if matches!(config.task, Task::Custom(_)) {
         config.check_data()?;
@@ -55,6 +67,8 @@ pub fn evaluate(path: &Path, device: &dyn Device, host: &dyn Host) -> Result<Eva
     // What a step of the training cost stays what it was.
     let Measured { memory, ops, .. } = folder.measured()?;
     let result = RunResult { history, results, measured: Measured { memory, ops, ..measured } };
-    folder.save_result(&result)?;
-    Ok(Evaluated { folder, config, result, rows })
+    if lock.is_some() {
+        folder.save_result(&result)?;
+    }
+    Ok(Evaluated { folder, config, result, rows, lock })
 }

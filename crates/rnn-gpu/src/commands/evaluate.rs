@@ -31,8 +31,8 @@ pub struct EvaluateArgs {
     device: String,
 }
 
-/// Evaluates a trained model and prints its metrics. Without `--data`, evaluates a run on its own
-/// data, and writes its results, page and pictures anew.
+/// Evaluates a trained model on test data and prints the metrics. A run that is evaluated on its
+/// own data gets them written into its folder, if that can be written.
 ///
 /// # Errors
 /// Fails if the device cannot be opened or fails, the model or the data cannot be read or do not
@@ -41,12 +41,16 @@ pub fn run(args: EvaluateArgs) -> Result<()> {
     let (device, why) = open_device(&args.device)?;
     println!("device: {}: {why}", device.info());
     let Some(data) = args.data else {
-        let Evaluated { folder, config, result, rows } = evaluate(&args.run, &*device, &Process)?;
+        let evaluated = evaluate(&args.run, &*device, &Process)?;
+        let Evaluated { folder, config, result, rows, lock } = &evaluated;
         println!("precision: {}, as it was trained", config.precision);
-        warn_of(&rows);
-        println!("{}", rnn_report::text(&config, &result));
-        rnn_report::draw(&folder, &config, &result)?;
-        return rnn_report::write(&folder, &config, &result);
+        warn_of(rows);
+        println!("{}", rnn_report::text(config, result));
+        if lock.is_some() {
+            rnn_report::draw(folder, config, result)?;
+            rnn_report::write(folder, config, result)?;
+        }
+        return Ok(());
     };
     let columns = args.columns.choice();
     let data = (&*data, args.stream, &columns);

@@ -32,19 +32,26 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     let host = host();
     let named = || Path::new("runs").join(args.file.file_stem().unwrap_or_default());
     let out = &args.out.clone().unwrap_or_else(named);
-    ensure!(
-        !matches!(Holds::of(out)?, Holds::Run | Holds::Unfinished),
-        "{} holds a run that was trained: choose another folder with --out",
-        out.display()
-    );
+    check_untrained(out)?;
     let SavedModel { file, .. } = SavedModel::open(&args.file, &host)?;
     let model = file.trained_model(None)?;
     print!("{}", file.architecture.summary()?);
     let folder = RunFolder::begin(out, args.overwrite)?;
     let _lock = RunLock::acquire(out, &*host)?;
+    // Another process may have trained into it until it was locked.
+    check_untrained(out)?;
     let kept = file.optimizer_state(&model)?;
     let of = (&model, kept.as_ref());
     model_file::save(folder.path(), &file.architecture, file.compile.as_ref(), of)?;
     println!("wrote {}", out.display());
+    Ok(())
+}
+
+fn check_untrained(folder: &Path) -> Result<()> {
+    ensure!(
+        !matches!(Holds::of(folder)?, Holds::Run | Holds::Unfinished),
+        "{} holds a run that was trained: choose another folder with --out",
+        folder.display()
+    );
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! The command `rnn-gpu rollout`.
 
-use crate::process::{open_device, warn_of};
+use crate::process::{Process, open_device, warn_of};
 use anyhow::Result;
+use rnn_run::checkpoint::RunLock;
 use rnn_run::rollout::{RolloutOptions, rollout};
 use rnn_run::run::RunFolder;
 use std::path::PathBuf;
@@ -29,12 +30,13 @@ pub struct RolloutArgs {
 /// the folder of the run, and writes the page of the run anew.
 ///
 /// # Errors
-/// Fails if the run is of another experiment or cannot be read, there is no such video, a number of
-/// frames is out of range, the device cannot be opened or fails, or a file cannot be written.
+/// Fails if the run is of another experiment, cannot be read or locked, there is no such video, the numbers
+/// of frames are out of range, the device fails, or a file cannot be written.
 pub fn run(args: &RolloutArgs) -> Result<()> {
     let (device, why) = open_device(&args.device)?;
     println!("device: {}: {why}", device.info());
     let (folder, config) = RunFolder::open(&args.run)?;
+    let _lock = RunLock::acquire(&args.run, &Process)?;
     let &RolloutArgs { which, track, frames, .. } = args;
     let options = RolloutOptions { which, track, frames };
     let rollout = rollout(&folder, &config, options, &*device)?;

@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use lines::LineDisplay;
 use rnn::nn::{Callback, Event, TrainError, Trainer};
 use rnn_run::host::Host;
+use rnn_run::run::contents::CURVES_NOTE;
 use rnn_run::train::{Attempt, Progress};
 use screen::Screen;
 use std::ffi::OsStr;
@@ -93,8 +94,12 @@ impl Watch {
         };
         let create = |folder: PathBuf| {
             let failed = || format!("cannot write to the folder {}", folder.display());
+            ["train", "validation"]
+                .iter()
+                .try_for_each(|of| run.check_unlinked(&folder.join(of)))?;
+            let note = run.curves_note(&folder)?;
             let board = Board::create(&folder, done).with_context(failed)?;
-            run.save_curves_folder(&folder)?;
+            run.write_text(CURVES_NOTE, &note)?;
             anyhow::Ok(board)
         };
         let board = folder.map(create).transpose()?;

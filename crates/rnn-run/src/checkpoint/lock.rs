@@ -2,10 +2,11 @@ use crate::error::RunError;
 use crate::host::{Guard, Host};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// A lock that keeps other processes from training into the same folder. Dropping it releases it.
-/// If the process dies, the system releases it.
+/// A lock that keeps other processes from writing into the same run until it is dropped. The system
+/// frees the lock of a process that dies.
 #[derive(Debug)]
 pub struct RunLock {
     path: PathBuf,
@@ -18,8 +19,8 @@ impl RunLock {
     /// removed when the lock is dropped, or when the program of `host` ends.
     ///
     /// # Errors
-    /// Fails with [`RunError::Locked`] if another process holds the lock. Fails also if `.lock` is
-    /// not an empty file, or if it cannot be created or locked.
+    /// Fails with [`RunError::Locked`] if another process writes into the folder; otherwise if
+    /// `.lock` is a link or a file of other contents, or cannot be created or locked.
     pub fn acquire(folder: &Path, host: &dyn Host) -> Result<Self> {
         let path = folder.join(".lock");
         loop {
@@ -27,9 +28,7 @@ impl RunLock {
                 fs::symlink_metadata(&path).is_ok_and(|data| !data.is_file() || data.len() > 0);
             ensure!(!foreign, "{} is no lock of this program: move it", path.display());
             let cannot = || format!("cannot lock {}", path.display());
-            // Another program's file that appears here meanwhile keeps its contents.
-            let file = File::options().write(true).create(true).truncate(false).open(&path);
-            let file = file.with_context(cannot)?;
+            let file = open(&path).with_context(cannot)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
@@ -47,6 +46,47 @@ impl RunLock {
             }
         }
     }
+}
+
+impl RunLock {
+    /// Locks the folder of a run as [`RunLock::acquire`] does; `None` if nothing can be written
+    /// there, because the folder or its disk is read-only.
+    ///
+    /// # Errors
+    /// Fails as [`RunLock::acquire`].
+    pub fn acquire_if_writable(folder: &Path, host: &dyn Host) -> Result<Option<Self>> {
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        match Self::acquire(folder, host) {
+            Err(error) => match error.downcast_ref().map(io::Error::kind) {
+                Some(PermissionDenied | ReadOnlyFilesystem) => Ok(None),
+                _ => Err(error),
+            },
+            lock => lock.map(Some),
+        }
+    }
+}
+
+/// Opens the file of the lock, and creates it if need be. What else may appear here meanwhile keeps
+/// its contents: a link is not followed, and nothing is truncated.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        // A pipe is not waited for.
+        libc::O_NOFOLLOW | libc::O_NONBLOCK,
+    );
+    #[cfg(windows)]
+    {
+        /// Of the file system: the link itself is opened.
+        const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
+        std::os::windows::fs::OpenOptionsExt::custom_flags(
+            &mut options,
+            FILE_FLAG_OPEN_REPARSE_POINT,
+        );
+    }
+    options.open(path)
 }
 
 impl Drop for RunLock {

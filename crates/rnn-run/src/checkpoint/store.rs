@@ -1,5 +1,6 @@
 use crate::config::Config;
 use crate::host::Host;
+use crate::run::contents::check_unlinked;
 use anyhow::{Context, Result, anyhow, bail};
 use rnn::HostTensor;
 use rnn::nn::{FitProgress, TrainerState};
@@ -129,8 +130,10 @@ impl Store {
     /// finished run and the temporary files of writers that died.
     ///
     /// # Errors
-    /// Fails if the folder cannot be created, or a file cannot be removed.
+    /// Fails if a file cannot be created or removed, and with [`crate::error::RunError::Linked`] if
+    /// the folder is a symbolic link.
     pub fn begin(&self) -> Result<()> {
+        check_unlinked(&self.folder)?;
         let cannot = || format!("cannot prepare {}", self.folder.display());
         fs::create_dir_all(&self.folder).with_context(cannot)?;
         remove_unfinished(&self.folder).with_context(cannot)?;

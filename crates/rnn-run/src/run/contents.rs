@@ -113,9 +113,20 @@ pub fn check_room(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes the files that a run has written into a folder, and its subfolders that are then empty.
-/// Other files stay. The TensorBoard curves that this process writes stay too, with the note of
-/// where they are.
+/// Makes sure that what is written into a folder of a run stays in the run, whoever made that: it is
+/// no symbolic link. It need not exist.
+///
+/// # Errors
+/// Fails with [`RunError::Linked`] if it is one.
+pub fn check_unlinked(folder: &Path) -> Result<(), RunError> {
+    match folder.is_symlink() {
+        true => Err(RunError::Linked { path: folder.to_owned() }),
+        false => Ok(()),
+    }
+}
+
+/// Removes the files that a run has written into a folder, and its subfolders that are empty then.
+/// Other files stay, and so do the TensorBoard curves of this process. No link is followed.
 ///
 /// # Errors
 /// Fails if a folder cannot be read or a file cannot be removed.
@@ -128,14 +139,14 @@ pub fn clear(folder: &Path) -> Result<()> {
     remove(folder, &mut folders, &written).with_context(cannot)?;
     for entry in entries(folder).with_context(cannot)? {
         let name = name_of(&entry);
-        if !entry.path().is_dir() {
+        if !is_folder(&entry.path()) {
             continue;
         }
         match name.as_str() {
             "checkpoints" => remove(&entry.path(), &mut folders, &is_checkpoint),
             "tensorboard" => ["train", "validation"].into_iter().try_for_each(|part| {
                 let part = entry.path().join(part);
-                if part.is_dir() { remove(&part, &mut folders, &is_board) } else { Ok(()) }
+                if is_folder(&part) { remove(&part, &mut folders, &is_board) } else { Ok(()) }
             }),
             name if is_rollout(name) => remove(&entry.path(), &mut folders, &is_of_rollout),
             _ => continue,
@@ -143,9 +154,14 @@ pub fn clear(folder: &Path) -> Result<()> {
         .with_context(cannot)?;
         folders.push(entry.path());
     }
-    // These fail where something of the user's is left, or for a link in the place of a folder.
+    // These fail where something of the user's is left.
     folders.iter().filter(|path| *path != folder).for_each(|path| drop(fs::remove_dir(path)));
     Ok(())
+}
+
+/// Returns true for a folder, and false for a link to one.
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|data| data.is_dir())
 }
 
 /// Removes the files of a folder whose names are of a run.

@@ -20,7 +20,7 @@ use rnn_formats::{safetensors, write_atomically};
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The folder of a run: its configuration, weights, history, results and pictures.
 #[derive(Clone, Debug)]
@@ -30,8 +30,10 @@ impl RunFolder {
     /// Creates the folder if need be, and checks that files can be written into it.
     ///
     /// # Errors
-    /// Fails with [`RunError::Unwritable`] if the folder cannot be created or written.
+    /// Fails with [`RunError::Unwritable`] if it cannot be created or written, and with
+    /// [`RunError::Linked`] if a link stands in the place of its checkpoints.
     pub fn create(path: &Path) -> Result<Self> {
+        contents::check_unlinked(&path.join("checkpoints"))?;
         let unwritable = |source| RunError::Unwritable { folder: path.to_owned(), source };
         fs::create_dir_all(path).map_err(unwritable)?;
         tempfile::tempfile_in(path).map_err(unwritable)?;
@@ -149,9 +151,10 @@ impl RunFolder {
     /// Returns the path of the subfolder `name`, which is created if need be.
     ///
     /// # Errors
-    /// Fails if it cannot be created.
+    /// Fails if it cannot be created, and with [`RunError::Linked`] if it is a symbolic link.
     pub fn subfolder(&self, name: &str) -> Result<PathBuf> {
         let path = self.0.join(name);
+        contents::check_unlinked(&path)?;
         fs::create_dir_all(&path)
             .with_context(|| format!("cannot make the folder {}", path.display()))?;
         Ok(path)
@@ -199,22 +202,27 @@ impl RunFolder {
         self.write_text("history.csv", &format!("{}{lines}", EpochLog::CSV_NAMES))
     }
 
-    /// Writes `tensorboard.txt` with the path of the folder of the run's TensorBoard curves, so
-    /// that a resumed training appends to them. The path is relative to the run's folder if it is
-    /// inside, else absolute.
+    /// Returns the contents of `tensorboard.txt`, the path of the folder of the run's TensorBoard
+    /// curves, so that a resumed training appends to them. The path is relative to the run if it
+    /// lies inside.
     ///
     /// # Errors
-    /// Fails if the file cannot be written, or the path cannot be made absolute.
-    pub fn save_curves_folder(&self, folder: &Path) -> Result<()> {
+    /// Fails if the path cannot be made absolute, and with [`RunError::NotUtf8`] if it is no text.
+    pub fn curves_note(&self, folder: &Path) -> Result<String> {
         let place = match folder.strip_prefix(&self.0) {
             Ok(inside) => inside.to_owned(),
             Err(_) => std::path::absolute(folder)?,
         };
-        self.write_text(contents::CURVES_NOTE, &format!("{}\n", place.display()))
+        match place.to_str() {
+            Some(text) => Ok(format!("{text}\n")),
+            None => bail!(RunError::NotUtf8 { path: place }),
+        }
     }
 
-    /// Reads the path of the folder of the run's TensorBoard curves; `None` if the run has no
-    /// `tensorboard.txt`.
+    /// Reads the path of the folder of the run's TensorBoard curves; `None` if it has none.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be read, or leads out of the run by a relative path.
     pub fn curves_folder(&self) -> Result<Option<PathBuf>> {
         let file = self.file(contents::CURVES_NOTE);
         if !file.exists() {
@@ -222,7 +230,24 @@ impl RunFolder {
         }
         let text =
             fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        Ok(Some(self.0.join(text.trim_end_matches(['\r', '\n']))))
+        let place = Path::new(text.trim_end_matches(['\r', '\n']));
+        let leads_out =
+            place.is_relative() && place.components().any(|c| c == Component::ParentDir);
+        ensure!(!leads_out, "{} leads out of the run: remove it", file.display());
+        Ok(Some(self.0.join(place)))
+    }
+
+    /// Makes sure that what is written to `path` stays in the run if it lies there: no folder on
+    /// the way is a symbolic link, whoever made the run. Paths elsewhere pass.
+    ///
+    /// # Errors
+    /// Fails with [`RunError::Linked`] if one is.
+    pub fn check_unlinked(&self, path: &Path) -> Result<(), RunError> {
+        let mut inside = path.ancestors().take_while(|above| *above != self.0);
+        match path.starts_with(&self.0) {
+            true => inside.try_for_each(contents::check_unlinked),
+            false => Ok(()),
+        }
     }
 
     /// Writes `results.json` and `report.json`. The history is written by
