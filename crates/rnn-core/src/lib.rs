@@ -1,12 +1,14 @@
 //! The types that all other crates share: shapes, element types, tensors in host memory, arrays of
-//! examples, and counter-based random numbers.
+//! examples, counter-based random numbers, and text that is shown.
 
 mod examples;
 mod rng;
 mod shape;
+mod shown;
 mod tensor;
 
 pub use examples::Examples;
 pub use rng::{Philox, Rng};
 pub use shape::Shape;
+pub use shown::{cut, plain, short};
 pub use tensor::{DType, Data, HostTensor, TensorError};

@@ -1,5 +1,5 @@
 use crate::ConfigError;
-use crate::layer::Arguments;
+use crate::layer::{Arguments, Numbers};
 use rnn_graph::{Graph, GraphError, TensorId};
 use rnn_ops::{self as ops, ClipByNorm, Rule, RuleArgument, SlotOrder, StepParams, Update};
 use std::f64::consts::PI;
@@ -225,6 +225,7 @@ impl Optimizer {
         let mut weight_decay = (self.weight_decay != 0.0).then_some(self.weight_decay);
         a.optional("weight_decay", &mut weight_decay)?;
         self.weight_decay = weight_decay.unwrap_or(0.0);
+        not_negative(a, "weight_decay", self.weight_decay)?;
         let [mut value, mut norm, mut global_norm] = match self.clip {
             Clip::Off => [None; 3],
             Clip::Value(value) => [Some(value), None, None],
@@ -234,6 +235,10 @@ impl Optimizer {
         a.optional("clipvalue", &mut value)?;
         a.optional("clipnorm", &mut norm)?;
         a.optional("global_clipnorm", &mut global_norm)?;
+        let clips = [("clipvalue", value), ("clipnorm", norm), ("global_clipnorm", global_norm)];
+        for (name, clip) in clips {
+            not_negative(a, name, clip.unwrap_or(0.0).into())?;
+        }
         self.clip = match (value, norm, global_norm) {
             (None, None, None) => Clip::Off,
             (Some(value), None, None) => Clip::Value(value),
@@ -248,8 +253,15 @@ impl Optimizer {
         a.fixed("decay", 0.0)?;
         for (name, argument) in self.rule.arguments() {
             match argument {
-                RuleArgument::Number(value) => a.optional(name, value)?,
-                RuleArgument::Nullable(value) => a.nullable(name, value)?,
+                RuleArgument::Number(value) if name.starts_with("beta") => {
+                    // Moments are divided by 1 - beta^step.
+                    a.number(name, value, Numbers::Rate)?;
+                }
+                RuleArgument::Number(value) => a.number(name, value, Numbers::Fraction)?,
+                RuleArgument::Nullable(value) => {
+                    a.nullable(name, value)?;
+                    not_negative(a, name, f64::from(*value))?;
+                }
                 RuleArgument::Flag(value) => a.optional(name, value)?,
                 RuleArgument::Fixed(value) => a.fixed(name, value)?,
             }
@@ -334,6 +346,14 @@ impl Optimizer {
         let op = Update { rule: self.rule, clip };
         graph.push_node(Arc::new(op), &[gradients, params], arenas)?;
         Ok(())
+    }
+}
+
+/// Makes sure that an argument is a number from 0 on.
+fn not_negative(a: &Arguments<'_>, name: &str, value: f64) -> Result<(), ConfigError> {
+    match value >= 0.0 {
+        true => Ok(()),
+        false => Err(a.refuse(name, &value.into(), Numbers::NotNegative.supported())),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Training a run.
 
+mod described;
 mod keeper;
 mod progress;
 mod recovery;
@@ -26,8 +27,8 @@ use crate::world::{self, World};
 use anyhow::{Result, anyhow, bail, ensure};
 use rnn::device::Opened;
 use rnn::nn::{
-    Callback, Checkpoints, Compile, FitOptions, History, Model, TerminateOnNan, TrainError,
-    Trainer, TrainerState,
+    Callback, Checkpoints, FitOptions, History, Model, TerminateOnNan, TrainError, Trainer,
+    TrainerState,
 };
 use rnn_graph::Device;
 use std::path::{Path, PathBuf};
@@ -194,6 +195,7 @@ impl<'a> Run<'a> {
         options: &'a TrainOptions,
     ) -> Result<Self> {
         check_precision(device, config.precision)?;
+        config.check_paths(folder.path())?;
         let model = config.model()?;
         let splits = splits::load(config, &model, None)?;
         let host = &*options.host;
@@ -208,19 +210,7 @@ impl<'a> Run<'a> {
         }
         let data = splits.fingerprint()?;
         let config = Config { fingerprint: Some(data.clone()), ..config.clone() };
-        host.print(format_args!("{}", model.summary()));
-        host.tell(format_args!("{}", described(&config.compile(), &model.output_names())));
-        if !splits.unused.is_empty() {
-            let unused = splits.unused.join(", ");
-            host.warn(format_args!("not used: the arrays {unused} of the data"));
-        }
-        host.tell(format_args!(
-            "{} {what} to train on, {} to validate, {} to test",
-            splits.train.len(),
-            splits.validation.len(),
-            splits.test.len(),
-            what = config.examples()
-        ));
+        described::tell(host, &config, &model, &splits);
         let (folder, store) = (folder.clone(), Store::of(folder.path()));
         Ok(Self { folder, store, lock, config, model, splits, data, options })
     }
@@ -390,14 +380,4 @@ pub(crate) fn fit(
     callbacks.extend(stopping.as_mut().map(|stopping| stopping as &mut dyn Callback));
     let options = FitOptions { epochs: config.epochs, batch_size: config.step_size() };
     trainer.fit_with_checkpoints(data, options, &mut callbacks, checkpoints)
-}
-
-/// Returns optimizer and losses as a line.
-fn described(Compile { optimizer, losses }: &Compile, outputs: &[String]) -> String {
-    let all = losses.iter().zip(outputs).map(|((loss, weight), output)| {
-        let of = if losses.len() > 1 { format!(" of {output}") } else { String::new() };
-        let times = if *weight == 1.0 { String::new() } else { format!("{weight} x ") };
-        format!("{times}{}{of}", loss.name())
-    });
-    format!("optimizer: {optimizer}; loss: {}", all.collect::<Vec<_>>().join(" + "))
 }

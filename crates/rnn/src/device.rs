@@ -38,8 +38,8 @@ fn silent() -> Tell {
 /// - Any other text: the first GPU whose name contains it; upper and lower case count as equal.
 ///
 /// # Errors
-/// Fails with [`DeviceChoiceError::NoGpu`] if `choice` is `gpu` and there is none, with
-/// [`DeviceChoiceError::Unknown`] if no GPU has the number or name, and with
+/// Fails with [`DeviceChoiceError::NoGpu`] if `gpu` is asked for and there is none, with
+/// [`DeviceChoiceError::Unknown`] if no GPU has the number or name, or `choice` is blank, and with
 /// [`DeviceChoiceError::Open`] if the driver does not open the GPU.
 pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
     open_with(choice, &silent())
@@ -77,6 +77,8 @@ fn open_by(open_gpu: OpenGpu<'_>, choice: &str) -> Result<(Box<dyn Device>, Stri
     let all = adapters();
     let real = all.iter().find(|a| a.info.kind == DeviceKind::Gpu);
     match choice {
+        // Every name contains it.
+        blank if blank.trim().is_empty() => Err(DeviceChoiceError::Unknown(blank.into())),
         "auto" => match real {
             Some(adapter) => gpu(adapter, "the best GPU found"),
             None if all.is_empty() => cpu("no GPU driver found".into()),

@@ -62,7 +62,7 @@ pub mod op;
 pub mod prelude;
 pub mod text_classifier;
 
-pub use rnn_core::{HostTensor, Rng};
+pub use rnn_core::{HostTensor, Rng, cut, plain, short};
 pub use rnn_data as datasets;
 pub use rnn_formats as formats;
 pub use rnn_graph::Device;

@@ -1,5 +1,5 @@
 use crate::layer::{
-    Argument, Arguments, Dialect, Reader, class_and_config, object, same_name, shown,
+    Argument, Arguments, Dialect, Numbers, Reader, class_and_config, object, same_name, shown,
 };
 use crate::{ConfigError, Loss, MetricSums, Optimizer, Schedule};
 use serde_json::{Value, json};
@@ -162,16 +162,18 @@ impl Optimizer {
 
 impl Argument for Schedule {
     fn supported() -> String {
-        "a number, ExponentialDecay, CosineDecay without warm-up".into()
+        "a number from 0 on, ExponentialDecay and CosineDecay of such, without warm-up".into()
     }
 
     fn read(value: &Value, _: Dialect) -> Option<Self> {
         if let Some(rate) = value.as_f64() {
             // Keras rounds a rate to f32; the number that was meant is the shortest that rounds so.
-            return (rate as f32).to_string().parse().ok().map(Self::Constant);
+            let rate = Some(rate as f32).filter(|&rate| Numbers::NotNegative.contain(rate))?;
+            return rate.to_string().parse().ok().map(Self::Constant);
         }
         let (class, config) = class_and_config(value)?;
-        let number = |name: &str| config.get(name).and_then(Value::as_f64);
+        // A rate below zero would climb.
+        let number = |name: &str| config.get(name)?.as_f64().filter(|number| *number >= 0.0);
         let initial = number("initial_learning_rate")?;
         let decay_steps = number("decay_steps").filter(|steps| *steps > 0.0)?;
         match class {
@@ -183,7 +185,8 @@ impl Argument for Schedule {
             }),
             "CosineDecay" => {
                 let warm = config.get("warmup_target").is_some_and(|target| !target.is_null());
-                let alpha = number("alpha").unwrap_or(0.0);
+                let given = config.get("alpha").is_some_and(|alpha| !alpha.is_null());
+                let alpha = if given { number("alpha")? } else { 0.0 };
                 (!warm).then_some(Self::CosineDecay { initial, decay_steps, alpha })
             }
             _ => None,
@@ -242,14 +245,14 @@ impl Loss {
         match self {
             Self::BinaryCrossentropy(of) | Self::CategoricalCrossentropy(of) => {
                 a.optional("from_logits", &mut of.from_logits)?;
-                a.optional("label_smoothing", &mut of.label_smoothing)?;
+                a.number("label_smoothing", &mut of.label_smoothing, Numbers::Fraction)?;
                 a.fixed("axis", -1)
             }
             Self::SparseCategoricalCrossentropy { from_logits } => {
                 a.optional("from_logits", from_logits)?;
                 a.fixed("axis", -1)
             }
-            Self::Huber { delta } => a.optional("delta", delta),
+            Self::Huber { delta } => a.number("delta", delta, Numbers::NotNegative),
             _ => Ok(()),
         }
     }

@@ -63,7 +63,7 @@ impl Numbers {
         }
     }
 
-    fn supported(self) -> String {
+    pub(crate) fn supported(self) -> String {
         match self {
             Self::Rate => "numbers from 0 to below 1".into(),
             Self::Fraction => "numbers from 0 to 1".into(),

@@ -20,7 +20,8 @@ impl InputSpec {
         Self::Floats(shape.into())
     }
 
-    pub(crate) fn shape(&self) -> &[usize] {
+    /// Returns the extents of an example, without the batch axis.
+    pub fn shape(&self) -> &[usize] {
         match self {
             Self::Tokens(steps) => std::slice::from_ref(steps),
             Self::Floats(shape) => shape,

@@ -10,11 +10,11 @@ use crate::error::RunError;
 use crate::experiment::{Experiment, Preset};
 use crate::source::DatasetSource;
 use anyhow::{Error, Result, ensure};
-use rnn::model_file::Compiled;
 use rnn::nn::{
     Architecture, Compile, EarlyStopping, InputSpec, Loss, MetricSums, Model, Optimizer, Precision,
     Trainer,
 };
+use rnn::{model_file::Compiled, short};
 use rnn_graph::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -189,7 +189,7 @@ impl Config {
 
     /// Returns the names of the model and of its data as a title, for the head of every result.
     pub fn title(&self) -> String {
-        format!("{} on {}", self.name(), self.data())
+        format!("{} on {}", short(self.name(), 60), short(&self.data(), 60))
     }
 
     /// Builds the model with initial weights drawn from the seed.
@@ -333,7 +333,7 @@ impl Config {
     /// # Errors
     /// Fails if the settings cannot be written as JSON.
     pub fn settings(&self) -> Result<Value> {
-        let mut settings = serde_json::to_value(self)?;
+        let mut settings = serde_json::to_value(self.with_shown_paths())?;
         if let Task::Custom(own) = &self.task {
             settings["model"] = own.model.compile.to_json(rnn::nn::Reader::Ours)?;
         }

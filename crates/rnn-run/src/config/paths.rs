@@ -82,7 +82,30 @@ impl Config {
         Ok(())
     }
 
-    /// Checks that the file or folder of the data exists, if the run reads one.
+    /// Returns the configuration for people: what is no UTF-8 in its paths is replaced.
+    pub(super) fn with_shown_paths(&self) -> Self {
+        let mut config = self.clone();
+        for path in config.paths().into_iter().flatten() {
+            *path = path.to_string_lossy().into_owned().into();
+        }
+        config
+    }
+
+    /// Makes sure that the configuration can be written into the folder `run`: its paths are
+    /// UTF-8, as the text of the files is.
+    ///
+    /// # Errors
+    /// Fails with [`RunError::NotUtf8`] if one is not.
+    pub fn check_paths(&self, run: &Path) -> Result<()> {
+        let mut kept = self.kept_in(run);
+        let mut paths = kept.paths().into_iter().flatten();
+        match paths.find(|path| path.to_str().is_none()) {
+            Some(path) => bail!(RunError::NotUtf8 { path: path.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes sure that the file or folder of the data exists, if the run reads one.
     ///
     /// # Errors
     /// Fails with [`RunError::DataGone`] if it does not exist.

@@ -83,6 +83,7 @@ pub fn prepare(args: &FitArgs, host: &Arc<dyn Host>) -> Result<(Config, Option<T
     let seed = args.seed.unwrap_or(options.seed);
     let borrowed: Vec<&[usize]> = samples.iter().map(Vec::as_slice).collect();
     let model = file.model(Some(&borrowed), seed)?;
+    options.check_class_weights(&model, &compile)?;
     let states = States::of(&model, &file.architecture)?;
     tell_of_metrics(&file, &compile, &model.output_shapes(1), &**host);
     let kept = file.optimizer_state(&model)?;

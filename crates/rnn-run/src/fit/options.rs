@@ -4,7 +4,7 @@ use crate::config::{MAX_BATCH, Stopping};
 use crate::error::RunError;
 use anyhow::{Context, Result, bail, ensure};
 use rnn::model_file::{ModelFile, object};
-use rnn::nn::{Compile, Dialect, Reader};
+use rnn::nn::{Compile, Dialect, Loss, Model, Reader};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::fs;
@@ -87,6 +87,10 @@ impl FitOptions {
         if let Some(odd) = odd {
             bail!("class_weights: {odd} is none; they are numbers from 0 on");
         }
+        ensure!(
+            self.class_weights.is_empty() || self.class_weights.iter().any(|weight| *weight > 0.0),
+            "class_weights are all 0, so that nothing would be learned"
+        );
         Ok(self)
     }
 
@@ -96,8 +100,30 @@ impl FitOptions {
         self.validation.unwrap_or(0.1)
     }
 
-    /// Returns the losses and the optimizer of the training: those of this file, else those of
-    /// `model`. The optimizer is Adam if neither states one.
+    /// Makes sure that there is a weight for each class of a classifier, if there are weights.
+    ///
+    /// # Errors
+    /// Fails if there are more or fewer.
+    pub fn check_class_weights(&self, model: &Model, compile: &Compile) -> Result<()> {
+        let classes = match compile.losses.first() {
+            Some((Loss::BinaryCrossentropy(_), _)) => Some(2),
+            Some((Loss::SparseCategoricalCrossentropy { .. }, _)) => {
+                model.output_shapes(1).first().and_then(|shape| shape.last().copied())
+            }
+            _ => None,
+        };
+        let given = self.class_weights.len();
+        match classes {
+            Some(classes) if given > 0 => ensure!(
+                given == classes,
+                "class_weights are {given}; the model has {classes} classes, and each takes one"
+            ),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Returns the losses and the optimizer: those of this file, else the model's own, else Adam.
     ///
     /// # Errors
     /// Fails with [`RunError::NoLoss`] if neither states a loss. Fails also if a loss, the

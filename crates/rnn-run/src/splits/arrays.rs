@@ -69,8 +69,7 @@ impl SplitArrays {
     ///
     /// # Errors
     /// Fails if an array is missing, has another number of examples, or does not fit the model's
-    /// output and its loss. The labels of an array in its file are checked only when a batch reads
-    /// them.
+    /// output and its loss, or if the examples are of another shape than the model takes.
     ///
     /// # Panics
     /// Panics if the part has no input.
@@ -81,6 +80,17 @@ impl SplitArrays {
         architecture: &Architecture,
         losses: &[(Loss, f32)],
     ) -> Result<Dataset> {
+        for ((names, _), ((_, input, _), array)) in
+            inputs(architecture, self.suffix).zip(model.inputs().zip(&self.inputs))
+        {
+            let (found, wanted) = (&array.shape().dims()[1..], input.shape());
+            ensure!(
+                found == wanted,
+                "the examples of {} are of shape {found:?}; the model takes {wanted:?}, as it is \
+                 trained on",
+                names[0]
+            );
+        }
         let outputs = architecture.output_names();
         let count = self.inputs[0].shape().dims().first().copied().unwrap_or(0);
         let shapes = model.output_shapes(count);
