@@ -1,8 +1,9 @@
-//! Standard output and standard error. The macros `print!`, `println!` and `eprintln!` of this
-//! crate do not panic if the reader of the output is gone; they request the end of the command
-//! instead.
+//! Standard output and standard error. Here `print!`, `println!` and `eprintln!` do not panic where
+//! nobody reads any more: they ask the command to end, quietly. Names and texts of files cannot steer the
+//! terminal: what it would obey is shown.
 
 use crate::interrupt::{self, Cause};
+use rnn::plain;
 use std::fmt;
 use std::io::{self, Write};
 use std::process;
@@ -54,6 +55,6 @@ pub fn err(text: fmt::Arguments<'_>) {
 
 /// All of the text at once, so that lines of several threads or processes do not mix.
 fn write(to: &mut impl Write, text: fmt::Arguments<'_>) -> io::Result<()> {
-    to.write_all(text.to_string().as_bytes())?;
+    to.write_all(plain(&text.to_string()).as_bytes())?;
     to.flush()
 }

@@ -1,5 +1,6 @@
 //! Advice about errors in terms of the command and its options. The libraries report only causes.
 
+use rnn::cut;
 use rnn::datasets::text::TextError;
 use rnn::device::DeviceChoiceError;
 use rnn::model_file::ModelFileError;
@@ -9,13 +10,15 @@ use rnn_run::error::RunError;
 use rnn_run::train::Stopped;
 use std::error::Error;
 
-/// Returns an error and its causes in one line, without a line feed. If an option or command is
-/// known to help, the line ends with it.
+/// The most characters of a cause, which may have a name or a line of a file in it.
+const CAUSE: usize = 800;
+
+/// Returns an error and its causes in one line, without a line feed, and behind them the option or
+/// command that helps, if one is known. Of a long cause the middle is left out.
 pub fn explained(error: &anyhow::Error) -> String {
-    match error.chain().find_map(hint) {
-        Some(hint) => format!("{error:#}{hint}"),
-        None => format!("{error:#}"),
-    }
+    let causes: Vec<String> =
+        error.chain().map(|cause| cut(&cause.to_string(), CAUSE).into_owned()).collect();
+    causes.join(": ") + &error.chain().find_map(hint).unwrap_or_default()
 }
 
 /// Returns the text that is added to the message of an error, if something is known to help.

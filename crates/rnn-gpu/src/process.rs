@@ -1,6 +1,7 @@
 //! This process as the [`Host`] of runs.
 
 use crate::{console, hints, interrupt};
+use rnn::cut;
 use rnn::device::{self, DeviceChoiceError};
 use rnn_graph::Device;
 use rnn_run::finite::FiniteRows;
@@ -45,13 +46,21 @@ pub fn warn_of(rows: &[FiniteRows]) {
     }
 }
 
+/// The most characters of a line for people, which may list names of a file.
+const LINE: usize = 1000;
+
+/// The text with the middle of long lines left out.
+fn with_short_lines(text: &str) -> String {
+    text.split('\n').map(|line| cut(line, LINE)).collect::<Vec<_>>().join("\n")
+}
+
 impl Host for Process {
     fn print(&self, text: fmt::Arguments<'_>) {
-        console::out(text);
+        console::out(format_args!("{}", with_short_lines(&text.to_string())));
     }
 
     fn warn(&self, line: fmt::Arguments<'_>) {
-        console::err(format_args!("{line}\n"));
+        console::err(format_args!("{}\n", with_short_lines(&line.to_string())));
     }
 
     fn stop_requested(&self) -> bool {

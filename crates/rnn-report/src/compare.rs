@@ -3,7 +3,7 @@
 use crate::plot::{Series, curves};
 use crate::{comparison, flatten};
 use anyhow::{Context, Result, ensure};
-use rnn::nn::Figure;
+use rnn::{nn::Figure, short};
 use rnn_formats::write_atomically;
 use rnn_run::outputs::Outputs;
 use rnn_run::run::{Compared, Differing, RunFolder};
@@ -55,7 +55,11 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<String> {
     let mut all: Vec<Compared> = Vec::new();
     for path in runs {
         let (folder, config) = RunFolder::open(path)?;
-        let mut name = config.name().to_owned();
+        let mut name = short(config.name(), NAME);
+        // Two runs of one model are told apart by their folders.
+        if all.iter().any(|other| other.name == name) {
+            name = format!("{name} ({})", path.display());
+        }
         let (results, history) = (folder.results()?, folder.history()?);
         if results.evaluated_on != Split::Test {
             name = format!("{name} ({} data)", results.evaluated_on.name());
@@ -70,10 +74,10 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<String> {
     let mixed = all.iter().any(|run| run.config.data() != first);
     if mixed {
         for run in &mut all {
-            run.name = format!("{} on {}", run.name, run.config.data());
+            run.name = format!("{} on {}", run.name, short(&run.config.data(), NAME));
         }
     }
-    let title = if mixed { "Runs on different data".to_owned() } else { first };
+    let title = if mixed { "Runs on different data".to_owned() } else { short(&first, NAME) };
     let mut text = format!("{title}\n{}", table(&all));
     let classes = all.iter().any(|run| run.config.classes());
     let series =
@@ -92,7 +96,8 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<String> {
         text += "settings that differ, in the order of the runs:\n";
     }
     for Differing { name, values } in &settings {
-        let _ = writeln!(text, "  {name}: {}", values.join(" | "));
+        let values: Vec<String> = values.iter().map(|value| short(value, VALUE)).collect();
+        let _ = writeln!(text, "  {}: {}", short(name, NAME), values.join(" | "));
     }
     let html = comparison(&title, shown, &all, &settings);
     write_atomically(&page, |file| file.write_all(html.as_bytes()))?;
@@ -115,10 +120,15 @@ fn table(all: &[Compared]) -> String {
             let _ = write!(text, "  {figure:>9}");
         }
         let seconds = run.results.seconds_per_epoch;
-        let _ = writeln!(text, "  {seconds:>9.1}  {}", run.config.device);
+        let _ = writeln!(text, "  {seconds:>9.1}  {}", short(&run.config.device, NAME));
     }
     text
 }
+
+/// The most characters of the name of a model, its data, a device or a setting.
+const NAME: usize = 60;
+/// The most characters of a setting.
+const VALUE: usize = 300;
 
 /// The columns of the table.
 const FIGURES: [(&str, Figure); 6] = [

@@ -1,5 +1,6 @@
 use super::Model;
 use crate::architecture::{Architecture, Call, TensorRef};
+use rnn_core::short;
 use std::fmt::Write as _;
 
 impl Model {
@@ -53,24 +54,26 @@ impl Model {
             vec![["Layer (type)", "Output Shape", "Param #", "Connected to"].map(String::from)];
         for (index, input) in inputs.iter().enumerate().filter(|_| !chain) {
             let shape = self.shape_text(&[TensorRef::Input(index)], open);
-            rows.push([format!("{} (InputLayer)", input.name), shape, "0".into(), "-".into()]);
+            let name = format!("{} (InputLayer)", short(&input.name, NAME));
+            rows.push([name, shape, "0".into(), "-".into()]);
         }
         let source = |tensor: &TensorRef| match *tensor {
-            TensorRef::Input(input) => inputs[input].name.clone(),
+            TensorRef::Input(input) => short(&inputs[input].name, NAME),
             TensorRef::Output { call, index } => {
-                let name = &layers[calls[call].layer].name;
-                if index == 0 { name.clone() } else { format!("{name}[{index}]") }
+                let name = short(&layers[calls[call].layer].name, NAME);
+                if index == 0 { name } else { format!("{name}[{index}]") }
             }
         };
         let mut seen = vec![false; layers.len()];
         for (call, Call { layer, inputs }) in calls.iter().enumerate() {
             let first = !std::mem::replace(&mut seen[*layer], true);
             let params = if first { self.layer_params(*layer) } else { 0 };
+            let sources = inputs.iter().map(source).collect::<Vec<String>>().join(", ");
             rows.push([
-                format!("{} ({})", layers[*layer].name, layers[*layer].layer.class()),
+                format!("{} ({})", short(&layers[*layer].name, NAME), layers[*layer].layer.class()),
                 self.shape_text(&self.outputs_of(call), open),
                 thousands(params),
-                inputs.iter().map(source).collect::<Vec<String>>().join(", "),
+                short(&sources, SOURCES),
             ]);
         }
         let columns = if chain { 3 } else { 4 };
@@ -93,6 +96,11 @@ impl Model {
         if all.len() == 1 { all.concat() } else { format!("[{}]", all.join(", ")) }
     }
 }
+
+/// The most characters of a name.
+const NAME: usize = 60;
+/// The most characters of the names of all tensors that a layer is called on.
+const SOURCES: usize = 240;
 
 /// Lines around cells; the third column holds numbers.
 fn push_table(text: &mut String, rows: &[Vec<String>]) {

@@ -2,7 +2,7 @@
 
 use crate::error::RunError;
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use rnn_core::HostTensor;
+use rnn_core::{HostTensor, short};
 use rnn_data::text;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -206,8 +206,8 @@ impl Table {
                 let cell = without_mark(record.get(place).unwrap_or_default());
                 let Some(number) = number(cell) else {
                     let line = record.position().map_or(0, |at| text::line_of(&self.path, at));
-                    let column = &self.columns[place];
-                    bail!("{shown}, line {line}: {cell:?} in column {column} is no number");
+                    let (cell, column) = (short(cell, 60), short(&self.columns[place], 60));
+                    bail!("{shown}, line {line}: \"{cell}\" in column {column} is no number");
                 };
                 values.push(number);
             }

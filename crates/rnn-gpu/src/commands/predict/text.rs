@@ -1,8 +1,8 @@
 use crate::process::warn_of;
 use anstyle::{AnsiColor, Style};
 use anyhow::{Result, ensure};
-use rnn::Device;
 use rnn::text_classifier::{Contribution, Prediction, TextClassifier};
+use rnn::{Device, cut};
 use rnn_run::finite::FiniteRows;
 use rnn_run::predict::open_classifier;
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
@@ -88,7 +88,7 @@ fn classify(
     let mut out = anstream::stdout().lock();
     for prediction in &predictions {
         let text = match input.json {
-            true => serde_json::to_string(prediction)? + "\n",
+            true => rnn::plain(&serde_json::to_string(prediction)?).into_owned() + "\n",
             false => for_people(prediction),
         };
         match out.write_all(text.as_bytes()) {
@@ -123,9 +123,12 @@ fn for_people(prediction: &Prediction) -> String {
     format!("{shown}\n  {}\n", listed.join(", "))
 }
 
+/// The most characters of a word beside its figure.
+const WORD: usize = 60;
+
 fn figure(word: &Contribution) -> String {
     let unknown = if word.known { "" } else { " (unknown)" };
-    format!("{}{unknown} {:+.3}", plain(&word.word), word.contribution.unwrap_or(0.0))
+    format!("{}{unknown} {:+.3}", cut(&plain(&word.word), WORD), word.contribution.unwrap_or(0.0))
 }
 
 /// Green for the positive, red for the negative; bold from half of the largest contribution on.
@@ -140,7 +143,7 @@ fn style(share: f32) -> Style {
 
 /// A text that cannot steer the terminal.
 fn plain(text: &str) -> String {
-    text.replace(char::is_control, " ")
+    rnn::plain(&text.replace(char::is_control, " ")).into_owned()
 }
 
 #[cfg(test)]
