@@ -8,7 +8,7 @@
 use crate::write_atomically;
 use prost::Message;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -115,10 +115,14 @@ fn first_content(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (crc == masked_crc(content).to_le_bytes()).then_some((content, rest))
 }
 
-/// A writer of TensorBoard events to a file or to another writer.
+/// A writer of TensorBoard events to a file, or to any other writer. Where a record cannot be written
+/// whole, as on a full disk, the next one takes its place, so that all are read that there was room
+/// for.
 #[derive(Debug)]
 pub struct EventWriter<W> {
     writer: W,
+    /// The end of the last whole record.
+    end: u64,
 }
 
 impl EventWriter<File> {
@@ -143,14 +147,13 @@ impl EventWriter<File> {
     }
 }
 
-impl<W: Write> EventWriter<W> {
-    /// Begins a sequence of events in `writer` with the event that states the version of the
-    /// format.
+impl<W: Write + Seek> EventWriter<W> {
+    /// Begins a sequence of events in `writer`, with the event that names the format.
     ///
     /// # Errors
     /// Fails if `writer` fails.
     pub fn new(writer: W) -> io::Result<Self> {
-        let mut events = Self { writer };
+        let mut events = Self { writer, end: 0 };
         events.event(0, Some(VERSION.into()), None)?;
         Ok(events)
     }
@@ -177,8 +180,12 @@ impl<W: Write> EventWriter<W> {
         summary: Option<Summary>,
     ) -> io::Result<()> {
         let event = Event { wall_time: now(), step, file_version, summary };
-        self.writer.write_all(&record(&event.encode_to_vec()))?;
-        self.writer.flush()
+        let record = record(&event.encode_to_vec());
+        self.writer.seek(SeekFrom::Start(self.end))?;
+        self.writer.write_all(&record)?;
+        self.writer.flush()?;
+        self.end += record.len() as u64;
+        Ok(())
     }
 }
 
@@ -204,6 +211,7 @@ fn masked_crc(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Cursor;
 
     #[test]
     fn checksums_are_those_of_the_standard() {
@@ -214,9 +222,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let mut bytes = Vec::new();
-        let mut events = EventWriter::new(&mut bytes).unwrap();
+        let mut events = EventWriter::new(Cursor::new(Vec::new())).unwrap();
         events.scalars(7, &[("epoch_loss", 0.25), ("epoch_accuracy", f64::NAN)]).unwrap();
+        let bytes = events.writer.into_inner();
         let events: Vec<Event> =
             contents(&bytes).into_iter().map(|content| Event::decode(content).unwrap()).collect();
         assert_eq!(events[0].file_version.as_deref(), Some("brain.Event:2"));
@@ -224,6 +232,47 @@ mod tests {
         assert_eq!((events[1].step, summary.value[0].tag.as_str()), (7, "epoch_loss"));
         assert_eq!(summary.value[0].simple_value, Some(0.25));
         assert!(summary.value[1].simple_value.unwrap().is_nan());
+    }
+
+    /// A disk with room for so many bytes.
+    struct Disk(Cursor<Vec<u8>>, u64);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let room = self.1.saturating_sub(self.0.position()) as usize;
+            match self.0.write(&bytes[..bytes.len().min(room)])? {
+                0 => Err(io::ErrorKind::StorageFull.into()),
+                written => Ok(written),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Seek for Disk {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    #[test]
+    fn what_a_full_disk_had_no_room_for_is_no_damage() {
+        let mut events = EventWriter::new(Disk(Cursor::new(Vec::new()), 100)).unwrap();
+        let mut written = vec![];
+        for step in 0..9 {
+            // Room is made again later.
+            events.writer.1 += if step == 6 { 1000 } else { 0 };
+            if events.scalars(step, &[("epoch_loss", 0.25)]).is_ok() {
+                written.push(step as i64);
+            }
+        }
+        assert!(written.len() > 4 && written.len() < 9 && written.ends_with(&[6, 7, 8]));
+        let bytes = events.writer.0.into_inner();
+        let steps = contents(&bytes).into_iter().skip(1);
+        let steps = steps.map(|content| Event::decode(content).unwrap().step);
+        assert_eq!(steps.collect::<Vec<_>>(), written);
     }
 
     #[test]

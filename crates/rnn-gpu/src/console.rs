@@ -1,12 +1,17 @@
 //! Standard output and standard error. Here `print!`, `println!` and `eprintln!` do not panic where
-//! nobody reads any more: they ask the command to end, quietly. Names and texts of files cannot steer the
-//! terminal: what it would obey is shown.
+//! nobody reads any more: they ask the command to end, quietly. A training goes on instead
+//! ([`outlive_readers`]): what it is for lies in its folder, not in its lines.
+
+mod stream;
 
 use crate::interrupt::{self, Cause};
 use rnn::plain;
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use stream::Stream;
 
 /// Prints to standard output as `console::out` does.
 #[macro_export]
@@ -27,11 +32,47 @@ macro_rules! eprintln {
     ($($text:tt)*) => { $crate::console::err(format_args!("{}\n", format_args!($($text)*))) };
 }
 
-/// Writes text to standard output at once. If the reader is gone, makes an [`interrupt::request`]
-/// with [`Cause::ClosedPipe`]. Any other error, such as a full disk, is reported and ends the
-/// process with exit code 1.
+/// True if the command goes on without readers.
+static OUTLIVES: AtomicBool = AtomicBool::new(false);
+
+static OUTPUT: Stream = Stream::new("standard output");
+static ERRORS: Stream = Stream::new("standard error");
+
+/// The time for which a training waits for a reader that takes nothing, before it goes on without
+/// it; and the time for which its end waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// From now on no stream that cannot be written ends the command: a reader that is gone, a disk that
+/// is full, a terminal that has hung up, or a reader that takes nothing for five seconds. The other
+/// stream says so once. Up to a mebibyte of each stream is kept and written as soon as that succeeds.
+pub fn outlive_readers() {
+    OUTLIVES.store(true, Ordering::SeqCst);
+}
+
+/// Writes what a training has kept of its output, before the process ends; waits for readers for a
+/// bounded time.
+pub fn finish() {
+    if OUTLIVES.load(Ordering::SeqCst) {
+        // What a reader does not take now, it never will.
+        let _ = OUTPUT.send(io::stdout(), "", PATIENCE);
+        let _ = ERRORS.send(io::stderr(), "", PATIENCE);
+    }
+}
+
+/// Writes text to standard output. If its reader is gone, the command is asked to end; any other
+/// error, such as a full disk, ends the process with exit code 1. Neither happens after
+/// [`outlive_readers`].
 pub fn out(text: fmt::Arguments<'_>) {
-    match write(&mut io::stdout(), text) {
+    let text = text.to_string();
+    if OUTLIVES.load(Ordering::SeqCst) {
+        if let Err(error) = OUTPUT.send(io::stdout(), &text, PATIENCE)
+            && OUTPUT.is_news()
+        {
+            let _ = ERRORS.send(io::stderr(), &lost(&OUTPUT, &error), PATIENCE);
+        }
+        return;
+    }
+    match stream::write_all(&mut io::stdout(), text.as_bytes()) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             interrupt::request(Cause::ClosedPipe);
@@ -44,17 +85,25 @@ pub fn out(text: fmt::Arguments<'_>) {
     }
 }
 
-/// Writes text to standard error at once. If the reader is gone, makes an [`interrupt::request`]
-/// with [`Cause::ClosedPipe`]. Other errors are ignored.
+/// Writes text to standard error. If its reader is gone, the command is asked to end, but not after
+/// [`outlive_readers`].
 pub fn err(text: fmt::Arguments<'_>) {
-    let written = write(&mut io::stderr(), text);
+    let text = text.to_string();
+    if OUTLIVES.load(Ordering::SeqCst) {
+        if let Err(error) = ERRORS.send(io::stderr(), &text, PATIENCE)
+            && ERRORS.is_news()
+        {
+            let _ = OUTPUT.send(io::stdout(), &lost(&ERRORS, &error), PATIENCE);
+        }
+        return;
+    }
+    let written = stream::write_all(&mut io::stderr(), text.as_bytes());
     if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
         interrupt::request(Cause::ClosedPipe);
     }
 }
 
-/// All of the text at once, so that lines of several threads or processes do not mix.
-fn write(to: &mut impl Write, text: fmt::Arguments<'_>) -> io::Result<()> {
-    to.write_all(plain(&text.to_string()).as_bytes())?;
-    to.flush()
+fn lost(stream: &Stream, error: &io::Error) -> String {
+    let name = stream.name;
+    format!("cannot write to {name} ({error}): the training goes on, and its figures are kept\n")
 }

@@ -74,10 +74,10 @@ pub fn listen(judges: bool) -> Result<()> {
 #[cfg(unix)]
 fn signals() -> std::io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
-    if !is_ignored(SIGHUP) {
-        signals.add_signal(SIGHUP)?;
-    }
+    // Whoever ignores a signal for a command, as `nohup` and shells that start it in the background
+    // do, means that it goes on.
+    let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
+    let mut signals = signal_hook::iterator::Signals::new(heard)?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             request(match signal {
@@ -90,8 +90,7 @@ fn signals() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Returns true if the process was started so that it ignores a signal, as by `nohup`; known on
-/// Linux alone.
+/// Returns true if the process was started so that it ignores a signal; known on Linux alone.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

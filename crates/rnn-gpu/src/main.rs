@@ -24,6 +24,13 @@ struct Cli {
 /// One message on failure, whatever RUST_BACKTRACE says: users' mistakes need no stack.
 fn main() -> ExitCode {
     without_compositor();
+    let code = ended();
+    console::finish();
+    code
+}
+
+/// Runs the command, prints its error and returns with what the process ends.
+fn ended() -> ExitCode {
     match run() {
         Ok(()) if interrupt::requested().is_none() => ExitCode::SUCCESS,
         Ok(()) => interrupt::exit_code().into(),
@@ -51,6 +58,9 @@ fn without_compositor() {
 
 fn run() -> Result<()> {
     let command = Cli::parse().command;
+    if command.outlives_readers() {
+        console::outlive_readers();
+    }
     interrupt::listen(command.judges())?;
     command.run()
 }

@@ -54,18 +54,12 @@ const AT_WORK: Duration = Duration::from_millis(700);
 
 #[test]
 fn output_that_nobody_reads_ends_a_command_quietly() {
-    let sandbox = Sandbox::new();
-    let run = sandbox.path("run");
-    let train = ["train", "simple-rnn", "--length", "6", "--limit", "64", "--epochs", "500"];
-    let train = [&train[..], &["--device", "cpu", "--out", &run]].concat();
-    // An exit code that is to say whether work succeeded does not say so of work that was left.
     for (args, code) in [
         (&["devices"][..], 0),
         (&["--help"], 0),
         (&["help", "train"], 0),
         (&["summary", "lstm"], 0),
         (&["bench", "--suite", "kernels", "--filter", "adam", "--quick", "--device", "cpu"], 0),
-        (&train, 141),
     ] {
         let mut child = start(args);
         drop(child.stdout.take());
@@ -81,6 +75,7 @@ fn output_that_nobody_reads_ends_a_command_quietly() {
         drop((child.stdout.take(), child.stderr.take()));
         assert_eq!(child.wait().expect("it ends").code(), Some(code), "{args:?}");
     }
+    // An exit code that is to say whether work succeeded does not say so of work that was left.
     let mut child = start(&["verify", "--verbose", "--device", "cpu"]);
     drop((child.stdout.take(), child.stderr.take()));
     assert_eq!(child.wait().expect("it ends").code(), Some(141));

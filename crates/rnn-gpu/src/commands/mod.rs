@@ -60,7 +60,12 @@ impl Command {
         matches!(self, Self::Train(_) | Self::Verify(_))
     }
 
-    /// Carries out the command. Commands print their results, and some write files.
+    /// Returns true for `train`, which goes on if nobody reads what it prints.
+    pub fn outlives_readers(&self) -> bool {
+        matches!(self, Self::Train(_))
+    }
+
+    /// Runs the command with its arguments, which may print results and write files.
     ///
     /// # Errors
     /// Fails with the error of the command.

@@ -18,7 +18,7 @@ use rnn_run::run::contents::CURVES_NOTE;
 use rnn_run::train::{Attempt, Progress};
 use screen::Screen;
 use std::ffi::OsStr;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +45,8 @@ fn read(figures: &Shared) -> MutexGuard<'_, TrainingFigures> {
 /// The displays of a training, as [`WatchOptions`] choose them.
 pub struct ShowProgress {
     options: WatchOptions,
+    /// True from the second attempt on.
+    begun: bool,
     host: Arc<dyn Host>,
 }
 
@@ -52,13 +54,14 @@ impl ShowProgress {
     /// Creates the displays that `options` choose. `host` prints their lines. Nothing is displayed
     /// before a training begins.
     pub fn new(options: WatchOptions, host: Arc<dyn Host>) -> Self {
-        Self { options, host }
+        Self { options, begun: false, host }
     }
 }
 
 impl Progress for ShowProgress {
     fn begin(&mut self, attempt: &Attempt<'_>) -> Result<Box<dyn Callback>> {
-        Ok(Box::new(Watch::new(attempt, &self.options, self.host.clone())?))
+        let again = std::mem::replace(&mut self.begun, true);
+        Ok(Box::new(Watch::new(attempt, (&self.options, again), self.host.clone())?))
     }
 }
 
@@ -68,6 +71,8 @@ pub struct Watch {
     figures: Shared,
     display: Display,
     board: Option<Board>,
+    /// True once it was said that the curves cannot be written.
+    told: bool,
     host: Arc<dyn Host>,
 }
 
@@ -77,13 +82,20 @@ enum Display {
 }
 
 impl Watch {
-    /// Begins to display an attempt at a training on the displays that `args` choose. Where
-    /// TensorBoard curves are written is noted in the folder of the run.
+    /// Begins to display an attempt at a training on the displays that `args` chooses. `again` is
+    /// true for a further attempt, which is not refused. TensorBoard
+    /// curves of a training that is resumed continue in their folder unless another one is asked
+    /// for. A terminal that cannot be drawn on gets lines instead, and on a full disk no curves are
+    /// written; the host is told.
     ///
     /// # Errors
-    /// Fails if the terminal cannot be drawn on, or the files of TensorBoard cannot be read or
-    /// written.
-    pub fn new(attempt: &Attempt<'_>, args: &WatchOptions, host: Arc<dyn Host>) -> Result<Self> {
+    /// Fails if TensorBoard's files cannot be written for another reason, such as a folder that is not
+    /// writable.
+    pub fn new(
+        attempt: &Attempt<'_>,
+        (args, again): (&WatchOptions, bool),
+        host: Arc<dyn Host>,
+    ) -> Result<Self> {
         let &Attempt { config, examples, memory, folder: run, done } = attempt;
         let path = run.path();
         let folder = match &args.tensorboard {
@@ -102,17 +114,34 @@ impl Watch {
             run.write_text(CURVES_NOTE, &note)?;
             anyhow::Ok(board)
         };
-        let board = folder.map(create).transpose()?;
-        let figures = Arc::new(Mutex::new(TrainingFigures::new(config, examples, memory)));
-        let display = match args.tui && std::io::stdout().is_terminal() {
-            true => {
-                let screen = Screen::start(figures.clone(), host.clone());
-                Display::Screen(Some(screen.context("cannot draw on this terminal")?))
+        let board = match folder.map(create).transpose() {
+            Err(error) if again || is_out_of_room(&error) => {
+                host.warn(format_args!("no curves are written: {error:#}"));
+                None
             }
+            board => board?,
+        };
+        let figures = Arc::new(Mutex::new(TrainingFigures::new(config, examples, memory)));
+        let display = match args.tui && io::stdout().is_terminal() {
+            true => match Screen::start(figures.clone(), host.clone()) {
+                Ok(screen) => Display::Screen(Some(screen)),
+                Err(error) => {
+                    host.warn(format_args!("cannot draw on this terminal: {error}"));
+                    Display::Lines(LineDisplay::default())
+                }
+            },
             false => Display::Lines(LineDisplay::default()),
         };
-        Ok(Self { figures, display, board, host })
+        Ok(Self { figures, display, board, told: false, host })
     }
+}
+
+/// Returns true if there was no room for a file: a full disk, a quota, a limit on the size of files.
+fn is_out_of_room(error: &anyhow::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let full =
+        |error: &io::Error| matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(full)
 }
 
 impl Callback for Watch {
@@ -121,9 +150,13 @@ impl Callback for Watch {
         let before = figures.latest.count;
         figures.update(event);
         let fresh = figures.latest.count > before;
-        if let Some(board) = &mut self.board {
-            let failed = |error| TrainError::Callback(format!("cannot write curves: {error}"));
-            board.write(event, &figures, fresh).map_err(failed)?;
+        // Curves may have room again later, and are no reason to stop.
+        if let Some(board) = &mut self.board
+            && let Err(error) = board.write(event, &figures, fresh)
+            && !std::mem::replace(&mut self.told, true)
+        {
+            let host = &self.host;
+            host.warn(format_args!("cannot write curves: {error}; the training goes on"));
         }
         if let Display::Lines(lines) = &mut self.display {
             lines.show(event, &figures, &*self.host);

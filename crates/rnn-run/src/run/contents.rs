@@ -243,8 +243,8 @@ fn is_this_process(process: &str) -> bool {
 /// Whether this process writes curves of the run in this folder, here or elsewhere.
 fn writes_curves_of(folder: &Path) -> Result<bool> {
     let Some(curves) = RunFolder(folder.to_owned()).curves_folder()? else { return Ok(false) };
-    let curves = curves.join("train");
-    let files = entries(&curves).with_context(|| format!("cannot read {}", curves.display()))?;
+    // A folder that cannot be read, or is gone, is none that this process writes into.
+    let files = entries(&curves.join("train")).unwrap_or_default();
     Ok(files.iter().any(|file| of_board(&name_of(file)).is_some_and(is_this_process)))
 }
 
