@@ -1,5 +1,6 @@
 //! Writing files so that a reader sees the old contents or the new, never a part.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, IntoInnerError, Write};
 use std::path::{Path, PathBuf};
@@ -37,10 +38,10 @@ pub fn write_atomically(
 
 /// A file that takes the place of the file at a path once it is complete.
 ///
-/// The bytes go to a temporary file in the same folder. [`AtomicFile::commit`] flushes the
-/// temporary file to the disk and renames it to the path. Until then a file at the path keeps its
-/// contents. Dropping an `AtomicFile` deletes the temporary file; if the process dies,
-/// [`remove_unfinished`] can delete it later.
+/// The bytes go to a temporary file in the same folder, which is locked, so that those that dead
+/// writers left are told apart and removed (on Unix, once a process and folder), and which [`AtomicFile::commit`] flushes to the
+/// disk and renames. If anything fails before, the process dies or this is dropped, the other file
+/// keeps its contents.
 #[derive(Debug)]
 pub struct AtomicFile {
     writer: BufWriter<NamedTempFile>,
@@ -76,22 +77,58 @@ pub fn abandon_all() {
 const PREFIX: &str = ".rnn-";
 const SUFFIX: &str = ".tmp";
 
-/// Removes the temporary files of [`AtomicFile`]s (`.rnn-*.tmp`) that processes left in `folder`
-/// when they died. No other thread or process may be writing an [`AtomicFile`] into the folder.
-///
-/// # Errors
-/// Fails if the folder cannot be read, or a file cannot be removed.
-pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
+/// The folders that this process has swept.
+static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Removes the temporary files that writers which died left in a folder: those that no process has
+/// locked. It is done once for a folder; what cannot be removed stays.
+#[cfg(unix)]
+fn sweep(folder: &Path) {
+    if !SWEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned()) {
+        return;
+    }
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let unfinished =
-            name.to_str().is_some_and(|n| n.starts_with(PREFIX) && n.ends_with(SUFFIX));
-        if unfinished && entry.file_type()?.is_file() {
-            std::fs::remove_file(entry.path())?;
+        let ours = name.to_str().is_some_and(|n| n.starts_with(PREFIX) && n.ends_with(SUFFIX));
+        // Of another kind, such as a pipe or a link to one, it would be waited for.
+        if ours
+            && entry.file_type().is_ok_and(|kind| kind.is_file())
+            && let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            // The lock is held meanwhile, so that a writer that has just begun sees it.
+            let _ = std::fs::remove_file(entry.path());
         }
     }
-    Ok(())
+}
+
+/// Elsewhere a lock would keep readers from the file.
+#[cfg(not(unix))]
+fn sweep(_: &Path) {}
+
+/// Creates a temporary file and locks it, so that nobody takes it for one of a writer that died.
+#[cfg(unix)]
+fn create_locked(builder: &tempfile::Builder<'_, '_>, folder: &Path) -> io::Result<NamedTempFile> {
+    use std::fs::TryLockError;
+    use std::os::unix::fs::MetadataExt;
+    loop {
+        let file = builder.tempfile_in(folder)?;
+        match file.as_file().try_lock() {
+            // Somebody sweeps it.
+            Err(TryLockError::WouldBlock) => continue,
+            // Where files cannot be locked, nobody finds one unlocked either.
+            Err(TryLockError::Error(_)) => return Ok(file),
+            Ok(()) => {}
+        }
+        if file.as_file().metadata()?.nlink() > 0 {
+            return Ok(file);
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn create_locked(builder: &tempfile::Builder<'_, '_>, folder: &Path) -> io::Result<NamedTempFile> {
+    builder.tempfile_in(folder)
 }
 
 impl AtomicFile {
@@ -106,8 +143,9 @@ impl AtomicFile {
         // Temporary files are private by default; a result should have the mode of any new file.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        sweep(folder(path));
         let mut all = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = builder.tempfile_in(folder(path));
+        let file = create_locked(&builder, folder(path));
         let file = file.map_err(|source| WriteError { path: path.to_owned(), source })?;
         let begun = Begun(file.path().to_owned());
         all.push(begun.0.clone());
@@ -188,15 +226,25 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
+    #[cfg(unix)]
     #[test]
     fn what_dead_writers_left_is_removed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         for name in [".rnn-x7Y.tmp", ".rnn-x7Y", "a.tmp", "a.txt"] {
             fs::write(folder.path().join(name), "half").unwrap();
         }
-        remove_unfinished(folder.path()).unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
-        assert!(!folder.path().join(".rnn-x7Y.tmp").exists());
+        let path = folder.path().join("b.txt");
+        let alive = File::create(folder.path().join(".rnn-abc.tmp")).unwrap();
+        alive.lock().unwrap();
+        let writing = AtomicFile::create(&path).unwrap();
+        // It stands for another process, which sweeps as well.
+        SWEPT.lock().unwrap().remove(folder.path());
+        write_atomically(&path, |_| Ok(())).unwrap();
+        writing.commit().unwrap();
+        let mut left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".rnn-abc.tmp", ".rnn-x7Y", "a.tmp", "a.txt", "b.txt"]);
     }
 
     #[test]

@@ -29,18 +29,19 @@ pub enum CheckpointError {
     },
 }
 
-/// Writes named tensors and metadata to `path`, atomically. Equal arguments give equal bytes.
+/// Writes named tensors and metadata to `path`, atomically; equal arguments give equal bytes. The
+/// tensors are left as they are.
 ///
 /// # Errors
 /// Fails with [`CheckpointError::File`] if two tensors share a name, a tensor is named `sha256` or
 /// `__metadata__`, or the file cannot be written. A file at `path` then stays as it was.
 pub fn save(
     path: &Path,
-    mut tensors: Vec<(String, HostTensor)>,
+    tensors: &mut Vec<(String, HostTensor)>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), CheckpointError> {
-    let header = header(&mut tensors, metadata)?;
-    let written = write_atomically(path, |file| write(file, &header, &tensors));
+    let header = header(tensors, metadata)?;
+    let written = write_atomically(path, |file| write(file, &header, tensors));
     Ok(written.map_err(SafetensorsError::from)?)
 }
 
@@ -146,7 +147,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.safetensors");
         let (tensors, metadata) = example();
-        save(&path, tensors.clone(), &metadata).unwrap();
+        save(&path, &mut tensors.clone(), &metadata).unwrap();
         let (mut found, told) = load(&path).unwrap();
         found.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!((found, told), (tensors, metadata));
@@ -157,8 +158,8 @@ mod tests {
     fn no_cut_and_no_flipped_bit_goes_unseen() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.safetensors");
-        let (tensors, metadata) = example();
-        save(&path, tensors, &metadata).unwrap();
+        let (mut tensors, metadata) = example();
+        save(&path, &mut tensors, &metadata).unwrap();
         let whole = fs::read(&path).unwrap();
         let refused = |bytes: &[u8]| {
             fs::write(&path, bytes).unwrap();

@@ -17,4 +17,4 @@ pub mod pickle;
 pub mod safetensors;
 pub mod tensorboard;
 
-pub use atomic::{AtomicFile, WriteError, abandon_all, remove_unfinished, write_atomically};
+pub use atomic::{AtomicFile, WriteError, abandon_all, write_atomically};

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -73,7 +73,10 @@ pub fn listen(judges: bool) -> Result<()> {
 
 #[cfg(unix)]
 fn signals() -> std::io::Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+    // Without a handler, a write past the limit on the size of files (`ulimit -f`) ends the process.
+    // With one it is an error.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     // Whoever ignores a signal for a command, as `nohup` and shells that start it in the background
     // do, means that it goes on.
     let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));

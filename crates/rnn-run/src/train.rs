@@ -351,7 +351,7 @@ impl<'a> Run<'a> {
     fn finish(self, ready: Ready, history: History, resumable: Option<Guard>) -> Result<Trained> {
         let Self { folder, store, lock, config, splits, options, .. } = self;
         let Ready { mut trainer, memory, .. } = ready;
-        folder.save(&config, &mut trainer)?;
+        store.with_room(|| folder.save(&config, &mut trainer))?;
         folder.save_vocabulary(splits.vocabulary.as_ref())?;
         folder.save_history(&history)?;
         if options.profile {

@@ -76,8 +76,8 @@ pub fn all() -> Vec<Target> {
     let weights = tensors(|path, tensors, metadata| {
         safetensors::save(path, &tensors, metadata).expect("a file");
     });
-    let state = tensors(|path, tensors, metadata| {
-        checkpoint::save(path, tensors, metadata).expect("a file");
+    let state = tensors(|path, mut tensors, metadata| {
+        checkpoint::save(path, &mut tensors, metadata).expect("a file");
     });
     let legacy = || ["keras2.h5", "keras3.h5", "keras3.weights.h5"].map(file);
     let hdf5_seeds = [

@@ -5,10 +5,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use rnn::HostTensor;
 use rnn::nn::{FitProgress, TrainerState};
 use rnn_formats::checkpoint::{self, CheckpointError};
-use rnn_formats::remove_unfinished;
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The state of a run between two steps and its configuration: all that is needed to resume it.
@@ -126,8 +125,7 @@ impl Store {
         &self.run
     }
 
-    /// Prepares the folder for checkpoints: creates it if need be, and removes the mark of a
-    /// finished run and the temporary files of writers that died.
+    /// Prepares the folder for checkpoints: creates it, and removes the mark of a finished run.
     ///
     /// # Errors
     /// Fails if a file cannot be created or removed, and with [`crate::error::RunError::Linked`] if
@@ -136,7 +134,6 @@ impl Store {
         check_unlinked(&self.folder)?;
         let cannot = || format!("cannot prepare {}", self.folder.display());
         fs::create_dir_all(&self.folder).with_context(cannot)?;
-        remove_unfinished(&self.folder).with_context(cannot)?;
         let mark = self.folder.join(FINISHED);
         if mark.exists() {
             fs::remove_file(mark).with_context(cannot)?;
@@ -144,20 +141,22 @@ impl Store {
         Ok(())
     }
 
-    /// Writes a checkpoint, and then removes all but the newest `keep`. If `best` is true, it is
-    /// also written as `best.safetensors`, in place of the earlier one.
+    /// Writes a checkpoint and removes all but the newest `keep`. If `best` is true, it is also
+    /// kept as the one with the smallest validation loss, in place of the one before. On a disk that
+    /// is full, older checkpoints make room, the oldest first, and at last that with the smallest
+    /// loss; the newest one stays until the new one is whole.
     ///
     /// # Errors
-    /// Fails if the checkpoint cannot be written; no other is then removed. Fails also if an old
+    /// Fails if it cannot be written; then the newest before it is still there. Fails also if an old
     /// one cannot be removed.
     pub fn save(&self, checkpoint: Checkpoint, best: bool, keep: usize) -> Result<()> {
         let name = format!("step-{:08}.safetensors", checkpoint.state.step);
         let config = checkpoint.config.kept_in(&self.run);
-        let checkpoint = Checkpoint { config, ..checkpoint };
+        let mut parts = Checkpoint { config, ..checkpoint }.into_parts()?;
+        self.with_room(|| self.write(&name, &mut parts))?;
         if best {
-            self.write(BEST, checkpoint.clone())?;
+            self.save_best(&name, &mut parts)?;
         }
-        self.write(&name, checkpoint)?;
         let steps = self.steps();
         for (_, path) in &steps[..steps.len().saturating_sub(keep)] {
             fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
@@ -165,9 +164,53 @@ impl Store {
         Ok(())
     }
 
-    fn write(&self, name: &str, checkpoint: Checkpoint) -> Result<()> {
-        let (tensors, metadata) = checkpoint.into_parts()?;
-        Ok(checkpoint::save(&self.folder.join(name), tensors, &metadata)?)
+    /// Does some work that writes to the disk of the run. If the disk is full, less useful checkpoints
+    /// make room for it, the oldest first, and it is done again; the newest stays.
+    ///
+    /// # Errors
+    /// Fails with the error of the work, or if a checkpoint cannot be removed.
+    pub fn with_room(&self, mut work: impl FnMut() -> Result<()>) -> Result<()> {
+        while let Err(error) = work() {
+            if !(is_out_of_room(&error) && self.make_room()?) {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the least useful checkpoint, but not the newest; returns false if there is no other.
+    fn make_room(&self) -> Result<bool> {
+        let best = self.folder.join(BEST);
+        let steps = self.steps();
+        let path = match &steps[..] {
+            [(_, oldest), _, ..] => oldest,
+            [_] if best.exists() => &best,
+            _ => return Ok(false),
+        };
+        fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+        Ok(true)
+    }
+
+    /// Keeps the newest checkpoint also as the one with the smallest validation loss: by a file of its
+    /// own, and on a full disk as another name of the same.
+    fn save_best(&self, newest: &str, parts: &mut Parts) -> Result<()> {
+        match self.write(BEST, parts) {
+            Err(error) if is_out_of_room(&error) => {
+                let (newest, best) = (self.folder.join(newest), self.folder.join(BEST));
+                if best.exists() {
+                    fs::remove_file(&best)
+                        .with_context(|| format!("cannot replace {}", best.display()))?;
+                }
+                // Not every file system has links, and the checkpoint itself is written.
+                let _ = fs::hard_link(newest, best);
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
+    fn write(&self, name: &str, (tensors, metadata): &mut Parts) -> Result<()> {
+        Ok(checkpoint::save(&self.folder.join(name), tensors, metadata)?)
     }
 
     /// Reads the newest checkpoint that is not damaged, or the one with the smallest loss if there
@@ -229,45 +272,11 @@ impl Store {
     }
 }
 
-/// The description of a file of a [`Store`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StoredCheckpoint {
-    /// The name of the file.
-    pub file: String,
-    /// The number, counted from 1, of the epoch that the last step belongs to; 0 before the first
-    /// step, `None` if the file is not sound.
-    pub epoch: Option<usize>,
-    /// The number of steps done. If the file is not sound, it is the number in its name, or `None`
-    /// if there is none.
-    pub step: Option<u64>,
-    /// The size of the file in bytes.
-    pub bytes: u64,
-    /// True if a training can be resumed from the file: it can be read, is as it was written, and
-    /// is of this version's format.
-    pub sound: bool,
-    /// The reason why the file is not sound; `None`, and not in the JSON, if it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub problem: Option<String>,
-}
-
-impl StoredCheckpoint {
-    /// Describes a file whose name has the number `step`; `None` if there is no such file.
-    fn of(path: &Path, step: Option<u64>) -> Option<Self> {
-        let found = read(path);
-        let bytes = fs::metadata(path).ok()?.len();
-        let file = path.file_name()?.to_string_lossy().into_owned();
-        Some(match found {
-            Ok(Checkpoint { state, .. }) => {
-                let FitProgress { history, steps, .. } = state.progress;
-                let epoch = Some(history.epochs.len() + usize::from(steps > 0));
-                Self { file, epoch, step: Some(state.step), bytes, sound: true, problem: None }
-            }
-            Err(error) => {
-                let problem = Some(format!("{error:#}"));
-                Self { file, epoch: None, step, bytes, sound: false, problem }
-            }
-        })
-    }
+/// Returns true if a file was not written for want of room, on the disk or in a quota.
+fn is_out_of_room(error: &anyhow::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|error| matches!(error.kind(), StorageFull | QuotaExceeded))
 }
 
 /// Returns true if the file's contents are not those that were written.
