@@ -3,9 +3,10 @@
 //! the atomic replacement of files, by which all but the growing event files are written.
 //!
 //! All readers treat their input as hostile: they execute nothing, never panic on any bytes, and
-//! allocate at most a stated multiple of the size of their input.
+//! allocate at most a stated multiple of what they were given: [`budget`].
 
 pub mod atomic;
+pub mod budget;
 pub mod checkpoint;
 mod elements;
 pub mod hdf5;

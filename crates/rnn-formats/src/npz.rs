@@ -1,16 +1,17 @@
 //! NumPy's `.npz` format: a zip archive of `.npy` files.
 
+use crate::budget::{self, OverBudget};
 use crate::npy::{self, NpyArray, NpyError, StoredArray};
+use crate::pickle::PickleError;
 use rnn_core::Shape;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use zip::read::ZipFile;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
-/// The largest size of an array that [`Npz::read`] unpacks, in bytes: 1 GiB. It guards against
-/// archives of a few kilobytes that unpack to fill the memory.
+/// The largest array, unpacked, that is read into memory: 1 GiB.
 pub const MAX_ARRAY_BYTES: u64 = 1 << 30;
 
 /// The reason why an `.npz` file could not be read.
@@ -32,9 +33,20 @@ pub enum NpzError {
         /// The error of the zip reader.
         source: ZipError,
     },
-    /// An array is damaged: it cannot be unpacked, or does not have its checksum.
-    #[error("array '{name}' of {origin} cannot be unpacked; fetch or save the file again")]
-    Unpack {
+    /// The archive has no array of this name.
+    #[error("{origin} holds no array '{name}'; it holds {}", list(present))]
+    Missing {
+        /// The file.
+        origin: String,
+        /// The array asked for.
+        name: String,
+        /// The arrays there are.
+        present: Vec<String>,
+    },
+    /// The array unpacks to more than [`MAX_ARRAY_BYTES`], or takes with those before it more memory than
+    /// its archive may.
+    #[error("array '{name}' of {origin} unpacks to too much: {}", OverBudget)]
+    TooLarge {
         /// The file.
         origin: String,
         /// The array.
@@ -91,6 +103,8 @@ fn list(names: &[String]) -> String {
 pub struct Npz<R> {
     archive: ZipArchive<R>,
     origin: String,
+    /// Bytes of memory that are left to the arrays that are read.
+    left: u64,
 }
 
 impl Npz<BufReader<File>> {
@@ -134,11 +148,12 @@ impl<R: Read + Seek> Npz<R> {
     /// Reads the directory of the archive in `reader`. `origin` is its name in error messages.
     ///
     /// # Errors
-    /// Fails with [`NpzError::Archive`] if `reader` cannot be read as a zip archive.
-    pub fn new(reader: R, origin: impl Into<String>) -> Result<Self, NpzError> {
+    /// Fails with [`NpzError::Archive`] if there is no archive in `reader`.
+    pub fn new(mut reader: R, origin: impl Into<String>) -> Result<Self, NpzError> {
         let origin = origin.into();
-        match ZipArchive::new(reader) {
-            Ok(archive) => Ok(Self { archive, origin }),
+        let size = reader.seek(SeekFrom::End(0)).map_err(ZipError::Io);
+        match size.and_then(|size| Ok((size, ZipArchive::new(reader)?))) {
+            Ok((size, archive)) => Ok(Self { archive, origin, left: budget::memory(size) }),
             Err(source) => Err(NpzError::Archive { origin, source }),
         }
     }
@@ -150,19 +165,34 @@ impl<R: Read + Seek> Npz<R> {
         names.filter_map(|name| name.strip_suffix(".npy")).map(str::to_owned).collect()
     }
 
-    /// Reads the array `name` (without `.npy`) into memory.
+    /// Reads the array `name` (without the `.npy`) into memory. All arrays that are read, and are kept as
+    /// tensors of four bytes an element, take together at most [`budget::memory`] of the archive.
     ///
     /// # Errors
     /// Fails with [`NpzError::Missing`] if there is no such array, [`NpzError::TooLarge`] if it
-    /// unpacks to more than [`MAX_ARRAY_BYTES`], [`NpzError::Archive`] if it cannot be opened,
-    /// [`NpzError::Unpack`] if it cannot be unpacked or does not have its checksum, and
-    /// [`NpzError::Array`] if it is no array that is supported.
+    /// unpacks to more than [`MAX_ARRAY_BYTES`] or to more memory than is left, [`NpzError::Archive`] if it cannot be unpacked,
+    /// and [`NpzError::Array`] if it is no array that is supported.
     pub fn read(&mut self, name: &str) -> Result<NpyArray, NpzError> {
-        let bytes = self.unpack(name, MAX_ARRAY_BYTES + 1)?;
-        if bytes.len() as u64 > MAX_ARRAY_BYTES {
-            return Err(NpzError::TooLarge { origin: self.origin.clone(), name: name.to_owned() });
+        let most = self.left.min(MAX_ARRAY_BYTES);
+        let present = self.names();
+        let announced = self.entry(name, &present)?.size();
+        let (origin, owned) = (self.origin.clone(), name.to_owned());
+        let too_large = || NpzError::TooLarge { origin, name: owned };
+        if announced > most {
+            return Err(too_large());
         }
-        npy::parse(&bytes).map_err(|source| self.array_error(name, source))
+        let bytes = self.unpack(name, most + 1)?;
+        if bytes.len() as u64 > most {
+            return Err(too_large());
+        }
+        match npy::parse_within(bytes, self.left) {
+            Ok(array) => {
+                self.left = self.left.saturating_sub(array.kept_bytes());
+                Ok(array)
+            }
+            Err(NpyError::Memory(_) | NpyError::Pickle(PickleError::Memory(_))) => Err(too_large()),
+            Err(source) => Err(self.array_error(name, source)),
+        }
     }
 
     fn entry(&mut self, name: &str, present: &[String]) -> Result<ZipFile<'_, R>, NpzError> {
@@ -194,8 +224,14 @@ impl<R: Read + Seek> Npz<R> {
     fn unpack(&mut self, name: &str, most: u64) -> Result<Vec<u8>, NpzError> {
         let (origin, present) = (self.origin.clone(), self.names());
         let entry = self.entry(name, &present)?;
-        // The buffer grows with what is actually unpacked, not with what the archive announces.
+        // If the archive announces too little, the buffer grows with what is actually unpacked. If it
+        // announces too much, no more is taken than may be.
         let mut bytes = Vec::new();
+        let room = usize::try_from(entry.size().min(most)).unwrap_or(usize::MAX);
+        if bytes.try_reserve_exact(room).is_err() {
+            let source = ZipError::Io(std::io::ErrorKind::OutOfMemory.into());
+            return Err(NpzError::Archive { origin, source });
+        }
         match entry.take(most).read_to_end(&mut bytes) {
             Ok(_) => Ok(bytes),
             Err(source) => Err(NpzError::Unpack { origin, name: name.to_owned(), source }),

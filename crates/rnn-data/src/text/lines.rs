@@ -2,12 +2,49 @@
 //! line too many, because it reads the line feed with the record that follows.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::Path;
 
-/// Returns the line, from 1 on, on which the record at `position` of the CSV file at `path` begins.
-/// Lines are counted as in editors: they end in LF, CRLF or CR, also within quotes, and blank lines
-/// count. If the file cannot be read again, returns the line that `position` states.
+/// A table as it is read, of which no line may have more than a number of delimiters: for each field of a
+/// record the csv crate takes many times the byte that the field takes in the file.
+pub struct Narrow<R> {
+    inner: R,
+    delimiter: u8,
+    most: usize,
+    /// Those of the line so far.
+    found: usize,
+}
+
+impl<R: Read> Narrow<R> {
+    /// Begins to read a table from `inner`, whose lines have at most `most` fields parted by
+    /// `delimiter`.
+    pub fn new(inner: R, delimiter: u8, most: usize) -> Self {
+        Self { inner, delimiter, most, found: 0 }
+    }
+}
+
+impl<R: Read> Read for Narrow<R> {
+    /// Fails with `InvalidData` once a line has more fields.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        for &byte in &buffer[..read] {
+            if byte == b'\n' || byte == b'\r' {
+                self.found = 0;
+            } else if byte == self.delimiter {
+                self.found += 1;
+            }
+            if self.found >= self.most {
+                let problem = format!("a line has more than {} columns", self.most);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// Returns the line on which a record begins, from 1 on, as editors count: lines end in LF, CRLF or
+/// CR, also within quotes, and blank lines count. If the file cannot be read again, it is the line
+/// that `position` has.
 pub fn line_of(path: &Path, position: &csv::Position) -> u64 {
     count(path, position.byte()).unwrap_or(position.line())
 }

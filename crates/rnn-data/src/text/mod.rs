@@ -11,7 +11,7 @@ mod tests;
 mod tokenizer;
 mod vocabulary;
 
-pub use lines::{line_of, problem};
+pub use lines::{Narrow, line_of, problem};
 pub use tokenizer::{Lowercase, Tokenizer, Word};
 pub use vocabulary::Vocabulary;
 

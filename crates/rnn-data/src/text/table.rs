@@ -1,5 +1,5 @@
 use super::collect::{Collection, TextSplit};
-use super::lines::{line_of, problem};
+use super::lines::{Narrow, line_of, problem};
 use super::{Columns, MAX_TEXT, TextError, at, label};
 use serde_json::{Map, Value};
 use std::fs::File;
@@ -8,6 +8,9 @@ use std::path::Path;
 
 const TEXT: [&str; 3] = ["text", "review", "sentence"];
 const LABEL: [&str; 3] = ["label", "sentiment", "class"];
+
+/// The most columns of a table, and the most delimiters of a line of a text.
+const MAX_COLUMNS: usize = 1 << 18;
 
 /// The format of a table.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +60,7 @@ impl Table<'_> {
         delimiter: u8,
         all: &mut Collection,
     ) -> Result<(), TextError> {
+        let file = Narrow::new(file, delimiter, MAX_COLUMNS);
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(file);
         let names = reader.byte_headers().map_err(|e| self.damaged(&e))?;
         let names: Vec<String> =

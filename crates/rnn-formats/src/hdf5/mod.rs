@@ -11,12 +11,8 @@ mod write;
 use rnn_core::HostTensor;
 use std::collections::BTreeMap;
 
-pub use read::parse;
+pub use read::{parse, parse_within};
 pub use write::to_bytes;
-
-/// The largest permitted ratio of the unpacked size of a file to its size. Weights compress to
-/// about nine tenths of their size; only a file that is made to fill the memory exceeds the ratio.
-pub const MAX_EXPANSION: u64 = 64;
 
 /// Deeper nesting of groups is refused: a group may be its own member.
 const MAX_DEPTH: usize = 32;
@@ -89,6 +85,24 @@ impl Group {
         match self.node(path)? {
             Node::Dataset(tensor) => Some(tensor),
             Node::Group(_) => None,
+        }
+    }
+
+    /// Removes the dataset at a path as [`Group::dataset`] takes it, and returns it; `None` if there is
+    /// none or it is a group.
+    pub fn take_dataset(&mut self, path: &str) -> Option<HostTensor> {
+        match path.split_once('/') {
+            Some((first, rest)) => match self.members.get_mut(first)? {
+                Node::Group(group) => group.take_dataset(rest),
+                Node::Dataset(_) => None,
+            },
+            None => match self.members.remove(path)? {
+                Node::Dataset(tensor) => Some(tensor),
+                group @ Node::Group(_) => {
+                    self.members.insert(path.to_owned(), group);
+                    None
+                }
+            },
         }
     }
 

@@ -1,5 +1,6 @@
 use super::source::Metered;
-use super::{Attribute, Group, Hdf5Error, MAX_DEPTH, MAX_EXPANSION, Node};
+use super::{Attribute, Group, Hdf5Error, MAX_DEPTH, Node};
+use crate::budget;
 use crate::elements::{decode, decode_indices, element_count};
 use half::{bf16, f16};
 use hdf5_pure::{AttrValue, Datatype, DatatypeByteOrder, File, Layout};
@@ -7,14 +8,17 @@ use rnn_core::{Data, HostTensor};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+/// Bytes that a member takes besides its name and its contents.
+const MEMBER: u64 = 256;
+
 /// The attribute by which Keras marks two opaque bytes as a bfloat16.
 const DTYPE: &str = "dtype";
 
 /// Reads all groups and datasets of the HDF5 file in `bytes`, and returns the root group.
 ///
-/// Floats of 16, 32 and 64 bits, and bfloat16 as Keras stores it, become f32. Integers and booleans
-/// become u32. The memory that it allocates and the time that it takes are at most proportional to
-/// [`MAX_EXPANSION`] times the size of `bytes`.
+/// Floats of 16, 32 and 64 bits, and bfloat16 as Keras stores it, become f32; integers and
+/// booleans become u32 if they are not negative and fit. The file may unpack to
+/// [`budget::unpacked`] of its size.
 ///
 /// # Errors
 /// Fails with [`Hdf5Error::Damaged`] if the bytes are not an HDF5 file or are cut short. Fails with
@@ -22,6 +26,16 @@ const DTYPE: &str = "dtype";
 /// that does not fit f32 or u32, would unpack the file to more than [`MAX_EXPANSION`] times its
 /// size, or lies more than 32 groups deep.
 pub fn parse(bytes: Vec<u8>) -> Result<Group, Hdf5Error> {
+    let unpacked = budget::unpacked(bytes.len() as u64);
+    parse_within(bytes, unpacked)
+}
+
+/// Reads a file as [`parse`] does that may unpack to `unpacked` bytes: it may have been unpacked itself,
+/// and its budget is that of the archive.
+///
+/// # Errors
+/// Fails as [`parse`].
+pub fn parse_within(bytes: Vec<u8>, unpacked: u64) -> Result<Group, Hdf5Error> {
     let size = bytes.len() as u64;
     let damaged = |error: hdf5_pure::Error| Hdf5Error::Damaged(error.to_string());
     if let Some(end) = stated_end(&bytes).filter(|&end| end > size) {
@@ -30,7 +44,8 @@ pub fn parse(bytes: Vec<u8>) -> Result<Group, Hdf5Error> {
     let file = File::from_source(Metered::new(bytes)).map_err(damaged)?;
     let mut reader = Reader {
         size,
-        unpacked_left: MAX_EXPANSION * size,
+        unpacked_left: unpacked,
+        chunks_left: unpacked,
         // A header of an object takes 16 bytes or more.
         objects_left: size / 16,
     };
@@ -61,7 +76,9 @@ fn stated_end(bytes: &[u8]) -> Option<u64> {
 struct Reader {
     /// Bytes of the file.
     size: u64,
+    /// Bytes of elements, texts and names.
     unpacked_left: u64,
+    chunks_left: u64,
     objects_left: u64,
 }
 
@@ -77,17 +94,20 @@ impl Reader {
         }
         let attributes = group.attrs().map_err(|e| at(e, path))?;
         let attributes = attributes.into_iter().filter_map(|(name, v)| Some((name, text(&v)?)));
-        let attributes = attributes.collect();
+        let attributes: BTreeMap<String, Attribute> = attributes.collect();
+        for (name, value) in &attributes {
+            self.unpack(Some(name.len() as u64 + value.bytes())).map_err(|e| object(path, e))?;
+        }
         let mut members = BTreeMap::new();
         for (name, member) in group.iter_groups().map_err(|e| at(e, path))? {
-            self.count(path)?;
+            self.count(&name, path)?;
             path.push(name.clone());
             let member = self.group(&member, path)?;
             path.pop();
             members.insert(name, Node::Group(member));
         }
         for (name, member) in group.iter_datasets().map_err(|e| at(e, path))? {
-            self.count(path)?;
+            self.count(&name, path)?;
             path.push(name.clone());
             let tensor = self.dataset(&member).map_err(|problem| object(path, problem))?;
             path.pop();
@@ -96,7 +116,8 @@ impl Reader {
         Ok(Group { attributes, members })
     }
 
-    fn count(&mut self, path: &[String]) -> Result<(), Hdf5Error> {
+    fn count(&mut self, name: &str, path: &[String]) -> Result<(), Hdf5Error> {
+        self.unpack(Some(name.len() as u64 + MEMBER)).map_err(|e| object(path, e))?;
         let left = self.objects_left.checked_sub(1);
         self.objects_left =
             left.ok_or_else(|| object(path, "more members than the file has room for"))?;
@@ -126,7 +147,7 @@ impl Reader {
             }
             let chunks = chunks.len() as u64;
             let bytes = chunk_shape.iter().try_fold(width, |n, &d| n.checked_mul(d));
-            self.unpack(bytes.and_then(|bytes| bytes.checked_mul(chunks)))?;
+            take(&mut self.chunks_left, bytes.and_then(|bytes| bytes.checked_mul(chunks)))?;
         }
         let is_bf16 = match datatype {
             Datatype::Opaque { .. } => {
@@ -141,11 +162,27 @@ impl Reader {
     }
 
     fn unpack(&mut self, bytes: Option<u64>) -> Result<(), String> {
-        let left = bytes.and_then(|bytes| self.unpacked_left.checked_sub(bytes));
-        self.unpacked_left = left.ok_or_else(|| {
-            format!("with it the file would unpack to more than {MAX_EXPANSION} times its size")
-        })?;
-        Ok(())
+        take(&mut self.unpacked_left, bytes)
+    }
+}
+
+fn take(left: &mut u64, bytes: Option<u64>) -> Result<(), String> {
+    let rest = bytes.and_then(|bytes| left.checked_sub(bytes));
+    *left = rest.ok_or_else(|| {
+        "with it the file would unpack to too much for its size; save it without compression"
+            .to_owned()
+    })?;
+    Ok(())
+}
+
+impl Attribute {
+    /// Bytes of memory, of which a short text takes 64.
+    fn bytes(&self) -> u64 {
+        let bytes = |text: &String| text.len() as u64 + 64;
+        match self {
+            Self::Text(text) => bytes(text),
+            Self::Texts(texts) => texts.iter().map(bytes).sum(),
+        }
     }
 }
 

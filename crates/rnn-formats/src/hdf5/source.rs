@@ -1,6 +1,5 @@
 //! The bytes of a file, metered.
 
-use super::MAX_EXPANSION;
 use hdf5_pure::{FormatError, Source};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -13,11 +12,12 @@ pub(super) struct Metered {
 }
 
 impl Metered {
-    /// Creates a source of these bytes. It counts the bytes that are read, and refuses to read many
-    /// more than [`MAX_EXPANSION`] times their number.
+    /// Creates a source of these bytes that counts what is read of them, and refuses to read more than
+    /// 16 MiB and 16 times their number in all, or 64 times if they are few.
     pub fn new(bytes: Vec<u8>) -> Self {
-        // The least file needs a few blocks of metadata, read once a member.
-        let left = MAX_EXPANSION * (bytes.len() as u64 + 4096);
+        // Headers are read several times for each member.
+        let count = bytes.len() as u64;
+        let left = (16 * (count + (1 << 20))).min(64 * (count + 4096));
         Self { bytes, left: left.into() }
     }
 }

@@ -1,7 +1,8 @@
 //! `.keras`: a zip archive of `metadata.json`, `config.json` and `model.weights.h5`.
 
 use super::{Format, KERAS_VERSION, KerasFile, Problem, json, variables};
-use crate::hdf5::{self, MAX_EXPANSION};
+use crate::budget;
+use crate::hdf5;
 use serde_json::{Value, json as object};
 use std::io::{Cursor, Read, Write};
 use zip::result::ZipError;
@@ -16,10 +17,11 @@ const COMPILE: &str = "compile_config";
 
 pub(super) fn parse(bytes: &[u8]) -> Result<KerasFile, Problem> {
     let mut archive = ZipArchive::new(Cursor::new(bytes))?;
-    let limit = MAX_EXPANSION * bytes.len() as u64;
+    let size = bytes.len() as u64;
+    let limit = budget::unpacked(size);
     let mut member = |name: &'static str| unpack(&mut archive, name, limit);
-    let mut config = json(CONFIG, &member(CONFIG)?)?;
-    let metadata = json(METADATA, &member(METADATA)?)?;
+    let mut config = json(CONFIG, &member(CONFIG)?, size)?;
+    let metadata = json(METADATA, &member(METADATA)?, size)?;
     let weights = member(WEIGHTS)?;
     let compile = config.as_object_mut().and_then(|config| config.remove(COMPILE));
     Ok(KerasFile {
@@ -27,7 +29,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<KerasFile, Problem> {
         version: metadata["keras_version"].as_str().map(str::to_owned),
         config: Some(config),
         compile: compile.filter(|compile| !compile.is_null()),
-        ..variables::parse(hdf5::parse(weights)?)?
+        ..variables::parse(hdf5::parse_within(weights, limit)?)?
     })
 }
 
@@ -49,7 +51,7 @@ fn unpack(
     entry.take(limit + 1).read_to_end(&mut bytes).map_err(ZipError::Io)?;
     if bytes.len() as u64 > limit {
         return Err(Problem::Member(format!(
-            "{name} unpacks to more than {MAX_EXPANSION} times the size of the archive"
+            "{name} unpacks to too much for the size of the archive; save the model again"
         )));
     }
     Ok(bytes)

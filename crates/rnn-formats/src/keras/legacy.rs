@@ -24,60 +24,64 @@ pub(super) fn is(root: &Group) -> bool {
     weights || names(root, LAYERS).is_some()
 }
 
-pub(super) fn parse(root: Group) -> Result<KerasFile, Problem> {
-    let weights = match root.group(WEIGHTS) {
-        Some(weights) => weights,
-        None if root.attributes.contains_key(MODEL) => {
+/// Datasets move from the groups into the file, so that none is there twice, however often it is named.
+pub(super) fn parse(mut root: Group, size: u64) -> Result<KerasFile, Problem> {
+    let configuration = |name: &'static str| match root.text(name) {
+        Some(text) => json(name, text.as_bytes(), size).map(Some),
+        None => Ok(None),
+    };
+    let (config, compile) = (configuration(MODEL)?, configuration(TRAINING)?);
+    let version = [Some(&root), root.group(WEIGHTS)].into_iter().flatten();
+    let version = version.filter_map(|group| group.text(VERSION)).next().map(str::to_owned);
+    let optimizer = match root.members.get_mut(OPTIMIZER) {
+        Some(Node::Group(group)) => vec![named(group, OPTIMIZER, "")?],
+        _ => vec![],
+    };
+    let weights = match root.members.remove(WEIGHTS) {
+        Some(Node::Group(weights)) => &mut { weights },
+        _ if root.attributes.contains_key(MODEL) => {
             return Err(Problem::Layout(format!("there is no group '{WEIGHTS}'")));
         }
-        None => &root,
+        _ => &mut root,
     };
     let layers = names(weights, LAYERS)
         .ok_or_else(|| Problem::Layout(format!("no attribute '{LAYERS}' gives their order")))?;
     let mut layers = layers
         .into_iter()
         .map(|name| {
-            let layer = member(weights, &name)?;
+            let layer = group(weights, &name)
+                .ok_or_else(|| Problem::Layout(format!("the layer '{name}' has no group")))?;
             named(layer, &name, &name)
         })
         .collect::<Result<Vec<_>, Problem>>()?;
     layers.retain(|layer| !layer.tensors.is_empty());
-    if let Some(top) = weights.group(TOP_LEVEL) {
+    if let Some(top) = group(weights, TOP_LEVEL) {
         let top = named(top, TOP_LEVEL, "")?;
         layers.extend((!top.tensors.is_empty()).then_some(top));
     }
-    let optimizer = match root.group(OPTIMIZER) {
-        Some(group) => vec![named(group, OPTIMIZER, "")?],
-        None => vec![],
-    };
-    let configuration = |name: &'static str| match root.text(name) {
-        Some(text) => json(name, text.as_bytes()).map(Some),
-        None => Ok(None),
-    };
-    let version = [&root, weights].into_iter().find_map(|group| group.text(VERSION));
-    Ok(KerasFile {
-        format: Format::LegacyH5,
-        version: version.map(str::to_owned),
-        config: configuration(MODEL)?,
-        compile: configuration(TRAINING)?,
-        layers,
-        optimizer,
-    })
+    Ok(KerasFile { format: Format::LegacyH5, version, config, compile, layers, optimizer })
 }
 
-fn named(group: &Group, path: &str, name: &str) -> Result<Variables, Problem> {
+fn named(group: &mut Group, path: &str, name: &str) -> Result<Variables, Problem> {
     let weights = names(group, NAMES)
         .ok_or_else(|| Problem::Layout(format!("'{path}' has no attribute '{NAMES}'")))?;
-    let tensors = weights.into_iter().map(|weight| match group.dataset(&weight) {
-        Some(tensor) => Ok((weight, tensor.clone())),
-        None => Err(Problem::Layout(format!("'{path}' has no dataset '{weight}'"))),
+    let tensors = weights.into_iter().map(|weight| match group.take_dataset(&weight) {
+        Some(tensor) => Ok((weight, tensor)),
+        None => {
+            let problem = format!("'{path}' has no dataset '{weight}', or names it twice");
+            Err(Problem::Layout(problem))
+        }
     });
     let tensors = tensors.collect::<Result<_, _>>()?;
     Ok(Variables { path: path.to_owned(), name: name.to_owned(), tensors })
 }
 
-fn member<'a>(weights: &'a Group, name: &str) -> Result<&'a Group, Problem> {
-    weights.group(name).ok_or_else(|| Problem::Layout(format!("the layer '{name}' has no group")))
+/// The group at a path.
+fn group<'a>(of: &'a mut Group, path: &str) -> Option<&'a mut Group> {
+    path.split('/').try_fold(of, |group, name| match group.members.get_mut(name)? {
+        Node::Group(group) => Some(group),
+        Node::Dataset(_) => None,
+    })
 }
 
 /// The list of names in an attribute, or in attributes numbered from zero.

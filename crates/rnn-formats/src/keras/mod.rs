@@ -7,6 +7,7 @@ mod archive;
 mod legacy;
 mod variables;
 
+use crate::budget;
 use crate::hdf5::{self, Hdf5Error};
 use crate::{WriteError, write_atomically};
 use rnn_core::HostTensor;
@@ -150,9 +151,8 @@ pub fn read(path: &Path) -> Result<KerasFile, KerasError> {
 /// Reads the bytes of a Keras file, whose format is recognized from its contents. `origin` is its
 /// name in error messages.
 ///
-/// Nothing is executed or written. The memory that is allocated is at most proportional to
-/// [`hdf5::MAX_EXPANSION`] times the size of `bytes`; for a `.keras` archive, to that factor
-/// squared.
+/// Nothing is executed or written. The weights may unpack to [`budget::unpacked`] of the size of
+/// `bytes`, and the configuration may have as many values as [`budget::Text::check`] allows.
 ///
 /// # Errors
 /// Fails with [`KerasError::Contents`] if the contents are not those of a Keras file.
@@ -168,8 +168,9 @@ pub fn parse(bytes: Vec<u8>, origin: impl Into<String>) -> Result<KerasFile, Ker
 }
 
 fn from_hdf5(bytes: Vec<u8>) -> Result<KerasFile, Problem> {
+    let size = bytes.len() as u64;
     let root = hdf5::parse(bytes)?;
-    if legacy::is(&root) { legacy::parse(root) } else { variables::parse(root) }
+    if legacy::is(&root) { legacy::parse(root, size) } else { variables::parse(root) }
 }
 
 impl KerasFile {
@@ -202,7 +203,10 @@ impl KerasFile {
     }
 }
 
-fn json(name: &'static str, text: &[u8]) -> Result<Value, Problem> {
+/// Parses a configuration of a file of `size` bytes.
+fn json(name: &'static str, text: &[u8], size: u64) -> Result<Value, Problem> {
+    let over = |_| Problem::Member(format!("{name} is too large: {}", budget::OverBudget));
+    budget::Text::Json.check(text, size).map_err(over)?;
     serde_json::from_slice(text).map_err(|source| Problem::Json { name, source })
 }
 

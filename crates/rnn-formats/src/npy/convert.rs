@@ -42,6 +42,7 @@ impl NpyArray {
     /// lists.
     pub fn to_f32(&self) -> Result<HostTensor, ConvertError> {
         let data = match &self.values {
+            Values::U8(v) => v.iter().map(|&x| f32::from(x)).collect(),
             Values::F32(v) => v.clone(),
             Values::F64(v) => convert(v, "f32", |x| {
                 let rounded = x as f32;
@@ -66,6 +67,7 @@ impl NpyArray {
     /// [`ConvertError::Kind`] for floats and lists.
     pub fn to_u32(&self) -> Result<HostTensor, ConvertError> {
         let data = match &self.values {
+            Values::U8(v) => v.iter().map(|&x| u32::from(x)).collect(),
             Values::I64(v) => convert(v, "u32", |x| u32::try_from(x).ok())?,
             Values::U64(v) => convert(v, "u32", |x| u32::try_from(x).ok())?,
             _ => return Err(self.holds_no("integers")),
@@ -81,6 +83,7 @@ impl NpyArray {
     pub fn into_lists(self) -> Result<Vec<Vec<i64>>, ConvertError> {
         let rows = match (self.values, self.shape.dims()) {
             (Values::Lists(lists), _) => return Ok(lists),
+            (Values::U8(rows), [_, _]) => rows.into_iter().map(i64::from).collect(),
             (Values::I64(rows), [_, _]) => rows,
             (Values::U64(rows), [_, _]) => convert(&rows, "i64", |v| i64::try_from(v).ok())?,
             (values, _) => return Err(Self { values, shape: self.shape }.holds_no("lists")),
@@ -91,7 +94,7 @@ impl NpyArray {
     fn holds_no(&self, wanted: &'static str) -> ConvertError {
         let found = match self.values {
             Values::F32(_) | Values::F64(_) => "floats",
-            Values::I64(_) | Values::U64(_) => "integers",
+            Values::U8(_) | Values::I64(_) | Values::U64(_) => "integers",
             Values::Lists(_) => "lists",
         };
         ConvertError::Kind { found, shape: self.shape.clone(), wanted }

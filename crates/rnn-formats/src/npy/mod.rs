@@ -10,10 +10,12 @@ mod write;
 
 pub use convert::ConvertError;
 pub(crate) use header::MAX_BYTES as MAX_HEADER_BYTES;
+pub(crate) use read::parse_within;
 pub use read::{parse, read, shape};
 pub use stored::StoredArray;
 pub use write::{FloatsWriter, to_writer, write};
 
+use crate::budget::OverBudget;
 use crate::pickle::PickleError;
 use rnn_core::Shape;
 use std::io;
@@ -31,11 +33,13 @@ pub struct NpyArray {
 /// exactly.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
-    /// Floats, from NumPy's `f2` and `f4`.
+    /// From `bool` and `u1`, which images are made of.
+    U8(Vec<u8>),
+    /// From `f2` and `f4`.
     F32(Vec<f32>),
     /// Floats, from `f8`.
     F64(Vec<f64>),
-    /// Integers, from `bool`, `i1`, `u1`, `i2`, `u2`, `i4`, `u4` and `i8`.
+    /// From `i1`, `i2`, `u2`, `i4`, `u4` and `i8`.
     I64(Vec<i64>),
     /// Unsigned integers of 8 bytes, from `u8`.
     U64(Vec<u64>),
@@ -49,8 +53,16 @@ impl NpyArray {
         &self.shape
     }
 
-    /// Returns the elements in row-major order. There are as many as the shape says; an object
-    /// array has as many lists.
+    /// Bytes that the array takes as a tensor, or as lists.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        match &self.values {
+            Values::Lists(lists) => lists.iter().map(|list| 32 + 8 * list.len() as u64).sum(),
+            _ => 4 * self.shape.len() as u64,
+        }
+    }
+
+    /// Returns the elements, in row-major order. Their number is that of the shape, unless they are
+    /// lists.
     pub fn values(&self) -> &Values {
         &self.values
     }
@@ -103,6 +115,9 @@ pub enum NpyError {
         /// The property of the array that prevents it.
         what: &'static str,
     },
+    /// The array takes more memory than its file may.
+    #[error("the array is too large: {0}")]
+    Memory(#[from] OverBudget),
     /// The elements of an object array could not be read.
     #[error("the object array cannot be read")]
     Pickle(#[from] PickleError),

@@ -1,5 +1,6 @@
 use super::header::{self, Header};
 use super::{NpyArray, NpyError, Values};
+use crate::budget::{self, OverBudget};
 use crate::pickle;
 use half::f16;
 use rnn_core::Shape;
@@ -12,7 +13,8 @@ use std::path::Path;
 pub fn read(path: &Path) -> Result<NpyArray, NpyError> {
     let bytes =
         std::fs::read(path).map_err(|source| NpyError::Io { path: path.to_owned(), source })?;
-    parse(&bytes)
+    let memory = budget::memory(bytes.len() as u64);
+    parse_within(bytes, memory)
 }
 
 /// Parses the bytes of an `.npy` file.
@@ -26,12 +28,51 @@ pub fn read(path: &Path) -> Result<NpyArray, NpyError> {
 /// shape, with [`NpyError::Unsupported`] if the element type is not one of [`Values`], and with
 /// [`NpyError::Pickle`] if the elements of an object array are not lists of integers.
 pub fn parse(bytes: &[u8]) -> Result<NpyArray, NpyError> {
-    let header = header::parse(bytes)?;
+    parse_within(bytes.to_vec(), u64::MAX)
+}
+
+/// Parses the bytes of an `.npy` file, of which the array and then a tensor of it take at most `memory`
+/// bytes.
+pub(crate) fn parse_within(mut bytes: Vec<u8>, memory: u64) -> Result<NpyArray, NpyError> {
+    let header = header::parse(&bytes)?;
     let data = bytes.get(header.data_start..).unwrap_or_default();
+    if matches!(header.descr.as_str(), "|O" | "O") {
+        return objects(&header, data, memory.saturating_sub(bytes.len() as u64));
+    }
+    if needed(&header, data.len() as u64) > memory {
+        return Err(OverBudget.into());
+    }
     match header.descr.as_str() {
-        "|O" | "O" => objects(&header, data),
+        "|b1" | "|u1" | "<u1" if !header.fortran_order => {
+            let len = Shape::new(header.shape.as_slice()).len();
+            if len != data.len() {
+                return Err(header.misfit(1, data.len() as u64));
+            }
+            bytes.drain(..header.data_start);
+            if header.descr == "|b1" {
+                bytes.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
+            }
+            Ok(NpyArray { shape: Shape::new(header.shape), values: Values::U8(bytes) })
+        }
         _ => values(header, data),
     }
+}
+
+/// The memory that an array of `data` bytes takes: as it is stored and as it is read, which it is twice
+/// in the order of Fortran; and then as it is read and as a tensor, of floats and of integers.
+fn needed(header: &Header, data: u64) -> u64 {
+    let Some(width) = width(&header.descr) else { return 0 };
+    let count = data / width as u64;
+    let read = count
+        * match header.descr.as_str() {
+            "|b1" | "|u1" | "<u1" => 1,
+            "<f2" | "<f4" => 4,
+            _ => 8,
+        };
+    let in_place = read == data && width == 1 && !header.fortran_order;
+    let copies = if header.fortran_order { 2 } else { u64::from(!in_place) };
+    let tensors = if header.descr.starts_with("<f") { 8 } else { 4 };
+    (data + copies * read).max(read + tensors * count)
 }
 
 /// Bytes of an element, if it is a number.
@@ -48,9 +89,9 @@ pub(super) fn width(descr: &str) -> Option<usize> {
 /// The numbers that fill `data`.
 pub(super) fn values(header: Header, data: &[u8]) -> Result<NpyArray, NpyError> {
     let values = match header.descr.as_str() {
-        "|b1" => Values::I64(elements(&header, data, |[b]: [u8; 1]| i64::from(b != 0))?),
+        "|b1" => Values::U8(elements(&header, data, |[b]: [u8; 1]| u8::from(b != 0))?),
         "|i1" | "<i1" => Values::I64(elements(&header, data, |b| i8::from_le_bytes(b).into())?),
-        "|u1" | "<u1" => Values::I64(elements(&header, data, |b| u8::from_le_bytes(b).into())?),
+        "|u1" | "<u1" => Values::U8(elements(&header, data, u8::from_le_bytes)?),
         "<i2" => Values::I64(elements(&header, data, |b| i16::from_le_bytes(b).into())?),
         "<u2" => Values::I64(elements(&header, data, |b| u16::from_le_bytes(b).into())?),
         "<i4" => Values::I64(elements(&header, data, |b| i32::from_le_bytes(b).into())?),
@@ -107,8 +148,8 @@ fn row_major<T: Clone>(dims: &[usize], stored: &[T]) -> Vec<T> {
     ordered
 }
 
-fn objects(header: &Header, data: &[u8]) -> Result<NpyArray, NpyError> {
-    let lists = pickle::ragged_integer_lists(data)?;
+fn objects(header: &Header, data: &[u8], memory: u64) -> Result<NpyArray, NpyError> {
+    let lists = pickle::ragged_integer_lists_within(data, memory)?;
     if header.shape != [lists.len()] {
         let problem = format!(
             "the header announces objects of shape {}, but {} lists follow",
@@ -140,9 +181,9 @@ mod tests {
 
     #[test]
     fn widens_every_element_type() {
-        assert_eq!(values("|b1", &[1]), Values::I64(vec![1]));
+        assert_eq!(values("|b1", &[2]), Values::U8(vec![1]));
         assert_eq!(values("|i1", &[0xff]), Values::I64(vec![-1]));
-        assert_eq!(values("|u1", &[0xff]), Values::I64(vec![255]));
+        assert_eq!(values("|u1", &[0xff]), Values::U8(vec![255]));
         assert_eq!(values("<i2", &[0xfe, 0xff]), Values::I64(vec![-2]));
         assert_eq!(values("<u2", &[0xfe, 0xff]), Values::I64(vec![65534]));
         assert_eq!(values("<i4", &(-3i32).to_le_bytes()), Values::I64(vec![-3]));

@@ -4,6 +4,7 @@ use super::PickleError;
 use super::opcode as op;
 use super::reader::Reader;
 use super::value::{Global, List, Value};
+use crate::budget::OverBudget;
 
 /// The state of the machine. Arena indices fit 32 bits, because no arena has more entries than
 /// the pickle has bytes.
@@ -16,6 +17,10 @@ pub(super) struct Machine<'a> {
     tuples: Vec<Value>,
     lists: Vec<List>,
     array: Construction,
+    /// The items of all lists.
+    items: u64,
+    /// Bytes that all of this may take.
+    memory: u64,
 }
 
 /// The state of the one array of the pickle.
@@ -28,8 +33,8 @@ enum Construction {
 }
 
 impl<'a> Machine<'a> {
-    /// Creates a machine that is about to run the pickle in `input`.
-    pub fn new(input: &'a [u8]) -> Self {
+    /// Creates a machine that is about to run the pickle in `input`, in so many bytes of memory.
+    pub fn new(input: &'a [u8], memory: u64) -> Self {
         Self {
             reader: Reader::new(input),
             stack: Vec::new(),
@@ -38,6 +43,8 @@ impl<'a> Machine<'a> {
             tuples: Vec::new(),
             lists: Vec::new(),
             array: Construction::Absent,
+            items: 0,
+            memory,
         }
     }
 
@@ -48,6 +55,9 @@ impl<'a> Machine<'a> {
     /// [`PickleError::Content`] if it is malformed or does not leave such an array.
     pub fn run(mut self) -> Result<Vec<Vec<i64>>, PickleError> {
         loop {
+            if self.bytes() > self.memory {
+                return Err(OverBudget.into());
+            }
             match self.reader.opcode()? {
                 op::STOP => return self.stop(),
                 op::PROTO => {
@@ -93,6 +103,12 @@ impl<'a> Machine<'a> {
                 }
             }
         }
+    }
+
+    /// The memory that is taken, with room for arenas that grow, and for the lists of the result.
+    fn bytes(&self) -> u64 {
+        let values = self.stack.len() + self.memo.len() + self.tuples.len() + self.marks.len();
+        48 * values as u64 + 128 * self.lists.len() as u64 + 24 * self.items
     }
 
     /// The value that an opcode pushes.
@@ -208,6 +224,7 @@ impl<'a> Machine<'a> {
     fn list(&mut self, items: &[Value]) -> Value {
         let mut list = List::new();
         list.extend(items);
+        self.items += items.len() as u64;
         self.lists.push(list);
         Value::List((self.lists.len() - 1) as u32)
     }
@@ -219,6 +236,7 @@ impl<'a> Machine<'a> {
         };
         if let Some(list) = self.lists.get_mut(index as usize) {
             list.extend(items);
+            self.items += items.len() as u64;
         }
         Ok(())
     }

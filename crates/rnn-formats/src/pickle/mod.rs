@@ -7,14 +7,16 @@
 //! are documented in CPython's `pickletools`).
 //!
 //! The stack, the memo and all lists together take at most about 100 bytes per byte of input, and
-//! an input longer than [`MAX_BYTES`] is refused.
+//! an input longer than [`MAX_BYTES`] is refused. A caller may set a lower limit.
 
 mod machine;
 mod opcode;
 mod reader;
 mod value;
 
-/// The largest size of a pickle that is read, in bytes: 64 MiB. The reviews of IMDB take 14 MB.
+use crate::budget::OverBudget;
+
+/// The size of the longest pickle that is read, in bytes: 64 MiB. The reviews of IMDB take 14 MB.
 pub const MAX_BYTES: usize = 64 << 20;
 
 /// The reason why a pickle could not be read.
@@ -26,8 +28,10 @@ pub enum PickleError {
         /// The length of the pickle in bytes.
         len: usize,
     },
-    /// The pickle refers to a function or class that is not one of those with which NumPy rebuilds
-    /// an object array.
+    /// What the pickle describes takes more memory than its file may.
+    #[error("the array is too large: {0}")]
+    Memory(#[from] OverBudget),
+    /// The pickle names a function or class other than those that rebuild an array.
     #[error(
         "refuses to call {name} (pickle byte {at}): only NumPy object arrays of integer lists are \
          read; do not open this file with tools that run pickles unless you trust its source"
@@ -59,10 +63,21 @@ pub enum PickleError {
 /// [`PickleError::Callable`] if it refers to any other callable, and with [`PickleError::Content`]
 /// if it is malformed or holds anything other than lists of integers that fit 64 bits.
 pub fn ragged_integer_lists(pickle: &[u8]) -> Result<Vec<Vec<i64>>, PickleError> {
+    ragged_integer_lists_within(pickle, u64::MAX)
+}
+
+/// Reads a pickle as [`ragged_integer_lists`] does, in at most `memory` bytes.
+///
+/// # Errors
+/// Fails as [`ragged_integer_lists`], and with [`PickleError::Memory`] if it takes more.
+pub fn ragged_integer_lists_within(
+    pickle: &[u8],
+    memory: u64,
+) -> Result<Vec<Vec<i64>>, PickleError> {
     if pickle.len() > MAX_BYTES {
         return Err(PickleError::TooLong { len: pickle.len() });
     }
-    machine::Machine::new(pickle).run()
+    machine::Machine::new(pickle, memory).run()
 }
 
 #[cfg(test)]

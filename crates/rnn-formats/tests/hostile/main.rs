@@ -6,7 +6,7 @@ mod targets;
 
 use hostile::{Target, alone, file, worst, zipped};
 use rnn_core::HostTensor;
-use rnn_formats::hdf5::{self, Group, MAX_EXPANSION, Node};
+use rnn_formats::hdf5::{self, Group, Node};
 use rnn_formats::keras;
 use targets::{all, rewritten};
 use zip::CompressionMethod;
@@ -54,8 +54,7 @@ fn bombs_do_not_go_off() {
         deflated(&[("config.json", b"{}"), ("metadata.json", b"{}"), ("model.weights.h5", &zeros)]);
     drop(zeros);
     assert!(!target.bounded(bomb.clone()));
-    let wanted = format!("model.weights.h5 unpacks to more than {MAX_EXPANSION} times");
-    assert!(refused(bomb).contains(&wanted));
+    assert!(refused(bomb).contains("model.weights.h5 unpacks to too much"));
 
     // A dataset of which the header alone claims to be large: its first extent, changed.
     let mut group = Group::default();

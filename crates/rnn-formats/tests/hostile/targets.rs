@@ -2,7 +2,6 @@
 
 use crate::hostile::{Damage, Target, file, written, zipped};
 use rnn_core::HostTensor;
-use rnn_formats::hdf5::MAX_EXPANSION;
 use rnn_formats::keras::KerasFile;
 use rnn_formats::npz::Npz;
 use rnn_formats::{checkpoint, hdf5, keras, npy, pickle, safetensors};
@@ -107,15 +106,10 @@ pub fn all() -> Vec<Target> {
             64,
         )
         .damaged(Damage::Sealed(seal)),
-        Target::new("hdf5", hdf5_seeds.concat(), |b| hdf5::parse(b).is_ok(), 3 * MAX_EXPANSION),
+        Target::new("hdf5", hdf5_seeds.concat(), |b| hdf5::parse(b).is_ok(), 192),
         // Deflate packs 1,032 bytes into one at most, of which an array takes 8 each.
         Target::new("npz", vec![npz()], read_npz, 16 * 1032).damaged(Damage::Members),
-        Target::new(
-            "keras",
-            keras_seeds,
-            |bytes| keras::parse(bytes, "fuzz").is_ok(),
-            4 * MAX_EXPANSION,
-        )
-        .damaged(Damage::Members),
+        Target::new("keras", keras_seeds, |bytes| keras::parse(bytes, "fuzz").is_ok(), 256)
+            .damaged(Damage::Members),
     ]
 }

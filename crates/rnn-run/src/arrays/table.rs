@@ -2,9 +2,10 @@
 
 use crate::error::RunError;
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use rnn_core::{HostTensor, short};
-use rnn_data::text;
+use rnn_core::HostTensor;
+use rnn_data::text::{self, Narrow};
 use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,10 @@ pub struct Columns {
     pub named: bool,
 }
 
-/// A `.csv` file of numbers whose first line has been read.
+/// The most columns of a table.
+const MAX_COLUMNS: usize = 1 << 16;
+
+/// A `.csv` file of numbers, of which the first line has been read.
 #[derive(Debug)]
 pub struct Table {
     path: PathBuf,
@@ -60,8 +64,9 @@ impl Table {
     /// # Errors
     /// Fails as [`Table::open`].
     pub fn open_known(path: &Path, of: Option<&Columns>) -> Result<Self> {
-        let known: &[String] = of.filter(|of| of.named).map_or(&[], |of| &of.all);
-        let is_name = |cell: &&str| known.iter().any(|name| name == cell);
+        let known = of.filter(|of| of.named).into_iter().flat_map(|of| &of.all);
+        let known: HashSet<&str> = known.map(String::as_str).collect();
+        let is_name = |cell: &&str| known.contains(cell);
         Self::read_names(path, |cells| {
             cells.iter().any(|c| number(c).is_none() && is_name(c)) || cells.iter().all(is_name)
         })
@@ -94,14 +99,19 @@ impl Table {
         RunError::NoTarget { path: self.path.clone(), columns: self.listed() }.into()
     }
 
-    /// The place of a column.
-    fn place(&self, name: &str) -> Result<usize> {
-        let mut places = self.columns.iter().enumerate().filter(|(_, column)| *column == name);
-        match (places.next(), places.next()) {
-            (Some((place, _)), None) => Ok(place),
-            (None, _) => bail!("{} has no column {name}; {}", self.path.display(), self.listed()),
-            _ => bail!("{} has several columns {name}", self.path.display()),
+    /// The places of columns.
+    fn places(&self, names: &[String]) -> Result<Vec<usize>> {
+        let mut all: HashMap<&str, Option<usize>> = HashMap::new();
+        for (place, name) in self.columns.iter().enumerate() {
+            // None for a name of several.
+            all.entry(name).and_modify(|place| *place = None).or_insert(Some(place));
         }
+        let place = |name: &String| match all.get(name.as_str()) {
+            Some(&Some(place)) => Ok(place),
+            None => bail!("{} has no column {name}; {}", self.path.display(), self.listed()),
+            Some(None) => bail!("{} has several columns {name}", self.path.display()),
+        };
+        names.iter().map(place).collect()
     }
 
     /// Returns the columns that are features and labels, as a user names them. If `asked` names no
@@ -115,10 +125,13 @@ impl Table {
         if asked.target.is_empty() {
             return Err(self.without_target());
         }
-        for (index, name) in asked.target.iter().chain(&asked.features).enumerate() {
-            self.place(name)?;
-            let again = asked.target.iter().chain(&asked.features).take(index).any(|n| n == name);
-            ensure!(!again, RunError::ColumnTwice { name: name.clone() });
+        let mut named = HashSet::new();
+        for part in [&asked.target, &asked.features] {
+            self.places(part)?;
+            let again = part.iter().find(|name| !named.insert(*name));
+            if let Some(name) = again {
+                bail!(RunError::ColumnTwice { name: name.clone() });
+            }
         }
         let others = || self.columns.iter().filter(|name| !asked.target.contains(name)).cloned();
         let features = match asked.features.is_empty() {
@@ -126,7 +139,7 @@ impl Table {
             false => asked.features.clone(),
         };
         ensure!(!features.is_empty(), RunError::NoFeatures { path: self.path.clone() });
-        features.iter().try_for_each(|name| self.place(name).map(drop))?;
+        self.places(&features)?;
         let (targets, all) = (asked.target.clone(), self.columns.clone());
         Ok(Columns { features, targets, all, named: self.named })
     }
@@ -163,10 +176,11 @@ impl Table {
     ) -> Result<HostTensor> {
         let width = self.columns.len();
         let places = if self.named && of.named {
-            wanted.iter().map(|name| self.place(name)).collect::<Result<_>>()?
+            self.places(wanted)?
         } else if width == of.all.len() {
-            let place = |name: &String| of.all.iter().position(|other| other == name);
-            let places: Option<Vec<usize>> = wanted.iter().map(place).collect();
+            let all = of.all.iter().enumerate().rev();
+            let all: HashMap<&String, usize> = all.map(|(place, name)| (name, place)).collect();
+            let places: Option<Vec<usize>> = wanted.iter().map(|n| all.get(n).copied()).collect();
             places.context("the columns of the run are damaged")?
         } else if alone && width == wanted.len() {
             (0..width).collect()
@@ -218,9 +232,11 @@ impl Table {
     }
 }
 
-fn reader(path: &Path) -> Result<csv::Reader<File>> {
-    let reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_path(path);
-    reader.with_context(|| format!("cannot read {}", path.display()))
+fn reader(path: &Path) -> Result<csv::Reader<Narrow<File>>> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let table = Narrow::new(file, b',', MAX_COLUMNS);
+    let mut reader = csv::ReaderBuilder::new();
+    Ok(reader.has_headers(false).trim(csv::Trim::All).from_reader(table))
 }
 
 fn no_table(path: &Path) -> String {

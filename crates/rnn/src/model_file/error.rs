@@ -1,6 +1,7 @@
 use crate::memory::TooLarge;
 use crate::nn::{ConfigError, ModelError};
 use rnn_core::TensorError;
+use rnn_formats::budget::OverBudget;
 use rnn_formats::keras::KerasError;
 use rnn_formats::safetensors::SafetensorsError;
 use std::io;
@@ -43,7 +44,10 @@ pub enum ModelFileError {
         /// The cause.
         source: io::Error,
     },
-    /// A file is not valid JSON.
+    /// A description takes more memory than a file of its size may.
+    #[error(transparent)]
+    OverBudget(#[from] OverBudget),
+    /// A file is no JSON.
     #[error("{} is not sound JSON", path.display())]
     Json {
         /// The file.

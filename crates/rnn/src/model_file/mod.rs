@@ -14,7 +14,7 @@ use crate::nn::{Architecture, Compile, Dialect, Model, Optimizer, OptimizerState
 use crate::{Tell, memory};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{self as container, Format, KerasFile, Variables};
-use rnn_formats::{WriteError, safetensors, write_atomically};
+use rnn_formats::{WriteError, budget, safetensors, write_atomically};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -348,6 +348,7 @@ fn json(path: &Path) -> Result<Value> {
     let path = || path.to_owned();
     let text = fs::read_to_string(path())
         .map_err(|source| ModelFileError::Read { path: path(), source })?;
+    budget::Text::Json.check(text.as_bytes(), text.len() as u64)?;
     serde_json::from_str(&text).map_err(|source| ModelFileError::Json { path: path(), source })
 }
 

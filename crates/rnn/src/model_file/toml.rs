@@ -1,6 +1,7 @@
 //! `model.toml`: a readable list of layers, which is turned into Keras's configuration.
 
 use super::{ModelFileError, Result};
+use rnn_formats::budget;
 use serde_json::{Map, Value, json};
 use std::fs;
 use std::path::Path;
@@ -22,6 +23,7 @@ pub const FIT: &str = include_str!("fit.toml");
 pub fn read(path: &Path) -> Result<Value> {
     let text = fs::read_to_string(path)
         .map_err(|source| ModelFileError::Read { path: path.to_owned(), source })?;
+    budget::Text::Toml.check(text.as_bytes(), text.len() as u64)?;
     parse(&text)
 }
 
