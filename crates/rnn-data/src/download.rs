@@ -3,15 +3,20 @@
 
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The time that a machine without a network waits.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
-/// The time that a server may be silent.
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time in which a server has to send [`LEAST`] bytes.
+const SILENCE_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 20_000 });
+/// A transfer that brings less is as good as silent.
+const LEAST: u64 = 4096;
+/// The interval at which a process looks whether another one has finished its download.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// A file on the web whose contents never change.
 #[derive(Clone, Copy, Debug)]
@@ -71,11 +76,10 @@ impl Download {
         long_enough && digest(path).is_ok_and(|found| found == self.sha256)
     }
 
-    /// Downloads the file to `path`, over a file that is there. Missing folders are created.
-    ///
-    /// The bytes first go to `path` with `.part` appended; if such a file is there from an earlier,
-    /// broken transfer, the transfer continues it. `progress` is called repeatedly with the number
-    /// of bytes that have arrived in all.
+    /// Downloads the file to `path`, over what is there; missing folders are created. An earlier,
+    /// broken transfer left in `path` with `.part` appended is continued; `progress` is called with
+    /// the number of bytes that have arrived. Of several processes that fetch the same file, one does, and
+    /// the others wait for it. If it fails, the next one goes on.
     ///
     /// # Errors
     /// Fails with [`DownloadError::Network`] if there is no connection, with
@@ -93,6 +97,10 @@ impl Download {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(disk(folder))?;
         }
+        let _alone = self.wait_for_others(path, &part, progress).map_err(disk(path))?;
+        if self.is_at(path) {
+            return Ok(());
+        }
         self.transfer(&part, progress)?;
         let found = digest(&part).map_err(disk(&part))?;
         if found != self.sha256 {
@@ -103,6 +111,25 @@ impl Download {
         fs::rename(&part, path).map_err(disk(path))
     }
 
+    /// Waits until no other process fetches the file, and keeps others waiting until what it returns is
+    /// dropped. How long that takes is bounded by the time that a server may be silent.
+    fn wait_for_others(
+        &self,
+        path: &Path,
+        part: &Path,
+        progress: &mut dyn FnMut(u64),
+    ) -> io::Result<File> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(name)?;
+        // A file system without locks has no one wait.
+        while let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            progress(fs::metadata(part).map_or(0, |m| m.len()).min(self.bytes));
+            thread::sleep(GLANCE);
+        }
+        Ok(lock)
+    }
+
     fn transfer(&self, part: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), DownloadError> {
         let url = self.url;
         let disk = |source| DownloadError::Disk { path: part.to_owned(), source };
@@ -111,7 +138,10 @@ impl Download {
             return Ok(());
         }
         let config = ureq::Agent::config_builder()
+            .timeout_resolve(Some(CONNECT_TIMEOUT))
             .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_per_read(Some(SILENCE_TIMEOUT))
+            .timeout_per_write(Some(SILENCE_TIMEOUT))
             .timeout_recv_response(Some(SILENCE_TIMEOUT));
         let mut request = config.build().new_agent().get(url);
         if have > 0 && have < self.bytes {
@@ -133,6 +163,7 @@ impl Download {
             .map_err(disk)?;
         let mut body = response.into_body().into_reader();
         let mut buffer = vec![0; 64 << 10];
+        let (mut since, mut mark) = (Instant::now(), have);
         loop {
             let broken = |source| DownloadError::Broken { url, have, source };
             let n = body.read(&mut buffer).map_err(broken)?;
@@ -152,6 +183,12 @@ impl Download {
             }
             file.write_all(&buffer[..n]).map_err(disk)?;
             progress(have);
+            if have - mark >= LEAST {
+                (since, mark) = (Instant::now(), have);
+            } else if since.elapsed() > SILENCE_TIMEOUT && have < self.bytes {
+                let source = io::Error::new(io::ErrorKind::TimedOut, "it hardly moves");
+                return Err(DownloadError::Broken { url, have, source });
+            }
         }
     }
 }

@@ -29,6 +29,7 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
         return Some(format!(": rnn-gpu train --resume {}{device}", run.display()));
     }
     let of_choice = |error: &DeviceChoiceError| match error {
+        DeviceChoiceError::Drivers(_) => Some("; use --device cpu, or mend the driver"),
         DeviceChoiceError::NoGpu => Some(", or use --device cpu"),
         DeviceChoiceError::Unknown(_) => Some(": `rnn-gpu devices` lists those that there are"),
         DeviceChoiceError::Open(_) => None,

@@ -6,4 +6,5 @@ pub mod console;
 pub mod commands;
 pub mod hints;
 pub mod interrupt;
+pub mod probe;
 pub mod process;

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Parser;
 use rnn_gpu::commands::Command;
 use rnn_gpu::interrupt::{self, Cause};
-use rnn_gpu::{console, hints};
+use rnn_gpu::{console, hints, probe};
 use std::env;
 use std::process::ExitCode;
 
@@ -61,6 +61,7 @@ fn run() -> Result<()> {
     if command.outlives_readers() {
         console::outlive_readers();
     }
+    rnn::device::probe_by(probe::drivers);
     interrupt::listen(command.judges())?;
     command.run()
 }

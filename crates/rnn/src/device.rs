@@ -4,7 +4,7 @@ use crate::{Tell, cache};
 use rnn_cpu::CpuDevice;
 use rnn_graph::{Device, DeviceKind};
 use rnn_wgpu::{Adapter, OpenError, WgpuDevice, adapters};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The reason why a device could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +12,10 @@ pub enum DeviceChoiceError {
     /// A GPU was asked for, and there is none.
     #[error("no GPU found: install its Vulkan, Metal or DX12 driver")]
     NoGpu,
-    /// No GPU has the number or name that was asked for. The text is that choice.
+    /// The drivers cannot be asked for their GPUs, for this reason.
+    #[error("no GPU can be used: {0}")]
+    Drivers(String),
+    /// No device has the number or name that was asked for, which is this text.
     #[error("no device {0:?}")]
     Unknown(String),
     /// The driver does not open the GPU.
@@ -24,6 +27,28 @@ type Result<T, E = DeviceChoiceError> = std::result::Result<T, E>;
 
 /// A way to open a GPU.
 type OpenGpu<'a> = &'a dyn Fn(&Adapter) -> Result<WgpuDevice, OpenError>;
+
+/// A function that finds out whether the drivers of this machine can be asked for their adapters, or why
+/// not.
+type Probe = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+static PROBE: OnceLock<Probe> = OnceLock::new();
+
+/// Lets `probe` find out whether this machine's drivers list their adapters, before this process asks them
+/// for the first time: a driver that crashes takes the process with it, and one that hangs keeps it. So
+/// that a probe is of use, it asks them in another process. Where it returns an error, there are no GPUs,
+/// for that reason. Only the first call counts; without one, drivers are asked at once.
+pub fn probe_by(probe: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+    // A second probe is not wanted.
+    let _ = PROBE.set(Box::new(probe));
+}
+
+/// The adapters of this machine, or why its drivers cannot be asked for them.
+fn found() -> Result<Vec<Adapter>, String> {
+    static ANSWER: OnceLock<Result<(), String>> = OnceLock::new();
+    ANSWER.get_or_init(|| PROBE.get().map_or(Ok(()), |probe| probe())).clone()?;
+    Ok(adapters())
+}
 
 fn silent() -> Tell {
     Arc::new(|_| {})
@@ -38,8 +63,9 @@ fn silent() -> Tell {
 /// - Any other text: the first GPU whose name contains it; upper and lower case count as equal.
 ///
 /// # Errors
-/// Fails with [`DeviceChoiceError::NoGpu`] if `gpu` is asked for and there is none, with
-/// [`DeviceChoiceError::Unknown`] if no GPU has the number or name, or `choice` is blank, and with
+/// Fails with [`DeviceChoiceError::Drivers`] if another choice than `auto` and `cpu` is asked for and the
+/// drivers cannot be asked, with [`DeviceChoiceError::NoGpu`] if `gpu` is asked for and there is none, with
+/// [`DeviceChoiceError::Unknown`] if no GPU has the number or name, and with
 /// [`DeviceChoiceError::Open`] if the driver does not open the GPU.
 pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
     open_with(choice, &silent())
@@ -74,7 +100,11 @@ fn open_by(open_gpu: OpenGpu<'_>, choice: &str) -> Result<(Box<dyn Device>, Stri
     if choice == "cpu" {
         return cpu("as asked".into());
     }
-    let all = adapters();
+    let all = match (found(), choice) {
+        (Ok(all), _) => all,
+        (Err(why), "auto") => return cpu(why),
+        (Err(why), _) => return Err(DeviceChoiceError::Drivers(why)),
+    };
     let real = all.iter().find(|a| a.info.kind == DeviceKind::Gpu);
     match choice {
         // Every name contains it.
@@ -111,7 +141,7 @@ pub fn of_rank(choice: &str, local_rank: usize) -> String {
     if !matches!(choice, "auto" | "gpu") {
         return choice.into();
     }
-    let all = adapters().into_iter().enumerate();
+    let all = found().unwrap_or_default().into_iter().enumerate();
     let gpus: Vec<usize> =
         all.filter(|(_, adapter)| adapter.info.kind == DeviceKind::Gpu).map(|(i, _)| i).collect();
     match gpus.len() {
@@ -170,7 +200,10 @@ pub fn open_all() -> Result<Vec<Box<dyn Device>>> {
 /// Fails as [`open_all`].
 pub fn open_all_with(tell: &Tell) -> Result<Vec<Box<dyn Device>>> {
     let mut devices: Vec<Box<dyn Device>> = vec![Box::new(CpuDevice::new())];
-    devices.extend(open_gpus(&|adapter| cache::open(adapter, tell.clone()))?);
+    match found() {
+        Ok(all) => devices.extend(open_gpus(&all, &|adapter| cache::open(adapter, tell.clone()))?),
+        Err(why) => tell(&format!("no GPU can be used: {why}")),
+    }
     Ok(devices)
 }
 
@@ -180,22 +213,26 @@ pub fn open_all_with(tell: &Tell) -> Result<Vec<Box<dyn Device>>> {
 /// # Errors
 /// Fails with [`DeviceChoiceError::Open`] if a driver lists a GPU that it does not open.
 pub fn open_all_to_compile() -> Result<Vec<Box<dyn Device>>> {
-    open_gpus(&cache::open_to_compile)
+    open_gpus(&found().map_err(DeviceChoiceError::Drivers)?, &cache::open_to_compile)
 }
 
-fn open_gpus(open_gpu: OpenGpu<'_>) -> Result<Vec<Box<dyn Device>>> {
+fn open_gpus(all: &[Adapter], open_gpu: OpenGpu<'_>) -> Result<Vec<Box<dyn Device>>> {
     let opened =
         |adapter: &Adapter| -> Result<Box<dyn Device>> { Ok(Box::new(open_gpu(adapter)?)) };
-    adapters().iter().map(opened).collect()
+    all.iter().map(opened).collect()
 }
 
-/// Returns one line of text for each device of this machine, the CPU first. A line holds the name
-/// that [`open`] takes (`cpu` or `gpu:N`), a description and, if kernels have been tuned on a GPU,
-/// their number and how many of them run as another variant. Each line ends in a line feed.
+/// Returns one line for each device of this machine, the CPU first: the name that [`open`] takes,
+/// `cpu` or `gpu:N`, a description, and for a GPU how many kernels are tuned, if some are. Each
+/// line ends in a line feed. Where the drivers cannot be asked, a line says why.
 pub fn list() -> String {
     let mut text = format!("cpu    {}\n", CpuDevice::new().info());
     let folder = cache::of_devices();
-    for (i, adapter) in adapters().iter().enumerate() {
+    let all = found().unwrap_or_else(|why| {
+        text += &format!("no GPU can be used: {why}\n");
+        vec![]
+    });
+    for (i, adapter) in all.iter().enumerate() {
         text += &format!("gpu:{i}  {} {}", adapter.info, adapter.features);
         let tuned = folder.as_deref().map(|folder| adapter.tuned(folder)).unwrap_or_default();
         if tuned.kernels > 0 {

@@ -118,3 +118,53 @@ fn no_server_is_an_error_that_names_the_address() {
     let error = wanted(url).fetch(&Cache::new().file(), &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains(url), "{error}");
 }
+
+/// Sends a head and then, at intervals, one byte after the other, as far as they go; and then nothing.
+fn trickle(listener: TcpListener, body: &'static [u8], interval: Duration) {
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(ok(CONTENT.len()).as_bytes()).unwrap();
+        for byte in body {
+            thread::sleep(interval);
+            // The other side may have given up.
+            let _ = stream.write_all(&[*byte]);
+        }
+        thread::sleep(Duration::from_secs(60));
+    });
+}
+
+#[test]
+fn a_server_that_falls_silent_is_waited_for_no_longer() {
+    for (body, interval) in [(&CONTENT[..5], 0), (CONTENT, 100), (b"", 0)] {
+        let (listener, url) = listen();
+        trickle(listener, body, Duration::from_millis(interval));
+        let cache = Cache::new();
+        let begun = Instant::now();
+        let error = wanted(url).fetch(&cache.file(), &mut |_| {}).unwrap_err();
+        assert!(matches!(error, DownloadError::Broken { .. }), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert!(cache.part().exists(), "what has arrived is kept");
+    }
+    // One that accepts and says nothing at all.
+    let (listener, url) = listen();
+    let begun = Instant::now();
+    let error = wanted(url).fetch(&Cache::new().file(), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, DownloadError::Network { .. }), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    drop(listener);
+}
+
+#[test]
+fn of_four_downloads_at_once_one_is_made() {
+    let (listener, url) = listen();
+    // It answers one request, and then there is no server.
+    let server = answer(listener, ok(CONTENT.len()), CONTENT);
+    let cache = Cache::new();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| wanted(url).fetch(&cache.file(), &mut |_| {}).unwrap());
+        }
+    });
+    server.join().unwrap();
+    assert!(wanted(url).is_at(&cache.file()));
+}

@@ -15,7 +15,18 @@ impl Architecture {
         self.assemble(Model::new(seed))
     }
 
-    /// Returns the number of parameters of the model, trained or not, without allocating them.
+    /// Returns the model with weights of zero, for those that are set afterwards: to draw the orthogonal
+    /// ones of a large recurrent layer takes minutes.
+    ///
+    /// # Errors
+    /// Fails as [`Architecture::model`].
+    pub fn blank_model(&self) -> Result<Model, ConfigError> {
+        let mut model = self.assemble(Model::with_seed(None))?;
+        model.parameters.values = vec![0.0; model.parameters.len];
+        Ok(model)
+    }
+
+    /// Returns the number of parameters of the model, trained and other. None of them is allocated.
     ///
     /// # Errors
     /// Fails as [`Architecture::model`].

@@ -189,7 +189,10 @@ impl ModelFile {
             None => architecture.with_some_extents()?,
         };
         memory::check_weights(architecture.count_params()?)?;
-        let mut model = architecture.model(seed)?;
+        let mut model = match self.has_weights() {
+            true => architecture.blank_model()?,
+            false => architecture.model(seed)?,
+        };
         match &self.weights {
             Weights::Folder(_, weights) => model.set_weights(weights)?,
             Weights::Keras(file) => {
@@ -201,14 +204,20 @@ impl ModelFile {
         Ok(model)
     }
 
-    /// Returns the table that Keras's `summary` prints, as text: the layers, their output shapes
-    /// and numbers of parameters. Open extents are shown as None. The model is built with its
-    /// weights once, to check that they fit.
+    /// Returns the table that Keras prints of the model as text: the layers, their output shapes
+    /// and numbers of parameters. Open extents are shown as None. If the file holds weights, the whole
+    /// model is built once, to check that they fit; else no weight is drawn.
     ///
     /// # Errors
     /// Fails as [`ModelFile::model`] does without samples.
     pub fn summary(&self) -> Result<String> {
-        self.model(None, 1)?;
+        match self.has_weights() {
+            true => drop(self.model(None, 1)?),
+            false => {
+                let sized = self.architecture.clone().with_some_extents()?;
+                memory::check_weights(sized.count_params()?)?;
+            }
+        }
         Ok(self.architecture.summary()?)
     }
 
