@@ -33,28 +33,17 @@ pub enum NpzError {
         /// The error of the zip reader.
         source: ZipError,
     },
-    /// The archive has no array of this name.
-    #[error("{origin} holds no array '{name}'; it holds {}", list(present))]
-    Missing {
-        /// The file.
+    /// An array is damaged: it cannot be unpacked, or does not have its checksum.
+    #[error("array '{name}' of {origin} cannot be unpacked; fetch or save the file again")]
+    Unpack {
+        /// The name of the file.
         origin: String,
-        /// The array asked for.
-        name: String,
-        /// The arrays there are.
-        present: Vec<String>,
-    },
-    /// The array unpacks to more than [`MAX_ARRAY_BYTES`], or takes with those before it more memory than
-    /// its archive may.
-    #[error("array '{name}' of {origin} unpacks to too much: {}", OverBudget)]
-    TooLarge {
-        /// The file.
-        origin: String,
-        /// The array.
+        /// The name of the array.
         name: String,
         /// The error of the zip reader.
         source: std::io::Error,
     },
-    /// The archive has no array of this name.
+    /// The archive has no array of the requested name.
     #[error("{origin} holds no array '{name}'; it holds {}", list(present))]
     Missing {
         /// The name of the file.
@@ -64,8 +53,9 @@ pub enum NpzError {
         /// The names of the arrays in the archive.
         present: Vec<String>,
     },
-    /// The array, unpacked, is larger than [`MAX_ARRAY_BYTES`].
-    #[error("array '{name}' of {origin} unpacks to more than {MAX_ARRAY_BYTES} bytes; split it")]
+    /// The array, unpacked, is larger than [`MAX_ARRAY_BYTES`], or takes more memory with the arrays
+    /// that were read before than the archive may take.
+    #[error("array '{name}' of {origin} unpacks to too much: {}", OverBudget)]
     TooLarge {
         /// The name of the file.
         origin: String,

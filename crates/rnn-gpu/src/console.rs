@@ -1,6 +1,7 @@
 //! Standard output and standard error. Here `print!`, `println!` and `eprintln!` do not panic where
 //! nobody reads any more: they ask the command to end, quietly. A training goes on instead
-//! ([`outlive_readers`]): what it is for lies in its folder, not in its lines.
+//! ([`outlive_readers`]): what it is for lies in its folder, not in its lines. Names and texts of files
+//! cannot steer the terminal: their control characters are escaped.
 
 mod stream;
 
@@ -64,6 +65,7 @@ pub fn finish() {
 /// [`outlive_readers`].
 pub fn out(text: fmt::Arguments<'_>) {
     let text = text.to_string();
+    let text = plain(&text);
     if OUTLIVES.load(Ordering::SeqCst) {
         if let Err(error) = OUTPUT.send(io::stdout(), &text, PATIENCE)
             && OUTPUT.is_news()
@@ -89,6 +91,7 @@ pub fn out(text: fmt::Arguments<'_>) {
 /// [`outlive_readers`].
 pub fn err(text: fmt::Arguments<'_>) {
     let text = text.to_string();
+    let text = plain(&text);
     if OUTLIVES.load(Ordering::SeqCst) {
         if let Err(error) = ERRORS.send(io::stderr(), &text, PATIENCE)
             && ERRORS.is_news()

@@ -86,11 +86,11 @@ fn make_old(run: &str, fingerprint: &str) {
     for entry in std::fs::read_dir(Path::new(run).join("checkpoints")).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.extension().is_some_and(|is| is == "safetensors") {
-            let (tensors, mut metadata) = checkpoint::load(&path).expect("a checkpoint");
+            let (mut tensors, mut metadata) = checkpoint::load(&path).expect("a checkpoint");
             metadata.insert("data".into(), fingerprint.into());
             let config = replace(&metadata["config"]);
             metadata.insert("config".into(), config);
-            checkpoint::save(&path, tensors, &metadata).expect("room");
+            checkpoint::save(&path, &mut tensors, &metadata).expect("room");
         }
     }
 }

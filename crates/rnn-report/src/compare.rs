@@ -56,10 +56,6 @@ pub fn compare(runs: &[PathBuf], picture: &Path) -> Result<String> {
     for path in runs {
         let (folder, config) = RunFolder::open(path)?;
         let mut name = short(config.name(), NAME);
-        // Two runs of one model are told apart by their folders.
-        if all.iter().any(|other| other.name == name) {
-            name = format!("{name} ({})", path.display());
-        }
         let (results, history) = (folder.results()?, folder.history()?);
         if results.evaluated_on != Split::Test {
             name = format!("{name} ({} data)", results.evaluated_on.name());

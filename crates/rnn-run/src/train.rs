@@ -139,7 +139,7 @@ pub fn resume(
     ensure!(run.is_dir(), "there is no folder {}", run.display());
     let (folder, store) = (RunFolder::create(run)?, Store::of(run));
     let lock = RunLock::acquire(run, &*options.host)?;
-    let checkpoint = store.newest(&*options.host)?;
+    let checkpoint = store.recover(&*options.host, &lock)?;
     let mut config = checkpoint.config.clone();
     let done = checkpoint.state.progress.history.epochs.len();
     config.epochs = epochs.unwrap_or(config.epochs);
@@ -323,11 +323,11 @@ impl<'a> Run<'a> {
                 self.host().warn(format_args!("{error}\nopening the device again ({recovery})"));
                 drop(trainer);
                 device.reopen()?;
-                Ok(Start::At(Box::new(self.store.newest(self.host())?)))
+                Ok(Start::At(Box::new(self.store.recover(self.host(), &self.lock)?)))
             }
             Remedy::Explain { step } => {
                 let good = match saved {
-                    Some(_) => self.store.newest(self.host())?.state,
+                    Some(_) => self.store.recover(self.host(), &self.lock)?.state,
                     None => origin,
                 };
                 let kept = good.step;

@@ -2,7 +2,7 @@
 
 use crate::error::RunError;
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use rnn_core::HostTensor;
+use rnn_core::{HostTensor, short};
 use rnn_data::text::{self, Narrow};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};

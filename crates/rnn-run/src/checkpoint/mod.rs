@@ -4,10 +4,12 @@
 mod every;
 mod lock;
 mod store;
+mod stored;
 
 pub use every::Every;
 pub use lock::RunLock;
-pub use store::{Checkpoint, Store, StoredCheckpoint};
+pub use store::{Checkpoint, Store};
+pub use stored::StoredCheckpoint;
 
 /// Options of checkpoints. [`Default`] takes them after each epoch, keeps the newest 3, and
 /// replaces no earlier run.

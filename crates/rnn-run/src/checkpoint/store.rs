@@ -1,9 +1,10 @@
+use super::{RunLock, StoredCheckpoint};
 use crate::config::Config;
 use crate::host::Host;
 use crate::run::contents::check_unlinked;
 use anyhow::{Context, Result, anyhow, bail};
 use rnn::HostTensor;
-use rnn::nn::{FitProgress, TrainerState};
+use rnn::nn::TrainerState;
 use rnn_formats::checkpoint::{self, CheckpointError};
 use std::collections::BTreeMap;
 use std::fs;
@@ -214,15 +215,33 @@ impl Store {
     }
 
     /// Reads the newest checkpoint that is not damaged, or the one with the smallest loss if there
-    /// is no other. A damaged file, whose contents do not match its digest, is renamed to
-    /// `.damaged` and reported to `host`, and the one before it is tried. A file that cannot be
-    /// read for another reason ends the search and keeps its name: it may be readable later, or by
-    /// another version.
+    /// is no other. No file is changed. A damaged file, whose contents do not match its digest, is
+    /// reported to `host`, and the one before it is tried. A file that cannot be read for another
+    /// reason ends the search: it may be readable later, or by another version.
     ///
     /// # Errors
-    /// Fails if there is no such checkpoint, a file cannot be read for such another reason, or a
-    /// damaged file cannot be renamed.
+    /// Fails if there is no such checkpoint, or a file cannot be read for such another reason.
     pub fn newest(&self, host: &dyn Host) -> Result<Checkpoint> {
+        self.search(host, &|_| Ok(()))
+    }
+
+    /// Reads the newest checkpoint as [`Store::newest`] does, and renames the damaged files that it
+    /// passes to `.damaged`. The run has to be locked, by `lock`.
+    ///
+    /// # Errors
+    /// Fails as [`Store::newest`], and if a damaged file cannot be renamed.
+    pub fn recover(&self, host: &dyn Host, _lock: &RunLock) -> Result<Checkpoint> {
+        self.search(host, &|path| {
+            let aside = path.with_extension("damaged");
+            fs::rename(path, aside).with_context(|| format!("cannot set {} aside", path.display()))
+        })
+    }
+
+    fn search(
+        &self,
+        host: &dyn Host,
+        set_aside: &dyn Fn(&Path) -> Result<()>,
+    ) -> Result<Checkpoint> {
         let best = self.folder.join(BEST);
         let best = best.exists().then_some(best);
         let newest_first = self.steps().into_iter().rev().map(|(_, path)| path);
@@ -240,9 +259,7 @@ impl Store {
                 }
                 Err(error) => {
                     host.warn(format_args!("{error:#}; going back to the one before"));
-                    let aside = path.with_extension("damaged");
-                    fs::rename(&path, &aside)
-                        .with_context(|| format!("cannot set {} aside", path.display()))?;
+                    set_aside(&path)?;
                 }
             }
         }
@@ -284,7 +301,11 @@ fn is_damaged(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(CheckpointError::Digest { .. }))
 }
 
-fn read(path: &Path) -> Result<Checkpoint> {
+/// Reads the checkpoint in a file.
+///
+/// # Errors
+/// Fails if it cannot be read, is damaged, or is of another version.
+pub(super) fn read(path: &Path) -> Result<Checkpoint> {
     Checkpoint::from_parts(path, checkpoint::load(path)?)
 }
 
