@@ -173,6 +173,7 @@ impl<A: Rows> Blocked for Sum<'_, A> {
             (left.take(a.views() * BLOCK * stride), right.take(panels * BLOCK * width));
         let mut products = vec![0.0; panels * depth * width];
         let mut sums = vec![0.0; if wants_sums { panels * width } else { 0 }];
+        let mut kept = Vec::with_capacity(BLOCK);
         for first in rows.clone().step_by(BLOCK) {
             let count = BLOCK.min(rows.end - first);
             // The data of the next block are prefetched while this one is multiplied.
@@ -182,7 +183,13 @@ impl<A: Rows> Blocked for Sum<'_, A> {
             for (view, left) in left.chunks_exact_mut(BLOCK * stride).enumerate() {
                 a.gather(view, first..first + count, left, stride);
             }
-            pack::<S, V>(simd, &b[first * n..(first + count) * n], (n, columns), right);
+            let b = &b[first * n..(first + count) * n];
+            keep_terms(left, (a.width(), stride), (b, n), &mut kept);
+            if kept.is_empty() {
+                continue;
+            }
+            pack::<S, V>(simd, (b, n), &kept, columns, right);
+            let count = kept.len();
             for (panel, products) in products.chunks_exact_mut(depth * width).enumerate() {
                 let left = &left[panel / panels_of_view * BLOCK * stride..][..count * stride];
                 let right = &right[panel * BLOCK * width..][..count * width];
@@ -205,16 +212,58 @@ impl<A: Rows> Blocked for Sum<'_, A> {
     }
 }
 
-/// Packs rows of n columns, `columns` per view, as `[panels, BLOCK, vectors]`.
+/// Writes to `kept` the indices of the rows of a block that may change a sum, and moves those rows
+/// of each view of A to the front. The others are rows of zeros of B, such as the gradients of
+/// masked steps, whose row of A is finite: an infinity or NaN times zero would be NaN.
+///
+/// `left` is A's, `[views, BLOCK, stride]`, of which `width` columns count; `b` is B's, `[rows, n]`.
+fn keep_terms(
+    left: &mut [f32],
+    (width, stride): (usize, usize),
+    (b, n): (&[f32], usize),
+    kept: &mut Vec<usize>,
+) {
+    kept.clear();
+    for (k, row) in b.chunks_exact(n).enumerate() {
+        let are_finite = |view: &[f32]| max_bits(&view[k * stride..][..width]) < INFINITE;
+        let mut chunks = row.chunks(BLOCK);
+        let adds_zeros = chunks.all(|chunk| max_bits(chunk) == 0)
+            && left.chunks_exact(BLOCK * stride).all(are_finite);
+        if !adds_zeros {
+            kept.push(k);
+        }
+    }
+    if kept.len() < b.len() / n {
+        for view in left.chunks_exact_mut(BLOCK * stride) {
+            for (to, &from) in kept.iter().enumerate() {
+                view.copy_within(from * stride..from * stride + width, to * stride);
+            }
+        }
+    }
+}
+
+/// The bits of infinity; those of NaN without its sign are more.
+const INFINITE: u32 = f32::INFINITY.to_bits();
+
+/// Returns the largest of the bits of these floats without their signs, in the order of their
+/// magnitudes: 0 if all are zero.
+fn max_bits(floats: &[f32]) -> u32 {
+    floats.iter().fold(0, |most, x| most.max(x.abs().to_bits()))
+}
+
+/// Packs the rows `kept` of b, `[rows, n]`, with `columns` columns per view, as `[panels, BLOCK,
+/// vectors]`.
 #[inline(always)]
 fn pack<S: Simd, const V: usize>(
     simd: S,
-    rows: &[f32],
-    (n, columns): (usize, usize),
+    (b, n): (&[f32], usize),
+    kept: &[usize],
+    columns: usize,
     to: &mut [f32],
 ) {
     let (lanes, width) = (S::F32_LANES, V * S::F32_LANES);
-    for (k, row) in rows.chunks_exact(n).enumerate() {
+    for (k, &row) in kept.iter().enumerate() {
+        let row = &b[row * n..][..n];
         let panels = row.chunks(columns).flat_map(|view| view.chunks(width));
         for (panel, row) in panels.enumerate() {
             let to = &mut to[(panel * BLOCK + k) * width..][..width];
