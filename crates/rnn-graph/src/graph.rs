@@ -312,16 +312,13 @@ impl Graph {
     /// # Errors
     /// Fails with [`OpError::Limit`] for the first node that does.
     pub fn check_storage(&self, half: bool) -> Result<(), GraphError> {
-        let narrow = |node: &&Node| {
-            let Operands { inputs, updates, outputs } = &node.operands;
-            let mut all = inputs.iter().chain(updates).chain(outputs);
-            all.any(|&tensor| self[tensor].ty.dtype == DType::F16)
-        };
-        let Some(node) = self.nodes.iter().filter(|_| !half).find(narrow) else {
-            return Ok(());
-        };
-        let reason = OpError::Limit("the device has no half precision".into());
-        Err(GraphError { op: node.op.name(), operands: self.describe(node), reason })
+        let is_narrow = |tensor: &TensorId| self[*tensor].ty.dtype == DType::F16;
+        let of_node =
+            |node: &Node| node.operands.outputs.iter().chain(&node.operands.inputs).any(is_narrow);
+        self.nodes.iter().find(|node| !half && of_node(node)).map_or(Ok(()), |node| {
+            let reason = OpError::Limit("the device has no half precision".into());
+            Err(GraphError { op: node.op.name(), operands: self.describe(node), reason })
+        })
     }
 
     /// Returns all nodes in the order of execution.
