@@ -121,10 +121,11 @@ pub enum TextError {
         /// Their class: "positive" or "negative".
         class: &'static str,
     },
-    /// A text in a folder or in a CSV file is longer than 16 MiB, or a line of JSON Lines has 32
-    /// MiB or more.
+    /// A text is longer than 16 MiB, or a line of JSON Lines has 32 MiB or more.
     #[error(
-        "{}, line {line}: a text of more than {} MiB is no review", path.display(), MAX_TEXT >> 20
+        "{}, line {line}: a text of more than {} MiB, or a line of twice as much, is no review",
+        path.display(),
+        MAX_TEXT >> 20
     )]
     Long {
         /// The file.

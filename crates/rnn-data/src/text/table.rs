@@ -105,6 +105,9 @@ impl Table<'_> {
                 continue;
             }
             let (text, positive) = self.object(line, &all.text(&bytes))?;
+            if text.len() as u64 > MAX_TEXT {
+                return Err(TextError::Long { path: self.path.into(), line });
+            }
             all.push(TextSplit::Train, &text, positive);
         }
         Ok(())

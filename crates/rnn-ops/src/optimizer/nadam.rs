@@ -1,4 +1,6 @@
-use super::rule::{RuleArgument, RuleConstants, UpdateRule, bias_correction, moving_average, update_shader};
+use super::rule::{
+    RuleArgument, RuleConstants, UpdateRule, bias_correction, moving_average, update_shader,
+};
 use crate::StepParams;
 use rnn_graph::{Real, Shader};
 

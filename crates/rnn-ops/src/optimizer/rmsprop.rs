@@ -1,4 +1,6 @@
-use super::rule::{RuleArgument, RuleConstants, SlotOrder, UpdateRule, moving_average, update_shader};
+use super::rule::{
+    RuleArgument, RuleConstants, SlotOrder, UpdateRule, moving_average, update_shader,
+};
 use crate::StepParams;
 use rnn_graph::{Real, Shader};
 
