@@ -128,7 +128,9 @@ fn of_fault(error: &DeviceError) -> Option<&'static str> {
         DeviceError::OutOfMemory { .. }
         | DeviceError::Lost { .. }
         | DeviceError::Timeout { .. } => Some(": --device cpu"),
-        DeviceError::Refused { .. } => Some(": `rnn-gpu devices` lists them"),
+        DeviceError::Refused { .. } => Some(
+            ", which `rnn-gpu devices` lists; until then use another of them, such as --device cpu",
+        ),
         _ => None,
     }
 }
