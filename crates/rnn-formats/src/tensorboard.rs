@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_a_full_disk_had_no_room_for_is_no_damage() {
-        let mut events = EventWriter::new(Disk(Cursor::new(Vec::new()), 100)).unwrap();
+        let mut events = EventWriter::new(Disk(Cursor::new(Vec::new()), 300)).unwrap();
         let mut written = vec![];
         for step in 0..9 {
             // Room is made again later.

@@ -198,13 +198,13 @@ mod tests {
     #[test]
     fn fortran_order_becomes_row_major() {
         let array = parse(&file("|u1", true, "(2, 3)", &[0, 3, 1, 4, 2, 5])).unwrap();
-        assert_eq!(array.values, Values::I64(vec![0, 1, 2, 3, 4, 5]));
+        assert_eq!(array.values, Values::U8(vec![0, 1, 2, 3, 4, 5]));
         let cube: Vec<u8> = (0..24).collect();
         let array = parse(&file("|u1", true, "(2, 3, 4)", &cube)).unwrap();
         // numpy.arange(24).reshape(2, 3, 4, order="F").ravel()
         let expected =
             [0, 6, 12, 18, 2, 8, 14, 20, 4, 10, 16, 22, 1, 7, 13, 19, 3, 9, 15, 21, 5, 11, 17, 23];
-        assert_eq!(array.values, Values::I64(expected.to_vec()));
+        assert_eq!(array.values, Values::U8(expected.to_vec()));
     }
 
     #[test]
