@@ -102,7 +102,7 @@ pub fn bench(options: BenchOptions<'_>) -> Result<()> {
     let BenchOptions { suite, burn, out, wanted: part, quick, host, .. } = options;
     if suite == Suite::Ranks {
         let measure = |world: &_| ranks::measure(world, host, options.device, (quick, part));
-        return distributed::together(&**host, measure);
+        return distributed::together(host, measure);
     }
     let (device, why) = device::open_with(options.device, &warnings(host))?;
     let host = &**host;

@@ -25,10 +25,12 @@ const HEAD_START: Duration = Duration::from_secs(1);
 /// that it returns.
 ///
 /// # Errors
-/// Fails with [`NoMpi`](crate::error::RunError::NoMpi) if this program was built without MPI, and
-/// if MPI is in use already.
-pub fn together(host: &dyn Host, work: impl FnOnce(&Rc<dyn World>) -> Result<()>) -> Result<()> {
-    let world = join()?;
+/// Fails if this program was built without MPI, or MPI is in use already.
+pub fn together(
+    host: &Arc<dyn Host>,
+    work: impl FnOnce(&Rc<dyn World>) -> Result<()>,
+) -> Result<()> {
+    let world = join(host)?;
     let rank = world.rank();
     if let Err(error) = work(&world) {
         if rank > 0 {
@@ -50,7 +52,7 @@ pub fn run(
     host: &Arc<dyn Host>,
     lead: impl FnOnce(Rc<dyn World>) -> Result<()>,
 ) -> Result<()> {
-    together(&**host, |world| match world.rank() {
+    together(host, |world| match world.rank() {
         0 => {
             lead(world.clone())?;
             world.broadcast(vec![]);

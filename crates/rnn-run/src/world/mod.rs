@@ -2,11 +2,15 @@
 
 #[cfg(feature = "mpi")]
 mod mpi;
+#[cfg(feature = "mpi")]
+mod patience;
 
 use crate::checkpoint::Checkpoint;
+use crate::host::Host;
 use anyhow::Result;
 use rnn::nn::Communicator;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// All ranks (processes) that were started together, seen from one of them. All ranks must make the
 /// same calls in the same order.
@@ -22,14 +26,15 @@ pub trait World: Communicator {
     fn abort(&self, code: u8) -> !;
 }
 
-/// Joins the processes that the MPI launcher has started together with this one.
+/// Joins the processes that the MPI launcher has started with this one. If one of them hangs during a
+/// training, those that wait for it have `host` report that, and end.
 ///
 /// # Errors
 /// Fails if MPI is in use already. In a program built without MPI, always fails with
 /// [`RunError::NoMpi`](crate::error::RunError::NoMpi).
 #[cfg(feature = "mpi")]
-pub fn join() -> Result<Rc<dyn World>> {
-    Ok(Rc::new(mpi::Mpi::join()?))
+pub fn join(host: &Arc<dyn Host>) -> Result<Rc<dyn World>> {
+    Ok(Rc::new(mpi::Mpi::join(host)?))
 }
 
 /// Joins the processes that the MPI launcher has started together with this one.
@@ -38,7 +43,7 @@ pub fn join() -> Result<Rc<dyn World>> {
 /// Fails if MPI is in use already. In a program built without MPI, always fails with
 /// [`RunError::NoMpi`](crate::error::RunError::NoMpi).
 #[cfg(not(feature = "mpi"))]
-pub fn join() -> Result<Rc<dyn World>> {
+pub fn join(_: &Arc<dyn Host>) -> Result<Rc<dyn World>> {
     Err(crate::error::RunError::NoMpi.into())
 }
 

@@ -1,4 +1,6 @@
 use super::World;
+use super::patience::Patience;
+use crate::host::Host;
 use anyhow::{Context as _, Result};
 use mpi::environment::Universe;
 use mpi::topology::SimpleCommunicator;
@@ -6,6 +8,7 @@ use mpi::traits::{Communicator, CommunicatorCollectives, Root};
 use mpi::{Threading, initialize_with_threading};
 use rnn::nn::Communicator as Ranks;
 use std::fmt;
+use std::sync::Arc;
 
 /// Bytes of one broadcast: MPI counts with 32 bits.
 const AT_ONCE: usize = 1 << 30;
@@ -15,6 +18,7 @@ const AT_ONCE: usize = 1 << 30;
 pub struct Mpi {
     world: SimpleCommunicator,
     local_rank: usize,
+    patience: Patience,
     /// Leaves MPI when it is dropped.
     _universe: Universe,
 }
@@ -25,13 +29,14 @@ impl Mpi {
     ///
     /// # Errors
     /// Fails if MPI is in use already.
-    pub fn join() -> Result<Self> {
+    pub fn join(host: &Arc<dyn Host>) -> Result<Self> {
         // Other threads compute, but do not call MPI.
         let joined = initialize_with_threading(Threading::Funneled);
         let (universe, _) = joined.context("MPI is in use already")?;
         let world = universe.world();
         let local_rank = world.split_shared(world.rank()).rank() as usize;
-        Ok(Self { world, local_rank, _universe: universe })
+        let patience = Patience::begin(world.rank() as usize, host)?;
+        Ok(Self { world, local_rank, patience, _universe: universe })
     }
 }
 
@@ -51,6 +56,7 @@ impl Ranks for Mpi {
     }
 
     fn all_gather(&self, number: u64) -> Vec<u64> {
+        let _waits = self.patience.wait();
         let mut all = vec![0; self.size()];
         self.world.all_gather_into(&number, &mut all[..]);
         all
@@ -64,6 +70,7 @@ impl Ranks for Mpi {
         let mut all = values.to_vec();
         all.resize(part * self.size(), 0.0);
         let mut parts = vec![0.0f32; all.len()];
+        let _waits = self.patience.wait();
         self.world.all_to_all_into(&all[..], &mut parts[..]);
         let mut sums = vec![0.0f32; part];
         for part in parts.chunks(part) {
