@@ -23,8 +23,8 @@ const DTYPE: &str = "dtype";
 /// # Errors
 /// Fails with [`Hdf5Error::Damaged`] if the bytes are not an HDF5 file or are cut short. Fails with
 /// [`Hdf5Error::Object`] if a group or dataset is damaged, has another element type or a number
-/// that does not fit f32 or u32, would unpack the file to more than [`MAX_EXPANSION`] times its
-/// size, or lies more than 32 groups deep.
+/// that does not fit f32 or u32, would unpack the file to more than it may, or lies more than 32
+/// groups deep.
 pub fn parse(bytes: Vec<u8>) -> Result<Group, Hdf5Error> {
     let unpacked = budget::unpacked(bytes.len() as u64);
     parse_within(bytes, unpacked)
