@@ -99,10 +99,6 @@ def reshape(d, shape):
     return L.Reshape((*target, elements))
 
 
-def permute(d, shape):
-    return L.Permute(tuple(int(axis) + 1 for axis in d.random.permutation(len(shape))))
-
-
 # Layers of vectors.
 
 
@@ -269,7 +265,7 @@ ANY = [
     (1, layer_normalization),
     (0.5, reshape),
 ]
-DEEP = [*ANY, (0.6, flatten), (0.5, permute), (1.5, time_distributed)]
+DEEP = [*ANY, (0.6, flatten), (1.5, time_distributed)]
 PIXELS = [(2, conv), (1, pooling), (1, global_pooling), (0.6, up_sampling)]
 TABLE = {
     1: [*ANY, (0.5, repeat_vector)],

@@ -159,8 +159,7 @@ def rate(d, low, high):
 def optimizer(d):
     """Rules that divide by the size of gradients get an epsilon beside which the rounding of a
     gradient is small: with Keras's 1e-7 a weight whose gradient is 0 but for rounding would go a
-    whole step in one direction or the other, in both programs rightly. Lion takes the sign and has
-    no epsilon: it is drawn less often, and where it meets such a gradient, rounding decides the seed.
+    whole step in one direction or the other, in both programs rightly.
     """
     epsilon = lambda: dict(epsilon=d.number(0.05, 0.3))
     betas = lambda: d.some(
@@ -178,7 +177,6 @@ def optimizer(d):
             (1, "AdamW"),
             (1, "Adamax"),
             (1, "Nadam"),
-            (0.5, "Lion"),
         ]
     )
     given = {
@@ -198,7 +196,6 @@ def optimizer(d):
         "AdamW": lambda: dict(learning_rate=rate(d, 0.01, 0.1), **betas(), **epsilon()),
         "Adamax": lambda: dict(learning_rate=rate(d, 0.01, 0.1), **betas(), **epsilon()),
         "Nadam": lambda: dict(learning_rate=rate(d, 0.01, 0.1), **betas(), **epsilon()),
-        "Lion": lambda: dict(learning_rate=rate(d, 0.005, 0.05), **betas()),
     }[kind]()
     clipping = [
         lambda: dict(clipvalue=d.number(0.01, 0.2)),
