@@ -52,7 +52,7 @@ fn what_is_not_there_is_named() {
         let message = refusal(&*device, tokens(3, 5), classes(1));
         assert!(message.contains("token 5 in row 0") && message.contains("of 5"), "{message}");
         let message = refusal(&*device, tokens(3, 4), classes(3));
-        assert!(message.contains("label 3 in row 1") && message.contains("0 to 2"), "{message}");
+        assert!(message.contains("label 3 at [1]") && message.contains("0 to 2"), "{message}");
         let message = refusal(&*device, tokens(0, 0), classes(1));
         assert!(message.contains("one step at least"), "{message}");
 
