@@ -69,17 +69,19 @@ fn cell(values: vec4<f32>, before: f32) -> f32 {
 }
 
 fn cell_forward(t: u32, row: u32, unit: u32, pre: PreActivation, carry: Carry) -> Carry {
-    let sums = pre.input_projection + pre.recurrent_product;
-    let values = vec4<f32>(
-        activate(RECURRENT_ACTIVATION, sums.x), activate(RECURRENT_ACTIVATION, sums.y),
-        activate(ACTIVATION, sums.z), activate(RECURRENT_ACTIVATION, sums.w));
-    store_gates(t, row, unit, select(vec4<f32>(0.0), values, pre.unmasked));
     let at = (t * rows() + row) * HIDDEN + unit;
     cells[at] = Elem(carry.c);
     var after = carry;
     if pre.unmasked {
+        let sums = pre.input_projection + pre.recurrent_product;
+        let values = vec4<f32>(
+            activate(RECURRENT_ACTIVATION, sums.x), activate(RECURRENT_ACTIVATION, sums.y),
+            activate(ACTIVATION, sums.z), activate(RECURRENT_ACTIVATION, sums.w));
+        store_gates(t, row, unit, values);
         let c = cell(values, carry.c);
         after = Carry(values.w * activate(ACTIVATION, c), c);
+    } else {
+        store_gates(t, row, unit, vec4<f32>(0.0));
     }
     hidden[at] = Elem(after.h);
     return after;

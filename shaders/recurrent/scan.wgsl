@@ -123,10 +123,9 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
         h[n] = select(0.0, carries[n].h, elements[n].present);
     }
     publish_hidden(0u, thread, elements, h);
-    var resident: Weights;
-    if RESIDENT {
-        resident = load_weights(thread);
-    }
+    // Without RESIDENT nothing uses them, and compilers drop the loads, of which some would lie beyond U.
+    // A branch costs registers on NVIDIA cards.
+    let resident = load_weights(thread);
     workgroupBarrier();
     var half = 0u;
     for (var t = params.step; t < params.end; t++) {
