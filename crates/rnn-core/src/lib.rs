@@ -10,5 +10,5 @@ mod tensor;
 pub use examples::Examples;
 pub use rng::{Philox, Rng};
 pub use shape::Shape;
-pub use shown::{cut, plain, short};
+pub use shown::{cut, hex, plain, short};
 pub use tensor::{DType, Data, HostTensor, TensorError};

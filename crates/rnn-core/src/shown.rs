@@ -54,6 +54,11 @@ pub fn short(name: &str, most: usize) -> String {
     escaped(&cut(name, most), &[]).into_owned()
 }
 
+/// Returns the bytes, of a digest for example, as lower-case hexadecimal digits, two for each byte.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

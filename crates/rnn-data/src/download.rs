@@ -1,8 +1,8 @@
 //! Files that are downloaded once and kept. A broken download can be resumed, and the length and
 //! the digest of a file are checked.
 
+use rnn_core::hex;
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -196,10 +196,7 @@ impl Download {
 fn digest(path: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     io::copy(&mut File::open(path)?, &mut HashWriter(&mut hasher))?;
-    Ok(hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(hex(&hasher.finalize()))
 }
 
 struct HashWriter<'a>(&'a mut Sha256);

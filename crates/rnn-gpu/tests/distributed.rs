@@ -2,9 +2,8 @@
 
 mod common;
 
-use common::{Sandbox, npy_bytes, rnn_gpu, success, text};
+use common::{Sandbox, random_arrays, rnn_gpu, success, text};
 use rnn::nn::History;
-use rnn_core::{HostTensor, Rng};
 use rnn_formats::safetensors;
 use std::fs;
 use std::path::Path;
@@ -361,11 +360,7 @@ fn mixed_precision_and_streamed_data_are_as_without_ranks() {
         b"input.shape = [5, 4]\ncompile.loss = \"mse\"\ncompile.optimizer = \"adam\"\n\
           layer = [{ type = \"LSTM\", units = 8 }, { type = \"Dense\", units = 1 }]\n",
     );
-    let mut rng = Rng::new(1, 0);
-    let mut floats = |shape: &[usize]| {
-        let values = (0..shape.iter().product()).map(|_| rng.uniform_in(-1.0, 1.0) as f32);
-        npy_bytes(HostTensor::from_f32(shape, values.collect()))
-    };
+    let mut floats = random_arrays();
     let arrays = [
         ("x_train", floats(&[41, 5, 4])),
         ("y_train", floats(&[41])),

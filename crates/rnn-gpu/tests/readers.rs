@@ -4,8 +4,7 @@
 
 mod common;
 
-use common::{Sandbox, npy_bytes, rnn_gpu, text};
-use rnn_core::{HostTensor, Rng};
+use common::{Sandbox, random_arrays, rnn_gpu, text};
 use rustix::fs::{OFlags, fcntl_setfl};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
@@ -31,11 +30,7 @@ impl Training {
             b"input.shape = [3, 4]\ncompile.loss = \"mse\"\ncompile.optimizer = \"sgd\"\n\
               layer = [{ type = \"LSTM\", units = 8 }, { type = \"Dense\", units = 1 }]\n",
         );
-        let mut rng = Rng::new(1, 0);
-        let mut floats = |shape: &[usize]| {
-            let values = (0..shape.iter().product()).map(|_| rng.uniform_in(-1.0, 1.0) as f32);
-            npy_bytes(HostTensor::from_f32(shape, values.collect()))
-        };
+        let mut floats = random_arrays();
         // Of an array that is not used a warning goes to standard error.
         let arrays = [
             ("x_train", floats(&[64, 3, 4])),

@@ -4,8 +4,7 @@
 
 mod common;
 
-use common::{Sandbox, npy_bytes, rnn_gpu, text};
-use rnn_core::{HostTensor, Rng};
+use common::{Sandbox, random_arrays, rnn_gpu, text};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -160,11 +159,7 @@ fn predictions_that_are_interrupted_leave_no_part_of_a_file() {
         b"input.shape = [\"any\", 4]\ncompile.loss = \"mse\"\ncompile.optimizer = \"sgd\"\n\
           layer = [{ type = \"LSTM\", units = 256 }, { type = \"Dense\", units = 1 }]\n",
     );
-    let mut rng = Rng::new(1, 0);
-    let mut floats = |shape: &[usize]| {
-        let values = (0..shape.iter().product()).map(|_| rng.uniform_in(-1.0, 1.0) as f32);
-        npy_bytes(HostTensor::from_f32(shape, values.collect()))
-    };
+    let mut floats = random_arrays();
     let arrays = [("x_train", floats(&[8, 3, 4])), ("y_train", floats(&[8]))];
     let data = sandbox.npz("d.npz", &arrays);
     let train = ["train", "--model", &toml, "--data", &data, "--epochs", "1"];

@@ -1,4 +1,5 @@
 use crate::trusted;
+use rnn_core::hex;
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{self, Write as _};
@@ -46,7 +47,7 @@ impl Cache {
 /// Returns a name for an adapter with its driver: 16 hexadecimal digits.
 pub(crate) fn driver_digest(info: &wgpu::AdapterInfo) -> String {
     let driver = Sha256::digest(format!("{} {} {}", info.name, info.driver, info.driver_info));
-    driver.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&driver[..8])
 }
 
 /// Returns the data of the file, if its digest matches.

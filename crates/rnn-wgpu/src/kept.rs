@@ -1,6 +1,7 @@
 //! Maps that are kept in JSON files from run to run. A damaged file is ignored and replaced.
 
 use crate::cache::replace;
+use rnn_core::hex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -42,9 +43,4 @@ fn of_map<T: Serialize>(map: &BTreeMap<String, T>) -> String {
 /// Returns the SHA-256 digest of the bytes as 64 lower-case hexadecimal digits.
 pub fn digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
-}
-
-/// Returns the bytes as lower-case hexadecimal digits, two for each byte.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

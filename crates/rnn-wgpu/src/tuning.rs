@@ -1,9 +1,10 @@
 use crate::cache::driver_digest;
 use crate::device::Gpu;
-use crate::kept::{self, hex};
+use crate::kept;
 use crate::memory::Spaces;
 use crate::program::BoundDispatch;
 use crate::readback::{BufferRange, Readback};
+use rnn_core::hex;
 use rnn_graph::{Access, DeviceError, Dispatch, Recording, Space};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -117,7 +117,7 @@ impl TileTask for Backward<'_> {
                 };
                 let tile = &mut tiles[i];
                 self.gates(simd, t, tile);
-                if tile.rows.iter().any(|row| self.options.is_unmasked(t, row.index)) {
+                if self.options.any_unmasked(t, tile.rows) {
                     self.carry_back::<S, R>(simd, t, tile, next);
                 }
             }

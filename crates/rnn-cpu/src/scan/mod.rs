@@ -81,6 +81,11 @@ impl ScanOptions<'_> {
         self.mask.is_none_or(|mask| mask[t * self.batch + row] != 0)
     }
 
+    /// Returns true if one of the rows takes part in step `t`. If none does, nothing is computed.
+    fn any_unmasked(&self, t: usize, rows: &[Row]) -> bool {
+        rows.iter().any(|row| self.is_unmasked(t, row.index))
+    }
+
     /// Returns the factors of some rows, each row padded: `[gates, count, stride]`; empty without
     /// dropout.
     fn factors(&self, gates: usize, rows: &[Row], count: usize, stride: usize) -> Vec<f32> {

@@ -96,7 +96,7 @@ impl RowSplit {
 /// Returns the rows of a batch in the order of their first unmasked step, then of their last.
 fn by_span(mask: &[u32], batch: usize) -> Vec<usize> {
     let mut spans = vec![(usize::MAX, 0); batch];
-    for (t, step) in mask.chunks_exact(batch).enumerate() {
+    for (t, step) in mask.chunks_exact(batch.max(1)).enumerate() {
         for ((first, last), &unmasked) in spans.iter_mut().zip(step) {
             if unmasked != 0 {
                 *first = t.min(*first);

@@ -159,11 +159,6 @@ impl TileTask for Scan<'_, '_> {
 }
 
 impl Scan<'_, '_> {
-    /// Returns true if a row of the tile takes part in step `t`. If none does, nothing is computed.
-    fn is_active(&self, t: usize, tile: &Tile<'_>) -> bool {
-        tile.rows.iter().any(|row| self.options.is_unmasked(t, row.index))
-    }
-
     /// Multiplies columns of the left factors with the panel's rows from `from` on.
     #[inline(always)]
     fn product<S: Simd, const R: usize>(
@@ -205,7 +200,7 @@ impl Scan<'_, '_> {
 
     #[inline(always)]
     fn step_forward<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile<'_>) {
-        if self.is_active(t, tile) {
+        if self.options.any_unmasked(t, tile.rows) {
             self.compute_forward::<S, R>(simd, t, tile);
         }
         let stride = padded(self.options.units, S::F32_LANES);
@@ -257,7 +252,7 @@ impl Scan<'_, '_> {
     fn step_backward<S: Simd, const R: usize>(&mut self, simd: S, t: usize, tile: &mut Tile<'_>) {
         let ScanOptions { batch, units, .. } = self.options;
         let (lanes, stride) = (S::F32_LANES, padded(units, S::F32_LANES));
-        let is_active = self.is_active(t, tile);
+        let is_active = self.options.any_unmasked(t, tile.rows);
         let Direction::Backward { hidden, d_hidden, dz } = &mut self.direction else { return };
         for (r, row) in tile.rows.iter().enumerate() {
             let place = t * batch + row.index;

@@ -2,7 +2,7 @@
 
 use super::dtype;
 use ::safetensors::tensor::{Dtype, SafeTensors};
-use rnn_core::HostTensor;
+use rnn_core::{HostTensor, hex};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -51,5 +51,5 @@ fn of(mut tensors: Vec<Stored<'_>>, metadata: &BTreeMap<String, String>) -> Stri
         part(&extents.collect::<Vec<u8>>());
         part(data);
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest.finalize())
 }

@@ -4,7 +4,7 @@
 
 pub mod line;
 
-use rnn_core::HostTensor;
+use rnn_core::{HostTensor, Rng};
 use rnn_formats::npy;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -105,7 +105,16 @@ pub struct Sandbox {
 
 impl Sandbox {
     pub fn new() -> Self {
-        let own = tempfile::tempdir().expect("a folder");
+        Self::owning(tempfile::tempdir())
+    }
+
+    /// One in memory, where that is a file system: there a file is on the disk at once.
+    pub fn in_memory() -> Self {
+        Self::owning(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()))
+    }
+
+    fn owning(folder: std::io::Result<TempDir>) -> Self {
+        let own = folder.expect("a folder");
         Self { folder: own.path().to_owned(), _own: Some(own) }
     }
 
@@ -160,4 +169,14 @@ pub fn npy_bytes(tensor: Result<HostTensor, rnn_core::TensorError>) -> Vec<u8> {
     let mut bytes = Vec::new();
     npy::to_writer(&mut bytes, &tensor.expect("the shape fits")).expect("memory");
     bytes
+}
+
+/// A maker of arrays of a shape, of uniform numbers between -1 and 1: each time other ones, and the same
+/// in every process.
+pub fn random_arrays() -> impl FnMut(&[usize]) -> Vec<u8> {
+    let mut rng = Rng::new(1, 0);
+    move |shape| {
+        let values = (0..shape.iter().product()).map(|_| rng.uniform_in(-1.0, 1.0) as f32);
+        npy_bytes(HostTensor::from_f32(shape, values.collect()))
+    }
 }

@@ -9,6 +9,7 @@ use super::{Split, Splits};
 use crate::host::Host;
 use anyhow::{Result, ensure};
 use rnn::nn::Dataset;
+use rnn_core::hex;
 
 /// The hexadecimal digits of the digest of a set.
 const DIGITS: usize = 32;
@@ -66,6 +67,5 @@ fn is_digest(text: &str, digits: usize) -> bool {
 }
 
 fn digest(set: &Dataset) -> Result<String> {
-    let digest = set.digest()?;
-    Ok(digest[..DIGITS / 2].iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&set.digest()?[..DIGITS / 2]))
 }
