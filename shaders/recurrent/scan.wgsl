@@ -124,7 +124,7 @@ fn forward(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_in
     }
     publish_hidden(0u, thread, elements, h);
     // Without RESIDENT nothing uses them, and compilers drop the loads, of which some would lie beyond U.
-    // A branch costs registers on NVIDIA cards.
+    // A branch around them would lengthen the hot loop on NVIDIA cards (gpu-compilers).
     let resident = load_weights(thread);
     workgroupBarrier();
     var half = 0u;

@@ -28,7 +28,9 @@ mod recurrence;
 mod scan;
 mod session;
 mod simd;
+mod threads;
 mod vector;
 mod winograd;
 
 pub use device::CpuDevice;
+pub use threads::start as start_threads;

@@ -32,7 +32,7 @@ fn hint(cause: &(dyn Error + 'static)) -> Option<String> {
         DeviceChoiceError::Drivers(_) => Some("; use --device cpu, or mend the driver"),
         DeviceChoiceError::NoGpu => Some(", or use --device cpu"),
         DeviceChoiceError::Unknown(_) => Some(": `rnn-gpu devices` lists those that there are"),
-        DeviceChoiceError::Open(_) => None,
+        DeviceChoiceError::Open(_) | DeviceChoiceError::Threads(_) => None,
     };
     let of_text = |error: &TextError| match error {
         TextError::Column { of, .. } => Some(format!(": --{of}-column")),

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Parser;
+use rnn::device::DeviceChoiceError;
 use rnn_gpu::commands::Command;
 use rnn_gpu::interrupt::{self, Cause};
 use rnn_gpu::{console, hints, probe};
@@ -61,6 +62,8 @@ fn run() -> Result<()> {
     if command.outlives_readers() {
         console::outlive_readers();
     }
+    // Data is read by them, too, before a device is opened.
+    rnn::device::start_threads().map_err(DeviceChoiceError::Threads)?;
     rnn::device::probe_by(probe::drivers);
     interrupt::listen(command.judges())?;
     command.run()

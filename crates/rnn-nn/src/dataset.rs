@@ -5,6 +5,7 @@ pub(crate) use digest::fnv1a;
 use crate::Batch;
 use rnn_core::{Data, Examples, HostTensor, Rng, Shape};
 use std::error::Error;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -43,6 +44,9 @@ pub enum DatasetError {
     /// An array of examples could not be read, for the given reason.
     #[error("cannot read examples")]
     Read(#[source] Box<dyn Error + Send + Sync>),
+    /// The system has no thread for [`Batches`].
+    #[error("cannot start a thread that reads examples; end other programs, or raise `ulimit -u`")]
+    Thread(#[source] io::Error),
 }
 
 impl Dataset {
@@ -255,7 +259,8 @@ pub struct Batches {
 impl Batches {
     fn start(dataset: Dataset, size: usize) -> Self {
         let (sender, receiver) = sync_channel(2);
-        thread::spawn(move || {
+        let to_caller = sender.clone();
+        let read = move || {
             for which in dataset.order.chunks(size.max(1)) {
                 let batch = dataset.gather(which);
                 let failed = batch.is_err();
@@ -264,7 +269,11 @@ impl Batches {
                     return;
                 }
             }
-        });
+        };
+        if let Err(error) = thread::Builder::new().name("batches".into()).spawn(read) {
+            // There is room for it, and the receiver is here.
+            let _ = to_caller.try_send(Err(DatasetError::Thread(error)));
+        }
         Self { receiver }
     }
 }

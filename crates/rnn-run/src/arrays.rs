@@ -259,13 +259,15 @@ impl Arrays {
         // As it is stored, widened to eight bytes, and converted to four.
         let needs = stored.bytes() + 12 * stored.shape().len() as u64;
         let free = rnn::memory::available();
-        let large = needs > free / SHARE || stored.bytes() > npz::MAX_ARRAY_BYTES;
+        let large =
+            free.is_some_and(|free| needs > free / SHARE) || stored.bytes() > npz::MAX_ARRAY_BYTES;
         if large {
+            let needs = rnn::memory::Bytes(needs);
+            let of = free.map(|free| format!(", of {} free", rnn::memory::Bytes(free)));
             self.remarks.push(format!(
-                "{} is streamed: in memory it would take {}, of {} free",
+                "{} is streamed: in memory it would take {needs}{}",
                 self.describe(name),
-                rnn::memory::Bytes(needs),
-                rnn::memory::Bytes(free)
+                of.unwrap_or_default()
             ));
         }
         large

@@ -110,7 +110,7 @@ fn bytes(elements: usize) -> u64 {
 /// Bytes that the device can give, where that is known: of a GPU's own memory drivers tell
 /// nothing through WebGPU.
 fn available(device: &dyn Device) -> Option<u64> {
-    (device.info().kind != DeviceKind::Gpu).then(rnn::memory::available)
+    (device.info().kind != DeviceKind::Gpu).then(rnn::memory::available).flatten()
 }
 
 /// The reason why a step does not fit.

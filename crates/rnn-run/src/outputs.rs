@@ -1,7 +1,7 @@
 //! The files that a command writes for the user. None is written twice, and none takes the place of
 //! a file that the command reads or of a file of a run.
 
-use crate::run::contents;
+use crate::run::contents::{self, exists};
 use anyhow::{Context, Result, ensure};
 use rnn::nn::distinct_names;
 use std::fs;
@@ -42,12 +42,12 @@ impl Outputs {
             let read = same_file(path, source)
                 // The arrays of a folder of them.
                 || same_file(folder, source)
-                    && !contents::holds_model(source)
-                    && path.exists()
+                    && !contents::holds_model(source)?
+                    && exists(path)?
                     && is_array(path);
             ensure!(!read, "{shown} is what is read here: choose another name");
         }
-        let of_run = name.to_str().is_some_and(contents::writes) && contents::holds_model(folder);
+        let of_run = name.to_str().is_some_and(contents::writes) && contents::holds_model(folder)?;
         ensure!(
             !of_run,
             "{shown} is a file of the run in {}: choose another name",

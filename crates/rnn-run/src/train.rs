@@ -144,7 +144,7 @@ pub fn resume(
     let done = checkpoint.state.progress.history.epochs.len();
     config.epochs = epochs.unwrap_or(config.epochs);
     ensure!(
-        !store.is_finished() || done < config.epochs,
+        !store.is_finished()? || done < config.epochs,
         RunError::Finished { run: run.to_owned(), epochs: done }
     );
     config.replace_data([data, words])?;

@@ -2,6 +2,7 @@
 
 use crate::{Tell, cache};
 use rnn_cpu::CpuDevice;
+pub use rnn_cpu::start_threads;
 use rnn_graph::{Device, DeviceKind};
 use rnn_wgpu::{Adapter, OpenError, WgpuDevice, adapters};
 use std::sync::{Arc, OnceLock};
@@ -21,6 +22,11 @@ pub enum DeviceChoiceError {
     /// The driver does not open the GPU.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The threads of the CPU device cannot be started.
+    #[error(
+        "cannot start the threads that compute; end other programs, or set RAYON_NUM_THREADS=1"
+    )]
+    Threads(#[source] std::io::Error),
 }
 
 type Result<T, E = DeviceChoiceError> = std::result::Result<T, E>;
@@ -66,7 +72,8 @@ fn silent() -> Tell {
 /// Fails with [`DeviceChoiceError::Drivers`] if another choice than `auto` and `cpu` is asked for and the
 /// drivers cannot be asked, with [`DeviceChoiceError::NoGpu`] if `gpu` is asked for and there is none, with
 /// [`DeviceChoiceError::Unknown`] if no GPU has the number or name, and with
-/// [`DeviceChoiceError::Open`] if the driver does not open the GPU.
+/// [`DeviceChoiceError::Open`] if the driver does not open the GPU, or [`DeviceChoiceError::Threads`] if
+/// the system has no threads for the CPU.
 pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
     open_with(choice, &silent())
 }
@@ -92,6 +99,7 @@ pub fn open_to_compile(choice: &str) -> Result<Box<dyn Device>> {
 
 fn open_by(open_gpu: OpenGpu<'_>, choice: &str) -> Result<(Box<dyn Device>, String)> {
     let cpu = |why: String| -> Result<(Box<dyn Device>, String)> {
+        start_threads().map_err(DeviceChoiceError::Threads)?;
         Ok((Box::new(CpuDevice::new()), why))
     };
     let gpu = |adapter: &Adapter, why: &str| -> Result<(Box<dyn Device>, String)> {

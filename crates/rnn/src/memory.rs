@@ -19,23 +19,30 @@ pub struct TooLarge {
 }
 
 /// Returns the number of bytes of memory that are free on this machine now. If the program runs in
-/// a container (a Linux cgroup) in which fewer bytes are free, returns that number.
-pub fn available() -> u64 {
+/// a container (a Linux cgroup) in which fewer bytes are free, returns that number; `None` if the
+/// system does not tell.
+pub fn available() -> Option<u64> {
     let kind = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(kind);
+    if system.total_memory() == 0 {
+        return None;
+    }
     // A container may be given less than the machine has.
     let limit = system.cgroup_limits().map_or(u64::MAX, |group| group.free_memory);
-    system.available_memory().min(limit)
+    Some(system.available_memory().min(limit))
 }
 
 /// Checks that the weights of a model with `parameters` parameters, four bytes each, fit into the
-/// memory that is free now.
+/// memory that is free now, where that is known.
 ///
 /// # Errors
 /// Fails with [`TooLarge`] if they do not fit.
 pub fn check_weights(parameters: usize) -> Result<(), TooLarge> {
-    let (need, free) = (4 * parameters as u64, available());
-    if need <= free { Ok(()) } else { Err(TooLarge { parameters, need, free }) }
+    let need = 4 * parameters as u64;
+    match available() {
+        Some(free) if free < need => Err(TooLarge { parameters, need, free }),
+        _ => Ok(()),
+    }
 }
 
 /// A number of bytes. It is displayed in binary units with two decimals, as `1.50 GiB`, and below 1

@@ -19,7 +19,7 @@ pub struct CheckpointsArgs {
 /// Fails if the folder holds no run or an imported model.
 pub fn run(CheckpointsArgs { run }: &CheckpointsArgs) -> Result<()> {
     let checkpoints = match Holds::of(run) {
-        Ok(Holds::Run | Holds::Unfinished) => Store::of(run).list(),
+        Ok(Holds::Run | Holds::Unfinished) => Store::of(run).list()?,
         Ok(Holds::Imported) => {
             bail!("{} was imported, not trained here, so there are no checkpoints", run.display())
         }

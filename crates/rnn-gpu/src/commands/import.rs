@@ -2,7 +2,6 @@
 
 use crate::process::host;
 use anyhow::{Result, ensure};
-use rnn::model_file;
 use rnn_run::checkpoint::RunLock;
 use rnn_run::run::contents::Holds;
 use rnn_run::run::{RunFolder, SavedModel};
@@ -41,8 +40,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     // Another process may have trained into it until it was locked.
     check_untrained(out)?;
     let kept = file.optimizer_state(&model)?;
-    let of = (&model, kept.as_ref());
-    model_file::save(folder.path(), &file.architecture, file.compile.as_ref(), of)?;
+    folder.import(&file.architecture, file.compile.as_ref(), (&model, kept.as_ref()))?;
     println!("wrote {}", out.display());
     Ok(())
 }

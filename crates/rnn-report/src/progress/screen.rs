@@ -43,7 +43,8 @@ impl Screen {
         let over = Arc::new(AtomicBool::new(false));
         let thread = {
             let over = over.clone();
-            thread::spawn(move || show(terminal, &figures, &over, &*host))
+            let draw = move || show(terminal, &figures, &over, &*host);
+            thread::Builder::new().name("screen".into()).spawn(draw).inspect_err(|_| restore())?
         };
         Ok(Self { over, thread: Some(thread), _restored })
     }

@@ -37,7 +37,7 @@ impl RunLock {
                 Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
             }
             // The one who held the lock may have removed the file after it was opened here.
-            if is_at(&file, &path) {
+            if is_at(&file, &path).with_context(cannot)? {
                 let _removed = host.at_end({
                     let path = path.clone();
                     Box::new(move || drop(fs::remove_file(path)))
@@ -96,16 +96,20 @@ impl Drop for RunLock {
     }
 }
 
+/// Whether the open file is the one that has this name.
 #[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     let identity = |data: fs::Metadata| (data.dev(), data.ino());
-    let (open, named) = (file.metadata().map(identity), fs::symlink_metadata(path).map(identity));
-    matches!((open, named), (Ok(open), Ok(named)) if open == named)
+    let open = identity(file.metadata()?);
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        named => Ok(identity(named?) == open),
+    }
 }
 
 /// Elsewhere a file that is open keeps its name.
 #[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> bool {
-    true
+fn is_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
 }

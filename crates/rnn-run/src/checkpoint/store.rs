@@ -1,7 +1,7 @@
 use super::{RunLock, StoredCheckpoint};
 use crate::config::Config;
 use crate::host::Host;
-use crate::run::contents::check_unlinked;
+use crate::run::contents::{check_unlinked, entries, exists};
 use anyhow::{Context, Result, anyhow, bail};
 use rnn::HostTensor;
 use rnn::nn::TrainerState;
@@ -98,24 +98,33 @@ impl Store {
 
     /// Returns true if there is a checkpoint and the run is not marked as finished, so that it can
     /// be resumed.
-    pub fn is_unfinished(&self) -> bool {
-        !self.steps().is_empty() && !self.is_finished()
+    ///
+    /// # Errors
+    /// Fails if the folder cannot be read.
+    pub fn is_unfinished(&self) -> Result<bool> {
+        Ok(!self.steps()?.is_empty() && !self.is_finished()?)
     }
 
     /// Returns true if the run is marked as finished by [`Store::finish`].
-    pub fn is_finished(&self) -> bool {
-        self.folder.join(FINISHED).exists()
+    ///
+    /// # Errors
+    /// Fails if the system does not tell.
+    pub fn is_finished(&self) -> Result<bool> {
+        exists(&self.folder.join(FINISHED))
     }
 
     /// Returns true if there is a checkpoint, whether the run is finished or not.
-    pub fn has_any(&self) -> bool {
-        !self.steps().is_empty() || self.folder.join(BEST).exists()
+    ///
+    /// # Errors
+    /// Fails if the folder cannot be read.
+    pub fn has_any(&self) -> Result<bool> {
+        Ok(!self.steps()?.is_empty() || exists(&self.folder.join(BEST))?)
     }
 
     /// Marks the run as finished, so that it does not count as one to be resumed. Does nothing if
     /// there is no checkpoint.
     pub fn finish(&self) -> Result<()> {
-        match self.has_any() {
+        match self.has_any()? {
             true => Ok(rnn_formats::write_atomically(&self.folder.join(FINISHED), |_| Ok(()))?),
             false => Ok(()),
         }
@@ -135,11 +144,12 @@ impl Store {
         check_unlinked(&self.folder)?;
         let cannot = || format!("cannot prepare {}", self.folder.display());
         fs::create_dir_all(&self.folder).with_context(cannot)?;
-        let mark = self.folder.join(FINISHED);
-        if mark.exists() {
-            fs::remove_file(mark).with_context(cannot)?;
+        match fs::remove_file(self.folder.join(FINISHED)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(cannot)
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Writes a checkpoint and removes all but the newest `keep`. If `best` is true, it is also
@@ -158,7 +168,7 @@ impl Store {
         if best {
             self.save_best(&name, &mut parts)?;
         }
-        let steps = self.steps();
+        let steps = self.steps()?;
         for (_, path) in &steps[..steps.len().saturating_sub(keep)] {
             fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
         }
@@ -182,10 +192,10 @@ impl Store {
     /// Removes the least useful checkpoint, but not the newest; returns false if there is no other.
     fn make_room(&self) -> Result<bool> {
         let best = self.folder.join(BEST);
-        let steps = self.steps();
+        let steps = self.steps()?;
         let path = match &steps[..] {
             [(_, oldest), _, ..] => oldest,
-            [_] if best.exists() => &best,
+            [_] if exists(&best)? => &best,
             _ => return Ok(false),
         };
         fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
@@ -198,7 +208,7 @@ impl Store {
         match self.write(BEST, parts) {
             Err(error) if is_out_of_room(&error) => {
                 let (newest, best) = (self.folder.join(newest), self.folder.join(BEST));
-                if best.exists() {
+                if exists(&best)? {
                     fs::remove_file(&best)
                         .with_context(|| format!("cannot replace {}", best.display()))?;
                 }
@@ -243,8 +253,8 @@ impl Store {
         set_aside: &dyn Fn(&Path) -> Result<()>,
     ) -> Result<Checkpoint> {
         let best = self.folder.join(BEST);
-        let best = best.exists().then_some(best);
-        let newest_first = self.steps().into_iter().rev().map(|(_, path)| path);
+        let best = exists(&best)?.then_some(best);
+        let newest_first = self.steps()?.into_iter().rev().map(|(_, path)| path);
         for path in newest_first.chain(best) {
             match read(&path) {
                 Ok(Checkpoint { config, data, state }) => {
@@ -269,23 +279,27 @@ impl Store {
     /// Returns descriptions of the checkpoints, in the order of their steps, and then of that with
     /// the smallest loss. Each file is read as a whole, and none is changed. A training may write
     /// and remove checkpoints meanwhile; those that are gone are left out.
-    pub fn list(&self) -> Vec<StoredCheckpoint> {
-        let steps = self.steps().into_iter().map(|(step, path)| (Some(step), path));
+    ///
+    /// # Errors
+    /// Fails if the folder cannot be read.
+    pub fn list(&self) -> Result<Vec<StoredCheckpoint>> {
+        let steps = self.steps()?.into_iter().map(|(step, path)| (Some(step), path));
         let all = steps.chain([(None, self.folder.join(BEST))]);
-        all.filter_map(|(step, path)| StoredCheckpoint::of(&path, step)).collect()
+        Ok(all.filter_map(|(step, path)| StoredCheckpoint::of(&path, step)).collect())
     }
 
     /// The checkpoints with the steps done, in order.
-    fn steps(&self) -> Vec<(u64, PathBuf)> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+    fn steps(&self) -> Result<Vec<(u64, PathBuf)>> {
+        let entries = entries(&self.folder)
+            .with_context(|| format!("cannot read the folder {}", self.folder.display()))?;
         let step = |path: PathBuf| {
             let name = path.file_name()?.to_str()?;
             let number = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
             Some((number.parse().ok()?, path))
         };
-        let mut steps: Vec<_> = entries.filter_map(|entry| step(entry.path())).collect();
+        let mut steps: Vec<_> = entries.iter().filter_map(|entry| step(entry.path())).collect();
         steps.sort();
-        steps
+        Ok(steps)
     }
 }
 

@@ -5,13 +5,17 @@ use crate::checkpoint::Store;
 use crate::config::Config;
 use crate::error::RunError;
 use anyhow::{Context, Result, bail};
-use rnn::model_file::{MODEL_JSON, WEIGHTS};
+use rnn::model_file::{MODEL_JSON, OPTIMIZER, WEIGHTS};
 use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Name of the file in the folder of a run that says where its TensorBoard curves are.
 pub const CURVES_NOTE: &str = "tensorboard.txt";
+
+/// Name of the file in the folder of an imported model while it is written: of the model's files there,
+/// none is of the user's.
+pub const IMPORT_MARK: &str = ".import";
 
 /// The files that a run writes into its folder, besides those in folders of it.
 const FILES: [&str; 14] = [
@@ -21,7 +25,7 @@ const FILES: [&str; 14] = [
     "history.csv",
     "history.json",
     MODEL_JSON,
-    "optimizer.safetensors",
+    OPTIMIZER,
     "report.html",
     "report.json",
     "report.txt",
@@ -35,7 +39,7 @@ const FILES: [&str; 14] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holds {
     /// Nothing that would be lost: the folder does not exist, is empty, or holds only what a
-    /// process left that died before its first checkpoint.
+    /// process left that died before its first checkpoint or the end of its import.
     Nothing,
     /// A finished run.
     Run,
@@ -55,21 +59,19 @@ impl Holds {
     /// Fails with [`RunError::Unreadable`] if the path is no folder, or the folder cannot be read.
     pub fn of(folder: &Path) -> Result<Self> {
         let store = Store::of(folder);
-        if store.is_unfinished() {
+        if store.is_unfinished()? {
             return Ok(Self::Unfinished);
         }
-        if is_run(folder) {
+        if is_run(folder)? {
             return Ok(Self::Run);
         }
-        if holds_model(folder) {
+        if holds_model(folder)? {
             return Ok(Self::Imported);
         }
-        let all = match entries(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
-            all => {
-                all.map_err(|source| RunError::Unreadable { folder: folder.to_owned(), source })?
-            }
-        };
+        let unreadable = |source| RunError::Unreadable { folder: folder.to_owned(), source };
+        let all = entries(folder).map_err(unreadable)?;
+        let half_imported = all.iter().any(|entry| name_of(entry) == IMPORT_MARK);
+        let is_left = |entry: &DirEntry| is_left(entry) || half_imported && is_imported(entry);
         let other = all.iter().find(|entry| !is_left(entry));
         Ok(other.map_or(Self::Nothing, |entry| Self::Other(entry.path())))
     }
@@ -77,17 +79,44 @@ impl Holds {
 
 /// Returns true if a folder holds a run: a `config.json` that is a valid [`Config`], or
 /// checkpoints.
-pub fn is_run(folder: &Path) -> bool {
-    let config = fs::read_to_string(folder.join("config.json"));
-    config.is_ok_and(|text| serde_json::from_str::<Config>(&text).is_ok())
-        || Store::of(folder).has_any()
+///
+/// # Errors
+/// Fails if a file or folder cannot be read that may be of a run.
+pub fn is_run(folder: &Path) -> Result<bool> {
+    use io::ErrorKind::{InvalidData, IsADirectory, NotADirectory, NotFound};
+    let config = folder.join("config.json");
+    match fs::read_to_string(&config) {
+        Ok(text) if serde_json::from_str::<Config>(&text).is_ok() => return Ok(true),
+        Err(error)
+            if !matches!(error.kind(), InvalidData | IsADirectory | NotADirectory | NotFound) =>
+        {
+            return Err(error).with_context(|| format!("cannot read {}", config.display()));
+        }
+        _ => {}
+    }
+    Store::of(folder).has_any()
 }
 
 /// Returns true if a folder holds a run, finished or not, or an imported model; false also if it
 /// does not exist.
-pub fn holds_model(folder: &Path) -> bool {
-    let there = |name: &str| folder.join(name).is_file();
-    there(MODEL_JSON) && there(WEIGHTS) || is_run(folder)
+///
+/// # Errors
+/// Fails as [`is_run`].
+pub fn holds_model(folder: &Path) -> Result<bool> {
+    let there = |name: &str| exists(&folder.join(name));
+    Ok(there(MODEL_JSON)? && there(WEIGHTS)? || is_run(folder)?)
+}
+
+/// Returns true if a file or folder exists.
+///
+/// # Errors
+/// Fails if the system does not tell, so that what cannot be looked at is not taken to be absent.
+pub fn exists(path: &Path) -> Result<bool> {
+    match path.try_exists() {
+        // Beyond a file there is nothing.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(false),
+        there => there.with_context(|| format!("cannot look for {}", path.display())),
+    }
 }
 
 /// Returns true if a run writes a file of this name directly into its folder. Files in subfolders,
@@ -105,7 +134,7 @@ pub fn check_room(folder: &Path) -> Result<()> {
     let folders = ["checkpoints"].map(|name| (folder.join(name), true));
     let files = FILES.map(|name| (folder.join(name), false));
     for (path, wanted) in folders.into_iter().chain(files) {
-        if path.exists() && path.is_dir() != wanted {
+        if exists(&path)? && path.is_dir() != wanted {
             let [is, wanted] = if wanted { ["a file", "folder"] } else { ["a folder", "file"] };
             bail!(RunError::Occupied { path, is, wanted });
         }
@@ -176,8 +205,15 @@ fn remove(folder: &Path, done: &mut Vec<PathBuf>, ours: &dyn Fn(&str) -> bool) -
     Ok(())
 }
 
-fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
-    let mut all = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+/// Returns what is in a folder, by name; nothing if the folder does not exist.
+///
+/// # Errors
+/// Fails if it cannot be read.
+pub fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+    let mut all = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        all => all?.collect::<io::Result<Vec<_>>>()?,
+    };
     all.sort_by_key(DirEntry::file_name);
     Ok(all)
 }
@@ -189,6 +225,11 @@ fn name_of(entry: &DirEntry) -> String {
 fn is_lock(entry: &DirEntry) -> bool {
     name_of(entry) == ".lock"
         && entry.metadata().is_ok_and(|data| data.is_file() && data.len() == 0)
+}
+
+/// Returns true if an import that did not end may have left it.
+fn is_imported(entry: &DirEntry) -> bool {
+    [IMPORT_MARK, MODEL_JSON, WEIGHTS, OPTIMIZER].contains(&name_of(entry).as_str())
 }
 
 /// Returns true if a process that died before its first checkpoint may have left it.
@@ -205,8 +246,18 @@ fn is_left(entry: &DirEntry) -> bool {
             ["train", "validation"].contains(&name_of(part).as_str())
                 && all(&part.path(), &|file| of_board(&name_of(file)).is_some())
         }),
+        CURVES_NOTE => leads_to_curves(&entry.path()),
         name => is_lock(entry) || is_temporary(name),
     }
+}
+
+/// Returns true if a file holds the path of a folder, and is not the user's own of that name.
+fn leads_to_curves(note: &Path) -> bool {
+    let beside = note.parent().unwrap_or(Path::new(""));
+    // A file of any length need not be read whole: a path is short.
+    let short = fs::metadata(note).is_ok_and(|data| data.len() <= 1 << 16);
+    let text = short.then(|| fs::read_to_string(note).ok()).flatten();
+    text.is_some_and(|text| beside.join(text.trim_end_matches(['\r', '\n'])).is_dir())
 }
 
 /// Returns true if a writer that died left it: see `rnn_formats::AtomicFile` and `plot::output`.

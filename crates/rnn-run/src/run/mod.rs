@@ -12,14 +12,14 @@ use crate::config::Config;
 use crate::error::RunError;
 use crate::measure::{Measured, Results, RunResult};
 use anyhow::{Context, Result, bail, ensure};
-use contents::Holds;
-use rnn::model_file::{self, Compiled};
-use rnn::nn::{EpochLog, History, Model, Trainer};
+use contents::{Holds, IMPORT_MARK, exists};
+use rnn::model_file::{self, Compiled, MODEL_JSON};
+use rnn::nn::{Architecture, Compile, EpochLog, History, Model, OptimizerState, Trainer};
 use rnn_data::text::Vocabulary;
 use rnn_formats::{safetensors, write_atomically};
 use serde::de::DeserializeOwned;
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 
 /// The folder of a run: its configuration, weights, history, results and pictures.
@@ -78,7 +78,7 @@ impl RunFolder {
     /// Fails with [`RunError::HoldsUnfinished`] if the folder holds such a run.
     pub fn check_unfinished(&self) -> Result<()> {
         ensure!(
-            !Store::of(&self.0).is_unfinished(),
+            !Store::of(&self.0).is_unfinished()?,
             RunError::HoldsUnfinished { folder: self.0.clone() }
         );
         Ok(())
@@ -101,16 +101,44 @@ impl RunFolder {
     /// cannot be written or removed. The folder then has no `config.json`, unless the earlier one
     /// is the file that cannot be removed.
     pub fn save(&self, config: &Config, trainer: &mut Trainer) -> Result<()> {
-        let mark = self.file("config.json");
-        if mark.exists() {
-            fs::remove_file(&mark).with_context(|| format!("cannot replace {}", mark.display()))?;
-        }
+        self.remove("config.json")?;
         let kept = trainer.optimizer_state()?;
         let model = trainer.model()?;
         let Compiled { architecture, compile } = config.compiled(model);
         model_file::save(self.path(), &architecture, Some(&compile), (model, kept.as_ref()))?;
         let config = config.kept_in(self.path());
         self.write_text("config.json", &serde_json::to_string_pretty(&config)?)
+    }
+
+    /// Writes a model into the folder that was not trained here: the weights, the state of the optimizer,
+    /// and last `model.json`; an earlier `model.json` is removed first. Until the end a file marks the
+    /// folder, so that an import which is broken off can be called again.
+    ///
+    /// # Errors
+    /// Fails if `model.json` cannot express the model, or a file cannot be written or removed.
+    pub fn import(
+        &self,
+        architecture: &Architecture,
+        compile: Option<&Compile>,
+        of: (&Model, Option<&OptimizerState>),
+    ) -> Result<()> {
+        self.write_text(IMPORT_MARK, "")?;
+        self.remove(MODEL_JSON)?;
+        model_file::save(self.path(), architecture, compile, of)?;
+        // A mark that stays does no harm: there is a `model.json` beside it.
+        let _ = self.remove(IMPORT_MARK);
+        Ok(())
+    }
+
+    /// Removes a file, if it is there.
+    fn remove(&self, name: &str) -> Result<()> {
+        let file = self.file(name);
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", file.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Opens the folder of a finished run and reads its configuration.
@@ -122,10 +150,10 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<(Self, Config)> {
         let file = path.join("config.json");
         let text = match fs::read_to_string(&file) {
-            Err(_) if Store::of(path).is_unfinished() => {
+            Err(_) if Store::of(path).is_unfinished()? => {
                 bail!(RunError::Unfinished { run: path.to_owned() })
             }
-            Err(_) if path.join(model_file::MODEL_JSON).exists() => {
+            Err(_) if exists(&path.join(MODEL_JSON))? => {
                 bail!(RunError::Imported { folder: path.to_owned() })
             }
             text => text.with_context(|| {
@@ -174,12 +202,9 @@ impl RunFolder {
     /// Writes `vocabulary.json`: the words that the model knows, and how texts are split into
     /// words. If `vocabulary` is `None`, an earlier file is removed.
     pub fn save_vocabulary(&self, vocabulary: Option<&Vocabulary>) -> Result<()> {
-        let file = self.file("vocabulary.json");
         match vocabulary {
             Some(words) => self.write_text("vocabulary.json", &serde_json::to_string(words)?),
-            None if file.exists() => Ok(fs::remove_file(&file)
-                .with_context(|| format!("cannot remove {}", file.display()))?),
-            None => Ok(()),
+            None => self.remove("vocabulary.json"),
         }
     }
 
@@ -188,7 +213,7 @@ impl RunFolder {
     /// # Errors
     /// Fails if the file cannot be read or is damaged.
     pub fn vocabulary(&self) -> Result<Option<Vocabulary>> {
-        let there = self.file("vocabulary.json").exists();
+        let there = exists(&self.file("vocabulary.json"))?;
         there.then(|| self.read_json("vocabulary.json")).transpose()
     }
 
@@ -225,7 +250,7 @@ impl RunFolder {
     /// Fails if the file cannot be read, or leads out of the run by a relative path.
     pub fn curves_folder(&self) -> Result<Option<PathBuf>> {
         let file = self.file(contents::CURVES_NOTE);
-        if !file.exists() {
+        if !exists(&file)? {
             return Ok(None);
         }
         let text =
@@ -282,7 +307,7 @@ impl RunFolder {
     /// Reads the further measurements of the run from `report.json`. A run of an earlier version
     /// has no such file; for it, returns [`Measured::default`].
     pub fn measured(&self) -> Result<Measured> {
-        match self.file("report.json").exists() {
+        match exists(&self.file("report.json"))? {
             true => self.read_json("report.json"),
             false => Ok(Measured::default()),
         }

@@ -1,6 +1,7 @@
 //! Models that a user has as the folder of a run or as a file.
 
 use super::RunFolder;
+use super::contents::exists;
 use crate::arrays::Columns;
 use crate::config::trainer;
 use crate::host::{self, Host};
@@ -42,10 +43,10 @@ impl SavedModel {
     pub fn open(path: &Path, host: &Arc<dyn Host>) -> Result<Self> {
         let cannot = || format!("cannot use {}", path.display());
         let Trained { precision, columns } = match path.join("config.json") {
-            config if config.exists() => trained(&config).with_context(cannot)?,
+            config if exists(&config)? => trained(&config).with_context(cannot)?,
             _ => Trained::default(),
         };
-        let file = match path.is_dir() && !path.join(model_file::MODEL_JSON).exists() {
+        let file = match path.is_dir() && !exists(&path.join(model_file::MODEL_JSON))? {
             true => of_experiment(path).with_context(cannot)?,
             false => ModelFile::open_with(path, host::warnings(host))?,
         };

@@ -3,6 +3,7 @@
 use super::Splits;
 use crate::config::BuiltinTask;
 use crate::experiment::VOCABULARY;
+use crate::run::contents::exists;
 use crate::source::{DatasetSource, WORD_INDEX};
 use anyhow::{Context, Result};
 use rnn::HostTensor;
@@ -34,9 +35,12 @@ pub(super) fn raw_reviews(
         DatasetSource::Imdb(path) => {
             let raw = RawReviews::read(path);
             let raw = raw.with_context(|| format!("cannot load {}", path.display()))?;
-            let beside = Some(path.with_file_name(WORD_INDEX)).filter(|path| path.exists());
-            let beside = beside.filter(|_| known.is_none()).map(|path| index(&path));
-            (raw, known.or(beside.transpose()?))
+            let beside = path.with_file_name(WORD_INDEX);
+            let known = match known {
+                None if exists(&beside)? => Some(index(&beside)?),
+                known => known,
+            };
+            (raw, known)
         }
         DatasetSource::Text { path, columns } => {
             let TextReviews { reviews, vocabulary, repaired } =

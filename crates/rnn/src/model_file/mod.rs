@@ -8,6 +8,7 @@ mod toml;
 
 pub use compiled::Compiled;
 pub use error::ModelFileError;
+pub use optimizer::FILE as OPTIMIZER;
 pub use toml::{FIT, MODEL, object};
 
 use crate::nn::{Architecture, Compile, Dialect, Model, Optimizer, OptimizerState, Reader};

@@ -8,10 +8,11 @@ use rnn_formats::keras::{KerasFile, Variables};
 use rnn_formats::safetensors;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 
-/// Name of the file in the folder of a model.
-const FILE: &str = "optimizer.safetensors";
+/// Name of the file in a model's folder that holds the state of its optimizer, as safetensors.
+pub const FILE: &str = "optimizer.safetensors";
 
 /// Writes the state of an optimizer into the folder of a model, in place of an earlier one. If
 /// `state` is `None`, an earlier state is removed.
@@ -21,9 +22,11 @@ const FILE: &str = "optimizer.safetensors";
 pub fn save(folder: &Path, state: Option<&OptimizerState>) -> Result<()> {
     let path = folder.join(FILE);
     let Some(OptimizerState { optimizer, step, slots }) = state else {
-        return match path.exists() {
-            true => fs::remove_file(&path).map_err(|source| ModelFileError::Write { path, source }),
-            false => Ok(()),
+        return match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(ModelFileError::Write { path, source })
+            }
+            _ => Ok(()),
         };
     };
     let metadata = [("optimizer", optimizer.clone()), ("step", step.to_string())];
@@ -38,7 +41,7 @@ pub fn save(folder: &Path, state: Option<&OptimizerState>) -> Result<()> {
 /// Fails if the file cannot be read, is damaged, or does not name the optimizer and the step.
 pub fn load(folder: &Path) -> Result<Option<OptimizerState>> {
     let path = folder.join(FILE);
-    if !path.exists() {
+    if !path.try_exists().map_err(|source| ModelFileError::Read { path: path.clone(), source })? {
         return Ok(None);
     }
     let (slots, mut metadata) = safetensors::load(&path)?;
