@@ -30,6 +30,14 @@ pub fn open_device(choice: &str) -> Result<(Box<dyn Device>, String), DeviceChoi
     device::open_with(choice, &warnings(&host()))
 }
 
+/// Opens a device as [`device::open_to_verify`] does. Its warnings go to standard error.
+///
+/// # Errors
+/// Fails as [`device::open`].
+pub fn open_to_verify(choice: &str) -> Result<Box<dyn Device>, DeviceChoiceError> {
+    device::open_to_verify(choice, &warnings(&host()))
+}
+
 /// Opens every device of this machine as [`device::open_all`] does. Their warnings go to standard
 /// error.
 ///

@@ -46,6 +46,8 @@ pub(crate) struct Gpu {
     pub faults: Arc<Faults>,
     /// Pipelines compiled so far.
     pub pipelines: Pipelines,
+    /// [`Options::falls_back`].
+    pub falls_back: bool,
     /// Pipelines that the driver compiled in earlier runs; `None` if they are not kept.
     pub cache: Option<Cache>,
     /// Choice among the variants of each launch.
@@ -146,6 +148,7 @@ impl WgpuDevice {
             checked: options.checked,
             faults,
             pipelines: Pipelines::default(),
+            falls_back: options.falls_back,
             cache,
             variants: options.variants,
             proof: Proof::open(

@@ -21,6 +21,9 @@ pub struct Options {
     pub prover: Option<Prover>,
     /// Choice among the variants of each kernel.
     pub variants: VariantChoice,
+    /// True to launch another variant of a kernel where the driver refuses the one chosen. False, the
+    /// default, makes that an error, so that a verification sees it.
+    pub falls_back: bool,
     /// True to open the device only to compile kernels, so that it works for a card that is not
     /// there. Nothing is measured: the device is assumed to end no loops early and to number the
     /// lanes of subgroups in the order of threads. The default is false.

@@ -3,7 +3,7 @@
 use crate::device::Gpu;
 use crate::faults::Fault;
 use crate::options::VariantChoice;
-use rnn_graph::{DeviceError, Recording};
+use rnn_graph::{DeviceError, Dispatch, Recording};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::Duration;
@@ -14,17 +14,40 @@ const BUFFER_GRANULE: u64 = wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT;
 impl Gpu {
     /// Replaces each dispatch of the recording by the variant that
     /// [`Options::variants`](crate::Options::variants) says. For [`VariantChoice::Fastest`] it
-    /// measures kernels that were not measured before.
+    /// measures kernels that were not measured before. With
+    /// [`Options::falls_back`](crate::Options::falls_back), a variant that the driver refuses is replaced
+    /// by the first that it compiles.
     ///
     /// # Errors
-    /// Fails if the device is lost or hangs, or refuses a launch that is not a variant.
+    /// Fails if the device is lost or hangs, or refuses a launch and all its variants.
     pub fn select_variants(&self, recording: &mut Recording) -> Result<(), DeviceError> {
         match self.variants {
             VariantChoice::First => {}
             VariantChoice::Nth(n) => recording.dispatches_mut().for_each(|d| d.select_variant(n)),
             VariantChoice::Fastest => self.tuning.choose(self, recording)?,
         }
+        if self.falls_back {
+            recording.dispatches_mut().try_for_each(|dispatch| self.avoid_refusal(dispatch))?;
+        }
         Ok(())
+    }
+
+    /// Selects the first variant that the driver compiles, if it refuses the present one.
+    fn avoid_refusal(&self, dispatch: &mut Dispatch) -> Result<(), DeviceError> {
+        match self.pipelines.get(self, dispatch) {
+            Err(DeviceError::Refused { .. }) if !dispatch.variants.is_empty() => {}
+            compiled => return compiled.map(drop),
+        }
+        let chosen = dispatch.clone();
+        for variant in 1..=dispatch.variants.len() {
+            dispatch.select_variant(variant);
+            match self.pipelines.get(self, dispatch) {
+                Err(DeviceError::Refused { .. }) => {}
+                compiled => return compiled.map(drop),
+            }
+        }
+        *dispatch = chosen;
+        self.pipelines.get(self, dispatch).map(drop)
     }
 
     /// Creates a zeroed buffer of at least `bytes` bytes and at least four, for `usage`. `what`

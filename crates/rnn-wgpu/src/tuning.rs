@@ -135,7 +135,11 @@ fn measure(gpu: &Gpu, dispatch: &Dispatch) -> Result<Option<Choice>, DeviceError
         Err(error) => return Err(error),
     };
     let Some(bench) = bench else { return Ok(None) };
-    let (usual, time) = gpu.guarded(|| bench.run(&bench.dispatch))?;
+    let (usual, time) = match gpu.guarded(|| bench.run(&bench.dispatch)) {
+        // Another variant takes its place, unmeasured.
+        Err(DeviceError::Refused { .. }) if gpu.falls_back => return Ok(None),
+        run => run?,
+    };
     let mut micros = vec![Some(time)];
     for variant in 1..=dispatch.variants.len() {
         let mut other = bench.dispatch.clone();

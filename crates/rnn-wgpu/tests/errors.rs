@@ -3,7 +3,10 @@
 mod common;
 
 use common::*;
-use rnn_graph::{Device, DeviceError, Graph, Grid, Launch, Operand, Shader, TensorType};
+use rnn_graph::{
+    Device, DeviceError, Graph, Grid, Launch, LaunchVariant, Operand, Shader, TensorType,
+};
+use rnn_wgpu::{Options, VariantChoice};
 use std::sync::Arc;
 
 #[test]
@@ -49,6 +52,10 @@ fn writer(shader: &'static Shader, size: Option<f64>) -> Arc<Graph> {
     if let Some(size) = size {
         launch = launch.constant("SIZE", size);
     }
+    of(launch)
+}
+
+fn of(launch: Launch) -> Arc<Graph> {
     let mut graph = Graph::new();
     let kernel =
         Kernel { name: "writer", outputs: vec![TensorType::f32([1])], launches: vec![launch] };
@@ -75,4 +82,33 @@ fn kernels_that_do_not_compile_are_errors() {
     let program = session.compile(writer(&HUGE, Some(1.0))).unwrap();
     session.run(program, &[]).unwrap();
     assert_eq!(session.fetch(program).unwrap(), [floats(&[1.0])]);
+}
+
+#[test]
+fn a_variant_takes_the_place_of_a_refused_launch() {
+    let graph = |sizes: [f64; 3]| {
+        let grid = Grid([1, 1, 1]);
+        let launch = Launch::new(&HUGE, "main", grid).constant("SIZE", sizes[0]);
+        let variant = |size| LaunchVariant { shader: &HUGE, constants: vec![("SIZE", size)], grid };
+        of(launch.bind("z", Operand::Output(0)).or(variant(sizes[1])).or(variant(sizes[2])))
+    };
+    let huge = f64::from(1 << 20);
+    for variants in [VariantChoice::First, VariantChoice::Fastest] {
+        let open = |falls_back| gpu_with(Options { falls_back, variants, ..Options::default() });
+        let (Some(falling), Some(strict)) = (open(true), open(false)) else { return };
+        let mut session = falling.session();
+        for sizes in [[huge, 2.0 * huge, 1.0], [1.0, huge, huge]] {
+            let program = session.compile(graph(sizes)).expect("one of them compiles");
+            session.run(program, &[]).expect("it runs");
+            let output = session.fetch(program).expect("an output");
+            assert_eq!(output[0].as_f32().expect("floats"), [1.0]);
+        }
+        let refused = graph([huge, 2.0 * huge, 3.0 * huge]);
+        for device in [&falling, &strict] {
+            let error = device.session().compile(refused.clone()).expect_err("all are refused");
+            assert!(matches!(error, DeviceError::Refused { .. }), "{error}");
+        }
+        let error = strict.session().compile(graph([huge, huge, 1.0])).expect_err("it is refused");
+        assert!(matches!(error, DeviceError::Refused { .. }), "{error}");
+    }
 }

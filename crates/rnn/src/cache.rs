@@ -61,14 +61,15 @@ pub fn open_to_compile(adapter: &Adapter) -> Result<WgpuDevice, OpenError> {
 /// The variants of a kernel are timed and the fastest is used on a hardware GPU, unless the
 /// environment variable `RNN_GPU_AUTOTUNE` is `0`, and on a software GPU only if it is `1`. If the
 /// matrix units fail their test, which runs before their first use, the device does without them
-/// and calls `tell` with a line of text for the user.
+/// and calls `tell` with a line of text for the user. If `falls_back` is true, a variant that the
+/// driver refuses is replaced by one that it compiles; otherwise that is an error.
 ///
 /// # Errors
 /// Fails if the driver does not open the GPU.
-pub fn open(adapter: &Adapter, tell: Tell) -> Result<WgpuDevice, OpenError> {
+pub fn open(adapter: &Adapter, tell: Tell, falls_back: bool) -> Result<WgpuDevice, OpenError> {
     let variants = if tunes(adapter) { VariantChoice::Fastest } else { VariantChoice::First };
     let prover = Some(Prover { test: rnn_ops::prove_matrix_units, tell });
-    let options = Options { variants, prover, ..Options::default() };
+    let options = Options { variants, prover, falls_back, ..Options::default() };
     match of_devices() {
         Some(folder) => WgpuDevice::open_cached(adapter, options, &folder),
         None => WgpuDevice::open(adapter, options),

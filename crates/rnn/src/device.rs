@@ -85,7 +85,17 @@ pub fn open(choice: &str) -> Result<(Box<dyn Device>, String)> {
 /// # Errors
 /// Fails as [`open`].
 pub fn open_with(choice: &str, tell: &Tell) -> Result<(Box<dyn Device>, String)> {
-    open_by(&|adapter| cache::open(adapter, tell.clone()), choice)
+    open_by(&|adapter| cache::open(adapter, tell.clone(), true), choice)
+}
+
+/// Opens a device as [`open_with`] does, to verify its kernels. One that the driver refuses is an error;
+/// devices that are opened otherwise then launch a variant of it that computes the same bits, if they
+/// have one.
+///
+/// # Errors
+/// Fails as [`open`].
+pub fn open_to_verify(choice: &str, tell: &Tell) -> Result<Box<dyn Device>> {
+    Ok(open_by(&|adapter| cache::open(adapter, tell.clone(), false), choice)?.0)
 }
 
 /// Opens a device as [`open`] does, but a GPU only to compile kernels: none may be run on it. The
@@ -194,7 +204,8 @@ impl Opened {
     }
 }
 
-/// Opens every device of this machine: the CPU first, then the GPUs in the order of [`list`].
+/// Opens every device of this machine, to verify kernels as [`open_to_verify`] does: the CPU first, then
+/// the GPUs in the order of [`list`].
 ///
 /// # Errors
 /// Fails with [`DeviceChoiceError::Open`] if a driver lists a GPU that it does not open.
@@ -209,7 +220,10 @@ pub fn open_all() -> Result<Vec<Box<dyn Device>>> {
 pub fn open_all_with(tell: &Tell) -> Result<Vec<Box<dyn Device>>> {
     let mut devices: Vec<Box<dyn Device>> = vec![Box::new(CpuDevice::new())];
     match found() {
-        Ok(all) => devices.extend(open_gpus(&all, &|adapter| cache::open(adapter, tell.clone()))?),
+        Ok(all) => {
+            let open = |adapter: &Adapter| cache::open(adapter, tell.clone(), false);
+            devices.extend(open_gpus(&all, &open)?);
+        }
         Err(why) => tell(&format!("no GPU can be used: {why}")),
     }
     Ok(devices)

@@ -2,7 +2,7 @@
 
 mod told;
 
-use crate::process::{open_device, open_devices};
+use crate::process::{open_devices, open_to_verify};
 use anyhow::{Context, Result, bail};
 use rnn::device;
 use rnn_formats::write_atomically;
@@ -52,7 +52,7 @@ impl VerifyArgs {
     /// The devices asked for; those to compile for are GPUs.
     fn devices(&self) -> Result<Vec<Box<dyn Device>>> {
         let devices = match (&self.device, self.compile_only) {
-            (Some(choice), false) => vec![open_device(choice)?.0],
+            (Some(choice), false) => vec![open_to_verify(choice)?],
             (Some(choice), true) => vec![device::open_to_compile(choice)?],
             (None, false) => open_devices()?,
             (None, true) => device::open_all_to_compile()?,
