@@ -87,7 +87,8 @@ impl Target {
     /// Runs the parser and counts what it allocates. The allocator counts for the whole process:
     /// nothing else may run.
     pub fn outcome(&self, bytes: Vec<u8>) -> Outcome {
-        let bound = self.expansion * (bytes.len() as u64 + 4096);
+        let size = bytes.len() as u64;
+        let bound = (self.expansion * (size + 4096)).min(rnn_formats::budget::memory(size));
         MEMORY.reset_peak_usage();
         let before = MEMORY.current_usage() as f64;
         let sound = catch_unwind(AssertUnwindSafe(|| (self.run)(bytes))).ok();

@@ -112,6 +112,41 @@ fn what_is_packed_twice_is_refused() {
 }
 
 #[test]
+fn attributes_of_millions_of_texts_are_refused() {
+    // h5py writes it with libver="latest" from np.array([b"a"] * 4_000_000).
+    let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/memory_budget/narrow_texts.zip");
+    let mut zip = zip::ZipArchive::new(fs::File::open(packed).expect("it is there")).expect("zip");
+    let mut bytes = vec![];
+    zip.by_index(0).expect("a member").read_to_end(&mut bytes).expect("it is sound");
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("narrow_texts.h5", &bytes);
+    refused(&file, &["summary", &file], "would unpack to too much for its size");
+}
+
+#[test]
+fn names_that_are_too_long_for_their_copies_are_refused() {
+    let sandbox = Sandbox::new();
+    let name = "a".repeat(4_000_000);
+    let model =
+        format!("{MODEL_HEAD}layer = [{{ type = \"Dense\", units = 1, name = \"{name}\" }}]");
+    let file = sandbox.write("long.toml", model.as_bytes());
+    refused(&file, &["summary", &file], "1048576 are the most");
+    // Within each other: the names of outer models stand before those of inner layers.
+    let inner: Vec<String> = (0..5000)
+        .map(|n| format!("{{\"class_name\": \"Flatten\", \"config\": {{\"name\": \"f{n}\"}}}}"))
+        .collect();
+    let nested = |name: &str, layers: &str| {
+        format!(
+            "{{\"class_name\": \"Sequential\", \"config\": {{\"name\": \"{name}\", \"layers\": [{layers}]}}}}"
+        )
+    };
+    let input = "{\"class_name\": \"InputLayer\", \"config\": {\"batch_shape\": [null, 4]}}";
+    let inside = nested(&"b".repeat(500_000), &format!("{input}, {}", inner.join(", ")));
+    let file = sandbox.write("nested.json", nested("m", &format!("{input}, {inside}")).as_bytes());
+    refused(&file, &["summary", &file], "1048576 are the most");
+}
+
+#[test]
 fn descriptions_of_many_values_are_refused() {
     let sandbox = Sandbox::new();
     let list = "0,".repeat(2_000_000);
@@ -135,8 +170,8 @@ fn descriptions_of_many_values_are_refused() {
     assert_eq!(code, Some(0), "{said}");
 }
 
-const MODEL: &[u8] = b"input.shape = [4]\ncompile.loss = \"mse\"\ncompile.optimizer = \"sgd\"\n\
-                       layer = [{ type = \"Dense\", units = 1 }]\n";
+const MODEL_HEAD: &str = "input.shape = [4]\ncompile.loss = \"mse\"\ncompile.optimizer = \"sgd\"\n";
+const LAYER: &str = "layer = [{ type = \"Dense\", units = 1 }]\n";
 
 fn npy(descr: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     let mut text =
@@ -152,7 +187,8 @@ fn npy(descr: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
 #[test]
 fn arrays_that_unpack_to_the_memory_are_refused() {
     let sandbox = Sandbox::new();
-    let (model, out) = (sandbox.write("model.toml", MODEL), sandbox.path("out"));
+    let (model, out) =
+        (sandbox.write("model.toml", [MODEL_HEAD, LAYER].concat().as_bytes()), sandbox.path("out"));
     let labels = npy_bytes(HostTensor::from_f32([8], vec![0.0; 8]));
     for (descr, width, fortran, shape) in [
         ("|u1", 1, "False", "(50000000, 4)"),
@@ -177,7 +213,8 @@ fn arrays_that_unpack_to_the_memory_are_refused() {
 #[test]
 fn lines_of_delimiters_are_refused() {
     let sandbox = Sandbox::new();
-    let (model, out) = (sandbox.write("model.toml", MODEL), sandbox.path("out"));
+    let (model, out) =
+        (sandbox.write("model.toml", [MODEL_HEAD, LAYER].concat().as_bytes()), sandbox.path("out"));
     let commas = ",".repeat(20_000_000);
     let narrow = "1,2\n".repeat(1000);
     for (name, contents) in

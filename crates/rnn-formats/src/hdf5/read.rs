@@ -1,15 +1,17 @@
-use super::source::Metered;
+use super::source::{Meter, Metered};
 use super::{Attribute, Group, Hdf5Error, MAX_DEPTH, Node};
 use crate::budget;
 use crate::elements::{decode, decode_indices, element_count};
 use half::{bf16, f16};
 use hdf5_pure::{AttrValue, Datatype, DatatypeByteOrder, File, Layout};
 use rnn_core::{Data, HostTensor};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 
 /// Bytes that a member takes besides its name and its contents.
 const MEMBER: u64 = 256;
+/// Bytes that a text of an attribute takes besides its letters.
+const TEXT: u64 = 64;
 
 /// The attribute by which Keras marks two opaque bytes as a bfloat16.
 const DTYPE: &str = "dtype";
@@ -41,8 +43,11 @@ pub fn parse_within(bytes: Vec<u8>, unpacked: u64) -> Result<Group, Hdf5Error> {
     if let Some(end) = stated_end(&bytes).filter(|&end| end > size) {
         return Err(Hdf5Error::Damaged(format!("it is cut short: {size} of {end} bytes")));
     }
-    let file = File::from_source(Metered::new(bytes)).map_err(damaged)?;
+    let source = Metered::new(bytes);
+    let meter = source.meter();
+    let file = File::from_source(source).map_err(damaged)?;
     let mut reader = Reader {
+        meter,
         size,
         unpacked_left: unpacked,
         chunks_left: unpacked,
@@ -74,6 +79,7 @@ fn stated_end(bytes: &[u8]) -> Option<u64> {
 }
 
 struct Reader {
+    meter: Meter,
     /// Bytes of the file.
     size: u64,
     /// Bytes of elements, texts and names.
@@ -92,6 +98,8 @@ impl Reader {
         if path.len() > MAX_DEPTH {
             return Err(object(path, format!("nested more than {MAX_DEPTH} groups deep")));
         }
+        self.check_attributes(|| group.attr_datatypes())
+            .map_err(|problem| object(path, problem))?;
         let attributes = group.attrs().map_err(|e| at(e, path))?;
         let attributes = attributes.into_iter().filter_map(|(name, v)| Some((name, text(&v)?)));
         let attributes: BTreeMap<String, Attribute> = attributes.collect();
@@ -114,6 +122,24 @@ impl Reader {
             members.insert(name, Node::Dataset(tensor));
         }
         Ok(Group { attributes, members })
+    }
+
+    /// Refuses the attributes of a group or dataset if they unpack to too much. The texts of one are stored
+    /// with a common width, and all attributes are unpacked at once; of the `types` one knows the widths
+    /// before, and not how many texts there are.
+    fn check_attributes(
+        &self,
+        types: impl FnOnce() -> Result<HashMap<String, Datatype>, hdf5_pure::Error>,
+    ) -> Result<(), String> {
+        let (stored, types) = self.meter.read_by(types);
+        let types = types.map_err(|error| error.to_string())?;
+        let width = |datatype: &Datatype| match datatype {
+            Datatype::String { size, .. } => Some(u64::from(*size).max(1)),
+            _ => None,
+        };
+        let narrowest = types.values().filter_map(width).min();
+        let texts = narrowest.map_or(0, |width| stored / width);
+        take(&mut self.unpacked_left.clone(), texts.checked_mul(TEXT))
     }
 
     fn count(&mut self, name: &str, path: &[String]) -> Result<(), Hdf5Error> {
@@ -151,6 +177,7 @@ impl Reader {
         }
         let is_bf16 = match datatype {
             Datatype::Opaque { .. } => {
+                self.check_attributes(|| dataset.attr_datatypes())?;
                 let attributes = dataset.attrs().map_err(say)?;
                 attributes.get(DTYPE).and_then(AttrValue::as_str) == Some("bfloat16")
             }
@@ -176,9 +203,9 @@ fn take(left: &mut u64, bytes: Option<u64>) -> Result<(), String> {
 }
 
 impl Attribute {
-    /// Bytes of memory, of which a short text takes 64.
+    /// Bytes of memory.
     fn bytes(&self) -> u64 {
-        let bytes = |text: &String| text.len() as u64 + 64;
+        let bytes = |text: &String| text.len() as u64 + TEXT;
         match self {
             Self::Text(text) => bytes(text),
             Self::Texts(texts) => texts.iter().map(bytes).sum(),

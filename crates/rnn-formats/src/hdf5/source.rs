@@ -1,6 +1,7 @@
 //! The bytes of a file, metered.
 
 use hdf5_pure::{FormatError, Source};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Bytes that may be read only so often. What the format's parsers allocate grows with what they
@@ -8,7 +9,20 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// to the same bytes again and again.
 pub(super) struct Metered {
     bytes: Vec<u8>,
-    left: AtomicU64,
+    meter: Meter,
+}
+
+/// The bytes that may still be read of a file.
+#[derive(Clone)]
+pub(super) struct Meter(Arc<AtomicU64>);
+
+impl Meter {
+    /// Returns how many bytes `work` read, and its result.
+    pub fn read_by<T>(&self, work: impl FnOnce() -> T) -> (u64, T) {
+        let before = self.0.load(Relaxed);
+        let result = work();
+        (before - self.0.load(Relaxed), result)
+    }
 }
 
 impl Metered {
@@ -18,7 +32,11 @@ impl Metered {
         // Headers are read several times for each member.
         let count = bytes.len() as u64;
         let left = (16 * (count + (1 << 20))).min(64 * (count + 4096));
-        Self { bytes, left: left.into() }
+        Self { bytes, meter: Meter(Arc::new(left.into())) }
+    }
+
+    pub fn meter(&self) -> Meter {
+        self.meter.clone()
     }
 }
 
@@ -30,7 +48,7 @@ impl Source for Metered {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), FormatError> {
         let length = buffer.len() as u64;
         let take = |left: u64| left.checked_sub(length + 1);
-        if self.left.fetch_update(Relaxed, Relaxed, take).is_err() {
+        if self.meter.0.fetch_update(Relaxed, Relaxed, take).is_err() {
             return Err(FormatError::Source("it refers to the same bytes over and over".into()));
         }
         let start = usize::try_from(offset).ok();

@@ -5,6 +5,7 @@
 
 mod compile;
 mod layer;
+mod limits;
 mod masks;
 mod metrics;
 mod nested;

@@ -1,6 +1,6 @@
 //! Models within models: their layers become layers of the model around them.
 
-use super::read;
+use super::{limits, read};
 use crate::ConfigError;
 use crate::architecture::{Architecture, Call, LayerNode, TensorRef};
 use crate::layer::Dialect;
@@ -32,6 +32,7 @@ impl Nested {
         }
         let frozen = value.get("config").is_some_and(|config| config["trainable"] == false);
         let mut architecture = read::model(value, dialect)?;
+        limits::names(&architecture, name)?;
         let first = layers.len();
         for mut layer in architecture.layers.drain(..) {
             layer.name = format!("{name}_{}", layer.name);
@@ -63,7 +64,7 @@ impl Nested {
         }
         // A model that is applied often within one that is applied often is many.
         let before = calls.len();
-        read::few(before + self.architecture.calls.len())?;
+        limits::calls(before + self.architecture.calls.len())?;
         let outside = |source: &TensorRef| match *source {
             TensorRef::Input(input) => inputs[input],
             TensorRef::Output { call, index } => TensorRef::Output { call: before + call, index },

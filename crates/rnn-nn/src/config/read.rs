@@ -1,5 +1,6 @@
 //! Sequential and functional models, as Keras 2 and Keras 3 write them.
 
+use super::limits;
 use super::masks::{MaskOperations, refuse_masks_beside_states};
 use super::nested::Nested;
 use crate::ConfigError;
@@ -19,7 +20,7 @@ pub(super) fn architecture(value: &Value, dialect: Dialect) -> Result<Architectu
 pub(super) fn model(value: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
     let class = value.get("class_name").and_then(Value::as_str);
     let config = value.get("config").unwrap_or(&Value::Null);
-    match class {
+    let architecture = match class {
         Some("Sequential") => sequential(value, config, dialect),
         Some("Functional" | "Model") => functional(config, dialect),
         Some(class) => Err(ConfigError::Class {
@@ -28,7 +29,9 @@ pub(super) fn model(value: &Value, dialect: Dialect) -> Result<Architecture, Con
             supported: "Sequential, Functional".into(),
         }),
         None => Err(ConfigError::structure("not a model's description: it has no class_name")),
-    }
+    }?;
+    limits::names(&architecture, "")?;
+    Ok(architecture)
 }
 
 fn field<'a>(value: &'a Value, name: &str, owner: &str) -> Result<&'a [Value], ConfigError> {
@@ -99,7 +102,7 @@ fn sequential(
         let batch_shape = shape.ok_or_else(unknown)?;
         (Input { name: "input_layer".into(), batch_shape, tokens: false }, layers)
     };
-    few(layers.len())?;
+    limits::calls(layers.len())?;
     let described = named(layers);
     let mut layers = Vec::new();
     let mut last = TensorRef::Input(0);
@@ -150,15 +153,6 @@ struct Node {
     masks: Vec<(usize, History)>,
 }
 
-/// The most calls of layers in a model. Models that people make have fewer than 2,000.
-const MAX_CALLS: usize = 10_000;
-
-/// Refuses so many calls that work proportional to their square would take too long.
-pub(super) fn few(calls: usize) -> Result<(), ConfigError> {
-    let many = || format!("the model has {calls} layers, {MAX_CALLS} are the most");
-    if calls <= MAX_CALLS { Ok(()) } else { Err(ConfigError::Structure(many())) }
-}
-
 fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigError> {
     let described = field(config, "layers", "the model")?;
     let mut inputs = Vec::new();
@@ -194,7 +188,7 @@ fn functional(config: &Value, dialect: Dialect) -> Result<Architecture, ConfigEr
         }
         parts.push((name, part));
     }
-    few(waiting.len())?;
+    limits::calls(waiting.len())?;
     let mut outputs = self::ends(config, "output_layers")?;
     let references = waiting.iter().flat_map(|(.., node): &(_, _, Node)| &node.inputs);
     let from_zero: HashSet<&str> =
