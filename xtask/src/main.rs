@@ -4,6 +4,7 @@ mod binary;
 mod chroot;
 mod dx12;
 mod gpu_compilers;
+mod gpu_forecast;
 mod keras_live;
 mod same_bits;
 mod tidy;
@@ -49,6 +50,9 @@ enum Task {
     /// Compile all kernels with Mesa's drivers for cards that are not there, as root on Debian;
     /// write registers, spills and hot loops to bench/results
     GpuCompilers(gpu_compilers::Args),
+    /// Work out the time of the experiments' steps on cards that are not there, from launches and
+    /// compilers' figures; write docs/gpu-performance.md
+    GpuForecast(gpu_forecast::Args),
     /// Build the Windows binary and run `verify --smoke` on its DX12 device under Wine, with
     /// Microsoft's shader compiler, as root on Debian
     Dx12,
@@ -72,6 +76,7 @@ fn main() -> Result<ExitCode> {
         Task::GpuCompilers(args) => {
             gpu_compilers::run(&root, Path::new(&cargo_path()), &args)?.code_alone()
         }
+        Task::GpuForecast(args) => gpu_forecast::run(&root, Path::new(&cargo_path()), &args)?,
         Task::Dx12 => dx12::run(&root, Path::new(&cargo_path()))?.code_alone(),
         Task::Ci => ci(&root)?,
     };

@@ -3,6 +3,7 @@
 
 pub mod compilation;
 mod kernels;
+pub mod launches;
 mod measure;
 mod peers;
 mod ranks;

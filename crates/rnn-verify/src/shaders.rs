@@ -60,6 +60,22 @@ pub fn variants(cases: &[Case]) -> Result<Vec<Variant>, NotPassed> {
 }
 
 impl Variant {
+    /// Returns the pipeline of a dispatch.
+    pub fn of(dispatch: &Dispatch) -> Self {
+        let Dispatch { shader, entry, constants, .. } = dispatch;
+        Self { shader, entry, constants: constants.clone() }
+    }
+
+    /// Returns the number of threads of a workgroup.
+    ///
+    /// # Errors
+    /// Fails with [`NotPassed::Failed`] if the shader is invalid.
+    pub fn threads(&self) -> Result<u32, NotPassed> {
+        let Valid { module, .. } = self.validate()?;
+        let entry = module.entry_points.iter().find(|entry| entry.name == self.entry);
+        Ok(entry.map_or(0, |entry| entry.workgroup_size.iter().product()))
+    }
+
     /// Returns the name of the shader and its entry point as `shader.entry`, followed by `
     /// constant=value` for each constant.
     pub fn name(&self) -> String {

@@ -9,7 +9,7 @@ mod compile;
 mod figures;
 mod floors;
 mod hot_loops;
-mod table;
+pub mod table;
 
 use std::fs;
 use std::path::Path;
@@ -48,7 +48,8 @@ impl Args {
 }
 
 const PACKAGES: [&str; 4] = ["libvulkan1", "libvulkan-dev", "mesa-vulkan-drivers", "mesa-drm-shim"];
-const JSON: &str = "bench/results/gpu-compilers.json";
+/// Path of the committed table.
+pub const JSON: &str = "bench/results/gpu-compilers.json";
 const MARKDOWN: &str = "bench/results/gpu-compilers.md";
 const FLOORS: &str = "bench/results/gpu-compilers-floors.toml";
 

@@ -70,6 +70,13 @@ impl Table {
         serde_json::from_str(json).context("the committed table is damaged")
     }
 
+    /// Returns the figures of a kernel, named with its constants, on a card: registers, waves,
+    /// spills, scratch, shared memory, instructions, and if it has a hot loop that is read, the
+    /// instructions, FFMA and loads of that. `None` if the table lacks them.
+    pub fn row(&self, kernel: &str, card: &str) -> Option<&[u64]> {
+        Some(self.kernels.get(kernel)?.get(card)?)
+    }
+
     /// Returns the table as JSON with a line for each kernel.
     ///
     /// # Errors
