@@ -32,6 +32,18 @@ pub struct Features {
     pub timestamps: bool,
     /// Size of the largest buffer, in bytes.
     pub max_buffer_bytes: u64,
+    /// The compiler of DX12's shaders; `None` elsewhere, where the driver has its own.
+    pub shader_compiler: Option<ShaderCompiler>,
+}
+
+/// Microsoft's compilers of shaders, of which DX12 uses one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShaderCompiler {
+    /// The newer one, of shader model 6: half precision and subgroup operations need it. It is used
+    /// where `dxcompiler.dll` can be loaded.
+    Dxc,
+    /// The older one, which is part of Windows.
+    Fxc,
 }
 
 /// An adapter of this machine, to be opened by [`WgpuDevice::open`](crate::WgpuDevice::open).
@@ -57,17 +69,32 @@ pub fn adapters() -> Vec<Adapter> {
         return Vec::new();
     }
     let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let mut adapters = adapters_of(backends, ShaderCompiler::Dxc);
+    // Without that compiler there is no DX12.
+    if cfg!(windows) && adapters.iter().all(|a| a.features.shader_compiler.is_none()) {
+        adapters.extend(adapters_of(wgpu::Backends::DX12, ShaderCompiler::Fxc));
+    }
+    adapters.sort_by_key(|a| a.class);
+    adapters
+}
+
+/// The adapters of these backends; of DX12 those that this compiler can compile for.
+fn adapters_of(backends: wgpu::Backends, compiler: ShaderCompiler) -> Vec<Adapter> {
+    let shader_compiler = match compiler {
+        ShaderCompiler::Dxc => wgpu::Dx12Compiler::default_dynamic_dxc(),
+        ShaderCompiler::Fxc => wgpu::Dx12Compiler::Fxc,
+    };
+    let dx12 = wgpu::Dx12BackendOptions { shader_compiler, ..Default::default() };
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends,
         // Not the default: it compiles shaders that validate indirect draws and takes bindings
         // for them. `WGPU_VALIDATION=1` still turns the driver's validation layers on.
         flags: wgpu::InstanceFlags::empty().with_env(),
+        backend_options: wgpu::BackendOptions { dx12, ..Default::default() },
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     });
     let found = pollster::block_on(instance.enumerate_adapters(backends));
-    let mut adapters: Vec<_> = found.into_iter().map(Adapter::new).collect();
-    adapters.sort_by_key(|a| a.class);
-    adapters
+    found.into_iter().map(|raw| Adapter::new(raw, compiler)).collect()
 }
 
 impl Adapter {
@@ -78,7 +105,7 @@ impl Adapter {
         tuning::tuned(&self.raw.get_info(), folder)
     }
 
-    fn new(raw: wgpu::Adapter) -> Self {
+    fn new(raw: wgpu::Adapter, compiler: ShaderCompiler) -> Self {
         let (info, limits, has) = (raw.get_info(), raw.limits(), raw.features());
         let class = match info.device_type {
             wgpu::DeviceType::DiscreteGpu => AdapterClass::Discrete,
@@ -108,6 +135,7 @@ impl Adapter {
                 matrix_units: matrix_units(&raw, has),
                 timestamps: has.contains(wgpu::Features::TIMESTAMP_QUERY),
                 max_buffer_bytes: limits.max_buffer_size,
+                shader_compiler: (info.backend == wgpu::Backend::Dx12).then_some(compiler),
             },
             raw,
         }
@@ -174,6 +202,16 @@ impl fmt::Display for Features {
             Some(side) => write!(f, ", matrix units of {side} x {side}")?,
         }
         let mib = self.max_buffer_bytes >> 20;
-        write!(f, ", timestamps {}, buffers to {mib} MiB", yes(self.timestamps))
+        write!(f, ", timestamps {}, buffers to {mib} MiB", yes(self.timestamps))?;
+        self.shader_compiler.map_or(Ok(()), |compiler| write!(f, ", shader compiler {compiler}"))
+    }
+}
+
+impl fmt::Display for ShaderCompiler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dxc => "DXC",
+            Self::Fxc => "FXC",
+        })
     }
 }

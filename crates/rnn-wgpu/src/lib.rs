@@ -24,7 +24,7 @@ mod timing;
 mod trusted;
 mod tuning;
 
-pub use adapter::{Adapter, AdapterClass, Features, adapters};
+pub use adapter::{Adapter, AdapterClass, Features, ShaderCompiler, adapters};
 pub use device::{OpenError, WgpuDevice};
 pub use options::{Options, VariantChoice};
 pub use proof::Prover;
