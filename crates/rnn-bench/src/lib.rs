@@ -17,10 +17,11 @@ pub use steps::reviews;
 use anyhow::{Context, Result, bail};
 use measure::{Ceilings, Timing};
 use rnn::device;
-use rnn_formats::write_atomically;
+use rnn_formats::{check_names, write_atomically};
 use rnn_graph::{Device, DeviceInfo};
 use rnn_run::distributed;
 use rnn_run::host::{Host, warnings};
+use rnn_run::outputs;
 use serde::Serialize;
 use std::io::Write as _;
 use std::path::Path;
@@ -101,6 +102,8 @@ pub struct DeviceFigures {
 /// be used; any other error on a rank ends all processes.
 pub fn bench(options: BenchOptions<'_>) -> Result<()> {
     let BenchOptions { suite, burn, out, wanted: part, quick, host, .. } = options;
+    check_names(out)?;
+    options.json.map_or(Ok(()), outputs::check)?;
     if suite == Suite::Ranks {
         let measure = |world: &_| ranks::measure(world, host, options.device, (quick, part));
         return distributed::together(host, measure);

@@ -104,11 +104,11 @@ impl Download {
         self.transfer(&part, progress)?;
         let found = digest(&part).map_err(disk(&part))?;
         if found != self.sha256 {
-            fs::remove_file(&part).map_err(disk(&part))?;
+            rnn_formats::remove_file(&part).map_err(disk(&part))?;
             let problem = format!("its SHA-256 is {found}, not {}", self.sha256);
             return Err(DownloadError::Content { url: self.url, problem });
         }
-        fs::rename(&part, path).map_err(disk(path))
+        rnn_formats::rename(&part, path).map_err(disk(path))
     }
 
     /// Waits until no other process fetches the file, and keeps others waiting until what it returns is
@@ -174,7 +174,7 @@ impl Download {
             }
             if have > self.bytes {
                 drop(file);
-                fs::remove_file(part).map_err(disk)?;
+                rnn_formats::remove_file(part).map_err(disk)?;
                 let problem = format!("it has more than {} bytes", self.bytes);
                 return Err(DownloadError::Content { url, problem });
             }

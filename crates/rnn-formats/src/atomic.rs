@@ -1,5 +1,7 @@
 //! Writing files so that a reader sees the old contents or the new, never a part.
 
+use crate::in_use::{is_in_use, rename};
+use crate::name::check_names;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, IntoInnerError, Write};
@@ -9,15 +11,19 @@ use tempfile::NamedTempFile;
 
 /// The error that a file could not be written. A file that stood at the path before is unchanged.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot write {}; check that the folder exists, is writable and has space left",
-    path.display()
-)]
+#[error("cannot write {}; check that {}", path.display(), to_check(source))]
 pub struct WriteError {
     /// Path of the file.
     pub path: PathBuf,
     /// The error of the operating system, or of the code that wrote the contents.
     pub source: io::Error,
+}
+
+fn to_check(source: &io::Error) -> &'static str {
+    match is_in_use(source) {
+        true => "no other program has it open, and that it is writable",
+        false => "the folder exists, is writable and has space left",
+    }
 }
 
 /// Replaces the file at `path` with the bytes that `fill` writes, by means of an [`AtomicFile`]. If
@@ -39,9 +45,9 @@ pub fn write_atomically(
 /// A file that takes the place of the file at a path once it is complete.
 ///
 /// The bytes go to a temporary file in the same folder, which is locked, so that those that dead
-/// writers left are told apart and removed (on Unix, once a process and folder), and which [`AtomicFile::commit`] flushes to the
-/// disk and renames. If anything fails before, the process dies or this is dropped, the other file
-/// keeps its contents.
+/// writers left are told apart and removed (once a process and folder), and which
+/// [`AtomicFile::commit`] flushes to the disk and renames. If anything fails before, the process dies
+/// or this is dropped, the other file keeps its contents.
 #[derive(Debug)]
 pub struct AtomicFile {
     writer: BufWriter<NamedTempFile>,
@@ -81,8 +87,7 @@ const SUFFIX: &str = ".tmp";
 static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// Removes the temporary files that writers which died left in a folder: those that no process has
-/// locked. It is done once for a folder; what cannot be removed stays.
-#[cfg(unix)]
+/// locked, or on Windows open. It is done once for a folder; what cannot be removed stays.
 fn sweep(folder: &Path) {
     if !SWEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned()) {
         return;
@@ -91,20 +96,33 @@ fn sweep(folder: &Path) {
         let name = entry.file_name();
         let ours = name.to_str().is_some_and(|n| n.starts_with(PREFIX) && n.ends_with(SUFFIX));
         // Of another kind, such as a pipe or a link to one, it would be waited for.
-        if ours
-            && entry.file_type().is_ok_and(|kind| kind.is_file())
-            && let Ok(file) = File::open(entry.path())
-            && file.try_lock().is_ok()
-        {
-            // The lock is held meanwhile, so that a writer that has just begun sees it.
-            let _ = std::fs::remove_file(entry.path());
+        if ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            remove_dead(&entry.path());
         }
     }
 }
 
-/// Elsewhere a lock would keep readers from the file.
-#[cfg(not(unix))]
-fn sweep(_: &Path) {}
+/// The lock is held meanwhile, so that a writer that has just begun sees it.
+#[cfg(not(windows))]
+fn remove_dead(path: &Path) {
+    if let Ok(file) = File::open(path)
+        && file.try_lock().is_ok()
+    {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// A lock would keep readers from the file here. A writer has it open, so that it cannot be opened for
+/// one program alone.
+#[cfg(windows)]
+fn remove_dead(path: &Path) {
+    use std::os::windows::fs::OpenOptionsExt;
+    const DELETE: u32 = 0x0001_0000;
+    const FILE_FLAG_DELETE_ON_CLOSE: u32 = 0x0400_0000;
+    let mut options = File::options();
+    options.access_mode(DELETE).share_mode(0).custom_flags(FILE_FLAG_DELETE_ON_CLOSE);
+    drop(options.open(path));
+}
 
 /// Creates a temporary file and locks it, so that nobody takes it for one of a writer that died.
 #[cfg(unix)]
@@ -126,9 +144,11 @@ fn create_locked(builder: &tempfile::Builder<'_, '_>, folder: &Path) -> io::Resu
     }
 }
 
+/// Without the attribute of temporary files, which would stay with the renamed file.
 #[cfg(not(unix))]
 fn create_locked(builder: &tempfile::Builder<'_, '_>, folder: &Path) -> io::Result<NamedTempFile> {
-    builder.tempfile_in(folder)
+    builder
+        .make_in(folder, |path| File::options().read(true).write(true).create_new(true).open(path))
 }
 
 impl AtomicFile {
@@ -136,8 +156,11 @@ impl AtomicFile {
     /// rename to `path`.
     ///
     /// # Errors
-    /// Fails with [`WriteError`] if the folder is missing or not writable.
+    /// Fails with [`WriteError`] if the folder is missing or not writable, or the system does not give
+    /// that name to files ([`check_names`]).
     pub fn create(path: &Path) -> Result<Self, WriteError> {
+        let failed = |source| WriteError { path: path.to_owned(), source };
+        check_names(path).map_err(|error| failed(io::Error::other(error)))?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(PREFIX).suffix(SUFFIX);
         // Temporary files are private by default; a result should have the mode of any new file.
@@ -146,7 +169,7 @@ impl AtomicFile {
         sweep(folder(path));
         let mut all = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
         let file = create_locked(&builder, folder(path));
-        let file = file.map_err(|source| WriteError { path: path.to_owned(), source })?;
+        let file = file.map_err(failed)?;
         let begun = Begun(file.path().to_owned());
         all.push(begun.0.clone());
         Ok(Self { writer: BufWriter::new(file), path: path.to_owned(), begun })
@@ -160,10 +183,11 @@ impl AtomicFile {
     pub fn commit(self) -> Result<(), WriteError> {
         let Self { writer, path, begun } = self;
         let place = || -> io::Result<()> {
-            let temporary = writer.into_inner().map_err(IntoInnerError::into_error)?;
+            let mut temporary = writer.into_inner().map_err(IntoInnerError::into_error)?;
             temporary.as_file().sync_all()?;
             let all = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
-            temporary.persist(&path).map_err(|e| e.error)?;
+            rename(temporary.path(), &path)?;
+            temporary.disable_cleanup(true);
             drop(all);
             drop(begun);
             // The rename is durable once the folder is. Not every file system can flush a folder.
@@ -226,7 +250,6 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
-    #[cfg(unix)]
     #[test]
     fn what_dead_writers_left_is_removed_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
@@ -235,6 +258,7 @@ mod tests {
         }
         let path = folder.path().join("b.txt");
         let alive = File::create(folder.path().join(".rnn-abc.tmp")).unwrap();
+        #[cfg(unix)]
         alive.lock().unwrap();
         let writing = AtomicFile::create(&path).unwrap();
         // It stands for another process, which sweeps as well.
@@ -245,6 +269,7 @@ mod tests {
             fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, [".rnn-abc.tmp", ".rnn-x7Y", "a.tmp", "a.txt", "b.txt"]);
+        drop(alive);
     }
 
     #[test]

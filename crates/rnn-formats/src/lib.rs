@@ -10,7 +10,9 @@ pub mod budget;
 pub mod checkpoint;
 mod elements;
 pub mod hdf5;
+mod in_use;
 pub mod keras;
+mod name;
 pub mod npy;
 pub mod npz;
 pub mod onnx;
@@ -19,3 +21,5 @@ pub mod safetensors;
 pub mod tensorboard;
 
 pub use atomic::{AtomicFile, WriteError, abandon_all, write_atomically};
+pub use in_use::{is_in_use, remove_file, rename};
+pub use name::{NameError, check_names};

@@ -4,8 +4,18 @@
 use crate::run::contents::{self, exists};
 use anyhow::{Context, Result, ensure};
 use rnn::nn::distinct_names;
+use rnn_formats::check_names;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// Checks, before much work is done for it, that the file `path` can be written by a command that reads
+/// no files.
+///
+/// # Errors
+/// Fails as [`Outputs::take`].
+pub fn check(path: &Path) -> Result<()> {
+    Outputs::default().take(path).map(drop)
+}
 
 /// The files that a command reads, and the files that it is going to write, which are checked so
 /// that none is overwritten by mistake. [`Default`] reads none.
@@ -28,12 +38,14 @@ impl Outputs {
     /// # Errors
     /// Fails in each of these cases:
     ///
-    /// - `path` names no file, or is a folder.
+    /// - `path` names no file, is a folder, or has a name that the system does not give to files
+    ///   ([`check_names`]).
     /// - It is a file that the command reads, under any name or link.
     /// - It is an existing `.npy` file in a folder of arrays that the command reads.
     /// - It is in the folder of a run or a model and has the name of a file of a run.
     /// - It was taken before; upper and lower case count as equal.
     pub fn take(&mut self, path: &Path) -> Result<PathBuf> {
+        check_names(path)?;
         let shown = path.display();
         let name = path.file_name().with_context(|| format!("{shown} names no file"))?;
         ensure!(!path.is_dir(), "{shown} is a folder: name a file");

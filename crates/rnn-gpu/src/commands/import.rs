@@ -2,6 +2,7 @@
 
 use crate::process::host;
 use anyhow::{Result, ensure};
+use rnn_formats::check_names;
 use rnn_run::checkpoint::RunLock;
 use rnn_run::run::contents::Holds;
 use rnn_run::run::{RunFolder, SavedModel};
@@ -31,6 +32,7 @@ pub fn run(args: &ImportArgs) -> Result<()> {
     let host = host();
     let named = || Path::new("runs").join(args.file.file_stem().unwrap_or_default());
     let out = &args.out.clone().unwrap_or_else(named);
+    check_names(out)?;
     check_untrained(out)?;
     let SavedModel { file, .. } = SavedModel::open(&args.file, &host)?;
     let model = file.trained_model(None)?;

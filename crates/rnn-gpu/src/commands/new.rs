@@ -3,6 +3,7 @@
 use anyhow::{Result, ensure};
 use rnn::model_file::{FIT, MODEL};
 use rnn_formats::write_atomically;
+use rnn_run::outputs;
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub fn run(NewArgs { path }: &NewArgs) -> Result<()> {
     ensure!(fs::symlink_metadata(path).is_err(), "{} is there already", path.display());
     let fit = path.file_stem().is_some_and(|stem| stem == "fit");
     let example = if fit { FIT } else { MODEL };
+    outputs::check(path)?;
     write_atomically(path, |file| file.write_all(example.as_bytes()))?;
     let shown = path.display();
     match fit {

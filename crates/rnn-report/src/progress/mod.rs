@@ -13,6 +13,7 @@ pub use figures::{Point, TrainingFigures, Watched};
 use anyhow::{Context, Result};
 use lines::LineDisplay;
 use rnn::nn::{Callback, Event, TrainError, Trainer};
+use rnn_formats::check_names;
 use rnn_run::host::Host;
 use rnn_run::run::contents::CURVES_NOTE;
 use rnn_run::train::{Attempt, Progress};
@@ -105,6 +106,7 @@ impl Watch {
             None => None,
         };
         let create = |folder: PathBuf| {
+            check_names(&folder)?;
             let failed = || format!("cannot write to the folder {}", folder.display());
             ["train", "validation"]
                 .iter()

@@ -1,17 +1,17 @@
 use crate::error::RunError;
 use crate::host::{Guard, Host};
 use anyhow::{Context, Result, bail, ensure};
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A lock that keeps other processes from writing into the same run until it is dropped. The system
 /// frees the lock of a process that dies.
 #[derive(Debug)]
 pub struct RunLock {
-    path: PathBuf,
-    _file: File,
-    _removed: Guard,
+    held: Arc<Mutex<Option<Held>>>,
+    _at_end: Guard,
 }
 
 impl RunLock {
@@ -23,32 +23,18 @@ impl RunLock {
     /// `.lock` is a link or a file of other contents, or cannot be created or locked.
     pub fn acquire(folder: &Path, host: &dyn Host) -> Result<Self> {
         let path = folder.join(".lock");
-        loop {
-            let foreign =
-                fs::symlink_metadata(&path).is_ok_and(|data| !data.is_file() || data.len() > 0);
-            ensure!(!foreign, "{} is no lock of this program: move it", path.display());
-            let cannot = || format!("cannot lock {}", path.display());
-            let file = open(&path).with_context(cannot)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    bail!(RunError::Locked { folder: folder.to_owned() })
-                }
-                Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
-            }
-            // The one who held the lock may have removed the file after it was opened here.
-            if is_at(&file, &path).with_context(cannot)? {
-                let _removed = host.at_end({
-                    let path = path.clone();
-                    Box::new(move || drop(fs::remove_file(path)))
-                });
-                return Ok(Self { path, _file: file, _removed });
-            }
-        }
+        let foreign =
+            fs::symlink_metadata(&path).is_ok_and(|data| !data.is_file() || data.len() > 0);
+        ensure!(!foreign, "{} is no lock of this program: move it", path.display());
+        let held = Held::try_at(&path);
+        let held = held.with_context(|| format!("cannot lock {}", path.display()))?;
+        let Some(held) = held else { bail!(RunError::Locked { folder: folder.to_owned() }) };
+        let held = Arc::new(Mutex::new(Some(held)));
+        let at_end = held.clone();
+        let _at_end = host.at_end(Box::new(move || release(&at_end)));
+        Ok(Self { held, _at_end })
     }
-}
 
-impl RunLock {
     /// Locks the folder of a run as [`RunLock::acquire`] does; `None` if nothing can be written
     /// there, because the folder or its disk is read-only.
     ///
@@ -66,50 +52,122 @@ impl RunLock {
     }
 }
 
-/// Opens the file of the lock, and creates it if need be. What else may appear here meanwhile keeps
-/// its contents: a link is not followed, and nothing is truncated.
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(
-        &mut options,
-        // A pipe is not waited for.
-        libc::O_NOFOLLOW | libc::O_NONBLOCK,
-    );
-    #[cfg(windows)]
-    {
-        /// Of the file system: the link itself is opened.
-        const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
-        std::os::windows::fs::OpenOptionsExt::custom_flags(
-            &mut options,
-            FILE_FLAG_OPEN_REPARSE_POINT,
-        );
-    }
-    options.open(path)
-}
-
 impl Drop for RunLock {
     fn drop(&mut self) {
-        // A file that stays does no harm: it is not locked.
-        let _ = fs::remove_file(&self.path);
+        release(&self.held);
     }
 }
 
-/// Whether the open file is the one that has this name.
+fn release(held: &Mutex<Option<Held>>) {
+    drop(held.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
 #[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let identity = |data: fs::Metadata| (data.dev(), data.ino());
-    let open = identity(file.metadata()?);
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        named => Ok(identity(named?) == open),
+use unix::Held;
+#[cfg(windows)]
+use windows::Held;
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::{self, File, TryLockError};
+    use std::io;
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+    use std::path::{Path, PathBuf};
+
+    /// A file that this process has locked, and removes in the end.
+    #[derive(Debug)]
+    pub struct Held {
+        path: PathBuf,
+        file: File,
+    }
+
+    impl Held {
+        /// Opens the file, or creates it, and locks it; `None` if another process has. What else may
+        /// appear there meanwhile keeps its contents: a link is not followed, nothing is truncated,
+        /// and a pipe is not waited for.
+        pub fn try_at(path: &Path) -> io::Result<Option<Self>> {
+            let mut options = File::options();
+            options.write(true).create(true).truncate(false);
+            options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+            loop {
+                let file = options.open(path)?;
+                match file.try_lock() {
+                    Ok(()) => {}
+                    Err(TryLockError::WouldBlock) => return Ok(None),
+                    Err(TryLockError::Error(error)) => return Err(error),
+                }
+                // The one who held the lock may have removed the file after it was opened here.
+                if is_at(&file, path)? {
+                    return Ok(Some(Self { path: path.to_owned(), file }));
+                }
+            }
+        }
+    }
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            // A file that stays does no harm: it is not locked.
+            if is_at(&self.file, &self.path).unwrap_or(false) {
+                let _ = fs::remove_file(&self.path);
+            }
+        }
+    }
+
+    /// Whether the open file is the one that has this name.
+    fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+        let identity = |data: fs::Metadata| (data.dev(), data.ino());
+        let open = identity(file.metadata()?);
+        match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            named => Ok(identity(named?) == open),
+        }
     }
 }
 
-/// Elsewhere a file that is open keeps its name.
-#[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> io::Result<bool> {
-    Ok(true)
+#[cfg(windows)]
+mod windows {
+    use rnn_formats::is_in_use;
+    use std::fs::File;
+    use std::io;
+    use std::os::windows::fs::OpenOptionsExt;
+    use std::path::Path;
+    use std::thread;
+    use std::time::Duration;
+
+    /// A file that is open for this process alone, and that the system removes when it is closed.
+    #[derive(Debug)]
+    pub struct Held {
+        _file: File,
+    }
+
+    /// The link itself is opened.
+    const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
+    const FILE_FLAG_DELETE_ON_CLOSE: u32 = 0x0400_0000;
+    /// Another program has the file open. That one is about to be removed looks like a file or folder
+    /// that may not be written.
+    const ERROR_SHARING_VIOLATION: i32 = 32;
+
+    impl Held {
+        /// Opens the file, or creates it; `None` if another process has it open. A scanner may have it
+        /// open for a moment, so it is tried for half a second.
+        pub fn try_at(path: &Path) -> io::Result<Option<Self>> {
+            let mut options = File::options();
+            options.write(true).create(true).truncate(false).share_mode(0);
+            options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_DELETE_ON_CLOSE);
+            let mut attempts = 0;
+            loop {
+                match options.open(path) {
+                    Ok(file) => return Ok(Some(Self { _file: file })),
+                    Err(error) if is_in_use(&error) && attempts < 25 => {
+                        attempts += 1;
+                        thread::sleep(Duration::from_millis(20));
+                    }
+                    Err(error) if error.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => {
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
 }

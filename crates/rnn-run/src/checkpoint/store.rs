@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use rnn::HostTensor;
 use rnn::nn::TrainerState;
 use rnn_formats::checkpoint::{self, CheckpointError};
+use rnn_formats::{is_in_use, remove_file, rename};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -144,7 +145,7 @@ impl Store {
         check_unlinked(&self.folder)?;
         let cannot = || format!("cannot prepare {}", self.folder.display());
         fs::create_dir_all(&self.folder).with_context(cannot)?;
-        match fs::remove_file(self.folder.join(FINISHED)) {
+        match remove_file(self.folder.join(FINISHED)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).with_context(cannot)
             }
@@ -159,7 +160,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails if it cannot be written; then the newest before it is still there. Fails also if an old
-    /// one cannot be removed.
+    /// one cannot be removed, but not if another program holds that open: it goes with a later one.
     pub fn save(&self, checkpoint: Checkpoint, best: bool, keep: usize) -> Result<()> {
         let name = format!("step-{:08}.safetensors", checkpoint.state.step);
         let config = checkpoint.config.kept_in(&self.run);
@@ -170,7 +171,12 @@ impl Store {
         }
         let steps = self.steps()?;
         for (_, path) in &steps[..steps.len().saturating_sub(keep)] {
-            fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+            match fs::remove_file(path) {
+                Err(error) if is_in_use(&error) => {}
+                removed => {
+                    removed.with_context(|| format!("cannot remove {}", path.display()))?;
+                }
+            }
         }
         Ok(())
     }
@@ -198,7 +204,7 @@ impl Store {
             [_] if exists(&best)? => &best,
             _ => return Ok(false),
         };
-        fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+        remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
         Ok(true)
     }
 
@@ -209,7 +215,7 @@ impl Store {
             Err(error) if is_out_of_room(&error) => {
                 let (newest, best) = (self.folder.join(newest), self.folder.join(BEST));
                 if exists(&best)? {
-                    fs::remove_file(&best)
+                    remove_file(&best)
                         .with_context(|| format!("cannot replace {}", best.display()))?;
                 }
                 // Not every file system has links, and the checkpoint itself is written.
@@ -243,7 +249,7 @@ impl Store {
     pub fn recover(&self, host: &dyn Host, _lock: &RunLock) -> Result<Checkpoint> {
         self.search(host, &|path| {
             let aside = path.with_extension("damaged");
-            fs::rename(path, aside).with_context(|| format!("cannot set {} aside", path.display()))
+            rename(path, &aside).with_context(|| format!("cannot set {} aside", path.display()))
         })
     }
 

@@ -198,7 +198,7 @@ fn remove(folder: &Path, done: &mut Vec<PathBuf>, ours: &dyn Fn(&str) -> bool) -
     for entry in entries(folder)? {
         let name = name_of(&entry);
         if !entry.file_type()?.is_dir() && (ours(&name) || is_temporary(&name)) {
-            fs::remove_file(entry.path())?;
+            rnn_formats::remove_file(&entry.path())?;
         }
     }
     done.push(folder.to_owned());

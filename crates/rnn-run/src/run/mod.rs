@@ -16,7 +16,7 @@ use contents::{Holds, IMPORT_MARK, exists};
 use rnn::model_file::{self, Compiled, MODEL_JSON};
 use rnn::nn::{Architecture, Compile, EpochLog, History, Model, OptimizerState, Trainer};
 use rnn_data::text::Vocabulary;
-use rnn_formats::{safetensors, write_atomically};
+use rnn_formats::{check_names, remove_file, safetensors, write_atomically};
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::io::{self, Write as _};
@@ -53,10 +53,12 @@ impl RunFolder {
     /// locked.
     ///
     /// # Errors
-    /// Fails with [`RunError::HoldsRun`], [`RunError::HoldsImported`] or [`RunError::HoldsOther`],
-    /// by the contents of the folder; with [`RunError::Occupied`] if a file cannot be written
+    /// Fails if the system does not give that name to folders ([`check_names`]); with
+    /// [`RunError::HoldsRun`], [`RunError::HoldsImported`] or [`RunError::HoldsOther`], by the
+    /// contents of the folder; with [`RunError::Occupied`] if a file cannot be written
     /// there; with [`RunError::Unreadable`] if the folder cannot be read.
     pub fn check(path: &Path, overwrite: bool) -> Result<()> {
+        check_names(path)?;
         let folder = path.to_owned();
         match Holds::of(path)? {
             Holds::Other(other) => {
@@ -133,7 +135,7 @@ impl RunFolder {
     /// Removes a file, if it is there.
     fn remove(&self, name: &str) -> Result<()> {
         let file = self.file(name);
-        match fs::remove_file(&file) {
+        match remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("cannot remove {}", file.display()))
             }

@@ -5,9 +5,8 @@ use super::{ModelFileError, Result};
 use crate::nn::{Architecture, Model, Optimizer, OptimizerState, SlotOrder, WeightRange};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{KerasFile, Variables};
-use rnn_formats::safetensors;
+use rnn_formats::{remove_file, safetensors};
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -22,7 +21,7 @@ pub const FILE: &str = "optimizer.safetensors";
 pub fn save(folder: &Path, state: Option<&OptimizerState>) -> Result<()> {
     let path = folder.join(FILE);
     let Some(OptimizerState { optimizer, step, slots }) = state else {
-        return match fs::remove_file(&path) {
+        return match remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(ModelFileError::Write { path, source })
             }

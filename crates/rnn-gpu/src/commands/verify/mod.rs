@@ -8,9 +8,10 @@ use rnn::device;
 use rnn_formats::write_atomically;
 use rnn_graph::{Device, DeviceKind};
 use rnn_ops::Tier;
+use rnn_run::outputs;
 use rnn_verify::Verification;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use told::Told;
 
 /// The arguments of `rnn-gpu verify`.
@@ -69,6 +70,10 @@ impl VerifyArgs {
     }
 }
 
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
 /// Checks the ops, gradients and shaders that the arguments choose, all by default, on the chosen
 /// devices, and checks that planted mistakes are found. With `--compile-only` it compiles the
 /// kernels and runs none. The table goes to standard output, or JSON if no file is named for it;
@@ -78,6 +83,9 @@ impl VerifyArgs {
 /// Fails if a device cannot be opened, a check fails, no check has the name that was asked for,
 /// there is no GPU to compile kernels for, or the report cannot be written.
 pub fn run(args: &VerifyArgs) -> Result<()> {
+    if let Some(path) = args.json.as_deref().filter(|path| !is_stdout(path)) {
+        outputs::check(path)?;
+    }
     let devices = args.devices()?;
     let mut cases = args.tier().cases();
     cases.retain(|case| args.wants([case.op.name(), &case.name]));
@@ -108,7 +116,7 @@ pub fn run(args: &VerifyArgs) -> Result<()> {
     told.end();
     let json = || serde_json::to_string_pretty(&report).context("cannot write the report as JSON");
     match &args.json {
-        Some(path) if path.as_os_str() == "-" => println!("{}", json()?),
+        Some(path) if is_stdout(path) => println!("{}", json()?),
         Some(path) => {
             print!("{report}");
             let text = json()?;
