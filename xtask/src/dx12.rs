@@ -5,28 +5,24 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::Outcome;
-use crate::binary::{WINDOWS, build};
-use crate::chroot::{Chroot, last_lines, output};
+use crate::binary::build_windows;
+use crate::chroot::{last_lines, output};
+use crate::wine::Wine;
 
-const PACKAGES: [&str; 8] = [
-    "libvulkan1",
-    "mesa-vulkan-drivers",
-    "wine",
-    "wine64",
-    "libwine",
-    "libvkd3d1",
-    "xvfb",
-    "xauth",
-];
+const PACKAGES: [&str; 3] = ["libvulkan1", "mesa-vulkan-drivers", "libvkd3d1"];
 /// The package of npm that carries FXC.
 const CARRIER: &str = "webgpu@0.6.2";
 const FXC: &str = "package/dist/win32-x64/d3dcompiler_47.dll";
-const LINKER: &str = "x86_64-w64-mingw32-gcc";
 /// Seconds after which the verification is broken off.
-const LONGEST: &str = "900";
+const LONGEST: u32 = 900;
+/// The compiler is Microsoft's, the driver Mesa's software.
+const VARIABLES: [(&str, &str); 2] = [
+    ("WINEDLLOVERRIDES", "d3dcompiler_47=n"),
+    ("VK_DRIVER_FILES", "/usr/share/vulkan/icd.d/lvp_icd.json"),
+];
 
 /// Builds the Windows binary and verifies its DX12 device under Wine. A wrong kernel is a failure,
 /// whatever the versions of Wine and vkd3d. If the machine lacks what this takes, the outcome is
@@ -35,27 +31,25 @@ const LONGEST: &str = "900";
 /// # Errors
 /// Fails if the program does not build, or a file cannot be copied or a folder made.
 pub fn run(root: &Path, cargo: &Path) -> Result<Outcome> {
-    let (chroot, fxc) = match set_up(root) {
+    let (wine, fxc) = match set_up(root) {
         Ok(there) => there,
         Err(missing) => return Ok(Outcome::Skipped(format!("dx12: {missing:#}"))),
     };
-    let program = build(root, cargo, &root.join("target"), Some(WINDOWS))?;
-    let folder = chroot.empty_folder("dx12")?;
-    fs::copy(&program, folder.join("rnn-gpu.exe")).context("cannot copy the program")?;
-    // What Wine makes of it lasts for later runs.
-    fs::create_dir_all(chroot.root.join("wine"))?;
-    fs::copy(&fxc, folder.join("d3dcompiler_47.dll")).context("cannot copy FXC")?;
+    let built = build_windows(root, cargo)?;
+    fs::copy(&built.program, wine.folder().join("rnn-gpu.exe"))
+        .context("cannot copy the program")?;
+    fs::copy(&fxc, wine.folder().join("d3dcompiler_47.dll")).context("cannot copy FXC")?;
 
     for package in ["wine", "libvkd3d1", "mesa-vulkan-drivers"] {
-        println!("{package} {}", chroot.version(package)?);
+        println!("{package} {}", wine.chroot.version(package)?);
     }
-    let devices = output(wine(&chroot).arg("devices"))?;
-    let lines = devices.lines().filter(|line| line.contains("(DX12"));
-    let named: Vec<&str> = lines.filter_map(|line| line.split_whitespace().next()).collect();
-    let device = named.first().with_context(|| format!("no DX12 device among\n{devices}"))?;
-    let mut verify = wine(&chroot);
-    verify.args(["verify", "--smoke", "--device", device]);
-    let said = verify.output().context("cannot start Wine")?;
+    let listed = wine.run("rnn-gpu.exe", &["devices"], &VARIABLES)?;
+    let devices = String::from_utf8_lossy(&listed.stdout);
+    let mut lines = devices.lines();
+    let line = lines.find(|line| line.contains("(DX12") && line.contains("shader compiler FXC"));
+    let line = line.with_context(|| format!("no DX12 device with FXC among\n{devices}"))?;
+    let device = line.split_whitespace().next().unwrap_or_default();
+    let said = wine.run("rnn-gpu.exe", &["verify", "--smoke", "--device", device], &VARIABLES)?;
     let text = String::from_utf8_lossy(&said.stdout);
     println!("{}", last_lines(&text, 1));
     if !said.status.success() {
@@ -65,15 +59,10 @@ pub fn run(root: &Path, cargo: &Path) -> Result<Outcome> {
     Ok(Outcome::Ended(i32::from(!said.status.success())))
 }
 
-/// The chroot, and the path of FXC.
-fn set_up(root: &Path) -> Result<(Chroot, PathBuf)> {
-    output(Command::new(LINKER).arg("--version"))
-        .with_context(|| format!("{LINKER} is not installed"))?;
-    let libraries =
-        output(Command::new("rustc").args(["--print=target-libdir", "--target", WINDOWS]))?;
-    ensure!(Path::new(libraries.trim()).exists(), "rustup target add {WINDOWS} was not run");
+/// Wine, and the path of FXC.
+fn set_up(root: &Path) -> Result<(Wine, PathBuf)> {
     let fxc = fxc(root)?;
-    Ok((Chroot::open(root, &PACKAGES)?, fxc))
+    Ok((Wine::open(root, &PACKAGES, ("dx12", LONGEST))?, fxc))
 }
 
 /// Fetches FXC, if it is not there.
@@ -90,14 +79,4 @@ fn fxc(root: &Path) -> Result<PathBuf> {
         fs::remove_file(folder.join(archive))?;
     }
     Ok(path)
-}
-
-/// A command that runs the program under Wine, with arguments to follow.
-fn wine(chroot: &Chroot) -> Command {
-    let mut command = chroot.command("timeout");
-    command.args([LONGEST, "env", "-C", "/dx12", "HOME=/wine", "WINEPREFIX=/wine/prefix"]);
-    command.args(["WINEDEBUG=-all", "WINEDLLOVERRIDES=d3dcompiler_47=n", "XDG_RUNTIME_DIR=/tmp"]);
-    command.arg("VK_DRIVER_FILES=/usr/share/vulkan/icd.d/lvp_icd.json");
-    command.args(["xvfb-run", "-a", "wine", "rnn-gpu.exe"]);
-    command
 }

@@ -8,6 +8,8 @@ mod gpu_forecast;
 mod keras_live;
 mod same_bits;
 mod tidy;
+mod windows;
+mod wine;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -56,6 +58,8 @@ enum Task {
     /// Build the Windows binary and run `verify --smoke` on its DX12 device under Wine, with
     /// Microsoft's shader compiler, as root on Debian
     Dx12,
+    /// Run the tests of the Windows binary under Wine: locks, open files, names, paths, Ctrl-C
+    Windows,
     /// Run every check, stopping at the first that fails
     Ci,
 }
@@ -78,6 +82,7 @@ fn main() -> Result<ExitCode> {
         }
         Task::GpuForecast(args) => gpu_forecast::run(&root, Path::new(&cargo_path()), &args)?,
         Task::Dx12 => dx12::run(&root, Path::new(&cargo_path()))?.code_alone(),
+        Task::Windows => windows::run(&root, Path::new(&cargo_path()))?.code_alone(),
         Task::Ci => ci(&root)?,
     };
     // Windows has wider exit codes than `ExitCode`; what does not fit is still a failure.
@@ -126,7 +131,7 @@ fn ci(root: &Path) -> Result<i32> {
 }
 
 fn ci_steps(root: &Path, skipped: &mut Vec<String>) -> Result<i32> {
-    const STEPS: [&str; 9] = [
+    const STEPS: [&str; 10] = [
         "fmt --all --check",
         "clippy --release --workspace --all-targets -- -D warnings",
         "xtask tidy",
@@ -135,6 +140,7 @@ fn ci_steps(root: &Path, skipped: &mut Vec<String>) -> Result<i32> {
         "test --release --workspace",
         "xtask keras-live",
         "xtask gpu-compilers",
+        "xtask windows",
         "xtask dx12",
     ];
     for step in STEPS.into_iter().chain(distributed()?) {
@@ -147,6 +153,7 @@ fn ci_steps(root: &Path, skipped: &mut Vec<String>) -> Result<i32> {
                     .code_among(skipped)
             }
             "xtask dx12" => dx12::run(root, Path::new(&cargo_path()))?.code_among(skipped),
+            "xtask windows" => windows::run(root, Path::new(&cargo_path()))?.code_among(skipped),
             "deny check" => deny(root)?,
             _ => cargo(root, step.split(' '))?,
         };

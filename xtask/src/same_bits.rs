@@ -44,8 +44,8 @@ pub fn run(root: &Path, cargo: &Path, commit: &str) -> Result<i32> {
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let tree = folder.join("tree");
     check_out(root, &tree, commit)?;
-    let before = build(&tree, cargo, &folder.join("build"), None)?;
-    let after = build(root, cargo, &root.join("target"), None)?;
+    let before = build(&tree, cargo, &folder.join("build"))?;
+    let after = build(root, cargo, &root.join("target"))?;
     let mut different = 0;
     for training in &TRAININGS {
         for device in DEVICES {

@@ -10,20 +10,21 @@ use anyhow::{Context as _, Result};
 use rnn::formats;
 use std::collections::BTreeMap;
 use std::io::Write as _;
-
+#[cfg(unix)]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 /// The reason for which a process is requested to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Ctrl-C.
+    /// Ctrl-C, and on Windows Ctrl-Break.
     Interrupt,
     /// SIGTERM, which `kill` sends, and a system that shuts down.
     Terminate,
-    /// SIGHUP: the terminal was closed.
+    /// SIGHUP: the terminal or, on Windows, the window was closed.
     Hangup,
     /// The reader of standard output or standard error is gone.
     ClosedPipe,
@@ -60,7 +61,8 @@ static CLEANUPS: Mutex<(usize, Cleanups)> = Mutex::new((0, BTreeMap::new()));
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Begins to handle signals: each makes a [`request`]. On Unix these are SIGINT, SIGTERM and
-/// SIGHUP, the last unless the process was started to ignore it; elsewhere Ctrl-C. `judges` is true
+/// SIGHUP, unless the process was started to ignore it; on Windows Ctrl-C, Ctrl-Break, the closing of
+/// the window, logging off and shutting down. `judges` is true
 /// if the command's exit code tells whether its work succeeded, as
 /// [`Command::judges`](crate::commands::Command::judges) says; a closed pipe is then a failure.
 ///
@@ -102,9 +104,34 @@ fn is_ignored(signal: i32) -> bool {
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-#[cfg(not(unix))]
-fn signals() -> Result<(), ctrlc::Error> {
-    ctrlc::set_handler(|| request(Cause::Interrupt))
+#[cfg(windows)]
+#[allow(unsafe_code, reason = "the system's function takes a pointer to one of ours")]
+fn signals() -> std::io::Result<()> {
+    use windows_sys::Win32::System::Console::SetConsoleCtrlHandler;
+    // SAFETY: the handler lives as long as the process, and may run on any thread at any time.
+    match unsafe { SetConsoleCtrlHandler(Some(handle_event), 1) } {
+        0 => Err(std::io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Is called by Windows on a thread of its own.
+#[cfg(windows)]
+#[allow(unsafe_code, reason = "the system's type of a handler is that of unsafe functions")]
+unsafe extern "system" fn handle_event(event: u32) -> windows_sys::core::BOOL {
+    use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, CTRL_C_EVENT, CTRL_CLOSE_EVENT};
+    let cause = match event {
+        CTRL_C_EVENT | CTRL_BREAK_EVENT => Cause::Interrupt,
+        CTRL_CLOSE_EVENT => Cause::Hangup,
+        _ => Cause::Terminate,
+    };
+    request(cause);
+    // After any other event the process is ended as soon as this returns. It is not, for five
+    // seconds, so that a training can take its checkpoint.
+    while cause != Cause::Interrupt {
+        thread::park();
+    }
+    1
 }
 
 /// Requests the end of the process. While a guard of [`hold`] lives, a first request is only noted:

@@ -122,7 +122,7 @@ pub fn run(root: &Path, cargo: &Path, args: &Args) -> Result<Outcome> {
 
 /// Puts the program and the layer into the chroot.
 fn install(root: &Path, cargo: &Path, chroot: &Chroot) -> Result<()> {
-    let program = binary::build(root, cargo, &root.join("target"), None)?;
+    let program = binary::build(root, cargo, &root.join("target"))?;
     chroot.empty_folder("kernels")?;
     let target = chroot.root.join(PROGRAM.trim_start_matches('/'));
     fs::copy(&program, target).context("cannot copy the program")?;

@@ -14,8 +14,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
+/// The command with arguments. A test that runs elsewhere than it was built, such as under Wine, is told
+/// by `RNN_GPU_PROGRAM` where the program is.
 pub fn rnn_gpu(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rnn-gpu"));
+    let program = std::env::var_os("RNN_GPU_PROGRAM");
+    let mut command = Command::new(program.unwrap_or(env!("CARGO_BIN_EXE_rnn-gpu").into()));
     command.args(args);
     command
 }
