@@ -145,7 +145,7 @@ impl Store {
         check_unlinked(&self.folder)?;
         let cannot = || format!("cannot prepare {}", self.folder.display());
         fs::create_dir_all(&self.folder).with_context(cannot)?;
-        match remove_file(self.folder.join(FINISHED)) {
+        match remove_file(&self.folder.join(FINISHED)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).with_context(cannot)
             }
