@@ -69,6 +69,7 @@ use windows::Held;
 
 #[cfg(unix)]
 mod unix {
+    use rustix::fs::OFlags;
     use std::fs::{self, File, TryLockError};
     use std::io;
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -88,7 +89,7 @@ mod unix {
         pub fn try_at(path: &Path) -> io::Result<Option<Self>> {
             let mut options = File::options();
             options.write(true).create(true).truncate(false);
-            options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+            options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
             loop {
                 let file = options.open(path)?;
                 match file.try_lock() {

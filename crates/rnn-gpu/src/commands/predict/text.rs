@@ -1,6 +1,6 @@
 use crate::process::warn_of;
-use anstyle::{AnsiColor, Style};
 use anyhow::{Result, ensure};
+use clap::builder::styling::{AnsiColor, Style};
 use rnn::text_classifier::{Contribution, Prediction, TextClassifier};
 use rnn::{Device, cut};
 use rnn_run::finite::FiniteRows;
