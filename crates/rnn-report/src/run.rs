@@ -191,7 +191,8 @@ fn confusion(ClassificationReport { names, confusion, .. }: &ClassificationRepor
                         tr {
                             th scope="row" { (name) }
                             @for &n in row {
-                                @let share = 100.0 * n as f64 / row.iter().sum::<usize>().max(1) as f64;
+                                @let all: f64 = row.iter().map(|&n| n as f64).sum();
+                                @let share = 100.0 * n as f64 / all.max(1.0);
                                 td style=(format!("--share:{share:.1}%")) {
                                     strong { (count(n)) } @if !many { (format!("{share:.1}%")) }
                                 }

@@ -1,4 +1,5 @@
-//! What a step of training costs: time by op, and memory.
+//! What a step of training costs: time by op, and memory. The numbers are of a file that may be
+//! damaged: what they add up to is held at the largest number.
 
 use super::chart::{color, key};
 use super::page::{figure, numbers, section, table, words};
@@ -25,10 +26,10 @@ fn time(ops: &[OpTime]) -> Markup {
     let sum = |ops: &[OpTime]| {
         ops.iter().fold(OpTime::default(), |sum, op| OpTime {
             op: String::new(),
-            calls: sum.calls + op.calls,
+            calls: sum.calls.saturating_add(op.calls),
             seconds: sum.seconds + op.seconds,
-            flops: sum.flops + op.flops,
-            bytes: sum.bytes + op.bytes,
+            flops: sum.flops.saturating_add(op.flops),
+            bytes: sum.bytes.saturating_add(op.bytes),
         })
     };
     let (first, others) = ops.split_at(ops.len().min(MOST_ROWS));
@@ -82,7 +83,7 @@ fn space(memory: &Footprint) -> Markup {
     let rows = html! {
         (row(&format!("arena, {} blocks", memory.blocks.len()), arena))
         @for (name, bytes) in residents { (row(name, *bytes)) }
-        (row("inputs of the step", memory.inputs.iter().map(|(_, bytes)| bytes).sum()))
+        (row("inputs of the step", memory.uploaded()))
         tr.sum { th scope="row" { "sum" } td {} td.n { (size(total)) } }
     };
     let heads = [words("What"), words("Share"), numbers("Size")];
@@ -107,7 +108,7 @@ fn largest(memory: &Footprint) -> Markup {
         @for span in spans.iter().take(8) {
             tr {
                 th scope="row" { (span.op) }
-                td.n { (span.nodes.0 + 1) " to " (span.nodes.1 + 1) }
+                td.n { (ordinal(span.nodes.0)) " to " (ordinal(span.nodes.1)) }
                 td.n { (size(span.bytes)) }
             }
         }
@@ -118,16 +119,18 @@ fn largest(memory: &Footprint) -> Markup {
 
 /// The blocks of the arena one above the other, and what they hold from op to op.
 fn lifetimes(memory: &Footprint) -> Markup {
-    let mut below = 0;
+    let arena = memory.arena();
+    let mut below = 0.0;
     let mut bottoms = Vec::new();
-    for bytes in &memory.blocks {
+    for &bytes in &memory.blocks {
         bottoms.push(below);
-        below += bytes;
+        below += bytes as f64;
     }
     // The ops that hold most for longest have colours.
     let mut held: HashMap<&str, u64> = HashMap::new();
     for span in &memory.spans {
-        *held.entry(&span.op).or_default() += span.bytes * length(span);
+        let held = held.entry(&span.op).or_default();
+        *held = held.saturating_add(span.bytes.saturating_mul(length(span)));
     }
     let mut ops: Vec<(&str, u64)> = held.into_iter().collect();
     ops.sort_by_key(|&(op, held)| (std::cmp::Reverse(held), op));
@@ -137,16 +140,16 @@ fn lifetimes(memory: &Footprint) -> Markup {
         None => "other".to_owned(),
     };
     // A thousand units high, whatever the arena's size.
-    let scale = 1000.0 / below as f64;
+    let scale = 1000.0 / below;
     let y = |span: &Span| {
-        let bottom = bottoms.get(span.block).copied().unwrap_or(0);
-        1000.0 - scale * (bottom + span.bytes) as f64
+        let bottom = bottoms.get(span.block).copied().unwrap_or(0.0);
+        1000.0 - scale * (bottom + span.bytes as f64)
     };
     let description = format!("What the {} blocks of the arena hold", memory.blocks.len());
     let content = html! {
         (key(ops.iter().map(|(op, _)| *op)))
         div.arena {
-            span.top { (size(below)) }
+            span.top { (size(arena)) }
             span.bottom { "0" }
             svg viewBox={ "0 0 " (memory.nodes) " 1000" } preserveAspectRatio="none" role="img"
                 aria-label=(description) {
@@ -156,7 +159,7 @@ fn lifetimes(memory: &Footprint) -> Markup {
                         height=(format!("{:.1}", scale * span.bytes as f64)) {
                         title {
                             (span.op) ", " (size(span.bytes)) ", ops "
-                            (span.nodes.0 + 1) " to " (span.nodes.1 + 1)
+                            (ordinal(span.nodes.0)) " to " (ordinal(span.nodes.1))
                         }
                     }
                 }
@@ -166,6 +169,11 @@ fn lifetimes(memory: &Footprint) -> Markup {
     };
     let more = "each bar a tensor, from the op that writes it to the last that reads it";
     figure("The arena over a step", more, content)
+}
+
+/// The number of a node as people count, from 1 on.
+fn ordinal(node: usize) -> usize {
+    node.saturating_add(1)
 }
 
 fn length(span: &Span) -> u64 {

@@ -69,15 +69,21 @@ impl Footprint {
         }
     }
 
-    /// Returns the size of the arena in bytes: the sum over its blocks.
+    /// Returns the size of the arena in bytes: the sum over its blocks. Sums of a footprint of a
+    /// damaged file end at [`u64::MAX`].
     pub fn arena(&self) -> u64 {
-        self.blocks.iter().sum()
+        sum(self.blocks.iter().copied())
+    }
+
+    /// Returns the number of bytes that are uploaded for a step.
+    pub fn uploaded(&self) -> u64 {
+        sum(self.inputs.iter().map(|(_, bytes)| *bytes))
     }
 
     /// Returns the number of bytes that a step needs in all: the arena, the residents and the
     /// inputs.
     pub fn total(&self) -> u64 {
-        self.arena() + self.lasting().sum::<u64>()
+        sum(self.blocks.iter().copied().chain(self.lasting()))
     }
 
     /// Bytes of the largest buffer.
@@ -100,6 +106,11 @@ impl fmt::Display for Footprint {
             None => Ok(()),
         }
     }
+}
+
+/// The sum, or the largest number if that is less.
+fn sum(parts: impl Iterator<Item = u64>) -> u64 {
+    parts.fold(0, u64::saturating_add)
 }
 
 /// Returns the bytes of a number of four-byte elements.
@@ -180,4 +191,23 @@ pub fn check(
         }
     }
     bail!(RunError::StepTooLarge { batch, reason: misfit.to_string(), fits: most })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_a_damaged_file_end_at_the_largest_number() {
+        let part = |bytes| ("part".to_owned(), bytes);
+        let footprint = Footprint {
+            blocks: vec![u64::MAX, 2],
+            residents: vec![part(3)],
+            inputs: vec![part(u64::MAX), part(1)],
+            ..Footprint::default()
+        };
+        let sums = [footprint.arena(), footprint.uploaded(), footprint.total()];
+        assert_eq!(sums, [u64::MAX; 3]);
+        assert!(footprint.to_string().ends_with("needs 16.00 EiB"), "{footprint}");
+    }
 }

@@ -30,9 +30,10 @@ impl Histogram {
         histogram
     }
 
-    /// Returns the number of examples that were counted, of both classes.
+    /// Returns the number of examples that were counted, of both classes; [`usize::MAX`] if it is
+    /// larger, as a histogram of a damaged file may say.
     pub fn count(&self) -> usize {
-        self.negative.iter().chain(&self.positive).sum()
+        self.negative.iter().chain(&self.positive).fold(0, |sum, &count| sum.saturating_add(count))
     }
 
     /// Returns the largest number of examples in one bin of one class; 0 if nothing was counted.
@@ -59,5 +60,11 @@ mod tests {
         assert_eq!(histogram.negative[..2], [2, 1]);
         assert_eq!(histogram.positive[BINS - 1], 2);
         assert_eq!(histogram.count(), 5);
+    }
+
+    #[test]
+    fn counts_of_a_damaged_file_end_at_the_largest_number() {
+        let histogram = Histogram { negative: [usize::MAX; BINS], positive: [1; BINS] };
+        assert_eq!(histogram.count(), usize::MAX);
     }
 }
