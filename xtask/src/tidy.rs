@@ -1,8 +1,10 @@
 //! Checks on the source tree that the compiler does not make.
 
 mod architecture;
+mod dependencies;
 mod licences;
 mod shaders;
+mod table;
 mod text;
 mod workspace;
 
@@ -62,6 +64,7 @@ pub fn check(root: &Path) -> Result<Vec<impl fmt::Display>> {
     let workspace = Workspace::load(root)?;
 
     let mut violations = architecture::check(&files, &workspace);
+    violations.extend(dependencies::check(&files, &workspace));
     violations.extend(workspace::check(&files, &workspace));
     violations.extend(shaders::check(&files));
     violations.extend(licences::check(root, &files)?);

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::workspace::{Workspace, line_naming};
-use super::{SourceFile, Violation};
+use super::{SourceFile, Violation, table};
 
 const DOCUMENT: &str = "ARCHITECTURE.md";
 const MAX_LINES: usize = 200;
@@ -65,35 +65,12 @@ pub(super) fn check(files: &[SourceFile], workspace: &Workspace) -> Vec<Violatio
 
 /// The rows of the dependency table by crate, if the document has such a table.
 fn dependency_table(document: &str) -> Option<BTreeMap<String, Row>> {
-    let mut lines = (1..).zip(document.lines());
-    lines.find(|(_, line)| matches!(cells(line)[..], ["crate", "holds", "may depend on"]))?;
-    let rows = lines
-        .skip(1) // The delimiter row.
-        .map_while(|(number, line)| match cells(line)[..] {
-            [name, _, dependencies] => Some((number, name, dependencies)),
-            _ => None,
-        })
-        .map(|(line, name, dependencies)| {
-            let dependencies = dependencies
-                .split(',')
-                .map(plain)
-                .filter(|name| !["", "-", "–", "—"].contains(name))
-                .map(full_name)
-                .collect();
-            (full_name(plain(name)), Row { line, dependencies })
-        });
+    let rows = table::rows(document, ["crate", "holds", "may depend on"])?;
+    let rows = rows.map(|(line, [name, _, dependencies])| {
+        let dependencies = table::names(dependencies).map(full_name).collect();
+        (full_name(table::plain(name)), Row { line, dependencies })
+    });
     Some(rows.collect())
-}
-
-/// The trimmed cells of a table row; none for another line.
-fn cells(line: &str) -> Vec<&str> {
-    let row = line.trim().strip_prefix('|').and_then(|row| row.strip_suffix('|'));
-    row.map_or_else(Vec::new, |row| row.split('|').map(str::trim).collect())
-}
-
-/// A name without the backticks of code.
-fn plain(name: &str) -> &str {
-    name.trim().trim_matches('`')
 }
 
 /// Whether a crate is one of those that the table is about.
@@ -101,8 +78,8 @@ fn is_of_family(name: &str) -> bool {
     name == "rnn" || name.starts_with(PREFIX)
 }
 
-/// The table may leave the common prefix out.
-fn full_name(name: &str) -> String {
+/// The name of a crate, of which tables may leave the common prefix out.
+pub(super) fn full_name(name: &str) -> String {
     if is_of_family(name) || name == "xtask" { name.into() } else { format!("{PREFIX}{name}") }
 }
 

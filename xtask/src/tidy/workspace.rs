@@ -22,8 +22,8 @@ pub(super) struct Package {
     pub manifest: String,
     /// The workspace packages it depends on, tests and build scripts aside.
     pub internal: BTreeSet<String>,
-    /// Whether it depends on wgpu in any way.
-    names_wgpu: bool,
+    /// The packages from outside the workspace that it depends on in any way.
+    pub external: BTreeSet<String>,
 }
 
 impl Workspace {
@@ -78,11 +78,13 @@ impl Package {
             .filter(|name| members.contains(name))
             .map(str::to_owned)
             .collect();
-        Ok(Self {
-            manifest: manifest.trim_start_matches('/').to_owned(),
-            internal,
-            names_wgpu: dependencies.iter().any(|dependency| dependency["name"] == "wgpu"),
-        })
+        let external = dependencies
+            .iter()
+            .filter_map(|dependency| dependency["name"].as_str())
+            .filter(|name| !members.contains(name))
+            .map(str::to_owned)
+            .collect();
+        Ok(Self { manifest: manifest.trim_start_matches('/').to_owned(), internal, external })
     }
 }
 
@@ -91,7 +93,7 @@ pub(super) fn check(files: &[SourceFile], workspace: &Workspace) -> Vec<Violatio
     workspace
         .packages
         .iter()
-        .filter(|(name, package)| package.names_wgpu && *name != GPU_CRATE)
+        .filter(|(name, package)| package.external.contains("wgpu") && *name != GPU_CRATE)
         .map(|(name, package)| {
             let line = line_naming(files, &package.manifest, "wgpu");
             let what = format!("{name} depends on wgpu");
