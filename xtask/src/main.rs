@@ -7,6 +7,8 @@ mod gpu_compilers;
 mod gpu_forecast;
 mod keras_live;
 mod same_bits;
+mod sanitize;
+mod sbom;
 mod tidy;
 mod windows;
 mod wine;
@@ -60,6 +62,14 @@ enum Task {
     Dx12,
     /// Run the tests of the Windows binary under Wine: locks, open files, names, paths, Ctrl-C
     Windows,
+    /// Run the unsafe blocks under Miri and AddressSanitizer, with the nightly toolchain
+    Sanitize,
+    /// Write what `rnn-gpu` is built of to target/sbom, as a list in CycloneDX's format
+    Sbom {
+        /// The target triple of the build; without it, this machine's
+        #[arg(long)]
+        target: Option<String>,
+    },
     /// Run every check, stopping at the first that fails
     Ci,
 }
@@ -83,6 +93,8 @@ fn main() -> Result<ExitCode> {
         Task::GpuForecast(args) => gpu_forecast::run(&root, Path::new(&cargo_path()), &args)?,
         Task::Dx12 => dx12::run(&root, Path::new(&cargo_path()))?.code_alone(),
         Task::Windows => windows::run(&root, Path::new(&cargo_path()))?.code_alone(),
+        Task::Sanitize => sanitize::run(&root)?.code_alone(),
+        Task::Sbom { target } => sbom::run(&root, target.as_deref())?.code_alone(),
         Task::Ci => ci(&root)?,
     };
     // Windows has wider exit codes than `ExitCode`; what does not fit is still a failure.

@@ -26,3 +26,20 @@ pub fn prefetch_all(data: &[f32]) {
         prefetch(data, at);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefetches_up_to_the_end_and_beyond_change_nothing() {
+        for len in [0, 1, LINE - 1, LINE, LINE + 1, 3 * LINE + 5] {
+            let data: Box<[f32]> = (0..len).map(|i| i as f32).collect();
+            prefetch_all(&data);
+            for at in [0, len.saturating_sub(1), len, len + 1, usize::MAX] {
+                prefetch(&data, at);
+            }
+            assert!(data.iter().zip(0..).all(|(&x, i)| x == i as f32));
+        }
+    }
+}

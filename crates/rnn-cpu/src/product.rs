@@ -108,3 +108,103 @@ pub fn multiply(
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Extents that no register block divides. The last product is large enough for several threads
+    /// and for operands that are packed; Miri takes a second for a product of any size.
+    const EXTENTS: &[(usize, usize, usize)] = if cfg!(miri) {
+        &[(1, 7, 3), (9, 18, 5)]
+    } else {
+        &[(1, 1, 1), (1, 7, 3), (17, 1, 5), (3, 5, 1), (7, 18, 6), (33, 31, 65), (129, 257, 301)]
+    };
+
+    /// A matrix in an allocation that ends with its last element: a sanitizer sees every access
+    /// beyond it.
+    struct Exact {
+        data: Box<[f32]>,
+        row_stride: usize,
+        column_stride: usize,
+    }
+
+    impl Exact {
+        /// Small integers, whose sums of products are exact.
+        fn new((rows, columns): (usize, usize), row_stride: usize, column_stride: usize) -> Self {
+            let len = (rows - 1) * row_stride + (columns - 1) * column_stride + 1;
+            let data = (0..len).map(|i| ((7 * i + len) % 11) as f32 - 5.0).collect();
+            Self { data, row_stride, column_stride }
+        }
+
+        fn matrix(&self) -> Matrix<'_> {
+            let Self { data, row_stride, column_stride } = self;
+            Matrix { data, row_stride: *row_stride, column_stride: *column_stride }
+        }
+
+        fn at(&self, row: usize, column: usize) -> f32 {
+            self.data[row * self.row_stride + column * self.column_stride]
+        }
+    }
+
+    /// By rows, by columns, and with gaps between the rows.
+    fn layouts((rows, columns): (usize, usize)) -> [Exact; 3] {
+        let extents = (rows, columns);
+        [
+            Exact::new(extents, columns, 1),
+            Exact::new(extents, 1, rows),
+            Exact::new(extents, columns + 3, 1),
+        ]
+    }
+
+    #[test]
+    fn products_of_slices_of_the_exact_length_are_those_of_loops() {
+        for &(m, n, k) in EXTENTS {
+            for (a, b) in layouts((m, k)).iter().zip(&layouts((k, n))).chain([
+                (&Exact::new((m, k), k, 1), &Exact::new((k, n), 1, k)),
+                (&Exact::new((m, k), 1, m + 2), &Exact::new((k, n), n + 5, 1)),
+            ]) {
+                // Miri would take minutes for the pool of threads.
+                let all = if cfg!(miri) { Threads::One } else { Threads::All };
+                for (accumulate, gap, threads) in
+                    [(false, 0, Threads::One), (true, 3, Threads::One), (true, 1, all)]
+                {
+                    let before = Exact::new((m, n), n + gap, 1);
+                    let mut data = before.data.clone();
+                    let out = MatrixMut { data: &mut data, row_stride: n + gap };
+                    multiply(out, accumulate, (a.matrix(), b.matrix()), (m, n, k), threads);
+                    let expected = |at: usize| {
+                        let (row, column) = (at / (n + gap), at % (n + gap));
+                        if column >= n {
+                            return before.data[at];
+                        }
+                        let sum: f32 = (0..k).map(|i| a.at(row, i) * b.at(i, column)).sum();
+                        if accumulate { before.data[at] + sum } else { sum }
+                    };
+                    let expected: Vec<f32> = (0..data.len()).map(expected).collect();
+                    assert!(*data == *expected, "{m} x {n} x {k}, accumulate: {accumulate}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_sum_is_zero_and_an_empty_product_nothing() {
+        let empty = Matrix::row_major(&[], 0);
+        let mut data = [1.0, 2.0, 3.0, 4.0, 5.0];
+        let out = MatrixMut { data: &mut data, row_stride: 3 };
+        multiply(out, false, (empty, empty), (2, 2, 0), Threads::One);
+        assert_eq!(data, [0.0, 0.0, 3.0, 0.0, 0.0]);
+        multiply(MatrixMut::row_major(&mut [], 0), false, (empty, empty), (0, 3, 1), Threads::One);
+    }
+
+    #[test]
+    #[should_panic(expected = "the operands of a product")]
+    fn a_slice_that_is_too_short_is_refused() {
+        let (a, b) = (Exact::new((3, 4), 4, 1), Exact::new((4, 2), 2, 1));
+        let short = Matrix { data: &b.data[1..], ..b.matrix() };
+        let mut data = [0.0; 6];
+        let out = MatrixMut::row_major(&mut data, 2);
+        multiply(out, false, (a.matrix(), short), (3, 2, 4), Threads::One);
+    }
+}
