@@ -67,6 +67,7 @@ wgsl!(LAYOUT, "layout.wgsl", "Transposes, reversals, padding and fills.");
 wgsl!(LOOP_PROBE, "loop_probe.wgsl", "A count of the iterations that a driver lets a loop make.");
 wgsl!(MASK, "mask.wgsl", "Masks of steps.");
 wgsl!(MASKED_MEAN, "masked_mean.wgsl", "Means over the steps that a mask leaves.");
+wgsl!(NOISE, "noise.wgsl", "Normally distributed noise.");
 wgsl!(POOL, "pool.wgsl", "Pooling and its gradients.");
 wgsl!(
     SUBGROUP_PROBE,
@@ -168,6 +169,7 @@ pub mod conv {
 
 /// Products of matrices.
 pub mod matmul {
+    wgsl!(BATCH_MATMUL, "matmul/batch_matmul.wgsl", "Products of two matrices for each item.");
     wgsl!(MATMUL, "matmul/matmul.wgsl", "Products of two matrices.");
     wgsl!(MATRIX_UNITS, "matmul/matrix_units.wgsl", "Products of half precision on matrix units.");
 }

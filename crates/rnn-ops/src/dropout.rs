@@ -41,7 +41,7 @@ pub fn drop_threshold(rate: f32) -> u32 {
 }
 
 /// Returns B and the number of elements that a row has in one step.
-fn extents(x: &TensorType) -> (usize, usize) {
+pub(crate) fn extents(x: &TensorType) -> (usize, usize) {
     let axes = if x.dims().len() > 2 { &x.dims()[1..] } else { x.dims() };
     axes.split_first().map_or((1, 1), |(&rows, row)| (rows, row.iter().product()))
 }

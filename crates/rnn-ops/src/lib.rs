@@ -15,7 +15,7 @@
 //! | constants | [`Fill`] |
 //! | change the precision | [`Cast`] |
 //! | activations | [`Activate`] of an [`Activation`] ([`ActivateBackward`]), [`Softmax`] ([`SoftmaxBackward`]) |
-//! | matrix products | [`Matmul`] with bias and activation ([`MatmulWeights`]); [`DropoutMatmul`] with [`GateExtents`] for recurrent layers ([`DropoutMatmulInput`], [`DropoutMatmulWeights`]) |
+//! | matrix products | [`Matmul`] with bias and activation ([`MatmulWeights`]); one for each item [`BatchMatmul`]; [`DropoutMatmul`] with [`GateExtents`] for recurrent layers ([`DropoutMatmulInput`], [`DropoutMatmulWeights`]) |
 //! | look up rows of a table | [`Embedding`] ([`EmbeddingBackward`], [`SortTokens`]) |
 //! | one-hot rows | [`OneHot`] |
 //! | repeat or tile | along new leading axes, `[..s] -> [T, ..s]`: [`Binary::Add`] of a [`Fill`] of 0 `[T, ..s]` and x; rows by index: [`Embedding`]; each pixel to a block: [`AveragePoolBackward`] and [`Scale`], as UpSampling of `rnn-nn` does |
@@ -29,7 +29,7 @@
 //! | recurrent layers | [`Lstm`] ([`LstmBackward`]), [`Gru`] ([`GruBackward`]), [`SimpleRnn`] ([`SimpleRnnBackward`]), with the optional inputs [`ScanInputs`]; [`LstmGates`] has an LSTM's activations |
 //! | recurrent convolutional layers | [`ConvLstm`] ([`ConvLstmBackward`]) with [`ConvLstmExtents`] |
 //! | normalization | over the last axis: [`Normalize`] ([`NormalizeBackward`]); over rows: [`BatchNormalize`] ([`BatchNormalizeBackward`]), [`MovingAverage`], [`InverseRoot`] |
-//! | dropout | [`Dropout`]; inside recurrent products [`DropoutMatmul`] |
+//! | dropout and noise | [`Dropout`], [`GaussianNoise`]; inside recurrent products [`DropoutMatmul`] |
 //! | masks | made by [`StepMask`]; applied by [`MaskItems`]; accumulated over time by [`SeenMask`]; weights of a loss from them by [`MaskedWeights`] |
 //! | losses | [`Loss`] of an [`ElementLoss`] ([`LossBackward`]), [`CategoricalCrossEntropy`] ([`CategoricalCrossEntropyBackward`]) |
 //! | metrics | [`UpdateMetricSums`] of [`MetricSums`] |
@@ -65,6 +65,7 @@ mod loss;
 mod lstm;
 mod mask;
 mod masked_mean;
+mod noise;
 mod normalization;
 mod optimizer;
 mod pool;
@@ -100,9 +101,11 @@ pub use lstm::gates::LstmGates;
 pub use mask::{MaskItems, SeenMask, StepMask};
 pub use masked_mean::{MaskedMean, MaskedMeanBackward};
 pub use matmul::Matmul;
+pub use matmul::batch::BatchMatmul;
 pub use matmul::dropout::{DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, GateExtents};
 pub use matmul::matrix_units_proof::prove_matrix_units;
 pub use matmul::weights::MatmulWeights;
+pub use noise::GaussianNoise;
 pub use normalization::batch_normalize::{BatchNormalize, BatchNormalizeBackward};
 pub use normalization::inverse_root::InverseRoot;
 pub use normalization::moving_average::MovingAverage;
@@ -155,7 +158,9 @@ pub fn suite() -> Vec<Case> {
         masked_mean::cases,
         loss::masked_weights::cases,
         matmul::cases,
+        matmul::batch::cases,
         matmul::weights::cases,
+        noise::cases,
         normalization::moving_average::cases,
         normalization::normalize::cases,
         optimizer::cases,

@@ -1,6 +1,6 @@
 use super::{BATCH, MANY, SHARED, STEPS, along, in_blocks, normal, uniform};
 use crate::{
-    Activation, Case, DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, Matmul,
+    Activation, BatchMatmul, Case, DropoutMatmul, DropoutMatmulInput, DropoutMatmulWeights, Matmul,
     MatmulWeights,
 };
 use rnn_core::DType;
@@ -30,6 +30,13 @@ fn products() -> Vec<Case> {
         // More than 65,535 tiles of 64 rows, and of 64 columns.
         of_rows(4_200_001, 4, 5),
         of_columns(2, 3, 4_200_001),
+        // More than 65,535 workgroups.
+        Case::new(
+            format!("batch_matmul {MANY} of 4x8 8x64"),
+            BatchMatmul::default(),
+            vec![normal(&[7, 4, 8]), normal(&[7, 8, 64])],
+        )
+        .rows([MANY, MANY], &[along(0), along(0)], &[along(0)]),
         Case::new(format!("matmul {MANY}x384 (32x384)^T"), back, inputs).tolerance(5e-6).rows(
             [MANY, MANY],
             &[along(0), SHARED],

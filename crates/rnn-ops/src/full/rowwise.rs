@@ -3,9 +3,9 @@ use crate::optimizer::rules_of_cases;
 use crate::{
     Activate, ActivateBackward, Activation, Affine, Assign, Binary, Case, Cast,
     CategoricalCrossEntropy, CategoricalCrossEntropyBackward, Columns, Concat, Dropout, Embedding,
-    Fill, InverseRoot, LOSS_SCALE, MaskItems, Normalize, NormalizeBackward, OneHot, Pad, Penalty,
-    PenaltyBackward, ReverseLeading, Sample, Scale, Softmax, SoftmaxBackward, StepMask, StepParams,
-    TransposeLeading, Unscale, Update,
+    Fill, GaussianNoise, InverseRoot, LOSS_SCALE, MaskItems, Normalize, NormalizeBackward, OneHot,
+    Pad, Penalty, PenaltyBackward, ReverseLeading, Sample, Scale, Softmax, SoftmaxBackward,
+    StepMask, StepParams, TransposeLeading, Unscale, Update,
 };
 use rnn_core::DType;
 use rnn_graph::Op;
@@ -63,11 +63,14 @@ fn elementwise() -> Vec<Case> {
         Case::new(format!("penalty_backward {MANY}x{WIDE}"), back, vec![rows(), normal(&[1])])
             .rows([MANY, MANY], &[along(0), SHARED], &[along(0)]),
     );
-    // The dropped elements depend on step, row and index: no two rows are equal.
+    // Random numbers depend on step, row and index: no two rows are equal.
     let key = Sample::Exactly(vec![4], vec![0xdead_beef, 17, 3, 40]);
     let x = normal(&[STEPS, BATCH, 260]);
     let op = Dropout { rate: 0.4, layer: 2 };
-    cases.push(Case::new(format!("dropout T {STEPS} B {BATCH} F 260"), op, vec![x, key]));
+    let inputs = || vec![x.clone(), key.clone()];
+    cases.push(Case::new(format!("dropout T {STEPS} B {BATCH} F 260"), op, inputs()));
+    let op = GaussianNoise { deviation: 0.5, multiplies: true, layer: 2 };
+    cases.push(Case::new(format!("gaussian_noise T {STEPS} B {BATCH} F 260"), op, inputs()));
     cases
 }
 

@@ -1,5 +1,6 @@
 #[macro_use]
 pub mod kernels;
+pub mod batch;
 pub mod dropout;
 pub mod matrix_units;
 pub mod matrix_units_proof;
