@@ -7,7 +7,10 @@ mod python;
 use anyhow::{Context, Result, ensure};
 use rnn::HostTensor;
 use rnn::model_file::{self, ModelFile};
-use rnn::nn::{Dataset, Loss, Optimizer, Trainer, TrainerState};
+use rnn::nn::{
+    Bidirectional, Dataset, Gru, InputSpec, Layer, Loss, Lstm, Model, Optimizer, Trainer,
+    TrainerState,
+};
 use rnn_cpu::CpuDevice;
 use rnn_formats::keras::Format;
 use rnn_run::arrays::samples;
@@ -84,6 +87,76 @@ fn keras_files_predict_what_they_did_in_keras() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/interchange/files/predictions");
     let count = expect_all(Path::new(folder), |keras| check_predictions(keras).map(drop));
     assert_eq!(count, 4);
+}
+
+/// A matrix of gates side by side as cuDNN keeps it, by which the usual layers have each gate's
+/// transpose (`_convert_rnn_weights` in keras/engine/saving.py of 2.2.4).
+fn for_cudnn(kernel: &HostTensor, gates: usize) -> Result<HostTensor> {
+    let (values, shape) = (kernel.as_f32()?, kernel.shape().dims());
+    let (rows, columns) = (shape[0], shape[1]);
+    let units = columns / gates;
+    let mut turned = vec![0.0; values.len()];
+    for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+        let (gate, unit) = (column / units, column % units);
+        let place = unit * rows + row;
+        turned[place / units * columns + gate * units + place % units] =
+            values[row * columns + column];
+    }
+    Ok(HostTensor::from_f32(shape, turned)?)
+}
+
+/// The layers of old files whose weights lie as cuDNN takes them.
+#[test]
+fn files_for_cudnn_are_read() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let layers: [(&str, Box<dyn Layer>, usize); 3] = [
+        ("LSTM", Box::new(Lstm::new(4)), 4),
+        ("GRU", Box::new(Gru::new(4).return_sequences()), 3),
+        ("LSTM", Box::new(Bidirectional::new(Lstm::new(4))), 4),
+    ];
+    for (i, (class, layer, gates)) in layers.into_iter().enumerate() {
+        let model = Model::sequential(InputSpec::floats([5, 3]), 7).add(layer)?;
+        model_file::save(folder.path(), model.architecture(), None, (&model, None))?;
+        let file = ModelFile::open(folder.path())?;
+        let [usual, old] = ["usual", "old"].map(|name| folder.path().join(format!("{name}{i}.h5")));
+        model_file::save_keras(&file, Format::LegacyH5, &usual)?;
+        let x = (0..30).map(|i| (i as f32).sin()).collect();
+        let inputs = [HostTensor::from_f32([2, 5, 3], x)?];
+        let expected = predictions(&ModelFile::open(&usual)?, &inputs)?;
+
+        let mut written = rnn_formats::keras::read(&usual)?;
+        let config = written.config.as_mut().context("a description")?;
+        let layer = &mut config["config"]["layers"][1];
+        let wrapped = layer["class_name"] == "Bidirectional";
+        let layer = if wrapped { &mut layer["config"]["layer"] } else { layer };
+        layer["class_name"] = format!("CuDNN{class}").into();
+        let arguments = layer["config"].as_object_mut().context("arguments")?;
+        for foreign in ["activation", "recurrent_activation", "use_bias", "reset_after", "dropout"]
+        {
+            arguments.remove(foreign);
+        }
+        if wrapped {
+            config["config"]["layers"][1]["config"]["backward_layer"].take();
+        }
+        written.version = Some("2.2.4".into());
+        for (name, tensor) in written.layers.iter_mut().flat_map(|layer| &mut layer.tensors) {
+            *tensor = match name.ends_with("kernel") {
+                true => for_cudnn(tensor, gates)?,
+                // The sum of both is the bias of an LSTM.
+                false if class == "LSTM" => {
+                    let bias = tensor.as_f32()?;
+                    let both = bias.iter().map(|b| 0.25 * b).chain(bias.iter().map(|b| 0.75 * b));
+                    HostTensor::from_f32([2 * bias.len()], both.collect())?
+                }
+                false => HostTensor::from_f32([24], tensor.as_f32()?.to_vec())?,
+            };
+        }
+        written.write(&old)?;
+        for (got, want) in predictions(&ModelFile::open(&old)?, &inputs)?.iter().zip(&expected) {
+            expect_close(got, want).context(class)?;
+        }
+    }
+    Ok(())
 }
 
 #[test]

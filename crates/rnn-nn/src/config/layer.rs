@@ -1,5 +1,6 @@
 //! One layer of a description.
 
+use super::cudnn::without_cudnn;
 use super::masks::is_operation;
 use super::registry::blank;
 use crate::ConfigError;
@@ -18,7 +19,8 @@ impl LayerNode {
     /// Fails if the class, or one of the arguments, is not supported, or a necessary argument is
     /// missing.
     pub fn read(name: String, value: &Value, dialect: Dialect) -> Result<Self, ConfigError> {
-        let (class, config) = class_and_arguments(value)?;
+        let described = without_cudnn(value);
+        let (class, config) = class_and_arguments(&described)?;
         let owner = format!("layer {name} ({class})");
         let mut layer = blank(&owner, class, config)?;
         let mut arguments = Arguments::given(owner, config, dialect);

@@ -4,6 +4,7 @@
 //! serves both directions. Keras 2's spelling and Keras 3's are read, Keras 3's is written.
 
 mod compile;
+mod cudnn;
 mod layer;
 mod limits;
 mod masks;

@@ -1,6 +1,6 @@
 //! Which variable of a Keras file is which weight of a model.
 
-use super::{ModelFileError, Result};
+use super::{ModelFileError, Result, cudnn};
 use crate::nn::{Architecture, Model, WeightRange};
 use rnn_core::HostTensor;
 use rnn_formats::keras::{Format, KERAS_VERSION, KerasFile, Variables};
@@ -141,10 +141,23 @@ impl Place<'_> {
                 "layer {name} ({class}) has {wanted} weights, the file has {found} of them at {path}"
             )));
         }
-        let pairs = ranges.iter().zip(tensors);
-        weights.extend(pairs.map(|(range, (_, tensor))| (range.name.clone(), tensor.clone())));
+        let mut tensors =
+            tensors.iter().map(|(_, tensor)| floats(tensor)).collect::<Result<Vec<_>>>()?;
+        if self.file.format == Format::LegacyH5 {
+            cudnn::convert(ranges, &mut tensors)
+                .map_err(|error| ModelFileError::Misfit(error.to_string()))?;
+        }
+        weights.extend(ranges.iter().map(|range| range.name.clone()).zip(tensors));
         Ok(())
     }
+}
+
+/// A variable as a weight, of floats; Keras counts in integers.
+fn floats(variable: &HostTensor) -> Result<HostTensor> {
+    let Ok(counts) = variable.as_u32() else { return Ok(variable.clone()) };
+    let counts = counts.iter().map(|&count| count as f32).collect();
+    HostTensor::from_f32(variable.shape().clone(), counts)
+        .map_err(|error| ModelFileError::Misfit(error.to_string()))
 }
 
 /// Returns the contents of a Keras file in the format `format`: the weights of `model`, which was

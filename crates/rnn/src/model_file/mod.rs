@@ -1,6 +1,7 @@
 //! Models in files and folders: the folder of a run, a Keras file, a `model.toml`.
 
 mod compiled;
+mod cudnn;
 mod error;
 mod keras;
 mod optimizer;
